@@ -1,0 +1,316 @@
+//! Facts about the machine, read once, before anything is planned. Plain data, so that a test can invent a machine.
+//!
+//! It reads and never writes; what it read may change, so [`crate::launch`] checks again on the descriptors that it opens.
+
+use crate::policy::identity::Id;
+use crate::policy::mounts;
+use crate::profile::{Caller, Profile};
+use crate::source::Sources;
+use crate::step::Inode;
+use crate::sys;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+/// What is known of the machine and of the caller.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// Who called.
+    pub caller: Caller,
+    /// The launcher's process id.
+    pub pid: u32,
+    /// Major and minor version of the kernel.
+    pub kernel: (u32, u32),
+    /// Landlock's ABI, where the kernel has it.
+    pub landlock: Option<u32>,
+    /// Every path that the profile names, by the host's path.
+    pub paths: BTreeMap<String, Fact>,
+    /// The names in the folder that becomes `/`, where one does.
+    pub root_names: Vec<String>,
+    /// Descriptors 0, 1 and 2.
+    pub streams: [Stream; 3],
+    /// Users that the profile names.
+    pub users: BTreeMap<String, u32>,
+    /// Groups that the profile names.
+    pub groups: BTreeMap<String, u32>,
+    /// Subordinate user ids of the caller (subuid(5)).
+    pub subuid: Vec<(u32, u32)>,
+    /// Subordinate group ids of the caller (subgid(5)).
+    pub subgid: Vec<(u32, u32)>,
+    /// Host ids that somebody has, as first and count; read only for root.
+    pub taken: Vec<(u32, u32)>,
+    /// The files that the profile came from, in their real places.
+    pub profiles: Vec<String>,
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// Nothing, or nothing that the caller can see; why.
+    Absent(i32),
+    /// Something.
+    Present(File),
+}
+
+/// A file of any kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// What it is.
+    pub kind: FileKind,
+    /// Which it is.
+    pub inode: Inode,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its place without links, where a folder on the way is a link; with whether all those links are root's.
+    pub real: Option<(String, bool)>,
+    /// The magic number of its file system (statfs(2)); read only where it matters.
+    pub fs: i64,
+    /// Names of sockets in it, where it is a folder that was looked at.
+    pub sockets: Vec<String>,
+}
+
+/// The kind of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileKind {
+    /// A folder.
+    Folder,
+    /// A regular file.
+    Regular,
+    /// A symbolic link, with its text.
+    Link(String),
+    /// A socket.
+    Socket,
+    /// A character or block device.
+    Device,
+    /// A FIFO.
+    Fifo,
+}
+
+impl FileKind {
+    /// What people call it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            FileKind::Folder => "a folder",
+            FileKind::Regular => "a file",
+            FileKind::Link(_) => "a symbolic link",
+            FileKind::Socket => "a socket",
+            FileKind::Device => "a device",
+            FileKind::Fifo => "a FIFO",
+        }
+    }
+}
+
+/// What a standard stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stream {
+    /// Nothing.
+    #[default]
+    Closed,
+    /// A terminal.
+    Terminal,
+    /// A regular file or another device, with whether it can be read and written.
+    File {
+        /// Opened for reading.
+        read: bool,
+        /// Opened for writing.
+        write: bool,
+    },
+    /// A folder.
+    Folder,
+    /// A pipe, a socket, or the like.
+    Other,
+}
+
+impl Host {
+    /// Reads what `profile` needs to know.
+    pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> Host {
+        let mut host = Host {
+            pid: std::process::id(),
+            kernel: kernel_version(),
+            landlock: sys::landlock_abi().ok().filter(|abi| *abi > 0),
+            streams: [0, 1, 2].map(stream),
+            profiles: sources.names().filter(|name| name.contains('/')).filter_map(real_path).collect(),
+            ..Host::default()
+        };
+        if let Some(root) = mounts::bound_root(&profile.mounts) {
+            host.root_names = names_in(root);
+        }
+        host.read_ids(profile, &caller);
+        let wanted = mounts::wanted(&profile.mounts, &host.root_names);
+        let with_fs = caller.uid == 0;
+        host.paths = wanted.into_iter().map(|path| (path.clone(), look(&path, with_fs))).collect();
+        host.caller = caller;
+        host
+    }
+
+    /// What is at a host path; a path that nobody asked for counts as absent.
+    pub fn at(&self, path: &str) -> &Fact {
+        const UNASKED: &Fact = &Fact::Absent(libc::ENOENT);
+        self.paths.get(path).unwrap_or(UNASKED)
+    }
+
+    fn read_ids(&mut self, profile: &Profile, caller: &Caller) {
+        let identity = &profile.identity;
+        let named = |id: &Id| match id {
+            Id::Name(name) => Some(name.clone()),
+            Id::Number(_) => None,
+        };
+        let user_names: BTreeSet<String> = identity.user.get().and_then(|id| named(id)).into_iter().collect();
+        let group_names: BTreeSet<String> =
+            identity.group.get().into_iter().chain(&identity.groups.items).filter_map(|id| named(id)).collect();
+        let root = caller.uid == 0;
+        if root || !user_names.is_empty() {
+            let users = read_database("/etc/passwd");
+            self.taken.extend(users.iter().map(|(_, id)| (*id, 1)));
+            self.users = users.into_iter().filter(|(name, _)| user_names.contains(name)).collect();
+        }
+        if root || !group_names.is_empty() {
+            let groups = read_database("/etc/group");
+            self.taken.extend(groups.iter().map(|(_, id)| (*id, 1)));
+            self.groups = groups.into_iter().filter(|(name, _)| group_names.contains(name)).collect();
+        }
+        if root || identity.uid_map.get().is_some() || identity.gid_map.get().is_some() {
+            for (file, own) in [("/etc/subuid", &mut self.subuid), ("/etc/subgid", &mut self.subgid)] {
+                for (name, first, count) in read_subordinate(file) {
+                    self.taken.push((first, count));
+                    if name == caller.user || name == caller.uid.to_string() {
+                        own.push((first, count));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is at `path`. A final link is not followed; links on the way are, and reported.
+fn look(path: &str, with_fs: bool) -> Fact {
+    let (real, meta) = match open_without_links(path) {
+        Ok(()) => (None, std::fs::symlink_metadata(path)),
+        Err(libc::ELOOP) => {
+            let parent = std::fs::canonicalize(crate::value::parent(path));
+            let last = Path::new(path).file_name();
+            match parent.ok().zip(last).and_then(|(parent, last)| parent.join(last).to_str().map(str::to_owned)) {
+                Some(real) => {
+                    let meta = std::fs::symlink_metadata(&real);
+                    (Some((real, links_are_roots(path))), meta)
+                }
+                None => return Fact::Absent(libc::ENOENT),
+            }
+        }
+        Err(errno) => return Fact::Absent(errno),
+    };
+    let meta = match meta {
+        Ok(meta) => meta,
+        Err(error) => return Fact::Absent(error.raw_os_error().unwrap_or(libc::EIO)),
+    };
+    let place = real.as_ref().map_or(path, |(real, _)| real);
+    let kind = match meta.file_type() {
+        kind if kind.is_dir() => FileKind::Folder,
+        kind if kind.is_symlink() => match std::fs::read_link(place).ok().and_then(|text| text.to_str().map(str::to_owned)) {
+            Some(text) => FileKind::Link(text),
+            None => return Fact::Absent(libc::EILSEQ),
+        },
+        kind if kind.is_socket() => FileKind::Socket,
+        kind if kind.is_char_device() || kind.is_block_device() => FileKind::Device,
+        kind if kind.is_fifo() => FileKind::Fifo,
+        _ => FileKind::Regular,
+    };
+    let sockets = if kind == FileKind::Folder && !mounts::is_system(path) { sockets_in(place) } else { vec![] };
+    let fs = if with_fs { nix::sys::statfs::statfs(place).map_or(0, |fs| fs.filesystem_type().0 as i64) } else { 0 };
+    Fact::Present(File {
+        kind,
+        inode: Inode { dev: meta.dev(), ino: meta.ino() },
+        uid: meta.uid(),
+        gid: meta.gid(),
+        mode: meta.permissions().mode() & 0o7777,
+        real,
+        fs,
+        sockets,
+    })
+}
+
+/// Whether the path can be walked without following a link before its last name.
+fn open_without_links(path: &str) -> Result<(), i32> {
+    // One name below the root has nothing on the way.
+    if path.matches('/').count() < 2 {
+        return Ok(());
+    }
+    let name = crate::step::Name::new(path);
+    let opened = sys::open_without_links(name.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW).and_then(sys::close);
+    opened.map_err(|errno| errno.0)
+}
+
+/// Whether every link on the way belongs to root: only such a link cannot have been put there by an earlier target.
+fn links_are_roots(path: &str) -> bool {
+    crate::value::ancestors(crate::value::parent(path))
+        .filter_map(|folder| std::fs::symlink_metadata(folder).ok())
+        .all(|meta| !meta.file_type().is_symlink() || meta.uid() == 0)
+}
+
+/// How many names of a folder are looked at for sockets.
+const NAMES_LOOKED_AT: usize = 4096;
+
+fn sockets_in(path: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(path) else { return vec![] };
+    entries
+        .take(NAMES_LOOKED_AT)
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket()))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+fn names_in(path: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(path) else { return vec![] };
+    let mut names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+fn real_path(path: &str) -> Option<String> {
+    std::fs::canonicalize(path).ok()?.to_str().map(str::to_owned)
+}
+
+fn kernel_version() -> (u32, u32) {
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+fn stream(fd: i32) -> Stream {
+    let Ok((mode, access)) = sys::describe(fd) else { return Stream::Closed };
+    let access = access & libc::O_ACCMODE;
+    match mode & libc::S_IFMT {
+        libc::S_IFDIR => Stream::Folder,
+        libc::S_IFCHR if sys::is_terminal(fd) => Stream::Terminal,
+        libc::S_IFREG | libc::S_IFCHR | libc::S_IFBLK => Stream::File { read: access != libc::O_WRONLY, write: access != libc::O_RDONLY },
+        _ => Stream::Other,
+    }
+}
+
+/// Name and id of each line of /etc/passwd or /etc/group (passwd(5), group(5)). A static binary has no NSS modules, so it reads the files.
+fn read_database(path: &str) -> Vec<(String, u32)> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?.to_owned();
+            Some((name, fields.nth(1)?.parse().ok()?))
+        })
+        .collect()
+}
+
+/// Name, first id and count of each line (subuid(5)).
+fn read_subordinate(path: &str) -> Vec<(String, u32, u32)> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| {
+            let mut fields = line.split(':');
+            Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+        })
+        .collect()
+}

@@ -1,0 +1,344 @@
+//! `[identity]`: who the target is inside, and which ids of the host stand behind it.
+
+use crate::draft::Draft;
+use crate::host::Host;
+use crate::policy::namespaces::Namespace;
+use crate::problem::{Problem, suggestion};
+use crate::section::{Key, Set};
+use crate::source::{At, Span};
+use crate::value::Written;
+use crate::{section, written};
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+// ---- section ----
+
+section! {
+    /// `[identity]`: who the target is inside, and which ids of the host stand behind it.
+    pub struct Identity {
+        /// The user inside: a number, or a name of the host's /etc/passwd; unsaid: the caller's own, started by root: 1000.
+        user: Key<Id>,
+        /// The group inside: a number, or a name of the host's /etc/group; unsaid: the caller's own, started by root: 1000.
+        group: Key<Id>,
+        /// Supplementary groups; unsaid: none.
+        groups: Set<Id>,
+        /// `"auto"` (subordinate ranges), or a list of { inside, outside, count }; unsaid: one id.
+        uid_map: Key<IdMap>,
+        /// The same for groups.
+        gid_map: Key<IdMap>,
+        /// Root only: the target's ids are the host's own.
+        host: Key<bool>,
+    }
+}
+
+// ---- table ----
+
+written!(Id);
+
+/// A user or group: a number or a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Id {
+    /// A numeric id. 4294967295 is the kernel's "no id" and never one (setresuid(2)).
+    Number(u32),
+    /// A name, looked up on the host.
+    Name(String),
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Id::Number(number) => write!(f, "{number}"),
+            Id::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Written for Id {
+    const WHAT: &'static str = "a numeric id or a name";
+    fn from_text(text: &str) -> Result<Id, String> {
+        let first = text.bytes().next().unwrap_or(b'0');
+        // A name never begins with a digit here, so that "0x0", "0:0" or "+0" cannot be taken for one (CVE-2026-30892 is such a case in crun).
+        let name = !first.is_ascii_digit() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b)) && first != b'-';
+        if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+            return text.parse::<u32>().ok().filter(|id| *id != u32::MAX).map(Id::Number).ok_or_else(|| format!("`{text}` is not an id: 0 to 4294967294"));
+        }
+        if name { Ok(Id::Name(text.into())) } else { Err(format!("`{text}` is neither an id nor a name\nhelp: write a number, such as 1000")) }
+    }
+    fn from_integer(number: i64) -> Option<Result<Id, String>> {
+        let id = u32::try_from(number).ok().filter(|id| *id != u32::MAX);
+        Some(id.map(Id::Number).ok_or_else(|| format!("{number} is not an id: 0 to 4294967294")))
+    }
+}
+
+/// One line of `/proc/PID/uid_map` (user_namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extent {
+    /// The first id inside.
+    pub inside: u32,
+    /// The first id outside.
+    pub outside: u32,
+    /// How many.
+    pub count: u32,
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.inside, self.outside, self.count)
+    }
+}
+
+/// How ids inside correspond to ids outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdMap {
+    /// The caller's own id and the subordinate ranges of /etc/subuid or /etc/subgid.
+    Auto,
+    /// As written.
+    Extents(Vec<Extent>),
+}
+
+impl<'de> Deserialize<'de> for IdMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<IdMap, D::Error> {
+        struct MapVisitor;
+        impl<'de> Visitor<'de> for MapVisitor {
+            type Value = IdMap;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"auto\" or a list of { inside = .., outside = .., count = .. }")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<IdMap, E> {
+                match text {
+                    "auto" => Ok(IdMap::Auto),
+                    _ => Err(E::custom(format!("unknown word `{text}`\nhelp: {}", suggestion(text, ["auto"]).unwrap_or("write \"auto\"".into())))),
+                }
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<IdMap, A::Error> {
+                let mut extents = vec![];
+                while let Some(extent) = seq.next_element::<Extent>()? {
+                    let fits = |first: u32| first.checked_add(extent.count).is_some();
+                    if extent.count == 0 || !fits(extent.inside) || !fits(extent.outside) {
+                        return Err(de::Error::custom(format!("the range {extent} is empty or goes past 4294967294")));
+                    }
+                    extents.push(extent);
+                }
+                // The kernel takes at most 340 lines (user_namespaces(7)).
+                if extents.is_empty() || extents.len() > 340 {
+                    return Err(de::Error::custom("an id map has 1 to 340 ranges"));
+                }
+                Ok(IdMap::Extents(extents))
+            }
+        }
+        deserializer.deserialize_any(MapVisitor)
+    }
+}
+
+// ---- draft ----
+
+/// The maps of a new user namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Maps {
+    /// `/proc/PID/uid_map`.
+    pub uid: Vec<Extent>,
+    /// `/proc/PID/gid_map`.
+    pub gid: Vec<Extent>,
+    /// Whether newuidmap(1) and newgidmap(1) write them, for ranges that the caller may not map alone.
+    pub helpers: bool,
+    /// Whether setgroups(2) is denied, as the kernel asks where an ordinary user maps one group (user_namespaces(7)).
+    pub deny_setgroups: bool,
+}
+
+/// Who the target is, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// The user inside.
+    pub user: u32,
+    /// The group inside.
+    pub group: u32,
+    /// Supplementary groups inside.
+    pub groups: Vec<u32>,
+    /// The host's id behind the user.
+    pub host_user: u32,
+    /// The host's id behind the group.
+    pub host_group: u32,
+    /// The maps, where the user namespace is new.
+    pub maps: Option<Maps>,
+    /// Whether writable binds must be mapped, since root started the sandbox and the target has no host id of its own.
+    pub needs_idmap: bool,
+    /// Whether one user and one group are all that is mapped.
+    pub single: bool,
+    /// The target's home, for passwd.
+    pub home: Option<String>,
+}
+
+/// The first host id for sandboxes that root starts. systemd's table of ids leaves 0x70000000 to 0x7FFDFFFF unused
+/// (systemd's UIDS-GIDS.md); a process id, unique while its process lives, picks 16 of them, so no file and no lock is needed.
+const FIRST_HOST_ID: u32 = 0x7000_0000;
+
+/// How many ids a launcher has for itself.
+const IDS_PER_LAUNCHER: u32 = 16;
+
+/// Settles ids and maps.
+pub fn draft(identity: &Identity, user_ns: &Namespace, host: &Host, draft: &mut Draft) -> Ids {
+    let root = host.caller.uid == 0;
+    let own = |id: u32| if root { 1000 } else { id };
+    let mut resolve = |id: Option<&At<Id>>, names: &BTreeMap<String, u32>, unsaid: u32, what: &str| match id {
+        None => unsaid,
+        Some(At { value: Id::Number(number), .. }) => *number,
+        Some(At { value: Id::Name(name), at }) => names.get(name).copied().unwrap_or_else(|| {
+            draft.problem(Problem::new("identity::name", *at, format!("the host has no {what} `{name}`")).help("write its number"));
+            unsaid
+        }),
+    };
+    let user = resolve(identity.user.get(), &host.users, own(host.caller.uid), "user");
+    let group = resolve(identity.group.get(), &host.groups, own(host.caller.gid), "group");
+    let groups: Vec<u32> = identity.groups.items.iter().map(|id| resolve(Some(id), &host.groups, 0, "group")).collect();
+    let mut ids = Ids { user, group, groups, host_user: user, host_group: group, ..Ids::default() };
+    let real = identity.host.get().filter(|real| real.value);
+    if let (Some(real), false) = (real, root) {
+        draft.problem(Problem::new("identity::host", real.at, "host ids can be chosen by root alone").help("leave `host` out: an ordinary user's sandbox has that user's own id"));
+    }
+    if *user_ns != Namespace::New {
+        without_user_namespace(identity, user_ns, real.is_some(), root, draft);
+        return ids;
+    }
+    let maps = if root { maps_for_root(identity, &ids, real.is_some(), host, draft) } else { maps_for_user(identity, &ids, host, draft) };
+    let outside = |extents: &[Extent], id: u32| extents.iter().find(|extent| id >= extent.inside && id - extent.inside < extent.count).map(|extent| extent.outside + (id - extent.inside));
+    for (key, extents, id, kind) in [(identity.user.at(), &maps.uid, ids.user, "user"), (identity.group.at(), &maps.gid, ids.group, "group")] {
+        if outside(extents, id).is_none() && draft.problems.is_empty() {
+            draft.problem(Problem::new("identity::unmapped", key, format!("{kind} {id} is not in the {kind} map")).help("add a range that holds it"));
+        }
+    }
+    for (at, id) in identity.groups.items.iter().map(|item| item.at).zip(&ids.groups) {
+        if outside(&maps.gid, *id).is_none() {
+            draft.problem(Problem::new("identity::unmapped", at, format!("group {id} is not in the group map")).help("an ordinary user needs gid-map = \"auto\" for further groups"));
+        }
+    }
+    ids.host_user = outside(&maps.uid, ids.user).unwrap_or(ids.user);
+    ids.host_group = outside(&maps.gid, ids.group).unwrap_or(ids.group);
+    ids.single = maps.uid.len() == 1 && maps.uid[0].count == 1;
+    ids.needs_idmap = root && real.is_none() && identity.uid_map.get().is_none();
+    ids.maps = Some(maps);
+    ids
+}
+
+/// The target's ids are the host's: root alone, and only by its word.
+fn without_user_namespace(identity: &Identity, user_ns: &Namespace, real: bool, root: bool, draft: &mut Draft) {
+    if root && !real && *user_ns == Namespace::Host {
+        draft.problem(
+            Problem::new("identity::host", identity.host.at().or(identity.user.at()), "without a user namespace the target has ids of the host")
+                .help("say so: [identity] host = true; or leave namespaces.user new"),
+        );
+    }
+    for (name, map) in [("uid-map", &identity.uid_map), ("gid-map", &identity.gid_map)] {
+        if let Some(map) = map.get() {
+            draft.problem(Problem::new("identity::map", map.at, format!("`{name}` is the map of a new user namespace, and there is none")));
+        }
+    }
+}
+
+/// Root writes any map itself.
+fn maps_for_root(identity: &Identity, ids: &Ids, real: bool, host: &Host, draft: &mut Draft) -> Maps {
+    let base = FIRST_HOST_ID + host.pid.wrapping_mul(IDS_PER_LAUNCHER) % 0x0FFD_0000;
+    let taken = host.taken.iter().any(|(first, count)| base < first.saturating_add(*count) && *first < base + IDS_PER_LAUNCHER);
+    let unused = identity.uid_map.get().is_none() && !real;
+    if taken && unused {
+        draft.problem(
+            Problem::new("identity::range", Span::NOWHERE, format!("the host ids {base} to {} belong to somebody", base + IDS_PER_LAUNCHER - 1))
+                .help("free 0x70000000 to 0x7FFDFFFF in /etc/passwd, /etc/group, /etc/subuid and /etc/subgid, or give uid-map and gid-map"),
+        );
+    }
+    if ids.groups.len() >= IDS_PER_LAUNCHER as usize && unused {
+        draft.problem(Problem::new("identity::groups", identity.groups.items[0].at, "more than 15 supplementary groups").help("give gid-map the ranges that they need"));
+    }
+    let one = |inside: u32, nth: u32| Extent { inside, outside: if real { inside } else { base + nth }, count: 1 };
+    let mut all_groups = vec![ids.group];
+    all_groups.extend(ids.groups.iter().filter(|group| **group != ids.group));
+    let uid = chosen(&identity.uid_map, &host.subuid, ids.user, None, draft).unwrap_or_else(|| vec![one(ids.user, 0)]);
+    let gid = chosen(&identity.gid_map, &host.subgid, ids.group, None, draft)
+        .unwrap_or_else(|| all_groups.iter().zip(0..).map(|(group, nth)| one(*group, nth)).collect());
+    Maps { uid, gid, helpers: false, deny_setgroups: false }
+}
+
+/// An ordinary user maps its own id alone, and ranges of /etc/subuid through the set-id helpers.
+fn maps_for_user(identity: &Identity, ids: &Ids, host: &Host, draft: &mut Draft) -> Maps {
+    let own = |inside: u32, outside: u32| vec![Extent { inside, outside, count: 1 }];
+    let (uid, gid) = (host.caller.uid, host.caller.gid);
+    let uid_map = chosen(&identity.uid_map, &host.subuid, ids.user, Some(uid), draft);
+    let gid_map = chosen(&identity.gid_map, &host.subgid, ids.group, Some(gid), draft);
+    let helpers = uid_map.is_some() || gid_map.is_some();
+    let maps = Maps {
+        uid: uid_map.unwrap_or_else(|| own(ids.user, uid)),
+        gid: gid_map.unwrap_or_else(|| own(ids.group, gid)),
+        helpers,
+        deny_setgroups: !helpers,
+    };
+    if maps.deny_setgroups {
+        draft.note(Span::NOWHERE, "the caller's supplementary groups stay: the kernel lets an ordinary user drop them only with gid-map = \"auto\"");
+    }
+    maps
+}
+
+/// The map that the profile chooses: as written, or the caller's own id (if any) amid the subordinate ranges.
+fn chosen(map: &Key<IdMap>, ranges: &[(u32, u32)], id: u32, own: Option<u32>, draft: &mut Draft) -> Option<Vec<Extent>> {
+    let map = map.get()?;
+    match &map.value {
+        IdMap::Extents(extents) => Some(extents.clone()),
+        IdMap::Auto if ranges.is_empty() => {
+            let who = if own.is_some() { "$USER" } else { "root" };
+            draft.problem(
+                Problem::new("identity::subordinate", map.at, "this user has no subordinate ids in /etc/subuid and /etc/subgid")
+                    .help(format!("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {who}")),
+            );
+            None
+        }
+        IdMap::Auto => Some(spread(ranges, id, own)),
+    }
+}
+
+/// Lays the subordinate ranges over 0, 1, 2, …, but for the place of the caller's own id.
+fn spread(ranges: &[(u32, u32)], id: u32, own: Option<u32>) -> Vec<Extent> {
+    let mut extents: Vec<Extent> = own.map(|outside| Extent { inside: id, outside, count: 1 }).into_iter().collect();
+    let mut next = 0u32;
+    for &(first, count) in ranges {
+        let (mut outside, mut left) = (first, count);
+        while left > 0 {
+            if own.is_some() && next == id {
+                next += 1;
+            }
+            let until_own = if own.is_some() && next < id { id - next } else { left };
+            let count = left.min(until_own).min(u32::MAX - next);
+            if count == 0 {
+                break;
+            }
+            extents.push(Extent { inside: next, outside, count });
+            next += count;
+            outside = outside.saturating_add(count);
+            left -= count;
+        }
+    }
+    extents
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_parsed_strictly() {
+        for bad in ["0x0", "+0", "4294967295", "1000:0", "-1", "", " 0"] {
+            assert!(Id::from_text(bad).is_err(), "{bad:?}");
+        }
+        assert!(Id::from_integer(-1).unwrap().is_err() && Id::from_integer(4_294_967_295).unwrap().is_err());
+        assert_eq!(Id::from_text("www-data"), Ok(Id::Name("www-data".into())));
+    }
+
+    #[test]
+    fn subordinate_ranges_leave_room_for_the_callers_id() {
+        let map = spread(&[(100_000, 65_536)], 1000, Some(1001));
+        let lines: Vec<String> = map.iter().map(Extent::to_string).collect();
+        assert_eq!(lines, ["1000 1001 1", "0 100000 1000", "1001 101000 64536"]);
+        let root: Vec<String> = spread(&[(100_000, 10)], 0, Some(1001)).iter().map(Extent::to_string).collect();
+        assert_eq!(root, ["0 1001 1", "1 100000 10"]);
+    }
+}

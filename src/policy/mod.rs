@@ -1,0 +1,16 @@
+//! One file per domain of the profile, each in the same four paragraphs: section, table, draft, tests.
+//!
+//! A *section* is what the profile may say, a *table* what is known of the domain, and *draft* turns the section and the facts of
+//! the machine into steps. Nothing here acts.
+
+pub mod capabilities;
+pub mod env;
+pub mod identity;
+pub mod landlock;
+pub mod mounts;
+pub mod namespaces;
+pub mod network;
+pub mod process;
+pub mod rlimits;
+pub mod seccomp;
+pub mod syscalls;

@@ -1,0 +1,86 @@
+//! Grants that are refused unless the entry says the word: wide ones, and those through which the host could be reached.
+
+use super::entry::{Access, Bind};
+use super::is_system;
+use crate::host::{File, FileKind, Host};
+use crate::problem::Problem;
+use crate::source::Span;
+use crate::value::{below, parent};
+
+/// Checks a bind of `source` at `path`; the problem says what to do.
+pub fn check(path: &str, source: &str, bind: &Bind, file: &File, host: &Host, at: Span) -> Option<Problem> {
+    kernel_tree(path, source, host, at)
+        .or_else(|| foreign_link(source, file, at))
+        .or_else(|| sockets(path, source, bind, file, at))
+        .or_else(|| (bind.access == Access::ReadWrite && !bind.broad).then(|| broad(source, host, at)).flatten())
+}
+
+/// The host's proc, sys and dev have kinds of their own: bound, they would show the host's processes and devices.
+fn kernel_tree(path: &str, source: &str, host: &Host, at: Span) -> Option<Problem> {
+    let refuse = |help: String| {
+        Some(Problem::new("mounts::kernel-tree", at, format!("cannot bind the host's {source}: it shows the host, not the sandbox")).help(help))
+    };
+    if below(source, "/proc").is_some() {
+        return refuse(format!("write \"{path}\" = \"proc\" for the sandbox's own"));
+    }
+    if source == "/dev" {
+        return refuse(format!("write \"{path}\" = \"dev\" for the minimal one, and \"/dev/NAME\" = \"device\" for each node more"));
+    }
+    let device = matches!(host.at(source), crate::host::Fact::Present(File { kind: FileKind::Device, .. }));
+    device.then(|| {
+        Problem::new("mounts::device", at, format!("cannot bind {source}: it is a device, and bound trees have no devices"))
+            .help(format!("write \"{path}\" = {{ device = \"{source}\" }}"))
+    })
+}
+
+/// A link that an ordinary user owns can have been put there by an earlier target that had the folder writable.
+fn foreign_link(source: &str, file: &File, at: Span) -> Option<Problem> {
+    let (real, roots) = file.real.as_ref()?;
+    (!roots).then(|| {
+        Problem::new("mounts::link", at, format!("cannot bind {source}: a folder on the way is a symbolic link that is not root's"))
+            .help(format!("name the place that it means now: \"{real}\""))
+    })
+}
+
+/// Read-only does not stop connect(2): a folder of sockets is a grant of the services behind them.
+fn sockets(path: &str, source: &str, bind: &Bind, file: &File, at: Span) -> Option<Problem> {
+    if bind.sockets || file.kind != FileKind::Folder {
+        return None;
+    }
+    let runtime = ["/run", "/tmp", "/var/run", "/var/tmp"].contains(&source) || ["/run/user", "/run/dbus", "/run/systemd"].iter().any(|of| below(source, of).is_some());
+    if runtime {
+        return Some(
+            Problem::new("mounts::sockets", at, format!("cannot bind {source} whole: it is where services keep their sockets, and a read-only bind does not stop connect(2)"))
+                .help(format!("bind what is needed below it, or say sockets = true: \"{path}\" = {{ bind = \"{source}\", sockets = true }}")),
+        );
+    }
+    let first = file.sockets.first()?;
+    Some(
+        Problem::new("mounts::sockets", at, format!("cannot bind {source}: it holds sockets ({first}), and a read-only bind does not stop connect(2)"))
+            .help(format!("hide them, move them, or say sockets = true: \"{path}\" = {{ bind = \"{source}\", access = \"{}\", sockets = true }}", bind.access)),
+    )
+}
+
+/// A writable grant that is wider than it looks: what is written there is run or read later by the host.
+fn broad(source: &str, host: &Host, at: Span) -> Option<Problem> {
+    let holds = |path: &str| below(path, source).is_some();
+    let config = ["/etc/stockade".to_owned(), format!("{}/.config/stockade", host.caller.home)];
+    let why = if source == "/" {
+        "it is the whole tree".to_owned()
+    } else if is_system(source) {
+        "it is a folder of the system".to_owned()
+    } else if holds(&host.caller.home) || ["/home", "/root"].contains(&source) || parent(source) == "/home" {
+        "it is a home, or holds one".to_owned()
+    } else if let Some(profile) = host.profiles.iter().find(|profile| holds(profile)) {
+        format!("it holds a profile of this run, {profile}, which the target could widen for the next one")
+    } else if config.iter().any(|path| holds(path)) {
+        "it holds stockade's configuration".to_owned()
+    } else {
+        return None;
+    };
+    Some(
+        Problem::new("mounts::broad", at, format!("cannot grant {source} for writing: {why}"))
+            .label("too broad")
+            .help("bind a folder below it, or say broad = true in the entry if that is what you want"),
+    )
+}

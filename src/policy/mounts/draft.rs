@@ -1,0 +1,584 @@
+//! From entries and facts to steps: what is opened, where it is attached, what pins it, and what Landlock allows there.
+
+use super::entry::{Access, Bind, Content as EntryContent, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::tree::{Base, NOT_WITH_ROOT, Node, Tree, above, base, root_is_writable, root_tmpfs, source_of, tree};
+use super::{Mounts, checks, dev};
+use crate::draft::Draft;
+use crate::host::{Fact, File, FileKind, Host};
+use crate::policy::identity::Ids;
+use crate::policy::landlock::Rights;
+use crate::problem::{Problem, errno_words};
+use crate::source::Span;
+use crate::step::{Attrs, Content, Cover, Ground, Inode, Name, Op, Slot, Stage};
+use crate::value::{Mode, Size, ancestors, below, parent};
+use std::collections::BTreeSet;
+
+/// What every mount has: set-id bits mean nothing, device nodes cannot be opened.
+const PLAIN: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
+/// What file systems without programs have.
+const INERT: Attrs = PLAIN.and(Attrs::NO_EXEC);
+const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
+
+/// Drafts the file tree.
+pub fn draft(mounts: &Mounts, host: &Host, ids: &Ids, draft: &mut Draft) {
+    let mut all = tree(mounts, &host.root_names);
+    let root = all.get("/").cloned();
+    let mut world = World { host, ids, draft, tree: Tree::new(), made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![] };
+    world.check_root(root.as_ref());
+    all.retain(|path, node| !world.is_skipped(path, node));
+    world.tree = all;
+    world.root(root.as_ref().map_or(Span::NOWHERE, |node| node.at));
+    for (path, node) in world.tree.clone() {
+        if path != "/" {
+            world.entry(&path, &node);
+        }
+    }
+    world.databases();
+    for (path, attrs, at) in std::mem::take(&mut world.seals) {
+        world.draft.step(Stage::World, Op::Seal { path: Name::new(&path), attrs }, at);
+    }
+}
+
+struct World<'a> {
+    host: &'a Host,
+    ids: &'a Ids,
+    draft: &'a mut Draft,
+    tree: Tree,
+    made: BTreeSet<String>,
+    pinned: BTreeSet<String>,
+    seals: Vec<(String, Attrs, Span)>,
+}
+
+/// A place to mount on.
+struct Site {
+    ground: Ground,
+}
+
+impl World<'_> {
+    fn step(&mut self, op: Op, at: Span) {
+        self.draft.step(Stage::World, op, at);
+    }
+
+    fn allow(&mut self, path: &str, rights: Rights, at: Span) {
+        self.draft.step(Stage::Rules, Op::LandlockRule { path: Name::new(path), rights }, at);
+    }
+
+    // ---- the root ----
+
+    fn check_root(&mut self, root: Option<&Node>) {
+        let Some(Node { mount, at }) = root else { return };
+        match mount {
+            Mount::Tmpfs(_) => {}
+            Mount::Bind(bind) => {
+                let source = bind.source.as_ref().map_or("/", |source| source);
+                match self.host.at(source) {
+                    Fact::Present(file) if file.kind == FileKind::Folder => {
+                        if let Some(problem) = (source != "/" || bind.access == Access::ReadWrite)
+                            .then(|| checks::check("/", source, bind, file, self.host, *at))
+                            .flatten()
+                        {
+                            self.draft.problem(problem);
+                        }
+                    }
+                    Fact::Present(file) => {
+                        let message = format!("cannot take {source} as the root: it is {}", file.kind.word());
+                        self.draft.problem(Problem::new("mounts::root", *at, message));
+                    }
+                    Fact::Absent(errno) => {
+                        let message = format!("cannot take {source} as the root: {}", errno_words(*errno));
+                        self.draft.problem(Problem::new("mounts::source", *at, message));
+                    }
+                }
+                if source == "/" {
+                    let named: Vec<String> = NOT_WITH_ROOT.iter().map(|name| format!("/{name}")).collect();
+                    self.draft.note(*at, format!("{} of the host are not bound with /; name those that are wanted", named.join(", ")));
+                }
+            }
+            _ => self.draft.problem(
+                Problem::new("mounts::root", *at, "the root can be a tmpfs or a bind")
+                    .help("write \"/\" = \"tmpfs\", \"/\" = \"ro\" or \"/\" = { bind = \"/srv/rootfs\" }"),
+            ),
+        }
+    }
+
+    fn root(&mut self, at: Span) {
+        let Tmpfs { size, inodes, exec, .. } = root_tmpfs(&self.tree);
+        let writable = root_is_writable(&self.tree);
+        let attrs = PLAIN.and_if(writable && !exec, Attrs::NO_EXEC);
+        self.step(Op::Root { size, inodes, attrs }, at);
+        if writable {
+            self.allow("/", Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and_if(exec, Rights::EXECUTE), at);
+        } else {
+            // Names alone: a right on `/` is inherited by all below it.
+            self.allow("/", Rights::LIST, at);
+            self.seals.push(("/".into(), SEALED, at));
+        }
+    }
+
+    // ---- entries ----
+
+    fn entry(&mut self, path: &str, node: &Node) {
+        let at = node.at;
+        match &node.mount {
+            Mount::Bind(bind) => self.bind(path, bind, at),
+            Mount::Tmpfs(tmpfs) => self.tmpfs(path, tmpfs, at),
+            Mount::Proc { hidepid, only_processes } => self.proc(path, *hidepid, *only_processes, at),
+            Mount::Dev { extra } => self.dev(path, extra.iter().map(|path| path.0.as_str()), at),
+            Mount::Device { source } => self.device(path, source.as_ref().map_or(path, |source| source), at),
+            Mount::Socket(source) => self.socket(path, source, at),
+            Mount::Sysfs => {
+                let Some(site) = self.site(path, true, at) else { return };
+                self.step(Op::Sysfs { path: Name::new(path), ground: site.ground }, at);
+                self.allow(path, Rights::READ, at);
+            }
+            Mount::Mqueue => {
+                let Some(site) = self.site(path, true, at) else { return };
+                self.step(Op::Mqueue { path: Name::new(path), ground: site.ground }, at);
+                self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::CHANGE), at);
+            }
+            Mount::Dir { mode } => self.dir(path, mode.unwrap_or(Mode(0o755)), at),
+            Mount::Symlink(target) => self.symlink(path, target, at),
+            Mount::File { content, mode } => self.file(path, content, *mode, at),
+            Mount::Hide { .. } => self.hide(path, at),
+        }
+    }
+
+    fn bind(&mut self, path: &str, bind: &Bind, at: Span) {
+        let own_path = bind.source.is_none();
+        let source = bind.source.as_ref().map_or(path, |source| source);
+        let file = match self.host.at(source) {
+            Fact::Present(file) => file.clone(),
+            Fact::Absent(libc::ENOENT) if bind.missing == Missing::Create => return self.create(path, source, bind, at),
+            Fact::Absent(errno) => return self.absent(path, source, *errno, at),
+        };
+        if let FileKind::Link(text) = &file.kind {
+            let first_level = path.rfind('/') == Some(0);
+            if own_path || (first_level && self.tree.get("/").is_some_and(|root| matches!(root.mount, Mount::Bind(_)))) {
+                return self.symlink(path, text, at);
+            }
+            let message = format!("cannot bind {source}: it is a symbolic link to {text}");
+            return self.draft.problem(Problem::new("mounts::link", at, message).help("bind what it points at"));
+        }
+        if let Some(problem) = checks::check(path, source, bind, &file, self.host, at) {
+            return self.draft.problem(problem);
+        }
+        if file.kind == FileKind::Socket {
+            let message = format!("cannot bind {source}: it is a socket");
+            let help = format!("write \"{path}\" = {{ socket = \"{source}\" }}");
+            return self.draft.problem(Problem::new("mounts::socket", at, message).help(help));
+        }
+        let folder = file.kind == FileKind::Folder;
+        let Some(site) = self.site(path, folder, at) else { return };
+        let slot = self.open(source, &file, bind.recursive, self.bind_attrs(bind), at);
+        if bind.access == Access::ReadWrite {
+            self.map_owner(slot, path, source, &file, bind, at);
+        }
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground }, at);
+        self.allow(path, bind_rights(bind, folder), at);
+    }
+
+    fn bind_attrs(&self, bind: &Bind) -> Attrs {
+        PLAIN.and_if(bind.access == Access::ReadOnly, Attrs::READ_ONLY).and_if(!bind.exec, Attrs::NO_EXEC)
+    }
+
+    fn create(&mut self, path: &str, source: &str, bind: &Bind, at: Span) {
+        let Some(site) = self.site(path, true, at) else { return };
+        if self.ids.needs_idmap && bind.access == Access::ReadWrite {
+            let message = format!("cannot make {source}: started by root, it would be the host root's");
+            return self.draft.problem(Problem::new("mounts::create", at, message).help("make it for the user who is to own it before the run"));
+        }
+        self.draft.step(Stage::Sources, Op::HostFolder { path: Name::new(source) }, at);
+        let slot = self.draft.slot();
+        let op = Op::OpenTree { slot, source: Name::new(source), inode: Inode { dev: 0, ino: 0 }, recursive: bind.recursive, attrs: self.bind_attrs(bind) };
+        self.draft.step(Stage::Sources, op, at);
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground }, at);
+        self.allow(path, bind_rights(bind, true), at);
+    }
+
+    fn open(&mut self, source: &str, file: &File, recursive: bool, attrs: Attrs, at: Span) -> Slot {
+        let slot = self.draft.slot();
+        let place = file.real.as_ref().map_or(source, |(real, _)| real);
+        self.draft.step(Stage::Sources, Op::OpenTree { slot, source: Name::new(place), inode: file.inode, recursive, attrs }, at);
+        slot
+    }
+
+    /// Started by root, a writable bind is mapped for one pair of ids: its owner on disk, and the target.
+    fn map_owner(&mut self, slot: Slot, path: &str, source: &str, file: &File, bind: &Bind, at: Span) {
+        if !self.ids.needs_idmap {
+            return;
+        }
+        if file.uid == 0 && !bind.owner_root {
+            let message = format!("cannot grant {source} for writing: it belongs to the host's root");
+            let help = format!("give it to the user who is to own it, or say so: \"{path}\" = {{ bind = \"{source}\", access = \"rw\", owner = \"root\" }}");
+            return self.draft.problem(Problem::new("mounts::owner", at, message).help(help));
+        }
+        if let Some(name) = file_system_without_idmap(file.fs, self.host.kernel) {
+            let (major, minor) = self.host.kernel;
+            let message = format!("cannot map the owner of {source}: {name} has no idmapped mounts on Linux {major}.{minor}");
+            let help = "set identity.host = true, or give uid-map and gid-map the owner's ids, or access = \"ro\"";
+            return self.draft.problem(Problem::new("mounts::idmap", at, message).help(help));
+        }
+        let op = Op::IdMapMount { slot, source: Name::new(source), disk: (file.uid, file.gid), ids: (self.ids.host_user, self.ids.host_group) };
+        self.draft.step(Stage::Sources, op, at);
+    }
+
+    fn tmpfs(&mut self, path: &str, tmpfs: &Tmpfs, at: Span) {
+        let Some(site) = self.site(path, true, at) else { return };
+        let shared = ["/tmp", "/var/tmp", "/dev/shm"].contains(&path);
+        let mode = tmpfs.mode.unwrap_or(Mode(if shared { 0o1777 } else { 0o755 }));
+        let attrs = PLAIN.and_if(!tmpfs.exec, Attrs::NO_EXEC);
+        self.step(Op::Tmpfs { path: Name::new(path), size: tmpfs.size, inodes: tmpfs.inodes, mode, attrs, ground: site.ground }, at);
+        self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and(Rights::CONNECT).and_if(tmpfs.exec, Rights::EXECUTE), at);
+    }
+
+    fn proc(&mut self, path: &str, hidepid: HidePid, only_processes: bool, at: Span) {
+        let Some(site) = self.site(path, true, at) else { return };
+        self.step(Op::Proc { path: Name::new(path), hidepid, only_processes, ground: site.ground }, at);
+        if !only_processes {
+            for name in dev::PROC_READ_ONLY {
+                self.step(Op::ReadOnly { path: Name::new(&format!("{path}/{name}")), if_present: true }, at);
+            }
+            for (name, cover) in dev::PROC_HIDDEN {
+                self.step(Op::Hide { path: Name::new(&format!("{path}/{name}")), cover: *cover, if_present: true }, at);
+            }
+        }
+        // Processes write their own comm, oom_score_adj, and the like.
+        self.allow(path, Rights::READ.and(Rights::WRITE), at);
+    }
+
+    fn dev<'b>(&mut self, path: &str, extra: impl Iterator<Item = &'b str>, at: Span) {
+        let Some(site) = self.site(path, true, at) else { return };
+        let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC);
+        let (size, inodes) = (Size(1 << 20), 4096);
+        self.step(Op::Tmpfs { path: Name::new(path), size, inodes, mode: Mode(0o755), attrs, ground: site.ground }, at);
+        for name in dev::NODES {
+            self.attach_node(&format!("{path}/{name}"), &format!("/dev/{name}"), None, at);
+        }
+        for source in extra {
+            match below(source, "/dev").filter(|tail| !tail.is_empty()) {
+                Some(tail) => self.device(&format!("{path}{tail}"), source, at),
+                None => self.draft.problem(Problem::new("mounts::dev", at, format!("{source} is not below /dev")).help("give it an entry of its own: { device = PATH }")),
+            }
+        }
+        for (name, target) in dev::LINKS {
+            let link = format!("{path}/{name}");
+            if !self.tree.contains_key(&link) {
+                self.step(Op::Symlink { path: Name::new(&link), target: Name::new(target) }, at);
+            }
+        }
+        let pts = format!("{path}/pts");
+        self.step(Op::Dir { path: Name::new(&pts), mode: Mode(0o755) }, at);
+        self.step(Op::Devpts { path: Name::new(&pts) }, at);
+        let shm = format!("{path}/shm");
+        self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::IOCTL), at);
+        if !self.tree.contains_key(&shm) {
+            self.step(Op::Dir { path: Name::new(&shm), mode: Mode(0o755) }, at);
+            let Tmpfs { size, inodes, .. } = TMPFS;
+            self.step(Op::Tmpfs { path: Name::new(&shm), size, inodes, mode: Mode(0o1777), attrs: INERT, ground: Ground::Own }, at);
+            self.allow(&shm, Rights::READ.and(Rights::WRITE).and(Rights::CHANGE), at);
+        }
+        self.made.extend([pts, shm]);
+        self.seals.push((path.into(), attrs.and(Attrs::READ_ONLY), at));
+    }
+
+    fn attach_node(&mut self, path: &str, source: &str, file: Option<&File>, at: Span) {
+        if file.is_none() && self.tree.contains_key(path) {
+            return;
+        }
+        self.step(Op::MountPoint { path: Name::new(path) }, at);
+        let slot = self.draft.slot();
+        // A device on a read-only mount can be written to; what it keeps out is a change of the node's own mode.
+        let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY);
+        let inode = file.map_or(Inode { dev: 0, ino: 0 }, |file| file.inode);
+        self.draft.step(Stage::Sources, Op::OpenTree { slot, source: Name::new(source), inode, recursive: false, attrs }, at);
+        self.step(Op::Attach { slot, path: Name::new(path), ground: Ground::Own }, at);
+    }
+
+    fn device(&mut self, path: &str, source: &str, at: Span) {
+        let file = match self.host.at(source) {
+            Fact::Present(file) => file.clone(),
+            Fact::Absent(errno) => return self.absent(path, source, *errno, at),
+        };
+        let folder = file.kind == FileKind::Folder;
+        if !folder && file.kind != FileKind::Device {
+            let message = format!("cannot grant {source} as a device: it is {}", file.kind.word());
+            return self.draft.problem(Problem::new("mounts::device", at, message).help(format!("to bind it, write \"{path}\" = {{ bind = \"{source}\" }}")));
+        }
+        if folder && below(source, "/dev").is_none_or(str::is_empty) {
+            let message = format!("cannot grant all of {source} as devices");
+            return self.draft.problem(Problem::new("mounts::device", at, message).help("name the nodes, or a folder below /dev such as /dev/dri"));
+        }
+        let Some(site) = self.site(path, folder, at) else { return };
+        let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY);
+        let slot = self.open(source, &file, folder, attrs, at);
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground }, at);
+        self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::IOCTL), at);
+    }
+
+    fn socket(&mut self, path: &str, source: &str, at: Span) {
+        let file = match self.host.at(source) {
+            Fact::Present(file) => file.clone(),
+            Fact::Absent(errno) => return self.absent(path, source, *errno, at),
+        };
+        if file.kind != FileKind::Socket {
+            let message = format!("cannot grant {source} as a socket: it is {}", file.kind.word());
+            return self.draft.problem(Problem::new("mounts::socket", at, message));
+        }
+        let Some(site) = self.site(path, false, at) else { return };
+        let slot = self.open(source, &file, false, INERT.and(Attrs::READ_ONLY), at);
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground }, at);
+        self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::CONNECT), at);
+    }
+
+    fn dir(&mut self, path: &str, mode: Mode, at: Span) {
+        match base(&self.tree, self.host, path) {
+            Base::Own { .. } => {
+                self.folders(parent(path), at);
+                self.make_folder(path, mode, at);
+                self.allow(path, Rights::READ, at);
+            }
+            other => self.cannot_make(path, "a folder", &other, "write it as a tmpfs: \"PATH\" = \"tmpfs\"", at),
+        }
+    }
+
+    fn symlink(&mut self, path: &str, target: &str, at: Span) {
+        if target.is_empty() || target.contains('\0') {
+            return self.draft.problem(Problem::new("mounts::symlink", at, "a symbolic link needs a text without NUL"));
+        }
+        match base(&self.tree, self.host, path) {
+            Base::Own { .. } => {
+                self.folders(parent(path), at);
+                self.step(Op::Symlink { path: Name::new(path), target: Name::new(target) }, at);
+            }
+            other => self.cannot_make(path, "a symbolic link", &other, "leave it out, or make the link on the host", at),
+        }
+    }
+
+    fn file(&mut self, path: &str, content: &EntryContent, mode: Option<Mode>, at: Span) {
+        let (content, unsaid) = match content {
+            EntryContent::Text(text) => (Content::Text(text.as_bytes().to_vec()), Mode(0o644)),
+            EntryContent::Fd(fd) => (Content::Fd(*fd), Mode(0o400)),
+            EntryContent::Env(name) => match self.host.caller.env.get(name) {
+                Some(value) => (Content::Secret(value.as_bytes().to_vec()), Mode(0o400)),
+                None => {
+                    let message = format!("cannot write {path}: the caller has no variable {name}");
+                    return self.draft.problem(Problem::new("mounts::env", at, message).help(format!("set it: {name}=... stockade run ...")));
+                }
+            },
+        };
+        self.put_file(path, content, mode.unwrap_or(unsaid), at);
+    }
+
+    fn put_file(&mut self, path: &str, content: Content, mode: Mode, at: Span) {
+        let name = Name::new(path);
+        match base(&self.tree, self.host, path) {
+            Base::Own { .. } => {
+                self.folders(parent(path), at);
+                self.step(Op::File { path: name, content, mode }, at);
+            }
+            _ => {
+                if self.site(path, false, at).is_none() {
+                    return;
+                }
+                self.step(Op::CoverFile { path: name, content, mode }, at);
+            }
+        }
+        self.allow(path, bits_of(mode), at);
+    }
+
+    fn hide(&mut self, path: &str, at: Span) {
+        let kind = match base(&self.tree, self.host, path) {
+            Base::Own { .. } => return self.draft.note(at, format!("nothing is at {path}, so nothing is hidden there")),
+            Base::Host { source, .. } => self.host.at(&source).clone(),
+            Base::Kernel => self.host.at(path).clone(),
+            other => return self.cannot_make(path, "a cover", &other, "leave it out", at),
+        };
+        let Fact::Present(file) = kind else {
+            let message = format!("cannot hide {path}: there is nothing, and what appears there later would be seen");
+            let help = "make it on the host, or hide the folder that it would be in, or say so: { hide = true, missing = \"skip\" }";
+            return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
+        };
+        if let FileKind::Link(to) = &file.kind {
+            let message = format!("cannot hide {path}: it is a symbolic link to {to}");
+            return self.draft.problem(Problem::new("mounts::hide", at, message).help("hide what it points at"));
+        }
+        let folder = file.kind == FileKind::Folder;
+        let Some(_) = self.site(path, folder, at) else { return };
+        if !folder {
+            self.draft.note(at, format!("{path} shows again if the host replaces it by rename while the sandbox runs; a hidden folder seldom is"));
+        }
+        let cover = if folder { Cover::Folder } else { Cover::File };
+        self.step(Op::Hide { path: Name::new(path), cover, if_present: false }, at);
+    }
+
+    // ---- places ----
+
+    /// Makes sure that something can be mounted at `path`: makes the mount point on the sandbox's own ground, or finds it in a
+    /// bound tree, whose folders above it are pinned where the target could rename them.
+    fn site(&mut self, path: &str, folder: bool, at: Span) -> Option<Site> {
+        match base(&self.tree, self.host, path) {
+            Base::Own { .. } => {
+                if folder {
+                    self.folders(path, at);
+                } else {
+                    self.folders(parent(path), at);
+                    if self.made.insert(path.to_owned()) {
+                        self.step(Op::MountPoint { path: Name::new(path) }, at);
+                    }
+                }
+                Some(Site { ground: Ground::Own })
+            }
+            Base::Kernel => Some(Site { ground: Ground::Bound }),
+            Base::Nothing { what } => {
+                let (over, node) = above(&self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
+                let message = format!("cannot mount at {path}: {over} is {what}");
+                self.draft.problem(Problem::new("mounts::below", at, message).also(node, "it is here"));
+                None
+            }
+            Base::Host { source, writable } => self.site_in_host(path, &source, writable, folder, at),
+        }
+    }
+
+    fn site_in_host(&mut self, path: &str, source: &str, writable: bool, folder: bool, at: Span) -> Option<Site> {
+        let (over, over_at) = above(&self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
+        let refuse = |draft: &mut Draft, why: String, help: String| {
+            draft.problem(Problem::new("mounts::no-mount-point", at, format!("cannot mount at {path}: {why}")).also(over_at, format!("{over} is bound here")).help(help));
+            None
+        };
+        let file = match self.host.at(source) {
+            Fact::Present(file) => file,
+            Fact::Absent(libc::ENOENT) => {
+                let make = if folder { format!("mkdir -p {source}") } else { format!("touch {source}") };
+                let why = format!("{over} is a tree of the host, and there is no {source} in it; stockade makes nothing there");
+                return refuse(self.draft, why, format!("make it first: {make}"));
+            }
+            Fact::Absent(errno) => return refuse(self.draft, format!("{source}: {}", errno_words(*errno)), "make it reachable, or bind a folder nearer to it".into()),
+        };
+        if let Some((real, _)) = &file.real {
+            return refuse(self.draft, "a folder on the way is a symbolic link".into(), format!("name the real place: {real}"));
+        }
+        if let FileKind::Link(to) = &file.kind {
+            return refuse(self.draft, format!("it is a symbolic link to {to}"), "name what it points at".into());
+        }
+        if folder != (file.kind == FileKind::Folder) {
+            let wanted = if folder { "a folder" } else { "a file" };
+            return refuse(self.draft, format!("{source} is {}, and this entry needs {wanted}", file.kind.word()), "give it another path".into());
+        }
+        if writable {
+            let mut between: Vec<&str> = ancestors(parent(path)).take_while(|folder| *folder != over).collect();
+            between.reverse();
+            for pin in between {
+                if !self.tree.contains_key(pin) && self.pinned.insert(pin.to_owned()) {
+                    self.draft.step(Stage::World, Op::Pin { path: Name::new(pin) }, at);
+                }
+            }
+        }
+        Some(Site { ground: Ground::Bound })
+    }
+
+    /// Makes a folder of the sandbox's own and those above it.
+    fn folders(&mut self, path: &str, at: Span) {
+        let mut missing: Vec<String> = ancestors(path).map(str::to_owned).collect();
+        missing.reverse();
+        for folder in missing {
+            // What is an entry of its own, or lies in one, is there by the time.
+            if !self.made.contains(&folder) && (folder == path || !self.tree.contains_key(&folder)) {
+                self.make_folder(&folder, Mode(0o755), at);
+            }
+        }
+    }
+
+    fn make_folder(&mut self, path: &str, mode: Mode, at: Span) {
+        if path != "/" && self.made.insert(path.to_owned()) {
+            self.step(Op::Dir { path: Name::new(path), mode }, at);
+        }
+    }
+
+    fn cannot_make(&mut self, path: &str, what: &str, base: &Base, help: &str, at: Span) {
+        let over = above(&self.tree, path).map_or("/", |(over, _)| over);
+        let why = match base {
+            Base::Host { .. } => format!("{over} is a tree of the host, and stockade makes nothing there"),
+            Base::Kernel => format!("{over} is the kernel's"),
+            Base::Nothing { what } => format!("{over} is {what}"),
+            Base::Own { .. } => "it cannot be".into(),
+        };
+        self.draft.problem(Problem::new("mounts::below", at, format!("cannot make {what} at {path}: {why}")).help(help));
+    }
+
+    // ---- absence ----
+
+    fn absent(&mut self, path: &str, source: &str, errno: i32, at: Span) {
+        let arrow = if path == source { String::new() } else { format!(" → {path}") };
+        let problem = Problem::new("mounts::source", at, format!("cannot bind {source}{arrow}: {}", errno_words(errno)));
+        let help = format!("make it, or let the entry go where it is absent: \"{path}\" = {{ bind = \"{source}\", missing = \"skip\" }}");
+        self.draft.problem(problem.label("asked for here").help(help));
+    }
+
+    /// Whether an entry is left out because its source is absent and it says `missing = "skip"`.
+    fn is_skipped(&mut self, path: &str, node: &Node) -> bool {
+        let (missing, source) = match &node.mount {
+            Mount::Bind(bind) => (bind.missing, source_of(path, &node.mount)),
+            _ => return false,
+        };
+        let Some(source) = source.filter(|_| missing == Missing::Skip) else { return false };
+        if !matches!(self.host.at(source), Fact::Absent(_)) {
+            return false;
+        }
+        self.draft.note(node.at, format!("{path} is left out: {source} is absent here"));
+        true
+    }
+
+    // ---- generated files ----
+
+    /// A passwd and a group that know the target alone, unless the profile brings its own or many ids are mapped.
+    fn databases(&mut self) {
+        if !self.ids.single {
+            return;
+        }
+        let Ids { user, group, .. } = *self.ids;
+        let caller = &self.host.caller;
+        let name = if user == 0 { "root" } else if user == caller.uid && !caller.user.is_empty() { &caller.user } else { "user" };
+        let home = self.ids.home.as_deref().unwrap_or("/");
+        let passwd = format!("{name}:x:{user}:{group}:{name}:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n");
+        let groups = format!("{name}:x:{group}:\nnogroup:x:65534:\n");
+        for (path, text) in [("/etc/passwd", passwd), ("/etc/group", groups)] {
+            if self.tree.contains_key(path) {
+                continue;
+            }
+            let content = Content::Text(text.into_bytes());
+            match base(&self.tree, self.host, path) {
+                Base::Own { .. } => self.put_file(path, content, Mode(0o644), Span::NOWHERE),
+                Base::Host { source, .. } if matches!(self.host.at(&source), Fact::Present(File { kind: FileKind::Regular, real: None, .. })) => {
+                    self.put_file(path, content, Mode(0o644), Span::NOWHERE);
+                }
+                // A bound /etc that has none is the profile's word.
+                _ => {}
+            }
+        }
+    }
+}
+
+fn bind_rights(bind: &Bind, folder: bool) -> Rights {
+    let rights = Rights::READ.and_if(bind.exec, Rights::EXECUTE).and_if(bind.sockets, Rights::CONNECT);
+    let rights = rights.and_if(bind.access == Access::ReadWrite, Rights::WRITE.and(Rights::CHANGE).and(Rights::CONNECT));
+    if folder { rights } else { rights.within(Rights::OF_FILES) }
+}
+
+/// What Landlock allows of a file made with a mode: nothing that its bits do not.
+fn bits_of(mode: Mode) -> Rights {
+    Rights::READ.and_if(mode.0 & 0o222 != 0, Rights::WRITE).and_if(mode.0 & 0o111 != 0, Rights::EXECUTE).within(Rights::OF_FILES)
+}
+
+/// File systems that cannot be idmapped on a kernel (measured on 6.1, 6.12, 6.18 and 7.3; the network ones by the kernel's source).
+fn file_system_without_idmap(magic: i64, kernel: (u32, u32)) -> Option<&'static str> {
+    match magic {
+        0x794c_7630 if kernel < (7, 0) => Some("overlayfs"),
+        0x0102_1994 if kernel < (6, 3) => Some("tmpfs"),
+        0x6969 => Some("nfs"),
+        0x0102_1997 => Some("9p"),
+        0xff53_4d42 | 0xfe53_4d42 => Some("cifs"),
+        0x6573_5546 if kernel < (6, 12) => Some("fuse"),
+        0x8584_58f6 => Some("ramfs"),
+        _ => None,
+    }
+}

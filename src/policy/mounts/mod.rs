@@ -1,0 +1,25 @@
+//! `[mounts]`: the file tree, by the path inside. The deepest path wins, whatever the order of the file.
+//!
+//! [`entry`] is the section, [`tree`] says what lies on what, [`draft`] makes steps of it, [`checks`] refuses grants that are too wide.
+
+pub mod checks;
+mod dev;
+pub mod draft;
+pub mod entry;
+pub mod tree;
+
+use crate::section::Entries;
+pub use draft::draft;
+use entry::Mount;
+pub use tree::{bound_root, wanted};
+
+/// `[mounts]`: entries by the path inside; `false` withdraws an inherited one.
+pub type Mounts = Entries<Mount>;
+
+/// Folders that belong to the system. They are wide to write to, and hold no sockets worth a look.
+const SYSTEM: &[&str] = &["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/opt", "/var", "/srv", "/nix", "/gnu"];
+
+/// Whether a path is a system folder itself.
+pub fn is_system(path: &str) -> bool {
+    SYSTEM.contains(&path)
+}

@@ -1,0 +1,166 @@
+//! What lies on what: every entry with the nearest entry above it, and the host's path that stands behind it.
+
+use super::Mounts;
+use super::entry::{Access, Bind, Missing, Mount, TMPFS};
+use crate::host::{Fact, FileKind, Host};
+use crate::source::Span;
+use crate::value::{ancestors, below, join, parent};
+use std::collections::BTreeMap;
+
+/// One entry of the tree, written or implied by a bound `/`.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// What is there.
+    pub mount: Mount,
+    /// The line that says so.
+    pub at: Span,
+}
+
+/// Every entry by its path inside. A parent comes before what is below it, as its path is a prefix.
+pub type Tree = BTreeMap<String, Node>;
+
+/// What an entry lies on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// A file system of the sandbox's own.
+    Own {
+        /// Whether the target can write there.
+        writable: bool,
+    },
+    /// A tree of the host.
+    Host {
+        /// Where the entry is on the host.
+        source: String,
+        /// Whether the target can write there.
+        writable: bool,
+    },
+    /// proc or sysfs.
+    Kernel,
+    /// Something that holds nothing.
+    Nothing {
+        /// What it is.
+        what: &'static str,
+    },
+}
+
+/// Names below a bound `/` that are not bound with it: they speak of the host's processes, devices and services, and every
+/// socket in them can be connected to, read-only or not.
+pub const NOT_WITH_ROOT: &[&str] = &["proc", "sys", "dev", "run", "tmp"];
+
+/// The host's folder that becomes `/`, where the profile binds one.
+pub fn bound_root(mounts: &Mounts) -> Option<&str> {
+    match &mounts.get("/")?.value {
+        Mount::Bind(Bind { source, .. }) => Some(source.as_ref().map_or("/", |source| source)),
+        _ => None,
+    }
+}
+
+/// The whole tree: the profile's entries, and for a bound `/` one for each name in it.
+pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
+    let mut tree = Tree::new();
+    for (path, value) in mounts.iter() {
+        let Mount::Bind(bind) = &value.value else { continue };
+        if path.value != "/" {
+            continue;
+        }
+        let source = bind.source.as_ref().map_or("/", |source| source);
+        for name in root_names {
+            let from = join(source, &format!("/{name}"));
+            if source != "/" || !NOT_WITH_ROOT.contains(&name.as_str()) {
+                let source = (source != "/").then_some(crate::value::AbsolutePath(from));
+                // A link at the first level is made again as that link, whichever root it comes from.
+                tree.insert(format!("/{name}"), Node { mount: Mount::Bind(Bind { source, missing: Missing::Skip, ..bind.clone() }), at: path.at });
+            }
+        }
+    }
+    tree.extend(mounts.iter().map(|(path, value)| (path.value.to_owned(), Node { mount: value.value.clone(), at: path.at })));
+    tree
+}
+
+/// The host's path that an entry grants, if it grants one.
+pub fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
+    match mount {
+        Mount::Bind(Bind { source, .. }) | Mount::Device { source } => Some(source.as_ref().map_or(path, |source| source)),
+        Mount::Socket(source) => Some(source),
+        _ => None,
+    }
+}
+
+/// Every path of the host whose facts [`super::draft()`] asks for.
+pub fn wanted(mounts: &Mounts, root_names: &[String]) -> Vec<String> {
+    let tree = tree(mounts, root_names);
+    let mut wanted = vec![];
+    for (path, node) in &tree {
+        wanted.extend(source_of(path, &node.mount).map(str::to_owned));
+        if let Mount::Dev { extra } = &node.mount {
+            wanted.extend(extra.iter().map(|path| path.0.clone()));
+        }
+        let hidden_kernel = matches!(node.mount, Mount::Hide { .. }) && (path.starts_with("/proc/") || path.starts_with("/sys/"));
+        if hidden_kernel {
+            wanted.push(path.clone());
+        }
+        wanted.extend(behind(&tree, path));
+    }
+    // The generated passwd and group cover the host's where /etc is bound.
+    wanted.extend(["/etc/passwd", "/etc/group"].iter().filter(|path| !tree.contains_key(**path)).filter_map(|path| behind(&tree, path)));
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+/// The host's path under an entry, where the nearest entry above it binds a part of the host.
+fn behind(tree: &Tree, path: &str) -> Option<String> {
+    let (over, node) = above(tree, path)?;
+    let tail = below(path, over)?;
+    match &node.mount {
+        Mount::Bind(_) => Some(join(source_of(over, &node.mount)?, tail)),
+        _ => None,
+    }
+}
+
+/// The nearest entry above a path, not counting `/`.
+pub fn above<'a>(tree: &'a Tree, path: &'a str) -> Option<(&'a str, &'a Node)> {
+    ancestors(parent(path)).find_map(|path| tree.get_key_value(path)).map(|(path, node)| (path.as_str(), node))
+}
+
+/// What a path lies on. `tree` holds no entry that was skipped.
+pub fn base(tree: &Tree, host: &Host, path: &str) -> Base {
+    let Some((over, node)) = above(tree, path) else {
+        return Base::Own { writable: root_is_writable(tree) };
+    };
+    match &node.mount {
+        Mount::Tmpfs(_) => Base::Own { writable: true },
+        Mount::Dir { .. } => base(tree, host, over),
+        Mount::Dev { .. } => Base::Own { writable: false },
+        Mount::Proc { .. } | Mount::Sysfs => Base::Kernel,
+        Mount::Bind(bind) => {
+            let from = source_of(over, &node.mount).unwrap_or(over);
+            match host.at(from) {
+                Fact::Present(file) if file.kind != FileKind::Folder => Base::Nothing { what: file.kind.word() },
+                _ => Base::Host {
+                    source: join(from, below(path, over).unwrap_or("")),
+                    writable: bind.access == Access::ReadWrite,
+                },
+            }
+        }
+        Mount::Device { .. } => Base::Nothing { what: "a device" },
+        Mount::Socket(_) => Base::Nothing { what: "a socket" },
+        Mount::Mqueue => Base::Nothing { what: "the message queues" },
+        Mount::Symlink(_) => Base::Nothing { what: "a symbolic link" },
+        Mount::File { .. } => Base::Nothing { what: "a file" },
+        Mount::Hide { .. } => Base::Nothing { what: "hidden" },
+    }
+}
+
+/// Whether the profile made the root a file system that the target may write to. Unsaid, the root is empty and read-only.
+pub fn root_is_writable(tree: &Tree) -> bool {
+    matches!(tree.get("/").map(|node| &node.mount), Some(Mount::Tmpfs(_)))
+}
+
+/// The size of the root: the profile's, or stockade's own.
+pub fn root_tmpfs(tree: &Tree) -> super::entry::Tmpfs {
+    match tree.get("/").map(|node| &node.mount) {
+        Some(Mount::Tmpfs(tmpfs)) => tmpfs.clone(),
+        _ => TMPFS,
+    }
+}

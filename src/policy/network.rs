@@ -1,0 +1,59 @@
+//! `[network]`: the one place that speaks of the network.
+
+use crate::policy::namespaces::join_path;
+use crate::section;
+use crate::section::Key;
+use crate::value::AbsolutePath;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use std::fmt;
+
+// ---- section ----
+
+section! {
+    /// `[network]`: which network the target has.
+    pub struct Network {
+        /// `"none"` (unsaid): its own, with loopback alone; `"host"`: the launcher's; `{ join = PATH }`: the one behind a file.
+        mode: Key<Mode>,
+    }
+    later { "allow", "publish", "dns", "routes", "address", "bridge", "parent", "mtu", "mac" }
+}
+
+// ---- table ----
+
+/// Which network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// A new network namespace, loopback up.
+    None,
+    /// The launcher's.
+    Host,
+    /// The one behind a file such as `/run/netns/NAME`.
+    Join(AbsolutePath),
+}
+
+const LATER: &[&str] = &["relay", "user", "veth", "macvlan", "ipvlan", "vlan", "phys"];
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Mode, D::Error> {
+        struct ModeVisitor;
+        impl<'de> Visitor<'de> for ModeVisitor {
+            type Value = Mode;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"none\", \"host\" or { join = PATH }")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Mode, E> {
+                match text {
+                    "none" => Ok(Mode::None),
+                    "host" => Ok(Mode::Host),
+                    "join" => Err(E::custom("`join` needs a path\nhelp: write mode = { join = \"/run/netns/NAME\" }")),
+                    _ if LATER.contains(&text) => Err(E::custom(format!("network mode `{text}` is not built yet\nhelp: \"none\", \"host\" and {{ join = PATH }} are"))),
+                    _ => Err(E::custom(format!("unknown network mode `{text}`\nhelp: write \"none\", \"host\" or {{ join = PATH }}"))),
+                }
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mode, A::Error> {
+                join_path(map).map(Mode::Join)
+            }
+        }
+        deserializer.deserialize_any(ModeVisitor)
+    }
+}

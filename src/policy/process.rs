@@ -1,0 +1,231 @@
+//! `[process]`: what runs, and the state that it starts with.
+
+use crate::section::Key;
+use crate::source::At;
+use crate::value::{AbsolutePath, Mode, Time, Written};
+use crate::{section, written};
+use serde::Serialize;
+use std::fmt;
+
+// ---- section ----
+
+section! {
+    /// `[process]`: what runs, and the state that it starts with.
+    pub struct Process {
+        /// The words of the command. `"${ARGS}"` takes the words after PROFILE; without it they replace the command.
+        command: Key<Vec<At<String>>>,
+        /// What the target sees as its own name (argv[0]); unsaid: the first word.
+        arg0: Key<String>,
+        /// The working folder inside; unsaid: the caller's, where it is visible inside, else `/`.
+        cwd: Key<AbsolutePath>,
+        /// The longest time that the target may run; then `stop-signal`.
+        timeout: Key<Time>,
+        /// What asks the target to end; unsaid: TERM.
+        stop_signal: Key<Signal>,
+        /// How long after `stop-signal` KILL follows; unsaid: 10s.
+        kill_after: Key<Time>,
+        /// File mode creation mask; unsaid: 0022.
+        umask: Key<Mode>,
+        /// Nice value, -20 to 19 (setpriority(2)).
+        nice: Key<Nice>,
+        /// What the kernel's memory killer thinks of the target, -1000 to 1000 (proc_pid_oom_score_adj(5)).
+        oom_score_adj: Key<OomScoreAdj>,
+        /// Standard input: `"inherit"` (unsaid) or `"null"`.
+        stdin: Key<Stdio>,
+        /// Standard output: `"inherit"` (unsaid) or `"null"`.
+        stdout: Key<Stdio>,
+        /// Standard error: `"inherit"` (unsaid) or `"null"`.
+        stderr: Key<Stdio>,
+        /// `"auto"` (unsaid): the terminal is kept, with job control, where 0, 1 or 2 is one; `"none"`: a session without terminal.
+        tty: Key<Tty>,
+        /// `true` (unsaid): pid 1 is stockade's, which reaps and forwards; `false`: the target is pid 1.
+        init: Key<bool>,
+        /// Descriptors above 2 that the target keeps, by number.
+        pass_fds: Key<Vec<At<u32>>>,
+        /// `"new"` (unsaid): an empty session keyring (keyrings(7)); `"inherit"`: the caller's.
+        keyring: Key<Keyring>,
+        /// I/O priority: `"idle"`, `"best-effort:0"` to `:7`, `"realtime:0"` to `:7` (ioprio_set(2)).
+        ioprio: Key<IoPriority>,
+        /// Scheduling policy: `"other"`, `"batch"`, `"idle"`, `"fifo:1"` to `:99`, `"rr:1"` to `:99` (sched(7)).
+        scheduler: Key<Scheduler>,
+    }
+    later { "supervise", "notify" }
+}
+
+// ---- table ----
+
+written!(Signal, Nice, OomScoreAdj, Stdio, Tty, Keyring, IoPriority, Scheduler);
+
+/// A signal by name, with or without `SIG`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signal(pub nix::sys::signal::Signal);
+
+impl Written for Signal {
+    const WHAT: &'static str = "a signal name such as \"TERM\"";
+    fn from_text(text: &str) -> Result<Signal, String> {
+        let name = if text.starts_with("SIG") { text.to_owned() } else { format!("SIG{text}") };
+        name.parse().map(Signal).map_err(|_| format!("`{text}` is not a signal\nhelp: write its name, such as \"TERM\" or \"INT\""))
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+impl Serialize for Signal {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// An integer within bounds.
+macro_rules! bounded {
+    ($(#[$doc:meta])* $name:ident($int:ty) = $low:literal ..= $high:literal, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name(pub $int);
+
+        impl Written for $name {
+            const WHAT: &'static str = $what;
+            fn from_text(text: &str) -> Result<$name, String> {
+                Err(format!("`{text}` must be a number, without quotes"))
+            }
+            fn from_integer(number: i64) -> Option<Result<$name, String>> {
+                Some(match number {
+                    $low..=$high => Ok($name(number as $int)),
+                    _ => Err(format!("{number} is out of range: expected {}", $what)),
+                })
+            }
+        }
+    };
+}
+
+bounded! {
+    /// A nice value.
+    Nice(i32) = -20 ..= 19, "a number from -20 to 19"
+}
+bounded! {
+    /// An adjustment of the memory killer's score.
+    OomScoreAdj(i32) = -1000 ..= 1000, "a number from -1000 to 1000"
+}
+
+/// One of a few words.
+#[macro_export]
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// Every word.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+            /// The word of this one.
+            pub fn word(self) -> &'static str {
+                match self { $($name::$variant => $word),+ }
+            }
+        }
+
+        impl $crate::value::Written for $name {
+            const WHAT: &'static str = concat!("one of the words", $(" `", $word, "`"),+);
+            fn from_text(text: &str) -> Result<$name, String> {
+                match text {
+                    $($word => Ok($name::$variant),)+
+                    _ => {
+                        let help = $crate::problem::suggestion(text, Self::WORDS.iter().copied())
+                            .unwrap_or_else(|| format!("write one of {}", Self::WORDS.join(", ")));
+                        Err(format!("unknown word `{text}`\nhelp: {help}"))
+                    }
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// What a standard stream is.
+    Stdio {
+        /// The caller's.
+        Inherit = "inherit",
+        /// `/dev/null`.
+        Null = "null",
+    }
+}
+words! {
+    /// How the terminal is handled.
+    Tty {
+        /// Kept where 0, 1 or 2 is one.
+        Auto = "auto",
+        /// A session of its own, without terminal.
+        None = "none",
+    }
+}
+words! {
+    /// Which session keyring the target has.
+    Keyring {
+        /// An empty one.
+        New = "new",
+        /// The caller's.
+        Inherit = "inherit",
+    }
+}
+
+/// An I/O priority as ioprio_set(2) takes it: class in the high bits, level in the low 13.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IoPriority(pub u16);
+
+impl Written for IoPriority {
+    const WHAT: &'static str = "an I/O priority such as \"best-effort:4\" or \"idle\"";
+    fn from_text(text: &str) -> Result<IoPriority, String> {
+        let (class, level) = text.split_once(':').unwrap_or((text, "0"));
+        let level = level.parse::<u16>().ok().filter(|level| *level < 8);
+        let class = match class {
+            "realtime" => Some(1),
+            "best-effort" => Some(2),
+            "idle" => Some(3),
+            _ => None,
+        };
+        let priority = class.zip(level).filter(|(class, _)| *class != 3 || !text.contains(':'));
+        priority.map(|(class, level)| IoPriority(class << 13 | level)).ok_or_else(|| {
+            format!("`{text}` is not an I/O priority\nhelp: write \"idle\", or \"best-effort:0\" to \":7\", or \"realtime:0\" to \":7\"")
+        })
+    }
+}
+
+/// A scheduling policy with its priority, as sched_setscheduler(2) takes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scheduler {
+    /// `SCHED_*`.
+    pub policy: i32,
+    /// 1 to 99 for `fifo` and `rr`, else 0.
+    pub priority: i32,
+}
+
+impl Written for Scheduler {
+    const WHAT: &'static str = "a scheduling policy such as \"batch\" or \"fifo:10\"";
+    fn from_text(text: &str) -> Result<Scheduler, String> {
+        let (policy, priority) = match text.split_once(':') {
+            Some((policy, priority)) => (policy, priority.parse::<i32>().ok().filter(|priority| (1..=99).contains(priority))),
+            None => (text, Some(0)),
+        };
+        let found = match (policy, priority) {
+            ("other", Some(0)) => Some((libc::SCHED_OTHER, 0)),
+            ("batch", Some(0)) => Some((libc::SCHED_BATCH, 0)),
+            ("idle", Some(0)) => Some((libc::SCHED_IDLE, 0)),
+            ("fifo", Some(priority)) if priority > 0 => Some((libc::SCHED_FIFO, priority)),
+            ("rr", Some(priority)) if priority > 0 => Some((libc::SCHED_RR, priority)),
+            _ => None,
+        };
+        found.map(|(policy, priority)| Scheduler { policy, priority }).ok_or_else(|| {
+            format!("`{text}` is not a scheduling policy\nhelp: write \"other\", \"batch\", \"idle\", or \"fifo:1\" to \":99\", or \"rr:1\" to \":99\"")
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! `[rlimits]`: the sixteen limits of getrlimit(2), soft and hard.
+
+use crate::section::Entries;
+use crate::value::{Size, Time, Written};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use std::fmt;
+
+// ---- section ----
+
+/// `[rlimits]`: a number, a size, a time or `"unlimited"` for both limits, or `{ soft = .., hard = .. }`.
+pub type Rlimits = Entries<Rlimit>;
+
+/// A soft and a hard limit in the kernel's unit; [`u64::MAX`] is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Rlimit {
+    /// What is in force; the target may raise it up to `hard`.
+    pub soft: Value,
+    /// The ceiling.
+    pub hard: Value,
+}
+
+// ---- table ----
+
+crate::written!(Value);
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Things, or a priority.
+    Count,
+    /// Memory.
+    Bytes,
+    /// Time, in the kernel's unit: seconds for `cpu`, microseconds for `rttime`.
+    Time {
+        /// Microseconds in one of the kernel's.
+        micros: u64,
+    },
+}
+
+/// Every limit: the profile's word, `RLIMIT_*`, its unit.
+pub const TABLE: &[(&str, u32, Unit)] = &[
+    ("as", libc::RLIMIT_AS, Unit::Bytes),
+    ("core", libc::RLIMIT_CORE, Unit::Bytes),
+    ("cpu", libc::RLIMIT_CPU, Unit::Time { micros: 1_000_000 }),
+    ("data", libc::RLIMIT_DATA, Unit::Bytes),
+    ("fsize", libc::RLIMIT_FSIZE, Unit::Bytes),
+    ("locks", libc::RLIMIT_LOCKS, Unit::Count),
+    ("memlock", libc::RLIMIT_MEMLOCK, Unit::Bytes),
+    ("msgqueue", libc::RLIMIT_MSGQUEUE, Unit::Bytes),
+    ("nice", libc::RLIMIT_NICE, Unit::Count),
+    ("nofile", libc::RLIMIT_NOFILE, Unit::Count),
+    ("nproc", libc::RLIMIT_NPROC, Unit::Count),
+    ("rss", libc::RLIMIT_RSS, Unit::Bytes),
+    ("rtprio", libc::RLIMIT_RTPRIO, Unit::Count),
+    ("rttime", libc::RLIMIT_RTTIME, Unit::Time { micros: 1 }),
+    ("sigpending", libc::RLIMIT_SIGPENDING, Unit::Count),
+    ("stack", libc::RLIMIT_STACK, Unit::Bytes),
+];
+
+/// A limit as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// A bare number, in the kernel's unit.
+    Number(u64),
+    /// A size.
+    Size(Size),
+    /// A time.
+    Time(Time),
+    /// No limit.
+    Unlimited,
+}
+
+impl Written for Value {
+    const WHAT: &'static str = "a number, a size, a time or \"unlimited\"";
+    fn from_text(text: &str) -> Result<Value, String> {
+        match text {
+            "unlimited" => Ok(Value::Unlimited),
+            _ => Time::from_text(text)
+                .map(Value::Time)
+                .or_else(|_| Size::from_text(text).map(Value::Size))
+                .map_err(|_| format!("`{text}` is not a limit\nhelp: write a number, \"64M\", \"30s\" or \"unlimited\"")),
+        }
+    }
+    fn from_integer(number: i64) -> Option<Result<Value, String>> {
+        Some(u64::try_from(number).map(Value::Number).map_err(|_| "a limit cannot be negative".into()))
+    }
+}
+
+impl Value {
+    /// In the kernel's unit, or why it does not fit the limit.
+    pub fn raw(self, unit: Unit) -> Result<u64, &'static str> {
+        match (self, unit) {
+            (Value::Unlimited, _) => Ok(libc::RLIM_INFINITY),
+            (Value::Number(number), Unit::Count | Unit::Bytes) => Ok(number),
+            (Value::Size(size), Unit::Bytes) => Ok(size.0),
+            (Value::Time(time), Unit::Time { micros }) => Ok(u64::try_from(time.0.as_micros()).unwrap_or(u64::MAX).div_ceil(micros)),
+            (_, Unit::Count) => Err("this limit is a count: write a bare number"),
+            (_, Unit::Bytes) => Err("this limit is an amount of memory: write a size such as \"64M\""),
+            (_, Unit::Time { .. }) => Err("this limit is a time: write it with its unit, such as \"30s\""),
+        }
+    }
+}
+
+impl serde::Serialize for Value {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Number(number) => serializer.serialize_u64(*number),
+            Value::Size(size) => serializer.collect_str(size),
+            Value::Time(time) => serializer.collect_str(time),
+            Value::Unlimited => serializer.serialize_str("unlimited"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Rlimit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Rlimit, D::Error> {
+        struct LimitVisitor;
+        impl<'de> Visitor<'de> for LimitVisitor {
+            type Value = Rlimit;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, a size, a time, \"unlimited\", or { soft = .., hard = .. }")
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Rlimit, E> {
+                let value = Value::from_integer(number).unwrap_or(Ok(Value::Unlimited)).map_err(E::custom)?;
+                Ok(Rlimit { soft: value, hard: value })
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Rlimit, E> {
+                let value = Value::from_text(text).map_err(E::custom)?;
+                Ok(Rlimit { soft: value, hard: value })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rlimit, A::Error> {
+                let (mut soft, mut hard) = (None, None);
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "soft" => soft = Some(map.next_value()?),
+                        "hard" => hard = Some(map.next_value()?),
+                        _ => return Err(de::Error::unknown_field(&key, &["soft", "hard"])),
+                    }
+                }
+                let missing = |field| move || de::Error::missing_field(field);
+                Ok(Rlimit { soft: soft.ok_or_else(missing("soft"))?, hard: hard.ok_or_else(missing("hard"))? })
+            }
+        }
+        deserializer.deserialize_any(LimitVisitor)
+    }
+}

@@ -1,0 +1,310 @@
+//! The one error that a user sees: a sentence, the text that it is about, and what to do. Several are shown at a time.
+//!
+//! Nothing here decides what is wrong; it only says so, to people ([`Problems::render`]) and to programs ([`Problems::json`]).
+
+use crate::source::{Place, Sources, Span};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use serde::Serialize;
+use std::fmt;
+
+/// What is wrong, where, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// A stable name for programs, such as `profile::unknown-key`.
+    pub code: &'static str,
+    /// One sentence: `cannot VERB OBJECT: reason`.
+    pub message: String,
+    /// The text that it is about.
+    pub at: Span,
+    /// What the caret says.
+    pub label: String,
+    /// Other places that matter, each with its words.
+    pub also: Vec<(Span, String)>,
+    /// A command or TOML to paste.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem at a place.
+    pub fn new(code: &'static str, at: Span, message: impl Into<String>) -> Problem {
+        Problem { code, message: message.into(), at, label: "here".into(), also: vec![], help: None }
+    }
+
+    /// What the caret says.
+    pub fn label(mut self, label: impl Into<String>) -> Problem {
+        self.label = label.into();
+        self
+    }
+
+    /// One more place that the reader should see.
+    pub fn also(mut self, at: Span, words: impl Into<String>) -> Problem {
+        self.also.push((at, words.into()));
+        self
+    }
+
+    /// What to do.
+    pub fn help(mut self, help: impl Into<String>) -> Problem {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds the help only where there is one.
+    pub fn help_maybe(mut self, help: Option<String>) -> Problem {
+        self.help = help.or(self.help);
+        self
+    }
+}
+
+/// All that is wrong, in the order in which it was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Takes note of one more.
+    pub fn push(&mut self, problem: Problem) {
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One by one, in the order of the text.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        let mut sorted: Vec<&Problem> = self.0.iter().collect();
+        sorted.sort_by_key(|problem| problem.at);
+        sorted.into_iter()
+    }
+
+    /// `Err(self)` where anything is wrong.
+    pub fn or<T>(self, value: T) -> Result<T, Problems> {
+        if self.is_empty() { Ok(value) } else { Err(self) }
+    }
+
+    /// For people: each problem with its line, a caret and the help, and a closing count.
+    pub fn render(&self, sources: &Sources, style: Style) -> String {
+        let theme = match style {
+            Style::Plain => GraphicalTheme::unicode_nocolor(),
+            Style::Ascii => GraphicalTheme::none(),
+            Style::Colour => GraphicalTheme::unicode(),
+        };
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
+        let mut out = String::new();
+        for problem in self.iter() {
+            // Writing to a String cannot fail, and a diagnostic whose span is out of its text is shown without it.
+            if handler.render_report(&mut out, &Shown::new(problem, sources)).is_err() {
+                out.push_str(&format!("  × {}\n", escape(&problem.message)));
+            }
+        }
+        if self.0.len() > 1 {
+            out.push_str(&format!("{} problems\n", self.0.len()));
+        }
+        out
+    }
+
+    /// For programs: one JSON array.
+    pub fn json(&self, sources: &Sources) -> String {
+        let all: Vec<Record> = self.iter().map(|problem| Record::new(problem, sources)).collect();
+        serde_json::to_string_pretty(&all).unwrap_or_else(|_| "[]".into())
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Problems {
+        Problems(vec![problem])
+    }
+}
+
+impl Extend<Problem> for Problems {
+    fn extend<I: IntoIterator<Item = Problem>>(&mut self, problems: I) {
+        problems.into_iter().for_each(|problem| self.push(problem));
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// How problems are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Unicode without colour.
+    Plain,
+    /// Neither, for terminals that have no UTF-8.
+    Ascii,
+    /// Unicode with colour.
+    Colour,
+}
+
+/// Control characters (C0, DEL, C1) and bidirectional overrides made visible, so that a profile, a path or a name cannot
+/// drive the reader's terminal (CVE-2023-28101 is such a case in flatpak). Newline and tab stay.
+pub fn escape(text: &str) -> String {
+    let hostile = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if hostile(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+        out
+    })
+}
+
+/// The nearest of `known` to a misspelt word, if any is near.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = |name: &str| 1.max(name.len().max(word.len()) / 3);
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(word, name), name))
+        .filter(|(distance, name)| *distance <= allowed(name))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// `` did you mean `x`? `` as a help line.
+pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    did_you_mean(word, known).map(|name| format!("did you mean `{name}`?"))
+}
+
+/// The words of an errno, as `strerror(3)` has them, lower case.
+pub fn errno_words(errno: i32) -> String {
+    let text = nix::errno::Errno::from_raw(errno).desc();
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_lowercase().chain(chars).collect())
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    code: &'a str,
+    message: &'a str,
+    #[serde(flatten)]
+    place: Option<Place>,
+    length: u32,
+    label: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    also: Vec<Also<'a>>,
+    help: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Also<'a> {
+    #[serde(flatten)]
+    place: Option<Place>,
+    label: &'a str,
+}
+
+impl<'a> Record<'a> {
+    fn new(problem: &'a Problem, sources: &Sources) -> Record<'a> {
+        Record {
+            code: problem.code,
+            message: &problem.message,
+            place: sources.place(problem.at),
+            length: problem.at.end - problem.at.start,
+            label: &problem.label,
+            also: problem.also.iter().map(|(at, label)| Also { place: sources.place(*at), label }).collect(),
+            help: problem.help.as_deref(),
+        }
+    }
+}
+
+/// A problem dressed for miette: spans relative to the one file that is shown; places in other files become help lines.
+#[derive(Debug)]
+struct Shown {
+    code: &'static str,
+    message: String,
+    help: Option<String>,
+    source: Option<NamedSource<String>>,
+    labels: Vec<LabeledSpan>,
+}
+
+impl Shown {
+    fn new(problem: &Problem, sources: &Sources) -> Shown {
+        let main = sources.source(problem.at);
+        let mut help: Vec<String> = problem.help.iter().map(|help| escape(help)).collect();
+        let mut labels = vec![];
+        if let Some(file) = main {
+            let local = |span: Span| ((span.start - file.base) as usize, (span.end - span.start) as usize);
+            labels.push(LabeledSpan::new_primary_with_span(Some(escape(&problem.label)), local(problem.at)));
+            for (at, words) in &problem.also {
+                match sources.place(*at) {
+                    Some(place) if place.file == file.name => {
+                        labels.push(LabeledSpan::new_with_span(Some(escape(words)), local(*at)));
+                    }
+                    Some(place) => help.push(format!("{}: {}", place, escape(words))),
+                    None => {}
+                }
+            }
+        }
+        Shown {
+            code: problem.code,
+            message: escape(&problem.message),
+            help: (!help.is_empty()).then(|| help.join("\n")),
+            // The quoted text is escaped as a whole only where that keeps every offset, that is, where nothing was hostile.
+            source: main.map(|file| NamedSource::new(escape(&file.name), visible(&file.text))),
+            labels,
+        }
+    }
+}
+
+/// The text with hostile characters replaced by a character of the same length in bytes, so that spans stay right.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if escape(c.encode_utf8(&mut [0; 4])).len() == c.len_utf8() && c != '\r' {
+            out.push(c);
+        } else {
+            out.extend(std::iter::repeat_n('?', c.len_utf8()));
+        }
+    }
+    out
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Shown {}
+
+impl Diagnostic for Shown {
+    fn code(&self) -> Option<Box<dyn fmt::Display + '_>> {
+        Some(Box::new(self.code))
+    }
+    fn help(&self) -> Option<Box<dyn fmt::Display + '_>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as &dyn SourceCode)
+    }
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        (!self.labels.is_empty()).then(|| Box::new(self.labels.clone().into_iter()) as Box<dyn Iterator<Item = LabeledSpan>>)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggestions_are_near_or_absent() {
+        assert_eq!(did_you_mean("memroy", ["memory", "pids"]), Some("memory"));
+        assert_eq!(did_you_mean("zzz", ["memory", "pids"]), None);
+    }
+
+    #[test]
+    fn control_characters_are_shown_not_sent() {
+        assert_eq!(escape("a\x1b]0;x\x07b"), "a\\u{1b}]0;x\\u{7}b");
+        let mut sources = Sources::default();
+        let base = sources.add("p\x1b.toml", "a = '\x1b[31m'\n");
+        let problem = Problem::new("t::x", Span { start: base, end: base + 1 }, "bad \u{202e} thing");
+        let shown = Problems::from(problem).render(&sources, Style::Plain);
+        assert!(!shown.contains('\x1b') && !shown.contains('\u{202e}'), "{shown}");
+    }
+}

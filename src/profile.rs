@@ -1,0 +1,41 @@
+//! A profile: text in, typed values with their places out. It reads files and nothing else of the machine.
+
+use crate::policy::capabilities::Capabilities;
+use crate::policy::env::Env;
+use crate::policy::identity::Identity;
+use crate::policy::mounts::Mounts;
+use crate::policy::namespaces::Namespaces;
+use crate::policy::network::Network;
+use crate::policy::process::Process;
+use crate::policy::rlimits::Rlimits;
+use crate::section;
+use crate::section::{Key, Set};
+
+section! {
+    /// A profile: one field per domain.
+    pub struct Profile {
+        /// The version of the language; this stockade reads 1.
+        format: Key<u32>,
+        /// One line for people.
+        description: Key<String>,
+        /// Walls set in this file that may fall where the machine lacks them.
+        optional: Set<String>,
+        /// What runs, and the state that it starts with.
+        process: Process,
+        /// The target's environment.
+        env: Env,
+        /// Who the target is.
+        identity: Identity,
+        /// Which parts of the kernel's state it has for itself.
+        namespaces: Namespaces,
+        /// Its file tree.
+        mounts: Mounts,
+        /// Which of root's powers it keeps.
+        capabilities: Capabilities,
+        /// Resource limits of the process.
+        rlimits: Rlimits,
+        /// Its network.
+        network: Network,
+    }
+    later { "programs", "seccomp", "landlock", "limits", "lsm", "name" }
+}

@@ -1,0 +1,327 @@
+//! One declaration of a section of the profile gives its struct, its parser, its merge rule and its words for the reference.
+//!
+//! A field's type says how layers merge: [`Key`] is replaced whole, [`Set`] is united, [`Entries`] merge name by name. Values are
+//! parsed by serde on a tree whose spans are already offsets into [`crate::source::Sources`], so every error keeps its place.
+
+use crate::problem::{Problem, Problems, suggestion};
+use crate::source::{At, Span};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use toml::{
+    Spanned,
+    de::{DeValue, ValueDeserializer},
+};
+
+/// A value of the document, owned, with its span in the common offset space.
+pub type Node = Spanned<DeValue<'static>>;
+
+/// A field of a section: reads one value of one layer, and lies over the same field of a weaker layer.
+pub trait Field: Default {
+    /// Reads the value of the key.
+    fn read(&mut self, key: &At<String>, node: Node, problems: &mut Problems);
+    /// Merges a stronger layer over this one.
+    fn cover(&mut self, upper: Self, problems: &mut Problems);
+}
+
+/// One key of a section, for the reference page and for suggestions.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyDoc {
+    /// The Rust field's name; [`KeyDoc::name`] is what a profile writes.
+    pub field: &'static str,
+    /// Its words.
+    pub doc: &'static str,
+}
+
+impl KeyDoc {
+    /// The TOML key: kebab-case.
+    pub fn name(&self) -> String {
+        self.field.replace('_', "-")
+    }
+}
+
+/// Declares a section. `later { .. }` lists the keys of the language that are not built yet: they are refused, never ignored.
+#[macro_export]
+macro_rules! section {
+    (
+        $(#[doc = $doc:literal])*
+        pub struct $name:ident {
+            $( $(#[doc = $field_doc:literal])+ $field:ident: $kind:ty, )*
+        }
+        $( later { $($later:literal),* $(,)? } )?
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Default)]
+        pub struct $name {
+            $( $(#[doc = $field_doc])+ pub $field: $kind, )*
+        }
+
+        impl $name {
+            /// Every key, with its words.
+            pub const KEYS: &'static [$crate::section::KeyDoc] = &[
+                $( $crate::section::KeyDoc { field: stringify!($field), doc: concat!($($field_doc, "\n"),+) }, )*
+            ];
+            /// Keys of the language that this version refuses as not built yet.
+            pub const LATER: &'static [&'static str] = &[$($($later),*)?];
+        }
+
+        impl $crate::section::Field for $name {
+            fn read(&mut self, key: &$crate::source::At<String>, node: $crate::section::Node, problems: &mut $crate::problem::Problems) {
+                for (name, node) in $crate::section::table(key, node, problems) {
+                    match name.value.replace('-', "_").as_str() {
+                        $( stringify!($field) if !name.value.contains('_') => {
+                            $crate::section::Field::read(&mut self.$field, &name, node, problems);
+                        } )*
+                        _ => problems.push($crate::section::unknown_key(&name, &key.value, Self::KEYS, Self::LATER)),
+                    }
+                }
+            }
+
+            fn cover(&mut self, upper: Self, problems: &mut $crate::problem::Problems) {
+                $( $crate::section::Field::cover(&mut self.$field, upper.$field, problems); )*
+            }
+        }
+    };
+}
+
+/// The entries of a table in the order of the text, or a problem where it is something else.
+pub fn table(key: &At<String>, node: Node, problems: &mut Problems) -> Vec<(At<String>, Node)> {
+    let at = Span::from(node.span());
+    let DeValue::Table(table) = node.into_inner() else {
+        let message = format!("`{}` is a section, so it must be a table", key.value);
+        problems.push(Problem::new("profile::type", at, message).help(format!("write it as `[{}]` with keys below it", key.value)));
+        return vec![];
+    };
+    let mut entries: Vec<_> =
+        table.into_iter().map(|(name, node)| (At::new(name.get_ref().to_string(), name.span().into()), node)).collect();
+    entries.sort_by_key(|(name, _)| name.at);
+    entries
+}
+
+/// The problem of a key that the section does not have.
+pub fn unknown_key(name: &At<String>, section: &str, keys: &[KeyDoc], later: &[&str]) -> Problem {
+    let of = if section.is_empty() { String::new() } else { format!(" of [{section}]") };
+    if later.contains(&name.value.as_str()) {
+        return Problem::new("profile::not-yet", name.at, format!("`{}`{of} is not built yet", name.value))
+            .label("not yet")
+            .help("this version refuses it rather than run a sandbox without it; leave it out");
+    }
+    let names: Vec<String> = keys.iter().map(KeyDoc::name).collect();
+    let known = names.iter().map(String::as_str).chain(later.iter().copied());
+    let help = suggestion(&name.value, known).unwrap_or_else(|| format!("its keys are {}", names.join(", ")));
+    Problem::new("profile::unknown-key", name.at, format!("unknown key `{}`{of}", name.value)).label("not known").help(help)
+}
+
+/// Deserializes one value; the error becomes a problem at its own span.
+pub fn parse<T: Deserialize<'static>>(node: Node, problems: &mut Problems) -> Option<T> {
+    let at = Span::from(node.span());
+    match T::deserialize(ValueDeserializer::from(node)) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let at = error.span().map_or(at, Span::from);
+            let (message, help) = match error.message().split_once("\nhelp: ") {
+                Some((message, help)) => (message, Some(help.to_owned())),
+                None => (error.message(), None),
+            };
+            problems.push(Problem::new("profile::value", at, message).help_maybe(help));
+            None
+        }
+    }
+}
+
+/// Whether the value is the word `"default"`, which withdraws an inherited value.
+fn is_default_word(node: &Node) -> bool {
+    matches!(node.get_ref(), DeValue::String(text) if text == "default")
+}
+
+/// A value that a stronger layer replaces whole; the word `"default"` withdraws it.
+#[derive(Debug, Clone)]
+pub enum Key<T> {
+    /// No layer speaks of it.
+    Unsaid,
+    /// Withdrawn by `"default"`.
+    Default(Span),
+    /// Set, with the place of the value.
+    Said(At<T>),
+}
+
+impl<T> Default for Key<T> {
+    fn default() -> Key<T> {
+        Key::Unsaid
+    }
+}
+
+impl<T> Key<T> {
+    /// The value, if one is set.
+    pub fn get(&self) -> Option<&At<T>> {
+        match self {
+            Key::Said(value) => Some(value),
+            Key::Unsaid | Key::Default(_) => None,
+        }
+    }
+
+    /// Where it is set, or nowhere.
+    pub fn at(&self) -> Span {
+        self.get().map_or(Span::NOWHERE, |value| value.at)
+    }
+
+    /// The value, or stockade's own.
+    pub fn or(&self, unsaid: T) -> At<T>
+    where
+        T: Clone,
+    {
+        self.get().cloned().unwrap_or(At::unsaid(unsaid))
+    }
+}
+
+impl<T: Deserialize<'static>> Field for Key<T> {
+    fn read(&mut self, _: &At<String>, node: Node, problems: &mut Problems) {
+        let at = Span::from(node.span());
+        if is_default_word(&node) {
+            *self = Key::Default(at);
+        } else if let Some(value) = parse(node, problems) {
+            *self = Key::Said(At::new(value, at));
+        }
+    }
+
+    fn cover(&mut self, upper: Self, _: &mut Problems) {
+        if !matches!(upper, Key::Unsaid) {
+            *self = upper;
+        }
+    }
+}
+
+/// A list whose order and repeats mean nothing; layers are united, `"!x"` withdraws an inherited `x`, `"!*"` all of them.
+#[derive(Debug, Clone)]
+pub struct Set<T> {
+    /// What is in it, each with its place.
+    pub items: Vec<At<T>>,
+    withdrawn: Vec<At<String>>,
+    emptied: Option<Span>,
+}
+
+impl<T> Default for Set<T> {
+    fn default() -> Set<T> {
+        Set { items: vec![], withdrawn: vec![], emptied: None }
+    }
+}
+
+impl<T: Deserialize<'static> + PartialEq + ToString> Field for Set<T> {
+    fn read(&mut self, key: &At<String>, node: Node, problems: &mut Problems) {
+        let at = Span::from(node.span());
+        if is_default_word(&node) {
+            self.withdrawn.push(At::new("*".into(), at));
+            return;
+        }
+        let DeValue::Array(array) = node.into_inner() else {
+            problems.push(Problem::new("profile::type", at, format!("`{}` must be a list", key.value)).help("put it in `[ ]`"));
+            return;
+        };
+        if array.is_empty() {
+            self.emptied = Some(at);
+        }
+        for node in array {
+            let at = Span::from(node.span());
+            let withdrawal = match node.get_ref() {
+                DeValue::String(text) => text.strip_prefix('!').map(str::to_owned),
+                _ => None,
+            };
+            match withdrawal {
+                Some(name) => self.withdrawn.push(At::new(name, at)),
+                None => {
+                    let item: Option<T> = parse(node, problems);
+                    self.items.extend(item.filter(|item| !self.items.iter().any(|had| had.value == *item)).map(|item| At::new(item, at)));
+                }
+            }
+        }
+    }
+
+    fn cover(&mut self, upper: Self, problems: &mut Problems) {
+        if let (Some(at), Some(had)) = (upper.emptied, self.items.first()) {
+            problems.push(
+                Problem::new("profile::empty-set", at, "an empty list over an inherited one says nothing: lists of this sort are united")
+                    .also(had.at, "inherited from here")
+                    .help("write [\"!*\"] to withdraw all that is inherited"),
+            );
+        }
+        for name in upper.withdrawn {
+            let before = self.items.len();
+            self.items.retain(|item| name.value != "*" && item.value.to_string() != name.value);
+            if before == self.items.len() && name.value != "*" {
+                let known: Vec<String> = self.items.iter().map(|item| item.value.to_string()).collect();
+                problems.push(
+                    Problem::new("profile::withdraw", name.at, format!("cannot withdraw `{}`: no layer below sets it", name.value))
+                        .help_maybe(suggestion(&name.value, known.iter().map(String::as_str))),
+                );
+            }
+        }
+        for item in upper.items {
+            if !self.items.iter().any(|had| had.value == item.value) {
+                self.items.push(item);
+            }
+        }
+    }
+}
+
+impl<T: PartialEq + ToString> Set<T> {
+    /// Withdrawals in the weakest layer withdraw from nothing; the loader asks for these once all is merged.
+    pub fn lonely(&self) -> impl Iterator<Item = Problem> {
+        self.withdrawn
+            .iter()
+            .filter(|name| name.value != "*")
+            .map(|name| Problem::new("profile::withdraw", name.at, format!("cannot withdraw `{}`: no layer below sets it", name.value)))
+    }
+}
+
+/// A table whose keys are the user's own names; layers merge name by name, `false` withdraws an inherited entry.
+#[derive(Debug, Clone)]
+pub struct Entries<V> {
+    /// What is in it.
+    pub map: BTreeMap<String, Entry<V>>,
+}
+
+/// One named entry.
+#[derive(Debug, Clone)]
+pub struct Entry<V> {
+    /// Where its name stands.
+    pub key: Span,
+    /// Its value with the value's place, or `None` where it is withdrawn.
+    pub value: Option<At<V>>,
+}
+
+impl<V> Default for Entries<V> {
+    fn default() -> Entries<V> {
+        Entries { map: BTreeMap::new() }
+    }
+}
+
+impl<V> Entries<V> {
+    /// Name and value of every entry that is not withdrawn.
+    pub fn iter(&self) -> impl Iterator<Item = (At<&str>, &At<V>)> {
+        self.map.iter().filter_map(|(name, entry)| Some((At::new(name.as_str(), entry.key), entry.value.as_ref()?)))
+    }
+
+    /// The value under a name.
+    pub fn get(&self, name: &str) -> Option<&At<V>> {
+        self.map.get(name)?.value.as_ref()
+    }
+}
+
+impl<V: Deserialize<'static>> Field for Entries<V> {
+    fn read(&mut self, key: &At<String>, node: Node, problems: &mut Problems) {
+        for (name, node) in table(key, node, problems) {
+            let at = Span::from(node.span());
+            let value = match node.get_ref() {
+                DeValue::Boolean(false) => None,
+                _ => match parse(node, problems) {
+                    Some(value) => Some(At::new(value, at)),
+                    None => continue,
+                },
+            };
+            self.map.insert(name.value, Entry { key: name.at, value });
+        }
+    }
+
+    fn cover(&mut self, upper: Self, _: &mut Problems) {
+        self.map.extend(upper.map);
+    }
+}

@@ -1,0 +1,184 @@
+//! Every file of a profile in one space of offsets, so that a span alone says which file, line and column a value came from.
+//!
+//! It holds text and answers questions about it. It opens nothing: [`crate::profile`] reads the files.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, ops::Deref, sync::Arc};
+
+/// A range of bytes in the one offset space of all [`Sources`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Span {
+    /// The first byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The span of what no text asked for: a built-in default.
+    pub const NOWHERE: Span = Span { start: 0, end: 0 };
+
+    /// Whether a text stands behind it.
+    pub fn is_somewhere(self) -> bool {
+        self != Span::NOWHERE
+    }
+
+    /// This span, or `other` where this one is [`Span::NOWHERE`].
+    pub fn or(self, other: Span) -> Span {
+        if self.is_somewhere() { self } else { other }
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.start, self.end)
+    }
+}
+
+impl From<std::ops::Range<usize>> for Span {
+    fn from(range: std::ops::Range<usize>) -> Span {
+        let clamp = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        Span { start: clamp(range.start), end: clamp(range.end) }
+    }
+}
+
+/// A value and the text that it came from.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub at: Span,
+}
+
+impl<T> At<T> {
+    /// A value with its place.
+    pub fn new(value: T, at: Span) -> At<T> {
+        At { value, at }
+    }
+
+    /// A value that stockade chose because the profile was silent.
+    pub fn unsaid(value: T) -> At<T> {
+        At { value, at: Span::NOWHERE }
+    }
+
+    /// The same place with another value.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
+        At { value: f(self.value), at: self.at }
+    }
+}
+
+impl<T> Deref for At<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for At<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<At<T>, D::Error> {
+        let spanned = toml::Spanned::<T>::deserialize(deserializer)?;
+        Ok(At { at: spanned.span().into(), value: spanned.into_inner() })
+    }
+}
+
+impl<T: Serialize> Serialize for At<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+/// One text: a file, a built-in profile, standard input or a flag of the command line.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// What messages call it.
+    pub name: Arc<str>,
+    /// All of it.
+    pub text: Arc<str>,
+    /// The offset of its first byte in the common space.
+    pub base: u32,
+}
+
+/// All texts of one profile.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    files: Vec<Source>,
+}
+
+/// A place for people: lines and columns count from 1, columns in characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The name of the source.
+    pub file: Arc<str>,
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl Sources {
+    /// Adds a text and gives the offset that its spans are moved by. Offset 0 stays free, as it means "nowhere".
+    pub fn add(&mut self, name: &str, text: &str) -> u32 {
+        let base = self.files.last().map_or(1, |last| last.base + last.text.len() as u32 + 1);
+        self.files.push(Source { name: name.into(), text: text.into(), base });
+        base
+    }
+
+    /// The names of all texts.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| &*file.name)
+    }
+
+    /// The text that holds `span`.
+    pub fn source(&self, span: Span) -> Option<&Source> {
+        self.files.iter().rev().find(|file| span.is_somewhere() && file.base <= span.start)
+    }
+
+    /// File, line and column of the first byte of `span`.
+    pub fn place(&self, span: Span) -> Option<Place> {
+        let source = self.source(span)?;
+        let offset = (span.start - source.base) as usize;
+        let before = source.text.get(..offset).unwrap_or(&source.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Some(Place {
+            file: source.name.clone(),
+            line: before.bytes().filter(|&byte| byte == b'\n').count() as u32 + 1,
+            column: before[line_start..].chars().count() as u32 + 1,
+        })
+    }
+
+    /// The bytes that `span` covers.
+    pub fn text(&self, span: Span) -> Option<&str> {
+        let source = self.source(span)?;
+        source.text.get((span.start - source.base) as usize..(span.end - source.base) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_finds_its_file_line_and_column() {
+        let mut sources = Sources::default();
+        let first = sources.add("a.toml", "x = 1\n");
+        let second = sources.add("b.toml", "y = 2\nzä = 3");
+        assert_eq!(sources.place(Span { start: first, end: first + 1 }).unwrap().to_string(), "a.toml:1:1");
+        let three = Span { start: second + 12, end: second + 13 };
+        assert_eq!(sources.text(three), Some("3"));
+        assert_eq!(sources.place(three).unwrap().to_string(), "b.toml:2:6");
+        assert_eq!(sources.place(Span::NOWHERE), None);
+    }
+}

@@ -1,0 +1,632 @@
+//! The operations that a plan is made of, each about the size of a system call.
+//!
+//! Their `Display` is what `stockade plan` prints and what an error says: `cannot <op>: <errno in words>`. They hold everything
+//! that the kernel will be given, as C strings, so that nothing is allocated between clone and exec. They do nothing themselves.
+
+use crate::policy::capabilities::CapabilitySet;
+use crate::policy::landlock::Rights;
+use crate::policy::mounts::entry::HidePid;
+use crate::policy::namespaces::Kind;
+use crate::problem::escape;
+use crate::source::Span;
+use crate::value::{Mode, Size};
+use serde::{Serialize, Serializer};
+use std::ffi::{CStr, CString};
+use std::fmt;
+
+/// One thing to do, when, and which text asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub stage: Stage,
+    /// What.
+    pub op: Op,
+    /// The line of the profile that asked for it, or nowhere for stockade's own.
+    pub at: Span,
+}
+
+/// The stages of a start, in order. [`crate::plan::ORDER`] gives the reason of each place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Host-owned namespaces are entered.
+    Join,
+    /// What the profile binds is opened.
+    Sources,
+    /// What only a process with the caller's credentials may write.
+    Enter,
+    /// The ids that own all that is made from here on.
+    Ids,
+    /// The file tree, and the rest of the world that the target sees.
+    World,
+    /// The old root goes.
+    Pivot,
+    /// Landlock's rules are collected.
+    Rules,
+    /// Ids and privileges are given up.
+    Identity,
+    /// The target's process: session, streams, working folder, limits.
+    Process,
+    /// Landlock.
+    Landlock,
+    /// The system call filter.
+    Seccomp,
+}
+
+/// A text for the kernel.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(CString);
+
+impl Name {
+    /// `text` as the kernel takes it. What follows a NUL is not part of it; the plan has refused such texts.
+    pub fn new(text: &str) -> Name {
+        let until_nul = text.split('\0').next().unwrap_or("");
+        Name(CString::new(until_nul).unwrap_or_default())
+    }
+
+    /// The C string.
+    pub fn as_c_str(&self) -> &CStr {
+        &self.0
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        self.0.to_str().unwrap_or("")
+    }
+
+    /// The path relative to the sandbox's root: `usr/lib` for `/usr/lib`, `.` for `/`.
+    pub fn relative(&self) -> &CStr {
+        let rest = match self.0.as_bytes_with_nul() {
+            [b'/', 0] => return c".",
+            [b'/', rest @ ..] => rest,
+            all => all,
+        };
+        CStr::from_bytes_with_nul(rest).unwrap_or(c".")
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text().fmt(f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&escape(self.text()))
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text())
+    }
+}
+
+/// A place in the table of descriptors that a launch opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Slot(pub usize);
+
+/// The identity of a file, against an exchange between the check and the use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Inode {
+    /// The device, as stat(2) has it.
+    pub dev: u64,
+    /// The inode number.
+    pub ino: u64,
+}
+
+/// Attributes of a mount (`MOUNT_ATTR_*`, mount_setattr(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attrs(pub u64);
+
+impl Attrs {
+    /// Nothing can be written.
+    pub const READ_ONLY: Attrs = Attrs(0x1);
+    /// Set-id bits mean nothing.
+    pub const NO_SUID: Attrs = Attrs(0x2);
+    /// Device nodes cannot be opened.
+    pub const NO_DEV: Attrs = Attrs(0x4);
+    /// Programs cannot be run.
+    pub const NO_EXEC: Attrs = Attrs(0x8);
+
+    /// Both.
+    pub const fn and(self, other: Attrs) -> Attrs {
+        Attrs(self.0 | other.0)
+    }
+
+    /// `other` where `yes`.
+    pub const fn and_if(self, yes: bool, other: Attrs) -> Attrs {
+        if yes { self.and(other) } else { self }
+    }
+
+    /// Whether all of `other` is set.
+    pub const fn has(self, other: Attrs) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl fmt::Display for Attrs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.has(Attrs::READ_ONLY) { "ro" } else { "rw" })?;
+        for (attr, word) in [(Attrs::NO_SUID, "nosuid"), (Attrs::NO_DEV, "nodev"), (Attrs::NO_EXEC, "noexec")] {
+            if self.has(attr) {
+                write!(f, ",{word}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Attrs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Whose tree a mount point lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ground {
+    /// The sandbox's own: nobody else can put a link in the way.
+    Own,
+    /// The host's: the path is walked without following any link.
+    Bound,
+}
+
+/// The text of a file or variable.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    /// It stands in the profile.
+    Text(Vec<u8>),
+    /// It must not be shown: it comes from the caller's environment.
+    Secret(Vec<u8>),
+    /// The launcher reads it from an inherited descriptor.
+    Fd(u32),
+    /// The launcher reads it from a file of the host.
+    File(Name),
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::Text(text) => write!(f, "{} bytes of the profile", text.len()),
+            Content::Secret(_) => f.write_str("a variable of the caller"),
+            Content::Fd(fd) => write!(f, "descriptor {fd}"),
+            Content::File(path) => write!(f, "{path}"),
+        }
+    }
+}
+
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What covers a hidden path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cover {
+    /// An empty read-only folder.
+    Folder,
+    /// An empty file of mode 0.
+    File,
+}
+
+/// One operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum Op {
+    /// setns(2).
+    JoinNamespace {
+        /// Which.
+        kind: Kind,
+        /// The file that stands for it.
+        path: Name,
+    },
+    /// open_tree(2) with OPEN_TREE_CLONE, then mount_setattr(2): a detached copy of the mount.
+    OpenTree {
+        /// Where the descriptor goes.
+        slot: Slot,
+        /// The host's path.
+        source: Name,
+        /// What was there when the plan was made.
+        #[serde(skip)]
+        inode: Inode,
+        /// Whether mounts below come along.
+        recursive: bool,
+        /// How it may be used.
+        attrs: Attrs,
+    },
+    /// mount_setattr(2) with MOUNT_ATTR_IDMAP for one pair of ids.
+    IdMapMount {
+        /// The detached mount.
+        slot: Slot,
+        /// The path, for people.
+        source: Name,
+        /// The owner on disk.
+        disk: (u32, u32),
+        /// The host ids that the target has.
+        ids: (u32, u32),
+    },
+    /// unshare(CLONE_NEWTIME), then `/proc/self/timens_offsets`; children are in it (time_namespaces(7)).
+    TimeNamespace {
+        /// Milliseconds for CLOCK_MONOTONIC.
+        monotonic: i64,
+        /// Milliseconds for CLOCK_BOOTTIME.
+        boottime: i64,
+    },
+    /// `/proc/self/oom_score_adj`.
+    OomScoreAdj {
+        /// -1000 to 1000.
+        score: i32,
+    },
+    /// `/proc/sys/user/max_user_namespaces` = 0, a limit of the new user namespace itself (namespaces(7)).
+    ForbidUserNamespaces,
+    /// setgroups(2).
+    Groups {
+        /// As they are called inside.
+        groups: Vec<u32>,
+    },
+    /// setresgid(2), then setresuid(2).
+    Ids {
+        /// As it is called inside.
+        user: u32,
+        /// As it is called inside.
+        group: u32,
+    },
+    /// setfsgid(2), then setfsuid(2): who owns what is made, while root still makes it.
+    FileIds {
+        /// The host's.
+        user: u32,
+        /// The host's.
+        group: u32,
+    },
+    /// All mounts private: nothing propagates to the host or from it (mount_namespaces(7)).
+    PrivateMounts,
+    /// The loopback interface up.
+    Loopback,
+    /// sethostname(2).
+    HostName {
+        /// The name.
+        name: Name,
+    },
+    /// setdomainname(2).
+    DomainName {
+        /// The name.
+        name: Name,
+    },
+    /// The new root: an empty tmpfs, attached over /proc of the old root while it is filled.
+    Root {
+        /// How much it holds.
+        size: Size,
+        /// How many files and folders.
+        inodes: u64,
+        /// Its attributes.
+        attrs: Attrs,
+    },
+    /// mkdirat(2).
+    Dir {
+        /// The path inside.
+        path: Name,
+        /// Its mode.
+        mode: Mode,
+    },
+    /// symlinkat(2).
+    Symlink {
+        /// The path inside.
+        path: Name,
+        /// What it points at.
+        target: Name,
+    },
+    /// A file of the sandbox's own.
+    File {
+        /// The path inside.
+        path: Name,
+        /// Its text.
+        content: Content,
+        /// Its mode.
+        mode: Mode,
+    },
+    /// An empty file, to mount something over.
+    MountPoint {
+        /// The path inside.
+        path: Name,
+    },
+    /// A new tmpfs (tmpfs(5)).
+    Tmpfs {
+        /// The path inside.
+        path: Name,
+        /// How much it holds.
+        size: Size,
+        /// How many files and folders.
+        inodes: u64,
+        /// The mode of its top.
+        mode: Mode,
+        /// Its attributes.
+        attrs: Attrs,
+        /// Whose tree the mount point lies in.
+        ground: Ground,
+    },
+    /// A new proc (proc(5)).
+    Proc {
+        /// The path inside.
+        path: Name,
+        /// `hidepid`.
+        #[serde(serialize_with = "as_text")]
+        hidepid: HidePid,
+        /// `subset=pid`.
+        only_processes: bool,
+        /// Whose tree the mount point lies in.
+        ground: Ground,
+    },
+    /// A new devpts (ptmxmode 0666, mode 0620).
+    Devpts {
+        /// The path inside.
+        path: Name,
+    },
+    /// The message queues of the IPC namespace.
+    Mqueue {
+        /// The path inside.
+        path: Name,
+        /// Whose tree the mount point lies in.
+        ground: Ground,
+    },
+    /// A new sysfs, read-only.
+    Sysfs {
+        /// The path inside.
+        path: Name,
+        /// Whose tree the mount point lies in.
+        ground: Ground,
+    },
+    /// move_mount(2) of an opened source.
+    Attach {
+        /// The source.
+        slot: Slot,
+        /// The path inside.
+        path: Name,
+        /// Whose tree the mount point lies in.
+        ground: Ground,
+    },
+    /// A folder bound onto itself, so that it cannot be renamed away from above what lies below it.
+    Pin {
+        /// The path inside.
+        path: Name,
+    },
+    /// A path bound onto itself, read-only.
+    ReadOnly {
+        /// The path inside.
+        path: Name,
+        /// Whether nothing may be there: names of /proc that not every kernel has.
+        if_present: bool,
+    },
+    /// A path covered by nothing.
+    Hide {
+        /// The path inside.
+        path: Name,
+        /// With what.
+        cover: Cover,
+        /// Whether nothing may be there: names of /proc that not every kernel has.
+        if_present: bool,
+    },
+    /// A file of the sandbox's own bound over one that exists.
+    CoverFile {
+        /// The path inside.
+        path: Name,
+        /// The text.
+        content: Content,
+        /// Its mode.
+        mode: Mode,
+    },
+    /// One mount of the sandbox's own becomes read-only, once all is made on it.
+    Seal {
+        /// The path inside.
+        path: Name,
+        /// Its attributes.
+        attrs: Attrs,
+    },
+    /// mkdir(2) on the host, as the caller: what `missing = "create"` asks for.
+    HostFolder {
+        /// The host's path.
+        path: Name,
+    },
+    /// pivot_root(2), and the old root is unmounted.
+    Pivot,
+    /// landlock_add_rule(2).
+    LandlockRule {
+        /// The path inside.
+        path: Name,
+        /// What is granted below it.
+        rights: Rights,
+    },
+    /// landlock_add_rule(2) for an inherited descriptor: what it was opened for, and no more.
+    LandlockStream {
+        /// 0, 1 or 2.
+        fd: u32,
+        /// What is granted.
+        rights: Rights,
+    },
+    /// PR_CAPBSET_DROP for all but these.
+    Bounding {
+        /// What stays.
+        keep: CapabilitySet,
+    },
+    /// PR_SET_KEEPCAPS: capabilities survive the change of ids that follows.
+    KeepCapabilities,
+    /// PR_SET_SECUREBITS.
+    Securebits {
+        /// `SECBIT_*`.
+        bits: u32,
+    },
+    /// capset(2), then the ambient set.
+    Capabilities {
+        /// Permitted, effective and inheritable.
+        keep: CapabilitySet,
+        /// Ambient.
+        ambient: CapabilitySet,
+    },
+    /// PR_SET_NO_NEW_PRIVS.
+    NoNewPrivs,
+    /// A new session without terminal (setsid(2)), or a process group of its own (setpgid(2)).
+    Session {
+        /// Whether it is a session.
+        new: bool,
+    },
+    /// `/dev/null` for a standard stream.
+    NullStream {
+        /// 0, 1 or 2.
+        fd: u32,
+    },
+    /// An empty session keyring (keyrings(7)).
+    NewKeyring,
+    /// umask(2).
+    Umask {
+        /// What is taken away.
+        mask: Mode,
+    },
+    /// setpriority(2).
+    Nice {
+        /// -20 to 19.
+        value: i32,
+    },
+    /// ioprio_set(2).
+    IoPriority {
+        /// Class and level.
+        value: u16,
+    },
+    /// sched_setscheduler(2).
+    Scheduler {
+        /// `SCHED_*`.
+        policy: i32,
+        /// 0, or 1 to 99.
+        priority: i32,
+    },
+    /// chdir(2).
+    WorkingFolder {
+        /// The path inside.
+        path: Name,
+    },
+    /// setrlimit(2).
+    Rlimit {
+        /// The profile's word.
+        name: &'static str,
+        /// `RLIMIT_*`.
+        resource: u32,
+        /// In the kernel's unit.
+        soft: u64,
+        /// In the kernel's unit.
+        hard: u64,
+    },
+    /// Signal actions, mask and personality as a fresh process has them.
+    FreshState,
+    /// Every descriptor above 2 closes at exec, but these.
+    CloseDescriptors {
+        /// What stays.
+        keep: Vec<u32>,
+    },
+    /// What was set is read back: no_new_privs, capability sets, ids.
+    ReadBack {
+        /// What the permitted set must be.
+        keep: CapabilitySet,
+        /// What the ambient set must be.
+        ambient: CapabilitySet,
+        /// Whether no_new_privs must be on.
+        no_new_privs: bool,
+    },
+    /// landlock_restrict_self(2).
+    RestrictSelf,
+    /// seccomp(2) with the filter of the plan.
+    Filter,
+}
+
+fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Op::JoinNamespace { kind, path } => write!(f, "join the {} namespace of {path}", kind.word()),
+            Op::OpenTree { source, recursive, attrs, .. } => {
+                write!(f, "open {source} ({attrs}{})", if *recursive { "" } else { ", without mounts below" })
+            }
+            Op::IdMapMount { source, disk, ids, .. } => {
+                write!(f, "map owner {}:{} of {source} to host ids {}:{}", disk.0, disk.1, ids.0, ids.1)
+            }
+            Op::TimeNamespace { monotonic, boottime } => write!(f, "move the clocks: monotonic by {monotonic}ms, boottime by {boottime}ms"),
+            Op::OomScoreAdj { score } => write!(f, "set the OOM score adjustment to {score}"),
+            Op::ForbidUserNamespaces => f.write_str("forbid user namespaces inside"),
+            Op::Groups { groups } if groups.is_empty() => f.write_str("drop all supplementary groups"),
+            Op::Groups { groups } => write!(f, "set supplementary groups {groups:?}"),
+            Op::Ids { user, group } => write!(f, "become user {user}, group {group}"),
+            Op::FileIds { user, group } => write!(f, "make files as user {user}, group {group}"),
+            Op::PrivateMounts => f.write_str("make all mounts private"),
+            Op::Loopback => f.write_str("bring lo up"),
+            Op::HostName { name } => write!(f, "set the host name to {name}"),
+            Op::DomainName { name } => write!(f, "set the domain name to {name}"),
+            Op::Root { size, inodes, .. } => write!(f, "mount the root: tmpfs of {size}, {inodes} inodes"),
+            Op::Dir { path, mode } => write!(f, "make folder {path} ({mode})"),
+            Op::Symlink { path, target } => write!(f, "link {path} → {target}"),
+            Op::File { path, content, mode } => write!(f, "write {path} ({mode}) from {content}"),
+            Op::MountPoint { path } => write!(f, "make mount point {path}"),
+            Op::Tmpfs { path, size, inodes, mode, attrs, .. } => {
+                write!(f, "mount tmpfs on {path}: {size}, {inodes} inodes, {mode} ({attrs})")
+            }
+            Op::Proc { path, hidepid, only_processes, .. } => {
+                let subset = if *only_processes { ", subset=pid" } else { "" };
+                write!(f, "mount proc on {path} (hidepid={hidepid}{subset})")
+            }
+            Op::Devpts { path } => write!(f, "mount devpts on {path}"),
+            Op::Mqueue { path, .. } => write!(f, "mount mqueue on {path}"),
+            Op::Sysfs { path, .. } => write!(f, "mount sysfs on {path} (ro)"),
+            Op::Attach { path, .. } => write!(f, "attach it at {path}"),
+            Op::Pin { path } => write!(f, "pin {path}"),
+            Op::ReadOnly { path, .. } => write!(f, "make {path} read-only"),
+            Op::Hide { path, cover: Cover::Folder, .. } => write!(f, "hide {path} behind an empty folder"),
+            Op::Hide { path, cover: Cover::File, .. } => write!(f, "hide {path} behind an empty file"),
+            Op::CoverFile { path, content, mode } => write!(f, "cover {path} ({mode}) with {content}"),
+            Op::Seal { path, .. } => write!(f, "seal {path} read-only"),
+            Op::HostFolder { path } => write!(f, "make the folder {path} on the host"),
+            Op::Pivot => f.write_str("pivot to the new root, and unmount the old one"),
+            Op::LandlockRule { path, rights } => write!(f, "let Landlock allow {rights} below {path}"),
+            Op::LandlockStream { fd, rights } => write!(f, "let Landlock allow {rights} of descriptor {fd}"),
+            Op::Bounding { keep } => write!(f, "drop the bounding set to: {keep}"),
+            Op::KeepCapabilities => f.write_str("keep capabilities over the change of ids"),
+            Op::Securebits { bits } => write!(f, "set and lock securebits {bits:#x}"),
+            Op::Capabilities { keep, ambient } => write!(f, "keep capabilities: {keep}; ambient: {ambient}"),
+            Op::NoNewPrivs => f.write_str("set no_new_privs"),
+            Op::Session { new: true } => f.write_str("start a session without terminal"),
+            Op::Session { new: false } => f.write_str("start a process group"),
+            Op::NullStream { fd } => write!(f, "open /dev/null as descriptor {fd}"),
+            Op::NewKeyring => f.write_str("start an empty session keyring"),
+            Op::Umask { mask } => write!(f, "set the umask to {mask}"),
+            Op::Nice { value } => write!(f, "set the nice value to {value}"),
+            Op::IoPriority { value } => write!(f, "set the I/O priority to class {} level {}", value >> 13, value & 0x1fff),
+            Op::Scheduler { policy, priority } => write!(f, "set scheduling policy {policy} with priority {priority}"),
+            Op::WorkingFolder { path } => write!(f, "enter {path}"),
+            Op::Rlimit { name, soft, hard, .. } => write!(f, "set rlimit {name} to {} (hard {})", Limit(*soft), Limit(*hard)),
+            Op::FreshState => f.write_str("reset signals and personality"),
+            Op::CloseDescriptors { keep } if keep.is_empty() => f.write_str("close every descriptor above 2"),
+            Op::CloseDescriptors { keep } => write!(f, "close every descriptor above 2 but {keep:?}"),
+            Op::ReadBack { .. } => f.write_str("read back ids, capabilities and no_new_privs"),
+            Op::RestrictSelf => f.write_str("enforce Landlock"),
+            Op::Filter => f.write_str("enforce the system call filter"),
+        }
+    }
+}
+
+struct Limit(u64);
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == u64::MAX { f.write_str("unlimited") } else { self.0.fmt(f) }
+    }
+}

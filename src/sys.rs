@@ -1,0 +1,673 @@
+//! All of the crate's `unsafe`: one system call per function. Nothing here decides, allocates or formats.
+//!
+//! What runs between clone and exec calls these alone. A failing call gives its [`Errno`]; no result is thrown away here.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::os::fd::RawFd;
+
+/// A kernel error number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+/// What a system call gives.
+pub type Result<T = ()> = std::result::Result<T, Errno>;
+
+fn check(value: c_long) -> Result<c_long> {
+    if value >= 0 {
+        return Ok(value);
+    }
+    // SAFETY: the location is this thread's errno, always valid.
+    Err(Errno(unsafe { *libc::__errno_location() }))
+}
+
+fn done(value: c_long) -> Result {
+    check(value).map(drop)
+}
+
+fn fd(value: c_long) -> Result<RawFd> {
+    check(value).map(|fd| fd as RawFd)
+}
+
+macro_rules! call {
+    ($number:expr $(, $arg:expr)* $(,)?) => {
+        // SAFETY: the arguments are integers, or pointers to values that live until the call returns, of the type that the
+        // kernel's prototype of this call names; the enclosing function's signature sees to that.
+        unsafe { libc::syscall($number $(, $arg)*) }
+    };
+}
+
+// ---- processes ----
+
+/// `struct clone_args` (clone(2)).
+#[repr(C, align(8))]
+#[derive(Debug, Default, Clone, Copy)]
+pub struct CloneArgs {
+    /// `CLONE_*`.
+    pub flags: u64,
+    /// Where the pidfd goes (`int *`).
+    pub pidfd: u64,
+    /// Unused here.
+    pub child_tid: u64,
+    /// Unused here.
+    pub parent_tid: u64,
+    /// The signal at its end.
+    pub exit_signal: u64,
+    /// Unused here: a copy of the address space keeps its stack.
+    pub stack: u64,
+    /// Unused here.
+    pub stack_size: u64,
+    /// Unused here.
+    pub tls: u64,
+}
+
+/// clone3(2) with a copied address space: `Ok(0)` in the child, `Ok(pid)` in the parent, whose `pidfd` is set.
+pub fn clone_process(flags: u64, pidfd: &mut RawFd) -> Result<i32> {
+    let mut args = CloneArgs {
+        flags: flags | libc::CLONE_PIDFD as u64,
+        pidfd: std::ptr::from_mut(pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    // Without CLONE_VM the child gets its own copy of everything; the launcher has one thread, so no lock is held in the copy.
+    check(call!(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>())).map(|pid| pid as i32)
+}
+
+/// clone(2) with a shared address space and a stack of its own; returns once the child has exec'ed or ended.
+///
+/// `run` must end in exec or [`exit`], and never unwind.
+pub fn spawn_sharing_memory(run: extern "C" fn(*mut c_void) -> c_int, stack: &mut [u8], data: *mut c_void) -> Result<i32> {
+    let top = stack.as_mut_ptr_range().end;
+    // The ABIs of x86_64 and aarch64 want a stack pointer that 16 divides.
+    let top = top.wrapping_sub(top as usize % 16);
+    // SAFETY: `stack` is exclusively ours and outlives the child's use of it, because CLONE_VFORK suspends this thread until then.
+    done_pid(unsafe { libc::clone(run, top.cast(), libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, data) })
+}
+
+fn done_pid(pid: c_int) -> Result<i32> {
+    check(pid.into()).map(|pid| pid as i32)
+}
+
+/// `_exit(2)`: no destructor, no flush.
+pub fn exit(code: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// execve(2). Returns only on failure. The arrays end in null.
+pub fn execve(path: &CStr, argv: &[*const c_char], envp: &[*const c_char]) -> Errno {
+    // The caller's arrays end in null pointers, which `debug_assert` states.
+    debug_assert!(argv.last().is_some_and(|last| last.is_null()) && envp.last().is_some_and(|last| last.is_null()));
+    match done(call!(libc::SYS_execve, path.as_ptr(), argv.as_ptr(), envp.as_ptr())) {
+        Err(errno) => errno,
+        Ok(()) => Errno(0),
+    }
+}
+
+/// What wait4(2) found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waited {
+    /// Which child.
+    pub pid: i32,
+    /// Its raw status.
+    pub status: i32,
+}
+
+/// wait4(2) for any child without blocking; `None` when no child has news.
+pub fn wait_any(untraced: bool) -> Result<Option<Waited>> {
+    let mut status = 0;
+    let flags = libc::WNOHANG | if untraced { libc::WUNTRACED | libc::WCONTINUED } else { 0 };
+    let pid = check(call!(libc::SYS_wait4, -1, &raw mut status, flags, std::ptr::null_mut::<c_void>()))?;
+    Ok((pid > 0).then_some(Waited { pid: pid as i32, status }))
+}
+
+/// wait4(2) for one child, blocking.
+pub fn wait_for(pid: i32) -> Result<i32> {
+    loop {
+        let mut status = 0;
+        match check(call!(libc::SYS_wait4, pid, &raw mut status, 0, std::ptr::null_mut::<c_void>())) {
+            Err(Errno(libc::EINTR)) => {}
+            other => return other.map(|_| status),
+        }
+    }
+}
+
+/// kill(2).
+pub fn kill(pid: i32, signal: i32) -> Result {
+    done(call!(libc::SYS_kill, pid, signal))
+}
+
+/// pidfd_send_signal(2).
+pub fn signal_pidfd(pidfd: RawFd, signal: i32) -> Result {
+    done(call!(libc::SYS_pidfd_send_signal, pidfd, signal, std::ptr::null::<c_void>(), 0))
+}
+
+/// getpid(2), not cached.
+pub fn getpid() -> i32 {
+    call!(libc::SYS_getpid) as i32
+}
+
+// ---- namespaces ----
+
+/// setns(2).
+pub fn setns(fd: RawFd, flag: u64) -> Result {
+    done(call!(libc::SYS_setns, fd, flag as c_int))
+}
+
+/// unshare(2).
+pub fn unshare(flags: u64) -> Result {
+    done(call!(libc::SYS_unshare, flags))
+}
+
+/// sethostname(2).
+pub fn sethostname(name: &[u8]) -> Result {
+    done(call!(libc::SYS_sethostname, name.as_ptr(), name.len()))
+}
+
+/// setdomainname(2).
+pub fn setdomainname(name: &[u8]) -> Result {
+    done(call!(libc::SYS_setdomainname, name.as_ptr(), name.len()))
+}
+
+/// IFF_UP for `lo` of the present network namespace (netdevice(7)).
+pub fn loopback_up() -> Result {
+    let socket = fd(call!(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?;
+    // SAFETY: all zeroes is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as c_char;
+    request.ifr_name[1] = b'o' as c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
+    let up = done(call!(libc::SYS_ioctl, socket, libc::SIOCSIFFLAGS, &raw mut request));
+    close(socket)?;
+    up
+}
+
+// ---- files ----
+
+/// open(2) relative to a folder, or to the working folder with `AT_FDCWD`. Always close-on-exec.
+pub fn openat(dir: RawFd, path: &CStr, flags: c_int, mode: u32) -> Result<RawFd> {
+    fd(call!(libc::SYS_openat, dir, path.as_ptr(), flags | libc::O_CLOEXEC, mode))
+}
+
+/// openat2(2): below `dir`, following no symbolic link at all.
+pub fn open_below(dir: RawFd, path: &CStr, flags: c_int) -> Result<RawFd> {
+    // RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH (openat2(2)).
+    open_how(dir, path, flags, 0x02 | 0x04 | 0x08)
+}
+
+fn open_how(dir: RawFd, path: &CStr, flags: c_int, resolve: u64) -> Result<RawFd> {
+    #[repr(C)]
+    struct OpenHow {
+        flags: u64,
+        mode: u64,
+        resolve: u64,
+    }
+    let how = OpenHow { flags: (flags | libc::O_CLOEXEC) as u64, mode: 0, resolve };
+    fd(call!(libc::SYS_openat2, dir, path.as_ptr(), &raw const how, size_of::<OpenHow>()))
+}
+
+/// openat2(2) from the working folder, following no link before the last name.
+pub fn open_without_links(path: &CStr, flags: c_int) -> Result<RawFd> {
+    open_how(libc::AT_FDCWD, path, flags, 0x04)
+}
+
+/// Mode and open flags of a descriptor.
+pub fn describe(fd: RawFd) -> Result<(u32, i32)> {
+    let flags = check(call!(libc::SYS_fcntl, fd, libc::F_GETFL))?;
+    // SAFETY: all zeroes is a valid stat.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `stat` is valid for writes.
+    done(unsafe { libc::fstat(fd, &raw mut stat) }.into())?;
+    Ok((stat.st_mode, flags as i32))
+}
+
+/// Whether a descriptor is a terminal (isatty(3)).
+pub fn is_terminal(fd: RawFd) -> bool {
+    // SAFETY: `termios` is valid for writes.
+    unsafe { libc::isatty(fd) == 1 }
+}
+
+/// close(2).
+pub fn close(fd: RawFd) -> Result {
+    done(call!(libc::SYS_close, fd))
+}
+
+/// read(2).
+pub fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
+    check(call!(libc::SYS_read, fd, buffer.as_mut_ptr(), buffer.len())).map(|count| count as usize)
+}
+
+/// write(2).
+pub fn write(fd: RawFd, bytes: &[u8]) -> Result<usize> {
+    check(call!(libc::SYS_write, fd, bytes.as_ptr(), bytes.len())).map(|count| count as usize)
+}
+
+/// write(2) until all is written.
+pub fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result {
+    while !bytes.is_empty() {
+        match write(fd, bytes) {
+            Ok(0) => return Err(Errno(libc::EIO)),
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno(libc::EINTR)) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// mkdirat(2).
+pub fn mkdirat(dir: RawFd, path: &CStr, mode: u32) -> Result {
+    done(call!(libc::SYS_mkdirat, dir, path.as_ptr(), mode))
+}
+
+/// symlinkat(2).
+pub fn symlinkat(target: &CStr, dir: RawFd, path: &CStr) -> Result {
+    done(call!(libc::SYS_symlinkat, target.as_ptr(), dir, path.as_ptr()))
+}
+
+/// unlinkat(2); `folder` removes a folder.
+pub fn unlinkat(dir: RawFd, path: &CStr, folder: bool) -> Result {
+    done(call!(libc::SYS_unlinkat, dir, path.as_ptr(), if folder { libc::AT_REMOVEDIR } else { 0 }))
+}
+
+/// fchmod(2).
+pub fn fchmod(fd: RawFd, mode: u32) -> Result {
+    done(call!(libc::SYS_fchmod, fd, mode))
+}
+
+/// Device and inode number of an open file.
+pub fn inode(fd: RawFd) -> Result<(u64, u64)> {
+    // SAFETY: all zeroes is a valid stat.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `stat` is valid for writes.
+    done(unsafe { libc::fstat(fd, &raw mut stat) }.into())?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// dup3(2) onto a number, without close-on-exec.
+pub fn dup_onto(from: RawFd, to: RawFd) -> Result {
+    done(call!(libc::SYS_dup3, from, to, 0))
+}
+
+/// A copy with a number of at least `least`, close-on-exec.
+pub fn dup_above(from: RawFd, least: RawFd) -> Result<RawFd> {
+    fd(call!(libc::SYS_fcntl, from, libc::F_DUPFD_CLOEXEC, least))
+}
+
+/// Takes close-on-exec off.
+pub fn keep_over_exec(fd: RawFd) -> Result {
+    done(call!(libc::SYS_fcntl, fd, libc::F_SETFD, 0))
+}
+
+/// close_range(2) with CLOSE_RANGE_CLOEXEC.
+pub fn close_on_exec_from(first: u32) -> Result {
+    done(call!(libc::SYS_close_range, first, u32::MAX, 4))
+}
+
+/// close_range(2).
+pub fn close_from_to(first: u32, last: u32) -> Result {
+    done(call!(libc::SYS_close_range, first, last, 0))
+}
+
+/// pipe2(2) with close-on-exec: read end, write end.
+pub fn pipe() -> Result<(RawFd, RawFd)> {
+    let mut ends = [0; 2];
+    done(call!(libc::SYS_pipe2, ends.as_mut_ptr(), libc::O_CLOEXEC))?;
+    Ok((ends[0], ends[1]))
+}
+
+/// chdir(2).
+pub fn chdir(path: &CStr) -> Result {
+    done(call!(libc::SYS_chdir, path.as_ptr()))
+}
+
+/// fchdir(2).
+pub fn fchdir(fd: RawFd) -> Result {
+    done(call!(libc::SYS_fchdir, fd))
+}
+
+/// The first byte of getcwd(2): `/` for a folder below the root; `(unreachable)` begins otherwise (CVE-2024-21626 is such a case in runc).
+pub fn cwd_is_below_root() -> Result<bool> {
+    let mut buffer = [0u8; 4096];
+    check(call!(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()))?;
+    Ok(buffer[0] == b'/')
+}
+
+/// umask(2).
+pub fn umask(mask: u32) {
+    call!(libc::SYS_umask, mask);
+}
+
+// ---- mounts ----
+
+const AT_RECURSIVE: c_int = 0x8000;
+const AT_NO_AUTOMOUNT: c_int = 0x800;
+const OPEN_TREE_CLONE: c_int = 1;
+
+#[repr(C)]
+struct MountAttr {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// `MS_REC | MS_PRIVATE` on `/`.
+pub fn make_private() -> Result {
+    done(call!(libc::SYS_mount, c"none".as_ptr(), c"/".as_ptr(), std::ptr::null::<c_char>(), libc::MS_REC | libc::MS_PRIVATE, std::ptr::null::<c_void>()))
+}
+
+/// open_tree(2) with OPEN_TREE_CLONE; a final symbolic link is not followed. An empty path means `dir` itself.
+pub fn open_tree(dir: RawFd, path: &CStr, recursive: bool) -> Result<RawFd> {
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC | AT_NO_AUTOMOUNT | libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
+    fd(call!(libc::SYS_open_tree, dir, path.as_ptr(), flags | if recursive { AT_RECURSIVE } else { 0 }))
+}
+
+/// mount_setattr(2) on a mount and all below it.
+pub fn set_mount_attrs(fd: RawFd, attrs: u64) -> Result {
+    let attr = MountAttr { set: attrs, clear: 0, propagation: 0, userns_fd: 0 };
+    done(call!(libc::SYS_mount_setattr, fd, c"".as_ptr(), libc::AT_EMPTY_PATH | AT_RECURSIVE, &raw const attr, size_of::<MountAttr>()))
+}
+
+/// mount_setattr(2) on one mount alone, by path.
+pub fn seal_mount(dir: RawFd, path: &CStr, attrs: u64) -> Result {
+    let attr = MountAttr { set: attrs, clear: 0, propagation: 0, userns_fd: 0 };
+    done(call!(libc::SYS_mount_setattr, dir, path.as_ptr(), libc::AT_EMPTY_PATH, &raw const attr, size_of::<MountAttr>()))
+}
+
+/// mount_setattr(2) with MOUNT_ATTR_IDMAP, on a detached mount and all below it.
+pub fn idmap_mount(fd: RawFd, userns: RawFd) -> Result {
+    let attr = MountAttr { set: 0x0010_0000, clear: 0, propagation: 0, userns_fd: userns as u64 };
+    done(call!(libc::SYS_mount_setattr, fd, c"".as_ptr(), libc::AT_EMPTY_PATH | AT_RECURSIVE, &raw const attr, size_of::<MountAttr>()))
+}
+
+/// move_mount(2) of a detached mount onto `path` below `dir`; an empty path means `dir` itself. Links are not followed.
+pub fn move_mount(mount: RawFd, dir: RawFd, path: &CStr) -> Result {
+    // MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+    done(call!(libc::SYS_move_mount, mount, c"".as_ptr(), dir, path.as_ptr(), 0x04 | 0x40))
+}
+
+/// fsopen(2).
+pub fn fsopen(kind: &CStr) -> Result<RawFd> {
+    fd(call!(libc::SYS_fsopen, kind.as_ptr(), 1))
+}
+
+/// fsconfig(2), FSCONFIG_SET_STRING: the value is one value, whatever commas are in it.
+pub fn fsconfig_string(fs: RawFd, key: &CStr, value: &CStr) -> Result {
+    done(call!(libc::SYS_fsconfig, fs, 1, key.as_ptr(), value.as_ptr(), 0))
+}
+
+/// fsconfig(2), FSCONFIG_SET_FLAG.
+pub fn fsconfig_flag(fs: RawFd, key: &CStr) -> Result {
+    done(call!(libc::SYS_fsconfig, fs, 0, key.as_ptr(), std::ptr::null::<c_void>(), 0))
+}
+
+/// fsconfig(2), FSCONFIG_CMD_CREATE, then fsmount(2) with attributes; the context is closed.
+pub fn fsmount(fs: RawFd, attrs: u64) -> Result<RawFd> {
+    done(call!(libc::SYS_fsconfig, fs, 6, std::ptr::null::<c_char>(), std::ptr::null::<c_void>(), 0))?;
+    let mount = fd(call!(libc::SYS_fsmount, fs, 1, attrs))?;
+    close(fs)?;
+    Ok(mount)
+}
+
+/// `pivot_root(".", ".")`, then the old root, which lies over the new one, is unmounted.
+pub fn pivot_here() -> Result {
+    done(call!(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
+    done(call!(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH))?;
+    chdir(c"/")
+}
+
+// ---- privileges ----
+
+/// prctl(2) with integers.
+pub fn prctl(option: c_int, two: u64, three: u64) -> Result<i32> {
+    check(call!(libc::SYS_prctl, option, two, three, 0u64, 0u64)).map(|value| value as i32)
+}
+
+/// setgroups(2) for this thread.
+pub fn setgroups(groups: &[u32]) -> Result {
+    done(call!(libc::SYS_setgroups, groups.len(), groups.as_ptr()))
+}
+
+/// setresgid(2) for this thread.
+pub fn setresgid(id: u32) -> Result {
+    done(call!(libc::SYS_setresgid, id, id, id))
+}
+
+/// setresuid(2) for this thread.
+pub fn setresuid(id: u32) -> Result {
+    done(call!(libc::SYS_setresuid, id, id, id))
+}
+
+/// setfsgid(2) and setfsuid(2), read back, as they report no error.
+pub fn setfsids(user: u32, group: u32) -> Result {
+    call!(libc::SYS_setfsgid, group);
+    call!(libc::SYS_setfsuid, user);
+    let now = (call!(libc::SYS_setfsuid, u32::MAX) as u32, call!(libc::SYS_setfsgid, u32::MAX) as u32);
+    if now == (user, group) { Ok(()) } else { Err(Errno(libc::EPERM)) }
+}
+
+/// `getresuid(2)`-style check: real and effective ids.
+pub fn ids() -> (u32, u32, u32, u32) {
+    (
+        call!(libc::SYS_getuid) as u32,
+        call!(libc::SYS_geteuid) as u32,
+        call!(libc::SYS_getgid) as u32,
+        call!(libc::SYS_getegid) as u32,
+    )
+}
+
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: i32,
+}
+
+/// The three sets that capset(2) takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sets {
+    /// Effective.
+    pub effective: u64,
+    /// Permitted.
+    pub permitted: u64,
+    /// Inheritable.
+    pub inheritable: u64,
+}
+
+/// capset(2).
+pub fn capset(sets: Sets) -> Result {
+    let header = CapHeader { version: 0x2008_0522, pid: 0 };
+    let half = |set: u64, high: bool| if high { (set >> 32) as u32 } else { set as u32 };
+    let data = [false, true].map(|high| [half(sets.effective, high), half(sets.permitted, high), half(sets.inheritable, high)]);
+    done(call!(libc::SYS_capset, &raw const header, data.as_ptr()))
+}
+
+/// capget(2).
+pub fn capget() -> Result<Sets> {
+    let header = CapHeader { version: 0x2008_0522, pid: 0 };
+    let mut data = [[0u32; 3]; 2];
+    done(call!(libc::SYS_capget, &raw const header, data.as_mut_ptr()))?;
+    let whole = |index: usize| u64::from(data[0][index]) | u64::from(data[1][index]) << 32;
+    Ok(Sets { effective: whole(0), permitted: whole(1), inheritable: whole(2) })
+}
+
+/// keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL).
+pub fn new_session_keyring() -> Result {
+    done(call!(libc::SYS_keyctl, 1, std::ptr::null::<c_char>()))
+}
+
+/// setpriority(PRIO_PROCESS, 0, value).
+pub fn set_nice(value: i32) -> Result {
+    done(call!(libc::SYS_setpriority, 0, 0, value))
+}
+
+/// ioprio_set(IOPRIO_WHO_PROCESS, 0, value).
+pub fn set_io_priority(value: u16) -> Result {
+    done(call!(libc::SYS_ioprio_set, 1, 0, c_long::from(value)))
+}
+
+/// sched_setscheduler(2) for this thread.
+pub fn set_scheduler(policy: i32, priority: i32) -> Result {
+    done(call!(libc::SYS_sched_setscheduler, 0, policy, &raw const priority))
+}
+
+/// prlimit64(2) on this process: sets, and gives what was.
+pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result {
+    let new = [soft, hard];
+    done(call!(libc::SYS_prlimit64, 0, resource, new.as_ptr(), std::ptr::null_mut::<c_void>()))
+}
+
+/// prlimit64(2) on this process: soft and hard.
+pub fn get_rlimit(resource: u32) -> Result<(u64, u64)> {
+    let mut old = [0u64; 2];
+    done(call!(libc::SYS_prlimit64, 0, resource, std::ptr::null::<c_void>(), old.as_mut_ptr()))?;
+    Ok((old[0], old[1]))
+}
+
+/// personality(2) of a plain Linux process, without ADDR_NO_RANDOMIZE and the like.
+pub fn reset_personality() -> Result {
+    done(call!(libc::SYS_personality, 0u64))
+}
+
+// ---- Landlock and seccomp ----
+
+/// The Landlock ABI of the kernel (landlock(7)).
+pub fn landlock_abi() -> Result<u32> {
+    check(call!(libc::SYS_landlock_create_ruleset, std::ptr::null::<c_void>(), 0usize, 1u32)).map(|abi| abi as u32)
+}
+
+/// landlock_add_rule(2), LANDLOCK_RULE_PATH_BENEATH.
+pub fn landlock_allow(ruleset: RawFd, parent: RawFd, access: u64) -> Result {
+    #[repr(C, packed)]
+    struct PathBeneath {
+        allowed_access: u64,
+        parent_fd: i32,
+    }
+    let rule = PathBeneath { allowed_access: access, parent_fd: parent };
+    done(call!(libc::SYS_landlock_add_rule, ruleset, 1, &raw const rule, 0u32))
+}
+
+/// landlock_restrict_self(2).
+pub fn landlock_restrict(ruleset: RawFd) -> Result {
+    done(call!(libc::SYS_landlock_restrict_self, ruleset, 0u32))
+}
+
+/// seccomp(2), SECCOMP_SET_MODE_FILTER.
+pub fn seccomp_filter(program: &[seccompiler::sock_filter]) -> Result {
+    #[repr(C)]
+    struct Program {
+        len: u16,
+        filter: *const seccompiler::sock_filter,
+    }
+    let Ok(len) = u16::try_from(program.len()) else { return Err(Errno(libc::EINVAL)) };
+    let program = Program { len, filter: program.as_ptr() };
+    done(call!(libc::SYS_seccomp, 1u32, 0u32, &raw const program))
+}
+
+// ---- signals, time, waiting ----
+
+/// A kernel signal set: signal n is bit n-1.
+pub type SignalSet = u64;
+
+/// The bit of a signal.
+pub const fn signal_bit(signal: i32) -> SignalSet {
+    1 << (signal - 1)
+}
+
+/// rt_sigprocmask(2), SIG_SETMASK: gives the mask that was.
+pub fn set_signal_mask(mask: SignalSet) -> Result<SignalSet> {
+    let mut old: SignalSet = 0;
+    done(call!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, &raw mut old, 8usize))?;
+    Ok(old)
+}
+
+/// rt_sigaction(2), SIG_DFL.
+pub fn default_action(signal: i32) -> Result {
+    let action = [0u64; 4];
+    done(call!(libc::SYS_rt_sigaction, signal, action.as_ptr(), std::ptr::null_mut::<c_void>(), 8usize))
+}
+
+/// signalfd4(2), non-blocking.
+pub fn signalfd(mask: SignalSet) -> Result<RawFd> {
+    fd(call!(libc::SYS_signalfd4, -1, &raw const mask, 8usize, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))
+}
+
+/// What a signalfd told of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signalled {
+    /// Which.
+    pub signal: i32,
+    /// `si_code`: positive when the kernel sent it.
+    pub code: i32,
+}
+
+/// The next signal of a signalfd, if there is one.
+pub fn next_signal(fd: RawFd) -> Result<Option<Signalled>> {
+    let mut record = [0u8; 128];
+    match read(fd, &mut record) {
+        Ok(128) => {
+            let int = |at: usize| i32::from_ne_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
+            Ok(Some(Signalled { signal: int(0), code: int(8) }))
+        }
+        Ok(_) | Err(Errno(libc::EAGAIN | libc::EINTR)) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Waits until one of up to four descriptors is ready; a negative descriptor never is. Gives which are.
+pub fn poll(fds: [RawFd; 4], timeout_ms: i32) -> Result<[bool; 4]> {
+    let mut polled = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    // SAFETY: `polled` is an array of four.
+    match check(unsafe { libc::poll(polled.as_mut_ptr(), 4, timeout_ms) }.into()) {
+        Ok(_) => Ok(polled.map(|polled| polled.revents != 0)),
+        Err(Errno(libc::EINTR)) => Ok([false; 4]),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// CLOCK_MONOTONIC in milliseconds, by the kernel's own count of this namespace.
+pub fn now_ms() -> u64 {
+    let mut time = [0i64; 2];
+    // clock_gettime(2) of a valid clock into a valid buffer cannot fail.
+    call!(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC, time.as_mut_ptr());
+    time[0] as u64 * 1000 + time[1] as u64 / 1_000_000
+}
+
+// ---- terminals ----
+
+/// setsid(2).
+pub fn setsid() -> Result {
+    done(call!(libc::SYS_setsid))
+}
+
+/// setpgid(2).
+pub fn setpgid(pid: i32, group: i32) -> Result {
+    done(call!(libc::SYS_setpgid, pid, group))
+}
+
+/// The foreground process group of a terminal (tcgetpgrp(3)).
+pub fn foreground(tty: RawFd) -> Result<i32> {
+    let mut group: i32 = 0;
+    done(call!(libc::SYS_ioctl, tty, libc::TIOCGPGRP, &raw mut group))?;
+    Ok(group)
+}
+
+/// Makes a process group the terminal's foreground (tcsetpgrp(3)). SIGTTOU must be blocked.
+pub fn set_foreground(tty: RawFd, group: i32) -> Result {
+    done(call!(libc::SYS_ioctl, tty, libc::TIOCSPGRP, &raw const group))
+}
+
+// ---- secrets ----
+
+/// Overwrites the strings of `argv` and the environment that the kernel put on the stack, which `/proc/PID/cmdline` and `environ` show.
+///
+/// Only for a process that never looks at its arguments or environment again: pid 1 of the sandbox. `start` and `end` are
+/// `arg_start` and `env_end` of `/proc/self/stat` (proc_pid_stat(5)).
+pub fn wipe(start: usize, end: usize) {
+    if start == 0 || end <= start {
+        return;
+    }
+    // SAFETY: the kernel says that these bytes are the process's own argument and environment strings, mapped writable on its
+    // stack; no reference of ours points there any more.
+    unsafe { std::ptr::write_bytes(start as *mut u8, 0, end - start) }
+}
