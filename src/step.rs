@@ -461,13 +461,10 @@ pub enum Op {
     },
     /// PR_SET_KEEPCAPS: capabilities survive the change of ids that follows.
     KeepCapabilities,
-    /// PR_SET_SECUREBITS.
-    Securebits {
+    /// capset(2), the ambient set, then PR_SET_SECUREBITS while CAP_SETPCAP is still there.
+    Capabilities {
         /// `SECBIT_*`.
         bits: u32,
-    },
-    /// capset(2), then the ambient set.
-    Capabilities {
         /// Permitted, effective and inheritable.
         keep: CapabilitySet,
         /// Ambient.
@@ -540,6 +537,8 @@ pub enum Op {
         ambient: CapabilitySet,
         /// Whether no_new_privs must be on.
         no_new_privs: bool,
+        /// User and group as they are called inside.
+        ids: (u32, u32),
     },
     /// landlock_restrict_self(2).
     RestrictSelf,
@@ -600,8 +599,7 @@ impl fmt::Display for Op {
             Op::LandlockStream { fd, rights } => write!(f, "let Landlock allow {rights} of descriptor {fd}"),
             Op::Bounding { keep } => write!(f, "drop the bounding set to: {keep}"),
             Op::KeepCapabilities => f.write_str("keep capabilities over the change of ids"),
-            Op::Securebits { bits } => write!(f, "set and lock securebits {bits:#x}"),
-            Op::Capabilities { keep, ambient } => write!(f, "keep capabilities: {keep}; ambient: {ambient}"),
+            Op::Capabilities { keep, ambient, bits } => write!(f, "keep capabilities: {keep}; ambient: {ambient}; securebits {bits:#x}, locked"),
             Op::NoNewPrivs => f.write_str("set no_new_privs"),
             Op::Session { new: true } => f.write_str("start a session without terminal"),
             Op::Session { new: false } => f.write_str("start a process group"),

@@ -29,6 +29,9 @@ fn fd(value: c_long) -> Result<RawFd> {
     check(value).map(|fd| fd as RawFd)
 }
 
+/// For a call whose failure changes nothing of what follows; each use says why.
+pub fn regardless<T>(_: Result<T>) {}
+
 macro_rules! call {
     ($number:expr $(, $arg:expr)* $(,)?) => {
         // SAFETY: the arguments are integers, or pointers to values that live until the call returns, of the type that the
@@ -670,4 +673,49 @@ pub fn wipe(start: usize, end: usize) {
     // SAFETY: the kernel says that these bytes are the process's own argument and environment strings, mapped writable on its
     // stack; no reference of ours points there any more.
     unsafe { std::ptr::write_bytes(start as *mut u8, 0, end - start) }
+}
+
+/// A descriptor that nobody else closes.
+pub fn owned(fd: RawFd) -> std::os::fd::OwnedFd {
+    use std::os::fd::FromRawFd;
+    // SAFETY: callers hand over a descriptor that they have just been given by the kernel and keep no copy of.
+    unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) }
+}
+
+/// The value behind a pointer that was given to [`spawn_sharing_memory`].
+pub fn shared<'a, T>(data: *mut c_void) -> &'a mut T {
+    // SAFETY: the child is given a pointer to a value of this type on its parent's stack; the parent is suspended until the child
+    // executes or ends, so that nobody else uses the value meanwhile.
+    unsafe { &mut *data.cast::<T>() }
+}
+
+/// mknodat(2) of an empty regular file.
+pub fn mkfile(dir: RawFd, path: &CStr, mode: u32) -> Result {
+    done(call!(libc::SYS_mknodat, dir, path.as_ptr(), libc::S_IFREG | mode, 0u64))
+}
+
+/// getpgrp(2).
+pub fn getpgrp() -> i32 {
+    call!(libc::SYS_getpgid, 0) as i32
+}
+
+/// tcgetattr(3).
+pub fn terminal_modes(fd: RawFd) -> Result<libc::termios> {
+    // SAFETY: all zeroes is a valid termios.
+    let mut modes: libc::termios = unsafe { std::mem::zeroed() };
+    // SAFETY: `modes` is valid for writes.
+    done(unsafe { libc::tcgetattr(fd, &raw mut modes) }.into())?;
+    Ok(modes)
+}
+
+/// tcsetattr(3), once what was written has gone out.
+pub fn set_terminal_modes(fd: RawFd, modes: &libc::termios) -> Result {
+    // SAFETY: `modes` is valid for reads.
+    done(unsafe { libc::tcsetattr(fd, libc::TCSADRAIN, modes) }.into())
+}
+
+/// Whether the kernel gave this process privilege at exec: AT_SECURE of getauxval(3).
+pub fn is_privileged() -> bool {
+    // SAFETY: reads the auxiliary vector.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }

@@ -1,8 +1,11 @@
 //! `[capabilities]`: which of root's powers the target keeps, within its own user namespace.
 
-use crate::problem::suggestion;
+use crate::draft::Draft;
+use crate::policy::identity::Ids;
+use crate::problem::{Problem, suggestion};
 use crate::section::{Key, Set};
 use crate::source::At;
+use crate::step::{Op, Stage};
 use crate::value::Written;
 use crate::{section, written};
 use serde::Serialize;
@@ -104,5 +107,57 @@ impl Written for Securebit {
             let help = suggestion(text, names()).unwrap_or_else(|| format!("write one of {}", names().collect::<Vec<_>>().join(", ")));
             format!("unknown securebit `{text}`\nhelp: {help}")
         })
+    }
+}
+
+// ---- draft ----
+
+/// Drafts what leaves and what stays. `user_ns` is whether the target has a user namespace of its own.
+pub fn draft(capabilities: &Capabilities, user_ns: bool, ids: &Ids, draft: &mut Draft) {
+    let set = |items: &[At<Capability>]| CapabilitySet(items.iter().fold(0, |set, cap| set | cap.bit()));
+    let ambient = set(&capabilities.ambient.items);
+    let keep = CapabilitySet(set(&capabilities.keep.items).0 | ambient.0);
+    let at = capabilities.keep.items.iter().chain(&capabilities.ambient.items).map(|cap| cap.at).next().unwrap_or_default();
+    // A mount that was moved in by descriptor is not locked: with CAP_SYS_ADMIN the target could make it writable again.
+    if let Some(cap) = capabilities.keep.items.iter().chain(&capabilities.ambient.items).find(|cap| cap.value == Capability(21)) {
+        draft.problem(
+            Problem::new("capabilities::sys-admin", cap.at, "cannot keep sys-admin: with it the target could undo its own mounts")
+                .help("give it namespaces of its own instead: [namespaces] nested = true"),
+        );
+    }
+    draft.step(Stage::Identity, Op::Bounding { keep }, at);
+    if !user_ns {
+        draft.step(Stage::Identity, Op::KeepCapabilities, at);
+        draft.step(Stage::Identity, Op::Groups { groups: ids.groups.clone() }, at);
+        draft.step(Stage::Identity, Op::Ids { user: ids.user, group: ids.group }, at);
+    }
+    let bits = match capabilities.securebits.get() {
+        Some(list) => list.iter().fold(0, |bits, bit| bits | bit.0),
+        None if keep.0 == 0 => ALL_SECUREBITS,
+        None => 0,
+    };
+    let no_new_privs = capabilities.no_new_privs.or(true);
+    draft.step(Stage::Identity, Op::Capabilities { keep, ambient, bits }, at.or(capabilities.securebits.at()));
+    if no_new_privs.value {
+        draft.step(Stage::Identity, Op::NoNewPrivs, no_new_privs.at);
+    } else {
+        draft.problem(
+            Problem::new("capabilities::no-new-privs", no_new_privs.at, "cannot leave no_new_privs off: the system call filter and Landlock need it")
+                .help("leave it out; a filter without it would let a set-id program run with calls denied that it counts on"),
+        );
+    }
+    draft.step(Stage::Process, Op::ReadBack { keep, ambient, no_new_privs: true, ids: (ids.user, ids.group) }, at);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_kernels_without_prefix() {
+        assert_eq!(Capability::from_text("net-bind-service"), Ok(Capability(10)));
+        assert_eq!(Capability(10).to_string(), "net-bind-service");
+        assert!(Capability::from_text("CAP_NET_RAW").unwrap_err().contains("net-raw"));
+        assert_eq!(Capability(63).to_string(), "63");
     }
 }

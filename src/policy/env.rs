@@ -1,6 +1,11 @@
 //! `[env]`: the target's environment, by name. It starts empty, but for PATH.
 
+use crate::draft::Draft;
+use crate::host::Host;
+use crate::problem::Problem;
 use crate::section::Entries;
+use crate::step::{Content, Name};
+use serde::Serialize;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use std::fmt;
@@ -80,4 +85,63 @@ impl<'de> Visitor<'de> for VariableVisitor {
             None => Err(de::Error::custom("say where the value comes from: `file`, `fd` or `pass`")),
         }
     }
+}
+
+// ---- draft ----
+
+/// Where programs are looked for, and the target's PATH, where the profile is silent.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// One variable of the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// Its name.
+    pub name: Name,
+    /// Its value.
+    pub value: Content,
+}
+
+/// Drafts the environment, in the order of the names.
+pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
+    let mut settings = vec![];
+    for (name, variable) in env.iter() {
+        if name.value.is_empty() || name.value.contains(['=', '\0']) {
+            draft.problem(Problem::new("env::name", name.at, "the name of a variable is not empty and has no `=` or NUL"));
+            continue;
+        }
+        let value = match &variable.value {
+            Variable::Text(text) if text.contains('\0') => {
+                draft.problem(Problem::new("env::nul", variable.at, format!("the value of {} holds a NUL byte", name.value)));
+                continue;
+            }
+            Variable::Text(text) => Content::Text(text.as_bytes().to_vec()),
+            Variable::File(path) => Content::File(Name::new(path)),
+            Variable::Fd(fd) => Content::Fd(*fd),
+            Variable::Pass { required, or } => match (host.caller.env.get(name.value), or) {
+                (Some(value), _) => Content::Secret(value.as_bytes().to_vec()),
+                (None, Some(or)) => Content::Text(or.as_bytes().to_vec()),
+                (None, None) if *required => {
+                    let message = format!("the caller has no variable {}", name.value);
+                    draft.problem(Problem::new("env::required", variable.at, message).help(format!("set it: {}=... stockade run ...", name.value)));
+                    continue;
+                }
+                (None, None) => continue,
+            },
+        };
+        settings.push(Setting { name: Name::new(name.value), value });
+    }
+    if !env.map.contains_key("PATH") {
+        settings.push(Setting { name: Name::new("PATH"), value: Content::Text(PATH.into()) });
+    }
+    settings
+}
+
+/// The folders that a program without `/` is looked for in.
+pub fn search_path(settings: &[Setting]) -> Vec<String> {
+    let path = settings.iter().find(|setting| setting.name.text() == "PATH").map(|setting| &setting.value);
+    let text = match path {
+        Some(Content::Text(text) | Content::Secret(text)) => String::from_utf8_lossy(text).into_owned(),
+        _ => PATH.into(),
+    };
+    text.split(':').filter(|folder| folder.starts_with('/')).map(str::to_owned).collect()
 }

@@ -1,6 +1,11 @@
 //! `[namespaces]`: which parts of the kernel's state the target has for itself.
 
+use crate::draft::Draft;
+use crate::host::Host;
+use crate::problem::Problem;
 use crate::section::Key;
+use crate::source::Span;
+use crate::step::{Name, Op, Stage};
 use crate::value::{AbsolutePath, Time, plain_path};
 use crate::section;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -209,5 +214,112 @@ impl<'de> Deserialize<'de> for Nested {
             }
         }
         deserializer.deserialize_any(NestedVisitor)
+    }
+}
+
+// ---- draft ----
+
+/// Whose namespace the target is in, for each kind, with the line that says so.
+#[derive(Debug, Clone)]
+pub struct Choice(Vec<(Kind, Namespace, Span)>);
+
+impl Choice {
+    /// Settles every kind; `net` is what `[network]` says.
+    pub fn new(namespaces: &Namespaces, net: Namespace, net_at: Span) -> Choice {
+        let all = &namespaces.all;
+        let of = |key: &Key<Namespace>| {
+            let chosen = key.get().or(all.get());
+            chosen.map_or((Namespace::New, Span::NOWHERE), |chosen| (chosen.value.clone(), chosen.at))
+        };
+        let choose = |kind| match kind {
+            Kind::User => of(&namespaces.user),
+            Kind::Mount => of(&namespaces.mount),
+            Kind::Pid => of(&namespaces.pid),
+            Kind::Ipc => of(&namespaces.ipc),
+            Kind::Uts => of(&namespaces.uts),
+            Kind::Cgroup => of(&namespaces.cgroup),
+            Kind::Time => of(&namespaces.time),
+            Kind::Net => (net.clone(), net_at),
+        };
+        Choice(Kind::ALL.map(|kind| (kind, choose(kind))).into_iter().map(|(kind, (namespace, at))| (kind, namespace, at)).collect())
+    }
+
+    /// Whose it is.
+    pub fn of(&self, kind: Kind) -> &Namespace {
+        self.0.iter().find(|(known, ..)| *known == kind).map_or(&Namespace::New, |(_, namespace, _)| namespace)
+    }
+
+    /// The line that says so.
+    pub fn at(&self, kind: Kind) -> Span {
+        self.0.iter().find(|(known, ..)| *known == kind).map_or(Span::NOWHERE, |(.., at)| *at)
+    }
+
+    /// Whether the target has one of its own.
+    pub fn is_new(&self, kind: Kind) -> bool {
+        *self.of(kind) == Namespace::New
+    }
+}
+
+/// Drafts what is joined, and what is set in the new ones.
+pub fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut Draft) {
+    let root = host.caller.uid == 0;
+    for kind in Kind::ALL {
+        if let Namespace::Join(path) = choice.of(kind) {
+            draft.step(Stage::Join, Op::JoinNamespace { kind, path: Name::new(path) }, choice.at(kind));
+        }
+    }
+    if !root && *choice.of(Kind::User) == Namespace::Host {
+        if let Some(kind) = Kind::ALL.into_iter().find(|kind| choice.is_new(*kind)) {
+            let message = format!("cannot make a {} namespace: an ordinary user needs a user namespace for it", kind.word());
+            draft.problem(Problem::new("namespaces::user", choice.at(Kind::User), message).help("leave namespaces.user new, or start stockade as root"));
+        }
+    }
+    for (kind, what) in [(Kind::Mount, "a mount namespace of its own")] {
+        if !choice.is_new(kind) {
+            draft.problem(
+                Problem::new("namespaces::not-yet", choice.at(kind), format!("a sandbox without {what} is not built yet"))
+                    .label("not yet")
+                    .help("leave it new: bind what the target is to see"),
+            );
+        }
+    }
+    if choice.is_new(Kind::Net) {
+        draft.step(Stage::World, Op::Loopback, choice.at(Kind::Net));
+    }
+    uts(namespaces, choice, draft);
+    time(namespaces, choice, draft);
+    let nested = namespaces.nested.get().is_some_and(|nested| nested.value.0);
+    if choice.is_new(Kind::User) && !nested {
+        draft.step(Stage::Enter, Op::ForbidUserNamespaces, namespaces.nested.at());
+    }
+}
+
+fn uts(namespaces: &Namespaces, choice: &Choice, draft: &mut Draft) {
+    if choice.is_new(Kind::Uts) {
+        let hostname = namespaces.hostname.or(HostName("stockade".into()));
+        draft.step(Stage::World, Op::HostName { name: Name::new(&hostname.0) }, hostname.at);
+        let domain = namespaces.domainname.or(HostName("(none)".into()));
+        draft.step(Stage::World, Op::DomainName { name: Name::new(&domain.0) }, domain.at);
+        return;
+    }
+    for (word, name) in [("hostname", &namespaces.hostname), ("domainname", &namespaces.domainname)] {
+        if let Some(name) = name.get() {
+            draft.problem(
+                Problem::new("namespaces::uts", name.at, format!("cannot set `{word}`: the sandbox has no uts namespace of its own"))
+                    .also(choice.at(Kind::Uts), "because of this"),
+            );
+        }
+    }
+}
+
+fn time(namespaces: &Namespaces, choice: &Choice, draft: &mut Draft) {
+    let offsets = namespaces.time_offsets.get();
+    if choice.is_new(Kind::Time) {
+        let TimeOffsets { monotonic, boottime } = offsets.map(|offsets| offsets.value).unwrap_or_default();
+        draft.step(Stage::Enter, Op::TimeNamespace { monotonic, boottime }, offsets.map_or(choice.at(Kind::Time), |offsets| offsets.at));
+    } else if let Some(offsets) = offsets {
+        draft.problem(
+            Problem::new("namespaces::time", offsets.at, "cannot move the clocks: the sandbox has no time namespace of its own").also(choice.at(Kind::Time), "because of this"),
+        );
     }
 }

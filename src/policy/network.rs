@@ -1,6 +1,6 @@
 //! `[network]`: the one place that speaks of the network.
 
-use crate::policy::namespaces::join_path;
+use crate::policy::namespaces::{Namespace, join_path};
 use crate::section;
 use crate::section::Key;
 use crate::value::AbsolutePath;
@@ -55,5 +55,16 @@ impl<'de> Deserialize<'de> for Mode {
             }
         }
         deserializer.deserialize_any(ModeVisitor)
+    }
+}
+
+// ---- draft ----
+
+/// The network namespace that a mode means.
+pub fn namespace(network: &Network) -> Namespace {
+    match network.mode.get().map(|mode| &mode.value) {
+        None | Some(Mode::None) => Namespace::New,
+        Some(Mode::Host) => Namespace::Host,
+        Some(Mode::Join(path)) => Namespace::Join(path.clone()),
     }
 }

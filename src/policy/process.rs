@@ -1,8 +1,15 @@
 //! `[process]`: what runs, and the state that it starts with.
 
+use crate::draft::Draft;
+use crate::host::{Host, Stream};
+use crate::policy::env::{Setting, search_path};
+use crate::policy::mounts::Mounts;
+use crate::policy::mounts::entry::{Bind, Mount};
+use crate::problem::Problem;
 use crate::section::Key;
-use crate::source::At;
-use crate::value::{AbsolutePath, Mode, Time, Written};
+use crate::source::{At, Span};
+use crate::step::{Name, Op, Stage};
+use crate::value::{AbsolutePath, Mode, Time, Written, ancestors};
 use crate::{section, written};
 use serde::Serialize;
 use std::fmt;
@@ -227,5 +234,144 @@ impl Written for Scheduler {
         found.map(|(policy, priority)| Scheduler { policy, priority }).ok_or_else(|| {
             format!("`{text}` is not a scheduling policy\nhelp: write \"other\", \"batch\", \"idle\", or \"fifo:1\" to \":99\", or \"rr:1\" to \":99\"")
         })
+    }
+}
+
+// ---- draft ----
+
+/// What is executed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exec {
+    /// Where the program may be, in the order of the search.
+    pub candidates: Vec<Name>,
+    /// Its words.
+    pub argv: Vec<Name>,
+    /// Its environment.
+    pub env: Vec<Setting>,
+    /// The line that names it.
+    #[serde(skip)]
+    pub at: Span,
+}
+
+/// How it is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Watch {
+    /// Whether pid 1 is stockade's.
+    pub init: bool,
+    /// Whether the target keeps the terminal, with job control.
+    pub terminal: bool,
+    /// The longest time, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// How long after `stop_signal` KILL follows, in milliseconds.
+    pub kill_after_ms: u64,
+    /// What asks the target to end.
+    pub stop_signal: i32,
+}
+
+/// Drafts the command.
+pub fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> Exec {
+    let command = process.command.get();
+    let at = command.and_then(|words| words.first()).map_or(process.command.at(), |word| word.at);
+    let words: &[At<String>] = command.map_or(&[], |words| &words.value);
+    for word in words.iter().filter(|word| word.contains('\0')) {
+        draft.problem(Problem::new("process::nul", word.at, "a word of the command holds a NUL byte"));
+    }
+    let program = words.first().map_or("", |word| &word.value);
+    if program.is_empty() {
+        draft.problem(
+            Problem::new("process::command", at, "the profile has no command")
+                .help("give one: [process] command = [\"bash\"], or after the profile: stockade run PROFILE COMMAND"),
+        );
+    }
+    let candidates = if program.contains('/') {
+        vec![Name::new(program)]
+    } else {
+        search_path(&env).iter().map(|folder| Name::new(&format!("{folder}/{program}"))).collect()
+    };
+    let mut argv: Vec<Name> = words.iter().map(|word| Name::new(word)).collect();
+    if let (Some(arg0), Some(first)) = (process.arg0.get(), argv.first_mut()) {
+        *first = Name::new(arg0);
+    }
+    Exec { candidates, argv, env, at }
+}
+
+/// Drafts the state of the target's process. `pid` is the namespace choice's word on process numbers.
+pub fn draft(process: &Process, mounts: &Mounts, own_pids: bool, host: &Host, draft: &mut Draft) -> Watch {
+    if let Some(score) = process.oom_score_adj.get() {
+        draft.step(Stage::Enter, Op::OomScoreAdj { score: score.0 }, score.at);
+    }
+    let terminal = process.tty.or(Tty::Auto).value == Tty::Auto && host.streams.contains(&Stream::Terminal);
+    draft.step(Stage::Process, Op::Session { new: !terminal }, process.tty.at());
+    streams(process, host, draft);
+    if process.keyring.or(Keyring::New).value == Keyring::New {
+        draft.step(Stage::Process, Op::NewKeyring, process.keyring.at());
+    }
+    let mask = process.umask.or(Mode(0o022));
+    draft.step(Stage::Process, Op::Umask { mask: mask.value }, mask.at);
+    if let Some(nice) = process.nice.get() {
+        draft.step(Stage::Process, Op::Nice { value: nice.0 }, nice.at);
+    }
+    if let Some(priority) = process.ioprio.get() {
+        draft.step(Stage::Process, Op::IoPriority { value: priority.0 }, priority.at);
+    }
+    if let Some(scheduler) = process.scheduler.get() {
+        draft.step(Stage::Process, Op::Scheduler { policy: scheduler.policy, priority: scheduler.priority }, scheduler.at);
+    }
+    let cwd = match process.cwd.get() {
+        Some(cwd) => At::new(Name::new(cwd), cwd.at),
+        None => At::unsaid(Name::new(if is_visible(&host.caller.cwd, mounts) { &host.caller.cwd } else { "/" })),
+    };
+    draft.step(Stage::Process, Op::WorkingFolder { path: cwd.value }, cwd.at);
+    draft.step(Stage::Process, Op::FreshState, Span::NOWHERE);
+    let keep: Vec<u32> = process.pass_fds.get().map_or(vec![], |fds| fds.iter().map(|fd| fd.value).collect());
+    if let Some(fd) = process.pass_fds.get().and_then(|fds| fds.iter().find(|fd| fd.value < 3 || fd.value > 1_000_000)) {
+        draft.problem(Problem::new("process::pass-fds", fd.at, format!("descriptor {} cannot be passed", fd.value)).help("0, 1 and 2 are passed always; name those above"));
+    }
+    draft.step(Stage::Process, Op::CloseDescriptors { keep }, process.pass_fds.at());
+    watch(process, terminal, own_pids, draft)
+}
+
+fn streams(process: &Process, host: &Host, draft: &mut Draft) {
+    for (fd, key) in [(0, &process.stdin), (1, &process.stdout), (2, &process.stderr)] {
+        let null = key.or(Stdio::Inherit).value == Stdio::Null;
+        match host.streams[fd as usize] {
+            _ if null => draft.step(Stage::Process, Op::NullStream { fd }, key.at()),
+            Stream::Folder => draft.problem(
+                Problem::new("process::stream", key.at(), format!("descriptor {fd} is a folder, through which the target could reach the host's tree"))
+                    .help(format!("start stockade with another, or set std{} = \"null\"", ["in", "out", "err"][fd as usize])),
+            ),
+            _ => {}
+        }
+    }
+}
+
+fn watch(process: &Process, terminal: bool, own_pids: bool, draft: &mut Draft) -> Watch {
+    let init = process.init.or(true);
+    if !init.value {
+        for (word, at) in [("timeout", process.timeout.at()), ("stop-signal", process.stop_signal.at()), ("kill-after", process.kill_after.at())] {
+            if at.is_somewhere() {
+                draft.problem(Problem::new("process::init", at, format!("`{word}` needs pid 1 to be stockade's")).also(init.at, "it is not, because of this"));
+            }
+        }
+        if !own_pids {
+            draft.problem(Problem::new("process::init", init.at, "`init = false` makes the target pid 1, and there is no pid namespace of its own"));
+        }
+    }
+    let millis = |time: Time| u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX);
+    Watch {
+        init: init.value,
+        terminal,
+        timeout_ms: process.timeout.get().map(|time| millis(time.value)),
+        kill_after_ms: process.kill_after.get().map_or(10_000, |time| millis(time.value)),
+        stop_signal: process.stop_signal.get().map_or(libc::SIGTERM, |signal| signal.0 as i32),
+    }
+}
+
+/// Whether a folder of the host is at the same path inside.
+fn is_visible(path: &str, mounts: &Mounts) -> bool {
+    let over = ancestors(path).find_map(|over| Some((over, mounts.get(over)?))).or_else(|| Some(("/", mounts.get("/")?)));
+    match over {
+        Some((over, At { value: Mount::Bind(Bind { source, .. }), .. })) => source.as_ref().is_none_or(|source| **source == *over),
+        _ => false,
     }
 }

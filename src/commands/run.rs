@@ -1,0 +1,23 @@
+//! `stockade run`: the whole pipeline.
+
+use super::{note_line, prepare, print_problems, warn};
+use crate::cli::{Format, Given};
+use std::process::ExitCode;
+
+/// Runs the profile; the status is the target's own, or stockade's.
+pub fn run(given: Given) -> ExitCode {
+    let planned = match prepare(given) {
+        Ok(planned) => planned,
+        Err(failed) => return failed.say(Format::Text),
+    };
+    for note in planned.plan.notes.iter().filter(|note| note.less) {
+        warn(&format!("stockade: {}\n", note_line(note, &planned.sources)));
+    }
+    match stockade::launch::launch(&planned.plan) {
+        Ok(outcome) => ExitCode::from(outcome.status()),
+        Err(failure) => {
+            print_problems(&failure.problem.into(), &planned.sources);
+            ExitCode::from(failure.status)
+        }
+    }
+}

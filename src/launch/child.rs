@@ -1,0 +1,510 @@
+//! Between clone and exec: walks the steps. Raw system calls and nothing else: no allocation, no lock, no formatting.
+//!
+//! Every error ends the process, and with pid 1 the whole sandbox; the launcher has the plan and explains the step.
+
+use super::message::{GO, Message};
+use super::prepare::Prepared;
+use super::{Pipes, init};
+use crate::plan::{Actor, Plan};
+use crate::step::{Attrs, Cover, Ground, Inode, Name, Op, Step};
+use crate::sys::{self, Errno, Result, Sets};
+use std::ffi::{CStr, c_int, c_void};
+use std::os::fd::RawFd;
+
+/// Where the target's process tells pid 1, in the memory that they share until exec, why it did not start.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    plan: &'a Plan,
+    prepared: *mut Prepared,
+    failure: Option<Message>,
+}
+
+/// What went wrong, and at which step.
+struct Stop(Message);
+
+/// Pid 1: builds the world, starts the target, and looks after it.
+pub fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
+    let report = pipes.report.1;
+    let result = build(plan, prepared, pipes);
+    if let Err(Stop(message)) = result {
+        // Where even this cannot be written, the launcher sees the end of the file, and says so.
+        sys::exit(if message.send(report).is_ok() { 125 } else { 124 });
+    }
+    if plan.watch.init {
+        let target = spawn(plan, prepared);
+        match target {
+            Ok(pid) => init::look_after(plan, prepared, pipes, pid),
+            Err(message) => sys::exit(if message.send(report).is_ok() { 125 } else { 124 }),
+        }
+    }
+    let message = execute(plan, prepared);
+    sys::exit(if message.send(report).is_ok() { 125 } else { 124 })
+}
+
+fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Result<(), Stop> {
+    let own = |result: Result| result.map_err(|Errno(errno)| Stop(Message::Failed { step: OWN, errno }));
+    // A life pipe that this process can write to itself would never end.
+    own(sys::close(pipes.life.1))?;
+    own(sys::close(pipes.report.0))?;
+    own(sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).map(drop))?;
+    let mut byte = [0];
+    loop {
+        match sys::read(pipes.life.0, &mut byte) {
+            Ok(1) if byte[0] == GO => break,
+            Err(Errno(libc::EINTR)) => {}
+            // The launcher is gone, or will not start us.
+            _ => sys::exit(125),
+        }
+    }
+    sys::umask(0);
+    walk(plan, prepared, Actor::Init)?;
+    // Each change of ids clears the parent-death signal and may make the process dumpable (prctl(2)), so both come after them.
+    own(sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).map(drop))?;
+    own(sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop))?;
+    let dumpable = sys::prctl(libc::PR_GET_DUMPABLE, 0, 0);
+    own(dumpable.and_then(|dumpable| if dumpable == 0 { Ok(()) } else { Err(Errno(libc::EPERM)) }))?;
+    // Had the launcher died before the parent-death signal was set, its end of the life pipe would be closed by now.
+    match sys::poll([pipes.life.0, -1, -1, -1], 0) {
+        Ok([true, ..]) => sys::exit(125),
+        other => own(other.map(drop)),
+    }
+}
+
+/// The step index of what no step stands for.
+pub const OWN: u32 = 0x7fff_ffff;
+
+fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Result<(), Stop> {
+    for (index, Step { op, .. }) in plan.steps_of(actor) {
+        let result = match op {
+            Op::File { path, mode, .. } => write_file(prepared, path, index, mode.0),
+            Op::CoverFile { path, mode, .. } => cover_file(prepared, path, index, mode.0),
+            Op::LandlockRule { path, rights } => allow(prepared, path, rights.0),
+            op => apply(op, prepared),
+        };
+        result.map_err(|Errno(errno)| Stop(Message::Failed { step: index as u32, errno }))?;
+    }
+    Ok(())
+}
+
+/// The target's process, in memory that it shares with pid 1 until it executes: a copy of the address space costs 0.1 ms.
+fn spawn(plan: &Plan, prepared: &mut Prepared) -> std::result::Result<i32, Message> {
+    let mut stack = std::mem::take(&mut prepared.stack);
+    let mut start = Start { plan, prepared, failure: None };
+    let pid = sys::spawn_sharing_memory(target, &mut stack, std::ptr::from_mut(&mut start).cast());
+    match (pid, start.failure) {
+        (Ok(_), Some(message)) => Err(message),
+        (Ok(pid), None) => Ok(pid),
+        (Err(Errno(errno)), _) => Err(Message::Failed { step: OWN, errno }),
+    }
+}
+
+extern "C" fn target(start: *mut c_void) -> c_int {
+    let start = sys::shared::<Start<'_>>(start);
+    let prepared = sys::shared::<Prepared>(start.prepared.cast());
+    start.failure = Some(execute(start.plan, prepared));
+    sys::exit(125)
+}
+
+/// Gives up what the target must not have, and executes it. Returns only what went wrong.
+fn execute(plan: &Plan, prepared: &mut Prepared) -> Message {
+    if let Err(Stop(message)) = walk(plan, prepared, Actor::Target) {
+        return message;
+    }
+    let mut last = libc::ENOENT;
+    for candidate in &plan.exec.candidates {
+        match sys::execve(candidate.as_c_str(), &prepared.argv, &prepared.envp) {
+            // execvp(3)'s rule: what may not be run is remembered, what is not there is passed over.
+            Errno(libc::EACCES) => last = libc::EACCES,
+            Errno(libc::ENOENT | libc::ENOTDIR) => {}
+            Errno(errno) => {
+                last = errno;
+                break;
+            }
+        }
+    }
+    Message::NotExecuted { errno: last }
+}
+
+/// Does one operation.
+pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
+    match op {
+        Op::JoinNamespace { kind, path } => {
+            let fd = sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_RDONLY, 0)?;
+            sys::setns(fd, kind.flag())?;
+            sys::close(fd)
+        }
+        Op::OpenTree { slot, source, inode, recursive, attrs } => {
+            let fd = sys::open_tree(libc::AT_FDCWD, source.as_c_str(), *recursive)?;
+            prepared.slots[slot.0] = fd;
+            verify(fd, *inode)?;
+            sys::set_mount_attrs(fd, attrs.0)
+        }
+        Op::HostFolder { path } => sys::mkdirat(libc::AT_FDCWD, path.as_c_str(), 0o755),
+        Op::TimeNamespace { monotonic, boottime } => time_namespace(*monotonic, *boottime),
+        Op::OomScoreAdj { score } => write_number(c"/proc/self/oom_score_adj", i64::from(*score)),
+        Op::ForbidUserNamespaces => write_number(c"/proc/sys/user/max_user_namespaces", 0),
+        Op::Groups { groups } => sys::setgroups(groups),
+        Op::Ids { user, group } => sys::setresgid(*group).and_then(|()| sys::setresuid(*user)),
+        Op::FileIds { user, group } => sys::setfsids(*user, *group),
+        Op::PrivateMounts => sys::make_private(),
+        Op::Loopback => sys::loopback_up(),
+        Op::HostName { name } => sys::sethostname(name.as_c_str().to_bytes()),
+        Op::DomainName { name } => sys::setdomainname(name.as_c_str().to_bytes()),
+        Op::Pivot => {
+            remove_covers(prepared)?;
+            sys::fchdir(prepared.root)?;
+            sys::pivot_here()
+        }
+        Op::LandlockStream { fd, rights } => sys::landlock_allow(prepared.ruleset, *fd as RawFd, rights.0),
+        Op::RestrictSelf => sys::landlock_restrict(prepared.ruleset),
+        Op::Filter => sys::seccomp_filter(&prepared.program),
+        // Walked with their index, as their text lies beside the plan.
+        Op::File { .. } | Op::CoverFile { .. } | Op::LandlockRule { .. } | Op::IdMapMount { .. } => Err(Errno(libc::ENOSYS)),
+        op if is_of_the_tree(op) => apply_to_tree(op, prepared),
+        op => apply_to_process(op, prepared),
+    }
+}
+
+fn is_of_the_tree(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Root { .. } | Op::Dir { .. } | Op::Symlink { .. } | Op::MountPoint { .. } | Op::Tmpfs { .. } | Op::Proc { .. } | Op::Devpts { .. }
+            | Op::Mqueue { .. } | Op::Sysfs { .. } | Op::Attach { .. } | Op::Pin { .. } | Op::ReadOnly { .. } | Op::Hide { .. } | Op::Seal { .. }
+    )
+}
+
+fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
+    let root = prepared.root;
+    match op {
+        Op::Root { size, inodes, attrs } => {
+            prepared.root = tmpfs(size.0, *inodes, 0o755, attrs.0)?;
+            // Over /proc of the old root: it is there, it is covered rather than changed, and nobody else sees it.
+            sys::move_mount(prepared.root, libc::AT_FDCWD, c"/proc")
+        }
+        Op::Dir { path, mode } => sys::mkdirat(root, path.relative(), mode.0),
+        Op::Symlink { path, target } => sys::symlinkat(target.as_c_str(), root, path.relative()),
+        Op::MountPoint { path } => sys::mkfile(root, path.relative(), 0),
+        Op::Tmpfs { path, size, inodes, mode, attrs, ground } => {
+            let mount = tmpfs(size.0, *inodes, mode.0, attrs.0)?;
+            attach(mount, root, path, *ground)
+        }
+        Op::Proc { path, hidepid, only_processes, ground } => {
+            let fs = sys::fsopen(c"proc")?;
+            match hidepid.word() {
+                "noaccess" => sys::fsconfig_string(fs, c"hidepid", c"noaccess")?,
+                "invisible" => sys::fsconfig_string(fs, c"hidepid", c"invisible")?,
+                _ => {}
+            }
+            if *only_processes {
+                sys::fsconfig_string(fs, c"subset", c"pid")?;
+            }
+            attach(sys::fsmount(fs, INERT.0)?, root, path, *ground)
+        }
+        Op::Devpts { path } => {
+            let fs = sys::fsopen(c"devpts")?;
+            sys::fsconfig_string(fs, c"ptmxmode", c"0666")?;
+            sys::fsconfig_string(fs, c"mode", c"0620")?;
+            attach(sys::fsmount(fs, Attrs::NO_SUID.and(Attrs::NO_EXEC).0)?, root, path, Ground::Own)
+        }
+        Op::Mqueue { path, ground } => attach(sys::fsmount(sys::fsopen(c"mqueue")?, INERT.0)?, root, path, *ground),
+        Op::Sysfs { path, ground } => attach(sys::fsmount(sys::fsopen(c"sysfs")?, INERT.and(Attrs::READ_ONLY).0)?, root, path, *ground),
+        Op::Attach { slot, path, ground } => {
+            attach(prepared.slots[slot.0], root, path, *ground)?;
+            prepared.slots[slot.0] = -1;
+            Ok(())
+        }
+        Op::Pin { path } => bind_onto_itself(root, path, Attrs(0)),
+        Op::ReadOnly { path, if_present } => absent_is_fine(*if_present, bind_onto_itself(root, path, Attrs::READ_ONLY)),
+        Op::Hide { path, cover, if_present } => absent_is_fine(*if_present, hide(prepared, path, *cover)),
+        Op::Seal { path, attrs } => {
+            remove_covers(prepared)?;
+            sys::seal_mount(root, path.relative(), attrs.0)
+        }
+        _ => Err(Errno(libc::ENOSYS)),
+    }
+}
+
+const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
+
+fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
+    match op {
+        Op::Bounding { keep } => drop_bounding(keep.0),
+        Op::KeepCapabilities => sys::prctl(libc::PR_SET_KEEPCAPS, 1, 0).map(drop),
+        Op::Capabilities { keep, ambient, bits } => limit_capabilities(keep.0, ambient.0, *bits),
+        Op::NoNewPrivs => sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop),
+        Op::Session { new: true } => sys::setsid(),
+        Op::Session { new: false } => {
+            sys::setpgid(0, 0)?;
+            match prepared.terminal {
+                // SIGTTOU is blocked until FreshState.
+                Some(terminal) if terminal.foreground => sys::set_foreground(terminal.fd, sys::getpid()),
+                _ => Ok(()),
+            }
+        }
+        Op::NullStream { fd } => sys::dup_onto(prepared.null, *fd as RawFd),
+        Op::NewKeyring => sys::new_session_keyring(),
+        Op::Umask { mask } => {
+            sys::umask(mask.0);
+            Ok(())
+        }
+        Op::Nice { value } => sys::set_nice(*value),
+        Op::IoPriority { value } => sys::set_io_priority(*value),
+        Op::Scheduler { policy, priority } => sys::set_scheduler(*policy, *priority),
+        Op::WorkingFolder { path } => {
+            sys::chdir(path.as_c_str())?;
+            if sys::cwd_is_below_root()? { Ok(()) } else { Err(Errno(libc::EXDEV)) }
+        }
+        Op::Rlimit { resource, soft, hard, .. } => sys::set_rlimit(*resource, *soft, *hard),
+        Op::FreshState => fresh_state(prepared),
+        Op::CloseDescriptors { keep } => {
+            sys::close_on_exec_from(3)?;
+            for fd in keep {
+                sys::keep_over_exec(*fd as RawFd)?;
+            }
+            Ok(())
+        }
+        Op::ReadBack { keep, ambient, no_new_privs, ids } => read_back(keep.0, ambient.0, *no_new_privs, *ids),
+        _ => Err(Errno(libc::ENOSYS)),
+    }
+}
+
+// ---- the tree ----
+
+/// The file that was opened must be the one that was checked.
+fn verify(fd: RawFd, inode: Inode) -> Result {
+    let unchecked = inode == Inode { dev: 0, ino: 0 };
+    if unchecked || sys::inode(fd)? == (inode.dev, inode.ino) { Ok(()) } else { Err(Errno(libc::ESTALE)) }
+}
+
+fn tmpfs(size: u64, inodes: u64, mode: u32, attrs: u64) -> Result<RawFd> {
+    let fs = sys::fsopen(c"tmpfs")?;
+    let mut digits = [0; 24];
+    sys::fsconfig_string(fs, c"size", decimal(&mut digits, size))?;
+    sys::fsconfig_string(fs, c"nr_inodes", decimal(&mut digits, inodes))?;
+    sys::fsconfig_string(fs, c"mode", octal(&mut digits, mode))?;
+    sys::fsmount(fs, attrs)
+}
+
+/// Attaches a detached mount. On ground that is not ours the path is walked without following any link.
+fn attach(mount: RawFd, root: RawFd, path: &Name, ground: Ground) -> Result {
+    match ground {
+        Ground::Own => sys::move_mount(mount, root, path.relative())?,
+        Ground::Bound => {
+            let place = sys::open_below(root, path.relative(), libc::O_PATH)?;
+            sys::move_mount(mount, place, c"")?;
+            sys::close(place)?;
+        }
+    }
+    sys::close(mount)
+}
+
+fn bind_onto_itself(root: RawFd, path: &Name, attrs: Attrs) -> Result {
+    let place = sys::open_below(root, path.relative(), libc::O_PATH)?;
+    let mount = sys::open_tree(place, c"", true)?;
+    if attrs != Attrs(0) {
+        sys::set_mount_attrs(mount, attrs.0)?;
+    }
+    sys::move_mount(mount, place, c"")?;
+    sys::close(mount)?;
+    sys::close(place)
+}
+
+fn absent_is_fine(fine: bool, result: Result) -> Result {
+    match result {
+        Err(Errno(libc::ENOENT)) if fine => Ok(()),
+        other => other,
+    }
+}
+
+const COVER_FOLDER: &CStr = c".stockade-folder";
+const COVER_FILE: &CStr = c".stockade-file";
+const COVER_TEXT: &CStr = c".stockade-text";
+
+fn hide(prepared: &mut Prepared, path: &Name, cover: Cover) -> Result {
+    let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
+    if !prepared.covers {
+        sys::mkdirat(prepared.root, COVER_FOLDER, 0o555)?;
+        sys::mkfile(prepared.root, COVER_FILE, 0)?;
+        prepared.covers = true;
+    }
+    let name = match cover {
+        Cover::Folder => COVER_FOLDER,
+        Cover::File => COVER_FILE,
+    };
+    let mount = sys::open_tree(prepared.root, name, false)?;
+    sys::set_mount_attrs(mount, INERT.and(Attrs::READ_ONLY).0)?;
+    sys::move_mount(mount, place, c"")?;
+    sys::close(mount)?;
+    sys::close(place)
+}
+
+/// The covers lose their names; where they are mounted they stay.
+fn remove_covers(prepared: &mut Prepared) -> Result {
+    if std::mem::take(&mut prepared.covers) {
+        sys::unlinkat(prepared.root, COVER_FOLDER, true)?;
+        sys::unlinkat(prepared.root, COVER_FILE, false)?;
+    }
+    Ok(())
+}
+
+fn write_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> Result {
+    put(prepared, path.relative(), index, mode)
+}
+
+fn put(prepared: &Prepared, path: &CStr, index: usize, mode: u32) -> Result {
+    let text = prepared.texts[index].as_deref().unwrap_or_default();
+    let fd = sys::openat(prepared.root, path, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, 0o600)?;
+    sys::write_all(fd, text)?;
+    sys::fchmod(fd, mode)?;
+    sys::close(fd)
+}
+
+fn cover_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> Result {
+    put(prepared, COVER_TEXT, index, mode)?;
+    let mount = sys::open_tree(prepared.root, COVER_TEXT, false)?;
+    let attrs = if mode & 0o111 == 0 { INERT } else { Attrs::NO_SUID.and(Attrs::NO_DEV) };
+    sys::set_mount_attrs(mount, attrs.and(Attrs::READ_ONLY).0)?;
+    attach(mount, prepared.root, path, Ground::Bound)?;
+    // It keeps its inode where it is mounted; a mount of a name that is gone could not be attached.
+    sys::unlinkat(prepared.root, COVER_TEXT, false)
+}
+
+fn allow(prepared: &mut Prepared, path: &Name, rights: u64) -> Result {
+    let fd = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
+    sys::landlock_allow(prepared.ruleset, fd, rights)?;
+    sys::close(fd)
+}
+
+// ---- the process ----
+
+fn time_namespace(monotonic: i64, boottime: i64) -> Result {
+    // A child that clone3 puts into a new time namespace finds its offsets frozen, so the namespace is unshared (time_namespaces(7)).
+    sys::unshare(crate::policy::namespaces::Kind::Time.flag())?;
+    if (monotonic, boottime) == (0, 0) {
+        return Ok(());
+    }
+    let fd = sys::openat(libc::AT_FDCWD, c"/proc/self/timens_offsets", libc::O_WRONLY, 0)?;
+    for (clock, millis) in [(c"monotonic ", monotonic), (c"boottime ", boottime)] {
+        let mut line = [0u8; 64];
+        let mut digits = [0; 24];
+        let mut length = 0;
+        let mut push = |bytes: &[u8]| {
+            line[length..length + bytes.len()].copy_from_slice(bytes);
+            length += bytes.len();
+        };
+        push(clock.to_bytes());
+        if millis.div_euclid(1000) < 0 {
+            push(b"-");
+        }
+        push(decimal(&mut digits, millis.div_euclid(1000).unsigned_abs()).to_bytes());
+        push(b" ");
+        push(decimal(&mut digits, millis.rem_euclid(1000) as u64 * 1_000_000).to_bytes());
+        push(b"\n");
+        sys::write_all(fd, &line[..length])?;
+    }
+    sys::close(fd)
+}
+
+fn write_number(path: &CStr, number: i64) -> Result {
+    let fd = sys::openat(libc::AT_FDCWD, path, libc::O_WRONLY, 0)?;
+    let mut digits = [0; 24];
+    if number < 0 {
+        digits[0] = b'-';
+    }
+    let mut rest = [0; 24];
+    let text = decimal(&mut rest, number.unsigned_abs()).to_bytes();
+    let sign = usize::from(number < 0);
+    digits[sign..sign + text.len()].copy_from_slice(text);
+    sys::write_all(fd, &digits[..sign + text.len()])?;
+    sys::close(fd)
+}
+
+/// The highest capability of every kernel that stockade runs on (CAP_CHECKPOINT_RESTORE, Linux 5.9).
+const HIGHEST_SURE: u64 = 40;
+
+/// Drops all but `keep`, up to the last that the kernel knows, so that a capability newer than any table goes as well.
+fn drop_bounding(keep: u64) -> Result {
+    for cap in 0..64 {
+        if keep & 1 << cap != 0 {
+            continue;
+        }
+        match sys::prctl(libc::PR_CAPBSET_DROP, cap, 0) {
+            Ok(_) => {}
+            // The end of the kernel's list, confirmed by another call, lest a single failing one pass for it.
+            Err(Errno(libc::EINVAL)) if cap > HIGHEST_SURE && sys::prctl(libc::PR_CAPBSET_READ, cap, 0) == Err(Errno(libc::EINVAL)) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+const CAP_SETPCAP: u64 = 1 << 8;
+
+fn limit_capabilities(keep: u64, ambient: u64, securebits: u32) -> Result {
+    let meanwhile = keep | CAP_SETPCAP;
+    sys::capset(Sets { effective: meanwhile, permitted: meanwhile, inheritable: keep })?;
+    sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0)?;
+    for cap in (0..64).filter(|cap| ambient & 1 << cap != 0) {
+        sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, cap)?;
+    }
+    sys::prctl(libc::PR_SET_SECUREBITS, u64::from(securebits), 0)?;
+    sys::capset(Sets { effective: keep, permitted: keep, inheritable: keep })
+}
+
+/// Signal actions, mask and personality of a fresh process. Handlers go at exec by themselves; what is ignored would stay.
+fn fresh_state(prepared: &Prepared) -> Result {
+    for signal in (1..=64).filter(|signal| prepared.ignored & sys::signal_bit(*signal) != 0) {
+        sys::default_action(signal)?;
+    }
+    sys::reset_personality()?;
+    if prepared.file_limit_raised {
+        sys::set_rlimit(libc::RLIMIT_NOFILE, prepared.file_limit.0, prepared.file_limit.1)?;
+    }
+    sys::set_signal_mask(0).map(drop)
+}
+
+fn read_back(keep: u64, ambient: u64, no_new_privs: bool, ids: (u32, u32)) -> Result {
+    let sure = |right: bool| if right { Ok(()) } else { Err(Errno(libc::EPERM)) };
+    sure(sys::capget()? == Sets { effective: keep, permitted: keep, inheritable: keep })?;
+    for cap in (0..=HIGHEST_SURE).filter(|cap| ambient & 1 << cap != 0) {
+        sure(sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET as u64, cap)? == 1)?;
+    }
+    sure(sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == i32::from(no_new_privs))?;
+    let (user, group) = ids;
+    sure(sys::ids() == (user, user, group, group))
+}
+
+// ---- digits ----
+
+fn decimal(buffer: &mut [u8; 24], number: u64) -> &CStr {
+    digits(buffer, number, 10)
+}
+
+fn octal(buffer: &mut [u8; 24], number: u32) -> &CStr {
+    digits(buffer, number.into(), 8)
+}
+
+fn digits(buffer: &mut [u8; 24], mut number: u64, base: u64) -> &CStr {
+    let mut at = buffer.len() - 1;
+    buffer[at] = 0;
+    loop {
+        at -= 1;
+        buffer[at] = b'0' + (number % base) as u8;
+        number /= base;
+        if number == 0 {
+            return CStr::from_bytes_with_nul(&buffer[at..]).unwrap_or(c"0");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_written_without_allocation() {
+        assert_eq!(decimal(&mut [0; 24], u64::MAX).to_str(), Ok("18446744073709551615"));
+        assert_eq!(octal(&mut [0; 24], 0o1777).to_str(), Ok("1777"));
+        assert_eq!(decimal(&mut [0; 24], 0).to_str(), Ok("0"));
+    }
+}

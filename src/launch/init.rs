@@ -1,0 +1,161 @@
+//! Pid 1 of the sandbox once the target runs: it reaps, forwards signals, keeps the time, and ends the sandbox with the target.
+//!
+//! It is a fork that never executed anything, so that no capability inside reaches its memory (ptrace(2) asks for them in the
+//! launcher's user namespace); it is not dumpable, and holds no descriptor of the host but its pipes and the terminal.
+
+use super::Pipes;
+use super::child::OWN;
+use super::message::{BACKGROUND, FOREGROUND, Message};
+use super::prepare::{Prepared, Terminal};
+use super::supervise::FORWARDED;
+use crate::plan::Plan;
+use crate::sys::{self, Errno};
+use std::os::fd::RawFd;
+
+/// Looks after the target until it ends.
+pub fn look_after(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, target: i32) -> ! {
+    let report = pipes.report.1;
+    let failed = |Errno(errno)| -> ! {
+        // The launcher may be gone; either way the sandbox ends here.
+        sys::exit(if (Message::Failed { step: OWN, errno }).send(report).is_ok() { 125 } else { 124 })
+    };
+    let init = match Init::new(plan, prepared, pipes, target) {
+        Ok(init) => init,
+        Err(errno) => failed(errno),
+    };
+    match init.watch() {
+        Ok(message) => sys::exit(i32::from(message.send(report).is_err())),
+        Err(errno) => failed(errno),
+    }
+}
+
+struct Init {
+    pipes: Pipes,
+    signals: RawFd,
+    terminal: Option<Terminal>,
+    target: i32,
+    stop_signal: i32,
+    deadline: Option<u64>,
+    kill_after: u64,
+    timed_out: bool,
+}
+
+impl Init {
+    fn new(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, target: i32) -> sys::Result<Init> {
+        let mut terminal = prepared.terminal;
+        if let Some(terminal) = &mut terminal {
+            terminal.fd = sys::dup_above(terminal.fd, 3)?;
+        }
+        let signals = sys::signalfd(FORWARDED | sys::signal_bit(libc::SIGCHLD))?;
+        close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd)])?;
+        // /proc/1/cmdline and comm can be read by the target; the words of the command line are the caller's.
+        let (start, end) = prepared.strings;
+        sys::wipe(start, end);
+        sys::prctl(libc::PR_SET_NAME, c"stockade".as_ptr() as u64, 0)?;
+        Message::Started.send(pipes.report.1)?;
+        let deadline = plan.watch.timeout_ms.map(|timeout| sys::now_ms().saturating_add(timeout));
+        let watch = &plan.watch;
+        Ok(Init { pipes, signals, terminal, target, stop_signal: watch.stop_signal, deadline, kill_after: watch.kill_after_ms, timed_out: false })
+    }
+
+    fn watch(mut self) -> sys::Result<Message> {
+        loop {
+            let [life, signal, ..] = sys::poll([self.pipes.life.0, self.signals, -1, -1], self.time_left())?;
+            if life {
+                self.obey()?;
+            }
+            if signal {
+                while let Some(signalled) = sys::next_signal(self.signals)? {
+                    if signalled.signal != libc::SIGCHLD {
+                        self.forward(signalled.signal)?;
+                    } else if let Some(message) = self.reap()? {
+                        return Ok(message);
+                    }
+                }
+            }
+            if let Some(message) = self.keep_time()? {
+                return Ok(message);
+            }
+        }
+    }
+
+    fn time_left(&self) -> i32 {
+        self.deadline.map_or(-1, |deadline| i32::try_from(deadline.saturating_sub(sys::now_ms())).unwrap_or(i32::MAX))
+    }
+
+    /// A byte of the launcher, or its end.
+    fn obey(&mut self) -> sys::Result {
+        let mut byte = [0];
+        if sys::read(self.pipes.life.0, &mut byte)? == 0 {
+            // The launcher is dead: so is the sandbox.
+            sys::exit(137);
+        }
+        if let (FOREGROUND, Some(terminal)) = (byte[0], self.terminal) {
+            gone_is_fine(sys::set_foreground(terminal.fd, self.target))?;
+        }
+        if matches!(byte[0], FOREGROUND | BACKGROUND) { self.to_group(libc::SIGCONT) } else { Ok(()) }
+    }
+
+    /// What a terminal sends to a group goes to the target's group, anything else to the target.
+    fn forward(&self, signal: i32) -> sys::Result {
+        match signal {
+            libc::SIGINT | libc::SIGQUIT | libc::SIGTSTP | libc::SIGCONT | libc::SIGWINCH => self.to_group(signal),
+            _ => gone_is_fine(sys::kill(self.target, signal)),
+        }
+    }
+
+    fn to_group(&self, signal: i32) -> sys::Result {
+        gone_is_fine(sys::kill(-self.target, signal))
+    }
+
+    /// Takes in every child that has news; the target's end is the sandbox's.
+    fn reap(&self) -> sys::Result<Option<Message>> {
+        while let Some(waited) = sys::wait_any(self.terminal.is_some())? {
+            if waited.pid != self.target || libc::WIFCONTINUED(waited.status) {
+                continue;
+            }
+            if libc::WIFSTOPPED(waited.status) {
+                Message::Stopped { signal: libc::WSTOPSIG(waited.status) }.send(self.pipes.report.1)?;
+                continue;
+            }
+            return Ok(Some(if self.timed_out { Message::TimedOut } else { Message::Ended { status: waited.status } }));
+        }
+        Ok(None)
+    }
+
+    /// At the timeout the stop signal, after the grace the end of everything.
+    fn keep_time(&mut self) -> sys::Result<Option<Message>> {
+        let Some(deadline) = self.deadline.filter(|deadline| sys::now_ms() >= *deadline) else { return Ok(None) };
+        if self.timed_out {
+            return Ok(Some(Message::TimedOut));
+        }
+        self.timed_out = true;
+        self.deadline = Some(deadline.saturating_add(self.kill_after));
+        gone_is_fine(sys::kill(self.target, self.stop_signal))?;
+        // A stopped process takes a signal only once it goes on.
+        gone_is_fine(sys::kill(self.target, libc::SIGCONT))?;
+        Ok(None)
+    }
+}
+
+/// A process or group that has just ended needs no signal; one that took other ids by a capability of its own cannot be sent one.
+fn gone_is_fine(result: sys::Result) -> sys::Result {
+    match result {
+        Err(Errno(libc::ESRCH | libc::EPERM | libc::ENOTTY)) => Ok(()),
+        other => other,
+    }
+}
+
+/// Closes every descriptor but these; a negative number is none.
+fn close_all_but(mut keep: [RawFd; 4]) -> sys::Result {
+    keep.sort_unstable();
+    let mut next = 0;
+    for fd in keep.into_iter().filter(|fd| *fd >= 0) {
+        let fd = fd as u32;
+        if fd > next {
+            sys::close_from_to(next, fd - 1)?;
+        }
+        next = fd + 1;
+    }
+    sys::close_from_to(next, u32::MAX)
+}

@@ -1,0 +1,96 @@
+//! The eight bytes that pid 1 writes to the launcher, and the single bytes that the launcher writes back.
+//!
+//! The target never holds either pipe: both close at its exec.
+
+use crate::sys::{self, Errno};
+use std::os::fd::RawFd;
+
+/// The first byte: the id maps are written.
+pub const GO: u8 = b'G';
+/// The target may go on, in the foreground.
+pub const FOREGROUND: u8 = b'F';
+/// The target may go on, in the background.
+pub const BACKGROUND: u8 = b'B';
+
+/// What pid 1 tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message {
+    /// A step failed; the target was not started.
+    Failed {
+        /// Its index in the plan.
+        step: u32,
+        /// The kernel's error.
+        errno: i32,
+    },
+    /// execve(2) failed.
+    NotExecuted {
+        /// The kernel's error.
+        errno: i32,
+    },
+    /// The target runs.
+    Started,
+    /// The target was stopped by a signal.
+    Stopped {
+        /// Which.
+        signal: i32,
+    },
+    /// The target ended.
+    Ended {
+        /// Its status, as wait4(2) has it.
+        status: i32,
+    },
+    /// The timeout ended it.
+    TimedOut,
+}
+
+const NOT_EXECUTED: u32 = u32::MAX;
+const STARTED: u32 = u32::MAX - 1;
+const STOPPED: u32 = u32::MAX - 2;
+const ENDED: u32 = u32::MAX - 3;
+const TIMED_OUT: u32 = u32::MAX - 4;
+
+impl Message {
+    fn words(self) -> (u32, i32) {
+        match self {
+            Message::Failed { step, errno } => (step, errno),
+            Message::NotExecuted { errno } => (NOT_EXECUTED, errno),
+            Message::Started => (STARTED, 0),
+            Message::Stopped { signal } => (STOPPED, signal),
+            Message::Ended { status } => (ENDED, status),
+            Message::TimedOut => (TIMED_OUT, 0),
+        }
+    }
+
+    /// Sends it. Eight bytes are less than PIPE_BUF, so they arrive whole (pipe(7)).
+    pub fn send(self, fd: RawFd) -> sys::Result {
+        let (first, second) = self.words();
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&first.to_ne_bytes());
+        bytes[4..].copy_from_slice(&second.to_ne_bytes());
+        sys::write_all(fd, &bytes)
+    }
+
+    /// The next one, or `None` at the end of the file.
+    pub fn receive(fd: RawFd) -> sys::Result<Option<Message>> {
+        let mut bytes = [0; 8];
+        let count = loop {
+            match sys::read(fd, &mut bytes) {
+                Err(Errno(libc::EINTR)) => {}
+                other => break other?,
+            }
+        };
+        if count < 8 {
+            return Ok(None);
+        }
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let (first, second) = (u32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h]));
+        Ok(Some(match first {
+            NOT_EXECUTED => Message::NotExecuted { errno: second },
+            STARTED => Message::Started,
+            STOPPED => Message::Stopped { signal: second },
+            ENDED => Message::Ended { status: second },
+            TIMED_OUT => Message::TimedOut,
+            step => Message::Failed { step, errno: second },
+        }))
+    }
+}

@@ -1,0 +1,153 @@
+//! The only place that acts: from a plan to a running target, and to its end.
+//!
+//! It never sees a profile, so it cannot decide. The parent's side is here; [`child`] is what runs between clone and exec,
+//! [`init`] is pid 1, [`supervise`] waits.
+
+mod child;
+mod idmap;
+mod init;
+mod maps;
+mod message;
+mod prepare;
+mod supervise;
+mod why;
+
+use crate::plan::{Actor, Plan};
+use crate::policy::namespaces::Kind;
+use crate::problem::Problem;
+use crate::step::Op;
+use crate::sys::{self, Errno};
+use message::Message;
+use prepare::Prepared;
+use std::os::fd::RawFd;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The target's own exit status.
+    Exited(u8),
+    /// The signal that ended it.
+    Killed(u8),
+    /// The timeout ended it.
+    TimedOut,
+}
+
+impl Outcome {
+    /// The exit status of stockade: the target's own, 128+n for signal n, 124 for the timeout.
+    pub fn status(self) -> u8 {
+        match self {
+            Outcome::Exited(code) => code,
+            Outcome::Killed(signal) => 128 + signal,
+            Outcome::TimedOut => 124,
+        }
+    }
+}
+
+/// Why nothing ran.
+#[derive(Debug)]
+pub struct Failure {
+    /// What to tell the user.
+    pub problem: Problem,
+    /// 125; 126 and 127 where the program is what failed.
+    pub status: u8,
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Failure {
+        Failure { problem, status: 125 }
+    }
+}
+
+/// The two pipes between the launcher and pid 1.
+#[derive(Debug, Clone, Copy)]
+struct Pipes {
+    /// Pid 1 reads commands; its end of file is the launcher's death.
+    life: (RawFd, RawFd),
+    /// The launcher reads [`Message`]s.
+    report: (RawFd, RawFd),
+}
+
+/// Runs the plan to its end.
+pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
+    fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
+    let mut prepared = Prepared::new(plan)?;
+    prepared.raise_file_limit().map_err(|errno| own("raise the limit of open files", errno))?;
+    open_for_child(plan, &mut prepared)?;
+    let life = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
+    let report = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
+    let pipes = Pipes { life, report };
+    // Signals wait from here on: the launcher reads them from a descriptor, pid 1 and the target start with them blocked.
+    let signals = supervise::block_signals().map_err(|errno| own("block signals", errno))?;
+    let flags = plan.new.iter().filter(|kind| **kind != Kind::Time).fold(0, |flags, kind| flags | kind.flag());
+    let mut pidfd = -1;
+    match sys::clone_process(flags, &mut pidfd) {
+        Ok(0) => child::run(plan, &mut prepared, pipes),
+        Ok(pid) => {
+            let started = start(plan, pid, pipes);
+            if started.is_err() {
+                end(pidfd, pid);
+            }
+            started?;
+            supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals)
+        }
+        Err(errno) => Err(why::clone_failed(plan, errno).into()),
+    }
+}
+
+/// The launcher's part after the clone: id maps, then the byte that lets pid 1 go.
+fn start(plan: &Plan, pid: i32, pipes: Pipes) -> Result<(), Failure> {
+    let closed = sys::close(pipes.life.0).and(sys::close(pipes.report.1));
+    closed.map_err(|errno| own("close a pipe", errno))?;
+    if let Some(maps) = &plan.ids.maps {
+        maps::write(maps, pid)?;
+    }
+    sys::write_all(pipes.life.1, &[message::GO]).map_err(|errno| own("start pid 1", errno))?;
+    // The launcher holds the caller's environment and descriptors: no process of the same user may look into it.
+    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map_err(|errno| own("make the launcher undumpable", errno))?;
+    Ok(())
+}
+
+/// Ends a child that was not started, so that nothing is left.
+fn end(pidfd: RawFd, pid: i32) {
+    // A child that is gone already is what we want; it is waited for in both cases.
+    if sys::signal_pidfd(pidfd, libc::SIGKILL).is_ok() {
+        sys::regardless(sys::wait_for(pid));
+    }
+}
+
+/// Steps of the launcher before the clone.
+fn open_for_child(plan: &Plan, prepared: &mut Prepared) -> Result<(), Failure> {
+    for (index, step) in plan.steps_of(Actor::Launcher) {
+        let result = match &step.op {
+            Op::IdMapMount { slot, disk, ids, .. } => idmap::map(prepared.slots[slot.0], *disk, *ids),
+            op => child::apply(op, prepared),
+        };
+        result.map_err(|errno| why::step_failed(plan, index, errno))?;
+    }
+    Ok(())
+}
+
+/// `/dev/null` for each of 0, 1 and 2 that is closed, so that no descriptor of ours lands there.
+fn fill_streams() -> sys::Result {
+    loop {
+        let fd = sys::openat(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)?;
+        if fd > 2 {
+            return sys::close(fd);
+        }
+        sys::keep_over_exec(fd)?;
+    }
+}
+
+/// A failure of the launcher's own.
+fn own(what: &str, Errno(errno): Errno) -> Problem {
+    why::own(what, errno)
+}
+
+/// What pid 1 says while it starts.
+fn started(plan: &Plan, message: Message) -> Option<Failure> {
+    match message {
+        Message::Failed { step, errno } => Some(why::step_failed(plan, step as usize, Errno(errno)).into()),
+        Message::NotExecuted { errno } => Some(why::exec_failed(plan, errno)),
+        _ => None,
+    }
+}

@@ -1,0 +1,197 @@
+//! All that the child needs, made before the clone: arrays of pointers, texts that were read, the filter, the ruleset.
+//!
+//! Between clone and exec nothing is allocated, so what is not here does not exist.
+
+use super::Failure;
+use crate::plan::Plan;
+use crate::policy::seccomp;
+use crate::problem::{Problem, errno_words};
+use crate::source::Span;
+use crate::step::{Content, Op};
+use crate::sys::{self, Errno};
+use landlock::{AccessFs, BitFlags, RulesetAttr, Scope};
+use std::ffi::{CString, c_char};
+use std::io::Read;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+
+/// What the child walks with.
+pub struct Prepared {
+    /// Descriptors by slot; -1 where none is open.
+    pub slots: Vec<RawFd>,
+    /// Texts by the index of their step.
+    pub texts: Vec<Option<Vec<u8>>>,
+    /// Pointers to the words of the command, ending in null.
+    pub argv: Vec<*const c_char>,
+    /// Pointers to the environment, ending in null.
+    pub envp: Vec<*const c_char>,
+    /// What `envp` points into.
+    pub _env: Vec<CString>,
+    /// The system call filter.
+    pub program: seccompiler::BpfProgram,
+    /// The Landlock ruleset.
+    pub ruleset: RawFd,
+    /// The new root.
+    pub root: RawFd,
+    /// The caller's limit of open files, which the target gets back.
+    pub file_limit: (u64, u64),
+    /// Where pid 1's argument and environment strings lie.
+    pub strings: (usize, usize),
+    /// The stack of the target's process until it executes.
+    pub stack: Vec<u8>,
+    /// The caller's terminal, where the target keeps it.
+    pub terminal: Option<Terminal>,
+    /// `/dev/null` of the host, for a sandbox without one.
+    pub null: RawFd,
+    /// Whether the covers of hidden paths have names in the new root.
+    pub covers: bool,
+    /// Signals that this process ignores.
+    pub ignored: u64,
+    /// Whether the limit of open files was raised for the launch.
+    pub file_limit_raised: bool,
+}
+
+/// The caller's terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    /// A descriptor of it.
+    pub fd: RawFd,
+    /// Whether the target begins in its foreground.
+    pub foreground: bool,
+}
+
+/// A text from a descriptor or file: at most this much.
+const TEXT_LIMIT: u64 = 16 << 20;
+
+impl Prepared {
+    /// Makes everything.
+    pub fn new(plan: &Plan) -> Result<Prepared, Failure> {
+        let mut texts = Vec::with_capacity(plan.steps.len());
+        for step in &plan.steps {
+            let content = match &step.op {
+                Op::File { content, .. } | Op::CoverFile { content, .. } => Some(read_content(content, step.at)?),
+                _ => None,
+            };
+            texts.push(content);
+        }
+        let mut env = vec![];
+        for setting in &plan.exec.env {
+            let mut bytes = setting.name.text().as_bytes().to_vec();
+            bytes.push(b'=');
+            let mut value = read_content(&setting.value, Span::NOWHERE)?;
+            if matches!(setting.value, Content::Fd(_) | Content::File(_)) && value.last() == Some(&b'\n') {
+                value.pop();
+            }
+            bytes.extend(value);
+            let variable = CString::new(bytes).map_err(|_| {
+                Problem::new("env::nul", Span::NOWHERE, format!("the value of {} holds a NUL byte", setting.name))
+            })?;
+            env.push(variable);
+        }
+        let (arguments, environment) = if plan.watch.init { own_strings()? } else { (0, 0) };
+        let null_ended = |pointers: &mut dyn Iterator<Item = *const c_char>| pointers.chain([std::ptr::null()]).collect::<Vec<_>>();
+        Ok(Prepared {
+            slots: vec![-1; plan.slots],
+            argv: null_ended(&mut plan.exec.argv.iter().map(|word| word.as_c_str().as_ptr())),
+            envp: null_ended(&mut env.iter().map(|variable| variable.as_ptr())),
+            program: seccomp::compile(&plan.filter),
+            ruleset: ruleset(plan)?,
+            root: -1,
+            file_limit: (0, 0),
+            strings: (arguments, environment),
+            stack: vec![0; 64 << 10],
+            terminal: if plan.watch.terminal { own_terminal() } else { None },
+            null: null_for(plan)?,
+            covers: false,
+            ignored: ignored_signals()?,
+            file_limit_raised: false,
+            texts,
+            _env: env,
+        })
+    }
+
+    /// A plan may open a descriptor for each mount: the soft limit goes up to the hard one, and back in the target.
+    pub fn raise_file_limit(&mut self) -> sys::Result {
+        self.file_limit = sys::get_rlimit(libc::RLIMIT_NOFILE)?;
+        let (soft, hard) = self.file_limit;
+        if soft < hard && self.slots.len() as u64 + 64 > soft {
+            sys::set_rlimit(libc::RLIMIT_NOFILE, hard, hard)?;
+            self.file_limit_raised = true;
+        }
+        Ok(())
+    }
+}
+
+fn read_content(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
+    let mut text = vec![];
+    let read = match content {
+        Content::Text(text) | Content::Secret(text) => return Ok(text.clone()),
+        Content::File(path) => std::fs::File::open(path.text()).and_then(|file| file.take(TEXT_LIMIT).read_to_end(&mut text)),
+        Content::Fd(fd) => {
+            // A copy is read, so that the caller's own descriptor is closed at exec like any other.
+            let copy = i32::try_from(*fd).map_err(|_| Errno(libc::EBADF)).and_then(|fd| sys::dup_above(fd, 3));
+            match copy {
+                Ok(copy) => std::fs::File::from(sys::owned(copy)).take(TEXT_LIMIT).read_to_end(&mut text),
+                Err(Errno(errno)) => Err(std::io::Error::from_raw_os_error(errno)),
+            }
+        }
+    };
+    match read {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            let reason = error.raw_os_error().map_or_else(|| error.to_string(), errno_words);
+            Err(Problem::new("launch::content", at, format!("cannot read {content}: {reason}")).into())
+        }
+    }
+}
+
+/// The empty ruleset; pid 1 adds the rules once the new root is there.
+fn ruleset(plan: &Plan) -> Result<RawFd, Failure> {
+    let Some(ruleset) = plan.landlock else { return Ok(-1) };
+    let refused = |error: landlock::RulesetError| Problem::new("launch::landlock", Span::NOWHERE, format!("cannot make the Landlock ruleset: {error}"));
+    let handled = BitFlags::<AccessFs>::from_bits_truncate(ruleset.handled.0);
+    let scoped = BitFlags::<Scope>::from_bits_truncate(ruleset.scoped);
+    use landlock::Compatible;
+    let mut making = landlock::Ruleset::default()
+        .set_compatibility(landlock::CompatLevel::HardRequirement)
+        .handle_access(handled)
+        .map_err(refused)?;
+    if !scoped.is_empty() {
+        making = making.scope(scoped).map_err(refused)?;
+    }
+    let made: Option<OwnedFd> = making.create().map_err(refused)?.into();
+    made.map(IntoRawFd::into_raw_fd).ok_or_else(|| Problem::new("launch::landlock", Span::NOWHERE, "cannot make the Landlock ruleset").into())
+}
+
+/// `arg_start` and `env_end` of `/proc/self/stat`, fields 48 and 51 (proc_pid_stat(5)).
+fn own_strings() -> Result<(usize, usize), Failure> {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).and_then(|field| field.parse().ok());
+    match (field(48), field(51)) {
+        (Some(start), Some(end)) if start != 0 && end > start => Ok((start, end)),
+        _ => Err(Problem::new("launch::proc", Span::NOWHERE, "cannot read /proc/self/stat: is /proc mounted?").into()),
+    }
+}
+
+/// The terminal, and whether the target begins in its foreground: only where it reads and writes there and the launcher is in
+/// front. In a pipeline the foreground stays the caller's, as another member (a pager) may want it; a target that reads is
+/// handed the terminal then.
+fn own_terminal() -> Option<Terminal> {
+    let fd = (0..3).find(|fd| sys::is_terminal(*fd))?;
+    let front = sys::foreground(fd).ok()? == sys::getpgrp();
+    Some(Terminal { fd, foreground: front && sys::is_terminal(0) && sys::is_terminal(1) })
+}
+
+fn null_for(plan: &Plan) -> Result<RawFd, Failure> {
+    if !plan.steps.iter().any(|step| matches!(step.op, Op::NullStream { .. })) {
+        return Ok(-1);
+    }
+    sys::openat(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0).map_err(|errno| super::own("open /dev/null", errno).into())
+}
+
+/// `SigIgn` of `/proc/self/status` (proc_pid_status(5)).
+fn ignored_signals() -> Result<u64, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    ignored.ok_or_else(|| Problem::new("launch::proc", Span::NOWHERE, "cannot read /proc/self/status: is /proc mounted?").into())
+}

@@ -1,0 +1,192 @@
+//! The launcher while the target runs: forwards signals, follows job control, and brings the status home.
+
+use super::message::{BACKGROUND, FOREGROUND, Message};
+use super::{Failure, Outcome, Pipes, own, started, why};
+use crate::plan::Plan;
+use crate::sys::{self, Errno, SignalSet, signal_bit};
+use std::os::fd::RawFd;
+
+/// The first process of the sandbox.
+#[derive(Debug, Clone, Copy)]
+pub struct Child {
+    /// Its number outside.
+    pub pid: i32,
+    /// The descriptor that stands for it, and for no other process ever.
+    pub pidfd: RawFd,
+}
+
+/// Signals that are passed on. Not among them: those of a fault of our own, KILL and STOP, and what a background process gets from its terminal.
+pub const FORWARDED: SignalSet = signal_bit(libc::SIGHUP)
+    | signal_bit(libc::SIGINT)
+    | signal_bit(libc::SIGQUIT)
+    | signal_bit(libc::SIGTERM)
+    | signal_bit(libc::SIGUSR1)
+    | signal_bit(libc::SIGUSR2)
+    | signal_bit(libc::SIGALRM)
+    | signal_bit(libc::SIGCONT)
+    | signal_bit(libc::SIGTSTP)
+    | signal_bit(libc::SIGWINCH)
+    | signal_bit(libc::SIGIO)
+    | signal_bit(libc::SIGPWR)
+    // Real-time signals, from the first that glibc leaves to programs.
+    | !(signal_bit(34) - 1);
+
+/// Signals as they were, and the descriptor that they are read from.
+pub struct Signals {
+    fd: RawFd,
+    terminal: Option<Screen>,
+}
+
+/// The caller's terminal, as it was.
+struct Screen {
+    fd: RawFd,
+    modes: libc::termios,
+    group: i32,
+    foreground: bool,
+}
+
+/// Blocks every signal, and opens the descriptor that those to forward are read from.
+pub fn block_signals() -> sys::Result<Signals> {
+    sys::set_signal_mask(!0)?;
+    let terminal = (0..3).find(|fd| sys::is_terminal(*fd)).and_then(|fd| {
+        let group = sys::getpgrp();
+        // A terminal that does not control this session has no foreground for us.
+        let foreground = sys::foreground(fd).ok()? == group;
+        Some(Screen { fd, modes: sys::terminal_modes(fd).ok()?, group, foreground })
+    });
+    Ok(Signals { fd: sys::signalfd(FORWARDED)?, terminal })
+}
+
+/// Waits for the end of the sandbox.
+pub fn supervise(plan: &Plan, child: Child, pipes: Pipes, signals: &Signals) -> Result<Outcome, Failure> {
+    let outcome = Watch { plan, child, pipes, signals, ended: None, talks: true }.watch();
+    if let Some(screen) = &signals.terminal {
+        screen.restore();
+    }
+    outcome
+}
+
+struct Watch<'a> {
+    plan: &'a Plan,
+    child: Child,
+    pipes: Pipes,
+    signals: &'a Signals,
+    ended: Option<Outcome>,
+    /// Whether the report pipe is open still.
+    talks: bool,
+}
+
+impl Watch<'_> {
+    fn watch(&mut self) -> Result<Outcome, Failure> {
+        loop {
+            let report = if self.talks { self.pipes.report.0 } else { -1 };
+            let ready = sys::poll([report, self.child.pidfd, self.signals.fd, -1], -1);
+            let [message, end, signal, _] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
+            if message {
+                self.hear()?;
+            } else if end {
+                return self.finish();
+            }
+            if signal {
+                self.forward();
+            }
+        }
+    }
+
+    fn hear(&mut self) -> Result<(), Failure> {
+        let message = Message::receive(self.pipes.report.0).map_err(|errno| self.give_up("read from pid 1", errno))?;
+        match message {
+            None => self.talks = false,
+            Some(Message::Started) => {}
+            Some(Message::Stopped { signal }) => self.stopped(signal),
+            Some(Message::Ended { status }) => self.ended = Some(outcome(status)),
+            Some(Message::TimedOut) => self.ended = Some(Outcome::TimedOut),
+            Some(failed) => {
+                let failure = started(self.plan, failed);
+                sys::regardless(sys::wait_for(self.child.pid));
+                return failure.map_or(Ok(()), Err);
+            }
+        }
+        Ok(())
+    }
+
+    /// Pid 1 has ended, and the kernel has ended all others of its namespace.
+    fn finish(&self) -> Result<Outcome, Failure> {
+        let status = sys::wait_for(self.child.pid).map_err(|errno| own("wait for pid 1", errno))?;
+        match self.ended {
+            Some(outcome) => Ok(outcome),
+            // The target was pid 1 itself, or something killed pid 1.
+            None if !self.plan.watch.init || libc::WIFSIGNALED(status) => Ok(outcome(status)),
+            None => Err(why::pid_one_ended(libc::WEXITSTATUS(status)).into()),
+        }
+    }
+
+    fn forward(&self) {
+        while let Ok(Some(signalled)) = sys::next_signal(self.signals.fd) {
+            // A sandbox that has ended meanwhile needs none.
+            if sys::signal_pidfd(self.child.pidfd, signalled.signal).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The target stopped. If it wants the terminal that we have, it gets it; else we stop as it did, so that the caller's shell takes over.
+    fn stopped(&self, signal: i32) {
+        let Some(screen) = &self.signals.terminal else { return };
+        let ours = || sys::foreground(screen.fd) == Ok(screen.group);
+        if matches!(signal, libc::SIGTTIN | libc::SIGTTOU) && ours() {
+            return self.say(FOREGROUND);
+        }
+        let modes = sys::terminal_modes(screen.fd);
+        let had = sys::foreground(screen.fd).is_ok_and(|group| group != screen.group) && screen.foreground;
+        if had {
+            screen.restore();
+        }
+        stop_like(signal);
+        // Going on: in the foreground with the terminal as the target had it, or in the background without.
+        if ours() {
+            if let Ok(modes) = modes
+                && had
+                && sys::set_terminal_modes(screen.fd, &modes).is_err()
+            {
+                return self.say(BACKGROUND);
+            }
+            self.say(FOREGROUND);
+        } else {
+            self.say(BACKGROUND);
+        }
+    }
+
+    fn say(&self, byte: u8) {
+        // Pid 1 may have ended meanwhile; its end is what the loop sees next.
+        sys::regardless(sys::write_all(self.pipes.life.1, &[byte]));
+    }
+
+    fn give_up(&self, what: &str, errno: Errno) -> Failure {
+        super::end(self.child.pidfd, self.child.pid);
+        own(what, errno).into()
+    }
+}
+
+impl Screen {
+    /// The terminal as it was before the run. SIGTTOU is blocked, so a background launcher may do this.
+    fn restore(&self) {
+        if self.foreground && sys::set_foreground(self.fd, self.group).is_ok() {
+            sys::regardless(sys::set_terminal_modes(self.fd, &self.modes));
+        }
+    }
+}
+
+/// Stops this process by the signal that stopped the target; returns once it is continued.
+fn stop_like(signal: i32) {
+    let stop = if signal == libc::SIGSTOP { libc::SIGSTOP } else { signal };
+    // Unblocked for a moment, with its default action, which is to stop; an orphaned group goes on at once, as the kernel has it.
+    let Ok(()) = sys::default_action(stop).or(if stop == libc::SIGSTOP { Ok(()) } else { Err(Errno(0)) }) else { return };
+    if sys::kill(sys::getpid(), stop).is_ok() && sys::set_signal_mask(!signal_bit(stop)).is_ok() {
+        sys::regardless(sys::set_signal_mask(!0));
+    }
+}
+
+fn outcome(status: i32) -> Outcome {
+    if libc::WIFSIGNALED(status) { Outcome::Killed(libc::WTERMSIG(status) as u8) } else { Outcome::Exited(libc::WEXITSTATUS(status) as u8) }
+}

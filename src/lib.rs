@@ -1,0 +1,23 @@
+//! stockade: a TOML profile becomes a sandbox, and the target runs in it.
+//!
+//! The three stages are [`profile::load`], [`plan::plan`] and [`launch::launch`]; data flows one way through them:
+//!
+//! ```text
+//! profile text ──load──▶ Profile ──plan──▶ Plan ──launch──▶ Outcome
+//!                           Host ────▲
+//! ```
+//!
+//! `check`, `plan` and `run` of the command line are three prefixes of this one pipeline.
+
+pub mod draft;
+pub mod host;
+pub mod launch;
+pub mod plan;
+pub mod policy;
+pub mod problem;
+pub mod profile;
+pub mod section;
+pub mod source;
+pub mod step;
+pub mod sys;
+pub mod value;

@@ -1,0 +1,215 @@
+//! From a profile and the facts of a machine to a plan: pure, total, deterministic. It does no I/O.
+//!
+//! THE ORDER stands here, one line and one reason per stage, and the rules that cross domains.
+
+use crate::draft::{Draft, Note};
+use crate::host::{Host, Stream};
+use crate::policy::identity::{Ids, Maps};
+use crate::policy::landlock::{LEAST_ABI, Rights, Ruleset};
+use crate::policy::namespaces::{Choice, Kind};
+use crate::policy::process::{Exec, Watch};
+use crate::policy::seccomp::{Filter, Needs};
+use crate::policy::{capabilities, env, identity, landlock, mounts, namespaces, network, process, rlimits, seccomp};
+use crate::problem::{Problem, Problems};
+use crate::profile::Profile;
+use crate::source::Span;
+use crate::step::{Op, Stage, Step};
+
+/// Who walks the steps of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// The launcher, before the clone.
+    Launcher,
+    /// The launcher when root started it, else pid 1: an ordinary user's child must open the sources itself, as a mount of the old
+    /// namespace cannot be cloned in the new one; root's child cannot, as its ids may not walk the host's folders.
+    Opener,
+    /// Pid 1 of the sandbox.
+    Init,
+    /// The target's own process.
+    Target,
+}
+
+/// THE ORDER: each stage, who walks it, and why it stands where it does.
+pub const ORDER: &[(Stage, Actor, &str)] = &[
+    (Stage::Join, Actor::Launcher, "a namespace that the host owns can be entered only before the user namespace is new"),
+    (Stage::Sources, Actor::Opener, "sources are opened once, on the old tree, before anything covers it"),
+    (Stage::Enter, Actor::Init, "these files of /proc can be written only while the process is the caller's and dumpable"),
+    (Stage::Ids, Actor::Init, "what is made from here on must have a mapped owner, or mkdir is EOVERFLOW"),
+    (Stage::World, Actor::Init, "proc and mqueue can be mounted only while the old ones are in sight"),
+    (Stage::Pivot, Actor::Init, "the old root goes before any privilege does, so that nothing of it is left to walk to"),
+    (Stage::Rules, Actor::Init, "Landlock rules bind files of the new root, and some can be opened by root alone"),
+    (Stage::Identity, Actor::Init, "capabilities go once the world is built; no_new_privs lets an ordinary user filter itself"),
+    (Stage::Process, Actor::Target, "a low limit of files or processes would stop the steps above"),
+    (Stage::Landlock, Actor::Target, "after all that opens files by itself; a restricted process can no longer mount"),
+    (Stage::Seccomp, Actor::Target, "last: the filter need allow only what the target calls"),
+];
+
+/// What a launch will do.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Every step, in order.
+    pub steps: Vec<Step>,
+    /// The namespaces that are new.
+    pub new: Vec<Kind>,
+    /// The line of each kind of namespace.
+    pub choice: Choice,
+    /// Ids and maps.
+    pub ids: Ids,
+    /// Whether the launcher opens the sources (root), or pid 1 does.
+    pub root: bool,
+    /// Landlock, unless it fell or cannot go with the profile.
+    pub landlock: Option<Ruleset>,
+    /// The system call filter.
+    pub filter: Filter,
+    /// What is executed.
+    pub exec: Exec,
+    /// How it is watched.
+    pub watch: Watch,
+    /// How many descriptors are opened.
+    pub slots: usize,
+    /// What the user should know.
+    pub notes: Vec<Note>,
+}
+
+impl Plan {
+    /// The steps that an actor walks, with their index in the plan.
+    pub fn steps_of(&self, actor: Actor) -> impl Iterator<Item = (usize, &Step)> {
+        self.steps.iter().enumerate().filter(move |(_, step)| self.actor(step.stage) == actor)
+    }
+
+    /// Who walks a stage in this launch.
+    pub fn actor(&self, stage: Stage) -> Actor {
+        let actor = ORDER.iter().find(|(known, ..)| *known == stage).map_or(Actor::Target, |(_, actor, _)| *actor);
+        match actor {
+            Actor::Opener if self.root => Actor::Launcher,
+            Actor::Opener => Actor::Init,
+            other => other,
+        }
+    }
+}
+
+/// Settles everything, or says all that is wrong.
+pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
+    let mut draft = Draft::default();
+    kernel_floor(host, &mut draft);
+    let net = network::namespace(&profile.network);
+    let choice = Choice::new(&profile.namespaces, net, profile.network.mode.at());
+    let mut ids = identity::draft(&profile.identity, choice.of(Kind::User), host, &mut draft);
+    let settings = env::draft(&profile.env, host, &mut draft);
+    ids.home = settings.iter().find(|setting| setting.name.text() == "HOME").and_then(|setting| match &setting.value {
+        crate::step::Content::Text(text) => String::from_utf8(text.clone()).ok().filter(|home| !home.contains([':', '\n'])),
+        _ => None,
+    });
+    namespaces::draft(&profile.namespaces, &choice, host, &mut draft);
+    become_owner(&choice, &ids, &mut draft);
+    draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
+    mounts::draft(&profile.mounts, host, &ids, &mut draft);
+    draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
+    capabilities::draft(&profile.capabilities, choice.is_new(Kind::User), &ids, &mut draft);
+    let exec = process::exec(&profile.process, settings, &mut draft);
+    let watch = process::draft(&profile.process, &profile.mounts, choice.is_new(Kind::Pid), host, &mut draft);
+    rlimits::draft(&profile.rlimits, &mut draft);
+    let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
+    let landlock = derive_landlock(profile, host, nested, &mut draft);
+    let filter = seccomp::draft(&Needs {
+        nested,
+        deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _), .. })),
+        target_is_init: !watch.init,
+        core_guard: profile.rlimits.get("core").is_none(),
+    });
+    draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
+    check_joined_pids(&choice, &mut draft);
+    // A stable sort: within a stage, each policy's own order holds.
+    draft.steps.sort_by_key(|step| step.stage);
+    let new = Kind::ALL.into_iter().filter(|kind| choice.is_new(*kind)).collect();
+    let slots = draft.slots();
+    let Draft { steps, problems, notes, .. } = draft;
+    problems.or(Plan { steps, new, choice, ids, root: host.caller.uid == 0, landlock, filter, exec, watch, slots, notes })
+}
+
+/// mount_setattr(2) with MOUNT_ATTR_NOSYMFOLLOW and the calls that the recipes need.
+const LEAST_KERNEL: (u32, u32) = (5, 14);
+
+fn kernel_floor(host: &Host, draft: &mut Draft) {
+    if host.kernel < LEAST_KERNEL {
+        let ((major, minor), (least_major, least_minor)) = (host.kernel, LEAST_KERNEL);
+        draft.problem(
+            Problem::new("host::kernel", Span::NOWHERE, format!("this kernel is Linux {major}.{minor}; stockade needs {least_major}.{least_minor}"))
+                .help("the mount calls that it stands on are not in older ones"),
+        );
+    }
+}
+
+/// Whoever builds the world owns what it makes, so it takes the target's ids first.
+fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
+    match &ids.maps {
+        Some(Maps { deny_setgroups: true, .. }) => {}
+        Some(_) => {
+            draft.step(Stage::Ids, Op::Groups { groups: ids.groups.clone() }, Span::NOWHERE);
+            draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, Span::NOWHERE);
+        }
+        None if *choice.of(Kind::User) == namespaces::Namespace::Host => {
+            draft.step(Stage::Ids, Op::FileIds { user: ids.user, group: ids.group }, Span::NOWHERE);
+        }
+        None => {}
+    }
+}
+
+/// Landlock as the mounts have it; what falls is said.
+fn derive_landlock(profile: &Profile, host: &Host, nested: bool, draft: &mut Draft) -> Option<Ruleset> {
+    let optional = profile.optional.items.iter().any(|name| name.value == "landlock");
+    let drop_rules = |draft: &mut Draft| draft.steps.retain(|step| step.stage != Stage::Rules);
+    if nested {
+        draft.note(profile.namespaces.nested.at(), "Landlock is off: a process under it can mount nothing, also in namespaces of its own");
+        drop_rules(draft);
+        return None;
+    }
+    let Some(abi) = host.landlock.filter(|abi| *abi >= LEAST_ABI) else {
+        let why = match host.landlock {
+            Some(abi) => format!("this kernel's Landlock has ABI {abi}, under which every rename between folders fails; {LEAST_ABI} is needed"),
+            None => "this kernel has no Landlock, or it is switched off".into(),
+        };
+        if optional {
+            draft.note_less(Span::NOWHERE, format!("Landlock is not enforced: {why}"));
+        } else {
+            let help = "boot with landlock in lsm=, or let it fall: optional = [\"landlock\"]";
+            draft.problem(Problem::new("landlock::absent", Span::NOWHERE, format!("cannot enforce Landlock: {why}")).help(help));
+        }
+        drop_rules(draft);
+        return None;
+    };
+    let ruleset = landlock::draft(abi);
+    // The kernel refuses rights that the ruleset does not handle, and empty rules.
+    for step in &mut draft.steps {
+        if let Op::LandlockRule { rights, .. } = &mut step.op {
+            *rights = rights.within(ruleset.handled);
+        }
+    }
+    draft.steps.retain(|step| !matches!(step.op, Op::LandlockRule { rights: Rights(0), .. }));
+    for (fd, stream) in (0..).zip(host.streams) {
+        let rights = match stream {
+            Stream::File { read, write } => Rights::default().and_if(read, Rights::READ).and_if(write, Rights::WRITE),
+            Stream::Terminal => Rights::READ.and(Rights::WRITE).and(Rights::IOCTL),
+            Stream::Closed | Stream::Folder | Stream::Other => continue,
+        };
+        let rights = rights.within(Rights::OF_FILES).within(ruleset.handled);
+        draft.step(Stage::Rules, Op::LandlockStream { fd, rights }, Span::NOWHERE);
+    }
+    draft.step(Stage::Landlock, Op::RestrictSelf, Span::NOWHERE);
+    Some(ruleset)
+}
+
+/// A joined or shared pid namespace ends with its own init, not with ours.
+fn check_joined_pids(choice: &Choice, draft: &mut Draft) {
+    if choice.is_new(Kind::Pid) {
+        return;
+    }
+    let proc = draft.steps.iter().find(|step| matches!(step.op, Op::Proc { .. })).map(|step| step.at);
+    if let (Some(at), true) = (proc, choice.is_new(Kind::User)) {
+        draft.problem(
+            Problem::new("namespaces::proc", at, "cannot mount proc: the pid namespace is not the sandbox's own, and its owner is another user namespace")
+                .also(choice.at(Kind::Pid), "because of this")
+                .help("leave namespaces.pid new, or leave proc out"),
+        );
+    }
+}
