@@ -4,11 +4,11 @@ use crate::draft::Draft;
 use crate::host::{Host, Stream};
 use crate::policy::env::{Setting, search_path};
 use crate::policy::mounts::Mounts;
-use crate::policy::mounts::entry::{Bind, Mount};
+use crate::policy::mounts::entry::Mount;
 use crate::problem::Problem;
 use crate::section::Key;
 use crate::source::{At, Span};
-use crate::step::{Name, Op, Stage};
+use crate::step::{Name, Op, Slot, Stage};
 use crate::value::{AbsolutePath, Mode, Time, Written, ancestors};
 use crate::{section, written};
 use serde::Serialize;
@@ -319,7 +319,7 @@ pub fn draft(process: &Process, mounts: &Mounts, own_pids: bool, host: &Host, dr
     }
     let cwd = match process.cwd.get() {
         Some(cwd) => At::new(Name::new(cwd), cwd.at),
-        None => At::unsaid(Name::new(if is_visible(&host.caller.cwd, mounts) { &host.caller.cwd } else { "/" })),
+        None => At::unsaid(Name::new(if is_visible(&host.caller.cwd, mounts, draft) { &host.caller.cwd } else { "/" })),
     };
     draft.step(Stage::Process, Op::WorkingFolder { path: cwd.value }, cwd.at);
     draft.step(Stage::Process, Op::FreshState, Span::NOWHERE);
@@ -367,11 +367,22 @@ fn watch(process: &Process, terminal: bool, own_pids: bool, draft: &mut Draft) -
     }
 }
 
-/// Whether a folder of the host is at the same path inside.
-fn is_visible(path: &str, mounts: &Mounts) -> bool {
-    let over = ancestors(path).find_map(|over| Some((over, mounts.get(over)?))).or_else(|| Some(("/", mounts.get("/")?)));
-    match over {
-        Some((over, At { value: Mount::Bind(Bind { source, .. }), .. })) => source.as_ref().is_none_or(|source| **source == *over),
-        _ => false,
+/// Whether a folder of the host is at the same path inside: the nearest thing attached above it comes from that very path.
+fn is_visible(path: &str, mounts: &Mounts, draft: &Draft) -> bool {
+    let attached = |over: &str| {
+        draft.steps.iter().find_map(|step| match &step.op {
+            Op::Attach { slot, path, .. } if path.text() == over => Some(*slot),
+            _ => None,
+        })
+    };
+    let comes_from = |slot: Slot, place: &str| draft.steps.iter().any(|step| matches!(&step.op, Op::OpenTree { slot: other, source, .. } if *other == slot && source.text() == place));
+    for over in ancestors(path) {
+        match (attached(over), mounts.get(over).map(|mount| &mount.value)) {
+            (Some(slot), _) => return comes_from(slot, over),
+            // An entry that was left out leaves what is above it in sight.
+            (None, None | Some(Mount::Bind(_))) => {}
+            (None, Some(_)) => return false,
+        }
     }
+    false
 }

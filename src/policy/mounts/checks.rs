@@ -1,6 +1,6 @@
 //! Grants that are refused unless the entry says the word: wide ones, and those through which the host could be reached.
 
-use super::entry::{Access, Bind};
+use super::entry::{Access, Bind, Broad};
 use super::is_system;
 use crate::host::{File, FileKind, Host};
 use crate::problem::Problem;
@@ -12,7 +12,7 @@ pub fn check(path: &str, source: &str, bind: &Bind, file: &File, host: &Host, at
     kernel_tree(path, source, host, at)
         .or_else(|| foreign_link(source, file, at))
         .or_else(|| sockets(path, source, bind, file, at))
-        .or_else(|| (bind.access == Access::ReadWrite && !bind.broad).then(|| broad(source, host, at)).flatten())
+        .or_else(|| (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse).then(|| refuse_broad(source, host, at)).flatten())
 }
 
 /// The host's proc, sys and dev have kinds of their own: bound, they would show the host's processes and devices.
@@ -61,26 +61,32 @@ fn sockets(path: &str, source: &str, bind: &Bind, file: &File, at: Span) -> Opti
     )
 }
 
-/// A writable grant that is wider than it looks: what is written there is run or read later by the host.
-fn broad(source: &str, host: &Host, at: Span) -> Option<Problem> {
-    let holds = |path: &str| below(path, source).is_some();
-    let config = ["/etc/stockade".to_owned(), format!("{}/.config/stockade", host.caller.home)];
-    let why = if source == "/" {
-        "it is the whole tree".to_owned()
-    } else if is_system(source) {
-        "it is a folder of the system".to_owned()
-    } else if holds(&host.caller.home) || ["/home", "/root"].contains(&source) || parent(source) == "/home" {
-        "it is a home, or holds one".to_owned()
-    } else if let Some(profile) = host.profiles.iter().find(|profile| holds(profile)) {
-        format!("it holds a profile of this run, {profile}, which the target could widen for the next one")
-    } else if config.iter().any(|path| holds(path)) {
-        "it holds stockade's configuration".to_owned()
-    } else {
-        return None;
-    };
+/// A writable grant that is wider than it looks.
+fn refuse_broad(source: &str, host: &Host, at: Span) -> Option<Problem> {
+    let why = why_broad(source, host)?;
     Some(
         Problem::new("mounts::broad", at, format!("cannot grant {source} for writing: {why}"))
             .label("too broad")
             .help("bind a folder below it, or say broad = true in the entry if that is what you want"),
     )
+}
+
+/// Trees whose every file is run or read by the host's root.
+const ROOTS_OWN: &[&str] = &["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/nix", "/gnu"];
+
+/// Why a folder is too wide to be written to, if it is: what is written there is run or read later by the host.
+pub fn why_broad(source: &str, host: &Host) -> Option<String> {
+    let holds = |path: &str| below(path, source).is_some();
+    let config = ["/etc/stockade".to_owned(), format!("{}/.config/stockade", host.caller.home)];
+    if source == "/" {
+        Some("it is the whole tree".into())
+    } else if is_system(source) || ROOTS_OWN.iter().any(|tree| below(source, tree).is_some()) {
+        Some("it belongs to the system".into())
+    } else if holds(&host.caller.home) || ["/home", "/root"].contains(&source) || parent(source) == "/home" {
+        Some("it is a home, or holds one".into())
+    } else if let Some(profile) = host.profiles.iter().find(|profile| holds(profile)) {
+        Some(format!("it holds a profile of this run, {profile}, which the target could widen for the next one"))
+    } else {
+        config.iter().any(|path| holds(path)).then(|| "it holds stockade's configuration".into())
+    }
 }

@@ -1,6 +1,6 @@
 //! From entries and facts to steps: what is opened, where it is attached, what pins it, and what Landlock allows there.
 
-use super::entry::{Access, Bind, Content as EntryContent, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::entry::{Access, Bind, Broad, Content as EntryContent, HidePid, Missing, Mount, TMPFS, Tmpfs};
 use super::tree::{Base, NOT_WITH_ROOT, Node, Tree, above, base, root_is_writable, root_tmpfs, source_of, tree};
 use super::{Mounts, checks, dev};
 use crate::draft::Draft;
@@ -139,12 +139,12 @@ impl World<'_> {
             Mount::Dir { mode } => self.dir(path, mode.unwrap_or(Mode(0o755)), at),
             Mount::Symlink(target) => self.symlink(path, target, at),
             Mount::File { content, mode } => self.file(path, content, *mode, at),
-            Mount::Hide { .. } => self.hide(path, at),
+            Mount::Hide { missing } => self.hide(path, *missing, at),
         }
     }
 
     fn bind(&mut self, path: &str, bind: &Bind, at: Span) {
-        let own_path = bind.source.is_none();
+        let own_path = bind.source.as_ref().is_none_or(|source| **source == *path);
         let source = bind.source.as_ref().map_or(path, |source| source);
         let file = match self.host.at(source) {
             Fact::Present(file) => file.clone(),
@@ -386,7 +386,7 @@ impl World<'_> {
         self.allow(path, bits_of(mode), at);
     }
 
-    fn hide(&mut self, path: &str, at: Span) {
+    fn hide(&mut self, path: &str, missing: Missing, at: Span) {
         let kind = match base(&self.tree, self.host, path) {
             Base::Own { .. } => return self.draft.note(at, format!("nothing is at {path}, so nothing is hidden there")),
             Base::Host { source, .. } => self.host.at(&source).clone(),
@@ -394,6 +394,9 @@ impl World<'_> {
             other => return self.cannot_make(path, "a cover", &other, "leave it out", at),
         };
         let Fact::Present(file) = kind else {
+            if missing == Missing::Skip {
+                return self.draft.note(at, format!("nothing is at {path}, so nothing is hidden there"));
+            }
             let message = format!("cannot hide {path}: there is nothing, and what appears there later would be seen");
             let help = "make it on the host, or hide the folder that it would be in, or say so: { hide = true, missing = \"skip\" }";
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
@@ -514,18 +517,22 @@ impl World<'_> {
         self.draft.problem(problem.label("asked for here").help(help));
     }
 
-    /// Whether an entry is left out because its source is absent and it says `missing = "skip"`.
+    /// Whether an entry is left out by its own word: because its source is absent, or too broad.
     fn is_skipped(&mut self, path: &str, node: &Node) -> bool {
-        let (missing, source) = match &node.mount {
-            Mount::Bind(bind) => (bind.missing, source_of(path, &node.mount)),
+        let (bind, source) = match (&node.mount, source_of(path, &node.mount)) {
+            (Mount::Bind(bind), Some(source)) => (bind, source),
             _ => return false,
         };
-        let Some(source) = source.filter(|_| missing == Missing::Skip) else { return false };
-        if !matches!(self.host.at(source), Fact::Absent(_)) {
-            return false;
+        if bind.missing == Missing::Skip && matches!(self.host.at(source), Fact::Absent(_)) {
+            self.draft.note(node.at, format!("{path} is left out: {source} is absent here"));
+            return true;
         }
-        self.draft.note(node.at, format!("{path} is left out: {source} is absent here"));
-        true
+        let too_broad = (bind.broad == Broad::Skip && bind.access == Access::ReadWrite).then(|| checks::why_broad(source, self.host)).flatten();
+        if let Some(why) = too_broad {
+            self.draft.note_less(node.at, format!("{path} is left out: {why}"));
+            return true;
+        }
+        false
     }
 
     // ---- generated files ----

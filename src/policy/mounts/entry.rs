@@ -42,6 +42,36 @@ words! {
 
 crate::written!(Access, Missing, HidePid);
 
+/// What happens where a writable bind is too wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broad {
+    /// The run stops.
+    Refuse,
+    /// It is granted: `broad = true`.
+    Allow,
+    /// It is left out, and that is reported: `broad = "skip"`.
+    Skip,
+}
+
+impl<'de> Deserialize<'de> for Broad {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Broad, D::Error> {
+        struct BroadVisitor;
+        impl Visitor<'_> for BroadVisitor {
+            type Value = Broad;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or \"skip\"")
+            }
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Broad, E> {
+                Ok(if value { Broad::Allow } else { Broad::Refuse })
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Broad, E> {
+                if text == "skip" { Ok(Broad::Skip) } else { Err(E::custom(format!("unknown word `{text}`\nhelp: write true, false or \"skip\""))) }
+            }
+        }
+        deserializer.deserialize_any(BroadVisitor)
+    }
+}
+
 /// One entry of `[mounts]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mount {
@@ -106,8 +136,8 @@ pub struct Bind {
     pub exec: bool,
     /// What happens where it is absent.
     pub missing: Missing,
-    /// The word that lets a writable bind be as wide as a home or `/`.
-    pub broad: bool,
+    /// What happens where a writable bind is as wide as a home or `/`.
+    pub broad: Broad,
     /// Whether sockets may be in it.
     pub sockets: bool,
     /// The word that lets a writable bind be the host root's when root started the sandbox.
@@ -116,7 +146,7 @@ pub struct Bind {
 
 impl Bind {
     fn new(source: Option<AbsolutePath>, access: Access) -> Bind {
-        Bind { source, access, recursive: true, exec: true, missing: Missing::Error, broad: false, sockets: false, owner_root: false }
+        Bind { source, access, recursive: true, exec: true, missing: Missing::Error, broad: Broad::Refuse, sockets: false, owner_root: false }
     }
 }
 
@@ -271,7 +301,7 @@ struct Options {
     recursive: Option<bool>,
     exec: Option<bool>,
     missing: Option<Missing>,
-    broad: Option<bool>,
+    broad: Option<Broad>,
     sockets: Option<bool>,
     owner: Option<String>,
     inodes: Option<u64>,
@@ -318,7 +348,7 @@ impl Options {
                 recursive: self.recursive.unwrap_or(bind.recursive),
                 exec: self.exec.unwrap_or(bind.exec),
                 missing: self.missing.unwrap_or(bind.missing),
-                broad: self.broad.unwrap_or(false),
+                broad: self.broad.unwrap_or(bind.broad),
                 sockets: self.sockets.unwrap_or(false),
                 owner_root: self.owner.is_some(),
                 source: bind.source,

@@ -1,0 +1,136 @@
+//! What the real-kernel tests share: profiles in a folder that only root can write to, the launcher as root and as an ordinary
+//! user, and what must not be left behind.
+#![allow(dead_code, missing_docs, reason = "each test binary uses a part of it")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// An id that no user of the machine has: the ordinary user of these tests, where they are started by root.
+pub const USER: u32 = 61_184;
+
+/// Who starts the launcher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum As {
+    Root,
+    User,
+}
+
+impl As {
+    /// Both, where the tests are started by root; else the user that started them.
+    pub fn all() -> &'static [As] {
+        if is_root() { &[As::Root, As::User] } else { &[As::User] }
+    }
+}
+
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Skips a test loudly; with REQUIRE in the environment a skip is a failure.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("REQUIRE").is_none(), "REQUIRE is set, and this test would be skipped: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// A folder of one test, removed at its end. Both the launcher's user and root can walk it; only its owner can write there.
+pub struct Place {
+    pub path: PathBuf,
+}
+
+static PLACES: AtomicU32 = AtomicU32::new(0);
+
+impl Place {
+    pub fn new() -> Place {
+        let name = format!("stockade-test-{}-{}", std::process::id(), PLACES.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        // The test binary's own copy of the launcher may lie where an ordinary user cannot walk.
+        let binary = path.join("stockade");
+        std::fs::copy(env!("CARGO_BIN_EXE_stockade"), &binary).unwrap();
+        std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();
+        Place { path }
+    }
+
+    /// Writes a file that all may read.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        path
+    }
+
+    /// Makes a folder that belongs to the one who starts the launcher.
+    pub fn folder(&self, name: &str, owner: As) -> PathBuf {
+        let path = self.path.join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        if is_root() && owner == As::User {
+            std::os::unix::fs::chown(&path, Some(USER), Some(USER)).unwrap();
+        }
+        path
+    }
+
+    /// The launcher, to be started by `who`, with a clean environment.
+    pub fn stockade(&self, who: As) -> Command {
+        let mut command = Command::new(self.path.join("stockade"));
+        command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(&self.path);
+        if is_root() && who == As::User {
+            command.uid(USER).gid(USER);
+        }
+        command
+    }
+
+    /// `stockade run` of a profile's text, with words after it.
+    pub fn run(&self, who: As, profile: &str, words: &[&str]) -> Output {
+        let path = self.file("profile.toml", profile);
+        self.stockade(who).arg("run").arg(path).args(words).output().unwrap()
+    }
+
+    /// What a shell line prints inside the profile, less the closing newline; the run must succeed.
+    pub fn sh(&self, who: As, profile: &str, line: &str) -> String {
+        let output = self.run(who, profile, &["/bin/sh", "-c", line]);
+        assert!(output.status.success(), "{who:?}: `{line}` gave {:?}\n{}", output.status, text(&output.stderr));
+        text(&output.stdout).trim_end().to_owned()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.path).unwrap();
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The system's programs, proc, dev and a /tmp: what most tests want. Further lines go to `[mounts]`.
+pub fn system(more_mounts: &str) -> String {
+    format!(
+        "format = 1\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = {{ bind = \"/lib64\", missing = \"skip\" }}\n\
+         \"/sbin\" = \"ro\"\n\"/etc\" = \"ro\"\n\"/tmp\" = \"tmpfs\"\n\"/proc\" = \"proc\"\n\"/dev\" = \"dev\"\n{more_mounts}\n"
+    )
+}
+
+/// Builds a C program of the tests once, static, so that it runs in any sandbox.
+pub fn compile(source: &Path, into: &Path) {
+    let status = Command::new("gcc").args(["-O1", "-static", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"]).arg(into).arg(source).status().unwrap();
+    assert!(status.success(), "gcc {source:?}");
+}
+
+/// Processes whose command line holds `needle`: nothing of a sandbox may be left.
+pub fn processes_with(needle: &str) -> Vec<String> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(line) = std::fs::read(entry.path().join("cmdline")) else { continue };
+        let line = text(&line).replace('\0', " ");
+        if line.contains(needle) {
+            found.push(format!("{}: {line}", entry.file_name().to_string_lossy()));
+        }
+    }
+    found
+}
