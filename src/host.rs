@@ -160,8 +160,7 @@ impl Host {
             Id::Number(_) => None,
         };
         let user_names: BTreeSet<String> = identity.user.get().and_then(|id| named(id)).into_iter().collect();
-        let group_names: BTreeSet<String> =
-            identity.group.get().into_iter().chain(&identity.groups.items).filter_map(|id| named(id)).collect();
+        let group_names: BTreeSet<String> = identity.group.get().into_iter().chain(&identity.groups.items).filter_map(|id| named(id)).collect();
         let root = caller.uid == 0;
         if root || !user_names.is_empty() {
             let users = read_database("/etc/passwd");

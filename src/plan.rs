@@ -207,9 +207,13 @@ fn check_joined_pids(choice: &Choice, draft: &mut Draft) {
     let proc = draft.steps.iter().find(|step| matches!(step.op, Op::Proc { .. })).map(|step| step.at);
     if let (Some(at), true) = (proc, choice.is_new(Kind::User)) {
         draft.problem(
-            Problem::new("namespaces::proc", at, "cannot mount proc: the pid namespace is not the sandbox's own, and its owner is another user namespace")
-                .also(choice.at(Kind::Pid), "because of this")
-                .help("leave namespaces.pid new, or leave proc out"),
+            Problem::new(
+                "namespaces::proc",
+                at,
+                "cannot mount proc: the pid namespace is not the sandbox's own, and its owner is another user namespace",
+            )
+            .also(choice.at(Kind::Pid), "because of this")
+            .help("leave namespaces.pid new, or leave proc out"),
         );
     }
 }

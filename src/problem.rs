@@ -147,11 +147,14 @@ pub enum Style {
 /// drive the reader's terminal (CVE-2023-28101 is such a case in flatpak). Newline and tab stay.
 pub fn escape(text: &str) -> String {
     let hostile = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if hostile(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+        if hostile(c) {
+            out.extend(c.escape_unicode())
+        } else {
+            out.push(c)
+        }
         out
     })
 }

@@ -39,3 +39,14 @@ section! {
     }
     later { "programs", "seccomp", "landlock", "limits", "lsm", "name" }
 }
+
+mod builtin;
+mod caller;
+mod files;
+mod load;
+mod params;
+mod variables;
+
+pub use builtin::BUILTIN;
+pub use caller::Caller;
+pub use load::{Request, load};

@@ -5,20 +5,20 @@
 
 use crate::problem::{Problem, Problems, suggestion};
 use crate::source::{At, Span};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use toml::{
     Spanned,
     de::{DeValue, ValueDeserializer},
 };
 
-/// A value of the document, owned, with its span in the common offset space.
-pub type Node = Spanned<DeValue<'static>>;
+/// A value of the document, with its span in the common offset space.
+pub type Node<'i> = Spanned<DeValue<'i>>;
 
 /// A field of a section: reads one value of one layer, and lies over the same field of a weaker layer.
 pub trait Field: Default {
     /// Reads the value of the key.
-    fn read(&mut self, key: &At<String>, node: Node, problems: &mut Problems);
+    fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems);
     /// Merges a stronger layer over this one.
     fn cover(&mut self, upper: Self, problems: &mut Problems);
 }
@@ -65,7 +65,7 @@ macro_rules! section {
         }
 
         impl $crate::section::Field for $name {
-            fn read(&mut self, key: &$crate::source::At<String>, node: $crate::section::Node, problems: &mut $crate::problem::Problems) {
+            fn read(&mut self, key: &$crate::source::At<String>, node: $crate::section::Node<'_>, problems: &mut $crate::problem::Problems) {
                 for (name, node) in $crate::section::table(key, node, problems) {
                     match name.value.replace('-', "_").as_str() {
                         $( stringify!($field) if !name.value.contains('_') => {
@@ -84,15 +84,14 @@ macro_rules! section {
 }
 
 /// The entries of a table in the order of the text, or a problem where it is something else.
-pub fn table(key: &At<String>, node: Node, problems: &mut Problems) -> Vec<(At<String>, Node)> {
+pub fn table<'i>(key: &At<String>, node: Node<'i>, problems: &mut Problems) -> Vec<(At<String>, Node<'i>)> {
     let at = Span::from(node.span());
     let DeValue::Table(table) = node.into_inner() else {
         let message = format!("`{}` is a section, so it must be a table", key.value);
         problems.push(Problem::new("profile::type", at, message).help(format!("write it as `[{}]` with keys below it", key.value)));
         return vec![];
     };
-    let mut entries: Vec<_> =
-        table.into_iter().map(|(name, node)| (At::new(name.get_ref().to_string(), name.span().into()), node)).collect();
+    let mut entries: Vec<_> = table.into_iter().map(|(name, node)| (At::new(name.get_ref().to_string(), name.span().into()), node)).collect();
     entries.sort_by_key(|(name, _)| name.at);
     entries
 }
@@ -112,7 +111,7 @@ pub fn unknown_key(name: &At<String>, section: &str, keys: &[KeyDoc], later: &[&
 }
 
 /// Deserializes one value; the error becomes a problem at its own span.
-pub fn parse<T: Deserialize<'static>>(node: Node, problems: &mut Problems) -> Option<T> {
+pub fn parse<T: DeserializeOwned>(node: Node<'_>, problems: &mut Problems) -> Option<T> {
     let at = Span::from(node.span());
     match T::deserialize(ValueDeserializer::from(node)) {
         Ok(value) => Some(value),
@@ -129,7 +128,7 @@ pub fn parse<T: Deserialize<'static>>(node: Node, problems: &mut Problems) -> Op
 }
 
 /// Whether the value is the word `"default"`, which withdraws an inherited value.
-fn is_default_word(node: &Node) -> bool {
+fn is_default_word(node: &Node<'_>) -> bool {
     matches!(node.get_ref(), DeValue::String(text) if text == "default")
 }
 
@@ -173,8 +172,8 @@ impl<T> Key<T> {
     }
 }
 
-impl<T: Deserialize<'static>> Field for Key<T> {
-    fn read(&mut self, _: &At<String>, node: Node, problems: &mut Problems) {
+impl<T: DeserializeOwned> Field for Key<T> {
+    fn read(&mut self, _: &At<String>, node: Node<'_>, problems: &mut Problems) {
         let at = Span::from(node.span());
         if is_default_word(&node) {
             *self = Key::Default(at);
@@ -205,8 +204,8 @@ impl<T> Default for Set<T> {
     }
 }
 
-impl<T: Deserialize<'static> + PartialEq + ToString> Field for Set<T> {
-    fn read(&mut self, key: &At<String>, node: Node, problems: &mut Problems) {
+impl<T: DeserializeOwned + PartialEq + ToString> Field for Set<T> {
+    fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems) {
         let at = Span::from(node.span());
         if is_default_word(&node) {
             self.withdrawn.push(At::new("*".into(), at));
@@ -306,8 +305,8 @@ impl<V> Entries<V> {
     }
 }
 
-impl<V: Deserialize<'static>> Field for Entries<V> {
-    fn read(&mut self, key: &At<String>, node: Node, problems: &mut Problems) {
+impl<V: DeserializeOwned> Field for Entries<V> {
+    fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems) {
         for (name, node) in table(key, node, problems) {
             let at = Span::from(node.span());
             let value = match node.get_ref() {

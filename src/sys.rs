@@ -357,7 +357,14 @@ struct MountAttr {
 
 /// `MS_REC | MS_PRIVATE` on `/`.
 pub fn make_private() -> Result {
-    done(call!(libc::SYS_mount, c"none".as_ptr(), c"/".as_ptr(), std::ptr::null::<c_char>(), libc::MS_REC | libc::MS_PRIVATE, std::ptr::null::<c_void>()))
+    done(call!(
+        libc::SYS_mount,
+        c"none".as_ptr(),
+        c"/".as_ptr(),
+        std::ptr::null::<c_char>(),
+        libc::MS_REC | libc::MS_PRIVATE,
+        std::ptr::null::<c_void>()
+    ))
 }
 
 /// open_tree(2) with OPEN_TREE_CLONE; a final symbolic link is not followed. An empty path means `dir` itself.
@@ -452,12 +459,7 @@ pub fn setfsids(user: u32, group: u32) -> Result {
 
 /// `getresuid(2)`-style check: real and effective ids.
 pub fn ids() -> (u32, u32, u32, u32) {
-    (
-        call!(libc::SYS_getuid) as u32,
-        call!(libc::SYS_geteuid) as u32,
-        call!(libc::SYS_getgid) as u32,
-        call!(libc::SYS_getegid) as u32,
-    )
+    (call!(libc::SYS_getuid) as u32, call!(libc::SYS_geteuid) as u32, call!(libc::SYS_getgid) as u32, call!(libc::SYS_getegid) as u32)
 }
 
 #[repr(C)]

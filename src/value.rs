@@ -195,9 +195,7 @@ pub fn plain_path(text: &str) -> Result<String, String> {
         return Err("a path cannot hold a NUL byte".into());
     }
     if !text.starts_with('/') {
-        return Err(format!(
-            "`{text}` is a relative path\nhelp: say from where: \"${{PROFILE_DIR}}/{text}\" or \"${{CWD}}/{text}\""
-        ));
+        return Err(format!("`{text}` is a relative path\nhelp: say from where: \"${{PROFILE_DIR}}/{text}\" or \"${{CWD}}/{text}\""));
     }
     let mut plain = String::with_capacity(text.len());
     for part in text.split('/').filter(|part| !part.is_empty() && *part != ".") {

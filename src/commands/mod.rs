@@ -80,7 +80,7 @@ impl Failed {
 /// Problems for people, on standard error.
 fn print_problems(problems: &Problems, sources: &Sources) {
     let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    let ascii = utf8.is_some_and(|locale| !locale.to_ascii_lowercase().contains("utf")) ;
+    let ascii = utf8.is_some_and(|locale| !locale.to_ascii_lowercase().contains("utf"));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let style = match (colour, ascii) {
         (_, true) => Style::Ascii,

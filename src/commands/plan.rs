@@ -29,7 +29,10 @@ fn text(plan: &Plan, sources: &Sources) -> String {
     line(format!("namespaces: {}", plan.new.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(" ")));
     if let Some(maps) = &plan.ids.maps {
         for (name, extents) in [("users", &maps.uid), ("groups", &maps.gid)] {
-            let extents: Vec<String> = extents.iter().map(|e| format!("{}–{} are {}–{} of the host", e.inside, e.inside + (e.count - 1), e.outside, e.outside + (e.count - 1))).collect();
+            let extents: Vec<String> = extents
+                .iter()
+                .map(|e| format!("{}–{} are {}–{} of the host", e.inside, e.inside + (e.count - 1), e.outside, e.outside + (e.count - 1)))
+                .collect();
             line(format!("{name}: {}", extents.join("; ")));
         }
     }

@@ -168,8 +168,20 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
 fn is_of_the_tree(op: &Op) -> bool {
     matches!(
         op,
-        Op::Root { .. } | Op::Dir { .. } | Op::Symlink { .. } | Op::MountPoint { .. } | Op::Tmpfs { .. } | Op::Proc { .. } | Op::Devpts { .. }
-            | Op::Mqueue { .. } | Op::Sysfs { .. } | Op::Attach { .. } | Op::Pin { .. } | Op::ReadOnly { .. } | Op::Hide { .. } | Op::Seal { .. }
+        Op::Root { .. }
+            | Op::Dir { .. }
+            | Op::Symlink { .. }
+            | Op::MountPoint { .. }
+            | Op::Tmpfs { .. }
+            | Op::Proc { .. }
+            | Op::Devpts { .. }
+            | Op::Mqueue { .. }
+            | Op::Sysfs { .. }
+            | Op::Attach { .. }
+            | Op::Pin { .. }
+            | Op::ReadOnly { .. }
+            | Op::Hide { .. }
+            | Op::Seal { .. }
     )
 }
 

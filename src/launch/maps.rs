@@ -4,8 +4,8 @@ use super::{Failure, own};
 use crate::policy::identity::{Extent, Maps};
 use crate::problem::Problem;
 use crate::source::Span;
-use crate::sys::{self, Errno};
 use crate::step::Name;
+use crate::sys::{self, Errno};
 use std::process::Command;
 
 /// The set-id helpers of shadow, by absolute path: a PATH of the caller could name others.

@@ -82,9 +82,8 @@ impl Prepared {
                 value.pop();
             }
             bytes.extend(value);
-            let variable = CString::new(bytes).map_err(|_| {
-                Problem::new("env::nul", Span::NOWHERE, format!("the value of {} holds a NUL byte", setting.name))
-            })?;
+            let variable = CString::new(bytes)
+                .map_err(|_| Problem::new("env::nul", Span::NOWHERE, format!("the value of {} holds a NUL byte", setting.name)))?;
             env.push(variable);
         }
         let (arguments, environment) = if plan.watch.init { own_strings()? } else { (0, 0) };
@@ -147,14 +146,13 @@ fn read_content(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
 /// The empty ruleset; pid 1 adds the rules once the new root is there.
 fn ruleset(plan: &Plan) -> Result<RawFd, Failure> {
     let Some(ruleset) = plan.landlock else { return Ok(-1) };
-    let refused = |error: landlock::RulesetError| Problem::new("launch::landlock", Span::NOWHERE, format!("cannot make the Landlock ruleset: {error}"));
+    let refused =
+        |error: landlock::RulesetError| Problem::new("launch::landlock", Span::NOWHERE, format!("cannot make the Landlock ruleset: {error}"));
     let handled = BitFlags::<AccessFs>::from_bits_truncate(ruleset.handled.0);
     let scoped = BitFlags::<Scope>::from_bits_truncate(ruleset.scoped);
     use landlock::Compatible;
-    let mut making = landlock::Ruleset::default()
-        .set_compatibility(landlock::CompatLevel::HardRequirement)
-        .handle_access(handled)
-        .map_err(refused)?;
+    let mut making =
+        landlock::Ruleset::default().set_compatibility(landlock::CompatLevel::HardRequirement).handle_access(handled).map_err(refused)?;
     if !scoped.is_empty() {
         making = making.scope(scoped).map_err(refused)?;
     }

@@ -53,7 +53,9 @@ fn step_help(op: &Op, errno: i32) -> Option<String> {
         (Op::OpenTree { .. }, libc::ENOENT | libc::ENOTDIR) => "make it, or let the entry go where it is absent: missing = \"skip\"",
         (Op::OpenTree { .. }, libc::ESTALE) => "somebody exchanged it meanwhile; run again",
         (Op::OpenTree { .. }, libc::EMFILE) => "raise the limit of open files: ulimit -n 4096",
-        (Op::IdMapMount { .. }, libc::EINVAL) => "its file system, or one mounted below it, has no idmapped mounts on this kernel: identity.host = true, or access = \"ro\"",
+        (Op::IdMapMount { .. }, libc::EINVAL) => {
+            "its file system, or one mounted below it, has no idmapped mounts on this kernel: identity.host = true, or access = \"ro\""
+        }
         (Op::IdMapMount { .. }, libc::EPERM) => "root of a container cannot map owners: identity.host = true, or access = \"ro\"",
         (Op::Proc { .. }, libc::EPERM) => {
             "this container masks /proc: run it unmasked (podman and docker: --security-opt systempaths=unmasked), or write proc = { subset = \"pid\" } (Linux 7.3 can), or leave /proc out"
@@ -69,7 +71,9 @@ fn step_help(op: &Op, errno: i32) -> Option<String> {
         (Op::JoinNamespace { .. }, libc::EPERM) => "joining a namespace needs root over the user namespace that owns it",
         (Op::CloseDescriptors { .. }, libc::EBADF) => "name in pass-fds only descriptors that are open when stockade starts",
         (Op::PrivateMounts | Op::Root { .. } | Op::HostName { .. }, libc::EPERM | libc::EACCES) => return user_namespace_cause(),
-        (_, libc::ENOSPC) if matches!(op, Op::File { .. } | Op::CoverFile { .. } | Op::Dir { .. }) => "the file system in memory is full: give it a larger size",
+        (_, libc::ENOSPC) if matches!(op, Op::File { .. } | Op::CoverFile { .. } | Op::Dir { .. }) => {
+            "the file system in memory is full: give it a larger size"
+        }
         _ => return None,
     };
     Some(help.into())
@@ -133,7 +137,10 @@ fn user_namespace_cause() -> Option<String> {
 /// An id map was refused.
 pub fn map_failed(file: &str, Errno(errno): Errno) -> Problem {
     let problem = Problem::new("launch::id-map", Span::NOWHERE, format!("cannot write {file} of the user namespace: {}", errno_words(errno)));
-    problem.help_maybe(user_namespace_cause().or_else(|| (errno == libc::EPERM).then(|| "the ids are not the caller's to map: an ordinary user maps its own id, or subordinate ranges with \"auto\"".into())))
+    problem.help_maybe(user_namespace_cause().or_else(|| {
+        (errno == libc::EPERM)
+            .then(|| "the ids are not the caller's to map: an ordinary user maps its own id, or subordinate ranges with \"auto\"".into())
+    }))
 }
 
 /// The target could not be executed: 127 where it is not there, 126 where it may not be run.
@@ -148,7 +155,10 @@ pub fn exec_failed(plan: &Plan, errno: i32) -> Failure {
         }
         libc::ENOENT | libc::ENOTDIR => {
             let folders: Vec<String> = plan.exec.candidates.iter().map(|path| crate::value::parent(path.text()).to_owned()).collect();
-            format!("it was looked for inside in {}; see that the profile grants it, its interpreter and libraries (extends = [\"base\"] does for most)", folders.join(", "))
+            format!(
+                "it was looked for inside in {}; see that the profile grants it, its interpreter and libraries (extends = [\"base\"] does for most)",
+                folders.join(", ")
+            )
         }
         libc::EACCES => "it is not executable, lies on a noexec mount, or its loader is not granted".into(),
         libc::ENOEXEC => "it is no program: a script needs a first line such as #!/bin/sh".into(),

@@ -5,8 +5,8 @@ use crate::host::Host;
 use crate::problem::Problem;
 use crate::section::Entries;
 use crate::step::{Content, Name};
-use serde::Serialize;
 use serde::Deserialize;
+use serde::Serialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use std::fmt;
 

@@ -8,8 +8,8 @@ use crate::section::{Key, Set};
 use crate::source::{At, Span};
 use crate::value::Written;
 use crate::{section, written};
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::Serialize;
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -62,7 +62,12 @@ impl Written for Id {
         // A name never begins with a digit here, so that "0x0", "0:0" or "+0" cannot be taken for one (CVE-2026-30892 is such a case in crun).
         let name = !first.is_ascii_digit() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b)) && first != b'-';
         if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
-            return text.parse::<u32>().ok().filter(|id| *id != u32::MAX).map(Id::Number).ok_or_else(|| format!("`{text}` is not an id: 0 to 4294967294"));
+            return text
+                .parse::<u32>()
+                .ok()
+                .filter(|id| *id != u32::MAX)
+                .map(Id::Number)
+                .ok_or_else(|| format!("`{text}` is not an id: 0 to 4294967294"));
         }
         if name { Ok(Id::Name(text.into())) } else { Err(format!("`{text}` is neither an id nor a name\nhelp: write a number, such as 1000")) }
     }
@@ -196,14 +201,19 @@ pub fn draft(identity: &Identity, user_ns: &Namespace, host: &Host, draft: &mut 
     let mut ids = Ids { user, group, groups, host_user: user, host_group: group, ..Ids::default() };
     let real = identity.host.get().filter(|real| real.value);
     if let (Some(real), false) = (real, root) {
-        draft.problem(Problem::new("identity::host", real.at, "host ids can be chosen by root alone").help("leave `host` out: an ordinary user's sandbox has that user's own id"));
+        draft.problem(
+            Problem::new("identity::host", real.at, "host ids can be chosen by root alone")
+                .help("leave `host` out: an ordinary user's sandbox has that user's own id"),
+        );
     }
     if *user_ns != Namespace::New {
         without_user_namespace(identity, user_ns, real.is_some(), root, draft);
         return ids;
     }
     let maps = if root { maps_for_root(identity, &ids, real.is_some(), host, draft) } else { maps_for_user(identity, &ids, host, draft) };
-    let outside = |extents: &[Extent], id: u32| extents.iter().find(|extent| id >= extent.inside && id - extent.inside < extent.count).map(|extent| extent.outside + (id - extent.inside));
+    let outside = |extents: &[Extent], id: u32| {
+        extents.iter().find(|extent| id >= extent.inside && id - extent.inside < extent.count).map(|extent| extent.outside + (id - extent.inside))
+    };
     for (key, extents, id, kind) in [(identity.user.at(), &maps.uid, ids.user, "user"), (identity.group.at(), &maps.gid, ids.group, "group")] {
         if outside(extents, id).is_none() && draft.problems.is_empty() {
             draft.problem(Problem::new("identity::unmapped", key, format!("{kind} {id} is not in the {kind} map")).help("add a range that holds it"));
@@ -211,7 +221,10 @@ pub fn draft(identity: &Identity, user_ns: &Namespace, host: &Host, draft: &mut 
     }
     for (at, id) in identity.groups.items.iter().map(|item| item.at).zip(&ids.groups) {
         if outside(&maps.gid, *id).is_none() {
-            draft.problem(Problem::new("identity::unmapped", at, format!("group {id} is not in the group map")).help("an ordinary user needs gid-map = \"auto\" for further groups"));
+            draft.problem(
+                Problem::new("identity::unmapped", at, format!("group {id} is not in the group map"))
+                    .help("an ordinary user needs gid-map = \"auto\" for further groups"),
+            );
         }
     }
     ids.host_user = outside(&maps.uid, ids.user).unwrap_or(ids.user);
@@ -249,7 +262,10 @@ fn maps_for_root(identity: &Identity, ids: &Ids, real: bool, host: &Host, draft:
         );
     }
     if ids.groups.len() >= IDS_PER_LAUNCHER as usize && unused {
-        draft.problem(Problem::new("identity::groups", identity.groups.items[0].at, "more than 15 supplementary groups").help("give gid-map the ranges that they need"));
+        draft.problem(
+            Problem::new("identity::groups", identity.groups.items[0].at, "more than 15 supplementary groups")
+                .help("give gid-map the ranges that they need"),
+        );
     }
     let one = |inside: u32, nth: u32| Extent { inside, outside: if real { inside } else { base + nth }, count: 1 };
     let mut all_groups = vec![ids.group];

@@ -49,7 +49,8 @@ impl Rights {
     /// Sockets may be connected to by their path.
     pub const CONNECT: Rights = bits(&[AccessFs::ResolveUnix]);
     /// The rights that a file, not a folder, can have; the kernel refuses others for it.
-    pub const OF_FILES: Rights = bits(&[AccessFs::Execute, AccessFs::WriteFile, AccessFs::ReadFile, AccessFs::Truncate, AccessFs::IoctlDev, AccessFs::ResolveUnix]);
+    pub const OF_FILES: Rights =
+        bits(&[AccessFs::Execute, AccessFs::WriteFile, AccessFs::ReadFile, AccessFs::Truncate, AccessFs::IoctlDev, AccessFs::ResolveUnix]);
 
     /// Both.
     pub const fn and(self, other: Rights) -> Rights {

@@ -3,11 +3,11 @@
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::problem::Problem;
+use crate::section;
 use crate::section::Key;
 use crate::source::Span;
 use crate::step::{Name, Op, Stage};
 use crate::value::{AbsolutePath, Time, plain_path};
-use crate::section;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -271,7 +271,9 @@ pub fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut 
     if !root && *choice.of(Kind::User) == Namespace::Host {
         if let Some(kind) = Kind::ALL.into_iter().find(|kind| choice.is_new(*kind)) {
             let message = format!("cannot make a {} namespace: an ordinary user needs a user namespace for it", kind.word());
-            draft.problem(Problem::new("namespaces::user", choice.at(Kind::User), message).help("leave namespaces.user new, or start stockade as root"));
+            draft.problem(
+                Problem::new("namespaces::user", choice.at(Kind::User), message).help("leave namespaces.user new, or start stockade as root"),
+            );
         }
     }
     for (kind, what) in [(Kind::Mount, "a mount namespace of its own")] {
@@ -319,7 +321,8 @@ fn time(namespaces: &Namespaces, choice: &Choice, draft: &mut Draft) {
         draft.step(Stage::Enter, Op::TimeNamespace { monotonic, boottime }, offsets.map_or(choice.at(Kind::Time), |offsets| offsets.at));
     } else if let Some(offsets) = offsets {
         draft.problem(
-            Problem::new("namespaces::time", offsets.at, "cannot move the clocks: the sandbox has no time namespace of its own").also(choice.at(Kind::Time), "because of this"),
+            Problem::new("namespaces::time", offsets.at, "cannot move the clocks: the sandbox has no time namespace of its own")
+                .also(choice.at(Kind::Time), "because of this"),
         );
     }
 }

@@ -46,7 +46,9 @@ impl<'de> Deserialize<'de> for Mode {
                     "none" => Ok(Mode::None),
                     "host" => Ok(Mode::Host),
                     "join" => Err(E::custom("`join` needs a path\nhelp: write mode = { join = \"/run/netns/NAME\" }")),
-                    _ if LATER.contains(&text) => Err(E::custom(format!("network mode `{text}` is not built yet\nhelp: \"none\", \"host\" and {{ join = PATH }} are"))),
+                    _ if LATER.contains(&text) => {
+                        Err(E::custom(format!("network mode `{text}` is not built yet\nhelp: \"none\", \"host\" and {{ join = PATH }} are")))
+                    }
                     _ => Err(E::custom(format!("unknown network mode `{text}`\nhelp: write \"none\", \"host\" or {{ join = PATH }}"))),
                 }
             }

@@ -232,7 +232,9 @@ impl Written for Scheduler {
             _ => None,
         };
         found.map(|(policy, priority)| Scheduler { policy, priority }).ok_or_else(|| {
-            format!("`{text}` is not a scheduling policy\nhelp: write \"other\", \"batch\", \"idle\", or \"fifo:1\" to \":99\", or \"rr:1\" to \":99\"")
+            format!(
+                "`{text}` is not a scheduling policy\nhelp: write \"other\", \"batch\", \"idle\", or \"fifo:1\" to \":99\", or \"rr:1\" to \":99\""
+            )
         })
     }
 }
@@ -325,7 +327,10 @@ pub fn draft(process: &Process, mounts: &Mounts, own_pids: bool, host: &Host, dr
     draft.step(Stage::Process, Op::FreshState, Span::NOWHERE);
     let keep: Vec<u32> = process.pass_fds.get().map_or(vec![], |fds| fds.iter().map(|fd| fd.value).collect());
     if let Some(fd) = process.pass_fds.get().and_then(|fds| fds.iter().find(|fd| fd.value < 3 || fd.value > 1_000_000)) {
-        draft.problem(Problem::new("process::pass-fds", fd.at, format!("descriptor {} cannot be passed", fd.value)).help("0, 1 and 2 are passed always; name those above"));
+        draft.problem(
+            Problem::new("process::pass-fds", fd.at, format!("descriptor {} cannot be passed", fd.value))
+                .help("0, 1 and 2 are passed always; name those above"),
+        );
     }
     draft.step(Stage::Process, Op::CloseDescriptors { keep }, process.pass_fds.at());
     watch(process, terminal, own_pids, draft)
@@ -337,8 +342,12 @@ fn streams(process: &Process, host: &Host, draft: &mut Draft) {
         match host.streams[fd as usize] {
             _ if null => draft.step(Stage::Process, Op::NullStream { fd }, key.at()),
             Stream::Folder => draft.problem(
-                Problem::new("process::stream", key.at(), format!("descriptor {fd} is a folder, through which the target could reach the host's tree"))
-                    .help(format!("start stockade with another, or set std{} = \"null\"", ["in", "out", "err"][fd as usize])),
+                Problem::new(
+                    "process::stream",
+                    key.at(),
+                    format!("descriptor {fd} is a folder, through which the target could reach the host's tree"),
+                )
+                .help(format!("start stockade with another, or set std{} = \"null\"", ["in", "out", "err"][fd as usize])),
             ),
             _ => {}
         }
@@ -350,7 +359,9 @@ fn watch(process: &Process, terminal: bool, own_pids: bool, draft: &mut Draft) -
     if !init.value {
         for (word, at) in [("timeout", process.timeout.at()), ("stop-signal", process.stop_signal.at()), ("kill-after", process.kill_after.at())] {
             if at.is_somewhere() {
-                draft.problem(Problem::new("process::init", at, format!("`{word}` needs pid 1 to be stockade's")).also(init.at, "it is not, because of this"));
+                draft.problem(
+                    Problem::new("process::init", at, format!("`{word}` needs pid 1 to be stockade's")).also(init.at, "it is not, because of this"),
+                );
             }
         }
         if !own_pids {
@@ -375,7 +386,9 @@ fn is_visible(path: &str, mounts: &Mounts, draft: &Draft) -> bool {
             _ => None,
         })
     };
-    let comes_from = |slot: Slot, place: &str| draft.steps.iter().any(|step| matches!(&step.op, Op::OpenTree { slot: other, source, .. } if *other == slot && source.text() == place));
+    let comes_from = |slot: Slot, place: &str| {
+        draft.steps.iter().any(|step| matches!(&step.op, Op::OpenTree { slot: other, source, .. } if *other == slot && source.text() == place))
+    };
     for over in ancestors(path) {
         match (attached(over), mounts.get(over).map(|mount| &mount.value)) {
             (Some(slot), _) => return comes_from(slot, over),

@@ -47,17 +47,29 @@ fn sockets(path: &str, source: &str, bind: &Bind, file: &File, at: Span) -> Opti
     if bind.sockets || file.kind != FileKind::Folder {
         return None;
     }
-    let runtime = ["/run", "/tmp", "/var/run", "/var/tmp"].contains(&source) || ["/run/user", "/run/dbus", "/run/systemd"].iter().any(|of| below(source, of).is_some());
+    let runtime = ["/run", "/tmp", "/var/run", "/var/tmp"].contains(&source)
+        || ["/run/user", "/run/dbus", "/run/systemd"].iter().any(|of| below(source, of).is_some());
     if runtime {
         return Some(
-            Problem::new("mounts::sockets", at, format!("cannot bind {source} whole: it is where services keep their sockets, and a read-only bind does not stop connect(2)"))
-                .help(format!("bind what is needed below it, or say sockets = true: \"{path}\" = {{ bind = \"{source}\", sockets = true }}")),
+            Problem::new(
+                "mounts::sockets",
+                at,
+                format!("cannot bind {source} whole: it is where services keep their sockets, and a read-only bind does not stop connect(2)"),
+            )
+            .help(format!("bind what is needed below it, or say sockets = true: \"{path}\" = {{ bind = \"{source}\", sockets = true }}")),
         );
     }
     let first = file.sockets.first()?;
     Some(
-        Problem::new("mounts::sockets", at, format!("cannot bind {source}: it holds sockets ({first}), and a read-only bind does not stop connect(2)"))
-            .help(format!("hide them, move them, or say sockets = true: \"{path}\" = {{ bind = \"{source}\", access = \"{}\", sockets = true }}", bind.access)),
+        Problem::new(
+            "mounts::sockets",
+            at,
+            format!("cannot bind {source}: it holds sockets ({first}), and a read-only bind does not stop connect(2)"),
+        )
+        .help(format!(
+            "hide them, move them, or say sockets = true: \"{path}\" = {{ bind = \"{source}\", access = \"{}\", sockets = true }}",
+            bind.access
+        )),
     )
 }
 

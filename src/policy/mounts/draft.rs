@@ -189,7 +189,13 @@ impl World<'_> {
         }
         self.draft.step(Stage::Sources, Op::HostFolder { path: Name::new(source) }, at);
         let slot = self.draft.slot();
-        let op = Op::OpenTree { slot, source: Name::new(source), inode: Inode { dev: 0, ino: 0 }, recursive: bind.recursive, attrs: self.bind_attrs(bind) };
+        let op = Op::OpenTree {
+            slot,
+            source: Name::new(source),
+            inode: Inode { dev: 0, ino: 0 },
+            recursive: bind.recursive,
+            attrs: self.bind_attrs(bind),
+        };
         self.draft.step(Stage::Sources, op, at);
         self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground }, at);
         self.allow(path, bind_rights(bind, true), at);
@@ -209,7 +215,8 @@ impl World<'_> {
         }
         if file.uid == 0 && !bind.owner_root {
             let message = format!("cannot grant {source} for writing: it belongs to the host's root");
-            let help = format!("give it to the user who is to own it, or say so: \"{path}\" = {{ bind = \"{source}\", access = \"rw\", owner = \"root\" }}");
+            let help =
+                format!("give it to the user who is to own it, or say so: \"{path}\" = {{ bind = \"{source}\", access = \"rw\", owner = \"root\" }}");
             return self.draft.problem(Problem::new("mounts::owner", at, message).help(help));
         }
         if let Some(name) = file_system_without_idmap(file.fs, self.host.kernel) {
@@ -257,7 +264,9 @@ impl World<'_> {
         for source in extra {
             match below(source, "/dev").filter(|tail| !tail.is_empty()) {
                 Some(tail) => self.device(&format!("{path}{tail}"), source, at),
-                None => self.draft.problem(Problem::new("mounts::dev", at, format!("{source} is not below /dev")).help("give it an entry of its own: { device = PATH }")),
+                None => self.draft.problem(
+                    Problem::new("mounts::dev", at, format!("{source} is not below /dev")).help("give it an entry of its own: { device = PATH }"),
+                ),
             }
         }
         for (name, target) in dev::LINKS {
@@ -302,7 +311,9 @@ impl World<'_> {
         let folder = file.kind == FileKind::Folder;
         if !folder && file.kind != FileKind::Device {
             let message = format!("cannot grant {source} as a device: it is {}", file.kind.word());
-            return self.draft.problem(Problem::new("mounts::device", at, message).help(format!("to bind it, write \"{path}\" = {{ bind = \"{source}\" }}")));
+            return self
+                .draft
+                .problem(Problem::new("mounts::device", at, message).help(format!("to bind it, write \"{path}\" = {{ bind = \"{source}\" }}")));
         }
         if folder && below(source, "/dev").is_none_or(str::is_empty) {
             let message = format!("cannot grant all of {source} as devices");
@@ -312,7 +323,8 @@ impl World<'_> {
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY);
         let slot = self.open(source, &file, folder, attrs, at);
         self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground }, at);
-        self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::IOCTL), at);
+        let rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
+        self.allow(path, if folder { rights } else { rights.within(Rights::OF_FILES) }, at);
     }
 
     fn socket(&mut self, path: &str, source: &str, at: Span) {
@@ -327,7 +339,7 @@ impl World<'_> {
         let Some(site) = self.site(path, false, at) else { return };
         let slot = self.open(source, &file, false, INERT.and(Attrs::READ_ONLY), at);
         self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground }, at);
-        self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::CONNECT), at);
+        self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::CONNECT).within(Rights::OF_FILES), at);
     }
 
     fn dir(&mut self, path: &str, mode: Mode, at: Span) {
@@ -445,7 +457,11 @@ impl World<'_> {
     fn site_in_host(&mut self, path: &str, source: &str, writable: bool, folder: bool, at: Span) -> Option<Site> {
         let (over, over_at) = above(&self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
         let refuse = |draft: &mut Draft, why: String, help: String| {
-            draft.problem(Problem::new("mounts::no-mount-point", at, format!("cannot mount at {path}: {why}")).also(over_at, format!("{over} is bound here")).help(help));
+            draft.problem(
+                Problem::new("mounts::no-mount-point", at, format!("cannot mount at {path}: {why}"))
+                    .also(over_at, format!("{over} is bound here"))
+                    .help(help),
+            );
             None
         };
         let file = match self.host.at(source) {
@@ -455,7 +471,9 @@ impl World<'_> {
                 let why = format!("{over} is a tree of the host, and there is no {source} in it; stockade makes nothing there");
                 return refuse(self.draft, why, format!("make it first: {make}"));
             }
-            Fact::Absent(errno) => return refuse(self.draft, format!("{source}: {}", errno_words(*errno)), "make it reachable, or bind a folder nearer to it".into()),
+            Fact::Absent(errno) => {
+                return refuse(self.draft, format!("{source}: {}", errno_words(*errno)), "make it reachable, or bind a folder nearer to it".into());
+            }
         };
         if let Some((real, _)) = &file.real {
             return refuse(self.draft, "a folder on the way is a symbolic link".into(), format!("name the real place: {real}"));
@@ -544,7 +562,13 @@ impl World<'_> {
         }
         let Ids { user, group, .. } = *self.ids;
         let caller = &self.host.caller;
-        let name = if user == 0 { "root" } else if user == caller.uid && !caller.user.is_empty() { &caller.user } else { "user" };
+        let name = if user == 0 {
+            "root"
+        } else if user == caller.uid && !caller.user.is_empty() {
+            &caller.user
+        } else {
+            "user"
+        };
         let home = self.ids.home.as_deref().unwrap_or("/");
         let passwd = format!("{name}:x:{user}:{group}:{name}:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n");
         let groups = format!("{name}:x:{group}:\nnogroup:x:65534:\n");

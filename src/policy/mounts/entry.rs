@@ -230,7 +230,11 @@ impl<'de> Visitor<'de> for MountVisitor {
             _ if LATER.contains(&word) => return Err(E::custom(format!("mounts of kind `{word}` are not built yet"))),
             _ => {
                 let help = suggestion(word, WORDS.iter().copied()).unwrap_or_else(|| {
-                    if word.starts_with('/') { format!("to bind it here, write {{ bind = \"{word}\" }}") } else { format!("the words are {}", WORDS.join(", ")) }
+                    if word.starts_with('/') {
+                        format!("to bind it here, write {{ bind = \"{word}\" }}")
+                    } else {
+                        format!("the words are {}", WORDS.join(", "))
+                    }
                 });
                 return Err(E::custom(format!("unknown kind of mount `{word}`\nhelp: {help}")));
             }
@@ -292,7 +296,11 @@ fn read_kind<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Mount, A
 }
 
 fn only_true<'de, A: MapAccess<'de>>(map: &mut A, name: &str, mount: Mount) -> Result<Mount, A::Error> {
-    if map.next_value::<bool>()? { Ok(mount) } else { Err(de::Error::custom(format!("`{name}` can only be true\nhelp: withdraw an inherited entry with PATH = false"))) }
+    if map.next_value::<bool>()? {
+        Ok(mount)
+    } else {
+        Err(de::Error::custom(format!("`{name}` can only be true\nhelp: withdraw an inherited entry with PATH = false")))
+    }
 }
 
 #[derive(Default)]
@@ -360,7 +368,9 @@ impl Options {
                 size: tmpfs.size,
             }),
             Mount::File { content, .. } => Mount::File { content, mode: self.mode },
-            Mount::Hide { .. } if self.missing == Some(Missing::Create) => return Err("`hide` cannot make what it hides\nhelp: missing = \"skip\"".into()),
+            Mount::Hide { .. } if self.missing == Some(Missing::Create) => {
+                return Err("`hide` cannot make what it hides\nhelp: missing = \"skip\"".into());
+            }
             Mount::Hide { .. } => Mount::Hide { missing: self.missing.unwrap_or(Missing::Error) },
             other => other,
         })

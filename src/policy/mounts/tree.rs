@@ -137,10 +137,7 @@ pub fn base(tree: &Tree, host: &Host, path: &str) -> Base {
             let from = source_of(over, &node.mount).unwrap_or(over);
             match host.at(from) {
                 Fact::Present(file) if file.kind != FileKind::Folder => Base::Nothing { what: file.kind.word() },
-                _ => Base::Host {
-                    source: join(from, below(path, over).unwrap_or("")),
-                    writable: bind.access == Access::ReadWrite,
-                },
+                _ => Base::Host { source: join(from, below(path, over).unwrap_or("")), writable: bind.access == Access::ReadWrite },
             }
         }
         Mount::Device { .. } => Base::Nothing { what: "a device" },

@@ -1,0 +1,60 @@
+//! Who called: what variables and look-up of profiles may know. Plain data, so that a test can invent a caller.
+
+use std::collections::BTreeMap;
+
+/// The caller.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The user id.
+    pub uid: u32,
+    /// The group id.
+    pub gid: u32,
+    /// The name in /etc/passwd, or the number.
+    pub user: String,
+    /// The home in /etc/passwd, never $HOME, which the environment could point elsewhere.
+    pub home: String,
+    /// getcwd(3), never $PWD.
+    pub cwd: String,
+    /// $XDG_RUNTIME_DIR, where it is set.
+    pub runtime_dir: Option<String>,
+    /// The environment, but for what is not UTF-8.
+    pub env: BTreeMap<String, String>,
+    /// Where the machine's profiles are.
+    pub system_profiles: String,
+    /// Where the caller's profiles are; root has none, as an unprivileged program could have put one there.
+    pub user_profiles: Option<String>,
+}
+
+impl Caller {
+    /// Who called this process.
+    pub fn current() -> Caller {
+        let (_, uid, _, gid) = crate::sys::ids();
+        let env: BTreeMap<String, String> =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        let (user, home) = passwd_entry(uid).unwrap_or_else(|| (uid.to_string(), String::new()));
+        let cwd = std::env::current_dir().ok().and_then(|cwd| cwd.to_str().map(str::to_owned)).unwrap_or_default();
+        let user_profiles = (uid != 0 && !home.is_empty()).then(|| format!("{home}/.config/stockade"));
+        Caller {
+            uid,
+            gid,
+            user,
+            home,
+            // A folder that was removed, or lies outside of this process's root, has no path.
+            cwd: if cwd.starts_with('/') { cwd } else { String::new() },
+            runtime_dir: env.get("XDG_RUNTIME_DIR").filter(|path| path.starts_with('/')).cloned(),
+            env,
+            system_profiles: "/etc/stockade".into(),
+            user_profiles,
+        }
+    }
+}
+
+/// Name and home of a user (passwd(5)). A static binary has no NSS modules, so it reads the file.
+fn passwd_entry(uid: u32) -> Option<(String, String)> {
+    let text = std::fs::read("/etc/passwd").ok()?;
+    String::from_utf8_lossy(&text).lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let ours = fields.get(2)?.parse() == Ok(uid);
+        ours.then(|| Some((fields[0].to_owned(), fields.get(5)?.to_string())))?
+    })
+}

@@ -1,0 +1,205 @@
+//! `[params]`: what a profile leaves to its user, by name and type.
+
+use crate::problem::{Problem, Problems, suggestion};
+use crate::section::{Node, parse, table};
+use crate::source::{At, Sources, Span};
+use crate::value::{Size, Time, Written, plain_path};
+use crate::words;
+use std::collections::BTreeMap;
+use toml::Spanned;
+use toml::de::DeValue;
+
+words! {
+    /// The type of a parameter.
+    Type {
+        /// Any text.
+        Text = "string",
+        /// An absolute path; a relative one is taken from the caller's folder on the command line.
+        Path = "path",
+        /// A whole number.
+        Integer = "integer",
+        /// A size such as "64M".
+        Size = "size",
+        /// A time such as "30s".
+        Duration = "duration",
+        /// true or false.
+        Boolean = "boolean",
+        /// One of `values`.
+        Enum = "enum",
+        /// A list of texts.
+        List = "list",
+    }
+}
+crate::written!(Type);
+
+/// A declared parameter with its value.
+#[derive(Debug, Clone)]
+pub struct Param {
+    kind: Type,
+    values: Vec<String>,
+    declared: Span,
+    /// As text; numbers in decimal.
+    value: Option<At<Value>>,
+}
+
+/// A value, as text: what TOML would need is made of it when it is put in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// A number in decimal, or `true`, or `false`: TOML as it is.
+    Bare(String),
+    /// A list of texts.
+    List(Vec<String>),
+}
+
+/// The parameters of all layers.
+#[derive(Debug, Default)]
+pub struct Params {
+    map: BTreeMap<String, Param>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declaration {
+    r#type: At<Type>,
+    #[serde(default)]
+    values: Vec<String>,
+    #[serde(default, rename = "help")]
+    _help: Option<String>,
+}
+
+impl Params {
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.map.keys().map(String::as_str)
+    }
+
+    /// The value of a parameter; `None` for an unknown name, and `Some(None)` where a problem was reported already.
+    pub fn value(&self, name: &str) -> Option<Option<&Value>> {
+        self.map.get(name).map(|param| param.value.as_ref().map(|value| &value.value))
+    }
+
+    /// Reads `[params]` of one layer: a table declares, anything else gives an inherited parameter its value. `expand` puts
+    /// variables into a text.
+    pub fn read(&mut self, key: &At<String>, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
+        for (name, node) in table(key, node, problems) {
+            let well_named =
+                name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            if !well_named {
+                problems.push(
+                    Problem::new("params::name", name.at, format!("`{}` is no name of a parameter", name.value))
+                        .help("lower case, digits and `-`, such as `project`"),
+                );
+                continue;
+            }
+            match node.get_ref() {
+                DeValue::Table(_) => self.declare(name, node, expand, problems),
+                _ => self.give(&name, node, expand, problems),
+            }
+        }
+    }
+
+    fn declare(&mut self, name: At<String>, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
+        let span = node.span();
+        let DeValue::Table(mut table) = node.into_inner() else { return };
+        let default = table.keys().find(|key| key.get_ref() == "default").cloned().and_then(|key| table.remove(&key));
+        let Some(Declaration { r#type, values, .. }) = parse(Spanned::new(span, DeValue::Table(table)), problems) else { return };
+        if (r#type.value == Type::Enum) == values.is_empty() {
+            problems.push(Problem::new("params::values", r#type.at, "`values` goes with the type enum, and must be there for it"));
+            return;
+        }
+        let mut param = Param { kind: r#type.value, values, declared: name.at, value: None };
+        if let Some(default) = default {
+            param.value = param.check(default, expand, problems);
+            if param.value.is_none() {
+                // Reported; a second report of a missing value would be noise.
+                param.value = Some(At::unsaid(Value::Text(String::new())));
+            }
+        }
+        self.map.insert(name.value, param);
+    }
+
+    fn give(&mut self, name: &At<String>, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
+        let Some(param) = self.map.get_mut(&name.value) else {
+            let help = suggestion(name, self.map.keys().map(String::as_str))
+                .unwrap_or_else(|| format!("to declare it: {} = {{ type = \"string\" }}", name.value));
+            problems.push(Problem::new("params::unknown", name.at, format!("no layer below declares a parameter `{}`", name.value)).help(help));
+            return;
+        };
+        param.value = param.check(node, expand, problems).or(param.value.take());
+    }
+
+    /// `--set NAME=VALUE`, the strongest.
+    pub fn set(&mut self, name: &str, text: &str, cwd: &str, sources: &mut Sources, problems: &mut Problems) {
+        let base = sources.add("--set", &format!("{name}={text}")) as usize;
+        let name_at = Span::from(base..base + name.len());
+        let value_at = Span::from(base + name.len() + 1..base + name.len() + 1 + text.len());
+        let Some(param) = self.map.get_mut(name) else {
+            let help = suggestion(name, self.map.keys().map(String::as_str)).unwrap_or_else(|| {
+                if self.map.is_empty() { "it has none".into() } else { format!("it has {}", self.map.keys().cloned().collect::<Vec<_>>().join(", ")) }
+            });
+            problems.push(Problem::new("params::unknown", name_at, format!("the profile has no parameter `{name}`")).help(help));
+            return;
+        };
+        let text = if param.kind == Type::Path && !text.starts_with('/') && !text.is_empty() { format!("{cwd}/{text}") } else { text.to_owned() };
+        match param.from_text(&text) {
+            Ok(value) => param.value = Some(At::new(value, value_at)),
+            Err(why) => problems.push(param.refuse(name, &why, value_at)),
+        }
+    }
+
+    /// Every parameter must have a value by now.
+    pub fn settle(&self, problems: &mut Problems) {
+        for (name, param) in self.map.iter().filter(|(_, param)| param.value.is_none()) {
+            let problem = Problem::new("params::missing", param.declared, format!("the parameter `{name}` has no value"));
+            problems.push(problem.label("declared here").help(format!("stockade run --set {name}=VALUE ...")));
+        }
+    }
+}
+
+impl Param {
+    fn check(&self, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) -> Option<At<Value>> {
+        let at = Span::from(node.span());
+        let checked = match (node.get_ref(), self.kind) {
+            (DeValue::Array(_), Type::List) => {
+                let items: Vec<At<String>> = parse(node, problems)?;
+                let items: Option<Vec<String>> = items.iter().map(|item| expand(item, item.at)).collect();
+                Ok(Value::List(items?))
+            }
+            (DeValue::String(text), _) => self.from_text(&expand(text, at)?),
+            (DeValue::Integer(number), Type::Integer | Type::Size) => self.from_text(number.as_str()),
+            (DeValue::Boolean(value), Type::Boolean) => Ok(Value::Bare(value.to_string())),
+            _ => Err(String::new()),
+        };
+        match checked {
+            Ok(value) => Some(At::new(value, at)),
+            Err(why) => {
+                problems.push(self.refuse("it", &why, at));
+                None
+            }
+        }
+    }
+
+    fn refuse(&self, name: &str, why: &str, at: Span) -> Problem {
+        let why = why.split("\nhelp: ").next().unwrap_or_default();
+        let because = if why.is_empty() { String::new() } else { format!(": {why}") };
+        let problem = Problem::new("params::type", at, format!("{name} is of type {}{because}", self.kind)).also(self.declared, "declared here");
+        if self.kind == Type::Enum { problem.help(format!("one of {}", self.values.join(", "))) } else { problem }
+    }
+
+    fn from_text(&self, text: &str) -> Result<Value, String> {
+        match self.kind {
+            Type::Text => Ok(Value::Text(text.into())),
+            Type::Path => plain_path(text).map(Value::Text),
+            Type::Integer => text.parse::<i64>().map(|number| Value::Bare(number.to_string())).map_err(|_| format!("`{text}` is not a whole number")),
+            Type::Size => Size::from_text(text).map(|size| Value::Text(size.to_string())),
+            Type::Duration => Time::from_text(text).map(|time| Value::Text(time.to_string())),
+            Type::Boolean if text == "true" || text == "false" => Ok(Value::Bare(text.into())),
+            Type::Boolean => Err(format!("`{text}` is neither true nor false")),
+            Type::Enum if self.values.iter().any(|value| value == text) => Ok(Value::Text(text.into())),
+            Type::Enum => Err(format!("`{text}` is not one of its values")),
+            Type::List => Ok(Value::List(text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect())),
+        }
+    }
+}
