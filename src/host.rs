@@ -133,7 +133,7 @@ impl Host {
             kernel: kernel_version(),
             landlock: sys::landlock_abi().ok().filter(|abi| *abi > 0),
             streams: [0, 1, 2].map(stream),
-            profiles: sources.names().filter(|name| name.contains('/')).filter_map(real_path).collect(),
+            profiles: sources.files().map(str::to_owned).collect(),
             ..Host::default()
         };
         if let Some(root) = mounts::bound_root(&profile.mounts) {
@@ -268,10 +268,6 @@ fn names_in(path: &str) -> Vec<String> {
     let mut names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
-}
-
-fn real_path(path: &str) -> Option<String> {
-    std::fs::canonicalize(path).ok()?.to_str().map(str::to_owned)
 }
 
 fn kernel_version() -> (u32, u32) {

@@ -3,24 +3,35 @@
 //! The architecture is a compiler's, in one direction (see the library's page): `load` makes a typed profile of text, `plan`
 //! makes steps of the profile and the facts of the machine, `launch` walks the steps. Every error is a
 //! [`Problem`](stockade::problem::Problem) with its line; status 125 means that stockade failed, not the target.
+#![no_main]
 
 mod cli;
 mod commands;
 
 use clap::Parser;
-use std::process::ExitCode;
+use std::ffi::{c_char, c_int};
 
-fn main() -> ExitCode {
+/// The C entry. Rust's own start would ask the kernel twenty things that a launcher never uses (a guard page and a signal stack for
+/// overflows, the descriptors, SIGPIPE); without it SIGPIPE also keeps its default action, as `stockade plan | head` wants.
+// SAFETY: the one `main` of the program, with the C runtime's own signature.
+#[allow(unsafe_code)]
+#[unsafe(no_mangle)]
+pub extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
+    stockade::sys::take_memory_in_large_pieces();
+    c_int::from(run())
+}
+
+fn run() -> u8 {
     if let Err(message) = commands::refuse_privilege() {
         eprintln!("stockade: {message}");
-        return ExitCode::from(commands::FAILED);
+        return commands::FAILED;
     }
     match cli::Cli::try_parse() {
         Ok(cli) => commands::dispatch(cli),
         Err(error) => {
             // Help and version are no failure; a wrong command line is ours, not the target's.
             let failed = error.use_stderr();
-            if error.print().is_err() || failed { ExitCode::from(commands::FAILED) } else { ExitCode::SUCCESS }
+            if error.print().is_err() || failed { commands::FAILED } else { 0 }
         }
     }
 }

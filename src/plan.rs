@@ -65,6 +65,8 @@ pub struct Plan {
     pub exec: Exec,
     /// How it is watched.
     pub watch: Watch,
+    /// Whether one of descriptors 0, 1 and 2 is closed, and becomes `/dev/null`.
+    pub closed_streams: bool,
     /// How many descriptors are opened.
     pub slots: usize,
     /// What the user should know.
@@ -123,8 +125,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     draft.steps.sort_by_key(|step| step.stage);
     let new = Kind::ALL.into_iter().filter(|kind| choice.is_new(*kind)).collect();
     let slots = draft.slots();
+    let closed_streams = host.streams.contains(&Stream::Closed);
     let Draft { steps, problems, notes, .. } = draft;
-    problems.or(Plan { steps, new, choice, ids, root: host.caller.uid == 0, landlock, filter, exec, watch, slots, notes })
+    problems.or(Plan { steps, new, choice, ids, root: host.caller.uid == 0, landlock, filter, exec, watch, closed_streams, slots, notes })
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_NOSYMFOLLOW and the calls that the recipes need.
@@ -158,7 +161,10 @@ fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
 /// Landlock as the mounts have it; what falls is said.
 fn derive_landlock(profile: &Profile, host: &Host, nested: bool, draft: &mut Draft) -> Option<Ruleset> {
     let optional = profile.optional.items.iter().any(|name| name.value == "landlock");
-    let drop_rules = |draft: &mut Draft| draft.steps.retain(|step| step.stage != Stage::Rules);
+    let drop_rules = |draft: &mut Draft| {
+        draft.steps.retain(|step| step.stage != Stage::Rules);
+        draft.steps.iter_mut().filter_map(|step| step.op.rights_mut()).for_each(|rights| *rights = Rights(0));
+    };
     if nested {
         draft.note(profile.namespaces.nested.at(), "Landlock is off: a process under it can mount nothing, also in namespaces of its own");
         drop_rules(draft);
@@ -181,7 +187,7 @@ fn derive_landlock(profile: &Profile, host: &Host, nested: bool, draft: &mut Dra
     let ruleset = landlock::draft(abi);
     // The kernel refuses rights that the ruleset does not handle, and empty rules.
     for step in &mut draft.steps {
-        if let Op::LandlockRule { rights, .. } = &mut step.op {
+        if let Some(rights) = step.op.rights_mut() {
             *rights = rights.within(ruleset.handled);
         }
     }

@@ -103,6 +103,8 @@ pub struct Source {
     pub text: Arc<str>,
     /// The offset of its first byte in the common space.
     pub base: u32,
+    /// The real path, where it is a file.
+    pub file: Option<Arc<str>>,
 }
 
 /// All texts of one profile.
@@ -131,14 +133,19 @@ impl fmt::Display for Place {
 impl Sources {
     /// Adds a text and gives the offset that its spans are moved by. Offset 0 stays free, as it means "nowhere".
     pub fn add(&mut self, name: &str, text: &str) -> u32 {
+        self.add_file(name, text, None)
+    }
+
+    /// The same for the text of a file, by its real path.
+    pub fn add_file(&mut self, name: &str, text: &str, file: Option<&str>) -> u32 {
         let base = self.files.last().map_or(1, |last| last.base + last.text.len() as u32 + 1);
-        self.files.push(Source { name: name.into(), text: text.into(), base });
+        self.files.push(Source { name: name.into(), text: text.into(), base, file: file.map(Arc::from) });
         base
     }
 
-    /// The names of all texts.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.files.iter().map(|file| &*file.name)
+    /// The real paths of those that are files.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().filter_map(|source| source.file.as_deref())
     }
 
     /// The text that holds `span`.

@@ -306,10 +306,8 @@ pub enum Op {
     },
     /// The new root: an empty tmpfs, attached over /proc of the old root while it is filled.
     Root {
-        /// How much it holds.
-        size: Size,
-        /// How many files and folders.
-        inodes: u64,
+        /// How much it holds, and how many files and folders, where the target can write to it.
+        limits: Option<(Size, u64)>,
         /// Its attributes.
         attrs: Attrs,
     },
@@ -341,8 +339,10 @@ pub enum Op {
         /// The path inside.
         path: Name,
     },
-    /// A new tmpfs (tmpfs(5)).
+    /// A new tmpfs (tmpfs(5)), and Landlock's rule for it.
     Tmpfs {
+        /// What Landlock allows below it.
+        rights: Rights,
         /// The path inside.
         path: Name,
         /// How much it holds.
@@ -356,8 +356,10 @@ pub enum Op {
         /// Whose tree the mount point lies in.
         ground: Ground,
     },
-    /// A new proc (proc(5)).
+    /// A new proc (proc(5)), and Landlock's rule for it.
     Proc {
+        /// What Landlock allows below it.
+        rights: Rights,
         /// The path inside.
         path: Name,
         /// `hidepid`.
@@ -387,7 +389,7 @@ pub enum Op {
         /// Whose tree the mount point lies in.
         ground: Ground,
     },
-    /// move_mount(2) of an opened source.
+    /// move_mount(2) of an opened source, and Landlock's rule for what is there, through the same descriptor.
     Attach {
         /// The source.
         slot: Slot,
@@ -395,6 +397,8 @@ pub enum Op {
         path: Name,
         /// Whose tree the mount point lies in.
         ground: Ground,
+        /// What Landlock allows below it; none where a rule above allows it, or without Landlock.
+        rights: Rights,
     },
     /// A folder bound onto itself, so that it cannot be renamed away from above what lies below it.
     Pin {
@@ -550,6 +554,16 @@ fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S
     serializer.collect_str(value)
 }
 
+impl Op {
+    /// What the operation makes Landlock allow, if it does.
+    pub fn rights_mut(&mut self) -> Option<&mut Rights> {
+        match self {
+            Op::LandlockRule { rights, .. } | Op::Attach { rights, .. } | Op::Tmpfs { rights, .. } | Op::Proc { rights, .. } => Some(rights),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -571,7 +585,8 @@ impl fmt::Display for Op {
             Op::Loopback => f.write_str("bring lo up"),
             Op::HostName { name } => write!(f, "set the host name to {name}"),
             Op::DomainName { name } => write!(f, "set the domain name to {name}"),
-            Op::Root { size, inodes, .. } => write!(f, "mount the root: tmpfs of {size}, {inodes} inodes"),
+            Op::Root { limits: Some((size, inodes)), .. } => write!(f, "mount the root: tmpfs of {size}, {inodes} inodes"),
+            Op::Root { limits: None, .. } => f.write_str("mount the root: an empty tmpfs"),
             Op::Dir { path, mode } => write!(f, "make folder {path} ({mode})"),
             Op::Symlink { path, target } => write!(f, "link {path} → {target}"),
             Op::File { path, content, mode } => write!(f, "write {path} ({mode}) from {content}"),
@@ -586,7 +601,8 @@ impl fmt::Display for Op {
             Op::Devpts { path } => write!(f, "mount devpts on {path}"),
             Op::Mqueue { path, .. } => write!(f, "mount mqueue on {path}"),
             Op::Sysfs { path, .. } => write!(f, "mount sysfs on {path} (ro)"),
-            Op::Attach { path, .. } => write!(f, "attach it at {path}"),
+            Op::Attach { path, rights: Rights(0), .. } => write!(f, "attach it at {path}"),
+            Op::Attach { path, rights, .. } => write!(f, "attach it at {path}, and let Landlock allow {rights}"),
             Op::Pin { path } => write!(f, "pin {path}"),
             Op::ReadOnly { path, .. } => write!(f, "make {path} read-only"),
             Op::Hide { path, cover: Cover::Folder, .. } => write!(f, "hide {path} behind an empty folder"),

@@ -240,6 +240,34 @@ pub fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
     check(call!(libc::SYS_read, fd, buffer.as_mut_ptr(), buffer.len())).map(|count| count as usize)
 }
 
+/// A small file of the kernel, such as those of /proc, whole: three calls where std takes ten.
+pub fn read_whole(path: &CStr) -> Result<Vec<u8>> {
+    let fd = openat(libc::AT_FDCWD, path, libc::O_RDONLY, 0)?;
+    let mut text = vec![0; 8192];
+    let mut length = 0;
+    let outcome = loop {
+        if length == text.len() {
+            text.resize(length * 2, 0);
+        }
+        match read(fd, &mut text[length..]) {
+            Ok(0) => break Ok(()),
+            Ok(count) => length += count,
+            Err(Errno(libc::EINTR)) => {}
+            Err(errno) => break Err(errno),
+        }
+    };
+    close(fd)?;
+    outcome?;
+    text.truncate(length);
+    Ok(text)
+}
+
+/// Asks the allocator to take memory from the kernel in large pieces, so that a launch takes it once (mallopt(3)).
+pub fn take_memory_in_large_pieces() {
+    // SAFETY: sets a number of the allocator.
+    unsafe { libc::mallopt(libc::M_TOP_PAD, 1 << 20) };
+}
+
 /// write(2).
 pub fn write(fd: RawFd, bytes: &[u8]) -> Result<usize> {
     check(call!(libc::SYS_write, fd, bytes.as_ptr(), bytes.len())).map(|count| count as usize)
@@ -412,12 +440,10 @@ pub fn fsconfig_flag(fs: RawFd, key: &CStr) -> Result {
     done(call!(libc::SYS_fsconfig, fs, 0, key.as_ptr(), std::ptr::null::<c_void>(), 0))
 }
 
-/// fsconfig(2), FSCONFIG_CMD_CREATE, then fsmount(2) with attributes; the context is closed.
+/// fsconfig(2), FSCONFIG_CMD_CREATE, then fsmount(2) with attributes.
 pub fn fsmount(fs: RawFd, attrs: u64) -> Result<RawFd> {
     done(call!(libc::SYS_fsconfig, fs, 6, std::ptr::null::<c_char>(), std::ptr::null::<c_void>(), 0))?;
-    let mount = fd(call!(libc::SYS_fsmount, fs, 1, attrs))?;
-    close(fs)?;
-    Ok(mount)
+    fd(call!(libc::SYS_fsmount, fs, 1, attrs))
 }
 
 /// `pivot_root(".", ".")`, then the old root, which lies over the new one, is unmounted.

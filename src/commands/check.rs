@@ -2,10 +2,9 @@
 
 use super::{note_line, prepare, print_line};
 use crate::cli::{Format, Shown};
-use std::process::ExitCode;
 
 /// Says all that is wrong with the profile on this machine.
-pub fn check(shown: Shown) -> ExitCode {
+pub fn check(shown: Shown) -> u8 {
     match prepare(shown.given) {
         Err(failed) => failed.say(shown.format),
         Ok(planned) => {
@@ -18,7 +17,7 @@ pub fn check(shown: Shown) -> ExitCode {
                     print_line("the profile is good, and this machine can enforce it");
                 }
             }
-            ExitCode::SUCCESS
+            0
         }
     }
 }

@@ -6,7 +6,6 @@ mod run;
 
 use crate::cli::{Cli, Command, Format, Given};
 use std::io::{IsTerminal, Write};
-use std::process::ExitCode;
 use stockade::draft::Note;
 use stockade::host::Host;
 use stockade::plan::Plan;
@@ -18,7 +17,7 @@ use stockade::source::Sources;
 pub const FAILED: u8 = 125;
 
 /// Runs a command.
-pub fn dispatch(cli: Cli) -> ExitCode {
+pub fn dispatch(cli: Cli) -> u8 {
     match cli.command {
         Command::Run(given) => run::run(given),
         Command::Check(shown) => check::check(shown),
@@ -68,12 +67,12 @@ fn prepare(given: Given) -> Result<Planned, Failed> {
 
 impl Failed {
     /// Says what is wrong: to people on standard error, to programs on standard output.
-    fn say(&self, format: Format) -> ExitCode {
+    fn say(&self, format: Format) -> u8 {
         match format {
             Format::Text => print_problems(&self.problems, &self.sources),
             Format::Json => print_line(&self.problems.json(&self.sources)),
         }
-        ExitCode::from(FAILED)
+        FAILED
     }
 }
 

@@ -3,14 +3,13 @@
 use super::{note_line, prepare, print_line};
 use crate::cli::{Format, Shown};
 use serde::Serialize;
-use std::process::ExitCode;
 use stockade::plan::{ORDER, Plan};
 use stockade::problem::escape;
 use stockade::source::{Place, Sources};
 use stockade::step::{Op, Stage};
 
 /// Shows the plan.
-pub fn plan(shown: Shown) -> ExitCode {
+pub fn plan(shown: Shown) -> u8 {
     match prepare(shown.given) {
         Err(failed) => failed.say(shown.format),
         Ok(planned) => {
@@ -18,7 +17,7 @@ pub fn plan(shown: Shown) -> ExitCode {
                 Format::Text => print_line(text(&planned.plan, &planned.sources).trim_end()),
                 Format::Json => print_line(&json(&planned.plan, &planned.sources)),
             }
-            ExitCode::SUCCESS
+            0
         }
     }
 }

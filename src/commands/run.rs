@@ -2,10 +2,9 @@
 
 use super::{note_line, prepare, print_problems, warn};
 use crate::cli::{Format, Given};
-use std::process::ExitCode;
 
 /// Runs the profile; the status is the target's own, or stockade's.
-pub fn run(given: Given) -> ExitCode {
+pub fn run(given: Given) -> u8 {
     let planned = match prepare(given) {
         Ok(planned) => planned,
         Err(failed) => return failed.say(Format::Text),
@@ -14,10 +13,10 @@ pub fn run(given: Given) -> ExitCode {
         warn(&format!("stockade: {}\n", note_line(note, &planned.sources)));
     }
     match stockade::launch::launch(&planned.plan) {
-        Ok(outcome) => ExitCode::from(outcome.status()),
+        Ok(outcome) => outcome.status(),
         Err(failure) => {
             print_problems(&failure.problem.into(), &planned.sources);
-            ExitCode::from(failure.status)
+            failure.status
         }
     }
 }

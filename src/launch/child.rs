@@ -6,6 +6,7 @@ use super::message::{GO, Message};
 use super::prepare::Prepared;
 use super::{Pipes, init};
 use crate::plan::{Actor, Plan};
+use crate::policy::landlock::Rights;
 use crate::step::{Attrs, Cover, Ground, Inode, Name, Op, Step};
 use crate::sys::{self, Errno, Result, Sets};
 use std::ffi::{CStr, c_int, c_void};
@@ -131,13 +132,13 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
         Op::JoinNamespace { kind, path } => {
             let fd = sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_RDONLY, 0)?;
             sys::setns(fd, kind.flag())?;
-            sys::close(fd)
+            prepared.done_with(fd)
         }
         Op::OpenTree { slot, source, inode, recursive, attrs } => {
             let fd = sys::open_tree(libc::AT_FDCWD, source.as_c_str(), *recursive)?;
             prepared.slots[slot.0] = fd;
             verify(fd, *inode)?;
-            sys::set_mount_attrs(fd, attrs.0)
+            if *attrs == Attrs(0) { Ok(()) } else { sys::set_mount_attrs(fd, attrs.0) }
         }
         Op::HostFolder { path } => sys::mkdirat(libc::AT_FDCWD, path.as_c_str(), 0o755),
         Op::TimeNamespace { monotonic, boottime } => time_namespace(*monotonic, *boottime),
@@ -188,19 +189,19 @@ fn is_of_the_tree(op: &Op) -> bool {
 fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
     let root = prepared.root;
     match op {
-        Op::Root { size, inodes, attrs } => {
-            prepared.root = tmpfs(size.0, *inodes, 0o755, attrs.0)?;
+        Op::Root { limits, attrs } => {
+            prepared.root = tmpfs(limits.map(|(size, inodes)| (size.0, inodes)), 0o755, attrs.0)?;
             // Over /proc of the old root: it is there, it is covered rather than changed, and nobody else sees it.
             sys::move_mount(prepared.root, libc::AT_FDCWD, c"/proc")
         }
         Op::Dir { path, mode } => sys::mkdirat(root, path.relative(), mode.0),
         Op::Symlink { path, target } => sys::symlinkat(target.as_c_str(), root, path.relative()),
         Op::MountPoint { path } => sys::mkfile(root, path.relative(), 0),
-        Op::Tmpfs { path, size, inodes, mode, attrs, ground } => {
-            let mount = tmpfs(size.0, *inodes, mode.0, attrs.0)?;
-            attach(mount, root, path, *ground)
+        Op::Tmpfs { path, size, inodes, mode, attrs, ground, rights } => {
+            let mount = tmpfs(Some((size.0, *inodes)), mode.0, attrs.0)?;
+            attach(prepared, mount, path, *ground, *rights)
         }
-        Op::Proc { path, hidepid, only_processes, ground } => {
+        Op::Proc { path, hidepid, only_processes, ground, rights } => {
             let fs = sys::fsopen(c"proc")?;
             match hidepid.word() {
                 "noaccess" => sys::fsconfig_string(fs, c"hidepid", c"noaccess")?,
@@ -210,23 +211,24 @@ fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
             if *only_processes {
                 sys::fsconfig_string(fs, c"subset", c"pid")?;
             }
-            attach(sys::fsmount(fs, INERT.0)?, root, path, *ground)
+            attach(prepared, sys::fsmount(fs, INERT.0)?, path, *ground, *rights)
         }
         Op::Devpts { path } => {
             let fs = sys::fsopen(c"devpts")?;
             sys::fsconfig_string(fs, c"ptmxmode", c"0666")?;
             sys::fsconfig_string(fs, c"mode", c"0620")?;
-            attach(sys::fsmount(fs, Attrs::NO_SUID.and(Attrs::NO_EXEC).0)?, root, path, Ground::Own)
+            attach(prepared, sys::fsmount(fs, Attrs::NO_SUID.and(Attrs::NO_EXEC).0)?, path, Ground::Own, Rights(0))
         }
-        Op::Mqueue { path, ground } => attach(sys::fsmount(sys::fsopen(c"mqueue")?, INERT.0)?, root, path, *ground),
-        Op::Sysfs { path, ground } => attach(sys::fsmount(sys::fsopen(c"sysfs")?, INERT.and(Attrs::READ_ONLY).0)?, root, path, *ground),
-        Op::Attach { slot, path, ground } => {
-            attach(prepared.slots[slot.0], root, path, *ground)?;
-            prepared.slots[slot.0] = -1;
-            Ok(())
+        Op::Mqueue { path, ground } => attach(prepared, sys::fsmount(sys::fsopen(c"mqueue")?, INERT.0)?, path, *ground, Rights(0)),
+        Op::Sysfs { path, ground } => {
+            attach(prepared, sys::fsmount(sys::fsopen(c"sysfs")?, INERT.and(Attrs::READ_ONLY).0)?, path, *ground, Rights(0))
         }
-        Op::Pin { path } => bind_onto_itself(root, path, Attrs(0)),
-        Op::ReadOnly { path, if_present } => absent_is_fine(*if_present, bind_onto_itself(root, path, Attrs::READ_ONLY)),
+        Op::Attach { slot, path, ground, rights } => {
+            let mount = std::mem::replace(&mut prepared.slots[slot.0], -1);
+            attach(prepared, mount, path, *ground, *rights)
+        }
+        Op::Pin { path } => bind_onto_itself(prepared, path, Attrs(0)),
+        Op::ReadOnly { path, if_present } => absent_is_fine(*if_present, bind_onto_itself(prepared, path, Attrs::READ_ONLY)),
         Op::Hide { path, cover, if_present } => absent_is_fine(*if_present, hide(prepared, path, *cover)),
         Op::Seal { path, attrs } => {
             remove_covers(prepared)?;
@@ -288,37 +290,48 @@ fn verify(fd: RawFd, inode: Inode) -> Result {
     if unchecked || sys::inode(fd)? == (inode.dev, inode.ino) { Ok(()) } else { Err(Errno(libc::ESTALE)) }
 }
 
-fn tmpfs(size: u64, inodes: u64, mode: u32, attrs: u64) -> Result<RawFd> {
+/// The mode that a tmpfs has by itself (tmpfs(5)).
+const TMPFS_MODE: u32 = 0o1777;
+
+fn tmpfs(limits: Option<(u64, u64)>, mode: u32, attrs: u64) -> Result<RawFd> {
     let fs = sys::fsopen(c"tmpfs")?;
     let mut digits = [0; 24];
-    sys::fsconfig_string(fs, c"size", decimal(&mut digits, size))?;
-    sys::fsconfig_string(fs, c"nr_inodes", decimal(&mut digits, inodes))?;
-    sys::fsconfig_string(fs, c"mode", octal(&mut digits, mode))?;
+    if let Some((size, inodes)) = limits {
+        sys::fsconfig_string(fs, c"size", decimal(&mut digits, size))?;
+        sys::fsconfig_string(fs, c"nr_inodes", decimal(&mut digits, inodes))?;
+    }
+    if mode != TMPFS_MODE {
+        sys::fsconfig_string(fs, c"mode", octal(&mut digits, mode))?;
+    }
     sys::fsmount(fs, attrs)
 }
 
 /// Attaches a detached mount. On ground that is not ours the path is walked without following any link.
-fn attach(mount: RawFd, root: RawFd, path: &Name, ground: Ground) -> Result {
+fn attach(prepared: &mut Prepared, mount: RawFd, path: &Name, ground: Ground, rights: Rights) -> Result {
     match ground {
-        Ground::Own => sys::move_mount(mount, root, path.relative())?,
+        Ground::Own => sys::move_mount(mount, prepared.root, path.relative())?,
         Ground::Bound => {
-            let place = sys::open_below(root, path.relative(), libc::O_PATH)?;
+            let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
             sys::move_mount(mount, place, c"")?;
-            sys::close(place)?;
+            prepared.done_with(place)?;
         }
     }
-    sys::close(mount)
+    // A rule binds the file, so the descriptor of its mount names it as well as a path would.
+    if rights != Rights(0) {
+        sys::landlock_allow(prepared.ruleset, mount, rights.0)?;
+    }
+    prepared.done_with(mount)
 }
 
-fn bind_onto_itself(root: RawFd, path: &Name, attrs: Attrs) -> Result {
-    let place = sys::open_below(root, path.relative(), libc::O_PATH)?;
+fn bind_onto_itself(prepared: &mut Prepared, path: &Name, attrs: Attrs) -> Result {
+    let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
     let mount = sys::open_tree(place, c"", true)?;
     if attrs != Attrs(0) {
         sys::set_mount_attrs(mount, attrs.0)?;
     }
     sys::move_mount(mount, place, c"")?;
-    sys::close(mount)?;
-    sys::close(place)
+    prepared.done_with(mount)?;
+    prepared.done_with(place)
 }
 
 fn absent_is_fine(fine: bool, result: Result) -> Result {
@@ -346,8 +359,8 @@ fn hide(prepared: &mut Prepared, path: &Name, cover: Cover) -> Result {
     let mount = sys::open_tree(prepared.root, name, false)?;
     sys::set_mount_attrs(mount, INERT.and(Attrs::READ_ONLY).0)?;
     sys::move_mount(mount, place, c"")?;
-    sys::close(mount)?;
-    sys::close(place)
+    prepared.done_with(mount)?;
+    prepared.done_with(place)
 }
 
 /// The covers lose their names; where they are mounted they stay.
@@ -365,9 +378,12 @@ fn write_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> 
 
 fn put(prepared: &Prepared, path: &CStr, index: usize, mode: u32) -> Result {
     let text = prepared.texts[index].as_deref().unwrap_or_default();
-    let fd = sys::openat(prepared.root, path, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, 0o600)?;
+    // The umask is 0, and a file of mode 0400 can be written by whoever made it, through this descriptor.
+    let fd = sys::openat(prepared.root, path, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, mode & 0o777)?;
     sys::write_all(fd, text)?;
-    sys::fchmod(fd, mode)?;
+    if mode & !0o777 != 0 {
+        sys::fchmod(fd, mode)?;
+    }
     sys::close(fd)
 }
 
@@ -376,7 +392,7 @@ fn cover_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> 
     let mount = sys::open_tree(prepared.root, COVER_TEXT, false)?;
     let attrs = if mode & 0o111 == 0 { INERT } else { Attrs::NO_SUID.and(Attrs::NO_DEV) };
     sys::set_mount_attrs(mount, attrs.and(Attrs::READ_ONLY).0)?;
-    attach(mount, prepared.root, path, Ground::Bound)?;
+    attach(prepared, mount, path, Ground::Bound, Rights(0))?;
     // It keeps its inode where it is mounted; a mount of a name that is gone could not be attached.
     sys::unlinkat(prepared.root, COVER_TEXT, false)
 }
@@ -384,7 +400,7 @@ fn cover_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> 
 fn allow(prepared: &mut Prepared, path: &Name, rights: u64) -> Result {
     let fd = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
     sys::landlock_allow(prepared.ruleset, fd, rights)?;
-    sys::close(fd)
+    prepared.done_with(fd)
 }
 
 // ---- the process ----

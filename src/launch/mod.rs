@@ -69,7 +69,9 @@ struct Pipes {
 
 /// Runs the plan to its end.
 pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
-    fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
+    if plan.closed_streams {
+        fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
+    }
     let mut prepared = Prepared::new(plan)?;
     prepared.raise_file_limit().map_err(|errno| own("raise the limit of open files", errno))?;
     open_for_child(plan, &mut prepared)?;
@@ -77,7 +79,7 @@ pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
     let report = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
     let pipes = Pipes { life, report };
     // Signals wait from here on: the launcher reads them from a descriptor, pid 1 and the target start with them blocked.
-    let signals = supervise::block_signals().map_err(|errno| own("block signals", errno))?;
+    let signals = supervise::block_signals(prepared.terminal.map(|terminal| terminal.fd)).map_err(|errno| own("block signals", errno))?;
     let flags = plan.new.iter().filter(|kind| **kind != Kind::Time).fold(0, |flags, kind| flags | kind.flag());
     let mut pidfd = -1;
     match sys::clone_process(flags, &mut pidfd) {

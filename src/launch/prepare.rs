@@ -59,6 +59,9 @@ pub struct Terminal {
     pub foreground: bool,
 }
 
+/// From this many mounts on, descriptors are closed one by one.
+const MANY: usize = 64;
+
 /// A text from a descriptor or file: at most this much.
 const TEXT_LIMIT: u64 = 16 << 20;
 
@@ -106,6 +109,12 @@ impl Prepared {
             texts,
             _env: env,
         })
+    }
+
+    /// A descriptor that is not needed any more. All are closed at once before the target runs; one by one only where there are
+    /// so many that the limit of open files is near, as each close costs a call.
+    pub fn done_with(&self, fd: RawFd) -> sys::Result {
+        if self.slots.len() > MANY { sys::close(fd) } else { Ok(()) }
     }
 
     /// A plan may open a descriptor for each mount: the soft limit goes up to the hard one, and back in the target.
@@ -162,7 +171,7 @@ fn ruleset(plan: &Plan) -> Result<RawFd, Failure> {
 
 /// `arg_start` and `env_end` of `/proc/self/stat`, fields 48 and 51 (proc_pid_stat(5)).
 fn own_strings() -> Result<(usize, usize), Failure> {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let stat = kernel_text(c"/proc/self/stat");
     let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let field = |number: usize| fields.get(number - 3).and_then(|field| field.parse().ok());
     match (field(48), field(51)) {
@@ -187,9 +196,13 @@ fn null_for(plan: &Plan) -> Result<RawFd, Failure> {
     sys::openat(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0).map_err(|errno| super::own("open /dev/null", errno).into())
 }
 
+fn kernel_text(path: &std::ffi::CStr) -> String {
+    String::from_utf8_lossy(&sys::read_whole(path).unwrap_or_default()).into_owned()
+}
+
 /// `SigIgn` of `/proc/self/status` (proc_pid_status(5)).
 fn ignored_signals() -> Result<u64, Failure> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = kernel_text(c"/proc/self/status");
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
     ignored.ok_or_else(|| Problem::new("launch::proc", Span::NOWHERE, "cannot read /proc/self/status: is /proc mounted?").into())
 }

@@ -46,9 +46,9 @@ struct Screen {
 }
 
 /// Blocks every signal, and opens the descriptor that those to forward are read from.
-pub fn block_signals() -> sys::Result<Signals> {
+pub fn block_signals(terminal: Option<RawFd>) -> sys::Result<Signals> {
     sys::set_signal_mask(!0)?;
-    let terminal = (0..3).find(|fd| sys::is_terminal(*fd)).and_then(|fd| {
+    let terminal = terminal.and_then(|fd| {
         let group = sys::getpgrp();
         // A terminal that does not control this session has no foreground for us.
         let foreground = sys::foreground(fd).ok()? == group;

@@ -176,6 +176,16 @@ pub struct Ids {
     pub home: Option<String>,
 }
 
+impl Ids {
+    /// Whether the host's root is among the ids that the target can have.
+    pub fn is_host_root(&self) -> bool {
+        match &self.maps {
+            Some(maps) => maps.uid.iter().chain(&maps.gid).any(|extent| extent.outside == 0),
+            None => true,
+        }
+    }
+}
+
 /// The first host id for sandboxes that root starts. systemd's table of ids leaves 0x70000000 to 0x7FFDFFFF unused
 /// (systemd's UIDS-GIDS.md); a process id, unique while its process lives, picks 16 of them, so no file and no lock is needed.
 const FIRST_HOST_ID: u32 = 0x7000_0000;

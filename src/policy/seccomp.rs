@@ -293,8 +293,8 @@ fn namespaces(needs: &Needs, filter: &mut Filter) {
 fn keep_core_limit(filter: &mut Filter) {
     let core = |argument| Test::low(argument, one_of(&[u64::from(libc::RLIMIT_CORE)]));
     let not_null = Test::full(2, Compare::AnyBit { bits: u64::MAX });
-    filter.set(&[Sysno::prlimit64], &Rule::always(Verdict::Allow).case([core(1), not_null], EPERM));
-    filter.set(&[Sysno::setrlimit], &Rule::always(Verdict::Allow).case([core(0)], EPERM));
+    filter.set(&[Sysno::prlimit64], &Rule::always(Verdict::Allow).case([core(1), not_null], Verdict::Errno(libc::EINVAL)));
+    filter.set(&[Sysno::setrlimit], &Rule::always(Verdict::Allow).case([core(0)], Verdict::Errno(libc::EINVAL)));
 }
 
 /// A file that the target makes set-user-id on a bind whose owner is the host's root would be root's to anyone on the host.

@@ -51,7 +51,7 @@ impl Caller {
 
 /// Name and home of a user (passwd(5)). A static binary has no NSS modules, so it reads the file.
 fn passwd_entry(uid: u32) -> Option<(String, String)> {
-    let text = std::fs::read("/etc/passwd").ok()?;
+    let text = crate::sys::read_whole(c"/etc/passwd").ok()?;
     String::from_utf8_lossy(&text).lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
         let ours = fields.get(2)?.parse() == Ok(uid);

@@ -4,6 +4,7 @@ use super::{BUILTIN, Caller};
 use crate::problem::{Problem, errno_words, suggestion};
 use crate::source::Span;
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -16,6 +17,8 @@ pub struct Text {
     pub text: String,
     /// The folder, where it has one.
     pub folder: Option<String>,
+    /// Its one place, whatever links lead there; a name where it is no file.
+    pub identity: String,
 }
 
 /// The largest profile: 1 MiB.
@@ -42,7 +45,7 @@ fn standard_input(at: Span) -> Result<Text, Problem> {
     let mut bytes = vec![];
     let read = std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes);
     read.map_err(|error| Problem::new("profile::read", at, format!("cannot read the profile from standard input: {error}")))?;
-    Ok(Text { name: "<stdin>".into(), text: decode("<stdin>", bytes, at)?, folder: None })
+    Ok(Text { name: "<stdin>".into(), text: decode("<stdin>", bytes, at)?, folder: None, identity: "<stdin>".into() })
 }
 
 /// A bare name: of the machine's, the caller's or the built-in profiles; one that is in two places is ambiguous.
@@ -57,7 +60,7 @@ fn named(name: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
             Err(Problem::new("profile::ambiguous", at, message).help("give the path of the one that is meant, or rename one"))
         }
         (Some(path), _) => read(path, caller, at),
-        (None, Some((name, text))) => Ok(Text { name: format!("<{name}>"), text: (*text).to_owned(), folder: None }),
+        (None, Some((name, text))) => Ok(Text { name: format!("<{name}>"), text: (*text).to_owned(), folder: None, identity: format!("<{name}>") }),
         (None, None) => {
             let known = || BUILTIN.iter().map(|(name, _)| *name);
             let here = Path::new(&format!("{name}.toml")).exists().then(|| format!("for the file in this folder write ./{name}.toml"));
@@ -82,16 +85,17 @@ pub fn read(path: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
     if meta.len() > LARGEST {
         return Err(refuse("it is larger than 1 MiB".into()));
     }
-    let absolute = std::fs::canonicalize(path).map_err(|error| refuse(words(error)))?;
+    // The place of what was opened, not of what the path may mean by now.
+    let absolute = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|error| refuse(words(error)))?;
     let folder = absolute.parent().unwrap_or(Path::new("/"));
     let folder_meta = std::fs::metadata(folder).map_err(|error| refuse(words(error)))?;
     for (what, meta) in [("it", &meta), ("its folder", &folder_meta)] {
         trusted(what, meta, caller).map_err(|(why, help)| refuse(why).help(help))?;
     }
-    let mut bytes = vec![];
+    let mut bytes = Vec::with_capacity(meta.len() as usize + 64);
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| refuse(words(error)))?;
     let folder = folder.to_str().map(str::to_owned);
-    Ok(Text { name: path.to_owned(), text: decode(path, bytes, at)?, folder })
+    Ok(Text { name: path.to_owned(), text: decode(path, bytes, at)?, folder, identity: absolute.to_string_lossy().into_owned() })
 }
 
 /// A profile decides what the caller grants, so nobody else may be able to write it. Root trusts root alone.

@@ -129,11 +129,10 @@ struct Loader<'a> {
 impl Loader<'_> {
     /// Adds a text and, before it, what it extends. A text that is met twice is loaded once.
     fn gather(&mut self, word: &str, at: Span, chain: &mut Vec<String>) {
-        let Text { name, text, folder } = match files::find(word, self.caller, at) {
+        let Text { name, text, folder, identity } = match files::find(word, self.caller, at) {
             Ok(text) => text,
             Err(problem) => return self.problems.push(problem),
         };
-        let identity = std::fs::canonicalize(&name).map_or(name.clone(), |path| path.to_string_lossy().into_owned());
         if chain.contains(&identity) {
             let circle = chain.iter().chain([&identity]).cloned().collect::<Vec<_>>().join(" → ");
             return self.problems.push(Problem::new("profile::cycle", at, format!("the profile extends itself: {circle}")));
@@ -145,7 +144,7 @@ impl Loader<'_> {
             return self.problems.push(Problem::new("profile::depth", at, format!("`extends` goes deeper than {DEEPEST}")));
         }
         let kind = if chain.is_empty() { Kind::Main } else { Kind::Extended };
-        let base = self.sources.add(&name, &text) as usize;
+        let base = self.sources.add_file(&name, &text, folder.as_ref().map(|_| identity.as_str())) as usize;
         let layer = Layer { name, text, base, folder, kind };
         chain.push(identity);
         for word in self.extends(&layer) {

@@ -118,7 +118,8 @@ pub fn system(more_mounts: &str) -> String {
 
 /// Builds a C program of the tests once, static, so that it runs in any sandbox.
 pub fn compile(source: &Path, into: &Path) {
-    let status = Command::new("gcc").args(["-O1", "-static", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"]).arg(into).arg(source).status().unwrap();
+    let status =
+        Command::new("gcc").args(["-O1", "-static", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"]).arg(into).arg(source).status().unwrap();
     assert!(status.success(), "gcc {source:?}");
 }
 

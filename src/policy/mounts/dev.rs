@@ -9,19 +9,20 @@ pub const NODES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"]
 pub const LINKS: &[(&str, &str)] =
     &[("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx")];
 
-/// Parts of /proc through which the host's kernel is steered (CVE-2025-31133 shows what a writable core_pattern is worth).
-pub const PROC_READ_ONLY: &[&str] = &["sys", "sysrq-trigger", "irq", "bus", "fs"];
+/// Parts of /proc through which the host's kernel is steered (CVE-2025-31133 shows what a writable core_pattern is worth), and
+/// whether all that can be written there belongs to the host's root, so that for another target no cover is needed.
+pub const PROC_READ_ONLY: &[(&str, bool)] = &[("sys", false), ("sysrq-trigger", true), ("irq", true), ("bus", true), ("fs", true)];
 
-/// Parts of /proc that tell of the host.
-pub const PROC_HIDDEN: &[(&str, Cover)] = &[
-    ("acpi", Cover::Folder),
-    ("asound", Cover::Folder),
-    ("interrupts", Cover::File),
-    ("kcore", Cover::File),
-    ("keys", Cover::File),
-    ("latency_stats", Cover::File),
-    ("sched_debug", Cover::File),
-    ("scsi", Cover::Folder),
-    ("timer_list", Cover::File),
-    ("timer_stats", Cover::File),
+/// Parts of /proc that tell of the host, and whether only the host's root can read them anyway.
+pub const PROC_HIDDEN: &[(&str, Cover, bool)] = &[
+    ("acpi", Cover::Folder, false),
+    ("asound", Cover::Folder, false),
+    ("interrupts", Cover::File, false),
+    ("kcore", Cover::File, true),
+    ("keys", Cover::File, false),
+    ("latency_stats", Cover::File, false),
+    ("sched_debug", Cover::File, true),
+    ("scsi", Cover::Folder, false),
+    ("timer_list", Cover::File, true),
+    ("timer_stats", Cover::File, true),
 ];

@@ -13,6 +13,9 @@ use crate::step::{Attrs, Content, Cover, Ground, Inode, Name, Op, Slot, Stage};
 use crate::value::{Mode, Size, ancestors, below, parent};
 use std::collections::BTreeSet;
 
+/// What a file system in memory allows, but for running programs.
+const TMPFS_RIGHTS: Rights = Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and(Rights::CONNECT);
+
 /// What every mount has: set-id bits mean nothing, device nodes cannot be opened.
 const PLAIN: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
 /// What file systems without programs have.
@@ -105,7 +108,8 @@ impl World<'_> {
         let Tmpfs { size, inodes, exec, .. } = root_tmpfs(&self.tree);
         let writable = root_is_writable(&self.tree);
         let attrs = PLAIN.and_if(writable && !exec, Attrs::NO_EXEC);
-        self.step(Op::Root { size, inodes, attrs }, at);
+        // A sealed root holds what stockade puts there and no more.
+        self.step(Op::Root { limits: writable.then_some((size, inodes)), attrs }, at);
         if writable {
             self.allow("/", Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and_if(exec, Rights::EXECUTE), at);
         } else {
@@ -173,8 +177,7 @@ impl World<'_> {
         if bind.access == Access::ReadWrite {
             self.map_owner(slot, path, source, &file, bind, at);
         }
-        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground }, at);
-        self.allow(path, bind_rights(bind, folder), at);
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights: bind_rights(bind, folder) }, at);
     }
 
     fn bind_attrs(&self, bind: &Bind) -> Attrs {
@@ -197,8 +200,7 @@ impl World<'_> {
             attrs: self.bind_attrs(bind),
         };
         self.draft.step(Stage::Sources, op, at);
-        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground }, at);
-        self.allow(path, bind_rights(bind, true), at);
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights: bind_rights(bind, true) }, at);
     }
 
     fn open(&mut self, source: &str, file: &File, recursive: bool, attrs: Attrs, at: Span) -> Slot {
@@ -234,30 +236,39 @@ impl World<'_> {
         let shared = ["/tmp", "/var/tmp", "/dev/shm"].contains(&path);
         let mode = tmpfs.mode.unwrap_or(Mode(if shared { 0o1777 } else { 0o755 }));
         let attrs = PLAIN.and_if(!tmpfs.exec, Attrs::NO_EXEC);
-        self.step(Op::Tmpfs { path: Name::new(path), size: tmpfs.size, inodes: tmpfs.inodes, mode, attrs, ground: site.ground }, at);
-        self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and(Rights::CONNECT).and_if(tmpfs.exec, Rights::EXECUTE), at);
+        let rights = TMPFS_RIGHTS.and_if(tmpfs.exec, Rights::EXECUTE);
+        self.step(Op::Tmpfs { path: Name::new(path), size: tmpfs.size, inodes: tmpfs.inodes, mode, attrs, ground: site.ground, rights }, at);
     }
 
     fn proc(&mut self, path: &str, hidepid: HidePid, only_processes: bool, at: Span) {
         let Some(site) = self.site(path, true, at) else { return };
-        self.step(Op::Proc { path: Name::new(path), hidepid, only_processes, ground: site.ground }, at);
+        // Processes write their own comm, oom_score_adj, and the like.
+        let rights = Rights::READ.and(Rights::WRITE);
+        self.step(Op::Proc { path: Name::new(path), hidepid, only_processes, ground: site.ground, rights }, at);
         if !only_processes {
-            for name in dev::PROC_READ_ONLY {
+            // What the kernel shows to the host's root alone needs no cover where the target is somebody else.
+            let roots = self.ids.is_host_root();
+            for (name, _) in dev::PROC_READ_ONLY.iter().filter(|(_, only_root)| roots || !only_root) {
                 self.step(Op::ReadOnly { path: Name::new(&format!("{path}/{name}")), if_present: true }, at);
             }
-            for (name, cover) in dev::PROC_HIDDEN {
+            for (name, cover, _) in dev::PROC_HIDDEN.iter().filter(|(.., only_root)| roots || !only_root) {
                 self.step(Op::Hide { path: Name::new(&format!("{path}/{name}")), cover: *cover, if_present: true }, at);
             }
         }
-        // Processes write their own comm, oom_score_adj, and the like.
-        self.allow(path, Rights::READ.and(Rights::WRITE), at);
     }
 
     fn dev<'b>(&mut self, path: &str, extra: impl Iterator<Item = &'b str>, at: Span) {
         let Some(site) = self.site(path, true, at) else { return };
+        let rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC);
-        let (size, inodes) = (Size(1 << 20), 4096);
-        self.step(Op::Tmpfs { path: Name::new(path), size, inodes, mode: Mode(0o755), attrs, ground: site.ground }, at);
+        let sealed_root = base(&self.tree, self.host, path) == Base::Own { writable: false };
+        if sealed_root {
+            // A folder of the root, and sealed with it.
+            self.allow(path, rights, at);
+        } else {
+            let (size, inodes) = (Size(1 << 20), 4096);
+            self.step(Op::Tmpfs { path: Name::new(path), size, inodes, mode: Mode(0o755), attrs, ground: site.ground, rights }, at);
+        }
         for name in dev::NODES {
             self.attach_node(&format!("{path}/{name}"), &format!("/dev/{name}"), None, at);
         }
@@ -279,15 +290,16 @@ impl World<'_> {
         self.step(Op::Dir { path: Name::new(&pts), mode: Mode(0o755) }, at);
         self.step(Op::Devpts { path: Name::new(&pts) }, at);
         let shm = format!("{path}/shm");
-        self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::IOCTL), at);
         if !self.tree.contains_key(&shm) {
             self.step(Op::Dir { path: Name::new(&shm), mode: Mode(0o755) }, at);
             let Tmpfs { size, inodes, .. } = TMPFS;
-            self.step(Op::Tmpfs { path: Name::new(&shm), size, inodes, mode: Mode(0o1777), attrs: INERT, ground: Ground::Own }, at);
-            self.allow(&shm, Rights::READ.and(Rights::WRITE).and(Rights::CHANGE), at);
+            let op = Op::Tmpfs { path: Name::new(&shm), size, inodes, mode: Mode(0o1777), attrs: INERT, ground: Ground::Own, rights: TMPFS_RIGHTS };
+            self.step(op, at);
         }
         self.made.extend([pts, shm]);
-        self.seals.push((path.into(), attrs.and(Attrs::READ_ONLY), at));
+        if !sealed_root {
+            self.seals.push((path.into(), attrs.and(Attrs::READ_ONLY), at));
+        }
     }
 
     fn attach_node(&mut self, path: &str, source: &str, file: Option<&File>, at: Span) {
@@ -296,11 +308,12 @@ impl World<'_> {
         }
         self.step(Op::MountPoint { path: Name::new(path) }, at);
         let slot = self.draft.slot();
-        // A device on a read-only mount can be written to; what it keeps out is a change of the node's own mode.
-        let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY);
+        // A device on a read-only mount can be written to; what it keeps out is a change of the node's mode, by its owner alone.
+        let attrs = if self.ids.is_host_root() { Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY) } else { Attrs(0) };
         let inode = file.map_or(Inode { dev: 0, ino: 0 }, |file| file.inode);
         self.draft.step(Stage::Sources, Op::OpenTree { slot, source: Name::new(source), inode, recursive: false, attrs }, at);
-        self.step(Op::Attach { slot, path: Name::new(path), ground: Ground::Own }, at);
+        // The rule of /dev covers its nodes.
+        self.step(Op::Attach { slot, path: Name::new(path), ground: Ground::Own, rights: Rights(0) }, at);
     }
 
     fn device(&mut self, path: &str, source: &str, at: Span) {
@@ -322,9 +335,9 @@ impl World<'_> {
         let Some(site) = self.site(path, folder, at) else { return };
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY);
         let slot = self.open(source, &file, folder, attrs, at);
-        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground }, at);
         let rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
-        self.allow(path, if folder { rights } else { rights.within(Rights::OF_FILES) }, at);
+        let rights = if folder { rights } else { rights.within(Rights::OF_FILES) };
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
     }
 
     fn socket(&mut self, path: &str, source: &str, at: Span) {
@@ -338,8 +351,8 @@ impl World<'_> {
         }
         let Some(site) = self.site(path, false, at) else { return };
         let slot = self.open(source, &file, false, INERT.and(Attrs::READ_ONLY), at);
-        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground }, at);
-        self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::CONNECT).within(Rights::OF_FILES), at);
+        let rights = Rights::READ.and(Rights::WRITE).and(Rights::CONNECT).within(Rights::OF_FILES);
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
     }
 
     fn dir(&mut self, path: &str, mode: Mode, at: Span) {
@@ -392,7 +405,8 @@ impl World<'_> {
                 if self.site(path, false, at).is_none() {
                     return;
                 }
-                self.step(Op::CoverFile { path: name, content, mode }, at);
+                // Read-only, and Landlock's rule of the tree around it covers it.
+                return self.step(Op::CoverFile { path: name, content, mode }, at);
             }
         }
         self.allow(path, bits_of(mode), at);

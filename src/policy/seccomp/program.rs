@@ -5,6 +5,7 @@
 
 use super::{Compare, ENOSYS, EPERM, Filter, Rule, Test, Verdict, Width, X32};
 use seccompiler::{BpfProgram, sock_filter};
+use std::collections::BTreeMap;
 
 /// The kernel takes no longer program (BPF_MAXINSNS); seccomp(2) fails with EINVAL, and the target does not start.
 pub const LONGEST: usize = 4096;
@@ -85,7 +86,7 @@ struct Label(usize);
 
 enum Part {
     Plain(sock_filter),
-    /// A test; `None` is the next instruction.
+    /// A test; `None` is the next part.
     Fork {
         code: u16,
         k: u32,
@@ -94,6 +95,7 @@ enum Part {
     },
     Go(Label),
     Here(Label),
+    Return(Verdict),
 }
 
 /// A program in the making.
@@ -132,7 +134,7 @@ impl Program {
     }
 
     fn verdict(&mut self, verdict: Verdict) {
-        self.parts.push(Part::Plain(plain(RETURN, verdict.word())));
+        self.parts.push(Part::Return(verdict));
     }
 
     fn tree(&mut self, runs: &[(u32, &Rule)]) {
@@ -240,38 +242,69 @@ impl Program {
 
     /// Puts distances for labels, from the end backward: every jump's target is known when the jump is written.
     fn resolve(self) -> BpfProgram {
-        // Both hold the length of the program from that place to its end.
-        let mut places = vec![0; self.labels];
-        let mut program: BpfProgram = vec![];
-        let mut parts = self.parts.into_iter().rev().peekable();
-        while let Some(part) = parts.next() {
+        let mut tail = Tail::default();
+        // Where the program goes on after the part at hand. Every way ends in a verdict, so this first value is never used.
+        let mut next = Place::Verdict(EPERM);
+        let mut places = vec![next; self.labels];
+        for part in self.parts.into_iter().rev() {
             match part {
-                Part::Here(label) => places[label.0] = program.len(),
-                Part::Plain(instruction) => program.push(instruction),
-                Part::Go(label) => {
-                    // The test before it takes the jump into itself where it can.
-                    match parts.peek_mut() {
-                        Some(Part::Fork { yes: Some(_), no: no @ None, .. }) => *no = Some(label),
-                        _ => program.push(plain(JUMP, (program.len() - places[label.0]) as u32)),
-                    }
+                Part::Here(label) => places[label.0] = next,
+                Part::Go(label) => next = places[label.0],
+                Part::Return(verdict) => next = Place::Verdict(verdict),
+                Part::Plain(instruction) => {
+                    tail.reach(next, 0);
+                    next = tail.push(instruction);
                 }
                 Part::Fork { code, k, yes, no } => {
-                    let next = program.len();
-                    let mut targets = [yes, no].map(|label| label.map_or(next, |label| places[label.0]));
-                    // jt and jf are bytes: a longer way goes over a jump of its own. 254, for the other's jump may come between.
-                    for target in &mut targets {
-                        if program.len() - *target > 254 {
-                            program.push(plain(JUMP, (program.len() - *target) as u32));
-                            *target = program.len();
-                        }
-                    }
-                    let [jt, jf] = targets.map(|target| (program.len() - target) as u8);
-                    program.push(sock_filter { code, jt, jf, k });
+                    let [yes, no] = [yes, no].map(|label| label.map_or(next, |label| places[label.0]));
+                    // jt and jf are bytes. 254, for what the second has written may come between the first and its target.
+                    let (yes, no) = (tail.reach(yes, 254), tail.reach(no, 254));
+                    let [jt, jf] = [yes, no].map(|place| (tail.backward.len() - place) as u8);
+                    next = tail.push(sock_filter { code, jt, jf, k });
                 }
             }
         }
-        program.reverse();
-        program
+        tail.backward.reverse();
+        tail.backward
+    }
+}
+
+/// Where a jump leads: a place, as the length of the program from there to its end, or any instruction that gives this verdict.
+#[derive(Clone, Copy)]
+enum Place {
+    At(usize),
+    Verdict(Verdict),
+}
+
+/// The end of a program, its last instruction first.
+#[derive(Default)]
+struct Tail {
+    backward: BpfProgram,
+    /// The nearest instruction that gives each verdict.
+    verdicts: BTreeMap<Verdict, usize>,
+}
+
+impl Tail {
+    fn push(&mut self, instruction: sock_filter) -> Place {
+        self.backward.push(instruction);
+        Place::At(self.backward.len())
+    }
+
+    /// The place, or where it is further than `most` from the next instruction to be written, one that leads there.
+    fn reach(&mut self, place: Place, most: usize) -> usize {
+        let known = match place {
+            Place::At(place) => Some(place),
+            Place::Verdict(verdict) => self.verdicts.get(&verdict).copied(),
+        };
+        match (known, place) {
+            (Some(known), _) if self.backward.len() - known <= most => return known,
+            (_, Place::Verdict(verdict)) => {
+                self.backward.push(plain(RETURN, verdict.word()));
+                self.verdicts.insert(verdict, self.backward.len());
+            }
+            (_, Place::At(place)) => self.backward.push(plain(JUMP, (self.backward.len() - place) as u32)),
+        }
+        self.backward.len()
     }
 }
 

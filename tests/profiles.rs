@@ -1,0 +1,345 @@
+//! The built-in profiles on real programs, as root and as an ordinary user: what each grants works, what it does not grant is not there.
+
+mod support;
+
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use support::{As, Place, is_root, skip, text};
+
+const PROFILES: [&str; 4] = ["base", "build", "default", "strict"];
+
+/// `nobody`: an ordinary user that is in /etc/passwd, whose home is not there.
+const NOBODY: u32 = 65_534;
+
+/// The launcher, started by `who` in a folder of theirs.
+struct Caller {
+    place: Place,
+    who: As,
+    folder: PathBuf,
+}
+
+impl Caller {
+    fn new(who: As) -> Caller {
+        let place = Place::new();
+        let folder = place.folder("work", who);
+        if is_root() && who == As::User {
+            std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        Caller { place, who, folder }
+    }
+
+    fn stockade(&self, cwd: &Path) -> Command {
+        let mut command = self.place.stockade(self.who);
+        if is_root() && self.who == As::User {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command.current_dir(cwd).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, profile: &str, words: &[&str]) -> Output {
+        self.stockade(&self.folder).args(["run", profile]).args(words).output().unwrap()
+    }
+
+    /// What a line of bash prints inside, less the closing newline; it must succeed.
+    fn sh(&self, profile: &str, line: &str) -> String {
+        let output = self.run(profile, &["bash", "-ec", line]);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{:?}, {profile}: `{line}` gave {:?}\n{out}\n{err}", self.who, output.status);
+        out.trim_end().to_owned()
+    }
+
+    /// That a line of bash fails inside, for the reason that its standard error gives.
+    fn fails(&self, profile: &str, line: &str, reason: &str) {
+        let output = self.run(profile, &["bash", "-ec", line]);
+        let err = text(&output.stderr);
+        assert!(!output.status.success() && err.contains(reason), "{:?}, {profile}: `{line}` gave {:?}\n{err}", self.who, output.status);
+    }
+
+    /// That what lies in the folder belongs to the one who started the launcher.
+    fn owns(&self, name: &str) {
+        let (file, folder) = (std::fs::metadata(self.folder.join(name)).unwrap(), std::fs::metadata(&self.folder).unwrap());
+        assert_eq!((file.uid(), file.gid()), (folder.uid(), folder.gid()), "{:?}: {name}", self.who);
+    }
+}
+
+fn each(test: impl Fn(Caller)) {
+    As::all().iter().for_each(|who| test(Caller::new(*who)));
+}
+
+/// Whether a program is there; a test without it is skipped, loudly.
+fn has(program: &str) -> bool {
+    let found = ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|folder| Path::new(folder).join(program).exists());
+    if !found {
+        skip(&format!("{program} is not installed"));
+    }
+    found
+}
+
+// ---- all of them ----
+
+#[test]
+fn every_profile_takes_privilege_and_network_away() {
+    each(|caller| {
+        for profile in PROFILES {
+            let status = caller.sh(profile, "cat /proc/self/status");
+            let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+            for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+                assert_eq!(field(set), "0000000000000000", "{:?}, {profile}: {set}", caller.who);
+            }
+            assert_eq!((field("NoNewPrivs:").as_str(), field("Seccomp:").as_str()), ("1", "2"), "{:?}, {profile}", caller.who);
+            assert_ne!(caller.sh(profile, "echo $UID"), "0", "{:?}, {profile}", caller.who);
+            let interfaces = caller.sh(profile, "while IFS=: read -r name rest; do echo $name; done < <(tail -n +3 /proc/net/dev)");
+            assert_eq!(interfaces, "lo", "{:?}, {profile}", caller.who);
+            assert_eq!(caller.sh(profile, "cat /proc/sys/kernel/hostname"), "stockade", "{:?}, {profile}", caller.who);
+        }
+    });
+}
+
+#[test]
+fn no_profile_passes_the_callers_environment() {
+    each(|caller| {
+        for profile in PROFILES {
+            let output = caller.stockade(&caller.folder).env("TOKEN", "secret").env("LANG", "C").args(["run", profile, "env"]).output().unwrap();
+            let env = text(&output.stdout);
+            assert!(output.status.success() && env.contains("LANG=C\n") && !env.contains("secret"), "{:?}, {profile}: {env}", caller.who);
+        }
+    });
+}
+
+#[test]
+fn no_profile_shows_another_file_of_the_host() {
+    each(|caller| {
+        let secret = caller.place.file("secret", "secret\n");
+        let secret = secret.to_str().unwrap();
+        assert!(std::fs::read(secret).is_ok());
+        for profile in PROFILES {
+            caller.fails(profile, &format!("cat {secret}"), "No such file or directory");
+            caller.fails(profile, "ls /root", "No such file or directory");
+            caller.fails(profile, "cat /etc/shadow", "No such file or directory");
+        }
+    });
+}
+
+#[test]
+fn no_profile_lets_the_system_be_written() {
+    each(|caller| {
+        for profile in PROFILES {
+            for path in ["/usr/bin/x", "/etc/x", "/x", "/proc/sys/kernel/hostname", "/dev/x"] {
+                let output = caller.run(profile, &["bash", "-c", &format!("echo > {path}")]);
+                let err = text(&output.stderr);
+                let refused = ["Read-only file system", "Permission denied", "No such file or directory"].iter().any(|words| err.contains(words));
+                assert!(!output.status.success() && refused, "{:?}, {profile}: {path}: {err}", caller.who);
+            }
+        }
+    });
+}
+
+#[test]
+fn curl_reaches_nothing() {
+    if !has("curl") {
+        return;
+    }
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", server.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in server.incoming() {
+            use std::io::Write;
+            stream.unwrap().write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+        }
+    });
+    let outside = Command::new("curl").args(["-sS", "--noproxy", "*", &url]).output().unwrap();
+    assert_eq!(text(&outside.stdout), "hi");
+    each(|caller| {
+        for profile in PROFILES {
+            // 7: cannot connect; 6: cannot resolve.
+            let output = caller.run(profile, &["curl", "-sS", "--noproxy", "*", &url]);
+            assert_eq!(output.status.code(), Some(7), "{:?}, {profile}: {}", caller.who, text(&output.stderr));
+            let output = caller.run(profile, &["curl", "-sS", "http://example.com/"]);
+            assert_eq!(output.status.code(), Some(6), "{:?}, {profile}: {}", caller.who, text(&output.stderr));
+        }
+    });
+}
+
+// ---- base ----
+
+#[test]
+fn base_has_neither_the_folder_nor_a_home() {
+    each(|caller| {
+        assert_eq!(caller.sh("base", "pwd; echo ~; echo x > /tmp/x; cat /tmp/x"), "/\n/\nx");
+        caller.fails("base", &format!("ls {}", caller.folder.display()), "No such file or directory");
+    });
+}
+
+// ---- default ----
+
+#[test]
+fn default_writes_the_folder_and_nothing_else() {
+    each(|caller| {
+        caller.place.file("beside", "");
+        let pwd = caller.sh("default", "pwd; echo made > made; mkdir -p a/b; mv made a/b/; ls ..");
+        assert_eq!(pwd, format!("{}\nwork", caller.folder.display()));
+        assert_eq!(std::fs::read_to_string(caller.folder.join("a/b/made")).unwrap(), "made\n");
+        caller.owns("a/b/made");
+    });
+}
+
+#[test]
+fn default_has_an_empty_home_and_a_tmp_of_its_own() {
+    each(|caller| {
+        assert_eq!(caller.sh("default", "cd; pwd; ls -A; echo x > x; cat x"), "/home/sandbox\nx");
+        assert_eq!(caller.sh("default", "ls -A ~"), "", "the home of the run before");
+        let name = format!("/tmp/private-{}", std::process::id());
+        assert_eq!(caller.sh("default", &format!("echo x > {name}; cat {name}")), "x");
+        assert!(!Path::new(&name).exists());
+    });
+}
+
+#[test]
+fn default_runs_python_and_git() {
+    if !has("python3") || !has("git") {
+        return;
+    }
+    each(|caller| {
+        assert_eq!(caller.sh("default", "python3 -c 'import json, ssl, sqlite3; open(\"f\", \"w\").write(json.dumps([1]))'; cat f"), "[1]");
+        let line = "git init -q . && git add f && git -c user.name=n -c user.email=e commit -qm first && git log --format=%s && git status --short";
+        assert_eq!(caller.sh("default", line), "first");
+        caller.owns(".git/HEAD");
+    });
+}
+
+#[test]
+fn default_has_bash_with_pipes_jobs_and_here_documents() {
+    each(|caller| {
+        assert_eq!(caller.sh("default", "cat <<< a | tr a b; (sleep 0.1; echo c) & wait; cat <(echo d)"), "b\nc\nd");
+    });
+}
+
+#[test]
+fn default_leaves_out_a_folder_that_is_too_broad_and_says_so() {
+    each(|caller| {
+        let home = if caller.who == As::Root { "/root" } else { "/home" };
+        for (folder, why, pwd) in [
+            (home, "it is a home, or holds one", "/"),
+            ("/usr/lib", "it belongs to the system", "/usr/lib"),
+            ("/etc", "it belongs to the system", "/"),
+        ] {
+            let output = caller.stockade(Path::new(folder)).args(["run", "default", "pwd"]).output().unwrap();
+            let (out, err) = (text(&output.stdout), text(&output.stderr));
+            assert!(output.status.success() && err.contains(&format!("{folder} is left out: {why}")), "{:?}, {folder}: {err}", caller.who);
+            assert_eq!(out.trim_end(), pwd, "{:?}, {folder}", caller.who);
+            let output = caller.stockade(Path::new(folder)).args(["run", "default", "touch", &format!("{folder}/x")]).output().unwrap();
+            assert!(!output.status.success() && !Path::new(folder).join("x").exists(), "{:?}, {folder}", caller.who);
+        }
+    });
+}
+
+// ---- build ----
+
+#[test]
+fn build_compiles_and_runs_c() {
+    if !has("gcc") {
+        return;
+    }
+    each(|caller| {
+        std::fs::write(caller.folder.join("hello.c"), "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n").unwrap();
+        assert_eq!(caller.sh("build", "gcc -o hello hello.c && ./hello"), "hello");
+        caller.owns("hello");
+        assert_eq!(caller.sh("build", "gcc -o /tmp/hello hello.c && /tmp/hello; gcc -o ~/hello hello.c && ~/hello"), "hello\nhello");
+    });
+}
+
+#[test]
+fn build_runs_make_on_another_project() {
+    if !has("make") {
+        return;
+    }
+    each(|caller| {
+        std::fs::write(caller.folder.join("Makefile"), "all:\n\t@printf '%s' made > made; pwd\n").unwrap();
+        let set = format!("project={}", caller.folder.display());
+        let output = caller.stockade(Path::new("/")).args(["run", "--set", &set, "build", "make"]).output().unwrap();
+        assert_eq!(text(&output.stdout).trim_end(), caller.folder.to_str().unwrap(), "{:?}: {}", caller.who, text(&output.stderr));
+        caller.owns("made");
+    });
+}
+
+#[test]
+fn build_refuses_a_project_that_is_too_broad() {
+    each(|caller| {
+        let output = caller.stockade(Path::new("/usr/lib")).args(["run", "build", "true"]).output().unwrap();
+        let err = text(&output.stderr);
+        assert!(output.status.code() == Some(125) && err.contains("it belongs to the system"), "{:?}: {err}", caller.who);
+    });
+}
+
+#[test]
+fn build_makes_no_set_id_files_in_a_folder_of_roots() {
+    if !is_root() {
+        return skip("it takes root");
+    }
+    let caller = Caller::new(As::Root);
+    caller.fails("build", "cp /usr/bin/env . && chmod u+s env", "not permitted");
+    caller.fails("build", "chmod g+s .", "not permitted");
+}
+
+/// With the caller's tool chain, which `nobody` has not.
+#[test]
+fn build_runs_cargo_offline() {
+    let caller = Caller::new(As::all()[0]);
+    let home = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().dir;
+    if !home.join(".cargo/bin/cargo").exists() && !Path::new("/usr/bin/cargo").exists() {
+        return skip("cargo is neither in the caller's .cargo/bin nor in /usr/bin");
+    }
+    let write = |name: &str, text: &str| std::fs::write(caller.folder.join(name), text).unwrap();
+    std::fs::create_dir(caller.folder.join("src")).unwrap();
+    write("Cargo.toml", "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2021\"\n");
+    write("src/main.rs", "fn main() { println!(\"{}\", 6 * 7); }\n#[test]\nfn holds() {}\n");
+    assert_eq!(caller.sh("build", "cargo build --offline --quiet && target/debug/tiny"), "42");
+    assert!(caller.sh("build", "cargo test --offline 2>&1").contains("1 passed"));
+    caller.fails("build", "touch ~/.cargo/registry/x ~/.cargo/bin/x", "Read-only file system");
+    caller.fails("build", "cat ~/.cargo/credentials.toml", "No such file or directory");
+}
+
+// ---- strict ----
+
+#[test]
+fn strict_filters_standard_input() {
+    let filters: [(&[&str], &str); 4] =
+        [(&["cat"], "b\na\n"), (&["sort"], "a\nb\n"), (&["sed", "s/a/c/"], "b\nc\n"), (&["awk", "{ n++ } END { print n }"], "2\n")];
+    each(|caller| {
+        for (words, expected) in filters {
+            assert_eq!(pipe(&caller, words, "b\na\n"), expected, "{:?}: {words:?}", caller.who);
+        }
+        if has("python3") {
+            assert_eq!(pipe(&caller, &["python3", "-c", "import json, sys; print(json.load(sys.stdin)['a'])"], "{\"a\": 1}"), "1\n");
+        }
+        if Path::new("/usr/bin/jq").exists() {
+            assert_eq!(pipe(&caller, &["jq", ".a"], "{\"a\": 1}"), "1\n");
+        }
+    });
+}
+
+/// What a filter makes of a text. The text is in a file, so that the test cannot wait for a pipe.
+fn pipe(caller: &Caller, words: &[&str], input: &str) -> String {
+    let input = std::fs::File::open(caller.place.file("input", input)).unwrap();
+    let output = caller.stockade(&caller.folder).args(["run", "strict"]).args(words).stdin(input).output().unwrap();
+    assert!(output.status.success(), "{:?}: {words:?}: {}", caller.who, text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn strict_has_less_of_the_system() {
+    each(|caller| {
+        assert_eq!(caller.sh("strict", "ls -A /usr/share /usr/local /usr/sbin | grep -v : || true"), "");
+        caller.fails("strict", "ls /sbin/", "No such file or directory");
+        assert_eq!(caller.sh("strict", "ls -A /dev"), "null\nurandom");
+        assert_eq!(caller.sh("strict", "head -c 4 /dev/urandom | wc -c; echo gone > /dev/null"), "4");
+        for node in ["/dev/tty", "/dev/ptmx", "/dev/shm", "/dev/zero"] {
+            caller.fails("strict", &format!("ls {node}"), "No such file or directory");
+        }
+        caller.fails("strict", &format!("ls {}", caller.folder.display()), "No such file or directory");
+    });
+}
