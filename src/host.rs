@@ -219,7 +219,7 @@ fn look(path: &str, with_fs: bool) -> Fact {
         _ => FileKind::Regular,
     };
     let sockets = if kind == FileKind::Folder && !mounts::is_system(path) { sockets_in(place) } else { vec![] };
-    let fs = if with_fs { nix::sys::statfs::statfs(place).map_or(0, |fs| fs.filesystem_type().0 as i64) } else { 0 };
+    let fs = if with_fs { nix::sys::statfs::statfs(place).map_or(0, |fs| fs.filesystem_type().0) } else { 0 };
     Fact::Present(File {
         kind,
         inode: Inode { dev: meta.dev(), ino: meta.ino() },

@@ -133,20 +133,15 @@ fn is_default_word(node: &Node<'_>) -> bool {
 }
 
 /// A value that a stronger layer replaces whole; the word `"default"` withdraws it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum Key<T> {
     /// No layer speaks of it.
+    #[default]
     Unsaid,
     /// Withdrawn by `"default"`.
     Default(Span),
     /// Set, with the place of the value.
     Said(At<T>),
-}
-
-impl<T> Default for Key<T> {
-    fn default() -> Key<T> {
-        Key::Unsaid
-    }
 }
 
 impl<T> Key<T> {

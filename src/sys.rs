@@ -78,13 +78,24 @@ pub fn clone_process(flags: u64, pidfd: &mut RawFd) -> Result<i32> {
 
 /// clone(2) with a shared address space and a stack of its own; returns once the child has exec'ed or ended.
 ///
-/// `run` must end in exec or [`exit`], and never unwind.
-pub fn spawn_sharing_memory(run: extern "C" fn(*mut c_void) -> c_int, stack: &mut [u8], data: *mut c_void) -> Result<i32> {
+/// What `run` writes to `data` is seen by the caller. `run` must end in exec or [`exit`], take no lock and never unwind.
+pub fn spawn_sharing_memory<T>(run: fn(&mut T) -> !, stack: &mut [u8], data: &mut T) -> Result<i32> {
+    struct Call<'a, T> {
+        run: fn(&mut T) -> !,
+        data: &'a mut T,
+    }
+    extern "C" fn enter<T>(call: *mut c_void) -> c_int {
+        // SAFETY: the pointer is to the caller's `Call`, which lives and is not touched until this child executes or ends.
+        let call = unsafe { &mut *call.cast::<Call<'_, T>>() };
+        (call.run)(call.data)
+    }
+    let mut call = Call { run, data };
     let top = stack.as_mut_ptr_range().end;
     // The ABIs of x86_64 and aarch64 want a stack pointer that 16 divides.
     let top = top.wrapping_sub(top as usize % 16);
-    // SAFETY: `stack` is exclusively ours and outlives the child's use of it, because CLONE_VFORK suspends this thread until then.
-    done_pid(unsafe { libc::clone(run, top.cast(), libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, data) })
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: `stack` and `call` outlive the child's use of them, because CLONE_VFORK suspends this thread until the child is done.
+    done_pid(unsafe { libc::clone(enter::<T>, top.cast(), flags, (&raw mut call).cast()) })
 }
 
 fn done_pid(pid: c_int) -> Result<i32> {
@@ -708,13 +719,6 @@ pub fn owned(fd: RawFd) -> std::os::fd::OwnedFd {
     use std::os::fd::FromRawFd;
     // SAFETY: callers hand over a descriptor that they have just been given by the kernel and keep no copy of.
     unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) }
-}
-
-/// The value behind a pointer that was given to [`spawn_sharing_memory`].
-pub fn shared<'a, T>(data: *mut c_void) -> &'a mut T {
-    // SAFETY: the child is given a pointer to a value of this type on its parent's stack; the parent is suspended until the child
-    // executes or ends, so that nobody else uses the value meanwhile.
-    unsafe { &mut *data.cast::<T>() }
 }
 
 /// mknodat(2) of an empty regular file.

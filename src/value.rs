@@ -87,7 +87,7 @@ impl Written for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')].iter().find(|(shift, _)| self.0 != 0 && self.0 % (1 << shift) == 0) {
+        match [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')].iter().find(|(shift, _)| self.0 != 0 && self.0.is_multiple_of(1 << shift)) {
             Some((shift, unit)) => write!(f, "{}{unit}", self.0 >> shift),
             None => write!(f, "{}", self.0),
         }
@@ -127,7 +127,8 @@ impl Serialize for Time {
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
-        match [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")].iter().find(|(unit, _)| millis != 0 && millis % unit == 0) {
+        match [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")].iter().find(|(unit, _)| millis != 0 && millis.is_multiple_of(*unit))
+        {
             Some((unit, name)) => write!(f, "{}{name}", millis / unit),
             None => write!(f, "{millis}ms"),
         }

@@ -15,7 +15,7 @@ pub fn run(given: Given) -> u8 {
     match stockade::launch::launch(&planned.plan) {
         Ok(outcome) => outcome.status(),
         Err(failure) => {
-            print_problems(&failure.problem.into(), &planned.sources);
+            print_problems(&(*failure.problem).into(), &planned.sources);
             failure.status
         }
     }

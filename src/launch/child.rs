@@ -9,14 +9,13 @@ use crate::plan::{Actor, Plan};
 use crate::policy::landlock::Rights;
 use crate::step::{Attrs, Cover, Ground, Inode, Name, Op, Step};
 use crate::sys::{self, Errno, Result, Sets};
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 /// Where the target's process tells pid 1, in the memory that they share until exec, why it did not start.
-#[derive(Clone, Copy)]
-pub struct Start<'a> {
+struct Start<'a> {
     plan: &'a Plan,
-    prepared: *mut Prepared,
+    prepared: &'a mut Prepared,
     failure: Option<Message>,
 }
 
@@ -91,7 +90,7 @@ fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Resu
 fn spawn(plan: &Plan, prepared: &mut Prepared) -> std::result::Result<i32, Message> {
     let mut stack = std::mem::take(&mut prepared.stack);
     let mut start = Start { plan, prepared, failure: None };
-    let pid = sys::spawn_sharing_memory(target, &mut stack, std::ptr::from_mut(&mut start).cast());
+    let pid = sys::spawn_sharing_memory(target, &mut stack, &mut start);
     match (pid, start.failure) {
         (Ok(_), Some(message)) => Err(message),
         (Ok(pid), None) => Ok(pid),
@@ -99,10 +98,8 @@ fn spawn(plan: &Plan, prepared: &mut Prepared) -> std::result::Result<i32, Messa
     }
 }
 
-extern "C" fn target(start: *mut c_void) -> c_int {
-    let start = sys::shared::<Start<'_>>(start);
-    let prepared = sys::shared::<Prepared>(start.prepared.cast());
-    start.failure = Some(execute(start.plan, prepared));
+fn target(start: &mut Start<'_>) -> ! {
+    start.failure = Some(execute(start.plan, start.prepared));
     sys::exit(125)
 }
 

@@ -47,14 +47,14 @@ impl Outcome {
 #[derive(Debug)]
 pub struct Failure {
     /// What to tell the user.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
     /// 125; 126 and 127 where the program is what failed.
     pub status: u8,
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Failure {
-        Failure { problem, status: 125 }
+        Failure { problem: Box::new(problem), status: 125 }
     }
 }
 

@@ -168,5 +168,5 @@ pub fn exec_failed(plan: &Plan, errno: i32) -> Failure {
     if !help.is_empty() {
         problem = problem.help(help);
     }
-    Failure { problem, status: if not_found { 127 } else { 126 } }
+    Failure { problem: Box::new(problem), status: if not_found { 127 } else { 126 } }
 }

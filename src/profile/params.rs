@@ -143,7 +143,7 @@ impl Params {
             return;
         };
         let text = if param.kind == Type::Path && !text.starts_with('/') && !text.is_empty() { format!("{cwd}/{text}") } else { text.to_owned() };
-        match param.from_text(&text) {
+        match param.read_text(&text) {
             Ok(value) => param.value = Some(At::new(value, value_at)),
             Err(why) => problems.push(param.refuse(name, &why, value_at)),
         }
@@ -167,8 +167,8 @@ impl Param {
                 let items: Option<Vec<String>> = items.iter().map(|item| expand(item, item.at)).collect();
                 Ok(Value::List(items?))
             }
-            (DeValue::String(text), _) => self.from_text(&expand(text, at)?),
-            (DeValue::Integer(number), Type::Integer | Type::Size) => self.from_text(number.as_str()),
+            (DeValue::String(text), _) => self.read_text(&expand(text, at)?),
+            (DeValue::Integer(number), Type::Integer | Type::Size) => self.read_text(number.as_str()),
             (DeValue::Boolean(value), Type::Boolean) => Ok(Value::Bare(value.to_string())),
             _ => Err(String::new()),
         };
@@ -188,7 +188,7 @@ impl Param {
         if self.kind == Type::Enum { problem.help(format!("one of {}", self.values.join(", "))) } else { problem }
     }
 
-    fn from_text(&self, text: &str) -> Result<Value, String> {
+    fn read_text(&self, text: &str) -> Result<Value, String> {
         match self.kind {
             Type::Text => Ok(Value::Text(text.into())),
             Type::Path => plain_path(text).map(Value::Text),

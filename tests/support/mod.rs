@@ -50,8 +50,7 @@ impl Place {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         // The test binary's own copy of the launcher may lie where an ordinary user cannot walk.
         let binary = path.join("stockade");
-        std::fs::copy(env!("CARGO_BIN_EXE_stockade"), &binary).unwrap();
-        std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();
+        install(Path::new(env!("CARGO_BIN_EXE_stockade")), &binary);
         Place { path }
     }
 
@@ -77,6 +76,16 @@ impl Place {
     /// The launcher, to be started by `who`, with a clean environment.
     pub fn stockade(&self, who: As) -> Command {
         let mut command = Command::new(self.path.join("stockade"));
+        command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(&self.path);
+        if is_root() && who == As::User {
+            command.uid(USER).gid(USER);
+        }
+        command
+    }
+
+    /// Any other program, started by `who` outside of every sandbox.
+    pub fn outside(&self, who: As, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(&self.path);
         if is_root() && who == As::User {
             command.uid(USER).gid(USER);
@@ -114,6 +123,29 @@ pub fn system(more_mounts: &str) -> String {
         "format = 1\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = {{ bind = \"/lib64\", missing = \"skip\" }}\n\
          \"/sbin\" = \"ro\"\n\"/etc\" = \"ro\"\n\"/tmp\" = \"tmpfs\"\n\"/proc\" = \"proc\"\n\"/dev\" = \"dev\"\n{more_mounts}\n"
     )
+}
+
+/// Puts a program somewhere. Not with std::fs::copy: a fork of another test's thread would hold it open for writing for a moment, and
+/// executing it would fail with ETXTBSY.
+pub fn install(program: &Path, into: &Path) {
+    if std::fs::hard_link(program, into).is_err() {
+        let status = Command::new("cp").arg(program).arg(into).status().unwrap();
+        assert!(status.success(), "cp {program:?} {into:?}");
+        std::fs::set_permissions(into, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+}
+
+/// tests/probe.c, built once for each test binary, and put into a place.
+pub fn probe(place: &Place) -> PathBuf {
+    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("probe-{}", std::process::id()));
+        compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probe.c"), &built);
+        built
+    });
+    let path = place.path.join("probe");
+    install(built, &path);
+    path
 }
 
 /// Builds a C program of the tests once, static, so that it runs in any sandbox.

@@ -1,0 +1,376 @@
+//! Every example is run, and every command and profile of the README: what we show works.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use support::{As, Place, is_root, skip, text};
+
+/// `nobody`: the ordinary user of these tests, where root starts them; unlike that of the other tests it is in /etc/passwd, as the profile `build` wants.
+const NOBODY: u32 = 65_534;
+
+/// A copy of one folder of examples, where only root, or the one who tests, can write.
+struct Example {
+    place: Place,
+    folder: PathBuf,
+}
+
+impl Example {
+    fn new(name: &str) -> Example {
+        let place = Place::new();
+        let folder = place.path.join("example");
+        std::fs::create_dir(&folder).unwrap();
+        for entry in std::fs::read_dir(repository().join("examples").join(name)).unwrap().flatten() {
+            let copy = folder.join(entry.file_name());
+            std::fs::copy(entry.path(), &copy).unwrap();
+            // A checkout may be writable for a group; an installed profile may not.
+            let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
+            std::fs::set_permissions(&copy, PermissionsExt::from_mode(if mode & 0o100 != 0 { 0o755 } else { 0o644 })).unwrap();
+        }
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
+        Example { place, folder }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// A line of shell, as a user would type it in `cwd`, with `stockade` on the PATH.
+    fn shell(&self, who: As, cwd: &Path, line: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.env_clear().env("PATH", format!("{}:/usr/bin:/bin", self.place.path.display()));
+        command.args(["-ec", line]).current_dir(cwd).stdin(Stdio::null());
+        become_nobody(&mut command, who);
+        command
+    }
+
+    fn stockade(&self, who: As) -> Command {
+        let mut command = self.place.stockade(who);
+        become_nobody(&mut command, who);
+        command
+    }
+
+    /// A folder of the one who starts the launcher.
+    fn folder(&self, name: &str, owner: As) -> PathBuf {
+        let folder = self.place.folder(name, owner);
+        if is_root() && owner == As::User {
+            std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        folder
+    }
+}
+
+fn become_nobody(command: &mut Command, who: As) {
+    if is_root() && who == As::User {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn each(name: &str, test: impl Fn(&Example, As)) {
+    As::all().iter().for_each(|who| test(&Example::new(name), *who));
+}
+
+/// What a command prints; it must succeed.
+fn good(who: As, mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{who:?}: {command:?} gave {:?}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn has(programs: &[&str]) -> bool {
+    let missing =
+        programs.iter().find(|program| !["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|folder| Path::new(folder).join(program).exists()));
+    if let Some(missing) = missing {
+        skip(&format!("{missing} is not installed"));
+    }
+    missing.is_none()
+}
+
+/// A port that is free now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+// ---- each folder ----
+
+#[test]
+fn every_example_has_a_test() {
+    let mut names: Vec<String> =
+        std::fs::read_dir(repository().join("examples")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["github", "gitlab", "offline-build", "shell", "systemd", "untrusted-script"]);
+}
+
+#[test]
+fn every_example_profile_is_checked() {
+    for (folder, file, set) in [
+        ("offline-build", "profile.toml", Some("out=OUT")),
+        ("shell", "scratch.toml", None),
+        ("systemd", "stockade-demo.toml", Some("site=OUT")),
+        ("untrusted-script", "profile.toml", None),
+    ] {
+        each(folder, |example, who| {
+            let out = example.folder("out", who);
+            let set = set.map(|set| set.replace("OUT", out.to_str().unwrap()));
+            let flags = set.iter().flat_map(|set| ["--set", set.as_str()]);
+            let mut command = example.stockade(who);
+            command.arg("check").args(flags).arg(example.path(file));
+            assert!(good(who, command).contains("the profile is good"), "{folder}");
+        });
+    }
+}
+
+#[test]
+fn the_untrusted_script_gets_nowhere() {
+    if !has(&["bash", "timeout"]) {
+        return;
+    }
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port().to_string();
+    each("untrusted-script", |example, who| {
+        let home = example.folder("home", who);
+        example.place.file("home/.ssh/id_ed25519", "a key\n");
+        let words = ["127.0.0.1", &port, home.to_str().unwrap()];
+        // Outside, the same tries work, or the test would show nothing.
+        let outside = Command::new(example.path("nosy.sh")).env_clear().env("HOME", &home).env("PATH", "/usr/bin:/bin").args(words).output().unwrap();
+        let said = text(&outside.stdout);
+        for what in [
+            format!("read {}/.ssh/id_ed25519", home.display()),
+            format!("connect to 127.0.0.1 port {port}"),
+            "write beside".into(),
+            "see the process".into(),
+        ] {
+            assert!(said.contains(&format!("WORKED   {what}")), "{what}\n{said}");
+        }
+        let mut command = example.stockade(who);
+        command.args(["run", &example.path("profile.toml")]).args(words);
+        let said = good(who, command);
+        assert!(!said.contains("WORKED") && said.lines().count() >= 8, "{who:?}: {said}");
+    });
+}
+
+#[test]
+fn the_offline_build_builds() {
+    if !has(&["make", "gcc", "cc"]) {
+        return;
+    }
+    each("offline-build", |example, who| {
+        let out = example.folder("out", who);
+        let line = format!("stockade run --set out={} {} check", out.display(), example.path("profile.toml"));
+        let said = good(who, example.shell(who, &example.place.path, &line));
+        assert!(said.contains("the check passed"), "{who:?}: {said}");
+        assert!(out.join("primes").exists());
+    });
+}
+
+#[test]
+fn the_profile_with_a_first_line_is_a_program() {
+    if !has(&["bash", "env"]) {
+        return;
+    }
+    each("shell", |example, who| {
+        let line = format!("{} -c 'echo hello > f; cat f; hostname; pwd; ls -A /home'", example.path("scratch.toml"));
+        let said = good(who, example.shell(who, &example.place.path, &line));
+        assert_eq!(said, "hello\nscratch\n/home/sandbox\nsandbox\n", "{who:?}");
+    });
+}
+
+// ---- systemd ----
+
+/// The words of `ExecStart=`, with this machine's paths and port in the place of the installed ones.
+fn exec_start(example: &Example, site: &Path, port: u16) -> Vec<String> {
+    let unit = std::fs::read_to_string(example.path("stockade-demo.service")).unwrap();
+    let lines: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("ExecStart=")).collect();
+    let [line] = lines.as_slice() else { panic!("one ExecStart=: {lines:?}") };
+    let words = line.split_whitespace().map(|word| {
+        word.replace("/usr/local/bin/stockade", example.place.path.join("stockade").to_str().unwrap())
+            .replace("/etc/stockade", example.folder.to_str().unwrap())
+            .replace("site=/srv/site", &format!("site={}", site.display()))
+            .replace("port=8080", &format!("port={port}"))
+    });
+    words.collect()
+}
+
+/// What the server answers, once it is there.
+fn get(port: u16, path: &str, server: &mut Child) -> String {
+    let start = Instant::now();
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            return answer;
+        }
+        if let Some(status) = server.try_wait().unwrap() {
+            let mut err = String::new();
+            server.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+            panic!("the server ended: {status:?}\n{err}");
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "the server does not answer");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn the_unit_serves_files_and_stops() {
+    if !has(&["python3"]) {
+        return;
+    }
+    each("systemd", |example, who| {
+        let site = example.place.path.join("site");
+        example.place.file("site/index.html", &std::fs::read_to_string(example.path("index.html")).unwrap());
+        let port = free_port();
+        let words = exec_start(example, &site, port);
+        assert!(words[0].ends_with("/stockade"), "{words:?}");
+        let mut command = example.stockade(who);
+        // The words after the program; systemd starts a service in `/` with no standard input.
+        command.args(&words[1..]).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut server = command.spawn().unwrap();
+        let answer = get(port, "/index.html", &mut server);
+        assert!(answer.contains("Served from a sandbox"), "{who:?}: {answer}");
+        let pid = nix::unistd::Pid::from_raw(server.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        // 143 is what SuccessExitStatus= of the unit says.
+        assert_eq!(server.wait().unwrap().code(), Some(143), "{who:?}");
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{who:?}: the server is still there");
+    });
+}
+
+#[test]
+fn systemd_takes_the_unit() {
+    if !Path::new("/usr/bin/systemd-analyze").exists() {
+        return skip("systemd-analyze is not installed");
+    }
+    let example = Example::new("systemd");
+    let unit = std::fs::read_to_string(example.path("stockade-demo.service")).unwrap();
+    let unit = unit.replace("/usr/local/bin/stockade", example.place.path.join("stockade").to_str().unwrap());
+    let path = example.place.file("stockade-demo.service", &unit);
+    let output = Command::new("systemd-analyze").arg("verify").arg(&path).output().unwrap();
+    let said = text(&output.stderr);
+    // Other units of the machine may have faults of their own.
+    assert!(!said.contains("stockade-demo"), "{said}");
+}
+
+// ---- CI jobs ----
+
+/// The commands of `- run:` (GitHub) or below `script:` (GitLab).
+fn script(text: &str) -> Vec<String> {
+    let (mut lines, mut inside) = (vec![], false);
+    for line in text.lines() {
+        let word = line.trim();
+        if let Some(command) = word.strip_prefix("run: ") {
+            lines.push(command.to_owned());
+        } else if word == "script:" {
+            inside = true;
+        } else if let (true, Some(command)) = (inside, word.strip_prefix("- ")) {
+            lines.push(command.to_owned());
+        } else {
+            inside = false;
+        }
+    }
+    lines
+}
+
+/// Runs the commands of a CI job on a checkout, which is a copy of the offline build.
+fn run_job(file: &str) {
+    if !has(&["make", "gcc", "cc"]) {
+        return;
+    }
+    let commands = script(&std::fs::read_to_string(repository().join(file)).unwrap());
+    assert!(commands.iter().any(|command| command.starts_with("stockade run ")), "{commands:?}");
+    each("offline-build", |example, who| {
+        let checkout = example.folder("checkout", who);
+        for name in ["Makefile", "primes.c"] {
+            std::fs::copy(example.path(name), checkout.join(name)).unwrap();
+        }
+        for command in &commands {
+            let mut job = example.shell(who, &checkout, command);
+            // What CI services set, and what must not reach the build.
+            job.env("CI", "true").env("CI_JOB_TOKEN", "secret").env("GITHUB_TOKEN", "secret");
+            good(who, job);
+        }
+        assert!(checkout.join("build/primes").exists(), "{who:?}");
+        let mut job = example.shell(who, &checkout, "stockade run build -- env");
+        job.env("CI_JOB_TOKEN", "secret");
+        assert!(!good(who, job).contains("secret"), "{who:?}");
+    });
+}
+
+#[test]
+fn the_github_job_runs() {
+    run_job("examples/github/workflow.yml");
+}
+
+#[test]
+fn the_gitlab_job_runs() {
+    run_job("examples/gitlab/.gitlab-ci.yml");
+}
+
+// ---- the README ----
+
+/// The blocks of a language in the README.
+fn blocks(language: &str) -> Vec<String> {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let mut blocks = vec![];
+    let mut rest = readme.as_str();
+    while let Some(start) = rest.find(&format!("\n```{language}\n")) {
+        let block = &rest[start + 5 + language.len()..];
+        let end = block.find("\n```").unwrap();
+        blocks.push(block[..=end].to_owned());
+        rest = &block[end + 4..];
+    }
+    blocks
+}
+
+#[test]
+fn the_profile_of_the_readme_runs() {
+    if !has(&["python3"]) {
+        return;
+    }
+    let profiles = blocks("toml");
+    let profile = profiles.iter().find(|block| block.starts_with("format = 1")).unwrap();
+    for who in As::all() {
+        let place = Place::new();
+        let path = place.file("report/report.toml", profile);
+        place.file("report/report.py", "import os, sys\nopen('/out/report.txt', 'w').write(os.environ['MONTH'] + ' ' + ' '.join(sys.argv[1:]))\n");
+        let out = place.folder("out", *who);
+        let mut command = place.stockade(*who);
+        command.env("MONTH", "May").args(["run", "--set", &format!("out={}", out.display())]).arg(path).args(["--brief"]);
+        good(*who, command);
+        assert_eq!(std::fs::read_to_string(out.join("report.txt")).unwrap(), "May --brief");
+    }
+}
+
+/// Every command of the README that starts the launcher, in a folder with the files that they name.
+#[test]
+fn the_commands_of_the_readme_run() {
+    let commands: Vec<String> = blocks("sh")
+        .iter()
+        .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
+        .map(|line| line.replace("cargo run --release -- ", "stockade "))
+        .filter(|line| line.starts_with("stockade "))
+        .collect();
+    assert!(commands.len() >= 5, "{commands:?}");
+    each("untrusted-script", |example, who| {
+        let work = example.folder("work", who);
+        std::fs::copy(repository().join("Cargo.lock"), work.join("Cargo.lock")).unwrap();
+        std::fs::create_dir(work.join("examples")).unwrap();
+        std::os::unix::fs::symlink(&example.folder, work.join("examples/untrusted-script")).unwrap();
+        for command in &commands {
+            let Output { status, stdout, stderr } = example.shell(who, &work, command).output().unwrap();
+            // A comment behind the command says the status that is not 0.
+            let expected = command.split_once("# status ").map_or(0, |(_, status)| status.trim().parse().unwrap());
+            assert_eq!(status.code(), Some(expected), "{who:?}: {command}\n{}\n{}", text(&stdout), text(&stderr));
+        }
+    });
+}
