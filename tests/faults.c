@@ -5,6 +5,7 @@
 //   faults inject PROCESS ORDINAL ERRNO -- COMMAND    that call is not made, and gives -ERRNO
 //   faults kill ORDINAL -- COMMAND          the first process is killed (SIGKILL) on its way into that call
 //   faults walls                            prints what the sandbox is made of, seen from inside
+//   faults first                            prints the name and the command line of pid 1, as early as a program can
 //
 // Status: the command's own; 128+n for signal n; 201 when it did not end in ten seconds; 202 when a process was left two seconds after
 // its end; 200 for a failure of this program.
@@ -198,7 +199,7 @@ static void print_folder(const char *path) {
 }
 
 static void attempt(const char *path, int flags) {
-    int fd = open(path, flags);
+    int fd = open(path, flags, 0600);
     printf("open %s %d: %s\n", path, flags, fd < 0 ? strerror(errno) : "done");
     if (fd >= 0) close(fd);
 }
@@ -217,8 +218,6 @@ static int walls(void) {
     print_file("/proc/self/personality", NULL);
     print_file("/proc/self/timens_offsets", NULL);
     print_file("/proc/sys/user/max_user_namespaces", NULL);
-    print_file("/proc/1/comm", NULL);
-    print_file("/proc/1/cmdline", NULL);
     print_file("/proc/1/environ", NULL);
     // Mount point, root in its file system and options; ids differ from run to run.
     FILE *mounts = fopen("/proc/self/mountinfo", "r");
@@ -259,7 +258,19 @@ static int walls(void) {
     return 0;
 }
 
+// The command line lies in the memory of pid 1, its words ended by NUL.
+static int first(void) {
+    char line[4096];
+    int fd = open("/proc/1/cmdline", O_RDONLY);
+    ssize_t length = read(fd, line, sizeof line);
+    for (ssize_t i = 0; i < length; i++) if (line[i] == 0) line[i] = ' ';
+    printf("line %.*s\n", (int)length, line);
+    print_file("/proc/1/comm", NULL);
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc >= 2 && strcmp(argv[1], "first") == 0) return first();
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);
     int at = 1;
     while (at < argc && strcmp(argv[at], "--") != 0) at++;

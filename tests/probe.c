@@ -266,7 +266,8 @@ static long do_chroot(char **arg)
 
 static long do_mknod(char **arg)
 {
-	return mknod(need(arg, 0), S_IFCHR | 0600, makedev(1, 3));
+	long made = mknod(need(arg, 0), S_IFCHR | 0600, makedev(1, 3));
+	return made < 0 ? -1 : unlink(arg[0]);
 }
 
 static long do_mknod_mode(char **arg)

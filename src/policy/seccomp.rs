@@ -289,7 +289,7 @@ fn namespaces(needs: &Needs, filter: &mut Filter) {
 }
 
 /// The limit is 1, which keeps the host's core helper from running as root on the target's image; at 0 it runs (core(5)). The new limit is
-/// behind a pointer, so raising is refused like lowering.
+/// behind a pointer, so raising is refused like lowering, with EINVAL: gpg(1) stops on EPERM and goes on after EINVAL.
 fn keep_core_limit(filter: &mut Filter) {
     let core = |argument| Test::low(argument, one_of(&[u64::from(libc::RLIMIT_CORE)]));
     let not_null = Test::full(2, Compare::AnyBit { bits: u64::MAX });

@@ -208,10 +208,10 @@ fn high_bits_go_round_no_rule() {
         (plain, Sysno::prctl, &[1, 0], Verdict::Allow),
         (guarded, Sysno::prctl, &[HIGH | 1, 0], EPERM),
         (plain, Sysno::prlimit64, &[0, 4, 1], Verdict::Allow),
-        (guarded, Sysno::prlimit64, &[0, HIGH | 4, HIGH], EPERM),
+        (guarded, Sysno::prlimit64, &[0, HIGH | 4, HIGH], Verdict::Errno(libc::EINVAL)),
         (guarded, Sysno::prlimit64, &[0, 4, 0], Verdict::Allow),
         (guarded, Sysno::prlimit64, &[0, 7, 1], Verdict::Allow),
-        (guarded, Sysno::setrlimit, &[4, 1], EPERM),
+        (guarded, Sysno::setrlimit, &[4, 1], Verdict::Errno(libc::EINVAL)),
         (guarded, Sysno::fchmodat, &[0, 0, HIGH | 0o4755], EPERM),
         (guarded, Sysno::fchmodat, &[0, 0, 0o1777], Verdict::Allow),
         (guarded, Sysno::openat, &[0, 0, 0o101, 0o2644], EPERM),
@@ -235,7 +235,7 @@ fn a_filter_prints_as_lines_and_as_json() {
     let text = filter.to_string();
     for line in [
         "clone: EPERM if u32(arg0) & 0x7e020000 != 0; else allow",
-        "prlimit64: EPERM if u32(arg1) == 0x4 and arg2 != 0; else allow",
+        "prlimit64: EINVAL if u32(arg1) == 0x4 and arg2 != 0; else allow",
         "ENOSYS: cachestat clone3 io_uring_enter io_uring_register io_uring_setup listmount memfd_secret statmount",
         "kill: any other architecture",
     ] {
@@ -303,7 +303,7 @@ fn the_kernel_does_as_the_filter_says() {
             (libc::SYS_socket, [libc::AF_NETLINK as u64, 3, 15], libc::EPROTONOSUPPORT),
             (libc::SYS_socket, [libc::AF_UNIX as u64, 1, 0], 0),
             (libc::SYS_personality, [0x4_0000, 0, 0], libc::EPERM),
-            (libc::SYS_prlimit64, [0, u64::from(libc::RLIMIT_CORE), 8], libc::EPERM),
+            (libc::SYS_prlimit64, [0, u64::from(libc::RLIMIT_CORE), 8], libc::EINVAL),
             (libc::SYS_prlimit64, [0, u64::from(libc::RLIMIT_CORE), 0], 0),
             (libc::SYS_mount, [0, 0, 0], libc::EPERM),
             (499, [0, 0, 0], libc::ENOSYS),

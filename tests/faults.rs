@@ -1,0 +1,243 @@
+//! No single failure weakens: one system call of a launch fails, each in its turn, and either nothing runs and the status is 125, or
+//! the target is behind the same walls as without the failure. Nothing hangs, nothing is left.
+//!
+//! By default each call fails once, with one of the errors; `FULL=1` tries every error on every call.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::{As, Place, USER, is_root, skip, text};
+use syscalls::Sysno;
+
+const ERRORS: [i32; 5] = [libc::ENOSYS, libc::EPERM, libc::EINVAL, libc::ENOMEM, libc::EMFILE];
+
+/// Statuses of `faults.c` itself.
+const HANGS: i32 = 201;
+const LEFT: i32 = 202;
+const BROKEN: i32 = 200;
+
+/// One call of a launch.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    /// 0 is the launcher; the others in the order of their birth.
+    process: u32,
+    ordinal: u32,
+    name: Sysno,
+    /// Whether the target did not run yet.
+    before_exec: bool,
+    /// Whether the C runtime makes it, before `main`.
+    of_runtime: bool,
+}
+
+/// Everything that a sweep needs: the tool, a profile that has nearly every kind of step, and the files that it names.
+struct Sweep {
+    place: Place,
+    who: As,
+    profile: PathBuf,
+    input: PathBuf,
+}
+
+impl Sweep {
+    fn new(who: As) -> Option<Sweep> {
+        if Command::new("gcc").arg("--version").output().is_err() {
+            skip("gcc is not installed");
+            return None;
+        }
+        let place = Place::new();
+        let tool = place.path.join("faults");
+        support::compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults.c"), &tool);
+        let data = place.folder("data", As::User);
+        std::fs::create_dir(data.join("secret")).unwrap();
+        place.file("data/secret/key", "secret");
+        place.file("sub/file", "text");
+        // Opened for reading and writable by all: that it cannot be reopened for writing is Landlock's doing alone.
+        let input = place.file("input", "in");
+        std::fs::set_permissions(&input, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        let at = place.path.display();
+        let profile = place.file(
+            "walls.toml",
+            &format!(
+                "format = 1\n[process]\ncommand = [\"/walls\", \"walls\"]\ncwd = \"/tmp\"\numask = \"0077\"\nnice = 3\noom-score-adj = 500\n\
+                 ioprio = \"best-effort:6\"\nscheduler = \"batch\"\ntimeout = \"60s\"\n\
+                 [env]\nLANG = \"C\"\n\
+                 [namespaces]\nhostname = \"build\"\ndomainname = \"example\"\ntime-offsets = {{ monotonic = \"1d\", boottime = \"2d\" }}\n\
+                 [rlimits]\nnofile = 100\nfsize = \"1M\"\n\
+                 [mounts]\n\"/walls\" = {{ bind = \"{at}/faults\" }}\n\"/usr\" = \"ro\"\n\"/usr/share\" = {{ hide = true }}\n\"/proc\" = \"proc\"\n\
+                 \"/dev\" = \"dev\"\n\"/tmp\" = \"tmpfs\"\n\"/etc/text\" = {{ text = \"hello\\n\" }}\n\"/link\" = {{ symlink = \"/etc/text\" }}\n\
+                 \"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/data\" = {{ bind = \"{at}/data\", access = \"rw\" }}\n\
+                 \"/data/secret\" = {{ hide = true }}\n"
+            ),
+        );
+        Some(Sweep { place, who, profile, input })
+    }
+
+    /// The tool on a run of the profile, started by who starts the launcher.
+    fn tool(&self, words: &[String]) -> Output {
+        let mut command = Command::new(self.place.path.join("faults"));
+        command.args(words).arg("--").arg(self.place.path.join("stockade")).arg("run").arg(&self.profile);
+        command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(&self.place.path).stdin(File::open(&self.input).unwrap());
+        if is_root() && self.who == As::User {
+            command.uid(USER).gid(USER);
+        }
+        command.output().unwrap()
+    }
+
+    /// Every call of a run, in their order, and what the target prints.
+    fn trace(&self) -> (Vec<Call>, String) {
+        let traces = self.place.folder("traces", self.who);
+        let list = traces.join("list");
+        let output = self.tool(&["trace".into(), list.display().to_string()]);
+        assert_eq!(output.status.code(), Some(0), "{:?}: {}", self.who, text(&output.stderr));
+        let list = std::fs::read_to_string(list).unwrap();
+        let mut calls = vec![];
+        let mut started = None;
+        for line in list.lines() {
+            let words: Vec<u32> = line.split(' ').skip(1).map(|word| word.parse().unwrap()).collect();
+            match words[..] {
+                [process, ordinal, number] => {
+                    calls.push(Call { process, ordinal, name: Sysno::new(number as usize).unwrap(), before_exec: false, of_runtime: false });
+                }
+                // The program's own calls after it was executed are no part of the launch.
+                [process] => started = Some((process, calls.len())),
+                _ => panic!("{line}"),
+            }
+        }
+        let (target, _) = started.expect("the target was executed");
+        let exec = calls.iter().rposition(|call| call.process == target && call.name == Sysno::execve).unwrap();
+        calls[..=exec].iter_mut().for_each(|call| call.before_exec = true);
+        // The first thing that the launcher asks is who it is.
+        let main = calls.iter().position(|call| call.name == Sysno::getuid).unwrap();
+        calls[..main].iter_mut().for_each(|call| call.of_runtime = true);
+        let last = calls[exec].ordinal;
+        calls.retain(|call| call.process != target || call.ordinal <= last);
+        (calls, self.walls(&output))
+    }
+
+    /// What the target printed, with what differs from run to run made the same.
+    fn walls(&self, output: &Output) -> String {
+        let spaces: Vec<String> = std::fs::read_dir("/proc/self/ns")
+            .unwrap()
+            .map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap().to_string_lossy().into_owned())
+            .collect();
+        let mut lines = vec![];
+        for line in text(&output.stdout).lines() {
+            let line = match line.strip_prefix("ns ") {
+                Some(space) if spaces.iter().any(|own| own == space) => "ns of the host".to_owned(),
+                Some(space) => format!("ns new {}", space.split(':').next().unwrap_or_default()),
+                // The range of host ids that root's sandbox has is drawn for each run.
+                None => line.split(|c: char| !c.is_ascii_digit()).filter(|digits| digits.len() == 10).fold(line.to_owned(), |line, id| line.replace(id, "ID")),
+            };
+            lines.push(line);
+        }
+        lines.join("\n")
+    }
+
+    /// What is wrong when this call fails with this error.
+    fn judge(&self, call: Call, errno: i32, unharmed: &str) -> Result<(), String> {
+        let output = self.tool(&["inject".into(), call.process.to_string(), call.ordinal.to_string(), errno.to_string()]);
+        let status = output.status.code().unwrap_or(BROKEN);
+        let said = text(&output.stderr);
+        let ran = text(&output.stdout).starts_with("CANARY");
+        let what = match status {
+            BROKEN => "the tool failed".to_owned(),
+            HANGS => "it hangs".to_owned(),
+            LEFT => "a process is left".to_owned(),
+            0 if ran && self.walls(&output) == unharmed => return Ok(()),
+            0 if ran => format!("the walls differ:\n{}", difference(unharmed, &self.walls(&output))),
+            0 => "status 0, and the target did not run".to_owned(),
+            125 if said.is_empty() => "status 125 without a word".to_owned(),
+            // Once the target runs, a failure ends it.
+            125 if !ran || !call.before_exec => return Ok(()),
+            126 | 127 if !ran && call.name == Sysno::execve => return Ok(()),
+            127 if !ran && call.of_runtime => return Ok(()),
+            // The allocator and the C runtime end a process that they cannot serve.
+            128.. if !ran && call.process == 0 => return Ok(()),
+            _ if ran => "the target ran".to_owned(),
+            _ => "the status".to_owned(),
+        };
+        Err(format!("{:?} process {} call {} {} errno {errno}: {what}; status {status}\n{said}", self.who, call.process, call.ordinal, call.name))
+    }
+}
+
+fn difference(left: &str, right: &str) -> String {
+    let (a, b): (BTreeSet<&str>, BTreeSet<&str>) = (left.lines().collect(), right.lines().collect());
+    let gone = a.difference(&b).map(|line| format!("  - {line}\n"));
+    gone.chain(b.difference(&a).map(|line| format!("  + {line}\n"))).collect()
+}
+
+fn sweep(who: As) {
+    let Some(sweep) = Sweep::new(who) else { return };
+    let (calls, _) = sweep.trace();
+    // The first run makes a file in the writable folder, so that all later ones are alike.
+    let (_, unharmed) = sweep.trace();
+    assert!(unharmed.contains("Seccomp:\t2") && unharmed.contains("/proc/self/fd/0 1: Permission denied"), "{unharmed}");
+    assert!(calls.iter().filter(|call| call.before_exec).count() > 100, "{}", calls.len());
+    let full = std::env::var_os("FULL").is_some();
+    let mut cases = vec![];
+    for (index, call) in calls.iter().enumerate() {
+        let errors = if full { &ERRORS[..] } else { &ERRORS[index % ERRORS.len()..][..1] };
+        cases.extend(errors.iter().map(|errno| (*call, *errno)));
+    }
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(vec![]);
+    let workers = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((call, errno)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(what) = sweep.judge(*call, *errno, &unharmed) {
+                        wrong.lock().unwrap().push(what);
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn no_single_failure_weakens_for_root() {
+    if is_root() {
+        sweep(As::Root);
+    } else {
+        skip("it needs root");
+    }
+}
+
+#[test]
+fn no_single_failure_weakens_for_an_ordinary_user() {
+    sweep(As::User);
+}
+
+#[test]
+fn the_target_never_sees_the_callers_words_in_pid_1() {
+    for who in As::all() {
+        let Some(sweep) = Sweep::new(*who) else { return };
+        for _ in 0..40 {
+            let output = sweep.place.stockade(*who).arg("run").arg(&sweep.profile).args(["/walls", "first"]).output().unwrap();
+            let seen = text(&output.stdout);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            assert!(seen.split_whitespace().eq(["line", "/proc/1/comm:", "stockade"]), "{who:?}: {seen}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_allocated_and_no_lock_taken_between_clone_and_exec() {
+    for who in As::all() {
+        let Some(sweep) = Sweep::new(*who) else { return };
+        let (calls, _) = sweep.trace();
+        let children: Vec<&Call> = calls.iter().filter(|call| call.process > 0 && call.before_exec).collect();
+        assert!(children.len() > 100, "{}", children.len());
+        let memory = [Sysno::brk, Sysno::mmap, Sysno::munmap, Sysno::mremap, Sysno::madvise, Sysno::mprotect, Sysno::futex];
+        let wrong: Vec<&&Call> = children.iter().filter(|call| memory.contains(&call.name)).collect();
+        assert!(wrong.is_empty(), "{who:?}: {wrong:?}");
+    }
+}

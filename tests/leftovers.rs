@@ -1,0 +1,204 @@
+//! Nothing is left behind: after the launcher's death at any point of its work, after many launches, in a row and at once, and when a
+//! file system in memory is full.
+//!
+//! `FULL=1` launches a thousand times in a row instead of two hundred.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use support::{As, Place, USER, is_root, processes_with, skip, system, text};
+
+/// Statuses of `faults.c`: see there.
+const LEFT: i32 = 202;
+const KILLED: i32 = 128 + 9;
+
+/// The `faults` tool in a place, where a compiler is.
+fn tool(place: &Place) -> Option<PathBuf> {
+    if Command::new("gcc").arg("--version").output().is_err() {
+        skip("gcc is not installed");
+        return None;
+    }
+    let tool = place.path.join("faults");
+    support::compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults.c"), &tool);
+    Some(tool)
+}
+
+fn run_tool(place: &Place, who: As, words: &[&str], profile: &Path) -> Output {
+    let mut command = Command::new(place.path.join("faults"));
+    command.args(words).arg("--").arg(place.path.join("stockade")).arg("run").arg(profile);
+    command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(&place.path).stdin(Stdio::null());
+    if is_root() && who == As::User {
+        command.uid(USER).gid(USER);
+    }
+    command.output().unwrap()
+}
+
+/// What the host's own tree of mounts shows of a place, and of anything that stockade names.
+fn mounts(place: &Place) -> Vec<String> {
+    let at = place.path.display().to_string();
+    let all = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    all.lines().filter(|line| line.contains(&at) || line.contains("stockade")).map(str::to_owned).collect()
+}
+
+/// Files in the folders that all may write to, but for those of these tests; and all below the place.
+fn files(place: &Place) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for folder in ["/tmp", "/var/tmp", "/dev/shm", "/run"] {
+        let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        found.extend(names.filter(|name| name.contains("stockade") && !name.starts_with("stockade-test-")).map(|name| format!("{folder}/{name}")));
+    }
+    let mut folders = vec![place.path.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            found.insert(entry.path().display().to_string());
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// A sandbox with something to leave: binds for reading and writing, hidden and new files, a control of its clocks.
+fn profile(place: &Place, command: &str) -> PathBuf {
+    place.folder("data", As::User);
+    place.file("sub/file", "text");
+    let at = place.path.display();
+    let mounts = format!(
+        "\"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/hidden/file\" = {{ hide = true }}\n\"/data\" = {{ bind = \"{at}/data\", access = \"rw\" }}\n\
+         \"/text\" = {{ text = \"x\" }}"
+    );
+    place.file("profile.toml", &format!("{}[process]\ncommand = {command}\n", system(&mounts)))
+}
+
+#[test]
+fn a_launcher_killed_at_any_call_leaves_nothing() {
+    for who in As::all() {
+        let place = Place::new();
+        if tool(&place).is_none() {
+            return;
+        }
+        let profile = profile(&place, "[\"sleep\", \"0.02\"]");
+        let list = place.folder("traces", *who).join("list");
+        let traced = run_tool(&place, *who, &["trace", list.to_str().unwrap()], &profile);
+        assert_eq!(traced.status.code(), Some(0), "{who:?}: {}", text(&traced.stderr));
+        let lines = std::fs::read_to_string(&list).unwrap();
+        let count = lines.lines().filter(|line| line.starts_with("call 0 ")).count();
+        assert!(count > 100, "{count}");
+        let (before, mounted) = (files(&place), mounts(&place));
+        let next = AtomicUsize::new(1);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    loop {
+                        let ordinal = next.fetch_add(1, Ordering::Relaxed);
+                        if ordinal > count {
+                            return;
+                        }
+                        let output = run_tool(&place, *who, &["kill", &ordinal.to_string()], &profile);
+                        let status = output.status.code();
+                        assert_ne!(status, Some(LEFT), "{who:?}: killed at call {ordinal} it leaves a process");
+                        assert_eq!(status, Some(KILLED), "{who:?}: call {ordinal}: {}", text(&output.stderr));
+                    }
+                });
+            }
+        });
+        assert_eq!(files(&place), before, "{who:?}");
+        assert_eq!(mounts(&place), mounted, "{who:?}");
+    }
+}
+
+#[test]
+fn launch_after_launch_none_fails_and_nothing_is_left() {
+    let rounds = if std::env::var_os("FULL").is_some() { 1000 } else { 200 };
+    for who in As::all() {
+        let place = Place::new();
+        let needle = format!("leftover-row-{}-{who:?}", std::process::id());
+        let profile = profile(&place, &format!("[\"sh\", \"-c\", \"sleep 1000 & exit 7\", \"{needle}\"]"));
+        let (before, mounted) = (files(&place), mounts(&place));
+        for round in 0..rounds {
+            let output = place.stockade(*who).arg("run").arg(&profile).stdin(Stdio::null()).output().unwrap();
+            assert_eq!(output.status.code(), Some(7), "{who:?}, launch {round}: {}", text(&output.stderr));
+        }
+        assert!(processes_with(&needle).is_empty(), "{:?}", processes_with(&needle));
+        assert_eq!(files(&place), before, "{who:?}");
+        assert_eq!(mounts(&place), mounted, "{who:?}");
+    }
+}
+
+#[test]
+fn a_hundred_at_once_none_fails_and_nothing_is_left() {
+    for who in As::all() {
+        let place = Place::new();
+        let needle = format!("leftover-many-{}-{who:?}", std::process::id());
+        let profile = profile(&place, &format!("[\"sh\", \"-c\", \"sleep 1; exit 7\", \"{needle}\"]"));
+        let (before, mounted) = (files(&place), mounts(&place));
+        let start = || place.stockade(*who).arg("run").arg(&profile).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let children: Vec<_> = (0..100).map(|_| start()).collect();
+        for (index, child) in children.into_iter().enumerate() {
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(7), "{who:?}, launch {index}: {}", text(&output.stderr));
+        }
+        assert!(processes_with(&needle).is_empty(), "{:?}", processes_with(&needle));
+        assert_eq!(files(&place), before, "{who:?}");
+        assert_eq!(mounts(&place), mounted, "{who:?}");
+    }
+}
+
+/// What a process holds while the target runs: the pipes, the process's descriptor, the signals; nothing for each mount or file.
+#[test]
+fn no_descriptor_leaks_into_the_target_or_pid_1() {
+    for who in As::all() {
+        let place = Place::new();
+        let needle = format!("leftover-fd-{}-{who:?}", std::process::id());
+        let profile = profile(&place, &format!("[\"sh\", \"-c\", \"ls -l /proc/self/fd >&2; sleep 20; :\", \"{needle}\"]"));
+        let mut child = place.stockade(*who).arg("run").arg(&profile).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        let target = loop {
+            let found = processes_with(&needle);
+            match found.first() {
+                Some(line) => break line.split(':').next().unwrap().to_owned(),
+                None => assert!(Instant::now() < until, "the target did not start"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        std::thread::sleep(Duration::from_millis(300));
+        let status = std::fs::read_to_string(format!("/proc/{target}/status")).unwrap();
+        let init = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
+        let held = |pid: &str| -> Option<Vec<String>> {
+            let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+            Some(entries.flatten().map(|entry| std::fs::read_link(entry.path()).unwrap_or_default().display().to_string()).collect())
+        };
+        // Only root may look at processes that are not dumpable.
+        if let Some(held) = held(&target) {
+            assert_eq!(held.len(), 3, "{who:?}: {held:?}");
+        }
+        if let Some(held) = held(&init) {
+            let kinds = |word: &str| held.iter().filter(|link| link.contains(word)).count();
+            assert!(held.len() == 3 && kinds("pipe:") == 2 && kinds("signalfd") == 1, "{who:?}: {held:?}");
+        }
+        child.kill().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let list = text(&output.stderr);
+        // `ls` itself opens the folder that it lists.
+        assert_eq!(list.lines().filter(|line| line.contains(" -> ")).count(), 4, "{who:?}: {list}");
+    }
+}
+
+#[test]
+fn a_full_file_system_in_memory_is_an_error_at_its_line() {
+    for who in As::all() {
+        let place = Place::new();
+        let mounts = format!("\"/small\" = {{ tmpfs = \"4K\" }}\n\"/small/large\" = {{ text = \"{}\" }}", "x".repeat(1 << 19));
+        let output = place.run(*who, &system(&mounts), &["true"]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(125), "{who:?}: {}", &error[..error.len().min(2000)]);
+        assert!(error.contains("no space left on device") && error.contains("larger size"), "{who:?}: {}", &error[..error.len().min(2000)]);
+        assert!(error.contains("profile.toml:1") && error.len() < 4000, "{who:?}: {} bytes: {}", error.len(), &error[..error.len().min(2000)]);
+    }
+}

@@ -1,0 +1,154 @@
+//! An invented machine, so that what is planned does not depend on the one that runs the tests.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+use stockade::host::{Fact, File, FileKind, Host, Stream};
+use stockade::policy::mounts;
+use stockade::profile::{Caller, Profile};
+use stockade::step::Inode;
+
+/// Who owns a file of the machine.
+const ROOT: u32 = 0;
+const ANN: u32 = 1000;
+
+/// A folder on whose way no link lies, a link, or another kind of file.
+enum Thing {
+    Folder,
+    Regular,
+    Link(&'static str),
+    Socket,
+    Device,
+    /// A folder that holds a socket.
+    Sockets,
+    /// A folder behind a link, with its real place and whether the link is root's.
+    Behind(&'static str, bool),
+}
+
+use Thing::{Behind, Device, Folder, Link, Regular, Socket, Sockets};
+
+/// All that the machine has.
+const FILES: &[(&str, Thing, u32)] = &[
+    ("/", Folder, ROOT),
+    ("/usr", Folder, ROOT),
+    ("/usr/local", Folder, ROOT),
+    ("/usr/share", Folder, ROOT),
+    ("/bin", Link("usr/bin"), ROOT),
+    ("/sbin", Link("usr/sbin"), ROOT),
+    ("/lib", Link("usr/lib"), ROOT),
+    ("/lib64", Link("usr/lib64"), ROOT),
+    ("/etc", Folder, ROOT),
+    ("/etc/passwd", Regular, ROOT),
+    ("/etc/group", Regular, ROOT),
+    ("/etc/ssl/certs", Folder, ROOT),
+    ("/etc/localtime", Link("/usr/share/zoneinfo/UTC"), ROOT),
+    ("/opt", Folder, ROOT),
+    ("/proc", Folder, ROOT),
+    ("/proc/kallsyms", Regular, ROOT),
+    ("/sys", Folder, ROOT),
+    ("/dev", Folder, ROOT),
+    ("/dev/null", Device, ROOT),
+    ("/dev/urandom", Device, ROOT),
+    ("/dev/fuse", Device, ROOT),
+    ("/dev/dri", Folder, ROOT),
+    ("/run", Folder, ROOT),
+    ("/run/user", Folder, ROOT),
+    ("/run/agent.sock", Socket, ANN),
+    ("/tmp", Folder, ROOT),
+    ("/var/run/user", Behind("/run/user", true), ROOT),
+    ("/var/alias/etc", Behind("/etc", true), ROOT),
+    ("/home/ann", Folder, ANN),
+    ("/home/ann/work", Folder, ANN),
+    ("/home/ann/work/.git", Folder, ANN),
+    ("/home/ann/work/.git/hooks", Folder, ANN),
+    ("/home/ann/work/.env", Regular, ANN),
+    ("/home/ann/work/deep/er/secret", Folder, ANN),
+    ("/home/ann/work/cache", Folder, ANN),
+    ("/home/ann/alias/x", Behind("/srv/data/x", false), ANN),
+    ("/srv/data", Folder, ANN),
+    ("/srv/data/sub", Folder, ANN),
+    ("/srv/roots", Folder, ROOT),
+    ("/srv/profiles", Folder, ANN),
+    ("/srv/services", Sockets, ANN),
+    ("/srv/rootfs", Folder, ROOT),
+    ("/srv/rootfs/usr", Folder, ROOT),
+    ("/srv/rootfs/bin", Link("usr/bin"), ROOT),
+    ("/srv/rootfs/etc", Folder, ROOT),
+];
+
+fn fact(path: &str) -> Fact {
+    let Some((place, (_, thing, owner))) = (0..).zip(FILES).find(|(_, (known, ..))| *known == path) else {
+        return Fact::Absent(libc::ENOENT);
+    };
+    let (kind, real, sockets) = match thing {
+        Folder => (FileKind::Folder, None, vec![]),
+        Regular => (FileKind::Regular, None, vec![]),
+        Link(text) => (FileKind::Link((*text).into()), None, vec![]),
+        Socket => (FileKind::Socket, None, vec![]),
+        Device => (FileKind::Device, None, vec![]),
+        Sockets => (FileKind::Folder, None, vec!["control.sock".into()]),
+        Behind(real, roots) => (FileKind::Folder, Some(((*real).into(), *roots)), vec![]),
+    };
+    let mode = if kind == FileKind::Folder { 0o755 } else { 0o644 };
+    // ext4
+    let fs = 0xef53;
+    Fact::Present(File { kind, inode: Inode { dev: 1, ino: place }, uid: *owner, gid: *owner, mode, real, fs, sockets })
+}
+
+/// Ann, an ordinary user.
+pub fn caller() -> Caller {
+    let env = [("LANG", "C.UTF-8"), ("TERM", "dumb"), ("TOKEN", "secret"), ("EMPTY", "")];
+    Caller {
+        uid: ANN,
+        gid: ANN,
+        user: "ann".into(),
+        home: "/home/ann".into(),
+        cwd: "/home/ann/work".into(),
+        runtime_dir: Some("/run/user/1000".into()),
+        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
+        system_profiles: "/nonexistent".into(),
+        user_profiles: None,
+    }
+}
+
+/// The machine as an ordinary user sees it.
+pub fn for_user(profile: &Profile) -> Host {
+    let mut host = Host {
+        caller: caller(),
+        pid: 4242,
+        kernel: (6, 12),
+        landlock: Some(6),
+        root_names: match mounts::bound_root(&profile.mounts) {
+            Some("/") => ["bin", "dev", "etc", "home", "proc", "run", "tmp", "usr"].map(str::to_owned).to_vec(),
+            Some(_) => ["bin", "etc", "usr"].map(str::to_owned).to_vec(),
+            None => vec![],
+        },
+        streams: [Stream::Other; 3],
+        users: BTreeMap::from([("ann".to_owned(), ANN), ("daemon".to_owned(), 1)]),
+        groups: BTreeMap::from([("ann".to_owned(), ANN), ("adm".to_owned(), 4)]),
+        subuid: vec![(100_000, 65_536)],
+        subgid: vec![(100_000, 65_536)],
+        taken: vec![(0, 1000), (ANN, 1), (65_534, 1), (100_000, 65_536)],
+        profiles: vec!["/srv/profiles/this.toml".into()],
+        ..Host::default()
+    };
+    host.paths = mounts::wanted(&profile.mounts, &host.root_names).into_iter().map(|path| (path.clone(), fact(&path))).collect();
+    host
+}
+
+/// The same for root.
+pub fn for_root(profile: &Profile) -> Host {
+    let mut host = for_user(profile);
+    host.caller = Caller { uid: 0, gid: 0, user: "root".into(), home: "/root".into(), ..host.caller };
+    host
+}
+
+/// By the name of a golden file: `root-` is root's, `old-` has an old kernel, `bare-` has no Landlock, `terminal-` a terminal.
+pub fn for_name(name: &str, profile: &Profile) -> Host {
+    match name.split('-').next() {
+        Some("root") => for_root(profile),
+        Some("old") => Host { kernel: (5, 10), ..for_user(profile) },
+        Some("bare") => Host { landlock: None, ..for_user(profile) },
+        Some("terminal") => Host { streams: [Stream::Terminal, Stream::File { read: false, write: true }, Stream::Closed], ..for_user(profile) },
+        _ => for_user(profile),
+    }
+}
