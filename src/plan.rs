@@ -79,6 +79,11 @@ impl Plan {
         self.steps.iter().enumerate().filter(move |(_, step)| self.actor(step.stage) == actor)
     }
 
+    /// Whether the sandbox has a pid namespace of its own, which ends with its pid 1.
+    pub fn has_own_pids(&self) -> bool {
+        self.new.contains(&Kind::Pid)
+    }
+
     /// Who walks a stage in this launch.
     pub fn actor(&self, stage: Stage) -> Actor {
         let actor = ORDER.iter().find(|(known, ..)| *known == stage).map_or(Actor::Target, |(_, actor, _)| *actor);
@@ -107,7 +112,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
     mounts::draft(&profile.mounts, host, &ids, &mut draft);
     draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
-    capabilities::draft(&profile.capabilities, choice.is_new(Kind::User), &ids, &mut draft);
+    capabilities::draft(&profile.capabilities, choice.is_new(Kind::User), &profile.process.init.or(true), &ids, &mut draft);
     let exec = process::exec(&profile.process, settings, &mut draft);
     let watch = process::draft(&profile.process, &profile.mounts, choice.is_new(Kind::Pid), host, &mut draft);
     rlimits::draft(&profile.rlimits, &mut draft);

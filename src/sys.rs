@@ -251,6 +251,11 @@ pub fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
     check(call!(libc::SYS_read, fd, buffer.as_mut_ptr(), buffer.len())).map(|count| count as usize)
 }
 
+/// pread(2) from the beginning: a file of /proc, anew.
+pub fn read_again(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
+    check(call!(libc::SYS_pread64, fd, buffer.as_mut_ptr(), buffer.len(), 0u64)).map(|count| count as usize)
+}
+
 /// A small file of the kernel, such as those of /proc, whole: three calls where std takes ten.
 pub fn read_whole(path: &CStr) -> Result<Vec<u8>> {
     let fd = openat(libc::AT_FDCWD, path, libc::O_RDONLY, 0)?;

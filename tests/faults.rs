@@ -131,7 +131,10 @@ impl Sweep {
                 Some(space) if spaces.iter().any(|own| own == space) => "ns of the host".to_owned(),
                 Some(space) => format!("ns new {}", space.split(':').next().unwrap_or_default()),
                 // The range of host ids that root's sandbox has is drawn for each run.
-                None => line.split(|c: char| !c.is_ascii_digit()).filter(|digits| digits.len() == 10).fold(line.to_owned(), |line, id| line.replace(id, "ID")),
+                None => line
+                    .split(|c: char| !c.is_ascii_digit())
+                    .filter(|digits| digits.len() == 10)
+                    .fold(line.to_owned(), |line, id| line.replace(id, "ID")),
             };
             lines.push(line);
         }
@@ -214,6 +217,29 @@ fn no_single_failure_weakens_for_root() {
 #[test]
 fn no_single_failure_weakens_for_an_ordinary_user() {
     sweep(As::User);
+}
+
+/// A folder as a standard stream would be a way to the host's tree: it is refused, whatever fails.
+#[test]
+fn no_single_failure_passes_a_folder_as_a_stream() {
+    for who in As::all() {
+        let Some(sweep) = Sweep::new(*who) else { return };
+        let (calls, _) = sweep.trace();
+        let sweep = Sweep { input: "/etc".into(), ..sweep };
+        let asks = [Sysno::fcntl, Sysno::newfstatat, Sysno::fstat, Sysno::ioctl];
+        for call in calls.iter().filter(|call| call.process == 0 && asks.contains(&call.name)) {
+            for errno in ERRORS {
+                let output = sweep.tool(&["inject".into(), "0".into(), call.ordinal.to_string(), errno.to_string()]);
+                let (seen, said) = (text(&output.stdout), text(&output.stderr));
+                assert!(
+                    output.status.code() == Some(125) && seen.is_empty(),
+                    "{who:?}: call {} {} errno {errno}\n{seen}{said}",
+                    call.ordinal,
+                    call.name
+                );
+            }
+        }
+    }
 }
 
 #[test]

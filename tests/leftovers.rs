@@ -194,11 +194,17 @@ fn no_descriptor_leaks_into_the_target_or_pid_1() {
 fn a_full_file_system_in_memory_is_an_error_at_its_line() {
     for who in As::all() {
         let place = Place::new();
-        let mounts = format!("\"/small\" = {{ tmpfs = \"4K\" }}\n\"/small/large\" = {{ text = \"{}\" }}", "x".repeat(1 << 19));
-        let output = place.run(*who, &system(&mounts), &["true"]);
-        let error = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(125), "{who:?}: {}", &error[..error.len().min(2000)]);
-        assert!(error.contains("no space left on device") && error.contains("larger size"), "{who:?}: {}", &error[..error.len().min(2000)]);
-        assert!(error.contains("profile.toml:1") && error.len() < 4000, "{who:?}: {} bytes: {}", error.len(), &error[..error.len().min(2000)]);
+        let text_of = |line: &str, count: usize| {
+            format!("\"/small\" = {{ tmpfs = \"4K\" }}\n\"/small/large\" = {{ text = \"\"\"{}\"\"\" }}", line.repeat(count))
+        };
+        for mounts in [text_of("a line of the file\n", 50_000), text_of("a line without an end ", 40_000)] {
+            let output = place.run(*who, &system(&mounts), &["true"]);
+            let error = text(&output.stderr);
+            let shown = &error[..error.len().min(2000)];
+            assert_eq!(output.status.code(), Some(125), "{who:?}: {shown}");
+            assert!(error.contains("no space left on device") && error.contains("larger size"), "{who:?}: {shown}");
+            // The line is named, and not printed whole.
+            assert!(error.contains("profile.toml:13") && error.len() < 4000, "{who:?}: {} bytes: {shown}", error.len());
+        }
     }
 }

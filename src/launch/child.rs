@@ -46,7 +46,7 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
     // A life pipe that this process can write to itself would never end.
     own(sys::close(pipes.life.1))?;
     own(sys::close(pipes.report.0))?;
-    own(sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).map(drop))?;
+    own(die_with_launcher(plan))?;
     let mut byte = [0];
     loop {
         match sys::read(pipes.life.0, &mut byte) {
@@ -57,9 +57,12 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
         }
     }
     sys::umask(0);
+    if !plan.has_own_pids() {
+        own(adopt_all(prepared))?;
+    }
     walk(plan, prepared, Actor::Init)?;
     // Each change of ids clears the parent-death signal and may make the process dumpable (prctl(2)), so both come after them.
-    own(sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).map(drop))?;
+    own(die_with_launcher(plan))?;
     own(sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop))?;
     let dumpable = sys::prctl(libc::PR_GET_DUMPABLE, 0, 0);
     own(dumpable.and_then(|dumpable| if dumpable == 0 { Ok(()) } else { Err(Errno(libc::EPERM)) }))?;
@@ -68,6 +71,17 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
         Ok([true, ..]) => sys::exit(125),
         other => own(other.map(drop)),
     }
+}
+
+/// Pid 1 of a pid namespace takes all others with it. Where it is not, it must live to end them, and sees the life pipe end.
+fn die_with_launcher(plan: &Plan) -> Result {
+    if plan.has_own_pids() { sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).map(drop) } else { Ok(()) }
+}
+
+/// Orphans of the sandbox become children of this process (PR_SET_CHILD_SUBREAPER), which can name them by its own file.
+fn adopt_all(prepared: &mut Prepared) -> Result {
+    prepared.children = sys::openat(libc::AT_FDCWD, c"/proc/thread-self/children", libc::O_RDONLY, 0)?;
+    sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
 }
 
 /// The step index of what no step stands for.

@@ -23,8 +23,12 @@ pub fn look_after(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, target: i3
         Ok(init) => init,
         Err(errno) => failed(errno),
     };
+    let children = init.children;
     match init.watch() {
-        Ok(message) => sys::exit(i32::from(message.send(report).is_err())),
+        Ok(message) => {
+            end_all(children);
+            sys::exit(i32::from(message.send(report).is_err()))
+        }
         Err(errno) => failed(errno),
     }
 }
@@ -33,6 +37,7 @@ struct Init {
     pipes: Pipes,
     signals: RawFd,
     terminal: Option<Terminal>,
+    children: RawFd,
     target: i32,
     stop_signal: i32,
     deadline: Option<u64>,
@@ -47,7 +52,8 @@ impl Init {
             terminal.fd = sys::dup_above(terminal.fd, 3)?;
         }
         let signals = sys::signalfd(FORWARDED | sys::signal_bit(libc::SIGCHLD))?;
-        close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd)])?;
+        let children = prepared.children;
+        close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd), children])?;
         // /proc/1/cmdline and comm can be read by the target; the words of the command line are the caller's.
         let (start, end) = prepared.strings;
         sys::wipe(start, end);
@@ -55,7 +61,17 @@ impl Init {
         Message::Started.send(pipes.report.1)?;
         let deadline = plan.watch.timeout_ms.map(|timeout| sys::now_ms().saturating_add(timeout));
         let watch = &plan.watch;
-        Ok(Init { pipes, signals, terminal, target, stop_signal: watch.stop_signal, deadline, kill_after: watch.kill_after_ms, timed_out: false })
+        Ok(Init {
+            pipes,
+            signals,
+            terminal,
+            children,
+            target,
+            stop_signal: watch.stop_signal,
+            deadline,
+            kill_after: watch.kill_after_ms,
+            timed_out: false,
+        })
     }
 
     fn watch(mut self) -> sys::Result<Message> {
@@ -88,6 +104,7 @@ impl Init {
         let mut byte = [0];
         if sys::read(self.pipes.life.0, &mut byte)? == 0 {
             // The launcher is dead: so is the sandbox.
+            end_all(self.children);
             sys::exit(137);
         }
         if let (FOREGROUND, Some(terminal)) = (byte[0], self.terminal) {
@@ -138,6 +155,27 @@ impl Init {
     }
 }
 
+/// How often the children are looked at: each round ends a generation.
+const ROUNDS: u32 = 1000;
+
+/// Ends every process of a sandbox without a pid namespace: its children, and those of theirs that come to it as they end.
+fn end_all(children: RawFd) {
+    let mut text = [0; 4096];
+    for _ in 0..ROUNDS {
+        // No such file: the pid namespace ends them.
+        let Ok(length @ 1..) = sys::read_again(children, &mut text) else { return };
+        for pid in text[..length].split(|byte| *byte == b' ').filter_map(number) {
+            sys::regardless(sys::kill(pid, libc::SIGKILL));
+        }
+        sys::regardless(sys::poll([-1; 4], 1));
+        while let Ok(Some(_)) = sys::wait_any(false) {}
+    }
+}
+
+fn number(digits: &[u8]) -> Option<i32> {
+    std::str::from_utf8(digits).ok()?.parse().ok().filter(|pid| *pid > 1)
+}
+
 /// A process or group that has just ended needs no signal; one that took other ids by a capability of its own cannot be sent one.
 fn gone_is_fine(result: sys::Result) -> sys::Result {
     match result {
@@ -147,7 +185,7 @@ fn gone_is_fine(result: sys::Result) -> sys::Result {
 }
 
 /// Closes every descriptor but these; a negative number is none.
-fn close_all_but(mut keep: [RawFd; 4]) -> sys::Result {
+fn close_all_but(mut keep: [RawFd; 5]) -> sys::Result {
     keep.sort_unstable();
     let mut next = 0;
     for fd in keep.into_iter().filter(|fd| *fd >= 0) {

@@ -42,6 +42,8 @@ pub struct Prepared {
     pub terminal: Option<Terminal>,
     /// `/dev/null` of the host, for a sandbox without one.
     pub null: RawFd,
+    /// `children` of this process in /proc, for a sandbox without a pid namespace of its own.
+    pub children: RawFd,
     /// Whether the covers of hidden paths have names in the new root.
     pub covers: bool,
     /// Signals that this process ignores.
@@ -103,6 +105,7 @@ impl Prepared {
             stack: vec![0; 64 << 10],
             terminal: if plan.watch.terminal { own_terminal() } else { None },
             null: null_for(plan)?,
+            children: -1,
             covers: false,
             ignored: ignored_signals()?,
             file_limit_raised: false,

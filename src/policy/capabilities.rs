@@ -113,7 +113,7 @@ impl Written for Securebit {
 // ---- draft ----
 
 /// Drafts what leaves and what stays. `user_ns` is whether the target has a user namespace of its own.
-pub fn draft(capabilities: &Capabilities, user_ns: bool, ids: &Ids, draft: &mut Draft) {
+pub fn draft(capabilities: &Capabilities, user_ns: bool, init: &At<bool>, ids: &Ids, draft: &mut Draft) {
     let set = |items: &[At<Capability>]| CapabilitySet(items.iter().fold(0, |set, cap| set | cap.bit()));
     let ambient = set(&capabilities.ambient.items);
     let keep = CapabilitySet(set(&capabilities.keep.items).0 | ambient.0);
@@ -123,6 +123,18 @@ pub fn draft(capabilities: &Capabilities, user_ns: bool, ids: &Ids, draft: &mut 
         draft.problem(
             Problem::new("capabilities::sys-admin", cap.at, "cannot keep sys-admin: with it the target could undo its own mounts")
                 .help("give it namespaces of its own instead: [namespaces] nested = true"),
+        );
+    }
+    // A change of ids clears the parent-death signal, and there is no pid 1 of ours to watch the launcher (prctl(2)).
+    let changes_ids = |cap: &&At<Capability>| [6, 7].contains(&cap.value.0);
+    if let (false, Some(cap)) = (init.value, capabilities.keep.items.iter().chain(&capabilities.ambient.items).find(changes_ids)) {
+        draft.problem(
+            Problem::new(
+                "capabilities::init",
+                cap.at,
+                format!("cannot keep {} in a target that is pid 1: with it the sandbox could outlive the launcher", cap.value),
+            )
+            .also(init.at, "it is pid 1, because of this"),
         );
     }
     draft.step(Stage::Identity, Op::Bounding { keep }, at);

@@ -569,11 +569,8 @@ impl World<'_> {
 
     // ---- generated files ----
 
-    /// A passwd and a group that know the target alone, unless the profile brings its own or many ids are mapped.
+    /// A passwd and a group that know the target alone, unless the profile brings its own.
     fn databases(&mut self) {
-        if !self.ids.single {
-            return;
-        }
         let Ids { user, group, .. } = *self.ids;
         let caller = &self.host.caller;
         let name = if user == 0 {
@@ -593,7 +590,10 @@ impl World<'_> {
             let content = Content::Text(text.into_bytes());
             match base(&self.tree, self.host, path) {
                 Base::Own { .. } => self.put_file(path, content, Mode(0o644), Span::NOWHERE),
-                Base::Host { source, .. } if matches!(self.host.at(&source), Fact::Present(File { kind: FileKind::Regular, real: None, .. })) => {
+                // Where many ids are mapped, the tree's own names serve them better.
+                Base::Host { source, .. }
+                    if self.ids.single && matches!(self.host.at(&source), Fact::Present(File { kind: FileKind::Regular, real: None, .. })) =>
+                {
                     self.put_file(path, content, Mode(0o644), Span::NOWHERE);
                 }
                 // A bound /etc that has none is the profile's word.
