@@ -410,3 +410,46 @@ fn an_entry_below_dev_has_its_mount_point() {
         holds(&plan.unwrap(), &text);
     }
 }
+
+/// What is wrong with one line of `[mounts]`, as codes.
+fn refused(place: &Place, line: &str, root: bool) -> Vec<&'static str> {
+    place.file("refused.toml", &format!("format = 1\n[process]\ncommand = [\"true\"]\n[mounts]\n{line}\n"));
+    let (profile, _) = loaded(place, "refused.toml");
+    let host = if root { machine::for_root(&profile) } else { machine::for_user(&profile) };
+    plan(&profile, &host).err().map_or(vec![], |problems| problems.iter().map(|problem| problem.code).collect())
+}
+
+#[test]
+#[ignore = "the name is looked at, and not the place"]
+fn a_grant_is_judged_by_its_place() {
+    let place = Place::new();
+    assert_eq!(refused(&place, "\"/x\" = { bind = \"/run/user\" }", false), ["mounts::sockets"]);
+    assert_eq!(refused(&place, "\"/x\" = { bind = \"/var/run/user\" }", false), ["mounts::sockets"]);
+    assert_eq!(refused(&place, "\"/x\" = { bind = \"/var/alias/etc\", access = \"rw\" }", false), ["mounts::broad"]);
+}
+
+#[test]
+#[ignore = "a name and its number are two, and the order of the list counts"]
+fn groups_are_a_set() {
+    let place = Place::new();
+    let plan = |groups: &str| {
+        place.file("groups.toml", &format!("format = 1\n[process]\ncommand = [\"true\"]\n[identity]\ngroups = {groups}\n"));
+        let (profile, sources) = loaded(&place, "groups.toml");
+        planned(&profile, &machine::for_root(&profile), &sources).ids
+    };
+    assert_eq!(plan("[27, \"adm\"]"), plan("[4, 27, \"adm\"]"));
+}
+
+#[test]
+#[ignore = "what follows a NUL is lost"]
+fn a_text_with_nul_is_refused() {
+    let place = Place::new();
+    for text in [
+        "[process]\ncommand = [\"true\"]\narg0 = \"a\\u0000b\"\n",
+        "[process]\ncommand = [\"true\"]\n[env]\nX = { pass = true, or = \"a\\u0000b\" }\n",
+    ] {
+        place.file("nul.toml", &format!("format = 1\n{text}"));
+        let (profile, _) = loaded(&place, "nul.toml");
+        assert!(plan(&profile, &machine::for_user(&profile)).is_err(), "{text}");
+    }
+}

@@ -12,14 +12,19 @@ use crate::plan::Plan;
 use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
 
+/// Opens the descriptor that signals are read from, before there is a target that could change a limit.
+pub fn open_signals() -> sys::Result<RawFd> {
+    sys::signalfd(FORWARDED | sys::signal_bit(libc::SIGCHLD))
+}
+
 /// Looks after the target until it ends.
-pub fn look_after(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, target: i32) -> ! {
+pub fn look_after(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, signals: RawFd, target: i32) -> ! {
     let report = pipes.report.1;
     let failed = |Errno(errno)| -> ! {
         // The launcher may be gone; either way the sandbox ends here.
         sys::exit(if (Message::Failed { step: OWN, errno }).send(report).is_ok() { 125 } else { 124 })
     };
-    let init = match Init::new(plan, prepared, pipes, target) {
+    let init = match Init::new(plan, prepared, pipes, signals, target) {
         Ok(init) => init,
         Err(errno) => failed(errno),
     };
@@ -46,12 +51,11 @@ struct Init {
 }
 
 impl Init {
-    fn new(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, target: i32) -> sys::Result<Init> {
+    fn new(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, signals: RawFd, target: i32) -> sys::Result<Init> {
         let mut terminal = prepared.terminal;
         if let Some(terminal) = &mut terminal {
             terminal.fd = sys::dup_above(terminal.fd, 3)?;
         }
-        let signals = sys::signalfd(FORWARDED | sys::signal_bit(libc::SIGCHLD))?;
         let children = prepared.children;
         close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd), children])?;
         // /proc/1/cmdline and comm can be read by the target; the words of the command line are the caller's.

@@ -194,9 +194,7 @@ pub fn draft(needs: &Needs) -> Filter {
     filter.set(&[Sysno::personality], &Rule::always(EPERM).case([personas], Verdict::Allow));
     filter.set(&[Sysno::prctl], &process_control(needs));
     namespaces(needs, &mut filter);
-    if needs.core_guard {
-        keep_core_limit(&mut filter);
-    }
+    keep_limits(needs, &mut filter);
     if needs.deny_set_id {
         refuse_set_id(&mut filter);
     }
@@ -288,13 +286,23 @@ fn namespaces(needs: &Needs, filter: &mut Filter) {
     filter.set(&[Sysno::unshare], &Rule::always(Verdict::Allow).case([unshared], EPERM));
 }
 
-/// The limit is 1, which keeps the host's core helper from running as root on the target's image; at 0 it runs (core(5)). The new limit is
-/// behind a pointer, so raising is refused like lowering, with EINVAL: gpg(1) stops on EPERM and goes on after EINVAL.
-fn keep_core_limit(filter: &mut Filter) {
-    let core = |argument| Test::low(argument, one_of(&[u64::from(libc::RLIMIT_CORE)]));
-    let not_null = Test::full(2, Compare::AnyBit { bits: u64::MAX });
-    filter.set(&[Sysno::prlimit64], &Rule::always(Verdict::Allow).case([core(1), not_null], Verdict::Errno(libc::EINVAL)));
-    filter.set(&[Sysno::setrlimit], &Rule::always(Verdict::Allow).case([core(0)], Verdict::Errno(libc::EINVAL)));
+/// prlimit(2) on pid 1 asks for the same ids alone; without descriptors it could not watch over the sandbox any more.
+///
+/// The limit on core files is 1, which keeps the host's core helper from running as root on the target's image; at 0 it runs (core(5)). The
+/// new limit is behind a pointer, so raising is refused like lowering, with EINVAL: gpg(1) stops on EPERM and goes on after EINVAL.
+fn keep_limits(needs: &Needs, filter: &mut Filter) {
+    let is = |argument, value: u64| Test::low(argument, one_of(&[value]));
+    let not_null = || Test::full(2, Compare::AnyBit { bits: u64::MAX });
+    let core = u64::from(libc::RLIMIT_CORE);
+    let mut rule = Rule::always(Verdict::Allow);
+    if !needs.target_is_init {
+        rule = rule.case([is(0, 1), not_null()], EPERM);
+    }
+    if needs.core_guard {
+        rule = rule.case([is(1, core), not_null()], Verdict::Errno(libc::EINVAL));
+        filter.set(&[Sysno::setrlimit], &Rule::always(Verdict::Allow).case([is(0, core)], Verdict::Errno(libc::EINVAL)));
+    }
+    filter.set(&[Sysno::prlimit64], &rule);
 }
 
 /// A file that the target makes set-user-id on a bind whose owner is the host's root would be root's to anyone on the host.

@@ -208,6 +208,8 @@ fn high_bits_go_round_no_rule() {
         (plain, Sysno::prctl, &[1, 0], Verdict::Allow),
         (guarded, Sysno::prctl, &[HIGH | 1, 0], EPERM),
         (plain, Sysno::prlimit64, &[0, 4, 1], Verdict::Allow),
+        (plain, Sysno::prlimit64, &[HIGH | 1, 7, 1], EPERM),
+        (plain, Sysno::prlimit64, &[1, 7, 0], Verdict::Allow),
         (guarded, Sysno::prlimit64, &[0, HIGH | 4, HIGH], Verdict::Errno(libc::EINVAL)),
         (guarded, Sysno::prlimit64, &[0, 4, 0], Verdict::Allow),
         (guarded, Sysno::prlimit64, &[0, 7, 1], Verdict::Allow),
