@@ -32,7 +32,7 @@ pub fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
     }
     if plan.watch.init {
         let failed = |Errno(errno)| Message::Failed { step: OWN, errno };
-        let started = init::open_signals().map_err(failed).and_then(|signals| Ok((signals, spawn(plan, prepared)?)));
+        let started = init::get_ready(prepared).map_err(failed).and_then(|signals| Ok((signals, spawn(plan, prepared)?)));
         match started {
             Ok((signals, pid)) => init::look_after(plan, prepared, pipes, signals, pid),
             Err(message) => sys::exit(if message.send(report).is_ok() { 125 } else { 124 }),

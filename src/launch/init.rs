@@ -12,8 +12,12 @@ use crate::plan::Plan;
 use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
 
-/// Opens the descriptor that signals are read from, before there is a target that could change a limit.
-pub fn open_signals() -> sys::Result<RawFd> {
+/// What pid 1 does before there is a target that could look at it: it forgets the caller's words, which `/proc/1/cmdline` and
+/// `comm` would show, and opens the descriptor that signals are read from.
+pub fn get_ready(prepared: &Prepared) -> sys::Result<RawFd> {
+    let (start, end) = prepared.strings;
+    sys::wipe(start, end);
+    sys::prctl(libc::PR_SET_NAME, c"stockade".as_ptr() as u64, 0)?;
     sys::signalfd(FORWARDED | sys::signal_bit(libc::SIGCHLD))
 }
 
@@ -58,10 +62,6 @@ impl Init {
         }
         let children = prepared.children;
         close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd), children])?;
-        // /proc/1/cmdline and comm can be read by the target; the words of the command line are the caller's.
-        let (start, end) = prepared.strings;
-        sys::wipe(start, end);
-        sys::prctl(libc::PR_SET_NAME, c"stockade".as_ptr() as u64, 0)?;
         Message::Started.send(pipes.report.1)?;
         let deadline = plan.watch.timeout_ms.map(|timeout| sys::now_ms().saturating_add(timeout));
         let watch = &plan.watch;
