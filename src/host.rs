@@ -119,6 +119,8 @@ pub enum Stream {
         /// Opened for writing.
         write: bool,
     },
+    /// Something that could not be looked at; why.
+    Unknown(i32),
     /// A folder.
     Folder,
     /// A pipe, a socket, or the like.
@@ -277,7 +279,11 @@ fn kernel_version() -> (u32, u32) {
 }
 
 fn stream(fd: i32) -> Stream {
-    let Ok((mode, access)) = sys::describe(fd) else { return Stream::Closed };
+    let (mode, access) = match sys::describe(fd) {
+        Ok(described) => described,
+        Err(sys::Errno(libc::EBADF)) => return Stream::Closed,
+        Err(sys::Errno(errno)) => return Stream::Unknown(errno),
+    };
     let access = access & libc::O_ACCMODE;
     match mode & libc::S_IFMT {
         libc::S_IFDIR => Stream::Folder,

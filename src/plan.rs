@@ -123,6 +123,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _), .. })),
         target_is_init: !watch.init,
         core_guard: profile.rlimits.get("core").is_none(),
+        foreign_pids: !choice.is_new(Kind::Pid),
     });
     draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);
@@ -201,7 +202,7 @@ fn derive_landlock(profile: &Profile, host: &Host, nested: bool, draft: &mut Dra
         let rights = match stream {
             Stream::File { read, write } => Rights::default().and_if(read, Rights::READ).and_if(write, Rights::WRITE),
             Stream::Terminal => Rights::READ.and(Rights::WRITE).and(Rights::IOCTL),
-            Stream::Closed | Stream::Folder | Stream::Other => continue,
+            Stream::Closed | Stream::Unknown(_) | Stream::Folder | Stream::Other => continue,
         };
         let rights = rights.within(Rights::OF_FILES).within(ruleset.handled);
         draft.step(Stage::Rules, Op::LandlockStream { fd, rights }, Span::NOWHERE);

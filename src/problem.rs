@@ -229,10 +229,14 @@ struct Shown {
 impl Shown {
     fn new(problem: &Problem, sources: &Sources) -> Shown {
         let main = sources.source(problem.at);
+        let clipped = main.map(|file| Clipped::new(&visible(&file.text)));
         let mut help: Vec<String> = problem.help.iter().map(|help| escape(help)).collect();
         let mut labels = vec![];
         if let Some(file) = main {
-            let local = |span: Span| ((span.start - file.base) as usize, (span.end - span.start) as usize);
+            let local = |span: Span| {
+                let place = |offset: u32| clipped.as_ref().map_or(0, |clipped| clipped.place((offset - file.base) as usize));
+                (place(span.start), place(span.end) - place(span.start))
+            };
             labels.push(LabeledSpan::new_primary_with_span(Some(escape(&problem.label)), local(problem.at)));
             for (at, words) in &problem.also {
                 match sources.place(*at) {
@@ -248,10 +252,43 @@ impl Shown {
             code: problem.code,
             message: escape(&problem.message),
             help: (!help.is_empty()).then(|| help.join("\n")),
-            // The quoted text is escaped as a whole only where that keeps every offset, that is, where nothing was hostile.
-            source: main.map(|file| NamedSource::new(escape(&file.name), visible(&file.text))),
+            source: main.zip(clipped.as_ref()).map(|(file, clipped)| NamedSource::new(escape(&file.name), clipped.text.clone())),
             labels,
         }
+    }
+}
+
+/// How much of a line is shown, in bytes: a profile may hold a file in one line.
+const LINE_SHOWN: usize = 240;
+
+/// A text whose long lines are cut, and where its places went.
+struct Clipped {
+    text: String,
+    /// For each cut: where the rest of a line began, how long it was.
+    cuts: Vec<(usize, usize)>,
+}
+
+impl Clipped {
+    fn new(text: &str) -> Clipped {
+        let mut clipped = Clipped { text: String::with_capacity(text.len().min(1 << 16)), cuts: vec![] };
+        let mut start = 0;
+        for line in text.split_inclusive('\n') {
+            let body = line.strip_suffix('\n').unwrap_or(line);
+            let keep = (0..=LINE_SHOWN.min(body.len())).rev().find(|at| body.is_char_boundary(*at)).unwrap_or(0);
+            clipped.text.push_str(&body[..keep]);
+            if keep < body.len() {
+                clipped.cuts.push((start + keep, body.len() - keep));
+            }
+            clipped.text.push_str(&line[body.len()..]);
+            start += line.len();
+        }
+        clipped
+    }
+
+    /// Where a byte of the whole text is in the cut one; what was cut away is at the end of its line.
+    fn place(&self, offset: usize) -> usize {
+        let gone: usize = self.cuts.iter().map(|(from, length)| offset.saturating_sub(*from).min(*length)).sum();
+        offset - gone
     }
 }
 

@@ -381,8 +381,9 @@ pub fn cwd_is_below_root() -> Result<bool> {
 }
 
 /// umask(2).
-pub fn umask(mask: u32) {
-    call!(libc::SYS_umask, mask);
+pub fn umask(mask: u32) -> Result {
+    // The kernel's never fails; that of a filter around the launcher may, and leaves the caller's mask.
+    done(call!(libc::SYS_umask, mask))
 }
 
 // ---- mounts ----

@@ -435,6 +435,19 @@ fn signals_stay_inside_where_process_numbers_are_the_hosts() {
 }
 
 #[test]
+fn limits_stay_inside_where_process_numbers_are_the_hosts() {
+    // Landlock's scope is for signals; prlimit(2) asks for the same ids alone, which an ordinary user's processes have.
+    let place = Place::new();
+    probe(&place);
+    let profile = profile(&place, "[namespaces]\npid = \"host\"").replace("\"/proc\" = \"proc\"\n", "");
+    let canary = Canary::new(&place, As::User);
+    let act = format!("limit-of {}", canary.pid());
+    let output = inside(&place, As::User, &profile, &act);
+    assert!(output.status.code() == Some(1) && errno(&output) == "EPERM", "{}", said(&output));
+    twin_succeeds(&place, As::User, &act, Outside);
+}
+
+#[test]
 fn abstract_sockets_of_the_host_are_out_of_reach() {
     let place = Place::new();
     probe(&place);

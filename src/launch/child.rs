@@ -57,7 +57,7 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
             _ => sys::exit(125),
         }
     }
-    sys::umask(0);
+    own(sys::umask(0))?;
     if !plan.has_own_pids() {
         own(adopt_all(prepared))?;
     }
@@ -269,10 +269,7 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
         }
         Op::NullStream { fd } => sys::dup_onto(prepared.null, *fd as RawFd),
         Op::NewKeyring => sys::new_session_keyring(),
-        Op::Umask { mask } => {
-            sys::umask(mask.0);
-            Ok(())
-        }
+        Op::Umask { mask } => sys::umask(mask.0),
         Op::Nice { value } => sys::set_nice(*value),
         Op::IoPriority { value } => sys::set_io_priority(*value),
         Op::Scheduler { policy, priority } => sys::set_scheduler(*policy, *priority),

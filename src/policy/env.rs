@@ -5,6 +5,7 @@ use crate::host::Host;
 use crate::problem::Problem;
 use crate::section::Entries;
 use crate::step::{Content, Name};
+use crate::value::AbsolutePath;
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
@@ -28,7 +29,7 @@ pub enum Variable {
         or: Option<String>,
     },
     /// The text of a file, read by the launcher, less one closing newline.
-    File(String),
+    File(AbsolutePath),
     /// The text read from an inherited descriptor, less one closing newline.
     Fd(u32),
 }
@@ -110,7 +111,7 @@ pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
             continue;
         }
         let value = match &variable.value {
-            Variable::Text(text) if text.contains('\0') => {
+            Variable::Text(text) | Variable::Pass { or: Some(text), .. } if text.contains('\0') => {
                 draft.problem(Problem::new("env::nul", variable.at, format!("the value of {} holds a NUL byte", name.value)));
                 continue;
             }

@@ -10,7 +10,7 @@ use crate::value::Written;
 use crate::{section, written};
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 // ---- section ----
@@ -208,6 +208,7 @@ pub fn draft(identity: &Identity, user_ns: &Namespace, host: &Host, draft: &mut 
     let user = resolve(identity.user.get(), &host.users, own(host.caller.uid), "user");
     let group = resolve(identity.group.get(), &host.groups, own(host.caller.gid), "group");
     let groups: Vec<u32> = identity.groups.items.iter().map(|id| resolve(Some(id), &host.groups, 0, "group")).collect();
+    let groups: Vec<u32> = groups.into_iter().collect::<BTreeSet<u32>>().into_iter().collect();
     let mut ids = Ids { user, group, groups, host_user: user, host_group: group, ..Ids::default() };
     let real = identity.host.get().filter(|real| real.value);
     if let (Some(real), false) = (real, root) {

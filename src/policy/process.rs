@@ -5,7 +5,7 @@ use crate::host::{Host, Stream};
 use crate::policy::env::{Setting, search_path};
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::Mount;
-use crate::problem::Problem;
+use crate::problem::{Problem, errno_words};
 use crate::section::Key;
 use crate::source::{At, Span};
 use crate::step::{Name, Op, Slot, Stage};
@@ -278,6 +278,9 @@ pub fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> Exec {
     for word in words.iter().filter(|word| word.contains('\0')) {
         draft.problem(Problem::new("process::nul", word.at, "a word of the command holds a NUL byte"));
     }
+    if let Some(arg0) = process.arg0.get().filter(|arg0| arg0.contains('\0')) {
+        draft.problem(Problem::new("process::nul", arg0.at, "the name holds a NUL byte"));
+    }
     let program = words.first().map_or("", |word| &word.value);
     if program.is_empty() {
         draft.problem(
@@ -341,6 +344,9 @@ fn streams(process: &Process, host: &Host, draft: &mut Draft) {
         let null = key.or(Stdio::Inherit).value == Stdio::Null;
         match host.streams[fd as usize] {
             _ if null => draft.step(Stage::Process, Op::NullStream { fd }, key.at()),
+            Stream::Unknown(errno) => {
+                draft.problem(Problem::new("process::stream", key.at(), format!("cannot look at descriptor {fd}: {}", errno_words(errno))));
+            }
             Stream::Folder => draft.problem(
                 Problem::new(
                     "process::stream",

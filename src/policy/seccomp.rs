@@ -174,6 +174,8 @@ pub struct Needs {
     pub target_is_init: bool,
     /// The limit on core files is stockade's, and must stay.
     pub core_guard: bool,
+    /// Process numbers are those of others too, some of whom have the same ids.
+    pub foreign_pids: bool,
 }
 
 /// Drafts the default policy.
@@ -286,7 +288,8 @@ fn namespaces(needs: &Needs, filter: &mut Filter) {
     filter.set(&[Sysno::unshare], &Rule::always(Verdict::Allow).case([unshared], EPERM));
 }
 
-/// prlimit(2) on pid 1 asks for the same ids alone; without descriptors it could not watch over the sandbox any more.
+/// prlimit(2) asks for the same ids alone, and so do setpriority(2) and ioprio_set(2): where process numbers are shared, they reach the
+/// caller's other processes. On pid 1 of the sandbox prlimit is closed always; without descriptors it could not watch over the sandbox any more.
 ///
 /// The limit on core files is 1, which keeps the host's core helper from running as root on the target's image; at 0 it runs (core(5)). The
 /// new limit is behind a pointer, so raising is refused like lowering, with EINVAL: gpg(1) stops on EPERM and goes on after EINVAL.
@@ -295,7 +298,11 @@ fn keep_limits(needs: &Needs, filter: &mut Filter) {
     let not_null = || Test::full(2, Compare::AnyBit { bits: u64::MAX });
     let core = u64::from(libc::RLIMIT_CORE);
     let mut rule = Rule::always(Verdict::Allow);
-    if !needs.target_is_init {
+    let other = |argument| Test::low(argument, Compare::AnyBit { bits: u64::MAX });
+    if needs.foreign_pids {
+        rule = rule.case([other(0), not_null()], EPERM);
+        filter.set(&[Sysno::setpriority, Sysno::ioprio_set], &Rule::always(Verdict::Allow).case([other(1)], EPERM));
+    } else if !needs.target_is_init {
         rule = rule.case([is(0, 1), not_null()], EPERM);
     }
     if needs.core_guard {

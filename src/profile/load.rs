@@ -77,6 +77,11 @@ type Document<'i> = DeTable<'i>;
 impl Layer {
     /// Parses the text; its spans become places in the common space.
     fn parse(&self, problems: &mut Problems) -> Option<Document<'_>> {
+        if let Some(offset) = too_deep(&self.text) {
+            let at = Span::from(offset + self.base..offset + self.base + 1);
+            problems.push(Problem::new("profile::depth", at, format!("a key goes deeper than {DEEPEST} tables")));
+            return None;
+        }
         let (document, errors) = DeTable::parse_recoverable(&self.text);
         let mut lines = vec![];
         for error in &errors {
@@ -95,9 +100,32 @@ impl Layer {
         }
     }
 
+    /// The first byte, for what is wrong with the whole.
     fn start(&self) -> Span {
         Span::from(self.base..self.base + 1)
     }
+}
+
+/// Where a dotted key goes too deep, if one does: each dot outside of a text is a table in a table, and tables are walked and freed
+/// by recursion.
+fn too_deep(text: &str) -> Option<usize> {
+    let (mut dots, mut quote, mut escaped) = (0, None, false);
+    for (offset, byte) in text.bytes().enumerate() {
+        match (quote, byte) {
+            (Some(b'"'), _) if escaped => escaped = false,
+            (Some(b'"'), b'\\') => escaped = true,
+            (Some(open), byte) if open == byte => quote = None,
+            (Some(_), _) => {}
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (None, b'.') => dots += 1,
+            (None, b'=' | b'{' | b',' | b'[' | b'\n') => dots = 0,
+            (None, _) => {}
+        }
+        if dots > DEEPEST {
+            return Some(offset);
+        }
+    }
+    None
 }
 
 fn shift(node: Node<'_>, base: usize) -> Node<'_> {
@@ -210,7 +238,7 @@ fn merge(
         }
         let variables = Variables { caller, params: &params, folder: layer.folder.as_deref() };
         let mut filling = Filling { variables, words: &words, sources, problems: &mut problems, args: None };
-        let node = filling.fill(Spanned::new(layer.base..layer.base, DeValue::Table(document)), &mut vec![]);
+        let Some(node) = filling.fill(Spanned::new(layer.base..layer.base, DeValue::Table(document)), &mut vec![]) else { continue };
         takes_args = filling.args.unwrap_or(takes_args);
         let mut read = Profile::default();
         read.read(&At::new(String::new(), layer.start()), node, &mut problems);
@@ -296,6 +324,11 @@ fn finish(profile: &Profile, problems: &mut Problems) {
     }
 }
 
+/// Whether a value is a text of the user's own, where no word withdraws: an environment variable, or what stands inside of an entry or list.
+fn is_free_text(path: &[String]) -> bool {
+    path.first().is_some_and(|section| section == "env") || path.len() > 2
+}
+
 /// Puts variables into one layer.
 struct Filling<'a, 'i> {
     variables: Variables<'i>,
@@ -307,28 +340,43 @@ struct Filling<'a, 'i> {
 }
 
 impl<'i> Filling<'_, 'i> {
-    fn fill(&mut self, node: Node<'i>, path: &mut Vec<String>) -> Node<'i> {
+    /// The value with its variables put in, or `None` where a problem was reported, so that no second one follows from it.
+    fn fill(&mut self, node: Node<'i>, path: &mut Vec<String>) -> Option<Node<'i>> {
         let span = node.span();
         let value = match node.into_inner() {
-            DeValue::String(text) => self.text(text, span.clone().into()),
+            DeValue::String(text) => self.text(text, span.clone().into(), path)?,
             DeValue::Array(array) => self.list(array, path),
             DeValue::Table(table) => self.table(table, path),
             other => other,
         };
-        Spanned::new(span, value)
+        Some(Spanned::new(span, value))
     }
 
-    fn text(&mut self, text: DeString<'i>, at: Span) -> DeValue<'i> {
+    fn text(&mut self, text: DeString<'i>, at: Span, path: &[String]) -> Option<DeValue<'i>> {
         if !text.contains("${") {
-            return DeValue::String(text);
+            if path == ["process", "command"] {
+                // The word "default" withdraws the command, and with it the place of the words after PROFILE.
+                self.args = Some(false);
+            }
+            return Some(DeValue::String(text));
         }
         if let Some(Value::Bare(bare)) = self.variables.whole(&text)
             && let Ok(value) = DeValue::parse(bare)
         {
-            return value.into_inner();
+            return Some(value.into_inner());
         }
-        // Where a problem was reported, the text stays, so that no second one follows from an empty value.
-        DeValue::String(self.variables.expand(&text, at, self.sources, self.problems).unwrap_or_else(|| "/unset".into()).into())
+        let expanded = self.variables.expand(&text, at, self.sources, self.problems)?;
+        if expanded == "default" && !is_free_text(path) {
+            self.refuse_structure(at, "withdraws what is inherited");
+            return None;
+        }
+        Some(DeValue::String(expanded.into()))
+    }
+
+    /// A value that was put in says what a thing is, never what becomes of other layers.
+    fn refuse_structure(&mut self, at: Span, what: &str) {
+        let problem = Problem::new("variable::structure", at, format!("the value of this variable is a word that {what}"));
+        self.problems.push(problem.help("write the word itself if that is meant"));
     }
 
     fn list(&mut self, array: DeArray<'i>, path: &mut Vec<String>) -> DeValue<'i> {
@@ -338,34 +386,50 @@ impl<'i> Filling<'_, 'i> {
         }
         let mut out = DeArray::new();
         for node in array {
+            let span = node.span();
             let text = match node.get_ref() {
-                DeValue::String(text) => text.as_ref(),
-                _ => "",
+                DeValue::String(text) => text.clone().into_owned(),
+                _ => String::new(),
             };
-            if is_command && text == "${ARGS}" {
-                self.args = Some(true);
-                for word in self.words {
-                    let span = word.at.start as usize..word.at.end as usize;
-                    out.push(Spanned::new(span, DeValue::String(word.value.clone().into())));
+            match self.variables.whole(&text) {
+                _ if is_command && text == "${ARGS}" => {
+                    self.args = Some(true);
+                    for word in self.words {
+                        out.push(Spanned::new(word.at.start as usize..word.at.end as usize, DeValue::String(word.value.clone().into())));
+                    }
                 }
-                continue;
-            }
-            if let Some(Value::List(items)) = self.variables.whole(text) {
-                for item in items {
-                    out.push(Spanned::new(node.span(), DeValue::String(item.clone().into())));
+                Some(Value::List(items)) => items.iter().for_each(|item| out.push(Spanned::new(span.clone(), DeValue::String(item.clone().into())))),
+                // A word is a text, also where a number was given.
+                Some(Value::Bare(bare)) if is_command => out.push(Spanned::new(span, DeValue::String(bare.clone().into()))),
+                _ => {
+                    let Some(node) = self.fill_item(node, path) else { continue };
+                    let withdraws = matches!(node.get_ref(), DeValue::String(filled) if filled.starts_with('!') && !text.starts_with('!'));
+                    if withdraws && !is_command {
+                        self.refuse_structure(span.into(), "withdraws what is inherited");
+                        continue;
+                    }
+                    out.push(node);
                 }
-                continue;
             }
-            out.push(self.fill(node, path));
         }
         DeValue::Array(out)
+    }
+
+    fn fill_item(&mut self, node: Node<'i>, path: &mut Vec<String>) -> Option<Node<'i>> {
+        path.push("[]".into());
+        let filled = self.fill(node, path);
+        path.pop();
+        filled
     }
 
     fn table(&mut self, table: DeTable<'i>, path: &mut Vec<String>) -> DeValue<'i> {
         let is_mounts = path.as_slice() == ["mounts"];
         let mut out = DeTable::new();
         let mut seen: BTreeMap<String, Span> = BTreeMap::new();
-        for (key, node) in table {
+        let mut entries: Vec<_> = table.into_iter().collect();
+        // In the order of the text, so that of two entries the second is the problem.
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, node) in entries {
             let at = Span::from(key.span());
             let name = if is_mounts {
                 let Some(name) = self.mount_path(key.get_ref(), at, &mut seen) else { continue };
@@ -376,7 +440,9 @@ impl<'i> Filling<'_, 'i> {
             path.push(name.clone());
             let node = self.fill(node, path);
             path.pop();
-            out.insert(Spanned::new(key.span(), name.into()), node);
+            if let Some(node) = node {
+                out.insert(Spanned::new(key.span(), name.into()), node);
+            }
         }
         DeValue::Table(out)
     }

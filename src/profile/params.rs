@@ -40,6 +40,8 @@ pub struct Param {
     declared: Span,
     /// As text; numbers in decimal.
     value: Option<At<Value>>,
+    /// Whether a wrong value was reported, so that none need be missed.
+    reported: bool,
 }
 
 /// A value, as text: what TOML would need is made of it when it is put in.
@@ -109,13 +111,10 @@ impl Params {
             problems.push(Problem::new("params::values", r#type.at, "`values` goes with the type enum, and must be there for it"));
             return;
         }
-        let mut param = Param { kind: r#type.value, values, declared: name.at, value: None };
+        let mut param = Param { kind: r#type.value, values, declared: name.at, value: None, reported: false };
         if let Some(default) = default {
             param.value = param.check(default, expand, problems);
-            if param.value.is_none() {
-                // Reported; a second report of a missing value would be noise.
-                param.value = Some(At::unsaid(Value::Text(String::new())));
-            }
+            param.reported = param.value.is_none();
         }
         self.map.insert(name.value, param);
     }
@@ -127,7 +126,9 @@ impl Params {
             problems.push(Problem::new("params::unknown", name.at, format!("no layer below declares a parameter `{}`", name.value)).help(help));
             return;
         };
-        param.value = param.check(node, expand, problems).or(param.value.take());
+        let value = param.check(node, expand, problems);
+        param.reported |= value.is_none();
+        param.value = value.or(param.value.take());
     }
 
     /// `--set NAME=VALUE`, the strongest.
@@ -145,13 +146,16 @@ impl Params {
         let text = if param.kind == Type::Path && !text.starts_with('/') && !text.is_empty() { format!("{cwd}/{text}") } else { text.to_owned() };
         match param.read_text(&text) {
             Ok(value) => param.value = Some(At::new(value, value_at)),
-            Err(why) => problems.push(param.refuse(name, &why, value_at)),
+            Err(why) => {
+                param.reported = true;
+                problems.push(param.refuse(name, &why, value_at));
+            }
         }
     }
 
     /// Every parameter must have a value by now.
     pub fn settle(&self, problems: &mut Problems) {
-        for (name, param) in self.map.iter().filter(|(_, param)| param.value.is_none()) {
+        for (name, param) in self.map.iter().filter(|(_, param)| param.value.is_none() && !param.reported) {
             let problem = Problem::new("params::missing", param.declared, format!("the parameter `{name}` has no value"));
             problems.push(problem.label("declared here").help(format!("stockade run --set {name}=VALUE ...")));
         }

@@ -147,11 +147,11 @@ fn unset(name: &str, why: &str, help: &str) -> Problem {
     Problem::new("variable::unset", Span::NOWHERE, format!("`${{{name}}}` has no value: {why}")).help(help)
 }
 
-/// The span of a piece inside a text's span, where the text stands in its file as it is (no escapes before the piece).
+/// The span of a piece inside a text's span: exact where the text stands in its file as it is, else the whole text's.
 fn within(text: &str, at: Span, offset: usize, length: usize, sources: &Sources) -> Span {
-    let needle = text.get(offset..offset + length).unwrap_or(text);
-    match sources.text(at).and_then(|quoted| quoted.find(needle)) {
-        Some(found) if !needle.is_empty() => Span::from(at.start as usize + found..at.start as usize + found + needle.len()),
+    // The place of the text between its quotes, if it has no escapes.
+    match sources.text(at).and_then(|quoted| quoted.find(text)) {
+        Some(start) if !text.is_empty() => Span::from(at.start as usize + start + offset..at.start as usize + start + offset + length),
         _ => at,
     }
 }

@@ -9,14 +9,16 @@ use crate::value::{below, parent};
 
 /// Checks a bind of `source` at `path`; the problem says what to do.
 pub fn check(path: &str, source: &str, bind: &Bind, file: &File, host: &Host, at: Span) -> Option<Problem> {
-    kernel_tree(path, source, host, at)
+    // What counts is the place, not the name that leads there.
+    let place = file.real.as_ref().map_or(source, |(real, _)| real.as_str());
+    kernel_tree(path, place, file, at)
         .or_else(|| foreign_link(source, file, at))
-        .or_else(|| sockets(path, source, bind, file, at))
-        .or_else(|| (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse).then(|| refuse_broad(source, host, at)).flatten())
+        .or_else(|| sockets(path, place, bind, file, at))
+        .or_else(|| (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse).then(|| refuse_broad(place, host, at)).flatten())
 }
 
 /// The host's proc, sys and dev have kinds of their own: bound, they would show the host's processes and devices.
-fn kernel_tree(path: &str, source: &str, host: &Host, at: Span) -> Option<Problem> {
+fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Problem> {
     let refuse = |help: String| {
         Some(Problem::new("mounts::kernel-tree", at, format!("cannot bind the host's {source}: it shows the host, not the sandbox")).help(help))
     };
@@ -26,7 +28,7 @@ fn kernel_tree(path: &str, source: &str, host: &Host, at: Span) -> Option<Proble
     if source == "/dev" {
         return refuse(format!("write \"{path}\" = \"dev\" for the minimal one, and \"/dev/NAME\" = \"device\" for each node more"));
     }
-    let device = matches!(host.at(source), crate::host::Fact::Present(File { kind: FileKind::Device, .. }));
+    let device = file.kind == FileKind::Device;
     device.then(|| {
         Problem::new("mounts::device", at, format!("cannot bind {source}: it is a device, and bound trees have no devices"))
             .help(format!("write \"{path}\" = {{ device = \"{source}\" }}"))

@@ -25,8 +25,12 @@ const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 /// Drafts the file tree.
 pub fn draft(mounts: &Mounts, host: &Host, ids: &Ids, draft: &mut Draft) {
     let mut all = tree(mounts, &host.root_names);
-    let root = all.get("/").cloned();
+    let mut root = all.get("/").cloned();
     let mut world = World { host, ids, draft, tree: Tree::new(), made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![] };
+    if let Some(left_out) = root.take_if(|node| world.is_skipped("/", node)) {
+        // And with it each name of it.
+        all.retain(|_, node| node.at != left_out.at);
+    }
     world.check_root(root.as_ref());
     all.retain(|path, node| !world.is_skipped(path, node));
     world.tree = all;
@@ -274,6 +278,7 @@ impl World<'_> {
         }
         for source in extra {
             match below(source, "/dev").filter(|tail| !tail.is_empty()) {
+                Some(tail) if dev::NODES.contains(&&tail[1..]) => {}
                 Some(tail) => self.device(&format!("{path}{tail}"), source, at),
                 None => self.draft.problem(
                     Problem::new("mounts::dev", at, format!("{source} is not below /dev")).help("give it an entry of its own: { device = PATH }"),
@@ -291,12 +296,12 @@ impl World<'_> {
         self.step(Op::Devpts { path: Name::new(&pts) }, at);
         let shm = format!("{path}/shm");
         if !self.tree.contains_key(&shm) {
-            self.step(Op::Dir { path: Name::new(&shm), mode: Mode(0o755) }, at);
+            self.make_folder(&shm, Mode(0o755), at);
             let Tmpfs { size, inodes, .. } = TMPFS;
             let op = Op::Tmpfs { path: Name::new(&shm), size, inodes, mode: Mode(0o1777), attrs: INERT, ground: Ground::Own, rights: TMPFS_RIGHTS };
             self.step(op, at);
         }
-        self.made.extend([pts, shm]);
+        self.made.insert(pts);
         if !sealed_root {
             self.seals.push((path.into(), attrs.and(Attrs::READ_ONLY), at));
         }
@@ -559,12 +564,13 @@ impl World<'_> {
             self.draft.note(node.at, format!("{path} is left out: {source} is absent here"));
             return true;
         }
-        let too_broad = (bind.broad == Broad::Skip && bind.access == Access::ReadWrite).then(|| checks::why_broad(source, self.host)).flatten();
-        if let Some(why) = too_broad {
-            self.draft.note_less(node.at, format!("{path} is left out: {why}"));
-            return true;
-        }
-        false
+        let Fact::Present(file) = self.host.at(source) else { return false };
+        let strict = Bind { broad: Broad::Refuse, ..bind.clone() };
+        let refused = (bind.broad == Broad::Skip).then(|| checks::check(path, source, &strict, file, self.host, node.at)).flatten();
+        let Some(problem) = refused else { return false };
+        let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);
+        self.draft.note_less(node.at, format!("{path} is left out: {why}"));
+        true
     }
 
     // ---- generated files ----
