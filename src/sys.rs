@@ -674,11 +674,10 @@ pub fn poll(fds: [RawFd; 4], timeout_ms: i32) -> Result<[bool; 4]> {
 }
 
 /// CLOCK_MONOTONIC in milliseconds, by the kernel's own count of this namespace.
-pub fn now_ms() -> u64 {
+pub fn now_ms() -> Result<u64> {
     let mut time = [0i64; 2];
-    // clock_gettime(2) of a valid clock into a valid buffer cannot fail.
-    call!(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC, time.as_mut_ptr());
-    time[0] as u64 * 1000 + time[1] as u64 / 1_000_000
+    done(call!(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC, time.as_mut_ptr()))?;
+    Ok(time[0] as u64 * 1000 + time[1] as u64 / 1_000_000)
 }
 
 // ---- terminals ----

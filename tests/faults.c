@@ -224,7 +224,8 @@ static int walls(void) {
     char line[4096], root[1024], point[1024], options[1024];
     while (mounts && fgets(line, sizeof line, mounts)) {
         char *rest = strstr(line, " - ");
-        if (sscanf(line, "%*d %*d %*s %1023s %1023s %1023s", root, point, options) == 3) printf("mount %s %s %s%s", root, point, options, rest ? rest : "\n");
+        if (sscanf(line, "%*d %*d %*s %1023s %1023s %1023s", root, point, options) == 3)
+            printf("mount %s %s %s%s", root, point, options, rest ? rest : "\n");
     }
     static const char *const spaces[] = { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time" };
     for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {

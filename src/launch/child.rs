@@ -53,8 +53,9 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
         match sys::read(pipes.life.0, &mut byte) {
             Ok(1) if byte[0] == GO => break,
             Err(Errno(libc::EINTR)) => {}
+            Err(errno) => own(Err(errno))?,
             // The launcher is gone, or will not start us.
-            _ => sys::exit(125),
+            Ok(_) => sys::exit(125),
         }
     }
     own(sys::umask(0))?;

@@ -15,9 +15,10 @@ pub fn map(mount: RawFd, disk: (u32, u32), ids: (u32, u32)) -> Result {
         sys::exit(i32::from(ended.is_err()));
     }
     let mapped = map_with(mount, pid, disk, ids);
-    let closed = sys::close(go).and_then(|()| sys::close(wait)).and_then(|()| sys::close(pidfd));
+    // Ended outright: were it to end by our closing the pipe, a close that fails would leave both waiting.
+    sys::signal_pidfd(pidfd, libc::SIGKILL)?;
     sys::wait_for(pid)?;
-    mapped.and(closed)
+    mapped.and(sys::close(go)).and(sys::close(wait)).and(sys::close(pidfd))
 }
 
 fn map_with(mount: RawFd, pid: i32, disk: (u32, u32), ids: (u32, u32)) -> Result {

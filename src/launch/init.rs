@@ -62,9 +62,12 @@ impl Init {
         }
         let children = prepared.children;
         close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd), children])?;
-        Message::Started.send(pipes.report.1)?;
-        let deadline = plan.watch.timeout_ms.map(|timeout| sys::now_ms().saturating_add(timeout));
+        let deadline = match plan.watch.timeout_ms {
+            Some(timeout) => Some(sys::now_ms()?.saturating_add(timeout)),
+            None => None,
+        };
         let watch = &plan.watch;
+        Message::Started.send(pipes.report.1)?;
         Ok(Init {
             pipes,
             signals,
@@ -80,7 +83,7 @@ impl Init {
 
     fn watch(mut self) -> sys::Result<Message> {
         loop {
-            let [life, signal, ..] = sys::poll([self.pipes.life.0, self.signals, -1, -1], self.time_left())?;
+            let [life, signal, ..] = sys::poll([self.pipes.life.0, self.signals, -1, -1], self.time_left()?)?;
             if life {
                 self.obey()?;
             }
@@ -99,8 +102,10 @@ impl Init {
         }
     }
 
-    fn time_left(&self) -> i32 {
-        self.deadline.map_or(-1, |deadline| i32::try_from(deadline.saturating_sub(sys::now_ms())).unwrap_or(i32::MAX))
+    /// Milliseconds until something is due; -1 where nothing is.
+    fn time_left(&self) -> sys::Result<i32> {
+        let Some(deadline) = self.deadline else { return Ok(-1) };
+        Ok(i32::try_from(deadline.saturating_sub(sys::now_ms()?)).unwrap_or(i32::MAX))
     }
 
     /// A byte of the launcher, or its end.
@@ -146,7 +151,10 @@ impl Init {
 
     /// At the timeout the stop signal, after the grace the end of everything.
     fn keep_time(&mut self) -> sys::Result<Option<Message>> {
-        let Some(deadline) = self.deadline.filter(|deadline| sys::now_ms() >= *deadline) else { return Ok(None) };
+        let Some(deadline) = self.deadline else { return Ok(None) };
+        if sys::now_ms()? < deadline {
+            return Ok(None);
+        }
         if self.timed_out {
             return Ok(Some(Message::TimedOut));
         }

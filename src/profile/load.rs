@@ -109,16 +109,19 @@ impl Layer {
 /// Where a dotted key goes too deep, if one does: each dot outside of a text is a table in a table, and tables are walked and freed
 /// by recursion.
 fn too_deep(text: &str) -> Option<usize> {
-    let (mut dots, mut quote, mut escaped) = (0, None, false);
+    let (mut dots, mut quote, mut escaped, mut comment) = (0, None, false, false);
     for (offset, byte) in text.bytes().enumerate() {
         match (quote, byte) {
             (Some(b'"'), _) if escaped => escaped = false,
             (Some(b'"'), b'\\') => escaped = true,
             (Some(open), byte) if open == byte => quote = None,
             (Some(_), _) => {}
+            (None, b'\n') => (dots, comment) = (0, false),
+            (None, b'#') => comment = true,
+            (None, _) if comment => {}
             (None, b'"' | b'\'') => quote = Some(byte),
             (None, b'.') => dots += 1,
-            (None, b'=' | b'{' | b',' | b'[' | b'\n') => dots = 0,
+            (None, b'=' | b'{' | b',' | b'[') => dots = 0,
             (None, _) => {}
         }
         if dots > DEEPEST {
@@ -345,7 +348,7 @@ impl<'i> Filling<'_, 'i> {
         let span = node.span();
         let value = match node.into_inner() {
             DeValue::String(text) => self.text(text, span.clone().into(), path)?,
-            DeValue::Array(array) => self.list(array, path),
+            DeValue::Array(array) => self.list(array, path)?,
             DeValue::Table(table) => self.table(table, path),
             other => other,
         };
@@ -379,12 +382,12 @@ impl<'i> Filling<'_, 'i> {
         self.problems.push(problem.help("write the word itself if that is meant"));
     }
 
-    fn list(&mut self, array: DeArray<'i>, path: &mut Vec<String>) -> DeValue<'i> {
+    fn list(&mut self, array: DeArray<'i>, path: &mut Vec<String>) -> Option<DeValue<'i>> {
         let is_command = path.as_slice() == ["process", "command"];
         if is_command {
             self.args = Some(false);
         }
-        let mut out = DeArray::new();
+        let (mut out, mut whole) = (DeArray::new(), true);
         for node in array {
             let span = node.span();
             let text = match node.get_ref() {
@@ -398,21 +401,29 @@ impl<'i> Filling<'_, 'i> {
                         out.push(Spanned::new(word.at.start as usize..word.at.end as usize, DeValue::String(word.value.clone().into())));
                     }
                 }
+                Some(Value::List(items)) if !is_command && items.iter().any(|item| item.starts_with('!')) => {
+                    self.refuse_structure(span.into(), "withdraws what is inherited");
+                    whole = false;
+                }
                 Some(Value::List(items)) => items.iter().for_each(|item| out.push(Spanned::new(span.clone(), DeValue::String(item.clone().into())))),
                 // A word is a text, also where a number was given.
                 Some(Value::Bare(bare)) if is_command => out.push(Spanned::new(span, DeValue::String(bare.clone().into()))),
                 _ => {
-                    let Some(node) = self.fill_item(node, path) else { continue };
+                    let Some(node) = self.fill_item(node, path) else {
+                        whole = false;
+                        continue;
+                    };
                     let withdraws = matches!(node.get_ref(), DeValue::String(filled) if filled.starts_with('!') && !text.starts_with('!'));
                     if withdraws && !is_command {
                         self.refuse_structure(span.into(), "withdraws what is inherited");
+                        whole = false;
                         continue;
                     }
                     out.push(node);
                 }
             }
         }
-        DeValue::Array(out)
+        whole.then_some(DeValue::Array(out))
     }
 
     fn fill_item(&mut self, node: Node<'i>, path: &mut Vec<String>) -> Option<Node<'i>> {

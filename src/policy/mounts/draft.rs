@@ -292,8 +292,10 @@ impl World<'_> {
             }
         }
         let pts = format!("{path}/pts");
-        self.step(Op::Dir { path: Name::new(&pts), mode: Mode(0o755) }, at);
-        self.step(Op::Devpts { path: Name::new(&pts) }, at);
+        if !self.tree.contains_key(&pts) {
+            self.make_folder(&pts, Mode(0o755), at);
+            self.step(Op::Devpts { path: Name::new(&pts) }, at);
+        }
         let shm = format!("{path}/shm");
         if !self.tree.contains_key(&shm) {
             self.make_folder(&shm, Mode(0o755), at);
@@ -301,7 +303,6 @@ impl World<'_> {
             let op = Op::Tmpfs { path: Name::new(&shm), size, inodes, mode: Mode(0o1777), attrs: INERT, ground: Ground::Own, rights: TMPFS_RIGHTS };
             self.step(op, at);
         }
-        self.made.insert(pts);
         if !sealed_root {
             self.seals.push((path.into(), attrs.and(Attrs::READ_ONLY), at));
         }
