@@ -50,7 +50,7 @@ fn files(place: &Place) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for folder in ["/tmp", "/var/tmp", "/dev/shm", "/run"] {
         let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-        found.extend(names.filter(|name| name.contains("stockade") && !name.starts_with("stockade-test-")).map(|name| format!("{folder}/{name}")));
+        found.extend(names.filter(|name| name.contains("stockade") && !name.starts_with("stockade-")).map(|name| format!("{folder}/{name}")));
     }
     let mut folders = vec![place.path.clone()];
     while let Some(folder) = folders.pop() {

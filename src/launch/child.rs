@@ -58,6 +58,11 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
             Ok(_) => sys::exit(125),
         }
     }
+    // In the launcher's process group a signal of the terminal would reach the target twice: by the launcher, and by this process.
+    // A target that is pid 1 leaves it by itself, and could not start a session as the leader of a group.
+    if plan.watch.init {
+        own(sys::setpgid(0, 0))?;
+    }
     own(sys::umask(0))?;
     if !plan.has_own_pids() {
         own(adopt_all(prepared))?;

@@ -349,7 +349,7 @@ impl<'i> Filling<'_, 'i> {
         let value = match node.into_inner() {
             DeValue::String(text) => self.text(text, span.clone().into(), path)?,
             DeValue::Array(array) => self.list(array, path)?,
-            DeValue::Table(table) => self.table(table, path),
+            DeValue::Table(table) => self.table(table, path)?,
             other => other,
         };
         Some(Spanned::new(span, value))
@@ -433,7 +433,7 @@ impl<'i> Filling<'_, 'i> {
         filled
     }
 
-    fn table(&mut self, table: DeTable<'i>, path: &mut Vec<String>) -> DeValue<'i> {
+    fn table(&mut self, table: DeTable<'i>, path: &mut Vec<String>) -> Option<DeValue<'i>> {
         let is_mounts = path.as_slice() == ["mounts"];
         let mut out = DeTable::new();
         let mut seen: BTreeMap<String, Span> = BTreeMap::new();
@@ -451,11 +451,14 @@ impl<'i> Filling<'_, 'i> {
             path.push(name.clone());
             let node = self.fill(node, path);
             path.pop();
-            if let Some(node) = node {
-                out.insert(Spanned::new(key.span(), name.into()), node);
+            match node {
+                Some(node) => drop(out.insert(Spanned::new(key.span(), name.into()), node)),
+                // An entry that lacks a part would only seem to be another mistake.
+                None if path.len() > 1 => return None,
+                None => {}
             }
         }
-        DeValue::Table(out)
+        Some(DeValue::Table(out))
     }
 
     /// The plain path of a mount's key; the same path twice in one file is an error, however it is spelt.
