@@ -101,7 +101,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     kernel_floor(host, &mut draft);
     let net = network::namespace(&profile.network);
     let choice = Choice::new(&profile.namespaces, net, profile.network.mode.at());
-    let mut ids = identity::draft(&profile.identity, choice.of(Kind::User), host, &mut draft);
+    let mut ids = identity::draft(&profile.identity, (choice.of(Kind::User), choice.at(Kind::User)), host, &mut draft);
     let settings = env::draft(&profile.env, host, &mut draft);
     ids.home = settings.iter().find(|setting| setting.name.text() == "HOME").and_then(|setting| match &setting.value {
         crate::step::Content::Text(text) => String::from_utf8(text.clone()).ok().filter(|home| !home.contains([':', '\n'])),
@@ -120,7 +120,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let landlock = derive_landlock(profile, host, nested, &mut draft);
     let filter = seccomp::draft(&Needs {
         nested,
-        deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _), .. })),
+        deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. })),
         target_is_init: !watch.init,
         core_guard: profile.rlimits.get("core").is_none(),
         foreign_pids: !choice.is_new(Kind::Pid),

@@ -193,8 +193,8 @@ const FIRST_HOST_ID: u32 = 0x7000_0000;
 /// How many ids a launcher has for itself.
 const IDS_PER_LAUNCHER: u32 = 16;
 
-/// Settles ids and maps.
-pub fn draft(identity: &Identity, user_ns: &Namespace, host: &Host, draft: &mut Draft) -> Ids {
+/// Settles ids and maps. The user namespace comes with the line that chose it.
+pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), host: &Host, draft: &mut Draft) -> Ids {
     let root = host.caller.uid == 0;
     let own = |id: u32| if root { 1000 } else { id };
     let mut resolve = |id: Option<&At<Id>>, names: &BTreeMap<String, u32>, unsaid: u32, what: &str| match id {
@@ -208,6 +208,7 @@ pub fn draft(identity: &Identity, user_ns: &Namespace, host: &Host, draft: &mut 
     let user = resolve(identity.user.get(), &host.users, own(host.caller.uid), "user");
     let group = resolve(identity.group.get(), &host.groups, own(host.caller.gid), "group");
     let groups: Vec<u32> = identity.groups.items.iter().map(|id| resolve(Some(id), &host.groups, 0, "group")).collect();
+    let places: Vec<(Span, u32)> = identity.groups.items.iter().map(|item| item.at).zip(groups.iter().copied()).collect();
     let groups: Vec<u32> = groups.into_iter().collect::<BTreeSet<u32>>().into_iter().collect();
     let mut ids = Ids { user, group, groups, host_user: user, host_group: group, ..Ids::default() };
     let real = identity.host.get().filter(|real| real.value);
@@ -218,20 +219,28 @@ pub fn draft(identity: &Identity, user_ns: &Namespace, host: &Host, draft: &mut 
         );
     }
     if *user_ns != Namespace::New {
-        without_user_namespace(identity, user_ns, real.is_some(), root, draft);
+        if root && real.is_none() && *user_ns == Namespace::Host {
+            let at = identity.host.at().or(user_ns_at);
+            draft.problem(
+                Problem::new("identity::host", at, "without a user namespace the target has ids of the host")
+                    .help("say so: [identity] host = true; or leave namespaces.user new"),
+            );
+        }
+        without_user_namespace(identity, draft);
         return ids;
     }
     let maps = if root { maps_for_root(identity, &ids, real.is_some(), host, draft) } else { maps_for_user(identity, &ids, host, draft) };
     let outside = |extents: &[Extent], id: u32| {
         extents.iter().find(|extent| id >= extent.inside && id - extent.inside < extent.count).map(|extent| extent.outside + (id - extent.inside))
     };
-    for (key, extents, id, kind) in [(identity.user.at(), &maps.uid, ids.user, "user"), (identity.group.at(), &maps.gid, ids.group, "group")] {
+    let (user_at, group_at) = (identity.user.at().or(identity.uid_map.at()), identity.group.at().or(identity.gid_map.at()));
+    for (at, extents, id, kind) in [(user_at, &maps.uid, ids.user, "user"), (group_at, &maps.gid, ids.group, "group")] {
         if outside(extents, id).is_none() && draft.problems.is_empty() {
-            draft.problem(Problem::new("identity::unmapped", key, format!("{kind} {id} is not in the {kind} map")).help("add a range that holds it"));
+            draft.problem(Problem::new("identity::unmapped", at, format!("{kind} {id} is not in the {kind} map")).help("add a range that holds it"));
         }
     }
-    for (at, id) in identity.groups.items.iter().map(|item| item.at).zip(&ids.groups) {
-        if outside(&maps.gid, *id).is_none() {
+    for (at, id) in places {
+        if outside(&maps.gid, id).is_none() {
             draft.problem(
                 Problem::new("identity::unmapped", at, format!("group {id} is not in the group map"))
                     .help("an ordinary user needs gid-map = \"auto\" for further groups"),
@@ -246,14 +255,8 @@ pub fn draft(identity: &Identity, user_ns: &Namespace, host: &Host, draft: &mut 
     ids
 }
 
-/// The target's ids are the host's: root alone, and only by its word.
-fn without_user_namespace(identity: &Identity, user_ns: &Namespace, real: bool, root: bool, draft: &mut Draft) {
-    if root && !real && *user_ns == Namespace::Host {
-        draft.problem(
-            Problem::new("identity::host", identity.host.at().or(identity.user.at()), "without a user namespace the target has ids of the host")
-                .help("say so: [identity] host = true; or leave namespaces.user new"),
-        );
-    }
+/// Maps belong to a new user namespace.
+fn without_user_namespace(identity: &Identity, draft: &mut Draft) {
     for (name, map) in [("uid-map", &identity.uid_map), ("gid-map", &identity.gid_map)] {
         if let Some(map) = map.get() {
             draft.problem(Problem::new("identity::map", map.at, format!("`{name}` is the map of a new user namespace, and there is none")));

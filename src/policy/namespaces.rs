@@ -272,7 +272,7 @@ pub fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut 
         && *choice.of(Kind::User) == Namespace::Host
         && let Some(kind) = Kind::ALL.into_iter().find(|kind| choice.is_new(*kind))
     {
-        let message = format!("cannot make a {} namespace: an ordinary user needs a user namespace for it", kind.word());
+        let message = format!("cannot make a namespace of kind {}: an ordinary user needs a user namespace for it", kind.word());
         draft.problem(Problem::new("namespaces::user", choice.at(Kind::User), message).help("leave namespaces.user new, or start stockade as root"));
     }
     for (kind, what) in [(Kind::Mount, "a mount namespace of its own")] {

@@ -435,7 +435,7 @@ impl<'i> Filling<'_, 'i> {
 
     fn table(&mut self, table: DeTable<'i>, path: &mut Vec<String>) -> Option<DeValue<'i>> {
         let is_mounts = path.as_slice() == ["mounts"];
-        let mut out = DeTable::new();
+        let (mut out, mut whole) = (DeTable::new(), true);
         let mut seen: BTreeMap<String, Span> = BTreeMap::new();
         let mut entries: Vec<_> = table.into_iter().collect();
         // In the order of the text, so that of two entries the second is the problem.
@@ -453,12 +453,11 @@ impl<'i> Filling<'_, 'i> {
             path.pop();
             match node {
                 Some(node) => drop(out.insert(Spanned::new(key.span(), name.into()), node)),
-                // An entry that lacks a part would only seem to be another mistake.
-                None if path.len() > 1 => return None,
-                None => {}
+                None => whole = false,
             }
         }
-        Some(DeValue::Table(out))
+        // An entry that lacks a part would only seem to be another mistake; a section without one of its keys is whole.
+        (whole || path.len() < 2).then_some(DeValue::Table(out))
     }
 
     /// The plain path of a mount's key; the same path twice in one file is an error, however it is spelt.

@@ -143,7 +143,9 @@ impl Params {
             problems.push(Problem::new("params::unknown", name_at, format!("the profile has no parameter `{name}`")).help(help));
             return;
         };
-        let text = if param.kind == Type::Path && !text.starts_with('/') && !text.is_empty() { format!("{cwd}/{text}") } else { text.to_owned() };
+        // A caller whose folder has no path must give an absolute one.
+        let relative = param.kind == Type::Path && !text.starts_with('/') && !text.is_empty() && !cwd.is_empty();
+        let text = if relative { format!("{cwd}/{text}") } else { text.to_owned() };
         match param.read_text(&text) {
             Ok(value) => param.value = Some(At::new(value, value_at)),
             Err(why) => {

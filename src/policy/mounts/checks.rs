@@ -25,6 +25,9 @@ fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Proble
     if below(source, "/proc").is_some() {
         return refuse(format!("write \"{path}\" = \"proc\" for the sandbox's own"));
     }
+    if source == "/sys" {
+        return refuse(format!("write \"{path}\" = \"sysfs\" for that of the sandbox's own network namespace"));
+    }
     if source == "/dev" {
         return refuse(format!("write \"{path}\" = \"dev\" for the minimal one, and \"/dev/NAME\" = \"device\" for each node more"));
     }

@@ -276,9 +276,9 @@ impl World<'_> {
         for name in dev::NODES {
             self.attach_node(&format!("{path}/{name}"), &format!("/dev/{name}"), None, at);
         }
-        for source in extra {
+        for source in extra.collect::<BTreeSet<&str>>() {
             match below(source, "/dev").filter(|tail| !tail.is_empty()) {
-                Some(tail) if dev::NODES.contains(&&tail[1..]) => {}
+                Some(tail) if dev::NODES.contains(&&tail[1..]) || self.tree.contains_key(&format!("{path}{tail}")) => {}
                 Some(tail) => self.device(&format!("{path}{tail}"), source, at),
                 None => self.draft.problem(
                     Problem::new("mounts::dev", at, format!("{source} is not below /dev")).help("give it an entry of its own: { device = PATH }"),
