@@ -43,6 +43,7 @@ section! {
 mod builtin;
 mod caller;
 mod files;
+mod fill;
 mod load;
 mod params;
 mod variables;

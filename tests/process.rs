@@ -628,3 +628,16 @@ fn a_reader_that_goes_away_is_the_targets_matter() {
         assert_eq!(text(&shell.output().unwrap().stdout), "y\n141\n", "{who:?}");
     }
 }
+
+#[test]
+fn a_descriptor_that_is_not_open_cannot_be_passed() {
+    // The launcher's own pipes get the lowest free numbers: none of them may be what the target is given under a number of the profile.
+    for who in As::all() {
+        let place = Place::new();
+        for fd in 3..12 {
+            let output = place.run(*who, &profile(&format!("pass-fds = [{fd}]\ncommand = [\"true\"]")), &[]);
+            assert_eq!(output.status.code(), Some(125), "{who:?}: descriptor {fd}");
+            assert!(text(&output.stderr).contains("bad file descriptor"), "{who:?}: {}", text(&output.stderr));
+        }
+    }
+}

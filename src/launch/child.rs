@@ -4,10 +4,10 @@
 
 use super::message::{GO, Message};
 use super::prepare::Prepared;
+use super::world::{self, apply_to_tree, decimal, is_of_the_tree};
 use super::{Pipes, init};
 use crate::plan::{Actor, Plan};
-use crate::policy::landlock::Rights;
-use crate::step::{Attrs, Cover, Ground, Inode, Name, Op, Step};
+use crate::step::{Attrs, Op, Step};
 use crate::sys::{self, Errno, Result, Sets};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -97,9 +97,9 @@ pub const OWN: u32 = 0x7fff_ffff;
 fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Result<(), Stop> {
     for (index, Step { op, .. }) in plan.steps_of(actor) {
         let result = match op {
-            Op::File { path, mode, .. } => write_file(prepared, path, index, mode.0),
-            Op::CoverFile { path, mode, .. } => cover_file(prepared, path, index, mode.0),
-            Op::LandlockRule { path, rights } => allow(prepared, path, rights.0),
+            Op::File { path, mode, .. } => world::write_file(prepared, path, index, mode.0),
+            Op::CoverFile { path, mode, .. } => world::cover_file(prepared, path, index, mode.0),
+            Op::LandlockRule { path, rights } => world::allow(prepared, path, rights.0),
             op => apply(op, prepared),
         };
         result.map_err(|Errno(errno)| Stop(Message::Failed { step: index as u32, errno }))?;
@@ -155,7 +155,7 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
         Op::OpenTree { slot, source, inode, recursive, attrs } => {
             let fd = sys::open_tree(libc::AT_FDCWD, source.as_c_str(), *recursive)?;
             prepared.slots[slot.0] = fd;
-            verify(fd, *inode)?;
+            world::verify(fd, *inode)?;
             if *attrs == Attrs(0) { Ok(()) } else { sys::set_mount_attrs(fd, attrs.0) }
         }
         Op::HostFolder { path } => sys::mkdirat(libc::AT_FDCWD, path.as_c_str(), 0o755),
@@ -170,7 +170,7 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
         Op::HostName { name } => sys::sethostname(name.as_c_str().to_bytes()),
         Op::DomainName { name } => sys::setdomainname(name.as_c_str().to_bytes()),
         Op::Pivot => {
-            remove_covers(prepared)?;
+            world::remove_covers(prepared)?;
             sys::fchdir(prepared.root)?;
             sys::pivot_here()
         }
@@ -183,80 +183,6 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
         op => apply_to_process(op, prepared),
     }
 }
-
-fn is_of_the_tree(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Root { .. }
-            | Op::Dir { .. }
-            | Op::Symlink { .. }
-            | Op::MountPoint { .. }
-            | Op::Tmpfs { .. }
-            | Op::Proc { .. }
-            | Op::Devpts { .. }
-            | Op::Mqueue { .. }
-            | Op::Sysfs { .. }
-            | Op::Attach { .. }
-            | Op::Pin { .. }
-            | Op::ReadOnly { .. }
-            | Op::Hide { .. }
-            | Op::Seal { .. }
-    )
-}
-
-fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
-    let root = prepared.root;
-    match op {
-        Op::Root { limits, attrs } => {
-            prepared.root = tmpfs(limits.map(|(size, inodes)| (size.0, inodes)), 0o755, attrs.0)?;
-            // Over /proc of the old root: it is there, it is covered rather than changed, and nobody else sees it.
-            sys::move_mount(prepared.root, libc::AT_FDCWD, c"/proc")
-        }
-        Op::Dir { path, mode } => sys::mkdirat(root, path.relative(), mode.0),
-        Op::Symlink { path, target } => sys::symlinkat(target.as_c_str(), root, path.relative()),
-        Op::MountPoint { path } => sys::mkfile(root, path.relative(), 0),
-        Op::Tmpfs { path, size, inodes, mode, attrs, ground, rights } => {
-            let mount = tmpfs(Some((size.0, *inodes)), mode.0, attrs.0)?;
-            attach(prepared, mount, path, *ground, *rights)
-        }
-        Op::Proc { path, hidepid, only_processes, ground, rights } => {
-            let fs = sys::fsopen(c"proc")?;
-            match hidepid.word() {
-                "noaccess" => sys::fsconfig_string(fs, c"hidepid", c"noaccess")?,
-                "invisible" => sys::fsconfig_string(fs, c"hidepid", c"invisible")?,
-                _ => {}
-            }
-            if *only_processes {
-                sys::fsconfig_string(fs, c"subset", c"pid")?;
-            }
-            attach(prepared, sys::fsmount(fs, INERT.0)?, path, *ground, *rights)
-        }
-        Op::Devpts { path } => {
-            let fs = sys::fsopen(c"devpts")?;
-            sys::fsconfig_string(fs, c"ptmxmode", c"0666")?;
-            sys::fsconfig_string(fs, c"mode", c"0620")?;
-            attach(prepared, sys::fsmount(fs, Attrs::NO_SUID.and(Attrs::NO_EXEC).0)?, path, Ground::Own, Rights(0))
-        }
-        Op::Mqueue { path, ground } => attach(prepared, sys::fsmount(sys::fsopen(c"mqueue")?, INERT.0)?, path, *ground, Rights(0)),
-        Op::Sysfs { path, ground } => {
-            attach(prepared, sys::fsmount(sys::fsopen(c"sysfs")?, INERT.and(Attrs::READ_ONLY).0)?, path, *ground, Rights(0))
-        }
-        Op::Attach { slot, path, ground, rights } => {
-            let mount = std::mem::replace(&mut prepared.slots[slot.0], -1);
-            attach(prepared, mount, path, *ground, *rights)
-        }
-        Op::Pin { path } => bind_onto_itself(prepared, path, Attrs(0)),
-        Op::ReadOnly { path, if_present } => absent_is_fine(*if_present, bind_onto_itself(prepared, path, Attrs::READ_ONLY)),
-        Op::Hide { path, cover, if_present } => absent_is_fine(*if_present, hide(prepared, path, *cover)),
-        Op::Seal { path, attrs } => {
-            remove_covers(prepared)?;
-            sys::seal_mount(root, path.relative(), attrs.0)
-        }
-        _ => Err(Errno(libc::ENOSYS)),
-    }
-}
-
-const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
 
 fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
     match op {
@@ -295,127 +221,6 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
         Op::ReadBack { keep, ambient, no_new_privs, ids } => read_back(keep.0, ambient.0, *no_new_privs, *ids),
         _ => Err(Errno(libc::ENOSYS)),
     }
-}
-
-// ---- the tree ----
-
-/// The file that was opened must be the one that was checked.
-fn verify(fd: RawFd, inode: Inode) -> Result {
-    let unchecked = inode == Inode { dev: 0, ino: 0 };
-    if unchecked || sys::inode(fd)? == (inode.dev, inode.ino) { Ok(()) } else { Err(Errno(libc::ESTALE)) }
-}
-
-/// The mode that a tmpfs has by itself (tmpfs(5)).
-const TMPFS_MODE: u32 = 0o1777;
-
-fn tmpfs(limits: Option<(u64, u64)>, mode: u32, attrs: u64) -> Result<RawFd> {
-    let fs = sys::fsopen(c"tmpfs")?;
-    let mut digits = [0; 24];
-    if let Some((size, inodes)) = limits {
-        sys::fsconfig_string(fs, c"size", decimal(&mut digits, size))?;
-        sys::fsconfig_string(fs, c"nr_inodes", decimal(&mut digits, inodes))?;
-    }
-    if mode != TMPFS_MODE {
-        sys::fsconfig_string(fs, c"mode", octal(&mut digits, mode))?;
-    }
-    sys::fsmount(fs, attrs)
-}
-
-/// Attaches a detached mount. On ground that is not ours the path is walked without following any link.
-fn attach(prepared: &mut Prepared, mount: RawFd, path: &Name, ground: Ground, rights: Rights) -> Result {
-    match ground {
-        Ground::Own => sys::move_mount(mount, prepared.root, path.relative())?,
-        Ground::Bound => {
-            let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
-            sys::move_mount(mount, place, c"")?;
-            prepared.done_with(place)?;
-        }
-    }
-    // A rule binds the file, so the descriptor of its mount names it as well as a path would.
-    if rights != Rights(0) {
-        sys::landlock_allow(prepared.ruleset, mount, rights.0)?;
-    }
-    prepared.done_with(mount)
-}
-
-fn bind_onto_itself(prepared: &mut Prepared, path: &Name, attrs: Attrs) -> Result {
-    let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
-    let mount = sys::open_tree(place, c"", true)?;
-    if attrs != Attrs(0) {
-        sys::set_mount_attrs(mount, attrs.0)?;
-    }
-    sys::move_mount(mount, place, c"")?;
-    prepared.done_with(mount)?;
-    prepared.done_with(place)
-}
-
-fn absent_is_fine(fine: bool, result: Result) -> Result {
-    match result {
-        Err(Errno(libc::ENOENT)) if fine => Ok(()),
-        other => other,
-    }
-}
-
-const COVER_FOLDER: &CStr = c".stockade-folder";
-const COVER_FILE: &CStr = c".stockade-file";
-const COVER_TEXT: &CStr = c".stockade-text";
-
-fn hide(prepared: &mut Prepared, path: &Name, cover: Cover) -> Result {
-    let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
-    if !prepared.covers {
-        sys::mkdirat(prepared.root, COVER_FOLDER, 0o555)?;
-        sys::mkfile(prepared.root, COVER_FILE, 0)?;
-        prepared.covers = true;
-    }
-    let name = match cover {
-        Cover::Folder => COVER_FOLDER,
-        Cover::File => COVER_FILE,
-    };
-    let mount = sys::open_tree(prepared.root, name, false)?;
-    sys::set_mount_attrs(mount, INERT.and(Attrs::READ_ONLY).0)?;
-    sys::move_mount(mount, place, c"")?;
-    prepared.done_with(mount)?;
-    prepared.done_with(place)
-}
-
-/// The covers lose their names; where they are mounted they stay.
-fn remove_covers(prepared: &mut Prepared) -> Result {
-    if std::mem::take(&mut prepared.covers) {
-        sys::unlinkat(prepared.root, COVER_FOLDER, true)?;
-        sys::unlinkat(prepared.root, COVER_FILE, false)?;
-    }
-    Ok(())
-}
-
-fn write_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> Result {
-    put(prepared, path.relative(), index, mode)
-}
-
-fn put(prepared: &Prepared, path: &CStr, index: usize, mode: u32) -> Result {
-    let text = prepared.texts[index].as_deref().unwrap_or_default();
-    // The umask is 0, and a file of mode 0400 can be written by whoever made it, through this descriptor.
-    let fd = sys::openat(prepared.root, path, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, mode & 0o777)?;
-    sys::write_all(fd, text)?;
-    if mode & !0o777 != 0 {
-        sys::fchmod(fd, mode)?;
-    }
-    sys::close(fd)
-}
-
-fn cover_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> Result {
-    put(prepared, COVER_TEXT, index, mode)?;
-    let mount = sys::open_tree(prepared.root, COVER_TEXT, false)?;
-    let attrs = if mode & 0o111 == 0 { INERT } else { Attrs::NO_SUID.and(Attrs::NO_DEV) };
-    sys::set_mount_attrs(mount, attrs.and(Attrs::READ_ONLY).0)?;
-    attach(prepared, mount, path, Ground::Bound, Rights(0))?;
-    // It keeps its inode where it is mounted; a mount of a name that is gone could not be attached.
-    sys::unlinkat(prepared.root, COVER_TEXT, false)
-}
-
-fn allow(prepared: &mut Prepared, path: &Name, rights: u64) -> Result {
-    let fd = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
-    sys::landlock_allow(prepared.ruleset, fd, rights)?;
-    prepared.done_with(fd)
 }
 
 // ---- the process ----
@@ -515,39 +320,4 @@ fn read_back(keep: u64, ambient: u64, no_new_privs: bool, ids: (u32, u32)) -> Re
     sure(sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == i32::from(no_new_privs))?;
     let (user, group) = ids;
     sure(sys::ids() == (user, user, group, group))
-}
-
-// ---- digits ----
-
-fn decimal(buffer: &mut [u8; 24], number: u64) -> &CStr {
-    digits(buffer, number, 10)
-}
-
-fn octal(buffer: &mut [u8; 24], number: u32) -> &CStr {
-    digits(buffer, number.into(), 8)
-}
-
-fn digits(buffer: &mut [u8; 24], mut number: u64, base: u64) -> &CStr {
-    let mut at = buffer.len() - 1;
-    buffer[at] = 0;
-    loop {
-        at -= 1;
-        buffer[at] = b'0' + (number % base) as u8;
-        number /= base;
-        if number == 0 {
-            return CStr::from_bytes_with_nul(&buffer[at..]).unwrap_or(c"0");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_are_written_without_allocation() {
-        assert_eq!(decimal(&mut [0; 24], u64::MAX).to_str(), Ok("18446744073709551615"));
-        assert_eq!(octal(&mut [0; 24], 0o1777).to_str(), Ok("1777"));
-        assert_eq!(decimal(&mut [0; 24], 0).to_str(), Ok("0"));
-    }
 }

@@ -11,6 +11,7 @@ mod message;
 mod prepare;
 mod supervise;
 mod why;
+mod world;
 
 use crate::plan::{Actor, Plan};
 use crate::policy::namespaces::Kind;
@@ -69,6 +70,7 @@ struct Pipes {
 
 /// Runs the plan to its end.
 pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
+    find_passed(plan)?;
     if plan.closed_streams {
         fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
     }
@@ -125,6 +127,17 @@ fn open_for_child(plan: &Plan, prepared: &mut Prepared) -> Result<(), Failure> {
             op => child::apply(op, prepared),
         };
         result.map_err(|errno| why::step_failed(plan, index, errno))?;
+    }
+    Ok(())
+}
+
+/// Descriptors to pass must be open before any of ours is, or the target would be given one of ours under that number.
+fn find_passed(plan: &Plan) -> Result<(), Failure> {
+    for (index, step) in plan.steps.iter().enumerate() {
+        let Op::CloseDescriptors { keep } = &step.op else { continue };
+        if let Some(errno) = keep.iter().find_map(|fd| sys::describe(*fd as RawFd).err()) {
+            return Err(why::step_failed(plan, index, errno).into());
+        }
     }
     Ok(())
 }
