@@ -311,7 +311,9 @@ fn read_subordinate(path: &str) -> Vec<(String, u32, u32)> {
     text.lines()
         .filter_map(|line| {
             let mut fields = line.split(':');
-            Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+            let (name, first, count) = (fields.next()?.to_owned(), fields.next()?.parse::<u32>().ok()?, fields.next()?.parse().ok()?);
+            // A range that goes past the last id is none.
+            first.checked_add(count).map(|_| (name, first, count))
         })
         .collect()
 }

@@ -121,7 +121,8 @@ pub fn parse<T: DeserializeOwned>(node: Node<'_>, problems: &mut Problems) -> Op
                 Some((message, help)) => (message, Some(help.to_owned())),
                 None => (error.message(), None),
             };
-            problems.push(Problem::new("profile::value", at, message).help_maybe(help));
+            let code = if message.contains("not built yet") { "profile::not-yet" } else { "profile::value" };
+            problems.push(Problem::new(code, at, message).help_maybe(help));
             None
         }
     }
@@ -253,16 +254,6 @@ impl<T: DeserializeOwned + PartialEq + ToString> Field for Set<T> {
                 self.items.push(item);
             }
         }
-    }
-}
-
-impl<T: PartialEq + ToString> Set<T> {
-    /// Withdrawals in the weakest layer withdraw from nothing; the loader asks for these once all is merged.
-    pub fn lonely(&self) -> impl Iterator<Item = Problem> {
-        self.withdrawn
-            .iter()
-            .filter(|name| name.value != "*")
-            .map(|name| Problem::new("profile::withdraw", name.at, format!("cannot withdraw `{}`: no layer below sets it", name.value)))
     }
 }
 
