@@ -36,7 +36,7 @@ pub fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Problem {
         (Op::OpenTree { source, .. }, Some(_)) => format!("cannot bind {source}: {words}"),
         (op, _) => format!("cannot {op}: {words}"),
     };
-    Problem::new("launch::step", step.at, message).label("asked for here").help_maybe(step_help(&step.op, errno))
+    Problem::new("launch::step", step.at, message).label("asked for here").help_maybe(step_help(&step.op, errno, plan.root))
 }
 
 fn attached_at<'a>(plan: &'a Plan, op: &Op) -> Option<&'a str> {
@@ -47,8 +47,11 @@ fn attached_at<'a>(plan: &'a Plan, op: &Op) -> Option<&'a str> {
     })
 }
 
-fn step_help(op: &Op, errno: i32) -> Option<String> {
+fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
     let help = match (op, errno) {
+        (Op::OpenTree { .. }, libc::EPERM) if plan_is_roots => {
+            "this root has no CAP_SYS_ADMIN over the mounts here (a container's, or one in a user namespace alone): start stockade as an ordinary user"
+        }
         (Op::OpenTree { .. }, libc::EINVAL) => "mounts below it are locked together here: leave `recursive` true",
         (Op::OpenTree { .. }, libc::ENOENT | libc::ENOTDIR) => "make it, or let the entry go where it is absent: missing = \"skip\"",
         (Op::OpenTree { .. }, libc::ESTALE) => "somebody exchanged it meanwhile; run again",
