@@ -109,15 +109,20 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     });
     namespaces::draft(&profile.namespaces, &choice, host, &mut draft);
     become_owner(&choice, &ids, &mut draft);
-    draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
-    mounts::draft(&profile.mounts, host, &ids, &mut draft);
-    draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
+    let own_tree = choice.is_new(Kind::Mount);
+    if own_tree {
+        draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
+        mounts::draft(&profile.mounts, host, &ids, &mut draft);
+        draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
+    } else {
+        refuse_mounts(profile, &choice, &mut draft);
+    }
     capabilities::draft(&profile.capabilities, choice.is_new(Kind::User), &profile.process.init.or(true), &ids, &mut draft);
     let exec = process::exec(&profile.process, settings, &mut draft);
-    let watch = process::draft(&profile.process, &profile.mounts, choice.is_new(Kind::Pid), host, &mut draft);
+    let watch = process::draft(&profile.process, &profile.mounts, &choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, &mut draft);
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
-    let landlock = derive_landlock(profile, host, nested, &mut draft);
+    let landlock = if own_tree { derive_landlock(profile, host, nested, &mut draft) } else { None };
     let filter = seccomp::draft(&Needs {
         nested,
         deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. })),
@@ -147,6 +152,19 @@ fn kernel_floor(host: &Host, draft: &mut Draft) {
                 .help("the mount calls that it stands on are not in older ones"),
         );
     }
+}
+
+/// In a tree that is not the sandbox's own nothing is mounted, and there are no mounts that Landlock's rules could come from.
+fn refuse_mounts(profile: &Profile, choice: &Choice, draft: &mut Draft) {
+    let at = choice.at(Kind::Mount);
+    if let Some((path, _)) = profile.mounts.iter().next() {
+        draft.problem(
+            Problem::new("namespaces::mount", path.at, format!("cannot put anything at {}: the sandbox has no file tree of its own", path.value))
+                .also(at, "because of this")
+                .help("leave namespaces.mount new, or withdraw the entries: [mounts] PATH = false"),
+        );
+    }
+    draft.note_less(at, "the target sees the file tree as it is, without Landlock: this sandbox does not protect files");
 }
 
 /// Whoever builds the world owns what it makes, so it takes the target's ids first.

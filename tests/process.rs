@@ -642,3 +642,18 @@ fn a_descriptor_that_is_not_open_cannot_be_passed() {
         }
     }
 }
+
+#[test]
+fn the_file_tree_can_be_the_host_s() {
+    for who in As::all() {
+        let place = Place::new();
+        let command = "command = [\"sh\", \"-c\", \"pwd; readlink /proc/self/ns/mnt; grep Seccomp: /proc/self/status\"]";
+        let profile = format!("format = 1\n[namespaces]\nmount = \"host\"\n[process]\n{command}\n");
+        let output = place.run(*who, &profile, &[]);
+        let own = std::fs::read_link("/proc/self/ns/mnt").unwrap();
+        assert_eq!(text(&output.stdout), format!("{}\n{}\nSeccomp:\t2\n", place.path.display(), own.display()), "{who:?}");
+        assert!(text(&output.stderr).contains("does not protect files"), "{who:?}: {}", text(&output.stderr));
+        let refused = place.run(*who, &format!("{profile}[mounts]\n\"/tmp\" = \"tmpfs\"\n"), &[]);
+        assert!(refused.status.code() == Some(125) && text(&refused.stderr).contains("namespaces::mount"), "{who:?}");
+    }
+}

@@ -275,15 +275,6 @@ pub fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut 
         let message = format!("cannot make a namespace of kind {}: an ordinary user needs a user namespace for it", kind.word());
         draft.problem(Problem::new("namespaces::user", choice.at(Kind::User), message).help("leave namespaces.user new, or start stockade as root"));
     }
-    for (kind, what) in [(Kind::Mount, "a mount namespace of its own")] {
-        if !choice.is_new(kind) {
-            draft.problem(
-                Problem::new("namespaces::not-yet", choice.at(kind), format!("a sandbox without {what} is not built yet"))
-                    .label("not yet")
-                    .help("leave it new: bind what the target is to see"),
-            );
-        }
-    }
     if choice.is_new(Kind::Net) {
         draft.step(Stage::World, Op::Loopback, choice.at(Kind::Net));
     }

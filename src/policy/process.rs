@@ -5,6 +5,7 @@ use crate::host::{Host, Stream};
 use crate::policy::env::{Setting, search_path};
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::Mount;
+use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::problem::{Problem, errno_words};
 use crate::section::Key;
 use crate::source::{At, Span};
@@ -300,8 +301,8 @@ pub fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> Exec {
     Exec { candidates, argv, env, at }
 }
 
-/// Drafts the state of the target's process. `pid` is the namespace choice's word on process numbers.
-pub fn draft(process: &Process, mounts: &Mounts, own_pids: bool, host: &Host, draft: &mut Draft) -> Watch {
+/// Drafts the state of the target's process.
+pub fn draft(process: &Process, mounts: &Mounts, choice: &Choice, host: &Host, draft: &mut Draft) -> Watch {
     if let Some(score) = process.oom_score_adj.get() {
         draft.step(Stage::Enter, Op::OomScoreAdj { score: score.0 }, score.at);
     }
@@ -324,7 +325,11 @@ pub fn draft(process: &Process, mounts: &Mounts, own_pids: bool, host: &Host, dr
     }
     let cwd = match process.cwd.get() {
         Some(cwd) => At::new(Name::new(cwd), cwd.at),
-        None => At::unsaid(Name::new(if is_visible(&host.caller.cwd, mounts, draft) { &host.caller.cwd } else { "/" })),
+        None => At::unsaid(Name::new(if *choice.of(Kind::Mount) == Namespace::Host || is_visible(&host.caller.cwd, mounts, draft) {
+            &host.caller.cwd
+        } else {
+            "/"
+        })),
     };
     draft.step(Stage::Process, Op::WorkingFolder { path: cwd.value }, cwd.at);
     draft.step(Stage::Process, Op::FreshState, Span::NOWHERE);
@@ -336,7 +341,7 @@ pub fn draft(process: &Process, mounts: &Mounts, own_pids: bool, host: &Host, dr
         );
     }
     draft.step(Stage::Process, Op::CloseDescriptors { keep }, process.pass_fds.at());
-    watch(process, terminal, own_pids, draft)
+    watch(process, terminal, choice.is_new(Kind::Pid), draft)
 }
 
 fn streams(process: &Process, host: &Host, draft: &mut Draft) {
