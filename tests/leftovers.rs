@@ -38,11 +38,11 @@ fn run_tool(place: &Place, who: As, words: &[&str], profile: &Path) -> Output {
     command.output().unwrap()
 }
 
-/// What the host's own tree of mounts shows of a place, and of anything that stockade names.
+/// What the host's own tree of mounts shows of a place, and of the covers that the launcher makes.
 fn mounts(place: &Place) -> Vec<String> {
     let at = place.path.display().to_string();
     let all = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    all.lines().filter(|line| line.contains(&at) || line.contains("stockade")).map(str::to_owned).collect()
+    all.lines().filter(|line| line.contains(&at) || line.contains("/.stockade")).map(str::to_owned).collect()
 }
 
 /// Files in the folders that all may write to, but for those of these tests; and all below the place.

@@ -84,7 +84,8 @@ impl Init {
     fn watch(mut self) -> sys::Result<Message> {
         loop {
             let [life, signal, ..] = sys::poll([self.pipes.life.0, self.signals, -1, -1], self.time_left()?)?;
-            if life {
+            // The launcher writes its byte before it sends the signal that goes with it; the look at the pipe may have been earlier.
+            if life || signal && sys::poll([self.pipes.life.0, -1, -1, -1], 0)?[0] {
                 self.obey()?;
             }
             if signal {
