@@ -55,6 +55,11 @@ impl Problem {
     }
 }
 
+/// How many problems people are shown: more come from one cause, and each costs a walk through its text.
+const MOST_SHOWN: usize = 50;
+/// How many are kept: a text that is wrong in a thousand places is not wrong in more ways.
+const MOST_KEPT: usize = 1_000;
+
 /// All that is wrong, in the order in which it was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
@@ -62,7 +67,7 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Takes note of one more.
     pub fn push(&mut self, problem: Problem) {
-        if !self.0.contains(&problem) {
+        if self.0.len() < MOST_KEPT && !self.0.contains(&problem) {
             self.0.push(problem);
         }
     }
@@ -93,14 +98,15 @@ impl Problems {
         };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
         let mut out = String::new();
-        for problem in self.iter() {
+        for problem in self.iter().take(MOST_SHOWN) {
             // Writing to a String cannot fail, and a diagnostic whose span is out of its text is shown without it.
             if handler.render_report(&mut out, &Shown::new(problem, sources)).is_err() {
                 out.push_str(&format!("  × {}\n", escape(&problem.message)));
             }
         }
         if self.0.len() > 1 {
-            out.push_str(&format!("{} problems\n", self.0.len()));
+            let first = if self.0.len() > MOST_SHOWN { format!("; the first {MOST_SHOWN} are shown") } else { String::new() };
+            out.push_str(&format!("{} problems{first}\n", self.0.len()));
         }
         out
     }
@@ -108,7 +114,7 @@ impl Problems {
     /// For programs: one JSON array.
     pub fn json(&self, sources: &Sources) -> String {
         let all: Vec<Record> = self.iter().map(|problem| Record::new(problem, sources)).collect();
-        serde_json::to_string_pretty(&all).unwrap_or_else(|_| "[]".into())
+        quiet_json(&serde_json::to_string_pretty(&all).unwrap_or_else(|_| "[]".into()))
     }
 }
 
@@ -146,11 +152,8 @@ pub enum Style {
 /// Control characters (C0, DEL, C1) and bidirectional overrides made visible, so that a profile, a path or a name cannot
 /// drive the reader's terminal (CVE-2023-28101 is such a case in flatpak). Newline and tab stay.
 pub fn escape(text: &str) -> String {
-    let hostile = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if hostile(c) {
+        if is_hostile(c) {
             out.extend(c.escape_unicode())
         } else {
             out.push(c)
@@ -159,11 +162,28 @@ pub fn escape(text: &str) -> String {
     })
 }
 
+fn is_hostile(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The same for JSON, which stays the same JSON: its writer escapes C0 alone, and its reader may be a terminal.
+pub fn quiet_json(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |out, c| {
+        if is_hostile(c) { out + &format!("\\u{:04x}", u32::from(c)) } else { out + c.encode_utf8(&mut [0; 4]) }
+    })
+}
+
 /// The nearest of `known` to a misspelt word, if any is near.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // The distance takes time and memory of both lengths multiplied, and a profile may hold a megabyte as a word.
+    let short = |name: &str| name.len() <= 128;
+    if !short(word) {
+        return None;
+    }
     let allowed = |name: &str| 1.max(name.len().max(word.len()) / 3);
     known
         .into_iter()
+        .filter(|name| short(name))
         .map(|name| (strsim::damerau_levenshtein(word, name), name))
         .filter(|(distance, name)| *distance <= allowed(name))
         .min()
@@ -240,7 +260,7 @@ impl Shown {
             labels.push(LabeledSpan::new_primary_with_span(Some(escape(&problem.label)), local(problem.at)));
             for (at, words) in &problem.also {
                 match sources.place(*at) {
-                    Some(place) if place.file == file.name => {
+                    Some(_) if sources.source(*at).is_some_and(|other| other.base == file.base) => {
                         labels.push(LabeledSpan::new_with_span(Some(escape(words)), local(*at)));
                     }
                     Some(place) => help.push(format!("{}: {}", place, escape(words))),
@@ -288,7 +308,7 @@ impl Clipped {
     /// Where a byte of the whole text is in the cut one; what was cut away is at the end of its line.
     fn place(&self, offset: usize) -> usize {
         let gone: usize = self.cuts.iter().map(|(from, length)| offset.saturating_sub(*from).min(*length)).sum();
-        offset - gone
+        (offset - gone).min(self.text.len())
     }
 }
 
@@ -336,6 +356,25 @@ mod tests {
     fn suggestions_are_near_or_absent() {
         assert_eq!(did_you_mean("memroy", ["memory", "pids"]), Some("memory"));
         assert_eq!(did_you_mean("zzz", ["memory", "pids"]), None);
+        assert_eq!(did_you_mean(&"x".repeat(1 << 20), [&*"x".repeat(1 << 20)]), None);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_to_draw_is_cut() {
+        let mut sources = Sources::default();
+        let base = sources.add("p.toml", &format!("a = 1\n{} = 1\nb = 1\n\n\nc = 1\n", "x".repeat(70_000)));
+        let shown = |start: u32| Problems::from(Problem::new("t::x", Span { start, end: start + 3 }, "bad")).render(&sources, Style::Plain);
+        let (long, last, past) = (shown(base + 70_000), shown(base + 70_018), shown(base + 70_900));
+        assert!(long.contains("p.toml:2:241") && long.len() < 2_000 && last.contains("c = 1") && !past.is_empty(), "{long}{last}{past}");
+    }
+
+    #[test]
+    fn a_place_in_another_text_of_the_same_name_is_told_in_words() {
+        let mut sources = Sources::default();
+        let (first, second) = (sources.add("--config", "a = 1"), sources.add("--config", "bcd = 2"));
+        let problem = Problem::new("t::x", Span { start: second, end: second + 3 }, "bad").also(Span { start: first, end: first + 1 }, "was here");
+        let shown = Problems::from(problem).render(&sources, Style::Plain);
+        assert!(shown.contains("--config:1:1: was here") && shown.contains("bcd = 2"), "{shown}");
     }
 
     #[test]
@@ -346,5 +385,8 @@ mod tests {
         let problem = Problem::new("t::x", Span { start: base, end: base + 1 }, "bad \u{202e} thing");
         let shown = Problems::from(problem).render(&sources, Style::Plain);
         assert!(!shown.contains('\x1b') && !shown.contains('\u{202e}'), "{shown}");
+        let json = Problems::from(Problem::new("t::x", Span { start: base, end: base + 1 }, "\u{202e}\u{9b}é\n")).json(&sources);
+        assert!(json.contains(r#""\u202e\u009bé\n""#), "{json}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()[0]["message"], "\u{202e}\u{9b}é\n");
     }
 }

@@ -243,10 +243,7 @@ impl<T: DeserializeOwned + PartialEq + ToString> Field for Set<T> {
             self.items.retain(|item| name.value != "*" && item.value.to_string() != name.value);
             if before == self.items.len() && name.value != "*" {
                 let known: Vec<String> = self.items.iter().map(|item| item.value.to_string()).collect();
-                problems.push(
-                    Problem::new("profile::withdraw", name.at, format!("cannot withdraw `{}`: no layer below sets it", name.value))
-                        .help_maybe(suggestion(&name.value, known.iter().map(String::as_str))),
-                );
+                problems.push(nothing_to_withdraw(&name.value, name.at, known.iter().map(String::as_str)));
             }
         }
         for item in upper.items {
@@ -255,6 +252,11 @@ impl<T: DeserializeOwned + PartialEq + ToString> Field for Set<T> {
             }
         }
     }
+}
+
+/// The problem of a withdrawal of what no weaker layer sets.
+fn nothing_to_withdraw<'a>(name: &str, at: Span, set: impl Iterator<Item = &'a str>) -> Problem {
+    Problem::new("profile::withdraw", at, format!("cannot withdraw `{name}`: no layer below sets it")).help_maybe(suggestion(name, set))
 }
 
 /// A table whose keys are the user's own names; layers merge name by name, `false` withdraws an inherited entry.
@@ -306,7 +308,13 @@ impl<V: DeserializeOwned> Field for Entries<V> {
         }
     }
 
-    fn cover(&mut self, upper: Self, _: &mut Problems) {
-        self.map.extend(upper.map);
+    fn cover(&mut self, upper: Self, problems: &mut Problems) {
+        for (name, entry) in upper.map {
+            // A misspelt withdrawal would leave the grant that it means.
+            if entry.value.is_none() && self.get(&name).is_none() {
+                problems.push(nothing_to_withdraw(&name, entry.key, self.iter().map(|(name, _)| name.value)));
+            }
+            self.map.insert(name, entry);
+        }
     }
 }

@@ -190,7 +190,7 @@ fn extends_takes_names_paths_and_variables() {
     assert!(loaded.result.is_ok() && loaded.sources.files().count() == 3, "{}", loaded.says());
     Desk::new("extends = [\"strikt\"]\n").refuses("main.toml:2:12 profile::unknown", "did you mean `strict`?");
     Desk::new("extends = [\"no.toml\"]\n").refuses("main.toml:2:12 profile::read", "no such file or directory");
-    Desk::new("extends = \"base\"\n").refuses("main.toml:2:11 profile::value", "sequence");
+    Desk::new("extends = \"base\"\n").refuses("main.toml:2:11 profile::type", "extends = [\"base\"]");
 }
 
 #[test]
@@ -649,7 +649,7 @@ fn what_is_no_regular_file_is_no_profile() {
 fn what_is_not_utf8_is_no_profile() {
     let desk = Desk::new("");
     std::fs::write(desk.path("main.toml"), b"format = 1\n# \xff\n").unwrap();
-    desk.refuses("nowhere profile::text", "line 2 is not UTF-8");
+    desk.refuses("main.toml:2:3 profile::text", "the byte 0xff is not UTF-8");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{note_line, prepare, print_line};
 use crate::cli::{Format, Shown};
 use serde::Serialize;
 use stockade::plan::{ORDER, Plan};
-use stockade::problem::escape;
+use stockade::problem::{escape, quiet_json};
 use stockade::source::{Place, Sources};
 use stockade::step::{Op, Stage};
 
@@ -15,7 +15,7 @@ pub fn plan(shown: Shown) -> u8 {
         Ok(planned) => {
             match shown.format {
                 Format::Text => print_line(text(&planned.plan, &planned.sources).trim_end()),
-                Format::Json => print_line(&json(&planned.plan, &planned.sources)),
+                Format::Json => print_line(&quiet_json(&json(&planned.plan, &planned.sources))),
             }
             0
         }

@@ -2,8 +2,9 @@
 
 use super::{BUILTIN, Caller};
 use crate::problem::{Problem, errno_words, suggestion};
-use crate::source::Span;
-use std::io::Read;
+use crate::source::{Sources, Span};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{Error, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -13,12 +14,12 @@ use std::path::Path;
 pub struct Text {
     /// Its name.
     pub name: String,
+    /// What tells it from every other text: its real path, or its name in `<>`.
+    pub identity: String,
     /// All of it.
-    pub text: String,
+    pub bytes: Vec<u8>,
     /// The folder, where it has one.
     pub folder: Option<String>,
-    /// Its one place, whatever links lead there; a name where it is no file.
-    pub identity: String,
 }
 
 /// The largest profile: 1 MiB.
@@ -29,29 +30,45 @@ pub fn is_path(word: &str) -> bool {
     word.contains('/') || word.ends_with(".toml")
 }
 
-/// Finds the text of PROFILE: a path, `-`, or a name.
-pub fn find(word: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
+/// Finds PROFILE of the command line: a path, `-`, or a name.
+pub fn find(word: &str, caller: &Caller) -> Result<Text, Problem> {
+    let at = Span::NOWHERE;
     match word {
         "" => {
             Err(Problem::new("profile::none", at, "no profile is given").help("stockade run PROFILE [ARGS]; `default` is one for untrusted commands"))
         }
         "-" => standard_input(at),
         word if is_path(word) => read(word, caller, at),
-        word => named(word, caller, at),
+        word => named(word, &caller.cwd, caller, at),
+    }
+}
+
+/// Finds a word of `extends` in a profile of `folder`: a path, made absolute already, or a name.
+pub fn find_base(word: &str, folder: Option<&str>, caller: &Caller, at: Span) -> Result<Text, Problem> {
+    match word {
+        // Standard input is read once, for PROFILE; a file must not take it from the target.
+        "" | "-" => {
+            Err(Problem::new("profile::extends", at, format!("`{word}` names no profile")).help("write a name, or a path from this file's folder"))
+        }
+        word if is_path(word) => read(word, caller, at),
+        word => named(word, folder.unwrap_or_default(), caller, at),
     }
 }
 
 fn standard_input(at: Span) -> Result<Text, Problem> {
     let mut bytes = vec![];
     let read = std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Problem::new("profile::read", at, format!("cannot read the profile from standard input: {error}")))?;
-    Ok(Text { name: "<stdin>".into(), text: decode("<stdin>", bytes, at)?, folder: None, identity: "<stdin>".into() })
+    read.map_err(|error| Problem::new("profile::read", at, format!("cannot read the profile from standard input: {}", words(&error))))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Problem::new("profile::read", at, "cannot read the profile from standard input: it is larger than 1 MiB"));
+    }
+    Ok(Text { name: "<stdin>".into(), identity: "<stdin>".into(), bytes, folder: None })
 }
 
-/// A bare name: of the machine's, the caller's or the built-in profiles; one that is in two places is ambiguous.
-fn named(name: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
-    let installed = [Some(&caller.system_profiles), caller.user_profiles.as_ref()].into_iter().flatten();
-    let files: Vec<String> = installed.map(|folder| format!("{folder}/{name}.toml")).filter(|path| Path::new(path).exists()).collect();
+/// A bare name: of the machine's, the caller's or the built-in profiles; one that is in two places is ambiguous. A file of that
+/// name in the current folder is none of them: whoever can write there would choose the sandbox (firejail issue 7154).
+fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
+    let files: Vec<String> = installed(caller).map(|folder| format!("{folder}/{name}.toml")).filter(|path| is_there(path)).collect();
     let builtin = BUILTIN.iter().find(|(known, _)| *known == name);
     let places: Vec<String> = files.iter().cloned().chain(builtin.map(|_| "built in".to_owned())).collect();
     match (files.first(), builtin) {
@@ -60,64 +77,107 @@ fn named(name: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
             Err(Problem::new("profile::ambiguous", at, message).help("give the path of the one that is meant, or rename one"))
         }
         (Some(path), _) => read(path, caller, at),
-        (None, Some((name, text))) => Ok(Text { name: format!("<{name}>"), text: (*text).to_owned(), folder: None, identity: format!("<{name}>") }),
+        (None, Some((name, text))) => {
+            let name = format!("<{name}>");
+            Ok(Text { identity: name.clone(), name, bytes: text.as_bytes().to_vec(), folder: None })
+        }
         (None, None) => {
-            let known = || BUILTIN.iter().map(|(name, _)| *name);
-            let here = Path::new(&format!("{name}.toml")).exists().then(|| format!("for the file in this folder write ./{name}.toml"));
+            let known = known_names(caller);
+            let here = is_there(&format!("{near}/{name}.toml")).then(|| format!("for the file in this folder write ./{name}.toml"));
             let help =
-                here.or_else(|| suggestion(name, known())).unwrap_or_else(|| format!("built in are {}", known().collect::<Vec<_>>().join(", ")));
+                here.or_else(|| suggestion(name, known.iter().map(String::as_str))).unwrap_or_else(|| format!("there are {}", known.join(", ")));
             Err(Problem::new("profile::unknown", at, format!("there is no profile named `{name}`")).help(help))
         }
     }
 }
 
+fn installed(caller: &Caller) -> impl Iterator<Item = &String> {
+    [Some(&caller.system_profiles), caller.user_profiles.as_ref()].into_iter().flatten()
+}
+
+/// Whether something has the path. What cannot be looked at counts as there: reading it then says why, and a weaker profile of the
+/// same name is not taken in its place.
+fn is_there(path: &str) -> bool {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.raw_os_error(), None | Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG)),
+    }
+}
+
+/// Every name that PROFILE may be, for suggestions.
+fn known_names(caller: &Caller) -> Vec<String> {
+    let entries = installed(caller).filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let stems = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned));
+    let mut names: Vec<String> = BUILTIN.iter().map(|(name, _)| (*name).to_owned()).chain(stems).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// Reads a file through one descriptor, which is also what is checked.
-pub fn read(path: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
-    let refuse = |why: String| Problem::new("profile::read", at, format!("cannot read the profile {path}: {why}"));
-    let words = |error: std::io::Error| error.raw_os_error().map_or_else(|| error.to_string(), errno_words);
-    // Without O_NONBLOCK the open of a FIFO would wait for a writer.
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let file = file.map_err(|error| refuse(words(error)))?;
-    let meta = file.metadata().map_err(|error| refuse(words(error)))?;
+fn read(path: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
+    let refuse = |why: &str| Problem::new("profile::read", at, format!("cannot read the profile {path}: {why}"));
+    // Without O_NONBLOCK the open of a FIFO would wait for a writer; without O_NOCTTY that of a terminal could take it.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let file = file.map_err(|error| refuse(&words(&error)))?;
+    let meta = file.metadata().map_err(|error| refuse(&words(&error)))?;
     if !meta.is_file() {
-        return Err(refuse("it is not a regular file".into()));
+        return Err(refuse("it is not a regular file").help("stockade run - reads the profile from standard input"));
     }
     if meta.len() > LARGEST {
-        return Err(refuse("it is larger than 1 MiB".into()));
+        return Err(refuse("it is larger than 1 MiB"));
     }
-    // The place of what was opened, not of what the path may mean by now.
-    let absolute = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|error| refuse(words(error)))?;
+    let (absolute, folder) = place_of(&file).map_err(|why| refuse(&why))?;
+    let folder_meta = std::fs::metadata(&folder).map_err(|error| refuse(&words(&error)))?;
+    trusted("it", &meta, caller).map_err(|(why, help)| refuse(&why).help(help))?;
+    trusted("its folder", &folder_meta, caller).map_err(|(why, help)| refuse(&why).help(help))?;
+    let bytes = contents(file, meta.len()).map_err(|why| refuse(&why))?;
+    Ok(Text { name: path.to_owned(), identity: absolute, bytes, folder: Some(folder) })
+}
+
+fn contents(file: File, length: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(length as usize + 64);
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| words(&error))?;
+    if bytes.len() as u64 > LARGEST { Err("it is larger than 1 MiB".into()) } else { Ok(bytes) }
+}
+
+/// The real path of an open file, not of what its path may mean by now, and its folder.
+fn place_of(file: &File) -> Result<(String, String), String> {
+    let absolute = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|error| words(&error))?;
     let folder = absolute.parent().unwrap_or(Path::new("/"));
-    let folder_meta = std::fs::metadata(folder).map_err(|error| refuse(words(error)))?;
-    for (what, meta) in [("it", &meta), ("its folder", &folder_meta)] {
-        trusted(what, meta, caller).map_err(|(why, help)| refuse(why).help(help))?;
-    }
-    let mut bytes = Vec::with_capacity(meta.len() as usize + 64);
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| refuse(words(error)))?;
-    let folder = folder.to_str().map(str::to_owned);
-    Ok(Text { name: path.to_owned(), text: decode(path, bytes, at)?, folder, identity: absolute.to_string_lossy().into_owned() })
+    let utf8 = |path: &Path| path.to_str().map(str::to_owned).ok_or("its real path is not UTF-8");
+    Ok((utf8(&absolute)?, utf8(folder)?))
 }
 
 /// A profile decides what the caller grants, so nobody else may be able to write it. Root trusts root alone.
-fn trusted(what: &str, meta: &std::fs::Metadata, caller: &Caller) -> Result<(), (String, &'static str)> {
+fn trusted(what: &str, meta: &Metadata, caller: &Caller) -> Result<(), (String, String)> {
     let sticky = meta.is_dir() && meta.mode() & libc::S_ISVTX != 0;
     if meta.uid() != 0 && (caller.uid == 0 || meta.uid() != caller.uid) {
         let who = if caller.uid == 0 { "root" } else { "root or the caller" };
-        return Err((format!("{what} belongs to user {}, not to {who}", meta.uid()), "copy it to a place of your own"));
+        return Err((format!("{what} belongs to user {}, not to {who}", meta.uid()), "copy it to a folder of your own".into()));
     }
     if meta.mode() & 0o022 != 0 && !sticky {
-        return Err((format!("{what} can be written by others (mode {:04o})", meta.mode() & 0o7777), "chmod go-w it"));
+        return Err((format!("{what} can be written by others (mode {:04o})", meta.mode() & 0o7777), format!("chmod go-w {what}")));
     }
     Ok(())
 }
 
-fn decode(name: &str, bytes: Vec<u8>, at: Span) -> Result<String, Problem> {
-    let refuse = |why: &str| Problem::new("profile::text", at, format!("cannot read the profile {name}: {why}"));
-    if bytes.len() as u64 > LARGEST {
-        return Err(refuse("it is larger than 1 MiB"));
+/// Adds a text to the sources and gives its offset there; what is not UTF-8 is a problem at its first wrong byte.
+pub fn decode(text: &Text, sources: &mut Sources) -> Result<(usize, String), Problem> {
+    let file = text.folder.as_ref().map(|_| text.identity.as_str());
+    match std::str::from_utf8(&text.bytes) {
+        Ok(utf8) => Ok((sources.add_file(&text.name, utf8, file) as usize, utf8.to_owned())),
+        Err(error) => {
+            // What stands before the wrong byte keeps its offsets; the byte itself becomes U+FFFD, which has three.
+            let base = sources.add_file(&text.name, &String::from_utf8_lossy(&text.bytes), file) as usize;
+            let at = base + error.valid_up_to();
+            let byte = text.bytes.get(error.valid_up_to()).copied().unwrap_or_default();
+            let message = format!("the byte 0x{byte:02x} is not UTF-8, and a profile is");
+            Err(Problem::new("profile::text", Span::from(at..at + '\u{fffd}'.len_utf8()), message))
+        }
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
-        refuse(&format!("line {line} is not UTF-8"))
-    })
+}
+
+fn words(error: &Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), errno_words)
 }

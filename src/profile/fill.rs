@@ -1,6 +1,4 @@
-//! Puts variables and the words after PROFILE into one layer, and makes the keys of `[mounts]` plain.
-//!
-//! What is put in never decides what becomes of other layers, and a mistake leaves its entry out, so that no second one follows from it.
+//! Puts variables into one parsed text: values and the keys of mounts. A value stays one value, whatever is in it.
 
 use super::params::Value;
 use super::variables::Variables;
@@ -12,162 +10,209 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
-/// Whether a value is a text of the user's own, where no word withdraws: an environment variable, or what stands inside of an entry or list.
-fn is_free_text(path: &[String]) -> bool {
-    path.first().is_some_and(|section| section == "env") || path.len() > 2
-}
+/// How many entries a table or a list may have, and a profile once it is merged.
+pub const MOST_ENTRIES: usize = 10_000;
 
-/// Puts variables into one layer.
+/// Puts variables into one layer. Where a text has none, because a problem was reported, the value of its section's key is left
+/// out, so that no second problem follows from the first.
 pub struct Filling<'a, 'i> {
     /// What they mean here.
     pub variables: Variables<'i>,
     /// The words after PROFILE.
     pub words: &'a [At<String>],
-    /// Where the texts are.
+    /// Where problems point.
     pub sources: &'a Sources,
     /// What is wrong.
     pub problems: &'a mut Problems,
-    /// Whether this layer's command takes the words after PROFILE; `None` where it has no command.
-    pub args: Option<bool>,
+    /// Whether this layer's command takes the words after PROFILE; `None` where it does not speak of the command.
+    pub takes_args: Option<bool>,
+    /// Texts that took something from the caller's environment: the value, and the text to show in its place.
+    pub secrets: Vec<(String, String)>,
 }
 
 impl<'i> Filling<'_, 'i> {
-    /// The value with its variables put in, or `None` where a problem was reported, so that no second one follows from it.
+    /// Puts variables into a value; `path` is the keys that lead to it.
     pub fn fill(&mut self, node: Node<'i>, path: &mut Vec<String>) -> Option<Node<'i>> {
         let span = node.span();
         let value = match node.into_inner() {
-            DeValue::String(text) => self.text(text, span.clone().into(), path)?,
-            DeValue::Array(array) => self.list(array, path)?,
-            DeValue::Table(table) => self.table(table, path)?,
+            DeValue::String(text) => self.scalar(text, span.clone().into(), path)?,
+            DeValue::Array(array) => self.list(array, span.clone().into(), path)?,
+            DeValue::Table(table) => self.table(table, span.clone().into(), path)?,
             other => other,
         };
         Some(Spanned::new(span, value))
     }
 
-    fn text(&mut self, text: DeString<'i>, at: Span, path: &[String]) -> Option<DeValue<'i>> {
+    fn scalar(&mut self, text: DeString<'i>, at: Span, path: &[String]) -> Option<DeValue<'i>> {
         if !text.contains("${") {
-            if path == ["process", "command"] {
-                // The word "default" withdraws the command, and with it the place of the words after PROFILE.
-                self.args = Some(false);
-            }
             return Some(DeValue::String(text));
         }
-        if let Some(Value::Bare(bare)) = self.variables.whole(&text)
-            && let Ok(value) = DeValue::parse(bare)
-        {
-            return Some(value.into_inner());
-        }
-        let expanded = self.variables.expand(&text, at, self.sources, self.problems)?;
-        if expanded == "default" && !is_free_text(path) {
-            self.refuse_structure(at, "withdraws what is inherited");
+        let value = self.text(&text, at, path)?;
+        let word = |value: &DeValue<'_>| matches!(value, DeValue::String(word) if word == "default");
+        // In these tables the word is a text like any other.
+        let free = path.first().is_some_and(|section| ["env", "mounts", "rlimits"].contains(&section.as_str()));
+        if word(&value) && path.len() <= 2 && !free {
+            self.problems.push(structure(at));
             return None;
         }
-        Some(DeValue::String(expanded.into()))
+        Some(value)
     }
 
-    /// A value that was put in says what a thing is, never what becomes of other layers.
-    fn refuse_structure(&mut self, at: Span, what: &str) {
-        let problem = Problem::new("variable::structure", at, format!("the value of this variable is a word that {what}"));
-        self.problems.push(problem.help("write the word itself if that is meant"));
-    }
-
-    fn list(&mut self, array: DeArray<'i>, path: &mut Vec<String>) -> Option<DeValue<'i>> {
-        let is_command = path.as_slice() == ["process", "command"];
-        if is_command {
-            self.args = Some(false);
+    /// A text with its variables put in; one that is nothing but a parameter takes its type, but where only text makes sense.
+    fn text(&mut self, text: &str, at: Span, path: &[String]) -> Option<DeValue<'i>> {
+        if let Some(Value::Bare(bare)) = self.variables.whole(text).filter(|_| !wants_text(path)) {
+            return DeValue::parse(bare).ok().map(Spanned::into_inner);
         }
-        let (mut out, mut whole) = (DeArray::new(), true);
+        let value = self.expand(text, at)?;
+        if path.first().is_some_and(|section| section == "mounts") && path.last().is_some_and(|key| key != "text") && value.contains(['\n', '\0']) {
+            self.problems.push(Problem::new("mounts::path", at, "a variable brings a line break or a NUL byte into a path").label("with this value"));
+            return None;
+        }
+        Some(DeValue::String(value.into()))
+    }
+
+    fn expand(&mut self, text: &str, at: Span) -> Option<String> {
+        let value = self.variables.expand(text, at, self.sources, self.problems)?;
+        if self.variables.is_secret(text) {
+            self.secrets.push((value.clone(), text.to_owned()));
+        }
+        Some(value)
+    }
+
+    fn list(&mut self, array: DeArray<'i>, at: Span, path: &mut Vec<String>) -> Option<DeValue<'i>> {
+        if array.len() > MOST_ENTRIES {
+            self.problems.push(too_many("list", array.len(), at));
+            return None;
+        }
+        let mut out = DeArray::new();
+        let mut complete = true;
         for node in array {
             let span = node.span();
-            let text = match node.get_ref() {
-                DeValue::String(text) => text.clone().into_owned(),
-                _ => String::new(),
-            };
-            match self.variables.whole(&text) {
-                _ if is_command && text == "${ARGS}" => {
-                    self.args = Some(true);
+            match node.get_ref() {
+                DeValue::String(text) if is_command(path) && text == "${ARGS}" => {
+                    self.takes_args = Some(true);
                     for word in self.words {
                         out.push(Spanned::new(word.at.start as usize..word.at.end as usize, DeValue::String(word.value.clone().into())));
                     }
                 }
-                Some(Value::List(items)) if !is_command && items.iter().any(|item| item.starts_with('!')) => {
-                    self.refuse_structure(span.into(), "withdraws what is inherited");
-                    whole = false;
-                }
-                Some(Value::List(items)) => items.iter().for_each(|item| out.push(Spanned::new(span.clone(), DeValue::String(item.clone().into())))),
-                // A word is a text, also where a number was given.
-                Some(Value::Bare(bare)) if is_command => out.push(Spanned::new(span, DeValue::String(bare.clone().into()))),
-                _ => {
-                    let Some(node) = self.fill_item(node, path) else {
-                        whole = false;
-                        continue;
-                    };
-                    let withdraws = matches!(node.get_ref(), DeValue::String(filled) if filled.starts_with('!') && !text.starts_with('!'));
-                    if withdraws && !is_command {
-                        self.refuse_structure(span.into(), "withdraws what is inherited");
-                        whole = false;
-                        continue;
-                    }
-                    out.push(node);
-                }
+                DeValue::String(text) if text.contains("${") => match self.elements(text, span.clone().into(), path) {
+                    Some(values) => values.into_iter().for_each(|value| out.push(Spanned::new(span.clone(), value))),
+                    None => complete = false,
+                },
+                _ => match self.fill(node, path) {
+                    Some(node) => out.push(node),
+                    None => complete = false,
+                },
             }
         }
-        whole.then_some(DeValue::Array(out))
+        complete.then_some(DeValue::Array(out))
     }
 
-    fn fill_item(&mut self, node: Node<'i>, path: &mut Vec<String>) -> Option<Node<'i>> {
-        path.push("[]".into());
-        let filled = self.fill(node, path);
-        path.pop();
-        filled
+    /// What a text with variables becomes in a list: one value, or those of a parameter that is a list.
+    fn elements(&mut self, text: &str, at: Span, path: &[String]) -> Option<Vec<DeValue<'i>>> {
+        let values = match self.variables.whole(text) {
+            Some(Value::List(items)) => items.iter().map(|item| DeValue::String(item.as_str().into())).collect(),
+            _ => vec![self.text(text, at, path)?],
+        };
+        // `!` is an ordinary character in a command; in a set it withdraws, and what to withdraw is for the profile to say.
+        let withdraws = |value: &DeValue<'_>| match value {
+            DeValue::String(value) => value == "!*" || (value.starts_with('!') && !text.starts_with('!')),
+            _ => false,
+        };
+        if !is_command(path) && values.iter().any(withdraws) {
+            self.problems.push(structure(at));
+            return None;
+        }
+        Some(values)
     }
 
-    fn table(&mut self, table: DeTable<'i>, path: &mut Vec<String>) -> Option<DeValue<'i>> {
+    fn table(&mut self, table: DeTable<'i>, at: Span, path: &mut Vec<String>) -> Option<DeValue<'i>> {
+        if table.len() > MOST_ENTRIES {
+            self.problems.push(too_many("table", table.len(), at));
+            return None;
+        }
         let is_mounts = path.as_slice() == ["mounts"];
-        let (mut out, mut whole) = (DeTable::new(), true);
-        let mut seen: BTreeMap<String, Span> = BTreeMap::new();
         let mut entries: Vec<_> = table.into_iter().collect();
-        // In the order of the text, so that of two entries the second is the problem.
         entries.sort_by_key(|(key, _)| key.span().start);
+        let (mut out, mut complete) = (DeTable::new(), true);
+        let mut seen: BTreeMap<String, Span> = BTreeMap::new();
         for (key, node) in entries {
-            let at = Span::from(key.span());
-            let name = if is_mounts {
-                let Some(name) = self.mount_path(key.get_ref(), at, &mut seen) else { continue };
-                name
-            } else {
-                key.get_ref().to_string()
-            };
-            path.push(name.clone());
+            let name = if is_mounts { self.mount_path(key.get_ref(), key.span().into(), &mut seen) } else { Some(key.get_ref().to_string()) };
+            path.push(name.clone().unwrap_or_default());
+            if is_command(path) {
+                self.takes_args = Some(false);
+            }
             let node = self.fill(node, path);
             path.pop();
-            match node {
-                Some(node) => drop(out.insert(Spanned::new(key.span(), name.into()), node)),
-                None => whole = false,
+            match name.zip(node) {
+                Some((name, node)) => {
+                    out.insert(Spanned::new(key.span(), name.into()), node);
+                }
+                None => complete = false,
             }
         }
-        // An entry that lacks a part would only seem to be another mistake; a section without one of its keys is whole.
-        (whole || path.len() < 2).then_some(DeValue::Table(out))
+        // The text and its sections go on without the key; what is deeper is one value, and a part of it would be another.
+        (complete || path.len() < 2).then_some(DeValue::Table(out))
     }
 
     /// The plain path of a mount's key; the same path twice in one file is an error, however it is spelt.
     fn mount_path(&mut self, key: &str, at: Span, seen: &mut BTreeMap<String, Span>) -> Option<String> {
-        let expanded = self.variables.expand(key, at, self.sources, self.problems)?;
-        if expanded.contains('\n') {
-            self.problems.push(Problem::new("mounts::path", at, "a path of a mount cannot hold a line break"));
-            return None;
-        }
-        match plain_path(&expanded) {
+        let expanded = self.expand(key, at)?;
+        let path = match plain_path(&expanded) {
+            Ok(_) if expanded.contains('\n') => Err("a path of a mount cannot hold a line break".into()),
+            other => other,
+        };
+        match path {
             Ok(path) => {
                 if let Some(first) = seen.insert(path.clone(), at) {
-                    self.problems.push(Problem::new("mounts::twice", at, format!("{path} has two entries")).label("and here").also(first, "here"));
+                    let message = format!("{} has two entries in one file", if self.variables.is_secret(key) { key } else { &path });
+                    self.problems.push(Problem::new("mounts::twice", at, message).label("and here").also(first, "here"));
+                    return None;
                 }
                 Some(path)
             }
             Err(why) => {
+                let why = if self.variables.is_secret(key) { why.replace(&expanded, key) } else { why };
                 let (message, help) = why.split_once("\nhelp: ").map_or((why.as_str(), None), |(message, help)| (message, Some(help.to_owned())));
                 self.problems.push(Problem::new("mounts::path", at, message).help_maybe(help));
                 None
             }
         }
     }
+}
+
+/// Replaces values of the caller's environment by the texts that name them: terminals and logs are no place for a token.
+pub fn hide(problem: Problem, secrets: &[(String, String)]) -> Problem {
+    let clean = |mut text: String| {
+        for (value, written) in secrets {
+            // A short value would be found in ordinary words, so of these only what is quoted is replaced.
+            if value.len() > 6 {
+                text = text.replace(value.as_str(), written);
+            }
+            text = text.replace(&format!("`{value}`"), &format!("`{written}`")).replace(&format!("{value:?}"), &format!("{written:?}"));
+        }
+        text
+    };
+    let Problem { code, message, at, label, also, help } = problem;
+    Problem { code, message: clean(message), at, label, also, help: help.map(clean) }
+}
+
+/// A value that was put in says what a thing is, never what becomes of other layers.
+fn structure(at: Span) -> Problem {
+    Problem::new("variable::structure", at, "the value of this variable is a word that withdraws what is inherited")
+        .help("write the word itself if that is meant")
+}
+
+fn too_many(what: &str, count: usize, at: Span) -> Problem {
+    Problem::new("profile::size", at, format!("a {what} of {count}: {MOST_ENTRIES} entries are the most"))
+}
+
+fn is_command(path: &[String]) -> bool {
+    path == ["process", "command"]
+}
+
+/// Where a number or a truth value of a parameter is put in as text, as the place takes nothing else.
+fn wants_text(path: &[String]) -> bool {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    matches!(path.as_slice(), ["description"] | ["env", _] | ["env", _, "or"] | ["process", "command" | "arg0"] | ["mounts", _, "text" | "symlink"])
 }

@@ -1,16 +1,16 @@
 //! From PROFILE and the command line to one profile: files are gathered, parameters settled, variables put in, layers merged.
 
-use super::files::{self, Text};
-use super::fill::Filling;
+use super::files;
+use super::fill::{Filling, MOST_ENTRIES, hide};
 use super::params::Params;
 use super::variables::Variables;
 use super::{Caller, Profile};
 use crate::problem::{Problem, Problems, suggestion};
 use crate::section::{Field, Key, Node};
 use crate::source::{At, Sources, Span};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use toml::Spanned;
-use toml::de::{DeArray, DeString, DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 /// What the command line asks for.
 #[derive(Debug, Clone, Default)]
@@ -27,17 +27,22 @@ pub struct Request {
 
 /// The version of the language that this stockade reads.
 const FORMAT: u32 = 1;
-/// How deep `extends` may go.
+/// How deep `extends` may go, and tables in tables.
 const DEEPEST: usize = 64;
-/// How many entries a profile may have once it is merged.
-const MOST_ENTRIES: usize = 10_000;
+/// How many syntax errors of a text are told.
+const MOST_ERRORS: usize = 100;
+/// How many files may make one profile.
+const MOST_FILES: usize = 256;
 /// Walls that may fall by `optional`.
 const OPTIONAL: &[&str] = &["landlock"];
 
 /// Loads a profile with all that it extends, or says all that is wrong.
 pub fn load(request: &Request, caller: &Caller, sources: &mut Sources) -> Result<Profile, Problems> {
-    let mut loader = Loader { caller, sources, layers: vec![], loaded: BTreeMap::new(), problems: Problems::default() };
-    loader.gather(&request.profile, Span::NOWHERE, &mut vec![]);
+    let mut loader = Loader { caller, sources, layers: vec![], loaded: BTreeSet::new(), problems: Problems::default() };
+    match files::find(&request.profile, caller) {
+        Ok(text) => loader.gather(text, Span::NOWHERE, &mut vec![]),
+        Err(problem) => loader.problems.push(problem),
+    }
     for (flag, text) in &request.config {
         let base = loader.sources.add(flag, text) as usize;
         loader.layers.push(Layer { name: flag.clone(), text: text.clone(), base, folder: None, kind: Kind::Flag });
@@ -77,14 +82,16 @@ type Document<'i> = DeTable<'i>;
 impl Layer {
     /// Parses the text; its spans become places in the common space.
     fn parse(&self, problems: &mut Problems) -> Option<Document<'_>> {
-        if let Some(offset) = too_deep(&self.text) {
-            let at = Span::from(offset + self.base..offset + self.base + 1);
-            problems.push(Problem::new("profile::depth", at, format!("a key goes deeper than {DEEPEST} tables")));
+        let (document, errors) = DeTable::parse_recoverable(&self.text);
+        let document = DeValue::Table(document.into_inner());
+        if let Some(span) = too_deep(&document) {
+            let at = Span::from(span.start + self.base..span.end + self.base);
+            problems.push(Problem::new("profile::depth", at, format!("a value goes deeper than {DEEPEST} tables and lists")));
+            dismantle(document);
             return None;
         }
-        let (document, errors) = DeTable::parse_recoverable(&self.text);
         let mut lines = vec![];
-        for error in &errors {
+        for error in errors.iter().take(MOST_ERRORS) {
             let span = error.span().unwrap_or(0..0);
             // One mistake makes the parser stumble several times; the first of each line says it.
             let line = self.text.get(..span.start).unwrap_or("").matches('\n').count();
@@ -94,7 +101,7 @@ impl Layer {
                 problems.push(Problem::new("profile::syntax", Span::from(span.start + self.base..end + self.base), error.message()));
             }
         }
-        match shift(Spanned::new(0..0, DeValue::Table(document.into_inner())), self.base).into_inner() {
+        match shift(Spanned::new(0..0, document), self.base).into_inner() {
             DeValue::Table(table) if errors.is_empty() => Some(table),
             _ => None,
         }
@@ -106,29 +113,33 @@ impl Layer {
     }
 }
 
-/// Where a dotted key goes too deep, if one does: each dot outside of a text is a table in a table, and tables are walked and freed
-/// by recursion.
-fn too_deep(text: &str) -> Option<usize> {
-    let (mut dots, mut quote, mut escaped, mut comment) = (0, None, false, false);
-    for (offset, byte) in text.bytes().enumerate() {
-        match (quote, byte) {
-            (Some(b'"'), _) if escaped => escaped = false,
-            (Some(b'"'), b'\\') => escaped = true,
-            (Some(open), byte) if open == byte => quote = None,
-            (Some(_), _) => {}
-            (None, b'\n') => (dots, comment) = (0, false),
-            (None, b'#') => comment = true,
-            (None, _) if comment => {}
-            (None, b'"' | b'\'') => quote = Some(byte),
-            (None, b'.') => dots += 1,
-            (None, b'=' | b'{' | b',' | b'[') => dots = 0,
-            (None, _) => {}
+/// Where a document goes too deep, if it does. The parser bounds each key and each value by itself, but a long key in a table in a
+/// long key makes thousands of levels, and tables are walked and freed by recursion.
+fn too_deep(document: &DeValue<'_>) -> Option<std::ops::Range<usize>> {
+    let mut open = vec![(document, 0..0, 0)];
+    while let Some((value, span, depth)) = open.pop() {
+        if depth > DEEPEST {
+            return Some(span);
         }
-        if dots > DEEPEST {
-            return Some(offset);
+        match value {
+            DeValue::Array(items) => open.extend(items.iter().map(|item| (item.get_ref(), item.span(), depth + 1))),
+            DeValue::Table(table) => open.extend(table.values().map(|item| (item.get_ref(), item.span(), depth + 1))),
+            _ => {}
         }
     }
     None
+}
+
+/// Frees a document of any depth without recursion.
+fn dismantle(document: DeValue<'_>) {
+    let mut open = vec![document];
+    while let Some(value) = open.pop() {
+        match value {
+            DeValue::Array(items) => open.extend(items.into_iter().map(Spanned::into_inner)),
+            DeValue::Table(table) => open.extend(table.into_iter().map(|(_, item)| item.into_inner())),
+            _ => {}
+        }
+    }
 }
 
 fn shift(node: Node<'_>, base: usize) -> Node<'_> {
@@ -153,33 +164,38 @@ struct Loader<'a> {
     sources: &'a mut Sources,
     layers: Vec<Layer>,
     /// What was loaded, by its real path or name.
-    loaded: BTreeMap<String, ()>,
+    loaded: BTreeSet<String>,
     problems: Problems,
 }
 
 impl Loader<'_> {
     /// Adds a text and, before it, what it extends. A text that is met twice is loaded once.
-    fn gather(&mut self, word: &str, at: Span, chain: &mut Vec<String>) {
-        let Text { name, text, folder, identity } = match files::find(word, self.caller, at) {
-            Ok(text) => text,
-            Err(problem) => return self.problems.push(problem),
-        };
-        if chain.contains(&identity) {
-            let circle = chain.iter().chain([&identity]).cloned().collect::<Vec<_>>().join(" → ");
+    fn gather(&mut self, text: files::Text, at: Span, chain: &mut Vec<String>) {
+        if chain.contains(&text.identity) {
+            let circle = chain.iter().chain([&text.identity]).cloned().collect::<Vec<_>>().join(" → ");
             return self.problems.push(Problem::new("profile::cycle", at, format!("the profile extends itself: {circle}")));
         }
-        if self.loaded.insert(identity.clone(), ()).is_some() {
+        if !self.loaded.insert(text.identity.clone()) {
             return;
         }
         if chain.len() >= DEEPEST {
-            return self.problems.push(Problem::new("profile::depth", at, format!("`extends` goes deeper than {DEEPEST}")));
+            return self.problems.push(Problem::new("profile::depth", at, format!("`extends` goes deeper than {DEEPEST} files")));
         }
+        if self.loaded.len() > MOST_FILES {
+            return self.problems.push(Problem::new("profile::size", at, format!("the profile has more than {MOST_FILES} files")));
+        }
+        let (base, utf8) = match files::decode(&text, self.sources) {
+            Ok(decoded) => decoded,
+            Err(problem) => return self.problems.push(problem),
+        };
         let kind = if chain.is_empty() { Kind::Main } else { Kind::Extended };
-        let base = self.sources.add_file(&name, &text, folder.as_ref().map(|_| identity.as_str())) as usize;
-        let layer = Layer { name, text, base, folder, kind };
-        chain.push(identity);
+        let layer = Layer { name: text.name, text: utf8, base, folder: text.folder, kind };
+        chain.push(text.identity);
         for word in self.extends(&layer) {
-            self.gather(&word.value, word.at, chain);
+            match files::find_base(&word, layer.folder.as_deref(), self.caller, word.at) {
+                Ok(text) => self.gather(text, word.at, chain),
+                Err(problem) => self.problems.push(problem),
+            }
         }
         chain.pop();
         self.layers.push(layer);
@@ -190,15 +206,19 @@ impl Loader<'_> {
         // Syntax errors are reported when all layers are parsed.
         let Some(mut document) = layer.parse(&mut Problems::default()) else { return vec![] };
         let Some((_, node)) = take(&mut document, "extends") else { return vec![] };
+        if !matches!(node.get_ref(), DeValue::Array(_)) {
+            let problem = Problem::new("profile::type", Span::from(node.span()), "`extends` must be a list");
+            self.problems.push(problem.help("put it in `[ ]`: extends = [\"base\"]"));
+            return vec![];
+        }
         let Some(words) = crate::section::parse::<Vec<At<String>>>(node, &mut self.problems) else { return vec![] };
-        let params = Params::default();
-        let variables = Variables { caller: self.caller, params: &params, folder: layer.folder.as_deref() };
+        let variables = Variables { caller: self.caller, params: None, folder: layer.folder.as_deref() };
         let mut out = vec![];
         for word in words {
             let Some(text) = variables.expand(&word.value, word.at, self.sources, &mut self.problems) else { continue };
             let relative = files::is_path(&text) && !text.starts_with('/');
             match (&layer.folder, relative) {
-                (Some(folder), true) => out.push(At::new(format!("{folder}/{text}"), word.at)),
+                (Some(folder), true) => out.push(At::new(format!("{folder}/{}", text.trim_start_matches("./")), word.at)),
                 (None, true) => {
                     let problem = Problem::new("profile::extends", word.at, format!("cannot extend `{text}`: {} is in no folder", layer.name));
                     self.problems.push(problem.help("name a built-in profile, or an absolute path"));
@@ -210,10 +230,10 @@ impl Loader<'_> {
     }
 }
 
-fn take<'i>(document: &mut Document<'i>, name: &str) -> Option<(Spanned<DeString<'i>>, Node<'i>)> {
-    let key = document.keys().find(|key| key.get_ref() == name).cloned()?;
-    let node = document.remove(&key)?;
-    Some((key, node))
+/// Takes the value of a key out of a document, with the key's place.
+fn take<'i>(document: &mut Document<'i>, name: &str) -> Option<(Span, Node<'i>)> {
+    let (key, node) = document.remove_entry(name)?;
+    Some((key.span().into(), node))
 }
 
 fn merge(
@@ -229,23 +249,23 @@ fn merge(
     let mut profile = Profile::default();
     let mut takes_args = false;
     for (layer, mut document) in layers.iter().zip(documents) {
-        check_format(layer, &document, &mut problems);
-        match take(&mut document, "extends") {
-            Some((key, _)) if layer.kind == Kind::Flag => {
-                problems.push(
-                    Problem::new("profile::extends", Span::from(key.span()), "a flag cannot extend profiles")
-                        .help("give the profile that does as PROFILE"),
-                );
-            }
-            _ => {}
+        check_format(layer, &mut document, &mut problems);
+        if let (Some((at, _)), Kind::Flag) = (take(&mut document, "extends"), layer.kind) {
+            problems.push(Problem::new("profile::extends", at, "a flag cannot extend profiles").help("give the profile that does as PROFILE"));
         }
-        let variables = Variables { caller, params: &params, folder: layer.folder.as_deref() };
-        let mut filling = Filling { variables, words: &words, sources, problems: &mut problems, args: None };
-        let Some(node) = filling.fill(Spanned::new(layer.base..layer.base, DeValue::Table(document)), &mut vec![]) else { continue };
-        takes_args = filling.args.unwrap_or(takes_args);
-        let mut read = Profile::default();
-        read.read(&At::new(String::new(), layer.start()), node, &mut problems);
+        let variables = Variables { caller, params: Some(&params), folder: layer.folder.as_deref() };
+        let mut filling = Filling { variables, words: &words, sources, problems: &mut problems, takes_args: None, secrets: vec![] };
+        let node = filling.fill(Spanned::new(layer.base..layer.base, DeValue::Table(document)), &mut vec![]);
+        takes_args = filling.takes_args.unwrap_or(takes_args);
+        let secrets = filling.secrets;
+        let (mut read, mut found) = (Profile::default(), Problems::default());
+        if let Some(node) = node {
+            read.read(&At::new(String::new(), layer.start()), node, &mut found);
+        }
+        check_optional(&read, &mut found);
+        problems.extend(found.into_iter().map(|problem| hide(problem, &secrets)));
         if layer.kind == Kind::Extended {
+            // A base cannot let fall a wall that another file relies on.
             read.optional = Default::default();
         }
         profile.cover(read, &mut problems);
@@ -254,7 +274,7 @@ fn merge(
         let at = words.iter().fold(words[0].at, |at, word| Span { start: at.start, end: word.at.end });
         profile.process.command = Key::Said(At::new(words, at));
     }
-    finish(&profile, &mut problems);
+    check_size(&profile, &mut problems);
     problems.or(profile)
 }
 
@@ -280,14 +300,12 @@ fn settle_params(
     sources: &mut Sources,
     problems: &mut Problems,
 ) -> Params {
-    let none = Params::default();
     let mut params = Params::default();
     for (layer, document) in layers.iter().zip(documents) {
         let Some((key, node)) = take(document, "params") else { continue };
-        let key = At::new(key.get_ref().to_string(), key.span().into());
-        let variables = Variables { caller, params: &none, folder: layer.folder.as_deref() };
+        let variables = Variables { caller, params: None, folder: layer.folder.as_deref() };
         let mut found = Problems::default();
-        params.read(&key, node, &mut |text, at| variables.expand(text, at, sources, &mut found), problems);
+        params.read(&At::new("params".into(), key), node, &mut |text, at| variables.expand(text, at, sources, &mut found), problems);
         problems.extend(found);
     }
     for (name, text) in &request.params {
@@ -297,9 +315,9 @@ fn settle_params(
     params
 }
 
-fn check_format(layer: &Layer, document: &Document<'_>, problems: &mut Problems) {
-    let said = document.iter().find(|(key, _)| key.get_ref() == "format").map(|(_, node)| node);
-    match said {
+/// Whether a text says the version of the language that this stockade reads.
+fn check_format(layer: &Layer, document: &mut Document<'_>, problems: &mut Problems) {
+    match document.get("format") {
         None if layer.kind == Kind::Flag => {}
         None => problems.push(
             Problem::new("profile::format", layer.start(), format!("{} does not say which version of the language it is in", layer.name))
@@ -307,22 +325,30 @@ fn check_format(layer: &Layer, document: &Document<'_>, problems: &mut Problems)
         ),
         Some(node) => match node.get_ref() {
             DeValue::Integer(number) if number.as_str().parse() == Ok(FORMAT) => {}
-            _ => problems.push(
-                Problem::new("profile::format", node.span().into(), format!("this stockade reads format {FORMAT}"))
-                    .help("a newer stockade may read this one"),
-            ),
+            _ => {
+                let problem = Problem::new("profile::format", node.span().into(), format!("this stockade reads format {FORMAT}"));
+                problems.push(problem.help("write format = 1, or use the stockade that the profile was written for"));
+                document.remove("format");
+            }
         },
     }
 }
 
-/// What can be said only of the whole.
-fn finish(profile: &Profile, problems: &mut Problems) {
+/// A wall that may fall is one that there is.
+fn check_optional(profile: &Profile, problems: &mut Problems) {
     for name in profile.optional.items.iter().filter(|name| !OPTIONAL.contains(&name.value.as_str())) {
         let help = suggestion(name, OPTIONAL.iter().copied()).unwrap_or_else(|| format!("there are: {}", OPTIONAL.join(", ")));
         problems.push(Problem::new("profile::optional", name.at, format!("`{}` is no wall that may fall", name.value)).help(help));
     }
+}
+
+/// What can be said only of the whole.
+fn check_size(profile: &Profile, problems: &mut Problems) {
     let count = profile.mounts.map.len() + profile.env.map.len() + profile.rlimits.map.len();
     if count > MOST_ENTRIES {
         problems.push(Problem::new("profile::size", Span::NOWHERE, format!("the profile has {count} entries; {MOST_ENTRIES} are the most")));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,10 +38,11 @@ pub struct Param {
     kind: Type,
     values: Vec<String>,
     declared: Span,
-    /// As text; numbers in decimal.
     value: Option<At<Value>>,
-    /// Whether a wrong value was reported, so that none need be missed.
+    /// A problem was reported: that there is no value follows from it and is no second one.
     reported: bool,
+    /// The value comes from the caller's environment.
+    secret: bool,
 }
 
 /// A value, as text: what TOML would need is made of it when it is put in.
@@ -82,6 +83,11 @@ impl Params {
         self.map.get(name).map(|param| param.value.as_ref().map(|value| &value.value))
     }
 
+    /// Whether the value of a parameter comes from the caller's environment.
+    pub fn is_secret(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|param| param.secret)
+    }
+
     /// Reads `[params]` of one layer: a table declares, anything else gives an inherited parameter its value. `expand` puts
     /// variables into a text.
     pub fn read(&mut self, key: &At<String>, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
@@ -106,15 +112,16 @@ impl Params {
         let span = node.span();
         let DeValue::Table(mut table) = node.into_inner() else { return };
         let default = table.keys().find(|key| key.get_ref() == "default").cloned().and_then(|key| table.remove(&key));
-        let Some(Declaration { r#type, values, .. }) = parse(Spanned::new(span, DeValue::Table(table)), problems) else { return };
-        if (r#type.value == Type::Enum) == values.is_empty() {
-            problems.push(Problem::new("params::values", r#type.at, "`values` goes with the type enum, and must be there for it"));
-            return;
-        }
-        let mut param = Param { kind: r#type.value, values, declared: name.at, value: None, reported: false };
-        if let Some(default) = default {
-            param.value = param.check(default, expand, problems);
-            param.reported = param.value.is_none();
+        let mut param = Param { kind: Type::Text, values: vec![], declared: name.at, value: None, reported: true, secret: false };
+        if let Some(Declaration { r#type, values, .. }) = parse(Spanned::new(span, DeValue::Table(table)), problems) {
+            if (r#type.value == Type::Enum) == values.is_empty() {
+                problems.push(Problem::new("params::values", r#type.at, "`values` goes with the type enum, and must be there for it"));
+            } else {
+                param = Param { kind: r#type.value, values, reported: false, ..param };
+                if let Some(default) = default {
+                    param.take(&name.value, default, expand, problems);
+                }
+            }
         }
         self.map.insert(name.value, param);
     }
@@ -126,9 +133,7 @@ impl Params {
             problems.push(Problem::new("params::unknown", name.at, format!("no layer below declares a parameter `{}`", name.value)).help(help));
             return;
         };
-        let value = param.check(node, expand, problems);
-        param.reported |= value.is_none();
-        param.value = value.or(param.value.take());
+        param.take(&name.value, node, expand, problems);
     }
 
     /// `--set NAME=VALUE`, the strongest.
@@ -143,10 +148,14 @@ impl Params {
             problems.push(Problem::new("params::unknown", name_at, format!("the profile has no parameter `{name}`")).help(help));
             return;
         };
-        // A caller whose folder has no path must give an absolute one.
-        let relative = param.kind == Type::Path && !text.starts_with('/') && !text.is_empty() && !cwd.is_empty();
-        let text = if relative { format!("{cwd}/{text}") } else { text.to_owned() };
-        match param.read_text(&text) {
+        let relative = param.kind == Type::Path && !text.starts_with('/') && !text.is_empty();
+        let checked = match relative {
+            true if cwd.is_empty() => Err("it is relative, and the caller's folder was removed or has no path".into()),
+            true => param.read_text(&format!("{cwd}/{text}")),
+            false => param.read_text(text),
+        };
+        param.secret = false;
+        match checked {
             Ok(value) => param.value = Some(At::new(value, value_at)),
             Err(why) => {
                 param.reported = true;
@@ -159,44 +168,56 @@ impl Params {
     pub fn settle(&self, problems: &mut Problems) {
         for (name, param) in self.map.iter().filter(|(_, param)| param.value.is_none() && !param.reported) {
             let problem = Problem::new("params::missing", param.declared, format!("the parameter `{name}` has no value"));
-            problems.push(problem.label("declared here").help(format!("stockade run --set {name}=VALUE ...")));
+            problems.push(problem.label("declared here").help(format!("give it one: --set {name}=VALUE, or declare a default")));
         }
     }
 }
 
 impl Param {
-    fn check(&self, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) -> Option<At<Value>> {
+    /// Takes a value of a profile, if it is of the type; else the value that it had stays.
+    fn take(&mut self, name: &str, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
         let at = Span::from(node.span());
-        let checked = match (node.get_ref(), self.kind) {
+        let secret = mentions_environment(&node);
+        match self.check(node, expand, problems) {
+            Some(Ok(value)) => {
+                self.value = Some(At::new(value, at));
+                self.secret = secret;
+            }
+            Some(Err(why)) => {
+                self.reported = true;
+                problems.push(self.refuse(name, if secret { "" } else { &why }, at));
+            }
+            None => self.reported = true,
+        }
+    }
+
+    /// `None` where a problem was reported.
+    fn check(&self, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) -> Option<Result<Value, String>> {
+        Some(match (node.get_ref(), self.kind) {
             (DeValue::Array(_), Type::List) => {
                 let items: Vec<At<String>> = parse(node, problems)?;
-                let items: Option<Vec<String>> = items.iter().map(|item| expand(item, item.at)).collect();
-                Ok(Value::List(items?))
+                let items: Vec<Option<String>> = items.iter().map(|item| expand(item, item.at)).collect();
+                Ok(Value::List(items.into_iter().collect::<Option<_>>()?))
             }
-            (DeValue::String(text), _) => self.read_text(&expand(text, at)?),
-            (DeValue::Integer(number), Type::Integer | Type::Size) => self.read_text(number.as_str()),
+            (DeValue::String(text), kind) if kind != Type::List => self.read_text(&expand(text, node.span().into())?),
+            (DeValue::Integer(number), Type::Integer | Type::Size) if number.radix() == 10 => self.read_text(number.as_str()),
+            (DeValue::Integer(_), Type::Integer | Type::Size) => Err("write the number in decimal".into()),
             (DeValue::Boolean(value), Type::Boolean) => Ok(Value::Bare(value.to_string())),
             _ => Err(String::new()),
-        };
-        match checked {
-            Ok(value) => Some(At::new(value, at)),
-            Err(why) => {
-                problems.push(self.refuse("it", &why, at));
-                None
-            }
-        }
+        })
     }
 
     fn refuse(&self, name: &str, why: &str, at: Span) -> Problem {
         let why = why.split("\nhelp: ").next().unwrap_or_default();
         let because = if why.is_empty() { String::new() } else { format!(": {why}") };
-        let problem = Problem::new("params::type", at, format!("{name} is of type {}{because}", self.kind)).also(self.declared, "declared here");
+        let problem = Problem::new("params::type", at, format!("`{name}` is of type {}{because}", self.kind)).also(self.declared, "declared here");
         if self.kind == Type::Enum { problem.help(format!("one of {}", self.values.join(", "))) } else { problem }
     }
 
     fn read_text(&self, text: &str) -> Result<Value, String> {
         match self.kind {
             Type::Text => Ok(Value::Text(text.into())),
+            Type::Path if text.contains('\n') => Err("a path with a line break is refused".into()),
             Type::Path => plain_path(text).map(Value::Text),
             Type::Integer => text.parse::<i64>().map(|number| Value::Bare(number.to_string())).map_err(|_| format!("`{text}` is not a whole number")),
             Type::Size => Size::from_text(text).map(|size| Value::Text(size.to_string())),
@@ -207,5 +228,13 @@ impl Param {
             Type::Enum => Err(format!("`{text}` is not one of its values")),
             Type::List => Ok(Value::List(text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect())),
         }
+    }
+}
+
+fn mentions_environment(node: &Node<'_>) -> bool {
+    match node.get_ref() {
+        DeValue::String(text) => text.contains("${env:"),
+        DeValue::Array(items) => items.iter().any(mentions_environment),
+        _ => false,
     }
 }

@@ -17,7 +17,7 @@ pub enum Piece<'t> {
     Variable(&'t str, usize),
 }
 
-/// Splits a text into its pieces: `$${x}` is a literal `${x}`, a `$` without `{` is itself.
+/// Splits a text into its pieces: `$${x}` is a literal `${x}`, a `$` without `{` is itself. The error is where a `${` is left open.
 pub fn pieces(text: &str) -> Result<Vec<Piece<'_>>, usize> {
     let (mut out, mut rest, mut offset) = (vec![], text, 0);
     while let Some(start) = rest.find("${") {
@@ -41,8 +41,8 @@ pub fn pieces(text: &str) -> Result<Vec<Piece<'_>>, usize> {
 pub struct Variables<'a> {
     /// Who called.
     pub caller: &'a Caller,
-    /// The parameters, once they are settled.
-    pub params: &'a Params,
+    /// The parameters, or `None` in what is read before they are settled.
+    pub params: Option<&'a Params>,
     /// The folder of the file.
     pub folder: Option<&'a str>,
 }
@@ -54,47 +54,48 @@ impl<'a> Variables<'a> {
             Ok(pieces) => pieces,
             Err(offset) => {
                 let at = within(text, at, offset, 2, sources);
-                problems.push(Problem::new("variable::open", at, "`${` without `}`").help("close it, or write $${ for a literal ${"));
+                problems.push(Problem::new("variable::open", at, "`${` without `}`").help("close it"));
                 return None;
             }
         };
-        let mut out = String::with_capacity(text.len());
+        let mut out = Some(String::with_capacity(text.len()));
         for piece in pieces {
-            match piece {
-                Piece::Plain(plain) => out.push_str(plain),
+            let value = match piece {
+                Piece::Plain(plain) => Some(plain.to_owned()),
                 Piece::Variable(name, offset) => match self.text_of(name) {
-                    Ok(Some(value)) => out.push_str(&value),
-                    Ok(None) => return None,
+                    Ok(value) => value,
                     Err(problem) => {
                         problems.push(Problem { at: within(text, at, offset, name.len() + 3, sources), ..problem });
-                        return None;
+                        None
                     }
                 },
-            }
+            };
+            out = out.zip(value).map(|(out, value)| out + &value);
         }
-        Some(out)
+        out
     }
 
     /// The value of a text that is nothing but one parameter.
     pub fn whole(&self, text: &str) -> Option<&'a Value> {
         match pieces(text).ok()?.as_slice() {
-            [Piece::Plain(""), Piece::Variable(name, _), Piece::Plain("")] => self.params.value(name)?,
+            [Piece::Plain(""), Piece::Variable(name, _), Piece::Plain("")] => self.params?.value(name)?,
             _ => None,
         }
     }
 
+    /// Whether a text takes anything from the caller's environment, where secrets are: messages then show the text, not its value.
+    pub fn is_secret(&self, text: &str) -> bool {
+        let secret = |name: &str| name.starts_with("env:") || self.params.is_some_and(|params| params.is_secret(name));
+        pieces(text).is_ok_and(|pieces| pieces.iter().any(|piece| matches!(piece, Piece::Variable(name, _) if secret(name))))
+    }
+
+    /// The value of a variable; `None` where a problem was reported already.
     fn text_of(&self, name: &str) -> Result<Option<String>, Problem> {
+        if name.contains("${") {
+            return Err(problem("variable::nested", "a variable cannot stand in a variable").help("give a parameter this default, and use that"));
+        }
         if let Some(rest) = name.strip_prefix("env:") {
-            let (name, or) = rest.split_once(":-").map_or((rest, None), |(name, or)| (name, Some(or)));
-            return match (self.caller.env.get(name).filter(|value| !value.is_empty()), or) {
-                (Some(value), _) => Ok(Some(value.clone())),
-                (None, Some(or)) => Ok(Some(or.into())),
-                (None, None) => Err(unset(
-                    &format!("env:{name}"),
-                    "the caller's environment has no such variable, or it is empty",
-                    &format!("give it a default: ${{env:{name}:-text}}"),
-                )),
-            };
+            return self.environment(rest).map(Some);
         }
         let caller = self.caller;
         let value = match name {
@@ -106,12 +107,8 @@ impl<'a> Variables<'a> {
             "GID" => caller.gid.to_string(),
             "USER" => caller.user.clone(),
             "ARGS" => {
-                return Err(Problem::new(
-                    "variable::args",
-                    Span::NOWHERE,
-                    "${ARGS} is many words, so it can only be a whole word of process.command",
-                )
-                .help("command = [\"program\", \"${ARGS}\"]"));
+                return Err(problem("variable::args", "${ARGS} is many words, so it can only be a whole word of process.command")
+                    .help("command = [\"program\", \"${ARGS}\"]"));
             }
             _ => return self.param(name),
         };
@@ -119,41 +116,67 @@ impl<'a> Variables<'a> {
             "PROFILE_DIR" => "this text is no file",
             "RUNTIME_DIR" => "XDG_RUNTIME_DIR is not set to a path",
             "HOME" => "the caller has no home in /etc/passwd",
+            "CWD" => "the caller's folder was removed, or has no path",
             _ => "it is empty",
         };
-        if value.is_empty() { Err(unset(name, why, "write the path itself")) } else { Ok(Some(value)) }
+        if value.is_empty() { Err(unset(name, why, "write the value itself")) } else { Ok(Some(value)) }
+    }
+
+    fn environment(&self, rest: &str) -> Result<String, Problem> {
+        let (name, or) = rest.split_once(":-").map_or((rest, None), |(name, or)| (name, Some(or)));
+        if name.is_empty() || name.contains(['=', ':']) {
+            return Err(problem("variable::unknown", format!("`${{env:{rest}}}` names no variable")).help("write ${env:NAME} or ${env:NAME:-text}"));
+        }
+        let value = self.caller.env.get(name).filter(|value| !value.is_empty()).cloned();
+        value.or(or.map(str::to_owned)).ok_or_else(|| {
+            let why = "the caller's environment does not have it, or it is empty or not UTF-8";
+            unset(&format!("env:{name}"), why, &format!("set it, or give it a default: ${{env:{name}:-text}}"))
+        })
     }
 
     fn param(&self, name: &str) -> Result<Option<String>, Problem> {
-        match self.params.value(name) {
-            Some(Some(Value::Text(text) | Value::Bare(text))) if text.is_empty() => Err(unset(name, "it is empty", "give it a value: --set")),
+        let Some(params) = self.params else {
+            return Err(unknown(name, KNOWN.iter().copied()).help_maybe(
+                name.starts_with(|c: char| c.is_ascii_lowercase()).then(|| "parameters are settled later, so none can stand here".into()),
+            ));
+        };
+        match params.value(name) {
+            Some(Some(Value::Text(text) | Value::Bare(text))) if text.is_empty() => {
+                Err(unset(name, "it is empty", &format!("give it a value: --set {name}=VALUE")))
+            }
             Some(Some(Value::Text(text) | Value::Bare(text))) => Ok(Some(text.clone())),
-            Some(Some(Value::List(_))) => {
-                Err(Problem::new("variable::list", Span::NOWHERE, format!("`{name}` is a list, so it can only be a whole element of a list"))
-                    .help(format!("[\"${{{name}}}\"]")))
-            }
+            Some(Some(Value::List(_))) => Err(problem("variable::list", format!("`{name}` is a list, so it can only be a whole element of a list"))
+                .help(format!("[\"${{{name}}}\"]"))),
             Some(None) => Ok(None),
-            None => {
-                let known = KNOWN.iter().copied().chain(["ARGS"]).chain(self.params.names());
-                let help = suggestion(name, known)
-                    .unwrap_or_else(|| format!("there are {}, env:NAME and the profile's parameters; $${{x}} is a literal ${{x}}", KNOWN.join(", ")));
-                Err(Problem::new("variable::unknown", Span::NOWHERE, format!("unknown variable `{name}`")).help(help))
-            }
+            None => Err(unknown(name, KNOWN.iter().copied().chain(["ARGS"]).chain(params.names()))),
         }
     }
 }
 
-fn unset(name: &str, why: &str, help: &str) -> Problem {
-    Problem::new("variable::unset", Span::NOWHERE, format!("`${{{name}}}` has no value: {why}")).help(help)
+/// A problem whose place the caller knows.
+fn problem(code: &'static str, message: impl Into<String>) -> Problem {
+    Problem::new(code, Span::NOWHERE, message)
 }
 
-/// The span of a piece inside a text's span: exact where the text stands in its file as it is, else the whole text's.
+fn unknown<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Problem {
+    let help = suggestion(name, known)
+        .unwrap_or_else(|| format!("there are {}, env:NAME and the profile's parameters; $${{{name}}} is a literal ${{{name}}}", KNOWN.join(", ")));
+    problem("variable::unknown", format!("unknown variable `{name}`")).help(help)
+}
+
+fn unset(name: &str, why: &str, help: &str) -> Problem {
+    problem("variable::unset", format!("`${{{name}}}` has no value: {why}")).help(help)
+}
+
+/// The span of a piece of a text that stands at `at`. Where the text has escapes, its offsets are not the file's: then the first
+/// piece that reads the same is meant, and where there is none, the whole text.
 fn within(text: &str, at: Span, offset: usize, length: usize, sources: &Sources) -> Span {
-    // The place of the text between its quotes, if it has no escapes.
-    match sources.text(at).and_then(|quoted| quoted.find(text)) {
-        Some(start) if !text.is_empty() => Span::from(at.start as usize + start + offset..at.start as usize + start + offset + length),
-        _ => at,
-    }
+    let (Some(quoted), Some(needle)) = (sources.text(at), text.get(offset..offset + length)) else { return at };
+    let start = match quoted.find(text) {
+        Some(start) => Some(start + offset),
+        None => quoted.find(needle),
+    };
+    start.map_or(at, |start| Span::from(at.start as usize + start..at.start as usize + start + length))
 }
 
 #[cfg(test)]
@@ -166,5 +189,6 @@ mod tests {
         assert_eq!(pieces("a${B}c").unwrap(), [Plain("a"), Variable("B", 1), Plain("c")]);
         assert_eq!(pieces("$${x}$y").unwrap(), [Plain(""), Plain("${x}"), Plain("$y")]);
         assert_eq!(pieces("x${y"), Err(1));
+        assert_eq!(pieces("ä${B}${C}").unwrap(), [Plain("ä"), Variable("B", 2), Plain(""), Variable("C", 6), Plain("")]);
     }
 }
