@@ -662,3 +662,24 @@ fn the_file_tree_can_be_the_host_s() {
         assert!(refused.status.code() == Some(125) && text(&refused.stderr).contains("namespaces::mount"), "{who:?}");
     }
 }
+
+#[test]
+fn a_low_limit_of_open_files_is_enough_and_is_the_target_s_again() {
+    for who in As::all() {
+        let place = Place::new();
+        // Many file systems in memory, and many binds: each opens descriptors while the world is built.
+        let entry = |index: usize| match index % 2 {
+            0 => format!("\"/m/{index}\" = {{ tmpfs = \"4K\" }}\n"),
+            _ => format!("\"/m/{index}\" = {{ bind = \"/usr/share\" }}\n"),
+        };
+        let mounts: String = (0..200).map(entry).collect();
+        let path = place.file("profile.toml", &format!("{}[process]\ncommand = [\"sh\", \"-c\", \"ulimit -n; ulimit -Hn\"]\n", system(&mounts)));
+        for (soft, hard) in [(40, 4096), (200, 200)] {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", &format!("ulimit -Sn {soft}; ulimit -Hn {hard}; exec \"$0\" run \"$1\"")]).arg(place.path.join("stockade")).arg(&path);
+            start_as(&mut shell, *who);
+            let output = shell.output().unwrap();
+            assert_eq!(text(&output.stdout), format!("{soft}\n{hard}\n"), "{who:?}: {}", text(&output.stderr));
+        }
+    }
+}

@@ -946,3 +946,42 @@ fn the_target_has_a_group_of_its_own() {
         assert!(lines.len() == 2 && lines[0] == lines[1], "{who:?}: {}", said(&output));
     }
 }
+
+#[test]
+fn a_folder_that_is_absent_is_made_for_the_caller_where_the_entry_says_so() {
+    let place = Place::new();
+    let folder = place.folder("made", As::User);
+    let source = folder.join("new").display().to_string();
+    let profile = system(&format!("\"/w\" = {{ bind = \"{source}\", access = \"rw\", missing = \"create\" }}"));
+    place.sh(As::User, &profile, "echo x > /w/f");
+    assert_eq!(std::fs::read_to_string(format!("{source}/f")).unwrap(), "x\n");
+    // It is there now, and is taken as it is.
+    place.sh(As::User, &profile, "rm /w/f");
+    assert!(!Path::new(&format!("{source}/f")).exists());
+}
+
+#[test]
+fn a_folder_is_not_made_where_a_target_could_have_led() {
+    // What an earlier target put into a folder that it could write to must not say where the next run makes and grants one.
+    let place = Place::new();
+    let writable = place.folder("writable", As::User);
+    let elsewhere = place.folder("elsewhere", As::User);
+    let below = place.folder("elsewhere/below", As::User);
+    let link = writable.join("build");
+    std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+    if support::is_root() {
+        std::os::unix::fs::lchown(&link, Some(support::USER), Some(support::USER)).unwrap();
+    }
+    for (source, code) in [
+        (link.join("out").display().to_string(), "mounts::create"),
+        (link.join("below/out").display().to_string(), "mounts::link"),
+        (writable.join("none/out").display().to_string(), "mounts::create"),
+        ("/usr/stockade-test-out".into(), "mounts::broad"),
+    ] {
+        let profile = system(&format!("\"/w\" = {{ bind = \"{source}\", access = \"rw\", missing = \"create\" }}"));
+        let output = place.run(As::User, &profile, &["/bin/true"]);
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains(code), "{source}: {}", text(&output.stderr));
+    }
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 1, "a folder was made through the link");
+    assert_eq!(std::fs::read_dir(&below).unwrap().count(), 0, "a folder was made through the link");
+}

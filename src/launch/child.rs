@@ -27,19 +27,23 @@ pub fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
     let report = pipes.report.1;
     let result = build(plan, prepared, pipes);
     if let Err(Stop(message)) = result {
-        // Where even this cannot be written, the launcher sees the end of the file, and says so.
-        sys::exit(if message.send(report).is_ok() { 125 } else { 124 });
+        give_up(message, report);
     }
     if plan.watch.init {
         let failed = |Errno(errno)| Message::Failed { step: OWN, errno };
         let started = init::get_ready(prepared).map_err(failed).and_then(|signals| Ok((signals, spawn(plan, prepared)?)));
         match started {
             Ok((signals, pid)) => init::look_after(plan, prepared, pipes, signals, pid),
-            Err(message) => sys::exit(if message.send(report).is_ok() { 125 } else { 124 }),
+            Err(message) => give_up(message, report),
         }
     }
-    let message = execute(plan, prepared);
-    sys::exit(if message.send(report).is_ok() { 125 } else { 124 })
+    give_up(execute(plan, prepared), report)
+}
+
+/// Ends the sandbox with its reason. Where even that cannot be written, the launcher sees the status and the end of the file.
+pub fn give_up(message: Message, report: RawFd) -> ! {
+    sys::regardless(message.send(report));
+    sys::exit(125)
 }
 
 fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Result<(), Stop> {

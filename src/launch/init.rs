@@ -4,7 +4,7 @@
 //! launcher's user namespace); it is not dumpable, and holds no descriptor of the host but its pipes and the terminal.
 
 use super::Pipes;
-use super::child::OWN;
+use super::child::{OWN, give_up};
 use super::message::{BACKGROUND, FOREGROUND, Message};
 use super::prepare::{Prepared, Terminal};
 use super::supervise::FORWARDED;
@@ -24,10 +24,7 @@ pub fn get_ready(prepared: &Prepared) -> sys::Result<RawFd> {
 /// Looks after the target until it ends.
 pub fn look_after(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, signals: RawFd, target: i32) -> ! {
     let report = pipes.report.1;
-    let failed = |Errno(errno)| -> ! {
-        // The launcher may be gone; either way the sandbox ends here.
-        sys::exit(if (Message::Failed { step: OWN, errno }).send(report).is_ok() { 125 } else { 124 })
-    };
+    let failed = |Errno(errno)| -> ! { give_up(Message::Failed { step: OWN, errno }, report) };
     let init = match Init::new(plan, prepared, pipes, signals, target) {
         Ok(init) => init,
         Err(errno) => failed(errno),

@@ -75,7 +75,7 @@ pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
         fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
     }
     let mut prepared = Prepared::new(plan)?;
-    prepared.raise_file_limit().map_err(|errno| own("raise the limit of open files", errno))?;
+    prepared.fit_file_limit(plan).map_err(|errno| own("raise the limit of open files", errno))?;
     open_for_child(plan, &mut prepared)?;
     let life = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
     let report = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
@@ -105,10 +105,10 @@ fn start(plan: &Plan, pid: i32, pipes: Pipes) -> Result<(), Failure> {
     if let Some(maps) = &plan.ids.maps {
         maps::write(maps, pid)?;
     }
-    sys::write_all(pipes.life.1, &[message::GO]).map_err(|errno| own("start pid 1", errno))?;
-    // The launcher holds the caller's environment and descriptors: no process of the same user may look into it.
+    // The launcher holds the caller's environment and descriptors: no process of the same user may look into it. Only the maps had
+    // to be written before, as an undumpable process may not write them (proc(5)).
     sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map_err(|errno| own("make the launcher undumpable", errno))?;
-    Ok(())
+    sys::write_all(pipes.life.1, &[message::GO]).map_err(|errno| own("start pid 1", errno).into())
 }
 
 /// Ends a child that was not started, so that nothing is left.

@@ -50,6 +50,8 @@ pub struct Prepared {
     pub ignored: u64,
     /// Whether the limit of open files was raised for the launch.
     pub file_limit_raised: bool,
+    /// Whether descriptors are closed one by one, since the limit of open files is near.
+    pub thrifty: bool,
 }
 
 /// The caller's terminal.
@@ -61,8 +63,10 @@ pub struct Terminal {
     pub foreground: bool,
 }
 
-/// From this many mounts on, descriptors are closed one by one.
-const MANY: usize = 64;
+/// How many descriptors one step may leave open: a file system's context, its mount, and the place that it is attached to.
+const MOST_PER_STEP: usize = 3;
+/// Room for descriptors that no step opens: the caller's, the pipes, the terminal.
+const OTHERS: usize = 32;
 
 /// A text from a descriptor or file: at most this much.
 const TEXT_LIMIT: u64 = 16 << 20;
@@ -109,22 +113,25 @@ impl Prepared {
             covers: false,
             ignored: ignored_signals()?,
             file_limit_raised: false,
+            thrifty: false,
             texts,
             _env: env,
         })
     }
 
-    /// A descriptor that is not needed any more. All are closed at once before the target runs; one by one only where there are
-    /// so many that the limit of open files is near, as each close costs a call.
+    /// A descriptor that is not needed any more. All are closed at once before the target runs; one by one only where the limit
+    /// of open files would be reached, as each close costs a call.
     pub fn done_with(&self, fd: RawFd) -> sys::Result {
-        if self.slots.len() > MANY { sys::close(fd) } else { Ok(()) }
+        if self.thrifty { sys::close(fd) } else { Ok(()) }
     }
 
-    /// A plan may open a descriptor for each mount: the soft limit goes up to the hard one, and back in the target.
-    pub fn raise_file_limit(&mut self) -> sys::Result {
+    /// Looks how the plan fits under the limit of open files: sources are open all at once, other descriptors may be. Where the
+    /// sources do not fit, the soft limit goes up to the hard one, and back in the target.
+    pub fn fit_file_limit(&mut self, plan: &Plan) -> sys::Result {
         self.file_limit = sys::get_rlimit(libc::RLIMIT_NOFILE)?;
         let (soft, hard) = self.file_limit;
-        if soft < hard && self.slots.len() as u64 + 64 > soft {
+        self.thrifty = (plan.steps.len() * MOST_PER_STEP + OTHERS) as u64 > soft;
+        if soft < hard && (self.slots.len() + OTHERS) as u64 > soft {
             sys::set_rlimit(libc::RLIMIT_NOFILE, hard, hard)?;
             self.file_limit_raised = true;
         }
@@ -136,17 +143,20 @@ fn read_content(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
     let mut text = vec![];
     let read = match content {
         Content::Text(text) | Content::Secret(text) => return Ok(text.clone()),
-        Content::File(path) => std::fs::File::open(path.text()).and_then(|file| file.take(TEXT_LIMIT).read_to_end(&mut text)),
+        Content::File(path) => std::fs::File::open(path.text()).and_then(|file| file.take(TEXT_LIMIT + 1).read_to_end(&mut text)),
         Content::Fd(fd) => {
             // A copy is read, so that the caller's own descriptor is closed at exec like any other.
             let copy = i32::try_from(*fd).map_err(|_| Errno(libc::EBADF)).and_then(|fd| sys::dup_above(fd, 3));
             match copy {
-                Ok(copy) => std::fs::File::from(sys::owned(copy)).take(TEXT_LIMIT).read_to_end(&mut text),
+                Ok(copy) => std::fs::File::from(sys::owned(copy)).take(TEXT_LIMIT + 1).read_to_end(&mut text),
                 Err(Errno(errno)) => Err(std::io::Error::from_raw_os_error(errno)),
             }
         }
     };
     match read {
+        Ok(_) if text.len() as u64 > TEXT_LIMIT => {
+            Err(Problem::new("launch::content", at, format!("cannot read {content}: it is larger than 16 MiB")).into())
+        }
         Ok(_) => Ok(text),
         Err(error) => {
             let reason = error.raw_os_error().map_or_else(|| error.to_string(), errno_words);

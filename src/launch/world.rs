@@ -35,7 +35,7 @@ pub fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
     let root = prepared.root;
     match op {
         Op::Root { limits, attrs } => {
-            prepared.root = tmpfs(limits.map(|(size, inodes)| (size.0, inodes)), 0o755, attrs.0)?;
+            prepared.root = tmpfs(prepared, limits.map(|(size, inodes)| (size.0, inodes)), 0o755, *attrs)?;
             // Over /proc of the old root: it is there, it is covered rather than changed, and nobody else sees it.
             sys::move_mount(prepared.root, libc::AT_FDCWD, c"/proc")
         }
@@ -43,7 +43,7 @@ pub fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
         Op::Symlink { path, target } => sys::symlinkat(target.as_c_str(), root, path.relative()),
         Op::MountPoint { path } => sys::mkfile(root, path.relative(), 0),
         Op::Tmpfs { path, size, inodes, mode, attrs, ground, rights } => {
-            let mount = tmpfs(Some((size.0, *inodes)), mode.0, attrs.0)?;
+            let mount = tmpfs(prepared, Some((size.0, *inodes)), mode.0, *attrs)?;
             attach(prepared, mount, path, *ground, *rights)
         }
         Op::Proc { path, hidepid, only_processes, ground, rights } => {
@@ -56,17 +56,23 @@ pub fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
             if *only_processes {
                 sys::fsconfig_string(fs, c"subset", c"pid")?;
             }
-            attach(prepared, sys::fsmount(fs, INERT.0)?, path, *ground, *rights)
+            let mount = mounted(prepared, fs, INERT)?;
+            attach(prepared, mount, path, *ground, *rights)
         }
         Op::Devpts { path } => {
             let fs = sys::fsopen(c"devpts")?;
             sys::fsconfig_string(fs, c"ptmxmode", c"0666")?;
             sys::fsconfig_string(fs, c"mode", c"0620")?;
-            attach(prepared, sys::fsmount(fs, Attrs::NO_SUID.and(Attrs::NO_EXEC).0)?, path, Ground::Own, Rights(0))
+            let mount = mounted(prepared, fs, Attrs::NO_SUID.and(Attrs::NO_EXEC))?;
+            attach(prepared, mount, path, Ground::Own, Rights(0))
         }
-        Op::Mqueue { path, ground } => attach(prepared, sys::fsmount(sys::fsopen(c"mqueue")?, INERT.0)?, path, *ground, Rights(0)),
+        Op::Mqueue { path, ground } => {
+            let mount = mounted(prepared, sys::fsopen(c"mqueue")?, INERT)?;
+            attach(prepared, mount, path, *ground, Rights(0))
+        }
         Op::Sysfs { path, ground } => {
-            attach(prepared, sys::fsmount(sys::fsopen(c"sysfs")?, INERT.and(Attrs::READ_ONLY).0)?, path, *ground, Rights(0))
+            let mount = mounted(prepared, sys::fsopen(c"sysfs")?, INERT.and(Attrs::READ_ONLY))?;
+            attach(prepared, mount, path, *ground, Rights(0))
         }
         Op::Attach { slot, path, ground, rights } => {
             let mount = std::mem::replace(&mut prepared.slots[slot.0], -1);
@@ -94,7 +100,7 @@ pub fn verify(fd: RawFd, inode: Inode) -> Result {
 /// The mode that a tmpfs has by itself (tmpfs(5)).
 const TMPFS_MODE: u32 = 0o1777;
 
-fn tmpfs(limits: Option<(u64, u64)>, mode: u32, attrs: u64) -> Result<RawFd> {
+fn tmpfs(prepared: &Prepared, limits: Option<(u64, u64)>, mode: u32, attrs: Attrs) -> Result<RawFd> {
     let fs = sys::fsopen(c"tmpfs")?;
     let mut digits = [0; 24];
     if let Some((size, inodes)) = limits {
@@ -104,7 +110,14 @@ fn tmpfs(limits: Option<(u64, u64)>, mode: u32, attrs: u64) -> Result<RawFd> {
     if mode != TMPFS_MODE {
         sys::fsconfig_string(fs, c"mode", octal(&mut digits, mode))?;
     }
-    sys::fsmount(fs, attrs)
+    mounted(prepared, fs, attrs)
+}
+
+/// The mount of a configured file system.
+fn mounted(prepared: &Prepared, fs: RawFd, attrs: Attrs) -> Result<RawFd> {
+    let mount = sys::fsmount(fs, attrs.0)?;
+    prepared.done_with(fs)?;
+    Ok(mount)
 }
 
 /// Attaches a detached mount. On ground that is not ours the path is walked without following any link.

@@ -10,7 +10,7 @@ use crate::policy::landlock::Rights;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::{Attrs, Content, Cover, Ground, Inode, Name, Op, Slot, Stage};
-use crate::value::{Mode, Size, ancestors, below, parent};
+use crate::value::{Mode, Size, ancestors, below, join, parent};
 use std::collections::BTreeSet;
 
 /// What a file system in memory allows, but for running programs.
@@ -189,6 +189,24 @@ impl World<'_> {
     }
 
     fn create(&mut self, path: &str, source: &str, bind: &Bind, at: Span) {
+        let file = match self.host.at(parent(source)) {
+            Fact::Present(file) if file.kind == FileKind::Folder => file.clone(),
+            Fact::Present(file) => {
+                let message = format!("cannot make {source}: {} is {}", parent(source), file.kind.word());
+                return self.draft.problem(Problem::new("mounts::create", at, message).help("name the real place"));
+            }
+            Fact::Absent(errno) => {
+                let message = format!("cannot make {source}: {}: {}", parent(source), errno_words(*errno));
+                return self.draft.problem(Problem::new("mounts::create", at, message).help(format!("make it first: mkdir -p {}", parent(source))));
+            }
+        };
+        // The new folder lies where the links on the way lead, and is as broad as any other there; it holds no sockets yet.
+        let real = file.real.map(|(folder, roots)| (join(&folder, &source[source.rfind('/').unwrap_or(0)..]), roots));
+        let made = File { real, sockets: vec![], ..file };
+        if let Some(problem) = checks::check(path, source, bind, &made, self.host, at) {
+            return self.draft.problem(problem);
+        }
+        let source = made.real.as_ref().map_or(source, |(real, _)| real);
         let Some(site) = self.site(path, true, at) else { return };
         if self.ids.needs_idmap && bind.access == Access::ReadWrite {
             let message = format!("cannot make {source}: started by root, it would be the host root's");

@@ -92,6 +92,10 @@ pub fn wanted(mounts: &Mounts, root_names: &[String]) -> Vec<String> {
     let mut wanted = vec![];
     for (path, node) in &tree {
         wanted.extend(source_of(path, &node.mount).map(str::to_owned));
+        // A folder that is to be made is judged by the one that it will be in.
+        if let Mount::Bind(Bind { missing: Missing::Create, .. }) = &node.mount {
+            wanted.extend(source_of(path, &node.mount).map(|source| parent(source).to_owned()));
+        }
         if let Mount::Dev { extra } = &node.mount {
             wanted.extend(extra.iter().map(|path| path.0.clone()));
         }
