@@ -17,8 +17,10 @@ use std::path::Path;
 pub struct Host {
     /// Who called.
     pub caller: Caller,
-    /// The launcher's process id.
+    /// The launcher's process id; read only for root.
     pub pid: u32,
+    /// The NIS domain name (uname(2)).
+    pub domain: String,
     /// Major and minor version of the kernel.
     pub kernel: (u32, u32),
     /// Landlock's ABI, where the kernel has it.
@@ -131,20 +133,26 @@ impl Host {
     /// Reads what `profile` needs to know.
     pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> Host {
         let mut host = Host {
-            pid: std::process::id(),
-            kernel: kernel_version(),
+            pid: if caller.uid == 0 { std::process::id() } else { 0 },
             landlock: sys::landlock_abi().ok().filter(|abi| *abi > 0),
             streams: [0, 1, 2].map(stream),
             profiles: sources.files().map(str::to_owned).collect(),
             ..Host::default()
         };
+        if let Ok(name) = nix::sys::utsname::uname() {
+            host.kernel = version(&name.release().to_string_lossy());
+            host.domain = name.domainname().to_string_lossy().into_owned();
+        }
         if let Some(root) = mounts::bound_root(&profile.mounts) {
             host.root_names = names_in(root);
         }
         host.read_ids(profile, &caller);
         let wanted = mounts::wanted(&profile.mounts, &host.root_names);
         let with_fs = caller.uid == 0;
-        host.paths = wanted.into_iter().map(|path| (path.clone(), look(&path, with_fs))).collect();
+        for path in wanted {
+            let fact = look(&path, host.is_plain_folder(crate::value::parent(&path)), with_fs);
+            host.paths.insert(path, fact);
+        }
         host.caller = caller;
         host
     }
@@ -153,6 +161,11 @@ impl Host {
     pub fn at(&self, path: &str) -> &Fact {
         const UNASKED: &Fact = &Fact::Absent(libc::ENOENT);
         self.paths.get(path).unwrap_or(UNASKED)
+    }
+
+    /// Whether a path is known to be a folder without a link on the way to it.
+    fn is_plain_folder(&self, path: &str) -> bool {
+        matches!(self.paths.get(path), Some(Fact::Present(File { kind: FileKind::Folder, real: None, .. })))
     }
 
     fn read_ids(&mut self, profile: &Profile, caller: &Caller) {
@@ -187,9 +200,10 @@ impl Host {
     }
 }
 
-/// What is at `path`. A final link is not followed; links on the way are, and reported.
-fn look(path: &str, with_fs: bool) -> Fact {
-    let (real, meta) = match open_without_links(path) {
+/// What is at `path`. A final link is not followed; links on the way are, and reported; `plain` is whether it is known that there are none.
+fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
+    let walked = if plain { Ok(()) } else { open_without_links(path) };
+    let (real, meta) = match walked {
         Ok(()) => (None, std::fs::symlink_metadata(path)),
         Err(libc::ELOOP) => {
             let parent = std::fs::canonicalize(crate::value::parent(path));
@@ -272,26 +286,33 @@ fn names_in(path: &str) -> Vec<String> {
     names
 }
 
-fn kernel_version() -> (u32, u32) {
-    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
+/// Major and minor version of a release such as `6.1.0-18-amd64`.
+fn version(release: &str) -> (u32, u32) {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 fn stream(fd: i32) -> Stream {
-    let (mode, access) = match sys::describe(fd) {
+    let described = match sys::describe(fd) {
         Ok(described) => described,
         Err(sys::Errno(libc::EBADF)) => return Stream::Closed,
         Err(sys::Errno(errno)) => return Stream::Unknown(errno),
     };
-    let access = access & libc::O_ACCMODE;
-    match mode & libc::S_IFMT {
-        libc::S_IFDIR => Stream::Folder,
-        libc::S_IFCHR if sys::is_terminal(fd) => Stream::Terminal,
-        libc::S_IFREG | libc::S_IFCHR | libc::S_IFBLK => Stream::File { read: access != libc::O_WRONLY, write: access != libc::O_RDONLY },
-        _ => Stream::Other,
+    match described.mode & libc::S_IFMT {
+        libc::S_IFDIR => return Stream::Folder,
+        // /dev/null and its kin are no terminals.
+        libc::S_IFCHR if libc::major(described.node) != MEMORY_DEVICES && sys::is_terminal(fd) => return Stream::Terminal,
+        libc::S_IFREG | libc::S_IFCHR | libc::S_IFBLK => {}
+        _ => return Stream::Other,
+    }
+    match sys::open_flags(fd).map(|flags| flags & libc::O_ACCMODE) {
+        Ok(access) => Stream::File { read: access != libc::O_WRONLY, write: access != libc::O_RDONLY },
+        Err(sys::Errno(errno)) => Stream::Unknown(errno),
     }
 }
+
+/// The major number of `/dev/null`, `/dev/zero` and so on (null(4)).
+const MEMORY_DEVICES: u32 = 1;
 
 /// Name and id of each line of /etc/passwd or /etc/group (passwd(5), group(5)). A static binary has no NSS modules, so it reads the files.
 fn read_database(path: &str) -> Vec<(String, u32)> {

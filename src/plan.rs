@@ -111,7 +111,10 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     become_owner(&choice, &ids, &mut draft);
     let own_tree = choice.is_new(Kind::Mount);
     if own_tree {
-        draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
+        // The mounts of a new user namespace are copies that send nothing back (mount_namespaces(7)).
+        if !choice.is_new(Kind::User) {
+            draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
+        }
         mounts::draft(&profile.mounts, host, &ids, &mut draft);
         draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
     } else {

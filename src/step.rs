@@ -409,6 +409,8 @@ pub enum Op {
     ReadOnly {
         /// The path inside.
         path: Name,
+        /// Whose ground it is.
+        ground: Ground,
         /// Whether nothing may be there: names of /proc that not every kernel has.
         if_present: bool,
     },
@@ -425,12 +427,16 @@ pub enum Op {
     CoverFile {
         /// The path inside.
         path: Name,
+        /// Whose ground it is.
+        ground: Ground,
         /// The text.
         content: Content,
         /// Its mode.
         mode: Mode,
     },
-    /// One mount of the sandbox's own becomes read-only, once all is made on it.
+    /// The file system of the root becomes read-only, once all is made on it, and with it each cover that is mounted elsewhere.
+    SealRoot,
+    /// Another mount of the sandbox's own becomes read-only.
     Seal {
         /// The path inside.
         path: Name,
@@ -473,6 +479,8 @@ pub enum Op {
         keep: CapabilitySet,
         /// Ambient.
         ambient: CapabilitySet,
+        /// Whether the effective set is raised first: a change of ids has emptied it, or ambient ones are to be set.
+        raise: bool,
     },
     /// PR_SET_NO_NEW_PRIVS.
     NoNewPrivs,
@@ -607,15 +615,16 @@ impl fmt::Display for Op {
             Op::ReadOnly { path, .. } => write!(f, "make {path} read-only"),
             Op::Hide { path, cover: Cover::Folder, .. } => write!(f, "hide {path} behind an empty folder"),
             Op::Hide { path, cover: Cover::File, .. } => write!(f, "hide {path} behind an empty file"),
-            Op::CoverFile { path, content, mode } => write!(f, "cover {path} ({mode}) with {content}"),
+            Op::CoverFile { path, content, mode, .. } => write!(f, "cover {path} ({mode}) with {content}"),
             Op::Seal { path, .. } => write!(f, "seal {path} read-only"),
+            Op::SealRoot => f.write_str("seal the root read-only"),
             Op::HostFolder { path } => write!(f, "make the folder {path} on the host"),
             Op::Pivot => f.write_str("pivot to the new root, and unmount the old one"),
             Op::LandlockRule { path, rights } => write!(f, "let Landlock allow {rights} below {path}"),
             Op::LandlockStream { fd, rights } => write!(f, "let Landlock allow {rights} of descriptor {fd}"),
             Op::Bounding { keep } => write!(f, "drop the bounding set to: {keep}"),
             Op::KeepCapabilities => f.write_str("keep capabilities over the change of ids"),
-            Op::Capabilities { keep, ambient, bits } => write!(f, "keep capabilities: {keep}; ambient: {ambient}; securebits {bits:#x}, locked"),
+            Op::Capabilities { keep, ambient, bits, .. } => write!(f, "keep capabilities: {keep}; ambient: {ambient}; securebits {bits:#x}, locked"),
             Op::NoNewPrivs => f.write_str("set no_new_privs"),
             Op::Session { new: true } => f.write_str("start a session without terminal"),
             Op::Session { new: false } => f.write_str("start a process group"),

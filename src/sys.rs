@@ -4,7 +4,9 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A kernel error number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +81,7 @@ pub fn clone_process(flags: u64, pidfd: &mut RawFd) -> Result<i32> {
 /// clone(2) with a shared address space and a stack of its own; returns once the child has exec'ed or ended.
 ///
 /// What `run` writes to `data` is seen by the caller. `run` must end in exec or [`exit`], take no lock and never unwind.
-pub fn spawn_sharing_memory<T>(run: fn(&mut T) -> !, stack: &mut [u8], data: &mut T) -> Result<i32> {
+pub fn spawn_sharing_memory<T>(run: fn(&mut T) -> !, data: &mut T) -> Result<i32> {
     struct Call<'a, T> {
         run: fn(&mut T) -> !,
         data: &'a mut T,
@@ -90,6 +92,8 @@ pub fn spawn_sharing_memory<T>(run: fn(&mut T) -> !, stack: &mut [u8], data: &mu
         (call.run)(call.data)
     }
     let mut call = Call { run, data };
+    // Untouched, so that it costs nothing but the pages that the child comes to.
+    let mut stack = [MaybeUninit::<u8>::uninit(); 64 << 10];
     let top = stack.as_mut_ptr_range().end;
     // The ABIs of x86_64 and aarch64 want a stack pointer that 16 divides.
     let top = top.wrapping_sub(top as usize % 16);
@@ -191,9 +195,8 @@ pub fn loopback_up() -> Result {
     request.ifr_name[0] = b'l' as c_char;
     request.ifr_name[1] = b'o' as c_char;
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
-    let up = done(call!(libc::SYS_ioctl, socket, libc::SIOCSIFFLAGS, &raw mut request));
-    close(socket)?;
-    up
+    // The socket goes with all other descriptors before the target runs.
+    done(call!(libc::SYS_ioctl, socket, libc::SIOCSIFFLAGS, &raw mut request))
 }
 
 // ---- files ----
@@ -225,14 +228,29 @@ pub fn open_without_links(path: &CStr, flags: c_int) -> Result<RawFd> {
     open_how(libc::AT_FDCWD, path, flags, 0x04)
 }
 
-/// Mode and open flags of a descriptor.
-pub fn describe(fd: RawFd) -> Result<(u32, i32)> {
-    let flags = check(call!(libc::SYS_fcntl, fd, libc::F_GETFL))?;
+/// What an open descriptor is: mode, device number of a node, and which file (fstat(2)).
+#[derive(Debug, Clone, Copy)]
+pub struct Described {
+    /// `st_mode`.
+    pub mode: u32,
+    /// `st_rdev`.
+    pub node: u64,
+    /// `st_dev` and `st_ino`.
+    pub inode: (u64, u64),
+}
+
+/// fstat(2).
+pub fn describe(fd: RawFd) -> Result<Described> {
     // SAFETY: all zeroes is a valid stat.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: `stat` is valid for writes.
     done(unsafe { libc::fstat(fd, &raw mut stat) }.into())?;
-    Ok((stat.st_mode, flags as i32))
+    Ok(Described { mode: stat.st_mode, node: stat.st_rdev, inode: (stat.st_dev, stat.st_ino) })
+}
+
+/// The flags that a descriptor was opened with (fcntl(2), F_GETFL).
+pub fn open_flags(fd: RawFd) -> Result<i32> {
+    check(call!(libc::SYS_fcntl, fd, libc::F_GETFL)).map(|flags| flags as i32)
 }
 
 /// Whether a descriptor is a terminal (isatty(3)).
@@ -256,7 +274,7 @@ pub fn read_again(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
     check(call!(libc::SYS_pread64, fd, buffer.as_mut_ptr(), buffer.len(), 0u64)).map(|count| count as usize)
 }
 
-/// A small file of the kernel, such as those of /proc, whole: three calls where std takes ten.
+/// A small regular file, whole, by three calls where std takes seven.
 pub fn read_whole(path: &CStr) -> Result<Vec<u8>> {
     let fd = openat(libc::AT_FDCWD, path, libc::O_RDONLY, 0)?;
     let mut text = vec![0; 8192];
@@ -266,7 +284,11 @@ pub fn read_whole(path: &CStr) -> Result<Vec<u8>> {
             text.resize(length * 2, 0);
         }
         match read(fd, &mut text[length..]) {
-            Ok(0) => break Ok(()),
+            Ok(count) if length + count < text.len() => {
+                length += count;
+                // A regular file gives less than was asked for at its end alone (read(2)).
+                break Ok(());
+            }
             Ok(count) => length += count,
             Err(Errno(libc::EINTR)) => {}
             Err(errno) => break Err(errno),
@@ -312,23 +334,9 @@ pub fn symlinkat(target: &CStr, dir: RawFd, path: &CStr) -> Result {
     done(call!(libc::SYS_symlinkat, target.as_ptr(), dir, path.as_ptr()))
 }
 
-/// unlinkat(2); `folder` removes a folder.
-pub fn unlinkat(dir: RawFd, path: &CStr, folder: bool) -> Result {
-    done(call!(libc::SYS_unlinkat, dir, path.as_ptr(), if folder { libc::AT_REMOVEDIR } else { 0 }))
-}
-
 /// fchmod(2).
 pub fn fchmod(fd: RawFd, mode: u32) -> Result {
     done(call!(libc::SYS_fchmod, fd, mode))
-}
-
-/// Device and inode number of an open file.
-pub fn inode(fd: RawFd) -> Result<(u64, u64)> {
-    // SAFETY: all zeroes is a valid stat.
-    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    // SAFETY: `stat` is valid for writes.
-    done(unsafe { libc::fstat(fd, &raw mut stat) }.into())?;
-    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// dup3(2) onto a number, without close-on-exec.
@@ -418,9 +426,10 @@ pub fn open_tree(dir: RawFd, path: &CStr, recursive: bool) -> Result<RawFd> {
     fd(call!(libc::SYS_open_tree, dir, path.as_ptr(), flags | if recursive { AT_RECURSIVE } else { 0 }))
 }
 
-/// mount_setattr(2) on a mount and all below it.
+/// mount_setattr(2) on a mount and all below it, which also leave their peer groups: the clone of a shared mount is shared, so what
+/// the sandbox mounts on it would appear on the host, and what the host mounts would appear inside (mount_namespaces(7)).
 pub fn set_mount_attrs(fd: RawFd, attrs: u64) -> Result {
-    let attr = MountAttr { set: attrs, clear: 0, propagation: 0, userns_fd: 0 };
+    let attr = MountAttr { set: attrs, clear: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     done(call!(libc::SYS_mount_setattr, fd, c"".as_ptr(), libc::AT_EMPTY_PATH | AT_RECURSIVE, &raw const attr, size_of::<MountAttr>()))
 }
 
@@ -452,22 +461,22 @@ pub fn fsconfig_string(fs: RawFd, key: &CStr, value: &CStr) -> Result {
     done(call!(libc::SYS_fsconfig, fs, 1, key.as_ptr(), value.as_ptr(), 0))
 }
 
-/// fsconfig(2), FSCONFIG_SET_FLAG.
-pub fn fsconfig_flag(fs: RawFd, key: &CStr) -> Result {
-    done(call!(libc::SYS_fsconfig, fs, 0, key.as_ptr(), std::ptr::null::<c_void>(), 0))
-}
-
 /// fsconfig(2), FSCONFIG_CMD_CREATE, then fsmount(2) with attributes.
 pub fn fsmount(fs: RawFd, attrs: u64) -> Result<RawFd> {
     done(call!(libc::SYS_fsconfig, fs, 6, std::ptr::null::<c_char>(), std::ptr::null::<c_void>(), 0))?;
     fd(call!(libc::SYS_fsmount, fs, 1, attrs))
 }
 
+/// fsconfig(2), the flag `ro` and FSCONFIG_CMD_RECONFIGURE: the file system itself becomes read-only, wherever it is mounted.
+pub fn reconfigure_read_only(fs: RawFd) -> Result {
+    done(call!(libc::SYS_fsconfig, fs, 0, c"ro".as_ptr(), std::ptr::null::<c_void>(), 0))?;
+    done(call!(libc::SYS_fsconfig, fs, 7, std::ptr::null::<c_char>(), std::ptr::null::<c_void>(), 0))
+}
+
 /// `pivot_root(".", ".")`, then the old root, which lies over the new one, is unmounted.
 pub fn pivot_here() -> Result {
     done(call!(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
-    done(call!(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH))?;
-    chdir(c"/")
+    done(call!(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH))
 }
 
 // ---- privileges ----
@@ -500,9 +509,19 @@ pub fn setfsids(user: u32, group: u32) -> Result {
     if now == (user, group) { Ok(()) } else { Err(Errno(libc::EPERM)) }
 }
 
-/// `getresuid(2)`-style check: real and effective ids.
-pub fn ids() -> (u32, u32, u32, u32) {
-    (call!(libc::SYS_getuid) as u32, call!(libc::SYS_geteuid) as u32, call!(libc::SYS_getgid) as u32, call!(libc::SYS_getegid) as u32)
+/// getresuid(2) and getresgid(2): real, effective and saved ids of users, then of groups.
+pub fn ids() -> Result<[u32; 6]> {
+    let mut ids = [u32::MAX; 6];
+    let [ruid, euid, suid, rgid, egid, sgid] = &mut ids;
+    done(call!(libc::SYS_getresuid, &raw mut *ruid, &raw mut *euid, &raw mut *suid))?;
+    done(call!(libc::SYS_getresgid, &raw mut *rgid, &raw mut *egid, &raw mut *sgid))?;
+    Ok(ids)
+}
+
+/// Effective user and group id at this process's start: AT_EUID and AT_EGID of getauxval(3), which asks no kernel.
+pub fn ids_at_start() -> (u32, u32) {
+    // SAFETY: reads the auxiliary vector.
+    unsafe { (libc::getauxval(libc::AT_EUID) as u32, libc::getauxval(libc::AT_EGID) as u32) }
 }
 
 #[repr(C)]
@@ -582,6 +601,12 @@ pub fn reset_personality() -> Result {
 /// The Landlock ABI of the kernel (landlock(7)).
 pub fn landlock_abi() -> Result<u32> {
     check(call!(libc::SYS_landlock_create_ruleset, std::ptr::null::<c_void>(), 0usize, 1u32)).map(|abi| abi as u32)
+}
+
+/// landlock_create_ruleset(2): what is handled of the file system, and what is scoped. An older kernel knows a shorter struct.
+pub fn landlock_ruleset(handled: u64, scoped: u64) -> Result<RawFd> {
+    let (ruleset, size) = ([handled, 0, scoped], if scoped == 0 { 8usize } else { 24 });
+    fd(call!(libc::SYS_landlock_create_ruleset, ruleset.as_ptr(), size, 0u32))
 }
 
 /// landlock_add_rule(2), LANDLOCK_RULE_PATH_BENEATH.
@@ -706,17 +731,42 @@ pub fn set_foreground(tty: RawFd, group: i32) -> Result {
 
 // ---- secrets ----
 
-/// Overwrites the strings of `argv` and the environment that the kernel put on the stack, which `/proc/PID/cmdline` and `environ` show.
+/// Where the strings of `argv` and the environment lie that the kernel put on the stack: first and last byte, and one more.
+static STRINGS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+
+/// Takes note of the arrays that the C runtime gave to `main`.
 ///
-/// Only for a process that never looks at its arguments or environment again: pid 1 of the sandbox. `start` and `end` are
-/// `arg_start` and `env_end` of `/proc/self/stat` (proc_pid_stat(5)).
-pub fn wipe(start: usize, end: usize) {
-    if start == 0 || end <= start {
-        return;
+/// # Safety
+///
+/// Both are arrays of strings that end in null, as the kernel made them (execve(2)).
+pub unsafe fn note_strings(argv: *const *const c_char, envp: *const *const c_char) {
+    let mut bounds: Option<(usize, usize)> = None;
+    for mut next in [argv, envp] {
+        // SAFETY: the caller's word; null is where it ends.
+        while let Some(text) = unsafe { next.read().as_ref() } {
+            // SAFETY: as above: a string.
+            let length = unsafe { CStr::from_ptr(text) }.count_bytes() + 1;
+            let start = std::ptr::from_ref(text) as usize;
+            bounds = Some((bounds.map_or(start, |(first, _)| first), start + length));
+            // SAFETY: the null is not reached yet.
+            next = unsafe { next.add(1) };
+        }
     }
-    // SAFETY: the kernel says that these bytes are the process's own argument and environment strings, mapped writable on its
-    // stack; no reference of ours points there any more.
-    unsafe { std::ptr::write_bytes(start as *mut u8, 0, end - start) }
+    let (start, end) = bounds.unwrap_or_default();
+    STRINGS[0].store(start, Ordering::Relaxed);
+    STRINGS[1].store(end, Ordering::Relaxed);
+}
+
+/// Overwrites the strings that [`note_strings`] saw, which `/proc/PID/cmdline` and `environ` show.
+///
+/// Only for a process that never looks at its arguments or environment again: pid 1 of the sandbox.
+pub fn wipe_strings() {
+    let [start, end] = [STRINGS[0].load(Ordering::Relaxed), STRINGS[1].load(Ordering::Relaxed)];
+    if start != 0 && end > start {
+        // SAFETY: the kernel puts these strings one behind the other on the stack, which is writable; no reference of ours points
+        // there any more.
+        unsafe { std::ptr::write_bytes(start as *mut u8, 0, end - start) }
+    }
 }
 
 /// A descriptor that nobody else closes.

@@ -89,7 +89,7 @@ fn a_launcher_killed_at_any_call_leaves_nothing() {
         assert_eq!(traced.status.code(), Some(0), "{who:?}: {}", text(&traced.stderr));
         let lines = std::fs::read_to_string(&list).unwrap();
         let count = lines.lines().filter(|line| line.starts_with("call 0 ")).count();
-        assert!(count > 100, "{count}");
+        assert!(count > 60, "{count}");
         let (before, mounted) = (files(&place), mounts(&place));
         let next = AtomicUsize::new(1);
         std::thread::scope(|scope| {

@@ -11,6 +11,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use stockade::host::Host;
 use stockade::plan::{ORDER, Plan, plan};
+use stockade::policy::namespaces::Kind;
 use stockade::profile::{Caller, Profile, Request, load};
 use stockade::source::Sources;
 use stockade::step::{Ground, Op, Stage, Step};
@@ -118,6 +119,7 @@ fn deed(op: &Op) -> Deed<'_> {
         Op::ReadOnly { path, .. } | Op::Hide { path, .. } | Op::CoverFile { path, .. } => Deed::Masks(path.text()),
         Op::Pin { path } => Deed::Pins(path.text()),
         Op::Seal { path, .. } => Deed::Seals(path.text()),
+        Op::SealRoot => Deed::Seals("/"),
         _ => Deed::Other,
     }
 }
@@ -159,9 +161,9 @@ fn stages(plan: &Plan, name: &str) {
 fn world(plan: &Plan, name: &str) {
     // Names that are there, and mounts, in the order of the steps. The root is a mount.
     let (mut made, mut mounted): (BTreeSet<&str>, BTreeSet<&str>) = (BTreeSet::new(), BTreeSet::from(["/"]));
-    let (mut sealed, mut root, mut private) = (false, false, false);
+    let (mut sealed, mut root, mut private) = (false, false, plan.new.contains(&Kind::User));
     for Step { op, .. } in plan.steps.iter().filter(|step| step.stage == Stage::World) {
-        assert!(!sealed || matches!(op, Op::Seal { .. }), "{name}: {op} after a seal");
+        assert!(!sealed || matches!(op, Op::Seal { .. } | Op::SealRoot), "{name}: {op} after a seal");
         private |= *op == Op::PrivateMounts;
         if matches!(op, Op::Root { .. }) {
             assert!(private && !root, "{name}: the root");

@@ -98,7 +98,7 @@ pub fn run(command: &[OsString]) -> i32 {
     wait(pid)
 }
 
-/// clone3(2) with every namespace but the time namespace, which a clone would freeze.
+/// clone3(2) with every namespace.
 fn clone_all() -> i32 {
     let namespaces = libc::CLONE_NEWUSER
         | libc::CLONE_NEWNS
@@ -106,7 +106,8 @@ fn clone_all() -> i32 {
         | libc::CLONE_NEWNET
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP;
+        | libc::CLONE_NEWCGROUP
+        | 0x80; // CLONE_NEWTIME
     // struct clone_args, as of its first version: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
     let args: [u64; 8] = [namespaces as u64, 0, 0, 0, libc::SIGCHLD as u64, 0, 0, 0];
     call!(SYS_clone3, args.as_ptr(), size_of_val(&args)) as i32
@@ -119,7 +120,6 @@ fn init(target: &Target, ids: Ids, go: c_int) -> ! {
         exit(125);
     }
     ids.take();
-    call!(SYS_unshare, 0x80 /* CLONE_NEWTIME: for children */);
     mounts::loopback();
     mounts::build();
     walls::drop_capabilities();

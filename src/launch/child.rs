@@ -31,7 +31,7 @@ pub fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
     }
     if plan.watch.init {
         let failed = |Errno(errno)| Message::Failed { step: OWN, errno };
-        let started = init::get_ready(prepared).map_err(failed).and_then(|signals| Ok((signals, spawn(plan, prepared)?)));
+        let started = init::get_ready().map_err(failed).and_then(|signals| Ok((signals, spawn(plan, prepared)?)));
         match started {
             Ok((signals, pid)) => init::look_after(plan, prepared, pipes, signals, pid),
             Err(message) => give_up(message, report),
@@ -50,7 +50,6 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
     let own = |result: Result| result.map_err(|Errno(errno)| Stop(Message::Failed { step: OWN, errno }));
     // A life pipe that this process can write to itself would never end.
     own(sys::close(pipes.life.1))?;
-    own(sys::close(pipes.report.0))?;
     own(die_with_launcher(plan))?;
     let mut byte = [0];
     loop {
@@ -75,8 +74,6 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
     // Each change of ids clears the parent-death signal and may make the process dumpable (prctl(2)), so both come after them.
     own(die_with_launcher(plan))?;
     own(sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop))?;
-    let dumpable = sys::prctl(libc::PR_GET_DUMPABLE, 0, 0);
-    own(dumpable.and_then(|dumpable| if dumpable == 0 { Ok(()) } else { Err(Errno(libc::EPERM)) }))?;
     // Had the launcher died before the parent-death signal was set, its end of the life pipe would be closed by now.
     match sys::poll([pipes.life.0, -1, -1, -1], 0) {
         Ok([true, ..]) => sys::exit(125),
@@ -102,7 +99,7 @@ fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Resu
     for (index, Step { op, .. }) in plan.steps_of(actor) {
         let result = match op {
             Op::File { path, mode, .. } => world::write_file(prepared, path, index, mode.0),
-            Op::CoverFile { path, mode, .. } => world::cover_file(prepared, path, index, mode.0),
+            Op::CoverFile { path, ground, mode, .. } => world::cover_file(prepared, path, *ground, index, mode.0),
             Op::LandlockRule { path, rights } => world::allow(prepared, path, rights.0),
             op => apply(op, prepared),
         };
@@ -113,9 +110,8 @@ fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Resu
 
 /// The target's process, in memory that it shares with pid 1 until it executes: a copy of the address space costs 0.1 ms.
 fn spawn(plan: &Plan, prepared: &mut Prepared) -> std::result::Result<i32, Message> {
-    let mut stack = std::mem::take(&mut prepared.stack);
     let mut start = Start { plan, prepared, failure: None };
-    let pid = sys::spawn_sharing_memory(target, &mut stack, &mut start);
+    let pid = sys::spawn_sharing_memory(target, &mut start);
     match (pid, start.failure) {
         (Ok(_), Some(message)) => Err(message),
         (Ok(pid), None) => Ok(pid),
@@ -174,7 +170,6 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
         Op::HostName { name } => sys::sethostname(name.as_c_str().to_bytes()),
         Op::DomainName { name } => sys::setdomainname(name.as_c_str().to_bytes()),
         Op::Pivot => {
-            world::remove_covers(prepared)?;
             sys::fchdir(prepared.root)?;
             sys::pivot_here()
         }
@@ -192,7 +187,7 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
     match op {
         Op::Bounding { keep } => drop_bounding(keep.0),
         Op::KeepCapabilities => sys::prctl(libc::PR_SET_KEEPCAPS, 1, 0).map(drop),
-        Op::Capabilities { keep, ambient, bits } => limit_capabilities(keep.0, ambient.0, *bits),
+        Op::Capabilities { keep, ambient, bits, raise } => limit_capabilities(keep.0, ambient.0, *bits, *raise),
         Op::NoNewPrivs => sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop),
         Op::Session { new: true } => sys::setsid(),
         Op::Session { new: false } => {
@@ -232,9 +227,6 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
 fn time_namespace(monotonic: i64, boottime: i64) -> Result {
     // A child that clone3 puts into a new time namespace finds its offsets frozen, so the namespace is unshared (time_namespaces(7)).
     sys::unshare(crate::policy::namespaces::Kind::Time.flag())?;
-    if (monotonic, boottime) == (0, 0) {
-        return Ok(());
-    }
     let fd = sys::openat(libc::AT_FDCWD, c"/proc/self/timens_offsets", libc::O_WRONLY, 0)?;
     for (clock, millis) in [(c"monotonic ", monotonic), (c"boottime ", boottime)] {
         let mut line = [0u8; 64];
@@ -267,8 +259,8 @@ fn write_number(path: &CStr, number: i64) -> Result {
     let text = decimal(&mut rest, number.unsigned_abs()).to_bytes();
     let sign = usize::from(number < 0);
     digits[sign..sign + text.len()].copy_from_slice(text);
-    sys::write_all(fd, &digits[..sign + text.len()])?;
-    sys::close(fd)
+    // The descriptor goes with all others before the target runs.
+    sys::write_all(fd, &digits[..sign + text.len()])
 }
 
 /// The highest capability of every kernel that stockade runs on (CAP_CHECKPOINT_RESTORE, Linux 5.9).
@@ -292,14 +284,17 @@ fn drop_bounding(keep: u64) -> Result {
 
 const CAP_SETPCAP: u64 = 1 << 8;
 
-fn limit_capabilities(keep: u64, ambient: u64, securebits: u32) -> Result {
-    let meanwhile = keep | CAP_SETPCAP;
-    sys::capset(Sets { effective: meanwhile, permitted: meanwhile, inheritable: keep })?;
-    sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0)?;
-    for cap in (0..64).filter(|cap| ambient & 1 << cap != 0) {
-        sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, cap)?;
+fn limit_capabilities(keep: u64, ambient: u64, securebits: u32, raise: bool) -> Result {
+    if raise {
+        let meanwhile = keep | CAP_SETPCAP;
+        sys::capset(Sets { effective: meanwhile, permitted: meanwhile, inheritable: keep })?;
+        sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0)?;
+        for cap in (0..64).filter(|cap| ambient & 1 << cap != 0) {
+            sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, cap)?;
+        }
     }
     sys::prctl(libc::PR_SET_SECUREBITS, u64::from(securebits), 0)?;
+    // What is neither permitted nor inheritable leaves the ambient set as well (capabilities(7)).
     sys::capset(Sets { effective: keep, permitted: keep, inheritable: keep })
 }
 
@@ -323,5 +318,5 @@ fn read_back(keep: u64, ambient: u64, no_new_privs: bool, ids: (u32, u32)) -> Re
     }
     sure(sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == i32::from(no_new_privs))?;
     let (user, group) = ids;
-    sure(sys::ids() == (user, user, group, group))
+    sure(sys::ids()? == [user, user, user, group, group, group])
 }

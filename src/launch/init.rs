@@ -12,12 +12,10 @@ use crate::plan::Plan;
 use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
 
-/// What pid 1 does before there is a target that could look at it: it forgets the caller's words, which `/proc/1/cmdline` and
-/// `comm` would show, and opens the descriptor that signals are read from.
-pub fn get_ready(prepared: &Prepared) -> sys::Result<RawFd> {
-    let (start, end) = prepared.strings;
-    sys::wipe(start, end);
-    sys::prctl(libc::PR_SET_NAME, c"stockade".as_ptr() as u64, 0)?;
+/// What pid 1 does before there is a target that could look at it: it forgets the caller's words, which `/proc/1/cmdline` would
+/// show, and opens the descriptor that signals are read from.
+pub fn get_ready() -> sys::Result<RawFd> {
+    sys::wipe_strings();
     sys::signalfd(FORWARDED | sys::signal_bit(libc::SIGCHLD))
 }
 

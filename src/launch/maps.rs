@@ -31,10 +31,8 @@ fn lines(extents: &[Extent]) -> String {
 fn put(pid: i32, file: &str, text: &str) -> Result<(), Failure> {
     let path = format!("/proc/{pid}/{file}");
     let written = sys::openat(libc::AT_FDCWD, Name::new(&path).as_c_str(), libc::O_WRONLY, 0).and_then(|fd| {
-        // The kernel takes a map in one write and no other.
-        let count = sys::write(fd, text.as_bytes());
-        sys::close(fd)?;
-        if count? == text.len() { Ok(()) } else { Err(Errno(libc::EIO)) }
+        // The kernel takes a map in one write and no other. The descriptor is of no more use, and ends with the launcher.
+        if sys::write(fd, text.as_bytes())? == text.len() { Ok(()) } else { Err(Errno(libc::EIO)) }
     });
     written.map_err(|errno| super::why::map_failed(file, errno).into())
 }

@@ -64,7 +64,7 @@ impl From<Problem> for Failure {
 struct Pipes {
     /// Pid 1 reads commands; its end of file is the launcher's death.
     life: (RawFd, RawFd),
-    /// The launcher reads [`Message`]s.
+    /// The launcher reads [`Message`]s. It learns of pid 1's end by its pidfd, so the other end may stay open here.
     report: (RawFd, RawFd),
 }
 
@@ -82,7 +82,8 @@ pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
     let pipes = Pipes { life, report };
     // Signals wait from here on: the launcher reads them from a descriptor, pid 1 and the target start with them blocked.
     let signals = supervise::block_signals(prepared.terminal.map(|terminal| terminal.fd)).map_err(|errno| own("block signals", errno))?;
-    let flags = plan.new.iter().filter(|kind| **kind != Kind::Time).fold(0, |flags, kind| flags | kind.flag());
+    let flags = plan.new.iter().fold(0, |flags, kind| flags | kind.flag());
+    let flags = if plan.steps.iter().any(|step| matches!(step.op, Op::TimeNamespace { .. })) { flags & !Kind::Time.flag() } else { flags };
     let mut pidfd = -1;
     match sys::clone_process(flags, &mut pidfd) {
         Ok(0) => child::run(plan, &mut prepared, pipes),
@@ -100,8 +101,6 @@ pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
 
 /// The launcher's part after the clone: id maps, then the byte that lets pid 1 go.
 fn start(plan: &Plan, pid: i32, pipes: Pipes) -> Result<(), Failure> {
-    let closed = sys::close(pipes.life.0).and(sys::close(pipes.report.1));
-    closed.map_err(|errno| own("close a pipe", errno))?;
     if let Some(maps) = &plan.ids.maps {
         maps::write(maps, pid)?;
     }

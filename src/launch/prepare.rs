@@ -9,10 +9,9 @@ use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::{Content, Op};
 use crate::sys::{self, Errno};
-use landlock::{AccessFs, BitFlags, RulesetAttr, Scope};
 use std::ffi::{CString, c_char};
 use std::io::Read;
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 
 /// What the child walks with.
 pub struct Prepared {
@@ -32,20 +31,24 @@ pub struct Prepared {
     pub ruleset: RawFd,
     /// The new root.
     pub root: RawFd,
+    /// The file system that it is a folder of, where the covers lie.
+    pub backstage: RawFd,
+    /// The context of that file system, by which it is sealed.
+    pub root_context: RawFd,
+    /// Whether it will be sealed.
+    pub sealed_root: bool,
     /// The caller's limit of open files, which the target gets back.
     pub file_limit: (u64, u64),
-    /// Where pid 1's argument and environment strings lie.
-    pub strings: (usize, usize),
-    /// The stack of the target's process until it executes.
-    pub stack: Vec<u8>,
     /// The caller's terminal, where the target keeps it.
     pub terminal: Option<Terminal>,
     /// `/dev/null` of the host, for a sandbox without one.
     pub null: RawFd,
     /// `children` of this process in /proc, for a sandbox without a pid namespace of its own.
     pub children: RawFd,
-    /// Whether the covers of hidden paths have names in the new root.
-    pub covers: bool,
+    /// Whether the cover of hidden folders is made.
+    pub cover_folder: bool,
+    /// Whether the cover of hidden files is made.
+    pub cover_file: bool,
     /// Signals that this process ignores.
     pub ignored: u64,
     /// Whether the limit of open files was raised for the launch.
@@ -95,7 +98,6 @@ impl Prepared {
                 .map_err(|_| Problem::new("env::nul", Span::NOWHERE, format!("the value of {} holds a NUL byte", setting.name)))?;
             env.push(variable);
         }
-        let (arguments, environment) = if plan.watch.init { own_strings()? } else { (0, 0) };
         let null_ended = |pointers: &mut dyn Iterator<Item = *const c_char>| pointers.chain([std::ptr::null()]).collect::<Vec<_>>();
         Ok(Prepared {
             slots: vec![-1; plan.slots],
@@ -104,13 +106,15 @@ impl Prepared {
             program: seccomp::compile(&plan.filter),
             ruleset: ruleset(plan)?,
             root: -1,
+            backstage: -1,
+            root_context: -1,
+            sealed_root: false,
             file_limit: (0, 0),
-            strings: (arguments, environment),
-            stack: vec![0; 64 << 10],
             terminal: if plan.watch.terminal { own_terminal() } else { None },
             null: null_for(plan)?,
             children: -1,
-            covers: false,
+            cover_folder: false,
+            cover_file: false,
             ignored: ignored_signals()?,
             file_limit_raised: false,
             thrifty: false,
@@ -168,29 +172,7 @@ fn read_content(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
 /// The empty ruleset; pid 1 adds the rules once the new root is there.
 fn ruleset(plan: &Plan) -> Result<RawFd, Failure> {
     let Some(ruleset) = plan.landlock else { return Ok(-1) };
-    let refused =
-        |error: landlock::RulesetError| Problem::new("launch::landlock", Span::NOWHERE, format!("cannot make the Landlock ruleset: {error}"));
-    let handled = BitFlags::<AccessFs>::from_bits_truncate(ruleset.handled.0);
-    let scoped = BitFlags::<Scope>::from_bits_truncate(ruleset.scoped);
-    use landlock::Compatible;
-    let mut making =
-        landlock::Ruleset::default().set_compatibility(landlock::CompatLevel::HardRequirement).handle_access(handled).map_err(refused)?;
-    if !scoped.is_empty() {
-        making = making.scope(scoped).map_err(refused)?;
-    }
-    let made: Option<OwnedFd> = making.create().map_err(refused)?.into();
-    made.map(IntoRawFd::into_raw_fd).ok_or_else(|| Problem::new("launch::landlock", Span::NOWHERE, "cannot make the Landlock ruleset").into())
-}
-
-/// `arg_start` and `env_end` of `/proc/self/stat`, fields 48 and 51 (proc_pid_stat(5)).
-fn own_strings() -> Result<(usize, usize), Failure> {
-    let stat = kernel_text(c"/proc/self/stat");
-    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-    let field = |number: usize| fields.get(number - 3).and_then(|field| field.parse().ok());
-    match (field(48), field(51)) {
-        (Some(start), Some(end)) if start != 0 && end > start => Ok((start, end)),
-        _ => Err(Problem::new("launch::proc", Span::NOWHERE, "cannot read /proc/self/stat: is /proc mounted?").into()),
-    }
+    sys::landlock_ruleset(ruleset.handled.0, ruleset.scoped).map_err(|errno| super::own("make the Landlock ruleset", errno).into())
 }
 
 /// The terminal, and whether the target begins in its foreground: only where it reads and writes there and the launcher is in
@@ -209,13 +191,16 @@ fn null_for(plan: &Plan) -> Result<RawFd, Failure> {
     sys::openat(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0).map_err(|errno| super::own("open /dev/null", errno).into())
 }
 
-fn kernel_text(path: &std::ffi::CStr) -> String {
-    String::from_utf8_lossy(&sys::read_whole(path).unwrap_or_default()).into_owned()
-}
-
-/// `SigIgn` of `/proc/self/status` (proc_pid_status(5)).
+/// `SigIgn` of `/proc/self/status` (proc_pid_status(5)), which the kernel gives whole to one read.
 fn ignored_signals() -> Result<u64, Failure> {
-    let status = kernel_text(c"/proc/self/status");
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    let mut text = [0; 4096];
+    let length = sys::openat(libc::AT_FDCWD, c"/proc/self/status", libc::O_RDONLY, 0).and_then(|fd| {
+        let length = sys::read(fd, &mut text);
+        sys::close(fd).and(length)
+    });
+    let status = String::from_utf8_lossy(&text[..length.unwrap_or(0)]);
+    // The line must be there to its end.
+    let line = status.split_inclusive('\n').find_map(|line| line.strip_prefix("SigIgn:")?.strip_suffix('\n'));
+    let ignored = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
     ignored.ok_or_else(|| Problem::new("launch::proc", Span::NOWHERE, "cannot read /proc/self/status: is /proc mounted?").into())
 }

@@ -59,7 +59,7 @@ pub fn block_signals(terminal: Option<RawFd>) -> sys::Result<Signals> {
 
 /// Waits for the end of the sandbox.
 pub fn supervise(plan: &Plan, child: Child, pipes: Pipes, signals: &Signals) -> Result<Outcome, Failure> {
-    let outcome = Watch { plan, child, pipes, signals, ended: None, talks: true }.watch();
+    let outcome = Watch { plan, child, pipes, signals, ended: None }.watch();
     if let Some(screen) = &signals.terminal {
         screen.restore();
     }
@@ -72,15 +72,12 @@ struct Watch<'a> {
     pipes: Pipes,
     signals: &'a Signals,
     ended: Option<Outcome>,
-    /// Whether the report pipe is open still.
-    talks: bool,
 }
 
 impl Watch<'_> {
     fn watch(&mut self) -> Result<Outcome, Failure> {
         loop {
-            let report = if self.talks { self.pipes.report.0 } else { -1 };
-            let ready = sys::poll([report, self.child.pidfd, self.signals.fd, -1], -1);
+            let ready = sys::poll([self.pipes.report.0, self.child.pidfd, self.signals.fd, -1], -1);
             let [message, end, signal, _] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
             if message {
                 self.hear()?;
@@ -96,8 +93,7 @@ impl Watch<'_> {
     fn hear(&mut self) -> Result<(), Failure> {
         let message = Message::receive(self.pipes.report.0).map_err(|errno| self.give_up("read from pid 1", errno))?;
         match message {
-            None => self.talks = false,
-            Some(Message::Started) => {}
+            None | Some(Message::Started) => {}
             Some(Message::Stopped { signal }) => self.stopped(signal),
             Some(Message::Ended { status }) => self.ended = Some(outcome(status)),
             Some(Message::TimedOut) => self.ended = Some(Outcome::TimedOut),

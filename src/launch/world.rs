@@ -26,6 +26,7 @@ pub fn is_of_the_tree(op: &Op) -> bool {
             | Op::Pin { .. }
             | Op::ReadOnly { .. }
             | Op::Hide { .. }
+            | Op::SealRoot
             | Op::Seal { .. }
     )
 }
@@ -34,16 +35,12 @@ pub fn is_of_the_tree(op: &Op) -> bool {
 pub fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
     let root = prepared.root;
     match op {
-        Op::Root { limits, attrs } => {
-            prepared.root = tmpfs(prepared, limits.map(|(size, inodes)| (size.0, inodes)), 0o755, *attrs)?;
-            // Over /proc of the old root: it is there, it is covered rather than changed, and nobody else sees it.
-            sys::move_mount(prepared.root, libc::AT_FDCWD, c"/proc")
-        }
+        Op::Root { limits, attrs } => make_root(prepared, limits.map(|(size, inodes)| (size.0, inodes)), *attrs),
         Op::Dir { path, mode } => sys::mkdirat(root, path.relative(), mode.0),
         Op::Symlink { path, target } => sys::symlinkat(target.as_c_str(), root, path.relative()),
         Op::MountPoint { path } => sys::mkfile(root, path.relative(), 0),
         Op::Tmpfs { path, size, inodes, mode, attrs, ground, rights } => {
-            let mount = tmpfs(prepared, Some((size.0, *inodes)), mode.0, *attrs)?;
+            let mount = mounted(prepared, tmpfs_context(Some((size.0, *inodes)), mode.0)?, *attrs)?;
             attach(prepared, mount, path, *ground, *rights)
         }
         Op::Proc { path, hidepid, only_processes, ground, rights } => {
@@ -62,7 +59,6 @@ pub fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
         Op::Devpts { path } => {
             let fs = sys::fsopen(c"devpts")?;
             sys::fsconfig_string(fs, c"ptmxmode", c"0666")?;
-            sys::fsconfig_string(fs, c"mode", c"0620")?;
             let mount = mounted(prepared, fs, Attrs::NO_SUID.and(Attrs::NO_EXEC))?;
             attach(prepared, mount, path, Ground::Own, Rights(0))
         }
@@ -79,12 +75,11 @@ pub fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
             attach(prepared, mount, path, *ground, *rights)
         }
         Op::Pin { path } => bind_onto_itself(prepared, path, Attrs(0)),
-        Op::ReadOnly { path, if_present } => absent_is_fine(*if_present, bind_onto_itself(prepared, path, Attrs::READ_ONLY)),
+        Op::ReadOnly { path, ground: Ground::Own, if_present } => absent_is_fine(*if_present, make_read_only(prepared, path)),
+        Op::ReadOnly { path, ground: Ground::Bound, if_present } => absent_is_fine(*if_present, bind_onto_itself(prepared, path, Attrs::READ_ONLY)),
         Op::Hide { path, cover, if_present } => absent_is_fine(*if_present, hide(prepared, path, *cover)),
-        Op::Seal { path, attrs } => {
-            remove_covers(prepared)?;
-            sys::seal_mount(root, path.relative(), attrs.0)
-        }
+        Op::SealRoot => sys::reconfigure_read_only(prepared.root_context),
+        Op::Seal { path, attrs } => sys::seal_mount(root, path.relative(), attrs.0),
         _ => Err(Errno(libc::ENOSYS)),
     }
 }
@@ -94,13 +89,31 @@ const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
 /// The file that was opened must be the one that was checked.
 pub fn verify(fd: RawFd, inode: Inode) -> Result {
     let unchecked = inode == Inode { dev: 0, ino: 0 };
-    if unchecked || sys::inode(fd)? == (inode.dev, inode.ino) { Ok(()) } else { Err(Errno(libc::ESTALE)) }
+    if unchecked || sys::describe(fd)?.inode == (inode.dev, inode.ino) { Ok(()) } else { Err(Errno(libc::ESTALE)) }
+}
+
+/// The names in the file system that the root comes from. Nothing but `root` is in sight once that is the root.
+const ROOT: &CStr = c"root";
+const COVER_FOLDER: &CStr = c"folder";
+const COVER_FILE: &CStr = c"file";
+
+/// The root is a folder of a tmpfs, and the covers lie beside it, so that they keep names which nobody inside can walk to.
+fn make_root(prepared: &mut Prepared, limits: Option<(u64, u64)>, attrs: Attrs) -> Result {
+    prepared.root_context = tmpfs_context(limits, TMPFS_MODE)?;
+    prepared.sealed_root = limits.is_none();
+    prepared.backstage = sys::fsmount(prepared.root_context, attrs.0)?;
+    // Over /proc of the old root: it is there, it is covered rather than changed, and nobody else sees it.
+    sys::move_mount(prepared.backstage, libc::AT_FDCWD, c"/proc")?;
+    sys::mkdirat(prepared.backstage, ROOT, 0o755)?;
+    prepared.root = sys::open_tree(prepared.backstage, ROOT, false)?;
+    sys::move_mount(prepared.root, prepared.backstage, c"")
 }
 
 /// The mode that a tmpfs has by itself (tmpfs(5)).
 const TMPFS_MODE: u32 = 0o1777;
 
-fn tmpfs(prepared: &Prepared, limits: Option<(u64, u64)>, mode: u32, attrs: Attrs) -> Result<RawFd> {
+/// A tmpfs to be made.
+fn tmpfs_context(limits: Option<(u64, u64)>, mode: u32) -> Result<RawFd> {
     let fs = sys::fsopen(c"tmpfs")?;
     let mut digits = [0; 24];
     if let Some((size, inodes)) = limits {
@@ -110,7 +123,7 @@ fn tmpfs(prepared: &Prepared, limits: Option<(u64, u64)>, mode: u32, attrs: Attr
     if mode != TMPFS_MODE {
         sys::fsconfig_string(fs, c"mode", octal(&mut digits, mode))?;
     }
-    mounted(prepared, fs, attrs)
+    Ok(fs)
 }
 
 /// The mount of a configured file system.
@@ -148,6 +161,19 @@ fn bind_onto_itself(prepared: &mut Prepared, path: &Name, attrs: Attrs) -> Resul
     prepared.done_with(place)
 }
 
+/// The same where the path is ours, so that nobody can have put a link there.
+fn make_read_only(prepared: &mut Prepared, path: &Name) -> Result {
+    let mount = sys::open_tree(prepared.root, path.relative(), true)?;
+    sys::set_mount_attrs(mount, Attrs::READ_ONLY.0)?;
+    sys::move_mount(mount, prepared.root, path.relative())?;
+    prepared.done_with(mount)
+}
+
+/// Takes the attributes of a cover. One of a root that is sealed at the end becomes read-only with the root's file system.
+fn cover_attrs(prepared: &Prepared, mount: RawFd, attrs: Attrs) -> Result {
+    if prepared.sealed_root { Ok(()) } else { sys::set_mount_attrs(mount, attrs.0) }
+}
+
 fn absent_is_fine(fine: bool, result: Result) -> Result {
     match result {
         Err(Errno(libc::ENOENT)) if fine => Ok(()),
@@ -155,46 +181,34 @@ fn absent_is_fine(fine: bool, result: Result) -> Result {
     }
 }
 
-const COVER_FOLDER: &CStr = c".stockade-folder";
-const COVER_FILE: &CStr = c".stockade-file";
-const COVER_TEXT: &CStr = c".stockade-text";
-
 fn hide(prepared: &mut Prepared, path: &Name, cover: Cover) -> Result {
     let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
-    if !prepared.covers {
-        sys::mkdirat(prepared.root, COVER_FOLDER, 0o555)?;
-        sys::mkfile(prepared.root, COVER_FILE, 0)?;
-        prepared.covers = true;
-    }
-    let name = match cover {
-        Cover::Folder => COVER_FOLDER,
-        Cover::File => COVER_FILE,
+    let (name, made) = match cover {
+        Cover::Folder => (COVER_FOLDER, &mut prepared.cover_folder),
+        Cover::File => (COVER_FILE, &mut prepared.cover_file),
     };
-    let mount = sys::open_tree(prepared.root, name, false)?;
-    sys::set_mount_attrs(mount, INERT.and(Attrs::READ_ONLY).0)?;
+    if !std::mem::replace(made, true) {
+        match cover {
+            Cover::Folder => sys::mkdirat(prepared.backstage, name, 0o555)?,
+            Cover::File => sys::mkfile(prepared.backstage, name, 0)?,
+        }
+    }
+    let mount = sys::open_tree(prepared.backstage, name, false)?;
+    cover_attrs(prepared, mount, INERT.and(Attrs::READ_ONLY))?;
     sys::move_mount(mount, place, c"")?;
     prepared.done_with(mount)?;
     prepared.done_with(place)
 }
 
-/// The covers lose their names; where they are mounted they stay.
-pub fn remove_covers(prepared: &mut Prepared) -> Result {
-    if std::mem::take(&mut prepared.covers) {
-        sys::unlinkat(prepared.root, COVER_FOLDER, true)?;
-        sys::unlinkat(prepared.root, COVER_FILE, false)?;
-    }
-    Ok(())
-}
-
 /// A file of the sandbox's own.
 pub fn write_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> Result {
-    put(prepared, path.relative(), index, mode)
+    put(prepared, prepared.root, path.relative(), index, mode)
 }
 
-fn put(prepared: &Prepared, path: &CStr, index: usize, mode: u32) -> Result {
+fn put(prepared: &Prepared, folder: RawFd, path: &CStr, index: usize, mode: u32) -> Result {
     let text = prepared.texts[index].as_deref().unwrap_or_default();
     // The umask is 0, and a file of mode 0400 can be written by whoever made it, through this descriptor.
-    let fd = sys::openat(prepared.root, path, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, mode & 0o777)?;
+    let fd = sys::openat(folder, path, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, mode & 0o777)?;
     sys::write_all(fd, text)?;
     if mode & !0o777 != 0 {
         sys::fchmod(fd, mode)?;
@@ -203,18 +217,21 @@ fn put(prepared: &Prepared, path: &CStr, index: usize, mode: u32) -> Result {
 }
 
 /// A file of the sandbox's own over one of a bound tree.
-pub fn cover_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> Result {
-    put(prepared, COVER_TEXT, index, mode)?;
-    let mount = sys::open_tree(prepared.root, COVER_TEXT, false)?;
+pub fn cover_file(prepared: &mut Prepared, path: &Name, ground: Ground, index: usize, mode: u32) -> Result {
+    let mut digits = [0; 24];
+    let name = decimal(&mut digits, index as u64);
+    put(prepared, prepared.backstage, name, index, mode)?;
+    let mount = sys::open_tree(prepared.backstage, name, false)?;
     let attrs = if mode & 0o111 == 0 { INERT } else { Attrs::NO_SUID.and(Attrs::NO_DEV) };
-    sys::set_mount_attrs(mount, attrs.and(Attrs::READ_ONLY).0)?;
-    attach(prepared, mount, path, Ground::Bound, Rights(0))?;
-    // It keeps its inode where it is mounted; a mount of a name that is gone could not be attached.
-    sys::unlinkat(prepared.root, COVER_TEXT, false)
+    cover_attrs(prepared, mount, attrs.and(Attrs::READ_ONLY))?;
+    attach(prepared, mount, path, ground, Rights(0))
 }
 
 /// Landlock's rule for a path inside.
 pub fn allow(prepared: &mut Prepared, path: &Name, rights: u64) -> Result {
+    if path.text() == "/" {
+        return sys::landlock_allow(prepared.ruleset, prepared.root, rights);
+    }
     let fd = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
     sys::landlock_allow(prepared.ruleset, fd, rights)?;
     prepared.done_with(fd)

@@ -149,7 +149,8 @@ pub fn draft(capabilities: &Capabilities, user_ns: bool, init: &At<bool>, ids: &
         None => 0,
     };
     let no_new_privs = capabilities.no_new_privs.or(true);
-    draft.step(Stage::Identity, Op::Capabilities { keep, ambient, bits }, at.or(capabilities.securebits.at()));
+    let raise = !user_ns || keep.0 != 0;
+    draft.step(Stage::Identity, Op::Capabilities { keep, ambient, bits, raise }, at.or(capabilities.securebits.at()));
     if no_new_privs.value {
         draft.step(Stage::Identity, Op::NoNewPrivs, no_new_privs.at);
     } else {

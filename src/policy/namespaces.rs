@@ -278,7 +278,7 @@ pub fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut 
     if choice.is_new(Kind::Net) {
         draft.step(Stage::World, Op::Loopback, choice.at(Kind::Net));
     }
-    uts(namespaces, choice, draft);
+    uts(namespaces, choice, host, draft);
     time(namespaces, choice, draft);
     let nested = namespaces.nested.get().is_some_and(|nested| nested.value.0);
     if choice.is_new(Kind::User) && !nested {
@@ -286,12 +286,15 @@ pub fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut 
     }
 }
 
-fn uts(namespaces: &Namespaces, choice: &Choice, draft: &mut Draft) {
+fn uts(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut Draft) {
     if choice.is_new(Kind::Uts) {
         let hostname = namespaces.hostname.or(HostName("stockade".into()));
         draft.step(Stage::World, Op::HostName { name: Name::new(&hostname.0) }, hostname.at);
         let domain = namespaces.domainname.or(HostName("(none)".into()));
-        draft.step(Stage::World, Op::DomainName { name: Name::new(&domain.0) }, domain.at);
+        // A new namespace begins with the host's name.
+        if domain.0 != host.domain {
+            draft.step(Stage::World, Op::DomainName { name: Name::new(&domain.0) }, domain.at);
+        }
         return;
     }
     for (word, name) in [("hostname", &namespaces.hostname), ("domainname", &namespaces.domainname)] {
@@ -307,8 +310,11 @@ fn uts(namespaces: &Namespaces, choice: &Choice, draft: &mut Draft) {
 fn time(namespaces: &Namespaces, choice: &Choice, draft: &mut Draft) {
     let offsets = namespaces.time_offsets.get();
     if choice.is_new(Kind::Time) {
-        let TimeOffsets { monotonic, boottime } = offsets.map(|offsets| offsets.value).unwrap_or_default();
-        draft.step(Stage::Enter, Op::TimeNamespace { monotonic, boottime }, offsets.map_or(choice.at(Kind::Time), |offsets| offsets.at));
+        // Without offsets the clone makes it, like the others.
+        if let Some(offsets) = offsets {
+            let TimeOffsets { monotonic, boottime } = offsets.value;
+            draft.step(Stage::Enter, Op::TimeNamespace { monotonic, boottime }, offsets.at);
+        }
     } else if let Some(offsets) = offsets {
         draft.problem(
             Problem::new("namespaces::time", offsets.at, "cannot move the clocks: the sandbox has no time namespace of its own")

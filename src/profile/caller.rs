@@ -31,7 +31,7 @@ const NO_HOME: &str = "/nonexistent";
 impl Caller {
     /// Who called this process.
     pub fn current() -> Caller {
-        let (_, uid, _, gid) = crate::sys::ids();
+        let (uid, gid) = crate::sys::ids_at_start();
         let env: BTreeMap<String, String> =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
         let (user, home) = passwd_entry(uid).unwrap_or_else(|| (uid.to_string(), NO_HOME.into()));

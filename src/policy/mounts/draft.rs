@@ -42,7 +42,8 @@ pub fn draft(mounts: &Mounts, host: &Host, ids: &Ids, draft: &mut Draft) {
     }
     world.databases();
     for (path, attrs, at) in std::mem::take(&mut world.seals) {
-        world.draft.step(Stage::World, Op::Seal { path: Name::new(&path), attrs }, at);
+        let op = if path == "/" { Op::SealRoot } else { Op::Seal { path: Name::new(&path), attrs } };
+        world.draft.step(Stage::World, op, at);
     }
 }
 
@@ -271,7 +272,7 @@ impl World<'_> {
             // What the kernel shows to the host's root alone needs no cover where the target is somebody else.
             let roots = self.ids.is_host_root();
             for (name, _) in dev::PROC_READ_ONLY.iter().filter(|(_, only_root)| roots || !only_root) {
-                self.step(Op::ReadOnly { path: Name::new(&format!("{path}/{name}")), if_present: true }, at);
+                self.step(Op::ReadOnly { path: Name::new(&format!("{path}/{name}")), ground: site.ground, if_present: true }, at);
             }
             for (name, cover, _) in dev::PROC_HIDDEN.iter().filter(|(.., only_root)| roots || !only_root) {
                 self.step(Op::Hide { path: Name::new(&format!("{path}/{name}")), cover: *cover, if_present: true }, at);
@@ -429,8 +430,11 @@ impl World<'_> {
                 if self.site(path, false, at).is_none() {
                     return;
                 }
+                // In an entry on our own ground nobody else has put a link on the way.
+                let own = matches!(base(&self.tree, self.host, parent(path)), Base::Own { .. }) && self.tree.contains_key(parent(path));
+                let ground = if own { Ground::Own } else { Ground::Bound };
                 // Read-only, and Landlock's rule of the tree around it covers it.
-                return self.step(Op::CoverFile { path: name, content, mode }, at);
+                return self.step(Op::CoverFile { path: name, ground, content, mode }, at);
             }
         }
         self.allow(path, bits_of(mode), at);
