@@ -130,8 +130,8 @@ impl Sweep {
         let (target, _) = started.expect("the target was executed");
         let exec = calls.iter().rposition(|call| call.process == target && call.name == Sysno::execve).unwrap();
         calls[..=exec].iter_mut().for_each(|call| call.before_exec = true);
-        // The first thing that the launcher asks is who it is.
-        let main = calls.iter().position(|call| call.name == Sysno::getuid).unwrap();
+        // The first thing that the launcher asks is its caller's name, from /etc/passwd.
+        let main = calls.iter().position(|call| call.name == Sysno::openat).unwrap();
         calls[..main].iter_mut().for_each(|call| call.of_runtime = true);
         let last = calls[exec].ordinal;
         calls.retain(|call| call.process != target || call.ordinal <= last);

@@ -77,8 +77,9 @@ struct Watch<'a> {
 impl Watch<'_> {
     fn watch(&mut self) -> Result<Outcome, Failure> {
         loop {
-            let ready = sys::poll([self.pipes.report.0, self.child.pidfd, self.signals.fd, -1], -1);
-            let [message, end, signal, _] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
+            // The end is looked at first: whoever has ended has sent all its messages, so the look at them comes later.
+            let ready = sys::poll([self.child.pidfd, self.pipes.report.0, self.signals.fd, -1], -1);
+            let [end, message, signal, _] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
             if message {
                 self.hear()?;
             } else if end {
