@@ -4,6 +4,7 @@ use crate::gates::Gates;
 use crate::sandbox::{Stage, find};
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -41,13 +42,21 @@ fn calls(stage: &Stage, gates: &mut Gates) -> Result<(), String> {
 /// Runs a launcher under strace(1); gives the calls of all its processes up to the target's exec.
 fn count_calls(stage: &Stage, strace: &Path, words: &[OsString]) -> Result<usize, String> {
     let output = stage.output("strace");
-    let said = Command::new(strace)
-        .args(["-f", "-qq", "-o"])
-        .arg(&output)
-        .args(words)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("cannot run strace: {error}"))?;
+    let mut command = Command::new(strace);
+    command.args(["-f", "-qq", "-o"]).arg(&output).args(words).env_clear().stdin(Stdio::null());
+    // As a shell would start it. A signal that is ignored costs a call, and glibc's posix_spawn(3), by which cargo starts this program,
+    // leaves two of its own ignored; a large environment costs another.
+    // SAFETY: between fork and exec, rt_sigaction(2) alone is called, with a zeroed action, which is the default one.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(|| {
+            for signal in 1..=64 {
+                libc::syscall(libc::SYS_rt_sigaction, signal, [0u64; 4].as_ptr(), std::ptr::null_mut::<u64>(), 8usize);
+            }
+            Ok(())
+        });
+    }
+    let said = command.output().map_err(|error| format!("cannot run strace: {error}"))?;
     if !said.status.success() {
         return Err(format!("{} under strace failed: {}", words[0].display(), String::from_utf8_lossy(&said.stderr).trim()));
     }
