@@ -4,9 +4,10 @@
 
 use crate::draft::{Draft, Note};
 use crate::host::{Host, Stream};
+use crate::policy::capabilities::Power;
 use crate::policy::identity::{Ids, Maps};
-use crate::policy::landlock::{LEAST_ABI, Rights, Ruleset};
-use crate::policy::namespaces::{Choice, Kind};
+use crate::policy::landlock::{Ruleset, Sight};
+use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Filter, Needs};
 use crate::policy::{capabilities, env, identity, landlock, mounts, namespaces, network, process, rlimits, seccomp};
@@ -110,6 +111,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     namespaces::draft(&profile.namespaces, &choice, host, &mut draft);
     become_owner(&choice, &ids, &mut draft);
     let own_tree = choice.is_new(Kind::Mount);
+    let joined_tree = matches!(choice.of(Kind::Mount), Namespace::Join(_));
     if own_tree {
         // The mounts of a new user namespace are copies that send nothing back (mount_namespaces(7)).
         if !choice.is_new(Kind::User) {
@@ -117,15 +119,23 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         }
         mounts::draft(&profile.mounts, host, &ids, &mut draft);
         draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
-    } else {
+    } else if joined_tree {
         refuse_mounts(profile, &choice, &mut draft);
+    } else {
+        mounts::draft_rights(&profile.mounts, host, choice.at(Kind::Mount), &mut draft);
     }
-    capabilities::draft(&profile.capabilities, choice.is_new(Kind::User), &profile.process.init.or(true), &ids, &mut draft);
+    let power = match choice.of(Kind::User) {
+        Namespace::New => Power::Own,
+        Namespace::Host if host.caller.uid != 0 => Power::None,
+        _ => Power::Given,
+    };
+    capabilities::draft(&profile.capabilities, power, &profile.process.init.or(true), &ids, &mut draft);
     let exec = process::exec(&profile.process, settings, &mut draft);
     let watch = process::draft(&profile.process, &profile.mounts, &choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, &mut draft);
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
-    let landlock = if own_tree { derive_landlock(profile, host, nested, &mut draft) } else { None };
+    let sight = if joined_tree { Sight::Joined } else { Sight::Granted };
+    let landlock = landlock::draft(&profile.landlock, &profile.optional, &profile.namespaces.nested, sight, host, &mut draft);
     let filter = seccomp::draft(&Needs {
         nested,
         deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. })),
@@ -157,7 +167,7 @@ fn kernel_floor(host: &Host, draft: &mut Draft) {
     }
 }
 
-/// In a tree that is not the sandbox's own nothing is mounted, and there are no mounts that Landlock's rules could come from.
+/// In the tree of a namespace that is joined nothing is mounted, and what is there is not known.
 fn refuse_mounts(profile: &Profile, choice: &Choice, draft: &mut Draft) {
     let at = choice.at(Kind::Mount);
     if let Some((path, _)) = profile.mounts.iter().next() {
@@ -167,7 +177,6 @@ fn refuse_mounts(profile: &Profile, choice: &Choice, draft: &mut Draft) {
                 .help("leave namespaces.mount new, or withdraw the entries: [mounts] PATH = false"),
         );
     }
-    draft.note_less(at, "the target sees the file tree as it is, without Landlock: this sandbox does not protect files");
 }
 
 /// Whoever builds the world owns what it makes, so it takes the target's ids first.
@@ -178,58 +187,11 @@ fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
             draft.step(Stage::Ids, Op::Groups { groups: ids.groups.clone() }, Span::NOWHERE);
             draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, Span::NOWHERE);
         }
-        None if *choice.of(Kind::User) == namespaces::Namespace::Host => {
+        None if *choice.of(Kind::User) == Namespace::Host => {
             draft.step(Stage::Ids, Op::FileIds { user: ids.user, group: ids.group }, Span::NOWHERE);
         }
         None => {}
     }
-}
-
-/// Landlock as the mounts have it; what falls is said.
-fn derive_landlock(profile: &Profile, host: &Host, nested: bool, draft: &mut Draft) -> Option<Ruleset> {
-    let optional = profile.optional.items.iter().any(|name| name.value == "landlock");
-    let drop_rules = |draft: &mut Draft| {
-        draft.steps.retain(|step| step.stage != Stage::Rules);
-        draft.steps.iter_mut().filter_map(|step| step.op.rights_mut()).for_each(|rights| *rights = Rights(0));
-    };
-    if nested {
-        draft.note(profile.namespaces.nested.at(), "Landlock is off: a process under it can mount nothing, also in namespaces of its own");
-        drop_rules(draft);
-        return None;
-    }
-    let Some(abi) = host.landlock.filter(|abi| *abi >= LEAST_ABI) else {
-        let why = match host.landlock {
-            Some(abi) => format!("this kernel's Landlock has ABI {abi}, under which every rename between folders fails; {LEAST_ABI} is needed"),
-            None => "this kernel has no Landlock, or it is switched off".into(),
-        };
-        if optional {
-            draft.note_less(Span::NOWHERE, format!("Landlock is not enforced: {why}"));
-        } else {
-            let help = "boot with landlock in lsm=, or let it fall: optional = [\"landlock\"]";
-            draft.problem(Problem::new("landlock::absent", Span::NOWHERE, format!("cannot enforce Landlock: {why}")).help(help));
-        }
-        drop_rules(draft);
-        return None;
-    };
-    let ruleset = landlock::draft(abi);
-    // The kernel refuses rights that the ruleset does not handle, and empty rules.
-    for step in &mut draft.steps {
-        if let Some(rights) = step.op.rights_mut() {
-            *rights = rights.within(ruleset.handled);
-        }
-    }
-    draft.steps.retain(|step| !matches!(step.op, Op::LandlockRule { rights: Rights(0), .. }));
-    for (fd, stream) in (0..).zip(host.streams) {
-        let rights = match stream {
-            Stream::File { read, write } => Rights::default().and_if(read, Rights::READ).and_if(write, Rights::WRITE),
-            Stream::Terminal => Rights::READ.and(Rights::WRITE).and(Rights::IOCTL),
-            Stream::Closed | Stream::Unknown(_) | Stream::Folder | Stream::Other => continue,
-        };
-        let rights = rights.within(Rights::OF_FILES).within(ruleset.handled);
-        draft.step(Stage::Rules, Op::LandlockStream { fd, rights }, Span::NOWHERE);
-    }
-    draft.step(Stage::Landlock, Op::RestrictSelf, Span::NOWHERE);
-    Some(ruleset)
 }
 
 /// A joined or shared pid namespace ends with its own init, not with ours.

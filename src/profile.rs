@@ -3,6 +3,7 @@
 use crate::policy::capabilities::Capabilities;
 use crate::policy::env::Env;
 use crate::policy::identity::Identity;
+use crate::policy::landlock::Landlock;
 use crate::policy::mounts::Mounts;
 use crate::policy::namespaces::Namespaces;
 use crate::policy::network::Network;
@@ -36,8 +37,10 @@ section! {
         rlimits: Rlimits,
         /// Its network.
         network: Network,
+        /// What Landlock denies besides the mounts.
+        landlock: Landlock,
     }
-    later { "programs", "seccomp", "landlock", "limits", "lsm", "name" }
+    later { "programs", "seccomp", "limits", "lsm", "name" }
 }
 
 mod builtin;

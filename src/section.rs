@@ -200,6 +200,13 @@ impl<T> Default for Set<T> {
     }
 }
 
+impl<T> Set<T> {
+    /// Where it is said, be it to say that it is empty; nothing where no layer speaks of it.
+    pub fn said(&self) -> Option<Span> {
+        self.items.first().map(|item| item.at).or(self.emptied)
+    }
+}
+
 impl<T: DeserializeOwned + PartialEq + ToString> Field for Set<T> {
     fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems) {
         let at = Span::from(node.span());
@@ -238,6 +245,7 @@ impl<T: DeserializeOwned + PartialEq + ToString> Field for Set<T> {
                     .help("write [\"!*\"] to withdraw all that is inherited"),
             );
         }
+        self.emptied = self.emptied.or(upper.emptied);
         for name in upper.withdrawn {
             let before = self.items.len();
             self.items.retain(|item| name.value != "*" && item.value.to_string() != name.value);

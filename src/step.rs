@@ -4,7 +4,7 @@
 //! that the kernel will be given, as C strings, so that nothing is allocated between clone and exec. They do nothing themselves.
 
 use crate::policy::capabilities::CapabilitySet;
-use crate::policy::landlock::Rights;
+use crate::policy::landlock::{Rights, port_words};
 use crate::policy::mounts::entry::HidePid;
 use crate::policy::namespaces::Kind;
 use crate::problem::escape;
@@ -109,7 +109,7 @@ impl Serialize for Name {
 pub struct Slot(pub usize);
 
 /// The identity of a file, against an exchange between the check and the use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Inode {
     /// The device, as stat(2) has it.
     pub dev: u64,
@@ -370,7 +370,7 @@ pub enum Op {
         /// Whose tree the mount point lies in.
         ground: Ground,
     },
-    /// A new devpts (ptmxmode 0666, mode 0620).
+    /// A new devpts (ptmxmode 0666).
     Devpts {
         /// The path inside.
         path: Name,
@@ -456,6 +456,15 @@ pub enum Op {
         path: Name,
         /// What is granted below it.
         rights: Rights,
+        /// What must be there; zeroes where it is not the host's.
+        inode: Inode,
+    },
+    /// landlock_add_rule(2) for a port.
+    LandlockPort {
+        /// What is granted, as the kernel's bit.
+        access: u64,
+        /// The port.
+        port: u16,
     },
     /// landlock_add_rule(2) for an inherited descriptor: what it was opened for, and no more.
     LandlockStream {
@@ -553,7 +562,10 @@ pub enum Op {
         ids: (u32, u32),
     },
     /// landlock_restrict_self(2).
-    RestrictSelf,
+    RestrictSelf {
+        /// Whether the kernel's audit log tells what is denied.
+        audit: bool,
+    },
     /// seccomp(2) with the filter of the plan.
     Filter,
 }
@@ -620,7 +632,8 @@ impl fmt::Display for Op {
             Op::SealRoot => f.write_str("seal the root read-only"),
             Op::HostFolder { path } => write!(f, "make the folder {path} on the host"),
             Op::Pivot => f.write_str("pivot to the new root, and unmount the old one"),
-            Op::LandlockRule { path, rights } => write!(f, "let Landlock allow {rights} below {path}"),
+            Op::LandlockRule { path, rights, .. } => write!(f, "let Landlock allow {rights} below {path}"),
+            Op::LandlockPort { access, port } => write!(f, "let Landlock allow to {} port {port}", port_words(*access)),
             Op::LandlockStream { fd, rights } => write!(f, "let Landlock allow {rights} of descriptor {fd}"),
             Op::Bounding { keep } => write!(f, "drop the bounding set to: {keep}"),
             Op::KeepCapabilities => f.write_str("keep capabilities over the change of ids"),
@@ -640,7 +653,8 @@ impl fmt::Display for Op {
             Op::CloseDescriptors { keep } if keep.is_empty() => f.write_str("close every descriptor above 2"),
             Op::CloseDescriptors { keep } => write!(f, "close every descriptor above 2 but {keep:?}"),
             Op::ReadBack { .. } => f.write_str("read back ids, capabilities and no_new_privs"),
-            Op::RestrictSelf => f.write_str("enforce Landlock"),
+            Op::RestrictSelf { audit: false } => f.write_str("enforce Landlock"),
+            Op::RestrictSelf { audit: true } => f.write_str("enforce Landlock, and log what it denies"),
             Op::Filter => f.write_str("enforce the system call filter"),
         }
     }

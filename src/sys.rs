@@ -603,9 +603,14 @@ pub fn landlock_abi() -> Result<u32> {
     check(call!(libc::SYS_landlock_create_ruleset, std::ptr::null::<c_void>(), 0usize, 1u32)).map(|abi| abi as u32)
 }
 
-/// landlock_create_ruleset(2): what is handled of the file system, and what is scoped. An older kernel knows a shorter struct.
-pub fn landlock_ruleset(handled: u64, scoped: u64) -> Result<RawFd> {
-    let (ruleset, size) = ([handled, 0, scoped], if scoped == 0 { 8usize } else { 24 });
+/// landlock_create_ruleset(2): what is handled of files and of ports, and what is scoped. An older kernel knows a shorter struct.
+pub fn landlock_ruleset(files: u64, ports: u64, scoped: u64) -> Result<RawFd> {
+    let ruleset = [files, ports, scoped];
+    let size = match ruleset {
+        [_, 0, 0] => 8usize,
+        [_, _, 0] => 16,
+        _ => 24,
+    };
     fd(call!(libc::SYS_landlock_create_ruleset, ruleset.as_ptr(), size, 0u32))
 }
 
@@ -620,9 +625,15 @@ pub fn landlock_allow(ruleset: RawFd, parent: RawFd, access: u64) -> Result {
     done(call!(libc::SYS_landlock_add_rule, ruleset, 1, &raw const rule, 0u32))
 }
 
-/// landlock_restrict_self(2).
-pub fn landlock_restrict(ruleset: RawFd) -> Result {
-    done(call!(libc::SYS_landlock_restrict_self, ruleset, 0u32))
+/// landlock_add_rule(2), LANDLOCK_RULE_NET_PORT.
+pub fn landlock_allow_port(ruleset: RawFd, port: u16, access: u64) -> Result {
+    let rule = [access, u64::from(port)];
+    done(call!(libc::SYS_landlock_add_rule, ruleset, 2, rule.as_ptr(), 0u32))
+}
+
+/// landlock_restrict_self(2); with `audit`, LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON.
+pub fn landlock_restrict(ruleset: RawFd, audit: bool) -> Result {
+    done(call!(libc::SYS_landlock_restrict_self, ruleset, if audit { 2u32 } else { 0 }))
 }
 
 /// seccomp(2), SECCOMP_SET_MODE_FILTER.

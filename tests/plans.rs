@@ -143,7 +143,7 @@ fn stages(plan: &Plan, name: &str) {
     let last = steps.len() - 1;
     assert_eq!(place(&Op::Filter), (Some(last), None), "{name}: seccomp is not last");
     let landlock = if plan.landlock.is_some() { Some(last - 1) } else { None };
-    assert_eq!(place(&Op::RestrictSelf), (landlock, None), "{name}: Landlock is not just before seccomp");
+    assert_eq!(place(&Op::RestrictSelf { audit: false }), (landlock, None), "{name}: Landlock is not just before seccomp");
     let (Some(pivot), None) = place(&Op::Pivot) else { panic!("{name}: not one pivot") };
     let (Some(no_new_privs), None) = place(&Op::NoNewPrivs) else { panic!("{name}: not one no_new_privs") };
     assert!(pivot < no_new_privs, "{name}");

@@ -100,7 +100,7 @@ fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Resu
         let result = match op {
             Op::File { path, mode, .. } => world::write_file(prepared, path, index, mode.0),
             Op::CoverFile { path, ground, mode, .. } => world::cover_file(prepared, path, *ground, index, mode.0),
-            Op::LandlockRule { path, rights } => world::allow(prepared, path, rights.0),
+            Op::LandlockRule { path, rights, inode } => world::allow(prepared, path, rights.0, *inode),
             op => apply(op, prepared),
         };
         result.map_err(|Errno(errno)| Stop(Message::Failed { step: index as u32, errno }))?;
@@ -174,7 +174,8 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
             sys::pivot_here()
         }
         Op::LandlockStream { fd, rights } => sys::landlock_allow(prepared.ruleset, *fd as RawFd, rights.0),
-        Op::RestrictSelf => sys::landlock_restrict(prepared.ruleset),
+        Op::LandlockPort { access, port } => sys::landlock_allow_port(prepared.ruleset, *port, *access),
+        Op::RestrictSelf { audit } => sys::landlock_restrict(prepared.ruleset, *audit),
         Op::Filter => sys::seccomp_filter(&prepared.program),
         // Walked with their index, as their text lies beside the plan.
         Op::File { .. } | Op::CoverFile { .. } | Op::LandlockRule { .. } | Op::IdMapMount { .. } => Err(Errno(libc::ENOSYS)),

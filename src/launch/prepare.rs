@@ -172,7 +172,7 @@ fn read_content(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
 /// The empty ruleset; pid 1 adds the rules once the new root is there.
 fn ruleset(plan: &Plan) -> Result<RawFd, Failure> {
     let Some(ruleset) = plan.landlock else { return Ok(-1) };
-    sys::landlock_ruleset(ruleset.handled.0, ruleset.scoped).map_err(|errno| super::own("make the Landlock ruleset", errno).into())
+    sys::landlock_ruleset(ruleset.handled.0, ruleset.ports, ruleset.scoped).map_err(|errno| super::own("make the Landlock ruleset", errno).into())
 }
 
 /// The terminal, and whether the target begins in its foreground: only where it reads and writes there and the launcher is in

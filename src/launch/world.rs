@@ -228,11 +228,14 @@ pub fn cover_file(prepared: &mut Prepared, path: &Name, ground: Ground, index: u
 }
 
 /// Landlock's rule for a path inside.
-pub fn allow(prepared: &mut Prepared, path: &Name, rights: u64) -> Result {
-    if path.text() == "/" {
-        return sys::landlock_allow(prepared.ruleset, prepared.root, rights);
-    }
-    let fd = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
+pub fn allow(prepared: &mut Prepared, path: &Name, rights: u64, inode: Inode) -> Result {
+    let fd = match (prepared.root, path.text()) {
+        // There is no root of our own: the path is the host's, without links on the way.
+        (-1, _) => sys::open_without_links(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)?,
+        (root, "/") => return sys::landlock_allow(prepared.ruleset, root, rights),
+        (root, _) => sys::open_below(root, path.relative(), libc::O_PATH)?,
+    };
+    verify(fd, inode)?;
     sys::landlock_allow(prepared.ruleset, fd, rights)?;
     prepared.done_with(fd)
 }

@@ -4,7 +4,7 @@ use crate::draft::Draft;
 use crate::policy::identity::Ids;
 use crate::problem::{Problem, suggestion};
 use crate::section::{Key, Set};
-use crate::source::At;
+use crate::source::{At, Span};
 use crate::step::{Op, Stage};
 use crate::value::Written;
 use crate::{section, written};
@@ -112,8 +112,19 @@ impl Written for Securebit {
 
 // ---- draft ----
 
-/// Drafts what leaves and what stays. `user_ns` is whether the target has a user namespace of its own.
-pub fn draft(capabilities: &Capabilities, user_ns: bool, init: &At<bool>, ids: &Ids, draft: &mut Draft) {
+/// Where the launcher's child has its capabilities from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// A user namespace of the sandbox's own, in which it has all.
+    Own,
+    /// The host's root, or a user namespace that it joined; a change of ids takes them away.
+    Given,
+    /// Nowhere: an ordinary user in the host's user namespace has none, and cannot even drop the bounding set.
+    None,
+}
+
+/// Drafts what leaves and what stays.
+pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &Ids, draft: &mut Draft) {
     let set = |items: &[At<Capability>]| CapabilitySet(items.iter().fold(0, |set, cap| set | cap.bit()));
     let ambient = set(&capabilities.ambient.items);
     let keep = CapabilitySet(set(&capabilities.keep.items).0 | ambient.0);
@@ -137,8 +148,11 @@ pub fn draft(capabilities: &Capabilities, user_ns: bool, init: &At<bool>, ids: &
             .also(init.at, "it is pid 1, because of this"),
         );
     }
+    if power == Power::None {
+        return powerless(capabilities, ids, draft);
+    }
     draft.step(Stage::Identity, Op::Bounding { keep }, at);
-    if !user_ns {
+    if power == Power::Given {
         draft.step(Stage::Identity, Op::KeepCapabilities, at);
         draft.step(Stage::Identity, Op::Groups { groups: ids.groups.clone() }, at);
         draft.step(Stage::Identity, Op::Ids { user: ids.user, group: ids.group }, at);
@@ -149,7 +163,7 @@ pub fn draft(capabilities: &Capabilities, user_ns: bool, init: &At<bool>, ids: &
         None => 0,
     };
     let no_new_privs = capabilities.no_new_privs.or(true);
-    let raise = !user_ns || keep.0 != 0;
+    let raise = power == Power::Given || keep.0 != 0;
     draft.step(Stage::Identity, Op::Capabilities { keep, ambient, bits, raise }, at.or(capabilities.securebits.at()));
     if no_new_privs.value {
         draft.step(Stage::Identity, Op::NoNewPrivs, no_new_privs.at);
@@ -160,6 +174,19 @@ pub fn draft(capabilities: &Capabilities, user_ns: bool, init: &At<bool>, ids: &
         );
     }
     draft.step(Stage::Process, Op::ReadBack { keep, ambient, no_new_privs: true, ids: (ids.user, ids.group) }, at);
+}
+
+/// An ordinary user without a user namespace: there is nothing to give up, and no_new_privs keeps it so.
+fn powerless(capabilities: &Capabilities, ids: &Ids, draft: &mut Draft) {
+    let named = capabilities.keep.items.iter().chain(&capabilities.ambient.items).map(|cap| (cap.at, format!("keep {}", cap.value)));
+    let bits = capabilities.securebits.get().map(|bits| (bits.at, "set securebits".to_owned()));
+    for (at, what) in named.chain(bits) {
+        let message = format!("cannot {what}: an ordinary user has no capabilities without a user namespace");
+        draft.problem(Problem::new("capabilities::none", at, message).help("leave it out, or let the sandbox have one: namespaces.user = \"new\""));
+    }
+    let none = CapabilitySet(0);
+    draft.step(Stage::Identity, Op::NoNewPrivs, capabilities.no_new_privs.at());
+    draft.step(Stage::Process, Op::ReadBack { keep: none, ambient: none, no_new_privs: true, ids: (ids.user, ids.group) }, Span::NOWHERE);
 }
 
 #[cfg(test)]

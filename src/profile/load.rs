@@ -5,6 +5,7 @@ use super::fill::{Filling, MOST_ENTRIES, hide};
 use super::params::Params;
 use super::variables::Variables;
 use super::{Caller, Profile};
+use crate::policy::landlock::OPTIONAL;
 use crate::problem::{Problem, Problems, suggestion};
 use crate::section::{Field, Key, Node};
 use crate::source::{At, Sources, Span};
@@ -33,8 +34,6 @@ const DEEPEST: usize = 64;
 const MOST_ERRORS: usize = 100;
 /// How many files may make one profile.
 const MOST_FILES: usize = 256;
-/// Walls that may fall by `optional`.
-const OPTIONAL: &[&str] = &["landlock"];
 
 /// Loads a profile with all that it extends, or says all that is wrong.
 pub fn load(request: &Request, caller: &Caller, sources: &mut Sources) -> Result<Profile, Problems> {

@@ -1,7 +1,7 @@
 //! From entries and facts to steps: what is opened, where it is attached, what pins it, and what Landlock allows there.
 
-use super::entry::{Access, Bind, Broad, Content as EntryContent, HidePid, Missing, Mount, TMPFS, Tmpfs};
-use super::tree::{Base, NOT_WITH_ROOT, Node, Tree, above, base, root_is_writable, root_tmpfs, source_of, tree};
+use super::entry::{Access, Bind, Content as EntryContent, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::tree::{Base, NOT_WITH_ROOT, Node, Tree, above, base, root_is_writable, root_tmpfs, tree};
 use super::{Mounts, checks, dev};
 use crate::draft::Draft;
 use crate::host::{Fact, File, FileKind, Host};
@@ -16,6 +16,9 @@ use std::collections::BTreeSet;
 /// What a file system in memory allows, but for running programs.
 const TMPFS_RIGHTS: Rights = Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and(Rights::CONNECT);
 
+/// What is granted of devices.
+pub const DEVICE_RIGHTS: Rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
+
 /// What every mount has: set-id bits mean nothing, device nodes cannot be opened.
 const PLAIN: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
 /// What file systems without programs have.
@@ -27,12 +30,12 @@ pub fn draft(mounts: &Mounts, host: &Host, ids: &Ids, draft: &mut Draft) {
     let mut all = tree(mounts, &host.root_names);
     let mut root = all.get("/").cloned();
     let mut world = World { host, ids, draft, tree: Tree::new(), made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![] };
-    if let Some(left_out) = root.take_if(|node| world.is_skipped("/", node)) {
+    if let Some(left_out) = root.take_if(|node| checks::is_left_out("/", node, world.host, world.draft)) {
         // And with it each name of it.
         all.retain(|_, node| node.at != left_out.at);
     }
     world.check_root(root.as_ref());
-    all.retain(|path, node| !world.is_skipped(path, node));
+    all.retain(|path, node| !checks::is_left_out(path, node, world.host, world.draft));
     world.tree = all;
     world.root(root.as_ref().map_or(Span::NOWHERE, |node| node.at));
     for (path, node) in world.tree.clone() {
@@ -68,7 +71,7 @@ impl World<'_> {
     }
 
     fn allow(&mut self, path: &str, rights: Rights, at: Span) {
-        self.draft.step(Stage::Rules, Op::LandlockRule { path: Name::new(path), rights }, at);
+        self.draft.step(Stage::Rules, Op::LandlockRule { path: Name::new(path), rights, inode: Inode::default() }, at);
     }
 
     // ---- the root ----
@@ -282,7 +285,7 @@ impl World<'_> {
 
     fn dev<'b>(&mut self, path: &str, extra: impl Iterator<Item = &'b str>, at: Span) {
         let Some(site) = self.site(path, true, at) else { return };
-        let rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
+        let rights = DEVICE_RIGHTS;
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC);
         let sealed_root = base(&self.tree, self.host, path) == Base::Own { writable: false };
         if sealed_root {
@@ -360,7 +363,7 @@ impl World<'_> {
         let Some(site) = self.site(path, folder, at) else { return };
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY);
         let slot = self.open(source, &file, folder, attrs, at);
-        let rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
+        let rights = DEVICE_RIGHTS;
         let rights = if folder { rights } else { rights.within(Rights::OF_FILES) };
         self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
     }
@@ -577,25 +580,6 @@ impl World<'_> {
         self.draft.problem(problem.label("asked for here").help(help));
     }
 
-    /// Whether an entry is left out by its own word: because its source is absent, or too broad.
-    fn is_skipped(&mut self, path: &str, node: &Node) -> bool {
-        let (bind, source) = match (&node.mount, source_of(path, &node.mount)) {
-            (Mount::Bind(bind), Some(source)) => (bind, source),
-            _ => return false,
-        };
-        if bind.missing == Missing::Skip && matches!(self.host.at(source), Fact::Absent(_)) {
-            self.draft.note(node.at, format!("{path} is left out: {source} is absent here"));
-            return true;
-        }
-        let Fact::Present(file) = self.host.at(source) else { return false };
-        let strict = Bind { broad: Broad::Refuse, ..bind.clone() };
-        let refused = (bind.broad == Broad::Skip).then(|| checks::check(path, source, &strict, file, self.host, node.at)).flatten();
-        let Some(problem) = refused else { return false };
-        let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);
-        self.draft.note_less(node.at, format!("{path} is left out: {why}"));
-        true
-    }
-
     // ---- generated files ----
 
     /// A passwd and a group that know the target alone, unless the profile brings its own.
@@ -632,7 +616,8 @@ impl World<'_> {
     }
 }
 
-fn bind_rights(bind: &Bind, folder: bool) -> Rights {
+/// What a bind grants.
+pub fn bind_rights(bind: &Bind, folder: bool) -> Rights {
     let rights = Rights::READ.and_if(bind.exec, Rights::EXECUTE).and_if(bind.sockets, Rights::CONNECT);
     let rights = rights.and_if(bind.access == Access::ReadWrite, Rights::WRITE.and(Rights::CHANGE).and(Rights::CONNECT));
     if folder { rights } else { rights.within(Rights::OF_FILES) }

@@ -1,16 +1,19 @@
 //! `[mounts]`: the file tree, by the path inside. The deepest path wins, whatever the order of the file.
 //!
-//! [`entry`] is the section, [`tree`] says what lies on what, [`draft`] makes steps of it, [`checks`] refuses grants that are too wide.
+//! [`entry`] is the section, [`tree`] says what lies on what, [`draft`] makes steps of it, [`rights`] makes
+//! rules of Landlock of it where the sandbox has no tree of its own, [`checks`] refuses grants that are too wide.
 
 pub mod checks;
 mod dev;
 pub mod draft;
 pub mod entry;
+mod rights;
 pub mod tree;
 
 use crate::section::Entries;
 pub use draft::draft;
 use entry::Mount;
+pub use rights::draft as draft_rights;
 pub use tree::{bound_root, wanted};
 
 /// `[mounts]`: entries by the path inside; `false` withdraws an inherited one.
