@@ -142,6 +142,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         target_is_init: !watch.init,
         core_guard: profile.rlimits.get("core").is_none(),
         foreign_pids: !choice.is_new(Kind::Pid),
+        ports: landlock.is_some_and(|ruleset| ruleset.ports != 0),
     });
     draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);

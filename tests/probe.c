@@ -7,6 +7,7 @@
 #include <linux/keyctl.h>
 #include <linux/perf_event.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <pty.h>
 #include <sched.h>
 #include <signal.h>
@@ -566,6 +567,66 @@ static long do_securebits(char **arg)
 
 /* ---- sockets ---- */
 
+static struct sockaddr_in loopback(char **arg)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(number(arg, 0)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	return address;
+}
+
+/* inet TYPE PROTOCOL then the port: a socket, or the reason why there is none. */
+static int inet(int type, int protocol)
+{
+	return socket(AF_INET, type | SOCK_CLOEXEC, protocol);
+}
+
+static long do_tcp_bind(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	int fd = inet(SOCK_STREAM, 0);
+	return fd < 0 ? fd : bind(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+static long do_tcp_connect(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	int fd = inet(SOCK_STREAM, 0);
+	return fd < 0 ? fd : connect(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+/* The same by another protocol (IPPROTO_MPTCP), of which Landlock's rules for TCP know nothing. */
+static long do_mptcp_connect(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	int fd = inet(SOCK_STREAM, 262);
+	return fd < 0 ? fd : connect(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+/* TCP fast open: connects without connect(2), by each of the three calls that can. */
+static long do_fastopen_sendto(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	int fd = inet(SOCK_STREAM, 0);
+	return fd < 0 ? fd : sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&address, sizeof address);
+}
+
+static long do_fastopen_sendmsg(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	struct iovec part = { "x", 1 };
+	struct msghdr message = { .msg_name = &address, .msg_namelen = sizeof address, .msg_iov = &part, .msg_iovlen = 1 };
+	int fd = inet(SOCK_STREAM, 0);
+	return fd < 0 ? fd : sendmsg(fd, &message, MSG_FASTOPEN);
+}
+
+static long do_fastopen_sendmmsg(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	struct iovec part = { "x", 1 };
+	struct mmsghdr message = { .msg_hdr = { .msg_name = &address, .msg_namelen = sizeof address, .msg_iov = &part, .msg_iovlen = 1 } };
+	int fd = inet(SOCK_STREAM, 0);
+	return fd < 0 ? fd : sendmmsg(fd, &message, 1, MSG_FASTOPEN);
+}
+
 static long do_socket(char **arg)
 {
 	return socket(number(arg, 0), number(arg, 1), number(arg, 2));
@@ -676,6 +737,9 @@ static const struct { const char *name; act *act; } ACTS[] = {
 	{ "creat", do_creat },
 	{ "create", do_create },
 	{ "exchange", do_exchange },
+	{ "fastopen-sendmmsg", do_fastopen_sendmmsg },
+	{ "fastopen-sendmsg", do_fastopen_sendmsg },
+	{ "fastopen-sendto", do_fastopen_sendto },
 	{ "fchmod", do_fchmod },
 	{ "fchmodat2", do_fchmodat2 },
 	{ "fds", do_fds },
@@ -695,6 +759,7 @@ static const struct { const char *name; act *act; } ACTS[] = {
 	{ "mknod-mode", do_mknod_mode },
 	{ "mount", do_mount },
 	{ "mount-setattr", do_mount_setattr },
+	{ "mptcp-connect", do_mptcp_connect },
 	{ "name-to-handle", do_name_to_handle },
 	{ "open-by-handle", do_open_by_handle },
 	{ "open-mem", do_open_mem },
@@ -724,6 +789,8 @@ static const struct { const char *name; act *act; } ACTS[] = {
 	{ "setuid", do_setuid },
 	{ "socket", do_socket },
 	{ "syslog", do_syslog },
+	{ "tcp-bind", do_tcp_bind },
+	{ "tcp-connect", do_tcp_connect },
 	{ "tiocgwinsz", do_tiocgwinsz },
 	{ "tioclinux", do_tioclinux },
 	{ "tiocsti", do_tiocsti },

@@ -176,6 +176,8 @@ pub struct Needs {
     pub core_guard: bool,
     /// Process numbers are those of others too, some of whom have the same ids.
     pub foreign_pids: bool,
+    /// Landlock rules over TCP ports.
+    pub ports: bool,
 }
 
 /// Drafts the default policy.
@@ -199,6 +201,9 @@ pub fn draft(needs: &Needs) -> Filter {
     keep_limits(needs, &mut filter);
     if needs.deny_set_id {
         refuse_set_id(&mut filter);
+    }
+    if needs.ports {
+        close_ways_round_ports(&mut filter);
     }
     filter
 }
@@ -310,6 +315,15 @@ fn keep_limits(needs: &Needs, filter: &mut Filter) {
         filter.set(&[Sysno::setrlimit], &Rule::always(Verdict::Allow).case([is(0, core)], Verdict::Errno(libc::EINVAL)));
     }
     filter.set(&[Sysno::prlimit64], &rule);
+}
+
+/// Landlock's rules for ports look at connect(2) alone: TCP fast open connects by sending (landlock-lsm issue 41). A kernel without it says
+/// EOPNOTSUPP, after which programs connect. MPTCP, which the rules do not see either, is no protocol of [`families`], and io_uring is absent.
+fn close_ways_round_ports(filter: &mut Filter) {
+    for (call, flags) in [(Sysno::sendto, 3), (Sysno::sendmsg, 2), (Sysno::sendmmsg, 3)] {
+        let fast_open = Test::low(flags, Compare::AnyBit { bits: libc::MSG_FASTOPEN as u64 });
+        filter.set(&[call], &Rule::always(Verdict::Allow).case([fast_open], Verdict::Errno(libc::EOPNOTSUPP)));
+    }
 }
 
 /// A file that the target makes set-user-id on a bind whose owner is the host's root would be root's to anyone on the host.

@@ -1,0 +1,201 @@
+//! Landlock as the profile words it, and as the only wall where the sandbox has no file tree of its own.
+#![allow(missing_docs, reason = "a test binary")]
+
+mod support;
+
+use std::process::Output;
+use support::{As, Place, probe, skip, system, text};
+
+/// The kernel's Landlock, by the library's own question.
+fn abi() -> u32 {
+    stockade::sys::landlock_abi().unwrap_or(0)
+}
+
+fn said(output: &Output) -> String {
+    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+/// What the probe says of an act: `ok`, or the name of the errno.
+fn act(place: &Place, who: As, profile: &str, program: &str, words: &[&str]) -> String {
+    let all: Vec<&str> = [program].iter().chain(words).copied().collect();
+    let output = place.run(who, profile, &all);
+    match output.status.code() {
+        Some(0) => "ok".into(),
+        Some(1) if !output.stdout.is_empty() => text(&output.stdout).trim().to_owned(),
+        _ => panic!("{who:?}: {words:?}: {}", said(&output)),
+    }
+}
+
+fn inside(place: &Place, more: &str) -> String {
+    system(&format!("\"/probe\" = {{ bind = \"{}\" }}\n{more}", place.path.join("probe").display()))
+}
+
+// ---- the section ----
+
+#[test]
+fn rights_by_name_and_path() {
+    let place = Place::new();
+    probe(&place);
+    for who in As::all() {
+        let data = place.folder(&format!("data-{who:?}"), *who);
+        place.file(&format!("data-{who:?}/file"), "text");
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let mounts = format!("\"/data\" = {{ bind = \"{}\", access = \"rw\"{owner} }}", data.display());
+        let with = |paths: &str| format!("{}[landlock]\npaths = {paths}\n", inside(&place, &mounts));
+        let rest = "\"/probe\" = \"rx\", \"/usr\" = \"rx\"";
+        let acts = |paths: &str| {
+            let profile = with(paths);
+            let attempts: [&[&str]; 4] = [&["read", "/data/file"], &["mkdir", "/data/new"], &["rmdir", "/data/new"], &["open-w", "/data/file"]];
+            attempts.map(|words| act(&place, *who, &profile, "/probe", words))
+        };
+        let refused = "EACCES";
+        assert_eq!(acts("\"off\""), ["ok"; 4], "{who:?}: the twin");
+        assert_eq!(acts("\"auto\""), ["ok"; 4], "{who:?}");
+        assert_eq!(acts(&format!("{{ {rest} }}")), [refused; 4], "{who:?}");
+        assert_eq!(acts(&format!("{{ {rest}, \"/data\" = \"r\" }}")), ["ok", refused, refused, refused], "{who:?}");
+        assert_eq!(acts(&format!("{{ {rest}, \"/data\" = [\"make\", \"w\"] }}")), [refused, "ok", refused, "ok"], "{who:?}");
+        assert_eq!(acts(&format!("{{ {rest}, \"/data\" = [\"remove\", \"list\"] }}")), [refused, refused, "ok", refused], "{who:?}");
+    }
+}
+
+#[test]
+fn ports_and_the_ways_round_them() {
+    if abi() < 4 {
+        return skip("the kernel's Landlock has no rules for ports");
+    }
+    let place = Place::new();
+    probe(&place);
+    for who in As::all() {
+        let with = |lines: &str| format!("{}[landlock]\n{lines}\n", inside(&place, ""));
+        let at = |lines: &str, words: &[&str]| act(&place, *who, &with(lines), "/probe", words);
+        // Nobody listens: what reaches the port is refused by it.
+        let reached = "ECONNREFUSED";
+        assert_eq!(at("", &["tcp-connect", "8099"]), reached, "{who:?}: the twin");
+        assert_eq!(at("tcp-connect = [8099]", &["tcp-connect", "8099"]), reached, "{who:?}");
+        assert_eq!(at("tcp-connect = [8098]", &["tcp-connect", "8099"]), "EACCES", "{who:?}");
+        assert_eq!(at("tcp-connect = []", &["tcp-connect", "8099"]), "EACCES", "{who:?}");
+        assert_eq!(at("", &["tcp-bind", "8099"]), "ok", "{who:?}: the twin");
+        assert_eq!(at("tcp-bind = [8099]", &["tcp-bind", "8099"]), "ok", "{who:?}");
+        assert_eq!(at("tcp-bind = [8098]", &["tcp-bind", "8099"]), "EACCES", "{who:?}");
+        for way in ["fastopen-sendto", "fastopen-sendmsg", "fastopen-sendmmsg"] {
+            assert_eq!(at("", &[way, "8099"]), reached, "{who:?}: {way}, the twin");
+            assert_eq!(at("tcp-connect = []", &[way, "8099"]), "EOPNOTSUPP", "{who:?}: {way}");
+        }
+        assert_eq!(at("tcp-connect = []", &["mptcp-connect", "8099"]), "EPROTONOSUPPORT", "{who:?}");
+    }
+}
+
+#[test]
+fn the_twin_of_mptcp_goes_round_landlock() {
+    // Outside of every sandbox it reaches the port, so the refusal inside is stockade's.
+    let place = Place::new();
+    let probe = probe(&place);
+    for who in As::all() {
+        let output = place.outside(*who, &probe).args(["mptcp-connect", "8099"]).output().unwrap();
+        match text(&output.stdout).trim() {
+            "ECONNREFUSED" => {}
+            other => return skip(&format!("the kernel has no MPTCP ({other})")),
+        }
+    }
+}
+
+#[test]
+fn what_the_kernel_lacks_is_an_error_unless_it_may_fall() {
+    let place = Place::new();
+    let profile = |lines: &str, optional: &str| {
+        format!("format = 1\noptional = [{optional}]\n[landlock]\n{lines}\n{}", system("").split_once('\n').unwrap().1)
+    };
+    for who in As::all() {
+        let output = place.run(*who, &profile("min-abi = 99", ""), &["true"]);
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("this kernel has ABI"), "{who:?}: {}", said(&output));
+        let output = place.run(*who, &profile("min-abi = 99", "\"landlock\""), &["true"]);
+        assert!(output.status.code() == Some(0) && text(&output.stderr).contains("not enforced"), "{who:?}: {}", said(&output));
+        if abi() < 10 {
+            let output = place.run(*who, &profile("udp-bind = []", "\"landlock.scope\""), &["true"]);
+            assert!(output.status.code() == Some(125) && text(&output.stderr).contains("UDP"), "{who:?}: {}", said(&output));
+        }
+    }
+}
+
+#[test]
+fn rules_for_files_do_not_go_with_nested() {
+    let place = Place::new();
+    let profile = |lines: &str| format!("{}[namespaces]\nnested = true\n[landlock]\n{lines}\n", system(""));
+    for who in As::all() {
+        let output = place.run(*who, &profile("paths = { \"/usr\" = \"rx\" }"), &["true"]);
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("landlock::nested"), "{who:?}: {}", said(&output));
+        // Scopes stay, and mounts can be made.
+        let line = "unshare -Urm sh -c 'mount -t tmpfs none /tmp && echo mounted'";
+        assert_eq!(place.sh(*who, &profile(""), line), "mounted", "{who:?}");
+    }
+}
+
+// ---- Landlock alone ----
+
+/// No namespace at all: what is left are rights, the filter, limits and the environment.
+fn alone(who: As, mounts: &str) -> String {
+    let identity = if who == As::Root { "[identity]\nhost = true\n" } else { "" };
+    format!(
+        "format = 1\n[namespaces]\nall = \"host\"\n[network]\nmode = \"host\"\n{identity}[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\
+         \"/lib\" = \"ro\"\n\"/lib64\" = {{ bind = \"/lib64\", missing = \"skip\" }}\n\"/etc\" = \"ro\"\n\"/dev\" = \"dev\"\n{mounts}\n"
+    )
+}
+
+#[test]
+fn landlock_alone_grants_what_the_mounts_say() {
+    for who in As::all() {
+        let place = Place::new();
+        let (open, closed) = (place.folder("open", *who), place.folder("closed", *who));
+        place.file("closed/secret", "secret");
+        let (open, closed) = (open.display(), closed.display());
+        let line = format!(
+            "echo x > {open}/f && cat {open}/f; cat {closed}/secret; echo y > {closed}/g; ls {closed} /tmp; echo z > /usr/zz; kill -0 {}; \
+             echo null > /dev/null && grep -E '^(NoNewPrivs|Seccomp):' /usr/share/none {open}/none; head -c 4 /etc/passwd",
+            std::process::id()
+        );
+        let run = |profile: &str| {
+            let output = place.run(*who, profile, &["/bin/sh", "-c", &line]);
+            (text(&output.stdout), text(&output.stderr))
+        };
+        let (out, err) = run(&alone(*who, &format!("\"{open}\" = \"rw\"")));
+        assert_eq!(out, "x\nroot", "{who:?}: {err}");
+        for denied in ["secret: Permission denied", "closed/g: Permission denied", "/usr/zz: Permission denied", "'/tmp': Permission denied"] {
+            assert!(err.contains(denied), "{who:?}: not {denied}: {err}");
+        }
+        if abi() >= 6 {
+            assert!(err.contains("kill: ") && err.contains("not permitted"), "{who:?}: {err}");
+        }
+        let (out, _) = run(&format!("{}[landlock]\npaths = \"off\"\n", alone(*who, "")));
+        assert!(out.contains("x\nsecret") && out.contains("root"), "{who:?}, the twin: {out}");
+    }
+}
+
+#[test]
+fn what_landlock_alone_cannot_say_is_an_error() {
+    for who in As::all() {
+        let place = Place::new();
+        let open = place.folder("open", *who);
+        place.folder("open/below", *who);
+        let open = open.display();
+        let entries = [
+            format!("\"{open}\" = \"rw\"\n\"{open}/below\" = \"ro\""),
+            format!("\"{open}\" = \"rw\"\n\"{open}/below\" = {{ hide = true }}"),
+            "\"/tmp\" = \"tmpfs\"".into(),
+            "\"/x\" = { text = \"y\" }".into(),
+            "\"/x\" = { symlink = \"/usr\" }".into(),
+            "\"/x\" = { dir = \"0755\" }".into(),
+            "\"/proc\" = \"proc\"".into(),
+            format!("\"/x\" = {{ bind = \"{open}\" }}"),
+            format!("\"{open}\" = {{ bind = \"{open}\", recursive = false }}"),
+        ];
+        for entry in entries {
+            let output = place.run(*who, &alone(*who, &entry), &["true"]);
+            let error = text(&output.stderr);
+            let told = error.contains("namespaces::mount") || error.contains("landlock::narrower");
+            assert!(output.status.code() == Some(125) && told, "{who:?}: {entry}: {}", said(&output));
+        }
+        // Wider below narrower can be said.
+        let output = place.run(*who, &alone(*who, &format!("\"{open}\" = \"ro\"\n\"{open}/below\" = \"rw\"")), &["touch", &format!("{open}/below/f")]);
+        assert!(output.status.success(), "{who:?}: {}", said(&output));
+    }
+}
