@@ -418,9 +418,10 @@ pub fn open_tree(dir: RawFd, path: &CStr, recursive: bool) -> Result<RawFd> {
     fd(call!(libc::SYS_open_tree, dir, path.as_ptr(), flags | if recursive { AT_RECURSIVE } else { 0 }))
 }
 
-/// mount_setattr(2) on a mount and all below it.
+/// mount_setattr(2) on a detached mount and all below it, which leave their peer groups: a copy of a shared mount is its peer, and
+/// what is mounted on the one appears on the other, in whatever mount namespace that is (mount_namespaces(7)).
 pub fn set_mount_attrs(fd: RawFd, attrs: u64) -> Result {
-    let attr = MountAttr { set: attrs, clear: 0, propagation: 0, userns_fd: 0 };
+    let attr = MountAttr { set: attrs, clear: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     done(call!(libc::SYS_mount_setattr, fd, c"".as_ptr(), libc::AT_EMPTY_PATH | AT_RECURSIVE, &raw const attr, size_of::<MountAttr>()))
 }
 

@@ -7,7 +7,7 @@ use super::prepare::Prepared;
 use super::world::{self, apply_to_tree, decimal, is_of_the_tree};
 use super::{Pipes, init};
 use crate::plan::{Actor, Plan};
-use crate::step::{Attrs, Op, Step};
+use crate::step::{Op, Step};
 use crate::sys::{self, Errno, Result, Sets};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -160,7 +160,7 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
             let fd = sys::open_tree(libc::AT_FDCWD, source.as_c_str(), *recursive)?;
             prepared.slots[slot.0] = fd;
             world::verify(fd, *inode)?;
-            if *attrs == Attrs(0) { Ok(()) } else { sys::set_mount_attrs(fd, attrs.0) }
+            sys::set_mount_attrs(fd, attrs.0)
         }
         Op::HostFolder { path } => sys::mkdirat(libc::AT_FDCWD, path.as_c_str(), 0o755),
         Op::TimeNamespace { monotonic, boottime } => time_namespace(*monotonic, *boottime),
