@@ -132,6 +132,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     });
     draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);
+    if !watch.init && choice.is_new(Kind::Time) {
+        time_of_pid_one(profile, host, &mut draft);
+    }
     // A stable sort: within a stage, each policy's own order holds.
     draft.steps.sort_by_key(|step| step.stage);
     let new = Kind::ALL.into_iter().filter(|kind| choice.is_new(*kind)).collect();
@@ -227,6 +230,23 @@ fn derive_landlock(profile: &Profile, host: &Host, nested: bool, draft: &mut Dra
     }
     draft.step(Stage::Landlock, Op::RestrictSelf, Span::NOWHERE);
     Some(ruleset)
+}
+
+/// The first Linux where execve(2) is known to take a process into the time namespace that it made for its children; 6.1 does not.
+const EXEC_ENTERS_TIME: (u32, u32) = (6, 3);
+
+/// A target that is pid 1 has no parent inside that could make its time namespace. The clone makes one, with offsets that are
+/// frozen (time_namespaces(7)), so others must be entered by exec.
+fn time_of_pid_one(profile: &Profile, host: &Host, draft: &mut Draft) {
+    let Some(offsets) = profile.namespaces.time_offsets.get() else {
+        return draft.steps.retain(|step| !matches!(step.op, Op::TimeNamespace { .. }));
+    };
+    if host.kernel < EXEC_ENTERS_TIME {
+        let ((major, minor), (least_major, least_minor)) = (host.kernel, EXEC_ENTERS_TIME);
+        let message =
+            format!("cannot move the clocks of a target that is pid 1: it takes Linux {least_major}.{least_minor}, and this is {major}.{minor}");
+        draft.problem(Problem::new("namespaces::time", offsets.at, message).also(profile.process.init.at(), "it is pid 1, because of this"));
+    }
 }
 
 /// A joined or shared pid namespace ends with its own init, not with ours.

@@ -8,14 +8,17 @@ use super::world::{self, apply_to_tree, decimal, is_of_the_tree};
 use super::{Pipes, init};
 use crate::plan::{Actor, Plan};
 use crate::step::{Op, Step};
-use crate::sys::{self, Errno, Result, Sets};
+use crate::sys::{self, Errno, Memory, Result, Sets};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-/// Where the target's process tells pid 1, in the memory that they share until exec, why it did not start.
+/// What the target's process starts with.
 struct Start<'a> {
     plan: &'a Plan,
     prepared: &'a mut Prepared,
+    memory: Memory,
+    report: RawFd,
+    /// Why it did not start, where it shares pid 1's memory.
     failure: Option<Message>,
 }
 
@@ -31,7 +34,7 @@ pub fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
     }
     if plan.watch.init {
         let failed = |Errno(errno)| Message::Failed { step: OWN, errno };
-        let started = init::get_ready(prepared).map_err(failed).and_then(|signals| Ok((signals, spawn(plan, prepared)?)));
+        let started = init::get_ready(prepared).map_err(failed).and_then(|signals| Ok((signals, spawn(plan, prepared, report)?)));
         match started {
             Ok((signals, pid)) => init::look_after(plan, prepared, pipes, signals, pid),
             Err(message) => give_up(message, report),
@@ -112,10 +115,15 @@ fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Resu
 }
 
 /// The target's process, in memory that it shares with pid 1 until it executes: a copy of the address space costs 0.1 ms.
-fn spawn(plan: &Plan, prepared: &mut Prepared) -> std::result::Result<i32, Message> {
+fn spawn(plan: &Plan, prepared: &mut Prepared, report: RawFd) -> std::result::Result<i32, Message> {
     let mut stack = std::mem::take(&mut prepared.stack);
-    let mut start = Start { plan, prepared, failure: None };
-    let pid = sys::spawn_sharing_memory(target, &mut stack, &mut start);
+    let mut start = Start { plan, prepared, memory: Memory::Shared, report, failure: None };
+    let mut pid = sys::spawn(start.memory, target, &mut stack, &mut start);
+    if pid == Err(Errno(libc::EINVAL)) {
+        // Older kernels (6.1; no longer 6.12) let nobody share memory with a process that enters another time namespace.
+        start.memory = Memory::Copied;
+        pid = sys::spawn(start.memory, target, &mut stack, &mut start);
+    }
     match (pid, start.failure) {
         (Ok(_), Some(message)) => Err(message),
         (Ok(pid), None) => Ok(pid),
@@ -124,7 +132,12 @@ fn spawn(plan: &Plan, prepared: &mut Prepared) -> std::result::Result<i32, Messa
 }
 
 fn target(start: &mut Start<'_>) -> ! {
-    start.failure = Some(execute(start.plan, start.prepared));
+    let message = execute(start.plan, start.prepared);
+    if start.memory == Memory::Copied {
+        // Pid 1 sees no more than a target that ends; the launcher hears the reason before that.
+        give_up(message, start.report);
+    }
+    start.failure = Some(message);
     sys::exit(125)
 }
 
