@@ -123,6 +123,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     rlimits::draft(&profile.rlimits, &mut draft);
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
     let landlock = if own_tree { derive_landlock(profile, host, nested, &mut draft) } else { None };
+    if let Some(ruleset) = &landlock {
+        scope_signals(profile, ruleset, &choice, &ids, &mut draft);
+    }
     let filter = seccomp::draft(&Needs {
         nested,
         deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. })),
@@ -185,9 +188,13 @@ fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
     }
 }
 
+fn may_fall(profile: &Profile, wall: &str) -> bool {
+    profile.optional.items.iter().any(|name| name.value == wall)
+}
+
 /// Landlock as the mounts have it; what falls is said.
 fn derive_landlock(profile: &Profile, host: &Host, nested: bool, draft: &mut Draft) -> Option<Ruleset> {
-    let optional = profile.optional.items.iter().any(|name| name.value == "landlock");
+    let optional = may_fall(profile, "landlock");
     let drop_rules = |draft: &mut Draft| {
         draft.steps.retain(|step| step.stage != Stage::Rules);
         draft.steps.iter_mut().filter_map(|step| step.op.rights_mut()).for_each(|rights| *rights = Rights(0));
@@ -230,6 +237,21 @@ fn derive_landlock(profile: &Profile, host: &Host, nested: bool, draft: &mut Dra
     }
     draft.step(Stage::Landlock, Op::RestrictSelf, Span::NOWHERE);
     Some(ruleset)
+}
+
+/// Where the process numbers are the host's, Landlock's scope alone keeps signals from processes with the target's user id (kill(2)).
+fn scope_signals(profile: &Profile, ruleset: &Ruleset, choice: &Choice, ids: &Ids, draft: &mut Draft) {
+    // Root's sandbox has an id that no other process has.
+    if choice.is_new(Kind::Pid) || ruleset.scopes_signals() || ids.needs_idmap {
+        return;
+    }
+    let at = choice.at(Kind::Pid);
+    let why = format!("the process numbers are not the sandbox's own, and this kernel's Landlock has ABI {}; 6 (Linux 6.12) is needed", ruleset.abi);
+    if may_fall(profile, "landlock.scope") {
+        return draft.note_less(at, format!("the target may send signals to processes outside: {why}"));
+    }
+    let help = "leave namespaces.pid new, or let the wall fall: optional = [\"landlock.scope\"]";
+    draft.problem(Problem::new("landlock::scope", at, format!("cannot keep signals inside: {why}")).help(help));
 }
 
 /// The first Linux where execve(2) is known to take a process into the time namespace that it made for its children; 6.1 does not.

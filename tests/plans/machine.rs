@@ -148,7 +148,7 @@ pub fn for_name(name: &str, profile: &Profile) -> Host {
     match name.split('-').next() {
         Some("root") => for_root(profile),
         Some("old") => Host { kernel: (5, 10), ..for_user(profile) },
-        Some("older") => Host { kernel: (6, 1), ..for_user(profile) },
+        Some("older") => Host { kernel: (6, 1), landlock: Some(2), ..for_user(profile) },
         Some("bare") => Host { landlock: None, ..for_user(profile) },
         Some("terminal") => Host { streams: [Stream::Terminal, Stream::File { read: false, write: true }, Stream::Closed], ..for_user(profile) },
         _ => for_user(profile),
