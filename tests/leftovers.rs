@@ -6,11 +6,11 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 use support::{As, Place, USER, is_root, processes_with, skip, system, text};
 
 /// Statuses of `faults.c`: see there.
@@ -190,18 +190,12 @@ fn no_descriptor_leaks_into_the_target_or_pid_1() {
     for who in As::all() {
         let place = Place::new();
         let needle = format!("leftover-fd-{}-{who:?}", std::process::id());
-        let profile = profile(&place, &format!("[\"sh\", \"-c\", \"ls -l /proc/self/fd >&2; sleep 20; :\", \"{needle}\"]"));
-        let mut child = place.stockade(*who).arg("run").arg(&profile).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let until = Instant::now() + Duration::from_secs(5);
-        let target = loop {
-            let found = processes_with(&needle);
-            match found.first() {
-                Some(line) => break line.split(':').next().unwrap().to_owned(),
-                None => assert!(Instant::now() < until, "the target did not start"),
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        std::thread::sleep(Duration::from_millis(300));
+        let profile = profile(&place, &format!("[\"sh\", \"-c\", \"ls -l /proc/self/fd >&2; echo ready; sleep 20; :\", \"{needle}\"]"));
+        let mut child =
+            place.stockade(*who).arg("run").arg(&profile).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // The shell holds no descriptors of its own once it has said so.
+        assert_eq!(child.stdout.as_mut().unwrap().read(&mut [0; 6]).unwrap(), 6, "the target did not start");
+        let target = processes_with(&needle).first().unwrap().split(':').next().unwrap().to_owned();
         let status = std::fs::read_to_string(format!("/proc/{target}/status")).unwrap();
         let init = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
         let held = |pid: &str| -> Option<Vec<String>> {
