@@ -126,6 +126,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     rlimits::draft(&profile.rlimits, &mut draft);
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
     let landlock = if own_tree { derive_landlock(profile, host, nested, &mut draft) } else { None };
+    if let Some(ruleset) = &landlock {
+        scope_signals(profile, ruleset, &choice, &ids, &mut draft);
+    }
     let filter = seccomp::draft(&Needs {
         nested,
         deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. })),
@@ -135,6 +138,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     });
     draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);
+    if !watch.init && choice.is_new(Kind::Time) {
+        time_of_pid_one(profile, host, &mut draft);
+    }
     // A stable sort: within a stage, each policy's own order holds.
     draft.steps.sort_by_key(|step| step.stage);
     let new = Kind::ALL.into_iter().filter(|kind| choice.is_new(*kind)).collect();
@@ -185,9 +191,13 @@ fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
     }
 }
 
+fn may_fall(profile: &Profile, wall: &str) -> bool {
+    profile.optional.items.iter().any(|name| name.value == wall)
+}
+
 /// Landlock as the mounts have it; what falls is said.
 fn derive_landlock(profile: &Profile, host: &Host, nested: bool, draft: &mut Draft) -> Option<Ruleset> {
-    let optional = profile.optional.items.iter().any(|name| name.value == "landlock");
+    let optional = may_fall(profile, "landlock");
     let drop_rules = |draft: &mut Draft| {
         draft.steps.retain(|step| step.stage != Stage::Rules);
         draft.steps.iter_mut().filter_map(|step| step.op.rights_mut()).for_each(|rights| *rights = Rights(0));
@@ -230,6 +240,36 @@ fn derive_landlock(profile: &Profile, host: &Host, nested: bool, draft: &mut Dra
     }
     draft.step(Stage::Landlock, Op::RestrictSelf, Span::NOWHERE);
     Some(ruleset)
+}
+
+/// Where the process numbers are the host's, Landlock's scope alone keeps signals from processes with the target's user id (kill(2)).
+fn scope_signals(profile: &Profile, ruleset: &Ruleset, choice: &Choice, ids: &Ids, draft: &mut Draft) {
+    // Root's sandbox has an id that no other process has.
+    if choice.is_new(Kind::Pid) || ruleset.scopes_signals() || ids.needs_idmap {
+        return;
+    }
+    let at = choice.at(Kind::Pid);
+    let why = format!("the process numbers are not the sandbox's own, and this kernel's Landlock has ABI {}; 6 (Linux 6.12) is needed", ruleset.abi);
+    if may_fall(profile, "landlock.scope") {
+        return draft.note_less(at, format!("the target may send signals to processes outside: {why}"));
+    }
+    let help = "leave namespaces.pid new, or let the wall fall: optional = [\"landlock.scope\"]";
+    draft.problem(Problem::new("landlock::scope", at, format!("cannot keep signals inside: {why}")).help(help));
+}
+
+/// The first Linux where execve(2) is known to take a process into the time namespace that it made for its children; 6.1 does not.
+const EXEC_ENTERS_TIME: (u32, u32) = (6, 3);
+
+/// A target that is pid 1 has no parent inside that could make its time namespace. That of the clone has offsets that are frozen
+/// (time_namespaces(7)), so others must be entered by exec.
+fn time_of_pid_one(profile: &Profile, host: &Host, draft: &mut Draft) {
+    let Some(offsets) = profile.namespaces.time_offsets.get() else { return };
+    if host.kernel < EXEC_ENTERS_TIME {
+        let ((major, minor), (least_major, least_minor)) = (host.kernel, EXEC_ENTERS_TIME);
+        let message =
+            format!("cannot move the clocks of a target that is pid 1: it takes Linux {least_major}.{least_minor}, and this is {major}.{minor}");
+        draft.problem(Problem::new("namespaces::time", offsets.at, message).also(profile.process.init.at(), "it is pid 1, because of this"));
+    }
 }
 
 /// A joined or shared pid namespace ends with its own init, not with ours.

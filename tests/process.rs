@@ -365,6 +365,10 @@ fn the_target_can_be_pid_1() {
     for who in As::all() {
         let place = Place::new();
         assert_eq!(place.sh(*who, &profile("init = false"), "echo $$"), "1", "{who:?}");
+        let spaces = "for kind in cgroup ipc mnt net pid time user uts; do readlink /proc/self/ns/$kind; done";
+        let inside = place.sh(*who, &profile("init = false"), spaces);
+        let outside = place.outside(*who, "sh").args(["-c", spaces]).output().unwrap();
+        assert!(text(&outside.stdout).lines().count() == 8 && text(&outside.stdout).lines().all(|own| !inside.contains(own)), "{who:?}: {inside}");
         assert_eq!(place.run(*who, &profile("init = false"), &["sh", "-c", "exit 9"]).status.code(), Some(9), "{who:?}");
         assert_eq!(place.run(*who, &profile("init = false"), &["no-such-program"]).status.code(), Some(127), "{who:?}");
         let late = place.run(*who, &profile("init = false\ntimeout = \"1s\""), &["true"]);

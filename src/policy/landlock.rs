@@ -111,6 +111,13 @@ pub struct Ruleset {
     pub scoped: u64,
 }
 
+impl Ruleset {
+    /// Whether signals to processes outside are denied.
+    pub fn scopes_signals(&self) -> bool {
+        BitFlags::<Scope>::from_bits_truncate(self.scoped).contains(Scope::Signal)
+    }
+}
+
 /// The least ABI that serves: below it every rename across folders fails (kernel commit b91c3e4ea756).
 pub const LEAST_ABI: u32 = 2;
 

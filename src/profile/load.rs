@@ -34,7 +34,7 @@ const MOST_ERRORS: usize = 100;
 /// How many files may make one profile.
 const MOST_FILES: usize = 256;
 /// Walls that may fall by `optional`.
-const OPTIONAL: &[&str] = &["landlock"];
+const OPTIONAL: &[&str] = &["landlock", "landlock.scope"];
 
 /// Loads a profile with all that it extends, or says all that is wrong.
 pub fn load(request: &Request, caller: &Caller, sources: &mut Sources) -> Result<Profile, Problems> {
