@@ -136,6 +136,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
     let sight = if joined_tree { Sight::Joined } else { Sight::Granted };
     let landlock = landlock::draft(&profile.landlock, &profile.optional, &profile.namespaces.nested, sight, host, &mut draft);
+    if let Some(ruleset) = &landlock {
+        scope_signals(profile, ruleset, &choice, &ids, &mut draft);
+    }
     let filter = seccomp::draft(&Needs {
         nested,
         deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. })),
@@ -146,6 +149,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     });
     draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);
+    if !watch.init && choice.is_new(Kind::Time) {
+        time_of_pid_one(profile, host, &mut draft);
+    }
     // A stable sort: within a stage, each policy's own order holds.
     draft.steps.sort_by_key(|step| step.stage);
     let new = Kind::ALL.into_iter().filter(|kind| choice.is_new(*kind)).collect();
@@ -192,6 +198,36 @@ fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
             draft.step(Stage::Ids, Op::FileIds { user: ids.user, group: ids.group }, Span::NOWHERE);
         }
         None => {}
+    }
+}
+
+/// Where the process numbers are the host's, Landlock's scope alone keeps signals from processes with the target's user id (kill(2)).
+fn scope_signals(profile: &Profile, ruleset: &Ruleset, choice: &Choice, ids: &Ids, draft: &mut Draft) {
+    // Root's sandbox has an id that no other process has.
+    if choice.is_new(Kind::Pid) || ruleset.scopes_signals() || ids.needs_idmap || profile.landlock.scope.said().is_some() {
+        return;
+    }
+    let at = choice.at(Kind::Pid);
+    let why = format!("the process numbers are not the sandbox's own, and this kernel's Landlock has ABI {}; 6 (Linux 6.12) is needed", ruleset.abi);
+    if profile.optional.items.iter().any(|name| ["landlock", "landlock.scope"].contains(&name.value.as_str())) {
+        return draft.note_less(at, format!("the target may send signals to processes outside: {why}"));
+    }
+    let help = "leave namespaces.pid new, or let the wall fall: optional = [\"landlock.scope\"]";
+    draft.problem(Problem::new("landlock::scope", at, format!("cannot keep signals inside: {why}")).help(help));
+}
+
+/// The first Linux where execve(2) is known to take a process into the time namespace that it made for its children; 6.1 does not.
+const EXEC_ENTERS_TIME: (u32, u32) = (6, 3);
+
+/// A target that is pid 1 has no parent inside that could make its time namespace. That of the clone has offsets that are frozen
+/// (time_namespaces(7)), so others must be entered by exec.
+fn time_of_pid_one(profile: &Profile, host: &Host, draft: &mut Draft) {
+    let Some(offsets) = profile.namespaces.time_offsets.get() else { return };
+    if host.kernel < EXEC_ENTERS_TIME {
+        let ((major, minor), (least_major, least_minor)) = (host.kernel, EXEC_ENTERS_TIME);
+        let message =
+            format!("cannot move the clocks of a target that is pid 1: it takes Linux {least_major}.{least_minor}, and this is {major}.{minor}");
+        draft.problem(Problem::new("namespaces::time", offsets.at, message).also(profile.process.init.at(), "it is pid 1, because of this"));
     }
 }
 

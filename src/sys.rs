@@ -78,10 +78,18 @@ pub fn clone_process(flags: u64, pidfd: &mut RawFd) -> Result<i32> {
     check(call!(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>())).map(|pid| pid as i32)
 }
 
-/// clone(2) with a shared address space and a stack of its own; returns once the child has exec'ed or ended.
-///
-/// What `run` writes to `data` is seen by the caller. `run` must end in exec or [`exit`], take no lock and never unwind.
-pub fn spawn_sharing_memory<T>(run: fn(&mut T) -> !, data: &mut T) -> Result<i32> {
+/// What a child that executes at once has for its memory until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// The caller's: what the child writes to its data is seen there.
+    Shared,
+    /// A copy of its own.
+    Copied,
+}
+
+/// clone(2) with a stack of its own; returns once the child has exec'ed or ended. `run` must end in exec or [`exit`], take no lock and
+/// never unwind.
+pub fn spawn<T>(memory: Memory, run: fn(&mut T) -> !, data: &mut T) -> Result<i32> {
     struct Call<'a, T> {
         run: fn(&mut T) -> !,
         data: &'a mut T,
@@ -97,7 +105,8 @@ pub fn spawn_sharing_memory<T>(run: fn(&mut T) -> !, data: &mut T) -> Result<i32
     let top = stack.as_mut_ptr_range().end;
     // The ABIs of x86_64 and aarch64 want a stack pointer that 16 divides.
     let top = top.wrapping_sub(top as usize % 16);
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let shared = if memory == Memory::Shared { libc::CLONE_VM } else { 0 };
+    let flags = shared | libc::CLONE_VFORK | libc::SIGCHLD;
     // SAFETY: `stack` and `call` outlive the child's use of them, because CLONE_VFORK suspends this thread until the child is done.
     done_pid(unsafe { libc::clone(enter::<T>, top.cast(), flags, (&raw mut call).cast()) })
 }

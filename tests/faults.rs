@@ -51,9 +51,10 @@ struct Variant {
     rest: &'static str,
 }
 
-const PLAIN: Variant = Variant { process: "timeout = \"60s\"", namespaces: "", rest: "\"/proc\" = \"proc\"" };
+const PLAIN: Variant =
+    Variant { process: "timeout = \"60s\"", namespaces: "time-offsets = { monotonic = \"1d\", boottime = \"2d\" }", rest: "\"/proc\" = \"proc\"" };
 
-/// The target as pid 1, with capabilities, without Landlock.
+/// The target as pid 1, with capabilities, without Landlock. With offsets of the clocks it would take Linux 6.3.
 const OTHER: Variant = Variant {
     process: "init = false\nkeyring = \"inherit\"",
     namespaces: "nested = true",
@@ -81,10 +82,10 @@ impl Sweep {
         let profile = place.file(
             "walls.toml",
             &format!(
-                "format = 1\n[process]\ncommand = [\"/walls\", \"walls\"]\ncwd = \"/tmp\"\numask = \"0077\"\nnice = 3\noom-score-adj = 500\n\
+                "format = 1\n[process]\ncommand = [\"/walls\", \"walls\"]\ncwd = \"/tmp\"\numask = \"0077\"\nnice = 19\noom-score-adj = 500\n\
                  ioprio = \"best-effort:6\"\nscheduler = \"batch\"\n{}\n\
                  [env]\nLANG = \"C\"\n\
-                 [namespaces]\nhostname = \"build\"\ndomainname = \"example\"\ntime-offsets = {{ monotonic = \"1d\", boottime = \"2d\" }}\n{}\n\
+                 [namespaces]\nhostname = \"build\"\ndomainname = \"example\"\n{}\n\
                  [rlimits]\nnofile = 100\nfsize = \"1M\"\n\
                  [mounts]\n\"/walls\" = {{ bind = \"{at}/faults\" }}\n\"/usr\" = \"ro\"\n\"/usr/share\" = {{ hide = true }}\n\
                  \"/dev\" = \"dev\"\n\"/tmp\" = \"tmpfs\"\n\"/etc/text\" = {{ text = \"hello\\n\" }}\n\"/link\" = {{ symlink = \"/etc/text\" }}\n\

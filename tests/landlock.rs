@@ -4,7 +4,7 @@
 mod support;
 
 use std::process::Output;
-use support::{As, Place, probe, skip, system, text};
+use support::{As, Place, USER, probe, skip, system, text};
 
 /// The kernel's Landlock, by the library's own question.
 fn abi() -> u32 {
@@ -38,14 +38,18 @@ fn rights_by_name_and_path() {
     probe(&place);
     for who in As::all() {
         let data = place.folder(&format!("data-{who:?}"), *who);
-        place.file(&format!("data-{who:?}/file"), "text");
+        let file = place.file(&format!("data-{who:?}/file"), "text");
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
         let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
         let mounts = format!("\"/data\" = {{ bind = \"{}\", access = \"rw\"{owner} }}", data.display());
         let with = |paths: &str| format!("{}[landlock]\npaths = {paths}\n", inside(&place, &mounts));
         let rest = "\"/probe\" = \"rx\", \"/usr\" = \"rx\"";
         let acts = |paths: &str| {
             let profile = with(paths);
-            let attempts: [&[&str]; 4] = [&["read", "/data/file"], &["mkdir", "/data/new"], &["rmdir", "/data/new"], &["open-w", "/data/file"]];
+            drop(std::fs::remove_dir(data.join("new")));
+            place.folder(&format!("data-{who:?}/old"), *who);
+            let attempts: [&[&str]; 4] =
+                [&["read", "/data/file"], &["mkdir", "/data/new", "0755"], &["rmdir", "/data/old"], &["open-w", "/data/file"]];
             attempts.map(|words| act(&place, *who, &profile, "/probe", words))
         };
         let refused = "EACCES";
@@ -102,9 +106,8 @@ fn the_twin_of_mptcp_goes_round_landlock() {
 #[test]
 fn what_the_kernel_lacks_is_an_error_unless_it_may_fall() {
     let place = Place::new();
-    let profile = |lines: &str, optional: &str| {
-        format!("format = 1\noptional = [{optional}]\n[landlock]\n{lines}\n{}", system("").split_once('\n').unwrap().1)
-    };
+    let profile =
+        |lines: &str, optional: &str| format!("format = 1\noptional = [{optional}]\n[landlock]\n{lines}\n{}", system("").split_once('\n').unwrap().1);
     for who in As::all() {
         let output = place.run(*who, &profile("min-abi = 99", ""), &["true"]);
         assert!(output.status.code() == Some(125) && text(&output.stderr).contains("this kernel has ABI"), "{who:?}: {}", said(&output));
@@ -134,7 +137,7 @@ fn rules_for_files_do_not_go_with_nested() {
 
 /// No namespace at all: what is left are rights, the filter, limits and the environment.
 fn alone(who: As, mounts: &str) -> String {
-    let identity = if who == As::Root { "[identity]\nhost = true\n" } else { "" };
+    let identity = if who == As::Root { format!("[identity]\nhost = true\nuser = {USER}\ngroup = {USER}\n") } else { String::new() };
     format!(
         "format = 1\n[namespaces]\nall = \"host\"\n[network]\nmode = \"host\"\n{identity}[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\
          \"/lib\" = \"ro\"\n\"/lib64\" = {{ bind = \"/lib64\", missing = \"skip\" }}\n\"/etc\" = \"ro\"\n\"/dev\" = \"dev\"\n{mounts}\n"
@@ -145,7 +148,7 @@ fn alone(who: As, mounts: &str) -> String {
 fn landlock_alone_grants_what_the_mounts_say() {
     for who in As::all() {
         let place = Place::new();
-        let (open, closed) = (place.folder("open", *who), place.folder("closed", *who));
+        let (open, closed) = (place.folder("open", As::User), place.folder("closed", As::User));
         place.file("closed/secret", "secret");
         let (open, closed) = (open.display(), closed.display());
         let line = format!(
@@ -174,8 +177,8 @@ fn landlock_alone_grants_what_the_mounts_say() {
 fn what_landlock_alone_cannot_say_is_an_error() {
     for who in As::all() {
         let place = Place::new();
-        let open = place.folder("open", *who);
-        place.folder("open/below", *who);
+        let open = place.folder("open", As::User);
+        place.folder("open/below", As::User);
         let open = open.display();
         let entries = [
             format!("\"{open}\" = \"rw\"\n\"{open}/below\" = \"ro\""),
@@ -195,7 +198,8 @@ fn what_landlock_alone_cannot_say_is_an_error() {
             assert!(output.status.code() == Some(125) && told, "{who:?}: {entry}: {}", said(&output));
         }
         // Wider below narrower can be said.
-        let output = place.run(*who, &alone(*who, &format!("\"{open}\" = \"ro\"\n\"{open}/below\" = \"rw\"")), &["touch", &format!("{open}/below/f")]);
+        let output =
+            place.run(*who, &alone(*who, &format!("\"{open}\" = \"ro\"\n\"{open}/below\" = \"rw\"")), &["touch", &format!("{open}/below/f")]);
         assert!(output.status.success(), "{who:?}: {}", said(&output));
     }
 }

@@ -6,11 +6,11 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 use support::{As, Place, USER, is_root, processes_with, skip, system, text};
 
 /// Statuses of `faults.c`: see there.
@@ -113,6 +113,40 @@ fn a_launcher_killed_at_any_call_leaves_nothing() {
     }
 }
 
+/// A copy of a shared mount is its peer: what is mounted on it would be mounted on the host (mount_namespaces(7)).
+#[test]
+fn nothing_is_mounted_on_the_host_where_its_mounts_are_shared() {
+    if !is_root() {
+        return skip("only root can make the host's mounts shared");
+    }
+    let place = Place::new();
+    for who in As::all() {
+        let tree = place.folder(&format!("tree-{who:?}"), *who);
+        place.file(&format!("tree-{who:?}/file"), "text");
+        place.folder(&format!("tree-{who:?}/folder/hidden"), *who);
+        let (at, owner) = (tree.display(), if *who == As::Root { ", owner = \"root\"" } else { "" });
+        let mounts = format!(
+            "\"/t\" = {{ bind = \"{at}\", access = \"rw\"{owner} }}\n\"/t/file\" = {{ text = \"x\" }}\n\"/t/folder\" = \"tmpfs\"\n\
+             \"/r\" = {{ bind = \"{at}\" }}\n\"/r/file\" = {{ hide = true }}\n\"/r/folder/hidden\" = {{ hide = true }}\n\
+             \"/etc/passwd\" = {{ text = \"x\" }}"
+        );
+        let profile = place.file("shared.toml", &system(&mounts));
+        let ids = if *who == As::Root { 0 } else { USER };
+        // In mounts of its own, so that a failure leaves the machine whole.
+        let script = format!(
+            "mount --make-rshared / && cat /proc/self/mountinfo > before && grep -q ' shared:' before && \
+             setpriv --reuid {ids} --regid {ids} --clear-groups ./stockade run {} sh -c 'cat /proc/self/mountinfo; ls -A /r/folder/hidden' && \
+             cat /proc/self/mountinfo | diff before -",
+            profile.display()
+        );
+        let output = place.outside(As::Root, "unshare").args(["-m", "sh", "-c", &script]).output().unwrap();
+        let inside = text(&output.stdout);
+        assert!(output.status.success(), "{who:?}: {inside}{}", text(&output.stderr));
+        // Nor does what the host mounts later come in.
+        assert!(!inside.contains(" shared:") && !inside.contains(" master:"), "{who:?}: {inside}");
+    }
+}
+
 #[test]
 fn launch_after_launch_none_fails_and_nothing_is_left() {
     let rounds = if std::env::var_os("FULL").is_some() { 1000 } else { 200 };
@@ -156,18 +190,12 @@ fn no_descriptor_leaks_into_the_target_or_pid_1() {
     for who in As::all() {
         let place = Place::new();
         let needle = format!("leftover-fd-{}-{who:?}", std::process::id());
-        let profile = profile(&place, &format!("[\"sh\", \"-c\", \"ls -l /proc/self/fd >&2; sleep 20; :\", \"{needle}\"]"));
-        let mut child = place.stockade(*who).arg("run").arg(&profile).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let until = Instant::now() + Duration::from_secs(5);
-        let target = loop {
-            let found = processes_with(&needle);
-            match found.first() {
-                Some(line) => break line.split(':').next().unwrap().to_owned(),
-                None => assert!(Instant::now() < until, "the target did not start"),
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        std::thread::sleep(Duration::from_millis(300));
+        let profile = profile(&place, &format!("[\"sh\", \"-c\", \"ls -l /proc/self/fd >&2; echo ready; sleep 20; :\", \"{needle}\"]"));
+        let mut child =
+            place.stockade(*who).arg("run").arg(&profile).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // The shell holds no descriptors of its own once it has said so.
+        assert_eq!(child.stdout.as_mut().unwrap().read(&mut [0; 6]).unwrap(), 6, "the target did not start");
+        let target = processes_with(&needle).first().unwrap().split(':').next().unwrap().to_owned();
         let status = std::fs::read_to_string(format!("/proc/{target}/status")).unwrap();
         let init = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
         let held = |pid: &str| -> Option<Vec<String>> {

@@ -358,7 +358,11 @@ fn read_only_means_the_mounts_below_too() {
     let output = run(&path, "/probe create /tree/below/x 644");
     assert!(output.status.code() == Some(1) && text(&output.stdout) == "EROFS\n", "{}", said(&output));
     let output = run(&writable, "/probe create /tree/below/x 644");
-    assert!(output.status.success(), "the twin: {}", said(&output));
+    if support::tmpfs_can_be_mapped() {
+        assert!(output.status.success(), "the twin: {}", said(&output));
+    } else {
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("no idmapped mounts"), "the twin: {}", said(&output));
+    }
     let output = run(&alone, "/probe read /tree/below/file");
     assert!(output.status.code() == Some(1) && text(&output.stdout) == "ENOENT\n", "{}", said(&output));
 }
@@ -392,7 +396,10 @@ fn attributes_of_the_mounts() {
             let writable = ["/tmp", "/proc", "/dev/pts", "/dev/shm", "/work"].contains(&point);
             assert_eq!(options.contains(&"ro"), !writable, "{who:?}: {line}");
             let runs = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc"].contains(&point);
-            assert_eq!(options.contains(&"noexec"), !runs, "{who:?}: {line}");
+            // A mount of the host's below a tree of programs runs them if it did.
+            if !["/usr/", "/bin/", "/lib/", "/lib64/", "/sbin/"].iter().any(|tree| point.starts_with(tree)) {
+                assert_eq!(options.contains(&"noexec"), !runs, "{who:?}: {line}");
+            }
             // No field of propagation: nothing goes to the host or comes from it.
             assert_eq!(words[6], "-", "{who:?}: {line}");
         }

@@ -7,15 +7,18 @@ use super::prepare::Prepared;
 use super::world::{self, apply_to_tree, decimal, is_of_the_tree};
 use super::{Pipes, init};
 use crate::plan::{Actor, Plan};
-use crate::step::{Attrs, Op, Step};
-use crate::sys::{self, Errno, Result, Sets};
+use crate::step::{Op, Step};
+use crate::sys::{self, Errno, Memory, Result, Sets};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-/// Where the target's process tells pid 1, in the memory that they share until exec, why it did not start.
+/// What the target's process starts with.
 struct Start<'a> {
     plan: &'a Plan,
     prepared: &'a mut Prepared,
+    memory: Memory,
+    report: RawFd,
+    /// Why it did not start, where it shares pid 1's memory.
     failure: Option<Message>,
 }
 
@@ -31,7 +34,7 @@ pub fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
     }
     if plan.watch.init {
         let failed = |Errno(errno)| Message::Failed { step: OWN, errno };
-        let started = init::get_ready().map_err(failed).and_then(|signals| Ok((signals, spawn(plan, prepared)?)));
+        let started = init::get_ready().map_err(failed).and_then(|signals| Ok((signals, spawn(plan, prepared, report)?)));
         match started {
             Ok((signals, pid)) => init::look_after(plan, prepared, pipes, signals, pid),
             Err(message) => give_up(message, report),
@@ -100,7 +103,7 @@ fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Resu
         let result = match op {
             Op::File { path, mode, .. } => world::write_file(prepared, path, index, mode.0),
             Op::CoverFile { path, ground, mode, .. } => world::cover_file(prepared, path, *ground, index, mode.0),
-            Op::LandlockRule { path, rights, inode } => world::allow(prepared, path, rights.0, *inode),
+            Op::LandlockRule { path, rights, inode } => world::allow(prepared, path, *rights, *inode),
             op => apply(op, prepared),
         };
         result.map_err(|Errno(errno)| Stop(Message::Failed { step: index as u32, errno }))?;
@@ -109,9 +112,14 @@ fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Resu
 }
 
 /// The target's process, in memory that it shares with pid 1 until it executes: a copy of the address space costs 0.1 ms.
-fn spawn(plan: &Plan, prepared: &mut Prepared) -> std::result::Result<i32, Message> {
-    let mut start = Start { plan, prepared, failure: None };
-    let pid = sys::spawn_sharing_memory(target, &mut start);
+fn spawn(plan: &Plan, prepared: &mut Prepared, report: RawFd) -> std::result::Result<i32, Message> {
+    let mut start = Start { plan, prepared, memory: Memory::Shared, report, failure: None };
+    let mut pid = sys::spawn(start.memory, target, &mut start);
+    if pid == Err(Errno(libc::EINVAL)) {
+        // Older kernels (6.1; no longer 6.12) let nobody share memory with a process that enters another time namespace.
+        start.memory = Memory::Copied;
+        pid = sys::spawn(start.memory, target, &mut start);
+    }
     match (pid, start.failure) {
         (Ok(_), Some(message)) => Err(message),
         (Ok(pid), None) => Ok(pid),
@@ -120,7 +128,12 @@ fn spawn(plan: &Plan, prepared: &mut Prepared) -> std::result::Result<i32, Messa
 }
 
 fn target(start: &mut Start<'_>) -> ! {
-    start.failure = Some(execute(start.plan, start.prepared));
+    let message = execute(start.plan, start.prepared);
+    if start.memory == Memory::Copied {
+        // Pid 1 sees no more than a target that ends; the launcher hears the reason before that.
+        give_up(message, start.report);
+    }
+    start.failure = Some(message);
     sys::exit(125)
 }
 
@@ -156,7 +169,7 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
             let fd = sys::open_tree(libc::AT_FDCWD, source.as_c_str(), *recursive)?;
             prepared.slots[slot.0] = fd;
             world::verify(fd, *inode)?;
-            if *attrs == Attrs(0) { Ok(()) } else { sys::set_mount_attrs(fd, attrs.0) }
+            sys::set_mount_attrs(fd, attrs.0)
         }
         Op::HostFolder { path } => sys::mkdirat(libc::AT_FDCWD, path.as_c_str(), 0o755),
         Op::TimeNamespace { monotonic, boottime } => time_namespace(*monotonic, *boottime),

@@ -82,8 +82,8 @@ pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
     let pipes = Pipes { life, report };
     // Signals wait from here on: the launcher reads them from a descriptor, pid 1 and the target start with them blocked.
     let signals = supervise::block_signals(prepared.terminal.map(|terminal| terminal.fd)).map_err(|errno| own("block signals", errno))?;
-    let flags = plan.new.iter().fold(0, |flags, kind| flags | kind.flag());
-    let flags = if plan.steps.iter().any(|step| matches!(step.op, Op::TimeNamespace { .. })) { flags & !Kind::Time.flag() } else { flags };
+    let unshared = |kind: &Kind| *kind == Kind::Time && plan.steps.iter().any(|step| matches!(step.op, Op::TimeNamespace { .. }));
+    let flags = plan.new.iter().filter(|kind| !unshared(kind)).fold(0, |flags, kind| flags | kind.flag());
     let mut pidfd = -1;
     match sys::clone_process(flags, &mut pidfd) {
         Ok(0) => child::run(plan, &mut prepared, pipes),

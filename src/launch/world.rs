@@ -228,15 +228,19 @@ pub fn cover_file(prepared: &mut Prepared, path: &Name, ground: Ground, index: u
 }
 
 /// Landlock's rule for a path inside.
-pub fn allow(prepared: &mut Prepared, path: &Name, rights: u64, inode: Inode) -> Result {
+pub fn allow(prepared: &mut Prepared, path: &Name, rights: Rights, inode: Inode) -> Result {
     let fd = match (prepared.root, path.text()) {
         // There is no root of our own: the path is the host's, without links on the way.
         (-1, _) => sys::open_without_links(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)?,
-        (root, "/") => return sys::landlock_allow(prepared.ruleset, root, rights),
+        (root, "/") => return sys::landlock_allow(prepared.ruleset, root, rights.0),
         (root, _) => sys::open_below(root, path.relative(), libc::O_PATH)?,
     };
     verify(fd, inode)?;
-    sys::landlock_allow(prepared.ruleset, fd, rights)?;
+    match sys::landlock_allow(prepared.ruleset, fd, rights.0) {
+        // A file has fewer rights than a folder, and the kernel refuses the others.
+        Err(Errno(libc::EINVAL)) => sys::landlock_allow(prepared.ruleset, fd, rights.within(Rights::OF_FILES).0)?,
+        other => other?,
+    }
     prepared.done_with(fd)
 }
 

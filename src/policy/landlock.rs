@@ -153,6 +153,13 @@ pub struct Ruleset {
     pub scoped: u64,
 }
 
+impl Ruleset {
+    /// Whether signals to processes outside are denied.
+    pub fn scopes_signals(&self) -> bool {
+        self.scoped & Scope::Signal.bit() != 0
+    }
+}
+
 /// The least ABI that serves: below it every rename across folders fails (kernel commit b91c3e4ea756).
 pub const LEAST_ABI: u32 = 2;
 /// The first ABI with scopes (Linux 6.12).

@@ -143,11 +143,12 @@ pub fn for_root(profile: &Profile) -> Host {
     host
 }
 
-/// By the name of a golden file: `root-` is root's, `old-` has an old kernel, `bare-` has no Landlock, `terminal-` a terminal.
+/// By the name of a golden file: `root-` is root's, `old-` has an old kernel, `older-` one before Linux 6.3, `bare-` has no Landlock, `terminal-` a terminal.
 pub fn for_name(name: &str, profile: &Profile) -> Host {
     match name.split('-').next() {
         Some("root") => for_root(profile),
         Some("old") => Host { kernel: (5, 10), ..for_user(profile) },
+        Some("older") => Host { kernel: (6, 1), landlock: Some(2), ..for_user(profile) },
         Some("bare") => Host { landlock: None, ..for_user(profile) },
         Some("terminal") => Host { streams: [Stream::Terminal, Stream::File { read: false, write: true }, Stream::Closed], ..for_user(profile) },
         _ => for_user(profile),

@@ -29,6 +29,18 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Whether tmpfs can be idmapped (Linux 6.3).
+pub fn tmpfs_can_be_mapped() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap()) >= (6, 3)
+}
+
+/// Whether this kernel's Landlock keeps signals and abstract sockets inside (ABI 6, Linux 6.12).
+pub fn landlock_scopes() -> bool {
+    stockade::sys::landlock_abi().is_ok_and(|abi| abi >= 6)
+}
+
 /// Skips a test loudly; with REQUIRE in the environment a skip is a failure.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("REQUIRE").is_none(), "REQUIRE is set, and this test would be skipped: {why}");

@@ -6,11 +6,11 @@ use super::*;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, sock_filter};
 
 const NEEDS: [Needs; 5] = [
-    Needs { nested: false, deny_set_id: false, target_is_init: false, core_guard: false, foreign_pids: false },
-    Needs { nested: true, deny_set_id: false, target_is_init: false, core_guard: false, foreign_pids: false },
-    Needs { nested: false, deny_set_id: true, target_is_init: false, core_guard: false, foreign_pids: false },
-    Needs { nested: false, deny_set_id: false, target_is_init: true, core_guard: true, foreign_pids: false },
-    Needs { nested: true, deny_set_id: true, target_is_init: true, core_guard: true, foreign_pids: false },
+    Needs { nested: false, deny_set_id: false, target_is_init: false, core_guard: false, foreign_pids: false, ports: false },
+    Needs { nested: true, deny_set_id: false, target_is_init: false, core_guard: false, foreign_pids: false, ports: false },
+    Needs { nested: false, deny_set_id: true, target_is_init: false, core_guard: false, foreign_pids: false, ports: false },
+    Needs { nested: false, deny_set_id: false, target_is_init: true, core_guard: true, foreign_pids: false, ports: false },
+    Needs { nested: true, deny_set_id: true, target_is_init: true, core_guard: true, foreign_pids: false, ports: true },
 ];
 
 /// Classic BPF as seccomp(2) runs it, over struct seccomp_data. A read or jump out of bounds panics.
