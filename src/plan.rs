@@ -9,7 +9,7 @@ use crate::policy::landlock::{LEAST_ABI, Rights, Ruleset};
 use crate::policy::namespaces::{Choice, Kind};
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Filter, Needs};
-use crate::policy::{capabilities, env, identity, landlock, mounts, namespaces, network, process, rlimits, seccomp};
+use crate::policy::{capabilities, env, identity, landlock, mounts, namespaces, network, process, programs, rlimits, seccomp};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::source::Span;
@@ -115,7 +115,8 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         if !choice.is_new(Kind::User) {
             draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
         }
-        mounts::draft(&profile.mounts, host, &ids, &mut draft);
+        let implied = programs::draft(&profile.programs, &profile.process, host, &mut draft);
+        mounts::draft(&profile.mounts, implied, host, &ids, &mut draft);
         draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
     } else {
         refuse_mounts(profile, &choice, &mut draft);
@@ -171,6 +172,13 @@ fn refuse_mounts(profile: &Profile, choice: &Choice, draft: &mut Draft) {
             Problem::new("namespaces::mount", path.at, format!("cannot put anything at {}: the sandbox has no file tree of its own", path.value))
                 .also(at, "because of this")
                 .help("leave namespaces.mount new, or withdraw the entries: [mounts] PATH = false"),
+        );
+    }
+    if let Some(program) = profile.programs.items.first() {
+        draft.problem(
+            Problem::new("namespaces::mount", program.at, "cannot show programs: the sandbox has no file tree of its own")
+                .also(at, "because of this")
+                .help("leave namespaces.mount new, or withdraw them: programs = [\"!*\"]"),
         );
     }
     draft.note_less(at, "the target sees the file tree as it is, without Landlock: this sandbox does not protect files");

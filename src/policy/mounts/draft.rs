@@ -1,9 +1,9 @@
 //! From entries and facts to steps: what is opened, where it is attached, what pins it, and what Landlock allows there.
 
-use super::entry::{Access, Bind, Broad, Content as EntryContent, HidePid, Missing, Mount, TMPFS, Tmpfs};
-use super::tree::{Base, NOT_WITH_ROOT, Node, Tree, above, base, root_is_writable, root_tmpfs, source_of, tree};
+use super::entry::{Access, Bind, Content as EntryContent, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::tree::{Base, NOT_WITH_ROOT, Node, Tree, above, base, root_is_writable, root_tmpfs, settle};
 use super::{Mounts, checks, dev};
-use crate::draft::Draft;
+use crate::draft::{Draft, Note};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::policy::identity::Ids;
 use crate::policy::landlock::Rights;
@@ -22,18 +22,18 @@ const PLAIN: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
 const INERT: Attrs = PLAIN.and(Attrs::NO_EXEC);
 const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 
-/// Drafts the file tree.
-pub fn draft(mounts: &Mounts, host: &Host, ids: &Ids, draft: &mut Draft) {
-    let mut all = tree(mounts, &host.root_names);
-    let mut root = all.get("/").cloned();
-    let mut world = World { host, ids, draft, tree: Tree::new(), made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![] };
-    if let Some(left_out) = root.take_if(|node| world.is_skipped("/", node)) {
-        // And with it each name of it.
-        all.retain(|_, node| node.at != left_out.at);
+/// Drafts the file tree: the profile's entries, and those that its programs imply where no entry is.
+pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, draft: &mut Draft) {
+    let (mut all, left_out) = settle(mounts, host);
+    for left in left_out {
+        draft.notes.push(Note { less: left.less, text: left.why, at: left.at });
     }
+    for (path, node) in implied {
+        all.entry(path).or_insert(node);
+    }
+    let root = all.get("/").cloned();
+    let mut world = World { host, ids, draft, tree: all, made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![] };
     world.check_root(root.as_ref());
-    all.retain(|path, node| !world.is_skipped(path, node));
-    world.tree = all;
     world.root(root.as_ref().map_or(Span::NOWHERE, |node| node.at));
     for (path, node) in world.tree.clone() {
         if path != "/" {
@@ -575,25 +575,6 @@ impl World<'_> {
         let problem = Problem::new("mounts::source", at, format!("cannot bind {source}{arrow}: {}", errno_words(errno)));
         let help = format!("make it, or let the entry go where it is absent: \"{path}\" = {{ bind = \"{source}\", missing = \"skip\" }}");
         self.draft.problem(problem.label("asked for here").help(help));
-    }
-
-    /// Whether an entry is left out by its own word: because its source is absent, or too broad.
-    fn is_skipped(&mut self, path: &str, node: &Node) -> bool {
-        let (bind, source) = match (&node.mount, source_of(path, &node.mount)) {
-            (Mount::Bind(bind), Some(source)) => (bind, source),
-            _ => return false,
-        };
-        if bind.missing == Missing::Skip && matches!(self.host.at(source), Fact::Absent(_)) {
-            self.draft.note(node.at, format!("{path} is left out: {source} is absent here"));
-            return true;
-        }
-        let Fact::Present(file) = self.host.at(source) else { return false };
-        let strict = Bind { broad: Broad::Refuse, ..bind.clone() };
-        let refused = (bind.broad == Broad::Skip).then(|| checks::check(path, source, &strict, file, self.host, node.at)).flatten();
-        let Some(problem) = refused else { return false };
-        let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);
-        self.draft.note_less(node.at, format!("{path} is left out: {why}"));
-        true
     }
 
     // ---- generated files ----
