@@ -137,7 +137,8 @@ fn larger_programs_work() {
 fn the_closure_is_that_of_the_loader() {
     let place = Place::new();
     let is_dynamic = |path: &PathBuf| std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF\x02\x01"));
-    let mut programs: Vec<PathBuf> = std::fs::read_dir("/usr/bin").unwrap().map(|entry| entry.unwrap().path()).filter(|path| !path.is_symlink()).collect();
+    let mut programs: Vec<PathBuf> =
+        std::fs::read_dir("/usr/bin").unwrap().map(|entry| entry.unwrap().path()).filter(|path| !path.is_symlink()).collect();
     programs.retain(is_dynamic);
     programs.sort();
     let every = programs.len() / 40 + 1;
@@ -291,6 +292,12 @@ fn layers_unite_and_withdraw_programs() {
     place.file("base.toml", &only(&["cat", "nothing-like-it"], ""));
     let profile = "format = 1\nextends = [\"./base.toml\"]\nprograms = [\"sh\", \"!nothing-like-it\"]\n";
     works(&place, profile, &["sh", "-c", "cat"], b"both", "both");
+    let profile = "format = 1\nextends = [\"strict\"]\n[process]\ncommand = [\"cat\"]\n[params]\ntools = { type = \"list\", default = [\"cat\"] }\n";
+    works(&place, profile, &[], b"of the profile", "of the profile");
+    let profile = profile.replacen('\n', "\nprograms = [\"!${COMMAND}\", \"${tools}\"]\n", 1);
+    works(&place, &profile, &["cat"], b"of the list", "of the list");
+    let output = place.run(As::User, &profile, &["ls"]);
+    assert_eq!(output.status.code(), Some(127), "{}", text(&output.stderr));
 }
 
 // ---- what cannot be shown ----
@@ -367,5 +374,50 @@ fn a_target_without_its_loader_is_explained() {
         let output = place.run(*who, "format = 1\n[mounts]\n\"/usr/bin\" = \"ro\"\n", &["sl-not-there"]);
         let err = unwrapped(&output.stderr);
         assert!(output.status.code() == Some(127) && err.contains("cannot run `sl-not-there`: no `sl-not-there` is in"), "{who:?}: {err}");
+    }
+}
+
+/// What lints are told: each thing that the finished tree lacks, at its own line.
+#[test]
+fn what_is_not_visible_inside_is_listed() {
+    use stockade::{host::Host, policy::programs::unseen, profile, source::Sources};
+    let place = Place::new();
+    let lines = |profile: &str| {
+        let path = place.file("profile.toml", profile);
+        let mut sources = Sources::default();
+        let request = profile::Request { profile: path.to_str().unwrap().into(), ..Default::default() };
+        let caller = profile::Caller::current();
+        let loaded = profile::load(&request, &caller, &mut sources).unwrap_or_else(|problems| panic!("{}", problems.json(&sources)));
+        let mut host = Host::probe(&loaded, caller, &sources);
+        host.look_inside(&loaded);
+        let found = unseen(&loaded.process, &host).into_iter();
+        found.map(|unseen| format!("{}: {}", sources.place(unseen.at).unwrap().line, unseen.text)).collect::<Vec<_>>()
+    };
+    let command = "format = 1\n[process]\ncommand = [\"cat\"]\n";
+    let rest = "cwd = \"/no/where\"\n[mounts]\n\"/proc\" = \"proc\"\n\"/l\" = { symlink = \"x/y\" }\n\"/in\" = { symlink = \"/proc/self/fd\" }\n";
+    let said = lines(&format!("{command}{rest}\"/usr/bin\" = \"ro\"\n"));
+    assert!(said.len() == 3 && said[0].starts_with("3: cannot run `cat`: /usr/bin/cat is run by /lib"), "{said:?}");
+    assert_eq!(said[1..], ["4: the working folder /no/where is not there inside", "7: the link /l points at /x/y, which is not there inside"]);
+    let said = lines(command);
+    assert!(said.len() == 1 && said[0].contains("no `cat` is in /usr/local/bin, /usr/bin, /bin inside"), "{said:?}");
+    // The loader is there, the C library is not.
+    let loader = text(&outside(&["sh", "-c", "readlink -f $(ldd /bin/cat | grep -o '/.*/ld-[^ ]*')"], b""));
+    let named = text(&outside(&["sh", "-c", "ldd /bin/cat | grep -o '/.*/ld-[^ ]*'"], b""));
+    let mounts = format!("[mounts]\n\"/usr/bin/cat\" = \"ro\"\n{:?} = {{ bind = {:?} }}\n", named.trim(), loader.trim());
+    let said = lines(&format!("{command}{mounts}"));
+    assert!(said.len() == 1 && said[0].contains("the library libc.so.6, which /usr/bin/cat needs, is not found inside"), "{said:?}");
+    assert_eq!(lines(&command.replacen('\n', "\nprograms = [\"cat\"]\n", 1)), [] as [String; 0]);
+    let base = command.replacen('\n', "\nextends = [\"base\"]\n", 1);
+    assert!(lines(&base).iter().all(|line| !line.contains("cannot run")), "{:?}", lines(&base));
+}
+
+#[test]
+fn the_profile_of_the_readme_holds_git() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let profile = readme.split("```toml\n").filter_map(|block| block.split("```").next()).find(|block| block.contains("\nprograms = ")).unwrap();
+    if has(&["git"]) {
+        let place = Place::new();
+        works(&place, profile, &["wc", "-c"], b"hello", "5\n");
+        works(&place, profile, &["sh", "-c", "git hash-object --stdin"], b"hello", "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0\n");
     }
 }

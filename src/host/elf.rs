@@ -1,8 +1,9 @@
-//! What of a program file matters to whoever starts it: the few headers of ELF (elf(5)), or the first line of a script.
+//! What of a program file matters to whoever starts it: the few headers of ELF (elf(5)); a script has its line ([`super::script`]).
 //!
 //! It reads by place and never the whole file. The file may be anybody's: every size and count has a bound, what goes past a bound or
 //! past the end of the file is no program.
 
+use super::script::{HEAD, Script};
 use elf::abi;
 use elf::dynamic::{Dyn, DynamicTable};
 use elf::endian::NativeEndian;
@@ -12,16 +13,14 @@ use elf::segment::{ProgramHeader, SegmentTable};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// How much of a file the kernel looks at for `#!` (`BINPRM_BUF_SIZE`, binfmts.h); an ELF header fits in it.
-const HEAD: usize = 256;
 /// Program headers of a file; Linux programs have about a dozen.
 const MOST_SEGMENTS: u16 = 256;
 /// Entries of the dynamic section.
 const MOST_DYNAMIC: usize = 4_096;
 /// Libraries that one file may name.
 const MOST_NEEDED: usize = 1_024;
-/// The longest text in a file that is a path, or a list of paths.
-const LONGEST: usize = 16_384;
+/// The texts of one file together: names of libraries, lists of folders.
+const MOST_TEXT: usize = 32 << 10;
 
 /// What a file is to execve(2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +31,6 @@ pub enum Program {
     Script(Script),
     /// Neither.
     Other,
-}
-
-/// The first line of a script, as the kernel splits it (execve(2)).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Script {
-    /// The interpreter.
-    pub interpreter: String,
-    /// All that follows it, as one word.
-    pub argument: Option<String>,
 }
 
 /// What code a file holds; a program and its libraries must agree.
@@ -102,29 +92,10 @@ impl Machine {
 /// Reads what a file is.
 pub fn read(file: &File) -> Program {
     let head = piece(file, 0, HEAD);
-    if let Some(line) = head.strip_prefix(b"#!") {
-        return script(line, head.len() == HEAD).map_or(Program::Other, Program::Script);
+    if head.starts_with(b"#!") {
+        return Script::read(&head).map_or(Program::Other, Program::Script);
     }
     elf(file, &head).map_or(Program::Other, Program::Elf)
-}
-
-/// The words of a text that begins with `#!`.
-pub fn read_text(text: &str) -> Program {
-    let head = &text.as_bytes()[..text.len().min(HEAD)];
-    let line = head.strip_prefix(b"#!").and_then(|line| script(line, head.len() == HEAD));
-    line.map_or(Program::Other, Program::Script)
-}
-
-/// As fs/binfmt_script.c has it: the line ends at the newline; a name that may have been cut off is refused.
-fn script(line: &[u8], full: bool) -> Option<Script> {
-    let end = line.iter().position(|byte| *byte == b'\n' || *byte == 0);
-    let text = std::str::from_utf8(&line[..end.unwrap_or(line.len())]).ok()?;
-    let blank = |c| c == ' ' || c == '\t';
-    let text = text.trim_matches(blank);
-    let (interpreter, argument) = text.split_once(blank).map_or((text, ""), |(first, rest)| (first, rest.trim_matches(blank)));
-    let cut_off = end.is_none() && full && argument.is_empty();
-    let argument = (!argument.is_empty()).then(|| argument.to_owned());
-    (!interpreter.is_empty() && !cut_off).then(|| Script { interpreter: interpreter.to_owned(), argument })
 }
 
 /// What a file has at a place, up to a length.
@@ -158,7 +129,7 @@ fn elf(file: &File, head: &[u8]) -> Option<Elf> {
     let machine = Machine { wide: header.class == Class::ELF64, number: header.e_machine };
     let of_kind = |kind| segments.iter().find(|segment| segment.p_type == kind);
     let interpreter = match of_kind(abi::PT_INTERP) {
-        Some(segment) => Some(text(file, segment.p_offset, usize::try_from(segment.p_filesz).ok()?.min(LONGEST))?),
+        Some(segment) => Some(text(file, segment.p_offset, usize::try_from(segment.p_filesz).ok()?.min(MOST_TEXT))?),
         None => None,
     };
     let mut elf = Elf { machine, shared, interpreter, needed: vec![], soname: None, rpath: None, runpath: None, no_default: false };
@@ -178,10 +149,17 @@ fn dynamic(file: &File, class: Class, segment: &ProgramHeader, segments: &[Progr
     let Some(strings) = value(abi::DT_STRTAB).and_then(|address| place(address, segments)) else {
         return Some(());
     };
-    let string = |offset: u64| text(file, strings.checked_add(offset)?, LONGEST);
-    let named = |tag| value(tag).map(string);
-    elf.soname = named(abi::DT_SONAME).flatten();
-    (elf.rpath, elf.runpath) = (named(abi::DT_RPATH).flatten(), named(abi::DT_RUNPATH).flatten());
+    let mut room = MOST_TEXT;
+    let mut string = |offset: u64| {
+        let text = text(file, strings.checked_add(offset)?, room)?;
+        room -= text.len();
+        Some(text)
+    };
+    for (tag, field) in [(abi::DT_SONAME, &mut elf.soname), (abi::DT_RPATH, &mut elf.rpath), (abi::DT_RUNPATH, &mut elf.runpath)] {
+        if let Some(offset) = value(tag) {
+            *field = Some(string(offset)?);
+        }
+    }
     for entry in entries.iter().filter(|entry| entry.d_tag == abi::DT_NEEDED).take(MOST_NEEDED) {
         elf.needed.push(string(entry.d_val())?);
     }
@@ -223,22 +201,6 @@ mod tests {
     }
 
     #[test]
-    fn first_lines_are_split_as_the_kernel_does() {
-        let line = |text: &str| match read(&file(text.as_bytes())) {
-            Program::Script(script) => Some((script.interpreter, script.argument.unwrap_or_default())),
-            _ => None,
-        };
-        let is = |interpreter: &str, argument: &str| Some((interpreter.to_owned(), argument.to_owned()));
-        assert_eq!(line("#!/bin/sh\necho"), is("/bin/sh", ""));
-        assert_eq!(line("#! \t/usr/bin/env  -S a  b \t\nx"), is("/usr/bin/env", "-S a  b"));
-        assert_eq!(line("#!/bin/sh"), is("/bin/sh", ""));
-        assert_eq!(line("#!\n"), None);
-        assert_eq!(line(&format!("#!/{}", "x".repeat(400))), None);
-        assert_eq!(line(&format!("#!/bin/sh {}", "x".repeat(400))).unwrap().1.len(), HEAD - "#!/bin/sh ".len());
-        assert_eq!(read_text("#!/bin/sh -e\n"), read(&file(b"#!/bin/sh -e\n")));
-    }
-
-    #[test]
     fn this_test_is_a_program_of_this_machine() {
         let Program::Elf(elf) = read(&File::open(std::env::current_exe().unwrap()).unwrap()) else { panic!("no ELF") };
         assert!(elf.machine.runs_here() && elf.machine.wide && elf.machine.word() == std::env::consts::ARCH, "{elf:?}");
@@ -268,7 +230,7 @@ mod tests {
             }
             head.truncate(if random(4) == 0 { random(head.len()) } else { head.len() });
             if let Program::Elf(elf) = read(&file(&head)) {
-                assert!(elf.needed.len() <= MOST_NEEDED && elf.needed.iter().all(|name| name.len() <= LONGEST));
+                assert!(elf.needed.len() <= MOST_NEEDED && elf.needed.iter().map(String::len).sum::<usize>() <= MOST_TEXT);
             }
         }
     }

@@ -96,17 +96,24 @@ impl Loader {
         if self.musl {
             lists.extend(environment.into_iter().flatten());
             // Either tag, of the object and of all that led to it.
-            lists.extend(chain.filter_map(|object| Some((object.elf.runpath.as_ref().or(object.elf.rpath.as_ref())?, object))).flat_map(|(path, object)| self.list(path, &object.origin)));
+            lists.extend(
+                chain
+                    .filter_map(|object| Some((object.elf.runpath.as_ref().or(object.elf.rpath.as_ref())?, object)))
+                    .flat_map(|(path, object)| self.list(path, &object.origin)),
+            );
         } else {
             // An object with a RUNPATH has no RPATH, and looks at nobody else's.
             if asks.elf.runpath.is_none() {
                 let rpaths = chain.by_ref().filter(|object| object.elf.runpath.is_none());
-                lists.extend(rpaths.filter_map(|object| Some((object.elf.rpath.as_ref()?, object))).flat_map(|(path, object)| self.list(path, &object.origin)));
+                lists.extend(
+                    rpaths.filter_map(|object| Some((object.elf.rpath.as_ref()?, object))).flat_map(|(path, object)| self.list(path, &object.origin)),
+                );
             }
             lists.extend(environment.into_iter().flatten());
             // A RUNPATH is for the object's own libraries, not for theirs.
             lists.extend(asks.elf.runpath.iter().flat_map(|path| self.list(path, &asks.origin)));
         }
+        lists.truncate(MOST_FOLDERS);
         let mut places: Vec<Place> = lists.iter().map(|folder| plain(format!("{folder}/{name}"))).collect();
         let no_default = asks.elf.no_default && !self.musl;
         if let Some(cache) = cache.filter(|_| !self.musl) {
@@ -275,7 +282,10 @@ mod tests {
     fn rpath_is_inherited_and_runpath_is_not() {
         let loader = glibc();
         // The program has a RPATH: it counts for the library of its library.
-        assert_eq!(paths(&loader, &[object(Some("/a:$ORIGIN/b"), None, None), object(None, None, Some(0))], 1, None), ["/a/x.so", "/o0/b/x.so", "/lib/x.so"]);
+        assert_eq!(
+            paths(&loader, &[object(Some("/a:$ORIGIN/b"), None, None), object(None, None, Some(0))], 1, None),
+            ["/a/x.so", "/o0/b/x.so", "/lib/x.so"]
+        );
         // A RUNPATH of the program does not.
         assert_eq!(paths(&loader, &[object(None, Some("/a"), None), object(None, None, Some(0))], 1, None), ["/lib/x.so"]);
         assert_eq!(paths(&loader, &[object(None, Some("/a"), None)], 0, None), ["/a/x.so", "/lib/x.so"]);
@@ -292,7 +302,10 @@ mod tests {
         assert_eq!(paths(&loader, &[object(Some("/a"), None, None)], 0, None), ["/a/x.so", "/e/x.so", "/lib/x.so"]);
         assert_eq!(paths(&loader, &[object(None, Some("/a"), None)], 0, None), ["/e/x.so", "/a/x.so", "/lib/x.so"]);
         let musl = Loader { musl: true, ..loader };
-        assert_eq!(paths(&musl, &[object(None, Some("/a"), None), object(Some("/b"), None, Some(0))], 1, None), ["/e/x.so", "/b/x.so", "/a/x.so", "/lib/x.so"]);
+        assert_eq!(
+            paths(&musl, &[object(None, Some("/a"), None), object(Some("/b"), None, Some(0))], 1, None),
+            ["/e/x.so", "/b/x.so", "/a/x.so", "/lib/x.so"]
+        );
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub struct View<'a> {
     tree: &'a Tree,
     host_shows: bool,
     seen: BTreeMap<String, Seen>,
+    /// The length of all paths in it.
+    weight: usize,
 }
 
 /// What is at a path inside.
@@ -83,13 +85,13 @@ pub enum What {
 
 /// As many links as the kernel follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
-/// How many paths of the host are looked at in one run.
-const MOST_SEEN: usize = 50_000;
+/// How much text the paths have that are looked at in one run.
+const MOST_SEEN: usize = 8 << 20;
 
 impl<'a> View<'a> {
     /// A view of a tree.
     pub fn new(tree: &'a Tree, host_shows: bool) -> View<'a> {
-        View { tree, host_shows, seen: BTreeMap::new() }
+        View { tree, host_shows, seen: BTreeMap::new(), weight: 0 }
     }
 
     /// Whether an entry of the tree is at a path, or above it, and not only the root.
@@ -116,7 +118,7 @@ impl<'a> View<'a> {
                 continue;
             }
             let here = join(&found.path, &format!("/{name}"));
-            if here.len() > 4095 || self.seen.len() > MOST_SEEN {
+            if here.len() > 4095 || self.weight > MOST_SEEN {
                 return Err(libc::ENAMETOOLONG);
             }
             let (link, granted, roots) = match self.spot(&here) {
@@ -173,9 +175,7 @@ impl<'a> View<'a> {
         };
         let (exact, tail) = (over == path, below(path, over).unwrap_or_default());
         match &node.mount {
-            Mount::Bind(bind) => {
-                Spot::Host { source: join(source_of(over, &node.mount).unwrap_or(over), tail), granted: true, exec: bind.exec }
-            }
+            Mount::Bind(bind) => Spot::Host { source: join(source_of(over, &node.mount).unwrap_or(over), tail), granted: true, exec: bind.exec },
             Mount::Tmpfs(_) | Mount::Dir { .. } if exact => Spot::Folder,
             Mount::Tmpfs(_) | Mount::Dir { .. } => self.ground(path),
             Mount::Hide { .. } | Mount::Dev { .. } if exact => Spot::Folder,
@@ -203,7 +203,11 @@ impl<'a> View<'a> {
     }
 
     fn look(&mut self, path: &str) -> Seen {
-        self.seen.entry(path.to_owned()).or_insert_with(|| look(path)).clone()
+        if let Some(seen) = self.seen.get(path) {
+            return seen.clone();
+        }
+        self.weight += path.len();
+        self.seen.entry(path.to_owned()).or_insert(look(path)).clone()
     }
 }
 

@@ -130,7 +130,11 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
                 folders => format!("no `{name}` is in {}", folders.join(", ")),
             };
             let guess = near.as_ref().map(|near| format!("did you mean `{near}`?"));
-            ("programs::not-found", cannot(place), guess.or(help("install it, name its absolute path, or set [env] PATH to the folders that it is in".into())))
+            (
+                "programs::not-found",
+                cannot(place),
+                guess.or(help("install it, name its absolute path, or set [env] PATH to the folders that it is in".into())),
+            )
         }
         Lack::Relative(path) => {
             let help = help("give its absolute path, or a working folder that is there inside: process.cwd".into());
@@ -167,9 +171,7 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
             let why = format!("the script {path} is named by {by}, which is not root's, so that somebody may have put it there");
             ("programs::link", cannot(why), help(format!("name the script itself: programs = [\"{path}\"]")))
         }
-        Lack::TooMany(path) => {
-            ("programs::size", cannot(format!("{path} leads to more scripts or libraries than a program has")), None)
-        }
+        Lack::TooMany(path) => ("programs::size", cannot(format!("{path} leads to more scripts or libraries than a program has")), None),
     }
 }
 

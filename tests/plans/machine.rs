@@ -141,7 +141,8 @@ pub fn caller() -> Caller {
 
 /// The machine as an ordinary user sees it.
 pub fn for_user(profile: &Profile) -> Host {
-    let programs: Vec<Program> = profile.programs.items.iter().map(|item| item.value.text(&profile.process).map(program).unwrap_or_default()).collect();
+    let programs: Vec<Program> =
+        profile.programs.items.iter().map(|item| item.value.text(&profile.process).map(program).unwrap_or_default()).collect();
     let mut host = Host {
         programs,
         caller: caller(),

@@ -1,7 +1,7 @@
 //! What lies on what: every entry with the nearest entry above it, and the host's path that stands behind it.
 
-use super::{Mounts, checks};
 use super::entry::{Access, Bind, Broad, Missing, Mount, TMPFS};
+use super::{Mounts, checks};
 use crate::host::{Fact, FileKind, Host};
 use crate::source::Span;
 use crate::value::{ancestors, below, join, parent};
