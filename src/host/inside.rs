@@ -57,7 +57,7 @@ impl Host {
         self.programs = profile.programs.items.iter().map(|item| item.value.text(&profile.process)).map(need).collect();
         for piece in self.programs.iter().flat_map(|program| program.pieces.values()) {
             let Piece::File { source, inode: read } = piece else { continue };
-            let mut fact = look(source, with_fs);
+            let mut fact = look(source, false, with_fs);
             if let Fact::Present(File { inode, .. }) = &mut fact {
                 // The file that was read is the one that is shown: one that was put there since is refused at the launch.
                 *inode = *read;
