@@ -165,7 +165,7 @@ pub fn for_user(profile: &Profile) -> Host {
     };
     host.paths = mounts::wanted(&profile.mounts, &host.root_names).into_iter().map(|path| (path.clone(), fact(&path))).collect();
     for program in &host.programs {
-        let sources = program.pieces.iter().filter_map(|(_, piece)| if let Piece::File { source, .. } = piece { Some(source) } else { None });
+        let sources = program.pieces.values().filter_map(|piece| if let Piece::File { source, .. } = piece { Some(source) } else { None });
         host.paths.extend(sources.map(|source| (source.clone(), fact(source))));
     }
     host
