@@ -8,9 +8,20 @@ use crate::profile::{Caller, Profile};
 use crate::source::Sources;
 use crate::step::Inode;
 use crate::sys;
+use programs::Program;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+
+mod elf;
+mod inside;
+mod loader;
+pub mod programs;
+mod script;
+mod search;
+mod view;
+
+pub use inside::Inside;
 
 /// What is known of the machine and of the caller.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +54,10 @@ pub struct Host {
     pub taken: Vec<(u32, u32)>,
     /// The files that the profile came from, in their real places.
     pub profiles: Vec<String>,
+    /// What each item of `programs` needs, in their order.
+    pub programs: Vec<Program>,
+    /// What the command finds inside; read where it is asked for ([`Host::look_inside`]).
+    pub inside: Option<Inside>,
 }
 
 /// What is at a path.
@@ -154,6 +169,9 @@ impl Host {
             host.paths.insert(path, fact);
         }
         host.caller = caller;
+        if !profile.programs.items.is_empty() {
+            host.read_programs(profile, with_fs);
+        }
         host
     }
 

@@ -10,7 +10,7 @@ use crate::policy::landlock::{Ruleset, Sight};
 use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Filter, Needs};
-use crate::policy::{capabilities, env, identity, landlock, mounts, namespaces, network, process, rlimits, seccomp};
+use crate::policy::{capabilities, env, identity, landlock, mounts, namespaces, network, process, programs, rlimits, seccomp};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::source::Span;
@@ -117,11 +117,13 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         if !choice.is_new(Kind::User) {
             draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
         }
-        mounts::draft(&profile.mounts, host, &ids, &mut draft);
+        let implied = programs::draft(&profile.programs, &profile.process, host, &mut draft);
+        mounts::draft(&profile.mounts, implied, host, &ids, &mut draft);
         draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
     } else if joined_tree {
         refuse_mounts(profile, &choice, &mut draft);
     } else {
+        refuse_programs(profile, &choice, &mut draft);
         mounts::draft_rights(&profile.mounts, host, choice.at(Kind::Mount), &mut draft);
     }
     let power = match choice.of(Kind::User) {
@@ -182,6 +184,18 @@ fn refuse_mounts(profile: &Profile, choice: &Choice, draft: &mut Draft) {
             Problem::new("namespaces::mount", path.at, format!("cannot put anything at {}: the sandbox has no file tree of its own", path.value))
                 .also(at, "because of this")
                 .help("leave namespaces.mount new, or withdraw the entries: [mounts] PATH = false"),
+        );
+    }
+    refuse_programs(profile, choice, draft);
+}
+
+/// What programs need is found by looking through the sandbox's own tree.
+fn refuse_programs(profile: &Profile, choice: &Choice, draft: &mut Draft) {
+    if let Some(program) = profile.programs.items.first() {
+        draft.problem(
+            Problem::new("namespaces::mount", program.at, "cannot show programs: the sandbox has no file tree of its own")
+                .also(choice.at(Kind::Mount), "because of this")
+                .help("leave namespaces.mount new, or withdraw them: programs = [\"!*\"]"),
         );
     }
 }

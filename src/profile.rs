@@ -8,6 +8,7 @@ use crate::policy::mounts::Mounts;
 use crate::policy::namespaces::Namespaces;
 use crate::policy::network::Network;
 use crate::policy::process::Process;
+use crate::policy::programs::Programs;
 use crate::policy::rlimits::Rlimits;
 use crate::section;
 use crate::section::{Key, Set};
@@ -21,6 +22,10 @@ section! {
         description: Key<String>,
         /// Walls set in this file that may fall where the machine lacks them.
         optional: Set<String>,
+        /// Programs by name or absolute path: the file, its interpreter and its libraries are in the sandbox, read-only, at the same
+        /// paths. `"${COMMAND}"` is the program of `process.command`. What a program opens by itself later (plugins, locales, modules)
+        /// is not among it.
+        programs: Programs,
         /// What runs, and the state that it starts with.
         process: Process,
         /// The target's environment.
@@ -40,7 +45,7 @@ section! {
         /// What Landlock denies besides the mounts.
         landlock: Landlock,
     }
-    later { "programs", "seccomp", "limits", "lsm", "name" }
+    later { "seccomp", "limits", "lsm", "name" }
 }
 
 mod builtin;

@@ -41,7 +41,7 @@ impl Caller {
     }
 
     fn run(&self, profile: &str, words: &[&str]) -> Output {
-        self.stockade(&self.folder).args(["run", profile]).args(words).output().unwrap()
+        self.stockade(&self.folder).arg("run").args(with_tools(profile)).arg(profile).args(words).output().unwrap()
     }
 
     /// What a line of bash prints inside, less the closing newline; it must succeed.
@@ -63,6 +63,14 @@ impl Caller {
     fn owns(&self, name: &str) {
         let (file, folder) = (std::fs::metadata(self.folder.join(name)).unwrap(), std::fs::metadata(&self.folder).unwrap());
         assert_eq!((file.uid(), file.gid()), (folder.uid(), folder.gid()), "{:?}: {name}", self.who);
+    }
+}
+
+/// `strict` shows one program; what the shell lines of these tests call is named.
+fn with_tools(profile: &str) -> &'static [&'static str] {
+    match profile {
+        "strict" => &["--config", "programs = [\"cat\", \"find\", \"head\", \"ls\", \"sed\", \"sort\", \"wc\"]"],
+        _ => &[],
     }
 }
 
@@ -319,21 +327,25 @@ fn strict_filters_standard_input() {
         [(&["cat"], "b\na\n"), (&["sort"], "a\nb\n"), (&["sed", "s/a/c/"], "b\nc\n"), (&["awk", "{ n++ } END { print n }"], "2\n")];
     each(|caller| {
         for (words, expected) in filters {
-            assert_eq!(pipe(&caller, words, "b\na\n"), expected, "{:?}: {words:?}", caller.who);
+            assert_eq!(pipe(&caller, &[], words, "b\na\n"), expected, "{:?}: {words:?}", caller.who);
         }
         if has("python3") {
-            assert_eq!(pipe(&caller, &["python3", "-c", "import json, sys; print(json.load(sys.stdin)['a'])"], "{\"a\": 1}"), "1\n");
+            // Its modules are what it opens by itself.
+            let python = std::fs::canonicalize("/usr/bin/python3").unwrap();
+            let modules = format!("mounts.\"/usr/lib/{}\" = \"ro\"", python.file_name().unwrap().to_str().unwrap());
+            let words = ["/usr/bin/python3", "-c", "import json, sys; print(json.load(sys.stdin)['a'])"];
+            assert_eq!(pipe(&caller, &["--config", &modules], &words, "{\"a\": 1}"), "1\n");
         }
         if Path::new("/usr/bin/jq").exists() {
-            assert_eq!(pipe(&caller, &["jq", ".a"], "{\"a\": 1}"), "1\n");
+            assert_eq!(pipe(&caller, &[], &["jq", ".a"], "{\"a\": 1}"), "1\n");
         }
     });
 }
 
 /// What a filter makes of a text. The text is in a file, so that the test cannot wait for a pipe.
-fn pipe(caller: &Caller, words: &[&str], input: &str) -> String {
+fn pipe(caller: &Caller, options: &[&str], words: &[&str], input: &str) -> String {
     let input = std::fs::File::open(caller.place.file("input", input)).unwrap();
-    let output = caller.stockade(&caller.folder).args(["run", "strict"]).args(words).stdin(input).output().unwrap();
+    let output = caller.stockade(&caller.folder).arg("run").args(options).arg("strict").args(words).stdin(input).output().unwrap();
     assert!(output.status.success(), "{:?}: {words:?}: {}", caller.who, text(&output.stderr));
     text(&output.stdout)
 }
@@ -341,7 +353,19 @@ fn pipe(caller: &Caller, words: &[&str], input: &str) -> String {
 #[test]
 fn strict_has_less_of_the_system() {
     each(|caller| {
-        assert_eq!(caller.sh("strict", "ls -A /usr/share /usr/local /usr/sbin | grep -v : || true"), "");
+        let output = caller.stockade(&caller.folder).args(["run", "strict", "find", "/", "-type", "f", "!", "-path", "/proc/*"]).output().unwrap();
+        let files = text(&output.stdout);
+        assert!(files.contains("/usr/bin/find\n") && files.contains("/libc.so"), "{files}{}", text(&output.stderr));
+        let known = |path: &str| {
+            ["/usr/bin/find", "/etc/passwd", "/etc/group", "/dev/null", "/dev/urandom"].contains(&path)
+                || path.contains(".so")
+                || path.starts_with("/usr/lib/locale/")
+        };
+        let others: Vec<&str> = files.lines().filter(|path| !known(path)).collect();
+        assert!(others.is_empty(), "{others:?}");
+        let output = caller.stockade(&caller.folder).args(["run", "strict", "bash", "-c", "cat /etc/passwd"]).output().unwrap();
+        assert!(output.status.code() == Some(127) && text(&output.stderr).contains("cat: command not found"), "{}", text(&output.stderr));
+        caller.fails("strict", "ls /usr/share", "No such file or directory");
         caller.fails("strict", "ls /sbin/", "No such file or directory");
         assert_eq!(caller.sh("strict", "find /dev ! -type d ! -type l | sort"), "/dev/null\n/dev/urandom");
         assert_eq!(caller.sh("strict", "head -c 4 /dev/urandom | wc -c; echo gone > /dev/null"), "4");

@@ -10,7 +10,7 @@ use stockade::draft::Note;
 use stockade::host::Host;
 use stockade::plan::Plan;
 use stockade::problem::{Problem, Problems, Style, escape};
-use stockade::profile::{Caller, load};
+use stockade::profile::{Caller, Profile, load};
 use stockade::source::Sources;
 
 /// The status when the profile or the launcher failed.
@@ -43,6 +43,7 @@ struct Failed {
 /// A plan with the texts that it came from.
 struct Planned {
     sources: Sources,
+    profile: Profile,
     plan: Plan,
 }
 
@@ -60,7 +61,7 @@ fn prepare(given: Given) -> Result<Planned, Failed> {
     };
     let host = Host::probe(&profile, caller, &sources);
     match stockade::plan::plan(&profile, &host) {
-        Ok(plan) => Ok(Planned { sources, plan }),
+        Ok(plan) => Ok(Planned { sources, profile, plan }),
         Err(problems) => Err(Failed { sources, problems }),
     }
 }

@@ -3,6 +3,7 @@
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::problem::Problem;
+use crate::profile::Caller;
 use crate::section::Entries;
 use crate::step::{Content, Name};
 use crate::value::AbsolutePath;
@@ -144,5 +145,23 @@ pub fn search_path(settings: &[Setting]) -> Vec<String> {
         Some(Content::Text(text) | Content::Secret(text)) => String::from_utf8_lossy(text).into_owned(),
         _ => PATH.into(),
     };
-    text.split(':').filter(|folder| folder.starts_with('/')).map(str::to_owned).collect()
+    folders(&text)
+}
+
+fn folders(path: &str) -> Vec<String> {
+    path.split(':').filter(|folder| folder.starts_with('/')).map(str::to_owned).collect()
+}
+
+/// The same, before anything is drafted.
+pub fn search_path_of(env: &Env, caller: &Caller) -> Vec<String> {
+    folders(&value_of(env, caller, "PATH").unwrap_or_else(|| PATH.into()))
+}
+
+/// The target's value of a variable, where the profile or the caller has it; what only the launch reads is unknown.
+pub fn value_of(env: &Env, caller: &Caller, name: &str) -> Option<String> {
+    match &env.get(name)?.value {
+        Variable::Text(text) => Some(text.clone()),
+        Variable::Pass { or, .. } => caller.env.get(name).or(or.as_ref()).cloned(),
+        Variable::File(_) | Variable::Fd(_) => None,
+    }
 }

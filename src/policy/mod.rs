@@ -11,6 +11,7 @@ pub mod mounts;
 pub mod namespaces;
 pub mod network;
 pub mod process;
+pub mod programs;
 pub mod rlimits;
 pub mod seccomp;
 pub mod syscalls;

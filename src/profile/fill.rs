@@ -2,6 +2,7 @@
 
 use super::params::Value;
 use super::variables::Variables;
+use crate::policy::programs::COMMAND;
 use crate::problem::{Problem, Problems};
 use crate::section::Node;
 use crate::source::{At, Sources, Span};
@@ -95,6 +96,7 @@ impl<'i> Filling<'_, 'i> {
                         out.push(Spanned::new(word.at.start as usize..word.at.end as usize, DeValue::String(word.value.clone().into())));
                     }
                 }
+                DeValue::String(text) if is_programs(path) && (text == COMMAND || text.strip_prefix('!') == Some(COMMAND)) => out.push(node),
                 DeValue::String(text) if text.contains("${") => match self.elements(text, span.clone().into(), path) {
                     Some(values) => values.into_iter().for_each(|value| out.push(Spanned::new(span.clone(), value))),
                     None => complete = false,
@@ -205,6 +207,11 @@ fn structure(at: Span) -> Problem {
 
 fn too_many(what: &str, count: usize, at: Span) -> Problem {
     Problem::new("profile::size", at, format!("a {what} of {count}: {MOST_ENTRIES} entries are the most"))
+}
+
+/// Which command it is can be said only of all layers together, so the word stays.
+fn is_programs(path: &[String]) -> bool {
+    path == ["programs"]
 }
 
 fn is_command(path: &[String]) -> bool {

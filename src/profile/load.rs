@@ -343,7 +343,7 @@ fn check_optional(profile: &Profile, problems: &mut Problems) {
 
 /// What can be said only of the whole.
 fn check_size(profile: &Profile, problems: &mut Problems) {
-    let count = profile.mounts.map.len() + profile.env.map.len() + profile.rlimits.map.len();
+    let count = profile.programs.items.len() + profile.mounts.map.len() + profile.env.map.len() + profile.rlimits.map.len();
     if count > MOST_ENTRIES {
         problems.push(Problem::new("profile::size", Span::NOWHERE, format!("the profile has {count} entries; {MOST_ENTRIES} are the most")));
     }

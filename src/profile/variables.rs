@@ -110,6 +110,10 @@ impl<'a> Variables<'a> {
                 return Err(problem("variable::args", "${ARGS} is many words, so it can only be a whole word of process.command")
                     .help("command = [\"program\", \"${ARGS}\"]"));
             }
+            "COMMAND" => {
+                return Err(problem("variable::command", "${COMMAND} is the program of the command, so it can only be a whole word of programs")
+                    .help("programs = [\"${COMMAND}\"]"));
+            }
             _ => return self.param(name),
         };
         let why = match name {
@@ -148,7 +152,7 @@ impl<'a> Variables<'a> {
             Some(Some(Value::List(_))) => Err(problem("variable::list", format!("`{name}` is a list, so it can only be a whole element of a list"))
                 .help(format!("[\"${{{name}}}\"]"))),
             Some(None) => Ok(None),
-            None => Err(unknown(name, KNOWN.iter().copied().chain(["ARGS"]).chain(params.names()))),
+            None => Err(unknown(name, KNOWN.iter().copied().chain(["ARGS", "COMMAND"]).chain(params.names()))),
         }
     }
 }

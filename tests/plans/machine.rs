@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
+use stockade::host::programs::{Lack, Piece, Program};
 use stockade::host::{Fact, File, FileKind, Host, Stream};
 use stockade::policy::mounts;
 use stockade::profile::{Caller, Profile};
@@ -32,6 +33,10 @@ const FILES: &[(&str, Thing, u32)] = &[
     ("/usr", Folder, ROOT),
     ("/usr/local", Folder, ROOT),
     ("/usr/share", Folder, ROOT),
+    ("/usr/bin/tool", Regular, ROOT),
+    ("/usr/lib64/ld.so", Regular, ROOT),
+    ("/usr/lib64/libtool.so.1.2", Regular, ROOT),
+    ("/usr/lib/locale", Folder, ROOT),
     ("/bin", Link("usr/bin"), ROOT),
     ("/sbin", Link("usr/sbin"), ROOT),
     ("/lib", Link("usr/lib"), ROOT),
@@ -95,6 +100,29 @@ pub fn fact(path: &str) -> Fact {
     Fact::Present(File { kind, inode: Inode { dev: 1, ino: place }, uid: *owner, gid: *owner, mode, real, fs, sockets })
 }
 
+/// What a program needs: itself, its loader and one library. The machine has no other.
+fn program(word: &str) -> Program {
+    let file = |path: &str| {
+        let Fact::Present(file) = fact(path) else { panic!("{path}") };
+        (path.to_owned(), Piece::File { source: path.to_owned(), inode: file.inode })
+    };
+    let link = |path: &str, text: &str| (path.to_owned(), Piece::Link(text.to_owned()));
+    let word = word.to_owned();
+    if word != "sh" && word != "true" && word != "/usr/bin/tool" {
+        let lacks = vec![Lack::Program { name: word.clone(), folders: vec!["/usr/bin".into(), "/bin".into()], near: Some("tool".into()) }];
+        return Program { word, lacks, ..Program::default() };
+    }
+    let pieces = [
+        file("/usr/bin/tool"),
+        link("/lib64", "usr/lib64"),
+        file("/usr/lib64/ld.so"),
+        link("/usr/lib64/libtool.so.1", "libtool.so.1.2"),
+        file("/usr/lib64/libtool.so.1.2"),
+        ("/proc".to_owned(), Piece::Proc),
+    ];
+    Program { word, pieces: pieces.into_iter().collect(), lacks: vec![] }
+}
+
 /// Ann, an ordinary user.
 pub fn caller() -> Caller {
     let env = [("LANG", "C.UTF-8"), ("TERM", "dumb"), ("TOKEN", "secret"), ("EMPTY", "")];
@@ -113,7 +141,10 @@ pub fn caller() -> Caller {
 
 /// The machine as an ordinary user sees it.
 pub fn for_user(profile: &Profile) -> Host {
+    let programs: Vec<Program> =
+        profile.programs.items.iter().map(|item| item.value.text(&profile.process).map(program).unwrap_or_default()).collect();
     let mut host = Host {
+        programs,
         caller: caller(),
         pid: 4242,
         kernel: (6, 12),
@@ -133,6 +164,10 @@ pub fn for_user(profile: &Profile) -> Host {
         ..Host::default()
     };
     host.paths = mounts::wanted(&profile.mounts, &host.root_names).into_iter().map(|path| (path.clone(), fact(&path))).collect();
+    for program in &host.programs {
+        let sources = program.pieces.values().filter_map(|piece| if let Piece::File { source, .. } = piece { Some(source) } else { None });
+        host.paths.extend(sources.map(|source| (source.clone(), fact(source))));
+    }
     host
 }
 

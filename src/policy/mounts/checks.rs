@@ -1,10 +1,8 @@
 //! Grants that are refused unless the entry says the word: wide ones, and those through which the host could be reached.
 
-use super::entry::{Access, Bind, Broad, Missing, Mount};
+use super::entry::{Access, Bind, Broad};
 use super::is_system;
-use super::tree::{Node, source_of};
-use crate::draft::Draft;
-use crate::host::{Fact, File, FileKind, Host};
+use crate::host::{File, FileKind, Host};
 use crate::problem::Problem;
 use crate::source::Span;
 use crate::value::{below, parent};
@@ -17,23 +15,6 @@ pub fn check(path: &str, source: &str, bind: &Bind, file: &File, host: &Host, at
         .or_else(|| foreign_link(source, file, at))
         .or_else(|| sockets(path, place, bind, file, at))
         .or_else(|| (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse).then(|| refuse_broad(place, host, at)).flatten())
-}
-
-/// Whether an entry is left out by its own word: because its source is absent, or too broad.
-pub fn is_left_out(path: &str, node: &Node, host: &Host, draft: &mut Draft) -> bool {
-    let (Mount::Bind(bind), Some(source)) = (&node.mount, source_of(path, &node.mount)) else { return false };
-    let Fact::Present(file) = host.at(source) else {
-        if bind.missing == Missing::Skip {
-            draft.note(node.at, format!("{path} is left out: {source} is absent here"));
-        }
-        return bind.missing == Missing::Skip;
-    };
-    let strict = Bind { broad: Broad::Refuse, ..bind.clone() };
-    let refused = (bind.broad == Broad::Skip).then(|| check(path, source, &strict, file, host, node.at)).flatten();
-    let Some(problem) = refused else { return false };
-    let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);
-    draft.note_less(node.at, format!("{path} is left out: {why}"));
-    true
 }
 
 /// The host's proc, sys and dev have kinds of their own: bound, they would show the host's processes and devices.

@@ -1,7 +1,7 @@
 //! From entries and facts to steps: what is opened, where it is attached, what pins it, and what Landlock allows there.
 
 use super::entry::{Access, Bind, Content as EntryContent, HidePid, Missing, Mount, TMPFS, Tmpfs};
-use super::tree::{Base, NOT_WITH_ROOT, Node, Tree, above, base, root_is_writable, root_tmpfs, tree};
+use super::tree::{Base, NOT_WITH_ROOT, Node, Tree, above, base, root_is_writable, root_tmpfs, settle};
 use super::{Mounts, checks, dev};
 use crate::draft::Draft;
 use crate::host::{Fact, File, FileKind, Host};
@@ -25,18 +25,16 @@ const PLAIN: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
 const INERT: Attrs = PLAIN.and(Attrs::NO_EXEC);
 const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 
-/// Drafts the file tree.
-pub fn draft(mounts: &Mounts, host: &Host, ids: &Ids, draft: &mut Draft) {
-    let mut all = tree(mounts, &host.root_names);
-    let mut root = all.get("/").cloned();
-    let mut world = World { host, ids, draft, tree: Tree::new(), made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![] };
-    if let Some(left_out) = root.take_if(|node| checks::is_left_out("/", node, world.host, world.draft)) {
-        // And with it each name of it.
-        all.retain(|_, node| node.at != left_out.at);
+/// Drafts the file tree: the profile's entries, and those that its programs imply where no entry is.
+pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, draft: &mut Draft) {
+    let (mut all, left_out) = settle(mounts, host);
+    draft.notes.extend(left_out);
+    for (path, node) in implied {
+        all.entry(path).or_insert(node);
     }
+    let root = all.get("/").cloned();
+    let mut world = World { host, ids, draft, tree: all, made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![] };
     world.check_root(root.as_ref());
-    all.retain(|path, node| !checks::is_left_out(path, node, world.host, world.draft));
-    world.tree = all;
     world.root(root.as_ref().map_or(Span::NOWHERE, |node| node.at));
     for (path, node) in world.tree.clone() {
         if path != "/" {

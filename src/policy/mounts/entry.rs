@@ -123,6 +123,11 @@ pub enum Mount {
     },
 }
 
+impl Mount {
+    /// `/proc` with the sandbox's processes and nothing else.
+    pub const PROCESSES: Mount = Mount::Proc { hidepid: HidePid::Off, only_processes: true };
+}
+
 /// A part of the host's tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bind {
@@ -145,6 +150,11 @@ pub struct Bind {
 }
 
 impl Bind {
+    /// One file of the host, to read and to execute.
+    pub fn file(source: String) -> Bind {
+        Bind { recursive: false, ..Bind::new(Some(AbsolutePath(source)), Access::ReadOnly) }
+    }
+
     fn new(source: Option<AbsolutePath>, access: Access) -> Bind {
         Bind { source, access, recursive: true, exec: true, missing: Missing::Error, broad: Broad::Refuse, sockets: false, owner_root: false }
     }

@@ -5,7 +5,7 @@
 
 use super::draft::{DEVICE_RIGHTS, bind_rights};
 use super::entry::{Access, Bind, Missing, Mount};
-use super::tree::{Node, Tree, above, tree};
+use super::tree::{Node, Tree, above, settle};
 use super::{Mounts, checks, dev};
 use crate::draft::Draft;
 use crate::host::{Fact, File, FileKind, Host};
@@ -16,8 +16,8 @@ use crate::step::{Inode, Name, Op, Stage};
 
 /// Drafts a rule for each grant. `why` is the line that leaves the host's tree in sight.
 pub fn draft(mounts: &Mounts, host: &Host, why: Span, draft: &mut Draft) {
-    let mut tree = tree(mounts, &host.root_names);
-    tree.retain(|path, node| !checks::is_left_out(path, node, host, draft));
+    let (tree, left_out) = settle(mounts, host);
+    draft.notes.extend(left_out);
     let mut reading = Reading { tree: &tree, host, why, draft };
     for (path, node) in &tree {
         reading.entry(path, node);

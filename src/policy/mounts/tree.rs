@@ -1,7 +1,8 @@
 //! What lies on what: every entry with the nearest entry above it, and the host's path that stands behind it.
 
-use super::Mounts;
-use super::entry::{Access, Bind, Missing, Mount, TMPFS};
+use super::entry::{Access, Bind, Broad, Missing, Mount, TMPFS};
+use super::{Mounts, checks};
+use crate::draft::Note;
 use crate::host::{Fact, FileKind, Host};
 use crate::source::Span;
 use crate::value::{ancestors, below, join, parent};
@@ -75,6 +76,37 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
     }
     tree.extend(mounts.iter().map(|(path, value)| (path.value.to_owned(), Node { mount: value.value.clone(), at: path.at })));
     tree
+}
+
+/// The tree without what is left out by its own word, because its source is absent, or too broad; with a note for each.
+pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
+    let mut all = tree(mounts, &host.root_names);
+    let mut out = vec![];
+    let mut keep = |path: &str, node: &Node| match left_out(path, node, host) {
+        Some(left) => {
+            out.push(left);
+            false
+        }
+        None => true,
+    };
+    if let Some(root) = all.get("/").filter(|node| !keep("/", node)).map(|node| node.at) {
+        // And with it each name of it.
+        all.retain(|_, node| node.at != root);
+    }
+    all.retain(|path, node| keep(path, node));
+    (all, out)
+}
+
+fn left_out(path: &str, node: &Node, host: &Host) -> Option<Note> {
+    let (Mount::Bind(bind), Some(source)) = (&node.mount, source_of(path, &node.mount)) else { return None };
+    if bind.missing == Missing::Skip && matches!(host.at(source), Fact::Absent(_)) {
+        return Some(Note { at: node.at, text: format!("{path} is left out: {source} is absent here"), less: false });
+    }
+    let Fact::Present(file) = host.at(source) else { return None };
+    let strict = Bind { broad: Broad::Refuse, ..bind.clone() };
+    let problem = (bind.broad == Broad::Skip).then(|| checks::check(path, source, &strict, file, host, node.at)).flatten()?;
+    let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);
+    Some(Note { at: node.at, text: format!("{path} is left out: {why}"), less: true })
 }
 
 /// The host's path that an entry grants, if it grants one.

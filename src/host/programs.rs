@@ -1,0 +1,99 @@
+//! What a program needs in order to start, as plain facts: pieces that the sandbox must have, and what is not there.
+//!
+//! [`super::search`] finds them; [`crate::policy::programs`] makes entries and problems of them.
+
+use crate::step::Inode;
+use std::collections::BTreeMap;
+
+/// A program with all that it needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Program {
+    /// As the profile writes it.
+    pub word: String,
+    /// The pieces that no entry of the profile shows, by the path inside.
+    pub pieces: BTreeMap<String, Piece>,
+    /// What is not there.
+    pub lacks: Vec<Lack>,
+}
+
+/// A piece that the sandbox must have at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// A file of the host, at `source`.
+    File {
+        /// Where it is on the host.
+        source: String,
+        /// Which it was when it was read.
+        inode: Inode,
+    },
+    /// A symbolic link with this text.
+    Link(String),
+    /// A folder that a path goes through.
+    Folder,
+    /// `/proc` of processes alone: a loader learns from `/proc/self/exe` what `$ORIGIN` is.
+    Proc,
+}
+
+/// What keeps a program from starting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lack {
+    /// It is in none of these folders, or not at this path.
+    Program {
+        /// Its name or path.
+        name: String,
+        /// Where it was looked for.
+        folders: Vec<String>,
+        /// A name there that is like it.
+        near: Option<String>,
+    },
+    /// The path is relative, and there is no folder that it could begin from.
+    Relative(String),
+    /// The mode, or the mount, forbids to execute it.
+    NotExecutable {
+        /// The file.
+        path: String,
+        /// Whether the entry that shows it says `exec = false`.
+        mount: bool,
+    },
+    /// It is neither ELF nor a script.
+    NoProgram(String),
+    /// It is for another machine.
+    Machine {
+        /// The file.
+        path: String,
+        /// The machine's name.
+        machine: &'static str,
+    },
+    /// The caller cannot read it, so that what it needs is unknown.
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        errno: i32,
+    },
+    /// A loader or interpreter is not there.
+    Interpreter {
+        /// Its path.
+        path: String,
+        /// Who names it.
+        of: String,
+        /// Why not.
+        errno: i32,
+    },
+    /// A library is not there.
+    Library {
+        /// Its name.
+        name: String,
+        /// Who needs it.
+        of: String,
+    },
+    /// A script that only somebody else's link or script leads to.
+    Foreign {
+        /// The script.
+        path: String,
+        /// The link or script.
+        by: String,
+    },
+    /// Scripts run by scripts, without end; or too many libraries.
+    TooMany(String),
+}

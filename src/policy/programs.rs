@@ -1,0 +1,259 @@
+//! `programs`: a program by its name brings its file, its interpreter and its libraries, read-only, at the same paths.
+//!
+//! What a program needs is a fact of the machine ([`crate::host::programs`]); here it becomes entries of the tree, which yield to
+//! those of `[mounts]`, and problems. A command whose pieces the tree does not show is told of by [`unseen`].
+
+use super::mounts::entry::{Bind, Mount};
+use super::mounts::tree::{Node, Tree};
+use super::process::Process;
+use crate::draft::Draft;
+use crate::host::Host;
+use crate::host::programs::{Lack, Piece};
+use crate::problem::{Problem, errno_words, escape};
+use crate::section::Set;
+use crate::source::{At, Span};
+use crate::value::{Written, parent, plain_path};
+use crate::written;
+use std::fmt;
+
+// ---- section ----
+
+/// `programs`: names that are found on the sandbox's PATH, absolute paths, or `"${COMMAND}"`.
+pub type Programs = Set<Word>;
+
+/// The word for the program of `process.command`. Which one it is, all layers together say.
+pub const COMMAND: &str = "${COMMAND}";
+
+/// One program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// That of the command.
+    Command,
+    /// A name, or an absolute path in its plain spelling.
+    Name(String),
+}
+
+written!(Word);
+
+impl Written for Word {
+    const WHAT: &'static str = "the name of a program, or its absolute path";
+    fn from_text(text: &str) -> Result<Word, String> {
+        match text {
+            COMMAND => Ok(Word::Command),
+            "" | "." | ".." => Err(format!("`{text}` is not a program")),
+            _ if text.contains('/') => plain_path(text).map(Word::Name),
+            _ if text.contains('\0') || text.len() > 255 => Err("the name of a program has at most 255 bytes, and no NUL".into()),
+            _ => Ok(Word::Name(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Word::Command => COMMAND,
+            Word::Name(name) => name,
+        })
+    }
+}
+
+impl Word {
+    /// What to look for; a profile without a command has a problem of its own.
+    pub fn text<'a>(&'a self, process: &'a Process) -> Option<&'a str> {
+        match self {
+            Word::Command => first_word(process).map(|word| word.value.as_str()),
+            Word::Name(name) => Some(name),
+        }
+    }
+}
+
+/// The program's word of the command.
+pub fn first_word(process: &Process) -> Option<&At<String>> {
+    process.command.get()?.first().filter(|word| !word.is_empty() && !word.contains('\0'))
+}
+
+// ---- draft ----
+
+/// The entries that the programs imply, each with the line that names its program; a problem where something is not there.
+pub fn draft(programs: &Programs, process: &Process, host: &Host, draft: &mut Draft) -> Tree {
+    let mut tree = Tree::new();
+    for (index, item) in programs.items.iter().enumerate() {
+        if item.value.text(process).is_none() {
+            continue;
+        }
+        let Some(program) = host.programs.get(index) else {
+            draft.problem(Problem::new("programs::not-found", item.at, format!("cannot show `{}`: it was not looked for", item.value)));
+            continue;
+        };
+        for lack in &program.lacks {
+            draft.problem(refuse(&program.word, lack, item, process));
+        }
+        for (path, piece) in &program.pieces {
+            let mount = match piece {
+                Piece::File { source, .. } => Mount::Bind(Bind::file(source.clone())),
+                Piece::Link(text) => Mount::Symlink(text.clone()),
+                Piece::Folder => Mount::Dir { mode: None },
+                Piece::Proc => Mount::PROCESSES,
+            };
+            tree.entry(path.clone()).or_insert(Node { mount, at: item.at });
+        }
+    }
+    // A folder with something in it is made on the way to that.
+    let is_above = |path: &str| {
+        let under = format!("{path}/");
+        tree.range(under.clone()..).next().is_some_and(|(entry, _)| entry.starts_with(&under))
+    };
+    let needless: Vec<String> =
+        tree.iter().filter(|(path, node)| matches!(node.mount, Mount::Dir { .. }) && is_above(path)).map(|(path, _)| path.clone()).collect();
+    tree.retain(|path, _| !needless.contains(path));
+    tree
+}
+
+fn refuse(word: &str, lack: &Lack, item: &At<Word>, process: &Process) -> Problem {
+    let (code, message, help) = say(word, lack);
+    let problem = match (&item.value, first_word(process)) {
+        (Word::Command, Some(word)) => Problem::new(code, word.at, message).label("this program").also(item.at, "it is to be shown because of this"),
+        _ => Problem::new(code, item.at, message).label("this program"),
+    };
+    problem.help_maybe(help)
+}
+
+/// A lack in words: the problem's code, its sentence, and what to do.
+fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
+    let cannot = |why: String| format!("cannot show `{word}`: {why}");
+    let help = |text: String| Some(text);
+    match lack {
+        Lack::Program { name, folders, near } => {
+            let place = match folders.as_slice() {
+                [] if name.contains('/') => format!("there is no {name}"),
+                [] => "[env] PATH has no folder to look in".into(),
+                folders => format!("no `{name}` is in {}", folders.join(", ")),
+            };
+            let guess = near.as_ref().map(|near| format!("did you mean `{near}`?"));
+            (
+                "programs::not-found",
+                cannot(place),
+                guess.or(help("install it, name its absolute path, or set [env] PATH to the folders that it is in".into())),
+            )
+        }
+        Lack::Relative(path) => {
+            let help = help("give its absolute path, or a working folder that is there inside: process.cwd".into());
+            ("programs::not-found", cannot(format!("{path} begins in the working folder, which is not there inside")), help)
+        }
+        Lack::NotExecutable { path, mount: true } => {
+            let entry = format!("leave `exec = false` out, or give it an entry of its own: \"{path}\" = \"ro\"");
+            ("programs::not-executable", cannot(format!("{path} lies on a mount with exec = false")), help(entry))
+        }
+        Lack::NotExecutable { path, mount: false } => {
+            ("programs::not-executable", cannot(format!("{path} may not be executed by the caller")), help(format!("see its mode: chmod +x {path}")))
+        }
+        Lack::NoProgram(path) => {
+            let why = format!("{path} is neither an ELF file nor a script");
+            ("programs::no-program", cannot(why), help("a script begins with a line such as #!/bin/sh".into()))
+        }
+        Lack::Machine { path, machine } => {
+            let why = format!("{path} is for {machine}, and this machine is {}", std::env::consts::ARCH);
+            ("programs::machine", cannot(why), help("install the build for this machine".into()))
+        }
+        Lack::Unreadable { path, errno } => {
+            let why = format!("{path} cannot be read, so that what it needs is unknown: {}", errno_words(*errno));
+            ("programs::unreadable", cannot(why), help(format!("make it readable: chmod +r {path}")))
+        }
+        Lack::Interpreter { path, of, errno } => {
+            let help = help(format!("install it; the first line or the header of {of} names it"));
+            ("programs::interpreter", cannot(format!("{of} is run by {path}: {}", errno_words(*errno))), help)
+        }
+        Lack::Library { name, of } => {
+            let help = help("install it; if it is in a folder that the loader does not look at, set [env] LD_LIBRARY_PATH".into());
+            ("programs::library", cannot(format!("the library {name}, which {of} needs, is not found")), help)
+        }
+        Lack::Foreign { path, by } => {
+            let why = format!("the script {path} is named by {by}, which is not root's, so that somebody may have put it there");
+            ("programs::link", cannot(why), help(format!("name the script itself: programs = [\"{path}\"]")))
+        }
+        Lack::TooMany(path) => ("programs::size", cannot(format!("{path} leads to more scripts or libraries than a program has")), None),
+    }
+}
+
+// ---- the command inside ----
+
+/// What an entry of the tree, or the command, refers to and is not there inside. For lints, and for a target that did not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen {
+    /// The line.
+    pub at: Span,
+    /// A sentence.
+    pub text: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// What is not visible in the final tree, where [`Host::look_inside`] was asked: the command, its loader and libraries, the working
+/// folder, the targets of links.
+pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
+    let Some(inside) = &host.inside else { return vec![] };
+    let mut out = vec![];
+    if let Some(word) = first_word(process) {
+        for lack in &inside.command.lacks {
+            let (_, text, help) = say(word, lack);
+            let mut text = text.replacen("cannot show", "cannot run", 1);
+            let help = match lack {
+                Lack::Program { near: Some(_), .. } => help,
+                // Here it is the tree that lacks it, not the machine.
+                Lack::Program { .. } | Lack::Interpreter { .. } | Lack::Library { .. } => {
+                    text.push_str(" inside");
+                    Some(format!("let it bring what it needs: programs = [\"{}\"], or extends = [\"base\"] for the whole system", escape(word)))
+                }
+                _ => help,
+            };
+            out.push(Unseen { at: word.at, text, help });
+        }
+    }
+    if let (false, Some(cwd)) = (inside.cwd, process.cwd.get()) {
+        let text = format!("the working folder {} is not there inside", cwd.value);
+        out.push(Unseen { at: cwd.at, text, help: Some(format!("grant it: \"{}\" = \"ro\"", cwd.value)) });
+    }
+    for (path, text, at) in &inside.dangling {
+        let to = if text.starts_with('/') { text.clone() } else { format!("{}/{text}", parent(path).trim_end_matches('/')) };
+        out.push(Unseen { at: *at, text: format!("the link {path} points at {to}, which is not there inside"), help: None });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_names_or_absolute_paths() {
+        let word = |text: &str| Word::from_text(text).map(|word| word.to_string());
+        assert_eq!(word("git").as_deref(), Ok("git"));
+        assert_eq!(word("//usr/./bin/git").as_deref(), Ok("/usr/bin/git"));
+        assert_eq!(Word::from_text("${COMMAND}"), Ok(Word::Command));
+        for wrong in ["", ".", "..", "./git", "bin/git", "/a/../b", "a\0b", &"x".repeat(256)] {
+            assert!(word(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn every_lack_has_a_sentence_without_control_characters_of_its_own() {
+        let text = || "x".to_owned();
+        let all = [
+            Lack::Program { name: text(), folders: vec![text()], near: Some(text()) },
+            Lack::Relative(text()),
+            Lack::NotExecutable { path: text(), mount: true },
+            Lack::NotExecutable { path: text(), mount: false },
+            Lack::NoProgram(text()),
+            Lack::Machine { path: text(), machine: "arm" },
+            Lack::Unreadable { path: text(), errno: libc::EACCES },
+            Lack::Interpreter { path: text(), of: text(), errno: libc::ENOENT },
+            Lack::Library { name: text(), of: text() },
+            Lack::Foreign { path: text(), by: text() },
+            Lack::TooMany(text()),
+        ];
+        for lack in &all {
+            let (code, message, _) = say("tool", lack);
+            assert!(code.starts_with("programs::") && message.starts_with("cannot show `tool`: ") && !message.contains("  "), "{message}");
+        }
+    }
+}
