@@ -113,40 +113,6 @@ fn a_launcher_killed_at_any_call_leaves_nothing() {
     }
 }
 
-/// A copy of a shared mount is its peer: what is mounted on it would be mounted on the host (mount_namespaces(7)).
-#[test]
-fn nothing_is_mounted_on_the_host_where_its_mounts_are_shared() {
-    if !is_root() {
-        return skip("only root can make the host's mounts shared");
-    }
-    let place = Place::new();
-    for who in As::all() {
-        let tree = place.folder(&format!("tree-{who:?}"), *who);
-        place.file(&format!("tree-{who:?}/file"), "text");
-        place.folder(&format!("tree-{who:?}/folder/hidden"), *who);
-        let (at, owner) = (tree.display(), if *who == As::Root { ", owner = \"root\"" } else { "" });
-        let mounts = format!(
-            "\"/t\" = {{ bind = \"{at}\", access = \"rw\"{owner} }}\n\"/t/file\" = {{ text = \"x\" }}\n\"/t/folder\" = \"tmpfs\"\n\
-             \"/r\" = {{ bind = \"{at}\" }}\n\"/r/file\" = {{ hide = true }}\n\"/r/folder/hidden\" = {{ hide = true }}\n\
-             \"/etc/passwd\" = {{ text = \"x\" }}"
-        );
-        let profile = place.file("shared.toml", &system(&mounts));
-        let ids = if *who == As::Root { 0 } else { USER };
-        // In mounts of its own, so that a failure leaves the machine whole.
-        let script = format!(
-            "mount --make-rshared / && cat /proc/self/mountinfo > before && grep -q ' shared:' before && \
-             setpriv --reuid {ids} --regid {ids} --clear-groups ./stockade run {} sh -c 'cat /proc/self/mountinfo; ls -A /r/folder/hidden' && \
-             cat /proc/self/mountinfo | diff before -",
-            profile.display()
-        );
-        let output = place.outside(As::Root, "unshare").args(["-m", "sh", "-c", &script]).output().unwrap();
-        let inside = text(&output.stdout);
-        assert!(output.status.success(), "{who:?}: {inside}{}", text(&output.stderr));
-        // Nor does what the host mounts later come in.
-        assert!(!inside.contains(" shared:") && !inside.contains(" master:"), "{who:?}: {inside}");
-    }
-}
-
 #[test]
 fn launch_after_launch_none_fails_and_nothing_is_left() {
     let rounds = if std::env::var_os("FULL").is_some() { 1000 } else { 200 };
