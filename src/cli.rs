@@ -1,7 +1,8 @@
 //! The command line. Its flags become one more, last, layer of the profile; there is no second way to say a thing.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use stockade::profile::Request;
+use stockade::profile::{Request, Role};
+use stockade::value::Written;
 
 /// A declarative sandbox launcher: a TOML profile becomes a sandbox, and the target runs in it.
 #[derive(Debug, Parser)]
@@ -21,17 +22,36 @@ pub enum Command {
     Check(Shown),
     /// Show what `run` would do, step by step
     Plan(Shown),
+    /// List the profiles that a name can mean
+    Profiles(Profiles),
+    /// Write a commented profile to start from
+    New(New),
 }
 
-/// A profile and what the command line adds to it.
-#[derive(Debug, Args)]
-pub struct Given {
+/// What the command line adds to a profile.
+#[derive(Debug, Clone, Args)]
+pub struct Flags {
     /// Give a parameter of the profile its value
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// Add a line of TOML over the profile, such as 'rlimits.nofile = 64'
     #[arg(long, value_name = "TOML")]
     config: Vec<String>,
+}
+
+impl Flags {
+    /// These flags on a profile, with a command for those that have none.
+    pub fn of(self, profile: &str) -> Given {
+        Given { flags: self, words: vec![profile.to_owned(), "--".to_owned(), "true".to_owned()] }
+    }
+}
+
+/// A profile and what the command line adds to it.
+#[derive(Debug, Args)]
+pub struct Given {
+    /// What is added.
+    #[command(flatten)]
+    flags: Flags,
     /// A path, `-` for standard input, or the name of a profile; what follows it is the target's
     #[arg(value_name = "PROFILE", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
@@ -46,6 +66,52 @@ pub struct Shown {
     /// The profile.
     #[command(flatten)]
     pub given: Given,
+}
+
+/// The profiles that can be named.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Profiles {
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
+    pub format: Format,
+    /// What to do; unsaid: list them.
+    #[command(subcommand)]
+    pub what: Option<ProfilesCommand>,
+}
+
+/// What to do with profiles.
+#[derive(Debug, Subcommand)]
+pub enum ProfilesCommand {
+    /// Print the text of a profile
+    Show {
+        /// A path, or the name of a profile
+        name: String,
+    },
+    /// Say what a run of the first does and one of the second does not, and the other way round; 1 where they differ
+    Diff {
+        /// A path, or the name of a profile
+        first: String,
+        /// Another
+        second: String,
+        /// What both are given.
+        #[command(flatten)]
+        given: Flags,
+    },
+}
+
+/// A profile to be written.
+#[derive(Debug, Args)]
+pub struct New {
+    /// What the profile is for
+    #[arg(long, value_parser = parse_role, default_value = "command", value_name = "ROLE")]
+    pub role: Role,
+    /// Its name, under which `run` finds it then, or the path of a file to write
+    pub name: String,
+}
+
+fn parse_role(word: &str) -> Result<Role, String> {
+    Role::from_text(word).map_err(|why| why.replace("\nhelp: ", "; "))
 }
 
 /// Who reads the output.
@@ -70,9 +136,9 @@ impl Given {
             args.remove(0);
         }
         let params: Option<Vec<(String, String)>> =
-            self.set.iter().map(|flag| flag.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))).collect();
+            self.flags.set.iter().map(|flag| flag.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))).collect();
         let params = params.ok_or("--set takes NAME=VALUE")?;
-        let config = self.config.into_iter().map(|toml| ("--config".to_owned(), toml)).collect();
+        let config = self.flags.config.into_iter().map(|toml| ("--config".to_owned(), toml)).collect();
         Ok(Request { profile, config, params, args })
     }
 }

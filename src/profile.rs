@@ -52,10 +52,15 @@ mod builtin;
 mod caller;
 mod files;
 mod fill;
+mod installed;
 mod load;
 mod params;
+mod starters;
 mod variables;
 
 pub use builtin::BUILTIN;
 pub use caller::Caller;
+pub use files::text_of;
+pub use installed::{Listed, installed};
 pub use load::{Request, load};
+pub use starters::{Fit, Role, starter};

@@ -1,7 +1,9 @@
 //! The commands: thin. They load, plan and launch, and they print.
 
 mod check;
+mod new;
 mod plan;
+mod profiles;
 mod run;
 
 use crate::cli::{Cli, Command, Format, Given};
@@ -22,6 +24,8 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Run(given) => run::run(given),
         Command::Check(shown) => check::check(shown),
         Command::Plan(shown) => plan::plan(shown),
+        Command::Profiles(what) => profiles::profiles(what),
+        Command::New(what) => new::new(what),
     }
 }
 

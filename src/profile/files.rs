@@ -43,6 +43,12 @@ pub fn find(word: &str, caller: &Caller) -> Result<Text, Problem> {
     }
 }
 
+/// The text of PROFILE, for those who want to read it.
+pub fn text_of(word: &str, caller: &Caller) -> Result<String, Problem> {
+    let text = find(word, caller)?;
+    String::from_utf8(text.bytes).map_err(|_| Problem::new("profile::text", Span::NOWHERE, format!("cannot show {}: it is not UTF-8", text.name)))
+}
+
 /// Finds a word of `extends` in a profile of `folder`: a path, made absolute already, or a name.
 pub fn find_base(word: &str, folder: Option<&str>, caller: &Caller, at: Span) -> Result<Text, Problem> {
     match word {

@@ -1,0 +1,124 @@
+//! `stockade profiles` and `stockade new`: what is listed, what differs, and that each starter runs.
+#![allow(missing_docs, reason = "a test binary")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use support::{As, Place, is_root, text};
+
+const ROLES: [&str; 5] = ["command", "build", "service", "parser", "network-client"];
+
+fn said(output: &Output) -> String {
+    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+/// A folder of the profiles apart from the one that is worked in, as a target that can write to its profile could widen it.
+fn starter(place: &Place, who: As, role: &str) -> PathBuf {
+    let folder = place.folder(&format!("profiles-{who:?}"), who);
+    let file = folder.join(format!("{role}.toml"));
+    let output = place.stockade(who).args(["new", "--role", role]).arg(&file).output().unwrap();
+    assert!(output.status.success(), "{who:?}: {role}: {}", said(&output));
+    file
+}
+
+/// The launcher in a folder that its caller owns.
+fn at_work(place: &Place, who: As, words: &[&str], profile: &Path) -> Command {
+    let work = place.folder("work", As::User);
+    let mut command = place.stockade(who);
+    command.current_dir(work).args(words).arg(profile).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn each_starter_is_good_and_runs() {
+    for who in As::all() {
+        let place = Place::new();
+        let data = place.folder("data", As::User);
+        let set = format!("data={}", data.display());
+        for role in ROLES {
+            let profile = starter(&place, *who, role);
+            let flags: &[&str] = if role == "service" { &["run", "--set", &set] } else { &["run"] };
+            let output = at_work(&place, *who, flags, &profile).args(["echo", "ran"]).output().unwrap();
+            assert_eq!(text(&output.stdout), "ran\n", "{who:?}: {role}: {}", said(&output));
+            let left = std::fs::read_to_string(&profile).unwrap();
+            assert!(!["NAME", "FILE", "OPTIONAL", "RESOLV", "PORTS"].iter().any(|word| left.contains(word)), "{role}: {left}");
+        }
+        // The grants that the headers speak of.
+        let output =
+            at_work(&place, *who, &["run"], &starter_again(&place, *who, "command")).args(["sh", "-c", "echo x > made; ls /home"]).output().unwrap();
+        assert_eq!((text(&output.stdout).trim(), place.path.join("work/made").exists()), ("me", true), "{who:?}: {}", said(&output));
+        let output = at_work(&place, *who, &["run"], &starter_again(&place, *who, "parser")).args(["ls", "/"]).output().unwrap();
+        let seen = text(&output.stdout);
+        assert!(output.status.success() && !seen.contains("home") && !seen.contains("bin"), "{who:?}: {}", said(&output));
+    }
+}
+
+fn starter_again(place: &Place, who: As, role: &str) -> PathBuf {
+    place.path.join(format!("profiles-{who:?}/{role}.toml"))
+}
+
+#[test]
+fn a_file_is_never_written_over() {
+    let place = Place::new();
+    for who in As::all() {
+        let file = starter(&place, *who, "command");
+        let before = std::fs::read(&file).unwrap();
+        let output = place.stockade(*who).args(["new", "--role", "build"]).arg(&file).output().unwrap();
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("file exists"), "{who:?}: {}", said(&output));
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+        for bad in ["a b", "", "x/;y", "x\u{202e}"] {
+            let output = place.stockade(*who).args(["new", bad]).output().unwrap();
+            assert_eq!(output.status.code(), Some(125), "{who:?}: {bad:?}: {}", said(&output));
+            assert!(!text(&output.stderr).contains('\u{202e}'));
+        }
+    }
+}
+
+#[test]
+fn the_list_has_the_built_in_ones_and_stays_in_its_columns() {
+    let place = Place::new();
+    for who in As::all() {
+        let list = place.stockade(*who).arg("profiles").output().unwrap();
+        let list = text(&list.stdout);
+        assert!(list.starts_with("built-in:\n") && list.lines().all(|line| line.chars().count() <= 80), "{list}");
+        let json = place.stockade(*who).args(["profiles", "--format", "json"]).output().unwrap();
+        let all: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        for (name, _) in stockade::profile::BUILTIN {
+            assert!(list.contains(&format!("\n  {name} ")) && all.as_array().unwrap().iter().any(|one| one["name"] == *name), "{name}: {list}");
+            let shown = place.stockade(*who).args(["profiles", "show", name]).output().unwrap();
+            assert!(text(&shown.stdout).starts_with(&format!("# {name}: ")), "{}", said(&shown));
+        }
+    }
+}
+
+#[test]
+fn what_two_profiles_differ_in_is_told_by_meaning() {
+    let place = Place::new();
+    let a = place.file("a.toml", &support::system("\"/x\" = { tmpfs = \"1M\" }\n[env]\nA = \"1\""));
+    // The same, written otherwise.
+    let b = place.file("b.toml", &format!("extends = [\"{}/c.toml\"]\nformat = 1\nenv.A = \"1\"\n", place.path.display()));
+    place.file("c.toml", &support::system("\"/x\" = { tmpfs = 1048576 }"));
+    let d = place.file("d.toml", &support::system("\"/x\" = { tmpfs = \"2M\" }\n[capabilities]\nkeep = [\"net-raw\"]"));
+    let diff = |first: &Path, second: &Path| {
+        let output = place.stockade(As::User).args(["profiles", "diff"]).args([first, second]).output().unwrap();
+        (output.status.code(), text(&output.stdout))
+    };
+    assert_eq!(diff(&a, &b), (Some(0), String::new()));
+    let (status, lines) = diff(&a, &d);
+    assert_eq!(status, Some(1));
+    for line in ["- set A to \"1\"", "+ mount tmpfs on /x: 2M", "- mount tmpfs on /x: 1M", "net-raw"] {
+        assert!(lines.contains(line), "{line}: {lines}");
+    }
+    assert!(!lines.contains("/usr"), "{lines}");
+}
+
+#[test]
+fn a_bare_name_goes_where_names_are_looked_up() {
+    // The user of these tests has no home, where that folder would be.
+    let place = Place::new();
+    let output = place.outside(As::User, place.path.join("stockade")).args(["new", "x"]).output().unwrap();
+    if is_root() {
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("/nonexistent/.config/stockade"), "{}", said(&output));
+    }
+}
