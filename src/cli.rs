@@ -13,7 +13,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Three prefixes of one pipeline.
+/// Three prefixes of one pipeline, and what is told of the language and the command line.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the profile's command in its sandbox
@@ -26,6 +26,51 @@ pub enum Command {
     Profiles(Profiles),
     /// Write a commented profile to start from
     New(New),
+    /// Print the JSON Schema of profiles, for editors
+    Schema,
+    /// Print the reference of the language, as Markdown
+    Reference,
+    /// Print a manual page: stockade man 5 | man -l -
+    Man {
+        /// Which page
+        #[arg(value_enum, value_name = "PAGE")]
+        page: Manual,
+    },
+    /// Print the completion script of a shell
+    Completions {
+        /// Which shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Say what fits next on a command line; the completion scripts ask
+    #[command(hide = true)]
+    Complete {
+        /// The words after `stockade`
+        #[arg(last = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+/// A manual page.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Manual {
+    /// The command: stockade(1)
+    #[value(name = "1")]
+    Command,
+    /// The language of profiles: stockade.toml(5)
+    #[value(name = "5")]
+    Language,
+}
+
+/// A shell that completions are for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Shell {
+    /// source <(stockade completions bash)
+    Bash,
+    /// stockade completions zsh > "${fpath[1]}/_stockade"
+    Zsh,
+    /// stockade completions fish > ~/.config/fish/completions/stockade.fish
+    Fish,
 }
 
 /// What the command line adds to a profile.
@@ -86,13 +131,16 @@ pub enum ProfilesCommand {
     /// Print the text of a profile
     Show {
         /// A path, or the name of a profile
+        #[arg(value_name = "PROFILE")]
         name: String,
     },
     /// Say what a run of the first does and one of the second does not, and the other way round; 1 where they differ
     Diff {
         /// A path, or the name of a profile
+        #[arg(value_name = "PROFILE")]
         first: String,
         /// Another
+        #[arg(value_name = "PROFILE")]
         second: String,
         /// What both are given.
         #[command(flatten)]

@@ -17,6 +17,7 @@ pub mod policy;
 pub mod problem;
 pub mod profile;
 pub mod section;
+pub mod shape;
 pub mod source;
 pub mod step;
 pub mod sys;

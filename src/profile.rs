@@ -3,7 +3,7 @@
 use crate::policy::capabilities::Capabilities;
 use crate::policy::env::Env;
 use crate::policy::identity::Identity;
-use crate::policy::landlock::Landlock;
+use crate::policy::landlock::{Landlock, Wall};
 use crate::policy::mounts::Mounts;
 use crate::policy::namespaces::Namespaces;
 use crate::policy::network::Network;
@@ -11,21 +11,27 @@ use crate::policy::process::Process;
 use crate::policy::programs::Programs;
 use crate::policy::rlimits::Rlimits;
 use crate::section;
-use crate::section::{Key, Set};
+use crate::section::{Early, Key, Set};
+use crate::shape::{Need, Shape, Shaped};
+use params::Declarations;
 
 section! {
     /// A profile: one field per domain.
     pub struct Profile {
-        /// The version of the language; this stockade reads 1.
-        format: Key<u32>,
+        /// The version of the language; this stockade reads 1. Every file says it.
+        format: Early<Format>,
         /// One line for people.
         description: Key<String>,
-        /// Walls set in this file that may fall where the machine lacks them.
-        optional: Set<String>,
+        /// What this file is laid over, in this order: names of profiles, or paths from this file's folder, with a `/` or the ending `.toml`.
+        extends: Early<Bases>,
+        /// Walls set in this file that may fall where the machine lacks them. Not inherited.
+        optional: Set<Wall>,
         /// Programs by name or absolute path: the file, its interpreter and its libraries are in the sandbox, read-only, at the same
         /// paths. `"${COMMAND}"` is the program of `process.command`. What a program opens by itself later (plugins, locales, modules)
         /// is not among it.
         programs: Programs,
+        /// What the profile leaves to its user.
+        params: Early<Declarations>,
         /// What runs, and the state that it starts with.
         process: Process,
         /// The target's environment.
@@ -48,6 +54,27 @@ section! {
     later { "seccomp", "limits", "lsm", "name" }
 }
 
+/// The version of the language.
+#[derive(Debug, Clone)]
+pub struct Format;
+
+impl Shaped for Format {
+    fn shape() -> Shape {
+        Shape::Integer(load::FORMAT, load::FORMAT)
+    }
+}
+
+/// What a file is laid over.
+#[derive(Debug, Clone)]
+pub struct Bases;
+
+impl Shaped for Bases {
+    const NEED: Need = Need::Optional;
+    fn shape() -> Shape {
+        Vec::<String>::shape()
+    }
+}
+
 mod builtin;
 mod caller;
 mod files;
@@ -64,3 +91,4 @@ pub use files::text_of;
 pub use installed::{Listed, installed};
 pub use load::{Request, load};
 pub use starters::{Fit, Role, starter};
+pub use variables::KNOWN as VARIABLES;

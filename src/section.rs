@@ -1,12 +1,14 @@
-//! One declaration of a section of the profile gives its struct, its parser, its merge rule and its words for the reference.
+//! One declaration of a section of the profile gives its struct, its parser, its merge rule, its shape and its words.
 //!
 //! A field's type says how layers merge: [`Key`] is replaced whole, [`Set`] is united, [`Entries`] merge name by name. Values are
 //! parsed by serde on a tree whose spans are already offsets into [`crate::source::Sources`], so every error keeps its place.
 
 use crate::problem::{Problem, Problems, suggestion};
+use crate::shape::{Need, Shape, Shaped};
 use crate::source::{At, Span};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use toml::{
     Spanned,
     de::{DeValue, ValueDeserializer},
@@ -16,14 +18,14 @@ use toml::{
 pub type Node<'i> = Spanned<DeValue<'i>>;
 
 /// A field of a section: reads one value of one layer, and lies over the same field of a weaker layer.
-pub trait Field: Default {
+pub trait Field: Default + Shaped {
     /// Reads the value of the key.
     fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems);
     /// Merges a stronger layer over this one.
     fn cover(&mut self, upper: Self, problems: &mut Problems);
 }
 
-/// One key of a section, for the reference page and for suggestions.
+/// One key of a section, for suggestions.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyDoc {
     /// The Rust field's name; [`KeyDoc::name`] is what a profile writes.
@@ -62,6 +64,20 @@ macro_rules! section {
             ];
             /// Keys of the language that this version refuses as not built yet.
             pub const LATER: &'static [&'static str] = &[$($($later),*)?];
+        }
+
+        impl $crate::shape::Shaped for $name {
+            const NEED: $crate::shape::Need = $crate::shape::Need::Optional;
+            fn shape() -> $crate::shape::Shape {
+                let mut table = $crate::shape::Table::new(concat!($($doc, "\n"),*));
+                $( table.add(
+                    stringify!($field),
+                    concat!($($field_doc, "\n"),+),
+                    <$kind as $crate::shape::Shaped>::shape,
+                    <$kind as $crate::shape::Shaped>::NEED,
+                ); )*
+                $crate::shape::Shape::Table(table)
+            }
         }
 
         impl $crate::section::Field for $name {
@@ -168,7 +184,14 @@ impl<T> Key<T> {
     }
 }
 
-impl<T: DeserializeOwned> Field for Key<T> {
+impl<T: Shaped> Shaped for Key<T> {
+    const NEED: Need = Need::Optional;
+    fn shape() -> Shape {
+        Shape::within(Shape::Key, T::shape)
+    }
+}
+
+impl<T: DeserializeOwned + Shaped> Field for Key<T> {
     fn read(&mut self, _: &At<String>, node: Node<'_>, problems: &mut Problems) {
         let at = Span::from(node.span());
         if is_default_word(&node) {
@@ -183,6 +206,28 @@ impl<T: DeserializeOwned> Field for Key<T> {
             *self = upper;
         }
     }
+}
+
+/// A key that the loader reads by itself, before the layers are merged. It stands among the others for suggestions, schema and reference.
+#[derive(Debug, Clone)]
+pub struct Early<T>(PhantomData<T>);
+
+impl<T> Default for Early<T> {
+    fn default() -> Early<T> {
+        Early(PhantomData)
+    }
+}
+
+impl<T: Shaped> Shaped for Early<T> {
+    const NEED: Need = T::NEED;
+    fn shape() -> Shape {
+        Shape::within(Shape::Early, T::shape)
+    }
+}
+
+impl<T: Shaped> Field for Early<T> {
+    fn read(&mut self, _: &At<String>, _: Node<'_>, _: &mut Problems) {}
+    fn cover(&mut self, _: Self, _: &mut Problems) {}
 }
 
 /// A list whose order and repeats mean nothing; layers are united, `"!x"` withdraws an inherited `x`, `"!*"` all of them.
@@ -207,7 +252,14 @@ impl<T> Set<T> {
     }
 }
 
-impl<T: DeserializeOwned + PartialEq + ToString> Field for Set<T> {
+impl<T: Shaped> Shaped for Set<T> {
+    const NEED: Need = Need::Optional;
+    fn shape() -> Shape {
+        Shape::within(Shape::Key, || Shape::within(Shape::Set, T::shape))
+    }
+}
+
+impl<T: DeserializeOwned + PartialEq + ToString + Shaped> Field for Set<T> {
     fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems) {
         let at = Span::from(node.span());
         if is_default_word(&node) {
@@ -274,6 +326,19 @@ pub struct Entries<V> {
     pub map: BTreeMap<String, Entry<V>>,
 }
 
+/// The value type of [`Entries`]: it says what the whole table looks like.
+pub trait EntryType {
+    /// A table of the user's own names, or of the names that the domain has.
+    fn entries() -> Shape;
+}
+
+impl<V: EntryType> Shaped for Entries<V> {
+    const NEED: Need = Need::Optional;
+    fn shape() -> Shape {
+        V::entries()
+    }
+}
+
 /// One named entry.
 #[derive(Debug, Clone)]
 pub struct Entry<V> {
@@ -301,7 +366,7 @@ impl<V> Entries<V> {
     }
 }
 
-impl<V: DeserializeOwned> Field for Entries<V> {
+impl<V: DeserializeOwned + EntryType> Field for Entries<V> {
     fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems) {
         for (name, node) in table(key, node, problems) {
             let at = Span::from(node.span());

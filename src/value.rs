@@ -2,6 +2,7 @@
 //!
 //! An error may end in `\nhelp: ...`; [`crate::section::parse`] makes the help of the problem of it.
 
+use crate::shape::{Shape, Shaped};
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::{Serialize, Serializer};
 use std::{fmt, marker::PhantomData, time::Duration};
@@ -15,6 +16,14 @@ pub trait Written: Sized {
     /// From an integer; most have none.
     fn from_integer(_: i64) -> Option<Result<Self, String>> {
         None
+    }
+    /// What its values look like: no narrower than what [`Written::from_text`] and [`Written::from_integer`] take in plain spelling.
+    fn looks() -> Shape;
+}
+
+impl<T: Written> Shaped for T {
+    fn shape() -> Shape {
+        T::looks()
     }
 }
 
@@ -83,6 +92,9 @@ impl Written for Size {
     fn from_integer(number: i64) -> Option<Result<Size, String>> {
         Some(u64::try_from(number).map(Size).map_err(|_| format!("a size cannot be negative: {number}")))
     }
+    fn looks() -> Shape {
+        Shape::Either(vec![Shape::form("a size such as `\"64M\"`", "^[0-9]+[BKkMGT]?$"), Shape::Integer(0, i64::MAX)])
+    }
 }
 
 impl fmt::Display for Size {
@@ -116,6 +128,9 @@ impl Written for Time {
             .map(|millis| Time(Duration::from_millis(millis)))
             .ok_or_else(|| format!("`{text}` is not a time\nhelp: write digits and a unit of ms, s, m, h or d, such as \"30s\""))
     }
+    fn looks() -> Shape {
+        Shape::form("a time such as `\"30s\"`", "^[0-9]+(ms|s|m|min|h|d)$")
+    }
 }
 
 impl Serialize for Time {
@@ -148,6 +163,9 @@ impl Written for Mode {
             .map(Mode)
             .ok_or_else(|| format!("`{text}` is not a mode\nhelp: write octal digits in quotes, such as \"0755\""))
     }
+    fn looks() -> Shape {
+        Shape::form("an octal mode such as `\"0755\"`", "^0*[0-7]{1,4}$")
+    }
 }
 
 impl fmt::Display for Mode {
@@ -172,6 +190,9 @@ impl Written for AbsolutePath {
     fn from_text(text: &str) -> Result<AbsolutePath, String> {
         plain_path(text).map(AbsolutePath)
     }
+    fn looks() -> Shape {
+        Shape::form("an absolute path", PATH_FORM)
+    }
 }
 
 impl fmt::Display for AbsolutePath {
@@ -184,6 +205,28 @@ impl std::ops::Deref for AbsolutePath {
     type Target = str;
     fn deref(&self) -> &str {
         &self.0
+    }
+}
+
+/// An absolute path without `..`, as a regular expression.
+pub const PATH_FORM: &str = r"^(/(?!\.\.(/|$))[^/]*)+$";
+
+/// `true`, where `false` would say nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnlyTrue;
+
+impl Shaped for OnlyTrue {
+    fn shape() -> Shape {
+        Shape::True
+    }
+}
+
+impl<'de> de::Deserialize<'de> for OnlyTrue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OnlyTrue, D::Error> {
+        match bool::deserialize(deserializer)? {
+            true => Ok(OnlyTrue),
+            false => Err(de::Error::custom("this can only be true\nhelp: leave it out; an inherited entry is withdrawn with `false` in its place")),
+        }
     }
 }
 

@@ -234,7 +234,7 @@ fn every_file_says_its_format() {
     desk.place.file("main.toml", "");
     desk.refuses("main.toml:1:1 profile::format", "begin it with: format = 1");
     desk.place.file("main.toml", "format = 2\n");
-    desk.refuses("main.toml:1:10 profile::format", "this stockade reads format 1");
+    desk.refuses("main.toml:1:10 profile::format", "cannot read format `2`: only a newer stockade does");
 }
 
 #[test]
@@ -534,9 +534,10 @@ fn what_is_not_built_yet_is_refused_and_not_ignored() {
 fn an_unknown_key_is_never_ignored() {
     Desk::new("[proces]\n").refuses("main.toml:2:2 profile::unknown-key", "did you mean `process`?");
     Desk::new("[process]\nstop_signal = \"TERM\"\n").refuses("main.toml:3:1 profile::unknown-key", "did you mean `stop-signal`?");
-    Desk::new("[params]\nx = { type = \"string\", defualt = \"\" }\n").refuses("main.toml:3:24 profile::value", "unknown field `defualt`");
-    Desk::new("[env]\nX = { flie = \"/x\" }\n").refuses("main.toml:3:5 profile::value", "unknown field `flie`");
-    Desk::new("[rlimits]\nnofile = { sotf = 1, hard = 2 }\n").refuses("main.toml:3:10 profile::value", "unknown field `sotf`");
+    Desk::new("[params]\nx = { type = \"string\", defualt = \"\" }\n")
+        .refuses("main.toml:3:24 profile::value", "unknown key `defualt` | did you mean `default`?");
+    Desk::new("[env]\nX = { flie = \"/x\" }\n").refuses("main.toml:3:7 profile::value", "unknown key `flie` | did you mean `file`?");
+    Desk::new("[rlimits]\nnofile = { sotf = 1, hard = 2 }\n").refuses("main.toml:3:12 profile::value", "unknown key `sotf` | did you mean `soft`?");
 }
 
 // ---- which texts are profiles ----

@@ -1,10 +1,15 @@
 //! The commands: thin. They load, plan and launch, and they print.
 
 mod check;
+mod completions;
+mod man;
 mod new;
+mod page;
 mod plan;
 mod profiles;
+mod reference;
 mod run;
+mod schema;
 
 use crate::cli::{Cli, Command, Format, Given};
 use std::io::{IsTerminal, Write};
@@ -26,6 +31,11 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Plan(shown) => plan::plan(shown),
         Command::Profiles(what) => profiles::profiles(what),
         Command::New(what) => new::new(what),
+        Command::Schema => schema::schema(),
+        Command::Reference => reference::reference(),
+        Command::Man { page } => man::man(page),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Complete { words } => completions::complete(&words),
     }
 }
 

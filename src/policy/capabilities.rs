@@ -4,6 +4,7 @@ use crate::draft::Draft;
 use crate::policy::identity::Ids;
 use crate::problem::{Problem, suggestion};
 use crate::section::{Key, Set};
+use crate::shape::Shape;
 use crate::source::{At, Span};
 use crate::step::{Op, Stage};
 use crate::value::Written;
@@ -50,6 +51,12 @@ impl Written for Capability {
     }
     fn from_integer(number: i64) -> Option<Result<Capability, String>> {
         Some(u8::try_from(number).ok().filter(|cap| *cap < 64).map(Capability).ok_or_else(|| format!("{number} is not a capability: 0 to 63")))
+    }
+    fn looks() -> Shape {
+        let names = caps::all().into_iter().map(|cap| Capability(cap.index()));
+        let mut names: Vec<String> = names.map(|cap| cap.to_string()).collect();
+        names.sort();
+        Shape::Either(vec![Shape::names(names), Shape::Integer(0, 63)])
     }
 }
 
@@ -107,6 +114,9 @@ impl Written for Securebit {
             let help = suggestion(text, names()).unwrap_or_else(|| format!("write one of {}", names().collect::<Vec<_>>().join(", ")));
             format!("unknown securebit `{text}`\nhelp: {help}")
         })
+    }
+    fn looks() -> Shape {
+        Shape::names(SECUREBITS.iter().map(|(name, _)| *name))
     }
 }
 

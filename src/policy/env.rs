@@ -4,9 +4,11 @@ use crate::draft::Draft;
 use crate::host::Host;
 use crate::problem::Problem;
 use crate::profile::Caller;
-use crate::section::Entries;
+use crate::section::{Entries, EntryType};
+use crate::shape::{Named, Need, Shape, Shaped};
 use crate::step::{Content, Name};
-use crate::value::AbsolutePath;
+use crate::table;
+use crate::value::{AbsolutePath, OnlyTrue};
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
@@ -43,8 +45,6 @@ impl<'de> Deserialize<'de> for Variable {
 
 struct VariableVisitor;
 
-const KEYS: &[&str] = &["file", "fd", "pass", "required", "or"];
-
 impl<'de> Visitor<'de> for VariableVisitor {
     type Value = Variable;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,28 +57,15 @@ impl<'de> Visitor<'de> for VariableVisitor {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Variable, E> {
         Ok(Variable::Text(text.into()))
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Variable, A::Error> {
-        let (mut source, mut required, mut or) = (None, false, None);
-        while let Some(key) = map.next_key::<String>()? {
-            let chosen = match key.as_str() {
-                "file" => Variable::File(map.next_value()?),
-                "fd" => Variable::Fd(map.next_value()?),
-                "pass" if map.next_value::<bool>()? => Variable::Pass { required: false, or: None },
-                "pass" => return Err(de::Error::custom("`pass` can only be true\nhelp: leave the entry out, or withdraw it with `false`")),
-                "required" => {
-                    required = map.next_value()?;
-                    continue;
-                }
-                "or" => {
-                    or = Some(map.next_value()?);
-                    continue;
-                }
-                _ => return Err(de::Error::unknown_field(&key, KEYS)),
-            };
-            if source.replace(chosen).is_some() {
-                return Err(de::Error::custom("say one of `file`, `fd` and `pass`"));
-            }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Variable, A::Error> {
+        let Source { file, fd, pass, required, or } = Source::read(map)?;
+        let sources = [pass.map(|OnlyTrue| Variable::Pass { required: false, or: None }), file.map(Variable::File), fd.map(Variable::Fd)];
+        let mut sources = sources.into_iter().flatten();
+        let source = sources.next();
+        if sources.next().is_some() {
+            return Err(de::Error::custom("say one of `file`, `fd` and `pass`"));
         }
+        let required = required.unwrap_or(false);
         match source {
             Some(Variable::Pass { .. }) if required && or.is_some() => Err(de::Error::custom("`required` and `or` exclude each other")),
             Some(Variable::Pass { .. }) => Ok(Variable::Pass { required, or }),
@@ -86,6 +73,30 @@ impl<'de> Visitor<'de> for VariableVisitor {
             Some(_) => Err(de::Error::custom("`required` and `or` go with `pass` only")),
             None => Err(de::Error::custom("say where the value comes from: `file`, `fd` or `pass`")),
         }
+    }
+}
+
+table! {
+    /// Where the value of a variable comes from.
+    struct Source {
+        /// A file, read by the launcher, less one closing newline.
+        file: Option<AbsolutePath> = Need::Kind,
+        /// An inherited descriptor, read by the launcher to its end, less one closing newline.
+        fd: Option<u32> = Need::Kind,
+        /// The caller's environment, where it has the variable.
+        pass: Option<OnlyTrue> = Need::Kind,
+        /// Whether it is an error that the caller does not have it; unsaid: `false`.
+        required: Option<bool> = Need::With(vec!["pass"]),
+        /// The value where the caller does not have it.
+        or: Option<String> = Need::With(vec!["pass"]),
+    }
+}
+
+impl EntryType for Variable {
+    fn entries() -> Shape {
+        let value = Shape::within(Shape::Entry, || Shape::either(&[String::shape, OnlyTrue::shape, Source::shape]));
+        let doc = "A text sets a variable, `true` passes the caller's where it is set, `false` withdraws an inherited entry.";
+        Shape::Named(Named { doc, name: "NAME", form: "^[^=]+$", fills: false, value: Box::new(value) })
     }
 }
 

@@ -3,11 +3,12 @@
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::policy::namespaces::Namespace;
-use crate::problem::{Problem, suggestion};
+use crate::problem::Problem;
 use crate::section::{Key, Set};
+use crate::shape::{Shape, Shaped};
 use crate::source::{At, Span};
 use crate::value::Written;
-use crate::{section, written};
+use crate::{section, table, words, written};
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,23 +76,36 @@ impl Written for Id {
         let id = u32::try_from(number).ok().filter(|id| *id != u32::MAX);
         Some(id.map(Id::Number).ok_or_else(|| format!("{number} is not an id: 0 to 4294967294")))
     }
+    fn looks() -> Shape {
+        let name = Shape::form("a name of the host's database, or digits", r"^([0-9]+|[A-Za-z_.][A-Za-z0-9_.-]*)$");
+        Shape::Either(vec![Shape::Integer(0, i64::from(u32::MAX) - 1), name])
+    }
 }
 
-/// One line of `/proc/PID/uid_map` (user_namespaces(7)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Extent {
-    /// The first id inside.
-    pub inside: u32,
-    /// The first id outside.
-    pub outside: u32,
-    /// How many.
-    pub count: u32,
+table! {
+    /// One line of `/proc/PID/uid_map` (user_namespaces(7)).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+    pub struct Extent {
+        /// The first id inside.
+        pub inside: u32,
+        /// The first id outside.
+        pub outside: u32,
+        /// How many.
+        pub count: u32,
+    }
 }
 
 impl fmt::Display for Extent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.inside, self.outside, self.count)
+    }
+}
+
+words! {
+    /// An id map by a word.
+    MapWord {
+        /// The caller's own id and the subordinate ranges of /etc/subuid or /etc/subgid.
+        Auto = "auto",
     }
 }
 
@@ -104,6 +118,12 @@ pub enum IdMap {
     Extents(Vec<Extent>),
 }
 
+impl Shaped for IdMap {
+    fn shape() -> Shape {
+        Shape::either(&[MapWord::shape, Vec::<Extent>::shape])
+    }
+}
+
 impl<'de> Deserialize<'de> for IdMap {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<IdMap, D::Error> {
         struct MapVisitor;
@@ -113,10 +133,7 @@ impl<'de> Deserialize<'de> for IdMap {
                 f.write_str("\"auto\" or a list of { inside = .., outside = .., count = .. }")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<IdMap, E> {
-                match text {
-                    "auto" => Ok(IdMap::Auto),
-                    _ => Err(E::custom(format!("unknown word `{text}`\nhelp: {}", suggestion(text, ["auto"]).unwrap_or("write \"auto\"".into())))),
-                }
+                MapWord::from_text(text).map(|MapWord::Auto| IdMap::Auto).map_err(E::custom)
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<IdMap, A::Error> {
                 let mut extents = vec![];

@@ -11,9 +11,10 @@ use crate::policy::namespaces::Nested;
 use crate::problem::Problem;
 use crate::section;
 use crate::section::{Key, Set};
+use crate::shape::{Named, Shape, Shaped};
 use crate::source::{At, Span};
 use crate::step::{Inode, Name, Op, Stage};
-use crate::value::{AbsolutePath, Written, plain_path};
+use crate::value::{AbsolutePath, PATH_FORM, Written, plain_path};
 use landlock::{ABI, Access, AccessFs, AccessNet, BitFlags, Scope as Bits};
 pub use rights::{Granted, Rights};
 use serde::Serialize;
@@ -58,6 +59,9 @@ impl Written for MinAbi {
     fn from_integer(number: i64) -> Option<Result<MinAbi, String>> {
         Some(u32::try_from(number).map(MinAbi).map_err(|_| format!("there is no ABI {number}")))
     }
+    fn looks() -> Shape {
+        u32::shape()
+    }
 }
 
 /// A port of TCP or UDP. 0 is what bind(2) takes for any free one.
@@ -71,6 +75,9 @@ impl Written for Port {
     }
     fn from_integer(number: i64) -> Option<Result<Port, String>> {
         Some(u16::try_from(number).map(Port).map_err(|_| format!("{number} is not a port: expected 0 to 65535")))
+    }
+    fn looks() -> Shape {
+        Shape::Integer(0, i64::from(u16::MAX))
     }
 }
 
@@ -112,6 +119,26 @@ pub enum Paths {
     Table(Vec<(AbsolutePath, At<Granted>)>),
 }
 
+crate::words! {
+    /// A word of [`Paths`].
+    PathsWord {
+        /// As `[mounts]` grants them.
+        Auto = "auto",
+        /// Files are not ruled over.
+        Off = "off",
+    }
+}
+
+impl Shaped for Paths {
+    fn shape() -> Shape {
+        let table = || {
+            let doc = "Rights by path inside; nothing else is granted.";
+            Shape::Named(Named { doc, name: "PATH", form: PATH_FORM, fills: false, value: Box::new(Granted::shape()) })
+        };
+        Shape::either(&[PathsWord::shape, table])
+    }
+}
+
 impl<'de> Deserialize<'de> for Paths {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Paths, D::Error> {
         struct PathsVisitor;
@@ -121,10 +148,10 @@ impl<'de> Deserialize<'de> for Paths {
                 f.write_str("\"auto\", \"off\" or a table such as { \"/usr\" = \"rx\" }")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Paths, E> {
-                match text {
-                    "auto" => Ok(Paths::Auto),
-                    "off" => Ok(Paths::Off),
-                    _ => Err(E::custom(format!("unknown word `{text}`\nhelp: write \"auto\", \"off\" or {{ \"/usr\" = \"rx\" }}"))),
+                match PathsWord::from_text(text) {
+                    Ok(PathsWord::Auto) => Ok(Paths::Auto),
+                    Ok(PathsWord::Off) => Ok(Paths::Off),
+                    Err(_) => Err(E::custom(format!("unknown word `{text}`\nhelp: write \"auto\", \"off\" or {{ \"/usr\" = \"rx\" }}"))),
                 }
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Paths, A::Error> {
@@ -170,6 +197,41 @@ const AUDIT_ABI: u32 = 7;
 /// The walls of this section that may fall by their names in `optional`.
 pub const OPTIONAL: &[&str] = &["landlock", "landlock.tcp", "landlock.udp", "landlock.scope", "landlock.audit"];
 
+crate::written!(Wall);
+
+/// The name of a wall that may fall; the loader checks it, so that it has a code of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wall(pub String);
+
+impl Written for Wall {
+    const WHAT: &'static str = "the name of a wall";
+    fn from_text(text: &str) -> Result<Wall, String> {
+        Ok(Wall(text.into()))
+    }
+    fn looks() -> Shape {
+        Shape::names(OPTIONAL.iter().copied())
+    }
+}
+
+impl Wall {
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<&str> for Wall {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
+
+impl fmt::Display for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 // ---- draft ----
 
 /// Whose tree the target sees.
@@ -183,13 +245,13 @@ pub enum Sight {
 
 struct Drafting<'a> {
     landlock: &'a Landlock,
-    optional: &'a Set<String>,
+    optional: &'a Set<Wall>,
     draft: &'a mut Draft,
     abi: u32,
 }
 
 /// Drafts the ruleset and its rules; what falls is said. Steps carry the rights that `[mounts]` grants; those of a kernel that lacks them go.
-pub fn draft(landlock: &Landlock, optional: &Set<String>, nested: &Key<Nested>, sight: Sight, host: &Host, draft: &mut Draft) -> Option<Ruleset> {
+pub fn draft(landlock: &Landlock, optional: &Set<Wall>, nested: &Key<Nested>, sight: Sight, host: &Host, draft: &mut Draft) -> Option<Ruleset> {
     let mut drafting = Drafting { landlock, optional, draft, abi: 0 };
     let ruleset = drafting.ruleset(nested, sight, host.landlock);
     let handled = ruleset.map_or(Rights(0), |ruleset| ruleset.handled);

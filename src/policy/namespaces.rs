@@ -3,11 +3,12 @@
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::problem::Problem;
-use crate::section;
 use crate::section::Key;
+use crate::shape::{Shape, Shaped};
 use crate::source::Span;
 use crate::step::{Name, Op, Stage};
-use crate::value::{AbsolutePath, Time, plain_path};
+use crate::value::{AbsolutePath, Time, Written};
+use crate::{section, table, words};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -115,6 +116,30 @@ pub enum Namespace {
     Join(AbsolutePath),
 }
 
+words! {
+    /// The words for a namespace.
+    Whose {
+        /// One of its own.
+        New = "new",
+        /// The launcher's.
+        Host = "host",
+    }
+}
+
+table! {
+    /// The namespace that is behind a file.
+    pub struct Join {
+        /// A file such as `/proc/PID/ns/ipc` or `/run/netns/NAME`.
+        pub join: AbsolutePath,
+    }
+}
+
+impl Shaped for Namespace {
+    fn shape() -> Shape {
+        Shape::either(&[Whose::shape, Join::shape])
+    }
+}
+
 impl<'de> Deserialize<'de> for Namespace {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Namespace, D::Error> {
         struct NamespaceVisitor;
@@ -124,30 +149,18 @@ impl<'de> Deserialize<'de> for Namespace {
                 f.write_str("\"new\", \"host\" or { join = PATH }")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Namespace, E> {
-                match text {
-                    "new" => Ok(Namespace::New),
-                    "host" => Ok(Namespace::Host),
-                    _ => Err(E::custom(format!("unknown word `{text}`\nhelp: write \"new\", \"host\" or {{ join = PATH }}"))),
+                match Whose::from_text(text) {
+                    Ok(Whose::New) => Ok(Namespace::New),
+                    Ok(Whose::Host) => Ok(Namespace::Host),
+                    Err(_) => Err(E::custom(format!("unknown word `{text}`\nhelp: write \"new\", \"host\" or {{ join = PATH }}"))),
                 }
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Namespace, A::Error> {
-                join_path(map).map(Namespace::Join)
+                Join::read(map).map(|table| Namespace::Join(table.join))
             }
         }
         deserializer.deserialize_any(NamespaceVisitor)
     }
-}
-
-/// The path of `{ join = PATH }`.
-pub fn join_path<'de, A: MapAccess<'de>>(mut map: A) -> Result<AbsolutePath, A::Error> {
-    let mut path = None;
-    while let Some(key) = map.next_key::<String>()? {
-        match key.as_str() {
-            "join" => path = Some(plain_path(&map.next_value::<String>()?).map_err(de::Error::custom)?),
-            _ => return Err(de::Error::unknown_field(&key, &["join"])),
-        }
-    }
-    path.map(AbsolutePath).ok_or_else(|| de::Error::missing_field("join"))
 }
 
 crate::written!(HostName);
@@ -156,11 +169,14 @@ crate::written!(HostName);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostName(pub String);
 
-impl crate::value::Written for HostName {
+impl Written for HostName {
     const WHAT: &'static str = "a name of at most 64 bytes";
     fn from_text(text: &str) -> Result<HostName, String> {
         let fits = !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
         if fits { Ok(HostName(text.into())) } else { Err(format!("`{text}` is not a host name: 1 to 64 printable characters")) }
+    }
+    fn looks() -> Shape {
+        Shape::form("a name of 1 to 64 printable characters", "^[!-~]{1,64}$")
     }
 }
 
@@ -173,30 +189,56 @@ pub struct TimeOffsets {
     pub boottime: i64,
 }
 
+table! {
+    /// What the clocks inside are moved by.
+    struct RawOffsets {
+        /// What `CLOCK_MONOTONIC` is moved by.
+        monotonic: Option<Offset>,
+        /// What `CLOCK_BOOTTIME` is moved by.
+        boottime: Option<Offset>,
+    }
+}
+
+crate::written!(Offset);
+
+/// A time with a sign, in milliseconds.
+struct Offset(i64);
+
+impl Written for Offset {
+    const WHAT: &'static str = "a time such as \"1d\" or \"-1h\"";
+    fn from_text(text: &str) -> Result<Offset, String> {
+        let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+        let millis = Time::from_text(digits)?.0.as_millis();
+        i64::try_from(millis).map(|millis| Offset(sign * millis)).map_err(|_| "the offset is too large".into())
+    }
+    fn looks() -> Shape {
+        Shape::form("a time such as `\"1d\"` or `\"-1h\"`", "^-?[0-9]+(ms|s|m|min|h|d)$")
+    }
+}
+
+impl Shaped for TimeOffsets {
+    fn shape() -> Shape {
+        RawOffsets::shape()
+    }
+}
+
 impl<'de> Deserialize<'de> for TimeOffsets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TimeOffsets, D::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Raw {
-            #[serde(default)]
-            monotonic: Option<String>,
-            #[serde(default)]
-            boottime: Option<String>,
-        }
-        let signed = |text: Option<String>| -> Result<i64, D::Error> {
-            let Some(text) = text else { return Ok(0) };
-            let (sign, digits) = text.strip_prefix('-').map_or((1, text.as_str()), |rest| (-1, rest));
-            let time = <Time as crate::value::Written>::from_text(digits).map_err(de::Error::custom)?;
-            i64::try_from(time.0.as_millis()).map(|millis| sign * millis).map_err(|_| de::Error::custom("the offset is too large"))
-        };
-        let raw = Raw::deserialize(deserializer)?;
-        Ok(TimeOffsets { monotonic: signed(raw.monotonic)?, boottime: signed(raw.boottime)? })
+        let RawOffsets { monotonic, boottime } = RawOffsets::deserialize(deserializer)?;
+        let millis = |offset: Option<Offset>| offset.map_or(0, |Offset(millis)| millis);
+        Ok(TimeOffsets { monotonic: millis(monotonic), boottime: millis(boottime) })
     }
 }
 
 /// Whether the target may make namespaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nested(pub bool);
+
+impl Shaped for Nested {
+    fn shape() -> Shape {
+        Shape::Boolean
+    }
+}
 
 impl<'de> Deserialize<'de> for Nested {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Nested, D::Error> {

@@ -1,9 +1,10 @@
 //! `[network]`: the one place that speaks of the network.
 
-use crate::policy::namespaces::{Namespace, join_path};
-use crate::section;
+use crate::policy::namespaces::{Join, Namespace};
 use crate::section::Key;
+use crate::shape::{Shape, Shaped};
 use crate::value::AbsolutePath;
+use crate::{section, words};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
 
@@ -31,6 +32,22 @@ pub enum Mode {
     Join(AbsolutePath),
 }
 
+words! {
+    /// The modes that a word says.
+    Plain {
+        /// A network of its own, with loopback alone.
+        None = "none",
+        /// The launcher's.
+        Host = "host",
+    }
+}
+
+impl Shaped for Mode {
+    fn shape() -> Shape {
+        Shape::either(&[Plain::shape, Join::shape])
+    }
+}
+
 const LATER: &[&str] = &["relay", "user", "veth", "macvlan", "ipvlan", "vlan", "phys"];
 
 impl<'de> Deserialize<'de> for Mode {
@@ -43,8 +60,8 @@ impl<'de> Deserialize<'de> for Mode {
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Mode, E> {
                 match text {
-                    "none" => Ok(Mode::None),
-                    "host" => Ok(Mode::Host),
+                    _ if text == Plain::None.word() => Ok(Mode::None),
+                    _ if text == Plain::Host.word() => Ok(Mode::Host),
                     "join" => Err(E::custom("`join` needs a path\nhelp: write mode = { join = \"/run/netns/NAME\" }")),
                     _ if LATER.contains(&text) => {
                         Err(E::custom(format!("network mode `{text}` is not built yet\nhelp: \"none\", \"host\" and {{ join = PATH }} are")))
@@ -53,7 +70,7 @@ impl<'de> Deserialize<'de> for Mode {
                 }
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mode, A::Error> {
-                join_path(map).map(Mode::Join)
+                Join::read(map).map(|table| Mode::Join(table.join))
             }
         }
         deserializer.deserialize_any(ModeVisitor)

@@ -8,6 +8,7 @@ use crate::policy::mounts::entry::Mount;
 use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::problem::{Problem, errno_words};
 use crate::section::Key;
+use crate::shape::Shape;
 use crate::source::{At, Span};
 use crate::step::{Name, Op, Slot, Stage};
 use crate::value::{AbsolutePath, Mode, Time, Written, ancestors};
@@ -74,6 +75,11 @@ impl Written for Signal {
         let name = if text.starts_with("SIG") { text.to_owned() } else { format!("SIG{text}") };
         name.parse().map(Signal).map_err(|_| format!("`{text}` is not a signal\nhelp: write its name, such as \"TERM\" or \"INT\""))
     }
+    fn looks() -> Shape {
+        let names = || nix::sys::signal::Signal::iterator().map(|signal| signal.as_str().trim_start_matches("SIG"));
+        let long = format!("^SIG({})$", names().collect::<Vec<_>>().join("|"));
+        Shape::Either(vec![Shape::names(names()), Shape::form("the same with `SIG` before it", long)])
+    }
 }
 
 impl fmt::Display for Signal {
@@ -106,6 +112,9 @@ macro_rules! bounded {
                     _ => Err(format!("{number} is out of range: expected {}", $what)),
                 })
             }
+            fn looks() -> Shape {
+                Shape::Integer($low, $high)
+            }
         }
     };
 }
@@ -122,10 +131,10 @@ bounded! {
 /// One of a few words.
 #[macro_export]
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+        pub enum $name { $($(#[doc = $variant_doc])+ $variant),+ }
 
         impl $name {
             /// Every word.
@@ -147,6 +156,9 @@ macro_rules! words {
                         Err(format!("unknown word `{text}`\nhelp: {help}"))
                     }
                 }
+            }
+            fn looks() -> $crate::shape::Shape {
+                $crate::shape::Shape::words(Self::WORDS, &[$(concat!($($variant_doc, "\n"),+)),+])
             }
         }
 
@@ -206,6 +218,9 @@ impl Written for IoPriority {
             format!("`{text}` is not an I/O priority\nhelp: write \"idle\", or \"best-effort:0\" to \":7\", or \"realtime:0\" to \":7\"")
         })
     }
+    fn looks() -> Shape {
+        Shape::form("an I/O priority such as `\"idle\"` or `\"best-effort:4\"`", "^(idle|(best-effort|realtime)(:[0-7])?)$")
+    }
 }
 
 /// A scheduling policy with its priority, as sched_setscheduler(2) takes them.
@@ -237,6 +252,9 @@ impl Written for Scheduler {
                 "`{text}` is not a scheduling policy\nhelp: write \"other\", \"batch\", \"idle\", or \"fifo:1\" to \":99\", or \"rr:1\" to \":99\""
             )
         })
+    }
+    fn looks() -> Shape {
+        Shape::form("a scheduling policy such as `\"batch\"` or `\"fifo:10\"`", "^(other|batch|idle|(fifo|rr):[1-9][0-9]?)$")
     }
 }
 

@@ -11,8 +11,9 @@ use crate::host::Host;
 use crate::host::programs::{Lack, Piece};
 use crate::problem::{Problem, errno_words, escape};
 use crate::section::Set;
+use crate::shape::Shape;
 use crate::source::{At, Span};
-use crate::value::{Written, parent, plain_path};
+use crate::value::{PATH_FORM, Written, parent, plain_path};
 use crate::written;
 use std::fmt;
 
@@ -45,6 +46,10 @@ impl Written for Word {
             _ if text.contains('\0') || text.len() > 255 => Err("the name of a program has at most 255 bytes, and no NUL".into()),
             _ => Ok(Word::Name(text.into())),
         }
+    }
+    fn looks() -> Shape {
+        // A name, or a path; `.` and `..` are neither.
+        Shape::form("the name of a program, its absolute path, or `\"${COMMAND}\"`", format!(r"^(?!\.\.?$)[^/]+$|{PATH_FORM}"))
     }
 }
 

@@ -2,9 +2,11 @@
 
 use crate::draft::Draft;
 use crate::problem::{Problem, suggestion};
-use crate::section::Entries;
+use crate::section::{Entries, EntryType};
+use crate::shape::{Need, Shape, Shaped, Table};
 use crate::source::Span;
 use crate::step::{Op, Stage};
+use crate::table;
 use crate::value::{Size, Time, Written};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
@@ -41,24 +43,24 @@ pub enum Unit {
     },
 }
 
-/// Every limit: the profile's word, `RLIMIT_*`, its unit.
-pub const TABLE: &[(&str, u32, Unit)] = &[
-    ("as", libc::RLIMIT_AS, Unit::Bytes),
-    ("core", libc::RLIMIT_CORE, Unit::Bytes),
-    ("cpu", libc::RLIMIT_CPU, Unit::Time { micros: 1_000_000 }),
-    ("data", libc::RLIMIT_DATA, Unit::Bytes),
-    ("fsize", libc::RLIMIT_FSIZE, Unit::Bytes),
-    ("locks", libc::RLIMIT_LOCKS, Unit::Count),
-    ("memlock", libc::RLIMIT_MEMLOCK, Unit::Bytes),
-    ("msgqueue", libc::RLIMIT_MSGQUEUE, Unit::Bytes),
-    ("nice", libc::RLIMIT_NICE, Unit::Count),
-    ("nofile", libc::RLIMIT_NOFILE, Unit::Count),
-    ("nproc", libc::RLIMIT_NPROC, Unit::Count),
-    ("rss", libc::RLIMIT_RSS, Unit::Bytes),
-    ("rtprio", libc::RLIMIT_RTPRIO, Unit::Count),
-    ("rttime", libc::RLIMIT_RTTIME, Unit::Time { micros: 1 }),
-    ("sigpending", libc::RLIMIT_SIGPENDING, Unit::Count),
-    ("stack", libc::RLIMIT_STACK, Unit::Bytes),
+/// Every limit: the profile's word, `RLIMIT_*`, its unit, and what it bounds.
+pub const TABLE: &[(&str, u32, Unit, &str)] = &[
+    ("as", libc::RLIMIT_AS, Unit::Bytes, "The whole address space."),
+    ("core", libc::RLIMIT_CORE, Unit::Bytes, "A core file; 1 where unsaid, as 0 does not stop a helper of the host's."),
+    ("cpu", libc::RLIMIT_CPU, Unit::Time { micros: 1_000_000 }, "Time on processors; then XCPU, at the hard limit KILL."),
+    ("data", libc::RLIMIT_DATA, Unit::Bytes, "The data segment."),
+    ("fsize", libc::RLIMIT_FSIZE, Unit::Bytes, "A file that is written."),
+    ("locks", libc::RLIMIT_LOCKS, Unit::Count, "File locks (kernels before 2.4.25)."),
+    ("memlock", libc::RLIMIT_MEMLOCK, Unit::Bytes, "Memory locked into RAM."),
+    ("msgqueue", libc::RLIMIT_MSGQUEUE, Unit::Bytes, "POSIX message queues of the user."),
+    ("nice", libc::RLIMIT_NICE, Unit::Count, "The ceiling of the nice value, as 20 minus it."),
+    ("nofile", libc::RLIMIT_NOFILE, Unit::Count, "The number of descriptors, plus one."),
+    ("nproc", libc::RLIMIT_NPROC, Unit::Count, "Processes of the user."),
+    ("rss", libc::RLIMIT_RSS, Unit::Bytes, "Resident memory (kernels before 2.4.30)."),
+    ("rtprio", libc::RLIMIT_RTPRIO, Unit::Count, "The ceiling of the real-time priority."),
+    ("rttime", libc::RLIMIT_RTTIME, Unit::Time { micros: 1 }, "Time on a processor without a blocking call, under a real-time policy."),
+    ("sigpending", libc::RLIMIT_SIGPENDING, Unit::Count, "Queued signals of the user."),
+    ("stack", libc::RLIMIT_STACK, Unit::Bytes, "The stack of the first thread."),
 ];
 
 /// A limit as it is written.
@@ -88,6 +90,9 @@ impl Written for Value {
     fn from_integer(number: i64) -> Option<Result<Value, String>> {
         Some(u64::try_from(number).map(Value::Number).map_err(|_| "a limit cannot be negative".into()))
     }
+    fn looks() -> Shape {
+        Shape::Either(vec![Shape::names(["unlimited"]), Size::shape(), Time::shape()])
+    }
 }
 
 impl Value {
@@ -102,6 +107,45 @@ impl Value {
             (_, Unit::Bytes) => Err("this limit is an amount of memory: write a size such as \"64M\""),
             (_, Unit::Time { .. }) => Err("this limit is a time: write it with its unit, such as \"30s\""),
         }
+    }
+}
+
+table! {
+    /// Two limits.
+    struct Pair {
+        /// What is in force; the target may raise it up to `hard`.
+        soft: Value,
+        /// The ceiling.
+        hard: Value,
+    }
+}
+
+impl Unit {
+    /// What an entry in this unit looks like.
+    fn shape(self) -> fn() -> Shape {
+        match self {
+            Unit::Count => || entry(u64::shape()),
+            Unit::Bytes => || entry(Size::shape()),
+            Unit::Time { .. } => || entry(Time::shape()),
+        }
+    }
+}
+
+/// One limit, or the pair of them.
+fn entry(value: Shape) -> Shape {
+    let value = vec![value, Shape::names(["unlimited"])];
+    let mut pair = Pair::shape();
+    pair.keys_mut().iter_mut().for_each(|key| key.shape = Shape::Either(value.clone()));
+    Shape::Entry(Box::new(Shape::Either(value.into_iter().chain([pair]).collect())))
+}
+
+impl EntryType for Rlimit {
+    fn entries() -> Shape {
+        let mut table = Table::new("One value for both limits, or the two.");
+        for (name, _, unit, doc) in TABLE {
+            table.add(name, doc, unit.shape(), Need::Optional);
+        }
+        Shape::Table(table)
     }
 }
 
@@ -132,17 +176,8 @@ impl<'de> Deserialize<'de> for Rlimit {
                 let value = Value::from_text(text).map_err(E::custom)?;
                 Ok(Rlimit { soft: value, hard: value })
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rlimit, A::Error> {
-                let (mut soft, mut hard) = (None, None);
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
-                        "soft" => soft = Some(map.next_value()?),
-                        "hard" => hard = Some(map.next_value()?),
-                        _ => return Err(de::Error::unknown_field(&key, &["soft", "hard"])),
-                    }
-                }
-                let missing = |field| move || de::Error::missing_field(field);
-                Ok(Rlimit { soft: soft.ok_or_else(missing("soft"))?, hard: hard.ok_or_else(missing("hard"))? })
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Rlimit, A::Error> {
+                Pair::read(map).map(|pair| Rlimit { soft: pair.soft, hard: pair.hard })
             }
         }
         deserializer.deserialize_any(LimitVisitor)
@@ -159,7 +194,7 @@ const UNSAID: &[(&str, u64)] = &[("core", 1)];
 pub fn draft(rlimits: &Rlimits, draft: &mut Draft) {
     let names = || TABLE.iter().map(|(name, ..)| *name);
     for (name, limit) in rlimits.iter() {
-        let Some((word, resource, unit)) = TABLE.iter().find(|(known, ..)| *known == name.value) else {
+        let Some((word, resource, unit, _)) = TABLE.iter().find(|(known, ..)| *known == name.value) else {
             let help = suggestion(name.value, names()).unwrap_or_else(|| format!("the limits are {}", names().collect::<Vec<_>>().join(", ")));
             draft.problem(Problem::new("rlimits::unknown", name.at, format!("unknown limit `{}`", name.value)).help(help));
             continue;
@@ -178,7 +213,7 @@ pub fn draft(rlimits: &Rlimits, draft: &mut Draft) {
         draft.step(Stage::Process, Op::Rlimit { name: word, resource: *resource, soft, hard }, limit.at);
     }
     for (word, value) in UNSAID {
-        if let (None, Some((word, resource, _))) = (rlimits.get(word), TABLE.iter().find(|(known, ..)| known == word)) {
+        if let (None, Some((word, resource, ..))) = (rlimits.get(word), TABLE.iter().find(|(known, ..)| known == word)) {
             draft.step(Stage::Process, Op::Rlimit { name: word, resource: *resource, soft: *value, hard: *value }, Span::NOWHERE);
         }
     }

@@ -27,7 +27,7 @@ pub struct Request {
 }
 
 /// The version of the language that this stockade reads.
-const FORMAT: u32 = 1;
+pub const FORMAT: i64 = 1;
 /// How deep `extends` may go, and tables in tables.
 const DEEPEST: usize = 64;
 /// How many syntax errors of a text are told.
@@ -248,7 +248,7 @@ fn merge(
     let mut profile = Profile::default();
     let mut takes_args = false;
     for (layer, mut document) in layers.iter().zip(documents) {
-        check_format(layer, &mut document, &mut problems);
+        check_format(layer, &mut document, sources, &mut problems);
         if let (Some((at, _)), Kind::Flag) = (take(&mut document, "extends"), layer.kind) {
             problems.push(Problem::new("profile::extends", at, "a flag cannot extend profiles").help("give the profile that does as PROFILE"));
         }
@@ -315,28 +315,36 @@ fn settle_params(
 }
 
 /// Whether a text says the version of the language that this stockade reads.
-fn check_format(layer: &Layer, document: &mut Document<'_>, problems: &mut Problems) {
+fn check_format(layer: &Layer, document: &mut Document<'_>, sources: &Sources, problems: &mut Problems) {
     match document.get("format") {
         None if layer.kind == Kind::Flag => {}
         None => problems.push(
             Problem::new("profile::format", layer.start(), format!("{} does not say which version of the language it is in", layer.name))
                 .help("begin it with: format = 1"),
         ),
-        Some(node) => match node.get_ref() {
-            DeValue::Integer(number) if number.as_str().parse() == Ok(FORMAT) => {}
-            _ => {
-                let problem = Problem::new("profile::format", node.span().into(), format!("this stockade reads format {FORMAT}"));
-                problems.push(problem.help("write format = 1, or use the stockade that the profile was written for"));
-                document.remove("format");
-            }
-        },
+        Some(node) => {
+            let why = match node.get_ref() {
+                DeValue::Integer(number) if number.as_str().starts_with('-') => "no stockade does",
+                DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(FORMAT) => return,
+                    Ok(0) => "no stockade does",
+                    _ => "only a newer stockade does",
+                },
+                _ => "it is not a whole number",
+            };
+            let written = sources.text(node.span().into()).unwrap_or_default();
+            let message = format!("cannot read format `{written}`: {why}; this one, {}, reads format {FORMAT}", env!("CARGO_PKG_VERSION"));
+            let help = format!("write format = {FORMAT}, or use the stockade that the profile was written for");
+            problems.push(Problem::new("profile::format", node.span().into(), message).help(help));
+            document.remove("format");
+        }
     }
 }
 
 /// A wall that may fall is one that there is.
 fn check_optional(profile: &Profile, problems: &mut Problems) {
     for name in profile.optional.items.iter().filter(|name| !OPTIONAL.contains(&name.value.as_str())) {
-        let help = suggestion(name, OPTIONAL.iter().copied()).unwrap_or_else(|| format!("there are: {}", OPTIONAL.join(", ")));
+        let help = suggestion(name.value.as_str(), OPTIONAL.iter().copied()).unwrap_or_else(|| format!("there are: {}", OPTIONAL.join(", ")));
         problems.push(Problem::new("profile::optional", name.at, format!("`{}` is no wall that may fall", name.value)).help(help));
     }
 }

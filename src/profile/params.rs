@@ -2,9 +2,10 @@
 
 use crate::problem::{Problem, Problems, suggestion};
 use crate::section::{Node, parse, table};
+use crate::shape::{Named, Need, Shape, Shaped};
 use crate::source::{At, Sources, Span};
 use crate::value::{Size, Time, Written, plain_path};
-use crate::words;
+use crate::{table, words};
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -62,14 +63,41 @@ pub struct Params {
     map: BTreeMap<String, Param>,
 }
 
+table! {
+    /// The declaration of a parameter.
+    struct Declaration {
+        /// Its type.
+        r#type: At<Type>,
+        /// The words of the type `enum`.
+        values: Option<Vec<String>>,
+        /// Its value where nothing gives another; without a default it must be given.
+        _default: Option<Given>,
+        /// What it is for, for people.
+        _help: Option<String>,
+    }
+}
+
+/// A value of any type of parameter. The declaration's other keys say which, so it is read apart from them.
 #[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Declaration {
-    r#type: At<Type>,
-    #[serde(default)]
-    values: Vec<String>,
-    #[serde(default, rename = "help")]
-    _help: Option<String>,
+struct Given;
+
+impl Shaped for Given {
+    fn shape() -> Shape {
+        Shape::Either(vec![Shape::Text, Shape::Integer(i64::MIN, i64::MAX), Shape::Boolean, Vec::<String>::shape()])
+    }
+}
+
+/// `[params]`.
+#[derive(Debug, Clone)]
+pub struct Declarations;
+
+impl Shaped for Declarations {
+    const NEED: Need = Need::Optional;
+    fn shape() -> Shape {
+        let doc = "A table declares a parameter; any other value gives an inherited one its value. `--set NAME=VALUE` is stronger than both.";
+        let value = Shape::either(&[Declaration::shape, Given::shape]);
+        Shape::Named(Named { doc, name: "NAME", form: "^[a-z][a-z0-9-]*$", fills: false, value: Box::new(value) })
+    }
 }
 
 impl Params {
@@ -114,6 +142,7 @@ impl Params {
         let default = table.keys().find(|key| key.get_ref() == "default").cloned().and_then(|key| table.remove(&key));
         let mut param = Param { kind: Type::Text, values: vec![], declared: name.at, value: None, reported: true, secret: false };
         if let Some(Declaration { r#type, values, .. }) = parse(Spanned::new(span, DeValue::Table(table)), problems) {
+            let values = values.unwrap_or_default();
             if (r#type.value == Type::Enum) == values.is_empty() {
                 problems.push(Problem::new("params::values", r#type.at, "`values` goes with the type enum, and must be there for it"));
             } else {

@@ -5,8 +5,20 @@ use super::params::{Params, Value};
 use crate::problem::{Problem, Problems, suggestion};
 use crate::source::{Sources, Span};
 
-/// The variables that every profile has.
-const KNOWN: &[&str] = &["HOME", "CWD", "PROFILE_DIR", "RUNTIME_DIR", "UID", "GID", "USER"];
+/// The variables that every profile has, and what each is.
+pub const KNOWN: &[(&str, &str)] = &[
+    ("HOME", "The caller's home, of the passwd entry"),
+    ("CWD", "The caller's working folder"),
+    ("PROFILE_DIR", "The folder of the file that says it"),
+    ("RUNTIME_DIR", "The caller's XDG_RUNTIME_DIR"),
+    ("UID", "The caller's user id"),
+    ("GID", "The caller's group id"),
+    ("USER", "The caller's name"),
+];
+
+fn built_in<'k>() -> impl Iterator<Item = &'k str> {
+    KNOWN.iter().map(|(name, _)| *name)
+}
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +152,7 @@ impl<'a> Variables<'a> {
 
     fn param(&self, name: &str) -> Result<Option<String>, Problem> {
         let Some(params) = self.params else {
-            return Err(unknown(name, KNOWN.iter().copied()).help_maybe(
+            return Err(unknown(name, built_in()).help_maybe(
                 name.starts_with(|c: char| c.is_ascii_lowercase()).then(|| "parameters are settled later, so none can stand here".into()),
             ));
         };
@@ -152,7 +164,7 @@ impl<'a> Variables<'a> {
             Some(Some(Value::List(_))) => Err(problem("variable::list", format!("`{name}` is a list, so it can only be a whole element of a list"))
                 .help(format!("[\"${{{name}}}\"]"))),
             Some(None) => Ok(None),
-            None => Err(unknown(name, KNOWN.iter().copied().chain(["ARGS", "COMMAND"]).chain(params.names()))),
+            None => Err(unknown(name, built_in().chain(["ARGS", "COMMAND"]).chain(params.names()))),
         }
     }
 }
@@ -163,8 +175,12 @@ fn problem(code: &'static str, message: impl Into<String>) -> Problem {
 }
 
 fn unknown<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Problem {
-    let help = suggestion(name, known)
-        .unwrap_or_else(|| format!("there are {}, env:NAME and the profile's parameters; $${{{name}}} is a literal ${{{name}}}", KNOWN.join(", ")));
+    let help = suggestion(name, known).unwrap_or_else(|| {
+        format!(
+            "there are {}, env:NAME and the profile's parameters; $${{{name}}} is a literal ${{{name}}}",
+            built_in().collect::<Vec<_>>().join(", ")
+        )
+    });
     problem("variable::unknown", format!("unknown variable `{name}`")).help(help)
 }
 

@@ -1,6 +1,7 @@
 //! Access rights of Landlock to files, as the kernel's bits and as words. It decides nothing.
 
 use crate::problem::suggestion;
+use crate::shape::{Shape, Shaped};
 use landlock::AccessFs;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
@@ -124,6 +125,14 @@ const NAMES: &[(&str, Rights)] = &[
 /// Rights as a profile writes them: letters of `r`, `w` and `x` in one text, or a list of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Granted(pub Rights);
+
+impl Shaped for Granted {
+    fn shape() -> Shape {
+        let names = Shape::names(NAMES.iter().map(|(name, _)| *name));
+        let letters = Shape::form("letters of `r`, `w` and `x`", "^[rwx]+$");
+        Shape::Either(vec![letters, names.clone(), Shape::Sequence(Box::new(names))])
+    }
+}
 
 impl<'de> Deserialize<'de> for Granted {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Granted, D::Error> {

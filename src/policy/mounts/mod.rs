@@ -1,12 +1,13 @@
 //! `[mounts]`: the file tree, by the path inside. The deepest path wins, whatever the order of the file.
 //!
-//! [`entry`] is the section, [`tree`] says what lies on what, [`draft`] makes steps of it, [`rights`] makes
+//! [`entry`] is the section, [`kinds`] how it is written, [`tree`] says what lies on what, [`draft`] makes steps of it, [`rights`] makes
 //! rules of Landlock of it where the sandbox has no tree of its own, [`checks`] refuses grants that are too wide.
 
 pub mod checks;
 mod dev;
 pub mod draft;
 pub mod entry;
+mod kinds;
 mod rights;
 pub mod tree;
 

@@ -105,7 +105,7 @@ fn a_byte_order_mark_and_carriage_returns_move_nothing() {
     let place = Place::new();
     place.raw("main.toml", b"\xef\xbb\xbfformat = 2\r\n[process]\r\nnise = 1\r\n");
     let problems = place.problems();
-    assert!(problems[0].ends_with("this stockade reads format 1 (write format = 1, or use the stockade that the profile was written for)"));
+    assert!(problems[0].ends_with("reads format 1 (write format = 1, or use the stockade that the profile was written for)"));
     assert!(problems[1].starts_with("main.toml:3:1: unknown key `nise`"), "{problems:?}");
     place.raw("main.toml", b"#!/usr/bin/env -S stockade run\nformat = 1\n");
     place.load();

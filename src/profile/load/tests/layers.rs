@@ -85,9 +85,21 @@ fn the_format_is_said_and_read() {
     let place = Place::new();
     place.raw("main.toml", b"");
     assert_eq!(place.problem(), "main.toml:1:1: main.toml does not say which version of the language it is in (begin it with: format = 1)");
-    for wrong in ["2", "'1'", "1.0", "[1]", "99999999999999999999"] {
+    let wrong = [
+        ("2", "only a newer stockade does"),
+        ("0x2", "only a newer stockade does"),
+        ("99999999999999999999", "only a newer stockade does"),
+        ("0", "no stockade does"),
+        ("-1", "no stockade does"),
+        ("'1'", "it is not a whole number"),
+        ("1.0", "it is not a whole number"),
+        ("[1]", "it is not a whole number"),
+    ];
+    for (wrong, why) in wrong {
         place.raw("main.toml", format!("format = {wrong}").as_bytes());
-        assert!(place.problem().starts_with("main.toml:1:10: this stockade reads format 1"), "{wrong}: {}", place.problem());
+        let version = env!("CARGO_PKG_VERSION");
+        let said = format!("main.toml:1:10: cannot read format `{wrong}`: {why}; this one, {version}, reads format 1 (write format = 1");
+        assert!(place.problem().starts_with(&said), "{wrong}: {}", place.problem());
     }
 }
 

@@ -85,7 +85,7 @@ fn what_is_wrong_with_a_parameter_is_said_at_its_place() {
             "main.toml:6:1: `Bad` is no name of a parameter (lower case, digits and `-`, such as `project`)",
             "main.toml:7:37: `hex` is of type integer: write the number in decimal",
             "main.toml:8:1: no layer below declares a parameter `stray` (to declare it: stray = { type = \"string\" })",
-            "main.toml:9:26: unknown field `defualt`, expected one of `type`, `values`, `help`",
+            "main.toml:9:26: unknown key `defualt` (did you mean `default`?)",
         ]
     );
 }

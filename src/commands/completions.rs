@@ -1,0 +1,149 @@
+//! `stockade completions`, and what its scripts ask for: which words fit next, by the declaration of the command line and the loader's
+//! own table of names. This file knows no option and no profile. A value that the declaration calls PROFILE is a profile.
+
+use super::print_line;
+use crate::cli::{Cli, Shell};
+use clap::{Arg, Command, CommandFactory};
+use stockade::problem::escape;
+use stockade::profile::{Caller, Listed, installed};
+
+/// Prints the script for a shell.
+pub fn completions(shell: Shell) -> u8 {
+    print_line(
+        match shell {
+            Shell::Bash => include_str!("completions/stockade.bash"),
+            Shell::Zsh => include_str!("completions/stockade.zsh"),
+            Shell::Fish => include_str!("completions/stockade.fish"),
+        }
+        .trim_end(),
+    );
+    0
+}
+
+/// Prints what fits after the words of a command line, of which the last is begun: a line each, with its explanation after a tab.
+/// `:files` and `:programs` are for the shell to look up.
+pub fn complete(words: &[String]) -> u8 {
+    let (begun, before) = words.split_last().map_or(("", &[][..]), |(begun, before)| (begun.as_str(), before));
+    // bash makes three words of `--format=json`.
+    let begun = if begun == "=" { "" } else { begun };
+    let before: Vec<&str> = before.iter().map(String::as_str).filter(|word| *word != "=").collect();
+    let mut command = Cli::command();
+    command.build();
+    for fitting in fitting(&command, &before, begun) {
+        print_line(&fitting);
+    }
+    0
+}
+
+/// What stands at a place of the command line.
+enum Wanted<'c> {
+    /// An option, or the value of this argument that has no name.
+    Any(Option<&'c Arg>),
+    /// A value of this option.
+    Value(&'c Arg),
+    /// A word of the target's: its program, or what follows.
+    Target { first: bool },
+}
+
+fn fitting(command: &Command, before: &[&str], begun: &str) -> Vec<String> {
+    if !command.has_subcommands() {
+        return match wanted(command, before) {
+            Wanted::Target { first: true } => vec![":programs".into()],
+            Wanted::Target { first: false } => vec![":files".into()],
+            Wanted::Value(arg) => values(arg, begun),
+            Wanted::Any(arg) => begun_option(command, begun).unwrap_or_else(|| match arg {
+                Some(arg) => values(arg, begun),
+                None => offered(options(command), begun),
+            }),
+        };
+    }
+    let mut words = before.iter();
+    while let Some(word) = words.next() {
+        if let Some(found) = command.get_subcommands().find(|known| known.get_name() == *word) {
+            return fitting(found, words.as_slice(), begun);
+        }
+        match command.get_arguments().find(|arg| is(arg, word)) {
+            Some(option) if option.get_action().takes_values() && words.next().is_none() => return values(option, begun),
+            Some(_) => {}
+            None => return vec![],
+        }
+    }
+    begun_option(command, begun).unwrap_or_else(|| offered(subcommands(command), begun))
+}
+
+/// What fits a word that is an option, or an option and the beginning of its value.
+fn begun_option(command: &Command, begun: &str) -> Option<Vec<String>> {
+    if !begun.starts_with('-') {
+        return None;
+    }
+    let Some((option, value)) = begun.split_once('=') else { return Some(offered(options(command), begun)) };
+    let arg = command.get_arguments().find(|arg| is(arg, option));
+    Some(arg.map_or(vec![], |arg| values(arg, value)).into_iter().map(|value| format!("{option}={value}")).collect())
+}
+
+/// Where the words lead.
+fn wanted<'c>(command: &'c Command, words: &[&str]) -> Wanted<'c> {
+    let mut positionals = command.get_positionals();
+    let mut current = positionals.next();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word.starts_with('-') && *word != "-" {
+            let Some(option) = command.get_arguments().find(|arg| is(arg, word)) else { continue };
+            if option.get_action().takes_values() && words.as_slice().is_empty() {
+                return Wanted::Value(option);
+            }
+            if option.get_action().takes_values() {
+                words.next();
+            }
+            continue;
+        }
+        if current.is_some_and(Arg::is_trailing_var_arg_set) {
+            let target = words.as_slice();
+            return Wanted::Target { first: target.is_empty() || target == ["--"] };
+        }
+        current = positionals.next();
+    }
+    Wanted::Any(current)
+}
+
+fn is(arg: &Arg, word: &str) -> bool {
+    arg.get_long().is_some_and(|long| word.strip_prefix("--") == Some(long))
+}
+
+type Offer = (String, String);
+
+fn subcommands(command: &Command) -> impl Iterator<Item = Offer> {
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    shown.map(|command| (command.get_name().to_owned(), command.get_about().map(ToString::to_string).unwrap_or_default()))
+}
+
+fn options(command: &Command) -> impl Iterator<Item = Offer> {
+    let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    shown.filter_map(|arg| Some((format!("--{}", arg.get_long()?), arg.get_help().map(ToString::to_string).unwrap_or_default())))
+}
+
+/// What may stand for an argument. One that is called PROFILE is a name or a path.
+fn values(arg: &Arg, begun: &str) -> Vec<String> {
+    let possible = arg.get_possible_values();
+    if !possible.is_empty() {
+        let help = |value: &clap::builder::PossibleValue| value.get_help().map(ToString::to_string).unwrap_or_default();
+        return offered(possible.iter().map(|value| (value.get_name().to_owned(), help(value))), begun);
+    }
+    if !arg.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == "PROFILE")) {
+        return vec![];
+    }
+    let help = |known: &Listed| match (&known.description, &known.folder) {
+        (Some(description), _) => description.clone(),
+        (None, Some(folder)) => folder.clone(),
+        (None, None) => String::new(),
+    };
+    let found = offered(installed(&Caller::current()).iter().map(|known| (known.name.clone(), escape(&help(known)))), begun);
+    // A name shows no file; a path, and what is begun as no name has it, does.
+    if found.is_empty() { vec![":files".into()] } else { found }
+}
+
+/// The lines of what begins so. A file may have any name: one with a control character is not offered.
+fn offered(all: impl Iterator<Item = Offer>, begun: &str) -> Vec<String> {
+    let fits = |(word, _): &Offer| word.starts_with(begun) && escape(word) == *word && !word.starts_with(':');
+    all.filter(fits).map(|(word, help)| format!("{word}\t{help}")).collect()
+}

@@ -1,0 +1,20 @@
+# Completion of stockade for bash. `stockade` itself says what fits, so this file fits every version of it.
+_stockade() {
+    local line current=${COMP_WORDS[COMP_CWORD]}
+    # bash takes `=` for a word of its own.
+    [ "$current" != "=" ] || current=
+    COMPREPLY=()
+    while IFS= read -r line; do
+        case $line in
+        :files)
+            compopt -o filenames 2>/dev/null
+            while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$current")
+            ;;
+        :programs)
+            while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -c -- "$current")
+            ;;
+        *) COMPREPLY+=("${line%%$'\t'*}") ;;
+        esac
+    done < <("$1" complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+}
+complete -F _stockade stockade

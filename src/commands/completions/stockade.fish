@@ -1,0 +1,16 @@
+# Completion of stockade for fish. `stockade` itself says what fits, so this file fits every version of it.
+function __stockade_fitting
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    for line in ($words[1] complete -- $words[2..-1] "$current" 2>/dev/null)
+        switch $line
+            case ':files'
+                __fish_complete_path "$current"
+            case ':programs'
+                __fish_complete_command
+            case '*'
+                echo $line
+        end
+    end
+end
+complete --command stockade --no-files --arguments '(__stockade_fitting)'
