@@ -273,6 +273,53 @@ fn what_is_wrong_does_not_fit() {
     }
 }
 
+/// Values as TOML that a shape says are right, and some that it says are wrong: its words, and the ends of its numbers.
+fn samples(shape: &Shape, right: &mut Vec<String>, wrong: &mut Vec<String>) {
+    match shape {
+        Shape::Words(words) => right.extend(words.iter().map(|word| format!("{:?}", word.word))),
+        Shape::Boolean => right.extend(["true".into(), "false".into()]),
+        Shape::True => right.push("true".into()),
+        Shape::Integer(low, high) => {
+            right.extend([low.to_string(), high.to_string()]);
+            wrong.extend([low.checked_sub(1), high.checked_add(1)].into_iter().flatten().map(|number| number.to_string()));
+        }
+        Shape::Sequence(item) | Shape::Set(item) => {
+            let (mut good, mut bad) = (vec![], vec![]);
+            samples(item, &mut good, &mut bad);
+            right.extend(good.iter().map(|item| format!("[{item}]")));
+            wrong.extend(bad.iter().map(|item| format!("[{item}]")));
+        }
+        Shape::Either(shapes) => shapes.iter().for_each(|shape| samples(shape, right, wrong)),
+        Shape::Key(inner) | Shape::Entry(inner) => samples(inner, right, wrong),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_word_and_bound_is_the_parsers() {
+    let mut tried = 0;
+    let mut each = |section: &str, name: &str, shape: &Shape| {
+        let (mut right, mut wrong) = (vec![], vec![]);
+        samples(shape, &mut right, &mut wrong);
+        tried += right.len() + wrong.len();
+        let profile = |value: &String| format!("format = 1\n{section}\n{name} = {value}\n");
+        for value in right {
+            loads(&profile(&value)).unwrap_or_else(|problems| panic!("{section} {name} = {value}\n{problems}"));
+        }
+        for value in wrong {
+            assert!(loads(&profile(&value)).is_err(), "{section} {name} = {value}");
+        }
+    };
+    for key in Profile::shape().keys() {
+        match &key.shape {
+            Shape::Table(table) => table.keys.iter().for_each(|inner| each(&format!("[{}]", key.name), &inner.name, &inner.shape)),
+            Shape::Named(named) => each(&format!("[{}]", key.name), if named.form.starts_with("^(/") { "\"/a\"" } else { "A" }, &named.value),
+            shape => each("", &key.name, shape),
+        }
+    }
+    assert!(tried > 200, "{tried}");
+}
+
 // ---- the declarations ----
 
 /// Every key below a shape, with the words of each and the way to it.
