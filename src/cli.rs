@@ -21,6 +21,8 @@ pub enum Command {
     Check(Shown),
     /// Show what `run` would do, step by step
     Plan(Shown),
+    /// Say what this machine can enforce for this user, or whether a profile would run here
+    Doctor(Examined),
 }
 
 /// A profile and what the command line adds to it.
@@ -46,6 +48,30 @@ pub struct Shown {
     /// The profile.
     #[command(flatten)]
     pub given: Given,
+}
+
+/// The machine, or a profile on it.
+#[derive(Debug, Args)]
+pub struct Examined {
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Give a parameter of the profile its value
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Add a line of TOML over the profile, such as 'rlimits.nofile = 64'
+    #[arg(long, value_name = "TOML")]
+    config: Vec<String>,
+    /// Say whether this profile would run here; unsaid: what the machine can enforce
+    #[arg(value_name = "PROFILE", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+impl Examined {
+    /// The profile, where one is named.
+    pub fn given(self) -> Option<Given> {
+        (!self.words.is_empty()).then_some(Given { set: self.set, config: self.config, words: self.words })
+    }
 }
 
 /// Who reads the output.

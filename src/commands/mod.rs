@@ -1,6 +1,7 @@
 //! The commands: thin. They load, plan and launch, and they print.
 
 mod check;
+mod doctor;
 mod plan;
 mod run;
 
@@ -22,6 +23,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Run(given) => run::run(given),
         Command::Check(shown) => check::check(shown),
         Command::Plan(shown) => plan::plan(shown),
+        Command::Doctor(examined) => doctor::doctor(examined),
     }
 }
 
@@ -81,13 +83,17 @@ impl Failed {
 fn print_problems(problems: &Problems, sources: &Sources) {
     let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let ascii = utf8.is_some_and(|locale| !locale.to_ascii_lowercase().contains("utf"));
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let style = match (colour, ascii) {
+    let style = match (colours(&std::io::stderr()), ascii) {
         (_, true) => Style::Ascii,
         (true, false) => Style::Colour,
         (false, false) => Style::Plain,
     };
     warn(&problems.render(sources, style));
+}
+
+/// Whether what goes there is to be coloured: a terminal, where nobody forbids it.
+fn colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Text on standard error. That nobody reads it changes nothing of what is done.
