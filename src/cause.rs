@@ -7,6 +7,8 @@ use std::fmt;
 /// What stands in the way, as far as files tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Barriers {
+    /// There is no /proc to look at.
+    pub no_proc: bool,
     /// Whether the caller has CAP_SYS_ADMIN, which most of the switches do not touch.
     pub privileged: bool,
     /// `user.max_*_namespaces` that are 0, as the names of their files.
@@ -78,6 +80,13 @@ type Row = (fn(&Barriers) -> bool, fn(&Barriers) -> Cause);
 
 /// What forbids user namespaces, or takes their power: the first that holds is named (clone(2), user_namespaces(7)).
 const USER_NAMESPACES: &[Row] = &[
+    (
+        |b| b.no_proc,
+        |_| {
+            let fix = Fix::Root("mount -t proc proc /proc".into());
+            cause("/proc is not mounted here, as in a bare chroot", fix)
+        },
+    ),
     (|b| b.forbids(Kind::User), |_| exhausted("max_user_namespaces")),
     (
         |b| !b.privileged && b.clone_switch,
@@ -106,8 +115,8 @@ const USER_NAMESPACES: &[Row] = &[
     (
         |b| b.filtered,
         |_| {
-            let fix = "run the container with a filter that allows user namespaces; podman and docker: --security-opt seccomp=unconfined";
-            cause("an outer container's system call filter is on stockade itself", Fix::Words(fix.into()))
+            let fix = "let it pass new namespaces; podman and docker: --security-opt seccomp=unconfined; a unit: RestrictNamespaces=no";
+            cause("a system call filter is on stockade itself (an outer container's, or a unit's)", Fix::Words(fix.into()))
         },
     ),
 ];
@@ -121,6 +130,7 @@ impl Barriers {
         let effective = field("CapEff:").and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0);
         let limits = Kind::ALL.iter().map(|kind| limit_file(*kind));
         Barriers {
+            no_proc: status.is_empty(),
             privileged: effective & CAP_SYS_ADMIN != 0,
             forbidden: limits.filter(|file| is(&format!("/proc/sys/user/{file}"), "0")).collect(),
             clone_switch: is("/proc/sys/kernel/unprivileged_userns_clone", "0"),
@@ -155,9 +165,9 @@ impl Barriers {
                 let fix = Fix::Root("ausearch -m AVC -ts recent | audit2allow -M stockade && semodule -i stockade.pp".into());
                 Some(cause("SELinux forbids user namespaces to this domain", fix))
             }
-            libc::EPERM | libc::EACCES | libc::ENOSYS => {
-                self.user_namespaces().or_else(|| words("the kernel, or a security module, forbids it here", "see the kernel's log: dmesg | tail"))
-            }
+            libc::EPERM | libc::EACCES | libc::ENOSYS => self.user_namespaces().or_else(|| {
+                words("nothing that shows forbids it: a chroot, a security module or an outer container may", "see the kernel's log: dmesg | tail")
+            }),
             libc::EAGAIN => words("no more processes for this user", "see ulimit -u, and pids.max of the control group"),
             libc::EINVAL => words("this kernel is built without one of them", "boot a kernel that has CONFIG_USER_NS and the others"),
             _ => None,
@@ -192,8 +202,8 @@ pub fn masked_sysfs() -> Cause {
 
 /// The limit that keeps the target from user namespaces of its own is a file that containers mount read-only.
 pub fn read_only_proc_sys() -> Cause {
-    let fix = "podman and docker: --security-opt systempaths=unmasked; or write namespaces.nested = true";
-    cause("this container mounts /proc/sys read-only", Fix::Words(fix.into()))
+    let fix = "podman and docker: --security-opt systempaths=unmasked; a unit: ProtectKernelTunables=no; or write namespaces.nested = true";
+    cause("/proc/sys is read-only here, as in a container", Fix::Words(fix.into()))
 }
 
 /// pivot_root(2) wants a root that is a mount point, and not the initial one.
@@ -226,10 +236,14 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
+/// By the root of the machine's first process, which root alone may look at; else by a root that is no mount point. A chroot into a
+/// mount of its own does not show.
 fn is_chroot() -> bool {
     use std::os::unix::fs::MetadataExt;
     let (own, first) = (std::fs::metadata("/"), std::fs::metadata("/proc/1/root/."));
-    own.ok().zip(first.ok()).is_some_and(|(own, first)| (own.dev(), own.ino()) != (first.dev(), first.ino()))
+    let another = own.ok().zip(first.ok()).is_some_and(|(own, first)| (own.dev(), own.ino()) != (first.dev(), first.ino()));
+    let mounts = text("/proc/self/mountinfo");
+    another || (!mounts.is_empty() && !mounts.lines().any(|line| line.split(' ').nth(4) == Some("/")))
 }
 
 /// A word that a shell takes for one.

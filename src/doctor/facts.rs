@@ -22,7 +22,7 @@ impl From<crate::sys::Result> for Tried {
     }
 }
 
-/// What a process does in new namespaces, with every capability in them; in the order in which it is tried.
+/// What a process does that tries; in new namespaces with every capability in them, but for what any process can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// Limits user namespaces inside to none.
@@ -52,21 +52,11 @@ pub enum Act {
 }
 
 impl Act {
-    /// Each, in order.
-    pub const ALL: [Act; 12] = [
-        Act::ForbidUserNamespaces,
-        Act::HostName,
-        Act::Proc,
-        Act::ProcSubset,
-        Act::Sysfs,
-        Act::Mqueue,
-        Act::Tmpfs,
-        Act::Overlay,
-        Act::Pivot,
-        Act::Keyring,
-        Act::Filter,
-        Act::Listener,
-    ];
+    /// What takes a namespace, in order.
+    pub const INSIDE: [Act; 9] =
+        [Act::ForbidUserNamespaces, Act::HostName, Act::Proc, Act::ProcSubset, Act::Sysfs, Act::Mqueue, Act::Tmpfs, Act::Overlay, Act::Pivot];
+    /// What any process can do.
+    pub const ANYWHERE: [Act; 3] = [Act::Keyring, Act::Filter, Act::Listener];
 }
 
 /// How packages are installed here.
@@ -198,7 +188,7 @@ pub struct Facts {
     pub barriers: Barriers,
     /// Whether a whole sandbox could be built; the problem and its help where not.
     pub sandbox: Option<Result<(), (String, Option<String>)>>,
-    /// Each kind of namespace, in a new user namespace.
+    /// Each kind of namespace, in a new user namespace; without one where root cannot have one.
     pub namespaces: Vec<(Kind, Tried)>,
     /// The id maps of a new user namespace.
     pub maps: Tried,

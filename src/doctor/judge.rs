@@ -35,8 +35,24 @@ pub fn judge(facts: &Facts) -> Vec<Line> {
         walls::modules,
         surroundings,
     ];
+    let facts = &without_the_powerless(facts);
     let lines = all.into_iter().map(|line| line(facts)).chain([limits::noexec(facts), limits::core(facts)]);
-    lines.map(|line| Line { value: escape(&line.value), ..line }).collect()
+    lines.map(finish).collect()
+}
+
+/// Where capabilities mean nothing in a new user namespace, nothing that was tried there tells more.
+fn without_the_powerless(facts: &Facts) -> Facts {
+    let mut facts = facts.clone();
+    if matches!(facts.act(Act::HostName), Tried::Refused(_)) {
+        facts.acts.retain(|(act, _)| *act == Act::HostName || Act::ANYWHERE.contains(act));
+    }
+    facts
+}
+
+/// No line is without advice, and none holds what a terminal would obey.
+fn finish(line: Line) -> Line {
+    let fix = line.fix.or((line.state != State::Ok).then(|| Fix::Root("dmesg | tail".into())));
+    Line { value: escape(&line.value), fix, ..line }
 }
 
 /// Whether all that stockade's defaults need is there: the sandbox of the built-in profile `base` could be built.
@@ -52,10 +68,10 @@ fn refused(errno: i32, cause: Option<&Cause>) -> String {
 
 /// A line about something that needs what another line is about.
 fn untried(name: &'static str, lost: &str) -> Line {
-    Line::less(name, State::Missing, "not tried: it needs namespaces", lost).fix(Fix::Words(AS_ABOVE.into()))
+    Line::less(name, State::Missing, "not tried: it needs a user namespace that works", lost).fix(Fix::Words(AS_ABOVE.into()))
 }
 
-const AS_ABOVE: &str = "as for the namespaces above";
+const AS_ABOVE: &str = "as for user namespaces";
 
 fn sandbox(facts: &Facts) -> Line {
     const NAME: &str = "sandbox";
@@ -70,10 +86,10 @@ fn sandbox(facts: &Facts) -> Line {
 fn kernel(facts: &Facts) -> Line {
     let (major, minor) = LEAST_KERNEL;
     if facts.kernel >= LEAST_KERNEL {
-        return Line::ok("kernel", format!("Linux {}, at least {major}.{minor} is needed", facts.release));
+        return Line::ok("kernel", format!("{}; {major}.{minor} is the least", facts.release));
     }
     let lost = "every sandbox: the mount calls that stockade stands on are missing";
-    Line::less("kernel", State::Missing, format!("Linux {}", facts.release), lost).fix(Fix::Words(format!("boot Linux {major}.{minor} or newer")))
+    Line::less("kernel", State::Missing, facts.release.clone(), lost).fix(Fix::Words(format!("boot Linux {major}.{minor} or newer")))
 }
 
 /// What ordinary users and root lose without user namespaces.
@@ -109,9 +125,9 @@ fn user_namespaces(facts: &Facts) -> Line {
 fn other_namespaces(facts: &Facts) -> Line {
     const NAME: &str = "other namespaces";
     let kinds = || Kind::ALL.into_iter().filter(|kind| *kind != Kind::User);
-    if facts.namespace(Kind::User) != Tried::Works {
+    if facts.namespace(Kind::User) != Tried::Works && !facts.is_root() {
         let lost = kinds().map(Kind::word).collect::<Vec<_>>().join(", ");
-        return Line::less(NAME, State::Missing, "not tried: they are made in a user namespace", lost).fix(Fix::Words(AS_ABOVE.into()));
+        return Line::less(NAME, State::Missing, "not tried: an ordinary user makes them in a user namespace", lost).fix(Fix::Words(AS_ABOVE.into()));
     }
     let failed: Vec<(Kind, i32)> = kinds()
         .filter_map(|kind| match facts.namespace(kind) {
@@ -253,6 +269,9 @@ fn idmaps(facts: &Facts) -> Line {
     if !facts.is_root() {
         return Line::ok(NAME, "not needed by an ordinary user");
     }
+    if facts.idmaps.is_empty() {
+        return untried(NAME, "writable binds, where root starts the sandbox");
+    }
     let (able, unable): (Vec<_>, Vec<_>) = facts.idmaps.iter().partition(|(.., tried)| *tried == Tried::Works);
     let names =
         |folders: &[&(String, String, Tried)]| folders.iter().map(|(path, kind, _)| format!("{path} ({kind})")).collect::<Vec<_>>().join(", ");
@@ -277,7 +296,7 @@ fn overlay(facts: &Facts) -> Line {
     match (facts.overlay, facts.act(Act::Overlay)) {
         (Absent, _) => Line::less(NAME, State::Missing, "this kernel has no overlay file system", LOST)
             .fix(Fix::Words("boot a kernel with CONFIG_OVERLAY_FS".into())),
-        (NotLoaded, _) => Line::ok(NAME, "not tried: the kernel loads its module when it is first mounted"),
+        (NotLoaded, _) => Line::ok(NAME, "a module that is loaded at the first mount; untried"),
         (Present, Tried::Works) => Line::ok(NAME, "works in a user namespace"),
         (Present, Tried::Untried) => untried(NAME, LOST),
         (Present, Tried::Refused(errno)) => Line::less(NAME, State::Missing, format!("refused: {}", errno_words(errno)), LOST)

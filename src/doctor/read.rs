@@ -20,10 +20,20 @@ impl Facts {
     /// Looks at this machine. At its end a whole sandbox is built and taken down, which leaves this process with its signals blocked.
     pub fn read() -> Facts {
         let caller = Caller::current();
-        let namespaces: Vec<(Kind, Tried)> = Kind::ALL.into_iter().map(|kind| (kind, tries::namespace(kind))).collect();
+        let user = tries::namespaces(&[Kind::User]);
+        let alone = caller.uid == 0 && user != Tried::Works;
+        let namespaces: Vec<(Kind, Tried)> = Kind::ALL
+            .into_iter()
+            .map(|kind| match kind {
+                Kind::User => (kind, user),
+                kind if alone => (kind, tries::namespaces(&[kind])),
+                kind => (kind, tries::namespaces(&[Kind::User, kind])),
+            })
+            .collect();
         let kinds: Vec<Kind> = namespaces.iter().filter(|(_, tried)| *tried == Tried::Works).map(|(kind, _)| *kind).collect();
         let overlay = overlay();
-        let (maps, acts) = tries::acts(&kinds, caller.uid, caller.gid, overlay == OverlayModule::Present);
+        let (maps, mut acts) = tries::acts(&kinds, caller.uid, caller.gid, overlay == OverlayModule::Present);
+        acts.extend(tries::acts_anywhere());
         let release = nix::sys::utsname::uname().map_or(String::new(), |name| name.release().to_string_lossy().into_owned());
         Facts {
             uid: caller.uid,
@@ -38,8 +48,8 @@ impl Facts {
             landlock: Some(sys::landlock_abi().map_err(|errno| errno.0)),
             seccomp_actions: words("/proc/sys/kernel/seccomp/actions_avail"),
             overlay,
-            idmaps: if caller.uid == 0 { idmaps(&caller) } else { vec![] },
-            cgroups: cgroups(),
+            idmaps: if caller.uid == 0 && maps == Tried::Works { idmaps(&caller) } else { vec![] },
+            cgroups: cgroups(&caller),
             manager: manager(&caller),
             pasta: PROGRAMS.iter().map(|folder| format!("{folder}/pasta")).find(|path| access(path.as_str(), AccessFlags::X_OK).is_ok()),
             tun: usable("/dev/net/tun", AccessFlags::R_OK | AccessFlags::W_OK),
@@ -166,7 +176,7 @@ fn file_system(path: &str) -> String {
     above.max_by_key(|(at, _)| at.len()).map_or_else(|| "unknown".into(), |(_, kind)| kind.to_owned())
 }
 
-fn cgroups() -> Cgroups {
+fn cgroups(caller: &Caller) -> Cgroups {
     let table = text("/proc/self/mountinfo");
     let mounted = |kind: &str, option: &str| {
         table.lines().find_map(|line| {
@@ -197,6 +207,8 @@ fn cgroups() -> Cgroups {
     let folder = format!("{at}{}", below.trim_end_matches('/'));
     let writable = |name: &str| access(format!("{folder}{name}").as_str(), AccessFlags::W_OK).is_ok();
     let controllers = match layout {
+        // Root can give a group whatever the top has.
+        Layout::V2 if caller.uid == 0 => words(&format!("{at}/cgroup.controllers")),
         Layout::V2 => words(&format!("{folder}/cgroup.controllers")),
         _ => {
             let names = own.lines().filter_map(|line| line.split(':').nth(1)).flat_map(|names| names.split(','));

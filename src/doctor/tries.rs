@@ -11,10 +11,10 @@ use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-/// Makes one namespace of a kind, together with a user namespace, as a launch does.
-pub fn namespace(kind: Kind) -> Tried {
+/// Makes namespaces for a process that ends at once.
+pub fn namespaces(kinds: &[Kind]) -> Tried {
     let mut pidfd = -1;
-    match sys::clone_process(Kind::User.flag() | kind.flag(), &mut pidfd) {
+    match sys::clone_process(flags(kinds), &mut pidfd) {
         Ok(0) => sys::exit(0),
         Ok(pid) => sys::wait_for(pid).and(sys::close(pidfd)).into(),
         Err(errno) => Err(errno).into(),
@@ -33,20 +33,53 @@ pub fn acts(kinds: &[Kind], uid: u32, gid: u32, with_overlay: bool) -> (Tried, V
     }
     let mut found = vec![];
     let child = if with_overlay { act_out } else { act_out_without_overlay };
-    let mapped = in_namespaces(kinds, &single_maps(uid, gid), child, |report| {
-        for act in Act::ALL.into_iter().filter(|act| with_overlay || *act != Act::Overlay) {
-            let mut bytes = [0; 4];
-            let whole = sys::poll([report, -1, -1, -1], PATIENCE_MS)?[0] && sys::read(report, &mut bytes)? == 4;
-            // A filter that kills ends the process that tries.
-            if !whole {
-                break;
-            }
-            let errno = i32::from_ne_bytes(bytes);
-            found.push((act, if errno == 0 { Tried::Works } else { Tried::Refused(errno) }));
+    let mut refused = false;
+    let mapped = with_child(kinds, child, |pid, pipes| {
+        refused = maps::write(&single_maps(uid, gid), pid).is_err();
+        if refused {
+            return Ok(());
         }
+        found = hear(pipes, Act::INSIDE.into_iter().filter(|act| with_overlay || *act != Act::Overlay))?;
         Ok(())
     });
-    (mapped.map_or_else(|refused| refused, |()| Tried::Works), found)
+    (if refused { Tried::Refused(libc::EPERM) } else { mapped.into() }, found)
+}
+
+/// Tries what takes no namespace. Its process is made by clone(2), as a filter may refuse clone3(2).
+pub fn acts_anywhere() -> Vec<(Act, Tried)> {
+    let mut found = Act::ANYWHERE.map(|act| (act, Tried::Untried));
+    let ended = sys::spawn_sharing_memory(act_anywhere, &mut found).and_then(sys::wait_for);
+    // What could not be started, or was ended by a filter that kills, has not been tried.
+    sys::regardless(ended);
+    found.to_vec()
+}
+
+fn act_anywhere(found: &mut [(Act, Tried); 3]) -> ! {
+    for (act, tried) in found {
+        *tried = try_act(*act).into();
+    }
+    sys::exit(0)
+}
+
+/// Lets the child go, and takes in what it reports of each act.
+fn hear(pipes: &Pipes, acts: impl Iterator<Item = Act>) -> Result<Vec<(Act, Tried)>> {
+    sys::write_all(pipes.go.1, b"G")?;
+    let mut found = vec![];
+    for act in acts {
+        let mut bytes = [0; 4];
+        let whole = sys::poll([pipes.report.0, -1, -1, -1], PATIENCE_MS)?[0] && sys::read(pipes.report.0, &mut bytes)? == 4;
+        // A filter that kills ends the process that tries.
+        if !whole {
+            break;
+        }
+        let errno = i32::from_ne_bytes(bytes);
+        found.push((act, if errno == 0 { Tried::Works } else { Tried::Refused(errno) }));
+    }
+    Ok(found)
+}
+
+fn flags(kinds: &[Kind]) -> u64 {
+    kinds.iter().fold(0, |flags, kind| flags | kind.flag())
 }
 
 /// One id, as an ordinary user may map it, and as root's launcher does.
@@ -96,34 +129,11 @@ struct Pipes {
     report: (RawFd, RawFd),
 }
 
-/// Runs `child` in new namespaces with `maps`; `listen` is given what it reports from.
-fn in_namespaces(
-    kinds: &[Kind],
-    wanted: &Maps,
-    child: fn(&Pipes) -> Result,
-    mut listen: impl FnMut(RawFd) -> Result,
-) -> std::result::Result<(), Tried> {
-    let mut refused = None;
-    let done = with_child(kinds, child, |pid, pipes| {
-        if let Err(failure) = maps::write(wanted, pid) {
-            refused = Some(failure.problem.message);
-            return Ok(());
-        }
-        sys::write_all(pipes.go.1, b"G")?;
-        listen(pipes.report.0)
-    });
-    match (refused, done) {
-        (Some(_), _) => Err(Tried::Refused(libc::EPERM)),
-        (None, Err(Errno(errno))) => Err(Tried::Refused(errno)),
-        (None, Ok(())) => Ok(()),
-    }
-}
-
+/// Runs `child` in new namespaces; `parent` looks after it, and its end ends the child.
 fn with_child(kinds: &[Kind], child: fn(&Pipes) -> Result, parent: impl FnOnce(i32, &Pipes) -> Result) -> Result {
     let pipes = Pipes { go: sys::pipe()?, report: sys::pipe()? };
-    let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());
     let mut pidfd = -1;
-    match sys::clone_process(flags, &mut pidfd)? {
+    match sys::clone_process(flags(kinds), &mut pidfd)? {
         0 => sys::exit(i32::from(child(&pipes).is_err())),
         pid => {
             // The child's end alone tells of its end.
@@ -146,24 +156,25 @@ fn wait_for_go(pipes: &Pipes) -> Result {
 }
 
 fn act_out(pipes: &Pipes) -> Result {
-    act_but(None, pipes)
+    act_inside(None, pipes)
 }
 
 fn act_out_without_overlay(pipes: &Pipes) -> Result {
-    act_but(Some(Act::Overlay), pipes)
+    act_inside(Some(Act::Overlay), pipes)
 }
 
-fn act_but(left_out: Option<Act>, pipes: &Pipes) -> Result {
+fn act_inside(left_out: Option<Act>, pipes: &Pipes) -> Result {
     wait_for_go(pipes)?;
     // Root's child has no id of the new namespace yet; a user's has it. The kernel clears the parent-death signal with it.
     sys::setresgid(0)?;
     sys::setresuid(0)?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
-    for act in Act::ALL.into_iter().filter(|act| Some(*act) != left_out) {
-        let errno = match try_act(act) {
-            Ok(()) => 0,
-            Err(Errno(errno)) => errno,
-        };
+    report(Act::INSIDE.into_iter().filter(|act| Some(*act) != left_out), pipes)
+}
+
+fn report(acts: impl Iterator<Item = Act>, pipes: &Pipes) -> Result {
+    for act in acts {
+        let errno = try_act(act).err().map_or(0, |errno| errno.0);
         sys::write_all(pipes.report.1, &errno.to_ne_bytes())?;
     }
     Ok(())

@@ -27,12 +27,16 @@ pub fn cgroups(facts: &Facts) -> Line {
         Layout::Hybrid => "hybrid (controllers in v1)",
         Layout::V2 => "v2",
     };
-    let place = format!("{layout}, in {}", groups.group);
+    // The whole path is in /proc/self/cgroup; what people know is its last name.
+    let own = groups.group.rsplit('/').find(|name| !name.is_empty()).unwrap_or("/");
+    let place = format!("{layout}, in {own}");
     let through_systemd = facts.manager.reached == Tried::Works && groups.layout == Layout::V2;
     match (groups.delegated, groups.layout) {
         (true, Layout::V2) => {
-            let value = format!("{place}, which is the caller's; {}", names(&groups.controllers));
-            with_controllers(NAME, value, &groups.controllers)
+            let whose = if facts.is_root() { "" } else { ", delegated" };
+            let value = format!("{place}{whose}; {}", names(&groups.controllers));
+            // What is not delegated here is had of systemd, which has a line of its own.
+            if through_systemd && !facts.is_root() { Line::ok(NAME, value) } else { with_controllers(NAME, value, &groups.controllers) }
         }
         (true, _) => {
             let fix = Fix::Words(format!("boot with {}", unified(facts)));

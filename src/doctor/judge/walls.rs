@@ -2,7 +2,7 @@
 
 use super::super::facts::{Act, Facts, Tried};
 use super::super::{Line, State};
-use super::{refused, untried};
+use super::refused;
 use crate::cause::Fix;
 use crate::policy::landlock::LEAST_ABI;
 use crate::problem::errno_words;
@@ -57,7 +57,7 @@ pub fn seccomp(facts: &Facts) -> Line {
     let needed = ["kill_process", "errno", "allow"];
     let lacking: Vec<&str> = needed.into_iter().filter(|action| !facts.seccomp_actions.iter().any(|known| known == action)).collect();
     match facts.act(Act::Filter) {
-        Tried::Untried => untried(NAME, LOST),
+        Tried::Untried => Line::less(NAME, State::Missing, "it could not be tried", LOST),
         Tried::Refused(errno) => Line::less(NAME, State::Missing, format!("no filter can be set: {}", refused(errno, None)), LOST)
             .fix(Fix::Words("boot a kernel with CONFIG_SECCOMP_FILTER".into())),
         Tried::Works if facts.seccomp_actions.is_empty() => Line::ok(NAME, "filters can be set; their actions cannot be looked up"),
@@ -73,7 +73,7 @@ pub fn notification(facts: &Facts) -> Line {
     const LOST: &str = "asking another process about a system call: records of denials";
     match facts.act(Act::Listener) {
         Tried::Works => Line::ok(NAME, "filters can ask another process (user_notif)"),
-        Tried::Untried => untried(NAME, LOST),
+        Tried::Untried => Line::less(NAME, State::Missing, "it could not be tried", LOST),
         Tried::Refused(libc::EBUSY) => Line::less(NAME, State::Missing, "an outer filter has a listener already, and there can be one", LOST)
             .fix(Fix::Words("start stockade outside of the container that supervises its system calls".into())),
         Tried::Refused(errno) => Line::less(NAME, State::Missing, refused(errno, None), LOST).fix(Fix::Words("boot Linux 5.0 or newer".into())),
@@ -85,7 +85,7 @@ pub fn keyring(facts: &Facts) -> Line {
     const LOST: &str = "every sandbox but those with process.keyring = \"inherit\"";
     match facts.act(Act::Keyring) {
         Tried::Works => Line::ok(NAME, "a session keyring of its own can be had"),
-        Tried::Untried => untried(NAME, LOST),
+        Tried::Untried => Line::less(NAME, State::Missing, "it could not be tried", LOST),
         Tried::Refused(libc::EDQUOT) => {
             Line::less(NAME, State::Missing, "this user has no more room for keys", LOST).fix(Fix::Root("sysctl -w kernel.keys.maxkeys=2000".into()))
         }
@@ -97,7 +97,12 @@ pub fn keyring(facts: &Facts) -> Line {
 pub fn modules(facts: &Facts) -> Line {
     const NAME: &str = "security modules";
     let words = |module: &super::super::facts::Module| {
-        let mode = if module.enforcing { "enforcing" } else { "permissive" };
+        let mode = match (module.enforcing, module.confined) {
+            (false, _) => "permissive",
+            // AppArmor has a mode for each profile, and nobody is unconfined by one.
+            (true, false) if module.name == "AppArmor" => "on",
+            (true, _) => "enforcing",
+        };
         let label = if module.label.is_empty() { String::new() } else { format!(", as {}", module.label) };
         format!("{} {mode}{label}", module.name)
     };
