@@ -131,3 +131,23 @@ fn a_profile_with_problems_is_no_rehearsal() {
     let problems: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), problems[0]["line"].as_u64()), (Some(125), Some(2)), "{problems}");
 }
+
+#[test]
+fn nothing_outlives_a_doctor_that_is_killed() {
+    let place = Place::new();
+    let binary = place.path.join("stockade");
+    for who in As::all() {
+        for nth in 0..20 {
+            let mut child = place.stockade(*who).arg("doctor").stdout(std::process::Stdio::null()).spawn().unwrap();
+            std::thread::sleep(std::time::Duration::from_micros(700 * nth));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            // The kernel ends them, and takes a moment to.
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            while !processes_with(binary.to_str().unwrap()).is_empty() {
+                assert!(std::time::Instant::now() < deadline, "{who:?}, {nth}: {:?}", processes_with(binary.to_str().unwrap()));
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
+    }
+}
