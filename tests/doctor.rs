@@ -49,6 +49,12 @@ fn profiles(place: &Place, who: As) -> Vec<(&'static str, String, bool)> {
             "format = 1\nnamespaces.pid = \"host\"\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \"ro\"\n".into(),
             true,
         ),
+        (
+            "Landlock alone",
+            "format = 1\nnamespaces.all = \"host\"\nidentity.host = true\nnetwork.mode = \"host\"\n[mounts]\n\"/\" = \"ro\"\n".into(),
+            who == As::Root,
+        ),
+        ("a program of its own", "format = 1\nprograms = [\"/usr/bin/env\", \"true\"]\n".into(), true),
         ("no interpreter", "format = 1\n[mounts]\n\"/usr/bin/env\" = \"ro\"\n".into(), false),
         ("nothing", "format = 1\n".into(), false),
         ("limit", system("[rlimits]\nnofile = 2000000000"), false),

@@ -1,15 +1,19 @@
 //! `stockade doctor`: what this machine can enforce for this user; with a profile, whether that would run here.
 
-use super::{FAILED, Failed, colours, note_line, prepare, print_line};
+use super::{FAILED, Failed, Planned, colours, explain, look_inside, note_line, prepare, print_line};
 use crate::cli::{Examined, Format, Given};
 use stockade::doctor::judge::{judge, serves};
 use stockade::doctor::table::{Paint, table};
 use stockade::doctor::{Facts, Line};
-use stockade::launch::{Program, rehearse};
+use stockade::draft::Note;
+use stockade::launch::{NO_PROGRAM, Program, rehearse};
 use stockade::problem::quiet_json;
 
 /// The status when something is missing that stockade's defaults need.
 const LESS: u8 = 1;
+
+/// The status of a run whose program was not found.
+const NOT_FOUND: u8 = 127;
 
 /// Examines the machine, or a profile on it.
 pub fn doctor(examined: Examined) -> u8 {
@@ -42,16 +46,24 @@ fn profile(given: Given, format: Format) -> u8 {
         Err(failed) => return failed.say(format),
     };
     if let Err(problem) = rehearse(&planned.plan, Program::Sought) {
-        return Failed { sources: planned.sources, problems: (*problem).into() }.say(format);
+        let status = if problem.code == NO_PROGRAM { NOT_FOUND } else { FAILED };
+        let problems = explain(*problem, status, &planned).into();
+        return Failed { sources: planned.sources, problems }.say(format);
     }
     match format {
         Format::Json => print_line("[]"),
         Format::Text => {
-            for note in &planned.plan.notes {
+            for note in planned.plan.notes.iter().chain(&lacking(&planned)) {
                 print_line(&format!("note: {}", note_line(note, &planned.sources)));
             }
             print_line("this profile would run here: its sandbox was built, and taken down again");
         }
     }
     0
+}
+
+/// What only the program itself would find: its loader ends it where a library is missing, and the sandbox has nothing to do with it.
+fn lacking(planned: &Planned) -> Vec<Note> {
+    let found = look_inside(planned).into_iter().filter(|lack| lack.at == planned.plan.exec.at);
+    found.map(|lack| Note { less: true, text: lack.text, at: lack.at }).collect()
 }

@@ -10,6 +10,7 @@ use std::io::{IsTerminal, Write};
 use stockade::draft::Note;
 use stockade::host::Host;
 use stockade::plan::Plan;
+use stockade::policy::programs::{Unseen, unseen};
 use stockade::problem::{Problem, Problems, Style, escape};
 use stockade::profile::{Caller, Profile, load};
 use stockade::source::Sources;
@@ -66,6 +67,25 @@ fn prepare(given: Given) -> Result<Planned, Failed> {
         Ok(plan) => Ok(Planned { sources, profile, plan }),
         Err(problems) => Err(Failed { sources, problems }),
     }
+}
+
+/// execve(2) says ENOENT also where the loader or the interpreter is what is missing: what the tree lacks is looked for now.
+fn explain(problem: Problem, status: u8, planned: &Planned) -> Problem {
+    if status != 126 && status != 127 {
+        return problem;
+    }
+    let cause = look_inside(planned).into_iter().find(|cause| cause.at == planned.plan.exec.at);
+    match cause {
+        Some(cause) => Problem { message: cause.text, ..problem }.help_maybe(cause.help),
+        None => problem,
+    }
+}
+
+/// What is not in sight inside.
+fn look_inside(planned: &Planned) -> Vec<Unseen> {
+    let mut host = Host::probe(&planned.profile, Caller::current(), &planned.sources);
+    host.look_inside(&planned.profile);
+    unseen(&planned.profile.process, &host)
 }
 
 impl Failed {

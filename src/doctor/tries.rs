@@ -48,7 +48,7 @@ pub fn acts(kinds: &[Kind], uid: u32, gid: u32, with_overlay: bool) -> (Tried, V
 /// Tries what takes no namespace. Its process is made by clone(2), as a filter may refuse clone3(2).
 pub fn acts_anywhere() -> Vec<(Act, Tried)> {
     let mut found = Act::ANYWHERE.map(|act| (act, Tried::Untried));
-    let ended = sys::spawn_sharing_memory(act_anywhere, &mut found).and_then(sys::wait_for);
+    let ended = sys::spawn(sys::Memory::Shared, act_anywhere, &mut found).and_then(sys::wait_for);
     // What could not be started, or was ended by a filter that kills, has not been tried.
     sys::regardless(ended);
     found.to_vec()

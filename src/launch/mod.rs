@@ -24,6 +24,7 @@ use message::Message;
 use prepare::Prepared;
 pub use rehearse::{Program, rehearse};
 use std::os::fd::RawFd;
+pub use why::NO_PROGRAM;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,7 +26,7 @@ pub fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Problem {
         return own(what, errno);
     };
     if let Op::FindProgram { candidates } = &step.op {
-        return not_executed("launch::program", plan, candidates, errno);
+        return not_executed(NO_PROGRAM, plan, candidates, errno);
     }
     let words = match (&step.op, errno) {
         (Op::OpenTree { .. }, libc::ESTALE) => "it is not the file that was there when the profile was checked".into(),
@@ -103,6 +103,9 @@ pub fn map_failed(file: &str, Errno(errno): Errno) -> Problem {
             .then(|| "the ids are not the caller's to map: an ordinary user maps its own id, or subordinate ranges with \"auto\"".into())
     }))
 }
+
+/// The code of a rehearsal that did not find the program.
+pub const NO_PROGRAM: &str = "launch::program";
 
 /// The code of a launch that came as far as execve(2).
 pub const NOT_EXECUTED: &str = "launch::exec";

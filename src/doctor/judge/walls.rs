@@ -8,7 +8,7 @@ use crate::policy::landlock::LEAST_ABI;
 use crate::problem::errno_words;
 
 /// What each ABI of Landlock brought that stockade uses, and with which Linux (landlock(7)).
-const LANDLOCK: &[(u32, &str, &str)] = &[
+pub(super) const LANDLOCK: &[(u32, &str, &str)] = &[
     (LEAST_ABI, "5.19", "Landlock as a whole: renames between folders would fail"),
     (3, "6.2", "truncation is not controlled"),
     (4, "6.7", "TCP ports are not controlled"),
