@@ -49,6 +49,8 @@ pub enum Command {
         #[arg(last = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Say what this machine can enforce for this user, or whether a profile would run here
+    Doctor(Examined),
 }
 
 /// A manual page.
@@ -160,6 +162,27 @@ pub struct New {
 
 fn parse_role(word: &str) -> Result<Role, String> {
     Role::from_text(word).map_err(|why| why.replace("\nhelp: ", "; "))
+}
+
+/// The machine, or a profile on it.
+#[derive(Debug, Args)]
+pub struct Examined {
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// What is added to the profile.
+    #[command(flatten)]
+    flags: Flags,
+    /// Say whether this profile would run here; unsaid: what the machine can enforce
+    #[arg(value_name = "PROFILE", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+impl Examined {
+    /// The profile, where one is named.
+    pub fn given(self) -> Option<Given> {
+        (!self.words.is_empty()).then_some(Given { flags: self.flags, words: self.words })
+    }
 }
 
 /// Who reads the output.

@@ -305,7 +305,7 @@ fn names_in(path: &str) -> Vec<String> {
 }
 
 /// Major and minor version of a release such as `6.1.0-18-amd64`.
-fn version(release: &str) -> (u32, u32) {
+pub fn version(release: &str) -> (u32, u32) {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
@@ -345,7 +345,7 @@ fn read_database(path: &str) -> Vec<(String, u32)> {
 }
 
 /// Name, first id and count of each line (subuid(5)).
-fn read_subordinate(path: &str) -> Vec<(String, u32, u32)> {
+pub fn read_subordinate(path: &str) -> Vec<(String, u32, u32)> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines()
         .filter_map(|line| {

@@ -9,6 +9,8 @@
 //!
 //! `check`, `plan` and `run` of the command line are three prefixes of this one pipeline.
 
+pub mod cause;
+pub mod doctor;
 pub mod draft;
 pub mod host;
 pub mod launch;

@@ -568,6 +568,11 @@ pub enum Op {
     },
     /// seccomp(2) with the filter of the plan.
     Filter,
+    /// What a rehearsal does in the place of execve(2): it looks whether there is something to execute.
+    FindProgram {
+        /// Where it may be, in the order of the search.
+        candidates: Vec<Name>,
+    },
 }
 
 fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
@@ -656,6 +661,7 @@ impl fmt::Display for Op {
             Op::RestrictSelf { audit: false } => f.write_str("enforce Landlock"),
             Op::RestrictSelf { audit: true } => f.write_str("enforce Landlock, and log what it denies"),
             Op::Filter => f.write_str("enforce the system call filter"),
+            Op::FindProgram { .. } => f.write_str("find the program"),
         }
     }
 }

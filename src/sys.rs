@@ -131,6 +131,17 @@ pub fn execve(path: &CStr, argv: &[*const c_char], envp: &[*const c_char]) -> Er
     }
 }
 
+/// Whether execve(2) would take this file: faccessat(2), and where the kernel has it (Linux 6.14) execveat(2) with AT_EXECVE_CHECK,
+/// which asks the security modules and executes nothing. An older kernel refuses the flag before it looks at the file.
+pub fn may_execute(path: &CStr) -> Result {
+    done(call!(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::X_OK))?;
+    let words: [*const c_char; 2] = [path.as_ptr(), std::ptr::null()];
+    match done(call!(libc::SYS_execveat, libc::AT_FDCWD, path.as_ptr(), words.as_ptr(), words[1..].as_ptr(), 0x1_0000)) {
+        Err(Errno(libc::EINVAL | libc::ENOSYS)) => Ok(()),
+        other => other,
+    }
+}
+
 /// What wait4(2) found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waited {
@@ -307,6 +318,11 @@ pub fn read_whole(path: &CStr) -> Result<Vec<u8>> {
     outcome?;
     text.truncate(length);
     Ok(text)
+}
+
+/// How long an extended attribute of a file is, links not followed (lgetxattr(2)).
+pub fn attribute_length(path: &CStr, name: &CStr) -> Result<usize> {
+    check(call!(libc::SYS_lgetxattr, path.as_ptr(), name.as_ptr(), std::ptr::null_mut::<c_void>(), 0usize)).map(|length| length as usize)
 }
 
 /// Asks the allocator to take memory from the kernel in large pieces, so that a launch takes it once (mallopt(3)).
@@ -655,6 +671,19 @@ pub fn seccomp_filter(program: &[seccompiler::sock_filter]) -> Result {
     let Ok(len) = u16::try_from(program.len()) else { return Err(Errno(libc::EINVAL)) };
     let program = Program { len, filter: program.as_ptr() };
     done(call!(libc::SYS_seccomp, 1u32, 0u32, &raw const program))
+}
+
+/// seccomp(2) with a filter that allows everything: to see whether filters can be set here, and whether one can have a listener
+/// (SECCOMP_FILTER_FLAG_NEW_LISTENER), whose descriptor is given. Needs no_new_privs.
+pub fn seccomp_allow_all(listener: bool) -> Result<RawFd> {
+    #[repr(C)]
+    struct Program {
+        len: u16,
+        filter: *const libc::sock_filter,
+    }
+    let filter = [libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
+    let program = Program { len: 1, filter: filter.as_ptr() };
+    fd(call!(libc::SYS_seccomp, 1u32, if listener { 8u32 } else { 0 }, &raw const program))
 }
 
 // ---- signals, time, waiting ----

@@ -5,6 +5,7 @@ mod completions;
 mod man;
 mod new;
 mod page;
+mod doctor;
 mod plan;
 mod profiles;
 mod reference;
@@ -16,6 +17,7 @@ use std::io::{IsTerminal, Write};
 use stockade::draft::Note;
 use stockade::host::Host;
 use stockade::plan::Plan;
+use stockade::policy::programs::{Unseen, unseen};
 use stockade::problem::{Problem, Problems, Style, escape};
 use stockade::profile::{Caller, Profile, load};
 use stockade::source::Sources;
@@ -36,6 +38,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Man { page } => man::man(page),
         Command::Completions { shell } => completions::completions(shell),
         Command::Complete { words } => completions::complete(&words),
+        Command::Doctor(examined) => doctor::doctor(examined),
     }
 }
 
@@ -80,6 +83,25 @@ fn prepare(given: Given) -> Result<Planned, Failed> {
     }
 }
 
+/// execve(2) says ENOENT also where the loader or the interpreter is what is missing: what the tree lacks is looked for now.
+fn explain(problem: Problem, status: u8, planned: &Planned) -> Problem {
+    if status != 126 && status != 127 {
+        return problem;
+    }
+    let cause = look_inside(planned).into_iter().find(|cause| cause.at == planned.plan.exec.at);
+    match cause {
+        Some(cause) => Problem { message: cause.text, ..problem }.help_maybe(cause.help),
+        None => problem,
+    }
+}
+
+/// What is not in sight inside.
+fn look_inside(planned: &Planned) -> Vec<Unseen> {
+    let mut host = Host::probe(&planned.profile, Caller::current(), &planned.sources);
+    host.look_inside(&planned.profile);
+    unseen(&planned.profile.process, &host)
+}
+
 impl Failed {
     /// Says what is wrong: to people on standard error, to programs on standard output.
     fn say(&self, format: Format) -> u8 {
@@ -95,13 +117,17 @@ impl Failed {
 fn print_problems(problems: &Problems, sources: &Sources) {
     let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let ascii = utf8.is_some_and(|locale| !locale.to_ascii_lowercase().contains("utf"));
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let style = match (colour, ascii) {
+    let style = match (colours(&std::io::stderr()), ascii) {
         (_, true) => Style::Ascii,
         (true, false) => Style::Colour,
         (false, false) => Style::Plain,
     };
     warn(&problems.render(sources, style));
+}
+
+/// Whether what goes there is to be coloured: a terminal, where nobody forbids it.
+fn colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Text on standard error. That nobody reads it changes nothing of what is done.

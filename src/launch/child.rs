@@ -5,7 +5,7 @@
 use super::message::{GO, Message};
 use super::prepare::Prepared;
 use super::world::{self, apply_to_tree, decimal, is_of_the_tree};
-use super::{Pipes, init};
+use super::{Pipes, init, program};
 use crate::plan::{Actor, Plan};
 use crate::step::{Op, Step};
 use crate::sys::{self, Errno, Memory, Result, Sets};
@@ -222,6 +222,7 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
             sys::chdir(path.as_c_str())?;
             if sys::cwd_is_below_root()? { Ok(()) } else { Err(Errno(libc::EXDEV)) }
         }
+        Op::FindProgram { candidates } => program::find(candidates),
         Op::Rlimit { resource, soft, hard, .. } => sys::set_rlimit(*resource, *soft, *hard),
         Op::FreshState => fresh_state(prepared),
         Op::CloseDescriptors { keep } => {

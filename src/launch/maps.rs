@@ -9,7 +9,7 @@ use crate::sys::{self, Errno};
 use std::process::Command;
 
 /// The set-id helpers of shadow, by absolute path: a PATH of the caller could name others.
-const HELPERS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
+pub const HELPERS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
 
 /// Writes the maps of `pid`, which is our own child, blocked and not waited for, so that no other process can have its number.
 pub fn write(maps: &Maps, pid: i32) -> Result<(), Failure> {

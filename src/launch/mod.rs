@@ -4,11 +4,13 @@
 //! [`init`] is pid 1, [`supervise`] waits.
 
 mod child;
-mod idmap;
+pub(crate) mod idmap;
 mod init;
-mod maps;
+pub(crate) mod maps;
 mod message;
 mod prepare;
+mod program;
+mod rehearse;
 mod supervise;
 mod why;
 mod world;
@@ -20,7 +22,9 @@ use crate::step::Op;
 use crate::sys::{self, Errno};
 use message::Message;
 use prepare::Prepared;
+pub use rehearse::{Program, rehearse};
 use std::os::fd::RawFd;
+pub use why::NO_PROGRAM;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

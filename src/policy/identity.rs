@@ -281,9 +281,14 @@ fn without_user_namespace(identity: &Identity, draft: &mut Draft) {
     }
 }
 
+/// The first of the host ids that a launcher started by root has for its sandbox.
+pub fn unused_host_id(launcher: u32) -> u32 {
+    FIRST_HOST_ID + launcher.wrapping_mul(IDS_PER_LAUNCHER) % 0x0FFD_0000
+}
+
 /// Root writes any map itself.
 fn maps_for_root(identity: &Identity, ids: &Ids, real: bool, host: &Host, draft: &mut Draft) -> Maps {
-    let base = FIRST_HOST_ID + host.pid.wrapping_mul(IDS_PER_LAUNCHER) % 0x0FFD_0000;
+    let base = unused_host_id(host.pid);
     let taken = host.taken.iter().any(|(first, count)| base < first.saturating_add(*count) && *first < base + IDS_PER_LAUNCHER);
     let unused = identity.uid_map.get().is_none() && !real;
     if taken && unused {

@@ -1,0 +1,69 @@
+//! `stockade doctor`: what this machine can enforce for this user; with a profile, whether that would run here.
+
+use super::{FAILED, Failed, Planned, colours, explain, look_inside, note_line, prepare, print_line};
+use crate::cli::{Examined, Format, Given};
+use stockade::doctor::judge::{judge, serves};
+use stockade::doctor::table::{Paint, table};
+use stockade::doctor::{Facts, Line};
+use stockade::draft::Note;
+use stockade::launch::{NO_PROGRAM, Program, rehearse};
+use stockade::problem::quiet_json;
+
+/// The status when something is missing that stockade's defaults need.
+const LESS: u8 = 1;
+
+/// The status of a run whose program was not found.
+const NOT_FOUND: u8 = 127;
+
+/// Examines the machine, or a profile on it.
+pub fn doctor(examined: Examined) -> u8 {
+    let format = examined.format;
+    match examined.given() {
+        Some(given) => profile(given, format),
+        None => machine(format),
+    }
+}
+
+fn machine(format: Format) -> u8 {
+    let facts = Facts::read();
+    let lines = judge(&facts);
+    match format {
+        Format::Text => {
+            let paint = if colours(&std::io::stdout()) { Paint::Colour } else { Paint::Plain };
+            print_line(&table(&facts, &lines, paint));
+        }
+        Format::Json => match serde_json::to_string_pretty(&lines.iter().map(Line::record).collect::<Vec<_>>()) {
+            Ok(json) => print_line(&quiet_json(&json)),
+            Err(_) => return FAILED,
+        },
+    }
+    if serves(&facts) { 0 } else { LESS }
+}
+
+fn profile(given: Given, format: Format) -> u8 {
+    let planned = match prepare(given) {
+        Ok(planned) => planned,
+        Err(failed) => return failed.say(format),
+    };
+    if let Err(problem) = rehearse(&planned.plan, Program::Sought) {
+        let status = if problem.code == NO_PROGRAM { NOT_FOUND } else { FAILED };
+        let problems = explain(*problem, status, &planned).into();
+        return Failed { sources: planned.sources, problems }.say(format);
+    }
+    match format {
+        Format::Json => print_line("[]"),
+        Format::Text => {
+            for note in planned.plan.notes.iter().chain(&lacking(&planned)) {
+                print_line(&format!("note: {}", note_line(note, &planned.sources)));
+            }
+            print_line("this profile would run here: its sandbox was built, and taken down again");
+        }
+    }
+    0
+}
+
+/// What only the program itself would find: its loader ends it where a library is missing, and the sandbox has nothing to do with it.
+fn lacking(planned: &Planned) -> Vec<Note> {
+    let found = look_inside(planned).into_iter().filter(|lack| lack.at == planned.plan.exec.at);
+    found.map(|lack| Note { less: true, text: lack.text, at: lack.at }).collect()
+}
