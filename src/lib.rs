@@ -10,6 +10,7 @@
 //! `check`, `plan` and `run` of the command line are three prefixes of this one pipeline.
 
 pub mod draft;
+pub mod exposure;
 pub mod host;
 pub mod launch;
 pub mod plan;
@@ -21,3 +22,5 @@ pub mod source;
 pub mod step;
 pub mod sys;
 pub mod value;
+pub mod view;
+pub mod walls;
