@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::policy::capabilities::{Capability, CapabilitySet};
 use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::dev::NODES;
-use crate::policy::mounts::entry::Mount;
+use crate::policy::mounts::entry::{Access, Mount};
 use crate::policy::mounts::is_system;
 use crate::policy::namespaces::{Kind, Namespace};
 use crate::policy::process::Keyring;
@@ -165,8 +165,15 @@ fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
     if world.plan.landlock.is_none() && !is_nested(profile) {
         bill.add(NO_LANDLOCK, "Landlock is not enforced", Span::NOWHERE);
     }
+    let root = profile.mounts.map.get("/");
+    if let Some((Mount::Bind(bind), key)) = root.and_then(|entry| Some((&entry.value.as_ref()?.value, entry.key))) {
+        let source = bind.source.as_ref().map_or("/", |source| source);
+        granted("/", source, bind.access == Access::ReadWrite, host, key, bill);
+    }
     for (path, entry) in &world.tree {
         match &entry.shows {
+            // The names below a bound `/` have its line, and are counted with it.
+            Shows::Host(_) if root.is_some_and(|root| root.key == entry.at) => {}
             Shows::Host(tree) => of_the_host(path, entry, tree, profile, host, bill),
             Shows::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => bill.add(PROGRAMS, format!("{path} holds programs"), entry.at),
             Shows::Sysfs => bill.add(SYSFS, format!("{path} is sysfs"), entry.at),
@@ -191,20 +198,23 @@ fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile, ho
         }
         return;
     }
-    let home = &host.caller.home;
-    let holds_home = below(home, &tree.source).is_some() || ["/home", "/root"].contains(&tree.source.as_str()) || parent(&tree.source) == "/home";
-    let whole = profile.mounts.get("/").is_some_and(|root| root.at == at && matches!(root.value, Mount::Bind(_))) && tree.source == path;
-    if whole || tree.source == "/" {
+    granted(path, &tree.source, !entry.attrs.has(Attrs::READ_ONLY), host, at, bill);
+}
+
+/// A tree or file of the host.
+fn granted(path: &str, source: &str, writable: bool, host: &Host, at: Span, bill: &mut Bill) {
+    let holds_home = below(&host.caller.home, source).is_some() || ["/home", "/root"].contains(&source) || parent(source) == "/home";
+    if source == "/" {
         bill.add(READ_ALL, format!("{path} is the host's, with all below it"), at);
     } else if holds_home {
         bill.add(READ_HOME, format!("{path} can be read: a home"), at);
-    } else if is_of_the_system(&tree.source) {
+    } else if is_of_the_system(source) {
         bill.add(READ_SYSTEM, format!("{path} can be read: the system's"), at);
     } else {
         bill.add(READ, format!("{path} can be read"), at);
     }
-    if !entry.attrs.has(Attrs::READ_ONLY) {
-        match why_broad(&tree.source, host) {
+    if writable {
+        match why_broad(source, host) {
             Some(why) => bill.add(WRITE_BROAD, format!("{path} can be written: {why}"), at),
             None => bill.add(WRITE, format!("{path} can be written"), at),
         }

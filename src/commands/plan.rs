@@ -19,7 +19,7 @@ pub fn plan(planning: Planning) -> u8 {
             let Planned { sources, profile, host, plan } = &planned;
             match format {
                 Format::Text if planning.steps => print_line(text(plan, sources).trim_end()),
-                Format::Text => print_line(&view::plan::text(profile, host, &World::new(plan), sources, paint())),
+                Format::Text => print_line(&view::plan::text(profile, host, &World::new(plan, profile), sources, paint())),
                 Format::Json => print_line(&quiet_json(&json(&planned))),
             }
             0
@@ -93,7 +93,7 @@ struct NoteRecord<'a> {
 }
 
 fn json(Planned { sources, profile, host, plan }: &Planned) -> String {
-    let world = World::new(plan);
+    let world = World::new(plan, profile);
     let record = Record {
         namespaces: &plan.new,
         maps: &plan.ids.maps,

@@ -21,7 +21,7 @@ pub fn why(mut asking: Asking) -> u8 {
         Ok(stood) => stood,
         Err(failed) => return failed.say(format),
     };
-    let (world, eyes) = (World::new(&planned.plan), Eyes::here());
+    let (world, eyes) = (World::new(&planned.plan, &planned.profile), Eyes::here());
     let answers: Vec<Answered> = queries
         .into_iter()
         .map(|query| {
@@ -69,6 +69,6 @@ fn changes(line: &Line, query: &Query, verdict: Says, request: &Request, eyes: &
     let mut request = request.clone();
     request.config.push(("--config".into(), line.config()));
     let Ok(planned) = settle(&request, Caller::current()) else { return false };
-    let after = judge(query, &planned.profile, &World::new(&planned.plan), eyes).verdict;
+    let after = judge(query, &planned.profile, &World::new(&planned.plan, &planned.profile), eyes).verdict;
     after != Says::CannotTell && after != verdict
 }

@@ -44,7 +44,7 @@ fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
             out += &format!("to {other} it, below [{}]:\n    {}\n", line.section, paint.tone(Tone::Head, &flat(&line.text)));
             out += &over(line, sources);
         }
-        None if *sought => out += "no single line of the profile changes that\n",
+        None if *sought => out += "no single line was found that changes that\n",
         None => {}
     }
     out

@@ -126,9 +126,6 @@ type Children<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 /// How much of a line the names take at most.
 const NAMES: usize = 44;
 
-/// How many names are told in the line of what brings them along.
-const MOST_NAMED: usize = 8;
-
 /// The tree, for people.
 pub fn text(world: &World<'_>, profile: &Profile, paint: Paint) -> String {
     let mut children = Children::new();
@@ -183,14 +180,12 @@ fn branch<'a>(
     };
     let (along, own): (Vec<&str>, Vec<&str>) = own.into_iter().partition(is_along);
     let name = |child: &str| flat(child.strip_prefix(path).unwrap_or(child).trim_start_matches('/'));
-    let mut words = words(path, entry, profile);
-    for (kind, label) in [("device", "nodes"), ("read-only", "read-only"), ("hide", "hidden")] {
-        let names: Vec<String> =
-            along.iter().filter(|child| self::kind(child, &world.tree[**child], profile) == kind).map(|child| name(child)).collect();
-        match names.len() {
-            0 => {}
-            1..=MOST_NAMED => words += &format!("{}{label}: {}", if words.is_empty() { "" } else { "; " }, names.join(" ")),
-            many => words += &format!("; {many} names {label}"),
+    let count = |kind: &str| along.iter().filter(|child| self::kind(child, &world.tree[**child], profile) == kind).count();
+    let nodes: Vec<String> = along.iter().filter(|child| matches!(world.tree[**child].shows, Shows::Host(_))).map(|child| name(child)).collect();
+    let mut words = if nodes.is_empty() { words(path, entry, profile) } else { format!("nodes: {}", nodes.join(" ")) };
+    for (kind, label) in [("read-only", "read-only"), ("hide", "hidden")] {
+        if count(kind) > 0 {
+            words += &format!(", {} {label}", count(kind));
         }
     }
     let shown = path.rsplit('/').next().filter(|_| lead.is_empty()).map_or_else(|| lead.clone(), |_| "/".into());

@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::policy::capabilities::{Capability, CapabilitySet};
 use crate::policy::landlock::Rights;
 use crate::policy::namespaces::{Kind, Namespace};
+use crate::profile::Profile;
 use crate::source::Span;
 use crate::step::{Attrs, Content, Cover, Inode, Op, Stage, Step};
 use crate::value::{Mode, Size, ancestors, below};
@@ -98,14 +99,16 @@ pub struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// Reads a plan.
-    pub fn new(plan: &'a Plan) -> World<'a> {
+    /// Reads a plan; the profile tells which folders it names, and which are there for what lies in them.
+    pub fn new(plan: &'a Plan, profile: &Profile) -> World<'a> {
         let mut tree = BTreeMap::new();
         if plan.choice.is_new(Kind::Mount) {
             let sources = sources(plan);
             plan.steps.iter().filter(|step| step.stage == Stage::World).for_each(|step| grow(&mut tree, step, &sources));
             seal(&mut tree, plan);
             rule(&mut tree, plan);
+            let implied = |(path, entry): &(&String, &mut Entry)| entry.shows == Shows::Folder && profile.mounts.get(path).is_none();
+            tree.iter_mut().filter(implied).for_each(|(_, entry)| entry.at = Span::NOWHERE);
         } else if *plan.choice.of(Kind::Mount) == Namespace::Host {
             let whole = HostTree { source: "/".into(), recursive: true, mapped: None, made: false, inode: Inode { dev: 0, ino: 0 } };
             let at = plan.choice.at(Kind::Mount);

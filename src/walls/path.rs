@@ -171,7 +171,7 @@ impl<'a> Walker<'a> {
     /// Links in a shared sticky folder lead on for their owner, or the folder's, alone (proc_sys_fs(5)).
     fn may_follow(&self, folder: &Thing, link: &Thing) -> Result<(), Reason> {
         let shared = folder.mode & 0o1002 == 0o1002;
-        let own = link.owner.0 == Some(self.world.plan.ids.host_user) || link.owner.0 == folder.owner.0;
+        let own = link.owner.0.is_some_and(|owner| owner == self.world.plan.ids.host_user || folder.owner.0 == Some(owner));
         if !self.eyes.guarded_links || !shared || own {
             return Ok(());
         }
@@ -238,8 +238,9 @@ impl<'a> Walker<'a> {
             Err(libc::ENOENT) if tree.made && tail.is_empty() => return Ok(Some(Thing { mode: 0o755, host: Some(path), ..thing })),
             Err(libc::ENOENT | libc::ENOTDIR) => return Ok(None),
             Err(libc::EACCES) => {
-                let words = format!("the caller may not look at {path} of the host, and the target neither");
-                return Err(Reason::new(Wall::Permissions, Says::Denies, words, entry.at));
+                // By its mode the target may walk here: it has a capability that the caller has not.
+                let words = format!("the caller may not look at {path} of the host, and the target perhaps may");
+                return Err(Reason::new(Wall::Permissions, Says::CannotTell, words, entry.at));
             }
             Err(errno) => {
                 let words = format!("cannot look at {path} of the host: {}", crate::problem::errno_words(errno));
@@ -285,7 +286,7 @@ impl<'a> Walker<'a> {
         if rest.first().is_some_and(|name| GUARDED.contains(name)) {
             return Err(Reason::new(Wall::Processes, Says::Denies, "pid 1 is stockade's own, and cannot be traced", Span::NOWHERE));
         }
-        Ok(self.see_kernel(thing, &format!("/proc/self{}", rest.iter().fold(String::new(), |path, name| path + "/" + name))))
+        if rest.is_empty() { Ok(Some(thing)) } else { Ok(self.see_kernel(thing, &format!("/proc/self/{}", rest.join("/")))) }
     }
 
     fn own_process(&self, thing: Thing, rest: &[&str]) -> Result<Option<Thing>, Reason> {
@@ -305,7 +306,14 @@ impl<'a> Walker<'a> {
             }
             _ => {
                 let path = format!("/proc/self/{}", rest.join("/"));
-                Ok((self.eyes.see)(&path).ok().map(|seen| Thing { kind: seen.kind, mode: seen.mode, ..thing }))
+                // The files of a network are its owner's root's, where the user namespace has one.
+                let root = |extents: &[Extent]| outside(extents, 0).unwrap_or(0);
+                let owner = match (rest, &ids.maps) {
+                    (["net", ..], Some(maps)) if self.world.plan.choice.is_new(Kind::Net) => (Some(root(&maps.uid)), Some(root(&maps.gid))),
+                    (["net", ..], _) => (Some(0), Some(0)),
+                    _ => thing.owner,
+                };
+                Ok((self.eyes.see)(&path).ok().map(|seen| Thing { kind: seen.kind, mode: seen.mode, owner, ..thing }))
             }
         }
     }
@@ -353,12 +361,20 @@ impl<'a> Walker<'a> {
             )
         };
         let says = match self.permits(thing, need as u32) {
+            // Some files of proc look at the call again (proc_net_open() of the kernel).
+            Some(true) if need == Need::Write && self.is_of_proc(thing) && thing.mode & 0o222 == 0 => {
+                (Says::CannotTell, format!("{} is written by virtue of a capability, and may refuse it", thing.path))
+            }
             Some(true) => return None,
             Some(false) => (Says::Denies, words("")),
             None if thing.list => (Says::CannotTell, words(", by the mode; its access list may say otherwise")),
             None => (Says::CannotTell, "the ids of a joined user namespace are not known here".into()),
         };
         Some(Reason::new(Wall::Permissions, says.0, says.1, thing.at))
+    }
+
+    fn is_of_proc(&self, thing: &Thing) -> bool {
+        self.world.tree.get(&thing.over).is_some_and(|entry| matches!(entry.shows, Shows::Proc { .. }))
     }
 
     /// path_resolution(7), and inode_permission() of the kernel for mapped mounts; none: not known.

@@ -252,7 +252,7 @@ impl Asked<'_> {
 
     fn connect(&self, peer: &Peer) -> Vec<Reason> {
         let (network, at) = self.world.network();
-        let mut reasons = vec![self.may_call("connect", [0; 6]), self.may_socket(&peer.host)];
+        let mut reasons = vec![self.may_call("connect", &peer.host)];
         reasons.push(match network {
             Namespace::New if peer.is_loopback() => {
                 Reason::new(Wall::Network, Says::Allows, "it is the sandbox's own loopback, where the target alone listens", at)
@@ -267,7 +267,7 @@ impl Asked<'_> {
     fn bind(&self, address: Option<&str>, port: u16) -> Vec<Reason> {
         let (network, at) = self.world.network();
         let host = address.unwrap_or("0.0.0.0");
-        let mut reasons = vec![self.may_call("bind", [0; 6]), self.may_socket(host)];
+        let mut reasons = vec![self.may_call("bind", host)];
         let own = Peer { host: host.into(), port }.is_loopback();
         reasons.push(match network {
             Namespace::New if own => Reason::new(Wall::Network, Says::Allows, "the network is the sandbox's own: nobody outside reaches it", at),
@@ -298,18 +298,19 @@ impl Asked<'_> {
         }
     }
 
-    fn may_call(&self, name: &str, arguments: [u64; 6]) -> Reason {
-        let verdict = syscalls::number(name).map_or(Verdict::KillProcess, |number| self.world.plan.filter.judge(number, &arguments));
-        match verdict {
-            Verdict::Allow => Reason::new(Wall::Seccomp, Says::Allows, format!("the filter allows {name}"), Span::NOWHERE),
-            other => Reason::new(Wall::Seccomp, Says::Denies, format!("the filter answers {name} with {other}"), Span::NOWHERE),
-        }
-    }
-
-    fn may_socket(&self, host: &str) -> Reason {
+    /// socket(2) for TCP, and what is done with it.
+    fn may_call(&self, name: &str, host: &str) -> Reason {
         let six = host.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6());
         let family = if six { libc::AF_INET6 } else { libc::AF_INET };
-        self.may_call("socket", [family as u64, libc::SOCK_STREAM as u64, 0, 0, 0, 0])
+        let judge = |name, arguments: [u64; 6]| {
+            let verdict = syscalls::number(name).map_or(Verdict::KillProcess, |number| self.world.plan.filter.judge(number, &arguments));
+            (name, verdict)
+        };
+        let calls = [judge("socket", [family as u64, libc::SOCK_STREAM as u64, 0, 0, 0, 0]), judge(name, [0; 6])];
+        match calls.iter().find(|(_, verdict)| *verdict != Verdict::Allow) {
+            Some((name, verdict)) => Reason::new(Wall::Seccomp, Says::Denies, format!("the filter answers {name} with {verdict}"), Span::NOWHERE),
+            None => Reason::new(Wall::Seccomp, Says::Allows, format!("the filter allows socket and {name}"), Span::NOWHERE),
+        }
     }
 
     // ---- capabilities and environment ----
