@@ -4,6 +4,7 @@
 
 pub mod change;
 pub mod facts;
+mod kernel;
 pub mod path;
 pub mod query;
 pub mod why;

@@ -352,7 +352,8 @@ impl Asked<'_> {
             return Reason::new(Wall::Environment, Says::Denies, why, at);
         };
         let words = match &setting.value {
-            Content::Text(text) => format!("it is set to `{}`", String::from_utf8_lossy(text)),
+            // Its text may hold a variable of the caller's.
+            Content::Text(_) => "it is set".into(),
             Content::Secret(_) => "it is the caller's, and passed".into(),
             Content::Fd(fd) => format!("it is read from descriptor {fd}"),
             Content::File(path) => format!("it is read from {path}"),
