@@ -61,7 +61,7 @@ pub struct Planning {
     pub shown: Shown,
 }
 
-/// Questions to a profile. They take the place of the target's words.
+/// Questions to a profile. They stand before the target's words.
 #[derive(Debug, Args)]
 #[command(after_help = QUESTIONS)]
 pub struct Asking {
@@ -84,6 +84,7 @@ After PROFILE stand one or more questions:
   bind:[ADDRESS:]PORT        take a port
   cap:NAME                   have a capability
   env:NAME                   see a variable
+A command for the profile, where it hangs on one, stands after them and `--`.
 Status 0: allowed; 1: denied; 125: something is wrong, or cannot be told.";
 
 /// Who reads the output.
@@ -96,13 +97,10 @@ pub enum Format {
 }
 
 impl Given {
-    /// Takes the words after PROFILE away.
+    /// Takes the words after PROFILE away, up to a `--`: what follows that is the target's.
     pub fn take_words(&mut self) -> Vec<String> {
-        let mut words = self.words.split_off(self.words.len().min(1));
-        if words.first().is_some_and(|first| first == "--") {
-            words.remove(0);
-        }
-        words
+        let end = self.words.iter().skip(1).position(|word| word == "--").map_or(self.words.len(), |place| place + 1);
+        self.words.drain(1.min(end)..end).collect()
     }
 
     /// The request that the loader takes, or what is wrong with a flag.

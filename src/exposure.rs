@@ -6,6 +6,7 @@
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::policy::capabilities::{Capability, CapabilitySet};
+use crate::policy::landlock::Rights;
 use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::dev::NODES;
 use crate::policy::mounts::entry::{Access, Mount};
@@ -50,7 +51,7 @@ costs! {
     NETWORK_HOST = "network-host", 20, 20, "all that the machine reaches, services on its loopback among it; what is read can be sent away";
     HOST_USERS = "host-users", 15, 15, "without a user namespace every capability that is left, and every id, is one of the host";
     NETWORK_JOINED = "network-joined", 12, 12, "another namespace's network: what is read can be sent as far as it reaches";
-    NESTED = "nested", 12, 12, "in namespaces of its own the target has every capability, which opens most of the kernel's surface; and Landlock is off";
+    NESTED = "nested", 12, 12, "in namespaces of its own the target has every capability, which opens most of the kernel's surface; and Landlock keeps no files";
     READ_ALL = "read-all", 12, 12, "every file of the host that the ids may read: keys, tokens, data of others";
     HOST_CAPABILITY = "host-capability", 8, 40, "a part of root's power over the host";
     READ_HOME = "read-home", 8, 8, "homes hold keys, tokens and histories";
@@ -58,6 +59,7 @@ costs! {
     HOST_PROCESSES = "host-processes", 8, 8, "the host's processes are seen, and those of the same ids can be signalled";
     WRITE = "write", 5, 20, "files of the host are changed; a careless program may run or follow what it finds there later";
     NO_LANDLOCK = "no-landlock", 5, 5, "the mounts alone keep the files: one mistake of the kernel's there is enough";
+    HOST_TREE = "host-tree", 10, 10, "every name of the host can be looked up, modes and owners changed where the ids may: Landlock alone keeps the files";
     HOST_IPC = "host-ipc", 5, 5, "shared memory and message queues of other programs";
     DEVICE = "device", 4, 16, "drivers are large and seldom made for a hostile caller";
     DESCRIPTOR = "descriptor", 3, 9, "what a passed descriptor was opened for, whatever the walls say";
@@ -158,12 +160,15 @@ impl Bill {
 // ---- files ----
 
 fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
-    if !world.has_tree() {
-        bill.add(NO_TREE, "the file tree is not the sandbox's own", world.plan.choice.at(Kind::Mount));
-        return;
-    }
-    if world.plan.landlock.is_none() && !is_nested(profile) {
-        bill.add(NO_LANDLOCK, "Landlock is not enforced", Span::NOWHERE);
+    let at = world.plan.choice.at(Kind::Mount);
+    match (world.has_tree(), world.is_ruled()) {
+        (false, false) => return bill.add(NO_TREE, "the file tree is not the sandbox's own", at),
+        (false, true) => {
+            bill.add(HOST_TREE, "the file tree is the host's", at);
+            return rules(host, world, bill);
+        }
+        (true, false) if !is_nested(profile) => bill.add(NO_LANDLOCK, "Landlock does not rule over files", profile.landlock.paths.at()),
+        (true, _) => {}
     }
     let root = profile.mounts.map.get("/");
     if let Some((Mount::Bind(bind), key)) = root.and_then(|entry| Some((&entry.value.as_ref()?.value, entry.key))) {
@@ -180,6 +185,20 @@ fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
             Shows::Proc { only_processes: false, .. } => bill.add(PROC, format!("{path} is proc"), entry.at),
             _ => {}
         }
+    }
+}
+
+/// The grants where Landlock alone makes them.
+fn rules(host: &Host, world: &World<'_>, bill: &mut Bill) {
+    for (path, entry) in world.ruled() {
+        if below(path, "/dev").is_some() {
+            let minimal = path.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
+            if !minimal {
+                bill.add(DEVICE, format!("{path} is a device of the host"), entry.at);
+            }
+            continue;
+        }
+        granted(path, path, entry.rights.within(Rights::WRITE) != Rights(0), host, entry.at, bill);
     }
 }
 
@@ -247,7 +266,9 @@ fn kernel(plan: &Plan, profile: &Profile, bill: &mut Bill) {
         match (kind, plan.choice.of(kind)) {
             (Kind::Net, Namespace::Host) => bill.add(NETWORK_HOST, "the network is the host's", at),
             (Kind::Net, _) => bill.add(NETWORK_JOINED, "the network is another namespace's", at),
-            (Kind::User, Namespace::Host) => bill.add(HOST_USERS, what, at),
+            // An ordinary user has no capabilities there, and the same ids in any.
+            (Kind::User, Namespace::Host) if plan.root => bill.add(HOST_USERS, what, at),
+            (Kind::User, Namespace::Host) => {}
             (Kind::Pid, _) => bill.add(HOST_PROCESSES, what, at),
             (Kind::Ipc, _) => bill.add(HOST_IPC, what, at),
             // A tree that is not its own is counted with the files.

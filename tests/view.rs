@@ -131,6 +131,8 @@ const GRANTS: &[(&str, &str)] = &[
     ("capabilities", "keep = [\"net-raw\", \"chown\"]"),
     ("capabilities", "ambient = [\"kill\", \"setuid\"]"),
     ("network", "mode = \"host\""),
+    ("namespaces", "mount = \"host\""),
+    ("landlock", "paths = \"off\""),
     ("mounts", "\"/\" = \"ro\""),
     ("mounts", "\"/usr\" = \"ro\""),
     ("mounts", "\"/bin\" = \"ro\""),
@@ -160,7 +162,7 @@ const GRANTS: &[(&str, &str)] = &[
 
 fn weighed(place: &Place, grants: &[(&str, &str)], root: bool) -> Option<Exposure> {
     let mut text = "format = 1\noptional = [\"landlock\"]\n".to_owned();
-    for section in ["process", "env", "identity", "namespaces", "capabilities", "network", "mounts"] {
+    for section in ["process", "env", "identity", "namespaces", "capabilities", "network", "landlock", "mounts"] {
         let lines: Vec<&str> = grants.iter().filter(|(of, _)| *of == section).map(|(_, line)| *line).collect();
         let command = if section == "process" { "command = [\"true\"]\n" } else { "" };
         text += &format!("[{section}]\n{command}{}\n", lines.join("\n"));
@@ -219,7 +221,8 @@ fn each_cost_is_met_and_the_ends_of_the_scale_are_reached() {
     let host = [("identity", "host = true"), ("identity", "user = 0"), ("namespaces", "user = \"host\""), ("capabilities", "keep = [\"chown\"]")];
     let host = weighed(&place, &host, true).unwrap();
     met.extend(host.points.iter().map(|point| point.cost.name));
-    met.extend(weighed(&place, &[("namespaces", "mount = \"host\"")], false).unwrap().points.iter().map(|point| point.cost.name));
+    let tree = [("namespaces", "mount = \"host\""), ("landlock", "paths = \"off\"")];
+    met.extend(weighed(&place, &tree, false).unwrap().points.iter().map(|point| point.cost.name));
     met.extend(weighed(&place, &[("network", "mode = { join = \"/run/netns/x\" }")], true).unwrap().points.iter().map(|point| point.cost.name));
     // These two hang on the machine: a terminal, and a kernel without Landlock.
     met.extend(["terminal", "no-landlock"]);
@@ -227,6 +230,7 @@ fn each_cost_is_met_and_the_ends_of_the_scale_are_reached() {
     assert!(unmet.is_empty(), "no profile pays for {unmet:?}");
     let all = [
         ("namespaces", "mount = \"host\""),
+        ("landlock", "paths = \"off\""),
         ("namespaces", "pid = \"host\""),
         ("namespaces", "user = \"host\""),
         ("network", "mode = \"host\""),

@@ -330,10 +330,10 @@ fn of_paths(tops: &[&str]) -> Vec<Question> {
 // ---- both answers ----
 
 /// What `why` says: the verdict, and what the walls say.
-fn said(place: &Place, who: As, options: &[&str], profile: &str, questions: &[Question]) -> Vec<(String, String)> {
+fn said(place: &Place, who: As, options: &[&str], profile: &str, probe: &Path, questions: &[Question]) -> Vec<(String, String)> {
     let mut command = place.stockade(who);
     command.env("LANG", "C").env("STRAY", "x").args(["why", "--no-change", "--format", "json"]).args(options).arg(profile);
-    let output = command.args(questions.iter().map(|question| &question.why)).output().unwrap();
+    let output = command.args(questions.iter().map(|question| &question.why)).arg("--").arg(probe).output().unwrap();
     let records: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let Some(records) = records.as_array().filter(|records| records.len() == questions.len() && records[0]["verdict"].is_string()) else {
         panic!("{who:?}: why {options:?} {profile}: {:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
@@ -342,9 +342,9 @@ fn said(place: &Place, who: As, options: &[&str], profile: &str, questions: &[Qu
 }
 
 /// What the probe gets.
-fn got(place: &Place, who: As, options: &[&str], profile: &str, questions: &[Question]) -> Vec<String> {
+fn got(place: &Place, who: As, options: &[&str], profile: &str, probe: &Path, questions: &[Question]) -> Vec<String> {
     let mut command = place.stockade(who);
-    command.env("LANG", "C").env("STRAY", "x").arg("run").args(options).arg(profile).arg("/probe");
+    command.env("LANG", "C").env("STRAY", "x").arg("run").args(options).arg(profile).arg(probe);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let lines: String = questions.iter().map(|question| format!("{}\n", question.probe)).collect();
     let mut stdin = child.stdin.take().unwrap();
@@ -364,8 +364,13 @@ fn got(place: &Place, who: As, options: &[&str], profile: &str, questions: &[Que
 
 /// Both say the same of every question; gives how many could be told.
 fn agree(place: &Place, who: As, options: &[&str], profile: &str, questions: &[Question]) -> usize {
-    let said = said(place, who, options, profile, questions);
-    let got = got(place, who, options, profile, questions);
+    agree_with(place, who, options, profile, Path::new("/probe"), questions)
+}
+
+/// The same, where the probe is elsewhere.
+fn agree_with(place: &Place, who: As, options: &[&str], profile: &str, probe: &Path, questions: &[Question]) -> usize {
+    let said = said(place, who, options, profile, probe, questions);
+    let got = got(place, who, options, profile, probe, questions);
     let mut wrong = vec![];
     let mut told = 0;
     for ((question, (verdict, walls)), got) in questions.iter().zip(&said).zip(&got) {
@@ -461,6 +466,11 @@ fn of_capabilities_ids_and_networks() {
             &["network.mode = \"host\""],
             &["env.TOKEN = \"x\"", "env.LANG = false", "env.STRAY = true"],
             &["landlock"],
+            &["landlock.paths = { \"/usr\" = \"rx\", \"/probe\" = \"rx\", \"/data/sub\" = \"rw\" }"],
+            &["landlock.paths = { \"/usr\" = \"r\", \"/probe\" = \"rx\", \"/data\" = [\"r\", \"make\"], \"/tmp\" = \"rw\" }"],
+            &["landlock.paths = \"off\""],
+            &["landlock.tcp-connect = [9, 443]", "landlock.tcp-bind = [81]"],
+            &["landlock.tcp-bind = []", "network.mode = \"host\""],
         ];
         let mut questions = of_the_process();
         questions.retain(|question| !question.why.contains("198.51.100.7"));
@@ -471,6 +481,35 @@ fn of_capabilities_ids_and_networks() {
             let lines = lines.iter().filter(|line| **line != "landlock").map(|line| (*line).to_owned());
             check(&place, *who, &lines.chain([bind]).chain(nested).collect::<Vec<_>>(), "base", &questions);
         }
+    }
+}
+
+#[test]
+fn with_landlock_alone() {
+    let place = Place::new();
+    with_probe(&place);
+    let data = grow(&place, As::User);
+    let probe = place.path.join("probe");
+    let text = |more: &str| {
+        format!(
+            "format = 1\n[namespaces]\nall = \"host\"\n[network]\nmode = \"host\"\n[process]\ncommand = [\"{probe}\"]\ntty = \"none\"\n[mounts]\n\"/usr\" = \"ro\"\n\"/dev\" = \"dev\"\n\"{probe}\" = \"ro\"\n{more}",
+            probe = probe.display()
+        )
+    };
+    let data = data.to_str().unwrap();
+    let mut questions = of_paths(&[data]);
+    questions.extend(of_the_process().into_iter().filter(|question| !question.why.contains("198.51.100.7")));
+    questions.retain(|question| !question.why.starts_with("exec:/bin") || question.why.ends_with("true"));
+    let bind = |more: &str| format!("\"{data}\" = {{ bind = \"{data}\", sockets = true{more} }}\n");
+    for more in [
+        "",
+        &bind(""),
+        &format!("{}[landlock]\ntcp-connect = [9]\n", bind(", access = \"rw\"")),
+        &format!("\"{data}/sub\" = \"rw\"\n\"/etc\" = \"ro\"\n"),
+    ] {
+        let profile = place.file("alone.toml", &text(more));
+        let told = agree_with(&place, As::User, &[], profile.to_str().unwrap(), &probe, &questions);
+        assert!(told * 20 > questions.len() * 19, "only {told} of {} can be told", questions.len());
     }
 }
 
@@ -596,8 +635,8 @@ fn with_flag(place: &Place, who: As, flags: &[String], line: Option<&str>, quest
     let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     flags.extend(line.iter().flat_map(|line| ["--config", line]));
     let questions = std::slice::from_ref(question);
-    let verdict = said(place, who, &flags, "base", questions).remove(0).0;
-    (verdict, got(place, who, &flags, "base", questions).remove(0))
+    let verdict = said(place, who, &flags, "base", Path::new("/probe"), questions).remove(0).0;
+    (verdict, got(place, who, &flags, "base", Path::new("/probe"), questions).remove(0))
 }
 
 #[test]

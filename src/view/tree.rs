@@ -52,6 +52,7 @@ fn kind(path: &str, entry: &Entry, profile: &Profile) -> &'static str {
         Shows::Link(_) => "symlink",
         Shows::File(_) => "file",
         Shows::Hidden(_) => "hide",
+        Shows::Same if !entry.mount => "rule",
         Shows::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only",
         Shows::Same => "pinned",
     }
@@ -115,6 +116,7 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
         Shows::File(content) => flat(&content.to_string()),
         Shows::Hidden(Cover::Folder) => "hidden: an empty folder".into(),
         Shows::Hidden(Cover::File) => "hidden: an empty file".into(),
+        Shows::Same if !entry.mount => format!("Landlock: {}", entry.rights),
         Shows::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only".into(),
         Shows::Same => "cannot be renamed".into(),
     }

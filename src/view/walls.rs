@@ -8,6 +8,7 @@ use crate::policy::seccomp::Verdict;
 use crate::policy::syscalls;
 use crate::step::{Op, Stage};
 use crate::walls::{Shows, World};
+use landlock::Scope;
 use serde::Serialize;
 
 /// One domain.
@@ -94,13 +95,17 @@ fn capabilities(world: &World<'_>) -> String {
 fn landlock(plan: &Plan) -> String {
     let Some(ruleset) = &plan.landlock else { return "not enforced".into() };
     let ruled = |op: &Op| match op {
-        Op::LandlockRule { .. } => true,
+        Op::LandlockRule { .. } | Op::LandlockPort { .. } => true,
         Op::Attach { rights, .. } | Op::Tmpfs { rights, .. } | Op::Proc { rights, .. } => rights.0 != 0,
         _ => false,
     };
     let rules = plan.steps.iter().filter(|step| ruled(&step.op)).count();
-    let scoped = if ruleset.scoped == 0 { "" } else { "; no signals to, nor abstract sockets of, processes outside" };
-    format!("ABI {}, {rules} rules, derived from the mounts{scoped}", ruleset.abi)
+    let files = if ruleset.handled.0 == 0 { "; files are not ruled over" } else { "" };
+    let ports = if ruleset.ports == 0 { "" } else { "; ports too" };
+    let scopes = [(Scope::Signal, "signals to"), (Scope::AbstractUnixSocket, "abstract sockets of")];
+    let scopes: Vec<&str> = scopes.into_iter().filter(|(scope, _)| ruleset.scoped & *scope as u64 != 0).map(|(_, words)| words).collect();
+    let scoped = if scopes.is_empty() { String::new() } else { format!("; no {} processes outside", scopes.join(", no ")) };
+    format!("ABI {}, {rules} rules{files}{ports}{scoped}", ruleset.abi)
 }
 
 fn seccomp(plan: &Plan) -> String {

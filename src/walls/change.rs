@@ -1,16 +1,19 @@
 //! Which one line of TOML could change an answer: candidates, the narrowest first. Nothing here knows whether a line does it;
 //! who asks lays each over the profile, and takes the first that changes the answer.
 
-use super::facts::{Eyes, Program, program};
+use super::facts::Eyes;
 use super::path::{Thing, Walk, Walker};
-use super::query::{Act, Query, Says, Wall};
+use super::query::{Act, Port, Protocol, Query, Says, Wall};
 use super::why::Answer;
 use super::{Shows, World};
 use crate::host::FileKind;
+use crate::host::elf::{Elf, Program};
 use crate::policy::capabilities::Capability;
+use crate::policy::landlock::Port as PortRule;
 use crate::policy::mounts::entry::{Mount, TMPFS};
 use crate::policy::syscalls;
 use crate::profile::Profile;
+use crate::section::Set;
 use crate::source::Span;
 use crate::value::{Size, join, parent};
 
@@ -53,15 +56,8 @@ pub fn candidates(query: &Query, answer: &Answer, profile: &Profile, world: &Wor
     let mut lines = match query {
         Query::Path(act, path) => asked.path(*act, path, answer),
         Query::Call { number, .. } => asked.call(*number),
-        Query::Connect(peer) => {
-            asked.network(Some(format!("{}:{}", if peer.host.contains(':') { format!("[{}]", peer.host) } else { peer.host.clone() }, peer.port)))
-        }
-        Query::Bind { port, .. } => {
-            let mut lines = asked.capability(Capability(10));
-            lines.retain(|_| *port < 1024);
-            lines.extend(asked.network(None));
-            lines
-        }
+        Query::Connect(port) => asked.connect(port),
+        Query::Bind(port) => asked.bind(port),
         Query::Capability(capability) => asked.capability(*capability),
         Query::Variable(name) => asked.variable(name),
     };
@@ -171,9 +167,10 @@ impl Asked<'_> {
 
     fn open_for_running(&self, thing: &Thing, because_of_the_file: bool) -> Vec<Line> {
         if because_of_the_file {
-            let head = thing.host.as_deref().and_then(|host| (self.eyes.head)(host).ok());
-            return match head.as_deref().map(program) {
-                Some(Program::Through(through)) => self.grant(Act::Execute, &through),
+            let program = thing.host.as_deref().and_then(|host| (self.eyes.program)(host).ok());
+            return match program {
+                Some(Program::Elf(Elf { interpreter: Some(through), .. })) => self.grant(Act::Execute, &through),
+                Some(Program::Script(script)) => self.grant(Act::Execute, &script.interpreter),
                 _ => vec![],
             };
         }
@@ -243,20 +240,39 @@ impl Asked<'_> {
         ]
     }
 
-    fn network(&self, allow: Option<String>) -> Vec<Line> {
+    fn connect(&self, port: &Port) -> Vec<Line> {
+        let host = if port.host.contains(':') { format!("[{}]", port.host) } else { port.host.clone() };
+        let udp = port.protocol == Protocol::Udp;
+        let allow = format!("allow = [{}]", quote(&format!("{host}:{}{}", port.port, if udp { "/udp" } else { "" })));
+        let allow = self.denied.then(|| Line::new("network", allow, Over::Nothing));
+        let landlock = &self.profile.landlock;
+        let set = if udp { ("udp-connect", &landlock.udp_connect) } else { ("tcp-connect", &landlock.tcp_connect) };
+        self.port(set, port.port).into_iter().chain(allow).chain([self.network()]).collect()
+    }
+
+    fn bind(&self, port: &Port) -> Vec<Line> {
+        let landlock = &self.profile.landlock;
+        let set = if port.protocol == Protocol::Udp { ("udp-bind", &landlock.udp_bind) } else { ("tcp-bind", &landlock.tcp_bind) };
+        let low = if port.port < 1024 { self.capability(Capability(10)) } else { vec![] };
+        self.port(set, port.port).into_iter().chain(low).chain([self.network()]).collect()
+    }
+
+    fn network(&self) -> Line {
         let at = self.profile.network.mode.at();
-        let mode =
-            |word: &str| Line::new("network", format!("mode = {}", quote(word)), if at.is_somewhere() { Over::Replaces(at) } else { Over::Nothing });
-        if !self.denied {
-            return vec![mode("none")];
-        }
-        let allow = allow.map(|peer| Line::new("network", format!("allow = [{}]", quote(&peer)), Over::Nothing));
-        allow.into_iter().chain([mode("host")]).collect()
+        let over = if at.is_somewhere() { Over::Replaces(at) } else { Over::Nothing };
+        Line::new("network", format!("mode = {}", quote(if self.denied { "host" } else { "none" })), over)
+    }
+
+    /// A rule of Landlock's for a port, one more or one less.
+    fn port(&self, (key, set): (&str, &Set<PortRule>), port: u16) -> Option<Line> {
+        let said = set.said()?;
+        let text = if self.denied { format!("{key} = [{port}]") } else { format!("{key} = [\"!{port}\"]") };
+        Some(Line::new("landlock", text, Over::Joins(said)))
     }
 
     fn capability(&self, capability: Capability) -> Vec<Line> {
         let sets = [("keep", &self.profile.capabilities.keep), ("ambient", &self.profile.capabilities.ambient)];
-        let line = |(key, set): (&str, &crate::section::Set<Capability>)| {
+        let line = |(key, set): (&str, &Set<Capability>)| {
             let own = set.items.iter().find(|item| item.value == capability);
             let over = own.or(set.items.first()).map_or(Over::Nothing, |item| Over::Joins(item.at));
             match (self.denied, own) {

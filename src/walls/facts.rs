@@ -1,11 +1,11 @@
-//! Facts of the host that a question about a path needs and a plan does not: modes, owners and links on the way, and where a program
-//! says its interpreter is. It reads and never writes; what it read may change.
+//! Facts of the host that a question about a path needs and a plan does not: modes, owners and links on the way, and what a
+//! program says runs it. It reads and never writes; what it read may change.
 
 use crate::host::FileKind;
+use crate::host::elf::Program;
 use crate::step::{Attrs, Inode, Name};
 use crate::sys;
 use nix::sys::statvfs::{FsFlags, statvfs};
-use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
 /// A file of the host, by the path that leads to it without a link.
@@ -32,8 +32,8 @@ pub struct Seen {
 pub struct Eyes {
     /// What is at a path; a final link is not followed.
     pub see: fn(&str) -> Result<Seen, i32>,
-    /// How a file begins.
-    pub head: fn(&str) -> Result<Vec<u8>, i32>,
+    /// What a file is to execve(2).
+    pub program: fn(&str) -> Result<Program, i32>,
     /// Where a path leads on the host, once every link is followed.
     pub real: fn(&str) -> Option<String>,
     /// The supplementary groups of the caller.
@@ -52,7 +52,7 @@ impl Eyes {
         let number = |path: &str| std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
         Eyes {
             see,
-            head,
+            program,
             real: |path| std::fs::canonicalize(path).ok()?.into_os_string().into_string().ok(),
             groups: nix::unistd::getgroups().map_or(vec![], |groups| groups.iter().map(|group| group.as_raw()).collect()),
             mounts: mount_points(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()),
@@ -93,14 +93,9 @@ fn see(path: &str) -> Result<Seen, i32> {
     })
 }
 
-/// How much of a program is read: its headers, or its first line.
-const HEAD: u64 = 64 << 10;
-
-fn head(path: &str) -> Result<Vec<u8>, i32> {
-    let mut bytes = vec![];
-    let file = std::fs::File::open(path);
-    file.and_then(|file| file.take(HEAD).read_to_end(&mut bytes)).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
-    Ok(bytes)
+fn program(path: &str) -> Result<Program, i32> {
+    let file = std::fs::File::open(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    Ok(crate::host::elf::read(&file))
 }
 
 /// The mount points of a mountinfo text (proc_pid_mountinfo(5)): the fifth field, with blanks in octal.
@@ -112,59 +107,9 @@ fn mount_points(text: &str) -> Vec<String> {
     text.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape).collect()
 }
 
-/// What the kernel takes a file for when it is executed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Program {
-    /// Machine code that needs nothing else.
-    Static,
-    /// It names another program that runs it: a loader, or the interpreter of a script.
-    Through(String),
-    /// Neither machine code nor a script.
-    Not,
-}
-
-/// Reads the beginning of a program: `#!` (execve(2)), or the PT_INTERP of an ELF file (elf(5)).
-pub fn program(head: &[u8]) -> Program {
-    if let Some(line) = head.strip_prefix(b"#!") {
-        // BINPRM_BUF_SIZE is 256.
-        let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let line = String::from_utf8_lossy(&line[..line.len().min(254)]).into_owned();
-        let word = line.trim_start_matches([' ', '\t']).split([' ', '\t', '\0']).next().unwrap_or_default();
-        return if word.is_empty() { Program::Not } else { Program::Through(word.into()) };
-    }
-    // Class 64 bits, little-endian: both architectures that stockade runs on.
-    if head.get(..6) != Some(b"\x7fELF\x02\x01") {
-        return Program::Not;
-    }
-    let number = |at: usize, size: usize| {
-        let bytes = head.get(at..at.checked_add(size)?)?;
-        Some(bytes.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte)) as usize)
-    };
-    const PT_INTERP: usize = 3;
-    let found = || {
-        let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
-        let header = (0..count).filter_map(|nth| table.checked_add(nth * size)).find(|at| number(*at, 4) == Some(PT_INTERP))?;
-        let (start, length) = (number(header + 8, 8)?, number(header + 32, 8)?);
-        let name = head.get(start..start.checked_add(length)?)?;
-        String::from_utf8(name.split(|byte| *byte == 0).next()?.to_vec()).ok()
-    };
-    found().map_or(Program::Static, Program::Through)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn programs_say_what_runs_them() {
-        assert_eq!(program(b"#! /usr/bin/env python3\nx"), Program::Through("/usr/bin/env".into()));
-        assert_eq!((program(b"#!\n"), program(b"hello"), program(b"")), (Program::Not, Program::Not, Program::Not));
-        assert_eq!(program(b"\x7fELF\x02\x01"), Program::Static);
-        let own = std::fs::read("/proc/self/exe").unwrap();
-        assert!(matches!(program(&own), Program::Static | Program::Through(_)));
-        let shell = head("/bin/sh").unwrap();
-        assert!(matches!(program(&shell), Program::Through(loader) if loader.contains("/ld")));
-    }
 
     #[test]
     fn mount_points_are_unescaped() {

@@ -15,7 +15,7 @@ use crate::policy::landlock::Rights;
 use crate::policy::namespaces::{Kind, Namespace};
 use crate::profile::Profile;
 use crate::source::Span;
-use crate::step::{Attrs, Content, Cover, Inode, Op, Stage, Step};
+use crate::step::{Attrs, Content, Cover, Op, Stage, Step};
 use crate::value::{Mode, Size, ancestors, below};
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ pub enum Shows {
     File(Content),
     /// Nothing: an empty cover.
     Hidden(Cover),
-    /// What would be there anyway, as a mount of its own: it cannot be renamed, or not be written.
+    /// What would be there anyway: as a mount of its own it cannot be renamed, or not be written; else a rule of Landlock stands on it.
     Same,
 }
 
@@ -69,8 +69,6 @@ pub struct HostTree {
     pub mapped: Option<((u32, u32), (u32, u32))>,
     /// Whether stockade makes the folder first.
     pub made: bool,
-    /// Which file it is, for Landlock's rules follow the file, not the path.
-    pub inode: Inode,
 }
 
 /// One path of the tree, with what decides there.
@@ -107,20 +105,32 @@ impl<'a> World<'a> {
             let sources = sources(plan);
             plan.steps.iter().filter(|step| step.stage == Stage::World).for_each(|step| grow(&mut tree, step, &sources));
             seal(&mut tree, plan);
-            rule(&mut tree, plan);
             let implied = |(path, entry): &(&String, &mut Entry)| entry.shows == Shows::Folder && profile.mounts.get(path).is_none();
             tree.iter_mut().filter(implied).for_each(|(_, entry)| entry.at = Span::NOWHERE);
         } else if *plan.choice.of(Kind::Mount) == Namespace::Host {
-            let whole = HostTree { source: "/".into(), recursive: true, mapped: None, made: false, inode: Inode { dev: 0, ino: 0 } };
+            let whole = HostTree { source: "/".into(), recursive: true, mapped: None, made: false };
             let at = plan.choice.at(Kind::Mount);
             tree.insert("/".into(), Entry { shows: Shows::Host(whole), mode: None, mount: true, attrs: Attrs(0), rights: Rights(0), at });
         }
+        rule(&mut tree, plan);
         World { plan, tree }
     }
 
     /// Whether the tree is the sandbox's own.
     pub fn has_tree(&self) -> bool {
         self.plan.choice.is_new(Kind::Mount)
+    }
+
+    /// Whether Landlock rules over files.
+    pub fn is_ruled(&self) -> bool {
+        self.plan.landlock.is_some_and(|ruleset| ruleset.handled != Rights(0))
+    }
+
+    /// Whether Landlock's rules for ports let one be used; none: no rule is about that use.
+    pub fn port(&self, access: u64, port: u16) -> Option<(bool, Span)> {
+        self.plan.landlock.filter(|ruleset| ruleset.ports & access != 0)?;
+        let rule = self.plan.steps.iter().find(|step| step.op == Op::LandlockPort { access, port });
+        Some(rule.map_or((false, Span::NOWHERE), |rule| (true, rule.at)))
     }
 
     /// The deepest entry at or above a path that shows something of its own.
@@ -144,10 +154,9 @@ impl<'a> World<'a> {
         rules.fold((Rights(0), Span::NOWHERE), |(rights, at), entry| (rights.and(entry.rights), at.or(entry.at)))
     }
 
-    /// Rules on a file of the host, whatever path it is seen at.
-    pub fn rights_of(&self, inode: Inode) -> Rights {
-        let same = |entry: &&Entry| matches!(&entry.shows, Shows::Host(tree) if tree.inode == inode && inode != Inode { dev: 0, ino: 0 });
-        self.tree.values().filter(same).fold(Rights(0), |rights, entry| rights.and(entry.rights))
+    /// Paths with a rule of Landlock.
+    pub fn ruled(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.tree.iter().filter(|(_, entry)| entry.rights != Rights(0)).map(|(path, entry)| (path.as_str(), entry))
     }
 
     /// The capabilities that the target has once it is executed, and those that it could have.
@@ -199,9 +208,9 @@ fn sources(plan: &Plan) -> BTreeMap<usize, (HostTree, Attrs)> {
     for step in &plan.steps {
         match &step.op {
             Op::HostFolder { path } => made.push(path.clone()),
-            Op::OpenTree { slot, source, inode, recursive, attrs } => {
+            Op::OpenTree { slot, source, recursive, attrs, .. } => {
                 let made = made.contains(source);
-                let tree = HostTree { source: source.text().into(), recursive: *recursive, mapped: None, made, inode: *inode };
+                let tree = HostTree { source: source.text().into(), recursive: *recursive, mapped: None, made };
                 sources.insert(slot.0, (tree, *attrs));
             }
             Op::IdMapMount { slot, disk, ids, .. } => {
@@ -297,11 +306,15 @@ fn seal(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
 fn rule(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
     for step in &plan.steps {
         let (path, rights) = match &step.op {
-            Op::LandlockRule { path, rights } | Op::Attach { path, rights, .. } => (path, rights),
+            Op::LandlockRule { path, rights, .. } | Op::Attach { path, rights, .. } => (path, rights),
             Op::Tmpfs { path, rights, .. } | Op::Proc { path, rights, .. } => (path, rights),
             _ => continue,
         };
-        tree.entry(path.text().to_owned()).and_modify(|entry| entry.rights = entry.rights.and(*rights));
+        // A rule of the profile's own may stand on any path.
+        let attrs = mount_attrs(tree, path.text());
+        let rule = Entry { shows: Shows::Same, mode: None, mount: false, attrs, rights: Rights(0), at: step.at };
+        let entry = tree.entry(path.text().to_owned()).or_insert(rule);
+        entry.rights = entry.rights.and(*rights);
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Walker<'a> {
     /// How the host is looked at.
     pub eyes: &'a Eyes,
     groups: Vec<u32>,
+    /// Landlock's rules follow the file of the host, whatever path it is seen at.
+    rules: Vec<(Inode, Rights)>,
 }
 
 impl<'a> Walker<'a> {
@@ -84,10 +86,14 @@ impl<'a> Walker<'a> {
             // What the caller could not drop.
             Some(Maps { deny_setgroups: true, .. }) => eyes.groups.clone(),
             Some(maps) => ids.groups.iter().filter_map(|group| outside(&maps.gid, *group)).collect(),
+            None if !world.plan.root => eyes.groups.clone(),
             None => ids.groups.clone(),
         };
         groups.push(ids.host_group);
-        Walker { world, eyes, groups }
+        let mut walker = Walker { world, eyes, groups, rules: vec![] };
+        let inode = |path: &str| walker.look(path).ok().flatten().map(|thing| thing.inode).filter(|inode| *inode != Inode::default());
+        walker.rules = world.ruled().filter_map(|(path, entry)| Some((inode(path)?, entry.rights))).collect();
+        walker
     }
 
     /// Walks a path from the root.
@@ -153,7 +159,8 @@ impl<'a> Walker<'a> {
     /// What Landlock allows at the end of a way: every rule on a path or a file from there up to the root.
     pub fn rights(&self, way: &[Thing]) -> (Rights, Span) {
         let (rights, at) = way.last().map_or((Rights(0), Span::NOWHERE), |last| self.world.rights(&last.path));
-        (way.iter().fold(rights, |rights, thing| rights.and(self.world.rights_of(thing.inode))), at)
+        let more = self.rules.iter().filter(|(inode, _)| way.iter().any(|thing| thing.inode == *inode));
+        (more.fold(rights, |rights, (_, more)| rights.and(*more)), at)
     }
 
     // ---- what is there ----
@@ -196,6 +203,10 @@ impl<'a> Walker<'a> {
 
     fn host(&self, thing: Thing, tree: &HostTree, tail: &str, entry: &Entry) -> Result<Option<Thing>, Reason> {
         let path = join(&tree.source, tail);
+        // Bound alone it is refused, so this is the host's whole tree, in which the target has a process of its own.
+        if let Some(tail) = below(&path, "/proc").filter(|tail| !tail.is_empty()) {
+            return self.proc(Thing { owner: (Some(0), Some(0)), ..thing }, tail, "off", false);
+        }
         if !tree.recursive {
             let over = |mount: &&String| below(&path, mount).is_some() && below(mount, &tree.source).is_some_and(|tail| !tail.is_empty());
             if let Some(mount) = self.eyes.mounts.iter().find(over) {

@@ -22,14 +22,9 @@ pub enum Query {
         arguments: Option<[u64; 6]>,
     },
     /// Reach a port of some address.
-    Connect(Peer),
+    Connect(Port),
     /// Take a port.
-    Bind {
-        /// On which address; none: any.
-        address: Option<String>,
-        /// Which.
-        port: u16,
-    },
+    Bind(Port),
     /// Use a power of root's.
     Capability(Capability),
     /// See a variable.
@@ -51,19 +46,36 @@ pub enum Act {
     Connect,
 }
 
-/// Who is to be reached.
+/// A port of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
+pub struct Port {
     /// An address or a name.
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// How it is spoken to.
+    pub protocol: Protocol,
 }
 
-impl Peer {
+/// What has ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Connections.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+impl Port {
     /// Whether it is the sandbox's own loopback, where that is a network of its own.
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback() || address.is_unspecified())
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} port {}{}", self.host, self.port, if self.protocol == Protocol::Udp { "/udp" } else { "" })
     }
 }
 
@@ -99,12 +111,8 @@ impl Query {
         match word {
             "syscall" => call(rest),
             "connect" if rest.starts_with('/') => path(Act::Connect, rest),
-            "connect" => {
-                let (host, port) = address(rest)?;
-                let host = host.ok_or_else(|| format!("cannot read the address `{rest}`\nhelp: write connect:ADDRESS:PORT"))?;
-                Ok(Query::Connect(Peer { host, port }))
-            }
-            "bind" => address(rest).map(|(address, port)| Query::Bind { address, port }),
+            "connect" => port(rest, None).map(Query::Connect),
+            "bind" => port(rest, Some("0.0.0.0")).map(Query::Bind),
             "cap" => Capability::from_text(rest).map(Query::Capability),
             "env" if rest.is_empty() || rest.contains(['=', '\0']) => Err(format!("`{rest}` is not the name of a variable")),
             "env" => Ok(Query::Variable(rest.into())),
@@ -144,17 +152,21 @@ fn call(text: &str) -> Result<Query, String> {
     Ok(Query::Call { number, arguments: Some(arguments) })
 }
 
-/// `[ADDRESS:]PORT[/tcp|/udp]`; an address of IPv6 is in brackets.
-fn address(text: &str) -> Result<(Option<String>, u16), String> {
-    let bare = text.strip_suffix("/udp").or_else(|| text.strip_suffix("/tcp")).unwrap_or(text);
+/// `[ADDRESS:]PORT[/tcp|/udp]`; an address of IPv6 is in brackets. `any` is the address where none is written.
+fn port(text: &str, any: Option<&str>) -> Result<Port, String> {
+    let (bare, protocol) = match (text.strip_suffix("/udp"), text.strip_suffix("/tcp")) {
+        (Some(bare), _) => (bare, Protocol::Udp),
+        (None, bare) => (bare.unwrap_or(text), Protocol::Tcp),
+    };
     let (host, port) = match bare.rsplit_once(':') {
         Some((host, port)) => (Some(host.trim_start_matches('[').trim_end_matches(']').to_owned()), port),
-        None => (None, bare),
+        None => (any.map(str::to_owned), bare),
     };
     let port = port.parse().map_err(|_| format!("`{port}` is not a port: 0 to 65535\nhelp: write ADDRESS:PORT, or [ADDRESS]:PORT for IPv6"))?;
     match host {
-        Some(host) if host.is_empty() => Err(format!("cannot read the address `{text}`\nhelp: write ADDRESS:PORT, or [ADDRESS]:PORT for IPv6")),
-        host => Ok((host, port)),
+        Some(host) if !host.is_empty() => Ok(Port { host, port, protocol }),
+        Some(_) => Err(format!("cannot read the address `{text}`\nhelp: write ADDRESS:PORT, or [ADDRESS]:PORT for IPv6")),
+        None => Err(format!("cannot read the address `{text}`\nhelp: write connect:ADDRESS:PORT")),
     }
 }
 
@@ -169,9 +181,8 @@ impl fmt::Display for Query {
                 let words: Vec<String> = arguments[..last].iter().map(|argument| format!("{argument:#x}")).collect();
                 write!(f, "call {}({})", name(*number), words.join(", "))
             }
-            Query::Connect(Peer { host, port }) => write!(f, "connect to {host} port {port}"),
-            Query::Bind { address: Some(address), port } => write!(f, "bind {address} port {port}"),
-            Query::Bind { address: None, port } => write!(f, "bind port {port}"),
+            Query::Connect(port) => write!(f, "connect to {port}"),
+            Query::Bind(port) => write!(f, "bind {port}"),
             Query::Capability(capability) => write!(f, "use {capability}"),
             Query::Variable(name) => write!(f, "see the variable {name}"),
         }
@@ -282,8 +293,8 @@ mod tests {
         assert_eq!(Query::parse("denied: mkdir in python3 (pid 12): x"), Query::parse("syscall:mkdir"));
         assert_eq!(Query::parse("ptrace"), Query::parse("syscall:ptrace"));
         assert_eq!(Query::parse("syscall:socket(1, 0x2)"), Query::parse("syscall:socket:1,2"));
-        assert_eq!(Query::parse("connect:[::1]:53/udp"), Ok(Query::Connect(Peer { host: "::1".into(), port: 53 })));
-        assert_eq!(Query::parse("bind:8080"), Ok(Query::Bind { address: None, port: 8080 }));
+        assert_eq!(Query::parse("connect:[::1]:53/udp"), Ok(Query::Connect(Port { host: "::1".into(), port: 53, protocol: Protocol::Udp })));
+        assert_eq!(Query::parse("bind:8080"), Ok(Query::Bind(Port { host: "0.0.0.0".into(), port: 8080, protocol: Protocol::Tcp })));
         assert_eq!(Query::parse("cap:net-raw"), Ok(Query::Capability(Capability(13))));
         for (bad, help) in [
             ("etc/shadow", "unknown system call"),
@@ -291,6 +302,7 @@ mod tests {
             ("reed:/x", "read"),
             ("syscall:ptrce", "ptrace"),
             ("connect:10.0.0.1", "not a port"),
+            ("connect:80", "write connect:ADDRESS:PORT"),
             ("connect::80", "cannot read the address"),
             ("cap:net-rwa", "net-raw"),
             ("env:", "variable"),

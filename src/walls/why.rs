@@ -2,20 +2,22 @@
 //!
 //! What it does not know: security modules, immutable files, routes and packet filters, binary formats of binfmt_misc.
 
-use super::facts::{Eyes, Program, program};
+use super::facts::Eyes;
 use super::path::{Need, Thing, Walk, Walker};
-use super::query::{Act, Peer, Query, Reason, Says, Wall};
+use super::query::{Act, Port, Protocol, Query, Reason, Says, Wall};
 use super::{Entry, Shows, World};
 use crate::host::FileKind;
+use crate::host::elf::{Elf, Program};
+use crate::host::script::Script;
 use crate::policy::capabilities::Capability;
-use crate::policy::landlock::Rights;
+use crate::policy::landlock::{Rights, port_words};
 use crate::policy::namespaces::{Kind, Namespace};
 use crate::policy::seccomp::Verdict;
 use crate::policy::syscalls;
 use crate::profile::Profile;
 use crate::source::Span;
 use crate::step::{Attrs, Content};
-use landlock::AccessFs;
+use landlock::{AccessFs, AccessNet};
 use std::net::IpAddr;
 
 /// The answer to a question.
@@ -41,7 +43,7 @@ pub fn answer(query: &Query, profile: &Profile, world: &World<'_>, eyes: &Eyes) 
         Query::Path(act, path) => asked.path(*act, path).unwrap_or_else(|reason| vec![reason]),
         Query::Call { number, arguments } => asked.call(*number, arguments.as_ref()),
         Query::Connect(peer) => asked.connect(peer),
-        Query::Bind { address, port } => asked.bind(address.as_deref(), *port),
+        Query::Bind(port) => asked.bind(port),
         Query::Capability(capability) => vec![asked.capability(*capability)],
         Query::Variable(name) => vec![asked.variable(name)],
     })
@@ -156,7 +158,7 @@ impl Asked<'_> {
     }
 
     fn landlock(&self, walk: &Walk, thing: &Thing, needed: Rights) -> Option<Reason> {
-        let ruleset = self.world.plan.landlock.as_ref()?;
+        let ruleset = self.world.plan.landlock?;
         let needed = needed.within(ruleset.handled);
         if needed == Rights(0) {
             return None;
@@ -172,46 +174,52 @@ impl Asked<'_> {
 
     /// Whether the kernel finds what runs the program, and may run that.
     fn runs(&self, thing: &Thing, left: usize) -> Reason {
-        let cannot_tell = |words: String| Reason::new(Wall::File, Says::CannotTell, words, thing.at);
-        let head = match (&thing.host, self.world.tree.get(&thing.over).map(|entry| &entry.shows)) {
-            (Some(host), _) => match (self.eyes.head)(host) {
-                Ok(head) => head,
+        let reason = |says, words: String| Reason::new(Wall::File, says, words, thing.at);
+        let program = match (&thing.host, self.world.tree.get(&thing.over).map(|entry| &entry.shows)) {
+            (Some(host), _) => match (self.eyes.program)(host) {
+                Ok(program) => program,
                 // Who may not read it may run it.
-                Err(_) => return cannot_tell(format!("{host} cannot be read here, so what runs it is not known")),
+                Err(_) => return reason(Says::CannotTell, format!("{host} cannot be read here, so what runs it is not known")),
             },
-            (None, Some(Shows::File(Content::Text(text)))) => text.clone(),
-            _ => return cannot_tell(format!("what {} holds is not known before the run", thing.path)),
+            (None, Some(Shows::File(Content::Text(text)))) => Script::read(text).map_or(Program::Other, Program::Script),
+            _ => return reason(Says::CannotTell, format!("what {} holds is not known before the run", thing.path)),
         };
-        let through = match program(&head) {
-            Program::Static => return Reason::new(Wall::File, Says::Allows, format!("{} is machine code", thing.path), thing.at),
-            Program::Not => return Reason::new(Wall::File, Says::Denies, format!("{} is neither machine code nor a script", thing.path), thing.at),
-            Program::Through(through) => through,
+        let (through, is_script) = match program {
+            Program::Elf(elf) if !elf.machine.runs_here() => {
+                return reason(Says::Denies, format!("{} is for {}", thing.path, elf.machine.word()));
+            }
+            Program::Elf(Elf { interpreter: None, .. }) => return reason(Says::Allows, format!("{} is machine code", thing.path)),
+            Program::Elf(Elf { interpreter: Some(loader), .. }) => (loader, false),
+            Program::Script(script) => (script.interpreter, true),
+            Program::Other => return reason(Says::Denies, format!("{} is neither machine code nor a script", thing.path)),
         };
-        let denied =
-            |why: String| Reason::new(Wall::File, Says::Denies, format!("{} is run by {through}, which cannot run: {why}", thing.path), thing.at);
+        let denied = |why: String| reason(Says::Denies, format!("{} is run by {through}, which cannot run: {why}", thing.path));
         let Some(left) = left.checked_sub(1) else { return denied("too many programs run one another".into()) };
         if !through.starts_with('/') {
-            return cannot_tell(format!("{} is run by {through}, whose place depends on the working folder", thing.path));
+            return reason(Says::CannotTell, format!("{} is run by {through}, whose place depends on the working folder", thing.path));
         }
-        let reasons = match self.walker.walk(&through) {
-            Err(reason) => vec![reason],
-            Ok(walk) => match walk.way.last() {
-                Some(last) if walk.missing.is_empty() && last.kind == FileKind::Regular => {
-                    let mut reasons = self.judge(&walk, last, Need::Search, Rights::EXECUTE.and(READ_FILE));
-                    if reasons.iter().all(|reason| reason.says == Says::Allows) && head.starts_with(b"#!") {
-                        reasons.push(self.runs(last, left));
-                    }
-                    reasons
-                }
-                Some(last) => vec![self.absent(&through, &walk, last)],
-                None => vec![],
-            },
-        };
-        match reasons.into_iter().max_by_key(|reason| reason.says) {
+        match self.interpreter(&through, is_script.then_some(left)).into_iter().max_by_key(|reason| reason.says) {
             Some(Reason { says: Says::Denies, words, .. }) => denied(words),
-            Some(Reason { says: Says::CannotTell, words, .. }) => cannot_tell(words),
-            _ => Reason::new(Wall::File, Says::Allows, format!("{} is run by {through}", thing.path), thing.at),
+            Some(Reason { says: Says::CannotTell, words, .. }) => reason(Says::CannotTell, words),
+            _ => reason(Says::Allows, format!("{} is run by {through}", thing.path)),
         }
+    }
+
+    /// What each wall says of an interpreter; that of a script may have one of its own.
+    fn interpreter(&self, path: &str, left: Option<usize>) -> Vec<Reason> {
+        let walk = match self.walker.walk(path) {
+            Ok(walk) => walk,
+            Err(reason) => return vec![reason],
+        };
+        let Some(last) = walk.way.last() else { return vec![] };
+        if !walk.missing.is_empty() || last.kind != FileKind::Regular {
+            return vec![self.absent(path, &walk, last)];
+        }
+        let mut reasons = self.judge(&walk, last, Need::Search, Rights::EXECUTE.and(READ_FILE));
+        if let (true, Some(left)) = (reasons.iter().all(|reason| reason.says == Says::Allows), left) {
+            reasons.push(self.runs(last, left));
+        }
+        reasons
     }
 
     // ---- calls ----
@@ -250,9 +258,9 @@ impl Asked<'_> {
 
     // ---- the network ----
 
-    fn connect(&self, peer: &Peer) -> Vec<Reason> {
+    fn connect(&self, peer: &Port) -> Vec<Reason> {
         let (network, at) = self.world.network();
-        let mut reasons = vec![self.may_call("connect", &peer.host)];
+        let mut reasons = vec![self.may_call("connect", peer)];
         reasons.push(match network {
             Namespace::New if peer.is_loopback() => {
                 Reason::new(Wall::Network, Says::Allows, "it is the sandbox's own loopback, where the target alone listens", at)
@@ -261,14 +269,16 @@ impl Asked<'_> {
             Namespace::Host => Reason::new(Wall::Network, Says::Allows, "the network is the host's; its routes and filters apply", at),
             Namespace::Join(path) => Reason::new(Wall::Network, Says::Allows, format!("the network is that of {}; its routes apply", path.0), at),
         });
+        let access = if peer.protocol == Protocol::Tcp { AccessNet::ConnectTcp } else { AccessNet::ConnectSendUdp };
+        reasons.extend(self.ruled_port(access, peer.port));
         reasons
     }
 
-    fn bind(&self, address: Option<&str>, port: u16) -> Vec<Reason> {
+    fn bind(&self, port: &Port) -> Vec<Reason> {
         let (network, at) = self.world.network();
-        let host = address.unwrap_or("0.0.0.0");
-        let mut reasons = vec![self.may_call("bind", host)];
-        let own = Peer { host: host.into(), port }.is_loopback();
+        let host = &port.host;
+        let mut reasons = vec![self.may_call("bind", port)];
+        let own = port.is_loopback();
         reasons.push(match network {
             Namespace::New if own => Reason::new(Wall::Network, Says::Allows, "the network is the sandbox's own: nobody outside reaches it", at),
             Namespace::New => Reason::new(Wall::Network, Says::Denies, format!("the sandbox's own network has no address {host}"), at),
@@ -276,8 +286,32 @@ impl Asked<'_> {
             Namespace::Host => Reason::new(Wall::Network, Says::Allows, format!("the network is the host's, as far as {host} is its address"), at),
             Namespace::Join(path) => Reason::new(Wall::Network, Says::Allows, format!("the network is that of {}", path.0), at),
         });
-        reasons.extend(self.low_port(network, port));
+        let access = if port.protocol == Protocol::Tcp { AccessNet::BindTcp } else { AccessNet::BindUdp };
+        reasons.extend(self.ruled_port(access, port.port));
+        reasons.extend(self.low_port(network, port.port));
         reasons
+    }
+
+    /// Landlock's rules for ports, where there are any.
+    fn ruled_port(&self, access: AccessNet, port: u16) -> Option<Reason> {
+        let (allowed, at) = self.world.port(access as u64, port)?;
+        let to = port_words(access as u64);
+        Some(if allowed {
+            Reason::new(Wall::Landlock, Says::Allows, format!("a rule allows to {to} port {port}"), at)
+        } else {
+            Reason::new(Wall::Landlock, Says::Denies, format!("no rule allows to {to} port {port}"), self.ports_at(access))
+        })
+    }
+
+    fn ports_at(&self, access: AccessNet) -> Span {
+        let landlock = &self.profile.landlock;
+        let set = match access {
+            AccessNet::BindTcp => &landlock.tcp_bind,
+            AccessNet::ConnectTcp => &landlock.tcp_connect,
+            AccessNet::BindUdp => &landlock.udp_bind,
+            _ => &landlock.udp_connect,
+        };
+        set.said().unwrap_or_default()
     }
 
     /// Ports below `net.ipv4.ip_unprivileged_port_start` want CAP_NET_BIND_SERVICE over the network (ip(7)); a new network begins with 1024.
@@ -298,15 +332,16 @@ impl Asked<'_> {
         }
     }
 
-    /// socket(2) for TCP, and what is done with it.
-    fn may_call(&self, name: &str, host: &str) -> Reason {
-        let six = host.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6());
+    /// socket(2), and what is done with it.
+    fn may_call(&self, name: &str, port: &Port) -> Reason {
+        let six = port.host.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6());
         let family = if six { libc::AF_INET6 } else { libc::AF_INET };
+        let kind = if port.protocol == Protocol::Tcp { libc::SOCK_STREAM } else { libc::SOCK_DGRAM };
         let judge = |name, arguments: [u64; 6]| {
             let verdict = syscalls::number(name).map_or(Verdict::KillProcess, |number| self.world.plan.filter.judge(number, &arguments));
             (name, verdict)
         };
-        let calls = [judge("socket", [family as u64, libc::SOCK_STREAM as u64, 0, 0, 0, 0]), judge(name, [0; 6])];
+        let calls = [judge("socket", [family as u64, kind as u64, 0, 0, 0, 0]), judge(name, [0; 6])];
         match calls.iter().find(|(_, verdict)| *verdict != Verdict::Allow) {
             Some((name, verdict)) => Reason::new(Wall::Seccomp, Says::Denies, format!("the filter answers {name} with {verdict}"), Span::NOWHERE),
             None => Reason::new(Wall::Seccomp, Says::Allows, format!("the filter allows socket and {name}"), Span::NOWHERE),
