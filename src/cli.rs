@@ -13,7 +13,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Three prefixes of one pipeline, and what is told of the language and the command line.
+/// Prefixes of one pipeline, and questions about what it makes.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the profile's command in its sandbox
@@ -21,7 +21,9 @@ pub enum Command {
     /// Say all that is wrong with a profile, here
     Check(Shown),
     /// Show what `run` would do, step by step
-    Plan(Shown),
+    Plan(Planning),
+    /// Say whether the target may do a thing, which wall decides, and which line would change that
+    Why(Asking),
     /// List the profiles that a name can mean
     Profiles(Profiles),
     /// Write a commented profile to start from
@@ -185,6 +187,43 @@ impl Examined {
     }
 }
 
+/// What of a plan is shown.
+#[derive(Debug, Args)]
+pub struct Planning {
+    /// Show every step, in its order, instead of what comes of it
+    #[arg(long)]
+    pub steps: bool,
+    /// The profile.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+/// Questions to a profile. They stand before the target's words.
+#[derive(Debug, Args)]
+#[command(after_help = QUESTIONS)]
+pub struct Asking {
+    /// Do not look for the line that would change the answer
+    #[arg(long)]
+    pub no_change: bool,
+    /// The profile, and the questions after it.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+const QUESTIONS: &str = "\
+After PROFILE stand one or more questions:
+  /etc/shadow, read:PATH     read a file, or list a folder
+  write:PATH                 write to a file, make it, or make one in a folder
+  exec:PATH                  execute a program
+  list:PATH                  list a folder
+  syscall:NAME[:ARG,ARG..]   call the kernel; NAME alone will do
+  connect:ADDRESS:PORT       reach a port; connect:PATH a socket of the file tree
+  bind:[ADDRESS:]PORT        take a port
+  cap:NAME                   have a capability
+  env:NAME                   see a variable
+A command for the profile, where it hangs on one, stands after them and `--`.
+Status 0: allowed; 1: denied; 125: something is wrong, or cannot be told.";
+
 /// Who reads the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -195,6 +234,12 @@ pub enum Format {
 }
 
 impl Given {
+    /// Takes the words after PROFILE away, up to a `--`: what follows that is the target's.
+    pub fn take_words(&mut self) -> Vec<String> {
+        let end = self.words.iter().skip(1).position(|word| word == "--").map_or(self.words.len(), |place| place + 1);
+        self.words.drain(1.min(end)..end).collect()
+    }
+
     /// The request that the loader takes, or what is wrong with a flag.
     pub fn request(self) -> Result<Request, String> {
         let mut words = self.words.into_iter();

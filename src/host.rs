@@ -13,11 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-mod elf;
+pub mod elf;
 mod inside;
 mod loader;
 pub mod programs;
-mod script;
+pub mod script;
 mod search;
 mod view;
 

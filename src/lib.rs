@@ -12,6 +12,7 @@
 pub mod cause;
 pub mod doctor;
 pub mod draft;
+pub mod exposure;
 pub mod host;
 pub mod launch;
 pub mod plan;
@@ -24,3 +25,5 @@ pub mod source;
 pub mod step;
 pub mod sys;
 pub mod value;
+pub mod view;
+pub mod walls;

@@ -279,6 +279,12 @@ pub fn is_terminal(fd: RawFd) -> bool {
     unsafe { libc::isatty(fd) == 1 }
 }
 
+/// Whether a file has an extended attribute (getxattr(2)). The last link is followed.
+pub fn has_attribute(path: &CStr, name: &CStr) -> bool {
+    // SAFETY: both are C strings, and a size of 0 writes nothing.
+    unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) >= 0 }
+}
+
 /// close(2).
 pub fn close(fd: RawFd) -> Result {
     done(call!(libc::SYS_close, fd))

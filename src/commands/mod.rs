@@ -2,15 +2,16 @@
 
 mod check;
 mod completions;
+mod doctor;
 mod man;
 mod new;
 mod page;
-mod doctor;
 mod plan;
 mod profiles;
 mod reference;
 mod run;
 mod schema;
+mod why;
 
 use crate::cli::{Cli, Command, Format, Given};
 use std::io::{IsTerminal, Write};
@@ -19,8 +20,9 @@ use stockade::host::Host;
 use stockade::plan::Plan;
 use stockade::policy::programs::{Unseen, unseen};
 use stockade::problem::{Problem, Problems, Style, escape};
-use stockade::profile::{Caller, Profile, load};
+use stockade::profile::{Caller, Profile, Request, load};
 use stockade::source::Sources;
+use stockade::view::Paint;
 
 /// The status when the profile or the launcher failed.
 pub const FAILED: u8 = 125;
@@ -30,7 +32,6 @@ pub fn dispatch(cli: Cli) -> u8 {
     match cli.command {
         Command::Run(given) => run::run(given),
         Command::Check(shown) => check::check(shown),
-        Command::Plan(shown) => plan::plan(shown),
         Command::Profiles(what) => profiles::profiles(what),
         Command::New(what) => new::new(what),
         Command::Schema => schema::schema(),
@@ -39,6 +40,8 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Completions { shell } => completions::completions(shell),
         Command::Complete { words } => completions::complete(&words),
         Command::Doctor(examined) => doctor::doctor(examined),
+        Command::Plan(planning) => plan::plan(planning),
+        Command::Why(asking) => why::why(asking),
     }
 }
 
@@ -57,28 +60,35 @@ struct Failed {
     problems: Problems,
 }
 
-/// A plan with the texts that it came from.
+/// A plan with all that it came from.
 struct Planned {
     sources: Sources,
     profile: Profile,
+    host: Host,
     plan: Plan,
 }
 
 /// The pipeline up to the plan.
 fn prepare(given: Given) -> Result<Planned, Failed> {
+    match given.request() {
+        Ok(request) => settle(&request, Caller::current()),
+        Err(message) => {
+            let problems = Problem::new("cli::flag", Default::default(), message).into();
+            Err(Failed { sources: Sources::default(), problems })
+        }
+    }
+}
+
+/// The same of what the command line asks for.
+fn settle(request: &Request, caller: Caller) -> Result<Planned, Failed> {
     let mut sources = Sources::default();
-    let request = match given.request() {
-        Ok(request) => request,
-        Err(message) => return Err(Failed { sources, problems: Problem::new("cli::flag", Default::default(), message).into() }),
-    };
-    let caller = Caller::current();
-    let profile = match load(&request, &caller, &mut sources) {
+    let profile = match load(request, &caller, &mut sources) {
         Ok(profile) => profile,
         Err(problems) => return Err(Failed { sources, problems }),
     };
     let host = Host::probe(&profile, caller, &sources);
     match stockade::plan::plan(&profile, &host) {
-        Ok(plan) => Ok(Planned { sources, profile, plan }),
+        Ok(plan) => Ok(Planned { sources, profile, host, plan }),
         Err(problems) => Err(Failed { sources, problems }),
     }
 }
@@ -133,6 +143,12 @@ fn colours(stream: &impl IsTerminal) -> bool {
 /// Text on standard error. That nobody reads it changes nothing of what is done.
 fn warn(text: &str) {
     drop(std::io::stderr().write_all(text.as_bytes()));
+}
+
+/// How people see standard output: colour is for terminals, and only where nobody asked for none (no-color.org).
+fn paint() -> Paint {
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if colour { Paint::Colour } else { Paint::Plain }
 }
 
 /// A line on standard output; a reader that has gone away (`| head`) is no failure of ours.

@@ -1,21 +1,26 @@
-//! `stockade plan`: what `run` would do, in its order, each step with the line that asked for it.
+//! `stockade plan`: what `run` would make; with `--steps` what it would do, in its order, each step with the line that asked for it.
 
-use super::{note_line, prepare, print_line};
-use crate::cli::{Format, Shown};
+use super::{Planned, note_line, paint, prepare, print_line};
+use crate::cli::{Format, Planning};
 use serde::Serialize;
 use stockade::plan::{ORDER, Plan};
 use stockade::problem::{escape, quiet_json};
 use stockade::source::{Place, Sources};
 use stockade::step::{Op, Stage};
+use stockade::view;
+use stockade::walls::World;
 
 /// Shows the plan.
-pub fn plan(shown: Shown) -> u8 {
-    match prepare(shown.given) {
-        Err(failed) => failed.say(shown.format),
+pub fn plan(planning: Planning) -> u8 {
+    let format = planning.shown.format;
+    match prepare(planning.shown.given) {
+        Err(failed) => failed.say(format),
         Ok(planned) => {
-            match shown.format {
-                Format::Text => print_line(text(&planned.plan, &planned.sources).trim_end()),
-                Format::Json => print_line(&quiet_json(&json(&planned.plan, &planned.sources))),
+            let Planned { sources, profile, host, plan } = &planned;
+            match format {
+                Format::Text if planning.steps => print_line(text(plan, sources).trim_end()),
+                Format::Text => print_line(&view::plan::text(profile, host, &World::new(plan, profile), sources, paint())),
+                Format::Json => print_line(&quiet_json(&json(&planned))),
             }
             0
         }
@@ -66,6 +71,10 @@ struct Record<'a> {
     landlock: &'a Option<stockade::policy::landlock::Ruleset>,
     seccomp: &'a stockade::policy::seccomp::Filter,
     notes: Vec<NoteRecord<'a>>,
+    tree: Vec<view::tree::Record<'a>>,
+    walls: Vec<view::walls::Record>,
+    not_granted: String,
+    exposure: view::plan::Record,
 }
 
 #[derive(Serialize)]
@@ -83,7 +92,8 @@ struct NoteRecord<'a> {
     at: Option<Place>,
 }
 
-fn json(plan: &Plan, sources: &Sources) -> String {
+fn json(Planned { sources, profile, host, plan }: &Planned) -> String {
+    let world = World::new(plan, profile);
     let record = Record {
         namespaces: &plan.new,
         maps: &plan.ids.maps,
@@ -93,6 +103,10 @@ fn json(plan: &Plan, sources: &Sources) -> String {
         landlock: &plan.landlock,
         seccomp: &plan.filter,
         notes: plan.notes.iter().map(|note| NoteRecord { text: &note.text, less: note.less, at: sources.place(note.at) }).collect(),
+        tree: view::tree::records(&world, profile, sources),
+        walls: view::walls::records(&world),
+        not_granted: view::walls::not_granted(&world),
+        exposure: view::plan::record(profile, host, &world, sources),
     };
     serde_json::to_string_pretty(&record).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
 }

@@ -4,7 +4,7 @@
 //! rules of Landlock of it where the sandbox has no tree of its own, [`checks`] refuses grants that are too wide.
 
 pub mod checks;
-mod dev;
+pub mod dev;
 pub mod draft;
 pub mod entry;
 mod kinds;

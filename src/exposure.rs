@@ -1,0 +1,345 @@
+//! How much a sandbox grants, as one number in the manner of `systemd-analyze security`: 0.0 nothing, 10.0 as good as no sandbox.
+//!
+//! It adds up what is granted, each grant by itself: no grant makes another cheaper, so one grant more never lowers the sum. It says what
+//! is open, not what can be broken: limits of resources and bugs of the kernel are no part of it. It changes nothing.
+
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::policy::capabilities::{Capability, CapabilitySet};
+use crate::policy::landlock::Rights;
+use crate::policy::mounts::checks::why_broad;
+use crate::policy::mounts::dev::NODES;
+use crate::policy::mounts::entry::{Access, Mount};
+use crate::policy::mounts::is_system;
+use crate::policy::namespaces::{Kind, Namespace};
+use crate::policy::process::Keyring;
+use crate::profile::Profile;
+use crate::source::Span;
+use crate::step::{Attrs, Content, Op};
+use crate::value::{below, parent};
+use crate::walls::{Entry, HostTree, Shows, World};
+use serde::Serialize;
+
+/// What a kind of grant costs.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// A stable name.
+    pub name: &'static str,
+    /// Tenths for each.
+    #[serde(skip)]
+    pub each: u32,
+    /// Tenths for all of them.
+    #[serde(skip)]
+    pub most: u32,
+    /// Why so much.
+    pub reason: &'static str,
+}
+
+/// Declares the table: name, tenths for each, tenths at most, reason.
+macro_rules! costs {
+    ($($constant:ident = $name:literal, $each:literal, $most:literal, $reason:literal;)+) => {
+        $(const $constant: &Cost = &Cost { name: $name, each: $each, most: $most, reason: $reason };)+
+        /// Every cost.
+        pub const COSTS: &[&Cost] = &[$($constant),+];
+    };
+}
+
+costs! {
+    NO_TREE = "no-tree", 50, 50, "nothing is mounted, so every file is what the ids make of it, and Landlock has nothing to stand on";
+    WRITE_BROAD = "write-broad", 25, 25, "what is written there is run or read later by the host: this is a way out of the sandbox";
+    HOST_ROOT = "host-root", 20, 20, "the target's user is root on the host: only the other walls are left";
+    NETWORK_HOST = "network-host", 20, 20, "all that the machine reaches, services on its loopback among it; what is read can be sent away";
+    HOST_USERS = "host-users", 15, 15, "without a user namespace every capability that is left, and every id, is one of the host";
+    NETWORK_JOINED = "network-joined", 12, 12, "another namespace's network: what is read can be sent as far as it reaches";
+    NESTED = "nested", 12, 12, "in namespaces of its own the target has every capability, which opens most of the kernel's surface; and Landlock keeps no files";
+    READ_ALL = "read-all", 12, 12, "every file of the host that the ids may read: keys, tokens, data of others";
+    HOST_CAPABILITY = "host-capability", 8, 40, "a part of root's power over the host";
+    READ_HOME = "read-home", 8, 8, "homes hold keys, tokens and histories";
+    SOCKET = "socket", 8, 24, "the service behind a socket acts for the target, outside of every wall";
+    HOST_PROCESSES = "host-processes", 8, 8, "the host's processes are seen, and those of the same ids can be signalled";
+    WRITE = "write", 5, 20, "files of the host are changed; a careless program may run or follow what it finds there later";
+    NO_LANDLOCK = "no-landlock", 5, 5, "the mounts alone keep the files: one mistake of the kernel's there is enough";
+    HOST_TREE = "host-tree", 10, 10, "every name of the host can be looked up, modes and owners changed where the ids may: Landlock alone keeps the files";
+    HOST_IPC = "host-ipc", 5, 5, "shared memory and message queues of other programs";
+    DEVICE = "device", 4, 16, "drivers are large and seldom made for a hostile caller";
+    DESCRIPTOR = "descriptor", 3, 9, "what a passed descriptor was opened for, whatever the walls say";
+    KEYRING = "keyring", 3, 3, "the caller's session keys";
+    CAPABILITY = "capability", 2, 12, "over the sandbox's own namespaces alone, and yet code of the kernel that others do not reach";
+    READ = "read", 2, 8, "a part of the host's files can be read";
+    TERMINAL = "terminal", 2, 2, "what is written to the caller's terminal is read by it: escape sequences";
+    SYSFS = "sysfs", 2, 2, "hardware, drivers and kernel objects are seen";
+    READ_SYSTEM = "read-system", 1, 1, "programs, libraries and settings of the host: they tell what runs there";
+    PROC = "proc", 1, 1, "the kernel's state is seen, and paths of the host in mountinfo";
+    PROGRAMS = "own-programs", 1, 2, "programs that the target brings can be executed from memory that it writes";
+    GROUPS = "groups", 1, 1, "the caller's supplementary groups stay: what they may read is read";
+    MANY_IDS = "many-ids", 1, 1, "files can be left behind under ids that the caller does not have";
+    VARIABLE = "variable", 1, 3, "a variable of the caller's may hold a secret";
+    SHARED_STATE = "shared-state", 1, 3, "host name, control groups or clocks are the host's";
+}
+
+/// How a sum is called: from so many tenths on.
+const WORDS: &[(u32, &str)] = &[(70, "very large"), (50, "large"), (30, "medium"), (10, "small"), (0, "very small")];
+
+/// One grant that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Point {
+    /// What kind of grant.
+    pub cost: &'static Cost,
+    /// What it adds, in tenths.
+    pub tenths: u32,
+    /// What is granted.
+    pub what: String,
+    /// The line that grants it.
+    pub at: Span,
+}
+
+/// The sum, with all that is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposure {
+    /// 0 to 100.
+    pub tenths: u32,
+    /// The dearest first.
+    pub points: Vec<Point>,
+}
+
+impl Exposure {
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        WORDS.iter().find(|(from, _)| self.tenths >= *from).map_or("", |(_, word)| word)
+    }
+
+    /// As it is written: `1.6`.
+    pub fn number(&self) -> String {
+        tenths(self.tenths)
+    }
+}
+
+/// Tenths as people write them.
+pub fn tenths(tenths: u32) -> String {
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// Weighs a sandbox.
+pub fn weigh(profile: &Profile, host: &Host, world: &World<'_>) -> Exposure {
+    let mut bill = Bill { points: vec![] };
+    files(profile, host, world, &mut bill);
+    kernel(world.plan, profile, &mut bill);
+    power(world, &mut bill);
+    process(profile, world.plan, &mut bill);
+    bill.total()
+}
+
+struct Bill {
+    points: Vec<Point>,
+}
+
+impl Bill {
+    fn add(&mut self, cost: &'static Cost, what: impl Into<String>, at: Span) {
+        let point = Point { cost, tenths: cost.each, what: what.into(), at };
+        // One line is one grant, also where it stands for many names.
+        let same = |other: &Point| other.cost == cost && (other.what == point.what || (at.is_somewhere() && other.at == at));
+        if !self.points.iter().any(same) {
+            self.points.push(point);
+        }
+    }
+
+    fn total(mut self) -> Exposure {
+        for cost in COSTS {
+            let mut left = cost.most;
+            for point in self.points.iter_mut().filter(|point| point.cost == *cost) {
+                point.tenths = point.tenths.min(left);
+                left -= point.tenths;
+            }
+        }
+        self.points.retain(|point| point.tenths > 0);
+        self.points.sort_by_key(|point| std::cmp::Reverse(point.tenths));
+        Exposure { tenths: self.points.iter().map(|point| point.tenths).sum::<u32>().min(100), points: self.points }
+    }
+}
+
+// ---- files ----
+
+fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
+    let at = world.plan.choice.at(Kind::Mount);
+    match (world.has_tree(), world.is_ruled()) {
+        (false, false) => return bill.add(NO_TREE, "the file tree is not the sandbox's own", at),
+        (false, true) => {
+            bill.add(HOST_TREE, "the file tree is the host's", at);
+            return rules(host, world, bill);
+        }
+        (true, false) if !is_nested(profile) => bill.add(NO_LANDLOCK, "Landlock does not rule over files", profile.landlock.paths.at()),
+        (true, _) => {}
+    }
+    let root = profile.mounts.map.get("/");
+    if let Some((Mount::Bind(bind), key)) = root.and_then(|entry| Some((&entry.value.as_ref()?.value, entry.key))) {
+        let source = bind.source.as_ref().map_or("/", |source| source);
+        granted("/", source, bind.access == Access::ReadWrite, host, key, bill);
+    }
+    for (path, entry) in &world.tree {
+        match &entry.shows {
+            // The names below a bound `/` have its line, and are counted with it.
+            Shows::Host(_) if root.is_some_and(|root| root.key == entry.at) => {}
+            Shows::Host(tree) => of_the_host(path, entry, tree, profile, host, bill),
+            Shows::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => bill.add(PROGRAMS, format!("{path} holds programs"), entry.at),
+            Shows::Sysfs => bill.add(SYSFS, format!("{path} is sysfs"), entry.at),
+            Shows::Proc { only_processes: false, .. } => bill.add(PROC, format!("{path} is proc"), entry.at),
+            _ => {}
+        }
+    }
+}
+
+/// The grants where Landlock alone makes them.
+fn rules(host: &Host, world: &World<'_>, bill: &mut Bill) {
+    for (path, entry) in world.ruled() {
+        if below(path, "/dev").is_some() {
+            let minimal = path.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
+            if !minimal {
+                bill.add(DEVICE, format!("{path} is a device of the host"), entry.at);
+            }
+            continue;
+        }
+        granted(path, path, entry.rights.within(Rights::WRITE) != Rights(0), host, entry.at, bill);
+    }
+}
+
+fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile, host: &Host, bill: &mut Bill) {
+    let at = entry.at;
+    match profile.mounts.get(path).map(|mount| &mount.value) {
+        Some(Mount::Socket(_)) => return bill.add(SOCKET, format!("{path} is a socket of the host"), at),
+        Some(Mount::Bind(bind)) if bind.sockets => bill.add(SOCKET, format!("{path} holds sockets of the host"), at),
+        _ => {}
+    }
+    // Trees have no devices; a mount that has is one.
+    if !entry.attrs.has(Attrs::NO_DEV) {
+        let minimal = tree.source.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
+        if !minimal {
+            bill.add(DEVICE, format!("{path} is a device of the host"), at);
+        }
+        return;
+    }
+    granted(path, &tree.source, !entry.attrs.has(Attrs::READ_ONLY), host, at, bill);
+}
+
+/// A tree or file of the host.
+fn granted(path: &str, source: &str, writable: bool, host: &Host, at: Span, bill: &mut Bill) {
+    let holds_home = below(&host.caller.home, source).is_some() || ["/home", "/root"].contains(&source) || parent(source) == "/home";
+    if source == "/" {
+        bill.add(READ_ALL, format!("{path} is the host's, with all below it"), at);
+    } else if holds_home {
+        bill.add(READ_HOME, format!("{path} can be read: a home"), at);
+    } else if is_of_the_system(source) {
+        bill.add(READ_SYSTEM, format!("{path} can be read: the system's"), at);
+    } else {
+        bill.add(READ, format!("{path} can be read"), at);
+    }
+    if writable {
+        match why_broad(source, host) {
+            Some(why) => bill.add(WRITE_BROAD, format!("{path} can be written: {why}"), at),
+            None => bill.add(WRITE, format!("{path} can be written"), at),
+        }
+    }
+}
+
+/// What every user of the machine reads.
+fn is_of_the_system(source: &str) -> bool {
+    crate::value::ancestors(source).any(|folder| is_system(folder) && !["/srv", "/var"].contains(&folder))
+}
+
+// ---- the kernel's state ----
+
+fn is_nested(profile: &Profile) -> bool {
+    profile.namespaces.nested.get().is_some_and(|nested| nested.value.0)
+}
+
+fn kernel(plan: &Plan, profile: &Profile, bill: &mut Bill) {
+    if is_nested(profile) {
+        bill.add(NESTED, "the target may make sandboxes of its own", profile.namespaces.nested.at());
+    }
+    for kind in Kind::ALL {
+        let at = plan.choice.at(kind);
+        let whose = match plan.choice.of(kind) {
+            Namespace::New => continue,
+            Namespace::Host => "the host's",
+            Namespace::Join(_) => "another's",
+        };
+        let what = format!("the {} namespace is {whose}", kind.word());
+        match (kind, plan.choice.of(kind)) {
+            (Kind::Net, Namespace::Host) => bill.add(NETWORK_HOST, "the network is the host's", at),
+            (Kind::Net, _) => bill.add(NETWORK_JOINED, "the network is another namespace's", at),
+            // An ordinary user has no capabilities there, and the same ids in any.
+            (Kind::User, Namespace::Host) if plan.root => bill.add(HOST_USERS, what, at),
+            (Kind::User, Namespace::Host) => {}
+            (Kind::Pid, _) => bill.add(HOST_PROCESSES, what, at),
+            (Kind::Ipc, _) => bill.add(HOST_IPC, what, at),
+            // A tree that is not its own is counted with the files.
+            (Kind::Mount, _) => {}
+            _ => bill.add(SHARED_STATE, what, at),
+        }
+    }
+}
+
+// ---- ids and capabilities ----
+
+fn power(world: &World<'_>, bill: &mut Bill) {
+    let plan = world.plan;
+    let line = |good: fn(&Op) -> bool| plan.steps.iter().find(|step| good(&step.op)).map_or(Span::NOWHERE, |step| step.at);
+    let at = line(|op| matches!(op, Op::Capabilities { .. }));
+    let CapabilitySet(kept) = world.capabilities().kept;
+    for capability in (0..64).map(Capability).filter(|capability| kept & capability.bit() != 0) {
+        let (cost, over) = if world.is_host_user() { (HOST_CAPABILITY, ", over the host") } else { (CAPABILITY, "") };
+        let point = Point { cost, tenths: cost.each, what: format!("the capability {capability} is kept{over}"), at };
+        // They share a line, and each counts.
+        bill.points.push(point);
+    }
+    if plan.ids.host_user == 0 {
+        bill.add(HOST_ROOT, "the target's user is root on the host", plan.choice.at(Kind::User));
+    }
+    if let Some(maps) = &plan.ids.maps {
+        if maps.deny_setgroups {
+            bill.add(GROUPS, "the caller's groups stay", Span::NOWHERE);
+        }
+        let ids = |extents: &[crate::policy::identity::Extent]| extents.iter().map(|extent| u64::from(extent.count)).sum::<u64>();
+        if ids(&maps.uid) > 1 {
+            bill.add(MANY_IDS, format!("{} user ids are mapped", ids(&maps.uid)), Span::NOWHERE);
+        }
+    }
+}
+
+// ---- the process ----
+
+fn process(profile: &Profile, plan: &Plan, bill: &mut Bill) {
+    if plan.watch.terminal {
+        bill.add(TERMINAL, "the caller's terminal stays", profile.process.tty.at());
+    }
+    if let Some(keyring) = profile.process.keyring.get().filter(|keyring| keyring.value == Keyring::Inherit) {
+        bill.add(KEYRING, "the caller's session keyring stays", keyring.at);
+    }
+    for fd in profile.process.pass_fds.get().iter().flat_map(|fds| &fds.value) {
+        bill.add(DESCRIPTOR, format!("descriptor {} is passed", fd.value), fd.at);
+    }
+    for setting in plan.exec.env.iter().filter(|setting| matches!(setting.value, Content::Secret(_) | Content::File(_) | Content::Fd(_))) {
+        let name = setting.name.text();
+        bill.add(VARIABLE, format!("{name} of the caller is passed"), profile.env.get(name).map_or(Span::NOWHERE, |value| value.at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cost_has_a_reason_and_a_bound() {
+        for cost in COSTS {
+            assert!(cost.each > 0 && cost.most >= cost.each && cost.most <= 100 && cost.reason.len() > 20, "{cost:?}");
+            assert_eq!(COSTS.iter().filter(|other| other.name == cost.name).count(), 1, "{}", cost.name);
+        }
+        assert!(COSTS.is_sorted_by_key(|cost| std::cmp::Reverse(cost.each)), "the dearest stand first");
+    }
+
+    #[test]
+    fn the_words_cover_every_sum() {
+        let word = |tenths| Exposure { tenths, points: vec![] }.word();
+        assert_eq!((word(0), word(9), word(10), word(100)), ("very small", "very small", "small", "very large"));
+        assert_eq!(Exposure { tenths: 7, points: vec![] }.number(), "0.7");
+    }
+}

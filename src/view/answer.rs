@@ -1,0 +1,134 @@
+//! The answer to a question, for people and for programs.
+
+use super::{Paint, Tone, flat, line_of, place_words, shorten};
+use crate::problem::quiet_json;
+use crate::source::{Place, Sources, Span};
+use crate::walls::change::{Line, Over};
+use crate::walls::query::{Query, Reason, Says, Wall};
+use crate::walls::why::Answer;
+use serde::Serialize;
+
+/// A question with all that is said to it.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// What was asked.
+    pub query: Query,
+    /// What the walls say.
+    pub answer: Answer,
+    /// The line that would change it.
+    pub change: Option<Line>,
+    /// Whether such a line was looked for.
+    pub sought: bool,
+}
+
+/// For people.
+pub fn text(answers: &[Answered], sources: &Sources, paint: Paint) -> String {
+    let texts: Vec<String> = answers.iter().map(|answered| one(answered, sources, paint)).collect();
+    texts.join("\n").trim_end().to_owned()
+}
+
+fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
+    let Answered { query, answer, change, sought } = answered;
+    let tone = if answer.verdict == Says::Allows { Tone::Good } else { Tone::Bad };
+    let mut out = format!("{}: {}\n", paint.tone(tone, answer.verdict.verdict()), flat(&query.to_string()));
+    for Reason { wall, says, words, at } in &answer.reasons {
+        out += &format!("  {} {}: {}\n", wall.word(), said(*wall, *says), flat(words));
+        if let Some(line) = line_of(*at, sources) {
+            out += &paint.tone(Tone::Faint, &format!("    {}: {}", place_words(*at, sources), shorten(&line, LINE)));
+            out += "\n";
+        }
+    }
+    match change {
+        Some(line) => {
+            let other = if answer.verdict == Says::Denies { "allow" } else { "deny" };
+            out += &format!("to {other} it, below [{}]:\n    {}\n", line.section, paint.tone(Tone::Head, &flat(&line.text)));
+            out += &over(line, sources);
+        }
+        None if *sought => out += "no single line was found that changes that\n",
+        None => {}
+    }
+    out
+}
+
+/// How much of a line of a profile is shown.
+const LINE: usize = 120;
+
+/// The verb, in the number of the wall's name.
+fn said(wall: Wall, says: Says) -> &'static str {
+    let many = matches!(wall, Wall::Mounts | Wall::Permissions | Wall::Capabilities | Wall::Processes);
+    match (says, many) {
+        (Says::Allows, true) => "allow it",
+        (Says::Denies, true) => "deny it",
+        (Says::CannotTell, _) => "cannot tell",
+        (says, false) => {
+            if says == Says::Allows {
+                "allows it"
+            } else {
+                "denies it"
+            }
+        }
+    }
+}
+
+fn over(line: &Line, sources: &Sources) -> String {
+    let withdraws = line.text.ends_with("= false");
+    match line.over {
+        Over::Replaces(at) if withdraws => {
+            format!("  over {}; or take that line out, where nothing inherited is below it\n", place_words(at, sources))
+        }
+        Over::Replaces(at) => format!("  in the place of {}\n", place_words(at, sources)),
+        Over::Joins(at) => format!("  it joins the list at {}\n", place_words(at, sources)),
+        Over::Nothing => String::new(),
+    }
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    query: String,
+    verdict: &'static str,
+    walls: Vec<WallRecord<'a>>,
+    change: Option<ChangeRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct WallRecord<'a> {
+    wall: Wall,
+    says: Says,
+    text: &'a str,
+    at: Option<Place>,
+}
+
+#[derive(Serialize)]
+struct ChangeRecord<'a> {
+    section: &'a str,
+    line: &'a str,
+    config: String,
+    over: Option<Place>,
+}
+
+/// For programs: an array with an object for each question.
+pub fn json(answers: &[Answered], sources: &Sources) -> String {
+    let place = |at: Span| sources.place(at);
+    let records: Vec<Record> = answers
+        .iter()
+        .map(|Answered { query, answer, change, .. }| Record {
+            query: query.to_string(),
+            verdict: answer.verdict.verdict(),
+            walls: answer
+                .reasons
+                .iter()
+                .map(|reason| WallRecord { wall: reason.wall, says: reason.says, text: &reason.words, at: place(reason.at) })
+                .collect(),
+            change: change.as_ref().map(|line| ChangeRecord {
+                section: line.section,
+                line: &line.text,
+                config: line.config(),
+                over: match line.over {
+                    Over::Nothing => None,
+                    Over::Replaces(at) | Over::Joins(at) => place(at),
+                },
+            }),
+        })
+        .collect();
+    quiet_json(&serde_json::to_string_pretty(&records).unwrap_or_else(|_| "[]".into()))
+}

@@ -1,0 +1,85 @@
+//! `stockade plan` for people: the file tree, the walls, the exposure with the lines that cost it, and what is not granted.
+
+use super::{COLUMNS, Paint, Tone, flat, place_words, shorten, tree, walls, width, wrap};
+use crate::draft::Note;
+use crate::exposure::{Exposure, tenths, weigh};
+use crate::host::Host;
+use crate::profile::Profile;
+use crate::source::{Place, Sources};
+use crate::walls::World;
+use serde::Serialize;
+
+/// All of it.
+pub fn text(profile: &Profile, host: &Host, world: &World<'_>, sources: &Sources, paint: Paint) -> String {
+    let mut out = String::new();
+    if let Some(description) = profile.description.get() {
+        out += &wrap("", &flat(description), 0);
+        out.push('\n');
+    }
+    let mut head = |text: &str| out += &(paint.tone(Tone::Head, text) + "\n");
+    head("files");
+    out += &tree::text(world, profile, paint);
+    out += &format!("\n{}\n", paint.tone(Tone::Head, "walls"));
+    out += &walls::text(world, paint);
+    out.push('\n');
+    out += &exposure(&weigh(profile, host, world), sources, paint);
+    let notes: String = world.plan.notes.iter().map(|note| note_text(note, sources)).collect();
+    if !notes.is_empty() {
+        out += &format!("\n{}\n{notes}", paint.tone(Tone::Head, "notes"));
+    }
+    out.push('\n');
+    out += &walls::not_granted(world);
+    out
+}
+
+fn note_text(note: &Note, sources: &Sources) -> String {
+    let place = sources.place(note.at).map_or(String::new(), |_| format!(" ({})", place_words(note.at, sources)));
+    wrap("  - ", &format!("{}{place}", flat(&note.text)), 4)
+}
+
+fn exposure(exposure: &Exposure, sources: &Sources, paint: Paint) -> String {
+    let tone = if exposure.tenths >= 50 { Tone::Bad } else { Tone::Good };
+    let number = paint.tone(tone, &format!("{} of 10, {}", exposure.number(), exposure.word()));
+    let mut out = format!("{}  {number}\n", paint.tone(Tone::Head, "exposure"));
+    for point in &exposure.points {
+        let place = shorten(&place_words(point.at, sources), PLACE);
+        let room = COLUMNS - 8 - width(&place);
+        let what = shorten(&flat(&point.what), room - 2);
+        let gap = " ".repeat(room - width(&what));
+        out += &format!("  {:>4}  {what}{gap}{}\n", tenths(point.tenths), paint.tone(Tone::Faint, &place));
+    }
+    out
+}
+
+/// How much of a line a place takes at most.
+const PLACE: usize = 28;
+
+/// The exposure, for programs.
+#[derive(Debug, Serialize)]
+pub struct Record {
+    score: f64,
+    word: &'static str,
+    points: Vec<PointRecord>,
+}
+
+#[derive(Debug, Serialize)]
+struct PointRecord {
+    cost: f64,
+    name: &'static str,
+    what: String,
+    reason: &'static str,
+    at: Option<Place>,
+}
+
+/// Weighs, for programs.
+pub fn record(profile: &Profile, host: &Host, world: &World<'_>, sources: &Sources) -> Record {
+    let exposure = weigh(profile, host, world);
+    let points = exposure.points.iter().map(|point| PointRecord {
+        cost: f64::from(point.tenths) / 10.0,
+        name: point.cost.name,
+        what: point.what.clone(),
+        reason: point.cost.reason,
+        at: sources.place(point.at),
+    });
+    Record { score: f64::from(exposure.tenths) / 10.0, word: exposure.word(), points: points.collect() }
+}

@@ -1,0 +1,193 @@
+//! The walls of a sandbox, one paragraph for each domain, and what it does not grant.
+
+use super::{COLUMNS, Paint, Tone, flat, width, wrap};
+use crate::plan::Plan;
+use crate::policy::identity::Extent;
+use crate::policy::namespaces::{Kind, Namespace};
+use crate::policy::seccomp::Verdict;
+use crate::policy::syscalls;
+use crate::step::{Op, Stage};
+use crate::walls::{Shows, World};
+use landlock::Scope;
+use serde::Serialize;
+
+/// One domain.
+#[derive(Debug, Serialize)]
+pub struct Record {
+    /// Its word in the profile.
+    pub domain: &'static str,
+    /// What holds there.
+    pub text: String,
+}
+
+/// Every domain, in the order in which the walls are set.
+pub fn records(world: &World<'_>) -> Vec<Record> {
+    let plan = world.plan;
+    let record = |domain, text| Record { domain, text };
+    vec![
+        record("namespaces", namespaces(plan)),
+        record("identity", identity(plan)),
+        record("capabilities", capabilities(world)),
+        record("landlock", landlock(plan)),
+        record("seccomp", seccomp(plan)),
+        record("network", network(plan)),
+        record("rlimits", rlimits(plan)),
+        record("process", process(plan)),
+        record("env", env(plan)),
+    ]
+}
+
+/// The paragraphs.
+pub fn text(world: &World<'_>, paint: Paint) -> String {
+    let one = |Record { domain, text }: Record| {
+        let label = format!("  {domain:<14}");
+        let plain = wrap(&label, &text, width(&label));
+        plain.replacen(domain, &paint.tone(Tone::Head, domain), 1)
+    };
+    records(world).into_iter().map(one).collect()
+}
+
+fn namespaces(plan: &Plan) -> String {
+    let of = |good: fn(&Namespace) -> bool| {
+        let words: Vec<&str> = Kind::ALL.into_iter().filter(|kind| good(plan.choice.of(*kind))).map(Kind::word).collect();
+        words.join(" ")
+    };
+    let parts = [
+        ("new", of(|namespace| *namespace == Namespace::New)),
+        ("the host's", of(|namespace| *namespace == Namespace::Host)),
+        ("joined", of(|namespace| matches!(namespace, Namespace::Join(_)))),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter(|(_, kinds)| !kinds.is_empty()).map(|(whose, kinds)| format!("{whose}: {kinds}")).collect();
+    parts.join("; ")
+}
+
+fn identity(plan: &Plan) -> String {
+    let ids = &plan.ids;
+    let mut text = format!("user {}, group {}", ids.user, ids.group);
+    if ids.maps.is_some() {
+        text += &format!("; on the host user {}, group {}", ids.host_user, ids.host_group);
+    }
+    if let Some(maps) = &ids.maps {
+        let count = |extents: &[Extent]| extents.iter().map(|extent| u64::from(extent.count)).sum::<u64>();
+        if count(&maps.uid) > 1 || count(&maps.gid) > 1 {
+            text += &format!("; {} users and {} groups are mapped", count(&maps.uid), count(&maps.gid));
+        }
+        if maps.deny_setgroups {
+            text += "; the caller's supplementary groups stay";
+        }
+    }
+    if !ids.groups.is_empty() {
+        text += &format!("; groups {}", ids.groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
+    }
+    text
+}
+
+fn capabilities(world: &World<'_>) -> String {
+    let sets = world.capabilities();
+    let over = if world.is_host_user() { " over the host" } else { "" };
+    match (sets.effective.0, sets.kept.0) {
+        (_, 0) => "none, and no program can gain any (no_new_privs)".into(),
+        (0, _) => format!("kept: {}; in force: none, since the target is not root inside", sets.kept),
+        _ => format!("kept: {}; in force{over}: {}", sets.kept, sets.effective),
+    }
+}
+
+fn landlock(plan: &Plan) -> String {
+    let Some(ruleset) = &plan.landlock else { return "not enforced".into() };
+    let ruled = |op: &Op| match op {
+        Op::LandlockRule { .. } | Op::LandlockPort { .. } => true,
+        Op::Attach { rights, .. } | Op::Tmpfs { rights, .. } | Op::Proc { rights, .. } => rights.0 != 0,
+        _ => false,
+    };
+    let rules = plan.steps.iter().filter(|step| ruled(&step.op)).count();
+    let files = if ruleset.handled.0 == 0 { "; files are not ruled over" } else { "" };
+    let ports = if ruleset.ports == 0 { "" } else { "; ports too" };
+    let scopes = [(Scope::Signal, "signals to"), (Scope::AbstractUnixSocket, "abstract sockets of")];
+    let scopes: Vec<&str> = scopes.into_iter().filter(|(scope, _)| ruleset.scoped & *scope as u64 != 0).map(|(_, words)| words).collect();
+    let scoped = if scopes.is_empty() { String::new() } else { format!("; no {} processes outside", scopes.join(", no ")) };
+    format!("ABI {}, {rules} rules{files}{ports}{scoped}", ruleset.abi)
+}
+
+fn seccomp(plan: &Plan) -> String {
+    let count = |good: &dyn Fn(&crate::policy::seccomp::Rule) -> bool| plan.filter.rules.values().filter(|rule| good(rule)).count();
+    let allowed = count(&|rule| rule.cases.is_empty() && rule.otherwise == Verdict::Allow);
+    let asked: Vec<&str> =
+        plan.filter.rules.iter().filter(|(_, rule)| !rule.cases.is_empty()).filter_map(|(number, _)| syscalls::name(*number)).collect();
+    let refused = plan.filter.rules.len() - allowed - asked.len();
+    format!("{allowed} calls allowed; by their arguments: {}; {refused} refused, and all that are newer", asked.join(" "))
+}
+
+fn network(plan: &Plan) -> String {
+    match plan.choice.of(Kind::Net) {
+        Namespace::New => "its own, loopback alone".into(),
+        Namespace::Host => "the host's".into(),
+        Namespace::Join(path) => format!("that of {}", flat(&path.0)),
+    }
+}
+
+fn rlimits(plan: &Plan) -> String {
+    let limit = |value: u64| if value == u64::MAX { "unlimited".into() } else { value.to_string() };
+    let words: Vec<String> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.op {
+            Op::Rlimit { name, soft, hard, .. } if soft == hard => Some(format!("{name} {}", limit(*soft))),
+            Op::Rlimit { name, soft, hard, .. } => Some(format!("{name} {} to {}", limit(*soft), limit(*hard))),
+            _ => None,
+        })
+        .collect();
+    words.join(", ") + "; the rest is the caller's"
+}
+
+fn process(plan: &Plan) -> String {
+    let words: Vec<&str> = plan.exec.argv.iter().map(|word| word.text()).collect();
+    let mut parts = vec![flat(&words.join(" "))];
+    for step in plan.steps.iter().filter(|step| step.stage == Stage::Process) {
+        match &step.op {
+            Op::WorkingFolder { path } => parts.push(format!("in {}", flat(path.text()))),
+            Op::Umask { mask } => parts.push(format!("umask {mask}")),
+            Op::Session { new: true } => parts.push("a session without terminal".into()),
+            Op::Session { new: false } => parts.push("the caller's terminal".into()),
+            Op::NullStream { fd } => parts.push(format!("descriptor {fd} is /dev/null")),
+            Op::CloseDescriptors { keep } if !keep.is_empty() => parts.push(format!("descriptors passed: {keep:?}")),
+            Op::Nice { .. } | Op::IoPriority { .. } | Op::Scheduler { .. } => parts.push(step.op.to_string()),
+            _ => {}
+        }
+    }
+    if let Some(timeout) = plan.watch.timeout_ms {
+        parts.push(format!("at most {}", crate::value::Time(std::time::Duration::from_millis(timeout))));
+    }
+    parts.join("; ")
+}
+
+fn env(plan: &Plan) -> String {
+    let names: Vec<String> = plan.exec.env.iter().map(|setting| flat(setting.name.text())).collect();
+    names.join(" ")
+}
+
+/// What the sandbox does not have, in one line: the widest first.
+pub fn not_granted(world: &World<'_>) -> String {
+    let plan = world.plan;
+    let new = |kind| plan.choice.is_new(kind);
+    let trees = || world.tree.values().filter_map(|entry| if let Shows::Host(tree) = &entry.shows { Some(tree) } else { None });
+    let refused = |name: &str| syscalls::number(name).is_some_and(|number| plan.filter.judge(number, &[0; 6]) != Verdict::Allow);
+    let facts = [
+        (new(Kind::Net), "network"),
+        (!trees().any(|tree| ["/home", "/root", "/"].contains(&tree.source.as_str()) || crate::value::parent(&tree.source) == "/home"), "homes"),
+        (new(Kind::Pid), "other processes"),
+        (world.capabilities().kept.0 == 0, "capabilities"),
+        (refused("ptrace"), "ptrace"),
+        (refused("mount"), "mounts"),
+        (new(Kind::Ipc), "IPC"),
+        (refused("keyctl"), "keys"),
+        (true, "set-id"),
+    ];
+    let mut line = String::from("not granted:");
+    for word in facts.into_iter().filter(|(not, _)| *not).map(|(_, word)| word) {
+        let more = format!("{} {word}", if line.ends_with(':') { "" } else { "," });
+        if width(&line) + width(&more) <= COLUMNS {
+            line += &more;
+        }
+    }
+    line
+}

@@ -1,0 +1,265 @@
+//! What `stockade plan` shows people: goldens at 80 columns, the same for any profile; and the exposure, which no grant lowers.
+//!
+//! The machine is invented, so the goldens are the same everywhere. `UPDATE=1 cargo test --test view` rewrites them.
+#![allow(missing_docs, reason = "a test binary")]
+
+#[path = "plans/machine.rs"]
+mod machine;
+mod support;
+
+use std::path::{Path, PathBuf};
+use stockade::exposure::{COSTS, Exposure, weigh};
+use stockade::host::Host;
+use stockade::plan::{Plan, plan};
+use stockade::profile::{Caller, Profile, Request, load};
+use stockade::source::Sources;
+use stockade::view::{COLUMNS, Paint, plan::text, width};
+use stockade::walls::World;
+use support::{As, Place, text as utf8};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+/// A profile by its path, on an invented machine.
+fn planned(path: &str, host: impl Fn(&Profile) -> Host) -> Option<(Profile, Host, Plan, Sources)> {
+    let mut sources = Sources::default();
+    let caller = Caller { uid: nix::unistd::geteuid().as_raw(), ..machine::caller() };
+    let profile = load(&Request { profile: path.into(), ..Request::default() }, &caller, &mut sources).ok()?;
+    let host = host(&profile);
+    let plan = plan(&profile, &host).ok()?;
+    Some((profile, host, plan, sources))
+}
+
+fn shown((profile, host, plan, sources): &(Profile, Host, Plan, Sources), paint: Paint) -> String {
+    text(profile, host, &World::new(plan, profile), sources, paint)
+}
+
+/// No line is wider than 80 columns, and nothing that a terminal would obey is in it.
+fn fits(text: &str, name: &str) {
+    for line in text.lines() {
+        assert!(width(line) <= COLUMNS, "{name}: {} columns: {line}", width(line));
+        assert!(!line.chars().any(char::is_control) && line.trim_end() == line, "{name}: {line:?}");
+    }
+    assert!(text.lines().last().is_some_and(|line| line.starts_with("not granted: ")), "{name}: {text}");
+}
+
+// ---- goldens ----
+
+#[test]
+fn plans_for_people_are_as_the_goldens_have_them() {
+    let place = Place::new();
+    // The names of the profiles are in the text, so they must not depend on this run. Nothing else here goes by the current folder.
+    std::env::set_current_dir(&place.path).unwrap();
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder().join("plans")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name.ends_with(".toml"));
+    names.sort();
+    let mut wrong = vec![];
+    for name in &names {
+        place.file(name, &std::fs::read_to_string(folder().join("plans").join(name)).unwrap());
+        let made = planned(name, |profile| machine::for_name(name, profile)).unwrap_or_else(|| panic!("{name} has no plan"));
+        let text = shown(&made, Paint::Plain);
+        fits(&text, name);
+        let golden = folder().join("views").join(Path::new(name).with_extension("txt"));
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&golden, text + "\n").unwrap();
+        } else if std::fs::read_to_string(&golden).unwrap_or_default() != text.clone() + "\n" {
+            wrong.push(format!("{name}:\n{text}"));
+        }
+    }
+    assert!(names.len() >= 19, "{names:?}");
+    assert!(wrong.is_empty(), "not as the golden files have it; UPDATE=1 rewrites them:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn long_wide_and_hostile_names_fit_too() {
+    let place = Place::new();
+    let (long, wide) = ("x".repeat(200), "日本語".repeat(20));
+    let lines = [
+        format!("description = \"{}\"", "words and words ".repeat(20)),
+        "[process]".into(),
+        format!("command = [\"true\", \"{long}\", \"a\\u001b[31mb\\nc\"]"),
+        "[env]".into(),
+        format!("\"{long}\" = \"x\"\n\"A\\u202eB\" = \"x\""),
+        "[mounts]".into(),
+        format!("\"/{long}/{long}/{wide}\" = {{ bind = \"/srv/data\", access = \"rw\" }}"),
+        format!("\"/{wide}/deep/er\" = {{ symlink = \"{long}\" }}"),
+        "\"/a\\u001b]0;x\\u0007/a\\ttab\" = { text = \"x\" }".into(),
+        "\"/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w/x/y/z\" = \"tmpfs\"".into(),
+    ];
+    let profile = place.file("long.toml", &format!("format = 1\n{}\n", lines.join("\n")));
+    let made = planned(profile.to_str().unwrap(), machine::for_user).expect("the profile is good");
+    let text = shown(&made, Paint::Plain);
+    fits(&text, "long.toml");
+    assert!(text.contains("\\u{1b}") && text.contains("a\\ttab") && text.contains('…'), "{text}");
+}
+
+#[test]
+fn colour_changes_nothing_but_the_colour() {
+    let place = Place::new();
+    let profile = place.file(
+        "p.toml",
+        "format = 1\nextends = [\"base\"]\n[process]\ncommand = [\"true\"]\n[mounts]\n\"/work\" = { bind = \"/home/ann/work\", access = \"rw\" }\n",
+    );
+    let made = planned(profile.to_str().unwrap(), machine::for_user).unwrap();
+    let (plain, mut colour) = (shown(&made, Paint::Plain), shown(&made, Paint::Colour));
+    assert!(colour.contains("\u{1b}[31mrwx\u{1b}[0m"), "a writable tree of the host stands out: {colour}");
+    while let Some(start) = colour.find('\u{1b}') {
+        let end = start + colour[start..].find('m').unwrap();
+        colour.replace_range(start..=end, "");
+    }
+    assert_eq!(plain, colour);
+}
+
+// ---- the exposure ----
+
+/// Grants, each of a key of its own, and what each needs to be weighed: a section and a line.
+const GRANTS: &[(&str, &str)] = &[
+    ("process", "keyring = \"inherit\""),
+    ("process", "pass-fds = [5, 6]"),
+    ("env", "TOKEN = true"),
+    ("env", "EMPTY = true"),
+    ("env", "A = \"a\""),
+    ("identity", "uid-map = \"auto\""),
+    ("namespaces", "nested = true"),
+    ("namespaces", "pid = \"host\""),
+    ("namespaces", "ipc = \"host\""),
+    ("namespaces", "uts = \"host\""),
+    ("namespaces", "cgroup = \"host\""),
+    ("namespaces", "time = \"host\""),
+    ("capabilities", "keep = [\"net-raw\", \"chown\"]"),
+    ("capabilities", "ambient = [\"kill\", \"setuid\"]"),
+    ("network", "mode = \"host\""),
+    ("namespaces", "mount = \"host\""),
+    ("landlock", "paths = \"off\""),
+    ("mounts", "\"/\" = \"ro\""),
+    ("mounts", "\"/usr\" = \"ro\""),
+    ("mounts", "\"/bin\" = \"ro\""),
+    ("mounts", "\"/etc\" = \"ro\""),
+    ("mounts", "\"/etc/ssl/certs\" = \"ro\""),
+    ("mounts", "\"/opt\" = \"ro\""),
+    ("mounts", "\"/home\" = \"ro\""),
+    ("mounts", "\"/home/ann\" = { bind = \"/home/ann\", access = \"rw\", broad = true }"),
+    ("mounts", "\"/home/ann/work\" = { bind = \"/home/ann/work\", access = \"rw\" }"),
+    ("mounts", "\"/work\" = { bind = \"/home/ann/work\", access = \"rw\" }"),
+    ("mounts", "\"/work/cache\" = { tmpfs = \"1M\", exec = true }"),
+    ("mounts", "\"/data\" = { bind = \"/srv/data\" }"),
+    ("mounts", "\"/data2\" = { bind = \"/srv/data\", access = \"rw\" }"),
+    ("mounts", "\"/data3\" = { bind = \"/srv/data/sub\", access = \"rw\" }"),
+    ("mounts", "\"/data4\" = { bind = \"/srv/data\", access = \"rw\" }"),
+    ("mounts", "\"/services\" = { bind = \"/srv/services\", sockets = true }"),
+    ("mounts", "\"/run/agent\" = { socket = \"/run/agent.sock\" }"),
+    ("mounts", "\"/made\" = { bind = \"/home/ann/work/made\", access = \"rw\", missing = \"create\" }"),
+    ("mounts", "\"/tmp\" = { tmpfs = \"1M\", exec = true }"),
+    ("mounts", "\"/proc\" = \"proc\""),
+    ("mounts", "\"/sys\" = \"sysfs\""),
+    ("mounts", "\"/dev\" = { dev = [\"/dev/fuse\"] }"),
+    ("mounts", "\"/dev/dri\" = \"device\""),
+    ("mounts", "\"/dev/mqueue\" = \"mqueue\""),
+    ("mounts", "\"/x/token\" = { env = \"TOKEN\" }"),
+];
+
+fn weighed(place: &Place, grants: &[(&str, &str)], root: bool) -> Option<Exposure> {
+    let mut text = "format = 1\noptional = [\"landlock\"]\n".to_owned();
+    for section in ["process", "env", "identity", "namespaces", "capabilities", "network", "landlock", "mounts"] {
+        let lines: Vec<&str> = grants.iter().filter(|(of, _)| *of == section).map(|(_, line)| *line).collect();
+        let command = if section == "process" { "command = [\"true\"]\n" } else { "" };
+        text += &format!("[{section}]\n{command}{}\n", lines.join("\n"));
+    }
+    let path = place.file("weighed.toml", &text);
+    let host = |profile: &Profile| if root { machine::for_root(profile) } else { machine::for_user(profile) };
+    let (profile, host, plan, _) = planned(path.to_str().unwrap(), host)?;
+    Some(weigh(&profile, &host, &World::new(&plan, &profile)))
+}
+
+#[test]
+fn one_grant_more_never_lowers_the_exposure() {
+    let place = Place::new();
+    let mut dice = 0x0dd_ba11_u64;
+    let mut throw = |sides: u64| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        dice % sides
+    };
+    let (mut compared, mut raised) = (0, 0);
+    for nth in 0..60 {
+        let root = nth % 2 == 0;
+        let some: Vec<(&str, &str)> = GRANTS.iter().copied().filter(|_| throw(4) == 0).collect();
+        let Some(before) = weighed(&place, &some, root) else { continue };
+        assert_eq!(before.tenths, before.points.iter().map(|point| point.tenths).sum::<u32>().min(100), "{some:?}");
+        for grant in GRANTS.iter().filter(|grant| !some.contains(grant)) {
+            let more: Vec<(&str, &str)> = some.iter().chain([grant]).copied().collect();
+            let Some(after) = weighed(&place, &more, root) else { continue };
+            compared += 1;
+            raised += usize::from(after.tenths > before.tenths);
+            assert!(
+                after.tenths >= before.tenths,
+                "{grant:?} over {some:?}: {} to {}\n{:?}\n{:?}",
+                before.tenths,
+                after.tenths,
+                before.points,
+                after.points
+            );
+        }
+    }
+    assert!(compared > 500 && raised * 3 > compared, "{compared} compared, {raised} raised");
+}
+
+#[test]
+fn each_cost_is_met_and_the_ends_of_the_scale_are_reached() {
+    let place = Place::new();
+    let nothing = weighed(&place, &[], true).unwrap();
+    assert_eq!((nothing.tenths, nothing.word()), (0, "very small"), "{:?}", nothing.points);
+    let mut met: Vec<&str> = vec![];
+    for grant in GRANTS {
+        for root in [true, false] {
+            met.extend(weighed(&place, &[*grant], root).iter().flat_map(|exposure| &exposure.points).map(|point| point.cost.name));
+        }
+    }
+    let host = [("identity", "host = true"), ("identity", "user = 0"), ("namespaces", "user = \"host\""), ("capabilities", "keep = [\"chown\"]")];
+    let host = weighed(&place, &host, true).unwrap();
+    met.extend(host.points.iter().map(|point| point.cost.name));
+    let tree = [("namespaces", "mount = \"host\""), ("landlock", "paths = \"off\"")];
+    met.extend(weighed(&place, &tree, false).unwrap().points.iter().map(|point| point.cost.name));
+    met.extend(weighed(&place, &[("network", "mode = { join = \"/run/netns/x\" }")], true).unwrap().points.iter().map(|point| point.cost.name));
+    // These two hang on the machine: a terminal, and a kernel without Landlock.
+    met.extend(["terminal", "no-landlock"]);
+    let unmet: Vec<&str> = COSTS.iter().map(|cost| cost.name).filter(|name| !met.contains(name)).collect();
+    assert!(unmet.is_empty(), "no profile pays for {unmet:?}");
+    let all = [
+        ("namespaces", "mount = \"host\""),
+        ("landlock", "paths = \"off\""),
+        ("namespaces", "pid = \"host\""),
+        ("namespaces", "user = \"host\""),
+        ("network", "mode = \"host\""),
+        ("identity", "host = true"),
+        ("identity", "user = 0"),
+        ("capabilities", "keep = [\"chown\", \"kill\"]"),
+    ];
+    assert_eq!(weighed(&place, &all, true).unwrap().tenths, 100);
+}
+
+// ---- the command ----
+
+#[test]
+fn the_command_shows_it_and_the_steps_and_both_as_json() {
+    let place = Place::new();
+    let who = As::all()[0];
+    let plan = |flags: &[&str]| {
+        let output = place.stockade(who).arg("plan").args(flags).args(["base", "true"]).output().unwrap();
+        assert!(output.status.success(), "{}", utf8(&output.stderr));
+        utf8(&output.stdout)
+    };
+    let people = plan(&[]);
+    fits(people.trim_end(), "base");
+    assert!(!people.contains('\u{1b}') && people.contains("\nexposure  "), "{people}");
+    assert!(plan(&["--steps"]).contains("pivot to the new root"));
+    let json: serde_json::Value = serde_json::from_str(&plan(&["--format", "json"])).unwrap();
+    let usr = json["tree"].as_array().unwrap().iter().find(|entry| entry["path"] == "/usr").unwrap();
+    assert_eq!((&usr["shows"], &usr["access"], &usr["source"]), (&"bind".into(), &"r-x".into(), &"/usr".into()));
+    assert_eq!(usr["at"]["file"], "<base>");
+    assert!(json["exposure"]["score"].is_number() && json["exposure"]["points"][0]["reason"].is_string(), "{json}");
+    assert!(json["walls"].as_array().unwrap().len() > 5 && json["steps"].is_array() && json["not_granted"].is_string());
+}
