@@ -20,7 +20,7 @@ pub enum Command {
     /// Say all that is wrong with a profile, here
     Check(Shown),
     /// Show what `run` would do, step by step
-    Plan(Shown),
+    Plan(Planned),
 }
 
 /// A profile and what the command line adds to it.
@@ -46,6 +46,17 @@ pub struct Shown {
     /// The profile.
     #[command(flatten)]
     pub given: Given,
+}
+
+/// What `plan` shows of a profile.
+#[derive(Debug, Args)]
+pub struct Planned {
+    /// Show what each layer of the profile sets, replaces, widens and withdraws
+    #[arg(long)]
+    pub layers: bool,
+    /// The profile.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// Who reads the output.

@@ -52,10 +52,11 @@ mod builtin;
 mod caller;
 mod files;
 mod fill;
+mod layer;
 mod load;
 mod params;
 mod variables;
 
 pub use builtin::BUILTIN;
 pub use caller::Caller;
-pub use load::{Request, load};
+pub use load::{Request, load, load_layers};

@@ -1,6 +1,7 @@
 //! The commands: thin. They load, plan and launch, and they print.
 
 mod check;
+mod layers;
 mod plan;
 mod run;
 
@@ -21,7 +22,8 @@ pub fn dispatch(cli: Cli) -> u8 {
     match cli.command {
         Command::Run(given) => run::run(given),
         Command::Check(shown) => check::check(shown),
-        Command::Plan(shown) => plan::plan(shown),
+        Command::Plan(planned) if planned.layers => layers::layers(planned.shown),
+        Command::Plan(planned) => plan::plan(planned.shown),
     }
 }
 
