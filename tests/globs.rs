@@ -42,11 +42,11 @@ fn what_a_pattern_matches_is_hidden_at_every_depth() {
         let own = format!("\"/work/**/.env\" = \"hide\"\n\"/work/a/.env\" = {{ bind = \"{}/tree/a/.env\" }}\n", place.path.display());
         assert!(shown(&place, *who, &own).contains(&"a/.env".to_owned()));
         // The tree is the one inside: what is bound below it is walked where it comes from.
-        let below = format!("\"/work/a/b\" = {{ bind = \"{}/tree/a\" }}\n\"/work/**/.env\" = \"hide\"\n", place.path.display());
-        assert_eq!(
-            shown(&place, *who, &below),
-            [".git/config", "a/.env.shared", "a/b/.env.shared", "a/b/code", "a/b/other.pem", "a/code", "a/other.pem", "key.pem"]
-        );
+        place.folder("other", *who);
+        place.file("other/.env", "secret\n");
+        place.file("other/code", "code\n");
+        let below = format!("\"/work/a/b\" = {{ bind = \"{}/other\" }}\n\"/work/**/.env\" = \"hide\"\n", place.path.display());
+        assert_eq!(shown(&place, *who, &below), [".git/config", "a/.env.shared", "a/b/code", "a/code", "a/other.pem", "key.pem"]);
     }
 }
 
@@ -147,18 +147,19 @@ fn a_star_that_a_variable_brings_is_a_star() {
 fn the_names_that_are_looked_at_have_a_bound() {
     let place = Place::new();
     let who = As::all()[0];
-    for folder in 0..100 {
-        let folder = place.folder(&format!("many/{folder}"), who);
-        (0..1_001).for_each(|name| drop(std::fs::File::create(folder.join(name.to_string())).unwrap()));
-    }
-    let work = format!("\"/work\" = {{ bind = \"{}/many\" }}\n", place.path.display());
+    // A thousand files, shown at a hundred and one places.
+    let many = place.folder("many", who);
+    (0..1_000).for_each(|name| drop(std::fs::File::create(many.join(name.to_string())).unwrap()));
+    let work: String = (0..101).map(|nth| format!("\"/work/{nth}\" = {{ bind = \"{}\" }}\n", many.display())).collect();
     let (status, said) = check(&place, who, &format!("{work}\"/work/**/x\" = {{ hide = true, missing = \"skip\" }}\n"));
     assert!(status == Some(125) && said.contains("there are more than 100000 names to look at"), "{said}");
-    let (status, said) = check(&place, who, &format!("{work}\"/work/**/1*\" = {{ hide = true, missing = \"skip\" }}\n"));
+    let (status, said) = check(&place, who, &format!("{work}\"/work/*/2*\" = {{ hide = true, missing = \"skip\" }}\n"));
     assert!(status == Some(125) && said.contains("more than 10000 entries"), "{said}");
-    // What one pattern has used the next one has not.
-    let (status, said) = check(&place, who, &format!("{work}\"/work/*/999\" = \"hide\"\n\"/work/1*/7\" = \"hide\"\n"));
-    assert!(status == Some(125) && said.matches("more than 100000 names").count() == 1, "{said}");
+    // The bound is on all patterns together.
+    let (status, said) = check(&place, who, &format!("{work}\"/work/1*/7\" = \"hide\"\n\"/work/*/999\" = \"hide\"\n"));
+    assert!(status == Some(125) && said.matches("more than 100000 names").count() == 2, "{said}");
+    let (status, said) = check(&place, who, &format!("{work}\"/work/1*/7\" = \"hide\"\n\"/work/2*/999\" = \"hide\"\n"));
+    assert!(status == Some(0) && said.contains("/work/2*/999 matches 11 paths"), "{said}");
 }
 
 /// A folder that the caller may walk and not list can hold what is to be hidden; one that is closed to it shows nothing anyway.
