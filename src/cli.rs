@@ -193,6 +193,9 @@ pub struct Planning {
     /// Show every step, in its order, instead of what comes of it
     #[arg(long)]
     pub steps: bool,
+    /// Show what each layer of the profile sets, replaces, widens and withdraws
+    #[arg(long, conflicts_with = "steps")]
+    pub layers: bool,
     /// The profile.
     #[command(flatten)]
     pub shown: Shown,

@@ -4,6 +4,7 @@
 
 use crate::policy::identity::Id;
 use crate::policy::mounts;
+use crate::policy::mounts::glob::Found;
 use crate::profile::{Caller, Profile};
 use crate::source::Sources;
 use crate::step::Inode;
@@ -20,6 +21,7 @@ pub mod programs;
 pub mod script;
 mod search;
 mod view;
+mod walk;
 
 pub use inside::Inside;
 
@@ -38,6 +40,8 @@ pub struct Host {
     pub landlock: Option<u32>,
     /// Every path that the profile names, by the host's path.
     pub paths: BTreeMap<String, Fact>,
+    /// What the patterns among the keys of `[mounts]` match.
+    pub globs: BTreeMap<String, Found>,
     /// The names in the folder that becomes `/`, where one does.
     pub root_names: Vec<String>,
     /// Descriptors 0, 1 and 2.
@@ -162,7 +166,8 @@ impl Host {
             host.root_names = names_in(root);
         }
         host.read_ids(profile, &caller);
-        let wanted = mounts::wanted(&profile.mounts, &host.root_names);
+        host.globs = walk::globs(&profile.mounts, &host.root_names, caller.uid);
+        let wanted = mounts::wanted(&mounts::glob::expand(&profile.mounts, &host.globs), &host.root_names);
         let with_fs = caller.uid == 0;
         for path in wanted {
             let fact = look(&path, host.is_plain_folder(crate::value::parent(&path)), with_fs);

@@ -15,6 +15,7 @@ pub mod draft;
 pub mod exposure;
 pub mod host;
 pub mod launch;
+pub mod layers;
 pub mod plan;
 pub mod policy;
 pub mod problem;

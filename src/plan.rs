@@ -112,19 +112,23 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     become_owner(&choice, &ids, &mut draft);
     let own_tree = choice.is_new(Kind::Mount);
     let joined_tree = matches!(choice.of(Kind::Mount), Namespace::Join(_));
+    let entries = mounts::glob::expand(&profile.mounts, &host.globs);
+    if !joined_tree {
+        mounts::glob::draft(&profile.mounts, host, &mut draft);
+    }
     if own_tree {
         // The mounts of a new user namespace are copies that send nothing back (mount_namespaces(7)).
         if !choice.is_new(Kind::User) {
             draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
         }
         let implied = programs::draft(&profile.programs, &profile.process, host, &mut draft);
-        mounts::draft(&profile.mounts, implied, host, &ids, &mut draft);
+        mounts::draft(&entries, implied, host, &ids, &mut draft);
         draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
     } else if joined_tree {
         refuse_mounts(profile, &choice, &mut draft);
     } else {
         refuse_programs(profile, &choice, &mut draft);
-        mounts::draft_rights(&profile.mounts, host, choice.at(Kind::Mount), &mut draft);
+        mounts::draft_rights(&entries, host, choice.at(Kind::Mount), &mut draft);
     }
     let power = match choice.of(Kind::User) {
         Namespace::New => Power::Own,
@@ -133,7 +137,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     };
     capabilities::draft(&profile.capabilities, power, &profile.process.init.or(true), &ids, &mut draft);
     let exec = process::exec(&profile.process, settings, &mut draft);
-    let watch = process::draft(&profile.process, &profile.mounts, &choice, host, &mut draft);
+    let watch = process::draft(&profile.process, &entries, &choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, &mut draft);
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
     let sight = if joined_tree { Sight::Joined } else { Sight::Granted };
@@ -180,8 +184,9 @@ fn kernel_floor(host: &Host, draft: &mut Draft) {
 fn refuse_mounts(profile: &Profile, choice: &Choice, draft: &mut Draft) {
     let at = choice.at(Kind::Mount);
     if let Some((path, _)) = profile.mounts.iter().next() {
+        let shown = mounts::pattern::shown(path.value);
         draft.problem(
-            Problem::new("namespaces::mount", path.at, format!("cannot put anything at {}: the sandbox has no file tree of its own", path.value))
+            Problem::new("namespaces::mount", path.at, format!("cannot put anything at {shown}: the sandbox has no file tree of its own"))
                 .also(at, "because of this")
                 .help("leave namespaces.mount new, or withdraw the entries: [mounts] PATH = false"),
         );

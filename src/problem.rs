@@ -3,9 +3,12 @@
 //! Nothing here decides what is wrong; it only says so, to people ([`Problems::render`]) and to programs ([`Problems::json`]).
 
 use crate::source::{Place, Sources, Span};
+use clipped::{Clipped, visible};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use serde::Serialize;
 use std::fmt;
+
+mod clipped;
 
 /// What is wrong, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +60,8 @@ impl Problem {
 
 /// How many problems people are shown: more come from one cause, and each costs a walk through its text.
 const MOST_SHOWN: usize = 50;
-/// How many are kept: a text that is wrong in a thousand places is not wrong in more ways.
-const MOST_KEPT: usize = 1_000;
+/// How many are kept: a text that is wrong in hundreds of places is not wrong in more ways.
+const MOST_KEPT: usize = 200;
 
 /// All that is wrong, in the order in which it was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,9 +70,14 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Takes note of one more.
     pub fn push(&mut self, problem: Problem) {
-        if self.0.len() < MOST_KEPT && !self.0.contains(&problem) {
+        if !self.is_full() && !self.0.contains(&problem) {
             self.0.push(problem);
         }
+    }
+
+    /// Whether what more is wrong is not told: then nothing need be worked out for it.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= MOST_KEPT
     }
 
     /// Whether nothing is wrong.
@@ -173,6 +181,9 @@ pub fn quiet_json(json: &str) -> String {
     })
 }
 
+/// How many pairs of letters are compared for one suggestion, which takes some milliseconds: a profile may have ten thousand names.
+const MOST_COMPARED: usize = 1 << 18;
+
 /// The nearest of `known` to a misspelt word, if any is near.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // The distance takes time and memory of both lengths multiplied, and a profile may hold a megabyte as a word.
@@ -181,9 +192,14 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
         return None;
     }
     let allowed = |name: &str| 1.max(name.len().max(word.len()) / 3);
+    let mut work = MOST_COMPARED;
     known
         .into_iter()
-        .filter(|name| short(name))
+        .filter(|name| short(name) && name.len().abs_diff(word.len()) <= allowed(name))
+        .take_while(|name| {
+            work = work.saturating_sub(name.len() * word.len());
+            work > 0
+        })
         .map(|name| (strsim::damerau_levenshtein(word, name), name))
         .filter(|(distance, name)| *distance <= allowed(name))
         .min()
@@ -211,15 +227,15 @@ struct Record<'a> {
     length: u32,
     label: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    also: Vec<Also<'a>>,
+    also: Vec<Also>,
     help: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct Also<'a> {
+struct Also {
     #[serde(flatten)]
     place: Option<Place>,
-    label: &'a str,
+    label: String,
 }
 
 impl<'a> Record<'a> {
@@ -230,10 +246,19 @@ impl<'a> Record<'a> {
             place: sources.place(problem.at),
             length: problem.at.end - problem.at.start,
             label: &problem.label,
-            also: problem.also.iter().map(|(at, label)| Also { place: sources.place(*at), label }).collect(),
+            also: places(problem, sources).into_iter().map(|(at, label)| Also { place: sources.place(at), label }).collect(),
             help: problem.help.as_deref(),
         }
     }
+}
+
+/// How many line breaks are drawn of one value.
+const MOST_LINES: usize = 4;
+
+/// The other places of a problem, and how its value came to be where it is.
+fn places(problem: &Problem, sources: &Sources) -> Vec<(Span, String)> {
+    let trail = sources.trail(problem.at).into_iter().filter(|(at, _)| problem.also.iter().all(|(other, _)| other != at));
+    problem.also.iter().cloned().chain(trail).collect()
 }
 
 /// A problem dressed for miette: spans relative to the one file that is shown; places in other files become help lines.
@@ -255,10 +280,14 @@ impl Shown {
         if let Some(file) = main {
             let local = |span: Span| {
                 let place = |offset: u32| clipped.as_ref().map_or(0, |clipped| clipped.place((offset - file.base) as usize));
-                (place(span.start), place(span.end) - place(span.start))
+                let (start, end) = (place(span.start), place(span.end));
+                let covered = clipped.as_ref().and_then(|clipped| clipped.text.get(start..end)).unwrap_or("");
+                // Of a value of many lines the first says which it is.
+                let first = covered.find('\n').filter(|_| covered.bytes().filter(|byte| *byte == b'\n').count() > MOST_LINES);
+                (start, first.unwrap_or(end - start))
             };
             labels.push(LabeledSpan::new_primary_with_span(Some(escape(&problem.label)), local(problem.at)));
-            for (at, words) in &problem.also {
+            for (at, words) in &places(problem, sources) {
                 match sources.place(*at) {
                     Some(_) if sources.source(*at).is_some_and(|other| other.base == file.base) => {
                         labels.push(LabeledSpan::new_with_span(Some(escape(words)), local(*at)));
@@ -276,53 +305,6 @@ impl Shown {
             labels,
         }
     }
-}
-
-/// How much of a line is shown, in bytes: a profile may hold a file in one line.
-const LINE_SHOWN: usize = 240;
-
-/// A text whose long lines are cut, and where its places went.
-struct Clipped {
-    text: String,
-    /// For each cut: where the rest of a line began, how long it was.
-    cuts: Vec<(usize, usize)>,
-}
-
-impl Clipped {
-    fn new(text: &str) -> Clipped {
-        let mut clipped = Clipped { text: String::with_capacity(text.len().min(1 << 16)), cuts: vec![] };
-        let mut start = 0;
-        for line in text.split_inclusive('\n') {
-            let body = line.strip_suffix('\n').unwrap_or(line);
-            let keep = (0..=LINE_SHOWN.min(body.len())).rev().find(|at| body.is_char_boundary(*at)).unwrap_or(0);
-            clipped.text.push_str(&body[..keep]);
-            if keep < body.len() {
-                clipped.cuts.push((start + keep, body.len() - keep));
-            }
-            clipped.text.push_str(&line[body.len()..]);
-            start += line.len();
-        }
-        clipped
-    }
-
-    /// Where a byte of the whole text is in the cut one; what was cut away is at the end of its line.
-    fn place(&self, offset: usize) -> usize {
-        let gone: usize = self.cuts.iter().map(|(from, length)| offset.saturating_sub(*from).min(*length)).sum();
-        (offset - gone).min(self.text.len())
-    }
-}
-
-/// The text with hostile characters replaced by a character of the same length in bytes, so that spans stay right.
-fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if escape(c.encode_utf8(&mut [0; 4])).len() == c.len_utf8() && c != '\r' {
-            out.push(c);
-        } else {
-            out.extend(std::iter::repeat_n('?', c.len_utf8()));
-        }
-    }
-    out
 }
 
 impl fmt::Display for Shown {

@@ -3,6 +3,7 @@
 //! A field's type says how layers merge: [`Key`] is replaced whole, [`Set`] is united, [`Entries`] merge name by name. Values are
 //! parsed by serde on a tree whose spans are already offsets into [`crate::source::Sources`], so every error keeps its place.
 
+use crate::layers::{Changes, Said};
 use crate::problem::{Problem, Problems, suggestion};
 use crate::shape::{Need, Shape, Shaped};
 use crate::source::{At, Span};
@@ -23,6 +24,8 @@ pub trait Field: Default + Shaped {
     fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems);
     /// Merges a stronger layer over this one.
     fn cover(&mut self, upper: Self, problems: &mut Problems);
+    /// Records what [`Field::cover`] is about to do. `run` never asks; what is settled before the layers merge has its own record.
+    fn trace(&self, _upper: &Self, _changes: &mut Changes) {}
 }
 
 /// One key of a section, for suggestions.
@@ -94,6 +97,14 @@ macro_rules! section {
 
             fn cover(&mut self, upper: Self, problems: &mut $crate::problem::Problems) {
                 $( $crate::section::Field::cover(&mut self.$field, upper.$field, problems); )*
+            }
+
+            fn trace(&self, upper: &Self, changes: &mut $crate::layers::Changes) {
+                $(
+                    changes.enter(stringify!($field));
+                    $crate::section::Field::trace(&self.$field, &upper.$field, changes);
+                    changes.leave();
+                )*
             }
         }
     };
@@ -206,6 +217,15 @@ impl<T: DeserializeOwned + Shaped> Field for Key<T> {
             *self = upper;
         }
     }
+
+    fn trace(&self, upper: &Self, changes: &mut Changes) {
+        let said = match upper {
+            Key::Unsaid => Said::Nothing,
+            Key::Default(at) => Said::Withdrawal(*at),
+            Key::Said(value) => Said::Value(value.at),
+        };
+        changes.lay(None, said, self.at());
+    }
 }
 
 /// A key that the loader reads by itself, before the layers are merged. It stands among the others for suggestions, schema and reference.
@@ -259,7 +279,7 @@ impl<T: Shaped> Shaped for Set<T> {
     }
 }
 
-impl<T: DeserializeOwned + PartialEq + ToString + Shaped> Field for Set<T> {
+impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
     fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems) {
         let at = Span::from(node.span());
         if is_default_word(&node) {
@@ -273,7 +293,11 @@ impl<T: DeserializeOwned + PartialEq + ToString + Shaped> Field for Set<T> {
         if array.is_empty() {
             self.emptied = Some(at);
         }
+        let mut had = Names::default();
         for node in array {
+            if problems.is_full() {
+                break;
+            }
             let at = Span::from(node.span());
             let withdrawal = match node.get_ref() {
                 DeValue::String(text) => text.strip_prefix('!').map(str::to_owned),
@@ -283,7 +307,7 @@ impl<T: DeserializeOwned + PartialEq + ToString + Shaped> Field for Set<T> {
                 Some(name) => self.withdrawn.push(At::new(name, at)),
                 None => {
                     let item: Option<T> = parse(node, problems);
-                    self.items.extend(item.filter(|item| !self.items.iter().any(|had| had.value == *item)).map(|item| At::new(item, at)));
+                    self.items.extend(item.filter(|item| had.insert(item.to_string())).map(|item| At::new(item, at)));
                 }
             }
         }
@@ -298,20 +322,43 @@ impl<T: DeserializeOwned + PartialEq + ToString + Shaped> Field for Set<T> {
             );
         }
         self.emptied = self.emptied.or(upper.emptied);
-        for name in upper.withdrawn {
-            let before = self.items.len();
-            self.items.retain(|item| name.value != "*" && item.value.to_string() != name.value);
-            if before == self.items.len() && name.value != "*" {
-                let known: Vec<String> = self.items.iter().map(|item| item.value.to_string()).collect();
-                problems.push(nothing_to_withdraw(&name.value, name.at, known.iter().map(String::as_str)));
-            }
+        if !upper.withdrawn.is_empty() {
+            let gone = withdraw(&self.names(), upper.withdrawn, problems);
+            self.items.retain(|item| !gone.contains("*") && !gone.contains(&item.value.to_string()));
         }
-        for item in upper.items {
-            if !self.items.iter().any(|had| had.value == item.value) {
-                self.items.push(item);
-            }
+        if !upper.items.is_empty() {
+            let mut had = self.names();
+            self.items.extend(upper.items.into_iter().filter(|item| had.insert(item.value.to_string())));
         }
     }
+
+    fn trace(&self, upper: &Self, changes: &mut Changes) {
+        changes.unite(&self.named(), &upper.withdrawn, &upper.named());
+    }
+}
+
+/// The items of a set by what they are written as, which tells them apart: a list may have ten thousand, too many to compare each with all.
+type Names = std::collections::BTreeSet<String>;
+
+impl<T: ToString> Set<T> {
+    fn names(&self) -> Names {
+        self.items.iter().map(|item| item.value.to_string()).collect()
+    }
+
+    fn named(&self) -> Vec<At<String>> {
+        self.items.iter().map(|item| At::new(item.value.to_string(), item.at)).collect()
+    }
+}
+
+/// The names that are withdrawn; a problem for each that is not there.
+fn withdraw(had: &Names, withdrawn: Vec<At<String>>, problems: &mut Problems) -> Names {
+    for name in withdrawn.iter().filter(|name| name.value != "*" && !had.contains(&name.value)) {
+        if problems.is_full() {
+            break;
+        }
+        problems.push(nothing_to_withdraw(&name.value, name.at, had.iter().map(String::as_str)));
+    }
+    withdrawn.into_iter().map(|name| name.value).collect()
 }
 
 /// The problem of a withdrawal of what no weaker layer sets.
@@ -369,6 +416,9 @@ impl<V> Entries<V> {
 impl<V: DeserializeOwned + EntryType> Field for Entries<V> {
     fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems) {
         for (name, node) in table(key, node, problems) {
+            if problems.is_full() {
+                break;
+            }
             let at = Span::from(node.span());
             let value = match node.get_ref() {
                 DeValue::Boolean(false) => None,
@@ -384,10 +434,17 @@ impl<V: DeserializeOwned + EntryType> Field for Entries<V> {
     fn cover(&mut self, upper: Self, problems: &mut Problems) {
         for (name, entry) in upper.map {
             // A misspelt withdrawal would leave the grant that it means.
-            if entry.value.is_none() && self.get(&name).is_none() {
+            if entry.value.is_none() && self.get(&name).is_none() && !problems.is_full() {
                 problems.push(nothing_to_withdraw(&name, entry.key, self.iter().map(|(name, _)| name.value)));
             }
             self.map.insert(name, entry);
+        }
+    }
+
+    fn trace(&self, upper: &Self, changes: &mut Changes) {
+        for (name, entry) in &upper.map {
+            let said = entry.value.as_ref().map_or(Said::Withdrawal(entry.key), |value| Said::Value(value.at));
+            changes.lay(Some(name), said, self.get(name).map_or(Span::NOWHERE, |value| value.at));
         }
     }
 }

@@ -3,7 +3,8 @@
 //! It holds text and answers questions about it. It opens nothing: [`crate::profile`] reads the files.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{fmt, ops::Deref, sync::Arc};
+use std::sync::{Arc, OnceLock};
+use std::{fmt, ops::Deref};
 
 /// A range of bytes in the one offset space of all [`Sources`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -105,13 +106,51 @@ pub struct Source {
     pub base: u32,
     /// The real path, where it is a file.
     pub file: Option<Arc<str>>,
+    /// The word of `extends` that brought it in, where one did.
+    pub brought: Span,
+    /// Where its lines begin, once somebody has asked for a line.
+    lines: OnceLock<Vec<u32>>,
+}
+
+impl Source {
+    /// Where the lines begin. A plan has thousands of places in one text, so it is walked once for all of them.
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let ends = self.text.bytes().zip(1..).filter(|(byte, _)| *byte == b'\n').map(|(_, next)| next);
+            [0].into_iter().chain(ends).collect()
+        })
+    }
+}
+
+/// A text of the profile with a parameter in it: what is wrong with it may be wrong with the parameter's value.
+#[derive(Debug, Clone)]
+pub struct Use {
+    /// The text.
+    pub text: Span,
+    /// The key of the entry that it belongs to, which is what problems of a plan point at.
+    pub entry: Span,
+    /// The parameter.
+    pub name: String,
+    /// Where that has its value.
+    pub value: Span,
+}
+
+impl Use {
+    /// Whether a problem at `span` may be one of the value.
+    fn concerns(&self, span: Span) -> bool {
+        span == self.entry || (span.start < self.text.end && self.text.start < span.end)
+    }
 }
 
 /// All texts of one profile.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     files: Vec<Source>,
+    uses: Vec<Use>,
 }
+
+/// How many words of a chain of `extends` are told.
+const MOST_LINKS: usize = 8;
 
 /// A place for people: lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -139,8 +178,49 @@ impl Sources {
     /// The same for the text of a file, by its real path.
     pub fn add_file(&mut self, name: &str, text: &str, file: Option<&str>) -> u32 {
         let base = self.files.last().map_or(1, |last| last.base + last.text.len() as u32 + 1);
-        self.files.push(Source { name: name.into(), text: text.into(), base, file: file.map(Arc::from) });
+        self.files.push(Source {
+            name: name.into(),
+            text: text.into(),
+            base,
+            file: file.map(Arc::from),
+            brought: Span::NOWHERE,
+            lines: OnceLock::new(),
+        });
         base
+    }
+
+    /// Says which word of `extends` brought the last text in.
+    pub fn brought_by(&mut self, word: Span) {
+        if let Some(last) = self.files.last_mut() {
+            last.brought = word;
+        }
+    }
+
+    /// Takes note of where parameters were put in.
+    pub fn used(&mut self, uses: Vec<Use>) {
+        self.uses.extend(uses);
+    }
+
+    /// How the value at `span` came to be there, each place with its words: what gave its parameters their values, and the words of
+    /// `extends` through which it is inherited, the nearest first.
+    pub fn trail(&self, span: Span) -> Vec<(Span, String)> {
+        let mut trail: Vec<(Span, String)> = vec![];
+        if !span.is_somewhere() {
+            return trail;
+        }
+        for used in self.uses.iter().filter(|used| used.concerns(span) && used.value != span) {
+            if !trail.iter().any(|(at, _)| *at == used.value) {
+                trail.push((used.value, format!("`{}` has its value from here", used.name)));
+            }
+        }
+        let word = |at: Span| self.source(at).map(|source| source.brought).filter(|word| word.is_somewhere());
+        let mut links: Vec<Span> = std::iter::successors(word(span), |at| word(*at)).collect();
+        if links.len() > MOST_LINKS {
+            // The one in PROFILE is what the reader has written.
+            links.drain(MOST_LINKS - 1..links.len() - 1);
+        }
+        trail.extend(links.into_iter().map(|at| (at, format!("inherited through {}", self.text(at).unwrap_or_default()))));
+        trail
     }
 
     /// The real paths of those that are files.
@@ -156,20 +236,18 @@ impl Sources {
     /// File, line and column of the first byte of `span`.
     pub fn place(&self, span: Span) -> Option<Place> {
         let source = self.source(span)?;
-        let offset = (span.start - source.base) as usize;
-        let before = source.text.get(..offset).unwrap_or(&source.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Some(Place {
-            file: source.name.clone(),
-            line: before.bytes().filter(|&byte| byte == b'\n').count() as u32 + 1,
-            column: before[line_start..].chars().count() as u32 + 1,
-        })
+        let offset = ((span.start - source.base) as usize).min(source.text.len());
+        let line = source.lines().partition_point(|start| *start as usize <= offset);
+        let start = source.lines()[line - 1] as usize;
+        let before = String::from_utf8_lossy(&source.text.as_bytes()[start..offset]);
+        Some(Place { file: source.name.clone(), line: line as u32, column: before.chars().count() as u32 + 1 })
     }
 
-    /// The bytes that `span` covers.
+    /// The bytes that `span` covers. What is wrong at the end of a text covers what would stand there.
     pub fn text(&self, span: Span) -> Option<&str> {
         let source = self.source(span)?;
-        source.text.get((span.start - source.base) as usize..(span.end - source.base) as usize)
+        let offset = |at: u32| ((at - source.base) as usize).min(source.text.len());
+        source.text.get(offset(span.start)..offset(span.end))
     }
 }
 

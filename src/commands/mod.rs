@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod doctor;
+mod layers;
 mod man;
 mod new;
 mod page;
@@ -40,6 +41,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Completions { shell } => completions::completions(shell),
         Command::Complete { words } => completions::complete(&words),
         Command::Doctor(examined) => doctor::doctor(examined),
+        Command::Plan(planning) if planning.layers => layers::layers(planning.shown),
         Command::Plan(planning) => plan::plan(planning),
         Command::Why(asking) => why::why(asking),
     }

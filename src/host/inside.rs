@@ -5,6 +5,7 @@ use super::search::Search;
 use super::view::{View, What};
 use super::{Fact, File, FileKind, Host, look};
 use crate::policy::mounts::entry::Mount;
+use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::tree::{Tree, settle, source_of};
 use crate::policy::{env, programs};
 use crate::profile::Profile;
@@ -25,7 +26,7 @@ impl Host {
     /// Looks at the finished tree from outside: is the command there, with its loader and libraries? `run` does without, and asks when
     /// the target did not start.
     pub fn look_inside(&mut self, profile: &Profile) {
-        let (mut tree, _) = settle(&profile.mounts, self);
+        let (mut tree, _) = settle(&expand(&profile.mounts, &self.globs), self);
         let implied = programs::draft(&profile.programs, &profile.process, self, &mut Default::default());
         for (path, node) in implied {
             tree.entry(path).or_insert(node);
@@ -50,7 +51,7 @@ impl Host {
 
     /// Reads what the profile's programs need, and the facts of those files.
     pub(super) fn read_programs(&mut self, profile: &Profile, with_fs: bool) {
-        let (tree, _) = settle(&profile.mounts, self);
+        let (tree, _) = settle(&expand(&profile.mounts, &self.globs), self);
         let mut search = self.search(profile, &tree, true);
         let start = self.working_folder(profile, &tree);
         let need = |word: Option<&str>| word.map(|word| search.need(word, start.as_deref())).unwrap_or_default();

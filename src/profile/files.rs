@@ -144,7 +144,12 @@ fn read(path: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
 fn contents(file: File, length: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(length as usize + 64);
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| words(&error))?;
-    if bytes.len() as u64 > LARGEST { Err("it is larger than 1 MiB".into()) } else { Ok(bytes) }
+    match bytes.len() as u64 {
+        read if read > LARGEST => Err("it is larger than 1 MiB".into()),
+        // Half of a profile is another one: it may lack the line that hides.
+        read if read != length => Err("it changed while it was read".into()),
+        _ => Ok(bytes),
+    }
 }
 
 /// The real path of an open file, not of what its path may mean by now, and its folder.

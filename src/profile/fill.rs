@@ -2,17 +2,18 @@
 
 use super::params::Value;
 use super::variables::Variables;
+use crate::policy::mounts::{MOST_ENTRIES, pattern};
 use crate::policy::programs::COMMAND;
 use crate::problem::{Problem, Problems};
 use crate::section::Node;
-use crate::source::{At, Sources, Span};
+use crate::source::{At, Sources, Span, Use};
 use crate::value::plain_path;
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
-/// How many entries a table or a list may have, and a profile once it is merged.
-pub const MOST_ENTRIES: usize = 10_000;
+/// What one more item of a list takes besides its text.
+const COST_OF_ITEM: usize = 64;
 
 /// Puts variables into one layer. Where a text has none, because a problem was reported, the value of its section's key is left
 /// out, so that no second problem follows from the first.
@@ -27,11 +28,20 @@ pub struct Filling<'a, 'i> {
     pub problems: &'a mut Problems,
     /// Whether this layer's command takes the words after PROFILE; `None` where it does not speak of the command.
     pub takes_args: Option<bool>,
-    /// Texts that took something from the caller's environment: the value, and the text to show in its place.
-    pub secrets: Vec<(String, String)>,
+    /// Texts that took something from the caller's environment.
+    pub secrets: Vec<Secret>,
+    /// Where parameters were put in.
+    pub uses: Vec<Use>,
+    /// The key of the section's entry that is being filled.
+    entry: Span,
 }
 
-impl<'i> Filling<'_, 'i> {
+impl<'a, 'i> Filling<'a, 'i> {
+    /// Nothing is filled yet.
+    pub fn new(variables: Variables<'i>, words: &'a [At<String>], sources: &'a Sources, problems: &'a mut Problems) -> Filling<'a, 'i> {
+        Filling { variables, words, sources, problems, takes_args: None, secrets: vec![], uses: vec![], entry: Span::NOWHERE }
+    }
+
     /// Puts variables into a value; `path` is the keys that lead to it.
     pub fn fill(&mut self, node: Node<'i>, path: &mut Vec<String>) -> Option<Node<'i>> {
         let span = node.span();
@@ -62,9 +72,10 @@ impl<'i> Filling<'_, 'i> {
     /// A text with its variables put in; one that is nothing but a parameter takes its type, but where only text makes sense.
     fn text(&mut self, text: &str, at: Span, path: &[String]) -> Option<DeValue<'i>> {
         if let Some(Value::Bare(bare)) = self.variables.whole(text).filter(|_| !wants_text(path)) {
+            self.note_uses(text, at);
             return DeValue::parse(bare).ok().map(Spanned::into_inner);
         }
-        let value = self.expand(text, at)?;
+        let value = if is_source_of_pattern(path) { self.expand_pattern(text, at)? } else { self.expand(text, at)? };
         if path.first().is_some_and(|section| section == "mounts") && path.last().is_some_and(|key| key != "text") && value.contains(['\n', '\0']) {
             self.problems.push(Problem::new("mounts::path", at, "a variable brings a line break or a NUL byte into a path").label("with this value"));
             return None;
@@ -73,11 +84,30 @@ impl<'i> Filling<'_, 'i> {
     }
 
     fn expand(&mut self, text: &str, at: Span) -> Option<String> {
-        let value = self.variables.expand(text, at, self.sources, self.problems)?;
+        let value = self.variables.expand(text, at, self.sources, self.problems);
+        self.note(text, at, value)
+    }
+
+    /// The same for a text in which stars stand for other characters.
+    fn expand_pattern(&mut self, text: &str, at: Span) -> Option<String> {
+        let value = self.variables.expand_as(text, at, self.sources, self.problems, pattern::of_text, pattern::of_value);
+        self.note(text, at, value)
+    }
+
+    /// Takes note of where a value came from.
+    fn note(&mut self, text: &str, at: Span, value: Option<String>) -> Option<String> {
+        self.note_uses(text, at);
+        let value = value?;
         if self.variables.is_secret(text) {
-            self.secrets.push((value.clone(), text.to_owned()));
+            self.secrets.push(Secret::new(&value, text));
         }
         Some(value)
+    }
+
+    fn note_uses(&mut self, text: &str, at: Span) {
+        for (name, value) in self.variables.params_in(text) {
+            self.uses.push(Use { text: at, entry: self.entry, name: name.to_owned(), value });
+        }
     }
 
     fn list(&mut self, array: DeArray<'i>, at: Span, path: &mut Vec<String>) -> Option<DeValue<'i>> {
@@ -92,6 +122,9 @@ impl<'i> Filling<'_, 'i> {
             match node.get_ref() {
                 DeValue::String(text) if is_command(path) && text == "${ARGS}" => {
                     self.takes_args = Some(true);
+                    if !self.variables.charge(self.words.iter().map(|word| word.len() + COST_OF_ITEM).sum(), span.clone().into(), self.problems) {
+                        return None;
+                    }
                     for word in self.words {
                         out.push(Spanned::new(word.at.start as usize..word.at.end as usize, DeValue::String(word.value.clone().into())));
                     }
@@ -113,7 +146,13 @@ impl<'i> Filling<'_, 'i> {
     /// What a text with variables becomes in a list: one value, or those of a parameter that is a list.
     fn elements(&mut self, text: &str, at: Span, path: &[String]) -> Option<Vec<DeValue<'i>>> {
         let values = match self.variables.whole(text) {
-            Some(Value::List(items)) => items.iter().map(|item| DeValue::String(item.as_str().into())).collect(),
+            Some(Value::List(items)) => {
+                self.note_uses(text, at);
+                if !self.variables.charge(items.iter().map(|item| item.len() + COST_OF_ITEM).sum(), at, self.problems) {
+                    return None;
+                }
+                items.iter().map(|item| DeValue::String(item.as_str().into())).collect()
+            }
             _ => vec![self.text(text, at, path)?],
         };
         // `!` is an ordinary character in a command; in a set it withdraws, and what to withdraw is for the profile to say.
@@ -139,6 +178,9 @@ impl<'i> Filling<'_, 'i> {
         let (mut out, mut complete) = (DeTable::new(), true);
         let mut seen: BTreeMap<String, Span> = BTreeMap::new();
         for (key, node) in entries {
+            if path.len() == 1 {
+                self.entry = key.span().into();
+            }
             let name = if is_mounts { self.mount_path(key.get_ref(), key.span().into(), &mut seen) } else { Some(key.get_ref().to_string()) };
             path.push(name.clone().unwrap_or_default());
             if is_command(path) {
@@ -159,15 +201,16 @@ impl<'i> Filling<'_, 'i> {
 
     /// The plain path of a mount's key; the same path twice in one file is an error, however it is spelt.
     fn mount_path(&mut self, key: &str, at: Span, seen: &mut BTreeMap<String, Span>) -> Option<String> {
-        let expanded = self.expand(key, at)?;
-        let path = match plain_path(&expanded) {
-            Ok(_) if expanded.contains('\n') => Err("a path of a mount cannot hold a line break".into()),
-            other => other,
+        // Most keys have neither variables nor stars.
+        let expanded = match key.contains(['*', '$']) {
+            true => self.expand_pattern(key, at)?,
+            false => key.to_owned(),
         };
+        let path = if expanded.contains('\n') { Err("a path of a mount cannot hold a line break".into()) } else { path_of(key, &expanded) };
         match path {
             Ok(path) => {
                 if let Some(first) = seen.insert(path.clone(), at) {
-                    let message = format!("{} has two entries in one file", if self.variables.is_secret(key) { key } else { &path });
+                    let message = format!("{} has two entries in one file", if self.variables.is_secret(key) { key } else { pattern::shown(&path) });
                     self.problems.push(Problem::new("mounts::twice", at, message).label("and here").also(first, "here"));
                     return None;
                 }
@@ -183,18 +226,34 @@ impl<'i> Filling<'_, 'i> {
     }
 }
 
-/// Replaces values of the caller's environment by the texts that name them: terminals and logs are no place for a token.
-pub fn hide(problem: Problem, secrets: &[(String, String)]) -> Problem {
-    let clean = |mut text: String| {
-        for (value, written) in secrets {
-            // A short value would be found in ordinary words, so of these only what is quoted is replaced.
-            if value.len() > 6 {
-                text = text.replace(value.as_str(), written);
-            }
-            text = text.replace(&format!("`{value}`"), &format!("`{written}`")).replace(&format!("{value:?}"), &format!("{written:?}"));
+/// A value of the caller's environment, and the text of the profile that is shown in its place.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    value: String,
+    /// As serde's messages have it, with escapes.
+    quoted: String,
+    written: String,
+}
+
+impl Secret {
+    fn new(value: &str, written: &str) -> Secret {
+        Secret { value: value.to_owned(), quoted: format!("{value:?}"), written: written.to_owned() }
+    }
+
+    fn hide(&self, text: String) -> String {
+        let Secret { value, quoted, written } = self;
+        if !text.contains(value.as_str()) && !text.contains(quoted.as_str()) {
+            return text;
         }
-        text
-    };
+        // A short value would be found in ordinary words, so of these only what is quoted is replaced.
+        let text = if value.len() > 6 { text.replace(value.as_str(), written) } else { text };
+        text.replace(&format!("`{value}`"), &format!("`{written}`")).replace(quoted.as_str(), &format!("{written:?}"))
+    }
+}
+
+/// Replaces values of the caller's environment by the texts that name them: terminals and logs are no place for a token.
+pub fn hide(problem: Problem, secrets: &[Secret]) -> Problem {
+    let clean = |text: String| secrets.iter().fold(text, |text, secret| secret.hide(text));
     let Problem { code, message, at, label, also, help } = problem;
     Problem { code, message: clean(message), at, label, also, help: help.map(clean) }
 }
@@ -212,6 +271,16 @@ fn too_many(what: &str, count: usize, at: Span) -> Problem {
 /// Which command it is can be said only of all layers together, so the word stays.
 fn is_programs(path: &[String]) -> bool {
     path == ["programs"]
+}
+
+/// The plain path, or the pattern, of a mount's key.
+fn path_of(key: &str, expanded: &str) -> Result<String, String> {
+    if key.contains(['*', '$']) { pattern::key(expanded) } else { plain_path(expanded) }
+}
+
+/// The source of an entry whose key is a pattern is one, too.
+fn is_source_of_pattern(path: &[String]) -> bool {
+    matches!(path, [section, key, last] if section == "mounts" && last == "bind" && pattern::is_pattern(key))
 }
 
 fn is_command(path: &[String]) -> bool {

@@ -1,17 +1,21 @@
 //! From PROFILE and the command line to one profile: files are gathered, parameters settled, variables put in, layers merged.
 
 use super::files;
-use super::fill::{Filling, MOST_ENTRIES, hide};
+use super::fill::{Filling, hide};
+use super::layer::{DEEPEST, Document, Layer, MOST_TOKENS, Size};
 use super::params::Params;
-use super::variables::Variables;
+use super::variables::{MOST_PUT_IN, Variables};
 use super::{Caller, Profile};
+use crate::layers::{Changes, Deed, Kind, Layers, Said};
 use crate::policy::landlock::OPTIONAL;
+use crate::policy::mounts::MOST_ENTRIES;
 use crate::problem::{Problem, Problems, suggestion};
 use crate::section::{Field, Key, Node};
 use crate::source::{At, Sources, Span};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue};
+use toml::de::DeValue;
 
 /// What the command line asks for.
 #[derive(Debug, Clone, Default)]
@@ -28,23 +32,36 @@ pub struct Request {
 
 /// The version of the language that this stockade reads.
 pub const FORMAT: i64 = 1;
-/// How deep `extends` may go, and tables in tables.
-const DEEPEST: usize = 64;
-/// How many syntax errors of a text are told.
-const MOST_ERRORS: usize = 100;
+/// How many bytes they may have together.
+const LARGEST_SUM: usize = 4 << 20;
 /// How many files may make one profile.
 const MOST_FILES: usize = 256;
 
 /// Loads a profile with all that it extends, or says all that is wrong.
 pub fn load(request: &Request, caller: &Caller, sources: &mut Sources) -> Result<Profile, Problems> {
-    let mut loader = Loader { caller, sources, layers: vec![], loaded: BTreeSet::new(), problems: Problems::default() };
+    load_and_tell(request, caller, sources, None)
+}
+
+/// The same, and what each layer does.
+pub fn load_layers(request: &Request, caller: &Caller, sources: &mut Sources) -> Result<(Profile, Layers), Problems> {
+    let mut layers = Layers::default();
+    let profile = load_and_tell(request, caller, sources, Some(&mut layers))?;
+    Ok((profile, layers))
+}
+
+fn load_and_tell(request: &Request, caller: &Caller, sources: &mut Sources, mut told: Option<&mut Layers>) -> Result<Profile, Problems> {
+    let room = Cell::new(Some(MOST_PUT_IN));
+    let mut loader =
+        Loader { caller, sources, layers: vec![], loaded: BTreeSet::new(), read: Size::default(), room: &room, problems: Problems::default() };
     match files::find(&request.profile, caller) {
         Ok(text) => loader.gather(text, Span::NOWHERE, &mut vec![]),
         Err(problem) => loader.problems.push(problem),
     }
     for (flag, text) in &request.config {
         let base = loader.sources.add(flag, text) as usize;
-        loader.layers.push(Layer { name: flag.clone(), text: text.clone(), base, folder: None, kind: Kind::Flag });
+        if loader.has_room(Size::of(text), Span::from(base..base + 1)) {
+            loader.layers.push(Layer { name: flag.clone(), text: text.clone(), base, folder: None, kind: Kind::Flag });
+        }
     }
     let Loader { layers, mut problems, .. } = loader;
     let mut documents = vec![];
@@ -54,108 +71,11 @@ pub fn load(request: &Request, caller: &Caller, sources: &mut Sources) -> Result
     if !problems.is_empty() {
         return Err(problems);
     }
-    merge(&layers, documents, request, caller, sources, problems)
-}
-
-/// One text of the profile, the weakest first.
-struct Layer {
-    name: String,
-    text: String,
-    base: usize,
-    folder: Option<String>,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// PROFILE itself.
-    Main,
-    /// What it extends.
-    Extended,
-    /// A flag.
-    Flag,
-}
-
-type Document<'i> = DeTable<'i>;
-
-impl Layer {
-    /// Parses the text; its spans become places in the common space.
-    fn parse(&self, problems: &mut Problems) -> Option<Document<'_>> {
-        let (document, errors) = DeTable::parse_recoverable(&self.text);
-        let document = DeValue::Table(document.into_inner());
-        if let Some(span) = too_deep(&document) {
-            let at = Span::from(span.start + self.base..span.end + self.base);
-            problems.push(Problem::new("profile::depth", at, format!("a value goes deeper than {DEEPEST} tables and lists")));
-            dismantle(document);
-            return None;
-        }
-        let mut lines = vec![];
-        for error in errors.iter().take(MOST_ERRORS) {
-            let span = error.span().unwrap_or(0..0);
-            // One mistake makes the parser stumble several times; the first of each line says it.
-            let line = self.text.get(..span.start).unwrap_or("").matches('\n').count();
-            if !lines.contains(&line) {
-                lines.push(line);
-                let end = span.end.max(span.start + 1);
-                problems.push(Problem::new("profile::syntax", Span::from(span.start + self.base..end + self.base), error.message()));
-            }
-        }
-        match shift(Spanned::new(0..0, document), self.base).into_inner() {
-            DeValue::Table(table) if errors.is_empty() => Some(table),
-            _ => None,
-        }
+    if let Some(told) = &mut told {
+        told.layers = layers.iter().map(|layer| crate::layers::Layer { kind: layer.kind, start: layer.start() }).collect();
     }
-
-    /// The first byte, for what is wrong with the whole.
-    fn start(&self) -> Span {
-        Span::from(self.base..self.base + 1)
-    }
-}
-
-/// Where a document goes too deep, if it does. The parser bounds each key and each value by itself, but a long key in a table in a
-/// long key makes thousands of levels, and tables are walked and freed by recursion.
-fn too_deep(document: &DeValue<'_>) -> Option<std::ops::Range<usize>> {
-    let mut open = vec![(document, 0..0, 0)];
-    while let Some((value, span, depth)) = open.pop() {
-        if depth > DEEPEST {
-            return Some(span);
-        }
-        match value {
-            DeValue::Array(items) => open.extend(items.iter().map(|item| (item.get_ref(), item.span(), depth + 1))),
-            DeValue::Table(table) => open.extend(table.values().map(|item| (item.get_ref(), item.span(), depth + 1))),
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Frees a document of any depth without recursion.
-fn dismantle(document: DeValue<'_>) {
-    let mut open = vec![document];
-    while let Some(value) = open.pop() {
-        match value {
-            DeValue::Array(items) => open.extend(items.into_iter().map(Spanned::into_inner)),
-            DeValue::Table(table) => open.extend(table.into_iter().map(|(_, item)| item.into_inner())),
-            _ => {}
-        }
-    }
-}
-
-fn shift(node: Node<'_>, base: usize) -> Node<'_> {
-    let moved = |span: std::ops::Range<usize>| span.start + base..span.end + base;
-    let span = moved(node.span());
-    let value = match node.into_inner() {
-        DeValue::Array(array) => {
-            let mut out = DeArray::new();
-            array.into_iter().for_each(|item| out.push(shift(item, base)));
-            DeValue::Array(out)
-        }
-        DeValue::Table(table) => {
-            DeValue::Table(table.into_iter().map(|(key, value)| (Spanned::new(moved(key.span()), key.into_inner()), shift(value, base))).collect())
-        }
-        other => other,
-    };
-    Spanned::new(span, value)
+    let given = Given { request, caller, room: &room };
+    merge(&layers, documents, &given, sources, problems, told.map(|told| &mut told.changes))
 }
 
 struct Loader<'a> {
@@ -164,6 +84,10 @@ struct Loader<'a> {
     layers: Vec<Layer>,
     /// What was loaded, by its real path or name.
     loaded: BTreeSet<String>,
+    /// How much all texts have.
+    read: Size,
+    /// How many bytes variables may still bring.
+    room: &'a Cell<Option<usize>>,
     problems: Problems,
 }
 
@@ -181,13 +105,18 @@ impl Loader<'_> {
             return self.problems.push(Problem::new("profile::depth", at, format!("`extends` goes deeper than {DEEPEST} files")));
         }
         if self.loaded.len() > MOST_FILES {
-            return self.problems.push(Problem::new("profile::size", at, format!("the profile has more than {MOST_FILES} files")));
+            return self.problems.push(too_many_files(at));
         }
-        let (base, utf8) = match files::decode(&text, self.sources) {
+        let decoded = files::decode(&text, self.sources);
+        self.sources.brought_by(at);
+        let (base, utf8) = match decoded {
             Ok(decoded) => decoded,
             Err(problem) => return self.problems.push(problem),
         };
-        let kind = if chain.is_empty() { Kind::Main } else { Kind::Extended };
+        let kind = if chain.is_empty() { Kind::Profile } else { Kind::Extended };
+        if !self.has_room(Size::of(&utf8), at.or(Span::from(base..base + 1))) {
+            return;
+        }
         let layer = Layer { name: text.name, text: utf8, base, folder: text.folder, kind };
         chain.push(text.identity);
         for word in self.extends(&layer) {
@@ -200,8 +129,26 @@ impl Loader<'_> {
         self.layers.push(layer);
     }
 
+    /// Whether a further text is not too much for one profile.
+    fn has_room(&mut self, size: Size, at: Span) -> bool {
+        self.read = Size { bytes: self.read.bytes + size.bytes, tokens: self.read.tokens + size.tokens };
+        let message = if self.read.bytes > LARGEST_SUM {
+            format!("the texts of the profile have more than {} MiB together", LARGEST_SUM >> 20)
+        } else if self.read.tokens > MOST_TOKENS {
+            format!("the texts of the profile have more than {MOST_TOKENS} words and signs together")
+        } else {
+            return true;
+        };
+        self.problems.push(Problem::new("profile::size", at, message));
+        false
+    }
+
     /// The words of `extends`, with variables put in and paths made absolute.
     fn extends(&mut self, layer: &Layer) -> Vec<At<String>> {
+        // Most bases extend nothing, and need no parsing for that. A key can be spelt with escapes.
+        if !layer.text.contains("extends") && !layer.text.contains('\\') {
+            return vec![];
+        }
         // Syntax errors are reported when all layers are parsed.
         let Some(mut document) = layer.parse(&mut Problems::default()) else { return vec![] };
         let Some((_, node)) = take(&mut document, "extends") else { return vec![] };
@@ -211,7 +158,11 @@ impl Loader<'_> {
             return vec![];
         }
         let Some(words) = crate::section::parse::<Vec<At<String>>>(node, &mut self.problems) else { return vec![] };
-        let variables = Variables { caller: self.caller, params: None, folder: layer.folder.as_deref() };
+        if words.len() > MOST_FILES {
+            self.problems.push(too_many_files(words[MOST_FILES].at));
+            return vec![];
+        }
+        let variables = Variables { caller: self.caller, params: None, folder: layer.folder.as_deref(), room: self.room };
         let mut out = vec![];
         for word in words {
             let Some(text) = variables.expand(&word.value, word.at, self.sources, &mut self.problems) else { continue };
@@ -229,6 +180,17 @@ impl Loader<'_> {
     }
 }
 
+fn too_many_files(at: Span) -> Problem {
+    Problem::new("profile::size", at, format!("the profile has more than {MOST_FILES} files"))
+}
+
+/// What is the same for all layers.
+struct Given<'a> {
+    request: &'a Request,
+    caller: &'a Caller,
+    room: &'a Cell<Option<usize>>,
+}
+
 /// Takes the value of a key out of a document, with the key's place.
 fn take<'i>(document: &mut Document<'i>, name: &str) -> Option<(Span, Node<'i>)> {
     let (key, node) = document.remove_entry(name)?;
@@ -238,13 +200,13 @@ fn take<'i>(document: &mut Document<'i>, name: &str) -> Option<(Span, Node<'i>)>
 fn merge(
     layers: &[Layer],
     mut documents: Vec<Document<'_>>,
-    request: &Request,
-    caller: &Caller,
+    given: &Given<'_>,
     sources: &mut Sources,
     mut problems: Problems,
+    mut changes: Option<&mut Changes>,
 ) -> Result<Profile, Problems> {
-    let params = settle_params(layers, &mut documents, request, caller, sources, &mut problems);
-    let words = command_line(&request.args, sources);
+    let params = settle_params(layers, &mut documents, given, sources, &mut problems, changes.as_deref_mut());
+    let words = command_line(&given.request.args, sources);
     let mut profile = Profile::default();
     let mut takes_args = false;
     for (layer, mut document) in layers.iter().zip(documents) {
@@ -252,11 +214,12 @@ fn merge(
         if let (Some((at, _)), Kind::Flag) = (take(&mut document, "extends"), layer.kind) {
             problems.push(Problem::new("profile::extends", at, "a flag cannot extend profiles").help("give the profile that does as PROFILE"));
         }
-        let variables = Variables { caller, params: Some(&params), folder: layer.folder.as_deref() };
-        let mut filling = Filling { variables, words: &words, sources, problems: &mut problems, takes_args: None, secrets: vec![] };
+        let variables = Variables { caller: given.caller, params: Some(&params), folder: layer.folder.as_deref(), room: given.room };
+        let mut filling = Filling::new(variables, &words, sources, &mut problems);
         let node = filling.fill(Spanned::new(layer.base..layer.base, DeValue::Table(document)), &mut vec![]);
         takes_args = filling.takes_args.unwrap_or(takes_args);
-        let secrets = filling.secrets;
+        let (secrets, uses) = (filling.secrets, filling.uses);
+        sources.used(uses);
         let (mut read, mut found) = (Profile::default(), Problems::default());
         if let Some(node) = node {
             read.read(&At::new(String::new(), layer.start()), node, &mut found);
@@ -265,15 +228,30 @@ fn merge(
         problems.extend(found.into_iter().map(|problem| hide(problem, &secrets)));
         if layer.kind == Kind::Extended {
             // A base cannot let fall a wall that another file relies on.
-            read.optional = Default::default();
+            let optional = std::mem::take(&mut read.optional);
+            if let Some(changes) = &mut changes {
+                changes.enter("optional");
+                optional.items.iter().for_each(|wall| changes.record(Deed::NotInherited, wall.at, Span::NOWHERE));
+                changes.leave();
+            }
+        }
+        if let Some(changes) = &mut changes {
+            profile.trace(&read, changes);
         }
         profile.cover(read, &mut problems);
     }
     if !words.is_empty() && !takes_args {
         let at = words.iter().fold(words[0].at, |at, word| Span { start: at.start, end: word.at.end });
-        profile.process.command = Key::Said(At::new(words, at));
+        let command = Key::Said(At::new(words, at));
+        if let Some(changes) = changes {
+            changes.enter("process");
+            changes.lay(Some("command"), Said::Value(at), profile.process.command.at());
+            changes.leave();
+        }
+        profile.process.command = command;
     }
-    check_size(&profile, &mut problems);
+    let main = layers.iter().find(|layer| layer.kind == Kind::Profile).map_or(Span::NOWHERE, Layer::start);
+    check_size(&profile, main, &mut problems);
     problems.or(profile)
 }
 
@@ -294,23 +272,26 @@ fn command_line(args: &[String], sources: &mut Sources) -> Vec<At<String>> {
 fn settle_params(
     layers: &[Layer],
     documents: &mut [Document<'_>],
-    request: &Request,
-    caller: &Caller,
+    given: &Given<'_>,
     sources: &mut Sources,
     problems: &mut Problems,
+    changes: Option<&mut Changes>,
 ) -> Params {
-    let mut params = Params::default();
+    let mut params = Params::new(changes.is_some());
     for (layer, document) in layers.iter().zip(documents) {
         let Some((key, node)) = take(document, "params") else { continue };
-        let variables = Variables { caller, params: None, folder: layer.folder.as_deref() };
+        let variables = Variables { caller: given.caller, params: None, folder: layer.folder.as_deref(), room: given.room };
         let mut found = Problems::default();
         params.read(&At::new("params".into(), key), node, &mut |text, at| variables.expand(text, at, sources, &mut found), problems);
         problems.extend(found);
     }
-    for (name, text) in &request.params {
-        params.set(name, text, &caller.cwd, sources, problems);
+    for (name, text) in &given.request.params {
+        params.set(name, text, &given.caller.cwd, sources, problems);
     }
     params.settle(problems);
+    if let Some(changes) = changes {
+        params.tell(changes);
+    }
     params
 }
 
@@ -350,10 +331,10 @@ fn check_optional(profile: &Profile, problems: &mut Problems) {
 }
 
 /// What can be said only of the whole.
-fn check_size(profile: &Profile, problems: &mut Problems) {
+fn check_size(profile: &Profile, at: Span, problems: &mut Problems) {
     let count = profile.programs.items.len() + profile.mounts.map.len() + profile.env.map.len() + profile.rlimits.map.len();
     if count > MOST_ENTRIES {
-        problems.push(Problem::new("profile::size", Span::NOWHERE, format!("the profile has {count} entries; {MOST_ENTRIES} are the most")));
+        problems.push(Problem::new("profile::size", at, format!("the profile has {count} entries; {MOST_ENTRIES} are the most")));
     }
 }
 

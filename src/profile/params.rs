@@ -1,5 +1,6 @@
 //! `[params]`: what a profile leaves to its user, by name and type.
 
+use crate::layers::{Changes, Deed};
 use crate::problem::{Problem, Problems, suggestion};
 use crate::section::{Node, parse, table};
 use crate::shape::{Named, Need, Shape, Shaped};
@@ -61,6 +62,8 @@ pub enum Value {
 #[derive(Debug, Default)]
 pub struct Params {
     map: BTreeMap<String, Param>,
+    /// Who declared and who gave, where somebody asks: name, deed, place, and the value before.
+    history: Option<Vec<(String, Deed, Span, Span)>>,
 }
 
 table! {
@@ -101,6 +104,33 @@ impl Shaped for Declarations {
 }
 
 impl Params {
+    /// None, yet; `told` is whether somebody will ask who gave what.
+    pub fn new(told: bool) -> Params {
+        Params { map: BTreeMap::new(), history: told.then(Vec::new) }
+    }
+
+    /// Says who declared and who gave.
+    pub fn tell(&self, changes: &mut Changes) {
+        for (name, deed, at, before) in self.history.iter().flatten() {
+            changes.enter("params");
+            changes.enter(name);
+            changes.record(*deed, *at, *before);
+            changes.leave();
+            changes.leave();
+        }
+    }
+
+    fn record(&mut self, name: &str, deed: Deed, at: Span, before: Span) {
+        if let Some(history) = &mut self.history {
+            history.push((name.to_owned(), deed, at, before));
+        }
+    }
+
+    /// Where a parameter has its value from.
+    pub fn place(&self, name: &str) -> Option<Span> {
+        Some(self.map.get(name)?.value.as_ref()?.at)
+    }
+
     /// The names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.map.keys().map(String::as_str)
@@ -138,6 +168,7 @@ impl Params {
 
     fn declare(&mut self, name: At<String>, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
         let span = node.span();
+        let whole = Span::from(span.clone());
         let DeValue::Table(mut table) = node.into_inner() else { return };
         let default = table.keys().find(|key| key.get_ref() == "default").cloned().and_then(|key| table.remove(&key));
         let mut param = Param { kind: Type::Text, values: vec![], declared: name.at, value: None, reported: true, secret: false };
@@ -152,6 +183,7 @@ impl Params {
                 }
             }
         }
+        self.record(&name.value, Deed::Declared, whole, Span::NOWHERE);
         self.map.insert(name.value, param);
     }
 
@@ -162,7 +194,9 @@ impl Params {
             problems.push(Problem::new("params::unknown", name.at, format!("no layer below declares a parameter `{}`", name.value)).help(help));
             return;
         };
+        let (before, at) = (param.at(), Span::from(node.span()));
         param.take(&name.value, node, expand, problems);
+        self.record(&name.value, given(before), at, before);
     }
 
     /// `--set NAME=VALUE`, the strongest.
@@ -184,8 +218,12 @@ impl Params {
             false => param.read_text(text),
         };
         param.secret = false;
+        let before = param.at();
         match checked {
-            Ok(value) => param.value = Some(At::new(value, value_at)),
+            Ok(value) => {
+                param.value = Some(At::new(value, value_at));
+                self.record(name, given(before), value_at, before);
+            }
             Err(why) => {
                 param.reported = true;
                 problems.push(param.refuse(name, &why, value_at));
@@ -202,7 +240,17 @@ impl Params {
     }
 }
 
+/// What a value does over another, or over none.
+fn given(before: Span) -> Deed {
+    if before.is_somewhere() { Deed::Replaced } else { Deed::Set }
+}
+
 impl Param {
+    /// Where it has its value from.
+    fn at(&self) -> Span {
+        self.value.as_ref().map_or(Span::NOWHERE, |value| value.at)
+    }
+
     /// Takes a value of a profile, if it is of the type; else the value that it had stays.
     fn take(&mut self, name: &str, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
         let at = Span::from(node.span());

@@ -4,6 +4,7 @@ use super::Caller;
 use super::params::{Params, Value};
 use crate::problem::{Problem, Problems, suggestion};
 use crate::source::{Sources, Span};
+use std::cell::Cell;
 
 /// The variables that every profile has, and what each is.
 pub const KNOWN: &[(&str, &str)] = &[
@@ -57,34 +58,74 @@ pub struct Variables<'a> {
     pub params: Option<&'a Params>,
     /// The folder of the file.
     pub folder: Option<&'a str>,
+    /// How many bytes may still be put in; `None` once it was told that there are too many.
+    pub room: &'a Cell<Option<usize>>,
 }
+
+/// Of how many parameters in one text it is told where they have their values.
+const MOST_TOLD: usize = 8;
+
+/// How many bytes variables may bring into a profile: a short text can name a long value a hundred thousand times.
+pub const MOST_PUT_IN: usize = 8 << 20;
 
 impl<'a> Variables<'a> {
     /// A text with its variables put in, or `None` where a problem was reported.
     pub fn expand(&self, text: &str, at: Span, sources: &Sources, problems: &mut Problems) -> Option<String> {
+        self.expand_as(text, at, sources, problems, str::to_owned, str::to_owned)
+    }
+
+    /// The same, where the text's own pieces and the values of its variables are not taken as they are.
+    pub fn expand_as(
+        &self,
+        text: &str,
+        at: Span,
+        sources: &Sources,
+        problems: &mut Problems,
+        of_text: fn(&str) -> String,
+        of_value: fn(&str) -> String,
+    ) -> Option<String> {
         let pieces = match pieces(text) {
             Ok(pieces) => pieces,
             Err(offset) => {
-                let at = within(text, at, offset, 2, sources);
+                let at = Quoted::new(text, at, sources).part(offset, 2);
                 problems.push(Problem::new("variable::open", at, "`${` without `}`").help("close it"));
                 return None;
             }
         };
         let mut out = Some(String::with_capacity(text.len()));
+        let mut quoted = None;
         for piece in pieces {
             let value = match piece {
-                Piece::Plain(plain) => Some(plain.to_owned()),
+                Piece::Plain(plain) => Some(of_text(plain)),
+                // What is wrong with the rest of a text that is wrong in hundreds of places is not told.
+                Piece::Variable(..) if problems.is_full() || self.room.get().is_none() => return None,
                 Piece::Variable(name, offset) => match self.text_of(name) {
-                    Ok(value) => value,
+                    Ok(value) => value.map(|value| of_value(&value)),
                     Err(problem) => {
-                        problems.push(Problem { at: within(text, at, offset, name.len() + 3, sources), ..problem });
+                        let at = quoted.get_or_insert_with(|| Quoted::new(text, at, sources)).part(offset, name.len() + 3);
+                        problems.push(Problem { at, ..problem });
                         None
                     }
                 },
             };
+            if !self.charge(value.as_ref().map_or(0, String::len), at, problems) {
+                return None;
+            }
             out = out.zip(value).map(|(out, value)| out + &value);
         }
         out
+    }
+
+    /// Takes room for what is put in; a problem where there is none.
+    pub fn charge(&self, bytes: usize, at: Span, problems: &mut Problems) -> bool {
+        let Some(room) = self.room.get() else { return bytes == 0 };
+        let left = room.checked_sub(bytes);
+        if left.is_none() {
+            let message = format!("the variables of the profile bring more than {} MiB into it", MOST_PUT_IN >> 20);
+            problems.push(Problem::new("variable::size", at, message).label("with this value").help("name a long value once, or put it in a file"));
+        }
+        self.room.set(left);
+        left.is_some()
     }
 
     /// The value of a text that is nothing but one parameter.
@@ -99,6 +140,17 @@ impl<'a> Variables<'a> {
     pub fn is_secret(&self, text: &str) -> bool {
         let secret = |name: &str| name.starts_with("env:") || self.params.is_some_and(|params| params.is_secret(name));
         pieces(text).is_ok_and(|pieces| pieces.iter().any(|piece| matches!(piece, Piece::Variable(name, _) if secret(name))))
+    }
+
+    /// The parameters in a text, with the places of their values; of a text with many the first.
+    pub fn params_in<'t>(&self, text: &'t str) -> Vec<(&'t str, Span)> {
+        let mut found = vec![];
+        for piece in pieces(text).unwrap_or_default() {
+            let Piece::Variable(name, _) = piece else { continue };
+            let place = self.params.and_then(|params| params.place(name));
+            found.extend(place.map(|at| (name, at)).filter(|param| found.len() < MOST_TOLD && !found.contains(param)));
+        }
+        found
     }
 
     /// The value of a variable; `None` where a problem was reported already.
@@ -188,15 +240,26 @@ fn unset(name: &str, why: &str, help: &str) -> Problem {
     problem("variable::unset", format!("`${{{name}}}` has no value: {why}")).help(help)
 }
 
-/// The span of a piece of a text that stands at `at`. Where the text has escapes, its offsets are not the file's: then the first
-/// piece that reads the same is meant, and where there is none, the whole text.
-fn within(text: &str, at: Span, offset: usize, length: usize, sources: &Sources) -> Span {
-    let (Some(quoted), Some(needle)) = (sources.text(at), text.get(offset..offset + length)) else { return at };
-    let start = match quoted.find(text) {
-        Some(start) => Some(start + offset),
-        None => quoted.find(needle),
-    };
-    start.map_or(at, |start| Span::from(at.start as usize + start..at.start as usize + start + length))
+/// A text as its file has it, to point into it. Where the text has escapes, its offsets are not the file's: then the first piece that
+/// reads the same is meant, and where there is none, the whole text.
+struct Quoted<'t> {
+    text: &'t str,
+    at: Span,
+    quoted: Option<&'t str>,
+    start: Option<usize>,
+}
+
+impl<'t> Quoted<'t> {
+    fn new(text: &'t str, at: Span, sources: &'t Sources) -> Quoted<'t> {
+        let quoted = sources.text(at);
+        Quoted { text, at, quoted, start: quoted.and_then(|quoted| quoted.find(text)) }
+    }
+
+    fn part(&self, offset: usize, length: usize) -> Span {
+        let (Some(quoted), Some(needle)) = (self.quoted, self.text.get(offset..offset + length)) else { return self.at };
+        let start = self.start.map(|start| start + offset).or_else(|| quoted.find(needle));
+        start.map_or(self.at, |start| Span::from(self.at.start as usize + start..self.at.start as usize + start + length))
+    }
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, draft: &mut
         all.entry(path).or_insert(node);
     }
     let root = all.get("/").cloned();
-    let mut world = World { host, ids, draft, tree: all, made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![] };
+    let mut world = World { host, ids, draft, tree: all, made: BTreeSet::new(), pinned: BTreeSet::new(), told: BTreeSet::new(), seals: vec![] };
     world.check_root(root.as_ref());
     world.root(root.as_ref().map_or(Span::NOWHERE, |node| node.at));
     for (path, node) in world.tree.clone() {
@@ -55,6 +55,8 @@ struct World<'a> {
     tree: Tree,
     made: BTreeSet<String>,
     pinned: BTreeSet<String>,
+    /// Lines whose hidden files were told of: a pattern may hide a thousand.
+    told: BTreeSet<Span>,
     seals: Vec<(String, Attrs, Span)>,
 }
 
@@ -462,7 +464,7 @@ impl World<'_> {
         }
         let folder = file.kind == FileKind::Folder;
         let Some(_) = self.site(path, folder, at) else { return };
-        if !folder {
+        if !folder && self.told.insert(at) {
             self.draft.note(at, format!("{path} shows again if the host replaces it by rename while the sandbox runs; a hidden folder seldom is"));
         }
         let cover = if folder { Cover::Folder } else { Cover::File };
@@ -542,13 +544,12 @@ impl World<'_> {
 
     /// Makes a folder of the sandbox's own and those above it.
     fn folders(&mut self, path: &str, at: Span) {
-        let mut missing: Vec<String> = ancestors(path).map(str::to_owned).collect();
+        // What is made, is an entry of its own or lies in one is there by the time, and so is all above it.
+        let is_there = |folder: &str| self.made.contains(folder) || (folder != path && self.tree.contains_key(folder));
+        let mut missing: Vec<&str> = ancestors(path).take_while(|folder| !is_there(folder)).collect();
         missing.reverse();
         for folder in missing {
-            // What is an entry of its own, or lies in one, is there by the time.
-            if !self.made.contains(&folder) && (folder == path || !self.tree.contains_key(&folder)) {
-                self.make_folder(&folder, Mode(0o755), at);
-            }
+            self.make_folder(folder, Mode(0o755), at);
         }
     }
 

@@ -1,13 +1,16 @@
 //! `[mounts]`: the file tree, by the path inside. The deepest path wins, whatever the order of the file.
 //!
-//! [`entry`] is the section, [`kinds`] how it is written, [`tree`] says what lies on what, [`draft`] makes steps of it, [`rights`] makes
-//! rules of Landlock of it where the sandbox has no tree of its own, [`checks`] refuses grants that are too wide.
+//! [`entry`] is the section, [`kinds`] how it is written, [`pattern`] and [`glob`] are keys with stars, [`tree`] says what lies on what,
+//! [`draft`] makes steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own, [`checks`] refuses
+//! grants that are too wide.
 
 pub mod checks;
 pub mod dev;
 pub mod draft;
 pub mod entry;
+pub mod glob;
 mod kinds;
+pub mod pattern;
 mod rights;
 pub mod tree;
 
@@ -27,3 +30,6 @@ const SYSTEM: &[&str] = &["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/l
 pub fn is_system(path: &str) -> bool {
     SYSTEM.contains(&path)
 }
+
+/// How many entries a profile may have, once its layers are merged and its patterns are expanded.
+pub const MOST_ENTRIES: usize = 10_000;

@@ -225,5 +225,5 @@ fn too_much_is_refused_early() {
     assert!(Place::main(&format!("[capabilities]\nkeep = [{list}]")).problem().contains("a list of 10001"));
     let place = Place::main(&format!("extends = ['b.toml']\n[env]\n{}", many(&|number| format!("A{number} = 'a'\n"), 6_000)));
     place.file("b.toml", &format!("[env]\n{}", many(&|number| format!("B{number} = 'a'\n"), 6_000)));
-    assert_eq!(place.problem(), "the profile has 12000 entries; 10000 are the most");
+    assert_eq!(place.problem(), "main.toml:1:1: the profile has 12000 entries; 10000 are the most");
 }

@@ -165,7 +165,22 @@ fn deep_and_long_texts_are_told_in_time() {
         format!("{}a = 1", "a.".repeat(100_000)),
         // Tables in tables: a dotted key of 79 dots, 79 times.
         format!("{}1{}", format!("{}a = {{ ", "a.".repeat(75)).repeat(75).trim_end_matches("{ "), "}".repeat(74)),
+        // The same with many tokens and a mistake: the parser frees what it has by recursion.
+        format!("x = [{}]\n{}1{}\n=", "1,".repeat(40_000), format!("{}a = {{ ", "a.".repeat(75)).repeat(75).trim_end_matches("{ "), "}".repeat(74)),
         format!("[{}a]", "a.".repeat(100_000)),
+        // Few names of much: what is put in has a bound.
+        format!(
+            "[params]\np = {{ type = 'string', default = '{long}' }}\n[env]\n{}",
+            (0..9_000).map(|n| format!("E{n} = '${{p}}'\n")).collect::<String>()
+        ),
+        format!("[params]\np = {{ type = 'list', default = [{}] }}\n[process]\ncommand = [{}]", "'x',".repeat(9_000), "'${p}',".repeat(9_000)),
+        format!(
+            "[params]\n{}[env]\n{}",
+            (0..9_000).map(|n| format!("p{n} = {{ type = 'string' }}\n")).collect::<String>(),
+            (0..9_000).map(|n| format!("E{n} = '${{q{n}}}'\n")).collect::<String>()
+        ),
+        format!("[env]\nA = '{}'", "${NO}".repeat(200_000)),
+        format!("a = [{}]", "{a=1},".repeat(170_000)),
         format!("{long} = 1"),
         "= 1\n".repeat(200_000),
         format!("description = '{long}'\n[env]\n{long} = false\n[capabilities]\nkeep = ['{long}', '!{long}']\n"),

@@ -1,0 +1,214 @@
+//! Finds what the patterns of `[mounts]` match: each folder is listed once, no link is followed, and the names are bounded.
+//!
+//! A pattern that hides is walked in the tree as it will be inside, where a folder may be a bind of another; one that grants is walked
+//! on the host. It reads folders, and decides nothing: [`crate::policy::mounts::glob`] says what becomes of what is found.
+
+use crate::policy::mounts::entry::{Bind, Mount};
+use crate::policy::mounts::glob::{Found, MOST_NAMES, Match, Stop, dots_of, source_base};
+use crate::policy::mounts::pattern::{Dots, Pattern, Progress, is_pattern};
+use crate::policy::mounts::tree::{Tree, source_of, tree};
+use crate::policy::mounts::{MOST_ENTRIES, Mounts};
+use crate::value::{ancestors, below, join};
+use nix::unistd::{AccessFlags, access};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{DirEntry, symlink_metadata};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+
+/// What each pattern matches. Where the profile has none, nothing is read.
+pub fn globs(mounts: &Mounts, root_names: &[String], uid: u32) -> BTreeMap<String, Found> {
+    let mut found = BTreeMap::new();
+    let (mut names, mut entries) = (MOST_NAMES, MOST_ENTRIES.saturating_sub(mounts.map.len()));
+    let mut written = None;
+    for (key, value) in mounts.iter().filter(|(key, _)| is_pattern(key.value)) {
+        let Some(dots) = dots_of(&value.value) else { continue };
+        let pattern = Pattern::new(key.value);
+        let view = match &value.value {
+            Mount::Bind(bind) => match source_base(&pattern, bind) {
+                Some(source) => View::Host { base: pattern.base.clone(), source },
+                None => continue,
+            },
+            _ => View::Inside(written.get_or_insert_with(|| {
+                let mut plain = mounts.clone();
+                plain.map.retain(|key, _| !is_pattern(key));
+                (tree(&plain, root_names), plain)
+            })),
+        };
+        let mut walk = Walk { pattern: &pattern, dots, view, uid, names, entries, found: Found::default() };
+        walk.found.stop = walk.run().err();
+        walk.found.looked_at = names - walk.names;
+        (names, entries) = (walk.names, walk.entries);
+        found.insert(key.value.to_owned(), walk.found);
+    }
+    found
+}
+
+/// What stands behind a path inside.
+enum View<'a> {
+    /// The folder `source` of the host, for what is below `base`.
+    Host { base: String, source: String },
+    /// The tree of the profile's other entries: all of them, and those that are written.
+    Inside(&'a (Tree, Mounts)),
+}
+
+impl View<'_> {
+    /// The host's path behind a path inside, if there is one, and the entry's own path.
+    fn behind(&self, path: &str) -> Option<(String, String)> {
+        match self {
+            View::Host { base, source } => Some((join(source, below(path, base)?), base.clone())),
+            View::Inside((tree, _)) => {
+                let (over, node) = ancestors(path).find_map(|path| tree.get_key_value(path))?;
+                let Mount::Bind(Bind { .. }) = &node.mount else { return None };
+                Some((join(source_of(over, &node.mount)?, below(path, over)?), over.clone()))
+            }
+        }
+    }
+
+    /// The names below a folder that entries alone bring: on the sandbox's own ground nothing else is there.
+    fn entries_in(&self, folder: &str) -> BTreeSet<String> {
+        let View::Inside((tree, _)) = self else { return BTreeSet::new() };
+        let prefix = join(folder, "/").replace("//", "/");
+        let below = tree.range(prefix.clone()..).map(|(path, _)| path).take_while(|path| path.starts_with(&prefix));
+        below.filter_map(|path| path[prefix.len()..].split('/').next()).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Whether an entry that somebody wrote is at a path.
+    fn is_written(&self, path: &str) -> bool {
+        matches!(self, View::Inside((_, written)) if written.map.contains_key(path))
+    }
+
+    fn is_hidden(&self, path: &str) -> bool {
+        matches!(self, View::Inside((tree, _)) if tree.get(path).is_some_and(|node| matches!(node.mount, Mount::Hide { .. })))
+    }
+}
+
+struct Walk<'a> {
+    pattern: &'a Pattern,
+    dots: Dots,
+    view: View<'a>,
+    uid: u32,
+    /// How many names may still be looked at.
+    names: usize,
+    /// How many matches there may still be.
+    entries: usize,
+    found: Found,
+}
+
+/// What a name is, as far as a walk cares.
+enum What {
+    Folder,
+    Link,
+    Other,
+}
+
+impl Walk<'_> {
+    fn run(&mut self) -> Result<(), Stop> {
+        self.check_base()?;
+        // Not by recursion: a tree may be as deep as a path is long.
+        let mut open = vec![(self.pattern.base.clone(), self.pattern.start())];
+        while let Some((folder, progress)) = open.pop() {
+            match self.view.behind(&folder) {
+                Some((host, _)) => self.list(&folder, &host, progress, &mut open)?,
+                None => self.own_ground(&folder, progress, &mut open)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What a pattern hides must not depend on a link: whoever can write the tree could turn it elsewhere.
+    fn check_base(&self) -> Result<(), Stop> {
+        let Some((_, over)) = self.view.behind(&self.pattern.base) else { return Ok(()) };
+        let mut on_the_way: Vec<&str> = ancestors(&self.pattern.base).take_while(|folder| *folder != over).collect();
+        on_the_way.reverse();
+        for folder in on_the_way {
+            let Some((host, _)) = self.view.behind(folder) else { continue };
+            if symlink_metadata(host).is_ok_and(|meta| meta.is_symlink()) {
+                return Err(Stop::Link(folder.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The names in a folder of the host.
+    fn list(&mut self, folder: &str, host: &str, progress: Progress, open: &mut Vec<(String, Progress)>) -> Result<(), Stop> {
+        let entries = match std::fs::read_dir(host) {
+            Ok(entries) => entries,
+            Err(error) => return self.unlisted(folder, host, error.raw_os_error().unwrap_or(libc::EIO)),
+        };
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return self.unlisted(folder, host, error.raw_os_error().unwrap_or(libc::EIO)),
+            };
+            self.names = self.names.checked_sub(1).ok_or(Stop::Names)?;
+            let name = entry.file_name();
+            let next = self.pattern.step(progress, name.as_bytes(), self.dots);
+            if next.is_dead() {
+                continue;
+            }
+            let what = what(&entry);
+            let Some(name) = name.to_str() else {
+                if self.dots == Dots::Matched && (self.pattern.accepts(next) || matches!(what, What::Folder)) {
+                    return Err(Stop::NotUtf8(folder.to_owned()));
+                }
+                continue;
+            };
+            let path = join(folder, &format!("/{name}"));
+            if self.pattern.accepts(next) && !self.view.is_written(&path) {
+                let link = matches!(what, What::Link).then(|| std::fs::read_link(entry.path()).ok()).flatten();
+                self.take(path, link.map(|text| text.to_string_lossy().into_owned()))?;
+            } else if !self.view.is_hidden(&path) && (matches!(what, What::Folder) || self.view.is_written(&path)) {
+                open.push((path, next));
+            }
+        }
+        Ok(())
+    }
+
+    /// What entries bring to a folder that no folder of the host is behind. A name that a bound `/` implies can be hidden, too.
+    fn own_ground(&mut self, folder: &str, progress: Progress, open: &mut Vec<(String, Progress)>) -> Result<(), Stop> {
+        for name in self.view.entries_in(folder) {
+            self.names = self.names.checked_sub(1).ok_or(Stop::Names)?;
+            let next = self.pattern.step(progress, name.as_bytes(), self.dots);
+            let path = join(folder, &format!("/{name}"));
+            let implied = matches!(&self.view, View::Inside((tree, written)) if tree.contains_key(&path) && !written.map.contains_key(&path));
+            if self.pattern.accepts(next) && implied {
+                self.take(path, None)?;
+            } else if !next.is_dead() && !self.view.is_hidden(&path) {
+                open.push((path, next));
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, path: String, link: Option<String>) -> Result<(), Stop> {
+        self.entries = self.entries.checked_sub(1).ok_or(Stop::Matches)?;
+        self.found.matches.push(Match { path, link });
+        Ok(())
+    }
+
+    /// A folder that is gone, or no folder, has no names. One that the caller can neither list nor walk hides its names by itself, unless
+    /// it is the caller's own, whose modes the target can change; another one would keep what is to be hidden in sight.
+    fn unlisted(&mut self, folder: &str, host: &str, errno: i32) -> Result<(), Stop> {
+        if matches!(errno, libc::ENOENT | libc::ENOTDIR) {
+            return Ok(());
+        }
+        let closed = || symlink_metadata(host).is_ok_and(|meta| meta.uid() != self.uid) && access(host, AccessFlags::X_OK).is_err();
+        match self.dots {
+            Dots::Matched if errno == libc::EACCES && closed() => Ok(()),
+            Dots::Matched => Err(Stop::Unreadable(folder.to_owned(), errno)),
+            Dots::PassedOver => {
+                self.found.unread.get_or_insert((folder.to_owned(), 0)).1 += 1;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn what(entry: &DirEntry) -> What {
+    match entry.file_type() {
+        Ok(kind) if kind.is_symlink() => What::Link,
+        Ok(kind) if !kind.is_dir() => What::Other,
+        // What cannot be told is looked into.
+        Ok(_) | Err(_) => What::Folder,
+    }
+}

@@ -1,0 +1,223 @@
+//! Entries of `[mounts]` whose key is a pattern: which entries they become, and what is wrong with them. It reads no folder:
+//! [`crate::host`] walks them once, before anything is planned.
+//!
+//! Where it hides, `*` matches a leading dot, too, or `.env` would stay in sight; where it grants it does not, as in a shell.
+
+use super::entry::{Access, Bind, Missing, Mount};
+use super::pattern::{Dots, Pattern, is_pattern, shown};
+use super::{MOST_ENTRIES, Mounts};
+use crate::draft::Draft;
+use crate::host::Host;
+use crate::problem::{Problem, errno_words};
+use crate::section::Entry;
+use crate::source::{At, Span};
+use crate::value::{AbsolutePath, ancestors, below, join, parent};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+// ---- facts ----
+
+/// What a walk found, once, at the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The paths inside, in no order.
+    pub matches: Vec<Match>,
+    /// How many names were looked at.
+    pub looked_at: usize,
+    /// Folders that the caller may not list, and that a grant therefore leaves out: the first, and how many.
+    pub unread: Option<(String, usize)>,
+    /// Why the walk was given up.
+    pub stop: Option<Stop>,
+}
+
+/// A path that a pattern matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// Where it is inside.
+    pub path: String,
+    /// The text of the link that it is.
+    pub link: Option<String>,
+}
+
+/// Why a walk was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The bound on names was reached.
+    Names,
+    /// The bound on matches was reached.
+    Matches,
+    /// A folder cannot be read.
+    Unreadable(String, i32),
+    /// A name in this folder is not UTF-8, and would have to be matched or walked into.
+    NotUtf8(String),
+    /// A folder that the pattern names is a link.
+    Link(String),
+}
+
+/// How many names are looked at for all patterns of a profile: about a tenth of a second.
+pub const MOST_NAMES: usize = 100_000;
+
+/// The rule for dots of an entry that may be a pattern; `None` for one that may not.
+pub fn dots_of(mount: &Mount) -> Option<Dots> {
+    match mount {
+        Mount::Hide { .. } => Some(Dots::Matched),
+        Mount::Bind(Bind { access: Access::ReadOnly, .. }) => Some(Dots::PassedOver),
+        _ => None,
+    }
+}
+
+/// Where the names of a granting pattern are on the host: below this folder, as below the pattern's base inside. `None` where the
+/// entry binds something that does not end as the pattern does.
+pub fn source_base(pattern: &Pattern, bind: &Bind) -> Option<String> {
+    match &bind.source {
+        None => Some(pattern.base.clone()),
+        Some(source) => Some(Pattern::new(source)).filter(|source| source.ends_as(pattern)).map(|source| source.base),
+    }
+}
+
+/// The entries with every pattern replaced by what it matches. An entry of its own at the same path wins; of two patterns the one that hides.
+pub fn expand<'m>(mounts: &'m Mounts, globs: &BTreeMap<String, Found>) -> Cow<'m, Mounts> {
+    if !mounts.map.keys().any(|key| is_pattern(key)) {
+        return Cow::Borrowed(mounts);
+    }
+    let mut all = mounts.clone();
+    all.map.retain(|key, _| !is_pattern(key));
+    let (mut made, mut hidden) = (vec![], BTreeSet::new());
+    for hides in [true, false] {
+        for (key, value) in mounts.iter().filter(|(key, value)| is_pattern(key.value) && matches!(value.value, Mount::Hide { .. }) == hides) {
+            let pattern = Pattern::new(key.value);
+            for found in globs.get(key.value).into_iter().flat_map(|found| &found.matches) {
+                if all.map.contains_key(&found.path) {
+                    continue;
+                }
+                let mount = mount_of(&pattern, &value.value, found);
+                all.map.insert(found.path.clone(), Entry { key: key.at, value: Some(At::new(mount, value.at)) });
+                made.push(found);
+                if hides {
+                    hidden.insert(found.path.clone());
+                }
+            }
+        }
+    }
+    for Match { path, link } in made {
+        let is_below_hidden = ancestors(parent(path)).any(|folder| hidden.contains(folder));
+        if is_below_hidden || link.as_ref().is_some_and(|text| is_needless(&all, path, text)) {
+            all.map.remove(path);
+        }
+    }
+    Cow::Owned(all)
+}
+
+/// What a pattern's entry becomes at one path.
+fn mount_of(pattern: &Pattern, mount: &Mount, Match { path, link }: &Match) -> Mount {
+    match (mount, link) {
+        (Mount::Bind(_), Some(text)) => Mount::Symlink(text.clone()),
+        (Mount::Bind(bind), None) => {
+            let base = source_base(pattern, bind).filter(|_| bind.source.is_some());
+            let source = base.zip(below(path, &pattern.base)).map(|(base, tail)| AbsolutePath(join(&base, tail)));
+            Mount::Bind(Bind { source, ..bind.clone() })
+        }
+        (other, _) => other.clone(),
+    }
+}
+
+/// Whether a link that a pattern matches needs no entry: one in a tree of the host is there already, and one to hide is no way to
+/// anything where what it points at is hidden, or nowhere. What cannot be told by its text alone counts as a way.
+fn is_needless(mounts: &Mounts, path: &str, text: &str) -> bool {
+    let nearest = |path: &str| ancestors(path).find_map(|path| mounts.get(path)).map(|mount| &mount.value);
+    match mounts.get(path).map(|mount| &mount.value) {
+        Some(Mount::Symlink(_)) => matches!(nearest(parent(path)), Some(Mount::Bind(_))),
+        _ => pointed_at(path, text).is_some_and(|target| match nearest(&target) {
+            Some(Mount::Hide { .. }) => target != path,
+            Some(_) => false,
+            None => !matches!(mounts.get("/").map(|root| &root.value), Some(Mount::Bind(_))),
+        }),
+    }
+}
+
+/// The path that a link's text means, as far as its text tells: `..` after a name depends on what that name is.
+fn pointed_at(path: &str, text: &str) -> Option<String> {
+    let mut place = if text.starts_with('/') { "/".to_owned() } else { parent(path).to_owned() };
+    let mut named = false;
+    for name in text.split('/').filter(|name| !name.is_empty() && *name != ".") {
+        match name {
+            ".." if named => return None,
+            ".." => place = parent(&place).to_owned(),
+            name => {
+                named = true;
+                place = join(&place, &format!("/{name}"));
+            }
+        }
+    }
+    Some(place)
+}
+
+// ---- draft ----
+
+/// Says what is wrong with the patterns, and how much each matches.
+pub fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
+    for (key, value) in mounts.iter().filter(|(key, _)| is_pattern(key.value)) {
+        let (pattern, path) = (Pattern::new(key.value), shown(key.value));
+        if let Some(problem) = refuse(&pattern, path, &value.value, key.at) {
+            draft.problem(problem);
+            continue;
+        }
+        let Some(found) = host.globs.get(key.value) else { continue };
+        let hides = matches!(value.value, Mount::Hide { .. });
+        if let Some(stop) = &found.stop {
+            draft.problem(stopped(path, stop, hides, key.at));
+        } else if found.matches.is_empty() && missing_of(&value.value) != Missing::Skip {
+            let what = if hides { "so it hides nothing, and what appears there later would be seen" } else { "so it grants nothing" };
+            draft.problem(
+                Problem::new("mounts::glob", key.at, format!("cannot expand {path}: nothing matches it, {what}"))
+                    .help("correct it, or say so: { hide = true, missing = \"skip\" }; with `bind` in the place of `hide` for a grant"),
+            );
+        } else {
+            let paths = |count: usize| if count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
+            let unread = found.unread.as_ref().map(|(first, count)| format!("; {} cannot be listed, such as {first}", paths(*count)));
+            let later = if hides { "; what appears later is not hidden" } else { "" };
+            let text = format!("{path} matches {} among {} names{later}{}", paths(found.matches.len()), found.looked_at, unread.unwrap_or_default());
+            draft.note(key.at, text);
+        }
+    }
+}
+
+fn missing_of(mount: &Mount) -> Missing {
+    match mount {
+        Mount::Hide { missing } | Mount::Bind(Bind { missing, .. }) => *missing,
+        _ => Missing::Error,
+    }
+}
+
+fn refuse(pattern: &Pattern, path: &str, mount: &Mount, at: Span) -> Option<Problem> {
+    let problem = |why: &str, help: String| Some(Problem::new("mounts::glob", at, format!("cannot expand {path}: {why}")).help(help));
+    match mount {
+        Mount::Bind(Bind { access: Access::ReadWrite, .. }) => {
+            problem("a pattern cannot grant for writing: an earlier target could have made the names that it matches", "name each path".into())
+        }
+        Mount::Bind(Bind { missing: Missing::Create, .. }) => problem("a pattern makes nothing", "name the path that is to be made".into()),
+        Mount::Bind(bind) if source_base(pattern, bind).is_none() => {
+            let tail = below(path, &pattern.base).unwrap_or_default();
+            let tail = if pattern.base == "/" { path } else { tail };
+            problem("`bind` does not end as the key does, so it does not say what goes where", format!("write bind = \"/FOLDER{tail}\""))
+        }
+        _ if dots_of(mount).is_some() => None,
+        _ => problem("a pattern can hide, or grant read-only", "name each path; a star that is meant is written `\\\\*`".into()),
+    }
+}
+
+fn stopped(path: &str, stop: &Stop, hides: bool, at: Span) -> Problem {
+    let (why, help) = match stop {
+        Stop::Names => {
+            (format!("there are more than {MOST_NAMES} names to look at"), "begin it with a longer path, or hide a folder that holds many".into())
+        }
+        Stop::Matches => (format!("it makes more than {MOST_ENTRIES} entries"), "hide or bind the folder that they are in".into()),
+        Stop::Unreadable(folder, errno) => {
+            let help = if hides { format!("hide it: \"{folder}\" = \"hide\"") } else { "begin it with another path".into() };
+            (format!("{folder}: {}", errno_words(*errno)), help)
+        }
+        Stop::NotUtf8(folder) => (format!("a name in {folder} is not UTF-8"), "rename it".into()),
+        Stop::Link(folder) => (format!("{folder} is a symbolic link, and a pattern follows none"), "name the place that it means".into()),
+    };
+    Problem::new("mounts::glob", at, format!("cannot expand {path}: {why}")).help(help)
+}
