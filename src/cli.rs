@@ -1,6 +1,7 @@
 //! The command line. Its flags become one more, last, layer of the profile; there is no second way to say a thing.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
 use stockade::profile::{Request, Role};
 use stockade::value::Written;
 
@@ -17,7 +18,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the profile's command in its sandbox
-    Run(Given),
+    Run(Runs),
     /// Say all that is wrong with a profile, here
     Check(Shown),
     /// Show what `run` would do, step by step
@@ -104,6 +105,23 @@ pub struct Given {
     /// A path, `-` for standard input, or the name of a profile; what follows it is the target's
     #[arg(value_name = "PROFILE", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
+}
+
+/// A profile, and who wants to know how its run ended.
+#[derive(Debug, Args)]
+pub struct Runs {
+    /// Write a record of the run there, as JSON
+    #[arg(long, value_name = "FILE", conflicts_with = "report_fd")]
+    pub report: Option<PathBuf>,
+    /// Write it to an open descriptor instead
+    #[arg(long, value_name = "N")]
+    pub report_fd: Option<i32>,
+    /// Say on standard error what the run used
+    #[arg(long)]
+    pub stats: bool,
+    /// The profile.
+    #[command(flatten)]
+    pub given: Given,
 }
 
 /// A profile, and how to show what is found.

@@ -2,6 +2,8 @@
 //!
 //! It reads and never writes; what it read may change, so [`crate::launch`] checks again on the descriptors that it opens.
 
+pub mod groups;
+
 use crate::policy::identity::Id;
 use crate::policy::mounts;
 use crate::policy::mounts::glob::Found;
@@ -9,6 +11,7 @@ use crate::profile::{Caller, Profile};
 use crate::source::Sources;
 use crate::step::Inode;
 use crate::sys;
+use groups::Groups;
 use programs::Program;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -62,6 +65,8 @@ pub struct Host {
     pub programs: Vec<Program>,
     /// What the command finds inside; read where it is asked for ([`Host::look_inside`]).
     pub inside: Option<Inside>,
+    /// Control groups; read only where the profile has limits.
+    pub control_groups: Groups,
 }
 
 /// What is at a path.
@@ -164,6 +169,9 @@ impl Host {
         }
         if let Some(root) = mounts::bound_root(&profile.mounts) {
             host.root_names = names_in(root);
+        }
+        if profile.limits.is_used() {
+            host.control_groups = Groups::probe(&profile.limits, &profile.mounts);
         }
         host.read_ids(profile, &caller);
         host.globs = walk::globs(&profile.mounts, &host.root_names, caller.uid);

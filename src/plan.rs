@@ -10,7 +10,7 @@ use crate::policy::landlock::{Ruleset, Sight};
 use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Filter, Needs};
-use crate::policy::{capabilities, env, identity, landlock, mounts, namespaces, network, process, programs, rlimits, seccomp};
+use crate::policy::{capabilities, env, identity, landlock, limits, mounts, namespaces, network, process, programs, rlimits, seccomp};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::source::Span;
@@ -32,7 +32,9 @@ pub enum Actor {
 
 /// THE ORDER: each stage, who walks it, and why it stands where it does.
 pub const ORDER: &[(Stage, Actor, &str)] = &[
+    (Stage::Limits, Actor::Launcher, "a group is limited before anything is in it, and its files are found in the launcher's own tree"),
     (Stage::Join, Actor::Launcher, "a namespace that the host owns can be entered only before the user namespace is new"),
+    (Stage::Group, Actor::Init, "all that the sandbox does from here on counts, and its cgroup namespace begins there"),
     (Stage::Sources, Actor::Opener, "sources are opened once, on the old tree, before anything covers it"),
     (Stage::Enter, Actor::Init, "these files of /proc can be written only while the process is the caller's and dumpable"),
     (Stage::Ids, Actor::Init, "what is made from here on must have a mapped owner, or mkdir is EOVERFLOW"),
@@ -66,6 +68,8 @@ pub struct Plan {
     pub exec: Exec,
     /// How it is watched.
     pub watch: Watch,
+    /// The control groups.
+    pub grouped: limits::Grouped,
     /// Whether one of descriptors 0, 1 and 2 is closed, and becomes `/dev/null`.
     pub closed_streams: bool,
     /// How many descriptors are opened.
@@ -139,6 +143,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let exec = process::exec(&profile.process, settings, &mut draft);
     let watch = process::draft(&profile.process, &entries, &choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, &mut draft);
+    let grouped = limits::draft(&profile.limits, &profile.mounts, &choice, &profile.process.init.or(true), host, &mut draft);
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
     let sight = if joined_tree { Sight::Joined } else { Sight::Granted };
     let landlock = landlock::draft(&profile.landlock, &profile.optional, &profile.namespaces.nested, sight, host, &mut draft);
@@ -164,7 +169,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let slots = draft.slots();
     let closed_streams = host.streams.contains(&Stream::Closed);
     let Draft { steps, problems, notes, .. } = draft;
-    problems.or(Plan { steps, new, choice, ids, root: host.caller.uid == 0, landlock, filter, exec, watch, closed_streams, slots, notes })
+    problems.or(Plan { steps, new, choice, ids, root: host.caller.uid == 0, landlock, filter, exec, watch, grouped, closed_streams, slots, notes })
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_NOSYMFOLLOW and the calls that the recipes need.

@@ -4,6 +4,7 @@ use crate::policy::capabilities::Capabilities;
 use crate::policy::env::Env;
 use crate::policy::identity::Identity;
 use crate::policy::landlock::{Landlock, Wall};
+use crate::policy::limits::Limits;
 use crate::policy::mounts::Mounts;
 use crate::policy::namespaces::Namespaces;
 use crate::policy::network::Network;
@@ -46,12 +47,14 @@ section! {
         capabilities: Capabilities,
         /// Resource limits of the process.
         rlimits: Rlimits,
+        /// What the sandbox as a whole may use.
+        limits: Limits,
         /// Its network.
         network: Network,
         /// What Landlock denies besides the mounts.
         landlock: Landlock,
     }
-    later { "seccomp", "limits", "lsm", "name" }
+    later { "seccomp", "lsm", "name" }
 }
 
 /// The version of the language.

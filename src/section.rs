@@ -362,7 +362,7 @@ fn withdraw(had: &Names, withdrawn: Vec<At<String>>, problems: &mut Problems) ->
 }
 
 /// The problem of a withdrawal of what no weaker layer sets.
-fn nothing_to_withdraw<'a>(name: &str, at: Span, set: impl Iterator<Item = &'a str>) -> Problem {
+pub fn nothing_to_withdraw<'a>(name: &str, at: Span, set: impl Iterator<Item = &'a str>) -> Problem {
     Problem::new("profile::withdraw", at, format!("cannot withdraw `{name}`: no layer below sets it")).help_maybe(suggestion(name, set))
 }
 

@@ -18,6 +18,8 @@ pub enum Shape {
     Words(Vec<Word>),
     /// A number within bounds.
     Integer(i64, i64),
+    /// A number within bounds, with or without a fraction; the bounds as they are written.
+    Number(&'static str, &'static str),
     /// `true` or `false`.
     Boolean,
     /// `true` alone.

@@ -3,8 +3,10 @@
 //! Their `Display` is what `stockade plan` prints and what an error says: `cannot <op>: <errno in words>`. They hold everything
 //! that the kernel will be given, as C strings, so that nothing is allocated between clone and exec. They do nothing themselves.
 
+use crate::host::groups::{Node, Version};
 use crate::policy::capabilities::CapabilitySet;
 use crate::policy::landlock::{Rights, port_words};
+use crate::policy::limits::Controller;
 use crate::policy::mounts::entry::HidePid;
 use crate::policy::namespaces::Kind;
 use crate::problem::escape;
@@ -29,8 +31,12 @@ pub struct Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
+    /// Control groups are made, and their limits set.
+    Limits,
     /// Host-owned namespaces are entered.
     Join,
+    /// The sandbox enters its control groups.
+    Group,
     /// What the profile binds is opened.
     Sources,
     /// What only a process with the caller's credentials may write.
@@ -225,6 +231,70 @@ pub enum Cover {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 pub enum Op {
+    /// A control group of the sandbox's own, named after the launcher.
+    Group {
+        /// Where the descriptor by which it is entered goes.
+        slot: Slot,
+        /// The version of its hierarchy.
+        version: Version,
+        /// What it is for.
+        #[serde(serialize_with = "as_texts")]
+        controllers: Vec<Controller>,
+        /// The group that it is made in, as a folder of the host.
+        folder: Name,
+    },
+    /// The launcher goes into a group of its own, as no process may be in a group that has controllers for others (cgroups(7)).
+    StepAside {
+        /// The group that it leaves.
+        folder: Name,
+    },
+    /// `cgroup.subtree_control`.
+    SwitchOn {
+        /// The group in which they are switched on.
+        folder: Name,
+        /// The kernel's names.
+        controllers: Vec<&'static str>,
+    },
+    /// A file of the group is written, and read back.
+    GroupLimit {
+        /// Which group.
+        slot: Slot,
+        /// Whose file it is.
+        #[serde(serialize_with = "as_text")]
+        controller: Controller,
+        /// Its name.
+        file: Name,
+        /// Its text.
+        value: Name,
+    },
+    /// `devices.deny` and `devices.allow`, or a program of type BPF_PROG_TYPE_CGROUP_DEVICE.
+    DeviceRules {
+        /// Which group.
+        slot: Slot,
+        /// The version of its hierarchy.
+        version: Version,
+        /// What may be used.
+        nodes: Vec<Node>,
+    },
+    /// An eventfd on `memory.oom_control`: version 1 has no way to end a whole group by itself.
+    WatchMemory {
+        /// Which group.
+        slot: Slot,
+    },
+    /// The account of processor time is opened, for pid 1 to read.
+    CpuAccount {
+        /// Which group.
+        slot: Slot,
+        /// The version of its hierarchy.
+        version: Version,
+    },
+    /// `0` to `tasks` (version 1). A group of version 2 is entered by the clone itself (CLONE_INTO_CGROUP).
+    EnterGroup {
+        /// Which group.
+        slot: Slot,
+    },
+    /// unshare(CLONE_NEWCGROUP), within the groups, so that they are the top of what the sandbox sees (cgroup_namespaces(7)).
+    CgroupNamespace,
     /// setns(2).
     JoinNamespace {
         /// Which.
@@ -579,6 +649,14 @@ fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S
     serializer.collect_str(value)
 }
 
+fn as_texts<T: fmt::Display, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(T::to_string))
+}
+
+fn joined<T: fmt::Display>(values: &[T]) -> String {
+    values.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl Op {
     /// What the operation makes Landlock allow, if it does.
     pub fn rights_mut(&mut self) -> Option<&mut Rights> {
@@ -592,6 +670,15 @@ impl Op {
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Op::Group { version, controllers, folder, .. } => write!(f, "make a control group in {folder} ({version:?}: {})", joined(controllers)),
+            Op::StepAside { folder } => write!(f, "step out of {folder} into a group of the launcher's own"),
+            Op::SwitchOn { folder, controllers } => write!(f, "switch on {} for groups in {folder}", joined(controllers)),
+            Op::GroupLimit { file, value, .. } => write!(f, "set {file} to {value}"),
+            Op::DeviceRules { nodes, .. } => write!(f, "allow {} device nodes, and no other", nodes.len()),
+            Op::WatchMemory { .. } => f.write_str("watch for the end of the memory, to end the whole sandbox then"),
+            Op::CpuAccount { .. } => f.write_str("open the account of processor time"),
+            Op::EnterGroup { .. } => f.write_str("enter the control group"),
+            Op::CgroupNamespace => f.write_str("start a cgroup namespace"),
             Op::JoinNamespace { kind, path } => write!(f, "join the {} namespace of {path}", kind.word()),
             Op::OpenTree { source, recursive, attrs, .. } => {
                 write!(f, "open {source} ({attrs}{})", if *recursive { "" } else { ", without mounts below" })

@@ -64,12 +64,22 @@ pub struct CloneArgs {
     pub stack_size: u64,
     /// Unused here.
     pub tls: u64,
+    /// Unused here.
+    pub set_tid: u64,
+    /// Unused here.
+    pub set_tid_size: u64,
+    /// The group of version 2 that the child begins in, by a descriptor of its folder, with CLONE_INTO_CGROUP.
+    pub cgroup: u64,
 }
 
+/// `CLONE_INTO_CGROUP` (linux/sched.h, Linux 5.7).
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// clone3(2) with a copied address space: `Ok(0)` in the child, `Ok(pid)` in the parent, whose `pidfd` is set.
-pub fn clone_process(flags: u64, pidfd: &mut RawFd) -> Result<i32> {
+pub fn clone_process(flags: u64, pidfd: &mut RawFd, group: Option<RawFd>) -> Result<i32> {
     let mut args = CloneArgs {
-        flags: flags | libc::CLONE_PIDFD as u64,
+        flags: flags | libc::CLONE_PIDFD as u64 | group.map_or(0, |_| CLONE_INTO_CGROUP),
+        cgroup: group.map_or(0, |fd| fd as u64),
         pidfd: std::ptr::from_mut(pidfd) as u64,
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
@@ -166,6 +176,34 @@ pub fn wait_for(pid: i32) -> Result<i32> {
         match check(call!(libc::SYS_wait4, pid, &raw mut status, 0, std::ptr::null_mut::<c_void>())) {
             Err(Errno(libc::EINTR)) => {}
             other => return other.map(|_| status),
+        }
+    }
+}
+
+/// What a process and those that it waited for used: wait4(2) tells it for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Microseconds in programs.
+    pub user: u64,
+    /// Microseconds in the kernel.
+    pub system: u64,
+    /// The most memory that one process had, in KiB.
+    pub max_rss: u64,
+}
+
+/// wait4(2) for one child, blocking, with what it used.
+pub fn wait_with_usage(pid: i32) -> Result<(i32, Usage)> {
+    // SAFETY: all zeroes is a valid rusage.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let mut status = 0;
+    loop {
+        match check(call!(libc::SYS_wait4, pid, &raw mut status, 0, &raw mut usage)) {
+            Err(Errno(libc::EINTR)) => {}
+            other => {
+                let micros = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+                let used = Usage { user: micros(usage.ru_utime), system: micros(usage.ru_stime), max_rss: usage.ru_maxrss as u64 };
+                return other.map(|_| (status, used));
+            }
         }
     }
 }
@@ -510,6 +548,72 @@ pub fn pivot_here() -> Result {
     done(call!(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH))
 }
 
+// ---- control groups ----
+
+/// rmdir(2).
+pub fn rmdir(path: &CStr) -> Result {
+    done(call!(libc::SYS_unlinkat, libc::AT_FDCWD, path.as_ptr(), libc::AT_REMOVEDIR))
+}
+
+/// flock(2), exclusive, at once or not at all. It ends with the last copy of the descriptor.
+pub fn lock(fd: RawFd) -> Result {
+    done(call!(libc::SYS_flock, fd, libc::LOCK_EX | libc::LOCK_NB))
+}
+
+/// eventfd2(2).
+pub fn eventfd() -> Result<RawFd> {
+    fd(call!(libc::SYS_eventfd2, 0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))
+}
+
+/// The head of `union bpf_attr` for BPF_PROG_LOAD (bpf(2)); the kernel takes what is not there for zero.
+#[repr(C)]
+struct BpfLoad {
+    kind: u32,
+    length: u32,
+    instructions: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log: u64,
+    kernel_version: u32,
+    flags: u32,
+}
+
+/// bpf(2), BPF_PROG_LOAD of a BPF_PROG_TYPE_CGROUP_DEVICE.
+pub fn load_device_program(instructions: &[u64]) -> Result<RawFd> {
+    let attr = BpfLoad {
+        kind: 15,
+        length: instructions.len() as u32,
+        instructions: instructions.as_ptr() as u64,
+        license: c"".as_ptr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log: 0,
+        kernel_version: 0,
+        flags: 0,
+    };
+    fd(call!(libc::SYS_bpf, 5, &raw const attr, size_of::<BpfLoad>()))
+}
+
+/// bpf(2), BPF_PROG_ATTACH for BPF_CGROUP_DEVICE: it holds besides those of the groups above (BPF_F_ALLOW_MULTI).
+pub fn attach_device_program(group: RawFd, program: RawFd) -> Result {
+    let attr: [u32; 4] = [group as u32, program as u32, 6, 2];
+    done(call!(libc::SYS_bpf, 8, attr.as_ptr(), size_of_val(&attr)))
+}
+
+/// How many processors there are.
+pub fn processors() -> u64 {
+    // SAFETY: asks for a number.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) }).unwrap_or(1).max(1)
+}
+
+/// CLOCK_BOOTTIME in hundredths of a second, as the start of a process is told (proc_pid_stat(5)).
+pub fn boot_ticks() -> Result<u64> {
+    let mut time = [0i64; 2];
+    done(call!(libc::SYS_clock_gettime, libc::CLOCK_BOOTTIME, time.as_mut_ptr()))?;
+    Ok(time[0] as u64 * 100 + time[1] as u64 / 10_000_000)
+}
+
 // ---- privileges ----
 
 /// prctl(2) with integers.
@@ -758,6 +862,15 @@ pub fn now_ms() -> Result<u64> {
     let mut time = [0i64; 2];
     done(call!(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC, time.as_mut_ptr()))?;
     Ok(time[0] as u64 * 1000 + time[1] as u64 / 1_000_000)
+}
+
+/// sysinfo(2): bytes of memory.
+pub fn total_memory() -> Result<u64> {
+    // SAFETY: all zeroes is a valid sysinfo.
+    let mut info: libc::sysinfo = unsafe { std::mem::zeroed() };
+    // SAFETY: `info` is valid for writes.
+    done(unsafe { libc::sysinfo(&raw mut info) }.into())?;
+    Ok(info.totalram.saturating_mul(info.mem_unit.into()))
 }
 
 // ---- terminals ----

@@ -9,6 +9,7 @@ mod new;
 mod page;
 mod plan;
 mod profiles;
+mod record;
 mod reference;
 mod run;
 mod schema;
@@ -31,7 +32,7 @@ pub const FAILED: u8 = 125;
 /// Runs a command.
 pub fn dispatch(cli: Cli) -> u8 {
     match cli.command {
-        Command::Run(given) => run::run(given),
+        Command::Run(runs) => run::run(runs),
         Command::Check(shown) => check::check(shown),
         Command::Profiles(what) => profiles::profiles(what),
         Command::New(what) => new::new(what),

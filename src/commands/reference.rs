@@ -158,6 +158,7 @@ fn kinds(shape: &Shape) -> Vec<String> {
         Shape::Integer(0, i64::MAX) => one("a number".into()),
         Shape::Integer(i64::MIN, i64::MAX) => one("a whole number".into()),
         Shape::Integer(low, high) => one(format!("a number from {low} to {high}")),
+        Shape::Number(low, high) => one(format!("a number from {low} to {high}, with or without a fraction")),
         Shape::Boolean => vec!["`true`".into(), "`false`".into()],
         Shape::True => one("`true`".into()),
         Shape::Sequence(item) => one(format!("a sequence; each: {}", kind(item))),

@@ -166,7 +166,7 @@ fn bare<'s>(shape: &'s Shape, all: &mut Vec<Alternative<'s>>) {
 /// cannot come of a variable.
 fn is_filled(shape: &Shape) -> bool {
     match shape {
-        Shape::Form(..) | Shape::Words(_) | Shape::Integer(..) | Shape::Boolean | Shape::True => true,
+        Shape::Form(..) | Shape::Words(_) | Shape::Integer(..) | Shape::Number(..) | Shape::Boolean | Shape::True => true,
         Shape::Either(shapes) => !takes_text(shape) && shapes.iter().any(is_filled),
         _ => false,
     }
@@ -228,6 +228,11 @@ fn alternative(one: &Alternative<'_>, doc: &str, fills: bool, json: &mut Json) {
             if *high != i64::MAX {
                 json.bare("maximum", &high.to_string());
             }
+        }
+        Shape::Number(low, high) => {
+            json.text("type", "number");
+            json.bare("minimum", low);
+            json.bare("maximum", high);
         }
         Shape::Boolean => json.text("type", "boolean"),
         Shape::True => json.bare("const", "true"),

@@ -165,6 +165,12 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
             sys::setns(fd, kind.flag())?;
             prepared.done_with(fd)
         }
+        Op::EnterGroup { slot } => {
+            // The one thread of this process moves itself: `tasks` takes no lock of all thread groups, as `cgroup.procs` does.
+            sys::write_all(prepared.slots[slot.0], b"0")?;
+            prepared.done_with(prepared.slots[slot.0])
+        }
+        Op::CgroupNamespace => sys::unshare(crate::policy::namespaces::Kind::Cgroup.flag()),
         Op::OpenTree { slot, source, inode, recursive, attrs } => {
             let fd = sys::open_tree(libc::AT_FDCWD, source.as_c_str(), *recursive)?;
             prepared.slots[slot.0] = fd;

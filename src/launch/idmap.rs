@@ -8,7 +8,7 @@ use std::os::fd::RawFd;
 pub fn map(mount: RawFd, disk: (u32, u32), ids: (u32, u32)) -> Result {
     let (wait, go) = sys::pipe()?;
     let mut pidfd = -1;
-    let pid = sys::clone_process(libc::CLONE_NEWUSER as u64, &mut pidfd)?;
+    let pid = sys::clone_process(libc::CLONE_NEWUSER as u64, &mut pidfd, None)?;
     if pid == 0 {
         // Holds the namespace until the launcher closes its end, also by dying.
         let ended = sys::close(go).and_then(|()| sys::read(wait, &mut [0]));

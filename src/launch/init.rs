@@ -8,7 +8,9 @@ use super::child::{OWN, give_up};
 use super::message::{BACKGROUND, FOREGROUND, Message};
 use super::prepare::{Prepared, Terminal};
 use super::supervise::FORWARDED;
+use crate::host::groups::Version;
 use crate::plan::Plan;
+use crate::step::Op;
 use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
 
@@ -42,6 +44,7 @@ struct Init {
     signals: RawFd,
     terminal: Option<Terminal>,
     children: RawFd,
+    account: Option<Account>,
     target: i32,
     stop_signal: i32,
     deadline: Option<u64>,
@@ -56,7 +59,8 @@ impl Init {
             terminal.fd = sys::dup_above(terminal.fd, 3)?;
         }
         let children = prepared.children;
-        close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd), children])?;
+        let account = Account::new(plan, prepared)?;
+        close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd), children, prepared.cpu_account])?;
         let deadline = match plan.watch.timeout_ms {
             Some(timeout) => Some(sys::now_ms()?.saturating_add(timeout)),
             None => None,
@@ -68,6 +72,7 @@ impl Init {
             signals,
             terminal,
             children,
+            account,
             target,
             stop_signal: watch.stop_signal,
             deadline,
@@ -100,7 +105,8 @@ impl Init {
 
     /// Milliseconds until something is due; -1 where nothing is.
     fn time_left(&self) -> sys::Result<i32> {
-        let Some(deadline) = self.deadline else { return Ok(-1) };
+        let check = self.account.as_ref().map(|account| account.next);
+        let Some(deadline) = self.deadline.into_iter().chain(check).min() else { return Ok(-1) };
         Ok(i32::try_from(deadline.saturating_sub(sys::now_ms()?)).unwrap_or(i32::MAX))
     }
 
@@ -147,6 +153,11 @@ impl Init {
 
     /// At the timeout the stop signal, after the grace the end of everything.
     fn keep_time(&mut self) -> sys::Result<Option<Message>> {
+        if let Some(account) = &mut self.account
+            && account.is_over()?
+        {
+            return Ok(Some(Message::CpuTimeOver));
+        }
         let Some(deadline) = self.deadline else { return Ok(None) };
         if sys::now_ms()? < deadline {
             return Ok(None);
@@ -160,6 +171,51 @@ impl Init {
         // A stopped process takes a signal only once it goes on.
         gone_is_fine(sys::kill(self.target, libc::SIGCONT))?;
         Ok(None)
+    }
+}
+
+/// The account of processor time, and when it is looked at.
+struct Account {
+    fd: RawFd,
+    /// Whether the file holds nanoseconds alone (version 1), or words (version 2).
+    plain: bool,
+    limit_us: u64,
+    processors: u64,
+    next: u64,
+}
+
+/// The least time, in milliseconds, between two looks.
+const LEAST_WAIT: u64 = 10;
+
+impl Account {
+    fn new(plan: &Plan, prepared: &Prepared) -> sys::Result<Option<Account>> {
+        let version = plan.steps.iter().find_map(|step| match step.op {
+            Op::CpuAccount { version, .. } => Some(version),
+            _ => None,
+        });
+        let (Some(limit), Some(version)) = (plan.grouped.cpu_time_ms, version) else { return Ok(None) };
+        let (plain, limit_us) = (version == Version::V1, limit.saturating_mul(1000));
+        Ok(Some(Account { fd: prepared.cpu_account, plain, limit_us, processors: prepared.processors, next: sys::now_ms()? }))
+    }
+
+    /// Looks, where it is time to. All processors together cannot use up what is left before the next look.
+    fn is_over(&mut self) -> sys::Result<bool> {
+        let now = sys::now_ms()?;
+        if now < self.next {
+            return Ok(false);
+        }
+        let left = self.limit_us.saturating_sub(self.used_us()?);
+        self.next = now.saturating_add((left / 1000 / self.processors).max(LEAST_WAIT));
+        Ok(left == 0)
+    }
+
+    fn used_us(&self) -> sys::Result<u64> {
+        let mut text = [0; 512];
+        let length = sys::read_again(self.fd, &mut text)?;
+        let text = std::str::from_utf8(&text[..length]).unwrap_or("");
+        let digits = if self.plain { Some(text) } else { text.lines().find_map(|line| line.strip_prefix("usage_usec ")) };
+        let used: u64 = digits.and_then(|digits| digits.trim().parse().ok()).ok_or(Errno(libc::EIO))?;
+        Ok(if self.plain { used / 1000 } else { used })
     }
 }
 
@@ -193,7 +249,7 @@ fn gone_is_fine(result: sys::Result) -> sys::Result {
 }
 
 /// Closes every descriptor but these; a negative number is none.
-fn close_all_but(mut keep: [RawFd; 5]) -> sys::Result {
+fn close_all_but(mut keep: [RawFd; 6]) -> sys::Result {
     keep.sort_unstable();
     let mut next = 0;
     for fd in keep.into_iter().filter(|fd| *fd >= 0) {

@@ -41,6 +41,8 @@ pub enum Message {
     },
     /// The timeout ended it.
     TimedOut,
+    /// The limit of processor time ended it.
+    CpuTimeOver,
 }
 
 const NOT_EXECUTED: u32 = u32::MAX;
@@ -48,6 +50,7 @@ const STARTED: u32 = u32::MAX - 1;
 const STOPPED: u32 = u32::MAX - 2;
 const ENDED: u32 = u32::MAX - 3;
 const TIMED_OUT: u32 = u32::MAX - 4;
+const CPU_TIME_OVER: u32 = u32::MAX - 5;
 
 impl Message {
     fn words(self) -> (u32, i32) {
@@ -58,6 +61,7 @@ impl Message {
             Message::Stopped { signal } => (STOPPED, signal),
             Message::Ended { status } => (ENDED, status),
             Message::TimedOut => (TIMED_OUT, 0),
+            Message::CpuTimeOver => (CPU_TIME_OVER, 0),
         }
     }
 
@@ -90,6 +94,7 @@ impl Message {
             STOPPED => Message::Stopped { signal: second },
             ENDED => Message::Ended { status: second },
             TIMED_OUT => Message::TimedOut,
+            CPU_TIME_OVER => Message::CpuTimeOver,
             step => Message::Failed { step, errno: second },
         }))
     }

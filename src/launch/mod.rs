@@ -3,6 +3,7 @@
 //! It never sees a profile, so it cannot decide. The parent's side is here; [`child`] is what runs between clone and exec,
 //! [`init`] is pid 1, [`supervise`] waits.
 
+mod cgroup;
 mod child;
 pub(crate) mod idmap;
 mod init;
@@ -19,11 +20,14 @@ use crate::plan::{Actor, Plan};
 use crate::policy::namespaces::Kind;
 use crate::problem::Problem;
 use crate::step::Op;
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, Usage};
+pub use cgroup::Account;
+use cgroup::Groups;
 use message::Message;
 use prepare::Prepared;
 pub use rehearse::{Program, rehearse};
 use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
 pub use why::NO_PROGRAM;
 
 /// How a run ended.
@@ -35,6 +39,34 @@ pub enum Outcome {
     Killed(u8),
     /// The timeout ended it.
     TimedOut,
+    /// Its processes had used the processor time that they may.
+    CpuTimeOver,
+    /// The memory of its group was used up.
+    OutOfMemory,
+}
+
+/// A run, from its start to its end.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub wall: Duration,
+    /// What its processes used, by wait4(2).
+    pub usage: Usage,
+    /// What its control groups tell, where somebody asked for it and it had some.
+    pub account: Option<Account>,
+    /// What could not be removed: the next run does.
+    pub left: Vec<String>,
+}
+
+/// Whether somebody wants to know what the run used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// Nobody.
+    Nothing,
+    /// The accounts of the control groups are read.
+    Accounts,
 }
 
 impl Outcome {
@@ -43,7 +75,8 @@ impl Outcome {
         match self {
             Outcome::Exited(code) => code,
             Outcome::Killed(signal) => 128 + signal,
-            Outcome::TimedOut => 124,
+            Outcome::TimedOut | Outcome::CpuTimeOver => 124,
+            Outcome::OutOfMemory => 128 + libc::SIGKILL as u8,
         }
     }
 }
@@ -73,23 +106,39 @@ struct Pipes {
 }
 
 /// Runs the plan to its end.
-pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
+pub fn launch(plan: &Plan, ask: Ask) -> Result<Ended, Failure> {
+    let mut groups = Groups::new();
+    let begun = Instant::now();
+    let ended = run(plan, &mut groups);
+    let account = (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
+    let left = groups.remove();
+    ended.map(|(outcome, usage)| Ended { outcome, wall: begun.elapsed(), usage, account, left })
+}
+
+fn run(plan: &Plan, groups: &mut Groups) -> Result<(Outcome, Usage), Failure> {
     find_passed(plan)?;
     if plan.closed_streams {
         fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
     }
     let mut prepared = Prepared::new(plan)?;
     prepared.fit_file_limit(plan).map_err(|errno| own("raise the limit of open files", errno))?;
-    open_for_child(plan, &mut prepared)?;
+    open_for_child(plan, &mut prepared, groups)?;
     let life = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
     let report = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
     let pipes = Pipes { life, report };
     // Signals wait from here on: the launcher reads them from a descriptor, pid 1 and the target start with them blocked.
     let signals = supervise::block_signals(prepared.terminal.map(|terminal| terminal.fd)).map_err(|errno| own("block signals", errno))?;
-    let unshared = |kind: &Kind| *kind == Kind::Time && plan.steps.iter().any(|step| matches!(step.op, Op::TimeNamespace { .. }));
+    // The child unshares these itself: the clone would freeze the offsets of the clocks, and take the launcher's groups for the top.
+    let unshared = |kind: &Kind| {
+        plan.steps.iter().any(|step| match step.op {
+            Op::TimeNamespace { .. } => *kind == Kind::Time,
+            Op::CgroupNamespace => *kind == Kind::Cgroup,
+            _ => false,
+        })
+    };
     let flags = plan.new.iter().filter(|kind| !unshared(kind)).fold(0, |flags, kind| flags | kind.flag());
     let mut pidfd = -1;
-    match sys::clone_process(flags, &mut pidfd) {
+    match sys::clone_process(flags, &mut pidfd, groups.to_clone_into()) {
         Ok(0) => child::run(plan, &mut prepared, pipes),
         Ok(pid) => {
             let started = start(plan, pid, pipes);
@@ -97,7 +146,11 @@ pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
                 end(pidfd, pid);
             }
             started?;
-            supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals)
+            // While pid 1 builds the world, there is time for it.
+            if plan.grouped.group {
+                cgroup::sweep(&plan.grouped.folders);
+            }
+            supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals, groups)
         }
         Err(errno) => Err(why::clone_failed(plan, errno).into()),
     }
@@ -123,8 +176,12 @@ fn end(pidfd: RawFd, pid: i32) {
 }
 
 /// Steps of the launcher before the clone.
-fn open_for_child(plan: &Plan, prepared: &mut Prepared) -> Result<(), Failure> {
+fn open_for_child(plan: &Plan, prepared: &mut Prepared, groups: &mut Groups) -> Result<(), Failure> {
     for (index, step) in plan.steps_of(Actor::Launcher) {
+        if Groups::is_of_the_groups(&step.op) {
+            groups.apply(&step.op, prepared).map_err(|wrong| why::group_failed(step, &wrong))?;
+            continue;
+        }
         let result = match &step.op {
             Op::IdMapMount { slot, disk, ids, .. } => idmap::map(prepared.slots[slot.0], *disk, *ids),
             op => child::apply(op, prepared),
@@ -135,7 +192,7 @@ fn open_for_child(plan: &Plan, prepared: &mut Prepared) -> Result<(), Failure> {
 }
 
 /// Descriptors to pass must be open before any of ours is, or the target would be given one of ours under that number.
-fn find_passed(plan: &Plan) -> Result<(), Failure> {
+pub fn find_passed(plan: &Plan) -> Result<(), Failure> {
     for (index, step) in plan.steps.iter().enumerate() {
         let Op::CloseDescriptors { keep } = &step.op else { continue };
         if let Some(errno) = keep.iter().find_map(|fd| sys::describe(*fd as RawFd).err()) {

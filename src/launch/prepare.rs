@@ -45,6 +45,10 @@ pub struct Prepared {
     pub null: RawFd,
     /// `children` of this process in /proc, for a sandbox without a pid namespace of its own.
     pub children: RawFd,
+    /// How many processors there are, where there is such an account.
+    pub processors: u64,
+    /// The account of processor time, for pid 1 to read; -1 where nobody does.
+    pub cpu_account: RawFd,
     /// Whether the cover of hidden folders is made.
     pub cover_folder: bool,
     /// Whether the cover of hidden files is made.
@@ -113,6 +117,8 @@ impl Prepared {
             terminal: if plan.watch.terminal { own_terminal() } else { None },
             null: null_for(plan)?,
             children: -1,
+            cpu_account: -1,
+            processors: if plan.grouped.cpu_time_ms.is_some() { sys::processors() } else { 1 },
             cover_folder: false,
             cover_file: false,
             ignored: ignored_signals()?,

@@ -1,9 +1,10 @@
 //! The launcher while the target runs: forwards signals, follows job control, and brings the status home.
 
+use super::cgroup::Groups;
 use super::message::{BACKGROUND, FOREGROUND, Message};
 use super::{Failure, Outcome, Pipes, own, started, why};
 use crate::plan::Plan;
-use crate::sys::{self, Errno, SignalSet, signal_bit};
+use crate::sys::{self, Errno, SignalSet, Usage, signal_bit};
 use std::os::fd::RawFd;
 
 /// The first process of the sandbox.
@@ -58,8 +59,8 @@ pub fn block_signals(terminal: Option<RawFd>) -> sys::Result<Signals> {
 }
 
 /// Waits for the end of the sandbox.
-pub fn supervise(plan: &Plan, child: Child, pipes: Pipes, signals: &Signals) -> Result<Outcome, Failure> {
-    let outcome = Watch { plan, child, pipes, signals, ended: None }.watch();
+pub fn supervise(plan: &Plan, child: Child, pipes: Pipes, signals: &Signals, groups: &Groups) -> Result<(Outcome, Usage), Failure> {
+    let outcome = Watch { plan, child, pipes, signals, groups, memory: groups.out_of_memory, ended: None }.watch();
     if let Some(screen) = &signals.terminal {
         screen.restore();
     }
@@ -71,15 +72,18 @@ struct Watch<'a> {
     child: Child,
     pipes: Pipes,
     signals: &'a Signals,
+    groups: &'a Groups,
+    /// Readable once memory is out; -1 where nobody watches, or no more.
+    memory: RawFd,
     ended: Option<Outcome>,
 }
 
 impl Watch<'_> {
-    fn watch(&mut self) -> Result<Outcome, Failure> {
+    fn watch(&mut self) -> Result<(Outcome, Usage), Failure> {
         loop {
             // The end is looked at first: whoever has ended has sent all its messages, so the look at them comes later.
-            let ready = sys::poll([self.child.pidfd, self.pipes.report.0, self.signals.fd, -1], -1);
-            let [end, message, signal, _] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
+            let ready = sys::poll([self.child.pidfd, self.pipes.report.0, self.signals.fd, self.memory], -1);
+            let [end, message, signal, memory] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
             if message {
                 self.hear()?;
             } else if end {
@@ -87,6 +91,9 @@ impl Watch<'_> {
             }
             if signal {
                 self.forward();
+            }
+            if memory {
+                self.end_without_memory();
             }
         }
     }
@@ -98,6 +105,7 @@ impl Watch<'_> {
             Some(Message::Stopped { signal }) => self.stopped(signal),
             Some(Message::Ended { status }) => self.ended = Some(outcome(status)),
             Some(Message::TimedOut) => self.ended = Some(Outcome::TimedOut),
+            Some(Message::CpuTimeOver) => self.ended = Some(Outcome::CpuTimeOver),
             Some(failed) => {
                 let failure = started(self.plan, failed);
                 sys::regardless(sys::wait_for(self.child.pid));
@@ -108,14 +116,29 @@ impl Watch<'_> {
     }
 
     /// Pid 1 has ended, and the kernel has ended all others of its namespace.
-    fn finish(&self) -> Result<Outcome, Failure> {
-        let status = sys::wait_for(self.child.pid).map_err(|errno| own("wait for pid 1", errno))?;
+    fn finish(&self) -> Result<(Outcome, Usage), Failure> {
+        let (status, usage) = sys::wait_with_usage(self.child.pid).map_err(|errno| own("wait for pid 1", errno))?;
         match self.ended {
-            Some(outcome) => Ok(outcome),
+            Some(outcome) => Ok((self.blame_memory(outcome), usage)),
             // The target was pid 1 itself, or something killed pid 1.
-            None if !self.plan.watch.init || libc::WIFSIGNALED(status) => Ok(outcome(status)),
+            None if !self.plan.watch.init || libc::WIFSIGNALED(status) => Ok((self.blame_memory(outcome(status)), usage)),
             None => Err(why::pid_one_ended(libc::WEXITSTATUS(status)).into()),
         }
+    }
+
+    /// A SIGKILL may have been the memory killer's, which counts whom it ends in the group.
+    fn blame_memory(&self, outcome: Outcome) -> Outcome {
+        let killed = outcome == Outcome::Killed(libc::SIGKILL as u8);
+        if killed && self.groups.oom_kills().is_some_and(|kills| kills > 0) { Outcome::OutOfMemory } else { outcome }
+    }
+
+    /// `oom = "kill-all"` in version 1, whose memory killer ends one process: with pid 1 all others end.
+    fn end_without_memory(&mut self) {
+        self.memory = -1;
+        self.ended = Some(Outcome::OutOfMemory);
+        // One that has ended meanwhile needs no end.
+        sys::regardless(sys::signal_pidfd(self.child.pidfd, libc::SIGKILL));
+        self.groups.thaw();
     }
 
     fn forward(&self) {

@@ -1,12 +1,13 @@
 //! What a failure means here: the step, the kernel's error in words, the cause that this machine shows, and what to do.
 
 use super::Failure;
+use super::cgroup::Wrong;
 use super::child::OWN;
 use crate::cause::{self, Barriers};
 use crate::plan::Plan;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
-use crate::step::{Name, Op};
+use crate::step::{Name, Op, Step};
 use crate::sys::Errno;
 
 /// A failure that no step stands for.
@@ -17,6 +18,27 @@ pub fn own(what: &str, errno: i32) -> Problem {
 /// Pid 1 ended without a word.
 pub fn pid_one_ended(code: i32) -> Problem {
     Problem::new("launch::pid-1", Span::NOWHERE, format!("pid 1 of the sandbox ended without a report (status {code})"))
+}
+
+/// A step of the control groups failed.
+pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
+    let problem = Problem::new("launch::limits", step.at, format!("cannot {}: {}", step.op, wrong.words())).label("asked for here");
+    let help = match (&step.op, wrong) {
+        (Op::Group { .. } | Op::StepAside { .. } | Op::SwitchOn { .. }, Wrong::Errno(Errno(libc::EACCES | libc::EPERM | libc::EROFS))) => {
+            "start it in a group that is yours (systemd-run --user --scope -p Delegate=yes stockade run ...), or as root"
+        }
+        (Op::SwitchOn { .. }, Wrong::Errno(Errno(libc::EBUSY))) => {
+            "a process came into the group meanwhile: name a group without processes with `parent`"
+        }
+        (Op::GroupLimit { .. }, Wrong::Errno(Errno(libc::ENOENT | libc::EACCES))) => "this kernel has no such file for a group: leave the key out",
+        (Op::GroupLimit { .. }, Wrong::Reads(_)) => "write a value that the kernel takes as it is",
+        (Op::DeviceRules { .. }, Wrong::Errno(Errno(libc::EPERM))) => "rules for devices need root: take \"devices\" out of `controllers`",
+        (Op::DeviceRules { .. }, Wrong::Errno(Errno(libc::EINVAL))) => {
+            "the kernel has no BPF for control groups: take \"devices\" out of `controllers`"
+        }
+        _ => return problem,
+    };
+    problem.help(help)
 }
 
 /// A step failed.

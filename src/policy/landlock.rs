@@ -194,8 +194,8 @@ const SCOPE_ABI: u32 = 6;
 /// The first ABI that logs what a program is denied after it was executed (Linux 6.15).
 const AUDIT_ABI: u32 = 7;
 
-/// The walls of this section that may fall by their names in `optional`.
-pub const OPTIONAL: &[&str] = &["landlock", "landlock.tcp", "landlock.udp", "landlock.scope", "landlock.audit"];
+/// Walls that may fall by their names in `optional`: those of this section, and every limit of the file that says so.
+pub const OPTIONAL: &[&str] = &["limits", "landlock", "landlock.tcp", "landlock.udp", "landlock.scope", "landlock.audit"];
 
 crate::written!(Wall);
 

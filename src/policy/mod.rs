@@ -7,6 +7,7 @@ pub mod capabilities;
 pub mod env;
 pub mod identity;
 pub mod landlock;
+pub mod limits;
 pub mod mounts;
 pub mod namespaces;
 pub mod network;

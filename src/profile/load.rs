@@ -226,6 +226,9 @@ fn merge(
         }
         check_optional(&read, &mut found);
         problems.extend(found.into_iter().map(|problem| hide(problem, &secrets)));
+        if read.optional.items.iter().any(|name| name.value == "limits") {
+            read.limits.let_fall();
+        }
         if layer.kind == Kind::Extended {
             // A base cannot let fall a wall that another file relies on.
             let optional = std::mem::take(&mut read.optional);

@@ -15,6 +15,7 @@ mod rights;
 pub mod tree;
 
 use crate::section::Entries;
+pub use dev::NODES as DEV_NODES;
 pub use draft::draft;
 use entry::Mount;
 pub use rights::draft as draft_rights;

@@ -1,0 +1,331 @@
+//! Facts about control groups: which hierarchies there are, where the launcher is in each, and what it may do there.
+//!
+//! Found, never assumed: `/proc/self/cgroup` says which groups the launcher is in, `/proc/self/mountinfo` where they can be seen. Read
+//! only for profiles with `[limits]`. It reads and never writes.
+
+use crate::policy::limits::place::{place, wanted_controllers};
+use crate::policy::limits::{Controller, Limits};
+use crate::policy::mounts::Mounts;
+use crate::policy::mounts::entry::Mount;
+use crate::sys;
+use crate::value::{below, join, parent};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+/// What is known of the control groups of this machine.
+#[derive(Debug, Clone, Default)]
+pub struct Groups {
+    /// Every hierarchy that the launcher is in and can see.
+    pub hierarchies: Vec<Hierarchy>,
+    /// The memory of the machine, in bytes; read where a share of it is asked for.
+    pub ram: u64,
+    /// The block device of each path of `limits.io`: major and minor number, or why it is not known.
+    pub blocks: BTreeMap<String, Result<(u32, u32), i32>>,
+    /// The nodes that `[mounts]` grants; read where `controllers` has `devices`.
+    pub nodes: Vec<Node>,
+}
+
+/// The version of the kernel's interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Version {
+    /// A hierarchy for each controller, or for a few.
+    V1,
+    /// One hierarchy for all.
+    #[default]
+    V2,
+}
+
+/// A device node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Node {
+    /// Whether it is a block device.
+    pub block: bool,
+    /// The driver.
+    pub major: u32,
+    /// The device; none is every one of the driver's.
+    pub minor: Option<u32>,
+}
+
+/// One hierarchy.
+#[derive(Debug, Clone, Default)]
+pub struct Hierarchy {
+    /// Its version.
+    pub version: Version,
+    /// The kernel's names of the controllers that a group there can have.
+    pub controllers: Vec<String>,
+    /// Where it is mounted.
+    pub mount: String,
+    /// The folder that the sandbox's group is to be made in: the launcher's own group, or the one that the profile names.
+    pub folder: String,
+    /// Why nothing can be made there; 0 where something can. Read only where the profile needs the hierarchy, as is all that follows.
+    pub refused: i32,
+    /// Version 2: controllers that are switched on for the groups in it.
+    pub enabled: Vec<String>,
+    /// Version 2: whether it is the top, where processes and groups with controllers may be side by side.
+    pub top: bool,
+    /// Version 2: how many processes are in it besides the launcher.
+    pub others: usize,
+    /// Version 2: whether the launcher is in it.
+    pub inside: bool,
+    /// Whether swap is accounted for.
+    pub swap: bool,
+    /// The least limit of the group and those above it, with the folder that sets it, by the profile's key; CPU in thousandths.
+    pub least: BTreeMap<&'static str, (u64, String)>,
+    /// The processors that it may use, as the kernel writes them.
+    pub cpus: String,
+    /// The memory nodes that it may use.
+    pub nodes: String,
+}
+
+impl Groups {
+    /// Reads what the limits of a profile need to know.
+    pub fn probe(limits: &Limits, mounts: &Mounts) -> Groups {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let mut groups = Groups { hierarchies: find(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")), ..Groups::default() };
+        for hierarchy in groups.hierarchies.iter_mut().filter(|hierarchy| hierarchy.version == Version::V2) {
+            hierarchy.controllers = words(&hierarchy.folder, "cgroup.controllers");
+        }
+        let named = limits.parent.get().map(|path| path.value.0.clone());
+        let mut looked: Vec<usize> = wanted_controllers(limits).into_iter().filter_map(|controller| place(controller, &groups)).collect();
+        looked.sort_unstable();
+        looked.dedup();
+        for index in looked {
+            groups.hierarchies[index].look(named.as_deref());
+        }
+        if limits.wants_share() {
+            groups.ram = sys::total_memory().unwrap_or(0);
+        }
+        for path in limits.io.get().into_iter().flat_map(|devices| devices.0.keys()) {
+            groups.blocks.insert(path.clone(), block_device(path));
+        }
+        if limits.controllers.items.iter().any(|controller| controller.value == Controller::Devices) {
+            groups.nodes = nodes(mounts);
+        }
+        groups
+    }
+}
+
+impl Hierarchy {
+    /// All that the plan asks of a hierarchy that it uses.
+    fn look(&mut self, named: Option<&str>) {
+        if let Some(path) = named {
+            self.folder = join(&self.mount, if path == "/" { "" } else { path });
+            if self.version == Version::V2 {
+                self.controllers = words(&self.folder, "cgroup.controllers");
+            }
+        }
+        let writable = |file: &str| nix::unistd::access(Path::new(file), nix::unistd::AccessFlags::W_OK).err().map_or(0, |errno| errno as i32);
+        self.refused = writable(&self.folder);
+        if self.version == Version::V2 {
+            if self.refused == 0 {
+                self.refused = writable(&format!("{}/cgroup.procs", self.folder));
+            }
+            self.enabled = words(&self.folder, "cgroup.subtree_control");
+            self.top = !Path::new(&format!("{}/cgroup.type", self.folder)).exists();
+            let own = std::process::id().to_string();
+            let processes = words(&self.folder, "cgroup.procs");
+            self.inside = processes.contains(&own);
+            self.others = processes.len() - usize::from(self.inside);
+        }
+        let has = |name: &str| self.controllers.iter().any(|known| known == name);
+        if has("memory") {
+            self.swap = match self.version {
+                Version::V1 => Path::new(&format!("{}/memory.memsw.limit_in_bytes", self.folder)).exists(),
+                // The top has no such file, and says nothing.
+                Version::V2 => self.top || Path::new(&format!("{}/memory.swap.max", self.folder)).exists(),
+            };
+        }
+        if has("cpuset") {
+            let names = if self.version == Version::V1 { ["effective_cpus", "effective_mems"] } else { ["cpus.effective", "mems.effective"] };
+            let [cpus, nodes] = names.map(|name| words(&self.folder, &format!("cpuset.{name}")).join(""));
+            (self.cpus, self.nodes) = (cpus, nodes);
+        }
+        self.least = self.least();
+    }
+
+    /// The least limits from the group up to the top of the hierarchy.
+    fn least(&self) -> BTreeMap<&'static str, (u64, String)> {
+        let mut least: BTreeMap<&'static str, (u64, String)> = BTreeMap::new();
+        let mut folder = self.folder.as_str();
+        loop {
+            for key in ["memory", "pids", "cpu"].into_iter().filter(|key| self.controllers.iter().any(|known| known == key)) {
+                if let Some(limit) = self.limit_of(folder, key).filter(|limit| least.get(key).is_none_or(|(had, _)| limit < had)) {
+                    least.insert(key, (limit, folder.to_owned()));
+                }
+            }
+            if folder.len() <= self.mount.len() {
+                return least;
+            }
+            folder = parent(folder);
+        }
+    }
+
+    fn limit_of(&self, folder: &str, key: &str) -> Option<u64> {
+        let number = |name: &str| words(folder, name).first().and_then(|word| word.parse::<u64>().ok());
+        match (key, self.version) {
+            // Version 1 writes a number near 2^63 for none.
+            ("memory", Version::V1) => number("memory.limit_in_bytes").filter(|limit| *limit < 1 << 62),
+            ("memory", Version::V2) => number("memory.max"),
+            ("pids", _) => number("pids.max"),
+            (_, Version::V1) => Some(number("cpu.cfs_quota_us")? * 1000 / number("cpu.cfs_period_us").filter(|period| *period > 0)?),
+            (_, Version::V2) => match &words(folder, "cpu.max")[..] {
+                [quota, period] => Some(quota.parse::<u64>().ok()? * 1000 / period.parse::<u64>().ok().filter(|period| *period > 0)?),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The words of a small file; none where it is not there.
+fn words(folder: &str, name: &str) -> Vec<String> {
+    fs::read_to_string(format!("{folder}/{name}")).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+/// A mount of a hierarchy.
+struct Mounted {
+    version: Version,
+    /// Which group is at its top.
+    root: String,
+    point: String,
+    /// Version 1: its controllers, among other options.
+    options: Vec<String>,
+}
+
+/// Pairs the groups of a process with the mounts where they can be seen (cgroups(7), proc_pid_mountinfo(5)).
+fn find(groups: &str, mountinfo: &str) -> Vec<Hierarchy> {
+    let mounts: Vec<Mounted> = mountinfo.lines().filter_map(mounted).collect();
+    let mut found = vec![];
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':');
+        let (Some(number), Some(names), Some(path)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let version = if number == "0" && names.is_empty() { Version::V2 } else { Version::V1 };
+        let names: Vec<String> = names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        // `name=systemd` has no controller.
+        if names.iter().any(|name| name.starts_with("name=")) {
+            continue;
+        }
+        let here = mounts.iter().find_map(|mount| {
+            let same = mount.version == version && names.iter().all(|name| mount.options.contains(name));
+            let inside = below(path, &mount.root).filter(|_| same && !path.contains("/.."))?;
+            Some((mount.point.clone(), join(&mount.point, if inside == "/" { "" } else { inside })))
+        });
+        if let Some((mount, folder)) = here {
+            found.push(Hierarchy { version, controllers: names, mount, folder, ..Hierarchy::default() });
+        }
+    }
+    found
+}
+
+fn mounted(line: &str) -> Option<Mounted> {
+    // Most lines are of other file systems.
+    let (before, after) = line.split_once(" - cgroup")?;
+    let (version, after) = match after.strip_prefix('2') {
+        Some(rest) => (Version::V2, rest),
+        None => (Version::V1, after),
+    };
+    let mut fields = before.split(' ').skip(3);
+    let (root, point) = (unescape(fields.next()?), unescape(fields.next()?));
+    let options = after.trim().split(' ').next_back()?.split(',').map(str::to_owned).collect();
+    Some(Mounted { version, root, point, options })
+}
+
+/// Blanks and the like are octal there.
+fn unescape(text: &str) -> String {
+    let mut parts = text.split('\\');
+    let mut out = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        match part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                out.push(byte.into());
+                out.push_str(&part[3..]);
+            }
+            None => out.push_str(part),
+        }
+    }
+    out
+}
+
+/// The disk that a path names, or lies on: limits are a disk's, not a partition's.
+fn block_device(path: &str) -> Result<(u32, u32), i32> {
+    let meta = fs::metadata(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    let number = if meta.file_type().is_block_device() { meta.rdev() } else { meta.dev() };
+    let (major, minor) = (libc::major(number), libc::minor(number));
+    let at = format!("/sys/dev/block/{major}:{minor}");
+    if !Path::new(&at).exists() {
+        return Err(libc::ENOTBLK);
+    }
+    if !Path::new(&format!("{at}/partition")).exists() {
+        return Ok((major, minor));
+    }
+    let disk = fs::read_to_string(format!("{at}/../dev")).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    let parts = disk.trim().split_once(':').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    parts.ok_or(libc::EIO)
+}
+
+/// How many names of a folder of nodes are looked at.
+const NODES_LOOKED_AT: usize = 4096;
+
+/// The nodes that the mounts grant, as [`crate::policy::mounts`] attaches them.
+fn nodes(mounts: &Mounts) -> Vec<Node> {
+    let mut found = vec![];
+    for (path, mount) in mounts.iter() {
+        match &mount.value {
+            Mount::Dev { extra } => {
+                let standard = crate::policy::mounts::DEV_NODES.iter().map(|name| format!("/dev/{name}"));
+                standard.chain(extra.iter().map(|path| path.0.clone())).for_each(|path| found.extend(node(Path::new(&path))));
+                // /dev/pts/ptmx, and the terminals that it makes (devices.txt of the kernel: majors 136 to 143).
+                found.push(Node { block: false, major: 5, minor: Some(2) });
+                found.extend((136..=143).map(|major| Node { block: false, major, minor: None }));
+            }
+            Mount::Device { source } => {
+                let source = Path::new(source.as_ref().map_or(path.value, |source| source));
+                match fs::read_dir(source) {
+                    Ok(names) => found.extend(names.take(NODES_LOOKED_AT).flatten().filter_map(|entry| node(&entry.path()))),
+                    Err(_) => found.extend(node(source)),
+                }
+            }
+            _ => {}
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn node(path: &Path) -> Option<Node> {
+    let meta = fs::metadata(path).ok()?;
+    let block = meta.file_type().is_block_device();
+    (block || meta.file_type().is_char_device()).then(|| Node { block, major: libc::major(meta.rdev()), minor: Some(libc::minor(meta.rdev())) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
+                          35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n";
+
+    #[test]
+    fn a_hybrid_machine_has_both_versions() {
+        let found = find("9:name=systemd:/\n4:memory:/a/b\n2:cpu,cpuacct:/\n0::/user.slice\n", HYBRID);
+        let seen: Vec<(Version, &str)> = found.iter().map(|hierarchy| (hierarchy.version, hierarchy.folder.as_str())).collect();
+        let wanted = [
+            (Version::V1, "/sys/fs/cgroup/memory/a/b"),
+            (Version::V1, "/sys/fs/cgroup/cpu,cpuacct"),
+            (Version::V2, "/sys/fs/cgroup/unified/user.slice"),
+        ];
+        assert_eq!(seen, wanted);
+    }
+
+    #[test]
+    fn a_container_sees_its_part_alone() {
+        let mounts = "40 30 0:32 /docker/ab /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n41 30 0:38 / /mnt/with\\040blank rw - cgroup2 c rw\n";
+        let found = find("4:memory:/docker/ab\n0::/\n", mounts);
+        assert_eq!((found[0].folder.as_str(), found[1].folder.as_str()), ("/sys/fs/cgroup/memory", "/mnt/with blank"));
+        // A group that is not below what is mounted cannot be seen.
+        assert!(find("4:memory:/docker/cd\n0::/../x\n", mounts).is_empty());
+    }
+}

@@ -1,0 +1,204 @@
+//! The control groups of a sandbox: made and limited before the clone, entered by the child itself, read and removed at the end.
+//!
+//! What cgroups-rs does well goes through it ([`write`]): the limits of the classic controllers, the freezer, device rules. It has no way
+//! to find hybrid layouts, to enter a group before exec, to end and remove one; and its readers of accounts panic on texts that
+//! they do not know.
+
+pub mod account;
+mod devices;
+mod remove;
+mod sweep;
+mod write;
+
+use super::prepare::Prepared;
+use crate::host::groups::Version;
+use crate::policy::limits::Controller;
+use crate::problem::errno_words;
+use crate::step::{Name, Op, Slot};
+use crate::sys::{self, Errno};
+pub use account::Account;
+use std::os::fd::RawFd;
+pub use sweep::sweep;
+
+/// How the name of every group of a launcher begins; its process id and the time of its making follow.
+const PREFIX: &str = "stockade-";
+/// How the name of the group that the launcher itself steps into ends.
+const ASIDE: &str = "-launcher";
+
+/// All groups of one launch.
+#[derive(Debug, Default)]
+pub struct Groups {
+    made: Vec<Made>,
+    aside: Option<Aside>,
+    /// Readable once memory is out (version 1); -1 where nobody watches.
+    pub out_of_memory: RawFd,
+}
+
+/// One group.
+#[derive(Debug)]
+struct Made {
+    slot: Slot,
+    version: Version,
+    path: String,
+    /// Its folder, open and locked: whoever can lock it knows that its launcher is dead.
+    dir: RawFd,
+    controllers: Vec<Controller>,
+}
+
+/// What the launcher did to its own group of version 2.
+#[derive(Debug)]
+struct Aside {
+    folder: String,
+    path: String,
+    switched_on: Vec<&'static str>,
+}
+
+/// Why a step failed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// The kernel says so.
+    Errno(Errno),
+    /// The file says something else than what was written.
+    Reads(String),
+}
+
+impl From<Errno> for Wrong {
+    fn from(errno: Errno) -> Wrong {
+        Wrong::Errno(errno)
+    }
+}
+
+impl Wrong {
+    /// The reason in words.
+    pub fn words(&self) -> String {
+        match self {
+            Wrong::Errno(Errno(errno)) => errno_words(*errno),
+            Wrong::Reads(text) => format!("the kernel made {text} of it"),
+        }
+    }
+}
+
+type Result<T = ()> = std::result::Result<T, Wrong>;
+
+/// How often another name is tried where one is taken: by a launcher with the same number in another pid namespace.
+const NAMES: u32 = 16;
+
+impl Groups {
+    /// No group yet.
+    pub fn new() -> Groups {
+        Groups { out_of_memory: -1, ..Groups::default() }
+    }
+
+    /// Whether an operation is one of the groups'.
+    pub fn is_of_the_groups(op: &Op) -> bool {
+        matches!(
+            op,
+            Op::Group { .. }
+                | Op::StepAside { .. }
+                | Op::SwitchOn { .. }
+                | Op::GroupLimit { .. }
+                | Op::DeviceRules { .. }
+                | Op::WatchMemory { .. }
+                | Op::CpuAccount { .. }
+        )
+    }
+
+    /// Does one operation of the launcher's.
+    pub fn apply(&mut self, op: &Op, prepared: &mut Prepared) -> Result {
+        match op {
+            Op::Group { slot, version, controllers, folder } => self.make(*slot, *version, controllers, folder, prepared),
+            Op::StepAside { folder } => self.step_aside(folder),
+            Op::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
+            Op::GroupLimit { slot, controller, file, value } => {
+                let made = self.of(*slot)?;
+                write::limit(&made.path, made.version, *controller, file.text(), value.text())
+            }
+            Op::DeviceRules { slot, version, nodes } => {
+                let made = self.of(*slot)?;
+                match version {
+                    Version::V1 => write::device_rules(&made.path, nodes),
+                    Version::V2 => {
+                        let program = sys::load_device_program(&devices::program(nodes))?;
+                        // The group holds the program from here on.
+                        Ok(sys::attach_device_program(made.dir, program).and(sys::close(program))?)
+                    }
+                }
+            }
+            Op::WatchMemory { slot } => {
+                self.out_of_memory = write::watch_memory(&self.of(*slot)?.path)?;
+                Ok(())
+            }
+            Op::CpuAccount { slot, version } => {
+                let file = if *version == Version::V1 { "cpuacct.usage" } else { "cpu.stat" };
+                let path = Name::new(&format!("{}/{file}", self.of(*slot)?.path));
+                prepared.cpu_account = sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_RDONLY, 0)?;
+                Ok(())
+            }
+            _ => Err(Errno(libc::ENOSYS).into()),
+        }
+    }
+
+    /// The group of version 2 that the child begins in.
+    pub fn to_clone_into(&self) -> Option<RawFd> {
+        self.made.iter().find(|made| made.version == Version::V2).map(|made| made.dir)
+    }
+
+    fn of(&self, slot: Slot) -> Result<&Made> {
+        self.made.iter().find(|made| made.slot == slot).ok_or(Errno(libc::ENOENT).into())
+    }
+
+    fn with(&self, controller: Controller) -> Option<&Made> {
+        self.made.iter().find(|made| made.controllers.contains(&controller))
+    }
+
+    fn make(&mut self, slot: Slot, version: Version, controllers: &[Controller], folder: &Name, prepared: &mut Prepared) -> Result {
+        let base = format!("{}/{PREFIX}{}-{}", folder.text(), sys::getpid(), sys::boot_ticks()?);
+        let path = make_new(&base, "")?;
+        // From here on it is removed at the end, whatever fails.
+        self.made.push(Made { slot, version, path: path.clone(), dir: -1, controllers: controllers.to_vec() });
+        let dir = open_locked(&path)?;
+        if let Some(made) = self.made.last_mut() {
+            made.dir = dir;
+        }
+        prepared.slots[slot.0] = match version {
+            // Opened here, where the launcher's credentials are; the kernel judges the move by them (kernel commit 1756d7994ad8).
+            Version::V1 => sys::openat(dir, c"tasks", libc::O_WRONLY, 0)?,
+            Version::V2 => dir,
+        };
+        Ok(())
+    }
+
+    fn step_aside(&mut self, folder: &Name) -> Result {
+        let base = format!("{}/{PREFIX}{}-{}", folder.text(), sys::getpid(), sys::boot_ticks()?);
+        let path = make_new(&base, ASIDE)?;
+        self.aside = Some(Aside { folder: folder.text().into(), path: path.clone(), switched_on: vec![] });
+        open_locked(&path)?;
+        Ok(write::text(&format!("{path}/cgroup.procs"), "0")?)
+    }
+
+    fn switch_on(&mut self, folder: &Name, controllers: &[&'static str]) -> Result {
+        if let Some(aside) = &mut self.aside {
+            aside.switched_on = controllers.to_vec();
+        }
+        let words: Vec<String> = controllers.iter().map(|name| format!("+{name}")).collect();
+        Ok(write::text(&format!("{}/cgroup.subtree_control", folder.text()), &words.join(" "))?)
+    }
+}
+
+/// Makes a folder whose name nobody has.
+fn make_new(base: &str, end: &str) -> Result<String> {
+    for more in 0..NAMES {
+        let path = if more == 0 { format!("{base}{end}") } else { format!("{base}-{more}{end}") };
+        match sys::mkdirat(libc::AT_FDCWD, Name::new(&path).as_c_str(), 0o755) {
+            Err(Errno(libc::EEXIST)) => {}
+            other => return other.map(|()| path).map_err(Wrong::from),
+        }
+    }
+    Err(Errno(libc::EEXIST).into())
+}
+
+fn open_locked(path: &str) -> Result<RawFd> {
+    let dir = sys::openat(libc::AT_FDCWD, Name::new(path).as_c_str(), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+    sys::lock(dir)?;
+    Ok(dir)
+}

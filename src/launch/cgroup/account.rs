@@ -1,0 +1,236 @@
+//! What a sandbox used, as its groups tell at its end. Read only where somebody asked for it.
+
+use super::{Groups, Made, write};
+use crate::host::groups::Version;
+use crate::policy::limits::Controller;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The accounts of all groups; what no group accounts for is absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Account {
+    /// Processor time of all processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Cpu>,
+    /// Memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+    /// Processes and threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids: Option<Pids>,
+    /// Block devices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io: Option<Io>,
+    /// Seconds in which somebody waited for `cpu`, `memory` or `io` (version 2, and a kernel with PSI).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pressure: BTreeMap<&'static str, Pressure>,
+    /// Limits that were met, by the profile's keys.
+    pub limits_hit: BTreeSet<&'static str>,
+}
+
+/// Processor time, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Cpu {
+    /// In programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_us: Option<u64>,
+    /// In the kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_us: Option<u64>,
+    /// In how many periods it was held back by `cpu`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub periods_throttled: Option<u64>,
+    /// For how long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled_us: Option<u64>,
+}
+
+/// Memory, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Memory {
+    /// The most; the kernel has it since Linux 5.19 in version 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak: Option<u64>,
+    /// What is left at the end: caches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+    /// Processes that the memory killer ended.
+    pub oom_kills: u64,
+}
+
+/// Processes and threads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Pids {
+    /// The most at a time; the kernel has it since Linux 6.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak: Option<u64>,
+    /// How often one more was refused.
+    pub refused: u64,
+}
+
+/// What went to and from block devices.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Io {
+    /// Bytes.
+    pub read_bytes: u64,
+    /// Bytes.
+    pub written_bytes: u64,
+    /// Operations.
+    pub reads: u64,
+    /// Operations.
+    pub writes: u64,
+}
+
+/// Waiting, in microseconds (Documentation/accounting/psi.rst).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Pressure {
+    /// While at least one process waited.
+    pub some_us: u64,
+    /// While all did.
+    pub full_us: u64,
+}
+
+impl Made {
+    fn text(&self, file: &str) -> Option<String> {
+        write::read(&format!("{}/{file}", self.path)).ok()
+    }
+
+    fn number(&self, file: &str) -> Option<u64> {
+        self.text(file)?.trim().parse().ok()
+    }
+
+    /// The number behind a word of a file such as `cpu.stat`.
+    fn keyed(&self, file: &str, key: &str) -> Option<u64> {
+        keyed(&self.text(file)?, key)
+    }
+
+    fn v1(&self) -> bool {
+        self.version == Version::V1
+    }
+}
+
+fn keyed(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+impl Groups {
+    /// How many processes the memory killer has ended, where memory is accounted for.
+    pub fn oom_kills(&self) -> Option<u64> {
+        let made = self.with(Controller::Memory)?;
+        made.keyed(if made.v1() { "memory.oom_control" } else { "memory.events" }, "oom_kill")
+    }
+
+    /// Everything.
+    pub fn account(&self) -> Account {
+        let mut hit = BTreeSet::new();
+        let account = Account {
+            cpu: self.cpu(&mut hit),
+            memory: self.memory(&mut hit),
+            pids: self.pids(&mut hit),
+            io: self.with(Controller::Io).and_then(|made| if made.v1() { io_of_v1(made) } else { made.text("io.stat").map(|text| io_of_v2(&text)) }),
+            pressure: self.pressure(),
+            limits_hit: BTreeSet::new(),
+        };
+        Account { limits_hit: hit, ..account }
+    }
+
+    fn v2(&self) -> Option<&Made> {
+        self.made.iter().find(|made| !made.v1())
+    }
+
+    fn cpu(&self, hit: &mut BTreeSet<&'static str>) -> Option<Cpu> {
+        let mut cpu = Cpu::default();
+        if let Some(made) = self.with(Controller::Cpuacct).filter(|made| made.v1()) {
+            cpu.user_us = made.number("cpuacct.usage_user").map(|nanos| nanos / 1000);
+            cpu.system_us = made.number("cpuacct.usage_sys").map(|nanos| nanos / 1000);
+        } else if let Some(made) = self.v2() {
+            // Every group of version 2 has this file, whatever its controllers.
+            cpu.user_us = made.keyed("cpu.stat", "user_usec");
+            cpu.system_us = made.keyed("cpu.stat", "system_usec");
+        }
+        if let Some(made) = self.with(Controller::Cpu) {
+            cpu.periods_throttled = made.keyed("cpu.stat", "nr_throttled");
+            cpu.throttled_us =
+                if made.v1() { made.keyed("cpu.stat", "throttled_time").map(|nanos| nanos / 1000) } else { made.keyed("cpu.stat", "throttled_usec") };
+            if cpu.periods_throttled.is_some_and(|periods| periods > 0) {
+                hit.insert("cpu");
+            }
+        }
+        (cpu != Cpu::default()).then_some(cpu)
+    }
+
+    fn memory(&self, hit: &mut BTreeSet<&'static str>) -> Option<Memory> {
+        let made = self.with(Controller::Memory)?;
+        let met = if made.v1() { made.number("memory.failcnt") } else { made.keyed("memory.events", "max") };
+        if met.is_some_and(|times| times > 0) {
+            hit.insert("memory");
+        }
+        if made.keyed("memory.events", "high").is_some_and(|times| times > 0) {
+            hit.insert("memory-high");
+        }
+        let (peak, last) = if made.v1() { ("memory.max_usage_in_bytes", "memory.usage_in_bytes") } else { ("memory.peak", "memory.current") };
+        Some(Memory { peak: made.number(peak), last: made.number(last), oom_kills: self.oom_kills().unwrap_or(0) })
+    }
+
+    fn pids(&self, hit: &mut BTreeSet<&'static str>) -> Option<Pids> {
+        let made = self.with(Controller::Pids)?;
+        let refused = made.keyed("pids.events", "max").unwrap_or(0);
+        if refused > 0 {
+            hit.insert("pids");
+        }
+        Some(Pids { peak: made.number("pids.peak"), refused })
+    }
+
+    fn pressure(&self) -> BTreeMap<&'static str, Pressure> {
+        let Some(made) = self.v2() else { return BTreeMap::new() };
+        let of = |name: &'static str, file: &str| Some((name, pressure(&made.text(file)?)?));
+        [of("cpu", "cpu.pressure"), of("memory", "memory.pressure"), of("io", "io.pressure")].into_iter().flatten().collect()
+    }
+}
+
+fn pressure(text: &str) -> Option<Pressure> {
+    let total = |kind: &str| {
+        let line = text.lines().find(|line| line.starts_with(kind))?;
+        line.split_whitespace().find_map(|word| word.strip_prefix("total=")?.parse().ok())
+    };
+    Some(Pressure { some_us: total("some")?, full_us: total("full").unwrap_or(0) })
+}
+
+/// `MAJOR:MINOR Read N` and so on, one to a line.
+fn io_of_v1(made: &Made) -> Option<Io> {
+    let (bytes, operations) = (made.text("blkio.throttle.io_service_bytes")?, made.text("blkio.throttle.io_serviced")?);
+    let sum =
+        |text: &str, kind: &str| text.lines().filter_map(|line| line.split_once(' ')?.1.strip_prefix(kind)?.trim().parse::<u64>().ok()).sum::<u64>();
+    Some(Io {
+        read_bytes: sum(&bytes, "Read"),
+        written_bytes: sum(&bytes, "Write"),
+        reads: sum(&operations, "Read"),
+        writes: sum(&operations, "Write"),
+    })
+}
+
+/// `MAJOR:MINOR rbytes=N wbytes=N rios=N wios=N ...`, one device to a line.
+fn io_of_v2(text: &str) -> Io {
+    let sum = |key: &str| text.split_whitespace().filter_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse::<u64>().ok()).sum();
+    Io { read_bytes: sum("rbytes"), written_bytes: sum("wbytes"), reads: sum("rios"), writes: sum("wios") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_the_kernel_are_read_and_strange_ones_are_no_panic() {
+        let io = io_of_v2("8:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n8:16\n254:0 rbytes=1 cost.usage=5\n");
+        assert_eq!(io, Io { read_bytes: 11, written_bytes: 20, reads: 1, writes: 2 });
+        let text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=12\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
+        assert_eq!(pressure(text), Some(Pressure { some_us: 12, full_us: 7 }));
+        assert_eq!((pressure(""), keyed("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", "oom_kill")), (None, Some(3)));
+    }
+}

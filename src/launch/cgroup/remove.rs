@@ -1,0 +1,104 @@
+//! The end of a group: whoever is left in it is killed, and it is removed.
+
+use super::{Groups, Made, write};
+use crate::host::groups::Version;
+use crate::policy::limits::Controller;
+use crate::problem::errno_words;
+use crate::step::Name;
+use crate::sys::{self, Errno};
+use cgroups_rs::FreezerState;
+use cgroups_rs::fs::freezer::FreezerController;
+
+/// How long, in milliseconds, a group is asked to be empty.
+const PATIENCE: u32 = 5_000;
+/// How often an error that cannot be is asked again.
+const TRIES: u32 = 5;
+
+impl Groups {
+    /// Removes every group; gives what is left, which the next run removes.
+    pub fn remove(&mut self) -> Vec<String> {
+        let paths: Vec<(Version, String)> = self.made.iter().map(|made| (made.version, made.path.clone())).collect();
+        let mut left = vec![];
+        for made in self.made.drain(..) {
+            if let Err(Errno(errno)) = remove(&made.path, || kill_all(&paths)) {
+                left.push(format!("{}: {}", made.path, errno_words(errno)));
+            }
+        }
+        if let Some(aside) = self.aside.take() {
+            // The controllers go first, as no process may be beside groups that have some.
+            let words: Vec<String> = aside.switched_on.iter().map(|name| format!("-{name}")).collect();
+            sys::regardless(write::text(&format!("{}/cgroup.subtree_control", aside.folder), &words.join(" ")));
+            sys::regardless(write::text(&format!("{}/cgroup.procs", aside.folder), "0"));
+            if let Err(Errno(errno)) = remove(&aside.path, || {}) {
+                left.push(format!("{}: {}", aside.path, errno_words(errno)));
+            }
+        }
+        left
+    }
+
+    /// Lets a frozen sandbox go on, so that it can end: version 1 holds back even SIGKILL.
+    pub fn thaw(&self) {
+        if let Some(Made { path, .. }) = self.with(Controller::Freezer) {
+            thaw(path, Version::V1);
+        }
+    }
+}
+
+/// rmdir(2) until it is gone. A process that was waited for may still hold its group for a moment.
+fn remove(path: &str, kill: impl Fn()) -> sys::Result {
+    let name = Name::new(path);
+    let mut failures = 0;
+    for waited in 0..PATIENCE {
+        match sys::rmdir(name.as_c_str()) {
+            Ok(()) | Err(Errno(libc::ENOENT)) => return Ok(()),
+            Err(Errno(libc::EBUSY)) if waited > 0 => kill(),
+            Err(Errno(libc::EBUSY)) => {}
+            Err(errno) => {
+                failures += 1;
+                if failures == TRIES {
+                    return Err(errno);
+                }
+            }
+        }
+        sys::regardless(sys::poll([-1; 4], 1));
+    }
+    Err(Errno(libc::EBUSY))
+}
+
+/// Kills everyone in the groups of one sandbox: at a stroke in version 2 (`cgroup.kill`, Linux 5.14), else while frozen, so that nobody
+/// is born meanwhile.
+pub fn kill_all(groups: &[(Version, String)]) {
+    for (_, path) in groups.iter().filter(|(version, _)| *version == Version::V2) {
+        sys::regardless(write::text(&format!("{path}/cgroup.kill"), "1"));
+    }
+    let freezer = groups.iter().find(|(version, path)| *version == Version::V1 && has_freezer(path));
+    if let Some((version, path)) = freezer {
+        // Whether it froze or not, each round kills whom it finds.
+        drop(FreezerController::new(path.into(), path.into(), *version == Version::V2).freeze());
+    }
+    for (_, path) in groups {
+        for pid in write::read(&format!("{path}/cgroup.procs")).unwrap_or_default().lines().filter_map(|line| line.parse::<i32>().ok()) {
+            // 0 is a process that has no number here, and kill(2) would take it for our own group.
+            if pid > 1 && pid != sys::getpid() {
+                sys::regardless(sys::kill(pid, libc::SIGKILL));
+            }
+        }
+    }
+    if let Some((version, path)) = freezer {
+        thaw(path, *version);
+    }
+}
+
+fn has_freezer(path: &str) -> bool {
+    std::path::Path::new(&format!("{path}/freezer.state")).exists()
+}
+
+/// Thaws a group, however often it takes: one that is not thawed is not ended.
+fn thaw(path: &str, version: Version) {
+    let freezer = FreezerController::new(path.into(), path.into(), version == Version::V2);
+    for _ in 0..TRIES {
+        if freezer.thaw().is_ok() && matches!(freezer.state(), Ok(FreezerState::Thawed)) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Groups of launchers that are dead: what a SIGKILL of a launcher leaves, the next run removes.
+
+use super::remove::kill_all;
+use super::{ASIDE, PREFIX};
+use crate::host::groups::Version;
+use crate::step::Name;
+use crate::sys::{self, Errno};
+use std::collections::BTreeMap;
+
+/// Removes the groups of dead launchers in these folders. What cannot be removed stays for a later run; nothing here is told.
+pub fn sweep(folders: &[Name]) {
+    let mut found: BTreeMap<String, Vec<(Version, String)>> = BTreeMap::new();
+    for folder in folders.iter().map(Name::text) {
+        let names = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        for name in names.filter(|name| name.starts_with(PREFIX)) {
+            let path = format!("{folder}/{name}");
+            let version = if std::path::Path::new(&format!("{path}/cgroup.type")).exists() { Version::V2 } else { Version::V1 };
+            found.entry(name).or_default().push((version, path));
+        }
+    }
+    for (name, groups) in found {
+        // Three proofs: no process with this number began before the group, nobody holds its lock, and what is killed is in it.
+        let Some(locks) = is_of_the_dead(&name).then(|| lock_all(&groups)).flatten() else { continue };
+        if !name.ends_with(ASIDE) {
+            end(&groups);
+        }
+        for (_, path) in &groups {
+            sys::regardless(sys::rmdir(Name::new(path).as_c_str()));
+        }
+        locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
+    }
+}
+
+/// Kills whoever is left, until the groups are empty or it takes too long.
+fn end(groups: &[(Version, String)]) {
+    for _ in 0..100 {
+        let empty = |path: &str| super::write::read(&format!("{path}/cgroup.procs")).is_ok_and(|text| text.is_empty());
+        if groups.iter().all(|(_, path)| empty(path)) {
+            return;
+        }
+        kill_all(groups);
+        sys::regardless(sys::poll([-1; 4], 1));
+    }
+}
+
+/// Whether the launcher that a name tells of is gone: its number is free, or somebody's who came later.
+fn is_of_the_dead(name: &str) -> bool {
+    let mut parts = name.strip_prefix(PREFIX).unwrap_or("").split('-');
+    let (Some(pid), Some(made)) = (parts.next().and_then(number), parts.next().and_then(number)) else { return false };
+    match sys::read_whole(Name::new(&format!("/proc/{pid}/stat")).as_c_str()) {
+        Ok(stat) => began(&String::from_utf8_lossy(&stat)).is_some_and(|began| began > made),
+        Err(Errno(errno)) => matches!(errno, libc::ENOENT | libc::ESRCH),
+    }
+}
+
+fn number(digits: &str) -> Option<u64> {
+    digits.parse().ok()
+}
+
+/// Field 22 of proc_pid_stat(5), behind the name, which may hold anything.
+fn began(stat: &str) -> Option<u64> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Locks each, or none: a launcher in another pid namespace holds them while it lives.
+fn lock_all(groups: &[(Version, String)]) -> Option<Vec<i32>> {
+    let mut locks = vec![];
+    for (_, path) in groups {
+        let opened = sys::openat(libc::AT_FDCWD, Name::new(path).as_c_str(), libc::O_RDONLY | libc::O_DIRECTORY, 0);
+        locks.extend(opened.ok());
+        if opened.and_then(sys::lock).is_err() {
+            locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
+            return None;
+        }
+    }
+    Some(locks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_of_a_process_stands_behind_its_name() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
+        assert_eq!(began(stat), Some(12345));
+    }
+
+    #[test]
+    fn only_names_of_dead_launchers_are_of_the_dead() {
+        let own = sys::getpid();
+        let now = sys::boot_ticks().unwrap();
+        assert!(!is_of_the_dead(&format!("stockade-{own}-{now}")));
+        // A process that began after the group was made is another one.
+        assert!(is_of_the_dead(&format!("stockade-{own}-1")));
+        assert!(is_of_the_dead("stockade-4194399-1-launcher") && !is_of_the_dead("stockade-x") && !is_of_the_dead("other"));
+    }
+}

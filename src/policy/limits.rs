@@ -1,0 +1,188 @@
+//! `[limits]`: what the sandbox as a whole may use, by control groups (cgroups(7)), version 1 or 2, whichever the machine has.
+//!
+//! [`values`] are the kinds of value, [`controllers`] is the table of the kernel's files, [`draft`] makes steps of it.
+
+pub mod controllers;
+mod draft;
+mod files;
+pub mod place;
+pub mod values;
+
+use crate::layers::{Changes, Said};
+use crate::problem::Problems;
+use crate::section;
+use crate::section::{Field, Node, Set, nothing_to_withdraw, parse};
+use crate::shape::{Need, Shape, Shaped};
+use crate::source::{At, Span};
+use crate::value::{Size, Time};
+pub use controllers::Controller;
+pub use draft::{Grouped, draft};
+use serde::de::DeserializeOwned;
+use toml::de::DeValue;
+use values::{Amount, ClassId, Cores, Count, GroupPath, HugePages, IoDevices, Manager, NumberList, Oom, Raw, Weight};
+
+section! {
+    /// `[limits]`: what the sandbox as a whole may use. Each key goes with `false` in a stronger layer.
+    pub struct Limits {
+        /// The most memory: a size, a share of what there is such as `"50%"`, or `"unlimited"`. It means no swap, unless `memory-swap` says so.
+        memory: Limit<Amount>,
+        /// From where on the target is slowed down and its memory reclaimed (version 2).
+        memory_high: Limit<Amount>,
+        /// The most swap, by itself; unsaid with `memory`: none.
+        memory_swap: Limit<Amount>,
+        /// What is taken from it last when memory is short (version 1: `memory.soft_limit_in_bytes`).
+        memory_low: Limit<Size>,
+        /// What is never taken from it (version 2).
+        memory_min: Limit<Size>,
+        /// Whom the kernel's memory killer ends at the limit: `"kill-one"` process (unsaid), or `"kill-all"` of the sandbox.
+        oom: Limit<Oom>,
+        /// The most processes and threads.
+        pids: Limit<Count>,
+        /// Processor time for each time that passes: `1.5` is one processor and a half.
+        cpu: Limit<Cores>,
+        /// How much of that may be saved up: a time on one processor, at most what `cpu` gives in 100ms.
+        cpu_burst: Limit<Time>,
+        /// The share of the processors when others want them, 1 to 10000; the kernel's is 100.
+        cpu_weight: Limit<Weight>,
+        /// The processors, such as `"0-3,6"`.
+        cpu_set: Limit<NumberList>,
+        /// The memory nodes, such as `"0"`.
+        memory_nodes: Limit<NumberList>,
+        /// The most processor time of all processes together; then the sandbox is ended with status 124.
+        cpu_time: Limit<Time>,
+        /// By block device, or by any path on it: `{ read-bytes = "10M", write-bytes = "5M", read-ops = 100, write-ops = 50, weight = 200 }`, each for a second.
+        io: Limit<IoDevices>,
+        /// The share of the disks when others want them, 1 to 10000; the kernel's is 100.
+        io_weight: Limit<Weight>,
+        /// Huge pages, by their size: `{ "2M" = "64M" }`.
+        hugetlb: Limit<HugePages>,
+        /// The class of network packets, such as `"10:1"` (version 1).
+        net_class: Limit<ClassId>,
+        /// Any other file of a controller: `{ "memory.swappiness" = "10" }`.
+        raw: Limit<Raw>,
+        /// Further controllers to be in: for their accounts, `"freezer"` to be frozen, `"devices"` to use no node that `[mounts]` does not grant.
+        controllers: Set<Controller>,
+        /// The group that the sandbox's is made in, as a path in the hierarchies; unsaid: the launcher's own.
+        parent: Limit<GroupPath>,
+        /// Who makes the group: `"auto"` (unsaid) or `"direct"`: stockade.
+        manager: Limit<Manager>,
+    }
+}
+
+/// Every limit by its key, but for what is no limit: `controllers`, `parent`, `manager`.
+macro_rules! all {
+    ($limits:ident $(, $mutable:tt)?) => {
+        all!(@ $limits ($($mutable)?) "memory" memory, "memory-high" memory_high, "memory-swap" memory_swap, "memory-low" memory_low,
+            "memory-min" memory_min, "oom" oom, "pids" pids, "cpu" cpu, "cpu-burst" cpu_burst, "cpu-weight" cpu_weight, "cpu-set" cpu_set,
+            "memory-nodes" memory_nodes, "cpu-time" cpu_time, "io" io, "io-weight" io_weight, "hugetlb" hugetlb, "net-class" net_class, "raw" raw)
+    };
+    (@ $limits:ident () $($key:literal $field:ident),+) => { [$(($key, &$limits.$field as &dyn AnyLimit)),+] };
+    (@ $limits:ident (mut) $($key:literal $field:ident),+) => { [$(($key, &mut $limits.$field as &mut dyn AnyLimit)),+] };
+}
+
+impl Limits {
+    /// Whether the profile speaks of it at all. Where it does not, nothing of the machine is read.
+    pub fn is_used(&self) -> bool {
+        !self.controllers.items.is_empty() || self.wanted().next().is_some()
+    }
+
+    /// Each limit that is set, by its key, with its place and whether it may fall.
+    pub fn wanted(&self) -> impl Iterator<Item = Wanted> {
+        all!(self).into_iter().filter_map(|(key, limit)| limit.said().map(|(at, may_fall)| Wanted { key, at, may_fall }))
+    }
+
+    /// Lets every limit of one file fall: its `optional` says so.
+    pub fn let_fall(&mut self) {
+        for (_, limit) in all!(self, mut) {
+            limit.let_fall();
+        }
+    }
+}
+
+/// A limit that the profile sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The profile's key.
+    pub key: &'static str,
+    /// Where it stands.
+    pub at: Span,
+    /// Whether the file that sets it says that it may fall.
+    pub may_fall: bool,
+}
+
+/// What all limits have in common, whatever their value.
+trait AnyLimit {
+    fn said(&self) -> Option<(Span, bool)>;
+    fn let_fall(&mut self);
+}
+
+impl<T> AnyLimit for Limit<T> {
+    fn said(&self) -> Option<(Span, bool)> {
+        self.get().map(|value| (value.at, self.may_fall))
+    }
+    fn let_fall(&mut self) {
+        self.may_fall = true;
+    }
+}
+
+/// A limit: replaced whole by a stronger layer, withdrawn by `false`.
+#[derive(Debug, Clone)]
+pub struct Limit<T> {
+    value: Option<At<T>>,
+    withdrawn: Option<Span>,
+    may_fall: bool,
+}
+
+impl<T> Default for Limit<T> {
+    fn default() -> Limit<T> {
+        Limit { value: None, withdrawn: None, may_fall: false }
+    }
+}
+
+impl<T> Limit<T> {
+    /// The value, where one is set.
+    pub fn get(&self) -> Option<&At<T>> {
+        self.value.as_ref()
+    }
+
+    /// Where it is set, or nowhere.
+    pub fn at(&self) -> Span {
+        self.get().map_or(Span::NOWHERE, |value| value.at)
+    }
+}
+
+impl<T: Shaped> Shaped for Limit<T> {
+    const NEED: Need = Need::Optional;
+    fn shape() -> Shape {
+        Shape::within(Shape::Entry, T::shape)
+    }
+}
+
+impl<T: DeserializeOwned + Shaped> Field for Limit<T> {
+    fn read(&mut self, _: &At<String>, node: Node<'_>, problems: &mut Problems) {
+        let at = Span::from(node.span());
+        if matches!(node.get_ref(), DeValue::Boolean(false)) {
+            self.withdrawn = Some(at);
+        } else {
+            self.value = parse(node, problems).map(|value| At::new(value, at));
+        }
+    }
+
+    fn cover(&mut self, upper: Self, problems: &mut Problems) {
+        match (upper.value, upper.withdrawn) {
+            (Some(value), _) => *self = Limit { value: Some(value), withdrawn: None, may_fall: upper.may_fall },
+            (None, Some(at)) if self.value.is_none() => problems.push(nothing_to_withdraw("the limit", at, [].into_iter())),
+            (None, Some(_)) => *self = Limit::default(),
+            (None, None) => {}
+        }
+    }
+
+    fn trace(&self, upper: &Self, changes: &mut Changes) {
+        let said = match (upper.get(), upper.withdrawn) {
+            (Some(value), _) => Said::Value(value.at),
+            (None, Some(at)) => Said::Withdrawal(at),
+            (None, None) => Said::Nothing,
+        };
+        changes.lay(None, said, self.at());
+    }
+}

@@ -1,0 +1,329 @@
+//! From limits and facts to steps: which groups are made where, what is written into them, and what falls.
+
+use super::controllers::{Controller, Form};
+use super::files::{Refusal, Setting, settings};
+use super::place::{of_key, place};
+use super::{Limits, Wanted};
+use crate::draft::Draft;
+use crate::host::Host;
+use crate::host::groups::{Groups, Hierarchy, Version};
+use crate::policy::mounts::Mounts;
+use crate::policy::mounts::entry::{Access, Mount};
+use crate::policy::namespaces::{Choice, Kind};
+use crate::problem::{Problem, errno_words, suggestion};
+use crate::source::{At, Span};
+use crate::step::{Name, Op, Slot, Stage};
+use crate::value::below;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a launch must know of the limits besides the steps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Grouped {
+    /// Whether the sandbox has a control group.
+    pub group: bool,
+    /// The folders where groups of launchers that are dead may be, in every hierarchy.
+    pub folders: Vec<Name>,
+    /// The most processor time of all processes together, in milliseconds.
+    pub cpu_time_ms: Option<u64>,
+}
+
+/// A group in the making.
+#[derive(Default)]
+struct Group {
+    controllers: BTreeSet<Controller>,
+    settings: Vec<(Setting, Span)>,
+    at: Span,
+}
+
+/// Drafts the groups.
+pub fn draft(limits: &Limits, mounts: &Mounts, choice: &Choice, init: &At<bool>, host: &Host, draft: &mut Draft) -> Grouped {
+    if !limits.is_used() {
+        return Grouped::default();
+    }
+    let mut planner = Planner { limits, groups: &host.control_groups, made: BTreeMap::new(), fallen: vec![], refused: vec![] };
+    planner.gather(draft);
+    if !choice.is_new(Kind::Pid) {
+        planner.freeze_to_end();
+    }
+    let Planner { made, fallen, refused, .. } = planner;
+    say(fallen, refused, draft);
+    let cpu_time = limits.cpu_time.get().filter(|_| made.values().any(|group| group.controllers.contains(&Controller::Cpuacct)));
+    if let (Some(time), false) = (cpu_time, init.value) {
+        draft.problem(Problem::new("limits::init", time.at, "`cpu-time` needs pid 1 to be stockade's").also(init.at, "it is not, because of this"));
+    }
+    for (index, group) in &made {
+        steps(limits, &host.control_groups, *index, group, draft);
+    }
+    if made.is_empty() {
+        return Grouped::default();
+    }
+    guard_groups(mounts, &host.control_groups, made.keys(), draft);
+    if choice.is_new(Kind::Cgroup) {
+        draft.step(Stage::Group, Op::CgroupNamespace, choice.at(Kind::Cgroup));
+    }
+    let cpu_time_ms = cpu_time.map(|time| u64::try_from(time.value.0.as_millis()).unwrap_or(u64::MAX));
+    let folders = host.control_groups.hierarchies.iter().map(|hierarchy| Name::new(&hierarchy.folder)).collect();
+    Grouped { group: true, folders, cpu_time_ms }
+}
+
+/// How an ordinary user comes to a group of its own.
+const SCOPE: &str = "start it in a group that is yours: systemd-run --user --scope -p Delegate=yes stockade run ...";
+
+struct Planner<'a> {
+    limits: &'a Limits,
+    groups: &'a Groups,
+    made: BTreeMap<usize, Group>,
+    fallen: Vec<(Wanted, Refusal)>,
+    refused: Vec<(Wanted, Refusal)>,
+}
+
+impl Planner<'_> {
+    fn gather(&mut self, draft: &mut Draft) {
+        for wanted in self.limits.wanted() {
+            if wanted.key == "raw" {
+                self.raw(wanted, draft);
+            } else if let Some(controller) = of_key(wanted.key) {
+                self.key(wanted, controller, draft);
+            }
+        }
+        for controller in &self.limits.controllers.items {
+            let wanted = Wanted { key: controller.value.word(), at: controller.at, may_fall: false };
+            if let Err(refusal) = self.join(controller.value, controller.at) {
+                self.refuse(wanted, refusal);
+            }
+        }
+    }
+
+    fn key(&mut self, wanted: Wanted, controller: Controller, draft: &mut Draft) {
+        let written = self.join(controller, wanted.at).and_then(|index| {
+            let found = settings(self.limits, wanted.key, &self.groups.hierarchies[index], self.groups)?;
+            Ok((index, found))
+        });
+        match written {
+            Err(refusal) => self.refuse(wanted, refusal),
+            Ok((index, (settings, fallen))) => {
+                if let Some(refusal) = fallen {
+                    self.refuse(wanted, refusal);
+                }
+                self.note_less_above(wanted, index, &settings, draft);
+                let Some(group) = self.made.get_mut(&index) else { return };
+                group.settings.extend(settings.into_iter().map(|setting| (setting, wanted.at)));
+            }
+        }
+    }
+
+    fn raw(&mut self, wanted: Wanted, draft: &mut Draft) {
+        for (file, value) in self.limits.raw.get().into_iter().flat_map(|raw| &raw.0) {
+            let Some(controller) = Controller::of_file(file).filter(|_| is_plain(file) && is_plain(value)) else {
+                let words = Controller::WORDS.iter().copied();
+                let help =
+                    suggestion(file.split('.').next().unwrap_or(""), words).unwrap_or_else(|| "write such as \"memory.swappiness\" = \"10\"".into());
+                draft.problem(Problem::new("limits::raw", wanted.at, format!("`{file}` is no file of a controller that is a limit")).help(help));
+                continue;
+            };
+            match self.join(controller, wanted.at) {
+                Err(refusal) => self.refuse(wanted, refusal),
+                Ok(index) => {
+                    let setting = Setting { controller, file: file.clone(), value: value.clone() };
+                    self.made.entry(index).or_default().settings.push((setting, wanted.at));
+                }
+            }
+        }
+    }
+
+    /// Without a pid namespace that ends with its first process, a group of version 1 is ended while it is frozen: what forks
+    /// faster than it is killed would not end.
+    fn freeze_to_end(&mut self) {
+        if let Some(at) = self.made.values().map(|group| group.at).next() {
+            // Where there is no freezer, killing goes round by round.
+            drop(self.join(Controller::Freezer, at));
+        }
+    }
+
+    fn refuse(&mut self, wanted: Wanted, refusal: Refusal) {
+        if wanted.may_fall { self.fallen.push((wanted, refusal)) } else { self.refused.push((wanted, refusal)) }
+    }
+
+    /// Takes a controller into the group of its hierarchy.
+    fn join(&mut self, controller: Controller, at: Span) -> Result<usize, Refusal> {
+        let Some(index) = place(controller, self.groups) else {
+            return Err(absent(controller, self.groups));
+        };
+        check_place(&self.groups.hierarchies[index], controller)?;
+        let group = self.made.entry(index).or_default();
+        group.controllers.insert(controller);
+        group.at = group.at.or(at);
+        Ok(index)
+    }
+
+    /// A limit of a group above holds as well, whatever the profile says.
+    fn note_less_above(&self, wanted: Wanted, index: usize, settings: &[Setting], draft: &mut Draft) {
+        let hierarchy = &self.groups.hierarchies[index];
+        let Some((least, folder)) = hierarchy.least.get(wanted.key) else { return };
+        let own = match wanted.key {
+            "cpu" => self.limits.cpu.get().and_then(|cores| cores.0),
+            _ => settings.first().and_then(|setting| setting.value.parse().ok()),
+        };
+        if own.is_none_or(|own| *least < own) {
+            let least = if wanted.key == "cpu" { format!("{} processors", *least as f64 / 1000.0) } else { least.to_string() };
+            draft.note(wanted.at, format!("the group {folder} allows less: {} is {least} there", wanted.key));
+        }
+    }
+}
+
+/// Text that a file of the kernel takes as one line.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['\0', '\n', '/']) || text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+}
+
+/// Why a controller is nowhere.
+fn absent(controller: Controller, groups: &Groups) -> Refusal {
+    let unified = groups.hierarchies.iter().any(|hierarchy| hierarchy.version == Version::V2);
+    let (why, help) = match controller.v2() {
+        _ if groups.hierarchies.is_empty() => {
+            ("no control groups can be seen here".to_owned(), "mount /sys/fs/cgroup, or start it where it is mounted".to_owned())
+        }
+        Form::None if unified => (
+            format!("version 2 of control groups has no {}", controller.v1()),
+            "match the group itself instead: nft's `socket cgroupv2`, or the sandbox's own interface".to_owned(),
+        ),
+        _ => (format!("the controller {} is not among those of the launcher's group", controller.word()), delegate(controller)),
+    };
+    Refusal { why, help }
+}
+
+fn delegate(controller: Controller) -> String {
+    let unit = if controller == Controller::Memory { "memory pids cpu" } else { controller.v1() };
+    format!("see that it is mounted, or delegated to the user: Delegate={unit} in the unit of the user manager (user@.service)")
+}
+
+/// Whether a group with this controller can be made there.
+fn check_place(hierarchy: &Hierarchy, controller: Controller) -> Result<(), Refusal> {
+    let folder = &hierarchy.folder;
+    if hierarchy.refused != 0 {
+        let why = format!("cannot make a group in {folder}: {}", errno_words(hierarchy.refused));
+        let help = match (hierarchy.refused, hierarchy.version) {
+            (libc::ENOENT, _) => format!("make it first, as root: mkdir {folder}"),
+            (_, Version::V2) => format!("{SCOPE}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"]"),
+            (_, Version::V1) => format!(
+                "as root make one for the user, and name it with `parent`: mkdir {0}/NAME; chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"]",
+                hierarchy.mount
+            ),
+        };
+        return Err(Refusal { why, help });
+    }
+    let Form::Named(name) = controller.v2() else { return Ok(()) };
+    let on = hierarchy.version == Version::V1 || hierarchy.top || hierarchy.others == 0 || hierarchy.enabled.iter().any(|known| known == name);
+    if on {
+        return Ok(());
+    }
+    let why = format!("{folder} has {} other processes, so the controller {name} cannot be switched on for groups in it", hierarchy.others);
+    Err(Refusal { why, help: format!("{SCOPE}\nor name a group without processes with `parent`; or let them fall: optional = [\"limits\"]") })
+}
+
+/// One problem, or one note, for all that fails for one reason.
+fn say(fallen: Vec<(Wanted, Refusal)>, refused: Vec<(Wanted, Refusal)>, draft: &mut Draft) {
+    let mut by_reason: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
+    let at = fallen.first().map_or(Span::NOWHERE, |(wanted, _)| wanted.at);
+    for (wanted, refusal) in fallen {
+        by_reason.entry(refusal.why).or_default().push(wanted.key);
+    }
+    for (why, keys) in by_reason {
+        draft.note_less(at, format!("limits are not enforced ({}): {why}", keys.join(", ")));
+    }
+    let mut problems: Vec<(String, Problem)> = vec![];
+    for (wanted, Refusal { why, help }) in refused {
+        match problems.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, problem)) => problem.also.push((wanted.at, "and this".into())),
+            None => {
+                let problem = Problem::new("limits::place", wanted.at, format!("cannot limit {}: {why}", wanted.key)).help(help);
+                problems.push((why, problem));
+            }
+        }
+    }
+    problems.into_iter().for_each(|(_, problem)| draft.problem(problem));
+}
+
+/// The steps of one group.
+fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &mut Draft) {
+    let hierarchy = &groups.hierarchies[index];
+    let at = group.at;
+    let folder = Name::new(&hierarchy.folder);
+    if hierarchy.version == Version::V2 {
+        let off: Vec<&'static str> = group
+            .controllers
+            .iter()
+            .filter_map(|controller| match controller.v2() {
+                Form::Named(name) if !hierarchy.enabled.iter().any(|known| known == name) => Some(name),
+                _ => None,
+            })
+            .collect();
+        if !off.is_empty() {
+            if !hierarchy.top && hierarchy.inside {
+                draft.step(Stage::Limits, Op::StepAside { folder: folder.clone() }, at);
+            }
+            draft.step(Stage::Limits, Op::SwitchOn { folder: folder.clone(), controllers: off }, at);
+        }
+    }
+    let slot = draft.slot();
+    let controllers: Vec<Controller> = group.controllers.iter().copied().collect();
+    draft.step(Stage::Limits, Op::Group { slot, version: hierarchy.version, controllers, folder }, at);
+    let mut limit = |setting: &Setting, at: Span| {
+        let op = Op::GroupLimit { slot, controller: setting.controller, file: Name::new(&setting.file), value: Name::new(&setting.value) };
+        draft.step(Stage::Limits, op, at);
+    };
+    for setting in inherited_sets(hierarchy, group) {
+        limit(&setting, at);
+    }
+    for (setting, at) in &group.settings {
+        limit(setting, *at);
+    }
+    extras(limits, groups, hierarchy.version, group, slot, draft);
+    if hierarchy.version == Version::V1 {
+        draft.step(Stage::Group, Op::EnterGroup { slot }, at);
+    }
+}
+
+/// What is no file to write.
+fn extras(limits: &Limits, groups: &Groups, version: Version, group: &Group, slot: Slot, draft: &mut Draft) {
+    let has = |controller| group.controllers.contains(&controller);
+    if has(Controller::Devices) {
+        draft.step(Stage::Limits, Op::DeviceRules { slot, version, nodes: groups.nodes.clone() }, group.at);
+    }
+    if let (Some(oom), true, Version::V1) = (limits.oom.get(), has(Controller::Memory), version)
+        && oom.value == super::values::Oom::KillAll
+    {
+        draft.step(Stage::Limits, Op::WatchMemory { slot }, oom.at);
+    }
+    if let (Some(time), true) = (limits.cpu_time.get(), has(Controller::Cpuacct)) {
+        draft.step(Stage::Limits, Op::CpuAccount { slot, version }, time.at);
+    }
+}
+
+/// A new group of version 1's cpuset has no processor and no node, and takes no process until it has (cpuset(7)).
+fn inherited_sets(hierarchy: &Hierarchy, group: &Group) -> Vec<Setting> {
+    if hierarchy.version == Version::V2 || !group.controllers.contains(&Controller::Cpuset) {
+        return vec![];
+    }
+    let said = |file: &str| group.settings.iter().any(|(setting, _)| setting.file == file);
+    [("cpuset.cpus", &hierarchy.cpus), ("cpuset.mems", &hierarchy.nodes)]
+        .into_iter()
+        .filter(|(file, _)| !said(file))
+        .map(|(file, value)| Setting { controller: Controller::Cpuset, file: file.into(), value: value.clone() })
+        .collect()
+}
+
+/// A target that can write to the hierarchy could raise its limits, or leave its group.
+fn guard_groups<'a>(mounts: &Mounts, groups: &Groups, used: impl Iterator<Item = &'a usize>, draft: &mut Draft) {
+    let used: Vec<&Hierarchy> = used.map(|index| &groups.hierarchies[*index]).collect();
+    for (path, mount) in mounts.iter() {
+        let Mount::Bind(bind) = &mount.value else { continue };
+        let source = bind.source.as_ref().map_or(path.value, |source| source);
+        let over = used.iter().find(|hierarchy| below(source, &hierarchy.mount).is_some() || below(&hierarchy.mount, source).is_some());
+        if let (Access::ReadWrite, Some(hierarchy)) = (bind.access, over) {
+            let message =
+                format!("cannot grant {source} for writing: the control groups of {} are in it, and the target could leave its own", hierarchy.mount);
+            draft.problem(Problem::new("limits::mount", mount.at, message).help("grant it read-only: access = \"ro\""));
+        }
+    }
+}

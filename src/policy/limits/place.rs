@@ -1,0 +1,48 @@
+//! Which hierarchy a controller is used in. Pure: the facts and the draft both ask here.
+
+use super::controllers::{Controller, Form};
+use super::{Limits, values::Amount};
+use crate::host::groups::{Groups, Version};
+use std::collections::BTreeSet;
+
+/// Where a controller is: version 1 has it where it is mounted there; else version 2.
+pub fn place(controller: Controller, groups: &Groups) -> Option<usize> {
+    let find = |version: Version, has: &dyn Fn(&[String]) -> bool| {
+        groups.hierarchies.iter().position(|hierarchy| hierarchy.version == version && has(&hierarchy.controllers))
+    };
+    let named = |name: &'static str| move |controllers: &[String]| controllers.iter().any(|known| known == name);
+    find(Version::V1, &named(controller.v1())).or_else(|| match controller.v2() {
+        Form::Named(name) => find(Version::V2, &named(name)),
+        Form::BuiltIn => find(Version::V2, &|_| true),
+        Form::None => None,
+    })
+}
+
+/// Every controller that a profile's limits need.
+pub fn wanted_controllers(limits: &Limits) -> BTreeSet<Controller> {
+    let own = limits.controllers.items.iter().map(|controller| controller.value);
+    let raw = limits.raw.get().into_iter().flat_map(|raw| raw.0.keys().filter_map(|file| Controller::of_file(file)));
+    limits.wanted().filter_map(|wanted| of_key(wanted.key)).chain(own).chain(raw).collect()
+}
+
+/// The controller of a key.
+pub fn of_key(key: &str) -> Option<Controller> {
+    Some(match key {
+        "memory" | "memory-high" | "memory-swap" | "memory-low" | "memory-min" | "oom" => Controller::Memory,
+        "pids" => Controller::Pids,
+        "cpu" | "cpu-burst" | "cpu-weight" => Controller::Cpu,
+        "cpu-set" | "memory-nodes" => Controller::Cpuset,
+        "cpu-time" => Controller::Cpuacct,
+        "io" | "io-weight" => Controller::Io,
+        "hugetlb" => Controller::Hugetlb,
+        "net-class" => Controller::NetClass,
+        _ => return None,
+    })
+}
+
+impl Limits {
+    /// Whether a share of the machine's memory is asked for.
+    pub fn wants_share(&self) -> bool {
+        [&self.memory, &self.memory_high, &self.memory_swap].iter().any(|limit| matches!(limit.get().map(|at| at.value), Some(Amount::Percent(_))))
+    }
+}

@@ -1,0 +1,297 @@
+//! The kinds of value of `[limits]`, each parsed once.
+
+use crate::shape::{Named, Shape, Shaped};
+use crate::value::{Size, Written};
+use crate::{table, words, written};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+use std::collections::BTreeMap;
+use std::fmt;
+
+written!(Amount, Count, Weight, NumberList, Oom, Manager, GroupPath, ClassId, Rate);
+
+/// An amount of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    /// So many bytes.
+    Bytes(u64),
+    /// A hundredth of what there is, so many times.
+    Percent(u64),
+    /// No limit.
+    Unlimited,
+}
+
+impl Written for Amount {
+    const WHAT: &'static str = "a size such as \"512M\", a share such as \"50%\", or \"unlimited\"";
+    fn from_text(text: &str) -> Result<Amount, String> {
+        if text == "unlimited" {
+            return Ok(Amount::Unlimited);
+        }
+        if let Some(digits) = text.strip_suffix('%') {
+            let percent = digits.parse().ok().filter(|percent| (1..=100).contains(percent) && !digits.starts_with('+'));
+            return percent.map(Amount::Percent).ok_or_else(|| format!("`{text}` is not a share\nhelp: write \"1%\" to \"100%\""));
+        }
+        Size::from_text(text).map(|size| Amount::Bytes(size.0))
+    }
+    fn from_integer(number: i64) -> Option<Result<Amount, String>> {
+        Size::from_integer(number).map(|size| size.map(|size| Amount::Bytes(size.0)))
+    }
+    fn looks() -> Shape {
+        Shape::Either(vec![Size::shape(), Shape::form("a share such as `\"50%\"`", "^(100|[1-9][0-9]?)%$"), Shape::names(["unlimited"])])
+    }
+}
+
+/// How many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// So many.
+    Number(u64),
+    /// No limit.
+    Unlimited,
+}
+
+impl Written for Count {
+    const WHAT: &'static str = "a number from 1, or \"unlimited\"";
+    fn from_text(text: &str) -> Result<Count, String> {
+        if text == "unlimited" {
+            Ok(Count::Unlimited)
+        } else {
+            Err(format!("`{text}` is not a number\nhelp: write it without quotes, or \"unlimited\""))
+        }
+    }
+    fn from_integer(number: i64) -> Option<Result<Count, String>> {
+        Some(u64::try_from(number).ok().filter(|number| *number > 0).map(Count::Number).ok_or_else(|| "at least 1 is needed".into()))
+    }
+    fn looks() -> Shape {
+        Shape::Either(vec![Shape::Integer(1, i64::MAX), Shape::names(["unlimited"])])
+    }
+}
+
+/// Processors, in thousandths; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cores(pub Option<u64>);
+
+impl<'de> Deserialize<'de> for Cores {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Cores, D::Error> {
+        struct CoresVisitor;
+        impl Visitor<'_> for CoresVisitor {
+            type Value = Cores;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of processors such as 1.5, or \"unlimited\"")
+            }
+            fn visit_f64<E: de::Error>(self, cores: f64) -> Result<Cores, E> {
+                // The kernel's least quota is 1ms of each 100ms.
+                if (0.01..=10_000.0).contains(&cores) {
+                    Ok(Cores(Some((cores * 1000.0).round() as u64)))
+                } else {
+                    Err(E::custom(format!("{cores} processors are out of range: expected 0.01 to 10000")))
+                }
+            }
+            fn visit_i64<E: de::Error>(self, cores: i64) -> Result<Cores, E> {
+                self.visit_f64(cores as f64)
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Cores, E> {
+                if text == "unlimited" {
+                    return Ok(Cores(None));
+                }
+                Err(E::custom(format!("`{text}` is not a number of processors\nhelp: write cpu = 1.5; for certain processors cpu-set = \"0-1\"")))
+            }
+        }
+        deserializer.deserialize_any(CoresVisitor)
+    }
+}
+
+/// A weight on version 2's scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weight(pub u64);
+
+impl Written for Weight {
+    const WHAT: &'static str = "a number from 1 to 10000";
+    fn from_text(text: &str) -> Result<Weight, String> {
+        Err(format!("`{text}` must be a number, without quotes"))
+    }
+    fn from_integer(number: i64) -> Option<Result<Weight, String>> {
+        Some(match number {
+            1..=10_000 => Ok(Weight(number as u64)),
+            _ => Err(format!("{number} is out of range: expected {}", Self::WHAT)),
+        })
+    }
+    fn looks() -> Shape {
+        Shape::Integer(1, 10_000)
+    }
+}
+
+/// Numbers and ranges of them, as the kernel writes them (cpuset(7), "List format").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberList(pub String);
+
+impl Written for NumberList {
+    const WHAT: &'static str = "a list of numbers such as \"0-3,6\"";
+    fn from_text(text: &str) -> Result<NumberList, String> {
+        let number = |text: &str| text.parse::<u32>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let good = text.split(',').all(|part| match part.split_once('-') {
+            Some((first, last)) => number(first).zip(number(last)).is_some_and(|(first, last)| first <= last),
+            None => number(part).is_some(),
+        });
+        if good { Ok(NumberList(text.into())) } else { Err(format!("`{text}` is not a list of numbers\nhelp: write such as \"0-3,6\"")) }
+    }
+    fn from_integer(number: i64) -> Option<Result<NumberList, String>> {
+        Some(NumberList::from_text(&number.to_string()))
+    }
+    fn looks() -> Shape {
+        Shape::Either(vec![Shape::form("a list of numbers such as `\"0-3,6\"`", "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$"), Shape::Integer(0, u32::MAX.into())])
+    }
+}
+
+words! {
+    /// Whom the kernel's memory killer ends.
+    Oom {
+        /// One process, as the kernel chooses.
+        KillOne = "kill-one",
+        /// All of the sandbox.
+        KillAll = "kill-all",
+    }
+}
+/// Who makes the group: stockade itself, as yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manager;
+
+impl Written for Manager {
+    const WHAT: &'static str = "one of the words `auto` `direct`";
+    fn from_text(text: &str) -> Result<Manager, String> {
+        match text {
+            "auto" | "direct" => Ok(Manager),
+            "systemd" => Err("the manager `systemd` is not built yet\nhelp: start it in a group of its own: systemd-run --user --scope -p Delegate=yes stockade run ...".into()),
+            _ => Err(format!("unknown word `{text}`\nhelp: write \"auto\" or \"direct\"")),
+        }
+    }
+    fn looks() -> Shape {
+        Shape::names(["auto", "direct"])
+    }
+}
+
+/// The path of a group below the top of a hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupPath(pub String);
+
+impl Written for GroupPath {
+    const WHAT: &'static str = "the path of a group such as \"/jobs\"";
+    fn from_text(text: &str) -> Result<GroupPath, String> {
+        crate::value::plain_path(text).map(GroupPath).map_err(|_| {
+            format!("`{text}` is not the path of a group\nhelp: write it from the top of the hierarchy, as /proc/self/cgroup does: \"/jobs\"")
+        })
+    }
+    fn looks() -> Shape {
+        Shape::form("the path of a group", "^/")
+    }
+}
+
+/// A class of network packets, as tc(8) has it: two hexadecimal numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClassId(pub u32);
+
+impl Written for ClassId {
+    const WHAT: &'static str = "a class such as \"10:1\"";
+    fn from_text(text: &str) -> Result<ClassId, String> {
+        let half = |text: &str| u16::from_str_radix(text, 16).ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let id = text.split_once(':').and_then(|(major, minor)| Some(u32::from(half(major)?) << 16 | u32::from(half(minor)?)));
+        id.map(ClassId).ok_or_else(|| format!("`{text}` is not a class\nhelp: write two hexadecimal numbers as tc does, such as \"10:1\""))
+    }
+    fn looks() -> Shape {
+        Shape::form("a class such as `\"10:1\"`", "^[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}$")
+    }
+}
+
+table! {
+    /// What a block device may be asked for in a second.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct IoLimits {
+        /// Bytes read.
+        pub read_bytes: Option<Size>,
+        /// Bytes written.
+        pub write_bytes: Option<Size>,
+        /// Operations of reading.
+        pub read_ops: Option<Rate>,
+        /// Operations of writing.
+        pub write_ops: Option<Rate>,
+        /// The share of it when others want it.
+        pub weight: Option<Weight>,
+    }
+}
+
+/// So many in a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub u64);
+
+impl Written for Rate {
+    const WHAT: &'static str = "a number from 1";
+    fn from_text(text: &str) -> Result<Rate, String> {
+        Err(format!("`{text}` must be a number, without quotes"))
+    }
+    fn from_integer(number: i64) -> Option<Result<Rate, String>> {
+        Some(u64::try_from(number).ok().filter(|number| *number > 0).map(Rate).ok_or_else(|| "at least 1 is needed".into()))
+    }
+    fn looks() -> Shape {
+        Shape::Integer(1, i64::MAX)
+    }
+}
+
+/// By block device, or by a path on one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct IoDevices(pub BTreeMap<String, IoLimits>);
+
+/// By the size of a huge page.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct HugePages(pub BTreeMap<String, Size>);
+
+/// By the name of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Raw(pub BTreeMap<String, String>);
+
+fn named(doc: &'static str, name: &'static str, form: &'static str, value: Shape) -> Shape {
+    Shape::Named(Named { doc, name, form, fills: false, value: Box::new(value) })
+}
+
+impl Shaped for IoDevices {
+    fn shape() -> Shape {
+        named("By block device, or by a path on one.", "DEVICE", "^/", IoLimits::shape())
+    }
+}
+
+impl Shaped for HugePages {
+    fn shape() -> Shape {
+        named("By the size of a huge page.", "SIZE", "^[0-9]+[KMG]B?$", Size::shape())
+    }
+}
+
+impl Shaped for Raw {
+    fn shape() -> Shape {
+        named("By the name of the file.", "FILE", "^[a-z_]+\\.", Shape::Text)
+    }
+}
+
+impl Shaped for Cores {
+    fn shape() -> Shape {
+        Shape::Either(vec![Shape::Number("0.01", "10000"), Shape::names(["unlimited"])])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_refuses_what_the_kernel_would() {
+        assert_eq!(Amount::from_text("50%"), Ok(Amount::Percent(50)));
+        assert!(Amount::from_text("0%").is_err() && Amount::from_text("101%").is_err() && Amount::from_text("+5%").is_err());
+        assert_eq!(Count::from_integer(0).map(|count| count.is_err()), Some(true));
+        assert!(NumberList::from_text("0-3,6").is_ok());
+        assert!(["", "a", "3-1", "1,", "+1", "0- 3"].iter().all(|text| NumberList::from_text(text).is_err()));
+        assert_eq!(ClassId::from_text("10:1"), Ok(ClassId(0x0010_0001)));
+        assert!(ClassId::from_text("+1:1").is_err() && ClassId::from_text("10").is_err());
+        assert!(GroupPath::from_text("/a/../b").is_err() && GroupPath::from_text("a").is_err());
+    }
+}
