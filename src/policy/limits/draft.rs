@@ -40,7 +40,7 @@ pub fn draft(limits: &Limits, mounts: &Mounts, choice: &Choice, init: &At<bool>,
     if !limits.is_used() {
         return Grouped::default();
     }
-    let mut planner = Planner { limits, groups: &host.control_groups, made: BTreeMap::new(), fallen: vec![], refused: vec![] };
+    let mut planner = Planner { limits, root: host.caller.uid == 0, groups: &host.control_groups, made: BTreeMap::new(), fallen: vec![], refused: vec![] };
     planner.gather(draft);
     if !choice.is_new(Kind::Pid) {
         planner.freeze_to_end();
@@ -66,11 +66,14 @@ pub fn draft(limits: &Limits, mounts: &Mounts, choice: &Choice, init: &At<bool>,
     Grouped { group: true, folders, cpu_time_ms }
 }
 
-/// How an ordinary user comes to a group of its own.
-const SCOPE: &str = "start it in a group that is yours: systemd-run --user --scope -p Delegate=yes stockade run ...";
+/// How a caller comes to a group of its own.
+fn scope(root: bool) -> String {
+    format!("start it in a group of its own: systemd-run {}--scope -p Delegate=yes stockade run ...", if root { "" } else { "--user " })
+}
 
 struct Planner<'a> {
     limits: &'a Limits,
+    root: bool,
     groups: &'a Groups,
     made: BTreeMap<usize, Group>,
     fallen: Vec<(Wanted, Refusal)>,
@@ -149,7 +152,7 @@ impl Planner<'_> {
         let Some(index) = place(controller, self.groups) else {
             return Err(absent(controller, self.groups));
         };
-        check_place(&self.groups.hierarchies[index], controller)?;
+        check_place(&self.groups.hierarchies[index], controller, self.root)?;
         let group = self.made.entry(index).or_default();
         group.controllers.insert(controller);
         group.at = group.at.or(at);
@@ -198,13 +201,13 @@ fn delegate(controller: Controller) -> String {
 }
 
 /// Whether a group with this controller can be made there.
-fn check_place(hierarchy: &Hierarchy, controller: Controller) -> Result<(), Refusal> {
+fn check_place(hierarchy: &Hierarchy, controller: Controller, root: bool) -> Result<(), Refusal> {
     let folder = &hierarchy.folder;
     if hierarchy.refused != 0 {
         let why = format!("cannot make a group in {folder}: {}", errno_words(hierarchy.refused));
         let help = match (hierarchy.refused, hierarchy.version) {
             (libc::ENOENT, _) => format!("make it first, as root: mkdir {folder}"),
-            (_, Version::V2) => format!("{SCOPE}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"]"),
+            (_, Version::V2) => format!("{}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"]", scope(root)),
             (_, Version::V1) => format!(
                 "as root make one for the user, and name it with `parent`: mkdir {0}/NAME; chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"]",
                 hierarchy.mount
@@ -217,8 +220,8 @@ fn check_place(hierarchy: &Hierarchy, controller: Controller) -> Result<(), Refu
     if on {
         return Ok(());
     }
-    let why = format!("{folder} has {} other processes, so the controller {name} cannot be switched on for groups in it", hierarchy.others);
-    Err(Refusal { why, help: format!("{SCOPE}\nor name a group without processes with `parent`; or let them fall: optional = [\"limits\"]") })
+    let why = format!("{folder} has {} other processes, so no controller can be switched on for groups in it", hierarchy.others);
+    Err(Refusal { why, help: format!("{}\nor name a group without processes with `parent`; or let them fall: optional = [\"limits\"]", scope(root)) })
 }
 
 /// One problem, or one note, for all that fails for one reason.
