@@ -214,6 +214,7 @@ static int walls(void) {
     print_file("/proc/self/uid_map", NULL);
     print_file("/proc/self/setgroups", NULL);
     print_file("/proc/self/limits", NULL);
+    print_file("/proc/self/cgroup", NULL);
     print_file("/proc/self/oom_score_adj", NULL);
     print_file("/proc/self/personality", NULL);
     print_file("/proc/self/timens_offsets", NULL);

@@ -62,6 +62,14 @@ const OTHER: Variant = Variant {
            [capabilities]\nkeep = [\"net-bind-service\", \"chown\"]\nambient = [\"net-bind-service\"]\n",
 };
 
+/// With control groups of version 1.
+const LIMITED: Variant = Variant {
+    process: "timeout = \"60s\"",
+    namespaces: "",
+    rest: "\"/proc\" = \"proc\"\n[limits]\nmemory = \"256M\"\noom = \"kill-all\"\npids = 100\ncpu = 4.0\ncpu-time = \"60s\"\n\
+           raw = { \"pids.max\" = \"90\" }\ncontrollers = [\"devices\", \"freezer\"]\n",
+};
+
 impl Sweep {
     fn new(who: As, variant: &Variant) -> Option<Sweep> {
         if Command::new("gcc").arg("--version").output().is_err() {
@@ -230,6 +238,12 @@ fn no_single_failure_weakens_for_root() {
     if is_root() {
         sweep(As::Root, &PLAIN);
         sweep(As::Root, &OTHER);
+        if support::has_v1(&["memory", "pids", "cpu", "cpuacct", "devices", "freezer"]) {
+            sweep(As::Root, &LIMITED);
+            assert_eq!(support::dead_groups(), Vec::<String>::new());
+        } else {
+            skip("this machine has not the classic controllers in version 1");
+        }
     } else {
         skip("it needs root");
     }

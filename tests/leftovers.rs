@@ -114,6 +114,35 @@ fn a_launcher_killed_at_any_call_leaves_nothing() {
 }
 
 #[test]
+fn a_launcher_killed_at_any_call_leaves_no_group_to_the_next_run() {
+    let controllers = ["memory", "pids", "cpu", "devices", "freezer"];
+    if !is_root() || !support::has_v1(&controllers) {
+        return skip("it needs root, and the classic controllers in version 1 of control groups");
+    }
+    let place = Place::new();
+    if tool(&place).is_none() {
+        return;
+    }
+    let limits = "[limits]\nmemory = \"64M\"\npids = 30\ncpu = 2.0\ncontrollers = [\"devices\", \"freezer\"]\n";
+    let profile = place.file("limited.toml", &format!("{}[process]\ncommand = [\"sleep\", \"0.02\"]\n{limits}", system("")));
+    let list = place.folder("traces", As::Root).join("list");
+    let traced = run_tool(&place, As::Root, &["trace", list.to_str().unwrap()], &profile);
+    assert_eq!(traced.status.code(), Some(0), "{}", text(&traced.stderr));
+    let lines = std::fs::read_to_string(&list).unwrap();
+    let count = lines.lines().filter(|line| line.starts_with("call 0 ")).count();
+    let mut left_at_all = 0;
+    for ordinal in 1..=count {
+        let output = run_tool(&place, As::Root, &["kill", &ordinal.to_string()], &profile);
+        assert_eq!(output.status.code(), Some(KILLED), "call {ordinal}: {}", text(&output.stderr));
+        left_at_all += support::dead_groups().len();
+    }
+    // Some of these deaths leave groups, or this would prove nothing; the next run removes the last of them.
+    assert!(left_at_all > 0);
+    assert!(place.stockade(As::Root).arg("run").arg(&profile).output().unwrap().status.success());
+    assert_eq!(support::dead_groups(), Vec::<String>::new());
+}
+
+#[test]
 fn launch_after_launch_none_fails_and_nothing_is_left() {
     let rounds = if std::env::var_os("FULL").is_some() { 1000 } else { 200 };
     for who in As::all() {

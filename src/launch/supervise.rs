@@ -126,9 +126,10 @@ impl Watch<'_> {
         }
     }
 
-    /// A SIGKILL may have been the memory killer's, which counts whom it ends in the group.
+    /// A SIGKILL may have been the memory killer's, which counts whom it ends in the group. A shell ends with 137 where its last
+    /// command was killed.
     fn blame_memory(&self, outcome: Outcome) -> Outcome {
-        let killed = outcome == Outcome::Killed(libc::SIGKILL as u8);
+        let killed = matches!(outcome, Outcome::Killed(9) | Outcome::Exited(137));
         if killed && self.groups.oom_kills().is_some_and(|kills| kills > 0) { Outcome::OutOfMemory } else { outcome }
     }
 

@@ -125,6 +125,39 @@ impl Drop for Place {
     }
 }
 
+/// Whether these controllers are mounted in version 1 of control groups, each by itself.
+pub fn has_v1(controllers: &[&str]) -> bool {
+    controllers.iter().all(|name| v1_folder(name).is_some())
+}
+
+/// The folder of this process's group with a controller in version 1.
+pub fn v1_folder(controller: &str) -> Option<PathBuf> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let path = groups.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        fields.next().filter(|names| names.split(',').any(|name| name == controller))?;
+        fields.next().map(str::to_owned)
+    })?;
+    let folder = Path::new("/sys/fs/cgroup").join(controller).join(path.trim_start_matches('/'));
+    folder.exists().then_some(folder)
+}
+
+/// Groups of launchers that are dead. Tests run side by side, so those of living ones are nobody's leftovers.
+pub fn dead_groups() -> Vec<String> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        let Some(folder) = v1_folder(&entry.file_name().to_string_lossy()) else { continue };
+        for group in std::fs::read_dir(folder).unwrap().flatten() {
+            let name = group.file_name().to_string_lossy().into_owned();
+            let Some(pid) = name.strip_prefix("stockade-").and_then(|rest| rest.split('-').next()) else { continue };
+            if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
+                found.push(group.path().display().to_string());
+            }
+        }
+    }
+    found
+}
+
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
