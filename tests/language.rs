@@ -508,7 +508,6 @@ fn bad_paths_are_refused_at_their_place() {
 fn what_is_not_built_yet_is_refused_and_not_ignored() {
     for (text, place) in [
         ("[seccomp]\npolicy = \"default\"\n", "2:2"),
-        ("[limits]\npids = 9\n", "2:2"),
         ("[lsm]\n", "2:2"),
         ("[process]\nsupervise = \"never\"\n", "3:1"),
         ("[process]\nnotify = true\n", "3:1"),
@@ -523,6 +522,7 @@ fn what_is_not_built_yet_is_refused_and_not_ignored() {
         "[mounts]\n\"/x\" = \"cgroup\"\n",
         "[network]\nmode = \"relay\"\n",
         "[namespaces]\nnested = [\"user\"]\n",
+        "[limits]\nmanager = \"systemd\"\n",
     ] {
         let said = Desk::new(text).says();
         assert!(said.starts_with("main.toml:3:") && said.contains("not built yet"), "{text}: {said}");

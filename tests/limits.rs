@@ -75,7 +75,7 @@ fn one_process_is_killed_or_all_are() {
 }
 
 #[test]
-fn a_fork_bomb_stops_at_its_limit_and_nothing_is_dead_groups() {
+fn a_fork_bomb_stops_at_its_limit_and_nothing_is_left() {
     if !have(&["pids"]) {
         return;
     }
@@ -98,12 +98,12 @@ fn a_spinner_gets_its_quota() {
         return;
     }
     let place = Place::new();
-    let profile = profile("cpu = 0.3\ncontrollers = [\"cpuacct\"]", "") + "[process]\ntimeout = \"3s\"\nkill-after = \"1s\"\n";
+    let profile = profile("cpu = 0.1\ncontrollers = [\"cpuacct\"]", "") + "[process]\ntimeout = \"3s\"\nkill-after = \"1s\"\n";
     let (output, record) = report_with(&place, As::Root, &profile, "while :; do :; done");
     assert_eq!(output.status.code(), Some(124), "{record}");
     let used = record["cpu"]["user-us"].as_u64().unwrap() + record["cpu"]["system-us"].as_u64().unwrap();
     let share = used as f64 / record["wall-us"].as_u64().unwrap() as f64;
-    assert!((0.1..=0.45).contains(&share), "{share}: {record}");
+    assert!((0.02..=0.17).contains(&share), "{share}: {record}");
     assert!(hit(&record).contains(&"cpu") && record["cpu"]["throttled-us"].as_u64() > Some(0), "{record}");
 }
 
@@ -245,7 +245,7 @@ fn a_sandbox_can_be_frozen_and_ends_nevertheless() {
 }
 
 #[test]
-fn the_next_run_removes_what_a_killed_launcher_dead_groups() {
+fn the_next_run_removes_what_a_killed_launcher_left() {
     if !have(&["memory", "pids", "cpu"]) {
         return;
     }
@@ -269,7 +269,7 @@ fn the_next_run_removes_what_a_killed_launcher_dead_groups() {
 }
 
 #[test]
-fn a_hundred_at_once_with_limits_none_fails_and_nothing_is_dead_groups() {
+fn a_hundred_at_once_with_limits_none_fails_and_nothing_is_left() {
     if !have(&["memory", "pids", "cpu"]) {
         return;
     }

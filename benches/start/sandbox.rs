@@ -36,6 +36,11 @@ impl Stage {
         for binds in [0].into_iter().chain(BINDS) {
             stage.add(&profile_name(binds), 0o644, profile(binds).as_bytes())?;
         }
+        if let Some(user) = stage.user {
+            give_groups(user)?;
+        }
+        let limits = format!("[limits]\nmemory = \"256M\"\npids = 64\ncpu = 2.0\nparent = \"/{}\"\n", group());
+        stage.add("limits.toml", 0o644, (profile(0) + &limits).as_bytes())?;
         fs::create_dir(stage.path.join("out"))?;
         std::os::unix::fs::chown(stage.path.join("out"), stage.user, stage.user)?;
         Ok(stage)
@@ -87,6 +92,15 @@ impl Stage {
         Program::new("stockade", self.stockade_words(binds))
     }
 
+    /// stockade with three limits, where there are groups for them.
+    pub fn limited(&self) -> Result<Option<Program>, String> {
+        let name = self.path.file_name().map(|name| name.to_os_string()).unwrap_or_default();
+        if !CONTROLLERS.iter().all(|controller| Path::new("/sys/fs/cgroup").join(controller).join(&name).exists()) {
+            return Ok(None);
+        }
+        Program::new("stockade", [self.stockade_path().into(), OsString::from("run"), self.path.join("limits.toml").into()]).map(Some)
+    }
+
     /// The bare system calls.
     pub fn floor(&self) -> Result<Program, String> {
         Program::new("floor", self.floor_words())
@@ -113,12 +127,43 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        if self.owned {
+            for controller in CONTROLLERS {
+                let folder = Path::new("/sys/fs/cgroup").join(controller).join(group());
+                if folder.exists()
+                    && let Err(error) = fs::remove_dir(&folder)
+                {
+                    eprintln!("start bench: {} is left: {error}", folder.display());
+                }
+            }
+        }
         if self.owned
             && let Err(error) = fs::remove_dir_all(&self.path)
         {
             eprintln!("start bench: {} is left: {error}", self.path.display());
         }
     }
+}
+
+/// The controllers of the limits job.
+const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+
+/// The group that the user is given in each of their hierarchies: it has the stage's name.
+fn group() -> String {
+    format!("stockade-bench-{}", std::process::id())
+}
+
+/// Makes the groups, where each controller is mounted in version 1.
+fn give_groups(user: u32) -> io::Result<()> {
+    let folders = CONTROLLERS.map(|controller| Path::new("/sys/fs/cgroup").join(controller));
+    if !folders.iter().all(|folder| folder.join("tasks").exists()) {
+        return Ok(());
+    }
+    for folder in folders {
+        fs::create_dir(folder.join(group()))?;
+        std::os::unix::fs::chown(folder.join(group()), Some(user), Some(user))?;
+    }
+    Ok(())
 }
 
 /// For root: an id that no account has, so that nothing is granted by accident (systemd's dynamic users begin there).
