@@ -14,7 +14,7 @@ use std::os::fd::RawFd;
 /// Makes namespaces for a process that ends at once.
 pub fn namespaces(kinds: &[Kind]) -> Tried {
     let mut pidfd = -1;
-    match sys::clone_process(flags(kinds), &mut pidfd) {
+    match sys::clone_process(flags(kinds), &mut pidfd, None) {
         Ok(0) => sys::exit(0),
         Ok(pid) => sys::wait_for(pid).and(sys::close(pidfd)).into(),
         Err(errno) => Err(errno).into(),
@@ -133,7 +133,7 @@ struct Pipes {
 fn with_child(kinds: &[Kind], child: fn(&Pipes) -> Result, parent: impl FnOnce(i32, &Pipes) -> Result) -> Result {
     let pipes = Pipes { go: sys::pipe()?, report: sys::pipe()? };
     let mut pidfd = -1;
-    match sys::clone_process(flags(kinds), &mut pidfd)? {
+    match sys::clone_process(flags(kinds), &mut pidfd, None)? {
         0 => sys::exit(i32::from(child(&pipes).is_err())),
         pid => {
             // The child's end alone tells of its end.

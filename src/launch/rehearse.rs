@@ -1,7 +1,7 @@
 //! A launch without a target: all that a run does up to its exec, in namespaces that end with it. Nothing is executed, nothing of the
 //! caller's is read from a descriptor, and no folder is made on the host.
 
-use super::{launch, why};
+use super::{Ask, launch, why};
 use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::step::{Content, Name, Op, Stage, Step};
@@ -25,17 +25,26 @@ pub fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>> {
     let candidates = std::mem::take(&mut plan.exec.candidates);
     make_no_folders(&mut plan)?;
     consume_nothing(&mut plan);
+    switch_nothing_on(&mut plan);
     plan.watch.terminal = false;
     if program == Program::Sought {
         // Behind Landlock, and before the filter, which may leave no call to look with.
         let place = plan.steps.iter().position(|step| step.stage == Stage::Seccomp).unwrap_or(plan.steps.len());
         plan.steps.insert(place, Step { stage: Stage::Landlock, op: Op::FindProgram { candidates }, at: plan.exec.at });
     }
-    match launch(&plan) {
+    match launch(&plan, Ask::Nothing) {
         // All was walked: the list of what to execute is empty.
         Err(failure) if failure.problem.code == why::NOT_EXECUTED => Ok(()),
         Err(failure) => Err(failure.problem),
         Ok(_) => Ok(()),
+    }
+}
+
+/// Groups are made and removed again, but a controller that is switched on stays so: without that, there are no groups to try.
+fn switch_nothing_on(plan: &mut Plan) {
+    if plan.steps.iter().any(|step| matches!(step.op, Op::SwitchOn { .. } | Op::StepAside { .. })) {
+        plan.steps.retain(|step| !matches!(step.stage, Stage::Limits | Stage::Group));
+        plan.grouped = Default::default();
     }
 }
 
