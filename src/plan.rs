@@ -143,7 +143,14 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let exec = process::exec(&profile.process, settings, &mut draft);
     let watch = process::draft(&profile.process, &entries, &choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, &mut draft);
-    let grouped = limits::draft(&profile.limits, &profile.mounts, &choice, &profile.process.init.or(true), host, &mut draft);
+    let asked = limits::Asked {
+        limits: &profile.limits,
+        optional: profile.optional.items.iter().any(|wall| wall.value == "limits"),
+        mounts: &profile.mounts,
+        choice: &choice,
+        init: profile.process.init.or(true),
+    };
+    let grouped = limits::draft(&asked, host, &mut draft);
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
     let sight = if joined_tree { Sight::Joined } else { Sight::Granted };
     let landlock = landlock::draft(&profile.landlock, &profile.optional, &profile.namespaces.nested, sight, host, &mut draft);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
-use support::{As, Place, USER, dead_groups, is_root, skip, system, text, v1_folder};
+use support::{As, Place, USER, dead_groups, is_root, limits_hit, skip, system, text, v1_folder};
 
 /// Whether these tests can run here: as root, with these controllers in version 1.
 fn have(controllers: &[&str]) -> bool {
@@ -26,20 +26,7 @@ fn profile(limits: &str, mounts: &str) -> String {
 
 /// A run with its report.
 fn report(place: &Place, who: As, limits: &str, line: &str) -> (Output, Value) {
-    report_with(place, who, &profile(limits, ""), line)
-}
-
-fn report_with(place: &Place, who: As, profile: &str, line: &str) -> (Output, Value) {
-    let path = place.file("profile.toml", profile);
-    let record = place.folder("records", who).join("record.json");
-    let output = place.stockade(who).arg("run").arg("--report").arg(&record).arg(path).args(["/bin/sh", "-c", line]).output().unwrap();
-    let json = std::fs::read_to_string(&record).unwrap();
-    assert_eq!(json.lines().count(), 1, "{json}");
-    (output, serde_json::from_str(&json).unwrap())
-}
-
-fn hit(record: &Value) -> Vec<&str> {
-    record["limits-hit"].as_array().unwrap().iter().filter_map(Value::as_str).collect()
+    place.report(who, &profile(limits, ""), line)
 }
 
 #[test]
@@ -52,7 +39,7 @@ fn a_memory_hog_is_killed_at_its_limit_and_the_report_says_so() {
         let (output, record) = report(&place, As::Root, &format!("memory = \"32M\"\noom = \"{oom}\""), "exec tail /dev/zero");
         assert_eq!(output.status.code(), Some(137), "{oom}: {}", text(&output.stderr));
         assert_eq!((record["cause"].as_str(), record["status"].as_u64()), (Some("oom"), Some(137)), "{oom}: {record}");
-        assert!(hit(&record).contains(&"memory"), "{record}");
+        assert!(limits_hit(&record).contains(&"memory"), "{record}");
         let peak = record["memory"]["peak"].as_u64().unwrap();
         assert!((16 << 20..=32 << 20).contains(&peak), "{record}");
     }
@@ -83,10 +70,10 @@ fn a_fork_bomb_stops_at_its_limit_and_nothing_is_left() {
     for (namespaces, mounts) in [("", ""), ("[namespaces]\npid = \"host\"\n", "\"/proc\" = false")] {
         let profile = profile("pids = 30", "") + namespaces;
         let profile = if mounts.is_empty() { profile } else { profile.replace("\"/proc\" = \"proc\"\n", "") };
-        let (output, record) = report_with(&place, As::Root, &profile, "b() { b | b & }; b; sleep 0.5; exit 7");
+        let (output, record) = place.report(As::Root, &profile, "b() { b | b & }; b; sleep 0.5; exit 7");
         // The shell itself may be one of those that cannot fork.
         assert!(matches!(output.status.code(), Some(7 | 1 | 2)), "{:?} {}", output.status, text(&output.stderr));
-        assert!(hit(&record).contains(&"pids") && record["pids"]["refused"].as_u64() > Some(0), "{record}");
+        assert!(limits_hit(&record).contains(&"pids") && record["pids"]["refused"].as_u64() > Some(0), "{record}");
         assert!(record["pids"]["peak"].as_u64().is_some_and(|peak| peak <= 30), "{record}");
         assert_eq!(dead_groups(), Vec::<String>::new());
     }
@@ -99,12 +86,12 @@ fn a_spinner_gets_its_quota() {
     }
     let place = Place::new();
     let profile = profile("cpu = 0.1\ncontrollers = [\"cpuacct\"]", "") + "[process]\ntimeout = \"3s\"\nkill-after = \"1s\"\n";
-    let (output, record) = report_with(&place, As::Root, &profile, "while :; do :; done");
+    let (output, record) = place.report(As::Root, &profile, "while :; do :; done");
     assert_eq!(output.status.code(), Some(124), "{record}");
     let used = record["cpu"]["user-us"].as_u64().unwrap() + record["cpu"]["system-us"].as_u64().unwrap();
     let share = used as f64 / record["wall-us"].as_u64().unwrap() as f64;
     assert!((0.02..=0.17).contains(&share), "{share}: {record}");
-    assert!(hit(&record).contains(&"cpu") && record["cpu"]["throttled-us"].as_u64() > Some(0), "{record}");
+    assert!(limits_hit(&record).contains(&"cpu") && record["cpu"]["throttled-us"].as_u64() > Some(0), "{record}");
 }
 
 #[test]
@@ -116,7 +103,7 @@ fn processor_time_of_all_processes_is_limited() {
     let begun = Instant::now();
     let (output, record) = report(&place, As::Root, "cpu-time = \"600ms\"", "(while :; do :; done) & while :; do :; done");
     assert_eq!((output.status.code(), record["cause"].as_str()), (Some(124), Some("cpu-time")), "{record}");
-    assert!(begun.elapsed() < Duration::from_secs(20) && hit(&record).contains(&"cpu-time"), "{record}");
+    assert!(begun.elapsed() < Duration::from_secs(20) && limits_hit(&record).contains(&"cpu-time"), "{record}");
     let used = record["cpu"]["user-us"].as_u64().unwrap() + record["cpu"]["system-us"].as_u64().unwrap();
     let processors = std::thread::available_parallelism().unwrap().get() as u64;
     assert!((600_000..=600_000 + 100_000 * processors).contains(&used), "{record}");
@@ -147,10 +134,10 @@ fn a_disk_is_throttled_and_accounted_for() {
     let place = Place::new();
     let data = place.folder("data", As::User);
     let mounts = format!("\"/data\" = {{ bind = \"{}\", access = \"rw\" }}", data.display());
-    let limits = format!("io = {{ \"{}\" = {{ write = \"1M\" }} }}", data.display());
+    let limits = format!("io = {{ \"{}\" = {{ write-bytes = \"1M\" }} }}", data.display());
     let line = "dd if=/dev/zero of=/data/file bs=64K count=64 oflag=direct 2>&1";
     let begun = Instant::now();
-    let (output, record) = report_with(&place, As::Root, &profile(&limits, &mounts), line);
+    let (output, record) = place.report(As::Root, &profile(&limits, &mounts), line);
     let slow = begun.elapsed();
     if text(&output.stdout).contains("Invalid argument") {
         return skip("the file system of the temporary folder has no direct I/O");
@@ -372,7 +359,7 @@ fn an_ordinary_user_needs_a_group_of_its_own() {
     let said = text(&refused.stderr);
     assert!(refused.status.code() == Some(125) && said.contains("permission denied") && said.contains("optional = [\"limits\"]"), "{said}");
     // With leave it runs without, and says so.
-    let (output, record) = report_with(&place, As::User, &profile("pids = 30", "").replace("format = 1", "format = 1\noptional = [\"limits\"]"), "exit 5");
+    let (output, record) = place.report(As::User, &profile("pids = 30", "").replace("format = 1", "format = 1\noptional = [\"limits\"]"), "exit 5");
     assert!(output.status.code() == Some(5) && text(&output.stderr).contains("limits are not enforced (pids)"), "{}", text(&output.stderr));
     assert!(record["skipped"][0].as_str().unwrap().contains("pids") && record["pids"].is_null(), "{record}");
     // In a group that root has given away, it is limited, and the launcher need not be in it.
@@ -384,7 +371,7 @@ fn an_ordinary_user_needs_a_group_of_its_own() {
     let empty = std::fs::read_dir(&given).unwrap().flatten().all(|entry| entry.file_type().unwrap().is_file());
     std::fs::remove_dir(&given).unwrap();
     assert!(matches!(output.status.code(), Some(7 | 1 | 2)) && empty, "{}", text(&output.stderr));
-    assert!(hit(&record).contains(&"pids"), "{record}");
+    assert!(limits_hit(&record).contains(&"pids"), "{record}");
 }
 
 #[test]
@@ -411,41 +398,6 @@ fn huge_pages_of_version_2_are_limited_on_a_hybrid_machine() {
     child.wait().unwrap();
     assert!(place.run(As::Root, &profile("hugetlb = { \"2M\" = \"4M\" }", ""), &["true"]).status.success());
     wait_for(|| (!group.exists()).then_some(()));
-}
-
-#[test]
-fn without_limits_the_report_tells_what_wait_tells() {
-    for who in As::all() {
-        let place = Place::new();
-        let (output, record) = report_with(&place, *who, &system(""), "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; kill -TERM $$");
-        assert_eq!(output.status.code(), Some(143), "{record}");
-        assert_eq!((record["cause"].as_str(), record["signal"].as_u64()), (Some("signal"), Some(15)), "{record}");
-        assert!(record["used"]["user-us"].as_u64() > Some(1_000) && record["used"]["max-rss"].as_u64() > Some(100_000), "{record}");
-        assert!(record["wall-us"].as_u64() > Some(1_000) && record["memory"].is_null(), "{record}");
-        let profile = system("") + "[process]\ntimeout = \"100ms\"\n";
-        assert_eq!(report_with(&place, *who, &profile, "sleep 5").1["cause"], "timeout");
-        let (output, record) = report_with(&place, *who, "format = 1\n[mounts]\n\"/x\" = 1\n", "");
-        assert_eq!((output.status.code(), record["cause"].as_str()), (Some(125), Some("launcher")), "{record}");
-        assert!(!record["problems"].as_array().unwrap().is_empty(), "{record}");
-        let (output, record) = report_with(&place, *who, &system(""), "exit 0; #");
-        assert_eq!((output.status.code(), record["cause"].as_str(), hit(&record).len()), (Some(0), Some("exit"), 0), "{record}");
-    }
-}
-
-#[test]
-fn the_report_goes_to_a_descriptor_which_the_target_never_has() {
-    for who in As::all() {
-        let place = Place::new();
-        let path = place.file("profile.toml", &system(""));
-        let script = format!("exec {} run --report-fd 3 {} /bin/sh -c 'ls /proc/self/fd' 3>&1 >&2", place.path.join("stockade").display(), path.display());
-        let output = place.outside(*who, "/bin/sh").arg("-c").arg(script).output().unwrap();
-        assert!(serde_json::from_slice::<Value>(&output.stdout).is_ok_and(|record| record["cause"] == "exit"), "{}", text(&output.stdout));
-        assert_eq!(text(&output.stderr).split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"], "{who:?}");
-        let closed = place.stockade(*who).args(["run", "--report-fd", "77"]).arg(&path).arg("true").output().unwrap();
-        assert!(closed.status.code() == Some(125) && text(&closed.stderr).contains("descriptor 77"), "{}", text(&closed.stderr));
-        let stats = place.stockade(*who).args(["run", "--stats"]).arg(&path).arg("true").output().unwrap();
-        assert!(text(&stats.stderr).contains("ended by exit with status 0"), "{}", text(&stats.stderr));
-    }
 }
 
 /// A base may let its own limits fall, and no other file's.

@@ -16,7 +16,7 @@ use crate::shape::{Need, Shape, Shaped};
 use crate::source::{At, Span};
 use crate::value::{Size, Time};
 pub use controllers::Controller;
-pub use draft::{Grouped, draft};
+pub use draft::{Asked, Grouped, draft};
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 use values::{Amount, ClassId, Cores, Count, GroupPath, HugePages, IoDevices, Manager, NumberList, Oom, Raw, Weight};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use stockade::host::programs::{Lack, Piece, Program};
+use stockade::host::groups::{Groups, Hierarchy, Node, Version};
 use stockade::host::{Fact, File, FileKind, Host, Stream};
 use stockade::policy::mounts;
 use stockade::profile::{Caller, Profile};
@@ -161,6 +162,7 @@ pub fn for_user(profile: &Profile) -> Host {
         subgid: vec![(100_000, 65_536)],
         taken: vec![(0, 1000), (ANN, 1), (65_534, 1), (100_000, 65_536)],
         profiles: vec!["/srv/profiles/this.toml".into()],
+        control_groups: if profile.limits.is_used() { delegated() } else { Groups::default() },
         ..Host::default()
     };
     host.paths = mounts::wanted(&profile.mounts, &host.root_names).into_iter().map(|path| (path.clone(), fact(&path))).collect();
@@ -171,10 +173,49 @@ pub fn for_user(profile: &Profile) -> Host {
     host
 }
 
+/// Version 2 alone, and Ann's scope in it, which is hers: nobody else is in it, and nothing is switched on yet.
+fn delegated() -> Groups {
+    let hierarchy = Hierarchy {
+        version: Version::V2,
+        controllers: ["cpu", "memory", "pids"].map(str::to_owned).to_vec(),
+        mount: "/sys/fs/cgroup".into(),
+        folder: "/sys/fs/cgroup/ann.scope".into(),
+        enabled: vec!["pids".into()],
+        inside: true,
+        swap: true,
+        least: BTreeMap::from([("memory", (1 << 30, "/sys/fs/cgroup".to_owned()))]),
+        ..Hierarchy::default()
+    };
+    Groups { hierarchies: vec![hierarchy], ram: 8 << 30, ..Groups::default() }
+}
+
+/// A hybrid machine: the classic controllers in version 1, huge pages in version 2.
+fn hybrid() -> Groups {
+    let v1 = |name: &str| Hierarchy {
+        version: Version::V1,
+        controllers: vec![name.to_owned()],
+        mount: format!("/sys/fs/cgroup/{name}"),
+        folder: format!("/sys/fs/cgroup/{name}/jobs"),
+        swap: true,
+        cpus: "0-3".into(),
+        nodes: "0".into(),
+        ..Hierarchy::default()
+    };
+    let mut hierarchies: Vec<Hierarchy> = ["cpu", "cpuacct", "cpuset", "memory", "blkio", "pids", "devices", "freezer", "net_cls"].map(v1).to_vec();
+    let unified = "/sys/fs/cgroup/unified".to_owned();
+    let controllers = vec!["hugetlb".to_owned()];
+    hierarchies.push(Hierarchy { version: Version::V2, controllers, folder: unified.clone(), mount: unified, top: true, ..Hierarchy::default() });
+    let nodes = vec![Node { block: false, major: 1, minor: Some(3) }];
+    Groups { hierarchies, ram: 8 << 30, blocks: BTreeMap::from([("/dev/sda".to_owned(), Ok((8, 0))), ("/proc".to_owned(), Err(libc::ENOTBLK))]), nodes }
+}
+
 /// The same for root.
 pub fn for_root(profile: &Profile) -> Host {
     let mut host = for_user(profile);
     host.caller = Caller { uid: 0, gid: 0, user: "root".into(), home: "/root".into(), ..host.caller };
+    if profile.limits.is_used() {
+        host.control_groups = hybrid();
+    }
     host
 }
 
@@ -184,6 +225,14 @@ pub fn for_name(name: &str, profile: &Profile) -> Host {
         Some("root") => for_root(profile),
         Some("old") => Host { kernel: (5, 10), ..for_user(profile) },
         Some("older") => Host { kernel: (6, 1), landlock: Some(2), ..for_user(profile) },
+        // A login session: somebody else is in the launcher's group, and it is root's.
+        Some("shared") => {
+            let mut host = for_user(profile);
+            for hierarchy in &mut host.control_groups.hierarchies {
+                (hierarchy.others, hierarchy.refused) = (3, libc::EACCES);
+            }
+            host
+        }
         Some("bare") => Host { landlock: None, ..for_user(profile) },
         Some("terminal") => Host { streams: [Stream::Terminal, Stream::File { read: false, write: true }, Stream::Closed], ..for_user(profile) },
         _ => for_user(profile),

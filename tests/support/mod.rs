@@ -111,6 +111,16 @@ impl Place {
         self.stockade(who).arg("run").arg(path).args(words).output().unwrap()
     }
 
+    /// `stockade run --report` of a shell line, and the record.
+    pub fn report(&self, who: As, profile: &str, line: &str) -> (Output, serde_json::Value) {
+        let path = self.file("profile.toml", profile);
+        let record = self.folder("records", who).join("record.json");
+        let output = self.stockade(who).arg("run").arg("--report").arg(&record).arg(path).args(["/bin/sh", "-c", line]).output().unwrap();
+        let json = std::fs::read_to_string(&record).unwrap();
+        assert_eq!(json.lines().count(), 1, "{json}");
+        (output, serde_json::from_str(&json).unwrap())
+    }
+
     /// What a shell line prints inside the profile, less the closing newline; the run must succeed.
     pub fn sh(&self, who: As, profile: &str, line: &str) -> String {
         let output = self.run(who, profile, &["/bin/sh", "-c", line]);
@@ -123,6 +133,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.path).unwrap();
     }
+}
+
+/// The limits that a record says were met.
+pub fn limits_hit(record: &serde_json::Value) -> Vec<&str> {
+    record["limits-hit"].as_array().unwrap().iter().filter_map(serde_json::Value::as_str).collect()
 }
 
 /// Whether these controllers are mounted in version 1 of control groups, each by itself.

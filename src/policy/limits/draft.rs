@@ -35,12 +35,27 @@ struct Group {
     at: Span,
 }
 
+/// What of a profile the groups come from.
+pub struct Asked<'a> {
+    /// The section.
+    pub limits: &'a Limits,
+    /// Whether the profile itself, besides the file of each limit, lets limits fall.
+    pub optional: bool,
+    /// Where device rules come from, and what must not lead to the groups.
+    pub mounts: &'a Mounts,
+    /// Whose namespaces the target has.
+    pub choice: &'a Choice,
+    /// Whether pid 1 is stockade's.
+    pub init: At<bool>,
+}
+
 /// Drafts the groups.
-pub fn draft(limits: &Limits, mounts: &Mounts, choice: &Choice, init: &At<bool>, host: &Host, draft: &mut Draft) -> Grouped {
+pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
+    let Asked { limits, optional, mounts, choice, init } = asked;
     if !limits.is_used() {
         return Grouped::default();
     }
-    let mut planner = Planner { limits, root: host.caller.uid == 0, groups: &host.control_groups, made: BTreeMap::new(), fallen: vec![], refused: vec![] };
+    let mut planner = Planner { limits, optional: *optional, root: host.caller.uid == 0, groups: &host.control_groups, made: BTreeMap::new(), fallen: vec![], refused: vec![] };
     planner.gather(draft);
     if !choice.is_new(Kind::Pid) {
         planner.freeze_to_end();
@@ -73,6 +88,8 @@ fn scope(root: bool) -> String {
 
 struct Planner<'a> {
     limits: &'a Limits,
+    /// Whether the profile itself lets its limits fall: the items of `controllers` may come from several files.
+    optional: bool,
     root: bool,
     groups: &'a Groups,
     made: BTreeMap<usize, Group>,
@@ -90,7 +107,7 @@ impl Planner<'_> {
             }
         }
         for controller in &self.limits.controllers.items {
-            let wanted = Wanted { key: controller.value.word(), at: controller.at, may_fall: false };
+            let wanted = Wanted { key: controller.value.word(), at: controller.at, may_fall: self.optional };
             if let Err(refusal) = self.join(controller.value, controller.at) {
                 self.refuse(wanted, refusal);
             }
