@@ -13,7 +13,8 @@ pub const TARGET: &str = "/usr/bin/true";
 /// How many binds the profiles of the growth job have, besides the system's.
 pub const BINDS: [usize; 3] = [10, 100, 1000];
 
-const SYSTEM: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
+/// The parts of the host that it shows.
+pub const SYSTEM: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
 const BOUND: &str = "/usr/share";
 
 /// The folder. Who set it removes it.
@@ -35,6 +36,9 @@ impl Stage {
         stage.add("bench", 0o755, &fs::read(std::env::current_exe()?)?)?;
         for binds in [0].into_iter().chain(BINDS) {
             stage.add(&profile_name(binds), 0o644, profile(binds).as_bytes())?;
+        }
+        for (name, text) in crate::check::profiles() {
+            stage.add(&name, 0o644, text.as_bytes())?;
         }
         fs::create_dir(stage.path.join("out"))?;
         std::os::unix::fs::chown(stage.path.join("out"), stage.user, stage.user)?;
