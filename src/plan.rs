@@ -140,7 +140,11 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let watch = process::draft(&profile.process, &entries, &choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, &mut draft);
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
-    let sight = if joined_tree { Sight::Joined } else { Sight::Granted };
+    let sight = match choice.of(Kind::Mount) {
+        Namespace::New => Sight::Own,
+        Namespace::Host => Sight::Host(choice.at(Kind::Mount)),
+        Namespace::Join(_) => Sight::Joined,
+    };
     let landlock = landlock::draft(&profile.landlock, &profile.optional, &profile.namespaces.nested, sight, host, &mut draft);
     if let Some(ruleset) = &landlock {
         scope_signals(profile, ruleset, &choice, &ids, &mut draft);
