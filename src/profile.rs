@@ -10,6 +10,7 @@ use crate::policy::network::Network;
 use crate::policy::process::Process;
 use crate::policy::programs::Programs;
 use crate::policy::rlimits::Rlimits;
+use crate::policy::seccomp::Seccomp;
 use crate::section;
 use crate::section::{Early, Key, Set};
 use crate::shape::{Need, Shape, Shaped};
@@ -44,6 +45,8 @@ section! {
         mounts: Mounts,
         /// Which of root's powers it keeps.
         capabilities: Capabilities,
+        /// What it may ask of the kernel.
+        seccomp: Seccomp,
         /// Resource limits of the process.
         rlimits: Rlimits,
         /// Its network.
@@ -73,6 +76,10 @@ impl Shaped for Bases {
     fn shape() -> Shape {
         Vec::<String>::shape()
     }
+<<<<<<< HEAD
+=======
+    later { "programs", "landlock", "limits", "lsm", "name" }
+>>>>>>> cc0a343 (Seccomp: tables of all calls, groups, constants, the section with rules and conditions, import, x86 and x32)
 }
 
 mod builtin;
@@ -87,8 +94,12 @@ mod variables;
 
 pub use builtin::BUILTIN;
 pub use caller::Caller;
+<<<<<<< HEAD
 pub use files::text_of;
 pub use installed::{Listed, installed};
+=======
+pub use files::read_import;
+>>>>>>> cc0a343 (Seccomp: tables of all calls, groups, constants, the section with rules and conditions, import, x86 and x32)
 pub use load::{Request, load};
 pub use starters::{Fit, Role, starter};
 pub use variables::KNOWN as VARIABLES;
