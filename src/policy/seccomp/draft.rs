@@ -236,9 +236,9 @@ fn find<'m, V>(map: &'m BTreeMap<&'static str, V>, call: &str, same: &str) -> Op
     map.get(call).or_else(|| map.get(same))
 }
 
-fn strictness(otherwise: Otherwise) -> u8 {
+fn strictness(otherwise: Otherwise) -> (u8, i32) {
     match otherwise {
-        Otherwise::Policy => 0,
+        Otherwise::Policy => (0, 0),
         Otherwise::Said(verdict) => verdict.strictness(),
     }
 }

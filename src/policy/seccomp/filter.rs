@@ -36,16 +36,16 @@ impl Verdict {
         self >= Verdict::Errno(i32::MIN)
     }
 
-    /// The order of strictness, in which one errno is like another.
-    pub fn strictness(self) -> u8 {
+    /// The order of strictness. Of two errnos neither is stricter; the lower one counts, so that the order of a profile's lines does not.
+    pub fn strictness(self) -> (u8, i32) {
         match self {
-            Verdict::Allow => 0,
-            Verdict::Log => 1,
-            Verdict::Trace => 2,
-            Verdict::Errno(_) => 3,
-            Verdict::Trap => 4,
-            Verdict::KillThread => 5,
-            Verdict::KillProcess => 6,
+            Verdict::Allow => (0, 0),
+            Verdict::Log => (1, 0),
+            Verdict::Trace => (2, 0),
+            Verdict::Errno(errno) => (3, -errno),
+            Verdict::Trap => (4, 0),
+            Verdict::KillThread => (5, 0),
+            Verdict::KillProcess => (6, 0),
         }
     }
 }

@@ -56,7 +56,7 @@ fn counterparts_have_the_same_rule() {
 fn a_bundle_does_not_go_round_the_rules_of_its_calls() {
     for (text, call, number, verdict) in [
         // The family is in memory.
-        ("", "socketcall", 1, Verdict::Errno(libc::EAFNOSUPPORT)),
+        ("", "socketcall", 1, Verdict::Errno(libc::EPROTONOSUPPORT)),
         ("", "socketcall", 8, Verdict::Errno(libc::EAFNOSUPPORT)),
         ("", "socketcall", 3, Verdict::Allow),
         ("", "socketcall", 99, EPERM),
