@@ -54,7 +54,7 @@ section! {
         /// What Landlock denies besides the mounts.
         landlock: Landlock,
     }
-    later { "seccomp", "limits", "lsm", "name" }
+    later { "limits", "lsm", "name" }
 }
 
 /// The version of the language.
@@ -76,10 +76,6 @@ impl Shaped for Bases {
     fn shape() -> Shape {
         Vec::<String>::shape()
     }
-<<<<<<< HEAD
-=======
-    later { "programs", "landlock", "limits", "lsm", "name" }
->>>>>>> cc0a343 (Seccomp: tables of all calls, groups, constants, the section with rules and conditions, import, x86 and x32)
 }
 
 mod builtin;
@@ -94,12 +90,8 @@ mod variables;
 
 pub use builtin::BUILTIN;
 pub use caller::Caller;
-<<<<<<< HEAD
-pub use files::text_of;
+pub use files::{read_import, text_of};
 pub use installed::{Listed, installed};
-=======
-pub use files::read_import;
->>>>>>> cc0a343 (Seccomp: tables of all calls, groups, constants, the section with rules and conditions, import, x86 and x32)
 pub use load::{Request, load};
 pub use starters::{Fit, Role, starter};
 pub use variables::KNOWN as VARIABLES;

@@ -267,3 +267,15 @@ fn what_can_be_written_cannot_be_executed_where_the_profile_says_so() {
     let said = place.run(As::all()[0], &system("\"/x\" = { tmpfs = \"1M\", exec = true }\n[seccomp]\nwrite-execute = false\n"), &["/bin/true"]);
     assert!(said.status.code() == Some(125) && text(&said.stderr).contains("cannot let what is written to /x be executed"), "{}", text(&said.stderr));
 }
+
+#[test]
+fn the_section_of_the_readme_is_one() {
+    let place = Place::new();
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let start = readme.find("```toml\n[seccomp]\n").expect("the block") + "```toml\n".len();
+    let block = &readme[start..start + readme[start..].find("```").unwrap()];
+    let block = if cfg!(target_arch = "x86_64") { block.to_owned() } else { block.lines().filter(|line| !line.starts_with("architectures")).collect() };
+    for who in As::all() {
+        assert_eq!(place.sh(*who, &system(&block), "echo runs"), "runs", "{who:?}");
+    }
+}
