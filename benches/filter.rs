@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 #[path = "start/gates.rs"]
+#[allow(dead_code, reason = "the bench of starts uses all of it")]
 mod gates;
 
 use gates::Gates;
@@ -85,9 +86,10 @@ fn installing(filter: &Filter, gates: &mut Gates) {
 /// A call that the kernel's bitmap lets through, and one whose arguments are looked at, each against the same without a filter.
 fn calling(filter: &Filter, gates: &mut Gates) {
     // personality(0xffffffff) asks and changes nothing.
-    for (name, number, argument, most) in
-        [("getppid, allowed whatever its arguments", libc::SYS_getppid, 0, 40.0), ("personality, by its argument", libc::SYS_personality, 0xffff_ffff, 70.0)]
-    {
+    for (name, number, argument, most) in [
+        ("getppid, allowed whatever its arguments", libc::SYS_getppid, 0, 40.0),
+        ("personality, by its argument", libc::SYS_personality, 0xffff_ffff, 70.0),
+    ] {
         let bare = least(30, || in_a_child(|| time_calls(number, argument)));
         let under = least(30, || {
             in_a_child(|| {

@@ -274,7 +274,8 @@ fn the_section_of_the_readme_is_one() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let start = readme.find("```toml\n[seccomp]\n").expect("the block") + "```toml\n".len();
     let block = &readme[start..start + readme[start..].find("```").unwrap()];
-    let block = if cfg!(target_arch = "x86_64") { block.to_owned() } else { block.lines().filter(|line| !line.starts_with("architectures")).collect() };
+    let block =
+        if cfg!(target_arch = "x86_64") { block.to_owned() } else { block.lines().filter(|line| !line.starts_with("architectures")).collect() };
     for who in As::all() {
         assert_eq!(place.sh(*who, &system(&block), "echo runs"), "runs", "{who:?}");
     }

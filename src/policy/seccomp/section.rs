@@ -1,11 +1,13 @@
 //! `[seccomp]` as it is written: words, rules and conditions. What they come to is drafted in [`super::draft`].
 
 mod is;
+mod shapes;
 
 use super::filter::{EPERM, Verdict};
 use crate::policy::syscalls::{self, Abi, constants, groups};
 use crate::problem::suggestion;
 use crate::section::{Entries, Key, Set};
+use crate::shape::Shape;
 use crate::source::{At, Span};
 use crate::value::{AbsolutePath, Written};
 use nix::errno::Errno;
@@ -43,6 +45,16 @@ crate::section! {
 }
 
 impl Seccomp {
+    /// What decides about calls that no other word is about.
+    pub fn policy_in_words(&self) -> &'static str {
+        match (self.import.get(), self.policy.get().map(|policy| policy.value)) {
+            (Some(_), _) => "the imported policy",
+            (None, None | Some(Base::Default)) => "the default policy",
+            (None, Some(Base::None)) => "the policy `none`",
+            (None, Some(Base::Off)) => "the policy `off`",
+        }
+    }
+
     /// Whether the profile leaves all of it to stockade.
     pub fn is_unsaid(&self) -> bool {
         let Seccomp { policy, import, allow, deny, rules, families, write_execute, personality, realtime, set_id, architectures } = self;
@@ -80,6 +92,10 @@ impl Written for Base {
     fn from_text(text: &str) -> Result<Base, String> {
         word_of("policy", &[("default", Base::Default), ("none", Base::None), ("off", Base::Off)], text)
     }
+    fn looks() -> Shape {
+        let docs = ["stockade's own policy.", "Every call is refused.", "Every call is allowed."];
+        Shape::words(&["default", "none", "off"], &docs)
+    }
 }
 
 /// A call or a group of calls, by name.
@@ -99,6 +115,9 @@ impl Written for Calls {
         let what = if text.starts_with('@') { "group" } else { "system call" };
         let help = help.unwrap_or_else(|| "groups are under systemd's names: systemd-analyze syscall-filter lists them".into());
         Err(format!("unknown {what} `{text}`\nhelp: {help}"))
+    }
+    fn looks() -> Shape {
+        Shape::form("a system call or a group such as `\"@debug\"`", shapes::CALLS)
     }
 }
 
@@ -138,6 +157,9 @@ impl Written for Family {
         let help = suggestion(text, families()).unwrap_or_else(|| "address_families(7) lists them".into());
         Err(format!("unknown address family `{text}`\nhelp: {help}"))
     }
+    fn looks() -> Shape {
+        Shape::form("an address family such as `\"AF_UNIX\"`", "^AF_[A-Z0-9_]+$")
+    }
 }
 
 impl fmt::Display for Family {
@@ -154,6 +176,9 @@ impl Written for Architecture {
     const WHAT: &'static str = "`x86` or `x32`";
     fn from_text(text: &str) -> Result<Architecture, String> {
         word_of("architecture", &[("x86", Abi::X86), ("x32", Abi::X32)], text).map(Architecture)
+    }
+    fn looks() -> Shape {
+        Shape::words(&["x86", "x32"], &["The 32-bit programs of x86.", "Those of x86_64 with 32-bit addresses; few kernels run them."])
     }
 }
 
@@ -177,6 +202,17 @@ const ACTIONS: &[(&str, Verdict)] = &[
     ("trace", Verdict::Trace),
 ];
 
+/// The same in words.
+const ACTION_DOCS: [&str; 7] = [
+    "The kernel does the call.",
+    "The call fails with EPERM.",
+    "The process dies of SIGSYS.",
+    "The thread dies.",
+    "The thread gets SIGSYS, which it may handle.",
+    "The kernel does the call, and writes it into its log.",
+    "A tracer decides (PTRACE_O_TRACESECCOMP); without one the call fails with ENOSYS.",
+];
+
 /// The action that a process outside answers for.
 const NOTIFY: &str = "notify";
 
@@ -190,6 +226,9 @@ impl Written for Action {
             return errno(name).map(|errno| Action(Verdict::Errno(errno)));
         }
         word_of("action", ACTIONS, text).map(Action)
+    }
+    fn looks() -> Shape {
+        shapes::action(&[])
     }
 }
 
@@ -282,7 +321,14 @@ impl<'de> Deserialize<'de> for Spec {
                     };
                     let Action(verdict) = Action::from_text(action).map_err(de::Error::custom)?;
                     let Alternatives(alternatives) = map.next_value()?;
-                    spec.cases.extend(alternatives.into_iter().map(|conditions| (conditions, verdict)));
+                    for At { value: Conditions { all, errno }, at } in alternatives {
+                        let verdict = match errno {
+                            None => verdict,
+                            Some(errno) if verdict == EPERM => Verdict::Errno(errno),
+                            Some(_) => return Err(de::Error::custom("`errno` goes with `deny-if` alone")),
+                        };
+                        spec.cases.push((At::new(all, at), verdict));
+                    }
                 }
                 if spec.cases.is_empty() && spec.otherwise.is_none() {
                     return Err(de::Error::custom(format!("the rule says nothing\nhelp: its keys are {RULE_KEYS}")));
@@ -295,7 +341,7 @@ impl<'de> Deserialize<'de> for Spec {
 }
 
 /// Sets of conditions, of which any is enough: a list of tables, or one table.
-struct Alternatives(Vec<At<Vec<Condition>>>);
+struct Alternatives(Vec<At<Conditions>>);
 
 impl<'de> Deserialize<'de> for Alternatives {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Alternatives, D::Error> {
@@ -307,14 +353,14 @@ impl<'de> Deserialize<'de> for Alternatives {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Alternatives, A::Error> {
                 let mut all = vec![];
-                while let Some(At { value: Conditions(conditions), at }) = seq.next_element()? {
-                    all.push(At::new(conditions, at));
+                while let Some(conditions) = seq.next_element()? {
+                    all.push(conditions);
                 }
                 Ok(Alternatives(all))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Alternatives, A::Error> {
-                let Conditions(conditions) = Conditions::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                let at = conditions.first().map_or(Span::NOWHERE, |first| first.argument.at);
+                let conditions = Conditions::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let at = conditions.all.first().map_or(Span::NOWHERE, |first| first.argument.at);
                 Ok(Alternatives(vec![At::new(conditions, at)]))
             }
         }
@@ -322,8 +368,11 @@ impl<'de> Deserialize<'de> for Alternatives {
     }
 }
 
-/// Conditions that must all hold: a table by argument.
-struct Conditions(Vec<Condition>);
+/// Conditions that must all hold: a table by argument, and the errno of a refusal.
+struct Conditions {
+    all: Vec<Condition>,
+    errno: Option<i32>,
+}
 
 impl<'de> Deserialize<'de> for Conditions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Conditions, D::Error> {
@@ -334,8 +383,12 @@ impl<'de> Deserialize<'de> for Conditions {
                 f.write_str("a table such as { arg0 = \"AF_UNIX\", arg1 = { any-bit = \"SOCK_CLOEXEC\" } }")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Conditions, A::Error> {
-                let mut all = vec![];
+                let (mut all, mut name) = (vec![], None);
                 while let Some(key) = map.next_key::<At<String>>()? {
+                    if key.value == "errno" {
+                        name = Some(errno(&map.next_value::<String>()?).map_err(de::Error::custom)?);
+                        continue;
+                    }
                     let argument = key.value.strip_prefix("arg").and_then(|digit| digit.parse().ok()).filter(|argument| *argument < 6);
                     let Some(argument) = argument.filter(|_| key.value.len() == 4) else {
                         return Err(de::Error::custom(format!("`{}` is not an argument: arg0 to arg5", key.value)));
@@ -346,7 +399,7 @@ impl<'de> Deserialize<'de> for Conditions {
                     [] => {
                         Err(de::Error::custom("a condition without an argument always holds\nhelp: say it as the action of the rule, without `-if`"))
                     }
-                    _ => Ok(Conditions(all)),
+                    _ => Ok(Conditions { all, errno: name }),
                 }
             }
         }

@@ -15,11 +15,11 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, Sec
 use std::collections::BTreeMap;
 
 pub(super) const NEEDS: [Needs; 5] = [
-    Needs { nested: false, deny_set_id: false, target_is_init: false, core_guard: false, foreign_pids: false },
-    Needs { nested: true, deny_set_id: false, target_is_init: false, core_guard: false, foreign_pids: false },
-    Needs { nested: false, deny_set_id: true, target_is_init: false, core_guard: false, foreign_pids: true },
-    Needs { nested: false, deny_set_id: false, target_is_init: true, core_guard: true, foreign_pids: false },
-    Needs { nested: true, deny_set_id: true, target_is_init: true, core_guard: true, foreign_pids: false },
+    Needs { nested: false, deny_set_id: false, target_is_init: false, core_guard: false, foreign_pids: false, ports: false },
+    Needs { nested: true, deny_set_id: false, target_is_init: false, core_guard: false, foreign_pids: false, ports: false },
+    Needs { nested: false, deny_set_id: true, target_is_init: false, core_guard: false, foreign_pids: true, ports: false },
+    Needs { nested: false, deny_set_id: false, target_is_init: true, core_guard: true, foreign_pids: false, ports: false },
+    Needs { nested: true, deny_set_id: true, target_is_init: true, core_guard: true, foreign_pids: false, ports: true },
 ];
 
 /// Classic BPF as seccomp(2) runs it, over struct seccomp_data. A read or jump out of bounds panics.

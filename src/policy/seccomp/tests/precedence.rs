@@ -69,7 +69,11 @@ impl Model {
         for (name, rule) in &self.rules {
             let case = |(action, values): &(usize, Vec<u64>)| {
                 let values: Vec<String> = values.iter().map(u64::to_string).collect();
-                (ACTIONS[*action].0, format!("{{ arg0 = [{}] }}", values.join(", ")))
+                let (action, errno) = match ACTIONS[*action].0.strip_prefix("errno:") {
+                    Some(errno) => ("deny", format!(", errno = \"{errno}\"")),
+                    None => (ACTIONS[*action].0, String::new()),
+                };
+                (action, format!("{{ arg0 = [{}]{errno} }}", values.join(", ")))
             };
             let mut keys: BTreeMap<&str, Vec<String>> = BTreeMap::new();
             rule.cases.iter().map(case).for_each(|(action, condition)| keys.entry(action).or_default().push(condition));

@@ -120,7 +120,7 @@ fn conditions_say_what_they_say() {
     says("rules.dup = { deny-if = { arg0 = { at-most = 3 } } }", "dup", &[3], EPERM);
     says("rules.openat = { deny-if = { arg2 = { any-bit = \"O_CREAT\" } } }", "openat", &[0, 0, 0o100], EPERM);
     says("rules.openat = { deny-if = { arg2 = { no-bit = \"O_CLOEXEC\" } } }", "openat", &[0, 0, 0o100], EPERM);
-    says("rules.read = { \"errno:EIO-if\" = { arg0 = 5 } }", "read", &[5], Verdict::Errno(libc::EIO));
+    says("rules.read = { deny-if = { arg0 = 5, errno = \"EIO\" } }", "read", &[5], Verdict::Errno(libc::EIO));
     says("rules.mount = \"errno:0\"", "mount", &[], Verdict::Errno(0));
     says("rules.mount = \"log\"", "mount", &[], Verdict::Log);
     says("rules.mount = \"trap\"", "mount", &[], Verdict::Trap);
@@ -217,6 +217,8 @@ fn what_cannot_be_is_said() {
         ("rules.ptrace = \"notify\"", "profile::not-yet"),
         ("rules.ptrace = { notify-if = { arg0 = 1 } }", "profile::not-yet"),
         ("rules.ptrace = {}", "the rule says nothing"),
+        ("rules.ptrace = { kill-if = { arg0 = 1, errno = \"EIO\" } }", "`errno` goes with `deny-if` alone"),
+        ("rules.ptrace = { deny-if = { errno = \"EIO\" } }", "always holds"),
         ("rules.ptrace = { alow-if = { arg0 = 1 } }", "did you mean `allow`?"),
         ("rules.ptrace = { when = 1 }", "unknown key `when` of a rule"),
         ("rules.ptrace = { allow-if = [{}] }", "always holds"),
