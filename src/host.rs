@@ -5,7 +5,8 @@
 use crate::policy::identity::Id;
 use crate::policy::mounts;
 use crate::policy::mounts::glob::Found;
-use crate::profile::{Caller, Profile};
+use crate::problem::Problem;
+use crate::profile::{Caller, Profile, read_import};
 use crate::source::Sources;
 use crate::step::Inode;
 use crate::sys;
@@ -62,6 +63,8 @@ pub struct Host {
     pub programs: Vec<Program>,
     /// What the command finds inside; read where it is asked for ([`Host::look_inside`]).
     pub inside: Option<Inside>,
+    /// The text that `[seccomp]` imports, or why there is none.
+    pub import: Option<Result<String, Problem>>,
 }
 
 /// What is at a path.
@@ -173,6 +176,7 @@ impl Host {
             let fact = look(&path, host.is_plain_folder(crate::value::parent(&path)), with_fs);
             host.paths.insert(path, fact);
         }
+        host.import = profile.seccomp.import.get().map(|path| read_import(path, &caller, path.at));
         host.caller = caller;
         if !profile.programs.items.is_empty() {
             host.read_programs(profile, with_fs);
