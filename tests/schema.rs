@@ -186,7 +186,7 @@ const WRONG: &[&str] = &[
     // The spelling of the Rust field.
     "[process]\noom_score_adj = 3",
     // Keys and words that are not built yet.
-    "[seccomp]\npolicy = \"none\"",
+    "[seccomp]\npolicy = \"nothing\"",
     "[network]\nallow = [\"a:1\"]",
     "[network]\nmode = \"relay\"",
     "[process]\nnotify = true",

@@ -12,8 +12,11 @@ const GATE_LINEAR: f64 = 14.0;
 /// How many entries a profile has.
 const ENTRIES: [usize; 4] = [10, 100, 1_000, 9_900];
 
+/// A name, what it says, and the text of so many entries.
+type Kind = (&'static str, &'static str, fn(usize) -> String);
+
 /// What they are: the word, the section, and an entry.
-const KINDS: [(&str, &str, fn(usize) -> String); 4] = [
+const KINDS: [Kind; 4] = [
     ("mounts", "mounts", |nth| format!("\"/m/{nth:05}\" = {{ bind = \"/usr/share\", access = \"ro\" }}\n")),
     ("files", "mounts", |nth| format!("\"/m/{nth:05}\" = {{ text = \"x\" }}\n")),
     ("env", "env", |nth| format!("V{nth:05} = \"x\"\n")),

@@ -114,8 +114,11 @@ pub const OTHER_ARGUMENTS: &[&str] = &[
     "_llseek",
 ];
 
-/// Many calls behind one number (socketcall(2), ipc(2)): the mask under which the first argument says which, and which.
-pub const BUNDLES: &[(&str, u64, &[(u64, &str)])] = &[
+/// Many calls behind one number: its name, the mask under which the first argument says which, and which.
+type Bundle = (&'static str, u64, &'static [(u64, &'static str)]);
+
+/// socketcall(2) and ipc(2).
+pub const BUNDLES: &[Bundle] = &[
     (
         "ipc",
         // The upper half is a version (ipc/syscall.c).
