@@ -73,7 +73,7 @@ mod tests {
             ("O_TMPFILE", libc::O_TMPFILE as u64),
             ("O_DIRECT", libc::O_DIRECT as u64),
             ("PR_SET_MM", libc::PR_SET_MM as u64),
-            ("TIOCSTI", libc::TIOCSTI as u64),
+            ("TIOCSTI", libc::TIOCSTI),
             ("KEYCTL_READ", u64::from(libc::KEYCTL_READ)),
             ("AF_VSOCK", libc::AF_VSOCK as u64),
             ("F_SETPIPE_SZ", libc::F_SETPIPE_SZ as u64),
