@@ -1,9 +1,12 @@
 //! What a start costs: stockade against bubblewrap and against the bare system calls, on one sandbox, in turns.
 //!
-//! `cargo bench --bench start [-- JOB...]`, where a job is `start`, `growth`, `limits` or `facts`; unsaid: all. It measures as an ordinary user, also when
-//! root starts it. Only ratios and counts have gates, as times depend on the machine; a missed gate fails the run only where
+//! `cargo bench --bench start [-- JOB...]`, where a job is `start`, `growth`, `check`, `limits` or `facts`; unsaid: all. It measures as an ordinary
+//! user, also when root starts it. Ratios and counts have gates, and the times of `check` wide ones, as times depend on the machine; a
+//! missed gate fails the run only where
 //! `STOCKADE_BENCH_GATE=1` asks for it. Other variables: `STOCKADE_BENCH_RUNS` (100), `STOCKADE_BENCH_UID` (61184), `STOCKADE_BIN`.
 
+#[path = "start/check.rs"]
+mod check;
 #[path = "start/contest.rs"]
 mod contest;
 #[path = "start/facts.rs"]
@@ -28,7 +31,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-const JOBS: [&str; 4] = ["start", "growth", "limits", "facts"];
+const JOBS: [&str; 5] = ["start", "growth", "check", "limits", "facts"];
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
@@ -75,6 +78,7 @@ fn run(stage: &Path, jobs: &[OsString]) -> Result<ExitCode, String> {
             Some("start") => contest::run(&stage, &mut gates)?,
             Some("growth") => growth::run(&stage, &mut gates)?,
             Some("limits") => limits::run(&stage, &mut gates)?,
+            Some("check") => check::run(&stage, &mut gates)?,
             _ => facts::run(&stage, &mut gates)?,
         }
     }

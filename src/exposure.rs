@@ -53,13 +53,13 @@ costs! {
     NETWORK_JOINED = "network-joined", 12, 12, "another namespace's network: what is read can be sent as far as it reaches";
     NESTED = "nested", 12, 12, "in namespaces of its own the target has every capability, which opens most of the kernel's surface; and Landlock keeps no files";
     READ_ALL = "read-all", 12, 12, "every file of the host that the ids may read: keys, tokens, data of others";
+    HOST_TREE = "host-tree", 10, 10, "every name of the host can be looked up, modes and owners changed where the ids may: Landlock alone keeps the files";
     HOST_CAPABILITY = "host-capability", 8, 40, "a part of root's power over the host";
     READ_HOME = "read-home", 8, 8, "homes hold keys, tokens and histories";
     SOCKET = "socket", 8, 24, "the service behind a socket acts for the target, outside of every wall";
     HOST_PROCESSES = "host-processes", 8, 8, "the host's processes are seen, and those of the same ids can be signalled";
     WRITE = "write", 5, 20, "files of the host are changed; a careless program may run or follow what it finds there later";
     NO_LANDLOCK = "no-landlock", 5, 5, "the mounts alone keep the files: one mistake of the kernel's there is enough";
-    HOST_TREE = "host-tree", 10, 10, "every name of the host can be looked up, modes and owners changed where the ids may: Landlock alone keeps the files";
     HOST_IPC = "host-ipc", 5, 5, "shared memory and message queues of other programs";
     DEVICE = "device", 4, 16, "drivers are large and seldom made for a hostile caller";
     DESCRIPTOR = "descriptor", 3, 9, "what a passed descriptor was opened for, whatever the walls say";

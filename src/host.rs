@@ -7,7 +7,8 @@ pub mod groups;
 use crate::policy::identity::Id;
 use crate::policy::mounts;
 use crate::policy::mounts::glob::Found;
-use crate::profile::{Caller, Profile};
+use crate::problem::Problem;
+use crate::profile::{Caller, Profile, read_import};
 use crate::source::Sources;
 use crate::step::Inode;
 use crate::sys;
@@ -67,6 +68,8 @@ pub struct Host {
     pub inside: Option<Inside>,
     /// Control groups; read only where the profile has limits.
     pub control_groups: Groups,
+    /// The text that `[seccomp]` imports, or why there is none.
+    pub import: Option<Result<String, Problem>>,
 }
 
 /// What is at a path.
@@ -181,6 +184,7 @@ impl Host {
             let fact = look(&path, host.is_plain_folder(crate::value::parent(&path)), with_fs);
             host.paths.insert(path, fact);
         }
+        host.import = profile.seccomp.import.get().map(|path| read_import(path, &caller, path.at));
         host.caller = caller;
         if !profile.programs.items.is_empty() {
             host.read_programs(profile, with_fs);

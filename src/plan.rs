@@ -9,12 +9,12 @@ use crate::policy::identity::{Ids, Maps};
 use crate::policy::landlock::{Ruleset, Sight};
 use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::policy::process::{Exec, Watch};
-use crate::policy::seccomp::{Filter, Needs};
+use crate::policy::seccomp::{Facts, Filter, Imported, Needs};
 use crate::policy::{capabilities, env, identity, landlock, limits, mounts, namespaces, network, process, programs, rlimits, seccomp};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::source::Span;
-use crate::step::{Op, Stage, Step};
+use crate::step::{Attrs, Op, Stage, Step};
 
 /// Who walks the steps of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,19 +152,26 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     };
     let grouped = limits::draft(&asked, host, &mut draft);
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
-    let sight = if joined_tree { Sight::Joined } else { Sight::Granted };
+    let sight = match choice.of(Kind::Mount) {
+        Namespace::New => Sight::Own,
+        Namespace::Host => Sight::Host(choice.at(Kind::Mount)),
+        Namespace::Join(_) => Sight::Joined,
+    };
     let landlock = landlock::draft(&profile.landlock, &profile.optional, &profile.namespaces.nested, sight, host, &mut draft);
     if let Some(ruleset) = &landlock {
         scope_signals(profile, ruleset, &choice, &ids, &mut draft);
     }
-    let filter = seccomp::draft(&Needs {
+    let needs = Needs {
         nested,
         deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. })),
         target_is_init: !watch.init,
         core_guard: profile.rlimits.get("core").is_none(),
         foreign_pids: !choice.is_new(Kind::Pid),
         ports: landlock.is_some_and(|ruleset| ruleset.ports != 0),
-    });
+    };
+    let imported = import_policy(profile, host, &mut draft);
+    let filter = seccomp::draft(&profile.seccomp, &needs, imported.as_ref(), &mut draft);
+    part_writing_from_executing(profile, &mut draft);
     draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);
     if !watch.init && choice.is_new(Kind::Time) {
@@ -259,6 +266,59 @@ fn time_of_pid_one(profile: &Profile, host: &Host, draft: &mut Draft) {
         let message =
             format!("cannot move the clocks of a target that is pid 1: it takes Linux {least_major}.{least_minor}, and this is {major}.{minor}");
         draft.problem(Problem::new("namespaces::time", offsets.at, message).also(profile.process.init.at(), "it is pid 1, because of this"));
+    }
+}
+
+/// The policy that `[seccomp]` imports, as far as it is for this sandbox.
+fn import_policy(profile: &Profile, host: &Host, draft: &mut Draft) -> Option<Imported> {
+    let path = profile.seccomp.import.get()?;
+    let text = match host.import.as_ref()? {
+        Ok(text) => text,
+        Err(problem) => {
+            draft.problem(problem.clone());
+            return None;
+        }
+    };
+    let capabilities = &profile.capabilities;
+    let kept = capabilities.keep.items.iter().chain(&capabilities.ambient.items);
+    let kept: Vec<String> = kept.map(|cap| format!("CAP_{}", cap.value.to_string().to_uppercase().replace('-', "_"))).collect();
+    match Imported::read(text, &Facts { capabilities: &kept, kernel: host.kernel }) {
+        Ok(imported) => {
+            if !imported.unknown.is_empty() {
+                draft.note(path.at, format!("{} permits what is no system call here: {}", path.value, imported.unknown.join(" ")));
+            }
+            Some(imported)
+        }
+        Err(why) => {
+            let code = if why.contains("not built yet") { "profile::not-yet" } else { "seccomp::import" };
+            draft.problem(Problem::new(code, path.at, format!("cannot import {}: {why}", path.value)));
+            None
+        }
+    }
+}
+
+/// `seccomp.write-execute = false` on files: what can be written is not executed, so that no program is made by writing one.
+fn part_writing_from_executing(profile: &Profile, draft: &mut Draft) {
+    let Some(word) = profile.seccomp.write_execute.get().filter(|word| !word.value) else { return };
+    let mut executable = vec![];
+    for step in &mut draft.steps {
+        match &mut step.op {
+            // Device nodes have no attributes of their own.
+            Op::OpenTree { attrs: Attrs(0), .. } => {}
+            Op::OpenTree { attrs, .. } if !attrs.has(Attrs::READ_ONLY) => *attrs = attrs.and(Attrs::NO_EXEC),
+            Op::Tmpfs { path, attrs, .. } if !attrs.has(Attrs::READ_ONLY) && !attrs.has(Attrs::NO_EXEC) => {
+                executable.push((path.to_string(), step.at))
+            }
+            Op::Root { limits: Some(_), attrs } if !attrs.has(Attrs::NO_EXEC) => executable.push(("/".into(), step.at)),
+            _ => {}
+        }
+    }
+    for (path, at) in executable {
+        draft.problem(
+            Problem::new("seccomp::write-execute", at, format!("cannot let what is written to {path} be executed"))
+                .also(word.at, "because of this")
+                .help("leave `exec = true` out, or write-execute"),
+        );
     }
 }
 

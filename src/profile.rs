@@ -11,6 +11,7 @@ use crate::policy::network::Network;
 use crate::policy::process::Process;
 use crate::policy::programs::Programs;
 use crate::policy::rlimits::Rlimits;
+use crate::policy::seccomp::Seccomp;
 use crate::section;
 use crate::section::{Early, Key, Set};
 use crate::shape::{Need, Shape, Shaped};
@@ -45,6 +46,8 @@ section! {
         mounts: Mounts,
         /// Which of root's powers it keeps.
         capabilities: Capabilities,
+        /// What it may ask of the kernel.
+        seccomp: Seccomp,
         /// Resource limits of the process.
         rlimits: Rlimits,
         /// What the sandbox as a whole may use.
@@ -54,7 +57,7 @@ section! {
         /// What Landlock denies besides the mounts.
         landlock: Landlock,
     }
-    later { "seccomp", "lsm", "name" }
+    later { "lsm", "name" }
 }
 
 /// The version of the language.
@@ -91,7 +94,7 @@ mod variables;
 
 pub use builtin::BUILTIN;
 pub use caller::Caller;
-pub use files::text_of;
+pub use files::{read_import, text_of};
 pub use installed::{Listed, installed};
 pub use load::{Request, load, load_layers};
 pub use starters::{Fit, Role, starter};

@@ -435,7 +435,9 @@ impl<V: DeserializeOwned + EntryType> Field for Entries<V> {
         for (name, entry) in upper.map {
             // A misspelt withdrawal would leave the grant that it means.
             if entry.value.is_none() && self.get(&name).is_none() && !problems.is_full() {
-                problems.push(nothing_to_withdraw(&name, entry.key, self.iter().map(|(name, _)| name.value)));
+                // A pattern of a mount has a mark at its end.
+                let shown = if name.starts_with('/') { crate::policy::mounts::pattern::shown(&name) } else { &name };
+                problems.push(nothing_to_withdraw(shown, entry.key, self.iter().map(|(name, _)| name.value)));
             }
             self.map.insert(name, entry);
         }

@@ -30,6 +30,11 @@ fn inside(place: &Place, more: &str) -> String {
     system(&format!("\"/probe\" = {{ bind = \"{}\" }}\n{more}", place.path.join("probe").display()))
 }
 
+/// The walls for files and signals that this kernel lacks, for `optional`.
+fn lacking() -> Vec<&'static str> {
+    [(3, "landlock.truncate"), (6, "landlock.scope")].into_iter().filter(|(since, _)| abi() < *since).map(|(_, wall)| wall).collect()
+}
+
 // ---- the section ----
 
 #[test]
@@ -42,7 +47,8 @@ fn rights_by_name_and_path() {
         std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
         let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
         let mounts = format!("\"/data\" = {{ bind = \"{}\", access = \"rw\"{owner} }}", data.display());
-        let with = |paths: &str| format!("{}[landlock]\npaths = {paths}\n", inside(&place, &mounts));
+        let optional = format!("optional = {:?}\n[mounts]", lacking());
+        let with = |paths: &str| format!("{}[landlock]\npaths = {paths}\n", inside(&place, &mounts).replacen("[mounts]", &optional, 1));
         let rest = "\"/probe\" = \"rx\", \"/usr\" = \"rx\"";
         let acts = |paths: &str| {
             let profile = with(paths);
@@ -86,6 +92,40 @@ fn ports_and_the_ways_round_them() {
             assert_eq!(at("tcp-connect = []", &[way, "8099"]), "EOPNOTSUPP", "{who:?}: {way}");
         }
         assert_eq!(at("tcp-connect = []", &["mptcp-connect", "8099"]), "EPROTONOSUPPORT", "{who:?}");
+    }
+}
+
+#[test]
+fn ports_of_udp() {
+    let place = Place::new();
+    probe(&place);
+    if abi() < 10 {
+        // Most kernels of today: the wall is refused, never left out in silence.
+        let output = place.run(As::User, &format!("{}[landlock]\nudp-bind = []\n", inside(&place, "")), &["/probe", "udp-bind", "8099"]);
+        return assert!(output.status.code() == Some(125) && text(&output.stderr).contains("UDP"), "{}", said(&output));
+    }
+    let ways = ["udp-connect", "udp-send", "udp-send-unspec", "udp-sendmsg", "udp-sendmmsg"];
+    for who in As::all() {
+        let with = |lines: &str| format!("{}[landlock]\n{lines}\n", inside(&place, ""));
+        let at = |lines: &str, words: &[&str]| act(&place, *who, &with(lines), "/probe", words);
+        for way in ways {
+            assert_eq!(at("", &[way, "8099"]), "ok", "{who:?}: {way}, the twin");
+            assert_eq!(at("udp-connect = [8099]", &[way, "8099"]), "ok", "{who:?}: {way}");
+            assert_eq!(at("udp-connect = [8098]", &[way, "8099"]), "EACCES", "{who:?}: {way}");
+            assert_eq!(at("udp-connect = []", &[way, "8099"]), "EACCES", "{who:?}: {way}");
+            // The kernel binds a socket that sends first to a free port, which is port 0 of the rules.
+            assert_eq!(at("udp-bind = []", &[way, "8099"]), "EACCES", "{who:?}: {way} from a free port");
+            assert_eq!(at("udp-bind = [0]", &[way, "8099"]), "ok", "{who:?}: {way} from a free port");
+        }
+        assert_eq!(at("udp-bind = [8097]\nudp-connect = [8099]", &["udp-send", "8099", "8097"]), "ok", "{who:?}");
+        assert_eq!(at("", &["udp-bind", "8099"]), "ok", "{who:?}: the twin");
+        assert_eq!(at("udp-bind = [8099]", &["udp-bind", "8099"]), "ok", "{who:?}");
+        assert_eq!(at("udp-bind = [8098]", &["udp-bind", "8099"]), "EACCES", "{who:?}");
+        assert_eq!(at("udp-bind = []", &["udp-bind", "8099"]), "EACCES", "{who:?}");
+        // Neither rules over the other protocol.
+        assert_eq!(at("udp-bind = []\nudp-connect = []", &["tcp-bind", "8099"]), "ok", "{who:?}");
+        assert_eq!(at("tcp-bind = []\ntcp-connect = []", &["udp-bind", "8099"]), "ok", "{who:?}");
+        assert_eq!(at("tcp-bind = []\ntcp-connect = []", &["udp-send", "8099"]), "ok", "{who:?}");
     }
 }
 
@@ -139,8 +179,9 @@ fn rules_for_files_do_not_go_with_nested() {
 fn alone(who: As, mounts: &str) -> String {
     let identity = if who == As::Root { format!("[identity]\nhost = true\nuser = {USER}\ngroup = {USER}\n") } else { String::new() };
     format!(
-        "format = 1\n[namespaces]\nall = \"host\"\n[network]\nmode = \"host\"\n{identity}[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\
-         \"/lib\" = \"ro\"\n\"/lib64\" = {{ bind = \"/lib64\", missing = \"skip\" }}\n\"/etc\" = \"ro\"\n\"/dev\" = \"dev\"\n{mounts}\n"
+        "format = 1\noptional = {:?}\n[namespaces]\nall = \"host\"\n[network]\nmode = \"host\"\n{identity}[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\
+         \"/lib\" = \"ro\"\n\"/lib64\" = {{ bind = \"/lib64\", missing = \"skip\" }}\n\"/etc\" = \"ro\"\n\"/dev\" = \"dev\"\n{mounts}\n",
+        lacking()
     )
 }
 
@@ -170,6 +211,57 @@ fn landlock_alone_grants_what_the_mounts_say() {
         }
         let (out, _) = run(&format!("{}[landlock]\npaths = \"off\"\n", alone(*who, "")));
         assert!(out.contains("x\nsecret") && out.contains("root"), "{who:?}, the twin: {out}");
+    }
+}
+
+#[test]
+fn landlock_alone_keeps_files_whole() {
+    for who in As::all() {
+        let place = Place::new();
+        let probe = probe(&place);
+        let probe = probe.to_str().unwrap();
+        let file = place.file("folder/file", "text");
+        // The target's own, so that its mode is no wall.
+        if support::is_root() {
+            std::os::unix::fs::chown(&file, Some(USER), Some(USER)).unwrap();
+        }
+        let folder = file.parent().unwrap().display();
+        let profile = |access: &str| alone(*who, &format!("\"{probe}\" = \"ro\"\n\"{folder}\" = \"{access}\""));
+        let file = file.to_str().unwrap();
+        for way in ["truncate", "open-truncate"] {
+            if abi() >= 3 {
+                assert_eq!(act(&place, *who, &profile("ro"), probe, &[way, file]), "EACCES", "{who:?}: {way}");
+                assert_eq!(std::fs::read_to_string(file).unwrap(), "text", "{who:?}: {way}");
+            } else {
+                let output = place.run(*who, &profile("ro").replacen("\"landlock.truncate\"", "", 1), &["true"]);
+                assert!(output.status.code() == Some(125) && text(&output.stderr).contains("truncate(2)"), "{who:?}: {}", said(&output));
+            }
+            std::fs::write(file, "text").unwrap();
+            assert_eq!(act(&place, *who, &profile("rw"), probe, &[way, file]), "ok", "{who:?}: {way}, the twin");
+            assert_eq!(std::fs::read_to_string(file).unwrap(), "", "{who:?}: {way}, the twin");
+            std::fs::write(file, "text").unwrap();
+        }
+    }
+}
+
+#[test]
+fn landlock_alone_and_socket_files() {
+    for who in As::all() {
+        let place = Place::new();
+        let probe = probe(&place);
+        let probe = probe.to_str().unwrap();
+        place.folder("closed", As::User);
+        let socket = place.path.join("closed/socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let socket = socket.to_str().unwrap();
+        let profile = |more: &str| alone(*who, &format!("\"{probe}\" = \"ro\"\n{more}"));
+        let granted = profile(&format!("\"{socket}\" = {{ socket = \"{socket}\" }}"));
+        assert_eq!(act(&place, *who, &granted, probe, &["connect-unix", socket]), "ok", "{who:?}");
+        let output = place.run(*who, &profile(""), &[probe, "connect-unix", socket]);
+        let warned = text(&output.stderr).contains("socket file");
+        let expected = if abi() >= 9 { ("EACCES", false) } else { ("", true) };
+        assert_eq!((text(&output.stdout).trim(), warned), expected, "{who:?}: {}", said(&output));
     }
 }
 

@@ -337,6 +337,17 @@ static long do_open_w(char **arg)
 	return open(need(arg, 0), O_WRONLY);
 }
 
+static long do_truncate(char **arg)
+{
+	return truncate(need(arg, 0), 0);
+}
+
+/* Reading alone, and yet the file is emptied (open(2)). */
+static long do_open_truncate(char **arg)
+{
+	return open(need(arg, 0), O_RDONLY | O_TRUNC);
+}
+
 static long do_rename(char **arg)
 {
 	return rename(need(arg, 0), need(arg, 1));
@@ -627,6 +638,64 @@ static long do_fastopen_sendmmsg(char **arg)
 	return fd < 0 ? fd : sendmmsg(fd, &message, 1, MSG_FASTOPEN);
 }
 
+static long do_udp_bind(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	int fd = inet(SOCK_DGRAM, 0);
+	return fd < 0 ? fd : bind(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+static long do_udp_connect(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	int fd = inet(SOCK_DGRAM, 0);
+	return fd < 0 ? fd : connect(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+/* udp-send PORT [FROM]: without connect(2), by each of the three calls that can; from a port of its own where one is named. */
+static int udp_from(char **arg)
+{
+	int fd = inet(SOCK_DGRAM, 0);
+	if (fd < 0 || !arg[1])
+		return fd;
+	struct sockaddr_in own = loopback(arg + 1);
+	return bind(fd, (struct sockaddr *)&own, sizeof own) < 0 ? -1 : fd;
+}
+
+static long do_udp_send(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	int fd = udp_from(arg);
+	return fd < 0 ? fd : sendto(fd, "x", 1, 0, (struct sockaddr *)&address, sizeof address);
+}
+
+/* The same to an address of no family, which udp(7)'s kernel code takes for IPv4. */
+static long do_udp_send_unspec(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	int fd = udp_from(arg);
+	address.sin_family = AF_UNSPEC;
+	return fd < 0 ? fd : sendto(fd, "x", 1, 0, (struct sockaddr *)&address, sizeof address);
+}
+
+static long do_udp_sendmsg(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	struct iovec part = { "x", 1 };
+	struct msghdr message = { .msg_name = &address, .msg_namelen = sizeof address, .msg_iov = &part, .msg_iovlen = 1 };
+	int fd = udp_from(arg);
+	return fd < 0 ? fd : sendmsg(fd, &message, 0);
+}
+
+static long do_udp_sendmmsg(char **arg)
+{
+	struct sockaddr_in address = loopback(arg);
+	struct iovec part = { "x", 1 };
+	struct mmsghdr message = { .msg_hdr = { .msg_name = &address, .msg_namelen = sizeof address, .msg_iov = &part, .msg_iovlen = 1 } };
+	int fd = udp_from(arg);
+	return fd < 0 ? fd : sendmmsg(fd, &message, 1, 0);
+}
+
 static long do_socket(char **arg)
 {
 	return socket(number(arg, 0), number(arg, 1), number(arg, 2));
@@ -765,6 +834,7 @@ static const struct { const char *name; act *act; } ACTS[] = {
 	{ "open-mem", do_open_mem },
 	{ "open-rw", do_open_rw },
 	{ "open-tree", do_open_tree },
+	{ "open-truncate", do_open_truncate },
 	{ "open-w", do_open_w },
 	{ "openat2", do_openat2 },
 	{ "own", do_own },
@@ -795,6 +865,13 @@ static const struct { const char *name; act *act; } ACTS[] = {
 	{ "tioclinux", do_tioclinux },
 	{ "tiocsti", do_tiocsti },
 	{ "tiocsti-high", do_tiocsti_high },
+	{ "truncate", do_truncate },
+	{ "udp-bind", do_udp_bind },
+	{ "udp-connect", do_udp_connect },
+	{ "udp-send", do_udp_send },
+	{ "udp-send-unspec", do_udp_send_unspec },
+	{ "udp-sendmmsg", do_udp_sendmmsg },
+	{ "udp-sendmsg", do_udp_sendmsg },
 	{ "umount", do_umount },
 	{ "unlink", do_unlink },
 	{ "unshare", do_unshare },

@@ -186,7 +186,7 @@ const WRONG: &[&str] = &[
     // The spelling of the Rust field.
     "[process]\noom_score_adj = 3",
     // Keys and words that are not built yet.
-    "[seccomp]\npolicy = \"none\"",
+    "[seccomp]\npolicy = \"nothing\"",
     "[network]\nallow = [\"a:1\"]",
     "[network]\nmode = \"relay\"",
     "[process]\nnotify = true",
@@ -392,7 +392,10 @@ fn every_option_stands_in_the_manual() {
         let help = said(&[command, "--help"]);
         for option in help.split_whitespace().filter_map(|word| word.strip_prefix("--")).filter(|word| !word.is_empty()) {
             let option = option.trim_end_matches(|c: char| !c.is_ascii_lowercase());
-            assert!(["help", "version"].contains(&option) || manual.contains(&format!("\\-\\-{option}\\fR")), "{command} --{option}");
+            assert!(
+                ["help", "version"].contains(&option) || manual.contains(&format!("\\-\\-{}\\fR", option.replace('-', "\\-"))),
+                "{command} --{option}"
+            );
         }
     }
 }
@@ -446,7 +449,10 @@ fn what_fits_next_is_said() {
     assert_eq!(fitting(&["profiles", "show", "stri"]), ["strict"]);
     assert_eq!(fitting(&["profiles", "--format", "json", "diff", "base", "stri"]), ["strict"]);
     assert_eq!(fitting(&["profiles", "--format", "t"]), ["text"]);
-    assert!(said(&["complete", "--", "run", "stric"]).starts_with("strict\tPrograms and libraries"), "a profile's own words stand beside its name");
+    assert!(
+        said(&["complete", "--", "run", "stric"]).starts_with("strict\tThe command's own program"),
+        "a profile's own words stand beside its name"
+    );
     assert_eq!(fitting(&["completions", ""]), ["bash", "zsh", "fish"]);
     assert_eq!(fitting(&["nothing", ""]), [""; 0]);
 }

@@ -13,7 +13,8 @@ pub const TARGET: &str = "/usr/bin/true";
 /// How many binds the profiles of the growth job have, besides the system's.
 pub const BINDS: [usize; 3] = [10, 100, 1000];
 
-const SYSTEM: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
+/// The parts of the host that it shows.
+pub const SYSTEM: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
 const BOUND: &str = "/usr/share";
 
 /// The folder. Who set it removes it.
@@ -41,6 +42,9 @@ impl Stage {
         }
         let limits = format!("[limits]\nmemory = \"256M\"\npids = 64\ncpu = 2.0\nparent = \"/{}\"\n", group());
         stage.add("limits.toml", 0o644, (profile(0) + &limits).as_bytes())?;
+        for (name, text) in crate::check::profiles() {
+            stage.add(&name, 0o644, text.as_bytes())?;
+        }
         fs::create_dir(stage.path.join("out"))?;
         std::os::unix::fs::chown(stage.path.join("out"), stage.user, stage.user)?;
         Ok(stage)

@@ -34,7 +34,8 @@ fn command_page() -> Page {
 /// How a command is called, in one line.
 fn usage(command: &Command) -> String {
     let text = command.clone().render_usage().to_string();
-    text.trim_start_matches("Usage: ").split_whitespace().collect::<Vec<_>>().join(" ")
+    // A command that can stand alone has a line for each of its forms; those with a command have items of their own.
+    text.trim_start_matches("Usage: ").lines().next().unwrap_or_default().trim().to_owned()
 }
 
 fn explain(command: &Command, depth: u8, blocks: &mut Vec<Block>) {

@@ -3,7 +3,9 @@
 use super::{Planned, note_line, paint, prepare, print_line};
 use crate::cli::{Format, Planning};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use stockade::plan::{ORDER, Plan};
+use stockade::policy::seccomp::Rule;
 use stockade::problem::{escape, quiet_json};
 use stockade::source::{Place, Sources};
 use stockade::step::{Op, Stage};
@@ -54,11 +56,34 @@ fn text(plan: &Plan, sources: &Sources) -> String {
     line(format!("\nexecute: {}", escape(&words.join(" "))));
     let names: Vec<&str> = plan.exec.env.iter().map(|setting| setting.name.text()).collect();
     line(format!("environment: {}", escape(&names.join(" "))));
-    line(format!("system calls: {} rules", plan.filter.rules.len()));
+    system_calls(plan, sources).into_iter().for_each(&mut line);
     for note in &plan.notes {
         line(format!("note: {}", note_line(note, sources)));
     }
     out
+}
+
+/// How many calls have which answer, and under it what the profile's own words decided.
+fn system_calls(plan: &Plan, sources: &Sources) -> Vec<String> {
+    let table = &plan.filter.native;
+    let count = |wanted: fn(&Rule) -> bool| table.rules().filter(|(_, rule)| wanted(rule)).count();
+    let allowed = count(|rule| rule.cases.is_empty() && !rule.otherwise.refuses());
+    let refused = count(|rule| rule.cases.is_empty() && rule.otherwise.refuses());
+    let by_arguments = count(|rule| !rule.cases.is_empty());
+    let others: String = plan.filter.others.iter().map(|table| format!("; with {}", table.abi.word())).collect();
+    let mut lines = vec![format!("system calls: {allowed} allowed, {by_arguments} by their arguments, {refused} refused{others}")];
+    for ((source, at), numbers) in table.sources() {
+        let place = sources.place(at).map_or(String::new(), |place| place.to_string());
+        let names: Vec<String> = numbers.iter().map(|number| table.call_name(*number)).collect();
+        let rule = numbers.first().and_then(|first| table.rule(*first)).filter(|rule| !rule.cases.is_empty());
+        let rule = rule.map_or(String::new(), |rule| format!(": {rule}"));
+        lines.push(format!(
+            "  {:<70} {}",
+            format!("by {source}: {}{}", names.join(" "), if names.len() == 1 { rule } else { String::new() }),
+            escape(&place)
+        ));
+    }
+    lines
 }
 
 #[derive(Serialize)]
@@ -70,6 +95,8 @@ struct Record<'a> {
     watch: &'a stockade::policy::process::Watch,
     landlock: &'a Option<stockade::policy::landlock::Ruleset>,
     seccomp: &'a stockade::policy::seccomp::Filter,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    seccomp_of: BTreeMap<&'static str, &'a stockade::policy::seccomp::Table>,
     notes: Vec<NoteRecord<'a>>,
     tree: Vec<view::tree::Record<'a>>,
     walls: Vec<view::walls::Record>,
@@ -102,6 +129,7 @@ fn json(Planned { sources, profile, host, plan }: &Planned) -> String {
         watch: &plan.watch,
         landlock: &plan.landlock,
         seccomp: &plan.filter,
+        seccomp_of: plan.filter.others.iter().map(|table| (table.abi.word(), table)).collect(),
         notes: plan.notes.iter().map(|note| NoteRecord { text: &note.text, less: note.less, at: sources.place(note.at) }).collect(),
         tree: view::tree::records(&world, profile, sources),
         walls: view::walls::records(&world),

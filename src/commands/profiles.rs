@@ -118,10 +118,9 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
         other => format!("set {} to {other}", setting.name),
     });
     let words: Vec<&str> = plan.exec.argv.iter().map(|word| word.text()).collect();
-    let calls = plan.filter.rules.iter().map(|(number, rule)| {
-        let name = stockade::policy::syscalls::name(*number).map_or_else(|| number.to_string(), str::to_owned);
-        format!("answer {name} with: {rule}")
-    });
+    let tables = [&plan.filter.native].into_iter().chain(&plan.filter.others);
+    let calls = tables
+        .flat_map(|table| table.rules().map(|(number, rule)| format!("answer {} of {} with: {rule}", table.call_name(number), table.abi.word())));
     let watch = match serde_json::to_value(&plan.watch) {
         Ok(Value::Object(fields)) => fields.iter().map(|(name, value)| format!("watch with {name}: {value}")).collect(),
         _ => vec![],

@@ -134,6 +134,10 @@ fn parts(shape: &Shape, depth: u8, known: &mut Known, blocks: &mut Vec<Block>) {
             blocks.extend(explained.map(|Word { word, doc }| Block::item(depth, format!("`\"{word}\"`"), flat(doc))));
         }
         Shape::Table(Table { keys, .. }) => keys.iter().for_each(|key| explain_key(key, depth, known, blocks)),
+        Shape::Named(Named { doc, name, value, .. }) => {
+            blocks.push(Block::item(depth, format!("`{name}`"), format!("{} ({})", flat(doc), kind(value))));
+            parts(value, depth + 1, known, blocks);
+        }
         Shape::Either(shapes) => shapes.iter().for_each(|shape| parts(shape, depth, known, blocks)),
         Shape::Key(inner) | Shape::Entry(inner) | Shape::Early(inner) | Shape::Sequence(inner) | Shape::Set(inner) => {
             parts(inner, depth, known, blocks);

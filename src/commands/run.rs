@@ -3,7 +3,9 @@
 use super::record::{Record, Sink};
 use super::{FAILED, Planned, explain, note_line, prepare, print_problems, warn};
 use crate::cli::{Format, Runs};
-use stockade::launch::{Ask, Failure, find_passed, launch};
+use stockade::launch::{Ask, Failure, Outcome, find_passed, launch};
+use stockade::plan::Plan;
+use stockade::policy::syscalls::Abi;
 
 /// Runs the profile; the status is the target's own, or stockade's.
 pub fn run(runs: Runs) -> u8 {
@@ -39,6 +41,9 @@ fn run_plan(planned: &Planned, passed: Result<(), Failure>, sink: Sink) -> u8 {
             for left in &ended.left {
                 warn(&format!("stockade: a control group could not be removed, the next run does it: {left}\n"));
             }
+            if ended.outcome == Outcome::Killed(libc::SIGSYS as u8) {
+                warn(&format!("stockade: {}\n", killed_by_the_filter(&planned.plan)));
+            }
             let status = ended.outcome.status();
             sink.put(&Record::ended(&ended, skipped), status)
         }
@@ -50,4 +55,13 @@ fn run_plan(planned: &Planned, passed: Result<(), Failure>, sink: Sink) -> u8 {
             sink.put(&record, status)
         }
     }
+}
+
+/// What SIGSYS means here.
+fn killed_by_the_filter(plan: &Plan) -> String {
+    let foreign = match plan.filter.table(Abi::X86) {
+        None if cfg!(target_arch = "x86_64") => "; a 32-bit program needs [seccomp] architectures = [\"x86\"]",
+        _ => "",
+    };
+    format!("the target died of SIGSYS: the filter kills for calls of an architecture that is not granted, and where a rule says so{foreign}")
 }

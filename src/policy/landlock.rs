@@ -34,9 +34,9 @@ section! {
         tcp_bind: Set<Port>,
         /// TCP ports that may be connected to; unsaid: all, `[]`: none.
         tcp_connect: Set<Port>,
-        /// UDP ports that may be bound (Linux 7.1); unsaid: all, `[]`: none.
+        /// UDP ports that may be bound (Linux 7.2), 0: any free one, which sending takes first; unsaid: all, `[]`: none.
         udp_bind: Set<Port>,
-        /// UDP ports that may be sent to (Linux 7.1); unsaid: all, `[]`: none.
+        /// UDP ports that may be sent to (Linux 7.2); unsaid: all, `[]`: none.
         udp_connect: Set<Port>,
         /// What outside of the sandbox cannot be reached: `"signal"`, `"abstract-unix-socket"`; unsaid: both, where the kernel can; `[]`: nothing.
         scope: Set<Scope>,
@@ -195,7 +195,7 @@ const SCOPE_ABI: u32 = 6;
 const AUDIT_ABI: u32 = 7;
 
 /// Walls that may fall by their names in `optional`: those of this section, and every limit of the file that says so.
-pub const OPTIONAL: &[&str] = &["limits", "landlock", "landlock.tcp", "landlock.udp", "landlock.scope", "landlock.audit"];
+pub const OPTIONAL: &[&str] = &["limits", "landlock", "landlock.truncate", "landlock.tcp", "landlock.udp", "landlock.scope", "landlock.audit"];
 
 crate::written!(Wall);
 
@@ -237,8 +237,10 @@ impl fmt::Display for Wall {
 /// Whose tree the target sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sight {
-    /// One of its own, or the host's: either way `[mounts]` has drafted a rule for each grant.
-    Granted,
+    /// One of its own. `[mounts]` has drafted a rule for each grant.
+    Own,
+    /// The host's, by this line of the profile. `[mounts]` has drafted a rule for each grant, and no mount stands before the files.
+    Host(Span),
     /// That of a namespace which was joined, of which nothing is known.
     Joined,
 }
@@ -285,6 +287,7 @@ impl Drafting<'_> {
         };
         self.check_abi();
         let handled = self.paths(nested, sight);
+        self.check_truncate(handled, sight);
         let ports = self.ports();
         let scoped = self.scope();
         self.check_audit();
@@ -329,9 +332,8 @@ impl Drafting<'_> {
 
     /// The rules for files; gives what is ruled over.
     fn paths(&mut self, nested: Option<Span>, sight: Sight) -> Rights {
-        let said = self.landlock.paths.get();
-        let at = self.landlock.paths.at();
-        match (said.map(|paths| &paths.value), nested) {
+        let (said, at) = (self.landlock.paths.get().map(|paths| &paths.value), self.landlock.paths.at());
+        match (said, nested) {
             (Some(Paths::Off), _) => Rights(0),
             (Some(Paths::Table(_)), Some(nested)) => {
                 let message = "cannot enforce `paths` with `nested`: a process under rules for files can mount nothing";
@@ -359,6 +361,19 @@ impl Drafting<'_> {
                 }
                 all(self.abi)
             }
+        }
+    }
+
+    /// Where no mount is read-only, who may only read a file could still empty it, by truncate(2) or open(2) with O_TRUNC.
+    fn check_truncate(&mut self, handled: Rights, sight: Sight) {
+        let at = match (self.landlock.paths.get().map(|paths| &paths.value), sight) {
+            (Some(Paths::Table(_)), _) => self.landlock.paths.at(),
+            (_, Sight::Host(why)) => why,
+            _ => return,
+        };
+        if handled != Rights(0) && self.abi < ABI::V3 as u32 {
+            let why = format!("they need Landlock's ABI 3 (Linux 6.2), and this kernel has {}", self.abi);
+            self.lacks("landlock.truncate", at, "rules for truncate(2) are", &why);
         }
     }
 
@@ -439,19 +454,9 @@ fn streams(host: &Host, handled: Rights, draft: &mut Draft) {
             Stream::Terminal => Rights::READ.and(Rights::WRITE).and(Rights::IOCTL),
             Stream::Closed | Stream::Unknown(_) | Stream::Folder | Stream::Other => continue,
         };
-        let rights = rights.within(Rights::OF_FILES).within(handled);
-        draft.step(Stage::Rules, Op::LandlockStream { fd, rights }, Span::NOWHERE);
+        draft.step(Stage::Rules, Op::LandlockStream { fd, rights: rights.within(Rights::OF_FILES).within(handled) }, Span::NOWHERE);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn newer_kernels_handle_more() {
-        assert_eq!(all(2).within(Rights::IOCTL), Rights(0));
-        assert_eq!(all(7).within(Rights::IOCTL), Rights::IOCTL);
-        assert!(all(99).0 >= all(10).0);
-    }
-}
+mod tests;

@@ -1,256 +1,203 @@
-//! System calls as data: what the default policy allows, and the names and numbers that this version knows.
+//! System calls as data: every name with its numbers and arguments, the groups, the constants, and the lists of the default policy.
 //!
-//! The list is an allow list in the spirit of docker's and podman's default profile and of systemd's `@system-service`, and smaller
-//! than each. What is not in it is refused, so a call that a newer kernel brings is closed until somebody has thought about it.
-//! Nothing here decides on arguments: that is [`crate::policy::seccomp`].
+//! Nothing here decides anything: that is [`crate::policy::seccomp`].
 
-use syscalls::Sysno::{self, *};
-
-/// Calls newer than the table of the `syscalls` crate (Linux 6.18), which every architecture numbers alike since 5.1.
-const NEWER: &[(&str, u32)] = &[("listns", 470), ("rseq_slice_yield", 471)];
-
-/// 403 to 423 are the 64-bit time calls of 32-bit machines; generated tables give them to aarch64 too, whose kernel has none.
-const TIME64: std::ops::RangeInclusive<u32> = 403..=423;
-
-/// Every system call that this version knows here, by number, in ascending order.
-pub fn known() -> impl Iterator<Item = (u32, &'static str)> {
-    // Not Sysno::iter(): in 0.8.1 it ends one before the last.
-    let table = (0..=Sysno::last().id() as u32).filter(|number| !TIME64.contains(number));
-    let table = table.filter_map(|number| Some((number, Sysno::new(number as usize)?.name())));
-    table.chain(NEWER.iter().map(|(name, number)| (*number, *name)))
-}
-
-/// The name of a number.
-pub fn name(number: u32) -> Option<&'static str> {
-    let newer = NEWER.iter().find(|(_, newer)| *newer == number).map(|(name, _)| *name);
-    newer.or_else(|| Some(Sysno::new(number as usize).filter(|_| !TIME64.contains(&number))?.name()))
-}
-
-/// The number of a name.
-pub fn number(name: &str) -> Option<u32> {
-    let newer = NEWER.iter().find(|(newer, _)| *newer == name).map(|(_, number)| *number);
-    newer.or_else(|| Some(name.parse::<Sysno>().ok()?.id() as u32)).filter(|number| !TIME64.contains(number))
-}
-
-/// What the default policy allows, whatever the arguments, by topic.
-#[rustfmt::skip]
-pub const ALLOWED: &[(&str, &[Sysno])] = &[
-    // close_range and the *at forms are what newer libraries call first. Not name_to_handle_at and open_by_handle_at: a handle
-    // goes round every mount (shocker, 2014). Not chroot: it needs a capability, and with it leads out of a root that is only chroot's.
-    (
-        "files and folders",
-        &[
-            chdir, close, close_range, copy_file_range, dup, dup3, faccessat, faccessat2, fadvise64, fallocate, fchdir, fchmod, fchmodat,
-            fchmodat2, fchown, fchownat, fcntl, fdatasync, file_getattr, file_setattr, flock, fstat, fstatfs, fsync, ftruncate, getcwd,
-            getdents64, linkat, lseek, mkdirat, mknodat, openat, openat2, pipe2, pread64, preadv, preadv2, pwrite64, pwritev, pwritev2,
-            read, readahead, readlinkat, readv, renameat, renameat2, sendfile, splice, statfs, statx, symlinkat, sync, sync_file_range,
-            syncfs, tee, truncate, umask, unlinkat, utimensat, vmsplice, write, writev,
-        ],
-    ),
-    // What a name may hold is the kernel's to check: security.* and trusted.* want capabilities, system.* the file's owner (xattr(7)).
-    (
-        "extended attributes",
-        &[
-            fgetxattr, flistxattr, fremovexattr, fsetxattr, getxattr, getxattrat, lgetxattr, listxattr, listxattrat, llistxattr,
-            lremovexattr, lsetxattr, removexattr, removexattrat, setxattr, setxattrat,
-        ],
-    ),
-    // Kernel AIO stays for nginx and databases: unlike io_uring its commands are reads, writes, syncs and polls of open files.
-    (
-        "events and asynchronous I/O",
-        &[
-            epoll_create1, epoll_ctl, epoll_pwait, epoll_pwait2, eventfd2, inotify_add_watch, inotify_init1, inotify_rm_watch, io_cancel,
-            io_destroy, io_getevents, io_pgetevents, io_setup, io_submit, ppoll, pselect6, signalfd4, timerfd_create, timerfd_gettime,
-            timerfd_settime,
-        ],
-    ),
-    // Families are chosen at socket(2), which has a rule.
-    (
-        "sockets",
-        &[
-            accept, accept4, bind, connect, getpeername, getsockname, getsockopt, listen, recvfrom, recvmmsg, recvmsg, sendmmsg, sendmsg,
-            sendto, setsockopt, shutdown,
-        ],
-    ),
-    // Not userfaultfd: it stops the kernel in the middle of a copy, which wins races for exploits (CVE-2016-6187 and since). Not
-    // process_madvise: it reaches other processes. Not mbind, set_mempolicy, get_mempolicy, move_pages and migrate_pages
-    // (CVE-2017-7616, CVE-2023-4611): libnuma takes EPERM from get_mempolicy for a machine without NUMA, so all of them go together.
-    // Not remap_file_pages, which the kernel only emulates since 4.0.
-    (
-        "memory",
-        &[
-            brk, madvise, map_shadow_stack, memfd_create, mincore, mlock, mlock2, mlockall, mmap, mprotect, mremap, mseal, msync, munlock,
-            munlockall, munmap, pkey_alloc, pkey_free, pkey_mprotect,
-        ],
-    ),
-    // Not ptrace, process_vm_*, pidfd_getfd and kcmp: they open other processes; debuggers ask for them. Not setns.
-    (
-        "processes",
-        &[
-            execve, execveat, exit, exit_group, get_robust_list, getpgid, getpid, getppid, getpriority, getrlimit, getrusage, getsid,
-            gettid, kill, pidfd_open, pidfd_send_signal, prlimit64, restart_syscall, set_robust_list, set_tid_address, setpgid, setpriority,
-            setrlimit, setsid, times, wait4, waitid,
-        ],
-    ),
-    // The ids and capabilities that a process may take are those it has: this only gives them up.
-    (
-        "identity",
-        &[
-            capget, capset, getegid, geteuid, getgid, getgroups, getresgid, getresuid, getuid, setfsgid, setfsuid, setgid, setgroups,
-            setregid, setresgid, setresuid, setreuid, setuid,
-        ],
-    ),
-    // Real time wants RLIMIT_RTPRIO or a capability (sched(7)), idle I/O nothing (ioprio_set(2)).
-    (
-        "scheduling",
-        &[
-            getcpu, ioprio_get, ioprio_set, membarrier, rseq, sched_get_priority_max, sched_get_priority_min, sched_getaffinity,
-            sched_getattr, sched_getparam, sched_getscheduler, sched_rr_get_interval, sched_setaffinity, sched_setattr, sched_setparam,
-            sched_setscheduler, sched_yield,
-        ],
-    ),
-    // The namespaces of ipc and, for mq_*, of mounts keep these apart from the host's.
-    (
-        "futexes, System V and POSIX IPC",
-        &[
-            futex, futex_requeue, futex_wait, futex_waitv, futex_wake, mq_getsetattr, mq_notify, mq_open, mq_timedreceive, mq_timedsend,
-            mq_unlink, msgctl, msgget, msgrcv, msgsnd, semctl, semget, semop, semtimedop, shmat, shmctl, shmdt, shmget,
-        ],
-    ),
-    (
-        "signals",
-        &[
-            rt_sigaction, rt_sigpending, rt_sigprocmask, rt_sigqueueinfo, rt_sigreturn, rt_sigsuspend, rt_sigtimedwait, rt_tgsigqueueinfo,
-            sigaltstack, tgkill, tkill,
-        ],
-    ),
-    // Reading clocks; no call that sets or slews one: settimeofday, clock_settime, adjtimex and clock_adjtime act on the host's.
-    (
-        "time",
-        &[
-            clock_getres, clock_gettime, clock_nanosleep, getitimer, gettimeofday, nanosleep, setitimer, timer_create, timer_delete,
-            timer_getoverrun, timer_gettime, timer_settime,
-        ],
-    ),
-    // Landlock and seccomp only narrow. lsm_get_self_attr and lsm_list_modules read; lsm_set_self_attr would change a label.
-    (
-        "the system, and walls of the target's own",
-        &[
-            getrandom, landlock_add_rule, landlock_create_ruleset, landlock_restrict_self, lsm_get_self_attr, lsm_list_modules, seccomp,
-            sysinfo, uname,
-        ],
-    ),
-    // The kernel's own uprobes make a traced program call uprobe and uretprobe; a filter that refuses them kills it (Linux before
-    // 6.14 asks the filter). They do nothing when called from elsewhere.
-    #[cfg(target_arch = "x86_64")]
-    (
-        "calls of x86_64 alone",
-        &[
-            access, alarm, arch_prctl, chmod, chown, creat, dup2, epoll_create, epoll_wait, eventfd, fork, futimesat, getdents, getpgrp,
-            inotify_init, lchown, link, lstat, mkdir, mknod, newfstatat, open, pause, pipe, poll, readlink, rename, rmdir, select,
-            signalfd, stat, symlink, time, unlink, uprobe, uretprobe, utime, utimes, vfork,
-        ],
-    ),
-    #[cfg(target_arch = "aarch64")]
-    ("the name of newfstatat in the table of aarch64", &[fstatat]),
-];
-
-/// What a sandbox may call in addition where the profile lets it make sandboxes of its own (bubblewrap, rootless podman). The
-/// kernel wants a capability for each, which the target has only in a user namespace that it made.
-pub const NESTED: &[Sysno] = &[
-    chroot,
-    clone3,
-    fsconfig,
-    fsmount,
-    fsopen,
-    fspick,
-    mount,
-    mount_setattr,
-    move_mount,
-    open_tree,
-    pivot_root,
-    setdomainname,
-    sethostname,
-    setns,
-    umount2,
-];
-
-/// Refused with ENOSYS, because programs have a way without them and take only this errno for "not here".
-///
-/// clone3 keeps its flags behind a pointer, which no filter can follow safely; glibc turns to clone(2) on ENOSYS alone
-/// (CVE-2021-41133 is the filter without it). io_uring does its work where no filter sees it; its users have a way for kernels before
-/// 5.1 and for those built without it, which say ENOSYS. cachestat told of every file that can be opened for reading whether it is
-/// cached (CVE-2025-21691); fincore turns to mincore. listmount and statmount name the host's folders behind the binds, also where no
-/// proc is mounted; libmount turns to /proc/self/mountinfo. memfd_secret keeps the whole host from hibernating.
-pub const ABSENT: &[Sysno] = &[cachestat, clone3, io_uring_enter, io_uring_register, io_uring_setup, listmount, memfd_secret, statmount];
-
-/// Calls that give a file its mode bits, with the argument that holds them.
-pub const MODES: &[(Sysno, u8)] = &[
-    #[cfg(target_arch = "x86_64")]
-    (chmod, 1),
-    #[cfg(target_arch = "x86_64")]
-    (creat, 1),
-    (fchmod, 1),
-    (fchmodat, 2),
-    (fchmodat2, 2),
-    #[cfg(target_arch = "x86_64")]
-    (mknod, 1),
-    (mknodat, 2),
-];
-
-/// Calls that make a file where their flags say so, with the argument of the flags; the mode bits are in the next.
-pub const OPENS: &[(Sysno, u8)] = &[
-    #[cfg(target_arch = "x86_64")]
-    (open, 1),
-    (openat, 2),
-];
-
+mod allowed;
+mod compat;
+pub mod constants;
+pub mod groups;
+mod table;
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
+mod tests;
 
-    #[test]
-    fn the_list_holds_each_call_once_and_none_of_the_refused() {
-        let mut seen = BTreeSet::new();
-        for call in ALLOWED.iter().flat_map(|(_, calls)| *calls) {
-            assert!(seen.insert(*call), "{call} stands there twice");
-            assert!(!ABSENT.contains(call) && !NESTED.contains(call), "{call} is allowed and refused");
+pub use allowed::{ABSENT, ALLOWED, MODES, NESTED, OPENS};
+pub use compat::{BUNDLES, ONLY_X86, OTHER_ARGUMENTS};
+pub use table::TABLE;
+
+/// One system call.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    /// Its name.
+    pub name: &'static str,
+    numbers: [u16; 4],
+    arguments: &'static str,
+}
+
+/// The number of a call that an architecture does not have.
+const NO: u16 = u16::MAX;
+
+const fn row(name: &'static str, numbers: [u16; 4], arguments: &'static str) -> Call {
+    Call { name, numbers, arguments }
+}
+
+/// More than every number of every architecture (x32 goes furthest, to 547).
+pub const NUMBERS: usize = 560;
+
+/// A table of system calls that a program may call by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Abi {
+    /// That of this build.
+    Native,
+    /// The 32-bit calls of x86 (`int 0x80`), which x86_64 has too.
+    X86,
+    /// The calls of x86_64 with 32-bit pointers, whose numbers have [`Abi::X32_BIT`] set.
+    X32,
+}
+
+/// What of an argument the kernel reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// 16 bits: `umode_t`.
+    Half,
+    /// 32 bits: `int`, `unsigned int`, `pid_t`, and where the kernel cuts a `long` itself.
+    Low,
+    /// All of it: `long`, `size_t`, `loff_t`.
+    Full,
+    /// An address. What is there can change between the filter's look and the kernel's, so only whether it is null can be asked.
+    Pointer,
+    /// 32 bits or all of it, as another argument has it: the last of fcntl(2), most of prctl(2) and keyctl(2).
+    Mixed,
+}
+
+impl Abi {
+    /// `__X32_SYSCALL_BIT`: x32 calls come under x86_64's own architecture number. A filter that does not look for it lets every refused
+    /// call through under a second number. No native call of any architecture is as high.
+    pub const X32_BIT: u32 = 0x4000_0000;
+
+    const fn column(self) -> usize {
+        match self {
+            Abi::Native if cfg!(target_arch = "aarch64") => 1,
+            Abi::Native => 0,
+            Abi::X86 => 2,
+            Abi::X32 => 3,
         }
-        assert!((250..330).contains(&seen.len()), "{}", seen.len());
     }
 
-    #[test]
-    fn groups_are_in_the_order_of_the_alphabet() {
-        for (topic, calls) in ALLOWED.iter().copied().chain([("nested", NESTED), ("absent", ABSENT)]) {
-            assert!(calls.is_sorted_by_key(|call| call.name()), "{topic}");
+    /// What a profile calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Abi::Native => std::env::consts::ARCH,
+            Abi::X86 => "x86",
+            Abi::X32 => "x32",
         }
     }
 
-    #[test]
-    fn dangerous_calls_are_in_no_list() {
-        let dangerous = "_sysctl acct add_key adjtimex bpf chroot clock_adjtime clock_settime clone clone3 delete_module fanotify_init fanotify_mark \
-            finit_module fsconfig fsmount fsopen fspick get_mempolicy init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl kcmp \
-            kexec_file_load kexec_load keyctl listns lookup_dcookie lsm_set_self_attr mbind migrate_pages modify_ldt mount mount_setattr \
-            move_mount move_pages name_to_handle_at nfsservctl open_by_handle_at open_tree open_tree_attr perf_event_open personality \
-            pidfd_getfd pivot_root process_madvise process_mrelease process_vm_readv process_vm_writev prctl ptrace quotactl quotactl_fd reboot request_key \
-            set_mempolicy set_mempolicy_home_node setdomainname sethostname setns settimeofday socket socketpair swapoff swapon sysfs \
-            syslog umount2 unshare uselib userfaultfd ustat vhangup ioctl";
-        for call in dangerous.split_whitespace() {
-            let listed = ALLOWED.iter().flat_map(|(_, calls)| *calls).any(|allowed| allowed.name() == call);
-            assert!(!listed, "{call} is allowed whatever its arguments");
-            assert!(number(call).is_some() || cfg!(not(target_arch = "x86_64")), "{call} is not a name");
-        }
+    /// Every call, in the order of numbers. Those of x32 are without their bit.
+    pub fn known(self) -> Vec<(u32, &'static str)> {
+        let only: &[_] = if self == Abi::X86 { ONLY_X86 } else { &[] };
+        let shared = TABLE.iter().map(|call| (call.numbers[self.column()], call.name)).filter(|(number, _)| *number != NO);
+        let mut known: Vec<_> = shared.chain(only.iter().map(|(name, number, _)| (*number, *name))).collect();
+        known.sort_unstable();
+        known.into_iter().map(|(number, name)| (u32::from(number), name)).collect()
     }
 
-    #[test]
-    fn names_and_numbers_lead_to_each_other() {
-        let all: Vec<_> = known().collect();
-        assert!(all.is_sorted() && all.len() > 300);
-        for (nr, call) in all {
-            assert_eq!((name(nr), number(call)), (Some(call), Some(nr)));
-        }
-        assert!(known().any(|(_, call)| call == "file_setattr"), "Sysno::iter() leaves out the last");
-        assert_eq!((name(5000), number("nonsense"), name(420)), (None, None, None));
+    /// The name of a number.
+    pub fn name(self, number: u32) -> Option<&'static str> {
+        let number = u16::try_from(number).ok().filter(|number| *number != NO)?;
+        let shared = TABLE.iter().find(|call| call.numbers[self.column()] == number).map(|call| call.name);
+        let only = || ONLY_X86.iter().find(|(_, known, _)| self == Abi::X86 && *known == number).map(|(name, ..)| *name);
+        shared.or_else(only)
     }
+
+    /// The number of a name.
+    pub fn number(self, name: &str) -> Option<u32> {
+        let shared = find(name).map(|index| TABLE[index].numbers[self.column()]).filter(|number| *number != NO);
+        let only = || ONLY_X86.iter().find(|(known, ..)| self == Abi::X86 && *known == name).map(|(_, number, _)| *number);
+        shared.or_else(only).map(u32::from)
+    }
+}
+
+/// Every system call that this version knows here, in ascending order.
+pub fn known() -> impl Iterator<Item = (u32, &'static str)> {
+    Abi::Native.known().into_iter()
+}
+
+/// The name of a number, natively.
+pub fn name(number: u32) -> Option<&'static str> {
+    Abi::Native.name(number)
+}
+
+/// The number of a name, natively.
+pub fn number(name: &str) -> Option<u32> {
+    Abi::Native.number(name)
+}
+
+/// The name as it stands in the tables, if any architecture has it.
+pub fn known_name(name: &str) -> Option<&'static str> {
+    find(name).map(|index| TABLE[index].name).or_else(|| ONLY_X86.iter().find(|(known, ..)| *known == name).map(|(name, ..)| *name))
+}
+
+/// The name of every call of every architecture.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|call| call.name).chain(ONLY_X86.iter().map(|(name, ..)| *name))
+}
+
+/// The call of x86_64 that an x86 call does the same as; itself, for all others.
+pub fn counterpart(name: &'static str) -> &'static str {
+    ONLY_X86.iter().find(|(known, ..)| *known == name).and_then(|(.., same)| *same).unwrap_or(name)
+}
+
+/// What the kernel reads of an argument, or `None` where the call has no such argument.
+pub fn reads(name: &str, argument: u8) -> Option<Read> {
+    let letters = find(counterpart(known_name(name)?)).map(|index| TABLE[index].arguments)?;
+    match letters.as_bytes().get(usize::from(argument))? {
+        b'h' => Some(Read::Half),
+        b'i' => Some(Read::Low),
+        b'l' => Some(Read::Full),
+        b'p' => Some(Read::Pointer),
+        _ => Some(Read::Mixed),
+    }
+}
+
+/// The row of a name. Also at compile time, where a misspelt name of a list here is an error of the build.
+pub(crate) const fn find(name: &str) -> Option<usize> {
+    let (mut low, mut high) = (0, TABLE.len());
+    while low < high {
+        let middle = low.midpoint(high);
+        match order(name.as_bytes(), TABLE[middle].name.as_bytes()) {
+            0 => return Some(middle),
+            ..0 => high = middle,
+            1.. => low = middle + 1,
+        }
+    }
+    None
+}
+
+const fn order(left: &[u8], right: &[u8]) -> i32 {
+    let mut index = 0;
+    while index < left.len() && index < right.len() {
+        if left[index] != right[index] {
+            return left[index] as i32 - right[index] as i32;
+        }
+        index += 1;
+    }
+    left.len() as i32 - right.len() as i32
+}
+
+/// Marks the numbers of some calls in a table of all numbers.
+pub(crate) const fn mark(mut numbers: [u16; NUMBERS], names: &[&str], with: u16) -> [u16; NUMBERS] {
+    let mut index = 0;
+    while index < names.len() {
+        let Some(row) = find(names[index]) else { panic!("a list names a call that is none") };
+        let number = TABLE[row].numbers[Abi::Native.column()];
+        if number != NO {
+            numbers[number as usize] = with;
+        }
+        index += 1;
+    }
+    numbers
+}
+
+/// Marks the numbers of all calls.
+pub(crate) const fn mark_all(with: u16) -> [u16; NUMBERS] {
+    let mut numbers = [0; NUMBERS];
+    let mut index = 0;
+    while index < TABLE.len() {
+        let number = TABLE[index].numbers[Abi::Native.column()];
+        if number != NO {
+            numbers[number as usize] = with;
+        }
+        index += 1;
+    }
+    numbers
 }

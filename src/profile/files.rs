@@ -120,9 +120,19 @@ fn known_names(caller: &Caller) -> Vec<String> {
     names
 }
 
-/// Reads a file through one descriptor, which is also what is checked.
 fn read(path: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
-    let refuse = |why: &str| Problem::new("profile::read", at, format!("cannot read the profile {path}: {why}"));
+    read_trusted("the profile", path, caller, at)
+}
+
+/// Reads a file that a profile imports: it says as much about the sandbox as the profile, so the same is asked of it.
+pub fn read_import(path: &str, caller: &Caller, at: Span) -> Result<String, Problem> {
+    let text = read_trusted("the import", path, caller, at)?;
+    String::from_utf8(text.bytes).map_err(|_| Problem::new("profile::read", at, format!("cannot read the import {path}: it is not UTF-8")))
+}
+
+/// Reads a file through one descriptor, which is also what is checked.
+fn read_trusted(what: &str, path: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
+    let refuse = |why: &str| Problem::new("profile::read", at, format!("cannot read {what} {path}: {why}"));
     // Without O_NONBLOCK the open of a FIFO would wait for a writer; without O_NOCTTY that of a terminal could take it.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
     let file = file.map_err(|error| refuse(&words(&error)))?;

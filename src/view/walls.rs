@@ -109,12 +109,12 @@ fn landlock(plan: &Plan) -> String {
 }
 
 fn seccomp(plan: &Plan) -> String {
-    let count = |good: &dyn Fn(&crate::policy::seccomp::Rule) -> bool| plan.filter.rules.values().filter(|rule| good(rule)).count();
-    let allowed = count(&|rule| rule.cases.is_empty() && rule.otherwise == Verdict::Allow);
-    let asked: Vec<&str> =
-        plan.filter.rules.iter().filter(|(_, rule)| !rule.cases.is_empty()).filter_map(|(number, _)| syscalls::name(*number)).collect();
-    let refused = plan.filter.rules.len() - allowed - asked.len();
-    format!("{allowed} calls allowed; by their arguments: {}; {refused} refused, and all that are newer", asked.join(" "))
+    let table = &plan.filter.native;
+    let plain = |refuses: bool| table.rules().filter(|(_, rule)| rule.cases.is_empty() && rule.otherwise.refuses() == refuses).count();
+    let asked: Vec<&str> = table.rules().filter(|(_, rule)| !rule.cases.is_empty()).filter_map(|(number, _)| syscalls::name(number)).collect();
+    let newer = if table.unknown().refuses() { ", and all that are newer" } else { "" };
+    let others: String = plan.filter.others.iter().map(|table| format!("; programs of {} too", table.abi.word())).collect();
+    format!("{} calls allowed; by their arguments: {}; {} refused{newer}{others}", plain(false), asked.join(" "), plain(true))
 }
 
 fn network(plan: &Plan) -> String {

@@ -227,11 +227,19 @@ impl Asked<'_> {
     fn call(&self, number: u32, arguments: Option<&[u64; 6]>) -> Vec<Reason> {
         let filter = &self.world.plan.filter;
         let nested = self.profile.namespaces.nested.get().filter(|nested| nested.value.0);
-        let at = nested.filter(|_| opened_by_nesting(number)).map_or(Span::NOWHERE, |nested| nested.at);
-        let topic = syscalls::ALLOWED.iter().find(|(_, calls)| calls.iter().any(|call| call.id() as u32 == number)).map(|(topic, _)| *topic);
-        let rule = filter.rules.get(&number);
+        let because = filter.native.because(number);
+        let nested_at = nested.filter(|_| opened_by_nesting(number)).map_or(Span::NOWHERE, |nested| nested.at);
+        let at = because.map_or(nested_at, |(_, at)| at);
+        let name = syscalls::name(number).unwrap_or_default();
+        let topic = syscalls::ALLOWED.iter().find(|(_, calls)| calls.contains(&name)).map(|(topic, _)| *topic);
+        let rule = filter.rule(number);
         let says = |verdict: Verdict| if verdict == Verdict::Allow { Says::Allows } else { Says::Denies };
-        let policy = if at.is_somewhere() { "the policy for nested sandboxes" } else { "the default policy" };
+        let policy = match because {
+            Some((source, _)) => format!("`{source}` of [seccomp]"),
+            None if nested_at.is_somewhere() => "the policy for nested sandboxes".to_owned(),
+            None => self.profile.seccomp.policy_in_words().to_owned(),
+        };
+        let topic = topic.filter(|_| because.is_none());
         let (says, words) = match (rule, arguments) {
             (Some(rule), None) if !rule.cases.is_empty() => {
                 let any = rule.otherwise == Verdict::Allow || rule.cases.iter().any(|case| case.verdict == Verdict::Allow);
@@ -249,7 +257,7 @@ impl Asked<'_> {
             }
         };
         let mut reasons = vec![Reason::new(Wall::Seccomp, says, words, at)];
-        if at.is_somewhere() && says == Says::Allows && syscalls::NESTED.iter().any(|call| call.id() as u32 == number) {
+        if nested_at.is_somewhere() && says == Says::Allows && syscalls::NESTED.contains(&name) {
             let words = "the kernel wants a capability, which the target has in a user namespace that it makes itself";
             reasons.push(Reason::new(Wall::Capabilities, Says::Allows, words, at));
         }
@@ -399,7 +407,7 @@ impl Asked<'_> {
 
 /// Whether the profile's `nested` opens a call.
 fn opened_by_nesting(number: u32) -> bool {
-    syscalls::NESTED.iter().chain(&[::syscalls::Sysno::clone, ::syscalls::Sysno::unshare]).any(|call| call.id() as u32 == number)
+    syscalls::NESTED.iter().chain(&["clone", "unshare"]).any(|call| syscalls::number(call) == Some(number))
 }
 
 fn wrong(thing: &Thing, words: String) -> Reason {

@@ -23,7 +23,16 @@ pub fn draft(mounts: &Mounts, host: &Host, why: Span, draft: &mut Draft) {
         reading.entry(path, node);
     }
     draft.note(why, "Landlock alone: names can be looked up, and modes, owners and times changed where the host lets this user (landlock(7))");
+    // A session bus starts programs for whoever has its user's id.
+    if host.landlock.is_none_or(|abi| abi < SOCKETS_ABI) {
+        let text =
+            "the target may connect to every socket file of the host that this user may, a session bus among them, which starts programs outside";
+        draft.note_less(why, format!("{text}: to rule over them needs Landlock's ABI {SOCKETS_ABI} (Linux 7.1)"));
+    }
 }
+
+/// The first ABI that rules over connecting to sockets by path.
+const SOCKETS_ABI: u32 = 9;
 
 struct Reading<'a> {
     tree: &'a Tree,

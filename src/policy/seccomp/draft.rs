@@ -1,0 +1,265 @@
+//! From `[seccomp]` to the filter: the precedence of its words. `deny` beats `rules`, `rules` beat `allow`, `allow` beats `policy`.
+
+use super::default::{self, Needs, guarded, injection, is_particular, refusal};
+use super::filter::{Case, ENOSYS, Filter, Rule, Source, Table, Verdict};
+use super::import::Imported;
+use super::section::{Base, Calls, Condition, Otherwise, Seccomp, Spec};
+use super::{compile, condition, foreign, shorthand};
+use crate::draft::Draft;
+use crate::policy::syscalls::{Abi, counterpart};
+use crate::problem::Problem;
+use crate::source::{At, Span};
+use std::collections::BTreeMap;
+
+/// Drafts the filter.
+pub fn draft(seccomp: &Seccomp, needs: &Needs, imported: Option<&Imported>, draft: &mut Draft) -> Filter {
+    if seccomp.is_unsaid() {
+        return default::default(needs);
+    }
+    let words = Words::of(seccomp, needs, imported, draft);
+    let unknown = match words.base {
+        Ground::Words(Base::Off) => Verdict::Allow,
+        Ground::Imported(imported) if !imported.default.refuses() => imported.default,
+        _ => ENOSYS,
+    };
+    let table = |abi: Abi| Table::of(abi, unknown, foreign::decide(abi, &words));
+    let filter = Filter {
+        native: Table::of(Abi::Native, unknown, Abi::Native.known().into_iter().map(|(number, call)| words.numbered(number, call))),
+        others: granted(seccomp, draft).into_iter().map(table).collect(),
+    };
+    check(&filter, draft);
+    filter
+}
+
+/// The architectures that are granted. They are those of x86_64.
+fn granted(seccomp: &Seccomp, draft: &mut Draft) -> Vec<Abi> {
+    if let (Some(architecture), false) = (seccomp.architectures.items.first(), cfg!(target_arch = "x86_64")) {
+        let message = format!("cannot grant {}: this machine is {}", architecture.value, std::env::consts::ARCH);
+        draft.problem(Problem::new("seccomp::architecture", architecture.at, message).help("withdraw it: architectures = \"default\""));
+        return vec![];
+    }
+    let mut abis: Vec<Abi> = seccomp.architectures.items.iter().map(|architecture| architecture.value.0).collect();
+    abis.sort_unstable();
+    abis
+}
+
+/// The target starts by execve(2) under the filter, and the kernel takes no program without end.
+fn check(filter: &Filter, draft: &mut Draft) {
+    for (call, does) in [("execve", "starts"), ("exit_group", "ends")] {
+        let number = Abi::Native.number(call).unwrap_or_default();
+        let open = filter.rule(number).is_some_and(|rule| rule.cases.is_empty() && rule.otherwise <= Verdict::Log);
+        if !open {
+            let at = filter.native.because(number).map_or(Span::NOWHERE, |(_, at)| at);
+            draft.problem(
+                Problem::new("seccomp::start", at, format!("cannot refuse {call}: the target itself {does} by it"))
+                    .help(format!("permit it: [seccomp] allow = [\"{call}\"], or the group of what every program does: allow = [\"@default\"]")),
+            );
+        }
+    }
+    let length = compile(filter).len();
+    if length > super::LONGEST {
+        draft.problem(
+            Problem::new("seccomp::length", Span::NOWHERE, format!("the filter has {length} instructions, and the kernel takes {}", super::LONGEST))
+                .help("compare fewer values: use bounds (`at-least`, `at-most`) or `mask` for neighbours"),
+        );
+    }
+}
+
+/// What is so of a call of which nothing else is said.
+#[derive(Clone, Copy)]
+enum Ground<'a> {
+    Words(Base),
+    Imported(&'a Imported),
+}
+
+/// The words of the section by call, so that each call is decided by a few look-ups.
+pub(super) struct Words<'a> {
+    seccomp: &'a Seccomp,
+    needs: &'a Needs,
+    base: Ground<'a>,
+    denied: BTreeMap<&'static str, Span>,
+    ruled: BTreeMap<&'static str, (Ruled, Span)>,
+    named: BTreeMap<&'static str, Span>,
+    grouped: BTreeMap<&'static str, Span>,
+}
+
+/// A rule of the profile, with its conditions as tests.
+#[derive(Clone)]
+struct Ruled {
+    cases: Vec<Case>,
+    otherwise: Otherwise,
+}
+
+impl<'a> Words<'a> {
+    fn of(seccomp: &'a Seccomp, needs: &'a Needs, imported: Option<&'a Imported>, draft: &mut Draft) -> Words<'a> {
+        let base = imported.map_or(Ground::Words(seccomp.policy.or(Base::Default).value), Ground::Imported);
+        let mut words =
+            Words { seccomp, needs, base, denied: BTreeMap::new(), ruled: BTreeMap::new(), named: BTreeMap::new(), grouped: BTreeMap::new() };
+        for calls in &seccomp.deny.items {
+            for call in calls.members() {
+                words.denied.entry(call).or_insert(calls.at);
+            }
+        }
+        for calls in &seccomp.allow.items {
+            let into = if calls.is_group() { &mut words.grouped } else { &mut words.named };
+            for call in calls.members() {
+                into.entry(call).or_insert(calls.at);
+            }
+        }
+        words.rules(draft);
+        words.check(draft);
+        words
+    }
+
+    /// A rule for a call itself comes before one for its group; of several groups the strictest action counts.
+    fn rules(&mut self, draft: &mut Draft) {
+        for (name, spec) in self.seccomp.rules.iter() {
+            let calls = match <Calls as crate::value::Written>::from_text(name.value) {
+                Ok(calls) => calls,
+                Err(message) => {
+                    let (message, help) = message.split_once("\nhelp: ").unwrap_or((&message, ""));
+                    draft.problem(Problem::new("seccomp::rule", name.at, message).help(help));
+                    continue;
+                }
+            };
+            if !calls.is_group() {
+                let ruled = ruled(name.value, spec, draft);
+                self.ruled.extend(calls.members().into_iter().map(|call| (call, (ruled.clone(), name.at))));
+                continue;
+            }
+            let (Some(otherwise), true) = (spec.otherwise, spec.cases.is_empty()) else {
+                let message = format!("cannot put conditions on {}: the arguments of its calls have nothing in common", name.value);
+                draft.problem(Problem::new("seccomp::rule", spec.at, message).help("write a rule for each call that is meant"));
+                continue;
+            };
+            for call in calls.members() {
+                // Single rules may come after this one in the table.
+                let stricter = |(had, _): &(Ruled, Span)| had.cases.is_empty() && strictness(had.otherwise) < strictness(otherwise);
+                if !self.seccomp.rules.map.contains_key(call) && self.ruled.get(call).is_none_or(stricter) {
+                    self.ruled.insert(call, (Ruled { cases: vec![], otherwise }, name.at));
+                }
+            }
+        }
+    }
+
+    /// Words that say two things of one call.
+    fn check(&self, draft: &mut Draft) {
+        let families = self.seccomp.families.items.first().map(|family| family.at);
+        let socket = self.ruled.get("socket").map(|(_, at)| *at).or(self.named.get("socket").copied());
+        if let (Some(at), Some(also)) = (families, socket) {
+            draft.problem(
+                Problem::new("seccomp::families", at, "`families` says which sockets there may be, and so does another word")
+                    .also(also, "this")
+                    .help("write the families into the rule: socket = { allow-if = [{ arg0 = [..] }] }"),
+            );
+        }
+        if let (Some(policy), Some(import)) = (self.seccomp.policy.get(), self.seccomp.import.get()) {
+            draft.problem(
+                Problem::new("seccomp::import", import.at, "cannot import a policy and have one")
+                    .also(policy.at, "this one")
+                    .help("leave one of them out; `allow`, `deny` and `rules` change either"),
+            );
+        }
+        if let (Some(At { value: true, at }), true) = (self.seccomp.set_id.get(), self.needs.deny_set_id) {
+            draft.problem(
+                Problem::new(
+                    "seccomp::set-id",
+                    *at,
+                    "cannot allow set-id files: a writable bind belongs to the host's root, and they would be root's",
+                )
+                .help("leave it out, or bind a folder of another owner"),
+            );
+        }
+    }
+
+    /// What a table holds of a call.
+    pub(super) fn numbered(&self, number: u32, call: &'static str) -> (u32, Rule, Option<(Source, Span)>) {
+        let (rule, because) = self.decide(call);
+        (number, rule, because)
+    }
+
+    /// Whether the profile names the call, itself or by a group.
+    pub(super) fn speak_of(&self, call: &str) -> bool {
+        self.denied.contains_key(call) || self.ruled.contains_key(call) || self.named.contains_key(call)
+    }
+
+    /// Decides about a call: the precedence, and on top what no word lifts.
+    pub(super) fn decide(&self, call: &'static str) -> (Rule, Option<(Source, Span)>) {
+        let same = counterpart(call);
+        let (mut rule, because) = if let Some(at) = find(&self.denied, call, same) {
+            (Rule::always(refusal(same)), Some((Source::Deny, *at)))
+        } else if let Some((ruled, at)) = find(&self.ruled, call, same) {
+            (self.by_rule(ruled, call, same), Some((Source::Rules, *at)))
+        } else {
+            self.below_rules(call, same)
+        };
+        shorthand::refusals(self.seccomp, same).into_iter().for_each(|case| rule.refuse(case));
+        (guarded(rule, same, self.needs), because)
+    }
+
+    fn by_rule(&self, ruled: &Ruled, call: &'static str, same: &'static str) -> Rule {
+        let mut rule = match ruled.otherwise {
+            Otherwise::Said(verdict) => Rule::always(verdict),
+            Otherwise::Policy => self.below_rules(call, same).0,
+        };
+        rule.cases.splice(0..0, ruled.cases.iter().cloned());
+        rule
+    }
+
+    /// `allow`, then `families`, then the policy.
+    fn below_rules(&self, call: &'static str, same: &'static str) -> (Rule, Option<(Source, Span)>) {
+        if let Some(at) = find(&self.named, call, same) {
+            return (Rule::always(Verdict::Allow), Some((Source::Allow, *at)));
+        }
+        if let ("socket", Some(first)) = (same, self.seccomp.families.items.first()) {
+            let granted: Vec<u64> = self.seccomp.families.items.iter().map(|family| family.number).collect();
+            return (default::families(&granted), Some((Source::Families, first.at)));
+        }
+        if let Some(at) = find(&self.grouped, call, same) {
+            let rule = if is_particular(same) { default::rule(same, self.needs) } else { Rule::always(Verdict::Allow) };
+            return (rule, Some((Source::Allow, *at)));
+        }
+        let mut rule = match self.base {
+            Ground::Words(Base::Default) => return (default::rule(same, self.needs), None),
+            Ground::Words(Base::None) => return (Rule::always(refusal(same)), None),
+            Ground::Words(Base::Off) => Rule::always(Verdict::Allow),
+            Ground::Imported(imported) => imported.rule(call),
+        };
+        if same == "ioctl" {
+            rule.refuse(injection());
+        }
+        (rule, None)
+    }
+}
+
+fn find<'m, V>(map: &'m BTreeMap<&'static str, V>, call: &str, same: &str) -> Option<&'m V> {
+    map.get(call).or_else(|| map.get(same))
+}
+
+fn strictness(otherwise: Otherwise) -> (u8, i32) {
+    match otherwise {
+        Otherwise::Policy => (0, 0),
+        Otherwise::Said(verdict) => verdict.strictness(),
+    }
+}
+
+/// The rule with its conditions as tests, the strictest first: of several that hold it wins.
+///
+/// Where nothing is said of the calls that no condition holds for, a rule of refusals alone leaves them to the words below it, so that it
+/// never opens anything; any other rule refuses them.
+fn ruled(call: &str, spec: &At<Spec>, draft: &mut Draft) -> Ruled {
+    let mut cases = vec![];
+    for (conditions, verdict) in &spec.cases {
+        let mut tests = vec![];
+        for Condition { argument, is } in &conditions.value {
+            match condition::test(call, argument.value, is, verdict.refuses()) {
+                Ok(test) => tests.push(test),
+                Err(message) => draft.problem(Problem::new("seccomp::condition", argument.at, message)),
+            }
+        }
+        cases.push(Case { tests, verdict: *verdict });
+    }
+    cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.strictness()));
+    let unsaid = if spec.cases.iter().all(|(_, verdict)| verdict.refuses()) { Otherwise::Policy } else { Otherwise::Said(refusal(call)) };
+    Ruled { cases, otherwise: spec.otherwise.unwrap_or(unsaid) }
+}

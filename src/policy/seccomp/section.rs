@@ -1,0 +1,408 @@
+//! `[seccomp]` as it is written: words, rules and conditions. What they come to is drafted in [`super::draft`].
+
+mod is;
+mod shapes;
+
+use super::filter::{EPERM, Verdict};
+use crate::policy::syscalls::{self, Abi, constants, groups};
+use crate::problem::suggestion;
+use crate::section::{Entries, Key, Set};
+use crate::shape::Shape;
+use crate::source::{At, Span};
+use crate::value::{AbsolutePath, Written};
+use nix::errno::Errno;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+crate::section! {
+    /// `[seccomp]`: what the target may ask of the kernel. `deny` beats `rules`, `rules` beat `allow`, `allow` beats `policy`.
+    pub struct Seccomp {
+        /// What the other keys change: `default`; `none` refuses every call, `off` allows every call. Unsaid: `default`.
+        policy: Key<Base>,
+        /// Seccomp policy of docker or podman (OCI JSON) in the place of `policy`.
+        import: Key<AbsolutePath>,
+        /// Calls and groups that are permitted. Through a group a call keeps what the default policy says of its arguments.
+        allow: Set<Calls>,
+        /// Calls and groups that are refused.
+        deny: Set<Calls>,
+        /// By call or group: an action, or actions with conditions on the arguments.
+        rules: Entries<Spec>,
+        /// Address families that sockets may have. Unsaid: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK for routes.
+        families: Set<Family>,
+        /// Whether memory may be written and then executed; `false` breaks most just-in-time compilers. Unsaid: true.
+        write_execute: Key<bool>,
+        /// Whether the execution domain (personality(2)) may be changed, as far as the policy has it. Unsaid: true.
+        personality: Key<bool>,
+        /// Whether real-time scheduling may be asked for. Unsaid: true.
+        realtime: Key<bool>,
+        /// Whether files may be made set-user-id and set-group-id. Unsaid: true, except on a bind that belongs to the host's root.
+        set_id: Key<bool>,
+        /// Architectures besides the machine's own whose programs may run: `x86`, `x32`.
+        architectures: Set<Architecture>,
+    }
+}
+
+impl Seccomp {
+    /// What decides about calls that no other word is about.
+    pub fn policy_in_words(&self) -> &'static str {
+        match (self.import.get(), self.policy.get().map(|policy| policy.value)) {
+            (Some(_), _) => "the imported policy",
+            (None, None | Some(Base::Default)) => "the default policy",
+            (None, Some(Base::None)) => "the policy `none`",
+            (None, Some(Base::Off)) => "the policy `off`",
+        }
+    }
+
+    /// Whether the profile leaves all of it to stockade.
+    pub fn is_unsaid(&self) -> bool {
+        let Seccomp { policy, import, allow, deny, rules, families, write_execute, personality, realtime, set_id, architectures } = self;
+        let flags = [write_execute, personality, realtime, set_id];
+        let sets = allow.items.is_empty() && deny.items.is_empty() && families.items.is_empty() && architectures.items.is_empty();
+        let rules = rules.iter().next().is_none();
+        policy.get().is_none() && import.get().is_none() && sets && rules && flags.iter().all(|flag| flag.get().is_none())
+    }
+}
+
+crate::written!(Base, Calls, Family, Architecture, Action);
+
+/// A word of a list, or what is near it.
+fn word_of<T: Copy>(what: &str, words: &[(&str, T)], text: &str) -> Result<T, String> {
+    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names = || words.iter().map(|(word, _)| *word);
+        let help = suggestion(text, names()).unwrap_or_else(|| format!("write one of {}", names().collect::<Vec<_>>().join(", ")));
+        format!("unknown {what} `{text}`\nhelp: {help}")
+    })
+}
+
+/// What is so of a call of which nothing else is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// stockade's own policy.
+    Default,
+    /// Everything is refused.
+    None,
+    /// Everything is allowed.
+    Off,
+}
+
+impl Written for Base {
+    const WHAT: &'static str = "`default`, `none` or `off`";
+    fn from_text(text: &str) -> Result<Base, String> {
+        word_of("policy", &[("default", Base::Default), ("none", Base::None), ("off", Base::Off)], text)
+    }
+    fn looks() -> Shape {
+        let docs = ["stockade's own policy.", "Every call is refused.", "Every call is allowed."];
+        Shape::words(&["default", "none", "off"], &docs)
+    }
+}
+
+/// A call or a group of calls, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calls(pub String);
+
+impl Written for Calls {
+    const WHAT: &'static str = "a system call such as \"mount\", or a group such as \"@debug\"";
+    fn from_text(text: &str) -> Result<Calls, String> {
+        let (known, help) = match text.strip_prefix('@') {
+            Some(_) => (groups::names().any(|name| name == text), suggestion(text, groups::names())),
+            None => (syscalls::known_name(text).is_some(), suggestion(text, syscalls::names())),
+        };
+        if known {
+            return Ok(Calls(text.into()));
+        }
+        let what = if text.starts_with('@') { "group" } else { "system call" };
+        let help = help.unwrap_or_else(|| "groups are under systemd's names: systemd-analyze syscall-filter lists them".into());
+        Err(format!("unknown {what} `{text}`\nhelp: {help}"))
+    }
+    fn looks() -> Shape {
+        Shape::form("a system call or a group such as `\"@debug\"`", shapes::CALLS)
+    }
+}
+
+impl Calls {
+    /// Whether it is a group.
+    pub fn is_group(&self) -> bool {
+        self.0.starts_with('@')
+    }
+
+    /// The calls that it means.
+    pub fn members(&self) -> BTreeSet<&'static str> {
+        groups::members(&self.0).unwrap_or_else(|| syscalls::known_name(&self.0).into_iter().collect())
+    }
+}
+
+impl fmt::Display for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An address family, by its constant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Family {
+    name: String,
+    /// Its number.
+    pub number: u64,
+}
+
+impl Written for Family {
+    const WHAT: &'static str = "an address family such as \"AF_UNIX\"";
+    fn from_text(text: &str) -> Result<Family, String> {
+        let families = || constants::names().filter(|name| name.starts_with("AF_"));
+        if families().any(|name| name == text) {
+            return Ok(Family { name: text.into(), number: constants::value(text)? });
+        }
+        let help = suggestion(text, families()).unwrap_or_else(|| "address_families(7) lists them".into());
+        Err(format!("unknown address family `{text}`\nhelp: {help}"))
+    }
+    fn looks() -> Shape {
+        Shape::form("an address family such as `\"AF_UNIX\"`", "^AF_[A-Z0-9_]+$")
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// An architecture that the machine runs besides its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Architecture(pub Abi);
+
+impl Written for Architecture {
+    const WHAT: &'static str = "`x86` or `x32`";
+    fn from_text(text: &str) -> Result<Architecture, String> {
+        word_of("architecture", &[("x86", Abi::X86), ("x32", Abi::X32)], text).map(Architecture)
+    }
+    fn looks() -> Shape {
+        Shape::words(&["x86", "x32"], &["The 32-bit programs of x86.", "Those of x86_64 with 32-bit addresses; few kernels run them."])
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.word())
+    }
+}
+
+/// What becomes of a call, as a profile says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Action(pub Verdict);
+
+const ACTIONS: &[(&str, Verdict)] = &[
+    ("allow", Verdict::Allow),
+    ("deny", EPERM),
+    ("kill", Verdict::KillProcess),
+    ("kill-thread", Verdict::KillThread),
+    ("trap", Verdict::Trap),
+    ("log", Verdict::Log),
+    ("trace", Verdict::Trace),
+];
+
+/// The same in words.
+const ACTION_DOCS: [&str; 7] = [
+    "The kernel does the call.",
+    "The call fails with EPERM.",
+    "The process dies of SIGSYS.",
+    "The thread dies.",
+    "The thread gets SIGSYS, which it may handle.",
+    "The kernel does the call, and writes it into its log.",
+    "A tracer decides (PTRACE_O_TRACESECCOMP); without one the call fails with ENOSYS.",
+];
+
+/// The action that a process outside answers for.
+const NOTIFY: &str = "notify";
+
+impl Written for Action {
+    const WHAT: &'static str = "an action such as \"allow\", \"deny\", \"errno:ENOSYS\" or \"kill\"";
+    fn from_text(text: &str) -> Result<Action, String> {
+        if text == NOTIFY {
+            return Err(format!("the action `{NOTIFY}` is not built yet"));
+        }
+        if let Some(name) = text.strip_prefix("errno:") {
+            return errno(name).map(|errno| Action(Verdict::Errno(errno)));
+        }
+        word_of("action", ACTIONS, text).map(Action)
+    }
+    fn looks() -> Shape {
+        shapes::action(&[])
+    }
+}
+
+/// The last errno of Linux (errno.h: EHWPOISON).
+const LAST_ERRNO: i32 = 133;
+
+/// The number of an errno, by name or number. 0 makes a call that does nothing seem to succeed.
+pub(super) fn errno(name: &str) -> Result<i32, String> {
+    if let Ok(number) = name.parse::<i32>() {
+        // The kernel cuts what is above (seccomp(2)).
+        return if (0..=4095).contains(&number) { Ok(number) } else { Err(format!("{number} is not an errno: 0 to 4095")) };
+    }
+    let same = [("EWOULDBLOCK", "EAGAIN"), ("ENOTSUP", "EOPNOTSUPP"), ("EDEADLOCK", "EDEADLK")];
+    let plain = same.iter().find(|(other, _)| *other == name).map_or(name, |(_, plain)| plain);
+    let names = || (1..=LAST_ERRNO).map(|number| format!("{:?}", Errno::from_raw(number)));
+    names().zip(1..).find(|(known, _)| known == plain && known != "UnknownErrno").map(|(_, number)| number).ok_or_else(|| {
+        let names: Vec<String> = names().collect();
+        let help = suggestion(name, names.iter().map(String::as_str)).unwrap_or_else(|| "errno(3) lists them".into());
+        format!("unknown errno `{name}`\nhelp: {help}")
+    })
+}
+
+/// A rule of `[seccomp.rules]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Spec {
+    /// Each set of conditions with its action.
+    pub cases: Vec<(At<Vec<Condition>>, Verdict)>,
+    /// When none of them holds.
+    pub otherwise: Option<Otherwise>,
+}
+
+/// What a rule says of the calls that no condition holds for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Otherwise {
+    /// What `allow` and `policy` say.
+    Policy,
+    /// This.
+    Said(Verdict),
+}
+
+/// One condition on one argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Which argument, 0 to 5.
+    pub argument: At<u8>,
+    /// What must be so.
+    pub is: Is,
+}
+
+/// What must be so of an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Is {
+    /// What the mask leaves is one of these.
+    OneOf(Option<u64>, Vec<u64>),
+    /// What the mask leaves is none of these.
+    NoneOf(Option<u64>, Vec<u64>),
+    /// At least one of these bits is set.
+    AnyBit(u64),
+    /// It lies between these, both included.
+    Between(u64, u64),
+}
+
+const RULE_KEYS: &str = "`otherwise`, and `allow-if`, `deny-if`, `kill-if` and so on, each an action and `-if`";
+
+impl<'de> Deserialize<'de> for Spec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Spec, D::Error> {
+        struct SpecVisitor;
+        impl<'de> Visitor<'de> for SpecVisitor {
+            type Value = Spec;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an action such as \"errno:ENOSYS\", or a table such as { allow-if = [{ arg0 = \"AF_UNIX\" }] }")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Spec, E> {
+                let Action(verdict) = Action::from_text(text).map_err(E::custom)?;
+                Ok(Spec { cases: vec![], otherwise: Some(Otherwise::Said(verdict)) })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Spec, A::Error> {
+                let mut spec = Spec::default();
+                while let Some(key) = map.next_key::<At<String>>()? {
+                    if key.value == "otherwise" {
+                        let text: String = map.next_value()?;
+                        spec.otherwise = Some(match text.as_str() {
+                            "policy" => Otherwise::Policy,
+                            text => Otherwise::Said(Action::from_text(text).map_err(de::Error::custom)?.0),
+                        });
+                        continue;
+                    }
+                    let Some(action) = key.value.strip_suffix("-if") else {
+                        return Err(de::Error::custom(format!("unknown key `{}` of a rule\nhelp: its keys are {RULE_KEYS}", key.value)));
+                    };
+                    let Action(verdict) = Action::from_text(action).map_err(de::Error::custom)?;
+                    let Alternatives(alternatives) = map.next_value()?;
+                    for At { value: Conditions { all, errno }, at } in alternatives {
+                        let verdict = match errno {
+                            None => verdict,
+                            Some(errno) if verdict == EPERM => Verdict::Errno(errno),
+                            Some(_) => return Err(de::Error::custom("`errno` goes with `deny-if` alone")),
+                        };
+                        spec.cases.push((At::new(all, at), verdict));
+                    }
+                }
+                if spec.cases.is_empty() && spec.otherwise.is_none() {
+                    return Err(de::Error::custom(format!("the rule says nothing\nhelp: its keys are {RULE_KEYS}")));
+                }
+                Ok(spec)
+            }
+        }
+        deserializer.deserialize_any(SpecVisitor)
+    }
+}
+
+/// Sets of conditions, of which any is enough: a list of tables, or one table.
+struct Alternatives(Vec<At<Conditions>>);
+
+impl<'de> Deserialize<'de> for Alternatives {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Alternatives, D::Error> {
+        struct AlternativesVisitor;
+        impl<'de> Visitor<'de> for AlternativesVisitor {
+            type Value = Alternatives;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of tables such as [{ arg0 = \"AF_UNIX\" }]")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Alternatives, A::Error> {
+                let mut all = vec![];
+                while let Some(conditions) = seq.next_element()? {
+                    all.push(conditions);
+                }
+                Ok(Alternatives(all))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Alternatives, A::Error> {
+                let conditions = Conditions::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let at = conditions.all.first().map_or(Span::NOWHERE, |first| first.argument.at);
+                Ok(Alternatives(vec![At::new(conditions, at)]))
+            }
+        }
+        deserializer.deserialize_any(AlternativesVisitor)
+    }
+}
+
+/// Conditions that must all hold: a table by argument, and the errno of a refusal.
+struct Conditions {
+    all: Vec<Condition>,
+    errno: Option<i32>,
+}
+
+impl<'de> Deserialize<'de> for Conditions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Conditions, D::Error> {
+        struct ConditionsVisitor;
+        impl<'de> Visitor<'de> for ConditionsVisitor {
+            type Value = Conditions;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table such as { arg0 = \"AF_UNIX\", arg1 = { any-bit = \"SOCK_CLOEXEC\" } }")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Conditions, A::Error> {
+                let (mut all, mut name) = (vec![], None);
+                while let Some(key) = map.next_key::<At<String>>()? {
+                    if key.value == "errno" {
+                        name = Some(errno(&map.next_value::<String>()?).map_err(de::Error::custom)?);
+                        continue;
+                    }
+                    let argument = key.value.strip_prefix("arg").and_then(|digit| digit.parse().ok()).filter(|argument| *argument < 6);
+                    let Some(argument) = argument.filter(|_| key.value.len() == 4) else {
+                        return Err(de::Error::custom(format!("`{}` is not an argument: arg0 to arg5", key.value)));
+                    };
+                    all.push(Condition { argument: At::new(argument, key.at), is: map.next_value()? });
+                }
+                match all.as_slice() {
+                    [] => {
+                        Err(de::Error::custom("a condition without an argument always holds\nhelp: say it as the action of the rule, without `-if`"))
+                    }
+                    _ => Ok(Conditions { all, errno: name }),
+                }
+            }
+        }
+        deserializer.deserialize_any(ConditionsVisitor)
+    }
+}

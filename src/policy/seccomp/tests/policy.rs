@@ -1,0 +1,77 @@
+//! What the default policy says of single calls, and how it is printed.
+
+use super::*;
+
+fn judge(needs: Needs, call: &str, arguments: &[u64]) -> Verdict {
+    let mut all = [0; 6];
+    all[..arguments.len()].copy_from_slice(arguments);
+    default(&needs).judge(Abi::Native.number(call).expect(call), &all)
+}
+
+#[test]
+fn high_bits_go_round_no_rule() {
+    const HIGH: u64 = 0xdead_beef_0000_0000;
+    let plain = NEEDS[0];
+    let guarded = NEEDS[4];
+    for (needs, call, arguments, verdict) in [
+        (plain, "ioctl", &[0, HIGH | 0x5412][..], EPERM),
+        (plain, "ioctl", &[0, 0x5413], Verdict::Allow),
+        (plain, "clone", &[HIGH | 0x1000_0000], EPERM),
+        // The thread of glibc, and its fork; the exit signal is no flag.
+        (plain, "clone", &[0x003d_0f00], Verdict::Allow),
+        (plain, "clone", &[0x0120_0011], Verdict::Allow),
+        (plain, "clone", &[0x80], Verdict::Allow),
+        (plain, "unshare", &[0x80], EPERM),
+        (plain, "unshare", &[0x10_0000], EPERM),
+        (plain, "unshare", &[0x600], Verdict::Allow),
+        (plain, "unshare", &[HIGH], EPERM),
+        (plain, "personality", &[HIGH], Verdict::Allow),
+        (plain, "personality", &[0x4_0000], EPERM),
+        (plain, "socket", &[HIGH | 40, 1], Verdict::Errno(libc::EAFNOSUPPORT)),
+        (plain, "socket", &[1, 0x8_0001], Verdict::Allow),
+        (plain, "socket", &[2, 0x8_0801, HIGH | 6], Verdict::Allow),
+        (plain, "socket", &[2, 1, 262], Verdict::Errno(libc::EPROTONOSUPPORT)),
+        (plain, "socket", &[2, 10, 0], Verdict::Errno(libc::EPROTONOSUPPORT)),
+        (plain, "socket", &[16, 3, 0], Verdict::Allow),
+        (plain, "socket", &[16, 3, 9], Verdict::Errno(libc::EPROTONOSUPPORT)),
+        (plain, "prctl", &[1, 0], Verdict::Allow),
+        (guarded, "prctl", &[HIGH | 1, 0], EPERM),
+        (plain, "prlimit64", &[0, 4, 1], Verdict::Allow),
+        (plain, "prlimit64", &[HIGH | 1, 7, 1], EPERM),
+        (plain, "prlimit64", &[1, 7, 0], Verdict::Allow),
+        (guarded, "prlimit64", &[0, HIGH | 4, HIGH], Verdict::Errno(libc::EINVAL)),
+        (guarded, "prlimit64", &[0, 4, 0], Verdict::Allow),
+        (guarded, "prlimit64", &[0, 7, 1], Verdict::Allow),
+        (guarded, "setrlimit", &[4, 1], Verdict::Errno(libc::EINVAL)),
+        (guarded, "fchmodat", &[0, 0, HIGH | 0o4755], EPERM),
+        (guarded, "fchmodat", &[0, 0, 0o1777], Verdict::Allow),
+        (guarded, "openat", &[0, 0, 0o101, 0o2644], EPERM),
+        (guarded, "openat", &[0, 0, 0o2020_0001, 0o4600], EPERM),
+        (guarded, "openat", &[0, 0, libc::O_DIRECTORY as u64, 0o6777], Verdict::Allow),
+        (guarded, "openat2", &[], ENOSYS),
+        (plain, "openat2", &[], Verdict::Allow),
+        (plain, "clone3", &[], ENOSYS),
+        (guarded, "clone3", &[], Verdict::Allow),
+        (guarded, "setns", &[], Verdict::Allow),
+        (guarded, "ptrace", &[], EPERM),
+        (plain, "mount", &[], EPERM),
+    ] {
+        assert_eq!(judge(needs, call, arguments), verdict, "{call}({arguments:#x?}) with {needs:?}");
+    }
+}
+
+#[test]
+fn a_filter_prints_as_lines_and_as_json() {
+    let filter = default(&NEEDS[3]);
+    let text = filter.to_string();
+    for line in [
+        "clone: EPERM if u32(arg0) & 0x7e020000 != 0; else allow",
+        "prlimit64: EINVAL if u32(arg1) == 0x4 and arg2 != 0; else allow",
+        "ENOSYS: cachestat clone3 io_uring_enter io_uring_register io_uring_setup listmount memfd_secret statmount",
+        "kill: any other architecture",
+    ] {
+        assert!(text.lines().any(|is| is == line), "{line}\nis not in\n{text}");
+    }
+    let json = serde_json::to_value(&filter).expect("JSON");
+    assert_eq!(json["ptrace"], serde_json::json!({ "cases": [], "otherwise": "EPERM" }));
+}
