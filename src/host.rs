@@ -173,12 +173,13 @@ impl Host {
         if let Some(root) = mounts::bound_root(&profile.mounts) {
             host.root_names = names_in(root);
         }
-        if profile.limits.is_used() {
-            host.control_groups = Groups::probe(&profile.limits, &profile.mounts);
-        }
         host.read_ids(profile, &caller);
         host.globs = walk::globs(&profile.mounts, &host.root_names, caller.uid);
-        let wanted = mounts::wanted(&mounts::glob::expand(&profile.mounts, &host.globs), &host.root_names);
+        let entries = mounts::glob::expand(&profile.mounts, &host.globs);
+        if profile.limits.is_used() {
+            host.control_groups = Groups::probe(&profile.limits, &entries);
+        }
+        let wanted = mounts::wanted(&entries, &host.root_names);
         let with_fs = caller.uid == 0;
         for path in wanted {
             let fact = look(&path, host.is_plain_folder(crate::value::parent(&path)), with_fs);

@@ -146,7 +146,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let asked = limits::Asked {
         limits: &profile.limits,
         optional: profile.optional.items.iter().any(|wall| wall.value == "limits"),
-        mounts: &profile.mounts,
+        mounts: &entries,
         choice: &choice,
         init: profile.process.init.or(true),
     };
