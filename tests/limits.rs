@@ -262,7 +262,9 @@ fn a_hundred_at_once_with_limits_none_fails_and_nothing_is_left() {
     }
     let place = Place::new();
     let path = place.file("profile.toml", &profile("memory = \"64M\"\npids = 20\ncpu = 1.0", ""));
-    let start = || place.stockade(As::Root).arg("run").arg(&path).args(["/bin/sh", "-c", "sleep 1; exit 7"]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let start = || {
+        place.stockade(As::Root).arg("run").arg(&path).args(["/bin/sh", "-c", "sleep 1; exit 7"]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()
+    };
     let children: Vec<_> = (0..100).map(|_| start().unwrap()).collect();
     for (index, child) in children.into_iter().enumerate() {
         let output = child.wait_with_output().unwrap();
@@ -413,4 +415,3 @@ fn limits_fall_by_the_word_of_their_own_file_alone() {
     assert_eq!(run("[limits]\nmemory = \"1G\"\n").status.code(), Some(125));
     assert_eq!(run("[limits]\npids = false\n").status.code(), Some(0));
 }
-

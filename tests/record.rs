@@ -29,7 +29,8 @@ fn the_report_goes_to_a_descriptor_which_the_target_never_has() {
     for who in As::all() {
         let place = Place::new();
         let path = place.file("profile.toml", &system(""));
-        let script = format!("exec {} run --report-fd 3 {} /bin/sh -c 'ls /proc/self/fd' 3>&1 >&2", place.path.join("stockade").display(), path.display());
+        let script =
+            format!("exec {} run --report-fd 3 {} /bin/sh -c 'ls /proc/self/fd' 3>&1 >&2", place.path.join("stockade").display(), path.display());
         let output = place.outside(*who, "/bin/sh").arg("-c").arg(script).output().unwrap();
         assert!(serde_json::from_slice::<Value>(&output.stdout).is_ok_and(|record| record["cause"] == "exit"), "{}", text(&output.stdout));
         assert_eq!(text(&output.stderr).split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"], "{who:?}");

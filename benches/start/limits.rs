@@ -31,7 +31,12 @@ pub fn run(stage: &Stage, gates: &mut Gates) -> Result<(), String> {
         println!("  {name:<10} min {:.2}, p25 {:.2}, median {:.2}", quantile(times, 0.0), quantile(times, 0.25), median(times));
     }
     let added: Vec<f64> = with.iter().zip(&without).map(|(with, without)| with - without).collect();
-    println!("  added by pairs: p25 {:.2}, median {:.2}; by minima {:.2}", quantile(&added, 0.25), median(&added), quantile(&with, 0.0) - quantile(&without, 0.0));
+    println!(
+        "  added by pairs: p25 {:.2}, median {:.2}; by minima {:.2}",
+        quantile(&added, 0.25),
+        median(&added),
+        quantile(&with, 0.0) - quantile(&without, 0.0)
+    );
     gates.judge(GATE.0, GATE.1, median(&added));
     Ok(())
 }

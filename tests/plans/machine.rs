@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
-use stockade::host::programs::{Lack, Piece, Program};
 use stockade::host::groups::{Groups, Hierarchy, Node, Version};
+use stockade::host::programs::{Lack, Piece, Program};
 use stockade::host::{Fact, File, FileKind, Host, Stream};
 use stockade::policy::mounts;
 use stockade::profile::{Caller, Profile};
@@ -206,7 +206,12 @@ fn hybrid() -> Groups {
     let controllers = vec!["hugetlb".to_owned()];
     hierarchies.push(Hierarchy { version: Version::V2, controllers, folder: unified.clone(), mount: unified, top: true, ..Hierarchy::default() });
     let nodes = vec![Node { block: false, major: 1, minor: Some(3) }];
-    Groups { hierarchies, ram: 8 << 30, blocks: BTreeMap::from([("/dev/sda".to_owned(), Ok((8, 0))), ("/proc".to_owned(), Err(libc::ENOTBLK))]), nodes }
+    Groups {
+        hierarchies,
+        ram: 8 << 30,
+        blocks: BTreeMap::from([("/dev/sda".to_owned(), Ok((8, 0))), ("/proc".to_owned(), Err(libc::ENOTBLK))]),
+        nodes,
+    }
 }
 
 /// The same for root.

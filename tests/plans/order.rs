@@ -1,6 +1,7 @@
 //! What holds of the order of every plan, whatever the profile and the machine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use stockade::host::groups::Version;
 use stockade::plan::{ORDER, Plan};
 use stockade::policy::namespaces::Kind;
 use stockade::step::{Ground, Op, Stage, Step};
@@ -60,7 +61,9 @@ fn stages(plan: &Plan, name: &str) {
     assert!(pivot < no_new_privs, "{name}");
     for (step, nth) in steps.iter().zip(0..) {
         match step.stage {
-            Stage::Join | Stage::Sources | Stage::Enter | Stage::Ids | Stage::World => assert!(nth < pivot, "{name}: {} after the pivot", step.op),
+            Stage::Limits | Stage::Join | Stage::Group | Stage::Sources | Stage::Enter | Stage::Ids | Stage::World => {
+                assert!(nth < pivot, "{name}: {} after the pivot", step.op)
+            }
             Stage::Pivot => {}
             _ => assert!(nth > pivot, "{name}: {} before the pivot", step.op),
         }
@@ -152,7 +155,7 @@ fn pins(plan: &Plan, name: &str) {
     }
 }
 
-/// Every slot is opened once, before it is mapped and attached, and attached once.
+/// Every slot is opened once, before it is mapped and attached, and attached once; a control group is made before it is limited and entered.
 fn sources(plan: &Plan, name: &str) {
     let mut state = vec![0; plan.slots];
     for step in &plan.steps {
@@ -162,6 +165,13 @@ fn sources(plan: &Plan, name: &str) {
             }
             Op::IdMapMount { slot, .. } => assert_eq!(state[slot.0], 1, "{name}: {}", step.op),
             Op::Attach { slot, .. } => assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op),
+            // The clone itself enters a group of version 2.
+            Op::Group { slot, version: Version::V2, .. } => assert_eq!(std::mem::replace(&mut state[slot.0], 2), 0, "{name}: {}", step.op),
+            Op::Group { slot, .. } => assert_eq!(std::mem::replace(&mut state[slot.0], 1), 0, "{name}: {}", step.op),
+            Op::GroupLimit { slot, .. } | Op::DeviceRules { slot, .. } | Op::WatchMemory { slot } | Op::CpuAccount { slot, .. } => {
+                assert_ne!(state[slot.0], 0, "{name}: {}", step.op);
+            }
+            Op::EnterGroup { slot } => assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op),
             _ => {}
         }
     }

@@ -55,7 +55,15 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
     if !limits.is_used() {
         return Grouped::default();
     }
-    let mut planner = Planner { limits, optional: *optional, root: host.caller.uid == 0, groups: &host.control_groups, made: BTreeMap::new(), fallen: vec![], refused: vec![] };
+    let mut planner = Planner {
+        limits,
+        optional: *optional,
+        root: host.caller.uid == 0,
+        groups: &host.control_groups,
+        made: BTreeMap::new(),
+        fallen: vec![],
+        refused: vec![],
+    };
     planner.gather(draft);
     if !choice.is_new(Kind::Pid) {
         planner.freeze_to_end();
@@ -224,7 +232,9 @@ fn check_place(hierarchy: &Hierarchy, controller: Controller, root: bool) -> Res
         let why = format!("cannot make a group in {folder}: {}", errno_words(hierarchy.refused));
         let help = match (hierarchy.refused, hierarchy.version) {
             (libc::ENOENT, _) => format!("make it first, as root: mkdir {folder}"),
-            (_, Version::V2) => format!("{}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"]", scope(root)),
+            (_, Version::V2) => {
+                format!("{}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"]", scope(root))
+            }
             (_, Version::V1) => format!(
                 "as root make one for the user, and name it with `parent`: mkdir {0}/NAME; chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"]",
                 hierarchy.mount

@@ -93,7 +93,7 @@ fn bytes(limit: &Limit<Amount>, hierarchy: &Hierarchy, groups: &Groups) -> Optio
         Amount::Percent(percent) => {
             let all = hierarchy.least.get("memory").map_or(groups.ram, |(least, _)| groups.ram.min(*least));
             // The kernel counts pages.
-            Some(all / 100 * percent & !0xffff)
+            Some((u128::from(all) * u128::from(percent) / 100) as u64 & !0xffff)
         }
         Amount::Unlimited => None,
     }

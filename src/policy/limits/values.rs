@@ -139,7 +139,10 @@ impl Written for NumberList {
         Some(NumberList::from_text(&number.to_string()))
     }
     fn looks() -> Shape {
-        Shape::Either(vec![Shape::form("a list of numbers such as `\"0-3,6\"`", "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$"), Shape::Integer(0, u32::MAX.into())])
+        Shape::Either(vec![
+            Shape::form("a list of numbers such as `\"0-3,6\"`", "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$"),
+            Shape::Integer(0, u32::MAX.into()),
+        ])
     }
 }
 
