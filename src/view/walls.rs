@@ -32,6 +32,7 @@ pub fn records(world: &World<'_>) -> Vec<Record> {
         record("seccomp", seccomp(plan)),
         record("network", network(plan)),
         record("rlimits", rlimits(plan)),
+        record("limits", limits(plan)),
         record("process", process(plan)),
         record("env", env(plan)),
     ]
@@ -137,6 +138,25 @@ fn rlimits(plan: &Plan) -> String {
         })
         .collect();
     words.join(", ") + "; the rest is the caller's"
+}
+
+fn limits(plan: &Plan) -> String {
+    let mut words = vec![];
+    for step in &plan.steps {
+        match &step.op {
+            Op::GroupLimit { file, value, .. } => words.push(format!("{} {}", flat(file.text()), flat(value.text()))),
+            Op::DeviceRules { nodes, .. } => words.push(format!("{} device nodes", nodes.len())),
+            _ => {}
+        }
+    }
+    if let Some(time) = plan.grouped.cpu_time_ms {
+        words.push(format!("processor time {}", crate::value::Time(std::time::Duration::from_millis(time))));
+    }
+    match (plan.grouped.group, words.is_empty()) {
+        (false, _) => "none".into(),
+        (true, true) => "accounts alone".into(),
+        (true, false) => words.join(", "),
+    }
 }
 
 fn process(plan: &Plan) -> String {

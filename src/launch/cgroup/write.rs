@@ -3,6 +3,7 @@
 use super::{Result, Wrong};
 use crate::host::groups::{Node, Version};
 use crate::policy::limits::Controller;
+use crate::policy::limits::values::numbers;
 use crate::step::Name;
 use crate::sys::{self, Errno};
 use cgroups_rs::fs::MaxValue;
@@ -14,6 +15,7 @@ use cgroups_rs::fs::hugetlb::HugeTlbController;
 use cgroups_rs::fs::memory::MemController;
 use cgroups_rs::fs::net_cls::NetClsController;
 use cgroups_rs::fs::pid::PidController;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -138,18 +140,8 @@ fn amount(text: &str) -> Option<u64> {
 }
 
 /// The numbers of a list, sorted.
-fn list(text: &str) -> Vec<u32> {
-    let mut all: Vec<u32> = text
-        .trim()
-        .split(',')
-        .flat_map(|part| {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            first.parse::<u32>().ok().zip(last.parse::<u32>().ok()).map_or(1..=0, |(first, last)| first..=last)
-        })
-        .collect();
-    all.sort_unstable();
-    all.dedup();
-    all
+fn list(text: &str) -> BTreeSet<u32> {
+    numbers(text).collect()
 }
 
 /// One write to a file that is there.

@@ -146,6 +146,15 @@ impl Written for NumberList {
     }
 }
 
+/// The numbers of a list, as far as a machine can have them; of what is none, nothing.
+pub fn numbers(list: &str) -> impl Iterator<Item = u32> {
+    list.trim().split(',').flat_map(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let ends = first.parse::<u32>().ok().zip(last.parse::<u32>().ok());
+        ends.map(|(first, last)| first..=last.min(first.saturating_add(65_536))).into_iter().flatten()
+    })
+}
+
 words! {
     /// Whom the kernel's memory killer ends.
     Oom {
@@ -293,6 +302,7 @@ mod tests {
         assert_eq!(Count::from_integer(0).map(|count| count.is_err()), Some(true));
         assert!(NumberList::from_text("0-3,6").is_ok());
         assert!(["", "a", "3-1", "1,", "+1", "0- 3"].iter().all(|text| NumberList::from_text(text).is_err()));
+        assert_eq!(numbers("0-2,5\n").collect::<Vec<_>>(), [0, 1, 2, 5]);
         assert_eq!(ClassId::from_text("10:1"), Ok(ClassId(0x0010_0001)));
         assert!(ClassId::from_text("+1:1").is_err() && ClassId::from_text("10").is_err());
         assert!(GroupPath::from_text("/a/../b").is_err() && GroupPath::from_text("a").is_err());
