@@ -152,7 +152,7 @@ impl Record {
     fn text(&self) -> String {
         let seconds = |micros: u64| format!("{:.2} s", micros as f64 / 1e6);
         let mega = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-        let cpu = self.account.cpu.unwrap_or_default();
+        let cpu = self.account.cpu.clone().unwrap_or_default();
         let (user, system) = (cpu.user_us.unwrap_or(self.used.user_us), cpu.system_us.unwrap_or(self.used.system_us));
         let mut lines = vec![
             format!("ended by {} with status {}", serde_json::to_string(&self.cause).unwrap_or_default().trim_matches('"'), self.status),

@@ -108,6 +108,9 @@ impl Groups {
     }
 }
 
+/// Keys that a group above may allow less of, and their controllers.
+const LESSENED: [(&str, &str); 5] = [("memory", "memory"), ("memory-high", "memory"), ("memory-swap", "memory"), ("pids", "pids"), ("cpu", "cpu")];
+
 impl Hierarchy {
     /// All that the plan asks of a hierarchy that it uses.
     fn look(&mut self, named: Option<&str>) {
@@ -151,7 +154,7 @@ impl Hierarchy {
         let mut least: BTreeMap<&'static str, (u64, String)> = BTreeMap::new();
         let mut folder = self.folder.as_str();
         loop {
-            for key in ["memory", "pids", "cpu"].into_iter().filter(|key| self.controllers.iter().any(|known| known == key)) {
+            for (key, _) in LESSENED.into_iter().filter(|(_, controller)| self.controllers.iter().any(|known| known == controller)) {
                 if let Some(limit) = self.limit_of(folder, key).filter(|limit| least.get(key).is_none_or(|(had, _)| limit < had)) {
                     least.insert(key, (limit, folder.to_owned()));
                 }
@@ -169,6 +172,10 @@ impl Hierarchy {
             // Version 1 writes a number near 2^63 for none.
             ("memory", Version::V1) => number("memory.limit_in_bytes").filter(|limit| *limit < 1 << 62),
             ("memory", Version::V2) => number("memory.max"),
+            ("memory-high", Version::V2) => number("memory.high"),
+            ("memory-swap", Version::V2) => number("memory.swap.max"),
+            // Version 1 has the one not, and counts the other with memory.
+            ("memory-high" | "memory-swap", Version::V1) => None,
             ("pids", _) => number("pids.max"),
             (_, Version::V1) => Some(number("cpu.cfs_quota_us")? * 1000 / number("cpu.cfs_period_us").filter(|period| *period > 0)?),
             (_, Version::V2) => match &words(folder, "cpu.max")[..] {

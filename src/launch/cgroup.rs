@@ -6,6 +6,7 @@
 
 pub mod account;
 mod devices;
+mod io;
 mod remove;
 mod sweep;
 mod write;
@@ -18,6 +19,7 @@ use crate::step::{Name, Op, Slot};
 use crate::sys::{self, Errno};
 pub use account::Account;
 use std::os::fd::RawFd;
+use std::time::Instant;
 pub use sweep::sweep;
 
 /// How the name of every group of a launcher begins; its process id and the time of its making follow.
@@ -26,8 +28,10 @@ const PREFIX: &str = "stockade-";
 const ASIDE: &str = "-launcher";
 
 /// All groups of one launch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Groups {
+    /// When the launch began.
+    pub begun: Instant,
     made: Vec<Made>,
     aside: Option<Aside>,
     /// Readable once memory is out (version 1); -1 where nobody watches.
@@ -86,7 +90,7 @@ const NAMES: u32 = 16;
 impl Groups {
     /// No group yet.
     pub fn new() -> Groups {
-        Groups { out_of_memory: -1, ..Groups::default() }
+        Groups { begun: Instant::now(), made: vec![], aside: None, out_of_memory: -1 }
     }
 
     /// Whether an operation is one of the groups'.

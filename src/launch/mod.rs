@@ -27,7 +27,7 @@ use message::Message;
 use prepare::Prepared;
 pub use rehearse::{Program, rehearse};
 use std::os::fd::RawFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 pub use why::NO_PROGRAM;
 
 /// How a run ended.
@@ -108,7 +108,7 @@ struct Pipes {
 /// Runs the plan to its end.
 pub fn launch(plan: &Plan, ask: Ask) -> Result<Ended, Failure> {
     let mut groups = Groups::new();
-    let begun = Instant::now();
+    let begun = groups.begun;
     let ended = run(plan, &mut groups);
     let account = (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
     let left = groups.remove();

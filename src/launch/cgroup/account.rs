@@ -1,5 +1,6 @@
 //! What a sandbox used, as its groups tell at its end. Read only where somebody asked for it.
 
+use super::io::{self, Io};
 use super::{Groups, Made, write};
 use crate::host::groups::Version;
 use crate::policy::limits::Controller;
@@ -22,6 +23,9 @@ pub struct Account {
     /// Block devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io: Option<Io>,
+    /// Huge pages by their size, as the kernel writes it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hugetlb: BTreeMap<String, HugePages>,
     /// Seconds in which somebody waited for `cpu`, `memory` or `io` (version 2, and a kernel with PSI).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pressure: BTreeMap<&'static str, Pressure>,
@@ -30,7 +34,7 @@ pub struct Account {
 }
 
 /// Processor time, in microseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Cpu {
     /// In programs.
@@ -39,6 +43,9 @@ pub struct Cpu {
     /// In the kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_us: Option<u64>,
+    /// Both together on each processor (version 1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub each_us: Vec<u64>,
     /// In how many periods it was held back by `cpu`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub periods_throttled: Option<u64>,
@@ -72,18 +79,18 @@ pub struct Pids {
     pub refused: u64,
 }
 
-/// What went to and from block devices.
+/// Huge pages of one size, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Io {
-    /// Bytes.
-    pub read_bytes: u64,
-    /// Bytes.
-    pub written_bytes: u64,
-    /// Operations.
-    pub reads: u64,
-    /// Operations.
-    pub writes: u64,
+pub struct HugePages {
+    /// The most (version 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak: Option<u64>,
+    /// What is left at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+    /// How often one more was refused.
+    pub refused: u64,
 }
 
 /// Waiting, in microseconds (Documentation/accounting/psi.rst).
@@ -133,7 +140,8 @@ impl Groups {
             cpu: self.cpu(&mut hit),
             memory: self.memory(&mut hit),
             pids: self.pids(&mut hit),
-            io: self.with(Controller::Io).and_then(|made| if made.v1() { io_of_v1(made) } else { made.text("io.stat").map(|text| io_of_v2(&text)) }),
+            io: self.io(&mut hit),
+            hugetlb: self.huge_pages(&mut hit),
             pressure: self.pressure(),
             limits_hit: BTreeSet::new(),
         };
@@ -149,6 +157,8 @@ impl Groups {
         if let Some(made) = self.with(Controller::Cpuacct).filter(|made| made.v1()) {
             cpu.user_us = made.number("cpuacct.usage_user").map(|nanos| nanos / 1000);
             cpu.system_us = made.number("cpuacct.usage_sys").map(|nanos| nanos / 1000);
+            let each = made.text("cpuacct.usage_percpu").unwrap_or_default();
+            cpu.each_us = each.split_whitespace().filter_map(|nanos| Some(nanos.parse::<u64>().ok()? / 1000)).collect();
         } else if let Some(made) = self.v2() {
             // Every group of version 2 has this file, whatever its controllers.
             cpu.user_us = made.keyed("cpu.stat", "user_usec");
@@ -187,6 +197,48 @@ impl Groups {
         Some(Pids { peak: made.number("pids.peak"), refused })
     }
 
+    fn io(&self, hit: &mut BTreeSet<&'static str>) -> Option<Io> {
+        let made = self.with(Controller::Io)?;
+        let used = if made.v1() {
+            io::of_v1(&made.text("blkio.throttle.io_service_bytes")?, &made.text("blkio.throttle.io_serviced")?)
+        } else {
+            io::of_v2(&made.text("io.stat")?)
+        };
+        let limits = if made.v1() {
+            let files = ["read_bps", "write_bps", "read_iops", "write_iops"];
+            io::limits_of_v1(files.map(|name| made.text(&format!("blkio.throttle.{name}_device")).unwrap_or_default()))
+        } else {
+            io::limits_of_v2(&made.text("io.max").unwrap_or_default())
+        };
+        if io::was_limited(&used, &limits, self.begun.elapsed()) {
+            hit.insert("io");
+        }
+        Some(io::sum(&used))
+    }
+
+    fn huge_pages(&self, hit: &mut BTreeSet<&'static str>) -> BTreeMap<String, HugePages> {
+        let Some(made) = self.with(Controller::Hugetlb) else { return BTreeMap::new() };
+        let end = if made.v1() { ".usage_in_bytes" } else { ".current" };
+        let names = std::fs::read_dir(&made.path).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        // `hugetlb.2MB.rsvd.current` counts what is only reserved.
+        let sizes = names.filter_map(|name| name.strip_prefix("hugetlb.")?.strip_suffix(end).filter(|size| !size.contains('.')).map(str::to_owned));
+        let account = |size: String| {
+            let file = |end: &str| format!("hugetlb.{size}.{end}");
+            let pages = if made.v1() {
+                let number = |end: &str| made.number(&file(end));
+                HugePages { peak: number("max_usage_in_bytes"), last: number("usage_in_bytes"), refused: number("failcnt").unwrap_or(0) }
+            } else {
+                HugePages { peak: None, last: made.number(&file("current")), refused: made.keyed(&file("events"), "max").unwrap_or(0) }
+            };
+            (size, pages)
+        };
+        let pages: BTreeMap<String, HugePages> = sizes.map(account).collect();
+        if pages.values().any(|pages| pages.refused > 0) {
+            hit.insert("hugetlb");
+        }
+        pages
+    }
+
     fn pressure(&self) -> BTreeMap<&'static str, Pressure> {
         let Some(made) = self.v2() else { return BTreeMap::new() };
         let of = |name: &'static str, file: &str| Some((name, pressure(&made.text(file)?)?));
@@ -202,33 +254,12 @@ fn pressure(text: &str) -> Option<Pressure> {
     Some(Pressure { some_us: total("some")?, full_us: total("full").unwrap_or(0) })
 }
 
-/// `MAJOR:MINOR Read N` and so on, one to a line.
-fn io_of_v1(made: &Made) -> Option<Io> {
-    let (bytes, operations) = (made.text("blkio.throttle.io_service_bytes")?, made.text("blkio.throttle.io_serviced")?);
-    let sum =
-        |text: &str, kind: &str| text.lines().filter_map(|line| line.split_once(' ')?.1.strip_prefix(kind)?.trim().parse::<u64>().ok()).sum::<u64>();
-    Some(Io {
-        read_bytes: sum(&bytes, "Read"),
-        written_bytes: sum(&bytes, "Write"),
-        reads: sum(&operations, "Read"),
-        writes: sum(&operations, "Write"),
-    })
-}
-
-/// `MAJOR:MINOR rbytes=N wbytes=N rios=N wios=N ...`, one device to a line.
-fn io_of_v2(text: &str) -> Io {
-    let sum = |key: &str| text.split_whitespace().filter_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse::<u64>().ok()).sum();
-    Io { read_bytes: sum("rbytes"), written_bytes: sum("wbytes"), reads: sum("rios"), writes: sum("wios") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn texts_of_the_kernel_are_read_and_strange_ones_are_no_panic() {
-        let io = io_of_v2("8:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n8:16\n254:0 rbytes=1 cost.usage=5\n");
-        assert_eq!(io, Io { read_bytes: 11, written_bytes: 20, reads: 1, writes: 2 });
         let text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=12\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
         assert_eq!(pressure(text), Some(Pressure { some_us: 12, full_us: 7 }));
         assert_eq!((pressure(""), keyed("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", "oom_kill")), (None, Some(3)));

@@ -177,7 +177,12 @@ impl Planner<'_> {
         let Some(index) = place(controller, self.groups) else {
             return Err(absent(controller, self.groups));
         };
-        check_place(&self.groups.hierarchies[index], controller, self.root)?;
+        if controller == Controller::Devices && !self.root {
+            // Version 1 asks for CAP_SYS_ADMIN (device_cgroup.c), version 2 for CAP_NET_ADMIN and CAP_BPF (bpf(2)).
+            let help = "take \"devices\" out of `controllers`, or start it as root; or let it fall: optional = [\"limits\"]";
+            return Err(Refusal { why: "the kernel takes rules for devices from root alone".into(), help: help.into() });
+        }
+        check_place(&self.groups.hierarchies[index], controller, self)?;
         let group = self.made.entry(index).or_default();
         group.controllers.insert(controller);
         group.at = group.at.or(at);
@@ -226,17 +231,20 @@ fn delegate(controller: Controller) -> String {
 }
 
 /// Whether a group with this controller can be made there.
-fn check_place(hierarchy: &Hierarchy, controller: Controller, root: bool) -> Result<(), Refusal> {
-    let folder = &hierarchy.folder;
+fn check_place(hierarchy: &Hierarchy, controller: Controller, planner: &Planner<'_>) -> Result<(), Refusal> {
+    let (folder, root) = (&hierarchy.folder, planner.root);
     if hierarchy.refused != 0 {
-        let why = format!("cannot make a group in {folder}: {}", errno_words(hierarchy.refused));
+        // Version 1 has a folder for each controller: one reason for all of them.
+        let own = hierarchy.version == Version::V1 && planner.limits.parent.get().is_none();
+        let place = if own { "the launcher's own" } else { folder };
+        let why = format!("cannot make a group in {place}: {}", errno_words(hierarchy.refused));
         let help = match (hierarchy.refused, hierarchy.version) {
             (libc::ENOENT, _) => format!("make it first, as root: mkdir {folder}"),
             (_, Version::V2) => {
                 format!("{}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"]", scope(root))
             }
             (_, Version::V1) => format!(
-                "as root make one for the user, and name it with `parent`: mkdir {0}/NAME; chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"]",
+                "as root make one for the user, and name it: parent = \"/NAME\"\nmkdir {0}/NAME && chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"]",
                 hierarchy.mount
             ),
         };
@@ -264,7 +272,10 @@ fn say(fallen: Vec<(Wanted, Refusal)>, refused: Vec<(Wanted, Refusal)>, draft: &
     let mut problems: Vec<(String, Problem)> = vec![];
     for (wanted, Refusal { why, help }) in refused {
         match problems.iter_mut().find(|(known, _)| *known == why) {
-            Some((_, problem)) => problem.also.push((wanted.at, "and this".into())),
+            Some((_, problem)) => {
+                problem.also.push((wanted.at, "and this".into()));
+                problem.help = problem.help.take().map(|known| more_help(&known, &help));
+            }
             None => {
                 let problem = Problem::new("limits::place", wanted.at, format!("cannot limit {}: {why}", wanted.key)).help(help);
                 problems.push((why, problem));
@@ -272,6 +283,15 @@ fn say(fallen: Vec<(Wanted, Refusal)>, refused: Vec<(Wanted, Refusal)>, draft: &
         }
     }
     problems.into_iter().for_each(|(_, problem)| draft.problem(problem));
+}
+
+/// The lines of both, each once; what is the same for all stands last.
+fn more_help(known: &str, more: &str) -> String {
+    let mut lines: Vec<&str> = known.lines().collect();
+    for line in more.lines().filter(|line| !known.lines().any(|known| known == *line)) {
+        lines.insert(lines.len().saturating_sub(1), line);
+    }
+    lines.join("\n")
 }
 
 /// The steps of one group.
