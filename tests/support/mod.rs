@@ -2,6 +2,8 @@
 //! user, and what must not be left behind.
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part of it")]
 
+pub mod ground;
+
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
