@@ -81,7 +81,7 @@ fn what_doctor_says_of_a_profile_is_what_run_does() {
             let well = ran.status.code() == Some(0);
             assert_eq!(well, runs, "{who:?}, {name}: {ran:?}");
             assert_eq!(said.status.code(), Some(if well { 0 } else { 125 }), "{who:?}, {name}: {}\n{}", text(&said.stderr), text(&ran.stderr));
-            let rehearsed = text(&said.stderr).replace("launch::program", "launch::exec");
+            let rehearsed = text(&said.stderr).replace("launch::program [E1209]", "launch::exec [E1202]");
             let ran = text(&ran.stderr);
             let ran: Vec<&str> = ran.lines().filter(|line| !line.starts_with("stockade: ")).collect();
             assert_eq!(rehearsed.lines().collect::<Vec<_>>(), ran, "{who:?}, {name}");

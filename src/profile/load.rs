@@ -96,13 +96,17 @@ impl Loader<'_> {
     fn gather(&mut self, text: files::Text, at: Span, chain: &mut Vec<String>) {
         if chain.contains(&text.identity) {
             let circle = chain.iter().chain([&text.identity]).cloned().collect::<Vec<_>>().join(" → ");
-            return self.problems.push(Problem::new("profile::cycle", at, format!("the profile extends itself: {circle}")));
+            return self.problems.push(Problem::new("profile::cycle", at, format!("cannot load the profile: it extends itself: {circle}")));
         }
         if !self.loaded.insert(text.identity.clone()) {
             return;
         }
         if chain.len() >= DEEPEST {
-            return self.problems.push(Problem::new("profile::depth", at, format!("`extends` goes deeper than {DEEPEST} files")));
+            return self.problems.push(Problem::new(
+                "profile::depth",
+                at,
+                format!("cannot load the profile: `extends` goes deeper than {DEEPEST} files"),
+            ));
         }
         if self.loaded.len() > MOST_FILES {
             return self.problems.push(too_many_files(at));
@@ -153,11 +157,11 @@ impl Loader<'_> {
         let Some(mut document) = layer.parse(&mut Problems::default()) else { return vec![] };
         let Some((_, node)) = take(&mut document, "extends") else { return vec![] };
         if !matches!(node.get_ref(), DeValue::Array(_)) {
-            let problem = Problem::new("profile::type", Span::from(node.span()), "`extends` must be a list");
+            let problem = Problem::new("profile::type", Span::from(node.span()), "cannot read `extends`: it must be a list");
             self.problems.push(problem.help("put it in `[ ]`: extends = [\"base\"]"));
             return vec![];
         }
-        let Some(words) = crate::section::parse::<Vec<At<String>>>(node, &mut self.problems) else { return vec![] };
+        let Some(words) = crate::section::parse::<Vec<At<String>>>("extends", node, &mut self.problems) else { return vec![] };
         if words.len() > MOST_FILES {
             self.problems.push(too_many_files(words[MOST_FILES].at));
             return vec![];
@@ -181,7 +185,7 @@ impl Loader<'_> {
 }
 
 fn too_many_files(at: Span) -> Problem {
-    Problem::new("profile::size", at, format!("the profile has more than {MOST_FILES} files"))
+    Problem::new("profile::size", at, format!("cannot load the profile: it has more than {MOST_FILES} files"))
 }
 
 /// What is the same for all layers.
@@ -212,7 +216,9 @@ fn merge(
     for (layer, mut document) in layers.iter().zip(documents) {
         check_format(layer, &mut document, sources, &mut problems);
         if let (Some((at, _)), Kind::Flag) = (take(&mut document, "extends"), layer.kind) {
-            problems.push(Problem::new("profile::extends", at, "a flag cannot extend profiles").help("give the profile that does as PROFILE"));
+            problems.push(
+                Problem::new("profile::extends", at, "cannot extend profiles here: a flag is no file").help("give the profile that does as PROFILE"),
+            );
         }
         let variables = Variables { caller: given.caller, params: Some(&params), folder: layer.folder.as_deref(), room: given.room };
         let mut filling = Filling::new(variables, &words, sources, &mut problems);
@@ -300,8 +306,12 @@ fn check_format(layer: &Layer, document: &mut Document<'_>, sources: &Sources, p
     match document.get("format") {
         None if layer.kind == Kind::Flag => {}
         None => problems.push(
-            Problem::new("profile::format", layer.start(), format!("{} does not say which version of the language it is in", layer.name))
-                .help("begin it with: format = 1"),
+            Problem::new(
+                "profile::format",
+                layer.start(),
+                format!("cannot read {}: it does not say which version of the language it is in", layer.name),
+            )
+            .help("begin it with: format = 1"),
         ),
         Some(node) => {
             let why = match node.get_ref() {
@@ -326,7 +336,7 @@ fn check_format(layer: &Layer, document: &mut Document<'_>, sources: &Sources, p
 fn check_optional(profile: &Profile, problems: &mut Problems) {
     for name in profile.optional.items.iter().filter(|name| !OPTIONAL.contains(&name.value.as_str())) {
         let help = suggestion(name.value.as_str(), OPTIONAL.iter().copied()).unwrap_or_else(|| format!("there are: {}", OPTIONAL.join(", ")));
-        problems.push(Problem::new("profile::optional", name.at, format!("`{}` is no wall that may fall", name.value)).help(help));
+        problems.push(Problem::new("profile::optional", name.at, format!("cannot let `{}` fall: it is no wall that may", name.value)).help(help));
     }
 }
 
@@ -334,7 +344,7 @@ fn check_optional(profile: &Profile, problems: &mut Problems) {
 fn check_size(profile: &Profile, at: Span, problems: &mut Problems) {
     let count = profile.programs.items.len() + profile.mounts.map.len() + profile.env.map.len() + profile.rlimits.map.len();
     if count > MOST_ENTRIES {
-        problems.push(Problem::new("profile::size", at, format!("the profile has {count} entries; {MOST_ENTRIES} are the most")));
+        problems.push(Problem::new("profile::size", at, format!("cannot load the profile: it has {count} entries, and {MOST_ENTRIES} are the most")));
     }
 }
 
