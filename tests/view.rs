@@ -260,6 +260,6 @@ fn the_command_shows_it_and_the_steps_and_both_as_json() {
     let usr = json["tree"].as_array().unwrap().iter().find(|entry| entry["path"] == "/usr").unwrap();
     assert_eq!((&usr["shows"], &usr["access"], &usr["source"]), (&"bind".into(), &"r-x".into(), &"/usr".into()));
     assert_eq!(usr["at"]["file"], "<base>");
-    assert!(json["exposure"]["score"].is_number() && json["exposure"]["points"][0]["reason"].is_string(), "{json}");
+    assert!(json["exposure"]["tenths"].is_number() && json["exposure"]["points"][0]["reason"].is_string(), "{json}");
     assert!(json["walls"].as_array().unwrap().len() > 5 && json["steps"].is_array() && json["not_granted"].is_string());
 }
