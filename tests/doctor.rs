@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use support::{As, Place, processes_with, system, text};
 
@@ -38,6 +39,7 @@ fn profiles(place: &Place, who: As) -> Vec<(&'static str, String, bool)> {
     let work = place.folder(&format!("work-{who:?}"), who);
     let work = work.display();
     let locked = place.folder(&format!("locked-{who:?}"), As::Root);
+    std::fs::set_permissions(&locked, PermissionsExt::from_mode(0o555)).unwrap();
     let create = format!("\"/made\" = {{ bind = \"{}/made\", access = \"rw\", missing = \"create\" }}", locked.display());
     let mut all = vec![
         ("plain", system(""), true),
@@ -46,12 +48,12 @@ fn profiles(place: &Place, who: As) -> Vec<(&'static str, String, bool)> {
         ("pid 1 itself", system("[process]\ninit = false"), true),
         (
             "host pids",
-            "format = 1\nnamespaces.pid = \"host\"\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \"ro\"\n".into(),
+            "format = 1\noptional = [\"landlock.scope\"]\nnamespaces.pid = \"host\"\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \"ro\"\n".into(),
             true,
         ),
         (
             "Landlock alone",
-            "format = 1\nnamespaces.all = \"host\"\nidentity.host = true\nnetwork.mode = \"host\"\n[mounts]\n\"/\" = \"ro\"\n".into(),
+            "format = 1\noptional = [\"landlock.scope\"]\nnamespaces.all = \"host\"\nidentity.host = true\nnetwork.mode = \"host\"\n[mounts]\n\"/\" = \"ro\"\n".into(),
             who == As::Root,
         ),
         ("a program of its own", "format = 1\nprograms = [\"/usr/bin/env\", \"true\"]\n".into(), true),
