@@ -1,5 +1,6 @@
 //! The command line. Its flags become one more, last, layer of the profile; there is no second way to say a thing.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stockade::profile::{Request, Role};
 use stockade::value::Written;
@@ -28,6 +29,8 @@ pub enum Command {
     Why(Asking),
     /// List the profiles that a name can mean
     Profiles(Profiles),
+    /// List the parameters of a profile: their types, values and what they are for
+    Params(Parametrised),
     /// Write a commented profile to start from
     New(New),
     /// Print the JSON Schema of profiles, for editors
@@ -176,18 +179,32 @@ pub enum ProfilesCommand {
     },
 }
 
+/// A profile that leaves something to its user.
+#[derive(Debug, Args)]
+pub struct Parametrised {
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// What is added to the profile.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// A path, `-` for standard input, or the name of a profile
+    #[arg(value_name = "PROFILE")]
+    pub profile: String,
+}
+
 /// A profile to be written.
 #[derive(Debug, Args)]
 pub struct New {
     /// What the profile is for
-    #[arg(long, value_parser = parse_role, default_value = "command", value_name = "ROLE")]
+    #[arg(long, value_parser = roles(), default_value = "command", value_name = "ROLE")]
     pub role: Role,
     /// Its name, under which `run` finds it then, or the path of a file to write
     pub name: String,
 }
 
-fn parse_role(word: &str) -> Result<Role, String> {
-    Role::from_text(word).map_err(|why| why.replace("\nhelp: ", "; "))
+fn roles() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::WORDS.iter().copied()).try_map(|word| Role::from_text(&word))
 }
 
 /// The machine, or a profile on it.

@@ -8,6 +8,7 @@ mod layers;
 mod man;
 mod new;
 mod page;
+mod params;
 mod plan;
 mod profiles;
 mod reference;
@@ -36,6 +37,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Check(checked) => check::check(checked),
         Command::Explain(explained) => explain::explain(explained),
         Command::Profiles(what) => profiles::profiles(what),
+        Command::Params(asked) => params::params(asked),
         Command::New(what) => new::new(what),
         Command::Schema => schema::schema(),
         Command::Reference => reference::reference(),

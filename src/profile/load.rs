@@ -3,7 +3,7 @@
 use super::files;
 use super::fill::{Filling, hide};
 use super::layer::{DEEPEST, Document, Layer, MOST_TOKENS, Size};
-use super::params::Params;
+use super::params::{Declared, Params};
 use super::variables::{MOST_PUT_IN, Variables};
 use super::{Caller, Profile};
 use crate::layers::{Changes, Deed, Kind, Layers, Said};
@@ -51,8 +51,34 @@ pub fn load_layers(request: &Request, caller: &Caller, sources: &mut Sources) ->
 
 fn load_and_tell(request: &Request, caller: &Caller, sources: &mut Sources, mut told: Option<&mut Layers>) -> Result<Profile, Problems> {
     let room = Cell::new(Some(MOST_PUT_IN));
-    let mut loader =
-        Loader { caller, sources, layers: vec![], loaded: BTreeSet::new(), read: Size::default(), room: &room, problems: Problems::default() };
+    let (layers, mut problems) = gather(request, caller, sources, &room);
+    let documents = parse(&layers, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    if let Some(told) = &mut told {
+        told.layers = layers.iter().map(|layer| crate::layers::Layer { kind: layer.kind, start: layer.start() }).collect();
+    }
+    let given = Given { request, caller, room: &room };
+    merge(&layers, documents, &given, sources, problems, told.map(|told| &mut told.changes))
+}
+
+/// What a profile leaves to its user. A value that is missing is no problem here.
+pub fn load_params(request: &Request, caller: &Caller, sources: &mut Sources) -> Result<Vec<Declared>, Problems> {
+    let room = Cell::new(Some(MOST_PUT_IN));
+    let (layers, mut problems) = gather(request, caller, sources, &room);
+    let mut documents = parse(&layers, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let given = Given { request, caller, room: &room };
+    let params = read_params(&layers, &mut documents, &given, sources, &mut problems, false);
+    problems.or(params.declared())
+}
+
+/// The texts of a profile, the weakest first.
+fn gather(request: &Request, caller: &Caller, sources: &mut Sources, room: &Cell<Option<usize>>) -> (Vec<Layer>, Problems) {
+    let mut loader = Loader { caller, sources, layers: vec![], loaded: BTreeSet::new(), read: Size::default(), room, problems: Problems::default() };
     match files::find(&request.profile, caller) {
         Ok(text) => loader.gather(text, Span::NOWHERE, &mut vec![]),
         Err(problem) => loader.problems.push(problem),
@@ -63,19 +89,11 @@ fn load_and_tell(request: &Request, caller: &Caller, sources: &mut Sources, mut 
             loader.layers.push(Layer { name: flag.clone(), text: text.clone(), base, folder: None, kind: Kind::Flag });
         }
     }
-    let Loader { layers, mut problems, .. } = loader;
-    let mut documents = vec![];
-    for layer in &layers {
-        documents.extend(layer.parse(&mut problems));
-    }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    if let Some(told) = &mut told {
-        told.layers = layers.iter().map(|layer| crate::layers::Layer { kind: layer.kind, start: layer.start() }).collect();
-    }
-    let given = Given { request, caller, room: &room };
-    merge(&layers, documents, &given, sources, problems, told.map(|told| &mut told.changes))
+    (loader.layers, loader.problems)
+}
+
+fn parse<'l>(layers: &'l [Layer], problems: &mut Problems) -> Vec<Document<'l>> {
+    layers.iter().filter_map(|layer| layer.parse(problems)).collect()
 }
 
 struct Loader<'a> {
@@ -209,7 +227,11 @@ fn merge(
     mut problems: Problems,
     mut changes: Option<&mut Changes>,
 ) -> Result<Profile, Problems> {
-    let params = settle_params(layers, &mut documents, given, sources, &mut problems, changes.as_deref_mut());
+    let params = read_params(layers, &mut documents, given, sources, &mut problems, changes.is_some());
+    params.settle(&mut problems);
+    if let Some(changes) = &mut changes {
+        params.tell(changes);
+    }
     let words = command_line(&given.request.args, sources);
     let mut profile = Profile::default();
     let mut takes_args = false;
@@ -275,15 +297,16 @@ fn command_line(args: &[String], sources: &mut Sources) -> Vec<At<String>> {
     words
 }
 
-fn settle_params(
+/// The parameters of all layers, with the values that they and the command line give.
+fn read_params(
     layers: &[Layer],
     documents: &mut [Document<'_>],
     given: &Given<'_>,
     sources: &mut Sources,
     problems: &mut Problems,
-    changes: Option<&mut Changes>,
+    told: bool,
 ) -> Params {
-    let mut params = Params::new(changes.is_some());
+    let mut params = Params::new(told);
     for (layer, document) in layers.iter().zip(documents) {
         let Some((key, node)) = take(document, "params") else { continue };
         let variables = Variables { caller: given.caller, params: None, folder: layer.folder.as_deref(), room: given.room };
@@ -293,10 +316,6 @@ fn settle_params(
     }
     for (name, text) in &given.request.params {
         params.set(name, text, &given.caller.cwd, sources, problems);
-    }
-    params.settle(problems);
-    if let Some(changes) = changes {
-        params.tell(changes);
     }
     params
 }

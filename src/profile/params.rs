@@ -7,7 +7,9 @@ use crate::shape::{Named, Need, Shape, Shaped};
 use crate::source::{At, Sources, Span};
 use crate::value::{Size, Time, Written, plain_path};
 use crate::{table, words};
+use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -39,12 +41,32 @@ crate::written!(Type);
 pub struct Param {
     kind: Type,
     values: Vec<String>,
+    help: Option<String>,
     declared: Span,
     value: Option<At<Value>>,
     /// A problem was reported: that there is no value follows from it and is no second one.
     reported: bool,
     /// The value comes from the caller's environment.
     secret: bool,
+}
+
+/// A parameter, for those who ask what a profile leaves to them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Declared {
+    /// Its name.
+    pub name: String,
+    /// The word of its type.
+    pub r#type: &'static str,
+    /// What the type `enum` lets choose from.
+    pub values: Vec<String>,
+    /// What it is where nothing more is said, as `--set` would write it; none where it must be given. What the caller's environment holds
+    /// is not shown.
+    pub value: Option<String>,
+    /// What it is for.
+    pub help: Option<String>,
+    /// Where it is declared.
+    #[serde(skip)]
+    pub at: Span,
 }
 
 /// A value, as text: what TOML would need is made of it when it is put in.
@@ -56,6 +78,15 @@ pub enum Value {
     Bare(String),
     /// A list of texts.
     List(Vec<String>),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Text(text) | Value::Bare(text) => f.write_str(text),
+            Value::List(items) => f.write_str(&items.join(",")),
+        }
+    }
 }
 
 /// The parameters of all layers.
@@ -76,7 +107,7 @@ table! {
         /// Its value where nothing gives another; without a default it must be given.
         _default: Option<Given>,
         /// What it is for, for people.
-        _help: Option<String>,
+        help: Option<String>,
     }
 }
 
@@ -124,6 +155,19 @@ impl Params {
         if let Some(history) = &mut self.history {
             history.push((name.to_owned(), deed, at, before));
         }
+    }
+
+    /// All of them, by name.
+    pub fn declared(&self) -> Vec<Declared> {
+        let all = self.map.iter().map(|(name, param)| Declared {
+            name: name.clone(),
+            r#type: param.kind.word(),
+            values: param.values.clone(),
+            value: param.value.as_ref().map(|value| if param.secret { "${env:..}".into() } else { value.value.to_string() }),
+            help: param.help.clone(),
+            at: param.declared,
+        });
+        all.collect()
     }
 
     /// Where a parameter has its value from.
@@ -175,8 +219,8 @@ impl Params {
         let whole = Span::from(span.clone());
         let DeValue::Table(mut table) = node.into_inner() else { return };
         let default = table.keys().find(|key| key.get_ref() == "default").cloned().and_then(|key| table.remove(&key));
-        let mut param = Param { kind: Type::Text, values: vec![], declared: name.at, value: None, reported: true, secret: false };
-        if let Some(Declaration { r#type, values, .. }) = parse(&name, Spanned::new(span, DeValue::Table(table)), problems) {
+        let mut param = Param { kind: Type::Text, values: vec![], help: None, declared: name.at, value: None, reported: true, secret: false };
+        if let Some(Declaration { r#type, values, help, .. }) = parse(&name, Spanned::new(span, DeValue::Table(table)), problems) {
             let values = values.unwrap_or_default();
             if (r#type.value == Type::Enum) == values.is_empty() {
                 problems.push(Problem::new(
@@ -185,7 +229,7 @@ impl Params {
                     format!("cannot declare the parameter `{}`: `values` goes with the type `enum`, and must be there for it", name.value),
                 ));
             } else {
-                param = Param { kind: r#type.value, values, reported: false, ..param };
+                param = Param { kind: r#type.value, values, help, reported: false, ..param };
                 if let Some(default) = default {
                     param.take(&name.value, default, expand, problems);
                 }
