@@ -107,7 +107,11 @@ fn processor_time_of_all_processes_is_limited() {
     let (output, _) = report(&place, &ground, "cpu-time = \"2s\"", "sleep 3; exit 3");
     assert_eq!(output.status.code(), Some(3));
     let refused = place.run(As::Root, &(ground.profile("cpu-time = \"1s\"", "") + "[process]\ninit = false\n"), &["true"]);
-    assert!(refused.status.code() == Some(125) && text(&refused.stderr).contains("needs pid 1"), "{}", text(&refused.stderr));
+    assert!(
+        refused.status.code() == Some(125) && text(&refused.stderr).contains("pid 1 of the sandbox is not stockade's"),
+        "{}",
+        text(&refused.stderr)
+    );
 }
 
 #[test]

@@ -159,12 +159,12 @@ impl<T: Shaped> Shaped for Limit<T> {
 }
 
 impl<T: DeserializeOwned + Shaped> Field for Limit<T> {
-    fn read(&mut self, _: &At<String>, node: Node<'_>, problems: &mut Problems) {
+    fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems) {
         let at = Span::from(node.span());
         if matches!(node.get_ref(), DeValue::Boolean(false)) {
             self.withdrawn = Some(at);
         } else {
-            self.value = parse(node, problems).map(|value| At::new(value, at));
+            self.value = parse(&key.value, node, problems).map(|value| At::new(value, at));
         }
     }
 

@@ -72,7 +72,9 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
     say(fallen, refused, draft);
     let cpu_time = limits.cpu_time.get().filter(|_| made.values().any(|group| group.controllers.contains(&Controller::Cpuacct)));
     if let (Some(time), false) = (cpu_time, init.value) {
-        draft.problem(Problem::new("limits::init", time.at, "`cpu-time` needs pid 1 to be stockade's").also(init.at, "it is not, because of this"));
+        draft.problem(
+            Problem::new("limits::init", time.at, "cannot limit `cpu-time`: pid 1 of the sandbox is not stockade's").also(init.at, "because of this"),
+        );
     }
     for (index, group) in &made {
         steps(limits, &host.control_groups, *index, group, draft);
@@ -146,7 +148,9 @@ impl Planner<'_> {
                 let words = Controller::WORDS.iter().copied();
                 let help =
                     suggestion(file.split('.').next().unwrap_or(""), words).unwrap_or_else(|| "write such as \"memory.swappiness\" = \"10\"".into());
-                draft.problem(Problem::new("limits::raw", wanted.at, format!("`{file}` is no file of a controller that is a limit")).help(help));
+                draft.problem(
+                    Problem::new("limits::raw", wanted.at, format!("cannot set `{file}`: it is no file of a controller that is a limit")).help(help),
+                );
                 continue;
             };
             match self.join(controller, wanted.at) {
@@ -277,7 +281,7 @@ fn say(fallen: Vec<(Wanted, Refusal)>, refused: Vec<(Wanted, Refusal)>, draft: &
                 problem.help = problem.help.take().map(|known| more_help(&known, &help));
             }
             None => {
-                let problem = Problem::new("limits::place", wanted.at, format!("cannot limit {}: {why}", wanted.key)).help(help);
+                let problem = Problem::new("limits::place", wanted.at, format!("cannot limit `{}`: {why}", wanted.key)).help(help);
                 problems.push((why, problem));
             }
         }
