@@ -6,7 +6,7 @@ mod support;
 use serde_json::Value;
 use std::process::Output;
 use std::time::{Duration, Instant};
-use support::ground::{Ground, kill, read, spawn, wait_for};
+use support::ground::{Ground, end, kill, read, spawn, wait_for};
 use support::{As, Place, limits_hit, skip, system, text};
 
 /// A run of root's with its report.
@@ -164,7 +164,7 @@ fn devices_that_no_mount_grants_cannot_be_used() {
             let list = read(&ground.group_of(child.id(), "devices")?, "devices.list");
             (!list.starts_with('a') && list.lines().count() > 10).then_some(list)
         });
-        kill(child);
+        end(child);
         assert!(list.contains("c 1:3 rw\n") && list.contains("c 136:* rw\n") && !list.contains("m\n") && !list.contains("10:229"), "{list}");
     }
     // By root of the host, without namespaces: the rules alone keep from a node that the host has and no mount grants.
@@ -209,7 +209,7 @@ fn what_is_set_stands_in_the_files_of_the_group() {
         (format!("{file} {}", read(&ground.group_of(child.id(), controller).unwrap(), file).trim()), format!("{file} {value}"))
     };
     let files: Vec<_> = if ground.is_v2() { second.iter().map(found).collect() } else { first.iter().map(found).collect() };
-    kill(child);
+    end(child);
     for (is, wanted) in files {
         assert_eq!(is, wanted);
     }
@@ -223,7 +223,7 @@ fn beyond_memory_high_it_is_slowed_down_and_that_is_told() {
         let output = place.run(As::Root, &ground.profile("memory-high = \"16M\"", ""), &["true"]);
         return assert!(text(&output.stderr).contains("version 1 of control groups has no memory.high"), "{}", text(&output.stderr));
     }
-    let line = "head -c 24M /dev/zero | tail -c 24M | wc -c";
+    let line = "head -c 18M /dev/zero | tail -c 18M | wc -c";
     let (output, record) = report(&place, &ground, "memory-high = \"16M\"\nmemory = \"64M\"", line);
     assert_eq!((output.status.code(), limits_hit(&record)), (Some(0), vec!["memory-high"]), "{record}");
 }
@@ -273,8 +273,8 @@ fn huge_pages_are_limited_and_accounted_for() {
         groups.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin)))
     });
     wait_for(|| (read(&group, "hugetlb.2MB.max").trim() == "4194304").then_some(()));
-    // Cloned into it: pid 1, the shell, and what it sleeps by.
-    wait_for(|| (read(&group, "cgroup.procs").lines().count() == 3).then_some(()));
+    // Cloned into it: pid 1, and the shell or what it sleeps by.
+    wait_for(|| (read(&group, "cgroup.procs").lines().count() >= 2).then_some(()));
     // Frozen in version 2, a killed process ends; with it the group goes.
     std::fs::write(group.join("cgroup.freeze"), "1").unwrap();
     kill(child);

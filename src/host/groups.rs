@@ -58,6 +58,8 @@ pub struct Hierarchy {
     pub controllers: Vec<String>,
     /// Where it is mounted.
     pub mount: String,
+    /// The launcher's own group.
+    pub own: String,
     /// The folder that the sandbox's group is to be made in: the launcher's own group, or the one that the profile names.
     pub folder: String,
     /// Why nothing can be made there; 0 where something can. Read only where the profile needs the hierarchy, as is all that follows.
@@ -70,6 +72,8 @@ pub struct Hierarchy {
     pub others: usize,
     /// Version 2: whether the launcher is in it.
     pub inside: bool,
+    /// Version 2: the group above both that this user may not move processes through (cgroups(7), delegation containment).
+    pub barred: Option<String>,
     /// Whether swap is accounted for.
     pub swap: bool,
     /// The least limit of the group and those above it, with the folder that sets it, by the profile's key; CPU in thousandths.
@@ -85,15 +89,20 @@ impl Groups {
     pub fn probe(limits: &Limits, mounts: &Mounts) -> Groups {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let mut groups = Groups { hierarchies: find(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")), ..Groups::default() };
-        for hierarchy in groups.hierarchies.iter_mut().filter(|hierarchy| hierarchy.version == Version::V2) {
-            hierarchy.controllers = words(&hierarchy.folder, "cgroup.controllers");
+        let named = limits.parent.get().map(|path| path.value.0.as_str());
+        for hierarchy in &mut groups.hierarchies {
+            if let Some(path) = named {
+                hierarchy.folder = join(&hierarchy.mount, if path == "/" { "" } else { path });
+            }
+            if hierarchy.version == Version::V2 {
+                hierarchy.controllers = words(&hierarchy.folder, "cgroup.controllers");
+            }
         }
-        let named = limits.parent.get().map(|path| path.value.0.clone());
         let mut looked: Vec<usize> = wanted_controllers(limits).into_iter().filter_map(|controller| place(controller, &groups)).collect();
         looked.sort_unstable();
         looked.dedup();
         for index in looked {
-            groups.hierarchies[index].look(named.as_deref());
+            groups.hierarchies[index].look();
         }
         if limits.wants_share() {
             groups.ram = sys::total_memory().unwrap_or(0);
@@ -113,13 +122,7 @@ const LESSENED: [(&str, &str); 5] = [("memory", "memory"), ("memory-high", "memo
 
 impl Hierarchy {
     /// All that the plan asks of a hierarchy that it uses.
-    fn look(&mut self, named: Option<&str>) {
-        if let Some(path) = named {
-            self.folder = join(&self.mount, if path == "/" { "" } else { path });
-            if self.version == Version::V2 {
-                self.controllers = words(&self.folder, "cgroup.controllers");
-            }
-        }
+    fn look(&mut self) {
         let writable = |file: &str| nix::unistd::access(Path::new(file), nix::unistd::AccessFlags::W_OK).err().map_or(0, |errno| errno as i32);
         self.refused = writable(&self.folder);
         if self.version == Version::V2 {
@@ -132,6 +135,8 @@ impl Hierarchy {
             let processes = words(&self.folder, "cgroup.procs");
             self.inside = processes.contains(&own);
             self.others = processes.len() - usize::from(self.inside);
+            let above = common(&self.own, &self.folder);
+            self.barred = (writable(&format!("{above}/cgroup.procs")) != 0).then(|| above.to_owned());
         }
         let has = |name: &str| self.controllers.iter().any(|known| known == name);
         if has("memory") {
@@ -186,6 +191,15 @@ impl Hierarchy {
     }
 }
 
+/// The deepest folder that both are in, or are.
+fn common<'a>(one: &'a str, other: &str) -> &'a str {
+    let mut folder = one;
+    while below(other, folder).is_none() && folder != "/" {
+        folder = parent(folder);
+    }
+    folder
+}
+
 /// The words of a small file; none where it is not there.
 fn words(folder: &str, name: &str) -> Vec<String> {
     fs::read_to_string(format!("{folder}/{name}")).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
@@ -220,7 +234,7 @@ fn find(groups: &str, mountinfo: &str) -> Vec<Hierarchy> {
             Some((mount.point.clone(), join(&mount.point, if inside == "/" { "" } else { inside })))
         });
         if let Some((mount, folder)) = here {
-            found.push(Hierarchy { version, controllers: names, mount, folder, ..Hierarchy::default() });
+            found.push(Hierarchy { version, controllers: names, mount, own: folder.clone(), folder, ..Hierarchy::default() });
         }
     }
     found
@@ -325,6 +339,13 @@ mod tests {
             (Version::V2, "/sys/fs/cgroup/unified/user.slice"),
         ];
         assert_eq!(seen, wanted);
+    }
+
+    #[test]
+    fn the_group_above_two_is_found() {
+        let [a, b] = ["/c/user/app/x", "/c/user/other"];
+        assert_eq!((common(a, b), common(a, a), common(a, "/c/user/app/x/y"), common(a, "/d")), ("/c/user", a, a, "/"));
+        assert_eq!(common("/c/ab", "/c/a"), "/c");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::Failure;
 use super::cgroup::Wrong;
 use super::child::OWN;
 use crate::cause::{self, Barriers};
+use crate::host::groups::Version;
 use crate::plan::Plan;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
@@ -106,6 +107,12 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
 
 /// clone3(2) failed: names the cause that this machine shows.
 pub fn clone_failed(plan: &Plan, Errno(errno): Errno) -> Problem {
+    let group = plan.steps.iter().find(|step| matches!(step.op, Op::Group { version: Version::V2, .. }));
+    if let (Some(group), libc::EACCES | libc::EBUSY | libc::EOPNOTSUPP) = (group, errno) {
+        let message = format!("cannot start the sandbox in its control group: {}", errno_words(errno));
+        let help = "start it in a group of its own: systemd-run --user --scope -p Delegate=yes stockade run ...";
+        return Problem::new("launch::limits", group.at, message).label("asked for here").help(help);
+    }
     let at = plan.new.iter().map(|kind| plan.choice.at(*kind)).find(|at| at.is_somewhere()).unwrap_or_default();
     let names: Vec<&str> = plan.new.iter().map(|kind| kind.word()).collect();
     let message = format!("cannot make the namespaces {}: {}", names.join(", "), errno_words(errno));

@@ -135,3 +135,9 @@ pub fn kill(mut child: std::process::Child) {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// Ends a launcher as a terminal would.
+pub fn end(mut child: std::process::Child) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGTERM).unwrap();
+    child.wait().unwrap();
+}

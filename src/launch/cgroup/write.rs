@@ -102,7 +102,8 @@ fn agrees(controller: Controller, wanted: &str, read: &str) -> bool {
         let line = words(line);
         wanted_words.iter().all(|word| line.contains(word))
     };
-    if read.lines().any(|line| words(line) == wanted_words) {
+    // `cpu.max` takes a quota alone, and tells the period with it.
+    if read.lines().any(|line| words(line).starts_with(&wanted_words)) {
         return true;
     }
     let first = wanted_words.first().map_or("", String::as_str);
@@ -113,7 +114,8 @@ fn agrees(controller: Controller, wanted: &str, read: &str) -> bool {
         }
         Controller::Cpuset => list(wanted) == list(read),
         Controller::Memory | Controller::Hugetlb => match (amount(wanted), amount(read)) {
-            // Whole pages, downwards; the largest page of the machine for huge pages.
+            // Whole pages, downwards but not to none; the largest page of the machine for huge pages.
+            (Some(wanted), Some(0)) => wanted == 0,
             (Some(wanted), Some(read)) => read <= wanted && wanted - read < page(controller) || wanted >= UNLIMITED && read >= UNLIMITED,
             _ => false,
         },
@@ -191,12 +193,13 @@ mod tests {
         assert!(agrees(Controller::Io, "8:0 rbps=1000 wiops=5", "8:16 rbps=1 wbps=max\n8:0 rbps=1000 wbps=max riops=max wiops=5\n"));
         assert!(agrees(Controller::Io, "default 50", "default 50\n") && agrees(Controller::Io, "254:0 1048576", "254:0 1048576\n"));
         assert!(agrees(Controller::Cpuset, "0,1,2", "0-2\n") && agrees(Controller::NetClass, "1048577", "1048577\n"));
-        assert!(agrees(Controller::Cpu, "150000 100000", "150000 100000\n"));
+        assert!(agrees(Controller::Cpu, "150000 100000", "150000 100000\n") && agrees(Controller::Cpu, "5000", "5000 100000\n"));
     }
 
     #[test]
     fn what_the_kernel_changed_is_seen() {
         assert!(!agrees(Controller::Memory, "1000000", "9223372036854771712\n"));
+        assert!(!agrees(Controller::Memory, "1234", "0\n") && !agrees(Controller::Cpu, "5000", "50000 100000\n"));
         assert!(!agrees(Controller::Cpu, "1", "2\n") && !agrees(Controller::Pids, "5", "max\n"));
         assert!(!agrees(Controller::Io, "8:0 1000", "") && !agrees(Controller::Cpuset, "0-1", "0\n"));
     }

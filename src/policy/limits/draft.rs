@@ -224,14 +224,14 @@ fn absent(controller: Controller, groups: &Groups) -> Refusal {
             format!("version 2 of control groups has no {}", controller.v1()),
             "match the group itself instead: nft's `socket cgroupv2`, or the sandbox's own interface".to_owned(),
         ),
-        _ => (format!("the controller {} is not among those of the launcher's group", controller.word()), delegate(controller)),
+        _ => (format!("the controller {} is not among those of the launcher's group", controller.word()), delegate(controller, unified)),
     };
     Refusal { why, help }
 }
 
-fn delegate(controller: Controller) -> String {
-    let unit = if controller == Controller::Memory { "memory pids cpu" } else { controller.v1() };
-    format!("see that it is mounted, or delegated to the user: Delegate={unit} in the unit of the user manager (user@.service)")
+fn delegate(controller: Controller, unified: bool) -> String {
+    let name = if unified { controller.word() } else { controller.v1() };
+    format!("see that it is mounted, or delegated to the user: Delegate={name} in the unit of the user manager (user@.service)")
 }
 
 /// Whether a group with this controller can be made there.
@@ -253,6 +253,10 @@ fn check_place(hierarchy: &Hierarchy, controller: Controller, planner: &Planner<
             ),
         };
         return Err(Refusal { why, help });
+    }
+    if let Some(above) = &hierarchy.barred {
+        let why = format!("this user may move no process through {above}, and the launcher is not in {folder}");
+        return Err(Refusal { why, help: format!("{}\nor let them fall: optional = [\"limits\"]", scope(root)) });
     }
     let Form::Named(name) = controller.v2() else { return Ok(()) };
     let on = hierarchy.version == Version::V1 || hierarchy.top || hierarchy.others == 0 || hierarchy.enabled.iter().any(|known| known == name);
