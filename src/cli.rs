@@ -32,6 +32,14 @@ pub enum Command {
     Profiles(Profiles),
     /// List the parameters of a profile: their types, values and what they are for
     Params(Parametrised),
+    /// List the running sandboxes that have a name
+    Ps(Listing),
+    /// Stop every process of a sandbox where it stands
+    Freeze(Running),
+    /// Let a frozen sandbox go on
+    Thaw(Running),
+    /// End a sandbox at once, and wait until nothing is left of it
+    Kill(Running),
     /// Write a commented profile to start from
     New(New),
     /// Print the JSON Schema of profiles, for editors
@@ -209,6 +217,22 @@ pub struct Parametrised {
     /// A path, `-` for standard input, or the name of a profile
     #[arg(value_name = "PROFILE")]
     pub profile: String,
+}
+
+/// How the list is shown.
+#[derive(Debug, Args)]
+pub struct Listing {
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Sandboxes that run.
+#[derive(Debug, Args)]
+pub struct Running {
+    /// Names that sandboxes have by the key `name` of their profiles
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
 }
 
 /// A profile to be written.

@@ -10,7 +10,7 @@ use crate::policy::landlock::{Ruleset, Sight};
 use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Facts, Filter, Imported, Needs};
-use crate::policy::{capabilities, env, identity, landlock, limits, mounts, namespaces, network, process, programs, rlimits, seccomp};
+use crate::policy::{capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, process, programs, rlimits, seccomp};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::source::Span;
@@ -70,6 +70,8 @@ pub struct Plan {
     pub watch: Watch,
     /// The control groups.
     pub grouped: limits::Grouped,
+    /// Where the sandbox is entered while it runs.
+    pub named: Option<name::Named>,
     /// Whether one of descriptors 0, 1 and 2 is closed, and becomes `/dev/null`.
     pub closed_streams: bool,
     /// How many descriptors are opened.
@@ -151,6 +153,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         init: profile.process.init.or(true),
     };
     let grouped = limits::draft(&asked, host, &mut draft);
+    let named = name::draft(&profile.name, host, &mut draft);
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
     let sight = match choice.of(Kind::Mount) {
         Namespace::New => Sight::Own,
@@ -183,7 +186,22 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let slots = draft.slots();
     let closed_streams = host.streams.contains(&Stream::Closed);
     let Draft { steps, problems, notes, .. } = draft;
-    problems.or(Plan { steps, new, choice, ids, root: host.caller.uid == 0, landlock, filter, exec, watch, grouped, closed_streams, slots, notes })
+    problems.or(Plan {
+        steps,
+        new,
+        choice,
+        ids,
+        root: host.caller.uid == 0,
+        landlock,
+        filter,
+        exec,
+        watch,
+        grouped,
+        named,
+        closed_streams,
+        slots,
+        notes,
+    })
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_NOSYMFOLLOW and the calls that the recipes need.

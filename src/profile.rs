@@ -6,6 +6,7 @@ use crate::policy::identity::Identity;
 use crate::policy::landlock::{Landlock, Wall};
 use crate::policy::limits::Limits;
 use crate::policy::mounts::Mounts;
+use crate::policy::name::SandboxName;
 use crate::policy::namespaces::Namespaces;
 use crate::policy::network::Network;
 use crate::policy::process::Process;
@@ -24,6 +25,8 @@ section! {
         format: Early<Format>,
         /// One line for people.
         description: Key<String>,
+        /// A name for the sandbox while it runs, for `ps`, `freeze`, `thaw` and `kill`.
+        name: Key<SandboxName>,
         /// What this file is laid over, in this order: names of profiles, or paths from this file's folder, with a `/` or the ending `.toml`.
         extends: Early<Bases>,
         /// Walls set in this file that may fall where the machine lacks them. Not inherited.
@@ -57,7 +60,7 @@ section! {
         /// What Landlock denies besides the mounts.
         landlock: Landlock,
     }
-    later { "lsm", "name" }
+    later { "lsm" }
 }
 
 /// The version of the language.

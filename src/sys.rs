@@ -550,6 +550,11 @@ pub fn pivot_here() -> Result {
 
 // ---- control groups ----
 
+/// pidfd_open(2).
+pub fn open_pidfd(pid: i32) -> Result<RawFd> {
+    fd(call!(libc::SYS_pidfd_open, pid, 0))
+}
+
 /// rmdir(2).
 pub fn rmdir(path: &CStr) -> Result {
     done(call!(libc::SYS_unlinkat, libc::AT_FDCWD, path.as_ptr(), libc::AT_REMOVEDIR))

@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod control;
 mod doctor;
 mod explain;
 mod layers;
@@ -11,6 +12,7 @@ mod page;
 mod params;
 mod plan;
 mod profiles;
+mod ps;
 mod record;
 mod reference;
 mod run;
@@ -18,13 +20,15 @@ mod schema;
 mod why;
 
 use crate::cli::{Cli, Command, Format, Given};
+use control::Deed;
 use std::io::{IsTerminal, Write};
 use stockade::draft::Note;
 use stockade::host::Host;
 use stockade::plan::Plan;
 use stockade::policy::programs::{Unseen, unseen};
-use stockade::problem::{Problem, Problems, Style, escape};
+use stockade::problem::{Problem, Problems, Style, errno_words, escape};
 use stockade::profile::{Caller, Profile, Request, load};
+use stockade::registry::{Refused, Registry};
 use stockade::source::{Sources, Span};
 use stockade::view::Paint;
 
@@ -39,6 +43,10 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Explain(explained) => explain::explain(explained),
         Command::Profiles(what) => profiles::profiles(what),
         Command::Params(asked) => params::params(asked),
+        Command::Ps(listing) => ps::ps(listing),
+        Command::Freeze(running) => control::control(Deed::Freeze, running),
+        Command::Thaw(running) => control::control(Deed::Thaw, running),
+        Command::Kill(running) => control::control(Deed::Kill, running),
         Command::New(what) => new::new(what),
         Command::Schema => schema::schema(),
         Command::Reference => reference::reference(),
@@ -180,6 +188,19 @@ fn warn(text: &str) {
 fn paint() -> Paint {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if colour { Paint::Colour } else { Paint::Plain }
+}
+
+/// The caller's running sandboxes that have a name; `None` where none ever had one.
+fn registry() -> Result<Option<Registry>, Box<Problem>> {
+    let caller = Caller::current();
+    let cannot = |why: &str| Box::new(Problem::new("cli::registry", Span::NOWHERE, format!("cannot list running sandboxes: {why}")));
+    let Some(folder) = caller.registry() else { return Err(cannot("XDG_RUNTIME_DIR is not set")) };
+    match Registry::open(&folder, caller.uid, false) {
+        Ok(registry) => Ok(Some(registry)),
+        Err(Refused::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(Refused::Io(error)) => Err(cannot(&format!("{folder}: {}", error.raw_os_error().map_or_else(|| error.to_string(), errno_words)))),
+        Err(_) => Err(cannot(&format!("{folder} is not the caller's alone"))),
+    }
 }
 
 /// A line on standard output; a reader that has gone away (`| head`) is no failure of ours.

@@ -15,9 +15,11 @@ use super::prepare::Prepared;
 use crate::host::groups::Version;
 use crate::policy::limits::Controller;
 use crate::problem::errno_words;
+use crate::registry;
 use crate::step::{Name, Op, Slot};
 use crate::sys::{self, Errno};
 pub use account::Account;
+pub use remove::{freezer_of, thaw_all};
 use std::os::fd::RawFd;
 use std::time::Instant;
 pub use sweep::sweep;
@@ -140,6 +142,12 @@ impl Groups {
             }
             _ => Err(Errno(libc::ENOSYS).into()),
         }
+    }
+
+    /// All of them, for who asks while they are there.
+    pub fn entries(&self) -> Vec<registry::Group> {
+        let version = |made: &Made| if made.version == Version::V1 { 1 } else { 2 };
+        self.made.iter().map(|made| registry::Group { version: version(made), path: made.path.clone() }).collect()
     }
 
     /// The group of version 2 that the child begins in.

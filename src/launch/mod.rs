@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod child;
+mod control;
 pub(crate) mod idmap;
 mod init;
 pub(crate) mod maps;
@@ -19,10 +20,12 @@ mod world;
 use crate::plan::{Actor, Plan};
 use crate::policy::namespaces::Kind;
 use crate::problem::Problem;
+use crate::registry::{Entry, Held, Registry};
 use crate::step::Op;
 use crate::sys::{self, Errno, Usage};
 pub use cgroup::Account;
 use cgroup::Groups;
+pub use control::{Denied, Usage as Used, freeze, go_on, kill, usage};
 use message::Message;
 use prepare::Prepared;
 pub use rehearse::{Program, rehearse};
@@ -109,13 +112,16 @@ struct Pipes {
 pub fn launch(plan: &Plan, ask: Ask) -> Result<Ended, Failure> {
     let mut groups = Groups::new();
     let begun = groups.begun;
-    let ended = run(plan, &mut groups);
+    let mut held = None;
+    let ended = run(plan, &mut groups, &mut held);
     let account = (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
     let left = groups.remove();
+    // Last: who waits for the name to be free finds all of it gone.
+    held.map(Held::leave);
     ended.map(|(outcome, usage)| Ended { outcome, wall: begun.elapsed(), usage, account, left })
 }
 
-fn run(plan: &Plan, groups: &mut Groups) -> Result<(Outcome, Usage), Failure> {
+fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>) -> Result<(Outcome, Usage), Failure> {
     find_passed(plan)?;
     if plan.closed_streams {
         fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
@@ -141,7 +147,7 @@ fn run(plan: &Plan, groups: &mut Groups) -> Result<(Outcome, Usage), Failure> {
     match sys::clone_process(flags, &mut pidfd, groups.to_clone_into()) {
         Ok(0) => child::run(plan, &mut prepared, pipes),
         Ok(pid) => {
-            let started = start(plan, pid, pipes);
+            let started = enter(plan, pid, groups, held).and_then(|()| start(plan, pid, pipes));
             if started.is_err() {
                 end(pidfd, pid);
             }
@@ -154,6 +160,17 @@ fn run(plan: &Plan, groups: &mut Groups) -> Result<(Outcome, Usage), Failure> {
         }
         Err(errno) => Err(why::clone_failed(plan, errno).into()),
     }
+}
+
+/// Gives the sandbox its name, which others know it by from here on.
+fn enter(plan: &Plan, pid: i32, groups: &Groups, held: &mut Option<Held>) -> Result<(), Failure> {
+    let Some(named) = &plan.named else { return Ok(()) };
+    let begun = sys::boot_ticks().map_err(|errno| own("read the clock", errno))?;
+    let entry = Entry { launcher: sys::getpid(), init: pid, profile: named.profile.clone(), begun, groups: groups.entries() };
+    let registry = Registry::open(&named.folder, sys::ids_at_start().0, true);
+    let entered = registry.and_then(|registry| registry.enter(&named.name, &entry));
+    *held = Some(entered.map_err(|refused| why::not_named(named, &refused))?);
+    Ok(())
 }
 
 /// The launcher's part after the clone: id maps, then the byte that lets pid 1 go.

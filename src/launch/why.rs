@@ -6,7 +6,9 @@ use super::child::OWN;
 use crate::cause::{self, Barriers};
 use crate::host::groups::Version;
 use crate::plan::Plan;
+use crate::policy::name::Named;
 use crate::problem::{Problem, errno_words};
+use crate::registry::Refused;
 use crate::source::Span;
 use crate::step::{Name, Op, Step};
 use crate::sys::Errno;
@@ -103,6 +105,20 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         _ => return None,
     };
     Some(help.into())
+}
+
+/// The sandbox could not have its name.
+pub fn not_named(named: &Named, refused: &Refused) -> Problem {
+    let name = &named.name.value;
+    let (why, help) = match refused {
+        Refused::Taken => ("a running sandbox has it".into(), format!("end that one: stockade kill {name}; or give this one another name")),
+        Refused::Foreign => (format!("{} is not the caller's alone", named.folder), format!("see who made it: ls -ld {}", named.folder)),
+        Refused::Io(error) => {
+            let words = error.raw_os_error().map_or_else(|| error.to_string(), errno_words);
+            (format!("{}: {words}", named.folder), "leave `name` out, or see that the folder can be written".into())
+        }
+    };
+    Problem::new("launch::name", named.name.at, format!("cannot name the sandbox `{name}`: {why}")).help(help)
 }
 
 /// clone3(2) failed: names the cause that this machine shows.

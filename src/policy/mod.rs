@@ -9,6 +9,7 @@ pub mod identity;
 pub mod landlock;
 pub mod limits;
 pub mod mounts;
+pub mod name;
 pub mod namespaces;
 pub mod network;
 pub mod process;

@@ -52,6 +52,16 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// The folder of the caller's running sandboxes that have a name. Root's is the machine's, whatever its environment says.
+    pub fn registry(&self) -> Option<String> {
+        match (self.uid, &self.runtime_dir) {
+            (0, _) => Some("/run/stockade".into()),
+            (_, dir) => dir.as_ref().map(|dir| format!("{dir}/stockade")),
+        }
+    }
+}
+
 /// Name and home of a user (passwd(5)). A static binary has no NSS modules, so it reads the file.
 fn passwd_entry(uid: u32) -> Option<(String, String)> {
     let text = crate::sys::read_whole(c"/etc/passwd").ok()?;

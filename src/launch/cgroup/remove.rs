@@ -90,7 +90,18 @@ pub fn kill_all(groups: &[(Version, String)]) {
 }
 
 fn has_freezer(path: &str) -> bool {
-    std::path::Path::new(&format!("{path}/freezer.state")).exists()
+    ["freezer.state", "cgroup.freeze"].iter().any(|file| std::path::Path::new(&format!("{path}/{file}")).exists())
+}
+
+/// What freezes the groups of one sandbox.
+pub fn freezer_of(groups: &[(Version, String)]) -> Option<FreezerController> {
+    let (version, path) = groups.iter().find(|(_, path)| has_freezer(path))?;
+    Some(FreezerController::new(path.into(), path.into(), *version == Version::V2))
+}
+
+/// Lets all of them go on.
+pub fn thaw_all(groups: &[(Version, String)]) {
+    groups.iter().filter(|(_, path)| has_freezer(path)).for_each(|(version, path)| thaw(path, *version));
 }
 
 /// Thaws a group, however often it takes: one that is not thawed is not ended.

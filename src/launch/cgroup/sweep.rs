@@ -4,7 +4,7 @@ use super::remove::kill_all;
 use super::{ASIDE, PREFIX};
 use crate::host::groups::Version;
 use crate::step::Name;
-use crate::sys::{self, Errno};
+use crate::{stat, sys};
 use std::collections::BTreeMap;
 
 /// Removes the groups of dead launchers in these folders. What cannot be removed stays for a later run; nothing here is told.
@@ -47,19 +47,15 @@ fn end(groups: &[(Version, String)]) {
 fn is_of_the_dead(name: &str) -> bool {
     let mut parts = name.strip_prefix(PREFIX).unwrap_or("").split('-');
     let (Some(pid), Some(made)) = (parts.next().and_then(number), parts.next().and_then(number)) else { return false };
-    match sys::read_whole(Name::new(&format!("/proc/{pid}/stat")).as_c_str()) {
-        Ok(stat) => began(&String::from_utf8_lossy(&stat)).is_some_and(|began| began > made),
-        Err(Errno(errno)) => matches!(errno, libc::ENOENT | libc::ESRCH),
+    match stat::of(pid) {
+        Ok(Some(process)) => process.began > made,
+        Ok(None) => true,
+        Err(_) => false,
     }
 }
 
 fn number(digits: &str) -> Option<u64> {
     digits.parse().ok()
-}
-
-/// Field 22 of proc_pid_stat(5), behind the name, which may hold anything.
-fn began(stat: &str) -> Option<u64> {
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Locks each, or none: a launcher in another pid namespace holds them while it lives.
@@ -79,12 +75,6 @@ fn lock_all(groups: &[(Version, String)]) -> Option<Vec<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_start_of_a_process_stands_behind_its_name() {
-        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
-        assert_eq!(began(stat), Some(12345));
-    }
 
     #[test]
     fn only_names_of_dead_launchers_are_of_the_dead() {

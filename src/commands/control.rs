@@ -1,0 +1,71 @@
+//! `stockade freeze`, `thaw` and `kill`: what is done to a running sandbox by its name.
+
+use super::{FAILED, print_problems, registry};
+use crate::cli::Running;
+use stockade::launch::{Denied, freeze, go_on, kill};
+use stockade::problem::{Problem, Problems, errno_words, suggestion};
+use stockade::registry::{Live, Registry};
+use stockade::source::Sources;
+
+/// What is done.
+#[derive(Debug, Clone, Copy)]
+pub enum Deed {
+    /// All its processes stand still.
+    Freeze,
+    /// They go on.
+    Thaw,
+    /// It ends.
+    Kill,
+}
+
+impl Deed {
+    fn word(self) -> &'static str {
+        match self {
+            Deed::Freeze => "freeze",
+            Deed::Thaw => "thaw",
+            Deed::Kill => "kill",
+        }
+    }
+}
+
+/// Does it to each; one that fails does not keep the others from it.
+pub fn control(deed: Deed, running: Running) -> u8 {
+    let mut problems = Problems::default();
+    match registry() {
+        Ok(registry) => running.names.iter().filter_map(|name| one(deed, registry.as_ref(), name).err()).for_each(|problem| problems.push(*problem)),
+        Err(problem) => problems.push(*problem),
+    }
+    if problems.is_empty() {
+        return 0;
+    }
+    print_problems(&problems, &Sources::default());
+    FAILED
+}
+
+fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Problem>> {
+    let cannot = |code, why: &str| Problem::new(code, Default::default(), format!("cannot {} `{name}`: {why}", deed.word()));
+    // A name is a name, and no way to another folder.
+    let known = |live: &Live| live.name == name;
+    let all = registry.map_or(vec![], Registry::list);
+    let Some(live) = all.iter().find(|live| known(live)) else {
+        let help = suggestion(name, all.iter().map(|live| live.name.as_str())).unwrap_or("stockade ps".into());
+        return Err(cannot("cli::sandbox", "no sandbox of that name runs").help(help).into());
+    };
+    let done = match deed {
+        Deed::Freeze => freeze(live),
+        Deed::Thaw => go_on(live),
+        Deed::Kill => kill(live),
+    };
+    done.map_err(|denied| {
+        let problem = match denied {
+            Denied::NoGroup => {
+                cannot("cli::control", "it has no control group").help("give it one in its profile: [limits] pids = 512, or any other limit")
+            }
+            Denied::Late => cannot("cli::control", "it takes longer than ten seconds")
+                .help(format!("look at its processes: ps -o pid,stat,wchan,cmd --ppid {}", live.entry.init)),
+            Denied::Gone => cannot("cli::control", "it has ended meanwhile"),
+            Denied::Errno(errno) => cannot("cli::control", &errno_words(errno)),
+        };
+        problem.into()
+    })
+}

@@ -1,0 +1,54 @@
+//! `name`: by which the caller finds a running sandbox again.
+
+use crate::draft::Draft;
+use crate::host::Host;
+use crate::problem::Problem;
+use crate::section::Key;
+use crate::shape::Shape;
+use crate::source::At;
+use crate::value::Written;
+
+crate::written!(SandboxName);
+
+/// The most characters of a name: it is the name of a file, with an ending.
+const LONGEST: usize = 64;
+
+/// The name of a running sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxName(pub String);
+
+impl Written for SandboxName {
+    const WHAT: &'static str = "a name such as \"web-1\"";
+    fn from_text(text: &str) -> Result<SandboxName, String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let fits = text.bytes().all(plain) && text.starts_with(|first: char| first.is_ascii_alphanumeric()) && text.len() <= LONGEST;
+        let why = || format!("`{text}` is not a name: a letter or digit, then at most {} letters, digits, `.`, `_` and `-`", LONGEST - 1);
+        if fits { Ok(SandboxName(text.into())) } else { Err(why()) }
+    }
+    fn looks() -> Shape {
+        Shape::form("a name of at most 64 letters, digits, `.`, `_` and `-`", "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    }
+}
+
+/// A sandbox that can be found while it runs.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// Its name.
+    pub name: At<String>,
+    /// The folder that its file is in.
+    pub folder: String,
+    /// The profile, for people.
+    pub profile: String,
+}
+
+/// Drafts where the sandbox is entered.
+pub fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) -> Option<Named> {
+    let name = name.get()?;
+    let Some(folder) = host.caller.registry() else {
+        let message = format!("cannot name the sandbox `{}`: the caller has no runtime directory", name.value.0);
+        draft.problem(Problem::new("name::folder", name.at, message).help("set XDG_RUNTIME_DIR to a folder of your own, or leave `name` out"));
+        return None;
+    };
+    let profile = host.profiles.first().cloned().unwrap_or("built-in".into());
+    Some(Named { name: At::new(name.value.0.clone(), name.at), folder, profile })
+}
