@@ -95,7 +95,9 @@ impl Groups {
                 hierarchy.folder = join(&hierarchy.mount, if path == "/" { "" } else { path });
             }
             if hierarchy.version == Version::V2 {
-                hierarchy.controllers = words(&hierarchy.folder, "cgroup.controllers");
+                // Of a group that is absent the top tells, so that its absence is what is said.
+                let there = Path::new(&hierarchy.folder).exists();
+                hierarchy.controllers = words(if there { &hierarchy.folder } else { &hierarchy.mount }, "cgroup.controllers");
             }
         }
         let mut looked: Vec<usize> = wanted_controllers(limits).into_iter().filter_map(|controller| place(controller, &groups)).collect();

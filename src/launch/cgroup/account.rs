@@ -6,6 +6,7 @@ use crate::host::groups::Version;
 use crate::policy::limits::Controller;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The accounts of all groups; what no group accounts for is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -210,7 +211,9 @@ impl Groups {
         } else {
             io::limits_of_v2(&made.text("io.max").unwrap_or_default())
         };
-        if io::was_limited(&used, &limits, self.begun.elapsed()) {
+        // Where the kernel tells how long somebody waited, it is that time which counts.
+        let waited = made.text("io.pressure").and_then(|text| Some(Duration::from_micros(pressure(&text)?.some_us)));
+        if io::was_limited(&used, &limits, waited.unwrap_or_else(|| self.begun.elapsed())) {
             hit.insert("io");
         }
         Some(io::sum(&used))
