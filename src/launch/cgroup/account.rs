@@ -38,6 +38,9 @@ pub struct Account {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Cpu {
+    /// All together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_us: Option<u64>,
     /// In programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_us: Option<u64>,
@@ -156,12 +159,14 @@ impl Groups {
     fn cpu(&self, hit: &mut BTreeSet<&'static str>) -> Option<Cpu> {
         let mut cpu = Cpu::default();
         if let Some(made) = self.with(Controller::Cpuacct).filter(|made| made.v1()) {
+            cpu.usage_us = made.number("cpuacct.usage").map(|nanos| nanos / 1000);
             cpu.user_us = made.number("cpuacct.usage_user").map(|nanos| nanos / 1000);
             cpu.system_us = made.number("cpuacct.usage_sys").map(|nanos| nanos / 1000);
             let each = made.text("cpuacct.usage_percpu").unwrap_or_default();
             cpu.each_us = each.split_whitespace().filter_map(|nanos| Some(nanos.parse::<u64>().ok()? / 1000)).collect();
         } else if let Some(made) = self.v2() {
             // Every group of version 2 has this file, whatever its controllers.
+            cpu.usage_us = made.keyed("cpu.stat", "usage_usec");
             cpu.user_us = made.keyed("cpu.stat", "user_usec");
             cpu.system_us = made.keyed("cpu.stat", "system_usec");
         }
