@@ -73,7 +73,7 @@ fn a_spinner_gets_its_quota() {
         let profile = ground.profile(limits, "") + "[process]\ntimeout = \"3s\"\nkill-after = \"1s\"\n";
         let (output, record) = place.report(As::Root, &profile, "while :; do :; done");
         assert_eq!(output.status.code(), Some(124), "{record}");
-        let used = number(&record, "cpu", "user-us") + number(&record, "cpu", "system-us");
+        let used = number(&record, "cpu", "usage-us");
         (used as f64 / record["wall-us"].as_f64().unwrap(), record)
     };
     let (share, record) = run("cpu = 0.1\ncontrollers = [\"cpuacct\"]");
@@ -83,9 +83,7 @@ fn a_spinner_gets_its_quota() {
         assert!(record["pressure"]["cpu"]["some-us"].as_u64() > Some(0), "{record}");
     } else {
         let each: u64 = record["cpu"]["each-us"].as_array().unwrap().iter().filter_map(Value::as_u64).sum();
-        let all = number(&record, "cpu", "user-us") + number(&record, "cpu", "system-us");
-        // Ticks are counted for the parts, nanoseconds for each processor.
-        assert!(each > 0 && each.abs_diff(all) < 200_000, "{record}");
+        assert!(each > 0 && each.abs_diff(number(&record, "cpu", "usage-us")) < 1_000, "{record}");
     }
     let (share, record) = run("controllers = [\"cpuacct\"]");
     assert!(share > 0.25 && limits_hit(&record) == ["timeout"], "{share}: {record}");
@@ -99,10 +97,9 @@ fn processor_time_of_all_processes_is_limited() {
     let (output, record) = report(&place, &ground, "cpu-time = \"600ms\"", "(while :; do :; done) & while :; do :; done");
     assert_eq!((output.status.code(), record["cause"].as_str()), (Some(124), Some("cpu-time")), "{record}");
     assert!(begun.elapsed() < Duration::from_secs(20) && limits_hit(&record).contains(&"cpu-time"), "{record}");
-    let used = number(&record, "cpu", "user-us") + number(&record, "cpu", "system-us");
+    let used = number(&record, "cpu", "usage-us");
     let processors = std::thread::available_parallelism().unwrap().get() as u64;
-    // Version 1 counts ticks.
-    assert!((590_000..=600_000 + 100_000 * processors).contains(&used), "{record}");
+    assert!((600_000..=600_000 + 100_000 * processors).contains(&used), "{record}");
     // What sleeps uses none.
     let (output, _) = report(&place, &ground, "cpu-time = \"2s\"", "sleep 3; exit 3");
     assert_eq!(output.status.code(), Some(3));
@@ -223,9 +220,10 @@ fn beyond_memory_high_it_is_slowed_down_and_that_is_told() {
         let output = place.run(As::Root, &ground.profile("memory-high = \"16M\"", ""), &["true"]);
         return assert!(text(&output.stderr).contains("version 1 of control groups has no memory.high"), "{}", text(&output.stderr));
     }
-    let line = "head -c 18M /dev/zero | tail -c 18M | wc -c";
-    let (output, record) = report(&place, &ground, "memory-high = \"16M\"\nmemory = \"64M\"", line);
-    assert_eq!((output.status.code(), limits_hit(&record)), (Some(0), vec!["memory-high"]), "{record}");
+    // Without swap there is nothing to take from it, so it hardly moves any more.
+    let profile = ground.profile("memory-high = \"16M\"\nmemory = \"64M\"", "") + "[process]\ntimeout = \"5s\"\nkill-after = \"1s\"\n";
+    let (_, record) = place.report(As::Root, &profile, "head -c 32M /dev/zero | tail -c 32M | wc -c");
+    assert!(limits_hit(&record).contains(&"memory-high") && record["cause"] != "oom", "{record}");
 }
 
 #[test]

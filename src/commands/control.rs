@@ -59,7 +59,7 @@ fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Pr
     done.map_err(|denied| {
         let problem = match denied {
             Denied::NoGroup => {
-                cannot("cli::control", "it has no control group").help("give it one in its profile: [limits] pids = 512, or any other limit")
+                cannot("cli::control", "it has no control group").help("give it one in its profile: limits.controllers = [\"freezer\"]")
             }
             Denied::Late => cannot("cli::control", "it takes longer than ten seconds")
                 .help(format!("look at its processes: ps -o pid,stat,wchan,cmd --ppid {}", live.entry.init)),

@@ -86,19 +86,21 @@ pub struct Hierarchy {
 
 impl Groups {
     /// Reads what the limits of a profile need to know.
-    pub fn probe(limits: &Limits, mounts: &Mounts) -> Groups {
+    pub fn probe(limits: &Limits, mounts: &Mounts, named: bool) -> Groups {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let mut groups = Groups { hierarchies: find(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")), ..Groups::default() };
-        let named = limits.parent.get().map(|path| path.value.0.as_str());
+        let parent = limits.parent.get().map(|path| path.value.0.as_str());
         for hierarchy in &mut groups.hierarchies {
-            if let Some(path) = named {
+            if let Some(path) = parent {
                 hierarchy.folder = join(&hierarchy.mount, if path == "/" { "" } else { path });
             }
             if hierarchy.version == Version::V2 {
-                hierarchy.controllers = words(&hierarchy.folder, "cgroup.controllers");
+                // Of a group that is absent the top tells, so that its absence is what is said.
+                let there = Path::new(&hierarchy.folder).exists();
+                hierarchy.controllers = words(if there { &hierarchy.folder } else { &hierarchy.mount }, "cgroup.controllers");
             }
         }
-        let mut looked: Vec<usize> = wanted_controllers(limits).into_iter().filter_map(|controller| place(controller, &groups)).collect();
+        let mut looked: Vec<usize> = wanted_controllers(limits, named).into_iter().filter_map(|controller| place(controller, &groups)).collect();
         looked.sort_unstable();
         looked.dedup();
         for index in looked {

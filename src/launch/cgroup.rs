@@ -34,6 +34,8 @@ const ASIDE: &str = "-launcher";
 pub struct Groups {
     /// When the launch began.
     pub begun: Instant,
+    /// The name of all of them: by it what belongs together is found again. Empty before the first.
+    name: String,
     made: Vec<Made>,
     aside: Option<Aside>,
     /// Readable once memory is out (version 1); -1 where nobody watches.
@@ -92,7 +94,7 @@ const NAMES: u32 = 16;
 impl Groups {
     /// No group yet.
     pub fn new() -> Groups {
-        Groups { begun: Instant::now(), made: vec![], aside: None, out_of_memory: -1 }
+        Groups { begun: Instant::now(), name: String::new(), made: vec![], aside: None, out_of_memory: -1 }
     }
 
     /// Whether an operation is one of the groups'.
@@ -163,9 +165,15 @@ impl Groups {
         self.made.iter().find(|made| made.controllers.contains(&controller))
     }
 
+    fn base(&mut self, folder: &Name) -> Result<String> {
+        if self.name.is_empty() {
+            self.name = format!("{PREFIX}{}-{}", sys::getpid(), sys::boot_ticks()?);
+        }
+        Ok(format!("{}/{}", folder.text(), self.name))
+    }
+
     fn make(&mut self, slot: Slot, version: Version, controllers: &[Controller], folder: &Name, prepared: &mut Prepared) -> Result {
-        let base = format!("{}/{PREFIX}{}-{}", folder.text(), sys::getpid(), sys::boot_ticks()?);
-        let path = make_new(&base, "")?;
+        let path = make_new(&self.base(folder)?, "")?;
         // From here on it is removed at the end, whatever fails.
         self.made.push(Made { slot, version, path: path.clone(), dir: -1, controllers: controllers.to_vec() });
         let dir = open_locked(&path)?;
@@ -181,8 +189,7 @@ impl Groups {
     }
 
     fn step_aside(&mut self, folder: &Name) -> Result {
-        let base = format!("{}/{PREFIX}{}-{}", folder.text(), sys::getpid(), sys::boot_ticks()?);
-        let path = make_new(&base, ASIDE)?;
+        let path = make_new(&self.base(folder)?, ASIDE)?;
         self.aside = Some(Aside { folder: folder.text().into(), path: path.clone(), switched_on: vec![] });
         open_locked(&path)?;
         Ok(write::text(&format!("{path}/cgroup.procs"), "0")?)

@@ -36,7 +36,7 @@ section! {
         memory_min: Limit<Size>,
         /// Whom the kernel's memory killer ends at the limit: `"kill-one"` process (unsaid), or `"kill-all"` of the sandbox.
         oom: Limit<Oom>,
-        /// The most processes and threads.
+        /// The most processes and threads; stockade's pid 1 is one of them.
         pids: Limit<Count>,
         /// Processor time for each time that passes: `1.5` is one processor and a half.
         cpu: Limit<Cores>,

@@ -6,6 +6,7 @@ use crate::host::groups::Version;
 use crate::policy::limits::Controller;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The accounts of all groups; what no group accounts for is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -37,6 +38,9 @@ pub struct Account {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Cpu {
+    /// All together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_us: Option<u64>,
     /// In programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_us: Option<u64>,
@@ -155,12 +159,14 @@ impl Groups {
     fn cpu(&self, hit: &mut BTreeSet<&'static str>) -> Option<Cpu> {
         let mut cpu = Cpu::default();
         if let Some(made) = self.with(Controller::Cpuacct).filter(|made| made.v1()) {
+            cpu.usage_us = made.number("cpuacct.usage").map(|nanos| nanos / 1000);
             cpu.user_us = made.number("cpuacct.usage_user").map(|nanos| nanos / 1000);
             cpu.system_us = made.number("cpuacct.usage_sys").map(|nanos| nanos / 1000);
             let each = made.text("cpuacct.usage_percpu").unwrap_or_default();
             cpu.each_us = each.split_whitespace().filter_map(|nanos| Some(nanos.parse::<u64>().ok()? / 1000)).collect();
         } else if let Some(made) = self.v2() {
             // Every group of version 2 has this file, whatever its controllers.
+            cpu.usage_us = made.keyed("cpu.stat", "usage_usec");
             cpu.user_us = made.keyed("cpu.stat", "user_usec");
             cpu.system_us = made.keyed("cpu.stat", "system_usec");
         }
@@ -210,7 +216,9 @@ impl Groups {
         } else {
             io::limits_of_v2(&made.text("io.max").unwrap_or_default())
         };
-        if io::was_limited(&used, &limits, self.begun.elapsed()) {
+        // Where the kernel tells how long somebody waited, it is that time which counts.
+        let waited = made.text("io.pressure").and_then(|text| Some(Duration::from_micros(pressure(&text)?.some_us)));
+        if io::was_limited(&used, &limits, waited.unwrap_or_else(|| self.begun.elapsed())) {
             hit.insert("io");
         }
         Some(io::sum(&used))

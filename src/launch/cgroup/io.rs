@@ -83,7 +83,7 @@ fn keyed(text: &str, words: [&str; 4], unsaid: u64) -> ByDevice {
 const LEAST: Duration = Duration::from_millis(250);
 
 /// Whether a limit held somebody back. The kernel does not count that, so it is told by the sum: nine tenths of all that the limit lets
-/// through in this time. A burst that waited in a long run is not seen.
+/// through in this time. Where the time is that of the whole run, a burst that waited in a long one is not seen.
 pub fn was_limited(used: &ByDevice, limits: &ByDevice, time: Duration) -> bool {
     let seconds = time.max(LEAST).as_secs_f64();
     limits.iter().any(|(device, limits)| {

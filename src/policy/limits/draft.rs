@@ -2,7 +2,7 @@
 
 use super::controllers::{Controller, Form};
 use super::files::{Refusal, Setting, settings};
-use super::place::{of_key, place};
+use super::place::{OF_THE_NAMED, of_key, place};
 use super::{Limits, Wanted};
 use crate::draft::Draft;
 use crate::host::Host;
@@ -45,13 +45,15 @@ pub struct Asked<'a> {
     pub mounts: &'a Mounts,
     /// Whose namespaces the target has.
     pub choice: &'a Choice,
+    /// Whether the sandbox has a name.
+    pub named: bool,
     /// Whether pid 1 is stockade's.
     pub init: At<bool>,
 }
 
 /// Drafts the groups.
 pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
-    let Asked { limits, optional, mounts, choice, init } = asked;
+    let Asked { limits, optional, mounts, choice, named, init } = asked;
     if !limits.is_used() {
         return Grouped::default();
     }
@@ -65,6 +67,9 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
         refused: vec![],
     };
     planner.gather(draft);
+    if let (true, Some(at)) = (*named, planner.made.values().map(|group| group.at).next()) {
+        OF_THE_NAMED.into_iter().for_each(|controller| drop(planner.join(controller, at)));
+    }
     if !choice.is_new(Kind::Pid) {
         planner.freeze_to_end();
     }

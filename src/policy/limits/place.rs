@@ -18,11 +18,14 @@ pub fn place(controller: Controller, groups: &Groups) -> Option<usize> {
     })
 }
 
+/// What a sandbox with a name has besides, where it can: it is frozen by the first, and `ps` reads the second.
+pub const OF_THE_NAMED: [Controller; 2] = [Controller::Freezer, Controller::Cpuacct];
+
 /// Every controller that a profile's limits need.
-pub fn wanted_controllers(limits: &Limits) -> BTreeSet<Controller> {
+pub fn wanted_controllers(limits: &Limits, named: bool) -> BTreeSet<Controller> {
     let own = limits.controllers.items.iter().map(|controller| controller.value);
     let raw = limits.raw.get().into_iter().flat_map(|raw| raw.0.keys().filter_map(|file| Controller::of_file(file)));
-    limits.wanted().filter_map(|wanted| of_key(wanted.key)).chain(own).chain(raw).collect()
+    limits.wanted().filter_map(|wanted| of_key(wanted.key)).chain(own).chain(raw).chain(OF_THE_NAMED.into_iter().filter(|_| named)).collect()
 }
 
 /// The controller of a key.

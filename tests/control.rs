@@ -1,0 +1,269 @@
+//! Running sandboxes that have a name: what `ps` lists, what `freeze`, `thaw` and `kill` do, and what is left of a launcher that was killed.
+#![allow(missing_docs, reason = "a test binary")]
+
+mod support;
+
+use serde_json::Value;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use support::{As, Place, USER, is_root, skip, system, text};
+
+/// A runtime directory of `who`; for root it is the machine's, so every name must be one of this test's own.
+struct Running {
+    place: Place,
+    who: As,
+    runtime: PathBuf,
+}
+
+impl Running {
+    fn new(who: As) -> Running {
+        let place = Place::new();
+        let runtime = place.folder("run", who);
+        std::fs::set_permissions(&runtime, PermissionsExt::from_mode(0o700)).unwrap();
+        Running { place, who, runtime }
+    }
+
+    /// A name that no other test has.
+    fn name(&self, end: &str) -> String {
+        format!("{}-{end}", self.place.path.file_name().unwrap().to_str().unwrap())
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.place.stockade(self.who);
+        command.env("XDG_RUNTIME_DIR", &self.runtime).args(words);
+        command
+    }
+
+    fn stockade(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    fn folder(&self) -> PathBuf {
+        if self.who == As::Root { "/run/stockade".into() } else { self.runtime.join("stockade") }
+    }
+
+    /// Starts a sandbox, and waits until it has its name.
+    fn start(&self, name: &str, more: &str, line: &str) -> Child {
+        let profile = self.place.file(&format!("{name}.toml"), &format!("name = \"{name}\"\n{}{more}", system("")));
+        let mut command = self.command(&["run"]);
+        let child =
+            command.arg(profile).args(["/bin/sh", "-c", line]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        until(|| self.row(name).is_some());
+        child
+    }
+
+    fn row(&self, name: &str) -> Option<Value> {
+        let output = self.stockade(&["ps", "--format", "json"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        rows.into_iter().find(|row| row["name"] == name)
+    }
+}
+
+fn until(mut good: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !good() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come to be");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn lives(pid: i64) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[test]
+fn a_sandbox_with_a_name_is_listed_and_ended() {
+    for who in As::all() {
+        let run = Running::new(*who);
+        let name = run.name("listed");
+        let mut child = run.start(&name, "", "sleep 600 & sleep 600");
+        let row = run.row(&name).unwrap();
+        assert_eq!((&row["state"], &row["launcher"]), (&"running".into(), &child.id().into()), "{row}");
+        assert!(row["profile"].as_str().unwrap().ends_with(&format!("{name}.toml")), "{row}");
+        let listed = text(&run.stockade(&["ps"]).stdout);
+        assert!(listed.starts_with("NAME") && listed.contains(&name), "{listed}");
+        // The name is taken.
+        let second = run.stockade(&["run", run.place.path.join(format!("{name}.toml")).to_str().unwrap(), "true"]);
+        assert!(second.status.code() == Some(125) && text(&second.stderr).contains("a running sandbox has it"), "{}", text(&second.stderr));
+        assert!(child.try_wait().unwrap().is_none(), "the first one runs on");
+        let pid = row["pid"].as_i64().unwrap();
+        assert!(lives(pid));
+        let killed = run.stockade(&["kill", &name]);
+        assert!(killed.status.success(), "{who:?}: {}", text(&killed.stderr));
+        assert!(!lives(pid) && run.row(&name).is_none(), "{who:?}: kill waits until it is gone");
+        assert_eq!(child.wait().unwrap().code(), Some(137), "{who:?}");
+        assert!(!run.folder().join(format!("{name}.json")).exists());
+        let again = run.stockade(&["kill", &name]);
+        assert!(again.status.code() == Some(125) && text(&again.stderr).contains("no sandbox of that name runs"), "{}", text(&again.stderr));
+    }
+}
+
+#[test]
+fn the_name_is_free_again_when_the_target_ends() {
+    for who in As::all() {
+        let run = Running::new(*who);
+        let name = run.name("ends");
+        let profile = run.place.file("p.toml", &format!("name = \"{name}\"\n{}", system("")));
+        for _ in 0..3 {
+            let output = run.stockade(&["run", profile.to_str().unwrap(), "/bin/sh", "-c", "exit 3"]);
+            assert_eq!(output.status.code(), Some(3), "{who:?}: {}", text(&output.stderr));
+        }
+        // Nor does one that never ran keep it.
+        let output = run.stockade(&["run", profile.to_str().unwrap(), "/no/such"]);
+        assert_eq!(output.status.code(), Some(127), "{who:?}: {}", text(&output.stderr));
+        assert!(run.row(&name).is_none());
+        assert!(!run.folder().join(format!("{name}.json")).exists());
+    }
+}
+
+/// Proof that it stands still: a counter that does not move. Its twin, before and after, moves.
+#[test]
+fn a_frozen_sandbox_stands_still() {
+    if !is_root() {
+        return skip("control groups of root's own");
+    }
+    let run = Running::new(As::Root);
+    let name = run.name("frozen");
+    let out = run.place.folder("out", As::Root);
+    let mount = format!("\"/out\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}\n[limits]\npids = 64\n", out.display());
+    let mut child = run.start(&name, &mount, "i=0; while :; do i=$((i+1)); echo $i > /out/new; mv /out/new /out/count; sleep 0.01; done");
+    let count = || std::fs::read_to_string(out.join("count")).ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
+    let moves = || {
+        let before = count();
+        until(|| count() > before + 3);
+    };
+    moves();
+    for _ in 0..2 {
+        assert!(run.stockade(&["freeze", &name]).status.success());
+        assert_eq!(run.row(&name).unwrap()["state"], "frozen");
+        let before = count();
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(count(), before);
+        assert!(run.stockade(&["thaw", &name]).status.success());
+        assert_eq!(run.row(&name).unwrap()["state"], "running");
+        moves();
+    }
+    let row = run.row(&name).unwrap();
+    assert!(row["cpu-us"].as_u64().unwrap() > 0, "{row}");
+    // One that is frozen can be ended, and its groups go.
+    assert!(run.stockade(&["freeze", &name]).status.success());
+    let killed = run.stockade(&["kill", &name]);
+    assert!(killed.status.success(), "{}", text(&killed.stderr));
+    assert_eq!(child.wait().unwrap().code(), Some(137));
+    let left = Command::new("find").args(["/sys/fs/cgroup", "-name", &format!("stockade-{}-*", child.id())]).output().unwrap();
+    assert_eq!(text(&left.stdout), "");
+}
+
+#[test]
+fn without_a_group_nothing_can_be_frozen() {
+    for who in As::all() {
+        let run = Running::new(*who);
+        let name = run.name("groupless");
+        let mut child = run.start(&name, "", "sleep 600");
+        for deed in ["freeze", "thaw"] {
+            let output = run.stockade(&[deed, &name]);
+            let said = text(&output.stderr);
+            assert!(output.status.code() == Some(125) && said.contains("it has no control group") && said.contains("limits.controllers"), "{said}");
+        }
+        assert!(run.stockade(&["kill", &name]).status.success());
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn what_a_killed_launcher_leaves_is_swept() {
+    for who in As::all() {
+        let run = Running::new(*who);
+        let name = run.name("swept");
+        let mut child = run.start(&name, "", "sleep 600");
+        let pid = run.row(&name).unwrap()["pid"].as_i64().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        until(|| !lives(pid));
+        let file = run.folder().join(format!("{name}.json"));
+        assert!(file.exists(), "the twin: it is left");
+        assert!(run.row(&name).is_none() && !file.exists(), "{who:?}");
+        // And the name is free at once, also where nobody looked before.
+        let mut child = run.start(&name, "", "sleep 600");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut again = run.start(&name, "", "sleep 600");
+        assert!(run.stockade(&["kill", &name]).status.success());
+        assert_eq!(again.wait().unwrap().code(), Some(137));
+    }
+}
+
+/// A file that lies, of a process that is somebody else: nothing is done to that one.
+#[test]
+fn no_other_process_is_ended() {
+    let run = Running::new(As::User);
+    let folder = run.place.folder("run/stockade", As::User);
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).unwrap();
+    let mut other = run.place.outside(As::User, "sleep").arg("600").spawn().unwrap();
+    let file = folder.join("liar.json");
+    let number = other.id();
+    let lie = |launcher: u32| {
+        format!(
+            "{{\"launcher\":{launcher},\"init\":{},\"profile\":\"p\",\"begun\":{},\"groups\":[{{\"version\":2,\"path\":\"/sys/fs/cgroup\"}}]}}",
+            number,
+            u64::MAX >> 1
+        )
+    };
+    // Held by a lock, as a living launcher's is: of ourselves, and of init.
+    for launcher in [std::process::id() + 1_000_000, 1] {
+        std::fs::write(&file, lie(launcher)).unwrap();
+        std::os::unix::fs::chown(&file, is_root().then_some(USER), is_root().then_some(USER)).unwrap();
+        let held = std::fs::File::open(&file).unwrap();
+        held.lock().unwrap();
+        let output = run.stockade(&["kill", "liar"]);
+        assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
+        assert!(other.try_wait().unwrap().is_none());
+    }
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn a_folder_that_others_could_write_is_refused() {
+    let run = Running::new(As::User);
+    let profile = run.place.file("p.toml", &format!("name = \"x\"\n{}", system("")));
+    let refused = |words: &str| {
+        let output = run.stockade(&["run", profile.to_str().unwrap(), "true"]);
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains(words), "{words}: {}", text(&output.stderr));
+        let listed = run.stockade(&["ps"]);
+        assert!(listed.status.code() == Some(125) && text(&listed.stderr).contains(words), "{words}: {}", text(&listed.stderr));
+    };
+    let folder = run.place.folder("run/stockade", As::User);
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o770)).unwrap();
+    refused("is not the caller's alone");
+    std::fs::remove_dir(&folder).unwrap();
+    let elsewhere = run.place.folder("elsewhere", As::User);
+    std::fs::set_permissions(&elsewhere, PermissionsExt::from_mode(0o700)).unwrap();
+    symlink(&elsewhere, &folder).unwrap();
+    refused("not a directory");
+    std::fs::remove_file(&folder).unwrap();
+    if is_root() {
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).unwrap();
+        // Root's folder in the user's place.
+        let output = run.stockade(&["run", profile.to_str().unwrap(), "true"]);
+        assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
+    }
+    let output = run.place.stockade(As::User).arg("run").arg(&profile).arg("true").output().unwrap();
+    assert!(text(&output.stderr).contains("the caller has no runtime directory"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn names_that_are_paths_are_no_names() {
+    let run = Running::new(As::all()[0]);
+    for bad in ["../x", "a/b", "", ".x", "-x", "a b", &"x".repeat(65)] {
+        let output = run.stockade(&["run", run.place.file("p.toml", &format!("name = \"{bad}\"\n{}", system(""))).to_str().unwrap(), "true"]);
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("is not a name"), "{bad}: {}", text(&output.stderr));
+        if !bad.starts_with('-') && !bad.is_empty() {
+            assert_eq!(run.stockade(&["kill", bad]).status.code(), Some(125));
+        }
+    }
+}
