@@ -5,9 +5,11 @@
 //! they do not know.
 
 pub mod account;
+mod dbus;
 mod devices;
 mod io;
 mod remove;
+mod scope;
 mod sweep;
 mod write;
 
@@ -15,12 +17,11 @@ use super::prepare::Prepared;
 use crate::host::groups::Version;
 use crate::policy::limits::Controller;
 use crate::problem::errno_words;
-use crate::step::{Name, Op, Slot};
+use crate::step::{Folder, Name, Op, Slot};
 use crate::sys::{self, Errno};
 pub use account::Account;
 use std::os::fd::RawFd;
 use std::time::Instant;
-pub use sweep::sweep;
 
 /// How the name of every group of a launcher begins; its process id and the time of its making follow.
 const PREFIX: &str = "stockade-";
@@ -34,6 +35,8 @@ pub struct Groups {
     pub begun: Instant,
     /// The name of all of them: by it what belongs together is found again. Empty before the first.
     name: String,
+    /// The folder of the scope that they are in, where systemd made one.
+    scope: Option<String>,
     made: Vec<Made>,
     aside: Option<Aside>,
     /// Readable once memory is out (version 1); -1 where nobody watches.
@@ -66,6 +69,8 @@ pub enum Wrong {
     Errno(Errno),
     /// The file says something else than what was written.
     Reads(String),
+    /// Systemd says so.
+    Says(String),
 }
 
 impl From<Errno> for Wrong {
@@ -80,6 +85,7 @@ impl Wrong {
         match self {
             Wrong::Errno(Errno(errno)) => errno_words(*errno),
             Wrong::Reads(text) => format!("the kernel made {text} of it"),
+            Wrong::Says(text) => text.clone(),
         }
     }
 }
@@ -92,14 +98,15 @@ const NAMES: u32 = 16;
 impl Groups {
     /// No group yet.
     pub fn new() -> Groups {
-        Groups { begun: Instant::now(), name: String::new(), made: vec![], aside: None, out_of_memory: -1 }
+        Groups { begun: Instant::now(), name: String::new(), scope: None, made: vec![], aside: None, out_of_memory: -1 }
     }
 
     /// Whether an operation is one of the groups'.
     pub fn is_of_the_groups(op: &Op) -> bool {
         matches!(
             op,
-            Op::Group { .. }
+            Op::Scope { .. }
+                | Op::Group { .. }
                 | Op::StepAside { .. }
                 | Op::SwitchOn { .. }
                 | Op::GroupLimit { .. }
@@ -112,6 +119,10 @@ impl Groups {
     /// Does one operation of the launcher's.
     pub fn apply(&mut self, op: &Op, prepared: &mut Prepared) -> Result {
         match op {
+            Op::Scope { socket, route } => {
+                self.scope = Some(scope::enter(socket.text(), *route, &self.name()?)?);
+                Ok(())
+            }
             Op::Group { slot, version, controllers, folder } => self.make(*slot, *version, controllers, folder, prepared),
             Op::StepAside { folder } => self.step_aside(folder),
             Op::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
@@ -157,14 +168,26 @@ impl Groups {
         self.made.iter().find(|made| made.controllers.contains(&controller))
     }
 
-    fn base(&mut self, folder: &Name) -> Result<String> {
+    fn name(&mut self) -> Result<String> {
         if self.name.is_empty() {
             self.name = format!("{PREFIX}{}-{}", sys::getpid(), sys::boot_ticks()?);
         }
-        Ok(format!("{}/{}", folder.text(), self.name))
+        Ok(self.name.clone())
     }
 
-    fn make(&mut self, slot: Slot, version: Version, controllers: &[Controller], folder: &Name, prepared: &mut Prepared) -> Result {
+    fn folder<'a>(&'a self, folder: &'a Folder) -> Result<&'a str> {
+        match folder {
+            Folder::Path(path) => Ok(path.text()),
+            Folder::Scope => self.scope.as_deref().ok_or(Errno(libc::ENOENT).into()),
+        }
+    }
+
+    fn base(&mut self, folder: &Folder) -> Result<String> {
+        let name = self.name()?;
+        Ok(format!("{}/{name}", self.folder(folder)?))
+    }
+
+    fn make(&mut self, slot: Slot, version: Version, controllers: &[Controller], folder: &Folder, prepared: &mut Prepared) -> Result {
         let path = make_new(&self.base(folder)?, "")?;
         // From here on it is removed at the end, whatever fails.
         self.made.push(Made { slot, version, path: path.clone(), dir: -1, controllers: controllers.to_vec() });
@@ -180,19 +203,19 @@ impl Groups {
         Ok(())
     }
 
-    fn step_aside(&mut self, folder: &Name) -> Result {
+    fn step_aside(&mut self, folder: &Folder) -> Result {
         let path = make_new(&self.base(folder)?, ASIDE)?;
-        self.aside = Some(Aside { folder: folder.text().into(), path: path.clone(), switched_on: vec![] });
+        self.aside = Some(Aside { folder: self.folder(folder)?.to_owned(), path: path.clone(), switched_on: vec![] });
         open_locked(&path)?;
         Ok(write::text(&format!("{path}/cgroup.procs"), "0")?)
     }
 
-    fn switch_on(&mut self, folder: &Name, controllers: &[&'static str]) -> Result {
+    fn switch_on(&mut self, folder: &Folder, controllers: &[&'static str]) -> Result {
         if let Some(aside) = &mut self.aside {
             aside.switched_on = controllers.to_vec();
         }
         let words: Vec<String> = controllers.iter().map(|name| format!("+{name}")).collect();
-        Ok(write::text(&format!("{}/cgroup.subtree_control", folder.text()), &words.join(" "))?)
+        Ok(write::text(&format!("{}/cgroup.subtree_control", self.folder(folder)?), &words.join(" "))?)
     }
 }
 

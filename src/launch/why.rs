@@ -26,6 +26,8 @@ pub fn pid_one_ended(code: i32) -> Problem {
 pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
     let problem = Problem::new("launch::limits", step.at, format!("cannot {}: {}", step.op, wrong.words())).label("asked for here");
     let help = match (&step.op, wrong) {
+        (Op::Scope { .. }, Wrong::Errno(Errno(libc::ETIMEDOUT))) => "see what systemd is busy with: systemctl --user list-jobs",
+        (Op::Scope { .. }, _) => "start it in a unit with Delegate=yes, or as root",
         (Op::Group { .. } | Op::StepAside { .. } | Op::SwitchOn { .. }, Wrong::Errno(Errno(libc::EACCES | libc::EPERM | libc::EROFS))) => {
             "start it in a group that is yours (systemd-run --user --scope -p Delegate=yes stockade run ...), or as root"
         }
