@@ -47,7 +47,7 @@ fn end(groups: &[(Version, String)]) {
 fn is_of_the_dead(name: &str) -> bool {
     let mut parts = name.strip_prefix(PREFIX).unwrap_or("").split('-');
     let (Some(pid), Some(made)) = (parts.next().and_then(number), parts.next().and_then(number)) else { return false };
-    match sys::read_whole(Name::new(&format!("/proc/{pid}/stat")).as_c_str()) {
+    match sys::read_generated(Name::new(&format!("/proc/{pid}/stat")).as_c_str()) {
         Ok(stat) => began(&String::from_utf8_lossy(&stat)).is_some_and(|began| began > made),
         Err(Errno(errno)) => matches!(errno, libc::ENOENT | libc::ESRCH),
     }
