@@ -9,18 +9,22 @@ use std::collections::BTreeMap;
 
 /// Removes the groups of dead launchers in these folders. What cannot be removed stays for a later run; nothing here is told.
 pub fn sweep(folders: &[Name]) {
-    let mut found: BTreeMap<String, Vec<(Version, String)>> = BTreeMap::new();
+    let own = format!("{PREFIX}{}-", sys::getpid());
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for folder in folders.iter().map(Name::text) {
         let names = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        for name in names.filter(|name| name.starts_with(PREFIX)) {
+        for name in names.filter(|name| name.starts_with(PREFIX) && !name.starts_with(&own)) {
             let path = format!("{folder}/{name}");
-            let version = if std::path::Path::new(&format!("{path}/cgroup.type")).exists() { Version::V2 } else { Version::V1 };
-            found.entry(name).or_default().push((version, path));
+            found.entry(name).or_default().push(path);
         }
     }
-    for (name, groups) in found {
+    for (name, paths) in found {
+        if !is_of_the_dead(&name) {
+            continue;
+        }
+        let groups: Vec<(Version, String)> = paths.into_iter().map(|path| (version(&path), path)).collect();
         // Three proofs: no process with this number began before the group, nobody holds its lock, and what is killed is in it.
-        let Some(locks) = is_of_the_dead(&name).then(|| lock_all(&groups)).flatten() else { continue };
+        let Some(locks) = lock_all(&groups) else { continue };
         if !name.ends_with(ASIDE) {
             end(&groups);
         }
@@ -29,6 +33,10 @@ pub fn sweep(folders: &[Name]) {
         }
         locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
     }
+}
+
+fn version(path: &str) -> Version {
+    if std::path::Path::new(&format!("{path}/cgroup.type")).exists() { Version::V2 } else { Version::V1 }
 }
 
 /// Kills whoever is left, until the groups are empty or it takes too long.
