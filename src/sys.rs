@@ -370,6 +370,27 @@ pub fn read_again(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
     check(call!(libc::SYS_pread64, fd, buffer.as_mut_ptr(), buffer.len(), 0u64)).map(|count| count as usize)
 }
 
+/// A file that the kernel writes as it is read (/proc, control groups): to its end, as any read may give less.
+pub fn read_generated(path: &CStr) -> Result<Vec<u8>> {
+    let fd = openat(libc::AT_FDCWD, path, libc::O_RDONLY, 0)?;
+    let (mut text, mut length) = (vec![0; 8192], 0);
+    let outcome = loop {
+        if length == text.len() {
+            text.resize(length * 2, 0);
+        }
+        match read(fd, &mut text[length..]) {
+            Ok(0) => break Ok(()),
+            Ok(count) => length += count,
+            Err(Errno(libc::EINTR)) => {}
+            Err(errno) => break Err(errno),
+        }
+    };
+    close(fd)?;
+    outcome?;
+    text.truncate(length);
+    Ok(text)
+}
+
 /// A small regular file, whole, by three calls where std takes seven.
 pub fn read_whole(path: &CStr) -> Result<Vec<u8>> {
     let fd = openat(libc::AT_FDCWD, path, libc::O_RDONLY, 0)?;

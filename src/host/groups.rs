@@ -10,6 +10,7 @@ use crate::policy::limits::{Controller, Limits};
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::Mount;
 use crate::profile::Caller;
+use crate::step::Name;
 use crate::sys;
 use crate::value::{below, join, parent};
 use std::collections::BTreeMap;
@@ -94,7 +95,6 @@ pub struct Hierarchy {
 impl Groups {
     /// Reads what the limits of a profile need to know.
     pub fn probe(limits: &Limits, mounts: &Mounts, caller: &Caller) -> Groups {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let mut groups = Groups { hierarchies: find(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")), ..Groups::default() };
         let named = limits.parent.get().map(|path| path.value.0.as_str());
         for hierarchy in &mut groups.hierarchies {
@@ -231,8 +231,7 @@ pub fn folder_of_manager(pid: i32) -> Option<Hierarchy> {
 
 /// The hierarchy of version 2, and the group in it that a file of `/proc` tells.
 pub fn unified(file: &str) -> Option<Hierarchy> {
-    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    find(&text(file), &text("/proc/self/mountinfo")).into_iter().find(|hierarchy| hierarchy.version == Version::V2)
+    find(&read(file), &read("/proc/self/mountinfo")).into_iter().find(|hierarchy| hierarchy.version == Version::V2)
 }
 
 /// The deepest folder that both are in, or are.
@@ -246,7 +245,12 @@ fn common<'a>(one: &'a str, other: &str) -> &'a str {
 
 /// The words of a small file; none where it is not there.
 fn words(folder: &str, name: &str) -> Vec<String> {
-    fs::read_to_string(format!("{folder}/{name}")).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+    read(&format!("{folder}/{name}")).split_whitespace().map(str::to_owned).collect()
+}
+
+/// A file of the kernel's; empty where it is not there.
+fn read(path: &str) -> String {
+    sys::read_generated(Name::new(path).as_c_str()).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
 }
 
 /// A mount of a hierarchy.

@@ -1,8 +1,8 @@
 //! The control groups of a sandbox: made and limited before the clone, entered by the child itself, read and removed at the end.
 //!
-//! What cgroups-rs does well goes through it ([`write`]): the limits of the classic controllers, the freezer, device rules. It has no way
-//! to find hybrid layouts, to enter a group before exec, to end and remove one; and its readers of accounts panic on texts that
-//! they do not know.
+//! What cgroups-rs does well goes through it: the freezer and device rules of version 1 ([`write`], [`remove`]). It has no way to find hybrid
+//! layouts, to enter a group before exec, to end and remove one; its setters cost twice, its `apply` loses failures, and its readers of
+//! accounts panic on texts that they do not know.
 
 pub mod account;
 mod dbus;
@@ -128,7 +128,7 @@ impl Groups {
             Op::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
             Op::GroupLimit { slot, controller, file, value } => {
                 let made = self.of(*slot)?;
-                write::limit(&made.path, made.version, *controller, file.text(), value.text())
+                write::limit(made.dir, *controller, file, value.text())
             }
             Op::DeviceRules { slot, version, nodes } => {
                 let made = self.of(*slot)?;

@@ -21,25 +21,29 @@ fn scopes(folder: &str) -> Vec<String> {
     names(folder).filter(|name| name.ends_with(".scope")).map(|name| format!("{folder}/{name}")).collect()
 }
 
-/// What is in a folder under a launcher's name.
+/// What is in a folder under another launcher's name.
 fn names(folder: &str) -> impl Iterator<Item = String> {
+    let own = format!("{PREFIX}{}-", sys::getpid());
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| name.starts_with(PREFIX))
+    names.filter(move |name| name.starts_with(PREFIX) && !name.starts_with(&own))
 }
 
 /// Removes the groups of dead launchers in these folders. What cannot be removed stays for a later run; nothing here is told.
 fn sweep(folders: impl Iterator<Item = String>) {
-    let mut found: BTreeMap<String, Vec<(Version, String)>> = BTreeMap::new();
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for folder in folders {
         for name in names(&folder) {
             let path = format!("{folder}/{name}");
-            let version = if std::path::Path::new(&format!("{path}/cgroup.type")).exists() { Version::V2 } else { Version::V1 };
-            found.entry(name).or_default().push((version, path));
+            found.entry(name).or_default().push(path);
         }
     }
-    for (name, groups) in found {
+    for (name, paths) in found {
+        if !is_of_the_dead(&name) {
+            continue;
+        }
+        let groups: Vec<(Version, String)> = paths.into_iter().map(|path| (version(&path), path)).collect();
         // Three proofs: no process with this number began before the group, nobody holds its lock, and what is killed is in it.
-        let Some(locks) = is_of_the_dead(&name).then(|| lock_all(&groups)).flatten() else { continue };
+        let Some(locks) = lock_all(&groups) else { continue };
         if !name.ends_with(ASIDE) {
             end(&groups);
         }
@@ -48,6 +52,10 @@ fn sweep(folders: impl Iterator<Item = String>) {
         }
         locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
     }
+}
+
+fn version(path: &str) -> Version {
+    if std::path::Path::new(&format!("{path}/cgroup.type")).exists() { Version::V2 } else { Version::V1 }
 }
 
 /// Kills whoever is left, until the groups are empty or it takes too long.
@@ -66,7 +74,7 @@ fn end(groups: &[(Version, String)]) {
 fn is_of_the_dead(name: &str) -> bool {
     let mut parts = name.strip_prefix(PREFIX).unwrap_or("").split('-');
     let (Some(pid), Some(made)) = (parts.next().and_then(number), parts.next().and_then(number)) else { return false };
-    match sys::read_whole(Name::new(&format!("/proc/{pid}/stat")).as_c_str()) {
+    match sys::read_generated(Name::new(&format!("/proc/{pid}/stat")).as_c_str()) {
         Ok(stat) => began(&String::from_utf8_lossy(&stat)).is_some_and(|began| began > made),
         Err(Errno(errno)) => matches!(errno, libc::ENOENT | libc::ESRCH),
     }

@@ -4,8 +4,9 @@
 //! limits of that group, and what systemd makes is not.
 
 use super::Limits;
+use super::files::bytes;
 use super::place::{has_obstacle, place, wanted_controllers};
-use super::values::Manager;
+use super::values::{Count, Manager};
 use crate::host::groups::{Groups, Hierarchy, Version};
 use crate::value::below;
 
@@ -72,10 +73,10 @@ pub fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -
         (Manager::Direct, _) | (Manager::Auto, None) => Made::Directly(None),
         (Manager::Auto, Some(Err(found))) => Made::Directly(Some(unreached(found.words(root)))),
         (Manager::Auto, Some(Ok(scope))) if lacking(limits, &in_scope(groups, scope)) >= lacking(limits, groups) => Made::Directly(None),
-        (Manager::Auto, Some(Ok(scope))) => match left_behind(groups, scope) {
+        (Manager::Auto, Some(Ok(scope))) => match left_behind(limits, groups, scope) {
             Some((key, folder)) => Made::Directly(Some(Unable {
                 why: format!("a scope of systemd's would leave the limit of {key} that {folder} has"),
-                help: "add Delegate=yes to the unit that starts it; or leave that limit behind: manager = \"systemd\"".into(),
+                help: format!("add Delegate=yes to the unit that starts it; or set a `{key}` that is not above that one; or leave it behind: manager = \"systemd\""),
             })),
             None => Made::InScope(scope),
         },
@@ -92,8 +93,18 @@ pub fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -
     }
 }
 
-/// A limit that holds for the launcher's group, by its key and folder, and would not for the scope: no caller's limit is to be escaped unasked.
-fn left_behind<'a>(groups: &'a Groups, scope: &Hierarchy) -> Option<(&'static str, &'a str)> {
-    let limits = groups.hierarchies.iter().flat_map(|hierarchy| &hierarchy.least);
-    limits.map(|(key, (_, folder))| (*key, folder.as_str())).find(|(_, folder)| below(&scope.folder, folder).is_none())
+/// A limit that holds for the launcher's group, by its key and folder, and would not for the scope, nor is it the profile's own: no limit of
+/// the caller's is escaped unasked.
+fn left_behind<'a>(limits: &Limits, groups: &'a Groups, scope: &Hierarchy) -> Option<(&'static str, &'a str)> {
+    let own = |key: &str| match key {
+        "memory" => bytes(&limits.memory, scope, groups),
+        "memory-high" => bytes(&limits.memory_high, scope, groups),
+        "memory-swap" if limits.memory_swap.get().is_none() => limits.memory.get().map(|_| 0),
+        "memory-swap" => bytes(&limits.memory_swap, scope, groups),
+        "cpu" => limits.cpu.get().and_then(|cores| cores.value.0),
+        _ => limits.pids.get().and_then(|count| if let Count::Number(number) = count.value { Some(number) } else { None }),
+    };
+    let all = groups.hierarchies.iter().flat_map(|hierarchy| &hierarchy.least);
+    let left = all.filter(|(key, (least, folder))| below(&scope.folder, folder).is_none() && own(key).is_none_or(|own| own > *least));
+    left.map(|(key, (_, folder))| (*key, folder.as_str())).next()
 }
