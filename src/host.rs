@@ -25,6 +25,7 @@ mod loader;
 pub mod programs;
 pub mod script;
 mod search;
+pub mod systemd;
 mod view;
 mod walk;
 
@@ -182,7 +183,7 @@ impl Host {
         host.globs = walk::globs(&profile.mounts, &host.root_names, caller.uid);
         let entries = mounts::glob::expand(&profile.mounts, &host.globs);
         if profile.limits.is_used() {
-            host.control_groups = Groups::probe(&profile.limits, &entries, profile.name.get().is_some());
+            host.control_groups = Groups::probe(&profile.limits, &entries, profile.name.get().is_some(), &caller);
         }
         let wanted = mounts::wanted(&entries, &host.root_names);
         let with_fs = caller.uid == 0;

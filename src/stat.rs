@@ -14,7 +14,7 @@ pub struct Stat {
 
 /// Looks at a process; `None` where there is none of that number.
 pub fn of(pid: u64) -> Result<Option<Stat>, Errno> {
-    match sys::read_whole(Name::new(&format!("/proc/{pid}/stat")).as_c_str()) {
+    match sys::read_generated(Name::new(&format!("/proc/{pid}/stat")).as_c_str()) {
         Ok(bytes) => read(&String::from_utf8_lossy(&bytes)).map(Some).ok_or(Errno(libc::EINVAL)),
         Err(Errno(libc::ENOENT | libc::ESRCH)) => Ok(None),
         Err(errno) => Err(errno),

@@ -4,6 +4,7 @@
 //! that the kernel will be given, as C strings, so that nothing is allocated between clone and exec. They do nothing themselves.
 
 use crate::host::groups::{Node, Version};
+use crate::host::systemd::Route;
 use crate::policy::capabilities::CapabilitySet;
 use crate::policy::landlock::{Rights, port_words};
 use crate::policy::limits::Controller;
@@ -135,6 +136,30 @@ impl Serialize for Name {
 #[serde(transparent)]
 pub struct Slot(pub usize);
 
+/// The folder of a control group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Folder {
+    /// A folder of the host.
+    Path(Name),
+    /// The scope that [`Op::Scope`] gives, whose place systemd chooses.
+    Scope,
+}
+
+impl fmt::Display for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Folder::Path(path) => path.fmt(f),
+            Folder::Scope => f.write_str("the scope"),
+        }
+    }
+}
+
+impl Serialize for Folder {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if let Folder::Path(path) = self { path.text() } else { "scope" })
+    }
+}
+
 /// The identity of a file, against an exchange between the check and the use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Inode {
@@ -252,6 +277,13 @@ pub enum Cover {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 pub enum Op {
+    /// StartTransientUnit of systemd's, with Delegate=yes: a group where others may be made, with the launcher in it (systemd.scope(5)).
+    Scope {
+        /// Where systemd listens.
+        socket: Name,
+        /// Who is there.
+        route: Route,
+    },
     /// A control group of the sandbox's own, named after the launcher.
     Group {
         /// Where the descriptor by which it is entered goes.
@@ -261,18 +293,18 @@ pub enum Op {
         /// What it is for.
         #[serde(serialize_with = "as_texts")]
         controllers: Vec<Controller>,
-        /// The group that it is made in, as a folder of the host.
-        folder: Name,
+        /// The group that it is made in.
+        folder: Folder,
     },
     /// The launcher goes into a group of its own, as no process may be in a group that has controllers for others (cgroups(7)).
     StepAside {
         /// The group that it leaves.
-        folder: Name,
+        folder: Folder,
     },
     /// `cgroup.subtree_control`.
     SwitchOn {
         /// The group in which they are switched on.
-        folder: Name,
+        folder: Folder,
         /// The kernel's names.
         controllers: Vec<&'static str>,
     },
@@ -691,6 +723,7 @@ impl Op {
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Op::Scope { socket, .. } => write!(f, "get a scope with Delegate=yes of systemd at {socket}, and enter it"),
             Op::Group { version, controllers, folder, .. } => write!(f, "make a control group in {folder} ({version:?}: {})", joined(controllers)),
             Op::StepAside { folder } => write!(f, "step out of {folder} into a group of the launcher's own"),
             Op::SwitchOn { folder, controllers } => write!(f, "switch on {} for groups in {folder}", joined(controllers)),

@@ -257,6 +257,38 @@ pub fn loopback_up() -> Result {
     done(call!(libc::SYS_ioctl, socket, libc::SIOCSIFFLAGS, &raw mut request))
 }
 
+// ---- sockets ----
+
+/// A stream socket that is connected to a path (unix(7)). It does not block, so that a listener with a full queue is EAGAIN.
+pub fn connect_unix(path: &CStr) -> Result<RawFd> {
+    // SAFETY: all zeroes is a valid sockaddr_un.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    let bytes = path.to_bytes_with_nul();
+    if bytes.len() > address.sun_path.len() {
+        return Err(Errno(libc::ENAMETOOLONG));
+    }
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = *from as c_char;
+    }
+    let socket = fd(call!(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0))?;
+    let connected = done(call!(libc::SYS_connect, socket, &raw const address, size_of::<libc::sockaddr_un>()));
+    connected.map(|()| socket).inspect_err(|_| regardless(close(socket)))
+}
+
+/// SO_PEERCRED: the process that listens at the other end, 0 where it has no number here, and its user.
+pub fn peer(socket: RawFd) -> Result<(i32, u32)> {
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    done(call!(libc::SYS_getsockopt, socket, libc::SOL_SOCKET, libc::SO_PEERCRED, &raw mut peer, &raw mut length))?;
+    Ok((peer.pid, peer.uid))
+}
+
+/// send(2), without the signal that a closed end sends.
+pub fn send(socket: RawFd, bytes: &[u8]) -> Result<usize> {
+    check(call!(libc::SYS_sendto, socket, bytes.as_ptr(), bytes.len(), libc::MSG_NOSIGNAL, 0usize, 0usize)).map(|count| count as usize)
+}
+
 // ---- files ----
 
 /// open(2) relative to a folder, or to the working folder with `AT_FDCWD`. Always close-on-exec.
@@ -336,6 +368,27 @@ pub fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
 /// pread(2) from the beginning: a file of /proc, anew.
 pub fn read_again(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
     check(call!(libc::SYS_pread64, fd, buffer.as_mut_ptr(), buffer.len(), 0u64)).map(|count| count as usize)
+}
+
+/// A file that the kernel writes as it is read (/proc, control groups): to its end, as any read may give less.
+pub fn read_generated(path: &CStr) -> Result<Vec<u8>> {
+    let fd = openat(libc::AT_FDCWD, path, libc::O_RDONLY, 0)?;
+    let (mut text, mut length) = (vec![0; 8192], 0);
+    let outcome = loop {
+        if length == text.len() {
+            text.resize(length * 2, 0);
+        }
+        match read(fd, &mut text[length..]) {
+            Ok(0) => break Ok(()),
+            Ok(count) => length += count,
+            Err(Errno(libc::EINTR)) => {}
+            Err(errno) => break Err(errno),
+        }
+    };
+    close(fd)?;
+    outcome?;
+    text.truncate(length);
+    Ok(text)
 }
 
 /// A small regular file, whole, by three calls where std takes seven.

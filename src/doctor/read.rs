@@ -3,7 +3,8 @@
 use super::facts::{Cgroups, Facts, Helper, Layout, Manager, Module, OverlayModule, Packages, Subordinate, Tried};
 use super::tries;
 use crate::cause::Barriers;
-use crate::host::{self, Host};
+use crate::host::groups::folder_of_manager;
+use crate::host::{self, Host, systemd};
 use crate::launch::{Program, maps::HELPERS, rehearse};
 use crate::policy::namespaces::Kind;
 use crate::problem::Problems;
@@ -14,7 +15,6 @@ use crate::sys;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 
 impl Facts {
     /// Looks at this machine. At its end a whole sandbox is built and taken down, which leaves this process with its signals blocked.
@@ -219,23 +219,17 @@ fn cgroups(caller: &Caller) -> Cgroups {
     Cgroups { layout, group, controllers, delegated: writable("/") && writable("/cgroup.procs") && subtree }
 }
 
-/// The systemd that takes the caller's orders: root's is the system's, anybody else's is their own.
+/// The systemd that takes the caller's orders, looked for as `[limits]` does.
 fn manager(caller: &Caller) -> Manager {
-    let runtime = caller.runtime_dir.clone().unwrap_or(format!("/run/user/{}", caller.uid));
-    let candidates = match caller.uid {
-        0 => vec!["/run/systemd/private".to_owned()],
-        _ => vec![format!("{runtime}/bus"), format!("{runtime}/systemd/private")],
-    };
     let booted = std::fs::symlink_metadata("/run/systemd/system").is_ok_and(|meta| meta.is_dir());
-    let Some(socket) = candidates.into_iter().find(|path| std::fs::symlink_metadata(path).is_ok()) else {
-        return Manager { booted, ..Manager::default() };
-    };
-    let reached = UnixStream::connect(&socket).map_or_else(|error| Tried::Refused(error.raw_os_error().unwrap_or(libc::EIO)), |_| Tried::Works);
-    let slice = match caller.uid {
-        0 => "/sys/fs/cgroup/cgroup.controllers".to_owned(),
-        uid => format!("/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service/cgroup.controllers"),
-    };
-    Manager { socket: Some(socket), reached, controllers: words(&slice), booted }
+    match systemd::find(caller.uid, caller.runtime_dir.as_deref()) {
+        Ok(found) => {
+            let folder = folder_of_manager(found.pid).map(|hierarchy| hierarchy.folder);
+            let controllers = folder.map(|folder| words(&format!("{folder}/cgroup.controllers"))).unwrap_or_default();
+            Manager { socket: Some(found.socket.path), reached: Tried::Works, controllers, booted }
+        }
+        Err(unreached) => Manager { socket: unreached.socket, reached: Tried::Refused(unreached.errno), controllers: vec![], booted },
+    }
 }
 
 fn modules() -> Vec<Module> {

@@ -3,10 +3,14 @@
 //! Found, never assumed: `/proc/self/cgroup` says which groups the launcher is in, `/proc/self/mountinfo` where they can be seen. Read
 //! only for profiles with `[limits]`. It reads and never writes.
 
+use crate::host::systemd::{self, Socket, Unreached};
+use crate::policy::limits::manager::asks_systemd;
 use crate::policy::limits::place::{place, wanted_controllers};
 use crate::policy::limits::{Controller, Limits};
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::Mount;
+use crate::profile::Caller;
+use crate::step::Name;
 use crate::sys;
 use crate::value::{below, join, parent};
 use std::collections::BTreeMap;
@@ -19,6 +23,8 @@ use std::path::Path;
 pub struct Groups {
     /// Every hierarchy that the launcher is in and can see.
     pub hierarchies: Vec<Hierarchy>,
+    /// The hierarchy as a scope of systemd's would be in it, or why there can be none; read only where one is to be asked for.
+    pub systemd: Option<Result<Hierarchy, Unreached>>,
     /// The memory of the machine, in bytes; read where a share of it is asked for.
     pub ram: u64,
     /// The block device of each path of `limits.io`: major and minor number, or why it is not known.
@@ -64,6 +70,8 @@ pub struct Hierarchy {
     pub folder: String,
     /// Why nothing can be made there; 0 where something can. Read only where the profile needs the hierarchy, as is all that follows.
     pub refused: i32,
+    /// Version 2: where systemd listens, where a scope of its is to be made first, for the group to be in.
+    pub scope: Option<Socket>,
     /// Version 2: controllers that are switched on for the groups in it.
     pub enabled: Vec<String>,
     /// Version 2: whether it is the top, where processes and groups with controllers may be side by side.
@@ -86,8 +94,7 @@ pub struct Hierarchy {
 
 impl Groups {
     /// Reads what the limits of a profile need to know.
-    pub fn probe(limits: &Limits, mounts: &Mounts, named: bool) -> Groups {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    pub fn probe(limits: &Limits, mounts: &Mounts, named: bool, caller: &Caller) -> Groups {
         let mut groups = Groups { hierarchies: find(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")), ..Groups::default() };
         let parent = limits.parent.get().map(|path| path.value.0.as_str());
         for hierarchy in &mut groups.hierarchies {
@@ -106,6 +113,7 @@ impl Groups {
         for index in looked {
             groups.hierarchies[index].look();
         }
+        groups.systemd = asks_systemd(limits, &groups, caller.uid == 0).then(|| Hierarchy::through_systemd(caller));
         if limits.wants_share() {
             groups.ram = sys::total_memory().unwrap_or(0);
         }
@@ -123,6 +131,24 @@ impl Groups {
 const LESSENED: [(&str, &str); 5] = [("memory", "memory"), ("memory-high", "memory"), ("memory-swap", "memory"), ("pids", "pids"), ("cpu", "cpu")];
 
 impl Hierarchy {
+    /// What a scope would find: nobody else in it, nothing switched on, and the limits of the manager's group and of those above it.
+    fn through_systemd(caller: &Caller) -> Result<Hierarchy, Unreached> {
+        let found = systemd::find(caller.uid, caller.runtime_dir.as_deref())?;
+        let folder = folder_of_manager(found.pid).ok_or(Unreached { socket: Some(found.socket.path.clone()), errno: libc::ENOTSUP })?;
+        let mut hierarchy = Hierarchy { controllers: words(&folder.folder, "cgroup.controllers"), ..folder };
+        hierarchy.look();
+        Ok(Hierarchy {
+            refused: 0,
+            scope: Some(found.socket),
+            enabled: vec![],
+            top: false,
+            others: 0,
+            inside: true,
+            barred: None,
+            ..hierarchy
+        })
+    }
+
     /// All that the plan asks of a hierarchy that it uses.
     fn look(&mut self) {
         let writable = |file: &str| nix::unistd::access(Path::new(file), nix::unistd::AccessFlags::W_OK).err().map_or(0, |errno| errno as i32);
@@ -193,6 +219,21 @@ impl Hierarchy {
     }
 }
 
+/// The group that a manager of systemd's makes its units in; it is in one of them itself.
+pub fn folder_of_manager(pid: i32) -> Option<Hierarchy> {
+    let mut hierarchy = unified(&format!("/proc/{pid}/cgroup"))?;
+    if let Some(folder) = hierarchy.folder.strip_suffix("/init.scope") {
+        hierarchy.folder = folder.to_owned();
+    }
+    hierarchy.own = hierarchy.folder.clone();
+    Some(hierarchy)
+}
+
+/// The hierarchy of version 2, and the group in it that a file of `/proc` tells.
+pub fn unified(file: &str) -> Option<Hierarchy> {
+    find(&read(file), &read("/proc/self/mountinfo")).into_iter().find(|hierarchy| hierarchy.version == Version::V2)
+}
+
 /// The deepest folder that both are in, or are.
 fn common<'a>(one: &'a str, other: &str) -> &'a str {
     let mut folder = one;
@@ -204,7 +245,12 @@ fn common<'a>(one: &'a str, other: &str) -> &'a str {
 
 /// The words of a small file; none where it is not there.
 fn words(folder: &str, name: &str) -> Vec<String> {
-    fs::read_to_string(format!("{folder}/{name}")).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+    read(&format!("{folder}/{name}")).split_whitespace().map(str::to_owned).collect()
+}
+
+/// A file of the kernel's; empty where it is not there.
+fn read(path: &str) -> String {
+    sys::read_generated(Name::new(path).as_c_str()).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
 }
 
 /// A mount of a hierarchy.

@@ -1,13 +1,15 @@
 //! The control groups of a sandbox: made and limited before the clone, entered by the child itself, read and removed at the end.
 //!
-//! What cgroups-rs does well goes through it ([`write`]): the limits of the classic controllers, the freezer, device rules. It has no way
-//! to find hybrid layouts, to enter a group before exec, to end and remove one; and its readers of accounts panic on texts that
-//! they do not know.
+//! What cgroups-rs does well goes through it: the freezer and device rules of version 1 ([`write`], [`remove`]). It has no way to find hybrid
+//! layouts, to enter a group before exec, to end and remove one; its setters cost twice, its `apply` loses failures, and its readers of
+//! accounts panic on texts that they do not know.
 
 pub mod account;
+mod dbus;
 mod devices;
 mod io;
 mod remove;
+mod scope;
 mod sweep;
 mod write;
 
@@ -16,13 +18,12 @@ use crate::host::groups::Version;
 use crate::policy::limits::Controller;
 use crate::problem::errno_words;
 use crate::registry;
-use crate::step::{Name, Op, Slot};
+use crate::step::{Folder, Name, Op, Slot};
 use crate::sys::{self, Errno};
 pub use account::Account;
 pub use remove::{freezer_of, thaw_all};
 use std::os::fd::RawFd;
 use std::time::Instant;
-pub use sweep::sweep;
 
 /// How the name of every group of a launcher begins; its process id and the time of its making follow.
 const PREFIX: &str = "stockade-";
@@ -36,6 +37,8 @@ pub struct Groups {
     pub begun: Instant,
     /// The name of all of them: by it what belongs together is found again. Empty before the first.
     name: String,
+    /// The folder of the scope that they are in, where systemd made one.
+    scope: Option<String>,
     made: Vec<Made>,
     aside: Option<Aside>,
     /// Readable once memory is out (version 1); -1 where nobody watches.
@@ -68,6 +71,8 @@ pub enum Wrong {
     Errno(Errno),
     /// The file says something else than what was written.
     Reads(String),
+    /// Systemd says so.
+    Says(String),
 }
 
 impl From<Errno> for Wrong {
@@ -82,6 +87,7 @@ impl Wrong {
         match self {
             Wrong::Errno(Errno(errno)) => errno_words(*errno),
             Wrong::Reads(text) => format!("the kernel made {text} of it"),
+            Wrong::Says(text) => text.clone(),
         }
     }
 }
@@ -94,14 +100,15 @@ const NAMES: u32 = 16;
 impl Groups {
     /// No group yet.
     pub fn new() -> Groups {
-        Groups { begun: Instant::now(), name: String::new(), made: vec![], aside: None, out_of_memory: -1 }
+        Groups { begun: Instant::now(), name: String::new(), scope: None, made: vec![], aside: None, out_of_memory: -1 }
     }
 
     /// Whether an operation is one of the groups'.
     pub fn is_of_the_groups(op: &Op) -> bool {
         matches!(
             op,
-            Op::Group { .. }
+            Op::Scope { .. }
+                | Op::Group { .. }
                 | Op::StepAside { .. }
                 | Op::SwitchOn { .. }
                 | Op::GroupLimit { .. }
@@ -114,12 +121,16 @@ impl Groups {
     /// Does one operation of the launcher's.
     pub fn apply(&mut self, op: &Op, prepared: &mut Prepared) -> Result {
         match op {
+            Op::Scope { socket, route } => {
+                self.scope = Some(scope::enter(socket.text(), *route, &self.name()?)?);
+                Ok(())
+            }
             Op::Group { slot, version, controllers, folder } => self.make(*slot, *version, controllers, folder, prepared),
             Op::StepAside { folder } => self.step_aside(folder),
             Op::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
             Op::GroupLimit { slot, controller, file, value } => {
                 let made = self.of(*slot)?;
-                write::limit(&made.path, made.version, *controller, file.text(), value.text())
+                write::limit(made.dir, *controller, file, value.text())
             }
             Op::DeviceRules { slot, version, nodes } => {
                 let made = self.of(*slot)?;
@@ -165,14 +176,26 @@ impl Groups {
         self.made.iter().find(|made| made.controllers.contains(&controller))
     }
 
-    fn base(&mut self, folder: &Name) -> Result<String> {
+    fn name(&mut self) -> Result<String> {
         if self.name.is_empty() {
             self.name = format!("{PREFIX}{}-{}", sys::getpid(), sys::boot_ticks()?);
         }
-        Ok(format!("{}/{}", folder.text(), self.name))
+        Ok(self.name.clone())
     }
 
-    fn make(&mut self, slot: Slot, version: Version, controllers: &[Controller], folder: &Name, prepared: &mut Prepared) -> Result {
+    fn folder<'a>(&'a self, folder: &'a Folder) -> Result<&'a str> {
+        match folder {
+            Folder::Path(path) => Ok(path.text()),
+            Folder::Scope => self.scope.as_deref().ok_or(Errno(libc::ENOENT).into()),
+        }
+    }
+
+    fn base(&mut self, folder: &Folder) -> Result<String> {
+        let name = self.name()?;
+        Ok(format!("{}/{name}", self.folder(folder)?))
+    }
+
+    fn make(&mut self, slot: Slot, version: Version, controllers: &[Controller], folder: &Folder, prepared: &mut Prepared) -> Result {
         let path = make_new(&self.base(folder)?, "")?;
         // From here on it is removed at the end, whatever fails.
         self.made.push(Made { slot, version, path: path.clone(), dir: -1, controllers: controllers.to_vec() });
@@ -188,19 +211,19 @@ impl Groups {
         Ok(())
     }
 
-    fn step_aside(&mut self, folder: &Name) -> Result {
+    fn step_aside(&mut self, folder: &Folder) -> Result {
         let path = make_new(&self.base(folder)?, ASIDE)?;
-        self.aside = Some(Aside { folder: folder.text().into(), path: path.clone(), switched_on: vec![] });
+        self.aside = Some(Aside { folder: self.folder(folder)?.to_owned(), path: path.clone(), switched_on: vec![] });
         open_locked(&path)?;
         Ok(write::text(&format!("{path}/cgroup.procs"), "0")?)
     }
 
-    fn switch_on(&mut self, folder: &Name, controllers: &[&'static str]) -> Result {
+    fn switch_on(&mut self, folder: &Folder, controllers: &[&'static str]) -> Result {
         if let Some(aside) = &mut self.aside {
             aside.switched_on = controllers.to_vec();
         }
         let words: Vec<String> = controllers.iter().map(|name| format!("+{name}")).collect();
-        Ok(write::text(&format!("{}/cgroup.subtree_control", folder.text()), &words.join(" "))?)
+        Ok(write::text(&format!("{}/cgroup.subtree_control", self.folder(folder)?), &words.join(" "))?)
     }
 }
 

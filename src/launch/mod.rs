@@ -154,7 +154,7 @@ fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>) -> Result<(Out
             started?;
             // While pid 1 builds the world, there is time for it.
             if plan.grouped.group {
-                cgroup::sweep(&plan.grouped.folders);
+                groups.sweep(&plan.grouped.folders);
             }
             supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals, groups)
         }

@@ -42,7 +42,7 @@ pub fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>> {
 
 /// Groups are made and removed again, but a controller that is switched on stays so: without that, there are no groups to try.
 fn switch_nothing_on(plan: &mut Plan) {
-    if plan.steps.iter().any(|step| matches!(step.op, Op::SwitchOn { .. } | Op::StepAside { .. })) {
+    if plan.steps.iter().any(|step| matches!(step.op, Op::Scope { .. } | Op::SwitchOn { .. } | Op::StepAside { .. })) {
         plan.steps.retain(|step| !matches!(step.stage, Stage::Limits | Stage::Group));
         plan.grouped = Default::default();
     }

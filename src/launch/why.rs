@@ -28,6 +28,8 @@ pub fn pid_one_ended(code: i32) -> Problem {
 pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
     let problem = Problem::new("launch::limits", step.at, format!("cannot {}: {}", step.op, wrong.words())).label("asked for here");
     let help = match (&step.op, wrong) {
+        (Op::Scope { .. }, Wrong::Errno(Errno(libc::ETIMEDOUT))) => "see what systemd is busy with: systemctl --user list-jobs",
+        (Op::Scope { .. }, _) => "start it in a unit with Delegate=yes, or as root",
         (Op::Group { .. } | Op::StepAside { .. } | Op::SwitchOn { .. }, Wrong::Errno(Errno(libc::EACCES | libc::EPERM | libc::EROFS))) => {
             "start it in a group that is yours (systemd-run --user --scope -p Delegate=yes stockade run ...), or as root"
         }
@@ -98,6 +100,8 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         (Op::Rlimit { .. }, libc::EPERM) => return Some(cause::hard_limit().to_string()),
         (Op::WorkingFolder { .. }, _) => "set process.cwd to a folder that the profile grants",
         (Op::JoinNamespace { .. }, libc::EPERM) => "joining a namespace needs root over the user namespace that owns it",
+        // Where the kernel shares out real-time scheduling by groups, a new one has no share (sched-rt-group.rst).
+        (Op::EnterGroup { .. }, libc::EINVAL) => "a real-time process cannot enter it: start stockade under the ordinary scheduler (chrt --other 0)",
         (Op::CloseDescriptors { .. }, libc::EBADF) => "name in pass-fds only descriptors that are open when stockade starts",
         (Op::Capabilities { keep, .. }, libc::EPERM) => return lacking(keep.0),
         (Op::PrivateMounts | Op::Root { .. } | Op::HostName { .. }, libc::EPERM | libc::EACCES) => return user_namespace_cause(),

@@ -5,6 +5,7 @@
 pub mod controllers;
 mod draft;
 mod files;
+pub mod manager;
 pub mod place;
 pub mod values;
 
@@ -64,7 +65,8 @@ section! {
         controllers: Set<Controller>,
         /// The group that the sandbox's is made in, as a path in the hierarchies; unsaid: the launcher's own.
         parent: Limit<GroupPath>,
-        /// Who makes the group: `"auto"` (unsaid) or `"direct"`: stockade.
+        /// Who makes the group: stockade (`"direct"`), systemd on request (`"systemd"`: the user's own, root's is the system's), or, unsaid, `"auto"`:
+        /// stockade where it may, else the user's systemd.
         manager: Limit<Manager>,
     }
 }

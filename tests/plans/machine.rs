@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use stockade::host::groups::{Groups, Hierarchy, Node, Version};
+use stockade::host::systemd::{Route, Socket, Unreached};
 use stockade::host::programs::{Lack, Piece, Program};
 use stockade::host::{Fact, File, FileKind, Host, Stream};
 use stockade::lint;
@@ -205,6 +206,15 @@ fn delegated() -> Groups {
     Groups { hierarchies: vec![hierarchy], ram: 8 << 30, ..Groups::default() }
 }
 
+/// What Ann's systemd would give: a scope somewhere below her manager's group.
+fn scope() -> Hierarchy {
+    let own = "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service";
+    let socket = Socket { path: "/run/user/1000/systemd/private".into(), route: Route::Private };
+    let [mut hierarchy] = delegated().hierarchies.try_into().unwrap();
+    (hierarchy.folder, hierarchy.own, hierarchy.enabled, hierarchy.scope) = (own.into(), own.into(), vec![], Some(socket));
+    hierarchy
+}
+
 /// A hybrid machine: the classic controllers in version 1, huge pages in version 2.
 fn hybrid() -> Groups {
     let v1 = |name: &str| Hierarchy {
@@ -227,6 +237,7 @@ fn hybrid() -> Groups {
         ram: 8 << 30,
         blocks: BTreeMap::from([("/dev/sda".to_owned(), Ok((8, 0))), ("/proc".to_owned(), Err(libc::ENOTBLK))]),
         nodes,
+        ..Groups::default()
     }
 }
 
@@ -240,7 +251,8 @@ pub fn for_root(profile: &Profile) -> Host {
     host
 }
 
-/// By the name of a golden file: `root-` is root's, `old-` has an old kernel, `older-` one before Linux 6.3, `bare-` has no Landlock, `terminal-` a terminal.
+/// By the name of a golden file: `root-` is root's, `old-` has an old kernel, `older-` one before Linux 6.3, `bare-` has no Landlock, `terminal-` a terminal; `shared-`,
+/// `scoped-`, `lonely-` and `bound-` are of a login session.
 pub fn for_name(name: &str, profile: &Profile) -> Host {
     match name.split('-').next() {
         Some("root") => for_root(profile),
@@ -251,6 +263,16 @@ pub fn for_name(name: &str, profile: &Profile) -> Host {
             let mut host = for_user(profile);
             for hierarchy in &mut host.control_groups.hierarchies {
                 (hierarchy.others, hierarchy.refused) = (3, libc::EACCES);
+            }
+            host
+        }
+        // The same, with systemd: one that gives a scope, one that does not run, and one where the launcher's group has a limit of its own.
+        Some(kind @ ("scoped" | "lonely" | "bound")) => {
+            let mut host = for_name("shared", profile);
+            let groups = &mut host.control_groups;
+            groups.systemd = Some(if kind == "lonely" { Err(Unreached { socket: None, errno: libc::ENOENT }) } else { Ok(scope()) });
+            if kind == "bound" {
+                groups.hierarchies[0].least.insert("pids", (10, "/sys/fs/cgroup/ann.scope".to_owned()));
             }
             host
         }

@@ -40,7 +40,7 @@ pub fn cgroups(facts: &Facts) -> Line {
         }
         (true, _) => {
             let fix = Fix::Words(format!("boot with {}", unified(facts)));
-            let lost = "limits that v1 lacks (memory-high, io), and ending a whole group at once";
+            let lost = "limits that v1 lacks (memory-high, memory-min), and ending a whole group at once";
             Line::less(NAME, State::Limited, format!("{place}; {}", names(&groups.controllers)), lost).fix(fix)
         }
         (false, Layout::V2) if through_systemd => Line::ok(NAME, format!("{place}, not delegated; systemd makes groups on request")),

@@ -24,7 +24,8 @@ impl Groups {
                 left.push(format!("{}: {}", made.path, errno_words(errno)));
             }
         }
-        if let Some(aside) = self.aside.take() {
+        // The launcher is in the scope, and with it the scope goes, and all groups in it.
+        if let Some(aside) = self.aside.take().filter(|_| self.scope.is_none()) {
             // The controllers go first, as no process may be beside groups that have some.
             let words: Vec<String> = aside.switched_on.iter().map(|name| format!("-{name}")).collect();
             sys::regardless(write::text(&format!("{}/cgroup.subtree_control", aside.folder), &words.join(" ")));

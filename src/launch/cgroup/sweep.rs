@@ -1,26 +1,49 @@
 //! Groups of launchers that are dead: what a SIGKILL of a launcher leaves, the next run removes.
 
 use super::remove::kill_all;
-use super::{ASIDE, PREFIX};
+use super::{ASIDE, Groups, PREFIX};
 use crate::host::groups::Version;
 use crate::step::Name;
+use crate::value::parent;
 use crate::{stat, sys};
 use std::collections::BTreeMap;
 
+impl Groups {
+    /// Removes what launchers that are dead have left, in the folders of a plan and in those scopes of systemd's that are beside ours.
+    pub fn sweep(&self, folders: &[Name]) {
+        let beside = self.scope.as_deref().map(parent);
+        sweep(folders.iter().map(|folder| folder.text().to_owned()).chain(beside.into_iter().flat_map(scopes)));
+    }
+}
+
+/// A scope ends with its last process, but one that is frozen does not learn that its launcher is dead.
+fn scopes(folder: &str) -> Vec<String> {
+    names(folder).filter(|name| name.ends_with(".scope")).map(|name| format!("{folder}/{name}")).collect()
+}
+
+/// What is in a folder under another launcher's name.
+fn names(folder: &str) -> impl Iterator<Item = String> {
+    let own = format!("{PREFIX}{}-", sys::getpid());
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(move |name| name.starts_with(PREFIX) && !name.starts_with(&own))
+}
+
 /// Removes the groups of dead launchers in these folders. What cannot be removed stays for a later run; nothing here is told.
-pub fn sweep(folders: &[Name]) {
-    let mut found: BTreeMap<String, Vec<(Version, String)>> = BTreeMap::new();
-    for folder in folders.iter().map(Name::text) {
-        let names = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        for name in names.filter(|name| name.starts_with(PREFIX)) {
+fn sweep(folders: impl Iterator<Item = String>) {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for folder in folders {
+        for name in names(&folder) {
             let path = format!("{folder}/{name}");
-            let version = if std::path::Path::new(&format!("{path}/cgroup.type")).exists() { Version::V2 } else { Version::V1 };
-            found.entry(name).or_default().push((version, path));
+            found.entry(name).or_default().push(path);
         }
     }
-    for (name, groups) in found {
+    for (name, paths) in found {
+        if !is_of_the_dead(&name) {
+            continue;
+        }
+        let groups: Vec<(Version, String)> = paths.into_iter().map(|path| (version(&path), path)).collect();
         // Three proofs: no process with this number began before the group, nobody holds its lock, and what is killed is in it.
-        let Some(locks) = is_of_the_dead(&name).then(|| lock_all(&groups)).flatten() else { continue };
+        let Some(locks) = lock_all(&groups) else { continue };
         if !name.ends_with(ASIDE) {
             end(&groups);
         }
@@ -29,6 +52,10 @@ pub fn sweep(folders: &[Name]) {
         }
         locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
     }
+}
+
+fn version(path: &str) -> Version {
+    if std::path::Path::new(&format!("{path}/cgroup.type")).exists() { Version::V2 } else { Version::V1 }
 }
 
 /// Kills whoever is left, until the groups are empty or it takes too long.

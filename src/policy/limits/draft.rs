@@ -2,7 +2,8 @@
 
 use super::controllers::{Controller, Form};
 use super::files::{Refusal, Setting, settings};
-use super::place::{OF_THE_NAMED, of_key, place};
+use super::manager::{Made, Unable, choose, in_scope};
+use super::place::{OF_THE_NAMED, Obstacle, obstacle, of_key, place};
 use super::{Limits, Wanted};
 use crate::draft::Draft;
 use crate::host::Host;
@@ -12,8 +13,9 @@ use crate::policy::mounts::entry::{Access, Mount};
 use crate::policy::namespaces::{Choice, Kind};
 use crate::problem::{Problem, errno_words, suggestion};
 use crate::source::{At, Span};
-use crate::step::{Name, Op, Slot, Stage};
+use crate::step::{Folder, Name, Op, Slot, Stage};
 use crate::value::below;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a launch must know of the limits besides the steps.
@@ -57,11 +59,19 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
     if !limits.is_used() {
         return Grouped::default();
     }
+    let root = host.caller.uid == 0;
+    let (groups, no_systemd, nobody) = match choose(limits, &host.control_groups, &host.caller.user, root) {
+        Made::Directly(unable) => (Cow::Borrowed(&host.control_groups), unable, None),
+        Made::InScope(scope) => (Cow::Owned(in_scope(&host.control_groups, scope)), None, None),
+        Made::Not(unable) => (Cow::Borrowed(&host.control_groups), None, Some(unable)),
+    };
     let mut planner = Planner {
         limits,
         optional: *optional,
-        root: host.caller.uid == 0,
-        groups: &host.control_groups,
+        root,
+        groups: &groups,
+        no_systemd,
+        nobody,
         made: BTreeMap::new(),
         fallen: vec![],
         refused: vec![],
@@ -82,17 +92,17 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
         );
     }
     for (index, group) in &made {
-        steps(limits, &host.control_groups, *index, group, draft);
+        steps(limits, &groups, *index, group, draft);
     }
     if made.is_empty() {
         return Grouped::default();
     }
-    guard_groups(mounts, &host.control_groups, made.keys(), draft);
+    guard_groups(mounts, &groups, made.keys(), draft);
     if choice.is_new(Kind::Cgroup) {
         draft.step(Stage::Group, Op::CgroupNamespace, choice.at(Kind::Cgroup));
     }
     let cpu_time_ms = cpu_time.map(|time| u64::try_from(time.value.0.as_millis()).unwrap_or(u64::MAX));
-    let folders = host.control_groups.hierarchies.iter().map(|hierarchy| Name::new(&hierarchy.folder)).collect();
+    let folders = groups.hierarchies.iter().filter(|hierarchy| hierarchy.scope.is_none()).map(|hierarchy| Name::new(&hierarchy.folder)).collect();
     Grouped { group: true, folders, cpu_time_ms }
 }
 
@@ -107,6 +117,10 @@ struct Planner<'a> {
     optional: bool,
     root: bool,
     groups: &'a Groups,
+    /// Why systemd makes no group, where it could be asked.
+    no_systemd: Option<Unable>,
+    /// Why nobody makes one.
+    nobody: Option<Unable>,
     made: BTreeMap<usize, Group>,
     fallen: Vec<(Wanted, Refusal)>,
     refused: Vec<(Wanted, Refusal)>,
@@ -183,6 +197,9 @@ impl Planner<'_> {
 
     /// Takes a controller into the group of its hierarchy.
     fn join(&mut self, controller: Controller, at: Span) -> Result<usize, Refusal> {
+        if let Some(Unable { why, help }) = &self.nobody {
+            return Err(Refusal { why: why.clone(), help: format!("{help}\nor let them fall: optional = [\"limits\"]") });
+        }
         let Some(index) = place(controller, self.groups) else {
             return Err(absent(controller, self.groups));
         };
@@ -229,7 +246,11 @@ fn absent(controller: Controller, groups: &Groups) -> Refusal {
             format!("version 2 of control groups has no {}", controller.v1()),
             "match the group itself instead: nft's `socket cgroupv2`, or the sandbox's own interface".to_owned(),
         ),
-        _ => (format!("the controller {} is not among those of the launcher's group", controller.word()), delegate(controller, unified)),
+        _ => {
+            let through_systemd = groups.hierarchies.iter().any(|hierarchy| hierarchy.scope.is_some());
+            let whose = if through_systemd { "that systemd may give" } else { "of the launcher's group" };
+            (format!("the controller {} is not among those {whose}", controller.word()), delegate(controller, unified))
+        }
     };
     Refusal { why, help }
 }
@@ -242,34 +263,34 @@ fn delegate(controller: Controller, unified: bool) -> String {
 /// Whether a group with this controller can be made there.
 fn check_place(hierarchy: &Hierarchy, controller: Controller, planner: &Planner<'_>) -> Result<(), Refusal> {
     let (folder, root) = (&hierarchy.folder, planner.root);
-    if hierarchy.refused != 0 {
-        // Version 1 has a folder for each controller: one reason for all of them.
-        let own = hierarchy.version == Version::V1 && planner.limits.parent.get().is_none();
-        let place = if own { "the launcher's own" } else { folder };
-        let why = format!("cannot make a group in {place}: {}", errno_words(hierarchy.refused));
-        let help = match (hierarchy.refused, hierarchy.version) {
-            (libc::ENOENT, _) => format!("make it first, as root: mkdir {folder}"),
-            (_, Version::V2) => {
-                format!("{}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"]", scope(root))
-            }
-            (_, Version::V1) => format!(
-                "as root make one for the user, and name it: parent = \"/NAME\"\nmkdir {0}/NAME && chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"]",
-                hierarchy.mount
-            ),
-        };
-        return Err(Refusal { why, help });
-    }
-    if let Some(above) = &hierarchy.barred {
-        let why = format!("this user may move no process through {above}, and the launcher is not in {folder}");
-        return Err(Refusal { why, help: format!("{}\nor let them fall: optional = [\"limits\"]", scope(root)) });
-    }
-    let Form::Named(name) = controller.v2() else { return Ok(()) };
-    let on = hierarchy.version == Version::V1 || hierarchy.top || hierarchy.others == 0 || hierarchy.enabled.iter().any(|known| known == name);
-    if on {
-        return Ok(());
-    }
-    let why = format!("{folder} has {} other processes, so no controller can be switched on for groups in it", hierarchy.others);
-    Err(Refusal { why, help: format!("{}\nor name a group without processes with `parent`; or let them fall: optional = [\"limits\"]", scope(root)) })
+    let Some(obstacle) = obstacle(hierarchy, controller) else { return Ok(()) };
+    // What systemd could not do either says more than how to ask it.
+    let way = planner.no_systemd.as_ref().map_or_else(|| scope(root), |unable| unable.help.clone());
+    let (why, help) = match obstacle {
+        Obstacle::Refused(errno) => {
+            // Version 1 has a folder for each controller: one reason for all of them.
+            let own = hierarchy.version == Version::V1 && planner.limits.parent.get().is_none();
+            let place = if own { "the launcher's own" } else { folder };
+            let help = match (errno, hierarchy.version) {
+                (libc::ENOENT, _) => format!("make it first, as root: mkdir {folder}"),
+                (_, Version::V2) => format!("{way}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"]"),
+                (_, Version::V1) => format!(
+                    "as root make one for the user, and name it: parent = \"/NAME\"\nmkdir {0}/NAME && chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"]",
+                    hierarchy.mount
+                ),
+            };
+            (format!("cannot make a group in {place}: {}", errno_words(errno)), help)
+        }
+        Obstacle::Barred(above) => (
+            format!("this user may move no process through {above}, and the launcher is not in {folder}"),
+            format!("{way}\nor let them fall: optional = [\"limits\"]"),
+        ),
+        Obstacle::Shared(others) => (
+            format!("{folder} has {others} other processes, so no controller can be switched on for groups in it"),
+            format!("{way}\nor name a group without processes with `parent`; or let them fall: optional = [\"limits\"]"),
+        ),
+    };
+    Err(Refusal { why: planner.no_systemd.as_ref().map_or(why.clone(), |unable| format!("{why}; and {}", unable.why)), help })
 }
 
 /// One problem, or one note, for all that fails for one reason.
@@ -311,7 +332,13 @@ fn more_help(known: &str, more: &str) -> String {
 fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &mut Draft) {
     let hierarchy = &groups.hierarchies[index];
     let at = group.at;
-    let folder = Name::new(&hierarchy.folder);
+    let folder = match &hierarchy.scope {
+        None => Folder::Path(Name::new(&hierarchy.folder)),
+        Some(socket) => {
+            draft.step(Stage::Limits, Op::Scope { socket: Name::new(&socket.path), route: socket.route }, at);
+            Folder::Scope
+        }
+    };
     if hierarchy.version == Version::V2 {
         let off: Vec<&'static str> = group
             .controllers

@@ -87,7 +87,7 @@ fn size(limit: &Limit<Size>) -> String {
 }
 
 /// Bytes, or none for no limit. A share is of the machine's memory, or of what a group above allows, where that is less.
-fn bytes(limit: &Limit<Amount>, hierarchy: &Hierarchy, groups: &Groups) -> Option<u64> {
+pub fn bytes(limit: &Limit<Amount>, hierarchy: &Hierarchy, groups: &Groups) -> Option<u64> {
     match limit.get()?.value {
         Amount::Bytes(bytes) => Some(bytes),
         Amount::Percent(percent) => {

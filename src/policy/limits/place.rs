@@ -2,7 +2,7 @@
 
 use super::controllers::{Controller, Form};
 use super::{Limits, values::Amount};
-use crate::host::groups::{Groups, Version};
+use crate::host::groups::{Groups, Hierarchy, Version};
 use std::collections::BTreeSet;
 
 /// Where a controller is: version 1 has it where it is mounted there; else version 2.
@@ -20,6 +20,35 @@ pub fn place(controller: Controller, groups: &Groups) -> Option<usize> {
 
 /// What a sandbox with a name has besides, where it can: it is frozen by the first, and `ps` reads the second.
 pub const OF_THE_NAMED: [Controller; 2] = [Controller::Freezer, Controller::Cpuacct];
+
+/// What keeps a group with a controller from being made in a hierarchy that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle<'a> {
+    /// Nothing can be made there.
+    Refused(i32),
+    /// No process may be moved there through this group.
+    Barred(&'a str),
+    /// So many processes besides the launcher are there.
+    Shared(usize),
+}
+
+/// The first obstacle.
+pub fn obstacle(hierarchy: &Hierarchy, controller: Controller) -> Option<Obstacle<'_>> {
+    if hierarchy.refused != 0 {
+        return Some(Obstacle::Refused(hierarchy.refused));
+    }
+    if let Some(above) = &hierarchy.barred {
+        return Some(Obstacle::Barred(above));
+    }
+    let Form::Named(name) = controller.v2() else { return None };
+    let on = hierarchy.version == Version::V1 || hierarchy.top || hierarchy.others == 0 || hierarchy.enabled.iter().any(|known| known == name);
+    (!on).then_some(Obstacle::Shared(hierarchy.others))
+}
+
+/// Whether there is one.
+pub fn has_obstacle(hierarchy: &Hierarchy, controller: Controller) -> bool {
+    obstacle(hierarchy, controller).is_some()
+}
 
 /// Every controller that a profile's limits need.
 pub fn wanted_controllers(limits: &Limits, named: bool) -> BTreeSet<Controller> {

@@ -164,21 +164,15 @@ words! {
         KillAll = "kill-all",
     }
 }
-/// Who makes the group: stockade itself, as yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Manager;
-
-impl Written for Manager {
-    const WHAT: &'static str = "one of the words `auto` `direct`";
-    fn from_text(text: &str) -> Result<Manager, String> {
-        match text {
-            "auto" | "direct" => Ok(Manager),
-            "systemd" => Err("the manager `systemd` is not built yet\nhelp: start it in a group of its own: systemd-run --user --scope -p Delegate=yes stockade run ...".into()),
-            _ => Err(format!("unknown word `{text}`\nhelp: write \"auto\" or \"direct\"")),
-        }
-    }
-    fn looks() -> Shape {
-        Shape::names(["auto", "direct"])
+words! {
+    /// Who makes the group.
+    Manager {
+        /// Stockade where it may, else the user's systemd.
+        Auto = "auto",
+        /// Stockade.
+        Direct = "direct",
+        /// Systemd.
+        Systemd = "systemd",
     }
 }
 
