@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod denials;
 mod doctor;
 mod layers;
 mod man;
@@ -31,7 +32,7 @@ pub const FAILED: u8 = 125;
 /// Runs a command.
 pub fn dispatch(cli: Cli) -> u8 {
     match cli.command {
-        Command::Run(given) => run::run(given),
+        Command::Run(runs) => run::run(runs),
         Command::Check(shown) => check::check(shown),
         Command::Profiles(what) => profiles::profiles(what),
         Command::New(what) => new::new(what),
@@ -72,13 +73,15 @@ struct Planned {
 
 /// The pipeline up to the plan.
 fn prepare(given: Given) -> Result<Planned, Failed> {
-    match given.request() {
-        Ok(request) => settle(&request, Caller::current()),
-        Err(message) => {
-            let problems = Problem::new("cli::flag", Default::default(), message).into();
-            Err(Failed { sources: Sources::default(), problems })
-        }
-    }
+    settle(&request(given)?, Caller::current())
+}
+
+/// What the command line asks for.
+fn request(given: Given) -> Result<Request, Failed> {
+    given.request().map_err(|message| {
+        let problems = Problem::new("cli::flag", Default::default(), message).into();
+        Failed { sources: Sources::default(), problems }
+    })
 }
 
 /// The same of what the command line asks for.

@@ -19,9 +19,9 @@ mod words;
 
 pub use default::{Needs, default};
 pub use draft::draft;
-pub use filter::{Case, Compare, Filter, Rule, Source, Table, Test, Verdict, Width};
+pub use filter::{Case, Compare, Exact, Filter, Rule, Source, Table, Test, Told, Verdict, Width};
 pub use import::{Facts, Imported};
-pub use program::{LONGEST, compile};
+pub use program::{LONGEST, compile, compile_refusals};
 pub use section::{Action, Architecture, Base, Calls, Condition, Family, Is, Otherwise, Seccomp, Spec};
 
 use filter::{ENOSYS, EPERM};

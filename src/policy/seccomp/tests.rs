@@ -6,6 +6,7 @@ mod kernel;
 mod policy;
 mod precedence;
 mod sections;
+mod told;
 
 use super::default::default;
 use super::program::{ARCHITECTURE, I386};
@@ -95,7 +96,7 @@ fn numbers_in(rule: &Rule) -> Vec<u64> {
 
 /// What the kernel would be told, over every number, the architectures, and samples of arguments near those that the rules name.
 fn assert_same(filter: &Filter, dice: &mut Dice, samples: usize) {
-    let program = compile(filter);
+    let program = compile(filter, Told::Notified);
     let tables = [(ARCHITECTURE, 0, Abi::Native), (ARCHITECTURE, Abi::X32_BIT, Abi::X32), (I386, 0, Abi::X86)];
     for (arch, bit, abi) in tables {
         let table = filter.table(abi);
@@ -136,7 +137,7 @@ fn programs_of_the_default_policy_read_as_their_filters() {
     let mut dice = Dice(0x5eed);
     for needs in NEEDS {
         let filter = default(&needs);
-        let length = compile(&filter).len();
+        let length = compile(&filter, Told::Notified).len();
         assert!((100..260).contains(&length), "{needs:?}: {length} instructions");
         assert_same(&filter, &mut dice, 2000);
     }
@@ -155,9 +156,10 @@ fn programs_of_invented_filters_read_as_their_filters() {
             Verdict::Log,
             Verdict::Trap,
             Verdict::Trace,
+            Verdict::Notify,
             Verdict::Errno(0),
         ];
-        let verdict = |dice: &mut Dice| verdicts[dice.below(9) as usize];
+        let verdict = |dice: &mut Dice| verdicts[dice.below(10) as usize];
         let compare = |dice: &mut Dice| match dice.below(4) {
             0 => Compare::AnyBit { bits: dice.argument(&[]) },
             sort @ (1 | 2) => {
@@ -195,7 +197,7 @@ fn their_program(list: BTreeMap<i64, Vec<SeccompRule>>, mismatch: SeccompAction)
 #[test]
 fn a_plain_allow_list_has_the_verdicts_of_seccompiler() {
     let numbers: Vec<u32> = ALLOWED.iter().flat_map(|(_, calls)| *calls).filter_map(|call| Abi::Native.number(call)).collect();
-    let ours = compile(&filter_of(numbers.iter().map(|number| (*number, Rule::always(Verdict::Allow))).collect()));
+    let ours = compile(&filter_of(numbers.iter().map(|number| (*number, Rule::always(Verdict::Allow))).collect()), Told::Notified);
     let list = numbers.iter().map(|number| (i64::from(*number), vec![])).collect();
     let theirs = their_program(list, SeccompAction::Errno(libc::ENOSYS as u32));
     for number in (0..1000).chain((0..1000).map(|number| number | Abi::X32_BIT)) {
@@ -223,7 +225,7 @@ fn invented_conditions_have_the_verdicts_of_seccompiler() {
             list.insert(i64::from(number), theirs);
         }
         let filter = filter_of(rules);
-        let (ours, theirs) = (compile(&filter), their_program(list, SeccompAction::Errno(libc::ENOSYS as u32)));
+        let (ours, theirs) = (compile(&filter, Told::Notified), their_program(list, SeccompAction::Errno(libc::ENOSYS as u32)));
         for number in 0..41 {
             let near = filter.rule(number).map_or(vec![], numbers_in);
             for _ in 0..100 {
