@@ -31,7 +31,11 @@ pub fn run(filter: &Filter, ids: Option<(u32, u32)>, ends: Ends) -> ! {
     // Only a matter of speed.
     sys::regardless(sys::wake_in_turn(listener));
     let mut answerer = Answerer { filter, listener, proc, records: ends.records, kinds: Vec::with_capacity(MOST), more: 0 };
-    let served = sys::write_all(ends.socket, b"A").and_then(|()| sys::close(ends.socket)).and_then(|()| answerer.serve());
+    let served = sys::write_all(ends.socket, b"A").and_then(|()| {
+        // Nobody reads there any more.
+        sys::regardless(sys::close(ends.socket));
+        answerer.serve()
+    });
     sys::exit(if served.is_ok() { 0 } else { 125 })
 }
 
