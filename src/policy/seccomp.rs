@@ -17,7 +17,7 @@ mod shorthand;
 mod tests;
 mod words;
 
-pub use default::{Needs, default};
+pub use default::{Needs, default, is_particular};
 pub use draft::draft;
 pub use filter::{Case, Compare, Exact, Filter, Rule, Source, Table, Test, Told, Verdict, Width};
 pub use import::{Facts, Imported};
