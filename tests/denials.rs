@@ -76,7 +76,7 @@ fn a_denial_is_told_with_its_count_and_the_line_that_permits_it() {
         let call = if cfg!(target_arch = "x86_64") { "mkdir" } else { "mkdirat" };
         let [line] = ran.denials()[..] else { panic!("{who:?}: {ran:?}") };
         assert!(
-            line.starts_with(&format!("denied: {call} in mkdir (pid ")) && line.contains("), 2 times: to permit it, change its rule: "),
+            line.starts_with(&format!("denied: {call} in mkdir (pid ")) && line.contains("), 2 times: to permit it, write below [seccomp.rules]: "),
             "{line}"
         );
         // The default policy, and the line that it takes.
@@ -191,7 +191,7 @@ fn a_death_by_the_filter_is_told_and_is_the_same_death() {
                 assert!(ran.err.contains("the target died of SIGSYS") && ran.err.contains("`stockade run --explain` says which"), "{ran:?}");
             } else {
                 assert!(
-                    ran.denials()[0].starts_with("denied: sync in denials (pid 2), which was killed for it: to permit it, change its rule: "),
+                    ran.denials()[0].starts_with("denied: sync in denials (pid 2), which was killed for it: to permit it, write below [seccomp.rules]: sync = \"allow\", in the place of "),
                     "{ran:?}"
                 );
                 assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
@@ -242,7 +242,9 @@ fn a_call_of_another_architecture_is_named_by_its_table() {
             skip("this kernel runs no 32-bit calls");
         } else {
             assert!(
-                ran.denials().iter().any(|line| line.starts_with("denied: mkdir of x86 in calls (pid 3): to permit it, take it out of")),
+                ran.denials()
+                    .iter()
+                    .any(|line| line.starts_with("denied: mkdir of x86 in calls (pid 3): to permit it, take \"mkdir\" out of [seccomp].deny: ")),
                 "{ran:?}"
             );
         }
@@ -427,7 +429,12 @@ fn the_action_notify_tells_without_being_asked() {
         let text = profile(&place, rules);
         let ran = run(&place, *who, PLAINLY, &text, &["/denials", "flood", "3"]);
         assert_eq!((ran.status, ran.out.as_str()), (Some(0), "1: 3\n"), "{who:?}: {ran:?}");
-        assert!(ran.denials()[0].starts_with("denied: sync in denials (pid 2), 3 times: to permit it, change its rule: "), "{ran:?}");
+        assert!(
+            ran.denials()[0].starts_with(
+                "denied: sync in denials (pid 2), 3 times: to permit it, write below [seccomp.rules]: sync = \"allow\", in the place of "
+            ),
+            "{ran:?}"
+        );
         let ran = run(&place, *who, PLAINLY, &text, &["/denials", "raw", &number("dup"), "77"]);
         assert!(ran.out == "errno 1\n" && ran.denials()[0].starts_with("denied: dup(77) in denials"), "{who:?}: {ran:?}");
         // What is not its action's is the kernel's alone.
@@ -473,6 +480,28 @@ fn a_second_listener_is_a_clear_error() {
         assert!(failed.err.contains("run without --explain"), "{failed:?}");
         let ran = run(PLAINLY);
         assert_eq!(ran.status, Some(0), "{who:?}: {ran:?}");
+    }
+}
+
+/// Whatever the launcher has allocated before, the process that answers needs no more memory.
+#[test]
+fn the_built_in_profiles_are_explained() {
+    let place = Place::new();
+    for who in As::all() {
+        for name in ["default", "strict", "build"] {
+            for padding in [0, 30_000, 90_000] {
+                let config = format!("env.PADDING = \"{}\"", "x".repeat(padding));
+                let folder = place.folder("work", As::User);
+                let mut command = place.stockade(*who);
+                let ran: Ran = command
+                    .current_dir(folder)
+                    .args(["run", "--explain", "--config", &config, name, "/bin/sh", "-c", "exit 7"])
+                    .output()
+                    .unwrap()
+                    .into();
+                assert!(ran.status == Some(7) && !ran.err.contains("ended before"), "{who:?}: {name}: {ran:?}");
+            }
+        }
     }
 }
 

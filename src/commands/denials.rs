@@ -10,6 +10,8 @@ use stockade::policy::seccomp::{Filter, Source, Verdict};
 use stockade::policy::syscalls::{self, Abi, Read};
 use stockade::problem::escape;
 use stockade::profile::Request;
+use stockade::source::Span;
+use stockade::walls::change::{Line, Over};
 use stockade::walls::query::Query;
 
 /// For how many kinds the line is sought: each candidate is planned once more.
@@ -117,20 +119,35 @@ fn advice(denial: &Denial, request: &Request, planned: &Planned) -> String {
     if let Some(native) = syscalls::number(syscalls::counterpart(name)) {
         let query = Query::Call { number: native, arguments: Some(denial.arguments) };
         if let Some(line) = line_for(&query, (denial.architecture, denial.number, &denial.arguments), request, planned) {
-            let list = line.text.strip_prefix("allow = [").and_then(|rest| rest.strip_suffix(']')).filter(|_| line.section == "seccomp");
-            let any = if has_conditions(denial, filter) { " with any arguments" } else { "" };
-            return match list {
-                Some(word) => format!("{all_the_same}{any}, add {word} to [seccomp].allow"),
-                None => format!("{all_the_same}, write below [{}]: {}", line.section, line.text),
-            };
+            return format!("{all_the_same}{}", words_of(&line, has_conditions(denial, filter), planned));
         }
     }
     let because = filter.table(abi).and_then(|table| table.because(number));
-    let place = |at| planned.sources.place(at).map_or("a line of the profile".into(), |place| escape(&place.to_string()));
     match because {
-        Some((Source::Deny, at)) => format!("{all_the_same}, take it out of [seccomp].deny: {}", place(at)),
-        Some((Source::Rules, at)) => format!("{all_the_same}, change its rule: {}", place(at)),
-        Some((Source::Families, at)) => format!("{all_the_same}, add its family to [seccomp].families: {}", place(at)),
+        Some((Source::Deny, at)) => format!("{all_the_same}, take it out of [seccomp].deny: {}", place(at, planned)),
+        Some((Source::Rules, at)) => format!("{all_the_same}, change its rule: {}", place(at, planned)),
+        Some((Source::Families, at)) => format!("{all_the_same}, add its family to [seccomp].families: {}", place(at, planned)),
         _ => "no single line permits it; see stockade why".into(),
     }
+}
+
+/// The line, as what is to be done with it.
+fn words_of(line: &Line, has_conditions: bool, planned: &Planned) -> String {
+    let list = |key: &str| line.text.strip_prefix(key)?.strip_suffix(']').filter(|_| line.section == "seccomp");
+    if let Some(word) = list("allow = [") {
+        let any = if has_conditions { " with any arguments" } else { "" };
+        return format!("{any}, add {word} to [seccomp].allow");
+    }
+    if let (Some(word), Over::Joins(at)) = (list("deny = [\"!"), line.over) {
+        return format!(", take \"{word} out of [seccomp].deny: {}", place(at, planned));
+    }
+    let over = match line.over {
+        Over::Replaces(at) => format!(", in the place of {}", place(at, planned)),
+        Over::Joins(_) | Over::Nothing => String::new(),
+    };
+    format!(", write below [{}]: {}{over}", line.section, line.text)
+}
+
+fn place(at: Span, planned: &Planned) -> String {
+    planned.sources.place(at).map_or("a line of the profile".into(), |place| escape(&place.to_string()))
 }

@@ -23,14 +23,16 @@ pub struct Ends {
 
 /// Becomes that process. `ids` are the target's outside, where root starts the sandbox: it must be able to end the target.
 pub fn run(filter: &Filter, ids: Option<(u32, u32)>, ends: Ends) -> ! {
+    // All memory is taken before: its filter has no call to ask for more, nor to give any back.
+    let (mut letter, kinds) = (Letter::empty(), Vec::with_capacity(MOST));
     let walled = wall(ids, ends);
     let told = Record::Walled(walled.map(drop)).send(ends.records);
     let (Ok(proc), Ok(())) = (walled, told) else { sys::exit(125) };
     // The end of the file: there was no sandbox in the end.
-    let Ok(Some(listener)) = Letter::empty().receive(ends.socket) else { sys::exit(0) };
+    let Ok(Some(listener)) = letter.receive(ends.socket) else { sys::exit(0) };
     // Only a matter of speed.
     sys::regardless(sys::wake_in_turn(listener));
-    let mut answerer = Answerer { filter, listener, proc, records: ends.records, kinds: Vec::with_capacity(MOST), more: 0 };
+    let mut answerer = Answerer { filter, listener, proc, records: ends.records, kinds, more: 0 };
     let served = sys::write_all(ends.socket, b"A").and_then(|()| {
         // Nobody reads there any more.
         sys::regardless(sys::close(ends.socket));
@@ -60,9 +62,9 @@ fn wall(ids: Option<(u32, u32)>, ends: Ends) -> sys::Result<RawFd> {
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
     sys::capset(Sets { effective: 0, permitted: 0, inheritable: 0 })?;
     let proc = if restrict_to(proc)? { proc } else { -1 };
-    let mut program = sys::Program::empty();
+    let program = Box::leak(sys::Program::empty());
     program.fill(seccomp::compile(&own_filter(proc), Told::Nothing));
-    sys::seccomp_filter(&program)?;
+    sys::seccomp_filter(program)?;
     Ok(proc)
 }
 
