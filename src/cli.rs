@@ -114,7 +114,7 @@ pub struct Given {
 /// A profile to be run, and what is said of the run.
 #[derive(Debug, Args)]
 pub struct Runs {
-    /// Say at the end which system calls were denied to whom, and which line would permit each; =live: each kind at once, too
+    /// Say which system calls were denied to whom, and which line would permit each; =live: each kind at once, too
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "end", hide_possible_values = true)]
     pub explain: Option<Explain>,
     /// The profile.

@@ -5,7 +5,7 @@
  *   threads COUNT EACH ERRNO   from so many threads at once; fails where another errno comes
  *   alarms COUNT ERRNO         while a timer's signal comes every 0.2 ms; fails where another errno comes
  *   survive                    with a handler for SIGSYS, in a thread that is not the first
- *   until ERRNO                until another errno than this comes; prints it
+ *   until ERRNO                until another errno than this comes; says that it has begun after the first, and prints that in the end
  *   listener COMMAND..         executes a command below a filter that has a listener
  *   raw NUMBER ARGUMENT*       one call, by number; prints its errno */
 #define _GNU_SOURCE
@@ -142,7 +142,7 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "survive"))
 		return survive();
 	if (!strcmp(argv[1], "until")) {
-		int is;
+		int is = denied();
 		printf("begun\n");
 		fflush(stdout);
 		while ((is = denied()) == number)

@@ -483,6 +483,36 @@ fn a_second_listener_is_a_clear_error() {
     }
 }
 
+/// Who does not ask pays nothing: no call of the launch is for it.
+#[test]
+fn without_it_a_launch_makes_no_call_for_it() {
+    let place = place();
+    compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults.c"), &place.path.join("faults"));
+    let path = place.file("profile.toml", &profile(&place, "[process]\ncommand = [\"true\"]\n"));
+    for who in As::all() {
+        let list = place.folder("traces", *who).join("list");
+        let mut calls = |explain: &[&str]| -> Vec<u32> {
+            let mut command = place.outside(*who, place.path.join("faults"));
+            command.arg("trace").arg(&list).arg("--").arg(place.path.join("stockade")).arg("run").args(explain).arg(&path);
+            let ran: Ran = command.stdin(Stdio::null()).output().unwrap().into();
+            assert_eq!(ran.status, Some(0), "{who:?}: {ran:?}");
+            let text = std::fs::read_to_string(&list).unwrap();
+            std::fs::remove_file(&list).unwrap();
+            text.lines().filter(|line| line.starts_with("call ")).map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
+        };
+        let (with, without) = (calls(EXPLAIN), calls(PLAINLY));
+        let count = |calls: &[u32], name| calls.iter().filter(|call| Abi::Native.number(name) == Some(**call)).count();
+        for (name, least) in [("socketpair", 1), ("sendmsg", 1), ("recvmsg", 1), ("setsid", 1)] {
+            assert!(count(&with, name) >= least, "{who:?}: {name}");
+        }
+        for name in ["socketpair", "sendmsg", "recvmsg"] {
+            assert_eq!(count(&without, name), 0, "{who:?}: {name}");
+        }
+        assert_eq!((count(&without, "seccomp"), count(&with, "seccomp")), (1, 2), "{who:?}");
+        assert_eq!((count(&without, "pipe2"), count(&with, "pipe2")), (2, 3), "{who:?}");
+    }
+}
+
 /// Whatever the launcher has allocated before, the process that answers needs no more memory.
 #[test]
 fn the_built_in_profiles_are_explained() {
