@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 use stockade::draft::Draft;
-use stockade::policy::seccomp::{Filter, Needs, Seccomp, Told, compile, draft};
+use stockade::policy::seccomp::{Filter, Needs, Seccomp, compile, draft};
 
 /// Counts what is allocated.
 struct Counting;
@@ -61,12 +61,12 @@ fn the_default() -> Filter {
 fn making(gates: &mut Gates) {
     let before = (CALLS.load(Relaxed), BYTES.load(Relaxed));
     let cold = Instant::now();
-    let first = compile(&the_default(), Told::Notified);
+    let first = compile(&the_default());
     let cold = cold.elapsed().as_secs_f64() * 1e6;
     let (calls, bytes) = (CALLS.load(Relaxed) - before.0, BYTES.load(Relaxed) - before.1);
     let warm = least(1000, || {
         let start = Instant::now();
-        std::hint::black_box(compile(&the_default(), Told::Notified));
+        std::hint::black_box(compile(&the_default()));
         start.elapsed().as_secs_f64() * 1e6
     });
     println!("making the default filter: {} instructions, {cold:.0} us at first, {warm:.1} us at best", first.len());
@@ -117,7 +117,7 @@ fn time_calls(number: i64, argument: u64) -> f64 {
 /// Microseconds of the installation.
 fn install(filter: &Filter) -> f64 {
     let mut program = stockade::sys::Program::empty();
-    program.fill(compile(filter, Told::Notified));
+    program.fill(compile(filter));
     // SAFETY: the prctl takes numbers alone.
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
     let start = Instant::now();

@@ -9,7 +9,7 @@ use super::denial::{Denial, MOST, Record, Then, Who};
 use super::init::close_all_but;
 use super::world::decimal;
 use crate::policy::landlock;
-use crate::policy::seccomp::{self, Compare, Filter, Rule, Test, Told, Verdict, Width};
+use crate::policy::seccomp::{self, Compare, Filter, Rule, Test, Verdict, Width};
 use crate::sys::{self, Errno, Letter, Sets, Waiting};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -63,7 +63,7 @@ fn wall(ids: Option<(u32, u32)>, ends: Ends) -> sys::Result<RawFd> {
     sys::capset(Sets { effective: 0, permitted: 0, inheritable: 0 })?;
     let proc = if restrict_to(proc)? { proc } else { -1 };
     let program = Box::leak(sys::Program::empty());
-    program.fill(seccomp::compile(&own_filter(proc), Told::Nothing));
+    program.fill(seccomp::compile(&own_filter(proc)));
     sys::seccomp_filter(program)?;
     Ok(proc)
 }

@@ -34,11 +34,11 @@ impl Handover {
         let refused: Vec<(Exact, Verdict)> = of_its_own.iter().map(refused).filter(|(_, verdict)| *verdict != Verdict::Allow).collect();
         let needs_exceptions = refused.iter().any(|(call, _)| call.number != of_its_own[2].number);
         if !needs_exceptions {
-            program.fill(seccomp::compile(&plan.filter, plan.told));
+            program.fill(seccomp::compile_telling(&plan.filter, plan.told));
             return Handover { socket, letter, answer, closing: None };
         }
         let exceptions: Vec<Exact> = refused.iter().map(|(call, _)| *call).collect();
-        program.fill(seccomp::compile(&plan.filter.exempting(&exceptions), plan.told));
+        program.fill(seccomp::compile_telling(&plan.filter.exempting(&exceptions), plan.told));
         // The listener is of the first filter alone (seccomp(2)).
         let untold = |verdict| if verdict == Verdict::Notify { Verdict::Errno(Verdict::NOTIFIED) } else { verdict };
         let refusals: Vec<(Exact, Verdict)> = refused.into_iter().map(|(call, verdict)| (call, untold(verdict))).collect();

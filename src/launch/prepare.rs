@@ -5,7 +5,7 @@
 use super::Failure;
 use super::handover::Handover;
 use crate::plan::Plan;
-use crate::policy::seccomp::{self, Told};
+use crate::policy::seccomp;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::{Content, Op};
@@ -105,7 +105,7 @@ impl Prepared {
         let mut program = sys::Program::empty();
         let handover = answerer.map(|socket| Handover::new(plan, socket, &mut program));
         if handover.is_none() {
-            program.fill(seccomp::compile(&plan.filter, Told::Nothing));
+            program.fill(seccomp::compile(&plan.filter));
         }
         Ok(Prepared {
             slots: vec![-1; plan.slots],

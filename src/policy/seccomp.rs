@@ -21,7 +21,7 @@ pub use default::{Needs, default, is_particular};
 pub use draft::draft;
 pub use filter::{Case, Compare, Exact, Filter, Rule, Source, Table, Test, Told, Verdict, Width};
 pub use import::{Facts, Imported};
-pub use program::{LONGEST, compile, compile_refusals};
+pub use program::{LONGEST, compile, compile_refusals, compile_telling};
 pub use section::{Action, Architecture, Base, Calls, Condition, Family, Is, Otherwise, Seccomp, Spec};
 
 use filter::{ENOSYS, EPERM};

@@ -1,7 +1,7 @@
 //! From `[seccomp]` to the filter: the precedence of its words. `deny` beats `rules`, `rules` beat `allow`, `allow` beats `policy`.
 
 use super::default::{self, Needs, guarded, injection, is_particular, refusal};
-use super::filter::{Case, ENOSYS, Filter, Rule, Source, Table, Told, Verdict};
+use super::filter::{Case, ENOSYS, Filter, Rule, Source, Table, Verdict};
 use super::import::Imported;
 use super::section::{Base, Calls, Condition, Otherwise, Seccomp, Spec};
 use super::{compile, condition, foreign, shorthand};
@@ -56,7 +56,7 @@ fn check(filter: &Filter, draft: &mut Draft) {
             );
         }
     }
-    let length = compile(filter, Told::Notified).len();
+    let length = compile(filter).len();
     if length > super::LONGEST {
         draft.problem(
             Problem::new(

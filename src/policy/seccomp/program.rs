@@ -37,7 +37,12 @@ const ARCH: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
 /// Compiles the filter. Longer than [`LONGEST`] it is only where a profile adds thousands of values of its own.
-pub fn compile(filter: &Filter, told: Told) -> BpfProgram {
+pub fn compile(filter: &Filter) -> BpfProgram {
+    compile_telling(filter, Told::Notified)
+}
+
+/// The same, where the kernel asks about what is told.
+pub fn compile_telling(filter: &Filter, told: Told) -> BpfProgram {
     let mut code = Code { backward: Vec::with_capacity(512), verdicts: vec![], rules: vec![], told };
     // The numbers of a table are those of its architecture alone: `int 0x80` and the 32-bit calls have others.
     let foreign = match filter.table(Abi::X86) {

@@ -96,7 +96,7 @@ fn numbers_in(rule: &Rule) -> Vec<u64> {
 
 /// What the kernel would be told, over every number, the architectures, and samples of arguments near those that the rules name.
 fn assert_same(filter: &Filter, dice: &mut Dice, samples: usize) {
-    let program = compile(filter, Told::Notified);
+    let program = compile(filter);
     let tables = [(ARCHITECTURE, 0, Abi::Native), (ARCHITECTURE, Abi::X32_BIT, Abi::X32), (I386, 0, Abi::X86)];
     for (arch, bit, abi) in tables {
         let table = filter.table(abi);
@@ -137,7 +137,7 @@ fn programs_of_the_default_policy_read_as_their_filters() {
     let mut dice = Dice(0x5eed);
     for needs in NEEDS {
         let filter = default(&needs);
-        let length = compile(&filter, Told::Notified).len();
+        let length = compile(&filter).len();
         assert!((100..260).contains(&length), "{needs:?}: {length} instructions");
         assert_same(&filter, &mut dice, 2000);
     }
@@ -197,7 +197,7 @@ fn their_program(list: BTreeMap<i64, Vec<SeccompRule>>, mismatch: SeccompAction)
 #[test]
 fn a_plain_allow_list_has_the_verdicts_of_seccompiler() {
     let numbers: Vec<u32> = ALLOWED.iter().flat_map(|(_, calls)| *calls).filter_map(|call| Abi::Native.number(call)).collect();
-    let ours = compile(&filter_of(numbers.iter().map(|number| (*number, Rule::always(Verdict::Allow))).collect()), Told::Notified);
+    let ours = compile(&filter_of(numbers.iter().map(|number| (*number, Rule::always(Verdict::Allow))).collect()));
     let list = numbers.iter().map(|number| (i64::from(*number), vec![])).collect();
     let theirs = their_program(list, SeccompAction::Errno(libc::ENOSYS as u32));
     for number in (0..1000).chain((0..1000).map(|number| number | Abi::X32_BIT)) {
@@ -225,7 +225,7 @@ fn invented_conditions_have_the_verdicts_of_seccompiler() {
             list.insert(i64::from(number), theirs);
         }
         let filter = filter_of(rules);
-        let (ours, theirs) = (compile(&filter, Told::Notified), their_program(list, SeccompAction::Errno(libc::ENOSYS as u32)));
+        let (ours, theirs) = (compile(&filter), their_program(list, SeccompAction::Errno(libc::ENOSYS as u32)));
         for number in 0..41 {
             let near = filter.rule(number).map_or(vec![], numbers_in);
             for _ in 0..100 {

@@ -10,7 +10,7 @@ fn under(filter: &Filter, act: fn() -> i32) -> i32 {
         len: u16,
         filter: *const sock_filter,
     }
-    let program = compile(filter, Told::Notified);
+    let program = compile(filter);
     let fprog = Fprog { len: program.len() as u16, filter: program.as_ptr() };
     // SAFETY: the child calls nothing but system calls and `act`, which allocates nothing, and ends by _exit(2).
     let child = unsafe { libc::fork() };
