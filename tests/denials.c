@@ -5,6 +5,7 @@
  *   threads COUNT EACH ERRNO   from so many threads at once; fails where another errno comes
  *   alarms COUNT ERRNO         while a timer's signal comes every 0.2 ms; fails where another errno comes
  *   survive                    with a handler for SIGSYS, in a thread that is not the first
+ *   as USER                    as another user of the sandbox
  *   until ERRNO                until another errno than this comes; says that it has begun after the first, and prints that in the end
  *   listener COMMAND..         executes a command below a filter that has a listener
  *   raw NUMBER ARGUMENT*       one call, by number; prints its errno */
@@ -139,6 +140,8 @@ int main(int argc, char **argv)
 		each = number, expected = strtol(argv[3], NULL, 0);
 		return alarms();
 	}
+	if (!strcmp(argv[1], "as"))
+		return syscall(SYS_setresuid, number, number, number) ? 9 : denied() ? 0 : 3;
 	if (!strcmp(argv[1], "survive"))
 		return survive();
 	if (!strcmp(argv[1], "until")) {

@@ -216,6 +216,25 @@ fn a_death_by_the_filter_is_told_and_is_the_same_death() {
     }
 }
 
+/// The process that answers is the target's user, and no more: another user of the sandbox it may not kill, so all of the sandbox ends.
+#[test]
+fn what_cannot_be_killed_for_a_call_ends_with_its_sandbox() {
+    if !is_root() {
+        return skip("it needs root");
+    }
+    let place = place();
+    let map = "[{ inside = 1000, outside = 1879300000, count = 10 }]";
+    let identity = format!("[identity]\nuser = 1000\ngroup = 1000\nuid-map = {map}\ngid-map = {map}\n[capabilities]\nambient = [\"setuid\"]\n");
+    let rule = format!("{identity}[seccomp.rules]\nsync = \"kill\"\n");
+    let text = profile(&place, &rule);
+    let ran = run(&place, As::Root, EXPLAIN, &text, &["sh", "-c", "/denials as 1001; echo survived"]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(SIGKILL), ""), "{ran:?}");
+    assert!(ran.denials()[0].contains(", which could not be killed for it: the sandbox was ended: "), "{ran:?}");
+    // As its own user it is killed alone.
+    let ran = run(&place, As::Root, EXPLAIN, &text, &["sh", "-c", "/denials as 1000; echo survived"]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), "survived\n"), "{ran:?}");
+}
+
 #[test]
 fn a_call_of_another_architecture_is_named_by_its_table() {
     if !cfg!(target_arch = "x86_64") {
