@@ -5,7 +5,8 @@
 //!
 //! The program is written from its end: jumps go forward only, as the kernel wants, so the place of each is known when it is written.
 
-use super::filter::{Compare, Exact, Filter, Rule, Table, Test, Told, Verdict, Width};
+use super::filter::{Compare, Filter, Rule, Table, Test, Verdict, Width};
+use super::told::{Exact, Told};
 use super::{ENOSYS, EPERM};
 use crate::policy::syscalls::Abi;
 use seccompiler::{BpfProgram, sock_filter};

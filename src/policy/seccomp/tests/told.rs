@@ -1,6 +1,5 @@
 //! What the kernel asks about, and how it is judged again outside.
 
-use super::super::filter::Exact;
 use super::super::program::compile_refusals;
 use super::*;
 
