@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -550,6 +550,25 @@ fn the_built_in_profiles_are_explained() {
                 assert!(ran.status == Some(7) && !ran.err.contains("ended before"), "{who:?}: {name}: {ran:?}");
             }
         }
+    }
+}
+
+/// A profile from standard input is read once, and never again from what is the target's.
+#[test]
+fn a_profile_from_standard_input_is_explained() {
+    let place = place();
+    for who in As::all() {
+        let text = profile(&place, EIO);
+        let mut command = place.stockade(*who);
+        command.args(["run", "--explain", "-", "/denials", "flood", "2"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let ran: Ran = child.wait_with_output().unwrap().into();
+        assert_eq!(ran.status, Some(0), "{who:?}: {ran:?}");
+        assert!(
+            ran.denials()[0].starts_with("denied: sync in denials (pid 2), 2 times, with EIO: to permit it, change its rule: <stdin>:"),
+            "{ran:?}"
+        );
     }
 }
 

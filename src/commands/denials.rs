@@ -115,8 +115,10 @@ fn advice(denial: &Denial, request: &Request, planned: &Planned) -> String {
         return format!("{all_the_same}, grant its architecture: add \"{}\" to [seccomp].architectures", abi.word());
     }
     let Some(name) = abi.name(number) else { return "this version of stockade does not know it, and the target sees an older kernel".into() };
-    // What decides about a call natively decides about those of its name.
-    if let Some(native) = syscalls::number(syscalls::counterpart(name)) {
+    // What decides about a call natively decides about those of its name. A profile from standard input can be read once.
+    if request.profile != "-"
+        && let Some(native) = syscalls::number(syscalls::counterpart(name))
+    {
         let query = Query::Call { number: native, arguments: Some(denial.arguments) };
         if let Some(line) = line_for(&query, (denial.architecture, denial.number, &denial.arguments), request, planned) {
             return format!("{all_the_same}{}", words_of(&line, has_conditions(denial, filter), planned));

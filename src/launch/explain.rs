@@ -52,8 +52,8 @@ impl<'t> Answerer<'t> {
         }
     }
 
-    /// Closes the launcher's copy of what pid 1 has inherited, so that the end of the sandbox's start is seen.
-    pub fn hand_over_is_the_childs(&mut self) {
+    /// Closes this process's copy of what pid 1 has inherited, so that the end of a start that failed is seen.
+    pub fn leave_the_socket(&mut self) {
         sys::regardless(sys::close(std::mem::replace(&mut self.socket, -1)));
     }
 
@@ -80,7 +80,7 @@ impl<'t> Answerer<'t> {
     /// Hears the rest, and waits for its end.
     pub fn finish(mut self) -> Denials {
         if self.socket >= 0 {
-            self.hand_over_is_the_childs();
+            self.leave_the_socket();
         }
         while self.records >= 0 {
             match sys::poll([self.records], GRACE_MS) {

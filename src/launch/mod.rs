@@ -116,7 +116,7 @@ fn run(plan: &Plan, mut answerer: Option<&mut Answerer<'_>>) -> Result<Outcome, 
         Ok(0) => child::run(plan, &mut prepared, pipes),
         Ok(pid) => {
             if let Some(answerer) = &mut answerer {
-                answerer.hand_over_is_the_childs();
+                answerer.leave_the_socket();
             }
             let started = start(plan, pid, pipes);
             if started.is_err() {
