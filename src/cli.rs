@@ -1,5 +1,6 @@
 //! The command line. Its flags become one more, last, layer of the profile; there is no second way to say a thing.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stockade::profile::{Request, Role};
 use stockade::value::Written;
@@ -19,13 +20,17 @@ pub enum Command {
     /// Run the profile's command in its sandbox
     Run(Given),
     /// Say all that is wrong with a profile, here
-    Check(Shown),
+    Check(Checked),
+    /// Explain a code such as E0301 or mounts::broad, with a bad and a good example; or list them all
+    Explain(Explained),
     /// Show what `run` would do, step by step
     Plan(Planning),
     /// Say whether the target may do a thing, which wall decides, and which line would change that
     Why(Asking),
     /// List the profiles that a name can mean
     Profiles(Profiles),
+    /// List the parameters of a profile: their types, values and what they are for
+    Params(Parametrised),
     /// Write a commented profile to start from
     New(New),
     /// Print the JSON Schema of profiles, for editors
@@ -117,6 +122,28 @@ pub struct Shown {
     pub given: Given,
 }
 
+/// A profile, and what is held against it.
+#[derive(Debug, Args)]
+pub struct Checked {
+    /// Fail where there is a warning
+    #[arg(long)]
+    pub deny_warnings: bool,
+    /// The profile.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+/// Codes of problems.
+#[derive(Debug, Args)]
+pub struct Explained {
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// A code, by number or by words; unsaid: list them all
+    #[arg(value_name = "CODE")]
+    pub codes: Vec<String>,
+}
+
 /// The profiles that can be named.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -152,18 +179,32 @@ pub enum ProfilesCommand {
     },
 }
 
+/// A profile that leaves something to its user.
+#[derive(Debug, Args)]
+pub struct Parametrised {
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// What is added to the profile.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// A path, `-` for standard input, or the name of a profile
+    #[arg(value_name = "PROFILE")]
+    pub profile: String,
+}
+
 /// A profile to be written.
 #[derive(Debug, Args)]
 pub struct New {
     /// What the profile is for
-    #[arg(long, value_parser = parse_role, default_value = "command", value_name = "ROLE")]
+    #[arg(long, value_parser = roles(), default_value = "command", value_name = "ROLE")]
     pub role: Role,
     /// Its name, under which `run` finds it then, or the path of a file to write
     pub name: String,
 }
 
-fn parse_role(word: &str) -> Result<Role, String> {
-    Role::from_text(word).map_err(|why| why.replace("\nhelp: ", "; "))
+fn roles() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::WORDS.iter().copied()).try_map(|word| Role::from_text(&word))
 }
 
 /// The machine, or a profile on it.
@@ -248,15 +289,17 @@ impl Given {
         let mut words = self.words.into_iter();
         let profile = words.next().unwrap_or_default();
         if profile.starts_with('-') && profile != "-" {
-            return Err(format!("unknown option `{profile}`: options stand before PROFILE; see stockade run --help"));
+            return Err(format!("cannot read the option `{profile}`: there is none of that name; see stockade run --help"));
         }
         let mut args: Vec<String> = words.collect();
         if args.first().is_some_and(|first| first == "--") {
             args.remove(0);
         }
-        let params: Option<Vec<(String, String)>> =
-            self.flags.set.iter().map(|flag| flag.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))).collect();
-        let params = params.ok_or("--set takes NAME=VALUE")?;
+        let pair = |flag: &String| match flag.split_once('=') {
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+            None => Err(format!("cannot read `--set {flag}`: it takes NAME=VALUE")),
+        };
+        let params = self.flags.set.iter().map(pair).collect::<Result<_, _>>()?;
         let config = self.flags.config.into_iter().map(|toml| ("--config".to_owned(), toml)).collect();
         Ok(Request { profile, config, params, args })
     }

@@ -13,12 +13,14 @@ use crate::policy::mounts::entry::{Access, Mount};
 use crate::policy::mounts::is_system;
 use crate::policy::namespaces::{Kind, Namespace};
 use crate::policy::process::Keyring;
+use crate::policy::seccomp::{self, Needs, Rule};
 use crate::profile::Profile;
 use crate::source::Span;
 use crate::step::{Attrs, Content, Op};
 use crate::value::{below, parent};
 use crate::walls::{Entry, HostTree, Shows, World};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What a kind of grant costs.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -68,9 +70,11 @@ costs! {
     READ = "read", 2, 8, "a part of the host's files can be read";
     TERMINAL = "terminal", 2, 2, "what is written to the caller's terminal is read by it: escape sequences";
     SYSFS = "sysfs", 2, 2, "hardware, drivers and kernel objects are seen";
+    ARCHITECTURE = "architecture", 2, 4, "a second way into the kernel, whose 32-bit calls are little used and less looked at";
     READ_SYSTEM = "read-system", 1, 1, "programs, libraries and settings of the host: they tell what runs there";
     PROC = "proc", 1, 1, "the kernel's state is seen, and paths of the host in mountinfo";
     PROGRAMS = "own-programs", 1, 2, "programs that the target brings can be executed from memory that it writes";
+    CALLS = "calls", 1, 20, "system calls that the default policy refuses, each a part of the kernel's surface";
     GROUPS = "groups", 1, 1, "the caller's supplementary groups stay: what they may read is read";
     MANY_IDS = "many-ids", 1, 1, "files can be left behind under ids that the caller does not have";
     VARIABLE = "variable", 1, 3, "a variable of the caller's may hold a secret";
@@ -275,6 +279,35 @@ fn kernel(plan: &Plan, profile: &Profile, bill: &mut Bill) {
             (Kind::Mount, _) => {}
             _ => bill.add(SHARED_STATE, what, at),
         }
+    }
+    calls(plan, profile, bill);
+}
+
+/// What the filter lets through beyond the default policy, one point for each line that says so.
+fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
+    let seccomp = &profile.seccomp;
+    if seccomp.is_unsaid() {
+        return;
+    }
+    for architecture in &seccomp.architectures.items {
+        bill.add(ARCHITECTURE, format!("programs of {} run", architecture.value), architecture.at);
+    }
+    let usual = seccomp::default(&Needs { nested: is_nested(profile), ..Needs::default() });
+    let lets = |rule: &Rule| !rule.otherwise.refuses() || rule.cases.iter().any(|case| !case.verdict.refuses());
+    let mut opened: BTreeMap<Span, Vec<String>> = BTreeMap::new();
+    for (number, rule) in plan.filter.native.rules() {
+        let Some(had) = usual.rule(number) else { continue };
+        let wider = if lets(had) { !had.cases.is_empty() && rule.cases.is_empty() && lets(rule) } else { lets(rule) };
+        if wider {
+            let policy = seccomp.import.at().or(seccomp.policy.at());
+            let at = plan.filter.native.because(number).map_or(policy, |(_, at)| at);
+            opened.entry(at).or_default().push(plan.filter.native.call_name(number));
+        }
+    }
+    for (at, names) in opened {
+        let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+        let what = format!("the filter lets through {}{more}", names[..names.len().min(3)].join(", "));
+        bill.points.push(Point { cost: CALLS, tenths: names.len() as u32, what, at });
     }
 }
 

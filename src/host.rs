@@ -45,6 +45,8 @@ pub struct Host {
     pub globs: BTreeMap<String, Found>,
     /// The names in the folder that becomes `/`, where one does.
     pub root_names: Vec<String>,
+    /// The names in folders that a lint looks into; read where it is asked for ([`Host::look_closer`]).
+    pub names: BTreeMap<String, Vec<String>>,
     /// Descriptors 0, 1 and 2.
     pub streams: [Stream; 3],
     /// Users that the profile names.

@@ -12,10 +12,12 @@
 pub mod cause;
 pub mod doctor;
 pub mod draft;
+pub mod explain;
 pub mod exposure;
 pub mod host;
 pub mod launch;
 pub mod layers;
+pub mod lint;
 pub mod plan;
 pub mod policy;
 pub mod problem;

@@ -36,8 +36,12 @@ fn run() -> u8 {
         Ok(cli) => commands::dispatch(cli),
         Err(error) => {
             // Help and version are no failure; a wrong command line is ours, not the target's.
-            let failed = error.use_stderr();
-            if error.print().is_err() || failed { commands::FAILED } else { 0 }
+            if error.use_stderr() {
+                // Its words hold those of the caller, which may come from a file name.
+                eprint!("{}", stockade::problem::escape(&error.to_string()));
+                return commands::FAILED;
+            }
+            if error.print().is_err() { commands::FAILED } else { 0 }
         }
     }
 }

@@ -181,8 +181,8 @@ fn kernel_floor(host: &Host, draft: &mut Draft) {
     if host.kernel < LEAST_KERNEL {
         let ((major, minor), (least_major, least_minor)) = (host.kernel, LEAST_KERNEL);
         draft.problem(
-            Problem::new("host::kernel", Span::NOWHERE, format!("this kernel is Linux {major}.{minor}; stockade needs {least_major}.{least_minor}"))
-                .help("the mount calls that it stands on are not in older ones"),
+            Problem::new("host::kernel", Span::NOWHERE, format!("cannot run on Linux {major}.{minor}: stockade needs {least_major}.{least_minor}"))
+                .help("boot a newer kernel: the mount calls that stockade stands on are not in older ones"),
         );
     }
 }
@@ -303,9 +303,13 @@ fn part_writing_from_executing(profile: &Profile, draft: &mut Draft) {
     }
     for (path, at) in executable {
         draft.problem(
-            Problem::new("seccomp::write-execute", at, format!("cannot let what is written to {path} be executed"))
-                .also(word.at, "because of this")
-                .help("leave `exec = true` out, or write-execute"),
+            Problem::new(
+                "seccomp::write-execute",
+                at,
+                format!("cannot make {path} executable: `write-execute` is false, and the target can write there"),
+            )
+            .also(word.at, "because of this")
+            .help("leave `exec = true` out, or write-execute"),
         );
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides what is wrong; it only says so, to people ([`Problems::render`]) and to programs ([`Problems::json`]).
 
+use crate::explain;
 use crate::source::{Place, Sources, Span};
 use clipped::{Clipped, visible};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
@@ -10,10 +11,20 @@ use std::fmt;
 
 mod clipped;
 
+/// What comes of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing runs.
+    Error,
+    /// It runs, and is hardly what was meant.
+    Warning,
+}
+
 /// What is wrong, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// A stable name for programs, such as `profile::unknown-key`.
+    /// A stable name for programs, such as `profile::unknown-key`; [`explain`] has its number and a paragraph.
     pub code: &'static str,
     /// One sentence: `cannot VERB OBJECT: reason`.
     pub message: String,
@@ -31,6 +42,11 @@ impl Problem {
     /// A problem at a place.
     pub fn new(code: &'static str, at: Span, message: impl Into<String>) -> Problem {
         Problem { code, message: message.into(), at, label: "here".into(), also: vec![], help: None }
+    }
+
+    /// What comes of it: the number of its code says so.
+    pub fn severity(&self) -> Severity {
+        if explain::number(self.code).is_some_and(|number| number.starts_with('W')) { Severity::Warning } else { Severity::Error }
     }
 
     /// What the caret says.
@@ -85,10 +101,10 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// One by one, in the order of the text.
+    /// One by one, errors first, in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         let mut sorted: Vec<&Problem> = self.0.iter().collect();
-        sorted.sort_by_key(|problem| problem.at);
+        sorted.sort_by_cached_key(|problem| (problem.severity(), problem.at));
         sorted.into_iter()
     }
 
@@ -114,15 +130,30 @@ impl Problems {
         }
         if self.0.len() > 1 {
             let first = if self.0.len() > MOST_SHOWN { format!("; the first {MOST_SHOWN} are shown") } else { String::new() };
-            out.push_str(&format!("{} problems{first}\n", self.0.len()));
+            out.push_str(&format!("{}{first}\n", self.count()));
         }
         out
     }
 
+    /// How many there are, in words.
+    pub fn count(&self) -> String {
+        let of = |severity, one: &str| match self.0.iter().filter(|problem| problem.severity() == severity).count() {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            more => Some(format!("{more} {one}s")),
+        };
+        let parts: Vec<String> = of(Severity::Error, "problem").into_iter().chain(of(Severity::Warning, "warning")).collect();
+        parts.join(" and ")
+    }
+
     /// For programs: one JSON array.
     pub fn json(&self, sources: &Sources) -> String {
-        let all: Vec<Record> = self.iter().map(|problem| Record::new(problem, sources)).collect();
-        quiet_json(&serde_json::to_string_pretty(&all).unwrap_or_else(|_| "[]".into()))
+        quiet_json(&serde_json::to_string_pretty(&self.records(sources)).unwrap_or_else(|_| "[]".into()))
+    }
+
+    /// The same as a part of something larger.
+    pub fn records<'a>(&'a self, sources: &Sources) -> impl Serialize + use<'a> {
+        self.iter().map(|problem| Record::new(problem, sources)).collect::<Vec<Record<'a>>>()
     }
 }
 
@@ -221,6 +252,9 @@ pub fn errno_words(errno: i32) -> String {
 #[derive(Serialize)]
 struct Record<'a> {
     code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<&'static str>,
+    severity: Severity,
     message: &'a str,
     #[serde(flatten)]
     place: Option<Place>,
@@ -242,6 +276,8 @@ impl<'a> Record<'a> {
     fn new(problem: &'a Problem, sources: &Sources) -> Record<'a> {
         Record {
             code: problem.code,
+            number: explain::number(problem.code),
+            severity: problem.severity(),
             message: &problem.message,
             place: sources.place(problem.at),
             length: problem.at.end - problem.at.start,
@@ -264,7 +300,8 @@ fn places(problem: &Problem, sources: &Sources) -> Vec<(Span, String)> {
 /// A problem dressed for miette: spans relative to the one file that is shown; places in other files become help lines.
 #[derive(Debug)]
 struct Shown {
-    code: &'static str,
+    code: String,
+    severity: Severity,
     message: String,
     help: Option<String>,
     source: Option<NamedSource<String>>,
@@ -298,7 +335,8 @@ impl Shown {
             }
         }
         Shown {
-            code: problem.code,
+            code: explain::number(problem.code).map_or_else(|| problem.code.to_owned(), |number| format!("{} [{number}]", problem.code)),
+            severity: problem.severity(),
             message: escape(&problem.message),
             help: (!help.is_empty()).then(|| help.join("\n")),
             source: main.zip(clipped.as_ref()).map(|(file, clipped)| NamedSource::new(escape(&file.name), clipped.text.clone())),
@@ -317,7 +355,13 @@ impl std::error::Error for Shown {}
 
 impl Diagnostic for Shown {
     fn code(&self) -> Option<Box<dyn fmt::Display + '_>> {
-        Some(Box::new(self.code))
+        Some(Box::new(&self.code))
+    }
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
     }
     fn help(&self) -> Option<Box<dyn fmt::Display + '_>> {
         self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)

@@ -93,6 +93,7 @@ pub use builtin::BUILTIN;
 pub use caller::Caller;
 pub use files::{read_import, text_of};
 pub use installed::{Listed, installed};
-pub use load::{Request, load, load_layers};
+pub use load::{Request, load, load_layers, load_params};
+pub use params::Declared;
 pub use starters::{Fit, Role, starter};
 pub use variables::KNOWN as VARIABLES;

@@ -114,7 +114,7 @@ macro_rules! section {
 pub fn table<'i>(key: &At<String>, node: Node<'i>, problems: &mut Problems) -> Vec<(At<String>, Node<'i>)> {
     let at = Span::from(node.span());
     let DeValue::Table(table) = node.into_inner() else {
-        let message = format!("`{}` is a section, so it must be a table", key.value);
+        let message = format!("cannot read `{}`: a section is a table", key.value);
         problems.push(Problem::new("profile::type", at, message).help(format!("write it as `[{}]` with keys below it", key.value)));
         return vec![];
     };
@@ -127,18 +127,18 @@ pub fn table<'i>(key: &At<String>, node: Node<'i>, problems: &mut Problems) -> V
 pub fn unknown_key(name: &At<String>, section: &str, keys: &[KeyDoc], later: &[&str]) -> Problem {
     let of = if section.is_empty() { String::new() } else { format!(" of [{section}]") };
     if later.contains(&name.value.as_str()) {
-        return Problem::new("profile::not-yet", name.at, format!("`{}`{of} is not built yet", name.value))
+        return Problem::new("profile::not-yet", name.at, format!("cannot enforce `{}`{of}: it is not built yet", name.value))
             .label("not yet")
             .help("this version refuses it rather than run a sandbox without it; leave it out");
     }
     let names: Vec<String> = keys.iter().map(KeyDoc::name).collect();
     let known = names.iter().map(String::as_str).chain(later.iter().copied());
     let help = suggestion(&name.value, known).unwrap_or_else(|| format!("its keys are {}", names.join(", ")));
-    Problem::new("profile::unknown-key", name.at, format!("unknown key `{}`{of}", name.value)).label("not known").help(help)
+    Problem::new("profile::unknown-key", name.at, format!("cannot read `{}`{of}: there is no such key", name.value)).label("not known").help(help)
 }
 
-/// Deserializes one value; the error becomes a problem at its own span.
-pub fn parse<T: DeserializeOwned>(node: Node<'_>, problems: &mut Problems) -> Option<T> {
+/// Deserializes the value of a key; the error becomes a problem at its own span.
+pub fn parse<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Problems) -> Option<T> {
     let at = Span::from(node.span());
     match T::deserialize(ValueDeserializer::from(node)) {
         Ok(value) => Some(value),
@@ -149,9 +149,22 @@ pub fn parse<T: DeserializeOwned>(node: Node<'_>, problems: &mut Problems) -> Op
                 None => (error.message(), None),
             };
             let code = if message.contains("not built yet") { "profile::not-yet" } else { "profile::value" };
-            problems.push(Problem::new(code, at, message).help_maybe(help));
+            let sentence = match message.strip_prefix("unknown key ") {
+                Some(unknown) => format!("cannot read {unknown}: there is no such key"),
+                None => format!("cannot read `{key}`: {}", plain(message)),
+            };
+            problems.push(Problem::new(code, at, sentence).help_maybe(help));
             None
         }
+    }
+}
+
+/// serde's own sentences in our order of words.
+fn plain(message: &str) -> String {
+    let mismatch = message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
+    match mismatch.and_then(|rest| rest.split_once(", expected ")) {
+        Some((found, expected)) => format!("expected {}, found {found}", expected.replace("a sequence", "a list").replace("a map", "a table")),
+        None => message.into(),
     }
 }
 
@@ -203,11 +216,11 @@ impl<T: Shaped> Shaped for Key<T> {
 }
 
 impl<T: DeserializeOwned + Shaped> Field for Key<T> {
-    fn read(&mut self, _: &At<String>, node: Node<'_>, problems: &mut Problems) {
+    fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems) {
         let at = Span::from(node.span());
         if is_default_word(&node) {
             *self = Key::Default(at);
-        } else if let Some(value) = parse(node, problems) {
+        } else if let Some(value) = parse(key, node, problems) {
             *self = Key::Said(At::new(value, at));
         }
     }
@@ -287,7 +300,7 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
             return;
         }
         let DeValue::Array(array) = node.into_inner() else {
-            problems.push(Problem::new("profile::type", at, format!("`{}` must be a list", key.value)).help("put it in `[ ]`"));
+            problems.push(Problem::new("profile::type", at, format!("cannot read `{}`: it must be a list", key.value)).help("put it in `[ ]`"));
             return;
         };
         if array.is_empty() {
@@ -306,7 +319,7 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
             match withdrawal {
                 Some(name) => self.withdrawn.push(At::new(name, at)),
                 None => {
-                    let item: Option<T> = parse(node, problems);
+                    let item: Option<T> = parse(key, node, problems);
                     self.items.extend(item.filter(|item| had.insert(item.to_string())).map(|item| At::new(item, at)));
                 }
             }
@@ -316,7 +329,7 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
     fn cover(&mut self, upper: Self, problems: &mut Problems) {
         if let (Some(at), Some(had)) = (upper.emptied, self.items.first()) {
             problems.push(
-                Problem::new("profile::empty-set", at, "an empty list over an inherited one says nothing: lists of this sort are united")
+                Problem::new("profile::empty-set", at, "cannot empty an inherited list by `[]`: lists of this sort are united")
                     .also(had.at, "inherited from here")
                     .help("write [\"!*\"] to withdraw all that is inherited"),
             );
@@ -422,7 +435,7 @@ impl<V: DeserializeOwned + EntryType> Field for Entries<V> {
             let at = Span::from(node.span());
             let value = match node.get_ref() {
                 DeValue::Boolean(false) => None,
-                _ => match parse(node, problems) {
+                _ => match parse(&name, node, problems) {
                     Some(value) => Some(At::new(value, at)),
                     None => continue,
                 },

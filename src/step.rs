@@ -53,6 +53,25 @@ pub enum Stage {
     Seccomp,
 }
 
+impl Stage {
+    /// What `plan` calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stage::Join => "Join",
+            Stage::Sources => "Sources",
+            Stage::Enter => "Enter",
+            Stage::Ids => "Ids",
+            Stage::World => "World",
+            Stage::Pivot => "Pivot",
+            Stage::Rules => "Rules",
+            Stage::Identity => "Identity",
+            Stage::Process => "Process",
+            Stage::Landlock => "Landlock",
+            Stage::Seccomp => "Seccomp",
+        }
+    }
+}
+
 /// A text for the kernel.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(CString);
@@ -603,7 +622,7 @@ impl fmt::Display for Op {
             Op::OomScoreAdj { score } => write!(f, "set the OOM score adjustment to {score}"),
             Op::ForbidUserNamespaces => f.write_str("forbid user namespaces inside"),
             Op::Groups { groups } if groups.is_empty() => f.write_str("drop all supplementary groups"),
-            Op::Groups { groups } => write!(f, "set supplementary groups {groups:?}"),
+            Op::Groups { groups } => write!(f, "set supplementary groups {}", numbers(groups)),
             Op::Ids { user, group } => write!(f, "become user {user}, group {group}"),
             Op::FileIds { user, group } => write!(f, "make files as user {user}, group {group}"),
             Op::PrivateMounts => f.write_str("make all mounts private"),
@@ -656,7 +675,7 @@ impl fmt::Display for Op {
             Op::Rlimit { name, soft, hard, .. } => write!(f, "set rlimit {name} to {} (hard {})", Limit(*soft), Limit(*hard)),
             Op::FreshState => f.write_str("reset signals and personality"),
             Op::CloseDescriptors { keep } if keep.is_empty() => f.write_str("close every descriptor above 2"),
-            Op::CloseDescriptors { keep } => write!(f, "close every descriptor above 2 but {keep:?}"),
+            Op::CloseDescriptors { keep } => write!(f, "close every descriptor above 2 but {}", numbers(keep)),
             Op::ReadBack { .. } => f.write_str("read back ids, capabilities and no_new_privs"),
             Op::RestrictSelf { audit: false } => f.write_str("enforce Landlock"),
             Op::RestrictSelf { audit: true } => f.write_str("enforce Landlock, and log what it denies"),
@@ -664,6 +683,10 @@ impl fmt::Display for Op {
             Op::FindProgram { .. } => f.write_str("find the program"),
         }
     }
+}
+
+fn numbers(list: &[u32]) -> String {
+    list.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }
 
 struct Limit(u64);

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use support::{As, Place, processes_with, system, text};
 
@@ -38,6 +39,7 @@ fn profiles(place: &Place, who: As) -> Vec<(&'static str, String, bool)> {
     let work = place.folder(&format!("work-{who:?}"), who);
     let work = work.display();
     let locked = place.folder(&format!("locked-{who:?}"), As::Root);
+    std::fs::set_permissions(&locked, PermissionsExt::from_mode(0o555)).unwrap();
     let create = format!("\"/made\" = {{ bind = \"{}/made\", access = \"rw\", missing = \"create\" }}", locked.display());
     let mut all = vec![
         ("plain", system(""), true),
@@ -46,12 +48,12 @@ fn profiles(place: &Place, who: As) -> Vec<(&'static str, String, bool)> {
         ("pid 1 itself", system("[process]\ninit = false"), true),
         (
             "host pids",
-            "format = 1\nnamespaces.pid = \"host\"\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \"ro\"\n".into(),
+            "format = 1\noptional = [\"landlock.scope\"]\nnamespaces.pid = \"host\"\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \"ro\"\n".into(),
             true,
         ),
         (
             "Landlock alone",
-            "format = 1\nnamespaces.all = \"host\"\nidentity.host = true\nnetwork.mode = \"host\"\n[mounts]\n\"/\" = \"ro\"\n".into(),
+            "format = 1\noptional = [\"landlock.scope\"]\nnamespaces.all = \"host\"\nidentity.host = true\nnetwork.mode = \"host\"\n[mounts]\n\"/\" = \"ro\"\n".into(),
             who == As::Root,
         ),
         ("a program of its own", "format = 1\nprograms = [\"/usr/bin/env\", \"true\"]\n".into(), true),
@@ -81,7 +83,7 @@ fn what_doctor_says_of_a_profile_is_what_run_does() {
             let well = ran.status.code() == Some(0);
             assert_eq!(well, runs, "{who:?}, {name}: {ran:?}");
             assert_eq!(said.status.code(), Some(if well { 0 } else { 125 }), "{who:?}, {name}: {}\n{}", text(&said.stderr), text(&ran.stderr));
-            let rehearsed = text(&said.stderr).replace("launch::program", "launch::exec");
+            let rehearsed = text(&said.stderr).replace("launch::program [E1209]", "launch::exec [E1202]");
             let ran = text(&ran.stderr);
             let ran: Vec<&str> = ran.lines().filter(|line| !line.starts_with("stockade: ")).collect();
             assert_eq!(rehearsed.lines().collect::<Vec<_>>(), ran, "{who:?}, {name}");

@@ -395,7 +395,7 @@ fn no_texts_make_it_panic_and_what_must_hold_holds() {
     let [not_loaded, not_planned, planned] = outcomes;
     eprintln!("{not_loaded} not loaded, {not_planned} not planned, {planned} planned; the slowest took {slowest:?}");
     assert!(slowest < Duration::from_secs(20), "{slowest:?}");
-    assert!(outcomes.iter().all(|count| *count * 20 > tries), "the generator is one-sided: {outcomes:?}");
+    assert!(outcomes.iter().all(|count| *count * 25 > tries), "the generator is one-sided: {outcomes:?}");
 }
 
 // ---- texts that ask for much ----
@@ -463,7 +463,11 @@ fn no_text_takes_much_memory_or_time() {
         let (took, said) = (start.elapsed(), text(&output.stderr));
         eprintln!("{took:>10.1?} {name}");
         let ended_well = output.status.code() == Some(125) && said.contains("main.toml:");
-        assert!(ended_well || output.status.success() || said.contains("the profile has no command"), "{name}: {:?} {said:.2000}", output.status);
+        assert!(
+            ended_well || output.status.success() || said.contains("cannot run the profile: it has no command"),
+            "{name}: {:?} {said:.2000}",
+            output.status
+        );
         // What waits takes no processor time.
         assert!(took < Duration::from_secs(300), "{name}: {took:?}");
     }

@@ -123,7 +123,7 @@ fn what_matches_is_counted_and_a_pattern_without_a_match_may_be_allowed() {
     let work = project(&place, who).replace(", access = \"rw\"", "").replace(", owner = \"root\"", "");
     let (status, said) = check(&place, who, &format!("{work}\"/work/**/.env\" = \"hide\"\n"));
     assert!(status == Some(0) && said.contains("/work/**/.env matches 3 paths among "), "{said}");
-    assert_eq!(said.matches("shows again if the host replaces it").count(), 1, "{said}");
+    assert_eq!(said.matches("shows again where a program of the host replaces it").count(), 1, "{said}");
     let (status, said) = check(&place, who, &format!("{work}\"/work/**/.nev\" = {{ hide = true, missing = \"skip\" }}\n"));
     assert!(status == Some(0) && said.contains("/work/**/.nev matches 0 paths"), "{said}");
 }

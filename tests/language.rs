@@ -221,7 +221,7 @@ fn config_is_the_last_layer_and_says_where_it_is_wrong() {
     assert_eq!(description(&profile), "two");
     Desk::new("").config("process.umaks = \"0022\"").refuses("--config:1:9 profile::unknown-key", "did you mean `umask`?");
     Desk::new("").config("rlimits.nofile = ").refuses("--config:1:18 profile::syntax", "");
-    Desk::new("").config("extends = [\"base\"]").refuses("--config:1:1 profile::extends", "a flag cannot extend profiles");
+    Desk::new("").config("extends = [\"base\"]").refuses("--config:1:1 profile::extends", "a flag is no file");
     Desk::new("").config("description = \"${PROFILE_DIR}\"").refuses("--config:1:16 variable::unset", "this text is no file");
 }
 
@@ -404,7 +404,7 @@ fn unset_and_empty_variables_are_errors() {
     let refused = |text: &str, change: fn(&mut Caller)| {
         let mut desk = Desk::new(&format!("description = \"{text}\"\n"));
         change(&mut desk.caller);
-        desk.refuses("main.toml:2:16 variable::unset", "has no value");
+        desk.refuses("main.toml:2:16 variable::unset", "cannot put in `${");
     };
     refused("${env:NO}", |_| {});
     refused("${env:EMPTY}", |_| {});
@@ -423,7 +423,7 @@ fn an_unknown_variable_is_named_at_its_column() {
     Desk::new("[mounts]\n  \"${CDW}/x\" = \"ro\"\n").refuses("main.toml:3:4 variable::unknown", "did you mean `CWD`?");
     Desk::new("description = \"ü ${nope}\"\n").refuses("main.toml:2:18 variable::unknown", "env:NAME");
     Desk::new("description = '''\nx ${nope}'''\n").refuses("main.toml:3:3 variable::unknown", "");
-    Desk::new("description = \"${CWD\"\n").refuses("main.toml:2:16 variable::open", "`${` without `}`");
+    Desk::new("description = \"${CWD\"\n").refuses("main.toml:2:16 variable::open", "cannot read the variable: `${` has no `}`");
 }
 
 #[test]
@@ -488,7 +488,7 @@ fn mount_keys_have_one_spelling() {
 #[test]
 fn the_same_path_twice_in_one_file_is_an_error() {
     let said = Desk::new("[mounts]\n\"/home/ann/work\" = \"ro\"\n\"${CWD}\" = \"rw\"\n").says();
-    assert!(said.lines().count() == 1 && said.contains("mounts::twice: /home/ann/work has two entries"), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("mounts::twice: cannot mount at /home/ann/work twice"), "{said}");
     assert!(said.contains("main.toml:3:1") && said.contains("main.toml:4:1"), "{said}");
 }
 
@@ -534,9 +534,11 @@ fn an_unknown_key_is_never_ignored() {
     Desk::new("[proces]\n").refuses("main.toml:2:2 profile::unknown-key", "did you mean `process`?");
     Desk::new("[process]\nstop_signal = \"TERM\"\n").refuses("main.toml:3:1 profile::unknown-key", "did you mean `stop-signal`?");
     Desk::new("[params]\nx = { type = \"string\", defualt = \"\" }\n")
-        .refuses("main.toml:3:24 profile::value", "unknown key `defualt` | did you mean `default`?");
-    Desk::new("[env]\nX = { flie = \"/x\" }\n").refuses("main.toml:3:7 profile::value", "unknown key `flie` | did you mean `file`?");
-    Desk::new("[rlimits]\nnofile = { sotf = 1, hard = 2 }\n").refuses("main.toml:3:12 profile::value", "unknown key `sotf` | did you mean `soft`?");
+        .refuses("main.toml:3:24 profile::value", "cannot read `defualt`: there is no such key | did you mean `default`?");
+    Desk::new("[env]\nX = { flie = \"/x\" }\n")
+        .refuses("main.toml:3:7 profile::value", "cannot read `flie`: there is no such key | did you mean `file`?");
+    Desk::new("[rlimits]\nnofile = { sotf = 1, hard = 2 }\n")
+        .refuses("main.toml:3:12 profile::value", "cannot read `sotf`: there is no such key | did you mean `soft`?");
 }
 
 // ---- which texts are profiles ----
@@ -602,10 +604,10 @@ fn a_deep_key_is_refused() {
 }
 
 /// That main.toml is refused as a file, after something was done to it.
-fn refused_file(change: impl Fn(&Path), words: &str) {
+fn refused_file(code: &str, change: impl Fn(&Path), words: &str) {
     let desk = Desk::new("");
     change(&desk.path("main.toml"));
-    desk.refuses("nowhere profile::read", words);
+    desk.refuses(&format!("nowhere {code}"), words);
 }
 
 fn chmod(path: &Path, mode: u32) {
@@ -614,13 +616,13 @@ fn chmod(path: &Path, mode: u32) {
 
 #[test]
 fn what_others_could_write_is_no_profile() {
-    refused_file(|path| chmod(path, 0o666), "can be written by others (mode 0666)");
-    refused_file(|path| chmod(path, 0o664), "can be written by others (mode 0664)");
-    refused_file(|path| chmod(path.parent().unwrap(), 0o777), "its folder can be written by others (mode 0777)");
+    refused_file("profile::trust", |path| chmod(path, 0o666), "can be written by others (mode 0666)");
+    refused_file("profile::trust", |path| chmod(path, 0o664), "can be written by others (mode 0664)");
+    refused_file("profile::trust", |path| chmod(path.parent().unwrap(), 0o777), "its folder can be written by others (mode 0777)");
     // What is extended is held to the same.
     let desk = Desk::new("extends = [\"base.toml\"]\n").with("base.toml", "");
     chmod(&desk.path("base.toml"), 0o646);
-    desk.refuses("main.toml:2:12 profile::read", "can be written by others");
+    desk.refuses("main.toml:2:12 profile::trust", "can be written by others");
     // Where others may only add files, as in /tmp, the file itself decides.
     let desk = Desk::new("");
     chmod(&desk.place.path, 0o1777);
@@ -634,20 +636,21 @@ fn what_is_no_regular_file_is_no_profile() {
         make(path);
     };
     refused_file(
+        "profile::read",
         |path| again(path, &|path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap()),
         "not a regular file",
     );
-    refused_file(|path| again(path, &|path| std::fs::create_dir(path).unwrap()), "not a regular file");
-    refused_file(|path| again(path, &|path| std::os::unix::fs::symlink("/dev/null", path).unwrap()), "not a regular file");
-    refused_file(|path| again(path, &|_| {}), "no such file or directory");
-    refused_file(|path| std::fs::write(path, vec![b'\n'; (1 << 20) + 1]).unwrap(), "larger than 1 MiB");
+    refused_file("profile::read", |path| again(path, &|path| std::fs::create_dir(path).unwrap()), "not a regular file");
+    refused_file("profile::read", |path| again(path, &|path| std::os::unix::fs::symlink("/dev/null", path).unwrap()), "not a regular file");
+    refused_file("profile::read", |path| again(path, &|_| {}), "no such file or directory");
+    refused_file("profile::read", |path| std::fs::write(path, vec![b'\n'; (1 << 20) + 1]).unwrap(), "larger than 1 MiB");
 }
 
 #[test]
 fn what_is_not_utf8_is_no_profile() {
     let desk = Desk::new("");
     std::fs::write(desk.path("main.toml"), b"format = 1\n# \xff\n").unwrap();
-    desk.refuses("main.toml:2:3 profile::text", "the byte 0xff is not UTF-8");
+    desk.refuses("main.toml:2:3 profile::text", "the byte 0xff: it is not UTF-8");
 }
 
 #[test]

@@ -114,6 +114,34 @@ fn what_two_profiles_differ_in_is_told_by_meaning() {
 }
 
 #[test]
+fn parameters_are_listed_as_the_flags_that_give_them() {
+    let place = Place::new();
+    place.file("base.toml", "format = 1\n[params]\njobs = { type = \"integer\", default = 4 }\n");
+    let main = "format = 1\nextends = [\"base.toml\"]\n[params]\njobs = 2\nout = { type = \"path\", help = \"where to\" }\n\
+                level = { type = \"enum\", values = [\"low\", \"high\"], default = \"low\" }\n\
+                key = { type = \"string\", default = \"${env:KEY}\" }\nfine = { type = \"string\", default = \"a\u{1b}b\" }\n";
+    let main = place.file("main.toml", &main.replace('\u{1b}', "\\u001b"));
+    let list = |flags: &[&str]| place.stockade(As::User).arg("params").args(flags).arg(&main).env("KEY", "s3cret").output().unwrap();
+    let output = list(&[]);
+    let listed = text(&output.stdout);
+    for lines in [
+        "--set jobs=INTEGER\n    unsaid: 2 (",
+        "base.toml:3:1)",
+        "--set out=PATH\n    where to\n    it must be given (",
+        "--set level=low|high\n    unsaid: low (",
+        "main.toml:5:1)",
+    ] {
+        assert!(listed.contains(lines), "{lines}: {}", said(&output));
+    }
+    assert!(!listed.contains("s3cret") && !listed.contains('\u{1b}'), "{listed}");
+    let json: serde_json::Value = serde_json::from_slice(&list(&["--format", "json", "--set", "jobs=7"]).stdout).unwrap();
+    let jobs = json.as_array().unwrap().iter().find(|one| one["name"] == "jobs").unwrap();
+    assert_eq!((&jobs["value"], &jobs["type"], &jobs["at"]["line"]), (&"7".into(), &"integer".into(), &3.into()), "{json}");
+    let output = list(&["--set", "jbos=7"]);
+    assert!(output.status.code() == Some(125) && text(&output.stderr).contains("did you mean `jobs`?"), "{}", said(&output));
+}
+
+#[test]
 fn a_bare_name_goes_where_names_are_looked_up() {
     // The user of these tests has no home, where that folder would be.
     let place = Place::new();

@@ -8,6 +8,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use stockade::host::Host;
+use stockade::lint::lint;
 use stockade::plan::plan;
 use stockade::problem::Style;
 use stockade::profile::{Caller, Request, load};
@@ -26,10 +27,13 @@ fn check(name: &str) -> String {
     let request = Request { profile: name.into(), ..Request::default() };
     let found = load(&request, &caller, &mut sources).and_then(|profile| {
         let host: Host = machine::for_name(name, &profile);
-        plan(&profile, &host)
+        plan(&profile, &host)?;
+        let mut closer = host;
+        machine::look_closer(&mut closer, &profile);
+        lint(&profile, &closer).or(())
     });
     match found {
-        Ok(_) => "nothing is wrong\n".into(),
+        Ok(()) => "nothing is wrong\n".into(),
         Err(problems) => problems.render(&sources, Style::Plain),
     }
 }
@@ -68,6 +72,7 @@ fn programs_get_line_column_and_code() {
     assert_eq!(problems.as_array().map(Vec::len), Some(1), "{problems}");
     let problem = &problems[0];
     assert_eq!((problem["line"].as_u64(), problem["column"].as_u64(), problem["length"].as_u64()), (Some(3), Some(3), Some(7)));
+    assert_eq!((problem["number"].as_str(), problem["severity"].as_str()), (Some("E0113"), Some("error")));
     assert_eq!((problem["code"].as_str(), problem["help"].as_str()), (Some("profile::unknown-key"), Some("did you mean `timeout`?")));
     assert!(problem["file"].as_str().is_some_and(|file| file.ends_with("/profile.toml")), "{problem}");
 }

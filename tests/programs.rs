@@ -407,7 +407,7 @@ fn what_is_not_visible_inside_is_listed() {
     let rest = "cwd = \"/no/where\"\n[mounts]\n\"/proc\" = \"proc\"\n\"/l\" = { symlink = \"x/y\" }\n\"/in\" = { symlink = \"/proc/self/fd\" }\n";
     let said = lines(&format!("{command}{rest}\"/usr/bin\" = \"ro\"\n"));
     assert!(said.len() == 3 && said[0].starts_with("3: cannot run `cat`: /usr/bin/cat is run by /lib"), "{said:?}");
-    assert_eq!(said[1..], ["4: the working folder /no/where is not there inside", "7: the link /l points at /x/y, which is not there inside"]);
+    assert_eq!(said[1..], ["4: cannot enter /no/where: it is not there inside", "7: cannot follow the link /l: /x/y is not there inside"]);
     let said = lines(command);
     assert!(said.len() == 1 && said[0].contains("no `cat` is in /usr/local/bin, /usr/bin, /bin inside"), "{said:?}");
     // The loader is there, the C library is not.

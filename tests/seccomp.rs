@@ -265,7 +265,11 @@ fn what_can_be_written_cannot_be_executed_where_the_profile_says_so() {
         assert_eq!(text(&output.stdout).trim(), "refused", "{who:?}: {}", text(&output.stderr));
     }
     let said = place.run(As::all()[0], &system("\"/x\" = { tmpfs = \"1M\", exec = true }\n[seccomp]\nwrite-execute = false\n"), &["/bin/true"]);
-    assert!(said.status.code() == Some(125) && text(&said.stderr).contains("cannot let what is written to /x be executed"), "{}", text(&said.stderr));
+    assert!(
+        said.status.code() == Some(125) && text(&said.stderr).contains("cannot make /x executable: `write-execute` is false"),
+        "{}",
+        text(&said.stderr)
+    );
 }
 
 #[test]

@@ -133,6 +133,10 @@ const GRANTS: &[(&str, &str)] = &[
     ("network", "mode = \"host\""),
     ("namespaces", "mount = \"host\""),
     ("landlock", "paths = \"off\""),
+    ("seccomp", "allow = [\"ptrace\", \"mount\", \"@debug\"]"),
+    ("seccomp", "policy = \"off\""),
+    ("seccomp", "families = [\"AF_UNIX\", \"AF_INET\", \"AF_INET6\", \"AF_NETLINK\", \"AF_VSOCK\"]"),
+    ("seccomp", "architectures = [\"x86\"]"),
     ("mounts", "\"/\" = \"ro\""),
     ("mounts", "\"/usr\" = \"ro\""),
     ("mounts", "\"/bin\" = \"ro\""),
@@ -162,7 +166,7 @@ const GRANTS: &[(&str, &str)] = &[
 
 fn weighed(place: &Place, grants: &[(&str, &str)], root: bool) -> Option<Exposure> {
     let mut text = "format = 1\noptional = [\"landlock\"]\n".to_owned();
-    for section in ["process", "env", "identity", "namespaces", "capabilities", "network", "landlock", "mounts"] {
+    for section in ["process", "env", "identity", "namespaces", "capabilities", "network", "landlock", "seccomp", "mounts"] {
         let lines: Vec<&str> = grants.iter().filter(|(of, _)| *of == section).map(|(_, line)| *line).collect();
         let command = if section == "process" { "command = [\"true\"]\n" } else { "" };
         text += &format!("[{section}]\n{command}{}\n", lines.join("\n"));
@@ -260,6 +264,6 @@ fn the_command_shows_it_and_the_steps_and_both_as_json() {
     let usr = json["tree"].as_array().unwrap().iter().find(|entry| entry["path"] == "/usr").unwrap();
     assert_eq!((&usr["shows"], &usr["access"], &usr["source"]), (&"bind".into(), &"r-x".into(), &"/usr".into()));
     assert_eq!(usr["at"]["file"], "<base>");
-    assert!(json["exposure"]["score"].is_number() && json["exposure"]["points"][0]["reason"].is_string(), "{json}");
+    assert!(json["exposure"]["tenths"].is_number() && json["exposure"]["points"][0]["reason"].is_string(), "{json}");
     assert!(json["walls"].as_array().unwrap().len() > 5 && json["steps"].is_array() && json["not_granted"].is_string());
 }

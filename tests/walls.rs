@@ -585,11 +585,11 @@ fn the_order_of_lines_means_nothing() {
     assert_ne!(plan(&lines), first, "the twin: a line less is another plan");
 }
 
-/// Takes out what differs from run to run: the place of a line, and the host ids that a process id chose, as numbers and in words.
+/// Takes out what differs from run to run: the place of a line and what is told in the order of lines, and the host ids that a process id chose, as numbers and in words.
 fn forget(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Object(map) => {
-            for key in ["at", "outside", "maps", "walls"] {
+            for key in ["at", "outside", "maps", "walls", "warnings"] {
                 map.remove(key);
             }
             map.values_mut().for_each(forget);

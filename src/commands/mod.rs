@@ -3,10 +3,12 @@
 mod check;
 mod completions;
 mod doctor;
+mod explain;
 mod layers;
 mod man;
 mod new;
 mod page;
+mod params;
 mod plan;
 mod profiles;
 mod reference;
@@ -22,7 +24,7 @@ use stockade::plan::Plan;
 use stockade::policy::programs::{Unseen, unseen};
 use stockade::problem::{Problem, Problems, Style, escape};
 use stockade::profile::{Caller, Profile, Request, load};
-use stockade::source::Sources;
+use stockade::source::{Sources, Span};
 use stockade::view::Paint;
 
 /// The status when the profile or the launcher failed.
@@ -32,8 +34,10 @@ pub const FAILED: u8 = 125;
 pub fn dispatch(cli: Cli) -> u8 {
     match cli.command {
         Command::Run(given) => run::run(given),
-        Command::Check(shown) => check::check(shown),
+        Command::Check(checked) => check::check(checked),
+        Command::Explain(explained) => explain::explain(explained),
         Command::Profiles(what) => profiles::profiles(what),
+        Command::Params(asked) => params::params(asked),
         Command::New(what) => new::new(what),
         Command::Schema => schema::schema(),
         Command::Reference => reference::reference(),
@@ -72,8 +76,21 @@ struct Planned {
 
 /// The pipeline up to the plan.
 fn prepare(given: Given) -> Result<Planned, Failed> {
+    prepare_with(given, |_, _| {})
+}
+
+/// The same, with what looks like a mistake, also where something is wrong. What is planned does not depend on it.
+fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Failed> {
+    prepare_with(given, |profile, host| {
+        let mut host = host.clone();
+        host.look_closer(profile);
+        *warnings = stockade::lint::lint(profile, &host);
+    })
+}
+
+fn prepare_with(given: Given, look: impl FnOnce(&Profile, &Host)) -> Result<Planned, Failed> {
     match given.request() {
-        Ok(request) => settle(&request, Caller::current()),
+        Ok(request) => settle_with(&request, Caller::current(), look),
         Err(message) => {
             let problems = Problem::new("cli::flag", Default::default(), message).into();
             Err(Failed { sources: Sources::default(), problems })
@@ -83,12 +100,17 @@ fn prepare(given: Given) -> Result<Planned, Failed> {
 
 /// The same of what the command line asks for.
 fn settle(request: &Request, caller: Caller) -> Result<Planned, Failed> {
+    settle_with(request, caller, |_, _| {})
+}
+
+fn settle_with(request: &Request, caller: Caller, look: impl FnOnce(&Profile, &Host)) -> Result<Planned, Failed> {
     let mut sources = Sources::default();
     let profile = match load(request, &caller, &mut sources) {
         Ok(profile) => profile,
         Err(problems) => return Err(Failed { sources, problems }),
     };
     let host = Host::probe(&profile, caller, &sources);
+    look(&profile, &host);
     match stockade::plan::plan(&profile, &host) {
         Ok(plan) => Ok(Planned { sources, profile, host, plan }),
         Err(problems) => Err(Failed { sources, problems }),
@@ -115,6 +137,12 @@ fn look_inside(planned: &Planned) -> Vec<Unseen> {
 }
 
 impl Failed {
+    /// Adds warnings, but for lines that an error is about.
+    fn add(&mut self, warnings: Problems) {
+        let wrong: Vec<Span> = self.problems.iter().map(|problem| problem.at).collect();
+        self.problems.extend(warnings.into_iter().filter(|warning| !wrong.contains(&warning.at)));
+    }
+
     /// Says what is wrong: to people on standard error, to programs on standard output.
     fn say(&self, format: Format) -> u8 {
         match format {

@@ -1,12 +1,12 @@
 //! `stockade plan`: what `run` would make; with `--steps` what it would do, in its order, each step with the line that asked for it.
 
-use super::{Planned, note_line, paint, prepare, print_line};
+use super::{Planned, note_line, paint, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Format, Planning};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use stockade::plan::{ORDER, Plan};
 use stockade::policy::seccomp::Rule;
-use stockade::problem::{escape, quiet_json};
+use stockade::problem::{Problems, escape, quiet_json};
 use stockade::source::{Place, Sources};
 use stockade::step::{Op, Stage};
 use stockade::view;
@@ -15,14 +15,21 @@ use stockade::walls::World;
 /// Shows the plan.
 pub fn plan(planning: Planning) -> u8 {
     let format = planning.shown.format;
-    match prepare(planning.shown.given) {
-        Err(failed) => failed.say(format),
+    let mut warnings = Problems::default();
+    match prepare_and_lint(planning.shown.given, &mut warnings) {
+        Err(mut failed) => {
+            failed.add(warnings);
+            failed.say(format)
+        }
         Ok(planned) => {
             let Planned { sources, profile, host, plan } = &planned;
             match format {
                 Format::Text if planning.steps => print_line(text(plan, sources).trim_end()),
                 Format::Text => print_line(&view::plan::text(profile, host, &World::new(plan, profile), sources, paint())),
-                Format::Json => print_line(&quiet_json(&json(&planned))),
+                Format::Json => print_line(&quiet_json(&json(&planned, &warnings))),
+            }
+            if format == Format::Text {
+                print_problems(&warnings, sources);
             }
             0
         }
@@ -87,7 +94,7 @@ fn system_calls(plan: &Plan, sources: &Sources) -> Vec<String> {
 }
 
 #[derive(Serialize)]
-struct Record<'a> {
+struct Record<'a, W> {
     namespaces: &'a [stockade::policy::namespaces::Kind],
     maps: &'a Option<stockade::policy::identity::Maps>,
     steps: Vec<StepRecord<'a>>,
@@ -102,6 +109,7 @@ struct Record<'a> {
     walls: Vec<view::walls::Record>,
     not_granted: String,
     exposure: view::plan::Record,
+    warnings: W,
 }
 
 #[derive(Serialize)]
@@ -119,7 +127,7 @@ struct NoteRecord<'a> {
     at: Option<Place>,
 }
 
-fn json(Planned { sources, profile, host, plan }: &Planned) -> String {
+fn json(Planned { sources, profile, host, plan }: &Planned, warnings: &Problems) -> String {
     let world = World::new(plan, profile);
     let record = Record {
         namespaces: &plan.new,
@@ -135,6 +143,7 @@ fn json(Planned { sources, profile, host, plan }: &Planned) -> String {
         walls: view::walls::records(&world),
         not_granted: view::walls::not_granted(&world),
         exposure: view::plan::record(profile, host, &world, sources),
+        warnings: warnings.records(sources),
     };
     serde_json::to_string_pretty(&record).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
 }

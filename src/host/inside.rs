@@ -3,13 +3,15 @@
 use super::programs::{Piece, Program};
 use super::search::Search;
 use super::view::{View, What};
-use super::{Fact, File, FileKind, Host, look};
+use super::{Fact, File, FileKind, Host, look, names_in};
+use crate::lint;
 use crate::policy::mounts::entry::Mount;
 use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::tree::{Tree, settle, source_of};
 use crate::policy::{env, programs};
 use crate::profile::Profile;
 use crate::source::Span;
+use crate::value::parent;
 
 /// The finished tree as the command finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,19 @@ impl Host {
         });
         let dangling = links.filter(|(path, ..)| search.view().follow(path).is_err()).map(|(path, text, at)| (path.clone(), text, at)).collect();
         self.inside = Some(Inside { command, cwd, dangling });
+    }
+
+    /// The same, and what the lints ask for.
+    pub fn look_closer(&mut self, profile: &Profile) {
+        self.look_inside(profile);
+        for path in lint::wanted(profile, self) {
+            let plain = self.is_plain_folder(parent(&path));
+            self.paths.entry(path.clone()).or_insert_with(|| look(&path, plain, false));
+        }
+        for folder in lint::looked_into(profile, self) {
+            let names = names_in(&folder);
+            self.names.insert(folder, names);
+        }
     }
 
     /// Reads what the profile's programs need, and the facts of those files.

@@ -95,7 +95,7 @@ impl Prepared {
             }
             bytes.extend(value);
             let variable = CString::new(bytes)
-                .map_err(|_| Problem::new("env::nul", Span::NOWHERE, format!("the value of {} holds a NUL byte", setting.name)))?;
+                .map_err(|_| Problem::new("env::nul", Span::NOWHERE, format!("cannot set `{}`: its value holds a NUL byte", setting.name)))?;
             env.push(variable);
         }
         let null_ended = |pointers: &mut dyn Iterator<Item = *const c_char>| pointers.chain([std::ptr::null()]).collect::<Vec<_>>();

@@ -16,7 +16,7 @@ pub fn own(what: &str, errno: i32) -> Problem {
 
 /// Pid 1 ended without a word.
 pub fn pid_one_ended(code: i32) -> Problem {
-    Problem::new("launch::pid-1", Span::NOWHERE, format!("pid 1 of the sandbox ended without a report (status {code})"))
+    Problem::new("launch::pid-1", Span::NOWHERE, format!("cannot start the sandbox: its pid 1 ended without a report (status {code})"))
 }
 
 /// A step failed.

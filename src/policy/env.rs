@@ -119,12 +119,12 @@ pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
     let mut settings = vec![];
     for (name, variable) in env.iter() {
         if name.value.is_empty() || name.value.contains(['=', '\0']) {
-            draft.problem(Problem::new("env::name", name.at, "the name of a variable is not empty and has no `=` or NUL"));
+            draft.problem(Problem::new("env::name", name.at, "cannot set a variable of this name: a name is not empty, and has no `=` or NUL"));
             continue;
         }
         let value = match &variable.value {
             Variable::Text(text) | Variable::Pass { or: Some(text), .. } if text.contains('\0') => {
-                draft.problem(Problem::new("env::nul", variable.at, format!("the value of {} holds a NUL byte", name.value)));
+                draft.problem(Problem::new("env::nul", variable.at, format!("cannot set `{}`: its value holds a NUL byte", name.value)));
                 continue;
             }
             Variable::Text(text) => Content::Text(text.as_bytes().to_vec()),
@@ -134,7 +134,7 @@ pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
                 (Some(value), _) => Content::Secret(value.as_bytes().to_vec()),
                 (None, Some(or)) => Content::Text(or.as_bytes().to_vec()),
                 (None, None) if *required => {
-                    let message = format!("the caller has no variable {}", name.value);
+                    let message = format!("cannot pass `{}`: the caller has no such variable", name.value);
                     draft.problem(Problem::new("env::required", variable.at, message).help(format!("set it: {}=... stockade run ...", name.value)));
                     continue;
                 }

@@ -218,7 +218,10 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
         None => unsaid,
         Some(At { value: Id::Number(number), .. }) => *number,
         Some(At { value: Id::Name(name), at }) => names.get(name).copied().unwrap_or_else(|| {
-            draft.problem(Problem::new("identity::name", *at, format!("the host has no {what} `{name}`")).help("write its number"));
+            draft.problem(
+                Problem::new("identity::name", *at, format!("cannot find the {what} `{name}`: the host has none of that name"))
+                    .help("write its number"),
+            );
             unsaid
         }),
     };
@@ -231,7 +234,7 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
     let real = identity.host.get().filter(|real| real.value);
     if let (Some(real), false) = (real, root) {
         draft.problem(
-            Problem::new("identity::host", real.at, "host ids can be chosen by root alone")
+            Problem::new("identity::host", real.at, "cannot take host ids: only root can choose them")
                 .help("leave `host` out: an ordinary user's sandbox has that user's own id"),
         );
     }
@@ -239,7 +242,7 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
         if root && real.is_none() && *user_ns == Namespace::Host {
             let at = identity.host.at().or(user_ns_at);
             draft.problem(
-                Problem::new("identity::host", at, "without a user namespace the target has ids of the host")
+                Problem::new("identity::host", at, "cannot share the user namespace: the target would have ids of the host")
                     .help("say so: [identity] host = true; or leave namespaces.user new"),
             );
         }
@@ -253,13 +256,16 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
     let (user_at, group_at) = (identity.user.at().or(identity.uid_map.at()), identity.group.at().or(identity.gid_map.at()));
     for (at, extents, id, kind) in [(user_at, &maps.uid, ids.user, "user"), (group_at, &maps.gid, ids.group, "group")] {
         if outside(extents, id).is_none() && draft.problems.is_empty() {
-            draft.problem(Problem::new("identity::unmapped", at, format!("{kind} {id} is not in the {kind} map")).help("add a range that holds it"));
+            draft.problem(
+                Problem::new("identity::unmapped", at, format!("cannot become {kind} {id}: it is not in the {kind} map"))
+                    .help("add a range that holds it"),
+            );
         }
     }
     for (at, id) in places {
         if outside(&maps.gid, id).is_none() {
             draft.problem(
-                Problem::new("identity::unmapped", at, format!("group {id} is not in the group map"))
+                Problem::new("identity::unmapped", at, format!("cannot join group {id}: it is not in the group map"))
                     .help("an ordinary user needs gid-map = \"auto\" for further groups"),
             );
         }
@@ -276,7 +282,7 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
 fn without_user_namespace(identity: &Identity, draft: &mut Draft) {
     for (name, map) in [("uid-map", &identity.uid_map), ("gid-map", &identity.gid_map)] {
         if let Some(map) = map.get() {
-            draft.problem(Problem::new("identity::map", map.at, format!("`{name}` is the map of a new user namespace, and there is none")));
+            draft.problem(Problem::new("identity::map", map.at, format!("cannot write `{name}`: the sandbox has no user namespace of its own")));
         }
     }
 }
@@ -293,14 +299,22 @@ fn maps_for_root(identity: &Identity, ids: &Ids, real: bool, host: &Host, draft:
     let unused = identity.uid_map.get().is_none() && !real;
     if taken && unused {
         draft.problem(
-            Problem::new("identity::range", Span::NOWHERE, format!("the host ids {base} to {} belong to somebody", base + IDS_PER_LAUNCHER - 1))
-                .help("free 0x70000000 to 0x7FFDFFFF in /etc/passwd, /etc/group, /etc/subuid and /etc/subgid, or give uid-map and gid-map"),
+            Problem::new(
+                "identity::range",
+                Span::NOWHERE,
+                format!("cannot take the host ids {base} to {}: they belong to somebody", base + IDS_PER_LAUNCHER - 1),
+            )
+            .help("free 0x70000000 to 0x7FFDFFFF in /etc/passwd, /etc/group, /etc/subuid and /etc/subgid, or give uid-map and gid-map"),
         );
     }
     if ids.groups.len() >= IDS_PER_LAUNCHER as usize && unused {
         draft.problem(
-            Problem::new("identity::groups", identity.groups.items[0].at, "more than 15 supplementary groups")
-                .help("give gid-map the ranges that they need"),
+            Problem::new(
+                "identity::groups",
+                identity.groups.items[0].at,
+                "cannot map more than 15 supplementary groups: a launcher has 16 ids for itself",
+            )
+            .help("give gid-map the ranges that they need"),
         );
     }
     let one = |inside: u32, nth: u32| Extent { inside, outside: if real { inside } else { base + nth }, count: 1 };
@@ -339,7 +353,7 @@ fn chosen(map: &Key<IdMap>, ranges: &[(u32, u32)], id: u32, own: Option<u32>, dr
         IdMap::Auto if ranges.is_empty() => {
             let who = if own.is_some() { "$USER" } else { "root" };
             draft.problem(
-                Problem::new("identity::subordinate", map.at, "this user has no subordinate ids in /etc/subuid and /etc/subgid")
+                Problem::new("identity::subordinate", map.at, "cannot map \"auto\": this user has no subordinate ids in /etc/subuid and /etc/subgid")
                     .help(format!("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {who}")),
             );
             None

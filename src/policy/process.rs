@@ -295,15 +295,15 @@ pub fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> Exec {
     let at = command.and_then(|words| words.first()).map_or(process.command.at(), |word| word.at);
     let words: &[At<String>] = command.map_or(&[], |words| &words.value);
     for word in words.iter().filter(|word| word.contains('\0')) {
-        draft.problem(Problem::new("process::nul", word.at, "a word of the command holds a NUL byte"));
+        draft.problem(Problem::new("process::nul", word.at, "cannot pass this word of the command: it holds a NUL byte"));
     }
     if let Some(arg0) = process.arg0.get().filter(|arg0| arg0.contains('\0')) {
-        draft.problem(Problem::new("process::nul", arg0.at, "the name holds a NUL byte"));
+        draft.problem(Problem::new("process::nul", arg0.at, "cannot set `arg0`: it holds a NUL byte"));
     }
     let program = words.first().map_or("", |word| &word.value);
     if program.is_empty() {
         draft.problem(
-            Problem::new("process::command", at, "the profile has no command")
+            Problem::new("process::command", at, "cannot run the profile: it has no command")
                 .help("give one: [process] command = [\"bash\"], or after the profile: stockade run PROFILE COMMAND"),
         );
     }
@@ -354,8 +354,8 @@ pub fn draft(process: &Process, mounts: &Mounts, choice: &Choice, host: &Host, d
     let keep: Vec<u32> = process.pass_fds.get().map_or(vec![], |fds| fds.iter().map(|fd| fd.value).collect());
     if let Some(fd) = process.pass_fds.get().and_then(|fds| fds.iter().find(|fd| fd.value < 3 || fd.value > 1_000_000)) {
         draft.problem(
-            Problem::new("process::pass-fds", fd.at, format!("descriptor {} cannot be passed", fd.value))
-                .help("0, 1 and 2 are passed always; name those above"),
+            Problem::new("process::pass-fds", fd.at, format!("cannot pass descriptor {}: only 3 to 1000000 are passed by number", fd.value))
+                .help("leave it out: 0, 1 and 2 are passed always"),
         );
     }
     draft.step(Stage::Process, Op::CloseDescriptors { keep }, process.pass_fds.at());
@@ -374,7 +374,7 @@ fn streams(process: &Process, host: &Host, draft: &mut Draft) {
                 Problem::new(
                     "process::stream",
                     key.at(),
-                    format!("descriptor {fd} is a folder, through which the target could reach the host's tree"),
+                    format!("cannot pass descriptor {fd}: it is a folder, through which the target could reach the host's tree"),
                 )
                 .help(format!("start stockade with another, or set std{} = \"null\"", ["in", "out", "err"][fd as usize])),
             ),
@@ -389,12 +389,12 @@ fn watch(process: &Process, terminal: bool, own_pids: bool, draft: &mut Draft) -
         for (word, at) in [("timeout", process.timeout.at()), ("stop-signal", process.stop_signal.at()), ("kill-after", process.kill_after.at())] {
             if at.is_somewhere() {
                 draft.problem(
-                    Problem::new("process::init", at, format!("`{word}` needs pid 1 to be stockade's")).also(init.at, "it is not, because of this"),
+                    Problem::new("process::init", at, format!("cannot set `{word}`: pid 1 is not stockade's")).also(init.at, "because of this"),
                 );
             }
         }
         if !own_pids {
-            draft.problem(Problem::new("process::init", init.at, "`init = false` makes the target pid 1, and there is no pid namespace of its own"));
+            draft.problem(Problem::new("process::init", init.at, "cannot make the target pid 1: the sandbox has no pid namespace of its own"));
         }
     }
     let millis = |time: Time| u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX);

@@ -185,6 +185,8 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
 /// What an entry of the tree, or the command, refers to and is not there inside. For lints, and for a target that did not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unseen {
+    /// The code of the warning.
+    pub code: &'static str,
     /// The line.
     pub at: Span,
     /// A sentence.
@@ -211,16 +213,17 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
                 }
                 _ => help,
             };
-            out.push(Unseen { at: word.at, text, help });
+            out.push(Unseen { code: "process::unseen-program", at: word.at, text, help });
         }
     }
     if let (false, Some(cwd)) = (inside.cwd, process.cwd.get()) {
-        let text = format!("the working folder {} is not there inside", cwd.value);
-        out.push(Unseen { at: cwd.at, text, help: Some(format!("grant it: \"{}\" = \"ro\"", cwd.value)) });
+        let text = format!("cannot enter {}: it is not there inside", cwd.value);
+        out.push(Unseen { code: "process::unseen-folder", at: cwd.at, text, help: Some(format!("grant it: \"{}\" = \"ro\"", cwd.value)) });
     }
     for (path, text, at) in &inside.dangling {
         let to = if text.starts_with('/') { text.clone() } else { format!("{}/{text}", parent(path).trim_end_matches('/')) };
-        out.push(Unseen { at: *at, text: format!("the link {path} points at {to}, which is not there inside"), help: None });
+        let text = format!("cannot follow the link {path}: {to} is not there inside");
+        out.push(Unseen { code: "mounts::dangling", at: *at, text, help: Some(format!("grant it: \"{to}\" = \"ro\"")) });
     }
     out
 }

@@ -103,9 +103,9 @@ impl Value {
             (Value::Number(number), Unit::Count | Unit::Bytes) => Ok(number),
             (Value::Size(size), Unit::Bytes) => Ok(size.0),
             (Value::Time(time), Unit::Time { micros }) => Ok(u64::try_from(time.0.as_micros()).unwrap_or(u64::MAX).div_ceil(micros)),
-            (_, Unit::Count) => Err("this limit is a count: write a bare number"),
-            (_, Unit::Bytes) => Err("this limit is an amount of memory: write a size such as \"64M\""),
-            (_, Unit::Time { .. }) => Err("this limit is a time: write it with its unit, such as \"30s\""),
+            (_, Unit::Count) => Err("it is a count, so write a bare number"),
+            (_, Unit::Bytes) => Err("it is an amount of memory, so write a size such as \"64M\""),
+            (_, Unit::Time { .. }) => Err("it is a time, so write it with its unit, such as \"30s\""),
         }
     }
 }
@@ -196,18 +196,20 @@ pub fn draft(rlimits: &Rlimits, draft: &mut Draft) {
     for (name, limit) in rlimits.iter() {
         let Some((word, resource, unit, _)) = TABLE.iter().find(|(known, ..)| *known == name.value) else {
             let help = suggestion(name.value, names()).unwrap_or_else(|| format!("the limits are {}", names().collect::<Vec<_>>().join(", ")));
-            draft.problem(Problem::new("rlimits::unknown", name.at, format!("unknown limit `{}`", name.value)).help(help));
+            draft.problem(
+                Problem::new("rlimits::unknown", name.at, format!("cannot set `{}`: there is no limit of that name", name.value)).help(help),
+            );
             continue;
         };
         let (soft, hard) = match (limit.soft.raw(*unit), limit.hard.raw(*unit)) {
             (Ok(soft), Ok(hard)) => (soft, hard),
             (Err(why), _) | (_, Err(why)) => {
-                draft.problem(Problem::new("rlimits::unit", limit.at, why));
+                draft.problem(Problem::new("rlimits::unit", limit.at, format!("cannot set `{word}`: {why}")));
                 continue;
             }
         };
         if soft > hard {
-            draft.problem(Problem::new("rlimits::soft", limit.at, "the soft limit is above the hard one"));
+            draft.problem(Problem::new("rlimits::soft", limit.at, format!("cannot set `{word}`: the soft limit is above the hard one")));
             continue;
         }
         draft.step(Stage::Process, Op::Rlimit { name: word, resource: *resource, soft, hard }, limit.at);

@@ -17,7 +17,7 @@ mod shorthand;
 mod tests;
 mod words;
 
-pub use default::{Needs, default};
+pub use default::{Needs, default, is_particular};
 pub use draft::draft;
 pub use filter::{Case, Compare, Filter, Rule, Source, Table, Test, Verdict, Width};
 pub use import::{Facts, Imported};

@@ -34,9 +34,8 @@ pub fn is_path(word: &str) -> bool {
 pub fn find(word: &str, caller: &Caller) -> Result<Text, Problem> {
     let at = Span::NOWHERE;
     match word {
-        "" => {
-            Err(Problem::new("profile::none", at, "no profile is given").help("stockade run PROFILE [ARGS]; `default` is one for untrusted commands"))
-        }
+        "" => Err(Problem::new("profile::none", at, "cannot find the profile: none is given")
+            .help("stockade run PROFILE [ARGS]; `default` is one for untrusted commands")),
         "-" => standard_input(at),
         word if is_path(word) => read(word, caller, at),
         word => named(word, &caller.cwd, caller, at),
@@ -53,9 +52,8 @@ pub fn text_of(word: &str, caller: &Caller) -> Result<String, Problem> {
 pub fn find_base(word: &str, folder: Option<&str>, caller: &Caller, at: Span) -> Result<Text, Problem> {
     match word {
         // Standard input is read once, for PROFILE; a file must not take it from the target.
-        "" | "-" => {
-            Err(Problem::new("profile::extends", at, format!("`{word}` names no profile")).help("write a name, or a path from this file's folder"))
-        }
+        "" | "-" => Err(Problem::new("profile::extends", at, format!("cannot extend `{word}`: it names no profile"))
+            .help("write a name, or a path from this file's folder")),
         word if is_path(word) => read(word, caller, at),
         word => named(word, folder.unwrap_or_default(), caller, at),
     }
@@ -79,7 +77,7 @@ fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Prob
     let places: Vec<String> = files.iter().cloned().chain(builtin.map(|_| "built in".to_owned())).collect();
     match (files.first(), builtin) {
         _ if places.len() > 1 => {
-            let message = format!("the name `{name}` is ambiguous: {}", places.join(" and "));
+            let message = format!("cannot find the profile `{name}`: the name is ambiguous: {}", places.join(" and "));
             Err(Problem::new("profile::ambiguous", at, message).help("give the path of the one that is meant, or rename one"))
         }
         (Some(path), _) => read(path, caller, at),
@@ -92,7 +90,7 @@ fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Prob
             let here = is_there(&format!("{near}/{name}.toml")).then(|| format!("for the file in this folder write ./{name}.toml"));
             let help =
                 here.or_else(|| suggestion(name, known.iter().map(String::as_str))).unwrap_or_else(|| format!("there are {}", known.join(", ")));
-            Err(Problem::new("profile::unknown", at, format!("there is no profile named `{name}`")).help(help))
+            Err(Problem::new("profile::unknown", at, format!("cannot find the profile `{name}`: there is none of that name")).help(help))
         }
     }
 }
@@ -145,8 +143,9 @@ fn read_trusted(what: &str, path: &str, caller: &Caller, at: Span) -> Result<Tex
     }
     let (absolute, folder) = place_of(&file).map_err(|why| refuse(&why))?;
     let folder_meta = std::fs::metadata(&folder).map_err(|error| refuse(&words(&error)))?;
-    trusted("it", &meta, caller).map_err(|(why, help)| refuse(&why).help(help))?;
-    trusted("its folder", &folder_meta, caller).map_err(|(why, help)| refuse(&why).help(help))?;
+    let distrust = |(why, help): (String, String)| Problem::new("profile::trust", at, format!("cannot trust the profile {path}: {why}")).help(help);
+    trusted("it", &absolute, &meta, caller).map_err(distrust)?;
+    trusted("its folder", &folder, &folder_meta, caller).map_err(distrust)?;
     let bytes = contents(file, meta.len()).map_err(|why| refuse(&why))?;
     Ok(Text { name: path.to_owned(), identity: absolute, bytes, folder: Some(folder) })
 }
@@ -171,14 +170,17 @@ fn place_of(file: &File) -> Result<(String, String), String> {
 }
 
 /// A profile decides what the caller grants, so nobody else may be able to write it. Root trusts root alone.
-fn trusted(what: &str, meta: &Metadata, caller: &Caller) -> Result<(), (String, String)> {
+fn trusted(what: &str, path: &str, meta: &Metadata, caller: &Caller) -> Result<(), (String, String)> {
     let sticky = meta.is_dir() && meta.mode() & libc::S_ISVTX != 0;
     if meta.uid() != 0 && (caller.uid == 0 || meta.uid() != caller.uid) {
-        let who = if caller.uid == 0 { "root" } else { "root or the caller" };
-        return Err((format!("{what} belongs to user {}, not to {who}", meta.uid()), "copy it to a folder of your own".into()));
+        let (who, help) = match caller.uid {
+            0 => ("root", format!("read it, and make it root's: chown root {path}")),
+            _ => ("root or the caller", "read it, and copy it to a folder of your own".into()),
+        };
+        return Err((format!("{what} belongs to user {}, not to {who}", meta.uid()), help));
     }
     if meta.mode() & 0o022 != 0 && !sticky {
-        return Err((format!("{what} can be written by others (mode {:04o})", meta.mode() & 0o7777), format!("chmod go-w {what}")));
+        return Err((format!("{what} can be written by others (mode {:04o})", meta.mode() & 0o7777), format!("chmod go-w {path}")));
     }
     Ok(())
 }
@@ -193,7 +195,7 @@ pub fn decode(text: &Text, sources: &mut Sources) -> Result<(usize, String), Pro
             let base = sources.add_file(&text.name, &String::from_utf8_lossy(&text.bytes), file) as usize;
             let at = base + error.valid_up_to();
             let byte = text.bytes.get(error.valid_up_to()).copied().unwrap_or_default();
-            let message = format!("the byte 0x{byte:02x} is not UTF-8, and a profile is");
+            let message = format!("cannot read the byte 0x{byte:02x}: it is not UTF-8, and a profile is");
             Err(Problem::new("profile::text", Span::from(at..at + '\u{fffd}'.len_utf8()), message))
         }
     }

@@ -77,7 +77,10 @@ impl<'a, 'i> Filling<'a, 'i> {
         }
         let value = if is_source_of_pattern(path) { self.expand_pattern(text, at)? } else { self.expand(text, at)? };
         if path.first().is_some_and(|section| section == "mounts") && path.last().is_some_and(|key| key != "text") && value.contains(['\n', '\0']) {
-            self.problems.push(Problem::new("mounts::path", at, "a variable brings a line break or a NUL byte into a path").label("with this value"));
+            self.problems.push(
+                Problem::new("mounts::path", at, "cannot put this variable into a path: its value holds a line break or a NUL byte")
+                    .label("with this value"),
+            );
             return None;
         }
         Some(DeValue::String(value.into()))
@@ -210,7 +213,10 @@ impl<'a, 'i> Filling<'a, 'i> {
         match path {
             Ok(path) => {
                 if let Some(first) = seen.insert(path.clone(), at) {
-                    let message = format!("{} has two entries in one file", if self.variables.is_secret(key) { key } else { pattern::shown(&path) });
+                    let message = format!(
+                        "cannot mount at {} twice: one file has two entries for it",
+                        if self.variables.is_secret(key) { key } else { pattern::shown(&path) }
+                    );
                     self.problems.push(Problem::new("mounts::twice", at, message).label("and here").also(first, "here"));
                     return None;
                 }
@@ -219,7 +225,7 @@ impl<'a, 'i> Filling<'a, 'i> {
             Err(why) => {
                 let why = if self.variables.is_secret(key) { why.replace(&expanded, key) } else { why };
                 let (message, help) = why.split_once("\nhelp: ").map_or((why.as_str(), None), |(message, help)| (message, Some(help.to_owned())));
-                self.problems.push(Problem::new("mounts::path", at, message).help_maybe(help));
+                self.problems.push(Problem::new("mounts::path", at, format!("cannot mount at this path: {message}")).help_maybe(help));
                 None
             }
         }
@@ -260,12 +266,12 @@ pub fn hide(problem: Problem, secrets: &[Secret]) -> Problem {
 
 /// A value that was put in says what a thing is, never what becomes of other layers.
 fn structure(at: Span) -> Problem {
-    Problem::new("variable::structure", at, "the value of this variable is a word that withdraws what is inherited")
+    Problem::new("variable::structure", at, "cannot put in this variable: its value is a word that withdraws what is inherited")
         .help("write the word itself if that is meant")
 }
 
 fn too_many(what: &str, count: usize, at: Span) -> Problem {
-    Problem::new("profile::size", at, format!("a {what} of {count}: {MOST_ENTRIES} entries are the most"))
+    Problem::new("profile::size", at, format!("cannot read a {what} of {count} entries: {MOST_ENTRIES} are the most"))
 }
 
 /// Which command it is can be said only of all layers together, so the word stays.

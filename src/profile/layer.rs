@@ -58,7 +58,7 @@ impl Layer {
         let document = DeValue::Table(document.into_inner());
         if let Some(span) = too_deep(&document) {
             let at = Span::from(span.start + self.base..span.end + self.base);
-            problems.push(Problem::new("profile::depth", at, format!("a value goes deeper than {DEEPEST} tables and lists")));
+            problems.push(Problem::new("profile::depth", at, format!("cannot read a value this deep: {DEEPEST} tables and lists are the most")));
             dismantle(document);
             return None;
         }
@@ -71,7 +71,11 @@ impl Layer {
                 lines.push(line);
                 let first = self.text.get(span.start..).and_then(|rest| rest.chars().next());
                 let end = span.end.max(span.start + first.map_or(1, char::len_utf8));
-                problems.push(Problem::new("profile::syntax", Span::from(span.start + self.base..end + self.base), error.message()));
+                problems.push(Problem::new(
+                    "profile::syntax",
+                    Span::from(span.start + self.base..end + self.base),
+                    format!("cannot read this TOML: {}", error.message()),
+                ));
             }
         }
         match shift(Spanned::new(0..0, document), self.base).into_inner() {

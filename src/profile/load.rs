@@ -3,7 +3,7 @@
 use super::files;
 use super::fill::{Filling, hide};
 use super::layer::{DEEPEST, Document, Layer, MOST_TOKENS, Size};
-use super::params::Params;
+use super::params::{Declared, Params};
 use super::variables::{MOST_PUT_IN, Variables};
 use super::{Caller, Profile};
 use crate::layers::{Changes, Deed, Kind, Layers, Said};
@@ -51,8 +51,34 @@ pub fn load_layers(request: &Request, caller: &Caller, sources: &mut Sources) ->
 
 fn load_and_tell(request: &Request, caller: &Caller, sources: &mut Sources, mut told: Option<&mut Layers>) -> Result<Profile, Problems> {
     let room = Cell::new(Some(MOST_PUT_IN));
-    let mut loader =
-        Loader { caller, sources, layers: vec![], loaded: BTreeSet::new(), read: Size::default(), room: &room, problems: Problems::default() };
+    let (layers, mut problems) = gather(request, caller, sources, &room);
+    let documents = parse(&layers, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    if let Some(told) = &mut told {
+        told.layers = layers.iter().map(|layer| crate::layers::Layer { kind: layer.kind, start: layer.start() }).collect();
+    }
+    let given = Given { request, caller, room: &room };
+    merge(&layers, documents, &given, sources, problems, told.map(|told| &mut told.changes))
+}
+
+/// What a profile leaves to its user. A value that is missing is no problem here.
+pub fn load_params(request: &Request, caller: &Caller, sources: &mut Sources) -> Result<Vec<Declared>, Problems> {
+    let room = Cell::new(Some(MOST_PUT_IN));
+    let (layers, mut problems) = gather(request, caller, sources, &room);
+    let mut documents = parse(&layers, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let given = Given { request, caller, room: &room };
+    let params = read_params(&layers, &mut documents, &given, sources, &mut problems, false);
+    problems.or(params.declared())
+}
+
+/// The texts of a profile, the weakest first.
+fn gather(request: &Request, caller: &Caller, sources: &mut Sources, room: &Cell<Option<usize>>) -> (Vec<Layer>, Problems) {
+    let mut loader = Loader { caller, sources, layers: vec![], loaded: BTreeSet::new(), read: Size::default(), room, problems: Problems::default() };
     match files::find(&request.profile, caller) {
         Ok(text) => loader.gather(text, Span::NOWHERE, &mut vec![]),
         Err(problem) => loader.problems.push(problem),
@@ -63,19 +89,11 @@ fn load_and_tell(request: &Request, caller: &Caller, sources: &mut Sources, mut 
             loader.layers.push(Layer { name: flag.clone(), text: text.clone(), base, folder: None, kind: Kind::Flag });
         }
     }
-    let Loader { layers, mut problems, .. } = loader;
-    let mut documents = vec![];
-    for layer in &layers {
-        documents.extend(layer.parse(&mut problems));
-    }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    if let Some(told) = &mut told {
-        told.layers = layers.iter().map(|layer| crate::layers::Layer { kind: layer.kind, start: layer.start() }).collect();
-    }
-    let given = Given { request, caller, room: &room };
-    merge(&layers, documents, &given, sources, problems, told.map(|told| &mut told.changes))
+    (loader.layers, loader.problems)
+}
+
+fn parse<'l>(layers: &'l [Layer], problems: &mut Problems) -> Vec<Document<'l>> {
+    layers.iter().filter_map(|layer| layer.parse(problems)).collect()
 }
 
 struct Loader<'a> {
@@ -96,13 +114,17 @@ impl Loader<'_> {
     fn gather(&mut self, text: files::Text, at: Span, chain: &mut Vec<String>) {
         if chain.contains(&text.identity) {
             let circle = chain.iter().chain([&text.identity]).cloned().collect::<Vec<_>>().join(" → ");
-            return self.problems.push(Problem::new("profile::cycle", at, format!("the profile extends itself: {circle}")));
+            return self.problems.push(Problem::new("profile::cycle", at, format!("cannot load the profile: it extends itself: {circle}")));
         }
         if !self.loaded.insert(text.identity.clone()) {
             return;
         }
         if chain.len() >= DEEPEST {
-            return self.problems.push(Problem::new("profile::depth", at, format!("`extends` goes deeper than {DEEPEST} files")));
+            return self.problems.push(Problem::new(
+                "profile::depth",
+                at,
+                format!("cannot load the profile: `extends` goes deeper than {DEEPEST} files"),
+            ));
         }
         if self.loaded.len() > MOST_FILES {
             return self.problems.push(too_many_files(at));
@@ -153,11 +175,11 @@ impl Loader<'_> {
         let Some(mut document) = layer.parse(&mut Problems::default()) else { return vec![] };
         let Some((_, node)) = take(&mut document, "extends") else { return vec![] };
         if !matches!(node.get_ref(), DeValue::Array(_)) {
-            let problem = Problem::new("profile::type", Span::from(node.span()), "`extends` must be a list");
+            let problem = Problem::new("profile::type", Span::from(node.span()), "cannot read `extends`: it must be a list");
             self.problems.push(problem.help("put it in `[ ]`: extends = [\"base\"]"));
             return vec![];
         }
-        let Some(words) = crate::section::parse::<Vec<At<String>>>(node, &mut self.problems) else { return vec![] };
+        let Some(words) = crate::section::parse::<Vec<At<String>>>("extends", node, &mut self.problems) else { return vec![] };
         if words.len() > MOST_FILES {
             self.problems.push(too_many_files(words[MOST_FILES].at));
             return vec![];
@@ -181,7 +203,7 @@ impl Loader<'_> {
 }
 
 fn too_many_files(at: Span) -> Problem {
-    Problem::new("profile::size", at, format!("the profile has more than {MOST_FILES} files"))
+    Problem::new("profile::size", at, format!("cannot load the profile: it has more than {MOST_FILES} files"))
 }
 
 /// What is the same for all layers.
@@ -205,14 +227,20 @@ fn merge(
     mut problems: Problems,
     mut changes: Option<&mut Changes>,
 ) -> Result<Profile, Problems> {
-    let params = settle_params(layers, &mut documents, given, sources, &mut problems, changes.as_deref_mut());
+    let params = read_params(layers, &mut documents, given, sources, &mut problems, changes.is_some());
+    params.settle(&mut problems);
+    if let Some(changes) = &mut changes {
+        params.tell(changes);
+    }
     let words = command_line(&given.request.args, sources);
     let mut profile = Profile::default();
     let mut takes_args = false;
     for (layer, mut document) in layers.iter().zip(documents) {
         check_format(layer, &mut document, sources, &mut problems);
         if let (Some((at, _)), Kind::Flag) = (take(&mut document, "extends"), layer.kind) {
-            problems.push(Problem::new("profile::extends", at, "a flag cannot extend profiles").help("give the profile that does as PROFILE"));
+            problems.push(
+                Problem::new("profile::extends", at, "cannot extend profiles here: a flag is no file").help("give the profile that does as PROFILE"),
+            );
         }
         let variables = Variables { caller: given.caller, params: Some(&params), folder: layer.folder.as_deref(), room: given.room };
         let mut filling = Filling::new(variables, &words, sources, &mut problems);
@@ -269,15 +297,16 @@ fn command_line(args: &[String], sources: &mut Sources) -> Vec<At<String>> {
     words
 }
 
-fn settle_params(
+/// The parameters of all layers, with the values that they and the command line give.
+fn read_params(
     layers: &[Layer],
     documents: &mut [Document<'_>],
     given: &Given<'_>,
     sources: &mut Sources,
     problems: &mut Problems,
-    changes: Option<&mut Changes>,
+    told: bool,
 ) -> Params {
-    let mut params = Params::new(changes.is_some());
+    let mut params = Params::new(told);
     for (layer, document) in layers.iter().zip(documents) {
         let Some((key, node)) = take(document, "params") else { continue };
         let variables = Variables { caller: given.caller, params: None, folder: layer.folder.as_deref(), room: given.room };
@@ -288,10 +317,6 @@ fn settle_params(
     for (name, text) in &given.request.params {
         params.set(name, text, &given.caller.cwd, sources, problems);
     }
-    params.settle(problems);
-    if let Some(changes) = changes {
-        params.tell(changes);
-    }
     params
 }
 
@@ -300,8 +325,12 @@ fn check_format(layer: &Layer, document: &mut Document<'_>, sources: &Sources, p
     match document.get("format") {
         None if layer.kind == Kind::Flag => {}
         None => problems.push(
-            Problem::new("profile::format", layer.start(), format!("{} does not say which version of the language it is in", layer.name))
-                .help("begin it with: format = 1"),
+            Problem::new(
+                "profile::format",
+                layer.start(),
+                format!("cannot read {}: it does not say which version of the language it is in", layer.name),
+            )
+            .help("begin it with: format = 1"),
         ),
         Some(node) => {
             let why = match node.get_ref() {
@@ -326,7 +355,7 @@ fn check_format(layer: &Layer, document: &mut Document<'_>, sources: &Sources, p
 fn check_optional(profile: &Profile, problems: &mut Problems) {
     for name in profile.optional.items.iter().filter(|name| !OPTIONAL.contains(&name.value.as_str())) {
         let help = suggestion(name.value.as_str(), OPTIONAL.iter().copied()).unwrap_or_else(|| format!("there are: {}", OPTIONAL.join(", ")));
-        problems.push(Problem::new("profile::optional", name.at, format!("`{}` is no wall that may fall", name.value)).help(help));
+        problems.push(Problem::new("profile::optional", name.at, format!("cannot let `{}` fall: it is no wall that may", name.value)).help(help));
     }
 }
 
@@ -334,7 +363,7 @@ fn check_optional(profile: &Profile, problems: &mut Problems) {
 fn check_size(profile: &Profile, at: Span, problems: &mut Problems) {
     let count = profile.programs.items.len() + profile.mounts.map.len() + profile.env.map.len() + profile.rlimits.map.len();
     if count > MOST_ENTRIES {
-        problems.push(Problem::new("profile::size", at, format!("the profile has {count} entries; {MOST_ENTRIES} are the most")));
+        problems.push(Problem::new("profile::size", at, format!("cannot load the profile: it has {count} entries, and {MOST_ENTRIES} are the most")));
     }
 }
 

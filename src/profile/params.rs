@@ -7,7 +7,9 @@ use crate::shape::{Named, Need, Shape, Shaped};
 use crate::source::{At, Sources, Span};
 use crate::value::{Size, Time, Written, plain_path};
 use crate::{table, words};
+use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -39,12 +41,32 @@ crate::written!(Type);
 pub struct Param {
     kind: Type,
     values: Vec<String>,
+    help: Option<String>,
     declared: Span,
     value: Option<At<Value>>,
     /// A problem was reported: that there is no value follows from it and is no second one.
     reported: bool,
     /// The value comes from the caller's environment.
     secret: bool,
+}
+
+/// A parameter, for those who ask what a profile leaves to them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Declared {
+    /// Its name.
+    pub name: String,
+    /// The word of its type.
+    pub r#type: &'static str,
+    /// What the type `enum` lets choose from.
+    pub values: Vec<String>,
+    /// What it is where nothing more is said, as `--set` would write it; none where it must be given. What the caller's environment holds
+    /// is not shown.
+    pub value: Option<String>,
+    /// What it is for.
+    pub help: Option<String>,
+    /// Where it is declared.
+    #[serde(skip)]
+    pub at: Span,
 }
 
 /// A value, as text: what TOML would need is made of it when it is put in.
@@ -56,6 +78,15 @@ pub enum Value {
     Bare(String),
     /// A list of texts.
     List(Vec<String>),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Text(text) | Value::Bare(text) => f.write_str(text),
+            Value::List(items) => f.write_str(&items.join(",")),
+        }
+    }
 }
 
 /// The parameters of all layers.
@@ -76,7 +107,7 @@ table! {
         /// Its value where nothing gives another; without a default it must be given.
         _default: Option<Given>,
         /// What it is for, for people.
-        _help: Option<String>,
+        help: Option<String>,
     }
 }
 
@@ -126,6 +157,19 @@ impl Params {
         }
     }
 
+    /// All of them, by name.
+    pub fn declared(&self) -> Vec<Declared> {
+        let all = self.map.iter().map(|(name, param)| Declared {
+            name: name.clone(),
+            r#type: param.kind.word(),
+            values: param.values.clone(),
+            value: param.value.as_ref().map(|value| if param.secret { "${env:..}".into() } else { value.value.to_string() }),
+            help: param.help.clone(),
+            at: param.declared,
+        });
+        all.collect()
+    }
+
     /// Where a parameter has its value from.
     pub fn place(&self, name: &str) -> Option<Span> {
         Some(self.map.get(name)?.value.as_ref()?.at)
@@ -154,8 +198,12 @@ impl Params {
                 name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
             if !well_named {
                 problems.push(
-                    Problem::new("params::name", name.at, format!("`{}` is no name of a parameter", name.value))
-                        .help("lower case, digits and `-`, such as `project`"),
+                    Problem::new(
+                        "params::name",
+                        name.at,
+                        format!("cannot declare the parameter `{}`: a name is lower case, digits and `-`", name.value),
+                    )
+                    .help("such as: project = { type = \"path\" }"),
                 );
                 continue;
             }
@@ -171,13 +219,17 @@ impl Params {
         let whole = Span::from(span.clone());
         let DeValue::Table(mut table) = node.into_inner() else { return };
         let default = table.keys().find(|key| key.get_ref() == "default").cloned().and_then(|key| table.remove(&key));
-        let mut param = Param { kind: Type::Text, values: vec![], declared: name.at, value: None, reported: true, secret: false };
-        if let Some(Declaration { r#type, values, .. }) = parse(Spanned::new(span, DeValue::Table(table)), problems) {
+        let mut param = Param { kind: Type::Text, values: vec![], help: None, declared: name.at, value: None, reported: true, secret: false };
+        if let Some(Declaration { r#type, values, help, .. }) = parse(&name, Spanned::new(span, DeValue::Table(table)), problems) {
             let values = values.unwrap_or_default();
             if (r#type.value == Type::Enum) == values.is_empty() {
-                problems.push(Problem::new("params::values", r#type.at, "`values` goes with the type enum, and must be there for it"));
+                problems.push(Problem::new(
+                    "params::values",
+                    r#type.at,
+                    format!("cannot declare the parameter `{}`: `values` goes with the type `enum`, and must be there for it", name.value),
+                ));
             } else {
-                param = Param { kind: r#type.value, values, reported: false, ..param };
+                param = Param { kind: r#type.value, values, help, reported: false, ..param };
                 if let Some(default) = default {
                     param.take(&name.value, default, expand, problems);
                 }
@@ -191,7 +243,9 @@ impl Params {
         let Some(param) = self.map.get_mut(&name.value) else {
             let help = suggestion(name, self.map.keys().map(String::as_str))
                 .unwrap_or_else(|| format!("to declare it: {} = {{ type = \"string\" }}", name.value));
-            problems.push(Problem::new("params::unknown", name.at, format!("no layer below declares a parameter `{}`", name.value)).help(help));
+            problems.push(
+                Problem::new("params::unknown", name.at, format!("cannot set the parameter `{}`: no layer below declares it", name.value)).help(help),
+            );
             return;
         };
         let (before, at) = (param.at(), Span::from(node.span()));
@@ -208,7 +262,9 @@ impl Params {
             let help = suggestion(name, self.map.keys().map(String::as_str)).unwrap_or_else(|| {
                 if self.map.is_empty() { "it has none".into() } else { format!("it has {}", self.map.keys().cloned().collect::<Vec<_>>().join(", ")) }
             });
-            problems.push(Problem::new("params::unknown", name_at, format!("the profile has no parameter `{name}`")).help(help));
+            problems.push(
+                Problem::new("params::unknown", name_at, format!("cannot set the parameter `{name}`: the profile has none of that name")).help(help),
+            );
             return;
         };
         let relative = param.kind == Type::Path && !text.starts_with('/') && !text.is_empty();
@@ -234,7 +290,7 @@ impl Params {
     /// Every parameter must have a value by now.
     pub fn settle(&self, problems: &mut Problems) {
         for (name, param) in self.map.iter().filter(|(_, param)| param.value.is_none() && !param.reported) {
-            let problem = Problem::new("params::missing", param.declared, format!("the parameter `{name}` has no value"));
+            let problem = Problem::new("params::missing", param.declared, format!("cannot settle the parameter `{name}`: it has no value"));
             problems.push(problem.label("declared here").help(format!("give it one: --set {name}=VALUE, or declare a default")));
         }
     }
@@ -255,7 +311,7 @@ impl Param {
     fn take(&mut self, name: &str, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
         let at = Span::from(node.span());
         let secret = mentions_environment(&node);
-        match self.check(node, expand, problems) {
+        match self.check(name, node, expand, problems) {
             Some(Ok(value)) => {
                 self.value = Some(At::new(value, at));
                 self.secret = secret;
@@ -269,10 +325,16 @@ impl Param {
     }
 
     /// `None` where a problem was reported.
-    fn check(&self, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) -> Option<Result<Value, String>> {
+    fn check(
+        &self,
+        name: &str,
+        node: Node<'_>,
+        expand: &mut dyn FnMut(&str, Span) -> Option<String>,
+        problems: &mut Problems,
+    ) -> Option<Result<Value, String>> {
         Some(match (node.get_ref(), self.kind) {
             (DeValue::Array(_), Type::List) => {
-                let items: Vec<At<String>> = parse(node, problems)?;
+                let items: Vec<At<String>> = parse(name, node, problems)?;
                 let items: Vec<Option<String>> = items.iter().map(|item| expand(item, item.at)).collect();
                 Ok(Value::List(items.into_iter().collect::<Option<_>>()?))
             }
@@ -287,7 +349,8 @@ impl Param {
     fn refuse(&self, name: &str, why: &str, at: Span) -> Problem {
         let why = why.split("\nhelp: ").next().unwrap_or_default();
         let because = if why.is_empty() { String::new() } else { format!(": {why}") };
-        let problem = Problem::new("params::type", at, format!("`{name}` is of type {}{because}", self.kind)).also(self.declared, "declared here");
+        let problem = Problem::new("params::type", at, format!("cannot give `{name}` this value: it is of type `{}`{because}", self.kind))
+            .also(self.declared, "declared here");
         if self.kind == Type::Enum { problem.help(format!("one of {}", self.values.join(", "))) } else { problem }
     }
 

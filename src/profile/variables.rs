@@ -88,7 +88,7 @@ impl<'a> Variables<'a> {
             Ok(pieces) => pieces,
             Err(offset) => {
                 let at = Quoted::new(text, at, sources).part(offset, 2);
-                problems.push(Problem::new("variable::open", at, "`${` without `}`").help("close it"));
+                problems.push(Problem::new("variable::open", at, "cannot read the variable: `${` has no `}`").help("close it"));
                 return None;
             }
         };
@@ -121,7 +121,7 @@ impl<'a> Variables<'a> {
         let Some(room) = self.room.get() else { return bytes == 0 };
         let left = room.checked_sub(bytes);
         if left.is_none() {
-            let message = format!("the variables of the profile bring more than {} MiB into it", MOST_PUT_IN >> 20);
+            let message = format!("cannot put in this variable: the profile would grow by more than {} MiB", MOST_PUT_IN >> 20);
             problems.push(Problem::new("variable::size", at, message).label("with this value").help("name a long value once, or put it in a file"));
         }
         self.room.set(left);
@@ -156,7 +156,8 @@ impl<'a> Variables<'a> {
     /// The value of a variable; `None` where a problem was reported already.
     fn text_of(&self, name: &str) -> Result<Option<String>, Problem> {
         if name.contains("${") {
-            return Err(problem("variable::nested", "a variable cannot stand in a variable").help("give a parameter this default, and use that"));
+            return Err(problem("variable::nested", "cannot read the variable: none can stand in another")
+                .help("give a parameter this default, and use that"));
         }
         if let Some(rest) = name.strip_prefix("env:") {
             return self.environment(rest).map(Some);
@@ -171,12 +172,18 @@ impl<'a> Variables<'a> {
             "GID" => caller.gid.to_string(),
             "USER" => caller.user.clone(),
             "ARGS" => {
-                return Err(problem("variable::args", "${ARGS} is many words, so it can only be a whole word of process.command")
-                    .help("command = [\"program\", \"${ARGS}\"]"));
+                return Err(problem(
+                    "variable::args",
+                    "cannot put in `${ARGS}`: it is many words, so it can only be a whole word of process.command",
+                )
+                .help("command = [\"program\", \"${ARGS}\"]"));
             }
             "COMMAND" => {
-                return Err(problem("variable::command", "${COMMAND} is the program of the command, so it can only be a whole word of programs")
-                    .help("programs = [\"${COMMAND}\"]"));
+                return Err(problem(
+                    "variable::command",
+                    "cannot put in `${COMMAND}`: it is the program of the command, so it can only be a whole word of programs",
+                )
+                .help("programs = [\"${COMMAND}\"]"));
             }
             _ => return self.param(name),
         };
@@ -193,7 +200,8 @@ impl<'a> Variables<'a> {
     fn environment(&self, rest: &str) -> Result<String, Problem> {
         let (name, or) = rest.split_once(":-").map_or((rest, None), |(name, or)| (name, Some(or)));
         if name.is_empty() || name.contains(['=', ':']) {
-            return Err(problem("variable::unknown", format!("`${{env:{rest}}}` names no variable")).help("write ${env:NAME} or ${env:NAME:-text}"));
+            return Err(problem("variable::unknown", format!("cannot read `${{env:{rest}}}`: it names no variable"))
+                .help("write ${env:NAME} or ${env:NAME:-text}"));
         }
         let value = self.caller.env.get(name).filter(|value| !value.is_empty()).cloned();
         value.or(or.map(str::to_owned)).ok_or_else(|| {
@@ -213,8 +221,10 @@ impl<'a> Variables<'a> {
                 Err(unset(name, "it is empty", &format!("give it a value: --set {name}=VALUE")))
             }
             Some(Some(Value::Text(text) | Value::Bare(text))) => Ok(Some(text.clone())),
-            Some(Some(Value::List(_))) => Err(problem("variable::list", format!("`{name}` is a list, so it can only be a whole element of a list"))
-                .help(format!("[\"${{{name}}}\"]"))),
+            Some(Some(Value::List(_))) => {
+                Err(problem("variable::list", format!("cannot put in `${{{name}}}`: it is a list, so it can only be a whole element of a list"))
+                    .help(format!("[\"${{{name}}}\"]")))
+            }
             Some(None) => Ok(None),
             None => Err(unknown(name, built_in().chain(["ARGS", "COMMAND"]).chain(params.names()))),
         }
@@ -233,11 +243,11 @@ fn unknown<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Problem {
             built_in().collect::<Vec<_>>().join(", ")
         )
     });
-    problem("variable::unknown", format!("unknown variable `{name}`")).help(help)
+    problem("variable::unknown", format!("cannot find the variable `{name}`: there is none of that name")).help(help)
 }
 
 fn unset(name: &str, why: &str, help: &str) -> Problem {
-    problem("variable::unset", format!("`${{{name}}}` has no value: {why}")).help(help)
+    problem("variable::unset", format!("cannot put in `${{{name}}}`: {why}")).help(help)
 }
 
 /// A text as its file has it, to point into it. Where the text has escapes, its offsets are not the file's: then the first piece that

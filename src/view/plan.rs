@@ -57,14 +57,15 @@ const PLACE: usize = 28;
 /// The exposure, for programs.
 #[derive(Debug, Serialize)]
 pub struct Record {
-    score: f64,
+    score: String,
+    tenths: u32,
     word: &'static str,
     points: Vec<PointRecord>,
 }
 
 #[derive(Debug, Serialize)]
 struct PointRecord {
-    cost: f64,
+    tenths: u32,
     name: &'static str,
     what: String,
     reason: &'static str,
@@ -75,11 +76,11 @@ struct PointRecord {
 pub fn record(profile: &Profile, host: &Host, world: &World<'_>, sources: &Sources) -> Record {
     let exposure = weigh(profile, host, world);
     let points = exposure.points.iter().map(|point| PointRecord {
-        cost: f64::from(point.tenths) / 10.0,
+        tenths: point.tenths,
         name: point.cost.name,
         what: point.what.clone(),
         reason: point.cost.reason,
         at: sources.place(point.at),
     });
-    Record { score: f64::from(exposure.tenths) / 10.0, word: exposure.word(), points: points.collect() }
+    Record { score: exposure.number(), tenths: exposure.tenths, word: exposure.word(), points: points.collect() }
 }

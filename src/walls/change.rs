@@ -11,6 +11,7 @@ use crate::host::elf::{Elf, Program};
 use crate::policy::capabilities::Capability;
 use crate::policy::landlock::Port as PortRule;
 use crate::policy::mounts::entry::{Mount, TMPFS};
+use crate::policy::seccomp::Calls;
 use crate::policy::syscalls;
 use crate::profile::Profile;
 use crate::section::Set;
@@ -228,16 +229,25 @@ impl Asked<'_> {
         let namespaces = &self.profile.namespaces;
         let replaces = |at: Span| if at.is_somewhere() { Over::Replaces(at) } else { Over::Nothing };
         let nested = |value: bool| Line::new("namespaces", format!("nested = {value}"), replaces(namespaces.nested.at()));
+        let seccomp = &self.profile.seccomp;
+        let joins = |set: &Set<Calls>| set.items.first().map_or(Over::Nothing, |item| Over::Joins(item.at));
         if !self.denied {
-            return vec![Line::new("seccomp", format!("deny = [{}]", quote(name)), Over::Nothing), nested(false)];
+            return vec![Line::new("seccomp", format!("deny = [{}]", quote(name)), joins(&seccomp.deny)), nested(false)];
         }
-        vec![
-            Line::new("seccomp", format!("allow = [{}]", quote(name)), Over::Nothing),
+        let denying = seccomp.deny.items.iter().filter(|calls| calls.members().contains(name));
+        let mut lines: Vec<Line> =
+            denying.map(|calls| Line::new("seccomp", format!("deny = [\"!{}\"]", calls.value), Over::Joins(calls.at))).collect();
+        if let Some(rule) = seccomp.rules.map.get(name) {
+            lines.push(Line::new("seccomp.rules", format!("{name} = \"allow\""), Over::Replaces(rule.key)));
+        }
+        lines.extend([
+            Line::new("seccomp", format!("allow = [{}]", quote(name)), joins(&seccomp.allow)),
             Line::new("rlimits", "core = 1", Over::Nothing),
             Line::new("process", "init = true", replaces(self.profile.process.init.at())),
             Line::new("namespaces", "pid = \"new\"", replaces(namespaces.pid.at())),
             nested(true),
-        ]
+        ]);
+        lines
     }
 
     fn connect(&self, port: &Port) -> Vec<Line> {

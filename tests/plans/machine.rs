@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use stockade::host::programs::{Lack, Piece, Program};
 use stockade::host::{Fact, File, FileKind, Host, Stream};
+use stockade::lint;
 use stockade::policy::mounts;
 use stockade::profile::{Caller, Profile};
 use stockade::step::Inode;
@@ -79,6 +80,8 @@ const FILES: &[(&str, Thing, u32)] = &[
     ("/srv/rootfs/usr", Folder, ROOT),
     ("/srv/rootfs/bin", Link("usr/bin"), ROOT),
     ("/srv/rootfs/etc", Folder, ROOT),
+    ("/srv/shelf", Folder, ANN),
+    ("/srv/shelf/one", Folder, ANN),
 ];
 
 pub fn fact(path: &str) -> Fact {
@@ -98,6 +101,19 @@ pub fn fact(path: &str) -> Fact {
     // ext4
     let fs = 0xef53;
     Fact::Present(File { kind, inode: Inode { dev: 1, ino: place }, uid: *owner, gid: *owner, mode, real, fs, sockets })
+}
+
+/// What the lints ask for besides.
+pub fn look_closer(host: &mut Host, profile: &Profile) {
+    for path in lint::wanted(profile, host) {
+        let fact = fact(&path);
+        host.paths.entry(path).or_insert(fact);
+    }
+    for folder in lint::looked_into(profile, host) {
+        let names = FILES.iter().filter_map(|(path, ..)| path.strip_prefix(&folder)?.strip_prefix('/'));
+        let names = names.filter(|name| !name.contains('/')).map(str::to_owned).collect();
+        host.names.insert(folder, names);
+    }
 }
 
 /// What a program needs: itself, its loader and one library. The machine has no other.

@@ -33,7 +33,7 @@ pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, draft: &mut
         all.entry(path).or_insert(node);
     }
     let root = all.get("/").cloned();
-    let mut world = World { host, ids, draft, tree: all, made: BTreeSet::new(), pinned: BTreeSet::new(), told: BTreeSet::new(), seals: vec![] };
+    let mut world = World { host, ids, draft, tree: all, made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![] };
     world.check_root(root.as_ref());
     world.root(root.as_ref().map_or(Span::NOWHERE, |node| node.at));
     for (path, node) in world.tree.clone() {
@@ -55,8 +55,6 @@ struct World<'a> {
     tree: Tree,
     made: BTreeSet<String>,
     pinned: BTreeSet<String>,
-    /// Lines whose hidden files were told of: a pattern may hide a thousand.
-    told: BTreeSet<Span>,
     seals: Vec<(String, Attrs, Span)>,
 }
 
@@ -106,7 +104,7 @@ impl World<'_> {
                 }
             }
             _ => self.draft.problem(
-                Problem::new("mounts::root", *at, "the root can be a tmpfs or a bind")
+                Problem::new("mounts::root", *at, "cannot take this as the root: it can be a tmpfs or a bind")
                     .help("write \"/\" = \"tmpfs\", \"/\" = \"ro\" or \"/\" = { bind = \"/srv/rootfs\" }"),
             ),
         }
@@ -182,7 +180,8 @@ impl World<'_> {
         let folder = file.kind == FileKind::Folder;
         let Some(site) = self.site(path, folder, at) else { return };
         let slot = self.open(source, &file, bind.recursive, self.bind_attrs(bind), at);
-        if bind.access == Access::ReadWrite {
+        // Read-only, `owner` asks for the same: a part of a writable grant is then the target's, as the rest of it is.
+        if bind.access == Access::ReadWrite || bind.owner_root {
             self.map_owner(slot, path, source, &file, bind, at);
         }
         self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights: bind_rights(bind, folder) }, at);
@@ -303,7 +302,8 @@ impl World<'_> {
                 Some(tail) if dev::NODES.contains(&&tail[1..]) || self.tree.contains_key(&format!("{path}{tail}")) => {}
                 Some(tail) => self.device(&format!("{path}{tail}"), source, at),
                 None => self.draft.problem(
-                    Problem::new("mounts::dev", at, format!("{source} is not below /dev")).help("give it an entry of its own: { device = PATH }"),
+                    Problem::new("mounts::dev", at, format!("cannot show {source} in {path}: it is not below /dev"))
+                        .help("give it an entry of its own: { device = PATH }"),
                 ),
             }
         }
@@ -357,7 +357,7 @@ impl World<'_> {
                 .problem(Problem::new("mounts::device", at, message).help(format!("to bind it, write \"{path}\" = {{ bind = \"{source}\" }}")));
         }
         if folder && below(source, "/dev").is_none_or(str::is_empty) {
-            let message = format!("cannot grant all of {source} as devices");
+            let message = format!("cannot grant all of {source} as devices: only folders below /dev are granted whole");
             return self.draft.problem(Problem::new("mounts::device", at, message).help("name the nodes, or a folder below /dev such as /dev/dri"));
         }
         let Some(site) = self.site(path, folder, at) else { return };
@@ -396,7 +396,11 @@ impl World<'_> {
 
     fn symlink(&mut self, path: &str, target: &str, at: Span) {
         if target.is_empty() || target.contains('\0') {
-            return self.draft.problem(Problem::new("mounts::symlink", at, "a symbolic link needs a text without NUL"));
+            return self.draft.problem(Problem::new(
+                "mounts::symlink",
+                at,
+                format!("cannot make the link {path}: its text is empty or holds a NUL byte"),
+            ));
         }
         match base(&self.tree, self.host, path) {
             Base::Own { .. } => {
@@ -445,7 +449,8 @@ impl World<'_> {
 
     fn hide(&mut self, path: &str, missing: Missing, at: Span) {
         let kind = match base(&self.tree, self.host, path) {
-            Base::Own { .. } => return self.draft.note(at, format!("nothing is at {path}, so nothing is hidden there")),
+            // A lint tells of it.
+            Base::Own { .. } => return,
             Base::Host { source, .. } => self.host.at(&source).clone(),
             Base::Kernel => self.host.at(path).clone(),
             other => return self.cannot_make(path, "a cover", &other, "leave it out", at),
@@ -464,9 +469,6 @@ impl World<'_> {
         }
         let folder = file.kind == FileKind::Folder;
         let Some(_) = self.site(path, folder, at) else { return };
-        if !folder && self.told.insert(at) {
-            self.draft.note(at, format!("{path} shows again if the host replaces it by rename while the sandbox runs; a hidden folder seldom is"));
-        }
         let cover = if folder { Cover::Folder } else { Cover::File };
         self.step(Op::Hide { path: Name::new(path), cover, if_present: false }, at);
     }

@@ -63,9 +63,8 @@ impl Reading<'_> {
                     self.grant(path, DEVICE_RIGHTS, *at);
                 }
             }
-            Mount::Hide { .. } if above(self.tree, path).is_none_or(|(_, node)| !grants(&node.mount)) => {
-                self.draft.note(*at, format!("nothing is granted at {path}, so nothing is hidden there"));
-            }
+            // A lint tells of it.
+            Mount::Hide { .. } if above(self.tree, path).is_none_or(|(_, node)| !grants(&node.mount)) => {}
             other => self.refuse(path, what(other), "leave the entry out", *at),
         }
     }

@@ -4,7 +4,7 @@ use super::entry::{Access, Bind, Broad, Missing, Mount, TMPFS};
 use super::{Mounts, checks};
 use crate::draft::Note;
 use crate::host::{Fact, FileKind, Host};
-use crate::source::Span;
+use crate::source::{At, Span};
 use crate::value::{ancestors, below, join, parent};
 use std::collections::BTreeMap;
 
@@ -94,7 +94,21 @@ pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
         all.retain(|_, node| node.at != root);
     }
     all.retain(|path, node| keep(path, node));
+    leave_out_within(&mut all, mounts, &out);
     (all, out)
+}
+
+/// What says `broad = "skip"` and lies in an entry that was left out as too broad goes with it: alone, it would show a part of that.
+fn leave_out_within(all: &mut Tree, mounts: &Mounts, out: &[Note]) {
+    if !out.iter().any(|note| note.less) {
+        return;
+    }
+    let is_out = |path: &At<&str>| out.iter().any(|note| note.less && note.at == path.at);
+    let skipped: Vec<&str> = mounts.iter().filter(|(path, _)| is_out(path)).map(|(path, _)| path.value).collect();
+    let goes = |path: &str, node: &Node| {
+        matches!(&node.mount, Mount::Bind(Bind { broad: Broad::Skip, .. })) && skipped.iter().any(|over| below(path, over).is_some())
+    };
+    all.retain(|path, node| !goes(path, node));
 }
 
 fn left_out(path: &str, node: &Node, host: &Host) -> Option<Note> {
@@ -103,6 +117,9 @@ fn left_out(path: &str, node: &Node, host: &Host) -> Option<Note> {
         return Some(Note { at: node.at, text: format!("{path} is left out: {source} is absent here"), less: false });
     }
     let Fact::Present(file) = host.at(source) else { return None };
+    if bind.broad == Broad::Skip && matches!(file.kind, FileKind::Link(_) | FileKind::Socket) {
+        return Some(Note { at: node.at, text: format!("{path} is left out: it is {}", file.kind.word()), less: true });
+    }
     let strict = Bind { broad: Broad::Refuse, ..bind.clone() };
     let problem = (bind.broad == Broad::Skip).then(|| checks::check(path, source, &strict, file, host, node.at)).flatten()?;
     let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);

@@ -69,7 +69,7 @@ pub fn default(needs: &Needs) -> Filter {
 
 /// Whether the default policy has more to say of a call than yes or no: it looks at arguments, or has the call absent. A group does not
 /// open such a call, or `allow = ["@process"]` would let the target make namespaces.
-pub(super) fn is_particular(call: &str) -> bool {
+pub fn is_particular(call: &str) -> bool {
     matches!(call, "clone" | "ioctl" | "personality" | "prctl" | "socket" | "socketpair" | "unshare") || ABSENT.contains(&call)
 }
 

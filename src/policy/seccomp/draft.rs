@@ -59,8 +59,12 @@ fn check(filter: &Filter, draft: &mut Draft) {
     let length = compile(filter).len();
     if length > super::LONGEST {
         draft.problem(
-            Problem::new("seccomp::length", Span::NOWHERE, format!("the filter has {length} instructions, and the kernel takes {}", super::LONGEST))
-                .help("compare fewer values: use bounds (`at-least`, `at-most`) or `mask` for neighbours"),
+            Problem::new(
+                "seccomp::length",
+                Span::NOWHERE,
+                format!("cannot enforce the filter: it has {length} instructions, and the kernel takes {}", super::LONGEST),
+            )
+            .help("compare fewer values: use bounds (`at-least`, `at-most`) or `mask` for neighbours"),
         );
     }
 }
@@ -118,7 +122,7 @@ impl<'a> Words<'a> {
                 Ok(calls) => calls,
                 Err(message) => {
                     let (message, help) = message.split_once("\nhelp: ").unwrap_or((&message, ""));
-                    draft.problem(Problem::new("seccomp::rule", name.at, message).help(help));
+                    draft.problem(Problem::new("seccomp::rule", name.at, format!("cannot read the rule: {message}")).help(help));
                     continue;
                 }
             };
@@ -148,14 +152,14 @@ impl<'a> Words<'a> {
         let socket = self.ruled.get("socket").map(|(_, at)| *at).or(self.named.get("socket").copied());
         if let (Some(at), Some(also)) = (families, socket) {
             draft.problem(
-                Problem::new("seccomp::families", at, "`families` says which sockets there may be, and so does another word")
+                Problem::new("seccomp::families", at, "cannot enforce `families`: another word says which sockets there may be")
                     .also(also, "this")
                     .help("write the families into the rule: socket = { allow-if = [{ arg0 = [..] }] }"),
             );
         }
         if let (Some(policy), Some(import)) = (self.seccomp.policy.get(), self.seccomp.import.get()) {
             draft.problem(
-                Problem::new("seccomp::import", import.at, "cannot import a policy and have one")
+                Problem::new("seccomp::import", import.at, "cannot import a policy: there is one already")
                     .also(policy.at, "this one")
                     .help("leave one of them out; `allow`, `deny` and `rules` change either"),
             );
@@ -254,7 +258,9 @@ fn ruled(call: &str, spec: &At<Spec>, draft: &mut Draft) -> Ruled {
         for Condition { argument, is } in &conditions.value {
             match condition::test(call, argument.value, is, verdict.refuses()) {
                 Ok(test) => tests.push(test),
-                Err(message) => draft.problem(Problem::new("seccomp::condition", argument.at, message)),
+                Err(message) => {
+                    draft.problem(Problem::new("seccomp::condition", argument.at, format!("cannot put a condition on {call}: {message}")))
+                }
             }
         }
         cases.push(Case { tests, verdict: *verdict });

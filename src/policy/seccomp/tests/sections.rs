@@ -182,7 +182,7 @@ fn families_are_those_that_are_listed() {
     says("families = [\"AF_VSOCK\", \"AF_INET\"]", "socket", &[40, 1], ALLOW);
     says("families = [\"AF_VSOCK\", \"AF_INET\"]", "socket", &[2, 1, 262], Verdict::Errno(libc::EPROTONOSUPPORT));
     says("families = [\"AF_VSOCK\", \"AF_INET\"]", "socket", &[10, 1], Verdict::Errno(libc::EAFNOSUPPORT));
-    refused("families = [\"AF_UNIX\"]\nrules.socket = \"allow\"", "`families` says which sockets");
+    refused("families = [\"AF_UNIX\"]\nrules.socket = \"allow\"", "cannot enforce `families`: another word says which sockets");
     refused("families = [\"AF_UNX\"]", "did you mean `AF_UNIX`?");
 }
 
@@ -221,7 +221,7 @@ fn what_cannot_be_is_said() {
         ("rules.ptrace = { kill-if = { arg0 = 1, errno = \"EIO\" } }", "`errno` goes with `deny-if` alone"),
         ("rules.ptrace = { deny-if = { errno = \"EIO\" } }", "always holds"),
         ("rules.ptrace = { alow-if = { arg0 = 1 } }", "did you mean `allow`?"),
-        ("rules.ptrace = { when = 1 }", "unknown key `when` of a rule"),
+        ("rules.ptrace = { when = 1 }", "cannot read `when` of a rule: there is no such key"),
         ("rules.ptrace = { allow-if = [{}] }", "always holds"),
         ("rules.ptrace = { allow-if = [{ arg6 = 1 }] }", "arg0 to arg5"),
         ("rules.ptrace = { allow-if = [{ arg00 = 1 }] }", "arg0 to arg5"),

@@ -9,9 +9,9 @@ fn problems_of_child_and_base_point_into_their_files() {
     assert_eq!(
         place.problems(),
         [
-            "main.toml:4:1: unknown key `nise` of [process] (did you mean `nice`?)",
-            "base.toml:4:9: unknown capability `net-bind` (capabilities(7) lists them)",
-            "base.toml:4:21: unknown capability `chowm` (did you mean `chown`?)",
+            "main.toml:4:1: cannot read `nise` of [process]: there is no such key (did you mean `nice`?)",
+            "base.toml:4:9: cannot read `keep`: unknown capability `net-bind` (capabilities(7) lists them)",
+            "base.toml:4:21: cannot read `keep`: unknown capability `chowm` (did you mean `chown`?)",
         ]
     );
 }
@@ -47,12 +47,12 @@ fn a_base_that_is_met_twice_is_loaded_once_and_first() {
 fn circles_and_endless_chains_are_errors() {
     let place = Place::main("extends = [\"a.toml\"]");
     place.file("a.toml", "\nextends = [\"main.toml\"]");
-    assert_eq!(place.problem(), "a.toml:3:12: the profile extends itself: main.toml → a.toml → main.toml");
+    assert_eq!(place.problem(), "a.toml:3:12: cannot load the profile: it extends itself: main.toml → a.toml → main.toml");
     let place = Place::main("extends = [\"0.toml\"]");
     for number in 0..70 {
         place.file(&format!("{number}.toml"), &format!("extends = [\"{}.toml\"]", number + 1));
     }
-    assert_eq!(place.problem(), "62.toml:2:12: `extends` goes deeper than 64 files");
+    assert_eq!(place.problem(), "62.toml:2:12: cannot load the profile: `extends` goes deeper than 64 files");
     let many: Vec<String> = (0..300).map(|number| format!("'{number}.toml'")).collect();
     let place = Place::main(&format!("extends = [{}]", many.join(",")));
     (0..300).for_each(|number| drop(place.file(&format!("{number}.toml"), "")));
@@ -62,19 +62,19 @@ fn circles_and_endless_chains_are_errors() {
 #[test]
 fn extends_is_a_list_of_names_and_paths() {
     let place = Place::main("extends = \"base\"");
-    assert_eq!(place.problem(), "main.toml:2:11: `extends` must be a list (put it in `[ ]`: extends = [\"base\"])");
+    assert_eq!(place.problem(), "main.toml:2:11: cannot read `extends`: it must be a list (put it in `[ ]`: extends = [\"base\"])");
     let place = Place::main("extends = [\"-\", \"\", \"basse\", \"${project}/x\", \"/none.toml\"]\n[params]\nproject = { type = \"path\" }");
     assert_eq!(
         place.problems(),
         [
-            "main.toml:2:12: `-` names no profile (write a name, or a path from this file's folder)",
-            "main.toml:2:17: `` names no profile (write a name, or a path from this file's folder)",
-            "main.toml:2:21: there is no profile named `basse` (did you mean `base`?)",
-            "main.toml:2:31: unknown variable `project` (parameters are settled later, so none can stand here)",
+            "main.toml:2:12: cannot extend `-`: it names no profile (write a name, or a path from this file's folder)",
+            "main.toml:2:17: cannot extend ``: it names no profile (write a name, or a path from this file's folder)",
+            "main.toml:2:21: cannot find the profile `basse`: there is none of that name (did you mean `base`?)",
+            "main.toml:2:31: cannot find the variable `project`: there is none of that name (parameters are settled later, so none can stand here)",
             "main.toml:2:46: cannot read the profile /none.toml: no such file or directory",
         ]
     );
-    Place::main("").config("extends = ['base']").problem().strip_prefix("--config:1:1: a flag cannot extend profiles").unwrap();
+    Place::main("").config("extends = ['base']").problem().strip_prefix("--config:1:1: cannot extend profiles here: a flag is no file").unwrap();
     let place = Place::main("extends = [\"${PROFILE_DIR}/b.toml\"]");
     place.file("b.toml", "description = \"b\"");
     assert_eq!(place.load().description.get().unwrap().value, "b");
@@ -84,7 +84,10 @@ fn extends_is_a_list_of_names_and_paths() {
 fn the_format_is_said_and_read() {
     let place = Place::new();
     place.raw("main.toml", b"");
-    assert_eq!(place.problem(), "main.toml:1:1: main.toml does not say which version of the language it is in (begin it with: format = 1)");
+    assert_eq!(
+        place.problem(),
+        "main.toml:1:1: cannot read main.toml: it does not say which version of the language it is in (begin it with: format = 1)"
+    );
     let wrong = [
         ("2", "only a newer stockade does"),
         ("0x2", "only a newer stockade does"),
@@ -110,14 +113,18 @@ fn syntax_errors_are_told_one_a_line_and_alone() {
     let lines: Vec<&str> = problems.iter().map(|problem| problem.split(':').nth(1).unwrap()).collect();
     assert!(lines.len() >= 3 && lines.contains(&"3") && lines.contains(&"4"), "{problems:#?}");
     assert!(lines.windows(2).all(|pair| pair[0] != pair[1]), "{problems:#?}");
-    assert!(Place::main("[process]\nnice = 4\nnice = 5\n").problem().starts_with("main.toml:4:1: duplicate key"));
+    assert!(Place::main("[process]\nnice = 4\nnice = 5\n").problem().starts_with("main.toml:4:1: cannot read this TOML: duplicate key"));
 }
 
 #[test]
 fn every_key_misspelt_is_refused() {
     for key in Profile::KEYS.iter().map(|key| key.name()).filter(|key| key != "format") {
         let place = Place::main(&format!("{key}x = 1\n"));
-        assert!(place.problem().starts_with(&format!("main.toml:2:1: unknown key `{key}x` (did you mean `{key}`?)")), "{}", place.problem());
+        assert!(
+            place.problem().starts_with(&format!("main.toml:2:1: cannot read `{key}x`: there is no such key (did you mean `{key}`?)")),
+            "{}",
+            place.problem()
+        );
     }
 }
 
@@ -141,7 +148,7 @@ fn a_withdrawal_needs_something_to_withdraw() {
 #[test]
 fn an_empty_set_over_an_inherited_one_is_an_error_also_between_flags() {
     let place = Place::main("").config("capabilities.keep = ['kill', 'chown']").config("capabilities.keep = []");
-    assert!(place.problem().starts_with("--config:1:21: an empty list over an inherited one"));
+    assert!(place.problem().starts_with("--config:1:21: cannot empty an inherited list"));
     let (loaded, sources) = place.try_load();
     let shown = loaded.unwrap_err().render(&sources, Style::Plain);
     assert!(shown.contains("--config:1:22: inherited from here"), "{shown}");
@@ -157,7 +164,7 @@ fn walls_that_may_fall_are_the_files_own() {
     assert_eq!(place.load().optional.items.len(), 1);
     place.file("main.toml", "extends = ['b.toml']");
     place.file("b.toml", "optional = ['lndlock']");
-    assert_eq!(place.problem(), "b.toml:2:13: `lndlock` is no wall that may fall (did you mean `landlock`?)");
+    assert_eq!(place.problem(), "b.toml:2:13: cannot let `lndlock` fall: it is no wall that may (did you mean `landlock`?)");
 }
 
 #[test]
@@ -187,7 +194,7 @@ fn args_stand_nowhere_else() {
     let problems = place.problems();
     let places: Vec<&str> = problems.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
     assert_eq!(places, ["main.toml:3:27", "main.toml:5:6", "main.toml:7:3"], "{problems:#?}");
-    assert!(problems.iter().all(|problem| problem.contains("${ARGS} is many words")));
+    assert!(problems.iter().all(|problem| problem.contains("`${ARGS}`: it is many words")));
 }
 
 #[test]
@@ -196,9 +203,9 @@ fn a_path_has_one_entry_in_a_file_however_it_is_spelt() {
     assert_eq!(
         place.problems(),
         [
-            "main.toml:4:1: `/a/../b` goes up with `..` (write the path that it means)",
-            "main.toml:5:1: /usr has two entries in one file",
-            "main.toml:6:1: `opt` is a relative path (say from where: \"${PROFILE_DIR}/opt\" or \"${CWD}/opt\")",
+            "main.toml:4:1: cannot mount at this path: `/a/../b` goes up with `..` (write the path that it means)",
+            "main.toml:5:1: cannot mount at /usr twice: one file has two entries for it",
+            "main.toml:6:1: cannot mount at this path: `opt` is a relative path (say from where: \"${PROFILE_DIR}/opt\" or \"${CWD}/opt\")",
         ]
     );
     let place = Place::main("extends = ['b.toml']\n[mounts]\n'/x/' = 'rw'\n");
@@ -210,8 +217,8 @@ fn a_path_has_one_entry_in_a_file_however_it_is_spelt() {
 fn tables_go_no_deeper_than_they_can_be_walked() {
     let key = |dots: usize| "a.".repeat(dots);
     let said = Place::main(&format!("{}a = 1\n", key(70))).problem();
-    assert!(said.starts_with("main.toml:2:") && said.contains("a value goes deeper than 64 tables and lists"), "{said}");
-    assert!(Place::main(&format!("[{}a]\n{}a = 1\n", key(40), key(40))).problem().contains("deeper than 64"));
+    assert!(said.starts_with("main.toml:2:") && said.contains("cannot read a value this deep: 64 tables and lists"), "{said}");
+    assert!(Place::main(&format!("[{}a]\n{}a = 1\n", key(40), key(40))).problem().contains("this deep: 64"));
     // Dots that are no tables.
     Place::main(&format!("# don't {dots}\ndescription = '''\n\" {dots}\n'''\n", dots = ".".repeat(200))).load();
 }
@@ -220,10 +227,10 @@ fn tables_go_no_deeper_than_they_can_be_walked() {
 fn too_much_is_refused_early() {
     let many = |what: &dyn Fn(usize) -> String, count: usize| (0..count).map(what).collect::<String>();
     let mounts = many(&|number| format!("'/{number}' = 'dir'\n"), 10_001);
-    assert!(Place::main(&format!("[mounts]\n{mounts}")).problem().contains("a table of 10001: 10000 entries are the most"));
+    assert!(Place::main(&format!("[mounts]\n{mounts}")).problem().contains("a table of 10001 entries: 10000 are the most"));
     let list = many(&|number| format!("'{number}',"), 10_001);
     assert!(Place::main(&format!("[capabilities]\nkeep = [{list}]")).problem().contains("a list of 10001"));
     let place = Place::main(&format!("extends = ['b.toml']\n[env]\n{}", many(&|number| format!("A{number} = 'a'\n"), 6_000)));
     place.file("b.toml", &format!("[env]\n{}", many(&|number| format!("B{number} = 'a'\n"), 6_000)));
-    assert_eq!(place.problem(), "main.toml:1:1: the profile has 12000 entries; 10000 are the most");
+    assert_eq!(place.problem(), "main.toml:1:1: cannot load the profile: it has 12000 entries, and 10000 are the most");
 }

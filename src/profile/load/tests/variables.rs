@@ -33,16 +33,16 @@ fn what_is_wrong_in_a_text_is_pointed_at_exactly() {
     assert_eq!(
         short,
         [
-            "main.toml:3:7: unknown variable `HOEM`",
-            "main.toml:3:22: unknown variable `prject`",
-            "main.toml:4:6: `${env:NOPE}` has no value: the caller's environment does not have it, or it is empty or not UTF-8",
-            "main.toml:5:6: `${env:EMPTY}` has no value: the caller's environment does not have it, or it is empty or not UTF-8",
-            "main.toml:7:1: unknown variable `NO`",
-            "main.toml:8:12: unknown variable `NO`",
-            "main.toml:9:6: `${` without `}`",
-            "main.toml:10:6: a variable cannot stand in a variable",
-            "main.toml:11:6: unknown variable ``",
-            "main.toml:12:6: `${env:}` names no variable",
+            "main.toml:3:7: cannot find the variable `HOEM`: there is none of that name",
+            "main.toml:3:22: cannot find the variable `prject`: there is none of that name",
+            "main.toml:4:6: cannot put in `${env:NOPE}`: the caller's environment does not have it, or it is empty or not UTF-8",
+            "main.toml:5:6: cannot put in `${env:EMPTY}`: the caller's environment does not have it, or it is empty or not UTF-8",
+            "main.toml:7:1: cannot find the variable `NO`: there is none of that name",
+            "main.toml:8:12: cannot find the variable `NO`: there is none of that name",
+            "main.toml:9:6: cannot read the variable: `${` has no `}`",
+            "main.toml:10:6: cannot read the variable: none can stand in another",
+            "main.toml:11:6: cannot find the variable ``: there is none of that name",
+            "main.toml:12:6: cannot read `${env:}`: it names no variable",
         ]
     );
     assert!(problems[0].ends_with("(did you mean `HOME`?)"));
@@ -79,13 +79,13 @@ fn what_is_wrong_with_a_parameter_is_said_at_its_place() {
     assert_eq!(
         Place::main(text).problems(),
         [
-            "main.toml:3:1: the parameter `project` has no value (give it one: --set project=VALUE, or declare a default)",
-            "main.toml:4:38: `jobs` is of type integer: `x` is not a whole number",
-            "main.toml:5:56: `mode` is of type enum: `c` is not one of its values (one of a, b)",
-            "main.toml:6:1: `Bad` is no name of a parameter (lower case, digits and `-`, such as `project`)",
-            "main.toml:7:37: `hex` is of type integer: write the number in decimal",
-            "main.toml:8:1: no layer below declares a parameter `stray` (to declare it: stray = { type = \"string\" })",
-            "main.toml:9:26: unknown key `defualt` (did you mean `default`?)",
+            "main.toml:3:1: cannot settle the parameter `project`: it has no value (give it one: --set project=VALUE, or declare a default)",
+            "main.toml:4:38: cannot give `jobs` this value: it is of type `integer`: `x` is not a whole number",
+            "main.toml:5:56: cannot give `mode` this value: it is of type `enum`: `c` is not one of its values (one of a, b)",
+            "main.toml:6:1: cannot declare the parameter `Bad`: a name is lower case, digits and `-` (such as: project = { type = \"path\" })",
+            "main.toml:7:37: cannot give `hex` this value: it is of type `integer`: write the number in decimal",
+            "main.toml:8:1: cannot set the parameter `stray`: no layer below declares it (to declare it: stray = { type = \"string\" })",
+            "main.toml:9:26: cannot read `defualt`: there is no such key (did you mean `default`?)",
         ]
     );
 }
@@ -93,11 +93,17 @@ fn what_is_wrong_with_a_parameter_is_said_at_its_place() {
 #[test]
 fn flags_that_set_are_checked_in_their_own_text() {
     let text = "[params]\nproject = { type = 'path', default = '/p' }\njobs = { type = 'integer', default = 1 }\n";
-    assert_eq!(Place::main(text).set("jbos", "3").problem(), "--set:1:1: the profile has no parameter `jbos` (did you mean `jobs`?)");
-    assert_eq!(Place::main(text).set("jobs", "many").problem(), "--set:1:6: `jobs` is of type integer: `many` is not a whole number");
+    assert_eq!(
+        Place::main(text).set("jbos", "3").problem(),
+        "--set:1:1: cannot set the parameter `jbos`: the profile has none of that name (did you mean `jobs`?)"
+    );
+    assert_eq!(
+        Place::main(text).set("jobs", "many").problem(),
+        "--set:1:6: cannot give `jobs` this value: it is of type `integer`: `many` is not a whole number"
+    );
     for bad in ["/a/../b", "../b", "", "a\nb"] {
         let problem = Place::main(text).set("project", bad).problem();
-        assert!(problem.starts_with("--set:1:9: `project` is of type path"), "{problem}");
+        assert!(problem.starts_with("--set:1:9: cannot give `project` this value: it is of type `path`"), "{problem}");
     }
     let mut place = Place::main(text).set("project", "sub");
     place.caller.cwd = String::new();
@@ -126,7 +132,7 @@ fn values_bring_no_structure() {
     };
     refused("[mounts]\n'/x' = { bind = '/${env:UP}' }\n", "goes up with `..`");
     refused("[mounts]\n'/${env:UP}' = 'ro'\n", "goes up with `..`");
-    refused("[mounts]\n'/x' = { bind = '/${env:LINE}' }\n", "brings a line break");
+    refused("[mounts]\n'/x' = { bind = '/${env:LINE}' }\n", "cannot put this variable into a path: its value holds a line break");
     refused("[mounts]\n'/${env:LINE}' = 'ro'\n", "cannot hold a line break");
     refused("[mounts]\n'/${n}' = 'ro'\n[params]\nn = { type = 'string', default = \"a\\u0000b\" }\n", "cannot hold a NUL byte");
     refused("[capabilities]\nkeep = ['${env:BANG}']\n", "a word that withdraws");

@@ -1,0 +1,49 @@
+//! `stockade params`: what a profile leaves to its user. It asks nothing of the machine, and a parameter that must be given need not be.
+
+use super::{Failed, print_line};
+use crate::cli::{Format, Parametrised};
+use serde::Serialize;
+use stockade::problem::{Problem, escape, quiet_json};
+use stockade::profile::{Caller, Declared, load_params};
+use stockade::source::{Place, Sources};
+
+/// Lists them.
+pub fn params(asked: Parametrised) -> u8 {
+    let mut sources = Sources::default();
+    let declared = match asked.flags.of(&asked.profile).request() {
+        Ok(request) => load_params(&request, &Caller::current(), &mut sources),
+        Err(message) => Err(Problem::new("cli::flag", Default::default(), message).into()),
+    };
+    match declared {
+        Err(problems) => Failed { sources, problems }.say(asked.format),
+        Ok(declared) => {
+            let records: Vec<Record> = declared.iter().map(|one| Record { declared: one, at: sources.place(one.at) }).collect();
+            match asked.format {
+                Format::Json => print_line(&quiet_json(&serde_json::to_string_pretty(&records).unwrap_or_default())),
+                Format::Text if records.is_empty() => print_line("the profile has no parameters"),
+                Format::Text => records.iter().for_each(|record| print_line(&record.text())),
+            }
+            0
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    #[serde(flatten)]
+    declared: &'a Declared,
+    /// Where it is declared.
+    at: Option<Place>,
+}
+
+impl Record<'_> {
+    /// The flag as it is to be written, and below it what is to be known.
+    fn text(&self) -> String {
+        let Declared { name, r#type, values, value, help, .. } = self.declared;
+        let form = if values.is_empty() { r#type.to_uppercase() } else { values.join("|") };
+        let value = value.as_ref().map_or("it must be given".into(), |value| format!("unsaid: {value}"));
+        let place = self.at.as_ref().map_or(String::new(), |at| format!(" ({at})"));
+        let lines = [Some(format!("--set {name}={form}")), help.clone(), Some(format!("{value}{place}"))];
+        lines.into_iter().flatten().map(|line| escape(&line)).collect::<Vec<_>>().join("\n    ")
+    }
+}

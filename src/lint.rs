@@ -1,0 +1,73 @@
+//! What is not wrong and hardly meant: warnings of `check` and `plan`. `run` does without, and nothing here stops it.
+//!
+//! Pure, as planning is: a profile and the facts of a machine on which [`Host::look_closer`] was asked. A warning whose line has an
+//! error already is not told.
+
+mod capabilities;
+mod mounts;
+mod seccomp;
+
+use crate::host::Host;
+use crate::policy::mounts::glob::expand;
+use crate::policy::mounts::tree::{Tree, settle};
+use crate::policy::namespaces::{Choice, Kind, Namespace};
+use crate::policy::{network, programs};
+use crate::problem::{Problem, Problems};
+use crate::profile::Profile;
+
+pub use mounts::{RUN_LATER, looked_into, wanted};
+
+/// What a lint looks at.
+struct Scene<'a> {
+    profile: &'a Profile,
+    host: &'a Host,
+    choice: Choice,
+    /// The entries of `[mounts]`, less those that are left out; empty in a tree that is joined.
+    tree: Tree,
+}
+
+/// Every lint; each is one function. That its codes are warnings, their numbers in [`crate::explain`] say.
+const LINTS: &[fn(&Scene, &mut Problems)] = &[
+    unseen,
+    programs_without_effect,
+    mounts::shadowed,
+    mounts::redundant,
+    mounts::hidden,
+    mounts::run_later,
+    capabilities::without_effect,
+    seccomp::without_effect,
+];
+
+/// The entries of `[mounts]` with its patterns expanded, less those that are left out.
+fn entries(profile: &Profile, host: &Host) -> Tree {
+    settle(&expand(&profile.mounts, &host.globs), host).0
+}
+
+/// Everything that looks like a mistake.
+pub fn lint(profile: &Profile, host: &Host) -> Problems {
+    let net = network::namespace(&profile.network);
+    let choice = Choice::new(&profile.namespaces, net, profile.network.mode.at());
+    let tree = if matches!(choice.of(Kind::Mount), Namespace::Join(_)) { Tree::new() } else { entries(profile, host) };
+    let scene = Scene { profile, host, choice, tree };
+    let mut found = Problems::default();
+    LINTS.iter().for_each(|lint| lint(&scene, &mut found));
+    found
+}
+
+/// The command, its loader and libraries, the working folder and the targets of links that the tree does not show.
+fn unseen(scene: &Scene, found: &mut Problems) {
+    if scene.choice.is_new(Kind::Mount) {
+        let all = programs::unseen(&scene.profile.process, scene.host);
+        found.extend(all.into_iter().map(|unseen| Problem::new(unseen.code, unseen.at, unseen.text).help_maybe(unseen.help)));
+    }
+}
+
+/// Programs that the mounts show already.
+fn programs_without_effect(scene: &Scene, found: &mut Problems) {
+    for (item, program) in scene.profile.programs.items.iter().zip(&scene.host.programs) {
+        if program.pieces.is_empty() && program.lacks.is_empty() && !program.word.is_empty() {
+            let text = format!("`{}` adds nothing to `programs`: the mounts show all that it needs", item.value);
+            found.push(Problem::new("programs::redundant", item.at, text).help("leave it out"));
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Entries of `[mounts]` that do nothing, that do less than they say, or through which the host could run what the target wrote.
+
+use super::{Scene, entries};
+use crate::host::{Fact, FileKind, Host};
+use crate::policy::mounts::dev;
+use crate::policy::mounts::entry::{Access, Bind, Missing, Mount};
+use crate::policy::mounts::tree::{Base, NOT_WITH_ROOT, Node, Tree, above, base, source_of};
+use crate::policy::namespaces::Kind;
+use crate::problem::{Problem, Problems};
+use crate::profile::Profile;
+use crate::value::{ancestors, below, join, parent};
+use std::collections::BTreeSet;
+
+/// What the host runs later though nobody meant to start it, by its path below a granted folder, and who runs it. What somebody
+/// starts on purpose, a Makefile or a build script, is not among it.
+pub const RUN_LATER: &[(&str, &str)] = &[
+    // Whole: a new file `commondir` in it moves hooks and settings elsewhere (gitrepository-layout(5)).
+    (".git", "git runs its hooks, and commands that its settings name"),
+    (".husky", "git runs them as hooks"),
+    (".pre-commit-config.yaml", "git runs it as a hook"),
+    (".github/workflows", "the CI service runs it"),
+    (".gitlab-ci.yml", "the CI service runs it"),
+    (".circleci", "the CI service runs it"),
+    ("Jenkinsfile", "the CI service runs it"),
+    (".vscode", "an editor runs its tasks and settings"),
+    (".idea", "an editor runs its tasks and settings"),
+    (".bashrc", SHELL),
+    (".bash_profile", SHELL),
+    (".bash_login", SHELL),
+    (".bash_logout", SHELL),
+    (".profile", SHELL),
+    (".zshenv", SHELL),
+    (".zprofile", SHELL),
+    (".zshrc", SHELL),
+    (".config/fish", SHELL),
+    (".xprofile", SESSION),
+    (".xsessionrc", SESSION),
+    (".config/autostart", SESSION),
+    (".config/environment.d", SESSION),
+    (".config/systemd", SESSION),
+    (".local/bin", "it is on the PATH"),
+    (".ssh", "ssh runs commands that it names, and lets in whom it names"),
+    (".gitconfig", "git runs commands that it names"),
+    (".config/git", "git runs commands that it names"),
+    (".vimrc", "an editor runs it"),
+    (".emacs.d", "an editor runs it"),
+    (".config/nvim", "an editor runs it"),
+];
+
+const SHELL: &str = "a shell runs it as it starts";
+const SESSION: &str = "it runs at the next login";
+
+/// How many writable grants are looked into: each costs a look at every name of the table.
+const MOST_GRANTS: usize = 256;
+
+// ---- facts ----
+
+/// The host's paths whose facts [`run_later`] asks for.
+pub fn wanted(profile: &Profile, host: &Host) -> Vec<String> {
+    let tree = entries(profile, host);
+    let grants = writable(&tree).take(MOST_GRANTS);
+    grants.flat_map(|(_, source, _)| RUN_LATER.iter().map(|(name, _)| join(source, &format!("/{}", within(source, name))))).collect()
+}
+
+/// A name of the table as it is called in a granted folder, which may be the first folder of the name itself: `.config`.
+fn within<'n>(source: &str, name: &'n str) -> &'n str {
+    match name.split_once('/') {
+        Some((head, tail)) if source.ends_with(&format!("/{head}")) => tail,
+        _ => name,
+    }
+}
+
+/// The folders of the host whose names [`shadowed`] asks for: those with entries of their own right below.
+pub fn looked_into(profile: &Profile, host: &Host) -> Vec<String> {
+    let tree = entries(profile, host);
+    let has_entries = |path: &str| {
+        let under = format!("{path}/");
+        tree.range(under.clone()..).next().is_some_and(|(entry, _)| entry.starts_with(&under))
+    };
+    folders(&tree, host).filter(|(path, ..)| has_entries(path)).map(|(_, source, _)| source.to_owned()).collect()
+}
+
+/// Entries that bind a folder of the host, but for the root, with its place.
+fn folders<'t>(tree: &'t Tree, host: &Host) -> impl Iterator<Item = (&'t str, &'t str, &'t Node)> {
+    let is_folder = |source: &str| matches!(host.at(source), Fact::Present(file) if file.kind == FileKind::Folder);
+    binds(tree).filter(move |(path, source, _)| *path != "/" && is_folder(source))
+}
+
+fn binds(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {
+    let bind = |node: &Node| matches!(node.mount, Mount::Bind(_));
+    tree.iter().filter(move |(_, node)| bind(node)).filter_map(|(path, node)| Some((path.as_str(), source_of(path, &node.mount)?, node)))
+}
+
+fn writable(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {
+    binds(tree).filter(|(.., node)| matches!(&node.mount, Mount::Bind(Bind { access: Access::ReadWrite, .. })))
+}
+
+// ---- lints ----
+
+/// A folder of which nothing is seen: each name in it has an entry of its own that shows something else. In a writable one more can be made.
+pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
+    for (path, source, node) in folders(&scene.tree, scene.host) {
+        let read_only = matches!(&node.mount, Mount::Bind(bind) if bind.access == Access::ReadOnly);
+        let names = scene.host.names.get(source).filter(|_| read_only).map_or(&[][..], Vec::as_slice);
+        let child = |name: &String| {
+            let (child, other) = scene.tree.get_key_value(&join(path, &format!("/{name}")))?;
+            (!adds_nothing((child, other), (path, node))).then_some(other.at)
+        };
+        if let Some(Some(first)) = names.first().map(child)
+            && names.iter().all(|name| child(name).is_some())
+        {
+            let warning = Problem::new("mounts::shadowed", node.at, format!("{path} shows nothing of its own: each name in it has another entry"));
+            found.push(warning.also(first, "such as this").help(format!("leave it out, or write it as a folder: \"{path}\" = \"dir\"")));
+        }
+    }
+}
+
+/// A grant inside of one that is as wide, of the same files.
+pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
+    for (path, node) in &scene.tree {
+        let Some((over, wider)) = above(&scene.tree, path).or(root_of(scene, path)) else { continue };
+        if over == path || node.at == wider.at || !adds_nothing((path, node), (over, wider)) {
+            continue;
+        }
+        let warning = Problem::new("mounts::redundant", node.at, format!("{path} adds nothing: {over} grants it already"));
+        found.push(warning.also(wider.at, "by this").help(format!("leave it out, or withdraw it where it is inherited: \"{path}\" = false")));
+    }
+}
+
+/// The bound root, for a name right below it that comes with it.
+fn root_of<'t>(scene: &'t Scene, path: &str) -> Option<(&'t str, &'t Node)> {
+    let name = &path[1..];
+    let comes = path != "/" && parent(path) == "/" && scene.host.root_names.iter().any(|known| known == name) && !NOT_WITH_ROOT.contains(&name);
+    let (root, node) = scene.tree.get_key_value("/").filter(|(_, node)| comes && matches!(node.mount, Mount::Bind(_)))?;
+    Some((root, node))
+}
+
+fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bool {
+    let tail = below(path, over).unwrap_or_default();
+    match (&node.mount, &wider.mount) {
+        (Mount::Bind(bind), Mount::Bind(wide)) => {
+            let same_place = source_of(over, &wider.mount).map(|source| join(source, if over == "/" { path } else { tail }));
+            let named = RUN_LATER.iter().any(|(name, _)| tail.strip_prefix('/') == Some(within(source_of(over, &wider.mount).unwrap_or(over), name)));
+            same_place.as_deref() == source_of(path, &node.mount)
+                && (bind.access, bind.exec, bind.sockets, bind.owner_root) == (wide.access, wide.exec, wide.sockets, wide.owner_root)
+                && wide.recursive
+                && bind.missing != Missing::Create
+                // That is how somebody says that it is meant.
+                && !(named && bind.access == Access::ReadWrite)
+        }
+        (Mount::Device { .. }, Mount::Dev { .. }) => {
+            source_of(path, &node.mount).and_then(|source| below(source, "/dev")) == Some(tail) && dev::NODES.contains(&tail.trim_start_matches('/'))
+        }
+        _ => false,
+    }
+}
+
+/// What is hidden and was not there to be seen, or shows again.
+pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
+    let own_tree = scene.choice.is_new(Kind::Mount);
+    // A pattern may hide a thousand files: its line is told of once.
+    let mut told = BTreeSet::new();
+    for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. })) {
+        let granted = above(&scene.tree, path).is_some_and(|(_, node)| matches!(node.mount, Mount::Bind(_) | Mount::Device { .. }));
+        match base(&scene.tree, scene.host, path) {
+            Base::Own { .. } if own_tree || !granted => {
+                let text = format!("{path} hides nothing: no entry shows anything there");
+                found.push(Problem::new("mounts::hides-nothing", node.at, text).help(format!("leave it out: \"{path}\" = false withdraws it")));
+            }
+            Base::Host { source, .. } if own_tree => {
+                let Fact::Present(file) = scene.host.at(&source) else { continue };
+                if file.kind != FileKind::Folder && told.insert(node.at) {
+                    let text = format!("{path} shows again where a program of the host replaces it by rename, as editors do");
+                    let help = "move it to a folder of its own, and hide the folder";
+                    found.push(Problem::new("mounts::hidden-file", node.at, text).help(help));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What the target may write and the host runs.
+pub(super) fn run_later(scene: &Scene, found: &mut Problems) {
+    for (path, source, node) in writable(&scene.tree) {
+        let is_there = |name: &str| matches!(scene.host.at(&join(source, &format!("/{name}"))), Fact::Present(_));
+        let seen = |name: &str| {
+            let inside = join(path, &format!("/{name}"));
+            ancestors(&inside).find(|over| scene.tree.contains_key(*over)).unwrap_or("/") == path
+        };
+        let named = RUN_LATER.iter().map(|(name, why)| (within(source, name), *why));
+        let all: Vec<(&str, &str)> = named.filter(|(name, _)| is_there(name) && seen(name)).collect();
+        let Some((first, why)) = all.first() else { continue };
+        let names: Vec<String> = all.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let text = format!("{path} lets the target write what runs outside of the sandbox later: {} ({why})", names.join(", "));
+        let (inside, outside) = (join(path, &format!("/{first}")), join(source, &format!("/{first}")));
+        let help = match scene.choice.is_new(Kind::Mount) {
+            true => format!(
+                "keep it read-only: \"{inside}\" = {{ bind = \"{outside}\" }}; or name it if it is meant: \"{inside}\" = {{ bind = \"{outside}\", access = \"rw\" }}"
+            ),
+            false => format!("grant the folders beside it one by one, in place of {path}"),
+        };
+        found.push(Problem::new("mounts::run-later", node.at, text).help(help));
+    }
+}

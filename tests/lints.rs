@@ -1,0 +1,325 @@
+//! Warnings: which profile gets which, what `check` and `plan` make of them, and what the built-in profiles keep from being run later.
+#![allow(missing_docs, reason = "a test binary")]
+
+#[path = "plans/machine.rs"]
+mod machine;
+mod support;
+
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use stockade::lint::{RUN_LATER, lint};
+use stockade::profile::{Caller, Request, load};
+use stockade::source::Sources;
+use support::{As, Place, USER, is_root, skip, system, text};
+
+// ---- which ----
+
+/// Code, line and first words of each warning on the invented machine.
+fn warnings(more: &str) -> Vec<(&'static str, u32, String)> {
+    let place = Place::new();
+    let profile = place.file("p.toml", &format!("format = 1\n{more}")).display().to_string();
+    let caller = Caller { uid: nix::unistd::geteuid().as_raw(), ..machine::caller() };
+    let mut sources = Sources::default();
+    let profile = load(&Request { profile, args: vec!["true".into()], ..Request::default() }, &caller, &mut sources);
+    let profile = profile.unwrap_or_else(|problems| panic!("{}", problems.json(&sources)));
+    let mut host = machine::for_user(&profile);
+    machine::look_closer(&mut host, &profile);
+    let found = lint(&profile, &host);
+    found.iter().map(|found| (found.code, sources.place(found.at).map_or(0, |place| place.line), found.message.clone())).collect()
+}
+
+#[track_caller]
+fn warns(more: &str, expected: &[(&str, u32, &str)]) {
+    let found = warnings(more);
+    let same = found.len() == expected.len()
+        && found.iter().zip(expected).all(|(found, expected)| (found.0, found.1) == (expected.0, expected.1) && found.2.contains(expected.2));
+    assert!(same, "{more}\n{found:#?}");
+}
+
+#[test]
+fn a_grant_within_one_that_is_as_wide() {
+    let redundant = |line| [("mounts::redundant", line, "adds nothing")];
+    warns("[mounts]\n'/srv/data' = 'ro'\n'/srv/data/sub' = 'ro'\n", &redundant(4));
+    warns("[mounts]\n'/d' = { bind = '/srv/data' }\n'/d/sub' = { bind = '/srv/data/sub' }\n", &redundant(4));
+    warns("[mounts]\n'/' = 'ro'\n'/usr' = 'ro'\n", &redundant(4));
+    warns("[mounts]\n'/dev' = 'dev'\n'/dev/null' = 'device'\n", &redundant(4));
+    // Each of these is more, less, or something else.
+    for other in [
+        "'/srv/data' = 'ro'\n'/srv/data/sub' = 'rw'",
+        "'/srv/data' = 'rw'\n'/srv/data/sub' = 'ro'",
+        "'/srv/data' = 'ro'\n'/srv/data/sub' = { bind = '/srv/data/sub', exec = false }",
+        "'/srv/data' = 'ro'\n'/srv/data/sub' = { bind = '/srv/data/sub', sockets = true }",
+        "'/srv/data' = { bind = '/srv/data', recursive = false }\n'/srv/data/sub' = 'ro'",
+        "'/srv/data' = 'ro'\n'/srv/data/sub' = { bind = '/usr' }",
+        "'/' = 'ro'\n'/run' = { bind = '/srv/data' }",
+        "'/dev' = 'dev'\n'/dev/fuse' = 'device'",
+        "'/dev' = 'dev'\n'/dev/null' = { device = '/dev/fuse' }",
+    ] {
+        let found = warnings(&format!("[mounts]\n{other}\n"));
+        assert!(found.iter().all(|(code, ..)| *code != "mounts::redundant"), "{other}: {found:?}");
+    }
+}
+
+#[test]
+fn a_folder_of_which_nothing_is_seen() {
+    warns("[mounts]\n'/srv/shelf' = 'ro'\n'/srv/shelf/one' = 'hide'\n", &[("mounts::shadowed", 3, "/srv/shelf")]);
+    warns("[mounts]\n'/srv/rootfs' = 'ro'\n'/srv/rootfs/usr' = 'hide'\n", &[]);
+    warns("[mounts]\n'/srv/shelf' = 'rw'\n'/srv/shelf/one' = 'hide'\n", &[]);
+}
+
+#[test]
+fn covers_that_cover_nothing_or_not_for_long() {
+    warns("[mounts]\n'/srv/data' = 'hide'\n", &[("mounts::hides-nothing", 3, "no entry shows anything")]);
+    warns("[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/.env' = 'hide'\n", &[("mounts::hidden-file", 4, "by rename")]);
+    warns("[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/cache' = 'hide'\n'/home/ann/work/no' = { hide = true, missing = 'skip' }\n", &[]);
+    warns("[mounts]\n'/proc' = 'proc'\n'/proc/kallsyms' = 'hide'\n", &[]);
+    let alone = "[namespaces]\nall = 'host'\n[network]\nmode = 'host'\n[mounts]\n'/srv/data' = 'hide'\n";
+    warns(alone, &[("mounts::hides-nothing", 7, "no entry shows anything")]);
+}
+
+#[test]
+fn what_the_host_runs_later() {
+    let git = |line| [("mounts::run-later", line, "`.git`")];
+    warns("[mounts]\n'/home/ann/work' = 'rw'\n", &git(3));
+    warns("[mounts]\n'/w' = { bind = '/home/ann/work', access = 'rw' }\n'/w/.git/hooks' = { bind = '/home/ann/work/.git/hooks' }\n", &git(3));
+    for meant in
+        ["", "'/home/ann/work/.git' = 'ro'", "'/home/ann/work/.git' = 'hide'", "'/home/ann/work/.git' = 'tmpfs'", "'/home/ann/work/.git' = 'rw'"]
+    {
+        let access = if meant.is_empty() { "ro" } else { "rw" };
+        warns(&format!("[mounts]\n'/home/ann/work' = '{access}'\n{meant}\n"), &[]);
+    }
+    // A folder beside it, and the folder itself.
+    warns("[mounts]\n'/home/ann/work/cache' = 'rw'\n", &[]);
+    warns("[mounts]\n'/home/ann/work/.git' = 'rw'\n", &[]);
+    assert!(RUN_LATER.iter().all(|(name, why)| !name.starts_with('/') && !name.ends_with('/') && !why.is_empty()));
+}
+
+#[test]
+fn capabilities_over_what_is_not_the_sandboxs() {
+    let none = |line| ("capabilities::no-effect", line, "has no effect");
+    warns("[capabilities]\nkeep = ['net-admin', 'net-bind-service']\n", &[]);
+    warns("[capabilities]\nkeep = ['net-admin']\n[network]\nmode = 'host'\n", &[none(3)]);
+    warns("[capabilities]\nambient = ['sys-time']\nkeep = ['chown', 'setuid']\n", &[none(3)]);
+    warns("[capabilities]\nkeep = ['sys-boot']\n[namespaces]\npid = 'host'\n", &[none(3)]);
+    warns("[namespaces]\nall = 'host'\n[network]\nmode = 'host'\n[capabilities]\nkeep = ['sys-time']\n", &[]);
+}
+
+#[test]
+fn words_for_the_filter_that_decide_nothing() {
+    let never = |line| ("seccomp::never", line, "never decides");
+    warns("[seccomp]\nallow = ['ptrace']\ndeny = ['@debug']\n", &[never(3)]);
+    warns("[seccomp]\ndeny = ['kill']\n[seccomp.rules]\nkill = 'allow'\n", &[never(5)]);
+    warns("[seccomp]\nallow = ['kill']\n[seccomp.rules]\nkill = { allow-if = [{ arg1 = 0 }] }\n", &[never(3)]);
+    warns("[seccomp]\nallow = ['@debug', 'ptrace']\n", &[("seccomp::redundant", 3, "`ptrace` adds nothing")]);
+    // The policy's own words about arguments hold for a call of a group, and not for one that is named.
+    warns("[seccomp]\nallow = ['@process', 'unshare']\n", &[]);
+    // A rule of refusals leaves the rest to `allow`.
+    warns("[seccomp]\nallow = ['kill']\n[seccomp.rules]\nkill = { kill-if = [{ arg1 = 9 }] }\n", &[]);
+    warns("[seccomp]\nallow = ['@debug']\ndeny = ['ptrace']\n", &[]);
+}
+
+#[test]
+fn a_good_profile_has_none() {
+    warns("", &[]);
+    warns("extends = ['base']\n", &[]);
+    warns("programs = ['sh']\n[mounts]\n'/dev/null' = 'device'\n", &[]);
+}
+
+// ---- what comes of them ----
+
+fn said(output: &Output) -> String {
+    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn check_and_plan_show_them_run_does_not() {
+    let place = Place::new();
+    for who in As::all() {
+        let profile = place.file("p.toml", &system("\"/no\" = \"hide\"\n[capabilities]\nkeep = [\"sys-time\"]"));
+        let stockade = |words: &[&str]| place.stockade(*who).args(words).arg(&profile).arg("true").output().unwrap();
+        let both = |output: &Output| text(&output.stderr).contains("mounts::hides-nothing [W0303]") && text(&output.stderr).ends_with("2 warnings\n");
+        let check = stockade(&["check"]);
+        assert!(check.status.code() == Some(0) && both(&check) && text(&check.stdout).contains("the profile is good"), "{who:?}: {}", said(&check));
+        let plan = stockade(&["plan"]);
+        assert!(plan.status.code() == Some(0) && both(&plan), "{who:?}: {}", said(&plan));
+        let denied = stockade(&["check", "--deny-warnings"]);
+        assert!(denied.status.code() == Some(125) && both(&denied), "{who:?}: {}", said(&denied));
+        let run = stockade(&["run"]);
+        assert!(run.status.code() == Some(0) && run.stderr.is_empty(), "{who:?}: {}", said(&run));
+        let json: serde_json::Value = serde_json::from_slice(&stockade(&["check", "--format", "json"]).stdout).unwrap();
+        let codes: Vec<(&str, &str)> =
+            json.as_array().unwrap().iter().map(|one| (one["severity"].as_str().unwrap(), one["number"].as_str().unwrap())).collect();
+        assert_eq!(codes, [("warning", "W0303"), ("warning", "W0901")], "{who:?}");
+        let json: serde_json::Value = serde_json::from_slice(&stockade(&["plan", "--format", "json"]).stdout).unwrap();
+        assert_eq!(json["warnings"].as_array().map(Vec::len), Some(2), "{who:?}");
+    }
+}
+
+#[test]
+fn they_stand_beside_errors_but_not_on_their_lines() {
+    let place = Place::new();
+    let profile = place.file("p.toml", "format = 1\n[mounts]\n\"/no\" = \"hide\"\n\"/x\" = \"rw\"\n[process]\ncwd = \"/nowhere\"\n");
+    let output = place.stockade(As::all()[0]).args(["check", "--format", "json"]).arg(profile).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let codes: Vec<&str> = json.as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
+    assert_eq!(
+        (output.status.code(), codes),
+        (Some(125), vec!["process::command", "mounts::source", "mounts::hides-nothing", "process::unseen-folder"])
+    );
+    let drawn = place.stockade(As::all()[0]).args(["check"]).arg(place.path.join("p.toml")).output().unwrap();
+    assert!(text(&drawn.stderr).ends_with("2 problems and 2 warnings\n"), "{}", said(&drawn));
+}
+
+// ---- the built-in profiles ----
+
+/// A folder of a user's with a repository in it and files of other tools.
+fn repository(place: &Place, who: As) -> PathBuf {
+    let folder = place.folder(&format!("work-{who:?}"), who);
+    for (name, text) in [
+        (".git/config", "[core]\n"),
+        (".git/hooks/pre-commit", ""),
+        (".github/workflows/ci.yml", ""),
+        (".vscode/tasks.json", ""),
+        ("Jenkinsfile", ""),
+    ] {
+        let path = place.file(&format!("work-{who:?}/{name}"), text);
+        for path in path.ancestors().take_while(|path| *path != folder) {
+            if is_root() && who == As::User {
+                chown(path, Some(USER), Some(USER)).unwrap();
+            }
+        }
+    }
+    folder
+}
+
+fn inside(place: &Place, who: As, folder: &Path, words: &[&str]) -> Output {
+    place.stockade(who).current_dir(folder).args(words).output().unwrap()
+}
+
+#[test]
+fn shipped_profiles_have_none_in_a_repository() {
+    let place = Place::new();
+    for who in As::all() {
+        let folder = repository(&place, *who);
+        for profile in ["base", "default", "build", "strict"] {
+            let output = inside(&place, *who, &folder, &["check", "--deny-warnings", profile, "ls"]);
+            assert!(output.status.success() && output.stderr.is_empty(), "{who:?}, {profile}: {}", said(&output));
+        }
+    }
+}
+
+#[test]
+fn default_and_build_keep_what_the_host_runs_later() {
+    let place = Place::new();
+    for who in As::all() {
+        let folder = repository(&place, *who);
+        for profile in ["default", "build"] {
+            let sh = |line: &str| inside(&place, *who, &folder, &["run", profile, "sh", "-c", line]);
+            let free = sh("echo x > made && rm made && mkdir other && rmdir other");
+            assert!(free.status.success() && free.stderr.is_empty(), "{who:?}, {profile}: {}", said(&free));
+            for line in [
+                "echo x >> .git/config",
+                "echo ../other > .git/commondir",
+                "echo x > .git/hooks/post-checkout",
+                "mv .git elsewhere",
+                "rm -rf .git/hooks/pre-commit",
+                "echo x > .github/workflows/new.yml",
+                "mv .vscode other",
+                "echo x > Jenkinsfile",
+                "rm -f Jenkinsfile",
+            ] {
+                let output = sh(line);
+                let err = text(&output.stderr);
+                assert!(
+                    !output.status.success() && (err.contains("Read-only") || err.contains("busy") || err.contains("Permission denied")),
+                    "{who:?}, {profile}: `{line}`: {}",
+                    said(&output)
+                );
+            }
+            // By the same way as before, where it is named.
+            let named = format!("mounts.\"{0}/.git\" = {{ bind = \"{0}/.git\", access = \"rw\", owner = \"root\" }}", folder.display());
+            let output = inside(&place, *who, &folder, &["run", "--config", &named, profile, "sh", "-c", "echo x > .git/made && rm .git/made"]);
+            assert!(output.status.success(), "{who:?}, {profile}: {}", said(&output));
+        }
+    }
+}
+
+#[test]
+fn git_reads_a_repository_that_is_kept() {
+    if !Path::new("/usr/bin/git").exists() {
+        return skip("git is not installed");
+    }
+    let place = Place::new();
+    for who in As::all() {
+        let folder = place.folder(&format!("git-{who:?}"), *who);
+        let git = |words: &[&str]| {
+            let output = place
+                .outside(*who, "/usr/bin/git")
+                .current_dir(&folder)
+                .args(["-c", "user.name=n", "-c", "user.email=e"])
+                .args(words)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{who:?}: {words:?}: {}", said(&output));
+        };
+        git(&["init", "-q", "."]);
+        git(&["commit", "-q", "--allow-empty", "-m", "first"]);
+        let output = inside(
+            &place,
+            *who,
+            &folder,
+            &["run", "default", "sh", "-c", "echo x > f && git status --short && git log --format=%s && git describe --always"],
+        );
+        assert!(output.status.success() && text(&output.stdout).starts_with("?? f\nfirst\n"), "{who:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn a_link_in_its_place_is_left_out_and_stops_nothing() {
+    let place = Place::new();
+    for who in As::all() {
+        let folder = place.folder(&format!("links-{who:?}"), *who);
+        std::os::unix::fs::symlink("/etc", folder.join(".git")).unwrap();
+        nix::unistd::mkfifo(&folder.join(".idea"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        std::os::unix::net::UnixListener::bind(folder.join("Jenkinsfile")).map(drop).unwrap();
+        for profile in ["default", "build"] {
+            // The socket is a matter of the folder itself.
+            let output = inside(&place, *who, &folder, &["run", profile, "true"]);
+            let words = text(&output.stderr);
+            assert!(words.contains("sockets") || words.contains("/.git is left out: it is a symbolic link"), "{who:?}, {profile}: {}", said(&output));
+        }
+        std::fs::remove_file(folder.join("Jenkinsfile")).unwrap();
+        for profile in ["default", "build"] {
+            let output = inside(&place, *who, &folder, &["run", profile, "true"]);
+            assert!(
+                output.status.success() && text(&output.stderr).contains("/.git is left out: it is a symbolic link"),
+                "{who:?}, {profile}: {}",
+                said(&output)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_too_broad_takes_its_repository_with_it() {
+    let place = Place::new();
+    // A folder that holds a profile of the run is too broad; its .git would show what the folder does not.
+    let who = As::all()[0];
+    let folder = place.folder("broad", who);
+    place.file("broad/.git/config", "secret");
+    place.file("broad/mine.toml", "format = 1\nextends = [\"default\"]\n");
+    std::fs::set_permissions(folder.join("mine.toml"), PermissionsExt::from_mode(0o644)).unwrap();
+    if is_root() && who == As::User {
+        return skip("the profile must be the caller's");
+    }
+    let output = inside(&place, who, &folder, &["run", "./mine.toml", "sh", "-c", &format!("ls -d {0} {0}/.git", folder.display())]);
+    let words = text(&output.stderr);
+    assert!(!output.status.success() && words.contains("is left out") && text(&output.stdout).is_empty(), "{}", said(&output));
+}
+
+/// The tests above need a shell with the tools that they name.
+#[test]
+fn the_tools_are_there() {
+    assert!(Command::new("/bin/sh").args(["-c", "command -v mv rm mkdir rmdir ls"]).output().unwrap().status.success());
+}
