@@ -64,8 +64,8 @@ fn yes() -> bool {
 enum Ground {
     /// Under the entry's profile and lines.
     Sandbox(As),
-    /// Under its profile without its lines.
-    WithoutLines(As),
+    /// The same without one of the lines.
+    WithoutLine(As, usize),
     /// Under `strict` with its programs.
     Alone(As),
     /// Outside. Never as root: started by root, the target is not root either, and some programs refuse to be.
@@ -95,8 +95,8 @@ impl Work {
     /// Where it is to be done.
     fn grounds(&self) -> Vec<Ground> {
         let mut grounds: Vec<Ground> = As::all().iter().map(|who| Ground::Sandbox(*who)).collect();
-        if !self.config.is_empty() {
-            grounds.extend(As::all().iter().map(|who| Ground::WithoutLines(*who)));
+        for line in 0..self.config.len() {
+            grounds.extend(As::all().iter().map(|who| Ground::WithoutLine(*who, line)));
         }
         if self.alone.is_some() {
             grounds.extend(As::all().iter().map(|who| Ground::Alone(*who)));
@@ -113,11 +113,10 @@ impl Work {
             command.uid(NOBODY).gid(NOBODY);
         }
         match ground {
-            Ground::Sandbox(_) => {
-                command.arg("run").args(self.config.iter().flat_map(|line| ["--config", line])).args([&self.profile, "/bin/sh"]);
-            }
-            Ground::WithoutLines(_) => {
-                command.args(["run", &self.profile, "/bin/sh"]);
+            Ground::Sandbox(_) | Ground::WithoutLine(..) => {
+                let left_out = |index| matches!(ground, Ground::WithoutLine(_, line) if line == index);
+                let lines = self.config.iter().enumerate().filter(|(index, _)| !left_out(*index)).flat_map(|(_, line)| ["--config", line]);
+                command.arg("run").args(lines).args([&self.profile, "/bin/sh"]);
             }
             Ground::Alone(_) => {
                 command.arg("run").arg(self.alone_profile(place)).arg("/bin/sh");
@@ -160,7 +159,7 @@ impl Work {
         let said = || format!("{}: {ground:?} gave {}\n{}\n{}", self.name, output.status, text(&output.stdout), text(&output.stderr));
         let to_fail = match ground {
             Ground::Sandbox(_) => self.cannot.is_some(),
-            Ground::WithoutLines(_) => true,
+            Ground::WithoutLine(..) => true,
             Ground::Alone(_) | Ground::Outside => false,
         };
         match (self.is_done(&output), to_fail) {
@@ -180,7 +179,7 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// A new folder for one piece of work, of the one who does it.
 fn folder(place: &Place, ground: Ground) -> (PathBuf, As) {
     let who = match ground {
-        Ground::Sandbox(who) | Ground::WithoutLines(who) | Ground::Alone(who) => who,
+        Ground::Sandbox(who) | Ground::WithoutLine(who, _) | Ground::Alone(who) => who,
         Ground::Outside => As::User,
     };
     let folder = place.folder(&format!("work-{}", COUNT.fetch_add(1, Ordering::Relaxed)), As::Root);
@@ -255,16 +254,21 @@ fn entries_are_as_their_file_says() {
     names.dedup();
     assert!(names.len() == entries.len() && names.len() >= 30, "{}", names.len());
     assert!(entries.iter().filter(|work| work.alone.is_some()).count() >= 5);
-    let installed = std::fs::read_to_string(repository().join(".ci/run")).unwrap();
+    let script = std::fs::read_to_string(repository().join(".ci/run")).unwrap();
+    let (before, rest) = script.split_once("if [ -n \"${FULL:-}\" ]").unwrap();
+    let (large, after) = rest.split_once("\nfi\n").unwrap();
+    let installs = |part: &str, package: &str| part.split(|c: char| c.is_whitespace() || "=[]()".contains(c)).any(|word| word == package);
     for work in &entries {
         assert!(!work.packages.is_empty() && !work.programs.is_empty(), "{}", work.name);
         assert!(!work.run.contains(work.gives.trim()), "{}: what it gives stands in what it runs", work.name);
         assert_eq!(work.because.is_some(), !work.config.is_empty(), "{}: `because` is the reason of `config`", work.name);
         // What Debian always has is in none of these lists.
-        let is_base = |package: &str| ["coreutils", "bash", "dash", "sed", "grep", "findutils", "diffutils", "tar", "gzip", "dpkg"].contains(&package);
-        for package in work.packages.iter().filter(|package| work.ci && !is_base(package)) {
-            let is_installed = installed.split(|c: char| c.is_whitespace() || "=[]()".contains(c)).any(|word| word == package);
-            assert!(is_installed, "{}: .ci/run does not install {package}, so `ci = false`", work.name);
+        let is_base =
+            |package: &str| ["coreutils", "bash", "dash", "sed", "grep", "findutils", "diffutils", "tar", "gzip", "dpkg"].contains(&package);
+        for package in work.packages.iter().filter(|package| !is_base(package)) {
+            let is_always = installs(before, package) || installs(after, package);
+            assert!(is_always || !work.ci, "{}: .ci/run does not install {package}, so `ci = false`", work.name);
+            assert!(is_always || installs(large, package), "{}: .ci/run does not install {package} with FULL=1", work.name);
         }
     }
 }
