@@ -2,6 +2,7 @@
 //!
 //! It reads and never writes; what it read may change, so [`crate::launch`] checks again on the descriptors that it opens.
 
+use crate::policy::capabilities::LAST_SURE;
 use crate::policy::identity::Id;
 use crate::policy::mounts;
 use crate::policy::mounts::glob::Found;
@@ -37,6 +38,8 @@ pub struct Host {
     pub domain: String,
     /// Major and minor version of the kernel.
     pub kernel: (u32, u32),
+    /// The highest capability of the kernel, where the profile names one above [`LAST_SURE`].
+    pub last_capability: Option<u8>,
     /// Landlock's ABI, where the kernel has it.
     pub landlock: Option<u32>,
     /// Every path that the profile names, by the host's path.
@@ -178,6 +181,9 @@ impl Host {
             let fact = look(&path, host.is_plain_folder(crate::value::parent(&path)), with_fs);
             host.paths.insert(path, fact);
         }
+        if profile.capabilities.named().any(|cap| cap.0 > LAST_SURE) {
+            host.last_capability = last_capability();
+        }
         host.import = profile.seccomp.import.get().map(|path| read_import(path, &caller, path.at));
         host.caller = caller;
         if !profile.programs.items.is_empty() {
@@ -227,6 +233,11 @@ impl Host {
             }
         }
     }
+}
+
+/// The highest capability that this kernel knows, where it tells (capabilities(7)).
+fn last_capability() -> Option<u8> {
+    std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok()?.trim().parse().ok()
 }
 
 /// What is at `path`. A final link is not followed; links on the way are, and reported; `plain` is whether it is known that there are none.

@@ -135,7 +135,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         Namespace::Host if host.caller.uid != 0 => Power::None,
         _ => Power::Given,
     };
-    capabilities::draft(&profile.capabilities, power, &profile.process.init.or(true), &ids, &mut draft);
+    capabilities::draft(&profile.capabilities, power, &profile.process.init.or(true), &ids, host.last_capability, &mut draft);
     let exec = process::exec(&profile.process, settings, &mut draft);
     let watch = process::draft(&profile.process, &entries, &choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, &mut draft);

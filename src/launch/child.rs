@@ -7,6 +7,7 @@ use super::prepare::Prepared;
 use super::world::{self, apply_to_tree, decimal, is_of_the_tree};
 use super::{Pipes, init, program};
 use crate::plan::{Actor, Plan};
+use crate::policy::capabilities::LAST_SURE;
 use crate::step::{Op, Step};
 use crate::sys::{self, Errno, Memory, Result, Sets};
 use std::ffi::CStr;
@@ -278,9 +279,6 @@ fn write_number(path: &CStr, number: i64) -> Result {
     sys::write_all(fd, &digits[..sign + text.len()])
 }
 
-/// The highest capability of every kernel that stockade runs on (CAP_CHECKPOINT_RESTORE, Linux 5.9).
-const HIGHEST_SURE: u64 = 40;
-
 /// Drops all but `keep`, up to the last that the kernel knows, so that a capability newer than any table goes as well.
 fn drop_bounding(keep: u64) -> Result {
     for cap in 0..64 {
@@ -290,7 +288,9 @@ fn drop_bounding(keep: u64) -> Result {
         match sys::prctl(libc::PR_CAPBSET_DROP, cap, 0) {
             Ok(_) => {}
             // The end of the kernel's list, confirmed by another call, lest a single failing one pass for it.
-            Err(Errno(libc::EINVAL)) if cap > HIGHEST_SURE && sys::prctl(libc::PR_CAPBSET_READ, cap, 0) == Err(Errno(libc::EINVAL)) => return Ok(()),
+            Err(Errno(libc::EINVAL)) if cap > u64::from(LAST_SURE) && sys::prctl(libc::PR_CAPBSET_READ, cap, 0) == Err(Errno(libc::EINVAL)) => {
+                return Ok(());
+            }
             Err(errno) => return Err(errno),
         }
     }
@@ -328,7 +328,7 @@ fn fresh_state(prepared: &Prepared) -> Result {
 fn read_back(keep: u64, ambient: u64, no_new_privs: bool, ids: (u32, u32)) -> Result {
     let sure = |right: bool| if right { Ok(()) } else { Err(Errno(libc::EPERM)) };
     sure(sys::capget()? == Sets { effective: keep, permitted: keep, inheritable: keep })?;
-    for cap in (0..=HIGHEST_SURE).filter(|cap| ambient & 1 << cap != 0) {
+    for cap in (0..64).filter(|cap| ambient & 1 << cap != 0) {
         sure(sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET as u64, cap)? == 1)?;
     }
     sure(sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == i32::from(no_new_privs))?;

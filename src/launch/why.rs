@@ -4,10 +4,11 @@ use super::Failure;
 use super::child::OWN;
 use crate::cause::{self, Barriers};
 use crate::plan::Plan;
+use crate::policy::capabilities::CapabilitySet;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::{Name, Op};
-use crate::sys::Errno;
+use crate::sys::{self, Errno};
 
 /// A failure that no step stands for.
 pub fn own(what: &str, errno: i32) -> Problem {
@@ -73,6 +74,7 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         (Op::WorkingFolder { .. }, _) => "set process.cwd to a folder that the profile grants",
         (Op::JoinNamespace { .. }, libc::EPERM) => "joining a namespace needs root over the user namespace that owns it",
         (Op::CloseDescriptors { .. }, libc::EBADF) => "name in pass-fds only descriptors that are open when stockade starts",
+        (Op::Capabilities { keep, .. }, libc::EPERM) => return lacking(keep.0),
         (Op::PrivateMounts | Op::Root { .. } | Op::HostName { .. }, libc::EPERM | libc::EACCES) => return user_namespace_cause(),
         (_, libc::ENOSPC) if matches!(op, Op::File { .. } | Op::CoverFile { .. } | Op::Dir { .. }) => {
             "the file system in memory is full: give it a larger size"
@@ -80,6 +82,12 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         _ => return None,
     };
     Some(help.into())
+}
+
+/// Capabilities that are to be kept, and that this root does not have: a container's, or one of a service with a bounding set.
+fn lacking(keep: u64) -> Option<String> {
+    let lacks = CapabilitySet(keep & !sys::capget().ok()?.permitted);
+    (lacks.0 != 0).then(|| format!("this root does not have them itself: {lacks}"))
 }
 
 /// clone3(2) failed: names the cause that this machine shows.

@@ -96,6 +96,16 @@ impl Serialize for CapabilitySet {
     }
 }
 
+/// The highest capability of every kernel that stockade runs on (CAP_CHECKPOINT_RESTORE, Linux 5.9).
+pub const LAST_SURE: u8 = 40;
+
+impl Capabilities {
+    /// All that it names.
+    pub fn named(&self) -> impl Iterator<Item = &At<Capability>> {
+        self.keep.items.iter().chain(&self.ambient.items)
+    }
+}
+
 /// A securebit by name; each is set together with its lock (capabilities(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Securebit(pub u32);
@@ -135,13 +145,20 @@ pub enum Power {
 }
 
 /// Drafts what leaves and what stays.
-pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &Ids, draft: &mut Draft) {
+pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &Ids, last: Option<u8>, draft: &mut Draft) {
     let set = |items: &[At<Capability>]| CapabilitySet(items.iter().fold(0, |set, cap| set | cap.bit()));
     let ambient = set(&capabilities.ambient.items);
     let keep = CapabilitySet(set(&capabilities.keep.items).0 | ambient.0);
-    let at = capabilities.keep.items.iter().chain(&capabilities.ambient.items).map(|cap| cap.at).next().unwrap_or_default();
+    let at = capabilities.named().map(|cap| cap.at).next().unwrap_or_default();
+    let last = last.unwrap_or(LAST_SURE);
+    for cap in capabilities.named().filter(|cap| cap.value.0 > last) {
+        draft.problem(
+            Problem::new("capabilities::newer", cap.at, format!("cannot keep capability {}: the last that this kernel knows is {last}", cap.value))
+                .help("leave it out here, or run it on a newer kernel"),
+        );
+    }
     // A mount that was moved in by descriptor is not locked: with CAP_SYS_ADMIN the target could make it writable again.
-    if let Some(cap) = capabilities.keep.items.iter().chain(&capabilities.ambient.items).find(|cap| cap.value == Capability(21)) {
+    if let Some(cap) = capabilities.named().find(|cap| cap.value == Capability(21)) {
         draft.problem(
             Problem::new("capabilities::sys-admin", cap.at, "cannot keep sys-admin: with it the target could undo its own mounts")
                 .help("give it namespaces of its own instead: [namespaces] nested = true"),
@@ -149,7 +166,7 @@ pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &I
     }
     // A change of ids clears the parent-death signal, and there is no pid 1 of ours to watch the launcher (prctl(2)).
     let changes_ids = |cap: &&At<Capability>| [6, 7].contains(&cap.value.0);
-    if let (false, Some(cap)) = (init.value, capabilities.keep.items.iter().chain(&capabilities.ambient.items).find(changes_ids)) {
+    if let (false, Some(cap)) = (init.value, capabilities.named().find(changes_ids)) {
         draft.problem(
             Problem::new(
                 "capabilities::init",
@@ -189,7 +206,7 @@ pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &I
 
 /// An ordinary user without a user namespace: there is nothing to give up, and no_new_privs keeps it so.
 fn powerless(capabilities: &Capabilities, ids: &Ids, draft: &mut Draft) {
-    let named = capabilities.keep.items.iter().chain(&capabilities.ambient.items).map(|cap| (cap.at, format!("keep {}", cap.value)));
+    let named = capabilities.named().map(|cap| (cap.at, format!("keep {}", cap.value)));
     let bits = capabilities.securebits.get().map(|bits| (bits.at, "set securebits".to_owned()));
     for (at, what) in named.chain(bits) {
         let message = format!("cannot {what}: an ordinary user has no capabilities without a user namespace");

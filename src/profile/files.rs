@@ -150,9 +150,14 @@ fn read_trusted(what: &str, path: &str, caller: &Caller, at: Span) -> Result<Tex
     Ok(Text { name: path.to_owned(), identity: absolute, bytes, folder: Some(folder) })
 }
 
-fn contents(file: File, length: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::with_capacity(length as usize + 64);
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| words(&error))?;
+fn contents(mut file: File, length: u64) -> Result<Vec<u8>, String> {
+    // One byte more than there should be: a read that gives all the others met the end.
+    let mut bytes = vec![0; length.min(LARGEST) as usize + 1];
+    let first = file.read(&mut bytes).map_err(|error| words(&error))?;
+    bytes.truncate(first);
+    if first as u64 != length {
+        file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| words(&error))?;
+    }
     match bytes.len() as u64 {
         read if read > LARGEST => Err("it is larger than 1 MiB".into()),
         // Half of a profile is another one: it may lack the line that hides.
