@@ -67,7 +67,7 @@ fn a_filter_prints_as_lines_and_as_json() {
     let text = filter.to_string();
     for line in [
         "clone: EPERM if u32(arg0) & 0x7e020000 != 0; else allow",
-        "prlimit64: EINVAL if u32(arg1) == 0x4 and arg2 != 0; else allow",
+        "prlimit64: errno 0 if u32(arg1) == 0x4 and arg2 != 0 and arg3 == 0x0; EINVAL if u32(arg1) == 0x4 and arg2 != 0; else allow",
         "ENOSYS: cachestat clone3 io_uring_enter io_uring_register io_uring_setup listmount memfd_secret statmount",
         "kill: any other architecture",
     ] {
