@@ -9,7 +9,7 @@ use crate::policy::identity::{Ids, Maps};
 use crate::policy::landlock::{Ruleset, Sight};
 use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::policy::process::{Exec, Watch};
-use crate::policy::seccomp::{Facts, Filter, Imported, Needs};
+use crate::policy::seccomp::{Facts, Filter, Imported, Needs, Told};
 use crate::policy::{capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, process, programs, rlimits, seccomp};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
@@ -64,6 +64,8 @@ pub struct Plan {
     pub landlock: Option<Ruleset>,
     /// The system call filter.
     pub filter: Filter,
+    /// Which of its refusals are told.
+    pub told: Told,
     /// What is executed.
     pub exec: Exec,
     /// How it is watched.
@@ -183,6 +185,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     }
     // A stable sort: within a stage, each policy's own order holds.
     draft.steps.sort_by_key(|step| step.stage);
+    let told = filter.told();
     let new = Kind::ALL.into_iter().filter(|kind| choice.is_new(*kind)).collect();
     let slots = draft.slots();
     let closed_streams = host.streams.contains(&Stream::Closed);
@@ -195,6 +198,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         root: host.caller.uid == 0,
         landlock,
         filter,
+        told,
         exec,
         watch,
         grouped,

@@ -43,6 +43,8 @@ pub struct Groups {
     aside: Option<Aside>,
     /// Readable once memory is out (version 1); -1 where nobody watches.
     pub out_of_memory: RawFd,
+    /// A process of the launcher's, which goes where it goes: no process may be beside groups that have controllers.
+    pub companion: Option<i32>,
 }
 
 /// One group.
@@ -100,7 +102,7 @@ const NAMES: u32 = 16;
 impl Groups {
     /// No group yet.
     pub fn new() -> Groups {
-        Groups { begun: Instant::now(), name: String::new(), scope: None, made: vec![], aside: None, out_of_memory: -1 }
+        Groups { begun: Instant::now(), name: String::new(), scope: None, made: vec![], aside: None, out_of_memory: -1, companion: None }
     }
 
     /// Whether an operation is one of the groups'.
@@ -215,7 +217,10 @@ impl Groups {
         let path = make_new(&self.base(folder)?, ASIDE)?;
         self.aside = Some(Aside { folder: self.folder(folder)?.to_owned(), path: path.clone(), switched_on: vec![] });
         open_locked(&path)?;
-        Ok(write::text(&format!("{path}/cgroup.procs"), "0")?)
+        for pid in [0].into_iter().chain(self.companion) {
+            write::text(&format!("{path}/cgroup.procs"), &pid.to_string())?;
+        }
+        Ok(())
     }
 
     fn switch_on(&mut self, folder: &Folder, controllers: &[&'static str]) -> Result {

@@ -3,9 +3,13 @@
 //! It never sees a profile, so it cannot decide. The parent's side is here; [`child`] is what runs between clone and exec,
 //! [`init`] is pid 1, [`supervise`] waits.
 
+mod answer;
 mod cgroup;
 mod child;
 mod control;
+mod denial;
+mod explain;
+mod handover;
 pub(crate) mod idmap;
 mod init;
 pub(crate) mod maps;
@@ -19,6 +23,7 @@ mod world;
 
 use crate::plan::{Actor, Plan};
 use crate::policy::namespaces::Kind;
+use crate::policy::seccomp::Told;
 use crate::problem::Problem;
 use crate::registry::{Entry, Held, Registry};
 use crate::step::Op;
@@ -26,6 +31,8 @@ use crate::sys::{self, Errno, Usage};
 pub use cgroup::Account;
 use cgroup::Groups;
 pub use control::{Denied, Usage as Used, freeze, go_on, kill, usage};
+pub use denial::{Denial, Denials, Then, Who};
+use explain::Answerer;
 use message::Message;
 use prepare::Prepared;
 pub use rehearse::{Program, rehearse};
@@ -61,6 +68,8 @@ pub struct Ended {
     pub account: Option<Account>,
     /// What could not be removed: the next run does.
     pub left: Vec<String>,
+    /// What was denied, where the plan has it told.
+    pub denials: Denials,
 }
 
 /// Whether somebody wants to know what the run used.
@@ -108,25 +117,28 @@ struct Pipes {
     report: (RawFd, RawFd),
 }
 
-/// Runs the plan to its end.
-pub fn launch(plan: &Plan, ask: Ask) -> Result<Ended, Failure> {
-    let mut groups = Groups::new();
-    let begun = groups.begun;
-    let mut held = None;
-    let ended = run(plan, &mut groups, &mut held);
-    let account = (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
-    let left = groups.remove();
-    // Last: who waits for the name to be free finds all of it gone.
-    held.map(Held::leave);
-    ended.map(|(outcome, usage)| Ended { outcome, wall: begun.elapsed(), usage, account, left })
-}
-
-fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>) -> Result<(Outcome, Usage), Failure> {
+/// Runs the plan to its end. `tell` hears of the first denial of each kind at once.
+pub fn launch(plan: &Plan, ask: Ask, tell: &mut dyn FnMut(&Denial)) -> Result<Ended, Failure> {
     find_passed(plan)?;
     if plan.closed_streams {
         fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
     }
-    let mut prepared = Prepared::new(plan)?;
+    let mut groups = Groups::new();
+    let begun = groups.begun;
+    let mut answerer = if plan.told == Told::Nothing { None } else { Some(Answerer::start(plan, tell)?) };
+    groups.companion = answerer.as_ref().map(Answerer::pid);
+    let mut held = None;
+    let ended = run(plan, &mut groups, &mut held, answerer.as_mut());
+    let denials = answerer.map_or_else(Denials::default, Answerer::finish);
+    let account = (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
+    let left = groups.remove();
+    // Last: who waits for the name to be free finds all of it gone.
+    held.map(Held::leave);
+    ended.map(|(outcome, usage)| Ended { outcome, wall: begun.elapsed(), usage, account, left, denials })
+}
+
+fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>, mut answerer: Option<&mut Answerer<'_>>) -> Result<(Outcome, Usage), Failure> {
+    let mut prepared = Prepared::new(plan, answerer.as_ref().map(|answerer| answerer.socket))?;
     prepared.fit_file_limit(plan).map_err(|errno| own("raise the limit of open files", errno))?;
     open_for_child(plan, &mut prepared, groups)?;
     let life = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
@@ -147,6 +159,9 @@ fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>) -> Result<(Out
     match sys::clone_process(flags, &mut pidfd, groups.to_clone_into()) {
         Ok(0) => child::run(plan, &mut prepared, pipes),
         Ok(pid) => {
+            if let Some(answerer) = &mut answerer {
+                answerer.leave_the_socket();
+            }
             let started = enter(plan, pid, groups, held).and_then(|()| start(plan, pid, pipes));
             if started.is_err() {
                 end(pidfd, pid);
@@ -156,7 +171,7 @@ fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>) -> Result<(Out
             if plan.grouped.group {
                 groups.sweep(&plan.grouped.folders);
             }
-            supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals, groups)
+            supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals, groups, answerer)
         }
         Err(errno) => Err(why::clone_failed(plan, errno).into()),
     }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use stockade::host::groups::{Groups, Hierarchy, Node, Version};
-use stockade::host::systemd::{Route, Socket, Unreached};
 use stockade::host::programs::{Lack, Piece, Program};
+use stockade::host::systemd::{Route, Socket, Unreached};
 use stockade::host::{Fact, File, FileKind, Host, Stream};
 use stockade::lint;
 use stockade::policy::mounts;
