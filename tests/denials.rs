@@ -99,6 +99,21 @@ fn a_denial_is_told_with_its_count_and_the_line_that_permits_it() {
     }
 }
 
+#[test]
+fn the_report_has_the_denials() {
+    let place = place();
+    let report = ["--explain", "--report-fd", "1"];
+    for who in As::all() {
+        let ran = run(&place, *who, &report, &profile(&place, EIO), &["/bin/sh", "-c", "sync; sync; true"]);
+        assert_eq!(ran.status, Some(0), "{who:?}: {ran:?}");
+        let record: Value = serde_json::from_str(&ran.out).unwrap();
+        let denied = record["denied"].as_array().unwrap().iter().find(|one| one["call"] == "sync").unwrap_or_else(|| panic!("{record}"));
+        assert_eq!((&denied["process"], &denied["with"], &denied["count"]), (&"sync".into(), &"EIO".into(), &2.into()), "{record}");
+        let plain = run(&place, *who, &report[1..], &profile(&place, EIO), &["/bin/sh", "-c", "sync; true"]);
+        assert!(!plain.out.contains("denied"), "the twin: {plain:?}");
+    }
+}
+
 fn number(name: &str) -> String {
     Abi::Native.number(name).expect(name).to_string()
 }

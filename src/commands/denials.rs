@@ -4,6 +4,7 @@
 
 use super::why::line_for;
 use super::{Planned, warn};
+use serde::Serialize;
 use stockade::launch::{Denial, Denials, Then, Who};
 use stockade::plan::Plan;
 use stockade::policy::seccomp::{Filter, Source, Verdict};
@@ -35,6 +36,33 @@ pub fn report(denials: &Denials, request: &Request, planned: &Planned) {
              and is not listed\n",
         );
     }
+}
+
+/// One kind, for programs.
+#[derive(Debug, Serialize)]
+pub struct Denied {
+    /// The call, with its arguments where they decide.
+    call: String,
+    /// The name that the process has given itself.
+    process: String,
+    /// Its number inside; 0 where it is not known.
+    pid: u32,
+    /// What became of the call: an errno, or `killed`.
+    with: String,
+    /// How often.
+    count: u64,
+}
+
+/// All of them, for programs.
+pub fn records(denials: &Denials, plan: &Plan) -> Vec<Denied> {
+    let record = |denial: &Denial| Denied {
+        call: call(denial, &plan.filter),
+        process: String::from_utf8_lossy(denial.who.name()).into_owned(),
+        pid: denial.who.inside,
+        with: if denial.then == Then::Failed { judge(denial, plan).to_string() } else { "killed".into() },
+        count: denial.count,
+    };
+    denials.kinds.iter().map(record).collect()
 }
 
 /// One kind at once, without the line that permits it.

@@ -1,5 +1,6 @@
 //! How a run ended and what it used: one line of JSON for programs (`--report`, `--report-fd`), a few lines for people (`--stats`).
 
+use super::denials::{self, Denied};
 use super::{FAILED, warn};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -8,6 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 use stockade::launch::{Account, Ended, Outcome};
+use stockade::plan::Plan;
 use stockade::problem::quiet_json;
 
 /// Where the record goes.
@@ -90,6 +92,9 @@ pub struct Record {
     account: Account,
     /// What is less than the profile says, with its leave.
     skipped: Vec<String>,
+    /// Which system calls were denied, where somebody asked for it or a rule says `notify`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    denied: Vec<Denied>,
 }
 
 /// By wait4(2), with or without control groups.
@@ -114,7 +119,7 @@ enum Cause {
 
 impl Record {
     /// Of a run that came to its end.
-    pub fn ended(ended: &Ended, skipped: Vec<String>) -> Record {
+    pub fn ended(ended: &Ended, plan: &Plan, skipped: Vec<String>) -> Record {
         let (cause, signal) = match ended.outcome {
             Outcome::Exited(_) => (Cause::Exit, None),
             Outcome::Killed(signal) => (Cause::Signal, Some(signal)),
@@ -139,13 +144,25 @@ impl Record {
             used: Used { user_us: ended.usage.user, system_us: ended.usage.system, max_rss: ended.usage.max_rss * 1024 },
             account,
             skipped,
+            denied: denials::records(&ended.denials, plan),
         }
     }
 
     /// Of one that did not begin.
     pub fn failed(status: u8, problems: Vec<String>, skipped: Vec<String>) -> Record {
         let account = Account { limits_hit: BTreeSet::new(), ..Account::default() };
-        Record { report: 1, cause: Cause::Launcher, status, signal: None, problems, wall_us: 0, used: Used::default(), account, skipped }
+        Record {
+            report: 1,
+            cause: Cause::Launcher,
+            status,
+            signal: None,
+            problems,
+            wall_us: 0,
+            used: Used::default(),
+            account,
+            skipped,
+            denied: vec![],
+        }
     }
 
     /// For people.

@@ -61,7 +61,7 @@ fn run_plan(request: &Request, planned: &Planned, when: Option<Explain>, passed:
                 beyond_the_filter(ended.outcome, &ended.denials, &planned.plan);
             }
             let status = ended.outcome.status();
-            sink.put(&Record::ended(&ended, skipped), status)
+            sink.put(&Record::ended(&ended, &planned.plan, skipped), status)
         }
         Err(failure) => {
             let status = failure.status;
