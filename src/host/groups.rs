@@ -137,16 +137,7 @@ impl Hierarchy {
         let folder = folder_of_manager(found.pid).ok_or(Unreached { socket: Some(found.socket.path.clone()), errno: libc::ENOTSUP })?;
         let mut hierarchy = Hierarchy { controllers: words(&folder.folder, "cgroup.controllers"), ..folder };
         hierarchy.look();
-        Ok(Hierarchy {
-            refused: 0,
-            scope: Some(found.socket),
-            enabled: vec![],
-            top: false,
-            others: 0,
-            inside: true,
-            barred: None,
-            ..hierarchy
-        })
+        Ok(Hierarchy { refused: 0, scope: Some(found.socket), enabled: vec![], top: false, others: 0, inside: true, barred: None, ..hierarchy })
     }
 
     /// All that the plan asks of a hierarchy that it uses.

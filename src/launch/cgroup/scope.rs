@@ -54,7 +54,8 @@ impl Talk {
             return Err(Wrong::Says(format!("it answers `{}`", told(&line))));
         }
         if route == Route::Bus {
-            let call = |member, signature, body| Call { destination: Some(BUS), path: "/org/freedesktop/DBus", interface: BUS, member, signature, body };
+            let call =
+                |member, signature, body| Call { destination: Some(BUS), path: "/org/freedesktop/DBus", interface: BUS, member, signature, body };
             self.call(&call("Hello", "", vec![]))?;
             self.call(&call("AddMatch", "s", dbus::one_string(MATCH)))?;
         }

@@ -63,17 +63,8 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
         Made::InScope(scope) => (Cow::Owned(in_scope(&host.control_groups, scope)), None, None),
         Made::Not(unable) => (Cow::Borrowed(&host.control_groups), None, Some(unable)),
     };
-    let mut planner = Planner {
-        limits,
-        optional: *optional,
-        root,
-        groups: &groups,
-        no_systemd,
-        nobody,
-        made: BTreeMap::new(),
-        fallen: vec![],
-        refused: vec![],
-    };
+    let mut planner =
+        Planner { limits, optional: *optional, root, groups: &groups, no_systemd, nobody, made: BTreeMap::new(), fallen: vec![], refused: vec![] };
     planner.gather(draft);
     if !choice.is_new(Kind::Pid) {
         planner.freeze_to_end();

@@ -50,9 +50,7 @@ fn is_unified(groups: &Groups) -> bool {
 
 /// How many of the controllers that are wanted cannot be had.
 fn lacking(limits: &Limits, groups: &Groups) -> usize {
-    let lacks = |controller: &super::Controller| {
-        place(*controller, groups).is_none_or(|index| has_obstacle(&groups.hierarchies[index], *controller))
-    };
+    let lacks = |controller: &super::Controller| place(*controller, groups).is_none_or(|index| has_obstacle(&groups.hierarchies[index], *controller));
     wanted_controllers(limits).iter().filter(|controller| lacks(controller)).count()
 }
 
@@ -64,7 +62,9 @@ pub fn in_scope(groups: &Groups, scope: &Hierarchy) -> Groups {
 /// Chooses.
 pub fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -> Made<'a> {
     let unreached = |why: String| {
-        let start = if root { "see that systemd runs: systemctl is-system-running".to_owned() } else {
+        let start = if root {
+            "see that systemd runs: systemctl is-system-running".to_owned()
+        } else {
             format!("have the user's systemd started: log in as the user, or as root: loginctl enable-linger {}", crate::cause::shell_word(user))
         };
         Unable { why, help: start }
@@ -76,7 +76,9 @@ pub fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -
         (Manager::Auto, Some(Ok(scope))) => match left_behind(limits, groups, scope) {
             Some((key, folder)) => Made::Directly(Some(Unable {
                 why: format!("a scope of systemd's would leave the limit of {key} that {folder} has"),
-                help: format!("add Delegate=yes to the unit that starts it; or set a `{key}` that is not above that one; or leave it behind: manager = \"systemd\""),
+                help: format!(
+                    "add Delegate=yes to the unit that starts it; or set a `{key}` that is not above that one; or leave it behind: manager = \"systemd\""
+                ),
             })),
             None => Made::InScope(scope),
         },

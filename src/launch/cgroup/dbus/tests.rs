@@ -20,7 +20,8 @@ const JOB_REMOVED: &[u8] = b"l\x04\x01\x01Q\0\0\0\x0a\0\0\0\xa2\0\0\0\x01\x01o\0
 org.freedesktop.systemd1.Manager\0\0\0\0\0\0\0\0\x03\x01s\0\x0a\0\0\0JobRemoved\0\0\0\0\0\0\x07\x01s\0\x18\0\0\0org.fr\
 eedesktop.systemd1\0\0\0\0\0\0\0\0\x08\x01g\0\x04uoss\0\0\0\0\0\0\0\x0a\0\0\0 \0\0\0/org/freedesktop/systemd1/job/10\0\
 \0\0\0\x15\0\0\0stockade-155-77.scope\0\0\0\x04\0\0\0done\0";
-const BUS_HELLO_REPLY: &[u8] = b"l\x02\x01\x01\x09\0\0\0\x01\0\0\0=\0\0\0\x06\x01s\0\x04\0\0\0:1.0\0\0\0\0\x05\x01u\0\x01\0\0\0\x08\x01g\0\x01s\0\0\x07\
+const BUS_HELLO_REPLY: &[u8] =
+    b"l\x02\x01\x01\x09\0\0\0\x01\0\0\0=\0\0\0\x06\x01s\0\x04\0\0\0:1.0\0\0\0\0\x05\x01u\0\x01\0\0\0\x08\x01g\0\x01s\0\0\x07\
 \x01s\0\x14\0\0\0org.freedesktop.DBus\0\0\0\0\x04\0\0\0:1.0\0";
 const BUS_REMOVED: &[u8] = b"l\x04\x01\x01Q\0\0\0\x0b\0\0\0\x8d\0\0\0\x01\x01o\0\x19\0\0\0/org/freedesktop/systemd1\0\0\0\0\0\0\0\x02\x01s\0 \0\0\0\
 org.freedesktop.systemd1.Manager\0\0\0\0\0\0\0\0\x03\x01s\0\x0a\0\0\0JobRemoved\0\0\0\0\0\0\x08\x01g\0\x04uoss\0\0\0\0\
