@@ -148,7 +148,7 @@ fn run(plan: &Plan, groups: &mut Groups) -> Result<(Outcome, Usage), Failure> {
             started?;
             // While pid 1 builds the world, there is time for it.
             if plan.grouped.group {
-                cgroup::sweep(&plan.grouped.folders);
+                groups.sweep(&plan.grouped.folders);
             }
             supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals, groups)
         }

@@ -1,17 +1,26 @@
 //! Groups of launchers that are dead: what a SIGKILL of a launcher leaves, the next run removes.
 
-use super::remove::kill_all;
+use super::remove::{kill_all, remove};
 use super::{ASIDE, PREFIX};
 use crate::host::groups::Version;
 use crate::step::Name;
 use crate::sys::{self, Errno};
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 
-/// Removes the groups of dead launchers in these folders. What cannot be removed stays for a later run; nothing here is told.
-pub fn sweep(folders: &[Name]) {
+/// How long, in milliseconds, dead launchers' processes are given to end, and their groups to be empty: a run waits for it.
+const PATIENCE: u32 = 1_000;
+
+/// Removes the groups of dead launchers in these folders, which have so many groups of ours. What cannot be removed stays for a later
+/// run; nothing here is told.
+pub fn sweep<'a>(folders: impl Iterator<Item = (&'a str, u64)>) {
     let own = format!("{PREFIX}{}-", sys::getpid());
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for folder in folders.iter().map(Name::text) {
+    for (folder, ours) in folders {
+        // A folder of control groups has a link for each group in it (kernfs, as other file systems): one look instead of a list.
+        if std::fs::metadata(folder).is_ok_and(|meta| meta.nlink() == 2 + ours) {
+            continue;
+        }
         let names = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
         for name in names.filter(|name| name.starts_with(PREFIX) && !name.starts_with(&own)) {
             let path = format!("{folder}/{name}");
@@ -29,7 +38,7 @@ pub fn sweep(folders: &[Name]) {
             end(&groups);
         }
         for (_, path) in &groups {
-            sys::regardless(sys::rmdir(Name::new(path).as_c_str()));
+            sys::regardless(remove(path, PATIENCE, || {}));
         }
         locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
     }
@@ -41,7 +50,7 @@ fn version(path: &str) -> Version {
 
 /// Kills whoever is left, until the groups are empty or it takes too long.
 fn end(groups: &[(Version, String)]) {
-    for _ in 0..100 {
+    for _ in 0..PATIENCE {
         let empty = |path: &str| super::write::read(&format!("{path}/cgroup.procs")).is_ok_and(|text| text.is_empty());
         if groups.iter().all(|(_, path)| empty(path)) {
             return;
