@@ -19,6 +19,7 @@ use crate::policy::limits::Controller;
 use crate::problem::errno_words;
 use crate::step::{Folder, Name, Op, Slot};
 use crate::sys::{self, Errno};
+use crate::value::parent;
 pub use account::Account;
 use std::os::fd::RawFd;
 use std::time::Instant;
@@ -158,6 +159,15 @@ impl Groups {
     /// The group of version 2 that the child begins in.
     pub fn to_clone_into(&self) -> Option<RawFd> {
         self.made.iter().find(|made| made.version == Version::V2).map(|made| made.dir)
+    }
+
+    /// Removes what dead launchers left in these folders.
+    pub fn sweep(&self, folders: &[Name]) {
+        let paths: Vec<&str> = self.made.iter().map(|made| made.path.as_str()).chain(self.aside.iter().map(|aside| aside.path.as_str())).collect();
+        let ours = |folder: &str| paths.iter().filter(|path| parent(path) == folder).count() as u64;
+        let scopes = self.scope.as_deref().map(|scope| sweep::scopes(parent(scope))).unwrap_or_default();
+        let beside = scopes.iter().map(|scope| (scope.as_str(), 0));
+        sweep::sweep(folders.iter().map(Name::text).map(|folder| (folder, ours(folder))).chain(beside));
     }
 
     fn of(&self, slot: Slot) -> Result<&Made> {
