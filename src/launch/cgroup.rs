@@ -113,7 +113,8 @@ impl Groups {
     pub fn apply(&mut self, op: &Op, prepared: &mut Prepared) -> Result {
         match op {
             Op::Group { slot, version, controllers, folder } => self.make(*slot, *version, controllers, folder, prepared),
-            Op::StepAside { folder } => self.step_aside(folder),
+            // Done before the launcher had a child.
+            Op::StepAside { .. } => Ok(()),
             Op::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
             Op::GroupLimit { slot, controller, file, value } => {
                 let made = self.of(*slot)?;
@@ -187,7 +188,8 @@ impl Groups {
         Ok(())
     }
 
-    fn step_aside(&mut self, folder: &Name) -> Result {
+    /// The launcher goes into a group of its own.
+    pub fn step_aside(&mut self, folder: &Name) -> Result {
         let path = make_new(&self.base(folder)?, ASIDE)?;
         self.aside = Some(Aside { folder: folder.text().into(), path: path.clone(), switched_on: vec![] });
         open_locked(&path)?;
