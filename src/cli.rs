@@ -112,7 +112,7 @@ pub struct Given {
     words: Vec<String>,
 }
 
-/// A profile, and who wants to know how its run ended.
+/// A profile to be run, and what is said of the run.
 #[derive(Debug, Args)]
 pub struct Runs {
     /// Write a record of the run there, as JSON
@@ -124,9 +124,21 @@ pub struct Runs {
     /// Say on standard error what the run used
     #[arg(long)]
     pub stats: bool,
+    /// Say which system calls were denied to whom, and which line would permit each; =live: each kind at once, too
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "end", hide_possible_values = true)]
+    pub explain: Option<Explain>,
     /// The profile.
     #[command(flatten)]
     pub given: Given,
+}
+
+/// When denials are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Explain {
+    /// At the end of the run.
+    End,
+    /// The first of each kind at once, and all at the end.
+    Live,
 }
 
 /// A profile, and how to show what is found.

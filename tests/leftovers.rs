@@ -78,12 +78,22 @@ fn profile(place: &Place, command: &str) -> PathBuf {
 
 #[test]
 fn a_launcher_killed_at_any_call_leaves_nothing() {
+    killed_at_any_call("");
+}
+
+/// The same with a process that answers for denied calls.
+#[test]
+fn one_that_tells_of_denials_and_is_killed_at_any_call_leaves_nothing() {
+    killed_at_any_call("[seccomp.rules]\nsync = \"notify\"\n");
+}
+
+fn killed_at_any_call(more: &str) {
     for who in As::all() {
         let place = Place::new();
         if tool(&place).is_none() {
             return;
         }
-        let profile = profile(&place, "[\"sleep\", \"0.02\"]");
+        let profile = profile(&place, &format!("[\"sleep\", \"0.02\"]\n{more}"));
         let list = place.folder("traces", *who).join("list");
         let traced = run_tool(&place, *who, &["trace", list.to_str().unwrap()], &profile);
         assert_eq!(traced.status.code(), Some(0), "{who:?}: {}", text(&traced.stderr));

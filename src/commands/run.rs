@@ -1,18 +1,20 @@
 //! `stockade run`: the whole pipeline, and the record of how it ended.
 
 use super::record::{Record, Sink};
-use super::{FAILED, Planned, explain, note_line, prepare, print_problems, warn};
-use crate::cli::{Format, Runs};
-use stockade::launch::{Ask, Failure, Outcome, find_passed, launch};
+use super::{FAILED, Failed, Planned, denials, explain, note_line, print_problems, request, settle, warn};
+use crate::cli::{Explain, Format, Runs};
+use stockade::launch::{Ask, Denial, Denials, Ended, Failure, Outcome, Then, find_passed, launch};
 use stockade::plan::Plan;
+use stockade::policy::seccomp::Told;
 use stockade::policy::syscalls::Abi;
+use stockade::profile::{Caller, Request};
 
 /// Runs the profile; the status is the target's own, or stockade's.
 pub fn run(runs: Runs) -> u8 {
-    let Runs { report, report_fd, stats, given } = runs;
-    let prepared = prepare(given);
+    let Runs { report, report_fd, stats, explain: when, given } = runs;
+    let prepared = plan(given);
     // Descriptors that the caller passes are looked at before the report's takes a number.
-    let passed = prepared.as_ref().map_or(Ok(()), |planned| find_passed(&planned.plan));
+    let passed = prepared.as_ref().map_or(Ok(()), |(_, planned)| find_passed(&planned.plan));
     let sink = match Sink::open(report.as_deref(), report_fd, stats) {
         Ok(sink) => sink,
         Err(message) => {
@@ -21,7 +23,12 @@ pub fn run(runs: Runs) -> u8 {
         }
     };
     match prepared {
-        Ok(planned) => run_plan(&planned, passed, sink),
+        Ok((request, mut planned)) => {
+            if when.is_some() {
+                planned.plan.told = Told::Everything;
+            }
+            run_plan(&request, &planned, when, passed, sink)
+        }
         Err(failed) => {
             let messages = failed.problems.iter().map(|problem| problem.message.clone()).collect();
             let status = failed.say(Format::Text);
@@ -30,19 +37,29 @@ pub fn run(runs: Runs) -> u8 {
     }
 }
 
-fn run_plan(planned: &Planned, passed: Result<(), Failure>, sink: Sink) -> u8 {
+fn run_plan(request: &Request, planned: &Planned, when: Option<Explain>, passed: Result<(), Failure>, sink: Sink) -> u8 {
     let skipped: Vec<String> = planned.plan.notes.iter().filter(|note| note.less).map(|note| note_line(note, &planned.sources)).collect();
     for note in &skipped {
         warn(&format!("stockade: {note}\n"));
     }
     let ask = if sink.is_wanted() { Ask::Accounts } else { Ask::Nothing };
-    match passed.and_then(|()| launch(&planned.plan, ask)) {
+    let mut tell = |denial: &Denial| {
+        if when == Some(Explain::Live) {
+            denials::tell(denial, &planned.plan);
+        }
+    };
+    match passed.and_then(|()| launch(&planned.plan, ask, &mut tell)) {
         Ok(ended) => {
-            for left in &ended.left {
+            let Ended { outcome, denials, left, .. } = &ended;
+            for left in left {
                 warn(&format!("stockade: a control group could not be removed, the next run does it: {left}\n"));
             }
-            if ended.outcome == Outcome::Killed(libc::SIGSYS as u8) {
-                warn(&format!("stockade: {}\n", killed_by_the_filter(&planned.plan)));
+            denials::report(denials, request, planned);
+            if let Some(words) = ended_by_the_filter(*outcome, denials, &planned.plan) {
+                warn(&format!("stockade: {words}\n"));
+            }
+            if when.is_some() {
+                beyond_the_filter(*outcome, denials, &planned.plan);
             }
             let status = ended.outcome.status();
             sink.put(&Record::ended(&ended, skipped), status)
@@ -57,11 +74,51 @@ fn run_plan(planned: &Planned, passed: Result<(), Failure>, sink: Sink) -> u8 {
     }
 }
 
-/// What SIGSYS means here.
-fn killed_by_the_filter(plan: &Plan) -> String {
+fn plan(given: crate::cli::Given) -> Result<(Request, Planned), Failed> {
+    let request = request(given)?;
+    let planned = settle(&request, Caller::current())?;
+    Ok((request, planned))
+}
+
+/// What a shell gives for a command that died of SIGSYS.
+const OF_A_SHELL: u8 = 128 + libc::SIGSYS as u8;
+
+/// What SIGSYS means here, where no denial has told it.
+fn ended_by_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) -> Option<String> {
+    let explained = plan.told == Told::Everything;
     let foreign = match plan.filter.table(Abi::X86) {
         None if cfg!(target_arch = "x86_64") => "; a 32-bit program needs [seccomp] architectures = [\"x86\"]",
         _ => "",
     };
-    format!("the target died of SIGSYS: the filter kills for calls of an architecture that is not granted, and where a rule says so{foreign}")
+    let which = if explained { "" } else { "; `stockade run --explain` says which call it was" };
+    match outcome {
+        Outcome::Killed(signal) if i32::from(signal) == libc::SIGSYS => {
+            if denials.kinds.iter().any(|denial| denial.then == Then::Killed) {
+                return None;
+            }
+            let when = if explained {
+                "a rule of `trap` or `kill-thread` stays the kernel's, which does not say for which call"
+            } else {
+                "the filter kills for calls of an architecture that is not granted, and where a rule says so"
+            };
+            Some(format!("the target died of SIGSYS: {when}{foreign}{which}"))
+        }
+        Outcome::Exited(OF_A_SHELL) if !explained => {
+            Some(format!("status {OF_A_SHELL} is how a shell says that a command died of SIGSYS, by which the filter kills{foreign}{which}"))
+        }
+        _ => None,
+    }
+}
+
+/// What nobody outside can see is said, rather than guessed.
+fn beyond_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) {
+    if denials.kinds.is_empty() && denials.complete {
+        warn("stockade: the filter denied no system call\n");
+    }
+    let killed = denials.kinds.iter().any(|denial| denial.then != Then::Failed);
+    if killed || !matches!(outcome, Outcome::Exited(1..)) {
+        return;
+    }
+    let log = if plan.landlock.is_some() { "; [landlock] audit = true has the kernel log what Landlock denies" } else { "" };
+    warn(&format!("stockade: what the mounts, Landlock and the kernel itself deny is not seen from here: ask stockade why PROFILE /PATH{log}\n"));
 }

@@ -120,12 +120,9 @@ impl Groups {
     /// Does one operation of the launcher's.
     pub fn apply(&mut self, op: &Op, prepared: &mut Prepared) -> Result {
         match op {
-            Op::Scope { socket, route } => {
-                self.scope = Some(scope::enter(socket.text(), *route, &self.name()?)?);
-                Ok(())
-            }
             Op::Group { slot, version, controllers, folder } => self.make(*slot, *version, controllers, folder, prepared),
-            Op::StepAside { folder } => self.step_aside(folder),
+            // Done before the launcher had a child.
+            Op::Scope { .. } | Op::StepAside { .. } => Ok(()),
             Op::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
             Op::GroupLimit { slot, controller, file, value } => {
                 let made = self.of(*slot)?;
@@ -211,6 +208,18 @@ impl Groups {
             Version::V2 => dir,
         };
         Ok(())
+    }
+
+    /// Does an operation that moves the launcher itself.
+    pub fn move_launcher(&mut self, op: &Op) -> Result {
+        match op {
+            Op::Scope { socket, route } => {
+                self.scope = Some(scope::enter(socket.text(), *route, &self.name()?)?);
+                Ok(())
+            }
+            Op::StepAside { folder } => self.step_aside(folder),
+            _ => Ok(()),
+        }
     }
 
     fn step_aside(&mut self, folder: &Folder) -> Result {

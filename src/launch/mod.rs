@@ -3,8 +3,12 @@
 //! It never sees a profile, so it cannot decide. The parent's side is here; [`child`] is what runs between clone and exec,
 //! [`init`] is pid 1, [`supervise`] waits.
 
+mod answer;
 mod cgroup;
 mod child;
+mod denial;
+mod explain;
+mod handover;
 pub(crate) mod idmap;
 mod init;
 pub(crate) mod maps;
@@ -18,11 +22,14 @@ mod world;
 
 use crate::plan::{Actor, Plan};
 use crate::policy::namespaces::Kind;
+use crate::policy::seccomp::Told;
 use crate::problem::Problem;
 use crate::step::Op;
 use crate::sys::{self, Errno, Usage};
 pub use cgroup::Account;
 use cgroup::Groups;
+pub use denial::{Denial, Denials, Then, Who};
+use explain::Answerer;
 use message::Message;
 use prepare::Prepared;
 pub use rehearse::{Program, rehearse};
@@ -58,6 +65,8 @@ pub struct Ended {
     pub account: Option<Account>,
     /// What could not be removed: the next run does.
     pub left: Vec<String>,
+    /// What was denied, where the plan has it told.
+    pub denials: Denials,
 }
 
 /// Whether somebody wants to know what the run used.
@@ -105,22 +114,33 @@ struct Pipes {
     report: (RawFd, RawFd),
 }
 
-/// Runs the plan to its end.
-pub fn launch(plan: &Plan, ask: Ask) -> Result<Ended, Failure> {
+/// Runs the plan to its end. `tell` hears of the first denial of each kind at once.
+pub fn launch(plan: &Plan, ask: Ask, tell: &mut dyn FnMut(&Denial)) -> Result<Ended, Failure> {
     let mut groups = Groups::new();
     let begun = groups.begun;
-    let ended = run(plan, &mut groups);
+    let ended = run_and_answer(plan, &mut groups, tell);
     let account = (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
     let left = groups.remove();
-    ended.map(|(outcome, usage)| Ended { outcome, wall: begun.elapsed(), usage, account, left })
+    ended.map(|(outcome, usage, denials)| Ended { outcome, wall: begun.elapsed(), usage, account, left, denials })
 }
 
-fn run(plan: &Plan, groups: &mut Groups) -> Result<(Outcome, Usage), Failure> {
+fn run_and_answer(plan: &Plan, groups: &mut Groups, tell: &mut dyn FnMut(&Denial)) -> Result<(Outcome, Usage, Denials), Failure> {
     find_passed(plan)?;
     if plan.closed_streams {
         fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
     }
-    let mut prepared = Prepared::new(plan)?;
+    // The launcher moves before it has a child, which would stay behind in the group that must be empty.
+    for (_, step) in plan.steps_of(Actor::Launcher) {
+        groups.move_launcher(&step.op).map_err(|wrong| why::group_failed(step, &wrong))?;
+    }
+    let mut answerer = if plan.told == Told::Nothing { None } else { Some(Answerer::start(plan, tell)?) };
+    let outcome = run(plan, groups, answerer.as_mut());
+    let denials = answerer.map_or_else(Denials::default, Answerer::finish);
+    outcome.map(|(outcome, usage)| (outcome, usage, denials))
+}
+
+fn run(plan: &Plan, groups: &mut Groups, mut answerer: Option<&mut Answerer<'_>>) -> Result<(Outcome, Usage), Failure> {
+    let mut prepared = Prepared::new(plan, answerer.as_ref().map(|answerer| answerer.socket))?;
     prepared.fit_file_limit(plan).map_err(|errno| own("raise the limit of open files", errno))?;
     open_for_child(plan, &mut prepared, groups)?;
     let life = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
@@ -141,6 +161,9 @@ fn run(plan: &Plan, groups: &mut Groups) -> Result<(Outcome, Usage), Failure> {
     match sys::clone_process(flags, &mut pidfd, groups.to_clone_into()) {
         Ok(0) => child::run(plan, &mut prepared, pipes),
         Ok(pid) => {
+            if let Some(answerer) = &mut answerer {
+                answerer.leave_the_socket();
+            }
             let started = start(plan, pid, pipes);
             if started.is_err() {
                 end(pidfd, pid);
@@ -150,7 +173,7 @@ fn run(plan: &Plan, groups: &mut Groups) -> Result<(Outcome, Usage), Failure> {
             if plan.grouped.group {
                 groups.sweep(&plan.grouped.folders);
             }
-            supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals, groups)
+            supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals, groups, answerer)
         }
         Err(errno) => Err(why::clone_failed(plan, errno).into()),
     }
