@@ -3,7 +3,7 @@
 use super::record::{Record, Sink};
 use super::{FAILED, Failed, Planned, denials, explain, note_line, print_problems, request, settle, warn};
 use crate::cli::{Explain, Format, Runs};
-use stockade::launch::{Ask, Denial, Denials, Failure, Outcome, Then, find_passed, launch};
+use stockade::launch::{Ask, Denial, Denials, Ended, Failure, Outcome, Then, find_passed, launch};
 use stockade::plan::Plan;
 use stockade::policy::seccomp::Told;
 use stockade::policy::syscalls::Abi;
@@ -50,15 +50,16 @@ fn run_plan(request: &Request, planned: &Planned, when: Option<Explain>, passed:
     };
     match passed.and_then(|()| launch(&planned.plan, ask, &mut tell)) {
         Ok(ended) => {
-            for left in &ended.left {
+            let Ended { outcome, denials, left, .. } = &ended;
+            for left in left {
                 warn(&format!("stockade: a control group could not be removed, the next run does it: {left}\n"));
             }
-            denials::report(&ended.denials, request, planned);
-            if let Some(words) = ended_by_the_filter(ended.outcome, &ended.denials, &planned.plan) {
+            denials::report(denials, request, planned);
+            if let Some(words) = ended_by_the_filter(*outcome, denials, &planned.plan) {
                 warn(&format!("stockade: {words}\n"));
             }
             if when.is_some() {
-                beyond_the_filter(ended.outcome, &ended.denials, &planned.plan);
+                beyond_the_filter(*outcome, denials, &planned.plan);
             }
             let status = ended.outcome.status();
             sink.put(&Record::ended(&ended, &planned.plan, skipped), status)

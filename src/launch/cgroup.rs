@@ -20,6 +20,7 @@ use crate::problem::errno_words;
 use crate::registry;
 use crate::step::{Folder, Name, Op, Slot};
 use crate::sys::{self, Errno};
+use crate::value::parent;
 pub use account::Account;
 pub use remove::{freezer_of, thaw_all};
 use std::os::fd::RawFd;
@@ -43,8 +44,6 @@ pub struct Groups {
     aside: Option<Aside>,
     /// Readable once memory is out (version 1); -1 where nobody watches.
     pub out_of_memory: RawFd,
-    /// A process of the launcher's, which goes where it goes: no process may be beside groups that have controllers.
-    pub companion: Option<i32>,
 }
 
 /// One group.
@@ -102,7 +101,7 @@ const NAMES: u32 = 16;
 impl Groups {
     /// No group yet.
     pub fn new() -> Groups {
-        Groups { begun: Instant::now(), name: String::new(), scope: None, made: vec![], aside: None, out_of_memory: -1, companion: None }
+        Groups { begun: Instant::now(), name: String::new(), scope: None, made: vec![], aside: None, out_of_memory: -1 }
     }
 
     /// Whether an operation is one of the groups'.
@@ -123,12 +122,9 @@ impl Groups {
     /// Does one operation of the launcher's.
     pub fn apply(&mut self, op: &Op, prepared: &mut Prepared) -> Result {
         match op {
-            Op::Scope { socket, route } => {
-                self.scope = Some(scope::enter(socket.text(), *route, &self.name()?)?);
-                Ok(())
-            }
             Op::Group { slot, version, controllers, folder } => self.make(*slot, *version, controllers, folder, prepared),
-            Op::StepAside { folder } => self.step_aside(folder),
+            // Done before the launcher had a child.
+            Op::Scope { .. } | Op::StepAside { .. } => Ok(()),
             Op::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
             Op::GroupLimit { slot, controller, file, value } => {
                 let made = self.of(*slot)?;
@@ -168,6 +164,15 @@ impl Groups {
     /// The group of version 2 that the child begins in.
     pub fn to_clone_into(&self) -> Option<RawFd> {
         self.made.iter().find(|made| made.version == Version::V2).map(|made| made.dir)
+    }
+
+    /// Removes what dead launchers left in these folders.
+    pub fn sweep(&self, folders: &[Name]) {
+        let paths: Vec<&str> = self.made.iter().map(|made| made.path.as_str()).chain(self.aside.iter().map(|aside| aside.path.as_str())).collect();
+        let ours = |folder: &str| paths.iter().filter(|path| parent(path) == folder).count() as u64;
+        let scopes = self.scope.as_deref().map(|scope| sweep::scopes(parent(scope))).unwrap_or_default();
+        let beside = scopes.iter().map(|scope| (scope.as_str(), 0));
+        sweep::sweep(folders.iter().map(Name::text).map(|folder| (folder, ours(folder))).chain(beside));
     }
 
     fn of(&self, slot: Slot) -> Result<&Made> {
@@ -213,14 +218,23 @@ impl Groups {
         Ok(())
     }
 
+    /// Does an operation that moves the launcher itself.
+    pub fn move_launcher(&mut self, op: &Op) -> Result {
+        match op {
+            Op::Scope { socket, route } => {
+                self.scope = Some(scope::enter(socket.text(), *route, &self.name()?)?);
+                Ok(())
+            }
+            Op::StepAside { folder } => self.step_aside(folder),
+            _ => Ok(()),
+        }
+    }
+
     fn step_aside(&mut self, folder: &Folder) -> Result {
         let path = make_new(&self.base(folder)?, ASIDE)?;
         self.aside = Some(Aside { folder: self.folder(folder)?.to_owned(), path: path.clone(), switched_on: vec![] });
         open_locked(&path)?;
-        for pid in [0].into_iter().chain(self.companion) {
-            write::text(&format!("{path}/cgroup.procs"), &pid.to_string())?;
-        }
-        Ok(())
+        Ok(write::text(&format!("{path}/cgroup.procs"), "0")?)
     }
 
     fn switch_on(&mut self, folder: &Folder, controllers: &[&'static str]) -> Result {

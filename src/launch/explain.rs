@@ -57,11 +57,6 @@ impl<'t> Answerer<'t> {
         sys::regardless(sys::close(std::mem::replace(&mut self.socket, -1)));
     }
 
-    /// Its process.
-    pub fn pid(&self) -> i32 {
-        self.pid
-    }
-
     /// What to poll; -1 once it has nothing more to tell.
     pub fn records(&self) -> RawFd {
         self.records

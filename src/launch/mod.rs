@@ -119,22 +119,35 @@ struct Pipes {
 
 /// Runs the plan to its end. `tell` hears of the first denial of each kind at once.
 pub fn launch(plan: &Plan, ask: Ask, tell: &mut dyn FnMut(&Denial)) -> Result<Ended, Failure> {
-    find_passed(plan)?;
-    if plan.closed_streams {
-        fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
-    }
     let mut groups = Groups::new();
     let begun = groups.begun;
-    let mut answerer = if plan.told == Told::Nothing { None } else { Some(Answerer::start(plan, tell)?) };
-    groups.companion = answerer.as_ref().map(Answerer::pid);
     let mut held = None;
-    let ended = run(plan, &mut groups, &mut held, answerer.as_mut());
-    let denials = answerer.map_or_else(Denials::default, Answerer::finish);
+    let ended = run_and_answer(plan, &mut groups, &mut held, tell);
     let account = (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
     let left = groups.remove();
     // Last: who waits for the name to be free finds all of it gone.
     held.map(Held::leave);
-    ended.map(|(outcome, usage)| Ended { outcome, wall: begun.elapsed(), usage, account, left, denials })
+    ended.map(|(outcome, usage, denials)| Ended { outcome, wall: begun.elapsed(), usage, account, left, denials })
+}
+
+fn run_and_answer(
+    plan: &Plan,
+    groups: &mut Groups,
+    held: &mut Option<Held>,
+    tell: &mut dyn FnMut(&Denial),
+) -> Result<(Outcome, Usage, Denials), Failure> {
+    find_passed(plan)?;
+    if plan.closed_streams {
+        fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
+    }
+    // The launcher moves before it has a child, which would stay behind in the group that must be empty.
+    for (_, step) in plan.steps_of(Actor::Launcher) {
+        groups.move_launcher(&step.op).map_err(|wrong| why::group_failed(step, &wrong))?;
+    }
+    let mut answerer = if plan.told == Told::Nothing { None } else { Some(Answerer::start(plan, tell)?) };
+    let outcome = run(plan, groups, held, answerer.as_mut());
+    let denials = answerer.map_or_else(Denials::default, Answerer::finish);
+    outcome.map(|(outcome, usage)| (outcome, usage, denials))
 }
 
 fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>, mut answerer: Option<&mut Answerer<'_>>) -> Result<(Outcome, Usage), Failure> {

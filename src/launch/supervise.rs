@@ -92,8 +92,8 @@ impl Watch<'_, '_> {
         loop {
             // The end is looked at first: whoever has ended has sent all its messages, so the look at them comes later.
             let records = self.answerer.as_ref().map_or(-1, |answerer| answerer.records());
-            let ready = sys::poll([self.child.pidfd, self.pipes.report.0, self.signals.fd, self.memory, records], -1);
-            let [end, message, signal, memory, denial] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
+            let ready = sys::poll([self.child.pidfd, self.pipes.report.0, self.signals.fd, records, self.memory], -1);
+            let [end, message, signal, denial, memory] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
             if let (true, Some(answerer)) = (denial, &mut self.answerer)
                 && answerer.hear() == Some(Then::Unkillable)
             {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use stockade::host::groups::{Groups, Hierarchy, Node, Version};
 use stockade::host::programs::{Lack, Piece, Program};
-use stockade::host::systemd::{Route, Socket, Unreached};
+use stockade::host::systemd::{self, Route, Unreached};
 use stockade::host::{Fact, File, FileKind, Host, Stream};
 use stockade::lint;
 use stockade::policy::mounts;
@@ -209,7 +209,7 @@ fn delegated() -> Groups {
 /// What Ann's systemd would give: a scope somewhere below her manager's group.
 fn scope() -> Hierarchy {
     let own = "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service";
-    let socket = Socket { path: "/run/user/1000/systemd/private".into(), route: Route::Private };
+    let socket = systemd::Socket { path: "/run/user/1000/systemd/private".into(), route: Route::Private };
     let [mut hierarchy] = delegated().hierarchies.try_into().unwrap();
     (hierarchy.folder, hierarchy.own, hierarchy.enabled, hierarchy.scope) = (own.into(), own.into(), vec![], Some(socket));
     hierarchy

@@ -43,6 +43,11 @@ pub fn landlock_scopes() -> bool {
     stockade::sys::landlock_abi().is_ok_and(|abi| abi >= 6)
 }
 
+/// Whether the processors are emulated: then time is no measure.
+pub fn is_emulated() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").unwrap().contains("QEMU")
+}
+
 /// Skips a test loudly; with REQUIRE in the environment a skip is a failure.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("REQUIRE").is_none(), "REQUIRE is set, and this test would be skipped: {why}");

@@ -20,7 +20,7 @@ impl Groups {
         let paths: Vec<(Version, String)> = self.made.iter().map(|made| (made.version, made.path.clone())).collect();
         let mut left = vec![];
         for made in self.made.drain(..) {
-            if let Err(Errno(errno)) = remove(&made.path, || kill_all(&paths)) {
+            if let Err(Errno(errno)) = remove(&made.path, PATIENCE, || kill_all(&paths)) {
                 left.push(format!("{}: {}", made.path, errno_words(errno)));
             }
         }
@@ -30,7 +30,7 @@ impl Groups {
             let words: Vec<String> = aside.switched_on.iter().map(|name| format!("-{name}")).collect();
             sys::regardless(write::text(&format!("{}/cgroup.subtree_control", aside.folder), &words.join(" ")));
             sys::regardless(write::text(&format!("{}/cgroup.procs", aside.folder), "0"));
-            if let Err(Errno(errno)) = remove(&aside.path, || {}) {
+            if let Err(Errno(errno)) = remove(&aside.path, PATIENCE, || {}) {
                 left.push(format!("{}: {}", aside.path, errno_words(errno)));
             }
         }
@@ -46,10 +46,10 @@ impl Groups {
 }
 
 /// rmdir(2) until it is gone. A process that was waited for may still hold its group for a moment.
-fn remove(path: &str, kill: impl Fn()) -> sys::Result {
+pub fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result {
     let name = Name::new(path);
     let mut failures = 0;
-    for waited in 0..PATIENCE {
+    for waited in 0..patience {
         match sys::rmdir(name.as_c_str()) {
             Ok(()) | Err(Errno(libc::ENOENT)) => return Ok(()),
             Err(Errno(libc::EBUSY)) if waited > 0 => kill(),

@@ -175,7 +175,7 @@ impl Talk {
 /// Text of the other end's, for people.
 fn told(text: &str) -> String {
     let short: String = text.chars().take(LONGEST_REASON).collect();
-    escape(&short).into()
+    escape(&short)
 }
 
 #[cfg(test)]

@@ -1,23 +1,18 @@
 //! Groups of launchers that are dead: what a SIGKILL of a launcher leaves, the next run removes.
 
-use super::remove::kill_all;
-use super::{ASIDE, Groups, PREFIX};
+use super::remove::{kill_all, remove};
+use super::{ASIDE, PREFIX};
 use crate::host::groups::Version;
 use crate::step::Name;
-use crate::value::parent;
 use crate::{stat, sys};
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 
-impl Groups {
-    /// Removes what launchers that are dead have left, in the folders of a plan and in those scopes of systemd's that are beside ours.
-    pub fn sweep(&self, folders: &[Name]) {
-        let beside = self.scope.as_deref().map(parent);
-        sweep(folders.iter().map(|folder| folder.text().to_owned()).chain(beside.into_iter().flat_map(scopes)));
-    }
-}
+/// How long, in milliseconds, dead launchers' processes are given to end, and their groups to be empty: a run waits for it.
+const PATIENCE: u32 = 1_000;
 
-/// A scope ends with its last process, but one that is frozen does not learn that its launcher is dead.
-fn scopes(folder: &str) -> Vec<String> {
+/// Scopes of systemd's that launchers asked for: each ends with its last process, but one that is frozen may not learn that its launcher is dead.
+pub fn scopes(folder: &str) -> Vec<String> {
     names(folder).filter(|name| name.ends_with(".scope")).map(|name| format!("{folder}/{name}")).collect()
 }
 
@@ -28,11 +23,16 @@ fn names(folder: &str) -> impl Iterator<Item = String> {
     names.filter(move |name| name.starts_with(PREFIX) && !name.starts_with(&own))
 }
 
-/// Removes the groups of dead launchers in these folders. What cannot be removed stays for a later run; nothing here is told.
-fn sweep(folders: impl Iterator<Item = String>) {
+/// Removes the groups of dead launchers in these folders, which have so many groups of ours. What cannot be removed stays for a later
+/// run; nothing here is told.
+pub fn sweep<'a>(folders: impl Iterator<Item = (&'a str, u64)>) {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for folder in folders {
-        for name in names(&folder) {
+    for (folder, ours) in folders {
+        // A folder of control groups has a link for each group in it (kernfs, as other file systems): one look instead of a list.
+        if std::fs::metadata(folder).is_ok_and(|meta| meta.nlink() == 2 + ours) {
+            continue;
+        }
+        for name in names(folder) {
             let path = format!("{folder}/{name}");
             found.entry(name).or_default().push(path);
         }
@@ -48,7 +48,7 @@ fn sweep(folders: impl Iterator<Item = String>) {
             end(&groups);
         }
         for (_, path) in &groups {
-            sys::regardless(sys::rmdir(Name::new(path).as_c_str()));
+            sys::regardless(remove(path, PATIENCE, || {}));
         }
         locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
     }
@@ -60,7 +60,7 @@ fn version(path: &str) -> Version {
 
 /// Kills whoever is left, until the groups are empty or it takes too long.
 fn end(groups: &[(Version, String)]) {
-    for _ in 0..100 {
+    for _ in 0..PATIENCE {
         let empty = |path: &str| super::write::read(&format!("{path}/cgroup.procs")).is_ok_and(|text| text.is_empty());
         if groups.iter().all(|(_, path)| empty(path)) {
             return;

@@ -2,7 +2,7 @@
 
 use super::controllers::{Controller, Form};
 use super::files::{Refusal, Setting, settings};
-use super::manager::{Made, Unable, choose, in_scope};
+use super::manager::{Made, Unable, choose, in_scope, scope};
 use super::place::{OF_THE_NAMED, Obstacle, obstacle, of_key, place};
 use super::{Limits, Wanted};
 use crate::draft::Draft;
@@ -95,11 +95,6 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
     let cpu_time_ms = cpu_time.map(|time| u64::try_from(time.value.0.as_millis()).unwrap_or(u64::MAX));
     let folders = groups.hierarchies.iter().filter(|hierarchy| hierarchy.scope.is_none()).map(|hierarchy| Name::new(&hierarchy.folder)).collect();
     Grouped { group: true, folders, cpu_time_ms }
-}
-
-/// How a caller comes to a group of its own.
-fn scope(root: bool) -> String {
-    format!("start it in a group of its own: systemd-run {}--scope -p Delegate=yes stockade run ...", if root { "" } else { "--user " })
 }
 
 struct Planner<'a> {

@@ -10,7 +10,7 @@ const START: &[u8] = b"l\x01\x04\x01\xb8\0\0\0\x02\0\0\0\xb6\0\0\0\x01\x01o\0\x1
 \x04\0\0\0fail\0\0\0\0\x88\0\0\0\x0b\0\0\0Description\0\x01s\0\0\x08\0\0\0stockade\0\0\0\0\0\0\0\0\x08\0\0\0Delegate\0\
 \x01b\0\x01\0\0\0\0\0\0\0\x0b\0\0\0CollectMode\0\x01s\0\0\x12\0\0\0inactive-or-failed\0\0\0\0\0\0\x04\0\0\0PIDs\0\x02a\
 u\0\0\0\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-const REPLY: &[u8] = b"l\x02\x01\x01%\0\0\0\x03\0\0\07\0\0\0\x05\x01u\0\x01\0\0\0\x07\x01s\0\x18\0\0\0org.freedesktop.systemd1\0\0\0\0\0\0\0\
+const REPLY: &[u8] = b"l\x02\x01\x01%\0\0\0\x03\0\0\x007\0\0\0\x05\x01u\0\x01\0\0\0\x07\x01s\0\x18\0\0\0org.freedesktop.systemd1\0\0\0\0\0\0\0\
 \0\x08\x01g\0\x01o\0\0 \0\0\0/org/freedesktop/systemd1/job/10\0";
 const UNIT_NEW: &[u8] = b"l\x04\x01\x01[\0\0\0\x01\0\0\0\x98\0\0\0\x01\x01o\0\x19\0\0\0/org/freedesktop/systemd1\0\0\0\0\0\0\0\x02\x01s\0 \0\0\0\
 org.freedesktop.systemd1.Manager\0\0\0\0\0\0\0\0\x03\x01s\0\x07\0\0\0UnitNew\0\x07\x01s\0\x18\0\0\0org.freedesktop.sys\
