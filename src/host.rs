@@ -4,6 +4,7 @@
 
 use crate::policy::capabilities::LAST_SURE;
 use crate::policy::identity::Id;
+use crate::policy::landlock::Paths;
 use crate::policy::mounts;
 use crate::policy::mounts::glob::Found;
 use crate::problem::Problem;
@@ -68,6 +69,10 @@ pub struct Host {
     pub programs: Vec<Program>,
     /// What the command finds inside; read where it is asked for ([`Host::look_inside`]).
     pub inside: Option<Inside>,
+    /// Where each path of `[landlock].paths` leads inside, links followed; or the errno with which the way ends.
+    pub ruled: BTreeMap<String, Result<String, i32>>,
+    /// The caller's supplementary groups, where a command asked for them.
+    pub groups_of_caller: Option<Vec<u32>>,
     /// The text that `[seccomp]` imports, or why there is none.
     pub import: Option<Result<String, Problem>>,
 }
@@ -189,6 +194,9 @@ impl Host {
         if !profile.programs.items.is_empty() {
             host.read_programs(profile, with_fs);
         }
+        if let Some(Paths::Table(table)) = profile.landlock.paths.get().map(|paths| &paths.value) {
+            host.read_ruled(profile, table.iter().map(|(path, _)| path.as_ref()));
+        }
         host
     }
 
@@ -265,9 +273,9 @@ fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
     let place = real.as_ref().map_or(path, |(real, _)| real);
     let kind = match meta.file_type() {
         kind if kind.is_dir() => FileKind::Folder,
-        kind if kind.is_symlink() => match std::fs::read_link(place).ok().and_then(|text| text.to_str().map(str::to_owned)) {
-            Some(text) => FileKind::Link(text),
-            None => return Fact::Absent(libc::EILSEQ),
+        kind if kind.is_symlink() => match link_text(place) {
+            Ok(text) => FileKind::Link(text),
+            Err(errno) => return Fact::Absent(errno),
         },
         kind if kind.is_socket() => FileKind::Socket,
         kind if kind.is_char_device() || kind.is_block_device() => FileKind::Device,
@@ -286,6 +294,12 @@ fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
         fs,
         sockets,
     })
+}
+
+/// The text of a link. Links of proc can be seen by all and read by few (proc_pid_root(5)).
+pub fn link_text(path: &str) -> Result<String, i32> {
+    let text = std::fs::read_link(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    text.into_os_string().into_string().map_err(|_| libc::EILSEQ)
 }
 
 /// Whether the path can be walked without following a link before its last name.

@@ -215,7 +215,9 @@ fn refuse_programs(profile: &Profile, choice: &Choice, draft: &mut Draft) {
 /// Whoever builds the world owns what it makes, so it takes the target's ids first.
 fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
     match &ids.maps {
-        Some(Maps { deny_setgroups: true, .. }) => {}
+        // One's own ids alone are mapped, and the child has them.
+        Some(Maps { deny_setgroups: true, helpers: false, .. }) => {}
+        Some(Maps { deny_setgroups: true, .. }) => draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, Span::NOWHERE),
         Some(_) => {
             draft.step(Stage::Ids, Op::Groups { groups: ids.groups.clone() }, Span::NOWHERE);
             draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, Span::NOWHERE);

@@ -4,7 +4,7 @@
 //! parsed by serde on a tree whose spans are already offsets into [`crate::source::Sources`], so every error keeps its place.
 
 use crate::layers::{Changes, Said};
-use crate::problem::{Problem, Problems, suggestion};
+use crate::problem::{Problem, Problems, escape, suggestion};
 use crate::shape::{Need, Shape, Shaped};
 use crate::source::{At, Span};
 use serde::de::DeserializeOwned;
@@ -140,13 +140,17 @@ pub fn unknown_key(name: &At<String>, section: &str, keys: &[KeyDoc], later: &[&
 /// Deserializes the value of a key; the error becomes a problem at its own span.
 pub fn parse<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Problems) -> Option<T> {
     let at = Span::from(node.span());
+    let mut hostile = vec![];
+    collect_hostile(&node, &mut hostile);
     match T::deserialize(ValueDeserializer::from(node)) {
         Ok(value) => Some(value),
         Err(error) => {
             let at = error.span().map_or(at, Span::from);
-            let (message, help) = match error.message().split_once("\nhelp: ") {
+            // A text of the profile's with such a line in it would forge our help.
+            let said = hostile.iter().fold(error.message().to_owned(), |said, text| said.replace(text.as_str(), &escape(text)));
+            let (message, help) = match said.rsplit_once("\nhelp: ") {
                 Some((message, help)) => (message, Some(help.to_owned())),
-                None => (error.message(), None),
+                None => (said.as_str(), None),
             };
             let code = if message.contains("not built yet") { "profile::not-yet" } else { "profile::value" };
             let sentence = match message.strip_prefix("unknown key ") {
@@ -156,6 +160,23 @@ pub fn parse<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Prob
             problems.push(Problem::new(code, at, sentence).help_maybe(help));
             None
         }
+    }
+}
+
+/// Texts and keys of a value that hold a line break: no message of ours quotes them as they are.
+fn collect_hostile(node: &Node<'_>, found: &mut Vec<String>) {
+    match node.get_ref() {
+        DeValue::String(text) if text.contains('\n') => found.push(text.to_string()),
+        DeValue::Array(items) => items.iter().for_each(|item| collect_hostile(item, found)),
+        DeValue::Table(table) => {
+            for (name, value) in table {
+                if name.get_ref().contains('\n') {
+                    found.push(name.get_ref().to_string());
+                }
+                collect_hostile(value, found);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! An error may end in `\nhelp: ...`; [`crate::section::parse`] makes the help of the problem of it.
 
+use crate::problem::is_hostile;
 use crate::shape::{Shape, Shaped};
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::{Serialize, Serializer};
@@ -201,6 +202,12 @@ impl fmt::Display for AbsolutePath {
     }
 }
 
+impl AsRef<str> for AbsolutePath {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl std::ops::Deref for AbsolutePath {
     type Target = str;
     fn deref(&self) -> &str {
@@ -291,6 +298,31 @@ pub fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
         return Some(if path == "/" { "" } else { path });
     }
     path.strip_prefix(base).filter(|tail| tail.is_empty() || tail.starts_with('/'))
+}
+
+/// A basic string of TOML: what TOML has no plain spelling for, and what would drive the reader's terminal, is escaped as TOML does it.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if is_hostile(c) && u32::from(c) <= 0xffff => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if is_hostile(c) => out.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// A text as TOML has it, with nothing in it that would be put in as a variable.
+pub fn literal(text: &str) -> String {
+    quoted(&text.replace("${", "$${"))
 }
 
 fn split_number(text: &str) -> (&str, &str) {

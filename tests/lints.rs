@@ -74,6 +74,20 @@ fn covers_that_cover_nothing_or_not_for_long() {
     warns("[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/.env' = 'hide'\n", &[("mounts::hidden-file", 4, "by rename")]);
     warns("[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/cache' = 'hide'\n'/home/ann/work/no' = { hide = true, missing = 'skip' }\n", &[]);
     warns("[mounts]\n'/proc' = 'proc'\n'/proc/kallsyms' = 'hide'\n", &[]);
+    // What would be there without the entry: names of a bound root, the nodes of /dev, stockade's own files, pieces of programs.
+    for hides in [
+        "[mounts]\n'/' = 'ro'\n'/home' = 'hide'\n",
+        "[mounts]\n'/' = { bind = '/srv/rootfs' }\n'/etc' = 'hide'\n",
+        "[mounts]\n'/dev' = 'dev'\n'/dev/null' = 'hide'\n'/dev/shm' = 'hide'\n'/dev/stdin' = 'hide'\n",
+        "[mounts]\n'/etc/passwd' = 'hide'\n",
+        "programs = ['true']\n[mounts]\n'/usr/lib64/libtool.so.1.2' = 'hide'\n",
+    ] {
+        let found = warnings(hides);
+        assert!(found.iter().all(|(code, ..)| *code != "mounts::hides-nothing"), "{hides}: {found:?}");
+    }
+    for nothing in ["'/' = 'ro'\n'/nowhere'", "'/' = 'ro'\n'/proc'", "'/dev' = 'dev'\n'/dev/kvm'"] {
+        warns(&format!("[mounts]\n{nothing} = 'hide'\n"), &[("mounts::hides-nothing", 4, "no entry shows anything")]);
+    }
     let alone = "[namespaces]\nall = 'host'\n[network]\nmode = 'host'\n[mounts]\n'/srv/data' = 'hide'\n";
     warns(alone, &[("mounts::hides-nothing", 7, "no entry shows anything")]);
 }

@@ -13,7 +13,7 @@ use crate::problem::{Problem, errno_words, escape};
 use crate::section::Set;
 use crate::shape::Shape;
 use crate::source::{At, Span};
-use crate::value::{PATH_FORM, Written, parent, plain_path};
+use crate::value::{PATH_FORM, Written, literal, parent, plain_path};
 use crate::written;
 use std::fmt;
 
@@ -215,6 +215,11 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
             };
             out.push(Unseen { code: "process::unseen-program", at: word.at, text, help });
         }
+    }
+    if let (Some(word), Some(place)) = (first_word(process), &inside.unruled) {
+        let text = format!("cannot run `{}`: no rule of landlock.paths lets {place} be executed", escape(word));
+        let help = format!("add a rule for it, its interpreter and its libraries, such as: {} = \"rx\"", literal(place));
+        out.push(Unseen { code: "process::unseen-program", at: word.at, text, help: Some(help) });
     }
     if let (false, Some(cwd)) = (inside.cwd, process.cwd.get()) {
         let text = format!("cannot enter {}: it is not there inside", cwd.value);
