@@ -116,7 +116,8 @@ fn time_calls(number: i64, argument: u64) -> f64 {
 
 /// Microseconds of the installation.
 fn install(filter: &Filter) -> f64 {
-    let program = compile(filter);
+    let mut program = stockade::sys::Program::empty();
+    program.fill(compile(filter));
     // SAFETY: the prctl takes numbers alone.
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
     let start = Instant::now();

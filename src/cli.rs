@@ -18,7 +18,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the profile's command in its sandbox
-    Run(Given),
+    Run(Runs),
     /// Say all that is wrong with a profile, here
     Check(Checked),
     /// Explain a code such as E0301 or mounts::broad, with a bad and a good example; or list them all
@@ -109,6 +109,26 @@ pub struct Given {
     /// A path, `-` for standard input, or the name of a profile; what follows it is the target's
     #[arg(value_name = "PROFILE", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
+}
+
+/// A profile to be run, and what is said of the run.
+#[derive(Debug, Args)]
+pub struct Runs {
+    /// Say which system calls were denied to whom, and which line would permit each; =live: each kind at once, too
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "end", hide_possible_values = true)]
+    pub explain: Option<Explain>,
+    /// The profile.
+    #[command(flatten)]
+    pub given: Given,
+}
+
+/// When denials are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Explain {
+    /// At the end of the run.
+    End,
+    /// The first of each kind at once, and all at the end.
+    Live,
 }
 
 /// A profile, and how to show what is found.

@@ -9,7 +9,7 @@ use crate::policy::identity::{Ids, Maps};
 use crate::policy::landlock::{Ruleset, Sight};
 use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::policy::process::{Exec, Watch};
-use crate::policy::seccomp::{Facts, Filter, Imported, Needs};
+use crate::policy::seccomp::{Facts, Filter, Imported, Needs, Told};
 use crate::policy::{capabilities, env, identity, landlock, mounts, namespaces, network, process, programs, rlimits, seccomp};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
@@ -62,6 +62,8 @@ pub struct Plan {
     pub landlock: Option<Ruleset>,
     /// The system call filter.
     pub filter: Filter,
+    /// Which of its refusals are told.
+    pub told: Told,
     /// What is executed.
     pub exec: Exec,
     /// How it is watched.
@@ -167,11 +169,12 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     }
     // A stable sort: within a stage, each policy's own order holds.
     draft.steps.sort_by_key(|step| step.stage);
+    let told = filter.told();
     let new = Kind::ALL.into_iter().filter(|kind| choice.is_new(*kind)).collect();
     let slots = draft.slots();
     let closed_streams = host.streams.contains(&Stream::Closed);
     let Draft { steps, problems, notes, .. } = draft;
-    problems.or(Plan { steps, new, choice, ids, root: host.caller.uid == 0, landlock, filter, exec, watch, closed_streams, slots, notes })
+    problems.or(Plan { steps, new, choice, ids, root: host.caller.uid == 0, landlock, filter, told, exec, watch, closed_streams, slots, notes })
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_NOSYMFOLLOW and the calls that the recipes need.

@@ -185,6 +185,70 @@ pub fn getpid() -> i32 {
     call!(libc::SYS_getpid) as i32
 }
 
+/// pidfd_open(2) of a process, by the number of its first thread.
+pub fn open_pidfd(pid: i32) -> Result<RawFd> {
+    fd(call!(libc::SYS_pidfd_open, pid, 0u32))
+}
+
+// ---- descriptors to another process ----
+
+/// A message of one byte and one descriptor (SCM_RIGHTS of unix(7)), all of it at addresses that are known before it is sent.
+#[derive(Debug)]
+pub struct Letter {
+    /// `struct user_msghdr`.
+    header: [u64; 7],
+    /// `struct iovec`.
+    part: [u64; 2],
+    /// `struct cmsghdr`, and the descriptor.
+    control: [u64; 3],
+    text: u64,
+}
+
+impl Letter {
+    /// An empty one. It points at itself, so it stays where it is.
+    pub fn empty() -> Box<Letter> {
+        Box::new(Letter { header: [0; 7], part: [0; 2], control: [0; 3], text: 0 })
+    }
+
+    fn point_at_itself(&mut self) {
+        self.part = [&raw mut self.text as u64, 1];
+        self.header = [0, 0, &raw mut self.part as u64, 1, &raw mut self.control as u64, size_of::<[u64; 3]>() as u64, 0];
+    }
+
+    /// The arguments of the call that sends it through a socket.
+    pub fn arguments(&self, socket: RawFd) -> [u64; 3] {
+        [socket as u64, &raw const self.header as u64, libc::MSG_NOSIGNAL as u64]
+    }
+
+    /// sendmsg(2) of a descriptor.
+    pub fn send(&mut self, socket: RawFd, fd: RawFd) -> Result {
+        self.point_at_itself();
+        // Length, level and type, then the number.
+        self.control = [20, libc::SOL_SOCKET as u64 | (libc::SCM_RIGHTS as u64) << 32, fd as u64];
+        let [_, header, flags] = self.arguments(socket);
+        done(call!(libc::SYS_sendmsg, socket, header, flags))
+    }
+
+    /// recvmsg(2) of one, close-on-exec; `None` at the end of the file.
+    pub fn receive(&mut self, socket: RawFd) -> Result<Option<RawFd>> {
+        self.point_at_itself();
+        let [_, header, _] = self.arguments(socket);
+        if check(call!(libc::SYS_recvmsg, socket, header, libc::MSG_CMSG_CLOEXEC))? == 0 {
+            return Ok(None);
+        }
+        let [length, what, fd] = self.control;
+        let is_descriptor = length == 20 && what == libc::SOL_SOCKET as u64 | (libc::SCM_RIGHTS as u64) << 32;
+        if is_descriptor { Ok(Some(fd as u32 as RawFd)) } else { Err(Errno(libc::EBADMSG)) }
+    }
+}
+
+/// socketpair(2) of stream sockets, close-on-exec.
+pub fn socket_pair() -> Result<(RawFd, RawFd)> {
+    let mut ends = [0; 2];
+    done(call!(libc::SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0, ends.as_mut_ptr()))?;
+    Ok((ends[0], ends[1]))
+}
+
 // ---- namespaces ----
 
 /// setns(2).
@@ -675,16 +739,126 @@ pub fn landlock_restrict(ruleset: RawFd, audit: bool) -> Result {
     done(call!(libc::SYS_landlock_restrict_self, ruleset, if audit { 2u32 } else { 0 }))
 }
 
-/// seccomp(2), SECCOMP_SET_MODE_FILTER.
-pub fn seccomp_filter(program: &[seccompiler::sock_filter]) -> Result {
-    #[repr(C)]
-    struct Program {
-        len: u16,
-        filter: *const seccompiler::sock_filter,
+/// `struct sock_fprog`: a program as seccomp(2) takes it, at an address that is known before it is filled.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Program {
+    length: u16,
+    filter: *const seccompiler::sock_filter,
+    /// What the pointer leads to. The kernel looks no further than that.
+    instructions: seccompiler::BpfProgram,
+}
+
+impl Program {
+    /// An empty one, which the kernel does not take.
+    pub fn empty() -> Box<Program> {
+        Box::new(Program { length: 0, filter: std::ptr::null(), instructions: vec![] })
     }
-    let Ok(len) = u16::try_from(program.len()) else { return Err(Errno(libc::EINVAL)) };
-    let program = Program { len, filter: program.as_ptr() };
-    done(call!(libc::SYS_seccomp, 1u32, 0u32, &raw const program))
+
+    /// Fills it. The kernel takes no more than 4096 instructions; one that is longer than the number can say stays empty.
+    pub fn fill(&mut self, instructions: seccompiler::BpfProgram) {
+        self.length = u16::try_from(instructions.len()).unwrap_or(0);
+        self.instructions = instructions;
+        self.filter = self.instructions.as_ptr();
+    }
+
+    /// The arguments of the call that sets it.
+    pub fn arguments(&self) -> [u64; 3] {
+        [SECCOMP_SET_MODE_FILTER.into(), 0, std::ptr::from_ref(self) as u64]
+    }
+}
+
+const SECCOMP_SET_MODE_FILTER: u32 = 1;
+
+/// seccomp(2), SECCOMP_SET_MODE_FILTER.
+pub fn seccomp_filter(program: &Program) -> Result {
+    done(call!(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u32, std::ptr::from_ref(program)))
+}
+
+/// The same with SECCOMP_FILTER_FLAG_NEW_LISTENER, whose descriptor is given, close-on-exec; and SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+/// where the kernel has it (Linux 5.19): a signal then waits for the answer, and no call fails with EINTR for being asked about.
+pub fn seccomp_listener(program: &Program) -> Result<RawFd> {
+    let set = |flags: u32| fd(call!(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, std::ptr::from_ref(program)));
+    match set(8 | 32) {
+        Err(Errno(libc::EINVAL)) => set(8),
+        other => other,
+    }
+}
+
+/// A call that the kernel asks about: `struct seccomp_notif` (seccomp_unotify(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// The question, for the answer.
+    pub id: u64,
+    /// The thread, as it is called in the reader's pid namespace; 0 where it is not seen there.
+    pub thread: u32,
+    /// AUDIT_ARCH_*.
+    pub architecture: u32,
+    /// The number there.
+    pub number: u32,
+    /// What is in its registers. What those point at may change at any time, and is never looked at.
+    pub arguments: [u64; 6],
+}
+
+/// The next call that is asked about (SECCOMP_IOCTL_NOTIF_RECV); ENOENT where its process ended meanwhile.
+pub fn next_asked(listener: RawFd) -> Result<Asked> {
+    // The kernel wants zeroes. Ten words are the struct; more is room for that of a newer kernel.
+    let mut notif = [0u64; 64];
+    done(call!(libc::SYS_ioctl, listener, NOTIF_RECV, notif.as_mut_ptr()))?;
+    let [id, thread, call, _, first, second, third, fourth, fifth, sixth, ..] = notif;
+    let arguments = [first, second, third, fourth, fifth, sixth];
+    // Both architectures are little-endian: of two numbers in a word the first is the low half.
+    Ok(Asked { id, thread: thread as u32, architecture: (call >> 32) as u32, number: call as u32, arguments })
+}
+
+/// Answers with an errno (SECCOMP_IOCTL_NOTIF_SEND); 0 is a call that did nothing and gave 0. SECCOMP_USER_NOTIF_FLAG_CONTINUE, by
+/// which the kernel would do the call after all, cannot be said.
+pub fn answer_errno(listener: RawFd, id: u64, errno: i32) -> Result {
+    let answer = [id, 0u64, u64::from(errno.wrapping_neg() as u32)];
+    done(call!(libc::SYS_ioctl, listener, NOTIF_SEND, answer.as_ptr()))
+}
+
+/// Whether a question still waits, and its thread's number means that thread (SECCOMP_IOCTL_NOTIF_ID_VALID).
+pub fn still_asks(listener: RawFd, id: u64) -> Result {
+    done(call!(libc::SYS_ioctl, listener, NOTIF_ID_VALID, &raw const id))
+}
+
+/// Has the asked and the asker change places on one processor (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6).
+pub fn wake_in_turn(listener: RawFd) -> Result {
+    done(call!(libc::SYS_ioctl, listener, NOTIF_SET_FLAGS, 1u64))
+}
+
+/// SECCOMP_IOCTL_NOTIF_RECV.
+pub const NOTIF_RECV: u32 = 0xc050_2100;
+/// SECCOMP_IOCTL_NOTIF_SEND.
+pub const NOTIF_SEND: u32 = 0xc018_2101;
+/// SECCOMP_IOCTL_NOTIF_ID_VALID.
+pub const NOTIF_ID_VALID: u32 = 0x4008_2102;
+/// SECCOMP_IOCTL_NOTIF_SET_FLAGS.
+pub const NOTIF_SET_FLAGS: u32 = 0x4008_2104;
+
+/// What a listener or another descriptor waits with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// There is something to read.
+    Something,
+    /// There will be nothing any more.
+    End,
+    /// The time is over.
+    Nothing,
+}
+
+/// ppoll(2) on one descriptor; no time: without end.
+pub fn wait_on(fd: RawFd, time_ms: Option<u32>) -> Result<Waiting> {
+    let mut polled = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let time = time_ms.map(|time| [i64::from(time / 1000), i64::from(time % 1000) * 1_000_000]);
+    let pointer = time.as_ref().map_or(std::ptr::null(), |time| time.as_ptr());
+    let count = check(call!(libc::SYS_ppoll, &raw mut polled, 1, pointer, std::ptr::null::<c_void>(), 8usize))?;
+    Ok(match count {
+        0 => Waiting::Nothing,
+        _ if polled.revents & libc::POLLIN != 0 => Waiting::Something,
+        _ => Waiting::End,
+    })
 }
 
 /// seccomp(2) with a filter that allows everything: to see whether filters can be set here, and whether one can have a listener
@@ -750,13 +924,13 @@ pub fn next_signal(fd: RawFd) -> Result<Option<Signalled>> {
     }
 }
 
-/// Waits until one of up to four descriptors is ready; a negative descriptor never is. Gives which are.
-pub fn poll(fds: [RawFd; 4], timeout_ms: i32) -> Result<[bool; 4]> {
+/// Waits until one of a few descriptors is ready; a negative descriptor never is. Gives which are.
+pub fn poll<const N: usize>(fds: [RawFd; N], timeout_ms: i32) -> Result<[bool; N]> {
     let mut polled = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-    // SAFETY: `polled` is an array of four.
-    match check(unsafe { libc::poll(polled.as_mut_ptr(), 4, timeout_ms) }.into()) {
+    // SAFETY: `polled` is an array of so many.
+    match check(unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, timeout_ms) }.into()) {
         Ok(_) => Ok(polled.map(|polled| polled.revents != 0)),
-        Err(Errno(libc::EINTR)) => Ok([false; 4]),
+        Err(Errno(libc::EINTR)) => Ok([false; N]),
         Err(errno) => Err(errno),
     }
 }

@@ -62,6 +62,13 @@ const OTHER: Variant = Variant {
            [capabilities]\nkeep = [\"net-bind-service\", \"chown\"]\nambient = [\"net-bind-service\"]\n",
 };
 
+/// With a process that answers for denied calls, and a hand-over that the policy denies. The target makes none of these.
+const TOLD: Variant = Variant {
+    process: "",
+    namespaces: "",
+    rest: "\"/proc\" = \"proc\"\n[seccomp]\ndeny = [\"sendmsg\", \"seccomp\"]\n[seccomp.rules]\nsync = \"notify\"\n",
+};
+
 impl Sweep {
     fn new(who: As, variant: &Variant) -> Option<Sweep> {
         if Command::new("gcc").arg("--version").output().is_err() {
@@ -230,6 +237,7 @@ fn no_single_failure_weakens_for_root() {
     if is_root() {
         sweep(As::Root, &PLAIN);
         sweep(As::Root, &OTHER);
+        sweep(As::Root, &TOLD);
     } else {
         skip("it needs root");
     }
@@ -239,6 +247,7 @@ fn no_single_failure_weakens_for_root() {
 fn no_single_failure_weakens_for_an_ordinary_user() {
     sweep(As::User, &PLAIN);
     sweep(As::User, &OTHER);
+    sweep(As::User, &TOLD);
 }
 
 /// A folder as a standard stream would be a way to the host's tree: it is refused, whatever fails.

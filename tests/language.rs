@@ -507,7 +507,6 @@ fn bad_paths_are_refused_at_their_place() {
 #[test]
 fn what_is_not_built_yet_is_refused_and_not_ignored() {
     for (text, place) in [
-        ("[seccomp]\nrules.ptrace = \"notify\"\n", "3:16"),
         ("[limits]\npids = 9\n", "2:2"),
         ("[lsm]\n", "2:2"),
         ("[process]\nsupervise = \"never\"\n", "3:1"),

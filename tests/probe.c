@@ -497,18 +497,37 @@ static long do_adjtimex(char **arg)
 	return syscall(SYS_adjtimex, &timex);
 }
 
+/* The filter may say "done" and do nothing: ECANCELED here. */
+static long core_is_set(long result)
+{
+	struct rlimit now;
+	if (result || getrlimit(RLIMIT_CORE, &now))
+		return -1;
+	if (now.rlim_cur == 0)
+		return 0;
+	errno = ECANCELED;
+	return -1;
+}
+
 static long do_core_limit(char **arg)
 {
 	struct rlimit limit = { 0, 0 };
 	(void)arg;
-	return prlimit(0, RLIMIT_CORE, &limit, NULL);
+	return core_is_set(prlimit(0, RLIMIT_CORE, &limit, NULL));
+}
+
+static long do_core_limit_and_old(char **arg)
+{
+	struct rlimit limit = { 0, 0 }, old;
+	(void)arg;
+	return prlimit(0, RLIMIT_CORE, &limit, &old);
 }
 
 static long do_core_setrlimit(char **arg)
 {
 	struct rlimit limit = { 0, 0 };
 	(void)arg;
-	return syscall(SYS_setrlimit, RLIMIT_CORE, &limit);
+	return core_is_set(syscall(SYS_setrlimit, RLIMIT_CORE, &limit));
 }
 
 /* A number with the arguments 0: what the kernel, or the filter, says of it. */
@@ -802,6 +821,7 @@ static const struct { const char *name; act *act; } ACTS[] = {
 	{ "connect-abstract", do_connect_abstract },
 	{ "connect-unix", do_connect_unix },
 	{ "core-limit", do_core_limit },
+	{ "core-limit-and-old", do_core_limit_and_old },
 	{ "core-setrlimit", do_core_setrlimit },
 	{ "creat", do_creat },
 	{ "create", do_create },

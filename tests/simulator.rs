@@ -63,6 +63,8 @@ fn in_its_words(verdict: Verdict) -> String {
         Verdict::Allow => "ALLOW".into(),
         Verdict::Log => "LOG".into(),
         Verdict::Trace => "TRACE(0)".into(),
+        // That of 2.5.4 has no name for it.
+        Verdict::Notify => "UNKNOWN".into(),
         Verdict::Errno(errno) => format!("ERRNO({errno})"),
         Verdict::Trap => "TRAP".into(),
         Verdict::KillThread => "KILL".into(),

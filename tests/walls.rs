@@ -90,9 +90,9 @@ fn the_status_of_the_target() {
         if *who == As::Root {
             assert_eq!(status["Groups"], "", "no supplementary group of root's is kept");
         }
-        // NOROOT, NO_SETUID_FIXUP, KEEP_CAPS_LOCKED and NO_CAP_AMBIENT_RAISE, each locked.
+        // NOROOT, NO_SETUID_FIXUP and NO_CAP_AMBIENT_RAISE, each locked.
         let output = run_probe(&place, *who, &profile, "securebits");
-        assert_eq!(text(&output.stdout).trim(), "0xef", "{who:?}");
+        assert_eq!(text(&output.stdout).trim(), "0xcf", "{who:?}");
     }
 }
 

@@ -376,6 +376,8 @@ fn agree_with(place: &Place, who: As, options: &[&str], profile: &str, probe: &P
     for ((question, (verdict, walls)), got) in questions.iter().zip(&said).zip(&got) {
         let same = match verdict.as_str() {
             "allowed" => ["ok", "empty"].contains(&got.as_str()),
+            // Nothing is done, and the target hears that it was.
+            "denied" if walls.contains("does nothing and answers 0") => got == "ok",
             // A hidden folder can be listed, and a hidden file be read by some; they hold nothing.
             "denied" => got != "ok" && (got != "empty" || walls.contains("hidden behind an empty cover")),
             "cannot tell" => continue,

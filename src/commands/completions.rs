@@ -89,10 +89,12 @@ fn wanted<'c>(command: &'c Command, words: &[&str]) -> Wanted<'c> {
     while let Some(word) = words.next() {
         if word.starts_with('-') && *word != "-" {
             let Some(option) = command.get_arguments().find(|arg| is(arg, word)) else { continue };
-            if option.get_action().takes_values() && words.as_slice().is_empty() {
+            // One whose value stands behind `=` alone takes no word.
+            let takes_word = option.get_action().takes_values() && !option.is_require_equals_set();
+            if takes_word && words.as_slice().is_empty() {
                 return Wanted::Value(option);
             }
-            if option.get_action().takes_values() {
+            if takes_word {
                 words.next();
             }
             continue;

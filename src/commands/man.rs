@@ -50,6 +50,7 @@ fn explain(command: &Command, depth: u8, blocks: &mut Vec<Block>) {
 fn term(arg: &Arg) -> String {
     let value = arg.get_value_names().map(|names| names.join(" ")).filter(|_| arg.get_action().takes_values());
     match (arg.get_long(), value) {
+        (Some(long), Some(value)) if arg.is_require_equals_set() => format!("`--{long}`[={value}]"),
         (Some(long), Some(value)) => format!("`--{long}` {value}"),
         (Some(long), None) => format!("`--{long}`"),
         (None, value) => value.unwrap_or_default(),

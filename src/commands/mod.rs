@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod denials;
 mod doctor;
 mod explain;
 mod layers;
@@ -33,7 +34,7 @@ pub const FAILED: u8 = 125;
 /// Runs a command.
 pub fn dispatch(cli: Cli) -> u8 {
     match cli.command {
-        Command::Run(given) => run::run(given),
+        Command::Run(runs) => run::run(runs),
         Command::Check(checked) => check::check(checked),
         Command::Explain(explained) => explain::explain(explained),
         Command::Profiles(what) => profiles::profiles(what),
@@ -99,13 +100,15 @@ fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Fa
 }
 
 fn prepare_with(given: Given, look: impl FnOnce(&Profile, &mut Host)) -> Result<Planned, Failed> {
-    match given.request() {
-        Ok(request) => settle_with(&request, Caller::current(), look),
-        Err(message) => {
-            let problems = Problem::new("cli::flag", Default::default(), message).into();
-            Err(Failed { sources: Sources::default(), problems })
-        }
-    }
+    settle_with(&request(given)?, Caller::current(), look)
+}
+
+/// What the command line asks for.
+fn request(given: Given) -> Result<Request, Failed> {
+    given.request().map_err(|message| {
+        let problems = Problem::new("cli::flag", Default::default(), message).into();
+        Failed { sources: Sources::default(), problems }
+    })
 }
 
 /// The same of what the command line asks for.

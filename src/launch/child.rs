@@ -190,7 +190,10 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
         Op::LandlockStream { fd, rights } => sys::landlock_allow(prepared.ruleset, *fd as RawFd, rights.0),
         Op::LandlockPort { access, port } => sys::landlock_allow_port(prepared.ruleset, *port, *access),
         Op::RestrictSelf { audit } => sys::landlock_restrict(prepared.ruleset, *audit),
-        Op::Filter => sys::seccomp_filter(&prepared.program),
+        Op::Filter => match &mut prepared.handover {
+            None => sys::seccomp_filter(&prepared.program),
+            Some(handover) => handover.hand_over(&prepared.program),
+        },
         // Walked with their index, as their text lies beside the plan.
         Op::File { .. } | Op::CoverFile { .. } | Op::LandlockRule { .. } | Op::IdMapMount { .. } => Err(Errno(libc::ENOSYS)),
         op if is_of_the_tree(op) => apply_to_tree(op, prepared),

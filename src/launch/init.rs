@@ -193,7 +193,7 @@ fn gone_is_fine(result: sys::Result) -> sys::Result {
 }
 
 /// Closes every descriptor but these; a negative number is none.
-fn close_all_but(mut keep: [RawFd; 5]) -> sys::Result {
+pub(super) fn close_all_but(mut keep: [RawFd; 5]) -> sys::Result {
     keep.sort_unstable();
     let mut next = 0;
     for fd in keep.into_iter().filter(|fd| *fd >= 0) {

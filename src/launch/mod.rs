@@ -3,7 +3,11 @@
 //! It never sees a profile, so it cannot decide. The parent's side is here; [`child`] is what runs between clone and exec,
 //! [`init`] is pid 1, [`supervise`] waits.
 
+mod answer;
 mod child;
+mod denial;
+mod explain;
+mod handover;
 pub(crate) mod idmap;
 mod init;
 pub(crate) mod maps;
@@ -17,9 +21,12 @@ mod world;
 
 use crate::plan::{Actor, Plan};
 use crate::policy::namespaces::Kind;
+use crate::policy::seccomp::Told;
 use crate::problem::Problem;
 use crate::step::Op;
 use crate::sys::{self, Errno};
+pub use denial::{Denial, Denials, Then, Who};
+use explain::Answerer;
 use message::Message;
 use prepare::Prepared;
 pub use rehearse::{Program, rehearse};
@@ -35,6 +42,15 @@ pub enum Outcome {
     Killed(u8),
     /// The timeout ended it.
     TimedOut,
+}
+
+/// A run, from its start to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was denied, where the plan has it told.
+    pub denials: Denials,
 }
 
 impl Outcome {
@@ -72,13 +88,20 @@ struct Pipes {
     report: (RawFd, RawFd),
 }
 
-/// Runs the plan to its end.
-pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
+/// Runs the plan to its end. `tell` hears of the first denial of each kind at once.
+pub fn launch(plan: &Plan, tell: &mut dyn FnMut(&Denial)) -> Result<Ended, Failure> {
     find_passed(plan)?;
     if plan.closed_streams {
         fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
     }
-    let mut prepared = Prepared::new(plan)?;
+    let mut answerer = if plan.told == Told::Nothing { None } else { Some(Answerer::start(plan, tell)?) };
+    let outcome = run(plan, answerer.as_mut());
+    let denials = answerer.map_or_else(Denials::default, Answerer::finish);
+    Ok(Ended { outcome: outcome?, denials })
+}
+
+fn run(plan: &Plan, mut answerer: Option<&mut Answerer<'_>>) -> Result<Outcome, Failure> {
+    let mut prepared = Prepared::new(plan, answerer.as_ref().map(|answerer| answerer.socket))?;
     prepared.fit_file_limit(plan).map_err(|errno| own("raise the limit of open files", errno))?;
     open_for_child(plan, &mut prepared)?;
     let life = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
@@ -92,12 +115,15 @@ pub fn launch(plan: &Plan) -> Result<Outcome, Failure> {
     match sys::clone_process(flags, &mut pidfd) {
         Ok(0) => child::run(plan, &mut prepared, pipes),
         Ok(pid) => {
+            if let Some(answerer) = &mut answerer {
+                answerer.leave_the_socket();
+            }
             let started = start(plan, pid, pipes);
             if started.is_err() {
                 end(pidfd, pid);
             }
             started?;
-            supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals)
+            supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals, answerer)
         }
         Err(errno) => Err(why::clone_failed(plan, errno).into()),
     }

@@ -3,6 +3,7 @@
 //! Between clone and exec nothing is allocated, so what is not here does not exist.
 
 use super::Failure;
+use super::handover::Handover;
 use crate::plan::Plan;
 use crate::policy::seccomp;
 use crate::problem::{Problem, errno_words};
@@ -26,7 +27,9 @@ pub struct Prepared {
     /// What `envp` points into.
     pub _env: Vec<CString>,
     /// The system call filter.
-    pub program: seccompiler::BpfProgram,
+    pub program: Box<sys::Program>,
+    /// How its listener gets to the process that answers, where there is one.
+    pub handover: Option<Handover>,
     /// The Landlock ruleset.
     pub ruleset: RawFd,
     /// The new root.
@@ -76,7 +79,7 @@ const TEXT_LIMIT: u64 = 16 << 20;
 
 impl Prepared {
     /// Makes everything.
-    pub fn new(plan: &Plan) -> Result<Prepared, Failure> {
+    pub fn new(plan: &Plan, answerer: Option<RawFd>) -> Result<Prepared, Failure> {
         let mut texts = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
             let content = match &step.op {
@@ -99,11 +102,17 @@ impl Prepared {
             env.push(variable);
         }
         let null_ended = |pointers: &mut dyn Iterator<Item = *const c_char>| pointers.chain([std::ptr::null()]).collect::<Vec<_>>();
+        let mut program = sys::Program::empty();
+        let handover = answerer.map(|socket| Handover::new(plan, socket, &mut program));
+        if handover.is_none() {
+            program.fill(seccomp::compile(&plan.filter));
+        }
         Ok(Prepared {
             slots: vec![-1; plan.slots],
             argv: null_ended(&mut plan.exec.argv.iter().map(|word| word.as_c_str().as_ptr())),
             envp: null_ended(&mut env.iter().map(|variable| variable.as_ptr())),
-            program: seccomp::compile(&plan.filter),
+            program,
+            handover,
             ruleset: ruleset(plan)?,
             root: -1,
             backstage: -1,

@@ -31,7 +31,7 @@ pub fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>> {
         let place = plan.steps.iter().position(|step| step.stage == Stage::Seccomp).unwrap_or(plan.steps.len());
         plan.steps.insert(place, Step { stage: Stage::Landlock, op: Op::FindProgram { candidates }, at: plan.exec.at });
     }
-    match launch(&plan) {
+    match launch(&plan, &mut |_| {}) {
         // All was walked: the list of what to execute is empty.
         Err(failure) if failure.problem.code == why::NOT_EXECUTED => Ok(()),
         Err(failure) => Err(failure.problem),

@@ -1,7 +1,8 @@
 //! The launcher while the target runs: forwards signals, follows job control, and brings the status home.
 
+use super::explain::Answerer;
 use super::message::{BACKGROUND, FOREGROUND, Message};
-use super::{Failure, Outcome, Pipes, own, started, why};
+use super::{Failure, Outcome, Pipes, Then, own, started, why};
 use crate::plan::Plan;
 use crate::sys::{self, Errno, SignalSet, signal_bit};
 use std::os::fd::RawFd;
@@ -58,28 +59,35 @@ pub fn block_signals(terminal: Option<RawFd>) -> sys::Result<Signals> {
 }
 
 /// Waits for the end of the sandbox.
-pub fn supervise(plan: &Plan, child: Child, pipes: Pipes, signals: &Signals) -> Result<Outcome, Failure> {
-    let outcome = Watch { plan, child, pipes, signals, ended: None }.watch();
+pub fn supervise(plan: &Plan, child: Child, pipes: Pipes, signals: &Signals, answerer: Option<&mut Answerer<'_>>) -> Result<Outcome, Failure> {
+    let outcome = Watch { plan, child, pipes, signals, answerer, ended: None }.watch();
     if let Some(screen) = &signals.terminal {
         screen.restore();
     }
     outcome
 }
 
-struct Watch<'a> {
+struct Watch<'a, 't> {
     plan: &'a Plan,
     child: Child,
     pipes: Pipes,
     signals: &'a Signals,
+    answerer: Option<&'a mut Answerer<'t>>,
     ended: Option<Outcome>,
 }
 
-impl Watch<'_> {
+impl Watch<'_, '_> {
     fn watch(&mut self) -> Result<Outcome, Failure> {
         loop {
             // The end is looked at first: whoever has ended has sent all its messages, so the look at them comes later.
-            let ready = sys::poll([self.child.pidfd, self.pipes.report.0, self.signals.fd, -1], -1);
-            let [end, message, signal, _] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
+            let records = self.answerer.as_ref().map_or(-1, |answerer| answerer.records());
+            let ready = sys::poll([self.child.pidfd, self.pipes.report.0, self.signals.fd, records], -1);
+            let [end, message, signal, denial] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
+            if let (true, Some(answerer)) = (denial, &mut self.answerer)
+                && answerer.hear() == Some(Then::Unkillable)
+            {
+                self.end_all();
+            }
             if message {
                 self.hear()?;
             } else if end {
@@ -105,6 +113,17 @@ impl Watch<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Ends the sandbox as this process's own death would.
+    fn end_all(&mut self) {
+        self.ended = Some(Outcome::Killed(libc::SIGKILL as u8));
+        // What has ended already needs no end.
+        if self.plan.watch.init {
+            sys::regardless(sys::close(std::mem::replace(&mut self.pipes.life.1, -1)));
+        } else {
+            sys::regardless(sys::signal_pidfd(self.child.pidfd, libc::SIGKILL));
+        }
     }
 
     /// Pid 1 has ended, and the kernel has ended all others of its namespace.

@@ -31,6 +31,10 @@ pub fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Problem {
     }
     let words = match (&step.op, errno) {
         (Op::OpenTree { .. }, libc::ESTALE) => "it is not the file that was there when the profile was checked".into(),
+        (Op::Filter, libc::EBUSY) => {
+            "a filter around it is told of denied calls already, and the kernel has one listener for all (seccomp(2))".into()
+        }
+        (Op::Filter, libc::EPIPE) => "the process that answers for denied calls has ended".into(),
         (Op::ReadBack { .. }, libc::EPERM) => "they are not what was set".into(),
         (Op::WorkingFolder { .. }, libc::EXDEV) => "it lies outside of the sandbox".into(),
         _ => errno_words(errno),
@@ -67,6 +71,7 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         (Op::ForbidUserNamespaces, libc::EROFS) => return Some(cause::read_only_proc_sys().to_string()),
         (Op::Pivot, libc::EINVAL) => return Some(cause::no_pivot().to_string()),
         (Op::TimeNamespace { .. }, libc::ERANGE) => "an offset would make the clock negative",
+        (Op::Filter, libc::EBUSY) => "run without --explain, and without `notify` in [seccomp.rules]; or leave them out around this sandbox",
         (Op::OomScoreAdj { .. }, libc::EACCES | libc::EPERM) => "only root may lower it",
         (Op::Nice { .. }, libc::EACCES | libc::EPERM) => "only root may lower it, or raise RLIMIT_NICE first",
         (Op::Scheduler { .. }, libc::EPERM) => "real-time policies need root or RLIMIT_RTPRIO",

@@ -21,7 +21,7 @@ section! {
         keep: Set<Capability>,
         /// Kept in the ambient set too, so that a target that is not root inside has them.
         ambient: Set<Capability>,
-        /// Securebits to set and lock; unsaid: noroot, no-setuid-fixup, keep-caps-locked, no-cap-ambient-raise where nothing is kept.
+        /// Securebits to set and lock; unsaid: noroot, no-setuid-fixup, no-cap-ambient-raise where nothing is kept.
         securebits: Key<Vec<At<Securebit>>>,
         /// Whether execve(2) can never grant privilege; unsaid: true.
         no_new_privs: Key<bool>,
@@ -113,8 +113,9 @@ pub struct Securebit(pub u32);
 const SECUREBITS: &[(&str, u32)] =
     &[("noroot", 0b11), ("no-setuid-fixup", 0b11 << 2), ("keep-caps-locked", 0b10 << 4), ("no-cap-ambient-raise", 0b11 << 6)];
 
-/// Every securebit that narrows, each locked.
-pub const ALL_SECUREBITS: u32 = 0b11 | 0b11 << 2 | 0b10 << 4 | 0b11 << 6;
+/// What is set where nothing is kept, each bit locked. Not keep-caps-locked: where no capability is, PR_SET_KEEPCAPS keeps none, and setpriv(1)
+/// and others stop where it is refused.
+const WITHOUT_CAPABILITIES: u32 = 0b11 | 0b11 << 2 | 0b11 << 6;
 
 impl Written for Securebit {
     const WHAT: &'static str = "a securebit such as \"noroot\"";
@@ -186,7 +187,7 @@ pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &I
     }
     let bits = match capabilities.securebits.get() {
         Some(list) => list.iter().fold(0, |bits, bit| bits | bit.0),
-        None if keep.0 == 0 => ALL_SECUREBITS,
+        None if keep.0 == 0 => WITHOUT_CAPABILITIES,
         None => 0,
     };
     let no_new_privs = capabilities.no_new_privs.or(true);

@@ -462,6 +462,14 @@ fn abi(number: u32) -> ABI {
     ABI::from(i32::try_from(number).unwrap_or(i32::MAX))
 }
 
+/// The ruleset of a process that does nothing with files, ports and sockets of others but what a rule allows: all that a kernel
+/// rules over, but for signals.
+pub fn strictest(number: u32) -> Ruleset {
+    let ports: BitFlags<AccessNet> = AccessNet::from_all(abi(number));
+    let scoped: BitFlags<Bits> = Bits::from_all(abi(number)) & Bits::AbstractUnixSocket;
+    Ruleset { abi: number, handled: all(number), ports: ports.bits(), scoped: scoped.bits() }
+}
+
 /// Every right to files that a kernel rules over.
 fn all(number: u32) -> Rights {
     let handled: BitFlags<AccessFs> = AccessFs::from_all(abi(number));

@@ -15,13 +15,15 @@ mod section;
 mod shorthand;
 #[cfg(test)]
 mod tests;
+mod told;
 mod words;
 
 pub use default::{Needs, default, is_particular};
 pub use draft::draft;
 pub use filter::{Case, Compare, Filter, Rule, Source, Table, Test, Verdict, Width};
 pub use import::{Facts, Imported};
-pub use program::{LONGEST, compile};
+pub use program::{LONGEST, compile, compile_refusals, compile_telling};
 pub use section::{Action, Architecture, Base, Calls, Condition, Family, Is, Otherwise, Seccomp, Spec};
+pub use told::{Exact, Told};
 
 use filter::{ENOSYS, EPERM};

@@ -98,9 +98,9 @@ impl Query {
         if text.starts_with('/') {
             return path(Act::Read, text);
         }
-        // What a denial says: `denied: mkdir in python3 (pid 12): ...`.
-        if let Some(denial) = text.strip_prefix("denied:") {
-            return call(denial.trim_start().split([' ', ':']).next().unwrap_or_default());
+        // What a run says: `stockade: denied: mkdir in python3 (pid 12): ...`.
+        if let Some(denial) = text.strip_prefix("stockade: ").unwrap_or(text).strip_prefix("denied:") {
+            return denied(denial.trim_start());
         }
         let Some((word, rest)) = text.split_once(':') else {
             return call(text).map_err(|error| {
@@ -128,7 +128,28 @@ impl Query {
     }
 }
 
-/// `NAME`, `NUMBER`, `NAME(1, 2)` or `NAME:1,2`.
+/// The call of a denial. What stands behind it has the target's words in it, and is not read.
+fn denied(text: &str) -> Result<Query, String> {
+    let text = text.strip_prefix("call ").unwrap_or(text);
+    let name = text.split([' ', ':', '(']).next().unwrap_or_default();
+    let rest = text.strip_prefix(name).unwrap_or_default();
+    let (arguments, rest) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')).map_or((None, rest), |(inner, rest)| (Some(inner), rest));
+    if let Some(abi) = rest.strip_prefix(" of ").and_then(|rest| rest.split(' ').next()) {
+        return Err(format!(
+            "cannot answer for a call of {abi}: questions are about those of {}\nhelp: what [seccomp] says of a name holds for both: ask syscall:{name}",
+            std::env::consts::ARCH
+        ));
+    }
+    match arguments {
+        Some(arguments) => call(&format!("{name}({arguments})")),
+        None => call(name),
+    }
+}
+
+/// An address of which nothing is known but that it is not null.
+const SOME_ADDRESS: u64 = 0x1000;
+
+/// `NAME`, `NUMBER`, `NAME(1, 2)` or `NAME:1,2`; `*` is some address.
 fn call(text: &str) -> Result<Query, String> {
     let (name, given) = match text.split_once(['(', ':']) {
         Some((name, rest)) => (name, Some(rest.trim_end_matches(')'))),
@@ -145,7 +166,8 @@ fn call(text: &str) -> Result<Query, String> {
         return Err("a system call has at most 6 arguments".into());
     }
     for (place, word) in arguments.iter_mut().zip(words) {
-        let parsed = word.strip_prefix("0x").map_or_else(|| word.parse().ok(), |hex| u64::from_str_radix(hex, 16).ok());
+        let plain = || word.strip_prefix("0x").map_or_else(|| word.parse().ok(), |hex| u64::from_str_radix(hex, 16).ok());
+        let parsed = if word == "*" { Some(SOME_ADDRESS) } else { plain() };
         let negative = || word.parse::<i64>().ok().map(|number| number as u64);
         *place = parsed.or_else(negative).ok_or_else(|| format!("`{word}` is not a number\nhelp: write it as 16 or 0x10"))?;
     }
@@ -291,6 +313,10 @@ mod tests {
         assert_eq!(Query::parse("/etc//shadow/"), Ok(Query::Path(Act::Read, "/etc/shadow".into())));
         assert_eq!(Query::parse("exec:/bin/sh"), Ok(Query::Path(Act::Execute, "/bin/sh".into())));
         assert_eq!(Query::parse("denied: mkdir in python3 (pid 12): x"), Query::parse("syscall:mkdir"));
+        assert_eq!(Query::parse("stockade: denied: mkdir (process 9 outside): x"), Query::parse("mkdir"));
+        assert_eq!(Query::parse("denied: socket(17, -1) in \"a) of b\" (pid 12), 3 times: x"), Query::parse("syscall:socket:17,-1"));
+        assert_eq!(Query::parse("denied: prctl(4, *, 0) in a (pid 1)"), Query::parse("syscall:prctl:4,0x1000"));
+        assert_eq!(Query::parse("denied: mkdir in \" of x\" (pid 12)"), Query::parse("mkdir"));
         assert_eq!(Query::parse("ptrace"), Query::parse("syscall:ptrace"));
         assert_eq!(Query::parse("syscall:socket(1, 0x2)"), Query::parse("syscall:socket:1,2"));
         assert_eq!(Query::parse("connect:[::1]:53/udp"), Ok(Query::Connect(Port { host: "::1".into(), port: 53, protocol: Protocol::Udp })));
@@ -300,6 +326,9 @@ mod tests {
             ("etc/shadow", "unknown system call"),
             ("/a/../b", "`..`"),
             ("reed:/x", "read"),
+            ("denied: mount of x86 in a (pid 2): x", "a call of x86"),
+            ("denied: call 499 in a (pid 2): x", "unknown system call `499`"),
+            ("denied: ", "unknown system call ``"),
             ("syscall:ptrce", "ptrace"),
             ("connect:10.0.0.1", "not a port"),
             ("connect:80", "write connect:ADDRESS:PORT"),

@@ -252,6 +252,7 @@ impl Asked<'_> {
                 let with = if arguments.is_some() && rule.is_some_and(|rule| !rule.cases.is_empty()) { " with these arguments" } else { "" };
                 match verdict {
                     Verdict::Allow => (says(verdict), format!("{policy} allows it{with}{of}")),
+                    Verdict::Errno(0) => (says(verdict), format!("{policy} does nothing and answers 0{with}, as if it were done")),
                     other => (says(verdict), format!("{policy} answers {other}{with}")),
                 }
             }

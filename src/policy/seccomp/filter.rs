@@ -15,6 +15,8 @@ pub enum Verdict {
     Log,
     /// A tracer that asked for it decides (PTRACE_O_TRACESECCOMP); without one the call is ENOSYS.
     Trace,
+    /// The kernel does nothing; the call fails with [`Verdict::NOTIFIED`], and who made it is told.
+    Notify,
     /// The kernel does nothing and gives this errno; the filter cannot give one above 4095.
     Errno(i32),
     /// The thread gets a SIGSYS that it may handle.
@@ -31,9 +33,12 @@ pub const EPERM: Verdict = Verdict::Errno(libc::EPERM);
 pub const ENOSYS: Verdict = Verdict::Errno(libc::ENOSYS);
 
 impl Verdict {
+    /// The errno of [`Verdict::Notify`].
+    pub const NOTIFIED: i32 = libc::EPERM;
+
     /// Whether the kernel does not do the call.
     pub fn refuses(self) -> bool {
-        self >= Verdict::Errno(i32::MIN)
+        self >= Verdict::Notify
     }
 
     /// The order of strictness. Of two errnos neither is stricter; the lower one counts, so that the order of a profile's lines does not.
@@ -42,10 +47,11 @@ impl Verdict {
             Verdict::Allow => (0, 0),
             Verdict::Log => (1, 0),
             Verdict::Trace => (2, 0),
-            Verdict::Errno(errno) => (3, -errno),
-            Verdict::Trap => (4, 0),
-            Verdict::KillThread => (5, 0),
-            Verdict::KillProcess => (6, 0),
+            Verdict::Notify => (3, 0),
+            Verdict::Errno(errno) => (4, -errno),
+            Verdict::Trap => (5, 0),
+            Verdict::KillThread => (6, 0),
+            Verdict::KillProcess => (7, 0),
         }
     }
 }
@@ -301,8 +307,23 @@ impl Table {
         runs
     }
 
+    /// Every rule, also that of numbers that this version does not know.
+    pub(super) fn distinct(&self) -> &[Rule] {
+        &self.rules
+    }
+
     pub(super) fn at(&self, place: u16) -> &Rule {
         &self.rules[usize::from(place)]
+    }
+
+    /// One more case of a call, before all others.
+    pub(super) fn put_first(&mut self, number: u32, case: Case) {
+        let mut rule = self.rule(number).cloned().unwrap_or_else(|| Rule::always(self.unknown()));
+        rule.cases.insert(0, case);
+        if let Some(place) = self.numbers.to_mut().get_mut(number as usize) {
+            *place = self.rules.len() as u16;
+            self.rules.push(rule);
+        }
     }
 }
 

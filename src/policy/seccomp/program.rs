@@ -6,6 +6,7 @@
 //! The program is written from its end: jumps go forward only, as the kernel wants, so the place of each is known when it is written.
 
 use super::filter::{Compare, Filter, Rule, Table, Test, Verdict, Width};
+use super::told::{Exact, Told};
 use super::{ENOSYS, EPERM};
 use crate::policy::syscalls::Abi;
 use seccompiler::{BpfProgram, sock_filter};
@@ -38,7 +39,12 @@ const ARGUMENTS: u32 = 16;
 
 /// Compiles the filter. Longer than [`LONGEST`] it is only where a profile adds thousands of values of its own.
 pub fn compile(filter: &Filter) -> BpfProgram {
-    let mut code = Code { backward: Vec::with_capacity(512), verdicts: vec![], rules: vec![] };
+    compile_telling(filter, Told::Notified)
+}
+
+/// The same, where the kernel asks about what is told.
+pub fn compile_telling(filter: &Filter, told: Told) -> BpfProgram {
+    let mut code = Code { backward: Vec::with_capacity(512), verdicts: vec![], rules: vec![], told };
     // The numbers of a table are those of its architecture alone: `int 0x80` and the 32-bit calls have others.
     let foreign = match filter.table(Abi::X86) {
         Some(table) => {
@@ -58,8 +64,21 @@ pub fn compile(filter: &Filter) -> BpfProgram {
     let numbers = code.load(NUMBER, numbers);
     let start = code.fork(EQUAL, ARCHITECTURE, numbers, foreign);
     code.load(ARCH, start);
-    code.backward.reverse();
-    code.backward
+    code.finish()
+}
+
+/// A program that refuses a few calls with exactly these arguments, and leaves all others to the filters before it.
+pub fn compile_refusals(calls: &[(Exact, Verdict)]) -> BpfProgram {
+    let mut code = Code { backward: vec![], verdicts: vec![], rules: vec![], told: Told::Nothing };
+    let others = Place::Verdict(Verdict::Allow);
+    let numbers = calls.iter().rev().fold(others, |next, (call, verdict)| {
+        let exact = call.tests().iter().rev().fold(Place::Verdict(*verdict), |pass, test| code.test(test, pass, others));
+        code.fork(EQUAL, call.number, exact, next)
+    });
+    let numbers = code.load(NUMBER, numbers);
+    let start = code.fork(EQUAL, ARCHITECTURE, numbers, others);
+    code.load(ARCH, start);
+    code.finish()
 }
 
 impl Verdict {
@@ -69,6 +88,7 @@ impl Verdict {
             Verdict::Allow => 0x7fff_0000,
             Verdict::Log => 0x7ffc_0000,
             Verdict::Trace => 0x7ff0_0000,
+            Verdict::Notify => 0x7fc0_0000,
             Verdict::Errno(errno) => 0x0005_0000 | errno.clamp(0, 4095) as u32,
             Verdict::Trap => 0x0003_0000,
             Verdict::KillThread => 0,
@@ -91,9 +111,15 @@ struct Code {
     verdicts: Vec<(Verdict, usize)>,
     /// The nearest code of each rule with cases, in the table at hand.
     rules: Vec<(u16, Place)>,
+    told: Told,
 }
 
 impl Code {
+    fn finish(mut self) -> BpfProgram {
+        self.backward.reverse();
+        self.backward
+    }
+
     fn push(&mut self, code: u16, k: u32) -> Place {
         self.backward.push(sock_filter { code, jt: 0, jf: 0, k });
         Place::At(self.backward.len())
@@ -101,6 +127,10 @@ impl Code {
 
     /// The place, or where it is further than `most` from the next instruction to be written, one that leads there.
     fn reach(&mut self, place: Place, most: usize) -> usize {
+        let place = match place {
+            Place::Verdict(verdict) if self.told.asks(verdict) => Place::Verdict(Verdict::Notify),
+            other => other,
+        };
         let known = match place {
             Place::At(place) => Some(place),
             Place::Verdict(verdict) => self.verdicts.iter().find(|(known, _)| *known == verdict).map(|(_, place)| *place),

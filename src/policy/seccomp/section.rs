@@ -200,10 +200,11 @@ const ACTIONS: &[(&str, Verdict)] = &[
     ("trap", Verdict::Trap),
     ("log", Verdict::Log),
     ("trace", Verdict::Trace),
+    ("notify", Verdict::Notify),
 ];
 
 /// The same in words.
-const ACTION_DOCS: [&str; 7] = [
+const ACTION_DOCS: [&str; 8] = [
     "The kernel does the call.",
     "The call fails with EPERM.",
     "The process dies of SIGSYS.",
@@ -211,17 +212,12 @@ const ACTION_DOCS: [&str; 7] = [
     "The thread gets SIGSYS, which it may handle.",
     "The kernel does the call, and writes it into its log.",
     "A tracer decides (PTRACE_O_TRACESECCOMP); without one the call fails with ENOSYS.",
+    "The call fails with EPERM, and the end of the run says who made it.",
 ];
-
-/// The action that a process outside answers for.
-const NOTIFY: &str = "notify";
 
 impl Written for Action {
     const WHAT: &'static str = "an action such as \"allow\", \"deny\", \"errno:ENOSYS\" or \"kill\"";
     fn from_text(text: &str) -> Result<Action, String> {
-        if text == NOTIFY {
-            return Err(format!("the action `{NOTIFY}` is not built yet"));
-        }
         if let Some(name) = text.strip_prefix("errno:") {
             return errno(name).map(|errno| Action(Verdict::Errno(errno)));
         }

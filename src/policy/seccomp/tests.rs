@@ -6,6 +6,7 @@ mod kernel;
 mod policy;
 mod precedence;
 mod sections;
+mod told;
 
 use super::default::default;
 use super::program::{ARCHITECTURE, I386};
@@ -155,9 +156,10 @@ fn programs_of_invented_filters_read_as_their_filters() {
             Verdict::Log,
             Verdict::Trap,
             Verdict::Trace,
+            Verdict::Notify,
             Verdict::Errno(0),
         ];
-        let verdict = |dice: &mut Dice| verdicts[dice.below(9) as usize];
+        let verdict = |dice: &mut Dice| verdicts[dice.below(10) as usize];
         let compare = |dice: &mut Dice| match dice.below(4) {
             0 => Compare::AnyBit { bits: dice.argument(&[]) },
             sort @ (1 | 2) => {

@@ -13,6 +13,7 @@ impl fmt::Display for Verdict {
             Verdict::Allow => f.write_str("allow"),
             Verdict::Log => f.write_str("log"),
             Verdict::Trace => f.write_str("trace"),
+            Verdict::Notify => f.write_str("notify"),
             Verdict::Errno(errno) => match Errno::from_raw(*errno) {
                 Errno::UnknownErrno => write!(f, "errno {errno}"),
                 known => write!(f, "{known:?}"),

@@ -59,7 +59,7 @@ fn conditions() -> Shape {
     Shape::Table(Table { doc: "Conditions that must all hold.", keys })
 }
 
-const IF_DOCS: [&str; 7] = [
+const IF_DOCS: [&str; 8] = [
     "The call is done where the conditions of one of these tables hold; so with the other actions. Of several that hold the strictest counts.",
     "It fails with EPERM, or the table's errno.",
     "The process dies.",
@@ -67,6 +67,7 @@ const IF_DOCS: [&str; 7] = [
     "The thread gets SIGSYS.",
     "It is done and logged.",
     "A tracer decides.",
+    "It fails with EPERM, and is told.",
 ];
 
 impl EntryType for Spec {

@@ -39,10 +39,11 @@ fn high_bits_go_round_no_rule() {
         (plain, "prlimit64", &[0, 4, 1], Verdict::Allow),
         (plain, "prlimit64", &[HIGH | 1, 7, 1], EPERM),
         (plain, "prlimit64", &[1, 7, 0], Verdict::Allow),
-        (guarded, "prlimit64", &[0, HIGH | 4, HIGH], Verdict::Errno(libc::EINVAL)),
+        (guarded, "prlimit64", &[0, HIGH | 4, HIGH], Verdict::Errno(0)),
+        (guarded, "prlimit64", &[0, HIGH | 4, HIGH, HIGH], Verdict::Errno(libc::EINVAL)),
         (guarded, "prlimit64", &[0, 4, 0], Verdict::Allow),
         (guarded, "prlimit64", &[0, 7, 1], Verdict::Allow),
-        (guarded, "setrlimit", &[4, 1], Verdict::Errno(libc::EINVAL)),
+        (guarded, "setrlimit", &[4, 1], Verdict::Errno(0)),
         (guarded, "fchmodat", &[0, 0, HIGH | 0o4755], EPERM),
         (guarded, "fchmodat", &[0, 0, 0o1777], Verdict::Allow),
         (guarded, "openat", &[0, 0, 0o101, 0o2644], EPERM),
@@ -66,7 +67,7 @@ fn a_filter_prints_as_lines_and_as_json() {
     let text = filter.to_string();
     for line in [
         "clone: EPERM if u32(arg0) & 0x7e020000 != 0; else allow",
-        "prlimit64: EINVAL if u32(arg1) == 0x4 and arg2 != 0; else allow",
+        "prlimit64: errno 0 if u32(arg1) == 0x4 and arg2 != 0 and arg3 == 0x0; EINVAL if u32(arg1) == 0x4 and arg2 != 0; else allow",
         "ENOSYS: cachestat clone3 io_uring_enter io_uring_register io_uring_setup listmount memfd_secret statmount",
         "kill: any other architecture",
     ] {

@@ -10,9 +10,10 @@ use std::sync::LazyLock;
 const CALLS: [&str; 12] =
     ["read", "dup", "ptrace", "fsmount", "keyctl", "pidfd_getfd", "clone", "clone3", "ioctl", "socket", "personality", "sched_setscheduler"];
 const GROUPS: [&str; 6] = ["@debug", "@keyring", "@process", "@mount", "@system-service", "@basic-io"];
-const ACTIONS: [(&str, Verdict); 6] = [
+const ACTIONS: [(&str, Verdict); 7] = [
     ("allow", Verdict::Allow),
     ("log", Verdict::Log),
+    ("notify", Verdict::Notify),
     ("deny", EPERM),
     ("errno:EIO", Verdict::Errno(libc::EIO)),
     ("trap", Verdict::Trap),
@@ -47,7 +48,7 @@ impl Model {
         model.deny = (0..dice.below(3)).map(|_| word(dice)).collect();
         for _ in 0..dice.below(5) {
             let name = word(dice);
-            let action = |dice: &mut Dice| dice.below(6) as usize;
+            let action = |dice: &mut Dice| dice.below(7) as usize;
             let count = if name.starts_with('@') || name == "clone3" { 0 } else { dice.below(4) };
             let cases: Vec<_> = (0..count).map(|_| (action(dice), (0..=dice.below(2)).map(|_| dice.below(4)).collect())).collect();
             let otherwise = match dice.below(3) {

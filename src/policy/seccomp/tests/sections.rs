@@ -126,6 +126,8 @@ fn conditions_say_what_they_say() {
     says("rules.mount = \"trap\"", "mount", &[], Verdict::Trap);
     says("rules.mount = \"kill-thread\"", "mount", &[], Verdict::KillThread);
     says("rules.mount = \"trace\"", "mount", &[], Verdict::Trace);
+    says("rules.mount = \"notify\"", "mount", &[], Verdict::Notify);
+    says("rules.ptrace = { notify-if = { arg0 = 1 } }", "ptrace", &[1], Verdict::Notify);
 }
 
 #[test]
@@ -193,7 +195,8 @@ fn guards_stand_above_every_word() {
         let filter = filter_with(text, &needs, None).expect(text);
         for (call, arguments, verdict) in [
             ("prctl", [1, 0, 0, 0, 0, 0], EPERM),
-            ("prlimit64", [0, 4, 1, 0, 0, 0], Verdict::Errno(libc::EINVAL)),
+            ("prlimit64", [0, 4, 1, 0, 0, 0], Verdict::Errno(0)),
+            ("prlimit64", [0, 4, 1, 1, 0, 0], Verdict::Errno(libc::EINVAL)),
             ("fchmod", [0, 0o4755, 0, 0, 0, 0], EPERM),
             ("openat2", [0; 6], ENOSYS),
         ] {
@@ -214,8 +217,7 @@ fn what_cannot_be_is_said() {
         ("rules.ptrace = \"kil\"", "did you mean `kill`?"),
         ("rules.ptrace = \"errno:EPREM\"", "did you mean `EPERM`?"),
         ("rules.ptrace = \"errno:5000\"", "0 to 4095"),
-        ("rules.ptrace = \"notify\"", "profile::not-yet"),
-        ("rules.ptrace = { notify-if = { arg0 = 1 } }", "profile::not-yet"),
+        ("rules.ptrace = \"notfy\"", "did you mean `notify`?"),
         ("rules.ptrace = {}", "the rule says nothing"),
         ("rules.ptrace = { kill-if = { arg0 = 1, errno = \"EIO\" } }", "`errno` goes with `deny-if` alone"),
         ("rules.ptrace = { deny-if = { errno = \"EIO\" } }", "always holds"),

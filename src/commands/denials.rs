@@ -1,0 +1,155 @@
+//! Denials in words: which call with which arguments, by whom, how often, and the line that permits it. `why` reads them.
+//!
+//! Names of processes are the target's words, so they are quoted and escaped where they are more than letters.
+
+use super::why::line_for;
+use super::{Planned, warn};
+use stockade::launch::{Denial, Denials, Then, Who};
+use stockade::plan::Plan;
+use stockade::policy::seccomp::{Filter, Source, Verdict};
+use stockade::policy::syscalls::{self, Abi, Read};
+use stockade::problem::escape;
+use stockade::profile::Request;
+use stockade::source::Span;
+use stockade::walls::change::{Line, Over};
+use stockade::walls::query::Query;
+
+/// For how many kinds the line is sought: each candidate is planned once more.
+const MOST_SOUGHT: usize = 32;
+
+/// Tells of all, on standard error.
+pub fn report(denials: &Denials, request: &Request, planned: &Planned) {
+    let mut kinds: Vec<&Denial> = denials.kinds.iter().collect();
+    // Programs do without what seems to be absent, so that comes last.
+    kinds.sort_by_key(|denial| judge(denial, &planned.plan) == Verdict::Errno(libc::ENOSYS));
+    for (place, denial) in kinds.into_iter().enumerate() {
+        let advice = if place < MOST_SOUGHT { advice(denial, request, planned) } else { "stockade why tells the line that permits it".into() };
+        warn(&format!("stockade: {}: {advice}\n", head(denial, &planned.plan)));
+    }
+    if denials.more > 0 {
+        warn(&format!("stockade: denied: {} more calls, of further kinds\n", denials.more));
+    }
+    if !denials.complete {
+        warn(
+            "stockade: the process that answers for denied calls ended before the run did: what was denied after that failed with ENOSYS, \
+             and is not listed\n",
+        );
+    }
+}
+
+/// One kind at once, without the line that permits it.
+pub fn tell(denial: &Denial, plan: &Plan) {
+    let first = Denial { count: 1, ..*denial };
+    warn(&format!("stockade: {}\n", head(&first, plan)));
+}
+
+fn judge(denial: &Denial, plan: &Plan) -> Verdict {
+    plan.filter.judge_seen(denial.architecture, denial.number, &denial.arguments)
+}
+
+/// `denied: socket(17, 3, 0) in ping (pid 12), 3 times, with EPERM`.
+fn head(denial: &Denial, plan: &Plan) -> String {
+    let times = if denial.count == 1 { String::new() } else { format!(", {} times", denial.count) };
+    let then = match (denial.then, judge(denial, plan)) {
+        (Then::Killed, _) => ", which was killed for it".into(),
+        (Then::Unkillable, _) => ", which could not be killed for it: the sandbox was ended".into(),
+        (Then::Failed, Verdict::Errno(libc::EPERM) | Verdict::Notify) => String::new(),
+        (Then::Failed, verdict) => format!(", with {verdict}"),
+    };
+    format!("denied: {} {}{times}{then}", call(denial, &plan.filter), process(&denial.who))
+}
+
+fn process(who: &Who) -> String {
+    match (who.name(), who.inside) {
+        ([], _) => format!("(process {} outside)", who.outside),
+        (name, 0) => format!("in {}", shown(name)),
+        (name, pid) => format!("in {} (pid {pid})", shown(name)),
+    }
+}
+
+fn shown(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+/:@#[]".contains(c)) { name.into_owned() } else { escape(&format!("{name:?}")) }
+}
+
+/// The call, with its arguments where they decide.
+fn call(denial: &Denial, filter: &Filter) -> String {
+    let Some((abi, number)) = Filter::abi_of(denial.architecture, denial.number) else {
+        return format!("call {} of architecture {:#x}", denial.number, denial.architecture);
+    };
+    let of = if abi == Abi::Native { String::new() } else { format!(" of {}", abi.word()) };
+    let Some(name) = abi.name(number) else { return format!("call {number}{of}") };
+    let arguments = if has_conditions(denial, filter) { format!("({})", arguments(name, &denial.arguments)) } else { String::new() };
+    format!("{name}{arguments}{of}")
+}
+
+/// Whether its arguments decide.
+fn has_conditions(denial: &Denial, filter: &Filter) -> bool {
+    let table = Filter::abi_of(denial.architecture, denial.number).and_then(|(abi, number)| filter.table(abi)?.rule(number));
+    table.is_some_and(|rule| !rule.cases.is_empty())
+}
+
+/// Integers as the kernel reads them. Of an address only whether it is null is told: what it is says nothing, and differs from run to run.
+fn arguments(name: &str, registers: &[u64; 6]) -> String {
+    let small = |number: i64, hex: u64| if (-4096..4096).contains(&number) { number.to_string() } else { format!("{hex:#x}") };
+    let word = |(place, register): (u8, &u64)| {
+        Some(match syscalls::reads(name, place)? {
+            Read::Half => format!("{:#x}", register & 0xffff),
+            Read::Low => small(i64::from(*register as i32), register & 0xffff_ffff),
+            Read::Full | Read::Mixed => small(*register as i64, *register),
+            Read::Pointer if *register == 0 => "0".into(),
+            Read::Pointer => "*".into(),
+        })
+    };
+    let words: Vec<String> = (0..).zip(registers).map_while(word).collect();
+    words.join(", ")
+}
+
+/// The line that permits it, which was tried, or the place that denies it.
+fn advice(denial: &Denial, request: &Request, planned: &Planned) -> String {
+    let absent = judge(denial, &planned.plan) == Verdict::Errno(libc::ENOSYS);
+    let all_the_same = if absent { "programs do without it, as on an older kernel; to permit it all the same" } else { "to permit it" };
+    let filter = &planned.plan.filter;
+    let Some((abi, number)) = Filter::abi_of(denial.architecture, denial.number) else { return "this machine's programs have no such calls".into() };
+    if filter.table(abi).is_none() {
+        return format!("{all_the_same}, grant its architecture: add \"{}\" to [seccomp].architectures", abi.word());
+    }
+    let Some(name) = abi.name(number) else { return "this version of stockade does not know it, and the target sees an older kernel".into() };
+    // What decides about a call natively decides about those of its name. A profile from standard input can be read once.
+    if request.profile != "-"
+        && let Some(native) = syscalls::number(syscalls::counterpart(name))
+    {
+        let query = Query::Call { number: native, arguments: Some(denial.arguments) };
+        if let Some(line) = line_for(&query, (denial.architecture, denial.number, &denial.arguments), request, planned) {
+            return format!("{all_the_same}{}", words_of(&line, has_conditions(denial, filter), planned));
+        }
+    }
+    let because = filter.table(abi).and_then(|table| table.because(number));
+    match because {
+        Some((Source::Deny, at)) => format!("{all_the_same}, take it out of [seccomp].deny: {}", place(at, planned)),
+        Some((Source::Rules, at)) => format!("{all_the_same}, change its rule: {}", place(at, planned)),
+        Some((Source::Families, at)) => format!("{all_the_same}, add its family to [seccomp].families: {}", place(at, planned)),
+        _ => "no single line permits it; see stockade why".into(),
+    }
+}
+
+/// The line, as what is to be done with it.
+fn words_of(line: &Line, has_conditions: bool, planned: &Planned) -> String {
+    let list = |key: &str| line.text.strip_prefix(key)?.strip_suffix(']').filter(|_| line.section == "seccomp");
+    if let Some(word) = list("allow = [") {
+        let any = if has_conditions { " with any arguments" } else { "" };
+        return format!("{any}, add {word} to [seccomp].allow");
+    }
+    if let (Some(word), Over::Joins(at)) = (list("deny = [\"!"), line.over) {
+        return format!(", take \"{word} out of [seccomp].deny: {}", place(at, planned));
+    }
+    let over = match line.over {
+        Over::Replaces(at) => format!(", in the place of {}", place(at, planned)),
+        Over::Joins(_) | Over::Nothing => String::new(),
+    };
+    format!(", write below [{}]: {}{over}", line.section, line.text)
+}
+
+fn place(at: Span, planned: &Planned) -> String {
+    planned.sources.place(at).map_or("a line of the profile".into(), |place| escape(&place.to_string()))
+}

@@ -1,0 +1,61 @@
+//! How the listener of the filter gets from the target to the process that answers (SCM_RIGHTS), and that it arrived, before the exec.
+//!
+//! A target that ran earlier would see ENOSYS for what the policy denies with another errno. The calls by which it is handed over are made
+//! under the filter, so one that denies them has an exception for exactly these, which a second filter takes back.
+//!
+//! Its second half is part of what runs between clone and exec: raw system calls and nothing else (see [`super::child`]).
+
+use crate::plan::Plan;
+use crate::policy::seccomp::{self, Exact, Verdict};
+use crate::policy::syscalls;
+use crate::sys::{self, Errno, Letter, Program, Result};
+use std::os::fd::RawFd;
+
+/// All that the hand-over needs, at addresses that the filter knows.
+pub struct Handover {
+    socket: RawFd,
+    letter: Box<Letter>,
+    answer: Box<[u8; 1]>,
+    /// Takes the exceptions back.
+    closing: Option<Box<Program>>,
+}
+
+impl Handover {
+    /// Makes it, and the program of the filter.
+    pub fn new(plan: &Plan, socket: RawFd, program: &mut Program) -> Handover {
+        let (letter, answer, mut closing) = (Letter::empty(), Box::new([0]), Program::empty());
+        let call = |name, arguments| Exact { number: syscalls::number(name).unwrap_or_default(), arguments };
+        let of_its_own = [
+            call("sendmsg", letter.arguments(socket)),
+            call("read", [socket as u64, answer.as_ptr() as u64, 1]),
+            call("seccomp", closing.arguments()),
+        ];
+        let refused = |call: &Exact| (*call, call.judged_by(&plan.filter));
+        let refused: Vec<(Exact, Verdict)> = of_its_own.iter().map(refused).filter(|(_, verdict)| *verdict != Verdict::Allow).collect();
+        let needs_exceptions = refused.iter().any(|(call, _)| call.number != of_its_own[2].number);
+        if !needs_exceptions {
+            program.fill(seccomp::compile_telling(&plan.filter, plan.told));
+            return Handover { socket, letter, answer, closing: None };
+        }
+        let exceptions: Vec<Exact> = refused.iter().map(|(call, _)| *call).collect();
+        program.fill(seccomp::compile_telling(&plan.filter.exempting(&exceptions), plan.told));
+        // The listener is of the first filter alone (seccomp(2)).
+        let untold = |verdict| if verdict == Verdict::Notify { Verdict::Errno(Verdict::NOTIFIED) } else { verdict };
+        let refusals: Vec<(Exact, Verdict)> = refused.into_iter().map(|(call, verdict)| (call, untold(verdict))).collect();
+        closing.fill(seccomp::compile_refusals(&refusals));
+        Handover { socket, letter, answer, closing: Some(closing) }
+    }
+
+    /// Sets the filter, and waits until its listener is where it belongs.
+    pub fn hand_over(&mut self, program: &Program) -> Result {
+        let listener = sys::seccomp_listener(program)?;
+        self.letter.send(self.socket, listener)?;
+        if sys::read(self.socket, self.answer.as_mut_slice())? != 1 {
+            return Err(Errno(libc::EPIPE));
+        }
+        match &self.closing {
+            Some(closing) => sys::seccomp_filter(closing),
+            None => Ok(()),
+        }
+    }
+}
