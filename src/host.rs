@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
+mod bounds;
 pub mod elf;
 mod inside;
 mod loader;
@@ -26,6 +27,7 @@ mod search;
 mod view;
 mod walk;
 
+pub use bounds::Bounds;
 pub use inside::Inside;
 
 /// What is known of the machine and of the caller.
@@ -71,6 +73,8 @@ pub struct Host {
     pub inside: Option<Inside>,
     /// Where each path of `[landlock].paths` leads inside, links followed; or the errno with which the way ends.
     pub ruled: BTreeMap<String, Result<String, i32>>,
+    /// How far the caller may go with limits and priorities, where an ordinary user's profile asks for any.
+    pub bounds: Option<Bounds>,
     /// The caller's supplementary groups, where a command asked for them.
     pub groups_of_caller: Option<Vec<u32>>,
     /// The text that `[seccomp]` imports, or why there is none.
@@ -188,6 +192,9 @@ impl Host {
         }
         if profile.capabilities.named().any(|cap| cap.0 > LAST_SURE) {
             host.last_capability = last_capability();
+        }
+        if caller.uid != 0 {
+            host.bounds = Bounds::read(&profile.process, &profile.rlimits);
         }
         host.import = profile.seccomp.import.get().map(|path| read_import(path, &caller, path.at));
         host.caller = caller;

@@ -10,7 +10,7 @@ use crate::policy::landlock::{Ruleset, Sight};
 use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Facts, Filter, Imported, Needs, Told};
-use crate::policy::{capabilities, env, identity, landlock, mounts, namespaces, network, process, programs, rlimits, seccomp};
+use crate::policy::{bounds, capabilities, env, identity, landlock, mounts, namespaces, network, process, programs, rlimits, seccomp};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::source::Span;
@@ -141,6 +141,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let exec = process::exec(&profile.process, settings, &mut draft);
     let watch = process::draft(&profile.process, &entries, &choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, &mut draft);
+    if let Some(limits) = &host.bounds {
+        bounds::check(limits, &mut draft);
+    }
     let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
     let sight = match choice.of(Kind::Mount) {
         Namespace::New => Sight::Own,

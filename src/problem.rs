@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides what is wrong; it only says so, to people ([`Problems::render`]) and to programs ([`Problems::json`]).
 
+use crate::draft::Note;
 use crate::explain;
 use crate::source::{Place, Sources, Span};
 use clipped::{Clipped, visible};
@@ -165,6 +166,17 @@ impl Problems {
     /// For programs: one JSON array.
     pub fn json(&self, sources: &Sources) -> String {
         quiet_json(&serde_json::to_string_pretty(&self.records(sources)).unwrap_or_else(|_| "[]".into()))
+    }
+
+    /// The same with what is not wrong and should be known, as records of severity `note`.
+    pub fn json_with(&self, notes: &[Note], sources: &Sources) -> String {
+        let value = |record| serde_json::to_value(record).unwrap_or_default();
+        let mut all: Vec<serde_json::Value> = self.iter().map(|problem| value(Record::new(problem, sources))).collect();
+        all.extend(notes.iter().map(|note| {
+            let Somewhere { file, line, column } = Somewhere::of(note.at, sources);
+            serde_json::json!({ "severity": "note", "message": note.text, "less": note.less, "file": file, "line": line, "column": column })
+        }));
+        quiet_json(&serde_json::to_string_pretty(&all).unwrap_or_else(|_| "[]".into()))
     }
 
     /// The same as a part of something larger.

@@ -141,7 +141,11 @@ pub fn unknown_key(name: &At<String>, section: &str, keys: &[KeyDoc], later: &[&
 pub fn parse<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Problems) -> Option<T> {
     let at = Span::from(node.span());
     let mut hostile = vec![];
-    collect_hostile(&node, &mut hostile);
+    if let Some(at) = collect_hostile(&node, &mut hostile) {
+        let message = format!("cannot read `{key}`: a date or a time of day is no value of this language");
+        problems.push(Problem::new("profile::value", at, message).help("put it in quotes if it is a text"));
+        return None;
+    }
     match T::deserialize(ValueDeserializer::from(node)) {
         Ok(value) => Some(value),
         Err(error) => {
@@ -163,21 +167,26 @@ pub fn parse<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Prob
     }
 }
 
-/// Texts and keys of a value that hold a line break: no message of ours quotes them as they are.
-fn collect_hostile(node: &Node<'_>, found: &mut Vec<String>) {
+/// Texts and keys of a value that hold a line break: no message of ours quotes them as they are. Gives the place of a date, which the
+/// parser would hand on under a name of its own.
+fn collect_hostile(node: &Node<'_>, found: &mut Vec<String>) -> Option<Span> {
     match node.get_ref() {
+        DeValue::Datetime(_) => return Some(node.span().into()),
         DeValue::String(text) if text.contains('\n') => found.push(text.to_string()),
-        DeValue::Array(items) => items.iter().for_each(|item| collect_hostile(item, found)),
+        DeValue::Array(items) => return items.iter().find_map(|item| collect_hostile(item, found)),
         DeValue::Table(table) => {
             for (name, value) in table {
                 if name.get_ref().contains('\n') {
                     found.push(name.get_ref().to_string());
                 }
-                collect_hostile(value, found);
+                if let Some(date) = collect_hostile(value, found) {
+                    return Some(date);
+                }
             }
         }
         _ => {}
     }
+    None
 }
 
 /// serde's own sentences in our order of words.

@@ -246,6 +246,9 @@ pub fn plain_path(text: &str) -> Result<String, String> {
         return Err("a path cannot hold a NUL byte".into());
     }
     if !text.starts_with('/') {
+        if let Some(rest) = ["~/", "$HOME/"].iter().find_map(|home| text.strip_prefix(home)) {
+            return Err(format!("`{text}` is no path: only a shell knows it\nhelp: write \"${{HOME}}/{rest}\""));
+        }
         return Err(format!("`{text}` is a relative path\nhelp: say from where: \"${{PROFILE_DIR}}/{text}\" or \"${{CWD}}/{text}\""));
     }
     let mut plain = String::with_capacity(text.len());

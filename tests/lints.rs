@@ -112,9 +112,11 @@ fn what_the_host_runs_later() {
 #[test]
 fn capabilities_over_what_is_not_the_sandboxs() {
     let none = |line| ("capabilities::no-effect", line, "has no effect");
-    warns("[capabilities]\nkeep = ['net-admin', 'net-bind-service']\n", &[]);
+    warns("[identity]\nuser = 0\n[capabilities]\nkeep = ['net-admin', 'net-bind-service']\n", &[]);
+    warns("[capabilities]\nambient = ['net-admin']\n", &[]);
+    warns("[capabilities]\nkeep = ['net-admin']\n", &[("capabilities::no-effect", 3, "loses it when it is executed")]);
     warns("[capabilities]\nkeep = ['net-admin']\n[network]\nmode = 'host'\n", &[none(3)]);
-    warns("[capabilities]\nambient = ['sys-time']\nkeep = ['chown', 'setuid']\n", &[none(3)]);
+    warns("[capabilities]\nambient = ['sys-time']\nkeep = ['chown', 'setuid']\n[identity]\nuser = 0\n", &[none(3)]);
     warns("[capabilities]\nkeep = ['sys-boot']\n[namespaces]\npid = 'host'\n", &[none(3)]);
     warns("[namespaces]\nall = 'host'\n[network]\nmode = 'host'\n[capabilities]\nkeep = ['sys-time']\n", &[]);
 }
@@ -179,7 +181,7 @@ fn they_stand_beside_errors_but_not_on_their_lines() {
     let codes: Vec<&str> = json.as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
     assert_eq!(
         (output.status.code(), codes),
-        (Some(125), vec!["process::command", "mounts::source", "mounts::hides-nothing", "process::unseen-folder"])
+        (Some(125), vec!["mounts::source", "process::command", "mounts::hides-nothing", "process::unseen-folder"])
     );
     let drawn = place.stockade(As::all()[0]).args(["check"]).arg(place.path.join("p.toml")).output().unwrap();
     assert!(text(&drawn.stderr).ends_with("2 problems and 2 warnings\n"), "{}", said(&drawn));

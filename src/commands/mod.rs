@@ -86,20 +86,20 @@ struct Planned {
 
 /// The pipeline up to the plan.
 fn prepare(given: Given) -> Result<Planned, Failed> {
-    prepare_with(given, |_, _| {})
+    prepare_with(given, |_, _, _| {})
 }
 
 /// The same, with what looks like a mistake, also where something is wrong. What is planned does not depend on it.
 fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Failed> {
-    prepare_with(given, |profile, host| {
+    prepare_with(given, |profile, host, sources| {
         host.groups_of_caller = nix::unistd::getgroups().ok().map(|groups| groups.iter().map(|group| group.as_raw()).collect());
         let mut host = host.clone();
         host.look_closer(profile);
-        *warnings = stockade::lint::lint(profile, &host);
+        *warnings = stockade::lint::lint_of_own_lines(profile, &host, sources);
     })
 }
 
-fn prepare_with(given: Given, look: impl FnOnce(&Profile, &mut Host)) -> Result<Planned, Failed> {
+fn prepare_with(given: Given, look: impl FnOnce(&Profile, &mut Host, &Sources)) -> Result<Planned, Failed> {
     settle_with(&request(given)?, Caller::current(), look)
 }
 
@@ -113,17 +113,17 @@ fn request(given: Given) -> Result<Request, Failed> {
 
 /// The same of what the command line asks for.
 fn settle(request: &Request, caller: Caller) -> Result<Planned, Failed> {
-    settle_with(request, caller, |_, _| {})
+    settle_with(request, caller, |_, _, _| {})
 }
 
-fn settle_with(request: &Request, caller: Caller, look: impl FnOnce(&Profile, &mut Host)) -> Result<Planned, Failed> {
+fn settle_with(request: &Request, caller: Caller, look: impl FnOnce(&Profile, &mut Host, &Sources)) -> Result<Planned, Failed> {
     let mut sources = Sources::default();
     let profile = match load(request, &caller, &mut sources) {
         Ok(profile) => profile,
         Err(problems) => return Err(Failed { sources, problems }),
     };
     let mut host = Host::probe(&profile, caller, &sources);
-    look(&profile, &mut host);
+    look(&profile, &mut host, &sources);
     match stockade::plan::plan(&profile, &host) {
         Ok(plan) => Ok(Planned { sources, profile, host, plan }),
         Err(problems) => {

@@ -54,7 +54,7 @@ fn text(plan: &Plan, sources: &Sources) -> String {
         if stage != Some(step.stage) {
             stage = Some(step.stage);
             let reason = ORDER.iter().find(|(known, ..)| *known == step.stage).map_or("", |(.., reason)| reason);
-            line(format!("\n{:?} ({reason})", step.stage));
+            line(format!("\n{} ({reason})", step.stage.word()));
         }
         let place = sources.place(step.at).map_or(String::new(), |place| place.to_string());
         line(format!("  {:<70} {}", escape(&step.op.to_string()), escape(&place)));

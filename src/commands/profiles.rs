@@ -11,7 +11,7 @@ use stockade::policy::identity::{Ids, Maps};
 use stockade::policy::landlock::{Ruleset, port_words, scope_words};
 use stockade::policy::namespaces::{Kind, Namespace};
 use stockade::policy::process::Exec;
-use stockade::policy::seccomp::Filter;
+use stockade::policy::seccomp::{Filter, Told};
 use stockade::problem::{escape, escape_lines, quiet_json};
 use stockade::profile::{Caller, Listed, installed, text_of};
 use stockade::source::Sources;
@@ -116,7 +116,7 @@ fn diff(flags: Flags, first: String, second: String, format: Format) -> u8 {
 /// told here are no differences, and who compares two profiles trusts that.
 fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     // `new` is of `choice`, `root` of the caller, `slots` of the steps; notes are words about the rest.
-    let Plan { steps, new: _, choice, ids, root: _, landlock, filter, exec, watch, closed_streams, slots: _, notes: _ } = plan;
+    let Plan { steps, new: _, choice, ids, root: _, landlock, filter, exec, watch, closed_streams, slots: _, notes: _, told } = plan;
     let mut all: Vec<String> = steps.iter().map(|step| step_words(&step.op)).collect();
     all.extend(Kind::ALL.into_iter().map(|kind| match choice.of(kind) {
         Namespace::New => format!("have a new {} namespace", kind.word()),
@@ -128,6 +128,7 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     all.extend(answers(filter));
     all.extend(executed(exec));
     all.extend(fields("watch with", serde_json::to_value(watch)));
+    all.push(format!("tell of refusals: {}", told_words(*told)));
     all.extend(closed_streams.then(|| "put /dev/null where 0, 1 or 2 is closed".to_owned()));
     let mut deeds = BTreeMap::new();
     for deed in all {
@@ -174,6 +175,14 @@ fn answers(Filter { native, others }: &Filter) -> Vec<String> {
     let calls = tables
         .flat_map(|table| table.rules().map(|(number, rule)| format!("answer {} of {} with: {rule}", table.call_name(number), table.abi.word())));
     calls.collect()
+}
+
+fn told_words(told: Told) -> &'static str {
+    match told {
+        Told::Nothing => "none",
+        Told::Notified => "those of rules that notify",
+        Told::Everything => "all",
+    }
 }
 
 fn executed(Exec { candidates, argv, env, at: _ }: &Exec) -> Vec<String> {

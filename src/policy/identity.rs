@@ -212,10 +212,13 @@ const FIRST_HOST_ID: u32 = 0x7000_0000;
 /// How many ids a launcher has for itself.
 const IDS_PER_LAUNCHER: u32 = 16;
 
+/// The user, and the group, of a sandbox that root starts, where the profile says none.
+pub const UNSAID_FOR_ROOT: u32 = 1000;
+
 /// Settles ids and maps. The user namespace comes with the line that chose it.
 pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), host: &Host, draft: &mut Draft) -> Ids {
     let root = host.caller.uid == 0;
-    let own = |id: u32| if root { 1000 } else { id };
+    let own = |id: u32| if root { UNSAID_FOR_ROOT } else { id };
     let mut resolve = |id: Option<&At<Id>>, names: &BTreeMap<String, u32>, unsaid: u32, what: &str| match id {
         None => unsaid,
         Some(At { value: Id::Number(number), .. }) => *number,

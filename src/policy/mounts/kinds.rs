@@ -170,7 +170,15 @@ impl<'de> Visitor<'de> for MountVisitor {
         if LATER.contains(&word) {
             return Err(E::custom(format!("mounts of kind `{word}` are not built yet")));
         }
-        let help = suggestion(word, words()).unwrap_or_else(|| {
+        let same = match word.to_ascii_lowercase().as_str() {
+            "readonly" | "read-only" | "read_only" | "r" => Some("ro"),
+            "readwrite" | "read-write" | "read_write" | "writable" | "w" => Some("rw"),
+            "hidden" | "mask" | "none" | "deny" => Some("hide"),
+            "devtmpfs" => Some("dev"),
+            "procfs" => Some("proc"),
+            lower => words().find(|known| *known == lower),
+        };
+        let help = same.map(|same| format!("did you mean `{same}`?")).or_else(|| suggestion(word, words())).unwrap_or_else(|| {
             if word.starts_with('/') {
                 format!("to bind it here, write {{ bind = \"{word}\" }}")
             } else {

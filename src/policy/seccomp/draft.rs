@@ -7,7 +7,7 @@ use super::section::{Base, Calls, Condition, Otherwise, Seccomp, Spec};
 use super::{compile, condition, foreign, shorthand};
 use crate::draft::Draft;
 use crate::policy::syscalls::{Abi, counterpart};
-use crate::problem::Problem;
+use crate::problem::{Problem, escape};
 use crate::source::{At, Span};
 use std::collections::BTreeMap;
 
@@ -125,7 +125,8 @@ impl<'a> Words<'a> {
             let calls = match <Calls as crate::value::Written>::from_text(name.value) {
                 Ok(calls) => calls,
                 Err(message) => {
-                    let (message, help) = message.split_once("\nhelp: ").unwrap_or((&message, ""));
+                    let message = message.replace(name.value, &escape(name.value));
+                    let (message, help) = message.rsplit_once("\nhelp: ").unwrap_or((&message, ""));
                     draft.problem(Problem::new("seccomp::rule", name.at, format!("cannot read the rule: {message}")).help(help));
                     continue;
                 }
