@@ -35,6 +35,7 @@ const LINTS: &[fn(&Scene, &mut Problems)] = &[
     mounts::shadowed,
     mounts::redundant,
     mounts::hidden,
+    mounts::seen_elsewhere,
     mounts::run_later,
     capabilities::without_effect,
     seccomp::without_effect,

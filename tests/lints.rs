@@ -73,6 +73,7 @@ fn covers_that_cover_nothing_or_not_for_long() {
     warns("[mounts]\n'/srv/data' = 'hide'\n", &[("mounts::hides-nothing", 3, "no entry shows anything")]);
     warns("[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/.env' = 'hide'\n", &[("mounts::hidden-file", 4, "by rename")]);
     warns("[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/cache' = 'hide'\n'/home/ann/work/no' = { hide = true, missing = 'skip' }\n", &[]);
+    warns("[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/.env' = { hide = 'file' }\n", &[]);
     warns("[mounts]\n'/proc' = 'proc'\n'/proc/kallsyms' = 'hide'\n", &[]);
     // What would be there without the entry: names of a bound root, the nodes of /dev, stockade's own files, pieces of programs.
     for hides in [
@@ -90,6 +91,14 @@ fn covers_that_cover_nothing_or_not_for_long() {
     }
     let alone = "[namespaces]\nall = 'host'\n[network]\nmode = 'host'\n[mounts]\n'/srv/data' = 'hide'\n";
     warns(alone, &[("mounts::hides-nothing", 7, "no entry shows anything")]);
+}
+
+#[test]
+fn covers_that_another_name_undoes() {
+    let work = "[mounts]\n'/a' = { bind = '/home/ann/work' }\n'/b' = { bind = '/home/ann/work' }\n'/a/cache' = 'hide'\n";
+    warns(work, &[("mounts::alias", 5, "/b/cache shows the same")]);
+    warns(&format!("{work}'/b/cache' = 'hide'\n"), &[]);
+    warns(&format!("{work}'/b/cache' = 'tmpfs'\n"), &[]);
 }
 
 #[test]
@@ -130,6 +139,8 @@ fn words_for_the_filter_that_decide_nothing() {
     warns("[seccomp]\nallow = ['@debug', 'ptrace']\n", &[("seccomp::redundant", 3, "`ptrace` adds nothing")]);
     // The policy's own words about arguments hold for a call of a group, and not for one that is named.
     warns("[seccomp]\nallow = ['@process', 'unshare']\n", &[]);
+    warns("[seccomp.rules]\nkill = { deny-if = [{ arg1 = { mask = 1, is = 2 } }] }\n", &[("seccomp::never", 3, "never holds")]);
+    warns("[seccomp.rules]\nkill = { deny-if = [{ arg1 = { mask = 3, is = [2, 4] } }] }\n", &[]);
     // A rule of refusals leaves the rest to `allow`.
     warns("[seccomp]\nallow = ['kill']\n[seccomp.rules]\nkill = { kill-if = [{ arg1 = 9 }] }\n", &[]);
     warns("[seccomp]\nallow = ['@debug']\ndeny = ['ptrace']\n", &[]);

@@ -4,12 +4,12 @@ use super::{Scene, entries};
 use crate::host::programs::Lack;
 use crate::host::{Fact, FileKind, Host};
 use crate::policy::mounts::dev;
-use crate::policy::mounts::entry::{Access, Bind, Missing, Mount};
+use crate::policy::mounts::entry::{Access, Bind, Hidden, Missing, Mount};
 use crate::policy::mounts::tree::{Base, Node, Tree, above, base, covered, source_of, with_root};
 use crate::policy::namespaces::Kind;
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
-use crate::value::{ancestors, below, join};
+use crate::value::{ancestors, below, join, literal};
 use std::collections::BTreeSet;
 
 /// What the host runs later though nobody meant to start it, by its path below a granted folder, and who runs it. What somebody
@@ -171,13 +171,42 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
             }
             Base::Host { source, .. } if own_tree => {
                 let Fact::Present(file) = scene.host.at(&source) else { continue };
+                // Whoever says that it is a file knows.
+                if matches!(node.mount, Mount::Hide { known: Hidden::File, .. }) {
+                    continue;
+                }
                 if file.kind != FileKind::Folder && told.insert(node.at) {
                     let text = format!("{path} shows again where a program of the host replaces it by rename, as editors do");
-                    let help = "move it to a folder of its own, and hide the folder";
+                    let help = format!("hide the folder that it is in, or say that you know: {} = {{ hide = \"file\" }}", literal(path));
                     found.push(Problem::new("mounts::hidden-file", node.at, text).help(help));
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// A file that is hidden at one path and seen at another.
+pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
+    if !scene.choice.is_new(Kind::Mount) {
+        return;
+    }
+    let grants: Vec<(&str, &str, &Node)> = binds(&scene.tree).take(MOST_GRANTS).collect();
+    let mut told = BTreeSet::new();
+    for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. })) {
+        let Base::Host { source, .. } = base(&scene.tree, scene.host, path) else { continue };
+        let shows = |(over, from, _): &&(&str, &str, &Node)| {
+            let inside = below(&source, from).map(|tail| join(over, tail));
+            // What decides there is the nearest entry.
+            inside.is_some_and(|inside| inside != *path && ancestors(&inside).find(|entry| scene.tree.contains_key(*entry)) == Some(over))
+        };
+        if let Some((over, from, other)) = grants.iter().find(shows)
+            && told.insert(node.at)
+        {
+            let elsewhere = join(over, below(&source, from).unwrap_or_default());
+            let text = format!("{path} is hidden, and {elsewhere} shows the same");
+            let help = format!("hide it there, too: {} = \"hide\"", literal(&elsewhere));
+            found.push(Problem::new("mounts::alias", node.at, text).also(other.at, "by this").help(help));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From entries and facts to steps: what is opened, where it is attached, what pins it, and what Landlock allows there.
 
-use super::entry::{Access, Bind, Content as EntryContent, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::entry::{Access, Bind, Content as EntryContent, Hidden, HidePid, Missing, Mount, TMPFS, Tmpfs};
 use super::tree::{Base, Covered, NOT_WITH_ROOT, Node, Tree, above, base, covered, root_is_writable, root_tmpfs, settle};
 use super::{Mounts, checks, dev, place, spelled};
 use crate::draft::Draft;
@@ -10,7 +10,7 @@ use crate::policy::landlock::Rights;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::{Attrs, Content, Cover, Ground, Inode, Name, Op, Slot, Stage};
-use crate::value::{Mode, Size, ancestors, below, join, parent};
+use crate::value::{Mode, Size, ancestors, below, join, literal, parent};
 use std::collections::BTreeSet;
 
 /// What a file system in memory allows, but for running programs.
@@ -152,7 +152,7 @@ impl World<'_> {
             Mount::Dir { mode } => self.dir(path, mode.unwrap_or(Mode(0o755)), at),
             Mount::Symlink(target) => self.symlink(path, target, at),
             Mount::File { content, mode } => self.file(path, content, *mode, at),
-            Mount::Hide { missing } => self.hide(path, *missing, at),
+            Mount::Hide { missing, known } => self.hide(path, *missing, *known, at),
         }
     }
 
@@ -453,7 +453,7 @@ impl World<'_> {
         self.allow(path, bits_of(mode), at);
     }
 
-    fn hide(&mut self, path: &str, missing: Missing, at: Span) {
+    fn hide(&mut self, path: &str, missing: Missing, known: Hidden, at: Span) {
         let kind = match base(&self.tree, self.host, path) {
             Base::Own { .. } => return self.hide_own(path, at),
             Base::Host { source, .. } => self.host.at(&source).clone(),
@@ -480,6 +480,12 @@ impl World<'_> {
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         }
         let folder = file.kind == FileKind::Folder;
+        if folder && known == Hidden::File {
+            let message = format!("cannot hide {path} as a file: it is a folder");
+            return self
+                .draft
+                .problem(Problem::new("mounts::hide", at, message).help(format!("hide it as what it is: {} = \"hide\"", literal(path))));
+        }
         let Some(_) = self.site(path, folder, at) else { return };
         let cover = if folder { Cover::Folder } else { Cover::File };
         self.step(Op::Hide { path: Name::new(path), cover, if_present: false }, at);

@@ -1,6 +1,6 @@
 //! An entry of `[mounts]` as a profile writes it, for help that can be pasted. It reads entries and judges none.
 
-use super::entry::{Access, Bind, Broad, Content, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::entry::{Access, Bind, Broad, Content, Hidden, HidePid, Missing, Mount, TMPFS, Tmpfs};
 use crate::value::literal;
 
 /// The line of an entry: `"/usr" = "ro"`.
@@ -49,8 +49,12 @@ fn value(path: &str, mount: &Mount) -> String {
             keys.extend(mode.map(|mode| format!("mode = \"{mode}\"")));
             table(keys)
         }
-        Mount::Hide { missing: Missing::Error } => "\"hide\"".into(),
-        Mount::Hide { missing } => format!("{{ hide = true, missing = \"{missing}\" }}"),
+        Mount::Hide { missing: Missing::Error, known: Hidden::Unsaid } => "\"hide\"".into(),
+        Mount::Hide { missing, known } => {
+            let mut keys = vec![format!("hide = {}", if *known == Hidden::File { "\"file\"" } else { "true" })];
+            keys.extend((*missing != Missing::Error).then(|| format!("missing = \"{missing}\"")));
+            table(keys)
+        }
     }
 }
 
@@ -111,6 +115,7 @@ mod tests {
             "\"/f\" = { env = \"TOKEN\" }",
             "\"/h\" = \"hide\"",
             "\"/h\" = { hide = true, missing = \"skip\" }",
+            "\"/h\" = { hide = \"file\" }",
         ] {
             same(text);
         }
