@@ -98,7 +98,7 @@ fn text_and_json_count_the_same_columns() {
     for (profile, line, column) in [
         ("format = 1\n[env]\nA = { \"日本語\" = 1, x = 2 }\n", 3, 18),
         ("\u{feff}frmat = 1\n", 1, 1),
-        ("format = 1\n[mounts]\n\"/日本\" = { bnd = 1 }\n", 3, 11),
+        ("format = 1\n[mounts]\n\"/日本\" = { bnd = 1 }\n", 3, 9),
     ] {
         let all = problems(&place, profile);
         assert_eq!((all[0]["line"].as_u64(), all[0]["column"].as_u64()), (Some(line), Some(column)), "{profile}: {all:?}");
