@@ -51,9 +51,11 @@ pub fn all() -> impl Iterator<Item = Explanation> {
     TEXTS.iter().flat_map(|text| text.split("\n== ")).filter_map(read)
 }
 
-/// The one of a code, or of a number.
+/// The one of a code, or of a number, whose zeros may be left out.
 pub fn find(name: &str) -> Option<Explanation> {
-    all().find(|known| known.code == name || known.number.eq_ignore_ascii_case(name))
+    let (letter, digits) = name.split_at_checked(1).unwrap_or_default();
+    let number = format!("{letter}{digits:0>4}");
+    all().find(|known| known.code == name || known.number.eq_ignore_ascii_case(&number))
 }
 
 /// The number of a code. It is asked for each problem that is drawn, so it reads no records.
@@ -87,6 +89,7 @@ mod tests {
         assert_eq!(find(broad.number), Some(broad));
         assert_eq!(find(&broad.number.to_lowercase()), Some(broad));
         assert_eq!(number("mounts::broad"), Some(broad.number));
+        assert_eq!(find("e301"), Some(broad));
         assert!(find("").is_none() && find("mounts").is_none() && number("E0301").is_none());
     }
 

@@ -6,7 +6,7 @@
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::policy::capabilities::{Capability, CapabilitySet};
-use crate::policy::landlock::Rights;
+use crate::policy::landlock::{Rights, Scope};
 use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::dev::NODES;
 use crate::policy::mounts::entry::{Access, Mount};
@@ -20,7 +20,7 @@ use crate::step::{Attrs, Content, Op};
 use crate::value::{below, parent};
 use crate::walls::{Entry, HostTree, Shows, World};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// What a kind of grant costs.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -75,6 +75,7 @@ costs! {
     PROC = "proc", 1, 1, "the kernel's state is seen, and paths of the host in mountinfo";
     PROGRAMS = "own-programs", 1, 2, "programs that the target brings can be executed from memory that it writes";
     CALLS = "calls", 1, 20, "system calls that the default policy refuses, each a part of the kernel's surface";
+    NO_SCOPE = "no-scope", 1, 2, "the namespaces alone keep signals and abstract sockets from processes outside, where they do";
     GROUPS = "groups", 1, 1, "the caller's supplementary groups stay: what they may read is read";
     MANY_IDS = "many-ids", 1, 1, "files can be left behind under ids that the caller does not have";
     VARIABLE = "variable", 1, 3, "a variable of the caller's may hold a secret";
@@ -125,25 +126,31 @@ pub fn tenths(tenths: u32) -> String {
 
 /// Weighs a sandbox.
 pub fn weigh(profile: &Profile, host: &Host, world: &World<'_>) -> Exposure {
-    let mut bill = Bill { points: vec![] };
+    let mut bill = Bill::default();
     files(profile, host, world, &mut bill);
     kernel(world.plan, profile, &mut bill);
-    power(world, &mut bill);
+    power(profile, world, &mut bill);
     process(profile, world.plan, &mut bill);
     bill.total()
 }
 
+#[derive(Default)]
 struct Bill {
     points: Vec<Point>,
+    /// What is on it already, by cost and words, and by cost and line.
+    told: HashSet<(&'static str, String)>,
+    lines: HashSet<(&'static str, Span)>,
 }
 
 impl Bill {
     fn add(&mut self, cost: &'static Cost, what: impl Into<String>, at: Span) {
-        let point = Point { cost, tenths: cost.each, what: what.into(), at };
+        let what = what.into();
         // One line is one grant, also where it stands for many names.
-        let same = |other: &Point| other.cost == cost && (other.what == point.what || (at.is_somewhere() && other.at == at));
-        if !self.points.iter().any(same) {
-            self.points.push(point);
+        let known = self.told.contains(&(cost.name, what.clone())) || (at.is_somewhere() && self.lines.contains(&(cost.name, at)));
+        if !known {
+            self.told.insert((cost.name, what.clone()));
+            self.lines.insert((cost.name, at));
+            self.points.push(Point { cost, tenths: cost.each, what, at });
         }
     }
 
@@ -313,7 +320,7 @@ fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
 
 // ---- ids and capabilities ----
 
-fn power(world: &World<'_>, bill: &mut Bill) {
+fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
     let plan = world.plan;
     let line = |good: fn(&Op) -> bool| plan.steps.iter().find(|step| good(&step.op)).map_or(Span::NOWHERE, |step| step.at);
     let at = line(|op| matches!(op, Op::Capabilities { .. }));
@@ -324,11 +331,18 @@ fn power(world: &World<'_>, bill: &mut Bill) {
         // They share a line, and each counts.
         bill.points.push(point);
     }
+    if let (Some(at), Some(ruleset)) = (profile.landlock.scope.said(), &plan.landlock) {
+        let open = [Scope::Signal, Scope::AbstractUnixSocket].into_iter().filter(|scope| ruleset.scoped & scope.bit() == 0);
+        for scope in open {
+            let point = Point { cost: NO_SCOPE, tenths: NO_SCOPE.each, what: format!("Landlock does not scope `{scope}`"), at };
+            bill.points.push(point);
+        }
+    }
     if plan.ids.host_user == 0 {
         bill.add(HOST_ROOT, "the target's user is root on the host", plan.choice.at(Kind::User));
     }
     if let Some(maps) = &plan.ids.maps {
-        if maps.deny_setgroups {
+        if plan.ids.groups_stay {
             bill.add(GROUPS, "the caller's groups stay", Span::NOWHERE);
         }
         let ids = |extents: &[crate::policy::identity::Extent]| extents.iter().map(|extent| u64::from(extent.count)).sum::<u64>();

@@ -6,6 +6,7 @@ pub mod groups;
 
 use crate::policy::capabilities::LAST_SURE;
 use crate::policy::identity::Id;
+use crate::policy::landlock::Paths;
 use crate::policy::mounts;
 use crate::policy::mounts::glob::Found;
 use crate::problem::Problem;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
+mod bounds;
 pub mod elf;
 mod inside;
 mod loader;
@@ -29,6 +31,7 @@ pub mod systemd;
 mod view;
 mod walk;
 
+pub use bounds::Bounds;
 pub use inside::Inside;
 
 /// What is known of the machine and of the caller.
@@ -74,6 +77,12 @@ pub struct Host {
     pub inside: Option<Inside>,
     /// Control groups; read only where the profile has limits.
     pub control_groups: Groups,
+    /// Where each path of `[landlock].paths` leads inside, links followed; or the errno with which the way ends.
+    pub ruled: BTreeMap<String, Result<String, i32>>,
+    /// How far the caller may go with limits and priorities, where an ordinary user's profile asks for any.
+    pub bounds: Option<Bounds>,
+    /// The caller's supplementary groups, where a command asked for them.
+    pub groups_of_caller: Option<Vec<u32>>,
     /// The text that `[seccomp]` imports, or why there is none.
     pub import: Option<Result<String, Problem>>,
 }
@@ -194,10 +203,16 @@ impl Host {
         if profile.capabilities.named().any(|cap| cap.0 > LAST_SURE) {
             host.last_capability = last_capability();
         }
+        if caller.uid != 0 {
+            host.bounds = Bounds::read(&profile.process, &profile.rlimits);
+        }
         host.import = profile.seccomp.import.get().map(|path| read_import(path, &caller, path.at));
         host.caller = caller;
         if !profile.programs.items.is_empty() {
             host.read_programs(profile, with_fs);
+        }
+        if let Some(Paths::Table(table)) = profile.landlock.paths.get().map(|paths| &paths.value) {
+            host.read_ruled(profile, table.iter().map(|(path, _)| path.as_ref()));
         }
         host
     }
@@ -275,9 +290,9 @@ fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
     let place = real.as_ref().map_or(path, |(real, _)| real);
     let kind = match meta.file_type() {
         kind if kind.is_dir() => FileKind::Folder,
-        kind if kind.is_symlink() => match std::fs::read_link(place).ok().and_then(|text| text.to_str().map(str::to_owned)) {
-            Some(text) => FileKind::Link(text),
-            None => return Fact::Absent(libc::EILSEQ),
+        kind if kind.is_symlink() => match link_text(place) {
+            Ok(text) => FileKind::Link(text),
+            Err(errno) => return Fact::Absent(errno),
         },
         kind if kind.is_socket() => FileKind::Socket,
         kind if kind.is_char_device() || kind.is_block_device() => FileKind::Device,
@@ -296,6 +311,12 @@ fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
         fs,
         sockets,
     })
+}
+
+/// The text of a link. Links of proc can be seen by all and read by few (proc_pid_root(5)).
+pub fn link_text(path: &str) -> Result<String, i32> {
+    let text = std::fs::read_link(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    text.into_os_string().into_string().map_err(|_| libc::EILSEQ)
 }
 
 /// Whether the path can be walked without following a link before its last name.

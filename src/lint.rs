@@ -14,6 +14,8 @@ use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::policy::{network, programs};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
+use crate::source::{Sources, Span};
+use std::collections::BTreeMap;
 
 pub use mounts::{RUN_LATER, looked_into, wanted};
 
@@ -33,6 +35,7 @@ const LINTS: &[fn(&Scene, &mut Problems)] = &[
     mounts::shadowed,
     mounts::redundant,
     mounts::hidden,
+    mounts::seen_elsewhere,
     mounts::run_later,
     capabilities::without_effect,
     seccomp::without_effect,
@@ -52,6 +55,29 @@ pub fn lint(profile: &Profile, host: &Host) -> Problems {
     let mut found = Problems::default();
     LINTS.iter().for_each(|lint| lint(&scene, &mut found));
     found
+}
+
+/// The same, for whoever wrote the profile: that lines of a built-in one add nothing is none of theirs. Where an entry of their own makes
+/// them needless, that is said once, at that entry.
+pub fn lint_of_own_lines(profile: &Profile, host: &Host, sources: &Sources) -> Problems {
+    let is_builtin = |at: Span| sources.source(at).is_some_and(|source| source.file.is_none() && source.brought.is_somewhere());
+    let mut kept = Problems::default();
+    let mut needless: BTreeMap<Span, usize> = BTreeMap::new();
+    for warning in lint(profile, host) {
+        if !warning.code.ends_with("::redundant") || !is_builtin(warning.at) {
+            kept.push(warning);
+            continue;
+        }
+        if let Some((wider, _)) = warning.also.first().filter(|(wider, _)| !is_builtin(*wider)) {
+            *needless.entry(*wider).or_default() += 1;
+        }
+    }
+    for (at, count) in needless {
+        let lines = if count == 1 { "what one inherited line grants".to_owned() } else { format!("what {count} inherited lines grant") };
+        let text = format!("this grants {lines}, and more");
+        kept.push(Problem::new("mounts::redundant", at, text).help("leave it out, if those are enough: stockade plan shows the file tree"));
+    }
+    kept
 }
 
 /// The command, its loader and libraries, the working folder and the targets of links that the tree does not show.

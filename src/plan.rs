@@ -10,7 +10,7 @@ use crate::policy::landlock::{Ruleset, Sight};
 use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Facts, Filter, Imported, Needs, Told};
-use crate::policy::{capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, process, programs, rlimits, seccomp};
+use crate::policy::{bounds, capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, process, programs, rlimits, seccomp};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::source::Span;
@@ -147,6 +147,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let exec = process::exec(&profile.process, settings, &mut draft);
     let watch = process::draft(&profile.process, &entries, &choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, &mut draft);
+    if let Some(limits) = &host.bounds {
+        bounds::check(limits, &mut draft);
+    }
     let asked = limits::Asked {
         limits: &profile.limits,
         optional: profile.optional.items.iter().any(|wall| wall.value == "limits"),
@@ -250,7 +253,9 @@ fn refuse_programs(profile: &Profile, choice: &Choice, draft: &mut Draft) {
 /// Whoever builds the world owns what it makes, so it takes the target's ids first.
 fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
     match &ids.maps {
-        Some(Maps { deny_setgroups: true, .. }) => {}
+        // One's own ids alone are mapped, and the child has them.
+        Some(Maps { deny_setgroups: true, helpers: false, .. }) => {}
+        Some(Maps { deny_setgroups: true, .. }) => draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, Span::NOWHERE),
         Some(_) => {
             draft.step(Stage::Ids, Op::Groups { groups: ids.groups.clone() }, Span::NOWHERE);
             draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, Span::NOWHERE);

@@ -2,14 +2,20 @@
 //!
 //! Nothing here decides what is wrong; it only says so, to people ([`Problems::render`]) and to programs ([`Problems::json`]).
 
+use crate::draft::Note;
 use crate::explain;
 use crate::source::{Place, Sources, Span};
 use clipped::{Clipped, visible};
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use lines::fit;
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents,
+};
 use serde::Serialize;
 use std::fmt;
+use std::sync::Arc;
 
 mod clipped;
+mod lines;
 
 /// What comes of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -101,6 +107,12 @@ impl Problems {
         self.0.is_empty()
     }
 
+    /// The same, with a place for what has none because nothing was said.
+    pub fn placed(self, code: &str, at: Span) -> Problems {
+        let place = |problem: Problem| if problem.code == code && !problem.at.is_somewhere() { Problem { at, ..problem } } else { problem };
+        Problems(self.0.into_iter().map(place).collect())
+    }
+
     /// One by one, errors first, in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         let mut sorted: Vec<&Problem> = self.0.iter().collect();
@@ -115,16 +127,21 @@ impl Problems {
 
     /// For people: each problem with its line, a caret and the help, and a closing count.
     pub fn render(&self, sources: &Sources, style: Style) -> String {
+        self.render_within(sources, style, UNKNOWN_WIDTH)
+    }
+
+    /// The same in lines of so many columns, but for what is to be pasted and for lines of a profile.
+    pub fn render_within(&self, sources: &Sources, style: Style, width: usize) -> String {
         let theme = match style {
             Style::Plain => GraphicalTheme::unicode_nocolor(),
             Style::Ascii => GraphicalTheme::none(),
             Style::Colour => GraphicalTheme::unicode(),
         };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_wrap_lines(false).with_links(false);
         let mut out = String::new();
         for problem in self.iter().take(MOST_SHOWN) {
             // Writing to a String cannot fail, and a diagnostic whose span is out of its text is shown without it.
-            if handler.render_report(&mut out, &Shown::new(problem, sources)).is_err() {
+            if handler.render_report(&mut out, &Shown::new(problem, sources, width)).is_err() {
                 out.push_str(&format!("  × {}\n", escape(&problem.message)));
             }
         }
@@ -149,6 +166,17 @@ impl Problems {
     /// For programs: one JSON array.
     pub fn json(&self, sources: &Sources) -> String {
         quiet_json(&serde_json::to_string_pretty(&self.records(sources)).unwrap_or_else(|_| "[]".into()))
+    }
+
+    /// The same with what is not wrong and should be known, as records of severity `note`.
+    pub fn json_with(&self, notes: &[Note], sources: &Sources) -> String {
+        let value = |record| serde_json::to_value(record).unwrap_or_default();
+        let mut all: Vec<serde_json::Value> = self.iter().map(|problem| value(Record::new(problem, sources))).collect();
+        all.extend(notes.iter().map(|note| {
+            let Somewhere { file, line, column } = Somewhere::of(note.at, sources);
+            serde_json::json!({ "severity": "note", "message": note.text, "less": note.less, "file": file, "line": line, "column": column })
+        }));
+        quiet_json(&serde_json::to_string_pretty(&all).unwrap_or_else(|_| "[]".into()))
     }
 
     /// The same as a part of something larger.
@@ -188,21 +216,30 @@ pub enum Style {
     Colour,
 }
 
-/// Control characters (C0, DEL, C1) and bidirectional overrides made visible, so that a profile, a path or a name cannot
-/// drive the reader's terminal (CVE-2023-28101 is such a case in flatpak). Newline and tab stay.
+/// Control characters (C0, DEL, C1), bidirectional marks and what has no width made visible, so that a profile, a path or a name cannot
+/// drive the reader's terminal (CVE-2023-28101 is such a case in flatpak), and newline and tab, so that it cannot forge a line of ours.
 pub fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if is_hostile(c) {
-            out.extend(c.escape_unicode())
-        } else {
-            out.push(c)
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if is_hostile(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
         }
         out
     })
 }
 
-fn is_hostile(c: char) -> bool {
-    (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// The same for a text of many lines.
+pub fn escape_lines(text: &str) -> String {
+    text.split('\n').map(|line| line.split('\t').map(escape).collect::<Vec<_>>().join("\t")).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a character drives a terminal, changes the order or the lines of what is read, or is not seen at all. Newline and tab, which
+/// texts of many lines have, are not among them.
+pub fn is_hostile(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t')
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The same for JSON, which stays the same JSON: its writer escapes C0 alone, and its reader may be a terminal.
@@ -257,7 +294,7 @@ struct Record<'a> {
     severity: Severity,
     message: &'a str,
     #[serde(flatten)]
-    place: Option<Place>,
+    place: Somewhere,
     length: u32,
     label: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -268,8 +305,25 @@ struct Record<'a> {
 #[derive(Serialize)]
 struct Also {
     #[serde(flatten)]
-    place: Option<Place>,
+    place: Somewhere,
     label: String,
+}
+
+/// A place, or `null` in each of its fields: a program finds them in every problem.
+#[derive(Serialize)]
+struct Somewhere {
+    file: Option<Arc<str>>,
+    line: Option<u32>,
+    column: Option<u32>,
+}
+
+impl Somewhere {
+    fn of(at: Span, sources: &Sources) -> Somewhere {
+        match sources.place(at) {
+            Some(Place { file, line, column }) => Somewhere { file: Some(file), line: Some(line), column: Some(column) },
+            None => Somewhere { file: None, line: None, column: None },
+        }
+    }
 }
 
 impl<'a> Record<'a> {
@@ -279,14 +333,17 @@ impl<'a> Record<'a> {
             number: explain::number(problem.code),
             severity: problem.severity(),
             message: &problem.message,
-            place: sources.place(problem.at),
+            place: Somewhere::of(problem.at, sources),
             length: problem.at.end - problem.at.start,
             label: &problem.label,
-            also: places(problem, sources).into_iter().map(|(at, label)| Also { place: sources.place(at), label }).collect(),
+            also: places(problem, sources).into_iter().map(|(at, label)| Also { place: Somewhere::of(at, sources), label }).collect(),
             help: problem.help.as_deref(),
         }
     }
 }
+
+/// The width of a page where the reader's is not known.
+pub const UNKNOWN_WIDTH: usize = 80;
 
 /// How many line breaks are drawn of one value.
 const MOST_LINES: usize = 4;
@@ -304,16 +361,18 @@ struct Shown {
     severity: Severity,
     message: String,
     help: Option<String>,
-    source: Option<NamedSource<String>>,
+    source: Option<Drawn>,
     labels: Vec<LabeledSpan>,
 }
 
 impl Shown {
-    fn new(problem: &Problem, sources: &Sources) -> Shown {
+    fn new(problem: &Problem, sources: &Sources, width: usize) -> Shown {
+        // miette's own marks stand before the lines.
+        let (of_message, of_help) = (width.saturating_sub(4), width.saturating_sub(8));
         let main = sources.source(problem.at);
         let clipped = main.map(|file| Clipped::new(&visible(&file.text)));
-        let mut help: Vec<String> = problem.help.iter().map(|help| escape(help)).collect();
-        let mut labels = vec![];
+        let mut help: Vec<String> = problem.help.iter().map(|help| fit(&escape(help), of_help)).collect();
+        let (mut labels, mut starts) = (vec![], vec![]);
         if let Some(file) = main {
             let local = |span: Span| {
                 let place = |offset: u32| clipped.as_ref().map_or(0, |clipped| clipped.place((offset - file.base) as usize));
@@ -323,13 +382,16 @@ impl Shown {
                 let first = covered.find('\n').filter(|_| covered.bytes().filter(|byte| *byte == b'\n').count() > MOST_LINES);
                 (start, first.unwrap_or(end - start))
             };
+            let start = |span: Span| sources.place(span).map(|place| (local(span).0, (place.line as usize, place.column as usize)));
+            starts.extend(start(problem.at));
             labels.push(LabeledSpan::new_primary_with_span(Some(escape(&problem.label)), local(problem.at)));
             for (at, words) in &places(problem, sources) {
                 match sources.place(*at) {
                     Some(_) if sources.source(*at).is_some_and(|other| other.base == file.base) => {
+                        starts.extend(start(*at));
                         labels.push(LabeledSpan::new_with_span(Some(escape(words)), local(*at)));
                     }
-                    Some(place) => help.push(format!("{}: {}", place, escape(words))),
+                    Some(place) => help.push(escape(&format!("{place}: {words}"))),
                     None => {}
                 }
             }
@@ -337,11 +399,31 @@ impl Shown {
         Shown {
             code: explain::number(problem.code).map_or_else(|| problem.code.to_owned(), |number| format!("{} [{number}]", problem.code)),
             severity: problem.severity(),
-            message: escape(&problem.message),
+            message: fit(&escape(&problem.message), of_message),
             help: (!help.is_empty()).then(|| help.join("\n")),
-            source: main.zip(clipped.as_ref()).map(|(file, clipped)| NamedSource::new(escape(&file.name), clipped.text.clone())),
+            source: main.zip(clipped.as_ref()).map(|(file, clipped)| Drawn { name: escape(&file.name), text: clipped.text.clone(), starts }),
             labels,
         }
+    }
+}
+
+/// A text with the places that headings name: miette counts columns in bytes, and of what was cut away it knows nothing.
+#[derive(Debug)]
+struct Drawn {
+    name: String,
+    text: String,
+    /// Line and column of what labels are about, by where they begin in the text.
+    starts: Vec<(usize, (usize, usize))>,
+}
+
+impl SourceCode for Drawn {
+    fn read_span<'a>(&'a self, span: &SourceSpan, before: usize, after: usize) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let found = self.text.read_span(span, before, after)?;
+        // It asks for the bare span to name the place.
+        let known = self.starts.iter().find(|(start, _)| (before, after, *start) == (0, 0, span.offset()));
+        let (line, column) = known.map_or((found.line(), found.column()), |(_, (line, column))| (line - 1, column - 1));
+        let (data, span, count) = (found.data(), *found.span(), found.line_count());
+        Ok(Box::new(MietteSpanContents::new_named(self.name.clone(), data, span, line, column, count)))
     }
 }
 
@@ -391,7 +473,7 @@ mod tests {
         let base = sources.add("p.toml", &format!("a = 1\n{} = 1\nb = 1\n\n\nc = 1\n", "x".repeat(70_000)));
         let shown = |start: u32| Problems::from(Problem::new("t::x", Span { start, end: start + 3 }, "bad")).render(&sources, Style::Plain);
         let (long, last, past) = (shown(base + 70_000), shown(base + 70_018), shown(base + 70_900));
-        assert!(long.contains("p.toml:2:241") && long.len() < 2_000 && last.contains("c = 1") && !past.is_empty(), "{long}{last}{past}");
+        assert!(long.contains("p.toml:2:69995") && long.len() < 2_000 && last.contains("c = 1") && !past.is_empty(), "{long}{last}{past}");
     }
 
     #[test]
@@ -406,6 +488,9 @@ mod tests {
     #[test]
     fn control_characters_are_shown_not_sent() {
         assert_eq!(escape("a\x1b]0;x\x07b"), "a\\u{1b}]0;x\\u{7}b");
+        // Neither does it begin a line, a column, or hide.
+        assert_eq!(escape("a\n\t\u{61c}\u{2028}\u{2029}\u{feff}\u{200b}"), r"a\n\t\u{61c}\u{2028}\u{2029}\u{feff}\u{200b}");
+        assert_eq!(escape_lines("a\n\tb\x1b"), "a\n\tb\\u{1b}");
         let mut sources = Sources::default();
         let base = sources.add("p\x1b.toml", "a = '\x1b[31m'\n");
         let problem = Problem::new("t::x", Span { start: base, end: base + 1 }, "bad \u{202e} thing");

@@ -4,7 +4,7 @@
 //! parsed by serde on a tree whose spans are already offsets into [`crate::source::Sources`], so every error keeps its place.
 
 use crate::layers::{Changes, Said};
-use crate::problem::{Problem, Problems, suggestion};
+use crate::problem::{Problem, Problems, escape, suggestion};
 use crate::shape::{Need, Shape, Shaped};
 use crate::source::{At, Span};
 use serde::de::DeserializeOwned;
@@ -140,13 +140,21 @@ pub fn unknown_key(name: &At<String>, section: &str, keys: &[KeyDoc], later: &[&
 /// Deserializes the value of a key; the error becomes a problem at its own span.
 pub fn parse<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Problems) -> Option<T> {
     let at = Span::from(node.span());
+    let mut hostile = vec![];
+    if let Some(at) = collect_hostile(&node, &mut hostile) {
+        let message = format!("cannot read `{key}`: a date or a time of day is no value of this language");
+        problems.push(Problem::new("profile::value", at, message).help("put it in quotes if it is a text"));
+        return None;
+    }
     match T::deserialize(ValueDeserializer::from(node)) {
         Ok(value) => Some(value),
         Err(error) => {
             let at = error.span().map_or(at, Span::from);
-            let (message, help) = match error.message().split_once("\nhelp: ") {
+            // A text of the profile's with such a line in it would forge our help.
+            let said = hostile.iter().fold(error.message().to_owned(), |said, text| said.replace(text.as_str(), &escape(text)));
+            let (message, help) = match said.rsplit_once("\nhelp: ") {
                 Some((message, help)) => (message, Some(help.to_owned())),
-                None => (error.message(), None),
+                None => (said.as_str(), None),
             };
             let code = if message.contains("not built yet") { "profile::not-yet" } else { "profile::value" };
             let sentence = match message.strip_prefix("unknown key ") {
@@ -157,6 +165,28 @@ pub fn parse<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Prob
             None
         }
     }
+}
+
+/// Texts and keys of a value that hold a line break: no message of ours quotes them as they are. Gives the place of a date, which the
+/// parser would hand on under a name of its own.
+fn collect_hostile(node: &Node<'_>, found: &mut Vec<String>) -> Option<Span> {
+    match node.get_ref() {
+        DeValue::Datetime(_) => return Some(node.span().into()),
+        DeValue::String(text) if text.contains('\n') => found.push(text.to_string()),
+        DeValue::Array(items) => return items.iter().find_map(|item| collect_hostile(item, found)),
+        DeValue::Table(table) => {
+            for (name, value) in table {
+                if name.get_ref().contains('\n') {
+                    found.push(name.get_ref().to_string());
+                }
+                if let Some(date) = collect_hostile(value, found) {
+                    return Some(date);
+                }
+            }
+        }
+        _ => {}
+    }
+    None
 }
 
 /// serde's own sentences in our order of words.

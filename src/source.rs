@@ -223,6 +223,20 @@ impl Sources {
         trail
     }
 
+    /// Where PROFILE's own text speaks of a section, or its first line: the place of what it does not say.
+    pub fn where_missing(&self, section: &str) -> Span {
+        let Some(profile) = self.files.first().filter(|file| !file.text.is_empty()) else { return Span::NOWHERE };
+        let head = format!("[{section}]");
+        let lines = profile.text.split_inclusive('\n').scan(0, |start, line| {
+            *start += line.len();
+            Some((*start - line.len(), line))
+        });
+        let found = lines.clone().find(|(_, line)| line.trim_start().starts_with(&head)).or(lines.into_iter().next());
+        let (start, line) = found.unwrap_or_default();
+        let start = profile.base + start as u32;
+        Span { start, end: start + line.trim_end().len().max(1) as u32 }
+    }
+
     /// The real paths of those that are files.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         self.files.iter().filter_map(|source| source.file.as_deref())
@@ -240,6 +254,8 @@ impl Sources {
         let line = source.lines().partition_point(|start| *start as usize <= offset);
         let start = source.lines()[line - 1] as usize;
         let before = String::from_utf8_lossy(&source.text.as_bytes()[start..offset]);
+        // The mark at the beginning of a text is no character of it (TOML 1.0 lets it be there).
+        let before = before.strip_prefix('\u{feff}').filter(|_| start == 0).unwrap_or(&before);
         Some(Place { file: source.name.clone(), line: line as u32, column: before.chars().count() as u32 + 1 })
     }
 
@@ -264,6 +280,12 @@ mod tests {
         let three = Span { start: second + 12, end: second + 13 };
         assert_eq!(sources.text(three), Some("3"));
         assert_eq!(sources.place(three).unwrap().to_string(), "b.toml:2:6");
+        let marked = sources.add("c.toml", "\u{feff}y = 2\n");
+        assert_eq!(sources.place(Span { start: marked + 3, end: marked + 4 }).unwrap().to_string(), "c.toml:1:1");
+        assert_eq!(sources.place(sources.where_missing("process")).unwrap().to_string(), "a.toml:1:1");
+        let mut with = Sources::default();
+        with.add("d.toml", "format = 1\n[process]\ncwd = '/'\n");
+        assert_eq!(with.text(with.where_missing("process")), Some("[process]"));
         assert_eq!(sources.place(Span::NOWHERE), None);
     }
 }

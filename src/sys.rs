@@ -413,6 +413,14 @@ pub fn is_terminal(fd: RawFd) -> bool {
     unsafe { libc::isatty(fd) == 1 }
 }
 
+/// How many columns a terminal has (ioctl_tty(2)); none: it is no terminal, or does not say.
+pub fn terminal_width(fd: RawFd) -> Option<u16> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: `size` is a winsize and valid for writes.
+    let told = unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, &raw mut size) == 0 };
+    (told && size.ws_col > 0).then_some(size.ws_col)
+}
+
 /// Whether a file has an extended attribute (getxattr(2)). The last link is followed.
 pub fn has_attribute(path: &CStr, name: &CStr) -> bool {
     // SAFETY: both are C strings, and a size of 0 writes nothing.

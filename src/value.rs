@@ -2,6 +2,7 @@
 //!
 //! An error may end in `\nhelp: ...`; [`crate::section::parse`] makes the help of the problem of it.
 
+use crate::problem::is_hostile;
 use crate::shape::{Shape, Shaped};
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::{Serialize, Serializer};
@@ -201,6 +202,12 @@ impl fmt::Display for AbsolutePath {
     }
 }
 
+impl AsRef<str> for AbsolutePath {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl std::ops::Deref for AbsolutePath {
     type Target = str;
     fn deref(&self) -> &str {
@@ -239,6 +246,9 @@ pub fn plain_path(text: &str) -> Result<String, String> {
         return Err("a path cannot hold a NUL byte".into());
     }
     if !text.starts_with('/') {
+        if let Some(rest) = ["~/", "$HOME/"].iter().find_map(|home| text.strip_prefix(home)) {
+            return Err(format!("`{text}` is no path: only a shell knows it\nhelp: write \"${{HOME}}/{rest}\""));
+        }
         return Err(format!("`{text}` is a relative path\nhelp: say from where: \"${{PROFILE_DIR}}/{text}\" or \"${{CWD}}/{text}\""));
     }
     let mut plain = String::with_capacity(text.len());
@@ -291,6 +301,31 @@ pub fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
         return Some(if path == "/" { "" } else { path });
     }
     path.strip_prefix(base).filter(|tail| tail.is_empty() || tail.starts_with('/'))
+}
+
+/// A basic string of TOML: what TOML has no plain spelling for, and what would drive the reader's terminal, is escaped as TOML does it.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if is_hostile(c) && u32::from(c) <= 0xffff => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if is_hostile(c) => out.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// A text as TOML has it, with nothing in it that would be put in as a variable.
+pub fn literal(text: &str) -> String {
+    quoted(&text.replace("${", "$${"))
 }
 
 fn split_number(text: &str) -> (&str, &str) {

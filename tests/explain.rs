@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use stockade::explain::{Explanation, all};
 use stockade::host::programs::Lack;
-use stockade::host::{Host, Stream};
+use stockade::host::{Bounds, Host, Stream};
 use stockade::lint::lint;
 use stockade::plan::plan;
 use stockade::problem::{Problem, Problems, Severity};
@@ -151,6 +151,10 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
             host
         }
         Some("where /etc/subuid has no line for the user") => Host { subuid: vec![], ..machine::for_user(profile) },
+        Some("where the caller has the usual limits") => Host { bounds: Some(Bounds::default()), ..machine::for_user(profile) },
+        Some("where /srv/nowhere is absent") => {
+            Host { ruled: [("/srv/nowhere".to_owned(), Err(libc::ENOENT))].into_iter().collect(), ..machine::for_user(profile) }
+        }
         Some("where standard input is a folder") => Host { streams: [Stream::Folder, Stream::Other, Stream::Other], ..machine::for_user(profile) },
         Some("where its mode is 0644") => lacking(Lack::NotExecutable { path: path(), mount: false }),
         Some("where the file is a text without #!") => lacking(Lack::NoProgram(path())),

@@ -85,7 +85,7 @@ fn check(place: &Place, who: As, more: &str) -> (Option<i32>, String) {
     let path = place.file("profile.toml", &system(&format!("{more}[process]\ncommand = [\"true\"]\n")));
     let output = place.stockade(who).arg("check").arg(path).output().unwrap();
     let said = text(&output.stderr) + &text(&output.stdout);
-    (output.status.code(), said.split_whitespace().collect::<Vec<_>>().join(" "))
+    (output.status.code(), said.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" "))
 }
 
 #[test]

@@ -69,6 +69,32 @@ fn rights_by_name_and_path() {
 }
 
 #[test]
+fn a_rule_stands_where_a_link_leads() {
+    let place = Place::new();
+    probe(&place);
+    for who in As::all() {
+        let data = place.folder(&format!("linked-{who:?}"), *who);
+        place.file(&format!("linked-{who:?}/real/file"), "text");
+        std::os::unix::fs::symlink("real", data.join("link")).unwrap();
+        let mounts = format!("\"/data\" = {{ bind = \"{}\" }}", data.display());
+        let with = |paths: &str| {
+            let optional = format!("optional = {:?}\n[mounts]", lacking());
+            format!("{}[landlock.paths]\n\"/probe\" = \"rx\"\n{paths}\n", inside(&place, &mounts).replacen("[mounts]", &optional, 1))
+        };
+        let read = |paths: &str| act(&place, *who, &with(paths), "/probe", &["read", "/data/real/file"]);
+        assert_eq!(read("\"/lib64\" = \"rx\"\n\"/data/link\" = \"r\""), "ok", "{who:?}");
+        assert_eq!(read("\"/usr\" = \"rx\""), "EACCES", "{who:?}: the twin");
+        let output = place.run(*who, &with("\"/data/nowhere\" = \"r\""), &["/probe"]);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(125) && said.contains("E1105") && said.contains("\"/data/nowhere\" = \"r\""), "{who:?}: {said}");
+        // That the command is not among what may be executed is known before.
+        let profile = place.file("check.toml", &with("\"/data\" = \"r\""));
+        let output = place.stockade(*who).arg("check").arg(profile).args(["cat", "/data/real/file"]).output().unwrap();
+        assert!(text(&output.stderr).contains("no rule of landlock.paths lets /usr/bin/cat be executed"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn ports_and_the_ways_round_them() {
     if abi() < 4 {
         return skip("the kernel's Landlock has no rules for ports");

@@ -65,12 +65,48 @@ fn a_file_is_never_written_over() {
         let file = starter(&place, *who, "command");
         let before = std::fs::read(&file).unwrap();
         let output = place.stockade(*who).args(["new", "--role", "build"]).arg(&file).output().unwrap();
-        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("file exists"), "{who:?}: {}", said(&output));
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("E0006"), "{who:?}: {}", said(&output));
         assert_eq!(std::fs::read(&file).unwrap(), before);
         for bad in ["a b", "", "x/;y", "x\u{202e}"] {
             let output = place.stockade(*who).args(["new", bad]).output().unwrap();
             assert_eq!(output.status.code(), Some(125), "{who:?}: {bad:?}: {}", said(&output));
             assert!(!text(&output.stderr).contains('\u{202e}'));
+        }
+    }
+}
+
+#[test]
+fn a_new_profile_makes_no_name_mean_two() {
+    let place = Place::new();
+    for who in As::all() {
+        for name in ["base", "default"] {
+            let output = place.stockade(*who).args(["new", name]).output().unwrap();
+            let err = text(&output.stderr);
+            assert!(
+                output.status.code() == Some(125) && err.contains("new::name [E0005]") && err.contains("built-in profile already"),
+                "{}",
+                said(&output)
+            );
+        }
+        let output = place.stockade(*who).args(["new", "--", "-x"]).output().unwrap();
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("E0005"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn the_command_that_new_prints_works_where_it_says() {
+    for who in As::all() {
+        let place = Place::new();
+        // Root's own folder, too: there `owner` is needed.
+        let (here, work) = (place.folder("here", *who), place.folder("at-work", *who));
+        for role in ROLES {
+            let output = place.stockade(*who).current_dir(&here).args(["new", "--role", role]).arg(format!("{role}.toml")).output().unwrap();
+            let out = text(&output.stdout);
+            let line = out.lines().last().unwrap().trim().strip_prefix("stockade ").unwrap_or_else(|| panic!("{}", said(&output)));
+            let data = place.folder("data", As::User);
+            let line = line.replace("COMMAND", "true").replace("DIR", &data.display().to_string());
+            let output = place.stockade(*who).current_dir(&work).args(line.split(' ')).output().unwrap();
+            assert!(output.status.success(), "{who:?}: {role}: {line}: {}", said(&output));
         }
     }
 }
@@ -111,6 +147,16 @@ fn what_two_profiles_differ_in_is_told_by_meaning() {
         assert!(lines.contains(line), "{line}: {lines}");
     }
     assert!(!lines.contains("/usr"), "{lines}");
+    // What no step says: ids, their maps, and what Landlock rules over.
+    for (section, difference) in [
+        ("[identity]\nuser = 0", "- be user 0"),
+        ("[landlock]\nscope = []", "+ deny with Landlock outside: signals"),
+        ("[landlock]\ntcp-connect = [443]", "- deny with Landlock, unless granted: to connect to TCP ports"),
+    ] {
+        let other = place.file("other.toml", &format!("{}\n{section}\n", support::system("\"/x\" = { tmpfs = \"1M\" }\n[env]\nA = \"1\"")));
+        let (status, lines) = diff(&other, &a);
+        assert!(status == Some(1) && lines.contains(difference), "{section}: {lines}");
+    }
 }
 
 #[test]

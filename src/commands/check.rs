@@ -15,7 +15,7 @@ pub fn check(checked: Checked) -> u8 {
         }
         Ok(planned) => {
             match format {
-                Format::Json => print_line(&warnings.json(&planned.sources)),
+                Format::Json => print_line(&warnings.json_with(&planned.plan.notes, &planned.sources)),
                 Format::Text => {
                     print_problems(&warnings, &planned.sources);
                     for note in &planned.plan.notes {

@@ -115,17 +115,17 @@ fn text(texts: &[Text]) -> String {
             (Kind::Profile, _) => "the profile".into(),
             (Kind::Flag, _) => "the command line".into(),
         };
-        out.push_str(&escape(&format!("\n{}. {}, {how}\n", nth + 1, text.name)));
+        out.push_str(&format!("\n{}\n", escape(&format!("{}. {}, {how}", nth + 1, text.name))));
         if text.changes.is_empty() {
             out.push_str("  nothing that is in force or was\n");
         }
         for line in &text.changes {
             let place = line.place.as_ref().map_or(String::new(), |place| format!("{}:{}", place.line, place.column));
             let said = said(line);
-            out.push_str(&escape(&format!("  {place:>7}  {:<9}  {said}\n", line.deed.word())));
+            out.push_str(&format!("{}\n", escape(&format!("  {place:>7}  {:<9}  {said}", line.deed.word()))));
             let before = line.before.as_ref().and_then(|before| Some((before, before.place.as_ref()?)));
             if let Some((before, place)) = before {
-                out.push_str(&escape(&format!("{:22}was {} at {place}\n", "", clipped(&before.value))));
+                out.push_str(&format!("{}\n", escape(&format!("{:22}was {} at {place}", "", clipped(&before.value)))));
             }
         }
     }
@@ -145,7 +145,7 @@ fn said(line: &Line) -> String {
 
 fn quoted(name: &str) -> String {
     let bare = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if bare { name.to_owned() } else { format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")) }
+    if bare { name.to_owned() } else { stockade::value::quoted(name) }
 }
 
 /// The first line of a value, and not too much of it.

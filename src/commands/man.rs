@@ -44,6 +44,9 @@ fn explain(command: &Command, depth: u8, blocks: &mut Vec<Block>) {
     for arg in command.get_arguments().filter(|arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str())) {
         blocks.push(Block::item(depth + 1, term(arg), words(arg)));
     }
+    if let Some(more) = command.get_after_help() {
+        blocks.push(Block::Code(more.to_string()));
+    }
     command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(|command| explain(command, depth + 1, blocks));
 }
 

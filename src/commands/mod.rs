@@ -70,6 +70,15 @@ pub fn refuse_privilege() -> Result<(), &'static str> {
     Ok(())
 }
 
+/// The words of a command line are texts, as all that a profile says is.
+pub fn refuse_bytes() -> u8 {
+    let word = std::env::args_os().find(|word| word.to_str().is_none()).unwrap_or_default();
+    let message = format!("cannot take the word `{}`: it is not UTF-8", word.to_string_lossy());
+    let help = "hand it to the target in another way: on standard input, in a file, or by a name in UTF-8";
+    let problem = Problem::new("cli::flag", Span::NOWHERE, message).help(help);
+    Failed { sources: Sources::default(), problems: problem.into() }.say(Format::Text)
+}
+
 /// What went wrong before a plan was there: the texts, and the problems in them.
 struct Failed {
     sources: Sources,
@@ -86,19 +95,20 @@ struct Planned {
 
 /// The pipeline up to the plan.
 fn prepare(given: Given) -> Result<Planned, Failed> {
-    prepare_with(given, |_, _| {})
+    prepare_with(given, |_, _, _| {})
 }
 
 /// The same, with what looks like a mistake, also where something is wrong. What is planned does not depend on it.
 fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Failed> {
-    prepare_with(given, |profile, host| {
+    prepare_with(given, |profile, host, sources| {
+        host.groups_of_caller = nix::unistd::getgroups().ok().map(|groups| groups.iter().map(|group| group.as_raw()).collect());
         let mut host = host.clone();
         host.look_closer(profile);
-        *warnings = stockade::lint::lint(profile, &host);
+        *warnings = stockade::lint::lint_of_own_lines(profile, &host, sources);
     })
 }
 
-fn prepare_with(given: Given, look: impl FnOnce(&Profile, &Host)) -> Result<Planned, Failed> {
+fn prepare_with(given: Given, look: impl FnOnce(&Profile, &mut Host, &Sources)) -> Result<Planned, Failed> {
     settle_with(&request(given)?, Caller::current(), look)
 }
 
@@ -112,20 +122,23 @@ fn request(given: Given) -> Result<Request, Failed> {
 
 /// The same of what the command line asks for.
 fn settle(request: &Request, caller: Caller) -> Result<Planned, Failed> {
-    settle_with(request, caller, |_, _| {})
+    settle_with(request, caller, |_, _, _| {})
 }
 
-fn settle_with(request: &Request, caller: Caller, look: impl FnOnce(&Profile, &Host)) -> Result<Planned, Failed> {
+fn settle_with(request: &Request, caller: Caller, look: impl FnOnce(&Profile, &mut Host, &Sources)) -> Result<Planned, Failed> {
     let mut sources = Sources::default();
     let profile = match load(request, &caller, &mut sources) {
         Ok(profile) => profile,
         Err(problems) => return Err(Failed { sources, problems }),
     };
-    let host = Host::probe(&profile, caller, &sources);
-    look(&profile, &host);
+    let mut host = Host::probe(&profile, caller, &sources);
+    look(&profile, &mut host, &sources);
     match stockade::plan::plan(&profile, &host) {
         Ok(plan) => Ok(Planned { sources, profile, host, plan }),
-        Err(problems) => Err(Failed { sources, problems }),
+        Err(problems) => {
+            let problems = problems.placed("process::command", sources.where_missing("process"));
+            Err(Failed { sources, problems })
+        }
     }
 }
 
@@ -165,6 +178,10 @@ impl Failed {
     }
 }
 
+/// How wide problems are drawn at most, and at least.
+const WIDEST: usize = 100;
+const NARROWEST: usize = 40;
+
 /// Problems for people, on standard error.
 fn print_problems(problems: &Problems, sources: &Sources) {
     let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
@@ -174,7 +191,9 @@ fn print_problems(problems: &Problems, sources: &Sources) {
         (true, false) => Style::Colour,
         (false, false) => Style::Plain,
     };
-    warn(&problems.render(sources, style));
+    let width = stockade::sys::terminal_width(libc::STDERR_FILENO)
+        .map_or(stockade::problem::UNKNOWN_WIDTH, |width| usize::from(width).clamp(NARROWEST, WIDEST));
+    warn(&problems.render_within(sources, style, width));
 }
 
 /// Whether what goes there is to be coloured: a terminal, where nobody forbids it.
@@ -206,9 +225,16 @@ fn registry() -> Result<Option<Registry>, Box<Problem>> {
     }
 }
 
-/// A line on standard output; a reader that has gone away (`| head`) is no failure of ours.
+/// A line on standard output; a reader that has gone away (`| head`) is no failure of ours. A full disk is: who reads the file would
+/// take a part for the whole.
 fn print_line(text: &str) {
-    drop(writeln!(std::io::stdout(), "{text}"));
+    let mut out = std::io::stdout();
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    if let Some(error) = written.err().filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
+        let reason = error.raw_os_error().map_or_else(|| error.to_string(), errno_words);
+        warn(&format!("stockade: cannot write to standard output: {reason}\n"));
+        std::process::exit(i32::from(FAILED));
+    }
 }
 
 /// A note with its place, as one line.

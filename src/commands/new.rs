@@ -1,50 +1,89 @@
 //! `stockade new`: a commented profile to start from, fit for this machine.
 
-use super::{FAILED, print_line, warn};
-use crate::cli::New;
+use super::{Failed, print_line};
+use crate::cli::{Format, New};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{Error, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use stockade::problem::{errno_words, escape};
-use stockade::profile::{Caller, Fit, starter};
+use stockade::problem::{Problem, errno_words, escape};
+use stockade::profile::{Caller, Fit, Role, installed, starter};
+use stockade::source::{Sources, Span};
+use stockade::value::join;
 
 /// Writes it, never over a file that is there. A bare name goes where names are looked up, so that `stockade run NAME` finds it.
 pub fn new(new: New) -> u8 {
-    let caller = Caller::current();
+    match write(&new, &Caller::current()) {
+        Ok(said) => {
+            print_line(&said);
+            0
+        }
+        Err(problem) => Failed { sources: Sources::default(), problems: (*problem).into() }.say(Format::Text),
+    }
+}
+
+fn write(new: &New, caller: &Caller) -> Result<String, Box<Problem>> {
+    let wrong = |code, message: String| Box::new(Problem::new(code, Span::NOWHERE, message));
     let last = new.name.rsplit('/').next().unwrap_or_default();
     let name = last.strip_suffix(".toml").unwrap_or(last);
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-        return refuse(&format!("cannot name a profile `{name}`: a name has letters, digits, `-`, `_` and `.`"));
+    let is_word = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if name.is_empty() || name.starts_with('-') || !is_word {
+        let why = "a name has letters, digits, `-`, `_` and `.`, and does not begin with `-`";
+        return Err(wrong("new::name", format!("cannot name a profile `{name}`: {why}")));
     }
     let is_path = new.name.contains('/') || new.name.ends_with(".toml");
+    if !is_path {
+        taken(name, caller)?;
+    }
     let folder = caller.user_profiles.as_ref().unwrap_or(&caller.system_profiles);
-    let (file, word) = match is_path {
-        true if new.name.contains('/') => (new.name.clone(), new.name.clone()),
-        true => (new.name.clone(), format!("./{}", new.name)),
-        false => (format!("{folder}/{name}.toml"), name.to_owned()),
-    };
+    // The command is tried in another folder than the profile's, from where a relative path would not lead to it.
+    let file = if is_path { absolute(&new.name, &caller.cwd) } else { format!("{folder}/{name}.toml") };
+    let word = if is_path { file.as_str() } else { name };
     if !is_path && let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create(folder) {
-        return refuse(&format!("cannot make the folder {folder}: {}", reason(&error)));
+        return Err(wrong("new::file", format!("cannot make the folder {folder}: {}", reason(&error))));
     }
     let fit = Fit {
         landlock: stockade::sys::landlock_abi().ok().filter(|abi| *abi > 0),
         resolv: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
     };
-    let text = starter(new.role, name, &word, &fit);
+    let text = starter(new.role, name, word, &fit);
     // One that others can write would be refused, whatever the umask.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&file).and_then(|mut file| file.write_all(text.as_bytes()));
-    if let Err(error) = made {
-        return refuse(&format!("cannot write {file}: {}", reason(&error)));
+    match made {
+        Ok(()) => Ok(closing(new.role, &file, word, is_path)),
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
+            let problem = wrong("new::file", format!("cannot write {file}: {}", reason(&error)));
+            Err(Box::new(problem.help("give another name, or take that one away")))
+        }
+        Err(error) => Err(wrong("new::file", format!("cannot write {file}: {}", reason(&error)))),
     }
-    print_line(&escape(&format!("{file} is written, for the role {}; see what it does: stockade plan {word} COMMAND", new.role)));
-    0
+}
+
+/// A name that is found twice starts nothing.
+fn taken(name: &str, caller: &Caller) -> Result<(), Box<Problem>> {
+    let Some(known) = installed(caller).into_iter().find(|known| known.name == name) else { return Ok(()) };
+    let whose = known.folder.map_or("a built-in profile".to_owned(), |folder| format!("a profile in {folder}"));
+    let problem = Problem::new("new::name", Span::NOWHERE, format!("cannot name a profile `{name}`: it means {whose} already"));
+    Err(Box::new(problem.help(format!("give it another: stockade new my-{name}"))))
+}
+
+fn absolute(path: &str, cwd: &str) -> String {
+    match path.strip_prefix("./").unwrap_or(path) {
+        rooted if rooted.starts_with('/') => rooted.to_owned(),
+        relative => join(cwd, &format!("/{relative}")),
+    }
+}
+
+/// What was done, and what to try next.
+fn closing(role: Role, file: &str, word: &str, is_path: bool) -> String {
+    let set = if role == Role::Service { "--set data=DIR " } else { "" };
+    // Of a folder with its profile in it the target would have the walls in its hands.
+    let place = match role {
+        Role::Command | Role::Build if is_path => "in the folder that COMMAND works on, which must not be the profile's",
+        _ => "see what it does",
+    };
+    format!("{} is written, for the role {role}; {place}:\n  stockade plan {set}{} COMMAND", escape(file), escape(word))
 }
 
 fn reason(error: &Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), errno_words)
-}
-
-fn refuse(why: &str) -> u8 {
-    warn(&format!("stockade: {}\n", escape(why)));
-    FAILED
 }

@@ -54,13 +54,14 @@ fn text(plan: &Plan, sources: &Sources) -> String {
         if stage != Some(step.stage) {
             stage = Some(step.stage);
             let reason = ORDER.iter().find(|(known, ..)| *known == step.stage).map_or("", |(.., reason)| reason);
-            line(format!("\n{:?} ({reason})", step.stage));
+            line(format!("\n{} ({reason})", step.stage.word()));
         }
         let place = sources.place(step.at).map_or(String::new(), |place| place.to_string());
         line(format!("  {:<70} {}", escape(&step.op.to_string()), escape(&place)));
     }
     let words: Vec<&str> = plan.exec.argv.iter().map(|word| word.text()).collect();
-    line(format!("\nexecute: {}", escape(&words.join(" "))));
+    line(String::new());
+    line(format!("execute: {}", escape(&words.join(" "))));
     let names: Vec<&str> = plan.exec.env.iter().map(|setting| setting.name.text()).collect();
     line(format!("environment: {}", escape(&names.join(" "))));
     system_calls(plan, sources).into_iter().for_each(&mut line);
@@ -141,7 +142,7 @@ fn json(Planned { sources, profile, host, plan }: &Planned, warnings: &Problems)
         notes: plan.notes.iter().map(|note| NoteRecord { text: &note.text, less: note.less, at: sources.place(note.at) }).collect(),
         tree: view::tree::records(&world, profile, sources),
         walls: view::walls::records(&world),
-        not_granted: view::walls::not_granted(&world),
+        not_granted: format!("not granted: {}", view::walls::not_granted(&world)),
         exposure: view::plan::record(profile, host, &world, sources),
         warnings: warnings.records(sources),
     };

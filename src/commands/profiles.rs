@@ -6,10 +6,16 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use stockade::problem::{escape, quiet_json};
+use stockade::plan::Plan;
+use stockade::policy::identity::{Ids, Maps};
+use stockade::policy::landlock::{Ruleset, port_words, scope_words};
+use stockade::policy::namespaces::{Kind, Namespace};
+use stockade::policy::process::Exec;
+use stockade::policy::seccomp::{Filter, Told};
+use stockade::problem::{escape, escape_lines, quiet_json};
 use stockade::profile::{Caller, Listed, installed, text_of};
 use stockade::source::Sources;
-use stockade::step::{Content, Op};
+use stockade::step::{Content, Name, Op};
 
 /// Does one of them.
 pub fn profiles(profiles: Profiles) -> u8 {
@@ -62,7 +68,7 @@ fn entry(Listed { name, description, .. }: &Listed) -> String {
 fn show(name: &str) -> u8 {
     match text_of(name, &Caller::current()) {
         Ok(text) => {
-            print_line(if std::io::stdout().is_terminal() { escape(&text) } else { text }.trim_end());
+            print_line(if std::io::stdout().is_terminal() { escape_lines(&text) } else { text }.trim_end());
             0
         }
         Err(problem) => Failed { sources: Sources::default(), problems: problem.into() }.say(Format::Text),
@@ -106,30 +112,93 @@ fn diff(flags: Flags, first: String, second: String, format: Format) -> u8 {
     u8::from(sides.iter().any(|(.., deeds)| !deeds.is_empty()))
 }
 
-/// Everything that a plan does, by its words; places in the profile are not among them.
+/// Everything that a plan does, by its words; places in the profile are not among them. No field may be left out unnamed: what is not
+/// told here are no differences, and who compares two profiles trusts that.
 fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
-    let steps = plan.steps.iter().map(|step| match &step.op {
-        Op::File { content: Content::Text(text), .. } | Op::CoverFile { content: Content::Text(text), .. } => format!("{}: {}", step.op, shown(text)),
-        op => op.to_string(),
-    });
-    let namespaces = plan.new.iter().map(|kind| format!("have a new {} namespace", kind.word()));
-    let environment = plan.exec.env.iter().map(|setting| match &setting.value {
-        Content::Text(text) => format!("set {} to {}", setting.name, shown(text)),
-        other => format!("set {} to {other}", setting.name),
-    });
-    let words: Vec<&str> = plan.exec.argv.iter().map(|word| word.text()).collect();
-    let tables = [&plan.filter.native].into_iter().chain(&plan.filter.others);
-    let calls = tables
-        .flat_map(|table| table.rules().map(|(number, rule)| format!("answer {} of {} with: {rule}", table.call_name(number), table.abi.word())));
-    let watch = match serde_json::to_value(&plan.watch) {
-        Ok(Value::Object(fields)) => fields.iter().map(|(name, value)| format!("watch with {name}: {value}")).collect(),
-        _ => vec![],
-    };
+    // `new` is of `choice`, `root` of the caller, `slots` of the steps; notes are words about the rest.
+    let Plan { steps, new: _, choice, ids, root: _, landlock, filter, exec, watch, closed_streams, slots: _, notes: _, told } = plan;
+    let mut all: Vec<String> = steps.iter().map(|step| step_words(&step.op)).collect();
+    all.extend(Kind::ALL.into_iter().map(|kind| match choice.of(kind) {
+        Namespace::New => format!("have a new {} namespace", kind.word()),
+        Namespace::Host => format!("stay in the host's {} namespace", kind.word()),
+        Namespace::Join(path) => format!("join the {} namespace of {}", kind.word(), path.0),
+    }));
+    all.extend(identity(ids));
+    all.extend(landlock.iter().flat_map(ruled));
+    all.extend(answers(filter));
+    all.extend(executed(exec));
+    all.extend(fields("watch with", serde_json::to_value(watch)));
+    all.push(format!("tell of refusals: {}", told_words(*told)));
+    all.extend(closed_streams.then(|| "put /dev/null where 0, 1 or 2 is closed".to_owned()));
     let mut deeds = BTreeMap::new();
-    for deed in steps.chain(namespaces).chain(environment).chain(calls).chain(watch).chain([format!("execute {}", words.join(" "))]) {
+    for deed in all {
         *deeds.entry(deed).or_insert(0) += 1;
     }
     deeds
+}
+
+fn step_words(op: &Op) -> String {
+    match op {
+        Op::File { content: Content::Text(text), .. } | Op::CoverFile { content: Content::Text(text), .. } => format!("{op}: {}", shown(text)),
+        op => op.to_string(),
+    }
+}
+
+fn identity(ids: &Ids) -> Vec<String> {
+    let Ids { user, group, groups, host_user, host_group, maps, needs_idmap, single: _, groups_stay: _, home: _ } = ids;
+    let mut all = vec![format!("be user {user}, on the host {host_user}"), format!("be group {group}, on the host {host_group}")];
+    all.extend(groups.iter().map(|group| format!("be in group {group}")));
+    all.extend(needs_idmap.then(|| "map the owners of writable binds".to_owned()));
+    if let Some(Maps { uid, gid, helpers, deny_setgroups }) = maps {
+        all.extend(uid.iter().map(|extent| format!("map users {extent}")));
+        all.extend(gid.iter().map(|extent| format!("map groups {extent}")));
+        all.extend(helpers.then(|| "map ids with newuidmap and newgidmap".to_owned()));
+        all.extend(deny_setgroups.then(|| "deny setgroups".to_owned()));
+    }
+    all
+}
+
+fn ruled(ruleset: &Ruleset) -> Vec<String> {
+    let Ruleset { abi, handled, ports, scoped } = *ruleset;
+    let files = (handled.0 != 0).then(|| format!("deny with Landlock on files, unless granted: {handled}"));
+    let uses = bits(ports).map(|bit| format!("deny with Landlock, unless granted: to {} ports", port_words(bit)));
+    let scopes = bits(scoped).map(|bit| format!("deny with Landlock outside: {}", scope_words(bit)));
+    [format!("rule with Landlock, ABI {abi}")].into_iter().chain(files).chain(uses).chain(scopes).collect()
+}
+
+fn bits(set: u64) -> impl Iterator<Item = u64> {
+    (0..u64::BITS).map(|nth| 1 << nth).filter(move |bit| set & bit != 0)
+}
+
+fn answers(Filter { native, others }: &Filter) -> Vec<String> {
+    let tables = [native].into_iter().chain(others);
+    let calls = tables
+        .flat_map(|table| table.rules().map(|(number, rule)| format!("answer {} of {} with: {rule}", table.call_name(number), table.abi.word())));
+    calls.collect()
+}
+
+fn told_words(told: Told) -> &'static str {
+    match told {
+        Told::Nothing => "none",
+        Told::Notified => "those of rules that notify",
+        Told::Everything => "all",
+    }
+}
+
+fn executed(Exec { candidates, argv, env, at: _ }: &Exec) -> Vec<String> {
+    let words = |names: &[Name]| names.iter().map(Name::text).collect::<Vec<_>>().join(" ");
+    let environment = env.iter().map(|setting| match &setting.value {
+        Content::Text(text) => format!("set {} to {}", setting.name, shown(text)),
+        other => format!("set {} to {other}", setting.name),
+    });
+    environment.chain([format!("execute {}", words(argv)), format!("look for the program at {}", words(candidates))]).collect()
+}
+
+fn fields(verb: &str, record: serde_json::Result<Value>) -> Vec<String> {
+    match record {
+        Ok(Value::Object(fields)) => fields.iter().map(|(name, value)| format!("{verb} {name}: {value}")).collect(),
+        _ => vec![],
+    }
 }
 
 fn shown(text: &[u8]) -> String {

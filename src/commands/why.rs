@@ -41,7 +41,8 @@ pub fn why(mut asking: Asking) -> u8 {
 }
 
 fn wrong(message: String) -> Failed {
-    let (message, help) = message.split_once("\nhelp: ").map_or((message.as_str(), None), |(message, help)| (message, Some(help.to_owned())));
+    let (message, help) = message.rsplit_once("\nhelp: ").map_or((message.as_str(), None), |(message, help)| (message, Some(help.to_owned())));
+    let message = if message.starts_with("cannot ") { message.to_owned() } else { format!("cannot read the question: {message}") };
     Failed { sources: Sources::default(), problems: Problem::new("why::question", Default::default(), message).help_maybe(help).into() }
 }
 

@@ -5,13 +5,16 @@ use super::search::Search;
 use super::view::{View, What};
 use super::{Fact, File, FileKind, Host, look, names_in};
 use crate::lint;
-use crate::policy::mounts::entry::Mount;
+use crate::policy::landlock::{Paths, Rights};
+use crate::policy::mounts::entry::{Bind, Missing, Mount};
 use crate::policy::mounts::glob::expand;
-use crate::policy::mounts::tree::{Tree, settle, source_of};
+use crate::policy::mounts::tree::{Covered, Tree, covered, settle, source_of};
+use crate::policy::namespaces::Namespace;
 use crate::policy::{env, programs};
 use crate::profile::Profile;
 use crate::source::Span;
-use crate::value::parent;
+use crate::value::{AbsolutePath, below, join, parent};
+use std::collections::BTreeMap;
 
 /// The finished tree as the command finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,17 +25,15 @@ pub struct Inside {
     pub cwd: bool,
     /// Links to what is not there: path, text, and the line of the entry.
     pub dangling: Vec<(String, String, Span)>,
+    /// The command's place, where Landlock's own rules do not let it be executed.
+    pub unruled: Option<String>,
 }
 
 impl Host {
     /// Looks at the finished tree from outside: is the command there, with its loader and libraries? `run` does without, and asks when
     /// the target did not start.
     pub fn look_inside(&mut self, profile: &Profile) {
-        let (mut tree, _) = settle(&expand(&profile.mounts, &self.globs), self);
-        let implied = programs::draft(&profile.programs, &profile.process, self, &mut Default::default());
-        for (path, node) in implied {
-            tree.entry(path).or_insert(node);
-        }
+        let tree = self.finished(profile);
         let mut search = self.search(profile, &tree, false);
         let cwd =
             profile.process.cwd.get().is_none_or(|cwd| matches!(search.view().follow(cwd).map(|found| found.what), Ok(What::Folder | What::Unknown)));
@@ -48,7 +49,9 @@ impl Host {
             _ => None,
         });
         let dangling = links.filter(|(path, ..)| search.view().follow(path).is_err()).map(|(path, text, at)| (path.clone(), text, at)).collect();
-        self.inside = Some(Inside { command, cwd, dangling });
+        let place = word.and_then(|word| self.place_of(word, start.as_deref(), profile, search.view()));
+        let unruled = place.filter(|place| !self.lets_execute(profile, place));
+        self.inside = Some(Inside { command, cwd, dangling, unruled });
     }
 
     /// The same, and what the lints ask for.
@@ -82,6 +85,68 @@ impl Host {
         }
     }
 
+    /// Where the program of a command is inside.
+    fn place_of(&self, word: &str, start: Option<&str>, profile: &Profile, view: &mut View<'_>) -> Option<String> {
+        let places = match (word.starts_with('/'), word.contains('/')) {
+            (true, _) => vec![word.to_owned()],
+            (false, true) => start.iter().map(|start| join(start, &format!("/{word}"))).collect(),
+            (false, false) => env::search_path_of(&profile.env, &self.caller).iter().map(|folder| format!("{folder}/{word}")).collect(),
+        };
+        places.iter().filter_map(|place| view.follow(place).ok()).find(|found| matches!(found.what, What::File { .. })).map(|found| found.path)
+    }
+
+    /// Whether the rules that the profile writes itself, if it does, let a file be executed: they add up from it to the root.
+    fn lets_execute(&self, profile: &Profile, path: &str) -> bool {
+        let Some(Paths::Table(table)) = profile.landlock.paths.get().map(|paths| &paths.value) else { return true };
+        let holds = |rule: &AbsolutePath| self.ruled.get(&rule.0).is_none_or(|place| place.as_ref().is_ok_and(|place| below(path, place).is_some()));
+        let rights = table.iter().filter(|(rule, _)| holds(rule)).fold(Rights(0), |rights, (_, granted)| rights.and(granted.0));
+        rights.holds(Rights::EXECUTE)
+    }
+
+    /// Where the paths of Landlock's own rules lead: a rule is made on the file itself, never on a link to it.
+    pub(super) fn read_ruled<'p>(&mut self, profile: &Profile, paths: impl Iterator<Item = &'p str>) {
+        let mut ruled = BTreeMap::new();
+        match profile.namespaces.tree() {
+            Namespace::New => {
+                let tree = self.finished(profile);
+                let mut view = View::new(&tree, false);
+                for path in paths {
+                    ruled.insert(path.to_owned(), self.place_inside(&tree, &mut view, path));
+                }
+            }
+            Namespace::Host => {
+                for path in paths {
+                    let real = std::fs::canonicalize(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO));
+                    ruled.insert(path.to_owned(), real.and_then(|real| real.into_os_string().into_string().map_err(|_| libc::EILSEQ)));
+                }
+            }
+            // Nothing is known of that tree.
+            Namespace::Join(_) => {}
+        }
+        self.ruled = ruled;
+    }
+
+    fn place_inside(&self, tree: &Tree, view: &mut View<'_>, path: &str) -> Result<String, i32> {
+        let found = match view.follow(path) {
+            Ok(found) => found,
+            // What is made first, or written where the profile has nothing.
+            Err(libc::ENOENT) if is_made(tree, self, path) => return Ok(path.to_owned()),
+            Err(errno) => return Err(errno),
+        };
+        let unknown = matches!(found.what, What::Unknown);
+        Ok(if unknown && below(path, &found.path).is_some() { path.to_owned() } else { found.path })
+    }
+
+    /// The entries, and what programs add to them.
+    fn finished(&self, profile: &Profile) -> Tree {
+        let (mut tree, _) = settle(&expand(&profile.mounts, &self.globs), self);
+        let implied = programs::draft(&profile.programs, &profile.process, self, &mut Default::default());
+        for (path, node) in implied {
+            tree.entry(path).or_insert(node);
+        }
+        tree
+    }
+
     fn search<'t>(&self, profile: &Profile, tree: &'t Tree, host_shows: bool) -> Search<'t> {
         let folders = env::search_path_of(&profile.env, &self.caller);
         Search::new(View::new(tree, host_shows), folders, env::value_of(&profile.env, &self.caller, "LD_LIBRARY_PATH"))
@@ -93,5 +158,14 @@ impl Host {
             Some(cwd) => Some(cwd.value.0.clone()),
             None => View::new(tree, false).shows(&self.caller.cwd).then(|| self.caller.cwd.clone()),
         }
+    }
+}
+
+/// Whether stockade makes what is at a path: a folder of `missing = "create"`, or a file that it writes where no entry is.
+fn is_made(tree: &Tree, host: &Host, path: &str) -> bool {
+    match tree.get(path).map(|node| &node.mount) {
+        Some(Mount::Bind(Bind { missing: Missing::Create, .. })) => true,
+        Some(_) => false,
+        None => matches!(covered(tree, host, path), Some(Covered::File | Covered::Folder)),
     }
 }

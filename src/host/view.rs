@@ -218,8 +218,7 @@ fn look(path: &str) -> Seen {
     };
     let kind = meta.file_type();
     if kind.is_symlink() {
-        let text = std::fs::read_link(path).ok().and_then(|text| text.to_str().map(str::to_owned));
-        return text.map_or(Seen::Absent(libc::EILSEQ), |text| Seen::Link { text, roots: meta.uid() == 0 });
+        return super::link_text(path).map_or_else(Seen::Absent, |text| Seen::Link { text, roots: meta.uid() == 0 });
     }
     match (kind.is_dir(), kind.is_file()) {
         (true, _) => Seen::Folder,

@@ -96,13 +96,13 @@ impl Prepared {
         for setting in &plan.exec.env {
             let mut bytes = setting.name.text().as_bytes().to_vec();
             bytes.push(b'=');
-            let mut value = read_content(&setting.value, Span::NOWHERE)?;
+            let mut value = read_content(&setting.value, setting.at)?;
             if matches!(setting.value, Content::Fd(_) | Content::File(_)) && value.last() == Some(&b'\n') {
                 value.pop();
             }
             bytes.extend(value);
             let variable = CString::new(bytes)
-                .map_err(|_| Problem::new("env::nul", Span::NOWHERE, format!("cannot set `{}`: its value holds a NUL byte", setting.name)))?;
+                .map_err(|_| Problem::new("env::nul", setting.at, format!("cannot set `{}`: its value holds a NUL byte", setting.name)))?;
             env.push(variable);
         }
         let null_ended = |pointers: &mut dyn Iterator<Item = *const c_char>| pointers.chain([std::ptr::null()]).collect::<Vec<_>>();

@@ -2,6 +2,7 @@
 
 use super::Scene;
 use crate::policy::capabilities::Capability;
+use crate::policy::identity::{Id, UNSAID_FOR_ROOT};
 use crate::policy::namespaces::Kind;
 use crate::problem::{Problem, Problems};
 
@@ -59,6 +60,29 @@ pub(super) fn without_effect(scene: &Scene, found: &mut Problems) {
             ),
             Over::Namespace(_) => {}
         }
+    }
+    lost_by_execve(scene, found);
+}
+
+/// execve(2) leaves a target that is not root inside with the ambient set alone (capabilities(7)), and no file inside gives any.
+fn lost_by_execve(scene: &Scene, found: &mut Problems) {
+    let user = match scene.profile.identity.user.get().map(|user| &user.value) {
+        Some(Id::Number(user)) => Some(*user),
+        Some(Id::Name(name)) => scene.host.users.get(name).copied(),
+        None => (scene.host.caller.uid != 0).then_some(scene.host.caller.uid).or(Some(UNSAID_FOR_ROOT)),
+    };
+    if user.is_none_or(|user| user == 0) {
+        return;
+    }
+    let sets = &scene.profile.capabilities;
+    for cap in sets.keep.items.iter().filter(|cap| sets.ambient.items.iter().all(|ambient| ambient.value != cap.value)) {
+        // One reason is enough.
+        if found.iter().any(|known| known.at == cap.at) {
+            continue;
+        }
+        let text = format!("`{}` has no effect: the target is not root inside, and loses it when it is executed", cap.value);
+        let help = format!("name it as one that stays: [capabilities] ambient = [\"{}\"]", cap.value);
+        found.push(Problem::new("capabilities::no-effect", cap.at, text).help(help));
     }
 }
 

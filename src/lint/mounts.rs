@@ -1,14 +1,15 @@
 //! Entries of `[mounts]` that do nothing, that do less than they say, or through which the host could run what the target wrote.
 
 use super::{Scene, entries};
+use crate::host::programs::Lack;
 use crate::host::{Fact, FileKind, Host};
 use crate::policy::mounts::dev;
-use crate::policy::mounts::entry::{Access, Bind, Missing, Mount};
-use crate::policy::mounts::tree::{Base, NOT_WITH_ROOT, Node, Tree, above, base, source_of};
+use crate::policy::mounts::entry::{Access, Bind, Hidden, Missing, Mount};
+use crate::policy::mounts::tree::{Base, Node, Tree, above, base, covered, source_of, with_root};
 use crate::policy::namespaces::Kind;
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
-use crate::value::{ancestors, below, join, parent};
+use crate::value::{ancestors, below, join, literal};
 use std::collections::BTreeSet;
 
 /// What the host runs later though nobody meant to start it, by its path below a granted folder, and who runs it. What somebody
@@ -129,10 +130,8 @@ pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
 
 /// The bound root, for a name right below it that comes with it.
 fn root_of<'t>(scene: &'t Scene, path: &str) -> Option<(&'t str, &'t Node)> {
-    let name = &path[1..];
-    let comes = path != "/" && parent(path) == "/" && scene.host.root_names.iter().any(|known| known == name) && !NOT_WITH_ROOT.contains(&name);
-    let (root, node) = scene.tree.get_key_value("/").filter(|(_, node)| comes && matches!(node.mount, Mount::Bind(_)))?;
-    Some((root, node))
+    with_root(&scene.tree, &scene.host.root_names, path)?;
+    scene.tree.get_key_value("/").map(|(root, node)| (root.as_str(), node))
 }
 
 fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bool {
@@ -163,21 +162,64 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
     for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. })) {
         let granted = above(&scene.tree, path).is_some_and(|(_, node)| matches!(node.mount, Mount::Bind(_) | Mount::Device { .. }));
         match base(&scene.tree, scene.host, path) {
-            Base::Own { .. } if own_tree || !granted => {
+            // What a program did not find because of it has an error of its own.
+            Base::Own { .. } if own_tree && keeps_from_a_program(scene, path) => {}
+            Base::Own { .. } if (own_tree || !granted) && covered(&scene.tree, scene.host, path).is_none() => {
                 let text = format!("{path} hides nothing: no entry shows anything there");
-                found.push(Problem::new("mounts::hides-nothing", node.at, text).help(format!("leave it out: \"{path}\" = false withdraws it")));
+                let help = format!("leave it out, or withdraw it where it is inherited: \"{path}\" = false");
+                found.push(Problem::new("mounts::hides-nothing", node.at, text).help(help));
             }
             Base::Host { source, .. } if own_tree => {
                 let Fact::Present(file) = scene.host.at(&source) else { continue };
+                // Whoever says that it is a file knows.
+                if matches!(node.mount, Mount::Hide { known: Hidden::File, .. }) {
+                    continue;
+                }
                 if file.kind != FileKind::Folder && told.insert(node.at) {
                     let text = format!("{path} shows again where a program of the host replaces it by rename, as editors do");
-                    let help = "move it to a folder of its own, and hide the folder";
+                    let help = format!("hide the folder that it is in, or say that you know: {} = {{ hide = \"file\" }}", literal(path));
                     found.push(Problem::new("mounts::hidden-file", node.at, text).help(help));
                 }
             }
             _ => {}
         }
     }
+}
+
+/// A file that is hidden at one path and seen at another.
+pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
+    if !scene.choice.is_new(Kind::Mount) {
+        return;
+    }
+    let grants: Vec<(&str, &str, &Node)> = binds(&scene.tree).take(MOST_GRANTS).collect();
+    let mut told = BTreeSet::new();
+    for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. })) {
+        let Base::Host { source, .. } = base(&scene.tree, scene.host, path) else { continue };
+        let shows = |(over, from, _): &&(&str, &str, &Node)| {
+            let inside = below(&source, from).map(|tail| join(over, tail));
+            // What decides there is the nearest entry.
+            inside.is_some_and(|inside| inside != *path && ancestors(&inside).find(|entry| scene.tree.contains_key(*entry)) == Some(over))
+        };
+        if let Some((over, from, other)) = grants.iter().find(shows)
+            && told.insert(node.at)
+        {
+            let elsewhere = join(over, below(&source, from).unwrap_or_default());
+            let text = format!("{path} is hidden, and {elsewhere} shows the same");
+            let help = format!("hide it there, too: {} = \"hide\"", literal(&elsewhere));
+            found.push(Problem::new("mounts::alias", node.at, text).also(other.at, "by this").help(help));
+        }
+    }
+}
+
+/// Whether a program looked for something of this name and did not find it.
+fn keeps_from_a_program(scene: &Scene, path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    scene.host.programs.iter().flat_map(|program| &program.lacks).any(|lack| match lack {
+        Lack::Library { name: needed, .. } => needed == name,
+        Lack::Program { name: needed, .. } => needed.rsplit('/').next() == Some(name),
+        Lack::Interpreter { path: needed, .. } => needed == path,
+        _ => false,
+    })
 }
 
 /// What the target may write and the host runs.

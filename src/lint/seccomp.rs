@@ -1,7 +1,7 @@
 //! Words of `[seccomp]` that decide nothing: stronger words are about the same calls, or another of the same list is.
 
 use super::Scene;
-use crate::policy::seccomp::{Calls, Otherwise, Spec, is_particular};
+use crate::policy::seccomp::{Calls, Condition, Is, Otherwise, Spec, is_particular};
 use crate::problem::{Problem, Problems};
 use crate::source::At;
 use crate::value::Written;
@@ -20,6 +20,14 @@ pub(super) fn without_effect(scene: &Scene, found: &mut Problems) {
         {
             let text = format!("the rule for `{}` never decides: stronger words are about all that it names", name.value);
             found.push(Problem::new("seccomp::never", name.at.or(spec.at), text).also(first, "such as this").help("leave one of the two out"));
+        }
+    }
+    for (_, spec) in seccomp.rules.iter() {
+        for Condition { argument, is } in spec.cases.iter().flat_map(|(conditions, _)| &conditions.value) {
+            if cannot_hold(is) {
+                let text = "this condition never holds: what is compared has bits that `mask` takes away";
+                found.push(Problem::new("seccomp::never", argument.at, text).help("give `mask` those bits, or leave them out of `is`"));
+            }
         }
     }
     for calls in &seccomp.allow.items {
@@ -43,6 +51,11 @@ pub(super) fn without_effect(scene: &Scene, found: &mut Problems) {
 fn has(wider: &Calls, calls: &Calls) -> bool {
     let whole = calls.is_group() || !calls.members().iter().any(|call| is_particular(call));
     wider.is_group() && wider != calls && whole && calls.members().is_subset(&wider.members()) && !calls.members().is_empty()
+}
+
+/// Whether no argument can be so.
+fn cannot_hold(is: &Is) -> bool {
+    matches!(is, Is::OneOf(Some(mask), values) if values.iter().all(|value| value & !mask != 0))
 }
 
 /// Whether a rule leaves nothing to `allow`.

@@ -6,6 +6,7 @@ use crate::problem::Problem;
 use crate::profile::Caller;
 use crate::section::{Entries, EntryType};
 use crate::shape::{Named, Need, Shape, Shaped};
+use crate::source::Span;
 use crate::step::{Content, Name};
 use crate::table;
 use crate::value::{AbsolutePath, OnlyTrue};
@@ -106,13 +107,25 @@ impl EntryType for Variable {
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// One variable of the target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Setting {
     /// Its name.
     pub name: Name,
     /// Its value.
     pub value: Content,
+    /// The line that gives it.
+    #[serde(skip)]
+    pub at: Span,
 }
+
+/// Two are the same where they do the same, whatever line gives them.
+impl PartialEq for Setting {
+    fn eq(&self, other: &Setting) -> bool {
+        (&self.name, &self.value) == (&other.name, &other.value)
+    }
+}
+
+impl Eq for Setting {}
 
 /// Drafts the environment, in the order of the names.
 pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
@@ -141,10 +154,10 @@ pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
                 (None, None) => continue,
             },
         };
-        settings.push(Setting { name: Name::new(name.value), value });
+        settings.push(Setting { name: Name::new(name.value), value, at: variable.at });
     }
     if !env.map.contains_key("PATH") {
-        settings.push(Setting { name: Name::new("PATH"), value: Content::Text(PATH.into()) });
+        settings.push(Setting { name: Name::new("PATH"), value: Content::Text(PATH.into()), at: Span::NOWHERE });
     }
     settings
 }

@@ -189,6 +189,8 @@ pub struct Ids {
     pub needs_idmap: bool,
     /// Whether one user and one group are all that is mapped.
     pub single: bool,
+    /// Whether supplementary groups of the caller's stay with the target.
+    pub groups_stay: bool,
     /// The target's home, for passwd.
     pub home: Option<String>,
 }
@@ -210,10 +212,13 @@ const FIRST_HOST_ID: u32 = 0x7000_0000;
 /// How many ids a launcher has for itself.
 const IDS_PER_LAUNCHER: u32 = 16;
 
+/// The user, and the group, of a sandbox that root starts, where the profile says none.
+pub const UNSAID_FOR_ROOT: u32 = 1000;
+
 /// Settles ids and maps. The user namespace comes with the line that chose it.
 pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), host: &Host, draft: &mut Draft) -> Ids {
     let root = host.caller.uid == 0;
-    let own = |id: u32| if root { 1000 } else { id };
+    let own = |id: u32| if root { UNSAID_FOR_ROOT } else { id };
     let mut resolve = |id: Option<&At<Id>>, names: &BTreeMap<String, u32>, unsaid: u32, what: &str| match id {
         None => unsaid,
         Some(At { value: Id::Number(number), .. }) => *number,
@@ -274,6 +279,7 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
     ids.host_group = outside(&maps.gid, ids.group).unwrap_or(ids.group);
     ids.single = maps.uid.len() == 1 && maps.uid[0].count == 1;
     ids.needs_idmap = root && real.is_none() && identity.uid_map.get().is_none();
+    ids.groups_stay = groups_stay(&maps, host);
     ids.maps = Some(maps);
     ids
 }
@@ -333,16 +339,21 @@ fn maps_for_user(identity: &Identity, ids: &Ids, host: &Host, draft: &mut Draft)
     let uid_map = chosen(&identity.uid_map, &host.subuid, ids.user, Some(uid), draft);
     let gid_map = chosen(&identity.gid_map, &host.subgid, ids.group, Some(gid), draft);
     let helpers = uid_map.is_some() || gid_map.is_some();
-    let maps = Maps {
-        uid: uid_map.unwrap_or_else(|| own(ids.user, uid)),
-        gid: gid_map.unwrap_or_else(|| own(ids.group, gid)),
-        helpers,
-        deny_setgroups: !helpers,
-    };
-    if maps.deny_setgroups {
+    // newgidmap(1) denies setgroups(2) itself where it maps the caller's own group alone (CVE-2018-7169).
+    let alone = |extents: &Vec<Extent>| extents.iter().all(|extent| (extent.outside, extent.count) == (gid, 1));
+    let deny_setgroups = gid_map.as_ref().is_none_or(alone);
+    let maps =
+        Maps { uid: uid_map.unwrap_or_else(|| own(ids.user, uid)), gid: gid_map.unwrap_or_else(|| own(ids.group, gid)), helpers, deny_setgroups };
+    if groups_stay(&maps, host) {
         draft.note(Span::NOWHERE, "the caller's supplementary groups stay: the kernel lets an ordinary user drop them only with gid-map = \"auto\"");
     }
     maps
+}
+
+/// Whether the target has groups of the caller's that no line gives it.
+fn groups_stay(maps: &Maps, host: &Host) -> bool {
+    let more = |groups: &Vec<u32>| groups.iter().any(|group| *group != host.caller.gid);
+    maps.deny_setgroups && host.groups_of_caller.as_ref().is_none_or(more)
 }
 
 /// The map that the profile chooses: as written, or the caller's own id (if any) amid the subordinate ranges.

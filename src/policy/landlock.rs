@@ -8,7 +8,7 @@ mod rights;
 use crate::draft::Draft;
 use crate::host::{Host, Stream};
 use crate::policy::namespaces::Nested;
-use crate::problem::Problem;
+use crate::problem::{Problem, errno_words};
 use crate::section;
 use crate::section::{Key, Set};
 use crate::shape::{Named, Shape, Shaped};
@@ -100,7 +100,8 @@ crate::words! {
 crate::written!(MinAbi, Port, Scope);
 
 impl Scope {
-    fn bit(self) -> u64 {
+    /// The kernel's bit.
+    pub fn bit(self) -> u64 {
         match self {
             Scope::Signal => Bits::Signal as u64,
             Scope::AbstractUnixSocket => Bits::AbstractUnixSocket as u64,
@@ -248,13 +249,14 @@ pub enum Sight {
 struct Drafting<'a> {
     landlock: &'a Landlock,
     optional: &'a Set<Wall>,
+    host: &'a Host,
     draft: &'a mut Draft,
     abi: u32,
 }
 
 /// Drafts the ruleset and its rules; what falls is said. Steps carry the rights that `[mounts]` grants; those of a kernel that lacks them go.
 pub fn draft(landlock: &Landlock, optional: &Set<Wall>, nested: &Key<Nested>, sight: Sight, host: &Host, draft: &mut Draft) -> Option<Ruleset> {
-    let mut drafting = Drafting { landlock, optional, draft, abi: 0 };
+    let mut drafting = Drafting { landlock, optional, host, draft, abi: 0 };
     let ruleset = drafting.ruleset(nested, sight, host.landlock);
     let handled = ruleset.map_or(Rights(0), |ruleset| ruleset.handled);
     // The kernel refuses rights that the ruleset does not handle, and empty rules.
@@ -356,8 +358,14 @@ impl Drafting<'_> {
                 self.draft.steps.retain(|step| step.stage != Stage::Rules);
                 self.draft.steps.iter_mut().filter_map(|step| step.op.rights_mut()).for_each(|rights| *rights = Rights(0));
                 for (path, rights) in table {
-                    let op = Op::LandlockRule { path: Name::new(path), rights: rights.0, inode: Inode::default() };
-                    self.draft.step(Stage::Rules, op, rights.at);
+                    match self.host.ruled.get(&path.0) {
+                        Some(Err(errno)) => self.draft.problem(refuse_path(path, *errno, rights.at)),
+                        place => {
+                            let place = place.and_then(|place| place.as_ref().ok()).unwrap_or(&path.0);
+                            let op = Op::LandlockRule { path: Name::new(place), rights: rights.0, inode: Inode::default() };
+                            self.draft.step(Stage::Rules, op, rights.at);
+                        }
+                    }
                 }
                 all(self.abi)
             }
@@ -425,6 +433,12 @@ impl Drafting<'_> {
     }
 }
 
+/// A rule stands on a file that is there: on none it could not be made, and what appeared there later would be without it.
+fn refuse_path(path: &AbsolutePath, errno: i32, at: Span) -> Problem {
+    Problem::new("landlock::path", at, format!("cannot rule over {path}: {}", errno_words(errno)))
+        .help("name what the tree shows, or leave it out: a path that no rule names is denied")
+}
+
 /// What a use of ports is called.
 pub fn port_words(access: u64) -> &'static str {
     const USES: [(AccessNet, &str); 4] = [
@@ -434,6 +448,14 @@ pub fn port_words(access: u64) -> &'static str {
         (AccessNet::ConnectSendUdp, "send to UDP"),
     ];
     USES.iter().find(|(bit, _)| *bit as u64 == access).map_or("use", |(_, words)| *words)
+}
+
+/// What is denied of processes outside, by the kernel's bit.
+pub fn scope_words(bit: u64) -> &'static str {
+    [(Scope::Signal, "signals to processes"), (Scope::AbstractUnixSocket, "abstract unix sockets")]
+        .into_iter()
+        .find(|(scope, _)| scope.bit() == bit)
+        .map_or("an unknown scope", |(_, words)| words)
 }
 
 fn abi(number: u32) -> ABI {

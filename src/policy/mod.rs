@@ -3,6 +3,7 @@
 //! A *section* is what the profile may say, a *table* what is known of the domain, and *draft* turns the section and the facts of
 //! the machine into steps. Nothing here acts.
 
+pub mod bounds;
 pub mod capabilities;
 pub mod env;
 pub mod identity;

@@ -261,6 +261,13 @@ impl<'de> Deserialize<'de> for Nested {
 
 // ---- draft ----
 
+impl Namespaces {
+    /// Whose file tree the target sees.
+    pub fn tree(&self) -> &Namespace {
+        self.mount.get().or(self.all.get()).map_or(&Namespace::New, |said| &said.value)
+    }
+}
+
 /// Whose namespace the target is in, for each kind, with the line that says so.
 #[derive(Debug, Clone)]
 pub struct Choice(Vec<(Kind, Namespace, Span)>);

@@ -7,13 +7,13 @@ use super::mounts::entry::{Bind, Mount};
 use super::mounts::tree::{Node, Tree};
 use super::process::Process;
 use crate::draft::Draft;
-use crate::host::Host;
 use crate::host::programs::{Lack, Piece};
+use crate::host::{Fact, Host};
 use crate::problem::{Problem, errno_words, escape};
 use crate::section::Set;
 use crate::shape::Shape;
 use crate::source::{At, Span};
-use crate::value::{PATH_FORM, Written, parent, plain_path};
+use crate::value::{PATH_FORM, Written, literal, parent, plain_path};
 use crate::written;
 use std::fmt;
 
@@ -123,6 +123,13 @@ fn refuse(word: &str, lack: &Lack, item: &At<Word>, process: &Process) -> Proble
     problem.help_maybe(help)
 }
 
+/// No program is called like an option: it is one of ours, in the wrong place.
+fn option_behind(name: &str) -> Option<String> {
+    let help = "options of stockade stand before PROFILE, and what stands behind it is the target's";
+    name.starts_with('-')
+        .then(|| format!("{help}: stockade run {} PROFILE COMMAND", if name.contains('=') { name.to_owned() } else { format!("{name} ...") }))
+}
+
 /// A lack in words: the problem's code, its sentence, and what to do.
 fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
     let cannot = |why: String| format!("cannot show `{word}`: {why}");
@@ -134,7 +141,7 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
                 [] => "[env] PATH has no folder to look in".into(),
                 folders => format!("no `{name}` is in {}", folders.join(", ")),
             };
-            let guess = near.as_ref().map(|near| format!("did you mean `{near}`?"));
+            let guess = option_behind(name).or_else(|| near.as_ref().map(|near| format!("did you mean `{near}`?")));
             (
                 "programs::not-found",
                 cannot(place),
@@ -206,15 +213,23 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
             let mut text = text.replacen("cannot show", "cannot run", 1);
             let help = match lack {
                 Lack::Program { near: Some(_), .. } => help,
+                Lack::Program { name, .. } if name.starts_with('-') => help,
                 // Here it is the tree that lacks it, not the machine.
                 Lack::Program { .. } | Lack::Interpreter { .. } | Lack::Library { .. } => {
                     text.push_str(" inside");
-                    Some(format!("let it bring what it needs: programs = [\"{}\"], or extends = [\"base\"] for the whole system", escape(word)))
+                    // Who shows /usr has the whole system already.
+                    let whole = if matches!(host.at("/usr"), Fact::Present(_)) { "" } else { ", or extends = [\"base\"] for the whole system" };
+                    Some(format!("let it bring what it needs: programs = [{}]{whole}", literal(word)))
                 }
                 _ => help,
             };
             out.push(Unseen { code: "process::unseen-program", at: word.at, text, help });
         }
+    }
+    if let (Some(word), Some(place)) = (first_word(process), &inside.unruled) {
+        let text = format!("cannot run `{}`: no rule of landlock.paths lets {place} be executed", escape(word));
+        let help = format!("add a rule for it, its interpreter and its libraries, such as: {} = \"rx\"", literal(place));
+        out.push(Unseen { code: "process::unseen-program", at: word.at, text, help: Some(help) });
     }
     if let (false, Some(cwd)) = (inside.cwd, process.cwd.get()) {
         let text = format!("cannot enter {}: it is not there inside", cwd.value);

@@ -190,6 +190,11 @@ impl<'de> Deserialize<'de> for Rlimit {
 /// at 0, and neither helper nor file at 1 (kernel commit 725eae32df77; tried on 6.1 and 7.3).
 const UNSAID: &[(&str, u64)] = &[("core", 1)];
 
+/// The kernel's numbers of the limits that are set.
+pub fn resources(rlimits: &Rlimits) -> impl Iterator<Item = u32> {
+    rlimits.iter().filter_map(|(name, _)| TABLE.iter().find(|(known, ..)| *known == name.value)).map(|(_, resource, ..)| *resource)
+}
+
 /// Drafts the limits.
 pub fn draft(rlimits: &Rlimits, draft: &mut Draft) {
     let names = || TABLE.iter().map(|(name, ..)| *name);

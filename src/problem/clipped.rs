@@ -2,6 +2,9 @@
 
 use super::is_hostile;
 
+/// U+FEFF, as [`visible`] leaves it at the beginning of a text.
+const MARK: &str = "\u{feff}";
+
 /// How much of a line is shown, in bytes: a profile may hold a file in one line.
 const LINE_SHOWN: usize = 240;
 
@@ -18,6 +21,15 @@ impl Clipped {
     pub fn new(text: &str) -> Clipped {
         let mut clipped = Clipped { text: String::with_capacity(text.len().min(1 << 16)), cuts: vec![] };
         let mut start = 0;
+        // The mark that a text may begin with is not drawn.
+        let text = match text.strip_prefix(MARK) {
+            Some(rest) => {
+                clipped.cuts.push((0, MARK.len()));
+                start = MARK.len();
+                rest
+            }
+            None => text,
+        };
         for line in text.split_inclusive('\n') {
             let body = line.strip_suffix('\n').unwrap_or(line);
             let keep = (0..=LINE_SHOWN.min(body.len())).rev().find(|at| body.is_char_boundary(*at)).unwrap_or(0);
@@ -41,7 +53,9 @@ impl Clipped {
 /// The text with hostile characters replaced by a character of the same length in bytes, so that spans stay right.
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text.chars().peekable();
+    let body = text.strip_prefix(MARK).unwrap_or(text);
+    out.push_str(&text[..text.len() - body.len()]);
+    let mut rest = body.chars().peekable();
     while let Some(c) = rest.next() {
         if !is_hostile(c) {
             out.push(c);

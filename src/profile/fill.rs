@@ -224,7 +224,7 @@ impl<'a, 'i> Filling<'a, 'i> {
             }
             Err(why) => {
                 let why = if self.variables.is_secret(key) { why.replace(&expanded, key) } else { why };
-                let (message, help) = why.split_once("\nhelp: ").map_or((why.as_str(), None), |(message, help)| (message, Some(help.to_owned())));
+                let (message, help) = why.rsplit_once("\nhelp: ").map_or((why.as_str(), None), |(message, help)| (message, Some(help.to_owned())));
                 self.problems.push(Problem::new("mounts::path", at, format!("cannot mount at this path: {message}")).help_maybe(help));
                 None
             }
@@ -281,7 +281,11 @@ fn is_programs(path: &[String]) -> bool {
 
 /// The plain path, or the pattern, of a mount's key.
 fn path_of(key: &str, expanded: &str) -> Result<String, String> {
-    if key.contains(['*', '$']) { pattern::key(expanded) } else { plain_path(expanded) }
+    match expanded.starts_with('/') {
+        false => Err(pattern::relative(expanded)),
+        true if key.contains(['*', '$']) => pattern::key(expanded),
+        true => plain_path(expanded),
+    }
 }
 
 /// The source of an entry whose key is a pattern is one, too.

@@ -52,7 +52,7 @@ impl Paint {
 
 /// A text for one line: hostile characters are made visible, and so are newline and tab.
 pub fn flat(text: &str) -> String {
-    escape(text).replace('\n', "\\n").replace('\t', "\\t")
+    escape(text)
 }
 
 /// How many columns a text takes.

@@ -28,7 +28,8 @@ pub fn text(profile: &Profile, host: &Host, world: &World<'_>, sources: &Sources
         out += &format!("\n{}\n{notes}", paint.tone(Tone::Head, "notes"));
     }
     out.push('\n');
-    out += &walls::not_granted(world);
+    const LABEL: &str = "not granted: ";
+    out += wrap(LABEL, &walls::not_granted(world), LABEL.len()).trim_end();
     out
 }
 

@@ -133,8 +133,7 @@ pub fn text(world: &World<'_>, profile: &Profile, paint: Paint) -> String {
     let mut children = Children::new();
     for path in world.tree.keys().filter(|path| *path != "/") {
         // A cover in a bound tree hangs on the entry above it.
-        let over = crate::value::ancestors(parent(path)).find(|over| world.tree.contains_key(*over)).unwrap_or("/");
-        children.entry(over).or_default().insert(path);
+        children.entry(world.over(parent(path)).unwrap_or("/")).or_default().insert(path);
     }
     let mut rows = vec![];
     if let Some(root) = world.tree.get("/") {

@@ -1,12 +1,14 @@
 //! The walls of a sandbox, one paragraph for each domain, and what it does not grant.
 
-use super::{COLUMNS, Paint, Tone, flat, width, wrap};
+use super::{Paint, Tone, flat, width, wrap};
 use crate::plan::Plan;
 use crate::policy::identity::Extent;
+use crate::policy::landlock::Rights;
 use crate::policy::namespaces::{Kind, Namespace};
 use crate::policy::seccomp::Verdict;
 use crate::policy::syscalls;
 use crate::step::{Op, Stage};
+use crate::value::{below, parent};
 use crate::walls::{Shows, World};
 use landlock::Scope;
 use serde::Serialize;
@@ -73,7 +75,7 @@ fn identity(plan: &Plan) -> String {
         if count(&maps.uid) > 1 || count(&maps.gid) > 1 {
             text += &format!("; {} users and {} groups are mapped", count(&maps.uid), count(&maps.gid));
         }
-        if maps.deny_setgroups {
+        if ids.groups_stay {
             text += "; the caller's supplementary groups stay";
         }
     }
@@ -185,15 +187,16 @@ fn env(plan: &Plan) -> String {
     names.join(" ")
 }
 
-/// What the sandbox does not have, in one line: the widest first.
+/// What the sandbox does not have, by words: the widest first.
 pub fn not_granted(world: &World<'_>) -> String {
     let plan = world.plan;
     let new = |kind| plan.choice.is_new(kind);
-    let trees = || world.tree.values().filter_map(|entry| if let Shows::Host(tree) = &entry.shows { Some(tree) } else { None });
+    let homes = Homes::shown(world);
     let refused = |name: &str| syscalls::number(name).is_some_and(|number| plan.filter.judge(number, &[0; 6]) != Verdict::Allow);
     let facts = [
         (new(Kind::Net), "network"),
-        (!trees().any(|tree| ["/home", "/root", "/"].contains(&tree.source.as_str()) || crate::value::parent(&tree.source) == "/home"), "homes"),
+        (homes == Homes::None, "homes"),
+        (homes == Homes::Parts, "the rest of the homes"),
         (new(Kind::Pid), "other processes"),
         (world.capabilities().kept.0 == 0, "capabilities"),
         (refused("ptrace"), "ptrace"),
@@ -202,12 +205,34 @@ pub fn not_granted(world: &World<'_>) -> String {
         (refused("keyctl"), "keys"),
         (true, "set-id"),
     ];
-    let mut line = String::from("not granted:");
-    for word in facts.into_iter().filter(|(not, _)| *not).map(|(_, word)| word) {
-        let more = format!("{} {word}", if line.ends_with(':') { "" } else { "," });
-        if width(&line) + width(&more) <= COLUMNS {
-            line += &more;
-        }
+    let words: Vec<&str> = facts.into_iter().filter(|(not, _)| *not).map(|(_, word)| word).collect();
+    words.join(", ")
+}
+
+/// What the sandbox shows of homes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Homes {
+    None,
+    /// What lies in one.
+    Parts,
+    /// At least one whole.
+    Whole,
+}
+
+impl Homes {
+    fn shown(world: &World<'_>) -> Homes {
+        // Without a tree of its own the sandbox sees what Landlock's rules grant.
+        let trees = world.tree.iter().filter_map(|(path, entry)| match &entry.shows {
+            Shows::Host(tree) if world.has_tree() => Some(tree.source.as_str()),
+            _ if !world.has_tree() && (entry.rights != Rights(0) || !world.is_ruled()) => Some(path.as_str()),
+            _ => None,
+        });
+        let of = |source: &str| match source {
+            "/" | "/home" | "/root" => Homes::Whole,
+            _ if parent(source) == "/home" => Homes::Whole,
+            _ if ["/home", "/root"].iter().any(|homes| below(source, homes).is_some()) => Homes::Parts,
+            _ => Homes::None,
+        };
+        trees.map(of).max().unwrap_or(Homes::None)
     }
-    line
 }

@@ -16,7 +16,7 @@ use crate::policy::syscalls;
 use crate::profile::Profile;
 use crate::section::Set;
 use crate::source::Span;
-use crate::value::{Size, join, parent};
+use crate::value::{Size, join, literal, parent};
 
 /// One line for a section.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Asked<'_> {
 
     fn mount(&self, path: &str, value: &str) -> Line {
         let over = self.profile.mounts.map.get(path).map_or(Over::Nothing, |entry| Over::Replaces(entry.key));
-        Line::new("mounts", format!("{} = {value}", quote(path)), over)
+        Line::new("mounts", format!("{} = {value}", literal(path)), over)
     }
 
     fn path(&self, act: Act, path: &str, answer: &Answer) -> Vec<Line> {
@@ -106,7 +106,7 @@ impl Asked<'_> {
         match act {
             Act::Write => lines.extend(self.open_for_writing(&walk, thing, &real)),
             Act::Execute => lines.extend(self.open_for_running(thing, denies(Wall::File))),
-            Act::Connect => lines.extend(thing.host.iter().map(|host| self.mount(&thing.path, &format!("{{ socket = {} }}", quote(host))))),
+            Act::Connect => lines.extend(thing.host.iter().map(|host| self.mount(&thing.path, &format!("{{ socket = {} }}", literal(host))))),
             Act::Read | Act::List => {}
         }
         // A writable bind maps its owner to the target, where root starts the sandbox.
@@ -120,12 +120,12 @@ impl Asked<'_> {
     fn grant(&self, act: Act, path: &str) -> Vec<Line> {
         for (top, word) in [("/dev/mqueue", "mqueue"), ("/proc", "proc"), ("/sys", "sysfs")] {
             if crate::value::below(path, top).is_some() {
-                return vec![self.mount(top, &quote(word))];
+                return vec![self.mount(top, &literal(word))];
             }
         }
         let mut lines = vec![];
         match (self.eyes.see)(path).map(|seen| seen.kind) {
-            Ok(FileKind::Socket) => lines.push(self.mount(path, &format!("{{ socket = {} }}", quote(path)))),
+            Ok(FileKind::Socket) => lines.push(self.mount(path, &format!("{{ socket = {} }}", literal(path)))),
             Ok(FileKind::Device) => lines.push(self.mount(path, "\"device\"")),
             Ok(_) if act == Act::Write => lines.extend(self.writable(path, path)),
             Ok(_) => lines.push(self.mount(path, "\"ro\"")),
@@ -134,7 +134,7 @@ impl Asked<'_> {
         if let Some(real) = (self.eyes.real)(path).filter(|real| real != path) {
             match act {
                 Act::Write => lines.extend(self.writable(path, &real)),
-                _ => lines.push(self.mount(path, &format!("{{ bind = {} }}", quote(&real)))),
+                _ => lines.push(self.mount(path, &format!("{{ bind = {} }}", literal(&real)))),
             }
         }
         if crate::value::below(path, "/dev").is_some() {
@@ -147,7 +147,7 @@ impl Asked<'_> {
     fn writable(&self, path: &str, source: &str) -> Vec<Line> {
         let short = if path == source { vec![self.mount(path, "\"rw\"")] } else { vec![] };
         let long = ["", ", owner = \"root\"", ", broad = true", ", broad = true, owner = \"root\""];
-        let long = long.map(|more| self.mount(path, &format!("{{ bind = {}, access = \"rw\"{more} }}", quote(source))));
+        let long = long.map(|more| self.mount(path, &format!("{{ bind = {}, access = \"rw\"{more} }}", literal(source))));
         short.into_iter().chain(long).collect()
     }
 
@@ -177,7 +177,7 @@ impl Asked<'_> {
         }
         let mut lines = vec![];
         if let Some(host) = &thing.host {
-            let value = if thing.path == *host { "\"ro\"".into() } else { format!("{{ bind = {} }}", quote(host)) };
+            let value = if thing.path == *host { "\"ro\"".into() } else { format!("{{ bind = {} }}", literal(host)) };
             lines.push(self.mount(&thing.path, &value));
         }
         if let Some(Shows::Memory { size, .. }) = self.world.tree.get(&thing.over).map(|entry| &entry.shows) {
@@ -205,8 +205,8 @@ impl Asked<'_> {
         if let Some(host) = &thing.host {
             match act {
                 Act::Write if thing.path == *host => lines.push(self.mount(&thing.path, "\"ro\"")),
-                Act::Write => lines.push(self.mount(&thing.path, &format!("{{ bind = {} }}", quote(host)))),
-                Act::Execute => lines.push(self.mount(&thing.path, &format!("{{ bind = {}, exec = false }}", quote(host)))),
+                Act::Write => lines.push(self.mount(&thing.path, &format!("{{ bind = {} }}", literal(host)))),
+                Act::Execute => lines.push(self.mount(&thing.path, &format!("{{ bind = {}, exec = false }}", literal(host)))),
                 Act::Read | Act::List | Act::Connect => {}
             }
         }
@@ -232,7 +232,7 @@ impl Asked<'_> {
         let seccomp = &self.profile.seccomp;
         let joins = |set: &Set<Calls>| set.items.first().map_or(Over::Nothing, |item| Over::Joins(item.at));
         if !self.denied {
-            return vec![Line::new("seccomp", format!("deny = [{}]", quote(name)), joins(&seccomp.deny)), nested(false)];
+            return vec![Line::new("seccomp", format!("deny = [{}]", literal(name)), joins(&seccomp.deny)), nested(false)];
         }
         let denying = seccomp.deny.items.iter().filter(|calls| calls.members().contains(name));
         let mut lines: Vec<Line> =
@@ -241,7 +241,7 @@ impl Asked<'_> {
             lines.push(Line::new("seccomp.rules", format!("{name} = \"allow\""), Over::Replaces(rule.key)));
         }
         lines.extend([
-            Line::new("seccomp", format!("allow = [{}]", quote(name)), joins(&seccomp.allow)),
+            Line::new("seccomp", format!("allow = [{}]", literal(name)), joins(&seccomp.allow)),
             Line::new("rlimits", "core = 1", Over::Nothing),
             Line::new("process", "init = true", replaces(self.profile.process.init.at())),
             Line::new("namespaces", "pid = \"new\"", replaces(namespaces.pid.at())),
@@ -253,7 +253,7 @@ impl Asked<'_> {
     fn connect(&self, port: &Port) -> Vec<Line> {
         let host = if port.host.contains(':') { format!("[{}]", port.host) } else { port.host.clone() };
         let udp = port.protocol == Protocol::Udp;
-        let allow = format!("allow = [{}]", quote(&format!("{host}:{}{}", port.port, if udp { "/udp" } else { "" })));
+        let allow = format!("allow = [{}]", literal(&format!("{host}:{}{}", port.port, if udp { "/udp" } else { "" })));
         let allow = self.denied.then(|| Line::new("network", allow, Over::Nothing));
         let landlock = &self.profile.landlock;
         let set = if udp { ("udp-connect", &landlock.udp_connect) } else { ("tcp-connect", &landlock.tcp_connect) };
@@ -270,7 +270,7 @@ impl Asked<'_> {
     fn network(&self) -> Line {
         let at = self.profile.network.mode.at();
         let over = if at.is_somewhere() { Over::Replaces(at) } else { Over::Nothing };
-        Line::new("network", format!("mode = {}", quote(if self.denied { "host" } else { "none" })), over)
+        Line::new("network", format!("mode = {}", literal(if self.denied { "host" } else { "none" })), over)
     }
 
     /// A rule of Landlock's for a port, one more or one less.
@@ -296,24 +296,11 @@ impl Asked<'_> {
 
     fn variable(&self, name: &str) -> Vec<Line> {
         let bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        let key = if bare { name.to_owned() } else { quote(name) };
+        let key = if bare { name.to_owned() } else { literal(name) };
         let over = self.profile.env.map.get(name).map_or(Over::Nothing, |entry| Over::Replaces(entry.key));
         let values: &[&str] = if self.denied { &["true", "\"\""] } else { &["false"] };
         values.iter().map(|value| Line::new("env", format!("{key} = {value}"), over)).collect()
     }
-}
-
-/// A text as TOML has it, with nothing in it that would be put in as a variable.
-pub fn quote(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.replace("${", "$${").chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out += &format!("\\u{:04X}", u32::from(c)),
-            c => out.push(c),
-        }
-    }
-    out + "\""
 }
 
 #[cfg(test)]
@@ -322,6 +309,6 @@ mod tests {
 
     #[test]
     fn texts_are_quoted_for_toml() {
-        assert_eq!(quote("/a \"b\"\\\n${x}"), "\"/a \\\"b\\\"\\\\\\u000A$${x}\"");
+        assert_eq!(literal("/a \"b\"\\\n${x}"), "\"/a \\\"b\\\"\\\\\\n$${x}\"");
     }
 }

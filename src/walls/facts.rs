@@ -67,10 +67,7 @@ fn see(path: &str) -> Result<Seen, i32> {
     let meta = std::fs::symlink_metadata(path).map_err(errno)?;
     let kind = match meta.file_type() {
         kind if kind.is_dir() => FileKind::Folder,
-        kind if kind.is_symlink() => {
-            let text = std::fs::read_link(path).map_err(errno)?;
-            FileKind::Link(text.into_os_string().into_string().map_err(|_| libc::EILSEQ)?)
-        }
+        kind if kind.is_symlink() => FileKind::Link(crate::host::link_text(path)?),
         kind if kind.is_socket() => FileKind::Socket,
         kind if kind.is_char_device() || kind.is_block_device() => FileKind::Device,
         kind if kind.is_fifo() => FileKind::Fifo,

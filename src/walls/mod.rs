@@ -5,6 +5,7 @@
 pub mod change;
 pub mod facts;
 mod kernel;
+mod near;
 pub mod path;
 pub mod query;
 pub mod why;
@@ -17,6 +18,7 @@ use crate::profile::Profile;
 use crate::source::Span;
 use crate::step::{Attrs, Content, Cover, Op, Stage, Step};
 use crate::value::{Mode, Size, ancestors, below};
+use near::Near;
 use std::collections::BTreeMap;
 
 /// What is at a path inside.
@@ -95,6 +97,7 @@ pub struct World<'a> {
     pub plan: &'a Plan,
     /// Every path that the plan speaks of; empty where the tree is that of a joined namespace.
     pub tree: BTreeMap<String, Entry>,
+    near: Near,
 }
 
 impl<'a> World<'a> {
@@ -113,7 +116,8 @@ impl<'a> World<'a> {
             tree.insert("/".into(), Entry { shows: Shows::Host(whole), mode: None, mount: true, attrs: Attrs(0), rights: Rights(0), at });
         }
         rule(&mut tree, plan);
-        World { plan, tree }
+        let near = Near::new(&tree);
+        World { plan, tree, near }
     }
 
     /// Whether the tree is the sandbox's own.
@@ -135,23 +139,26 @@ impl<'a> World<'a> {
 
     /// The deepest entry at or above a path that shows something of its own.
     pub fn shown(&self, path: &str) -> Option<(&str, &Entry)> {
-        self.nearest(path, |entry| entry.shows != Shows::Same)
+        self.entry(self.near.shown(path)?)
     }
 
     /// The deepest mount at or above a path.
     pub fn mount(&self, path: &str) -> Option<(&str, &Entry)> {
-        self.nearest(path, |entry| entry.mount)
+        self.entry(self.near.mount(path)?)
     }
 
-    fn nearest(&self, path: &str, good: impl Fn(&Entry) -> bool) -> Option<(&str, &Entry)> {
-        let up = ancestors(path).chain(["/"]);
-        up.filter_map(|path| self.tree.get_key_value(path)).find(|(_, entry)| good(entry)).map(|(path, entry)| (path.as_str(), entry))
+    /// The deepest path of the tree at or above one.
+    pub fn over(&self, path: &str) -> Option<&str> {
+        self.near.at(path).map(near::Spot::path)
+    }
+
+    fn entry(&self, path: &str) -> Option<(&str, &Entry)> {
+        self.tree.get_key_value(path).map(|(path, entry)| (path.as_str(), entry))
     }
 
     /// What Landlock allows at a path: its rules add up from there to the root (landlock(7)). The line is that of the nearest rule.
     pub fn rights(&self, path: &str) -> (Rights, Span) {
-        let rules = ancestors(path).chain(["/"]).filter_map(|path| self.tree.get(path)).filter(|entry| entry.rights != Rights(0));
-        rules.fold((Rights(0), Span::NOWHERE), |(rights, at), entry| (rights.and(entry.rights), at.or(entry.at)))
+        self.near.at(path).map_or((Rights(0), Span::NOWHERE), |spot| spot.rights)
     }
 
     /// Paths with a rule of Landlock.
@@ -295,8 +302,10 @@ fn seal(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
             entry.attrs = entry.attrs.and(Attrs::READ_ONLY);
         }
     }
-    let loose: Vec<(String, Attrs)> =
-        tree.iter().filter(|(_, entry)| !entry.mount).map(|(path, _)| (path.clone(), mount_attrs(tree, path))).collect();
+    let near = Near::new(tree);
+    let mounts: BTreeMap<&str, Attrs> = tree.iter().filter(|(_, entry)| entry.mount).map(|(path, entry)| (path.as_str(), entry.attrs)).collect();
+    let of = |path: &str| near.mount(path).and_then(|mount| mounts.get(mount).copied()).unwrap_or_default();
+    let loose: Vec<(String, Attrs)> = tree.iter().filter(|(_, entry)| !entry.mount).map(|(path, _)| (path.clone(), of(path))).collect();
     for (path, attrs) in loose {
         tree.entry(path).and_modify(|entry| entry.attrs = attrs);
     }
@@ -304,6 +313,7 @@ fn seal(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
 
 /// Landlock's rules, each on its path.
 fn rule(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
+    let near = Near::new(tree);
     for step in &plan.steps {
         let (path, rights) = match &step.op {
             Op::LandlockRule { path, rights, .. } | Op::Attach { path, rights, .. } => (path, rights),
@@ -311,7 +321,7 @@ fn rule(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
             _ => continue,
         };
         // A rule of the profile's own may stand on any path.
-        let attrs = mount_attrs(tree, path.text());
+        let attrs = near.mount(path.text()).and_then(|mount| tree.get(mount)).map_or(Attrs(0), |mount| mount.attrs);
         let rule = Entry { shows: Shows::Same, mode: None, mount: false, attrs, rights: Rights(0), at: step.at };
         let entry = tree.entry(path.text().to_owned()).or_insert(rule);
         entry.rights = entry.rights.and(*rights);

@@ -1,7 +1,7 @@
 //! Grants that are refused unless the entry says the word: wide ones, and those through which the host could be reached.
 
-use super::entry::{Access, Bind, Broad};
-use super::is_system;
+use super::entry::{Access, Bind, Broad, Mount};
+use super::{is_system, spelled};
 use crate::host::{File, FileKind, Host};
 use crate::problem::Problem;
 use crate::source::Span;
@@ -61,7 +61,7 @@ fn sockets(path: &str, source: &str, bind: &Bind, file: &File, at: Span) -> Opti
                 at,
                 format!("cannot bind {source} whole: it is where services keep their sockets, and a read-only bind does not stop connect(2)"),
             )
-            .help(format!("bind what is needed below it, or say sockets = true: \"{path}\" = {{ bind = \"{source}\", sockets = true }}")),
+            .help(format!("bind what is needed below it, or say sockets = true: {}", with_sockets(path, bind))),
         );
     }
     let first = file.sockets.first()?;
@@ -71,11 +71,13 @@ fn sockets(path: &str, source: &str, bind: &Bind, file: &File, at: Span) -> Opti
             at,
             format!("cannot bind {source}: it holds sockets ({first}), and a read-only bind does not stop connect(2)"),
         )
-        .help(format!(
-            "hide them, move them, or say sockets = true: \"{path}\" = {{ bind = \"{source}\", access = \"{}\", sockets = true }}",
-            bind.access
-        )),
+        .help(format!("hide them, move them, or say sockets = true: {}", with_sockets(path, bind))),
     )
+}
+
+/// The entry with that word.
+fn with_sockets(path: &str, bind: &Bind) -> String {
+    spelled::line(path, &Mount::Bind(Bind { sockets: true, ..bind.clone() }))
 }
 
 /// A writable grant that is wider than it looks.

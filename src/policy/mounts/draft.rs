@@ -1,8 +1,8 @@
 //! From entries and facts to steps: what is opened, where it is attached, what pins it, and what Landlock allows there.
 
-use super::entry::{Access, Bind, Content as EntryContent, HidePid, Missing, Mount, TMPFS, Tmpfs};
-use super::tree::{Base, NOT_WITH_ROOT, Node, Tree, above, base, root_is_writable, root_tmpfs, settle};
-use super::{Mounts, checks, dev};
+use super::entry::{Access, Bind, Content as EntryContent, Hidden, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::tree::{Base, Covered, NOT_WITH_ROOT, Node, Tree, above, base, covered, root_is_writable, root_tmpfs, settle};
+use super::{Mounts, checks, dev, place, spelled};
 use crate::draft::Draft;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::policy::identity::Ids;
@@ -10,7 +10,7 @@ use crate::policy::landlock::Rights;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::{Attrs, Content, Cover, Ground, Inode, Name, Op, Slot, Stage};
-use crate::value::{Mode, Size, ancestors, below, join, parent};
+use crate::value::{Mode, Size, ancestors, below, join, literal, parent};
 use std::collections::BTreeSet;
 
 /// What a file system in memory allows, but for running programs.
@@ -33,11 +33,12 @@ pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, draft: &mut
         all.entry(path).or_insert(node);
     }
     let root = all.get("/").cloned();
-    let mut world = World { host, ids, draft, tree: all, made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![] };
+    let mut world = World { host, ids, draft, tree: all, made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![], current: None };
     world.check_root(root.as_ref());
     world.root(root.as_ref().map_or(Span::NOWHERE, |node| node.at));
     for (path, node) in world.tree.clone() {
         if path != "/" {
+            world.current = Some(node.mount.clone());
             world.entry(&path, &node);
         }
     }
@@ -56,6 +57,8 @@ struct World<'a> {
     made: BTreeSet<String>,
     pinned: BTreeSet<String>,
     seals: Vec<(String, Attrs, Span)>,
+    /// The entry that is drafted.
+    current: Option<Mount>,
 }
 
 /// A place to mount on.
@@ -149,7 +152,7 @@ impl World<'_> {
             Mount::Dir { mode } => self.dir(path, mode.unwrap_or(Mode(0o755)), at),
             Mount::Symlink(target) => self.symlink(path, target, at),
             Mount::File { content, mode } => self.file(path, content, *mode, at),
-            Mount::Hide { missing } => self.hide(path, *missing, at),
+            Mount::Hide { missing, known } => self.hide(path, *missing, *known, at),
         }
     }
 
@@ -242,8 +245,8 @@ impl World<'_> {
         }
         if file.uid == 0 && !bind.owner_root {
             let message = format!("cannot grant {source} for writing: it belongs to the host's root");
-            let help =
-                format!("give it to the user who is to own it, or say so: \"{path}\" = {{ bind = \"{source}\", access = \"rw\", owner = \"root\" }}");
+            let said = spelled::line(path, &Mount::Bind(Bind { owner_root: true, ..bind.clone() }));
+            let help = format!("give it to the user who is to own it, or say so: {said}");
             return self.draft.problem(Problem::new("mounts::owner", at, message).help(help));
         }
         if let Some(name) = file_system_without_idmap(file.fs, self.host.kernel) {
@@ -407,6 +410,9 @@ impl World<'_> {
                 self.folders(parent(path), at);
                 self.step(Op::Symlink { path: Name::new(path), target: Name::new(target) }, at);
             }
+            // The tree around it shows that very link.
+            Base::Host { source, .. } if matches!(self.host.at(&source), Fact::Present(File { kind: FileKind::Link(text), .. }) if text == target) => {
+            }
             other => self.cannot_make(path, "a symbolic link", &other, "leave it out, or make the link on the host", at),
         }
     }
@@ -447,10 +453,9 @@ impl World<'_> {
         self.allow(path, bits_of(mode), at);
     }
 
-    fn hide(&mut self, path: &str, missing: Missing, at: Span) {
+    fn hide(&mut self, path: &str, missing: Missing, known: Hidden, at: Span) {
         let kind = match base(&self.tree, self.host, path) {
-            // A lint tells of it.
-            Base::Own { .. } => return,
+            Base::Own { .. } => return self.hide_own(path, at),
             Base::Host { source, .. } => self.host.at(&source).clone(),
             Base::Kernel => self.host.at(path).clone(),
             other => return self.cannot_make(path, "a cover", &other, "leave it out", at),
@@ -460,17 +465,52 @@ impl World<'_> {
                 return self.draft.note(at, format!("nothing is at {path}, so nothing is hidden there"));
             }
             let message = format!("cannot hide {path}: there is nothing, and what appears there later would be seen");
-            let help = "make it on the host, or hide the folder that it would be in, or say so: { hide = true, missing = \"skip\" }";
+            // Who meant a pattern would else write the wall away.
+            let help = match path.contains(['?', '[', '{']) {
+                true => {
+                    "of the signs of shells only `*` and `**` are patterns here: `?`, `[ab]` and `{a,b}` stand for themselves; write `*`, or an entry for each name"
+                }
+                false => "make it on the host, or hide the folder that it would be in, or say so: { hide = true, missing = \"skip\" }",
+            };
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         };
         if let FileKind::Link(to) = &file.kind {
             let message = format!("cannot hide {path}: it is a symbolic link to {to}");
-            return self.draft.problem(Problem::new("mounts::hide", at, message).help("hide what it points at"));
+            let help = format!("hide what it points at: {}", self.spelled_at(&place::follow(parent(path), to)));
+            return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         }
         let folder = file.kind == FileKind::Folder;
+        if folder && known == Hidden::File {
+            let message = format!("cannot hide {path} as a file: it is a folder");
+            return self
+                .draft
+                .problem(Problem::new("mounts::hide", at, message).help(format!("hide it as what it is: {} = \"hide\"", literal(path))));
+        }
         let Some(_) = self.site(path, folder, at) else { return };
         let cover = if folder { Cover::Folder } else { Cover::File };
         self.step(Op::Hide { path: Name::new(path), cover, if_present: false }, at);
+    }
+
+    /// A cover on the sandbox's own ground, in the place of what the entry kept away. Where nothing would be, a lint tells of it.
+    fn hide_own(&mut self, path: &str, at: Span) {
+        let folder = match covered(&self.tree, self.host, path) {
+            None | Some(Covered::Link) => return,
+            Some(Covered::Folder) => true,
+            Some(Covered::File) => false,
+            Some(Covered::OfRoot(source)) => match self.host.at(&source) {
+                Fact::Absent(_) => return,
+                Fact::Present(File { kind: FileKind::Link(to), .. }) => {
+                    let problem = Problem::new("mounts::hide", at, format!("cannot hide {path}: it is a symbolic link to {to}"));
+                    let help = format!("hide what it points at: {}", self.spelled_at(&place::follow("/", to)));
+                    return self.draft.problem(problem.help(help));
+                }
+                Fact::Present(file) => file.kind == FileKind::Folder,
+            },
+        };
+        if self.site(path, folder, at).is_some() {
+            let cover = if folder { Cover::Folder } else { Cover::File };
+            self.step(Op::Hide { path: Name::new(path), cover, if_present: false }, at);
+        }
     }
 
     // ---- places ----
@@ -494,7 +534,8 @@ impl World<'_> {
             Base::Nothing { what } => {
                 let (over, node) = above(&self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
                 let message = format!("cannot mount at {path}: {over} is {what}");
-                self.draft.problem(Problem::new("mounts::below", at, message).also(node, "it is here"));
+                let help = self.through_link(path);
+                self.draft.problem(Problem::new("mounts::below", at, message).also(node, "it is here").help_maybe(help));
                 None
             }
             Base::Host { source, writable } => self.site_in_host(path, &source, writable, folder, at),
@@ -514,7 +555,7 @@ impl World<'_> {
         let file = match self.host.at(source) {
             Fact::Present(file) => file,
             Fact::Absent(libc::ENOENT) => {
-                let make = if folder { format!("mkdir -p {source}") } else { format!("touch {source}") };
+                let make = if folder { format!("mkdir -p {source}") } else { format!("mkdir -p {} && touch {source}", parent(source)) };
                 let why = format!("{over} is a tree of the host, and there is no {source} in it; stockade makes nothing there");
                 return refuse(self.draft, why, format!("make it first: {make}"));
             }
@@ -523,10 +564,15 @@ impl World<'_> {
             }
         };
         if let Some((real, _)) = &file.real {
-            return refuse(self.draft, "a folder on the way is a symbolic link".into(), format!("name the real place: {real}"));
+            let help = match place::shown_at(&self.tree, self.host, real) {
+                Some(inside) => format!("name the real place: {}", self.spelled_at(&inside)),
+                None => format!("the link leads out of {over}, to the host's {real}, which nothing shows inside: grant that under a name of its own"),
+            };
+            return refuse(self.draft, "a folder on the way is a symbolic link".into(), help);
         }
         if let FileKind::Link(to) = &file.kind {
-            return refuse(self.draft, format!("it is a symbolic link to {to}"), "name what it points at".into());
+            let help = format!("name what it points at: {}", self.spelled_at(&place::follow(parent(path), to)));
+            return refuse(self.draft, format!("it is a symbolic link to {to}"), help);
         }
         if folder != (file.kind == FileKind::Folder) {
             let wanted = if folder { "a folder" } else { "a file" };
@@ -542,6 +588,17 @@ impl World<'_> {
             }
         }
         Some(Site { ground: Ground::Bound })
+    }
+
+    /// The entry that is drafted, as it would stand at another path.
+    fn spelled_at(&self, path: &str) -> String {
+        self.current.as_ref().map_or_else(|| path.to_owned(), |mount| spelled::line(path, mount))
+    }
+
+    /// The line to write in place of one whose path leads through a link.
+    fn through_link(&self, path: &str) -> Option<String> {
+        let place = place::behind_links(&self.tree, self.host, path)?;
+        Some(format!("name the place that the link leads to: {}", self.spelled_at(&place)))
     }
 
     /// Makes a folder of the sandbox's own and those above it.
@@ -569,6 +626,7 @@ impl World<'_> {
             Base::Nothing { what } => format!("{over} is {what}"),
             Base::Own { .. } => "it cannot be".into(),
         };
+        let help = self.through_link(path).unwrap_or_else(|| help.into());
         self.draft.problem(Problem::new("mounts::below", at, format!("cannot make {what} at {path}: {why}")).help(help));
     }
 
@@ -577,7 +635,13 @@ impl World<'_> {
     fn absent(&mut self, path: &str, source: &str, errno: i32, at: Span) {
         let arrow = if path == source { String::new() } else { format!(" → {path}") };
         let problem = Problem::new("mounts::source", at, format!("cannot bind {source}{arrow}: {}", errno_words(errno)));
-        let help = format!("make it, or let the entry go where it is absent: \"{path}\" = {{ bind = \"{source}\", missing = \"skip\" }}");
+        let help = match &self.current {
+            Some(Mount::Bind(bind)) => {
+                let skip = Mount::Bind(Bind { missing: Missing::Skip, ..bind.clone() });
+                format!("make it, or let the entry go where it is absent: {}", spelled::line(path, &skip))
+            }
+            _ => "make it, or leave the entry out".into(),
+        };
         self.draft.problem(problem.label("asked for here").help(help));
     }
 

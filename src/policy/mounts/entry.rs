@@ -1,7 +1,7 @@
 //! What an entry of `[mounts]` is. How it is written is said in [`super::kinds`]; this file decides nothing about the tree.
 
 use crate::shape::{Shape, Shaped};
-use crate::value::{AbsolutePath, Mode, Size};
+use crate::value::{AbsolutePath, Mode, OnlyTrue, Size, Written};
 use crate::words;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::fmt;
@@ -88,6 +88,52 @@ impl<'de> Deserialize<'de> for Broad {
     }
 }
 
+/// What a profile says of what it hides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// Nothing: `hide = true`.
+    Unsaid,
+    /// That it is a file, which shows again once somebody outside replaces it by rename: `hide = "file"`.
+    File,
+}
+
+words! {
+    /// The word of [`Hidden`].
+    HiddenWord {
+        /// It is a file, and it is known that it shows again where a program of the host replaces it by rename.
+        File = "file",
+    }
+}
+
+impl Shaped for Hidden {
+    fn shape() -> Shape {
+        Shape::either(&[OnlyTrue::shape, HiddenWord::shape])
+    }
+}
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hidden, D::Error> {
+        struct HiddenVisitor;
+        impl Visitor<'_> for HiddenVisitor {
+            type Value = Hidden;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true or \"file\"")
+            }
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Hidden, E> {
+                let why = "this can only be true or \"file\"\nhelp: leave it out; an inherited entry is withdrawn with `false` in its place";
+                if value { Ok(Hidden::Unsaid) } else { Err(E::custom(why)) }
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Hidden, E> {
+                match HiddenWord::from_text(text) {
+                    Ok(HiddenWord::File) => Ok(Hidden::File),
+                    Err(_) => Err(E::custom(format!("unknown word `{text}`\nhelp: write true or \"file\""))),
+                }
+            }
+        }
+        deserializer.deserialize_any(HiddenVisitor)
+    }
+}
+
 /// One entry of `[mounts]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mount {
@@ -136,6 +182,8 @@ pub enum Mount {
     Hide {
         /// Whether the entry may be left out where nothing is there.
         missing: Missing,
+        /// What the profile knows of it.
+        known: Hidden,
     },
 }
 

@@ -184,7 +184,7 @@ pub fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
 
 fn missing_of(mount: &Mount) -> Missing {
     match mount {
-        Mount::Hide { missing } | Mount::Bind(Bind { missing, .. }) => *missing,
+        Mount::Hide { missing, .. } | Mount::Bind(Bind { missing, .. }) => *missing,
         _ => Missing::Error,
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Read by a visitor, never by a tagged, untagged or flattened serde enum: those buffer the value and lose its spans.
 
-use super::entry::{Access, Bind, Broad, Content, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::entry::{Access, Bind, Broad, Content, Hidden, HidePid, Missing, Mount, TMPFS, Tmpfs};
 use crate::problem::suggestion;
 use crate::section::EntryType;
 use crate::shape::{Named, Need, Shape, Shaped, Table, Word};
@@ -69,8 +69,9 @@ kinds! {
     "fd": u32 => |fd| Mount::File { content: Content::Fd(fd), mode: None }, ["mode"];
     /// The same with the value of a variable of the caller's environment.
     "env": String => |name| Mount::File { content: Content::Env(name), mode: None }, ["mode"];
-    /// Nothing: an empty read-only folder, or an empty file of mode 0, covers what is here.
-    "hide": OnlyTrue => |OnlyTrue| Mount::Hide { missing: Missing::Error }, ["missing"];
+    /// Nothing: an empty read-only folder, or an empty file of mode 0, covers what is here. `"file"` says that it is a file, and that it is
+    /// known to show again where a program of the host replaces it by rename.
+    "hide": Hidden => |known| Mount::Hide { missing: Missing::Error, known }, ["missing"];
 }
 
 table! {
@@ -126,7 +127,10 @@ const WORDS: &[WordKind] = &[
     ("sysfs", "Devices and kernel objects (sysfs(5)), read-only.", || Mount::Sysfs),
     ("mqueue", "POSIX message queues (mq_overview(7)).", || Mount::Mqueue),
     ("dir", "An empty folder of the sandbox's own.", || Mount::Dir { mode: None }),
-    ("hide", "Nothing: an empty read-only folder, or an empty file of mode 0, covers what is here.", || Mount::Hide { missing: Missing::Error }),
+    ("hide", "Nothing: an empty read-only folder, or an empty file of mode 0, covers what is here.", || Mount::Hide {
+        missing: Missing::Error,
+        known: Hidden::Unsaid,
+    }),
 ];
 
 fn words() -> impl Iterator<Item = &'static str> {
@@ -170,7 +174,15 @@ impl<'de> Visitor<'de> for MountVisitor {
         if LATER.contains(&word) {
             return Err(E::custom(format!("mounts of kind `{word}` are not built yet")));
         }
-        let help = suggestion(word, words()).unwrap_or_else(|| {
+        let same = match word.to_ascii_lowercase().as_str() {
+            "readonly" | "read-only" | "read_only" | "r" => Some("ro"),
+            "readwrite" | "read-write" | "read_write" | "writable" | "w" => Some("rw"),
+            "hidden" | "mask" | "none" | "deny" => Some("hide"),
+            "devtmpfs" => Some("dev"),
+            "procfs" => Some("proc"),
+            lower => words().find(|known| *known == lower),
+        };
+        let help = same.map(|same| format!("did you mean `{same}`?")).or_else(|| suggestion(word, words())).unwrap_or_else(|| {
             if word.starts_with('/') {
                 format!("to bind it here, write {{ bind = \"{word}\" }}")
             } else {
@@ -294,7 +306,7 @@ impl Options {
             Mount::Hide { .. } if self.missing == Some(Missing::Create) => {
                 return Err("`hide` cannot make what it hides\nhelp: missing = \"skip\"".into());
             }
-            Mount::Hide { .. } => Mount::Hide { missing: self.missing.unwrap_or(Missing::Error) },
+            Mount::Hide { known, .. } => Mount::Hide { missing: self.missing.unwrap_or(Missing::Error), known },
             other => other,
         })
     }

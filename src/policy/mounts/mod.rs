@@ -1,7 +1,7 @@
 //! `[mounts]`: the file tree, by the path inside. The deepest path wins, whatever the order of the file.
 //!
 //! [`entry`] is the section, [`kinds`] how it is written, [`pattern`] and [`glob`] are keys with stars, [`tree`] says what lies on what,
-//! [`draft`] makes steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own, [`checks`] refuses
+//! [`place`] and [`spelled`] are for help that names the right line, [`draft`] makes steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own, [`checks`] refuses
 //! grants that are too wide.
 
 pub mod checks;
@@ -11,7 +11,9 @@ pub mod entry;
 pub mod glob;
 mod kinds;
 pub mod pattern;
+pub mod place;
 mod rights;
+pub mod spelled;
 pub mod tree;
 
 use crate::section::Entries;

@@ -6,7 +6,7 @@
 use super::draft::{DEVICE_RIGHTS, bind_rights};
 use super::entry::{Access, Bind, Missing, Mount};
 use super::tree::{Node, Tree, above, settle};
-use super::{Mounts, checks, dev};
+use super::{Mounts, checks, dev, spelled};
 use crate::draft::Draft;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::policy::landlock::Rights;
@@ -86,7 +86,7 @@ impl Reading<'_> {
             Fact::Absent(libc::ENOENT) if bind.missing == Missing::Create => {
                 return self.refuse(path, "a new folder", &format!("make it first: mkdir -p {path}"), at);
             }
-            Fact::Absent(errno) => return self.absent(path, *errno, at),
+            Fact::Absent(errno) => return self.absent(path, Some(bind), *errno, at),
         };
         match file.kind {
             // Rules are held against the file that a link leads to, and that file's own entry grants it.
@@ -127,15 +127,15 @@ impl Reading<'_> {
                 let rights = if file.kind == FileKind::Folder { rights } else { rights.within(Rights::OF_FILES) };
                 self.rule(path, rights, file, at);
             }
-            Fact::Absent(errno) => self.absent(path, *errno, at),
+            Fact::Absent(errno) => self.absent(path, None, *errno, at),
         }
     }
 
-    fn absent(&mut self, path: &str, errno: i32, at: Span) {
+    fn absent(&mut self, path: &str, bind: Option<&Bind>, errno: i32, at: Span) {
         let problem = Problem::new("mounts::source", at, format!("cannot grant {path}: {}", errno_words(errno)));
-        self.draft.problem(
-            problem.help(format!("make it, or let the entry go where it is absent: \"{path}\" = {{ bind = \"{path}\", missing = \"skip\" }}")),
-        );
+        let skip = bind.map(|bind| spelled::line(path, &Mount::Bind(Bind { missing: Missing::Skip, ..bind.clone() })));
+        let help = skip.map_or("make it, or leave the entry out".into(), |line| format!("make it, or let the entry go where it is absent: {line}"));
+        self.draft.problem(problem.help(help));
     }
 
     fn rule(&mut self, path: &str, rights: Rights, file: &File, at: Span) {

@@ -1,8 +1,9 @@
 //! What lies on what: every entry with the nearest entry above it, and the host's path that stands behind it.
 
 use super::entry::{Access, Bind, Broad, Missing, Mount, TMPFS};
-use super::{Mounts, checks};
+use super::{Mounts, checks, dev};
 use crate::draft::Note;
+use crate::host::programs::Piece;
 use crate::host::{Fact, FileKind, Host};
 use crate::source::{At, Span};
 use crate::value::{ancestors, below, join, parent};
@@ -153,9 +154,12 @@ pub fn wanted(mounts: &Mounts, root_names: &[String]) -> Vec<String> {
             wanted.push(path.clone());
         }
         wanted.extend(behind(&tree, path));
+        if matches!(node.mount, Mount::Hide { .. }) {
+            wanted.extend(with_root(&tree, root_names, path));
+        }
     }
     // The generated passwd and group cover the host's where /etc is bound.
-    wanted.extend(["/etc/passwd", "/etc/group"].iter().filter(|path| !tree.contains_key(**path)).filter_map(|path| behind(&tree, path)));
+    wanted.extend(DATABASES.iter().filter(|path| !tree.contains_key(**path)).filter_map(|path| behind(&tree, path)));
     wanted.sort();
     wanted.dedup();
     wanted
@@ -200,6 +204,57 @@ pub fn base(tree: &Tree, host: &Host, path: &str) -> Base {
         Mount::File { .. } => Base::Nothing { what: "a file" },
         Mount::Hide { .. } => Base::Nothing { what: "hidden" },
     }
+}
+
+/// What a `hide` covers on the sandbox's own ground: the entry took the place of what would be there without it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Covered {
+    /// A name that comes with the bound root: this path of the host.
+    OfRoot(String),
+    /// A file of stockade's own making, or one that a program brings.
+    File,
+    /// A folder of stockade's own making.
+    Folder,
+    /// A link, which is then not made.
+    Link,
+}
+
+/// Names in the minimal /dev that are folders.
+const DEV_FOLDERS: &[&str] = &["pts", "shm"];
+/// What stockade writes where the profile has no such entry.
+pub const DATABASES: &[&str] = &["/etc/passwd", "/etc/group"];
+
+/// What an entry at `path` covers, where [`base`] says that it lies on the sandbox's own ground; none: nothing would be there.
+pub fn covered(tree: &Tree, host: &Host, path: &str) -> Option<Covered> {
+    if let Some(source) = with_root(tree, &host.root_names, path) {
+        return Some(Covered::OfRoot(source));
+    }
+    if let Some((over, Node { mount: Mount::Dev { extra }, .. })) = above(tree, path) {
+        let tail = below(path, over)?.trim_start_matches('/');
+        let is_extra = extra.iter().any(|node| below(&node.0, "/dev").map(|name| &name[1.min(name.len())..]) == Some(tail));
+        return match tail {
+            _ if dev::NODES.contains(&tail) || is_extra => Some(Covered::File),
+            _ if dev::LINKS.iter().any(|(name, _)| *name == tail) => Some(Covered::Link),
+            _ if DEV_FOLDERS.contains(&tail) => Some(Covered::Folder),
+            _ => None,
+        };
+    }
+    match host.programs.iter().find_map(|program| program.pieces.get(path)) {
+        Some(Piece::File { .. }) => return Some(Covered::File),
+        Some(Piece::Link(_)) => return Some(Covered::Link),
+        Some(Piece::Folder | Piece::Proc) => return Some(Covered::Folder),
+        None => {}
+    }
+    DATABASES.contains(&path).then_some(Covered::File)
+}
+
+/// The host's path behind a name that comes with the bound root.
+pub fn with_root(tree: &Tree, root_names: &[String], path: &str) -> Option<String> {
+    let root = tree.get("/").filter(|_| path != "/" && parent(path) == "/")?;
+    let Mount::Bind(bind) = &root.mount else { return None };
+    let (source, name) = (bind.source.as_ref().map_or("/", |source| source), &path[1..]);
+    let comes = root_names.iter().any(|known| known == name) && (source != "/" || !NOT_WITH_ROOT.contains(&name));
+    comes.then(|| join(source, path))
 }
 
 /// Whether the profile made the root a file system that the target may write to. Unsaid, the root is empty and read-only.

@@ -7,7 +7,7 @@ use super::section::{Base, Calls, Condition, Otherwise, Seccomp, Spec};
 use super::{compile, condition, foreign, shorthand};
 use crate::draft::Draft;
 use crate::policy::syscalls::{Abi, counterpart};
-use crate::problem::Problem;
+use crate::problem::{Problem, escape};
 use crate::source::{At, Span};
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub fn draft(seccomp: &Seccomp, needs: &Needs, imported: Option<&Imported>, draf
         native: Table::of(Abi::Native, unknown, Abi::Native.known().into_iter().map(|(number, call)| words.numbered(number, call))),
         others: granted(seccomp, draft).into_iter().map(table).collect(),
     };
-    check(&filter, draft);
+    check(&filter, seccomp, draft);
     filter
 }
 
@@ -44,16 +44,20 @@ fn granted(seccomp: &Seccomp, draft: &mut Draft) -> Vec<Abi> {
 }
 
 /// The target starts by execve(2) under the filter, and the kernel takes no program without end.
-fn check(filter: &Filter, draft: &mut Draft) {
+fn check(filter: &Filter, seccomp: &Seccomp, draft: &mut Draft) {
     for (call, does) in [("execve", "starts"), ("exit_group", "ends")] {
         let number = Abi::Native.number(call).unwrap_or_default();
         let open = filter.rule(number).is_some_and(|rule| rule.cases.is_empty() && rule.otherwise <= Verdict::Log);
         if !open {
-            let at = filter.native.because(number).map_or(Span::NOWHERE, |(_, at)| at);
-            draft.problem(
-                Problem::new("seccomp::start", at, format!("cannot refuse {call}: the target itself {does} by it"))
-                    .help(format!("permit it: [seccomp] allow = [\"{call}\"], or the group of what every program does: allow = [\"@default\"]")),
-            );
+            let policy = seccomp.import.at().or(seccomp.policy.at());
+            let (source, at) = filter.native.because(number).map_or((Source::Policy, policy), |because| because);
+            let help = match source {
+                // What is denied no other word permits.
+                Source::Deny => format!("take {call}, or the group that it is in, out of `deny`"),
+                Source::Rules => format!("leave the rule for {call} out"),
+                _ => format!("permit it, or what every program does: [seccomp] allow = [\"@default\", \"{call}\"]"),
+            };
+            draft.problem(Problem::new("seccomp::start", at, format!("cannot refuse {call}: the target itself {does} by it")).help(help));
         }
     }
     let length = compile(filter).len();
@@ -121,7 +125,8 @@ impl<'a> Words<'a> {
             let calls = match <Calls as crate::value::Written>::from_text(name.value) {
                 Ok(calls) => calls,
                 Err(message) => {
-                    let (message, help) = message.split_once("\nhelp: ").unwrap_or((&message, ""));
+                    let message = message.replace(name.value, &escape(name.value));
+                    let (message, help) = message.rsplit_once("\nhelp: ").unwrap_or((&message, ""));
                     draft.problem(Problem::new("seccomp::rule", name.at, format!("cannot read the rule: {message}")).help(help));
                     continue;
                 }

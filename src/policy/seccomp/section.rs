@@ -154,7 +154,9 @@ impl Written for Family {
         if families().any(|name| name == text) {
             return Ok(Family { name: text.into(), number: constants::value(text)? });
         }
-        let help = suggestion(text, families()).unwrap_or_else(|| "address_families(7) lists them".into());
+        let long = format!("AF_{}", text.to_ascii_uppercase());
+        let help = families().find(|known| *known == long).map(|known| format!("did you mean `{known}`?"));
+        let help = help.or_else(|| suggestion(text, families())).unwrap_or_else(|| "address_families(7) lists them".into());
         Err(format!("unknown address family `{text}`\nhelp: {help}"))
     }
     fn looks() -> Shape {

