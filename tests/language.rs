@@ -521,7 +521,6 @@ fn what_is_not_built_yet_is_refused_and_not_ignored() {
         "[mounts]\n\"/x\" = \"cgroup\"\n",
         "[network]\nmode = \"relay\"\n",
         "[namespaces]\nnested = [\"user\"]\n",
-        "[limits]\nmanager = \"systemd\"\n",
     ] {
         let said = Desk::new(text).says();
         assert!(said.starts_with("main.toml:3:") && said.contains("not built yet"), "{text}: {said}");

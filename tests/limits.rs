@@ -227,7 +227,7 @@ fn beyond_memory_high_it_is_slowed_down_and_that_is_told() {
         return assert!(text(&output.stderr).contains("version 1 of control groups has no memory.high"), "{}", text(&output.stderr));
     }
     // Without swap there is nothing to take from it, so it hardly moves any more.
-    let profile = ground.profile("memory-high = \"16M\"\nmemory = \"64M\"", "") + "[process]\ntimeout = \"5s\"\nkill-after = \"1s\"\n";
+    let profile = ground.profile("memory-high = \"6M\"\nmemory = \"64M\"", "") + "[process]\ntimeout = \"5s\"\nkill-after = \"1s\"\n";
     let (_, record) = place.report(As::Root, &profile, "head -c 32M /dev/zero | tail -c 32M | wc -c");
     assert!(limits_hit(&record).contains(&"memory-high") && record["cause"] != "oom", "{record}");
 }
