@@ -155,6 +155,11 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
         Some("where /srv/nowhere is absent") => {
             Host { ruled: [("/srv/nowhere".to_owned(), Err(libc::ENOENT))].into_iter().collect(), ..machine::for_user(profile) }
         }
+        Some("where XDG_RUNTIME_DIR is not set") => {
+            let mut host = machine::for_user(profile);
+            host.caller.runtime_dir = None;
+            host
+        }
         Some("where standard input is a folder") => Host { streams: [Stream::Folder, Stream::Other, Stream::Other], ..machine::for_user(profile) },
         Some("where its mode is 0644") => lacking(Lack::NotExecutable { path: path(), mount: false }),
         Some("where the file is a text without #!") => lacking(Lack::NoProgram(path())),

@@ -59,12 +59,12 @@ fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Pr
     done.map_err(|denied| {
         let problem = match denied {
             Denied::NoGroup => {
-                cannot("cli::control", "it has no control group").help("give it one in its profile: limits.controllers = [\"freezer\"]")
+                cannot("launch::control", "it has no control group").help("give it one in its profile: limits.controllers = [\"freezer\"]")
             }
-            Denied::Late => cannot("cli::control", "it takes longer than ten seconds")
+            Denied::Late => cannot("launch::control", "it takes longer than ten seconds")
                 .help(format!("look at its processes: ps -o pid,stat,wchan,cmd --ppid {}", live.entry.init)),
-            Denied::Gone => cannot("cli::control", "it has ended meanwhile"),
-            Denied::Errno(errno) => cannot("cli::control", &errno_words(errno)),
+            Denied::Gone => cannot("launch::control", "it has ended meanwhile"),
+            Denied::Errno(errno) => cannot("launch::control", &errno_words(errno)),
         };
         problem.into()
     })

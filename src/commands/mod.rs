@@ -215,7 +215,7 @@ fn paint() -> Paint {
 /// The caller's running sandboxes that have a name; `None` where none ever had one.
 fn registry() -> Result<Option<Registry>, Box<Problem>> {
     let caller = Caller::current();
-    let cannot = |why: &str| Box::new(Problem::new("cli::registry", Span::NOWHERE, format!("cannot list running sandboxes: {why}")));
+    let cannot = |why: &str| Box::new(Problem::new("launch::registry", Span::NOWHERE, format!("cannot list running sandboxes: {why}")));
     let Some(folder) = caller.registry() else { return Err(cannot("XDG_RUNTIME_DIR is not set")) };
     match Registry::open(&folder, caller.uid, false) {
         Ok(registry) => Ok(Some(registry)),

@@ -116,7 +116,7 @@ fn diff(flags: Flags, first: String, second: String, format: Format) -> u8 {
 /// told here are no differences, and who compares two profiles trusts that.
 fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     // `new` is of `choice`, `root` of the caller, `slots` of the steps; notes are words about the rest.
-    let Plan { steps, new: _, choice, ids, root: _, landlock, filter, exec, watch, closed_streams, slots: _, notes: _, told } = plan;
+    let Plan { steps, new: _, choice, ids, root: _, landlock, filter, exec, watch, closed_streams, slots: _, notes: _, told, grouped, named } = plan;
     let mut all: Vec<String> = steps.iter().map(|step| step_words(&step.op)).collect();
     all.extend(Kind::ALL.into_iter().map(|kind| match choice.of(kind) {
         Namespace::New => format!("have a new {} namespace", kind.word()),
@@ -130,6 +130,9 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     all.extend(fields("watch with", serde_json::to_value(watch)));
     all.push(format!("tell of refusals: {}", told_words(*told)));
     all.extend(closed_streams.then(|| "put /dev/null where 0, 1 or 2 is closed".to_owned()));
+    // The groups themselves are steps.
+    all.extend(grouped.cpu_time_ms.map(|time| format!("end it after {time} ms of processors")));
+    all.extend(named.as_ref().map(|named| format!("call it {}", named.name.value)));
     let mut deeds = BTreeMap::new();
     for deed in all {
         *deeds.entry(deed).or_insert(0) += 1;
