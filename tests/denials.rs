@@ -509,7 +509,10 @@ fn a_second_listener_is_a_clear_error() {
         };
         let failed = run(EXPLAIN);
         assert_eq!(failed.status, Some(125), "{who:?}: {failed:?}");
-        assert!(failed.err.contains("cannot enforce the system call filter: a filter around it is told of denied calls already"), "{failed:?}");
+        assert!(
+            support::unwrapped(&failed.err).contains("cannot enforce the system call filter: a filter around it is told of denied calls already"),
+            "{failed:?}"
+        );
         assert!(failed.err.contains("run without --explain"), "{failed:?}");
         let ran = run(PLAINLY);
         assert_eq!(ran.status, Some(0), "{who:?}: {ran:?}");

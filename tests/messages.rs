@@ -85,6 +85,7 @@ fn each_problem_has_a_place_or_says_that_it_has_none() {
     assert_eq!(at("format = 1\n[seccomp]\npolicy = \"none\"\n[process]\ncommand = [\"true\"]\n", "seccomp::start"), (Some(3), Some(10)));
     assert_eq!(at("format = 1\n[process]\numask = \"0022\"\n", "process::command"), (Some(2), Some(1)));
     assert_eq!(at("format = 1\n", "process::command"), (Some(1), Some(1)));
+    assert_eq!(at(&format!("format = 1\n{}b = 1\n", "a.".repeat(5_000)), "profile::syntax"), (Some(2), Some(1)));
     let output = place.stockade(As::User).args(["check", "--format", "json", "nowhere.toml"]).output().unwrap();
     let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(["file", "line", "column"].iter().all(|field| all[0].as_object().unwrap()[*field].is_null()), "{all}");

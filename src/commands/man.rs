@@ -45,7 +45,7 @@ fn explain(command: &Command, depth: u8, blocks: &mut Vec<Block>) {
         blocks.push(Block::item(depth + 1, term(arg), words(arg)));
     }
     if let Some(more) = command.get_after_help() {
-        blocks.push(Block::Code(more.to_string()));
+        blocks.push(Block::Code(more.to_string().replace('`', "")));
     }
     command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(|command| explain(command, depth + 1, blocks));
 }

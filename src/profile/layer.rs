@@ -64,7 +64,7 @@ impl Layer {
         }
         let mut lines = vec![];
         for error in errors.iter().take(MOST_ERRORS) {
-            let span = error.span().unwrap_or(0..0);
+            let span = error.span().unwrap_or_else(|| self.deepest_line());
             // One mistake makes the parser stumble several times; the first of each line says it.
             let line = self.text.get(..span.start).unwrap_or("").matches('\n').count();
             if !lines.contains(&line) {
@@ -82,6 +82,17 @@ impl Layer {
             DeValue::Table(table) if errors.is_empty() => Some(table),
             _ => None,
         }
+    }
+
+    /// The line with the most levels: where the parser gives up at a key of thousands of names, it gives no place.
+    fn deepest_line(&self) -> std::ops::Range<usize> {
+        let mut start = 0;
+        let lines = self.text.split_inclusive('\n').map(|line| {
+            start += line.len();
+            (start - line.len(), line)
+        });
+        let (start, line) = lines.max_by_key(|(start, line)| (line.matches(['.', '[', '{']).count(), usize::MAX - start)).unwrap_or_default();
+        start..start + line.trim_end().len()
     }
 
     /// The first byte, for what is wrong with the whole.

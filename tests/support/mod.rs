@@ -184,6 +184,11 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// A problem's sentence and its help in one line each.
+pub fn unwrapped(text: &str) -> String {
+    text.replace("\n  │ ", " ").replace("\n        ", " ")
+}
+
 /// The system's programs, proc, dev and a /tmp: what most tests want. Further lines go to `[mounts]`.
 pub fn system(more_mounts: &str) -> String {
     format!(
