@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use support::{As, Place, USER, is_root, skip, system, text};
+use support::{As, Place, USER, is_root, skip, system, text, unwrapped};
 
 /// A runtime directory of `who`; for root it is the machine's, so every name must be one of this test's own.
 struct Running {
@@ -72,7 +72,7 @@ fn until(mut good: impl FnMut() -> bool) {
 
 /// What is said, as one line: the frame breaks lines where the width ends.
 fn said(output: &Output) -> String {
-    text(&output.stderr).replace("\n  │ ", " ")
+    unwrapped(&text(&output.stderr))
 }
 
 fn lives(pid: i64) -> bool {
@@ -92,7 +92,7 @@ fn a_sandbox_with_a_name_is_listed_and_ended() {
         assert!(listed.starts_with("NAME") && listed.contains(&name), "{listed}");
         // The name is taken.
         let second = run.stockade(&["run", run.place.path.join(format!("{name}.toml")).to_str().unwrap(), "true"]);
-        assert!(second.status.code() == Some(125) && text(&second.stderr).contains("a running sandbox has it"), "{}", text(&second.stderr));
+        assert!(second.status.code() == Some(125) && said(&second).contains("a running sandbox has it"), "{}", text(&second.stderr));
         assert!(child.try_wait().unwrap().is_none(), "the first one runs on");
         let pid = row["pid"].as_i64().unwrap();
         assert!(lives(pid));
@@ -102,7 +102,7 @@ fn a_sandbox_with_a_name_is_listed_and_ended() {
         assert_eq!(child.wait().unwrap().code(), Some(137), "{who:?}");
         assert!(!run.folder().join(format!("{name}.json")).exists());
         let again = run.stockade(&["kill", &name]);
-        assert!(again.status.code() == Some(125) && text(&again.stderr).contains("no sandbox of that name runs"), "{}", text(&again.stderr));
+        assert!(again.status.code() == Some(125) && said(&again).contains("no sandbox of that name runs"), "{}", text(&again.stderr));
     }
 }
 
@@ -170,7 +170,7 @@ fn without_a_group_nothing_can_be_frozen() {
         let mut child = run.start(&name, "", "sleep 600");
         for deed in ["freeze", "thaw"] {
             let output = run.stockade(&[deed, &name]);
-            let said = text(&output.stderr);
+            let said = said(&output);
             assert!(output.status.code() == Some(125) && said.contains("it has no control group") && said.contains("limits.controllers"), "{said}");
         }
         assert!(run.stockade(&["kill", &name]).status.success());
