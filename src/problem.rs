@@ -37,17 +37,19 @@ pub struct Problem {
     /// The text that it is about.
     pub at: Span,
     /// What the caret says.
-    pub label: String,
+    pub label: Box<str>,
     /// Other places that matter, each with its words.
     pub also: Vec<(Span, String)>,
     /// A command or TOML to paste.
     pub help: Option<String>,
+    /// Whether line breaks in the help are our own; else they came with text from elsewhere, and are shown as such.
+    pub in_lines: bool,
 }
 
 impl Problem {
     /// A problem at a place.
     pub fn new(code: &'static str, at: Span, message: impl Into<String>) -> Problem {
-        Problem { code, message: message.into(), at, label: "here".into(), also: vec![], help: None }
+        Problem { code, message: message.into(), at, label: "here".into(), also: vec![], help: None, in_lines: false }
     }
 
     /// What comes of it: the number of its code says so.
@@ -57,7 +59,7 @@ impl Problem {
 
     /// What the caret says.
     pub fn label(mut self, label: impl Into<String>) -> Problem {
-        self.label = label.into();
+        self.label = label.into().into_boxed_str();
         self
     }
 
@@ -70,6 +72,13 @@ impl Problem {
     /// What to do.
     pub fn help(mut self, help: impl Into<String>) -> Problem {
         self.help = Some(help.into());
+        self
+    }
+
+    /// What to do, in lines of our own.
+    pub fn help_lines(mut self, help: &str) -> Problem {
+        self.help = Some(help.to_owned());
+        self.in_lines = true;
         self
     }
 
@@ -371,7 +380,11 @@ impl Shown {
         let (of_message, of_help) = (width.saturating_sub(4), width.saturating_sub(8));
         let main = sources.source(problem.at);
         let clipped = main.map(|file| Clipped::new(&visible(&file.text)));
-        let mut help: Vec<String> = problem.help.iter().map(|help| fit(&escape(help), of_help)).collect();
+        let lines: Vec<&str> = match &problem.help {
+            Some(help) if problem.in_lines => help.split('\n').collect(),
+            other => other.iter().map(String::as_str).collect(),
+        };
+        let mut help: Vec<String> = lines.into_iter().map(|help| fit(&escape(help), of_help)).collect();
         let (mut labels, mut starts) = (vec![], vec![]);
         if let Some(file) = main {
             let local = |span: Span| {

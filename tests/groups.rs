@@ -151,7 +151,7 @@ fn an_ordinary_user_needs_a_group_of_its_own() {
     let place = Place::new();
     let plain = format!("{}[limits]\npids = 30\n", support::system(""));
     let refused = place.run(As::User, &plain, &["true"]);
-    let said = text(&refused.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = support::unwrapped(&text(&refused.stderr)).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(refused.status.code() == Some(125) && said.contains("permission denied") && said.contains("optional = [\"limits\"]"), "{said}");
     // With leave it runs without, and says so.
     let (output, record) = place.report(As::User, &plain.replace("format = 1", "format = 1\noptional = [\"limits\"]"), "exit 5");

@@ -126,7 +126,9 @@ pub fn launch(plan: &Plan, ask: Ask, tell: &mut dyn FnMut(&Denial)) -> Result<En
     let account = (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
     let left = groups.remove();
     // Last: who waits for the name to be free finds all of it gone.
-    held.map(Held::leave);
+    if let Some(held) = held {
+        held.leave();
+    }
     ended.map(|(outcome, usage, denials)| Ended { outcome, wall: begun.elapsed(), usage, account, left, denials })
 }
 

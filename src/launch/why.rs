@@ -122,7 +122,7 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
 pub fn not_named(named: &Named, refused: &Refused) -> Problem {
     let name = &named.name.value;
     let (why, help) = match refused {
-        Refused::Taken => ("a running sandbox has it".into(), format!("give this one another name, or end that one:\nstockade kill {name}")),
+        Refused::Taken => ("a running sandbox has it".into(), format!("give this one another name, or end that one: stockade kill {name}")),
         Refused::Foreign => (format!("{} is not the caller's alone", named.folder), format!("see who made it: ls -ld {}", named.folder)),
         Refused::Io(error) => {
             let words = error.raw_os_error().map_or_else(|| error.to_string(), errno_words);

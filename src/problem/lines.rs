@@ -39,7 +39,7 @@ pub fn fit(text: &str, width: usize) -> String {
 
 /// What stands before a semicolon outside of quotes, and behind it.
 fn clause(text: &str) -> Option<(&str, &str)> {
-    text.match_indices("; ").find(|(at, _)| text[..*at].matches('"').count() % 2 == 0).map(|(at, _)| (&text[..at], &text[at + 2..]))
+    text.match_indices("; ").find(|(at, _)| text[..*at].matches('"').count().is_multiple_of(2)).map(|(at, _)| (&text[..at], &text[at + 2..]))
 }
 
 fn is_code(text: &str) -> bool {

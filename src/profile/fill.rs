@@ -260,8 +260,8 @@ impl Secret {
 /// Replaces values of the caller's environment by the texts that name them: terminals and logs are no place for a token.
 pub fn hide(problem: Problem, secrets: &[Secret]) -> Problem {
     let clean = |text: String| secrets.iter().fold(text, |text, secret| secret.hide(text));
-    let Problem { code, message, at, label, also, help } = problem;
-    Problem { code, message: clean(message), at, label, also, help: help.map(clean) }
+    let Problem { code, message, at, label, also, help, in_lines } = problem;
+    Problem { code, message: clean(message), at, label, also, help: help.map(clean), in_lines }
 }
 
 /// A value that was put in says what a thing is, never what becomes of other layers.

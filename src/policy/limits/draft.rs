@@ -297,7 +297,7 @@ fn say(fallen: Vec<(Wanted, Refusal)>, refused: Vec<(Wanted, Refusal)>, draft: &
                 problem.help = problem.help.take().map(|known| more_help(&known, &help));
             }
             None => {
-                let problem = Problem::new("limits::place", wanted.at, format!("cannot limit `{}`: {why}", wanted.key)).help(help);
+                let problem = Problem::new("limits::place", wanted.at, format!("cannot limit `{}`: {why}", wanted.key)).help_lines(&help);
                 problems.push((why, problem));
             }
         }
