@@ -170,13 +170,21 @@ impl Registry {
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.at(".")).into_iter().flatten().flatten();
-        entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(ENDING)?.to_owned())).collect()
+        self.files().filter_map(|file| Some(file.strip_suffix(ENDING)?.to_owned())).collect()
     }
 
-    /// Takes away what dead launchers left.
+    fn files(&self) -> impl Iterator<Item = String> {
+        let entries = std::fs::read_dir(self.at(".")).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok())
+    }
+
+    /// Takes away what dead launchers left: their files, and those that had no name yet.
     fn sweep(&self) {
         self.names().iter().for_each(|name| drop(self.find(name)));
+        let drafts = self.files().filter_map(|file| file.strip_prefix('.')?.parse::<u64>().ok());
+        for dead in drafts.filter(|pid| matches!(stat::of(*pid), Ok(None))) {
+            drop(std::fs::remove_file(self.at(&format!(".{dead}"))));
+        }
     }
 }
 

@@ -444,41 +444,30 @@ pub fn read_again(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
 
 /// A file that the kernel writes as it is read (/proc, control groups): to its end, as any read may give less.
 pub fn read_generated(path: &CStr) -> Result<Vec<u8>> {
+    read_until(path, |read, _| read == 0)
+}
+
+/// A small regular file, whole, by three calls where std takes seven: it gives less than was asked for at its end alone (read(2)).
+pub fn read_whole(path: &CStr) -> Result<Vec<u8>> {
+    read_until(path, |read, asked| read < asked)
+}
+
+/// Reads until `is_end` says so of how much was read of how much was asked for.
+fn read_until(path: &CStr, is_end: fn(usize, usize) -> bool) -> Result<Vec<u8>> {
     let fd = openat(libc::AT_FDCWD, path, libc::O_RDONLY, 0)?;
     let (mut text, mut length) = (vec![0; 8192], 0);
     let outcome = loop {
         if length == text.len() {
             text.resize(length * 2, 0);
         }
+        let asked = text.len() - length;
         match read(fd, &mut text[length..]) {
-            Ok(0) => break Ok(()),
-            Ok(count) => length += count,
-            Err(Errno(libc::EINTR)) => {}
-            Err(errno) => break Err(errno),
-        }
-    };
-    close(fd)?;
-    outcome?;
-    text.truncate(length);
-    Ok(text)
-}
-
-/// A small regular file, whole, by three calls where std takes seven.
-pub fn read_whole(path: &CStr) -> Result<Vec<u8>> {
-    let fd = openat(libc::AT_FDCWD, path, libc::O_RDONLY, 0)?;
-    let mut text = vec![0; 8192];
-    let mut length = 0;
-    let outcome = loop {
-        if length == text.len() {
-            text.resize(length * 2, 0);
-        }
-        match read(fd, &mut text[length..]) {
-            Ok(count) if length + count < text.len() => {
+            Ok(count) => {
                 length += count;
-                // A regular file gives less than was asked for at its end alone (read(2)).
-                break Ok(());
+                if is_end(count, asked) {
+                    break Ok(());
+                }
             }
-            Ok(count) => length += count,
             Err(Errno(libc::EINTR)) => {}
             Err(errno) => break Err(errno),
         }

@@ -202,6 +202,26 @@ fn what_a_killed_launcher_leaves_is_swept() {
     }
 }
 
+/// What a launcher leaves that is killed before its file has its name; one of a process that lives stays.
+#[test]
+fn what_had_no_name_yet_is_swept() {
+    for who in As::all() {
+        let run = Running::new(*who);
+        let name = run.name("draft");
+        let killed = || {
+            let mut launcher = run.start(&name, "", "sleep 600");
+            launcher.kill().unwrap();
+            launcher.wait().unwrap();
+        };
+        killed();
+        let (dead, alive) = (run.folder().join(".4194303"), run.folder().join(format!(".{}", std::process::id())));
+        [&dead, &alive].iter().for_each(|draft| std::fs::write(draft, "{").unwrap());
+        killed();
+        assert!(!dead.exists() && alive.exists(), "{who:?}");
+        std::fs::remove_file(alive).unwrap();
+    }
+}
+
 /// A file that lies, of a process that is somebody else: nothing is done to that one.
 #[test]
 fn no_other_process_is_ended() {

@@ -45,17 +45,24 @@ struct Sweep {
 
 /// Lines that differ between the sweeps, by section.
 struct Variant {
+    /// Before all sections.
+    top: &'static str,
     process: &'static str,
     namespaces: &'static str,
     /// Of `[mounts]`, and sections after it.
     rest: &'static str,
 }
 
-const PLAIN: Variant =
-    Variant { process: "timeout = \"60s\"", namespaces: "time-offsets = { monotonic = \"1d\", boottime = \"2d\" }", rest: "\"/proc\" = \"proc\"" };
+const PLAIN: Variant = Variant {
+    top: "",
+    process: "timeout = \"60s\"",
+    namespaces: "time-offsets = { monotonic = \"1d\", boottime = \"2d\" }",
+    rest: "\"/proc\" = \"proc\"",
+};
 
 /// The target as pid 1, with capabilities, without Landlock. With offsets of the clocks it would take Linux 6.3.
 const OTHER: Variant = Variant {
+    top: "",
     process: "init = false\nkeyring = \"inherit\"",
     namespaces: "nested = true",
     rest: "\"/proc\" = { proc = { hidepid = \"invisible\" } }\n\"/mqueue\" = \"mqueue\"\n\"/sys\" = \"sysfs\"\n\
@@ -64,6 +71,7 @@ const OTHER: Variant = Variant {
 
 /// With control groups of version 1.
 const LIMITED: Variant = Variant {
+    top: "",
     process: "timeout = \"60s\"",
     namespaces: "",
     rest: "\"/proc\" = \"proc\"\n[limits]\nmemory = \"256M\"\noom = \"kill-all\"\npids = 100\ncpu = 4.0\ncpu-time = \"60s\"\n\
@@ -72,10 +80,14 @@ const LIMITED: Variant = Variant {
 
 /// With a process that answers for denied calls, and a hand-over that the policy denies. The target makes none of these.
 const TOLD: Variant = Variant {
+    top: "",
     process: "",
     namespaces: "",
     rest: "\"/proc\" = \"proc\"\n[seccomp]\ndeny = [\"sendmsg\", \"seccomp\"]\n[seccomp.rules]\nsync = \"notify\"\n",
 };
+
+/// With a name, which others find it by.
+const NAMED: Variant = Variant { top: "name = \"stockade-test-faults\"", process: "", namespaces: "", rest: "\"/proc\" = \"proc\"\n" };
 
 impl Sweep {
     fn new(who: As, variant: &Variant) -> Option<Sweep> {
@@ -97,7 +109,7 @@ impl Sweep {
         let profile = place.file(
             "walls.toml",
             &format!(
-                "format = 1\n[process]\ncommand = [\"/walls\", \"walls\"]\ncwd = \"/tmp\"\numask = \"0077\"\nnice = 19\noom-score-adj = 500\n\
+                "format = 1\n{}\n[process]\ncommand = [\"/walls\", \"walls\"]\ncwd = \"/tmp\"\numask = \"0077\"\nnice = 19\noom-score-adj = 500\n\
                  ioprio = \"best-effort:6\"\nscheduler = \"batch\"\n{}\n\
                  [env]\nLANG = \"C\"\n\
                  [namespaces]\nhostname = \"build\"\ndomainname = \"example\"\n{}\n\
@@ -106,7 +118,7 @@ impl Sweep {
                  \"/dev\" = \"dev\"\n\"/tmp\" = \"tmpfs\"\n\"/etc/text\" = {{ text = \"hello\\n\" }}\n\"/link\" = {{ symlink = \"/etc/text\" }}\n\
                  \"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/data\" = {{ bind = \"{at}/data\", access = \"rw\" }}\n\
                  \"/data/secret\" = {{ hide = true }}\n{}\n",
-                variant.process, variant.namespaces, variant.rest
+                variant.top, variant.process, variant.namespaces, variant.rest
             ),
         );
         Some(Sweep { place, who, profile, input })
@@ -252,6 +264,7 @@ fn no_single_failure_weakens_for_root() {
             skip("this machine has not the classic controllers in version 1");
         }
         sweep(As::Root, &TOLD);
+        sweep(As::Root, &NAMED);
     } else {
         skip("it needs root");
     }

@@ -337,7 +337,7 @@ fn written_texts() -> Vec<String> {
 
 fn some_case(written: &[String], dice: &mut Dice) -> Case {
     let mut case = Case {
-        main: if dice.throw(3) == 0 {
+        main: if dice.throw(2) == 0 {
             written[dice.throw(written.len())].clone()
         } else {
             some_text(dice, &["base.toml", "${PROFILE_DIR}/other.toml", "strict"])
@@ -395,7 +395,7 @@ fn no_texts_make_it_panic_and_what_must_hold_holds() {
     let [not_loaded, not_planned, planned] = outcomes;
     eprintln!("{not_loaded} not loaded, {not_planned} not planned, {planned} planned; the slowest took {slowest:?}");
     assert!(slowest < Duration::from_secs(20), "{slowest:?}");
-    assert!(outcomes.iter().all(|count| *count * 30 > tries), "the generator is one-sided: {outcomes:?}");
+    assert!(outcomes.iter().all(|count| *count * 20 > tries), "the generator is one-sided: {outcomes:?}");
 }
 
 // ---- texts that ask for much ----
