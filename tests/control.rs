@@ -8,6 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use support::ground::Ground;
 use support::{As, Place, USER, is_root, skip, system, text, unwrapped};
 
 /// A runtime directory of `who`; for root it is the machine's, so every name must be one of this test's own.
@@ -127,13 +128,11 @@ fn the_name_is_free_again_when_the_target_ends() {
 /// Proof that it stands still: a counter that does not move. Its twin, before and after, moves.
 #[test]
 fn a_frozen_sandbox_stands_still() {
-    if !is_root() {
-        return skip("control groups of root's own");
-    }
+    let Some(ground) = Ground::find(&["freezer", "pids"]) else { return };
     let run = Running::new(As::Root);
     let name = run.name("frozen");
     let out = run.place.folder("out", As::Root);
-    let mount = format!("\"/out\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}\n[limits]\npids = 64\n", out.display());
+    let mount = format!("\"/out\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}\n{}", out.display(), ground.limits("pids = 64"));
     let mut child = run.start(&name, &mount, "i=0; while :; do i=$((i+1)); echo $i > /out/new; mv /out/new /out/count; sleep 0.01; done");
     let count = || std::fs::read_to_string(out.join("count")).ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
     let moves = || {
