@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use support::ground::Ground;
-use support::{As, Place, USER, is_root, skip, system, text, unwrapped};
+use support::{As, Place, USER, is_root, system, text, unwrapped};
 
 /// A runtime directory of `who`; for root it is the machine's, so every name must be one of this test's own.
 struct Running {
