@@ -15,6 +15,8 @@ mod facts;
 mod floor;
 #[path = "start/gates.rs"]
 mod gates;
+#[path = "start/groups.rs"]
+mod groups;
 #[path = "start/growth.rs"]
 mod growth;
 #[path = "start/limits.rs"]
@@ -37,7 +39,8 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os();
     let words: Vec<OsString> = args.by_ref().skip(1).collect();
     match words.first().and_then(|word| word.to_str()) {
-        Some("--floor") => exit_code(floor::run(&words[1..])),
+        Some("--floor") => exit_code(floor::run(&words[1..], floor::Groups::none())),
+        Some("--limited-floor") => exit_code(floor::run(&words[3..], floor::Groups::make(words[1] == "v2", &words[2].to_string_lossy()))),
         Some("--staged") => report(run(Path::new(&words[1]), &words[2..])),
         _ => report(prepare(&words)),
     }

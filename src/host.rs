@@ -24,6 +24,7 @@ mod bounds;
 pub mod elf;
 mod inside;
 mod loader;
+pub mod nodes;
 pub mod programs;
 pub mod script;
 mod search;

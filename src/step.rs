@@ -3,7 +3,8 @@
 //! Their `Display` is what `stockade plan` prints and what an error says: `cannot <op>: <errno in words>`. They hold everything
 //! that the kernel will be given, as C strings, so that nothing is allocated between clone and exec. They do nothing themselves.
 
-use crate::host::groups::{Node, Version};
+use crate::host::groups::Version;
+use crate::host::nodes::Node;
 use crate::host::systemd::Route;
 use crate::policy::capabilities::CapabilitySet;
 use crate::policy::landlock::{Rights, port_words};

@@ -447,7 +447,8 @@ pub fn read_generated(path: &CStr) -> Result<Vec<u8>> {
     read_until(path, |read, _| read == 0)
 }
 
-/// A small regular file, whole, by three calls where std takes seven: it gives less than was asked for at its end alone (read(2)).
+/// A small file, whole, by three calls where std takes seven: a regular one gives less than was asked for at its end alone (read(2)), and one of
+/// the kernel's that is a single record gives it whole (seq_file).
 pub fn read_whole(path: &CStr) -> Result<Vec<u8>> {
     read_until(path, |read, asked| read < asked)
 }

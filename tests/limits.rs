@@ -249,7 +249,7 @@ fn raw_files_are_written_and_read_back() {
         [("\"memory.swappiness\" = \"1000\"", "invalid argument"), ("\"cpu.shares\" = \"1\"", "the kernel made 2 of it")]
     };
     let of_both = [
-        ("\"memory.nothing\" = \"1\"", "cannot set memory.nothing to 1"),
+        ("\"memory.nothing\" = \"1\"", "this kernel has no memory.nothing for a group"),
         ("\"cgroup.procs\" = \"1\"", "no file of a controller"),
         ("\"memory/../tasks\" = \"1\"", "no file of a controller"),
         ("\"release_agent\" = \"/bin/x\"", "no file of a controller"),
@@ -258,6 +258,15 @@ fn raw_files_are_written_and_read_back() {
         let (status, said) = run(raw);
         assert!(status == Some(125) && said.contains(words), "{raw}: {said}");
     }
+    // A file that the kernel lacks may fall; a value that it refuses may not.
+    let optional = |raw: &str| {
+        let profile = ground.profile(&format!("raw = {{ {raw} }}"), "").replace("format = 1", "format = 1\noptional = [\"limits\"]");
+        let output = place.run(As::Root, &profile, &["true"]);
+        (output.status.code(), text(&output.stderr))
+    };
+    let (status, said) = optional("\"memory.nothing\" = \"1\"");
+    assert!(status == Some(0) && said.contains("limits are not enforced (raw): this kernel has no memory.nothing"), "{said}");
+    assert_eq!(optional(bad[0].0).0, Some(125));
     assert_eq!(ground.dead_groups(), Vec::<String>::new());
 }
 

@@ -5,8 +5,11 @@
 //! the target until that has exec'ed. Being part of the bench it is a static Rust program, as stockade is: the runtime's start is in both.
 #![allow(unsafe_code)]
 
+mod groups;
 mod mounts;
 mod walls;
+
+pub use groups::Groups;
 
 use std::ffi::{CString, OsString, c_char, c_int, c_long, c_void};
 use std::io::Error;
@@ -81,44 +84,44 @@ fn write(path: &str, text: &str) {
     }
 }
 
-/// Runs the program `command` in the sandbox; gives its exit status.
-pub fn run(command: &[OsString]) -> i32 {
+/// Runs the program `command` in the sandbox, in these groups; gives its exit status.
+pub fn run(command: &[OsString], groups: Groups) -> i32 {
     let target = Target::new(command);
     let ids = Ids::choose();
     let mut pipe = [0 as c_int; 2];
     call!(SYS_pipe2, pipe.as_mut_ptr(), libc::O_CLOEXEC);
-    let pid = clone_all();
+    let pid = clone_all(&groups);
     if pid == 0 {
         close(pipe[1]);
-        init(&target, ids, pipe[0]);
+        init(&target, ids, pipe[0], &groups);
     }
     close(pipe[0]);
     ids.map(pid);
     call!(SYS_write, pipe[1], [1u8].as_ptr(), 1usize);
-    wait(pid)
+    let status = wait(pid);
+    groups.remove();
+    status
 }
 
-/// clone3(2) with every namespace.
-fn clone_all() -> i32 {
-    let namespaces = libc::CLONE_NEWUSER
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWNET
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP
-        | 0x80; // CLONE_NEWTIME
-    // struct clone_args, as of its first version: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
-    let args: [u64; 8] = [namespaces as u64, 0, 0, 0, libc::SIGCHLD as u64, 0, 0, 0];
+/// clone3(2) with every namespace but that of the control groups, which begins where pid 1 is by then.
+fn clone_all(groups: &Groups) -> i32 {
+    let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    const CLONE_NEWTIME: u64 = 0x80;
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let group = groups.to_clone_into();
+    let flags = namespaces as u64 | CLONE_NEWTIME | group.map_or(0, |_| CLONE_INTO_CGROUP);
+    // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup.
+    let args: [u64; 11] = [flags, 0, 0, 0, libc::SIGCHLD as u64, 0, 0, 0, 0, 0, group.map_or(0, |fd| fd as u64)];
     call!(SYS_clone3, args.as_ptr(), size_of_val(&args)) as i32
 }
 
 /// Pid 1: builds the sandbox, starts the target, reaps.
-fn init(target: &Target, ids: Ids, go: c_int) -> ! {
+fn init(target: &Target, ids: Ids, go: c_int, groups: &Groups) -> ! {
     let mut byte = 0u8;
     if call!(SYS_read, go, &raw mut byte, 1usize) != 1 {
         exit(125);
     }
+    groups.enter();
     ids.take();
     mounts::loopback();
     mounts::build();

@@ -1,5 +1,6 @@
 //! The sandbox that all contenders build, and the stage: a folder with the programs and profiles, that an ordinary user can read.
 
+use crate::groups::Given;
 use crate::measure::Program;
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -22,6 +23,8 @@ pub struct Stage {
     path: PathBuf,
     user: Option<u32>,
     owned: bool,
+    /// Held for its end.
+    _given: Option<Given>,
 }
 
 impl Stage {
@@ -29,7 +32,10 @@ impl Stage {
     pub fn set() -> io::Result<Stage> {
         let path = std::env::temp_dir().join(format!("stockade-bench-{}", std::process::id()));
         fs::create_dir(&path)?;
-        let stage = Stage { path, user: ordinary_user(), owned: true };
+        let user = ordinary_user();
+        let name = name_of(&path);
+        let given = user.map(|user| Given::give(user, &name)).transpose()?;
+        let stage = Stage { path, user, owned: true, _given: given };
         fs::set_permissions(&stage.path, Permissions::from_mode(0o755))?;
         let stockade = std::env::var_os("STOCKADE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_stockade").into());
         stage.add("stockade", 0o755, &fs::read(stockade)?)?;
@@ -37,11 +43,10 @@ impl Stage {
         for binds in [0].into_iter().chain(BINDS) {
             stage.add(&profile_name(binds), 0o644, profile(binds).as_bytes())?;
         }
-        if let Some(user) = stage.user {
-            give_groups(user)?;
+        for (version, limits) in [("v1", "memory = \"256M\"\npids = 64\ncpu = 2.0"), ("v2", "hugetlb = { \"2M\" = \"64M\" }")] {
+            let limits = format!("[limits]\n{limits}\nparent = \"/{name}\"\n");
+            stage.add(&format!("limits-{version}.toml"), 0o644, (profile(0) + &limits).as_bytes())?;
         }
-        let limits = format!("[limits]\nmemory = \"256M\"\npids = 64\ncpu = 2.0\nparent = \"/{}\"\n", group());
-        stage.add("limits.toml", 0o644, (profile(0) + &limits).as_bytes())?;
         for (name, text) in crate::check::profiles() {
             stage.add(&name, 0o644, text.as_bytes())?;
         }
@@ -52,7 +57,7 @@ impl Stage {
 
     /// The folder that another process has made.
     pub fn enter(path: &Path) -> Stage {
-        Stage { path: path.to_owned(), user: None, owned: false }
+        Stage { path: path.to_owned(), user: None, owned: false, _given: None }
     }
 
     fn add(&self, name: &str, mode: u32, content: &[u8]) -> io::Result<()> {
@@ -96,13 +101,16 @@ impl Stage {
         Program::new("stockade", self.stockade_words(binds))
     }
 
-    /// stockade with three limits, where there are groups for them.
-    pub fn limited(&self) -> Result<Option<Program>, String> {
-        let name = self.path.file_name().map(|name| name.to_os_string()).unwrap_or_default();
-        if !CONTROLLERS.iter().all(|controller| Path::new("/sys/fs/cgroup").join(controller).join(&name).exists()) {
-            return Ok(None);
-        }
-        Program::new("stockade", [self.stockade_path().into(), OsString::from("run"), self.path.join("limits.toml").into()]).map(Some)
+    /// Its name, which is that of its control groups too.
+    pub fn name(&self) -> String {
+        name_of(&self.path)
+    }
+
+    /// stockade and the bare system calls, with limits of this version of control groups.
+    pub fn limited(&self, version: &str) -> Result<[Program; 2], String> {
+        let stockade = [self.stockade_path().into(), OsString::from("run"), self.path.join(format!("limits-{version}.toml")).into()];
+        let floor = [self.bench().into(), OsString::from("--limited-floor"), version.into(), self.name().into(), TARGET.into()];
+        Ok([Program::new("stockade", stockade)?, Program::new("floor", floor)?])
     }
 
     /// The bare system calls.
@@ -131,16 +139,6 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if self.owned {
-            for controller in CONTROLLERS {
-                let folder = Path::new("/sys/fs/cgroup").join(controller).join(group());
-                if folder.exists()
-                    && let Err(error) = fs::remove_dir(&folder)
-                {
-                    eprintln!("start bench: {} is left: {error}", folder.display());
-                }
-            }
-        }
         if self.owned
             && let Err(error) = fs::remove_dir_all(&self.path)
         {
@@ -149,25 +147,9 @@ impl Drop for Stage {
     }
 }
 
-/// The controllers of the limits job.
-const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
-
-/// The group that the user is given in each of their hierarchies: it has the stage's name.
-fn group() -> String {
-    format!("stockade-bench-{}", std::process::id())
-}
-
-/// Makes the groups, where each controller is mounted in version 1.
-fn give_groups(user: u32) -> io::Result<()> {
-    let folders = CONTROLLERS.map(|controller| Path::new("/sys/fs/cgroup").join(controller));
-    if !folders.iter().all(|folder| folder.join("tasks").exists()) {
-        return Ok(());
-    }
-    for folder in folders {
-        fs::create_dir(folder.join(group()))?;
-        std::os::unix::fs::chown(folder.join(group()), Some(user), Some(user))?;
-    }
-    Ok(())
+/// The last part of a path.
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// For root: an id that no account has, so that nothing is granted by accident (systemd's dynamic users begin there).

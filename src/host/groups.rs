@@ -3,19 +3,18 @@
 //! Found, never assumed: `/proc/self/cgroup` says which groups the launcher is in, `/proc/self/mountinfo` where they can be seen. Read
 //! only for profiles with `[limits]`. It reads and never writes.
 
+use crate::host::nodes::{Node, block_device, nodes};
 use crate::host::systemd::{self, Socket, Unreached};
 use crate::policy::limits::manager::asks_systemd;
 use crate::policy::limits::place::{place, wanted_controllers};
 use crate::policy::limits::{Controller, Limits};
 use crate::policy::mounts::Mounts;
-use crate::policy::mounts::entry::Mount;
 use crate::profile::Caller;
 use crate::step::Name;
 use crate::sys;
 use crate::value::{below, join, parent};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// What is known of the control groups of this machine.
@@ -42,17 +41,6 @@ pub enum Version {
     /// One hierarchy for all.
     #[default]
     V2,
-}
-
-/// A device node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Node {
-    /// Whether it is a block device.
-    pub block: bool,
-    /// The driver.
-    pub major: u32,
-    /// The device; none is every one of the driver's.
-    pub minor: Option<u32>,
 }
 
 /// One hierarchy.
@@ -90,6 +78,8 @@ pub struct Hierarchy {
     pub cpus: String,
     /// The memory nodes that it may use.
     pub nodes: String,
+    /// The files of a group there, where one can be seen; read where the profile sets one that not every kernel has.
+    pub files: BTreeSet<String>,
 }
 
 impl Groups {
@@ -97,21 +87,28 @@ impl Groups {
     pub fn probe(limits: &Limits, mounts: &Mounts, named: bool, caller: &Caller) -> Groups {
         let mut groups = Groups { hierarchies: find(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")), ..Groups::default() };
         let parent = limits.parent.get().map(|path| path.value.0.as_str());
+        let wanted = wanted_controllers(limits, named);
+        // Version 1 names its controllers in /proc/self/cgroup; the other one is asked for what is not among them.
+        let all_in_v1 =
+            wanted.iter().all(|controller| place(*controller, &groups).is_some_and(|index| groups.hierarchies[index].version == Version::V1));
         for hierarchy in &mut groups.hierarchies {
             if let Some(path) = parent {
                 hierarchy.folder = join(&hierarchy.mount, if path == "/" { "" } else { path });
             }
-            if hierarchy.version == Version::V2 {
+            if hierarchy.version == Version::V2 && !all_in_v1 {
                 // Of a group that is absent the top tells, so that its absence is what is said.
                 let there = Path::new(&hierarchy.folder).exists();
                 hierarchy.controllers = words(if there { &hierarchy.folder } else { &hierarchy.mount }, "cgroup.controllers");
             }
         }
-        let mut looked: Vec<usize> = wanted_controllers(limits, named).into_iter().filter_map(|controller| place(controller, &groups)).collect();
+        let mut looked: Vec<usize> = wanted.into_iter().filter_map(|controller| place(controller, &groups)).collect();
         looked.sort_unstable();
         looked.dedup();
         for index in looked {
             groups.hierarchies[index].look();
+            if limits.sets_rare_files() {
+                groups.hierarchies[index].files = groups.hierarchies[index].files_of_a_group();
+            }
         }
         groups.systemd = asks_systemd(limits, &groups, caller.uid == 0).then(|| Hierarchy::through_systemd(caller));
         if limits.wants_share() {
@@ -151,9 +148,9 @@ impl Hierarchy {
             self.enabled = words(&self.folder, "cgroup.subtree_control");
             self.top = !Path::new(&format!("{}/cgroup.type", self.folder)).exists();
             let own = std::process::id().to_string();
-            let processes = words(&self.folder, "cgroup.procs");
-            self.inside = processes.contains(&own);
-            self.others = processes.len() - usize::from(self.inside);
+            let processes = read(&format!("{}/cgroup.procs", self.folder));
+            self.inside = processes.lines().any(|pid| pid == own);
+            self.others = processes.lines().count() - usize::from(self.inside);
             let above = common(&self.own, &self.folder);
             self.barred = (writable(&format!("{above}/cgroup.procs")) != 0).then(|| above.to_owned());
         }
@@ -171,6 +168,20 @@ impl Hierarchy {
             (self.cpus, self.nodes) = (cpus, nodes);
         }
         self.least = self.least();
+    }
+
+    /// What a group has: the launcher's own, or where that is the top, which has few, any other.
+    fn files_of_a_group(&self) -> BTreeSet<String> {
+        let names = |folder: &str| -> BTreeSet<String> {
+            fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        };
+        let own = names(&self.folder);
+        let top = if self.version == Version::V1 { own.contains("release_agent") } else { self.top };
+        if !top {
+            return own;
+        }
+        // Only folders of groups have this file.
+        own.iter().map(|name| names(&join(&self.folder, &format!("/{name}")))).find(|files| files.contains("cgroup.procs")).unwrap_or_default()
     }
 
     /// The least limits from the group up to the top of the hierarchy.
@@ -234,12 +245,13 @@ fn common<'a>(one: &'a str, other: &str) -> &'a str {
     folder
 }
 
-/// The words of a small file; none where it is not there.
+/// The words of a file of one line, which the kernel gives at once; none where it is not there.
 fn words(folder: &str, name: &str) -> Vec<String> {
-    read(&format!("{folder}/{name}")).split_whitespace().map(str::to_owned).collect()
+    let text = sys::read_whole(Name::new(&format!("{folder}/{name}")).as_c_str()).unwrap_or_default();
+    String::from_utf8_lossy(&text).split_whitespace().map(str::to_owned).collect()
 }
 
-/// A file of the kernel's; empty where it is not there.
+/// A file of the kernel's with many lines; empty where it is not there.
 fn read(path: &str) -> String {
     sys::read_generated(Name::new(path).as_c_str()).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
 }
@@ -306,59 +318,6 @@ fn unescape(text: &str) -> String {
         }
     }
     out
-}
-
-/// The disk that a path names, or lies on: limits are a disk's, not a partition's.
-fn block_device(path: &str) -> Result<(u32, u32), i32> {
-    let meta = fs::metadata(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
-    let number = if meta.file_type().is_block_device() { meta.rdev() } else { meta.dev() };
-    let (major, minor) = (libc::major(number), libc::minor(number));
-    let at = format!("/sys/dev/block/{major}:{minor}");
-    if !Path::new(&at).exists() {
-        return Err(libc::ENOTBLK);
-    }
-    if !Path::new(&format!("{at}/partition")).exists() {
-        return Ok((major, minor));
-    }
-    let disk = fs::read_to_string(format!("{at}/../dev")).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
-    let parts = disk.trim().split_once(':').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-    parts.ok_or(libc::EIO)
-}
-
-/// How many names of a folder of nodes are looked at.
-const NODES_LOOKED_AT: usize = 4096;
-
-/// The nodes that the mounts grant, as [`crate::policy::mounts`] attaches them.
-fn nodes(mounts: &Mounts) -> Vec<Node> {
-    let mut found = vec![];
-    for (path, mount) in mounts.iter() {
-        match &mount.value {
-            Mount::Dev { extra } => {
-                let standard = crate::policy::mounts::DEV_NODES.iter().map(|name| format!("/dev/{name}"));
-                standard.chain(extra.iter().map(|path| path.0.clone())).for_each(|path| found.extend(node(Path::new(&path))));
-                // /dev/pts/ptmx, and the terminals that it makes (devices.txt of the kernel: majors 136 to 143).
-                found.push(Node { block: false, major: 5, minor: Some(2) });
-                found.extend((136..=143).map(|major| Node { block: false, major, minor: None }));
-            }
-            Mount::Device { source } => {
-                let source = Path::new(source.as_ref().map_or(path.value, |source| source));
-                match fs::read_dir(source) {
-                    Ok(names) => found.extend(names.take(NODES_LOOKED_AT).flatten().filter_map(|entry| node(&entry.path()))),
-                    Err(_) => found.extend(node(source)),
-                }
-            }
-            _ => {}
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
-fn node(path: &Path) -> Option<Node> {
-    let meta = fs::metadata(path).ok()?;
-    let block = meta.file_type().is_block_device();
-    (block || meta.file_type().is_char_device()).then(|| Node { block, major: libc::major(meta.rdev()), minor: Some(libc::minor(meta.rdev())) })
 }
 
 #[cfg(test)]

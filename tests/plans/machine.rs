@@ -2,7 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
-use stockade::host::groups::{Groups, Hierarchy, Node, Version};
+use stockade::host::groups::{Groups, Hierarchy, Version};
+use stockade::host::nodes::Node;
 use stockade::host::programs::{Lack, Piece, Program};
 use stockade::host::systemd::{self, Route, Unreached};
 use stockade::host::{Fact, File, FileKind, Host, Stream};

@@ -1,7 +1,7 @@
 //! Writing to files of a group, and reading back what became of it.
 
 use super::{Result, Wrong};
-use crate::host::groups::Node;
+use crate::host::nodes::Node;
 use crate::policy::limits::Controller;
 use crate::policy::limits::values::numbers;
 use crate::step::Name;

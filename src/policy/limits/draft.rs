@@ -131,7 +131,9 @@ impl Planner<'_> {
 
     fn key(&mut self, wanted: Wanted, controller: Controller, draft: &mut Draft) {
         let written = self.join(controller, wanted.at).and_then(|index| {
-            let found = settings(self.limits, wanted.key, &self.groups.hierarchies[index], self.groups)?;
+            let hierarchy = &self.groups.hierarchies[index];
+            let found = settings(self.limits, wanted.key, hierarchy, self.groups)?;
+            found.0.iter().try_for_each(|setting| is_there(setting, hierarchy))?;
             Ok((index, found))
         });
         match written {
@@ -158,10 +160,11 @@ impl Planner<'_> {
                 );
                 continue;
             };
-            match self.join(controller, wanted.at) {
+            let setting = Setting { controller, file: file.clone(), value: value.clone() };
+            let joined = self.join(controller, wanted.at);
+            match joined.and_then(|index| is_there(&setting, &self.groups.hierarchies[index]).map(|()| index)) {
                 Err(refusal) => self.refuse(wanted, refusal),
                 Ok(index) => {
-                    let setting = Setting { controller, file: file.clone(), value: value.clone() };
                     self.made.entry(index).or_default().settings.push((setting, wanted.at));
                 }
             }
@@ -214,6 +217,17 @@ impl Planner<'_> {
             draft.note(wanted.at, format!("the group {folder} allows less: {} is {least} there", wanted.key));
         }
     }
+}
+
+/// Whether a group has the file. It is told only by one that has others of the controller: else the controller may be off there.
+fn is_there(setting: &Setting, hierarchy: &Hierarchy) -> Result<(), Refusal> {
+    let controller = |file: &str| file.split('.').next().unwrap_or("").to_owned();
+    let has_others = hierarchy.files.iter().any(|file| controller(file) == controller(&setting.file));
+    if !has_others || hierarchy.files.contains(&setting.file) {
+        return Ok(());
+    }
+    let help = "leave it out; or let it fall: optional = [\"limits\"]";
+    Err(Refusal { why: format!("this kernel has no {} for a group", setting.file), help: help.into() })
 }
 
 /// Text that a file of the kernel takes as one line.

@@ -73,6 +73,11 @@ pub fn of_key(key: &str) -> Option<Controller> {
 }
 
 impl Limits {
+    /// Whether a file is set that kernels lack by their version or configuration.
+    pub fn sets_rare_files(&self) -> bool {
+        self.io_weight.get().is_some() || self.cpu_burst.get().is_some() || self.hugetlb.get().is_some() || self.raw.get().is_some()
+    }
+
     /// Whether a share of the machine's memory is asked for.
     pub fn wants_share(&self) -> bool {
         [&self.memory, &self.memory_high, &self.memory_swap].iter().any(|limit| matches!(limit.get().map(|at| at.value), Some(Amount::Percent(_))))
