@@ -1,9 +1,11 @@
 //! The command line. Its flags become one more, last, layer of the profile; there is no second way to say a thing.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use stockade::problem::{Problem, Problems, did_you_mean};
 use stockade::profile::{Request, Role};
+use stockade::source::Span;
 use stockade::value::Written;
 
 /// A declarative sandbox launcher: a TOML profile becomes a sandbox, and the target runs in it.
@@ -331,6 +333,14 @@ pub enum Format {
     Json,
 }
 
+/// An option of any command that is spelt much like this word.
+fn option_like(word: &str) -> Option<String> {
+    let command = Cli::command();
+    let options = command.get_subcommands().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
+    let near = did_you_mean(word.trim_start_matches('-').split('=').next()?, options)?;
+    Some(format!("did you mean `--{near}`?"))
+}
+
 impl Given {
     /// Takes the words after PROFILE away, up to a `--`: what follows that is the target's.
     pub fn take_words(&mut self) -> Vec<String> {
@@ -339,11 +349,13 @@ impl Given {
     }
 
     /// The request that the loader takes, or what is wrong with a flag.
-    pub fn request(self) -> Result<Request, String> {
+    pub fn request(self) -> Result<Request, Problems> {
+        let wrong = |message: String| Problem::new("cli::flag", Span::NOWHERE, message);
         let mut words = self.words.into_iter();
         let profile = words.next().unwrap_or_default();
         if profile.starts_with('-') && profile != "-" {
-            return Err(format!("cannot read the option `{profile}`: there is none of that name; see stockade run --help"));
+            let message = format!("cannot read `{profile}`: there is no such option here");
+            return Err(wrong(message).help(option_like(&profile).unwrap_or_else(|| "see stockade run --help".into())).into());
         }
         let mut args: Vec<String> = words.collect();
         if args.first().is_some_and(|first| first == "--") {
@@ -351,7 +363,7 @@ impl Given {
         }
         let pair = |flag: &String| match flag.split_once('=') {
             Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-            None => Err(format!("cannot read `--set {flag}`: it takes NAME=VALUE")),
+            None => Err(wrong(format!("cannot read `--set {flag}`: it takes NAME=VALUE"))),
         };
         let params = self.flags.set.iter().map(pair).collect::<Result<_, _>>()?;
         let config = self.flags.config.into_iter().map(|toml| ("--config".to_owned(), toml)).collect();

@@ -34,17 +34,6 @@ fn run() -> u8 {
     }
     match cli::Cli::try_parse() {
         Ok(cli) => commands::dispatch(cli),
-        Err(error) => {
-            // Help and version are no failure; a wrong command line is ours, not the target's.
-            if error.use_stderr() {
-                if error.kind() == clap::error::ErrorKind::InvalidUtf8 {
-                    return commands::refuse_bytes();
-                }
-                // Its words hold those of the caller, which may come from a file name.
-                eprint!("{}", stockade::problem::escape_lines(&error.to_string()));
-                return commands::FAILED;
-            }
-            if error.print().is_err() { commands::FAILED } else { 0 }
-        }
+        Err(error) => commands::refuse(&error),
     }
 }

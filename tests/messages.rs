@@ -161,6 +161,33 @@ fn a_word_that_is_not_utf8_is_refused_by_a_code() {
     assert!(output.status.code() == Some(125) && err.contains("E0001") && err.contains("it is not UTF-8"), "{}", said(&output));
 }
 
+/// Whatever is wrong with a command line, it is said in the one voice, by its code, and with a way on.
+#[test]
+fn a_wrong_command_line_is_a_problem_as_others_are() {
+    let place = Place::new();
+    let wrong: [(&[&str], &str, &str); 9] = [
+        (&["rnu", "base"], "cannot run `rnu`: there is no command of that name", "did you mean `run`?"),
+        (&["zzz"], "cannot run `zzz`: there is no command of that name", "see stockade --help"),
+        (&["--bar"], "cannot read `--bar`: there is no such option or argument here", "see stockade --help"),
+        (&["run"], "cannot go on: <PROFILE>... is missing", "stockade run <PROFILE>..."),
+        (&["plan", "--format", "xml", "base"], "cannot take `xml` for `--format <FORMAT>`: it is none of its values", "there are text, json"),
+        (&["plan", "--format"], "cannot read `--format <FORMAT>`: its value is missing", "there are text, json"),
+        (&["plan", "--format", "json", "--format", "json", "base"], "cannot take `--format <FORMAT>` twice", "stockade plan [OPTIONS] <PROFILE>..."),
+        (&["completions", "zs"], "cannot take `zs` for `<SHELL>`: it is none of its values", "did you mean `zsh`?"),
+        (&["doctor", "--formt", "json"], "cannot read `--formt`: there is no such option here", "did you mean `--format`?"),
+    ];
+    for (words, message, help) in wrong {
+        let output = place.stockade(As::User).args(words).output().unwrap();
+        let err = support::unwrapped(&text(&output.stderr));
+        let all = err.starts_with("cli::flag [E0001]") && err.contains(message) && err.contains(&format!("help: {help}"));
+        assert!(output.status.code() == Some(125) && all, "{words:?}: {}", said(&output));
+    }
+    let bare = place.stockade(As::User).output().unwrap();
+    assert!(bare.status.code() == Some(125) && text(&bare.stderr).contains("Commands:"), "{}", said(&bare));
+    let hostile = place.stockade(As::User).args(["ru\u{1b}[31mn\nforged: x"]).output().unwrap();
+    assert!(!text(&hostile.stderr).contains('\u{1b}') && !text(&hostile.stderr).contains("\nforged"), "{}", said(&hostile));
+}
+
 #[test]
 fn a_full_disk_is_no_success() {
     let place = Place::new();

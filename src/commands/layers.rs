@@ -5,7 +5,7 @@ use crate::cli::{Format, Shown};
 use serde::Serialize;
 use stockade::layers::{Change, Deed, Kind, Layers};
 use stockade::policy::mounts::pattern;
-use stockade::problem::{Problem, escape, quiet_json};
+use stockade::problem::{escape, quiet_json};
 use stockade::profile::{Caller, load_layers};
 use stockade::source::{Place, Sources, Span};
 
@@ -14,7 +14,7 @@ pub fn layers(shown: Shown) -> u8 {
     let mut sources = Sources::default();
     let loaded = match shown.given.request() {
         Ok(request) => load_layers(&request, &Caller::current(), &mut sources),
-        Err(message) => Err(Problem::new("cli::flag", Default::default(), message).into()),
+        Err(problems) => Err(problems),
     };
     match loaded {
         Err(problems) => Failed { sources, problems }.say(shown.format),

@@ -18,6 +18,7 @@ mod record;
 mod reference;
 mod run;
 mod schema;
+mod usage;
 mod why;
 
 use crate::cli::{Cli, Command, Format, Given};
@@ -32,6 +33,7 @@ use stockade::profile::{Caller, Profile, Request, load};
 use stockade::registry::{Refused, Registry};
 use stockade::source::{Sources, Span};
 use stockade::view::Paint;
+pub use usage::refuse;
 
 /// The status when the profile or the launcher failed.
 pub const FAILED: u8 = 125;
@@ -70,15 +72,6 @@ pub fn refuse_privilege() -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The words of a command line are texts, as all that a profile says is.
-pub fn refuse_bytes() -> u8 {
-    let word = std::env::args_os().find(|word| word.to_str().is_none()).unwrap_or_default();
-    let message = format!("cannot take the word `{}`: it is not UTF-8", word.to_string_lossy());
-    let help = "hand it to the target in another way: on standard input, in a file, or by a name in UTF-8";
-    let problem = Problem::new("cli::flag", Span::NOWHERE, message).help(help);
-    Failed { sources: Sources::default(), problems: problem.into() }.say(Format::Text)
-}
-
 /// What went wrong before a plan was there: the texts, and the problems in them.
 struct Failed {
     sources: Sources,
@@ -114,10 +107,7 @@ fn prepare_with(given: Given, look: impl FnOnce(&Profile, &mut Host, &Sources)) 
 
 /// What the command line asks for.
 fn request(given: Given) -> Result<Request, Failed> {
-    given.request().map_err(|message| {
-        let problems = Problem::new("cli::flag", Default::default(), message).into();
-        Failed { sources: Sources::default(), problems }
-    })
+    given.request().map_err(|problems| Failed { sources: Sources::default(), problems })
 }
 
 /// The same of what the command line asks for.

@@ -3,7 +3,7 @@
 use super::{Failed, print_line};
 use crate::cli::{Format, Parametrised};
 use serde::Serialize;
-use stockade::problem::{Problem, escape, quiet_json};
+use stockade::problem::{escape, quiet_json};
 use stockade::profile::{Caller, Declared, load_params};
 use stockade::source::{Place, Sources};
 
@@ -12,7 +12,7 @@ pub fn params(asked: Parametrised) -> u8 {
     let mut sources = Sources::default();
     let declared = match asked.flags.of(&asked.profile).request() {
         Ok(request) => load_params(&request, &Caller::current(), &mut sources),
-        Err(message) => Err(Problem::new("cli::flag", Default::default(), message).into()),
+        Err(problems) => Err(problems),
     };
     match declared {
         Err(problems) => Failed { sources, problems }.say(asked.format),
