@@ -38,6 +38,8 @@ pub enum Shape {
     Key(Box<Shape>),
     /// An entry of a table that merges name by name: `false` stands there too, and withdraws an inherited entry.
     Entry(Box<Shape>),
+    /// A shape that stands in many places: its name, by which the schema has it once, and what it is in words, where its parts are too many to list.
+    Part(&'static str, &'static str, Box<Shape>),
     /// What the loader reads before everything else: no variable and no `"default"` stands there.
     Early(Box<Shape>),
 }

@@ -187,6 +187,8 @@ const WRONG: &[&str] = &[
     "[process]\noom_score_adj = 3",
     // Keys and words that are not built yet.
     "[seccomp]\npolicy = \"nothing\"",
+    "[seccomp]\nallow = [\"mkdri\"]",
+    "[seccomp]\ndeny = [\"@keyrin\"]",
     "[network]\nallow = [\"a:1\"]",
     "[network]\nmode = \"relay\"",
     "[process]\nnotify = true",
@@ -453,6 +455,10 @@ fn what_fits_next_is_said() {
         said(&["complete", "--", "run", "stric"]).starts_with("strict\tThe command's own program"),
         "a profile's own words stand beside its name"
     );
+    assert_eq!(fitting(&["why", "default", "sys"]), ["syscall:"]);
+    assert_eq!(fitting(&["why", "default", "/etc", "write"]), ["write:"]);
+    assert_eq!(fitting(&["why", "default", "/etc", "--", "l"]), [":files"]);
+    assert!(said(&["complete", "--", "explain", "E030"]).contains("E0301\tmounts::broad"));
     assert_eq!(fitting(&["completions", ""]), ["bash", "zsh", "fish"]);
     assert_eq!(fitting(&["nothing", ""]), [""; 0]);
 }

@@ -6,6 +6,7 @@ use crate::cli::{Cli, Shell};
 use clap::{Arg, Command, CommandFactory};
 use stockade::problem::escape;
 use stockade::profile::{Caller, Listed, installed};
+use stockade::walls::query::WORDS;
 
 /// Prints the script for a shell.
 pub fn completions(shell: Shell) -> u8 {
@@ -48,6 +49,8 @@ enum Wanted<'c> {
 fn fitting(command: &Command, before: &[&str], begun: &str) -> Vec<String> {
     if !command.has_subcommands() {
         return match wanted(command, before) {
+            // Where no target's words are expected, those after PROFILE are questions.
+            Wanted::Target { .. } if command.get_name() == "why" && !before.contains(&"--") => offered(questions(), begun),
             Wanted::Target { first: true } => vec![":programs".into()],
             Wanted::Target { first: false } => vec![":files".into()],
             Wanted::Value(arg) => values(arg, begun),
@@ -124,16 +127,31 @@ fn options(command: &Command) -> impl Iterator<Item = Offer> {
     shown.filter_map(|arg| Some((format!("--{}", arg.get_long()?), arg.get_help().map(ToString::to_string).unwrap_or_default())))
 }
 
-/// What may stand for an argument. One that is called PROFILE is a name or a path.
+/// What may stand for an argument, by what it is called: a PROFILE is a name or a path.
 fn values(arg: &Arg, begun: &str) -> Vec<String> {
     let possible = arg.get_possible_values();
     if !possible.is_empty() {
         let help = |value: &clap::builder::PossibleValue| value.get_help().map(ToString::to_string).unwrap_or_default();
         return offered(possible.iter().map(|value| (value.get_name().to_owned(), help(value))), begun);
     }
-    if !arg.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == "PROFILE")) {
-        return vec![];
+    match arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str()) {
+        "PROFILE" => profiles(begun),
+        // By number: bash ends a word at a colon.
+        "CODE" => offered(stockade::explain::all().map(|one| (one.number.to_owned(), one.code.to_owned())), begun),
+        "NAME" => {
+            let running = super::registry().ok().flatten().map_or(vec![], |registry| registry.list());
+            offered(running.into_iter().map(|live| (live.name, live.entry.profile)), begun)
+        }
+        _ => vec![],
     }
+}
+
+/// How a question of `why` begins.
+fn questions() -> impl Iterator<Item = Offer> {
+    WORDS.iter().map(|word| (format!("{word}:"), String::new()))
+}
+
+fn profiles(begun: &str) -> Vec<String> {
     let help = |known: &Listed| match (&known.description, &known.folder) {
         (Some(description), _) => description.clone(),
         (None, Some(folder)) => folder.clone(),

@@ -121,6 +121,7 @@ fn has_parts(shape: &Shape) -> bool {
         Shape::Words(words) => words.len() > 4 || words.iter().any(|word| !word.doc.is_empty()),
         Shape::Table(_) | Shape::Named(_) => true,
         Shape::Either(shapes) => shapes.iter().any(has_parts),
+        Shape::Part(_, what, inner) => what.is_empty() && has_parts(inner),
         Shape::Key(inner) | Shape::Entry(inner) | Shape::Early(inner) | Shape::Sequence(inner) | Shape::Set(inner) => has_parts(inner),
         _ => false,
     }
@@ -139,6 +140,7 @@ fn parts(shape: &Shape, depth: u8, known: &mut Known, blocks: &mut Vec<Block>) {
             parts(value, depth + 1, known, blocks);
         }
         Shape::Either(shapes) => shapes.iter().for_each(|shape| parts(shape, depth, known, blocks)),
+        Shape::Part(_, "", inner) => parts(inner, depth, known, blocks),
         Shape::Key(inner) | Shape::Entry(inner) | Shape::Early(inner) | Shape::Sequence(inner) | Shape::Set(inner) => {
             parts(inner, depth, known, blocks);
         }
@@ -171,7 +173,8 @@ fn kinds(shape: &Shape) -> Vec<String> {
         Shape::Table(table) => one(format!("a table with {}", key_names(table))),
         Shape::Named(_) => one("a table".into()),
         Shape::Either(shapes) => shapes.iter().flat_map(kinds).collect(),
-        Shape::Key(inner) | Shape::Entry(inner) | Shape::Early(inner) => kinds(inner),
+        Shape::Part(_, what, _) if !what.is_empty() => one((*what).into()),
+        Shape::Key(inner) | Shape::Entry(inner) | Shape::Early(inner) | Shape::Part(_, _, inner) => kinds(inner),
     }
 }
 

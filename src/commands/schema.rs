@@ -4,17 +4,19 @@
 //! say (a name that is looked up, a relation between two sections) `stockade check` says.
 
 use super::print_line;
+use std::collections::BTreeMap;
 use stockade::profile::Profile;
 use stockade::shape::{Named, Need, Shape, Shaped, Table, plain};
 
 /// Prints the schema.
 pub fn schema() -> u8 {
+    let profile = Profile::shape();
     let mut json = Json::default();
     json.open('{');
     json.text("$schema", "http://json-schema.org/draft-07/schema#");
     json.text("title", "stockade profile");
-    if let Shape::Table(table) = Profile::shape() {
-        closed(&table, true, &mut json);
+    if let Shape::Table(table) = &profile {
+        closed(table, true, &mut json);
     }
     json.name("definitions");
     json.open('{');
@@ -27,6 +29,14 @@ pub fn schema() -> u8 {
         json.text("pattern", form);
         json.close('}');
     }
+    let mut all = BTreeMap::new();
+    named_parts(&profile, &mut all);
+    for (name, part) in all {
+        json.name(name);
+        json.open('{');
+        members(part, "", true, &mut json);
+        json.close('}');
+    }
     json.close('}');
     json.close('}');
     print_line(&json.out);
@@ -37,6 +47,22 @@ const VARIABLE: &str = "variable";
 const DEFAULT: &str = "default";
 const VARIABLE_OR_DEFAULT: &str = "variable-or-default";
 const WITHDRAWAL: &str = "withdrawal";
+
+/// The parts that stand in many places, by their names. Variables are put in wherever they stand.
+fn named_parts<'s>(shape: &'s Shape, all: &mut BTreeMap<&'static str, &'s Shape>) {
+    match shape {
+        Shape::Part(name, _, inner) => {
+            if all.insert(name, inner).is_none() {
+                named_parts(inner, all);
+            }
+        }
+        Shape::Key(inner) | Shape::Entry(inner) | Shape::Early(inner) | Shape::Sequence(inner) | Shape::Set(inner) => named_parts(inner, all),
+        Shape::Either(shapes) => shapes.iter().for_each(|shape| named_parts(shape, all)),
+        Shape::Table(table) => table.keys.iter().for_each(|key| named_parts(&key.shape, all)),
+        Shape::Named(named) => named_parts(&named.value, all),
+        Shape::Text | Shape::Form(..) | Shape::Words(_) | Shape::Integer(..) | Shape::Number(..) | Shape::Boolean | Shape::True => {}
+    }
+}
 
 /// A JSON text in the making. A tree of values, or serde's, would cost the launcher more bytes than the schema has.
 #[derive(Default)]
@@ -158,6 +184,7 @@ fn alternatives<'s>(shape: &'s Shape, fills: bool, all: &mut Vec<Alternative<'s>
 fn bare<'s>(shape: &'s Shape, all: &mut Vec<Alternative<'s>>) {
     match shape {
         Shape::Either(shapes) => shapes.iter().for_each(|shape| bare(shape, all)),
+        Shape::Part(name, ..) => all.push(Alternative::Definition(name)),
         _ => all.push(Alternative::Shape(shape)),
     }
 }
@@ -188,8 +215,18 @@ fn members(shape: &Shape, doc: &str, fills: bool, json: &mut Json) {
     if !doc.is_empty() {
         json.text("description", doc);
     }
-    if let [one] = all.as_slice() {
-        return alternative(one, "", fills, json);
+    match all.as_slice() {
+        // What stands beside a reference does not count.
+        [Alternative::Definition(name)] if !doc.is_empty() => {
+            json.name("allOf");
+            json.open('[');
+            json.open('{');
+            refer(name, json);
+            json.close('}');
+            return json.close(']');
+        }
+        [one] => return alternative(one, "", fills, json),
+        _ => {}
     }
     json.name("anyOf");
     json.open('[');
@@ -205,7 +242,7 @@ fn members(shape: &Shape, doc: &str, fills: bool, json: &mut Json) {
 
 fn alternative(one: &Alternative<'_>, doc: &str, fills: bool, json: &mut Json) {
     let shape = match one {
-        Alternative::Definition(name) => return json.text("$ref", &format!("#/definitions/{name}")),
+        Alternative::Definition(name) => return refer(name, json),
         Alternative::False => return json.bare("const", "false"),
         Alternative::Shape(shape) => shape,
     };
@@ -254,8 +291,12 @@ fn alternative(one: &Alternative<'_>, doc: &str, fills: bool, json: &mut Json) {
         Shape::Table(table) => closed(table, fills, json),
         Shape::Named(named) => free(named, fills, json),
         // They are taken apart above.
-        Shape::Either(_) | Shape::Key(_) | Shape::Entry(_) | Shape::Early(_) => {}
+        Shape::Either(_) | Shape::Key(_) | Shape::Entry(_) | Shape::Early(_) | Shape::Part(..) => {}
     }
+}
+
+fn refer(name: &str, json: &mut Json) {
+    json.text("$ref", &format!("#/definitions/{name}"));
 }
 
 fn list(item: &Shape, fills: bool, set: bool, json: &mut Json) {
@@ -271,7 +312,7 @@ fn list(item: &Shape, fills: bool, set: bool, json: &mut Json) {
     if set {
         json.close('}');
         json.open('{');
-        json.text("$ref", &format!("#/definitions/{WITHDRAWAL}"));
+        refer(WITHDRAWAL, json);
         json.close('}');
         json.close(']');
     }

@@ -82,7 +82,7 @@ impl fmt::Display for Port {
 const ACTS: &[(&str, Act)] = &[("read", Act::Read), ("write", Act::Write), ("exec", Act::Execute), ("list", Act::List)];
 
 /// What a question may begin with.
-const WORDS: &[&str] = &["read", "write", "exec", "list", "syscall", "connect", "bind", "cap", "env"];
+pub const WORDS: &[&str] = &["read", "write", "exec", "list", "syscall", "connect", "bind", "cap", "env"];
 
 impl Act {
     /// The word of a question.

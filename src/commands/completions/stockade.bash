@@ -13,7 +13,12 @@ _stockade() {
         :programs)
             while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -c -- "$current")
             ;;
-        *) COMPREPLY+=("${line%%$'\t'*}") ;;
+        *)
+            line=${line%%$'\t'*}
+            # What ends so is only begun.
+            [[ $line != *: ]] || compopt -o nospace 2>/dev/null
+            COMPREPLY+=("$line")
+            ;;
         esac
     done < <("$1" complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }

@@ -2,17 +2,18 @@
 # Completion of stockade for zsh. `stockade` itself says what fits, so this file fits every version of it.
 _stockade() {
     local line value
-    local -a fitting
+    local -a fitting begun
     for line in "${(@f)$("${words[1]}" complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
         case $line in
         :files) _files ;;
         :programs) _command_names -e ;;
         ?*)
             value=${line%%$'\t'*}
-            fitting+=("${value//:/\\:}:${line#*$'\t'}")
+            if [[ $value == *: ]]; then begun+=("$value"); else fitting+=("${value//:/\\:}:${line#*$'\t'}"); fi
             ;;
         esac
     done
+    (( ! $#begun )) || compadd -S '' -a begun
     (( ! $#fitting )) || _describe 'stockade' fitting
 }
 if [ "$funcstack[1]" = _stockade ]; then _stockade "$@"; else compdef _stockade stockade; fi

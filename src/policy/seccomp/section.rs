@@ -117,7 +117,7 @@ impl Written for Calls {
         Err(format!("unknown {what} `{text}`\nhelp: {help}"))
     }
     fn looks() -> Shape {
-        Shape::form("a system call or a group such as `\"@debug\"`", shapes::CALLS)
+        shapes::call()
     }
 }
 

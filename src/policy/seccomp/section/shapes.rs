@@ -1,12 +1,19 @@
 //! What the values of `[seccomp]` look like, for the schema and the reference.
 
 use super::{ACTION_DOCS, ACTIONS, Spec};
+use crate::policy::syscalls::{self, groups};
 use crate::section::EntryType;
 use crate::shape::{KeyShape, Named, Need, Shape, Table, Word};
 use crate::value::Written;
 
 /// A call, or a group.
 pub(super) const CALLS: &str = "^@?[a-z0-9_-]+$";
+
+/// The name of one.
+pub(super) fn call() -> Shape {
+    let names = groups::names().chain(syscalls::names());
+    Shape::Part("call", "a system call or a group such as `\"@debug\"`", Box::new(Shape::names(names)))
+}
 
 /// An action, or one of some more words.
 pub(super) fn action(more: &[(&str, &'static str)]) -> Shape {
@@ -20,7 +27,9 @@ fn key(name: impl Into<String>, doc: &'static str, shape: Shape) -> KeyShape {
 }
 
 fn number() -> Shape {
-    Shape::Either(vec![Shape::Integer(i64::MIN, i64::MAX), Shape::form("constants such as `\"PROT_READ|PROT_EXEC\"`", "^[A-Za-z0-9_| ]+$")])
+    let number =
+        Shape::Either(vec![Shape::Integer(i64::MIN, i64::MAX), Shape::form("constants such as `\"PROT_READ|PROT_EXEC\"`", "^[A-Za-z0-9_| ]+$")]);
+    Shape::Part("number", "", Box::new(number))
 }
 
 fn numbers() -> Shape {
@@ -40,7 +49,8 @@ fn is() -> Shape {
         key("greater", "It is greater.", number()),
         key("at-least", "It is this or greater.", number()),
     ];
-    Shape::Either(vec![number(), Shape::Sequence(Box::new(number())), Shape::Table(Table { doc: "A comparison.", keys })])
+    let is = Shape::Either(vec![number(), Shape::Sequence(Box::new(number())), Shape::Table(Table { doc: "A comparison.", keys })]);
+    Shape::Part("argument", "", Box::new(is))
 }
 
 const ARGUMENTS: [(&str, &str); 6] = [
@@ -56,7 +66,7 @@ const ARGUMENTS: [(&str, &str); 6] = [
 fn conditions() -> Shape {
     let mut keys: Vec<KeyShape> = ARGUMENTS.iter().map(|(name, doc)| key(*name, doc, is())).collect();
     keys.push(key("errno", "Of `deny-if` alone: the errno in the place of EPERM.", Shape::form("the name of an errno, or a number", "^[A-Z0-9]+$")));
-    Shape::Table(Table { doc: "Conditions that must all hold.", keys })
+    Shape::Part("conditions", "", Box::new(Shape::Table(Table { doc: "Conditions that must all hold.", keys })))
 }
 
 const IF_DOCS: [&str; 8] = [

@@ -1,0 +1,97 @@
+//! A command line that cannot be read, said as any other problem is.
+
+use super::{FAILED, Failed};
+use crate::cli::{Cli, Format};
+use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use stockade::problem::{Problem, suggestion};
+use stockade::source::{Sources, Span};
+
+/// Says what is wrong with the words of the command line. Help and the version, which clap takes for errors too, are no failure.
+pub fn refuse(error: &clap::Error) -> u8 {
+    if !error.use_stderr() {
+        return if error.print().is_err() { FAILED } else { 0 };
+    }
+    match error.kind() {
+        // Nothing was asked for: what there is to ask for is the answer.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprint!("{error}");
+            FAILED
+        }
+        ErrorKind::InvalidUtf8 => say(of_bytes()),
+        _ => say(problem(error)),
+    }
+}
+
+fn say(problem: Problem) -> u8 {
+    Failed { sources: Sources::default(), problems: problem.into() }.say(Format::Text)
+}
+
+/// The words of a command line are texts, as all that a profile says is.
+fn of_bytes() -> Problem {
+    let word = std::env::args_os().find(|word| word.to_str().is_none()).unwrap_or_default();
+    let message = format!("cannot take the word `{}`: it is not UTF-8", word.to_string_lossy());
+    Problem::new("cli::flag", Span::NOWHERE, message)
+        .help("hand it to the target in another way: on standard input, in a file, or by a name in UTF-8")
+}
+
+fn problem(error: &clap::Error) -> Problem {
+    let of = |kind| error.get(kind).map(words).unwrap_or_default();
+    let (argument, value) = (of(ContextKind::InvalidArg).join(" "), of(ContextKind::InvalidValue).join(" "));
+    let message = match error.kind() {
+        ErrorKind::InvalidSubcommand => format!("cannot run `{}`: there is no command of that name", of(ContextKind::InvalidSubcommand).join(" ")),
+        ErrorKind::UnknownArgument => format!("cannot read `{argument}`: there is no such option or argument here"),
+        ErrorKind::MissingRequiredArgument => format!("cannot go on: {argument} is missing"),
+        ErrorKind::InvalidValue if value.is_empty() => format!("cannot read `{argument}`: its value is missing"),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let why = std::error::Error::source(error).map_or("it is none of its values".to_owned(), ToString::to_string);
+            format!("cannot take `{value}` for `{argument}`: {why}")
+        }
+        ErrorKind::ArgumentConflict => {
+            let others = of(ContextKind::PriorArg);
+            let twice = others.is_empty() || others == [argument.as_str()];
+            if twice {
+                format!("cannot take `{argument}` twice")
+            } else {
+                format!("cannot take `{argument}` together with `{}`", others.join("`, `"))
+            }
+        }
+        // Its first line, without the word before it; none of ours comes so far.
+        _ => {
+            let text = error.to_string();
+            format!("cannot read the command line: {}", text.lines().next().unwrap_or_default().trim_start_matches("error: "))
+        }
+    };
+    let command = of(ContextKind::InvalidSubcommand).join(" ");
+    if let Some(help) = suggestion(&command, Cli::command().get_subcommands().map(clap::Command::get_name)) {
+        return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
+    }
+    let near = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().flat_map(of).next();
+    let known = of(ContextKind::ValidValue);
+    let help = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if !known.is_empty() => format!("there are {}", known.join(", ")),
+        None => usage(error),
+    };
+    Problem::new("cli::flag", Span::NOWHERE, message).help(help)
+}
+
+/// How the command is written, as clap has it.
+fn usage(error: &clap::Error) -> String {
+    match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(text)) if !text.to_string().trim_end().ends_with("<COMMAND>") => {
+            text.to_string().trim().trim_start_matches("Usage: ").to_owned()
+        }
+        _ => "see stockade --help".to_owned(),
+    }
+}
+
+fn words(value: &ContextValue) -> Vec<String> {
+    match value {
+        ContextValue::String(word) => vec![word.clone()],
+        ContextValue::Strings(words) => words.clone(),
+        ContextValue::StyledStr(text) => vec![text.to_string()],
+        ContextValue::StyledStrs(texts) => texts.iter().map(ToString::to_string).collect(),
+        _ => vec![],
+    }
+}
