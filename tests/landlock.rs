@@ -11,6 +11,14 @@ fn abi() -> u32 {
     stockade::sys::landlock_abi().unwrap_or(0)
 }
 
+/// Most tests are of walls that such a kernel has not.
+fn has_landlock() -> bool {
+    if abi() == 0 {
+        skip("the kernel has no Landlock, or it is switched off");
+    }
+    abi() > 0
+}
+
 fn said(output: &Output) -> String {
     format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
@@ -39,6 +47,9 @@ fn lacking() -> Vec<&'static str> {
 
 #[test]
 fn rights_by_name_and_path() {
+    if !has_landlock() {
+        return;
+    }
     let place = Place::new();
     probe(&place);
     for who in As::all() {
@@ -70,6 +81,9 @@ fn rights_by_name_and_path() {
 
 #[test]
 fn a_rule_stands_where_a_link_leads() {
+    if !has_landlock() {
+        return;
+    }
     let place = Place::new();
     probe(&place);
     for who in As::all() {
@@ -96,6 +110,9 @@ fn a_rule_stands_where_a_link_leads() {
 
 #[test]
 fn ports_and_the_ways_round_them() {
+    if !has_landlock() {
+        return;
+    }
     if abi() < 4 {
         return skip("the kernel's Landlock has no rules for ports");
     }
@@ -123,6 +140,9 @@ fn ports_and_the_ways_round_them() {
 
 #[test]
 fn ports_of_udp() {
+    if !has_landlock() {
+        return;
+    }
     let place = Place::new();
     probe(&place);
     if abi() < 10 {
@@ -157,6 +177,9 @@ fn ports_of_udp() {
 
 #[test]
 fn the_twin_of_mptcp_goes_round_landlock() {
+    if !has_landlock() {
+        return;
+    }
     // Outside of every sandbox it reaches the port, so the refusal inside is stockade's.
     let place = Place::new();
     let probe = probe(&place);
@@ -171,6 +194,9 @@ fn the_twin_of_mptcp_goes_round_landlock() {
 
 #[test]
 fn what_the_kernel_lacks_is_an_error_unless_it_may_fall() {
+    if !has_landlock() {
+        return;
+    }
     let place = Place::new();
     let profile =
         |lines: &str, optional: &str| format!("format = 1\noptional = [{optional}]\n[landlock]\n{lines}\n{}", system("").split_once('\n').unwrap().1);
@@ -188,6 +214,9 @@ fn what_the_kernel_lacks_is_an_error_unless_it_may_fall() {
 
 #[test]
 fn rules_for_files_do_not_go_with_nested() {
+    if !has_landlock() {
+        return;
+    }
     let place = Place::new();
     let profile = |lines: &str| format!("{}[namespaces]\nnested = true\n[landlock]\n{lines}\n", system(""));
     for who in As::all() {
@@ -196,6 +225,39 @@ fn rules_for_files_do_not_go_with_nested() {
         // Scopes stay, and mounts can be made.
         let line = "unshare -Urm sh -c 'mount -t tmpfs none /tmp && echo mounted'";
         assert_eq!(place.sh(*who, &profile(""), line), "mounted", "{who:?}");
+    }
+}
+
+/// On such a kernel, and where the question for Landlock fails as it does there.
+#[test]
+fn a_kernel_without_landlock_starts_nothing_unless_it_may_fall() {
+    let place = Place::new();
+    let run = |who: As, profile: &str, errno: &str, word: &str| {
+        let path = place.file("p.toml", profile);
+        let mut command = place.stockade(who);
+        if abi() > 0 {
+            let launcher = command.get_program().to_owned();
+            command = place.outside(who, "strace");
+            command.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("inject=landlock_create_ruleset:error={errno}")).arg(launcher);
+        }
+        command.args(["run", "--report-fd", "1"]).arg(path).args(["sh", "-c", "exit 7"]);
+        let output = command.output().unwrap();
+        assert!(text(&output.stderr).contains(word), "{who:?}: {}", said(&output));
+        output
+    };
+    let plain = system("");
+    let optional = plain.replacen("format = 1", "format = 1\noptional = [\"landlock\"]", 1);
+    for who in As::all() {
+        // By landlock_create_ruleset(2): the kernel was built without it, or it was switched off at boot.
+        for errno in ["ENOSYS", "EOPNOTSUPP"] {
+            assert_eq!(run(*who, &plain, errno, "this kernel has no Landlock").status.code(), Some(125));
+            let output = run(*who, &optional, errno, "Landlock is not enforced");
+            let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert!(output.status.code() == Some(7) && record["skipped"][0].as_str().unwrap().contains("Landlock"), "{record}");
+        }
+        // So it is where Landlock is the only wall of the files.
+        let alone = alone(*who, "");
+        assert_eq!(run(*who, &alone, "ENOSYS", "this kernel has no Landlock").status.code(), Some(125), "{who:?}");
     }
 }
 
@@ -213,6 +275,9 @@ fn alone(who: As, mounts: &str) -> String {
 
 #[test]
 fn landlock_alone_grants_what_the_mounts_say() {
+    if !has_landlock() {
+        return;
+    }
     for who in As::all() {
         let place = Place::new();
         let (open, closed) = (place.folder("open", As::User), place.folder("closed", As::User));
@@ -242,6 +307,9 @@ fn landlock_alone_grants_what_the_mounts_say() {
 
 #[test]
 fn landlock_alone_keeps_files_whole() {
+    if !has_landlock() {
+        return;
+    }
     for who in As::all() {
         let place = Place::new();
         let probe = probe(&place);
@@ -274,6 +342,9 @@ fn landlock_alone_keeps_files_whole() {
 
 #[test]
 fn landlock_alone_and_socket_files() {
+    if !has_landlock() {
+        return;
+    }
     for who in As::all() {
         let place = Place::new();
         let probe = probe(&place);
@@ -295,6 +366,9 @@ fn landlock_alone_and_socket_files() {
 
 #[test]
 fn what_landlock_alone_cannot_say_is_an_error() {
+    if !has_landlock() {
+        return;
+    }
     for who in As::all() {
         let place = Place::new();
         let open = place.folder("open", As::User);
