@@ -4,18 +4,16 @@
 
 use crate::draft::Note;
 use crate::explain;
-use crate::source::{Place, Sources, Span};
-use clipped::{Clipped, visible};
-use lines::fit;
-use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents,
-};
+use crate::source::{Sources, Span};
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use record::{Record, Somewhere};
 use serde::Serialize;
-use std::fmt;
-use std::sync::Arc;
+use shown::Shown;
 
 mod clipped;
 mod lines;
+mod record;
+mod shown;
 
 /// What comes of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -295,67 +293,8 @@ pub fn errno_words(errno: i32) -> String {
     chars.next().map_or(String::new(), |first| first.to_lowercase().chain(chars).collect())
 }
 
-#[derive(Serialize)]
-struct Record<'a> {
-    code: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    number: Option<&'static str>,
-    severity: Severity,
-    message: &'a str,
-    #[serde(flatten)]
-    place: Somewhere,
-    length: u32,
-    label: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    also: Vec<Also>,
-    help: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Also {
-    #[serde(flatten)]
-    place: Somewhere,
-    label: String,
-}
-
-/// A place, or `null` in each of its fields: a program finds them in every problem.
-#[derive(Serialize)]
-struct Somewhere {
-    file: Option<Arc<str>>,
-    line: Option<u32>,
-    column: Option<u32>,
-}
-
-impl Somewhere {
-    fn of(at: Span, sources: &Sources) -> Somewhere {
-        match sources.place(at) {
-            Some(Place { file, line, column }) => Somewhere { file: Some(file), line: Some(line), column: Some(column) },
-            None => Somewhere { file: None, line: None, column: None },
-        }
-    }
-}
-
-impl<'a> Record<'a> {
-    fn new(problem: &'a Problem, sources: &Sources) -> Record<'a> {
-        Record {
-            code: problem.code,
-            number: explain::number(problem.code),
-            severity: problem.severity(),
-            message: &problem.message,
-            place: Somewhere::of(problem.at, sources),
-            length: problem.at.end - problem.at.start,
-            label: &problem.label,
-            also: places(problem, sources).into_iter().map(|(at, label)| Also { place: Somewhere::of(at, sources), label }).collect(),
-            help: problem.help.as_deref(),
-        }
-    }
-}
-
 /// The width of a page where the reader's is not known.
 pub const UNKNOWN_WIDTH: usize = 80;
-
-/// How many line breaks are drawn of one value.
-const MOST_LINES: usize = 4;
 
 /// The other places of a problem, and how its value came to be where it is.
 fn places(problem: &Problem, sources: &Sources) -> Vec<(Span, String)> {
@@ -363,154 +302,5 @@ fn places(problem: &Problem, sources: &Sources) -> Vec<(Span, String)> {
     problem.also.iter().cloned().chain(trail).collect()
 }
 
-/// A problem dressed for miette: spans relative to the one file that is shown; places in other files become help lines.
-#[derive(Debug)]
-struct Shown {
-    code: String,
-    severity: Severity,
-    message: String,
-    help: Option<String>,
-    source: Option<Drawn>,
-    labels: Vec<LabeledSpan>,
-}
-
-impl Shown {
-    fn new(problem: &Problem, sources: &Sources, width: usize) -> Shown {
-        // miette's own marks stand before the lines.
-        let (of_message, of_help) = (width.saturating_sub(4), width.saturating_sub(8));
-        let main = sources.source(problem.at);
-        let clipped = main.map(|file| Clipped::new(&visible(&file.text)));
-        let lines: Vec<&str> = match &problem.help {
-            Some(help) if problem.in_lines => help.split('\n').collect(),
-            other => other.iter().map(String::as_str).collect(),
-        };
-        let mut help: Vec<String> = lines.into_iter().map(|help| fit(&escape(help), of_help)).collect();
-        let (mut labels, mut starts) = (vec![], vec![]);
-        if let Some(file) = main {
-            let local = |span: Span| {
-                let place = |offset: u32| clipped.as_ref().map_or(0, |clipped| clipped.place((offset - file.base) as usize));
-                let (start, end) = (place(span.start), place(span.end));
-                let covered = clipped.as_ref().and_then(|clipped| clipped.text.get(start..end)).unwrap_or("");
-                // Of a value of many lines the first says which it is.
-                let first = covered.find('\n').filter(|_| covered.bytes().filter(|byte| *byte == b'\n').count() > MOST_LINES);
-                (start, first.unwrap_or(end - start))
-            };
-            let start = |span: Span| sources.place(span).map(|place| (local(span).0, (place.line as usize, place.column as usize)));
-            starts.extend(start(problem.at));
-            labels.push(LabeledSpan::new_primary_with_span(Some(escape(&problem.label)), local(problem.at)));
-            for (at, words) in &places(problem, sources) {
-                match sources.place(*at) {
-                    Some(_) if sources.source(*at).is_some_and(|other| other.base == file.base) => {
-                        starts.extend(start(*at));
-                        labels.push(LabeledSpan::new_with_span(Some(escape(words)), local(*at)));
-                    }
-                    Some(place) => help.push(escape(&format!("{place}: {words}"))),
-                    None => {}
-                }
-            }
-        }
-        Shown {
-            code: explain::number(problem.code).map_or_else(|| problem.code.to_owned(), |number| format!("{} [{number}]", problem.code)),
-            severity: problem.severity(),
-            message: fit(&escape(&problem.message), of_message),
-            help: (!help.is_empty()).then(|| help.join("\n")),
-            source: main.zip(clipped.as_ref()).map(|(file, clipped)| Drawn { name: escape(&file.name), text: clipped.text.clone(), starts }),
-            labels,
-        }
-    }
-}
-
-/// A text with the places that headings name: miette counts columns in bytes, and of what was cut away it knows nothing.
-#[derive(Debug)]
-struct Drawn {
-    name: String,
-    text: String,
-    /// Line and column of what labels are about, by where they begin in the text.
-    starts: Vec<(usize, (usize, usize))>,
-}
-
-impl SourceCode for Drawn {
-    fn read_span<'a>(&'a self, span: &SourceSpan, before: usize, after: usize) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let found = self.text.read_span(span, before, after)?;
-        // It asks for the bare span to name the place.
-        let known = self.starts.iter().find(|(start, _)| (before, after, *start) == (0, 0, span.offset()));
-        let (line, column) = known.map_or((found.line(), found.column()), |(_, (line, column))| (line - 1, column - 1));
-        let (data, span, count) = (found.data(), *found.span(), found.line_count());
-        Ok(Box::new(MietteSpanContents::new_named(self.name.clone(), data, span, line, column, count)))
-    }
-}
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Shown {}
-
-impl Diagnostic for Shown {
-    fn code(&self) -> Option<Box<dyn fmt::Display + '_>> {
-        Some(Box::new(&self.code))
-    }
-    fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.severity {
-            Severity::Error => miette::Severity::Error,
-            Severity::Warning => miette::Severity::Warning,
-        })
-    }
-    fn help(&self) -> Option<Box<dyn fmt::Display + '_>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
-    }
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|source| source as &dyn SourceCode)
-    }
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        (!self.labels.is_empty()).then(|| Box::new(self.labels.clone().into_iter()) as Box<dyn Iterator<Item = LabeledSpan>>)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn suggestions_are_near_or_absent() {
-        assert_eq!(did_you_mean("memroy", ["memory", "pids"]), Some("memory"));
-        assert_eq!(did_you_mean("zzz", ["memory", "pids"]), None);
-        assert_eq!(did_you_mean(&"x".repeat(1 << 20), [&*"x".repeat(1 << 20)]), None);
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_to_draw_is_cut() {
-        let mut sources = Sources::default();
-        let base = sources.add("p.toml", &format!("a = 1\n{} = 1\nb = 1\n\n\nc = 1\n", "x".repeat(70_000)));
-        let shown = |start: u32| Problems::from(Problem::new("t::x", Span { start, end: start + 3 }, "bad")).render(&sources, Style::Plain);
-        let (long, last, past) = (shown(base + 70_000), shown(base + 70_018), shown(base + 70_900));
-        assert!(long.contains("p.toml:2:69995") && long.len() < 2_000 && last.contains("c = 1") && !past.is_empty(), "{long}{last}{past}");
-    }
-
-    #[test]
-    fn a_place_in_another_text_of_the_same_name_is_told_in_words() {
-        let mut sources = Sources::default();
-        let (first, second) = (sources.add("--config", "a = 1"), sources.add("--config", "bcd = 2"));
-        let problem = Problem::new("t::x", Span { start: second, end: second + 3 }, "bad").also(Span { start: first, end: first + 1 }, "was here");
-        let shown = Problems::from(problem).render(&sources, Style::Plain);
-        assert!(shown.contains("--config:1:1: was here") && shown.contains("bcd = 2"), "{shown}");
-    }
-
-    #[test]
-    fn control_characters_are_shown_not_sent() {
-        assert_eq!(escape("a\x1b]0;x\x07b"), "a\\u{1b}]0;x\\u{7}b");
-        // Neither does it begin a line, a column, or hide.
-        assert_eq!(escape("a\n\t\u{61c}\u{2028}\u{2029}\u{feff}\u{200b}"), r"a\n\t\u{61c}\u{2028}\u{2029}\u{feff}\u{200b}");
-        assert_eq!(escape_lines("a\n\tb\x1b"), "a\n\tb\\u{1b}");
-        let mut sources = Sources::default();
-        let base = sources.add("p\x1b.toml", "a = '\x1b[31m'\n");
-        let problem = Problem::new("t::x", Span { start: base, end: base + 1 }, "bad \u{202e} thing");
-        let shown = Problems::from(problem).render(&sources, Style::Plain);
-        assert!(!shown.contains('\x1b') && !shown.contains('\u{202e}'), "{shown}");
-        let json = Problems::from(Problem::new("t::x", Span { start: base, end: base + 1 }, "\u{202e}\u{9b}é\n")).json(&sources);
-        assert!(json.contains(r#""\u202e\u009bé\n""#), "{json}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()[0]["message"], "\u{202e}\u{9b}é\n");
-    }
-}
+mod tests;

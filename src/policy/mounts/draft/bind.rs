@@ -1,0 +1,129 @@
+//! What is bound: a tree or a file of the host, its owner mapped where root starts it.
+
+use super::super::entry::{Access, Bind, Missing, Mount};
+use super::super::{checks, spelled};
+use super::{PLAIN, World, bind_rights};
+use crate::host::{Fact, File, FileKind};
+use crate::problem::{Problem, errno_words};
+use crate::source::Span;
+use crate::step::{Attrs, Inode, Name, Op, Slot, Stage};
+use crate::value::{join, parent};
+
+impl World<'_> {
+    pub(super) fn bind(&mut self, path: &str, bind: &Bind, at: Span) {
+        let own_path = bind.source.as_ref().is_none_or(|source| **source == *path);
+        let source = bind.source.as_ref().map_or(path, |source| source);
+        let file = match self.host.at(source) {
+            Fact::Present(file) => file.clone(),
+            Fact::Absent(libc::ENOENT) if bind.missing == Missing::Create => return self.create(path, source, bind, at),
+            Fact::Absent(errno) => return self.absent(path, source, *errno, at),
+        };
+        if let FileKind::Link(text) = &file.kind {
+            let first_level = path.rfind('/') == Some(0);
+            if own_path || (first_level && self.tree.get("/").is_some_and(|root| matches!(root.mount, Mount::Bind(_)))) {
+                return self.symlink(path, text, at);
+            }
+            let message = format!("cannot bind {source}: it is a symbolic link to {text}");
+            return self.draft.problem(Problem::new("mounts::link", at, message).help("bind what it points at"));
+        }
+        if let Some(problem) = checks::check(path, source, bind, &file, self.host, at) {
+            return self.draft.problem(problem);
+        }
+        if file.kind == FileKind::Socket {
+            let message = format!("cannot bind {source}: it is a socket");
+            let help = format!("write \"{path}\" = {{ socket = \"{source}\" }}");
+            return self.draft.problem(Problem::new("mounts::socket", at, message).help(help));
+        }
+        let folder = file.kind == FileKind::Folder;
+        let Some(site) = self.site(path, folder, at) else { return };
+        let slot = self.open(source, &file, bind.recursive, self.bind_attrs(bind), at);
+        // Read-only, `owner` asks for the same: a part of a writable grant is then the target's, as the rest of it is.
+        if bind.access == Access::ReadWrite || bind.owner_root {
+            self.map_owner(slot, path, source, &file, bind, at);
+        }
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights: bind_rights(bind, folder) }, at);
+    }
+
+    pub(super) fn bind_attrs(&self, bind: &Bind) -> Attrs {
+        PLAIN.and_if(bind.access == Access::ReadOnly, Attrs::READ_ONLY).and_if(!bind.exec, Attrs::NO_EXEC)
+    }
+
+    pub(super) fn create(&mut self, path: &str, source: &str, bind: &Bind, at: Span) {
+        let file = match self.host.at(parent(source)) {
+            Fact::Present(file) if file.kind == FileKind::Folder => file.clone(),
+            Fact::Present(file) => {
+                let message = format!("cannot make {source}: {} is {}", parent(source), file.kind.word());
+                return self.draft.problem(Problem::new("mounts::create", at, message).help("name the real place"));
+            }
+            Fact::Absent(errno) => {
+                let message = format!("cannot make {source}: {}: {}", parent(source), errno_words(*errno));
+                return self.draft.problem(Problem::new("mounts::create", at, message).help(format!("make it first: mkdir -p {}", parent(source))));
+            }
+        };
+        // The new folder lies where the links on the way lead, and is as broad as any other there; it holds no sockets yet.
+        let real = file.real.map(|(folder, roots)| (join(&folder, &source[source.rfind('/').unwrap_or(0)..]), roots));
+        let made = File { real, sockets: vec![], ..file };
+        if let Some(problem) = checks::check(path, source, bind, &made, self.host, at) {
+            return self.draft.problem(problem);
+        }
+        let source = made.real.as_ref().map_or(source, |(real, _)| real);
+        let Some(site) = self.site(path, true, at) else { return };
+        if self.ids.needs_idmap && bind.access == Access::ReadWrite {
+            let message = format!("cannot make {source}: started by root, it would be the host root's");
+            return self.draft.problem(Problem::new("mounts::create", at, message).help("make it for the user who is to own it before the run"));
+        }
+        self.draft.step(Stage::Sources, Op::HostFolder { path: Name::new(source) }, at);
+        let slot = self.draft.slot();
+        let op = Op::OpenTree {
+            slot,
+            source: Name::new(source),
+            inode: Inode { dev: 0, ino: 0 },
+            recursive: bind.recursive,
+            attrs: self.bind_attrs(bind),
+        };
+        self.draft.step(Stage::Sources, op, at);
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights: bind_rights(bind, true) }, at);
+    }
+
+    pub(super) fn open(&mut self, source: &str, file: &File, recursive: bool, attrs: Attrs, at: Span) -> Slot {
+        let slot = self.draft.slot();
+        let place = file.real.as_ref().map_or(source, |(real, _)| real);
+        self.draft.step(Stage::Sources, Op::OpenTree { slot, source: Name::new(place), inode: file.inode, recursive, attrs }, at);
+        slot
+    }
+
+    /// Started by root, a writable bind is mapped for one pair of ids: its owner on disk, and the target.
+    pub(super) fn map_owner(&mut self, slot: Slot, path: &str, source: &str, file: &File, bind: &Bind, at: Span) {
+        if !self.ids.needs_idmap {
+            return;
+        }
+        if file.uid == 0 && !bind.owner_root {
+            let message = format!("cannot grant {source} for writing: it belongs to the host's root");
+            let said = spelled::line(path, &Mount::Bind(Bind { owner_root: true, ..bind.clone() }));
+            let help = format!("give it to the user who is to own it, or say so: {said}");
+            return self.draft.problem(Problem::new("mounts::owner", at, message).help(help));
+        }
+        if let Some(name) = file_system_without_idmap(file.fs, self.host.kernel) {
+            let (major, minor) = self.host.kernel;
+            let message = format!("cannot map the owner of {source}: {name} has no idmapped mounts on Linux {major}.{minor}");
+            let help = "set identity.host = true, or give uid-map and gid-map the owner's ids, or access = \"ro\"";
+            return self.draft.problem(Problem::new("mounts::idmap", at, message).help(help));
+        }
+        let op = Op::IdMapMount { slot, source: Name::new(source), disk: (file.uid, file.gid), ids: (self.ids.host_user, self.ids.host_group) };
+        self.draft.step(Stage::Sources, op, at);
+    }
+}
+
+/// File systems that cannot be idmapped on a kernel (measured on 6.1, 6.12, 6.18 and 7.3; the network ones by the kernel's source).
+fn file_system_without_idmap(magic: i64, kernel: (u32, u32)) -> Option<&'static str> {
+    match magic {
+        0x794c_7630 if kernel < (7, 0) => Some("overlayfs"),
+        0x0102_1994 if kernel < (6, 3) => Some("tmpfs"),
+        0x6969 => Some("nfs"),
+        0x0102_1997 => Some("9p"),
+        0xff53_4d42 | 0xfe53_4d42 => Some("cifs"),
+        0x6573_5546 if kernel < (6, 12) => Some("fuse"),
+        0x8584_58f6 => Some("ramfs"),
+        _ => None,
+    }
+}

@@ -1,0 +1,142 @@
+//! File systems of the kernel's: memory, processes, devices; and sockets, which are attached as devices are.
+
+use super::super::dev;
+use super::super::entry::{HidePid, TMPFS, Tmpfs};
+use super::super::tree::{Base, base};
+use super::{DEVICE_RIGHTS, INERT, PLAIN, TMPFS_RIGHTS, World};
+use crate::host::{Fact, File, FileKind};
+use crate::policy::landlock::Rights;
+use crate::problem::Problem;
+use crate::source::Span;
+use crate::step::{Attrs, Ground, Inode, Name, Op, Stage};
+use crate::value::{Mode, Size, below};
+use std::collections::BTreeSet;
+
+impl World<'_> {
+    pub(super) fn tmpfs(&mut self, path: &str, tmpfs: &Tmpfs, at: Span) {
+        let Some(site) = self.site(path, true, at) else { return };
+        let shared = ["/tmp", "/var/tmp", "/dev/shm"].contains(&path);
+        let mode = tmpfs.mode.unwrap_or(Mode(if shared { 0o1777 } else { 0o755 }));
+        let attrs = PLAIN.and_if(!tmpfs.exec, Attrs::NO_EXEC);
+        let rights = TMPFS_RIGHTS.and_if(tmpfs.exec, Rights::EXECUTE);
+        self.step(Op::Tmpfs { path: Name::new(path), size: tmpfs.size, inodes: tmpfs.inodes, mode, attrs, ground: site.ground, rights }, at);
+    }
+
+    pub(super) fn proc(&mut self, path: &str, hidepid: HidePid, only_processes: bool, at: Span) {
+        let Some(site) = self.site(path, true, at) else { return };
+        // Processes write their own comm, oom_score_adj, and the like.
+        let rights = Rights::READ.and(Rights::WRITE);
+        self.step(Op::Proc { path: Name::new(path), hidepid, only_processes, ground: site.ground, rights }, at);
+        if !only_processes {
+            // What the kernel shows to the host's root alone needs no cover where the target is somebody else.
+            let roots = self.ids.is_host_root();
+            for (name, _) in dev::PROC_READ_ONLY.iter().filter(|(_, only_root)| roots || !only_root) {
+                self.step(Op::ReadOnly { path: Name::new(&format!("{path}/{name}")), ground: site.ground, if_present: true }, at);
+            }
+            for (name, cover, _) in dev::PROC_HIDDEN.iter().filter(|(.., only_root)| roots || !only_root) {
+                self.step(Op::Hide { path: Name::new(&format!("{path}/{name}")), cover: *cover, if_present: true }, at);
+            }
+        }
+    }
+
+    pub(super) fn dev<'b>(&mut self, path: &str, extra: impl Iterator<Item = &'b str>, at: Span) {
+        let Some(site) = self.site(path, true, at) else { return };
+        let rights = DEVICE_RIGHTS;
+        let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC);
+        let sealed_root = base(&self.tree, self.host, path) == Base::Own { writable: false };
+        if sealed_root {
+            // A folder of the root, and sealed with it.
+            self.allow(path, rights, at);
+        } else {
+            let (size, inodes) = (Size(1 << 20), 4096);
+            self.step(Op::Tmpfs { path: Name::new(path), size, inodes, mode: Mode(0o755), attrs, ground: site.ground, rights }, at);
+        }
+        for name in dev::NODES {
+            self.attach_node(&format!("{path}/{name}"), &format!("/dev/{name}"), None, at);
+        }
+        for source in extra.collect::<BTreeSet<&str>>() {
+            match below(source, "/dev").filter(|tail| !tail.is_empty()) {
+                Some(tail) if dev::NODES.contains(&&tail[1..]) || self.tree.contains_key(&format!("{path}{tail}")) => {}
+                Some(tail) => self.device(&format!("{path}{tail}"), source, at),
+                None => self.draft.problem(
+                    Problem::new("mounts::dev", at, format!("cannot show {source} in {path}: it is not below /dev"))
+                        .help("give it an entry of its own: { device = PATH }"),
+                ),
+            }
+        }
+        for (name, target) in dev::LINKS {
+            let link = format!("{path}/{name}");
+            if !self.tree.contains_key(&link) {
+                self.step(Op::Symlink { path: Name::new(&link), target: Name::new(target) }, at);
+            }
+        }
+        let pts = format!("{path}/pts");
+        if !self.tree.contains_key(&pts) {
+            self.make_folder(&pts, Mode(0o755), at);
+            self.step(Op::Devpts { path: Name::new(&pts) }, at);
+        }
+        let shm = format!("{path}/shm");
+        if !self.tree.contains_key(&shm) {
+            self.make_folder(&shm, Mode(0o755), at);
+            let Tmpfs { size, inodes, .. } = TMPFS;
+            let op = Op::Tmpfs { path: Name::new(&shm), size, inodes, mode: Mode(0o1777), attrs: INERT, ground: Ground::Own, rights: TMPFS_RIGHTS };
+            self.step(op, at);
+        }
+        if !sealed_root {
+            self.seals.push((path.into(), attrs.and(Attrs::READ_ONLY), at));
+        }
+    }
+
+    pub(super) fn attach_node(&mut self, path: &str, source: &str, file: Option<&File>, at: Span) {
+        if file.is_none() && self.tree.contains_key(path) {
+            return;
+        }
+        self.step(Op::MountPoint { path: Name::new(path) }, at);
+        let slot = self.draft.slot();
+        // A device on a read-only mount can be written to; what it keeps out is a change of the node's mode, by its owner alone.
+        let attrs = if self.ids.is_host_root() { Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY) } else { Attrs(0) };
+        let inode = file.map_or(Inode { dev: 0, ino: 0 }, |file| file.inode);
+        self.draft.step(Stage::Sources, Op::OpenTree { slot, source: Name::new(source), inode, recursive: false, attrs }, at);
+        // The rule of /dev covers its nodes.
+        self.step(Op::Attach { slot, path: Name::new(path), ground: Ground::Own, rights: Rights(0) }, at);
+    }
+
+    pub(super) fn device(&mut self, path: &str, source: &str, at: Span) {
+        let file = match self.host.at(source) {
+            Fact::Present(file) => file.clone(),
+            Fact::Absent(errno) => return self.absent(path, source, *errno, at),
+        };
+        let folder = file.kind == FileKind::Folder;
+        if !folder && file.kind != FileKind::Device {
+            let message = format!("cannot grant {source} as a device: it is {}", file.kind.word());
+            return self
+                .draft
+                .problem(Problem::new("mounts::device", at, message).help(format!("to bind it, write \"{path}\" = {{ bind = \"{source}\" }}")));
+        }
+        if folder && below(source, "/dev").is_none_or(str::is_empty) {
+            let message = format!("cannot grant all of {source} as devices: only folders below /dev are granted whole");
+            return self.draft.problem(Problem::new("mounts::device", at, message).help("name the nodes, or a folder below /dev such as /dev/dri"));
+        }
+        let Some(site) = self.site(path, folder, at) else { return };
+        let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY);
+        let slot = self.open(source, &file, folder, attrs, at);
+        let rights = DEVICE_RIGHTS;
+        let rights = if folder { rights } else { rights.within(Rights::OF_FILES) };
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
+    }
+
+    pub(super) fn socket(&mut self, path: &str, source: &str, at: Span) {
+        let file = match self.host.at(source) {
+            Fact::Present(file) => file.clone(),
+            Fact::Absent(errno) => return self.absent(path, source, *errno, at),
+        };
+        if file.kind != FileKind::Socket {
+            let message = format!("cannot grant {source} as a socket: it is {}", file.kind.word());
+            return self.draft.problem(Problem::new("mounts::socket", at, message));
+        }
+        let Some(site) = self.site(path, false, at) else { return };
+        let slot = self.open(source, &file, false, INERT.and(Attrs::READ_ONLY), at);
+        let rights = Rights::READ.and(Rights::WRITE).and(Rights::CONNECT).within(Rights::OF_FILES);
+        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
+    }
+}

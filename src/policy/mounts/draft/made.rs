@@ -1,0 +1,180 @@
+//! What stockade makes itself: folders, links, files, covers, and the databases of names.
+
+use super::super::entry::{Content as EntryContent, Hidden, Missing};
+use super::super::place;
+use super::super::tree::{Base, Covered, base, covered};
+use super::World;
+use crate::host::{Fact, File, FileKind};
+use crate::policy::identity::Ids;
+use crate::policy::landlock::Rights;
+use crate::problem::Problem;
+use crate::source::Span;
+use crate::step::{Content, Cover, Ground, Name, Op};
+use crate::value::{Mode, literal, parent};
+
+impl World<'_> {
+    pub(super) fn dir(&mut self, path: &str, mode: Mode, at: Span) {
+        match base(&self.tree, self.host, path) {
+            Base::Own { .. } => {
+                self.folders(parent(path), at);
+                self.make_folder(path, mode, at);
+                self.allow(path, Rights::READ, at);
+            }
+            other => self.cannot_make(path, "a folder", &other, "write it as a tmpfs: \"PATH\" = \"tmpfs\"", at),
+        }
+    }
+
+    pub(super) fn symlink(&mut self, path: &str, target: &str, at: Span) {
+        if target.is_empty() || target.contains('\0') {
+            return self.draft.problem(Problem::new(
+                "mounts::symlink",
+                at,
+                format!("cannot make the link {path}: its text is empty or holds a NUL byte"),
+            ));
+        }
+        match base(&self.tree, self.host, path) {
+            Base::Own { .. } => {
+                self.folders(parent(path), at);
+                self.step(Op::Symlink { path: Name::new(path), target: Name::new(target) }, at);
+            }
+            // The tree around it shows that very link.
+            Base::Host { source, .. } if matches!(self.host.at(&source), Fact::Present(File { kind: FileKind::Link(text), .. }) if text == target) => {
+            }
+            other => self.cannot_make(path, "a symbolic link", &other, "leave it out, or make the link on the host", at),
+        }
+    }
+
+    pub(super) fn file(&mut self, path: &str, content: &EntryContent, mode: Option<Mode>, at: Span) {
+        let (content, unsaid) = match content {
+            EntryContent::Text(text) => (Content::Text(text.as_bytes().to_vec()), Mode(0o644)),
+            EntryContent::Fd(fd) => (Content::Fd(*fd), Mode(0o400)),
+            EntryContent::Env(name) => match self.host.caller.env.get(name) {
+                Some(value) => (Content::Secret(value.as_bytes().to_vec()), Mode(0o400)),
+                None => {
+                    let message = format!("cannot write {path}: the caller has no variable {name}");
+                    return self.draft.problem(Problem::new("mounts::env", at, message).help(format!("set it: {name}=... stockade run ...")));
+                }
+            },
+        };
+        self.put_file(path, content, mode.unwrap_or(unsaid), at);
+    }
+
+    pub(super) fn put_file(&mut self, path: &str, content: Content, mode: Mode, at: Span) {
+        let name = Name::new(path);
+        match base(&self.tree, self.host, path) {
+            Base::Own { .. } => {
+                self.folders(parent(path), at);
+                self.step(Op::File { path: name, content, mode }, at);
+            }
+            _ => {
+                if self.site(path, false, at).is_none() {
+                    return;
+                }
+                // In an entry on our own ground nobody else has put a link on the way.
+                let own = matches!(base(&self.tree, self.host, parent(path)), Base::Own { .. }) && self.tree.contains_key(parent(path));
+                let ground = if own { Ground::Own } else { Ground::Bound };
+                // Read-only, and Landlock's rule of the tree around it covers it.
+                return self.step(Op::CoverFile { path: name, ground, content, mode }, at);
+            }
+        }
+        self.allow(path, bits_of(mode), at);
+    }
+
+    pub(super) fn hide(&mut self, path: &str, missing: Missing, known: Hidden, at: Span) {
+        let kind = match base(&self.tree, self.host, path) {
+            Base::Own { .. } => return self.hide_own(path, at),
+            Base::Host { source, .. } => self.host.at(&source).clone(),
+            Base::Kernel => self.host.at(path).clone(),
+            other => return self.cannot_make(path, "a cover", &other, "leave it out", at),
+        };
+        let Fact::Present(file) = kind else {
+            if missing == Missing::Skip {
+                return self.draft.note(at, format!("nothing is at {path}, so nothing is hidden there"));
+            }
+            let message = format!("cannot hide {path}: there is nothing, and what appears there later would be seen");
+            // Who meant a pattern would else write the wall away.
+            let help = match path.contains(['?', '[', '{']) {
+                true => {
+                    "of the signs of shells only `*` and `**` are patterns here: `?`, `[ab]` and `{a,b}` stand for themselves; write `*`, or an entry for each name"
+                }
+                false => "make it on the host, or hide the folder that it would be in, or say so: { hide = true, missing = \"skip\" }",
+            };
+            return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
+        };
+        if let FileKind::Link(to) = &file.kind {
+            let message = format!("cannot hide {path}: it is a symbolic link to {to}");
+            let help = format!("hide what it points at: {}", self.spelled_at(&place::follow(parent(path), to)));
+            return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
+        }
+        let folder = file.kind == FileKind::Folder;
+        if folder && known == Hidden::File {
+            let message = format!("cannot hide {path} as a file: it is a folder");
+            return self
+                .draft
+                .problem(Problem::new("mounts::hide", at, message).help(format!("hide it as what it is: {} = \"hide\"", literal(path))));
+        }
+        let Some(_) = self.site(path, folder, at) else { return };
+        let cover = if folder { Cover::Folder } else { Cover::File };
+        self.step(Op::Hide { path: Name::new(path), cover, if_present: false }, at);
+    }
+
+    /// A cover on the sandbox's own ground, in the place of what the entry kept away. Where nothing would be, a lint tells of it.
+    pub(super) fn hide_own(&mut self, path: &str, at: Span) {
+        let folder = match covered(&self.tree, self.host, path) {
+            None | Some(Covered::Link) => return,
+            Some(Covered::Folder) => true,
+            Some(Covered::File) => false,
+            Some(Covered::OfRoot(source)) => match self.host.at(&source) {
+                Fact::Absent(_) => return,
+                Fact::Present(File { kind: FileKind::Link(to), .. }) => {
+                    let problem = Problem::new("mounts::hide", at, format!("cannot hide {path}: it is a symbolic link to {to}"));
+                    let help = format!("hide what it points at: {}", self.spelled_at(&place::follow("/", to)));
+                    return self.draft.problem(problem.help(help));
+                }
+                Fact::Present(file) => file.kind == FileKind::Folder,
+            },
+        };
+        if self.site(path, folder, at).is_some() {
+            let cover = if folder { Cover::Folder } else { Cover::File };
+            self.step(Op::Hide { path: Name::new(path), cover, if_present: false }, at);
+        }
+    }
+
+    /// A passwd and a group that know the target alone, unless the profile brings its own.
+    pub(super) fn databases(&mut self) {
+        let Ids { user, group, .. } = *self.ids;
+        let caller = &self.host.caller;
+        let name = if user == 0 {
+            "root"
+        } else if user == caller.uid && !caller.user.is_empty() {
+            &caller.user
+        } else {
+            "user"
+        };
+        let home = self.ids.home.as_deref().unwrap_or("/");
+        let passwd = format!("{name}:x:{user}:{group}:{name}:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n");
+        let groups = format!("{name}:x:{group}:\nnogroup:x:65534:\n");
+        for (path, text) in [("/etc/passwd", passwd), ("/etc/group", groups)] {
+            if self.tree.contains_key(path) {
+                continue;
+            }
+            let content = Content::Text(text.into_bytes());
+            match base(&self.tree, self.host, path) {
+                Base::Own { .. } => self.put_file(path, content, Mode(0o644), Span::NOWHERE),
+                // Where many ids are mapped, the tree's own names serve them better.
+                Base::Host { source, .. }
+                    if self.ids.single && matches!(self.host.at(&source), Fact::Present(File { kind: FileKind::Regular, real: None, .. })) =>
+                {
+                    self.put_file(path, content, Mode(0o644), Span::NOWHERE);
+                }
+                // A bound /etc that has none is the profile's word.
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What Landlock allows of a file made with a mode: nothing that its bits do not.
+fn bits_of(mode: Mode) -> Rights {
+    Rights::READ.and_if(mode.0 & 0o222 != 0, Rights::WRITE).and_if(mode.0 & 0o111 != 0, Rights::EXECUTE).within(Rights::OF_FILES)
+}

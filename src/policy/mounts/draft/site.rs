@@ -1,0 +1,146 @@
+//! Where a mount can go: the place under it, what pins that, and what is said where there is none.
+
+use super::super::entry::{Bind, Missing, Mount};
+use super::super::tree::{Base, above, base};
+use super::super::{place, spelled};
+use super::World;
+use crate::draft::Draft;
+use crate::host::{Fact, FileKind};
+use crate::problem::{Problem, errno_words};
+use crate::source::Span;
+use crate::step::{Ground, Name, Op, Stage};
+use crate::value::{Mode, ancestors, parent};
+
+/// A place to mount on.
+pub(super) struct Site {
+    pub(super) ground: Ground,
+}
+impl World<'_> {
+    /// Makes sure that something can be mounted at `path`: makes the mount point on the sandbox's own ground, or finds it in a
+    /// bound tree, whose folders above it are pinned where the target could rename them.
+    pub(super) fn site(&mut self, path: &str, folder: bool, at: Span) -> Option<Site> {
+        match base(&self.tree, self.host, path) {
+            Base::Own { .. } => {
+                if folder {
+                    self.folders(path, at);
+                } else {
+                    self.folders(parent(path), at);
+                    if self.made.insert(path.to_owned()) {
+                        self.step(Op::MountPoint { path: Name::new(path) }, at);
+                    }
+                }
+                Some(Site { ground: Ground::Own })
+            }
+            Base::Kernel => Some(Site { ground: Ground::Bound }),
+            Base::Nothing { what } => {
+                let (over, node) = above(&self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
+                let message = format!("cannot mount at {path}: {over} is {what}");
+                let help = self.through_link(path);
+                self.draft.problem(Problem::new("mounts::below", at, message).also(node, "it is here").help_maybe(help));
+                None
+            }
+            Base::Host { source, writable } => self.site_in_host(path, &source, writable, folder, at),
+        }
+    }
+
+    pub(super) fn site_in_host(&mut self, path: &str, source: &str, writable: bool, folder: bool, at: Span) -> Option<Site> {
+        let (over, over_at) = above(&self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
+        let refuse = |draft: &mut Draft, why: String, help: String| {
+            draft.problem(
+                Problem::new("mounts::no-mount-point", at, format!("cannot mount at {path}: {why}"))
+                    .also(over_at, format!("{over} is bound here"))
+                    .help(help),
+            );
+            None
+        };
+        let file = match self.host.at(source) {
+            Fact::Present(file) => file,
+            Fact::Absent(libc::ENOENT) => {
+                let make = if folder { format!("mkdir -p {source}") } else { format!("mkdir -p {} && touch {source}", parent(source)) };
+                let why = format!("{over} is a tree of the host, and there is no {source} in it; stockade makes nothing there");
+                return refuse(self.draft, why, format!("make it first: {make}"));
+            }
+            Fact::Absent(errno) => {
+                return refuse(self.draft, format!("{source}: {}", errno_words(*errno)), "make it reachable, or bind a folder nearer to it".into());
+            }
+        };
+        if let Some((real, _)) = &file.real {
+            let help = match place::shown_at(&self.tree, self.host, real) {
+                Some(inside) => format!("name the real place: {}", self.spelled_at(&inside)),
+                None => format!("the link leads out of {over}, to the host's {real}, which nothing shows inside: grant that under a name of its own"),
+            };
+            return refuse(self.draft, "a folder on the way is a symbolic link".into(), help);
+        }
+        if let FileKind::Link(to) = &file.kind {
+            let help = format!("name what it points at: {}", self.spelled_at(&place::follow(parent(path), to)));
+            return refuse(self.draft, format!("it is a symbolic link to {to}"), help);
+        }
+        if folder != (file.kind == FileKind::Folder) {
+            let wanted = if folder { "a folder" } else { "a file" };
+            return refuse(self.draft, format!("{source} is {}, and this entry needs {wanted}", file.kind.word()), "give it another path".into());
+        }
+        if writable {
+            let mut between: Vec<&str> = ancestors(parent(path)).take_while(|folder| *folder != over).collect();
+            between.reverse();
+            for pin in between {
+                if !self.tree.contains_key(pin) && self.pinned.insert(pin.to_owned()) {
+                    self.draft.step(Stage::World, Op::Pin { path: Name::new(pin) }, at);
+                }
+            }
+        }
+        Some(Site { ground: Ground::Bound })
+    }
+
+    /// The entry that is drafted, as it would stand at another path.
+    pub(super) fn spelled_at(&self, path: &str) -> String {
+        self.current.as_ref().map_or_else(|| path.to_owned(), |mount| spelled::line(path, mount))
+    }
+
+    /// The line to write in place of one whose path leads through a link.
+    pub(super) fn through_link(&self, path: &str) -> Option<String> {
+        let place = place::behind_links(&self.tree, self.host, path)?;
+        Some(format!("name the place that the link leads to: {}", self.spelled_at(&place)))
+    }
+
+    /// Makes a folder of the sandbox's own and those above it.
+    pub(super) fn folders(&mut self, path: &str, at: Span) {
+        // What is made, is an entry of its own or lies in one is there by the time, and so is all above it.
+        let is_there = |folder: &str| self.made.contains(folder) || (folder != path && self.tree.contains_key(folder));
+        let mut missing: Vec<&str> = ancestors(path).take_while(|folder| !is_there(folder)).collect();
+        missing.reverse();
+        for folder in missing {
+            self.make_folder(folder, Mode(0o755), at);
+        }
+    }
+
+    pub(super) fn make_folder(&mut self, path: &str, mode: Mode, at: Span) {
+        if path != "/" && self.made.insert(path.to_owned()) {
+            self.step(Op::Dir { path: Name::new(path), mode }, at);
+        }
+    }
+
+    pub(super) fn cannot_make(&mut self, path: &str, what: &str, base: &Base, help: &str, at: Span) {
+        let over = above(&self.tree, path).map_or("/", |(over, _)| over);
+        let why = match base {
+            Base::Host { .. } => format!("{over} is a tree of the host, and stockade makes nothing there"),
+            Base::Kernel => format!("{over} is the kernel's"),
+            Base::Nothing { what } => format!("{over} is {what}"),
+            Base::Own { .. } => "it cannot be".into(),
+        };
+        let help = self.through_link(path).unwrap_or_else(|| help.into());
+        self.draft.problem(Problem::new("mounts::below", at, format!("cannot make {what} at {path}: {why}")).help(help));
+    }
+
+    pub(super) fn absent(&mut self, path: &str, source: &str, errno: i32, at: Span) {
+        let arrow = if path == source { String::new() } else { format!(" → {path}") };
+        let problem = Problem::new("mounts::source", at, format!("cannot bind {source}{arrow}: {}", errno_words(errno)));
+        let help = match &self.current {
+            Some(Mount::Bind(bind)) => {
+                let skip = Mount::Bind(Bind { missing: Missing::Skip, ..bind.clone() });
+                format!("make it, or let the entry go where it is absent: {}", spelled::line(path, &skip))
+            }
+            _ => "make it, or leave the entry out".into(),
+        };
+        self.draft.problem(problem.label("asked for here").help(help));
+    }
+}
