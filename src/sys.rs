@@ -675,6 +675,24 @@ pub fn lock(fd: RawFd) -> Result {
     done(call!(libc::SYS_flock, fd, libc::LOCK_EX | libc::LOCK_NB))
 }
 
+/// A lock of this process on a whole file (fcntl(2), advisory record locking): shared, as a folder can be opened for reading alone. It ends with the
+/// process, whoever inherits the descriptor, and with the first descriptor of the file that the process closes.
+pub fn lock_of_process(fd: RawFd) -> Result {
+    let lock = whole_file(libc::F_RDLCK);
+    done(call!(libc::SYS_fcntl, fd, libc::F_SETLK, &raw const lock))
+}
+
+/// Whether another process has such a lock.
+pub fn is_locked_by_process(fd: RawFd) -> Result<bool> {
+    let mut lock = whole_file(libc::F_WRLCK);
+    done(call!(libc::SYS_fcntl, fd, libc::F_GETLK, &raw mut lock))?;
+    Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
+}
+
+fn whole_file(kind: c_int) -> libc::flock {
+    libc::flock { l_type: kind as libc::c_short, l_whence: libc::SEEK_SET as libc::c_short, l_start: 0, l_len: 0, l_pid: 0 }
+}
+
 /// eventfd2(2).
 pub fn eventfd() -> Result<RawFd> {
     fd(call!(libc::SYS_eventfd2, 0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))

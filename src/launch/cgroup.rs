@@ -52,7 +52,7 @@ struct Made {
     slot: Slot,
     version: Version,
     path: String,
-    /// Its folder, open and locked: whoever can lock it knows that its launcher is dead.
+    /// Its folder, open and locked by the launcher: where no process has that lock, the launcher is dead.
     dir: RawFd,
     controllers: Vec<Controller>,
 }
@@ -260,6 +260,7 @@ fn make_new(base: &str, end: &str) -> Result<String> {
 
 fn open_locked(path: &str) -> Result<RawFd> {
     let dir = sys::openat(libc::AT_FDCWD, Name::new(path).as_c_str(), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-    sys::lock(dir)?;
+    // Pid 1 inherits the descriptor, and must not keep the lock where it is frozen when the launcher is killed.
+    sys::lock_of_process(dir)?;
     Ok(dir)
 }

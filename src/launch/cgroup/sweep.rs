@@ -85,13 +85,14 @@ fn number(digits: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Locks each, or none: a launcher in another pid namespace holds them while it lives.
+/// Locks each against others who sweep, or none: a launcher in another pid namespace has a lock of its own on them while it lives.
 fn lock_all(groups: &[(Version, String)]) -> Option<Vec<i32>> {
     let mut locks = vec![];
     for (_, path) in groups {
         let opened = sys::openat(libc::AT_FDCWD, Name::new(path).as_c_str(), libc::O_RDONLY | libc::O_DIRECTORY, 0);
         locks.extend(opened.ok());
-        if opened.and_then(sys::lock).is_err() {
+        let free = opened.and_then(|dir| sys::lock(dir).and_then(|()| sys::is_locked_by_process(dir)));
+        if free != Ok(false) {
             locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
             return None;
         }
@@ -102,6 +103,35 @@ fn lock_all(groups: &[(Version, String)]) -> Option<Vec<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A launcher's lock ends with it, though a child of it has the descriptor.
+    #[test]
+    fn a_lock_is_a_living_launchers() {
+        let folder = std::env::temp_dir().join(format!("stockade-lock-{}", sys::getpid()));
+        std::fs::create_dir(&folder).unwrap();
+        let groups = [(Version::V2, folder.to_str().unwrap().to_owned())];
+        let program = "import fcntl, os, sys, time\nfd = os.open(sys.argv[1], os.O_RDONLY)\nfcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)\n\
+                       child = os.fork()\nif child == 0: time.sleep(600)\nprint(child, flush=True)\nsys.stdin.read()";
+        let mut launcher = std::process::Command::new("python3")
+            .args(["-c", program])
+            .arg(&folder)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(launcher.stdout.take().unwrap()), &mut line).unwrap();
+        let child: i32 = line.trim().parse().unwrap();
+        assert_eq!(lock_all(&groups), None);
+        launcher.kill().unwrap();
+        launcher.wait().unwrap();
+        let locks = lock_all(&groups).expect("the child has the descriptor, and no lock");
+        // Of two who sweep, one does.
+        assert_eq!(lock_all(&groups), None);
+        locks.into_iter().for_each(|lock| sys::close(lock).unwrap());
+        sys::kill(child, libc::SIGKILL).unwrap();
+        std::fs::remove_dir(&folder).unwrap();
+    }
 
     #[test]
     fn only_names_of_dead_launchers_are_of_the_dead() {
