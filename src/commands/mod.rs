@@ -11,6 +11,7 @@ mod man;
 mod new;
 mod page;
 mod params;
+mod place;
 mod plan;
 mod profiles;
 mod ps;

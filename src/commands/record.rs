@@ -1,60 +1,62 @@
 //! How a run ended and what it used: one line of JSON for programs (`--report`, `--report-fd`), a few lines for people (`--stats`).
 
 use super::denials::{self, Denied};
+use super::place::Place;
 use super::{FAILED, warn};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 use stockade::launch::{Account, Ended, Outcome};
 use stockade::plan::Plan;
-use stockade::problem::quiet_json;
+use stockade::problem::{errno_words, escape, quiet_json};
 
 /// Where the record goes.
 pub struct Sink {
-    file: Option<File>,
+    place: Option<Place>,
     stats: bool,
 }
 
 impl Sink {
-    /// Opens it, so that what cannot be written is known before the target runs.
+    /// Finds the place, so that what cannot be written is known before the target runs.
     pub fn open(report: Option<&Path>, report_fd: Option<i32>, stats: bool) -> Result<Sink, String> {
-        let file = match (report, report_fd) {
+        let place = match (report, report_fd) {
             (Some(path), _) => {
-                let opened = OpenOptions::new().write(true).create(true).truncate(true).open(path);
-                Some(
-                    opened
-                        .map_err(|error| format!("cannot write the report to {}: {error}", stockade::problem::escape(&path.display().to_string())))?,
-                )
+                let say = |error: io::Error| format!("cannot write the report to {}: {}", escape(&path.display().to_string()), words(&error));
+                Some(Place::find(path).map_err(say)?)
             }
-            (None, Some(fd)) => Some(given(fd)?),
+            (None, Some(fd)) => Some(Place::Open(given(fd)?)),
             (None, None) => None,
         };
-        Ok(Sink { file, stats })
+        Ok(Sink { place, stats })
     }
 
     /// Whether anybody reads a record.
     pub fn is_wanted(&self) -> bool {
-        self.stats || self.file.is_some()
+        self.stats || self.place.is_some()
     }
 
     /// Writes the record; gives the status of the run, or ours where the report could not be written.
-    pub fn put(mut self, record: &Record, status: u8) -> u8 {
+    pub fn put(self, record: &Record, status: u8) -> u8 {
         if self.stats {
             warn(&record.text());
         }
-        let Some(file) = &mut self.file else { return status };
+        let Some(place) = self.place else { return status };
         let line = quiet_json(&serde_json::to_string(record).unwrap_or_else(|_| "{}".into())) + "\n";
-        match file.write_all(line.as_bytes()) {
+        match place.put(line.as_bytes()) {
             Ok(()) => status,
             Err(error) => {
-                warn(&format!("stockade: cannot write the report: {error}\n"));
+                warn(&format!("stockade: cannot write the report: {}\n", words(&error)));
                 FAILED
             }
         }
     }
+}
+
+fn words(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), errno_words)
 }
 
 /// A descriptor of the caller's. A copy is written to, which no target is given.
@@ -63,7 +65,7 @@ fn given(fd: i32) -> Result<File, String> {
     if fd < 0 {
         return Err(say("there is no such descriptor"));
     }
-    let copy = stockade::sys::dup_above(fd, 3).map_err(|errno| say(&stockade::problem::errno_words(errno.0)))?;
+    let copy = stockade::sys::dup_above(fd, 3).map_err(|errno| say(&errno_words(errno.0)))?;
     Ok(File::from(stockade::sys::owned(copy)))
 }
 

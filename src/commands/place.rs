@@ -1,0 +1,90 @@
+//! The file that a report is written to. It may lie in a folder that targets can write to, of this run or an earlier one: what they put under its
+//! name is never followed, and what they write into it does not stay.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// How often another name is tried where somebody has one.
+const TRIES: u32 = 16;
+
+/// Where it goes.
+pub enum Place {
+    /// To what is open, after what is in it.
+    Open(File),
+    /// Into this file, in the place of what is in it: in its folder nothing can be made, or removed.
+    Whole(File),
+    /// Under this name in this folder, in the place of whatever is there by the end.
+    In { folder: File, name: OsString },
+}
+
+impl Place {
+    /// Finds it before the target runs. No link is followed in its last part, but for those of `/dev` and `/proc` (`/dev/stderr`, `/dev/fd/3`).
+    pub fn find(path: &Path) -> io::Result<Place> {
+        let open = |flags: i32, path: &Path| OpenOptions::new().write(true).custom_flags(flags | libc::O_NOCTTY).open(path);
+        if path.starts_with("/dev") || path.starts_with("/proc") {
+            return open(libc::O_APPEND, path).map(Place::Open);
+        }
+        let name = path.file_name().ok_or(io::Error::from_raw_os_error(libc::EISDIR))?.to_owned();
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(parent)?;
+        let file = at(&folder, &name);
+        let there = match fs::symlink_metadata(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            other => Some(other?.file_type()),
+        };
+        let may_make = nix::unistd::access(&at(&folder, "."), nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK);
+        match (there, may_make) {
+            (None, Err(errno)) => Err(errno.into()),
+            (Some(kind), Err(_)) if kind.is_file() => open(libc::O_NOFOLLOW, &file).map(Place::Whole),
+            (None, Ok(())) => Ok(Place::In { folder, name }),
+            (Some(kind), Ok(())) if kind.is_file() => Ok(Place::In { folder, name }),
+            (Some(kind), _) if kind.is_fifo() => open(libc::O_NOFOLLOW, &file).map(Place::Open),
+            (Some(kind), _) if kind.is_symlink() => Err(io::Error::other("it is a symbolic link, which is not followed: name what it points at")),
+            (Some(kind), _) if kind.is_dir() => Err(io::Error::from_raw_os_error(libc::EISDIR)),
+            (Some(_), _) => Err(io::Error::other("it is no regular file")),
+        }
+    }
+
+    /// Writes the text there, and nothing else is in it.
+    pub fn put(self, text: &[u8]) -> io::Result<()> {
+        match self {
+            Place::Open(mut file) => file.write_all(text),
+            Place::Whole(mut file) => {
+                file.set_len(0)?;
+                file.write_all(text)
+            }
+            Place::In { folder, name } => {
+                let (draft, mut file) = draft(&folder, &name)?;
+                let written = file.write_all(text).and_then(|()| fs::rename(&draft, at(&folder, &name)));
+                if written.is_err() {
+                    drop(fs::remove_file(&draft));
+                }
+                written
+            }
+        }
+    }
+}
+
+/// A name in the folder that is open, wherever its path may lead by now.
+fn at(folder: &File, name: impl AsRef<Path>) -> PathBuf {
+    Path::new(&format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name)
+}
+
+/// A new file beside the name.
+fn draft(folder: &File, name: &OsString) -> io::Result<(PathBuf, File)> {
+    for more in 0..TRIES {
+        let mut draft = OsString::from(".");
+        draft.push(name);
+        draft.push(format!(".{}-{more}", std::process::id()));
+        let draft = at(folder, draft);
+        match OpenOptions::new().write(true).create_new(true).open(&draft) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return Ok((draft, other?)),
+        }
+    }
+    Err(io::Error::from_raw_os_error(libc::EEXIST))
+}
