@@ -150,7 +150,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     if let Some(limits) = &host.bounds {
         bounds::check(limits, &mut draft);
     }
+    let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
     let asked = limits::Asked {
+        nested,
         limits: &profile.limits,
         optional: profile.optional.items.iter().any(|wall| wall.value == "limits"),
         mounts: &entries,
@@ -160,7 +162,6 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     };
     let grouped = limits::draft(&asked, host, &mut draft);
     let named = name::draft(&profile.name, host, &mut draft);
-    let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
     let sight = match choice.of(Kind::Mount) {
         Namespace::New => Sight::Own,
         Namespace::Host => Sight::Host(choice.at(Kind::Mount)),

@@ -44,7 +44,11 @@ pub struct Group {
 
 /// The folder of all entries.
 #[derive(Debug)]
-pub struct Registry(File);
+pub struct Registry {
+    folder: File,
+    /// What is done to what a dead launcher left besides its entry.
+    bury: fn(&Entry),
+}
 
 /// A sandbox's own entry, as long as it runs.
 #[derive(Debug)]
@@ -84,7 +88,7 @@ impl From<io::Error> for Refused {
 
 impl Registry {
     /// Opens the folder, or makes it.
-    pub fn open(folder: &str, uid: u32, make: bool) -> Result<Registry, Refused> {
+    pub fn open(folder: &str, uid: u32, make: bool, bury: fn(&Entry)) -> Result<Registry, Refused> {
         if make {
             match DirBuilder::new().mode(0o700).create(folder) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
@@ -96,12 +100,12 @@ impl Registry {
         if meta.uid() != uid || meta.mode() & 0o077 != 0 {
             return Err(Refused::Foreign);
         }
-        Ok(Registry(dir))
+        Ok(Registry { folder: dir, bury })
     }
 
     /// A name in the folder that is open, wherever its path may lead by now.
     fn at(&self, name: &str) -> PathBuf {
-        format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd()).into()
+        format!("/proc/self/fd/{}/{name}", self.folder.as_raw_fd()).into()
     }
 
     /// Enters a sandbox. Its file is whole, and locked, before it has its name.
@@ -146,6 +150,11 @@ impl Registry {
                 // It is this file that goes, not one that has taken its name meanwhile: who would give it away needs the lock.
                 let same = std::fs::symlink_metadata(&path).is_ok_and(|now| file.metadata().is_ok_and(|ours| now.ino() == ours.ino()));
                 if same {
+                    let mut text = vec![];
+                    (&mut file).take(LARGEST).read_to_end(&mut text)?;
+                    if let Ok(entry) = serde_json::from_slice(&text) {
+                        (self.bury)(&entry);
+                    }
                     std::fs::remove_file(&path)?;
                 }
                 return Ok(None);
@@ -155,7 +164,7 @@ impl Registry {
         (&mut file).take(LARGEST).read_to_end(&mut text)?;
         let entry: Entry = serde_json::from_slice(&text)?;
         // The lock may be that of another reader who is about to take the file away.
-        let lives = matches!(stat::of(entry.launcher as u64), Ok(Some(process)) if process.began <= entry.begun);
+        let lives = matches!(stat::of(entry.launcher as u64), Ok(Some(process)) if !process.ended && process.began <= entry.begun);
         if !lives {
             return Ok(None);
         }

@@ -172,7 +172,10 @@ fn without_a_group_nothing_can_be_frozen() {
         for deed in ["freeze", "thaw"] {
             let output = run.stockade(&[deed, &name]);
             let said = said(&output);
-            assert!(output.status.code() == Some(125) && said.contains("it has no control group") && said.contains("limits.controllers"), "{said}");
+            assert!(
+                output.status.code() == Some(125) && said.contains("it has no control group that freezes") && said.contains("limits.controllers"),
+                "{said}"
+            );
         }
         assert!(run.stockade(&["kill", &name]).status.success());
         child.wait().unwrap();
@@ -293,4 +296,59 @@ fn names_that_are_paths_are_no_names() {
             assert_eq!(run.stockade(&["kill", bad]).status.code(), Some(125));
         }
     }
+}
+
+/// Without a pid namespace the kernel ends nobody with pid 1: all end nevertheless.
+#[test]
+fn one_among_the_hosts_processes_is_ended_whole() {
+    for who in As::all() {
+        let run = Running::new(*who);
+        let name = run.name("host");
+        let profile = system("").replace("\"/proc\" = \"proc\"\n", "").replacen("format = 1", "format = 1\noptional = [\"landlock.scope\"]", 1);
+        let path = run.place.file("host.toml", &format!("name = \"{name}\"\n{profile}[namespaces]\npid = \"host\"\n"));
+        let mark = format!("{}.125", 70_000 + std::process::id() % 10_000);
+        let line = format!("setsid sleep {mark} & setsid sleep {mark} & sleep {mark}");
+        let mut child = run.command(&["run"]).arg(path).args(["/bin/sh", "-c", &line]).stdin(Stdio::null()).spawn().unwrap();
+        let running = || text(&Command::new("pgrep").args(["-f", "-x", &format!("sleep {mark}")]).output().unwrap().stdout).lines().count();
+        until(|| running() == 3 && run.row(&name).is_some());
+        let killed = run.stockade(&["kill", &name]);
+        assert!(killed.status.success(), "{who:?}: {}", text(&killed.stderr));
+        assert_eq!((child.wait().unwrap().code(), running()), (Some(137), 0), "{who:?}");
+    }
+}
+
+#[test]
+fn a_stopped_launcher_is_named_and_ends_its_sandbox_once_it_goes_on() {
+    let run = Running::new(As::User);
+    let name = run.name("stopped");
+    let mut child = run.start(&name, "", "sleep 600");
+    let signal = |signal: &str| assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    signal("-STOP");
+    let output = run.stockade(&["kill", &name]);
+    assert!(output.status.code() == Some(125) && said(&output).contains("its launcher is stopped"), "{}", text(&output.stderr));
+    signal("-CONT");
+    assert_eq!(child.wait().unwrap().code(), Some(137));
+}
+
+/// Its groups may be where no other run looks.
+#[test]
+fn what_a_killed_launcher_leaves_elsewhere_ends_with_its_entry() {
+    let Some(ground) = Ground::find(&["freezer", "pids"]) else { return };
+    if ground.is_v2() {
+        return support::skip("version 2 ends what is frozen");
+    }
+    let run = Running::new(As::Root);
+    let name = run.name("elsewhere");
+    let parents = ["freezer", "pids", "cpuacct"].map(|controller| Path::new("/sys/fs/cgroup").join(controller).join(&name));
+    parents.iter().for_each(|parent| std::fs::create_dir(parent).unwrap());
+    let limits = format!("[limits]\npids = 50\ncontrollers = [\"freezer\"]\nparent = \"/{name}\"\n");
+    let mut child = run.start(&name, &limits, "sleep 600");
+    let pid = run.row(&name).unwrap()["pid"].as_i64().unwrap();
+    assert!(run.stockade(&["freeze", &name]).status.success());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(lives(pid), "the twin: it stands, and nobody has looked");
+    assert!(run.row(&name).is_none());
+    until(|| !lives(pid));
+    parents.iter().for_each(|parent| std::fs::remove_dir(parent).unwrap());
 }

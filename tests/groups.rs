@@ -215,3 +215,92 @@ fn limits_fall_by_the_word_of_their_own_file_alone() {
     assert_eq!(run("[limits]\nmemory = \"1G\"\n").status.code(), Some(125));
     assert_eq!(run("[limits]\npids = false\n").status.code(), Some(0));
 }
+
+/// In namespaces of its own a target could mount the hierarchy, where its group is the top and this user's.
+#[test]
+fn an_ordinary_user_has_no_limits_that_a_nested_target_could_lift() {
+    let Some(ground) = Ground::find(&["pids"]) else { return };
+    if ground.is_v2() && std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains("nsdelegate") {
+        return support::skip("version 2 with nsdelegate keeps the files of a namespace's top from it");
+    }
+    let place = Place::new();
+    let outer = Outer::new(&ground, "nested");
+    give(&outer.folder);
+    let profile = within("pids = 10", &outer);
+    let nested = format!("{profile}[namespaces]\nnested = true\n");
+    let run = |profile: &str| place.run(As::User, profile, &["true"]);
+    let refused = run(&nested);
+    let said = support::unwrapped(&text(&refused.stderr));
+    assert!(refused.status.code() == Some(125) && said.contains("could lift"), "{said}");
+    assert!(run(&profile).status.success(), "the twin");
+    assert!(place.run(As::Root, &nested, &["true"]).status.success(), "root's groups are no target's");
+    let (output, record) = place.report(As::User, &nested.replace("format = 1", "format = 1\noptional = [\"limits\"]"), "exit 5");
+    assert!(output.status.code() == Some(5) && record["skipped"][0].as_str().unwrap().contains("could lift"), "{record}");
+}
+
+/// What a target did with its group as if it were root's: a group in it, frozen, with one of its processes.
+#[test]
+fn groups_in_a_group_end_with_it() {
+    let Some(ground) = Ground::find(&["freezer", "pids"]) else { return };
+    let place = Place::new();
+    let profile = ground.profile("pids = 50\ncontrollers = [\"freezer\"]", "");
+    for killed in [false, true] {
+        let child = spawn(&place, &profile, "sleep 600 & sleep 600");
+        let group = wait_for(|| ground.group_of(child.id(), "freezer").filter(|group| read(group, "cgroup.procs").lines().count() >= 3));
+        let inner = group.join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        let last = read(&group, "cgroup.procs").lines().last().unwrap().to_owned();
+        std::fs::write(inner.join("cgroup.procs"), &last).unwrap();
+        ground.freeze(&inner, true);
+        if killed {
+            kill(child);
+            assert!(place.run(As::Root, &ground.profile("pids = 50", ""), &["true"]).status.success());
+        } else {
+            support::ground::end(child);
+        }
+        wait_for(|| (!group.exists()).then_some(()));
+        assert!(!Path::new(&format!("/proc/{last}")).exists());
+    }
+    assert_eq!(ground.dead_groups(), Vec::<String>::new());
+}
+
+#[test]
+fn a_launcher_that_nobody_has_waited_for_is_dead() {
+    let Some(ground) = Ground::find(&["freezer", "pids"]) else { return };
+    let place = Place::new();
+    let mut child = spawn(&place, &ground.profile("pids = 50\ncontrollers = [\"freezer\"]", ""), "sleep 600");
+    let group = wait_for(|| ground.group_of(child.id(), "freezer").filter(|group| read(group, "cgroup.procs").lines().count() >= 2));
+    ground.freeze(&group, true);
+    child.kill().unwrap();
+    wait_for(|| std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains(") Z ").then_some(()));
+    assert!(place.run(As::Root, &ground.profile("pids = 50", ""), &["true"]).status.success());
+    assert!(!group.exists());
+    child.wait().unwrap();
+}
+
+/// A hierarchy may be mounted in several places.
+#[test]
+fn no_mount_of_the_groups_is_granted_for_writing() {
+    let Some(ground) = Ground::find(&["pids"]) else { return };
+    if ground.is_v2() {
+        return support::skip("it mounts a hierarchy of version 1 once more");
+    }
+    let place = Place::new();
+    let folder = place.folder("once/more", As::Root);
+    let grant = |source: &Path| {
+        ground.profile("pids = 50", &format!("\"/groups\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}", source.display()))
+    };
+    for source in [folder.as_path(), folder.parent().unwrap()] {
+        let path = place.file("profile.toml", &grant(source));
+        let check = |mount: &str| {
+            let line = format!("{mount}exec \"$0\" check \"$1\"");
+            let mut command = place.outside(As::Root, "unshare");
+            command.args(["-m", "/bin/sh", "-c", &line]).arg(place.path.join("stockade")).arg(&path).output().unwrap()
+        };
+        let refused = check(&format!("mount -t cgroup -o pids none {} && ", folder.display()));
+        let said = support::unwrapped(&text(&refused.stderr));
+        assert!(refused.status.code() == Some(125) && said.contains("the target could leave its own"), "{said}");
+        let twin = check("");
+        assert!(twin.status.success(), "{}", text(&twin.stderr));
+    }
+}

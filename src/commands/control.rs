@@ -58,11 +58,13 @@ fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Pr
     };
     done.map_err(|denied| {
         let problem = match denied {
-            Denied::NoGroup => {
-                cannot("launch::control", "it has no control group").help("give it one in its profile: limits.controllers = [\"freezer\"]")
-            }
+            Denied::NoGroup => cannot("launch::control", "it has no control group that freezes")
+                .help("give it one in its profile: limits.controllers = [\"freezer\"]"),
             Denied::Late => cannot("launch::control", "it takes longer than ten seconds")
                 .help(format!("look at its processes: ps -o pid,stat,wchan,cmd --ppid {}", live.entry.init)),
+            Denied::Stopped => {
+                cannot("launch::control", "its launcher is stopped, and ends it once it goes on").help(format!("kill -CONT {}", live.entry.launcher))
+            }
             Denied::Gone => cannot("launch::control", "it has ended meanwhile"),
             Denied::Errno(errno) => cannot("launch::control", &errno_words(errno)),
         };

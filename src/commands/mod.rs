@@ -208,7 +208,7 @@ fn registry() -> Result<Option<Registry>, Box<Problem>> {
     let caller = Caller::current();
     let cannot = |why: &str| Box::new(Problem::new("launch::registry", Span::NOWHERE, format!("cannot list running sandboxes: {why}")));
     let Some(folder) = caller.registry() else { return Err(cannot("XDG_RUNTIME_DIR is not set")) };
-    match Registry::open(&folder, caller.uid, false) {
+    match Registry::open(&folder, caller.uid, false, stockade::launch::bury) {
         Ok(registry) => Ok(Some(registry)),
         Err(Refused::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(Refused::Io(error)) => Err(cannot(&format!("{folder}: {}", error.raw_os_error().map_or_else(|| error.to_string(), errno_words)))),

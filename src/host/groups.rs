@@ -22,6 +22,8 @@ use std::path::Path;
 pub struct Groups {
     /// Every hierarchy that the launcher is in and can see.
     pub hierarchies: Vec<Hierarchy>,
+    /// Every place where a hierarchy, or a part of one, is mounted.
+    pub points: Vec<String>,
     /// The hierarchy as a scope of systemd's would be in it, or why there can be none; read only where one is to be asked for.
     pub systemd: Option<Result<Hierarchy, Unreached>>,
     /// The memory of the machine, in bytes; read where a share of it is asked for.
@@ -54,6 +56,8 @@ pub struct Hierarchy {
     pub mount: String,
     /// The launcher's own group.
     pub own: String,
+    /// Version 2: whether the limits of a namespace's top are out of reach from inside (cgroups(7), nsdelegate).
+    pub delegates: bool,
     /// The folder that the sandbox's group is to be made in: the launcher's own group, or the one that the profile names.
     pub folder: String,
     /// Why nothing can be made there; 0 where something can. Read only where the profile needs the hierarchy, as is all that follows.
@@ -85,7 +89,9 @@ pub struct Hierarchy {
 impl Groups {
     /// Reads what the limits of a profile need to know.
     pub fn probe(limits: &Limits, mounts: &Mounts, named: bool, caller: &Caller) -> Groups {
-        let mut groups = Groups { hierarchies: find(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")), ..Groups::default() };
+        let mounts_of_groups = mounts_of_groups(&read("/proc/self/mountinfo"));
+        let hierarchies = find(&read("/proc/self/cgroup"), &mounts_of_groups);
+        let mut groups = Groups { hierarchies, points: mounts_of_groups.into_iter().map(|mount| mount.point).collect(), ..Groups::default() };
         let parent = limits.parent.get().map(|path| path.value.0.as_str());
         let wanted = wanted_controllers(limits, named);
         // Version 1 names its controllers in /proc/self/cgroup; the other one is asked for what is not among them.
@@ -233,7 +239,7 @@ pub fn folder_of_manager(pid: i32) -> Option<Hierarchy> {
 
 /// The hierarchy of version 2, and the group in it that a file of `/proc` tells.
 pub fn unified(file: &str) -> Option<Hierarchy> {
-    find(&read(file), &read("/proc/self/mountinfo")).into_iter().find(|hierarchy| hierarchy.version == Version::V2)
+    find(&read(file), &mounts_of_groups(&read("/proc/self/mountinfo"))).into_iter().find(|hierarchy| hierarchy.version == Version::V2)
 }
 
 /// The deepest folder that both are in, or are.
@@ -266,9 +272,12 @@ struct Mounted {
     options: Vec<String>,
 }
 
+fn mounts_of_groups(mountinfo: &str) -> Vec<Mounted> {
+    mountinfo.lines().filter_map(mounted).collect()
+}
+
 /// Pairs the groups of a process with the mounts where they can be seen (cgroups(7), proc_pid_mountinfo(5)).
-fn find(groups: &str, mountinfo: &str) -> Vec<Hierarchy> {
-    let mounts: Vec<Mounted> = mountinfo.lines().filter_map(mounted).collect();
+fn find(groups: &str, mounts: &[Mounted]) -> Vec<Hierarchy> {
     let mut found = vec![];
     for line in groups.lines() {
         let mut fields = line.splitn(3, ':');
@@ -282,10 +291,12 @@ fn find(groups: &str, mountinfo: &str) -> Vec<Hierarchy> {
         let here = mounts.iter().find_map(|mount| {
             let same = mount.version == version && names.iter().all(|name| mount.options.contains(name));
             let inside = below(path, &mount.root).filter(|_| same && !path.contains("/.."))?;
-            Some((mount.point.clone(), join(&mount.point, if inside == "/" { "" } else { inside })))
+            Some((mount, join(&mount.point, if inside == "/" { "" } else { inside })))
         });
         if let Some((mount, folder)) = here {
-            found.push(Hierarchy { version, controllers: names, mount, own: folder.clone(), folder, ..Hierarchy::default() });
+            let delegates = mount.options.iter().any(|option| option == "nsdelegate");
+            let mount = mount.point.clone();
+            found.push(Hierarchy { version, controllers: names, mount, own: folder.clone(), folder, delegates, ..Hierarchy::default() });
         }
     }
     found
@@ -329,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_hybrid_machine_has_both_versions() {
-        let found = find("9:name=systemd:/\n4:memory:/a/b\n2:cpu,cpuacct:/\n0::/user.slice\n", HYBRID);
+        let found = find("9:name=systemd:/\n4:memory:/a/b\n2:cpu,cpuacct:/\n0::/user.slice\n", &mounts_of_groups(HYBRID));
         let seen: Vec<(Version, &str)> = found.iter().map(|hierarchy| (hierarchy.version, hierarchy.folder.as_str())).collect();
         let wanted = [
             (Version::V1, "/sys/fs/cgroup/memory/a/b"),
@@ -349,9 +360,9 @@ mod tests {
     #[test]
     fn a_container_sees_its_part_alone() {
         let mounts = "40 30 0:32 /docker/ab /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n41 30 0:38 / /mnt/with\\040blank rw - cgroup2 c rw\n";
-        let found = find("4:memory:/docker/ab\n0::/\n", mounts);
+        let found = find("4:memory:/docker/ab\n0::/\n", &mounts_of_groups(mounts));
         assert_eq!((found[0].folder.as_str(), found[1].folder.as_str()), ("/sys/fs/cgroup/memory", "/mnt/with blank"));
         // A group that is not below what is mounted cannot be seen.
-        assert!(find("4:memory:/docker/cd\n0::/../x\n", mounts).is_empty());
+        assert!(find("4:memory:/docker/cd\n0::/../x\n", &mounts_of_groups(mounts)).is_empty());
     }
 }

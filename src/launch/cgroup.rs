@@ -25,6 +25,7 @@ pub use account::Account;
 pub use remove::{freezer_of, thaw_all};
 use std::os::fd::RawFd;
 use std::time::Instant;
+pub use sweep::bury;
 
 /// How the name of every group of a launcher begins; its process id and the time of its making follow.
 const PREFIX: &str = "stockade-";

@@ -1,11 +1,13 @@
 //! What another process of the caller does to a running sandbox: freeze it, let it go on, end it, ask what it uses.
 
 use super::cgroup::{freezer_of, thaw_all};
+use super::supervise::ask_to_end;
 use crate::host::groups::Version;
 use crate::registry::{Entry, Group, Live};
 use crate::stat;
 use crate::sys::{self, Errno};
 use cgroups_rs::FreezerState;
+use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
 /// How long, in milliseconds, a sandbox may take to freeze, or to be gone.
@@ -18,6 +20,8 @@ pub enum Denied {
     NoGroup,
     /// It did not come to be in time.
     Late,
+    /// Its launcher is stopped.
+    Stopped,
     /// It ended meanwhile.
     Gone,
     /// The kernel's reason.
@@ -45,10 +49,25 @@ pub struct Usage {
 fn groups(entry: &Entry) -> Vec<(Version, String)> {
     let known = |group: &&Group| {
         let name = group.path.rsplit('/').next().unwrap_or("");
-        group.path.starts_with("/sys/fs/cgroup/") && name.starts_with(&format!("stockade-{}-", entry.launcher)) && !group.path.contains("/../")
+        name.starts_with(&format!("stockade-{}-", entry.launcher)) && !group.path.contains("/../") && is_of_groups(&group.path)
     };
     let version = |group: &Group| if group.version == 1 { Version::V1 } else { Version::V2 };
     entry.groups.iter().filter(known).map(|group| (version(group), group.path.clone())).collect()
+}
+
+/// Whether a path is in a file system of control groups (statfs(2)), wherever that is mounted.
+fn is_of_groups(path: &str) -> bool {
+    use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
+    statfs(path).is_ok_and(|fs| [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&fs.filesystem_type()))
+}
+
+/// Ends and removes what a dead launcher's sandbox left, wherever its groups are.
+pub fn bury(entry: &Entry) {
+    let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (_, path) in groups(entry) {
+        by_name.entry(path.rsplit('/').next().unwrap_or("").to_owned()).or_default().push(path);
+    }
+    by_name.iter().for_each(|(name, paths)| super::cgroup::bury(name, paths));
 }
 
 /// Reads what its groups tell.
@@ -86,17 +105,19 @@ pub fn go_on(live: &Live) -> Result<(), Denied> {
     Ok(())
 }
 
-/// Ends its pid 1, and with it all of it, and waits until its launcher has put all away.
+/// Has its launcher end all of it, and waits until that has put all away.
 pub fn kill(live: &Live) -> Result<(), Denied> {
-    let pidfd = sys::open_pidfd(live.entry.init)?;
-    // While the launcher lives, its child is its child. What has the number now and another parent is somebody else.
-    let ours = stat::of(live.entry.init as u64)?.is_some_and(|process| process.parent == live.entry.launcher) && live.still_lives();
-    let ended = if ours { sys::signal_pidfd(pidfd, libc::SIGKILL).map_err(Denied::from) } else { Err(Denied::Gone) };
-    sys::regardless(sys::close(pidfd));
-    ended?;
+    let launcher = sys::open_pidfd(live.entry.launcher)?;
+    // While its lock is held, the number is the launcher's.
+    let asked = if live.still_lives() { ask_to_end(launcher).map_err(Denied::from) } else { Err(Denied::Gone) };
+    sys::regardless(sys::close(launcher));
+    asked?;
     // What is frozen dies when it goes on.
     thaw_all(&groups(&live.entry));
-    until(|| (!live.still_lives()).then_some(Ok(())))
+    until(|| (!live.still_lives()).then_some(Ok(()))).map_err(|denied| match stat::of(live.entry.launcher as u64) {
+        Ok(Some(process)) if process.stopped => Denied::Stopped,
+        _ => denied,
+    })
 }
 
 fn alive(live: &Live) -> Result<(), Denied> {

@@ -30,7 +30,7 @@ use crate::step::Op;
 use crate::sys::{self, Errno, Usage};
 pub use cgroup::Account;
 use cgroup::Groups;
-pub use control::{Denied, Usage as Used, freeze, go_on, kill, usage};
+pub use control::{Denied, Usage as Used, bury, freeze, go_on, kill, usage};
 pub use denial::{Denial, Denials, Then, Who};
 use explain::Answerer;
 use message::Message;
@@ -197,7 +197,7 @@ fn enter(plan: &Plan, pid: i32, groups: &Groups, held: &mut Option<Held>) -> Res
     let Some(named) = &plan.named else { return Ok(()) };
     let begun = sys::boot_ticks().map_err(|errno| own("read the clock", errno))?;
     let entry = Entry { launcher: sys::getpid(), init: pid, profile: named.profile.clone(), begun, groups: groups.entries() };
-    let registry = Registry::open(&named.folder, sys::ids_at_start().0, true);
+    let registry = Registry::open(&named.folder, sys::ids_at_start().0, true, control::bury);
     let entered = registry.and_then(|registry| registry.enter(&named.name, &entry));
     *held = Some(entered.map_err(|refused| why::not_named(named, &refused))?);
     Ok(())

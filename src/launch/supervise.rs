@@ -5,6 +5,7 @@ use super::explain::Answerer;
 use super::message::{BACKGROUND, FOREGROUND, Message};
 use super::{Failure, Outcome, Pipes, Then, own, started, why};
 use crate::plan::Plan;
+use crate::policy::namespaces::Kind;
 use crate::sys::{self, Errno, SignalSet, Usage, signal_bit};
 use std::os::fd::RawFd;
 
@@ -68,11 +69,23 @@ pub fn supervise(
     groups: &Groups,
     answerer: Option<&mut Answerer<'_>>,
 ) -> Result<(Outcome, Usage), Failure> {
-    let outcome = Watch { plan, child, pipes, signals, groups, memory: groups.out_of_memory, answerer, ended: None }.watch();
+    let outcome = Watch { plan, child, pipes, signals, groups, memory: groups.out_of_memory, answerer, ended: None, killed: false }.watch();
     if let Some(screen) = &signals.terminal {
         screen.restore();
     }
     outcome
+}
+
+/// What comes with the signal by which `stockade kill` asks a launcher to end its sandbox.
+const THE_END: i32 = 0x5749_4b53;
+
+/// Asks a launcher to end its sandbox as its own death would: only pid 1 knows all processes of one without a pid namespace.
+pub fn ask_to_end(launcher: RawFd) -> sys::Result {
+    sys::queue_pidfd(launcher, libc::SIGTERM, THE_END)
+}
+
+fn is_the_end(signalled: sys::Signalled) -> bool {
+    (signalled.signal, signalled.code, signalled.number) == (libc::SIGTERM, libc::SI_QUEUE, THE_END)
 }
 
 struct Watch<'a, 't> {
@@ -85,6 +98,8 @@ struct Watch<'a, 't> {
     memory: RawFd,
     answerer: Option<&'a mut Answerer<'t>>,
     ended: Option<Outcome>,
+    /// Whether `stockade kill` ended it.
+    killed: bool,
 }
 
 impl Watch<'_, '_> {
@@ -118,9 +133,9 @@ impl Watch<'_, '_> {
         match message {
             None | Some(Message::Started) => {}
             Some(Message::Stopped { signal }) => self.stopped(signal),
-            Some(Message::Ended { status }) => self.ended = Some(outcome(status)),
-            Some(Message::TimedOut) => self.ended = Some(Outcome::TimedOut),
-            Some(Message::CpuTimeOver) => self.ended = Some(Outcome::CpuTimeOver),
+            Some(Message::Ended { status }) => self.ends(outcome(status)),
+            Some(Message::TimedOut) => self.ends(Outcome::TimedOut),
+            Some(Message::CpuTimeOver) => self.ends(Outcome::CpuTimeOver),
             Some(failed) => {
                 let failure = started(self.plan, failed);
                 sys::regardless(sys::wait_for(self.child.pid));
@@ -128,6 +143,12 @@ impl Watch<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Pid 1 ends with the rest of its namespace, of which a part may be frozen.
+    fn ends(&mut self, outcome: Outcome) {
+        self.ended = Some(outcome);
+        self.groups.thaw();
     }
 
     /// Ends the sandbox as this process's own death would.
@@ -145,6 +166,7 @@ impl Watch<'_, '_> {
     fn finish(&self) -> Result<(Outcome, Usage), Failure> {
         let (status, usage) = sys::wait_with_usage(self.child.pid).map_err(|errno| own("wait for pid 1", errno))?;
         match self.ended {
+            Some(outcome) if self.killed => Ok((outcome, usage)),
             Some(outcome) => Ok((self.blame_memory(outcome), usage)),
             // The target was pid 1 itself, or something killed pid 1.
             None if !self.plan.watch.init || libc::WIFSIGNALED(status) => Ok((self.blame_memory(outcome(status)), usage)),
@@ -168,8 +190,18 @@ impl Watch<'_, '_> {
         self.groups.thaw();
     }
 
-    fn forward(&self) {
+    fn forward(&mut self) {
         while let Ok(Some(signalled)) = sys::next_signal(self.signals.fd) {
+            if is_the_end(signalled) {
+                self.killed = true;
+                self.end_all();
+                // With pid 1 the kernel ends its namespace, though pid 1 may be stopped and read nothing.
+                if self.plan.new.contains(&Kind::Pid) {
+                    sys::regardless(sys::signal_pidfd(self.child.pidfd, libc::SIGKILL));
+                }
+                self.groups.thaw();
+                return;
+            }
             // A sandbox that has ended meanwhile needs none.
             if sys::signal_pidfd(self.child.pidfd, signalled.signal).is_err() {
                 return;

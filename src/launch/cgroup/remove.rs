@@ -45,6 +45,28 @@ impl Groups {
     }
 }
 
+/// How many groups of the target's own are looked at.
+const MOST_INNER: usize = 10_000;
+
+/// A group and those that the target made in it, the deepest first. Where it may make namespaces of its own, it can reach its group as a user whose it is.
+pub fn tree(path: &str) -> Vec<String> {
+    let mut all = vec![path.to_owned()];
+    let mut next = 0;
+    while let (Some(folder), true) = (all.get(next), all.len() < MOST_INNER) {
+        let inner: Vec<String> = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .filter_map(|entry| entry.path().to_str().map(str::to_owned))
+            .collect();
+        all.extend(inner);
+        next += 1;
+    }
+    all.reverse();
+    all
+}
+
 /// rmdir(2) until it is gone. A process that was waited for may still hold its group for a moment.
 pub fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result {
     let name = Name::new(path);
@@ -52,7 +74,11 @@ pub fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result {
     for waited in 0..patience {
         match sys::rmdir(name.as_c_str()) {
             Ok(()) | Err(Errno(libc::ENOENT)) => return Ok(()),
-            Err(Errno(libc::EBUSY)) if waited > 0 => kill(),
+            Err(Errno(libc::EBUSY)) if waited > 0 => {
+                kill();
+                let inner = tree(path);
+                inner.iter().take(inner.len() - 1).for_each(|inner| sys::regardless(sys::rmdir(Name::new(inner).as_c_str())));
+            }
             Err(Errno(libc::EBUSY)) => {}
             Err(errno) => {
                 failures += 1;
@@ -77,7 +103,7 @@ pub fn kill_all(groups: &[(Version, String)]) {
         // Whether it froze or not, each round kills whom it finds.
         drop(FreezerController::new(path.into(), path.into(), *version == Version::V2).freeze());
     }
-    for (_, path) in groups {
+    for path in groups.iter().flat_map(|(_, path)| tree(path)) {
         for pid in write::read(&format!("{path}/cgroup.procs")).unwrap_or_default().lines().filter_map(|line| line.parse::<i32>().ok()) {
             // 0 is a process that has no number here, and kill(2) would take it for our own group.
             if pid > 1 && pid != sys::getpid() {
@@ -105,8 +131,13 @@ pub fn thaw_all(groups: &[(Version, String)]) {
     groups.iter().filter(|(_, path)| has_freezer(path)).for_each(|(version, path)| thaw(path, *version));
 }
 
-/// Thaws a group, however often it takes: one that is not thawed is not ended.
+/// Thaws a group and those in it.
 fn thaw(path: &str, version: Version) {
+    tree(path).iter().rev().for_each(|path| thaw_one(path, version));
+}
+
+/// However often it takes: one that is not thawed is not ended.
+fn thaw_one(path: &str, version: Version) {
     let freezer = FreezerController::new(path.into(), path.into(), version == Version::V2);
     for _ in 0..TRIES {
         if freezer.thaw().is_ok() && matches!(freezer.state(), Ok(FreezerState::Thawed)) {

@@ -1,6 +1,6 @@
 //! Groups of launchers that are dead: what a SIGKILL of a launcher leaves, the next run removes.
 
-use super::remove::{kill_all, remove};
+use super::remove::{kill_all, remove, tree};
 use super::{ASIDE, PREFIX};
 use crate::host::groups::Version;
 use crate::step::Name;
@@ -37,21 +37,24 @@ pub fn sweep<'a>(folders: impl Iterator<Item = (&'a str, u64)>) {
             found.entry(name).or_default().push(path);
         }
     }
-    for (name, paths) in found {
-        if !is_of_the_dead(&name) {
-            continue;
-        }
-        let groups: Vec<(Version, String)> = paths.into_iter().map(|path| (version(&path), path)).collect();
-        // Three proofs: no process with this number began before the group, nobody holds its lock, and what is killed is in it.
-        let Some(locks) = lock_all(&groups) else { continue };
-        if !name.ends_with(ASIDE) {
-            end(&groups);
-        }
-        for (_, path) in &groups {
-            sys::regardless(remove(path, PATIENCE, || {}));
-        }
-        locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
+    found.iter().for_each(|(name, paths)| bury(name, paths));
+}
+
+/// Ends and removes the groups of one name, where its launcher is dead.
+pub fn bury(name: &str, paths: &[String]) {
+    if !is_of_the_dead(name) {
+        return;
     }
+    let groups: Vec<(Version, String)> = paths.iter().map(|path| (version(path), path.clone())).collect();
+    // Three proofs: no process with this number began before the group, nobody holds its lock, and what is killed is in it.
+    let Some(locks) = lock_all(&groups) else { return };
+    if !name.ends_with(ASIDE) {
+        end(&groups);
+    }
+    for (_, path) in &groups {
+        sys::regardless(remove(path, PATIENCE, || {}));
+    }
+    locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
 }
 
 fn version(path: &str) -> Version {
@@ -61,8 +64,8 @@ fn version(path: &str) -> Version {
 /// Kills whoever is left, until the groups are empty or it takes too long.
 fn end(groups: &[(Version, String)]) {
     for _ in 0..PATIENCE {
-        let empty = |path: &str| super::write::read(&format!("{path}/cgroup.procs")).is_ok_and(|text| text.is_empty());
-        if groups.iter().all(|(_, path)| empty(path)) {
+        let empty = |path: String| super::write::read(&format!("{path}/cgroup.procs")).is_ok_and(|text| text.is_empty());
+        if groups.iter().flat_map(|(_, path)| tree(path)).all(empty) {
             return;
         }
         kill_all(groups);
@@ -75,7 +78,8 @@ fn is_of_the_dead(name: &str) -> bool {
     let mut parts = name.strip_prefix(PREFIX).unwrap_or("").split('-');
     let (Some(pid), Some(made)) = (parts.next().and_then(number), parts.next().and_then(number)) else { return false };
     match stat::of(pid) {
-        Ok(Some(process)) => process.began > made,
+        // One that nobody has waited for yet holds nothing, and no lock.
+        Ok(Some(process)) => process.ended || process.began > made,
         Ok(None) => true,
         Err(_) => false,
     }

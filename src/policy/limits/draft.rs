@@ -51,11 +51,13 @@ pub struct Asked<'a> {
     pub named: bool,
     /// Whether pid 1 is stockade's.
     pub init: At<bool>,
+    /// Whether the target may make namespaces of its own.
+    pub nested: bool,
 }
 
 /// Drafts the groups.
 pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
-    let Asked { limits, optional, mounts, choice, named, init } = asked;
+    let Asked { limits, optional, mounts, choice, named, init, nested } = asked;
     if !limits.is_used() {
         return Grouped::default();
     }
@@ -65,8 +67,18 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
         Made::InScope(scope) => (Cow::Owned(in_scope(&host.control_groups, scope)), None, None),
         Made::Not(unable) => (Cow::Borrowed(&host.control_groups), None, Some(unable)),
     };
-    let mut planner =
-        Planner { limits, optional: *optional, root, groups: &groups, no_systemd, nobody, made: BTreeMap::new(), fallen: vec![], refused: vec![] };
+    let mut planner = Planner {
+        limits,
+        optional: *optional,
+        nested: *nested,
+        root,
+        groups: &groups,
+        no_systemd,
+        nobody,
+        made: BTreeMap::new(),
+        fallen: vec![],
+        refused: vec![],
+    };
     planner.gather(draft);
     if let (true, Some(at)) = (*named, planner.made.values().map(|group| group.at).next()) {
         OF_THE_NAMED.into_iter().for_each(|controller| drop(planner.join(controller, at)));
@@ -101,6 +113,7 @@ struct Planner<'a> {
     limits: &'a Limits,
     /// Whether the profile itself lets its limits fall: the items of `controllers` may come from several files.
     optional: bool,
+    nested: bool,
     root: bool,
     groups: &'a Groups,
     /// Why systemd makes no group, where it could be asked.
@@ -197,7 +210,16 @@ impl Planner<'_> {
             let help = "take \"devices\" out of `controllers`, or start it as root; or let it fall: optional = [\"limits\"]";
             return Err(Refusal { why: "the kernel takes rules for devices from root alone".into(), help: help.into() });
         }
-        check_place(&self.groups.hierarchies[index], controller, self)?;
+        let hierarchy = &self.groups.hierarchies[index];
+        check_place(hierarchy, controller, self)?;
+        if self.nested && !self.root && !hierarchy.delegates {
+            // In namespaces of its own it mounts the hierarchy, with its group as the top: the group's files are those of the user that it is.
+            let help = "leave `nested` out, or start it as root; or let them fall: optional = [\"limits\"]";
+            return Err(Refusal {
+                why: "the target may make namespaces (`nested`), and could lift in them what this user sets".into(),
+                help: help.into(),
+            });
+        }
         let group = self.made.entry(index).or_default();
         group.controllers.insert(controller);
         group.at = group.at.or(at);
@@ -405,14 +427,15 @@ fn inherited_sets(hierarchy: &Hierarchy, group: &Group) -> Vec<Setting> {
 
 /// A target that can write to the hierarchy could raise its limits, or leave its group.
 fn guard_groups<'a>(mounts: &Mounts, groups: &Groups, used: impl Iterator<Item = &'a usize>, draft: &mut Draft) {
-    let used: Vec<&Hierarchy> = used.map(|index| &groups.hierarchies[*index]).collect();
+    // However often a hierarchy is mounted, and whatever part of it.
+    let used = used.map(|index| &groups.hierarchies[*index].mount);
+    let points: Vec<&String> = groups.points.iter().chain(used).collect();
     for (path, mount) in mounts.iter() {
         let Mount::Bind(bind) = &mount.value else { continue };
         let source = bind.source.as_ref().map_or(path.value, |source| source);
-        let over = used.iter().find(|hierarchy| below(source, &hierarchy.mount).is_some() || below(&hierarchy.mount, source).is_some());
-        if let (Access::ReadWrite, Some(hierarchy)) = (bind.access, over) {
-            let message =
-                format!("cannot grant {source} for writing: the control groups of {} are in it, and the target could leave its own", hierarchy.mount);
+        let over = points.iter().find(|point| below(source, point).is_some() || below(point, source).is_some());
+        if let (Access::ReadWrite, Some(point)) = (bind.access, over) {
+            let message = format!("cannot grant {source} for writing: the control groups of {point} are in it, and the target could leave its own");
             draft.problem(Problem::new("limits::mount", mount.at, message).help("grant it read-only: access = \"ro\""));
         }
     }
