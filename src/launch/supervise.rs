@@ -7,6 +7,7 @@ use super::{Failure, Outcome, Pipes, Then, own, started, why};
 use crate::plan::Plan;
 use crate::sys::{self, Errno, SignalSet, Usage, signal_bit};
 use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
 
 /// The first process of the sandbox.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,11 @@ pub const FORWARDED: SignalSet = signal_bit(libc::SIGHUP)
     | signal_bit(libc::SIGPWR)
     // Real-time signals, from the first that glibc leaves to programs.
     | !(signal_bit(34) - 1);
+
+/// How long after an event of its memory somebody of the group may be killed: the kernel writes to its log between, and consoles are slow.
+const KILL_AFTER_EVENT: Duration = Duration::from_secs(1);
+/// How often it is looked for then.
+const LOOK_MS: i32 = 2;
 
 /// Signals as they were, and the descriptor that they are read from.
 pub struct Signals {
@@ -68,7 +74,8 @@ pub fn supervise(
     groups: &Groups,
     answerer: Option<&mut Answerer<'_>>,
 ) -> Result<(Outcome, Usage), Failure> {
-    let outcome = Watch { plan, child, pipes, signals, groups, memory: groups.out_of_memory, answerer, ended: None }.watch();
+    let mut watch = Watch { plan, child, pipes, signals, groups, memory: groups.out_of_memory, wanting: None, answerer, ended: None };
+    let outcome = watch.watch();
     if let Some(screen) = &signals.terminal {
         screen.restore();
     }
@@ -83,6 +90,8 @@ struct Watch<'a, 't> {
     groups: &'a Groups,
     /// Readable once memory is out; -1 where nobody watches, or no more.
     memory: RawFd,
+    /// Until when an event of it may be followed by a kill.
+    wanting: Option<Instant>,
     answerer: Option<&'a mut Answerer<'t>>,
     ended: Option<Outcome>,
 }
@@ -92,7 +101,10 @@ impl Watch<'_, '_> {
         loop {
             // The end is looked at first: whoever has ended has sent all its messages, so the look at them comes later.
             let records = self.answerer.as_ref().map_or(-1, |answerer| answerer.records());
-            let ready = sys::poll([self.child.pidfd, self.pipes.report.0, self.signals.fd, records, self.memory], -1);
+            let ready = sys::poll(
+                [self.child.pidfd, self.pipes.report.0, self.signals.fd, records, self.memory],
+                if self.wanting.is_some() { LOOK_MS } else { -1 },
+            );
             let [end, message, signal, denial, memory] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
             if let (true, Some(answerer)) = (denial, &mut self.answerer)
                 && answerer.hear() == Some(Then::Unkillable)
@@ -108,6 +120,9 @@ impl Watch<'_, '_> {
                 self.forward();
             }
             if memory {
+                self.hear_of_memory();
+            }
+            if self.wanting.is_some() {
                 self.end_without_memory();
             }
         }
@@ -159,9 +174,22 @@ impl Watch<'_, '_> {
         if killed && self.groups.oom_kills().is_some_and(|kills| kills > 0) { Outcome::OutOfMemory } else { outcome }
     }
 
-    /// `oom = "kill-all"` in version 1, whose memory killer ends one process: with pid 1 all others end.
+    /// The kernel tells every group below the one whose memory is out (memcontrol.c, mem_cgroup_oom_notify), and before it kills.
+    fn hear_of_memory(&mut self) {
+        match sys::read(self.memory, &mut [0; 8]) {
+            Ok(_) | Err(Errno(libc::EAGAIN)) => self.wanting = Some(Instant::now() + KILL_AFTER_EVENT),
+            Err(_) => self.memory = -1,
+        }
+    }
+
+    /// `oom = "kill-all"` in version 1, whose memory killer ends one process: with pid 1 all others end. Where it ended none of this
+    /// group, which is new and so began at none, the memory that was out is another's.
     fn end_without_memory(&mut self) {
-        self.memory = -1;
+        if self.groups.oom_kills().is_none_or(|kills| kills == 0) {
+            self.wanting = self.wanting.filter(|until| Instant::now() < *until);
+            return;
+        }
+        (self.memory, self.wanting) = (-1, None);
         self.ended = Some(Outcome::OutOfMemory);
         // One that has ended meanwhile needs no end.
         sys::regardless(sys::signal_pidfd(self.child.pidfd, libc::SIGKILL));
