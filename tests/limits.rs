@@ -44,6 +44,7 @@ fn one_process_is_killed_or_all_are() {
     let (output, record) = report(&place, &ground, "memory = \"32M\"", line);
     assert_eq!(text(&output.stdout).trim(), "survived 137", "{}", text(&output.stderr));
     assert_eq!((record["cause"].as_str(), record["memory"]["oom-kills"].as_u64()), (Some("exit"), Some(1)), "{record}");
+    assert!(limits_hit(&record).contains(&"memory"), "{record}");
     let (output, record) = report(&place, &ground, "memory = \"32M\"\noom = \"kill-all\"", line);
     assert_eq!((text(&output.stdout).as_str(), output.status.code(), record["cause"].as_str()), ("", Some(137), Some("oom")), "{record}");
     // A SIGKILL that is not the memory killer's is no want of memory.
