@@ -52,6 +52,26 @@ fn one_process_is_killed_or_all_are() {
     assert_eq!((record["cause"].as_str(), record["signal"].as_u64()), (Some("signal"), Some(9)), "{record}");
 }
 
+/// As `stockade kill` does it.
+#[test]
+fn a_sandbox_that_is_killed_after_a_kill_of_the_memory_killers_is_not_its_victim() {
+    let Some(ground) = Ground::find(&["memory"]) else { return };
+    let place = Place::new();
+    let path = place.file("profile.toml", &ground.profile("memory = \"30M\"", ""));
+    let record = place.folder("records", As::Root).join("record.json");
+    let mut command = place.stockade(As::Root);
+    let launcher = command.arg("run").arg("--report").arg(&record).arg(path).args(["/bin/sh", "-c", "tail /dev/zero; sleep 30; :"]).spawn().unwrap();
+    let file = if ground.is_v2() { "memory.events" } else { "memory.oom_control" };
+    wait_for(|| read(&ground.group_of(launcher.id(), "memory")?, file).contains("oom_kill 1\n").then_some(()));
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", launcher.id())).unwrap();
+    let init = nix::unistd::Pid::from_raw(children.trim().parse().unwrap());
+    std::thread::sleep(Duration::from_millis(300));
+    nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(launcher.wait_with_output().unwrap().status.code(), Some(137));
+    let record: Value = serde_json::from_str(&std::fs::read_to_string(&record).unwrap()).unwrap();
+    assert_eq!((record["cause"].as_str(), number(&record, "memory", "oom-kills")), (Some("signal"), 1), "{record}");
+}
+
 /// A group of version 1 with a limit of memory, at the top of its hierarchy.
 struct Outer(PathBuf);
 

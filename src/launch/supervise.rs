@@ -5,6 +5,7 @@ use super::explain::Answerer;
 use super::message::{BACKGROUND, FOREGROUND, Message};
 use super::{Failure, Outcome, Pipes, Then, own, started, why};
 use crate::plan::Plan;
+use crate::step::Op;
 use crate::sys::{self, Errno, SignalSet, Usage, signal_bit};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
@@ -161,8 +162,11 @@ impl Watch<'_, '_> {
         let (status, usage) = sys::wait_with_usage(self.child.pid).map_err(|errno| own("wait for pid 1", errno))?;
         match self.ended {
             Some(outcome) => Ok((self.blame_memory(outcome), usage)),
-            // The target was pid 1 itself, or something killed pid 1.
-            None if !self.plan.watch.init || libc::WIFSIGNALED(status) => Ok((self.blame_memory(outcome(status)), usage)),
+            // The target was pid 1 itself.
+            None if !self.plan.watch.init => Ok((self.blame_memory(outcome(status)), usage)),
+            // Something killed pid 1. The memory killer takes the largest process, which it is not, but for a group that it ends whole.
+            None if libc::WIFSIGNALED(status) && !self.ends_whole() => Ok((outcome(status), usage)),
+            None if libc::WIFSIGNALED(status) => Ok((self.blame_memory(outcome(status)), usage)),
             None => Err(why::pid_one_ended(libc::WEXITSTATUS(status)).into()),
         }
     }
@@ -172,6 +176,12 @@ impl Watch<'_, '_> {
     fn blame_memory(&self, outcome: Outcome) -> Outcome {
         let killed = matches!(outcome, Outcome::Killed(9) | Outcome::Exited(137));
         if killed && self.groups.oom_kills().is_some_and(|kills| kills > 0) { Outcome::OutOfMemory } else { outcome }
+    }
+
+    /// Whether the memory killer ends all of the group (version 2, memory.oom.group).
+    fn ends_whole(&self) -> bool {
+        let is_so = |op: &Op| matches!(op, Op::GroupLimit { file, value, .. } if file.text() == "memory.oom.group" && value.text() == "1");
+        self.plan.steps.iter().any(|step| is_so(&step.op))
     }
 
     /// The kernel tells every group below the one whose memory is out (memcontrol.c, mem_cgroup_oom_notify), and before it kills.
