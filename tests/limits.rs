@@ -223,6 +223,25 @@ fn a_disk_is_throttled_and_accounted_for() {
 }
 
 #[test]
+fn a_disk_is_limited_by_one_key_that_says_something() {
+    let Some(ground) = Ground::find(&["blkio"]) else { return };
+    let place = Place::new();
+    let run = |io: &str| {
+        let output = place.run(As::Root, &ground.profile(&format!("io = {{ {io} }}"), ""), &["true"]);
+        (output.status.code(), support::unwrapped(&text(&output.stderr)))
+    };
+    let (status, said) = run("\"/\" = { read-ops = 100000 }");
+    if said.contains("lies on no block device") {
+        return skip("the root is not on a disk");
+    }
+    assert_eq!(status, Some(0), "{said}");
+    let (status, said) = run("\"/\" = { read-ops = 100000 }, \"/usr\" = { write-ops = 100000 }");
+    assert!(status == Some(125) && said.contains("/ and /usr lie on the same disk"), "{said}");
+    let (status, said) = run("\"/\" = {}");
+    assert!(status == Some(125) && said.contains("nothing is said of /"), "{said}");
+}
+
+#[test]
 fn devices_that_no_mount_grants_cannot_be_used() {
     let Some(ground) = Ground::find(&["devices"]) else { return };
     let place = Place::new();
