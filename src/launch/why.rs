@@ -36,7 +36,10 @@ pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
         (Op::SwitchOn { .. }, Wrong::Errno(Errno(libc::EBUSY))) => {
             "a process came into the group meanwhile: name a group without processes with `parent`"
         }
-        (Op::GroupLimit { .. }, Wrong::Errno(Errno(libc::ENOENT | libc::EACCES))) => "this kernel has no such file for a group: leave the key out",
+        (Op::GroupLimit { .. }, Wrong::Errno(Errno(libc::ENOENT))) => "this kernel has no such file for a group: leave the key out",
+        (Op::GroupLimit { .. }, Wrong::Errno(Errno(libc::EACCES))) => {
+            "the group above allows less than that, or the file is not the caller's to write: start stockade as root"
+        }
         (Op::GroupLimit { .. }, Wrong::Reads(_)) => "write a value that the kernel takes as it is",
         (Op::DeviceRules { .. }, Wrong::Errno(Errno(libc::EPERM))) => "rules for devices need root: take \"devices\" out of `controllers`",
         (Op::DeviceRules { .. }, Wrong::Errno(Errno(libc::EINVAL))) => {

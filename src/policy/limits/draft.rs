@@ -5,6 +5,7 @@ use super::files::{Refusal, Setting, settings};
 use super::manager::{Made, Unable, choose, in_scope, scope};
 use super::place::{OF_THE_NAMED, Obstacle, obstacle, of_key, place};
 use super::{Limits, Wanted};
+use crate::cause::shell_word;
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::groups::{Groups, Hierarchy, Version};
@@ -198,6 +199,7 @@ impl Planner<'_> {
             return Err(Refusal { why: "the kernel takes rules for devices from root alone".into(), help: help.into() });
         }
         check_place(&self.groups.hierarchies[index], controller, self)?;
+        check_sets(&self.groups.hierarchies[index], controller)?;
         let group = self.made.entry(index).or_default();
         group.controllers.insert(controller);
         group.at = group.at.or(at);
@@ -291,6 +293,23 @@ fn check_place(hierarchy: &Hierarchy, controller: Controller, planner: &Planner<
         ),
     };
     Err(Refusal { why: planner.no_systemd.as_ref().map_or(why.clone(), |unable| format!("{why}; and {}", unable.why)), help })
+}
+
+/// In version 1 a group's sets are within those of the one above, and that one's are empty until somebody fills them (cpuset(7)).
+fn check_sets(hierarchy: &Hierarchy, controller: Controller) -> Result<(), Refusal> {
+    let (folder, v1) = (&hierarchy.folder, hierarchy.version == Version::V1);
+    let empty: Vec<&str> = [("cpuset.cpus", &hierarchy.cpus), ("cpuset.mems", &hierarchy.nodes)]
+        .into_iter()
+        .filter(|(_, list)| list.is_empty())
+        .map(|(file, _)| file)
+        .collect();
+    if controller != Controller::Cpuset || !v1 || empty.is_empty() || *folder == hierarchy.mount {
+        return Ok(());
+    }
+    // Lines short enough that a terminal's width breaks none.
+    let fill: Vec<String> = empty.iter().map(|file| format!("cat ../{file} >{file}")).collect();
+    let help = format!("as root fill it from the group above:\ncd {} &&\n{}", shell_word(folder), fill.join(" &&\n"));
+    Err(Refusal { why: format!("{folder} has nothing in {}", empty.join(", ")), help })
 }
 
 /// One problem, or one note, for all that fails for one reason.
