@@ -339,12 +339,16 @@ fn raw_files_are_written_and_read_back() {
         ("\"memory.nothing\" = \"1\"", "this kernel has no memory.nothing for a group"),
         ("\"cgroup.procs\" = \"1\"", "no file of a controller"),
         ("\"memory/../tasks\" = \"1\"", "no file of a controller"),
+        ("\"pids.max\" = \"\"", "its value is no line of text"),
         ("\"release_agent\" = \"/bin/x\"", "no file of a controller"),
     ];
     for (raw, words) in bad.into_iter().chain(of_both) {
         let (status, said) = run(raw);
         assert!(status == Some(125) && said.contains(words), "{raw}: {said}");
     }
+    let output = place.run(As::Root, &ground.profile("pids = 10\nraw = { \"pids.max\" = \"30\" }", ""), &["true"]);
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(125) && said.contains("cannot set `pids.max` in `raw`: `pids` sets it as well"), "{said}");
     // A file that the kernel lacks may fall; a value that it refuses may not.
     let optional = |raw: &str| {
         let profile = ground.profile(&format!("raw = {{ {raw} }}"), "").replace("format = 1", "format = 1\noptional = [\"limits\"]");

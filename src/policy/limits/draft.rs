@@ -152,15 +152,25 @@ impl Planner<'_> {
 
     fn raw(&mut self, wanted: Wanted, draft: &mut Draft) {
         for (file, value) in self.limits.raw.get().into_iter().flat_map(|raw| &raw.0) {
-            let Some(controller) = Controller::of_file(file).filter(|_| is_plain(file) && is_plain(value)) else {
-                let words = Controller::WORDS.iter().copied();
-                let help =
-                    suggestion(file.split('.').next().unwrap_or(""), words).unwrap_or_else(|| "write such as \"memory.swappiness\" = \"10\"".into());
+            let Some(controller) = Controller::of_file(file).filter(|_| is_plain(file)) else {
+                let help = raw_help(file);
                 draft.problem(
                     Problem::new("limits::raw", wanted.at, format!("cannot set `{file}`: it is no file of a controller that is a limit")).help(help),
                 );
                 continue;
             };
+            if !is_line(value) {
+                let message = format!("cannot set `{file}`: its value is no line of text");
+                draft.problem(
+                    Problem::new("limits::raw", wanted.at, message).help(format!("write what the kernel shall read, such as \"{file}\" = \"10\"")),
+                );
+                continue;
+            }
+            if let Some(other) = self.set_by(file, wanted) {
+                let message = format!("cannot set `{file}` in `raw`: `{}` sets it as well", other.key);
+                draft.problem(Problem::new("limits::raw", wanted.at, message).also(other.at, "set here").help("leave one of them out"));
+                continue;
+            }
             let setting = Setting { controller, file: file.clone(), value: value.clone() };
             let joined = self.join(controller, wanted.at);
             match joined.and_then(|index| is_there(&setting, &self.groups.hierarchies[index]).map(|()| index)) {
@@ -170,6 +180,13 @@ impl Planner<'_> {
                 }
             }
         }
+    }
+
+    /// The key of the profile that sets a file.
+    fn set_by(&self, file: &str, raw: Wanted) -> Option<Wanted> {
+        let mut settings = self.made.values().flat_map(|group| &group.settings);
+        let (_, at) = settings.find(|(setting, at)| setting.file == file && *at != raw.at)?;
+        self.limits.wanted().find(|wanted| wanted.at == *at)
     }
 
     /// Without a pid namespace that ends with its first process, a group of version 1 is ended while it is frozen: what forks
@@ -232,9 +249,20 @@ fn is_there(setting: &Setting, hierarchy: &Hierarchy) -> Result<(), Refusal> {
     Err(Refusal { why: format!("this kernel has no {} for a group", setting.file), help: help.into() })
 }
 
-/// Text that a file of the kernel takes as one line.
-fn is_plain(text: &str) -> bool {
-    !text.is_empty() && !text.contains(['\0', '\n', '/']) || text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+/// A name in the folder of a group.
+fn is_plain(file: &str) -> bool {
+    !file.is_empty() && file.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+}
+
+/// Text that a file of the kernel takes as one line. It takes none at all for nothing to do (kernfs, write(2) of 0 bytes).
+fn is_line(value: &str) -> bool {
+    !value.trim().is_empty() && !value.contains(['\0', '\n', '/'])
+}
+
+/// What was meant by a file that `raw` has not.
+fn raw_help(file: &str) -> String {
+    suggestion(file.split('.').next().unwrap_or(""), Controller::WORDS.iter().copied())
+        .unwrap_or_else(|| "write such as \"memory.swappiness\" = \"10\"".into())
 }
 
 /// Why a controller is nowhere.
