@@ -136,6 +136,16 @@ fn a_fork_bomb_stops_at_its_limit_and_nothing_is_left() {
 }
 
 #[test]
+fn pid_1_and_the_target_are_two() {
+    let Some(ground) = Ground::find(&["pids"]) else { return };
+    let place = Place::new();
+    let output = place.run(As::Root, &ground.profile("pids = 1", ""), &["true"]);
+    assert!(output.status.code() == Some(125) && text(&output.stderr).contains("pids = 2"), "{}", text(&output.stderr));
+    assert_eq!(place.run(As::Root, &ground.profile("pids = 2", ""), &["true"]).status.code(), Some(0));
+    assert_eq!(place.run(As::Root, &(ground.profile("pids = 1", "") + "[process]\ninit = false\n"), &["true"]).status.code(), Some(0));
+}
+
+#[test]
 fn a_spinner_gets_its_quota() {
     let Some(ground) = Ground::find(&["cpu", "cpuacct"]) else { return };
     let place = Place::new();

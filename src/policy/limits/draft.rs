@@ -4,6 +4,7 @@ use super::controllers::{Controller, Form};
 use super::files::{Refusal, Setting, settings};
 use super::manager::{Made, Unable, choose, in_scope, scope};
 use super::place::{OF_THE_NAMED, Obstacle, obstacle, of_key, place};
+use super::values::Count;
 use super::{Limits, Wanted};
 use crate::cause::shell_word;
 use crate::draft::Draft;
@@ -82,6 +83,11 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
         draft.problem(
             Problem::new("limits::init", time.at, "cannot limit `cpu-time`: pid 1 of the sandbox is not stockade's").also(init.at, "because of this"),
         );
+    }
+    let has_pids = made.values().any(|group| group.controllers.contains(&Controller::Pids));
+    if let (Some(pids), true, true) = (limits.pids.get().filter(|pids| pids.value == Count::Number(1)), init.value, has_pids) {
+        let message = "cannot limit `pids` to 1: stockade's pid 1 and the target are 2";
+        draft.problem(Problem::new("limits::init", pids.at, message).help("set pids = 2"));
     }
     for (index, group) in &made {
         steps(limits, &groups, *index, group, draft);
