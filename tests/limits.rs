@@ -359,6 +359,12 @@ fn raw_files_are_written_and_read_back() {
     let output = place.run(As::Root, &ground.profile("pids = 10\nraw = { \"pids.max\" = \"30\" }", ""), &["true"]);
     let said = text(&output.stderr);
     assert!(output.status.code() == Some(125) && said.contains("cannot set `pids.max` in `raw`: `pids` sets it as well"), "{said}");
+    let (_, said) = run("\"freezer.state\" = \"FROZEN\"");
+    assert!(said.contains("controllers = [\"freezer\"]") && !said.contains("did you mean"), "{said}");
+    if !ground.is_v2() {
+        let output = place.run(As::Root, &ground.profile("memory = \"unlimited\"\nmemory-swap = \"0\"", ""), &["true"]);
+        assert!(text(&output.stderr).contains("set memory to a size, or leave memory-swap out"), "{}", text(&output.stderr));
+    }
     // A file that the kernel lacks may fall; a value that it refuses may not.
     let optional = |raw: &str| {
         let profile = ground.profile(&format!("raw = {{ {raw} }}"), "").replace("format = 1", "format = 1\noptional = [\"limits\"]");

@@ -267,8 +267,12 @@ fn is_line(value: &str) -> bool {
 
 /// What was meant by a file that `raw` has not.
 fn raw_help(file: &str) -> String {
-    suggestion(file.split('.').next().unwrap_or(""), Controller::WORDS.iter().copied())
-        .unwrap_or_else(|| "write such as \"memory.swappiness\" = \"10\"".into())
+    let begin = file.split('.').next().unwrap_or("");
+    if matches!(begin, "freezer" | "devices") {
+        return format!("it is no limit; to be in that controller, say controllers = [\"{begin}\"]");
+    }
+    let limiting = Controller::WORDS.iter().copied().filter(|word| *word != begin && Controller::of_file(&format!("{word}.")).is_some());
+    suggestion(begin, limiting).unwrap_or_else(|| "write such as \"memory.swappiness\" = \"10\"".into())
 }
 
 /// Why a controller is nowhere.

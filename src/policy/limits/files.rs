@@ -147,7 +147,7 @@ fn swap(limits: &Limits, hierarchy: &Hierarchy, groups: &Groups) -> Result<Vec<S
     }
     match bytes(&limits.memory, hierarchy, groups) {
         Some(memory) => Ok(vec![of_memory("memory.memsw.limit_in_bytes", memory.saturating_add(swap).to_string())]),
-        None => refuse("version 1 of control groups limits swap together with memory alone", "set memory, too"),
+        None => refuse("version 1 of control groups limits swap together with memory alone", "set memory to a size, or leave memory-swap out"),
     }
 }
 
