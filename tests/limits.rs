@@ -251,6 +251,28 @@ fn a_disk_is_limited_by_one_key_that_says_something() {
     assert!(status == Some(125) && said.contains("nothing is said of /"), "{said}");
 }
 
+/// A weight is refused as it is written, where the scheduler of the disk is not BFQ.
+#[test]
+fn a_weight_that_the_disk_cannot_have_falls_where_it_may() {
+    let Some(ground) = Ground::find(&["blkio"]).filter(|ground| !ground.is_v2()) else { return };
+    let place = Place::new();
+    let profile = ground.profile("io = { \"/\" = { weight = 100 } }", "");
+    let output = place.run(As::Root, &profile, &["true"]);
+    let said = support::unwrapped(&text(&output.stderr));
+    if !said.contains("operation not supported") {
+        return skip("the root's disk has BFQ, or is none");
+    }
+    assert!(output.status.code() == Some(125) && said.contains("echo bfq >/sys/dev/block/"), "{said}");
+    let optional = profile.replace("format = 1", "format = 1\noptional = [\"limits\"]");
+    let (output, record) = place.report(As::Root, &optional, "exit 5");
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(5) && said.contains("a limit is not enforced: cannot set blkio.bfq.weight_device"), "{said}");
+    assert!(record["skipped"][0].as_str().unwrap().contains("blkio.bfq.weight_device"), "{record}");
+    // What the kernel takes for wrong does not fall.
+    let wrong = ground.profile("raw = { \"memory.swappiness\" = \"1000\" }", "").replace("format = 1", "format = 1\noptional = [\"limits\"]");
+    assert_eq!(place.run(As::Root, &wrong, &["true"]).status.code(), Some(125));
+}
+
 #[test]
 fn devices_that_no_mount_grants_cannot_be_used() {
     let Some(ground) = Ground::find(&["devices"]) else { return };

@@ -35,7 +35,7 @@ pub struct Grouped {
 #[derive(Default)]
 struct Group {
     controllers: BTreeSet<Controller>,
-    settings: Vec<(Setting, Span)>,
+    settings: Vec<(Setting, Wanted)>,
     at: Span,
 }
 
@@ -151,7 +151,7 @@ impl Planner<'_> {
                 }
                 self.note_less_above(wanted, index, &settings, draft);
                 let Some(group) = self.made.get_mut(&index) else { return };
-                group.settings.extend(settings.into_iter().map(|setting| (setting, wanted.at)));
+                group.settings.extend(settings.into_iter().map(|setting| (setting, wanted)));
             }
         }
     }
@@ -182,7 +182,7 @@ impl Planner<'_> {
             match joined.and_then(|index| is_there(&setting, &self.groups.hierarchies[index]).map(|()| index)) {
                 Err(refusal) => self.refuse(wanted, refusal),
                 Ok(index) => {
-                    self.made.entry(index).or_default().settings.push((setting, wanted.at));
+                    self.made.entry(index).or_default().settings.push((setting, wanted));
                 }
             }
         }
@@ -191,8 +191,7 @@ impl Planner<'_> {
     /// The key of the profile that sets a file.
     fn set_by(&self, file: &str, raw: Wanted) -> Option<Wanted> {
         let mut settings = self.made.values().flat_map(|group| &group.settings);
-        let (_, at) = settings.find(|(setting, at)| setting.file == file && *at != raw.at)?;
-        self.limits.wanted().find(|wanted| wanted.at == *at)
+        settings.find(|(setting, wanted)| setting.file == file && wanted.key != raw.key).map(|(_, wanted)| *wanted)
     }
 
     /// Without a pid namespace that ends with its first process, a group of version 1 is ended while it is frozen: what forks
@@ -415,15 +414,15 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
     let slot = draft.slot();
     let controllers: Vec<Controller> = group.controllers.iter().copied().collect();
     draft.step(Stage::Limits, Op::Group { slot, version: hierarchy.version, controllers, folder }, at);
-    let mut limit = |setting: &Setting, at: Span| {
-        let op = Op::GroupLimit { slot, controller: setting.controller, file: Name::new(&setting.file), value: Name::new(&setting.value) };
+    let mut limit = |setting: &Setting, at: Span, may_fall: bool| {
+        let op = Op::GroupLimit { slot, controller: setting.controller, file: Name::new(&setting.file), value: Name::new(&setting.value), may_fall };
         draft.step(Stage::Limits, op, at);
     };
     for setting in inherited_sets(hierarchy, group) {
-        limit(&setting, at);
+        limit(&setting, at, false);
     }
-    for (setting, at) in &group.settings {
-        limit(setting, *at);
+    for (setting, wanted) in &group.settings {
+        limit(setting, wanted.at, wanted.may_fall);
     }
     extras(limits, groups, hierarchy.version, group, slot, draft);
     if hierarchy.version == Version::V1 {
