@@ -299,12 +299,15 @@ pub struct Set<T> {
     /// What is in it, each with its place.
     pub items: Vec<At<T>>,
     withdrawn: Vec<At<String>>,
+    /// Where it is said that nothing is in it, or the last item was withdrawn.
     emptied: Option<Span>,
+    /// Whether it is to be as if no layer had spoken of it.
+    unsaid: bool,
 }
 
 impl<T> Default for Set<T> {
     fn default() -> Set<T> {
-        Set { items: vec![], withdrawn: vec![], emptied: None }
+        Set { items: vec![], withdrawn: vec![], emptied: None, unsaid: false }
     }
 }
 
@@ -327,6 +330,7 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
         let at = Span::from(node.span());
         if is_default_word(&node) {
             self.withdrawn.push(At::new("*".into(), at));
+            self.unsaid = true;
             return;
         }
         let DeValue::Array(array) = node.into_inner() else {
@@ -366,8 +370,15 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
         }
         self.emptied = self.emptied.or(upper.emptied);
         if !upper.withdrawn.is_empty() {
+            let (had, last) = (!self.items.is_empty(), upper.withdrawn.last().map(|name| name.at));
             let gone = withdraw(&self.names(), upper.withdrawn, problems);
             self.items.retain(|item| !gone.contains("*") && !gone.contains(&item.value.to_string()));
+            // A set that restricts would open where its last item goes, so it stays said; the word `default` alone takes that back.
+            if upper.unsaid {
+                self.emptied = None;
+            } else if had && self.items.is_empty() {
+                self.emptied = last;
+            }
         }
         if !upper.items.is_empty() {
             let mut had = self.names();

@@ -320,6 +320,9 @@ pub enum Op {
         file: Name,
         /// Its text.
         value: Name,
+        /// Whether it falls where the kernel has no such thing.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        may_fall: bool,
     },
     /// `devices.deny` and `devices.allow`, or a program of type BPF_PROG_TYPE_CGROUP_DEVICE.
     DeviceRules {

@@ -161,6 +161,25 @@ fn an_ordinary_user_needs_a_group_of_its_own() {
     assert!(text(&devices.stderr).contains("from root alone"), "{}", text(&devices.stderr));
 }
 
+/// A new group of version 1's cpuset has no processors, so none in it can have any.
+#[test]
+fn a_parent_without_processors_is_refused_with_help_that_fills_it() {
+    let Some(_ground) = Ground::find(&["cpuset"]).filter(|ground| !ground.is_v2()) else { return };
+    let place = Place::new();
+    let name = format!("stockade-test-cpuset-{}", std::process::id());
+    let folder = Path::new("/sys/fs/cgroup/cpuset").join(&name);
+    std::fs::create_dir(&folder).unwrap();
+    let run = || place.run(As::Root, &format!("{}[limits]\ncpu-set = \"0\"\nparent = \"/{name}\"\n", support::system("")), &["nproc"]);
+    let refused = run();
+    let said = text(&refused.stderr);
+    let help = said.split_once("the group above:").map_or("", |(_, commands)| commands);
+    let pasted = place.outside(As::Root, "/bin/sh").args(["-ec", help]).output().unwrap();
+    let filled = run();
+    std::fs::remove_dir(&folder).unwrap();
+    assert!(refused.status.code() == Some(125) && help.contains("cat") && pasted.status.success(), "{said}{}", text(&pasted.stderr));
+    assert_eq!(text(&filled.stdout).trim(), "1", "{}", text(&filled.stderr));
+}
+
 /// Gives a group to the ordinary user, as systemd delegates one.
 fn give(folder: &Path) {
     for path in ["", "cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control"].map(|file| folder.join(file)) {
@@ -293,7 +312,7 @@ fn no_mount_of_the_groups_is_granted_for_writing() {
     for source in [folder.as_path(), folder.parent().unwrap()] {
         let path = place.file("profile.toml", &grant(source));
         let check = |mount: &str| {
-            let line = format!("{mount}exec \"$0\" check \"$1\"");
+            let line = format!("{mount}exec \"$0\" check \"$1\" true");
             let mut command = place.outside(As::Root, "unshare");
             command.args(["-m", "/bin/sh", "-c", &line]).arg(place.path.join("stockade")).arg(&path).output().unwrap()
         };

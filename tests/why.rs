@@ -739,3 +739,33 @@ fn nothing_is_left_and_nothing_is_changed() {
     let output = place.stockade(As::all()[0]).args(["why", "--config", &line, "base", "write:/made/x", "/made"]).output().unwrap();
     assert!(Command::new("ls").arg(&data).output().unwrap().stdout.is_empty(), "{}", text(&output.stderr));
 }
+
+/// A set that restricts does not open where its last item is withdrawn; the word that takes it back does that.
+#[test]
+fn withdrawing_the_last_of_a_set_that_restricts_leaves_nothing() {
+    if stockade::sys::landlock_abi().unwrap_or(0) < 4 {
+        return support::skip("the kernel's Landlock has no rules for ports");
+    }
+    let place = Place::new();
+    let path =
+        place.file("p.toml", &format!("{}[seccomp]\nfamilies = [\"AF_UNIX\", \"AF_INET\"]\n[landlock]\ntcp-bind = [8123]\n", support::system("")));
+    let status = |config: &[&str], question: &str| {
+        let mut command = place.stockade(As::User);
+        command.arg("why");
+        for line in config {
+            command.args(["--config", line]);
+        }
+        command.arg(&path).arg(question).output().unwrap().status.code()
+    };
+    let (allowed, denied) = (Some(0), Some(1));
+    assert_eq!((status(&[], "bind:8123"), status(&[], "bind:8124")), (allowed, denied));
+    for withdrawal in ["landlock.tcp-bind=[\"!8123\"]", "landlock.tcp-bind=[\"!*\"]"] {
+        assert_eq!((status(&[withdrawal], "bind:8123"), status(&[withdrawal], "bind:8124")), (denied, denied), "{withdrawal}");
+    }
+    assert_eq!(status(&["landlock.tcp-bind=\"default\""], "bind:8124"), allowed);
+    assert_eq!((status(&[], "syscall:socket:2,1,0"), status(&[], "syscall:socket:16,3,0")), (allowed, denied));
+    for withdrawal in ["seccomp.families=[\"!*\"]", "seccomp.families=[\"!AF_INET\",\"!AF_UNIX\"]"] {
+        assert_eq!(status(&[withdrawal], "syscall:socket:2,1,0"), denied, "{withdrawal}");
+        assert_eq!(status(&[withdrawal], "syscall:socket:1,1,0"), denied, "{withdrawal}");
+    }
+}

@@ -38,7 +38,7 @@ pub fn run(runs: Runs) -> u8 {
 }
 
 fn run_plan(request: &Request, planned: &Planned, when: Option<Explain>, passed: Result<(), Failure>, sink: Sink) -> u8 {
-    let skipped: Vec<String> = planned.plan.notes.iter().filter(|note| note.less).map(|note| note_line(note, &planned.sources)).collect();
+    let mut skipped: Vec<String> = planned.plan.notes.iter().filter(|note| note.less).map(|note| note_line(note, &planned.sources)).collect();
     for note in &skipped {
         warn(&format!("stockade: {note}\n"));
     }
@@ -60,6 +60,11 @@ fn run_plan(request: &Request, planned: &Planned, when: Option<Explain>, passed:
             }
             if when.is_some() {
                 beyond_the_filter(*outcome, denials, &planned.plan);
+            }
+            for note in &ended.fallen {
+                let line = note_line(note, &planned.sources);
+                warn(&format!("stockade: {line}\n"));
+                skipped.push(line);
             }
             let status = ended.outcome.status();
             sink.put(&Record::ended(&ended, &planned.plan, skipped), status)

@@ -14,11 +14,12 @@ mod sweep;
 mod write;
 
 use super::prepare::Prepared;
+use crate::draft::Note;
 use crate::host::groups::Version;
 use crate::policy::limits::Controller;
 use crate::problem::errno_words;
 use crate::registry;
-use crate::step::{Folder, Name, Op, Slot};
+use crate::step::{Folder, Name, Op, Slot, Step};
 use crate::sys::{self, Errno};
 use crate::value::parent;
 pub use account::Account;
@@ -43,6 +44,8 @@ pub struct Groups {
     scope: Option<String>,
     made: Vec<Made>,
     aside: Option<Aside>,
+    /// Limits that the kernel has not, and that may fall.
+    pub fallen: Vec<Note>,
     /// Readable once memory is out (version 1); -1 where nobody watches.
     pub out_of_memory: RawFd,
 }
@@ -102,7 +105,7 @@ const NAMES: u32 = 16;
 impl Groups {
     /// No group yet.
     pub fn new() -> Groups {
-        Groups { begun: Instant::now(), name: String::new(), scope: None, made: vec![], aside: None, out_of_memory: -1 }
+        Groups { begun: Instant::now(), name: String::new(), scope: None, made: vec![], aside: None, fallen: vec![], out_of_memory: -1 }
     }
 
     /// Whether an operation is one of the groups'.
@@ -120,14 +123,26 @@ impl Groups {
         )
     }
 
+    /// Does one step of the launcher's. What may fall does so where the kernel has no such thing, and by no other error.
+    pub fn apply_step(&mut self, step: &Step, prepared: &mut Prepared) -> Result {
+        match (self.apply(&step.op, prepared), &step.op) {
+            (Err(wrong @ Wrong::Errno(Errno(libc::EOPNOTSUPP | libc::ENOENT | libc::ENODEV))), Op::GroupLimit { may_fall: true, .. }) => {
+                let text = format!("a limit is not enforced: cannot {}: {}", step.op, wrong.words());
+                self.fallen.push(Note { less: true, text, at: step.at });
+                Ok(())
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
     /// Does one operation of the launcher's.
-    pub fn apply(&mut self, op: &Op, prepared: &mut Prepared) -> Result {
+    fn apply(&mut self, op: &Op, prepared: &mut Prepared) -> Result {
         match op {
             Op::Group { slot, version, controllers, folder } => self.make(*slot, *version, controllers, folder, prepared),
             // Done before the launcher had a child.
             Op::Scope { .. } | Op::StepAside { .. } => Ok(()),
             Op::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
-            Op::GroupLimit { slot, controller, file, value } => {
+            Op::GroupLimit { slot, controller, file, value, .. } => {
                 let made = self.of(*slot)?;
                 write::limit(made.dir, *controller, file, value.text())
             }

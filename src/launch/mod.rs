@@ -21,6 +21,7 @@ mod supervise;
 mod why;
 mod world;
 
+use crate::draft::Note;
 use crate::plan::{Actor, Plan};
 use crate::policy::namespaces::Kind;
 use crate::policy::seccomp::Told;
@@ -68,6 +69,8 @@ pub struct Ended {
     pub account: Option<Account>,
     /// What could not be removed: the next run does.
     pub left: Vec<String>,
+    /// Limits that fell, as the kernel has no such thing.
+    pub fallen: Vec<Note>,
     /// What was denied, where the plan has it told.
     pub denials: Denials,
 }
@@ -124,12 +127,13 @@ pub fn launch(plan: &Plan, ask: Ask, tell: &mut dyn FnMut(&Denial)) -> Result<En
     let mut held = None;
     let ended = run_and_answer(plan, &mut groups, &mut held, tell);
     let account = (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
+    let fallen = std::mem::take(&mut groups.fallen);
     let left = groups.remove();
     // Last: who waits for the name to be free finds all of it gone.
     if let Some(held) = held {
         held.leave();
     }
-    ended.map(|(outcome, usage, denials)| Ended { outcome, wall: begun.elapsed(), usage, account, left, denials })
+    ended.map(|(outcome, usage, denials)| Ended { outcome, wall: begun.elapsed(), usage, account, left, fallen, denials })
 }
 
 fn run_and_answer(
@@ -226,7 +230,7 @@ fn end(pidfd: RawFd, pid: i32) {
 fn open_for_child(plan: &Plan, prepared: &mut Prepared, groups: &mut Groups) -> Result<(), Failure> {
     for (index, step) in plan.steps_of(Actor::Launcher) {
         if Groups::is_of_the_groups(&step.op) {
-            groups.apply(&step.op, prepared).map_err(|wrong| why::group_failed(step, &wrong))?;
+            groups.apply_step(step, prepared).map_err(|wrong| why::group_failed(step, &wrong))?;
             continue;
         }
         let result = match &step.op {

@@ -6,8 +6,10 @@ use super::message::{BACKGROUND, FOREGROUND, Message};
 use super::{Failure, Outcome, Pipes, Then, own, started, why};
 use crate::plan::Plan;
 use crate::policy::namespaces::Kind;
+use crate::step::Op;
 use crate::sys::{self, Errno, SignalSet, Usage, signal_bit};
 use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
 
 /// The first process of the sandbox.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +35,11 @@ pub const FORWARDED: SignalSet = signal_bit(libc::SIGHUP)
     | signal_bit(libc::SIGPWR)
     // Real-time signals, from the first that glibc leaves to programs.
     | !(signal_bit(34) - 1);
+
+/// How long after an event of its memory somebody of the group may be killed: the kernel writes to its log between, and consoles are slow.
+const KILL_AFTER_EVENT: Duration = Duration::from_secs(1);
+/// How often it is looked for then.
+const LOOK_MS: i32 = 2;
 
 /// Signals as they were, and the descriptor that they are read from.
 pub struct Signals {
@@ -69,7 +76,9 @@ pub fn supervise(
     groups: &Groups,
     answerer: Option<&mut Answerer<'_>>,
 ) -> Result<(Outcome, Usage), Failure> {
-    let outcome = Watch { plan, child, pipes, signals, groups, memory: groups.out_of_memory, answerer, ended: None, killed: false }.watch();
+    let memory = groups.out_of_memory;
+    let mut watch = Watch { plan, child, pipes, signals, groups, memory, wanting: None, answerer, ended: None, killed: false };
+    let outcome = watch.watch();
     if let Some(screen) = &signals.terminal {
         screen.restore();
     }
@@ -96,6 +105,8 @@ struct Watch<'a, 't> {
     groups: &'a Groups,
     /// Readable once memory is out; -1 where nobody watches, or no more.
     memory: RawFd,
+    /// Until when an event of it may be followed by a kill.
+    wanting: Option<Instant>,
     answerer: Option<&'a mut Answerer<'t>>,
     ended: Option<Outcome>,
     /// Whether `stockade kill` ended it.
@@ -107,7 +118,10 @@ impl Watch<'_, '_> {
         loop {
             // The end is looked at first: whoever has ended has sent all its messages, so the look at them comes later.
             let records = self.answerer.as_ref().map_or(-1, |answerer| answerer.records());
-            let ready = sys::poll([self.child.pidfd, self.pipes.report.0, self.signals.fd, records, self.memory], -1);
+            let ready = sys::poll(
+                [self.child.pidfd, self.pipes.report.0, self.signals.fd, records, self.memory],
+                if self.wanting.is_some() { LOOK_MS } else { -1 },
+            );
             let [end, message, signal, denial, memory] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
             if let (true, Some(answerer)) = (denial, &mut self.answerer)
                 && answerer.hear() == Some(Then::Unkillable)
@@ -123,6 +137,9 @@ impl Watch<'_, '_> {
                 self.forward();
             }
             if memory {
+                self.hear_of_memory();
+            }
+            if self.wanting.is_some() {
                 self.end_without_memory();
             }
         }
@@ -168,8 +185,11 @@ impl Watch<'_, '_> {
         match self.ended {
             Some(outcome) if self.killed => Ok((outcome, usage)),
             Some(outcome) => Ok((self.blame_memory(outcome), usage)),
-            // The target was pid 1 itself, or something killed pid 1.
-            None if !self.plan.watch.init || libc::WIFSIGNALED(status) => Ok((self.blame_memory(outcome(status)), usage)),
+            // The target was pid 1 itself.
+            None if !self.plan.watch.init => Ok((self.blame_memory(outcome(status)), usage)),
+            // Something killed pid 1. The memory killer takes the largest process, which it is not, but for a group that it ends whole.
+            None if libc::WIFSIGNALED(status) && !self.ends_whole() => Ok((outcome(status), usage)),
+            None if libc::WIFSIGNALED(status) => Ok((self.blame_memory(outcome(status)), usage)),
             None => Err(why::pid_one_ended(libc::WEXITSTATUS(status)).into()),
         }
     }
@@ -181,9 +201,28 @@ impl Watch<'_, '_> {
         if killed && self.groups.oom_kills().is_some_and(|kills| kills > 0) { Outcome::OutOfMemory } else { outcome }
     }
 
-    /// `oom = "kill-all"` in version 1, whose memory killer ends one process: with pid 1 all others end.
+    /// Whether the memory killer ends all of the group (version 2, memory.oom.group).
+    fn ends_whole(&self) -> bool {
+        let is_so = |op: &Op| matches!(op, Op::GroupLimit { file, value, .. } if file.text() == "memory.oom.group" && value.text() == "1");
+        self.plan.steps.iter().any(|step| is_so(&step.op))
+    }
+
+    /// The kernel tells every group below the one whose memory is out (memcontrol.c, mem_cgroup_oom_notify), and before it kills.
+    fn hear_of_memory(&mut self) {
+        match sys::read(self.memory, &mut [0; 8]) {
+            Ok(_) | Err(Errno(libc::EAGAIN)) => self.wanting = Some(Instant::now() + KILL_AFTER_EVENT),
+            Err(_) => self.memory = -1,
+        }
+    }
+
+    /// `oom = "kill-all"` in version 1, whose memory killer ends one process: with pid 1 all others end. Where it ended none of this
+    /// group, which is new and so began at none, the memory that was out is another's.
     fn end_without_memory(&mut self) {
-        self.memory = -1;
+        if self.groups.oom_kills().is_none_or(|kills| kills == 0) {
+            self.wanting = self.wanting.filter(|until| Instant::now() < *until);
+            return;
+        }
+        (self.memory, self.wanting) = (-1, None);
         self.ended = Some(Outcome::OutOfMemory);
         // One that has ended meanwhile needs no end.
         sys::regardless(sys::signal_pidfd(self.child.pidfd, libc::SIGKILL));

@@ -27,6 +27,13 @@ pub fn pid_one_ended(code: i32) -> Problem {
 /// A step of the control groups failed.
 pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
     let problem = Problem::new("launch::limits", step.at, format!("cannot {}: {}", step.op, wrong.words())).label("asked for here");
+    if let (Op::GroupLimit { value, .. }, Wrong::Errno(Errno(libc::EOPNOTSUPP))) = (&step.op, wrong) {
+        // `blkio.bfq.weight_device` and `io.weight` begin with the numbers of the disk.
+        let disk = value.text().split(' ').next().filter(|disk| disk.contains(':'));
+        return problem.help_maybe(
+            disk.map(|disk| format!("the disk's scheduler has no weights; as root give it one: echo bfq >/sys/dev/block/{disk}/queue/scheduler")),
+        );
+    }
     let help = match (&step.op, wrong) {
         (Op::Scope { .. }, Wrong::Errno(Errno(libc::ETIMEDOUT))) => "see what systemd is busy with: systemctl --user list-jobs",
         (Op::Scope { .. }, _) => "start it in a unit with Delegate=yes, or as root",
@@ -36,7 +43,10 @@ pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
         (Op::SwitchOn { .. }, Wrong::Errno(Errno(libc::EBUSY))) => {
             "a process came into the group meanwhile: name a group without processes with `parent`"
         }
-        (Op::GroupLimit { .. }, Wrong::Errno(Errno(libc::ENOENT | libc::EACCES))) => "this kernel has no such file for a group: leave the key out",
+        (Op::GroupLimit { .. }, Wrong::Errno(Errno(libc::ENOENT))) => "this kernel has no such file for a group: leave the key out",
+        (Op::GroupLimit { .. }, Wrong::Errno(Errno(libc::EACCES))) => {
+            "the group above allows less than that, or the file is not the caller's to write: start stockade as root"
+        }
         (Op::GroupLimit { .. }, Wrong::Reads(_)) => "write a value that the kernel takes as it is",
         (Op::DeviceRules { .. }, Wrong::Errno(Errno(libc::EPERM))) => "rules for devices need root: take \"devices\" out of `controllers`",
         (Op::DeviceRules { .. }, Wrong::Errno(Errno(libc::EINVAL))) => {

@@ -184,14 +184,16 @@ impl Groups {
     fn memory(&self, hit: &mut BTreeSet<&'static str>) -> Option<Memory> {
         let made = self.with(Controller::Memory)?;
         let met = if made.v1() { made.number("memory.failcnt") } else { made.keyed("memory.events", "max") };
-        if met.is_some_and(|times| times > 0) {
+        let oom_kills = self.oom_kills().unwrap_or(0);
+        // With a limit of both together that is the same, version 1 counts at that one alone (memcontrol.c, try_charge).
+        if oom_kills > 0 || met.is_some_and(|times| times > 0) {
             hit.insert("memory");
         }
         if made.keyed("memory.events", "high").is_some_and(|times| times > 0) {
             hit.insert("memory-high");
         }
         let (peak, last) = if made.v1() { ("memory.max_usage_in_bytes", "memory.usage_in_bytes") } else { ("memory.peak", "memory.current") };
-        Some(Memory { peak: made.number(peak), last: made.number(last), oom_kills: self.oom_kills().unwrap_or(0) })
+        Some(Memory { peak: made.number(peak), last: made.number(last), oom_kills })
     }
 
     fn pids(&self, hit: &mut BTreeSet<&'static str>) -> Option<Pids> {

@@ -4,7 +4,9 @@ use super::controllers::{Controller, Form};
 use super::files::{Refusal, Setting, settings};
 use super::manager::{Made, Unable, choose, in_scope, scope};
 use super::place::{OF_THE_NAMED, Obstacle, obstacle, of_key, place};
+use super::values::Count;
 use super::{Limits, Wanted};
+use crate::cause::shell_word;
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::groups::{Groups, Hierarchy, Version};
@@ -33,7 +35,7 @@ pub struct Grouped {
 #[derive(Default)]
 struct Group {
     controllers: BTreeSet<Controller>,
-    settings: Vec<(Setting, Span)>,
+    settings: Vec<(Setting, Wanted)>,
     at: Span,
 }
 
@@ -93,6 +95,11 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
         draft.problem(
             Problem::new("limits::init", time.at, "cannot limit `cpu-time`: pid 1 of the sandbox is not stockade's").also(init.at, "because of this"),
         );
+    }
+    let has_pids = made.values().any(|group| group.controllers.contains(&Controller::Pids));
+    if let (Some(pids), true, true) = (limits.pids.get().filter(|pids| pids.value == Count::Number(1)), init.value, has_pids) {
+        let message = "cannot limit `pids` to 1: stockade's pid 1 and the target are 2";
+        draft.problem(Problem::new("limits::init", pids.at, message).help("set pids = 2"));
     }
     for (index, group) in &made {
         steps(limits, &groups, *index, group, draft);
@@ -157,31 +164,47 @@ impl Planner<'_> {
                 }
                 self.note_less_above(wanted, index, &settings, draft);
                 let Some(group) = self.made.get_mut(&index) else { return };
-                group.settings.extend(settings.into_iter().map(|setting| (setting, wanted.at)));
+                group.settings.extend(settings.into_iter().map(|setting| (setting, wanted)));
             }
         }
     }
 
     fn raw(&mut self, wanted: Wanted, draft: &mut Draft) {
         for (file, value) in self.limits.raw.get().into_iter().flat_map(|raw| &raw.0) {
-            let Some(controller) = Controller::of_file(file).filter(|_| is_plain(file) && is_plain(value)) else {
-                let words = Controller::WORDS.iter().copied();
-                let help =
-                    suggestion(file.split('.').next().unwrap_or(""), words).unwrap_or_else(|| "write such as \"memory.swappiness\" = \"10\"".into());
+            let Some(controller) = Controller::of_file(file).filter(|_| is_plain(file)) else {
+                let help = raw_help(file);
                 draft.problem(
                     Problem::new("limits::raw", wanted.at, format!("cannot set `{file}`: it is no file of a controller that is a limit")).help(help),
                 );
                 continue;
             };
+            if !is_line(value) {
+                let message = format!("cannot set `{file}`: its value is no line of text");
+                draft.problem(
+                    Problem::new("limits::raw", wanted.at, message).help(format!("write what the kernel shall read, such as \"{file}\" = \"10\"")),
+                );
+                continue;
+            }
+            if let Some(other) = self.set_by(file, wanted) {
+                let message = format!("cannot set `{file}` in `raw`: `{}` sets it as well", other.key);
+                draft.problem(Problem::new("limits::raw", wanted.at, message).also(other.at, "set here").help("leave one of them out"));
+                continue;
+            }
             let setting = Setting { controller, file: file.clone(), value: value.clone() };
             let joined = self.join(controller, wanted.at);
             match joined.and_then(|index| is_there(&setting, &self.groups.hierarchies[index]).map(|()| index)) {
                 Err(refusal) => self.refuse(wanted, refusal),
                 Ok(index) => {
-                    self.made.entry(index).or_default().settings.push((setting, wanted.at));
+                    self.made.entry(index).or_default().settings.push((setting, wanted));
                 }
             }
         }
+    }
+
+    /// The key of the profile that sets a file.
+    fn set_by(&self, file: &str, raw: Wanted) -> Option<Wanted> {
+        let mut settings = self.made.values().flat_map(|group| &group.settings);
+        settings.find(|(setting, wanted)| setting.file == file && wanted.key != raw.key).map(|(_, wanted)| *wanted)
     }
 
     /// Without a pid namespace that ends with its first process, a group of version 1 is ended while it is frozen: what forks
@@ -212,6 +235,7 @@ impl Planner<'_> {
         }
         let hierarchy = &self.groups.hierarchies[index];
         check_place(hierarchy, controller, self)?;
+        check_sets(hierarchy, controller)?;
         if self.nested && !self.root && !hierarchy.delegates {
             // In namespaces of its own it mounts the hierarchy, with its group as the top: the group's files are those of the user that it is.
             let help = "leave `nested` out, or start it as root; or let them fall: optional = [\"limits\"]";
@@ -252,9 +276,24 @@ fn is_there(setting: &Setting, hierarchy: &Hierarchy) -> Result<(), Refusal> {
     Err(Refusal { why: format!("this kernel has no {} for a group", setting.file), help: help.into() })
 }
 
-/// Text that a file of the kernel takes as one line.
-fn is_plain(text: &str) -> bool {
-    !text.is_empty() && !text.contains(['\0', '\n', '/']) || text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+/// A name in the folder of a group.
+fn is_plain(file: &str) -> bool {
+    !file.is_empty() && file.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+}
+
+/// Text that a file of the kernel takes as one line. It takes none at all for nothing to do (kernfs, write(2) of 0 bytes).
+fn is_line(value: &str) -> bool {
+    !value.trim().is_empty() && !value.contains(['\0', '\n', '/'])
+}
+
+/// What was meant by a file that `raw` has not.
+fn raw_help(file: &str) -> String {
+    let begin = file.split('.').next().unwrap_or("");
+    if matches!(begin, "freezer" | "devices") {
+        return format!("it is no limit; to be in that controller, say controllers = [\"{begin}\"]");
+    }
+    let limiting = Controller::WORDS.iter().copied().filter(|word| *word != begin && Controller::of_file(&format!("{word}.")).is_some());
+    suggestion(begin, limiting).unwrap_or_else(|| "write such as \"memory.swappiness\" = \"10\"".into())
 }
 
 /// Why a controller is nowhere.
@@ -313,6 +352,23 @@ fn check_place(hierarchy: &Hierarchy, controller: Controller, planner: &Planner<
         ),
     };
     Err(Refusal { why: planner.no_systemd.as_ref().map_or(why.clone(), |unable| format!("{why}; and {}", unable.why)), help })
+}
+
+/// In version 1 a group's sets are within those of the one above, and that one's are empty until somebody fills them (cpuset(7)).
+fn check_sets(hierarchy: &Hierarchy, controller: Controller) -> Result<(), Refusal> {
+    let (folder, v1) = (&hierarchy.folder, hierarchy.version == Version::V1);
+    let empty: Vec<&str> = [("cpuset.cpus", &hierarchy.cpus), ("cpuset.mems", &hierarchy.nodes)]
+        .into_iter()
+        .filter(|(_, list)| list.is_empty())
+        .map(|(file, _)| file)
+        .collect();
+    if controller != Controller::Cpuset || !v1 || empty.is_empty() || *folder == hierarchy.mount {
+        return Ok(());
+    }
+    // Lines short enough that a terminal's width breaks none.
+    let fill: Vec<String> = empty.iter().map(|file| format!("cat ../{file} >{file}")).collect();
+    let help = format!("as root fill it from the group above:\ncd {} &&\n{}", shell_word(folder), fill.join(" &&\n"));
+    Err(Refusal { why: format!("{folder} has nothing in {}", empty.join(", ")), help })
 }
 
 /// One problem, or one note, for all that fails for one reason.
@@ -380,15 +436,15 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
     let slot = draft.slot();
     let controllers: Vec<Controller> = group.controllers.iter().copied().collect();
     draft.step(Stage::Limits, Op::Group { slot, version: hierarchy.version, controllers, folder }, at);
-    let mut limit = |setting: &Setting, at: Span| {
-        let op = Op::GroupLimit { slot, controller: setting.controller, file: Name::new(&setting.file), value: Name::new(&setting.value) };
+    let mut limit = |setting: &Setting, at: Span, may_fall: bool| {
+        let op = Op::GroupLimit { slot, controller: setting.controller, file: Name::new(&setting.file), value: Name::new(&setting.value), may_fall };
         draft.step(Stage::Limits, op, at);
     };
     for setting in inherited_sets(hierarchy, group) {
-        limit(&setting, at);
+        limit(&setting, at, false);
     }
-    for (setting, at) in &group.settings {
-        limit(setting, *at);
+    for (setting, wanted) in &group.settings {
+        limit(setting, wanted.at, wanted.may_fall);
     }
     extras(limits, groups, hierarchy.version, group, slot, draft);
     if hierarchy.version == Version::V1 {

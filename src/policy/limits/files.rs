@@ -7,6 +7,7 @@ use crate::host::groups::{Groups, Hierarchy, Version};
 use crate::problem::errno_words;
 use crate::value::Size;
 use crate::value::Written;
+use std::collections::BTreeMap;
 
 /// A file of a group, and what it is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +147,7 @@ fn swap(limits: &Limits, hierarchy: &Hierarchy, groups: &Groups) -> Result<Vec<S
     }
     match bytes(&limits.memory, hierarchy, groups) {
         Some(memory) => Ok(vec![of_memory("memory.memsw.limit_in_bytes", memory.saturating_add(swap).to_string())]),
-        None => refuse("version 1 of control groups limits swap together with memory alone", "set memory, too"),
+        None => refuse("version 1 of control groups limits swap together with memory alone", "set memory to a size, or leave memory-swap out"),
     }
 }
 
@@ -187,6 +188,7 @@ fn set(file: &str, what: &str, list: Option<&str>, all: &str) -> Result<Vec<Sett
 
 fn io(limits: &Limits, v1: bool, groups: &Groups) -> Result<Vec<Setting>, Refusal> {
     let mut files = vec![];
+    let mut known = BTreeMap::new();
     let of_io = |file: &str, value: String| Setting { controller: Controller::Io, file: file.into(), value };
     for (path, limit) in limits.io.get().into_iter().flat_map(|devices| &devices.0) {
         let (major, minor) = match groups.blocks.get(path) {
@@ -194,7 +196,14 @@ fn io(limits: &Limits, v1: bool, groups: &Groups) -> Result<Vec<Setting>, Refusa
             Some(Err(libc::ENOTBLK)) | None => return refuse(format!("{path} lies on no block device"), "name the disk, such as \"/dev/sda\""),
             Some(Err(errno)) => return refuse(format!("{path}: {}", errno_words(*errno)), "name the disk, such as \"/dev/sda\""),
         };
+        // The kernel has one line for a disk: the last that is written.
+        if let Some(other) = known.insert((major, minor), path) {
+            return refuse(format!("{other} and {path} lie on the same disk, {major}:{minor}"), "say it once, for one of them");
+        }
         let IoLimits { read_bytes, write_bytes, read_ops, write_ops, weight } = limit;
+        if weight.is_none() && read_bytes.or(*write_bytes).is_none() && read_ops.or(*write_ops).is_none() {
+            return refuse(format!("nothing is said of {path}"), format!("write such as io = {{ \"{path}\" = {{ read-bytes = \"10M\" }} }}"));
+        }
         let all = [("read_bps", "rbps", read_bytes.map(|size| size.0)), ("write_bps", "wbps", write_bytes.map(|size| size.0))]
             .into_iter()
             .chain([("read_iops", "riops", read_ops.map(|rate| rate.0)), ("write_iops", "wiops", write_ops.map(|rate| rate.0))])

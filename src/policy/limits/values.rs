@@ -41,6 +41,9 @@ impl Written for Amount {
     }
 }
 
+/// The kernel has no more processes, and takes no greater number (linux/threads.h; pids.c, pids_max_write).
+const PID_MAX_LIMIT: u64 = 4_194_304;
+
 /// How many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
@@ -60,10 +63,11 @@ impl Written for Count {
         }
     }
     fn from_integer(number: i64) -> Option<Result<Count, String>> {
-        Some(u64::try_from(number).ok().filter(|number| *number > 0).map(Count::Number).ok_or_else(|| "at least 1 is needed".into()))
+        let good = u64::try_from(number).ok().filter(|number| (1..=PID_MAX_LIMIT).contains(number));
+        Some(good.map(Count::Number).ok_or_else(|| format!("{number} is out of range: expected 1 to {PID_MAX_LIMIT}, or \"unlimited\"")))
     }
     fn looks() -> Shape {
-        Shape::Either(vec![Shape::Integer(1, i64::MAX), Shape::names(["unlimited"])])
+        Shape::Either(vec![Shape::Integer(1, PID_MAX_LIMIT as i64), Shape::names(["unlimited"])])
     }
 }
 
@@ -225,6 +229,9 @@ table! {
     }
 }
 
+/// The kernel counts in 32 bits, of which version 1 drops the rest without a word; all of them set are no limit (blk-throttle.c).
+const MOST_OPS: u64 = u32::MAX as u64 - 1;
+
 /// So many in a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate(pub u64);
@@ -235,10 +242,11 @@ impl Written for Rate {
         Err(format!("`{text}` must be a number, without quotes"))
     }
     fn from_integer(number: i64) -> Option<Result<Rate, String>> {
-        Some(u64::try_from(number).ok().filter(|number| *number > 0).map(Rate).ok_or_else(|| "at least 1 is needed".into()))
+        let good = u64::try_from(number).ok().filter(|number| (1..=MOST_OPS).contains(number));
+        Some(good.map(Rate).ok_or_else(|| format!("{number} is out of range: expected 1 to {MOST_OPS}")))
     }
     fn looks() -> Shape {
-        Shape::Integer(1, i64::MAX)
+        Shape::Integer(1, MOST_OPS as i64)
     }
 }
 
@@ -294,6 +302,8 @@ mod tests {
         assert_eq!(Amount::from_text("50%"), Ok(Amount::Percent(50)));
         assert!(Amount::from_text("0%").is_err() && Amount::from_text("101%").is_err() && Amount::from_text("+5%").is_err());
         assert_eq!(Count::from_integer(0).map(|count| count.is_err()), Some(true));
+        assert_eq!(Count::from_integer(4_194_305).map(|count| count.is_err()), Some(true));
+        assert_eq!([4_294_967_294, 4_294_967_295].map(|rate| Rate::from_integer(rate).map(|rate| rate.is_ok())), [Some(true), Some(false)]);
         assert!(NumberList::from_text("0-3,6").is_ok());
         assert!(["", "a", "3-1", "1,", "+1", "0- 3"].iter().all(|text| NumberList::from_text(text).is_err()));
         assert_eq!(numbers("0-2,5\n").collect::<Vec<_>>(), [0, 1, 2, 5]);

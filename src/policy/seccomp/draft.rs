@@ -153,7 +153,7 @@ impl<'a> Words<'a> {
 
     /// Words that say two things of one call.
     fn check(&self, draft: &mut Draft) {
-        let families = self.seccomp.families.items.first().map(|family| family.at);
+        let families = self.seccomp.families.said();
         let socket = self.ruled.get("socket").map(|(_, at)| *at).or(self.named.get("socket").copied());
         if let (Some(at), Some(also)) = (families, socket) {
             draft.problem(
@@ -220,9 +220,9 @@ impl<'a> Words<'a> {
         if let Some(at) = find(&self.named, call, same) {
             return (Rule::always(Verdict::Allow), Some((Source::Allow, *at)));
         }
-        if let ("socket", Some(first)) = (same, self.seccomp.families.items.first()) {
+        if let ("socket", Some(at)) = (same, self.seccomp.families.said()) {
             let granted: Vec<u64> = self.seccomp.families.items.iter().map(|family| family.number).collect();
-            return (default::families(&granted), Some((Source::Families, first.at)));
+            return (default::families(&granted), Some((Source::Families, at)));
         }
         if let Some(at) = find(&self.grouped, call, same) {
             let rule = if is_particular(same) { default::rule(same, self.needs) } else { Rule::always(Verdict::Allow) };

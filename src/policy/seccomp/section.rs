@@ -29,7 +29,7 @@ crate::section! {
         deny: Set<Calls>,
         /// By call or group: an action, or actions with conditions on the arguments.
         rules: Entries<Spec>,
-        /// Address families that sockets may have. Unsaid: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK for routes.
+        /// Address families that sockets may have; `[]`: none. Unsaid: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK for routes.
         families: Set<Family>,
         /// Whether memory may be written and then executed; `false` breaks most just-in-time compilers. Unsaid: true.
         write_execute: Key<bool>,
@@ -59,7 +59,7 @@ impl Seccomp {
     pub fn is_unsaid(&self) -> bool {
         let Seccomp { policy, import, allow, deny, rules, families, write_execute, personality, realtime, set_id, architectures } = self;
         let flags = [write_execute, personality, realtime, set_id];
-        let sets = allow.items.is_empty() && deny.items.is_empty() && families.items.is_empty() && architectures.items.is_empty();
+        let sets = allow.items.is_empty() && deny.items.is_empty() && families.said().is_none() && architectures.items.is_empty();
         let rules = rules.iter().next().is_none();
         policy.get().is_none() && import.get().is_none() && sets && rules && flags.iter().all(|flag| flag.get().is_none())
     }
