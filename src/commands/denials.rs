@@ -168,6 +168,9 @@ fn words_of(line: &Line, has_conditions: bool, planned: &Planned) -> String {
         let any = if has_conditions { " with any arguments" } else { "" };
         return format!("{any}, add {word} to [seccomp].allow");
     }
+    if let (true, Over::Replaces(at)) = (line.text.ends_with("= false"), line.over) {
+        return format!(", take its rule out of [{}]: {}", line.section, place(at, planned));
+    }
     if let (Some(word), Over::Joins(at)) = (list("deny = [\"!"), line.over) {
         return format!(", take \"{word} out of [seccomp].deny: {}", place(at, planned));
     }
@@ -175,7 +178,8 @@ fn words_of(line: &Line, has_conditions: bool, planned: &Planned) -> String {
         Over::Replaces(at) => format!(", in the place of {}", place(at, planned)),
         Over::Joins(_) | Over::Nothing => String::new(),
     };
-    format!(", write below [{}]: {}{over}", line.section, line.text)
+    let any = if has_conditions && line.section == "seccomp.rules" { " with any arguments" } else { "" };
+    format!("{any}, write below [{}]: {}{over}", line.section, line.text)
 }
 
 fn place(at: Span, planned: &Planned) -> String {

@@ -83,7 +83,9 @@ fn marks(world: &World<'_>, path: &str, entry: &Entry, profile: &Profile) -> Str
             world.rights(path).0.within(needed) == needed
         })
     };
-    let write = !entry.attrs.has(Attrs::READ_ONLY) && landlock(AccessFs::WriteFile);
+    // To make or remove a file changes the tree as much as to write to one.
+    let changes = [AccessFs::WriteFile, AccessFs::MakeReg, AccessFs::MakeDir, AccessFs::RemoveFile, AccessFs::RemoveDir];
+    let write = !entry.attrs.has(Attrs::READ_ONLY) && changes.into_iter().any(landlock);
     let own = matches!(entry.shows, Shows::Folder | Shows::Root);
     let execute = !entry.attrs.has(Attrs::NO_EXEC) && landlock(AccessFs::Execute) && (!own || write);
     format!("r{}{}", if write { 'w' } else { '-' }, if execute { 'x' } else { '-' })

@@ -238,7 +238,13 @@ impl Asked<'_> {
         let mut lines: Vec<Line> =
             denying.map(|calls| Line::new("seccomp", format!("deny = [\"!{}\"]", calls.value), Over::Joins(calls.at))).collect();
         if let Some(rule) = seccomp.rules.map.get(name) {
+            // Without its conditions what the policy keeps closed stays so; the word opens all.
+            if rule.value.as_ref().is_some_and(|spec| !spec.value.cases.is_empty()) {
+                lines.push(Line::new("seccomp.rules", format!("{name} = false"), Over::Replaces(rule.key)));
+            }
             lines.push(Line::new("seccomp.rules", format!("{name} = \"allow\""), Over::Replaces(rule.key)));
+        } else if seccomp.rules.iter().any(|(group, _)| Calls(group.value.to_owned()).members().contains(name)) {
+            lines.push(Line::new("seccomp.rules", format!("{name} = \"allow\""), Over::Nothing));
         }
         lines.extend([
             Line::new("seccomp", format!("allow = [{}]", literal(name)), joins(&seccomp.allow)),

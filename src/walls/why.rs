@@ -12,7 +12,7 @@ use crate::host::script::Script;
 use crate::policy::capabilities::Capability;
 use crate::policy::landlock::{Rights, port_words};
 use crate::policy::namespaces::{Kind, Namespace};
-use crate::policy::seccomp::Verdict;
+use crate::policy::seccomp::{Otherwise, Source, Verdict};
 use crate::policy::syscalls;
 use crate::profile::Profile;
 use crate::source::Span;
@@ -235,6 +235,7 @@ impl Asked<'_> {
         let rule = filter.rule(number);
         let says = |verdict: Verdict| if verdict == Verdict::Allow { Says::Allows } else { Says::Denies };
         let policy = match because {
+            Some((Source::Rules, _)) if self.leaves_the_rest(name) => "`rules` of [seccomp], or the policy to which they leave the rest,".to_owned(),
             Some((source, _)) => format!("`{source}` of [seccomp]"),
             None if nested_at.is_somewhere() => "the policy for nested sandboxes".to_owned(),
             None => self.profile.seccomp.policy_in_words().to_owned(),
@@ -263,6 +264,14 @@ impl Asked<'_> {
             reasons.push(Reason::new(Wall::Capabilities, Says::Allows, words, at));
         }
         reasons
+    }
+
+    /// Whether the rule of a call leaves what none of its conditions holds for to `allow` and `policy`.
+    fn leaves_the_rest(&self, name: &str) -> bool {
+        self.profile.seccomp.rules.get(name).is_some_and(|spec| match spec.value.otherwise {
+            Some(otherwise) => otherwise == Otherwise::Policy,
+            None => !spec.value.cases.is_empty() && spec.value.cases.iter().all(|(_, verdict)| verdict.refuses()),
+        })
     }
 
     // ---- the network ----
