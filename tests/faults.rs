@@ -74,7 +74,7 @@ const LIMITED: Variant = Variant {
     top: "",
     process: "timeout = \"60s\"",
     namespaces: "",
-    rest: "\"/proc\" = \"proc\"\n[limits]\nmemory = \"256M\"\noom = \"kill-all\"\npids = 100\ncpu = 4.0\ncpu-time = \"60s\"\n\
+    rest: "\"/proc\" = \"proc\"\n[limits]\nmemory = \"256M\"\noom = \"kill-all\"\ncpu = 4.0\ncpu-time = \"60s\"\n\
            raw = { \"pids.max\" = \"90\" }\ncontrollers = [\"devices\", \"freezer\"]\n",
 };
 
