@@ -99,6 +99,27 @@ fn a_denial_is_told_with_its_count_and_the_line_that_permits_it() {
     }
 }
 
+/// What a rule's conditions deny goes with the rule: the word that allows all of the call would open what the policy keeps closed.
+#[test]
+fn a_rule_with_conditions_is_taken_out_before_all_is_opened() {
+    let place = place();
+    for who in As::all() {
+        let rule = "[seccomp.rules]\nioctl = { deny-if = [{ arg1 = \"FIONREAD\" }] }\n";
+        let act = |profile: &str, request: &str| run(&place, *who, EXPLAIN, profile, &["/denials", "raw", &number("ioctl"), "0", request]);
+        let (fionread, tiocsti) = ("21531", "21522");
+        let ran = act(&profile(&place, rule), fionread);
+        let line = ran.denials()[0];
+        assert!(
+            line.starts_with("denied: ioctl(0, 0x541b") && line.contains("to permit it, take its rule out of [seccomp.rules]: "),
+            "{who:?}: {ran:?}"
+        );
+        let ran = act(&profile(&place, rule), tiocsti);
+        assert!(ran.denials()[0].contains("to permit it with any arguments, write below [seccomp.rules]: ioctl = \"allow\""), "{who:?}: {ran:?}");
+        assert!(act(&profile(&place, ""), fionread).denials().is_empty(), "{who:?}");
+        assert_eq!(act(&profile(&place, ""), tiocsti).denials().len(), 1, "{who:?}: without the rule it stays closed");
+    }
+}
+
 #[test]
 fn the_report_has_the_denials() {
     let place = place();

@@ -769,3 +769,31 @@ fn withdrawing_the_last_of_a_set_that_restricts_leaves_nothing() {
         assert_eq!(status(&[withdrawal], "syscall:socket:1,1,0"), denied, "{withdrawal}");
     }
 }
+
+/// Of a rule with conditions only what meets them is the rule's; and what is offered first opens nothing else.
+#[test]
+fn a_rule_answers_for_what_meets_its_conditions_alone() {
+    let place = Place::new();
+    let path = place.file(
+        "p.toml",
+        &format!("{}[seccomp.rules]\nioctl = {{ deny-if = [{{ arg1 = \"FIONREAD\" }}] }}\n\"@swap\" = \"kill\"\n", support::system("")),
+    );
+    let ask = |more: &[&str], question: &str| {
+        let output = place.stockade(As::User).arg("why").args(more).arg(&path).arg(question).output().unwrap();
+        (output.status.code(), text(&output.stdout))
+    };
+    let (allowed, denied) = (Some(0), Some(1));
+    let own = ask(&[], "syscall:ioctl:0,0x541b");
+    assert!(own.0 == denied && own.1.contains("`rules` of [seccomp] answers EPERM") && own.1.contains("p.toml:"), "{}", own.1);
+    assert!(own.1.contains("\n    ioctl = false\n"), "{}", own.1);
+    // TIOCSTI, which the policy keeps closed, and FIOCLEX, which nobody does.
+    let other = ask(&[], "syscall:ioctl:0,0x5412");
+    assert!(other.0 == denied && other.1.contains("the default policy answers EPERM"), "{}", other.1);
+    let open = ask(&[], "syscall:ioctl:0,0x5451");
+    assert!(open.0 == allowed && open.1.contains("the default policy allows it"), "{}", open.1);
+    let taken = ["--config", "seccomp.rules.ioctl=false"];
+    assert_eq!((ask(&taken, "syscall:ioctl:0,0x541b").0, ask(&taken, "syscall:ioctl:0,0x5412").0), (allowed, denied));
+    // A rule for a group is gone past by one for the call.
+    let group = ask(&[], "syscall:swapon");
+    assert!(group.0 == denied && group.1.contains("\n    swapon = \"allow\"\n"), "{}", group.1);
+}

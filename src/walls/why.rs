@@ -12,7 +12,7 @@ use crate::host::script::Script;
 use crate::policy::capabilities::Capability;
 use crate::policy::landlock::{Rights, port_words};
 use crate::policy::namespaces::{Kind, Namespace};
-use crate::policy::seccomp::{Otherwise, Source, Verdict};
+use crate::policy::seccomp::{Source, Verdict};
 use crate::policy::syscalls;
 use crate::profile::Profile;
 use crate::source::Span;
@@ -227,15 +227,17 @@ impl Asked<'_> {
     fn call(&self, number: u32, arguments: Option<&[u64; 6]>) -> Vec<Reason> {
         let filter = &self.world.plan.filter;
         let nested = self.profile.namespaces.nested.get().filter(|nested| nested.value.0);
-        let because = filter.native.because(number);
+        let name = syscalls::name(number).unwrap_or_default();
+        // A rule decides about what meets its conditions; the rest may be the policy's.
+        let left =
+            |arguments| self.profile.seccomp.rules.get(name).is_some_and(|rule| rule.value.leaves_the_rest() && !rule.value.is_met(name, arguments));
+        let because = filter.native.because(number).filter(|(source, _)| *source != Source::Rules || !arguments.is_some_and(left));
         let nested_at = nested.filter(|_| opened_by_nesting(number)).map_or(Span::NOWHERE, |nested| nested.at);
         let at = because.map_or(nested_at, |(_, at)| at);
-        let name = syscalls::name(number).unwrap_or_default();
         let topic = syscalls::ALLOWED.iter().find(|(_, calls)| calls.contains(&name)).map(|(topic, _)| *topic);
         let rule = filter.rule(number);
         let says = |verdict: Verdict| if verdict == Verdict::Allow { Says::Allows } else { Says::Denies };
         let policy = match because {
-            Some((Source::Rules, _)) if self.leaves_the_rest(name) => "`rules` of [seccomp], or the policy to which they leave the rest,".to_owned(),
             Some((source, _)) => format!("`{source}` of [seccomp]"),
             None if nested_at.is_somewhere() => "the policy for nested sandboxes".to_owned(),
             None => self.profile.seccomp.policy_in_words().to_owned(),
@@ -264,14 +266,6 @@ impl Asked<'_> {
             reasons.push(Reason::new(Wall::Capabilities, Says::Allows, words, at));
         }
         reasons
-    }
-
-    /// Whether the rule of a call leaves what none of its conditions holds for to `allow` and `policy`.
-    fn leaves_the_rest(&self, name: &str) -> bool {
-        self.profile.seccomp.rules.get(name).is_some_and(|spec| match spec.value.otherwise {
-            Some(otherwise) => otherwise == Otherwise::Policy,
-            None => !spec.value.cases.is_empty() && spec.value.cases.iter().all(|(_, verdict)| verdict.refuses()),
-        })
     }
 
     // ---- the network ----

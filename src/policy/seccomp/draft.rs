@@ -271,6 +271,6 @@ fn ruled(call: &str, spec: &At<Spec>, draft: &mut Draft) -> Ruled {
         cases.push(Case { tests, verdict: *verdict });
     }
     cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.strictness()));
-    let unsaid = if spec.cases.iter().all(|(_, verdict)| verdict.refuses()) { Otherwise::Policy } else { Otherwise::Said(refusal(call)) };
+    let unsaid = if spec.value.leaves_the_rest() { Otherwise::Policy } else { Otherwise::Said(refusal(call)) };
     Ruled { cases, otherwise: spec.otherwise.unwrap_or(unsaid) }
 }

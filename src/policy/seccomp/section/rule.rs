@@ -1,5 +1,6 @@
 //! A rule of `[seccomp.rules]` as it is written: an action, or actions with conditions on arguments.
 
+use super::super::condition;
 use super::super::filter::{EPERM, Verdict};
 use super::{Action, errno};
 use crate::source::{At, Span};
@@ -14,6 +15,22 @@ pub struct Spec {
     pub cases: Vec<(At<Vec<Condition>>, Verdict)>,
     /// When none of them holds.
     pub otherwise: Option<Otherwise>,
+}
+
+impl Spec {
+    /// Whether a call with these arguments meets one of its sets of conditions, as the kernel reads them.
+    pub fn is_met(&self, call: &str, arguments: &[u64; 6]) -> bool {
+        let holds = |condition: &Condition, refuses| {
+            condition::test(call, condition.argument.value, &condition.is, refuses).is_ok_and(|test| test.holds(arguments))
+        };
+        self.cases.iter().any(|(conditions, verdict)| conditions.value.iter().all(|condition| holds(condition, verdict.refuses())))
+    }
+
+    /// Whether what meets none of them is left to `allow` and `policy`. Unsaid it is where every action refuses.
+    pub fn leaves_the_rest(&self) -> bool {
+        let refuse = || self.cases.iter().all(|(_, verdict)| verdict.refuses());
+        self.otherwise.map_or_else(refuse, |otherwise| otherwise == Otherwise::Policy)
+    }
 }
 
 /// What a rule says of the calls that no condition holds for.
