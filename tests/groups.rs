@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use support::ground::{Ground, kill, read, spawn, wait_for};
@@ -266,7 +267,8 @@ fn groups_in_a_group_end_with_it() {
     for killed in [false, true] {
         let child = spawn(&place, &profile, "sleep 600 & sleep 600");
         let group = wait_for(|| ground.group_of(child.id(), "freezer").filter(|group| read(group, "cgroup.procs").lines().count() >= 3));
-        let inner = group.join("inner");
+        // A name may be any bytes.
+        let inner = group.join(std::ffi::OsStr::from_bytes(b"inner\xff"));
         std::fs::create_dir(&inner).unwrap();
         let last = read(&group, "cgroup.procs").lines().last().unwrap().to_owned();
         std::fs::write(inner.join("cgroup.procs"), &last).unwrap();

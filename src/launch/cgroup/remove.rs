@@ -8,7 +8,10 @@ use crate::step::Name;
 use crate::sys::{self, Errno};
 use cgroups_rs::FreezerState;
 use cgroups_rs::fs::freezer::FreezerController;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// How long, in milliseconds, a group is asked to be empty.
 const PATIENCE: u32 = 5_000;
@@ -40,7 +43,7 @@ impl Groups {
 
     /// Lets a frozen sandbox go on, so that it can end: version 1 holds back even SIGKILL.
     pub fn thaw(&self) {
-        if let Some(Made { path, .. }) = self.with(Controller::Freezer) {
+        if let Some(Made { path, .. }) = self.with(Controller::Freezer).filter(|made| made.version == Version::V1) {
             thaw(path, Version::V1);
         }
     }
@@ -50,8 +53,8 @@ impl Groups {
 const MOST_INNER: usize = 10_000;
 
 /// A group and those that the target made in it, the deepest first. Where it may make namespaces of its own, it can reach its group as a user whose it is.
-pub fn tree(path: &str) -> Vec<String> {
-    let mut all = vec![path.to_owned()];
+pub fn tree(path: &str) -> Vec<PathBuf> {
+    let mut all = vec![PathBuf::from(path)];
     let mut next = 0;
     while let (Some(folder), true) = (all.get(next), all.len() < MOST_INNER) {
         next += 1;
@@ -59,13 +62,8 @@ pub fn tree(path: &str) -> Vec<String> {
         if std::fs::metadata(folder).is_ok_and(|meta| meta.nlink() == 2) {
             continue;
         }
-        let inner: Vec<String> = std::fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-            .filter_map(|entry| entry.path().to_str().map(str::to_owned))
-            .collect();
+        let inner = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let inner: Vec<PathBuf> = inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect();
         all.extend(inner);
     }
     all.reverse();
@@ -82,7 +80,9 @@ pub fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result {
             Err(Errno(libc::EBUSY)) if waited > 0 => {
                 kill();
                 let inner = tree(path);
-                inner.iter().take(inner.len() - 1).for_each(|inner| sys::regardless(sys::rmdir(Name::new(inner).as_c_str())));
+                // The last is the group itself. A name may be any bytes but NUL.
+                let names = inner.iter().take(inner.len() - 1).filter_map(|inner| CString::new(inner.as_os_str().as_bytes()).ok());
+                names.for_each(|inner| sys::regardless(sys::rmdir(&inner)));
             }
             Err(Errno(libc::EBUSY)) => {}
             Err(errno) => {
@@ -109,7 +109,7 @@ pub fn kill_all(groups: &[(Version, String)]) {
         drop(FreezerController::new(path.into(), path.into(), *version == Version::V2).freeze());
     }
     for path in groups.iter().flat_map(|(_, path)| tree(path)) {
-        for pid in write::read(&format!("{path}/cgroup.procs")).unwrap_or_default().lines().filter_map(|line| line.parse::<i32>().ok()) {
+        for pid in processes(&path).unwrap_or_default().lines().filter_map(|line| line.parse::<i32>().ok()) {
             // 0 is a process that has no number here, and kill(2) would take it for our own group.
             if pid > 1 && pid != sys::getpid() {
                 sys::regardless(sys::kill(pid, libc::SIGKILL));
@@ -119,6 +119,11 @@ pub fn kill_all(groups: &[(Version, String)]) {
     if let Some((version, path)) = freezer {
         thaw(path, *version);
     }
+}
+
+/// The numbers of those in a group, a line each.
+pub fn processes(group: &Path) -> std::io::Result<String> {
+    std::fs::read_to_string(group.join("cgroup.procs"))
 }
 
 fn has_freezer(path: &str) -> bool {
@@ -142,7 +147,7 @@ fn thaw(path: &str, version: Version) {
 }
 
 /// However often it takes: one that is not thawed is not ended.
-fn thaw_one(path: &str, version: Version) {
+fn thaw_one(path: &Path, version: Version) {
     let freezer = FreezerController::new(path.into(), path.into(), version == Version::V2);
     for _ in 0..TRIES {
         if freezer.thaw().is_ok() && matches!(freezer.state(), Ok(FreezerState::Thawed)) {

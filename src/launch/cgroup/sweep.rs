@@ -1,12 +1,13 @@
 //! Groups of launchers that are dead: what a SIGKILL of a launcher leaves, the next run removes.
 
-use super::remove::{kill_all, remove, tree};
+use super::remove::{kill_all, processes, remove, tree};
 use super::{ASIDE, PREFIX};
 use crate::host::groups::Version;
 use crate::step::Name;
 use crate::{stat, sys};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 /// How long, in milliseconds, dead launchers' processes are given to end, and their groups to be empty: a run waits for it.
 const PATIENCE: u32 = 1_000;
@@ -64,7 +65,7 @@ fn version(path: &str) -> Version {
 /// Kills whoever is left, until the groups are empty or it takes too long.
 fn end(groups: &[(Version, String)]) {
     for _ in 0..PATIENCE {
-        let empty = |path: String| super::write::read(&format!("{path}/cgroup.procs")).is_ok_and(|text| text.is_empty());
+        let empty = |path: PathBuf| processes(&path).is_ok_and(|text| text.is_empty());
         if groups.iter().flat_map(|(_, path)| tree(path)).all(empty) {
             return;
         }
