@@ -7,6 +7,7 @@ mod draft;
 mod files;
 pub mod manager;
 pub mod place;
+mod refusals;
 pub mod values;
 
 use crate::layers::{Changes, Said};

@@ -2,18 +2,18 @@
 
 use super::controllers::{Controller, Form};
 use super::files::{Refusal, Setting, settings};
-use super::manager::{Made, Unable, choose, in_scope, scope};
-use super::place::{OF_THE_NAMED, Obstacle, obstacle, of_key, place};
+use super::manager::{Made, Unable, choose, in_scope};
+use super::place::{OF_THE_NAMED, of_key, place};
+use super::refusals::{absent, check_place, check_sets, is_there, raw_help, say};
 use super::values::Count;
 use super::{Limits, Wanted};
-use crate::cause::shell_word;
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::groups::{Groups, Hierarchy, Version};
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::{Access, Mount};
 use crate::policy::namespaces::{Choice, Kind};
-use crate::problem::{Problem, errno_words, suggestion};
+use crate::problem::Problem;
 use crate::source::{At, Span};
 use crate::step::{Folder, Name, Op, Slot, Stage};
 use crate::value::below;
@@ -234,7 +234,7 @@ impl Planner<'_> {
             return Err(Refusal { why: "the kernel takes rules for devices from root alone".into(), help: help.into() });
         }
         let hierarchy = &self.groups.hierarchies[index];
-        check_place(hierarchy, controller, self)?;
+        check_place(hierarchy, controller, self.limits, self.root, self.no_systemd.as_ref())?;
         check_sets(hierarchy, controller)?;
         if self.nested && !self.root && !hierarchy.delegates {
             // In namespaces of its own it mounts the hierarchy, with its group as the top: the group's files are those of the user that it is.
@@ -265,17 +265,6 @@ impl Planner<'_> {
     }
 }
 
-/// Whether a group has the file. It is told only by one that has others of the controller: else the controller may be off there.
-fn is_there(setting: &Setting, hierarchy: &Hierarchy) -> Result<(), Refusal> {
-    let controller = |file: &str| file.split('.').next().unwrap_or("").to_owned();
-    let has_others = hierarchy.files.iter().any(|file| controller(file) == controller(&setting.file));
-    if !has_others || hierarchy.files.contains(&setting.file) {
-        return Ok(());
-    }
-    let help = "leave it out; or let it fall: optional = [\"limits\"]";
-    Err(Refusal { why: format!("this kernel has no {} for a group", setting.file), help: help.into() })
-}
-
 /// A name in the folder of a group.
 fn is_plain(file: &str) -> bool {
     !file.is_empty() && file.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
@@ -284,126 +273,6 @@ fn is_plain(file: &str) -> bool {
 /// Text that a file of the kernel takes as one line. It takes none at all for nothing to do (kernfs, write(2) of 0 bytes).
 fn is_line(value: &str) -> bool {
     !value.trim().is_empty() && !value.contains(['\0', '\n', '/'])
-}
-
-/// What was meant by a file that `raw` has not.
-fn raw_help(file: &str) -> String {
-    let begin = file.split('.').next().unwrap_or("");
-    if matches!(begin, "freezer" | "devices") {
-        return format!("it is no limit; to be in that controller, say controllers = [\"{begin}\"]");
-    }
-    let limiting = Controller::WORDS.iter().copied().filter(|word| *word != begin && Controller::of_file(&format!("{word}.")).is_some());
-    suggestion(begin, limiting).unwrap_or_else(|| "write such as \"memory.swappiness\" = \"10\"".into())
-}
-
-/// Why a controller is nowhere.
-fn absent(controller: Controller, groups: &Groups) -> Refusal {
-    let unified = groups.hierarchies.iter().any(|hierarchy| hierarchy.version == Version::V2);
-    let (why, help) = match controller.v2() {
-        _ if groups.hierarchies.is_empty() => {
-            ("no control groups can be seen here".to_owned(), "mount /sys/fs/cgroup, or start it where it is mounted".to_owned())
-        }
-        Form::None if unified => (
-            format!("version 2 of control groups has no {}", controller.v1()),
-            "match the group itself instead: nft's `socket cgroupv2`, or the sandbox's own interface".to_owned(),
-        ),
-        _ => {
-            let through_systemd = groups.hierarchies.iter().any(|hierarchy| hierarchy.scope.is_some());
-            let whose = if through_systemd { "that systemd may give" } else { "of the launcher's group" };
-            (format!("the controller {} is not among those {whose}", controller.word()), delegate(controller, unified))
-        }
-    };
-    Refusal { why, help }
-}
-
-fn delegate(controller: Controller, unified: bool) -> String {
-    let name = if unified { controller.word() } else { controller.v1() };
-    format!("see that it is mounted, or delegated to the user: Delegate={name} in the unit of the user manager (user@.service)")
-}
-
-/// Whether a group with this controller can be made there.
-fn check_place(hierarchy: &Hierarchy, controller: Controller, planner: &Planner<'_>) -> Result<(), Refusal> {
-    let (folder, root) = (&hierarchy.folder, planner.root);
-    let Some(obstacle) = obstacle(hierarchy, controller) else { return Ok(()) };
-    // What systemd could not do either says more than how to ask it.
-    let way = planner.no_systemd.as_ref().map_or_else(|| scope(root), |unable| unable.help.clone());
-    let (why, help) = match obstacle {
-        Obstacle::Refused(errno) => {
-            // Version 1 has a folder for each controller: one reason for all of them.
-            let own = hierarchy.version == Version::V1 && planner.limits.parent.get().is_none();
-            let place = if own { "the launcher's own" } else { folder };
-            let help = match (errno, hierarchy.version) {
-                (libc::ENOENT, _) => format!("make it first, as root: mkdir {folder}"),
-                (_, Version::V2) => format!("{way}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"]"),
-                (_, Version::V1) => format!(
-                    "as root make one for the user, and name it: parent = \"/NAME\"\nmkdir {0}/NAME && chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"]",
-                    hierarchy.mount
-                ),
-            };
-            (format!("cannot make a group in {place}: {}", errno_words(errno)), help)
-        }
-        Obstacle::Barred(above) => (
-            format!("this user may move no process through {above}, and the launcher is not in {folder}"),
-            format!("{way}\nor let them fall: optional = [\"limits\"]"),
-        ),
-        Obstacle::Shared(others) => (
-            format!("{folder} has {others} other processes, so no controller can be switched on for groups in it"),
-            format!("{way}\nor name a group without processes with `parent`; or let them fall: optional = [\"limits\"]"),
-        ),
-    };
-    Err(Refusal { why: planner.no_systemd.as_ref().map_or(why.clone(), |unable| format!("{why}; and {}", unable.why)), help })
-}
-
-/// In version 1 a group's sets are within those of the one above, and that one's are empty until somebody fills them (cpuset(7)).
-fn check_sets(hierarchy: &Hierarchy, controller: Controller) -> Result<(), Refusal> {
-    let (folder, v1) = (&hierarchy.folder, hierarchy.version == Version::V1);
-    let empty: Vec<&str> = [("cpuset.cpus", &hierarchy.cpus), ("cpuset.mems", &hierarchy.nodes)]
-        .into_iter()
-        .filter(|(_, list)| list.is_empty())
-        .map(|(file, _)| file)
-        .collect();
-    if controller != Controller::Cpuset || !v1 || empty.is_empty() || *folder == hierarchy.mount {
-        return Ok(());
-    }
-    // Lines short enough that a terminal's width breaks none.
-    let fill: Vec<String> = empty.iter().map(|file| format!("cat ../{file} >{file}")).collect();
-    let help = format!("as root fill it from the group above:\ncd {} &&\n{}", shell_word(folder), fill.join(" &&\n"));
-    Err(Refusal { why: format!("{folder} has nothing in {}", empty.join(", ")), help })
-}
-
-/// One problem, or one note, for all that fails for one reason.
-fn say(fallen: Vec<(Wanted, Refusal)>, refused: Vec<(Wanted, Refusal)>, draft: &mut Draft) {
-    let mut by_reason: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
-    let at = fallen.first().map_or(Span::NOWHERE, |(wanted, _)| wanted.at);
-    for (wanted, refusal) in fallen {
-        by_reason.entry(refusal.why).or_default().push(wanted.key);
-    }
-    for (why, keys) in by_reason {
-        draft.note_less(at, format!("limits are not enforced ({}): {why}", keys.join(", ")));
-    }
-    let mut problems: Vec<(String, Problem)> = vec![];
-    for (wanted, Refusal { why, help }) in refused {
-        match problems.iter_mut().find(|(known, _)| *known == why) {
-            Some((_, problem)) => {
-                problem.also.push((wanted.at, "and this".into()));
-                problem.help = problem.help.take().map(|known| more_help(&known, &help));
-            }
-            None => {
-                let problem = Problem::new("limits::place", wanted.at, format!("cannot limit `{}`: {why}", wanted.key)).help_lines(&help);
-                problems.push((why, problem));
-            }
-        }
-    }
-    problems.into_iter().for_each(|(_, problem)| draft.problem(problem));
-}
-
-/// The lines of both, each once; what is the same for all stands last.
-fn more_help(known: &str, more: &str) -> String {
-    let mut lines: Vec<&str> = known.lines().collect();
-    for line in more.lines().filter(|line| !known.lines().any(|known| known == *line)) {
-        lines.insert(lines.len().saturating_sub(1), line);
-    }
-    lines.join("\n")
 }
 
 /// The steps of one group.
