@@ -35,7 +35,7 @@ fn the_report_goes_to_a_descriptor_which_the_target_never_has() {
         assert!(serde_json::from_slice::<Value>(&output.stdout).is_ok_and(|record| record["cause"] == "exit"), "{}", text(&output.stdout));
         assert_eq!(text(&output.stderr).split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"], "{who:?}");
         let closed = place.stockade(*who).args(["run", "--report-fd", "77"]).arg(&path).arg("true").output().unwrap();
-        assert!(closed.status.code() == Some(125) && text(&closed.stderr).contains("descriptor 77"), "{}", text(&closed.stderr));
+        assert!(closed.status.code() == Some(125) && support::unwrapped(&text(&closed.stderr)).contains("descriptor 77"), "{}", text(&closed.stderr));
         let stats = place.stockade(*who).args(["run", "--stats"]).arg(&path).arg("true").output().unwrap();
         assert!(text(&stats.stderr).contains("ended by exit with status 0"), "{}", text(&stats.stderr));
     }
@@ -73,7 +73,11 @@ fn what_a_target_puts_under_the_reports_name_is_not_followed_and_does_not_stay()
         std::fs::remove_file(&report).unwrap();
         std::os::unix::fs::symlink(&precious, &report).unwrap();
         let output = run("exit 7");
-        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("it is a symbolic link"), "{who:?}: {}", text(&output.stderr));
+        assert!(
+            output.status.code() == Some(125) && support::unwrapped(&text(&output.stderr)).contains("it is a symbolic link"),
+            "{who:?}: {}",
+            text(&output.stderr)
+        );
         assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious", "{who:?}");
         let names: Vec<_> = std::fs::read_dir(&out).unwrap().flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(names, ["run.json"], "{who:?}: nothing is left beside it");
@@ -108,6 +112,10 @@ fn the_report_goes_where_shells_lead_it() {
         assert!(std::fs::read_to_string(folder.join("log")).unwrap().starts_with("before\n"));
         let closed = place.folder("closed", As::Root);
         let refused = place.stockade(*who).arg("run").arg("--report").arg(closed.join("no/file")).arg(&path).arg("true").output().unwrap();
-        assert!(refused.status.code() == Some(125) && text(&refused.stderr).contains("no such file"), "{}", text(&refused.stderr));
+        assert!(
+            refused.status.code() == Some(125) && support::unwrapped(&text(&refused.stderr)).contains("no such file"),
+            "{}",
+            text(&refused.stderr)
+        );
     }
 }

@@ -209,7 +209,12 @@ fn common() -> Vec<Block> {
             "From the weakest: each file of `extends` in its order (one that is met twice is loaded once), the file itself, `--config` of \
              the command line in its order. Sections merge key by key; the value of a key is replaced whole, never mixed.",
         ),
-        Block::item(0, "set", "United over layers; order and repeats mean nothing. `\"!x\"` withdraws an inherited `x`, `\"!*\"` all of them."),
+        Block::item(
+            0,
+            "set",
+            "United over layers; order and repeats mean nothing. `\"!x\"` withdraws an inherited `x`, `\"!*\"` all of them; one that loses \
+             its last item so is empty, and not unsaid.",
+        ),
         Block::item(0, "sequence", "Replaced whole; order and repeats are kept."),
         Block::item(0, "`false`", "Withdraws an inherited entry of `[mounts]`, `[env]` and `[rlimits]`."),
         Block::item(0, "`\"default\"`", "Withdraws the inherited value of any other key."),

@@ -1,13 +1,15 @@
 //! `stockade run`: the whole pipeline, and the record of how it ended.
 
 use super::record::{Record, Sink};
-use super::{FAILED, Failed, Planned, denials, explain, note_line, print_problems, request, settle, warn};
+use super::{Failed, Planned, denials, explain, note_line, print_problems, request, settle, warn};
 use crate::cli::{Explain, Format, Runs};
 use stockade::launch::{Ask, Denial, Denials, Ended, Failure, Outcome, Then, find_passed, launch};
 use stockade::plan::Plan;
 use stockade::policy::seccomp::Told;
 use stockade::policy::syscalls::Abi;
+use stockade::problem::Problem;
 use stockade::profile::{Caller, Request};
+use stockade::source::{Sources, Span};
 
 /// Runs the profile; the status is the target's own, or stockade's.
 pub fn run(runs: Runs) -> u8 {
@@ -18,8 +20,8 @@ pub fn run(runs: Runs) -> u8 {
     let sink = match Sink::open(report.as_deref(), report_fd, stats) {
         Ok(sink) => sink,
         Err(message) => {
-            warn(&format!("stockade: {message}\n"));
-            return FAILED;
+            let problems = Problem::new("cli::flag", Span::NOWHERE, message).into();
+            return Failed { sources: Sources::default(), problems }.say(Format::Text);
         }
     };
     match prepared {
