@@ -247,6 +247,31 @@ fn each_cost_is_met_and_the_ends_of_the_scale_are_reached() {
     assert_eq!(weighed(&place, &all, true).unwrap().tenths, 100);
 }
 
+/// To make and to remove changes a tree of the host, whether files in it can be written to or not.
+#[test]
+fn a_tree_where_files_can_be_made_is_marked_as_writable() {
+    if stockade::sys::landlock_abi().unwrap_or(0) == 0 {
+        return support::skip("the kernel has no Landlock");
+    }
+    let place = Place::new();
+    let work = place.folder("work", As::User);
+    let marks = |rights: &str| {
+        let profile = format!(
+            "{}[landlock]\npaths = {{ \"/\" = \"rx\", \"/work\" = {rights} }}\n",
+            support::system(&format!("\"/work\" = {{ bind = \"{}\", access = \"rw\" }}", work.display()))
+        );
+        let path = place.file("marks.toml", &profile);
+        let output = place.stockade(As::User).args(["plan", "--format", "json"]).arg(path).arg("true").output().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", utf8(&output.stderr)));
+        let entry = json["tree"].as_array().unwrap().iter().find(|entry| entry["path"] == "/work").unwrap().clone();
+        entry["access"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        [marks("[\"r\", \"make\"]"), marks("[\"r\", \"remove\"]"), marks("[\"r\", \"w\"]"), marks("\"rx\"")].map(|marks| marks.contains('w')),
+        [true, true, true, false]
+    );
+}
+
 // ---- the command ----
 
 #[test]
