@@ -1,12 +1,14 @@
 //! The file that a report is written to. It may lie in a folder that targets can write to, of this run or an earlier one: what they put under its
 //! name is never followed, and what they write into it does not stay.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use stockade::sys::Errno;
 
 /// How often another name is tried where somebody has one.
 const TRIES: u32 = 16;
@@ -22,7 +24,8 @@ pub enum Place {
 }
 
 impl Place {
-    /// Finds it before the target runs. No link is followed in its last part, but for those of `/dev` and `/proc` (`/dev/stderr`, `/dev/fd/3`).
+    /// Finds it before the target runs. Of links are followed those of `/dev` and `/proc` (`/dev/stderr`, `/dev/fd/3`), and those that lie in `/` and
+    /// `/var` themselves (`/var/run`), which no target is granted for writing.
     pub fn find(path: &Path) -> io::Result<Place> {
         let open = |flags: i32, path: &Path| OpenOptions::new().write(true).custom_flags(flags | libc::O_NOCTTY).open(path);
         if path.starts_with("/dev") || path.starts_with("/proc") {
@@ -30,7 +33,7 @@ impl Place {
         }
         let name = path.file_name().ok_or(io::Error::from_raw_os_error(libc::EISDIR))?.to_owned();
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(parent)?;
+        let folder = open_folder(parent)?;
         let file = at(&folder, &name);
         let there = match fs::symlink_metadata(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -66,6 +69,19 @@ impl Place {
                 written
             }
         }
+    }
+}
+
+/// The folder, by a path on which nobody but the machine's own set a link.
+fn open_folder(path: &Path) -> io::Result<File> {
+    let parts = if path.starts_with("/var") { 3 } else { 2 };
+    let first: PathBuf = path.components().take(parts).collect();
+    let path = if path.is_absolute() { fs::canonicalize(&first)?.join(path.strip_prefix(&first).unwrap_or(Path::new(""))) } else { path.to_owned() };
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    match stockade::sys::open_without_links(&name, libc::O_PATH | libc::O_DIRECTORY) {
+        Ok(fd) => Ok(File::from(stockade::sys::owned(fd))),
+        Err(Errno(libc::ELOOP)) => Err(io::Error::other("a folder on the way is a symbolic link, which is not followed: name the real path")),
+        Err(Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
     }
 }
 
