@@ -245,7 +245,7 @@ pub struct Listing {
 #[derive(Debug, Args)]
 pub struct Running {
     /// Names that sandboxes have by the key `name` of their profiles
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "SANDBOX", required = true)]
     pub names: Vec<String>,
 }
 

@@ -93,6 +93,8 @@ fn a_sandbox_with_a_name_is_listed_and_ended() {
         assert!(listed.starts_with("NAME") && listed.contains(&name), "{listed}");
         let completed = text(&run.stockade(&["complete", "--", "kill", &name[..3]]).stdout);
         assert!(completed.lines().any(|line| line.split('\t').next() == Some(name.as_str())), "{completed}");
+        let new = text(&run.stockade(&["complete", "--", "new", &name[..3]]).stdout);
+        assert!(!new.contains(&name), "a new profile is no running sandbox: {new}");
         // The name is taken.
         let second = run.stockade(&["run", run.place.path.join(format!("{name}.toml")).to_str().unwrap(), "true"]);
         assert!(second.status.code() == Some(125) && said(&second).contains("a running sandbox has it"), "{}", text(&second.stderr));

@@ -138,7 +138,7 @@ fn values(arg: &Arg, begun: &str) -> Vec<String> {
         "PROFILE" => profiles(begun),
         // By number: bash ends a word at a colon.
         "CODE" => offered(stockade::explain::all().map(|one| (one.number.to_owned(), one.code.to_owned())), begun),
-        "NAME" => {
+        "SANDBOX" => {
             let running = super::registry().ok().flatten().map_or(vec![], |registry| registry.list());
             offered(running.into_iter().map(|live| (live.name, live.entry.profile)), begun)
         }
