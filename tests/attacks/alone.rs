@@ -1,0 +1,1 @@
+//! Landlock alone: `namespaces.mount = "host"` beside lines that only a tree of the sandbox's own can enforce.

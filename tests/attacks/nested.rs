@@ -1,0 +1,1 @@
+//! `namespaces.nested`: what a target does with namespaces of its own.

@@ -1,0 +1,1 @@
+//! Privilege on files: what a launch by root lets a target leave in a tree that others own.

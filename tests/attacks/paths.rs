@@ -1,0 +1,1 @@
+//! Links, races and sockets: paths that an earlier target or another user prepared.

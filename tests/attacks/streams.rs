@@ -1,0 +1,1 @@
+//! What is shared with the caller by descriptor: sockets, pipes, files.

@@ -1,0 +1,1 @@
+//! The caller's terminal: its input, its settings and its job control.
