@@ -96,6 +96,24 @@ pub(super) struct Words<'a> {
 struct Ruled {
     cases: Vec<Case>,
     otherwise: Otherwise,
+    by: By,
+}
+
+/// What a rule was written for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The call itself.
+    Name,
+    /// A group that the call is in.
+    Group,
+}
+
+impl Ruled {
+    /// Whether the rule is a group's and lets its calls through. Such a rule opens no call that only its own name opens: `"log"` on
+    /// @system-service would open TIOCSTI, and `"trace"` gives the decision to a tracer of the target's own.
+    fn is_open_group(&self) -> bool {
+        self.by == By::Group && matches!(self.otherwise, Otherwise::Said(verdict) if !verdict.refuses())
+    }
 }
 
 impl<'a> Words<'a> {
@@ -145,7 +163,7 @@ impl<'a> Words<'a> {
                 // Single rules may come after this one in the table.
                 let stricter = |(had, _): &(Ruled, Span)| had.cases.is_empty() && strictness(had.otherwise) < strictness(otherwise);
                 if !self.seccomp.rules.map.contains_key(call) && self.ruled.get(call).is_none_or(stricter) {
-                    self.ruled.insert(call, (Ruled { cases: vec![], otherwise }, name.at));
+                    self.ruled.insert(call, (Ruled { cases: vec![], otherwise, by: By::Group }, name.at));
                 }
             }
         }
@@ -187,9 +205,11 @@ impl<'a> Words<'a> {
         (number, rule, because)
     }
 
-    /// Whether the profile names the call, itself or by a group.
+    /// Whether the profile decides about the call as a whole: by its own name, or by a group that refuses it. Of socketcall(2) and
+    /// ipc(2), which hold many calls, a group that lets them through says nothing of each.
     pub(super) fn speak_of(&self, call: &str) -> bool {
-        self.denied.contains_key(call) || self.ruled.contains_key(call) || self.named.contains_key(call)
+        let ruled = self.ruled.get(call).is_some_and(|(ruled, _)| !ruled.is_open_group());
+        self.denied.contains_key(call) || ruled || self.named.contains_key(call)
     }
 
     /// Decides about a call: the precedence, and on top what no word lifts.
@@ -208,11 +228,21 @@ impl<'a> Words<'a> {
 
     fn by_rule(&self, ruled: &Ruled, call: &'static str, same: &'static str) -> Rule {
         let mut rule = match ruled.otherwise {
+            Otherwise::Said(verdict) if ruled.is_open_group() && is_particular(same) => self.in_part(call, same).passing(verdict),
             Otherwise::Said(verdict) => Rule::always(verdict),
             Otherwise::Policy => self.below_rules(call, same).0,
         };
         rule.cases.splice(0..0, ruled.cases.iter().cloned());
         rule
+    }
+
+    /// What a group opens of a call that only its own name opens wholly: as much as the words below have open. `none` has nothing open, and
+    /// there it is the default policy's part, as in `allow`.
+    fn in_part(&self, call: &'static str, same: &'static str) -> Rule {
+        match (self.below_rules(call, same), self.base) {
+            ((_, None), Ground::Words(Base::None)) => default::rule(same, self.needs),
+            ((rule, _), _) => rule,
+        }
     }
 
     /// `allow`, then `families`, then the policy.
@@ -272,5 +302,5 @@ fn ruled(call: &str, spec: &At<Spec>, draft: &mut Draft) -> Ruled {
     }
     cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.strictness()));
     let unsaid = if spec.value.leaves_the_rest() { Otherwise::Policy } else { Otherwise::Said(refusal(call)) };
-    Ruled { cases, otherwise: spec.otherwise.unwrap_or(unsaid) }
+    Ruled { cases, otherwise: spec.otherwise.unwrap_or(unsaid), by: By::Name }
 }

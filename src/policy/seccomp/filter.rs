@@ -168,6 +168,13 @@ impl Rule {
         self
     }
 
+    /// The same refusals, and this verdict for what the rule allows.
+    pub(super) fn passing(mut self, verdict: Verdict) -> Rule {
+        let verdicts = self.cases.iter_mut().map(|case| &mut case.verdict).chain([&mut self.otherwise]);
+        verdicts.filter(|had| **had == Verdict::Allow).for_each(|had| *had = verdict);
+        self
+    }
+
     /// What becomes of a call with these arguments.
     pub fn judge(&self, arguments: &[u64; 6]) -> Verdict {
         let case = self.cases.iter().find(|case| case.tests.iter().all(|test| test.holds(arguments)));

@@ -9,10 +9,13 @@ use std::sync::LazyLock;
 /// Calls whose arguments no guard looks at.
 const CALLS: [&str; 12] =
     ["read", "dup", "ptrace", "fsmount", "keyctl", "pidfd_getfd", "clone", "clone3", "ioctl", "socket", "personality", "sched_setscheduler"];
+/// Those of them that only their own name opens wholly.
+const LOOKED_INTO: [&str; 5] = ["clone", "clone3", "ioctl", "socket", "personality"];
 const GROUPS: [&str; 6] = ["@debug", "@keyring", "@process", "@mount", "@system-service", "@basic-io"];
-const ACTIONS: [(&str, Verdict); 7] = [
+const ACTIONS: [(&str, Verdict); 8] = [
     ("allow", Verdict::Allow),
     ("log", Verdict::Log),
+    ("trace", Verdict::Trace),
     ("notify", Verdict::Notify),
     ("deny", EPERM),
     ("errno:EIO", Verdict::Errno(libc::EIO)),
@@ -48,7 +51,7 @@ impl Model {
         model.deny = (0..dice.below(3)).map(|_| word(dice)).collect();
         for _ in 0..dice.below(5) {
             let name = word(dice);
-            let action = |dice: &mut Dice| dice.below(7) as usize;
+            let action = |dice: &mut Dice| dice.below(ACTIONS.len() as u64) as usize;
             let count = if name.starts_with('@') || name == "clone3" { 0 } else { dice.below(4) };
             let cases: Vec<_> = (0..count).map(|_| (action(dice), (0..=dice.below(2)).map(|_| dice.below(4)).collect())).collect();
             let otherwise = match dice.below(3) {
@@ -94,7 +97,7 @@ impl Model {
         } else if let Some(rule) = self.rules.get(call) {
             self.by_rule(rule, call, arguments, shorthand)
         } else if let Some(verdict) = self.strictest_group(call) {
-            verdict
+            self.by_group(verdict, call, arguments)
         } else {
             self.below(call, arguments)
         };
@@ -122,6 +125,17 @@ impl Model {
         }
     }
 
+    /// A group opens no more of these calls than the words below it do, or where those are `none` the default policy.
+    fn by_group(&self, verdict: Verdict, call: &'static str, arguments: &[u64; 6]) -> Verdict {
+        if verdict.refuses() || !LOOKED_INTO.contains(&call) {
+            return verdict;
+        }
+        let none = self.policy == 1 && !self.allow.iter().any(|word| means(word, call));
+        let below =
+            if none { default(&Needs::default()).judge(Abi::Native.number(call).expect(call), arguments) } else { self.below(call, arguments) };
+        if below == Verdict::Allow { verdict } else { below }
+    }
+
     fn strictest_group(&self, call: &str) -> Option<Verdict> {
         let groups = self.rules.iter().filter(|(name, _)| name.starts_with('@') && means(name, call));
         let actions = groups.filter_map(|(_, rule)| rule.otherwise.flatten().map(|action| ACTIONS[action].1));
@@ -130,7 +144,7 @@ impl Model {
 
     fn below(&self, call: &'static str, arguments: &[u64; 6]) -> Verdict {
         let default = || default(&Needs::default()).judge(Abi::Native.number(call).expect(call), arguments);
-        let looked_into = ["clone", "clone3", "ioctl", "socket", "personality"].contains(&call);
+        let looked_into = LOOKED_INTO.contains(&call);
         if self.allow.contains(&call) {
             return Verdict::Allow;
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::draft::Draft;
+use crate::policy::syscalls::groups;
 use crate::problem::Problems;
 use crate::section::Field;
 use crate::source::{At, Span};
@@ -93,6 +94,61 @@ fn a_group_does_not_open_what_the_policy_looks_into() {
     says("policy = \"none\"\nallow = [\"@system-service\"]", "io_uring_setup", &[], ENOSYS);
     says("allow = [\"clone\"]", "clone", &[NEW_USER], ALLOW);
     says("allow = [\"ioctl\"]", "ioctl", &[0, 0x5412], ALLOW);
+}
+
+/// Over all groups, verdicts, policies and architectures: of a call that only its own name opens, a group's rule opens nothing that
+/// `allow` with the group does not open.
+#[test]
+fn no_rule_of_a_group_opens_what_only_a_call_s_own_name_opens() {
+    let verdicts = ["allow", "log", "trace", "notify", "deny", "errno:EIO", "errno:0", "trap", "kill-thread", "kill"];
+    let others = if cfg!(target_arch = "x86_64") { "architectures = [\"x86\", \"x32\"]\n" } else { "" };
+    let mut dice = Dice(0x9e1d);
+    for policy in ["default", "none", "off"] {
+        let start = format!("policy = \"{policy}\"\n{others}rules.execve = \"allow\"\nrules.exit_group = \"allow\"\n");
+        for group in groups::names() {
+            // `off` opens more than a group does.
+            let below = if policy == "off" { start.clone() } else { format!("{start}allow = [\"{group}\"]") };
+            let below = filter(&below).unwrap_or_else(|problems| panic!("{below}\n{problems}"));
+            for verdict in verdicts {
+                let text = format!("{start}rules.\"{group}\" = \"{verdict}\"");
+                let ruled = filter(&text).unwrap_or_else(|problems| panic!("{text}\n{problems}"));
+                for table in std::iter::once(&ruled.native).chain(&ruled.others) {
+                    assert_opens_no_more(table, below.table(table.abi).expect("the same tables"), &mut dice, &text);
+                }
+            }
+        }
+    }
+}
+
+/// Of the particular calls, and of the bundles that they are in.
+#[track_caller]
+fn assert_opens_no_more(table: &Table, than: &Table, dice: &mut Dice, text: &str) {
+    for (number, call) in table.abi.known() {
+        let bundle = table.abi == Abi::X86 && ["ipc", "socketcall"].contains(&call);
+        if !bundle && !is_particular(crate::policy::syscalls::counterpart(call)) {
+            continue;
+        }
+        let near = than.rule(number).map_or(vec![], numbers_in);
+        for _ in 0..20 {
+            let arguments: [u64; 6] = std::array::from_fn(|_| dice.argument(&near));
+            let (is, other) = (table.judge(number, &arguments), than.judge(number, &arguments));
+            assert!(is.refuses() || !other.refuses(), "{text}\n{call} of {:?} {arguments:#x?}: {is:?}, not {other:?}", table.abi);
+        }
+    }
+}
+
+#[test]
+fn what_a_group_lets_through_has_the_verdict_of_its_rule() {
+    const NEW_USER: u64 = libc::CLONE_NEWUSER as u64;
+    let rule = "rules.\"@system-service\" = \"log\"";
+    says(rule, "clone", &[NEW_USER], EPERM);
+    says(rule, "clone", &[0], Verdict::Log);
+    says(rule, "ioctl", &[0, 0x5412], EPERM);
+    says(rule, "ioctl", &[0, 0x5413], Verdict::Log);
+    says(rule, "io_uring_setup", &[], ENOSYS);
+    says(rule, "read", &[], Verdict::Log);
+    says("rules.\"@system-service\" = \"kill\"\nrules.execve = \"allow\"\nrules.exit_group = \"allow\"", "clone", &[0], KILL);
+    says("rules.\"@system-service\" = \"log\"\nallow = [\"clone\"]", "clone", &[NEW_USER], Verdict::Log);
 }
 
 #[test]
