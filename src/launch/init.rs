@@ -50,7 +50,13 @@ struct Init {
     deadline: Option<u64>,
     kill_after: u64,
     timed_out: bool,
+    /// Whether children may have ended that are not waited for yet.
+    unreaped: bool,
 }
+
+/// How many signals, and how many ended children, one turn takes. Real-time signals queue and orphans end faster than they can be
+/// seen to, so a target that sends or makes them without end would keep the time limits and the launcher's end from being looked at.
+pub(super) const PER_TURN: u32 = 64;
 
 impl Init {
     fn new(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, signals: RawFd, target: i32) -> sys::Result<Init> {
@@ -78,24 +84,23 @@ impl Init {
             deadline,
             kill_after: watch.kill_after_ms,
             timed_out: false,
+            unreaped: false,
         })
     }
 
     fn watch(mut self) -> sys::Result<Message> {
         loop {
-            let [life, signal, ..] = sys::poll([self.pipes.life.0, self.signals, -1, -1], self.time_left()?)?;
+            let wait = if self.unreaped { 0 } else { self.time_left()? };
+            let [life, signal, ..] = sys::poll([self.pipes.life.0, self.signals, -1, -1], wait)?;
             // The launcher writes its byte before it sends the signal that goes with it; the look at the pipe may have been earlier.
             if life || signal && sys::poll([self.pipes.life.0, -1, -1, -1], 0)?[0] {
                 self.obey()?;
             }
             if signal {
-                while let Some(signalled) = sys::next_signal(self.signals)? {
-                    if signalled.signal != libc::SIGCHLD {
-                        self.forward(signalled.signal)?;
-                    } else if let Some(message) = self.reap()? {
-                        return Ok(message);
-                    }
-                }
+                self.take_signals()?;
+            }
+            if let Some(message) = self.reap()? {
+                return Ok(message);
             }
             if let Some(message) = self.keep_time()? {
                 return Ok(message);
@@ -124,6 +129,17 @@ impl Init {
         if matches!(byte[0], FOREGROUND | BACKGROUND) { self.to_group(libc::SIGCONT) } else { Ok(()) }
     }
 
+    fn take_signals(&mut self) -> sys::Result {
+        for _ in 0..PER_TURN {
+            match sys::next_signal(self.signals)? {
+                Some(signalled) if signalled.signal == libc::SIGCHLD => self.unreaped = true,
+                Some(signalled) => self.forward(signalled.signal)?,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
     /// What a terminal sends to a group goes to the target's group, anything else to the target.
     fn forward(&self, signal: i32) -> sys::Result {
         match signal {
@@ -136,9 +152,13 @@ impl Init {
         gone_is_fine(sys::kill(-self.target, signal))
     }
 
-    /// Takes in every child that has news; the target's end is the sandbox's.
-    fn reap(&self) -> sys::Result<Option<Message>> {
-        while let Some(waited) = sys::wait_any(self.terminal.is_some())? {
+    /// Takes in children that have news; the target's end is the sandbox's.
+    fn reap(&mut self) -> sys::Result<Option<Message>> {
+        for _ in 0..if self.unreaped { PER_TURN } else { 0 } {
+            let Some(waited) = sys::wait_any(self.terminal.is_some())? else {
+                self.unreaped = false;
+                break;
+            };
             if waited.pid != self.target || libc::WIFCONTINUED(waited.status) {
                 continue;
             }
@@ -228,12 +248,19 @@ fn end_all(children: RawFd) {
     for _ in 0..ROUNDS {
         // No such file: the pid namespace ends them.
         let Ok(length @ 1..) = sys::read_again(children, &mut text) else { return };
-        for pid in text[..length].split(|byte| *byte == b' ').filter_map(number) {
+        for pid in whole_numbers(&text[..length]) {
             sys::regardless(sys::kill(pid, libc::SIGKILL));
         }
         sys::regardless(sys::poll([-1; 4], 1));
         while let Ok(Some(_)) = sys::wait_any(false) {}
     }
+}
+
+/// The numbers of a text of `children`, each of which a blank follows. One without is cut at the end of a page, and may be the
+/// beginning of another process's.
+fn whole_numbers(text: &[u8]) -> impl Iterator<Item = i32> {
+    let end = text.iter().rposition(|byte| *byte == b' ').unwrap_or(0);
+    text[..end].split(|byte| *byte == b' ').filter_map(number)
 }
 
 fn number(digits: &[u8]) -> Option<i32> {
@@ -260,4 +287,17 @@ pub(super) fn close_all_but(mut keep: [RawFd; 6]) -> sys::Result {
         next = fd + 1;
     }
     sys::close_from_to(next, u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_the_kernel_cut_is_no_process() {
+        let numbers = |text: &[u8]| whole_numbers(text).collect::<Vec<i32>>();
+        assert_eq!(numbers(b"12 345 6789 "), [12, 345, 6789]);
+        assert_eq!(numbers(b"12 345 67"), [12, 345]);
+        assert_eq!((numbers(b"67"), numbers(b""), numbers(b"1 x 2 ")), (vec![], vec![], vec![2]));
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::cgroup::Groups;
 use super::explain::Answerer;
+use super::init::PER_TURN;
 use super::message::{BACKGROUND, FOREGROUND, Message};
 use super::{Failure, Outcome, Pipes, Then, own, started, why};
 use crate::plan::Plan;
@@ -230,7 +231,8 @@ impl Watch<'_, '_> {
     }
 
     fn forward(&mut self) {
-        while let Ok(Some(signalled)) = sys::next_signal(self.signals.fd) {
+        for _ in 0..PER_TURN {
+            let Ok(Some(signalled)) = sys::next_signal(self.signals.fd) else { return };
             if is_the_end(signalled) {
                 self.killed = true;
                 self.end_all();
