@@ -9,6 +9,7 @@ use crate::policy::identity::Id;
 use crate::policy::landlock::Paths;
 use crate::policy::mounts;
 use crate::policy::mounts::glob::Found;
+use crate::policy::namespaces::Namespace;
 use crate::problem::Problem;
 use crate::profile::{Caller, Profile, read_import};
 use crate::source::Sources;
@@ -195,7 +196,11 @@ impl Host {
         if profile.limits.is_used() {
             host.control_groups = Groups::probe(&profile.limits, &entries, profile.name.get().is_some(), &caller);
         }
-        let wanted = mounts::wanted(&entries, &host.root_names);
+        let mut wanted = mounts::wanted(&entries, &host.root_names);
+        // Where nothing covers what is hidden, its real place tells whether a rule grants it.
+        if *profile.namespaces.tree() == Namespace::Host {
+            wanted.extend(mounts::hidden(&entries));
+        }
         let with_fs = caller.uid == 0;
         for path in wanted {
             let fact = look(&path, host.is_plain_folder(crate::value::parent(&path)), with_fs);

@@ -136,7 +136,12 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         refuse_mounts(profile, &choice, &mut draft);
     } else {
         refuse_programs(profile, &choice, &mut draft);
-        mounts::draft_rights(&entries, host, choice.at(Kind::Mount), &mut draft);
+        let ground = mounts::Ground {
+            why: choice.at(Kind::Mount),
+            host_pids: *choice.of(Kind::Pid) == Namespace::Host,
+            kept_is_optional: profile.optional.items.iter().any(|name| name.value == "mounts.kept"),
+        };
+        mounts::draft_rights(&entries, host, ground, &mut draft);
     }
     let power = match choice.of(Kind::User) {
         Namespace::New => Power::Own,
@@ -164,13 +169,12 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let named = name::draft(&profile.name, host, &mut draft);
     let sight = match choice.of(Kind::Mount) {
         Namespace::New => Sight::Own,
+        Namespace::Host if entries.iter().next().is_none() => Sight::Ungranted(choice.at(Kind::Mount)),
         Namespace::Host => Sight::Host(choice.at(Kind::Mount)),
         Namespace::Join(_) => Sight::Joined,
     };
     let landlock = landlock::draft(&profile.landlock, &profile.optional, &profile.namespaces.nested, sight, host, &mut draft);
-    if let Some(ruleset) = &landlock {
-        scope_signals(profile, ruleset, &choice, &ids, &mut draft);
-    }
+    scope_signals(profile, landlock.as_ref(), &choice, &ids, host, &mut draft);
     let needs = Needs {
         nested,
         deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. })),
@@ -269,13 +273,15 @@ fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
 }
 
 /// Where the process numbers are the host's, Landlock's scope alone keeps signals from processes with the target's user id (kill(2)).
-fn scope_signals(profile: &Profile, ruleset: &Ruleset, choice: &Choice, ids: &Ids, draft: &mut Draft) {
+fn scope_signals(profile: &Profile, ruleset: Option<&Ruleset>, choice: &Choice, ids: &Ids, host: &Host, draft: &mut Draft) {
     // Root's sandbox has an id that no other process has.
-    if choice.is_new(Kind::Pid) || ruleset.scopes_signals() || ids.needs_idmap || profile.landlock.scope.said().is_some() {
+    let scoped = ruleset.is_some_and(Ruleset::scopes_signals);
+    if choice.is_new(Kind::Pid) || scoped || ids.needs_idmap || profile.landlock.scope.said().is_some() {
         return;
     }
     let at = choice.at(Kind::Pid);
-    let why = format!("the process numbers are not the sandbox's own, and this kernel's Landlock has ABI {}; 6 (Linux 6.12) is needed", ruleset.abi);
+    let has = host.landlock.map_or("this kernel has no Landlock".to_owned(), |abi| format!("this kernel's Landlock has ABI {abi}"));
+    let why = format!("the process numbers are not the sandbox's own, and {has}; 6 (Linux 6.12) is needed");
     if profile.optional.items.iter().any(|name| ["landlock", "landlock.scope"].contains(&name.value.as_str())) {
         return draft.note_less(at, format!("the target may send signals to processes outside: {why}"));
     }

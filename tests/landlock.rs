@@ -300,7 +300,9 @@ fn landlock_alone_grants_what_the_mounts_say() {
         if abi() >= 6 {
             assert!(err.contains("kill: ") && err.contains("not permitted"), "{who:?}: {err}");
         }
-        let (out, _) = run(&format!("{}[landlock]\npaths = \"off\"\n", alone(*who, "")));
+        let profile = alone(*who, "");
+        let bare = format!("{}[landlock]\npaths = \"off\"\n", profile.split_once("[mounts]").unwrap().0);
+        let (out, _) = run(&bare);
         assert!(out.contains("x\nsecret") && out.contains("root"), "{who:?}, the twin: {out}");
     }
 }
@@ -381,7 +383,8 @@ fn what_landlock_alone_cannot_say_is_an_error() {
             "\"/x\" = { text = \"y\" }".into(),
             "\"/x\" = { symlink = \"/usr\" }".into(),
             "\"/x\" = { dir = \"0755\" }".into(),
-            "\"/proc\" = \"proc\"".into(),
+            "\"/proc\" = { proc = { hidepid = \"invisible\" } }".into(),
+            format!("\"{open}\" = {{ bind = \"{open}\", exec = false }}"),
             format!("\"/x\" = {{ bind = \"{open}\" }}"),
             format!("\"{open}\" = {{ bind = \"{open}\", recursive = false }}"),
         ];

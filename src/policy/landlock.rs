@@ -196,7 +196,8 @@ const SCOPE_ABI: u32 = 6;
 const AUDIT_ABI: u32 = 7;
 
 /// Walls that may fall by their names in `optional`: those of this section, and every limit of the file that says so.
-pub const OPTIONAL: &[&str] = &["limits", "landlock", "landlock.truncate", "landlock.tcp", "landlock.udp", "landlock.scope", "landlock.audit"];
+pub const OPTIONAL: &[&str] =
+    &["limits", "landlock", "landlock.truncate", "landlock.tcp", "landlock.udp", "landlock.scope", "landlock.audit", "mounts.kept"];
 
 crate::written!(Wall);
 
@@ -242,6 +243,8 @@ pub enum Sight {
     Own,
     /// The host's, by this line of the profile. `[mounts]` has drafted a rule for each grant, and no mount stands before the files.
     Host(Span),
+    /// The same, where `[mounts]` has no entry: without rules nothing is broken that the profile says.
+    Ungranted(Span),
     /// That of a namespace which was joined, of which nothing is known.
     Joined,
 }
@@ -278,14 +281,24 @@ pub fn draft(landlock: &Landlock, optional: &Set<Wall>, nested: &Key<Nested>, si
 impl Drafting<'_> {
     fn ruleset(&mut self, nested: &Key<Nested>, sight: Sight, abi: Option<u32>) -> Option<Ruleset> {
         let nested = nested.get().filter(|nested| nested.value.0).map(|nested| nested.at);
-        let off = matches!(self.landlock.paths.get().map(|paths| &paths.value), Some(Paths::Off)) || nested.is_some() || sight == Sight::Joined;
+        let switched_off = matches!(self.landlock.paths.get().map(|paths| &paths.value), Some(Paths::Off));
+        let table = matches!(self.landlock.paths.get().map(|paths| &paths.value), Some(Paths::Table(_)));
+        match (sight, nested) {
+            _ if switched_off => self.without_rules(sight),
+            (Sight::Host(alone) | Sight::Ungranted(alone), Some(nested)) if !table => {
+                let why = "a process under rules for files can make no mounts, which `nested` lets the target make";
+                self.alone(alone, nested, why, "leave `nested` out, or namespaces.mount new");
+            }
+            _ => {}
+        }
+        let off = switched_off || nested.is_some() || sight == Sight::Joined;
         let ports = [&self.landlock.tcp_bind, &self.landlock.tcp_connect, &self.landlock.udp_bind, &self.landlock.udp_connect];
         let asked = !off || ports.iter().any(|set| set.said().is_some()) || self.landlock.scope.said().is_some();
         self.abi = match abi.filter(|abi| *abi >= LEAST_ABI) {
             Some(abi) => abi,
             // Scopes that nobody asked for are a gift.
             None if !asked => return None,
-            None => return self.absent(abi),
+            None => return self.absent(if switched_off { Sight::Own } else { sight }, abi),
         };
         self.check_abi();
         let handled = self.paths(nested, sight);
@@ -305,18 +318,24 @@ impl Drafting<'_> {
         if self.may_fall(wall) {
             self.draft.note_less(at, format!("{what} not enforced: {why}"));
         } else {
-            let message = format!("cannot enforce {}: {why}", what.trim_end_matches(" is").trim_end_matches(" are"));
-            let help = format!("boot a newer kernel, or let it fall: optional = [\"{wall}\"]");
-            self.draft.problem(Problem::new("landlock::absent", at, message).help(help));
+            self.refuse_lacking(wall, at, what.trim_end_matches(" is").trim_end_matches(" are"), why);
         }
     }
 
-    fn absent(&mut self, abi: Option<u32>) -> Option<Ruleset> {
+    fn refuse_lacking(&mut self, wall: &str, at: Span, what: &str, why: &str) {
+        let message = format!("cannot enforce {what}: {why}");
+        let help = format!("boot a newer kernel, or let it fall: optional = [\"{wall}\"]");
+        self.draft.problem(Problem::new("landlock::absent", at, message).help(help));
+    }
+
+    fn absent(&mut self, sight: Sight, abi: Option<u32>) -> Option<Ruleset> {
         let why = match abi {
             Some(abi) => format!("this kernel's Landlock has ABI {abi}, under which every rename between folders fails; {LEAST_ABI} is needed"),
             None => "this kernel has no Landlock, or it is switched off".into(),
         };
-        if self.may_fall("landlock") {
+        if let Sight::Host(at) | Sight::Ungranted(at) = sight {
+            self.alone(at, Span::NOWHERE, &why, "boot a kernel with Landlock (lsm=landlock, Linux 5.19), or leave namespaces.mount new");
+        } else if self.may_fall("landlock") {
             self.draft.note_less(Span::NOWHERE, format!("Landlock is not enforced: {why}"));
         } else {
             let help = "boot with landlock in lsm=, or let it fall: optional = [\"landlock\"]";
@@ -357,11 +376,21 @@ impl Drafting<'_> {
             (Some(Paths::Table(table)), None) => {
                 self.draft.steps.retain(|step| step.stage != Stage::Rules);
                 self.draft.steps.iter_mut().filter_map(|step| step.op.rights_mut()).for_each(|rights| *rights = Rights(0));
-                for (path, rights) in table {
+                let place = |path: &'_ AbsolutePath| self.host.ruled.get(&path.0).and_then(|place| place.as_ref().ok()).unwrap_or(&path.0).clone();
+                let places: Vec<String> = table.iter().map(|(path, _)| place(path)).collect();
+                for ((path, rights), place) in table.iter().zip(&places) {
+                    let around = |(other, _): &(&(AbsolutePath, At<Granted>), &String)| other.0 != *path;
+                    let wider = table
+                        .iter()
+                        .zip(&places)
+                        .filter(around)
+                        .find(|((_, wider), around)| crate::value::below(place, around).is_some() && !rights.0.holds(wider.0));
+                    if let Some(((over, wider), _)) = wider {
+                        self.draft.problem(refuse_narrower(path, rights.at, over, wider.at));
+                    }
                     match self.host.ruled.get(&path.0) {
                         Some(Err(errno)) => self.draft.problem(refuse_path(path, *errno, rights.at)),
-                        place => {
-                            let place = place.and_then(|place| place.as_ref().ok()).unwrap_or(&path.0);
+                        _ => {
                             let op = Op::LandlockRule { path: Name::new(place), rights: rights.0, inode: Inode::default() };
                             self.draft.step(Stage::Rules, op, rights.at);
                         }
@@ -372,16 +401,43 @@ impl Drafting<'_> {
         }
     }
 
+    /// `paths = "off"`: in the host's tree the profile then grants nothing by `[mounts]`, and keeps nothing.
+    fn without_rules(&mut self, sight: Sight) {
+        let at = self.landlock.paths.at();
+        match sight {
+            Sight::Host(alone) => {
+                let help = "take the entries out of [mounts]: then the sandbox does not protect files, and `run` says so; or leave `paths` out";
+                self.alone(alone, at, "`paths` switches its rules for files off", help);
+            }
+            Sight::Ungranted(alone) => {
+                self.draft.note_less(at.or(alone), "the target has all files of the caller: it sees the host's tree, and landlock.paths is \"off\"")
+            }
+            Sight::Own | Sight::Joined => {}
+        }
+    }
+
+    /// In the host's tree nothing but Landlock's rules keeps the files, so there is no sandbox of files without them.
+    fn alone(&mut self, alone: Span, at: Span, why: &str, help: &str) {
+        let message = format!("cannot keep files: Landlock alone protects them in the host's tree, and {why}");
+        self.draft.problem(Problem::new("landlock::alone", at.or(alone), message).also(alone, "because of this").help(help));
+    }
+
     /// Where no mount is read-only, who may only read a file could still empty it, by truncate(2) or open(2) with O_TRUNC.
     fn check_truncate(&mut self, handled: Rights, sight: Sight) {
         let at = match (self.landlock.paths.get().map(|paths| &paths.value), sight) {
             (Some(Paths::Table(_)), _) => self.landlock.paths.at(),
-            (_, Sight::Host(why)) => why,
+            (_, Sight::Host(why) | Sight::Ungranted(why)) => why,
             _ => return,
         };
         if handled != Rights(0) && self.abi < ABI::V3 as u32 {
             let why = format!("they need Landlock's ABI 3 (Linux 6.2), and this kernel has {}", self.abi);
-            self.lacks("landlock.truncate", at, "rules for truncate(2) are", &why);
+            // In the host's tree every file of the user's could be emptied: only its own word skips that.
+            match sight {
+                Sight::Host(_) | Sight::Ungranted(_) if !self.optional.items.iter().any(|name| name.value == "landlock.truncate") => {
+                    self.refuse_lacking("landlock.truncate", at, "rules for truncate(2)", &why);
+                }
+                _ => self.lacks("landlock.truncate", at, "rules for truncate(2) are", &why),
+            }
         }
     }
 
@@ -437,6 +493,13 @@ impl Drafting<'_> {
 fn refuse_path(path: &AbsolutePath, errno: i32, at: Span) -> Problem {
     Problem::new("landlock::path", at, format!("cannot rule over {path}: {}", errno_words(errno)))
         .help("name what the tree shows, or leave it out: a path that no rule names is denied")
+}
+
+/// Rules add up from a path to the root, so a part of a grant cannot have less.
+fn refuse_narrower(path: &AbsolutePath, at: Span, over: &AbsolutePath, wider: Span) -> Problem {
+    Problem::new("landlock::narrower", at, format!("cannot grant less at {path} below {over}: a rule of Landlock takes nothing back"))
+        .also(wider, "this grants more")
+        .help("grant the folders beside it one by one, or leave this out")
 }
 
 /// What a use of ports is called.

@@ -5,6 +5,9 @@ use crate::step::Cover;
 /// Nodes of the host that every program may expect.
 pub const NODES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
+/// The same, by their paths.
+pub const NODE_PATHS: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+
 /// Links of /dev.
 pub const LINKS: &[(&str, &str)] =
     &[("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx")];

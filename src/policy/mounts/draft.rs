@@ -5,6 +5,8 @@ mod kernel;
 mod made;
 mod site;
 
+pub use kernel::{refuse_device, refuse_socket};
+
 use super::entry::{Access, Bind, Mount, Tmpfs};
 use super::tree::{NOT_WITH_ROOT, Node, Tree, root_is_writable, root_tmpfs, settle};
 use super::{Mounts, checks};

@@ -20,8 +20,8 @@ use crate::section::Entries;
 pub use dev::NODES as DEV_NODES;
 pub use draft::draft;
 use entry::Mount;
-pub use rights::draft as draft_rights;
-pub use tree::{bound_root, wanted};
+pub use rights::{Ground, draft as draft_rights};
+pub use tree::{bound_root, hidden, wanted};
 
 /// `[mounts]`: entries by the path inside; `false` withdraws an inherited one.
 pub type Mounts = Entries<Mount>;

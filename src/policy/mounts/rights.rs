@@ -4,8 +4,8 @@
 //! what an entry says beyond a grant is an error here, never a weaker sandbox.
 
 use super::draft::{DEVICE_RIGHTS, bind_rights};
-use super::entry::{Access, Bind, Missing, Mount};
-use super::tree::{Node, Tree, above, settle};
+use super::entry::{Access, Bind, HidePid, Missing, Mount};
+use super::tree::{Node, Tree, settle, source_of};
 use super::{Mounts, checks, dev, spelled};
 use crate::draft::Draft;
 use crate::host::{Fact, File, FileKind, Host};
@@ -13,15 +13,30 @@ use crate::policy::landlock::Rights;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::{Inode, Name, Op, Stage};
+use crate::value::{ancestors, below};
+use std::collections::BTreeMap;
 
-/// Drafts a rule for each grant. `why` is the line that leaves the host's tree in sight.
-pub fn draft(mounts: &Mounts, host: &Host, why: Span, draft: &mut Draft) {
+/// What the rights are granted on.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground {
+    /// The line that leaves the host's tree in sight.
+    pub why: Span,
+    /// Whether the process numbers are the host's, so that its /proc is that of the sandbox.
+    pub host_pids: bool,
+    /// Whether what an entry keeps within a wider grant may be skipped: `optional = ["mounts.kept"]`.
+    pub kept_is_optional: bool,
+}
+
+/// Drafts a rule for each grant.
+pub fn draft(mounts: &Mounts, host: &Host, ground: Ground, draft: &mut Draft) {
     let (tree, left_out) = settle(mounts, host);
     draft.notes.extend(left_out);
-    let mut reading = Reading { tree: &tree, host, why, draft };
+    let places = places(&tree, host);
+    let mut reading = Reading { places: &places, host, ground, draft };
     for (path, node) in &tree {
         reading.entry(path, node);
     }
+    let why = ground.why;
     draft.note(why, "Landlock alone: names can be looked up, and modes, owners and times changed where the host lets this user (landlock(7))");
     // A session bus starts programs for whoever has its user's id.
     if host.landlock.is_none_or(|abi| abi < SOCKETS_ABI) {
@@ -34,10 +49,50 @@ pub fn draft(mounts: &Mounts, host: &Host, why: Span, draft: &mut Draft) {
 /// The first ABI that rules over connecting to sockets by path.
 const SOCKETS_ABI: u32 = 9;
 
+/// What an entry grants, by the place on the host that it means.
+struct Grant<'a> {
+    path: &'a str,
+    rights: Rights,
+    writable: bool,
+    at: Span,
+}
+
+type Places<'a> = BTreeMap<&'a str, Vec<Grant<'a>>>;
+
+/// Every grant of a tree or file, and of devices. That of a bound `/` is in the names below it, which are entries of their own.
+fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
+    let mut places = Places::new();
+    for (path, node) in tree.iter().filter(|(path, _)| *path != "/") {
+        let (rights, writable) = match &node.mount {
+            Mount::Bind(bind) => (bind_rights(bind, true), bind.access == Access::ReadWrite),
+            Mount::Device { .. } => (DEVICE_RIGHTS, true),
+            Mount::Dev { .. } => {
+                for name in dev::NODE_PATHS {
+                    places.entry(name).or_default().push(Grant { path, rights: DEVICE_RIGHTS, writable: true, at: node.at });
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        // A link grants nothing: what it leads to has an entry of its own, or none.
+        if let Fact::Present(file) = host.at(source_of(path, &node.mount).unwrap_or(path))
+            && !matches!(file.kind, FileKind::Link(_))
+        {
+            places.entry(place(path, file)).or_default().push(Grant { path, rights, writable, at: node.at });
+        }
+    }
+    places
+}
+
+/// Where a path lies once the links on the way are followed.
+fn place<'a>(path: &'a str, file: &'a File) -> &'a str {
+    file.real.as_ref().map_or(path, |(real, _)| real)
+}
+
 struct Reading<'a> {
-    tree: &'a Tree,
+    places: &'a Places<'a>,
     host: &'a Host,
-    why: Span,
+    ground: Ground,
     draft: &'a mut Draft,
 }
 
@@ -46,25 +101,16 @@ impl Reading<'_> {
         match mount {
             Mount::Bind(bind) => self.bind(path, bind, *at),
             Mount::Device { source } => self.device(path, source.as_ref().map_or(path, |source| source), *at),
-            Mount::Socket(source) if **source == *path => {
-                self.grant(path, Rights::READ.and(Rights::WRITE).and(Rights::CONNECT), *at);
-            }
-            Mount::Socket(source) => self.renamed(path, source, *at),
+            Mount::Socket(source) => self.socket(path, source, *at),
             Mount::Dev { extra } if path == "/dev" => {
-                for name in dev::NODES {
-                    let op = Op::LandlockRule {
-                        path: Name::new(&format!("/dev/{name}")),
-                        rights: DEVICE_RIGHTS.within(Rights::OF_FILES),
-                        inode: Inode::default(),
-                    };
-                    self.draft.step(Stage::Rules, op, *at);
+                for node in dev::NODE_PATHS {
+                    self.named(node, DEVICE_RIGHTS.within(Rights::OF_FILES), *at);
                 }
-                for path in extra {
-                    self.grant(path, DEVICE_RIGHTS, *at);
-                }
+                extra.iter().for_each(|path| self.device(path, path, *at));
             }
-            // A lint tells of it.
-            Mount::Hide { .. } if above(self.tree, path).is_none_or(|(_, node)| !grants(&node.mount)) => {}
+            Mount::Proc { hidepid, only_processes } if path == "/proc" && self.ground.host_pids => self.proc(*hidepid, *only_processes, *at),
+            // A lint reports it.
+            Mount::Hide { .. } if self.wider(path, self.place_of(path), Rights(0)).is_none() => {}
             other => self.refuse(path, what(other), "leave the entry out", *at),
         }
     }
@@ -88,6 +134,12 @@ impl Reading<'_> {
             }
             Fact::Absent(errno) => return self.absent(path, Some(bind), *errno, at),
         };
+        let rights = bind_rights(bind, true);
+        if let Some(grant) = self.wider(path, place(path, file), rights) {
+            let kept = if bind.access == Access::ReadOnly && grant.writable { "read-only" } else { "less" };
+            let (over, wider_at) = (grant.path.to_owned(), grant.at);
+            return self.narrower(path, &over, kept, at, wider_at);
+        }
         match file.kind {
             // Rules are held against the file that a link leads to, and that file's own entry grants it.
             FileKind::Link(_) => return,
@@ -97,36 +149,98 @@ impl Reading<'_> {
             }
             _ => {}
         }
-        if let Some(problem) = checks::check(path, path, bind, file, self.host, at) {
+        if let Some(problem) = self.kernel_tree(path, place(path, file), at).or_else(|| checks::check(path, path, bind, file, self.host, at)) {
             return self.draft.problem(problem);
         }
-        if let Some((over, node)) = above(self.tree, path)
-            && let Mount::Bind(wider) = &node.mount
-            && !bind_rights(bind, true).holds(bind_rights(wider, true))
-        {
-            let what = if (bind.access, wider.access) == (Access::ReadOnly, Access::ReadWrite) { "read-only" } else { "less" };
-            let message = format!("cannot grant {what} at {path} below {over}: a rule of Landlock takes nothing back");
-            let problem = Problem::new("landlock::narrower", at, message).also(node.at, "this grants more").also(self.why, "because of this");
-            let help = "grant the folders beside it one by one, or let the sandbox have a file tree of its own: namespaces.mount = \"new\"";
-            return self.draft.problem(problem.help(help));
+        if !bind.exec {
+            return self.mapped(path, bind, at);
         }
         self.rule(path, bind_rights(bind, file.kind == FileKind::Folder), file, at);
+    }
+
+    fn place_of<'p>(&'p self, path: &'p str) -> &'p str {
+        match self.host.at(path) {
+            Fact::Present(file) => place(path, file),
+            Fact::Absent(_) => path,
+        }
+    }
+
+    /// The grant of the same place, or of one around it, that has more than these rights.
+    fn wider(&self, path: &str, place: &str, rights: Rights) -> Option<&Grant<'_>> {
+        let around = ancestors(place).filter_map(|place| self.places.get(place)).flatten();
+        around.into_iter().find(|grant| grant.path != path && !rights.holds(grant.rights))
+    }
+
+    fn narrower(&mut self, path: &str, over: &str, kept: &str, at: Span, wider_at: Span) {
+        if self.ground.kept_is_optional {
+            let text = format!("{path} is not kept {kept}: a rule of Landlock takes nothing back, and {over} grants more");
+            return self.draft.note_less(at, text);
+        }
+        let message = format!("cannot grant {kept} at {path} below {over}: a rule of Landlock takes nothing back");
+        let problem = Problem::new("landlock::narrower", at, message).also(wider_at, "this grants more").also(self.ground.why, "because of this");
+        self.draft.problem(problem.help(
+            "grant the folders beside it one by one, or skip this with a warning: optional = [\"mounts.kept\"], or let the sandbox have a file tree of its own: namespaces.mount = \"new\"",
+        ));
+    }
+
+    /// Landlock's right to execute is asked for by execve(2) alone: the loader maps what it is told to run (`ld.so ./program`).
+    fn mapped(&mut self, path: &str, bind: &Bind, at: Span) {
+        let message = format!("cannot keep what is in {path} from being executed: Landlock does not rule over mmap(2), so a loader can run it");
+        let said = spelled::line(path, &Mount::Bind(Bind { exec: true, ..bind.clone() }));
+        let help = format!("let it be executed: {said}; or let the sandbox have a file tree of its own: namespaces.mount = \"new\"");
+        self.draft.problem(Problem::new("landlock::narrower", at, message).also(self.ground.why, "because of this").help(help));
+    }
+
+    /// The host's proc and sys: of the one there is a word for all of it, of the other parts are granted.
+    fn kernel_tree(&self, path: &str, place: &str, at: Span) -> Option<Problem> {
+        let help = if below(place, "/proc").is_some() && self.ground.host_pids {
+            "for the processes that the sandbox sees write \"/proc\" = \"proc\": here they are the host's, and all of /proc can be read"
+        } else if below(place, "/proc").is_some() {
+            "leave the entry out: its processes are not those of the sandbox"
+        } else if place == "/sys" {
+            "name the folders that are needed, such as \"/sys/devices/system/cpu\" = \"ro\""
+        } else {
+            return None;
+        };
+        let message = format!("cannot bind the host's {path}: it shows the host, not the sandbox");
+        Some(Problem::new("mounts::kernel-tree", at, message).help(help))
+    }
+
+    /// Its processes are those that the target sees anyway. What is behind a process (memory, environment, descriptors, root) is kept by
+    /// Landlock, as for ptrace(2) (PTRACE_MODE_READ of proc(5)).
+    fn proc(&mut self, hidepid: HidePid, only_processes: bool, at: Span) {
+        if hidepid != HidePid::Off || only_processes {
+            return self.refuse("/proc", "a proc with settings of its own", "write \"/proc\" = \"proc\"", at);
+        }
+        self.named("/proc", Rights::READ, at);
+        self.draft.note(at, "/proc is the host's: the target sees its processes and their command lines");
     }
 
     fn device(&mut self, path: &str, source: &str, at: Span) {
         if source != path {
             return self.renamed(path, source, at);
         }
-        self.grant(path, DEVICE_RIGHTS, at);
+        match self.host.at(path) {
+            Fact::Present(file) => match super::draft::refuse_device(path, source, file, at) {
+                Some(problem) => self.draft.problem(problem),
+                None => {
+                    let rights = if file.kind == FileKind::Folder { DEVICE_RIGHTS } else { DEVICE_RIGHTS.within(Rights::OF_FILES) };
+                    self.rule(path, rights, file, at);
+                }
+            },
+            Fact::Absent(errno) => self.absent(path, None, *errno, at),
+        }
     }
 
-    /// A rule for what is at `path`, which must be there.
-    fn grant(&mut self, path: &str, rights: Rights, at: Span) {
+    fn socket(&mut self, path: &str, source: &str, at: Span) {
+        if source != path {
+            return self.renamed(path, source, at);
+        }
         match self.host.at(path) {
-            Fact::Present(file) => {
-                let rights = if file.kind == FileKind::Folder { rights } else { rights.within(Rights::OF_FILES) };
-                self.rule(path, rights, file, at);
-            }
+            Fact::Present(file) => match super::draft::refuse_socket(source, file, at) {
+                Some(problem) => self.draft.problem(problem),
+                None => self.rule(path, Rights::READ.and(Rights::WRITE).and(Rights::CONNECT).within(Rights::OF_FILES), file, at),
+            },
             Fact::Absent(errno) => self.absent(path, None, *errno, at),
         }
     }
@@ -139,9 +253,13 @@ impl Reading<'_> {
     }
 
     fn rule(&mut self, path: &str, rights: Rights, file: &File, at: Span) {
-        let place = file.real.as_ref().map_or(path, |(real, _)| real);
-        let op = Op::LandlockRule { path: Name::new(place), rights, inode: file.inode };
+        let op = Op::LandlockRule { path: Name::new(place(path, file)), rights, inode: file.inode };
         self.draft.step(Stage::Rules, op, at);
+    }
+
+    /// A rule for what every machine has by this name.
+    fn named(&mut self, path: &str, rights: Rights, at: Span) {
+        self.draft.step(Stage::Rules, Op::LandlockRule { path: Name::new(path), rights, inode: Inode::default() }, at);
     }
 
     fn renamed(&mut self, path: &str, source: &str, at: Span) {
@@ -152,15 +270,10 @@ impl Reading<'_> {
         let message = format!("cannot put {what} at {path}: the sandbox has no file tree of its own");
         self.draft.problem(
             Problem::new("namespaces::mount", at, message)
-                .also(self.why, "because of this")
+                .also(self.ground.why, "because of this")
                 .help(format!("{help}, or let it have one: namespaces.mount = \"new\"")),
         );
     }
-}
-
-/// Whether an entry grants what is below it.
-fn grants(mount: &Mount) -> bool {
-    matches!(mount, Mount::Bind(_) | Mount::Device { .. })
 }
 
 fn what(mount: &Mount) -> &'static str {

@@ -165,6 +165,11 @@ pub fn wanted(mounts: &Mounts, root_names: &[String]) -> Vec<String> {
     wanted
 }
 
+/// The paths that entries hide.
+pub fn hidden(mounts: &Mounts) -> impl Iterator<Item = String> {
+    mounts.iter().filter(|(_, mount)| matches!(mount.value, Mount::Hide { .. })).map(|(path, _)| path.value.to_owned())
+}
+
 /// The host's path under an entry, where the nearest entry above it binds a part of the host.
 fn behind(tree: &Tree, path: &str) -> Option<String> {
     let (over, node) = above(tree, path)?;

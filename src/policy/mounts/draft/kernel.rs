@@ -106,17 +106,10 @@ impl World<'_> {
             Fact::Present(file) => file.clone(),
             Fact::Absent(errno) => return self.absent(path, source, *errno, at),
         };
+        if let Some(problem) = refuse_device(path, source, &file, at) {
+            return self.draft.problem(problem);
+        }
         let folder = file.kind == FileKind::Folder;
-        if !folder && file.kind != FileKind::Device {
-            let message = format!("cannot grant {source} as a device: it is {}", file.kind.word());
-            return self
-                .draft
-                .problem(Problem::new("mounts::device", at, message).help(format!("to bind it, write \"{path}\" = {{ bind = \"{source}\" }}")));
-        }
-        if folder && below(source, "/dev").is_none_or(str::is_empty) {
-            let message = format!("cannot grant all of {source} as devices: only folders below /dev are granted whole");
-            return self.draft.problem(Problem::new("mounts::device", at, message).help("name the nodes, or a folder below /dev such as /dev/dri"));
-        }
         let Some(site) = self.site(path, folder, at) else { return };
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY);
         let slot = self.open(source, &file, folder, attrs, at);
@@ -130,13 +123,35 @@ impl World<'_> {
             Fact::Present(file) => file.clone(),
             Fact::Absent(errno) => return self.absent(path, source, *errno, at),
         };
-        if file.kind != FileKind::Socket {
-            let message = format!("cannot grant {source} as a socket: it is {}", file.kind.word());
-            return self.draft.problem(Problem::new("mounts::socket", at, message));
+        if let Some(problem) = refuse_socket(source, &file, at) {
+            return self.draft.problem(problem);
         }
         let Some(site) = self.site(path, false, at) else { return };
         let slot = self.open(source, &file, false, INERT.and(Attrs::READ_ONLY), at);
         let rights = Rights::READ.and(Rights::WRITE).and(Rights::CONNECT).within(Rights::OF_FILES);
         self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
     }
+}
+
+/// What is no device is not granted as one: such a grant is for writing, too.
+pub fn refuse_device(path: &str, source: &str, file: &File, at: Span) -> Option<Problem> {
+    let folder = file.kind == FileKind::Folder;
+    if !folder && file.kind != FileKind::Device {
+        let message = format!("cannot grant {source} as a device: it is {}", file.kind.word());
+        let help = format!("to bind it, write \"{path}\" = {{ bind = \"{source}\" }}");
+        return Some(Problem::new("mounts::device", at, message).help(help));
+    }
+    // The place counts, not the name that leads there.
+    let place = file.real.as_ref().map_or(source, |(real, _)| real);
+    let whole = folder && [source, place].into_iter().any(|path| below(path, "/dev").is_none_or(str::is_empty));
+    whole.then(|| {
+        let message = format!("cannot grant all of {source} as devices: only folders below /dev are granted whole");
+        Problem::new("mounts::device", at, message).help("name the nodes, or a folder below /dev such as /dev/dri")
+    })
+}
+
+/// What is no socket is not granted as one.
+pub fn refuse_socket(source: &str, file: &File, at: Span) -> Option<Problem> {
+    let message = format!("cannot grant {source} as a socket: it is {}", file.kind.word());
+    (file.kind != FileKind::Socket).then(|| Problem::new("mounts::socket", at, message))
 }
