@@ -19,7 +19,7 @@ use groups::Groups;
 use programs::Program;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use trail::{Last, Trail};
 
 mod bounds;
 pub mod elf;
@@ -30,6 +30,7 @@ pub mod programs;
 pub mod script;
 mod search;
 pub mod systemd;
+pub mod trail;
 mod view;
 mod walk;
 
@@ -55,6 +56,8 @@ pub struct Host {
     pub paths: BTreeMap<String, Fact>,
     /// What the patterns among the keys of `[mounts]` match.
     pub globs: BTreeMap<String, Found>,
+    /// Where the links lead that entries of `[mounts]` keep, by the host's path.
+    pub trails: BTreeMap<String, Trail>,
     /// The names in the folder that becomes `/`, where one does.
     pub root_names: Vec<String>,
     /// The names in folders that a lint looks into; read where it is asked for ([`Host::look_closer`]).
@@ -206,6 +209,7 @@ impl Host {
             let fact = look(&path, host.is_plain_folder(crate::value::parent(&path)), with_fs);
             host.paths.insert(path, fact);
         }
+        host.read_trails(&entries, with_fs);
         if profile.capabilities.named().any(|cap| cap.0 > LAST_SURE) {
             host.last_capability = last_capability();
         }
@@ -227,6 +231,20 @@ impl Host {
     pub fn at(&self, path: &str) -> &Fact {
         const UNASKED: &Fact = &Fact::Absent(libc::ENOENT);
         self.paths.get(path).unwrap_or(UNASKED)
+    }
+
+    /// Follows the links that entries keep, with the facts of every place on the way.
+    fn read_trails(&mut self, mounts: &mounts::Mounts, with_fs: bool) {
+        let tree = mounts::tree::tree(mounts, &self.root_names);
+        let sources: BTreeSet<String> = mounts::links::kept(&tree, self).iter().map(|kept| kept.source.to_owned()).collect();
+        for source in sources {
+            let trail = trail::walk(&source, Last::Followed);
+            let end = trail.errno.is_none().then_some(&trail.end);
+            for place in trail.links.iter().map(|link| &link.place).chain(end) {
+                self.paths.entry(place.clone()).or_insert_with(|| look(place, false, with_fs));
+            }
+            self.trails.insert(source, trail);
+        }
     }
 
     /// Whether a path is known to be a folder without a link on the way to it.
@@ -277,15 +295,12 @@ fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
     let (real, meta) = match walked {
         Ok(()) => (None, std::fs::symlink_metadata(path)),
         Err(libc::ELOOP) => {
-            let parent = std::fs::canonicalize(crate::value::parent(path));
-            let last = Path::new(path).file_name();
-            match parent.ok().zip(last).and_then(|(parent, last)| parent.join(last).to_str().map(str::to_owned)) {
-                Some(real) => {
-                    let meta = std::fs::symlink_metadata(&real);
-                    (Some((real, links_are_roots(path))), meta)
-                }
-                None => return Fact::Absent(libc::ENOENT),
+            let trail = trail::walk(path, Last::Kept);
+            if let Some(errno) = trail.errno {
+                return Fact::Absent(errno);
             }
+            let (roots, meta) = (trail.is_roots(), std::fs::symlink_metadata(&trail.end));
+            (Some((trail.end, roots)), meta)
         }
         Err(errno) => return Fact::Absent(errno),
     };
@@ -334,13 +349,6 @@ fn open_without_links(path: &str) -> Result<(), i32> {
     let name = crate::step::Name::new(path);
     let opened = sys::open_without_links(name.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW).and_then(sys::close);
     opened.map_err(|errno| errno.0)
-}
-
-/// Whether every link on the way belongs to root: only such a link cannot have been put there by an earlier target.
-fn links_are_roots(path: &str) -> bool {
-    crate::value::ancestors(crate::value::parent(path))
-        .filter_map(|folder| std::fs::symlink_metadata(folder).ok())
-        .all(|meta| !meta.file_type().is_symlink() || meta.uid() == 0)
 }
 
 /// How many names of a folder are looked at for sockets.

@@ -532,6 +532,13 @@ pub enum Op {
         /// The path inside.
         path: Name,
     },
+    /// A symbolic link bound onto itself, so that it can be neither removed nor replaced.
+    HoldLink {
+        /// The path inside.
+        path: Name,
+        /// The text that it must have: the plan keeps what that leads to.
+        text: Name,
+    },
     /// A path bound onto itself, read-only.
     ReadOnly {
         /// The path inside.
@@ -570,10 +577,22 @@ pub enum Op {
         /// Its attributes.
         attrs: Attrs,
     },
-    /// mkdir(2) on the host, as the caller: what `missing = "create"` asks for.
+    /// mkdirat(2) on the host, as the caller, then open_tree(2): what `missing = "create"` asks for. Both are done on a descriptor of
+    /// the directory that it is made in.
     HostFolder {
+        /// Where the descriptor of the new directory's mount goes.
+        slot: Slot,
         /// The host's path.
         path: Name,
+        /// The directory that it is made in, without links.
+        parent: Name,
+        /// Its name there.
+        name: Name,
+        /// What `parent` was when the plan was made.
+        #[serde(skip)]
+        inode: Inode,
+        /// How it may be used.
+        attrs: Attrs,
     },
     /// pivot_root(2), and the old root is unmounted.
     Pivot,
@@ -774,13 +793,14 @@ impl fmt::Display for Op {
             Op::Attach { path, rights: Rights(0), .. } => write!(f, "attach it at {path}"),
             Op::Attach { path, rights, .. } => write!(f, "attach it at {path}, and let Landlock allow {rights}"),
             Op::Pin { path } => write!(f, "pin {path}"),
+            Op::HoldLink { path, text } => write!(f, "hold the link {path} → {text}"),
             Op::ReadOnly { path, .. } => write!(f, "make {path} read-only"),
             Op::Hide { path, cover: Cover::Folder, .. } => write!(f, "hide {path} behind an empty folder"),
             Op::Hide { path, cover: Cover::File, .. } => write!(f, "hide {path} behind an empty file"),
             Op::CoverFile { path, content, mode, .. } => write!(f, "cover {path} ({mode}) with {content}"),
             Op::Seal { path, .. } => write!(f, "seal {path} read-only"),
             Op::SealRoot => f.write_str("seal the root read-only"),
-            Op::HostFolder { path } => write!(f, "make the folder {path} on the host"),
+            Op::HostFolder { path, attrs, .. } => write!(f, "make the directory {path} on the host, and open it ({attrs})"),
             Op::Pivot => f.write_str("pivot to the new root, and unmount the old one"),
             Op::LandlockRule { path, rights, .. } => write!(f, "let Landlock allow {rights} below {path}"),
             Op::LandlockPort { access, port } => write!(f, "let Landlock allow to {} port {port}", port_words(*access)),

@@ -390,6 +390,11 @@ pub fn open_without_links(path: &CStr, flags: c_int) -> Result<RawFd> {
     open_how(libc::AT_FDCWD, path, flags, 0x04)
 }
 
+/// readlinkat(2) of a descriptor that was opened with O_PATH | O_NOFOLLOW: the text of the link that it is.
+pub fn read_link(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
+    check(call!(libc::SYS_readlinkat, fd, c"".as_ptr(), buffer.as_mut_ptr(), buffer.len())).map(|count| count as usize)
+}
+
 /// What an open descriptor is: mode, device number of a node, and which file (fstat(2)).
 #[derive(Debug, Clone, Copy)]
 pub struct Described {
@@ -399,6 +404,8 @@ pub struct Described {
     pub node: u64,
     /// `st_dev` and `st_ino`.
     pub inode: (u64, u64),
+    /// `st_uid`.
+    pub owner: u32,
 }
 
 /// fstat(2).
@@ -407,7 +414,7 @@ pub fn describe(fd: RawFd) -> Result<Described> {
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: `stat` is valid for writes.
     done(unsafe { libc::fstat(fd, &raw mut stat) }.into())?;
-    Ok(Described { mode: stat.st_mode, node: stat.st_rdev, inode: (stat.st_dev, stat.st_ino) })
+    Ok(Described { mode: stat.st_mode, node: stat.st_rdev, inode: (stat.st_dev, stat.st_ino), owner: stat.st_uid })
 }
 
 /// The flags that a descriptor was opened with (fcntl(2), F_GETFL).

@@ -162,7 +162,8 @@ fn execute(plan: &Plan, prepared: &mut Prepared) -> Message {
 pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
     match op {
         Op::JoinNamespace { kind, path } => {
-            let fd = sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_RDONLY, 0)?;
+            // What is no namespace is refused by setns(2); a FIFO would wait for a writer before that.
+            let fd = sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0)?;
             sys::setns(fd, kind.flag())?;
             prepared.done_with(fd)
         }
@@ -178,7 +179,12 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
             world::verify(fd, *inode)?;
             sys::set_mount_attrs(fd, attrs.0)
         }
-        Op::HostFolder { path } => sys::mkdirat(libc::AT_FDCWD, path.as_c_str(), 0o755),
+        Op::HostFolder { slot, parent, name, inode, attrs, .. } => {
+            let (fd, made) = world::make_on_host(parent, name, *inode)?;
+            prepared.slots[slot.0] = made;
+            sys::set_mount_attrs(made, attrs.0)?;
+            prepared.done_with(fd)
+        }
         Op::TimeNamespace { monotonic, boottime } => time_namespace(*monotonic, *boottime),
         Op::OomScoreAdj { score } => write_number(c"/proc/self/oom_score_adj", i64::from(*score)),
         Op::ForbidUserNamespaces => write_number(c"/proc/sys/user/max_user_namespaces", 0),

@@ -6,6 +6,7 @@
 mod answer;
 mod cgroup;
 mod child;
+mod content;
 mod control;
 mod denial;
 mod explain;

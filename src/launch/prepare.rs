@@ -2,16 +2,15 @@
 //!
 //! Between clone and exec nothing is allocated, so what is not here does not exist.
 
-use super::Failure;
 use super::handover::Handover;
+use super::{Failure, content};
 use crate::plan::Plan;
 use crate::policy::seccomp;
-use crate::problem::{Problem, errno_words};
+use crate::problem::Problem;
 use crate::source::Span;
 use crate::step::{Content, Op};
-use crate::sys::{self, Errno};
+use crate::sys;
 use std::ffi::{CString, c_char};
-use std::io::Read;
 use std::os::fd::RawFd;
 
 /// What the child walks with.
@@ -78,16 +77,13 @@ const MOST_PER_STEP: usize = 3;
 /// Room for descriptors that no step opens: the caller's, the pipes, the terminal.
 const OTHERS: usize = 32;
 
-/// A text from a descriptor or file: at most this much.
-const TEXT_LIMIT: u64 = 16 << 20;
-
 impl Prepared {
     /// Makes everything.
     pub fn new(plan: &Plan, answerer: Option<RawFd>) -> Result<Prepared, Failure> {
         let mut texts = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
             let content = match &step.op {
-                Op::File { content, .. } | Op::CoverFile { content, .. } => Some(read_content(content, step.at)?),
+                Op::File { content, .. } | Op::CoverFile { content, .. } => Some(content::read(content, step.at)?),
                 _ => None,
             };
             texts.push(content);
@@ -96,7 +92,7 @@ impl Prepared {
         for setting in &plan.exec.env {
             let mut bytes = setting.name.text().as_bytes().to_vec();
             bytes.push(b'=');
-            let mut value = read_content(&setting.value, setting.at)?;
+            let mut value = content::read(&setting.value, setting.at)?;
             if matches!(setting.value, Content::Fd(_) | Content::File(_)) && value.last() == Some(&b'\n') {
                 value.pop();
             }
@@ -155,32 +151,6 @@ impl Prepared {
             self.file_limit_raised = true;
         }
         Ok(())
-    }
-}
-
-fn read_content(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
-    let mut text = vec![];
-    let read = match content {
-        Content::Text(text) | Content::Secret(text) => return Ok(text.clone()),
-        Content::File(path) => std::fs::File::open(path.text()).and_then(|file| file.take(TEXT_LIMIT + 1).read_to_end(&mut text)),
-        Content::Fd(fd) => {
-            // A copy is read, so that the caller's own descriptor is closed at exec like any other.
-            let copy = i32::try_from(*fd).map_err(|_| Errno(libc::EBADF)).and_then(|fd| sys::dup_above(fd, 3));
-            match copy {
-                Ok(copy) => std::fs::File::from(sys::owned(copy)).take(TEXT_LIMIT + 1).read_to_end(&mut text),
-                Err(Errno(errno)) => Err(std::io::Error::from_raw_os_error(errno)),
-            }
-        }
-    };
-    match read {
-        Ok(_) if text.len() as u64 > TEXT_LIMIT => {
-            Err(Problem::new("launch::content", at, format!("cannot read {content}: it is larger than 16 MiB")).into())
-        }
-        Ok(_) => Ok(text),
-        Err(error) => {
-            let reason = error.raw_os_error().map_or_else(|| error.to_string(), errno_words);
-            Err(Problem::new("launch::content", at, format!("cannot read {content}: {reason}")).into())
-        }
     }
 }
 

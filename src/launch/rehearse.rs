@@ -4,9 +4,8 @@
 use super::{Ask, launch, why};
 use crate::plan::Plan;
 use crate::problem::Problem;
-use crate::step::{Content, Name, Op, Stage, Step};
+use crate::step::{Content, Inode, Op, Stage, Step};
 use crate::sys::Errno;
-use crate::value::parent;
 use nix::unistd::{AccessFlags, access};
 
 /// Whether the program is looked for inside.
@@ -50,40 +49,23 @@ fn switch_nothing_on(plan: &mut Plan) {
 
 /// What `missing = "create"` would make is stood for by the folder that it would be made in, which must be writable.
 fn make_no_folders(plan: &mut Plan) -> Result<(), Box<Problem>> {
-    let folders: Vec<(usize, Name)> = plan
-        .steps
-        .iter()
-        .enumerate()
-        .filter_map(|(index, step)| match &step.op {
-            Op::HostFolder { path } => Some((index, path.clone())),
-            _ => None,
-        })
-        .collect();
-    for (index, folder) in &folders {
-        let made_before = folders.iter().any(|(_, other)| other.text() == parent(folder.text()));
-        if let (Err(errno), false) = (access(parent(folder.text()), AccessFlags::W_OK | AccessFlags::X_OK), made_before) {
-            return Err(Box::new(why::step_failed(plan, *index, Errno(errno as i32))));
+    for index in 0..plan.steps.len() {
+        let Op::HostFolder { slot, parent, attrs, .. } = &plan.steps[index].op else { continue };
+        if let Err(errno) = access(parent.text(), AccessFlags::W_OK | AccessFlags::X_OK) {
+            return Err(Box::new(why::step_failed(plan, index, Errno(errno as i32))));
         }
+        let op = Op::OpenTree { slot: *slot, source: parent.clone(), inode: Inode::default(), recursive: false, attrs: *attrs };
+        plan.steps[index].op = op;
     }
-    for step in &mut plan.steps {
-        if let Op::OpenTree { source, .. } = &mut step.op
-            && folders.iter().any(|(_, folder)| folder == source)
-        {
-            let there = crate::value::ancestors(source.text()).find(|place| std::path::Path::new(place).is_dir());
-            *source = Name::new(there.unwrap_or("/"));
-        }
-    }
-    plan.steps.retain(|step| !matches!(step.op, Op::HostFolder { .. }));
     Ok(())
 }
 
-/// A descriptor can be read once, and a FIFO makes its reader wait: neither is read here.
+/// A descriptor can be read once, so it is not read here.
 fn consume_nothing(plan: &mut Plan) {
     let stand_in = |content: &mut Content| {
         let once = match content {
             Content::Fd(_) => true,
-            Content::File(path) => std::fs::metadata(path.text()).is_ok_and(|meta| !meta.is_file()),
-            Content::Text(_) | Content::Secret(_) => false,
+            Content::File(_) | Content::Text(_) | Content::Secret(_) => false,
         };
         if once {
             *content = Content::Text(vec![]);

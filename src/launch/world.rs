@@ -24,6 +24,7 @@ pub fn is_of_the_tree(op: &Op) -> bool {
             | Op::Sysfs { .. }
             | Op::Attach { .. }
             | Op::Pin { .. }
+            | Op::HoldLink { .. }
             | Op::ReadOnly { .. }
             | Op::Hide { .. }
             | Op::SealRoot
@@ -75,6 +76,7 @@ pub fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
             attach(prepared, mount, path, *ground, *rights)
         }
         Op::Pin { path } => bind_onto_itself(prepared, path, Attrs(0)),
+        Op::HoldLink { path, text } => hold_link(prepared, path, text),
         Op::ReadOnly { path, ground: Ground::Own, if_present } => absent_is_fine(*if_present, make_read_only(prepared, path)),
         Op::ReadOnly { path, ground: Ground::Bound, if_present } => absent_is_fine(*if_present, bind_onto_itself(prepared, path, Attrs::READ_ONLY)),
         Op::Hide { path, cover, if_present } => absent_is_fine(*if_present, hide(prepared, path, *cover)),
@@ -90,6 +92,18 @@ const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
 pub fn verify(fd: RawFd, inode: Inode) -> Result {
     let unchecked = inode == Inode { dev: 0, ino: 0 };
     if unchecked || sys::describe(fd)?.inode == (inode.dev, inode.ino) { Ok(()) } else { Err(Errno(libc::ESTALE)) }
+}
+
+/// Makes a directory of the host in one that was checked, and opens it: the directory above, and the mount. Who may write there can put
+/// something else at the name meanwhile, so what was opened must be a directory of the same file system that this process owns.
+pub fn make_on_host(parent: &Name, name: &Name, inode: Inode) -> Result<(RawFd, RawFd)> {
+    let fd = sys::open_without_links(parent.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)?;
+    verify(fd, inode)?;
+    sys::mkdirat(fd, name.as_c_str(), 0o755)?;
+    let made = sys::open_tree(fd, name.as_c_str(), false)?;
+    let (above, fresh) = (sys::describe(fd)?, sys::describe(made)?);
+    let is_ours = fresh.owner == sys::ids()?[1] && fresh.inode.0 == above.inode.0;
+    if fresh.mode & libc::S_IFMT == libc::S_IFDIR && is_ours { Ok((fd, made)) } else { Err(Errno(libc::ESTALE)) }
 }
 
 /// The names in the file system that the root comes from. Nothing but `root` is in sight once that is the root.
@@ -156,6 +170,25 @@ fn bind_onto_itself(prepared: &mut Prepared, path: &Name, attrs: Attrs) -> Resul
     if attrs != Attrs(0) {
         sys::set_mount_attrs(mount, attrs.0)?;
     }
+    sys::move_mount(mount, place, c"")?;
+    prepared.done_with(mount)?;
+    prepared.done_with(place)
+}
+
+/// The longest text of a link that is held (symlink(2) takes no longer one than a path).
+const LINK_TEXT: usize = libc::PATH_MAX as usize;
+
+/// A mount on the link itself: unlink(2) of a mount point, rename(2) of it and over it give EBUSY. The link that is held must say what
+/// the plan knows, as another one could lead to what nobody keeps.
+fn hold_link(prepared: &mut Prepared, path: &Name, text: &Name) -> Result {
+    let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH | libc::O_NOFOLLOW)?;
+    let mut found = [0; LINK_TEXT];
+    // EINVAL or ENOENT: it is no link any more.
+    let length = sys::read_link(place, &mut found).map_err(|_| Errno(libc::ESTALE))?;
+    if found[..length] != *text.as_c_str().to_bytes() {
+        return Err(Errno(libc::ESTALE));
+    }
+    let mount = sys::open_tree(place, c"", false)?;
     sys::move_mount(mount, place, c"")?;
     prepared.done_with(mount)?;
     prepared.done_with(place)

@@ -211,13 +211,14 @@ impl Capabilities {
 /// What stands in each slot of the plan.
 fn sources(plan: &Plan) -> BTreeMap<usize, (HostTree, Attrs)> {
     let mut sources: BTreeMap<usize, (HostTree, Attrs)> = BTreeMap::new();
-    let mut made = vec![];
     for step in &plan.steps {
         match &step.op {
-            Op::HostFolder { path } => made.push(path.clone()),
+            Op::HostFolder { slot, path, attrs, .. } => {
+                let tree = HostTree { source: path.text().into(), recursive: true, mapped: None, made: true };
+                sources.insert(slot.0, (tree, *attrs));
+            }
             Op::OpenTree { slot, source, recursive, attrs, .. } => {
-                let made = made.contains(source);
-                let tree = HostTree { source: source.text().into(), recursive: *recursive, mapped: None, made };
+                let tree = HostTree { source: source.text().into(), recursive: *recursive, mapped: None, made: false };
                 sources.insert(slot.0, (tree, *attrs));
             }
             Op::IdMapMount { slot, disk, ids, .. } => {
@@ -261,7 +262,7 @@ fn grow(tree: &mut BTreeMap<String, Entry>, step: &Step, sources: &BTreeMap<usiz
                 put(path.text(), Shows::Host(source.clone()), None, Some(*attrs));
             }
         }
-        Op::Pin { path } => {
+        Op::Pin { path } | Op::HoldLink { path, .. } => {
             let attrs = mount_attrs(tree, path.text());
             same(tree, path.text(), attrs, step.at);
         }

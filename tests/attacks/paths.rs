@@ -1,1 +1,280 @@
 //! Links, races and sockets: paths that an earlier target or another user prepared.
+
+use super::support::{As, Place, is_root, system, text, unwrapped};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Output;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+fn own(path: &Path, who: As) {
+    if is_root() && who == As::User {
+        std::os::unix::fs::lchown(path, Some(super::support::USER), Some(super::support::USER)).unwrap();
+    }
+}
+
+/// A project of `who`, whose `.git` is a link along these links to the directory at the end.
+fn project(place: &Place, who: As, name: &str, links: &[(&str, &str)], end: &str) -> String {
+    let top = place.folder(name, who);
+    for directory in [format!("{name}/sub"), format!("{name}/{end}"), format!("{name}/{end}/hooks")] {
+        place.folder(&directory, who);
+    }
+    for (link, to) in links {
+        symlink(to, top.join(link)).unwrap();
+        own(&top.join(link), who);
+    }
+    top.display().to_string()
+}
+
+/// Everything that would have a program of the host run a hook that the target wrote; then the ordinary act, whose status it is.
+const PLANT: &str = "cd $1; h=hooks/post-checkout
+    for d in .git .real sub/.real sub/deep/.real; do echo x > $d/$h; done
+    mv .real .away; mv sub/.real .away; mv sub sub2; rmdir .real/hooks
+    mkdir -p new/hooks; echo x > new/$h; rm -f .git .one sub/two; mv .git .away; mv -T new .git; mv .one .away; ln -sfn new .git; ln -sfn ../new sub/two
+    echo built > out";
+
+fn plant(place: &Place, who: As, mounts: &str, top: &str) -> Output {
+    place.run(who, &system(mounts), &["/bin/sh", "-c", PLANT, "sh", top])
+}
+
+/// Whether git of the host would find a hook by `.git`.
+fn is_planted(top: &str) -> bool {
+    Path::new(top).join(".git/hooks/post-checkout").exists()
+}
+
+fn writable(path: &str, source: &str) -> String {
+    format!("\"{path}\" = {{ bind = \"{source}\", access = \"rw\", owner = \"root\" }}")
+}
+
+/// Layouts of a link: the links, and the directory at their end.
+type Layout = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+const LAYOUTS: &[Layout] = &[
+    ("plain", &[(".git", ".real")], ".real"),
+    ("chain", &[(".git", ".one"), (".one", "sub/two"), ("sub/two", "../.real")], ".real"),
+    ("deep", &[(".git", "sub/../sub/.real/.")], "sub/.real"),
+];
+
+#[test]
+fn a_link_that_is_kept_is_kept_with_what_it_leads_to() {
+    let place = Place::new();
+    for who in As::all() {
+        for (layout, links, end) in LAYOUTS {
+            let make = |name: &str| project(&place, *who, &format!("{layout}-{name}-{who:?}"), links, end);
+            let twin = make("twin");
+            let output = plant(&place, *who, &writable(&twin, &twin), &twin);
+            assert!(output.status.success() && is_planted(&twin), "{who:?} {layout}: {}", text(&output.stderr));
+            for (name, entry) in [
+                ("word", "\"@/.git\" = \"ro\""),
+                ("bind", "\"@/.git\" = { bind = \"@/.git\", owner = \"root\" }"),
+                ("skip", "\"@/.git\" = { bind = \"@/.git\", missing = \"skip\", broad = \"skip\" }"),
+                ("pattern", "\"@/**/.git\" = \"ro\""),
+            ] {
+                let top = make(name);
+                let mounts = format!("{}\n{}", writable(&top, &top), entry.replace('@', &top));
+                let output = plant(&place, *who, &mounts, &top);
+                let words = text(&output.stderr);
+                assert!(output.status.success(), "{who:?} {layout} {name}: {words}");
+                assert!(!is_planted(&top) && words.contains("Device or resource busy"), "{who:?} {layout} {name}: {words}");
+                assert_eq!(std::fs::read_to_string(format!("{top}/out")).unwrap(), "built\n");
+            }
+            let top = make("elsewhere");
+            let mounts = format!("{}\n\"/work/.git\" = {{ bind = \"{top}/.git\" }}", writable("/work", &top));
+            let output = plant(&place, *who, &mounts, "/work");
+            assert!(output.status.success() && !is_planted(&top), "{who:?} {layout}: {}", text(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn the_built_in_profiles_keep_links() {
+    let place = Place::new();
+    for who in As::all() {
+        for profile in ["default", "build"] {
+            let top = project(&place, *who, &format!("{profile}-{who:?}"), &[(".git", ".real"), (".vscode", "sub")], ".real");
+            let line = format!("{PLANT}; ! rm .vscode && ! touch .vscode/tasks.json && echo more > sub2");
+            let output = place.stockade(*who).current_dir(&top).args(["run", profile, "sh", "-c", &line, "sh", "."]).output().unwrap();
+            assert!(output.status.success() && !is_planted(&top), "{who:?} {profile}: {}", text(&output.stderr));
+            assert_eq!(std::fs::read_to_string(format!("{top}/out")).unwrap(), "built\n");
+        }
+    }
+}
+
+#[test]
+fn a_link_out_of_the_grant_stays_and_a_link_that_cannot_be_kept_is_refused() {
+    let place = Place::new();
+    for who in As::all() {
+        let keep = |top: &str| format!("{}\n\"{top}/.git\" = \"ro\"", writable(top, top));
+        place.folder(&format!("outside-{who:?}"), *who);
+        let to = format!("../outside-{who:?}");
+        let top = project(&place, *who, &format!("out-{who:?}"), &[(".git", &to)], ".real");
+        let output = plant(&place, *who, &keep(&top), &top);
+        assert!(output.status.success() && !is_planted(&top), "{who:?}: {}", text(&output.stderr));
+        assert_eq!(std::fs::read_link(format!("{top}/.git")).unwrap(), Path::new(&to));
+        for (name, to, why) in [
+            ("dangling", ".gone", "which is not there, and which the target could make"),
+            ("itself", ".", "grants for writing"),
+            ("above", "sub/..", "grants for writing"),
+        ] {
+            let top = project(&place, *who, &format!("{name}-{who:?}"), &[(".git", to)], ".real");
+            let output = plant(&place, *who, &keep(&top), &top);
+            let words = unwrapped(&text(&output.stderr));
+            assert!(output.status.code() == Some(125) && words.contains("[E0311]") && words.contains(why), "{who:?} {name}: {words}");
+        }
+        // Where the entry may be left out the link is kept, and the rest is reported.
+        let top = project(&place, *who, &format!("loose-{who:?}"), &[(".git", ".gone")], ".real");
+        let mounts = format!("{}\n\"{top}/.git\" = {{ bind = \"{top}/.git\", missing = \"skip\" }}", writable(&top, &top));
+        let output = plant(&place, *who, &mounts, &top);
+        let words = text(&output.stderr);
+        assert!(output.status.success() && words.contains("the link is kept, and what appears there is not"), "{who:?}: {words}");
+        assert_eq!(std::fs::read_link(format!("{top}/.git")).unwrap(), Path::new(".gone"));
+        // A directory on the way is a link: refused, as for every other entry.
+        let top = project(&place, *who, &format!("way-{who:?}"), &[(".git", ".real"), ("a", ".")], ".real");
+        let output = plant(&place, *who, &format!("{}\n\"{top}/a/.git\" = \"ro\"", writable(&top, &top)), &top);
+        assert_eq!(output.status.code(), Some(125), "{who:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn landlock_alone_and_hide_refuse_a_link_at_its_line() {
+    let place = Place::new();
+    for who in As::all() {
+        let top = project(&place, *who, &format!("alone-{who:?}"), &[(".git", ".real")], ".real");
+        let alone = format!(
+            "format = 1\n[namespaces]\nall = \"host\"\n[network]\nmode = \"host\"\n[mounts]\n\"/usr\" = \"ro\"\n{}\n\"{top}/.git\" = \"ro\"\n",
+            writable(&top, &top)
+        );
+        let hide = system(&format!("{}\n\"{top}/.git\" = \"hide\"", writable(&top, &top)));
+        for (profile, code) in [(alone, "landlock::narrower"), (hide, "mounts::hide")] {
+            let output = place.run(*who, &profile, &["/bin/true"]);
+            let words = text(&output.stderr);
+            assert!(output.status.code() == Some(125) && words.matches(code).count() == 1, "{who:?}: {words}");
+        }
+    }
+}
+
+/// Exchanges two names until the end of `during`.
+fn while_exchanged<T>(one: &Path, two: &Path, during: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                renameat2(AT_FDCWD, one, AT_FDCWD, two, RenameFlags::RENAME_EXCHANGE).unwrap();
+                std::thread::sleep(Duration::from_micros(700));
+            }
+        });
+        let result = during();
+        done.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+#[test]
+fn a_directory_is_made_where_it_was_looked_for_or_not_at_all() {
+    let place = Place::new();
+    let who = As::User;
+    for directory in ["p", "p/build", "victim"] {
+        place.folder(directory, who);
+    }
+    let path = |name: &str| place.path.join(name);
+    let victim = path("victim/out");
+    let profile = system(&format!(
+        "\"/work\" = \"tmpfs\"\n\"/work/out\" = {{ bind = \"{}\", access = \"rw\", missing = \"create\" }}",
+        path("p/build/out").display()
+    ));
+    let run = || place.run(who, &profile, &["/bin/sh", "-c", "echo x > /work/out/file"]);
+    // The ordinary act: the directory is made, and the caller's.
+    let output = run();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    std::fs::remove_dir_all(path("p/build/out")).unwrap();
+    symlink(path("victim"), path("p/link")).unwrap();
+    own(&path("p/link"), who);
+    let clear = || [path("p/build/out"), path("p/link/out"), victim.clone()].iter().for_each(|path| drop(std::fs::remove_dir_all(path)));
+    // The twin: by its path it is made elsewhere.
+    while_exchanged(&path("p/build"), &path("p/link"), || {
+        for _ in 0..2_000 {
+            clear();
+            drop(std::fs::create_dir(path("p/build/out")));
+            if victim.exists() {
+                return;
+            }
+        }
+        panic!("the race was never won");
+    });
+    while_exchanged(&path("p/build"), &path("p/link"), || {
+        for _ in 0..25 {
+            clear();
+            let output = run();
+            assert!(!victim.join("file").exists(), "{}", text(&output.stderr));
+        }
+    });
+}
+
+#[test]
+fn a_variable_is_read_from_the_file_that_is_named() {
+    let place = Place::new();
+    for who in As::all() {
+        let top = place.folder(&format!("env-{who:?}"), *who);
+        let private = place.folder(&format!("env-{who:?}/private"), *who);
+        for name in ["token", "private/token"] {
+            std::fs::write(top.join(name), format!("{name}\n")).unwrap();
+            own(&top.join(name), *who);
+        }
+        let shown = |path: &Path| {
+            let profile = format!("{}[env]\nTOKEN = {{ file = \"{}\" }}\n", system(""), path.display());
+            place.run(*who, &profile, &["/bin/sh", "-c", "echo \"$TOKEN\""])
+        };
+        let output = shown(&top.join("token"));
+        assert!(output.status.success() && text(&output.stdout) == "token\n", "{who:?}: {}", text(&output.stderr));
+        // What an earlier target may have put there.
+        symlink("private/token", top.join("last")).unwrap();
+        // In somebody else's directory, as the launcher's caller may be root.
+        let user = place.folder(&format!("env-{who:?}/user"), As::User);
+        symlink(&private, user.join("way")).unwrap();
+        [top.join("last"), user.join("way")].iter().for_each(|link| own(link, As::User));
+        nix::unistd::mkfifo(&top.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+        own(&top.join("fifo"), *who);
+        for (name, why) in [
+            ("last", "it is a symbolic link"),
+            ("user/way/token", "is a symbolic link that is not root's"),
+            ("fifo", "it is a FIFO"),
+            ("private", "it is not a regular file"),
+        ] {
+            // The twin: what opens the path gets the other file.
+            let twin = || place.outside(*who, "/bin/cat").arg(top.join(name)).output().unwrap();
+            assert!(!name.contains(['l', 'w']) || text(&twin().stdout) == "private/token\n", "{who:?} {name}");
+            let output = shown(&top.join(name));
+            let words = unwrapped(&text(&output.stderr));
+            assert!(output.status.code() == Some(125) && words.contains(why), "{who:?} {name}: {words}");
+        }
+    }
+}
+
+#[test]
+fn a_link_of_roots_is_not_followed_through_somebody_elses() {
+    if !is_root() {
+        return super::support::skip("it takes two users");
+    }
+    let place = Place::new();
+    let path = |name: &str| place.path.join(name).display().to_string();
+    place.folder("user", As::User);
+    place.folder("deep/www/x", As::Root);
+    place.folder("plain/x", As::Root);
+    for (link, to, owner) in [
+        ("user/home", path("deep"), As::User),
+        ("www", path("user/home/www"), As::Root),
+        ("one", path("www"), As::Root),
+        ("good", path("plain"), As::Root),
+    ] {
+        symlink(to, path(link)).unwrap();
+        own(Path::new(&path(link)), owner);
+    }
+    for (source, held) in [("user/home/www/x", true), ("www/x", true), ("one/x", true), ("good/x", false)] {
+        // The twin: the kernel follows each.
+        assert!(Path::new(&path(source)).is_dir());
+        let output = place.run(As::Root, &system(&format!("\"/d\" = {{ bind = \"{}\" }}", path(source))), &["/bin/ls", "/d"]);
+        let words = text(&output.stderr);
+        assert_eq!(output.status.code() == Some(125) && words.contains("mounts::link"), held, "{source}: {words}");
+        assert_eq!(output.status.success(), !held, "{source}: {words}");
+    }
+}

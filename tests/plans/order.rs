@@ -29,7 +29,7 @@ fn deed(op: &Op) -> Deed<'_> {
         Op::Attach { path, ground, .. } => Deed::Mounts(path.text(), *ground),
         Op::Devpts { path } => Deed::Mounts(path.text(), Ground::Own),
         Op::ReadOnly { path, .. } | Op::Hide { path, .. } | Op::CoverFile { path, .. } => Deed::Masks(path.text()),
-        Op::Pin { path } => Deed::Pins(path.text()),
+        Op::Pin { path } | Op::HoldLink { path, .. } => Deed::Pins(path.text()),
         Op::Seal { path, .. } => Deed::Seals(path.text()),
         Op::SealRoot => Deed::Seals("/"),
         _ => Deed::Other,
@@ -123,7 +123,7 @@ fn pins(plan: &Plan, name: &str) {
         .steps
         .iter()
         .filter_map(|step| match &step.op {
-            Op::OpenTree { slot, attrs, .. } => Some((slot.0, !attrs.has(stockade::step::Attrs::READ_ONLY))),
+            Op::OpenTree { slot, attrs, .. } | Op::HostFolder { slot, attrs, .. } => Some((slot.0, !attrs.has(stockade::step::Attrs::READ_ONLY))),
             _ => None,
         })
         .collect();
@@ -160,7 +160,7 @@ fn sources(plan: &Plan, name: &str) {
     let mut state = vec![0; plan.slots];
     for step in &plan.steps {
         match &step.op {
-            Op::OpenTree { slot, .. } => {
+            Op::OpenTree { slot, .. } | Op::HostFolder { slot, .. } => {
                 assert_eq!(std::mem::replace(&mut state[slot.0], 1), 0, "{name}: {}", step.op);
             }
             Op::IdMapMount { slot, .. } => assert_eq!(state[slot.0], 1, "{name}: {}", step.op),

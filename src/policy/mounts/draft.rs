@@ -2,6 +2,7 @@
 
 mod bind;
 mod kernel;
+mod link;
 mod made;
 mod site;
 

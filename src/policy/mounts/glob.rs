@@ -5,6 +5,7 @@
 
 use super::entry::{Access, Bind, Missing, Mount};
 use super::pattern::{Dots, Pattern, is_pattern, shown};
+use super::tree::source_of;
 use super::{MOST_ENTRIES, Mounts};
 use crate::draft::Draft;
 use crate::host::Host;
@@ -101,37 +102,58 @@ pub fn expand<'m>(mounts: &'m Mounts, globs: &BTreeMap<String, Found>) -> Cow<'m
     }
     for Match { path, link } in made {
         let is_below_hidden = ancestors(parent(path)).any(|folder| hidden.contains(folder));
-        if is_below_hidden || link.as_ref().is_some_and(|text| is_needless(&all, path, text)) {
-            all.map.remove(path);
+        match link {
+            _ if is_below_hidden => drop(all.map.remove(path)),
+            Some(text) => settle_link(&mut all, path, text),
+            None => {}
         }
     }
     Cow::Owned(all)
 }
 
 /// What a pattern's entry becomes at one path.
-fn mount_of(pattern: &Pattern, mount: &Mount, Match { path, link }: &Match) -> Mount {
-    match (mount, link) {
-        (Mount::Bind(_), Some(text)) => Mount::Symlink(text.clone()),
-        (Mount::Bind(bind), None) => {
+fn mount_of(pattern: &Pattern, mount: &Mount, Match { path, .. }: &Match) -> Mount {
+    match mount {
+        Mount::Bind(bind) => {
             let base = source_base(pattern, bind).filter(|_| bind.source.is_some());
             let source = base.zip(below(path, &pattern.base)).map(|(base, tail)| AbsolutePath(join(&base, tail)));
             Mount::Bind(Bind { source, ..bind.clone() })
         }
-        (other, _) => other.clone(),
+        other => other.clone(),
     }
 }
 
-/// Whether a link that a pattern matches needs no entry: one in a tree of the host is there already, and one to hide is no way to
+/// What becomes of the entry of a link that a pattern matches. One to grant is kept as the bind that it is where the target could write
+/// in the tree of the host around it; another such tree shows it already, and elsewhere it is made again. One to hide is no way to
 /// anything where what it points at is hidden, or nowhere. What cannot be told by its text alone counts as a way.
-fn is_needless(mounts: &Mounts, path: &str, text: &str) -> bool {
-    let nearest = |path: &str| ancestors(path).find_map(|path| mounts.get(path)).map(|mount| &mount.value);
-    match mounts.get(path).map(|mount| &mount.value) {
-        Some(Mount::Symlink(_)) => matches!(nearest(parent(path)), Some(Mount::Bind(_))),
-        _ => pointed_at(path, text).is_some_and(|target| match nearest(&target) {
-            Some(Mount::Hide { .. }) => target != path,
-            Some(_) => false,
-            None => !matches!(mounts.get("/").map(|root| &root.value), Some(Mount::Bind(_))),
-        }),
+fn settle_link(mounts: &mut Mounts, path: &str, text: &str) {
+    let nearest = |path: &str| ancestors(path).find_map(|over| Some((over.to_owned(), &mounts.get(over)?.value)));
+    let remade = match mounts.get(path).map(|mount| &mount.value) {
+        Some(mount @ Mount::Bind(_)) => match nearest(parent(path)) {
+            Some((over, around @ Mount::Bind(bind))) => {
+                let shown = source_of(&over, around).zip(below(path, &over)).map(|(source, tail)| join(source, tail));
+                if bind.access == Access::ReadWrite && shown.as_deref() == source_of(path, mount) {
+                    return;
+                }
+                None
+            }
+            _ => Some(Mount::Symlink(text.to_owned())),
+        },
+        _ => {
+            let is_needless = pointed_at(path, text).is_some_and(|target| match nearest(&target) {
+                Some((_, Mount::Hide { .. })) => target != path,
+                Some(_) => false,
+                None => !matches!(mounts.get("/").map(|root| &root.value), Some(Mount::Bind(_))),
+            });
+            if !is_needless {
+                return;
+            }
+            None
+        }
+    };
+    match (remade, mounts.map.get_mut(path)) {
+        (Some(mount), Some(entry)) => entry.value = entry.value.take().map(|value| At::new(mount, value.at)),
+        _ => drop(mounts.map.remove(path)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `[mounts]`: the file tree, by the path inside. The deepest path wins, whatever the order of the file.
 //!
 //! [`entry`] is the section, [`kinds`] how it is written, [`pattern`] and [`glob`] are keys with stars, [`tree`] says what lies on what,
+//! [`links`] keeps what an entry at a symbolic link means,
 //! [`place`] and [`spelled`] are for help that names the right line, [`draft`] makes steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own, [`checks`] refuses
 //! grants that are too wide.
 
@@ -10,6 +11,7 @@ pub mod draft;
 pub mod entry;
 pub mod glob;
 mod kinds;
+pub mod links;
 pub mod pattern;
 pub mod place;
 mod rights;

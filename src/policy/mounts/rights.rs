@@ -176,6 +176,10 @@ impl Reading<'_> {
             let text = format!("{path} is not kept {kept}: a rule of Landlock takes nothing back, and {over} grants more");
             return self.draft.note_less(at, text);
         }
+        // A link, and what it leads to, are one line.
+        if self.draft.problems.iter().any(|problem| problem.at == at) {
+            return;
+        }
         let message = format!("cannot grant {kept} at {path} below {over}: a rule of Landlock takes nothing back");
         let problem = Problem::new("landlock::narrower", at, message).also(wider_at, "this grants more").also(self.ground.why, "because of this");
         self.draft.problem(problem.help(

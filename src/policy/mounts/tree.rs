@@ -1,7 +1,7 @@
 //! What lies on what: every entry with the nearest entry above it, and the host's path that stands behind it.
 
 use super::entry::{Access, Bind, Broad, Missing, Mount, TMPFS};
-use super::{Mounts, checks, dev};
+use super::{Mounts, checks, dev, links};
 use crate::draft::Note;
 use crate::host::programs::Piece;
 use crate::host::{Fact, FileKind, Host};
@@ -83,7 +83,8 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
 pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
     let mut all = tree(mounts, &host.root_names);
     let mut out = vec![];
-    let mut keep = |path: &str, node: &Node| match left_out(path, node, host) {
+    let written = all.clone();
+    let mut keep = |path: &str, node: &Node| match left_out(&written, path, node, host) {
         Some(left) => {
             out.push(left);
             false
@@ -96,6 +97,7 @@ pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
     }
     all.retain(|path, node| keep(path, node));
     leave_out_within(&mut all, mounts, &out);
+    out.extend(links::extend(&mut all, host));
     (all, out)
 }
 
@@ -112,13 +114,15 @@ fn leave_out_within(all: &mut Tree, mounts: &Mounts, out: &[Note]) {
     all.retain(|path, node| !goes(path, node));
 }
 
-fn left_out(path: &str, node: &Node, host: &Host) -> Option<Note> {
+fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
     let (Mount::Bind(bind), Some(source)) = (&node.mount, source_of(path, &node.mount)) else { return None };
     if bind.missing == Missing::Skip && matches!(host.at(source), Fact::Absent(_)) {
         return Some(Note { at: node.at, text: format!("{path} is left out: {source} is absent here"), less: false });
     }
     let Fact::Present(file) = host.at(source) else { return None };
-    if bind.broad == Broad::Skip && matches!(file.kind, FileKind::Link(_) | FileKind::Socket) {
+    // A link in a tree that is bound is kept there: without the entry, the target could replace it and write to what it leads to.
+    let is_kept = matches!(file.kind, FileKind::Link(_)) && links::lies_there(all, host, path, source).is_some();
+    if bind.broad == Broad::Skip && !is_kept && matches!(file.kind, FileKind::Link(_) | FileKind::Socket) {
         return Some(Note { at: node.at, text: format!("{path} is left out: it is {}", file.kind.word()), less: true });
     }
     let strict = Bind { broad: Broad::Refuse, ..bind.clone() };

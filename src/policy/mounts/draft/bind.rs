@@ -1,12 +1,12 @@
 //! What is bound: a tree or a file of the host, its owner mapped where root starts it.
 
 use super::super::entry::{Access, Bind, Missing, Mount};
-use super::super::{checks, spelled};
+use super::super::{checks, links, spelled};
 use super::{PLAIN, World, bind_rights};
 use crate::host::{Fact, File, FileKind};
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
-use crate::step::{Attrs, Inode, Name, Op, Slot, Stage};
+use crate::step::{Attrs, Name, Op, Slot, Stage};
 use crate::value::{join, parent};
 
 impl World<'_> {
@@ -19,6 +19,9 @@ impl World<'_> {
             Fact::Absent(errno) => return self.absent(path, source, *errno, at),
         };
         if let FileKind::Link(text) = &file.kind {
+            if let Some(writable) = links::lies_there(&self.tree, self.host, path, source) {
+                return self.keep_link(path, source, bind, writable, at);
+            }
             let first_level = path.rfind('/') == Some(0);
             if own_path || (first_level && self.tree.get("/").is_some_and(|root| matches!(root.mount, Mount::Bind(_)))) {
                 return self.symlink(path, text, at);
@@ -72,13 +75,14 @@ impl World<'_> {
             let message = format!("cannot make {source}: started by root, it would be the host root's");
             return self.draft.problem(Problem::new("mounts::create", at, message).help("make it for the user who is to own it before the run"));
         }
-        self.draft.step(Stage::Sources, Op::HostFolder { path: Name::new(source) }, at);
+        let (above, name) = (parent(source), source.rsplit('/').next().unwrap_or_default());
         let slot = self.draft.slot();
-        let op = Op::OpenTree {
+        let op = Op::HostFolder {
             slot,
-            source: Name::new(source),
-            inode: Inode { dev: 0, ino: 0 },
-            recursive: bind.recursive,
+            path: Name::new(source),
+            parent: Name::new(above),
+            name: Name::new(name),
+            inode: made.inode,
             attrs: self.bind_attrs(bind),
         };
         self.draft.step(Stage::Sources, op, at);

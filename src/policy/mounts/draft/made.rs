@@ -38,7 +38,10 @@ impl World<'_> {
                 self.step(Op::Symlink { path: Name::new(path), target: Name::new(target) }, at);
             }
             // The tree around it shows that very link.
-            Base::Host { source, .. } if matches!(self.host.at(&source), Fact::Present(File { kind: FileKind::Link(text), .. }) if text == target) => {
+            Base::Host { source, writable } if matches!(self.host.at(&source), Fact::Present(File { kind: FileKind::Link(text), real: None, .. }) if text == target) => {
+                if writable {
+                    self.hold_link(path, target, at);
+                }
             }
             other => self.cannot_make(path, "a symbolic link", &other, "leave it out, or make the link on the host", at),
         }

@@ -80,15 +80,20 @@ impl World<'_> {
             return refuse(self.draft, format!("{source} is {}, and this entry needs {wanted}", file.kind.word()), "give it another path".into());
         }
         if writable {
-            let mut between: Vec<&str> = ancestors(parent(path)).take_while(|folder| *folder != over).collect();
-            between.reverse();
-            for pin in between {
-                if !self.tree.contains_key(pin) && self.pinned.insert(pin.to_owned()) {
-                    self.draft.step(Stage::World, Op::Pin { path: Name::new(pin) }, at);
-                }
-            }
+            self.pin_above(path, &over, at);
         }
         Some(Site { ground: Ground::Bound })
+    }
+
+    /// Pins every directory between a writable entry and what stands below it, so that none can be renamed away from above it.
+    pub(super) fn pin_above(&mut self, path: &str, over: &str, at: Span) {
+        let mut between: Vec<&str> = ancestors(parent(path)).take_while(|folder| *folder != over).collect();
+        between.reverse();
+        for pin in between {
+            if !self.tree.contains_key(pin) && self.pinned.insert(pin.to_owned()) {
+                self.draft.step(Stage::World, Op::Pin { path: Name::new(pin) }, at);
+            }
+        }
     }
 
     /// The entry that is drafted, as it would stand at another path.

@@ -1,0 +1,57 @@
+//! A symbolic link in a bound tree that an entry keeps: it is held where the target could replace it, and what it leads to has an entry of
+//! its own ([`super::super::links`]). What cannot be kept is refused here.
+
+use super::super::entry::{Access, Bind, Missing};
+use super::super::links::{loose_end, writable_at};
+use super::super::tree::above;
+use super::World;
+use crate::host::{Fact, File, FileKind};
+use crate::problem::Problem;
+use crate::source::Span;
+use crate::step::{Name, Op};
+
+impl World<'_> {
+    /// An entry whose path is a link of the tree around it.
+    pub(super) fn keep_link(&mut self, path: &str, source: &str, bind: &Bind, writable: bool, at: Span) {
+        let text = match self.host.at(source) {
+            Fact::Present(File { kind: FileKind::Link(text), real: None, .. }) => text.clone(),
+            // A directory on the way is a link, too, and is refused as for every other entry.
+            _ => {
+                self.site_in_host(path, source, writable, false, at);
+                return;
+            }
+        };
+        if bind.access == Access::ReadOnly
+            && let Some(problem) = self.cannot_keep(path, source, bind, at)
+        {
+            return self.draft.problem(problem);
+        }
+        // A writable entry grants the link as the tree around it does.
+        if writable && bind.access == Access::ReadOnly {
+            self.hold_link(path, &text, at);
+        }
+    }
+
+    pub(super) fn hold_link(&mut self, path: &str, text: &str, at: Span) {
+        let over = above(&self.tree, path).map_or("/", |(over, _)| over).to_owned();
+        self.pin_above(path, &over, at);
+        self.step(Op::HoldLink { path: Name::new(path), text: Name::new(text) }, at);
+    }
+
+    /// Why what a link leads to cannot be kept, if it cannot.
+    fn cannot_keep(&self, path: &str, source: &str, bind: &Bind, at: Span) -> Option<Problem> {
+        // A link that another one leads through is judged with that one.
+        let trail = self.host.trails.get(source)?;
+        let to = &trail.end;
+        let refuse = |why: String, help: String| {
+            Some(Problem::new("mounts::link", at, format!("cannot keep {path} read-only: it is a symbolic link to {to}, {why}")).help(help))
+        };
+        if bind.missing != Missing::Skip && loose_end(&self.tree, self.host, trail).is_some() {
+            return refuse("which is not there, and which the target could make".into(), "make it on the host, or remove the link there".into());
+        }
+        let (inside, over) = writable_at(&self.tree, self.host, to).next().filter(|_| trail.errno.is_none())?;
+        let granted = self.tree.get(over).map_or(Span::NOWHERE, |node| node.at);
+        let what = if inside == over { format!("which {over} grants for writing") } else { format!("and {inside} would stay writable") };
+        refuse(what, "have the link lead elsewhere, or remove it on the host".into()).map(|problem| problem.also(granted, "granted here"))
+    }
+}

@@ -1,0 +1,104 @@
+//! An entry that keeps what is at a symbolic link in a bound tree: the link itself must stay, and so must what it leads to, or the host
+//! would meet by the link what the target wrote by the other name. It reads facts, and decides nothing about steps.
+
+use super::entry::{Access, Bind, Missing, Mount};
+use super::tree::{Base, Node, Tree, base, source_of};
+use crate::draft::Note;
+use crate::host::trail::Trail;
+use crate::host::{Fact, File, FileKind, Host};
+use crate::value::{ancestors, below, join};
+
+/// An entry at a link in a tree of the host that it keeps read-only.
+pub struct Kept<'t> {
+    /// Its path inside.
+    pub path: &'t str,
+    /// Where the link is on the host.
+    pub source: &'t str,
+    /// The entry.
+    pub node: &'t Node,
+    /// What it says.
+    pub bind: &'t Bind,
+}
+
+/// The entries that keep a link.
+pub fn kept<'t>(tree: &'t Tree, host: &Host) -> Vec<Kept<'t>> {
+    let keeps = |(path, node): (&'t String, &'t Node)| {
+        let Mount::Bind(bind) = &node.mount else { return None };
+        let source = source_of(path, &node.mount)?;
+        let is_kept = bind.access == Access::ReadOnly && is_link(host, source) && lies_there(tree, host, path, source).is_some();
+        is_kept.then_some(Kept { path, source, node, bind })
+    };
+    tree.iter().filter_map(keeps).collect()
+}
+
+fn is_link(host: &Host, source: &str) -> bool {
+    matches!(host.at(source), Fact::Present(File { kind: FileKind::Link(_), .. }))
+}
+
+/// Whether the tree around an entry shows at its path what the entry binds; and whether the target can write there.
+pub fn lies_there(tree: &Tree, host: &Host, path: &str, source: &str) -> Option<bool> {
+    match base(tree, host, path) {
+        Base::Host { source: around, writable } => (around == source).then_some(writable),
+        _ => None,
+    }
+}
+
+/// The paths inside at which the target could write to a place of the host: a writable entry shows it, and no nearer one decides.
+pub fn writable_at<'t>(tree: &'t Tree, host: &'t Host, place: &'t str) -> impl Iterator<Item = (String, &'t str)> {
+    tree.iter().filter_map(move |(over, node)| {
+        let Mount::Bind(Bind { access: Access::ReadWrite, .. }) = &node.mount else { return None };
+        let source = source_of(over, &node.mount)?;
+        let real = match host.at(source) {
+            Fact::Present(File { real: Some((real, _)), .. }) => real,
+            _ => source,
+        };
+        let inside = join(over, below(place, real)?);
+        let decides = ancestors(&inside).find(|path| tree.contains_key(*path)) == Some(over.as_str());
+        decides.then_some((inside, over.as_str()))
+    })
+}
+
+/// Adds an entry for each place that a kept link leads through or to, where the target could write to it; with a note for each.
+pub fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
+    let (mut more, mut notes) = (vec![], vec![]);
+    for Kept { path, source, node, bind } in kept(tree, host) {
+        let Some(trail) = host.trails.get(source) else { continue };
+        for place in places(trail) {
+            for (inside, over) in writable_at(tree, host, place) {
+                // The grant itself is the profile's word, and the draft refuses the two together.
+                if inside == over {
+                    continue;
+                }
+                let bind = Bind { source: Some(crate::value::AbsolutePath(place.to_owned())), ..bind.clone() };
+                more.push((inside.clone(), Node { mount: Mount::Bind(bind), at: node.at }));
+                notes.push(Note {
+                    at: node.at,
+                    text: format!("{path} is a symbolic link, and leads to {inside}, which is kept as well"),
+                    less: false,
+                });
+            }
+        }
+        if bind.missing == Missing::Skip
+            && let Some(place) = loose_end(tree, host, trail)
+        {
+            let text = format!("{path} is a symbolic link to {place}, which is not there: the link is kept, and what appears there is not");
+            notes.push(Note { at: node.at, text, less: true });
+        }
+    }
+    for (path, node) in more {
+        tree.entry(path).or_insert(node);
+    }
+    notes
+}
+
+/// The places that a link leads through after itself, and its end.
+fn places(trail: &Trail) -> impl Iterator<Item = &str> {
+    let end = trail.errno.is_none().then_some(trail.end.as_str());
+    trail.links.iter().skip(1).map(|link| link.place.as_str()).chain(end)
+}
+
+/// The place at which a link ends with nothing, where the target could put something there. Links that lead in a circle end nowhere.
+pub fn loose_end<'t>(tree: &Tree, host: &Host, trail: &'t Trail) -> Option<&'t str> {
+    let ends = trail.errno.is_some_and(|errno| errno != libc::ELOOP);
+    (ends && writable_at(tree, host, &trail.end).next().is_some()).then_some(trail.end.as_str())
+}
