@@ -34,6 +34,7 @@ const LINTS: &[fn(&Scene, &mut Problems)] = &[
     programs_without_effect,
     mounts::shadowed,
     mounts::redundant,
+    mounts::whole_host,
     mounts::hidden,
     mounts::seen_elsewhere,
     mounts::run_later,

@@ -84,6 +84,18 @@ impl Shaped for Bases {
     }
 }
 
+/// Where a key of the language stands, for a file that has it elsewhere: all keys below a `[section]` are that section's in TOML.
+pub fn place_of_key(key: &str) -> Option<String> {
+    let Shape::Table(profile) = Profile::shape() else { return None };
+    let is_section = |shape: &Shape| matches!(shape, Shape::Named(_)) || !shape.keys().is_empty();
+    if profile.keys.iter().any(|top| top.name == key && !is_section(&top.shape)) {
+        return Some(format!("`{key}` stands at the top of the file, before the first [section]"));
+    }
+    let has = |shape: &Shape| shape.keys().iter().any(|known| known.name == key);
+    let sections: Vec<String> = profile.keys.iter().filter(|top| has(&top.shape)).map(|top| format!("[{}]", top.name)).collect();
+    (!sections.is_empty()).then(|| format!("`{key}` is a key of {}", sections.join(" and of ")))
+}
+
 mod builtin;
 mod caller;
 mod files;

@@ -246,10 +246,7 @@ pub fn plain_path(text: &str) -> Result<String, String> {
         return Err("a path cannot hold a NUL byte".into());
     }
     if !text.starts_with('/') {
-        if let Some(rest) = ["~/", "$HOME/"].iter().find_map(|home| text.strip_prefix(home)) {
-            return Err(format!("`{text}` is no path: only a shell knows it\nhelp: write \"${{HOME}}/{rest}\""));
-        }
-        return Err(format!("`{text}` is a relative path\nhelp: say from where: \"${{PROFILE_DIR}}/{text}\" or \"${{CWD}}/{text}\""));
+        return Err(relative(text));
     }
     let mut plain = String::with_capacity(text.len());
     for part in text.split('/').filter(|part| !part.is_empty() && *part != ".") {
@@ -265,7 +262,40 @@ pub fn plain_path(text: &str) -> Result<String, String> {
     if plain.len() > PATH_MAX {
         return Err(format!("a path is longer than {PATH_MAX} bytes"));
     }
+    // `.` is the directory that somebody is in; nobody who writes it means the whole tree.
+    if plain.is_empty() && text.contains('.') {
+        return Err(format!("`{text}` is `/`, the whole tree\nhelp: write the directory that is meant: \"${{CWD}}\" or \"${{PROFILE_DIR}}\""));
+    }
     Ok(if plain.is_empty() { "/".into() } else { plain })
+}
+
+/// What a shell puts in, and the variable that means the same.
+const SHELL_WORDS: &[(&str, &str)] = &[
+    ("~", "${HOME}"),
+    ("$HOME", "${HOME}"),
+    ("$PWD", "${CWD}"),
+    ("$CWD", "${CWD}"),
+    ("$USER", "${USER}"),
+    ("$XDG_RUNTIME_DIR", "${RUNTIME_DIR}"),
+];
+
+/// Why a path that does not begin at the root is none, and how to write the one that is meant. No spelling that is offered is wider
+/// than the text: `.` is the working directory, never `/`.
+pub fn relative(text: &str) -> String {
+    let word = text.split('/').next().unwrap_or_default();
+    if let Some((_, variable)) = SHELL_WORDS.iter().find(|(known, _)| *known == word) {
+        let meant = quoted(&format!("{variable}{}", &text[word.len()..]));
+        return format!("`{text}` is no path: only a shell knows `{word}`\nhelp: write {meant}");
+    }
+    if word.starts_with(['~', '$']) {
+        return format!("`{text}` is no path: only a shell knows `{word}`\nhelp: write the path from `/` on");
+    }
+    let names: Vec<&str> = text.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
+    if text.is_empty() || names.contains(&"..") {
+        return format!("`{text}` is a relative path\nhelp: write the path that it means, from `/` on");
+    }
+    let [cwd, profile] = ["${CWD}", "${PROFILE_DIR}"].map(|base| quoted(&[&[base], &names[..]].concat().join("/")));
+    format!("`{text}` is a relative path\nhelp: say from where: {cwd} or {profile}")
 }
 
 /// The path and every folder above it up to (not including) `/`, the nearest first.
@@ -348,10 +378,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_offered_for_a_relative_path_is_not_wider_than_it() {
+        for (text, offered) in [
+            (".", "say from where: \"${CWD}\" or \"${PROFILE_DIR}\""),
+            ("./", "say from where: \"${CWD}\" or \"${PROFILE_DIR}\""),
+            ("./x/./y/", "say from where: \"${CWD}/x/y\" or \"${PROFILE_DIR}/x/y\""),
+            ("x", "say from where: \"${CWD}/x\" or \"${PROFILE_DIR}/x\""),
+            ("~", "write \"${HOME}\""),
+            ("~/x", "write \"${HOME}/x\""),
+            ("$HOME", "write \"${HOME}\""),
+            ("$HOME/x", "write \"${HOME}/x\""),
+            ("$PWD/x", "write \"${CWD}/x\""),
+            ("~other/x", "write the path from `/` on"),
+            ("$X/x", "write the path from `/` on"),
+            ("../x", "write the path that it means, from `/` on"),
+            ("", "write the path that it means, from `/` on"),
+        ] {
+            assert_eq!(relative(text).split_once("\nhelp: ").unwrap().1, offered, "{text}");
+        }
+    }
+
+    #[test]
     fn paths_have_one_spelling() {
         assert_eq!(plain_path("//usr/./lib/").as_deref(), Ok("/usr/lib"));
         assert_eq!(plain_path("/").as_deref(), Ok("/"));
         assert!(plain_path("/a/../b").is_err() && plain_path("x").is_err() && plain_path("/\0").is_err());
+        assert_eq!(plain_path("/a/.").as_deref(), Ok("/a"));
+        assert!(["/.", "/./", "//.", "/./."].iter().all(|root| plain_path(root).is_err()));
         assert_eq!(below("/usr/lib", "/usr"), Some("/lib"));
         assert_eq!(below("/usrlib", "/usr"), None);
         assert_eq!(below("/a", "/"), Some("/a"));

@@ -100,12 +100,14 @@ fn writable(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {
 
 /// A folder of which nothing is seen: each name in it has an entry of its own that shows something else. In a writable one more can be made.
 pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
-    for (path, source, node) in folders(&scene.tree, scene.host) {
+    // The names of a bound root have its line, and it shows others.
+    let root = scene.tree.get("/").map(|root| root.at);
+    for (path, source, node) in folders(&scene.tree, scene.host).filter(|(.., node)| Some(node.at) != root) {
         let read_only = matches!(&node.mount, Mount::Bind(bind) if bind.access == Access::ReadOnly);
         let names = scene.host.names.get(source).filter(|_| read_only).map_or(&[][..], Vec::as_slice);
         let child = |name: &String| {
             let (child, other) = scene.tree.get_key_value(&join(path, &format!("/{name}")))?;
-            (!adds_nothing((child, other), (path, node))).then_some(other.at)
+            (!adds_nothing((child, other), (path, node), &scene.host.caller.home)).then_some(other.at)
         };
         if let Some(Some(first)) = names.first().map(child)
             && names.iter().all(|name| child(name).is_some())
@@ -120,7 +122,7 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
 pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
     for (path, node) in &scene.tree {
         let Some((over, wider)) = above(&scene.tree, path).or(root_of(scene, path)) else { continue };
-        if over == path || node.at == wider.at || !adds_nothing((path, node), (over, wider)) {
+        if over == path || node.at == wider.at || !adds_nothing((path, node), (over, wider), &scene.host.caller.home) {
             continue;
         }
         let warning = Problem::new("mounts::redundant", node.at, format!("{path} adds nothing: {over} grants it already"));
@@ -134,7 +136,7 @@ fn root_of<'t>(scene: &'t Scene, path: &str) -> Option<(&'t str, &'t Node)> {
     scene.tree.get_key_value("/").map(|(root, node)| (root.as_str(), node))
 }
 
-fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bool {
+fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node), home: &str) -> bool {
     let tail = below(path, over).unwrap_or_default();
     match (&node.mount, &wider.mount) {
         (Mount::Bind(bind), Mount::Bind(wide)) => {
@@ -146,6 +148,7 @@ fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bo
                 && bind.missing != Missing::Create
                 // That is how somebody says that it is meant.
                 && !(named && bind.access == Access::ReadWrite)
+                && !(over == "/" && path == home)
         }
         (Mount::Device { .. }, Mount::Dev { .. }) => {
             source_of(path, &node.mount).and_then(|source| below(source, "/dev")) == Some(tail) && dev::NODES.contains(&tail.trim_start_matches('/'))
@@ -208,6 +211,27 @@ pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
             let help = format!("hide it there, too: {} = \"hide\"", literal(&elsewhere));
             found.push(Problem::new("mounts::alias", node.at, text).also(other.at, "by this").help(help));
         }
+    }
+}
+
+/// The whole tree of the host: it is read-only, and the caller's keys are in it. An entry for the home says that it is known.
+pub(super) fn whole_host(scene: &Scene, found: &mut Problems) {
+    let home = scene.host.caller.home.as_str();
+    for (path, _, node) in binds(&scene.tree).filter(|(_, source, _)| *source == "/") {
+        let inside = join(path, home);
+        // The names below a bound root have its line.
+        let decided = ancestors(&inside).filter_map(|over| scene.tree.get(over)).any(|over| over.at != node.at);
+        if home.len() < 2 || decided {
+            continue;
+        }
+        let text = format!("{path} shows all of the host that the caller may read: the home directory, its keys and its tokens among it");
+        let key = if path == "/" { "\"${HOME}\"".to_owned() } else { literal(&inside) };
+        let help = match scene.choice.is_new(Kind::Mount) {
+            true if path == "/" => format!("hide the home: {key} = \"hide\"; or name it if it is meant: {key} = \"ro\""),
+            true => format!("hide the home: {key} = \"hide\""),
+            false => "grant the directories that are needed one by one, in place of it".to_owned(),
+        };
+        found.push(Problem::new("mounts::whole-host", node.at, text).help(help));
     }
 }
 

@@ -6,18 +6,17 @@ use unicode_width::UnicodeWidthStr;
 const COMMANDS: &[&str] =
     &["stockade ", "mkdir ", "touch ", "chmod ", "chown ", "usermod ", "sysctl ", "export ", "sudo ", "printf ", "echo ", "apt-get "];
 
-/// Wraps a text. What stands behind the last colon, where it is TOML or a command and does not fit, has a line of its own.
+/// Wraps a text. TOML or a command behind a colon has a line of its own where it does not fit, or where words follow it: a `;` that
+/// is pasted with it is a syntax error.
 pub fn fit(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
     let colon = text.match_indices(": ").map(|(at, _)| (&text[..at], &text[at + 2..])).find(|(_, code)| is_code(code));
-    if let Some((words, code)) = colon {
-        let words = fit(words, width.saturating_sub(1));
-        return match clause(code) {
-            Some((code, rest)) => format!("{words}:\n  {code};\n{}", fit(rest, width)),
-            None => format!("{words}:\n  {code}"),
-        };
+    match colon.map(|(words, code)| (words, code, clause(code))) {
+        Some((words, _, Some((code, rest)))) => {
+            return format!("{}:\n  {code}\n{}", fit(words, width.saturating_sub(1)), fit(rest, width));
+        }
+        _ if text.width() <= width => return text.to_owned(),
+        Some((words, code, None)) => return format!("{}:\n  {code}", fit(words, width.saturating_sub(1))),
+        None => {}
     }
     let mut out = String::with_capacity(text.len() + 8);
     let mut column = 0;
@@ -91,7 +90,8 @@ mod tests {
         assert_eq!(fit(&format!("write {toml} or not at all"), 20), format!("write\n{toml}\nor not at all"));
         assert_eq!(fit("make it first: mkdir -p /some/where/far/away", 20), "make it first:\n  mkdir -p /some/where/far/away");
         let two = format!("keep it: {toml}; or name it: {toml}");
-        assert_eq!(fit(&two, 30), format!("keep it:\n  {toml};\nor name it:\n  {toml}"));
+        assert_eq!(fit(&two, 30), format!("keep it:\n  {toml}\nor name it:\n  {toml}"));
+        assert_eq!(fit("so: a = 1; or so: b = 2", 80), "so:\n  a = 1\nor so: b = 2");
         assert_eq!(fit("leave it out: as all others do in this case", 20), "leave it out: as all\nothers do in this\ncase");
         assert_eq!(fit("an \"open quote that goes on and on", 12), "an \"open\nquote that\ngoes on and\non");
         assert_eq!(fit("set net.x = 1 there", 8), "set\nnet.x = 1\nthere");

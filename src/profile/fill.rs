@@ -2,12 +2,12 @@
 
 use super::params::Value;
 use super::variables::Variables;
-use crate::policy::mounts::{MOST_ENTRIES, pattern};
+use crate::policy::mounts::{self, MOST_ENTRIES, pattern};
 use crate::policy::programs::COMMAND;
 use crate::problem::{Problem, Problems};
 use crate::section::Node;
 use crate::source::{At, Sources, Span, Use};
-use crate::value::plain_path;
+use crate::value::{plain_path, relative};
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
@@ -34,12 +34,14 @@ pub struct Filling<'a, 'i> {
     pub uses: Vec<Use>,
     /// The key of the section's entry that is being filled.
     entry: Span,
+    /// Whether it stands in a list: the tables of `[[mounts]]` have no paths for keys.
+    in_list: bool,
 }
 
 impl<'a, 'i> Filling<'a, 'i> {
     /// Nothing is filled yet.
     pub fn new(variables: Variables<'i>, words: &'a [At<String>], sources: &'a Sources, problems: &'a mut Problems) -> Filling<'a, 'i> {
-        Filling { variables, words, sources, problems, takes_args: None, secrets: vec![], uses: vec![], entry: Span::NOWHERE }
+        Filling { variables, words, sources, problems, takes_args: None, secrets: vec![], uses: vec![], entry: Span::NOWHERE, in_list: false }
     }
 
     /// Puts variables into a value; `path` is the keys that lead to it.
@@ -137,10 +139,15 @@ impl<'a, 'i> Filling<'a, 'i> {
                     Some(values) => values.into_iter().for_each(|value| out.push(Spanned::new(span.clone(), value))),
                     None => complete = false,
                 },
-                _ => match self.fill(node, path) {
-                    Some(node) => out.push(node),
-                    None => complete = false,
-                },
+                _ => {
+                    let outer = std::mem::replace(&mut self.in_list, true);
+                    let node = self.fill(node, path);
+                    self.in_list = outer;
+                    match node {
+                        Some(node) => out.push(node),
+                        None => complete = false,
+                    }
+                }
             }
         }
         complete.then_some(DeValue::Array(out))
@@ -175,7 +182,7 @@ impl<'a, 'i> Filling<'a, 'i> {
             self.problems.push(too_many("table", table.len(), at));
             return None;
         }
-        let is_mounts = path.as_slice() == ["mounts"];
+        let is_mounts = path.as_slice() == ["mounts"] && !self.in_list;
         let mut entries: Vec<_> = table.into_iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let (mut out, mut complete) = (DeTable::new(), true);
@@ -184,7 +191,7 @@ impl<'a, 'i> Filling<'a, 'i> {
             if path.len() == 1 {
                 self.entry = key.span().into();
             }
-            let name = if is_mounts { self.mount_path(key.get_ref(), key.span().into(), &mut seen) } else { Some(key.get_ref().to_string()) };
+            let name = if is_mounts { self.mount_path(key.get_ref(), key.span().into(), &node, &mut seen) } else { Some(key.get_ref().to_string()) };
             path.push(name.clone().unwrap_or_default());
             if is_command(path) {
                 self.takes_args = Some(false);
@@ -203,7 +210,7 @@ impl<'a, 'i> Filling<'a, 'i> {
     }
 
     /// The plain path of a mount's key; the same path twice in one file is an error, however it is spelt.
-    fn mount_path(&mut self, key: &str, at: Span, seen: &mut BTreeMap<String, Span>) -> Option<String> {
+    fn mount_path(&mut self, key: &str, at: Span, node: &Node<'_>, seen: &mut BTreeMap<String, Span>) -> Option<String> {
         // Most keys have neither variables nor stars.
         let expanded = match key.contains(['*', '$']) {
             true => self.expand_pattern(key, at)?,
@@ -225,6 +232,7 @@ impl<'a, 'i> Filling<'a, 'i> {
             Err(why) => {
                 let why = if self.variables.is_secret(key) { why.replace(&expanded, key) } else { why };
                 let (message, help) = why.rsplit_once("\nhelp: ").map_or((why.as_str(), None), |(message, help)| (message, Some(help.to_owned())));
+                let help = misplaced(key, node).or(help);
                 self.problems.push(Problem::new("mounts::path", at, format!("cannot mount at this path: {message}")).help_maybe(help));
                 None
             }
@@ -282,10 +290,20 @@ fn is_programs(path: &[String]) -> bool {
 /// The plain path, or the pattern, of a mount's key.
 fn path_of(key: &str, expanded: &str) -> Result<String, String> {
     match expanded.starts_with('/') {
-        false => Err(pattern::relative(expanded)),
+        false => Err(relative(expanded)),
         true if key.contains(['*', '$']) => pattern::key(expanded),
         true => plain_path(expanded),
     }
+}
+
+/// A name that is no path, but the key of another place, or of the mounts of another program.
+fn misplaced(key: &str, node: &Node<'_>) -> Option<String> {
+    if matches!(node.get_ref(), DeValue::String(word) if mounts::is_word(word)) {
+        return None;
+    }
+    let other = ["type", "src", "source", "dst", "dest", "destination", "target"].contains(&key);
+    let entry = || "the key of an entry is the path inside, and `bind` in its value names the path outside".to_owned();
+    super::place_of_key(key).or_else(|| other.then(entry))
 }
 
 /// The source of an entry whose key is a pattern is one, too.

@@ -253,7 +253,7 @@ fn merge(
             read.read(&At::new(String::new(), layer.start()), node, &mut found);
         }
         check_optional(&read, &mut found);
-        problems.extend(found.into_iter().map(|problem| hide(problem, &secrets)));
+        problems.extend(found.into_iter().map(|problem| hide(misplaced(problem, sources), &secrets)));
         if read.optional.items.iter().any(|name| name.value == "limits") {
             read.limits.let_fall();
         }
@@ -284,6 +284,18 @@ fn merge(
     let main = layers.iter().find(|layer| layer.kind == Kind::Profile).map_or(Span::NOWHERE, Layer::start);
     check_size(&profile, main, &mut problems);
     problems.or(profile)
+}
+
+/// A key that is unknown where it stands, with the place where the language has it.
+fn misplaced(problem: Problem, sources: &Sources) -> Problem {
+    if problem.code != "profile::unknown-key" {
+        return problem;
+    }
+    // A misspelt section is likelier than a key at the top.
+    let is_section = !problem.message.contains(" of [") && problem.help.as_ref().is_some_and(|help| help.starts_with("did you mean"));
+    let key = sources.text(problem.at).map(|key| key.trim_matches(['"', '\'']));
+    let help = key.filter(|_| !is_section).and_then(super::place_of_key);
+    Problem { help: help.or(problem.help), ..problem }
 }
 
 /// The words after PROFILE, each with its place in a text of their own.

@@ -137,6 +137,11 @@ fn words() -> impl Iterator<Item = &'static str> {
     WORDS.iter().map(|(word, ..)| *word)
 }
 
+/// Whether a word stands for a whole entry.
+pub fn is_word(word: &str) -> bool {
+    words().any(|known| known == word)
+}
+
 fn kinds() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|kind| kind.word)
 }

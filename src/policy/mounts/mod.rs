@@ -22,6 +22,7 @@ use crate::section::Entries;
 pub use dev::NODES as DEV_NODES;
 pub use draft::draft;
 use entry::Mount;
+pub use kinds::is_word;
 pub use rights::{Ground, draft as draft_rights};
 pub use tree::{bound_root, hidden, wanted};
 

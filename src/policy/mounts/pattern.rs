@@ -43,13 +43,6 @@ pub fn key(pattern: &str) -> Result<String, String> {
     if has_star { Ok(format!("{path}/")) } else { Ok(unquoted(&path)) }
 }
 
-/// Why a key that is no path from the root is none. A key is a path inside, which is not counted from a folder of the host.
-pub fn relative(key: &str) -> String {
-    let home = ["~/", "$HOME/"].iter().find_map(|home| key.strip_prefix(home));
-    let meant = home.map_or_else(|| format!("/{}", key.trim_start_matches("./")), |rest| format!("${{HOME}}/{rest}"));
-    format!("`{key}` is a relative path\nhelp: write the path inside, from its root: \"{meant}\"")
-}
-
 /// Whether a key of `[mounts]` is a pattern.
 pub fn is_pattern(key: &str) -> bool {
     key.len() > 1 && key.ends_with('/')

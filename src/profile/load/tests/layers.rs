@@ -205,7 +205,7 @@ fn a_path_has_one_entry_in_a_file_however_it_is_spelt() {
         [
             "main.toml:4:1: cannot mount at this path: `/a/../b` goes up with `..` (write the path that it means)",
             "main.toml:5:1: cannot mount at /usr twice: one file has two entries for it",
-            "main.toml:6:1: cannot mount at this path: `opt` is a relative path (write the path inside, from its root: \"/opt\")",
+            "main.toml:6:1: cannot mount at this path: `opt` is a relative path (say from where: \"${CWD}/opt\" or \"${PROFILE_DIR}/opt\")",
         ]
     );
     let place = Place::main("extends = ['b.toml']\n[mounts]\n'/x/' = 'rw'\n");
