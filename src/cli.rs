@@ -3,6 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use stockade::cause::shell_word;
 use stockade::problem::{Problem, Problems, did_you_mean};
 use stockade::profile::{Request, Role};
 use stockade::source::Span;
@@ -111,19 +112,50 @@ impl Flags {
     }
 }
 
+/// A profile that is looked at: options stand anywhere before `--`, as nothing there is the target's.
+#[derive(Debug, Args)]
+pub struct Looked {
+    /// What is added.
+    #[command(flatten)]
+    flags: Flags,
+    /// A path, `-` for standard input, or the name of a profile
+    #[arg(value_name = "PROFILE")]
+    profile: String,
+    /// The command, for a profile that leaves it open
+    #[arg(value_name = "ARGS")]
+    words: Vec<String>,
+    /// What is the target's also where it begins with `-`
+    #[arg(value_name = "ARGS", last = true, hide = true)]
+    more: Vec<String>,
+}
+
+impl Looked {
+    /// Takes the words between PROFILE and `--` away.
+    pub fn take_words(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.words)
+    }
+}
+
+impl From<Looked> for Given {
+    fn from(Looked { flags, profile, words, more }: Looked) -> Given {
+        Given { flags, words: [vec![profile, "--".to_owned()], words, more].concat() }
+    }
+}
+
 /// A profile and what the command line adds to it.
 #[derive(Debug, Args)]
 pub struct Given {
     /// What is added.
     #[command(flatten)]
     flags: Flags,
-    /// A path, `-` for standard input, or the name of a profile; what follows it is the target's
+    /// A path, `-` for standard input, or a name; what follows is the target's
     #[arg(value_name = "PROFILE", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
 }
 
 /// A profile to be run, and what is said of the run.
 #[derive(Debug, Args)]
+#[command(override_usage = "stockade run [OPTIONS] PROFILE [--] [ARGS]...")]
 pub struct Runs {
     /// Write a record of the run there, as JSON
     #[arg(long, value_name = "FILE", conflicts_with = "report_fd")]
@@ -159,11 +191,12 @@ pub struct Shown {
     pub format: Format,
     /// The profile.
     #[command(flatten)]
-    pub given: Given,
+    pub given: Looked,
 }
 
 /// A profile, and what is held against it.
 #[derive(Debug, Args)]
+#[command(override_usage = "stockade check [OPTIONS] PROFILE [--] [ARGS]...")]
 pub struct Checked {
     /// Fail where there is a warning
     #[arg(long)]
@@ -265,6 +298,7 @@ fn roles() -> impl TypedValueParser<Value = Role> {
 
 /// The machine, or a profile on it.
 #[derive(Debug, Args)]
+#[command(override_usage = "stockade doctor [OPTIONS] [PROFILE [--] [ARGS]...]")]
 pub struct Examined {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -273,19 +307,27 @@ pub struct Examined {
     #[command(flatten)]
     flags: Flags,
     /// Say whether this profile would run here; unsaid: what the machine can enforce
-    #[arg(value_name = "PROFILE", num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "PROFILE")]
+    profile: Option<String>,
+    /// The command, for a profile that leaves it open
+    #[arg(value_name = "ARGS")]
     words: Vec<String>,
+    /// What is the target's also where it begins with `-`
+    #[arg(value_name = "ARGS", last = true, hide = true)]
+    more: Vec<String>,
 }
 
 impl Examined {
     /// The profile, where one is named.
     pub fn given(self) -> Option<Given> {
-        (!self.words.is_empty()).then_some(Given { flags: self.flags, words: self.words })
+        let Examined { flags, profile, words, more, .. } = self;
+        profile.map(|profile| Looked { flags, profile, words, more }.into())
     }
 }
 
 /// What of a plan is shown.
 #[derive(Debug, Args)]
+#[command(override_usage = "stockade plan [OPTIONS] PROFILE [--] [ARGS]...")]
 pub struct Planning {
     /// Show every step, in its order, instead of what comes of it
     #[arg(long)]
@@ -300,7 +342,7 @@ pub struct Planning {
 
 /// Questions to a profile. They stand before the target's words.
 #[derive(Debug, Args)]
-#[command(after_help = QUESTIONS)]
+#[command(after_help = QUESTIONS, override_usage = "stockade why [OPTIONS] PROFILE QUESTION... [-- ARGS...]")]
 pub struct Asking {
     /// Do not look for the line that would change the answer
     #[arg(long)]
@@ -341,13 +383,29 @@ fn option_like(word: &str) -> Option<String> {
     Some(format!("did you mean `--{near}`?"))
 }
 
-impl Given {
-    /// Takes the words after PROFILE away, up to a `--`: what follows that is the target's.
-    pub fn take_words(&mut self) -> Vec<String> {
-        let end = self.words.iter().skip(1).position(|word| word == "--").map_or(self.words.len(), |place| place + 1);
-        self.words.drain(1.min(end)..end).collect()
+/// How a command line is written on which options of `run` stand behind PROFILE, where they are the target's first word.
+fn in_order(profile: &str, words: &[String]) -> String {
+    let command = Cli::command();
+    let run = command.find_subcommand("run");
+    let option = |word: &str| {
+        let name = word.strip_prefix("--")?.split('=').next()?;
+        run?.get_arguments().find(|arg| arg.get_long() == Some(name))
+    };
+    let mut taken = 0;
+    while let Some(arg) = words.get(taken).and_then(|word| option(word)) {
+        let takes_word = arg.get_action().takes_values() && !arg.is_require_equals_set() && !words[taken].contains('=');
+        taken += if takes_word { 2 } else { 1 };
     }
+    let (options, rest) = words.split_at(taken.min(words.len()));
+    let quoted = |words: &[String]| words.iter().map(|word| format!(" {}", shell_word(word))).collect::<String>();
+    let profile = shell_word(profile);
+    match options {
+        [] => format!("for a program of that name: stockade run {profile} --{}", quoted(rest)),
+        options => format!("options stand before PROFILE: stockade run{} {profile}{}", quoted(options), quoted(rest)),
+    }
+}
 
+impl Given {
     /// The request that the loader takes, or what is wrong with a flag.
     pub fn request(self) -> Result<Request, Problems> {
         let wrong = |message: String| Problem::new("cli::flag", Span::NOWHERE, message);
@@ -358,8 +416,11 @@ impl Given {
             return Err(wrong(message).help(option_like(&profile).unwrap_or_else(|| "see stockade run --help".into())).into());
         }
         let mut args: Vec<String> = words.collect();
-        if args.first().is_some_and(|first| first == "--") {
-            args.remove(0);
+        let mut dashed = None;
+        match args.first() {
+            Some(first) if first == "--" => drop(args.remove(0)),
+            Some(first) if first.starts_with('-') && first != "-" => dashed = Some(in_order(&profile, &args)),
+            _ => {}
         }
         let pair = |flag: &String| match flag.split_once('=') {
             Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
@@ -367,6 +428,6 @@ impl Given {
         };
         let params = self.flags.set.iter().map(pair).collect::<Result<_, _>>()?;
         let config = self.flags.config.into_iter().map(|toml| ("--config".to_owned(), toml)).collect();
-        Ok(Request { profile, config, params, args })
+        Ok(Request { profile, config, params, args, dashed })
     }
 }

@@ -270,14 +270,8 @@ pub fn plain_path(text: &str) -> Result<String, String> {
 }
 
 /// What a shell puts in, and the variable that means the same.
-const SHELL_WORDS: &[(&str, &str)] = &[
-    ("~", "${HOME}"),
-    ("$HOME", "${HOME}"),
-    ("$PWD", "${CWD}"),
-    ("$CWD", "${CWD}"),
-    ("$USER", "${USER}"),
-    ("$XDG_RUNTIME_DIR", "${RUNTIME_DIR}"),
-];
+const SHELL_WORDS: &[(&str, &str)] =
+    &[("~", "${HOME}"), ("$HOME", "${HOME}"), ("$PWD", "${CWD}"), ("$CWD", "${CWD}"), ("$USER", "${USER}"), ("$XDG_RUNTIME_DIR", "${RUNTIME_DIR}")];
 
 /// Why a path that does not begin at the root is none, and how to write the one that is meant. No spelling that is offered is wider
 /// than the text: `.` is the working directory, never `/`.

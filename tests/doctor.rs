@@ -112,7 +112,7 @@ fn a_rehearsal_runs_nothing_and_leaves_nothing() {
         std::io::Write::write_all(&mut writer, b"precious").unwrap();
         drop(writer);
         let mut command = place.stockade(*who);
-        let output = command.arg("doctor").arg(&path).args(words).stdin(reader.try_clone().unwrap()).output().unwrap();
+        let output = command.arg("doctor").arg(&path).arg("--").args(words).stdin(reader.try_clone().unwrap()).output().unwrap();
         assert!(output.status.success(), "{who:?}: {}", text(&output.stderr));
         assert_eq!(std::fs::read_dir(&work).unwrap().count(), 0, "{who:?}: the target ran, or a folder was made");
         assert_eq!(std::io::read_to_string(reader).unwrap(), "precious", "{who:?}: a descriptor was read");

@@ -42,7 +42,7 @@ fn a_grant_within_one_that_is_as_wide() {
     let redundant = |line| [("mounts::redundant", line, "adds nothing")];
     warns("[mounts]\n'/srv/data' = 'ro'\n'/srv/data/sub' = 'ro'\n", &redundant(4));
     warns("[mounts]\n'/d' = { bind = '/srv/data' }\n'/d/sub' = { bind = '/srv/data/sub' }\n", &redundant(4));
-    warns("[mounts]\n'/' = 'ro'\n'/usr' = 'ro'\n", &redundant(4));
+    warns("[mounts]\n'/' = 'ro'\n'/usr' = 'ro'\n'/home' = 'hide'\n", &redundant(4));
     warns("[mounts]\n'/dev' = 'dev'\n'/dev/null' = 'device'\n", &redundant(4));
     // Each of these is more, less, or something else.
     for other in [
@@ -87,10 +87,22 @@ fn covers_that_cover_nothing_or_not_for_long() {
         assert!(found.iter().all(|(code, ..)| *code != "mounts::hides-nothing"), "{hides}: {found:?}");
     }
     for nothing in ["'/' = 'ro'\n'/nowhere'", "'/' = 'ro'\n'/proc'", "'/dev' = 'dev'\n'/dev/kvm'"] {
-        warns(&format!("[mounts]\n{nothing} = 'hide'\n"), &[("mounts::hides-nothing", 4, "no entry shows anything")]);
+        let home = if nothing.starts_with("'/' ") { "'/home' = 'hide'\n" } else { "" };
+        warns(&format!("[mounts]\n{nothing} = 'hide'\n{home}"), &[("mounts::hides-nothing", 4, "no entry shows anything")]);
     }
     let alone = "[namespaces]\nall = 'host'\n[network]\nmode = 'host'\n[mounts]\n'/srv/data' = 'hide'\n";
     warns(alone, &[("mounts::hides-nothing", 7, "no entry shows anything")]);
+}
+
+#[test]
+fn a_root_of_the_host_that_shows_the_home() {
+    let whole = |line| [("mounts::whole-host", line, "the home directory")];
+    warns("[mounts]\n'/' = 'ro'\n", &whole(3));
+    warns("[mounts]\n'/usr' = 'ro'\n'/host' = { bind = '/' }\n", &whole(4));
+    for told in ["'/home' = 'hide'", "'/home/ann' = 'tmpfs'", "'/home/ann' = 'ro'", "'${HOME}' = 'hide'"] {
+        warns(&format!("[mounts]\n'/' = 'ro'\n{told}\n"), &[]);
+    }
+    warns("[mounts]\n'/' = { bind = '/srv/rootfs' }\n", &[]);
 }
 
 #[test]

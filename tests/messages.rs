@@ -30,15 +30,61 @@ fn problems(place: &Place, profile: &str) -> Vec<serde_json::Value> {
 // ---- help ----
 
 #[test]
-fn an_option_behind_the_profile_is_told_where_it_belongs() {
+fn what_looks_at_a_profile_takes_its_options_behind_it_too() {
     let place = Place::new();
-    for words in [["run", "base", "--config", "env.A=\"1\"", "true"], ["check", "base", "--format", "json", "true"]] {
-        let output = place.stockade(As::User).args(words).output().unwrap();
-        let all = said(&output);
-        assert!(all.contains("options of stockade stand before PROFILE") && !all.contains("did you mean"), "{all}");
+    let bad = place.file("warned.toml", "format = 1\n[process]\ncommand = [\"true\"]\n[mounts]\n\"/\" = \"ro\"\n");
+    let status = |words: &[&str]| place.stockade(As::User).args(words).arg(&bad).args(["--deny-warnings"]).output().unwrap().status.code();
+    assert_eq!(status(&["check"]), Some(125));
+    assert_eq!(status(&["check", "--format", "json"]), Some(125));
+    for words in [&["check", "base"][..], &["plan", "base"], &["why", "base", "/usr"], &["doctor", "base"], &["params", "base"]] {
+        let command: &[&str] = if words[0] == "params" { &[] } else { &["--", "true"] };
+        let output = place.stockade(As::User).args(words).args(["--format", "json", "--config", "env.A=\"1\""]).args(command).output().unwrap();
+        assert!(serde_json::from_slice::<serde_json::Value>(&output.stdout).is_ok(), "{words:?}: {}", said(&output));
     }
-    let output = place.stockade(As::User).args(["check", "--config", "programs=['${COMMAND}']", "base", "--set=a=1"]).output().unwrap();
-    assert!(said(&output).contains("stockade run --set=a=1 PROFILE COMMAND"), "{}", said(&output));
+    // Behind `--` all is the target's.
+    let output = place.stockade(As::User).args(["plan", "base", "--", "true", "--format", "json"]).output().unwrap();
+    assert!(output.status.success() && text(&output.stdout).contains("--format"), "{}", said(&output));
+    let output = place.stockade(As::User).args(["check", "base", "true", "--stats"]).output().unwrap();
+    assert!(output.status.code() == Some(125) && said(&output).contains("there is no such option"), "{}", said(&output));
+}
+
+#[test]
+fn an_option_behind_the_profile_is_refused_where_it_would_be_the_program() {
+    let place = Place::new();
+    for (words, order) in [
+        (&["run", "base", "--stats", "true"][..], "stockade run --stats base true"),
+        (&["run", "base", "--config", "env.A=\"1\"", "true"], "stockade run --config 'env.A=\"1\"' base true"),
+        (&["run", "base", "--report=r", "--stats", "true", "-x"], "stockade run '--report=r' --stats base true -x"),
+        (&["run", "base", "--no-such", "true"], "stockade run base -- --no-such true"),
+    ] {
+        let output = place.stockade(As::User).args(words).output().unwrap();
+        let err = text(&output.stderr);
+        assert!(output.status.code() == Some(125) && err.contains("E0008") && err.contains(order), "{words:?}: {err}");
+    }
+    // What takes its words by name takes these, and behind `--` a program may have any name.
+    let takes = place.file("takes.toml", "format = 1\nextends = [\"base\"]\n[process]\ncommand = [\"echo\", \"${ARGS}\"]\n");
+    let output = place.stockade(As::User).arg("run").arg(takes).args(["--stats", "-n"]).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "--stats -n\n".to_owned()), "{}", said(&output));
+    let output = place.stockade(As::User).args(["run", "base", "--", "--stats"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(127), "{}", said(&output));
+}
+
+#[test]
+fn help_fits_a_page() {
+    let place = Place::new();
+    let help = |words: &[&str]| text(&place.stockade(As::User).args(words).output().unwrap().stdout);
+    let all = help(&["--help"]);
+    let commands = all.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
+    let commands: Vec<&str> = commands.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.len() > 10, "{all}");
+    for command in [""].iter().chain(&commands) {
+        for flag in ["--help", "-h"] {
+            let words: Vec<&str> = [*command, flag].into_iter().filter(|word| !word.is_empty()).collect();
+            let help = help(&words);
+            assert!(help.contains("Usage: stockade") && help.lines().all(|line| line.chars().count() <= 80), "{words:?}:\n{help}");
+        }
+    }
+    assert!(help(&["run", "--help"]).contains("Usage: stockade run [OPTIONS] PROFILE [--] [ARGS]...\n"));
 }
 
 #[test]
@@ -62,7 +108,12 @@ fn words_of_other_tools_are_understood() {
     }
     let all = problems(&place, &format!("{BASE}[seccomp]\nfamilies = [\"unix\"]\n"));
     assert_eq!(all[0]["help"], "did you mean `AF_UNIX`?");
-    for (key, line) in [("w20", "\"/w20\""), ("~/x", "\"${HOME}/x\""), ("$HOME/x", "\"${HOME}/x\""), ("./x", "\"/x\"")] {
+    for (key, line) in [
+        ("w20", "\"${CWD}/w20\" or \"${PROFILE_DIR}/w20\""),
+        ("~/x", "\"${HOME}/x\""),
+        ("$HOME/x", "\"${HOME}/x\""),
+        (".", "\"${CWD}\" or \"${PROFILE_DIR}\""),
+    ] {
         let all = problems(&place, &format!("{BASE}[mounts]\n\"{key}\" = \"tmpfs\"\n"));
         assert!(all[0]["help"].as_str().is_some_and(|help| help.ends_with(line)), "{key}: {}", all[0]);
     }
@@ -169,12 +220,16 @@ fn a_wrong_command_line_is_a_problem_as_others_are() {
         (&["rnu", "base"], "cannot run `rnu`: there is no command of that name", "did you mean `run`?"),
         (&["zzz"], "cannot run `zzz`: there is no command of that name", "see stockade --help"),
         (&["--bar"], "cannot read `--bar`: there is no such option or argument here", "see stockade --help"),
-        (&["run"], "cannot go on: <PROFILE>... is missing", "stockade run <PROFILE>..."),
+        (&["run"], "cannot go on: <PROFILE>... is missing", "stockade run [OPTIONS] PROFILE [--] [ARGS]..."),
         (&["plan", "--format", "xml", "base"], "cannot take `xml` for `--format <FORMAT>`: it is none of its values", "there are text, json"),
         (&["plan", "--format"], "cannot read `--format <FORMAT>`: its value is missing", "there are text, json"),
-        (&["plan", "--format", "json", "--format", "json", "base"], "cannot take `--format <FORMAT>` twice", "stockade plan [OPTIONS] <PROFILE>..."),
+        (
+            &["plan", "--format", "json", "--format", "json", "base"],
+            "cannot take `--format <FORMAT>` twice",
+            "stockade plan [OPTIONS] PROFILE [--] [ARGS]...",
+        ),
         (&["completions", "zs"], "cannot take `zs` for `<SHELL>`: it is none of its values", "did you mean `zsh`?"),
-        (&["doctor", "--formt", "json"], "cannot read `--formt`: there is no such option here", "did you mean `--format`?"),
+        (&["doctor", "--formt", "json"], "cannot read `--formt`: there is no such option or argument here", "did you mean `--format`?"),
     ];
     for (words, message, help) in wrong {
         let output = place.stockade(As::User).args(words).output().unwrap();

@@ -389,7 +389,8 @@ fn every_option_stands_in_the_manual() {
     let commands: Vec<&str> =
         help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1).take_while(|line| line.starts_with("  ")).collect();
     assert!(commands.len() >= 7, "{help}");
-    for command in commands.iter().filter_map(|line| line.split_whitespace().next()) {
+    let commands = commands.iter().filter(|line| !line.starts_with("   "));
+    for command in commands.filter_map(|line| line.split_whitespace().next()) {
         assert!(manual.contains(&format!("\\fBstockade {command}")), "{command}");
         let help = said(&[command, "--help"]);
         for option in help.split_whitespace().filter_map(|word| word.strip_prefix("--")).filter(|word| !word.is_empty()) {
@@ -457,7 +458,13 @@ fn what_fits_next_is_said() {
     );
     assert_eq!(fitting(&["why", "default", "sys"]), ["syscall:"]);
     assert_eq!(fitting(&["why", "default", "/etc", "write"]), ["write:"]);
-    assert_eq!(fitting(&["why", "default", "/etc", "--", "l"]), [":files"]);
+    assert_eq!(fitting(&["why", "default", "/etc", "--", "l"]), [":programs"]);
+    // What looks at a profile takes its own options behind it, too.
+    assert_eq!(fitting(&["check", "default", "--deny"]), ["--deny-warnings"]);
+    assert_eq!(fitting(&["check", "default", "--format", "j"]), ["json"]);
+    assert_eq!(fitting(&["check", "default", "l"]), [":programs"]);
+    assert_eq!(fitting(&["check", "default", "ls", "x"]), [":files"]);
+    assert_eq!(fitting(&["check", "default", "--", "--deny"]), [":programs"]);
     assert!(said(&["complete", "--", "explain", "E030"]).contains("E0301\tmounts::broad"));
     assert_eq!(fitting(&["completions", ""]), ["bash", "zsh", "fish"]);
     assert_eq!(fitting(&["nothing", ""]), [""; 0]);
@@ -499,6 +506,35 @@ fn bash_completes_the_names_of_profiles() {
     assert_eq!(complete("stockade check --format = js", 4), ["json"]);
     assert_eq!(complete("stockade check ./da", 2), ["./data.toml"]);
     assert!(complete("stockade run default tru", 3).contains(&"true".to_owned()));
+}
+
+/// `./stockade` with a tab behind it, in a directory that somebody else wrote, is no reason to run that file.
+#[test]
+fn completion_runs_no_file_that_the_line_names() {
+    let place = Place::new();
+    let ran = place.path.join("ran");
+    let hostile = place.file("there/stockade", &format!("#!/bin/sh\necho ran >> {}\n", ran.display()));
+    std::fs::set_permissions(&hostile, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let there = hostile.parent().unwrap().display().to_string();
+    for (shell, script) in [
+        ("bash", "COMP_WORDS=(./stockade run def); COMP_CWORD=2; _stockade ./stockade run def; printf '%s\\n' \"${COMPREPLY[@]}\""),
+        ("fish", "complete -C './stockade run def'"),
+        ("zsh", "words=(./stockade run def); CURRENT=3; _describe() { print -l $fitting; }; _stockade; true"),
+    ] {
+        if !has(shell) {
+            continue;
+        }
+        // A PATH with a relative directory is no better than the name itself.
+        for (path, found) in [("$PATH", true), (".:$PATH", false)] {
+            let load = if shell == "fish" { "stockade completions fish | source" } else { &format!("eval \"$(stockade completions {shell})\"") };
+            let path = path.replace("$PATH", if shell == "fish" { "$PATH" } else { "${PATH}" });
+            let path = if shell == "fish" { format!("set -x PATH {}", path.replace(':', " ")) } else { format!("PATH={path}") };
+            let compdef = if shell == "zsh" { "compdef() { :; }; " } else { "" };
+            let offered = offered(&place, shell, &format!("{compdef}{load}; cd {there}; {path}; {script}"));
+            assert!(!ran.exists(), "{shell}: the file of the directory ran");
+            assert_eq!(offered.iter().any(|word| word.starts_with("default")), found, "{shell}: {offered:?}");
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use stockade::problem::Problems;
 pub fn check(checked: Checked) -> u8 {
     let format = checked.shown.format;
     let mut warnings = Problems::default();
-    match prepare_and_lint(checked.shown.given, &mut warnings) {
+    match prepare_and_lint(checked.shown.given.into(), &mut warnings) {
         Err(mut failed) => {
             failed.add(warnings);
             failed.say(format)

@@ -48,6 +48,10 @@ enum Wanted<'c> {
 
 fn fitting(command: &Command, before: &[&str], begun: &str) -> Vec<String> {
     if !command.has_subcommands() {
+        let may_be_option = takes_options_anywhere(command) && !before.contains(&"--");
+        if let Some(options) = begun_option(command, begun).filter(|_| may_be_option && !matches!(wanted(command, before), Wanted::Value(_))) {
+            return options;
+        }
         return match wanted(command, before) {
             // Where no target's words are expected, those after PROFILE are questions.
             Wanted::Target { .. } if command.get_name() == "why" && !before.contains(&"--") => offered(questions(), begun),
@@ -87,9 +91,14 @@ fn begun_option(command: &Command, begun: &str) -> Option<Vec<String>> {
 /// Where the words lead.
 fn wanted<'c>(command: &'c Command, words: &[&str]) -> Wanted<'c> {
     let mut positionals = command.get_positionals();
+    let looked = takes_options_anywhere(command);
+    let mut of_target = None;
     let mut current = positionals.next();
     let mut words = words.iter();
     while let Some(word) = words.next() {
+        if looked && *word == "--" {
+            return Wanted::Target { first: words.as_slice().is_empty() };
+        }
         if word.starts_with('-') && *word != "-" {
             let Some(option) = command.get_arguments().find(|arg| is(arg, word)) else { continue };
             // One whose value stands behind `=` alone takes no word.
@@ -106,9 +115,18 @@ fn wanted<'c>(command: &'c Command, words: &[&str]) -> Wanted<'c> {
             let target = words.as_slice();
             return Wanted::Target { first: target.is_empty() || target == ["--"] };
         }
+        if looked {
+            of_target = Some(of_target.map_or(0, |count| count + 1));
+            continue;
+        }
         current = positionals.next();
     }
-    Wanted::Any(current)
+    of_target.map_or(Wanted::Any(current), |count| Wanted::Target { first: count == 0 })
+}
+
+/// A command that looks at a profile takes its own options anywhere before `--`, `run` those before PROFILE alone.
+fn takes_options_anywhere(command: &Command) -> bool {
+    command.get_positionals().any(Arg::is_last_set)
 }
 
 fn is(arg: &Arg, word: &str) -> bool {

@@ -1,7 +1,7 @@
 //! `stockade plan --layers`: which layer of the profile sets, replaces, widens or withdraws what, and where. It asks nothing of the machine.
 
 use super::{Failed, print_line};
-use crate::cli::{Format, Shown};
+use crate::cli::{Format, Given, Shown};
 use serde::Serialize;
 use stockade::layers::{Change, Deed, Kind, Layers};
 use stockade::policy::mounts::pattern;
@@ -12,7 +12,7 @@ use stockade::source::{Place, Sources, Span};
 /// Shows the layers.
 pub fn layers(shown: Shown) -> u8 {
     let mut sources = Sources::default();
-    let loaded = match shown.given.request() {
+    let loaded = match Given::from(shown.given).request() {
         Ok(request) => load_layers(&request, &Caller::current(), &mut sources),
         Err(problems) => Err(problems),
     };

@@ -24,7 +24,7 @@ fn command_page() -> Page {
     blocks.push(Block::Code(shown.iter().map(|command| usage(command)).collect::<Vec<_>>().join("\n")));
     blocks.push(Block::heading(1, "Description"));
     blocks.push(Block::text(format!("{}.", command.get_about().map(ToString::to_string).unwrap_or_default().trim_end_matches('.'))));
-    blocks.push(Block::text("Options stand before PROFILE; what follows it is the target's, also when it begins with `-`."));
+    blocks.push(Block::text("Options of `run` stand before PROFILE; what follows it is the target's, also when it begins with `-`. The other commands take theirs anywhere before `--`."));
     blocks.push(Block::heading(1, "Commands"));
     shown.iter().for_each(|command| explain(command, 0, &mut blocks));
     blocks.extend(facts());

@@ -16,7 +16,7 @@ use stockade::walls::World;
 pub fn plan(planning: Planning) -> u8 {
     let format = planning.shown.format;
     let mut warnings = Problems::default();
-    match prepare_and_lint(planning.shown.given, &mut warnings) {
+    match prepare_and_lint(planning.shown.given.into(), &mut warnings) {
         Err(mut failed) => {
             failed.add(warnings);
             failed.say(format)

@@ -1,6 +1,6 @@
 //! A command line that cannot be read, said as any other problem is.
 
-use super::{FAILED, Failed};
+use super::{FAILED, Failed, print_line};
 use crate::cli::{Cli, Format};
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -10,17 +10,46 @@ use stockade::source::{Sources, Span};
 /// Says what is wrong with the words of the command line. Help and the version, which clap takes for errors too, are no failure.
 pub fn refuse(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
-        return if error.print().is_err() { FAILED } else { 0 };
+        print_line(narrow(&error.to_string()).trim_end());
+        return 0;
     }
     match error.kind() {
         // Nothing was asked for: what there is to ask for is the answer.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            eprint!("{error}");
+            eprint!("{}", narrow(&error.to_string()));
             FAILED
         }
         ErrorKind::InvalidUtf8 => say(of_bytes()),
         _ => say(problem(error)),
     }
+}
+
+/// How wide help is: as the manual is, and as messages are where the reader's width is not known.
+const WIDTH: usize = 80;
+
+/// Help in lines of a page. What goes on in a further line stands below the words that it goes on from.
+fn narrow(help: &str) -> String {
+    help.lines().map(|line| if line.len() > WIDTH { broken(line) } else { line.to_owned() } + "\n").collect()
+}
+
+fn broken(line: &str) -> String {
+    let body = line.trim_start();
+    let margin = line.len() - body.len();
+    let gap = body.find("  ").map(|at| at + body[at..].len() - body[at..].trim_start().len());
+    let indent = margin + gap.unwrap_or(0);
+    let (mut out, mut column) = (line[..indent].to_owned(), indent);
+    for (nth, word) in line[indent..].split(' ').enumerate() {
+        if nth > 0 && column + 1 + word.len() > WIDTH {
+            out.push_str(&format!("\n{:indent$}", ""));
+            column = indent;
+        } else if nth > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += word.len();
+    }
+    out
 }
 
 fn say(problem: Problem) -> u8 {

@@ -16,7 +16,7 @@ use stockade::walls::why::answer as judge;
 pub fn why(mut asking: Asking) -> u8 {
     let format = asking.shown.format;
     let questions = asking.shown.given.take_words();
-    let stood = read(&questions).and_then(|queries| Ok((queries, stand(super::request(asking.shown.given)?)?)));
+    let stood = read(&questions).and_then(|queries| Ok((queries, stand(super::request(asking.shown.given.into())?)?)));
     let (queries, (request, planned)) = match stood {
         Ok(stood) => stood,
         Err(failed) => return failed.say(format),

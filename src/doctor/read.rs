@@ -83,7 +83,7 @@ fn build(caller: Caller) -> Result<(), (String, Option<String>)> {
     // A profile of the same name would make it ambiguous.
     let caller = Caller { system_profiles: "/nonexistent".into(), user_profiles: None, ..caller };
     let mut sources = Sources::default();
-    let request = Request { profile: "base".into(), config: vec![], params: vec![], args: vec!["true".into()] };
+    let request = Request { profile: "base".into(), args: vec!["true".into()], ..Request::default() };
     let first = |problems: Problems| problems.into_iter().next().map(|problem| (problem.message, problem.help)).unwrap_or_default();
     let profile = load(&request, &caller, &mut sources).map_err(first)?;
     let host = Host::probe(&profile, caller, &sources);

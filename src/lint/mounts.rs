@@ -107,7 +107,7 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
         let names = scene.host.names.get(source).filter(|_| read_only).map_or(&[][..], Vec::as_slice);
         let child = |name: &String| {
             let (child, other) = scene.tree.get_key_value(&join(path, &format!("/{name}")))?;
-            (!adds_nothing((child, other), (path, node), &scene.host.caller.home)).then_some(other.at)
+            (!adds_nothing((child, other), (path, node))).then_some(other.at)
         };
         if let Some(Some(first)) = names.first().map(child)
             && names.iter().all(|name| child(name).is_some())
@@ -120,9 +120,12 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
 
 /// A grant inside of one that is as wide, of the same files.
 pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
+    let root = scene.tree.get("/").map(|root| root.at);
     for (path, node) in &scene.tree {
         let Some((over, wider)) = above(&scene.tree, path).or(root_of(scene, path)) else { continue };
-        if over == path || node.at == wider.at || !adds_nothing((path, node), (over, wider), &scene.host.caller.home) {
+        // A home below a root of the host is named to say that it is meant.
+        let is_home = *path == scene.host.caller.home && Some(wider.at) == root;
+        if over == path || node.at == wider.at || is_home || !adds_nothing((path, node), (over, wider)) {
             continue;
         }
         let warning = Problem::new("mounts::redundant", node.at, format!("{path} adds nothing: {over} grants it already"));
@@ -136,7 +139,7 @@ fn root_of<'t>(scene: &'t Scene, path: &str) -> Option<(&'t str, &'t Node)> {
     scene.tree.get_key_value("/").map(|(root, node)| (root.as_str(), node))
 }
 
-fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node), home: &str) -> bool {
+fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bool {
     let tail = below(path, over).unwrap_or_default();
     match (&node.mount, &wider.mount) {
         (Mount::Bind(bind), Mount::Bind(wide)) => {
@@ -148,7 +151,6 @@ fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node), home:
                 && bind.missing != Missing::Create
                 // That is how somebody says that it is meant.
                 && !(named && bind.access == Access::ReadWrite)
-                && !(over == "/" && path == home)
         }
         (Mount::Device { .. }, Mount::Dev { .. }) => {
             source_of(path, &node.mount).and_then(|source| below(source, "/dev")) == Some(tail) && dev::NODES.contains(&tail.trim_start_matches('/'))

@@ -123,13 +123,6 @@ fn refuse(word: &str, lack: &Lack, item: &At<Word>, process: &Process) -> Proble
     problem.help_maybe(help)
 }
 
-/// No program is called like an option: it is one of ours, in the wrong place.
-fn option_behind(name: &str) -> Option<String> {
-    let help = "options of stockade stand before PROFILE, and what stands behind it is the target's";
-    name.starts_with('-')
-        .then(|| format!("{help}: stockade run {} PROFILE COMMAND", if name.contains('=') { name.to_owned() } else { format!("{name} ...") }))
-}
-
 /// A lack in words: the problem's code, its sentence, and what to do.
 fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
     let cannot = |why: String| format!("cannot show `{word}`: {why}");
@@ -141,7 +134,7 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
                 [] => "[env] PATH has no folder to look in".into(),
                 folders => format!("no `{name}` is in {}", folders.join(", ")),
             };
-            let guess = option_behind(name).or_else(|| near.as_ref().map(|near| format!("did you mean `{near}`?")));
+            let guess = near.as_ref().map(|near| format!("did you mean `{near}`?"));
             (
                 "programs::not-found",
                 cannot(place),

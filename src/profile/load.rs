@@ -28,6 +28,8 @@ pub struct Request {
     pub params: Vec<(String, String)>,
     /// The words after PROFILE.
     pub args: Vec<String>,
+    /// How to write a command line whose first word after PROFILE begins with `-` where no `--` stands before it.
+    pub dashed: Option<String>,
 }
 
 /// The version of the language that this stockade reads.
@@ -270,6 +272,10 @@ fn merge(
             profile.trace(&read, changes);
         }
         profile.cover(read, &mut problems);
+    }
+    if let (Some(order), Some(first)) = (&given.request.dashed, words.first().filter(|_| !takes_args)) {
+        let message = format!("cannot run `{}`: it reads as an option, and would be the program", first.value);
+        problems.push(Problem::new("cli::order", first.at, message).help(order.clone()));
     }
     if !words.is_empty() && !takes_args {
         let at = words.iter().fold(words[0].at, |at, word| Span { start: at.start, end: word.at.end });

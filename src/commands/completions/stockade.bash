@@ -1,6 +1,8 @@
 # Completion of stockade for bash. `stockade` itself says what fits, so this file fits every version of it.
 _stockade() {
-    local line current=${COMP_WORDS[COMP_CWORD]}
+    local line stockade current=${COMP_WORDS[COMP_CWORD]}
+    # The word on the line may name a file of a directory that somebody else wrote: the program is the one on the PATH.
+    stockade=$(type -P stockade) && [[ $stockade == /* ]] || return
     # bash takes `=` for a word of its own.
     [ "$current" != "=" ] || current=
     COMPREPLY=()
@@ -20,6 +22,6 @@ _stockade() {
             COMPREPLY+=("$line")
             ;;
         esac
-    done < <("$1" complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+    done < <("$stockade" complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
 complete -F _stockade stockade

@@ -2,7 +2,10 @@
 function __stockade_fitting
     set -l words (commandline -opc)
     set -l current (commandline -ct)
-    for line in ($words[1] complete -- $words[2..-1] "$current" 2>/dev/null)
+    # The word on the line may name a file of a directory that somebody else wrote: the program is the one on the PATH.
+    set -l stockade (command -s stockade)
+    string match -q '/*' -- "$stockade"; or return
+    for line in ($stockade complete -- $words[2..-1] "$current" 2>/dev/null)
         switch $line
             case ':files'
                 __fish_complete_path "$current"

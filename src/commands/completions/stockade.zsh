@@ -1,9 +1,11 @@
 #compdef stockade
 # Completion of stockade for zsh. `stockade` itself says what fits, so this file fits every version of it.
 _stockade() {
-    local line value
+    local line value stockade
+    # The word on the line may name a file of a directory that somebody else wrote: the program is the one on the PATH.
+    stockade=$(whence -p stockade) && [[ $stockade == /* ]] || return
     local -a fitting begun
-    for line in "${(@f)$("${words[1]}" complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+    for line in "${(@f)$("$stockade" complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
         case $line in
         :files) _files ;;
         :programs) _command_names -e ;;
