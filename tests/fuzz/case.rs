@@ -67,6 +67,7 @@ impl Case {
             config: Some(self.config.clone()).filter(|text| !text.is_empty()).map(|text| ("--config".to_owned(), text)).into_iter().collect(),
             params: self.set.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             args: self.args.lines().map(str::to_owned).collect(),
+            dashed: None,
         }
     }
 }
