@@ -1041,6 +1041,12 @@ pub fn wait_on(fd: RawFd, time_ms: Option<u32>) -> Result<Waiting> {
     })
 }
 
+/// ppoll(2) until the other end of a pipe is closed, whatever there is to read.
+pub fn wait_for_hangup(fd: RawFd) -> Result {
+    let mut polled = libc::pollfd { fd, events: 0, revents: 0 };
+    done(call!(libc::SYS_ppoll, &raw mut polled, 1, std::ptr::null::<c_void>(), std::ptr::null::<c_void>(), 8usize))
+}
+
 /// seccomp(2) with a filter that allows everything: to see whether filters can be set here, and whether one can have a listener
 /// (SECCOMP_FILTER_FLAG_NEW_LISTENER), whose descriptor is given. Needs no_new_privs.
 pub fn seccomp_allow_all(listener: bool) -> Result<RawFd> {

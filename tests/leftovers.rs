@@ -87,6 +87,12 @@ fn one_that_tells_of_denials_and_is_killed_at_any_call_leaves_nothing() {
     killed_at_any_call("[seccomp.rules]\nsync = \"notify\"\n");
 }
 
+/// The same with a process that ends a target which is pid 1 itself.
+#[test]
+fn one_with_a_target_that_is_pid_1_and_is_killed_at_any_call_leaves_nothing() {
+    killed_at_any_call("init = false\n");
+}
+
 /// How many calls the launcher makes. What it waits for may come together or one by one, so runs differ by a call: the least counts.
 fn calls_of_the_launcher(place: &Place, who: As, profile: &Path) -> usize {
     let list = place.folder("traces", who).join("list");

@@ -44,14 +44,19 @@ pub fn run(filter: &Filter, ids: Option<(u32, u32)>, ends: Ends) -> ! {
 /// How it is called in lists of processes.
 const NAME: &CStr = c"stockade-answer";
 
-/// Puts up its walls, and gives the descriptor of `/proc`; -1 where there is no Landlock to keep it to that.
-fn wall(ids: Option<(u32, u32)>, ends: Ends) -> sys::Result<RawFd> {
+/// Gives up what a fork of the launcher has of it: its terminal, signals, words, name and descriptors.
+pub(super) fn leave_the_launcher(name: &CStr, keep: [RawFd; 6]) -> sys::Result {
     // Out of the terminal's sight, so that its signals go to the launcher and the target alone.
     sys::setsid()?;
     sys::set_signal_mask(!0)?;
     sys::wipe_strings();
-    sys::prctl(libc::PR_SET_NAME, NAME.as_ptr() as u64, 0)?;
-    close_all_but([ends.socket, ends.records, -1, -1, -1, -1])?;
+    sys::prctl(libc::PR_SET_NAME, name.as_ptr() as u64, 0)?;
+    close_all_but(keep)
+}
+
+/// Puts up its walls, and gives the descriptor of `/proc`; -1 where there is no Landlock to keep it to that.
+fn wall(ids: Option<(u32, u32)>, ends: Ends) -> sys::Result<RawFd> {
+    leave_the_launcher(NAME, [ends.socket, ends.records, -1, -1, -1, -1])?;
     let proc = sys::openat(libc::AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
     if let Some((user, group)) = ids {
         sys::setgroups(&[])?;

@@ -1,7 +1,7 @@
 //! The only place that acts: from a plan to a running target, and to its end.
 //!
 //! It never sees a profile, so it cannot decide. The parent's side is here; [`child`] is what runs between clone and exec,
-//! [`init`] is pid 1, [`supervise`] waits.
+//! [`init`] is pid 1, [`supervise`] waits, [`watcher`] outlives the launcher where the target is pid 1.
 
 mod answer;
 mod cgroup;
@@ -19,6 +19,7 @@ mod prepare;
 mod program;
 mod rehearse;
 mod supervise;
+mod watcher;
 mod why;
 mod world;
 
@@ -40,6 +41,7 @@ use prepare::Prepared;
 pub use rehearse::{Program, rehearse};
 use std::os::fd::RawFd;
 use std::time::Duration;
+use watcher::Watcher;
 pub use why::NO_PROGRAM;
 
 /// How a run ended.
@@ -182,16 +184,24 @@ fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>, mut answerer: 
             if let Some(answerer) = &mut answerer {
                 answerer.leave_the_socket();
             }
-            let started = enter(plan, pid, groups, held).and_then(|()| start(plan, pid, pipes));
+            let mut watcher = None;
+            let watched = if plan.watch.init { Ok(()) } else { Watcher::start(pidfd, life).map(|started| watcher = Some(started)) };
+            let started = watched.and_then(|()| enter(plan, pid, groups, held)).and_then(|()| start(plan, pid, pipes));
             if started.is_err() {
                 end(pidfd, pid);
             }
-            started?;
-            // While pid 1 builds the world, there is time for it.
-            if plan.grouped.group {
-                groups.sweep(&plan.grouped.folders);
+            let outcome = started.and_then(|()| {
+                // While pid 1 builds the world, there is time for it.
+                if plan.grouped.group {
+                    groups.sweep(&plan.grouped.folders);
+                }
+                let child = supervise::Child { pid, pidfd, watcher: watcher.as_ref().map_or(-1, |watcher| watcher.pidfd) };
+                supervise::supervise(plan, child, pipes, &signals, groups, answerer)
+            });
+            if let Some(watcher) = watcher {
+                watcher.finish();
             }
-            supervise::supervise(plan, supervise::Child { pid, pidfd }, pipes, &signals, groups, answerer)
+            outcome
         }
         Err(errno) => Err(why::clone_failed(plan, errno).into()),
     }

@@ -19,6 +19,8 @@ pub struct Child {
     pub pid: i32,
     /// The descriptor that stands for it, and for no other process ever.
     pub pidfd: RawFd,
+    /// Readable once the process that ends a target which is pid 1 has ended; -1 where there is none.
+    pub watcher: RawFd,
 }
 
 /// Signals that are passed on. Not among them: those of a fault of our own, KILL and STOP, and what a background process gets from its terminal.
@@ -120,10 +122,10 @@ impl Watch<'_, '_> {
             // The end is looked at first: whoever has ended has sent all its messages, so the look at them comes later.
             let records = self.answerer.as_ref().map_or(-1, |answerer| answerer.records());
             let ready = sys::poll(
-                [self.child.pidfd, self.pipes.report.0, self.signals.fd, records, self.memory],
+                [self.child.pidfd, self.pipes.report.0, self.signals.fd, records, self.memory, self.child.watcher],
                 if self.wanting.is_some() { LOOK_MS } else { -1 },
             );
-            let [end, message, signal, denial, memory] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
+            let [end, message, signal, denial, memory, unwatched] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
             if let (true, Some(answerer)) = (denial, &mut self.answerer)
                 && answerer.hear() == Some(Then::Unkillable)
             {
@@ -133,6 +135,10 @@ impl Watch<'_, '_> {
                 self.hear()?;
             } else if end {
                 return self.finish();
+            }
+            if unwatched {
+                super::end(self.child.pidfd, self.child.pid);
+                return Err(why::watcher_ended().into());
             }
             if signal {
                 self.forward();

@@ -24,6 +24,11 @@ pub fn pid_one_ended(code: i32) -> Problem {
     Problem::new("launch::pid-1", Span::NOWHERE, format!("cannot start the sandbox: its pid 1 ended without a report (status {code})"))
 }
 
+/// Nothing would end the target with the launcher any more.
+pub fn watcher_ended() -> Problem {
+    Problem::new("launch::failed", Span::NOWHERE, "cannot go on: the process that ends the target when stockade dies has ended itself")
+}
+
 /// A step of the control groups failed.
 pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
     let problem = Problem::new("launch::limits", step.at, format!("cannot {}: {}", step.op, wrong.words())).label("asked for here");

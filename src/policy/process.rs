@@ -47,7 +47,8 @@ section! {
         stderr: Key<Stdio>,
         /// `"auto"` (unsaid): the terminal is kept, with job control, where 0, 1 or 2 is one; `"none"`: a session without terminal.
         tty: Key<Tty>,
-        /// `true` (unsaid): pid 1 is stockade's, which reaps and forwards; `false`: the target is pid 1.
+        /// `true` (if not set): pid 1 is stockade's, which reaps and forwards; `false`: the target is pid 1, and a process of
+        /// stockade's outside ends it when the launcher dies.
         init: Key<bool>,
         /// Descriptors above 2 that the target keeps, by number.
         pass_fds: Key<Vec<At<u32>>>,

@@ -1,9 +1,13 @@
 //! The end of a sandbox, its time limits and its leftovers, attacked by way of pid 1 and the launcher.
 
 use crate::program;
-use crate::support::{As, Place, system, text};
+use crate::support::ground::wait_for;
+use crate::support::{As, Place, processes_with, system, text};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::{Child, ChildStdout, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A profile that has `ending.c` beside the usual system, and more sections.
@@ -35,5 +39,72 @@ fn a_target_that_keeps_pid_1_busy_meets_its_timeout() {
             let output = ending(&place, *who, open, &[mode, "400"]);
             assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "there\n"), "{who:?} {mode}: {}", text(&output.stderr));
         }
+    }
+}
+
+/// The same, while it runs; its first line has been read.
+fn begun(place: &Place, who: As, more: &str, words: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
+    let mut command = place.stockade(who);
+    command.arg("run").arg(profile(place, more)).arg("/ending").args(words).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    (child, output, line)
+}
+
+/// The children of a process that have a name.
+fn children_named(parent: u32, name: &str) -> Vec<Pid> {
+    let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    let named = |pid: &&str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name);
+    list.split_whitespace().filter(named).map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
+}
+
+const ITSELF: &str = "[process]\ninit = false\n";
+
+/// The parent-death signal is gone, and the launcher's death ends the target all the same.
+#[test]
+fn a_target_that_is_pid_1_ends_with_the_launcher() {
+    for who in As::all() {
+        let place = Place::new();
+        program(&place, "ending");
+        let needle = format!("outlives-{}-{who:?}", std::process::id());
+        let (mut launcher, mut output, line) = begun(&place, *who, ITSELF, &["rethread", "30000", &needle]);
+        assert_eq!(line, "parent-death signal 0\n", "{who:?}");
+        let watcher = children_named(launcher.id(), "stockade-watch");
+        assert_eq!(watcher.len(), 1, "{who:?}: {watcher:?}");
+        // The twin: while the process that watches is stopped, nothing ends the target.
+        kill(watcher[0], Signal::SIGSTOP).unwrap();
+        launcher.kill().unwrap();
+        launcher.wait().unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(processes_with(&needle).len(), 1, "{who:?}");
+        kill(watcher[0], Signal::SIGCONT).unwrap();
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "", "{who:?}");
+        wait_for(|| processes_with(&needle).is_empty().then_some(()));
+        // Somebody reaps it; it may take a while.
+        let runs = || std::fs::read_to_string(format!("/proc/{}/stat", watcher[0])).is_ok_and(|stat| !stat.contains(") Z"));
+        wait_for(|| (!runs()).then_some(()));
+    }
+}
+
+/// Nothing runs unwatched, and what ends by itself has its own status.
+#[test]
+fn a_target_that_is_pid_1_does_not_outlive_its_watcher() {
+    for who in As::all() {
+        let place = Place::new();
+        program(&place, "ending");
+        let needle = format!("unwatched-{}-{who:?}", std::process::id());
+        let (launcher, _output, _) = begun(&place, *who, ITSELF, &["rethread", "30000", &needle]);
+        let watcher = children_named(launcher.id(), "stockade-watch");
+        kill(watcher[0], Signal::SIGKILL).unwrap();
+        let ended = launcher.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(125), "{who:?}");
+        assert!(text(&ended.stderr).contains("cannot go on"), "{who:?}: {}", text(&ended.stderr));
+        assert_eq!(processes_with(&needle), Vec::<String>::new(), "{who:?}");
+        let output = ending(&place, *who, ITSELF, &["rethread", "50"]);
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "parent-death signal 0\nthere\n"), "{who:?}");
     }
 }
