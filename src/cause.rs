@@ -112,14 +112,16 @@ const USER_NAMESPACES: &[Row] = &[
             cause("stockade is in a chroot, where the kernel makes no user namespace", fix)
         },
     ),
-    (
-        |b| b.filtered,
-        |_| {
-            let fix = "let it pass new namespaces; podman and docker: --security-opt seccomp=unconfined; a unit: RestrictNamespaces=no";
-            cause("a system call filter is on stockade itself (an outer container's, or a unit's)", Fix::Words(fix.into()))
-        },
-    ),
+    (|b| b.filtered, |_| filtered()),
 ];
+
+fn filtered() -> Cause {
+    let fix = "let it pass new namespaces; podman and docker: --security-opt seccomp=unconfined; a unit: RestrictNamespaces=no";
+    cause("a system call filter is on stockade itself (an outer container's, or a unit's)", Fix::Words(fix.into()))
+}
+
+/// What works where no namespace can be made: Landlock alone, which grants the network and the names of the host.
+pub const WITHOUT_NAMESPACES: &str = "stockade run landlock -- make test";
 
 impl Barriers {
     /// Looks at the machine.
@@ -165,6 +167,8 @@ impl Barriers {
                 let fix = Fix::Root("ausearch -m AVC -ts recent | audit2allow -M stockade && semodule -i stockade.pp".into());
                 Some(cause("SELinux forbids user namespaces to this domain", fix))
             }
+            // The kernel has had clone3(2) since Linux 5.3.
+            libc::ENOSYS if self.filtered => Some(filtered()),
             libc::EPERM | libc::EACCES | libc::ENOSYS => self.user_namespaces().or_else(|| {
                 words("nothing that shows forbids it: a chroot, a security module or an outer container may", "see the kernel's log: dmesg | tail")
             }),

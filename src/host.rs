@@ -9,7 +9,8 @@ use crate::policy::identity::Id;
 use crate::policy::landlock::Paths;
 use crate::policy::mounts;
 use crate::policy::mounts::glob::Found;
-use crate::policy::namespaces::Namespace;
+use crate::policy::namespaces::{Kind, Namespace};
+use crate::policy::process::Keyring;
 use crate::problem::Problem;
 use crate::profile::{Caller, Profile, read_import};
 use crate::source::Sources;
@@ -50,6 +51,10 @@ pub struct Host {
     pub kernel: (u32, u32),
     /// The highest capability of the kernel, where the profile names one above [`LAST_SURE`].
     pub last_capability: Option<u8>,
+    /// Why keyctl(2) is refused to this process, where `optional` has `keyring` and it is.
+    pub keyctl_refused: Option<i32>,
+    /// Whether root has no CAP_SYS_ADMIN, as in a container; read only for a sandbox in the host's user namespace.
+    pub powerless_root: bool,
     /// Landlock's ABI, where the kernel has it.
     pub landlock: Option<u32>,
     /// Every path that the profile names, by the host's path.
@@ -213,6 +218,10 @@ impl Host {
         if profile.capabilities.named().any(|cap| cap.0 > LAST_SURE) {
             host.last_capability = last_capability();
         }
+        host.keyctl_refused = refused_keyctl(profile);
+        if caller.uid == 0 && *profile.namespaces.whose(Kind::User) == Namespace::Host {
+            host.powerless_root = sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN == 0);
+        }
         if caller.uid != 0 {
             host.bounds = Bounds::read(&profile.process, &profile.rlimits);
         }
@@ -287,6 +296,21 @@ impl Host {
 /// The highest capability that this kernel knows, where it tells (capabilities(7)).
 fn last_capability() -> Option<u8> {
     std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok()?.trim().parse().ok()
+}
+
+/// The capability of capabilities(7), as a bit.
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+
+/// The filters of containers refuse the call itself, so that there is no keyring to be had, for the target as well.
+fn refused_keyctl(profile: &Profile) -> Option<i32> {
+    let may_skip = profile.optional.items.iter().any(|name| name.value == "keyring");
+    if !may_skip || profile.process.keyring.or(Keyring::New).value != Keyring::New {
+        return None;
+    }
+    match sys::session_keyring() {
+        Err(sys::Errno(errno @ (libc::EPERM | libc::ENOSYS))) => Some(errno),
+        _ => None,
+    }
 }
 
 /// What is at `path`. A final link is not followed; links on the way are, and reported; `plain` is whether it is known that there are none.

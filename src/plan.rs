@@ -139,6 +139,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         let ground = mounts::Ground {
             why: choice.at(Kind::Mount),
             host_pids: *choice.of(Kind::Pid) == Namespace::Host,
+            other: (host.caller.uid == 0).then_some((ids.host_user, ids.host_group)),
             kept_is_optional: profile.optional.items.iter().any(|name| name.value == "mounts.kept"),
         };
         mounts::draft_rights(&entries, host, ground, &mut draft);

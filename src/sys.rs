@@ -75,7 +75,12 @@ pub struct CloneArgs {
 /// `CLONE_INTO_CGROUP` (linux/sched.h, Linux 5.7).
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
+/// The bits of clone(2)'s flags that are the signal at the child's end. CLONE_NEWTIME is one of them, so clone3(2) alone makes that.
+const CSIGNAL: u64 = 0xff;
+
 /// clone3(2) with a copied address space: `Ok(0)` in the child, `Ok(pid)` in the parent, whose `pidfd` is set.
+///
+/// A filter cannot look at the flags of clone3(2), so those of containers have it absent, or refuse it; clone(2) takes the same flags.
 pub fn clone_process(flags: u64, pidfd: &mut RawFd, group: Option<RawFd>) -> Result<i32> {
     let mut args = CloneArgs {
         flags: flags | libc::CLONE_PIDFD as u64 | group.map_or(0, |_| CLONE_INTO_CGROUP),
@@ -85,7 +90,14 @@ pub fn clone_process(flags: u64, pidfd: &mut RawFd, group: Option<RawFd>) -> Res
         ..CloneArgs::default()
     };
     // Without CLONE_VM the child gets its own copy of everything; the launcher has one thread, so no lock is held in the copy.
-    check(call!(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>())).map(|pid| pid as i32)
+    match check(call!(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>())) {
+        Err(Errno(libc::ENOSYS | libc::EPERM)) if group.is_none() && flags & CSIGNAL == 0 => {
+            // The pidfd goes to where the third argument leads (CLONE_PIDFD), on every architecture.
+            let flags = (args.flags | libc::SIGCHLD as u64) as c_long;
+            check(call!(libc::SYS_clone, flags, 0, std::ptr::from_mut(pidfd), 0, 0)).map(|pid| pid as i32)
+        }
+        made => made.map(|pid| pid as i32),
+    }
 }
 
 /// What a child that executes at once has for its memory until then.
@@ -844,6 +856,11 @@ pub fn capget() -> Result<Sets> {
 /// keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL).
 pub fn new_session_keyring() -> Result {
     done(call!(libc::SYS_keyctl, 1, std::ptr::null::<c_char>()))
+}
+
+/// keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0), which changes nothing: whether the call is there to be made.
+pub fn session_keyring() -> Result {
+    done(call!(libc::SYS_keyctl, 0, -3, 0))
 }
 
 /// setpriority(PRIO_PROCESS, 0, value).

@@ -168,7 +168,7 @@ fn landlock_alone_keeps_files_from_an_ordinary_user_s_target() {
         command.current_dir(home.join("project")).arg("run");
         if !support::landlock_scopes() {
             // What the example says of older kernels.
-            command.args(["--config", "optional = ['landlock.scope', 'landlock.truncate']"]);
+            command.args(["--config", "optional = ['landlock.scope', 'landlock.tcp', 'landlock.truncate']"]);
         }
         command.args([&example.path("profile.toml"), "sh", "-c"]);
         command.arg("cat ../secret; echo no > ../planted; echo yes > made && cat made");

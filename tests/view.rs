@@ -257,7 +257,7 @@ fn a_tree_where_files_can_be_made_is_marked_as_writable() {
     let work = place.folder("work", As::User);
     let marks = |rights: &str| {
         let profile = format!(
-            "{}[landlock]\npaths = {{ \"/\" = \"rx\", \"/work\" = {rights} }}\n",
+            "{}[landlock]\npaths = {{ \"/usr\" = \"rx\", \"/work\" = {rights} }}\n",
             support::system(&format!("\"/work\" = {{ bind = \"{}\", access = \"rw\" }}", work.display()))
         );
         let path = place.file("marks.toml", &profile);

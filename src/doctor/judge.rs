@@ -95,9 +95,9 @@ fn kernel(facts: &Facts) -> Line {
 /// What ordinary users and root lose without user namespaces.
 fn without_user_namespaces(facts: &Facts) -> &'static str {
     if facts.is_root() {
-        "sandboxes but Landlock alone (namespaces.all = \"host\") and those with namespaces.user = \"host\" and identity.host = true"
+        "sandboxes but Landlock alone (stockade run landlock -- make test) and those with namespaces.user = \"host\" and identity.host = true"
     } else {
-        "every sandbox but Landlock alone (namespaces.all = \"host\")"
+        "every sandbox but Landlock alone (stockade run landlock -- make test)"
     }
 }
 
@@ -153,7 +153,7 @@ fn other_namespaces(facts: &Facts) -> Line {
 
 fn file_tree(facts: &Facts) -> Line {
     const NAME: &str = "file tree";
-    const LOST: &str = "[mounts]: every sandbox but Landlock alone (namespaces.all = \"host\")";
+    const LOST: &str = "[mounts]: every sandbox but Landlock alone (stockade run landlock -- make test)";
     match (facts.act(Act::Tmpfs), facts.act(Act::Pivot)) {
         (Tried::Works, Tried::Works) => Line::ok(NAME, "a new root was mounted, and the old one left"),
         (Tried::Untried, _) | (_, Tried::Untried) => untried(NAME, LOST),

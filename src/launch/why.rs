@@ -99,8 +99,12 @@ fn attached_at<'a>(plan: &'a Plan, op: &Op) -> Option<&'a str> {
 
 fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
     let help = match (op, errno) {
-        (Op::OpenTree { .. }, libc::EPERM) if plan_is_roots => {
-            "this root has no CAP_SYS_ADMIN over the mounts here (a container's, or one in a user namespace alone): start stockade as an ordinary user"
+        (Op::OpenTree { .. }, libc::EPERM | libc::ENOSYS) if plan_is_roots => {
+            let why = "this root has no CAP_SYS_ADMIN over the mounts here (a container's, or one in a user namespace alone)";
+            return Some(format!("{why}: start stockade as an ordinary user, or {}", without_namespaces()));
+        }
+        (Op::NewKeyring, libc::EPERM | libc::ENOSYS) => {
+            "a system call filter on stockade itself refuses keyctl(2), as that of containers does; to skip it with a warning: optional = [\"keyring\"]"
         }
         (Op::OpenTree { .. }, libc::EINVAL) => "mounts below it are locked together here: leave `recursive` true",
         (Op::OpenTree { .. }, libc::ENOENT | libc::ENOTDIR) => "make it, or let the entry go where it is absent: missing = \"skip\"",
@@ -163,9 +167,20 @@ pub fn clone_failed(plan: &Plan, Errno(errno): Errno) -> Problem {
     }
     let at = plan.new.iter().map(|kind| plan.choice.at(*kind)).find(|at| at.is_somewhere()).unwrap_or_default();
     let names: Vec<&str> = plan.new.iter().map(|kind| kind.word()).collect();
-    let message = format!("cannot make the namespaces {}: {}", names.join(", "), errno_words(errno));
+    let call = if errno == libc::ENOSYS { "clone3(2): " } else { "" };
     let cause = Barriers::read().of_clone(&plan.new, errno);
-    Problem::new("launch::namespaces", at, message).help(cause.map_or("see clone(2)".into(), |cause| cause.to_string()))
+    let help = cause.map_or("see clone(2)".into(), |cause| cause.to_string());
+    if names.is_empty() {
+        return Problem::new("launch::namespaces", at, format!("cannot make the sandbox's first process: clone(2): {}", errno_words(errno)))
+            .help(help);
+    }
+    let message = format!("cannot make the namespaces {}: {call}{}", names.join(", "), errno_words(errno));
+    Problem::new("launch::namespaces", at, message).help(format!("{help}; or {}", without_namespaces()))
+}
+
+/// The other way, where a machine forbids namespaces.
+fn without_namespaces() -> String {
+    format!("run it without namespaces, with the network and the names of the host: {}", cause::WITHOUT_NAMESPACES)
 }
 
 fn user_namespace_cause() -> Option<String> {

@@ -246,6 +246,12 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
     if *user_ns != Namespace::New {
         if root && real.is_none() && *user_ns == Namespace::Host {
             let at = identity.host.at().or(user_ns_at);
+            if host.powerless_root {
+                let text = format!("this root has no CAP_SYS_ADMIN, so the target has ids of this container's: user {user}, group {group}");
+                draft.note(at, text);
+                without_user_namespace(identity, draft);
+                return ids;
+            }
             draft.problem(
                 Problem::new("identity::host", at, "cannot share the user namespace: the target would have ids of the host")
                     .help("say so: [identity] host = true; or leave namespaces.user new"),

@@ -197,7 +197,7 @@ const AUDIT_ABI: u32 = 7;
 
 /// Walls that may fall by their names in `optional`: those of this section, and every limit of the file that says so.
 pub const OPTIONAL: &[&str] =
-    &["limits", "landlock", "landlock.truncate", "landlock.tcp", "landlock.udp", "landlock.scope", "landlock.audit", "mounts.kept"];
+    &["limits", "landlock", "landlock.truncate", "landlock.tcp", "landlock.udp", "landlock.scope", "landlock.audit", "mounts.kept", "keyring"];
 
 crate::written!(Wall);
 

@@ -264,7 +264,22 @@ impl<'de> Deserialize<'de> for Nested {
 impl Namespaces {
     /// Whose file tree the target sees.
     pub fn tree(&self) -> &Namespace {
-        self.mount.get().or(self.all.get()).map_or(&Namespace::New, |said| &said.value)
+        self.whose(Kind::Mount)
+    }
+
+    /// Whose namespace of a kind the target is in; the network is `[network]`'s.
+    pub fn whose(&self, kind: Kind) -> &Namespace {
+        let key = match kind {
+            Kind::User => &self.user,
+            Kind::Mount => &self.mount,
+            Kind::Pid => &self.pid,
+            Kind::Ipc => &self.ipc,
+            Kind::Uts => &self.uts,
+            Kind::Cgroup => &self.cgroup,
+            Kind::Time => &self.time,
+            Kind::Net => &self.all,
+        };
+        key.get().or(self.all.get()).map_or(&Namespace::New, |said| &said.value)
     }
 }
 

@@ -329,7 +329,14 @@ pub fn draft(process: &Process, mounts: &Mounts, choice: &Choice, host: &Host, d
     draft.step(Stage::Process, Op::Session { new: !terminal }, process.tty.at());
     streams(process, host, draft);
     if process.keyring.or(Keyring::New).value == Keyring::New {
-        draft.step(Stage::Process, Op::NewKeyring, process.keyring.at());
+        match host.keyctl_refused {
+            None => draft.step(Stage::Process, Op::NewKeyring, process.keyring.at()),
+            Some(errno) => {
+                let text =
+                    format!("the target has no session keyring of its own: keyctl(2) is refused here, to the target as well: {}", errno_words(errno));
+                draft.note_less(process.keyring.at(), text);
+            }
+        }
     }
     let mask = process.umask.or(Mode(0o022));
     draft.step(Stage::Process, Op::Umask { mask: mask.value }, mask.at);

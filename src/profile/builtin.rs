@@ -5,5 +5,6 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("base", include_str!("../../profiles/base.toml")),
     ("build", include_str!("../../profiles/build.toml")),
     ("default", include_str!("../../profiles/default.toml")),
+    ("landlock", include_str!("../../profiles/landlock.toml")),
     ("strict", include_str!("../../profiles/strict.toml")),
 ];

@@ -82,15 +82,16 @@ pub fn notification(facts: &Facts) -> Line {
 
 pub fn keyring(facts: &Facts) -> Line {
     const NAME: &str = "keyrings";
-    const LOST: &str = "every sandbox but those with process.keyring = \"inherit\"";
+    const LOST: &str = "every sandbox but those with optional = [\"keyring\"], as the built-in profile `landlock` has it";
     match facts.act(Act::Keyring) {
         Tried::Works => Line::ok(NAME, "a session keyring of its own can be had"),
         Tried::Untried => Line::less(NAME, State::Missing, "it could not be tried", LOST),
         Tried::Refused(libc::EDQUOT) => {
             Line::less(NAME, State::Missing, "this user has no more room for keys", LOST).fix(Fix::Root("sysctl -w kernel.keys.maxkeys=2000".into()))
         }
-        Tried::Refused(errno) => Line::less(NAME, State::Missing, format!("no new one: {}", errno_words(errno)), LOST)
-            .fix(Fix::Words("write process.keyring = \"inherit\", or let the container's filter pass keyctl".into())),
+        Tried::Refused(errno) => Line::less(NAME, State::Missing, format!("no new one: {}", errno_words(errno)), LOST).fix(Fix::Words(
+            "write optional = [\"keyring\"]: the target cannot make the call either; or let the container's filter pass keyctl".into(),
+        )),
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Ground {
     pub host_pids: bool,
     /// Whether what an entry keeps within a wider grant may be skipped: `optional = ["mounts.kept"]`.
     pub kept_is_optional: bool,
+    /// The target's user and group, where it is not the caller: no mount maps the owners of files for it.
+    pub other: Option<(u32, u32)>,
 }
 
 /// Drafts a rule for each grant.
@@ -155,6 +157,12 @@ impl Reading<'_> {
         if !bind.exec {
             return self.mapped(path, bind, at);
         }
+        if let (Some((user, group)), Access::ReadWrite) = (self.ground.other, bind.access)
+            && !may_write(file, user, group)
+        {
+            let owner = format!("it belongs to {}:{} (mode {:04o}), and the target is user {user}, group {group}", file.uid, file.gid, file.mode);
+            self.draft.note_less(at, format!("the target cannot write to {path}: {owner}; give it that owner: chown -R {user}:{group} {path}"));
+        }
         self.rule(path, bind_rights(bind, file.kind == FileKind::Folder), file, at);
     }
 
@@ -278,6 +286,18 @@ impl Reading<'_> {
                 .help(format!("{help}, or let it have one: namespaces.mount = \"new\"")),
         );
     }
+}
+
+/// Whether the mode lets somebody without capabilities and further groups write there.
+fn may_write(file: &File, user: u32, group: u32) -> bool {
+    let class = if user == file.uid {
+        6
+    } else if group == file.gid {
+        3
+    } else {
+        0
+    };
+    file.mode >> class & 2 != 0
 }
 
 fn what(mount: &Mount) -> &'static str {

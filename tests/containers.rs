@@ -1,0 +1,195 @@
+//! stockade where a container's filter lets no namespace be made: in podman's containers, under its filter and docker's, and under
+//! docker's alone. The built-in profile `landlock` starts there, works, and keeps files; what does not start names it.
+#![allow(missing_docs, reason = "a test binary")]
+
+mod support;
+
+use std::os::unix::fs::{chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::{As, Place, USER, is_root, skip, text, unwrapped};
+
+/// The user that the target is where root of a container starts it.
+const ROOTS_TARGET: u32 = 1000;
+
+/// What is built: as a user does it, with make and cc.
+const MAKEFILE: &str = "answer: answer.c\n\tcc -o answer answer.c\n";
+const SOURCE: &str = "#include <stdio.h>\nint main(void) { return !puts(\"built\"); }\n";
+
+/// docker's policy, from Debian's package of its source: installed, or fetched and unpacked beside the other things of the tests.
+fn policy_of_docker() -> Option<PathBuf> {
+    const PACKAGE: &str = "golang-github-docker-docker-dev";
+    const FILE: &str = "usr/share/gocode/src/github.com/docker/docker/profiles/seccomp/default.json";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/policies").join(PACKAGE);
+    let places = [Path::new("/").join(FILE), folder.join(FILE)];
+    if let Some(place) = places.iter().find(|place| place.exists()) {
+        return Some(place.clone());
+    }
+    std::fs::create_dir_all(&folder).ok()?;
+    let line = format!("apt-get -q download {PACKAGE} && dpkg-deb -x *.deb .");
+    let fetched = Command::new("sh").args(["-c", &line]).current_dir(&folder).output().is_ok_and(|output| output.status.success());
+    if !fetched {
+        skip("docker's policy is not there, and could not be fetched");
+    }
+    fetched.then(|| places[1].clone())
+}
+
+fn has(programs: &[&str]) -> bool {
+    let lacks = programs.iter().find(|name| !["/usr/bin", "/usr/sbin", "/bin"].iter().any(|folder| Path::new(folder).join(name).exists()));
+    if let Some(name) = lacks {
+        skip(&format!("{name} is not installed"));
+    }
+    lacks.is_none() && support::landlock_scopes()
+}
+
+fn project(place: &Place, name: &str, owner: u32) -> PathBuf {
+    for (file, text) in [("Makefile", MAKEFILE), ("answer.c", SOURCE)] {
+        place.file(&format!("{name}/{file}"), text);
+    }
+    let folder = place.path.join(name);
+    if is_root() {
+        chown(&folder, Some(owner), Some(owner)).unwrap();
+    }
+    folder
+}
+
+// ---- docker's filter alone ----
+
+#[test]
+fn under_dockers_filter_landlock_alone_builds_and_keeps() {
+    if !has(&["make", "cc"]) {
+        return;
+    }
+    let Some(policy) = policy_of_docker() else { return };
+    for who in As::all() {
+        let place = Place::new();
+        let policy = place.file("docker.json", &std::fs::read_to_string(&policy).unwrap());
+        let folder = project(&place, "project", USER);
+        place.file("secret", "NOT-GRANTED");
+        let outer = format!(
+            "format = 1\nextends = [\"base\"]\n[identity]\nuser = {USER}\ngroup = {USER}\n[process]\nkeyring = \"inherit\"\n[seccomp]\nimport = \"{}\"\n\
+             [mounts]\n\"{}\" = \"ro\"\n\"{}\" = \"rw\"\n",
+            policy.display(),
+            place.path.display(),
+            folder.display()
+        );
+        let outer = place.file("outer.toml", &outer);
+        let inner = place.path.join("stockade");
+        let run = |words: &[&str]| {
+            let mut command = place.stockade(*who);
+            let output = command.current_dir(&folder).arg("run").arg(&outer).args(words).output().unwrap();
+            (output.status.code(), text(&output.stdout), unwrapped(&text(&output.stderr)))
+        };
+        let inner = inner.to_str().unwrap();
+        let (status, out, err) = run(&[inner, "run", "landlock", "--", "sh", "-c", "make >&2 && ./answer; cat ../secret; echo x > ../planted"]);
+        assert!(
+            out == "built\n" && err.contains("secret: Permission denied") && err.contains("keyctl(2) is refused here"),
+            "{who:?}: {status:?} {err}"
+        );
+        assert!(folder.join("answer").exists() && !place.path.join("planted").exists(), "{who:?}");
+        // The twins: without the sandbox the file is read, and without its word the keyring stops the run.
+        assert_eq!(run(&["cat", "../secret"]).1, "NOT-GRANTED", "{who:?}");
+        let (status, _, err) = run(&[inner, "run", "--config", "optional = [\"!keyring\"]", "landlock", "--", "true"]);
+        assert!(status == Some(125) && err.contains("keyctl(2)") && err.contains("optional = [\"keyring\"]"), "{who:?}: {err}");
+        let (status, _, err) = run(&[inner, "run", "base", "--", "true"]);
+        let told = err.contains("E1203") && err.contains("clone3(2)") && err.contains("stockade run landlock -- make test");
+        assert!(status == Some(125) && told, "{who:?}: {status:?} {err}");
+        assert!(run(&[inner, "doctor"]).1.contains("landlock -- make"), "{who:?}");
+    }
+}
+
+// ---- containers ----
+
+/// The groups that podman makes for itself and leaves.
+fn left_by_podman() -> Vec<PathBuf> {
+    let tops = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path().join("libpod_parent"));
+    tops.filter(|group| group.is_dir()).collect()
+}
+
+/// A root of podman's: the host's programs, and what else a container has.
+struct Container {
+    place: Place,
+    groups: Vec<PathBuf>,
+}
+
+impl Container {
+    fn new() -> Container {
+        let place = Place::new();
+        for name in ["usr", "etc", "proc", "sys", "dev", "tmp", "run"] {
+            std::fs::create_dir_all(place.path.join("root").join(name)).unwrap();
+        }
+        for name in ["bin", "sbin", "lib", "lib64"] {
+            symlink(format!("usr/{name}"), place.path.join("root").join(name)).unwrap();
+        }
+        support::install(&place.path.join("stockade"), &place.path.join("root/stockade"));
+        place.file("root/secret", "NOT-GRANTED");
+        project(&place, "root/of-root", ROOTS_TARGET);
+        project(&place, "root/of-user", USER);
+        Container { place, groups: left_by_podman() }
+    }
+
+    /// What a shell line prints in a container. Where both versions of control groups are mounted, podman takes neither.
+    fn sh(&self, options: &[&str], line: &str) -> String {
+        let top = self.place.path.display();
+        let podman = format!(
+            "umount -l /sys/fs/cgroup/unified 2>/dev/null; mount --make-rprivate / && exec podman --root {top}/storage --runroot {top}/run \
+             --storage-driver vfs --runtime crun --cgroup-manager cgroupfs --events-backend none run --rm --network none \
+             --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 -v /usr:/usr:ro -v /etc:/etc:ro \"$@\""
+        );
+        let mut command = self.place.outside(As::Root, "timeout");
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").args(["120", "unshare", "-m", "sh", "-c", &podman, "podman"]).args(options);
+        let output = command.arg("--rootfs").arg(self.place.path.join("root")).args(["/bin/sh", "-c", line]).output().unwrap();
+        assert!(output.status.success(), "{options:?}: {line}: {:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        for group in left_by_podman().iter().filter(|group| !self.groups.contains(group)) {
+            // Whoever else runs podman meanwhile keeps what has processes in it.
+            drop(std::fs::remove_dir(group.join("conmon")));
+            drop(std::fs::remove_dir(group));
+        }
+    }
+}
+
+/// Each line of the answer: a name, and what came of it.
+const IN_A_CONTAINER: &str = r#"
+try() { name=$1; shift; "$@" >/tmp/out 2>/tmp/err </dev/null; echo "$name $? $(tr '\n' ' ' </tmp/out)| $(tr -s '\n ' ' ' </tmp/err)"; }
+cd /of-OWNER
+try twin cat /secret
+try build START /stockade run landlock -- sh -c 'make >&2 && ./answer'
+try secret START /stockade run landlock -- cat /secret
+try plant START /stockade run landlock -- sh -c 'echo x > /planted'
+try default START /stockade run default -- true
+"#;
+
+#[test]
+fn in_podmans_containers_landlock_alone_builds_and_keeps() {
+    if !is_root() {
+        return skip("podman is tried as root");
+    }
+    if !has(&["podman", "crun", "make", "cc", "setpriv"]) {
+        return;
+    }
+    let Some(policy) = policy_of_docker() else { return };
+    let container = Container::new();
+    let docker = format!("seccomp={}", policy.display());
+    for options in [&[][..], &["--security-opt", &docker]] {
+        for (owner, start) in [("root", ""), ("user", &*format!("setpriv --reuid {USER} --regid {USER} --clear-groups"))] {
+            drop(std::fs::remove_file(container.place.path.join(format!("root/of-{owner}/answer"))));
+            let said = container.sh(options, &IN_A_CONTAINER.replace("OWNER", owner).replace("START", start));
+            let line = |name: &str| said.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_default();
+            let case = format!("{options:?} {owner}\n{said}");
+            assert!(line("twin").starts_with("twin 0 NOT-GRANTED"), "{case}");
+            assert!(line("build").starts_with("build 0 built |"), "{case}");
+            assert!(line("secret").starts_with("secret 1 |") && line("secret").contains("secret: Permission denied"), "{case}");
+            assert!(!line("plant").starts_with("plant 0") && !container.place.path.join("root/planted").exists(), "{case}");
+            // podman's own filter lets a user make namespaces, and its /proc/sys is read-only.
+            let cause = if owner == "user" && options.is_empty() { "/proc/sys is read-only here" } else { "stockade run landlock -- make test" };
+            assert!(line("default").starts_with("default 125") && line("default").contains(cause), "{case}");
+            assert_eq!(line("build").contains("keyctl(2) is refused here"), !options.is_empty(), "{case}");
+        }
+    }
+}
