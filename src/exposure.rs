@@ -12,7 +12,7 @@ use crate::policy::mounts::dev::NODES;
 use crate::policy::mounts::entry::{Access, Mount};
 use crate::policy::mounts::is_system;
 use crate::policy::namespaces::{Kind, Namespace};
-use crate::policy::process::Keyring;
+use crate::policy::process::{Keyring, Terminal};
 use crate::policy::seccomp::{self, Needs, Rule};
 use crate::profile::Profile;
 use crate::source::Span;
@@ -355,7 +355,7 @@ fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
 // ---- the process ----
 
 fn process(profile: &Profile, plan: &Plan, bill: &mut Bill) {
-    if plan.watch.terminal {
+    if plan.watch.terminal == Terminal::Kept {
         bill.add(TERMINAL, "the caller's terminal stays", profile.process.tty.at());
     }
     if let Some(keyring) = profile.process.keyring.get().filter(|keyring| keyring.value == Keyring::Inherit) {

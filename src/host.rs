@@ -69,6 +69,8 @@ pub struct Host {
     pub names: BTreeMap<String, Vec<String>>,
     /// Descriptors 0, 1 and 2.
     pub streams: [Stream; 3],
+    /// Those that the profile passes, by number.
+    pub passed: BTreeMap<u32, Stream>,
     /// Users that the profile names.
     pub users: BTreeMap<String, u32>,
     /// Groups that the profile names.
@@ -164,8 +166,11 @@ pub enum Stream {
     /// Nothing.
     #[default]
     Closed,
-    /// A terminal.
-    Terminal,
+    /// A terminal, with whether it was opened for reading.
+    Terminal {
+        /// Opened for reading.
+        read: bool,
+    },
     /// A regular file or another device, with whether it can be read and written.
     File {
         /// Opened for reading.
@@ -188,6 +193,7 @@ impl Host {
             pid: if caller.uid == 0 { std::process::id() } else { 0 },
             landlock: sys::landlock_abi().ok().filter(|abi| *abi > 0),
             streams: [0, 1, 2].map(stream),
+            passed: profile.process.passed().map(|fd| (fd, stream(fd as i32))).collect(),
             profiles: sources.files().map(str::to_owned).collect(),
             ..Host::default()
         };
@@ -407,18 +413,26 @@ fn stream(fd: i32) -> Stream {
         Err(sys::Errno(libc::EBADF)) => return Stream::Closed,
         Err(sys::Errno(errno)) => return Stream::Unknown(errno),
     };
-    match described.mode & libc::S_IFMT {
+    let kind = described.mode & libc::S_IFMT;
+    match kind {
         libc::S_IFDIR => return Stream::Folder,
-        // /dev/null and its kin are no terminals.
-        libc::S_IFCHR if libc::major(described.node) != MEMORY_DEVICES && sys::is_terminal(fd) => return Stream::Terminal,
+        // Opened anew, this would be another terminal's.
+        libc::S_IFCHR if described.node == PTMX => return Stream::Other,
         libc::S_IFREG | libc::S_IFCHR | libc::S_IFBLK => {}
         _ => return Stream::Other,
     }
-    match sys::open_flags(fd).map(|flags| flags & libc::O_ACCMODE) {
-        Ok(access) => Stream::File { read: access != libc::O_WRONLY, write: access != libc::O_RDONLY },
-        Err(sys::Errno(errno)) => Stream::Unknown(errno),
-    }
+    let access = match sys::open_flags(fd) {
+        Ok(flags) => flags & libc::O_ACCMODE,
+        Err(sys::Errno(errno)) => return Stream::Unknown(errno),
+    };
+    let (read, write) = (access != libc::O_WRONLY, access != libc::O_RDONLY);
+    // /dev/null and its kin are no terminals.
+    let is_device = kind == libc::S_IFCHR && libc::major(described.node) != MEMORY_DEVICES;
+    if is_device && sys::is_terminal(fd) { Stream::Terminal { read } } else { Stream::File { read, write } }
 }
+
+/// `/dev/ptmx`, the master side of a terminal (pts(4)).
+const PTMX: u64 = libc::makedev(5, 2);
 
 /// The major number of `/dev/null`, `/dev/zero` and so on (null(4)).
 const MEMORY_DEVICES: u32 = 1;

@@ -32,6 +32,7 @@ pub enum Actor {
 
 /// THE ORDER: each stage, who walks it, and why it stands where it does.
 pub const ORDER: &[(Stage, Actor, &str)] = &[
+    (Stage::Terminal, Actor::Launcher, "a terminal is opened by who was given it, while its device and the launcher's own /proc are in sight"),
     (Stage::Limits, Actor::Launcher, "a group is limited before anything is in it, and its files are found in the launcher's own tree"),
     (Stage::Join, Actor::Launcher, "a namespace that the host owns can be entered only before the user namespace is new"),
     (Stage::Group, Actor::Init, "all that the sandbox does from here on counts, and its cgroup namespace begins there"),

@@ -33,6 +33,8 @@ pub struct Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
+    /// The caller's terminal is opened anew, for writing alone.
+    Terminal,
     /// Control groups are made, and their limits set.
     Limits,
     /// Host-owned namespaces are entered.
@@ -65,6 +67,7 @@ impl Stage {
     /// What `plan` calls it.
     pub fn word(self) -> &'static str {
         match self {
+            Stage::Terminal => "Terminal",
             Stage::Limits => "Limits",
             Stage::Join => "Join",
             Stage::Group => "Group",
@@ -649,6 +652,11 @@ pub enum Op {
         /// 0, 1 or 2.
         fd: u32,
     },
+    /// The caller's terminal, opened anew for writing alone.
+    WriteOnlyStream {
+        /// 1 or 2.
+        fd: u32,
+    },
     /// An empty session keyring (keyrings(7)).
     NewKeyring,
     /// umask(2).
@@ -812,6 +820,7 @@ impl fmt::Display for Op {
             Op::Session { new: true } => f.write_str("start a session without terminal"),
             Op::Session { new: false } => f.write_str("start a process group"),
             Op::NullStream { fd } => write!(f, "open /dev/null as descriptor {fd}"),
+            Op::WriteOnlyStream { fd } => write!(f, "open the terminal anew as descriptor {fd}, for writing alone"),
             Op::NewKeyring => f.write_str("start an empty session keyring"),
             Op::Umask { mask } => write!(f, "set the umask to {mask}"),
             Op::Nice { value } => write!(f, "set the nice value to {value}"),

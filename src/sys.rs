@@ -434,6 +434,11 @@ pub fn open_flags(fd: RawFd) -> Result<i32> {
     check(call!(libc::SYS_fcntl, fd, libc::F_GETFL)).map(|flags| flags as i32)
 }
 
+/// Sets the flags of the open file description, as far as they can change (fcntl(2), F_SETFL).
+pub fn set_open_flags(fd: RawFd, flags: i32) -> Result {
+    done(call!(libc::SYS_fcntl, fd, libc::F_SETFL, flags))
+}
+
 /// Whether a descriptor is a terminal (isatty(3)).
 pub fn is_terminal(fd: RawFd) -> bool {
     // SAFETY: `termios` is valid for writes.
@@ -1094,6 +1099,13 @@ pub fn set_signal_mask(mask: SignalSet) -> Result<SignalSet> {
     Ok(old)
 }
 
+/// rt_sigpending(2): the blocked signals that wait.
+pub fn pending_signals() -> Result<SignalSet> {
+    let mut pending: SignalSet = 0;
+    done(call!(libc::SYS_rt_sigpending, &raw mut pending, 8usize))?;
+    Ok(pending)
+}
+
 /// rt_sigaction(2), SIG_DFL.
 pub fn default_action(signal: i32) -> Result {
     let action = [0u64; 4];
@@ -1246,10 +1258,51 @@ pub fn terminal_modes(fd: RawFd) -> Result<libc::termios> {
     Ok(modes)
 }
 
-/// tcsetattr(3), once what was written has gone out.
+/// tcsetattr(3), at once: on a serial line whose other end holds it up, waiting for what was written may last for ever.
 pub fn set_terminal_modes(fd: RawFd, modes: &libc::termios) -> Result {
     // SAFETY: `modes` is valid for reads.
-    done(unsafe { libc::tcsetattr(fd, libc::TCSADRAIN, modes) }.into())
+    done(unsafe { libc::tcsetattr(fd, libc::TCSANOW, modes) }.into())
+}
+
+/// TIOCGWINSZ: rows, columns, and both in pixels.
+pub fn terminal_size(fd: RawFd) -> Result<[u16; 4]> {
+    let mut size = [0u16; 4];
+    done(call!(libc::SYS_ioctl, fd, libc::TIOCGWINSZ, size.as_mut_ptr()))?;
+    Ok(size)
+}
+
+/// TIOCSWINSZ.
+pub fn set_terminal_size(fd: RawFd, size: [u16; 4]) -> Result {
+    done(call!(libc::SYS_ioctl, fd, libc::TIOCSWINSZ, size.as_ptr()))
+}
+
+/// TCXONC with TCOON: output goes on that TCOOFF has held up; no key of the terminal lifts that.
+pub fn resume_output(fd: RawFd) -> Result {
+    done(call!(libc::SYS_ioctl, fd, libc::TCXONC, libc::TCOON))
+}
+
+/// TIOCGETD: the number of the terminal's line discipline.
+pub fn line_discipline(fd: RawFd) -> Result<i32> {
+    let mut number: i32 = 0;
+    done(call!(libc::SYS_ioctl, fd, libc::TIOCGETD, &raw mut number))?;
+    Ok(number)
+}
+
+/// TIOCSETD.
+pub fn set_line_discipline(fd: RawFd, number: i32) -> Result {
+    done(call!(libc::SYS_ioctl, fd, libc::TIOCSETD, &raw const number))
+}
+
+/// TIOCGEXCL: whether nobody else may open the terminal.
+pub fn is_exclusive(fd: RawFd) -> Result<bool> {
+    let mut exclusive: i32 = 0;
+    done(call!(libc::SYS_ioctl, fd, libc::TIOCGEXCL, &raw mut exclusive))?;
+    Ok(exclusive != 0)
+}
+
+/// TIOCNXCL.
+pub fn end_exclusive(fd: RawFd) -> Result {
+    done(call!(libc::SYS_ioctl, fd, libc::TIOCNXCL, 0))
 }
 
 /// Whether the kernel gave this process privilege at exec: AT_SECURE of getauxval(3).

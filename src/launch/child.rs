@@ -228,6 +228,7 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
                 _ => Ok(()),
             }
         }
+        Op::WriteOnlyStream { fd } => take_input(*fd as RawFd),
         Op::NullStream { fd } => sys::dup_onto(prepared.null, *fd as RawFd),
         Op::NewKeyring => sys::new_session_keyring(),
         Op::Umask { mask } => sys::umask(mask.0),
@@ -254,6 +255,18 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
 }
 
 // ---- the process ----
+
+/// Neither waits for a serial line's carrier, nor makes the terminal that of this session (open(2)).
+fn take_input(fd: RawFd) -> Result {
+    let mut path = *b"/proc/self/fd/0\0";
+    path[14] += fd as u8;
+    let path = CStr::from_bytes_with_nul(&path).map_err(|_| Errno(libc::EINVAL))?;
+    let flags = sys::open_flags(fd)?;
+    let anew = sys::openat(libc::AT_FDCWD, path, libc::O_WRONLY | libc::O_NOCTTY | libc::O_NONBLOCK, 0)?;
+    sys::set_open_flags(anew, flags)?;
+    sys::dup_onto(anew, fd)?;
+    sys::close(anew)
+}
 
 fn time_namespace(monotonic: i64, boottime: i64) -> Result {
     // A child that clone3 puts into a new time namespace finds its offsets frozen, so the namespace is unshared (time_namespaces(7)).

@@ -5,11 +5,12 @@
 
 use super::Pipes;
 use super::child::{OWN, give_up};
-use super::message::{BACKGROUND, FOREGROUND, Message};
-use super::prepare::{Prepared, Terminal};
+use super::message::{BACKGROUND, FOREGROUND, Message, STAY};
+use super::prepare::{self, Prepared};
 use super::supervise::FORWARDED;
 use crate::host::groups::Version;
 use crate::plan::Plan;
+use crate::policy::process::Terminal;
 use crate::step::Op;
 use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
@@ -42,7 +43,11 @@ pub fn look_after(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, signals: R
 struct Init {
     pipes: Pipes,
     signals: RawFd,
-    terminal: Option<Terminal>,
+    control: Terminal,
+    terminal: Option<prepare::Terminal>,
+    /// Whether the launcher has yet to answer that the target stopped. One stop at a time: a target that stops over and over would
+    /// fill the pipe to a stopped launcher, and pid 1, which keeps the time, would wait in write(2).
+    asked: bool,
     children: RawFd,
     account: Option<Account>,
     target: i32,
@@ -76,7 +81,9 @@ impl Init {
         Ok(Init {
             pipes,
             signals,
+            control: watch.terminal,
             terminal,
+            asked: false,
             children,
             account,
             target,
@@ -123,6 +130,9 @@ impl Init {
             end_all(self.children);
             sys::exit(137);
         }
+        if matches!(byte[0], FOREGROUND | BACKGROUND | STAY) {
+            self.asked = false;
+        }
         if let (FOREGROUND, Some(terminal)) = (byte[0], self.terminal) {
             gone_is_fine(sys::set_foreground(terminal.fd, self.target))?;
         }
@@ -143,6 +153,8 @@ impl Init {
     /// What a terminal sends to a group goes to the target's group, anything else to the target.
     fn forward(&self, signal: i32) -> sys::Result {
         match signal {
+            // The kernel spares the target's session, which has no terminal, a stop by this signal.
+            libc::SIGTSTP if self.control == Terminal::Apart => self.to_group(libc::SIGSTOP),
             libc::SIGINT | libc::SIGQUIT | libc::SIGTSTP | libc::SIGCONT | libc::SIGWINCH => self.to_group(signal),
             _ => gone_is_fine(sys::kill(self.target, signal)),
         }
@@ -155,7 +167,7 @@ impl Init {
     /// Takes in children that have news; the target's end is the sandbox's.
     fn reap(&mut self) -> sys::Result<Option<Message>> {
         for _ in 0..if self.unreaped { PER_TURN } else { 0 } {
-            let Some(waited) = sys::wait_any(self.terminal.is_some())? else {
+            let Some(waited) = sys::wait_any(self.control != Terminal::None)? else {
                 self.unreaped = false;
                 break;
             };
@@ -163,7 +175,9 @@ impl Init {
                 continue;
             }
             if libc::WIFSTOPPED(waited.status) {
-                Message::Stopped { signal: libc::WSTOPSIG(waited.status) }.send(self.pipes.report.1)?;
+                if !std::mem::replace(&mut self.asked, true) {
+                    Message::Stopped { signal: libc::WSTOPSIG(waited.status) }.send(self.pipes.report.1)?;
+                }
                 continue;
             }
             return Ok(Some(if self.timed_out { Message::TimedOut } else { Message::Ended { status: waited.status } }));

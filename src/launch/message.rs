@@ -12,6 +12,9 @@ pub const FOREGROUND: u8 = b'F';
 /// The target may go on, in the background.
 pub const BACKGROUND: u8 = b'B';
 
+/// The target stays stopped: the launcher could not stop with it.
+pub const STAY: u8 = b'S';
+
 /// What pid 1 tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {

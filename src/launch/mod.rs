@@ -19,6 +19,7 @@ mod prepare;
 mod program;
 mod rehearse;
 mod supervise;
+mod terminal;
 mod watcher;
 mod why;
 mod world;
@@ -167,7 +168,8 @@ fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>, mut answerer: 
     let report = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
     let pipes = Pipes { life, report };
     // Signals wait from here on: the launcher reads them from a descriptor, pid 1 and the target start with them blocked.
-    let signals = supervise::block_signals(prepared.terminal.map(|terminal| terminal.fd)).map_err(|errno| own("block signals", errno))?;
+    let signals =
+        supervise::block_signals(plan, prepared.terminal.is_some_and(|terminal| terminal.foreground)).map_err(|errno| own("block signals", errno))?;
     // The child unshares these itself: the clone would freeze the offsets of the clocks, and take the launcher's groups for the top.
     let unshared = |kind: &Kind| {
         plan.steps.iter().any(|step| match step.op {

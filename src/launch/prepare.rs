@@ -5,7 +5,7 @@
 use super::handover::Handover;
 use super::{Failure, content};
 use crate::plan::Plan;
-use crate::policy::seccomp;
+use crate::policy::{self, seccomp};
 use crate::problem::Problem;
 use crate::source::Span;
 use crate::step::{Content, Op};
@@ -119,7 +119,7 @@ impl Prepared {
             root_context: -1,
             sealed_root: false,
             file_limit: (0, 0),
-            terminal: if plan.watch.terminal { own_terminal() } else { None },
+            terminal: if plan.watch.terminal == policy::process::Terminal::Kept { own_terminal() } else { None },
             null: null_for(plan)?,
             children: -1,
             cpu_account: -1,
@@ -164,9 +164,8 @@ fn ruleset(plan: &Plan) -> Result<RawFd, Failure> {
 /// front. In a pipeline the foreground stays the caller's, as another member (a pager) may want it; a target that reads is
 /// handed the terminal then.
 fn own_terminal() -> Option<Terminal> {
-    let fd = (0..3).find(|fd| sys::is_terminal(*fd))?;
-    let front = sys::foreground(fd).ok()? == sys::getpgrp();
-    Some(Terminal { fd, foreground: front && sys::is_terminal(0) && sys::is_terminal(1) })
+    let front = sys::foreground(0).ok()? == sys::getpgrp();
+    Some(Terminal { fd: 0, foreground: front && sys::is_terminal(1) })
 }
 
 fn null_for(plan: &Plan) -> Result<RawFd, Failure> {

@@ -3,6 +3,7 @@
 
 use super::{Ask, launch, why};
 use crate::plan::Plan;
+use crate::policy::process::Terminal;
 use crate::problem::Problem;
 use crate::step::{Content, Inode, Op, Stage, Step};
 use crate::sys::Errno;
@@ -25,7 +26,8 @@ pub fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>> {
     make_no_folders(&mut plan)?;
     consume_nothing(&mut plan);
     switch_nothing_on(&mut plan);
-    plan.watch.terminal = false;
+    plan.watch.terminal = Terminal::None;
+    plan.watch.terminals.clear();
     if program == Program::Sought {
         // Behind Landlock, and before the filter, which may leave no call to look with.
         let place = plan.steps.iter().position(|step| step.stage == Stage::Seccomp).unwrap_or(plan.steps.len());

@@ -3,10 +3,12 @@
 use super::cgroup::Groups;
 use super::explain::Answerer;
 use super::init::PER_TURN;
-use super::message::{BACKGROUND, FOREGROUND, Message};
+use super::message::{BACKGROUND, FOREGROUND, Message, STAY};
+use super::terminal::{Control, Shared};
 use super::{Failure, Outcome, Pipes, Then, own, started, why};
 use crate::plan::Plan;
 use crate::policy::namespaces::Kind;
+use crate::policy::process::Terminal;
 use crate::step::Op;
 use crate::sys::{self, Errno, SignalSet, Usage, signal_bit};
 use std::os::fd::RawFd;
@@ -47,27 +49,16 @@ const LOOK_MS: i32 = 2;
 /// Signals as they were, and the descriptor that they are read from.
 pub struct Signals {
     fd: RawFd,
-    terminal: Option<Screen>,
+    shared: Shared,
+    control: Option<Control>,
 }
 
-/// The caller's terminal, as it was.
-struct Screen {
-    fd: RawFd,
-    modes: libc::termios,
-    group: i32,
-    foreground: bool,
-}
-
-/// Blocks every signal, and opens the descriptor that those to forward are read from.
-pub fn block_signals(terminal: Option<RawFd>) -> sys::Result<Signals> {
+/// Blocks every signal, opens the descriptor that those to forward are read from, and looks at what the caller shares.
+pub fn block_signals(plan: &Plan, lent: bool) -> sys::Result<Signals> {
     sys::set_signal_mask(!0)?;
-    let terminal = terminal.and_then(|fd| {
-        let group = sys::getpgrp();
-        // A terminal that does not control this session has no foreground for us.
-        let foreground = sys::foreground(fd).ok()? == group;
-        Some(Screen { fd, modes: sys::terminal_modes(fd).ok()?, group, foreground })
-    });
-    Ok(Signals { fd: sys::signalfd(FORWARDED)?, terminal })
+    let shared = Shared::save(plan);
+    let control = (plan.watch.terminal == Terminal::Kept).then(|| Control::of(0, lent)).flatten();
+    Ok(Signals { fd: sys::signalfd(FORWARDED)?, shared, control })
 }
 
 /// Waits for the end of the sandbox.
@@ -80,11 +71,9 @@ pub fn supervise(
     answerer: Option<&mut Answerer<'_>>,
 ) -> Result<(Outcome, Usage), Failure> {
     let memory = groups.out_of_memory;
-    let mut watch = Watch { plan, child, pipes, signals, groups, memory, wanting: None, answerer, ended: None, killed: false };
+    let mut watch = Watch { plan, child, pipes, signals, groups, memory, wanting: None, answerer, ended: None, killed: false, suspended: false };
     let outcome = watch.watch();
-    if let Some(screen) = &signals.terminal {
-        screen.restore();
-    }
+    signals.shared.put_back();
     outcome
 }
 
@@ -114,6 +103,8 @@ struct Watch<'a, 't> {
     ended: Option<Outcome>,
     /// Whether `stockade kill` ended it.
     killed: bool,
+    /// Whether a stop of the launcher's own was passed on.
+    suspended: bool,
 }
 
 impl Watch<'_, '_> {
@@ -249,6 +240,7 @@ impl Watch<'_, '_> {
                 self.groups.thaw();
                 return;
             }
+            self.suspended |= signalled.signal == libc::SIGTSTP;
             // A sandbox that has ended meanwhile needs none.
             if sys::signal_pidfd(self.child.pidfd, signalled.signal).is_err() {
                 return;
@@ -256,30 +248,26 @@ impl Watch<'_, '_> {
         }
     }
 
-    /// The target stopped. If it wants the terminal that we have, it gets it; else we stop as it did, so that the caller's shell takes over.
-    fn stopped(&self, signal: i32) {
-        let Some(screen) = &self.signals.terminal else { return };
-        let ours = || sys::foreground(screen.fd) == Ok(screen.group);
-        if matches!(signal, libc::SIGTTIN | libc::SIGTTOU) && ours() {
-            return self.say(FOREGROUND);
-        }
-        let modes = sys::terminal_modes(screen.fd);
-        let had = sys::foreground(screen.fd).is_ok_and(|group| group != screen.group) && screen.foreground;
-        if had {
-            screen.restore();
-        }
-        stop_like(signal);
-        // Going on: in the foreground with the terminal as the target had it, or in the background without.
-        if ours() {
-            if let Ok(modes) = modes
-                && had
-                && sys::set_terminal_modes(screen.fd, &modes).is_err()
-            {
-                return self.say(BACKGROUND);
+    /// The target stopped. If it wants the terminal that we have, it gets it; else we stop as it did, so that the caller's shell takes
+    /// over. It hears of no further stop before it is answered, so every way from here answers.
+    fn stopped(&mut self, signal: i32) {
+        let suspended = std::mem::take(&mut self.suspended);
+        match &self.signals.control {
+            Some(control) if matches!(signal, libc::SIGTTIN | libc::SIGTTOU) && control.is_ours() => {
+                control.lend();
+                self.say(FOREGROUND);
             }
-            self.say(FOREGROUND);
-        } else {
-            self.say(BACKGROUND);
+            control => {
+                let modes = control.as_ref().and_then(Control::take_back);
+                self.signals.shared.put_terminals_back();
+                let stopped = stop_like(signal);
+                if !stopped && !suspended && signal == libc::SIGSTOP {
+                    return self.say(STAY);
+                }
+                // In the foreground with the terminal as the target had it, or in the background without.
+                let front = control.as_ref().is_some_and(|control| control.go_on(modes.as_ref()));
+                self.say(if front { FOREGROUND } else { BACKGROUND });
+            }
         }
     }
 
@@ -294,23 +282,16 @@ impl Watch<'_, '_> {
     }
 }
 
-impl Screen {
-    /// The terminal as it was before the run. SIGTTOU is blocked, so a background launcher may do this.
-    fn restore(&self) {
-        if self.foreground && sys::set_foreground(self.fd, self.group).is_ok() {
-            sys::regardless(sys::set_terminal_modes(self.fd, &self.modes));
-        }
-    }
-}
-
-/// Stops this process by the signal that stopped the target; returns once it is continued.
-fn stop_like(signal: i32) {
-    let stop = if signal == libc::SIGSTOP { libc::SIGSTOP } else { signal };
-    // Unblocked for a moment, with its default action, which is to stop; an orphaned group goes on at once, as the kernel has it.
-    let Ok(()) = sys::default_action(stop).or(if stop == libc::SIGSTOP { Ok(()) } else { Err(Errno(0)) }) else { return };
-    if sys::kill(sys::getpid(), stop).is_ok() && sys::set_signal_mask(!signal_bit(stop)).is_ok() {
+/// Stops this process, which goes on once it is continued. Whether it did: the kernel spares orphaned process groups (setpgid(2)),
+/// which nobody would continue. It stops them by SIGSTOP alone, so that signal is not used.
+fn stop_like(signal: i32) -> bool {
+    let stop = if signal == libc::SIGSTOP { libc::SIGTSTP } else { signal };
+    // Unblocked for a moment, with its default action, which is to stop.
+    if sys::default_action(stop).and_then(|()| sys::kill(sys::getpid(), stop)).is_ok() && sys::set_signal_mask(!signal_bit(stop)).is_ok() {
         sys::regardless(sys::set_signal_mask(!0));
     }
+    // The stop took away the SIGCONT of before, so one that waits now came after it.
+    sys::pending_signals().is_ok_and(|pending| pending & signal_bit(libc::SIGCONT) != 0)
 }
 
 fn outcome(status: i32) -> Outcome {

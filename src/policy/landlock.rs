@@ -4,9 +4,10 @@
 //! grant is kept by the mounts alone.
 
 mod rights;
+mod streams;
 
 use crate::draft::Draft;
-use crate::host::{Host, Stream};
+use crate::host::Host;
 use crate::policy::namespaces::Nested;
 use crate::problem::{Problem, errno_words};
 use crate::section;
@@ -271,7 +272,7 @@ pub fn draft(landlock: &Landlock, optional: &Set<Wall>, nested: &Key<Nested>, si
     draft.steps.retain(|step| !matches!(step.op, Op::LandlockRule { rights: Rights(0), .. }));
     let ruleset = ruleset.filter(|ruleset| (ruleset.handled.0, ruleset.ports, ruleset.scoped) != (0, 0, 0))?;
     if handled != Rights(0) {
-        streams(host, handled, draft);
+        streams::rules(host, handled, draft);
     }
     let audit = landlock.audit.get().is_some_and(|audit| audit.value) && ruleset.abi >= AUDIT_ABI;
     draft.step(Stage::Landlock, Op::RestrictSelf { audit }, landlock.audit.at());
@@ -537,18 +538,6 @@ pub fn strictest(number: u32) -> Ruleset {
 fn all(number: u32) -> Rights {
     let handled: BitFlags<AccessFs> = AccessFs::from_all(abi(number));
     Rights(handled.bits())
-}
-
-/// A file on 0, 1 or 2 gives what it was opened for: it cannot be opened anew by /proc/self/fd for more.
-fn streams(host: &Host, handled: Rights, draft: &mut Draft) {
-    for (fd, stream) in (0..).zip(host.streams) {
-        let rights = match stream {
-            Stream::File { read, write } => Rights::default().and_if(read, Rights::READ).and_if(write, Rights::WRITE),
-            Stream::Terminal => Rights::READ.and(Rights::WRITE).and(Rights::IOCTL),
-            Stream::Closed | Stream::Unknown(_) | Stream::Folder | Stream::Other => continue,
-        };
-        draft.step(Stage::Rules, Op::LandlockStream { fd, rights: rights.within(Rights::OF_FILES).within(handled) }, Span::NOWHERE);
-    }
 }
 
 #[cfg(test)]

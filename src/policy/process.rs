@@ -45,7 +45,8 @@ section! {
         stdout: Key<Stdio>,
         /// Standard error: `"inherit"` (unsaid) or `"null"`.
         stderr: Key<Stdio>,
-        /// `"auto"` (unsaid): the terminal is kept, with job control, where 0, 1 or 2 is one; `"none"`: a session without terminal.
+        /// `"auto"` (unsaid): the terminal is kept, with job control, where standard input is one; `"none"`: a session without terminal.
+        /// Where standard input is no terminal, one on 1 or 2 can be written and not read.
         tty: Key<Tty>,
         /// `true` (if not set): pid 1 is stockade's, which reaps and forwards; `false`: the target is pid 1, and a process of
         /// stockade's outside ends it when the launcher dies.
@@ -183,7 +184,7 @@ words! {
 words! {
     /// How the terminal is handled.
     Tty {
-        /// Kept where 0, 1 or 2 is one.
+        /// Kept where standard input is one.
         Auto = "auto",
         /// A session of its own, without terminal.
         None = "none",
@@ -275,13 +276,27 @@ pub struct Exec {
     pub at: Span,
 }
 
+/// How the target and the caller's terminal go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Terminal {
+    /// None of 0, 1 and 2 is one.
+    None,
+    /// The target keeps it, with job control.
+    Kept,
+    /// The target is in a session of its own. The launcher alone takes part in job control, and stops and continues the target.
+    Apart,
+}
+
 /// How it is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Watch {
     /// Whether pid 1 is stockade's.
     pub init: bool,
-    /// Whether the target keeps the terminal, with job control.
-    pub terminal: bool,
+    /// How the target and the caller's terminal go together.
+    pub terminal: Terminal,
+    /// Descriptors of the target that are terminals of the caller.
+    pub terminals: Vec<u32>,
     /// The longest time, in milliseconds.
     pub timeout_ms: Option<u64>,
     /// How long after `stop_signal` KILL follows, in milliseconds.
@@ -325,9 +340,12 @@ pub fn draft(process: &Process, mounts: &Mounts, choice: &Choice, host: &Host, d
     if let Some(score) = process.oom_score_adj.get() {
         draft.step(Stage::Enter, Op::OomScoreAdj { score: score.0 }, score.at);
     }
-    let terminal = process.tty.or(Tty::Auto).value == Tty::Auto && host.streams.contains(&Stream::Terminal);
-    draft.step(Stage::Process, Op::Session { new: !terminal }, process.tty.at());
+    let terminal = terminal(process, host);
+    draft.step(Stage::Process, Op::Session { new: terminal != Terminal::Kept }, process.tty.at());
     streams(process, host, draft);
+    if !process.is_terminal(0, host) {
+        take_input(process, host, draft);
+    }
     if process.keyring.or(Keyring::New).value == Keyring::New {
         match host.keyctl_refused {
             None => draft.step(Stage::Process, Op::NewKeyring, process.keyring.at()),
@@ -367,14 +385,55 @@ pub fn draft(process: &Process, mounts: &Mounts, choice: &Choice, host: &Host, d
         );
     }
     draft.step(Stage::Process, Op::CloseDescriptors { keep }, process.pass_fds.at());
-    watch(process, terminal, choice.is_new(Kind::Pid), draft)
+    let terminals = [0, 1, 2].into_iter().filter(|fd| process.is_terminal(*fd, host));
+    let passed = host.passed.iter().filter(|(_, stream)| matches!(stream, Stream::Terminal { .. })).map(|(fd, _)| *fd);
+    let terminals = terminals.chain(passed).collect();
+    watch(process, (terminal, terminals), choice.is_new(Kind::Pid), draft)
+}
+
+impl Process {
+    /// The descriptors above 2 that are passed.
+    pub fn passed(&self) -> impl Iterator<Item = u32> {
+        self.pass_fds.get().into_iter().flat_map(|fds| &fds.value).map(|fd| fd.value).filter(|fd| *fd > 2)
+    }
+
+    /// Whether `/dev/null` takes the place of 0, 1 or 2.
+    pub fn is_null(&self, fd: u32) -> bool {
+        let keys = [&self.stdin, &self.stdout, &self.stderr];
+        keys.get(fd as usize).is_some_and(|key| key.or(Stdio::Inherit).value == Stdio::Null)
+    }
+
+    /// Whether the target has the caller's terminal as 0, 1 or 2.
+    fn is_terminal(&self, fd: u32, host: &Host) -> bool {
+        matches!(host.streams[fd as usize], Stream::Terminal { .. }) && !self.is_null(fd)
+    }
+}
+
+/// Only who has the terminal as its standard input takes part in job control, which holds back no reader of another session.
+fn terminal(process: &Process, host: &Host) -> Terminal {
+    if !host.streams.iter().any(|stream| matches!(stream, Stream::Terminal { .. })) {
+        Terminal::None
+    } else if process.tty.or(Tty::Auto).value == Tty::Auto && process.is_terminal(0, host) {
+        Terminal::Kept
+    } else {
+        Terminal::Apart
+    }
+}
+
+/// A terminal is opened for reading and writing once, and given as 1 and 2: who was given no input reads there what the caller types
+/// into the shell. So these two are opened anew for writing alone.
+fn take_input(process: &Process, host: &Host, draft: &mut Draft) {
+    for fd in [1, 2] {
+        if process.is_terminal(fd, host) && host.streams[fd as usize] == (Stream::Terminal { read: true }) {
+            draft.step(Stage::Terminal, Op::WriteOnlyStream { fd }, process.tty.at());
+        }
+    }
 }
 
 fn streams(process: &Process, host: &Host, draft: &mut Draft) {
     for (fd, key) in [(0, &process.stdin), (1, &process.stdout), (2, &process.stderr)] {
-        let null = key.or(Stdio::Inherit).value == Stdio::Null;
         match host.streams[fd as usize] {
-            _ if null => draft.step(Stage::Process, Op::NullStream { fd }, key.at()),
+            _ if process.is_null(fd) => draft.step(Stage::Process, Op::NullStream { fd }, key.at()),
             Stream::Unknown(errno) => {
                 draft.problem(Problem::new("process::stream", key.at(), format!("cannot look at descriptor {fd}: {}", errno_words(errno))));
             }
@@ -391,7 +450,7 @@ fn streams(process: &Process, host: &Host, draft: &mut Draft) {
     }
 }
 
-fn watch(process: &Process, terminal: bool, own_pids: bool, draft: &mut Draft) -> Watch {
+fn watch(process: &Process, (terminal, terminals): (Terminal, Vec<u32>), own_pids: bool, draft: &mut Draft) -> Watch {
     let init = process.init.or(true);
     if !init.value {
         for (word, at) in [("timeout", process.timeout.at()), ("stop-signal", process.stop_signal.at()), ("kill-after", process.kill_after.at())] {
@@ -409,6 +468,7 @@ fn watch(process: &Process, terminal: bool, own_pids: bool, draft: &mut Draft) -
     Watch {
         init: init.value,
         terminal,
+        terminals,
         timeout_ms: process.timeout.get().map(|time| millis(time.value)),
         kill_after_ms: process.kill_after.get().map_or(10_000, |time| millis(time.value)),
         stop_signal: process.stop_signal.get().map_or(libc::SIGTERM, |signal| signal.0 as i32),

@@ -164,12 +164,13 @@ fn limits(plan: &Plan) -> String {
 fn process(plan: &Plan) -> String {
     let words: Vec<&str> = plan.exec.argv.iter().map(|word| word.text()).collect();
     let mut parts = vec![flat(&words.join(" "))];
-    for step in plan.steps.iter().filter(|step| step.stage == Stage::Process) {
+    for step in plan.steps.iter().filter(|step| matches!(step.stage, Stage::Terminal | Stage::Process)) {
         match &step.op {
             Op::WorkingFolder { path } => parts.push(format!("in {}", flat(path.text()))),
             Op::Umask { mask } => parts.push(format!("umask {mask}")),
             Op::Session { new: true } => parts.push("a session without terminal".into()),
             Op::Session { new: false } => parts.push("the caller's terminal".into()),
+            Op::WriteOnlyStream { fd } => parts.push(format!("descriptor {fd} is the terminal, for writing alone")),
             Op::NullStream { fd } => parts.push(format!("descriptor {fd} is /dev/null")),
             Op::CloseDescriptors { keep } if !keep.is_empty() => parts.push(format!("descriptors passed: {keep:?}")),
             Op::Nice { .. } | Op::IoPriority { .. } | Op::Scheduler { .. } => parts.push(step.op.to_string()),

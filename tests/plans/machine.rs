@@ -278,7 +278,9 @@ pub fn for_name(name: &str, profile: &Profile) -> Host {
             host
         }
         Some("bare") => Host { landlock: None, ..for_user(profile) },
-        Some("terminal") => Host { streams: [Stream::Terminal, Stream::File { read: false, write: true }, Stream::Closed], ..for_user(profile) },
+        Some("terminal") => {
+            Host { streams: [Stream::Terminal { read: true }, Stream::File { read: false, write: true }, Stream::Closed], ..for_user(profile) }
+        }
         _ => for_user(profile),
     }
 }

@@ -61,7 +61,7 @@ fn stages(plan: &Plan, name: &str) {
     assert!(pivot < no_new_privs, "{name}");
     for (step, nth) in steps.iter().zip(0..) {
         match step.stage {
-            Stage::Limits | Stage::Join | Stage::Group | Stage::Sources | Stage::Enter | Stage::Ids | Stage::World => {
+            Stage::Terminal | Stage::Limits | Stage::Join | Stage::Group | Stage::Sources | Stage::Enter | Stage::Ids | Stage::World => {
                 assert!(nth < pivot, "{name}: {} after the pivot", step.op)
             }
             Stage::Pivot => {}
