@@ -5,6 +5,7 @@
 pub mod groups;
 
 use crate::policy::capabilities::LAST_SURE;
+use crate::policy::env::Variable;
 use crate::policy::identity::Id;
 use crate::policy::landlock::Paths;
 use crate::policy::mounts;
@@ -61,6 +62,8 @@ pub struct Host {
     pub paths: BTreeMap<String, Fact>,
     /// What the patterns among the keys of `[mounts]` match.
     pub globs: BTreeMap<String, Found>,
+    /// The links, all root's, that paths of the profile lead through on their way, by the path; read only for root.
+    pub ways: BTreeMap<String, Vec<trail::Link>>,
     /// Where the links lead that entries of `[mounts]` keep, by the host's path.
     pub trails: BTreeMap<String, Trail>,
     /// The names in the folder that becomes `/`, where one does.
@@ -218,7 +221,14 @@ impl Host {
         let with_fs = caller.uid == 0;
         for path in wanted {
             let fact = look(&path, host.is_plain_folder(crate::value::parent(&path)), with_fs);
+            host.read_way(&path, &fact);
             host.paths.insert(path, fact);
+        }
+        if caller.uid == 0 {
+            for (_, variable) in profile.env.iter() {
+                let Variable::File(path) = &variable.value else { continue };
+                host.read_way(path, &look(path, false, false));
+            }
         }
         host.read_trails(&entries, with_fs);
         if profile.capabilities.named().any(|cap| cap.0 > LAST_SURE) {
@@ -246,6 +256,13 @@ impl Host {
     pub fn at(&self, path: &str) -> &Fact {
         const UNASKED: &Fact = &Fact::Absent(libc::ENOENT);
         self.paths.get(path).unwrap_or(UNASKED)
+    }
+
+    /// Remembers the links on the way to a path, where they could be followed because they are root's.
+    fn read_way(&mut self, path: &str, fact: &Fact) {
+        if let Fact::Present(File { real: Some((_, true)), .. }) = fact {
+            self.ways.insert(path.to_owned(), trail::walk(path, Last::Kept).links);
+        }
     }
 
     /// Follows the links that entries keep, with the facts of every place on the way.

@@ -124,6 +124,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let entries = mounts::glob::expand(&profile.mounts, &host.globs);
     if !joined_tree {
         mounts::glob::draft(&profile.mounts, host, &mut draft);
+        mounts::links::refuse_planted(&entries, &settings, host, &mut draft);
     }
     if own_tree {
         // The mounts of a new user namespace are copies that send nothing back (mount_namespaces(7)).

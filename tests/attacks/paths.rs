@@ -278,3 +278,31 @@ fn a_link_of_roots_is_not_followed_through_somebody_elses() {
         assert_eq!(output.status.success(), !held, "{source}: {words}");
     }
 }
+
+#[test]
+fn a_link_that_a_target_of_roots_left_is_not_followed() {
+    if !is_root() {
+        return super::support::skip("it takes root");
+    }
+    let place = Place::new();
+    place.file("secret/key", "KEY\n");
+    place.file("co/cfg/key", "token\n");
+    let path = |name: &str| place.path.join(name).display().to_string();
+    let profile = |granted: &str, entries: &str| system(&format!("{granted}\n{entries}")).replace("@", &path("co/cfg/key"));
+    let grant = writable("/work", &path("co"));
+    let bind = "\"/x\" = { bind = \"@\" }";
+    let env = "[env]\nK = { file = \"@\" }";
+    let shown = |granted: &str, entries: &str| place.run(As::Root, &profile(granted, entries), &["/bin/sh", "-c", "cat /x 2>/dev/null; echo $K"]);
+    for entries in [bind, env] {
+        assert!(text(&shown(&grant, entries).stdout).contains("token"), "{entries}");
+    }
+    let line = format!("rm -r /work/cfg; ln -s {} /work/cfg", path("secret"));
+    assert!(place.run(As::Root, &profile(&grant, ""), &["/bin/sh", "-c", &line]).status.success());
+    for entries in [bind, env] {
+        // The twin: where the profile grants no tree with the link in it, root's link is followed.
+        assert!(text(&shown("", entries).stdout).contains("KEY"), "{entries}");
+        let output = shown(&grant, entries);
+        let words = text(&output.stderr);
+        assert!(output.status.code() == Some(125) && words.contains("mounts::link"), "{entries}: {words}");
+    }
+}

@@ -2,10 +2,15 @@
 //! would meet by the link what the target wrote by the other name. It reads facts, and decides nothing about steps.
 
 use super::entry::{Access, Bind, Missing, Mount};
-use super::tree::{Base, Node, Tree, base, source_of};
-use crate::draft::Note;
+use super::Mounts;
+use super::tree::{Base, Node, Tree, base, source_of, tree};
+use crate::draft::{Draft, Note};
 use crate::host::trail::Trail;
 use crate::host::{Fact, File, FileKind, Host};
+use crate::policy::env::Setting;
+use crate::problem::Problem;
+use crate::source::Span;
+use crate::step::Content;
 use crate::value::{ancestors, below, join};
 
 /// An entry at a link in a tree of the host that it keeps read-only.
@@ -101,4 +106,28 @@ fn places(trail: &Trail) -> impl Iterator<Item = &str> {
 pub fn loose_end<'t>(tree: &Tree, host: &Host, trail: &'t Trail) -> Option<&'t str> {
     let ends = trail.errno.is_some_and(|errno| errno != libc::ELOOP);
     (ends && writable_at(tree, host, &trail.end).next().is_some()).then_some(trail.end.as_str())
+}
+
+/// Refuses a path of the host that leads through a link in a tree which the profile grants for writing. Such a link is root's where root
+/// started the run that left it there: what the target writes into a tree of root's belongs to root.
+pub fn refuse_planted(mounts: &Mounts, settings: &[Setting], host: &Host, draft: &mut Draft) {
+    if host.ways.is_empty() {
+        return;
+    }
+    let tree = tree(mounts, &host.root_names);
+    let sources = tree.iter().filter_map(|(path, node)| Some((source_of(path, &node.mount)?, node.at)));
+    let files = settings.iter().filter_map(|setting| match &setting.value {
+        Content::File(path) => Some((path.text(), setting.at)),
+        _ => None,
+    });
+    for (path, at) in sources.chain(files) {
+        let links = host.ways.get(path).map_or(&[][..], Vec::as_slice);
+        let planted = links.iter().find_map(|link| Some((link, writable_at(&tree, host, &link.place).next()?.1)));
+        if let Some((link, over)) = planted {
+            let granted = tree.get(over).map_or(Span::NOWHERE, |node| node.at);
+            let message = format!("cannot follow {path}: {} on the way is a symbolic link, which an earlier target could have put there", link.place);
+            let problem = Problem::new("mounts::link", at, message).also(granted, "that tree is granted for writing");
+            draft.problem(problem.help("name the real place, once you have looked where the link leads"));
+        }
+    }
 }
