@@ -11,6 +11,7 @@ use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::dev::NODES;
 use crate::policy::mounts::entry::{Access, Mount};
 use crate::policy::mounts::is_system;
+use crate::policy::mounts::sockets::Sockets;
 use crate::policy::namespaces::{Kind, Namespace};
 use crate::policy::process::{Keyring, Terminal};
 use crate::policy::seccomp::{self, Needs, Rule};
@@ -217,7 +218,7 @@ fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile, ho
     let at = entry.at;
     match profile.mounts.get(path).map(|mount| &mount.value) {
         Some(Mount::Socket(_)) => return bill.add(SOCKET, format!("{path} is a socket of the host"), at),
-        Some(Mount::Bind(bind)) if bind.sockets => bill.add(SOCKET, format!("{path} holds sockets of the host"), at),
+        Some(Mount::Bind(bind)) if bind.sockets == Sockets::Allow => bill.add(SOCKET, format!("{path} holds sockets of the host"), at),
         _ => {}
     }
     // Trees have no devices; a mount that has is one.

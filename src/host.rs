@@ -31,6 +31,7 @@ pub mod nodes;
 pub mod programs;
 pub mod script;
 mod search;
+mod sockets;
 pub mod systemd;
 pub mod trail;
 mod view;
@@ -128,7 +129,7 @@ pub struct File {
     pub real: Option<(String, bool)>,
     /// The magic number of its file system (statfs(2)); read only where it matters.
     pub fs: i64,
-    /// Names of sockets in it, where it is a folder that was looked at.
+    /// Sockets below it, by their path below it, where it is a bound directory that was looked at.
     pub sockets: Vec<String>,
 }
 
@@ -231,6 +232,7 @@ impl Host {
             }
         }
         host.read_trails(&entries, with_fs);
+        host.read_sockets(profile, &entries, &caller.home);
         if profile.capabilities.named().any(|cap| cap.0 > LAST_SURE) {
             host.last_capability = last_capability();
         }
@@ -256,27 +258,6 @@ impl Host {
     pub fn at(&self, path: &str) -> &Fact {
         const UNASKED: &Fact = &Fact::Absent(libc::ENOENT);
         self.paths.get(path).unwrap_or(UNASKED)
-    }
-
-    /// Remembers the links on the way to a path, where they could be followed because they are root's.
-    fn read_way(&mut self, path: &str, fact: &Fact) {
-        if let Fact::Present(File { real: Some((_, true)), .. }) = fact {
-            self.ways.insert(path.to_owned(), trail::walk(path, Last::Kept).links);
-        }
-    }
-
-    /// Follows the links that entries keep, with the facts of every place on the way.
-    fn read_trails(&mut self, mounts: &mounts::Mounts, with_fs: bool) {
-        let tree = mounts::tree::tree(mounts, &self.root_names);
-        let sources: BTreeSet<String> = mounts::links::kept(&tree, self).iter().map(|kept| kept.source.to_owned()).collect();
-        for source in sources {
-            let trail = trail::walk(&source, Last::Followed);
-            let end = trail.errno.is_none().then_some(&trail.end);
-            for place in trail.links.iter().map(|link| &link.place).chain(end) {
-                self.paths.entry(place.clone()).or_insert_with(|| look(place, false, with_fs));
-            }
-            self.trails.insert(source, trail);
-        }
     }
 
     /// Whether a path is known to be a folder without a link on the way to it.
@@ -367,7 +348,6 @@ fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
         kind if kind.is_fifo() => FileKind::Fifo,
         _ => FileKind::Regular,
     };
-    let sockets = if kind == FileKind::Folder && !mounts::is_system(path) { sockets_in(place) } else { vec![] };
     let fs = if with_fs { nix::sys::statfs::statfs(place).map_or(0, |fs| fs.filesystem_type().0) } else { 0 };
     Fact::Present(File {
         kind,
@@ -377,7 +357,7 @@ fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
         mode: meta.permissions().mode() & 0o7777,
         real,
         fs,
-        sockets,
+        sockets: vec![],
     })
 }
 
@@ -396,19 +376,6 @@ fn open_without_links(path: &str) -> Result<(), i32> {
     let name = crate::step::Name::new(path);
     let opened = sys::open_without_links(name.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW).and_then(sys::close);
     opened.map_err(|errno| errno.0)
-}
-
-/// How many names of a folder are looked at for sockets.
-const NAMES_LOOKED_AT: usize = 4096;
-
-fn sockets_in(path: &str) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(path) else { return vec![] };
-    entries
-        .take(NAMES_LOOKED_AT)
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket()))
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
 }
 
 fn names_in(path: &str) -> Vec<String> {

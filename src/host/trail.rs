@@ -4,9 +4,14 @@
 //! Whose the link is that another link leads through is asked as well: root's link into a directory of somebody else's leads wherever
 //! that one's owner has it lead.
 
+use super::{Fact, File, Host, look};
+use crate::policy::mounts::Mounts;
+use crate::policy::mounts::links::kept;
+use crate::policy::mounts::tree::tree;
 use crate::step::Name;
 use crate::sys;
 use crate::value::{join, parent};
+use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// The links that a path leads through, and its end.
@@ -35,6 +40,29 @@ impl Trail {
     /// Whether every link is root's: only such a link cannot have been put there by an earlier target.
     pub fn is_roots(&self) -> bool {
         self.links.iter().all(|link| link.owner == 0)
+    }
+}
+
+impl Host {
+    /// Remembers the links on the way to a path, where they could be followed because they are root's.
+    pub(super) fn read_way(&mut self, path: &str, fact: &Fact) {
+        if let Fact::Present(File { real: Some((_, true)), .. }) = fact {
+            self.ways.insert(path.to_owned(), walk(path, Last::Kept).links);
+        }
+    }
+
+    /// Follows the links that entries keep, with the facts of every place on the way.
+    pub(super) fn read_trails(&mut self, mounts: &Mounts, with_fs: bool) {
+        let tree = tree(mounts, &self.root_names);
+        let sources: BTreeSet<String> = kept(&tree, self).iter().map(|kept| kept.source.to_owned()).collect();
+        for source in sources {
+            let trail = walk(&source, Last::Followed);
+            let end = trail.errno.is_none().then_some(&trail.end);
+            for place in trail.links.iter().map(|link| &link.place).chain(end) {
+                self.paths.entry(place.clone()).or_insert_with(|| look(place, false, with_fs));
+            }
+            self.trails.insert(source, trail);
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! Links, races and sockets: paths that an earlier target or another user prepared.
 
+use super::program;
 use super::support::{As, Place, is_root, system, text, unwrapped};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -304,5 +307,39 @@ fn a_link_that_a_target_of_roots_left_is_not_followed() {
         let output = shown(&grant, entries);
         let words = text(&output.stderr);
         assert!(output.status.code() == Some(125) && words.contains("mounts::link"), "{entries}: {words}");
+    }
+}
+
+#[test]
+fn a_socket_deep_in_a_bound_directory_is_refused_or_covered() {
+    let place = Place::new();
+    let connect = program(&place, "connect").display().to_string();
+    for who in As::all() {
+        for socket in ["top", "run/agent", "a/b/agent"] {
+            let top = place.folder(&format!("sockets-{who:?}-{}", socket.len()), *who);
+            for directory in ["run", "a", "a/b"] {
+                place.folder(&format!("{}/{directory}", top.file_name().unwrap().display()), *who);
+            }
+            let path = top.join(socket);
+            let listener = UnixListener::bind(&path).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+            std::thread::spawn(move || listener.incoming().flatten().for_each(|mut stream| drop(stream.write(b"A"))));
+            for access in ["ro", "rw"] {
+                let run = |word: &str, line: &str| {
+                    let entry = format!("\"/d\" = {{ bind = \"{}\", access = \"{access}\", owner = \"root\"{word} }}", top.display());
+                    let program = format!("\"/connect\" = {{ bind = \"{connect}\" }}");
+                    place.run(*who, &system(&format!("{entry}\n{program}")), &["/bin/sh", "-c", line])
+                };
+                let line = format!("/connect /d/{socket}");
+                // The twin: with the word that grants it, the service answers.
+                let output = run(", sockets = true", &line);
+                assert_eq!(text(&output.stdout), "A\n", "{who:?} {socket} {access}: {}", text(&output.stderr));
+                let words = text(&run("", &line).stderr);
+                assert!(words.contains("mounts::sockets") && words.contains("sockets = \"hide\""), "{who:?} {socket} {access}: {words}");
+                let line = format!("! {line} && ! mv /d/{socket} /d/x && {{ [ {access} = ro ] || echo built > /d/out; }} && echo done");
+                let output = run(", sockets = \"hide\"", &line);
+                assert_eq!(text(&output.stdout), "done\n", "{who:?} {socket} {access}: {}", text(&output.stderr));
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Grants that are refused unless the entry says the word: wide ones, and those through which the host could be reached.
 
 use super::entry::{Access, Bind, Broad, Mount};
+use super::sockets::{self, Sockets};
+use super::tree::Tree;
 use super::{is_system, spelled};
 use crate::host::{File, FileKind, Host};
 use crate::problem::Problem;
@@ -8,12 +10,12 @@ use crate::source::Span;
 use crate::value::{below, parent};
 
 /// Checks a bind of `source` at `path`; the problem says what to do.
-pub fn check(path: &str, source: &str, bind: &Bind, file: &File, host: &Host, at: Span) -> Option<Problem> {
+pub fn check(path: &str, source: &str, bind: &Bind, file: &File, (tree, host): (&Tree, &Host), at: Span) -> Option<Problem> {
     // What counts is the place, not the name that leads there.
     let place = file.real.as_ref().map_or(source, |(real, _)| real.as_str());
     kernel_tree(path, place, file, at)
         .or_else(|| foreign_link(source, file, at))
-        .or_else(|| sockets(path, place, bind, file, at))
+        .or_else(|| no_sockets(path, place, bind, (tree, file), at))
         .or_else(|| (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse).then(|| refuse_broad(place, host, at)).flatten())
 }
 
@@ -47,37 +49,24 @@ fn foreign_link(source: &str, file: &File, at: Span) -> Option<Problem> {
     })
 }
 
-/// Read-only does not stop connect(2): a folder of sockets is a grant of the services behind them.
-fn sockets(path: &str, source: &str, bind: &Bind, file: &File, at: Span) -> Option<Problem> {
-    if bind.sockets || file.kind != FileKind::Folder {
+/// Read-only does not stop connect(2): a directory of sockets is a grant of the services behind them.
+fn no_sockets(path: &str, source: &str, bind: &Bind, (tree, file): (&Tree, &File), at: Span) -> Option<Problem> {
+    if bind.sockets == Sockets::Allow || file.kind != FileKind::Folder {
         return None;
     }
+    let with = |sockets: Sockets| spelled::line(path, &Mount::Bind(Bind { sockets, ..bind.clone() }));
     let runtime = ["/run", "/tmp", "/var/run", "/var/tmp"].contains(&source)
         || ["/run/user", "/run/dbus", "/run/systemd"].iter().any(|of| below(source, of).is_some());
     if runtime {
+        let why = "it is where services keep their sockets, and a read-only bind does not stop connect(2)";
         return Some(
-            Problem::new(
-                "mounts::sockets",
-                at,
-                format!("cannot bind {source} whole: it is where services keep their sockets, and a read-only bind does not stop connect(2)"),
-            )
-            .help(format!("bind what is needed below it, or say sockets = true: {}", with_sockets(path, bind))),
+            Problem::new("mounts::sockets", at, format!("cannot bind {source} whole: {why}"))
+                .help(format!("bind what is needed below it, or grant what is in it: {}", with(Sockets::Allow))),
         );
     }
-    let first = file.sockets.first()?;
-    Some(
-        Problem::new(
-            "mounts::sockets",
-            at,
-            format!("cannot bind {source}: it holds sockets ({first}), and a read-only bind does not stop connect(2)"),
-        )
-        .help(format!("hide them, move them, or say sockets = true: {}", with_sockets(path, bind))),
-    )
-}
-
-/// The entry with that word.
-fn with_sockets(path: &str, bind: &Bind) -> String {
-    spelled::line(path, &Mount::Bind(Bind { sockets: true, ..bind.clone() }))
+    let first = sockets::shown(tree, path, file).next().filter(|_| bind.sockets == Sockets::Refuse)?;
+    let message = format!("cannot bind {source}: it holds sockets ({first}), and a read-only bind does not stop connect(2)");
+    Some(Problem::new("mounts::sockets", at, message).help(format!("cover them: {}", with(Sockets::Hide))))
 }
 
 /// A writable grant that is wider than it looks.
@@ -93,13 +82,23 @@ fn refuse_broad(source: &str, host: &Host, at: Span) -> Option<Problem> {
 /// Trees whose every file is run or read by the host's root.
 const ROOTS_OWN: &[&str] = &["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/nix", "/gnu"];
 
+/// Whether a path is a tree of the system itself, where no service keeps a socket.
+pub fn is_of_the_system(place: &str) -> bool {
+    ROOTS_OWN.contains(&place)
+}
+
+/// Whether a path lies in such a tree.
+pub fn lies_in_the_system(place: &str) -> bool {
+    ROOTS_OWN.iter().any(|tree| below(place, tree).is_some())
+}
+
 /// Why a folder is too wide to be written to, if it is: what is written there is run or read later by the host.
 pub fn why_broad(source: &str, host: &Host) -> Option<String> {
     let holds = |path: &str| below(path, source).is_some();
     let config = ["/etc/stockade".to_owned(), format!("{}/.config/stockade", host.caller.home)];
     if source == "/" {
         Some("it is the whole tree".into())
-    } else if is_system(source) || ROOTS_OWN.iter().any(|tree| below(source, tree).is_some()) {
+    } else if is_system(source) || lies_in_the_system(source) {
         Some("it belongs to the system".into())
     } else if holds(&host.caller.home) || ["/home", "/root"].contains(&source) || parent(source) == "/home" {
         Some("it is a home, or holds one".into())

@@ -9,6 +9,7 @@ mod site;
 pub use kernel::{refuse_device, refuse_socket};
 
 use super::entry::{Access, Bind, Mount, Tmpfs};
+use super::sockets::Sockets;
 use super::tree::{NOT_WITH_ROOT, Node, Tree, root_is_writable, root_tmpfs, settle};
 use super::{Mounts, checks};
 use crate::draft::Draft;
@@ -87,7 +88,7 @@ impl World<'_> {
                 match self.host.at(source) {
                     Fact::Present(file) if file.kind == FileKind::Folder => {
                         if let Some(problem) = (source != "/" || bind.access == Access::ReadWrite)
-                            .then(|| checks::check("/", source, bind, file, self.host, *at))
+                            .then(|| checks::check("/", source, bind, file, (&self.tree, self.host), *at))
                             .flatten()
                         {
                             self.draft.problem(problem);
@@ -158,7 +159,7 @@ impl World<'_> {
 
 /// What a bind grants.
 pub fn bind_rights(bind: &Bind, folder: bool) -> Rights {
-    let rights = Rights::READ.and_if(bind.exec, Rights::EXECUTE).and_if(bind.sockets, Rights::CONNECT);
+    let rights = Rights::READ.and_if(bind.exec, Rights::EXECUTE).and_if(bind.sockets == Sockets::Allow, Rights::CONNECT);
     let rights = rights.and_if(bind.access == Access::ReadWrite, Rights::WRITE.and(Rights::CHANGE).and(Rights::CONNECT));
     if folder { rights } else { rights.within(Rights::OF_FILES) }
 }

@@ -1,5 +1,6 @@
 //! What an entry of `[mounts]` is. How it is written is said in [`super::kinds`]; this file decides nothing about the tree.
 
+use super::sockets::Sockets;
 use crate::shape::{Shape, Shaped};
 use crate::value::{AbsolutePath, Mode, OnlyTrue, Size, Written};
 use crate::words;
@@ -207,8 +208,8 @@ pub struct Bind {
     pub missing: Missing,
     /// What happens where a writable bind is as wide as a home or `/`.
     pub broad: Broad,
-    /// Whether sockets may be in it.
-    pub sockets: bool,
+    /// What happens to sockets below it.
+    pub sockets: Sockets,
     /// The word that lets a writable bind be the host root's when root started the sandbox.
     pub owner_root: bool,
 }
@@ -221,7 +222,16 @@ impl Bind {
 
     /// A bind as it is where the entry says nothing more.
     pub fn new(source: Option<AbsolutePath>, access: Access) -> Bind {
-        Bind { source, access, recursive: true, exec: true, missing: Missing::Error, broad: Broad::Refuse, sockets: false, owner_root: false }
+        Bind {
+            source,
+            access,
+            recursive: true,
+            exec: true,
+            missing: Missing::Error,
+            broad: Broad::Refuse,
+            sockets: Sockets::Refuse,
+            owner_root: false,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! Read by a visitor, never by a tagged, untagged or flattened serde enum: those buffer the value and lose its spans.
 
 use super::entry::{Access, Bind, Broad, Content, Hidden, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::sockets::Sockets;
 use crate::problem::suggestion;
 use crate::section::EntryType;
 use crate::shape::{Named, Need, Shape, Shaped, Table, Word};
@@ -268,8 +269,9 @@ options! {
     missing: Missing,
     /// What happens where a writable bind is as wide as a home, a system folder or `/`; unsaid: `false`, the run stops.
     broad: Broad,
-    /// Whether sockets may be in it: a read-only mount does not stop connect(2); unsaid: `false`.
-    sockets: bool,
+    /// Whether sockets may be below it, for a read-only mount does not stop connect(2); `"hide"` covers those that are found at the start;
+    /// default: `false`, the run stops where some are found.
+    sockets: Sockets,
     /// Lets a writable bind be the host root's when root started the sandbox.
     owner: Owner,
     /// How many files and folders a tmpfs has room for; unsaid: 65536.
@@ -297,7 +299,7 @@ impl Options {
                 exec: self.exec.unwrap_or(bind.exec),
                 missing: self.missing.unwrap_or(bind.missing),
                 broad: self.broad.unwrap_or(bind.broad),
-                sockets: self.sockets.unwrap_or(false),
+                sockets: self.sockets.unwrap_or(bind.sockets),
                 owner_root: self.owner.is_some(),
                 source: bind.source,
             }),

@@ -1,8 +1,8 @@
 //! An entry that keeps what is at a symbolic link in a bound tree: the link itself must stay, and so must what it leads to, or the host
 //! would meet by the link what the target wrote by the other name. It reads facts, and decides nothing about steps.
 
-use super::entry::{Access, Bind, Missing, Mount};
 use super::Mounts;
+use super::entry::{Access, Bind, Missing, Mount};
 use super::tree::{Base, Node, Tree, base, source_of, tree};
 use crate::draft::{Draft, Note};
 use crate::host::trail::Trail;

@@ -2,6 +2,7 @@
 //!
 //! [`entry`] is the section, [`kinds`] how it is written, [`pattern`] and [`glob`] are keys with stars, [`tree`] says what lies on what,
 //! [`links`] keeps what an entry at a symbolic link means,
+//! [`sockets`] are what a bind says of sockets below it,
 //! [`place`] and [`spelled`] are for help that names the right line, [`draft`] makes steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own, [`checks`] refuses
 //! grants that are too wide.
 
@@ -15,6 +16,7 @@ pub mod links;
 pub mod pattern;
 pub mod place;
 mod rights;
+pub mod sockets;
 pub mod spelled;
 pub mod tree;
 
@@ -23,7 +25,7 @@ pub use dev::NODES as DEV_NODES;
 pub use draft::draft;
 use entry::Mount;
 pub use kinds::is_word;
-pub use rights::{Ground, draft as draft_rights};
+pub use rights::{Ground, SOCKETS_ABI, draft as draft_rights};
 pub use tree::{bound_root, hidden, wanted};
 
 /// `[mounts]`: entries by the path inside; `false` withdraws an inherited one.

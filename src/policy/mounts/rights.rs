@@ -34,7 +34,7 @@ pub fn draft(mounts: &Mounts, host: &Host, ground: Ground, draft: &mut Draft) {
     let (tree, left_out) = settle(mounts, host);
     draft.notes.extend(left_out);
     let places = places(&tree, host);
-    let mut reading = Reading { places: &places, host, ground, draft };
+    let mut reading = Reading { tree: &tree, places: &places, host, ground, draft };
     for (path, node) in &tree {
         reading.entry(path, node);
     }
@@ -49,7 +49,7 @@ pub fn draft(mounts: &Mounts, host: &Host, ground: Ground, draft: &mut Draft) {
 }
 
 /// The first ABI that rules over connecting to sockets by path.
-const SOCKETS_ABI: u32 = 9;
+pub const SOCKETS_ABI: u32 = 9;
 
 /// What an entry grants, by the place on the host that it means.
 struct Grant<'a> {
@@ -92,6 +92,7 @@ fn place<'a>(path: &'a str, file: &'a File) -> &'a str {
 }
 
 struct Reading<'a> {
+    tree: &'a Tree,
     places: &'a Places<'a>,
     host: &'a Host,
     ground: Ground,
@@ -151,7 +152,9 @@ impl Reading<'_> {
             }
             _ => {}
         }
-        if let Some(problem) = self.kernel_tree(path, place(path, file), at).or_else(|| checks::check(path, path, bind, file, self.host, at)) {
+        if let Some(problem) =
+            self.kernel_tree(path, place(path, file), at).or_else(|| checks::check(path, path, bind, file, (self.tree, self.host), at))
+        {
             return self.draft.problem(problem);
         }
         if !bind.exec {

@@ -1,6 +1,7 @@
 //! An entry of `[mounts]` as a profile writes it, for help that can be pasted. It reads entries and judges none.
 
 use super::entry::{Access, Bind, Broad, Content, Hidden, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::sockets::Sockets;
 use crate::value::literal;
 
 /// The line of an entry: `"/usr" = "ro"`.
@@ -73,7 +74,11 @@ fn bound(path: &str, bind: &Bind) -> String {
         Broad::Allow => Some("broad = true".to_owned()),
         Broad::Skip => Some("broad = \"skip\"".to_owned()),
     });
-    keys.extend(sockets.then(|| "sockets = true".to_owned()));
+    keys.extend(match sockets {
+        Sockets::Refuse => None,
+        Sockets::Allow => Some("sockets = true".to_owned()),
+        Sockets::Hide => Some("sockets = \"hide\"".to_owned()),
+    });
     keys.extend(owner_root.then(|| "owner = \"root\"".to_owned()));
     table(keys)
 }
@@ -100,7 +105,7 @@ mod tests {
             "\"/usr\" = \"ro\"",
             "\"/w\" = \"rw\"",
             "\"/w\" = { bind = \"/x\", access = \"rw\", recursive = false, exec = false, missing = \"skip\", broad = true, sockets = true, owner = \"root\" }",
-            "\"/w\" = { bind = \"/w\", broad = \"skip\" }",
+            "\"/w\" = { bind = \"/w\", broad = \"skip\", sockets = \"hide\" }",
             "\"/t\" = \"tmpfs\"",
             "\"/t\" = { tmpfs = \"1M\", inodes = 5, mode = \"0700\", exec = true }",
             "\"/proc\" = \"proc\"",

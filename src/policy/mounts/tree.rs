@@ -1,7 +1,7 @@
 //! What lies on what: every entry with the nearest entry above it, and the host's path that stands behind it.
 
 use super::entry::{Access, Bind, Broad, Missing, Mount, TMPFS};
-use super::{Mounts, checks, dev, links};
+use super::{Mounts, checks, dev, links, sockets};
 use crate::draft::Note;
 use crate::host::programs::Piece;
 use crate::host::{Fact, FileKind, Host};
@@ -98,6 +98,7 @@ pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
     all.retain(|path, node| keep(path, node));
     leave_out_within(&mut all, mounts, &out);
     out.extend(links::extend(&mut all, host));
+    out.extend(sockets::hide(&mut all, host));
     (all, out)
 }
 
@@ -125,8 +126,12 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
     if bind.broad == Broad::Skip && !is_kept && matches!(file.kind, FileKind::Link(_) | FileKind::Socket) {
         return Some(Note { at: node.at, text: format!("{path} is left out: it is {}", file.kind.word()), less: true });
     }
+    // Without a read-only entry the target could write what a writable tree around it holds there: it is refused, not left out.
+    if bind.access == Access::ReadOnly && links::lies_there(all, host, path, source) == Some(true) {
+        return None;
+    }
     let strict = Bind { broad: Broad::Refuse, ..bind.clone() };
-    let problem = (bind.broad == Broad::Skip).then(|| checks::check(path, source, &strict, file, host, node.at)).flatten()?;
+    let problem = (bind.broad == Broad::Skip).then(|| checks::check(path, source, &strict, file, (all, host), node.at)).flatten()?;
     let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);
     Some(Note { at: node.at, text: format!("{path} is left out: {why}"), less: true })
 }

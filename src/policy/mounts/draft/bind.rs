@@ -29,7 +29,7 @@ impl World<'_> {
             let message = format!("cannot bind {source}: it is a symbolic link to {text}");
             return self.draft.problem(Problem::new("mounts::link", at, message).help("bind what it points at"));
         }
-        if let Some(problem) = checks::check(path, source, bind, &file, self.host, at) {
+        if let Some(problem) = checks::check(path, source, bind, &file, (&self.tree, self.host), at) {
             return self.draft.problem(problem);
         }
         if file.kind == FileKind::Socket {
@@ -66,7 +66,7 @@ impl World<'_> {
         // The new folder lies where the links on the way lead, and is as broad as any other there; it holds no sockets yet.
         let real = file.real.map(|(folder, roots)| (join(&folder, &source[source.rfind('/').unwrap_or(0)..]), roots));
         let made = File { real, sockets: vec![], ..file };
-        if let Some(problem) = checks::check(path, source, bind, &made, self.host, at) {
+        if let Some(problem) = checks::check(path, source, bind, &made, (&self.tree, self.host), at) {
             return self.draft.problem(problem);
         }
         let source = made.real.as_ref().map_or(source, |(real, _)| real);

@@ -118,7 +118,8 @@ impl World<'_> {
         }
         let Some(_) = self.site(path, folder, at) else { return };
         let cover = if folder { Cover::Folder } else { Cover::File };
-        self.step(Op::Hide { path: Name::new(path), cover, if_present: false }, at);
+        // A socket is gone with its service.
+        self.step(Op::Hide { path: Name::new(path), cover, if_present: missing == Missing::Skip }, at);
     }
 
     /// A cover on the sandbox's own ground, in the place of what the entry kept away. Where nothing would be, a lint tells of it.

@@ -1,0 +1,98 @@
+//! Looks for sockets below a directory of the host: breadth first, so that those that are near are found, no link followed, the names and
+//! directories bounded, so that a home with many names does not slow a start. It reads directories, and decides nothing.
+
+use super::{Fact, FileKind, Host, look};
+use crate::policy::mounts::sockets::{Reach, looked_at};
+use crate::policy::mounts::tree::tree;
+use crate::policy::mounts::{Mounts, SOCKETS_ABI};
+use crate::profile::Profile;
+use crate::value::{below, join};
+use std::collections::{BTreeMap, VecDeque};
+use std::os::unix::fs::FileTypeExt;
+
+impl Host {
+    /// Looks for sockets below what is bound. A rule of Landlock for a read-only bind keeps from those, where there are such rules.
+    pub(super) fn read_sockets(&mut self, profile: &Profile, mounts: &Mounts, home: &str) {
+        let plain = profile.landlock.paths.get().is_none() && profile.namespaces.nested.get().is_none();
+        let held = plain && self.landlock.is_some_and(|abi| abi >= SOCKETS_ABI);
+        let tree = tree(mounts, &self.root_names);
+        let looked_at: BTreeMap<String, _> = looked_at(&tree, self, held).map(|(source, reach)| (source.to_owned(), reach)).collect();
+        let mut budget = Budget::new();
+        for (source, reach) in looked_at {
+            let Some(Fact::Present(file)) = self.paths.get_mut(&source) else { continue };
+            if file.kind != FileKind::Folder {
+                continue;
+            }
+            let place = file.real.as_ref().map_or(&source, |(real, _)| real);
+            file.sockets = find(place, home, reach, &mut budget);
+            let found: Vec<String> = file.sockets.iter().map(|socket| join(&source, &format!("/{socket}"))).collect();
+            for path in found {
+                let fact = look(&path, false, false);
+                self.paths.entry(path).or_insert(fact);
+            }
+        }
+    }
+}
+
+/// How much may still be looked at in a run.
+pub struct Budget {
+    names: usize,
+    directories: usize,
+}
+
+impl Budget {
+    /// For all the binds of a profile.
+    pub fn new() -> Budget {
+        Budget { names: 8 * NAMES, directories: 8 * DIRECTORIES }
+    }
+}
+
+/// How many names are looked at below one bind.
+const NAMES: usize = 2_000;
+/// How many directories are opened below one bind: each costs about 10 µs.
+const DIRECTORIES: usize = 128;
+/// How deep the names are that are looked at: `a/b/c`.
+const LEVELS: usize = 3;
+
+/// Directories of a home in which programs keep sockets, however deep they are.
+const IN_HOME: &[&str] =
+    &[".gnupg", ".ssh", ".ssh/agent", ".1password", ".docker/run", ".docker/desktop", ".colima/default", ".local/share/containers/podman/machine"];
+/// The same of the system.
+const IN_SYSTEM: &[&str] = &["/var/lib/mysql", "/var/lib/lxd", "/var/lib/incus", "/var/snap/lxd/common/lxd", "/var/spool/postfix/private"];
+
+/// The sockets below a directory, by their path below it.
+pub fn find(place: &str, home: &str, reach: Reach, budget: &mut Budget) -> Vec<String> {
+    let (mut names, mut directories) = (NAMES.min(budget.names), DIRECTORIES.min(budget.directories));
+    let (most_names, most_directories) = (names, directories);
+    let mut found = vec![];
+    let mut next = VecDeque::from([(String::new(), 1)]);
+    if reach == Reach::Deep {
+        let known = IN_HOME.iter().map(|name| format!("{home}/{name}")).chain(IN_SYSTEM.iter().map(|&path| path.to_owned()));
+        let tails = known.filter_map(|known| Some(below(&known, place)?.trim_start_matches('/').to_owned())).filter(|tail| !tail.is_empty());
+        next.extend(tails.map(|tail| (tail, LEVELS)));
+    }
+    while let Some((directory, level)) = next.pop_front() {
+        let Some(left) = directories.checked_sub(1).filter(|_| names > 0) else { break };
+        directories = left;
+        let path = if directory.is_empty() { place.to_owned() } else { join(place, &format!("/{directory}")) };
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            let Some(left) = names.checked_sub(1) else { break };
+            names = left;
+            let Ok(kind) = entry.file_type() else { continue };
+            let is_open = kind.is_dir() && level < LEVELS && reach == Reach::Deep;
+            if !is_open && !kind.is_socket() {
+                continue;
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let tail = if directory.is_empty() { name } else { format!("{directory}/{name}") };
+            if is_open {
+                next.push_back((tail, level + 1));
+            } else if !found.contains(&tail) {
+                found.push(tail);
+            }
+        }
+    }
+    budget.names -= most_names - names;
+    budget.directories -= most_directories - directories;
+    found
+}

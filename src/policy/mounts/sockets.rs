@@ -1,0 +1,110 @@
+//! Sockets of the host below a bind: what an entry says of them, and the covers of those that were found. A read-only mount does not stop
+//! connect(2), and a socket is the service behind it.
+
+use super::entry::{Access, Bind, Hidden, Missing, Mount};
+use super::tree::{Node, Tree, source_of};
+use crate::draft::Note;
+use crate::host::{Fact, File, Host};
+use crate::shape::{Shape, Shaped};
+use crate::value::{Written, ancestors, join};
+use crate::words;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use std::fmt;
+
+/// What happens to sockets below a bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sockets {
+    /// The run stops where there are some.
+    Refuse,
+    /// They are granted: `sockets = true`.
+    Allow,
+    /// Those that are found at the start are covered: `sockets = "hide"`.
+    Hide,
+}
+
+words! {
+    /// The word of [`Sockets`].
+    SocketsWord {
+        /// Each socket that is found at the start is covered by an empty file.
+        Hide = "hide",
+    }
+}
+
+impl Shaped for Sockets {
+    fn shape() -> Shape {
+        Shape::either(&[bool::shape, SocketsWord::shape])
+    }
+}
+
+impl<'de> Deserialize<'de> for Sockets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sockets, D::Error> {
+        struct SocketsVisitor;
+        impl Visitor<'_> for SocketsVisitor {
+            type Value = Sockets;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or \"hide\"")
+            }
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Sockets, E> {
+                Ok(if value { Sockets::Allow } else { Sockets::Refuse })
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Sockets, E> {
+                match SocketsWord::from_text(text) {
+                    Ok(SocketsWord::Hide) => Ok(Sockets::Hide),
+                    Err(_) => Err(E::custom(format!("unknown word `{text}`\nhelp: write true, false or \"hide\""))),
+                }
+            }
+        }
+        deserializer.deserialize_any(SocketsVisitor)
+    }
+}
+
+/// The sockets that were found below a bind and that no nearer entry decides about, by their path below it.
+pub fn shown<'a>(tree: &'a Tree, path: &'a str, file: &'a File) -> impl Iterator<Item = &'a str> {
+    file.sockets.iter().map(String::as_str).filter(move |socket| {
+        let inside = join(path, &format!("/{socket}"));
+        ancestors(&inside).find(|over| tree.contains_key(*over)).unwrap_or("/") == path
+    })
+}
+
+/// Adds a cover for each socket below an entry that hides them; with a note for each such entry.
+pub fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
+    let (mut covers, mut notes) = (vec![], vec![]);
+    for (path, node) in tree.iter() {
+        let Mount::Bind(Bind { sockets: Sockets::Hide, .. }) = &node.mount else { continue };
+        let Some(Fact::Present(file)) = source_of(path, &node.mount).map(|source| host.at(source)) else { continue };
+        let mount = Mount::Hide { missing: Missing::Skip, known: Hidden::File };
+        let found: Vec<String> = shown(tree, path, file).map(|socket| join(path, &format!("/{socket}"))).collect();
+        if let Some(first) = found.first() {
+            let text = format!("sockets below {path} are covered ({}, such as {first}); one that is made later is not", found.len());
+            notes.push(Note { at: node.at, text, less: false });
+        }
+        covers.extend(found.into_iter().map(|inside| (inside, Node { mount: mount.clone(), at: node.at })));
+    }
+    tree.extend(covers);
+    notes
+}
+
+/// What of an entry is looked at for sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The names in it.
+    Top,
+    /// The directories below it, too.
+    Deep,
+}
+
+/// The binds that are looked at for sockets: the host's path, and how far. `held` says whether Landlock keeps a read-only bind's from being
+/// connected to.
+pub fn looked_at<'t>(tree: &'t Tree, host: &'t Host, held: bool) -> impl Iterator<Item = (&'t str, Reach)> {
+    tree.iter().filter_map(move |(path, node)| {
+        let Mount::Bind(bind) = &node.mount else { return None };
+        let source = source_of(path, &node.mount)?;
+        let Fact::Present(file) = host.at(source) else { return None };
+        let place = file.real.as_ref().map_or(source, |(real, _)| real);
+        if bind.sockets == Sockets::Allow || super::checks::is_of_the_system(place) {
+            return None;
+        }
+        let top = super::checks::lies_in_the_system(place) || (held && bind.access == Access::ReadOnly);
+        Some((source, if top { Reach::Top } else { Reach::Deep }))
+    })
+}
