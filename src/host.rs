@@ -18,6 +18,7 @@ use crate::source::Sources;
 use crate::step::Inode;
 use crate::sys;
 use groups::Groups;
+use mounted::Mounted;
 use programs::Program;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -27,6 +28,7 @@ mod bounds;
 pub mod elf;
 mod inside;
 mod loader;
+pub mod mounted;
 pub mod nodes;
 pub mod programs;
 pub mod script;
@@ -57,6 +59,8 @@ pub struct Host {
     pub keyctl_refused: Option<i32>,
     /// Whether root has no CAP_SYS_ADMIN, as in a container; read only for a sandbox in the host's user namespace.
     pub powerless_root: bool,
+    /// What is mounted, where `seccomp.write-execute` is false.
+    pub mounted: Option<Mounted>,
     /// Landlock's ABI, where the kernel has it.
     pub landlock: Option<u32>,
     /// Every path that the profile names, by the host's path.
@@ -236,6 +240,7 @@ impl Host {
         if profile.capabilities.named().any(|cap| cap.0 > LAST_SURE) {
             host.last_capability = last_capability();
         }
+        host.mounted = Mounted::read(profile);
         host.keyctl_refused = refused_keyctl(profile);
         if caller.uid == 0 && *profile.namespaces.whose(Kind::User) == Namespace::Host {
             host.powerless_root = sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN == 0);

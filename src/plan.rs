@@ -10,11 +10,13 @@ use crate::policy::landlock::{Ruleset, Sight};
 use crate::policy::namespaces::{Choice, Kind, Namespace};
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Facts, Filter, Imported, Needs, Told};
-use crate::policy::{bounds, capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, process, programs, rlimits, seccomp};
+use crate::policy::{
+    bounds, capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, process, programs, rlimits, seccomp, write_execute,
+};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::source::Span;
-use crate::step::{Attrs, Op, Stage, Step};
+use crate::step::{Op, Stage, Step};
 
 /// Who walks the steps of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +179,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         Namespace::Join(_) => Sight::Joined,
     };
     let landlock = landlock::draft(&profile.landlock, &profile.optional, &profile.namespaces.nested, sight, host, &mut draft);
+    if !choice.is_new(Kind::Net) {
+        landlock::note_listening(&profile.landlock, &mut draft);
+    }
     scope_signals(profile, landlock.as_ref(), &choice, &ids, host, &mut draft);
     let needs = Needs {
         nested,
@@ -188,7 +193,8 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     };
     let imported = import_policy(profile, host, &mut draft);
     let filter = seccomp::draft(&profile.seccomp, &needs, imported.as_ref(), &mut draft);
-    part_writing_from_executing(profile, &mut draft);
+    let mounts_inside = profile.namespaces.nested.get().filter(|nested| nested.value.0).map(|nested| nested.at);
+    write_execute::draft(profile, host, sight, mounts_inside, &mut draft);
     draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);
     if !watch.init && choice.is_new(Kind::Time) {
@@ -332,35 +338,6 @@ fn import_policy(profile: &Profile, host: &Host, draft: &mut Draft) -> Option<Im
             draft.problem(Problem::new(code, path.at, format!("cannot import {}: {why}", path.value)));
             None
         }
-    }
-}
-
-/// `seccomp.write-execute = false` on files: what can be written is not executed, so that no program is made by writing one.
-fn part_writing_from_executing(profile: &Profile, draft: &mut Draft) {
-    let Some(word) = profile.seccomp.write_execute.get().filter(|word| !word.value) else { return };
-    let mut executable = vec![];
-    for step in &mut draft.steps {
-        match &mut step.op {
-            // Device nodes have no attributes of their own.
-            Op::OpenTree { attrs: Attrs(0), .. } => {}
-            Op::OpenTree { attrs, .. } if !attrs.has(Attrs::READ_ONLY) => *attrs = attrs.and(Attrs::NO_EXEC),
-            Op::Tmpfs { path, attrs, .. } if !attrs.has(Attrs::READ_ONLY) && !attrs.has(Attrs::NO_EXEC) => {
-                executable.push((path.to_string(), step.at))
-            }
-            Op::Root { limits: Some(_), attrs } if !attrs.has(Attrs::NO_EXEC) => executable.push(("/".into(), step.at)),
-            _ => {}
-        }
-    }
-    for (path, at) in executable {
-        draft.problem(
-            Problem::new(
-                "seccomp::write-execute",
-                at,
-                format!("cannot make {path} executable: `write-execute` is false, and the target can write there"),
-            )
-            .also(word.at, "because of this")
-            .help("leave `exec = true` out, or write-execute"),
-        );
     }
 }
 

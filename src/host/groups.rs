@@ -316,7 +316,7 @@ fn mounted(line: &str) -> Option<Mounted> {
 }
 
 /// Blanks and the like are octal there.
-fn unescape(text: &str) -> String {
+pub(super) fn unescape(text: &str) -> String {
     let mut parts = text.split('\\');
     let mut out = parts.next().unwrap_or("").to_owned();
     for part in parts {

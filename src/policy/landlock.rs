@@ -31,7 +31,7 @@ section! {
         min_abi: Key<MinAbi>,
         /// Which files: `"auto"` (unsaid): as `[mounts]` grants them; `"off"`: all; or rights by path inside: `{ "/usr" = "rx" }`.
         paths: Key<Paths>,
-        /// TCP ports that may be bound; unsaid: all, `[]`: none.
+        /// TCP ports that may be bound; unsaid: all, `[]`: none. A socket that listens without bind(2) gets a free port, which the kernel does not ask Landlock about.
         tcp_bind: Set<Port>,
         /// TCP ports that may be connected to; unsaid: all, `[]`: none.
         tcp_connect: Set<Port>,
@@ -501,6 +501,14 @@ fn refuse_narrower(path: &AbsolutePath, at: Span, over: &AbsolutePath, wider: Sp
     Problem::new("landlock::narrower", at, format!("cannot grant less at {path} below {over}: a rule of Landlock takes nothing back"))
         .also(wider, "this grants more")
         .help("grant the folders beside it one by one, or leave this out")
+}
+
+/// listen(2) on a socket that is not bound takes a free port (ip(7), "ephemeral"), and Landlock has no hook there; of a socket the filter
+/// sees its number alone.
+pub fn note_listening(landlock: &Landlock, draft: &mut Draft) {
+    if let Some(at) = landlock.tcp_bind.said() {
+        draft.note(at, "`tcp-bind` does not keep from listening: a TCP socket that listens without bind(2) gets a free port of the host");
+    }
 }
 
 /// What a use of ports is called.

@@ -18,3 +18,4 @@ pub mod programs;
 pub mod rlimits;
 pub mod seccomp;
 pub mod syscalls;
+pub mod write_execute;

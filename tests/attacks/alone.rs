@@ -133,3 +133,130 @@ fn what_an_entry_says_is_held_or_refused() {
         assert!(output.status.success() && told, "{who:?}: {}", said(&output));
     }
 }
+
+// ---- ports ----
+
+/// Only the kernel decides here (landlock(7) has no rule for listen(2)): what is told of it where it applies.
+#[test]
+fn listening_without_bind_is_told() {
+    if !has_landlock() {
+        return;
+    }
+    let words = "a TCP socket that listens without bind(2) gets a free port";
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    assert!(readme.replace('\n', " ").contains(words));
+    for who in As::all() {
+        let place = Place::new();
+        let profile = |mode: &str| crate::support::system(&format!("[network]\nmode = \"{mode}\"\n[landlock]\ntcp-bind = []"));
+        let told = |mode: &str, command: &str| {
+            let path = place.file("p.toml", &profile(mode));
+            let output = place.stockade(*who).arg(command).arg(path).arg("true").output().unwrap();
+            assert!(output.status.success(), "{who:?}: {}", said(&output));
+            unwrapped(&said(&output)).split_whitespace().collect::<Vec<_>>().join(" ").contains(words)
+        };
+        assert_eq!(["check", "plan"].map(|command| told("host", command)), [true; 2], "{who:?}");
+        assert!(!told("none", "check"), "{who:?}: in a network of its own nobody else is there");
+        // bind(2) itself is held.
+        let bind = "import socket\ntry: socket.socket().bind((\"\", 0)); print(\"bound\")\nexcept PermissionError: print(\"refused\")";
+        assert_eq!(place.sh(*who, &profile("host"), &format!("python3 -c '{bind}'")), "refused", "{who:?}");
+        let twin = profile("host").replace("tcp-bind = []", "");
+        assert_eq!(place.sh(*who, &twin, &format!("python3 -c '{bind}'")), "bound", "{who:?}");
+    }
+}
+
+// ---- what is written is not executed ----
+
+/// What a target tries: to copy a program to where it may write, and to have it run from where it may be read.
+fn copy_and_run(write: &str, run: &str) -> String {
+    format!("cp /usr/bin/id {write}/id && {run} >/dev/null && echo EXECUTED; true")
+}
+
+/// The dynamic loader runs what it is told, by read(2) and mmap(2) alone.
+const LOADER: &str = "$(readelf -l /usr/bin/id | sed -n 's/.*interpreter: \\(.*\\)]/\\1/p')";
+
+#[test]
+fn landlock_alone_does_not_part_writing_from_executing() {
+    if !has_landlock() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let open = place.folder("open", As::User);
+        let open = open.display();
+        let with = |access: &str, more: &str| system(*who, &format!("\"{open}\" = {access}\n{more}"));
+        let no_exec = format!("{{ bind = \"{open}\", access = \"rw\", exec = false }}");
+        refused(&place, *who, &with("\"rw\"", "[seccomp]\nwrite-execute = false"), "E1309", "Landlock does not rule over mmap(2)");
+        refused(&place, *who, &with(&no_exec, ""), "E1102", "Landlock does not rule over mmap(2)");
+        // The twins: so it would be executed.
+        for run in [format!("{open}/id"), format!("{LOADER} {open}/id")] {
+            assert_eq!(place.sh(*who, &with("\"rw\"", ""), &copy_and_run(&open.to_string(), &run)), "EXECUTED", "{who:?}");
+        }
+        // Where nothing can be written, both words are held: memory by the filter.
+        let reads = with("\"ro\"", "[seccomp]\nwrite-execute = false");
+        assert_eq!(place.sh(*who, &reads, &copy_and_run(&open.to_string(), &format!("{open}/id"))), "", "{who:?}");
+    }
+}
+
+#[test]
+fn no_second_name_lets_what_was_written_be_executed() {
+    for who in As::all() {
+        let place = Place::new();
+        let (open, owner) = (place.folder("open", *who), if *who == As::Root { ", owner = \"root\"" } else { "" });
+        let open = open.display();
+        place.folder("open/below", *who);
+        let word = "[seccomp]\nwrite-execute = false";
+        let profile = |writes: &str, reads: &str, word: &str| {
+            crate::support::system(&format!("\"/w\" = {{ bind = \"{writes}\", access = \"rw\"{owner} }}\n\"/x\" = {{ bind = \"{reads}\" }}\n{word}"))
+        };
+        let (top, below) = (open.to_string(), format!("{open}/below"));
+        for (writes, reads, run) in [(&top, &top, "/x/id"), (&below, &top, "/x/below/id"), (&top, &below, "/x/id")] {
+            let line = if writes == &top && reads == &below { copy_and_run("/w/below", run) } else { copy_and_run("/w", run) };
+            for line in [line.clone(), line.replace(run, &format!("{LOADER} {run}"))] {
+                assert_eq!(place.sh(*who, &profile(writes, reads, ""), &line), "EXECUTED", "{who:?}: the twin: {writes} {reads}");
+                assert_eq!(place.sh(*who, &profile(writes, reads, word), &line), "", "{who:?}: {writes} {reads}");
+            }
+        }
+        // The ordinary act: a tool that is kept in the writable tree runs, and the output is written beside it.
+        let kept =
+            format!("\"{open}\" = {{ bind = \"{open}\", access = \"rw\"{owner} }}\n\"{open}/below\" = {{ bind = \"{open}/below\"{owner} }}\n{word}");
+        drop(std::fs::remove_file(format!("{below}/id")));
+        crate::support::install(Path::new("/usr/bin/id"), Path::new(&format!("{below}/id")));
+        let line =
+            format!("{below}/id -u > {open}/out && test -s {open}/out && echo written; cp /usr/bin/id {below}/id 2>/dev/null && echo REPLACED; true");
+        assert_eq!(place.sh(*who, &crate::support::system(&kept), &line), "written", "{who:?}");
+    }
+}
+
+#[test]
+fn no_descriptor_and_no_mount_of_its_own_lets_what_was_written_be_executed() {
+    for who in As::all() {
+        let place = Place::new();
+        let open = place.folder("open", *who);
+        let bind = format!("\"/x\" = {{ bind = \"{}\" }}\n", open.display());
+        let profile = |word: &str| crate::support::system(&format!("{bind}{word}"));
+        let word = "[seccomp]\nwrite-execute = false";
+        // Standard output is a file in a directory that is granted for reading.
+        let run = |profile: &str, read: bool| {
+            let path = place.file("profile.toml", profile);
+            let out = std::fs::OpenOptions::new().create(true).truncate(true).write(true).read(read).open(open.join("out")).unwrap();
+            let line = format!("cat /usr/bin/id; {LOADER} /x/out >&2");
+            place.stockade(*who).arg("run").arg(path).args(["sh", "-c", &line]).stdout(out).output().unwrap()
+        };
+        let output = run(&profile(""), false);
+        assert!(text(&output.stderr).contains("uid="), "{who:?}: the twin: {}", said(&output));
+        for (read, words) in [(false, "/x lets it be executed"), (true, "can be mapped by it")] {
+            let output = run(&profile(word), read);
+            assert!(output.status.code() == Some(125) && unwrapped(&text(&output.stderr)).contains(words), "{who:?}: {}", said(&output));
+        }
+        // Where the file is shown nowhere, the output is written.
+        let path = place.file("profile.toml", &crate::support::system(word));
+        let out = std::fs::File::create(open.join("out")).unwrap();
+        let status = place.stockade(*who).arg("run").arg(path).args(["echo", "x"]).stdout(out).status().unwrap();
+        assert!(status.success() && std::fs::read_to_string(open.join("out")).unwrap() == "x\n", "{who:?}");
+        // A file system of the target's own would have no noexec.
+        let nested = |word: &str| crate::support::system(&format!("[namespaces]\nnested = true\n{word}"));
+        let line = "unshare -Urm sh -c 'mount -t tmpfs none /tmp && cp /usr/bin/id /tmp/id && /tmp/id >/dev/null && echo EXECUTED'";
+        assert_eq!(place.sh(*who, &nested(""), line), "EXECUTED", "{who:?}: the twin");
+        refused(&place, *who, &nested(word), "E1309", "mount a file system of its own");
+    }
+}
