@@ -319,11 +319,14 @@ macro_rules! table {
         }
 
         impl $name {
+            /// Its keys, by the names of the fields.
+            $vis const FIELDS: &'static [&'static str] = &[$(stringify!($field)),+];
+
             /// Reads the table from inside a visitor.
             #[allow(unused_assignments, reason = "the last field's number is not followed by another")]
             $vis fn read<'de, A: serde::de::MapAccess<'de>>(mut map: A) -> Result<$name, A::Error> {
                 $( let mut $field: Option<<$type as $crate::shape::Slot>::Value> = None; )+
-                while let Some(found) = map.next_key_seed($crate::shape::Fields(&[$(stringify!($field)),+]))? {
+                while let Some(found) = map.next_key_seed($crate::shape::Fields(Self::FIELDS))? {
                     let mut number = 0;
                     $(
                         if number == found {

@@ -176,6 +176,12 @@ pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &I
             .also(init.at, "it is pid 1, because of this"),
         );
     }
+    if let Some(off) = capabilities.no_new_privs.get().filter(|on| !on.value) {
+        draft.problem(
+            Problem::new("capabilities::no-new-privs", off.at, "cannot leave no_new_privs off: the system call filter and Landlock need it")
+                .help("leave it out; a filter without it would let a set-id program run with calls denied that it counts on"),
+        );
+    }
     if power == Power::None {
         return powerless(capabilities, ids, draft);
     }
@@ -190,17 +196,9 @@ pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &I
         None if keep.0 == 0 => WITHOUT_CAPABILITIES,
         None => 0,
     };
-    let no_new_privs = capabilities.no_new_privs.or(true);
     let raise = power == Power::Given || keep.0 != 0;
     draft.step(Stage::Identity, Op::Capabilities { keep, ambient, bits, raise }, at.or(capabilities.securebits.at()));
-    if no_new_privs.value {
-        draft.step(Stage::Identity, Op::NoNewPrivs, no_new_privs.at);
-    } else {
-        draft.problem(
-            Problem::new("capabilities::no-new-privs", no_new_privs.at, "cannot leave no_new_privs off: the system call filter and Landlock need it")
-                .help("leave it out; a filter without it would let a set-id program run with calls denied that it counts on"),
-        );
-    }
+    draft.step(Stage::Identity, Op::NoNewPrivs, capabilities.no_new_privs.at());
     draft.step(Stage::Process, Op::ReadBack { keep, ambient, no_new_privs: true, ids: (ids.user, ids.group) }, at);
 }
 

@@ -93,6 +93,9 @@ table! {
     }
 }
 
+/// The keys of a variable that is written as a table.
+pub const SOURCES: &[&str] = Source::FIELDS;
+
 impl EntryType for Variable {
     fn entries() -> Shape {
         let value = Shape::within(Shape::Entry, || Shape::either(&[String::shape, OnlyTrue::shape, Source::shape]));

@@ -258,6 +258,9 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
             );
         }
         without_user_namespace(identity, draft);
+        if *user_ns == Namespace::Host && !root {
+            keep_own_ids(identity, &ids, host, (user_ns_at, places), draft);
+        }
         return ids;
     }
     let maps = if root { maps_for_root(identity, &ids, real.is_some(), host, draft) } else { maps_for_user(identity, &ids, host, draft) };
@@ -296,6 +299,17 @@ fn without_user_namespace(identity: &Identity, draft: &mut Draft) {
         if let Some(map) = map.get() {
             draft.problem(Problem::new("identity::map", map.at, format!("cannot write `{name}`: the sandbox has no user namespace of its own")));
         }
+    }
+}
+
+/// An ordinary user without a user namespace has its own ids, and cannot change them (setresuid(2), setgroups(2)).
+fn keep_own_ids(identity: &Identity, ids: &Ids, host: &Host, (why, groups): (Span, Vec<(Span, u32)>), draft: &mut Draft) {
+    let own = [(identity.user.at(), ids.user, host.caller.uid, "user"), (identity.group.at(), ids.group, host.caller.gid, "group")];
+    let others = own.into_iter().filter(|(_, id, own, _)| id != own).map(|(at, id, _, kind)| (at, format!("become {kind} {id}")));
+    for (at, what) in others.chain(groups.into_iter().map(|(at, id)| (at, format!("join group {id}")))) {
+        let message = format!("cannot {what}: an ordinary user has its own ids alone without a user namespace");
+        let help = "leave it out, or let the sandbox have one: namespaces.user = \"new\"";
+        draft.problem(Problem::new("identity::unmapped", at, message).also(why, "because of this").help(help));
     }
 }
 

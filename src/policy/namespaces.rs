@@ -199,6 +199,9 @@ table! {
     }
 }
 
+/// The keys of `time-offsets`.
+pub const CLOCKS: &[&str] = RawOffsets::FIELDS;
+
 crate::written!(Offset);
 
 /// A time with a sign, in milliseconds.

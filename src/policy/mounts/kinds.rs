@@ -13,18 +13,22 @@ use crate::{table, words};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
 
-/// What a kind's key takes, and what it makes of it.
-struct Made {
-    word: &'static str,
+/// A kind of mount: what its key takes, and the further keys that go with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Made {
+    /// The key that gives the kind.
+    pub word: &'static str,
     doc: &'static str,
     shape: fn() -> Shape,
-    takes: &'static [&'static str],
+    /// The further keys.
+    pub takes: &'static [&'static str],
 }
 
 /// Every kind as a key: its value, and the further keys that go with it. One table for parsing, suggestions, schema and reference.
 macro_rules! kinds {
     ($( $(#[doc = $doc:literal])+ $word:literal: $type:ty => $make:expr, [$($takes:literal),*]; )+) => {
-        const KINDS: &[Made] = &[$( Made {
+        /// Every kind.
+        pub const KINDS: &[Made] = &[$( Made {
             word: $word,
             doc: concat!($($doc, "\n"),+),
             shape: <$type as Shaped>::shape,
@@ -84,6 +88,9 @@ table! {
         subset: Option<Subset>,
     }
 }
+
+/// The keys of `proc`.
+pub const PROC_KEYS: &[&str] = ProcOptions::FIELDS;
 
 words! {
     /// A part of proc.

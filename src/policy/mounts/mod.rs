@@ -24,7 +24,7 @@ use crate::section::Entries;
 pub use dev::NODES as DEV_NODES;
 pub use draft::draft;
 use entry::Mount;
-pub use kinds::is_word;
+pub use kinds::{KINDS, PROC_KEYS, is_word};
 pub use rights::{Ground, SOCKETS_ABI, draft as draft_rights};
 pub use tree::{bound_root, hidden, wanted};
 

@@ -130,6 +130,10 @@ impl Reading<'_> {
         if !bind.recursive {
             return self.refuse(path, "a bind without the mounts below it", "leave `recursive` out", at);
         }
+        // Ids are mapped on mounts, and to root alone the word means anything.
+        if bind.owner_root && self.host.caller.uid == 0 {
+            return self.refuse(path, "a bind that is root's for the target", "leave `owner` out", at);
+        }
         let file = match self.host.at(path) {
             Fact::Present(file) => file,
             Fact::Absent(libc::ENOENT) if bind.missing == Missing::Create => {

@@ -1,0 +1,259 @@
+//! What the acts stand on: files, sockets and namespaces of the host, and the profile of each mode.
+
+use crate::support::{As, Place, USER, compile, is_root, probe, skip, text};
+use crate::table::{Act, Column, Kernel};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub struct Ground {
+    pub place: Place,
+    /// A process of each caller in a mount namespace of its own; a user's has a user namespace, too.
+    joined: Vec<(As, Child)>,
+    /// A socket in the file tree, and an abstract one.
+    _listeners: [UnixListener; 2],
+    /// A device node that all may read and that is not among those of the minimal /dev.
+    device: Option<String>,
+    /// The name of the abstract socket, and of control groups at the top.
+    name: String,
+    groups: Vec<PathBuf>,
+    next: AtomicU32,
+}
+
+/// `watch LINE`: runs the sandbox with a target that sleeps, evaluates LINE outside with the target's process id in PID, and ends it.
+const WATCH: &str = r#"#!/bin/sh
+mark=30.$1
+$RUN sleep $mark </dev/null >/dev/null &
+launcher=$!
+tries=0
+until PID=$(pgrep -n -f "^sleep $mark\$"); do
+	tries=$((tries + 1))
+	kill -0 $launcher 2>/dev/null && [ $tries -lt 200 ] || { wait $launcher; exit; }
+	sleep 0.01
+done
+eval "$2"
+kill $launcher
+wait $launcher
+exit 0
+"#;
+
+/// `group PID CONTROLLER`: whether a process is in a group that stockade made. `file PID CONTROLLER FILE1 FILE2`: a file of its group, in
+/// version 1 of control groups or 2. `limit`: the first word of that.
+const SCRIPTS: [(&str, &str); 3] = [
+    (
+        "group",
+        "path=$(sed -n \"s/^[0-9]*:\\([^:]*,\\)*$2\\(,[^:]*\\)*://p; s/^0:://p\" /proc/$1/cgroup | head -n 1)\ncase $path in */stockade-*) echo own;; *) echo \"the launcher's\";; esac\n",
+    ),
+    (
+        "file",
+        "of() { sed -n \"$1\" /proc/$pid/cgroup; }\npid=$1\nold=$(of \"s/^[0-9]*:\\([^:]*,\\)*$2\\(,[^:]*\\)*://p\")\n\
+         for top in '' /unified; do [ -e /sys/fs/cgroup$top/cgroup.controllers ] && new=/sys/fs/cgroup$top$(of 's/^0:://p'); done\n\
+         cat /sys/fs/cgroup/$2$old/$3 2>/dev/null || cat $new/$4 2>/dev/null\n",
+    ),
+    ("limit", "$(dirname $0)/file \"$@\" | head -n 1 | cut -d' ' -f1\n"),
+];
+
+impl Ground {
+    pub fn new() -> Ground {
+        let place = Place::new();
+        probe(&place);
+        compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modes/act.c"), &place.path.join("act"));
+        let mode = |path: &Path, mode: u32| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        mode(&place.file("watch", WATCH), 0o755);
+        for (name, script) in SCRIPTS {
+            mode(&place.file(name, &format!("#!/bin/sh\n{script}")), 0o755);
+        }
+        // Written by the caller, by the host's id that stands for it, and by root's ids inside.
+        mode(&place.folder("work", As::User), 0o777);
+        mode(&place.folder("records", As::User), 0o777);
+        mode(&place.folder("data", As::User), 0o777);
+        mode(&place.file("data/file", "data\n"), 0o666);
+        mode(&place.folder("work/kept", As::User), 0o777);
+        mode(&place.folder("roots", As::Root), 0o755);
+        place.folder("run", As::User);
+        mode(&place.path.join("run"), 0o700);
+        place.file("token", "token\n");
+        place.file("below.toml", "format = 1\nprocess.umask = \"0077\"\n");
+        place.file("import.json", r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["uname"],"action":"SCMP_ACT_ERRNO"}]}"#);
+        place.folder("bin", As::Root);
+        std::fs::copy(place.path.join("act"), place.path.join("bin/act")).unwrap();
+        place.folder("sockets", As::Root);
+        let socket = place.path.join("sockets/socket");
+        let listener = UnixListener::bind(&socket).unwrap();
+        mode(&socket, 0o777);
+        if is_root() {
+            // Ceilings that are not 0, so that a limit of 0 is seen.
+            use nix::sys::resource::{Resource, setrlimit};
+            [Resource::RLIMIT_NICE, Resource::RLIMIT_RTPRIO].iter().for_each(|limit| setrlimit(*limit, 10, 10).unwrap_or_default());
+        }
+        let joined = As::all().iter().map(|who| (*who, hold(&place, *who))).collect();
+        let readable = |path: &&str| std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0);
+        let device = ["/dev/fuse", "/dev/autofs", "/dev/kvm", "/dev/net/tun"].into_iter().find(readable).map(str::to_owned);
+        if device.is_none() {
+            skip("no device node of the host is for all to read");
+        }
+        let name = format!("stockade-modes-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let sockets = [listener, UnixListener::bind_addr(&address).unwrap()];
+        // Version 1 takes the freezer beside, where the process numbers are the host's.
+        let old = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/freezer"].map(|top| Path::new(top).join(&name));
+        let new = ["/sys/fs/cgroup"].map(|top| Path::new(top).join(&name));
+        let groups = old.into_iter().chain(new).filter(|group| std::fs::create_dir(group).is_ok()).collect();
+        Ground { place, joined, _listeners: sockets, device, name, groups, next: AtomicU32::new(1) }
+    }
+
+    /// The lines of a mode's own profile.
+    fn lines(&self, column: Column, who: As) -> Vec<String> {
+        let mut lines = vec!["format = 1".to_owned()];
+        let holder = self.joined.iter().find(|(of, _)| *of == who).map_or(0, |(_, holder)| holder.id());
+        match column {
+            Column::Own | Column::Root => {}
+            Column::Host => lines.push("namespaces.mount = \"host\"".into()),
+            Column::Alone => lines.extend(["namespaces.all = \"host\"", "network.mode = \"host\""].map(str::to_owned)),
+            Column::Joined => {
+                lines.push(format!("namespaces.mount = {{ join = \"/proc/{holder}/ns/mnt\" }}"));
+                if who == As::User {
+                    lines.push(format!("namespaces.user = {{ join = \"/proc/{holder}/ns/user\" }}"));
+                }
+            }
+            Column::Nested => lines.push("namespaces.nested = true".into()),
+            Column::Without => lines.push("optional = [\"landlock\"]".into()),
+        }
+        if (column, who) == (Column::Alone, As::Root) {
+            lines.push("identity.host = true".into());
+        }
+        if column == Column::Joined {
+            return lines;
+        }
+        for path in ["/usr", "/bin", "/lib", "/sbin", "/etc"] {
+            lines.push(format!("mounts.\"{path}\" = \"ro\""));
+        }
+        lines.push("mounts.\"/lib64\" = { bind = \"/lib64\", missing = \"skip\" }".into());
+        lines.push("mounts.\"/dev\" = \"dev\"".into());
+        if !matches!(column, Column::Host | Column::Alone) {
+            lines.extend(["mounts.\"/proc\" = \"proc\"", "mounts.\"/tmp\" = \"tmpfs\""].map(str::to_owned));
+        }
+        for name in ["act", "probe"] {
+            lines.push(format!("mounts.\"{{P}}/{name}\" = \"ro\""));
+        }
+        lines.push("mounts.\"{W}\" = \"rw\"".into());
+        lines
+    }
+
+    /// The mode's profile with further lines, which stand in the place of its own ones with the same keys.
+    pub fn profile(&self, column: Column, who: As, more: &str) -> String {
+        let key = |line: &str| line.split(" = ").next().unwrap_or_default().to_owned();
+        let more: Vec<String> = more.lines().map(str::to_owned).collect();
+        let mut lines = self.lines(column, who);
+        lines.retain(|own| more.iter().all(|line| key(line) != key(own)));
+        lines.extend(more);
+        lines.join("\n") + "\n"
+    }
+
+    pub fn next(&self) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn fill(&self, text: &str, id: u32) -> String {
+        let place = self.place.path.to_str().unwrap();
+        let device = self.device.as_deref().unwrap_or("/dev/absent");
+        text.replace("{W}", &format!("{place}/work"))
+            .replace("{P}", place)
+            .replace("{D}", device)
+            .replace("{A}", &self.name)
+            .replace("{G}", &self.name)
+            .replace("{id}", &id.to_string())
+    }
+
+    /// What an act prints under a profile, and the launcher's own words.
+    pub fn run(&self, column: Column, who: As, uid: Option<u32>, profile: &str, act: &Act, id: u32) -> (String, String) {
+        let path = self.path_of(profile, id);
+        let place = self.place.path.to_str().unwrap();
+        let kernel = if column == Column::Without { format!("{place}/act abi 0 ") } else { String::new() };
+        let launcher = format!("{kernel}{place}/stockade run {}", path.display());
+        let outside = if act.outside.is_empty() { "exec $RUN sh -c \"$INSIDE\"" } else { act.outside };
+        let mut command = self.place.outside(who, "/bin/sh");
+        command.args(["-c", &self.fill(outside, id)]).env("RUN", launcher).env("INSIDE", self.fill(act.inside, id));
+        command.env("CALLER", "the caller's").env("STOCKADE", format!("{place}/stockade"));
+        if let Some(uid) = uid {
+            command.uid(uid).gid(uid);
+        }
+        if who == As::User {
+            command.env("XDG_RUNTIME_DIR", format!("{place}/run"));
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let status = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
+        let mut printed = text(&output.stdout).trim().to_owned();
+        if status != 0 {
+            printed = format!("{printed} status {status}").trim().to_owned();
+        }
+        (printed, text(&output.stderr))
+    }
+
+    /// `stockade WORDS PROFILE true` on such a kernel: status and all that it prints.
+    pub fn stockade(&self, who: As, kernel: Option<Kernel>, words: &[&str], profile: &str, id: u32) -> (i32, String) {
+        let path = self.path_of(profile, id);
+        let mut command: Command = match kernel {
+            Some(kernel) => {
+                let mut command = self.place.outside(who, self.place.path.join("act"));
+                match kernel {
+                    Kernel::Landlock(abi) => command.args(["abi", &abi.to_string()]),
+                    Kernel::WithoutKeyctl => command.arg("without-keyctl"),
+                };
+                command.arg(self.place.path.join("stockade"));
+                command
+            }
+            None => self.place.stockade(who),
+        };
+        let output = command.args(words).arg(path).arg("true").stdin(Stdio::null()).output().unwrap();
+        (output.status.code().unwrap_or(-1), text(&output.stdout) + &text(&output.stderr))
+    }
+
+    fn path_of(&self, profile: &str, id: u32) -> PathBuf {
+        self.place.file(&format!("profiles-{id}.toml"), &self.fill(profile, id))
+    }
+
+    /// Where a record is written, and its text.
+    pub fn record(&self, id: u32) -> PathBuf {
+        self.place.path.join(format!("records/{id}.json"))
+    }
+
+    pub fn filled(&self, text: &str, id: u32) -> String {
+        self.fill(text, id)
+    }
+}
+
+/// A process in a mount namespace of its own. The user's is in a user namespace in which setgroups(2) is allowed, as those of rootless
+/// containers are: without privilege only newgidmap(1) makes such a one, so root writes the map.
+fn hold(place: &Place, who: As) -> Child {
+    let flags = if who == As::User { "-Um" } else { "-m" };
+    let mut holder = place.outside(who, "unshare").args([flags, "sleep", "600"]).stdin(Stdio::null()).spawn().unwrap();
+    let own = std::fs::read_link("/proc/self/ns/mnt").unwrap();
+    let folder = PathBuf::from(format!("/proc/{}", holder.id()));
+    let mut tries = 0;
+    while std::fs::read_link(folder.join("ns/mnt")).is_ok_and(|namespace| namespace == own) {
+        tries += 1;
+        assert!(tries < 500 && holder.try_wait().unwrap().is_none(), "unshare {flags}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    if who == As::User && is_root() {
+        for map in ["uid_map", "gid_map"] {
+            std::fs::write(folder.join(map), format!("{USER} {USER} 1\n")).unwrap();
+        }
+    }
+    holder
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        for (_, holder) in &mut self.joined {
+            drop(holder.kill());
+            drop(holder.wait());
+        }
+        self.groups.iter().for_each(|group| drop(std::fs::remove_dir(group)));
+    }
+}

@@ -1,0 +1,77 @@
+//! `[landlock]`, and the words of `optional`.
+
+use crate::table::Cell::{Lacking, Nothing, Possible, Refused, Skipped};
+use crate::table::Column::{Alone, Host, Joined, Nested, Without};
+use crate::table::{Cell, Kernel, OTHER, Row, act, plain, row, watched};
+
+const ABSENT: Cell = Skipped("landlock::absent", "landlock");
+
+pub const ROWS: &[Row] = &[
+    plain("landlock.min-abi", "landlock.min-abi = 99", ABSENT),
+    row(
+        "landlock.paths",
+        act("landlock.paths = { \"/usr\" = \"rx\", \"/lib64\" = \"rx\" }", "[ -n \"$(head -c 4 /etc/passwd)\" ] && echo read", "status 1", "read"),
+    )
+    .but(Without, ABSENT)
+    .but(Nested, Refused("landlock::nested")),
+    row("landlock.tcp-bind", act("landlock.tcp-bind = []", "{P}/probe tcp-bind 0 && echo ok", "EACCES status 1", "ok")).but(Without, ABSENT),
+    row("landlock.tcp-connect", act("landlock.tcp-connect = []", "{P}/probe tcp-connect 9 && echo ok", "EACCES status 1", "ECONNREFUSED status 1"))
+        .but(Without, ABSENT),
+    udp("landlock.udp-bind", "landlock.udp-bind = []", "{P}/probe udp-bind 0 && echo ok"),
+    udp("landlock.udp-connect", "landlock.udp-connect = []", "{P}/probe udp-connect 9 && echo ok"),
+    row(
+        "landlock.scope",
+        act(
+            "network.mode = \"host\"\nlandlock.scope = [\"abstract-unix-socket\"]",
+            "{P}/probe connect-abstract {A} && echo ok",
+            "EPERM status 1",
+            "ok",
+        )
+        .against("network.mode = \"host\"\nlandlock.scope = []"),
+    )
+    .but(Without, Lacking("landlock.scope = [\"signal\"]", Kernel::Landlock(0), "landlock::absent", "landlock")),
+    row(
+        "landlock.audit",
+        watched(
+            "landlock.audit = true",
+            "strace -f -e trace=landlock_restrict_self $RUN true 2>&1 | grep -o 'landlock_restrict_self([0-9]*, [^)]*'",
+            OTHER,
+            OTHER,
+        ),
+    )
+    .but(Without, ABSENT),
+];
+
+const fn udp(key: &'static str, line: &'static str, inside: &'static str) -> Row {
+    let cell = Possible(act(line, inside, "EACCES status 1", "ok"), "landlock::absent", "landlock.udp");
+    plain(key, line, cell).but(Without, ABSENT)
+}
+
+const GIFT: Cell =
+    Nothing("the one thing that Landlock does there, by default, is to keep signals and abstract sockets inside, where the kernel can");
+
+/// What a kernel of this ABI lacks of a line.
+const fn lacking(key: &'static str, line: &'static str, abi: u32, word: &'static str) -> Row {
+    plain(key, "", Lacking(line, Kernel::Landlock(abi), "landlock::absent", word)).but(Without, Nothing("`landlock` is the word for all of it"))
+}
+
+const PATHS: &str = "landlock.paths = { \"/usr\" = \"rx\", \"/lib64\" = \"rx\", \"/bin\" = \"rx\", \"/lib\" = \"rx\" }";
+
+pub const OPTIONAL: &[Row] = &[
+    plain("optional.limits", "", Nothing("see the rows of `[limits]`")),
+    plain("optional.landlock", "", Lacking("", Kernel::Landlock(0), "landlock::absent", "landlock"))
+        .but(Host, Lacking("", Kernel::Landlock(0), "landlock::alone", ""))
+        .but(Alone, Lacking("", Kernel::Landlock(0), "landlock::alone", ""))
+        .but(Joined, GIFT)
+        .but(Nested, GIFT),
+    lacking("optional.landlock.truncate", PATHS, 2, "landlock.truncate").but(Nested, Nothing("there are no rules for files")),
+    lacking("optional.landlock.tcp", "landlock.tcp-bind = []", 3, "landlock.tcp"),
+    lacking("optional.landlock.udp", "landlock.udp-bind = []", 9, "landlock.udp"),
+    lacking("optional.landlock.scope", "landlock.scope = [\"signal\"]", 5, "landlock.scope"),
+    lacking("optional.landlock.audit", "landlock.audit = true", 6, "landlock.audit"),
+    plain("optional.keyring", "", Lacking("", Kernel::WithoutKeyctl, "launch::step", "keyring")),
+    row("optional.mounts.kept", act("mounts.\"{W}/kept\" = \"ro\"", "touch {W}/kept/{id} && echo ok", "status 1", "ok"))
+        .but(Host, Skipped("landlock::narrower", "mounts.kept"))
+        .but(Alone, Skipped("landlock::narrower", "mounts.kept"))
+        .but(Joined, Refused("namespaces::mount")),
+];

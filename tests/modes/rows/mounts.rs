@@ -1,0 +1,150 @@
+//! `[mounts]`: each kind, and each key that goes with it.
+
+use crate::table::Cell::{Held, Nothing, Refused, Since};
+use crate::table::Column::{Alone, Host, Nested, Own, Without};
+use crate::table::{Act, Cell, OTHER, Row, act, mount, watched};
+
+/// Where Landlock can say it, the host's tree has it too.
+const fn grant(key: &'static str, act: Act) -> Row {
+    mount(key, act).but(Host, Held(act)).but(Alone, Held(act))
+}
+
+const SOCKET: Act = act(
+    "mounts.\"{P}/sockets/socket\" = { socket = \"{P}/sockets/socket\" }",
+    "{P}/probe connect-unix {P}/sockets/socket && echo ok",
+    "ok",
+    "ENOENT status 1",
+);
+const SOCKET_ALONE: Act = Act { bare: "EACCES status 1", ..SOCKET };
+const ANY_SOCKET: &str = "the target may connect to every socket file of the host";
+
+/// Mounts that an ordinary user copies cannot be taken apart (mount_namespaces(7)).
+const LOCKED: Cell = Refused("launch::step");
+const ROOTS_WORD: Cell = Nothing("it is a word to root alone, in profiles that others start, too");
+
+pub const ROWS: &[Row] = &[
+    grant("mounts.bind", act("mounts.\"{P}/data\" = { bind = \"{P}/data\" }", "cat {P}/data/file", "data", "status 1")),
+    grant(
+        "mounts.bind.access",
+        act("mounts.\"{P}/data\" = { bind = \"{P}/data\", access = \"ro\" }", "touch {P}/data/{id} && echo written", "status 1", "written")
+            .against("mounts.\"{P}/data\" = { bind = \"{P}/data\", access = \"rw\" }"),
+    ),
+    // Control groups are mounted there on every machine.
+    mount(
+        "mounts.bind.recursive",
+        act("mounts.\"/made\" = { bind = \"/sys/fs\", recursive = false }", "ls -A /made/cgroup | wc -l", "0", OTHER)
+            .against("mounts.\"/made\" = { bind = \"/sys/fs\" }"),
+    )
+    .user(Own, LOCKED)
+    .user(Nested, LOCKED)
+    .user(Without, LOCKED),
+    mount(
+        "mounts.bind.exec",
+        act("mounts.\"{P}/bin\" = { bind = \"{P}/bin\", exec = false }", "{P}/bin/act domainname", "status 126", "(none)")
+            .against("mounts.\"{P}/bin\" = { bind = \"{P}/bin\" }"),
+    )
+    .but(Host, Refused("landlock::narrower"))
+    .but(Alone, Refused("landlock::narrower")),
+    grant(
+        "mounts.bind.missing",
+        act("mounts.\"{P}/absent\" = { bind = \"{P}/absent\", missing = \"skip\" }", "echo started", "started", "status 125")
+            .against("mounts.\"{P}/absent\" = { bind = \"{P}/absent\" }"),
+    ),
+    grant(
+        "mounts.bind.broad",
+        act("mounts.\"/opt\" = { bind = \"/opt\", access = \"rw\", broad = \"skip\" }", "echo started", "started", "status 125")
+            .against("mounts.\"/opt\" = { bind = \"/opt\", access = \"rw\" }"),
+    ),
+    grant(
+        "mounts.bind.sockets",
+        act(
+            "mounts.\"{P}/sockets\" = { bind = \"{P}/sockets\", sockets = true }",
+            "{P}/probe connect-unix {P}/sockets/socket && echo ok",
+            "ok",
+            "status 125",
+        )
+        .against("mounts.\"{P}/sockets\" = { bind = \"{P}/sockets\" }"),
+    ),
+    mount(
+        "mounts.bind.owner",
+        act(
+            "mounts.\"{P}/roots\" = { bind = \"{P}/roots\", access = \"rw\", owner = \"root\" }",
+            "touch {P}/roots/{id} && echo ok",
+            "ok",
+            "status 125",
+        )
+        .against("mounts.\"{P}/roots\" = { bind = \"{P}/roots\", access = \"rw\" }"),
+    )
+    .user(Own, ROOTS_WORD)
+    .user(Nested, ROOTS_WORD)
+    .user(Without, ROOTS_WORD)
+    .user(Host, ROOTS_WORD)
+    .user(Alone, ROOTS_WORD),
+    mount(
+        "mounts.tmpfs",
+        act("mounts.\"/made\" = { tmpfs = \"64k\" }", "head -c 1000000 /dev/zero >/made/file; stat -c %s /made/file", "65536", "1000000")
+            .against("mounts.\"/made\" = { tmpfs = \"64M\" }"),
+    ),
+    mount(
+        "mounts.tmpfs.inodes",
+        act("mounts.\"/made\" = { tmpfs = \"1M\", inodes = 4 }", "cd /made; touch 1 2 3 4 5 6; ls | wc -l", "3", "6")
+            .against("mounts.\"/made\" = { tmpfs = \"1M\" }"),
+    ),
+    mount(
+        "mounts.tmpfs.mode",
+        act("mounts.\"/made\" = { tmpfs = \"1M\", mode = \"0700\" }", "stat -c %a /made", "700", "755")
+            .against("mounts.\"/made\" = { tmpfs = \"1M\" }"),
+    ),
+    mount(
+        "mounts.tmpfs.exec",
+        act("mounts.\"/made\" = { tmpfs = \"8M\", exec = true }", "cp {P}/act /made/act && /made/act domainname", "(none)", "status 126")
+            .against("mounts.\"/made\" = { tmpfs = \"8M\" }"),
+    ),
+    mount("mounts.proc", act("mounts.\"/made\" = { proc = {} }", "cat /made/self/comm", "cat", "status 1")),
+    mount(
+        "mounts.proc.hidepid",
+        act(
+            "mounts.\"/made\" = { proc = { hidepid = \"invisible\" } }",
+            "grep ' /made ' /proc/self/mountinfo | grep -o hidepid=.*",
+            "hidepid=invisible",
+            "status 1",
+        )
+        .against("mounts.\"/made\" = { proc = {} }"),
+    ),
+    mount(
+        "mounts.proc.subset",
+        act("mounts.\"/made\" = { proc = { subset = \"pid\" } }", "cat /made/uptime >/dev/null && echo read", "status 1", "read")
+            .against("mounts.\"/made\" = { proc = {} }"),
+    ),
+    grant("mounts.dev", act("mounts.\"/dev\" = { dev = [\"{D}\"] }", "true <{D} && echo opened", "opened", "status 2")),
+    grant("mounts.device", act("mounts.\"{D}\" = { device = \"{D}\" }", "true <{D} && echo opened", "opened", "status 2")),
+    mount("mounts.socket", SOCKET).but(Host, Since(SOCKET_ALONE, 9, ANY_SOCKET)).but(Alone, Since(SOCKET_ALONE, 9, ANY_SOCKET)),
+    mount("mounts.sysfs", act("mounts.\"/sys\" = { sysfs = true }", "ls -d /sys/class", "/sys/class", "status 2")),
+    mount("mounts.mqueue", act("mounts.\"/dev/mqueue\" = { mqueue = true }", "ls -d /dev/mqueue", "/dev/mqueue", "status 2")),
+    mount("mounts.dir", act("mounts.\"/made\" = { dir = \"0700\" }", "stat -c %a /made", "700", "status 1")),
+    mount("mounts.symlink", act("mounts.\"/made\" = { symlink = \"/usr/bin\" }", "readlink /made", "/usr/bin", "status 1")),
+    mount("mounts.text", act("mounts.\"/made\" = { text = \"said\" }", "cat /made", "said", "status 1")),
+    mount(
+        "mounts.text.mode",
+        act("mounts.\"/made\" = { text = \"said\", mode = \"0600\" }", "stat -c %a /made", "600", "644")
+            .against("mounts.\"/made\" = { text = \"said\" }"),
+    ),
+    mount("mounts.fd", watched("mounts.\"/made\" = { fd = 7 }", "$RUN cat /made 7<{P}/token", "token", "status 1")),
+    mount(
+        "mounts.fd.mode",
+        watched("mounts.\"/made\" = { fd = 7, mode = \"0600\" }", "$RUN stat -c %a /made 7<{P}/token", "600", "400")
+            .against("mounts.\"/made\" = { fd = 7 }"),
+    ),
+    mount("mounts.env", act("mounts.\"/made\" = { env = \"CALLER\" }", "cat /made", "the caller's", "status 1")),
+    mount(
+        "mounts.env.mode",
+        act("mounts.\"/made\" = { env = \"CALLER\", mode = \"0600\" }", "stat -c %a /made", "600", "400")
+            .against("mounts.\"/made\" = { env = \"CALLER\" }"),
+    ),
+    mount("mounts.hide", act("mounts.\"/etc/passwd\" = { hide = true }", "cat /etc/passwd >/dev/null && echo read", "status 1", "read")),
+    mount(
+        "mounts.hide.missing",
+        act("mounts.\"/etc/absent\" = { hide = true, missing = \"skip\" }", "echo started", "started", "status 125")
+            .against("mounts.\"/etc/absent\" = { hide = true }"),
+    ),
+];

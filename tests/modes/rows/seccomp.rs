@@ -1,0 +1,17 @@
+//! `[seccomp]`: the filter is the process's own, so no mode takes anything from it. What it needs besides is in the cells.
+
+use crate::table::{Row, act, row};
+
+pub const ROWS: &[Row] = &[
+    row("seccomp.policy", act("seccomp.policy = \"off\"", "{P}/probe kcmp && echo ok", "ok", "EPERM status 1")),
+    row("seccomp.import", act("seccomp.import = \"{P}/import.json\"", "uname", "status 1", "Linux")),
+    row("seccomp.allow", act("seccomp.allow = [\"kcmp\"]", "{P}/probe kcmp && echo ok", "ok", "EPERM status 1")),
+    row("seccomp.deny", act("seccomp.deny = [\"uname\"]", "uname", "status 1", "Linux")),
+    row("seccomp.rules", act("seccomp.rules.uname = \"errno:ENOSYS\"", "uname", "status 1", "Linux")),
+    row("seccomp.families", act("seccomp.families = [\"AF_UNIX\"]", "{P}/probe socket 2 1 0 && echo ok", "EAFNOSUPPORT status 1", "ok")),
+    row("seccomp.write-execute", act("seccomp.write-execute = false", "{P}/act write-execute", "EPERM", "ok")),
+    row("seccomp.personality", act("seccomp.personality = false", "{P}/probe personality 8 && echo ok", "EPERM status 1", "ok")),
+    row("seccomp.realtime", act("seccomp.realtime = false", "{P}/act fifo", "EPERM", "EINVAL")),
+    row("seccomp.set-id", act("seccomp.set-id = false", "touch {W}/{id} && chmod 4755 {W}/{id} && echo ok", "status 1", "ok")),
+    row("seccomp.architectures", act("seccomp.architectures = [\"x86\"]", "{P}/probe int80 && echo ok", "ok", "status 159")),
+];

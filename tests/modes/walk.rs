@@ -1,0 +1,179 @@
+//! Walks the table: every cell is tried on this kernel.
+
+use crate::ground::Ground;
+use crate::support::{As, is_root, skip};
+use crate::table::{Act, Cell, Column, Kernel, OTHER, Row};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+struct Job {
+    row: Row,
+    column: Column,
+    who: As,
+}
+
+/// Tries every cell of these rows; gives what is not as the table says.
+pub fn walk(ground: &Ground, rows: &[Row]) -> Vec<String> {
+    let mut jobs = vec![];
+    for row in rows {
+        for column in Column::ALL {
+            let callers = column.callers().iter().filter(|who| As::all().contains(who));
+            jobs.extend(callers.map(|who| Job { row: *row, column, who: *who }));
+        }
+    }
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(vec![]));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(why) = attempt(ground, job) {
+                        let Job { row, column, who } = job;
+                        wrong.lock().unwrap().push(format!("{} × {column:?} by {who:?}: {why}", row.key));
+                    }
+                }
+            });
+        }
+    });
+    let mut wrong = wrong.into_inner().unwrap();
+    wrong.sort();
+    wrong
+}
+
+fn attempt(ground: &Ground, job: &Job) -> Result<(), String> {
+    match job.row.cell(job.column, job.who) {
+        Cell::Held(act) => held(ground, job, None, &act),
+        Cell::Refused(code) => refused(ground, job, kernel(job.column), code, None, job.row.line),
+        Cell::RefusedLine(line, code) => refused(ground, job, kernel(job.column), code, None, line),
+        Cell::Skipped(code, word) => skipped(ground, job, kernel(job.column), code, word, job.row.line),
+        Cell::Lacking(line, kernel, code, "") => {
+            refused(ground, job, older(kernel), code, None, line).and_then(|()| refused(ground, job, older(kernel), code, Some(&["landlock"]), line))
+        }
+        Cell::Lacking(line, kernel, code, word) => skipped(ground, job, older(kernel), code, word, line),
+        Cell::Possible(act, code, word) => {
+            if held(ground, job, None, &act).is_ok() {
+                return Ok(());
+            }
+            skipped(ground, job, kernel(job.column), code, word, act.line)
+        }
+        Cell::Since(act, since, words) => {
+            let has = stockade::sys::landlock_abi().is_ok_and(|abi| abi >= since);
+            if has { held(ground, job, None, &act) } else { stated(ground, job, words) }
+        }
+        Cell::Below(act, limit) => {
+            // The limits of this process, which its children inherit; the names are those of proc_pid_limits(5).
+            let name = if limit == libc::RLIMIT_NICE { "Max nice priority" } else { "Max realtime priority" };
+            let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+            let ceiling = limits.lines().find_map(|line| line.strip_prefix(name)).and_then(|rest| rest.split_whitespace().nth(1));
+            if ceiling == Some("0") {
+                skip(&format!("{}: the ceiling is 0 here anyway", job.row.key));
+                return Ok(());
+            }
+            held(ground, job, None, &act)
+        }
+        Cell::Helped(act) => helped(ground, job, &act),
+        Cell::Nothing(_) | Cell::Open(_) | Cell::Same(_) => Ok(()),
+    }
+}
+
+/// The act prints one thing with the line, and another without.
+fn held(ground: &Ground, job: &Job, uid: Option<u32>, act: &Act) -> Result<(), String> {
+    let [with, without] = [act.line, act.twin].map(|lines| {
+        let (id, profile) = (ground.next(), ground.profile(job.column, job.who, lines));
+        (ground.run(job.column, job.who, uid, &profile, act, id), id)
+    });
+    let ((printed, words), id) = with;
+    let wanted = ground.filled(act.held, id);
+    let holds = if act.held == OTHER { !printed.contains("status 125") } else { wanted.split('|').any(|wanted| wanted == printed) };
+    if !holds {
+        return Err(format!("printed {printed:?}, not {wanted:?}\n{words}"));
+    }
+    let ((twin, words), id) = without;
+    let differs = if act.bare == OTHER { twin != printed } else { twin == ground.filled(act.bare, id) };
+    if !differs {
+        return Err(format!("the twin printed {twin:?}, not {:?}\n{words}", act.bare));
+    }
+    Ok(())
+}
+
+/// As a user of the machine's whom the set-id helpers know.
+fn helped(ground: &Ground, job: &Job, act: &Act) -> Result<(), String> {
+    let [users, ranges] = ["/etc/passwd", "/etc/subuid"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    let known = ranges.lines().filter_map(|line| line.split(':').next());
+    let uid = known.filter_map(|name| users.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.split(':').nth(1)?.parse().ok()));
+    let Some(uid) = uid.into_iter().find(|uid| is_root() && *uid != 0) else {
+        skip("nobody has subordinate ids, or the tests do not run as root");
+        return Ok(());
+    };
+    held(ground, job, Some(uid), act)
+}
+
+fn kernel(column: Column) -> Option<Kernel> {
+    (column == Column::Without).then_some(Kernel::Landlock(0))
+}
+
+fn refused(ground: &Ground, job: &Job, kernel: Option<Kernel>, code: &str, optional: Option<&[&str]>, line: &str) -> Result<(), String> {
+    let mut profile = ground.profile(job.column, job.who, line);
+    if let Some(optional) = optional {
+        profile = with_optional(&profile, optional);
+    }
+    let (status, said) = ground.stockade(job.who, kernel, &["run"], &profile, ground.next());
+    if status != 125 || !said.contains(code) {
+        return Err(format!("status {status}, and not refused with {code}\n{said}"));
+    }
+    Ok(())
+}
+
+/// Refused as it stands; with the word the run goes on, and its record says what it went without.
+fn skipped(ground: &Ground, job: &Job, kernel: Option<Kernel>, code: &str, word: &str, line: &str) -> Result<(), String> {
+    let mut words = others(job.column, kernel);
+    words.retain(|other| *other != word);
+    refused(ground, job, kernel, code, Some(&words), line)?;
+    words.push(word);
+    let profile = with_optional(&ground.profile(job.column, job.who, line), &words);
+    let id = ground.next();
+    let record = ground.record(id);
+    let (status, said) = ground.stockade(job.who, kernel, &["run", "--report", record.to_str().unwrap()], &profile, id);
+    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&record).unwrap_or_default()).unwrap_or_default();
+    let told = json["skipped"].as_array().is_some_and(|skipped| !skipped.is_empty());
+    if status != 0 || !told {
+        return Err(format!("status {status} with optional = {words:?}, reported: {}\n{said}", json["skipped"]));
+    }
+    Ok(())
+}
+
+/// What the mode's own profile goes without on such a kernel.
+fn others(column: Column, kernel: Option<Kernel>) -> Vec<&'static str> {
+    let alone = [Column::Host, Column::Alone].contains(&column);
+    match kernel {
+        _ if column == Column::Without => vec!["landlock"],
+        Some(Kernel::Landlock(abi)) if alone && abi > 0 => {
+            let lacks = [(3, "landlock.truncate"), (6, "landlock.scope")].into_iter().filter(|(since, _)| abi < *since);
+            lacks.map(|(_, word)| word).collect()
+        }
+        _ => vec![],
+    }
+}
+
+/// A kernel is made older, never newer.
+fn older(kernel: Kernel) -> Option<Kernel> {
+    Some(match kernel {
+        Kernel::Landlock(abi) => Kernel::Landlock(abi.min(stockade::sys::landlock_abi().unwrap_or(0))),
+        other => other,
+    })
+}
+
+/// The profile with these words in `optional`, and no others.
+fn with_optional(profile: &str, words: &[&str]) -> String {
+    let rest: Vec<&str> = profile.lines().filter(|line| !line.starts_with("optional = ")).collect();
+    format!("optional = {words:?}\n{}\n", rest.join("\n"))
+}
+
+fn stated(ground: &Ground, job: &Job, words: &str) -> Result<(), String> {
+    let profile = ground.profile(job.column, job.who, job.row.line);
+    let (status, said) = ground.stockade(job.who, kernel(job.column), &["plan"], &profile, ground.next());
+    let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    if status != 0 || !flat.contains(words) {
+        return Err(format!("status {status}, and `plan` does not say {words:?}\n{said}"));
+    }
+    Ok(())
+}
