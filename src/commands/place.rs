@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use stockade::sys::Errno;
 
@@ -24,11 +24,11 @@ pub enum Place {
 }
 
 impl Place {
-    /// Finds it before the target runs. Of links are followed those of `/dev` and `/proc` (`/dev/stderr`, `/dev/fd/3`), and those that lie in `/` and
-    /// `/var` themselves (`/var/run`), which no target is granted for writing.
+    /// Finds it before the target runs. Of links are followed those that name what is open (`/dev/stderr`, `/dev/fd/3`, `/proc/self/fd/3`), and those
+    /// that lie in `/` and `/var` themselves (`/var/run`), which no target is granted for writing. Not all below `/dev`: `/dev/shm` is everybody's.
     pub fn find(path: &Path) -> io::Result<Place> {
         let open = |flags: i32, path: &Path| OpenOptions::new().write(true).custom_flags(flags | libc::O_NOCTTY).open(path);
-        if path.starts_with("/dev") || path.starts_with("/proc") {
+        if names_what_is_open(path) {
             return open(libc::O_APPEND, path).map(Place::Open);
         }
         let name = path.file_name().ok_or(io::Error::from_raw_os_error(libc::EISDIR))?.to_owned();
@@ -37,15 +37,20 @@ impl Place {
         let file = at(&folder, &name);
         let there = match fs::symlink_metadata(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            other => Some(other?.file_type()),
+            other => Some(other?),
         };
+        let foreign = there.as_ref().is_some_and(|meta| ![0, nix::unistd::geteuid().as_raw()].contains(&meta.uid()));
+        let there = there.map(|meta| meta.file_type());
         let may_make = nix::unistd::access(&at(&folder, "."), nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK);
         match (there, may_make) {
             (None, Err(errno)) => Err(errno.into()),
             (Some(kind), Err(_)) if kind.is_file() => open(libc::O_NOFOLLOW, &file).map(Place::Whole),
             (None, Ok(())) => Ok(Place::In { folder, name }),
             (Some(kind), Ok(())) if kind.is_file() => Ok(Place::In { folder, name }),
+            // Its owner could have the launcher wait for a reader.
+            (Some(kind), _) if kind.is_fifo() && foreign => Err(io::Error::other("it is a FIFO of another user's")),
             (Some(kind), _) if kind.is_fifo() => open(libc::O_NOFOLLOW, &file).map(Place::Open),
+            (Some(kind), _) if kind.is_char_device() && path.starts_with("/dev") => open(libc::O_NOFOLLOW, &file).map(Place::Open),
             (Some(kind), _) if kind.is_symlink() => Err(io::Error::other("it is a symbolic link, which is not followed: name what it points at")),
             (Some(kind), _) if kind.is_dir() => Err(io::Error::from_raw_os_error(libc::EISDIR)),
             (Some(_), _) => Err(io::Error::other("it is no regular file")),
@@ -70,6 +75,13 @@ impl Place {
             }
         }
     }
+}
+
+/// Whether a path is one of those by which a process names what it has open (fd(4), tty(4)). `/dev` itself is root's alone.
+fn names_what_is_open(path: &Path) -> bool {
+    let known = ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/tty"];
+    let number = |folder: &str| path.strip_prefix(folder).is_ok_and(|rest| rest.to_str().is_some_and(|rest| rest.parse::<u32>().is_ok()));
+    known.iter().any(|name| path == Path::new(name)) || number("/dev/fd") || number("/proc/self/fd")
 }
 
 /// The folder, by a path on which nobody but the machine's own set a link.

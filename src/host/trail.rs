@@ -80,7 +80,14 @@ pub enum Last {
 
 /// Walks a path from the root.
 pub fn walk(path: &str, last: Last) -> Trail {
-    open(path, last).map_or_else(|stopped| stopped, |(_, trail)| trail)
+    open(path, last).map_or_else(confirmed, |(_, trail)| trail)
+}
+
+/// A way that stopped is believed where another call meets the same: what a kept link leads to must not pass for absent because one call failed.
+fn confirmed(stopped: Trail) -> Trail {
+    let again = std::fs::symlink_metadata(&stopped.end).err().and_then(|error| error.raw_os_error());
+    let is_sure = stopped.errno == Some(libc::ELOOP) || again == stopped.errno;
+    Trail { errno: if is_sure { stopped.errno } else { Some(libc::EAGAIN) }, ..stopped }
 }
 
 /// The same, with a descriptor (O_PATH) of its end; the error is the way as far as it went.

@@ -343,3 +343,28 @@ fn a_socket_deep_in_a_bound_directory_is_refused_or_covered() {
         }
     }
 }
+
+#[test]
+fn a_report_below_dev_follows_no_link_of_somebody_elses() {
+    if !is_root() || !Path::new("/dev/shm").is_dir() {
+        return super::support::skip("it takes two users and /dev/shm");
+    }
+    let place = Place::new();
+    let target = place.file("target", "before\n");
+    let profile = place.file("profile.toml", &system(""));
+    let shared = |name: &str| Path::new("/dev/shm").join(format!("stockade-test-{}-{name}", std::process::id()));
+    let report = |path: &Path| place.stockade(As::Root).arg("run").arg("--report").arg(path).arg(&profile).arg("/bin/true").output().unwrap();
+    let (link, fifo, fresh) = (shared("link"), shared("fifo"), shared("new"));
+    symlink(&target, &link).unwrap();
+    own(&link, As::User);
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+    own(&fifo, As::User);
+    let outputs = [report(&link), report(&fifo), report(&fresh)];
+    let made = std::fs::read_to_string(&fresh);
+    // The twin: the name leads to the file, where the kernel does not guard links in shared directories (proc_sys_fs(5)).
+    assert_eq!(std::fs::canonicalize(&link).unwrap(), std::fs::canonicalize(&target).unwrap());
+    [link, fifo, fresh].iter().for_each(|path| drop(std::fs::remove_file(path)));
+    assert_eq!(outputs.each_ref().map(|output| output.status.code()), [Some(125), Some(125), Some(0)], "{}", text(&outputs[2].stderr));
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "before\n");
+    assert!(made.unwrap().contains("\"report\""));
+}

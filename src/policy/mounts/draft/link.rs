@@ -6,7 +6,7 @@ use super::super::links::{loose_end, writable_at};
 use super::super::tree::above;
 use super::World;
 use crate::host::{Fact, File, FileKind};
-use crate::problem::Problem;
+use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::{Name, Op};
 
@@ -46,6 +46,9 @@ impl World<'_> {
         let refuse = |why: String, help: String| {
             Some(Problem::new("mounts::link", at, format!("cannot keep {path} read-only: it is a symbolic link to {to}, {why}")).help(help))
         };
+        if let Some(errno) = trail.errno.filter(|errno| ![libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::ELOOP].contains(errno)) {
+            return refuse(format!("which cannot be looked at: {}", errno_words(errno)), "make it reachable, or remove the link on the host".into());
+        }
         if bind.missing != Missing::Skip && loose_end(&self.tree, self.host, trail).is_some() {
             return refuse("which is not there, and which the target could make".into(), "make it on the host, or remove the link there".into());
         }
