@@ -106,6 +106,7 @@ mod load;
 mod params;
 mod starters;
 mod variables;
+mod written;
 
 pub use builtin::BUILTIN;
 pub use caller::Caller;
@@ -115,3 +116,4 @@ pub use load::{Request, load, load_layers, load_params};
 pub use params::Declared;
 pub use starters::{Fit, Role, starter};
 pub use variables::KNOWN as VARIABLES;
+pub use written::as_written;

@@ -259,6 +259,15 @@ impl Sources {
         Some(Place { file: source.name.clone(), line: line as u32, column: before.chars().count() as u32 + 1 })
     }
 
+    /// The whole lines that a span lies in.
+    pub fn lines_of(&self, at: Span) -> Option<&str> {
+        let file = self.source(at)?;
+        let (start, end) = ((at.start - file.base) as usize, (at.end - file.base) as usize);
+        let first = file.text.get(..start)?.rfind('\n').map_or(0, |place| place + 1);
+        let last = file.text.get(end..)?.find('\n').map_or(file.text.len(), |place| end + place);
+        file.text.get(first..last)
+    }
+
     /// The bytes that `span` covers. What is wrong at the end of a text covers what would stand there.
     pub fn text(&self, span: Span) -> Option<&str> {
         let source = self.source(span)?;

@@ -30,7 +30,7 @@ use stockade::host::Host;
 use stockade::plan::Plan;
 use stockade::policy::programs::{Unseen, unseen};
 use stockade::problem::{Problem, Problems, Style, errno_words, escape};
-use stockade::profile::{Caller, Profile, Request, load};
+use stockade::profile::{Caller, Profile, Request, as_written, load};
 use stockade::registry::{Refused, Registry};
 use stockade::source::{Sources, Span};
 use stockade::view::Paint;
@@ -98,7 +98,7 @@ fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Fa
         host.groups_of_caller = nix::unistd::getgroups().ok().map(|groups| groups.iter().map(|group| group.as_raw()).collect());
         let mut host = host.clone();
         host.look_closer(profile);
-        *warnings = stockade::lint::lint_of_own_lines(profile, &host, sources);
+        *warnings = as_written(stockade::lint::lint_of_own_lines(profile, &host, sources), &host.caller, sources);
     })
 }
 
@@ -128,6 +128,7 @@ fn settle_with(request: &Request, caller: Caller, look: impl FnOnce(&Profile, &m
         Ok(plan) => Ok(Planned { sources, profile, host, plan }),
         Err(problems) => {
             let problems = problems.placed("process::command", sources.where_missing("process"));
+            let problems = as_written(problems, &host.caller, &sources);
             Err(Failed { sources, problems })
         }
     }

@@ -53,9 +53,9 @@ pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
             "the group above allows less than that, or the file is not the caller's to write: start stockade as root"
         }
         (Op::GroupLimit { .. }, Wrong::Reads(_)) => "write a value that the kernel takes as it is",
-        (Op::DeviceRules { .. }, Wrong::Errno(Errno(libc::EPERM))) => "rules for devices need root: take \"devices\" out of `controllers`",
+        (Op::DeviceRules { .. }, Wrong::Errno(Errno(libc::EPERM))) => "rules for devices need root: take `devices` out of `controllers`",
         (Op::DeviceRules { .. }, Wrong::Errno(Errno(libc::EINVAL))) => {
-            "the kernel has no BPF for control groups: take \"devices\" out of `controllers`"
+            "the kernel has no BPF for control groups: take `devices` out of `controllers`"
         }
         _ => return problem,
     };

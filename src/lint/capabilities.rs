@@ -81,7 +81,11 @@ fn lost_by_execve(scene: &Scene, found: &mut Problems) {
             continue;
         }
         let text = format!("`{}` has no effect: the target is not root inside, and loses it when it is executed", cap.value);
-        let help = format!("name it as one that stays: [capabilities] ambient = [\"{}\"]", cap.value);
+        let name = cap.value.to_string();
+        let help = match name.parse::<u8>() {
+            Ok(_) => "leave it out".to_owned(),
+            Err(_) => format!("name it as one that stays, in [capabilities]: ambient = [\"{name}\"]"),
+        };
         found.push(Problem::new("capabilities::no-effect", cap.at, text).help(help));
     }
 }

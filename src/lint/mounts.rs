@@ -129,7 +129,7 @@ pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
             continue;
         }
         let warning = Problem::new("mounts::redundant", node.at, format!("{path} adds nothing: {over} grants it already"));
-        found.push(warning.also(wider.at, "by this").help(format!("leave it out, or withdraw it where it is inherited: \"{path}\" = false")));
+        found.push(warning.also(wider.at, "by this").help("leave it out; where it is inherited, `false` in its place removes it"));
     }
 }
 
@@ -171,7 +171,7 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
             Base::Own { .. } if own_tree && keeps_from_a_program(scene, path) => {}
             Base::Own { .. } if (own_tree || !granted) && covered(&scene.tree, scene.host, path).is_none() => {
                 let text = format!("{path} hides nothing: no entry shows anything there");
-                let help = format!("leave it out, or withdraw it where it is inherited: \"{path}\" = false");
+                let help = "leave it out; where it is inherited, `false` in its place removes it";
                 found.push(Problem::new("mounts::hides-nothing", node.at, text).help(help));
             }
             Base::Host { source, .. } if own_tree => {

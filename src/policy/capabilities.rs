@@ -161,7 +161,7 @@ pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &I
     if let Some(cap) = capabilities.named().find(|cap| cap.value == Capability(21)) {
         draft.problem(
             Problem::new("capabilities::sys-admin", cap.at, "cannot keep sys-admin: with it the target could undo its own mounts")
-                .help("give it namespaces of its own instead: [namespaces] nested = true"),
+                .help("leave it out; where the target makes namespaces of its own, namespaces.nested is what it needs"),
         );
     }
     // A change of ids clears the parent-death signal, and there is no pid 1 of ours to watch the launcher (prctl(2)).

@@ -254,7 +254,7 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
             }
             draft.problem(
                 Problem::new("identity::host", at, "cannot share the user namespace: the target would have ids of the host")
-                    .help("say so: [identity] host = true; or leave namespaces.user new"),
+                    .help("say so in [identity]: host = true; or leave namespaces.user new"),
             );
         }
         without_user_namespace(identity, draft);

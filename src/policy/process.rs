@@ -320,7 +320,7 @@ pub fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> Exec {
     if program.is_empty() {
         draft.problem(
             Problem::new("process::command", at, "cannot run the profile: it has no command")
-                .help("give one: [process] command = [\"bash\"], or after the profile: stockade run PROFILE COMMAND"),
+                .help("give one in [process]: command = [\"bash\"]; or after the profile: stockade run PROFILE COMMAND"),
         );
     }
     let candidates = if program.contains('/') {

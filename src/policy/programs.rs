@@ -195,6 +195,15 @@ pub struct Unseen {
     pub help: Option<String>,
 }
 
+/// Commands that a shell does itself, and that are no programs (POSIX, special built-in utilities, and `cd`).
+const SHELL_WORDS: &[&str] = &["cd", "export", "source", ".", "exec", "eval", "set", "unset", "alias", "exit", "umask", "ulimit"];
+
+/// A command in one text as the list that it is.
+fn apart(command: &str) -> String {
+    let words: Vec<String> = command.split_whitespace().map(literal).collect();
+    format!("command = [{}]", words.join(", "))
+}
+
 /// What is not visible in the final tree, where [`Host::look_inside`] was asked: the command, its loader and libraries, the working
 /// folder, the targets of links.
 pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
@@ -205,14 +214,20 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
             let (_, text, help) = say(word, lack);
             let mut text = text.replacen("cannot show", "cannot run", 1);
             let help = match lack {
-                Lack::Program { near: Some(_), .. } => help,
-                Lack::Program { name, .. } if name.starts_with('-') => help,
+                Lack::Program { name, near: Some(_), .. } if !SHELL_WORDS.contains(&name.as_str()) => help,
                 // Here it is the tree that lacks it, not the machine.
                 Lack::Program { .. } | Lack::Interpreter { .. } | Lack::Library { .. } => {
                     text.push_str(" inside");
                     // Who shows /usr has the whole system already.
-                    let whole = if matches!(host.at("/usr"), Fact::Present(_)) { "" } else { ", or extends = [\"base\"] for the whole system" };
-                    Some(format!("let it bring what it needs: programs = [{}]{whole}", literal(word)))
+                    let whole = if matches!(host.at("/usr"), Fact::Present(_)) { "" } else { "; or show the whole system: extends = [\"base\"]" };
+                    Some(match Word::from_text(word) {
+                        Ok(_) if word.contains(char::is_whitespace) => format!("write the words of a command apart: {}", apart(word)),
+                        Ok(_) if SHELL_WORDS.contains(&word.as_str()) => {
+                            format!("`{}` is a word of the shell: command = [\"sh\", \"-c\", \"...\"]", word.value)
+                        }
+                        Ok(_) => format!("let it bring what it needs: programs = [{}]{whole}", literal(word)),
+                        Err(_) => "name its absolute path, and grant the directory that it is in".into(),
+                    })
                 }
                 _ => help,
             };
@@ -221,12 +236,17 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
     }
     if let (Some(word), Some(place)) = (first_word(process), &inside.unruled) {
         let text = format!("cannot run `{}`: no rule of landlock.paths lets {place} be executed", escape(word));
-        let help = format!("add a rule for it, its interpreter and its libraries, such as: {} = \"rx\"", literal(place));
+        let help = format!("add a rule for it, its interpreter and its libraries, in [landlock.paths]: {} = \"rx\"", literal(place));
         out.push(Unseen { code: "process::unseen-program", at: word.at, text, help: Some(help) });
     }
     if let (false, Some(cwd)) = (inside.cwd, process.cwd.get()) {
         let text = format!("cannot enter {}: it is not there inside", cwd.value);
-        out.push(Unseen { code: "process::unseen-folder", at: cwd.at, text, help: Some(format!("grant it: \"{}\" = \"ro\"", cwd.value)) });
+        out.push(Unseen {
+            code: "process::unseen-folder",
+            at: cwd.at,
+            text,
+            help: Some(format!("grant it, in [mounts]: \"{}\" = \"ro\"", cwd.value)),
+        });
     }
     for (path, text, at) in &inside.dangling {
         let to = if text.starts_with('/') { text.clone() } else { format!("{}/{text}", parent(path).trim_end_matches('/')) };

@@ -176,14 +176,14 @@ impl<'a> Variables<'a> {
                     "variable::args",
                     "cannot put in `${ARGS}`: it is many words, so it can only be a whole word of process.command",
                 )
-                .help("command = [\"program\", \"${ARGS}\"]"));
+                .help("let it be an item of process.command, alone"));
             }
             "COMMAND" => {
                 return Err(problem(
                     "variable::command",
                     "cannot put in `${COMMAND}`: it is the program of the command, so it can only be a whole word of programs",
                 )
-                .help("programs = [\"${COMMAND}\"]"));
+                .help("let it be an item of `programs`, alone"));
             }
             _ => return self.param(name),
         };

@@ -77,6 +77,9 @@ fn over(line: &Line, sources: &Sources) -> String {
             format!("  over {}; or take that line out, where nothing inherited is below it\n", place_words(at, sources))
         }
         Over::Replaces(at) => format!("  in the place of {}\n", place_words(at, sources)),
+        Over::Joins(at) if line.text.contains("[\"!") => {
+            format!("  in a file above the one of {}; in that file itself remove the item from the list\n", place_words(at, sources))
+        }
         Over::Joins(at) => format!("  it joins the list at {}\n", place_words(at, sources)),
         Over::Nothing => String::new(),
     }

@@ -127,7 +127,7 @@ fn program(word: &str) -> Program {
     };
     let link = |path: &str, text: &str| (path.to_owned(), Piece::Link(text.to_owned()));
     let word = word.to_owned();
-    if word != "sh" && word != "true" && word != "/usr/bin/tool" {
+    if word != "sh" && word != "true" && word != "tool" && word != "/usr/bin/tool" {
         let lacks = vec![Lack::Program { name: word.clone(), folders: vec!["/usr/bin".into(), "/bin".into()], near: Some("tool".into()) }];
         return Program { word, lacks, ..Program::default() };
     }

@@ -10,8 +10,8 @@ use super::{Limits, Wanted};
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::groups::{Groups, Hierarchy, Version};
-use crate::policy::mounts::Mounts;
-use crate::policy::mounts::entry::{Access, Mount};
+use crate::policy::mounts::entry::{Access, Bind, Mount};
+use crate::policy::mounts::{Mounts, spelled};
 use crate::policy::namespaces::{Choice, Kind};
 use crate::problem::Problem;
 use crate::source::{At, Span};
@@ -230,7 +230,7 @@ impl Planner<'_> {
         };
         if controller == Controller::Devices && !self.root {
             // Version 1 asks for CAP_SYS_ADMIN (device_cgroup.c), version 2 for CAP_NET_ADMIN and CAP_BPF (bpf(2)).
-            let help = "take \"devices\" out of `controllers`, or start it as root; or let it fall: optional = [\"limits\"]";
+            let help = "take `devices` out of `controllers`, or start it as root; or let them fall: optional = [\"limits\"]";
             return Err(Refusal { why: "the kernel takes rules for devices from root alone".into(), help: help.into() });
         }
         let hierarchy = &self.groups.hierarchies[index];
@@ -350,6 +350,14 @@ fn inherited_sets(hierarchy: &Hierarchy, group: &Group) -> Vec<Setting> {
         .collect()
 }
 
+/// What can be granted of the hierarchy: the kernel's own tree has a kind of its own.
+fn read_only(path: &str, source: &str, bind: &Bind) -> String {
+    if below(source, "/sys").is_some() {
+        return "leave it out: the launcher sets the limits, and the target needs no group".into();
+    }
+    format!("grant it read-only: {}", spelled::line(path, &Mount::Bind(Bind { access: Access::ReadOnly, ..bind.clone() })))
+}
+
 /// A target that can write to the hierarchy could raise its limits, or leave its group.
 fn guard_groups<'a>(mounts: &Mounts, groups: &Groups, used: impl Iterator<Item = &'a usize>, draft: &mut Draft) {
     // However often a hierarchy is mounted, and whatever part of it.
@@ -361,7 +369,7 @@ fn guard_groups<'a>(mounts: &Mounts, groups: &Groups, used: impl Iterator<Item =
         let over = points.iter().find(|point| below(source, point).is_some() || below(point, source).is_some());
         if let (Access::ReadWrite, Some(point)) = (bind.access, over) {
             let message = format!("cannot grant {source} for writing: the control groups of {point} are in it, and the target could leave its own");
-            draft.problem(Problem::new("limits::mount", mount.at, message).help("grant it read-only: access = \"ro\""));
+            draft.problem(Problem::new("limits::mount", mount.at, message).help(read_only(path.value, source, bind)));
         }
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn check_place(
                 (libc::ENOENT, _) => format!("make it first, as root: mkdir {folder}"),
                 (_, Version::V2) => format!("{way}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"]"),
                 (_, Version::V1) => format!(
-                    "as root make one for the user, and name it: parent = \"/NAME\"\nmkdir {0}/NAME && chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"]",
+                    "as root make one for the user, and name it with `parent`: mkdir {0}/NAME && chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"]",
                     hierarchy.mount
                 ),
             };

@@ -7,16 +7,16 @@ use super::{is_system, spelled};
 use crate::host::{File, FileKind, Host};
 use crate::problem::Problem;
 use crate::source::Span;
-use crate::value::{below, parent};
+use crate::value::{AbsolutePath, below, parent};
 
 /// Checks a bind of `source` at `path`; the problem says what to do.
 pub fn check(path: &str, source: &str, bind: &Bind, file: &File, (tree, host): (&Tree, &Host), at: Span) -> Option<Problem> {
     // What counts is the place, not the name that leads there.
     let place = file.real.as_ref().map_or(source, |(real, _)| real.as_str());
     kernel_tree(path, place, file, at)
-        .or_else(|| foreign_link(source, file, at))
+        .or_else(|| foreign_link(path, source, bind, file, at))
         .or_else(|| no_sockets(path, place, bind, (tree, file), at))
-        .or_else(|| (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse).then(|| refuse_broad(place, host, at)).flatten())
+        .or_else(|| (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse).then(|| refuse_broad(path, place, bind, host, at)).flatten())
 }
 
 /// The host's proc, sys and dev have kinds of their own: bound, they would show the host's processes and devices.
@@ -31,7 +31,7 @@ fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Proble
         return refuse(format!("write \"{path}\" = \"sysfs\" for that of the sandbox's own network namespace"));
     }
     if source == "/dev" {
-        return refuse(format!("write \"{path}\" = \"dev\" for the minimal one, and \"/dev/NAME\" = \"device\" for each node more"));
+        return refuse(format!("write \"{path}\" = \"dev\" for the minimal one, and for each node more an entry of the kind `device`"));
     }
     let device = file.kind == FileKind::Device;
     device.then(|| {
@@ -41,11 +41,11 @@ fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Proble
 }
 
 /// A link that an ordinary user owns can have been put there by an earlier target that had the folder writable.
-fn foreign_link(source: &str, file: &File, at: Span) -> Option<Problem> {
+fn foreign_link(path: &str, source: &str, bind: &Bind, file: &File, at: Span) -> Option<Problem> {
     let (real, roots) = file.real.as_ref()?;
     (!roots).then(|| {
         Problem::new("mounts::link", at, format!("cannot bind {source}: a folder on the way is a symbolic link that is not root's"))
-            .help(format!("name the place that it means now: \"{real}\""))
+            .help(format!("name the place that it means now: {}", bound(path, Bind { source: Some(AbsolutePath(real.clone())), ..bind.clone() })))
     })
 }
 
@@ -69,14 +69,18 @@ fn no_sockets(path: &str, source: &str, bind: &Bind, (tree, file): (&Tree, &File
     Some(Problem::new("mounts::sockets", at, message).help(format!("cover them: {}", with(Sockets::Hide))))
 }
 
+/// The line of a bind.
+fn bound(path: &str, bind: Bind) -> String {
+    spelled::line(path, &Mount::Bind(bind))
+}
+
 /// A writable grant that is wider than it looks.
-fn refuse_broad(source: &str, host: &Host, at: Span) -> Option<Problem> {
+fn refuse_broad(path: &str, source: &str, bind: &Bind, host: &Host, at: Span) -> Option<Problem> {
     let why = why_broad(source, host)?;
-    Some(
-        Problem::new("mounts::broad", at, format!("cannot grant {source} for writing: {why}"))
-            .label("too broad")
-            .help("bind a folder below it, or say broad = true in the entry if that is what you want"),
-    )
+    Some(Problem::new("mounts::broad", at, format!("cannot grant {source} for writing: {why}")).label("too broad").help(format!(
+        "bind a directory below it, or give this protection up if that is what you want: {}",
+        bound(path, Bind { broad: Broad::Allow, ..bind.clone() })
+    )))
 }
 
 /// Trees whose every file is run or read by the host's root.

@@ -55,7 +55,7 @@ fn check(filter: &Filter, seccomp: &Seccomp, draft: &mut Draft) {
                 // What is denied no other word permits.
                 Source::Deny => format!("take {call}, or the group that it is in, out of `deny`"),
                 Source::Rules => format!("leave the rule for {call} out"),
-                _ => format!("permit it, or what every program does: [seccomp] allow = [\"@default\", \"{call}\"]"),
+                _ => format!("permit it, or what every program does, in [seccomp]: allow = [\"@default\", \"{call}\"]"),
             };
             draft.problem(Problem::new("seccomp::start", at, format!("cannot refuse {call}: the target itself {does} by it")).help(help));
         }
@@ -177,7 +177,7 @@ impl<'a> Words<'a> {
             draft.problem(
                 Problem::new("seccomp::families", at, "cannot enforce `families`: another word says which sockets there may be")
                     .also(also, "this")
-                    .help("write the families into the rule: socket = { allow-if = [{ arg0 = [..] }] }"),
+                    .help("leave one of the two out; in a rule for `socket` the families are values of `arg0`"),
             );
         }
         if let (Some(policy), Some(import)) = (self.seccomp.policy.get(), self.seccomp.import.get()) {

@@ -60,7 +60,7 @@ impl World<'_> {
                 Some(tail) => self.device(&format!("{path}{tail}"), source, at),
                 None => self.draft.problem(
                     Problem::new("mounts::dev", at, format!("cannot show {source} in {path}: it is not below /dev"))
-                        .help("give it an entry of its own: { device = PATH }"),
+                        .help("give it an entry of its own, of the kind `device`"),
                 ),
             }
         }

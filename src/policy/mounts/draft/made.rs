@@ -20,7 +20,7 @@ impl World<'_> {
                 self.make_folder(path, mode, at);
                 self.allow(path, Rights::READ, at);
             }
-            other => self.cannot_make(path, "a folder", &other, "write it as a tmpfs: \"PATH\" = \"tmpfs\"", at),
+            other => self.cannot_make(path, "a folder", &other, &format!("write it as a tmpfs: {} = \"tmpfs\"", literal(path)), at),
         }
     }
 

@@ -1,0 +1,74 @@
+//! Help in the words of the line that it is about: a variable there stays one in what is offered in its place, as today's value is
+//! another tomorrow, and one of the environment may be a secret. It judges nothing.
+
+use super::Caller;
+use super::variables::{Piece, pieces};
+use crate::problem::{Problem, Problems};
+use crate::source::{Sources, Span};
+use crate::value::quoted;
+
+/// The problems, with the variables of their lines in their help.
+pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Problems {
+    let mut out = Problems::default();
+    out.extend(problems.into_iter().map(|problem| {
+        let help = problem.help.as_ref().map(|help| rewritten(help, problem.at, caller, sources));
+        Problem { help, ..problem }
+    }));
+    out
+}
+
+fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources) -> String {
+    let Some(line) = sources.lines_of(at).filter(|line| line.contains("${")) else { return help.to_owned() };
+    let folder = sources.source(at).and_then(|source| source.file.clone());
+    let folder = folder.as_deref().map(crate::value::parent);
+    let mut known: Vec<(&str, String)> = pieces(line)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|piece| match piece {
+            Piece::Variable(name, _) => Some((name, value(name, caller, folder)?)),
+            Piece::Plain(_) => None,
+        })
+        .filter(|(_, value)| value.len() > 1)
+        .collect();
+    // The longest says most: `${CWD}` rather than `${HOME}/work`.
+    known.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+    known.iter().fold(help.to_owned(), |help, (name, value)| put(&help, value, name))
+}
+
+/// The variable in the place of its value, where a text of TOML begins with that.
+fn put(help: &str, value: &str, name: &str) -> String {
+    let begun = quoted(value);
+    let begun = &begun[..begun.len() - 1];
+    let mut parts = help.split(begun);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let whole = part.starts_with(['"', '/']);
+        out.push_str(&if whole { format!("\"${{{name}}}") } else { begun.to_owned() });
+        out.push_str(part);
+    }
+    out
+}
+
+fn value(name: &str, caller: &Caller, folder: Option<&str>) -> Option<String> {
+    match name {
+        "HOME" => Some(caller.home.clone()),
+        "CWD" => Some(caller.cwd.clone()),
+        "RUNTIME_DIR" => caller.runtime_dir.clone(),
+        "PROFILE_DIR" => folder.map(str::to_owned),
+        _ => {
+            let (name, or) = name.strip_prefix("env:").map(|rest| rest.split_once(":-").unwrap_or((rest, "")))?;
+            caller.env.get(name).filter(|value| !value.is_empty()).cloned().or(Some(or.to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_at_the_beginning_of_a_text_is_its_variable() {
+        let help = "say so: \"/w/x\" = { bind = \"/w\", missing = \"skip\" }, not \"/wide\" or /w/x";
+        assert_eq!(put(help, "/w", "CWD"), "say so: \"${CWD}/x\" = { bind = \"${CWD}\", missing = \"skip\" }, not \"/wide\" or /w/x");
+    }
+}
