@@ -269,13 +269,13 @@ fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
     match &ids.maps {
         // One's own ids alone are mapped, and the child has them.
         Some(Maps { deny_setgroups: true, helpers: false, .. }) => {}
-        Some(Maps { deny_setgroups: true, .. }) => draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, Span::NOWHERE),
+        Some(Maps { deny_setgroups: true, .. }) => draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, ids.at.0),
         Some(_) => {
-            draft.step(Stage::Ids, Op::Groups { groups: ids.groups.clone() }, Span::NOWHERE);
-            draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, Span::NOWHERE);
+            draft.step(Stage::Ids, Op::Groups { groups: ids.groups.clone() }, ids.at.1);
+            draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, ids.at.0);
         }
         None if *choice.of(Kind::User) == Namespace::Host => {
-            draft.step(Stage::Ids, Op::FileIds { user: ids.user, group: ids.group }, Span::NOWHERE);
+            draft.step(Stage::Ids, Op::FileIds { user: ids.user, group: ids.group }, ids.at.0);
         }
         None => {}
     }

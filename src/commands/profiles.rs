@@ -148,7 +148,7 @@ fn step_words(op: &Op) -> String {
 }
 
 fn identity(ids: &Ids) -> Vec<String> {
-    let Ids { user, group, groups, host_user, host_group, maps, needs_idmap, single: _, groups_stay: _, home: _ } = ids;
+    let Ids { user, group, groups, host_user, host_group, maps, needs_idmap, single: _, groups_stay: _, home: _, at: _ } = ids;
     let mut all = vec![format!("be user {user}, on the host {host_user}"), format!("be group {group}, on the host {host_group}")];
     all.extend(groups.iter().map(|group| format!("be in group {group}")));
     all.extend(needs_idmap.then(|| "map the owners of writable binds".to_owned()));

@@ -126,6 +126,12 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         (Op::Scheduler { .. }, libc::EPERM) => "real-time policies need root or RLIMIT_RTPRIO",
         (Op::Rlimit { .. }, libc::EPERM) => return Some(cause::hard_limit().to_string()),
         (Op::WorkingFolder { .. }, _) => "set process.cwd to a folder that the profile grants",
+        (Op::Ids { .. } | Op::Groups { .. }, libc::EINVAL) => {
+            "a user namespace that is joined has no ids but those of its own map: cat /proc/PID/uid_map of a process in it, and of gid_map"
+        }
+        (Op::Groups { .. }, libc::EPERM) => {
+            "setgroups(2) is denied in the user namespace that is joined: join one that newgidmap(1) mapped, such as a rootless container's"
+        }
         (Op::JoinNamespace { .. }, libc::EPERM) => "joining a namespace needs root over the user namespace that owns it",
         // Where the kernel shares out real-time scheduling by groups, a new one has no share (sched-rt-group.rst).
         (Op::EnterGroup { .. }, libc::EINVAL) => "a real-time process cannot enter it: start stockade under the ordinary scheduler (chrt --other 0)",

@@ -188,8 +188,8 @@ pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &I
     draft.step(Stage::Identity, Op::Bounding { keep }, at);
     if power == Power::Given {
         draft.step(Stage::Identity, Op::KeepCapabilities, at);
-        draft.step(Stage::Identity, Op::Groups { groups: ids.groups.clone() }, at);
-        draft.step(Stage::Identity, Op::Ids { user: ids.user, group: ids.group }, at);
+        draft.step(Stage::Identity, Op::Groups { groups: ids.groups.clone() }, ids.at.1);
+        draft.step(Stage::Identity, Op::Ids { user: ids.user, group: ids.group }, ids.at.0);
     }
     let bits = match capabilities.securebits.get() {
         Some(list) => list.iter().fold(0, |bits, bit| bits | bit.0),

@@ -193,6 +193,8 @@ pub struct Ids {
     pub groups_stay: bool,
     /// The target's home, for passwd.
     pub home: Option<String>,
+    /// The line that chooses the user or the group, and that of the supplementary groups.
+    pub at: (Span, Span),
 }
 
 impl Ids {
@@ -235,7 +237,8 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
     let groups: Vec<u32> = identity.groups.items.iter().map(|id| resolve(Some(id), &host.groups, 0, "group")).collect();
     let places: Vec<(Span, u32)> = identity.groups.items.iter().map(|item| item.at).zip(groups.iter().copied()).collect();
     let groups: Vec<u32> = groups.into_iter().collect::<BTreeSet<u32>>().into_iter().collect();
-    let mut ids = Ids { user, group, groups, host_user: user, host_group: group, ..Ids::default() };
+    let at = (identity.user.at().or(identity.group.at()), places.first().map_or(Span::NOWHERE, |(at, _)| *at));
+    let mut ids = Ids { user, group, groups, host_user: user, host_group: group, at, ..Ids::default() };
     let real = identity.host.get().filter(|real| real.value);
     if let (Some(real), false) = (real, root) {
         draft.problem(

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub struct Ground {
     pub place: Place,
-    /// A process of each caller in a mount namespace of its own; a user's has a user namespace, too.
+    /// A process of each caller in namespaces of its own, but for process numbers; a user's has a user namespace, too.
     joined: Vec<(As, Child)>,
     /// A socket in the file tree, and an abstract one.
     _listeners: [UnixListener; 2],
@@ -106,10 +106,15 @@ impl Ground {
         Ground { place, joined, _listeners: sockets, device, name, groups, next: AtomicU32::new(1) }
     }
 
+    /// The process whose namespaces are joined.
+    fn holder(&self, who: As) -> u32 {
+        self.joined.iter().find(|(of, _)| *of == who).map_or(0, |(_, holder)| holder.id())
+    }
+
     /// The lines of a mode's own profile.
     fn lines(&self, column: Column, who: As) -> Vec<String> {
         let mut lines = vec!["format = 1".to_owned()];
-        let holder = self.joined.iter().find(|(of, _)| *of == who).map_or(0, |(_, holder)| holder.id());
+        let holder = self.holder(who);
         match column {
             Column::Own | Column::Root => {}
             Column::Host => lines.push("namespaces.mount = \"host\"".into()),
@@ -146,6 +151,7 @@ impl Ground {
 
     /// The mode's profile with further lines, which stand in the place of its own ones with the same keys.
     pub fn profile(&self, column: Column, who: As, more: &str) -> String {
+        let more = &more.replace("{H}", &self.holder(who).to_string());
         let key = |line: &str| line.split(" = ").next().unwrap_or_default().to_owned();
         let more: Vec<String> = more.lines().map(str::to_owned).collect();
         let mut lines = self.lines(column, who);
@@ -178,14 +184,21 @@ impl Ground {
         let outside = if act.outside.is_empty() { "exec $RUN sh -c \"$INSIDE\"" } else { act.outside };
         let mut command = self.place.outside(who, "/bin/sh");
         command.args(["-c", &self.fill(outside, id)]).env("RUN", launcher).env("INSIDE", self.fill(act.inside, id));
-        command.env("CALLER", "the caller's").env("STOCKADE", format!("{place}/stockade"));
+        command.env("HOLDER", self.holder(who).to_string()).env("CALLER", "the caller's").env("STOCKADE", format!("{place}/stockade"));
         if let Some(uid) = uid {
             command.uid(uid).gid(uid);
         }
         if who == As::User {
             command.env("XDG_RUNTIME_DIR", format!("{place}/run"));
         }
-        let output = command.stdin(Stdio::null()).output().unwrap();
+        command.stdin(Stdio::null());
+        let output = loop {
+            match command.output() {
+                // Another test of the same user has all processes for a moment.
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => std::thread::sleep(std::time::Duration::from_millis(50)),
+                output => break output.unwrap(),
+            }
+        };
         let status = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
         let mut printed = text(&output.stdout).trim().to_owned();
         if status != 0 {
@@ -227,10 +240,10 @@ impl Ground {
     }
 }
 
-/// A process in a mount namespace of its own. The user's is in a user namespace in which setgroups(2) is allowed, as those of rootless
+/// A process in namespaces of its own. The user's is in a user namespace in which setgroups(2) is allowed, as those of rootless
 /// containers are: without privilege only newgidmap(1) makes such a one, so root writes the map.
 fn hold(place: &Place, who: As) -> Child {
-    let flags = if who == As::User { "-Um" } else { "-m" };
+    let flags = if who == As::User { "-UmiunCT" } else { "-miunCT" };
     let mut holder = place.outside(who, "unshare").args([flags, "sleep", "600"]).stdin(Stdio::null()).spawn().unwrap();
     let own = std::fs::read_link("/proc/self/ns/mnt").unwrap();
     let folder = PathBuf::from(format!("/proc/{}", holder.id()));

@@ -36,7 +36,7 @@ impl Column {
 }
 
 /// A line of the profile, and an act whose output shows whether it holds. In all texts `{P}` is the test's directory, `{W}` one below it that
-/// every mode grants for writing, `{D}` a device node, `{A}` the name of an abstract socket, `{G}` a control group, `{id}` a number that no other act has.
+/// every mode grants for writing, `{D}` a device node, `{H}` in lines, and `$HOLDER` outside, a process whose namespaces can be joined, `{A}` the name of an abstract socket, `{G}` a control group, `{id}` a number that no other act has.
 #[derive(Debug, Clone, Copy)]
 pub struct Act {
     /// Lines of the profile with dotted keys. One that the mode's own profile has as well stands in its place.

@@ -23,7 +23,8 @@ pub fn walk(ground: &Ground, rows: &[Row]) -> Vec<String> {
     }
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(vec![]));
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+        // Some acts sleep.
+        for _ in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(why) = attempt(ground, job) {
@@ -50,10 +51,8 @@ fn attempt(ground: &Ground, job: &Job) -> Result<(), String> {
         }
         Cell::Lacking(line, kernel, code, word) => skipped(ground, job, older(kernel), code, word, line),
         Cell::Possible(act, code, word) => {
-            if held(ground, job, None, &act).is_ok() {
-                return Ok(());
-            }
-            skipped(ground, job, kernel(job.column), code, word, act.line)
+            let Err(why) = held(ground, job, None, &act) else { return Ok(()) };
+            skipped(ground, job, kernel(job.column), code, word, act.line).map_err(|skipped| format!("{why}\nand {skipped}"))
         }
         Cell::Since(act, since, words) => {
             let has = stockade::sys::landlock_abi().is_ok_and(|abi| abi >= since);

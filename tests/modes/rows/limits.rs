@@ -30,7 +30,7 @@ pub const ROWS: &[Row] = &[
     limit("limits.memory-min", watched("limits.memory-min = \"64M\"", file!("memory none memory.min"), "67108864", OTHER)),
     limit(
         "limits.oom",
-        act("limits.memory = \"32M\"\nlimits.oom = \"kill-all\"", "sh -c 'exec tail /dev/zero'; echo survived", "status 137", "survived")
+        act("limits.memory = \"32M\"\nlimits.oom = \"kill-all\"", "sh -c 'exec tail /dev/zero'; sleep 0.5; echo survived", "status 137", "survived")
             .against("limits.memory = \"32M\""),
     ),
     limit("limits.pids", act("limits.pids = 8", "for n in 1 2 3 4 5 6 7 8 9; do sleep 0.2 & done; echo all", "status 2", "all")),

@@ -1,8 +1,30 @@
 //! `[namespaces]` and `[network]`: whose namespaces the target is in is asked of /proc, outside.
 
 use crate::table::Cell::{Held, Nothing, Refused, RefusedLine};
-use crate::table::Column::{Alone, Host, Joined, Nested, Root, Without};
-use crate::table::{Act, Row, act, plain, row, watched};
+use crate::table::Column::{Alone, Host, Joined, Nested, Own, Root, Without};
+use crate::table::{Act, Cell, Row, act, plain, row, watched};
+
+/// A namespace that is joined: an ordinary user needs the user namespace that owns it.
+macro_rules! join {
+    ($key:literal, $kind:literal) => {
+        row(
+            concat!($key, ".join"),
+            watched(
+                concat!($key, " = { join = \"/proc/{H}/ns/", $kind, "\" }"),
+                concat!("{P}/watch {id} '[ $(readlink /proc/$PID/ns/", $kind, ") = $(readlink /proc/$HOLDER/ns/", $kind, ") ] && echo joined'"),
+                "joined",
+                "",
+            ),
+        )
+        .user(Own, JOIN)
+        .user(Host, JOIN)
+        .user(Alone, JOIN)
+        .user(Nested, JOIN)
+        .user(Without, JOIN)
+    };
+}
+
+const JOIN: Cell = Refused("launch::step");
 
 pub const ROWS: &[Row] = &[
     plain("namespaces.all", "", Held(ALL)).but(Host, Held(SHARED_IPC)).but(Joined, Held(SHARED_IPC)).but(Alone, Nothing("it makes this mode")),
@@ -49,6 +71,11 @@ pub const ROWS: &[Row] = &[
         watched("network.mode = \"host\"", NET, "the host's", "another"),
         watched("network.mode = \"none\"", NET, "another", "the host's"),
     ),
+    join!("namespaces.ipc", "ipc"),
+    join!("namespaces.uts", "uts"),
+    join!("namespaces.cgroup", "cgroup"),
+    join!("namespaces.time", "time"),
+    join!("network.mode", "net"),
 ];
 
 const BOOTTIME: &str = "[ $({P}/act boottime) -ge 5000 ] && echo moved";
