@@ -565,6 +565,11 @@ pub fn dup_above(from: RawFd, least: RawFd) -> Result<RawFd> {
     fd(call!(libc::SYS_fcntl, from, libc::F_DUPFD_CLOEXEC, least))
 }
 
+/// Whether a descriptor is close-on-exec.
+pub fn closes_on_exec(fd: RawFd) -> Result<bool> {
+    check(call!(libc::SYS_fcntl, fd, libc::F_GETFD, 0)).map(|flags| flags & c_long::from(libc::FD_CLOEXEC) != 0)
+}
+
 /// Takes close-on-exec off.
 pub fn keep_over_exec(fd: RawFd) -> Result {
     done(call!(libc::SYS_fcntl, fd, libc::F_SETFD, 0))
@@ -936,9 +941,14 @@ pub fn landlock_allow_port(ruleset: RawFd, port: u16, access: u64) -> Result {
     done(call!(libc::SYS_landlock_add_rule, ruleset, 2, rule.as_ptr(), 0u32))
 }
 
-/// landlock_restrict_self(2); with `audit`, LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON.
-pub fn landlock_restrict(ruleset: RawFd, audit: bool) -> Result {
-    done(call!(libc::SYS_landlock_restrict_self, ruleset, if audit { 2u32 } else { 0 }))
+/// landlock_restrict_self(2). From ABI 7 on the kernel logs what is denied: not what this program tries before it executes another
+/// (LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF); with `audit`, what that one is (LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON).
+pub fn landlock_restrict(ruleset: RawFd, abi: u32, audit: bool) -> Result {
+    let flags = match abi {
+        0..7 => 0u32,
+        _ => 1 | if audit { 2 } else { 0 },
+    };
+    done(call!(libc::SYS_landlock_restrict_self, ruleset, flags))
 }
 
 /// `struct sock_fprog`: a program as seccomp(2) takes it, at an address that is known before it is filled.
@@ -1242,6 +1252,16 @@ pub fn owned(fd: RawFd) -> std::os::fd::OwnedFd {
 /// mknodat(2) of an empty regular file.
 pub fn mkfile(dir: RawFd, path: &CStr, mode: u32) -> Result {
     done(call!(libc::SYS_mknodat, dir, path.as_ptr(), libc::S_IFREG | mode, 0u64))
+}
+
+/// getppid(2).
+pub fn getppid() -> i32 {
+    call!(libc::SYS_getppid) as i32
+}
+
+/// TIOCSTI of a NUL (ioctl_tty(2)).
+pub fn push_input(fd: RawFd) -> Result {
+    done(call!(libc::SYS_ioctl, fd, libc::TIOCSTI, c"".as_ptr()))
 }
 
 /// getpgrp(2).

@@ -277,6 +277,25 @@ fn no_single_failure_weakens_for_an_ordinary_user() {
     sweep(As::User, &TOLD);
 }
 
+/// A kernel that is emulated or traced may say that it did what it did not. What is read back before the exec is: the filter, Landlock,
+/// close-on-exec, capabilities and ids; mounts are not.
+#[test]
+fn a_protection_that_is_only_said_to_be_set_stops_the_run() {
+    let read_back = [Sysno::seccomp, Sysno::landlock_restrict_self, Sysno::close_range, Sysno::capset, Sysno::setresuid, Sysno::setresgid];
+    for who in As::all() {
+        for variant in [&PLAIN, &OTHER, &TOLD] {
+            let Some(sweep) = Sweep::new(*who, variant) else { return };
+            sweep.trace();
+            let (calls, unharmed) = sweep.trace();
+            let tried: Vec<&Call> = calls.iter().filter(|call| call.process > 0 && call.before_exec && read_back.contains(&call.name)).collect();
+            assert!(tried.iter().any(|call| call.name == Sysno::seccomp) && tried.len() > 3, "{tried:?}");
+            for call in tried {
+                sweep.judge(*call, 0, &unharmed).unwrap();
+            }
+        }
+    }
+}
+
 /// A folder as a standard stream would be a way to the host's tree: it is refused, whatever fails.
 #[test]
 fn no_single_failure_passes_a_folder_as_a_stream() {

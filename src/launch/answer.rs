@@ -80,7 +80,7 @@ fn restrict_to(folder: RawFd) -> sys::Result<bool> {
     let ruleset = landlock::strictest(abi);
     let fd = sys::landlock_ruleset(ruleset.handled.0, ruleset.ports, ruleset.scoped)?;
     sys::landlock_allow(fd, folder, ::landlock::AccessFs::ReadFile as u64)?;
-    sys::landlock_restrict(fd, false)?;
+    sys::landlock_restrict(fd, abi, false)?;
     sys::close(fd)?;
     Ok(true)
 }

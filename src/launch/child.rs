@@ -4,6 +4,7 @@
 
 use super::message::{GO, Message};
 use super::prepare::Prepared;
+use super::proof::NOT_IN_FORCE;
 use super::world::{self, apply_to_tree, decimal, is_of_the_tree};
 use super::{Pipes, init, program};
 use crate::plan::{Actor, Plan};
@@ -201,11 +202,18 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
         }
         Op::LandlockStream { fd, rights } => sys::landlock_allow(prepared.ruleset, *fd as RawFd, rights.0),
         Op::LandlockPort { access, port } => sys::landlock_allow_port(prepared.ruleset, *port, *access),
-        Op::RestrictSelf { audit } => sys::landlock_restrict(prepared.ruleset, *audit),
-        Op::Filter => match &mut prepared.handover {
-            None => sys::seccomp_filter(&prepared.program),
-            Some(handover) => handover.hand_over(&prepared.program),
-        },
+        Op::RestrictSelf { audit } => {
+            let (landlocked, abi) = prepared.landlocked;
+            sys::landlock_restrict(prepared.ruleset, abi, *audit)?;
+            landlocked.prove(prepared.backstage)
+        }
+        Op::Filter => {
+            match &mut prepared.handover {
+                None => sys::seccomp_filter(&prepared.program)?,
+                Some(handover) => handover.hand_over(&prepared.program)?,
+            }
+            prepared.filtered.prove()
+        }
         // Walked with their index, as their text lies beside the plan.
         Op::File { .. } | Op::CoverFile { .. } | Op::LandlockRule { .. } | Op::IdMapMount { .. } => Err(Errno(libc::ENOSYS)),
         op if is_of_the_tree(op) => apply_to_tree(op, prepared),
@@ -243,7 +251,11 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
         Op::Rlimit { resource, soft, hard, .. } => sys::set_rlimit(*resource, *soft, *hard),
         Op::FreshState => fresh_state(prepared),
         Op::CloseDescriptors { keep } => {
+            sys::keep_over_exec(prepared.spare)?;
             sys::close_on_exec_from(3)?;
+            if !sys::closes_on_exec(prepared.spare)? {
+                return Err(NOT_IN_FORCE);
+            }
             for fd in keep {
                 sys::keep_over_exec(*fd as RawFd)?;
             }

@@ -5,6 +5,7 @@
 //!
 //! Its second half is part of what runs between clone and exec: raw system calls and nothing else (see [`super::child`]).
 
+use super::proof::NOT_IN_FORCE;
 use crate::plan::Plan;
 use crate::policy::seccomp::{self, Exact, Verdict};
 use crate::policy::syscalls;
@@ -18,6 +19,8 @@ pub struct Handover {
     answer: Box<[u8; 1]>,
     /// Takes the exceptions back.
     closing: Option<Box<Program>>,
+    /// What the letter gives, sent again, once they are taken back.
+    refusal: Option<Errno>,
 }
 
 impl Handover {
@@ -35,7 +38,7 @@ impl Handover {
         let needs_exceptions = refused.iter().any(|(call, _)| call.number != of_its_own[2].number);
         if !needs_exceptions {
             program.fill(seccomp::compile_telling(&plan.filter, plan.told));
-            return Handover { socket, letter, answer, closing: None };
+            return Handover { socket, letter, answer, closing: None, refusal: None };
         }
         let exceptions: Vec<Exact> = refused.iter().map(|(call, _)| *call).collect();
         program.fill(seccomp::compile_telling(&plan.filter.exempting(&exceptions), plan.told));
@@ -43,7 +46,11 @@ impl Handover {
         let untold = |verdict| if verdict == Verdict::Notify { Verdict::Errno(Verdict::NOTIFIED) } else { verdict };
         let refusals: Vec<(Exact, Verdict)> = refused.into_iter().map(|(call, verdict)| (call, untold(verdict))).collect();
         closing.fill(seccomp::compile_refusals(&refusals));
-        Handover { socket, letter, answer, closing: Some(closing) }
+        let refusal = refusals.iter().find_map(|(call, verdict)| match verdict {
+            Verdict::Errno(errno) if call.number == of_its_own[0].number => Some(Errno(*errno)),
+            _ => None,
+        });
+        Handover { socket, letter, answer, closing: Some(closing), refusal }
     }
 
     /// Sets the filter, and waits until its listener is where it belongs.
@@ -53,9 +60,12 @@ impl Handover {
         if sys::read(self.socket, self.answer.as_mut_slice())? != 1 {
             return Err(Errno(libc::EPIPE));
         }
-        match &self.closing {
-            Some(closing) => sys::seccomp_filter(closing),
-            None => Ok(()),
+        if let Some(closing) = &self.closing {
+            sys::seccomp_filter(closing)?;
+        }
+        match self.refusal {
+            Some(errno) if self.letter.send(self.socket, listener) != Err(errno) => Err(NOT_IN_FORCE),
+            _ => Ok(()),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::Pipes;
 use super::child::{OWN, give_up};
 use super::message::{BACKGROUND, FOREGROUND, Message, STAY};
 use super::prepare::{self, Prepared};
+use super::proof::NOT_IN_FORCE;
 use super::supervise::FORWARDED;
 use crate::host::groups::Version;
 use crate::plan::Plan;
@@ -72,6 +73,10 @@ impl Init {
         let children = prepared.children;
         let account = Account::new(plan, prepared)?;
         close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd), children, prepared.cpu_account])?;
+        // The launcher's end of the pipe, which this process never uses, shows that they are closed.
+        if sys::closes_on_exec(pipes.report.0) != Err(Errno(libc::EBADF)) {
+            return Err(NOT_IN_FORCE);
+        }
         let deadline = match plan.watch.timeout_ms {
             Some(timeout) => Some(sys::now_ms()?.saturating_add(timeout)),
             None => None,

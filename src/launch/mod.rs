@@ -17,6 +17,7 @@ pub(crate) mod maps;
 mod message;
 mod prepare;
 mod program;
+mod proof;
 mod rehearse;
 mod supervise;
 mod terminal;
@@ -167,6 +168,7 @@ fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>, mut answerer: 
     let life = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
     let report = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
     let pipes = Pipes { life, report };
+    prepared.spare = life.0;
     // Signals wait from here on: the launcher reads them from a descriptor, pid 1 and the target start with them blocked.
     let signals =
         supervise::block_signals(plan, prepared.terminal.is_some_and(|terminal| terminal.foreground)).map_err(|errno| own("block signals", errno))?;

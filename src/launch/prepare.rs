@@ -3,6 +3,7 @@
 //! Between clone and exec nothing is allocated, so what is not here does not exist.
 
 use super::handover::Handover;
+use super::proof::{Filtered, Landlocked};
 use super::{Failure, content};
 use crate::plan::Plan;
 use crate::policy::{self, seccomp};
@@ -29,8 +30,14 @@ pub struct Prepared {
     pub program: Box<sys::Program>,
     /// How its listener gets to the process that answers, where there is one.
     pub handover: Option<Handover>,
+    /// What shows that it is in force.
+    pub filtered: Filtered,
     /// The Landlock ruleset.
     pub ruleset: RawFd,
+    /// What shows that it is in force, and the kernel's ABI.
+    pub landlocked: (Landlocked, u32),
+    /// A descriptor that the target's process has no use for: it shows that close_range(2) closes.
+    pub spare: RawFd,
     /// The new root.
     pub root: RawFd,
     /// The file system that it is a folder of, where the covers lie.
@@ -113,7 +120,10 @@ impl Prepared {
             envp: null_ended(&mut env.iter().map(|variable| variable.as_ptr())),
             program,
             handover,
+            filtered: Filtered::by(&plan.filter, plan.told),
             ruleset: ruleset(plan)?,
+            landlocked: plan.landlock.map_or((Landlocked::Unknown, 0), |ruleset| (Landlocked::of(plan, ruleset), ruleset.abi)),
+            spare: -1,
             root: -1,
             backstage: -1,
             root_context: -1,

@@ -104,7 +104,7 @@ fn restrict(ends: Ends) -> sys::Result {
     if let Ok(abi) = sys::landlock_abi() {
         let all = landlock::strictest(abi);
         let ruleset = sys::landlock_ruleset(all.handled.0, all.ports, all.scoped)?;
-        sys::landlock_restrict(ruleset, false)?;
+        sys::landlock_restrict(ruleset, abi, false)?;
         sys::close(ruleset)?;
     }
     let program = Box::leak(sys::Program::empty());

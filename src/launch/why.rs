@@ -77,6 +77,9 @@ pub fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Problem {
             "a filter around it is told of denied calls already, and the kernel has one listener for all (seccomp(2))".into()
         }
         (Op::Filter, libc::EPIPE) => "the process that answers for denied calls has ended".into(),
+        (Op::RestrictSelf { .. } | Op::Filter | Op::CloseDescriptors { .. }, libc::EBADE) => {
+            "the kernel says that this is done, and it is not in force".into()
+        }
         (Op::ReadBack { .. }, libc::EPERM) => "they are not what was set".into(),
         (Op::WorkingFolder { .. }, libc::EXDEV) => "it lies outside of the sandbox".into(),
         _ => errno_words(errno),

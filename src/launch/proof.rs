@@ -1,0 +1,116 @@
+//! What shows that Landlock and the filter are in force. The kernel has nothing to read Landlock back from, and one that is emulated
+//! or traced may say of either that it is done and do nothing; so an act is tried that only they refuse.
+//!
+//! Which act it is, is decided before the clone; to try it is part of what runs between clone and exec (see [`super::child`]).
+
+use crate::plan::Plan;
+use crate::policy::landlock::{Rights, Ruleset};
+use crate::policy::namespaces::Kind;
+use crate::policy::seccomp::{Filter, Told, Verdict};
+use crate::policy::syscalls;
+use crate::step::Op;
+use crate::sys::{self, Errno, Result};
+use std::os::fd::RawFd;
+
+/// What a protection that is not in force gives.
+pub const NOT_IN_FORCE: Errno = Errno(libc::EBADE);
+
+/// An act that Landlock refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Landlocked {
+    /// To read the directory that the sandbox's root lies in, which no rule names.
+    Backstage,
+    /// To read the root directory of the host's tree, where no rule names it.
+    Root,
+    /// To send a signal, to see whether that could be done, to the parent, which is outside of the domain.
+    Parent,
+    /// There is none.
+    Unknown,
+}
+
+impl Landlocked {
+    /// The first that goes with the plan.
+    pub fn of(plan: &Plan, ruleset: Ruleset) -> Landlocked {
+        let reads = ruleset.handled.holds(Rights::LIST);
+        let has = |is: fn(&Op) -> bool| plan.steps.iter().any(|step| is(&step.op));
+        let names_root = has(|op| matches!(op, Op::LandlockRule { path, .. } if path.text() == "/"));
+        match plan.new.contains(&Kind::Mount) {
+            true if reads && has(|op| matches!(op, Op::Root { .. })) => Landlocked::Backstage,
+            false if reads && !names_root => Landlocked::Root,
+            _ if ruleset.scopes_signals() && plan.watch.init => Landlocked::Parent,
+            _ => Landlocked::Unknown,
+        }
+    }
+
+    /// Tries it.
+    pub fn prove(self, backstage: RawFd) -> Result {
+        let read = |dir, path| sys::openat(dir, path, libc::O_RDONLY | libc::O_DIRECTORY, 0);
+        match self {
+            Landlocked::Backstage => refused(read(backstage, c"."), libc::EACCES),
+            Landlocked::Root => refused(read(libc::AT_FDCWD, c"/"), libc::EACCES),
+            Landlocked::Parent => refused(sys::kill(sys::getppid(), 0), libc::EPERM),
+            Landlocked::Unknown => Ok(()),
+        }
+    }
+}
+
+fn refused<T>(result: Result<T>, errno: i32) -> Result {
+    match result {
+        Err(Errno(got)) if got == errno => Ok(()),
+        _ => Err(NOT_IN_FORCE),
+    }
+}
+
+/// A call that has another result behind the filter than without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filtered {
+    /// TIOCSTI on no descriptor, which is EBADF without a filter.
+    Terminal(Errno),
+    /// PR_GET_SECCOMP: 2, or what the filter says of it.
+    Mode(Result<i32>),
+    /// There is none: the profile's own words kill for both.
+    Unknown,
+}
+
+impl Filtered {
+    /// The first that the filter lets see. A call that somebody is asked about is no such one, as it would be reported as a denial.
+    pub fn by(filter: &Filter, told: Told) -> Filtered {
+        let verdict = |call, arguments| syscalls::number(call).map(|number| filter.judge(number, &arguments)).filter(|verdict| !told.asks(*verdict));
+        match verdict("ioctl", [u64::MAX, libc::TIOCSTI, 0, 0, 0, 0]) {
+            Some(Verdict::Errno(errno)) if errno != libc::EBADF && errno != 0 => return Filtered::Terminal(Errno(errno)),
+            _ => {}
+        }
+        match verdict("prctl", [libc::PR_GET_SECCOMP as u64, 0, 0, 0, 0, 0]) {
+            Some(Verdict::Allow | Verdict::Log) => Filtered::Mode(Ok(libc::SECCOMP_MODE_FILTER as i32)),
+            Some(Verdict::Errno(errno)) if errno != 0 => Filtered::Mode(Err(Errno(errno))),
+            _ => Filtered::Unknown,
+        }
+    }
+
+    /// Makes it.
+    pub fn prove(self) -> Result {
+        let as_expected = match self {
+            Filtered::Terminal(errno) => sys::push_input(-1) == Err(errno),
+            Filtered::Mode(gives) => sys::prctl(libc::PR_GET_SECCOMP, 0, 0) == gives,
+            Filtered::Unknown => true,
+        };
+        if as_expected { Ok(()) } else { Err(NOT_IN_FORCE) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::seccomp::{Needs, Rule, default};
+
+    #[test]
+    fn each_filter_is_seen_by_a_call_of_its_own() {
+        let filter = default(&Needs::default());
+        assert_eq!(Filtered::by(&filter, Told::Nothing), Filtered::Terminal(Errno(libc::EPERM)));
+        // The answerer would report the first.
+        assert_eq!(Filtered::by(&filter, Told::Everything), Filtered::Mode(Ok(2)));
+        let only = |call, verdict| Filter::only([(call, Rule::always(verdict))]);
+        assert_eq!(Filtered::by(&only("prctl", Verdict::Errno(libc::EPERM)), Told::Nothing), Filtered::Mode(Err(Errno(libc::EPERM))));
+        assert_eq!(Filtered::by(&only("read", Verdict::Allow), Told::Nothing), Filtered::Unknown);
+    }
+}
