@@ -23,6 +23,7 @@ use std::ffi::{c_char, c_int};
 pub unsafe extern "C" fn main(_: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int {
     // SAFETY: the caller's word.
     unsafe { stockade::sys::note_strings(argv, envp) };
+    stockade::sys::end_by_status::<{ commands::FAILED as i32 }>();
     stockade::sys::take_memory_in_large_pieces();
     c_int::from(run())
 }

@@ -522,6 +522,35 @@ pub fn take_memory_in_large_pieces() {
     unsafe { libc::mallopt(libc::M_TOP_PAD, 1 << 20) };
 }
 
+/// A signal stack for a thread that has no room left on its own. The kernel wants at most 11 KiB (AT_MINSIGSTKSZ of getauxval(3)).
+static mut SIGNAL_STACK: [u8; SIGNAL_STACK_SIZE] = [0; SIGNAL_STACK_SIZE];
+const SIGNAL_STACK_SIZE: usize = 32 << 10;
+
+/// Has this process end with `status` where memory or stack is out, instead of by SIGABRT, as the allocator ends it, or by SIGSEGV: a
+/// caller would take 128+n for the target's. Handlers go at exec.
+pub fn end_by_status<const STATUS: i32>() {
+    extern "C" fn end<const STATUS: i32>(signal: c_int) {
+        let why: &[u8] = match signal {
+            libc::SIGSEGV => b"stockade: no room for its stack (ulimit -s), or a fault of its own\n",
+            _ => b"stockade: no memory (ulimit -v), or a fault of its own: see above\n",
+        };
+        regardless(write(libc::STDERR_FILENO, why));
+        exit(STATUS)
+    }
+    // SAFETY: the array is the kernel's alone; the handler makes two system calls; all zeroes is a valid sigaction. A call that fails
+    // leaves what was.
+    unsafe {
+        let stack = libc::stack_t { ss_sp: (&raw mut SIGNAL_STACK).cast(), ss_flags: 0, ss_size: SIGNAL_STACK_SIZE };
+        libc::sigaltstack(&raw const stack, std::ptr::null_mut());
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = end::<STATUS> as extern "C" fn(c_int) as usize;
+        action.sa_flags = libc::SA_ONSTACK | libc::SA_RESETHAND;
+        for signal in [libc::SIGABRT, libc::SIGSEGV] {
+            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+        }
+    }
+}
+
 /// write(2).
 pub fn write(fd: RawFd, bytes: &[u8]) -> Result<usize> {
     check(call!(libc::SYS_write, fd, bytes.as_ptr(), bytes.len())).map(|count| count as usize)

@@ -206,8 +206,9 @@ impl Sweep {
             125 if !ran || !call.before_exec => return Ok(()),
             126 | 127 if !ran && call.name == Sysno::execve => return Ok(()),
             127 if !ran && call.of_runtime => return Ok(()),
-            // The allocator and the C runtime end a process that they cannot serve.
-            128.. if !ran && call.process == 0 => return Ok(()),
+            // The C runtime ends a process that it cannot serve, and takes an errno of brk(2), which gives none, for an address.
+            128.. if !ran && call.of_runtime => return Ok(()),
+            139 if !ran && call.process == 0 => return Ok(()),
             _ if ran => "the target ran".to_owned(),
             _ => "the status".to_owned(),
         };

@@ -71,7 +71,8 @@ pub fn supervise(
     answerer: Option<&mut Answerer<'_>>,
 ) -> Result<(Outcome, Usage), Failure> {
     let memory = groups.out_of_memory;
-    let mut watch = Watch { plan, child, pipes, signals, groups, memory, wanting: None, answerer, ended: None, killed: false, suspended: false };
+    let mut watch =
+        Watch { plan, child, pipes, signals, groups, memory, wanting: None, answerer, ended: None, started: false, killed: false, suspended: false };
     let outcome = watch.watch();
     signals.shared.put_back();
     outcome
@@ -101,6 +102,8 @@ struct Watch<'a, 't> {
     wanting: Option<Instant>,
     answerer: Option<&'a mut Answerer<'t>>,
     ended: Option<Outcome>,
+    /// Whether the target runs, or has run.
+    started: bool,
     /// Whether `stockade kill` ended it.
     killed: bool,
     /// Whether a stop of the launcher's own was passed on.
@@ -146,7 +149,8 @@ impl Watch<'_, '_> {
     fn hear(&mut self) -> Result<(), Failure> {
         let message = Message::receive(self.pipes.report.0).map_err(|errno| self.give_up("read from pid 1", errno))?;
         match message {
-            None | Some(Message::Started) => {}
+            None => {}
+            Some(Message::Started) => self.started = true,
             Some(Message::Stopped { signal }) => self.stopped(signal),
             Some(Message::Ended { status }) => self.ends(outcome(status)),
             Some(Message::TimedOut) => self.ends(Outcome::TimedOut),
@@ -185,6 +189,10 @@ impl Watch<'_, '_> {
             Some(outcome) => Ok((self.blame_memory(outcome), usage)),
             // The target was pid 1 itself.
             None if !self.plan.watch.init => Ok((self.blame_memory(outcome(status)), usage)),
+            // A fault of its own, or an end before there was a target.
+            None if libc::WIFSIGNALED(status) && (!self.started || libc::WTERMSIG(status) != libc::SIGKILL) => {
+                Err(why::pid_one_killed(libc::WTERMSIG(status)).into())
+            }
             // Something killed pid 1. The memory killer takes the largest process, which it is not, but for a group that it ends whole.
             None if libc::WIFSIGNALED(status) && !self.ends_whole() => Ok((outcome(status), usage)),
             None if libc::WIFSIGNALED(status) => Ok((self.blame_memory(outcome(status)), usage)),

@@ -24,6 +24,12 @@ pub fn pid_one_ended(code: i32) -> Problem {
     Problem::new("launch::pid-1", Span::NOWHERE, format!("cannot start the sandbox: its pid 1 ended without a report (status {code})"))
 }
 
+/// A signal ended pid 1, and it was none of the target's.
+pub fn pid_one_killed(signal: i32) -> Problem {
+    let problem = Problem::new("launch::pid-1", Span::NOWHERE, format!("cannot run the sandbox: signal {signal} ended its pid 1"));
+    problem.help_maybe((signal == libc::SIGSEGV).then(|| "its stack may be too small: see ulimit -s".into()))
+}
+
 /// Nothing would end the target with the launcher any more.
 pub fn watcher_ended() -> Problem {
     Problem::new("launch::failed", Span::NOWHERE, "cannot go on: the process that ends the target when stockade dies has ended itself")

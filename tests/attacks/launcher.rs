@@ -108,3 +108,33 @@ fn a_target_that_is_pid_1_does_not_outlive_its_watcher() {
         assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "parent-death signal 0\nthere\n"), "{who:?}");
     }
 }
+
+/// 134 and 139 would read as a target that a signal ended.
+#[test]
+fn a_launcher_without_memory_or_stack_says_125() {
+    for who in As::all() {
+        let place = Place::new();
+        let profile = place.file("profile.toml", &system(""));
+        let limited = |limit: &str| {
+            let line = format!("ulimit {limit} && exec \"$0\" run \"$1\" true");
+            let launcher = place.path.join("stockade");
+            let output = place.outside(*who, "sh").args(["-c", &line]).arg(launcher).arg(&profile).output().unwrap();
+            (output.status.code(), text(&output.stderr))
+        };
+        let mut found = 0;
+        for kilobytes in (1000..100_000).step_by(250) {
+            match limited(&format!("-v {kilobytes}")) {
+                // The kernel cannot even execute it (execve(2)).
+                (None, _) if found == 0 => {}
+                (Some(125), error) if error.contains("stockade: no ") => found += 1,
+                (Some(125), error) if error.contains("cannot") => {}
+                (Some(0), _) => break,
+                other => panic!("{who:?} {kilobytes}: {other:?}"),
+            }
+        }
+        assert!(found > 0, "{who:?}");
+        let (status, error) = limited("-s 32");
+        assert!(status == Some(125) && error.contains("ulimit -s"), "{who:?}: {status:?} {error}");
+        assert_eq!(limited("-s 8192").0, Some(0), "{who:?}");
+    }
+}
