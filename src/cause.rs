@@ -184,12 +184,10 @@ fn exhausted(file: &str) -> Cause {
     cause(format!("sysctl user.{file} is 0"), Fix::Root(format!("sysctl -w user.{file}=15000")))
 }
 
-/// The file of a kind's limit in `/proc/sys/user` (namespaces(7)).
+/// The name of a kind's limit (namespaces(7)).
 fn limit_file(kind: Kind) -> String {
-    match kind {
-        Kind::Mount => "max_mnt_namespaces".into(),
-        kind => format!("max_{}_namespaces", kind.word()),
-    }
+    let path = kind.limit().to_string_lossy();
+    path[path.rfind('/').map_or(0, |slash| slash + 1)..].to_owned()
 }
 
 /// A new proc is refused where something is mounted over the one that is seen (mount_too_revealing of fs/namespace.c).
@@ -206,7 +204,7 @@ pub fn masked_sysfs() -> Cause {
 
 /// The limit that keeps the target from user namespaces of its own is a file that containers mount read-only.
 pub fn read_only_proc_sys() -> Cause {
-    let fix = "podman and docker: --security-opt systempaths=unmasked; a unit: ProtectKernelTunables=no; or write namespaces.nested = true";
+    let fix = "podman and docker: --security-opt systempaths=unmasked; a unit: ProtectKernelTunables=no; or let the filter keep them alone: optional = [\"namespaces.nested\"]";
     cause("/proc/sys is read-only here, as in a container", Fix::Words(fix.into()))
 }
 

@@ -57,6 +57,7 @@ costs! {
     NESTED = "nested", 12, 12, "in namespaces of its own the target has every capability, which opens most of the kernel's surface; and Landlock keeps no files";
     READ_ALL = "read-all", 12, 12, "every file of the host that the ids may read: keys, tokens, data of others";
     HOST_TREE = "host-tree", 10, 10, "every name of the host can be looked up, modes and owners changed where the ids may: Landlock alone keeps the files";
+    NESTED_PART = "nested-part", 9, 9, "in namespaces of its own the target has every capability, which opens much of the kernel's surface; it mounts nothing, and Landlock keeps the files";
     HOST_CAPABILITY = "host-capability", 8, 40, "a part of root's power over the host";
     READ_HOME = "read-home", 8, 8, "homes hold keys, tokens and histories";
     SOCKET = "socket", 8, 24, "the service behind a socket acts for the target, outside of every wall";
@@ -179,7 +180,9 @@ fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
             bill.add(HOST_TREE, "the file tree is the host's", at);
             return rules(host, world, bill);
         }
-        (true, false) if !is_nested(profile) => bill.add(NO_LANDLOCK, "Landlock does not rule over files", profile.landlock.paths.at()),
+        (true, false) if !profile.namespaces.made_inside().mounts() => {
+            bill.add(NO_LANDLOCK, "Landlock does not rule over files", profile.landlock.paths.at())
+        }
         (true, _) => {}
     }
     let root = profile.mounts.map.get("/");
@@ -259,13 +262,13 @@ fn is_of_the_system(source: &str) -> bool {
 
 // ---- the kernel's state ----
 
-fn is_nested(profile: &Profile) -> bool {
-    profile.namespaces.nested.get().is_some_and(|nested| nested.value.0)
-}
-
 fn kernel(plan: &Plan, profile: &Profile, bill: &mut Bill) {
-    if is_nested(profile) {
+    let nested = profile.namespaces.made_inside();
+    if nested.mounts() {
         bill.add(NESTED, "the target may make sandboxes of its own", profile.namespaces.nested.at());
+    } else if nested.is_some() {
+        let kinds: Vec<&str> = nested.kinds().map(Kind::word).collect();
+        bill.add(NESTED_PART, format!("the target may make namespaces: {}", kinds.join(", ")), profile.namespaces.nested.at());
     }
     for kind in Kind::ALL {
         let at = plan.choice.at(kind);
@@ -300,7 +303,7 @@ fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
     for architecture in &seccomp.architectures.items {
         bill.add(ARCHITECTURE, format!("programs of {} run", architecture.value), architecture.at);
     }
-    let usual = seccomp::default(&Needs { nested: is_nested(profile), ..Needs::default() });
+    let usual = seccomp::default(&Needs { nested: profile.namespaces.made_inside(), ..Needs::default() });
     let lets = |rule: &Rule| !rule.otherwise.refuses() || rule.cases.iter().any(|case| !case.verdict.refuses());
     let mut opened: BTreeMap<Span, Vec<String>> = BTreeMap::new();
     for (number, rule) in plan.filter.native.rules() {

@@ -8,10 +8,10 @@ use crate::policy::capabilities::LAST_SURE;
 use crate::policy::env::Variable;
 use crate::policy::identity::Id;
 use crate::policy::landlock::Paths;
-use crate::policy::mounts;
 use crate::policy::mounts::glob::Found;
 use crate::policy::namespaces::{Kind, Namespace};
 use crate::policy::process::Keyring;
+use crate::policy::{mounts, namespaces};
 use crate::problem::Problem;
 use crate::profile::{Caller, Profile, read_import};
 use crate::source::Sources;
@@ -103,6 +103,8 @@ pub struct Host {
     pub bounds: Option<Bounds>,
     /// The caller's supplementary groups, where a command asked for them.
     pub groups_of_caller: Option<Vec<u32>>,
+    /// Whether the limits of namespaces(7) cannot be written; read only where the profile lets them fall.
+    pub read_only_sysctls: bool,
     /// The text that `[seccomp]` imports, or why there is none.
     pub import: Option<Result<String, Problem>>,
 }
@@ -244,6 +246,10 @@ impl Host {
         host.keyctl_refused = refused_keyctl(profile);
         if caller.uid == 0 && *profile.namespaces.whose(Kind::User) == Namespace::Host {
             host.powerless_root = sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN == 0);
+        }
+        if profile.optional.items.iter().any(|name| name.value == namespaces::SECOND_LOCK) {
+            let flags = nix::sys::statvfs::statvfs("/proc/sys/user").map(|fs| fs.flags());
+            host.read_only_sysctls = flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
         }
         if caller.uid != 0 {
             host.bounds = Bounds::read(&profile.process, &profile.rlimits);

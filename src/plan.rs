@@ -4,10 +4,10 @@
 
 use crate::draft::{Draft, Note};
 use crate::host::{Host, Stream};
-use crate::policy::capabilities::Power;
+use crate::policy::capabilities::{Capability, Power};
 use crate::policy::identity::{Ids, Maps};
 use crate::policy::landlock::{Ruleset, Sight};
-use crate::policy::namespaces::{Choice, Kind, Namespace};
+use crate::policy::namespaces::{Choice, Kind, Namespace, Nested};
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Facts, Filter, Imported, Needs, Told};
 use crate::policy::{
@@ -134,7 +134,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
             draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
         }
         let implied = programs::draft(&profile.programs, &profile.process, host, &mut draft);
-        mounts::draft(&entries, implied, host, &ids, &mut draft);
+        mounts::draft(&entries, implied, host, &ids, mounts::Undone::by(&profile.namespaces, &profile.optional), &mut draft);
         draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
     } else if joined_tree {
         refuse_mounts(profile, &choice, &mut draft);
@@ -148,6 +148,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         };
         mounts::draft_rights(&entries, host, ground, &mut draft);
     }
+    namespaces::forbid(&profile.namespaces, &choice, host, &profile.optional, &mut draft);
     let power = match choice.of(Kind::User) {
         Namespace::New => Power::Own,
         Namespace::Host if host.caller.uid != 0 => Power::None,
@@ -160,9 +161,10 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     if let Some(limits) = &host.bounds {
         bounds::check(limits, &mut draft);
     }
-    let nested = profile.namespaces.nested.get().is_some_and(|nested| nested.value.0);
+    let nested = profile.namespaces.made_inside();
     let asked = limits::Asked {
-        nested,
+        // A hierarchy is mounted by what has CAP_SYS_ADMIN over mounts and the view of groups (cgroup_namespaces(7)).
+        nested: nested.mounts() && nested.has(Kind::Cgroup),
         limits: &profile.limits,
         optional: profile.optional.items.iter().any(|wall| wall.value == "limits"),
         mounts: &entries,
@@ -183,9 +185,11 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         landlock::note_listening(&profile.landlock, &mut draft);
     }
     scope_signals(profile, landlock.as_ref(), &choice, &ids, host, &mut draft);
+    let deny_set_id = draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. }));
     let needs = Needs {
         nested,
-        deny_set_id: draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. })),
+        deny_set_id,
+        deny_file_capabilities: deny_set_id && may_give_capabilities(profile, nested, &mut draft),
         target_is_init: !watch.init,
         core_guard: profile.rlimits.get("core").is_none(),
         foreign_pids: !choice.is_new(Kind::Pid),
@@ -193,7 +197,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     };
     let imported = import_policy(profile, host, &mut draft);
     let filter = seccomp::draft(&profile.seccomp, &needs, imported.as_ref(), &mut draft);
-    let mounts_inside = profile.namespaces.nested.get().filter(|nested| nested.value.0).map(|nested| nested.at);
+    let mounts_inside = profile.namespaces.nested.get().filter(|nested| nested.value.mounts()).map(|nested| nested.at);
     write_execute::draft(profile, host, sight, mounts_inside, &mut draft);
     draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);
@@ -262,6 +266,16 @@ fn refuse_programs(profile: &Profile, choice: &Choice, draft: &mut Draft) {
                 .help("leave namespaces.mount new, or withdraw them: programs = [\"!*\"]"),
         );
     }
+}
+
+/// Whether the target may have CAP_SETFCAP over files whose owner is mapped to it: kept, or in a user namespace that it makes.
+fn may_give_capabilities(profile: &Profile, nested: Nested, draft: &mut Draft) -> bool {
+    const SETFCAP: Capability = Capability(31);
+    let kept = profile.capabilities.named().find(|cap| cap.value == SETFCAP).map(|cap| cap.at);
+    let made = profile.namespaces.nested.get().filter(|_| nested.has(Kind::User)).map(|nested| nested.at);
+    let Some(at) = kept.or(made) else { return false };
+    draft.note(at, "no extended attribute can be set: a file's capabilities on a bind that belongs to the host's root would hold on the host");
+    true
 }
 
 /// Whoever builds the world owns what it makes, so it takes the target's ids first.

@@ -399,8 +399,25 @@ pub enum Op {
         /// -1000 to 1000.
         score: i32,
     },
-    /// `/proc/sys/user/max_user_namespaces` = 0, a limit of the new user namespace itself (namespaces(7)).
-    ForbidUserNamespaces,
+    /// 0 into the kind's limit in `/proc/sys/user`, which is the new user namespace's own (namespaces(7)).
+    ForbidNamespaces {
+        /// Which.
+        kind: Kind,
+    },
+    /// Opens a kind's limit, while the old proc is in sight.
+    OpenLimit {
+        /// Where the descriptor goes.
+        slot: Slot,
+        /// Which.
+        kind: Kind,
+    },
+    /// 0 into a limit that is open.
+    WriteLimit {
+        /// Where it is open.
+        slot: Slot,
+        /// Which.
+        kind: Kind,
+    },
     /// setgroups(2).
     Groups {
         /// As they are called inside.
@@ -773,7 +790,8 @@ impl fmt::Display for Op {
             }
             Op::TimeNamespace { monotonic, boottime } => write!(f, "move the clocks: monotonic by {monotonic}ms, boottime by {boottime}ms"),
             Op::OomScoreAdj { score } => write!(f, "set the OOM score adjustment to {score}"),
-            Op::ForbidUserNamespaces => f.write_str("forbid user namespaces inside"),
+            Op::OpenLimit { kind, .. } => write!(f, "open the limit on {} namespaces inside", kind.word()),
+            Op::ForbidNamespaces { kind } | Op::WriteLimit { kind, .. } => write!(f, "forbid {} namespaces inside", kind.word()),
             Op::Groups { groups } if groups.is_empty() => f.write_str("drop all supplementary groups"),
             Op::Groups { groups } => write!(f, "set supplementary groups {}", numbers(groups)),
             Op::Ids { user, group } => write!(f, "become user {user}, group {group}"),

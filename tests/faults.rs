@@ -69,11 +69,11 @@ const OTHER: Variant = Variant {
            [capabilities]\nkeep = [\"net-bind-service\", \"chown\"]\nambient = [\"net-bind-service\"]\n",
 };
 
-/// With control groups of version 1.
+/// With control groups of version 1, and some kinds of namespace for the target.
 const LIMITED: Variant = Variant {
     top: "",
     process: "timeout = \"60s\"",
-    namespaces: "",
+    namespaces: "nested = [\"user\", \"pid\", \"net\"]",
     rest: "\"/proc\" = \"proc\"\n[limits]\nmemory = \"256M\"\noom = \"kill-all\"\ncpu = 4.0\ncpu-time = \"60s\"\n\
            raw = { \"pids.max\" = \"90\" }\ncontrollers = [\"devices\", \"freezer\"]\n",
 };

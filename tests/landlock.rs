@@ -222,6 +222,9 @@ fn rules_for_files_do_not_go_with_nested() {
     for who in As::all() {
         let output = place.run(*who, &profile("paths = { \"/usr\" = \"rx\" }"), &["true"]);
         assert!(output.status.code() == Some(125) && text(&output.stderr).contains("landlock::nested"), "{who:?}: {}", said(&output));
+        // Without "mount" both stand.
+        let kinds = profile("paths = { \"/\" = \"rwx\" }").replace("nested = true", "nested = [\"user\", \"pid\"]");
+        assert_eq!(place.sh(*who, &kinds, "unshare -Urpf sh -c 'echo $$'"), "1", "{who:?}");
         // Scopes stay, and mounts can be made.
         let line = "unshare -Urm sh -c 'mount -t tmpfs none /tmp && echo mounted'";
         assert_eq!(place.sh(*who, &profile(""), line), "mounted", "{who:?}");

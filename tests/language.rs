@@ -520,7 +520,6 @@ fn what_is_not_built_yet_is_refused_and_not_ignored() {
         "[mounts]\n\"/\" = { image = \"/srv/base.img\" }\n",
         "[mounts]\n\"/x\" = \"cgroup\"\n",
         "[network]\nmode = \"relay\"\n",
-        "[namespaces]\nnested = [\"user\"]\n",
     ] {
         let said = Desk::new(text).says();
         assert!(said.starts_with("main.toml:3:") && said.contains("not built yet"), "{text}: {said}");

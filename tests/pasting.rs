@@ -34,6 +34,7 @@ const WIDER: &[(&str, &str)] = &[
     ("mounts::link", "means now"),
     ("mounts::owner", "say so"),
     ("mounts::sockets", "grant what is in it"),
+    ("namespaces::nested", "every capability"),
     // The program that is meant is another than the one that is written.
     ("programs::not-found", "did you mean"),
     ("seccomp::start", "what every program does"),

@@ -121,7 +121,17 @@ const LINES: &[(&str, &[&str])] = &[
     ),
     ("env", &["A = \"a\"", "HOME = \"/home/x\"", "TOKEN = true", "LANG = { pass = true, or = \"C\" }"]),
     ("identity", &["user = 1000", "user = \"daemon\"", "group = 1000", "uid-map = \"auto\"", "gid-map = \"auto\""]),
-    ("namespaces", &["hostname = \"x\"", "nested = true", "cgroup = \"host\"", "ipc = \"host\"", "time-offsets = { monotonic = \"1d\" }"]),
+    (
+        "namespaces",
+        &[
+            "hostname = \"x\"",
+            "nested = true",
+            "nested = [\"user\", \"net\"]",
+            "cgroup = \"host\"",
+            "ipc = \"host\"",
+            "time-offsets = { monotonic = \"1d\" }",
+        ],
+    ),
     ("rlimits", &["nofile = 64", "cpu = \"5s\"", "stack = { soft = \"8M\", hard = \"unlimited\" }", "core = 0"]),
     ("capabilities", &["keep = [\"net-raw\", \"chown\"]", "ambient = [\"kill\"]"]),
     ("network", &["mode = \"host\""]),

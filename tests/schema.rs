@@ -139,6 +139,7 @@ const RIGHT: &[&str] = &[
     "[identity]\nuser = \"nobody\"\ngroup = \"1000\"\ngroups = [5, \"audio\", \"${GID}\"]",
     "[identity]\nuid-map = [{ inside = 0, outside = 1000, count = 1 }]",
     "[namespaces]\nipc = { join = \"/proc/1/ns/ipc\" }\nuts = \"host\"\ntime-offsets = { boottime = \"-250ms\" }\nnested = true",
+    "[namespaces]\nnested = [\"user\", \"pid\", \"net\"]",
     "[network]\nmode = { join = \"/run/netns/a\" }",
     "[mounts]\n\"${HOME}/x\" = \"ro\"\n\"//usr/./lib/\" = \"ro\"\n\"/\" = { bind = \"${PROFILE_DIR}/root\" }",
     "[mounts]\n\"/a\" = { bind = \"/a..b\", access = \"rw\", exec = false, recursive = false, missing = \"create\", broad = \"skip\", sockets = true }",

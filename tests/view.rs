@@ -125,6 +125,7 @@ const GRANTS: &[(&str, &str)] = &[
     ("identity", "uid-map = \"auto\""),
     ("landlock", "scope = []"),
     ("namespaces", "nested = true"),
+    ("namespaces", "nested = [\"user\", \"pid\", \"net\"]"),
     ("namespaces", "pid = \"host\""),
     ("namespaces", "ipc = \"host\""),
     ("namespaces", "uts = \"host\""),

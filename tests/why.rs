@@ -441,8 +441,13 @@ fn of_every_system_call() {
         with_probe(&place);
         let data = place.folder("data", As::Root);
         let roots = format!("mounts.\"/data\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}", data.display());
-        let mut profiles =
-            vec![vec![], vec!["namespaces.nested = true".into()], vec!["rlimits.core = 1".into()], vec!["process.init = false".into()]];
+        let mut profiles = vec![
+            vec![],
+            vec!["namespaces.nested = true".into()],
+            vec!["namespaces.nested = [\"user\", \"pid\", \"net\"]".into()],
+            vec!["rlimits.core = 1".into()],
+            vec!["process.init = false".into()],
+        ];
         if *who == As::Root {
             profiles.push(vec![roots]);
         }

@@ -212,7 +212,7 @@ fn other_mounts(facts: &Facts) -> Line {
 
 fn proc_sys(facts: &Facts) -> Line {
     const NAME: &str = "inner namespaces";
-    const LOST: &str = "every sandbox without namespaces.nested = true";
+    const LOST: &str = "every profile without optional = [\"namespaces.nested\"]";
     match facts.act(Act::ForbidUserNamespaces) {
         Tried::Works => Line::ok(NAME, "can be forbidden to the target by its own limit"),
         Tried::Untried => untried(NAME, LOST),

@@ -188,7 +188,15 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
         }
         Op::TimeNamespace { monotonic, boottime } => time_namespace(*monotonic, *boottime),
         Op::OomScoreAdj { score } => write_number(c"/proc/self/oom_score_adj", i64::from(*score)),
-        Op::ForbidUserNamespaces => write_number(c"/proc/sys/user/max_user_namespaces", 0),
+        Op::ForbidNamespaces { kind } => write_number(kind.limit(), 0),
+        Op::OpenLimit { slot, kind } => {
+            prepared.slots[slot.0] = sys::openat(libc::AT_FDCWD, kind.limit(), libc::O_WRONLY, 0)?;
+            Ok(())
+        }
+        Op::WriteLimit { slot, .. } => {
+            sys::write_all(prepared.slots[slot.0], b"0")?;
+            prepared.done_with(prepared.slots[slot.0])
+        }
         Op::Groups { groups } => sys::setgroups(groups),
         Op::Ids { user, group } => sys::setresgid(*group).and_then(|()| sys::setresuid(*user)),
         Op::FileIds { user, group } => sys::setfsids(*user, *group),

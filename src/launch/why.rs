@@ -123,7 +123,7 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         (Op::IdMapMount { .. }, libc::EPERM) => return Some(cause::foreign_idmap().to_string()),
         (Op::Proc { .. }, libc::EPERM) => return Some(cause::masked_proc().to_string()),
         (Op::Sysfs { .. }, libc::EPERM) => return Some(cause::masked_sysfs().to_string()),
-        (Op::ForbidUserNamespaces, libc::EROFS) => return Some(cause::read_only_proc_sys().to_string()),
+        (Op::ForbidNamespaces { .. } | Op::OpenLimit { .. }, libc::EROFS) => return Some(cause::read_only_proc_sys().to_string()),
         (Op::Pivot, libc::EINVAL) => return Some(cause::no_pivot().to_string()),
         (Op::TimeNamespace { .. }, libc::ERANGE) => "an offset would make the clock negative",
         (Op::Filter, libc::EBUSY) => "run without --explain, and without `notify` in [seccomp.rules]; or leave them out around this sandbox",

@@ -197,8 +197,18 @@ const SCOPE_ABI: u32 = 6;
 const AUDIT_ABI: u32 = 7;
 
 /// Walls that may fall by their names in `optional`: those of this section, and every limit of the file that says so.
-pub const OPTIONAL: &[&str] =
-    &["limits", "landlock", "landlock.truncate", "landlock.tcp", "landlock.udp", "landlock.scope", "landlock.audit", "mounts.kept", "keyring"];
+pub const OPTIONAL: &[&str] = &[
+    "limits",
+    "keyring",
+    "landlock",
+    "landlock.truncate",
+    "landlock.tcp",
+    "landlock.udp",
+    "landlock.scope",
+    "landlock.audit",
+    "mounts.kept",
+    "namespaces.nested",
+];
 
 crate::written!(Wall);
 
@@ -281,14 +291,15 @@ pub fn draft(landlock: &Landlock, optional: &Set<Wall>, nested: &Key<Nested>, si
 
 impl Drafting<'_> {
     fn ruleset(&mut self, nested: &Key<Nested>, sight: Sight, abi: Option<u32>) -> Option<Ruleset> {
-        let nested = nested.get().filter(|nested| nested.value.0).map(|nested| nested.at);
+        // Without "mount" every call that mounts stays refused, so that rules for files take nothing from it (landlock(7)).
+        let nested = nested.get().filter(|nested| nested.value.mounts()).map(|nested| nested.at);
         let switched_off = matches!(self.landlock.paths.get().map(|paths| &paths.value), Some(Paths::Off));
         let table = matches!(self.landlock.paths.get().map(|paths| &paths.value), Some(Paths::Table(_)));
         match (sight, nested) {
             _ if switched_off => self.without_rules(sight),
             (Sight::Host(alone) | Sight::Ungranted(alone), Some(nested)) if !table => {
                 let why = "a process under rules for files can make no mounts, which `nested` lets the target make";
-                self.alone(alone, nested, why, "leave `nested` out, or namespaces.mount new");
+                self.alone(alone, nested, why, "leave \"mount\" out of `nested`, or namespaces.mount new");
             }
             _ => {}
         }
@@ -358,8 +369,8 @@ impl Drafting<'_> {
         match (said, nested) {
             (Some(Paths::Off), _) => Rights(0),
             (Some(Paths::Table(_)), Some(nested)) => {
-                let message = "cannot enforce `paths` with `nested`: a process under rules for files can mount nothing";
-                let help = "withdraw one of them: landlock.paths = \"off\", or namespaces.nested = false";
+                let message = "cannot enforce `paths` where the target makes mount namespaces: a process under rules for files can mount nothing";
+                let help = "remove one of them: landlock.paths = \"off\", or name the kinds without `mount`: namespaces.nested = [\"user\", \"pid\", \"net\"]";
                 self.draft.problem(Problem::new("landlock::nested", at, message).also(nested, "because of this").help(help));
                 Rights(0)
             }

@@ -1,5 +1,7 @@
 //! `[namespaces]`: which parts of the kernel's state the target has for itself.
 
+mod nested;
+
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::problem::Problem;
@@ -9,7 +11,9 @@ use crate::source::Span;
 use crate::step::{Name, Op, Stage};
 use crate::value::{AbsolutePath, Time, Written};
 use crate::{section, table, words};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+pub use nested::{Nested, SECOND_LOCK, forbid};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use std::ffi::CStr;
 use std::fmt;
 
 // ---- section ----
@@ -39,7 +43,7 @@ section! {
         domainname: Key<HostName>,
         /// What the clocks inside are moved by: `{ monotonic = "1d", boottime = "-1h" }`.
         time_offsets: Key<TimeOffsets>,
-        /// Whether the target may make namespaces of its own: `false` (unsaid), `true`.
+        /// The kinds of namespace that the target may make itself: `false` (the default), `["user", "pid", "net"]`: these, `true`: all. Each needs `"user"`. With `"mount"` nothing can be kept or hidden below a writable bind of the host.
         nested: Key<Nested>,
     }
 }
@@ -74,7 +78,7 @@ impl Kind {
     pub const ALL: [Kind; 8] = [Kind::User, Kind::Ipc, Kind::Uts, Kind::Net, Kind::Cgroup, Kind::Time, Kind::Pid, Kind::Mount];
 
     /// The `CLONE_NEW*` flag.
-    pub fn flag(self) -> u64 {
+    pub const fn flag(self) -> u64 {
         (match self {
             Kind::User => libc::CLONE_NEWUSER,
             Kind::Mount => libc::CLONE_NEWNS,
@@ -85,6 +89,20 @@ impl Kind {
             Kind::Cgroup => libc::CLONE_NEWCGROUP,
             Kind::Time => CLONE_NEWTIME,
         }) as u64
+    }
+
+    /// The limit of a user namespace on this kind (namespaces(7)).
+    pub fn limit(self) -> &'static CStr {
+        match self {
+            Kind::User => c"/proc/sys/user/max_user_namespaces",
+            Kind::Mount => c"/proc/sys/user/max_mnt_namespaces",
+            Kind::Pid => c"/proc/sys/user/max_pid_namespaces",
+            Kind::Net => c"/proc/sys/user/max_net_namespaces",
+            Kind::Ipc => c"/proc/sys/user/max_ipc_namespaces",
+            Kind::Uts => c"/proc/sys/user/max_uts_namespaces",
+            Kind::Cgroup => c"/proc/sys/user/max_cgroup_namespaces",
+            Kind::Time => c"/proc/sys/user/max_time_namespaces",
+        }
     }
 
     /// The profile's word.
@@ -233,38 +251,14 @@ impl<'de> Deserialize<'de> for TimeOffsets {
     }
 }
 
-/// Whether the target may make namespaces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nested(pub bool);
-
-impl Shaped for Nested {
-    fn shape() -> Shape {
-        Shape::Boolean
-    }
-}
-
-impl<'de> Deserialize<'de> for Nested {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Nested, D::Error> {
-        struct NestedVisitor;
-        impl<'de> Visitor<'de> for NestedVisitor {
-            type Value = Nested;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true or false")
-            }
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Nested, E> {
-                Ok(Nested(value))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Nested, A::Error> {
-                Err(de::Error::custom("`nested` as a list of kinds is not built yet\nhelp: write true or false"))
-            }
-        }
-        deserializer.deserialize_any(NestedVisitor)
-    }
-}
-
 // ---- draft ----
 
 impl Namespaces {
+    /// What the target may make.
+    pub fn made_inside(&self) -> Nested {
+        self.nested.get().map_or(Nested::NONE, |nested| nested.value)
+    }
+
     /// Whose file tree the target sees.
     pub fn tree(&self) -> &Namespace {
         self.whose(Kind::Mount)
@@ -345,12 +339,9 @@ pub fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut 
     if choice.is_new(Kind::Net) {
         draft.step(Stage::World, Op::Loopback, choice.at(Kind::Net));
     }
+    nested::check(namespaces, draft);
     uts(namespaces, choice, host, draft);
     time(namespaces, choice, draft);
-    let nested = namespaces.nested.get().is_some_and(|nested| nested.value.0);
-    if choice.is_new(Kind::User) && !nested {
-        draft.step(Stage::Enter, Op::ForbidUserNamespaces, namespaces.nested.at());
-    }
 }
 
 fn uts(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut Draft) {

@@ -112,6 +112,11 @@ pub fn known() -> impl Iterator<Item = (u32, &'static str)> {
     Abi::Native.known().into_iter()
 }
 
+/// The calls that a kind of namespace opens where `namespaces.nested` lists it, but for those that name the kind themselves.
+pub fn opened_by(kind: &str) -> &'static [&'static str] {
+    NESTED.iter().find(|(known, _)| *known == kind).map_or(&[], |(_, calls)| calls)
+}
+
 /// The name of a number, natively.
 pub fn name(number: u32) -> Option<&'static str> {
     Abi::Native.name(number)

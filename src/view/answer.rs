@@ -55,7 +55,7 @@ const LINE: usize = 120;
 
 /// The verb, in the number of the wall's name.
 fn said(wall: Wall, says: Says) -> &'static str {
-    let many = matches!(wall, Wall::Mounts | Wall::Permissions | Wall::Capabilities | Wall::Processes);
+    let many = matches!(wall, Wall::Mounts | Wall::Permissions | Wall::Namespaces | Wall::Capabilities | Wall::Processes);
     match (says, many) {
         (Says::Allows, true) => "allow it",
         (Says::Denies, true) => "deny it",

@@ -227,6 +227,8 @@ pub enum Wall {
     Seccomp,
     /// Capabilities.
     Capabilities,
+    /// The limits of the sandbox's user namespace.
+    Namespaces,
     /// The network namespace.
     Network,
     /// The environment.
@@ -245,6 +247,7 @@ impl Wall {
             Wall::File => "file",
             Wall::Seccomp => "seccomp",
             Wall::Capabilities => "capabilities",
+            Wall::Namespaces => "namespaces",
             Wall::Network => "network",
             Wall::Environment => "environment",
             Wall::Processes => "processes",

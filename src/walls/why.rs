@@ -16,7 +16,7 @@ use crate::policy::seccomp::{Source, Verdict};
 use crate::policy::syscalls;
 use crate::profile::Profile;
 use crate::source::Span;
-use crate::step::{Attrs, Content};
+use crate::step::{Attrs, Content, Op};
 use landlock::{AccessFs, AccessNet};
 use std::net::IpAddr;
 
@@ -226,13 +226,13 @@ impl Asked<'_> {
 
     fn call(&self, number: u32, arguments: Option<&[u64; 6]>) -> Vec<Reason> {
         let filter = &self.world.plan.filter;
-        let nested = self.profile.namespaces.nested.get().filter(|nested| nested.value.0);
         let name = syscalls::name(number).unwrap_or_default();
+        let nested = self.profile.namespaces.nested.get().filter(|nested| nested.value.opens(name));
         // A rule decides about what meets its conditions; the rest may be the policy's.
         let left =
             |arguments| self.profile.seccomp.rules.get(name).is_some_and(|rule| rule.value.leaves_the_rest() && !rule.value.is_met(name, arguments));
         let because = filter.native.because(number).filter(|(source, _)| *source != Source::Rules || !arguments.is_some_and(left));
-        let nested_at = nested.filter(|_| opened_by_nesting(number)).map_or(Span::NOWHERE, |nested| nested.at);
+        let nested_at = nested.map_or(Span::NOWHERE, |nested| nested.at);
         let at = because.map_or(nested_at, |(_, at)| at);
         let topic = syscalls::ALLOWED.iter().find(|(_, calls)| calls.contains(&name)).map(|(topic, _)| *topic);
         let rule = filter.rule(number);
@@ -261,11 +261,48 @@ impl Asked<'_> {
             }
         };
         let mut reasons = vec![Reason::new(Wall::Seccomp, says, words, at)];
-        if nested_at.is_somewhere() && says == Says::Allows && syscalls::NESTED.contains(&name) {
-            let words = "the kernel wants a capability, which the target has in a user namespace that it makes itself";
-            reasons.push(Reason::new(Wall::Capabilities, Says::Allows, words, at));
+        if says == Says::Allows {
+            reasons.extend(self.behind_the_filter(name, arguments, at));
         }
         reasons
+    }
+
+    /// What the kernel asks besides of a call that makes a namespace, or acts on one.
+    fn behind_the_filter(&self, name: &str, arguments: Option<&[u64; 6]>, at: Span) -> Option<Reason> {
+        let nested = self.profile.namespaces.made_inside();
+        let nested_at = self.profile.namespaces.nested.at();
+        if ["clone", "unshare"].contains(&name) {
+            let flags = arguments?[0];
+            // The lowest 8 bits of clone(2) are a signal.
+            let asked = Kind::ALL.into_iter().filter(|kind| flags & kind.flag() != 0 && !(name == "clone" && *kind == Kind::Time));
+            let mut refused = asked.filter(|kind| !nested.has(*kind));
+            let kind = refused.find(|kind| *kind == Kind::User || !flags & Kind::User.flag() != 0)?;
+            let steps = &self.world.plan.steps;
+            if steps.iter().any(|step| matches!(step.op, Op::ForbidNamespaces { kind: of } | Op::WriteLimit { kind: of, .. } if of == kind)) {
+                let words = format!("the limit of the sandbox's user namespace on {} namespaces is 0", kind.word());
+                return Some(Reason::new(Wall::Namespaces, Says::Denies, words, nested_at));
+            }
+            // An ordinary user's new user namespace needs nothing.
+            return (kind != Kind::User).then(|| lacks_sys_admin(nested_at));
+        }
+        const OF_SYS_ADMIN: &[&str] = &[
+            "fsmount",
+            "fsopen",
+            "fspick",
+            "mount",
+            "mount_setattr",
+            "move_mount",
+            "pivot_root",
+            "setdomainname",
+            "sethostname",
+            "setns",
+            "umount2",
+        ];
+        if nested.opens(name) {
+            let words = "the kernel wants a capability, which the target has in a user namespace that it makes itself";
+            return Some(Reason::new(Wall::Capabilities, Says::Allows, words, at));
+        }
+        OF_SYS_ADMIN.contains(&name).then(|| lacks_sys_admin(nested_at))
     }
 
     // ---- the network ----
@@ -409,9 +446,10 @@ impl Asked<'_> {
     }
 }
 
-/// Whether the profile's `nested` opens a call.
-fn opened_by_nesting(number: u32) -> bool {
-    syscalls::NESTED.iter().chain(&["clone", "unshare"]).any(|call| syscalls::number(call) == Some(number))
+/// No target keeps sys-admin: it has it only in a user namespace that it makes.
+fn lacks_sys_admin(at: Span) -> Reason {
+    let words = "the kernel wants sys-admin, which the target has in no user namespace";
+    Reason::new(Wall::Capabilities, Says::Denies, words, at)
 }
 
 fn wrong(thing: &Thing, words: String) -> Reason {

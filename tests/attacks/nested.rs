@@ -1,1 +1,302 @@
 //! `namespaces.nested`: what a target does with namespaces of its own.
+
+use crate::program;
+use crate::support::ground::{Ground, end, read, spawn, wait_for};
+use crate::support::{As, Place, USER, is_root, skip, system, text, unwrapped};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+/// What chromium needs: no mount namespaces, so that all masks, pins and Landlock's rules for files stay.
+const KINDS: &str = "nested = [\"user\", \"pid\", \"net\"]";
+const ALL: &str = "nested = true";
+
+/// The system's programs, this program at /nested, and a line of `[namespaces]`. `mounts` may open further sections.
+fn profile(place: &Place, top: &str, nested: &str, mounts: &str) -> String {
+    let inside = system(&format!("\"/nested\" = {{ bind = \"{}\" }}\n{mounts}", place.path.join("nested").display()));
+    format!("{}\n[namespaces]\n{nested}\n", inside.replacen("format = 1", &format!("format = 1\n{top}"), 1))
+}
+
+fn act(place: &Place, who: As, profile: &str, words: &str) -> Output {
+    let words: Vec<&str> = std::iter::once("/nested").chain(words.split(' ')).collect();
+    place.run(who, profile, &words)
+}
+
+fn said(output: &Output) -> String {
+    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+/// The act was tried inside and refused with one of these.
+#[track_caller]
+fn refused(place: &Place, who: As, profile: &str, words: &str, errnos: &[&str]) {
+    let output = act(place, who, profile, words);
+    let found = text(&output.stdout);
+    assert!(output.status.code() == Some(1) && errnos.contains(&found.trim()), "{who:?}: `{words}` wants {errnos:?}: {}", said(&output));
+}
+
+#[track_caller]
+fn done(place: &Place, who: As, profile: &str, words: &str) -> String {
+    let output = act(place, who, profile, words);
+    assert!(output.status.success(), "{who:?}: `{words}`: {}", said(&output));
+    text(&output.stdout)
+}
+
+/// The profile is refused with this code; gives its words in one line.
+#[track_caller]
+fn problem(place: &Place, who: As, profile: &str, code: &str) -> String {
+    let output = place.run(who, profile, &["true"]);
+    let error = unwrapped(&text(&output.stderr));
+    assert!(output.status.code() == Some(125) && error.contains(code), "{who:?}: {}", said(&output));
+    error
+}
+
+/// A folder of root's own with a file in it, and the grant of it.
+fn tree_of_root(place: &Place) -> (PathBuf, String) {
+    let tree = place.folder("tree", As::Root);
+    let grant = format!("\"/tree\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}", tree.display());
+    (tree, grant)
+}
+
+const CALLS: [&str; 4] = ["setxattr", "lsetxattr", "fsetxattr", "setxattrat"];
+
+/// Started by root, in a tree of root's: a file's capabilities would be root's on the host, for any local user who runs the file.
+#[test]
+fn no_file_of_root_s_gets_capabilities() {
+    if !is_root() {
+        return skip("it needs root");
+    }
+    let place = Place::new();
+    program(&place, "nested");
+    let (tree, grant) = tree_of_root(&place);
+    let kept = "[capabilities]\nambient = [\"setfcap\"]";
+    for (who, nested, more, how) in [
+        ("its own namespace", KINDS, "", " own"),
+        ("its own namespace, all kinds", ALL, "", " own"),
+        ("its own namespace, no filter", KINDS, "[seccomp]\npolicy = \"off\"", " own"),
+        ("its own namespace, the calls by name", KINDS, "[seccomp]\nallow = [\"setxattr\", \"lsetxattr\", \"fsetxattr\", \"setxattrat\"]", " own"),
+        ("what it keeps", "nested = false", kept, ""),
+        ("what it keeps, no filter", "nested = false", &format!("{kept}\n[seccomp]\npolicy = \"off\""), ""),
+    ] {
+        let profile = profile(&place, "", nested, &format!("{grant}\n{more}"));
+        // The ordinary act: a build writes its output, and copies with all attributes.
+        let built = place.run(As::Root, &profile, &["sh", "-c", "cd /tree && echo x > out && cp -a out copy && chmod 755 copy && cat copy"]);
+        assert!(built.status.success() && text(&built.stdout) == "x\n", "{who}: {}", said(&built));
+        for call in CALLS {
+            refused(&place, As::Root, &profile, &format!("capability /tree/out {call}{how}"), &["EOPNOTSUPP"]);
+        }
+        std::fs::remove_file(tree.join("copy")).unwrap();
+    }
+    // The twin: outside, the same acts succeed.
+    let out = tree.join("out");
+    for call in CALLS {
+        let twin = place.outside(As::Root, place.path.join("nested")).args(["capability", out.to_str().unwrap(), call]).output().unwrap();
+        // Linux 6.13 has setxattrat.
+        let absent = call == "setxattrat" && text(&twin.stdout).trim() == "ENOSYS";
+        assert!(twin.status.success() || absent, "{call}: {}", said(&twin));
+    }
+    // An ordinary user's sandbox may have them: on the host they hold for that user's own namespaces alone.
+    let mine = place.folder("mine", As::User);
+    let grant = format!("\"/tree\" = {{ bind = \"{}\", access = \"rw\" }}", mine.display());
+    let profile = profile(&place, "", KINDS, &grant);
+    assert!(place.run(As::User, &profile, &["sh", "-c", "echo x > /tree/out"]).status.success());
+    done(&place, As::User, &profile, "capability /tree/out setxattr own");
+}
+
+/// What the target can see of a place where parts are kept and hidden, by way of a namespace in which nothing is mounted there.
+#[test]
+fn what_is_kept_and_hidden_below_a_writable_bind_holds() {
+    for who in As::all() {
+        let place = Place::new();
+        program(&place, "nested");
+        let work = place.folder("work", *who);
+        for (name, content) in [("secret", "HIDDEN"), ("kept/hook", "KEPT")] {
+            let path = place.folder("work/kept", *who).parent().unwrap().join(name);
+            std::fs::write(&path, content).unwrap();
+            own(&path, *who);
+        }
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let bind = |rest: &str, access: &str| format!("{{ bind = \"{}{rest}\", access = \"{access}\"{owner} }}", work.display());
+        let mounts = format!("\"/work\" = {}\n\"/work/kept\" = {}\n\"/work/secret\" = {{ hide = \"file\" }}", bind("", "rw"), bind("/kept", "ro"));
+        // The filter, the limit behind it, and Landlock behind both: each holds alone.
+        for (more, errnos) in [
+            ("", &["EPERM"][..]),
+            ("[seccomp]\npolicy = \"off\"", &["ENOSPC"]),
+            ("[landlock]\npaths = \"off\"", &["EPERM"]),
+            ("[seccomp]\npolicy = \"off\"\n[landlock]\npaths = \"off\"", &["ENOSPC"]),
+        ] {
+            let profile = profile(&place, "", KINDS, &format!("{mounts}\n{more}"));
+            let built = place.run(
+                *who,
+                &profile,
+                &["sh", "-c", "echo x > /work/out && cat /work/kept/hook && ! cat /work/secret && ! echo x > /work/kept/hook"],
+            );
+            assert!(built.status.success() && text(&built.stdout) == "KEPT", "{who:?}: {more}: {}", said(&built));
+            for name in ["secret", "kept"] {
+                refused(&place, *who, &profile, &format!("bare /work {name}"), errnos);
+            }
+            done(&place, *who, &profile, "root");
+        }
+        // With mount namespaces it cannot hold. Both lines are named, and a list that is enough.
+        let all = profile(&place, "", ALL, &mounts);
+        let error = problem(&place, *who, &all, "mounts::kept");
+        for words in [
+            "cannot keep /work/kept, nor 1 more",
+            "/work is writable",
+            "nested = [\"user\", \"ipc\", \"uts\", \"net\", \"cgroup\", \"time\", \"pid\"]",
+        ] {
+            assert!(error.contains(words), "{who:?}: {words}: {error}");
+        }
+        // The twin, and that every run reports it.
+        let skipped = profile(&place, "optional = [\"mounts.kept\"]", ALL, &mounts);
+        let output = act(&place, *who, &skipped, "bare /work secret");
+        assert!(output.status.success() && text(&output.stdout) == "HIDDEN", "{who:?}: {}", said(&output));
+        let error = unwrapped(&text(&output.stderr));
+        assert!(error.contains("can undo what is kept or hidden at /work/kept, /work/secret"), "{who:?}: {error}");
+        // Nothing is kept where the same place is granted as widely, or on the sandbox's own ground.
+        let same = format!("\"/work\" = {}\n\"/work/kept\" = {}\n\"/top\" = \"tmpfs\"\n\"/top/x\" = \"tmpfs\"", bind("", "rw"), bind("/kept", "rw"));
+        done(&place, *who, &profile(&place, "", ALL, &same), "unshare 10020000");
+    }
+}
+
+fn own(path: &Path, who: As) {
+    if is_root() && who == As::User {
+        std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();
+    }
+}
+
+/// Each kind's flag; the first is CLONE_NEWUSER.
+const FLAGS: [(&str, &str); 8] = [
+    ("user", "10000000"),
+    ("mount", "20000"),
+    ("pid", "20000000"),
+    ("net", "40000000"),
+    ("ipc", "8000000"),
+    ("uts", "4000000"),
+    ("cgroup", "2000000"),
+    ("time", "80"),
+];
+
+/// Exactly the kinds that are listed can be made: by the filter, and without it by the limit of the sandbox's user namespace.
+#[test]
+fn only_the_listed_kinds_are_made() {
+    for who in As::all() {
+        let place = Place::new();
+        program(&place, "nested");
+        let off = "[seccomp]\npolicy = \"off\"";
+        let (filtered, limited) = (profile(&place, "", KINDS, ""), profile(&place, "", KINDS, off));
+        let all = profile(&place, "", ALL, "");
+        for (kind, flag) in FLAGS {
+            for call in ["unshare", "clone"].into_iter().filter(|call| *call == "unshare" || kind != "time") {
+                let words = format!("{call} {flag}");
+                if KINDS.contains(kind) {
+                    done(&place, *who, &filtered, &words);
+                } else {
+                    refused(&place, *who, &filtered, &words, &["EPERM"]);
+                    refused(&place, *who, &limited, &words, &["ENOSPC"]);
+                }
+                done(&place, *who, &all, &words);
+            }
+        }
+        done(&place, *who, &filtered, "setns 10000000");
+        for flag in ["0", "20000", "10020000"] {
+            refused(&place, *who, &filtered, &format!("setns {flag}"), &["EPERM"]);
+        }
+        refused(&place, *who, &all, "setns 0", &["EPERM"]);
+        // Without "mount" nothing mounts, also where mount namespaces are made without CLONE_NEWNS (Linux 7.0).
+        done(&place, *who, &filtered, "mounts 60000000");
+        let mounts = act(&place, *who, &all, "mounts 20000");
+        assert!(mounts.status.code() == Some(1), "{who:?}: {}", said(&mounts));
+        // No kind at all.
+        refused(&place, *who, &profile(&place, "", "nested = []", ""), "unshare 10000000", &["EPERM"]);
+        refused(&place, *who, &profile(&place, "", "nested = []", off), "unshare 10000000", &["ENOSPC"]);
+    }
+}
+
+#[test]
+fn a_list_says_what_it_takes() {
+    let place = Place::new();
+    program(&place, "nested");
+    for (list, words) in [
+        ("[\"usr\"]", ["profile::value", "unknown kind of namespace `usr`"]),
+        ("[\"pid\"]", ["namespaces::nested", "nested = [\"user\", \"pid\"]"]),
+        ("\"user\"", ["profile::value", "expected true, false or a list of kinds"]),
+    ] {
+        let error = problem(&place, As::all()[0], &profile(&place, "", &format!("nested = {list}"), ""), words[0]);
+        assert!(error.contains(words[1]), "{list}: {error}");
+    }
+}
+
+/// A whole new proc shows what `subset` keeps away.
+#[test]
+fn no_whole_proc_beside_one_of_processes() {
+    for who in As::all() {
+        let place = Place::new();
+        program(&place, "nested");
+        for proc in ["\"proc\"", "{ proc = { subset = \"pid\" } }"] {
+            let profile = profile(&place, "", ALL, "").replace("\"/proc\" = \"proc\"", &format!("\"/proc\" = {proc}"));
+            let output = place.run(*who, &profile, &["sh", "-c", "test -r /proc/self/status && test -e /proc/1/comm"]);
+            assert!(output.status.success(), "{who:?}: {proc}: {}", said(&output));
+            refused(&place, *who, &profile, "proc", &["EPERM"]);
+        }
+        if *who == As::User && std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains(" /proc/")).count() > 0 {
+            skip("this machine's own proc is covered in part");
+            continue;
+        }
+        let twin = place.outside(*who, place.path.join("nested")).arg("proc").output().unwrap();
+        assert!(twin.status.success(), "{who:?}: {}", said(&twin));
+    }
+}
+
+/// The limits of a sandbox cannot be written in a container with a read-only /proc/sys. The filter alone is let do only by its own word.
+#[test]
+fn a_missing_limit_is_skipped_by_its_own_word_alone() {
+    if !is_root() {
+        return skip("it needs root, for a mount namespace");
+    }
+    for who in As::all() {
+        let place = Place::new();
+        program(&place, "nested");
+        let run = |top: &str, nested: &str| {
+            let text = profile(&place, top, nested, "").replace("\"/proc\" = \"proc\"\n", "");
+            let path = place.file("profile.toml", &text);
+            let id = if *who == As::User { USER } else { 0 };
+            let script = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec setpriv --reuid \"$1\" --regid \"$1\" --clear-groups \
+                          \"$2\" run \"$3\" /nested unshare 10020000";
+            let mut command = place.outside(As::Root, "unshare");
+            command.args(["--mount", "sh", "-c", script, "sh", &id.to_string()]).arg(place.path.join("stockade")).arg(path).output().unwrap()
+        };
+        for nested in ["nested = false", KINDS] {
+            let output = run("", nested);
+            let error = unwrapped(&text(&output.stderr));
+            assert!(output.status.code() == Some(125) && error.contains("optional = [\"namespaces.nested\"]"), "{who:?}: {}", said(&output));
+            assert!(!error.contains("nested = true"), "{who:?}: {error}");
+            let output = run("optional = [\"namespaces.nested\"]", nested);
+            let error = unwrapped(&text(&output.stderr));
+            assert!(error.contains("the system call filter alone keeps the target from namespaces"), "{who:?}: {}", said(&output));
+            assert!(output.status.code() == Some(1) && text(&output.stdout).trim() == "EPERM", "{who:?}: {}", said(&output));
+        }
+    }
+    // Where the limit can be written the word changes nothing.
+    let place = Place::new();
+    program(&place, "nested");
+    let profile = profile(&place, "optional = [\"namespaces.nested\"]", KINDS, "[seccomp]\npolicy = \"off\"");
+    let output = act(&place, As::Root, &profile, "unshare 20000");
+    assert!(text(&output.stdout).trim() == "ENOSPC" && !text(&output.stderr).contains("filter alone"), "{}", said(&output));
+}
+
+/// The target of a user with a control group of its own could make any number of groups in it.
+#[test]
+fn inner_groups_have_a_bound() {
+    let Some(ground) = Ground::find(&["pids"]) else { return };
+    if !ground.is_v2() {
+        return skip("control groups of version 1 have no such bound");
+    }
+    let place = Place::new();
+    program(&place, "nested");
+    for (nested, descendants) in [(ALL, "1000"), (KINDS, "max")] {
+        let profile = format!("{}{}", profile(&place, "", nested, ""), ground.limits("pids = 64"));
+        let child = spawn(&place, &profile, "sleep 30");
+        let group = wait_for(|| ground.group_of(child.id(), "pids"));
+        wait_for(|| (read(&group, "cgroup.max.descendants").trim() == descendants).then_some(()));
+        end(child);
+    }
+}

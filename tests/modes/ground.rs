@@ -57,6 +57,10 @@ const SCRIPTS: [(&str, &str); 3] = [
     ("limit", "$(dirname $0)/file \"$@\" | head -n 1 | cut -d' ' -f1\n"),
 ];
 
+/// Its first word is who runs the rest.
+const READ_ONLY_SYSCTLS: &str = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && uid=$1 && shift && \
+                                 exec setpriv --reuid $uid --regid $uid --clear-groups \"$@\"";
+
 impl Ground {
     pub fn new() -> Ground {
         let place = Place::new();
@@ -211,11 +215,17 @@ impl Ground {
     pub fn stockade(&self, who: As, kernel: Option<Kernel>, words: &[&str], profile: &str, id: u32) -> (i32, String) {
         let path = self.path_of(profile, id);
         let mut command: Command = match kernel {
+            Some(Kernel::ReadOnlySysctls) => {
+                let uid = if who == As::User { USER } else { 0 };
+                let mut command = self.place.outside(As::Root, "unshare");
+                command.args(["--mount", "sh", "-c", READ_ONLY_SYSCTLS, "sh", &uid.to_string()]).arg(self.place.path.join("stockade"));
+                command
+            }
             Some(kernel) => {
                 let mut command = self.place.outside(who, self.place.path.join("act"));
                 match kernel {
                     Kernel::Landlock(abi) => command.args(["abi", &abi.to_string()]),
-                    Kernel::WithoutKeyctl => command.arg("without-keyctl"),
+                    Kernel::WithoutKeyctl | Kernel::ReadOnlySysctls => command.arg("without-keyctl"),
                 };
                 command.arg(self.place.path.join("stockade"));
                 command

@@ -79,6 +79,8 @@ pub enum Kernel {
     Landlock(u32),
     /// keyctl(2) is refused, as by the filter of a container.
     WithoutKeyctl,
+    /// /proc/sys is read-only, as in a container.
+    ReadOnlySysctls,
 }
 
 /// What becomes of a line in a mode.

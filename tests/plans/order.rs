@@ -171,6 +171,8 @@ fn sources(plan: &Plan, name: &str) {
             Op::GroupLimit { slot, .. } | Op::DeviceRules { slot, .. } | Op::WatchMemory { slot } | Op::CpuAccount { slot, .. } => {
                 assert_ne!(state[slot.0], 0, "{name}: {}", step.op);
             }
+            Op::OpenLimit { slot, .. } => assert_eq!(std::mem::replace(&mut state[slot.0], 1), 0, "{name}: {}", step.op),
+            Op::WriteLimit { slot, .. } => assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op),
             Op::EnterGroup { slot } => assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op),
             _ => {}
         }

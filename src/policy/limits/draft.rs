@@ -53,7 +53,7 @@ pub struct Asked<'a> {
     pub named: bool,
     /// Whether pid 1 is stockade's.
     pub init: At<bool>,
-    /// Whether the target may make namespaces of its own.
+    /// Whether the target can mount its hierarchy in namespaces of its own.
     pub nested: bool,
 }
 
@@ -102,7 +102,10 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
         draft.problem(Problem::new("limits::init", pids.at, message).help("set pids = 2"));
     }
     for (index, group) in &made {
-        steps(limits, &groups, *index, group, draft);
+        let slot = steps(limits, &groups, *index, group, draft);
+        if *nested && groups.hierarchies[*index].version == Version::V2 {
+            bound_inner_groups(slot, group, draft);
+        }
     }
     if made.is_empty() {
         return Grouped::default();
@@ -238,9 +241,9 @@ impl Planner<'_> {
         check_sets(hierarchy, controller)?;
         if self.nested && !self.root && !hierarchy.delegates {
             // In namespaces of its own it mounts the hierarchy, with its group as the top: the group's files are those of the user that it is.
-            let help = "leave `nested` out, or start it as root; or let them fall: optional = [\"limits\"]";
+            let help = "leave \"mount\" or \"cgroup\" out of `nested`, or start it as root; or let them fall: optional = [\"limits\"]";
             return Err(Refusal {
-                why: "the target may make namespaces (`nested`), and could lift in them what this user sets".into(),
+                why: "the target may make mount and cgroup namespaces (`nested`), and could lift in them what this user sets".into(),
                 help: help.into(),
             });
         }
@@ -276,7 +279,7 @@ fn is_line(value: &str) -> bool {
 }
 
 /// The steps of one group.
-fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &mut Draft) {
+fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &mut Draft) -> Slot {
     let hierarchy = &groups.hierarchies[index];
     let at = group.at;
     let folder = match &hierarchy.scope {
@@ -318,6 +321,19 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
     extras(limits, groups, hierarchy.version, group, slot, draft);
     if hierarchy.version == Version::V1 {
         draft.step(Stage::Group, Op::EnterGroup { slot }, at);
+    }
+    slot
+}
+
+/// Each group is memory of the kernel's, and a target that is its group's owner may make any number (cgroup-v2.rst, cgroup.max.descendants).
+/// These are enough for a service manager in a container.
+const INNER_GROUPS: [(&str, &str); 2] = [("cgroup.max.descendants", "1000"), ("cgroup.max.depth", "16")];
+
+fn bound_inner_groups(slot: Slot, group: &Group, draft: &mut Draft) {
+    let Some(controller) = group.controllers.first().copied() else { return };
+    for (file, value) in INNER_GROUPS {
+        let op = Op::GroupLimit { slot, controller, file: Name::new(file), value: Name::new(value), may_fall: false };
+        draft.step(Stage::Limits, op, group.at);
     }
 }
 

@@ -1,6 +1,7 @@
 //! From entries and facts to steps: what is opened, where it is attached, what pins it, and what Landlock allows there.
 
 mod bind;
+mod kept;
 mod kernel;
 mod link;
 mod made;
@@ -20,6 +21,8 @@ use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::{Attrs, Inode, Name, Op, Stage};
 use crate::value::Mode;
+use kept::Kept;
+pub use kept::Undone;
 use std::collections::BTreeSet;
 
 /// What a file system in memory allows, but for running programs.
@@ -35,14 +38,14 @@ const INERT: Attrs = PLAIN.and(Attrs::NO_EXEC);
 const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 
 /// Drafts the file tree: the profile's entries, and those that its programs imply where no entry is.
-pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, draft: &mut Draft) {
+pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, undone: Option<Undone>, draft: &mut Draft) {
     let (mut all, left_out) = settle(mounts, host);
     draft.notes.extend(left_out);
     for (path, node) in implied {
         all.entry(path).or_insert(node);
     }
     let root = all.get("/").cloned();
-    let mut world = World { host, ids, draft, tree: all, made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![], current: None };
+    let mut world = World { host, ids, draft, tree: all, made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![], current: None, kept: vec![] };
     world.check_root(root.as_ref());
     world.root(root.as_ref().map_or(Span::NOWHERE, |node| node.at));
     for (path, node) in world.tree.clone() {
@@ -51,7 +54,13 @@ pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, draft: &mut
             world.entry(&path, &node);
         }
     }
+    // What follows protects nothing of the host's.
+    world.current = None;
     world.databases();
+    if undone.is_some() {
+        world.cover_processes();
+    }
+    kept::settle(std::mem::take(&mut world.kept), undone, world.draft);
     for (path, attrs, at) in std::mem::take(&mut world.seals) {
         let op = if path == "/" { Op::SealRoot } else { Op::Seal { path: Name::new(&path), attrs } };
         world.draft.step(Stage::World, op, at);
@@ -68,6 +77,8 @@ struct World<'a> {
     seals: Vec<(String, Attrs, Span)>,
     /// The entry that is drafted.
     current: Option<Mount>,
+    /// What is kept or hidden below writable binds of the host.
+    kept: Vec<Kept>,
 }
 
 impl World<'_> {

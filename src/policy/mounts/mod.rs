@@ -22,7 +22,7 @@ pub mod tree;
 
 use crate::section::Entries;
 pub use dev::NODES as DEV_NODES;
-pub use draft::draft;
+pub use draft::{Undone, draft};
 use entry::Mount;
 pub use kinds::{KINDS, PROC_KEYS, is_word};
 pub use rights::{Ground, SOCKETS_ABI, draft as draft_rights};

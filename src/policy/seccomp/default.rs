@@ -4,15 +4,19 @@
 //! round it (CVE-2019-10063, CVE-2019-7303).
 
 use super::filter::{Case, Compare, ENOSYS, EPERM, Filter, Rule, Table, Test, Verdict};
-use crate::policy::syscalls::{self, ABSENT, ALLOWED, MODES, NESTED, NUMBERS, OPENS};
+use crate::policy::namespaces::{Kind, Nested};
+use crate::policy::syscalls::{self, ABSENT, ALLOWED, MODES, NUMBERS, OPENS};
+use std::borrow::Cow;
 
 /// What else of the sandbox the filter depends on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// The target may make namespaces and mounts of its own.
-    pub nested: bool,
+    /// The kinds of namespace that the target may make.
+    pub nested: Nested,
     /// No file may become set-id: a writable bind is mapped onto the host's root.
     pub deny_set_id: bool,
+    /// No file may get capabilities: it would be such a bind's, and the target may have CAP_SETFCAP over it.
+    pub deny_file_capabilities: bool,
     /// The target is pid 1 of its sandbox, which dies with the launcher by the target's own parent-death signal.
     pub target_is_init: bool,
     /// The limit on core files is stockade's, and must stay.
@@ -36,17 +40,15 @@ const SPECIAL: u16 = 4;
 const OWN_RULE: &[&str] = &[
     "clone", "ioctl", "ioprio_set", "openat2", "personality", "prctl", "prlimit64", "setpriority", "setrlimit", "socket", "socketpair",
     "unshare", "sendmmsg", "sendmsg", "sendto", "chmod", "creat", "fchmod", "fchmodat", "fchmodat2", "mknod", "mknodat", "open", "openat",
+    "setns", "fsetxattr", "lsetxattr", "setxattr", "setxattrat",
 ];
 
-const fn table(nested: bool) -> [u16; NUMBERS] {
+const fn table() -> [u16; NUMBERS] {
     let mut numbers = syscalls::mark(syscalls::mark_all(REFUSED), ABSENT, MISSING);
     let mut topic = 0;
     while topic < ALLOWED.len() {
         numbers = syscalls::mark(numbers, ALLOWED[topic].1, PERMITTED);
         topic += 1;
-    }
-    if nested {
-        numbers = syscalls::mark(numbers, NESTED, PERMITTED);
     }
     let mut own = 0;
     while own < OWN_RULE.len() {
@@ -56,27 +58,38 @@ const fn table(nested: bool) -> [u16; NUMBERS] {
     numbers
 }
 
-static PLAIN: [u16; NUMBERS] = table(false);
-static WITH_NESTED: [u16; NUMBERS] = table(true);
+static PLAIN: [u16; NUMBERS] = table();
+
+/// The table of a sandbox whose target may make these.
+fn numbers(nested: Nested) -> Cow<'static, [u16]> {
+    if !nested.is_some() {
+        return Cow::Borrowed(&PLAIN);
+    }
+    let mut numbers = PLAIN.to_vec();
+    let opened = nested.kinds().flat_map(|kind| syscalls::opened_by(kind.word())).filter_map(|call| syscalls::number(call));
+    opened.for_each(|number| numbers[number as usize] = PERMITTED);
+    Cow::Owned(numbers)
+}
 
 /// The filter of a profile that says nothing of system calls.
 pub fn default(needs: &Needs) -> Filter {
     let mut rules = Vec::with_capacity(usize::from(SPECIAL) + OWN_RULE.len());
     rules.extend([ENOSYS, EPERM, Verdict::Allow, ENOSYS].map(Rule::always));
     rules.extend(OWN_RULE.iter().map(|call| guarded(own_rule(call, needs), call, needs)));
-    Filter { native: Table::marked(if needs.nested { &WITH_NESTED } else { &PLAIN }, rules), others: vec![] }
+    Filter { native: Table::marked(numbers(needs.nested), rules), others: vec![] }
 }
 
 /// Whether the default policy has more to say of a call than yes or no: it looks at arguments, or has the call absent. A group does not
 /// open such a call, or `allow = ["@process"]` would let the target make namespaces.
 pub fn is_particular(call: &str) -> bool {
-    matches!(call, "clone" | "ioctl" | "personality" | "prctl" | "socket" | "socketpair" | "unshare") || ABSENT.contains(&call)
+    matches!(call, "clone" | "ioctl" | "personality" | "prctl" | "setns" | "socket" | "socketpair" | "unshare") || ABSENT.contains(&call)
 }
 
 /// The default policy's rule for a call, without the guards.
 pub(super) fn rule(call: &str, needs: &Needs) -> Rule {
-    let place = syscalls::number(call).map_or(REFUSED, |number| if needs.nested { &WITH_NESTED } else { &PLAIN }[number as usize]);
+    let place = syscalls::number(call).map_or(REFUSED, |number| PLAIN[number as usize]);
     match place {
+        _ if needs.nested.kinds().any(|kind| syscalls::opened_by(kind.word()).contains(&call)) => Rule::always(Verdict::Allow),
         SPECIAL.. => own_rule(call, needs),
         PERMITTED => Rule::always(Verdict::Allow),
         _ => Rule::always(refusal(call)),
@@ -92,8 +105,9 @@ pub(super) fn refusal(call: &str) -> Verdict {
 
 fn own_rule(call: &str, needs: &Needs) -> Rule {
     match call {
-        "clone" if !needs.nested => clone(),
-        "unshare" if !needs.nested => unshare(),
+        "clone" => clone(needs.nested),
+        "unshare" => unshare(needs.nested),
+        "setns" => setns(needs.nested),
         "ioctl" => terminals(),
         "socket" => families(&DEFAULT_FAMILIES),
         "socketpair" => pairs(),
@@ -109,25 +123,28 @@ pub(super) fn is(argument: u8, value: u64) -> Test {
 }
 
 /// A user namespace gives every capability over what is in it, and with them most of the kernel's surface (CVE-2016-3135 and since).
-/// clone(2) cuts its flags to 32 bits, and the lowest 8 are the exit signal: CLONE_NEWTIME, 0x80, is none of its flags.
-fn clone() -> Rule {
-    let namespaces = libc::CLONE_NEWNS
-        | libc::CLONE_NEWCGROUP
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUSER
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWNET;
-    let cloned = Test::low(0, Compare::AnyBit { bits: u64::from(namespaces as u32) });
-    Rule::always(Verdict::Allow).case([cloned], EPERM)
+/// clone(2) cuts its flags to 32 bits, each of which has its meaning; the lowest 8 are the exit signal, so CLONE_NEWTIME, 0x80, is none.
+fn clone(nested: Nested) -> Rule {
+    let refused = Nested::ALL.flags() & !nested.flags() & !Kind::Time.flag();
+    let rule = Rule::always(Verdict::Allow);
+    if refused == 0 { rule } else { rule.case([Test::low(0, Compare::AnyBit { bits: refused })], EPERM) }
 }
 
-/// unshare(2) looks at all 64 bits, and its flags grow: UNSHARE_EMPTY_MNTNS, 0x10_0000, means CLONE_NEWNS. So everything but what a
-/// thread may stop sharing is refused, CLONE_NEWTIME with it.
-fn unshare() -> Rule {
+/// unshare(2) looks at all 64 bits, and its flags grow: UNSHARE_EMPTY_MNTNS, 0x10_0000, means CLONE_NEWNS. So everything is refused but
+/// what a thread may stop sharing and the kinds that are listed.
+fn unshare(nested: Nested) -> Rule {
     let shares = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND | libc::CLONE_THREAD | libc::CLONE_SYSVSEM;
-    let unshared = Test::full(0, Compare::AnyBit { bits: !u64::from(shares as u32) });
+    let unshared = Test::full(0, Compare::AnyBit { bits: !(u64::from(shares as u32) | nested.flags()) });
     Rule::always(Verdict::Allow).case([unshared], EPERM)
+}
+
+/// setns(2): `int nstype`. 0 takes a namespace of any kind.
+fn setns(nested: Nested) -> Rule {
+    if !nested.is_some() {
+        return Rule::always(EPERM);
+    }
+    let others = Test::low(1, Compare::AnyBit { bits: !nested.flags() & 0xffff_ffff });
+    Rule::always(Verdict::Allow).case([is(1, 0)], EPERM).case([others], EPERM)
 }
 
 /// Input for the caller's shell: TIOCSTI (CVE-2017-5226, CVE-2016-7545), and TIOCLINUX, by selection and paste on a virtual console
@@ -244,6 +261,9 @@ pub(super) fn guarded(mut rule: Rule, call: &str, needs: &Needs) -> Rule {
     if needs.ports {
         way_round_ports(call).into_iter().for_each(|case| rule.refuse(case));
     }
+    if needs.deny_file_capabilities && FILE_CAPABILITIES.contains(&call) {
+        rule.refuse(Case { tests: vec![], verdict: Verdict::Errno(libc::EOPNOTSUPP) });
+    }
     if needs.deny_set_id {
         set_id(call).into_iter().for_each(|case| rule.refuse(case));
     }
@@ -277,6 +297,10 @@ fn other(argument: u8) -> Test {
 /// stays, and the answer is 0, "done": who sets it wants no core file and gets none, and many stop on any errno (ssh-agent, gpg, what is
 /// built with AddressSanitizer). The new limit is behind a pointer, so who raises it hears the same, and gets no core file either.
 const CORE: Verdict = Verdict::Errno(0);
+
+/// Calls that give a file its capabilities (capabilities(7)). The name of the attribute is behind a pointer, so no attribute can be set; this
+/// errno is that of a file system without them, with which cp(1), tar(1) and rsync(1) go on.
+const FILE_CAPABILITIES: &[&str] = &["fsetxattr", "lsetxattr", "setxattr", "setxattrat"];
 
 /// A file that the target makes set-user-id on a bind whose owner is the host's root would be root's to anyone on the host.
 ///

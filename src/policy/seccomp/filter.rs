@@ -247,9 +247,9 @@ pub struct Filter {
 pub(super) type Decided = (u32, Rule, Option<(Source, Span)>);
 
 impl Table {
-    /// A table whose numbers were marked at compile time.
-    pub(super) fn marked(numbers: &'static [u16; NUMBERS], rules: Vec<Rule>) -> Table {
-        Table { abi: Abi::Native, numbers: Cow::Borrowed(numbers), rules, because: BTreeMap::new() }
+    /// A table whose numbers are marked already.
+    pub(super) fn marked(numbers: Cow<'static, [u16]>, rules: Vec<Rule>) -> Table {
+        Table { abi: Abi::Native, numbers, rules, because: BTreeMap::new() }
     }
 
     /// A table of decisions, call by call.

@@ -11,16 +11,28 @@ mod told;
 use super::default::default;
 use super::program::{ARCHITECTURE, I386};
 use super::*;
+use crate::policy::namespaces::{Kind, Nested};
 use crate::policy::syscalls::{ALLOWED, Abi};
 use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, sock_filter};
 use std::collections::BTreeMap;
 
-pub(super) const NEEDS: [Needs; 5] = [
-    Needs { nested: false, deny_set_id: false, target_is_init: false, core_guard: false, foreign_pids: false, ports: false },
-    Needs { nested: true, deny_set_id: false, target_is_init: false, core_guard: false, foreign_pids: false, ports: false },
-    Needs { nested: false, deny_set_id: true, target_is_init: false, core_guard: false, foreign_pids: true, ports: false },
-    Needs { nested: false, deny_set_id: false, target_is_init: true, core_guard: true, foreign_pids: false, ports: false },
-    Needs { nested: true, deny_set_id: true, target_is_init: true, core_guard: true, foreign_pids: false, ports: true },
+const NO_NEEDS: Needs = Needs {
+    nested: Nested::NONE,
+    deny_set_id: false,
+    deny_file_capabilities: false,
+    target_is_init: false,
+    core_guard: false,
+    foreign_pids: false,
+    ports: false,
+};
+
+pub(super) const NEEDS: [Needs; 6] = [
+    NO_NEEDS,
+    Needs { nested: Nested::ALL, ..NO_NEEDS },
+    Needs { deny_set_id: true, foreign_pids: true, ..NO_NEEDS },
+    Needs { target_is_init: true, core_guard: true, ..NO_NEEDS },
+    Needs { nested: Nested::ALL, deny_set_id: true, deny_file_capabilities: true, target_is_init: true, core_guard: true, ports: true, ..NO_NEEDS },
+    Needs { nested: Nested::of(&[Kind::User, Kind::Pid, Kind::Net]), ..NO_NEEDS },
 ];
 
 /// Classic BPF as seccomp(2) runs it, over struct seccomp_data. A read or jump out of bounds panics.

@@ -73,5 +73,15 @@ pub const OPTIONAL: &[Row] = &[
     row("optional.mounts.kept", act("mounts.\"{W}/kept\" = \"ro\"", "touch {W}/kept/{id} && echo ok", "status 1", "ok"))
         .but(Host, Skipped("landlock::narrower", "mounts.kept"))
         .but(Alone, Skipped("landlock::narrower", "mounts.kept"))
-        .but(Joined, Refused("namespaces::mount")),
+        .but(Joined, Refused("namespaces::mount"))
+        .but(Nested, Skipped("mounts::kept", "mounts.kept")),
+    plain("optional.namespaces.nested", "", Lacking(NO_PROC, Kernel::ReadOnlySysctls, "launch::step", "namespaces.nested"))
+        .but(Host, Lacking("", Kernel::ReadOnlySysctls, "launch::step", "namespaces.nested"))
+        .but(Without, Nothing("Landlock has no part in it"))
+        .but(Joined, Nothing("the limits are found in the tree that is joined"))
+        .but(Alone, Nothing("there is no user namespace in which the target could make others"))
+        .but(Nested, Nothing("no kind is forbidden")),
 ];
+
+/// A new proc is refused beside one that is covered in part.
+const NO_PROC: &str = "mounts.\"/proc\" = { dir = \"0755\" }";

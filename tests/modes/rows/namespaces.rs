@@ -62,10 +62,8 @@ pub const ROWS: &[Row] = &[
     clock("namespaces.time-offsets", act("namespaces.time-offsets = { monotonic = \"5000d\", boottime = \"5000d\" }", BOOTTIME, "moved", "status 1")),
     clock("namespaces.time-offsets.monotonic", act("namespaces.time-offsets = { monotonic = \"5000d\" }", MONOTONIC, "moved", "status 1")),
     clock("namespaces.time-offsets.boottime", act("namespaces.time-offsets = { boottime = \"5000d\" }", BOOTTIME, "moved", "status 1")),
-    row("namespaces.nested", act("namespaces.nested = true", "unshare -U true && echo made", "made", "status 1"))
-        .but(Host, Refused("landlock::alone"))
-        .but(Alone, Refused("landlock::alone"))
-        .but(Nested, Held(act("namespaces.nested = false", "unshare -U true && echo made", "status 1", "made").against("namespaces.nested = true"))),
+    row("namespaces.nested", act("namespaces.nested = [\"user\", \"pid\"]", TWO_KINDS, "two", "status 1"))
+        .but(Nested, Held(act("namespaces.nested = [\"user\", \"pid\"]", TWO_KINDS, "two", "status 1").against("namespaces.nested = true"))),
     kind(
         "network.mode",
         watched("network.mode = \"host\"", NET, "the host's", "another"),
@@ -78,6 +76,7 @@ pub const ROWS: &[Row] = &[
     join!("network.mode", "net"),
 ];
 
+const TWO_KINDS: &str = "unshare -Up true && ! unshare -Un true 2> /dev/null && echo two";
 const BOOTTIME: &str = "[ $({P}/act boottime) -ge 5000 ] && echo moved";
 const MONOTONIC: &str = "[ $({P}/act monotonic) -ge 5000 ] && echo moved";
 

@@ -1,14 +1,14 @@
 //! File systems of the kernel's: memory, processes, devices; and sockets, which are attached as devices are.
 
 use super::super::dev;
-use super::super::entry::{HidePid, TMPFS, Tmpfs};
-use super::super::tree::{Base, base};
+use super::super::entry::{HidePid, Mount, TMPFS, Tmpfs};
+use super::super::tree::{Base, Node, base};
 use super::{DEVICE_RIGHTS, INERT, PLAIN, TMPFS_RIGHTS, World};
 use crate::host::{Fact, File, FileKind};
 use crate::policy::landlock::Rights;
 use crate::problem::Problem;
 use crate::source::Span;
-use crate::step::{Attrs, Ground, Inode, Name, Op, Stage};
+use crate::step::{Attrs, Cover, Ground, Inode, Name, Op, Stage};
 use crate::value::{Mode, Size, below};
 use std::collections::BTreeSet;
 
@@ -36,6 +36,17 @@ impl World<'_> {
             for (name, cover, _) in dev::PROC_HIDDEN.iter().filter(|(.., only_root)| roots || !only_root) {
                 self.step(Op::Hide { path: Name::new(&format!("{path}/{name}")), cover: *cover, if_present: true }, at);
             }
+        }
+    }
+
+    /// Where the target makes mount namespaces, it may mount a new and whole proc as long as one that it sees is covered nowhere, of
+    /// which `subset` says nothing (mount_too_revealing of fs/namespace.c). Nobody inside may read what pid 1 was started with.
+    pub(super) fn cover_processes(&mut self) {
+        let of_processes = |node: &Node| matches!(node.mount, Mount::Proc { only_processes: true, .. });
+        let procs: Vec<(String, Span)> =
+            self.tree.iter().filter(|(_, node)| of_processes(node)).map(|(path, node)| (path.clone(), node.at)).collect();
+        for (path, at) in procs {
+            self.step(Op::Hide { path: Name::new(&format!("{path}/1/auxv")), cover: Cover::File, if_present: false }, at);
         }
     }
 

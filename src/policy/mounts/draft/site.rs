@@ -4,6 +4,7 @@ use super::super::entry::{Bind, Missing, Mount};
 use super::super::tree::{Base, above, base};
 use super::super::{place, spelled};
 use super::World;
+use super::kept::Kept;
 use crate::draft::Draft;
 use crate::host::{Fact, FileKind};
 use crate::problem::{Problem, errno_words};
@@ -81,6 +82,9 @@ impl World<'_> {
         }
         if writable {
             self.pin_above(path, &over, at);
+        }
+        if writable && self.keeps(path, &over, source) {
+            self.kept.push(Kept { path: path.to_owned(), at, over, over_at });
         }
         Some(Site { ground: Ground::Bound })
     }

@@ -13,6 +13,7 @@ fn high_bits_go_round_no_rule() {
     const HIGH: u64 = 0xdead_beef_0000_0000;
     let plain = NEEDS[0];
     let guarded = NEEDS[4];
+    let kinds = NEEDS[5];
     for (needs, call, arguments, verdict) in [
         (plain, "ioctl", &[0, HIGH | 0x5412][..], EPERM),
         (plain, "ioctl", &[0, 0x5413], Verdict::Allow),
@@ -52,8 +53,32 @@ fn high_bits_go_round_no_rule() {
         (guarded, "openat2", &[], ENOSYS),
         (plain, "openat2", &[], Verdict::Allow),
         (plain, "clone3", &[], ENOSYS),
-        (guarded, "clone3", &[], Verdict::Allow),
-        (guarded, "setns", &[], Verdict::Allow),
+        // Its flags are behind a pointer, so no list of kinds opens it.
+        (guarded, "clone3", &[], ENOSYS),
+        (guarded, "clone", &[0x7e02_0000], Verdict::Allow),
+        (guarded, "unshare", &[0x7e02_0080], Verdict::Allow),
+        (guarded, "unshare", &[0x10_0000], EPERM),
+        (guarded, "setns", &[3, 0x7e02_0080], Verdict::Allow),
+        (guarded, "setns", &[3, HIGH], EPERM),
+        (guarded, "mount", &[], Verdict::Allow),
+        (guarded, "fsetxattr", &[], Verdict::Errno(libc::EOPNOTSUPP)),
+        (plain, "setns", &[3, 0x1000_0000], EPERM),
+        (plain, "setxattr", &[], Verdict::Allow),
+        (kinds, "clone", &[0x7000_0011], Verdict::Allow),
+        (kinds, "clone", &[HIGH | 0x1002_0011], EPERM),
+        (kinds, "unshare", &[0x7000_0000], Verdict::Allow),
+        (kinds, "unshare", &[0x1002_0000], EPERM),
+        (kinds, "unshare", &[0x10_0000], EPERM),
+        (kinds, "unshare", &[0x1000_0080], EPERM),
+        (kinds, "setns", &[3, 0], EPERM),
+        (kinds, "setns", &[3, HIGH | 0x4000_0000], Verdict::Allow),
+        (kinds, "setns", &[3, 0x4002_0000], EPERM),
+        (kinds, "setns", &[3, 1], EPERM),
+        (kinds, "clone3", &[], ENOSYS),
+        (kinds, "chroot", &[], Verdict::Allow),
+        (kinds, "sethostname", &[], EPERM),
+        (kinds, "open_tree", &[], EPERM),
+        (kinds, "umount2", &[], EPERM),
         (guarded, "ptrace", &[], EPERM),
         (plain, "mount", &[], EPERM),
     ] {

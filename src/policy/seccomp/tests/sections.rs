@@ -88,7 +88,8 @@ fn a_group_does_not_open_what_the_policy_looks_into() {
     const NEW_USER: u64 = libc::CLONE_NEWUSER as u64;
     says("allow = [\"@process\"]", "clone", &[NEW_USER], EPERM);
     says("allow = [\"@process\"]", "clone3", &[], ENOSYS);
-    says("allow = [\"@process\"]", "setns", &[], ALLOW);
+    says("allow = [\"@process\"]", "setns", &[3, NEW_USER], EPERM);
+    says("allow = [\"setns\"]", "setns", &[3, NEW_USER], ALLOW);
     says("policy = \"none\"\nallow = [\"@system-service\"]", "clone", &[NEW_USER], EPERM);
     says("policy = \"none\"\nallow = [\"@system-service\"]", "ioctl", &[0, 0x5412], EPERM);
     says("policy = \"none\"\nallow = [\"@system-service\"]", "io_uring_setup", &[], ENOSYS);

@@ -1,0 +1,79 @@
+//! What does not hold against a target that makes mount namespaces: every entry below a writable bind of the host.
+//!
+//! rename(2) refuses a mount point of the caller's own mount namespace alone (is_local_mountpoint of fs/namei.c). From a namespace in
+//! which nothing is mounted there, a covered name moves into a new directory, and a mount of that directory alone shows it bare.
+
+use super::super::entry::{Access, Bind, Mount};
+use super::super::tree::source_of;
+use super::World;
+use crate::draft::Draft;
+use crate::policy::landlock::Wall;
+use crate::policy::namespaces::{Kind, Namespaces, Nested};
+use crate::problem::Problem;
+use crate::section::Set;
+use crate::source::Span;
+
+/// The name in `optional` of what is kept and hidden.
+const WORD: &str = "mounts.kept";
+
+/// The line by which the target makes mount namespaces.
+pub struct Undone {
+    nested: Nested,
+    at: Span,
+    may_fall: bool,
+}
+
+impl Undone {
+    /// What the profile says of it.
+    pub fn by(namespaces: &Namespaces, optional: &Set<Wall>) -> Option<Undone> {
+        let nested = namespaces.nested.get().filter(|nested| nested.value.mounts())?;
+        let may_fall = optional.items.iter().any(|name| name.value == WORD);
+        Some(Undone { nested: nested.value, at: nested.at, may_fall })
+    }
+}
+
+/// An entry that covers something in a writable bind of the host.
+pub(super) struct Kept {
+    pub(super) path: String,
+    pub(super) at: Span,
+    pub(super) over: String,
+    pub(super) over_at: Span,
+}
+
+impl World<'_> {
+    /// Whether the entry that is drafted takes anything from what the bind around it grants of `source`.
+    pub(super) fn keeps(&self, path: &str, over: &str, source: &str) -> bool {
+        let Some(mount) = &self.current else { return false };
+        let Some(Mount::Bind(around)) = self.tree.get(over).map(|node| &node.mount) else { return true };
+        match mount {
+            // The same place, granted as widely.
+            Mount::Bind(bind @ Bind { access: Access::ReadWrite, .. }) => source_of(path, mount) != Some(source) || (around.exec && !bind.exec),
+            _ => true,
+        }
+    }
+}
+
+/// Refuses all of them at once, or lets them fall.
+pub(super) fn settle(kept: Vec<Kept>, undone: Option<Undone>, draft: &mut Draft) {
+    let (Some(Undone { nested, at, may_fall }), Some(first)) = (undone, kept.first()) else { return };
+    let paths: Vec<&str> = kept.iter().map(|kept| kept.path.as_str()).collect();
+    if may_fall {
+        let text = format!("the target can undo what is kept or hidden at {}: it makes mount namespaces", paths.join(", "));
+        return draft.note_less(at, text);
+    }
+    let more = match paths.len() {
+        1 => String::new(),
+        count => format!(", nor {} more entries", count - 1),
+    };
+    let message = format!("cannot keep {}{more}: the target may write around it and makes mount namespaces, in which it undoes that", first.path);
+    let help = format!(
+        "where the program makes no mounts of its own, leave `mount` out: namespaces.nested = {}; or skip this with a warning: optional = [\"{WORD}\"]",
+        nested.less(Kind::Mount)
+    );
+    draft.problem(
+        Problem::new("mounts::kept", first.at, message)
+            .also(first.over_at, format!("{} is writable", first.over))
+            .also(at, "the target makes mount namespaces, because of this")
+            .help(help),
+    );
+}
