@@ -71,7 +71,8 @@ pub fn tell(denial: &Denial, plan: &Plan) {
     warn(&format!("stockade: {}\n", head(&first, plan)));
 }
 
-fn judge(denial: &Denial, plan: &Plan) -> Verdict {
+/// What the filter makes of it.
+pub fn judge(denial: &Denial, plan: &Plan) -> Verdict {
     plan.filter.judge_seen(denial.architecture, denial.number, &denial.arguments)
 }
 

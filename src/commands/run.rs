@@ -5,7 +5,7 @@ use super::{Failed, Planned, denials, explain, note_line, print_problems, reques
 use crate::cli::{Explain, Format, Runs};
 use stockade::launch::{Ask, Denial, Denials, Ended, Failure, Outcome, Then, find_passed, launch};
 use stockade::plan::Plan;
-use stockade::policy::seccomp::Told;
+use stockade::policy::seccomp::{Told, Verdict};
 use stockade::policy::syscalls::Abi;
 use stockade::problem::Problem;
 use stockade::profile::{Caller, Request};
@@ -122,8 +122,9 @@ fn beyond_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) {
     if denials.kinds.is_empty() && denials.complete {
         warn("stockade: the filter denied no system call\n");
     }
-    let killed = denials.kinds.iter().any(|denial| denial.then != Then::Failed);
-    if killed || !matches!(outcome, Outcome::Exited(1..)) {
+    // Programs do without what seems to be absent; any other denial may be the reason.
+    let denied = denials.kinds.iter().any(|denial| denial.then != Then::Failed || denials::judge(denial, plan) != Verdict::Errno(libc::ENOSYS));
+    if denied || !matches!(outcome, Outcome::Exited(1..)) {
         return;
     }
     let log = if plan.landlock.is_some() { "; [landlock] audit = true has the kernel log what Landlock denies" } else { "" };

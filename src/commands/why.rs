@@ -65,15 +65,16 @@ fn stand(mut request: Request) -> Result<(Request, Planned), Failed> {
     }
 }
 
-/// The line that permits a call as the kernel told of it, where there is one.
+/// The line that permits a call as the kernel told of it, where there is one: by the filter, and by all that the kernel asks besides.
 pub fn line_for(query: &Query, (architecture, number, arguments): (u32, u32, &[u64; 6]), request: &Request, planned: &Planned) -> Option<Line> {
     let (world, eyes) = (World::new(&planned.plan, &planned.profile), Eyes::here());
     let answer = judge(query, &planned.profile, &world, &eyes);
     candidates(query, &answer, &planned.profile, &world, &eyes).into_iter().find(|line| {
         let mut request = request.clone();
         request.config.push(("--config".into(), line.config()));
-        let after = settle(&request, Caller::current());
-        after.is_ok_and(|after| !after.plan.filter.judge_seen(architecture, number, arguments).refuses())
+        let Ok(after) = settle(&request, Caller::current()) else { return false };
+        let verdict = judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes).verdict;
+        verdict != Says::Denies && !after.plan.filter.judge_seen(architecture, number, arguments).refuses()
     })
 }
 

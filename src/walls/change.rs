@@ -11,6 +11,7 @@ use crate::host::elf::{Elf, Program};
 use crate::policy::capabilities::Capability;
 use crate::policy::landlock::Port as PortRule;
 use crate::policy::mounts::entry::{Mount, TMPFS};
+use crate::policy::namespaces::{Kind, Nested};
 use crate::policy::seccomp::Calls;
 use crate::policy::syscalls;
 use crate::profile::Profile;
@@ -56,7 +57,7 @@ pub fn candidates(query: &Query, answer: &Answer, profile: &Profile, world: &Wor
     let asked = Asked { profile, world, walker: Walker::new(world, eyes), eyes, denied: answer.verdict == Says::Denies };
     let mut lines = match query {
         Query::Path(act, path) => asked.path(*act, path, answer),
-        Query::Call { number, .. } => asked.call(*number),
+        Query::Call { number, arguments } => asked.call(*number, arguments.as_ref()),
         Query::Connect(port) => asked.connect(port),
         Query::Bind(port) => asked.bind(port),
         Query::Capability(capability) => asked.capability(*capability),
@@ -224,15 +225,32 @@ impl Asked<'_> {
 
     // ---- the rest ----
 
-    fn call(&self, number: u32) -> Vec<Line> {
+    /// The kinds of namespace without which a call is refused, besides those that are listed.
+    fn nested_for(&self, name: &str, arguments: Option<&[u64; 6]>) -> Option<Nested> {
+        let nested = self.profile.namespaces.made_inside();
+        let flags = match (name, arguments) {
+            ("clone", Some([flags, ..])) => *flags & !Kind::Time.flag(),
+            ("unshare", Some([flags, ..])) | ("setns", Some([_, flags, ..])) => *flags,
+            ("clone" | "unshare" | "setns", None) => return None,
+            _ => {
+                let opens = |kind: &Kind| syscalls::opened_by(kind.word()).contains(&name);
+                return Kind::ALL.into_iter().find(opens).map(|kind| nested.and(Kind::User).and(kind));
+            }
+        };
+        let asked = Kind::ALL.into_iter().filter(|kind| flags & kind.flag() != 0);
+        let all = asked.fold(nested, Nested::and);
+        (all != nested).then(|| all.and(Kind::User))
+    }
+
+    fn call(&self, number: u32, arguments: Option<&[u64; 6]>) -> Vec<Line> {
         let Some(name) = syscalls::name(number) else { return vec![] };
         let namespaces = &self.profile.namespaces;
         let replaces = |at: Span| if at.is_somewhere() { Over::Replaces(at) } else { Over::Nothing };
-        let nested = |value: bool| Line::new("namespaces", format!("nested = {value}"), replaces(namespaces.nested.at()));
+        let nested = |value: Nested| Line::new("namespaces", format!("nested = {value}"), replaces(namespaces.nested.at()));
         let seccomp = &self.profile.seccomp;
         let joins = |set: &Set<Calls>| set.items.first().map_or(Over::Nothing, |item| Over::Joins(item.at));
         if !self.denied {
-            return vec![Line::new("seccomp", format!("deny = [{}]", literal(name)), joins(&seccomp.deny)), nested(false)];
+            return vec![Line::new("seccomp", format!("deny = [{}]", literal(name)), joins(&seccomp.deny)), nested(Nested::NONE)];
         }
         let denying = seccomp.deny.items.iter().filter(|calls| calls.members().contains(name));
         let mut lines: Vec<Line> =
@@ -251,8 +269,9 @@ impl Asked<'_> {
             Line::new("rlimits", "core = 1", Over::Nothing),
             Line::new("process", "init = true", replaces(self.profile.process.init.at())),
             Line::new("namespaces", "pid = \"new\"", replaces(namespaces.pid.at())),
-            nested(true),
         ]);
+        // A namespace opens no other call, and no rule is lifted for it.
+        lines.splice(0..0, self.nested_for(name, arguments).map(nested));
         lines
     }
 

@@ -283,6 +283,52 @@ fn a_missing_limit_is_skipped_by_its_own_word_alone() {
     assert!(text(&output.stdout).trim() == "ENOSPC" && !text(&output.stderr).contains("filter alone"), "{}", said(&output));
 }
 
+/// `--explain` and `why` name the line that helps: in the filter alone, unshare would end with ENOSPC.
+#[test]
+fn advice_for_a_namespace_is_tried_to_its_end() {
+    for who in As::all() {
+        let place = Place::new();
+        program(&place, "nested");
+        let plain = profile(&place, "", "", "");
+        let path = place.file("plain.toml", &plain);
+        let explained = |words: &str| {
+            let words: Vec<&str> = words.split(' ').collect();
+            let output = place.stockade(*who).args(["run", "--explain"]).arg(&path).arg("/nested").args(words).output().unwrap();
+            text(&output.stderr)
+        };
+        for (words, advice) in [
+            ("unshare 10000000", "write below [namespaces]: nested = [\"user\"]"),
+            ("clone 50000000", "write below [namespaces]: nested = [\"user\", \"net\"]"),
+        ] {
+            let error = explained(words);
+            assert!(error.contains(advice) && !error.contains("seccomp"), "{who:?}: {words}: {error}");
+            assert!(!error.contains("is not seen from here"), "{who:?}: something was denied, and is the reason: {error}");
+            let list = &advice[advice.find("nested").unwrap()..];
+            done(&place, *who, &profile(&place, "", list, ""), words);
+        }
+        for (question, line) in [
+            ("syscall:unshare:0x10000000", "nested = [\"user\"]"),
+            ("syscall:unshare:0x60000000", "nested = [\"user\", \"net\", \"pid\"]"),
+            ("syscall:setns:3,0x40000000", "nested = [\"user\", \"net\"]"),
+            ("mount", "nested = [\"user\", \"mount\"]"),
+            ("pivot_root", "nested = [\"user\", \"mount\"]"),
+            ("umount2", "nested = [\"user\", \"mount\"]"),
+        ] {
+            let output = place.stockade(*who).arg("why").arg(&path).arg(question).output().unwrap();
+            let answer = text(&output.stdout);
+            assert!(answer.contains(&format!("below [namespaces]:\n    {line}\n")), "{who:?}: {question}: {}", said(&output));
+        }
+        // Opened in the filter, it is still denied, and `why` says by what.
+        let opened = place.file("opened.toml", &profile(&place, "", "", "[seccomp]\nallow = [\"unshare\", \"mount\"]"));
+        for (question, words) in
+            [("syscall:unshare:0x10000000", "the limit of the sandbox's user namespace on user namespaces is 0"), ("mount", "sys-admin")]
+        {
+            let output = place.stockade(*who).arg("why").arg(&opened).arg(question).output().unwrap();
+            assert!(output.status.code() == Some(1) && text(&output.stdout).contains(words), "{who:?}: {question}: {}", said(&output));
+        }
+    }
+}
+
 /// The target of a user with a control group of its own could make any number of groups in it.
 #[test]
 fn inner_groups_have_a_bound() {
