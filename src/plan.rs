@@ -181,6 +181,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         Namespace::Join(_) => Sight::Joined,
     };
     let landlock = landlock::draft(&profile.landlock, &profile.optional, &profile.namespaces.nested, sight, host, &mut draft);
+    if matches!(sight, Sight::Host(_) | Sight::Ungranted(_)) {
+        landlock::refuse_broad(&profile.landlock, &entries, host, &mut draft);
+    }
     if !choice.is_new(Kind::Net) {
         landlock::note_listening(&profile.landlock, &mut draft);
     }
@@ -198,7 +201,8 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let imported = import_policy(profile, host, &mut draft);
     let filter = seccomp::draft(&profile.seccomp, &needs, imported.as_ref(), &mut draft);
     let mounts_inside = profile.namespaces.nested.get().filter(|nested| nested.value.mounts()).map(|nested| nested.at);
-    write_execute::draft(profile, host, sight, mounts_inside, &mut draft);
+    let kept = write_execute::Kept { sight, ruled: landlock.is_some_and(|ruleset| ruleset.handled.0 != 0), nested: mounts_inside };
+    write_execute::draft(profile, host, kept, &mut draft);
     draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);
     if !watch.init && choice.is_new(Kind::Time) {

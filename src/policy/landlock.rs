@@ -3,6 +3,7 @@
 //! Its rules add up from a path to the root, so it holds the union of the grants; what is read-only or hidden below a writable
 //! grant is kept by the mounts alone.
 
+mod broad;
 mod rights;
 mod streams;
 
@@ -16,6 +17,7 @@ use crate::shape::{Named, Shape, Shaped};
 use crate::source::{At, Span};
 use crate::step::{Inode, Name, Op, Stage};
 use crate::value::{AbsolutePath, PATH_FORM, Written, plain_path};
+pub use broad::refuse as refuse_broad;
 use landlock::{ABI, Access, AccessFs, AccessNet, BitFlags, Scope as Bits};
 pub use rights::{Granted, Rights};
 use serde::Serialize;

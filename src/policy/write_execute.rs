@@ -24,8 +24,19 @@ struct Bound {
     at: Span,
 }
 
-/// Parts what can be written from what can be executed; `sight` is whose tree the target sees, `nested` the line by which it mounts its own.
-pub fn draft(profile: &Profile, host: &Host, sight: Sight, nested: Option<Span>, draft: &mut Draft) {
+/// What the files are kept by.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// Whose tree the target sees.
+    pub sight: Sight,
+    /// Whether Landlock has rules for files.
+    pub ruled: bool,
+    /// The line by which the target mounts what it wants.
+    pub nested: Option<Span>,
+}
+
+/// Parts what can be written from what can be executed.
+pub fn draft(profile: &Profile, host: &Host, Kept { sight, ruled, nested }: Kept, draft: &mut Draft) {
     let Some(word) = profile.seccomp.write_execute.get().filter(|word| !word.value) else { return };
     let refuse = |at: Span, message: String, help: &str| {
         Problem::new("seccomp::write-execute", at, message).also(word.at, "because of this").help(help.to_owned())
@@ -64,7 +75,7 @@ pub fn draft(profile: &Profile, host: &Host, sight: Sight, nested: Option<Span>,
     let bound = bound(mounted, draft);
     seen_twice(&bound, draft);
     for file in &mounted.written {
-        if let Some(why) = runs(file, &bound, mounted, draft) {
+        if let Some(why) = runs(file, (&bound, mounted), ruled, draft) {
             let message = format!("cannot pass descriptor {}: {} is open for writing, and {why}", file.fd, file.path);
             draft.problem(refuse(Span::NOWHERE, message, "write to a pipe (stockade run ... | cat > FILE), or leave `write-execute` out"));
         }
@@ -147,9 +158,13 @@ fn meets(reader: &Bound, writer: &Bound) -> bool {
 }
 
 /// How what is written by a descriptor could be executed, if it could.
-fn runs(file: &Written, bound: &[Bound], mounted: &Mounted, draft: &Draft) -> Option<String> {
+fn runs(file: &Written, (bound, mounted): (&[Bound], &Mounted), ruled: bool, draft: &Draft) -> Option<String> {
     if file.read {
         return Some("can be mapped by it".into());
+    }
+    // On the mount that it was opened on, which is not the sandbox's.
+    if !ruled {
+        return Some("without Landlock's rules it can be opened anew, by /proc/self/fd, and executed".into());
     }
     let spots = mounted.spots(&file.path, false);
     let noexec = |slot: Slot| {

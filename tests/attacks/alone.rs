@@ -126,6 +126,7 @@ fn what_an_entry_says_is_held_or_refused() {
         refuse("\"/dev/null\" = \"hide\"", "E0802", "a cover");
         refuse("\"/usr/bin/su\" = \"hide\"", "E0802", "a cover");
         refuse(&format!("[landlock.paths]\n\"/\" = \"rx\"\n\"{work}\" = \"rw\"\n\"{work}/file\" = \"r\""), "E1102", "takes nothing back");
+        refuse("[landlock.paths]\n\"/usr\" = \"rx\"\n\"/home\" = \"rw\"", "E0301", "it is a home");
         // What is kept within a grant may be skipped by its own word, and that is reported.
         let kept = format!("{SYSTEM}\n\"{work}\" = \"rw\"\n\"{work}/.git\" = \"ro\"");
         let output = place.run(*who, &alone(*who, "optional = [\"mounts.kept\"]", &kept), &["sh", "-c", &format!("echo x > {work}/.git/hook")]);
@@ -248,6 +249,9 @@ fn no_descriptor_and_no_mount_of_its_own_lets_what_was_written_be_executed() {
             let output = run(&profile(word), read);
             assert!(output.status.code() == Some(125) && unwrapped(&text(&output.stderr)).contains(words), "{who:?}: {}", said(&output));
         }
+        let unruled = crate::support::system(&format!("{word}\n[landlock]\npaths = \"off\""));
+        let output = run(&unruled, false);
+        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("/proc/self/fd"), "{who:?}: {}", said(&output));
         // Where the file is shown nowhere, the output is written.
         let path = place.file("profile.toml", &crate::support::system(word));
         let out = std::fs::File::create(open.join("out")).unwrap();
@@ -258,5 +262,83 @@ fn no_descriptor_and_no_mount_of_its_own_lets_what_was_written_be_executed() {
         let line = "unshare -Urm sh -c 'mount -t tmpfs none /tmp && cp /usr/bin/id /tmp/id && /tmp/id >/dev/null && echo EXECUTED'";
         assert_eq!(place.sh(*who, &nested(""), line), "EXECUTED", "{who:?}: the twin");
         refused(&place, *who, &nested(word), "E1309", "mount a file system of its own");
+    }
+}
+
+// ---- ways round the rules ----
+
+/// Each is a line of Python that fails with an OSError where it is kept from what it wants.
+const WAYS: [(&str, &str); 8] = [
+    ("a hard link from a read-only grant into a writable one", "os.link(top + '/read/f', top + '/open/l'); open(top + '/open/l', 'w')"),
+    ("a rename from a read-only grant", "os.rename(top + '/read/f', top + '/open/m')"),
+    ("a directory passed by descriptor", "os.open('secret', os.O_RDONLY, dir_fd=9)"),
+    ("a working directory that is not granted", "open('secret')"),
+    ("a link of the target's own", "os.symlink(top + '/closed/secret', top + '/open/s'); open(top + '/open/s')"),
+    ("a descriptor of another process", "open('/proc/%s/fd/0' % other)"),
+    ("the environment of another process", "open('/proc/%s/environ' % other).read()"),
+    ("the root of another process", "open('/proc/%s/root%s/closed/secret' % (other, top))"),
+];
+
+#[test]
+fn ways_round_the_rules_lead_nowhere() {
+    if !has_landlock() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let top = place.path.display();
+        for name in ["open", "read", "closed"] {
+            place.folder(name, As::User);
+        }
+        for name in ["read/f", "closed/secret"] {
+            of_the_user(&place.file(name, "NOT-GRANTED"));
+        }
+        // Another process of the user that the target is.
+        let mut other =
+            place.outside(As::User, "sleep").arg("60").stdin(std::fs::File::open(place.path.join("closed/secret")).unwrap()).spawn().unwrap();
+        let granted = format!("\"/proc\" = \"proc\"\n\"{top}/open\" = \"rw\"\n\"{top}/read\" = \"ro\"");
+        let process = "[process]\npass-fds = [9]\n";
+        let walled = format!("{}\n{process}", system(*who, &granted));
+        let bare = alone(*who, "", &format!("[landlock]\npaths = \"off\"\nscope = []\n{process}"));
+        let run = |profile: &str, way: &str| {
+            ["l", "m", "s"].iter().for_each(|made| drop(std::fs::remove_file(place.path.join("open").join(made))));
+            of_the_user(&place.file("read/f", "NOT-GRANTED"));
+            let script = format!(
+                "import os\ntop, other = '{top}', '{}'\ntry: {way}\n\
+                 except OSError as e: print('KEPT' if e.errno in (1, 13, 18) else e)\nelse: print('DONE')\n",
+                other.id()
+            );
+            let (profile, script) = (place.file("profile.toml", profile), place.file("open/way.py", &script));
+            let line =
+                format!("exec 9<{top}/closed && cd {top}/closed && exec {top}/stockade run {} python3 {}", profile.display(), script.display());
+            let output = place.outside(*who, "sh").args(["-c", &line]).output().unwrap();
+            let out = text(&output.stdout).trim().to_owned();
+            assert!(output.status.success() && ["KEPT", "DONE"].contains(&&*out), "{who:?}: {way}: {}", said(&output));
+            out
+        };
+        for (what, way) in WAYS {
+            assert_eq!(run(&walled, way), "KEPT", "{who:?}: {what}");
+            // Without a domain nothing of this is kept; what is behind a process then hangs on its user alone.
+            assert_eq!(run(&bare, way), "DONE", "{who:?}: the twin: {what}");
+        }
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}
+
+/// What E0308 and E0802 advise ends in a profile that starts.
+#[test]
+fn the_helps_for_proc_and_sys_are_followed_to_a_start() {
+    if !has_landlock() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        refused(&place, *who, &system(*who, "\"/proc\" = \"ro\""), "E0308", "\"/proc\" = \"proc\"");
+        assert_eq!(place.sh(*who, &system(*who, "\"/proc\" = \"proc\""), "cat /proc/sys/kernel/ostype"), "Linux", "{who:?}");
+        let settings = "\"/proc\" = { proc = { hidepid = \"invisible\" } }";
+        refused(&place, *who, &system(*who, settings), "E0802", "write \"/proc\" = \"proc\"");
+        refused(&place, *who, &system(*who, "\"/sys\" = \"ro\""), "E0308", "\"/sys/devices/system/cpu\" = \"ro\"");
+        assert_eq!(place.sh(*who, &system(*who, "\"/sys/devices/system/cpu\" = \"ro\""), "head -c 1 /sys/devices/system/cpu/online"), "0", "{who:?}");
     }
 }
