@@ -3,7 +3,8 @@
 //! It adds up what is granted, each grant by itself: no grant makes another cheaper, so one grant more never lowers the sum. It says what
 //! is open, not what can be broken: limits of resources and bugs of the kernel are no part of it. It changes nothing.
 
-use crate::host::Host;
+use crate::host::{Fact, Host};
+use crate::lint;
 use crate::plan::Plan;
 use crate::policy::capabilities::{Capability, CapabilitySet};
 use crate::policy::landlock::{Rights, Scope};
@@ -18,7 +19,7 @@ use crate::policy::seccomp::{self, Needs, Rule};
 use crate::profile::Profile;
 use crate::source::Span;
 use crate::step::{Attrs, Content, Op};
-use crate::value::{below, parent};
+use crate::value::{ancestors, below, join, parent};
 use crate::walls::{Entry, HostTree, Shows, World};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -48,18 +49,20 @@ macro_rules! costs {
 }
 
 costs! {
-    NO_TREE = "no-tree", 50, 50, "nothing is mounted, so every file is what the ids make of it, and Landlock has nothing to stand on";
-    WRITE_BROAD = "write-broad", 25, 25, "what is written there is run or read later by the host: this is a way out of the sandbox";
+    NO_TREE = "no-tree", 100, 100, "nothing is mounted, so every file is what the ids make of it, and Landlock has nothing to stand on";
+    READ_KEYS = "read-keys", 80, 80, "keys, tokens and sessions: who reads them is the user elsewhere, for as long as they are good";
+    READ_HOME = "read-home", 60, 60, "a whole home holds keys, tokens, histories and the data of every program";
+    WRITE_BROAD = "write-broad", 40, 40, "what is written there is run or read later by the host: this is a way out of the sandbox";
+    READ_ALL = "read-all", 35, 35, "every file of the host that the ids may read: settings, data of services and of others";
+    RUN_LATER = "run-later", 30, 30, "the host runs it though nobody means to start it: hooks, tasks of editors, jobs of a CI service";
+    NETWORK_HOST = "network-host", 25, 25, "all that the machine reaches, services on its loopback among it; what is read can be sent away";
     HOST_ROOT = "host-root", 20, 20, "the target's user is root on the host: only the other walls are left";
-    NETWORK_HOST = "network-host", 20, 20, "all that the machine reaches, services on its loopback among it; what is read can be sent away";
     HOST_USERS = "host-users", 15, 15, "without a user namespace every capability that is left, and every id, is one of the host";
     NETWORK_JOINED = "network-joined", 12, 12, "another namespace's network: what is read can be sent as far as it reaches";
     NESTED = "nested", 12, 12, "in namespaces of its own the target has every capability, which opens most of the kernel's surface; and Landlock keeps no files";
-    READ_ALL = "read-all", 12, 12, "every file of the host that the ids may read: keys, tokens, data of others";
     HOST_TREE = "host-tree", 10, 10, "every name of the host can be looked up, modes and owners changed where the ids may: Landlock alone keeps the files";
     NESTED_PART = "nested-part", 9, 9, "in namespaces of its own the target has every capability, which opens much of the kernel's surface; it mounts nothing, and Landlock keeps the files";
     HOST_CAPABILITY = "host-capability", 8, 40, "a part of root's power over the host";
-    READ_HOME = "read-home", 8, 8, "homes hold keys, tokens and histories";
     SOCKET = "socket", 8, 24, "the service behind a socket acts for the target, outside of every wall";
     HOST_PROCESSES = "host-processes", 8, 8, "the host's processes are seen, and those of the same ids can be signalled";
     WRITE = "write", 5, 20, "files of the host are changed; a careless program may run or follow what it finds there later";
@@ -82,6 +85,43 @@ costs! {
     MANY_IDS = "many-ids", 1, 1, "files can be left behind under ids that the caller does not have";
     VARIABLE = "variable", 1, 3, "a variable of the caller's may hold a secret";
     SHARED_STATE = "shared-state", 1, 3, "host name, control groups or clocks are the host's";
+}
+
+/// What is read of people adds up to no more than this together: who has the keys gains little by the rest.
+const READ_TOGETHER: (&[&Cost], u32) = (&[READ_KEYS, READ_HOME, READ_ALL], 90);
+
+/// Where keys and sessions are, by the path below a home.
+const KEYS: &[&str] = &[
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".kube",
+    ".docker",
+    ".netrc",
+    ".git-credentials",
+    ".npmrc",
+    ".pypirc",
+    ".pgpass",
+    ".vault-token",
+    ".terraform.d",
+    ".password-store",
+    ".cargo/credentials.toml",
+    ".config/gcloud",
+    ".config/gh",
+    ".config/op",
+    ".local/share/keyrings",
+    ".mozilla",
+    ".config/chromium",
+    ".config/google-chrome",
+    ".config/BraveSoftware",
+    ".config/microsoft-edge",
+    ".thunderbird",
+];
+
+/// The host's paths whose facts [`weigh`] asks for.
+pub fn wanted(home: &str) -> Vec<String> {
+    KEYS.iter().map(|key| join(home, &format!("/{key}"))).filter(|_| home.len() > 1).collect()
 }
 
 /// How a sum is called: from so many tenths on.
@@ -164,6 +204,13 @@ impl Bill {
                 left -= point.tenths;
             }
         }
+        let (family, mut left) = READ_TOGETHER;
+        for cost in family {
+            for point in self.points.iter_mut().filter(|point| point.cost == *cost) {
+                point.tenths = point.tenths.min(left);
+                left -= point.tenths;
+            }
+        }
         self.points.retain(|point| point.tenths > 0);
         self.points.sort_by_key(|point| std::cmp::Reverse(point.tenths));
         Exposure { tenths: self.points.iter().map(|point| point.tenths).sum::<u32>().min(100), points: self.points }
@@ -178,6 +225,7 @@ fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
         (false, false) => return bill.add(NO_TREE, "the file tree is not the sandbox's own", at),
         (false, true) => {
             bill.add(HOST_TREE, "the file tree is the host's", at);
+            world.ruled().for_each(|(path, entry)| personal(path, path, entry, host, world, bill));
             return rules(host, world, bill);
         }
         (true, false) if !profile.namespaces.made_inside().mounts() => {
@@ -191,6 +239,9 @@ fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
         granted("/", source, bind.access == Access::ReadWrite, host, key, bill);
     }
     for (path, entry) in &world.tree {
+        if let Shows::Host(tree) = &entry.shows {
+            personal(path, &tree.source, entry, host, world, bill);
+        }
         match &entry.shows {
             // The names below a bound `/` have its line, and are counted with it.
             Shows::Host(_) if root.is_some_and(|root| root.key == entry.at) => {}
@@ -221,7 +272,10 @@ fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile, ho
     let at = entry.at;
     match profile.mounts.get(path).map(|mount| &mount.value) {
         Some(Mount::Socket(_)) => return bill.add(SOCKET, format!("{path} is a socket of the host"), at),
-        Some(Mount::Bind(bind)) if bind.sockets == Sockets::Allow => bill.add(SOCKET, format!("{path} holds sockets of the host"), at),
+        // Where there is none, the word grants nothing.
+        Some(Mount::Bind(bind)) if bind.sockets == Sockets::Allow && has_sockets(&tree.source, host) => {
+            bill.add(SOCKET, format!("{path} holds sockets of the host"), at);
+        }
         _ => {}
     }
     // Trees have no devices; a mount that has is one.
@@ -235,12 +289,49 @@ fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile, ho
     granted(path, &tree.source, !entry.attrs.has(Attrs::READ_ONLY), host, at, bill);
 }
 
+fn has_sockets(source: &str, host: &Host) -> bool {
+    matches!(host.at(source), Fact::Present(file) if !file.sockets.is_empty())
+}
+
+/// What of a person's is in a tree that is granted, and is shown: the home, keys, and what the host runs later.
+fn personal(path: &str, source: &str, entry: &Entry, host: &Host, world: &World<'_>, bill: &mut Bill) {
+    let home = host.caller.home.as_str();
+    // With Landlock alone nothing covers a part of a grant.
+    let shown = |target: &str| {
+        let inside = join(path, below(target, source)?);
+        let same = !world.has_tree() || world.shown(&inside).is_some_and(|(over, _)| over == path);
+        same.then_some(inside)
+    };
+    if let Some(inside) = shown(home).filter(|_| home.len() > 1) {
+        bill.add(READ_HOME, format!("{inside} can be read: a home"), entry.at);
+    }
+    for key in wanted(home) {
+        let there = || matches!(host.at(&key), Fact::Present(_));
+        let inside = shown(&key).filter(|_| there()).or_else(|| below(source, &key).map(|_| path.to_owned()));
+        if let Some(inside) = inside {
+            bill.add(READ_KEYS, format!("{inside} can be read: keys or sessions"), entry.at);
+        }
+    }
+    let writable = match world.has_tree() {
+        true => !entry.attrs.has(Attrs::READ_ONLY),
+        false => entry.rights.within(Rights::WRITE) != Rights(0),
+    };
+    for (name, why) in lint::RUN_LATER.iter().filter(|_| writable) {
+        let target = join(source, &format!("/{}", lint::within(source, name)));
+        let there = matches!(host.at(&target), Fact::Present(_));
+        let itself = ancestors(source).any(|over| over.ends_with(&format!("/{name}")));
+        if let Some(inside) = shown(&target).filter(|_| there).or_else(|| itself.then(|| path.to_owned())) {
+            bill.add(RUN_LATER, format!("{inside} can be written: {why}"), entry.at);
+        }
+    }
+}
+
 /// A tree or file of the host.
 fn granted(path: &str, source: &str, writable: bool, host: &Host, at: Span, bill: &mut Bill) {
-    let holds_home = below(&host.caller.home, source).is_some() || ["/home", "/root"].contains(&source) || parent(source) == "/home";
+    let of_people = ["/home", "/root"].contains(&source) || parent(source) == "/home";
     if source == "/" {
         bill.add(READ_ALL, format!("{path} is the host's, with all below it"), at);
-    } else if holds_home {
+    } else if of_people || source == host.caller.home {
         bill.add(READ_HOME, format!("{path} can be read: a home"), at);
     } else if is_of_the_system(source) {
         bill.add(READ_SYSTEM, format!("{path} can be read: the system's"), at);
@@ -257,7 +348,7 @@ fn granted(path: &str, source: &str, writable: bool, host: &Host, at: Span, bill
 
 /// What every user of the machine reads.
 fn is_of_the_system(source: &str) -> bool {
-    crate::value::ancestors(source).any(|folder| is_system(folder) && !["/srv", "/var"].contains(&folder))
+    ancestors(source).any(|folder| is_system(folder) && !["/srv", "/var"].contains(&folder))
 }
 
 // ---- the kernel's state ----

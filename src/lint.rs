@@ -17,7 +17,7 @@ use crate::profile::Profile;
 use crate::source::{Sources, Span};
 use std::collections::BTreeMap;
 
-pub use mounts::{RUN_LATER, looked_into, wanted};
+pub use mounts::{RUN_LATER, looked_into, wanted, within};
 
 /// What a lint looks at.
 struct Scene<'a> {

@@ -21,7 +21,9 @@ pub fn plan(planning: Planning) -> u8 {
             failed.add(warnings);
             failed.say(format)
         }
-        Ok(planned) => {
+        Ok(mut planned) => {
+            // What is there of keys and hooks counts for the exposure, and changes no plan.
+            planned.host.look_closer(&planned.profile);
             let Planned { sources, profile, host, plan } = &planned;
             match format {
                 Format::Text if planning.steps => print_line(text(plan, sources).trim_end()),

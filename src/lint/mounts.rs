@@ -60,11 +60,12 @@ const MOST_GRANTS: usize = 256;
 pub fn wanted(profile: &Profile, host: &Host) -> Vec<String> {
     let tree = entries(profile, host);
     let grants = writable(&tree).take(MOST_GRANTS);
-    grants.flat_map(|(_, source, _)| RUN_LATER.iter().map(|(name, _)| join(source, &format!("/{}", within(source, name))))).collect()
+    let later = grants.flat_map(|(_, source, _)| RUN_LATER.iter().map(|(name, _)| join(source, &format!("/{}", within(source, name)))));
+    later.chain(crate::exposure::wanted(&host.caller.home)).collect()
 }
 
 /// A name of the table as it is called in a granted folder, which may be the first folder of the name itself: `.config`.
-fn within<'n>(source: &str, name: &'n str) -> &'n str {
+pub fn within<'n>(source: &str, name: &'n str) -> &'n str {
     match name.split_once('/') {
         Some((head, tail)) if source.ends_with(&format!("/{head}")) => tail,
         _ => name,

@@ -49,6 +49,7 @@ fn exposure(exposure: &Exposure, sources: &Sources, paint: Paint) -> String {
         let gap = " ".repeat(room - width(&what));
         out += &format!("  {:>4}  {what}{gap}{}\n", tenths(point.tenths), paint.tone(Tone::Faint, &place));
     }
+    out += &format!("  {}\n", paint.tone(Tone::Faint, "how it is counted: docs/exposure.md"));
     out
 }
 

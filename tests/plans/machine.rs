@@ -85,6 +85,7 @@ const FILES: &[(&str, Thing, u32)] = &[
     ("/srv/rootfs/etc", Folder, ROOT),
     ("/srv/shelf", Folder, ANN),
     ("/srv/shelf/one", Folder, ANN),
+    ("/home/ann/.ssh", Folder, ANN),
 ];
 
 pub fn fact(path: &str) -> Fact {
