@@ -146,10 +146,12 @@ pub fn parse<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Prob
         problems.push(Problem::new("profile::value", at, message).help("put it in quotes if it is a text"));
         return None;
     }
+    let keys = keys_of(&node);
     match T::deserialize(ValueDeserializer::from(node)) {
         Ok(value) => Some(value),
         Err(error) => {
             let at = error.span().map_or(at, Span::from);
+            let at = named(error.message(), &keys).unwrap_or(at);
             // A text of the profile's with such a line in it would forge our help.
             let said = hostile.iter().fold(error.message().to_owned(), |said, text| said.replace(text.as_str(), &escape(text)));
             let (message, help) = match said.rsplit_once("\nhelp: ") {
@@ -187,6 +189,25 @@ fn collect_hostile(node: &Node<'_>, found: &mut Vec<String>) -> Option<Span> {
         _ => {}
     }
     None
+}
+
+/// The keys of the tables in a value, each with its place: serde places what is wrong with a key at the whole table.
+fn keys_of(node: &Node<'_>) -> Vec<(String, Span)> {
+    match node.get_ref() {
+        DeValue::Table(table) => {
+            let own = table.iter().map(|(name, _)| (name.get_ref().to_string(), Span::from(name.span())));
+            own.chain(table.iter().flat_map(|(_, value)| keys_of(value))).collect()
+        }
+        DeValue::Array(items) => items.iter().flat_map(keys_of).collect(),
+        _ => vec![],
+    }
+}
+
+/// Where the key stands that a sentence begins with, if there is one of that name alone.
+fn named(sentence: &str, keys: &[(String, Span)]) -> Option<Span> {
+    let name = sentence.strip_prefix("unknown key ").or(Some(sentence))?.strip_prefix('`')?.split('`').next()?;
+    let mut found = keys.iter().filter(|(key, _)| key == name).map(|(_, at)| *at);
+    found.next().filter(|_| found.next().is_none())
 }
 
 /// serde's own sentences in our order of words.

@@ -72,7 +72,7 @@ const FLAGS: &[&str] = &["--set", "jobs=8", "--config", "process.timeout = \"1m\
 #[test]
 fn each_layer_says_what_it_does() {
     let place = place();
-    let words: Vec<&str> = ["plan", "--layers"].iter().chain(FLAGS).chain(&["./main.toml", "ls", "-l"]).copied().collect();
+    let words: Vec<&str> = ["plan", "--layers"].iter().chain(FLAGS).chain(&["./main.toml", "--", "ls", "-l"]).copied().collect();
     let said = printed(&place, &words);
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/layers/all.txt");
     if std::env::var_os("UPDATE").is_some() {

@@ -70,6 +70,34 @@ fn an_option_behind_the_profile_is_refused_where_it_would_be_the_program() {
 }
 
 #[test]
+fn a_bad_extends_hides_no_other_problem() {
+    let place = Place::new();
+    let rest = "[process]\ntimeuot = \"1s\"\n[mounts]\n\"/x\" = { bind = \"/usr\", acess = \"rw\" }\n\"/opt\" = false\n";
+    for extends in ["\"base\"", "[\"no-such\"]", "[1]", "[\"${NO}\"]"] {
+        let all = problems(&place, &format!("format = 1\nextends = {extends}\n{rest}"));
+        let lines: Vec<u64> = all.iter().filter_map(|one| one["line"].as_u64()).collect();
+        assert_eq!(lines, [2, 4, 6], "{extends}: {all:#?}");
+        // A key is placed where it stands, not at its table.
+        assert_eq!(all[2]["column"], 25, "{extends}: {all:#?}");
+    }
+}
+
+#[test]
+fn what_is_skipped_stands_beside_the_verdict() {
+    let place = Place::new();
+    let profile = "format = 1\noptional = [\"limits\"]\nextends = [\"base\"]\n[process]\ncommand = [\"true\"]\n[limits]\nmemory = \"1G\"\n";
+    let output = stockade(&place, &["check"], profile, &[]);
+    let out = text(&output.stdout);
+    assert!(output.status.success(), "{}", said(&output));
+    let fell = out.contains("limits are not enforced");
+    assert_eq!(out.contains("can enforce it, but for: limits"), fell, "{out}");
+    // Where the groups can be made it is the kernel that takes a value or not.
+    assert_eq!(out.contains("whether the kernel takes each limit"), !fell, "{out}");
+    let output = stockade(&place, &["check", "--deny-warnings"], profile, &[]);
+    assert_eq!(output.status.success(), !fell, "{}", said(&output));
+}
+
+#[test]
 fn help_fits_a_page() {
     let place = Place::new();
     let help = |words: &[&str]| text(&place.stockade(As::User).args(words).output().unwrap().stdout);
@@ -150,7 +178,7 @@ fn text_and_json_count_the_same_columns() {
     for (profile, line, column) in [
         ("format = 1\n[env]\nA = { \"日本語\" = 1, x = 2 }\n", 3, 18),
         ("\u{feff}frmat = 1\n", 1, 1),
-        ("format = 1\n[mounts]\n\"/日本\" = { bnd = 1 }\n", 3, 9),
+        ("format = 1\n[mounts]\n\"/日本\" = { bnd = 1 }\n", 3, 11),
     ] {
         let all = problems(&place, profile);
         assert_eq!((all[0]["line"].as_u64(), all[0]["column"].as_u64()), (Some(line), Some(column)), "{profile}: {all:?}");

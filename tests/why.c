@@ -64,55 +64,11 @@ static const char *do_read(const char *path)
 	return length == 0 ? "empty" : "ok";
 }
 
-static char *made[64];
-static int count;
-
-/* Makes a folder and those above it; where a link leads to nothing, the folder that it means. */
-static void make_folders(const char *path, int depth)
-{
-	char part[4200], to[4200], whole[8500];
-	struct stat stat_of;
-	ssize_t length;
-	snprintf(part, sizeof part, "%s/", path);
-	for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = 0;
-		if (mkdir(part, 0755) == 0 && count < 64)
-			made[count++] = strdup(part);
-		else if (stat(part, &stat_of) < 0 && depth < 8 && (length = readlink(part, to, sizeof to - 1)) > 0) {
-			to[length] = 0;
-			char *last = strrchr(part, '/');
-			*last = 0;
-			snprintf(whole, sizeof whole, "%s/%s", *to == '/' ? "" : part, to);
-			*last = '/';
-			make_folders(whole, depth + 1);
-		}
-		*slash = '/';
-	}
-}
-
-/* The folders that a file needs, also where it is a link to nothing. */
-static void make_way(const char *path, int depth)
-{
-	char folder[4200], to[4200], whole[8500];
-	ssize_t length;
-	snprintf(folder, sizeof folder, "%s", path);
-	*strrchr(folder, '/') = 0;
-	make_folders(folder, 0);
-	if (depth < 8 && (length = readlink(path, to, sizeof to - 1)) > 0) {
-		to[length] = 0;
-		snprintf(whole, sizeof whole, "%s/%s", *to == '/' ? "" : folder, to);
-		make_way(whole, depth + 1);
-	}
-}
-
-/* A new file; folders that are not there are made first, and removed again. */
+/* A new file, which is removed again; no directory is made for it, as open(2) makes none. */
 static const char *make(char *path)
 {
 	char *real;
-	int fd, error;
-	count = 0;
-	make_way(path, 0);
-	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	int error, fd = open(path, O_CREAT | O_WRONLY, 0600);
 	error = errno;
 	if (fd >= 0) {
 		close(fd);
@@ -121,8 +77,6 @@ static const char *make(char *path)
 		unlink(real ? real : path);
 		free(real);
 	}
-	while (count--)
-		rmdir(made[count]);
 	errno = error;
 	return answer(fd);
 }

@@ -1,8 +1,11 @@
 //! `stockade check`: everything up to the launch, without it.
 
-use super::{FAILED, note_line, prepare_and_lint, print_line, print_problems};
+use super::{FAILED, Planned, note_line, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Checked, Format};
-use stockade::problem::Problems;
+use stockade::draft::Note;
+use stockade::plan::Plan;
+use stockade::problem::{Problems, escape};
+use stockade::step::Op;
 
 /// Says all that is wrong with the profile on this machine, and what looks like a mistake.
 pub fn check(checked: Checked) -> u8 {
@@ -21,10 +24,29 @@ pub fn check(checked: Checked) -> u8 {
                     for note in &planned.plan.notes {
                         print_line(&format!("note: {}", note_line(note, &planned.sources)));
                     }
-                    print_line("the profile is good, and this machine can enforce it");
+                    print_line(&verdict(&planned));
                 }
             }
-            if checked.deny_warnings && !warnings.is_empty() { FAILED } else { 0 }
+            let less = skipped(&planned.plan).next().is_some();
+            if checked.deny_warnings && (less || !warnings.is_empty()) { FAILED } else { 0 }
         }
     }
+}
+
+/// Protections that the profile names and that are skipped here; a grant that is left out makes the sandbox no weaker.
+fn skipped(plan: &Plan) -> impl Iterator<Item = &Note> {
+    plan.notes.iter().filter(|note| note.less && !note.text.contains(" is left out: "))
+}
+
+fn verdict(planned: &Planned) -> String {
+    let mut heads: Vec<&str> = skipped(&planned.plan).map(|note| note.text.split(": ").next().unwrap_or_default()).collect();
+    heads.dedup();
+    let but = if heads.is_empty() { String::new() } else { format!(", but for: {}", escape(&heads.join("; "))) };
+    // A file of a control group can refuse its value, and no look tells before it is written.
+    let limits = if planned.plan.steps.iter().any(|step| matches!(step.op, Op::GroupLimit { .. })) {
+        "\nwhether the kernel takes each limit shows when the groups are made: stockade doctor PROFILE tries it"
+    } else {
+        ""
+    };
+    format!("the profile is good, and this machine can enforce it{but}{limits}")
 }

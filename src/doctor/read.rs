@@ -262,9 +262,13 @@ fn container() -> Option<String> {
             return Some(format!("there is {file}"));
         }
     }
-    let map = words("/proc/self/uid_map");
-    (map.len() >= 3 && map[..3] != ["0", "0", "4294967295"]).then(|| "a user namespace that is not the first".into())
+    // A map of all ids onto themselves is not the first namespace's alone: a manager that has all can give it to another.
+    let namespace = std::fs::metadata("/proc/self/ns/user").map(|file| file.ino());
+    namespace.is_ok_and(|inode| inode != FIRST_USER_NAMESPACE).then(|| "a user namespace that is not the first".into())
 }
+
+/// The inode of the user namespace that the kernel begins with (PROC_USER_INIT_INO of linux/proc_ns.h).
+const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 /// A bind keeps the noexec of the mount that it copies.
 fn noexec(caller: &Caller) -> Vec<String> {

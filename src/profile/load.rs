@@ -39,6 +39,12 @@ const LARGEST_SUM: usize = 4 << 20;
 /// How many files may make one profile.
 const MOST_FILES: usize = 256;
 
+/// Problems of `extends` beside which the rest of a text can be judged.
+const GOES_ON: &[&str] = &["profile::type", "profile::value", "profile::unknown", "variable::unknown", "variable::unset"];
+
+/// What another problem may be the cause of: a base that is not there sets nothing that could be removed, or given a value.
+const OF_A_BASE: &[&str] = &["profile::withdraw", "profile::empty-set", "params::unknown", "variable::unknown"];
+
 /// Loads a profile with all that it extends, or says all that is wrong.
 pub fn load(request: &Request, caller: &Caller, sources: &mut Sources) -> Result<Profile, Problems> {
     load_and_tell(request, caller, sources, None)
@@ -55,7 +61,8 @@ fn load_and_tell(request: &Request, caller: &Caller, sources: &mut Sources, mut 
     let room = Cell::new(Some(MOST_PUT_IN));
     let (layers, mut problems) = gather(request, caller, sources, &room);
     let documents = parse(&layers, &mut problems);
-    if !problems.is_empty() {
+    // A text that is no TOML has nothing more to say, and one that cannot be found would be missed by others.
+    if documents.len() < layers.len() || !problems.iter().all(|problem| GOES_ON.contains(&problem.code)) {
         return Err(problems);
     }
     if let Some(told) = &mut told {
@@ -229,6 +236,8 @@ fn merge(
     mut problems: Problems,
     mut changes: Option<&mut Changes>,
 ) -> Result<Profile, Problems> {
+    let early: Vec<Span> = problems.iter().map(|problem| problem.at).collect();
+    let lacks_a_base = !early.is_empty();
     let params = read_params(layers, &mut documents, given, sources, &mut problems, changes.is_some());
     params.settle(&mut problems);
     if let Some(changes) = &mut changes {
@@ -286,6 +295,15 @@ fn merge(
             changes.leave();
         }
         profile.process.command = command;
+    }
+    if lacks_a_base {
+        problems = problems.into_iter().filter(|problem| early.contains(&problem.at) || !OF_A_BASE.contains(&problem.code)).fold(
+            Problems::default(),
+            |mut kept, problem| {
+                kept.push(problem);
+                kept
+            },
+        );
     }
     let main = layers.iter().find(|layer| layer.kind == Kind::Profile).map_or(Span::NOWHERE, Layer::start);
     check_size(&profile, main, &mut problems);

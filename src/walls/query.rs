@@ -94,7 +94,15 @@ impl Act {
 impl Query {
     /// Reads a question; the error may end in `\nhelp: ...`.
     pub fn parse(text: &str) -> Result<Query, String> {
-        let path = |act: Act, text: &str| plain_path(text).map(|path| Query::Path(act, path));
+        let path = |act: Act, text: &str| {
+            let path = plain_path(text)?;
+            // Such a path names a directory, or nothing (path_resolution(7)).
+            match act {
+                _ if path == "/" || !text.ends_with('/') => Ok(Query::Path(act, path)),
+                Act::Read | Act::List => Ok(Query::Path(Act::List, path)),
+                _ => Err(format!("`{text}` can only be a directory\nhelp: ask {}:{path}, or list:{path}", act.word())),
+            }
+        };
         if text.starts_with('/') {
             return path(Act::Read, text);
         }
@@ -155,7 +163,7 @@ fn call(text: &str) -> Result<Query, String> {
         Some((name, rest)) => (name, Some(rest.trim_end_matches(')'))),
         None => (text, None),
     };
-    let number = syscalls::number(name).or_else(|| name.parse().ok().filter(|number| syscalls::name(*number).is_some())).ok_or_else(|| {
+    let number = syscalls::number(name).or_else(|| name.parse().ok()).ok_or_else(|| {
         let help = suggestion(name, syscalls::known().map(|(_, name)| name));
         format!("unknown system call `{name}`\nhelp: {}", help.unwrap_or_else(|| "syscalls(2) lists them; a path begins with /".into()))
     })?;
@@ -313,7 +321,9 @@ mod tests {
 
     #[test]
     fn questions_are_read_strictly() {
-        assert_eq!(Query::parse("/etc//shadow/"), Ok(Query::Path(Act::Read, "/etc/shadow".into())));
+        assert_eq!(Query::parse("/etc//shadow/"), Ok(Query::Path(Act::List, "/etc/shadow".into())));
+        assert_eq!(Query::parse("read:/etc/shadow/"), Query::parse("list:/etc/shadow"));
+        assert_eq!(Query::parse("denied: call 499 in a (pid 2): x"), Ok(Query::Call { number: 499, arguments: None }));
         assert_eq!(Query::parse("exec:/bin/sh"), Ok(Query::Path(Act::Execute, "/bin/sh".into())));
         assert_eq!(Query::parse("denied: mkdir in python3 (pid 12): x"), Query::parse("syscall:mkdir"));
         assert_eq!(Query::parse("stockade: denied: mkdir (process 9 outside): x"), Query::parse("mkdir"));
@@ -330,7 +340,7 @@ mod tests {
             ("/a/../b", "`..`"),
             ("reed:/x", "read"),
             ("denied: mount of x86 in a (pid 2): x", "a call of x86"),
-            ("denied: call 499 in a (pid 2): x", "unknown system call `499`"),
+            ("write:/etc/", "can only be a directory"),
             ("denied: ", "unknown system call ``"),
             ("syscall:ptrce", "ptrace"),
             ("connect:10.0.0.1", "not a port"),

@@ -90,15 +90,19 @@ impl Asked<'_> {
         Ok(reasons)
     }
 
-    /// A file is to be made in a folder; folders between are made by the target, too.
+    /// A file is to be made in a directory that is there; open(2) makes none between.
     fn make(&self, walk: &Walk, folder: &Thing) -> Result<Vec<Reason>, Reason> {
         if folder.over == "/proc"
             || matches!(self.world.tree.get(&folder.over).map(|entry| &entry.shows), Some(Shows::Proc { .. } | Shows::Sysfs | Shows::Devpts))
         {
             return Ok(vec![wrong(folder, format!("nothing can be made in {}", folder.path))]);
         }
-        let rights = if walk.missing.len() > 1 { MAKE_FILE.and(Rights(AccessFs::MakeDir as u64)) } else { MAKE_FILE };
-        Ok(self.judge(walk, folder, Need::Make, rights.and(WRITE_FILE)))
+        let mut reasons = self.judge(walk, folder, Need::Make, MAKE_FILE.and(WRITE_FILE));
+        if let [between, _, ..] = walk.missing.as_slice() {
+            let parent = format!("{}/{between}", folder.path.trim_end_matches('/'));
+            reasons.push(Reason::new(Wall::File, Says::Denies, format!("there is no directory {parent}: ask write:{parent}"), folder.at));
+        }
+        Ok(reasons)
     }
 
     fn absent(&self, path: &str, walk: &Walk, folder: &Thing) -> Reason {
