@@ -6,7 +6,7 @@ use crate::draft::{Draft, Note};
 use crate::host::{Host, Stream};
 use crate::policy::capabilities::{Capability, Power};
 use crate::policy::identity::{Ids, Maps};
-use crate::policy::landlock::{Ruleset, Sight};
+use crate::policy::landlock::{Ruleset, Scope, Sight};
 use crate::policy::namespaces::{Choice, Kind, Namespace, Nested};
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Facts, Filter, Imported, Needs, Told};
@@ -187,7 +187,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     if !choice.is_new(Kind::Net) {
         landlock::note_listening(&profile.landlock, &mut draft);
     }
-    scope_signals(profile, landlock.as_ref(), &choice, &ids, host, &mut draft);
+    scope_signals(profile, landlock.as_ref(), &choice, (&ids, &watch), host, &mut draft);
     let deny_set_id = draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. }));
     let needs = Needs {
         nested,
@@ -196,6 +196,8 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         target_is_init: !watch.init,
         core_guard: profile.rlimits.get("core").is_none(),
         foreign_pids: !choice.is_new(Kind::Pid),
+        // `all` asks for no namespace by its name: Landlock alone is a mode for files.
+        foreign_ipc: *choice.of(Kind::Ipc) == Namespace::Host && profile.namespaces.ipc.get().is_none(),
         ports: landlock.is_some_and(|ruleset| ruleset.ports != 0),
     };
     let imported = import_policy(profile, host, &mut draft);
@@ -300,19 +302,32 @@ fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
 }
 
 /// Where the process numbers are the host's, Landlock's scope alone keeps signals from processes with the target's user id (kill(2)).
-fn scope_signals(profile: &Profile, ruleset: Option<&Ruleset>, choice: &Choice, ids: &Ids, host: &Host, draft: &mut Draft) {
-    // Root's sandbox has an id that no other process has.
-    let scoped = ruleset.is_some_and(Ruleset::scopes_signals);
-    if choice.is_new(Kind::Pid) || scoped || ids.needs_idmap || profile.landlock.scope.said().is_some() {
+fn scope_signals(profile: &Profile, ruleset: Option<&Ruleset>, choice: &Choice, who: (&Ids, &Watch), host: &Host, draft: &mut Draft) {
+    let (ids, watch) = who;
+    if choice.is_new(Kind::Pid) || ruleset.is_some_and(Ruleset::scopes_signals) {
         return;
     }
-    let at = choice.at(Kind::Pid);
-    let has = host.landlock.map_or("this kernel has no Landlock".to_owned(), |abi| format!("this kernel's Landlock has ABI {abi}"));
-    let why = format!("the process numbers are not the sandbox's own, and {has}; 6 (Linux 6.12) is needed");
-    if profile.optional.items.iter().any(|name| ["landlock", "landlock.scope"].contains(&name.value.as_str())) {
-        return draft.note_less(at, format!("the target may send signals to processes outside: {why}"));
+    let said = profile.landlock.scope.said();
+    // Root's sandbox has an id that no other process has but stockade's own inside, which keeps the time and ends the sandbox with the launcher.
+    // A kernel without the scope that is asked for is a problem of [landlock]'s.
+    let asked = profile.landlock.scope.items.iter().any(|scope| scope.value == Scope::Signal);
+    if asked || (!watch.init && (ids.needs_idmap || said.is_some())) {
+        return;
     }
-    let help = "leave namespaces.pid new, or let the wall fall: optional = [\"landlock.scope\"]";
+    let (at, why) = match said {
+        Some(at) => (at, "`scope` has no \"signal\", and the process numbers are not the sandbox's own".to_owned()),
+        None => {
+            let has = host.landlock.map_or("this kernel has no Landlock".to_owned(), |abi| format!("this kernel's Landlock has ABI {abi}"));
+            (choice.at(Kind::Pid), format!("the process numbers are not the sandbox's own, and {has}; 6 (Linux 6.12) is needed"))
+        }
+    };
+    if profile.optional.items.iter().any(|name| ["landlock", "landlock.scope"].contains(&name.value.as_str())) {
+        return draft.note_less(at, format!("the target may send signals to processes outside, and stop what keeps its time: {why}"));
+    }
+    let help = match said {
+        Some(_) => "add it: scope = [\"signal\"]; or leave namespaces.pid new",
+        None => "leave namespaces.pid new, or let the wall fall: optional = [\"landlock.scope\"]",
+    };
     draft.problem(Problem::new("landlock::scope", at, format!("cannot keep signals inside: {why}")).help(help));
 }
 

@@ -269,6 +269,8 @@ impl Asked<'_> {
             Line::new("rlimits", "core = 1", Over::Nothing),
             Line::new("process", "init = true", replaces(self.profile.process.init.at())),
             Line::new("namespaces", "pid = \"new\"", replaces(namespaces.pid.at())),
+            Line::new("namespaces", "ipc = \"host\"", replaces(namespaces.ipc.at())),
+            Line::new("seccomp", "set-id = true", replaces(seccomp.set_id.at())),
         ]);
         // A namespace opens no other call, and no rule is lifted for it.
         lines.splice(0..0, self.nested_for(name, arguments).map(nested));

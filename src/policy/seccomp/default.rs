@@ -13,7 +13,7 @@ use std::borrow::Cow;
 pub struct Needs {
     /// The kinds of namespace that the target may make.
     pub nested: Nested,
-    /// No file may become set-id: a writable bind is mapped onto the host's root.
+    /// No file may become set-id: root started the sandbox, and its ids stand on files of the host.
     pub deny_set_id: bool,
     /// No file may get capabilities: it would be such a bind's, and the target may have CAP_SETFCAP over it.
     pub deny_file_capabilities: bool,
@@ -23,6 +23,8 @@ pub struct Needs {
     pub core_guard: bool,
     /// Process numbers are those of others too, some of whom have the same ids.
     pub foreign_pids: bool,
+    /// System V and POSIX IPC are those of others too, and no line asked for them.
+    pub foreign_ipc: bool,
     /// Landlock rules over TCP ports.
     pub ports: bool,
 }
@@ -41,6 +43,8 @@ const OWN_RULE: &[&str] = &[
     "clone", "ioctl", "ioprio_set", "openat2", "personality", "prctl", "prlimit64", "setpriority", "setrlimit", "socket", "socketpair",
     "unshare", "sendmmsg", "sendmsg", "sendto", "chmod", "creat", "fchmod", "fchmodat", "fchmodat2", "mknod", "mknodat", "open", "openat",
     "setns", "fsetxattr", "lsetxattr", "setxattr", "setxattrat",
+    "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler",
+    "mq_open", "mq_unlink", "msgctl", "msgget", "msgrcv", "msgsnd", "semctl", "semget", "semop", "semtimedop", "shmat", "shmctl", "shmget",
 ];
 
 const fn table() -> [u16; NUMBERS] {
@@ -237,15 +241,10 @@ pub(super) fn guarded(mut rule: Rule, call: &str, needs: &Needs) -> Rule {
     match call {
         // The signal survives execve(2), and is all that ends a target which is pid 1 when the launcher is killed.
         "prctl" if needs.target_is_init => refuse(vec![is(0, libc::PR_SET_PDEATHSIG as u64)], EPERM),
-        // prlimit(2) asks for the same ids alone, and so do setpriority(2) and ioprio_set(2): where process numbers are shared, they
-        // reach the caller's other processes. On pid 1 of the sandbox prlimit is closed always; without descriptors it could not watch
-        // over the sandbox any more.
         "prlimit64" => {
             let not_null = || Test::full(2, Compare::AnyBit { bits: u64::MAX });
-            match needs {
-                Needs { foreign_pids: true, .. } => refuse(vec![other(0), not_null()], EPERM),
-                Needs { target_is_init: false, .. } => refuse(vec![is(0, 1), not_null()], EPERM),
-                _ => {}
+            if let Some(process) = guarded_process(0, needs) {
+                refuse(vec![process, not_null()], EPERM);
             }
             if needs.core_guard {
                 let core = || is(1, u64::from(libc::RLIMIT_CORE));
@@ -254,7 +253,18 @@ pub(super) fn guarded(mut rule: Rule, call: &str, needs: &Needs) -> Rule {
                 refuse(vec![core(), not_null()], Verdict::Errno(libc::EINVAL));
             }
         }
-        "setpriority" | "ioprio_set" if needs.foreign_pids => refuse(vec![other(1)], EPERM),
+        "sched_setaffinity" | "sched_setattr" | "sched_setparam" | "sched_setscheduler" => {
+            guarded_process(0, needs).into_iter().for_each(|process| refuse(vec![process], EPERM));
+        }
+        "setpriority" | "ioprio_set" => {
+            if let Some(process) = guarded_process(1, needs) {
+                // A group of processes, and all of a user, have pid 1 among them: with 0 for one's own, and after setpgid(2) into its group.
+                let one = if call == "setpriority" { u64::from(libc::PRIO_PROCESS) } else { IOPRIO_WHO_PROCESS };
+                refuse(vec![Test::low(0, Compare::NoneOf { mask: u64::MAX, values: vec![one] })], EPERM);
+                refuse(vec![process], EPERM);
+            }
+        }
+        _ if needs.foreign_ipc && IPC.contains(&call) => refuse(vec![], EPERM),
         "setrlimit" if needs.core_guard => refuse(vec![is(0, u64::from(libc::RLIMIT_CORE))], CORE),
         _ => {}
     }
@@ -270,6 +280,24 @@ pub(super) fn guarded(mut rule: Rule, call: &str, needs: &Needs) -> Rule {
     rule
 }
 
+/// Which processes these calls must not reach, by the argument that names one. They ask for the same user alone, so where process numbers
+/// are shared they reach the caller's other processes, and in a sandbox with numbers of its own its pid 1, which is stockade's: without
+/// descriptors it could not watch over the sandbox, and on a processor that others keep busy, or as SCHED_IDLE, it would keep no time.
+fn guarded_process(argument: u8, needs: &Needs) -> Option<Test> {
+    match needs {
+        Needs { foreign_pids: true, .. } => Some(Test::low(argument, Compare::AnyBit { bits: u64::MAX })),
+        Needs { target_is_init: false, .. } => Some(is(argument, 1)),
+        _ => None,
+    }
+}
+
+/// IOPRIO_WHO_PROCESS (linux/ioprio.h).
+const IOPRIO_WHO_PROCESS: u64 = 1;
+
+/// Calls that reach System V and POSIX IPC objects by key, number or name (sysvipc(7), mq_overview(7)). ipc(2) is all of them in one.
+const IPC: &[&str] =
+    &["ipc", "mq_open", "mq_unlink", "msgctl", "msgget", "msgrcv", "msgsnd", "semctl", "semget", "semop", "semtimedop", "shmat", "shmctl", "shmget"];
+
 /// Landlock's rules for ports look at connect(2) of TCP sockets alone. TCP fast open connects by sending (landlock-lsm issue 41); a kernel
 /// without it says EOPNOTSUPP, after which programs connect. MPTCP and SMC carry TCP and are other sockets, and what io_uring does no
 /// filter sees.
@@ -284,13 +312,10 @@ fn way_round_ports(call: &str) -> Vec<Case> {
             let multipath = vec![Test::low(0, Compare::one_of(&[INET, INET6])), is(2, libc::IPPROTO_MPTCP as u64)];
             vec![case(multipath, Verdict::Errno(libc::EPROTONOSUPPORT)), case(vec![is(0, SMC)], Verdict::Errno(libc::EAFNOSUPPORT))]
         }
-        "io_uring_setup" | "io_uring_enter" | "io_uring_register" => vec![case(vec![], ENOSYS)],
+        // socketcall(2) has its arguments in memory.
+        "io_uring_setup" | "io_uring_enter" | "io_uring_register" | "socketcall" => vec![case(vec![], ENOSYS)],
         _ => vec![],
     }
-}
-
-fn other(argument: u8) -> Test {
-    Test::low(argument, Compare::AnyBit { bits: u64::MAX })
 }
 
 /// The limit on core files is 1, which keeps the host's core helper from running as root on the target's image; at 0 it runs (core(5)). So it
@@ -302,13 +327,14 @@ const CORE: Verdict = Verdict::Errno(0);
 /// errno is that of a file system without them, with which cp(1), tar(1) and rsync(1) go on.
 const FILE_CAPABILITIES: &[&str] = &["fsetxattr", "lsetxattr", "setxattr", "setxattrat"];
 
-/// A file that the target makes set-user-id on a bind whose owner is the host's root would be root's to anyone on the host.
+/// Where ids of the sandbox stand on files of the host, a file that the target makes set-user-id is its owner's to anyone on the host, and
+/// a set-group-id one its group's.
 ///
 /// `umode_t mode` and `int flags`. mkdir(2) cannot set the bits, an access list neither (inode(7), acl(5)). openat2(2) has flags and mode
-/// behind a pointer; its users turn to openat(2).
+/// behind a pointer; its users turn to openat(2). io_uring opens files with a mode of its own (IORING_OP_OPENAT), and no filter sees it.
 pub(super) fn set_id(call: &str) -> Option<Case> {
     let bits = |argument| Test::low(argument, Compare::AnyBit { bits: u64::from(libc::S_ISUID | libc::S_ISGID) });
-    if call == "openat2" {
+    if matches!(call, "openat2" | "io_uring_setup" | "io_uring_enter" | "io_uring_register") {
         return Some(Case { tests: vec![], verdict: ENOSYS });
     }
     if let Some((_, mode)) = MODES.iter().find(|(name, _)| *name == call) {

@@ -192,7 +192,7 @@ impl<'a> Words<'a> {
                 Problem::new(
                     "seccomp::set-id",
                     *at,
-                    "cannot allow set-id files: a writable bind belongs to the host's root, and they would be root's",
+                    "cannot allow set-id files: the target's ids stand on the host's root, and they would be root's",
                 )
                 .help("leave it out, or bind a folder of another owner"),
             );
@@ -223,7 +223,8 @@ impl<'a> Words<'a> {
             self.below_rules(call, same)
         };
         shorthand::refusals(self.seccomp, same).into_iter().for_each(|case| rule.refuse(case));
-        (guarded(rule, same, self.needs), because)
+        // nice(2) is of the caller alone, and its only argument is no `which`.
+        (guarded(rule, if call == "nice" { call } else { same }, self.needs), because)
     }
 
     fn by_rule(&self, ruled: &Ruled, call: &'static str, same: &'static str) -> Rule {

@@ -196,7 +196,7 @@ impl Code {
         if rule.cases.is_empty() {
             return Place::Verdict(rule.otherwise);
         }
-        if let Some((_, known)) = self.rules.iter().find(|(known, _)| *known == place) {
+        if let Some((_, known)) = self.rules.iter().find(|(known, _)| *known == place || table.at(*known) == rule) {
             return *known;
         }
         let code = self.rule(rule);

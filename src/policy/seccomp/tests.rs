@@ -23,13 +23,14 @@ const NO_NEEDS: Needs = Needs {
     target_is_init: false,
     core_guard: false,
     foreign_pids: false,
+    foreign_ipc: false,
     ports: false,
 };
 
 pub(super) const NEEDS: [Needs; 6] = [
     NO_NEEDS,
     Needs { nested: Nested::ALL, ..NO_NEEDS },
-    Needs { deny_set_id: true, foreign_pids: true, ..NO_NEEDS },
+    Needs { deny_set_id: true, foreign_pids: true, foreign_ipc: true, ..NO_NEEDS },
     Needs { target_is_init: true, core_guard: true, ..NO_NEEDS },
     Needs { nested: Nested::ALL, deny_set_id: true, deny_file_capabilities: true, target_is_init: true, core_guard: true, ports: true, ..NO_NEEDS },
     Needs { nested: Nested::of(&[Kind::User, Kind::Pid, Kind::Net]), ..NO_NEEDS },
