@@ -10,6 +10,7 @@ use crate::policy::identity::Id;
 use crate::policy::landlock::Paths;
 use crate::policy::mounts::glob::Found;
 use crate::policy::namespaces::{Kind, Namespace};
+use crate::policy::privilege::{self, Look};
 use crate::policy::process::Keyring;
 use crate::policy::{mounts, namespaces};
 use crate::problem::Problem;
@@ -30,6 +31,7 @@ mod inside;
 mod loader;
 pub mod mounted;
 pub mod nodes;
+mod privileged;
 pub mod programs;
 pub mod script;
 mod search;
@@ -71,6 +73,8 @@ pub struct Host {
     pub ways: BTreeMap<String, Vec<trail::Link>>,
     /// Where the links lead that entries of `[mounts]` keep, by the host's path.
     pub trails: BTreeMap<String, Trail>,
+    /// Files with privilege in the trees that are granted for writing, by the path inside; read only for root.
+    pub privileged: BTreeMap<String, Look>,
     /// The names in the folder that becomes `/`, where one does.
     pub root_names: Vec<String>,
     /// The names in folders that a lint looks into; read where it is asked for ([`Host::look_closer`]).
@@ -254,6 +258,11 @@ impl Host {
         if caller.uid != 0 {
             host.bounds = Bounds::read(&profile.process, &profile.rlimits);
         }
+        if privilege::is_looked_for(profile, &caller) {
+            host.caller = caller.clone();
+            let (tree, _) = mounts::tree::settle(&entries, &host);
+            host.privileged = privileged::look(&tree, &host, profile.seccomp.set_id.get().is_some_and(|set_id| set_id.value));
+        }
         host.import = profile.seccomp.import.get().map(|path| read_import(path, &caller, path.at));
         host.caller = caller;
         if !profile.programs.items.is_empty() {
@@ -269,6 +278,14 @@ impl Host {
     pub fn at(&self, path: &str) -> &Fact {
         const UNASKED: &Fact = &Fact::Absent(libc::ENOENT);
         self.paths.get(path).unwrap_or(UNASKED)
+    }
+
+    /// The file at a host path, where there is one.
+    pub fn present(&self, path: &str) -> Option<&File> {
+        match self.at(path) {
+            Fact::Present(file) => Some(file),
+            Fact::Absent(_) => None,
+        }
     }
 
     /// Whether a path is known to be a folder without a link on the way to it.

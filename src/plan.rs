@@ -8,10 +8,12 @@ use crate::policy::capabilities::{Capability, Power};
 use crate::policy::identity::{Ids, Maps};
 use crate::policy::landlock::{Ruleset, Scope, Sight};
 use crate::policy::namespaces::{Choice, Kind, Namespace, Nested};
+use crate::policy::privilege::Standing;
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Facts, Filter, Imported, Needs, Told};
 use crate::policy::{
-    bounds, capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, process, programs, rlimits, seccomp, write_execute,
+    bounds, capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, privilege, process, programs, rlimits, seccomp,
+    write_execute,
 };
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
@@ -188,11 +190,12 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         landlock::note_listening(&profile.landlock, &mut draft);
     }
     scope_signals(profile, landlock.as_ref(), &choice, (&ids, &watch), host, &mut draft);
-    let deny_set_id = draft.steps.iter().any(|step| matches!(step.op, Op::IdMapMount { disk: (0, _) | (_, 0), .. }));
+    let standing = Standing::of(&ids, &choice, host, &draft);
+    privilege::draft(profile, &entries, standing, host, &mut draft);
     let needs = Needs {
         nested,
-        deny_set_id,
-        deny_file_capabilities: deny_set_id && may_give_capabilities(profile, nested, &mut draft),
+        deny_set_id: standing.is_guarded(&profile.seccomp),
+        deny_file_capabilities: standing.takes_file_capabilities(&choice) && may_give_capabilities(profile, nested, &mut draft),
         target_is_init: !watch.init,
         core_guard: profile.rlimits.get("core").is_none(),
         foreign_pids: !choice.is_new(Kind::Pid),

@@ -13,6 +13,7 @@ use stockade::host::programs::Lack;
 use stockade::host::{Bounds, Host, Stream};
 use stockade::lint::lint;
 use stockade::plan::plan;
+use stockade::policy::privilege::{Look, Power, Privileged};
 use stockade::problem::{Problem, Problems, Severity};
 use stockade::profile::{Caller, Profile, Request, load};
 use stockade::source::Sources;
@@ -136,6 +137,11 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
         Some("on Linux 6.1") => machine::for_name("older-", profile),
         Some("without Landlock") => machine::for_name("bare-", profile),
         Some("started by root") => machine::for_root(profile),
+        Some("started by root where /srv/roots/tool is set-user-id") => {
+            let found = vec![Privileged { path: "/srv/roots/tool".into(), power: Power::User }];
+            let look = Look { top: "/srv/roots".into(), found, count: 1, names: 1, stop: None };
+            Host { privileged: [("/opt/x".to_owned(), look)].into_iter().collect(), ..machine::for_root(profile) }
+        }
         Some("started by root where the source is on nfs") => {
             let mut host = machine::for_root(profile);
             for fact in host.paths.values_mut() {

@@ -761,9 +761,9 @@ fn a_tree_of_root_s_needs_a_word() {
         assert!(!tree.join("new").exists());
         place.sh(As::Root, &profile, "rm -r /t/*");
     }
-    // The twin: on a tree of another owner the bit is that owner's, as everywhere.
+    // The twin: on a tree of another owner the bit is that owner's, where a word says so.
     let theirs = place.folder("theirs", As::User);
-    let profile = with_probe(&place, &format!("\"/t\" = {{ bind = \"{}\", access = \"rw\" }}", theirs.display()));
+    let profile = with_probe(&place, &format!("\"/t\" = {{ bind = \"{}\", access = \"rw\" }}\n[seccomp]\nset-id = true", theirs.display()));
     granted(&place, As::Root, &profile, "create /t/new 4755");
 }
 

@@ -47,6 +47,16 @@ pub enum Id {
     Name(String),
 }
 
+impl Id {
+    /// Whether it is root's.
+    pub fn is_root(&self) -> bool {
+        match self {
+            Id::Number(number) => *number == 0,
+            Id::Name(name) => name == "root",
+        }
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

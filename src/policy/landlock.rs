@@ -209,6 +209,7 @@ pub const OPTIONAL: &[&str] = &[
     "landlock.scope",
     "landlock.audit",
     "mounts.kept",
+    "mounts.set-id",
     "namespaces.nested",
 ];
 

@@ -13,6 +13,7 @@ pub mod mounts;
 pub mod name;
 pub mod namespaces;
 pub mod network;
+pub mod privilege;
 pub mod process;
 pub mod programs;
 pub mod rlimits;

@@ -37,7 +37,8 @@ crate::section! {
         personality: Key<bool>,
         /// Whether real-time scheduling may be asked for. Unsaid: true.
         realtime: Key<bool>,
-        /// Whether files may be made set-user-id and set-group-id. Unsaid: true, except on a bind that belongs to the host's root.
+        /// Whether files may be made set-user-id and set-group-id. Default: true, and false where root starts the sandbox and it writes to
+        /// files of the host; `true` is refused where those can be the host root's.
         set_id: Key<bool>,
         /// Architectures besides the machine's own whose programs may run: `x86`, `x32`.
         architectures: Set<Architecture>,

@@ -21,6 +21,9 @@ pub const ROWS: &[Row] = &[
         .but(Nested, FILES),
     row("seccomp.personality", act("seccomp.personality = false", "{P}/probe personality 8 && echo ok", "EPERM status 1", "ok")),
     row("seccomp.realtime", act("seccomp.realtime = false", "{P}/act fifo", "EPERM", "EINVAL")),
-    row("seccomp.set-id", act("seccomp.set-id = false", "touch {W}/{id} && chmod 4755 {W}/{id} && echo ok", "status 1", "ok")),
+    row(
+        "seccomp.set-id",
+        act("seccomp.set-id = false", "mkfifo {W}/{id} && chmod 4755 {W}/{id} && echo ok", "status 1", "ok").against("seccomp.set-id = true"),
+    ),
     row("seccomp.architectures", act("seccomp.architectures = [\"x86\"]", "{P}/probe int80 && echo ok", "ok", "status 159")),
 ];

@@ -1,13 +1,14 @@
 //! What is bound: a tree or a file of the host, its owner mapped where root starts it.
 
 use super::super::entry::{Access, Bind, Missing, Mount};
+use super::super::tree::source_of;
 use super::super::{checks, links, spelled};
 use super::{PLAIN, World, bind_rights};
 use crate::host::{Fact, File, FileKind};
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::{Attrs, Name, Op, Slot, Stage};
-use crate::value::{join, parent};
+use crate::value::{ancestors, join, parent};
 
 impl World<'_> {
     pub(super) fn bind(&mut self, path: &str, bind: &Bind, at: Span) {
@@ -40,9 +41,8 @@ impl World<'_> {
         let folder = file.kind == FileKind::Folder;
         let Some(site) = self.site(path, folder, at) else { return };
         let slot = self.open(source, &file, bind.recursive, self.bind_attrs(bind), at);
-        // Read-only, `owner` asks for the same: a part of a writable grant is then the target's, as the rest of it is.
-        if bind.access == Access::ReadWrite || bind.owner_root {
-            self.map_owner(slot, path, source, &file, bind, at);
+        if let Some(owned) = self.owned(path, source, &file, bind, at) {
+            self.map_owner(slot, path, source, &owned, bind, at);
         }
         self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights: bind_rights(bind, folder) }, at);
     }
@@ -94,6 +94,28 @@ impl World<'_> {
         let place = file.real.as_ref().map_or(source, |(real, _)| real);
         self.draft.step(Stage::Sources, Op::OpenTree { slot, source: Name::new(place), inode: file.inode, recursive, attrs }, at);
         slot
+    }
+
+    /// The file with the owner whom the target stands for, if it does. Read-only, `owner` asks for the same as for writing: a part of a
+    /// writable grant is then the target's, as the rest of it is. Whoever owns the directory can give another's file that name, so a part
+    /// with another owner than the writable bind around it stays that owner's.
+    fn owned(&mut self, path: &str, source: &str, file: &File, bind: &Bind, at: Span) -> Option<File> {
+        if bind.access == Access::ReadWrite {
+            return Some(file.clone());
+        }
+        let around = ancestors(parent(path)).find_map(|over| match &self.tree.get_key_value(over)?.1.mount {
+            mount @ Mount::Bind(Bind { access: Access::ReadWrite, .. }) => self.host.present(source_of(over, mount)?),
+            _ => None,
+        });
+        match around {
+            _ if !bind.owner_root || !self.ids.needs_idmap => None,
+            None => Some(file.clone()),
+            Some(around) if around.uid == file.uid => Some(File { gid: around.gid, ..file.clone() }),
+            Some(_) => {
+                self.draft.note(at, format!("{source} has another owner than the writable bind around it, and is not made the target's"));
+                None
+            }
+        }
     }
 
     /// Started by root, a writable bind is mapped for one pair of ids: its owner on disk, and the target.

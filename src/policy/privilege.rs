@@ -1,0 +1,197 @@
+//! Privilege on files: where root starts the sandbox and the target's ids stand on files of the host, it makes no file set-id and rewrites
+//! none that is. It reads no directory: [`crate::host`] looks through the trees once, before anything is planned.
+//!
+//! A file that is set-user-id is its owner's to anyone who runs it. The kernel takes the bit away when such a file is written, but not for a
+//! store to its memory (mmap(2) with MAP_SHARED), and linkers write their output so: no filter can tell.
+
+use super::identity::Ids;
+use super::mounts::Mounts;
+use super::mounts::tree::settle;
+use super::namespaces::{Choice, Kind, Namespace};
+use super::seccomp::Seccomp;
+use crate::cause::shell_word;
+use crate::draft::Draft;
+use crate::host::Host;
+use crate::problem::{Problem, errno_words};
+use crate::profile::{Caller, Profile};
+use crate::step::{Attrs, Op};
+
+// ---- facts ----
+
+/// What a walk through one tree found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Where it began on the host.
+    pub top: String,
+    /// Files with privilege that the target could rewrite: the first of them.
+    pub found: Vec<Privileged>,
+    /// How many there are.
+    pub count: usize,
+    /// How many names were looked at.
+    pub names: usize,
+    /// Why the walk was given up.
+    pub stop: Option<Stop>,
+}
+
+/// A file with privilege.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Privileged {
+    /// Where it is on the host.
+    pub path: String,
+    /// What it gives.
+    pub power: Power,
+}
+
+/// What a file gives to who runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// Its owner's id.
+    User,
+    /// Its group's id. Without the group's execute bit it gives nothing, until an access list has that bit (acl(5)).
+    Group,
+    /// Capabilities (capabilities(7)).
+    Capabilities,
+}
+
+impl Power {
+    fn word(self) -> &'static str {
+        match self {
+            Power::User => "set-user-id",
+            Power::Group => "set-group-id",
+            Power::Capabilities => "with file capabilities",
+        }
+    }
+}
+
+/// Why a walk was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The bound on names was reached.
+    Names,
+    /// A directory cannot be read.
+    Unreadable(String, i32),
+}
+
+/// How many names are looked at for all binds of a profile. 300,000 to 500,000 names a second were measured with their inodes in memory, so
+/// this is two to three seconds; checkouts with their node_modules have 100,000 to 500,000.
+pub const MOST_NAMES: usize = 1_000_000;
+
+/// The word of `optional`.
+pub const OPTIONAL: &str = "mounts.set-id";
+
+/// Whether the trees that a profile grants for writing are looked through: root starts it, and the target's ids are put on their owner's, or
+/// are the host root's own.
+pub fn is_looked_for(profile: &Profile, caller: &Caller) -> bool {
+    let identity = &profile.identity;
+    let root = |id: Option<&super::identity::Id>| id.is_some_and(|id| id.is_root());
+    let user = profile.namespaces.user.get().or(profile.namespaces.all.get()).is_none_or(|user| user.value == Namespace::New);
+    let real = identity.host.get().is_some_and(|real| real.value);
+    let ids_are_roots = real && (root(identity.user.get().map(|id| &id.value)) || root(identity.group.get().map(|id| &id.value)));
+    caller.uid == 0 && (ids_are_roots || (user && !real && identity.uid_map.get().is_none()))
+}
+
+// ---- how the target's ids stand on files ----
+
+/// Whose files of the host the target can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Nobody's but the caller's own: an ordinary user started it, or it writes to nothing of the host.
+    Own,
+    /// Those of somebody whom root's launch chose.
+    Somebodys,
+    /// The host root's.
+    Roots,
+}
+
+impl Standing {
+    /// How it is in a plan whose file tree is drafted.
+    pub fn of(ids: &Ids, choice: &Choice, host: &Host, draft: &Draft) -> Standing {
+        if host.caller.uid != 0 {
+            return Standing::Own;
+        }
+        let ops = || draft.steps.iter().map(|step| &step.op);
+        if ids.needs_idmap {
+            let disks = ops().filter_map(|op| if let Op::IdMapMount { disk, .. } = op { Some(*disk) } else { None });
+            let standing = |(user, group)| if user == 0 || group == 0 { Standing::Roots } else { Standing::Somebodys };
+            return disks.map(standing).max().unwrap_or(Standing::Own);
+        }
+        // Landlock has no right for modes, so in the host's own tree every file of the target's ids counts.
+        let own_tree = choice.is_new(Kind::Mount);
+        // Device nodes have no attributes of their own.
+        let is_writable =
+            |op: &Op| matches!(op, Op::OpenTree { attrs, .. } | Op::HostFolder { attrs, .. } if *attrs != Attrs(0) && !attrs.has(Attrs::READ_ONLY));
+        if own_tree && !ops().any(is_writable) {
+            return Standing::Own;
+        }
+        let real_root = ids.user == 0 || ids.group == 0 || ids.groups.contains(&0);
+        match (choice.of(Kind::User), &ids.maps) {
+            (Namespace::New, Some(_)) if !ids.is_host_root() => Standing::Somebodys,
+            (Namespace::Host, _) if !real_root => Standing::Somebodys,
+            _ => Standing::Roots,
+        }
+    }
+
+    /// Whether a file's capabilities would hold on the host: those that a user namespace gives hold where its root is the host's
+    /// (capabilities(7)), and those of a target without one everywhere.
+    pub fn takes_file_capabilities(self, choice: &Choice) -> bool {
+        match self {
+            Standing::Own => false,
+            Standing::Somebodys => *choice.of(Kind::User) == Namespace::Host,
+            Standing::Roots => true,
+        }
+    }
+
+    /// Whether no file may become set-id. The word lifts it for files of others than root.
+    pub fn is_guarded(self, seccomp: &Seccomp) -> bool {
+        match self {
+            Standing::Own => false,
+            Standing::Somebodys => !seccomp.set_id.get().is_some_and(|set_id| set_id.value),
+            Standing::Roots => true,
+        }
+    }
+}
+
+// ---- draft ----
+
+/// Refuses the writable binds in which files with privilege are, and those that are too large to look through.
+pub fn draft(profile: &Profile, mounts: &Mounts, standing: Standing, host: &Host, draft: &mut Draft) {
+    if host.privileged.is_empty() || !standing.is_guarded(&profile.seccomp) {
+        return;
+    }
+    let may_fall = profile.optional.items.iter().any(|word| word.value == OPTIONAL);
+    let (tree, _) = settle(mounts, host);
+    for (path, look) in &host.privileged {
+        let Some(at) = tree.get(path).map(|node| node.at) else { continue };
+        let Some((why, help)) = found(look).or_else(|| stopped(look)) else { continue };
+        if may_fall {
+            draft.note_less(at, format!("{} is granted for writing, though {why}", look.top));
+        } else {
+            draft.problem(Problem::new("mounts::set-id", at, format!("cannot grant {} for writing: {why}", look.top)).help(help));
+        }
+    }
+}
+
+/// What is there, and what takes its privilege away.
+fn found(look: &Look) -> Option<(String, String)> {
+    let first = look.found.first()?;
+    let more = if look.count > 1 { format!(", and {} more like it", look.count - 1) } else { String::new() };
+    let why = format!("{} is {}, and the target could put its own code there, by mmap(2){more}", first.path, first.power.word());
+    let of = |power: fn(Power) -> bool| look.found.iter().filter(move |found| power(found.power)).take(3).map(|found| shell_word(&found.path));
+    let set_id: Vec<String> = of(|power| power != Power::Capabilities).collect();
+    let capable: Vec<String> = of(|power| power == Power::Capabilities).collect();
+    let command = match (set_id.is_empty(), look.count > 3) {
+        (false, false) => format!("chmod ug-s {}", set_id.join(" ")),
+        (false, true) => format!("find {} -type f -perm /6000 -exec chmod ug-s {{}} +", shell_word(&look.top)),
+        (true, _) => format!("setcap -r {}", capable.join(" ")),
+    };
+    Some((why, format!("take it away: {command}")))
+}
+
+/// Why it is not known what is there.
+fn stopped(look: &Look) -> Option<(String, String)> {
+    let why = match look.stop.as_ref()? {
+        Stop::Names => format!("it holds more than {MOST_NAMES} names, too many to look through for set-id files"),
+        Stop::Unreadable(directory, errno) => format!("it cannot be looked through for set-id files: {directory}: {}", errno_words(*errno)),
+    };
+    Some((why, format!("grant a directory below it, or run without the look: optional = [\"{OPTIONAL}\"]")))
+}
