@@ -47,9 +47,14 @@ fn one_process_is_killed_or_all_are() {
     assert!(limits_hit(&record).contains(&"memory"), "{record}");
     let (output, record) = report(&place, &ground, "memory = \"32M\"\noom = \"kill-all\"", line);
     assert_eq!((text(&output.stdout).as_str(), output.status.code(), record["cause"].as_str()), ("", Some(137), Some("oom")), "{record}");
-    // A SIGKILL that is not the memory killer's is no want of memory.
-    let (_, record) = report(&place, &ground, "memory = \"32M\"", "kill -9 $$");
-    assert_eq!((record["cause"].as_str(), record["signal"].as_u64()), (Some("signal"), Some(9)), "{record}");
+    // A SIGKILL that is not the memory killer's is no want of memory. Where it may be either, the record has what is known.
+    for (line, kills) in [("kill -9 $$", 0), ("(exec tail /dev/zero); kill -9 $$", 1)] {
+        let (_, record) = report(&place, &ground, "memory = \"32M\"", line);
+        assert_eq!((record["cause"].as_str(), record["signal"].as_u64()), (Some("signal"), Some(9)), "{line}: {record}");
+        assert_eq!(number(&record, "memory", "oom-kills"), kills, "{line}: {record}");
+    }
+    let (_, record) = report(&place, &ground, "memory = \"32M\"", "(exec tail /dev/zero); exit 137");
+    assert_eq!((record["cause"].as_str(), record["status"].as_u64()), (Some("exit"), Some(137)), "{record}");
 }
 
 /// As `stockade kill` does it.

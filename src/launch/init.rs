@@ -13,7 +13,7 @@ use crate::host::groups::Version;
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
 use crate::step::Op;
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, Memory};
 use std::os::fd::RawFd;
 
 /// What pid 1 does before there is a target that could look at it: it forgets the caller's words, which `/proc/1/cmdline` would
@@ -56,6 +56,8 @@ struct Init {
     deadline: Option<u64>,
     kill_after: u64,
     timed_out: bool,
+    /// Whether it matters if the target was alone, and process numbers say so: in a control group and a pid namespace of its own.
+    numbered: bool,
     /// Whether children may have ended that are not waited for yet.
     unreaped: bool,
 }
@@ -96,6 +98,7 @@ impl Init {
             deadline,
             kill_after: watch.kill_after_ms,
             timed_out: false,
+            numbered: plan.grouped.group && plan.has_own_pids(),
             unreaped: false,
         })
     }
@@ -185,7 +188,11 @@ impl Init {
                 }
                 continue;
             }
-            return Ok(Some(if self.timed_out { Message::TimedOut } else { Message::Ended { status: waited.status } }));
+            return Ok(Some(match waited.status {
+                _ if self.timed_out => Message::TimedOut,
+                libc::SIGKILL if self.numbered && was_alone(self.target) => Message::KilledAlone,
+                status => Message::Ended { status },
+            }));
         }
         Ok(None)
     }
@@ -211,6 +218,12 @@ impl Init {
         gone_is_fine(sys::kill(self.target, libc::SIGCONT))?;
         Ok(None)
     }
+}
+
+/// Whether no process or thread was ever made beside the target: numbers go up by one (pid_namespaces(7)), and one that comes round
+/// again begins above 300.
+fn was_alone(target: i32) -> bool {
+    sys::spawn(Memory::Shared, |_| sys::exit(0), &mut ()) == Ok(target + 1)
 }
 
 /// The account of processor time, and when it is looked at.

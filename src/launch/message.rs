@@ -42,6 +42,8 @@ pub enum Message {
         /// Its status, as wait4(2) has it.
         status: i32,
     },
+    /// SIGKILL ended the target, and there never was another process beside it.
+    KilledAlone,
     /// The timeout ended it.
     TimedOut,
     /// The limit of processor time ended it.
@@ -54,6 +56,7 @@ const STOPPED: u32 = u32::MAX - 2;
 const ENDED: u32 = u32::MAX - 3;
 const TIMED_OUT: u32 = u32::MAX - 4;
 const CPU_TIME_OVER: u32 = u32::MAX - 5;
+const KILLED_ALONE: u32 = u32::MAX - 6;
 
 impl Message {
     fn words(self) -> (u32, i32) {
@@ -63,6 +66,7 @@ impl Message {
             Message::Started => (STARTED, 0),
             Message::Stopped { signal } => (STOPPED, signal),
             Message::Ended { status } => (ENDED, status),
+            Message::KilledAlone => (KILLED_ALONE, 0),
             Message::TimedOut => (TIMED_OUT, 0),
             Message::CpuTimeOver => (CPU_TIME_OVER, 0),
         }
@@ -96,6 +100,7 @@ impl Message {
             STARTED => Message::Started,
             STOPPED => Message::Stopped { signal: second },
             ENDED => Message::Ended { status: second },
+            KILLED_ALONE => Message::KilledAlone,
             TIMED_OUT => Message::TimedOut,
             CPU_TIME_OVER => Message::CpuTimeOver,
             step => Message::Failed { step, errno: second },

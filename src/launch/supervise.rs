@@ -71,8 +71,21 @@ pub fn supervise(
     answerer: Option<&mut Answerer<'_>>,
 ) -> Result<(Outcome, Usage), Failure> {
     let memory = groups.out_of_memory;
-    let mut watch =
-        Watch { plan, child, pipes, signals, groups, memory, wanting: None, answerer, ended: None, started: false, killed: false, suspended: false };
+    let mut watch = Watch {
+        plan,
+        child,
+        pipes,
+        signals,
+        groups,
+        memory,
+        wanting: None,
+        answerer,
+        ended: None,
+        started: false,
+        alone: false,
+        killed: false,
+        suspended: false,
+    };
     let outcome = watch.watch();
     signals.shared.put_back();
     outcome
@@ -102,6 +115,8 @@ struct Watch<'a, 't> {
     wanting: Option<Instant>,
     answerer: Option<&'a mut Answerer<'t>>,
     ended: Option<Outcome>,
+    /// Whether there never was a process beside the target.
+    alone: bool,
     /// Whether the target runs, or has run.
     started: bool,
     /// Whether `stockade kill` ended it.
@@ -153,6 +168,10 @@ impl Watch<'_, '_> {
             Some(Message::Started) => self.started = true,
             Some(Message::Stopped { signal }) => self.stopped(signal),
             Some(Message::Ended { status }) => self.ends(outcome(status)),
+            Some(Message::KilledAlone) => {
+                self.alone = true;
+                self.ends(Outcome::Killed(libc::SIGKILL as u8));
+            }
             Some(Message::TimedOut) => self.ends(Outcome::TimedOut),
             Some(Message::CpuTimeOver) => self.ends(Outcome::CpuTimeOver),
             Some(failed) => {
@@ -200,11 +219,11 @@ impl Watch<'_, '_> {
         }
     }
 
-    /// A SIGKILL may have been the memory killer's, which counts whom it ends in the group. A shell ends with 137 where its last
-    /// command was killed.
+    /// A SIGKILL may have been the memory killer's. The kernel counts its victims and tells nobody who they are, so this is known only where
+    /// it ends all of the group, or where there never was another whom it could have ended. Else the record has the signal and the count.
     fn blame_memory(&self, outcome: Outcome) -> Outcome {
-        let killed = matches!(outcome, Outcome::Killed(9) | Outcome::Exited(137));
-        if killed && self.groups.oom_kills().is_some_and(|kills| kills > 0) { Outcome::OutOfMemory } else { outcome }
+        let known = outcome == Outcome::Killed(libc::SIGKILL as u8) && (self.alone || self.ends_whole());
+        if known && self.groups.oom_kills().is_some_and(|kills| kills > 0) { Outcome::OutOfMemory } else { outcome }
     }
 
     /// Whether the memory killer ends all of the group (version 2, memory.oom.group).
