@@ -262,11 +262,15 @@ impl Groups {
     }
 }
 
-/// Makes a folder whose name nobody has.
+/// The mode of a group. Who can open it for reading can lock it (fcntl(2), flock(2)), and a lock says that the launcher lives: other users
+/// could keep what a dead one left from being removed. They reach its files by their names as before.
+const GROUP_MODE: u32 = 0o711;
+
+/// Makes a directory whose name nobody has.
 fn make_new(base: &str, end: &str) -> Result<String> {
     for more in 0..NAMES {
         let path = if more == 0 { format!("{base}{end}") } else { format!("{base}-{more}{end}") };
-        match sys::mkdirat(libc::AT_FDCWD, Name::new(&path).as_c_str(), 0o755) {
+        match sys::mkdirat(libc::AT_FDCWD, Name::new(&path).as_c_str(), GROUP_MODE) {
             Err(Errno(libc::EEXIST)) => {}
             other => return other.map(|()| path).map_err(Wrong::from),
         }

@@ -31,6 +31,8 @@ section! {
         gid_map: Key<IdMap>,
         /// Root only: the target's ids are the host's own.
         host: Key<bool>,
+        /// Root only: the first of the 16 host ids behind the target; default: 16 of 0x70000000 to 0x7FFDFFFF, by the launcher's process id.
+        host_ids: Key<u32>,
     }
 }
 
@@ -256,6 +258,10 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
                 .help("leave `host` out: an ordinary user's sandbox has that user's own id"),
         );
     }
+    if let (Some(first), true) = (identity.host_ids.get(), !root || *user_ns != Namespace::New) {
+        let message = "cannot choose host ids: only root does, for a user namespace of the sandbox's own";
+        draft.problem(Problem::new("identity::range", first.at, message).help("leave `host-ids` out"));
+    }
     if *user_ns != Namespace::New {
         if root && real.is_none() && *user_ns == Namespace::Host {
             let at = identity.host.at().or(user_ns_at);
@@ -331,20 +337,35 @@ pub fn unused_host_id(launcher: u32) -> u32 {
     FIRST_HOST_ID + launcher.wrapping_mul(IDS_PER_LAUNCHER) % 0x0FFD_0000
 }
 
+/// The first host id that no system user, container's `nobody` or service of systemd's has (UIDS-GIDS.md of systemd).
+const LEAST_HOST_ID: u32 = 0x8_0000;
+
+/// Why a sandbox that root starts cannot have these host ids, if it cannot. `unused` is whether they are mapped at all.
+fn cannot_take(identity: &Identity, base: u32, unused: bool, host: &Host) -> Option<Problem> {
+    let (at, end) = (identity.host_ids.at(), base.saturating_add(IDS_PER_LAUNCHER - 1));
+    let refuse =
+        |why: &str, help: &str| Some(Problem::new("identity::range", at, format!("cannot take the host ids {base} to {end}: {why}")).help(help));
+    let is_chosen = identity.host_ids.get().is_some();
+    if is_chosen && !unused {
+        return refuse("`uid-map` or `host` says which ids the target has", "leave `host-ids` out");
+    }
+    if is_chosen && (base < LEAST_HOST_ID || end - base < IDS_PER_LAUNCHER - 1 || end == u32::MAX) {
+        return refuse("users of the system may have them", "begin at 524288 or later");
+    }
+    let taken = host.taken.iter().any(|(first, count)| base < first.saturating_add(*count) && *first <= end);
+    let help = match is_chosen {
+        true => "begin where no line of /etc/passwd, /etc/group, /etc/subuid and /etc/subgid does",
+        false => "choose others: identity.host-ids = FIRST; or give uid-map and gid-map",
+    };
+    (taken && unused).then(|| refuse("they belong to somebody", help)).flatten()
+}
+
 /// Root writes any map itself.
 fn maps_for_root(identity: &Identity, ids: &Ids, real: bool, host: &Host, draft: &mut Draft) -> Maps {
-    let base = unused_host_id(host.pid);
-    let taken = host.taken.iter().any(|(first, count)| base < first.saturating_add(*count) && *first < base + IDS_PER_LAUNCHER);
+    let base = identity.host_ids.get().map_or_else(|| unused_host_id(host.pid), |first| first.value);
     let unused = identity.uid_map.get().is_none() && !real;
-    if taken && unused {
-        draft.problem(
-            Problem::new(
-                "identity::range",
-                Span::NOWHERE,
-                format!("cannot take the host ids {base} to {}: they belong to somebody", base + IDS_PER_LAUNCHER - 1),
-            )
-            .help("free 0x70000000 to 0x7FFDFFFF in /etc/passwd, /etc/group, /etc/subuid and /etc/subgid, or give uid-map and gid-map"),
-        );
+    if let Some(problem) = cannot_take(identity, base, unused, host) {
+        draft.problem(problem);
     }
     if ids.groups.len() >= IDS_PER_LAUNCHER as usize && unused {
         draft.problem(

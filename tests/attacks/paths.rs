@@ -368,3 +368,60 @@ fn a_report_below_dev_follows_no_link_of_somebody_elses() {
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "before\n");
     assert!(made.unwrap().contains("\"report\""));
 }
+
+#[test]
+fn the_host_ids_of_a_sandbox_of_roots_can_be_chosen() {
+    if !is_root() {
+        return super::support::skip("it needs root");
+    }
+    let place = Place::new();
+    let (first, other) = (1_342_177_280, 1_342_177_296);
+    place.folder("homes", As::Root);
+    for id in [first, other] {
+        let file = place.file(&format!("homes/{id}"), "private\n");
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(&file, Some(id), Some(id)).unwrap();
+    }
+    let homes = format!("\"/homes\" = {{ bind = \"{}\" }}", place.path.join("homes").display());
+    let cat = |ids: &str, id: u32| {
+        let output = place.run(As::Root, &format!("{}[identity]\n{ids}", system(&homes)), &["/bin/cat", &format!("/homes/{id}")]);
+        assert!(output.status.code() != Some(125), "{}", text(&output.stderr));
+        output.status.success()
+    };
+    // The twin: who has the ids of a sandbox is read by its target.
+    assert!(cat(&format!("host-ids = {first}"), first) && !cat(&format!("host-ids = {first}"), other));
+    assert!(cat(&format!("host-ids = {other}"), other) && !cat(&format!("host-ids = {other}"), first));
+    for (who, ids) in [(As::Root, "host-ids = 1000"), (As::Root, "host-ids = 4294967290"), (As::User, "host-ids = 1342177280")] {
+        let output = place.run(who, &format!("{}[identity]\n{ids}", system("")), &["/bin/true"]);
+        let words = text(&output.stderr);
+        assert!(output.status.code() == Some(125) && words.contains("identity::range"), "{who:?} {ids}: {words}");
+    }
+}
+
+#[test]
+fn other_users_cannot_lock_a_group() {
+    if !is_root() || !super::support::has_v1(&["pids"]) {
+        return super::support::skip("it takes two users, and control groups of version 1");
+    }
+    let place = Place::new();
+    let profile = place.file("profile.toml", &format!("{}[limits]\npids = 20\n", system("")));
+    let folder = super::support::v1_folder("pids").unwrap();
+    let mut launcher = place.stockade(As::Root).arg("run").arg(&profile).args(["/bin/sleep", "20"]).spawn().unwrap();
+    let begin = format!("stockade-{}-", launcher.id());
+    let find = || std::fs::read_dir(&folder).unwrap().flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(&begin));
+    let group = (0..500)
+        .find_map(|_| {
+            find().or_else(|| {
+                std::thread::sleep(Duration::from_millis(10));
+                None
+            })
+        })
+        .unwrap()
+        .path();
+    let opens = |what: &Path| place.outside(As::User, "/bin/sh").args(["-c", "exec 9< \"$1\"", "sh"]).arg(what).output().unwrap().status.success();
+    // The twin: a directory of the usual mode is opened, and so can be locked. Files in the group are reached by their names.
+    let seen = [opens(&folder), opens(&group.join("pids.max")), opens(&group)];
+    launcher.kill().unwrap();
+    launcher.wait().unwrap();
+    assert_eq!(seen, [true, true, false]);
+}
