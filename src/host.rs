@@ -135,6 +135,8 @@ pub struct File {
     pub gid: u32,
     /// Its permission bits.
     pub mode: u32,
+    /// How many names it has (link(2)).
+    pub names: u64,
     /// Its place without links, where a folder on the way is a link; with whether all those links are root's.
     pub real: Option<(String, bool)>,
     /// The magic number of its file system (statfs(2)); read only where it matters.
@@ -383,6 +385,7 @@ fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
         uid: meta.uid(),
         gid: meta.gid(),
         mode: meta.permissions().mode() & 0o7777,
+        names: meta.nlink(),
         real,
         fs,
         sockets: vec![],

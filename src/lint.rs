@@ -37,6 +37,7 @@ const LINTS: &[fn(&Scene, &mut Problems)] = &[
     mounts::whole_host,
     mounts::hidden,
     mounts::seen_elsewhere,
+    mounts::other_names,
     mounts::run_later,
     capabilities::without_effect,
     seccomp::without_effect,

@@ -151,6 +151,15 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
             }
             host
         }
+        Some("where the file has two names") => {
+            let mut host = machine::for_user(profile);
+            for fact in host.paths.values_mut() {
+                if let stockade::host::Fact::Present(file) = fact {
+                    file.names = 2;
+                }
+            }
+            host
+        }
         Some("started by root where a user has the id 1879116064") => {
             let mut host = machine::for_root(profile);
             host.taken.push((1_879_116_064, 1));

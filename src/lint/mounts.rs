@@ -17,14 +17,20 @@ use std::collections::BTreeSet;
 pub const RUN_LATER: &[(&str, &str)] = &[
     // Whole: a new file `commondir` in it moves hooks and settings elsewhere (gitrepository-layout(5)).
     (".git", "git runs its hooks, and commands that its settings name"),
+    (".hg", "hg runs hooks that its settings name"),
     (".husky", "git runs them as hooks"),
     (".pre-commit-config.yaml", "git runs it as a hook"),
     (".github/workflows", "the CI service runs it"),
     (".gitlab-ci.yml", "the CI service runs it"),
     (".circleci", "the CI service runs it"),
+    (".travis.yml", "the CI service runs it"),
+    (".forgejo/workflows", "the CI service runs it"),
+    (".gitea/workflows", "the CI service runs it"),
     ("Jenkinsfile", "the CI service runs it"),
     (".vscode", "an editor runs its tasks and settings"),
     (".idea", "an editor runs its tasks and settings"),
+    (".devcontainer", "an editor runs its commands"),
+    (".envrc", "direnv runs it"),
     (".bashrc", SHELL),
     (".bash_profile", SHELL),
     (".bash_login", SHELL),
@@ -247,6 +253,28 @@ fn keeps_from_a_program(scene: &Scene, path: &str) -> bool {
         Lack::Interpreter { path: needed, .. } => needed == path,
         _ => false,
     })
+}
+
+/// A file that is hidden, or kept in a writable tree, and has another name somewhere: link(2) gives a file several, and no cover knows the others.
+pub(super) fn other_names(scene: &Scene, found: &mut Problems) {
+    if !scene.choice.is_new(Kind::Mount) {
+        return;
+    }
+    for (path, node) in &scene.tree {
+        let Base::Host { source, writable } = base(&scene.tree, scene.host, path) else { continue };
+        let (act, verb) = match &node.mount {
+            Mount::Hide { .. } => ("hidden", "read"),
+            Mount::Bind(Bind { access: Access::ReadOnly, .. }) if writable => ("kept read-only", "written"),
+            _ => continue,
+        };
+        let Fact::Present(file) = scene.host.at(&source) else { continue };
+        if file.kind != FileKind::Regular || file.names < 2 || source_of(path, &node.mount).is_some_and(|bound| bound != source) {
+            continue;
+        }
+        let text = format!("{path} is {act}, and the file has {} names (hard links): by another one that is granted it can be {verb}", file.names);
+        let help = format!("give it one name: cp -p {source} {source}.new && mv {source}.new {source}");
+        found.push(Problem::new("mounts::hard-links", node.at, text).help(help));
+    }
 }
 
 /// What the target may write and the host runs.

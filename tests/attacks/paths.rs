@@ -425,3 +425,29 @@ fn other_users_cannot_lock_a_group() {
     launcher.wait().unwrap();
     assert_eq!(seen, [true, true, false]);
 }
+
+#[test]
+fn a_hidden_file_with_another_name_is_reported() {
+    let place = Place::new();
+    for who in As::all() {
+        let top = place.folder(&format!("names-{who:?}"), *who);
+        for name in ["token", "alone"] {
+            std::fs::write(top.join(name), "secret\n").unwrap();
+            own(&top.join(name), *who);
+        }
+        std::fs::hard_link(top.join("token"), top.join("other")).unwrap();
+        let d = top.display();
+        let hide = |name: &str| format!("{}\n\"{d}/{name}\" = {{ hide = \"file\" }}", writable(&d.to_string(), &d.to_string()));
+        // The kernel's limit: by the other name it is read. `check` says so.
+        let output = place.run(*who, &system(&hide("token")), &["/bin/cat", &format!("{d}/other")]);
+        assert_eq!(text(&output.stdout), "secret\n", "{who:?}: {}", text(&output.stderr));
+        let output = place.run(*who, &system(&hide("token")), &["/bin/cat", &format!("{d}/token")]);
+        assert!(!output.status.success() && output.stdout.is_empty());
+        for (name, told) in [("token", true), ("alone", false)] {
+            let profile = place.file("profile.toml", &system(&hide(name)));
+            let output = place.stockade(*who).arg("check").arg(profile).arg("/bin/true").output().unwrap();
+            let words = text(&output.stdout) + &text(&output.stderr);
+            assert_eq!(words.contains("mounts::hard-links"), told, "{who:?} {name}: {words}");
+        }
+    }
+}

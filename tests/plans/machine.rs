@@ -104,7 +104,7 @@ pub fn fact(path: &str) -> Fact {
     let mode = if kind == FileKind::Folder { 0o755 } else { 0o644 };
     // ext4
     let fs = 0xef53;
-    Fact::Present(File { kind, inode: Inode { dev: 1, ino: place }, uid: *owner, gid: *owner, mode, real, fs, sockets })
+    Fact::Present(File { kind, inode: Inode { dev: 1, ino: place }, uid: *owner, gid: *owner, mode, names: 1, real, fs, sockets })
 }
 
 /// What the lints ask for besides.

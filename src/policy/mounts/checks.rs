@@ -96,14 +96,21 @@ pub fn lies_in_the_system(place: &str) -> bool {
     ROOTS_OWN.iter().any(|tree| below(place, tree).is_some())
 }
 
+/// Where all services of the system keep their state.
+const STATE: &[&str] = &["/var/lib", "/var/spool", "/var/cache"];
+/// Where users' jobs lie (cron(8)).
+const CRON: &str = "/var/spool/cron";
+
 /// Why a folder is too wide to be written to, if it is: what is written there is run or read later by the host.
 pub fn why_broad(source: &str, host: &Host) -> Option<String> {
     let holds = |path: &str| below(path, source).is_some();
     let config = ["/etc/stockade".to_owned(), format!("{}/.config/stockade", host.caller.home)];
     if source == "/" {
         Some("it is the whole tree".into())
-    } else if is_system(source) || lies_in_the_system(source) {
+    } else if is_system(source) || lies_in_the_system(source) || STATE.contains(&source) {
         Some("it belongs to the system".into())
+    } else if below(source, CRON).is_some() {
+        Some("cron runs what is in it".into())
     } else if holds(&host.caller.home) || ["/home", "/root"].contains(&source) || parent(source) == "/home" {
         Some("it is a home, or holds one".into())
     } else if let Some(profile) = host.profiles.iter().find(|profile| holds(profile)) {

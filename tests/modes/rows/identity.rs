@@ -16,6 +16,8 @@ pub const ROWS: &[Row] = &[
     map("identity.gid-map", GID_MAP),
     for_root(row("identity.host", watched("identity.host = true", UIDS, "1000 1000 1", OTHER)), Refused("identity::host"))
         .root(Alone, Held(act("identity.host = true\nidentity.user = 7", "id -u", "7", "1000").against("identity.host = true"))),
+    for_root(row("identity.host-ids", watched("identity.host-ids = 1342177280", UIDS, "1000 1342177280 1", OTHER)), Refused("identity::range"))
+        .root(Alone, Refused("identity::range")),
 ];
 
 const UIDS: &str = "{P}/watch {id} 'echo $(cat /proc/$PID/uid_map)'";
