@@ -193,3 +193,32 @@ fn in_podmans_containers_landlock_alone_builds_and_keeps() {
         }
     }
 }
+
+/// Where the container lets namespaces be made, its /proc/sys is read-only: the limit that is the second lock on them cannot be set.
+#[test]
+fn in_an_unconfined_container_the_second_lock_is_skipped_by_its_own_word_alone() {
+    if !is_root() {
+        return skip("podman is tried as root");
+    }
+    if !has(&["podman", "crun", "setpriv", "unshare"]) {
+        return;
+    }
+    let container = Container::new();
+    let mounts = "[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \"ro\"\n\"/dev\" = \"dev\"\n";
+    container.place.file("root/both.toml", &format!("format = 1\n{mounts}"));
+    container.place.file("root/one.toml", &format!("format = 1\noptional = [\"namespaces.nested\"]\n{mounts}"));
+    let script = r#"
+try() { name=$1; shift; "$@" >/tmp/out 2>/tmp/err </dev/null; echo "$name $? $(tr '\n' ' ' </tmp/out)| $(tr -s '\n ' ' ' </tmp/err)"; }
+try twin START unshare -Ur true
+try both START /stockade run /both.toml true
+try one START /stockade run /one.toml sh -c 'echo runs; unshare -Ur true'
+"#;
+    let start = format!("setpriv --reuid {USER} --regid {USER} --clear-groups");
+    let said = container.sh(&["--security-opt", "seccomp=unconfined"], &script.replace("START", &start));
+    let line = |name: &str| said.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_default();
+    assert!(line("twin").starts_with("twin 0 "), "{said}");
+    let help = line("both").contains("optional = [\"namespaces.nested\"]") && !line("both").contains("nested = true");
+    assert!(line("both").starts_with("both 125 ") && help, "{said}");
+    assert!(line("one").starts_with("one 1 runs |") && line("one").contains("unshare failed: Operation not permitted"), "{said}");
+    assert!(line("one").contains("the system call filter alone keeps the target from namespaces"), "{said}");
+}
