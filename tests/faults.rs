@@ -62,7 +62,7 @@ const PLAIN: Variant = Variant {
 
 /// The target as pid 1, with capabilities, without Landlock. With offsets of the clocks it would take Linux 6.3.
 const OTHER: Variant = Variant {
-    top: "",
+    top: "optional = [\"mounts.kept\"]",
     process: "init = false\nkeyring = \"inherit\"",
     namespaces: "nested = true",
     rest: "\"/proc\" = { proc = { hidepid = \"invisible\" } }\n\"/mqueue\" = \"mqueue\"\n\"/sys\" = \"sysfs\"\n\
