@@ -13,7 +13,7 @@ use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Facts, Filter, Imported, Needs, Told};
 use crate::policy::{
     bounds, capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, privilege, process, programs, rlimits, seccomp,
-    write_execute,
+    unnested, write_execute,
 };
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
@@ -205,6 +205,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     };
     let imported = import_policy(profile, host, &mut draft);
     let filter = seccomp::draft(&profile.seccomp, &needs, imported.as_ref(), &mut draft);
+    unnested::draft(&profile.namespaces, &choice, &filter, &mut draft);
     let mounts_inside = profile.namespaces.nested.get().filter(|nested| nested.value.mounts()).map(|nested| nested.at);
     let kept = write_execute::Kept { sight, ruled: landlock.is_some_and(|ruleset| ruleset.handled.0 != 0), nested: mounts_inside };
     write_execute::draft(profile, host, kept, &mut draft);

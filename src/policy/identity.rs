@@ -277,6 +277,13 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
             );
         }
         without_user_namespace(identity, draft);
+        if let (Some(real), Namespace::Join(_)) = (real.filter(|_| root), user_ns) {
+            draft.problem(
+                Problem::new("identity::host", real.at, "cannot take host ids: the ids are those of the user namespace that the sandbox joins")
+                    .also(user_ns_at, "because of this")
+                    .help("leave `host` out"),
+            );
+        }
         if *user_ns == Namespace::Host && !root {
             keep_own_ids(identity, &ids, host, (user_ns_at, places), draft);
         }
@@ -323,12 +330,16 @@ fn without_user_namespace(identity: &Identity, draft: &mut Draft) {
 
 /// An ordinary user without a user namespace has its own ids, and cannot change them (setresuid(2), setgroups(2)).
 fn keep_own_ids(identity: &Identity, ids: &Ids, host: &Host, (why, groups): (Span, Vec<(Span, u32)>), draft: &mut Draft) {
-    let own = [(identity.user.at(), ids.user, host.caller.uid, "user"), (identity.group.at(), ids.group, host.caller.gid, "group")];
-    let others = own.into_iter().filter(|(_, id, own, _)| id != own).map(|(at, id, _, kind)| (at, format!("become {kind} {id}")));
-    for (at, what) in others.chain(groups.into_iter().map(|(at, id)| (at, format!("join group {id}")))) {
+    let mut refuse = |at, what: String, help: &str| {
         let message = format!("cannot {what}: an ordinary user has its own ids alone without a user namespace");
-        let help = "leave it out, or let the sandbox have one: namespaces.user = \"new\"";
         draft.problem(Problem::new("identity::unmapped", at, message).also(why, "because of this").help(help));
+    };
+    let own = [(identity.user.at(), ids.user, host.caller.uid, "user"), (identity.group.at(), ids.group, host.caller.gid, "group")];
+    for (at, id, _, kind) in own.into_iter().filter(|(_, id, own, _)| id != own) {
+        refuse(at, format!("become {kind} {id}"), "leave it out, or let the sandbox have one: namespaces.user = \"new\"");
+    }
+    for (at, id) in groups {
+        refuse(at, format!("join group {id}"), "leave it out: the caller's own groups stay");
     }
 }
 

@@ -19,4 +19,5 @@ pub mod programs;
 pub mod rlimits;
 pub mod seccomp;
 pub mod syscalls;
+pub mod unnested;
 pub mod write_execute;

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub struct Ground {
@@ -26,16 +26,21 @@ pub struct Ground {
 
 /// `watch LINE`: runs the sandbox with a target that sleeps, evaluates LINE outside with the target's process id in PID, and ends it.
 const WATCH: &str = r#"#!/bin/sh
-mark=30.$1
-$RUN sleep $mark </dev/null >/dev/null &
+below() {
+	read -r children </proc/$1/task/$1/children
+	for child in $children; do
+		read -r name </proc/$child/comm && [ "$name" = sleep ] && PID=$child && return 0
+		below $child && return 0
+	done
+	return 1
+} 2>/dev/null
+$RUN sleep 30 </dev/null >/dev/null &
 launcher=$!
-tries=0
-until PID=$(pgrep -n -f "^sleep $mark\$"); do
-	tries=$((tries + 1))
-	kill -0 $launcher 2>/dev/null && [ $tries -lt 200 ] || { wait $launcher; exit; }
-	sleep 0.01
+until below $launcher; do
+	kill -0 $launcher 2>/dev/null || { wait $launcher; exit; }
+	sleep 0.005
 done
-eval "$2"
+eval "$1"
 kill $launcher
 wait $launcher
 exit 0
@@ -129,6 +134,7 @@ impl Ground {
                     lines.push(format!("namespaces.user = {{ join = \"/proc/{holder}/ns/user\" }}"));
                 }
             }
+            Column::Listed => lines.push("namespaces.nested = [\"user\", \"pid\", \"net\"]".into()),
             Column::Nested => lines.push("namespaces.nested = true".into()),
             Column::Without => lines.push("optional = [\"landlock\"]".into()),
         }
@@ -195,14 +201,7 @@ impl Ground {
         if who == As::User {
             command.env("XDG_RUNTIME_DIR", format!("{place}/run"));
         }
-        command.stdin(Stdio::null());
-        let output = loop {
-            match command.output() {
-                // Another test of the same user has all processes for a moment.
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => std::thread::sleep(std::time::Duration::from_millis(50)),
-                output => break output.unwrap(),
-            }
-        };
+        let output = output(&mut command);
         let status = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
         let mut printed = text(&output.stdout).trim().to_owned();
         if status != 0 {
@@ -232,7 +231,7 @@ impl Ground {
             }
             None => self.place.stockade(who),
         };
-        let output = command.args(words).arg(path).arg("true").stdin(Stdio::null()).output().unwrap();
+        let output = output(command.args(words).arg(path).arg("true"));
         (output.status.code().unwrap_or(-1), text(&output.stdout) + &text(&output.stderr))
     }
 
@@ -247,6 +246,16 @@ impl Ground {
 
     pub fn filled(&self, text: &str, id: u32) -> String {
         self.fill(text, id)
+    }
+}
+
+/// Runs a command. Another test of the same user may have all processes for a moment.
+fn output(command: &mut Command) -> Output {
+    loop {
+        match command.stdin(Stdio::null()).output() {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => std::thread::sleep(std::time::Duration::from_millis(50)),
+            output => return output.unwrap(),
+        }
     }
 }
 

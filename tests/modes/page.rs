@@ -22,6 +22,7 @@ The modes:
 - **Landlock alone**: `namespaces.all = \"host\"` and `network.mode = \"host\"`; started by root also `identity.host = true`.
 - **joined**: `namespaces.mount = { join = PATH }`; for an ordinary user `namespaces.user` too.
 - **nested**: `namespaces.nested = true`.
+- **nested, listed**: `namespaces.nested = [\"user\", \"pid\", \"net\"]`, which has no \"mount\" in it.
 - **no Landlock**: the kernel has none, and the profile says `optional = [\"landlock\"]`.
 
 The words: *enforced*; *refused* with the number that `stockade explain` takes; *skipped* with a warning where
@@ -37,6 +38,7 @@ fn name(column: Column) -> &'static str {
         Column::Alone => "Landlock alone",
         Column::Joined => "joined",
         Column::Nested => "nested",
+        Column::Listed => "nested, listed",
         Column::Without => "no Landlock",
     }
 }

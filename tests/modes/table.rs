@@ -16,14 +16,17 @@ pub enum Column {
     Alone,
     /// The file tree of a mount namespace that is joined.
     Joined,
-    /// The target may make namespaces.
+    /// The target may make namespaces, those of mounts among them.
     Nested,
+    /// The target may make namespaces of some kinds, but not of mounts.
+    Listed,
     /// The kernel has no Landlock, and the profile says that it may be missing.
     Without,
 }
 
 impl Column {
-    pub const ALL: [Column; 7] = [Column::Own, Column::Root, Column::Host, Column::Alone, Column::Joined, Column::Nested, Column::Without];
+    pub const ALL: [Column; 8] =
+        [Column::Own, Column::Root, Column::Host, Column::Alone, Column::Joined, Column::Nested, Column::Listed, Column::Without];
 
     /// Who starts the launcher.
     pub fn callers(self) -> &'static [As] {
@@ -121,17 +124,17 @@ pub struct Row {
     /// The line, for the cells that attempt nothing.
     pub line: &'static str,
     /// By column, then by caller: the user, root.
-    cells: [[Cell; 2]; 7],
+    cells: [[Cell; 2]; 8],
 }
 
 /// A key that is the same in every mode.
 pub const fn row(key: &'static str, act: Act) -> Row {
-    Row { key, line: act.line, cells: [[Cell::Held(act); 2]; 7] }
+    Row { key, line: act.line, cells: [[Cell::Held(act); 2]; 8] }
 }
 
 /// A key that no act shows.
 pub const fn plain(key: &'static str, line: &'static str, cell: Cell) -> Row {
-    Row { key, line, cells: [[cell; 2]; 7] }
+    Row { key, line, cells: [[cell; 2]; 8] }
 }
 
 /// A key of `[mounts]`: nothing is mounted in the tree of the host or of a namespace that is joined.

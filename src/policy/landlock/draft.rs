@@ -132,7 +132,13 @@ impl Drafting<'_> {
                     .note(nested, "Landlock does not rule over files: a process under such rules can mount nothing, also in namespaces of its own");
                 Rights(0)
             }
-            (None | Some(Paths::Auto), None) if sight == Sight::Joined => {
+            (Some(Paths::Auto), None) if sight == Sight::Joined => {
+                let message = "cannot derive rules for files from [mounts]: the sandbox has no file tree of its own, and no mounts";
+                let help = "name what may be reached: landlock.paths = { \"/usr\" = \"rx\" }, or leave `paths` out";
+                self.draft.problem(Problem::new("namespaces::mount", at, message).help(help));
+                Rights(0)
+            }
+            (None, None) if sight == Sight::Joined => {
                 self.draft
                     .note_less(at, "the target sees the tree of the namespace that it joins, without Landlock: this sandbox does not protect files");
                 Rights(0)

@@ -1,7 +1,7 @@
 //! `[identity]`.
 
 use crate::table::Cell::{Held, Helped, Refused, Same};
-use crate::table::Column::{Alone, Host, Joined, Nested, Own, Without};
+use crate::table::Column::{Alone, Host, Joined, Listed, Nested, Own, Without};
 use crate::table::{Act, Cell, OTHER, Row, act, row, watched};
 
 /// The launcher does not know which ids a user namespace has that it joins.
@@ -20,8 +20,8 @@ pub const ROWS: &[Row] = &[
         .root(Alone, Refused("identity::range")),
 ];
 
-const UIDS: &str = "{P}/watch {id} 'echo $(cat /proc/$PID/uid_map)'";
-const GIDS: &str = "{P}/watch {id} 'echo $(cat /proc/$PID/gid_map)'";
+const UIDS: &str = "{P}/watch 'echo $(cat /proc/$PID/uid_map)'";
+const GIDS: &str = "{P}/watch 'echo $(cat /proc/$PID/gid_map)'";
 const UID_MAP: Act = watched("identity.uid-map = [{ inside = 5, outside = 61184, count = 1 }]\nidentity.user = 5", UIDS, "5 61184 1", OTHER)
     .against("identity.user = 5");
 const GID_MAP: Act = watched("identity.gid-map = [{ inside = 5, outside = 61184, count = 1 }]\nidentity.group = 5", GIDS, "5 61184 1", OTHER)
@@ -30,14 +30,15 @@ const GID_MAP: Act = watched("identity.gid-map = [{ inside = 5, outside = 61184,
 /// A user maps subordinate ids, and its own, through newuidmap(1).
 const fn map(key: &'static str, by_root: Act) -> Row {
     let auto = match key.as_bytes()[9] {
-        b'u' => watched("identity.uid-map = \"auto\"", "{P}/watch {id} 'wc -l </proc/$PID/uid_map'", OTHER, "1"),
-        _ => watched("identity.gid-map = \"auto\"", "{P}/watch {id} 'wc -l </proc/$PID/gid_map'", OTHER, "1"),
+        b'u' => watched("identity.uid-map = \"auto\"", "{P}/watch 'wc -l </proc/$PID/uid_map'", OTHER, "1"),
+        _ => watched("identity.gid-map = \"auto\"", "{P}/watch 'wc -l </proc/$PID/gid_map'", OTHER, "1"),
     };
     let helped = Helped(auto);
     row(key, by_root)
         .user(Own, helped)
         .user(Host, helped)
         .user(Nested, helped)
+        .user(Listed, helped)
         .user(Without, Same(Own))
         .but(Alone, Refused("identity::map"))
         .user(Joined, Refused("identity::map"))
@@ -45,5 +46,5 @@ const fn map(key: &'static str, by_root: Act) -> Row {
 
 /// A key that an ordinary user cannot have.
 const fn for_root(row: Row, cell: Cell) -> Row {
-    row.user(Own, cell).user(Host, cell).user(Alone, cell).user(Joined, cell).user(Nested, cell).user(Without, cell)
+    row.user(Own, cell).user(Host, cell).user(Alone, cell).user(Joined, cell).user(Nested, cell).user(Listed, cell).user(Without, cell)
 }

@@ -14,6 +14,7 @@ pub const ROWS: &[Row] = &[
     )
     .but(Without, ABSENT)
     .but(Nested, Refused("landlock::nested")),
+    plain("landlock.paths = \"auto\"", "landlock.paths = \"auto\"", Nothing("it is the default")).but(Joined, Refused("namespaces::mount")),
     row("landlock.tcp-bind", act("landlock.tcp-bind = []", "{P}/probe tcp-bind 0 && echo ok", "EACCES status 1", "ok")).but(Without, ABSENT),
     row("landlock.tcp-connect", act("landlock.tcp-connect = []", "{P}/probe tcp-connect 9 && echo ok", "EACCES status 1", "ECONNREFUSED status 1"))
         .but(Without, ABSENT),

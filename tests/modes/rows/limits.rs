@@ -11,14 +11,14 @@ const fn limit(key: &'static str, act: Act) -> Row {
 /// `limit PID CONTROLLER FILE1 FILE2`: the first word of a file of the target's group.
 macro_rules! file {
     ($words:literal) => {
-        concat!("{P}/watch {id} '{P}/limit $PID ", $words, "'")
+        concat!("{P}/watch '{P}/limit $PID ", $words, "'")
     };
 }
 
 /// Whether the file says so of the device.
 macro_rules! device {
     ($words:literal, $value:literal) => {
-        concat!("{P}/watch {id} '{P}/file $PID ", $words, " | grep -cw ", $value, "'")
+        concat!("{P}/watch '{P}/file $PID ", $words, " | grep -cw ", $value, "'")
     };
 }
 
@@ -44,12 +44,7 @@ pub const ROWS: &[Row] = &[
     limit("limits.cpu-set", watched("limits.cpu-set = \"0\"", file!("cpuset cpuset.cpus cpuset.cpus"), "0", OTHER)),
     limit(
         "limits.memory-nodes",
-        watched(
-            "limits.memory-nodes = \"0\"",
-            "{P}/watch {id} '{P}/group $PID cpuset; {P}/limit $PID cpuset cpuset.mems cpuset.mems'",
-            "own\n0",
-            OTHER,
-        ),
+        watched("limits.memory-nodes = \"0\"", "{P}/watch '{P}/group $PID cpuset; {P}/limit $PID cpuset cpuset.mems cpuset.mems'", "own\n0", OTHER),
     ),
     limit("limits.cpu-time", act("limits.cpu-time = \"50ms\"", "n=0; while [ $n -lt 400000 ]; do n=$((n + 1)); done; echo end", "status 124", "end")),
     limit("limits.io", watched(READ_BYTES, device!("blkio blkio.throttle.read_bps_device io.max", "10485760"), "1", "0")),
@@ -77,12 +72,12 @@ pub const ROWS: &[Row] = &[
     ),
     limit("limits.net-class", watched("limits.net-class = \"10:1\"", file!("net_cls net_cls.classid none"), "1048577", OTHER)),
     limit("limits.raw", watched("limits.raw = { \"memory.swappiness\" = \"10\" }", file!("memory memory.swappiness none"), "10", OTHER)),
-    limit("limits.controllers", watched("limits.controllers = [\"freezer\"]", "{P}/watch {id} '{P}/group $PID freezer'", "own", "the launcher's")),
+    limit("limits.controllers", watched("limits.controllers = [\"freezer\"]", "{P}/watch '{P}/group $PID freezer'", "own", "the launcher's")),
     limit(
         "limits.parent",
         watched(
             "limits.pids = 100\nlimits.parent = \"/{G}\"",
-            "{P}/watch {id} 'grep -q {G}/stockade- /proc/$PID/cgroup && echo there || echo elsewhere'",
+            "{P}/watch 'grep -q {G}/stockade- /proc/$PID/cgroup && echo there || echo elsewhere'",
             "there",
             "elsewhere",
         )
@@ -90,7 +85,7 @@ pub const ROWS: &[Row] = &[
     ),
     limit(
         "limits.manager",
-        watched("limits.pids = 100\nlimits.manager = \"direct\"", "{P}/watch {id} '{P}/group $PID pids'", "own", OTHER)
+        watched("limits.pids = 100\nlimits.manager = \"direct\"", "{P}/watch '{P}/group $PID pids'", "own", OTHER)
             .against("limits.pids = 100\nlimits.manager = \"systemd\""),
     ),
 ];

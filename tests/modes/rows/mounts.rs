@@ -1,7 +1,7 @@
 //! `[mounts]`: each kind, and each key that goes with it.
 
 use crate::table::Cell::{Held, Nothing, Refused, Since};
-use crate::table::Column::{Alone, Host, Nested, Own, Without};
+use crate::table::Column::{Alone, Host, Listed, Nested, Own, Without};
 use crate::table::{Act, Cell, OTHER, Row, act, mount, watched};
 
 /// Where Landlock can say it, the host's tree has it too.
@@ -37,6 +37,7 @@ pub const ROWS: &[Row] = &[
     )
     .user(Own, LOCKED)
     .user(Nested, LOCKED)
+    .user(Listed, LOCKED)
     .user(Without, LOCKED),
     mount(
         "mounts.bind.exec",
@@ -77,6 +78,7 @@ pub const ROWS: &[Row] = &[
     )
     .user(Own, ROOTS_WORD)
     .user(Nested, ROOTS_WORD)
+    .user(Listed, ROOTS_WORD)
     .user(Without, ROOTS_WORD)
     .user(Host, ROOTS_WORD)
     .user(Alone, ROOTS_WORD),

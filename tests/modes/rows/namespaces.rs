@@ -1,8 +1,8 @@
 //! `[namespaces]` and `[network]`: whose namespaces the target is in is asked of /proc, outside.
 
 use crate::table::Cell::{Held, Nothing, Refused, RefusedLine};
-use crate::table::Column::{Alone, Host, Joined, Nested, Own, Root, Without};
-use crate::table::{Act, Cell, Row, act, plain, row, watched};
+use crate::table::Column::{Alone, Host, Joined, Listed, Nested, Own, Root, Without};
+use crate::table::{Act, Cell, OTHER, Row, act, plain, row, watched};
 
 /// A namespace that is joined: an ordinary user needs the user namespace that owns it.
 macro_rules! join {
@@ -11,7 +11,7 @@ macro_rules! join {
             concat!($key, ".join"),
             watched(
                 concat!($key, " = { join = \"/proc/{H}/ns/", $kind, "\" }"),
-                concat!("{P}/watch {id} '[ $(readlink /proc/$PID/ns/", $kind, ") = $(readlink /proc/$HOLDER/ns/", $kind, ") ] && echo joined'"),
+                concat!("{P}/watch '[ $(readlink /proc/$PID/ns/", $kind, ") = $(readlink /proc/$HOLDER/ns/", $kind, ") ] && echo joined'"),
                 "joined",
                 "",
             ),
@@ -20,6 +20,7 @@ macro_rules! join {
         .user(Host, JOIN)
         .user(Alone, JOIN)
         .user(Nested, JOIN)
+        .user(Listed, JOIN)
         .user(Without, JOIN)
     };
 }
@@ -32,6 +33,7 @@ pub const ROWS: &[Row] = &[
         .root(Root, Held(USERS))
         .root(Host, Held(USERS))
         .root(Nested, Held(USERS))
+        .root(Listed, Held(USERS))
         .root(Without, Held(USERS))
         .root(Joined, Held(USERS))
         .user(Joined, Nothing("it makes this mode"))
@@ -63,12 +65,21 @@ pub const ROWS: &[Row] = &[
     clock("namespaces.time-offsets.monotonic", act("namespaces.time-offsets = { monotonic = \"5000d\" }", MONOTONIC, "moved", "status 1")),
     clock("namespaces.time-offsets.boottime", act("namespaces.time-offsets = { boottime = \"5000d\" }", BOOTTIME, "moved", "status 1")),
     row("namespaces.nested", act("namespaces.nested = [\"user\", \"pid\"]", TWO_KINDS, "two", "status 1"))
-        .but(Nested, Held(act("namespaces.nested = [\"user\", \"pid\"]", TWO_KINDS, "two", "status 1").against("namespaces.nested = true"))),
+        .but(Nested, Held(act("namespaces.nested = [\"user\", \"pid\"]", TWO_KINDS, "two", "status 1").against("namespaces.nested = true")))
+        .but(Listed, Held(act("namespaces.nested = false", TWO_KINDS, "status 1", "two").against("namespaces.nested = [\"user\", \"pid\"]"))),
     kind(
         "network.mode",
         watched("network.mode = \"host\"", NET, "the host's", "another"),
         watched("network.mode = \"none\"", NET, "another", "the host's"),
     ),
+    // The filter is open: the kernel's limit on user namespaces is what holds.
+    row(
+        "namespaces.nested, seccomp.policy = \"off\"",
+        act("namespaces.nested = false\nseccomp.policy = \"off\"", "unshare -U true && echo made", "status 1", OTHER)
+            .against("namespaces.nested = true\nseccomp.policy = \"off\""),
+    )
+    .but(Alone, Refused("namespaces::open"))
+    .user(Joined, Refused("namespaces::open")),
     join!("namespaces.ipc", "ipc"),
     join!("namespaces.uts", "uts"),
     join!("namespaces.cgroup", "cgroup"),
@@ -93,7 +104,7 @@ const fn kind(key: &'static str, shared: Act, new: Act) -> Row {
 macro_rules! same {
     ($kind:literal) => {
         concat!(
-            "{P}/watch {id} '[ $(readlink /proc/$PID/ns/",
+            "{P}/watch '[ $(readlink /proc/$PID/ns/",
             $kind,
             ") = $(readlink /proc/$$/ns/",
             $kind,
