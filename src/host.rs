@@ -36,6 +36,7 @@ pub mod programs;
 pub mod script;
 mod search;
 mod sockets;
+mod streams;
 pub mod systemd;
 pub mod trail;
 mod view;
@@ -43,6 +44,7 @@ mod walk;
 
 pub use bounds::Bounds;
 pub use inside::Inside;
+pub use streams::{Owner, Socket, Stream};
 
 /// What is known of the machine and of the caller.
 #[derive(Debug, Clone, Default)]
@@ -176,40 +178,14 @@ impl FileKind {
     }
 }
 
-/// What a standard stream is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Stream {
-    /// Nothing.
-    #[default]
-    Closed,
-    /// A terminal, with whether it was opened for reading.
-    Terminal {
-        /// Opened for reading.
-        read: bool,
-    },
-    /// A regular file or another device, with whether it can be read and written.
-    File {
-        /// Opened for reading.
-        read: bool,
-        /// Opened for writing.
-        write: bool,
-    },
-    /// Something that could not be looked at; why.
-    Unknown(i32),
-    /// A folder.
-    Folder,
-    /// A pipe, a socket, or the like.
-    Other,
-}
-
 impl Host {
     /// Reads what `profile` needs to know.
     pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> Host {
         let mut host = Host {
             pid: if caller.uid == 0 { std::process::id() } else { 0 },
             landlock: sys::landlock_abi().ok().filter(|abi| *abi > 0),
-            streams: [0, 1, 2].map(stream),
-            passed: profile.process.passed().map(|fd| (fd, stream(fd as i32))).collect(),
+            streams: [0, 1, 2].map(streams::look),
+            passed: profile.process.passed().map(|fd| (fd, streams::look(fd as i32))).collect(),
             profiles: sources.files().map(str::to_owned).collect(),
             ..Host::default()
         };
@@ -421,36 +397,6 @@ pub fn version(release: &str) -> (u32, u32) {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
-
-fn stream(fd: i32) -> Stream {
-    let described = match sys::describe(fd) {
-        Ok(described) => described,
-        Err(sys::Errno(libc::EBADF)) => return Stream::Closed,
-        Err(sys::Errno(errno)) => return Stream::Unknown(errno),
-    };
-    let kind = described.mode & libc::S_IFMT;
-    match kind {
-        libc::S_IFDIR => return Stream::Folder,
-        // Opened anew, this would be another terminal's.
-        libc::S_IFCHR if described.node == PTMX => return Stream::Other,
-        libc::S_IFREG | libc::S_IFCHR | libc::S_IFBLK => {}
-        _ => return Stream::Other,
-    }
-    let access = match sys::open_flags(fd) {
-        Ok(flags) => flags & libc::O_ACCMODE,
-        Err(sys::Errno(errno)) => return Stream::Unknown(errno),
-    };
-    let (read, write) = (access != libc::O_WRONLY, access != libc::O_RDONLY);
-    // /dev/null and its kin are no terminals.
-    let is_device = kind == libc::S_IFCHR && libc::major(described.node) != MEMORY_DEVICES;
-    if is_device && sys::is_terminal(fd) { Stream::Terminal { read } } else { Stream::File { read, write } }
-}
-
-/// `/dev/ptmx`, the master side of a terminal (pts(4)).
-const PTMX: u64 = libc::makedev(5, 2);
-
-/// The major number of `/dev/null`, `/dev/zero` and so on (null(4)).
-const MEMORY_DEVICES: u32 = 1;
 
 /// Name and id of each line of /etc/passwd or /etc/group (passwd(5), group(5)). A static binary has no NSS modules, so it reads the files.
 fn read_database(path: &str) -> Vec<(String, u32)> {

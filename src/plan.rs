@@ -182,7 +182,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         Namespace::Host => Sight::Host(choice.at(Kind::Mount)),
         Namespace::Join(_) => Sight::Joined,
     };
-    let landlock = landlock::draft(&profile.landlock, &profile.optional, &profile.namespaces.nested, sight, host, &mut draft);
+    let own_network = *choice.of(Kind::Net) != Namespace::Host;
+    let asked = landlock::Asked { optional: &profile.optional, process: &profile.process, own_network, ids: &ids };
+    let landlock = landlock::draft(&profile.landlock, &asked, &profile.namespaces.nested, sight, host, &mut draft);
     if matches!(sight, Sight::Host(_) | Sight::Ungranted(_)) {
         landlock::refuse_broad(&profile.landlock, &entries, host, &mut draft);
     }

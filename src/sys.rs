@@ -429,6 +429,13 @@ pub fn describe(fd: RawFd) -> Result<Described> {
     Ok(Described { mode: stat.st_mode, node: stat.st_rdev, inode: (stat.st_dev, stat.st_ino), owner: stat.st_uid })
 }
 
+/// An option of a socket that is an `int` (getsockopt(2), SOL_SOCKET).
+pub fn socket_option(fd: RawFd, name: c_int) -> Result<i32> {
+    let (mut value, mut size): (i32, libc::socklen_t) = (0, 4);
+    done(call!(libc::SYS_getsockopt, fd, libc::SOL_SOCKET, name, &raw mut value, &raw mut size))?;
+    Ok(value)
+}
+
 /// The flags that a descriptor was opened with (fcntl(2), F_GETFL).
 pub fn open_flags(fd: RawFd) -> Result<i32> {
     check(call!(libc::SYS_fcntl, fd, libc::F_GETFL)).map(|flags| flags as i32)

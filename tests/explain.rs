@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use stockade::explain::{Explanation, all};
 use stockade::host::programs::Lack;
-use stockade::host::{Bounds, Host, Stream};
+use stockade::host::{Bounds, Host, Owner, Socket, Stream};
 use stockade::lint::lint;
 use stockade::plan::plan;
 use stockade::policy::privilege::{Look, Power, Privileged};
@@ -174,6 +174,11 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
             let mut host = machine::for_user(profile);
             host.caller.runtime_dir = None;
             host
+        }
+        Some("where descriptor 5 is a UDP socket") => Host { passed: [(5, Stream::Socket(Socket::Udp))].into(), ..machine::for_user(profile) },
+        Some("where standard input is a file of the caller's") => {
+            let owner = Owner::User { uid: machine::caller().uid, mode: 0o600 };
+            Host { streams: [Stream::File { read: true, write: false, owner }, Stream::Other, Stream::Other], ..machine::for_user(profile) }
         }
         Some("where standard input is a folder") => Host { streams: [Stream::Folder, Stream::Other, Stream::Other], ..machine::for_user(profile) },
         Some("where its mode is 0644") => lacking(Lack::NotExecutable { path: path(), mount: false }),

@@ -20,6 +20,7 @@ pub use rights::{Granted, Rights};
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
+pub use streams::Asked;
 
 // ---- section ----
 
@@ -208,6 +209,7 @@ pub const OPTIONAL: &[&str] = &[
     "mounts.kept",
     "mounts.set-id",
     "namespaces.nested",
+    "network.passed-sockets",
 ];
 
 crate::written!(Wall);

@@ -1,5 +1,7 @@
 //! `[process]`: what runs, and the state that it starts with.
 
+mod streams;
+
 use crate::draft::Draft;
 use crate::host::{Host, Stream};
 use crate::policy::env::{Setting, search_path};
@@ -15,6 +17,7 @@ use crate::value::{AbsolutePath, Mode, Time, Written, ancestors};
 use crate::{section, written};
 use serde::Serialize;
 use std::fmt;
+pub use streams::Kept;
 
 // ---- section ----
 
@@ -340,12 +343,9 @@ pub fn draft(process: &Process, mounts: &Mounts, choice: &Choice, host: &Host, d
     if let Some(score) = process.oom_score_adj.get() {
         draft.step(Stage::Enter, Op::OomScoreAdj { score: score.0 }, score.at);
     }
-    let terminal = terminal(process, host);
+    let terminal = streams::terminal(process, host);
     draft.step(Stage::Process, Op::Session { new: terminal != Terminal::Kept }, process.tty.at());
-    streams(process, host, draft);
-    if !process.is_terminal(0, host) {
-        take_input(process, host, draft);
-    }
+    streams::draft(process, host, draft);
     if process.keyring.or(Keyring::New).value == Keyring::New {
         match host.keyctl_refused {
             None => draft.step(Stage::Process, Op::NewKeyring, process.keyring.at()),
@@ -385,69 +385,8 @@ pub fn draft(process: &Process, mounts: &Mounts, choice: &Choice, host: &Host, d
         );
     }
     draft.step(Stage::Process, Op::CloseDescriptors { keep }, process.pass_fds.at());
-    let terminals = [0, 1, 2].into_iter().filter(|fd| process.is_terminal(*fd, host));
-    let passed = host.passed.iter().filter(|(_, stream)| matches!(stream, Stream::Terminal { .. })).map(|(fd, _)| *fd);
-    let terminals = terminals.chain(passed).collect();
+    let terminals = process.kept(host).filter(|kept| matches!(kept.stream, Stream::Terminal { .. })).map(|kept| kept.fd).collect();
     watch(process, (terminal, terminals), choice.is_new(Kind::Pid), draft)
-}
-
-impl Process {
-    /// The descriptors above 2 that are passed.
-    pub fn passed(&self) -> impl Iterator<Item = u32> {
-        self.pass_fds.get().into_iter().flat_map(|fds| &fds.value).map(|fd| fd.value).filter(|fd| *fd > 2)
-    }
-
-    /// Whether `/dev/null` takes the place of 0, 1 or 2.
-    pub fn is_null(&self, fd: u32) -> bool {
-        let keys = [&self.stdin, &self.stdout, &self.stderr];
-        keys.get(fd as usize).is_some_and(|key| key.or(Stdio::Inherit).value == Stdio::Null)
-    }
-
-    /// Whether the target has the caller's terminal as 0, 1 or 2.
-    fn is_terminal(&self, fd: u32, host: &Host) -> bool {
-        matches!(host.streams[fd as usize], Stream::Terminal { .. }) && !self.is_null(fd)
-    }
-}
-
-/// Only who has the terminal as its standard input takes part in job control, which holds back no reader of another session.
-fn terminal(process: &Process, host: &Host) -> Terminal {
-    if !host.streams.iter().any(|stream| matches!(stream, Stream::Terminal { .. })) {
-        Terminal::None
-    } else if process.tty.or(Tty::Auto).value == Tty::Auto && process.is_terminal(0, host) {
-        Terminal::Kept
-    } else {
-        Terminal::Apart
-    }
-}
-
-/// A terminal is opened for reading and writing once, and given as 1 and 2: who was given no input reads there what the caller types
-/// into the shell. So these two are opened anew for writing alone.
-fn take_input(process: &Process, host: &Host, draft: &mut Draft) {
-    for fd in [1, 2] {
-        if process.is_terminal(fd, host) && host.streams[fd as usize] == (Stream::Terminal { read: true }) {
-            draft.step(Stage::Terminal, Op::WriteOnlyStream { fd }, process.tty.at());
-        }
-    }
-}
-
-fn streams(process: &Process, host: &Host, draft: &mut Draft) {
-    for (fd, key) in [(0, &process.stdin), (1, &process.stdout), (2, &process.stderr)] {
-        match host.streams[fd as usize] {
-            _ if process.is_null(fd) => draft.step(Stage::Process, Op::NullStream { fd }, key.at()),
-            Stream::Unknown(errno) => {
-                draft.problem(Problem::new("process::stream", key.at(), format!("cannot look at descriptor {fd}: {}", errno_words(errno))));
-            }
-            Stream::Folder => draft.problem(
-                Problem::new(
-                    "process::stream",
-                    key.at(),
-                    format!("cannot pass descriptor {fd}: it is a folder, through which the target could reach the host's tree"),
-                )
-                .help(format!("start stockade with another, or set std{} = \"null\"", ["in", "out", "err"][fd as usize])),
-            ),
-            _ => {}
-        }
-    }
 }
 
 fn watch(process: &Process, (terminal, terminals): (Terminal, Vec<u32>), own_pids: bool, draft: &mut Draft) -> Watch {

@@ -1,1 +1,234 @@
-//! What is shared with the caller by descriptor: sockets, pipes, files.
+//! What is shared with the caller by descriptor: sockets, files, pipes.
+
+use crate::program;
+use crate::support::{As, Place, landlock_abi, skip, text, unwrapped};
+use std::fs::File;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// The program of these attacks, in the place once.
+fn target(place: &Place) -> std::path::PathBuf {
+    let there = place.path.join("streams");
+    if there.exists() { there } else { program(place, "streams") }
+}
+
+/// The program of these attacks, and a profile that shows it, with lines of its own after `[process]`.
+fn sandbox(place: &Place, name: &str, process: &str, more: &str) -> std::path::PathBuf {
+    let target = target(place);
+    let rt = format!("\"/rt\" = {{ bind = \"{}\" }}", target.display());
+    place.file(name, &format!("format = 1\n[mounts]\n{rt}\n\"/proc\" = \"proc\"\n[process]\n{process}\n{more}\n"))
+}
+
+/// `stockade run` of the profile, with something as standard input; where the profile passes 5, that is it instead.
+fn run(place: &Place, who: As, profile: &Path, words: &[&str], input: impl Into<Stdio>) -> Output {
+    let launcher = place.path.join("stockade");
+    let passes = std::fs::read_to_string(profile).unwrap().contains("pass-fds");
+    let mut command = place.outside(who, "sh");
+    command.args(["-c", if passes { "exec \"$@\" 5<&0 </dev/null" } else { "exec \"$@\"" }, "sh"]);
+    command.arg(launcher).arg("run").arg(profile).arg("/rt").args(words).stdin(input).output().unwrap()
+}
+
+/// An accepted connection, as inetd gives it, whose peer has said a word.
+fn accepted() -> (OwnedFd, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    client.write_all(b"hello").unwrap();
+    (listener.accept().unwrap().0.into(), client)
+}
+
+/// A service on the host's loopback that the sandbox has no way to; its port.
+fn private_service() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let mut connection = connection;
+            drop(connection.write_all(b"private"));
+        }
+    });
+    port.to_string()
+}
+
+fn rules_over_tcp() -> bool {
+    let can = landlock_abi() >= 4;
+    if !can {
+        skip("this kernel's Landlock has no rules for TCP (ABI 4)");
+    }
+    can
+}
+
+#[test]
+fn a_tcp_socket_stays_out_of_the_callers_network() {
+    if !rules_over_tcp() {
+        return;
+    }
+    let (place, port) = (Place::new(), private_service());
+    let get = |who, process: &str, more: &str, act: &str| {
+        let profile = sandbox(&place, "tcp.toml", process, more);
+        let (socket, _peer) = accepted();
+        run(&place, who, &profile, &[act, if process.is_empty() { "0" } else { "5" }, &port], socket)
+    };
+    for who in As::all() {
+        for process in ["", "pass-fds = [5]"] {
+            for act in ["reach", "fast", "occupy"] {
+                let output = get(*who, process, "", act);
+                let said = text(&output.stderr);
+                assert!(output.status.code() == Some(1), "{who:?} {act} {process}: {:?} {said}", output.status);
+                assert!(["connect: Permission", "sendto: Operation not", "bind: Permission"].iter().any(|begin| said.contains(begin)), "{said}");
+                // The twin: in the caller's own network nothing holds it, and lists of the profile's own count.
+                let output = get(*who, process, "[network]\nmode = \"host\"", act);
+                assert!(output.status.success(), "{who:?} {act}: {}", text(&output.stderr));
+            }
+            let own = format!("[landlock]\ntcp-connect = [{port}]");
+            assert_eq!(text(&get(*who, process, &own, "reach").stdout), "private", "{who:?} {process}");
+            // What it was given for: it talks with its peer.
+            assert_eq!(text(&get(*who, process, "", "told").stdout), "hello", "{who:?} {process}");
+            // Where Landlock rules over no files, too.
+            assert_eq!(get(*who, process, "[landlock]\npaths = \"off\"", "reach").status.code(), Some(1), "{who:?} {process}");
+        }
+    }
+}
+
+#[test]
+fn a_udp_socket_that_nothing_holds_is_refused_or_reported() {
+    let place = Place::new();
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let port = server.local_addr().unwrap().port().to_string();
+    for who in As::all() {
+        for process in ["", "pass-fds = [5]"] {
+            let words = ["send", if process.is_empty() { "0" } else { "5" }, &port];
+            let socket = || -> OwnedFd { UdpSocket::bind("127.0.0.1:0").unwrap().into() };
+            let profile = sandbox(&place, "udp.toml", process, "");
+            let output = run(&place, *who, &profile, &words, socket());
+            if landlock_abi() >= 10 {
+                assert_eq!(output.status.code(), Some(1), "{who:?}: {}", text(&output.stderr));
+                continue;
+            }
+            let said = unwrapped(&text(&output.stderr));
+            assert!(output.status.code() == Some(125) && said.contains("cannot keep the UDP socket on descriptor"), "{who:?}: {said}");
+            assert!(said.contains("optional = [\"network.passed-sockets\"]"), "{said}");
+            let told = std::fs::read_to_string(&profile).unwrap().replace("format = 1\n", "format = 1\noptional = [\"network.passed-sockets\"]\n");
+            let profile = place.file("told.toml", &told);
+            let output = run(&place, *who, &profile, &words, socket());
+            let said = unwrapped(&text(&output.stderr));
+            assert!(output.status.success() && said.contains("is not kept from the caller's network"), "{who:?}: {said}");
+            server.recv(&mut [0; 8]).unwrap();
+        }
+    }
+}
+
+/// Landlock's rules for TCP are not for MPTCP (since Linux 6.14), SCTP and what is no internet socket.
+#[test]
+fn other_sockets_and_folders_are_refused() {
+    let place = Place::new();
+    let profile = sandbox(&place, "other.toml", "pass-fds = [5]", "");
+    let caller = target(&place);
+    for kind in ["mptcp", "sctp", "netlink", "packet", "raw", "vsock", "folder", "unix"] {
+        for who in As::all() {
+            let mut command = place.outside(*who, &caller);
+            let output = command.args(["on", "5", kind]).arg(place.path.join("stockade")).arg("run").arg(&profile).args(["/rt", "nonblock", "5"]);
+            let output = output.output().unwrap();
+            let said = unwrapped(&text(&output.stderr));
+            match (kind, output.status.code()) {
+                (_, Some(77)) => {}
+                ("unix", code) => assert_eq!(code, Some(0), "{who:?}: {said}"),
+                ("folder", code) => assert!(code == Some(125) && said.contains("it is a folder"), "{who:?}: {said}"),
+                (_, code) => assert!(code == Some(125) && said.contains("landlock::socket"), "{who:?} {kind}: {code:?} {said}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_is_not_opened_for_more_than_it_was() {
+    let place = Place::new();
+    for who in As::all() {
+        let folder = place.folder("files", *who);
+        let file = folder.join("input");
+        let fresh = || {
+            std::fs::write(&file, "input").unwrap();
+            if *who == As::User && crate::support::is_root() {
+                std::os::unix::fs::chown(&file, Some(crate::support::USER), None).unwrap();
+            }
+            // Anybody's, so that root's target could write it, too.
+            std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+            File::open(&file).unwrap()
+        };
+        for (process, fd) in [("", "0"), ("pass-fds = [5]", "5")] {
+            let profile = sandbox(&place, "file.toml", process, "");
+            assert_eq!(run(&place, *who, &profile, &["write", fd], fresh()).status.code(), Some(1), "{who:?}");
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), "input");
+            assert_eq!(text(&run(&place, *who, &profile, &["told", fd], fresh()).stdout), "input", "{who:?}");
+            for line in ["[landlock]\npaths = \"off\"", "[namespaces]\nnested = true"] {
+                let profile = sandbox(&place, "bare.toml", process, line);
+                let output = run(&place, *who, &profile, &["write", fd], fresh());
+                let said = unwrapped(&text(&output.stderr));
+                assert!(output.status.code() == Some(125) && said.contains("cannot keep the file on descriptor"), "{who:?} {line}: {said}");
+                // A file that the target may not write is none to refuse, and a pipe is the way that the help names.
+                let output = run(&place, *who, &profile, &["told", fd], File::open("/etc/passwd").unwrap());
+                assert!(output.status.success(), "{who:?} {line}: {}", text(&output.stderr));
+                let mut cat = Command::new("cat").arg(&file).stdout(Stdio::piped()).spawn().unwrap();
+                let output = run(&place, *who, &profile, &["told", fd], cat.stdout.take().unwrap());
+                cat.wait().unwrap();
+                assert_eq!(text(&output.stdout), "input", "{who:?} {line}: {}", text(&output.stderr));
+            }
+        }
+        // The twin: outside of a sandbox it is written, and a file that is written is read.
+        let outside = place.outside(*who, target(&place)).args(["write", "0"]).stdin(fresh()).status().unwrap();
+        assert!(outside.success() && std::fs::read_to_string(&file).unwrap() == "CHANGED", "{who:?}");
+        drop(fresh());
+        let profile = sandbox(&place, "file.toml", "", "");
+        let output = File::options().append(true).open(&file).unwrap();
+        assert_eq!(run(&place, *who, &profile, &["read", "0"], output).status.code(), Some(1), "{who:?}");
+    }
+}
+
+/// A named pipe has an inode of a file system, and no rule. One without a name is beyond Landlock, and the README says so.
+#[test]
+fn a_fifo_that_is_written_is_not_read() {
+    let place = Place::new();
+    for who in As::all() {
+        let folder = place.folder("pipes", *who);
+        let fifo = folder.join(format!("fifo-{who:?}"));
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+        std::fs::set_permissions(&fifo, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        // Opened for both, so that nothing waits; the sandbox has an end for writing.
+        let mut both = File::options().read(true).write(true).open(&fifo).unwrap();
+        both.write_all(b"others").unwrap();
+        let end = || File::options().write(true).open(&fifo).unwrap();
+        let profile = sandbox(&place, "fifo.toml", "", "");
+        assert_eq!(run(&place, *who, &profile, &["read", "0"], end()).status.code(), Some(1), "{who:?}");
+        let twin = place.outside(*who, target(&place)).args(["read", "0"]).stdin(end()).output().unwrap();
+        assert_eq!(text(&twin.stdout), "others", "{who:?}");
+    }
+    let readme = include_str!("../../README.md").replace("\n  ", " ");
+    assert!(readme.contains("An ordinary user's target reads a pipe that it was given for writing"), "the README does not say it");
+}
+
+/// O_NONBLOCK belongs to the open file description, which the caller has, too: the next program's write would fail with EAGAIN.
+#[test]
+fn flags_of_what_the_caller_shares_are_put_back() {
+    let place = Place::new();
+    let flags = |end: &File| {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", end.as_raw_fd())).unwrap();
+        info.lines().find_map(|line| line.strip_prefix("flags:").map(|flags| flags.trim().to_owned())).unwrap()
+    };
+    for who in As::all() {
+        for (process, fd) in [("", "0"), ("pass-fds = [5]", "5")] {
+            let (end, _other) = nix::unistd::pipe().unwrap();
+            let end = File::from(end);
+            let before = flags(&end);
+            let profile = sandbox(&place, "flags.toml", process, "");
+            let output = run(&place, *who, &profile, &["nonblock", fd], end.try_clone().unwrap());
+            assert!(output.status.success(), "{who:?}: {}", text(&output.stderr));
+            assert_eq!(flags(&end), before, "{who:?}");
+            let twin = place.outside(*who, target(&place)).args(["nonblock", "0"]).stdin(end.try_clone().unwrap()).status().unwrap();
+            assert!(twin.success() && flags(&end) != before, "{who:?}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use stockade::host::groups::{Groups, Hierarchy, Version};
 use stockade::host::nodes::Node;
 use stockade::host::programs::{Lack, Piece, Program};
 use stockade::host::systemd::{self, Route, Unreached};
-use stockade::host::{Fact, File, FileKind, Host, Stream};
+use stockade::host::{Fact, File, FileKind, Host, Owner, Stream};
 use stockade::lint;
 use stockade::policy::mounts;
 use stockade::profile::{Caller, Profile};
@@ -279,9 +279,10 @@ pub fn for_name(name: &str, profile: &Profile) -> Host {
             host
         }
         Some("bare") => Host { landlock: None, ..for_user(profile) },
-        Some("terminal") => {
-            Host { streams: [Stream::Terminal { read: true }, Stream::File { read: false, write: true }, Stream::Closed], ..for_user(profile) }
-        }
+        Some("terminal") => Host {
+            streams: [Stream::Terminal { read: true }, Stream::File { read: false, write: true, owner: Owner::Nobody }, Stream::Closed],
+            ..for_user(profile)
+        },
         _ => for_user(profile),
     }
 }

@@ -38,6 +38,11 @@ pub fn tmpfs_can_be_mapped() -> bool {
     (numbers.next().unwrap(), numbers.next().unwrap()) >= (6, 3)
 }
 
+/// The ABI of this kernel's Landlock; 0 where there is none.
+pub fn landlock_abi() -> u32 {
+    stockade::sys::landlock_abi().unwrap_or(0)
+}
+
 /// Whether this kernel's Landlock keeps signals and abstract sockets inside (ABI 6, Linux 6.12).
 pub fn landlock_scopes() -> bool {
     stockade::sys::landlock_abi().is_ok_and(|abi| abi >= 6)

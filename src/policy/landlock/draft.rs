@@ -2,6 +2,7 @@
 
 use super::rights::Granted;
 use super::rights::Rights;
+use super::streams::Asked;
 use super::{AUDIT_ABI, LEAST_ABI, Landlock, Paths, Ruleset, SCOPE_ABI, Sight, Wall, abi, all, streams};
 use crate::draft::Draft;
 use crate::host::Host;
@@ -19,13 +20,22 @@ struct Drafting<'a> {
     host: &'a Host,
     draft: &'a mut Draft,
     abi: u32,
+    /// Uses of ports that are closed by a socket that the caller passes.
+    implied: u64,
 }
 
 /// Drafts the ruleset and its rules; what falls is said. Steps carry the rights that `[mounts]` grants; those of a kernel that lacks them go.
-pub fn draft(landlock: &Landlock, optional: &Set<Wall>, nested: &Key<Nested>, sight: Sight, host: &Host, draft: &mut Draft) -> Option<Ruleset> {
-    let mut drafting = Drafting { landlock, optional, host, draft, abi: 0 };
+pub fn draft(landlock: &Landlock, asked: &Asked<'_>, nested: &Key<Nested>, sight: Sight, host: &Host, draft: &mut Draft) -> Option<Ruleset> {
+    let optional = asked.optional;
+    let implied = streams::sockets(asked, host, draft);
+    let mut drafting = Drafting { landlock, optional, host, draft, abi: 0, implied };
     let ruleset = drafting.ruleset(nested, sight, host.landlock);
     let handled = ruleset.map_or(Rights(0), |ruleset| ruleset.handled);
+    if handled == Rights(0) {
+        let off = landlock.paths.get().filter(|paths| paths.value == Paths::Off).map(|paths| paths.at);
+        let why = off.or(nested.get().map(|nested| nested.at)).unwrap_or(Span::NOWHERE);
+        streams::without_rules(asked, why, host, draft);
+    }
     // The kernel refuses rights that the ruleset does not handle, and empty rules.
     for step in &mut draft.steps {
         if let Some(rights) = step.op.rights_mut() {
@@ -35,7 +45,7 @@ pub fn draft(landlock: &Landlock, optional: &Set<Wall>, nested: &Key<Nested>, si
     draft.steps.retain(|step| !matches!(step.op, Op::LandlockRule { rights: Rights(0), .. }));
     let ruleset = ruleset.filter(|ruleset| (ruleset.handled.0, ruleset.ports, ruleset.scoped) != (0, 0, 0))?;
     if handled != Rights(0) {
-        streams::rules(host, handled, draft);
+        streams::rules(asked.process, host, handled, draft);
     }
     let audit = landlock.audit.get().is_some_and(|audit| audit.value) && ruleset.abi >= AUDIT_ABI;
     draft.step(Stage::Landlock, Op::RestrictSelf { audit }, landlock.audit.at());
@@ -58,7 +68,7 @@ impl Drafting<'_> {
         }
         let off = switched_off || nested.is_some() || sight == Sight::Joined;
         let ports = [&self.landlock.tcp_bind, &self.landlock.tcp_connect, &self.landlock.udp_bind, &self.landlock.udp_connect];
-        let asked = !off || ports.iter().any(|set| set.said().is_some()) || self.landlock.scope.said().is_some();
+        let asked = !off || self.implied != 0 || ports.iter().any(|set| set.said().is_some()) || self.landlock.scope.said().is_some();
         self.abi = match abi.filter(|abi| *abi >= LEAST_ABI) {
             Some(abi) => abi,
             // Scopes that nobody asked for are a gift.
@@ -223,7 +233,10 @@ impl Drafting<'_> {
         ];
         let mut handled = 0;
         for (access, set, wall, what, since) in table {
-            let Some(at) = set.said() else { continue };
+            let Some(at) = set.said() else {
+                handled |= self.implied & access as u64;
+                continue;
+            };
             if self.abi < since as u32 {
                 self.lacks(wall, at, what, &format!("they need Landlock's ABI {}, and this kernel has {}", since as u32, self.abi));
                 continue;

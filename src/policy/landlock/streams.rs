@@ -1,29 +1,132 @@
 //! What Landlock holds of the descriptors that the target has from its caller.
 
-use super::Rights;
+use super::{LEAST_ABI, Rights, Wall};
 use crate::draft::Draft;
-use crate::host::{Host, Stream};
+use crate::host::{Host, Owner, Socket, Stream};
+use crate::policy::identity::Ids;
+use crate::policy::process::{Kept, Process};
+use crate::problem::Problem;
+use crate::section::Set;
 use crate::source::Span;
 use crate::step::{Op, Stage};
+use landlock::{ABI, AccessNet};
+
+/// What of the profile decides about them.
+pub struct Asked<'a> {
+    /// `optional`.
+    pub optional: &'a Set<Wall>,
+    /// `[process]`.
+    pub process: &'a Process,
+    /// Whether the network is another one than the caller's.
+    pub own_network: bool,
+    /// The target's ids.
+    pub ids: &'a Ids,
+}
+
+// ---- files ----
 
 /// A file on 0, 1 or 2 gives what it was opened for: it cannot be opened anew by /proc/self/fd for more. A terminal gives no input
-/// but to who has it as 0.
-pub fn rules(host: &Host, handled: Rights, draft: &mut Draft) {
-    let kept = |fd: u32| !draft.steps.iter().any(|step| step.op == Op::NullStream { fd });
-    let input = matches!(host.streams[0], Stream::Terminal { .. }) && kept(0);
-    let rules: Vec<(u32, Rights)> = (0..).zip(host.streams).filter(|(fd, _)| kept(*fd)).map(|(fd, stream)| (fd, rights(stream, input))).collect();
-    for (fd, rights) in rules {
-        let rights = rights.within(Rights::OF_FILES).within(handled);
+/// but to who has it as 0. What is passed by number has no rule, and cannot be opened anew at all.
+pub fn rules(process: &Process, host: &Host, handled: Rights, draft: &mut Draft) {
+    let input = is_input(process, host);
+    for Kept { fd, stream, .. } in process.kept(host).filter(|kept| kept.fd <= 2) {
+        let rights = rights(stream, input).within(Rights::OF_FILES).within(handled);
         if rights != Rights(0) {
             draft.step(Stage::Rules, Op::LandlockStream { fd, rights }, Span::NOWHERE);
         }
     }
 }
 
+fn is_input(process: &Process, host: &Host) -> bool {
+    process.kept(host).any(|kept| kept.fd == 0 && matches!(kept.stream, Stream::Terminal { .. }))
+}
+
 fn rights(stream: Stream, input: bool) -> Rights {
     match stream {
-        Stream::File { read, write } => Rights::default().and_if(read, Rights::READ).and_if(write, Rights::WRITE),
+        Stream::File { read, write, .. } => Rights::default().and_if(read, Rights::READ).and_if(write, Rights::WRITE),
         Stream::Terminal { read } => Rights::WRITE.and(Rights::IOCTL).and_if(read && input, Rights::READ),
-        Stream::Closed | Stream::Unknown(_) | Stream::Folder | Stream::Other => Rights(0),
+        Stream::Closed | Stream::Unknown(_) | Stream::Folder | Stream::Socket(_) | Stream::Other => Rights(0),
     }
+}
+
+const READ: u32 = 0o4;
+const WRITE: u32 = 0o2;
+
+/// Where Landlock rules over no files, by the line `why`, the permission bits alone decide what /proc/self/fd/N opens.
+pub fn without_rules(asked: &Asked<'_>, why: Span, host: &Host, draft: &mut Draft) {
+    let fell = host.landlock.is_none_or(|abi| abi < LEAST_ABI);
+    let input = is_input(asked.process, host);
+    let reaches = |owner: Owner, want: u32| opens(asked.ids, host.caller.uid == 0, owner, want);
+    for Kept { fd, stream, at } in asked.process.kept(host) {
+        match stream {
+            Stream::File { read: true, write: false, owner } if reaches(owner, WRITE) => {
+                let what = "it was opened for reading, and the target can open it anew for writing where Landlock rules over no files";
+                if fell {
+                    draft.note_less(at, format!("the file on descriptor {fd} is not kept read-only: {what}"));
+                    continue;
+                }
+                let at = if at.is_somewhere() { at } else { why };
+                let problem = Problem::new("landlock::stream", at, format!("cannot keep the file on descriptor {fd} read-only: {what}"));
+                draft.problem(problem.help("give it by a pipe: cat FILE | stockade run ..."));
+            }
+            Stream::File { read: false, write: true, owner } if reaches(owner, READ) => {
+                draft.note(at, format!("the target can read the file on descriptor {fd}, too: Landlock rules over no files"));
+            }
+            Stream::Terminal { .. } if !input && fd <= 2 && host.caller.uid != 0 => {
+                draft.note_less(at, format!("the target can read the terminal on descriptor {fd}: Landlock rules over no files"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether the target could open a file for what it was not opened for. An owner can change the mode; of a user's groups not all are known.
+fn opens(ids: &Ids, root: bool, owner: Owner, want: u32) -> bool {
+    let Owner::User { uid, mode } = owner else { return false };
+    let mapped = ids.maps.iter().flat_map(|maps| &maps.uid).any(|extent| (extent.outside..extent.outside + extent.count).contains(&uid));
+    uid == ids.host_user || mapped || mode & want != 0 || !root && mode & want << 3 != 0
+}
+
+// ---- sockets ----
+
+/// A socket stays in the network namespace that it was made in (network_namespaces(7)). connect(2) with AF_UNSPEC takes one back from
+/// its peer, also one that was accepted or listens, and then it is connected or bound to what its own network has. Gives the uses of
+/// ports that must be closed.
+pub fn sockets(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> u64 {
+    let abi = host.landlock.filter(|abi| *abi >= LEAST_ABI);
+    let mut implied = 0;
+    for Kept { fd, stream, at } in asked.process.kept(host).filter(|_| asked.own_network) {
+        let Stream::Socket(socket) = stream else { continue };
+        let held = match socket {
+            Socket::Tcp => Some((ABI::V4, AccessNet::BindTcp as u64 | AccessNet::ConnectTcp as u64, "tcp-connect = [], tcp-bind = []")),
+            Socket::Udp => Some((ABI::V10, AccessNet::BindUdp as u64 | AccessNet::ConnectSendUdp as u64, "udp-connect = [], udp-bind = []")),
+            Socket::Other { .. } => None,
+        };
+        let words = socket.words();
+        let why = match (held, abi) {
+            (Some((since, uses, lists)), Some(abi)) if abi >= since as u32 => {
+                implied |= uses;
+                let listens = if socket == Socket::Tcp { "; it can still listen there on a port that the kernel picks" } else { "" };
+                draft.note(
+                    at,
+                    format!("descriptor {fd} is a {words} of the caller's network: [landlock] {lists}, where it says nothing else{listens}"),
+                );
+                continue;
+            }
+            (Some((since, ..)), Some(abi)) => format!("it takes Landlock's ABI {}, and this kernel has {abi}", since as u32),
+            (Some((since, ..)), None) => format!("it takes Landlock's ABI {}, which this kernel does not have", since as u32),
+            (None, _) => "Landlock has no rules for it".into(),
+        };
+        refuse(asked, at, &format!("the {words} on descriptor {fd}"), &why, draft);
+    }
+    implied
+}
+
+fn refuse(asked: &Asked<'_>, at: Span, what: &str, why: &str, draft: &mut Draft) {
+    if asked.optional.items.iter().any(|name| name.value == "network.passed-sockets") {
+        return draft.note_less(at, format!("{what} is not kept from the caller's network: {why}"));
+    }
+    let problem = Problem::new("landlock::socket", at, format!("cannot keep {what} from the caller's network: {why}"));
+    let help = "give the target a pipe or a unix socket, or let it reach that network: optional = [\"network.passed-sockets\"]";
+    draft.problem(problem.help(help));
 }

@@ -1,6 +1,6 @@
 //! `[landlock]`, and the words of `optional`.
 
-use crate::table::Cell::{Lacking, Nothing, Possible, Refused, Skipped};
+use crate::table::Cell::{Held, Lacking, Nothing, Possible, Refused, Skipped};
 use crate::table::Column::{Alone, Host, Joined, Nested, Without};
 use crate::table::{Cell, Kernel, OTHER, Row, act, plain, row, watched};
 
@@ -83,7 +83,21 @@ pub const OPTIONAL: &[Row] = &[
         .but(Joined, Nothing("the limits are found in the tree that is joined"))
         .but(Alone, Nothing("there is no user namespace in which the target could make others"))
         .but(Nested, Nothing("no kind is forbidden")),
+    row(
+        "optional.network.passed-sockets",
+        watched("optional = [\"network.passed-sockets\"]\nprocess.pass-fds = [7]", PASSED, "ran", "status 125").against("process.pass-fds = [7]"),
+    )
+    .but(Alone, Nothing("the network is the caller's"))
+    .but(
+        Without,
+        Held(
+            watched("optional = [\"landlock\", \"network.passed-sockets\"]\nprocess.pass-fds = [7]", PASSED, "ran", "status 125")
+                .against("process.pass-fds = [7]"),
+        ),
+    ),
 ];
 
 /// A new proc is refused beside one that is covered in part.
 const NO_PROC: &str = "mounts.\"/proc\" = { dir = \"0755\" }";
+
+const PASSED: &str = "{P}/act netlink $RUN echo ran";

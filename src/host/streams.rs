@@ -1,0 +1,133 @@
+//! What the caller's descriptors are that the target has.
+
+use crate::sys;
+
+/// What a descriptor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stream {
+    /// Nothing.
+    #[default]
+    Closed,
+    /// A terminal, with whether it was opened for reading.
+    Terminal {
+        /// Opened for reading.
+        read: bool,
+    },
+    /// A regular file or another device, with whether it can be read and written.
+    File {
+        /// Opened for reading.
+        read: bool,
+        /// Opened for writing.
+        write: bool,
+        /// Who could open it for what it was not opened for.
+        owner: Owner,
+    },
+    /// A socket of a network.
+    Socket(Socket),
+    /// Something that could not be looked at; why.
+    Unknown(i32),
+    /// A folder.
+    Folder,
+    /// A pipe, a unix socket, or the like.
+    Other,
+}
+
+/// Whose a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody's: what is written to `/dev/null` and its kin goes nowhere.
+    Nobody,
+    /// A user's, with the permission bits of the group and of others.
+    User {
+        /// The user.
+        uid: u32,
+        /// The mode.
+        mode: u32,
+    },
+}
+
+/// A socket that belongs to the network namespace that it was made in, whatever namespace its user is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Socket {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// Another one.
+    Other {
+        /// Its family (`AF_*`).
+        family: i32,
+        /// Its protocol.
+        protocol: i32,
+    },
+}
+
+impl Socket {
+    /// What people call it.
+    pub fn words(self) -> String {
+        let Socket::Other { family, protocol } = self else { return if self == Socket::Tcp { "TCP socket".into() } else { "UDP socket".into() } };
+        match (family, protocol) {
+            (libc::AF_INET | libc::AF_INET6, libc::IPPROTO_MPTCP) => "MPTCP socket".into(),
+            (libc::AF_INET | libc::AF_INET6, libc::IPPROTO_SCTP) => "SCTP socket".into(),
+            (libc::AF_INET | libc::AF_INET6, _) => format!("socket of IP protocol {protocol}"),
+            (libc::AF_NETLINK, _) => "netlink socket".into(),
+            (libc::AF_PACKET, _) => "packet socket".into(),
+            (libc::AF_VSOCK, _) => "vsock socket".into(),
+            _ => format!("socket of family {family}"),
+        }
+    }
+}
+
+/// The major number of `/dev/null`, `/dev/zero` and so on (null(4)).
+const MEMORY_DEVICES: u32 = 1;
+/// `/dev/ptmx`, the master side of a terminal (pts(4)).
+const PTMX: u64 = libc::makedev(5, 2);
+
+/// Looks at a descriptor of this process.
+pub fn look(fd: i32) -> Stream {
+    let described = match sys::describe(fd) {
+        Ok(described) => described,
+        Err(sys::Errno(libc::EBADF)) => return Stream::Closed,
+        Err(sys::Errno(errno)) => return Stream::Unknown(errno),
+    };
+    let kind = described.mode & libc::S_IFMT;
+    match kind {
+        libc::S_IFDIR => return Stream::Folder,
+        libc::S_IFSOCK => return socket(fd),
+        // Opened anew, this would be another terminal's.
+        libc::S_IFCHR if described.node == PTMX => return Stream::Other,
+        libc::S_IFREG | libc::S_IFCHR | libc::S_IFBLK => {}
+        _ => return Stream::Other,
+    }
+    let access = match sys::open_flags(fd) {
+        Ok(flags) => flags & libc::O_ACCMODE,
+        Err(sys::Errno(errno)) => return Stream::Unknown(errno),
+    };
+    let (read, write) = (access != libc::O_WRONLY, access != libc::O_RDONLY);
+    // /dev/null and its kin are no terminals.
+    if kind == libc::S_IFCHR && libc::major(described.node) == MEMORY_DEVICES {
+        return Stream::File { read, write, owner: Owner::Nobody };
+    }
+    if kind == libc::S_IFCHR && sys::is_terminal(fd) {
+        return Stream::Terminal { read };
+    }
+    Stream::File { read, write, owner: Owner::User { uid: described.owner, mode: described.mode & 0o777 } }
+}
+
+fn socket(fd: i32) -> Stream {
+    let option = |name| sys::socket_option(fd, name);
+    let read = || {
+        let family = option(libc::SO_DOMAIN)?;
+        if family == libc::AF_UNIX {
+            return Ok(Stream::Other);
+        }
+        let (kind, protocol) = (option(libc::SO_TYPE)?, option(libc::SO_PROTOCOL)?);
+        let internet = matches!(family, libc::AF_INET | libc::AF_INET6);
+        Ok(Stream::Socket(match (kind, protocol) {
+            (libc::SOCK_STREAM, libc::IPPROTO_TCP) if internet => Socket::Tcp,
+            (libc::SOCK_DGRAM, libc::IPPROTO_UDP) if internet => Socket::Udp,
+            _ => Socket::Other { family, protocol },
+        }))
+    };
+    read().unwrap_or_else(|sys::Errno(errno)| Stream::Unknown(errno))
+}

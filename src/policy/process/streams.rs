@@ -1,0 +1,94 @@
+//! The descriptors that the target has from its caller.
+
+use super::{Process, Stdio, Terminal, Tty};
+use crate::draft::Draft;
+use crate::host::{Host, Stream};
+use crate::problem::{Problem, errno_words};
+use crate::source::Span;
+use crate::step::{Op, Stage};
+
+/// A descriptor of the caller's that the target has.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// Its number.
+    pub fd: u32,
+    /// What it is.
+    pub stream: Stream,
+    /// The line that passes it, where there is one.
+    pub at: Span,
+}
+
+impl Process {
+    /// The descriptors above 2 that are passed.
+    pub fn passed(&self) -> impl Iterator<Item = u32> {
+        self.pass_fds.get().into_iter().flat_map(|fds| &fds.value).map(|fd| fd.value).filter(|fd| *fd > 2)
+    }
+
+    /// Whether `/dev/null` takes the place of 0, 1 or 2.
+    pub fn is_null(&self, fd: u32) -> bool {
+        let keys = [&self.stdin, &self.stdout, &self.stderr];
+        keys.get(fd as usize).is_some_and(|key| key.or(Stdio::Inherit).value == Stdio::Null)
+    }
+
+    /// All descriptors that the target has from its caller.
+    pub fn kept(&self, host: &Host) -> impl Iterator<Item = Kept> {
+        let ats = [self.stdin.at(), self.stdout.at(), self.stderr.at()];
+        let streams = (0..).zip(host.streams).zip(ats).filter(|((fd, _), _)| !self.is_null(*fd));
+        let passed = self.pass_fds.get().into_iter().flat_map(|fds| &fds.value);
+        let passed = passed.filter_map(|fd| Some(Kept { fd: fd.value, stream: *host.passed.get(&fd.value)?, at: fd.at }));
+        streams.map(|((fd, stream), at)| Kept { fd, stream, at }).chain(passed)
+    }
+
+    /// Whether the target has the caller's terminal as 0, 1 or 2.
+    fn is_terminal(&self, fd: u32, host: &Host) -> bool {
+        matches!(host.streams[fd as usize], Stream::Terminal { .. }) && !self.is_null(fd)
+    }
+}
+
+/// Only who has the terminal as its standard input takes part in job control, which holds back no reader of another session.
+pub fn terminal(process: &Process, host: &Host) -> Terminal {
+    if !host.streams.iter().any(|stream| matches!(stream, Stream::Terminal { .. })) {
+        Terminal::None
+    } else if process.tty.or(Tty::Auto).value == Tty::Auto && process.is_terminal(0, host) {
+        Terminal::Kept
+    } else {
+        Terminal::Apart
+    }
+}
+
+/// A terminal is opened for reading and writing once, and given as 1 and 2: who was given no input reads there what the caller types
+/// into the shell. So these two are opened anew for writing alone.
+fn take_input(process: &Process, host: &Host, draft: &mut Draft) {
+    for fd in [1, 2] {
+        if process.is_terminal(fd, host) && host.streams[fd as usize] == (Stream::Terminal { read: true }) {
+            draft.step(Stage::Terminal, Op::WriteOnlyStream { fd }, process.tty.at());
+        }
+    }
+}
+
+/// Drafts what becomes of 0, 1 and 2, and refuses what opens more than it is.
+pub fn draft(process: &Process, host: &Host, draft: &mut Draft) {
+    if !process.is_terminal(0, host) {
+        take_input(process, host, draft);
+    }
+    for (fd, key) in [(0, &process.stdin), (1, &process.stdout), (2, &process.stderr)] {
+        match host.streams[fd as usize] {
+            _ if process.is_null(fd) => draft.step(Stage::Process, Op::NullStream { fd }, key.at()),
+            Stream::Unknown(errno) => {
+                draft.problem(Problem::new("process::stream", key.at(), format!("cannot look at descriptor {fd}: {}", errno_words(errno))));
+            }
+            Stream::Folder => draft.problem(
+                folder(fd, key.at()).help(format!("start stockade with another, or set std{} = \"null\"", ["in", "out", "err"][fd as usize])),
+            ),
+            _ => {}
+        }
+    }
+    for Kept { fd, at, .. } in process.kept(host).filter(|kept| kept.fd > 2 && kept.stream == Stream::Folder) {
+        draft.problem(folder(fd, at).help("grant the folder in [mounts], and leave the descriptor out"));
+    }
+}
+
+fn folder(fd: u32, at: Span) -> Problem {
+    let message = format!("cannot pass descriptor {fd}: it is a folder, through which the target could reach the host's tree");
+    Problem::new("process::stream", at, message)
+}
