@@ -416,6 +416,8 @@ pub struct Described {
     pub node: u64,
     /// `st_dev` and `st_ino`.
     pub inode: (u64, u64),
+    /// `st_nlink`.
+    pub links: u64,
     /// `st_uid`.
     pub owner: u32,
 }
@@ -426,7 +428,7 @@ pub fn describe(fd: RawFd) -> Result<Described> {
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: `stat` is valid for writes.
     done(unsafe { libc::fstat(fd, &raw mut stat) }.into())?;
-    Ok(Described { mode: stat.st_mode, node: stat.st_rdev, inode: (stat.st_dev, stat.st_ino), owner: stat.st_uid })
+    Ok(Described { mode: stat.st_mode, node: stat.st_rdev, inode: (stat.st_dev, stat.st_ino), links: stat.st_nlink as u64, owner: stat.st_uid })
 }
 
 /// An option of a socket that is an `int` (getsockopt(2), SOL_SOCKET).

@@ -22,6 +22,13 @@ pub enum Stream {
         /// Who could open it for what it was not opened for.
         owner: Owner,
     },
+    /// A file of memory (memfd_create(2)), with whether it was opened for writing. Landlock rules over none.
+    Memory {
+        /// Opened for writing.
+        write: bool,
+        /// Who could open it for that.
+        owner: Owner,
+    },
     /// A socket of a network.
     Socket(Socket),
     /// Something that could not be looked at; why.
@@ -111,7 +118,13 @@ pub fn look(fd: i32) -> Stream {
     if kind == libc::S_IFCHR && sys::is_terminal(fd) {
         return Stream::Terminal { read };
     }
-    Stream::File { read, write, owner: Owner::User { uid: described.owner, mode: described.mode & 0o777 } }
+    let owner = Owner::User { uid: described.owner, mode: described.mode & 0o777 };
+    if described.links == 0 && is_memory(fd) { Stream::Memory { write, owner } } else { Stream::File { read, write, owner } }
+}
+
+/// A file of memory has no name in any tree, and its link in /proc says so.
+fn is_memory(fd: i32) -> bool {
+    std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|text| text.as_os_str().as_encoded_bytes().starts_with(b"/memfd:"))
 }
 
 fn socket(fd: i32) -> Stream {

@@ -1,4 +1,5 @@
 // What a target does with the descriptors of its caller. `on FD KIND COMMAND...` is the caller's part: it opens a socket there.
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,6 +88,14 @@ static int make(const char *kind) {
     if (!strcmp(kind, "raw")) return socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
     if (!strcmp(kind, "vsock")) return socket(AF_VSOCK, SOCK_STREAM, 0);
     if (!strcmp(kind, "unix")) return socket(AF_UNIX, SOCK_STREAM, 0);
+    if (!strcmp(kind, "memory")) {
+        char path[64];
+        int fd = memfd_create("input", 0);
+        if (fd < 0 || write(fd, "input", 5) != 5) return -1;
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        return open(path, O_RDONLY);
+    }
+    if (!strcmp(kind, "memory-both")) return memfd_create("both", 0);
     if (!strcmp(kind, "folder")) return open("/", O_RDONLY | O_DIRECTORY);
     errno = EINVAL;
     return -1;
@@ -112,6 +122,8 @@ int main(int count, char **words) {
     if (!strcmp(words[1], "write")) return wider(path, O_WRONLY);
     if (!strcmp(words[1], "read")) return wider(path, O_RDONLY);
     if (!strcmp(words[1], "nonblock")) return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK | O_APPEND) ? fail("fcntl") : 0;
+    if (!strcmp(words[1], "set-id-path")) return chmod(path, 06755) ? fail("chmod") : 0;
+    if (!strcmp(words[1], "plain-mode")) return fchmod(fd, 0644) ? fail("fchmod") : 0;
     if (!strcmp(words[1], "set-id")) return fchmod(fd, 04755) ? fail("fchmod") : 0;
     return 2;
 }

@@ -128,7 +128,7 @@ fn other_sockets_and_folders_are_refused() {
     let place = Place::new();
     let profile = sandbox(&place, "other.toml", "pass-fds = [5]", "");
     let caller = target(&place);
-    for kind in ["mptcp", "sctp", "netlink", "packet", "raw", "vsock", "folder", "unix"] {
+    for kind in ["mptcp", "sctp", "netlink", "packet", "raw", "vsock", "folder", "memory", "memory-both", "unix"] {
         for who in As::all() {
             let mut command = place.outside(*who, &caller);
             let output = command.args(["on", "5", kind]).arg(place.path.join("stockade")).arg("run").arg(&profile).args(["/rt", "nonblock", "5"]);
@@ -136,7 +136,8 @@ fn other_sockets_and_folders_are_refused() {
             let said = unwrapped(&text(&output.stderr));
             match (kind, output.status.code()) {
                 (_, Some(77)) => {}
-                ("unix", code) => assert_eq!(code, Some(0), "{who:?}: {said}"),
+                ("memory", code) => assert!(code == Some(125) && said.contains("cannot keep the file on descriptor 5"), "{who:?}: {said}"),
+                ("unix" | "memory-both", code) => assert_eq!(code, Some(0), "{who:?}: {said}"),
                 ("folder", code) => assert!(code == Some(125) && said.contains("it is a folder"), "{who:?}: {said}"),
                 (_, code) => assert!(code == Some(125) && said.contains("landlock::socket"), "{who:?} {kind}: {code:?} {said}"),
             }
@@ -185,6 +186,37 @@ fn a_file_is_not_opened_for_more_than_it_was() {
         let profile = sandbox(&place, "file.toml", "", "");
         let output = File::options().append(true).open(&file).unwrap();
         assert_eq!(run(&place, *who, &profile, &["read", "0"], output).status.code(), Some(1), "{who:?}");
+    }
+}
+
+/// The owner of a file changes its mode, whatever it was opened for. Set-id, what the target wrote there would be the caller's program
+/// for every other user of the machine.
+#[test]
+fn a_file_on_a_descriptor_is_not_made_set_id() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    for who in As::all() {
+        let file = place.folder("mode", *who).join(format!("output-{who:?}"));
+        let make = || {
+            std::fs::write(&file, "").unwrap();
+            if *who == As::User && crate::support::is_root() {
+                std::os::unix::fs::chown(&file, Some(crate::support::USER), None).unwrap();
+            }
+            File::options().append(true).open(&file).unwrap()
+        };
+        let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o7777;
+        for line in ["", "[seccomp]\npolicy = \"off\"", "[landlock]\npaths = \"off\""] {
+            let profile = sandbox(&place, "mode.toml", "", line);
+            for act in ["set-id", "set-id-path"] {
+                assert_eq!(run(&place, *who, &profile, &[act, "0"], make()).status.code(), Some(1), "{who:?} {act} {line}");
+                assert!(mode() & 0o6000 == 0, "{who:?} {act} {line}: {:o}", mode());
+            }
+            if *who == As::User {
+                assert!(run(&place, *who, &profile, &["plain-mode", "0"], make()).status.success(), "{who:?} {line}");
+            }
+        }
+        assert!(place.outside(*who, target(&place)).args(["set-id", "0"]).stdin(make()).status().unwrap().success());
+        assert!(mode() & 0o4000 != 0, "{who:?}: the twin makes it set-id");
     }
 }
 

@@ -28,6 +28,7 @@ struct Drafting<'a> {
 pub fn draft(landlock: &Landlock, asked: &Asked<'_>, nested: &Key<Nested>, sight: Sight, host: &Host, draft: &mut Draft) -> Option<Ruleset> {
     let optional = asked.optional;
     let implied = streams::sockets(asked, host, draft);
+    streams::memory(asked, host, draft);
     let mut drafting = Drafting { landlock, optional, host, draft, abi: 0, implied };
     let ruleset = drafting.ruleset(nested, sight, host.landlock);
     let handled = ruleset.map_or(Rights(0), |ruleset| ruleset.handled);

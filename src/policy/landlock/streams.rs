@@ -45,12 +45,24 @@ fn rights(stream: Stream, input: bool) -> Rights {
     match stream {
         Stream::File { read, write, .. } => Rights::default().and_if(read, Rights::READ).and_if(write, Rights::WRITE),
         Stream::Terminal { read } => Rights::WRITE.and(Rights::IOCTL).and_if(read && input, Rights::READ),
-        Stream::Closed | Stream::Unknown(_) | Stream::Folder | Stream::Socket(_) | Stream::Other => Rights(0),
+        Stream::Closed | Stream::Unknown(_) | Stream::Folder | Stream::Memory { .. } | Stream::Socket(_) | Stream::Other => Rights(0),
     }
 }
 
 const READ: u32 = 0o4;
 const WRITE: u32 = 0o2;
+
+/// Files of memory are in no tree that Landlock rules over (the kernel's own mount of tmpfs).
+pub fn memory(asked: &Asked<'_>, host: &Host, draft: &mut Draft) {
+    for Kept { fd, stream, at } in asked.process.kept(host) {
+        let Stream::Memory { write: false, owner } = stream else { continue };
+        if opens(asked.ids, host.caller.uid == 0, owner, WRITE) {
+            let why = "it was opened for reading, and the target can open it anew for writing, as Landlock does not rule over files of memory";
+            let problem = Problem::new("landlock::stream", at, format!("cannot keep the file on descriptor {fd} read-only: {why}"));
+            draft.problem(problem.help("give it by a pipe: cat FILE | stockade run ..."));
+        }
+    }
+}
 
 /// Where Landlock rules over no files, by the line `why`, the permission bits alone decide what /proc/self/fd/N opens.
 pub fn without_rules(asked: &Asked<'_>, why: Span, host: &Host, draft: &mut Draft) {

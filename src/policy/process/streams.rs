@@ -2,10 +2,11 @@
 
 use super::{Process, Stdio, Terminal, Tty};
 use crate::draft::Draft;
-use crate::host::{Host, Stream};
+use crate::host::{Host, Owner, Stream};
+use crate::policy::identity::Ids;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
-use crate::step::{Op, Stage};
+use crate::step::{Attrs, Op, Stage};
 
 /// A descriptor of the caller's that the target has.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,15 @@ impl Process {
         let passed = self.pass_fds.get().into_iter().flat_map(|fds| &fds.value);
         let passed = passed.filter_map(|fd| Some(Kept { fd: fd.value, stream: *host.passed.get(&fd.value)?, at: fd.at }));
         streams.map(|((fd, stream), at)| Kept { fd, stream, at }).chain(passed)
+    }
+
+    /// Whether a file on a descriptor is all of the host's whose mode the target can change (fchmod(2) asks for the owner alone). Made
+    /// set-id, what it wrote there is a program of the caller's for every other user; in a writable bind it could make one anyway.
+    pub fn gives_a_file_alone(&self, host: &Host, ids: &Ids, draft: &Draft) -> bool {
+        let own = |owner: &Owner| matches!(owner, Owner::User { uid, .. } if *uid == ids.host_user);
+        let gives = self.kept(host).any(|kept| matches!(&kept.stream, Stream::File { owner, .. } if own(owner)));
+        let binds = |op: &Op| matches!(op, Op::OpenTree { attrs, .. } if !attrs.has(Attrs::READ_ONLY) && *attrs != Attrs(0));
+        gives && !draft.steps.iter().any(|step| binds(&step.op))
     }
 
     /// Whether the target has the caller's terminal as 0, 1 or 2.
