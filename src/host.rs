@@ -44,6 +44,7 @@ mod walk;
 
 pub use bounds::Bounds;
 pub use inside::Inside;
+pub use privileged::given;
 pub use streams::{Owner, Socket, Stream};
 
 /// What is known of the machine and of the caller.

@@ -8,9 +8,11 @@ mod mounts;
 mod seccomp;
 
 use crate::host::Host;
+use crate::policy::capabilities::Capability;
 use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::tree::{Tree, settle};
 use crate::policy::namespaces::{Choice, Kind, Namespace};
+use crate::policy::privilege::{Given, Useless};
 use crate::policy::{network, programs};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
@@ -32,6 +34,7 @@ struct Scene<'a> {
 const LINTS: &[fn(&Scene, &mut Problems)] = &[
     unseen,
     programs_without_effect,
+    privilege_without_effect,
     mounts::shadowed,
     mounts::redundant,
     mounts::whole_host,
@@ -87,6 +90,30 @@ fn unseen(scene: &Scene, found: &mut Problems) {
     if scene.choice.is_new(Kind::Mount) {
         let all = programs::unseen(&scene.profile.process, scene.host);
         found.extend(all.into_iter().map(|unseen| Problem::new(unseen.code, unseen.at, unseen.text).help_maybe(unseen.help)));
+    }
+}
+
+/// Programs that would be another user's, or have capabilities, where they run outside: no_new_privs is always on, and each mount nosuid.
+fn privilege_without_effect(scene: &Scene, found: &mut Problems) {
+    let ambient = |cap: &Capability| scene.profile.capabilities.ambient.items.iter().any(|item| item.value == *cap);
+    let mut told = vec![];
+    for Useless { at, path, given } in scene.host.inside.iter().flat_map(|inside| &inside.useless).filter(|useless| useless.given != Given::Group) {
+        let help = match given {
+            Given::Capabilities(set) => {
+                let missing: Vec<String> = set.each().filter(|cap| !ambient(cap)).map(|cap| format!("\"{cap}\"")).collect();
+                if missing.is_empty() {
+                    continue;
+                }
+                format!("give them over what is the sandbox's own, in [capabilities]: ambient = [{}]", missing.join(", "))
+            }
+            _ => "run it outside of the sandbox, before or after".into(),
+        };
+        if !told.contains(&path) {
+            told.push(path);
+            let text = format!("{given} of {path} has no effect here (no_new_privs)");
+            let text = if matches!(given, Given::User) { text } else { text.replacen(" has ", " have ", 1) };
+            found.push(Problem::new("process::no-privilege", *at, text).help(help));
+        }
     }
 }
 

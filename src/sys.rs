@@ -525,6 +525,11 @@ pub fn attribute_length(path: &CStr, name: &CStr) -> Result<usize> {
     check(call!(libc::SYS_lgetxattr, path.as_ptr(), name.as_ptr(), std::ptr::null_mut::<c_void>(), 0usize)).map(|length| length as usize)
 }
 
+/// An extended attribute of a file, links not followed (lgetxattr(2)); how long it is.
+pub fn attribute(path: &CStr, name: &CStr, value: &mut [u8]) -> Result<usize> {
+    check(call!(libc::SYS_lgetxattr, path.as_ptr(), name.as_ptr(), value.as_mut_ptr(), value.len())).map(|length| length as usize)
+}
+
 /// Asks the allocator to take memory from the kernel in large pieces, so that a launch takes it once (mallopt(3)).
 pub fn take_memory_in_large_pieces() {
     // SAFETY: sets a number of the allocator.

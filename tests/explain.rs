@@ -13,7 +13,7 @@ use stockade::host::programs::Lack;
 use stockade::host::{Bounds, Host, Owner, Socket, Stream};
 use stockade::lint::lint;
 use stockade::plan::plan;
-use stockade::policy::privilege::{Look, Power, Privileged};
+use stockade::policy::privilege::{Given, Look, Power, Privileged, Useless};
 use stockade::problem::{Problem, Problems, Severity};
 use stockade::profile::{Caller, Profile, Request, load};
 use stockade::source::Sources;
@@ -181,6 +181,7 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
             Host { streams: [Stream::File { read: true, write: false, owner }, Stream::Other, Stream::Other], ..machine::for_user(profile) }
         }
         Some("where standard input is a folder") => Host { streams: [Stream::Folder, Stream::Other, Stream::Other], ..machine::for_user(profile) },
+        Some("where its file is set-user-id") => machine::for_user(profile),
         Some("where its mode is 0644") => lacking(Lack::NotExecutable { path: path(), mount: false }),
         Some("where the file is a text without #!") => lacking(Lack::NoProgram(path())),
         Some("where the file is built for arm") => lacking(Lack::Machine { path: path(), machine: "arm" }),
@@ -215,6 +216,10 @@ fn said(place: &Place, text: &str, on: Option<&str>) -> Vec<Problem> {
     let mut host = machine(on, &profile);
     let mut found: Problems = plan(&profile, &host).err().unwrap_or_default();
     host.look_inside(&profile);
+    if let (Some("where its file is set-user-id"), Some(inside)) = (on, &mut host.inside) {
+        let at = profile.process.command.at();
+        inside.useless.push(Useless { at, path: "/usr/bin/sh".into(), given: Given::User });
+    }
     machine::look_closer(&mut host, &profile);
     found.extend(lint(&profile, &host));
     found.into_iter().collect()

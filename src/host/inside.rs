@@ -2,14 +2,15 @@
 
 use super::programs::{Piece, Program};
 use super::search::Search;
-use super::view::{View, What};
-use super::{Fact, File, FileKind, Host, look, names_in};
+use super::view::{Found, View, What};
+use super::{Fact, File, FileKind, Host, look, names_in, privileged};
 use crate::lint;
 use crate::policy::landlock::{Paths, Rights};
 use crate::policy::mounts::entry::{Bind, Missing, Mount};
 use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::tree::{Covered, Tree, covered, settle, source_of};
 use crate::policy::namespaces::Namespace;
+use crate::policy::privilege::Useless;
 use crate::policy::{env, programs};
 use crate::profile::Profile;
 use crate::source::Span;
@@ -27,6 +28,8 @@ pub struct Inside {
     pub dangling: Vec<(String, String, Span)>,
     /// The command's place, where Landlock's own rules do not let it be executed.
     pub unruled: Option<String>,
+    /// Programs of the profile whose files have privilege, which gives nothing here.
+    pub useless: Vec<Useless>,
 }
 
 impl Host {
@@ -49,9 +52,15 @@ impl Host {
             _ => None,
         });
         let dangling = links.filter(|(path, ..)| search.view().follow(path).is_err()).map(|(path, text, at)| (path.clone(), text, at)).collect();
-        let place = word.and_then(|word| self.place_of(word, start.as_deref(), profile, search.view()));
-        let unruled = place.filter(|place| !self.lets_execute(profile, place));
-        self.inside = Some(Inside { command, cwd, dangling, unruled });
+        let mut place_of = |word: &str| self.place_of(word, start.as_deref(), profile, search.view());
+        let unruled = word.and_then(|word| place_of(word)).map(|place| place.path).filter(|place| !self.lets_execute(profile, place));
+        let items = profile.programs.items.iter().filter_map(|item| Some((item.at, item.value.text(&profile.process)?)));
+        let useless = word.map(|word| (word.at, word.value.as_str())).into_iter().chain(items).filter_map(|(at, word)| {
+            let Found { path, what: What::File { source, mode, .. }, .. } = place_of(word)? else { return None };
+            Some(Useless { at, path, given: privileged::given(&source, mode)? })
+        });
+        let useless = useless.collect();
+        self.inside = Some(Inside { command, cwd, dangling, unruled, useless });
     }
 
     /// The same, and what the lints ask for.
@@ -86,13 +95,13 @@ impl Host {
     }
 
     /// Where the program of a command is inside.
-    fn place_of(&self, word: &str, start: Option<&str>, profile: &Profile, view: &mut View<'_>) -> Option<String> {
+    fn place_of(&self, word: &str, start: Option<&str>, profile: &Profile, view: &mut View<'_>) -> Option<Found> {
         let places = match (word.starts_with('/'), word.contains('/')) {
             (true, _) => vec![word.to_owned()],
             (false, true) => start.iter().map(|start| join(start, &format!("/{word}"))).collect(),
             (false, false) => env::search_path_of(&profile.env, &self.caller).iter().map(|folder| format!("{folder}/{word}")).collect(),
         };
-        places.iter().filter_map(|place| view.follow(place).ok()).find(|found| matches!(found.what, What::File { .. })).map(|found| found.path)
+        places.iter().filter_map(|place| view.follow(place).ok()).find(|found| matches!(found.what, What::File { .. }))
     }
 
     /// Whether the rules that the profile writes itself, if it does, let a file be executed: they add up from it to the root.

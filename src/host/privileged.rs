@@ -5,7 +5,8 @@ use super::{Fact, File, FileKind, Host};
 use crate::policy::mounts::checks::lies_in_the_system;
 use crate::policy::mounts::entry::{Access, Bind, Mount};
 use crate::policy::mounts::tree::{Tree, source_of};
-use crate::policy::privilege::{Look, MOST_NAMES, Power, Privileged, Stop};
+use crate::policy::privilege::{Given, Look, MOST_NAMES, Power, Privileged, Stop};
+use crate::step::Name;
 use crate::sys;
 use crate::value::join;
 use std::collections::BTreeMap;
@@ -47,6 +48,14 @@ pub fn look(tree: &Tree, host: &Host, set_id: bool) -> BTreeMap<String, Look> {
         looks.insert(path.clone(), walk.look);
     }
     looks
+}
+
+/// What a program's file would give outside.
+pub fn given(source: &str, mode: u32) -> Option<Given> {
+    // The largest is struct vfs_ns_cap_data.
+    let mut value = [0; 24];
+    let length = sys::attribute(Name::new(source).as_c_str(), c"security.capability", &mut value);
+    Given::of(mode, length.ok().and_then(|length| value.get(..length)))
 }
 
 struct Walk<'a> {

@@ -80,12 +80,19 @@ impl fmt::Display for Capability {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CapabilitySet(pub u64);
 
+impl CapabilitySet {
+    /// Those in it.
+    pub fn each(self) -> impl Iterator<Item = Capability> {
+        (0..64).map(Capability).filter(move |cap| self.0 & cap.bit() != 0)
+    }
+}
+
 impl fmt::Display for CapabilitySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == 0 {
             return f.write_str("none");
         }
-        let names: Vec<String> = (0..64).map(Capability).filter(|cap| self.0 & cap.bit() != 0).map(|cap| cap.to_string()).collect();
+        let names: Vec<String> = self.each().map(|cap| cap.to_string()).collect();
         f.write_str(&names.join(" "))
     }
 }

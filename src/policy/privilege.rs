@@ -4,6 +4,7 @@
 //! A file that is set-user-id is its owner's to anyone who runs it. The kernel takes the bit away when such a file is written, but not for a
 //! store to its memory (mmap(2) with MAP_SHARED), and linkers write their output so: no filter can tell.
 
+use super::capabilities::CapabilitySet;
 use super::identity::Ids;
 use super::mounts::Mounts;
 use super::mounts::tree::settle;
@@ -14,7 +15,9 @@ use crate::draft::Draft;
 use crate::host::Host;
 use crate::problem::{Problem, errno_words};
 use crate::profile::{Caller, Profile};
+use crate::source::Span;
 use crate::step::{Attrs, Op};
+use std::fmt;
 
 // ---- facts ----
 
@@ -61,6 +64,56 @@ impl Power {
             Power::Capabilities => "with file capabilities",
         }
     }
+}
+
+/// What a program's file would give to who runs it outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// Its owner's id.
+    User,
+    /// Its group's id.
+    Group,
+    /// Capabilities.
+    Capabilities(CapabilitySet),
+}
+
+impl Given {
+    /// Of a file of this mode, with the value of its `security.capability`: struct vfs_cap_data (linux/capability.h), of which the permitted
+    /// set is the second and the fourth word.
+    pub fn of(mode: u32, attribute: Option<&[u8]>) -> Option<Given> {
+        if mode & libc::S_ISUID != 0 {
+            return Some(Given::User);
+        }
+        // Without the group's execute bit it was a mark of mandatory locks.
+        if mode & (libc::S_ISGID | libc::S_IXGRP) == libc::S_ISGID | libc::S_IXGRP {
+            return Some(Given::Group);
+        }
+        let word =
+            |at: usize| attribute.and_then(|value| value.get(at..at + 4)?.try_into().ok()).map_or(0, |bytes| u64::from(u32::from_le_bytes(bytes)));
+        let permitted = CapabilitySet(word(4) | word(12) << 32);
+        (permitted.0 != 0).then_some(Given::Capabilities(permitted))
+    }
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Given::User => f.write_str("set-user-id"),
+            Given::Group => f.write_str("set-group-id"),
+            Given::Capabilities(set) => write!(f, "the file capabilities ({set})"),
+        }
+    }
+}
+
+/// A program that the profile names and whose file gives nothing here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Useless {
+    /// Where the profile names it.
+    pub at: Span,
+    /// Its place inside.
+    pub path: String,
+    /// What it would give outside.
+    pub given: Given,
 }
 
 /// Why a walk was given up.

@@ -3,6 +3,7 @@
 
 use crate::host::FileKind;
 use crate::host::elf::Program;
+use crate::policy::privilege::Given;
 use crate::step::{Attrs, Inode, Name};
 use crate::sys;
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -34,6 +35,8 @@ pub struct Eyes {
     pub see: fn(&str) -> Result<Seen, i32>,
     /// What a file is to execve(2).
     pub program: fn(&str) -> Result<Program, i32>,
+    /// What a program's file of this mode gives to who runs it outside.
+    pub given: fn(&str, u32) -> Option<Given>,
     /// Where a path leads on the host, once every link is followed.
     pub real: fn(&str) -> Option<String>,
     /// The supplementary groups of the caller.
@@ -53,6 +56,7 @@ impl Eyes {
         Eyes {
             see,
             program,
+            given: crate::host::given,
             real: |path| std::fs::canonicalize(path).ok()?.into_os_string().into_string().ok(),
             groups: nix::unistd::getgroups().map_or(vec![], |groups| groups.iter().map(|group| group.as_raw()).collect()),
             mounts: mount_points(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()),

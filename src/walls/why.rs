@@ -86,6 +86,9 @@ impl Asked<'_> {
         };
         if act == Act::Execute && reasons.iter().all(|reason| reason.says == Says::Allows) {
             reasons.push(self.runs(thing, MOST_INTERPRETERS));
+            let given = thing.host.as_deref().and_then(|host| (self.eyes.given)(host, thing.mode));
+            let useless = |given| Reason::new(Wall::File, Says::Allows, format!("without {given}, which it has outside (no_new_privs)"), thing.at);
+            reasons.extend(given.map(useless));
         }
         Ok(reasons)
     }
