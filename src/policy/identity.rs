@@ -183,7 +183,7 @@ pub struct Maps {
 }
 
 /// Who the target is, in numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Ids {
     /// The user inside.
     pub user: u32,
@@ -208,6 +208,18 @@ pub struct Ids {
     /// The line that chooses the user or the group, and that of the supplementary groups.
     pub at: (Span, Span),
 }
+
+/// Two are the same where the numbers are, whatever line gives them.
+impl PartialEq for Ids {
+    fn eq(&self, other: &Ids) -> bool {
+        let Ids { user, group, groups, host_user, host_group, maps, needs_idmap, single, groups_stay, home, at: _ } = self;
+        let ids = (user, group, groups, host_user, host_group, maps);
+        ids == (&other.user, &other.group, &other.groups, &other.host_user, &other.host_group, &other.maps)
+            && (needs_idmap, single, groups_stay, home) == (&other.needs_idmap, &other.single, &other.groups_stay, &other.home)
+    }
+}
+
+impl Eq for Ids {}
 
 impl Ids {
     /// Whether the host's root is among the ids that the target can have.
