@@ -18,7 +18,7 @@ use crate::policy::{
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::source::Span;
-use crate::step::{Op, Stage, Step};
+use crate::step::{Attrs, Op, Stage, Step};
 
 /// Who walks the steps of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,6 +194,9 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     scope_signals(profile, landlock.as_ref(), &choice, (&ids, &watch), host, &mut draft);
     let standing = Standing::of(&ids, &choice, host, &draft);
     privilege::draft(profile, &entries, standing, host, &mut draft);
+    if standing.is_guarded(&profile.seccomp) {
+        refuse_overlays(profile, nested, &mut draft);
+    }
     let needs = Needs {
         nested,
         deny_set_id: standing.is_guarded(&profile.seccomp) || own_tree && profile.process.gives_a_file_alone(host, &ids, &draft),
@@ -278,6 +281,25 @@ fn refuse_programs(profile: &Profile, choice: &Choice, draft: &mut Draft) {
                 .help("leave namespaces.mount new, or withdraw them: programs = [\"!*\"]"),
         );
     }
+}
+
+/// An overlay of the target's own copies a file into a writable bind with all its mode bits and attributes, by no call that a filter
+/// sees (overlayfs.rst): a set-id file that is there, or one that a FUSE file system of the target's shows.
+fn refuse_overlays(profile: &Profile, nested: Nested, draft: &mut Draft) {
+    let Some(at) = profile.namespaces.nested.get().filter(|nested| nested.value.mounts()).map(|nested| nested.at) else { return };
+    let writable = |of| {
+        let opens = |op: &Op| matches!(op, Op::OpenTree { slot, attrs, .. } if *slot == of && !attrs.has(Attrs::READ_ONLY));
+        draft.steps.iter().any(|step| opens(&step.op))
+    };
+    let mapped = draft.steps.iter().find_map(|step| match &step.op {
+        Op::IdMapMount { slot, source, .. } if writable(*slot) => Some((source.to_string(), step.at)),
+        _ => None,
+    });
+    let Some((source, bind)) = mapped else { return };
+    let message =
+        format!("cannot grant {source} for writing: the target stands for its owner, and mounts overlays, by which it makes set-id files there");
+    let help = format!("leave `mount` out: namespaces.nested = {}", nested.less(Kind::Mount));
+    draft.problem(Problem::new("mounts::overlay", bind, message).also(at, "the target makes mount namespaces, because of this").help(help));
 }
 
 /// Whether the target may have CAP_SETFCAP over files whose owner is mapped to it: kept, or in a user namespace that it makes.

@@ -135,6 +135,7 @@ impl Ground {
                 }
             }
             Column::Listed => lines.push("namespaces.nested = [\"user\", \"pid\", \"net\"]".into()),
+            Column::Nested if who == As::Root => lines.extend(["namespaces.nested = true", "seccomp.set-id = true"].map(str::to_owned)),
             Column::Nested => lines.push("namespaces.nested = true".into()),
             Column::Without => lines.push("optional = [\"landlock\"]".into()),
         }

@@ -21,7 +21,7 @@ The modes:
 - **host tree**: `namespaces.mount = \"host\"`; the other namespaces are new, and Landlock protects the files.
 - **Landlock alone**: `namespaces.all = \"host\"` and `network.mode = \"host\"`; started by root also `identity.host = true`.
 - **joined**: `namespaces.mount = { join = PATH }`; for an ordinary user `namespaces.user` too.
-- **nested**: `namespaces.nested = true`.
+- **nested**: `namespaces.nested = true`; started by root also `seccomp.set-id = true`, without which it takes no writable bind.
 - **nested, listed**: `namespaces.nested = [\"user\", \"pid\", \"net\"]`, which has no \"mount\" in it.
 - **no Landlock**: the kernel has none, and the profile says `optional = [\"landlock\"]`.
 

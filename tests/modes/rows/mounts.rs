@@ -76,6 +76,7 @@ pub const ROWS: &[Row] = &[
         )
         .against("mounts.\"{P}/roots\" = { bind = \"{P}/roots\", access = \"rw\" }"),
     )
+    .root(Nested, Refused("mounts::overlay"))
     .user(Own, ROOTS_WORD)
     .user(Nested, ROOTS_WORD)
     .user(Listed, ROOTS_WORD)

@@ -24,6 +24,7 @@ pub const ROWS: &[Row] = &[
     row(
         "seccomp.set-id",
         act("seccomp.set-id = false", "mkfifo {W}/{id} && chmod 4755 {W}/{id} && echo ok", "status 1", "ok").against("seccomp.set-id = true"),
-    ),
+    )
+    .root(Nested, Refused("mounts::overlay")),
     row("seccomp.architectures", act("seccomp.architectures = [\"x86\"]", "{P}/probe int80 && echo ok", "ok", "status 159")),
 ];
