@@ -199,7 +199,8 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     }
     let needs = Needs {
         nested,
-        deny_set_id: standing.is_guarded(&profile.seccomp) || own_tree && profile.process.gives_a_file_alone(host, &ids, &draft),
+        deny_set_id: standing.is_guarded(&profile.seccomp)
+            || own_tree && !profile.seccomp.lifts_set_id() && profile.process.gives_a_file_alone(host, &ids, &draft),
         deny_file_capabilities: standing.takes_file_capabilities(&choice) && may_give_capabilities(profile, nested, &mut draft),
         target_is_init: !watch.init,
         core_guard: profile.rlimits.get("core").is_none(),

@@ -104,7 +104,9 @@ impl Sweep {
         place.file("sub/file", "text");
         // Opened for reading and writable by all: that it cannot be reopened for writing is Landlock's doing alone.
         let input = place.file("input", "in");
-        std::fs::set_permissions(&input, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        // Where it rules over no files, such a file is refused.
+        let ruled = !variant.namespaces.contains("nested = true") && !variant.rest.contains("paths = \"off\"");
+        std::fs::set_permissions(&input, std::os::unix::fs::PermissionsExt::from_mode(if ruled { 0o666 } else { 0o644 })).unwrap();
         let at = place.path.display();
         let profile = place.file(
             "walls.toml",

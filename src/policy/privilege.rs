@@ -198,7 +198,7 @@ impl Standing {
     pub fn is_guarded(self, seccomp: &Seccomp) -> bool {
         match self {
             Standing::Own => false,
-            Standing::Somebodys => !seccomp.set_id.get().is_some_and(|set_id| set_id.value),
+            Standing::Somebodys => !seccomp.lifts_set_id(),
             Standing::Roots => true,
         }
     }

@@ -345,7 +345,7 @@ pub fn draft(process: &Process, mounts: &Mounts, choice: &Choice, host: &Host, d
     }
     let terminal = streams::terminal(process, host);
     draft.step(Stage::Process, Op::Session { new: terminal != Terminal::Kept }, process.tty.at());
-    streams::draft(process, host, draft);
+    streams::draft(process, *choice.of(Kind::Mount) == Namespace::Host, host, draft);
     if process.keyring.or(Keyring::New).value == Keyring::New {
         match host.keyctl_refused {
             None => draft.step(Stage::Process, Op::NewKeyring, process.keyring.at()),

@@ -215,6 +215,11 @@ fn a_file_on_a_descriptor_is_not_made_set_id() {
                 assert!(run(&place, *who, &profile, &["plain-mode", "0"], make()).status.success(), "{who:?} {line}");
             }
         }
+        if *who == As::User {
+            // The word lifts it.
+            let profile = sandbox(&place, "mode.toml", "", "[seccomp]\nset-id = true");
+            assert!(run(&place, *who, &profile, &["set-id", "0"], make()).status.success() && mode() & 0o4000 != 0, "{who:?}");
+        }
         assert!(place.outside(*who, target(&place)).args(["set-id", "0"]).stdin(make()).status().unwrap().success());
         assert!(mode() & 0o4000 != 0, "{who:?}: the twin makes it set-id");
     }

@@ -77,7 +77,7 @@ fn take_input(process: &Process, host: &Host, draft: &mut Draft) {
 }
 
 /// Drafts what becomes of 0, 1 and 2, and refuses what opens more than it is.
-pub fn draft(process: &Process, host: &Host, draft: &mut Draft) {
+pub fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &mut Draft) {
     if !process.is_terminal(0, host) {
         take_input(process, host, draft);
     }
@@ -93,7 +93,8 @@ pub fn draft(process: &Process, host: &Host, draft: &mut Draft) {
             _ => {}
         }
     }
-    for Kept { fd, at, .. } in process.kept(host).filter(|kept| kept.fd > 2 && kept.stream == Stream::Folder) {
+    // In the host's own tree the target walks there by the path as well, and Landlock's rules hold for both.
+    for Kept { fd, at, .. } in process.kept(host).filter(|kept| !in_host_tree && kept.fd > 2 && kept.stream == Stream::Folder) {
         draft.problem(folder(fd, at).help("grant the folder in [mounts], and leave the descriptor out"));
     }
 }

@@ -38,7 +38,8 @@ crate::section! {
         /// Whether real-time scheduling may be asked for. Unsaid: true.
         realtime: Key<bool>,
         /// Whether files may be made set-user-id and set-group-id. Default: true, and false where root starts the sandbox and it writes to
-        /// files of the host; `true` is refused where those can be the host root's.
+        /// files of the host, or where a descriptor is a file of the caller's and the host's only one; `true` is refused where those can be
+        /// the host root's.
         set_id: Key<bool>,
         /// Architectures besides the machine's own whose programs may run: `x86`, `x32`.
         architectures: Set<Architecture>,
@@ -46,6 +47,11 @@ crate::section! {
 }
 
 impl Seccomp {
+    /// Whether the profile lets files be made set-id.
+    pub fn lifts_set_id(&self) -> bool {
+        self.set_id.get().is_some_and(|set_id| set_id.value)
+    }
+
     /// What decides about calls that no other word is about.
     pub fn policy_in_words(&self) -> &'static str {
         match (self.import.get(), self.policy.get().map(|policy| policy.value)) {
