@@ -62,11 +62,12 @@ const PLAIN: Variant = Variant {
 
 /// The target as pid 1, with capabilities, without Landlock. With offsets of the clocks it would take Linux 6.3.
 const OTHER: Variant = Variant {
-    top: "optional = [\"mounts.kept\"]",
-    process: "init = false\nkeyring = \"inherit\"",
-    namespaces: "nested = true",
+    top: "",
+    process: "init = false\nkeyring = \"inherit\"\nstdin = \"null\"",
+    // Beside a bind that root maps, the target makes no mount namespaces.
+    namespaces: "nested = [\"user\", \"ipc\", \"uts\", \"net\", \"cgroup\", \"time\", \"pid\"]",
     rest: "\"/proc\" = { proc = { hidepid = \"invisible\" } }\n\"/mqueue\" = \"mqueue\"\n\"/sys\" = \"sysfs\"\n\
-           [capabilities]\nkeep = [\"net-bind-service\", \"chown\"]\nambient = [\"net-bind-service\"]\n",
+           [capabilities]\nkeep = [\"net-bind-service\", \"chown\"]\nambient = [\"net-bind-service\"]\n[landlock]\npaths = \"off\"\n",
 };
 
 /// With control groups of version 1, and some kinds of namespace for the target.
