@@ -414,11 +414,7 @@ fn huge_pages_are_limited_and_accounted_for() {
     let folder = ground.parent.clone().unwrap_or_else(|| unified.to_owned());
     let place = Place::new();
     let child = spawn(&place, &ground.profile("hugetlb = { \"2M\" = \"4M\" }", ""), "sleep 60");
-    let begin = format!("stockade-{}-", child.id());
-    let group = wait_for(|| {
-        let mut groups = std::fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path());
-        groups.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin)))
-    });
+    let group = wait_for(|| Ground::group_in(&folder, child.id()));
     wait_for(|| (read(&group, "hugetlb.2MB.max").trim() == "4194304").then_some(()));
     // Cloned into it: pid 1, and the shell or what it sleeps by.
     wait_for(|| (read(&group, "cgroup.procs").lines().count() >= 2).then_some(()));

@@ -103,8 +103,9 @@ pub enum Cell {
     Possible(Act, &'static str, &'static str),
     /// It holds since this ABI of Landlock; before, `plan` says these words.
     Since(Act, u32, &'static str),
-    /// It holds, as is seen where the ceiling of this limit, by its number, is not 0 for the tests.
-    Below(Act, u32),
+    /// It holds. Where the ceiling of this limit, by its number, is 0 for the tests, the second act shows it, and who may not raise
+    /// the ceiling (CAP_SYS_RESOURCE) is refused.
+    Below(Act, Act, u32),
     /// It holds where newuidmap(1) and newgidmap(1) serve the caller, who must have a line in /etc/passwd.
     Helped(Act),
     /// What is so in another column; the kernel without Landlock of these tests has no set-id programs.

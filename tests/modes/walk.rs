@@ -62,16 +62,17 @@ fn attempt(ground: &Ground, job: &Job) -> Result<(), String> {
             let has = stockade::sys::landlock_abi().is_ok_and(|abi| abi >= since);
             if has { held(ground, job, None, &act) } else { stated(ground, job, words) }
         }
-        Cell::Below(act, limit) => {
+        Cell::Below(act, raised, limit) => {
             // The limits of this process, which its children inherit; the names are those of proc_pid_limits(5).
             let name = if limit == libc::RLIMIT_NICE { "Max nice priority" } else { "Max realtime priority" };
             let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
             let ceiling = limits.lines().find_map(|line| line.strip_prefix(name)).and_then(|rest| rest.split_whitespace().nth(1));
-            if ceiling == Some("0") {
-                skip(&format!("{}: the ceiling is 0 here anyway", job.row.key));
-                return Ok(());
+            if ceiling != Some("0") {
+                return held(ground, job, None, &act);
             }
-            held(ground, job, None, &act)
+            let Err(why) = held(ground, job, None, &raised) else { return Ok(()) };
+            let code = if job.who == As::User { "E0506" } else { "E1201" };
+            refused(ground, job, None, code, None, raised.line).map_err(|refused| format!("{why}\nand {refused}"))
         }
         Cell::Helped(act) => helped(ground, job, &act),
         Cell::Nothing(_) | Cell::Open(_) | Cell::Same(_) => Ok(()),

@@ -67,8 +67,13 @@ impl Ground {
 
     /// The group of a launcher, by its process id.
     pub fn group_of(&self, pid: u32, controller: &str) -> Option<PathBuf> {
+        Ground::group_in(&self.folder(controller), pid)
+    }
+
+    /// The same, in a directory.
+    pub fn group_in(folder: &Path, pid: u32) -> Option<PathBuf> {
         let begin = format!("stockade-{pid}-");
-        let groups = std::fs::read_dir(self.folder(controller)).ok()?.flatten();
+        let groups = std::fs::read_dir(folder).ok()?.flatten();
         groups.map(|entry| entry.path()).find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin)))
     }
 

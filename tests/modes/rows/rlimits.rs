@@ -10,7 +10,11 @@ macro_rules! limits {
             plain(
                 concat!("rlimits.", $low),
                 concat!("rlimits.", $low, " = 0"),
-                Cell::Below(act(concat!("rlimits.", $low, " = 0"), concat!("{P}/act limit ", $below), "0 0", OTHER), $below),
+                Cell::Below(
+                    act(concat!("rlimits.", $low, " = 0"), concat!("{P}/act limit ", $below), "0 0", OTHER),
+                    act(concat!("rlimits.", $low, " = 9"), concat!("{P}/act limit ", $below), "9 9", OTHER),
+                    $below,
+                ),
             )
         ),+];
     };
