@@ -18,15 +18,20 @@ pub const NOT_IN_FORCE: Errno = Errno(libc::EBADE);
 /// An act that Landlock refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Landlocked {
-    /// To read the directory that the sandbox's root lies in, which no rule names.
-    Backstage,
-    /// To read the root directory of the host's tree, where no rule names it.
-    Root,
+    /// To read the directory that the sandbox's root lies in, which no rule names; where `rlimits.nofile` leaves no descriptor for it,
+    /// the second act.
+    Backstage(Scoped),
+    /// To read the root directory of the host's tree, where no rule names it; likewise.
+    Root(Scoped),
     /// To send a signal, to see whether that could be done, to the parent, which is outside of the domain.
     Parent,
     /// There is none.
     Unknown,
 }
+
+/// Whether signals to the parent are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scoped(bool);
 
 impl Landlocked {
     /// The first that goes with the plan.
@@ -34,20 +39,25 @@ impl Landlocked {
         let reads = ruleset.handled.holds(Rights::LIST);
         let has = |is: fn(&Op) -> bool| plan.steps.iter().any(|step| is(&step.op));
         let names_root = has(|op| matches!(op, Op::LandlockRule { path, .. } if path.text() == "/"));
+        let scoped = ruleset.scopes_signals() && plan.watch.init;
         match plan.new.contains(&Kind::Mount) {
-            true if reads && has(|op| matches!(op, Op::Root { .. })) => Landlocked::Backstage,
-            false if reads && !names_root => Landlocked::Root,
-            _ if ruleset.scopes_signals() && plan.watch.init => Landlocked::Parent,
+            true if reads && has(|op| matches!(op, Op::Root { .. })) => Landlocked::Backstage(Scoped(scoped)),
+            false if reads && !names_root => Landlocked::Root(Scoped(scoped)),
+            _ if scoped => Landlocked::Parent,
             _ => Landlocked::Unknown,
         }
     }
 
     /// Tries it.
     pub fn prove(self, backstage: RawFd) -> Result {
-        let read = |dir, path| sys::openat(dir, path, libc::O_RDONLY | libc::O_DIRECTORY, 0);
+        let read = |dir, path, Scoped(scoped)| match sys::openat(dir, path, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+            Err(Errno(libc::EMFILE | libc::ENFILE)) if scoped => Landlocked::Parent.prove(backstage),
+            Err(Errno(libc::EMFILE | libc::ENFILE)) => Ok(()),
+            other => refused(other, libc::EACCES),
+        };
         match self {
-            Landlocked::Backstage => refused(read(backstage, c"."), libc::EACCES),
-            Landlocked::Root => refused(read(libc::AT_FDCWD, c"/"), libc::EACCES),
+            Landlocked::Backstage(scoped) => read(backstage, c".", scoped),
+            Landlocked::Root(scoped) => read(libc::AT_FDCWD, c"/", scoped),
             Landlocked::Parent => refused(sys::kill(sys::getppid(), 0), libc::EPERM),
             Landlocked::Unknown => Ok(()),
         }
