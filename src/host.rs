@@ -45,7 +45,7 @@ mod walk;
 pub use bounds::Bounds;
 pub use inside::Inside;
 pub use privileged::given;
-pub use streams::{Owner, Socket, Stream};
+pub use streams::{Owner, Socket, Stream, Unix};
 
 /// What is known of the machine and of the caller.
 #[derive(Debug, Clone, Default)]

@@ -469,6 +469,22 @@ pub fn socket_option(fd: RawFd, name: c_int) -> Result<i32> {
     Ok(value)
 }
 
+/// Whether a unix socket has a peer (getpeername(2)).
+pub fn has_peer(fd: RawFd) -> Result<bool> {
+    let (mut address, mut size) = (MaybeUninit::<libc::sockaddr_un>::uninit(), size_of::<libc::sockaddr_un>() as libc::socklen_t);
+    match done(call!(libc::SYS_getpeername, fd, address.as_mut_ptr(), &raw mut size)) {
+        Err(Errno(libc::ENOTCONN)) => Ok(false),
+        told => told.map(|()| true),
+    }
+}
+
+/// Whether a unix socket has an address: without one, getsockname(2) gives its family alone (unix(7)).
+pub fn has_address(fd: RawFd) -> Result<bool> {
+    let (mut address, mut size) = (MaybeUninit::<libc::sockaddr_un>::uninit(), size_of::<libc::sockaddr_un>() as libc::socklen_t);
+    done(call!(libc::SYS_getsockname, fd, address.as_mut_ptr(), &raw mut size))?;
+    Ok(size as usize > size_of::<libc::sa_family_t>())
+}
+
 /// The flags that a descriptor was opened with (fcntl(2), F_GETFL).
 pub fn open_flags(fd: RawFd) -> Result<i32> {
     check(call!(libc::SYS_fcntl, fd, libc::F_GETFL)).map(|flags| flags as i32)

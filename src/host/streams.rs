@@ -29,13 +29,13 @@ pub enum Stream {
         /// Who could open it for that.
         owner: Owner,
     },
-    /// A socket of a network.
+    /// A socket that reaches others of a network namespace.
     Socket(Socket),
     /// Something that could not be looked at; why.
     Unknown(i32),
     /// A folder.
     Folder,
-    /// A pipe, a unix socket, or the like.
+    /// A pipe, a unix socket with a peer or a name that it keeps, or the like.
     Other,
 }
 
@@ -60,6 +60,8 @@ pub enum Socket {
     Tcp,
     /// UDP.
     Udp,
+    /// A unix socket that is not tied to one peer for good.
+    Unix(Unix),
     /// Another one.
     Other {
         /// Its family (`AF_*`).
@@ -69,10 +71,28 @@ pub enum Socket {
     },
 }
 
+/// A unix socket that reaches the abstract names of its network namespace (unix(7)). One that is connected as a stream or in packets keeps
+/// its peer, and one that listens its name: connect(2) and bind(2) on them fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unix {
+    /// For datagrams, with an address that it keeps: it sends to any.
+    NamedDatagram,
+    /// For datagrams, without an address: it takes one, too. Its peer is no hold, as connect(2) with AF_UNSPEC takes that back.
+    Datagram,
+    /// A stream, or one in packets, that is not connected yet: it takes a name and listens there, or connects.
+    Unconnected,
+}
+
 impl Socket {
     /// What people call it.
     pub fn words(self) -> String {
-        let Socket::Other { family, protocol } = self else { return if self == Socket::Tcp { "TCP socket".into() } else { "UDP socket".into() } };
+        let (family, protocol) = match self {
+            Socket::Tcp => return "TCP socket".into(),
+            Socket::Udp => return "UDP socket".into(),
+            Socket::Unix(Unix::NamedDatagram | Unix::Datagram) => return "unix datagram socket".into(),
+            Socket::Unix(Unix::Unconnected) => return "unconnected unix socket".into(),
+            Socket::Other { family, protocol } => (family, protocol),
+        };
         match (family, protocol) {
             (libc::AF_INET | libc::AF_INET6, libc::IPPROTO_MPTCP) => "MPTCP socket".into(),
             (libc::AF_INET | libc::AF_INET6, libc::IPPROTO_SCTP) => "SCTP socket".into(),
@@ -132,7 +152,7 @@ fn socket(fd: i32) -> Stream {
     let read = || {
         let family = option(libc::SO_DOMAIN)?;
         if family == libc::AF_UNIX {
-            return Ok(Stream::Other);
+            return Ok(unix(fd)?.map_or(Stream::Other, |unix| Stream::Socket(Socket::Unix(unix))));
         }
         let (kind, protocol) = (option(libc::SO_TYPE)?, option(libc::SO_PROTOCOL)?);
         let internet = matches!(family, libc::AF_INET | libc::AF_INET6);
@@ -143,4 +163,13 @@ fn socket(fd: i32) -> Stream {
         }))
     };
     read().unwrap_or_else(|sys::Errno(errno)| Stream::Unknown(errno))
+}
+
+fn unix(fd: i32) -> sys::Result<Option<Unix>> {
+    if sys::socket_option(fd, libc::SO_TYPE)? == libc::SOCK_DGRAM {
+        return Ok(Some(if sys::has_address(fd)? { Unix::NamedDatagram } else { Unix::Datagram }));
+    }
+    // A peer that is gone is still the peer.
+    let is_tied = sys::has_peer(fd)? || sys::socket_option(fd, libc::SO_ACCEPTCONN)? == 1;
+    Ok((!is_tied).then_some(Unix::Unconnected))
 }

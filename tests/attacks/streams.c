@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define IPPROTO_MULTIPATH 262
@@ -71,6 +72,56 @@ static int send_to(int fd, int port) {
     return sendto(fd, "hello", 5, 0, (struct sockaddr *)&address, sizeof address) == 5 ? 0 : fail("sendto");
 }
 
+// An abstract name (unix(7)).
+static socklen_t named(struct sockaddr_un *address, const char *name) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    strncpy(address->sun_path + 1, name, sizeof address->sun_path - 2);
+    return sizeof(sa_family_t) + 1 + strlen(name);
+}
+
+static int is_stream(int fd) {
+    int kind = 0;
+    socklen_t size = sizeof kind;
+    getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &size);
+    return kind != SOCK_DGRAM;
+}
+
+// Takes an abstract name, and prints what one client says there.
+static int serve(int fd, const char *name) {
+    struct sockaddr_un address;
+    socklen_t size = named(&address, name);
+    disconnect(fd);
+    if (bind(fd, (struct sockaddr *)&address, size)) return fail("bind");
+    if (!is_stream(fd)) return told(fd);
+    if (listen(fd, 1)) return fail("listen");
+    return told(accept(fd, 0, 0));
+}
+
+// Says a word to an abstract name.
+static int tell(int fd, const char *name) {
+    struct sockaddr_un address;
+    socklen_t size = named(&address, name);
+    disconnect(fd);
+    if (connect(fd, (struct sockaddr *)&address, size)) return fail("connect");
+    return write(fd, "word", 4) == 4 ? 0 : fail("write");
+}
+
+// A unix socket of the caller's: one end of a pair whose other end says a word, or one of its own.
+static int make_unix(const char *kind) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int ends[2] = {-1, -1}, type = strstr(kind, "datagram") ? SOCK_DGRAM : strstr(kind, "packet") ? SOCK_SEQPACKET : SOCK_STREAM;
+    if (strstr(kind, "pair")) {
+        if (socketpair(AF_UNIX, type, 0, ends) || write(ends[1], "hello", 5) != 5) return -1;
+        return ends[0];
+    }
+    int fd = socket(AF_UNIX, type, 0);
+    // The kernel picks the name.
+    if (strstr(kind, "named") && bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t))) return -1;
+    if (strstr(kind, "listening") && listen(fd, 1)) return -1;
+    return fd;
+}
+
 static int wider(const char *path, int flags) {
     int fd = open(path, flags);
     if (fd < 0) return fail("open");
@@ -87,7 +138,7 @@ static int make(const char *kind) {
     if (!strcmp(kind, "packet")) return socket(AF_PACKET, SOCK_DGRAM, 0);
     if (!strcmp(kind, "raw")) return socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
     if (!strcmp(kind, "vsock")) return socket(AF_VSOCK, SOCK_STREAM, 0);
-    if (!strcmp(kind, "unix")) return socket(AF_UNIX, SOCK_STREAM, 0);
+    if (!strncmp(kind, "unix", 4)) return make_unix(kind);
     if (!strcmp(kind, "memory")) {
         char path[64];
         int fd = memfd_create("input", 0);
@@ -119,6 +170,8 @@ int main(int count, char **words) {
     if (!strcmp(words[1], "listen")) return listens(fd);
     if (!strcmp(words[1], "send")) return send_to(fd, port);
     if (!strcmp(words[1], "told")) return told(fd);
+    if (!strcmp(words[1], "serve") && count > 3) return serve(fd, words[3]);
+    if (!strcmp(words[1], "tell") && count > 3) return tell(fd, words[3]);
     if (!strcmp(words[1], "write")) return wider(path, O_WRONLY);
     if (!strcmp(words[1], "read")) return wider(path, O_RDONLY);
     if (!strcmp(words[1], "nonblock")) return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK | O_APPEND) ? fail("fcntl") : 0;

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -128,7 +130,7 @@ fn other_sockets_and_folders_are_refused() {
     let place = Place::new();
     let profile = sandbox(&place, "other.toml", "pass-fds = [5]", "");
     let caller = target(&place);
-    for kind in ["mptcp", "sctp", "netlink", "packet", "raw", "vsock", "folder", "memory", "memory-both", "unix"] {
+    for kind in ["mptcp", "sctp", "netlink", "packet", "raw", "vsock", "folder", "memory", "memory-both"] {
         for who in As::all() {
             let mut command = place.outside(*who, &caller);
             let output = command.args(["on", "5", kind]).arg(place.path.join("stockade")).arg("run").arg(&profile).args(["/rt", "nonblock", "5"]);
@@ -137,10 +139,111 @@ fn other_sockets_and_folders_are_refused() {
             match (kind, output.status.code()) {
                 (_, Some(77)) => {}
                 ("memory", code) => assert!(code == Some(125) && said.contains("cannot keep the file on descriptor 5"), "{who:?}: {said}"),
-                ("unix" | "memory-both", code) => assert_eq!(code, Some(0), "{who:?}: {said}"),
+                ("memory-both", code) => assert_eq!(code, Some(0), "{who:?}: {said}"),
                 ("folder", code) => assert!(code == Some(125) && said.contains("it is a folder"), "{who:?}: {said}"),
                 (_, code) => assert!(code == Some(125) && said.contains("landlock::socket"), "{who:?} {kind}: {code:?} {said}"),
             }
+        }
+    }
+}
+
+/// The caller's part: a unix socket of a kind as descriptor 5 or 0 of a sandbox, or of the target outside of one.
+fn with_unix(place: &Place, who: As, profile: Option<&Path>, kind: &str, act: &[&str]) -> Command {
+    let caller = target(place);
+    let fd = if profile.is_some_and(|profile| std::fs::read_to_string(profile).unwrap().contains("pass-fds")) { "5" } else { "0" };
+    let mut command = place.outside(who, &caller);
+    command.args(["on", fd, kind]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    match profile {
+        Some(profile) => command.arg(place.path.join("stockade")).arg("run").arg(profile).arg("/rt"),
+        None => command.arg(&caller),
+    };
+    command.arg(act[0]).arg(fd).args(&act[1..]);
+    command
+}
+
+fn abstract_name(name: &str) -> SocketAddr {
+    SocketAddr::from_abstract_name(name).unwrap()
+}
+
+/// A client of the host's, which says a word to an abstract name as soon as it is there.
+fn client(name: &str, datagrams: bool) {
+    for _ in 0..100 {
+        let said = if datagrams {
+            UnixDatagram::unbound().unwrap().send_to_addr(b"word", &abstract_name(name)).is_ok()
+        } else {
+            UnixStream::connect_addr(&abstract_name(name)).is_ok_and(|mut stream| stream.write_all(b"word").is_ok())
+        };
+        if said {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Abstract names are of the network that a socket was made in, and nothing keeps a socket from taking one there.
+#[test]
+fn a_unix_socket_takes_no_name_of_the_callers_network() {
+    let place = Place::new();
+    let name = format!("stockade-serve-{}", std::process::id());
+    for who in As::all() {
+        for process in ["", "pass-fds = [5]"] {
+            let profile = sandbox(&place, "unix.toml", process, "");
+            let optional = std::fs::read_to_string(&profile).unwrap().replacen('\n', "\noptional = [\"network.passed-sockets\"]\n", 1);
+            let optional = place.file("unix-told.toml", &optional);
+            let host = sandbox(&place, "unix-host.toml", process, "[network]\nmode = \"host\"");
+            for kind in ["unix-pair-datagram", "unix-datagram", "unix", "unix-packet"] {
+                let output = with_unix(&place, *who, Some(&profile), kind, &["serve", &name]).output().unwrap();
+                let said = unwrapped(&text(&output.stderr));
+                assert!(output.status.code() == Some(125) && said.contains("landlock::socket"), "{who:?} {kind}: {:?} {said}", output.status);
+                assert!(said.contains("it can take an abstract name there"), "{who:?} {kind}: {said}");
+                if kind == "unix-packet" {
+                    continue;
+                }
+                // The twins: outside, where it is accepted, and where the network is the caller's.
+                for (profile, less) in [(None, false), (Some(&*optional), true), (Some(&*host), false)] {
+                    let child = with_unix(&place, *who, profile, kind, &["serve", &name]).spawn().unwrap();
+                    client(&name, kind.contains("datagram"));
+                    let output = child.wait_with_output().unwrap();
+                    let said = unwrapped(&text(&output.stderr));
+                    assert!(output.status.success(), "{who:?} {kind}: {said}");
+                    assert!(["word", "hello"].contains(&&*text(&output.stdout)), "{who:?} {kind}: {said}");
+                    assert_eq!(said.contains("is not kept from the caller's network"), less, "{who:?} {kind}: {said}");
+                }
+            }
+            // Those that are tied to a peer or a name do what they are for, and nothing else.
+            for kind in ["unix-pair", "unix-pair-packet", "unix-named-listening", "unix-packet-named-listening"] {
+                let act = |act: &[&str]| with_unix(&place, *who, Some(&profile), kind, act).output().unwrap();
+                let output = act(&["serve", &name]);
+                assert_eq!(output.status.code(), Some(1), "{who:?} {kind}: {}", text(&output.stderr));
+                let output = act(if kind.contains("pair") { &["told"] } else { &["listen"] });
+                assert!(output.status.success(), "{who:?} {kind}: {}", text(&output.stderr));
+                assert_eq!(text(&output.stdout), if kind.contains("pair") { "hello" } else { "" }, "{who:?} {kind}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_unix_datagram_socket_reaches_no_service_of_the_callers_network() {
+    let place = Place::new();
+    let name = format!("stockade-reach-{}", std::process::id());
+    let service = UnixDatagram::bind_addr(&abstract_name(&name)).unwrap();
+    service.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let heard = || service.recv(&mut [0; 8]).is_ok();
+    for who in As::all() {
+        let tell = |profile: Option<&Path>| {
+            let output = with_unix(&place, *who, profile, "unix-datagram-named", &["tell", &name]).output().unwrap();
+            (output.status.code(), unwrapped(&text(&output.stderr)))
+        };
+        let (code, said) = tell(Some(&sandbox(&place, "reach.toml", "", "")));
+        assert_eq!(code, Some(if landlock_abi() >= 6 { 1 } else { 125 }), "{who:?}: {said}");
+        let open = sandbox(&place, "reach-open.toml", "", "[landlock]\nscope = []");
+        let (code, said) = tell(Some(&open));
+        assert!(code == Some(125) && said.contains("does not hold it here") && !heard(), "{who:?}: {said}");
+        let told = std::fs::read_to_string(&open).unwrap().replacen('\n', "\noptional = [\"network.passed-sockets\"]\n", 1);
+        for twin in [None, Some(&*place.file("reach-told.toml", &told))] {
+            let (code, said) = tell(twin);
+            assert!(code == Some(0) && heard(), "{who:?}: {said}");
         }
     }
 }

@@ -27,7 +27,7 @@ struct Drafting<'a> {
 /// Drafts the ruleset and its rules; what falls is said. Steps carry the rights that `[mounts]` grants; those of a kernel that lacks them go.
 pub fn draft(landlock: &Landlock, asked: &Asked<'_>, nested: &Key<Nested>, sight: Sight, host: &Host, draft: &mut Draft) -> Option<Ruleset> {
     let optional = asked.optional;
-    let implied = streams::sockets(asked, host, draft);
+    let implied = streams::sockets(landlock, asked, host, draft);
     streams::memory(asked, host, draft);
     let mut drafting = Drafting { landlock, optional, host, draft, abi: 0, implied };
     let ruleset = drafting.ruleset(nested, sight, host.landlock);

@@ -1,8 +1,8 @@
 //! What Landlock holds of the descriptors that the target has from its caller.
 
-use super::{LEAST_ABI, Rights, Wall};
+use super::{LEAST_ABI, Landlock, Rights, SCOPE_ABI, Scope, Wall};
 use crate::draft::Draft;
-use crate::host::{Host, Owner, Socket, Stream};
+use crate::host::{Host, Owner, Socket, Stream, Unix};
 use crate::policy::identity::Ids;
 use crate::policy::process::{Kept, Process};
 use crate::problem::Problem;
@@ -102,17 +102,22 @@ fn opens(ids: &Ids, root: bool, owner: Owner, want: u32) -> bool {
 // ---- sockets ----
 
 /// A socket stays in the network namespace that it was made in (network_namespaces(7)). connect(2) with AF_UNSPEC takes one back from
-/// its peer, also one that was accepted or listens, and then it is connected or bound to what its own network has. Gives the uses of
-/// ports that must be closed.
-pub fn sockets(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> u64 {
+/// its peer, also one that was accepted or listens, and then it is connected or bound to what its own network has. So do unix sockets
+/// with the abstract names there: Landlock's scope keeps them from connecting and sending, and has no hook for bind(2). Gives the uses
+/// of ports that must be closed.
+pub fn sockets(landlock: &Landlock, asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> u64 {
     let abi = host.landlock.filter(|abi| *abi >= LEAST_ABI);
+    let scope = &landlock.scope;
+    let scoped =
+        abi.is_some_and(|abi| abi >= SCOPE_ABI) && (scope.said().is_none() || scope.items.iter().any(|item| item.value == Scope::AbstractUnixSocket));
     let mut implied = 0;
     for Kept { fd, stream, at } in asked.process.kept(host).filter(|_| asked.own_network) {
         let Stream::Socket(socket) = stream else { continue };
         let held = match socket {
             Socket::Tcp => Some((ABI::V4, AccessNet::BindTcp as u64 | AccessNet::ConnectTcp as u64, "tcp-connect = [], tcp-bind = []")),
             Socket::Udp => Some((ABI::V10, AccessNet::BindUdp as u64 | AccessNet::ConnectSendUdp as u64, "udp-connect = [], udp-bind = []")),
-            Socket::Other { .. } => None,
+            Socket::Unix(Unix::NamedDatagram) if scoped => continue,
+            Socket::Unix(_) | Socket::Other { .. } => None,
         };
         let words = socket.words();
         let why = match (held, abi) {
@@ -127,7 +132,11 @@ pub fn sockets(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> u64 {
             }
             (Some((since, ..)), Some(abi)) => format!("it takes Landlock's ABI {}, and this kernel has {abi}", since as u32),
             (Some((since, ..)), None) => format!("it takes Landlock's ABI {}, which this kernel does not have", since as u32),
-            (None, _) => "Landlock has no rules for it".into(),
+            (None, _) => match socket {
+                Socket::Unix(Unix::NamedDatagram) => "Landlock's scope \"abstract-unix-socket\" (Linux 6.12) does not hold it here".into(),
+                Socket::Unix(_) => "it can take an abstract name there, and Landlock has no rules for bind(2) of a unix socket".into(),
+                _ => "Landlock has no rules for it".into(),
+            },
         };
         refuse(asked, at, &format!("the {words} on descriptor {fd}"), &why, draft);
     }
@@ -139,6 +148,6 @@ fn refuse(asked: &Asked<'_>, at: Span, what: &str, why: &str, draft: &mut Draft)
         return draft.note_less(at, format!("{what} is not kept from the caller's network: {why}"));
     }
     let problem = Problem::new("landlock::socket", at, format!("cannot keep {what} from the caller's network: {why}"));
-    let help = "give the target a pipe or a unix socket, or let it reach that network: optional = [\"network.passed-sockets\"]";
+    let help = "give the target a pipe or a connected unix stream socket, or let it reach that network: optional = [\"network.passed-sockets\"]";
     draft.problem(problem.help(help));
 }
