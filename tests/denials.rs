@@ -99,6 +99,32 @@ fn a_denial_is_told_with_its_count_and_the_line_that_permits_it() {
     }
 }
 
+/// README's sample is what is printed, but for how often a version of strace tries.
+#[test]
+fn the_sample_of_the_readme_is_printed() {
+    if !Path::new("/usr/bin/strace").exists() {
+        return skip("strace is not installed");
+    }
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let sample = readme.split("```console\n").find(|block| block.starts_with("$ stockade run --explain default sh -c '")).unwrap();
+    let script = sample.split('\'').nth(1).unwrap();
+    let wanted: Vec<&str> = sample.split("```").next().unwrap().lines().filter(|line| line.starts_with("stockade: denied")).collect();
+    for who in As::all() {
+        let place = Place::new();
+        let project = place.folder("project", *who);
+        let mut command = place.stockade(*who);
+        let output = command.current_dir(project).args(["run", "--explain", "default", "sh", "-c", script]).stdin(Stdio::null()).output().unwrap();
+        let printed = text(&output.stderr);
+        let once = |line: &str| {
+            let (before, after) = line.split_once(" times").map_or((line, ""), |(before, after)| (before.rsplit_once(", ").unwrap().0, after));
+            format!("{before}{after}")
+        };
+        let found: Vec<String> =
+            printed.lines().filter(|line| line.starts_with("stockade: denied: ") && !line.contains("clone3")).map(once).collect();
+        assert_eq!(found, wanted, "{who:?}: {printed}");
+    }
+}
+
 /// What a rule's conditions deny goes with the rule: the word that allows all of the call would open what the policy keeps closed.
 #[test]
 fn a_rule_with_conditions_is_taken_out_before_all_is_opened() {

@@ -378,6 +378,8 @@ fn agree_with(place: &Place, who: As, options: &[&str], profile: &str, probe: &P
             "allowed" => ["ok", "empty"].contains(&got.as_str()),
             // Nothing is done, and the target hears that it was.
             "denied" if walls.contains("does nothing and answers 0") => got == "ok",
+            // The kernel reads the arguments first, and the probe's are none: EFAULT comes before EPERM.
+            "denied" if walls.contains("in a user namespace that it makes first") && !walls.contains("with these arguments") => continue,
             // A hidden folder can be listed, and a hidden file be read by some; they hold nothing.
             "denied" => got != "ok" && (got != "empty" || walls.contains("hidden behind an empty cover")),
             "cannot tell" => continue,
@@ -677,7 +679,7 @@ fn the_line_that_is_named_changes_what_the_probe_gets() {
             on_path("write", "/tmp/new"),
             on_path("read", "/etc/hosts"),
             on_path("read", "/proc/meminfo"),
-            call(syscalls::number("mount").unwrap(), &[0; 6]),
+            call(syscalls::number("unshare").unwrap(), &[0x5000_0000, 0, 0, 0, 0, 0]),
             call(syscalls::number("unshare").unwrap(), &[0x1000_0000, 0, 0, 0, 0, 0]),
             Question { why: "cap:net-raw".into(), probe: "cap 13".into() },
             Question { why: "env:STRAY".into(), probe: "env STRAY".into() },

@@ -2,7 +2,7 @@
 //!
 //! Names of processes are the target's words, so they are quoted and escaped where they are more than letters.
 
-use super::why::line_for;
+use super::why::{Permits, line_for};
 use super::{Planned, warn};
 use serde::Serialize;
 use stockade::launch::{Denial, Denials, Then, Who};
@@ -12,6 +12,7 @@ use stockade::policy::syscalls::{self, Abi, Read};
 use stockade::problem::escape;
 use stockade::profile::Request;
 use stockade::source::Span;
+use stockade::view::answer::no_line_but;
 use stockade::walls::change::{Line, Over};
 use stockade::walls::query::Query;
 
@@ -149,8 +150,10 @@ fn advice(denial: &Denial, request: &Request, planned: &Planned) -> String {
         && let Some(native) = syscalls::number(syscalls::counterpart(name))
     {
         let query = Query::Call { number: native, arguments: Some(denial.arguments) };
-        if let Some(line) = line_for(&query, (denial.architecture, denial.number, &denial.arguments), request, planned) {
-            return format!("{all_the_same}{}", words_of(&line, has_conditions(denial, filter), planned));
+        match line_for(&query, (denial.architecture, denial.number, &denial.arguments), request, planned) {
+            Some(Permits::AsItIs(line)) => return format!("{all_the_same}{}", words_of(&line, has_conditions(denial, filter), planned)),
+            Some(Permits::InItsOwn(line)) => return no_line_but(&line, &query),
+            None => {}
         }
     }
     let because = filter.table(abi).and_then(|table| table.because(number));

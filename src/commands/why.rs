@@ -7,7 +7,7 @@ use stockade::profile::{Caller, Request};
 use stockade::source::Sources;
 use stockade::view::answer::{self, Answered};
 use stockade::walls::World;
-use stockade::walls::change::{Line, candidates};
+use stockade::walls::change::{Line, candidates, inside_its_own};
 use stockade::walls::facts::Eyes;
 use stockade::walls::query::{Query, Says};
 use stockade::walls::why::answer as judge;
@@ -28,8 +28,10 @@ pub fn why(mut asking: Asking) -> u8 {
             let answer = judge(&query, &planned.profile, &world, &eyes);
             let tries = !asking.no_change && answer.verdict != Says::CannotTell;
             let lines = if tries { candidates(&query, &answer, &planned.profile, &world, &eyes) } else { vec![] };
-            let change = lines.into_iter().find(|line| changes(line, &query, answer.verdict, &request, &eyes));
-            Answered { query, answer, change, sought: tries }
+            let change = lines.iter().find(|line| changes(line, &query, answer.verdict, &request, &eyes)).cloned();
+            let denied = change.is_none() && answer.verdict == Says::Denies;
+            let first = if denied { first(lines, &query, &request, &eyes) } else { None };
+            Answered { query, answer, change, first, sought: tries }
         })
         .collect();
     print_line(&match format {
@@ -65,24 +67,61 @@ fn stand(mut request: Request) -> Result<(Request, Planned), Failed> {
     }
 }
 
+/// What a line does for a denied call.
+pub enum Permits {
+    /// The call succeeds as it is.
+    AsItIs(Line),
+    /// It succeeds for a program that makes a user namespace first.
+    InItsOwn(Line),
+}
+
 /// The line that permits a call as the kernel told of it, where there is one: by the filter, and by all that the kernel asks besides.
-pub fn line_for(query: &Query, (architecture, number, arguments): (u32, u32, &[u64; 6]), request: &Request, planned: &Planned) -> Option<Line> {
+pub fn line_for(query: &Query, (architecture, number, arguments): (u32, u32, &[u64; 6]), request: &Request, planned: &Planned) -> Option<Permits> {
     let (world, eyes) = (World::new(&planned.plan, &planned.profile), Eyes::here());
     let answer = judge(query, &planned.profile, &world, &eyes);
-    candidates(query, &answer, &planned.profile, &world, &eyes).into_iter().find(|line| {
-        let mut request = request.clone();
-        request.config.push(("--config".into(), line.config()));
-        let Ok(after) = settle(&request, Caller::current()) else { return false };
-        let verdict = judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes).verdict;
-        verdict != Says::Denies && !after.plan.filter.judge_seen(architecture, number, arguments).refuses()
-    })
+    let lines = candidates(query, &answer, &planned.profile, &world, &eyes);
+    let mut own = None;
+    for line in lines {
+        let Some(after) = laid_over(&line, request) else { continue };
+        if after.plan.filter.judge_seen(architecture, number, arguments).refuses() {
+            continue;
+        }
+        let says = |query: &Query| judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes).verdict;
+        if says(query) != Says::Denies {
+            return Some(Permits::AsItIs(line));
+        }
+        let in_its_own = |query: Query| line.is_nested() && says(&query) == Says::Allows;
+        if own.is_none() && inside_its_own(query).is_some_and(in_its_own) {
+            own = Some(line);
+        }
+    }
+    own.map(Permits::InItsOwn)
+}
+
+/// The line with which a program that makes a user namespace first may do it.
+fn first(lines: Vec<Line>, query: &Query, request: &Request, eyes: &Eyes) -> Option<Line> {
+    let own = inside_its_own(query)?;
+    let permits = |line: &Line| {
+        let allows =
+            |query: &Query, after: &Planned| judge(query, &after.profile, &World::new(&after.plan, &after.profile), eyes).verdict == Says::Allows;
+        let is_open = |after: &Planned| match query {
+            Query::Call { number, arguments: Some(arguments) } => !after.plan.filter.judge(*number, arguments).refuses(),
+            _ => false,
+        };
+        line.is_nested() && laid_over(line, request).is_some_and(|after| is_open(&after) && allows(&own, &after))
+    };
+    lines.into_iter().find(permits)
+}
+
+fn laid_over(line: &Line, request: &Request) -> Option<Planned> {
+    let mut request = request.clone();
+    request.config.push(("--config".into(), line.config()));
+    settle(&request, Caller::current()).ok()
 }
 
 /// Whether a line, laid over the profile, makes another answer.
 fn changes(line: &Line, query: &Query, verdict: Says, request: &Request, eyes: &Eyes) -> bool {
-    let mut request = request.clone();
-    request.config.push(("--config".into(), line.config()));
-    let Ok(planned) = settle(&request, Caller::current()) else { return false };
+    let Some(planned) = laid_over(line, request) else { return false };
     let after = judge(query, &planned.profile, &World::new(&planned.plan, &planned.profile), eyes).verdict;
     after != Says::CannotTell && after != verdict
 }

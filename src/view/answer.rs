@@ -1,11 +1,12 @@
 //! The answer to a question, for people and for programs.
 
 use super::{Paint, Tone, flat, line_of, place_words, shorten};
+use crate::policy::syscalls;
 use crate::problem::quiet_json;
 use crate::source::{Place, Sources, Span};
 use crate::walls::change::{Line, Over};
 use crate::walls::query::{Query, Reason, Says, Wall};
-use crate::walls::why::Answer;
+use crate::walls::why::{Answer, wanted_by};
 use serde::Serialize;
 
 /// A question with all that is said to it.
@@ -17,6 +18,8 @@ pub struct Answered {
     pub answer: Answer,
     /// The line that would change it.
     pub change: Option<Line>,
+    /// The line with which a program that makes a user namespace first may do it.
+    pub first: Option<Line>,
     /// Whether such a line was looked for.
     pub sought: bool,
 }
@@ -28,7 +31,7 @@ pub fn text(answers: &[Answered], sources: &Sources, paint: Paint) -> String {
 }
 
 fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
-    let Answered { query, answer, change, sought } = answered;
+    let Answered { query, answer, change, first, sought } = answered;
     let tone = if answer.verdict == Says::Allows { Tone::Good } else { Tone::Bad };
     let mut out = format!("{}: {}\n", paint.tone(tone, answer.verdict.verdict()), flat(&query.to_string()));
     for Reason { wall, says, words, at } in &answer.reasons {
@@ -38,16 +41,30 @@ fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
             out += "\n";
         }
     }
-    match change {
-        Some(line) => {
+    match (change, first) {
+        (Some(line), _) => {
             let other = if answer.verdict == Says::Denies { "allow" } else { "deny" };
             out += &format!("to {other} it, below [{}]:\n    {}\n", line.section, paint.tone(Tone::Head, &flat(&line.text)));
             out += &over(line, sources);
         }
-        None if *sought => out += "no single line was found that changes that\n",
-        None => {}
+        (None, Some(line)) => {
+            out += &no_line_but(line, query);
+            out += "\n";
+        }
+        (None, None) if *sought => out += "no single line was found that changes that\n",
+        (None, None) => {}
     }
     out
+}
+
+/// That no line permits a call as it is, and with which one a program can make itself able to.
+pub fn no_line_but(line: &Line, query: &Query) -> String {
+    let wanted = if let Query::Call { number, .. } = query { syscalls::name(*number).map_or("sys-admin", wanted_by) } else { "sys-admin" };
+    let Line { section, text, .. } = line;
+    format!(
+        "no line permits it as it is: it takes {wanted}; with {text} below [{section}] a program that makes a user namespace first \
+         (unshare -r) may do it"
+    )
 }
 
 /// How much of a line of a profile is shown.

@@ -50,6 +50,11 @@ impl Line {
     pub fn config(&self) -> String {
         format!("{}.{}", self.section, self.text)
     }
+
+    /// Whether it lists kinds of namespace that the target may make.
+    pub fn is_nested(&self) -> bool {
+        self.section == "namespaces" && self.text.starts_with("nested = ")
+    }
 }
 
 /// Lines that could change an answer.
@@ -71,6 +76,22 @@ pub fn candidates(query: &Query, answer: &Answer, profile: &Profile, world: &Wor
         }
     });
     lines
+}
+
+/// The same act by a program that makes a user namespace first, in which it has every capability: for what no line permits as it is.
+/// The line that this takes is among the candidates.
+pub fn inside_its_own(query: &Query) -> Option<Query> {
+    let Query::Call { number, arguments: Some(arguments) } = query else { return None };
+    let name = syscalls::name(*number)?;
+    let arguments = match name {
+        "clone" | "unshare" => {
+            let mut arguments = *arguments;
+            arguments[0] |= Kind::User.flag();
+            Some(arguments)
+        }
+        _ => None,
+    };
+    Some(Query::Call { number: *number, arguments })
 }
 
 struct Asked<'a> {
@@ -229,8 +250,8 @@ impl Asked<'_> {
     fn nested_for(&self, name: &str, arguments: Option<&[u64; 6]>) -> Option<Nested> {
         let nested = self.profile.namespaces.made_inside();
         let flags = match (name, arguments) {
-            ("clone", Some([flags, ..])) => *flags & !Kind::Time.flag(),
-            ("unshare", Some([flags, ..])) | ("setns", Some([_, flags, ..])) => *flags,
+            ("clone" | "unshare", Some([flags, ..])) => super::why::flags_of(name, *flags).flags(),
+            ("setns", Some([_, flags, ..])) => *flags,
             ("clone" | "unshare" | "setns", None) => return None,
             _ => {
                 let opens = |kind: &Kind| syscalls::opened_by(kind.word()).contains(&name);

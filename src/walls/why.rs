@@ -11,7 +11,7 @@ use crate::host::elf::{Elf, Program};
 use crate::host::script::Script;
 use crate::policy::capabilities::Capability;
 use crate::policy::landlock::{Rights, port_words};
-use crate::policy::namespaces::{Kind, Namespace};
+use crate::policy::namespaces::{Kind, Namespace, Nested};
 use crate::policy::seccomp::{Source, Verdict};
 use crate::policy::syscalls;
 use crate::profile::Profile;
@@ -278,19 +278,29 @@ impl Asked<'_> {
     fn behind_the_filter(&self, name: &str, arguments: Option<&[u64; 6]>, at: Span) -> Option<Reason> {
         let nested = self.profile.namespaces.made_inside();
         let nested_at = self.profile.namespaces.nested.at();
-        if ["clone", "unshare"].contains(&name) {
-            let flags = arguments?[0];
-            // The lowest 8 bits of clone(2) are a signal.
-            let asked = Kind::ALL.into_iter().filter(|kind| flags & kind.flag() != 0 && !(name == "clone" && *kind == Kind::Time));
-            let mut refused = asked.filter(|kind| !nested.has(*kind));
-            let kind = refused.find(|kind| *kind == Kind::User || !flags & Kind::User.flag() != 0)?;
-            let steps = &self.world.plan.steps;
-            if steps.iter().any(|step| matches!(step.op, Op::ForbidNamespaces { kind: of } | Op::WriteLimit { kind: of, .. } if of == kind)) {
-                let words = format!("the limit of the sandbox's user namespace on {} namespaces is 0", kind.word());
-                return Some(Reason::new(Wall::Namespaces, Says::Denies, words, nested_at));
+        let asks_sys_admin = |after_user: bool| match (after_user, arguments) {
+            // This very call: the target has not made a user namespace before it.
+            (true, Some(_)) => lacks_it_yet(wanted_by(name), nested_at),
+            (true, None) => {
+                let words = "the kernel wants a capability, which the target has in a user namespace that it makes itself";
+                Reason::new(Wall::Capabilities, Says::Allows, words, at)
             }
-            // An ordinary user's new user namespace needs nothing.
-            return (kind != Kind::User).then(|| lacks_sys_admin(nested_at));
+            (false, _) => lacks_sys_admin(nested_at),
+        };
+        if ["clone", "unshare"].contains(&name) {
+            let kinds = flags_of(name, arguments?[0]);
+            // create_new_namespaces() asks for sys-admin before it counts; CLONE_NEWUSER gives it (unshare(2)).
+            if kinds.is_some() && !kinds.has(Kind::User) {
+                return Some(asks_sys_admin(nested.has(Kind::User) && kinds.kinds().all(|kind| nested.has(kind))));
+            }
+            let mut refused = kinds.kinds().filter(|kind| !nested.has(*kind));
+            let limits = |kind: Kind| {
+                let is_of = |op: &Op| matches!(op, Op::ForbidNamespaces { kind: of } | Op::WriteLimit { kind: of, .. } if *of == kind);
+                self.world.plan.steps.iter().any(|step| is_of(&step.op))
+            };
+            let kind = refused.find(|kind| limits(*kind))?;
+            let words = format!("the limit of the sandbox's user namespace on {} namespaces is 0", kind.word());
+            return Some(Reason::new(Wall::Namespaces, Says::Denies, words, nested_at));
         }
         const OF_SYS_ADMIN: &[&str] = &[
             "fsmount",
@@ -305,11 +315,17 @@ impl Asked<'_> {
             "setns",
             "umount2",
         ];
-        if nested.opens(name) {
-            let words = "the kernel wants a capability, which the target has in a user namespace that it makes itself";
-            return Some(Reason::new(Wall::Capabilities, Says::Allows, words, at));
+        let is_free = |[_, second, third, ..]: &[u64; 6]| match name {
+            // Its maker has every capability in a user namespace (user_namespaces(7)).
+            "setns" => nested.has(Kind::User) && *second == Kind::User.flag(),
+            "open_tree" => third & u64::from(libc::OPEN_TREE_CLONE) == 0,
+            _ => false,
+        };
+        if arguments.is_some_and(is_free) {
+            return None;
         }
-        OF_SYS_ADMIN.contains(&name).then(|| lacks_sys_admin(nested_at))
+        let opened = nested.opens(name);
+        (opened || OF_SYS_ADMIN.contains(&name)).then(|| asks_sys_admin(opened))
     }
 
     // ---- the network ----
@@ -456,6 +472,22 @@ impl Asked<'_> {
 /// No target keeps sys-admin: it has it only in a user namespace that it makes.
 fn lacks_sys_admin(at: Span) -> Reason {
     let words = "the kernel wants sys-admin, which the target has in no user namespace";
+    Reason::new(Wall::Capabilities, Says::Denies, words, at)
+}
+
+/// The kinds that clone(2) or unshare(2) are asked for. The lowest 8 bits of clone(2) are a signal.
+pub(super) fn flags_of(name: &str, flags: u64) -> Nested {
+    let asked = |kind: &Kind| flags & kind.flag() != 0 && !(name == "clone" && *kind == Kind::Time);
+    Kind::ALL.into_iter().filter(asked).fold(Nested::NONE, Nested::and)
+}
+
+/// What the kernel wants for a call that `nested` opens, in the user namespace of who makes it.
+pub fn wanted_by(name: &str) -> &'static str {
+    if name == "chroot" { "sys-chroot" } else { "sys-admin" }
+}
+
+fn lacks_it_yet(wanted: &str, at: Span) -> Reason {
+    let words = format!("the kernel wants {wanted}, which the target has only in a user namespace that it makes first (unshare -r)");
     Reason::new(Wall::Capabilities, Says::Denies, words, at)
 }
 

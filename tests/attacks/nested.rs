@@ -312,8 +312,7 @@ fn advice_for_a_namespace_is_tried_to_its_end() {
         }
         for (question, line) in [
             ("syscall:unshare:0x10000000", "nested = [\"user\"]"),
-            ("syscall:unshare:0x60000000", "nested = [\"user\", \"net\", \"pid\"]"),
-            ("syscall:setns:3,0x40000000", "nested = [\"user\", \"net\"]"),
+            ("syscall:unshare:0x70000000", "nested = [\"user\", \"net\", \"pid\"]"),
             ("mount", "nested = [\"user\", \"mount\"]"),
             ("pivot_root", "nested = [\"user\", \"mount\"]"),
             ("umount2", "nested = [\"user\", \"mount\"]"),
@@ -322,6 +321,18 @@ fn advice_for_a_namespace_is_tried_to_its_end() {
             let answer = text(&output.stdout);
             assert!(answer.contains(&format!("below [namespaces]:\n    {line}\n")), "{who:?}: {question}: {}", said(&output));
         }
+        // What takes a capability first: no line permits the call as it is, and `why` names the way.
+        for question in ["syscall:unshare:0x40000000", "syscall:setns:3,0x40000000", "syscall:mount:0,0,0,0,0"] {
+            let kind = if question.contains("mount") { "mount" } else { "net" };
+            let line = format!("with nested = [\"user\", \"{kind}\"] below [namespaces] a program that makes a user namespace first");
+            let listed = place.file("listed.toml", &profile(&place, "", &format!("nested = [\"user\", \"{kind}\"]"), ""));
+            for (path, words) in [(&path, line.as_str()), (&listed, "sys-admin, which the target has only in a user namespace that it makes first")] {
+                let output = place.stockade(*who).arg("why").arg(path).arg(question).output().unwrap();
+                let answer = text(&output.stdout);
+                let is_right = answer.contains(words) && !answer.contains("to allow it");
+                assert!(output.status.code() == Some(1) && is_right, "{who:?}: {question}: {}", said(&output));
+            }
+        }
         // Opened in the filter, it is still denied, and `why` says by what.
         let opened = place.file("opened.toml", &profile(&place, "", "", "[seccomp]\nallow = [\"unshare\", \"mount\"]"));
         for (question, words) in
@@ -329,6 +340,50 @@ fn advice_for_a_namespace_is_tried_to_its_end() {
         {
             let output = place.stockade(*who).arg("why").arg(&opened).arg(question).output().unwrap();
             assert!(output.status.code() == Some(1) && text(&output.stdout).contains(words), "{who:?}: {question}: {}", said(&output));
+        }
+    }
+}
+
+/// unshare(1) as people use it, alone and with a list that does not suffice: a line that is offered permits the very same words when it
+/// is laid over the profile, and where there is none, the words of the way that is named do.
+#[test]
+fn advice_for_unshare_permits_the_same_words() {
+    for who in As::all() {
+        let place = Place::new();
+        program(&place, "nested");
+        for (tree, kept) in [("plain", false), ("checkout", true)] {
+            let folder = place.folder(tree, *who);
+            std::fs::create_dir_all(folder.join(if kept { ".git/hooks" } else { "src" })).unwrap();
+            let grant = format!("\"{0}\" = {{ bind = \"{0}\", access = \"rw\", owner = \"root\" }}", folder.display());
+            for before in ["", "nested = [\"user\"]", "nested = [\"user\", \"net\"]"] {
+                let path = place.file("p.toml", &profile(&place, "", before, &grant));
+                let run = |config: &[&str], words: &[&str]| {
+                    let mut command = place.stockade(*who);
+                    command.args(["run", "--explain"]).args(config).arg(&path).arg("unshare").args(words).arg("true");
+                    let output = command.output().unwrap();
+                    (output.status.success(), unwrapped(&text(&output.stderr)))
+                };
+                for words in [&["-n"][..], &["-m"], &["-Ur"], &["-Urm"], &["-Urn"], &["-Urmn"]] {
+                    let (done, error) = run(&[], words);
+                    let case = format!("{who:?}: {tree}, {before}: {words:?}: {error}");
+                    let line = error.split_once("nested = ").and_then(|(_, rest)| rest.split_once(']')).map(|(list, _)| list);
+                    let config = line.map(|list| format!("namespaces.nested = {list}]"));
+                    assert!(!error.contains("[seccomp]"), "{case}");
+                    match config {
+                        _ if done => {}
+                        Some(config) if error.contains("write below [namespaces]") => {
+                            assert!(run(&["--config", &config], words).0, "{config}: {case}");
+                        }
+                        Some(config) => {
+                            assert!(error.contains("no line permits it as it is: it takes sys-admin"), "{case}");
+                            let first: Vec<&str> = ["-Ur"].iter().chain(words).copied().collect();
+                            assert!(!run(&["--config", &config], words).0 && run(&["--config", &config], &first).0, "{config}: {case}");
+                        }
+                        // Listed already, so that the kernel alone refuses it; or a tree that holds the list back.
+                        None => assert!(error.contains("denied no system call") || error.contains("no single line permits it"), "{case}"),
+                    }
+                }
+            }
         }
     }
 }
