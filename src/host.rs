@@ -45,7 +45,7 @@ mod walk;
 pub use bounds::Bounds;
 pub use inside::Inside;
 pub use privileged::given;
-pub use streams::{Owner, Socket, Stream, Unix};
+pub use streams::{Anew, Owner, Socket, Stream, Unix, open_anew};
 
 /// What is known of the machine and of the caller.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +84,8 @@ pub struct Host {
     pub names: BTreeMap<String, Vec<String>>,
     /// Descriptors 0, 1 and 2.
     pub streams: [Stream; 3],
+    /// How a terminal on 1 or 2 is opened for writing alone, or why it cannot be; read only where the target has no terminal as 0.
+    pub anew: BTreeMap<u32, Result<Anew, i32>>,
     /// Those that the profile passes, by number.
     pub passed: BTreeMap<u32, Stream>,
     /// Users that the profile names.
@@ -190,6 +192,9 @@ impl Host {
             profiles: sources.files().map(str::to_owned).collect(),
             ..Host::default()
         };
+        for fd in profile.process.outputs_taken_anew(&host) {
+            host.anew.insert(fd, streams::anew(fd as i32));
+        }
         if let Ok(name) = nix::sys::utsname::uname() {
             host.kernel = version(&name.release().to_string_lossy());
             host.domain = name.domainname().to_string_lossy().into_owned();

@@ -3,6 +3,7 @@
 //! Their `Display` is what `stockade plan` prints and what an error says: `cannot <op>: <errno in words>`. They hold everything
 //! that the kernel will be given, as C strings, so that nothing is allocated between clone and exec. They do nothing themselves.
 
+use crate::host::Anew;
 use crate::host::groups::Version;
 use crate::host::nodes::Node;
 use crate::host::systemd::Route;
@@ -673,6 +674,8 @@ pub enum Op {
     WriteOnlyStream {
         /// 1 or 2.
         fd: u32,
+        /// How.
+        by: Anew,
     },
     /// An empty session keyring (keyrings(7)).
     NewKeyring,
@@ -838,7 +841,10 @@ impl fmt::Display for Op {
             Op::Session { new: true } => f.write_str("start a session without terminal"),
             Op::Session { new: false } => f.write_str("start a process group"),
             Op::NullStream { fd } => write!(f, "open /dev/null as descriptor {fd}"),
-            Op::WriteOnlyStream { fd } => write!(f, "open the terminal anew as descriptor {fd}, for writing alone"),
+            Op::WriteOnlyStream { fd, by } => {
+                let by = if *by == Anew::Controlling { " by /dev/tty" } else { "" };
+                write!(f, "open the terminal anew{by} as descriptor {fd}, for writing alone")
+            }
             Op::NewKeyring => f.write_str("start an empty session keyring"),
             Op::Umask { mask } => write!(f, "set the umask to {mask}"),
             Op::Nice { value } => write!(f, "set the nice value to {value}"),

@@ -1275,6 +1275,12 @@ pub fn setsid() -> Result {
     done(call!(libc::SYS_setsid))
 }
 
+/// Whether a terminal is the controlling one of this process: TIOCGSID fails for any other with ENOTTY (ioctl_tty(2)).
+pub fn check_controlling(tty: RawFd) -> Result {
+    let mut session = 0i32;
+    done(call!(libc::SYS_ioctl, tty, libc::TIOCGSID, &raw mut session))
+}
+
 /// setpgid(2).
 pub fn setpgid(pid: i32, group: i32) -> Result {
     done(call!(libc::SYS_setpgid, pid, group))

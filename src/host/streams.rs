@@ -1,6 +1,7 @@
 //! What the caller's descriptors are that the target has.
 
 use crate::sys;
+use std::ffi::CStr;
 
 /// What a descriptor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +38,17 @@ pub enum Stream {
     Folder,
     /// A pipe, a unix socket with a peer or a name that it keeps, or the like.
     Other,
+}
+
+/// How a terminal is opened anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Anew {
+    /// By its own device, through the descriptor.
+    #[default]
+    Device,
+    /// By `/dev/tty`, which anybody can open (tty(4)): behind su(1) and setpriv(1) the device is another user's.
+    Controlling,
 }
 
 /// Whose a file is.
@@ -172,4 +184,34 @@ fn unix(fd: i32) -> sys::Result<Option<Unix>> {
     // A peer that is gone is still the peer.
     let is_tied = sys::has_peer(fd)? || sys::socket_option(fd, libc::SO_ACCEPTCONN)? == 1;
     Ok((!is_tied).then_some(Unix::Unconnected))
+}
+
+/// How the terminal on a descriptor can be opened for writing alone, or why it cannot.
+pub fn anew(fd: i32) -> Result<Anew, i32> {
+    let can = |by| open_anew(fd, by).and_then(sys::close);
+    let Err(sys::Errno(errno)) = can(Anew::Device) else { return Ok(Anew::Device) };
+    can(Anew::Controlling).map(|()| Anew::Controlling).map_err(|_| errno)
+}
+
+/// Opens the terminal on a descriptor for writing alone. Neither waits for a serial line's carrier, nor makes the terminal that of this
+/// session (open(2)).
+pub fn open_anew(fd: i32, by: Anew) -> sys::Result<i32> {
+    let open = |path| sys::openat(libc::AT_FDCWD, path, libc::O_WRONLY | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC, 0);
+    match by {
+        Anew::Device => {
+            let mut path = *b"/proc/self/fd/0\0";
+            path[14] += fd as u8;
+            open(CStr::from_bytes_with_nul(&path).map_err(|_| sys::Errno(libc::EINVAL))?)
+        }
+        Anew::Controlling => {
+            // A process has one controlling terminal at most, and TIOCGSID knows no other (ioctl_tty(2)): both are the same.
+            sys::check_controlling(fd)?;
+            let anew = open(c"/dev/tty")?;
+            if let Err(errno) = sys::check_controlling(anew) {
+                sys::close(anew)?;
+                return Err(errno);
+            }
+            Ok(anew)
+        }
+    }
 }

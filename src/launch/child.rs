@@ -7,6 +7,7 @@ use super::prepare::Prepared;
 use super::proof::NOT_IN_FORCE;
 use super::world::{self, apply_to_tree, decimal, is_of_the_tree};
 use super::{Pipes, init, program};
+use crate::host::{Anew, open_anew};
 use crate::plan::{Actor, Plan};
 use crate::policy::capabilities::LAST_SURE;
 use crate::step::{Op, Step};
@@ -244,7 +245,7 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
                 _ => Ok(()),
             }
         }
-        Op::WriteOnlyStream { fd } => take_input(*fd as RawFd),
+        Op::WriteOnlyStream { fd, by } => take_input(*fd as RawFd, *by),
         Op::NullStream { fd } => sys::dup_onto(prepared.null, *fd as RawFd),
         Op::NewKeyring => sys::new_session_keyring(),
         Op::Umask { mask } => sys::umask(mask.0),
@@ -276,13 +277,9 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
 
 // ---- the process ----
 
-/// Neither waits for a serial line's carrier, nor makes the terminal that of this session (open(2)).
-fn take_input(fd: RawFd) -> Result {
-    let mut path = *b"/proc/self/fd/0\0";
-    path[14] += fd as u8;
-    let path = CStr::from_bytes_with_nul(&path).map_err(|_| Errno(libc::EINVAL))?;
+fn take_input(fd: RawFd, by: Anew) -> Result {
     let flags = sys::open_flags(fd)?;
-    let anew = sys::openat(libc::AT_FDCWD, path, libc::O_WRONLY | libc::O_NOCTTY | libc::O_NONBLOCK, 0)?;
+    let anew = open_anew(fd, by)?;
     sys::set_open_flags(anew, flags)?;
     sys::dup_onto(anew, fd)?;
     sys::close(anew)

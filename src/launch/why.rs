@@ -128,7 +128,7 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         (Op::TimeNamespace { .. }, libc::ERANGE) => "an offset would make the clock negative",
         (Op::Filter, libc::EBUSY) => "run without --explain, and without `notify` in [seccomp.rules]; or leave them out around this sandbox",
         (Op::WriteOnlyStream { .. }, libc::EACCES) => {
-            "the terminal is another user's (su, sudo -u): give the target a pipe: stockade run ... 2>&1 </dev/null | cat"
+            "the terminal is another user's (su, sudo -u): give the target a pipe: stockade run ... 2>&1 | cat"
         }
         (Op::OomScoreAdj { .. }, libc::EACCES | libc::EPERM) => "only root may lower it",
         (Op::Nice { .. }, libc::EACCES | libc::EPERM) => "only root may lower it, or raise RLIMIT_NICE first",

@@ -170,7 +170,7 @@ fn process(plan: &Plan) -> String {
             Op::Umask { mask } => parts.push(format!("umask {mask}")),
             Op::Session { new: true } => parts.push("a session without terminal".into()),
             Op::Session { new: false } => parts.push("the caller's terminal".into()),
-            Op::WriteOnlyStream { fd } => parts.push(format!("descriptor {fd} is the terminal, for writing alone")),
+            Op::WriteOnlyStream { fd, .. } => parts.push(format!("descriptor {fd} is the terminal, for writing alone")),
             Op::NullStream { fd } => parts.push(format!("descriptor {fd} is /dev/null")),
             Op::CloseDescriptors { keep } if !keep.is_empty() => parts.push(format!("descriptors passed: {keep:?}")),
             Op::Nice { .. } | Op::IoPriority { .. } | Op::Scheduler { .. } => parts.push(step.op.to_string()),

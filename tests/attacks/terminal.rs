@@ -173,6 +173,41 @@ fn an_output_that_is_the_terminal_is_written() {
     }
 }
 
+/// Root's terminal, and a user's target (sudo -u, su, setpriv): its device opens to root alone, /dev/tty to everybody.
+#[test]
+fn an_output_that_is_the_terminal_of_another_user_gives_no_input() {
+    if !is_root() {
+        return skip("only root gives its terminal to another user");
+    }
+    let user = format!("setpriv --reuid={USER} --regid={USER} --clear-groups");
+    let line = |command: &str| format!("{command} 2> heard & wait $!; echo shell=$?");
+    let heard = |command: &str| typed(As::Root, "", &line(&format!("{user} {command} < /dev/null")));
+    assert!(heard("setsid -w RAW listen").contains("SECRET"), "the twin hears");
+    for act in ["listen", "steal"] {
+        let heard = heard(&format!("SANDBOX {act}"));
+        assert!(!heard.contains("SECRET"), "{act}: {heard}");
+    }
+    let place = Place::new();
+    let profile = place.file("profile.toml", "format = 1\nextends = [\"base\"]\n");
+    let (launcher, profile) = (place.path.join("stockade").display().to_string(), profile.display().to_string());
+    let script = "read -r word; echo got=$word; echo err >&2; [ ! -t 1 ] || stty size <&1";
+    let run = format!("{launcher} run {profile} bash -c '{script}'");
+    let shows = |command: &str| {
+        let mut line = Line::new(As::Root, "", "", &format!("{command}; echo shell=$?"));
+        assert!(line.is_whole(), "{command}: {}", line.shown);
+        line.shown.clone()
+    };
+    let shown = shows(&format!("echo word | {user} {run}"));
+    assert!(shown.contains("got=word\r\n") && shown.contains("err\r\n") && shown.contains("24 80"), "{shown}");
+    // In a session without a terminal there is no /dev/tty, and the way of the help keeps the input.
+    for command in [format!("{launcher} check {profile}"), run.clone()] {
+        let shown = shows(&format!("echo word | setsid -w {user} {command}; [ $? != 0 ]"));
+        assert!(shown.contains("E0508") && shown.contains("2>&1 | cat") && !shown.contains("got="), "{shown}");
+    }
+    let shown = shows(&format!("echo word | setsid -w {user} {run} 2>&1 | cat"));
+    assert!(shown.contains("got=word\r\n") && shown.contains("err\r\n"), "{shown}");
+}
+
 #[test]
 fn the_terminal_is_left_as_it_was() {
     for who in As::all() {

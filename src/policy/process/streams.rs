@@ -2,7 +2,7 @@
 
 use super::{Process, Stdio, Terminal, Tty};
 use crate::draft::Draft;
-use crate::host::{Host, Owner, Stream};
+use crate::host::{Anew, Host, Owner, Stream};
 use crate::policy::identity::Ids;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
@@ -49,6 +49,12 @@ impl Process {
         gives && !draft.steps.iter().any(|step| binds(&step.op))
     }
 
+    /// Which of 1 and 2 are terminals that would give the target input, though it was given none of them as 0.
+    pub fn outputs_taken_anew(&self, host: &Host) -> Vec<u32> {
+        let reads = |fd: u32| self.is_terminal(fd, host) && host.streams[fd as usize] == (Stream::Terminal { read: true });
+        if self.is_terminal(0, host) { vec![] } else { [1, 2].into_iter().filter(|fd| reads(*fd)).collect() }
+    }
+
     /// Whether the target has the caller's terminal as 0, 1 or 2.
     fn is_terminal(&self, fd: u32, host: &Host) -> bool {
         matches!(host.streams[fd as usize], Stream::Terminal { .. }) && !self.is_null(fd)
@@ -69,18 +75,26 @@ pub fn terminal(process: &Process, host: &Host) -> Terminal {
 /// A terminal is opened for reading and writing once, and given as 1 and 2: who was given no input reads there what the caller types
 /// into the shell. So these two are opened anew for writing alone.
 fn take_input(process: &Process, host: &Host, draft: &mut Draft) {
-    for fd in [1, 2] {
-        if process.is_terminal(fd, host) && host.streams[fd as usize] == (Stream::Terminal { read: true }) {
-            draft.step(Stage::Terminal, Op::WriteOnlyStream { fd }, process.tty.at());
+    for fd in process.outputs_taken_anew(host) {
+        match host.anew.get(&fd).copied().unwrap_or(Ok(Anew::Device)) {
+            Ok(by) => draft.step(Stage::Terminal, Op::WriteOnlyStream { fd, by }, process.tty.at()),
+            // One says it for both.
+            Err(errno) => return draft.problem(refuse_terminal(fd, errno, process.tty.at())),
         }
     }
 }
 
+fn refuse_terminal(fd: u32, errno: i32, at: Span) -> Problem {
+    let message =
+        format!("cannot keep the terminal's input from the target: descriptor {fd} cannot be opened for writing alone: {}", errno_words(errno));
+    let way = if fd == 1 { "2>&1 | cat" } else { "2> FILE" };
+    Problem::new("process::terminal", at, message)
+        .help(format!("where the terminal is another user's (su -c, runuser), give the target something else: stockade run ... {way}"))
+}
+
 /// Drafts what becomes of 0, 1 and 2, and refuses what opens more than it is.
 pub fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &mut Draft) {
-    if !process.is_terminal(0, host) {
-        take_input(process, host, draft);
-    }
+    take_input(process, host, draft);
     for (fd, key) in [(0, &process.stdin), (1, &process.stdout), (2, &process.stderr)] {
         match host.streams[fd as usize] {
             _ if process.is_null(fd) => draft.step(Stage::Process, Op::NullStream { fd }, key.at()),
