@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::policy::capabilities::{Capability, CapabilitySet};
 use crate::policy::landlock::{Rights, Scope};
 use crate::policy::mounts::checks::why_broad;
+use crate::policy::mounts::tree::{Node, settle};
 use crate::policy::mounts::dev::NODES;
 use crate::policy::mounts::entry::{Access, Mount};
 use crate::policy::mounts::is_system;
@@ -233,10 +234,10 @@ fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
         }
         (true, _) => {}
     }
-    let root = profile.mounts.map.get("/");
-    if let Some((Mount::Bind(bind), key)) = root.and_then(|entry| Some((&entry.value.as_ref()?.value, entry.key))) {
+    let (settled, _) = settle(&profile.mounts, host);
+    if let Some(Node { mount: Mount::Bind(bind), at }) = settled.get("/") {
         let source = bind.source.as_ref().map_or("/", |source| source);
-        granted("/", source, bind.access == Access::ReadWrite, host, key, bill);
+        granted("/", source, bind.access == Access::ReadWrite, host, *at, bill);
     }
     for (path, entry) in &world.tree {
         if let Shows::Host(tree) = &entry.shows {
@@ -244,7 +245,7 @@ fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
         }
         match &entry.shows {
             // The names below a bound `/` have its line, and are counted with it.
-            Shows::Host(_) if root.is_some_and(|root| root.key == entry.at) => {}
+            Shows::Host(_) if settled.get("/").is_some_and(|root| root.at == entry.at) => {}
             Shows::Host(tree) => of_the_host(path, entry, tree, profile, host, bill),
             Shows::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => bill.add(PROGRAMS, format!("{path} holds programs"), entry.at),
             Shows::Sysfs => bill.add(SYSFS, format!("{path} is sysfs"), entry.at),

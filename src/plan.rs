@@ -158,7 +158,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     };
     capabilities::draft(&profile.capabilities, power, &profile.process.init.or(true), &ids, host.last_capability, &mut draft);
     let exec = process::exec(&profile.process, settings, &mut draft);
-    let watch = process::draft(&profile.process, &entries, &choice, host, &mut draft);
+    let watch = process::draft(&profile.process, &mounts::tree::uncover(&entries, host).0, &choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, &mut draft);
     if let Some(limits) = &host.bounds {
         bounds::check(limits, &mut draft);

@@ -452,6 +452,10 @@ pub struct Entries<V> {
 pub trait EntryType {
     /// A table of the user's own names, or of the names that the domain has.
     fn entries() -> Shape;
+    /// Whether the value itself permits that it is left out: then the inherited one takes its place.
+    fn may_be_left_out(&self) -> bool {
+        false
+    }
 }
 
 impl<V: EntryType> Shaped for Entries<V> {
@@ -468,6 +472,8 @@ pub struct Entry<V> {
     pub key: Span,
     /// Its value with the value's place, or `None` where it is withdrawn.
     pub value: Option<At<V>>,
+    /// The inherited entry that it replaces, where its value may be left out.
+    pub under: Option<Box<Entry<V>>>,
 }
 
 impl<V> Default for Entries<V> {
@@ -502,17 +508,20 @@ impl<V: DeserializeOwned + EntryType> Field for Entries<V> {
                     None => continue,
                 },
             };
-            self.map.insert(name.value, Entry { key: name.at, value });
+            self.map.insert(name.value, Entry { key: name.at, value, under: None });
         }
     }
 
     fn cover(&mut self, upper: Self, problems: &mut Problems) {
-        for (name, entry) in upper.map {
+        for (name, mut entry) in upper.map {
             // A misspelt withdrawal would leave the grant that it means.
             if entry.value.is_none() && self.get(&name).is_none() && !problems.is_full() {
                 // A pattern of a mount has a mark at its end.
                 let shown = if name.starts_with('/') { crate::policy::mounts::pattern::shown(&name) } else { &name };
                 problems.push(nothing_to_withdraw(shown, entry.key, self.iter().map(|(name, _)| name.value)));
+            }
+            if entry.value.as_ref().is_some_and(|value| value.value.may_be_left_out()) {
+                entry.under = self.map.remove(&name).filter(|under| under.value.is_some()).map(Box::new);
             }
             self.map.insert(name, entry);
         }

@@ -240,7 +240,10 @@ fn default_leaves_out_a_folder_that_is_too_broad_and_says_so() {
         let home = if caller.who == As::Root { "/root" } else { "/home" };
         for (folder, why, pwd) in [
             (home, "it is a home, or holds one", "/"),
+            ("/", "it is the whole tree", "/"),
+            ("/sys", "it shows the host, not the sandbox", "/"),
             ("/usr/lib", "it belongs to the system", "/usr/lib"),
+            ("/usr", "it belongs to the system", "/usr"),
             ("/etc", "it belongs to the system", "/"),
         ] {
             let output = caller.stockade(Path::new(folder)).args(["run", "default", "pwd"]).output().unwrap();
@@ -251,6 +254,56 @@ fn default_leaves_out_a_folder_that_is_too_broad_and_says_so() {
             assert!(!output.status.success() && !Path::new(folder).join("x").exists(), "{:?}, {folder}", caller.who);
         }
     });
+}
+
+#[test]
+fn what_is_left_out_uncovers_what_is_inherited() {
+    each(|caller| {
+        let run = |cwd: &str, profile: &str, line: &str| {
+            let output = caller.stockade(Path::new(cwd)).args(["run", profile, "sh", "-c", line]).output().unwrap();
+            let (out, err) = (text(&output.stdout), text(&output.stderr));
+            assert!(output.status.success() && err.contains(&format!("{cwd} is left out")), "{:?}, {profile} in {cwd}: {err}", caller.who);
+            out
+        };
+        assert_eq!(run("/usr", "default", "ls /usr/bin/env; ! touch /usr/x 2>&-"), "/usr/bin/env\n");
+        assert_eq!(run("/tmp", "default", "ls -A /tmp; echo x >/tmp/x; cat /tmp/x"), "x\n");
+        assert_eq!(run("/dev", "default", "ls /dev/null; echo x >/dev/null; ! ls /dev/kmsg 2>&-"), "/dev/null\n");
+        // Alone, what is kept within a directory that is left out would show a part of it.
+        assert!(!run("/", "default", "! ls -d /.git /root 2>&-; ls /").contains("root"));
+        // Root of the host takes no profile that leaves it the host's ids.
+        if caller.who == As::User {
+            for cwd in ["/usr", "/etc", "/opt", "/dev"] {
+                assert_eq!(run(cwd, "landlock", "ls /usr/bin/env; ! touch $PWD/x 2>&-"), "/usr/bin/env\n");
+            }
+        }
+        // A source that is absent does the same.
+        let config = "mounts.\"/usr\" = { bind = \"/nonexistent\", missing = \"skip\" }";
+        let output = caller.stockade(&caller.folder).args(["run", "--config", config, "base", "ls", "/usr/bin/env"]).output().unwrap();
+        assert_eq!(text(&output.stdout), "/usr/bin/env\n", "{:?}: {}", caller.who, text(&output.stderr));
+    });
+}
+
+/// Control groups, which are below `/` and `/sys`, are no reason to refuse what is left out, and no help opens what root alone may read.
+#[test]
+fn no_help_grants_the_whole_host_as_roots() {
+    if !is_root() {
+        return skip("it takes root");
+    }
+    let caller = Caller::new(As::Root);
+    let base = "format = 1\nextends = [\"base\"]\nlimits.pids = 9\nidentity.user = 1000\n[mounts]\n";
+    for (line, words) in [
+        ("\"/\" = { bind = \"/\", access = \"rw\", broad = true, sockets = true }", "E1404"),
+        ("\"/\" = { bind = \"/\", access = \"rw\", sockets = true, owner = \"root\" }", "E0301"),
+        ("\"/w\" = { bind = \"/etc\", access = \"rw\", broad = true }", "mounts::owner"),
+    ] {
+        let profile = caller.place.file("wide.toml", &format!("{base}{line}\n"));
+        let output = caller.stockade(&caller.folder).arg("check").arg(&profile).arg("true").output().unwrap();
+        let err = text(&output.stderr) + &text(&output.stdout);
+        let help = err.split("help:").skip(1).collect::<String>();
+        let adds = !line.contains("owner") && help.contains("owner =");
+        assert!(err.contains(words) && !adds, "{line}\n{err}");
+        assert!(!words.contains("E0301") || !err.contains("E1404"), "{err}");
+    }
 }
 
 // ---- build ----

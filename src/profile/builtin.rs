@@ -6,5 +6,6 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("build", include_str!("../../profiles/build.toml")),
     ("default", include_str!("../../profiles/default.toml")),
     ("landlock", include_str!("../../profiles/landlock.toml")),
+    ("landlock-base", include_str!("../../profiles/landlock-base.toml")),
     ("strict", include_str!("../../profiles/strict.toml")),
 ];

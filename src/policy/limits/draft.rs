@@ -10,7 +10,9 @@ use super::{Limits, Wanted};
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::groups::{Groups, Hierarchy, Version};
-use crate::policy::mounts::entry::{Access, Bind, Mount};
+use crate::policy::mounts::entry::{Access, Bind, Broad, Mount};
+use crate::policy::mounts::checks::why_broad;
+use crate::policy::mounts::tree::{settle, uncover};
 use crate::policy::mounts::{Mounts, spelled};
 use crate::policy::namespaces::{Choice, Kind};
 use crate::problem::Problem;
@@ -110,7 +112,7 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
     if made.is_empty() {
         return Grouped::default();
     }
-    guard_groups(mounts, &groups, made.keys(), draft);
+    guard_groups(mounts, &groups, made.keys(), host, draft);
     if choice.is_new(Kind::Cgroup) {
         draft.step(Stage::Group, Op::CgroupNamespace, choice.at(Kind::Cgroup));
     }
@@ -371,19 +373,31 @@ fn read_only(path: &str, source: &str, bind: &Bind) -> String {
     if below(source, "/sys").is_some() {
         return "leave it out: the launcher sets the limits, and the target needs no group".into();
     }
-    format!("grant it read-only: {}", spelled::line(path, &Mount::Bind(Bind { access: Access::ReadOnly, ..bind.clone() })))
+    // Without the words for writing: `owner` would show the target what root alone may read.
+    let bind = Bind { access: Access::ReadOnly, broad: Broad::Refuse, owner_root: false, ..bind.clone() };
+    format!("grant it read-only: {}", spelled::line(path, &Mount::Bind(bind)))
 }
 
 /// A target that can write to the hierarchy could raise its limits, or leave its group.
-fn guard_groups<'a>(mounts: &Mounts, groups: &Groups, used: impl Iterator<Item = &'a usize>, draft: &mut Draft) {
+fn guard_groups<'a>(
+    mounts: &Mounts,
+    groups: &Groups,
+    used: impl Iterator<Item = &'a usize>,
+    host: &Host,
+    draft: &mut Draft,
+) {
     // However often a hierarchy is mounted, and whatever part of it.
     let used = used.map(|index| &groups.hierarchies[*index].mount);
     let points: Vec<&String> = groups.points.iter().chain(used).collect();
-    for (path, mount) in mounts.iter() {
+    // An entry that is left out, as too broad, grants nothing; one that is refused as too broad is reported once.
+    let (tree, _) = settle(mounts, host);
+    let (mounts, _) = uncover(mounts, host);
+    for (path, mount) in mounts.iter().filter(|(path, _)| tree.contains_key(path.value)) {
         let Mount::Bind(bind) = &mount.value else { continue };
         let source = bind.source.as_ref().map_or(path.value, |source| source);
         let over = points.iter().find(|point| below(source, point).is_some() || below(point, source).is_some());
-        if let (Access::ReadWrite, Some(point)) = (bind.access, over) {
+        let refused = bind.broad != Broad::Allow && why_broad(source, host).is_some();
+        if let (Access::ReadWrite, Some(point), false) = (bind.access, over, refused) {
             let message = format!("cannot grant {source} for writing: the control groups of {point} are in it, and the target could leave its own");
             draft.problem(Problem::new("limits::mount", mount.at, message).help(read_only(path.value, source, bind)));
         }

@@ -164,6 +164,10 @@ impl EntryType for Mount {
         let doc = "The file tree, by the path inside. The deepest path wins, whatever the order of the lines.";
         Shape::Named(Named { doc, name: "PATH", form: PATH_FORM, fills: true, value: Box::new(value) })
     }
+
+    fn may_be_left_out(&self) -> bool {
+        matches!(self, Mount::Bind(bind) if bind.broad == Broad::Skip || bind.missing == Missing::Skip)
+    }
 }
 
 impl<'de> Deserialize<'de> for Mount {
@@ -272,9 +276,11 @@ options! {
     recursive: bool,
     /// Whether programs on it may be run; unsaid: `true` for a bind, `false` for a tmpfs.
     exec: bool,
-    /// What happens where it is absent; unsaid: `error`.
+    /// What happens where it is absent; default: `error`. An entry that is left out leaves the inherited one in its place. `create` makes
+    /// the last name of the path alone, as the caller, who must be able to write in the directory above it.
     missing: Missing,
-    /// What happens where a writable bind is as wide as a home, a system folder or `/`; unsaid: `false`, the run stops.
+    /// What happens where a writable bind is as wide as a home, a system directory or `/`; default: `false`, the run stops. With `"skip"`
+    /// it is left out, and an inherited entry for the path stays in its place.
     broad: Broad,
     /// Whether sockets may be below it, for a read-only mount does not stop connect(2); `"hide"` covers those that are found at the start;
     /// default: `false`, the run stops where some are found.

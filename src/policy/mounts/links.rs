@@ -3,7 +3,7 @@
 
 use super::Mounts;
 use super::entry::{Access, Bind, Missing, Mount};
-use super::tree::{Base, Node, Tree, base, source_of, tree};
+use super::tree::{Base, Node, Tree, base, settle, source_of};
 use crate::draft::{Draft, Note};
 use crate::host::trail::Trail;
 use crate::host::{Fact, File, FileKind, Host};
@@ -114,7 +114,8 @@ pub fn refuse_planted(mounts: &Mounts, settings: &[Setting], host: &Host, draft:
     if host.ways.is_empty() {
         return;
     }
-    let tree = tree(mounts, &host.root_names);
+    // An entry that is left out grants nothing.
+    let (tree, _) = settle(mounts, host);
     let sources = tree.iter().filter_map(|(path, node)| Some((source_of(path, &node.mount)?, node.at)));
     let files = settings.iter().filter_map(|setting| match &setting.value {
         Content::File(path) => Some((path.text(), setting.at)),

@@ -7,6 +7,7 @@ use crate::host::programs::Piece;
 use crate::host::{Fact, FileKind, Host};
 use crate::source::{At, Span};
 use crate::value::{ancestors, below, join, parent};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// One entry of the tree, written or implied by a bound `/`.
@@ -81,8 +82,8 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
 
 /// The tree without what is left out by its own word, because its source is absent, or too broad; with a note for each.
 pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
-    let mut all = tree(mounts, &host.root_names);
-    let mut out = vec![];
+    let (uncovered, mut out) = uncover(mounts, host);
+    let mut all = tree(&uncovered, &host.root_names);
     let written = all.clone();
     let mut keep = |path: &str, node: &Node| match left_out(&written, path, node, host) {
         Some(left) => {
@@ -100,6 +101,41 @@ pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
     out.extend(links::extend(&mut all, host));
     out.extend(sockets::hide(&mut all, host));
     (all, out)
+}
+
+/// The entries, each that is left out and replaces an inherited one with that one in its place; with a note for each.
+pub fn uncover<'m>(mounts: &'m Mounts, host: &Host) -> (Cow<'m, Mounts>, Vec<Note>) {
+    let (mut mounts, mut out) = (Cow::Borrowed(mounts), vec![]);
+    while mounts.map.values().any(|entry| entry.under.is_some()) {
+        let all = tree(&mounts, &host.root_names);
+        let covering = mounts.map.iter().filter(|(_, entry)| entry.under.is_some()).map(|(path, _)| path);
+        let found: Vec<(String, Note)> = covering
+            .filter_map(|path| Some((path.clone(), left_out(&all, path, all.get(path)?, host)?)))
+            .collect();
+        if found.is_empty() {
+            break;
+        }
+        for (path, note) in found {
+            if let Some(entry) = mounts.to_mut().map.get_mut(&path)
+                && let Some(under) = entry.under.take()
+            {
+                *entry = *under;
+            }
+            out.push(note);
+        }
+    }
+    (mounts, out)
+}
+
+/// The entries that all those that may be left out would uncover; `None` where there are none.
+fn bottom(mounts: &Mounts) -> Option<Mounts> {
+    let mut mounts = mounts.map.values().any(|entry| entry.under.is_some()).then(|| mounts.clone())?;
+    for entry in mounts.map.values_mut() {
+        while let Some(under) = entry.under.take() {
+            *entry = *under;
+        }
+    }
+    Some(mounts)
 }
 
 /// What says `broad = "skip"` and lies in an entry that was left out as too broad goes with it: alone, it would show a part of that.
@@ -147,6 +183,14 @@ pub fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
 
 /// Every path of the host whose facts [`super::draft()`] asks for.
 pub fn wanted(mounts: &Mounts, root_names: &[String]) -> Vec<String> {
+    let mut wanted = wanted_of(mounts, root_names);
+    wanted.extend(bottom(mounts).iter().flat_map(|mounts| wanted_of(mounts, root_names)));
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+fn wanted_of(mounts: &Mounts, root_names: &[String]) -> Vec<String> {
     let tree = tree(mounts, root_names);
     let mut wanted = vec![];
     for (path, node) in &tree {
@@ -169,8 +213,6 @@ pub fn wanted(mounts: &Mounts, root_names: &[String]) -> Vec<String> {
     }
     // The generated passwd and group cover the host's where /etc is bound.
     wanted.extend(DATABASES.iter().filter(|path| !tree.contains_key(**path)).filter_map(|path| behind(&tree, path)));
-    wanted.sort();
-    wanted.dedup();
     wanted
 }
 

@@ -1,6 +1,6 @@
 //! What is bound: a tree or a file of the host, its owner mapped where root starts it.
 
-use super::super::entry::{Access, Bind, Missing, Mount};
+use super::super::entry::{Access, Bind, Broad, Missing, Mount};
 use super::super::tree::source_of;
 use super::super::{checks, links, spelled};
 use super::{PLAIN, World, bind_rights};
@@ -126,7 +126,11 @@ impl World<'_> {
         if file.uid == 0 && !bind.owner_root {
             let message = format!("cannot grant {source} for writing: it belongs to the host's root");
             let said = spelled::line(path, &Mount::Bind(Bind { owner_root: true, ..bind.clone() }));
-            let help = format!("give it to the user who is to own it, or say so: {said}");
+            // `owner` on a whole system would show the target what root alone may read.
+            let help = match bind.broad == Broad::Allow || checks::why_broad(source, self.host).is_some() {
+                true => "bind a directory below it".to_owned(),
+                false => format!("give it to the user who is to own it, or say so: {said}"),
+            };
             return self.draft.problem(Problem::new("mounts::owner", at, message).help(help));
         }
         if let Some(name) = file_system_without_idmap(file.fs, self.host.kernel) {
