@@ -49,6 +49,14 @@ fn foreign_link(path: &str, source: &str, bind: &Bind, file: &File, at: Span) ->
     })
 }
 
+/// Why sockets in a bind are the target's.
+fn connects(bind: &Bind) -> &'static str {
+    match bind.access {
+        Access::ReadOnly => "a read-only bind does not stop connect(2)",
+        Access::ReadWrite => "the target could connect(2) to them",
+    }
+}
+
 /// Read-only does not stop connect(2): a directory of sockets is a grant of the services behind them.
 fn no_sockets(path: &str, source: &str, bind: &Bind, (tree, file): (&Tree, &File), at: Span) -> Option<Problem> {
     if bind.sockets == Sockets::Allow || file.kind != FileKind::Folder {
@@ -58,14 +66,14 @@ fn no_sockets(path: &str, source: &str, bind: &Bind, (tree, file): (&Tree, &File
     let runtime = ["/run", "/tmp", "/var/run", "/var/tmp"].contains(&source)
         || ["/run/user", "/run/dbus", "/run/systemd"].iter().any(|of| below(source, of).is_some());
     if runtime {
-        let why = "it is where services keep their sockets, and a read-only bind does not stop connect(2)";
+        let why = format!("it is where services keep their sockets, and {}", connects(bind));
         return Some(
             Problem::new("mounts::sockets", at, format!("cannot bind {source} whole: {why}"))
                 .help(format!("bind what is needed below it, or grant what is in it: {}", with(Sockets::Allow))),
         );
     }
     let first = sockets::shown(tree, path, file).next().filter(|_| bind.sockets == Sockets::Refuse)?;
-    let message = format!("cannot bind {source}: it holds sockets ({first}), and a read-only bind does not stop connect(2)");
+    let message = format!("cannot bind {source}: it holds sockets ({first}), and {}", connects(bind));
     Some(Problem::new("mounts::sockets", at, message).help(format!("cover them: {}", with(Sockets::Hide))))
 }
 
