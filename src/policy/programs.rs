@@ -250,10 +250,23 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
     }
     for (path, text, at) in &inside.dangling {
         let to = if text.starts_with('/') { text.clone() } else { format!("{}/{text}", parent(path).trim_end_matches('/')) };
+        let to = plain(&to);
         let text = format!("cannot follow the link {path}: {to} is not there inside");
         out.push(Unseen { code: "mounts::dangling", at: *at, text, help: Some(format!("grant it: \"{to}\" = \"ro\"")) });
     }
     out
+}
+
+/// A path without `..`, as an entry of `[mounts]` is written.
+fn plain(path: &str) -> String {
+    let mut names: Vec<&str> = vec![];
+    for name in path.split('/').filter(|name| !name.is_empty() && *name != ".") {
+        match name {
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    format!("/{}", names.join("/"))
 }
 
 #[cfg(test)]
@@ -269,6 +282,12 @@ mod tests {
         for wrong in ["", ".", "..", "./git", "bin/git", "/a/../b", "a\0b", &"x".repeat(256)] {
             assert!(word(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_link_that_goes_up_is_offered_as_an_entry_is_written() {
+        assert_eq!(plain("/a/p/../ext/./g//.git"), "/a/ext/g/.git");
+        assert_eq!(plain("/../.."), "/");
     }
 
     #[test]
