@@ -8,6 +8,7 @@ use crate::policy::capabilities::LAST_SURE;
 use crate::policy::env::Variable;
 use crate::policy::identity::Id;
 use crate::policy::landlock::Paths;
+use crate::policy::mounts::entry::{Bind, Missing, Mount};
 use crate::policy::mounts::glob::Found;
 use crate::policy::namespaces::{Kind, Namespace};
 use crate::policy::privilege::{self, Look};
@@ -20,6 +21,7 @@ use crate::step::Inode;
 use crate::sys;
 use groups::Groups;
 use mounted::Mounted;
+use nix::unistd::AccessFlags;
 use programs::Program;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -70,6 +72,8 @@ pub struct Host {
     pub landlock: Option<u32>,
     /// Every path that the profile names, by the host's path.
     pub paths: BTreeMap<String, Fact>,
+    /// Why an ordinary caller can make nothing in directories where `missing = "create"` is to, by the host's path.
+    pub unwritable: BTreeMap<String, i32>,
     /// What the patterns among the keys of `[mounts]` match.
     pub globs: BTreeMap<String, Found>,
     /// The links, all root's, that paths of the profile lead through on their way, by the path; read only for root.
@@ -224,6 +228,9 @@ impl Host {
                 let Variable::File(path) = &variable.value else { continue };
                 host.read_way(path, &look(path, false, false));
             }
+        }
+        if caller.uid != 0 {
+            host.unwritable = unwritable(&entries);
         }
         host.read_trails(&entries, with_fs);
         host.read_sockets(profile, &entries, &caller.home);
@@ -389,6 +396,18 @@ fn open_without_links(path: &str) -> Result<(), i32> {
     let name = crate::step::Name::new(path);
     let opened = sys::open_without_links(name.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW).and_then(sys::close);
     opened.map_err(|errno| errno.0)
+}
+
+/// The directories where something is to be made and this process may not (access(2)).
+fn unwritable(entries: &mounts::Mounts) -> BTreeMap<String, i32> {
+    let made = entries.iter().filter_map(|(path, mount)| match &mount.value {
+        Mount::Bind(Bind { missing: Missing::Create, source, .. }) => {
+            Some(crate::value::parent(source.as_ref().map_or(path.value, |source| source)).to_owned())
+        }
+        _ => None,
+    });
+    let how = AccessFlags::W_OK | AccessFlags::X_OK;
+    made.filter_map(|above| Some((above.clone(), nix::unistd::access(above.as_str(), how).err()? as i32))).collect()
 }
 
 fn names_in(path: &str) -> Vec<String> {

@@ -87,21 +87,22 @@ fn other_processes_keep_theirs_where_process_numbers_are_the_hosts() {
     program(&place, "reach");
     let profile = inside(&place, "[namespaces]\npid = \"host\"").replace("\"/proc\" = \"proc\"\n", "");
     let profile = profile.replacen("format = 1", "format = 1\noptional = [\"landlock.scope\"]", 1);
-    let who = As::User;
-    let mut other = place.outside(who, "/bin/sleep").arg("60").spawn().unwrap();
-    let pid = other.id().to_string();
-    let before = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    all_refused(&place.run(who, &profile, &["/reach", "schedule", &pid]), "EPERM");
-    all_refused(&place.run(who, &profile, &["/reach", "schedule-many"]), "EPERM");
-    assert!(place.run(who, &profile, &["/reach", "schedule-self"]).status.success());
-    let scheduling =
-        |stat: &str| stat.split(' ').enumerate().filter(|(nth, _)| [17, 18, 39, 40].contains(nth)).map(|(_, f)| f.to_owned()).collect::<Vec<_>>();
-    let after = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    assert_eq!(scheduling(&before), scheduling(&after));
-    let twin = place.outside(who, place.path.join("reach")).args(["schedule", &pid]).output().unwrap();
-    other.kill().unwrap();
-    other.wait().unwrap();
-    assert!(twin.status.success(), "{}", said(&twin));
+    for who in As::all().iter().copied() {
+        let mut other = place.outside(who, "/bin/sleep").arg("60").spawn().unwrap();
+        let pid = other.id().to_string();
+        let before = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        all_refused(&place.run(who, &profile, &["/reach", "schedule", &pid]), "EPERM");
+        all_refused(&place.run(who, &profile, &["/reach", "schedule-many"]), "EPERM");
+        assert!(place.run(who, &profile, &["/reach", "schedule-self"]).status.success());
+        let scheduling =
+            |stat: &str| stat.split(' ').enumerate().filter(|(nth, _)| [17, 18, 39, 40].contains(nth)).map(|(_, f)| f.to_owned()).collect::<Vec<_>>();
+        let after = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        assert_eq!(scheduling(&before), scheduling(&after), "{who:?}");
+        let twin = place.outside(who, place.path.join("reach")).args(["schedule", &pid]).output().unwrap();
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(twin.status.success(), "{}", said(&twin));
+    }
 }
 
 /// Landlock alone shares the host's IPC, for which it has no rule: only a line that names it opens it.

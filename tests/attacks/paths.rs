@@ -1,6 +1,7 @@
 //! Links, races and sockets: paths that an earlier target or another user prepared.
 
 use super::program;
+use super::support::ground::{Ground, end, spawn, wait_for};
 use super::support::{As, Place, is_root, system, text, unwrapped};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::io::Write;
@@ -172,26 +173,34 @@ fn while_exchanged<T>(one: &Path, two: &Path, during: impl FnOnce() -> T) -> T {
     })
 }
 
+/// The directories are a user's, who exchanges them while that user or root starts the launcher.
 #[test]
 fn a_directory_is_made_where_it_was_looked_for_or_not_at_all() {
+    for (who, access, act) in [(As::User, "rw", "echo x > /work/out/file"), (As::Root, "ro", "test -d /work/out")] {
+        if who == As::User || is_root() {
+            made_or_not_at_all(who, access, act);
+        }
+    }
+}
+
+fn made_or_not_at_all(who: As, access: &str, act: &str) {
     let place = Place::new();
-    let who = As::User;
     for directory in ["p", "p/build", "victim"] {
-        place.folder(directory, who);
+        place.folder(directory, As::User);
     }
     let path = |name: &str| place.path.join(name);
     let victim = path("victim/out");
     let profile = system(&format!(
-        "\"/work\" = \"tmpfs\"\n\"/work/out\" = {{ bind = \"{}\", access = \"rw\", missing = \"create\" }}",
+        "\"/work\" = \"tmpfs\"\n\"/work/out\" = {{ bind = \"{}\", access = \"{access}\", missing = \"create\" }}",
         path("p/build/out").display()
     ));
-    let run = || place.run(who, &profile, &["/bin/sh", "-c", "echo x > /work/out/file"]);
+    let run = || place.run(who, &profile, &["/bin/sh", "-c", act]);
     // The ordinary act: the directory is made, and the caller's.
     let output = run();
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(output.status.success() && path("p/build/out").is_dir(), "{who:?}: {}", text(&output.stderr));
     std::fs::remove_dir_all(path("p/build/out")).unwrap();
     symlink(path("victim"), path("p/link")).unwrap();
-    own(&path("p/link"), who);
+    own(&path("p/link"), As::User);
     let clear = || [path("p/build/out"), path("p/link/out"), victim.clone()].iter().for_each(|path| drop(std::fs::remove_dir_all(path)));
     // The twin: by its path it is made elsewhere.
     while_exchanged(&path("p/build"), &path("p/link"), || {
@@ -208,9 +217,30 @@ fn a_directory_is_made_where_it_was_looked_for_or_not_at_all() {
         for _ in 0..25 {
             clear();
             let output = run();
-            assert!(!victim.join("file").exists(), "{}", text(&output.stderr));
+            assert!(!victim.join("file").exists() && (who == As::User || !victim.exists()), "{who:?}: {}", text(&output.stderr));
         }
     });
+}
+
+/// `check` knows it, too: what the caller may not make is not good.
+#[test]
+fn what_cannot_be_made_is_a_problem_before_the_run() {
+    let place = Place::new();
+    let (closed, open) = (place.folder("closed", As::Root), place.folder("open", As::User));
+    let who = As::User;
+    if !is_root() {
+        std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
+    }
+    for (top, good) in [(closed, false), (open, true)] {
+        let line = format!("\"/w\" = {{ bind = \"{}/x\", access = \"rw\", missing = \"create\" }}", top.display());
+        let profile = place.file("profile.toml", &system(&line));
+        for command in ["check", "plan", "run"] {
+            let output = place.stockade(who).arg(command).arg(&profile).arg("/bin/true").output().unwrap();
+            let said = super::support::unwrapped(&text(&output.stderr));
+            assert_eq!(output.status.success(), good, "{command}: {said}");
+            assert!(good || said.contains("mounts::create") && said.contains("permission denied"), "{command}: {said}");
+        }
+    }
 }
 
 #[test]
@@ -369,6 +399,27 @@ fn a_report_below_dev_follows_no_link_of_somebody_elses() {
     assert!(made.unwrap().contains("\"report\""));
 }
 
+/// Users of a directory are in no file that the launcher reads.
+#[test]
+fn the_host_ids_are_reported_before_the_run() {
+    let place = Place::new();
+    for who in As::all() {
+        for (line, ids) in [("", "the target has the host ids "), ("[identity]\nhost-ids = 1342177280\n", "the host ids 1342177280 to 1342177295")] {
+            if *who == As::User && !line.is_empty() {
+                continue;
+            }
+            let profile = place.file("profile.toml", &format!("{}{line}", system("")));
+            let output = place.stockade(*who).arg("plan").arg("--steps").arg(&profile).arg("/bin/true").output().unwrap();
+            let said = super::support::unwrapped(&(text(&output.stdout) + &text(&output.stderr)));
+            let told = said.contains(ids) && said.contains("identity.host-ids");
+            assert!(output.status.success() && told == (*who == As::Root), "{who:?}: {said}");
+        }
+    }
+    let readme = include_str!("../../README.md").replace("\n  ", " ");
+    assert!(readme.contains("users of a directory (FreeIPA, SSSD: 200000 to 2000200000) are in none of them"));
+    assert!(readme.contains("`identity.host-ids = FIRST` chooses the 16; sandboxes with the same FIRST share them"));
+}
+
 #[test]
 fn the_host_ids_of_a_sandbox_of_roots_can_be_chosen() {
     if !is_root() {
@@ -398,32 +449,37 @@ fn the_host_ids_of_a_sandbox_of_roots_can_be_chosen() {
     }
 }
 
+/// Each version of control groups that this machine has: a line of `[limits]`, where groups are made, and a file in them.
 #[test]
 fn other_users_cannot_lock_a_group() {
-    if !is_root() || !super::support::has_v1(&["pids"]) {
-        return super::support::skip("it takes two users, and control groups of version 1");
+    if !is_root() {
+        return super::support::skip("it takes two users");
     }
-    let place = Place::new();
-    let profile = place.file("profile.toml", &format!("{}[limits]\npids = 20\n", system("")));
-    let folder = super::support::v1_folder("pids").unwrap();
-    let mut launcher = place.stockade(As::Root).arg("run").arg(&profile).args(["/bin/sleep", "20"]).spawn().unwrap();
-    let begin = format!("stockade-{}-", launcher.id());
-    let find = || std::fs::read_dir(&folder).unwrap().flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(&begin));
-    let group = (0..500)
-        .find_map(|_| {
-            find().or_else(|| {
-                std::thread::sleep(Duration::from_millis(10));
-                None
-            })
-        })
-        .unwrap()
-        .path();
-    let opens = |what: &Path| place.outside(As::User, "/bin/sh").args(["-c", "exec 9< \"$1\"", "sh"]).arg(what).output().unwrap().status.success();
-    // The twin: a directory of the usual mode is opened, and so can be locked. Files in the group are reached by their names.
-    let seen = [opens(&folder), opens(&group.join("pids.max")), opens(&group)];
-    launcher.kill().unwrap();
-    launcher.wait().unwrap();
-    assert_eq!(seen, [true, true, false]);
+    let v1 = super::support::v1_folder("pids").map(|folder| ("[limits]\npids = 20\n".to_owned(), folder, "pids.max"));
+    let tops = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+    let has_huge = |top: &&Path| std::fs::read_to_string(top.join("cgroup.controllers")).is_ok_and(|known| known.contains("hugetlb"));
+    let ground = tops.into_iter().find(has_huge).and_then(|top| match top.ends_with("unified") {
+        true => Some((Ground { parent: None }, top)),
+        false => Some((Ground::find(&["hugetlb"])?, top)),
+    });
+    let v2 = ground.as_ref().map(|(ground, top)| {
+        let folder = ground.parent.clone().unwrap_or_else(|| top.to_path_buf());
+        (ground.limits("hugetlb = { \"2M\" = \"4M\" }"), folder, "cgroup.procs")
+    });
+    if v1.is_none() && v2.is_none() {
+        return super::support::skip("it takes control groups");
+    }
+    for (limits, folder, file) in v1.into_iter().chain(v2) {
+        let place = Place::new();
+        let launcher = spawn(&place, &format!("{}{limits}", system("")), "sleep 20");
+        let group = wait_for(|| Ground::group_in(&folder, launcher.id()));
+        let opens =
+            |what: &Path| place.outside(As::User, "/bin/sh").args(["-c", "exec 9< \"$1\"", "sh"]).arg(what).output().unwrap().status.success();
+        // The twin: a directory of the usual mode is opened, and so can be locked. Files in the group are reached by their names.
+        let seen = [opens(&folder), opens(&group.join(file)), opens(&group)];
+        end(launcher);
+        assert_eq!(seen, [true, true, false], "{}", group.display());
+    }
 }
 
 #[test]

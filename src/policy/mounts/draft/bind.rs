@@ -69,6 +69,11 @@ impl World<'_> {
         if let Some(problem) = checks::check(path, source, bind, &made, (&self.tree, self.host), at) {
             return self.draft.problem(problem);
         }
+        if let Some(errno) = self.host.unwritable.get(parent(source)) {
+            let message = format!("cannot make {source}: {}: {}", parent(source), errno_words(*errno));
+            let help = "make it first, as somebody who may write there, and give it to this user";
+            return self.draft.problem(Problem::new("mounts::create", at, message).help(help));
+        }
         let source = made.real.as_ref().map_or(source, |(real, _)| real);
         let Some(site) = self.site(path, true, at) else { return };
         if self.ids.needs_idmap && bind.access == Access::ReadWrite {
