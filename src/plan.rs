@@ -175,6 +175,13 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         init: profile.process.init.or(true),
     };
     let grouped = limits::draft(&asked, host, &mut draft);
+    if asked.nested && !grouped.group {
+        let at = profile.namespaces.nested.get().map_or(Span::NOWHERE, |nested| nested.at);
+        draft.note(
+            at,
+            "the target can list the names of the host's control groups below the launcher's: a control group of its own, by [limits], hides them",
+        );
+    }
     let named = name::draft(&profile.name, host, &mut draft);
     let sight = match choice.of(Kind::Mount) {
         Namespace::New => Sight::Own,

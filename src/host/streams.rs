@@ -36,7 +36,9 @@ pub enum Stream {
     Unknown(i32),
     /// A folder.
     Folder,
-    /// A pipe, a unix socket with a peer or a name that it keeps, or the like.
+    /// A pipe without a name that was opened for writing alone (pipe(7)).
+    PipeEnd,
+    /// Another pipe, a unix socket with a peer or a name that it keeps, or the like.
     Other,
 }
 
@@ -135,6 +137,9 @@ pub fn look(fd: i32) -> Stream {
         libc::S_IFSOCK => return socket(fd),
         // Opened anew, this would be another terminal's.
         libc::S_IFCHR if described.node == PTMX => return Stream::Other,
+        libc::S_IFIFO if is_nameless(fd) && sys::open_flags(fd).is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_WRONLY) => {
+            return Stream::PipeEnd;
+        }
         libc::S_IFREG | libc::S_IFCHR | libc::S_IFBLK => {}
         _ => return Stream::Other,
     }
@@ -157,6 +162,11 @@ pub fn look(fd: i32) -> Stream {
 /// A file of memory has no name in any tree, and its link in /proc says so.
 fn is_memory(fd: i32) -> bool {
     std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|text| text.as_os_str().as_encoded_bytes().starts_with(b"/memfd:"))
+}
+
+/// A pipe without a name is in no tree, and its link in /proc says so (proc_pid_fd(5)).
+fn is_nameless(fd: i32) -> bool {
+    std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|text| text.as_os_str().as_encoded_bytes().starts_with(b"pipe:"))
 }
 
 fn socket(fd: i32) -> Stream {

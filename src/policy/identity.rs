@@ -400,6 +400,15 @@ fn maps_for_root(identity: &Identity, ids: &Ids, real: bool, host: &Host, draft:
             .help("give gid-map the ranges that they need"),
         );
     }
+    if unused && identity.gid_map.get().is_none() {
+        let end = base.saturating_add(IDS_PER_LAUNCHER - 1);
+        let how = match identity.host_ids.get() {
+            Some(_) => "sandboxes with the same `identity.host-ids` share them",
+            None => "identity.host-ids = FIRST chooses others",
+        };
+        let text = format!("the target has the host ids {base} to {end}; whether users of LDAP or SSSD have them is not known: {how}");
+        draft.note(identity.host_ids.at(), text);
+    }
     let one = |inside: u32, nth: u32| Extent { inside, outside: if real { inside } else { base + nth }, count: 1 };
     let mut all_groups = vec![ids.group];
     all_groups.extend(ids.groups.iter().filter(|group| **group != ids.group));

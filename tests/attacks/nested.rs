@@ -408,3 +408,25 @@ fn inner_groups_have_a_bound() {
         end(child);
     }
 }
+
+/// The kernel's limit: without a control group of its own the launcher's is the top that it mounts.
+#[test]
+fn names_of_the_host_s_groups_are_reported() {
+    let place = Place::new();
+    program(&place, "nested");
+    let readme = include_str!("../../README.md").replace("\n  ", " ");
+    let says = "With `\"mount\"` and `\"cgroup\"`, and without `[limits]`, the target can list the names of the host's control groups";
+    assert!(readme.contains(says), "the README does not say it");
+    for who in As::all() {
+        for (nested, told) in [(ALL, true), (KINDS, false)] {
+            let path = place.file("names.toml", &profile(&place, "", nested, ""));
+            for command in ["plan", "check"] {
+                let mut launcher = place.stockade(*who);
+                launcher.arg(command).args(if command == "plan" { &["--steps"][..] } else { &[] }).arg(&path).arg("/nested");
+                let output = launcher.output().unwrap();
+                let is_told = unwrapped(&text(&output.stdout)).contains("can list the names of the host's control groups");
+                assert!(output.status.success() && is_told == told, "{who:?} {command}: {}", said(&output));
+            }
+        }
+    }
+}

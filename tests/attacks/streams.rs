@@ -346,8 +346,57 @@ fn a_fifo_that_is_written_is_not_read() {
         let twin = place.outside(*who, target(&place)).args(["read", "0"]).stdin(end()).output().unwrap();
         assert_eq!(text(&twin.stdout), "others", "{who:?}");
     }
+    says("An ordinary user's target reads a pipe that it was given for writing");
+}
+
+/// That the README says a limit in these words.
+fn says(words: &str) {
     let readme = include_str!("../../README.md").replace("\n  ", " ");
-    assert!(readme.contains("An ordinary user's target reads a pipe that it was given for writing"), "the README does not say it");
+    assert!(readme.contains(words), "the README does not say: {words}");
+}
+
+/// A pipe is its maker's, whichever end was given (pipe(7), proc_pid_fd(5)): `plan` and `check` report it, a run does not.
+#[test]
+fn a_pipe_for_writing_is_reported_before_the_run() {
+    let place = Place::new();
+    let profile = sandbox(&place, "pipe.toml", "", "");
+    for who in As::all() {
+        for (command, reports) in [("plan", true), ("check", true), ("run", false)] {
+            let mut launcher = place.stockade(*who);
+            let output = launcher.arg(command).arg(&profile).args(["/rt", "nonblock", "0"]).stdin(Stdio::null()).output().unwrap();
+            let said = unwrapped(&(text(&output.stdout) + &text(&output.stderr)));
+            assert!(output.status.success(), "{who:?} {command}: {said}");
+            let told = said.contains("a pipe for writing on 1, 2 can be read by the target, too");
+            assert_eq!(told, reports && *who == As::User, "{who:?} {command}: {said}");
+        }
+        // The twin: what is no such pipe is not reported.
+        let file = || File::options().write(true).open("/dev/null").unwrap();
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut launcher = place.stockade(*who);
+        let status = launcher.arg("check").arg(&profile).arg("/rt").stdin(Stdio::null()).stdout(OwnedFd::from(theirs)).stderr(file()).status();
+        assert!(status.unwrap().success());
+        drop(launcher);
+        let said = std::io::read_to_string(ours).unwrap();
+        assert!(!said.contains("a pipe for writing"), "{who:?}: {said}");
+    }
+}
+
+/// The kernel's limits on what is shared by descriptor.
+#[test]
+fn what_a_shared_file_keeps_is_said() {
+    says("A file that was opened for appending can be written anywhere");
+    says("of a file that the caller owns the target can change permission bits, times and attributes, whatever it was opened for");
+    says("The place in a file, which the caller shares, is where the target leaves it");
+    let place = Place::new();
+    let profile = sandbox(&place, "shared.toml", "", "");
+    for who in As::all() {
+        let file = place.folder("shared", *who).join(format!("lines-{who:?}"));
+        std::fs::write(&file, "one\ntwo\n").unwrap();
+        let mut input = File::open(&file).unwrap();
+        assert_eq!(text(&run(&place, *who, &profile, &["told", "0"], input.try_clone().unwrap()).stdout), "one\ntwo\n", "{who:?}");
+        // The offset is one for both (open(2)).
+        assert_eq!(std::io::Seek::stream_position(&mut input).unwrap(), 8, "{who:?}");
+    }
 }
 
 /// O_NONBLOCK belongs to the open file description, which the caller has, too: the next program's write would fail with EAGAIN.

@@ -45,7 +45,9 @@ fn rights(stream: Stream, input: bool) -> Rights {
     match stream {
         Stream::File { read, write, .. } => Rights::default().and_if(read, Rights::READ).and_if(write, Rights::WRITE),
         Stream::Terminal { read } => Rights::WRITE.and(Rights::IOCTL).and_if(read && input, Rights::READ),
-        Stream::Closed | Stream::Unknown(_) | Stream::Folder | Stream::Memory { .. } | Stream::Socket(_) | Stream::Other => Rights(0),
+        Stream::Closed | Stream::Unknown(_) | Stream::Folder | Stream::Memory { .. } | Stream::Socket(_) | Stream::PipeEnd | Stream::Other => {
+            Rights(0)
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use super::{Limits, Wanted};
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::groups::{Groups, Hierarchy, Version};
-use crate::policy::mounts::entry::{Access, Bind, Broad, Mount};
 use crate::policy::mounts::checks::why_broad;
+use crate::policy::mounts::entry::{Access, Bind, Broad, Mount};
 use crate::policy::mounts::tree::{settle, uncover};
 use crate::policy::mounts::{Mounts, spelled};
 use crate::policy::namespaces::{Choice, Kind};
@@ -379,13 +379,7 @@ fn read_only(path: &str, source: &str, bind: &Bind) -> String {
 }
 
 /// A target that can write to the hierarchy could raise its limits, or leave its group.
-fn guard_groups<'a>(
-    mounts: &Mounts,
-    groups: &Groups,
-    used: impl Iterator<Item = &'a usize>,
-    host: &Host,
-    draft: &mut Draft,
-) {
+fn guard_groups<'a>(mounts: &Mounts, groups: &Groups, used: impl Iterator<Item = &'a usize>, host: &Host, draft: &mut Draft) {
     // However often a hierarchy is mounted, and whatever part of it.
     let used = used.map(|index| &groups.hierarchies[*index].mount);
     let points: Vec<&String> = groups.points.iter().chain(used).collect();

@@ -109,9 +109,7 @@ pub fn uncover<'m>(mounts: &'m Mounts, host: &Host) -> (Cow<'m, Mounts>, Vec<Not
     while mounts.map.values().any(|entry| entry.under.is_some()) {
         let all = tree(&mounts, &host.root_names);
         let covering = mounts.map.iter().filter(|(_, entry)| entry.under.is_some()).map(|(path, _)| path);
-        let found: Vec<(String, Note)> = covering
-            .filter_map(|path| Some((path.clone(), left_out(&all, path, all.get(path)?, host)?)))
-            .collect();
+        let found: Vec<(String, Note)> = covering.filter_map(|path| Some((path.clone(), left_out(&all, path, all.get(path)?, host)?))).collect();
         if found.is_empty() {
             break;
         }

@@ -107,6 +107,12 @@ pub fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &mut Dra
             _ => {}
         }
     }
+    // Root's target is another user, and a pipe is its maker's.
+    let ends: Vec<Kept> = process.kept(host).filter(|kept| host.caller.uid != 0 && kept.stream == Stream::PipeEnd).collect();
+    if let Some(first) = ends.first() {
+        let numbers: Vec<String> = ends.iter().map(|kept| kept.fd.to_string()).collect();
+        draft.note(first.at, format!("a pipe for writing on {} can be read by the target, too, through /proc/self/fd", numbers.join(", ")));
+    }
     // In the host's own tree the target walks there by the path as well, and Landlock's rules hold for both.
     for Kept { fd, at, .. } in process.kept(host).filter(|kept| !in_host_tree && kept.fd > 2 && kept.stream == Stream::Folder) {
         draft.problem(folder(fd, at).help("grant the folder in [mounts], and leave the descriptor out"));
