@@ -19,6 +19,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 pub struct Trail {
     /// In the order in which they are met.
     pub links: Vec<Link>,
+    /// The directories that it leaves by `..`: with another in the place of one of them the path leads elsewhere.
+    pub left: Vec<String>,
     /// Where it ends: its place without links; or the first place that cannot be had.
     pub end: String,
     /// Why the end cannot be had.
@@ -105,6 +107,9 @@ pub fn open(path: &str, last: Last) -> Result<(OwnedFd, Trail), Trail> {
             Ok(found) => found,
             Err(errno) => return stop(trail, errno),
         };
+        if name == ".." && !trail.left.contains(&trail.end) {
+            trail.left.push(trail.end.clone());
+        }
         if !is_link || (names.is_empty() && last == Last::Kept) {
             (here, trail.end) = (next, place);
             continue;
@@ -169,6 +174,7 @@ mod tests {
         let trail = walk(&path("two"), Last::Followed);
         let places: Vec<String> = trail.links.iter().map(|link| link.place.clone()).collect();
         assert_eq!((places, trail.end.as_str(), trail.errno), (vec![path("two"), path("a/one")], path("a/b").as_str(), None));
+        assert_eq!(trail.left, [path("a/b")]);
         let trail = walk(&path("two"), Last::Kept);
         assert_eq!((trail.links.len(), trail.end.as_str(), trail.errno), (0, path("two").as_str(), None));
         let trail = walk(&path("three"), Last::Followed);

@@ -90,6 +90,89 @@ fn a_link_that_is_kept_is_kept_with_what_it_leads_to() {
     }
 }
 
+/// Layouts in which a link's way leaves a directory by `..`, most of them with the end in a place that the target cannot write to.
+const LEFT: &[Layout] = &[
+    ("left", &[(".git", "sub/../realgit")], "realgit"),
+    ("out", &[(".git", "sub/../../shared/realgit")], "realgit"),
+    ("dots", &[(".git", "./sub//deep/./../../realgit/.")], "realgit"),
+    ("chain", &[(".git", "one"), ("one", "sub/deep/../../realgit")], "realgit"),
+    ("link", &[(".git", "lnk/../realgit"), ("lnk", "sub/deep")], "sub/realgit"),
+    ("whole", &[(".git", "@/sub/deep/../../realgit")], "realgit"),
+];
+
+/// Puts links in the places of directories that are left by `..`; then the ordinary act.
+const LEAD: &str = "cd $1; for d in o o/a o/a/b o/shared; do mkdir -p $d/realgit/hooks; echo x > $d/realgit/hooks/post-checkout; done; mkdir o/a/b/deep
+    mv sub/deep sub/away && ln -s ../o/a/b sub/deep; mv sub away && ln -s o/a/b sub; [ -L sub ] || rmdir sub/deep sub; mv lnk l && ln -s o/a/b/deep lnk
+    echo built > out";
+
+#[test]
+fn a_directory_that_a_kept_link_leaves_again_is_held() {
+    let place = Place::new();
+    for directory in ["shared", "shared/realgit", "shared/realgit/hooks"] {
+        place.folder(directory, As::Root);
+    }
+    for who in As::all() {
+        for (layout, links, end) in LEFT {
+            let make = |name: &str| {
+                let name = format!("{layout}-{name}-{who:?}");
+                let whole = |to: &str| to.replace('@', &place.path.join(&name).display().to_string());
+                let links: Vec<(&str, String)> = links.iter().map(|(link, to)| (*link, whole(to))).collect();
+                let links: Vec<(&str, &str)> = links.iter().map(|(link, to)| (*link, to.as_str())).collect();
+                let top = project(&place, *who, &name, &links, end);
+                place.folder(&format!("{name}/sub/deep"), *who);
+                top
+            };
+            let lead = |mounts: &str, top: &str| place.run(*who, &system(mounts), &["/bin/sh", "-c", LEAD, "sh", top]);
+            let twin = make("twin");
+            let output = lead(&writable(&twin, &twin), &twin);
+            assert!(output.status.success() && is_planted(&twin), "{who:?} {layout}: {}", text(&output.stderr));
+            for (name, entry) in [("word", "\"@/.git\" = \"ro\""), ("pattern", "\"@/**/.git\" = \"ro\"")] {
+                let top = make(name);
+                let output = lead(&format!("{}\n{}", writable(&top, &top), entry.replace('@', &top)), &top);
+                let words = text(&output.stderr);
+                assert!(output.status.success() && words.contains("'sub': Device or resource busy"), "{who:?} {layout} {name}: {words}");
+                assert!(!is_planted(&top), "{who:?} {layout} {name}: {words}");
+                assert_eq!(std::fs::read_to_string(format!("{top}/out")).unwrap(), "built\n");
+            }
+            // By another name of the same tree, in a bind that comes later.
+            let top = make("twice");
+            let twice = format!("{}\n{}\n\"/a/.git\" = {{ bind = \"{top}/.git\" }}", writable("/a", &top), writable("/z", &top));
+            let output = lead(&twice, "/z");
+            let words = text(&output.stderr);
+            assert!(output.status.success() && !is_planted(&top) && words.contains("'sub'"), "{who:?} {layout}: {words}");
+        }
+    }
+}
+
+#[test]
+fn a_kept_link_is_held_by_each_name_and_against_a_writable_link_on_its_way() {
+    let place = Place::new();
+    for who in As::all() {
+        let make = |name: &str| project(&place, *who, &format!("{name}-{who:?}"), &[(".git", "one"), ("one", ".real")], ".real");
+        for (name, entry, planted) in [("twin", "", true), ("held", "\"/a/.git\" = { bind = \"@/.git\" }", false)] {
+            let top = make(name);
+            let mounts = format!("{}\n{}\n{}", writable("/a", &top), writable("/z", &top), entry.replace('@', &top));
+            let output = plant(&place, *who, &mounts, "/z");
+            assert!(output.status.success() && is_planted(&top) == planted, "{who:?} {name}: {}", text(&output.stderr));
+        }
+        let top = make("granted");
+        let mounts = format!("{}\n\"{top}/.git\" = \"ro\"\n\"{top}/one\" = \"rw\"", writable(&top, &top));
+        let output = plant(&place, *who, &mounts, &top);
+        let words = unwrapped(&text(&output.stderr));
+        assert!(output.status.code() == Some(125) && words.contains("[E0311]") && words.contains("by way of"), "{who:?}: {words}");
+        // A target that makes mount namespaces undoes what holds a link, also of one that leads out of the grant.
+        place.folder("outside", As::Root);
+        let top = project(&place, *who, &format!("nested-{who:?}"), &[(".git", "../outside")], ".real");
+        let nested = "[namespaces]\nnested = [\"user\", \"mount\"]";
+        for (entry, refused) in [("", false), ("\"@/.git\" = \"ro\"", true)] {
+            let bind = format!("\"{top}\" = {{ bind = \"{top}\", access = \"rw\", owner = \"root\" }}\n{}\n{nested}", entry.replace('@', &top));
+            let output = place.run(*who, &system(&bind), &["/bin/true"]);
+            let words = text(&output.stderr);
+            assert_eq!(words.contains("mounts::kept"), refused, "{who:?}: {words}");
+        }
+    }
+}
+
 #[test]
 fn the_built_in_profiles_keep_links() {
     let place = Place::new();
@@ -148,8 +231,17 @@ fn landlock_alone_and_hide_refuse_a_link_at_its_line() {
             "format = 1\n[namespaces]\nall = \"host\"\n[network]\nmode = \"host\"\n[mounts]\n\"/usr\" = \"ro\"\n{}\n\"{top}/.git\" = \"ro\"\n",
             writable(&top, &top)
         );
+        // The link is in a tree that is kept, and leads through a writable one and out of it.
+        let through = project(&place, *who, &format!("through-{who:?}"), &[(".git", "w/sub/../../.real")], ".real");
+        for directory in ["w", "w/sub"] {
+            place.folder(&format!("through-{who:?}/{directory}"), *who);
+        }
+        let through = format!(
+            "{}\n\"{through}\" = \"ro\"\n\"{through}/.git\" = \"ro\"\n\"{through}/w\" = \"rw\"\n",
+            alone.split(&format!("\"{top}\"")).next().unwrap()
+        );
         let hide = system(&format!("{}\n\"{top}/.git\" = \"hide\"", writable(&top, &top)));
-        for (profile, code) in [(alone, "landlock::narrower"), (hide, "mounts::hide")] {
+        for (profile, code) in [(alone, "landlock::narrower"), (through, "landlock::narrower"), (hide, "mounts::hide")] {
             let output = place.run(*who, &profile, &["/bin/true"]);
             let words = text(&output.stderr);
             assert!(output.status.code() == Some(125) && words.matches(code).count() == 1, "{who:?}: {words}");

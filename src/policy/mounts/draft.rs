@@ -54,6 +54,7 @@ pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, undone: Opt
             world.entry(&path, &node);
         }
     }
+    world.pin_left();
     // What follows protects nothing of the host's.
     world.current = None;
     world.databases();

@@ -76,11 +76,11 @@ pub fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
                 }
                 let bind = Bind { source: Some(crate::value::AbsolutePath(place.to_owned())), ..bind.clone() };
                 more.push((inside.clone(), Node { mount: Mount::Bind(bind), at: node.at }));
-                notes.push(Note {
-                    at: node.at,
-                    text: format!("{path} is a symbolic link, and leads to {inside}, which is kept as well"),
-                    less: false,
-                });
+                let text = match place == source {
+                    true => format!("{inside} shows the symbolic link at {path}, and is kept as well"),
+                    false => format!("{path} is a symbolic link, and leads to {inside}, which is kept as well"),
+                };
+                notes.push(Note { at: node.at, text, less: false });
             }
         }
         if bind.missing == Missing::Skip
@@ -96,10 +96,33 @@ pub fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
     notes
 }
 
-/// The places that a link leads through after itself, and its end.
+/// The links that a link leads through, itself among them as another bind may show it too, and its end.
 fn places(trail: &Trail) -> impl Iterator<Item = &str> {
     let end = trail.errno.is_none().then_some(trail.end.as_str());
-    trail.links.iter().skip(1).map(|link| link.place.as_str()).chain(end)
+    trail.links.iter().map(|link| link.place.as_str()).chain(end)
+}
+
+/// A directory that a kept link leaves by `..`, and that the target could rename: with a link of the target's in its place, `..` leads from
+/// the end of that link.
+pub struct Left {
+    /// Where it is inside.
+    pub inside: String,
+    /// The writable entry that shows it there.
+    pub over: String,
+    /// The line of the entry that keeps the link.
+    pub at: Span,
+    /// The path inside of that entry.
+    pub path: String,
+}
+
+/// All of them that are no mounts of their own.
+pub fn left(tree: &Tree, host: &Host) -> Vec<Left> {
+    let trails = kept(tree, host).into_iter().filter_map(|kept| Some((host.trails.get(kept.source)?, kept)));
+    let all = trails.flat_map(|(trail, Kept { path, node, .. })| {
+        let shown = trail.left.iter().flat_map(|place| writable_at(tree, host, place)).filter(|(inside, over)| inside != over);
+        shown.map(|(inside, over)| Left { inside, over: over.to_owned(), at: node.at, path: path.to_owned() })
+    });
+    all.collect()
 }
 
 /// The place at which a link ends with nothing, where the target could put something there. Links that lead in a circle end nowhere.

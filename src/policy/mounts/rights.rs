@@ -13,7 +13,7 @@ use crate::policy::landlock::Rights;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::{Inode, Name, Op, Stage};
-use crate::value::{ancestors, below};
+use crate::value::{ancestors, below, parent};
 use std::collections::BTreeMap;
 
 /// What the rights are granted on.
@@ -149,7 +149,13 @@ impl Reading<'_> {
         }
         match file.kind {
             // Rules are held against the file that a link leads to, and that file's own entry grants it.
-            FileKind::Link(_) => return,
+            FileKind::Link(_) => {
+                if let Some(grant) = self.redirected(path, bind).filter(|_| bind.access == Access::ReadOnly) {
+                    let (over, wider_at) = (grant.path.to_owned(), grant.at);
+                    self.narrower(path, &over, "read-only", at, wider_at);
+                }
+                return;
+            }
             FileKind::Socket => {
                 let problem = Problem::new("mounts::socket", at, format!("cannot bind {path}: it is a socket"));
                 return self.draft.problem(problem.help(format!("write \"{path}\" = {{ socket = \"{path}\" }}")));
@@ -184,6 +190,17 @@ impl Reading<'_> {
     fn wider(&self, path: &str, place: &str, rights: Rights) -> Option<&Grant<'_>> {
         let around = ancestors(place).filter_map(|place| self.places.get(place)).flatten();
         around.into_iter().find(|grant| grant.path != path && !rights.holds(grant.rights))
+    }
+
+    /// The grant by which the target could have a kept link lead elsewhere: what its way leads through can be renamed, or its end is granted.
+    fn redirected(&self, path: &str, bind: &Bind) -> Option<&Grant<'_>> {
+        let trail = self.host.trails.get(path)?;
+        // Where the entry may be left out, a note reports an end that is not there.
+        let has_end = trail.errno.is_none_or(|errno| errno != libc::ELOOP && bind.missing != Missing::Skip);
+        let way = trail.links.iter().map(|link| &link.place).chain(&trail.left).map(|place| parent(place));
+        let places = way.chain(has_end.then_some(trail.end.as_str()));
+        let around = places.flat_map(ancestors).filter_map(|place| self.places.get(place)).flatten();
+        around.into_iter().find(|grant| grant.path != path && grant.writable)
     }
 
     fn narrower(&mut self, path: &str, over: &str, kept: &str, at: Span, wider_at: Span) {

@@ -91,7 +91,12 @@ impl World<'_> {
 
     /// Pins every directory between a writable entry and what stands below it, so that none can be renamed away from above it.
     pub(super) fn pin_above(&mut self, path: &str, over: &str, at: Span) {
-        let mut between: Vec<&str> = ancestors(parent(path)).take_while(|folder| *folder != over).collect();
+        self.pin(parent(path), over, at);
+    }
+
+    /// Pins a directory below a writable entry, and every one between the two.
+    pub(super) fn pin(&mut self, place: &str, over: &str, at: Span) {
+        let mut between: Vec<&str> = ancestors(place).take_while(|folder| *folder != over).collect();
         between.reverse();
         for pin in between {
             if !self.tree.contains_key(pin) && self.pinned.insert(pin.to_owned()) {
