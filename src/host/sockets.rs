@@ -8,7 +8,9 @@ use crate::policy::mounts::{Mounts, SOCKETS_ABI};
 use crate::profile::Profile;
 use crate::value::{below, join};
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
 impl Host {
     /// Looks for sockets below what is bound. A rule of Landlock for a read-only bind keeps from those, where there are such rules.
@@ -60,14 +62,14 @@ const IN_HOME: &[&str] =
 /// The same of the system.
 const IN_SYSTEM: &[&str] = &["/var/lib/mysql", "/var/lib/lxd", "/var/lib/incus", "/var/snap/lxd/common/lxd", "/var/spool/postfix/private"];
 
-/// The sockets below a directory, by their path below it.
+/// The sockets below a directory, by their path below it. One that is not UTF-8 has [`UNNAMED`](crate::policy::mounts::sockets::UNNAMED) in it.
 pub fn find(place: &str, home: &str, reach: Reach, budget: &mut Budget) -> Vec<String> {
     let (most_names, most_directories) = (NAMES.min(budget.names), DIRECTORIES.min(budget.directories));
     let mut search = Search { place, reach, names: most_names, directories: most_directories, found: vec![], next: VecDeque::new() };
     if reach == Reach::Deep {
-        search.next.extend(known(place, home).map(|tail| (tail, LEVELS)));
+        search.next.extend(known(place, home).map(|tail| (tail.into(), LEVELS)));
     }
-    search.next.push_back((String::new(), 1));
+    search.next.push_back((OsString::new(), 1));
     while let Some((directory, level)) = search.next.pop_front().filter(|_| search.names > 0) {
         let Some(left) = search.directories.checked_sub(1) else { break };
         search.directories = left;
@@ -78,7 +80,7 @@ pub fn find(place: &str, home: &str, reach: Reach, budget: &mut Budget) -> Vec<S
     }
     budget.names -= most_names - search.names;
     budget.directories -= most_directories - search.directories;
-    search.found
+    search.found.iter().map(|path| path.to_string_lossy().into_owned()).collect()
 }
 
 /// The directories below a place in which sockets are known to be kept, where they are there and no link leads to them.
@@ -98,15 +100,14 @@ struct Search<'a> {
     reach: Reach,
     names: usize,
     directories: usize,
-    found: Vec<String>,
+    found: Vec<OsString>,
     /// The directories that are still to be listed, with their level.
-    next: VecDeque<(String, usize)>,
+    next: VecDeque<(OsString, usize)>,
 }
 
 impl Search<'_> {
-    fn list(&mut self, directory: &str, level: usize) -> std::io::Result<()> {
-        let path = if directory.is_empty() { self.place.to_owned() } else { join(self.place, &format!("/{directory}")) };
-        for entry in std::fs::read_dir(path)? {
+    fn list(&mut self, directory: &OsStr, level: usize) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(Path::new(self.place).join(directory))? {
             let entry = entry?;
             let Some(left) = self.names.checked_sub(1) else { break };
             self.names = left;
@@ -115,8 +116,7 @@ impl Search<'_> {
             if !is_open && !kind.is_socket() {
                 continue;
             }
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let tail = if directory.is_empty() { name } else { format!("{directory}/{name}") };
+            let tail = Path::new(directory).join(entry.file_name()).into_os_string();
             if is_open {
                 self.next.push_back((tail, level + 1));
             } else if !self.found.contains(&tail) {

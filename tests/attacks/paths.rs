@@ -5,6 +5,7 @@ use super::support::ground::{Ground, end, spawn, wait_for};
 use super::support::{As, Place, is_root, system, text, unwrapped};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -170,6 +171,16 @@ fn a_kept_link_is_held_by_each_name_and_against_a_writable_link_on_its_way() {
             let words = text(&output.stderr);
             assert_eq!(words.contains("mounts::kept"), refused, "{who:?}: {words}");
         }
+        if *who == As::Root {
+            // Its bind is mapped to the target, and does not go with mounts of the target's.
+            continue;
+        }
+        let entries: String = (0..22).map(|n| format!("\"{top}/{n}\" = \"hide\"\n")).collect();
+        (0..22).for_each(|n| std::fs::write(format!("{top}/{n}"), "").unwrap());
+        let profile = system(&format!("{}\n{entries}{nested}", writable(&top, &top)));
+        let profile = profile.replace("format = 1", "format = 1\noptional = [\"mounts.kept\"]");
+        let words = unwrapped(&text(&place.run(*who, &profile, &["/bin/true"]).stderr));
+        assert!(words.contains("and 2 more: it makes mount namespaces"), "{who:?}: {words}");
     }
 }
 
@@ -462,6 +473,37 @@ fn a_socket_deep_in_a_bound_directory_is_refused_or_covered() {
                 let output = run(", sockets = \"hide\"", &line);
                 assert_eq!(text(&output.stdout), "done\n", "{who:?} {socket} {access}: {}", text(&output.stderr));
             }
+        }
+    }
+}
+
+#[test]
+fn a_socket_whose_path_is_not_utf8_is_refused() {
+    let place = Place::new();
+    let connect = program(&place, "connect").display().to_string();
+    for who in As::all() {
+        // As the name itself, as that of a directory, and beside a file with the name that stands for such bytes.
+        for (case, socket, decoy) in [("name", &b"a\xff"[..], None), ("directory", b"\xfe/agent", None), ("decoy", b"a\xff", Some("a\u{fffd}"))] {
+            let top = place.folder(&format!("bytes-{case}-{who:?}"), *who);
+            let path = top.join(std::ffi::OsStr::from_bytes(socket));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            decoy.iter().for_each(|name| std::fs::write(top.join(name), "").unwrap());
+            let listener = UnixListener::bind(&path).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+            std::thread::spawn(move || listener.incoming().flatten().for_each(|mut stream| drop(stream.write(b"A"))));
+            let run = |word: &str| {
+                let entry = format!("\"/d\" = {{ bind = \"{}\", sockets = {word} }}\n\"/connect\" = {{ bind = \"{connect}\" }}", top.display());
+                place.run(*who, &system(&entry), &["/bin/sh", "-c", "cd /d; for s in * */*; do [ -S \"$s\" ] && /connect \"$s\"; done"])
+            };
+            assert_eq!(text(&run("true").stdout), "A\n", "{who:?} {case}");
+            for word in ["\"hide\"", "false"] {
+                let output = run(word);
+                let words = unwrapped(&text(&output.stderr));
+                assert!(output.status.code() == Some(125) && words.contains("is not UTF-8"), "{who:?} {case} {word}: {words}");
+            }
+            std::fs::remove_file(&path).unwrap();
+            let output = run("\"hide\"");
+            assert!(output.status.code() != Some(125), "{who:?} {case}: {}", text(&output.stderr));
         }
     }
 }

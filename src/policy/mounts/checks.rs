@@ -4,6 +4,7 @@ use super::entry::{Access, Bind, Broad, Mount};
 use super::sockets::{self, Sockets};
 use super::tree::Tree;
 use super::{is_system, spelled};
+use crate::cause::shell_word;
 use crate::host::{File, FileKind, Host};
 use crate::problem::Problem;
 use crate::source::Span;
@@ -71,6 +72,11 @@ fn no_sockets(path: &str, source: &str, bind: &Bind, (tree, file): (&Tree, &File
             Problem::new("mounts::sockets", at, format!("cannot bind {source} whole: {why}"))
                 .help(format!("bind what is needed below it, or grant what is in it: {}", with(Sockets::Allow))),
         );
+    }
+    if let Some(unnamed) = sockets::shown(tree, path, file).find(|socket| socket.contains(sockets::UNNAMED)) {
+        let message = format!("cannot bind {source}: the path of a socket in it is not UTF-8 ({unnamed}), so that nothing can cover it");
+        let help = format!("find it with find {} -type s, and rename or remove it there", shell_word(source));
+        return Some(Problem::new("mounts::sockets", at, message).help(help));
     }
     let first = sockets::shown(tree, path, file).next().filter(|_| bind.sockets == Sockets::Refuse)?;
     let message = format!("cannot bind {source}: it holds sockets ({first}), and {}", connects(bind));

@@ -58,6 +58,9 @@ impl<'de> Deserialize<'de> for Sockets {
     }
 }
 
+/// What stands in a path for bytes that are not UTF-8. A path with it names no socket for certain: a name that has it can be a decoy.
+pub const UNNAMED: char = char::REPLACEMENT_CHARACTER;
+
 /// The sockets that were found below a bind and that no nearer entry decides about, by their path below it.
 pub fn shown<'a>(tree: &'a Tree, path: &'a str, file: &'a File) -> impl Iterator<Item = &'a str> {
     file.sockets.iter().map(String::as_str).filter(move |socket| {
@@ -73,7 +76,9 @@ pub fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
         let Mount::Bind(Bind { sockets: Sockets::Hide, .. }) = &node.mount else { continue };
         let Some(Fact::Present(file)) = source_of(path, &node.mount).map(|source| host.at(source)) else { continue };
         let mount = Mount::Hide { missing: Missing::Skip, known: Hidden::File };
-        let found: Vec<String> = shown(tree, path, file).map(|socket| join(path, &format!("/{socket}"))).collect();
+        // A bind with one that has no certain name is refused (checks.rs).
+        let named = shown(tree, path, file).filter(|socket| !socket.contains(UNNAMED));
+        let found: Vec<String> = named.map(|socket| join(path, &format!("/{socket}"))).collect();
         if let Some(first) = found.first() {
             let text = format!("sockets below {path} are covered ({}, such as {first}); one that is made later is not", found.len());
             notes.push(Note { at: node.at, text, less: false });
