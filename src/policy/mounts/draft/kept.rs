@@ -16,6 +16,9 @@ use crate::source::Span;
 /// The name in `optional` of what is kept and hidden.
 const WORD: &str = "mounts.kept";
 
+/// How many of them a warning names.
+const MOST_NAMED: usize = 20;
+
 /// The line by which the target makes mount namespaces.
 pub struct Undone {
     nested: Nested,
@@ -58,7 +61,12 @@ pub(super) fn settle(kept: Vec<Kept>, undone: Option<Undone>, draft: &mut Draft)
     let (Some(Undone { nested, at, may_fall }), Some(first)) = (undone, kept.first()) else { return };
     let paths: Vec<&str> = kept.iter().map(|kept| kept.path.as_str()).collect();
     if may_fall {
-        let text = format!("the target can undo what is kept or hidden at {}: it makes mount namespaces", paths.join(", "));
+        let named = &paths[..paths.len().min(MOST_NAMED)];
+        let more = match paths.len() - named.len() {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        let text = format!("the target can undo what is kept or hidden at {}{more}: it makes mount namespaces", named.join(", "));
         return draft.note_less(at, text);
     }
     let more = match paths.len() {
