@@ -270,8 +270,7 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
     let mut work = MOST_COMPARED;
     known
         .into_iter()
-        // What was asked for is there, and is no suggestion.
-        .filter(|name| *name != word && short(name) && name.len().abs_diff(word.len()) <= allowed(name))
+        .filter(|name| short(name) && name.len().abs_diff(word.len()) <= allowed(name))
         .take_while(|name| {
             work = work.saturating_sub(name.len() * word.len());
             work > 0

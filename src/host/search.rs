@@ -102,7 +102,8 @@ impl<'a> Search<'a> {
             folders => folders.iter().flat_map(|folder| self.view.names(folder)).collect(),
         };
         let last = word.rsplit('/').next().unwrap_or(word);
-        did_you_mean(last, names.iter().map(String::as_str)).map(str::to_owned)
+        // What was asked for, by a link that leads nowhere, is no suggestion.
+        did_you_mean(last, names.iter().map(String::as_str).filter(|name| *name != last)).map(str::to_owned)
     }
 
     /// Walks what is executed: `by` is the script that names it, where it is not the profile.
