@@ -3,25 +3,20 @@
 //! It adds up what is granted, each grant by itself: no grant makes another cheaper, so one grant more never lowers the sum. It says what
 //! is open, not what can be broken: limits of resources and bugs of the kernel are no part of it. It changes nothing.
 
-use crate::host::{Fact, Host};
-use crate::lint;
+mod files;
+pub mod keys;
+
+use crate::host::Host;
 use crate::plan::Plan;
 use crate::policy::capabilities::{Capability, CapabilitySet};
-use crate::policy::landlock::{Rights, Scope};
-use crate::policy::mounts::checks::why_broad;
-use crate::policy::mounts::dev::NODES;
-use crate::policy::mounts::entry::{Access, Mount};
-use crate::policy::mounts::is_system;
-use crate::policy::mounts::sockets::Sockets;
-use crate::policy::mounts::tree::{Node, settle};
+use crate::policy::landlock::Scope;
 use crate::policy::namespaces::{Kind, Namespace};
 use crate::policy::process::{Keyring, Terminal};
 use crate::policy::seccomp::{self, Needs, Rule};
 use crate::profile::Profile;
 use crate::source::Span;
-use crate::step::{Attrs, Content, Op};
-use crate::value::{ancestors, below, join, parent};
-use crate::walls::{Entry, HostTree, Shows, World};
+use crate::step::{Content, Op};
+use crate::walls::World;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 
@@ -57,20 +52,20 @@ costs! {
     READ_ALL = "read-all", 35, 35, "every file of the host that the ids may read: settings, data of services and of others";
     RUN_LATER = "run-later", 30, 30, "the host runs it though nobody means to start it: hooks, tasks of editors, jobs of a CI service";
     NETWORK_HOST = "network-host", 25, 25, "all that the machine reaches, services on its loopback among it; what is read can be sent away";
-    HOST_ROOT = "host-root", 20, 20, "the target's user is root on the host: only the other walls are left";
+    HOST_ROOT = "host-root", 20, 20, "the target's user is root on the host: only the other protections are left";
     HOST_USERS = "host-users", 15, 15, "without a user namespace every capability that is left, and every id, is one of the host";
     NETWORK_JOINED = "network-joined", 12, 12, "another namespace's network: what is read can be sent as far as it reaches";
     NESTED = "nested", 12, 12, "in namespaces of its own the target has every capability, which opens most of the kernel's surface; and Landlock keeps no files";
     HOST_TREE = "host-tree", 10, 10, "every name of the host can be looked up, modes and owners changed where the ids may: Landlock alone keeps the files";
     NESTED_PART = "nested-part", 9, 9, "in namespaces of its own the target has every capability, which opens much of the kernel's surface; it mounts nothing, and Landlock keeps the files";
     HOST_CAPABILITY = "host-capability", 8, 40, "a part of root's power over the host";
-    SOCKET = "socket", 8, 24, "the service behind a socket acts for the target, outside of every wall";
+    SOCKET = "socket", 8, 24, "the service behind a socket acts for the target, outside of every protection";
     HOST_PROCESSES = "host-processes", 8, 8, "the host's processes are seen, and those of the same ids can be signalled";
     WRITE = "write", 5, 20, "files of the host are changed; a careless program may run or follow what it finds there later";
     NO_LANDLOCK = "no-landlock", 5, 5, "the mounts alone keep the files: one mistake of the kernel's there is enough";
     HOST_IPC = "host-ipc", 5, 5, "shared memory and message queues of other programs";
     DEVICE = "device", 4, 16, "drivers are large and seldom made for a hostile caller";
-    DESCRIPTOR = "descriptor", 3, 9, "what a passed descriptor was opened for, whatever the walls say";
+    DESCRIPTOR = "descriptor", 3, 9, "what a passed descriptor was opened for, whatever the protections say";
     KEYRING = "keyring", 3, 3, "the caller's session keys";
     CAPABILITY = "capability", 2, 12, "over the sandbox's own namespaces alone, and yet code of the kernel that others do not reach";
     READ = "read", 2, 8, "a part of the host's files can be read";
@@ -91,40 +86,6 @@ costs! {
 /// What is read of people adds up to no more than this together: who has the keys gains little by the rest.
 const READ_TOGETHER: (&[&Cost], u32) = (&[READ_KEYS, READ_HOME, READ_ALL], 90);
 
-/// Where keys and sessions are, by the path below a home.
-const KEYS: &[&str] = &[
-    ".ssh",
-    ".gnupg",
-    ".aws",
-    ".azure",
-    ".kube",
-    ".docker",
-    ".netrc",
-    ".git-credentials",
-    ".npmrc",
-    ".pypirc",
-    ".pgpass",
-    ".vault-token",
-    ".terraform.d",
-    ".password-store",
-    ".cargo/credentials.toml",
-    ".config/gcloud",
-    ".config/gh",
-    ".config/op",
-    ".local/share/keyrings",
-    ".mozilla",
-    ".config/chromium",
-    ".config/google-chrome",
-    ".config/BraveSoftware",
-    ".config/microsoft-edge",
-    ".thunderbird",
-];
-
-/// The host's paths whose facts [`weigh`] asks for.
-pub fn wanted(home: &str) -> Vec<String> {
-    KEYS.iter().map(|key| join(home, &format!("/{key}"))).filter(|_| home.len() > 1).collect()
-}
-
 /// How a sum is called: from so many tenths on.
 const WORDS: &[(u32, &str)] = &[(70, "very large"), (50, "large"), (30, "medium"), (10, "small"), (0, "very small")];
 
@@ -137,6 +98,8 @@ pub struct Point {
     pub tenths: u32,
     /// What is granted.
     pub what: String,
+    /// How many bytes of it, from its start, are a path: where there is no room, the path is shortened, and the words stay.
+    pub path: usize,
     /// The line that grants it.
     pub at: Span,
 }
@@ -170,10 +133,10 @@ pub fn tenths(tenths: u32) -> String {
 /// Weighs a sandbox.
 pub fn weigh(profile: &Profile, host: &Host, world: &World<'_>) -> Exposure {
     let mut bill = Bill::default();
-    files(profile, host, world, &mut bill);
+    files::files(profile, host, world, &mut bill);
     kernel(world.plan, profile, &mut bill);
     power(profile, world, &mut bill);
-    process(profile, world.plan, &mut bill);
+    process(profile, host, world.plan, &mut bill);
     bill.total()
 }
 
@@ -187,13 +150,21 @@ struct Bill {
 
 impl Bill {
     fn add(&mut self, cost: &'static Cost, what: impl Into<String>, at: Span) {
-        let what = what.into();
+        self.put(cost, 0, what.into(), at);
+    }
+
+    /// What is granted at a path.
+    fn at(&mut self, cost: &'static Cost, path: &str, words: &str, at: Span) {
+        self.put(cost, path.len(), format!("{path} {words}"), at);
+    }
+
+    fn put(&mut self, cost: &'static Cost, path: usize, what: String, at: Span) {
         // One line is one grant, also where it stands for many names.
         let known = self.told.contains(&(cost.name, what.clone())) || (at.is_somewhere() && self.lines.contains(&(cost.name, at)));
         if !known {
             self.told.insert((cost.name, what.clone()));
             self.lines.insert((cost.name, at));
-            self.points.push(Point { cost, tenths: cost.each, what, at });
+            self.points.push(Point { cost, tenths: cost.each, what, path, at });
         }
     }
 
@@ -216,140 +187,6 @@ impl Bill {
         self.points.sort_by_key(|point| std::cmp::Reverse(point.tenths));
         Exposure { tenths: self.points.iter().map(|point| point.tenths).sum::<u32>().min(100), points: self.points }
     }
-}
-
-// ---- files ----
-
-fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
-    let at = world.plan.choice.at(Kind::Mount);
-    match (world.has_tree(), world.is_ruled()) {
-        (false, false) => return bill.add(NO_TREE, "the file tree is not the sandbox's own", at),
-        (false, true) => {
-            bill.add(HOST_TREE, "the file tree is the host's", at);
-            world.ruled().for_each(|(path, entry)| personal(path, path, entry, host, world, bill));
-            return rules(host, world, bill);
-        }
-        (true, false) if !profile.namespaces.made_inside().mounts() => {
-            bill.add(NO_LANDLOCK, "Landlock does not rule over files", profile.landlock.paths.at())
-        }
-        (true, _) => {}
-    }
-    let (settled, _) = settle(&profile.mounts, host);
-    if let Some(Node { mount: Mount::Bind(bind), at }) = settled.get("/") {
-        let source = bind.source.as_ref().map_or("/", |source| source);
-        granted("/", source, bind.access == Access::ReadWrite, host, *at, bill);
-    }
-    for (path, entry) in &world.tree {
-        if let Shows::Host(tree) = &entry.shows {
-            personal(path, &tree.source, entry, host, world, bill);
-        }
-        match &entry.shows {
-            // The names below a bound `/` have its line, and are counted with it.
-            Shows::Host(_) if settled.get("/").is_some_and(|root| root.at == entry.at) => {}
-            Shows::Host(tree) => of_the_host(path, entry, tree, profile, host, bill),
-            Shows::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => bill.add(PROGRAMS, format!("{path} holds programs"), entry.at),
-            Shows::Sysfs => bill.add(SYSFS, format!("{path} is sysfs"), entry.at),
-            Shows::Proc { only_processes: false, .. } => bill.add(PROC, format!("{path} is proc"), entry.at),
-            _ => {}
-        }
-    }
-}
-
-/// The grants where Landlock alone makes them.
-fn rules(host: &Host, world: &World<'_>, bill: &mut Bill) {
-    for (path, entry) in world.ruled() {
-        if below(path, "/dev").is_some() {
-            let minimal = path.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
-            if !minimal {
-                bill.add(DEVICE, format!("{path} is a device of the host"), entry.at);
-            }
-            continue;
-        }
-        granted(path, path, entry.rights.within(Rights::WRITE) != Rights(0), host, entry.at, bill);
-    }
-}
-
-fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile, host: &Host, bill: &mut Bill) {
-    let at = entry.at;
-    match profile.mounts.get(path).map(|mount| &mount.value) {
-        Some(Mount::Socket(_)) => return bill.add(SOCKET, format!("{path} is a socket of the host"), at),
-        // Where there is none, the word grants nothing.
-        Some(Mount::Bind(bind)) if bind.sockets == Sockets::Allow && has_sockets(&tree.source, host) => {
-            bill.add(SOCKET, format!("{path} holds sockets of the host"), at);
-        }
-        _ => {}
-    }
-    // Trees have no devices; a mount that has is one.
-    if !entry.attrs.has(Attrs::NO_DEV) {
-        let minimal = tree.source.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
-        if !minimal {
-            bill.add(DEVICE, format!("{path} is a device of the host"), at);
-        }
-        return;
-    }
-    granted(path, &tree.source, !entry.attrs.has(Attrs::READ_ONLY), host, at, bill);
-}
-
-fn has_sockets(source: &str, host: &Host) -> bool {
-    matches!(host.at(source), Fact::Present(file) if !file.sockets.is_empty())
-}
-
-/// What of a person's is in a tree that is granted, and is shown: the home, keys, and what the host runs later.
-fn personal(path: &str, source: &str, entry: &Entry, host: &Host, world: &World<'_>, bill: &mut Bill) {
-    let home = host.caller.home.as_str();
-    // With Landlock alone nothing covers a part of a grant.
-    let shown = |target: &str| {
-        let inside = join(path, below(target, source)?);
-        let same = !world.has_tree() || world.shown(&inside).is_some_and(|(over, _)| over == path);
-        same.then_some(inside)
-    };
-    if let Some(inside) = shown(home).filter(|_| home.len() > 1) {
-        bill.add(READ_HOME, format!("{inside} can be read: a home"), entry.at);
-    }
-    for key in wanted(home) {
-        let there = || matches!(host.at(&key), Fact::Present(_));
-        let inside = shown(&key).filter(|_| there()).or_else(|| below(source, &key).map(|_| path.to_owned()));
-        if let Some(inside) = inside {
-            bill.add(READ_KEYS, format!("{inside} can be read: keys or sessions"), entry.at);
-        }
-    }
-    let writable = match world.has_tree() {
-        true => !entry.attrs.has(Attrs::READ_ONLY),
-        false => entry.rights.within(Rights::WRITE) != Rights(0),
-    };
-    for (name, why) in lint::RUN_LATER.iter().filter(|_| writable) {
-        let target = join(source, &format!("/{}", lint::within(source, name)));
-        let there = matches!(host.at(&target), Fact::Present(_));
-        let itself = ancestors(source).any(|over| over.ends_with(&format!("/{name}")));
-        if let Some(inside) = shown(&target).filter(|_| there).or_else(|| itself.then(|| path.to_owned())) {
-            bill.add(RUN_LATER, format!("{inside} can be written: {why}"), entry.at);
-        }
-    }
-}
-
-/// A tree or file of the host.
-fn granted(path: &str, source: &str, writable: bool, host: &Host, at: Span, bill: &mut Bill) {
-    let of_people = ["/home", "/root"].contains(&source) || parent(source) == "/home";
-    if source == "/" {
-        bill.add(READ_ALL, format!("{path} is the host's, with all below it"), at);
-    } else if of_people || source == host.caller.home {
-        bill.add(READ_HOME, format!("{path} can be read: a home"), at);
-    } else if is_of_the_system(source) {
-        bill.add(READ_SYSTEM, format!("{path} can be read: the system's"), at);
-    } else {
-        bill.add(READ, format!("{path} can be read"), at);
-    }
-    if writable {
-        match why_broad(source, host) {
-            Some(why) => bill.add(WRITE_BROAD, format!("{path} can be written: {why}"), at),
-            None => bill.add(WRITE, format!("{path} can be written"), at),
-        }
-    }
-}
-
-/// What every user of the machine reads.
-fn is_of_the_system(source: &str) -> bool {
-    ancestors(source).any(|folder| is_system(folder) && !["/srv", "/var"].contains(&folder))
 }
 
 // ---- the kernel's state ----
@@ -410,7 +247,7 @@ fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
     for (at, names) in opened {
         let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
         let what = format!("the filter lets through {}{more}", names[..names.len().min(3)].join(", "));
-        bill.points.push(Point { cost: CALLS, tenths: names.len() as u32, what, at });
+        bill.points.push(Point { cost: CALLS, tenths: names.len() as u32, what, path: 0, at });
     }
 }
 
@@ -423,14 +260,14 @@ fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
     let CapabilitySet(kept) = world.capabilities().kept;
     for capability in (0..64).map(Capability).filter(|capability| kept & capability.bit() != 0) {
         let (cost, over) = if world.is_host_user() { (HOST_CAPABILITY, ", over the host") } else { (CAPABILITY, "") };
-        let point = Point { cost, tenths: cost.each, what: format!("the capability {capability} is kept{over}"), at };
+        let point = Point { cost, tenths: cost.each, what: format!("the capability {capability} is kept{over}"), path: 0, at };
         // They share a line, and each counts.
         bill.points.push(point);
     }
     if let (Some(at), Some(ruleset)) = (profile.landlock.scope.said(), &plan.landlock) {
         let open = [Scope::Signal, Scope::AbstractUnixSocket].into_iter().filter(|scope| ruleset.scoped & scope.bit() == 0);
         for scope in open {
-            let point = Point { cost: NO_SCOPE, tenths: NO_SCOPE.each, what: format!("Landlock does not scope `{scope}`"), at };
+            let point = Point { cost: NO_SCOPE, tenths: NO_SCOPE.each, what: format!("Landlock does not scope `{scope}`"), path: 0, at };
             bill.points.push(point);
         }
     }
@@ -450,7 +287,7 @@ fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
 
 // ---- the process ----
 
-fn process(profile: &Profile, plan: &Plan, bill: &mut Bill) {
+fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
     if plan.watch.terminal == Terminal::Kept {
         bill.add(TERMINAL, "the caller's terminal stays", profile.process.tty.at());
     }
@@ -460,9 +297,18 @@ fn process(profile: &Profile, plan: &Plan, bill: &mut Bill) {
     for fd in profile.process.pass_fds.get().iter().flat_map(|fds| &fds.value) {
         bill.add(DESCRIPTOR, format!("descriptor {} is passed", fd.value), fd.at);
     }
-    for setting in plan.exec.env.iter().filter(|setting| matches!(setting.value, Content::Secret(_) | Content::File(_) | Content::Fd(_))) {
+    for setting in &plan.exec.env {
         let name = setting.name.text();
-        bill.add(VARIABLE, format!("{name} of the caller is passed"), profile.env.get(name).map_or(Span::NOWHERE, |value| value.at));
+        let at = profile.env.get(name).map_or(Span::NOWHERE, |value| value.at);
+        match &setting.value {
+            Content::Text(_) => {}
+            Content::Secret(_) => bill.add(VARIABLE, format!("{name} of the caller is passed"), at),
+            Content::Fd(fd) => bill.add(VARIABLE, format!("{name} is read from descriptor {fd}"), at),
+            Content::File(path) => match host.keys.iter().any(|key| key.holds(path.text())) {
+                true => bill.add(READ_KEYS, format!("{name} holds {}: keys or sessions", path.text()), at),
+                false => bill.add(VARIABLE, format!("{name} holds {}", path.text()), at),
+            },
+        }
     }
 }
 

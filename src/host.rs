@@ -4,6 +4,7 @@
 
 pub mod groups;
 
+use crate::exposure::keys::Key;
 use crate::policy::capabilities::LAST_SURE;
 use crate::policy::env::Variable;
 use crate::policy::identity::Id;
@@ -28,6 +29,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use trail::{Last, Trail};
 
 mod bounds;
+mod closer;
 pub mod elf;
 mod inside;
 mod loader;
@@ -86,6 +88,10 @@ pub struct Host {
     pub root_names: Vec<String>,
     /// The names in folders that a lint looks into; read where it is asked for ([`Host::look_closer`]).
     pub names: BTreeMap<String, Vec<String>>,
+    /// Keys and sessions of the homes of this machine, and the system's; read where it is asked for.
+    pub keys: Vec<Key>,
+    /// What git reads below granted directories, besides their own `.git`, by the host's path; read where it is asked for.
+    pub repositories: BTreeMap<String, Vec<String>>,
     /// Descriptors 0, 1 and 2.
     pub streams: [Stream; 3],
     /// How a terminal on 1 or 2 is opened for writing alone, or why it cannot be; read only where the target has no terminal as 0.

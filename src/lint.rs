@@ -19,7 +19,7 @@ use crate::profile::Profile;
 use crate::source::{Sources, Span};
 use std::collections::BTreeMap;
 
-pub use mounts::{RUN_LATER, looked_into, wanted, within};
+pub use mounts::{REPOSITORY, RUN_LATER, granted, looked_into, wanted, within};
 
 /// What a lint looks at.
 struct Scene<'a> {
@@ -62,7 +62,7 @@ pub fn lint(profile: &Profile, host: &Host) -> Problems {
     found
 }
 
-/// The same, for whoever wrote the profile: that lines of a built-in one add nothing is none of theirs. Where an entry of their own makes
+/// The same, for the profile's author: that lines of a built-in one add nothing is not the author's doing. Where an entry of the author's makes
 /// them needless, that is said once, at that entry.
 pub fn lint_of_own_lines(profile: &Profile, host: &Host, sources: &Sources) -> Problems {
     let is_builtin = |at: Span| sources.source(at).is_some_and(|source| source.file.is_none() && source.brought.is_somewhere());

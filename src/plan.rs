@@ -137,6 +137,8 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         }
         let implied = programs::draft(&profile.programs, &profile.process, host, &mut draft);
         mounts::draft(&entries, implied, host, &ids, mounts::Undone::by(&profile.namespaces, &profile.optional), &mut draft);
+        let (tree, _) = mounts::tree::settle(&entries, host);
+        draft.notes.extend(mounts::sockets::deeper(&tree, host, host.holds_sockets(profile)));
         draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
     } else if joined_tree {
         refuse_mounts(profile, &choice, &mut draft);
@@ -320,7 +322,7 @@ fn may_give_capabilities(profile: &Profile, nested: Nested, draft: &mut Draft) -
     true
 }
 
-/// Whoever builds the world owns what it makes, so it takes the target's ids first.
+/// The process that builds the world owns what it makes, so it takes the target's ids first.
 fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
     match &ids.maps {
         // One's own ids alone are mapped, and the child has them.

@@ -123,6 +123,7 @@ const GRANTS: &[(&str, &str)] = &[
     ("env", "TOKEN = true"),
     ("env", "EMPTY = true"),
     ("env", "A = \"a\""),
+    ("env", "KEY = { file = \"/home/ann/.ssh/id\" }"),
     ("identity", "uid-map = \"auto\""),
     ("landlock", "scope = []"),
     ("namespaces", "nested = true"),
@@ -195,6 +196,13 @@ const IN_ORDER: &[(&str, &str, u32, u32, &str)] = &[
         20,
         "its files change, and somebody starts them on purpose",
     ),
+    (
+        "a project whose .git is a link, both kept",
+        "extends = [\"base\"]\n[mounts]\n\"/home/ann/linked\" = \"rw\"\n\"/home/ann/linked/.git\" = \"ro\"",
+        5,
+        20,
+        "the link stays, and what it leads to is read-only: no more than a plain .git",
+    ),
     ("the network", "extends = [\"base\"]\n[network]\nmode = \"host\"", 25, 35, "services on the loopback, and a way to send what is read"),
     (
         "all but the home",
@@ -249,17 +257,6 @@ fn the_exposure_puts_sandboxes_in_the_order_of_what_they_keep() {
         assert!(last.0 <= exposure.tenths, "{name} ({reason}) is below {}: {:#?}", last.1, exposure.points);
         last = (exposure.tenths, name);
     }
-}
-
-#[test]
-fn sockets_count_where_there_are_some() {
-    let place = Place::new();
-    let paid = |line: &str| {
-        let exposure = weighed(&place, &[("mounts", line)], false).unwrap();
-        exposure.points.iter().any(|point| point.cost.name == "socket")
-    };
-    assert!(paid("\"/services\" = { bind = \"/srv/services\", sockets = true }"));
-    assert!(!paid("\"/home/ann/work/.git\" = { bind = \"/home/ann/work/.git\", sockets = true }"));
 }
 
 /// docs/exposure.md has the table as the program has it; `UPDATE=1` writes it anew.

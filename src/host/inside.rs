@@ -3,8 +3,7 @@
 use super::programs::{Piece, Program};
 use super::search::Search;
 use super::view::{Found, View, What};
-use super::{Fact, File, FileKind, Host, look, names_in, privileged};
-use crate::lint;
+use super::{Fact, File, FileKind, Host, look, privileged};
 use crate::policy::landlock::{Paths, Rights};
 use crate::policy::mounts::entry::{Bind, Missing, Mount};
 use crate::policy::mounts::glob::expand;
@@ -14,7 +13,7 @@ use crate::policy::privilege::Useless;
 use crate::policy::{env, programs};
 use crate::profile::Profile;
 use crate::source::Span;
-use crate::value::{AbsolutePath, below, join, parent};
+use crate::value::{AbsolutePath, below, join};
 use std::collections::BTreeMap;
 
 /// The finished tree as the command finds it.
@@ -61,19 +60,6 @@ impl Host {
         });
         let useless = useless.collect();
         self.inside = Some(Inside { command, cwd, dangling, unruled, useless });
-    }
-
-    /// The same, and what the lints ask for.
-    pub fn look_closer(&mut self, profile: &Profile) {
-        self.look_inside(profile);
-        for path in lint::wanted(profile, self) {
-            let plain = self.is_plain_folder(parent(&path));
-            self.paths.entry(path.clone()).or_insert_with(|| look(&path, plain, false));
-        }
-        for folder in lint::looked_into(profile, self) {
-            let names = names_in(&folder);
-            self.names.insert(folder, names);
-        }
     }
 
     /// Reads what the profile's programs need, and the facts of those files.

@@ -29,7 +29,7 @@ pub fn look(tree: &Tree, host: &Host, set_id: bool) -> BTreeMap<String, Look> {
         let Some(source) = source_of(path, &node.mount) else { continue };
         let Fact::Present(file) = host.at(source) else { continue };
         let source = file.real.as_ref().map_or(source, |(real, _)| real);
-        // Whoever can write there is root in effect.
+        // A user who can write there is root in effect.
         let is_roots = source == "/" || lies_in_the_system(source);
         if is_roots || (set_id && file.uid != 0 && file.gid != 0) {
             continue;

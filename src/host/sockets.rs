@@ -2,8 +2,9 @@
 //! directories bounded, so that a home with many names does not slow a start. It reads directories, and decides nothing.
 
 use super::{Fact, FileKind, Host, look};
-use crate::policy::mounts::sockets::{Reach, looked_at};
-use crate::policy::mounts::tree::tree;
+use crate::policy::mounts::glob::expand;
+use crate::policy::mounts::sockets::{Reach, Sockets, looked_at};
+use crate::policy::mounts::tree::{Tree, settle, tree};
 use crate::policy::mounts::{Mounts, SOCKETS_ABI};
 use crate::profile::Profile;
 use crate::value::{below, join};
@@ -13,12 +14,24 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 impl Host {
-    /// Looks for sockets below what is bound. A rule of Landlock for a read-only bind keeps from those, where there are such rules.
+    /// Looks for sockets below what is bound, but for what grants them: it stops no run, so that [`Host::read_granted_sockets`] is for
+    /// `check` and `plan` alone. A rule of Landlock for a read-only bind keeps from those, where there are such rules.
     pub(super) fn read_sockets(&mut self, profile: &Profile, mounts: &Mounts, home: &str) {
-        let plain = profile.landlock.paths.get().is_none() && profile.namespaces.nested.get().is_none();
-        let held = plain && self.landlock.is_some_and(|abi| abi >= SOCKETS_ABI);
         let tree = tree(mounts, &self.root_names);
-        let looked_at: BTreeMap<String, _> = looked_at(&tree, self, held).map(|(source, reach)| (source.to_owned(), reach)).collect();
+        self.look_for_sockets(profile, &tree, home, |sockets| sockets != Sockets::Allow);
+    }
+
+    /// The same below what grants them.
+    pub(super) fn read_granted_sockets(&mut self, profile: &Profile) {
+        let (tree, _) = settle(&expand(&profile.mounts, &self.globs), self);
+        let home = self.caller.home.clone();
+        self.look_for_sockets(profile, &tree, &home, |sockets| sockets == Sockets::Allow);
+    }
+
+    fn look_for_sockets(&mut self, profile: &Profile, tree: &Tree, home: &str, asked: fn(Sockets) -> bool) {
+        let held = self.holds_sockets(profile);
+        let looked_at: BTreeMap<String, _> =
+            looked_at(tree, self, held).filter(|(_, sockets, _)| asked(*sockets)).map(|(source, _, reach)| (source.to_owned(), reach)).collect();
         let mut budget = Budget::new();
         for (source, reach) in looked_at {
             let Some(Fact::Present(file)) = self.paths.get_mut(&source) else { continue };
@@ -33,6 +46,12 @@ impl Host {
                 self.paths.entry(path).or_insert(fact);
             }
         }
+    }
+
+    /// Whether Landlock keeps sockets below a read-only bind from being connected to.
+    pub(crate) fn holds_sockets(&self, profile: &Profile) -> bool {
+        let plain = profile.landlock.paths.get().is_none() && profile.namespaces.nested.get().is_none();
+        plain && self.landlock.is_some_and(|abi| abi >= SOCKETS_ABI)
     }
 }
 
@@ -54,7 +73,7 @@ const NAMES: usize = 2_000;
 /// How many directories are opened below one bind: each costs about 10 µs.
 const DIRECTORIES: usize = 128;
 /// How deep the names are that are looked at: `a/b/c`.
-const LEVELS: usize = 3;
+pub const LEVELS: usize = 3;
 
 /// Directories of a home in which programs keep sockets, however deep they are.
 const IN_HOME: &[&str] =

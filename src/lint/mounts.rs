@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 /// starts on purpose, a Makefile or a build script, is not among it.
 pub const RUN_LATER: &[(&str, &str)] = &[
     // Whole: a new file `commondir` in it moves hooks and settings elsewhere (gitrepository-layout(5)).
-    (".git", "git runs its hooks, and commands that its settings name"),
+    (".git", REPOSITORY),
     (".hg", "hg runs hooks that its settings name"),
     (".husky", "git runs them as hooks"),
     (".pre-commit-config.yaml", "git runs it as a hook"),
@@ -54,6 +54,8 @@ pub const RUN_LATER: &[(&str, &str)] = &[
     (".config/nvim", "an editor runs it"),
 ];
 
+/// Why a `.git` is among it.
+pub const REPOSITORY: &str = "git runs its hooks, and commands that its settings name";
 const SHELL: &str = "a shell runs it as it starts";
 const SESSION: &str = "it runs at the next login";
 
@@ -67,7 +69,15 @@ pub fn wanted(profile: &Profile, host: &Host) -> Vec<String> {
     let tree = entries(profile, host);
     let grants = writable(&tree).take(MOST_GRANTS);
     let later = grants.flat_map(|(_, source, _)| RUN_LATER.iter().map(|(name, _)| join(source, &format!("/{}", within(source, name)))));
-    later.chain(crate::exposure::wanted(&host.caller.home)).collect()
+    later.collect()
+}
+
+/// The folders of the host that are granted for writing, in which repositories are looked for.
+pub fn granted(profile: &Profile, host: &Host) -> Vec<String> {
+    let tree = entries(profile, host);
+    let writable: BTreeSet<&str> = writable(&tree).take(MOST_GRANTS).map(|(_, source, _)| source).collect();
+    let folders = writable.into_iter().filter(|source| host.present(source).is_some_and(|file| file.kind == FileKind::Folder));
+    folders.map(str::to_owned).collect()
 }
 
 /// A name of the table as it is called in a granted folder, which may be the first folder of the name itself: `.config`.
@@ -183,7 +193,7 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
             }
             Base::Host { source, .. } if own_tree => {
                 let Fact::Present(file) = scene.host.at(&source) else { continue };
-                // Whoever says that it is a file knows.
+                // A profile that says that it is a file knows.
                 if matches!(node.mount, Mount::Hide { known: Hidden::File, .. }) {
                     continue;
                 }
@@ -286,7 +296,8 @@ pub(super) fn run_later(scene: &Scene, found: &mut Problems) {
             ancestors(&inside).find(|over| scene.tree.contains_key(*over)).unwrap_or("/") == path
         };
         let named = RUN_LATER.iter().map(|(name, why)| (within(source, name), *why));
-        let all: Vec<(&str, &str)> = named.filter(|(name, _)| is_there(name) && seen(name)).collect();
+        let nested = scene.host.repositories.get(source).into_iter().flatten().map(|name| (name.as_str(), REPOSITORY));
+        let all: Vec<(&str, &str)> = named.filter(|(name, _)| is_there(name)).chain(nested).filter(|(name, _)| seen(name)).collect();
         let Some((first, why)) = all.first() else { continue };
         let names: Vec<String> = all.iter().map(|(name, _)| format!("`{name}`")).collect();
         let text = format!("{path} lets the target write what runs outside of the sandbox later: {} ({why})", names.join(", "));

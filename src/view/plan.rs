@@ -2,7 +2,7 @@
 
 use super::{COLUMNS, Paint, Tone, flat, place_words, shorten, tree, walls, width, wrap};
 use crate::draft::Note;
-use crate::exposure::{Exposure, tenths, weigh};
+use crate::exposure::{Exposure, Point, tenths, weigh};
 use crate::host::Host;
 use crate::profile::Profile;
 use crate::source::{Place, Sources};
@@ -45,12 +45,36 @@ fn exposure(exposure: &Exposure, sources: &Sources, paint: Paint) -> String {
     for point in &exposure.points {
         let place = shorten(&place_words(point.at, sources), PLACE);
         let room = COLUMNS - 8 - width(&place);
-        let what = shorten(&flat(&point.what), room - 2);
+        let what = granted(point, room - 2);
         let gap = " ".repeat(room - width(&what));
         out += &format!("  {:>4}  {what}{gap}{}\n", tenths(point.tenths), paint.tone(Tone::Faint, &place));
     }
     out += &format!("  {}\n", paint.tone(Tone::Faint, "how it is counted: docs/exposure.md"));
     out
+}
+
+/// What is granted, in at most so many columns: what may be done says more than the path, and that more than the reason.
+fn granted(point: &Point, most: usize) -> String {
+    let (path, words) = point.what.split_at(point.path);
+    let (path, words) = (flat(path), flat(words));
+    let verdict = words.split_once(": ").map_or(words.as_str(), |(verdict, _)| verdict);
+    if path.is_empty() || width(verdict) + 8 > most {
+        return shorten(&flat(&point.what), most);
+    }
+    // A few columns are left for the reason.
+    let reason = if verdict.len() < words.len() { 6 } else { 0 };
+    let path = shorten(&path, (most - width(verdict)).saturating_sub(reason).max(8));
+    path.clone() + &cut(&words, most.saturating_sub(width(&path)))
+}
+
+/// A text in at most so many columns, without its end.
+fn cut(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.into();
+    }
+    let mut kept = text.to_owned();
+    while width(&kept) + 1 > most && kept.pop().is_some() {}
+    kept.trim_end_matches([' ', ':', ',']).to_owned() + "…"
 }
 
 /// How much of a line a place takes at most.

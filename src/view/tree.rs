@@ -58,10 +58,11 @@ fn kind(path: &str, entry: &Entry, profile: &Profile) -> &'static str {
     }
 }
 
-fn of_the_host(path: &str, entry: &Entry, _: &HostTree, profile: &Profile) -> &'static str {
+fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile) -> &'static str {
     match profile.mounts.get(path).map(|mount| &mount.value) {
         Some(Mount::Socket(_)) => "socket",
-        _ if !entry.attrs.has(Attrs::NO_DEV) => "device",
+        // The host's own tree has none of our attributes, and is no device.
+        _ if !entry.attrs.has(Attrs::NO_DEV) && tree.source != "/" => "device",
         _ => "bind",
     }
 }
@@ -88,7 +89,8 @@ fn marks(world: &World<'_>, path: &str, entry: &Entry, profile: &Profile) -> Str
     let write = !entry.attrs.has(Attrs::READ_ONLY) && changes.into_iter().any(landlock);
     let own = matches!(entry.shows, Shows::Folder | Shows::Root);
     let execute = !entry.attrs.has(Attrs::NO_EXEC) && landlock(AccessFs::Execute) && (!own || write);
-    format!("r{}{}", if write { 'w' } else { '-' }, if execute { 'x' } else { '-' })
+    let read = world.has_tree() || landlock(AccessFs::ReadFile) || landlock(AccessFs::ReadDir);
+    format!("{}{}{}", if read { 'r' } else { '-' }, if write { 'w' } else { '-' }, if execute { 'x' } else { '-' })
 }
 
 /// What is at a path, in a few words.

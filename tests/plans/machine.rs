@@ -2,15 +2,20 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
+use stockade::exposure::keys::{self, Key};
 use stockade::host::groups::{Groups, Hierarchy, Version};
 use stockade::host::nodes::Node;
 use stockade::host::programs::{Lack, Piece, Program};
 use stockade::host::systemd::{self, Route, Unreached};
+use stockade::host::trail::{self, Trail};
 use stockade::host::{Fact, File, FileKind, Host, Owner, Stream};
 use stockade::lint;
 use stockade::policy::mounts;
 use stockade::profile::{Caller, Profile};
 use stockade::step::Inode;
+
+/// A link that a profile may keep.
+const LINKED: &str = "/home/ann/linked/.git";
 
 /// Who owns a file of the machine.
 const ROOT: u32 = 0;
@@ -86,6 +91,9 @@ const FILES: &[(&str, Thing, u32)] = &[
     ("/srv/shelf", Folder, ANN),
     ("/srv/shelf/one", Folder, ANN),
     ("/home/ann/.ssh", Folder, ANN),
+    ("/home/ann/linked", Folder, ANN),
+    (LINKED, Link(".real"), ANN),
+    ("/home/ann/linked/.real", Folder, ANN),
 ];
 
 pub fn fact(path: &str) -> Fact {
@@ -113,6 +121,9 @@ pub fn look_closer(host: &mut Host, profile: &Profile) {
         let fact = fact(&path);
         host.paths.entry(path).or_insert(fact);
     }
+    let homes = [host.caller.home.as_str(), "/home/bob"];
+    let there = keys::wanted(homes).into_iter().filter(|path| matches!(fact(path), Fact::Present(_)));
+    host.keys = there.map(|path| Key { place: path.clone(), path }).collect();
     for folder in lint::looked_into(profile, host) {
         let names = FILES.iter().filter_map(|(path, ..)| path.strip_prefix(&folder)?.strip_prefix('/'));
         let names = names.filter(|name| !name.contains('/')).map(str::to_owned).collect();
@@ -185,6 +196,12 @@ pub fn for_user(profile: &Profile) -> Host {
         ..Host::default()
     };
     host.paths = mounts::wanted(&profile.mounts, &host.root_names).into_iter().map(|path| (path.clone(), fact(&path))).collect();
+    if host.paths.contains_key(LINKED) {
+        let end = "/home/ann/linked/.real".to_owned();
+        host.paths.insert(end.clone(), fact(&end));
+        let link = trail::Link { place: LINKED.into(), text: ".real".into(), owner: ANN };
+        host.trails.insert(LINKED.into(), Trail { links: vec![link], end, ..Trail::default() });
+    }
     for program in &host.programs {
         let sources = program.pieces.values().filter_map(|piece| if let Piece::File { source, .. } = piece { Some(source) } else { None });
         host.paths.extend(sources.map(|source| (source.clone(), fact(source))));

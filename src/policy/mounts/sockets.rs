@@ -4,9 +4,10 @@
 use super::entry::{Access, Bind, Hidden, Missing, Mount};
 use super::tree::{Node, Tree, source_of};
 use crate::draft::Note;
-use crate::host::{Fact, File, Host};
+use crate::host::{Fact, File, FileKind, Host};
 use crate::shape::{Shape, Shaped};
-use crate::value::{Written, ancestors, join};
+use crate::source::Span;
+use crate::value::{Written, ancestors, below, join};
 use crate::words;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::fmt;
@@ -80,13 +81,41 @@ pub fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
         let named = shown(tree, path, file).filter(|socket| !socket.contains(UNNAMED));
         let found: Vec<String> = named.map(|socket| join(path, &format!("/{socket}"))).collect();
         if let Some(first) = found.first() {
-            let text = format!("sockets below {path} are covered ({}, such as {first}); one that is made later is not", found.len());
+            let text = format!(
+                "sockets below {path} are covered ({}, such as {first}); sockets deeper than {DEEP} levels, or made later, can be reached",
+                found.len()
+            );
             notes.push(Note { at: node.at, text, less: false });
         }
         covers.extend(found.into_iter().map(|inside| (inside, Node { mount: mount.clone(), at: node.at })));
     }
     tree.extend(covers);
     notes
+}
+
+/// How deep the names are that are looked at, in words: [`crate::host`] counts them.
+const DEEP: &str = "three";
+
+/// A note for each bind below which sockets may be that nobody looks for: names are looked at some levels deep, and once, at the start.
+pub fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
+    let mut told: Vec<(&str, Span)> = vec![];
+    for (path, node) in tree {
+        let Mount::Bind(bind) = &node.mount else { continue };
+        let Some(source) = source_of(path, &node.mount) else { continue };
+        let Some(file) = host.present(source).filter(|file| file.kind == FileKind::Folder) else { continue };
+        // The note of [`hide`] says it.
+        let hides = bind.sockets == Sockets::Hide && !file.sockets.is_empty();
+        let is_deep = reach(source, file, bind, held) == Some(Reach::Deep);
+        let known = told.iter().any(|(over, at)| *at == node.at || below(path, over).is_some());
+        if is_deep && !known && !hides && bind.sockets != Sockets::Allow {
+            told.push((path, node.at));
+        }
+    }
+    let note = |(path, at): (&str, Span)| {
+        let text = format!("sockets deeper than {DEEP} levels below {path}, or made later, can be reached");
+        Note { at, text, less: false }
+    };
+    told.into_iter().map(note).collect()
 }
 
 /// What of an entry is looked at for sockets.
@@ -98,18 +127,23 @@ pub enum Reach {
     Deep,
 }
 
-/// The binds that are looked at for sockets: the host's path, and how far. `held` says whether Landlock keeps a read-only bind's from being
-/// connected to.
-pub fn looked_at<'t>(tree: &'t Tree, host: &'t Host, held: bool) -> impl Iterator<Item = (&'t str, Reach)> {
+/// The binds that are looked at for sockets: the host's path, what the entry says of sockets, and how far. `held` says whether Landlock
+/// keeps a read-only bind's from being connected to; where they are granted, it does not.
+pub fn looked_at<'t>(tree: &'t Tree, host: &'t Host, held: bool) -> impl Iterator<Item = (&'t str, Sockets, Reach)> {
     tree.iter().filter_map(move |(path, node)| {
         let Mount::Bind(bind) = &node.mount else { return None };
         let source = source_of(path, &node.mount)?;
         let Fact::Present(file) = host.at(source) else { return None };
-        let place = file.real.as_ref().map_or(source, |(real, _)| real);
-        if bind.sockets == Sockets::Allow || super::checks::is_of_the_system(place) {
-            return None;
-        }
-        let top = super::checks::lies_in_the_system(place) || (held && bind.access == Access::ReadOnly);
-        Some((source, if top { Reach::Top } else { Reach::Deep }))
+        Some((source, bind.sockets, reach(source, file, bind, held)?))
     })
+}
+
+fn reach(source: &str, file: &File, bind: &Bind, held: bool) -> Option<Reach> {
+    let place = file.real.as_ref().map_or(source, |(real, _)| real);
+    let held = held && bind.access == Access::ReadOnly && bind.sockets != Sockets::Allow;
+    match super::checks::is_of_the_system(place) {
+        true => None,
+        false if held || super::checks::lies_in_the_system(place) => Some(Reach::Top),
+        false => Some(Reach::Deep),
+    }
 }

@@ -102,7 +102,7 @@ impl World<'_> {
     }
 
     /// The file with the owner whom the target stands for, if it does. Read-only, `owner` asks for the same as for writing: a part of a
-    /// writable grant is then the target's, as the rest of it is. Whoever owns the directory can give another's file that name, so a part
+    /// writable grant is then the target's, as the rest of it is. The directory's owner can give another's file that name, so a part
     /// with another owner than the writable bind around it stays that owner's.
     fn owned(&mut self, path: &str, source: &str, file: &File, bind: &Bind, at: Span) -> Option<File> {
         if bind.access == Access::ReadWrite {
