@@ -212,7 +212,7 @@ pub struct Explained {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// A code, by number or by words; unsaid: list them all
+    /// A code, by number or by words; if not set: list them all
     #[arg(value_name = "CODE")]
     pub codes: Vec<String>,
 }
@@ -224,7 +224,7 @@ pub struct Profiles {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     pub format: Format,
-    /// What to do; unsaid: list them.
+    /// What to do; if not set: list them.
     #[command(subcommand)]
     pub what: Option<ProfilesCommand>,
 }
@@ -306,7 +306,7 @@ pub struct Examined {
     /// What is added to the profile.
     #[command(flatten)]
     flags: Flags,
-    /// Say whether this profile would run here; unsaid: what the machine can enforce
+    /// Say whether this profile would run here; if not set: what the machine can enforce
     #[arg(value_name = "PROFILE")]
     profile: Option<String>,
     /// The command, for a profile that leaves it open
@@ -400,9 +400,33 @@ fn in_order(profile: &str, words: &[String]) -> String {
     let quoted = |words: &[String]| words.iter().map(|word| format!(" {}", shell_word(word))).collect::<String>();
     let profile = shell_word(profile);
     match options {
+        [] if ["--help", "-h"].contains(&rest[0].as_str()) => {
+            format!("for help: stockade run --help; for a program of that name: stockade run {profile} --{}", quoted(rest))
+        }
         [] => format!("for a program of that name: stockade run {profile} --{}", quoted(rest)),
         options => format!("options stand before PROFILE: stockade run{} {profile}{}", quoted(options), quoted(rest)),
     }
+}
+
+/// How a command line is written on which an option of the target's stands behind PROFILE, where options of a command may stand.
+pub fn with_dashes(words: &[String], unknown: &str) -> Option<String> {
+    let (command, words) = words.split_first()?;
+    let known = Cli::command();
+    let known = known.find_subcommand(command).filter(|_| ["check", "plan", "doctor"].contains(&command.as_str()))?;
+    let takes_word = |word: &str| {
+        let named = |arg: &&clap::Arg| word.strip_prefix("--").is_some_and(|name| arg.get_long() == Some(name));
+        known.get_arguments().find(named).is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
+    };
+    let mut profile = 0;
+    while words.get(profile)?.starts_with('-') && words[profile] != "-" {
+        profile += if takes_word(&words[profile]) { 2 } else { 1 };
+    }
+    let (before, after) = words.split_at_checked(profile + 1)?;
+    if after.first()?.starts_with('-') || after.iter().any(|word| word == "--") || !after.iter().any(|word| word.starts_with(unknown)) {
+        return None;
+    }
+    let quoted = |words: &[String]| words.iter().map(|word| format!(" {}", shell_word(word))).collect::<String>();
+    Some(format!("the target's options stand after `--`: stockade {command}{} --{}", quoted(before), quoted(after)))
 }
 
 impl Given {

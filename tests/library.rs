@@ -171,10 +171,10 @@ fn parameters_are_listed_as_the_flags_that_give_them() {
     let output = list(&[]);
     let listed = text(&output.stdout);
     for lines in [
-        "--set jobs=INTEGER\n    unsaid: 2 (",
+        "--set jobs=INTEGER\n    default: 2 (",
         "base.toml:3:1)",
         "--set out=PATH\n    where to\n    it must be given (",
-        "--set level=low|high\n    unsaid: low (",
+        "--set level=low|high\n    default: low (",
         "main.toml:5:1)",
     ] {
         assert!(listed.contains(lines), "{lines}: {}", said(&output));

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
 use std::time::{Duration, Instant};
-use support::{As, Place, text};
+use support::{As, Place, text, unwrapped};
 
 const BASE: &str = "format = 1\nextends = [\"base\"]\n[process]\ncommand = [\"true\"]\n";
 
@@ -61,6 +61,31 @@ fn an_option_behind_the_profile_is_refused_where_it_would_be_the_program() {
         let err = text(&output.stderr);
         assert!(output.status.code() == Some(125) && err.contains("E0008") && err.contains(order), "{words:?}: {err}");
     }
+    for (words, help) in [
+        (&["check", "base", "ls", "-l"][..], "the target's options stand after `--`: stockade check base -- ls -l"),
+        (&["plan", "--set", "a=b", "base", "ls", "-l", "x y"], "stockade plan --set 'a=b' base -- ls -l 'x y'"),
+        (&["run", "base", "--help"], "stockade run --help"),
+        (&["run", "base", "-h"], "stockade run base -- -h"),
+    ] {
+        let output = place.stockade(As::User).args(words).output().unwrap();
+        assert!(output.status.code() == Some(125) && unwrapped(&text(&output.stderr)).contains(help), "{words:?}: {}", said(&output));
+    }
+    // What the machine does not have, no line brings.
+    for (words, help) in [
+        (&["run", "base", "no-such-program"][..], "install it, or name its absolute path and grant the directory that it is in"),
+        (&["run", "base", "--", "--stats"], "if it is an option of stockade's, write it before PROFILE"),
+    ] {
+        let output = place.stockade(As::User).args(words).output().unwrap();
+        let err = unwrapped(&text(&output.stderr));
+        assert!(output.status.code() == Some(127) && err.contains(help) && !err.contains("programs ="), "{words:?}: {}", said(&output));
+    }
+    // A parameter that is given behind the profile.
+    let asks = place.file("asks.toml", "format = 1\nextends = [\"base\"]\n[params]\nout = { type = \"string\" }\n");
+    for words in [&["--set", "out=x"][..], &["env", "--set", "out=x"], &["env", "--set=out=x"]] {
+        let output = place.stockade(As::User).arg("run").arg(&asks).args(words).output().unwrap();
+        let help = "stockade run --set out=VALUE PROFILE";
+        assert!(output.status.code() == Some(125) && unwrapped(&text(&output.stderr)).contains(help), "{words:?}: {}", said(&output));
+    }
     // What takes its words by name takes these, and behind `--` a program may have any name.
     let takes = place.file("takes.toml", "format = 1\nextends = [\"base\"]\n[process]\ncommand = [\"echo\", \"${ARGS}\"]\n");
     let output = place.stockade(As::User).arg("run").arg(takes).args(["--stats", "-n"]).output().unwrap();
@@ -73,7 +98,7 @@ fn an_option_behind_the_profile_is_refused_where_it_would_be_the_program() {
 fn a_bad_extends_hides_no_other_problem() {
     let place = Place::new();
     let rest = "[process]\ntimeuot = \"1s\"\n[mounts]\n\"/x\" = { bind = \"/usr\", acess = \"rw\" }\n\"/opt\" = false\n";
-    for extends in ["\"base\"", "[\"no-such\"]", "[1]", "[\"${NO}\"]"] {
+    for extends in ["\"base\"", "[\"no-such\"]", "[\"./no-such.toml\"]", "[1]", "[\"${NO}\"]"] {
         let all = problems(&place, &format!("format = 1\nextends = {extends}\n{rest}"));
         let lines: Vec<u64> = all.iter().filter_map(|one| one["line"].as_u64()).collect();
         assert_eq!(lines, [2, 4, 6], "{extends}: {all:#?}");

@@ -41,7 +41,7 @@ impl Record<'_> {
     fn text(&self) -> String {
         let Declared { name, r#type, values, value, help, .. } = self.declared;
         let form = if values.is_empty() { r#type.to_uppercase() } else { values.join("|") };
-        let value = value.as_ref().map_or("it must be given".into(), |value| format!("unsaid: {value}"));
+        let value = value.as_ref().map_or("it must be given".into(), |value| format!("default: {value}"));
         let place = self.at.as_ref().map_or(String::new(), |at| format!(" ({at})"));
         let lines = [Some(format!("--set {name}={form}")), help.clone(), Some(format!("{value}{place}"))];
         lines.into_iter().flatten().map(|line| escape(&line)).collect::<Vec<_>>().join("\n    ")

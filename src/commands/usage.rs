@@ -1,7 +1,7 @@
 //! A command line that cannot be read, said as any other problem is.
 
 use super::{FAILED, Failed, print_line};
-use crate::cli::{Cli, Format};
+use crate::cli::{Cli, Format, with_dashes};
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use stockade::problem::{Problem, suggestion};
@@ -94,6 +94,12 @@ fn problem(error: &clap::Error) -> Problem {
     let command = of(ContextKind::InvalidSubcommand).join(" ");
     if let Some(help) = suggestion(&command, Cli::command().get_subcommands().map(clap::Command::get_name)) {
         return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
+    }
+    if error.kind() == ErrorKind::UnknownArgument {
+        let words: Vec<String> = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok()).collect();
+        if let Some(help) = with_dashes(&words, &argument) {
+            return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
+        }
     }
     let near = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().flat_map(of).next();
     let known = of(ContextKind::ValidValue);

@@ -262,9 +262,12 @@ fn container() -> Option<String> {
             return Some(format!("there is {file}"));
         }
     }
-    // A map of all ids onto themselves is not the first namespace's alone: a manager that has all can give it to another.
-    let namespace = std::fs::metadata("/proc/self/ns/user").map(|file| file.ino());
-    namespace.is_ok_and(|inode| inode != FIRST_USER_NAMESPACE).then(|| "a user namespace that is not the first".into())
+    not_the_first(std::fs::metadata("/proc/self/ns/user").ok()?.ino())
+}
+
+/// A map of all ids onto themselves is not the first namespace's alone: a manager that has all can give it to another.
+fn not_the_first(inode: u64) -> Option<String> {
+    (inode != FIRST_USER_NAMESPACE).then(|| "a user namespace that is not the first".into())
 }
 
 /// The inode of the user namespace that the kernel begins with (PROC_USER_INIT_INO of linux/proc_ns.h).
@@ -288,6 +291,13 @@ mod tests {
         assert_eq!(packages("NAME=x\nID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), Packages::Apt);
         assert_eq!(packages("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"), Packages::Dnf);
         assert_eq!(packages("ID=void\n"), Packages::Unknown);
+    }
+
+    /// linux/proc_ns.h: PROC_USER_INIT_INO. A namespace that is made later has an inode of another range (proc_alloc_inum).
+    #[test]
+    fn the_first_user_namespace_is_known_by_its_inode() {
+        assert_eq!(not_the_first(0xEFFF_FFFD), None);
+        assert!([0xF000_0000, 4_026_532_000, 0xEFFF_FFFC, 0].into_iter().all(|inode| not_the_first(inode).is_some()));
     }
 
     #[test]

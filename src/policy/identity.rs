@@ -285,7 +285,9 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
             }
             draft.problem(
                 Problem::new("identity::host", at, "cannot share the user namespace: the target would have ids of the host")
-                    .help("say so in [identity]: host = true; or leave namespaces.user new"),
+                    .help(format!(
+                        "say so in [identity]: host = true; it runs then as the host's user {user} and group {group} (root names others with `user` and `group`); or leave namespaces.user new"
+                    )),
             );
         }
         without_user_namespace(identity, draft);

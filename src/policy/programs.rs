@@ -204,6 +204,12 @@ fn apart(command: &str) -> String {
     format!("command = [{}]", words.join(", "))
 }
 
+/// Whether a name is in none of the system's directories, where all of them are shown: the machine does not have it.
+fn is_nowhere(lack: &Lack, whole: &str) -> bool {
+    let of_system = |folder: &String| ["/usr", "/bin", "/sbin"].iter().any(|top| crate::value::below(folder, top).is_some());
+    matches!(lack, Lack::Program { name, folders, .. } if whole.is_empty() && !name.contains('/') && folders.iter().all(of_system))
+}
+
 /// What is not visible in the final tree, where [`Host::look_inside`] was asked: the command, its loader and libraries, the working
 /// folder, the targets of links.
 pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
@@ -225,6 +231,8 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
                         Ok(_) if SHELL_WORDS.contains(&word.as_str()) => {
                             format!("`{}` is a word of the shell: command = [\"sh\", \"-c\", \"...\"]", word.value)
                         }
+                        Ok(_) if word.starts_with('-') => "if it is an option of stockade's, write it before PROFILE".into(),
+                        Ok(_) if is_nowhere(lack, whole) => "install it, or name its absolute path and grant the directory that it is in".into(),
                         Ok(_) => format!("let it bring what it needs: programs = [{}]{whole}", literal(word)),
                         Err(_) => "name its absolute path, and grant the directory that it is in".into(),
                     })

@@ -40,7 +40,8 @@ const LARGEST_SUM: usize = 4 << 20;
 const MOST_FILES: usize = 256;
 
 /// Problems of `extends` beside which the rest of a text can be judged.
-const GOES_ON: &[&str] = &["profile::type", "profile::value", "profile::unknown", "variable::unknown", "variable::unset"];
+const GOES_ON: &[&str] =
+    &["profile::read", "profile::trust", "profile::type", "profile::value", "profile::unknown", "variable::unknown", "variable::unset"];
 
 /// What another problem may be the cause of: a base that is not there sets nothing that could be removed, or given a value.
 const OF_A_BASE: &[&str] = &["profile::withdraw", "profile::empty-set", "params::unknown", "variable::unknown"];
@@ -239,7 +240,7 @@ fn merge(
     let early: Vec<Span> = problems.iter().map(|problem| problem.at).collect();
     let lacks_a_base = !early.is_empty();
     let params = read_params(layers, &mut documents, given, sources, &mut problems, changes.is_some());
-    params.settle(&mut problems);
+    params.settle(&given.request.args, &mut problems);
     if let Some(changes) = &mut changes {
         params.tell(changes);
     }

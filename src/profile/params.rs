@@ -288,10 +288,20 @@ impl Params {
     }
 
     /// Every parameter must have a value by now.
-    pub fn settle(&self, problems: &mut Problems) {
+    pub fn settle(&self, words: &[String], problems: &mut Problems) {
+        let is_behind = |name: &str| {
+            let gives = |word: &str| word.split_once('=').is_some_and(|(given, _)| given == name);
+            words.windows(2).any(|pair| pair[0] == "--set" && gives(&pair[1]))
+                || words.iter().any(|word| word.strip_prefix("--set=").is_some_and(gives))
+        };
         for (name, param) in self.map.iter().filter(|(_, param)| param.value.is_none() && !param.reported) {
             let problem = Problem::new("params::missing", param.declared, format!("cannot settle the parameter `{name}`: it has no value"));
-            problems.push(problem.label("declared here").help(format!("give it one: --set {name}=VALUE, or declare a default")));
+            let help = if is_behind(name) {
+                format!("words behind PROFILE are the target's: stockade run --set {name}=VALUE PROFILE")
+            } else {
+                format!("give it one: --set {name}=VALUE, or declare a default")
+            };
+            problems.push(problem.label("declared here").help(help));
         }
     }
 }

@@ -28,6 +28,10 @@ The modes:
 The words: *enforced*; *refused* with the number that `stockade explain` takes; *skipped* with a warning where
 `optional` has the word in brackets, refused without it; *enforced, or skipped* where it depends on the machine; – where the key has nothing to do
 with the mode. Where root and an ordinary user differ, both are named.
+
+A row is the key with a value that has to be enforced, so for some keys a cell names the end of that value: `env.required` is shown with a
+variable that the caller lacks, which is refused; `landlock.min-abi` with an ABI that no kernel has, which `optional = [\"landlock\"]` skips. A
+row `optional.WORD` is that word in `optional`: *skipped* is what the word makes of a protection that the mode cannot have.
 ";
 
 fn name(column: Column) -> &'static str {

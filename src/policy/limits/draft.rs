@@ -228,14 +228,14 @@ impl Planner<'_> {
     /// Takes a controller into the group of its hierarchy.
     fn join(&mut self, controller: Controller, at: Span) -> Result<usize, Refusal> {
         if let Some(Unable { why, help }) = &self.nobody {
-            return Err(Refusal { why: why.clone(), help: format!("{help}\nor let them fall: optional = [\"limits\"]") });
+            return Err(Refusal { why: why.clone(), help: format!("{help}\nor let them fall: optional = [\"limits\"] in the same file") });
         }
         let Some(index) = place(controller, self.groups) else {
             return Err(absent(controller, self.groups));
         };
         if controller == Controller::Devices && !self.root {
             // Version 1 asks for CAP_SYS_ADMIN (device_cgroup.c), version 2 for CAP_NET_ADMIN and CAP_BPF (bpf(2)).
-            let help = "take `devices` out of `controllers`, or start it as root; or let them fall: optional = [\"limits\"]";
+            let help = "take `devices` out of `controllers`, or start it as root; or let them fall: optional = [\"limits\"] in the same file";
             return Err(Refusal { why: "the kernel takes rules for devices from root alone".into(), help: help.into() });
         }
         let hierarchy = &self.groups.hierarchies[index];
@@ -243,7 +243,8 @@ impl Planner<'_> {
         check_sets(hierarchy, controller)?;
         if self.nested && !self.root && !hierarchy.delegates {
             // In namespaces of its own it mounts the hierarchy, with its group as the top: the group's files are those of the user that it is.
-            let help = "leave \"mount\" or \"cgroup\" out of `nested`, or start it as root; or let them fall: optional = [\"limits\"]";
+            let help =
+                "leave \"mount\" or \"cgroup\" out of `nested`, or start it as root; or let them fall: optional = [\"limits\"] in the same file";
             return Err(Refusal {
                 why: "the target may make mount and cgroup namespaces (`nested`), and could lift in them what this user sets".into(),
                 help: help.into(),

@@ -132,7 +132,8 @@ fn memory(limits: &Limits, hierarchy: &Hierarchy, groups: &Groups) -> Result<(Ve
 fn no_swap_account() -> Refusal {
     Refusal {
         why: "this kernel does not account for swap".into(),
-        help: "boot with swapaccount=1, or leave swap alone: memory-swap = \"unlimited\", or let it fall: optional = [\"limits\"]".into(),
+        help: "boot with swapaccount=1, or leave swap alone: memory-swap = \"unlimited\", or let it fall: optional = [\"limits\"] in the same file"
+            .into(),
     }
 }
 

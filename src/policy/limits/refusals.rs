@@ -19,7 +19,7 @@ pub(super) fn is_there(setting: &Setting, hierarchy: &Hierarchy) -> Result<(), R
     if !has_others || hierarchy.files.contains(&setting.file) {
         return Ok(());
     }
-    let help = "leave it out; or let it fall: optional = [\"limits\"]";
+    let help = "leave it out; or let it fall: optional = [\"limits\"] in the same file";
     Err(Refusal { why: format!("this kernel has no {} for a group", setting.file), help: help.into() })
 }
 
@@ -77,9 +77,11 @@ pub(super) fn check_place(
             let place = if own { "the launcher's own" } else { folder };
             let help = match (errno, hierarchy.version) {
                 (libc::ENOENT, _) => format!("make it first, as root: mkdir {folder}"),
-                (_, Version::V2) => format!("{way}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"]"),
+                (_, Version::V2) => {
+                    format!("{way}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"] in the same file")
+                }
                 (_, Version::V1) => format!(
-                    "as root make one for the user, and name it with `parent`: mkdir {0}/NAME && chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"]",
+                    "as root make one for the user, and name it with `parent`: mkdir {0}/NAME && chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"] in the same file",
                     hierarchy.mount
                 ),
             };
@@ -87,11 +89,11 @@ pub(super) fn check_place(
         }
         Obstacle::Barred(above) => (
             format!("this user may move no process through {above}, and the launcher is not in {folder}"),
-            format!("{way}\nor let them fall: optional = [\"limits\"]"),
+            format!("{way}\nor let them fall: optional = [\"limits\"] in the same file"),
         ),
         Obstacle::Shared(others) => (
             format!("{folder} has {others} other processes, so no controller can be switched on for groups in it"),
-            format!("{way}\nor name a group without processes with `parent`; or let them fall: optional = [\"limits\"]"),
+            format!("{way}\nor name a group without processes with `parent`; or let them fall: optional = [\"limits\"] in the same file"),
         ),
     };
     Err(Refusal { why: no_systemd.map_or(why.clone(), |unable| format!("{why}; and {}", unable.why)), help })
