@@ -173,7 +173,7 @@ fn copy_and_run(write: &str, run: &str) -> String {
 }
 
 /// The dynamic loader runs what it is told, by read(2) and mmap(2) alone.
-const LOADER: &str = "$(readelf -l /usr/bin/id | sed -n 's/.*interpreter: \\(.*\\)]/\\1/p')";
+const LOADER: &str = "$(ls /lib64/ld-linux-x86-64.so.2 /lib/ld-linux-aarch64.so.1 2>/dev/null)";
 
 #[test]
 fn landlock_alone_does_not_part_writing_from_executing() {

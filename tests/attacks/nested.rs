@@ -405,6 +405,7 @@ fn inner_groups_have_a_bound() {
         let child = spawn(&place, &profile, "sleep 30");
         let group = wait_for(|| Ground::group_in(&folder, child.id()));
         wait_for(|| (read(&group, "cgroup.max.descendants").trim() == descendants).then_some(()));
+        wait_for(|| (read(&group, "cgroup.procs").lines().count() >= 2).then_some(()));
         end(child);
     }
 }
