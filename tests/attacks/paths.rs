@@ -467,6 +467,11 @@ fn a_socket_deep_in_a_bound_directory_is_refused_or_covered() {
                 // The twin: with the word that grants it, the service answers.
                 let output = run(", sockets = true", &line);
                 assert_eq!(text(&output.stdout), "A\n", "{who:?} {socket} {access}: {}", text(&output.stderr));
+                if access == "ro" && socket.contains('/') && stockade::sys::landlock_abi().is_ok_and(|abi| abi >= 9) {
+                    // Landlock refuses it, so nobody looks so deep.
+                    assert_eq!(text(&run("", &format!("! {line} && echo kept")).stdout), "kept\n", "{who:?} {socket}");
+                    continue;
+                }
                 let words = text(&run("", &line).stderr);
                 assert!(words.contains("mounts::sockets") && words.contains("sockets = \"hide\""), "{who:?} {socket} {access}: {words}");
                 let line = format!("! {line} && ! mv /d/{socket} /d/x && {{ [ {access} = ro ] || echo built > /d/out; }} && echo done");
