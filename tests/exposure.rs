@@ -161,15 +161,24 @@ fn files_of_the_systems_keys_count_for_root() {
 #[test]
 fn keys_of_another_user_count() {
     if !is_root() {
-        return support::skip("only root reads the homes of others");
+        return support::skip("only root has a list of users of its own, in a mount namespace");
     }
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
-    let is_users = |home: &&str| home.starts_with("/home/") && Path::new(home).join(".ssh").is_dir();
-    let Some(home) = passwd.lines().filter_map(|line| line.split(':').nth(5)).find(is_users) else {
-        return support::skip("no user here has keys");
+    let place = Place::new();
+    place.file("ann/.ssh/id", "a key");
+    let ann = below(&place, "ann");
+    let passwd = place.file("passwd", &format!("root:x:0:0::/root:/bin/sh\nann:x:1234:1234::{ann}:/bin/sh\n"));
+    let profile =
+        place.file("profile.toml", &format!("format = 1\n[process]\ncommand = [\"true\"]\n[mounts]\n\"/k\" = {{ bind = \"{ann}/.ssh\" }}\n"));
+    let line = |before: &str| format!("{before} exec {}/stockade plan {}", place.path.display(), profile.display());
+    let shown = |line: &str| {
+        let output = place.outside(As::Root, "unshare").args(["-m", "sh", "-c", line]).output().unwrap();
+        text(&output.stdout)
     };
-    let found = costs(&Place::new(), "read-keys", &format!("[mounts]\n\"/k\" = {{ bind = \"{home}/.ssh\" }}"));
-    assert_eq!(found, ["/k can be read: keys or sessions"]);
+    let known = shown(&line(&format!("mount --bind {} /etc/passwd;", passwd.display())));
+    assert!(known.contains("/k can be read: keys or sessions"), "{known}");
+    // The twin: to nobody's home that is no directory of keys.
+    let unknown = shown(&line(""));
+    assert!(unknown.contains("exposure") && !unknown.contains("keys or sessions"), "{unknown}");
 }
 
 #[test]

@@ -62,11 +62,14 @@ fn a_hundred_at_once_with_limits_none_fails_and_nothing_is_left() {
         command.arg("run").arg(&path).args(["/bin/sh", "-c", "sleep 1; exit 7"]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()
     };
     let children: Vec<_> = (0..100).map(|_| start().unwrap()).collect();
+    let ids: Vec<String> = children.iter().map(|child| format!("/stockade-{}-", child.id())).collect();
     for (index, child) in children.into_iter().enumerate() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(7), "launch {index}: {}", text(&output.stderr));
     }
-    assert_eq!(ground.dead_groups(), Vec::<String>::new());
+    // Others of these tests kill launchers of their own meanwhile.
+    let left: Vec<String> = ground.dead_groups().into_iter().filter(|group| ids.iter().any(|id| group.contains(id))).collect();
+    assert_eq!(left, Vec::<String>::new());
 }
 
 #[test]
