@@ -2,7 +2,8 @@
 // process; here a call is named by (process, number of the call in it), so exactly one fails in a run.
 //
 //   faults trace OUT -- COMMAND             one line for each call: `PROCESS ORDINAL NUMBER RESULT`, and `exec PROCESS`
-//   faults inject PROCESS ORDINAL ERRNO -- COMMAND    that call is not made, and gives -ERRNO
+//   faults inject PROCESS ORDINAL ERRNO NUMBER -- COMMAND   that call is not made, and gives -ERRNO; it is not met where it has another
+//                                                           number, as two processes begin in either order
 //   faults kill ORDINAL -- COMMAND          the first process is killed (SIGKILL) on its way into that call
 //   faults walls                            prints what the sandbox is made of, seen from inside
 //   faults first                            prints the name and the command line of pid 1, as early as a program can
@@ -114,7 +115,7 @@ static void start(char **command) {
 }
 
 // Runs the command; `process` is -1 where nothing is injected, `kills` says that the process is killed instead.
-static int drive(FILE *out, int process, long ordinal, int error, int kills, char **command) {
+static int drive(FILE *out, int process, long ordinal, int error, long number, int kills, char **command) {
     struct sigaction action = { .sa_handler = on_alarm };
     sigaction(SIGALRM, &action, NULL);
     start(command);
@@ -156,7 +157,7 @@ static int drive(FILE *out, int process, long ordinal, int error, int kills, cha
                 tracee->ordinal++;
                 tracee->nr = info.entry.nr;
                 if (out) fprintf(out, "call %d %ld %ld\n", (int)(tracee - tracees), tracee->ordinal, (long)tracee->nr);
-                if (tracee - tracees == process && tracee->ordinal == ordinal) {
+                if (tracee - tracees == process && tracee->ordinal == ordinal && (number < 0 || tracee->nr == number)) {
                     injected = 1;
                     if (kills) {
                         kill(pid, SIGKILL);
@@ -281,13 +282,13 @@ int main(int argc, char **argv) {
     if (at == 3 && at + 1 < argc && strcmp(argv[1], "trace") == 0) {
         FILE *out = fopen(argv[2], "we");
         if (!out) die(argv[2]);
-        int status = drive(out, -1, 0, 0, 0, command);
+        int status = drive(out, -1, 0, 0, -1, 0, command);
         if (fclose(out)) die("write");
         return status;
     }
-    if (at == 5 && at + 1 < argc && strcmp(argv[1], "inject") == 0)
-        return drive(NULL, atoi(argv[2]), atol(argv[3]), atoi(argv[4]), 0, command);
-    if (at == 3 && at + 1 < argc && strcmp(argv[1], "kill") == 0) return drive(NULL, 0, atol(argv[2]), 0, 1, command);
-    fprintf(stderr, "usage: faults trace OUT | inject PROCESS ORDINAL ERRNO | kill ORDINAL -- COMMAND\n");
+    if (at == 6 && at + 1 < argc && strcmp(argv[1], "inject") == 0)
+        return drive(NULL, atoi(argv[2]), atol(argv[3]), atoi(argv[4]), atol(argv[5]), 0, command);
+    if (at == 3 && at + 1 < argc && strcmp(argv[1], "kill") == 0) return drive(NULL, 0, atol(argv[2]), 0, -1, 1, command);
+    fprintf(stderr, "usage: faults trace OUT | inject PROCESS ORDINAL ERRNO NUMBER | kill ORDINAL -- COMMAND\n");
     return 200;
 }
