@@ -291,7 +291,8 @@ pub fn for_name(name: &str, profile: &Profile) -> Host {
             let groups = &mut host.control_groups;
             groups.systemd = Some(if kind == "lonely" { Err(Unreached { socket: None, errno: libc::ENOENT }) } else { Ok(scope()) });
             if kind == "bound" {
-                groups.hierarchies[0].least.insert("pids", (10, "/sys/fs/cgroup/ann.scope".to_owned()));
+                let least = groups.hierarchies.first_mut().map(|first| &mut first.least);
+                least.into_iter().for_each(|least| drop(least.insert("pids", (10, "/sys/fs/cgroup/ann.scope".to_owned()))));
             }
             host
         }
