@@ -116,4 +116,4 @@ pub use load::{Request, load, load_layers, load_params};
 pub use params::Declared;
 pub use starters::{Fit, Role, starter};
 pub use variables::KNOWN as VARIABLES;
-pub use written::as_written;
+pub use written::{as_written, rewritten};

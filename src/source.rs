@@ -133,6 +133,8 @@ pub struct Use {
     pub name: String,
     /// Where that has its value.
     pub value: Span,
+    /// The value, where it is a text of the profile: what comes from the environment may be a secret.
+    pub means: Option<String>,
 }
 
 impl Use {
@@ -201,6 +203,11 @@ impl Sources {
         self.uses.extend(uses);
     }
 
+    /// The parameters in the text at `span`, or in the entry that it is the key of.
+    pub fn uses(&self, span: Span) -> impl Iterator<Item = &Use> {
+        self.uses.iter().filter(move |used| span.is_somewhere() && used.concerns(span))
+    }
+
     /// How the value at `span` came to be there, each place with its words: what gave its parameters their values, and the words of
     /// `extends` through which it is inherited, the nearest first.
     pub fn trail(&self, span: Span) -> Vec<(Span, String)> {
@@ -208,7 +215,7 @@ impl Sources {
         if !span.is_somewhere() {
             return trail;
         }
-        for used in self.uses.iter().filter(|used| used.concerns(span) && used.value != span) {
+        for used in self.uses(span).filter(|used| used.value != span) {
             if !trail.iter().any(|(at, _)| *at == used.value) {
                 trail.push((used.value, format!("`{}` has its value from here", used.name)));
             }

@@ -492,6 +492,27 @@ fn the_same_path_twice_in_one_file_is_an_error() {
     assert!(said.contains("main.toml:3:1") && said.contains("main.toml:4:1"), "{said}");
 }
 
+/// Each help is followed, and the profile loads.
+#[test]
+fn of_two_entries_at_one_path_the_help_says_what_parts_them() {
+    let mounts = "[mounts]\n\"/home/ann/work\" = \"tmpfs\"\n";
+    Desk::new(&format!("{mounts}\"//home/ann/work\" = \"ro\"\n")).refuses("main.toml:4:1 mounts::twice", "keep one of the two entries");
+    let mut desk = Desk::new(&format!("{mounts}\"${{CWD}}\" = \"ro\"\n"));
+    desk.refuses("main.toml:4:1 mounts::twice", "start stockade in another directory");
+    desk.caller.cwd = "/home/ann/work/below".into();
+    desk.profile();
+    Desk::new(&format!("{mounts}\"${{HOME}}/work\" = \"ro\"\n")).refuses("main.toml:4:1 mounts::twice", "`${HOME}` is a part of");
+    let params = "[params]\np = { type = \"path\", default = \"${CWD}\" }\n";
+    let desk = Desk::new(&format!("{params}{mounts}\"${{p}}\" = \"ro\"\n"));
+    desk.refuses("main.toml:6:1 mounts::twice", "give `p` another value: --set p=PATH");
+    desk.set("p", "/srv").profile();
+    // As a built-in profile does, started in the home that it has inside.
+    let mut desk = Desk::new("").named("default");
+    desk.caller.cwd = "/home/sandbox".into();
+    let said = desk.says();
+    assert!(said.lines().count() == 1 && said.contains("mounts::twice") && said.contains("start stockade in another directory"), "{said}");
+}
+
 #[test]
 fn bad_paths_are_refused_at_their_place() {
     Desk::new("[mounts]\n\"usr\" = \"ro\"\n").refuses("main.toml:3:1 mounts::path", "\"${CWD}/usr\"");

@@ -108,6 +108,37 @@ fn a_bad_extends_hides_no_other_problem() {
 }
 
 #[test]
+fn a_line_to_paste_has_the_parameters_of_the_line_that_it_is_about() {
+    let place = Place::new();
+    let project = place.folder("project", As::User);
+    let lines = "[params]\nproject = { type = \"path\" }\n[mounts]\n";
+    let set = format!("project={}", project.display());
+    let given = |words: &[&str], mounts: &str, more: &[&str]| {
+        let words = [words, &["--set", &set]].concat();
+        unwrapped(&said(&stockade(&place, &words, &format!("{BASE}{lines}{mounts}"), more)))
+    };
+    let err = given(&["check"], "\"${project}/none\" = \"ro\"\n", &[]);
+    let help = "\"${project}/none\" = { bind = \"${project}/none\", missing = \"skip\" }";
+    assert!(err.contains("E0302") && err.contains(help), "{err}");
+    let err = given(&["check"], &format!("{help}\n"), &[]);
+    assert!(!err.contains("E0302") && err.contains("the profile is good"), "{err}");
+    // The value alone may be wrong.
+    let err = unwrapped(&said(&stockade(
+        &place,
+        &["check", "--set", "project=/no/such"],
+        &format!("{BASE}{lines}\"/p\" = {{ bind = \"${{project}}\" }}\n"),
+        &[],
+    )));
+    assert!(err.contains("E0302") && err.contains("give `project` another value with --set project=PATH, or"), "{err}");
+    // `why` offers a line in the place of the one that it is about.
+    let question = format!("write:{}/x", project.display());
+    std::fs::write(project.join("x"), "").unwrap();
+    std::fs::set_permissions(project.join("x"), std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let out = given(&["why"], "\"${project}\" = \"ro\"\n\"${project}/x\" = { bind = \"${project}/x\" }\n", &[&question]);
+    assert!(out.contains("\"${project}/x\" = \"rw\"") && out.contains("in the place of"), "{out}");
+}
+
+#[test]
 fn what_is_skipped_stands_beside_the_verdict() {
     let place = Place::new();
     let profile = "format = 1\noptional = [\"limits\"]\nextends = [\"base\"]\n[process]\ncommand = [\"true\"]\n[limits]\nmemory = \"1G\"\n";

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use support::{As, Place, is_root, skip, text};
+use support::{As, Place, is_root, skip, text, unwrapped};
 
 const PROFILES: [&str; 4] = ["base", "build", "default", "strict"];
 
@@ -341,6 +341,23 @@ fn build_refuses_a_project_that_is_too_broad() {
         let output = caller.stockade(Path::new("/usr/lib")).args(["run", "build", "true"]).output().unwrap();
         let err = text(&output.stderr);
         assert!(output.status.code() == Some(125) && err.contains("it belongs to the system"), "{:?}: {err}", caller.who);
+    });
+}
+
+/// Who runs a built-in profile cannot write in it: what works is another project.
+#[test]
+fn build_says_to_name_another_project_and_takes_it() {
+    each(|caller| {
+        for folder in ["/", "/usr", "/etc", "/home", "/tmp", "/run", "/proc", "/sys", "/dev"] {
+            let output = caller.stockade(Path::new(folder)).args(["run", "build", "true"]).output().unwrap();
+            let err = unwrapped(&text(&output.stderr));
+            assert!(output.status.code() == Some(125) && err.contains("give `project` another value"), "{:?}, {folder}: {err}", caller.who);
+            assert!(err.contains("--set project=PATH"), "{:?}, {folder}: {err}", caller.who);
+            assert_eq!(err.matches("E0301").count(), usize::from(err.contains("E0301")), "{:?}, {folder}: {err}", caller.who);
+            let set = format!("project={}", caller.folder.display());
+            let output = caller.stockade(Path::new(folder)).args(["run", "--set", &set, "build", "pwd"]).output().unwrap();
+            assert_eq!(text(&output.stdout).trim_end(), caller.folder.to_str().unwrap(), "{:?}, {folder}: {}", caller.who, text(&output.stderr));
+        }
     });
 }
 

@@ -3,11 +3,11 @@
 use super::{FAILED, Failed, Planned, paint, print_line, settle};
 use crate::cli::{Asking, Format};
 use stockade::problem::Problem;
-use stockade::profile::{Caller, Request};
+use stockade::profile::{Caller, Request, rewritten};
 use stockade::source::Sources;
 use stockade::view::answer::{self, Answered};
 use stockade::walls::World;
-use stockade::walls::change::{Line, candidates, inside_its_own};
+use stockade::walls::change::{Line, Over, candidates, inside_its_own};
 use stockade::walls::facts::Eyes;
 use stockade::walls::query::{Query, Says};
 use stockade::walls::why::answer as judge;
@@ -29,6 +29,7 @@ pub fn why(mut asking: Asking) -> u8 {
             let tries = !asking.no_change && answer.verdict != Says::CannotTell;
             let lines = if tries { candidates(&query, &answer, &planned.profile, &world, &eyes) } else { vec![] };
             let change = lines.iter().find(|line| changes(line, &query, answer.verdict, &request, &eyes)).cloned();
+            let change = change.map(|line| if format == Format::Text { written(line, &planned) } else { line });
             let denied = change.is_none() && answer.verdict == Says::Denies;
             let first = if denied { first(lines, &query, &request, &eyes) } else { None };
             Answered { query, answer, change, first, sought: tries }
@@ -40,6 +41,14 @@ pub fn why(mut asking: Asking) -> u8 {
     });
     let said = |says| answers.iter().any(|answered| answered.answer.verdict == says);
     if said(Says::CannotTell) { FAILED } else { u8::from(said(Says::Denies)) }
+}
+
+/// A line in the words of the one whose place it takes. Programs lay it over the profile by `--config`, which has no `${PROFILE_DIR}`.
+fn written(line: Line, planned: &Planned) -> Line {
+    match line.over {
+        Over::Replaces(at) => Line { text: rewritten(&line.text, at, &planned.host.caller, &planned.sources), ..line },
+        Over::Nothing | Over::Joins(_) => line,
+    }
 }
 
 fn wrong(message: String) -> Failed {

@@ -1,7 +1,7 @@
 //! Puts variables into one parsed text: values and the keys of mounts. A value stays one value, whatever is in it.
 
 use super::params::Value;
-use super::variables::Variables;
+use super::variables::{Piece, Variables, pieces};
 use crate::policy::mounts::{self, MOST_ENTRIES, pattern};
 use crate::policy::programs::COMMAND;
 use crate::problem::{Problem, Problems};
@@ -110,8 +110,8 @@ impl<'a, 'i> Filling<'a, 'i> {
     }
 
     fn note_uses(&mut self, text: &str, at: Span) {
-        for (name, value) in self.variables.params_in(text) {
-            self.uses.push(Use { text: at, entry: self.entry, name: name.to_owned(), value });
+        for (name, value, means) in self.variables.params_in(text) {
+            self.uses.push(Use { text: at, entry: self.entry, name: name.to_owned(), value, means });
         }
     }
 
@@ -224,7 +224,9 @@ impl<'a, 'i> Filling<'a, 'i> {
                         "cannot mount at {} twice: one file has two entries for it",
                         if self.variables.is_secret(key) { key } else { pattern::shown(&path) }
                     );
-                    self.problems.push(Problem::new("mounts::twice", at, message).label("and here").also(first, "here"));
+                    let other = self.sources.text(first).unwrap_or_default();
+                    let help = self.apart(&[key, other]);
+                    self.problems.push(Problem::new("mounts::twice", at, message).label("and here").also(first, "here").help(help));
                     return None;
                 }
                 Some(path)
@@ -236,6 +238,20 @@ impl<'a, 'i> Filling<'a, 'i> {
                 self.problems.push(Problem::new("mounts::path", at, format!("cannot mount at this path: {message}")).help_maybe(help));
                 None
             }
+        }
+    }
+
+    /// What to do where two keys are one path: another value for the variable that brings them together, if there is one.
+    fn apart(&self, keys: &[&str; 2]) -> String {
+        let pieces: Vec<Piece<'_>> = keys.iter().flat_map(|key| pieces(key).unwrap_or_default()).collect();
+        let names = || pieces.iter().filter_map(|piece| if let Piece::Variable(name, _) = piece { Some(*name) } else { None });
+        if let Some(name) = names().find(|name| self.variables.params.is_some_and(|params| params.value(name).is_some())) {
+            return format!("give `{name}` another value: --set {name}=PATH");
+        }
+        match names().next() {
+            Some("CWD") => "start stockade in another directory, such as one below this".into(),
+            Some(name) => format!("`${{{name}}}` is a part of that path today: keep one of the two entries"),
+            None => "keep one of the two entries".into(),
         }
     }
 }

@@ -142,15 +142,25 @@ impl<'a> Variables<'a> {
         pieces(text).is_ok_and(|pieces| pieces.iter().any(|piece| matches!(piece, Piece::Variable(name, _) if secret(name))))
     }
 
-    /// The parameters in a text, with the places of their values; of a text with many the first.
-    pub fn params_in<'t>(&self, text: &'t str) -> Vec<(&'t str, Span)> {
-        let mut found = vec![];
+    /// The parameters in a text, with the places of their values and, where they are no secret, the values; of a text with many the first.
+    pub fn params_in<'t>(&self, text: &'t str) -> Vec<(&'t str, Span, Option<String>)> {
+        let mut found: Vec<(&str, Span, Option<String>)> = vec![];
         for piece in pieces(text).unwrap_or_default() {
             let Piece::Variable(name, _) = piece else { continue };
             let place = self.params.and_then(|params| params.place(name));
-            found.extend(place.map(|at| (name, at)).filter(|param| found.len() < MOST_TOLD && !found.contains(param)));
+            if let Some(at) = place.filter(|_| found.len() < MOST_TOLD && !found.iter().any(|(known, ..)| *known == name)) {
+                found.push((name, at, self.shown(name)));
+            }
         }
         found
+    }
+
+    /// The value of a parameter that is one text, and no secret.
+    fn shown(&self, name: &str) -> Option<String> {
+        match self.params?.value(name)?? {
+            Value::Text(text) if !self.params?.is_secret(name) => Some(text.clone()),
+            _ => None,
+        }
     }
 
     /// The value of a variable; `None` where a problem was reported already.

@@ -1,5 +1,5 @@
-//! Help in the words of the line that it is about: a variable there stays one in what is offered in its place, as today's value is
-//! another tomorrow, and one of the environment may be a secret. It judges nothing.
+//! Help in the words of the line that it is about: a variable or a parameter there stays one in what is offered in its place, as today's
+//! value is another tomorrow, and one of the environment may be a secret. It judges nothing.
 
 use super::Caller;
 use super::variables::{Piece, pieces};
@@ -7,17 +7,32 @@ use crate::problem::{Problem, Problems};
 use crate::source::{Sources, Span};
 use crate::value::quoted;
 
-/// The problems, with the variables of their lines in their help.
+/// Codes that say of a place of the host that it is the wrong one.
+const OF_A_PLACE: &[&str] = &["mounts::broad", "mounts::kernel-tree", "mounts::link", "mounts::sockets", "mounts::source"];
+
+/// The problems, with the variables of their lines in their help. Where the place that is wrong is the value of a parameter, another
+/// value is the first help: who runs a built-in profile cannot write in it.
 pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Problems {
     let mut out = Problems::default();
     out.extend(problems.into_iter().map(|problem| {
-        let help = problem.help.as_ref().map(|help| rewritten(help, problem.at, caller, sources));
+        let param = OF_A_PLACE.contains(&problem.code).then(|| whole(problem.at, sources)).flatten();
+        let help = problem.help.as_ref().map(|help| {
+            let help = rewritten(help, problem.at, caller, sources);
+            param.map_or_else(|| help.clone(), |name| format!("give `{name}` another value with --set {name}=PATH, or {help}"))
+        });
         Problem { help, ..problem }
     }));
     out
 }
 
-fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources) -> String {
+/// The parameter that a line's key or source is, with nothing around it.
+fn whole(at: Span, sources: &Sources) -> Option<&str> {
+    let is_whole = |name: &str, text: &str| text.trim_matches(['"', '\'']).strip_prefix("${").and_then(|text| text.strip_suffix('}')) == Some(name);
+    sources.uses(at).find(|used| sources.text(used.text).is_some_and(|text| is_whole(&used.name, text))).map(|used| used.name.as_str())
+}
+
+/// A line for the place of the text at `at`, with what is a variable there.
+pub fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources) -> String {
     let Some(line) = sources.lines_of(at).filter(|line| line.contains("${")) else { return help.to_owned() };
     let folder = sources.source(at).and_then(|source| source.file.clone());
     let folder = folder.as_deref().map(crate::value::parent);
@@ -28,6 +43,7 @@ fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources) -> String
             Piece::Variable(name, _) => Some((name, value(name, caller, folder)?)),
             Piece::Plain(_) => None,
         })
+        .chain(sources.uses(at).filter_map(|used| Some((used.name.as_str(), used.means.clone()?))))
         .filter(|(_, value)| value.len() > 1)
         .collect();
     // The longest says most: `${CWD}` rather than `${HOME}/work`.

@@ -45,7 +45,18 @@ pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, undone: Opt
         all.entry(path).or_insert(node);
     }
     let root = all.get("/").cloned();
-    let mut world = World { host, ids, draft, tree: all, made: BTreeSet::new(), pinned: BTreeSet::new(), seals: vec![], current: None, kept: vec![] };
+    let mut world = World {
+        host,
+        ids,
+        draft,
+        tree: all,
+        made: BTreeSet::new(),
+        pinned: BTreeSet::new(),
+        seals: vec![],
+        current: None,
+        kept: vec![],
+        refused: None,
+    };
     world.check_root(root.as_ref());
     world.root(root.as_ref().map_or(Span::NOWHERE, |node| node.at));
     for (path, node) in world.tree.clone() {
@@ -80,6 +91,8 @@ struct World<'a> {
     current: Option<Mount>,
     /// What is kept or hidden below writable binds of the host.
     kept: Vec<Kept>,
+    /// The line of a root that is too broad: what is bound with it is no problem of its own.
+    refused: Option<Span>,
 }
 
 impl World<'_> {
@@ -103,6 +116,7 @@ impl World<'_> {
                             .then(|| checks::check("/", source, bind, file, (&self.tree, self.host), *at))
                             .flatten()
                         {
+                            self.refused = (problem.code == "mounts::broad").then_some(*at);
                             self.draft.problem(problem);
                         }
                     }

@@ -31,7 +31,10 @@ impl World<'_> {
             return self.draft.problem(Problem::new("mounts::link", at, message).help("bind what it points at"));
         }
         if let Some(problem) = checks::check(path, source, bind, &file, (&self.tree, self.host), at) {
-            return self.draft.problem(problem);
+            if problem.code != "mounts::broad" || self.refused != Some(at) {
+                self.draft.problem(problem);
+            }
+            return;
         }
         if file.kind == FileKind::Socket {
             let message = format!("cannot bind {source}: it is a socket");
