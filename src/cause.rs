@@ -190,22 +190,25 @@ fn limit_file(kind: Kind) -> String {
     path[path.rfind('/').map_or(0, |slash| slash + 1)..].to_owned()
 }
 
+/// How a container is started whose /proc and /sys are neither masked nor, below /proc, read-only. The word is the same for both.
+const UNMASKED: &str = "podman and docker: --security-opt systempaths=unconfined";
+
 /// A new proc is refused where something is mounted over the one that is seen (mount_too_revealing of fs/namespace.c).
-pub fn masked_proc() -> Cause {
-    let fix = "run the container unmasked (podman and docker: --security-opt systempaths=unmasked), or write proc = { subset = \"pid\" } (Linux 7.3 can), or leave /proc out";
-    cause("this container masks /proc", Fix::Words(fix.into()))
+pub fn masked_proc(only_processes: bool) -> Cause {
+    let less = if only_processes { "" } else { ", or write \"/proc\" = { proc = { subset = \"pid\" } } (Linux 7.3 can)" };
+    cause("this container masks /proc", Fix::Words(format!("run the container unmasked ({UNMASKED}){less}, or leave /proc out")))
 }
 
 /// A new sysfs is refused likewise.
 pub fn masked_sysfs() -> Cause {
-    let fix = Fix::Words("leave sysfs out, or run the container with an unmasked /sys".into());
+    let fix = Fix::Words(format!("leave sysfs out, or run the container unmasked ({UNMASKED})"));
     cause("a new sysfs needs a network namespace of the sandbox's own, and an unmasked /sys outside", fix)
 }
 
 /// The limit that keeps the target from user namespaces of its own is a file that containers mount read-only.
 pub fn read_only_proc_sys() -> Cause {
-    let fix = "podman and docker: --security-opt systempaths=unmasked; a unit: ProtectKernelTunables=no; or let the filter keep them alone: optional = [\"namespaces.nested\"]";
-    cause("/proc/sys is read-only here, as in a container", Fix::Words(fix.into()))
+    let fix = "a unit: ProtectKernelTunables=no; or let the filter keep them alone: optional = [\"namespaces.nested\"]";
+    cause("/proc/sys is read-only here, as in a container", Fix::Words(format!("{UNMASKED}; {fix}")))
 }
 
 /// pivot_root(2) wants a root that is a mount point, and not the initial one.
@@ -223,6 +226,12 @@ pub fn no_idmap() -> Cause {
 /// The same, where CAP_SYS_ADMIN is not over the file system.
 pub fn foreign_idmap() -> Cause {
     cause("root of a container cannot map owners", Fix::Words("identity.host = true, or access = \"ro\"".into()))
+}
+
+/// The ids behind a target that root starts are of no user (`identity.host-ids`), and a rootless container's root does not have them.
+pub fn no_further_ids() -> Cause {
+    let fix = "start stockade as an ordinary user, or let the target have ids of the container: identity.host = true";
+    cause("this root is one in a user namespace, which does not have the ids that stand behind the target", Fix::Words(fix.into()))
 }
 
 /// A hard limit can be raised by root alone (getrlimit(2)).

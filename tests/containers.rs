@@ -2,8 +2,11 @@
 //! docker's alone. The built-in profile `landlock` starts there, works, and keeps files; what does not start names it.
 #![allow(missing_docs, reason = "a test binary")]
 
+#[path = "pasting/offers.rs"]
+mod offers;
 mod support;
 
+use offers::{offers, pasted};
 use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -221,4 +224,123 @@ try one START /stockade run /one.toml sh -c 'echo runs; unshare -Ur true'
     assert!(line("both").starts_with("both 125 ") && help, "{said}");
     assert!(line("one").starts_with("one 1 runs |") && line("one").contains("unshare failed: Operation not permitted"), "{said}");
     assert!(line("one").contains("the system call filter alone keeps the target from namespaces"), "{said}");
+}
+
+// ---- what a help says is done ----
+
+/// The host's programs, as a container has them.
+const PROGRAMS: &str = "[process]\ncommand = [\"true\"]\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \"ro\"\n";
+
+/// How stockade is started in a container.
+#[derive(Debug, Clone)]
+struct Start {
+    options: Vec<String>,
+    user: bool,
+    profile: String,
+}
+
+impl Start {
+    /// Its status, and what it says: one line for the error and its place, one for the help.
+    fn run(&self, container: &Container) -> (i32, String, String) {
+        let path = container.place.file("root/p.toml", &self.profile);
+        // A profile, and the folder that it is in, are the container's root's.
+        let root = if self.options.iter().any(|option| option.starts_with("--uidmap")) { 100_000 } else { 0 };
+        for path in [path, container.place.path.join("root")] {
+            chown(path, Some(root), Some(root)).unwrap();
+        }
+        let user = if self.user { format!("setpriv --reuid {USER} --regid {USER} --clear-groups") } else { String::new() };
+        let line = format!("said=$({user} /stockade run /p.toml 2>&1 </dev/null); echo $?; echo \"$said\"");
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let said = unwrapped(&container.sh(&options, &line));
+        let (status, said) = said.split_once('\n').unwrap();
+        let (error, help) = said.split_once("  help: ").unwrap_or((said, ""));
+        let sentence = error.lines().find_map(|line| line.split_once('×')).map_or("", |(_, sentence)| sentence.trim());
+        (status.parse().unwrap(), sentence.to_owned(), help.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    /// The same, with each thing done that a help says, by what is done.
+    fn after(&self, help: &str, line: &str) -> Vec<(String, Vec<Start>)> {
+        let at = self.profile.find(line).unwrap();
+        let with = |profile: String| Start { profile, ..self.clone() };
+        let lines = offers(help).into_iter().map(|offer| {
+            let ways = pasted(&self.profile, &offer, help, at..at + line.len()).into_iter().map(with).collect();
+            (format!("{offer:?}"), ways)
+        });
+        let mut all: Vec<(String, Vec<Start>)> = lines.collect();
+        for option in help.split("--security-opt ").skip(1).filter_map(|rest| rest.split([';', ')', ',', ' ']).next()) {
+            let mut other = self.clone();
+            let option = format!("--security-opt={option}");
+            let key = option.rsplit_once('=').map_or("", |(key, _)| key);
+            other.options.retain(|old| !old.starts_with(key));
+            other.options.push(option.clone());
+            all.push((option, vec![other]));
+        }
+        if help.contains("as an ordinary user") {
+            all.push(("ordinary user".into(), vec![Start { user: true, ..self.clone() }]));
+        }
+        if help.contains("leave ") {
+            all.push(("left out".into(), vec![with(self.profile.replace(line, ""))]));
+        }
+        if help.contains("stockade run landlock -- make test") {
+            let alone = with("format = 1\nextends = [\"landlock\"]\n[process]\ncommand = [\"true\"]\n".into());
+            all.push(("landlock".into(), vec![alone]));
+        }
+        all
+    }
+}
+
+/// What the help of a failed start says is done, thing by thing: each of them gets past the error.
+#[test]
+fn what_the_help_of_a_failed_start_says_gets_past_it() {
+    if !is_root() {
+        return skip("podman is tried as root");
+    }
+    if !has(&["podman", "crun", "setpriv"]) {
+        return;
+    }
+    let Some(policy) = policy_of_docker() else { return };
+    let container = Container::new();
+    let docker = format!("--security-opt=seccomp={}", policy.display());
+    let (docker, unconfined) = (&[&*docker][..], &["--security-opt=seccomp=unconfined"][..]);
+    let open = &["--security-opt=seccomp=unconfined", "--security-opt=systempaths=unconfined"][..];
+    let rootless = &["--privileged", "--uidmap=0:100000:65536", "--gidmap=0:100000:65536"][..];
+    let skips = "optional = [\"namespaces.nested\"]\n";
+    let alone = "[namespaces]\nall = \"host\"\n[network]\nmode = \"host\"\n";
+    let kernel = support::kernel();
+    let one = "\"/usr\" = \"ro\"\n";
+    for (options, user, top, mount, error, ways) in [
+        (unconfined, true, "", "", "cannot forbid user namespaces inside: read-only file system", 2),
+        (unconfined, true, skips, "\"/proc\" = \"proc\"\n", "cannot mount proc on /proc", 3),
+        (unconfined, true, skips, "\"/proc\" = { proc = { subset = \"pid\" } }\n", "cannot mount proc on /proc", 2),
+        (unconfined, true, skips, "\"/sys\" = \"sysfs\"\n", "cannot mount sysfs on /sys", 2),
+        (unconfined, false, skips, "", "cannot bind /usr: operation not permitted", 2),
+        (docker, true, "", "", "cannot make the namespaces", 2),
+        (docker, false, "", "", "cannot bind /usr: operation not permitted", 2),
+        (docker, true, alone, "", "keyring", 1),
+        (rootless, false, "", "", "cannot write uid_map of the user namespace", 2),
+    ] {
+        let profile = format!("format = 1\n{top}{PROGRAMS}{mount}");
+        let start = Start { options: options.iter().map(|option| (*option).to_owned()).collect(), user, profile };
+        if mount.contains("subset") && kernel >= (7, 3) {
+            continue;
+        }
+        let (status, sentence, help) = start.run(&container);
+        assert!(status == 125 && sentence.contains(error), "{start:?}: {status} {sentence} {help}");
+        let done = start.after(&help, if mount.is_empty() { one } else { mount });
+        assert_eq!(done.len(), ways, "{sentence}: {help}: {done:?}");
+        for (what, others) in done {
+            let found: Vec<(i32, String, String)> = others.iter().map(|other| other.run(&container)).collect();
+            let newer = what.contains("subset") && help.contains("(Linux 7.3 can)") && kernel < (7, 3);
+            let past = found.iter().any(|(status, now, _)| *status == 0 || (*status == 125 && !now.is_empty() && !now.contains(error)));
+            assert!(past != newer, "{sentence}: {help}: {what}: {found:?}");
+        }
+    }
+    // The twin: nothing of it is there by itself, and all of it together starts.
+    let start = Start {
+        options: open.iter().map(|option| (*option).to_owned()).collect(),
+        user: true,
+        profile: format!("format = 1\n{PROGRAMS}\"/proc\" = \"proc\"\n"),
+    };
+    let (status, sentence, _) = start.run(&container);
+    assert_eq!((status, &*sentence), (0, ""));
 }

@@ -172,8 +172,9 @@ fn file_tree(facts: &Facts) -> Line {
 
 fn proc(facts: &Facts) -> Line {
     const NAME: &str = "proc";
-    let cause = |errno| (errno == libc::EPERM).then(cause::masked_proc);
-    match (facts.act(Act::Proc), facts.act(Act::ProcSubset)) {
+    let (whole, subset) = (facts.act(Act::Proc), facts.act(Act::ProcSubset));
+    let cause = |errno| (errno == libc::EPERM).then(|| cause::masked_proc(matches!(subset, Tried::Refused(_))));
+    match (whole, subset) {
         (Tried::Works, _) => Line::ok(NAME, "a new one can be mounted"),
         (Tried::Untried, _) => untried(NAME, "\"/proc\" = \"proc\""),
         (Tried::Refused(errno), subset) => {

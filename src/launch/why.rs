@@ -121,7 +121,7 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         (Op::OpenTree { .. }, libc::EMFILE) => "raise the limit of open files: ulimit -n 4096",
         (Op::IdMapMount { .. }, libc::EINVAL) => return Some(cause::no_idmap().to_string()),
         (Op::IdMapMount { .. }, libc::EPERM) => return Some(cause::foreign_idmap().to_string()),
-        (Op::Proc { .. }, libc::EPERM) => return Some(cause::masked_proc().to_string()),
+        (Op::Proc { only_processes, .. }, libc::EPERM) => return Some(cause::masked_proc(*only_processes).to_string()),
         (Op::Sysfs { .. }, libc::EPERM) => return Some(cause::masked_sysfs().to_string()),
         (Op::ForbidNamespaces { .. } | Op::OpenLimit { .. }, libc::EROFS) => return Some(cause::read_only_proc_sys().to_string()),
         (Op::Pivot, libc::EINVAL) => return Some(cause::no_pivot().to_string()),
@@ -209,8 +209,11 @@ fn user_namespace_cause() -> Option<String> {
 pub fn map_failed(file: &str, Errno(errno): Errno) -> Problem {
     let problem = Problem::new("launch::id-map", Span::NOWHERE, format!("cannot write {file} of the user namespace: {}", errno_words(errno)));
     problem.help_maybe(user_namespace_cause().or_else(|| {
-        (errno == libc::EPERM)
-            .then(|| "the ids are not the caller's to map: an ordinary user maps its own id, or subordinate ranges with \"auto\"".into())
+        let words = || match nix::unistd::geteuid().is_root() {
+            true => cause::no_further_ids().to_string(),
+            false => "the ids are not the caller's to map: an ordinary user maps its own id, or subordinate ranges with \"auto\"".into(),
+        };
+        (errno == libc::EPERM).then(words)
     }))
 }
 

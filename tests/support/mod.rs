@@ -31,11 +31,16 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Whether tmpfs can be idmapped (Linux 6.3).
-pub fn tmpfs_can_be_mapped() -> bool {
+/// This kernel's version.
+pub fn kernel() -> (u32, u32) {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
-    (numbers.next().unwrap(), numbers.next().unwrap()) >= (6, 3)
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+/// Whether tmpfs can be idmapped (Linux 6.3).
+pub fn tmpfs_can_be_mapped() -> bool {
+    kernel() >= (6, 3)
 }
 
 /// The ABI of this kernel's Landlock; 0 where there is none.
