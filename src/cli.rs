@@ -18,8 +18,20 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Prefixes of one pipeline, and questions about what it makes.
+impl Cli {
+    /// The whole command line, with the options of every command.
+    pub fn built() -> clap::Command {
+        let mut command = Cli::command();
+        command.build();
+        command
+    }
+}
+
+/// Prefixes of one pipeline, and questions about what it makes. The options of a command are made when it is the one that is asked for:
+/// those of all took a tenth of what a start does before its first process. What a command is for stands here, for the list of them all:
+/// a doc comment of its structure would take this one's place.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     /// Run the profile's command in its sandbox
     Run(Runs),
@@ -94,7 +106,7 @@ pub enum Shell {
     Fish,
 }
 
-/// What the command line adds to a profile.
+// What the command line adds to a profile.
 #[derive(Debug, Clone, Args)]
 pub struct Flags {
     /// Give a parameter of the profile its value
@@ -112,7 +124,7 @@ impl Flags {
     }
 }
 
-/// A profile that is looked at: options stand anywhere before `--`, as nothing there is the target's.
+// A profile that is looked at: options stand anywhere before `--`, as nothing there is the target's.
 #[derive(Debug, Args)]
 pub struct Looked {
     /// What is added.
@@ -142,7 +154,7 @@ impl From<Looked> for Given {
     }
 }
 
-/// A profile and what the command line adds to it.
+// A profile and what the command line adds to it.
 #[derive(Debug, Args)]
 pub struct Given {
     /// What is added.
@@ -153,7 +165,7 @@ pub struct Given {
     words: Vec<String>,
 }
 
-/// A profile to be run, and what is said of the run.
+// A profile to be run, and what is said of the run.
 #[derive(Debug, Args)]
 #[command(override_usage = "stockade run [OPTIONS] PROFILE [--] [ARGS]...")]
 pub struct Runs {
@@ -183,7 +195,7 @@ pub enum Explain {
     Live,
 }
 
-/// A profile, and how to show what is found.
+// A profile, and how to show what is found.
 #[derive(Debug, Args)]
 pub struct Shown {
     /// For people or for programs
@@ -194,7 +206,7 @@ pub struct Shown {
     pub given: Looked,
 }
 
-/// A profile, and what is held against it.
+// A profile, and what is held against it.
 #[derive(Debug, Args)]
 #[command(override_usage = "stockade check [OPTIONS] PROFILE [--] [ARGS]...")]
 pub struct Checked {
@@ -206,7 +218,7 @@ pub struct Checked {
     pub shown: Shown,
 }
 
-/// Codes of problems.
+// Codes of problems.
 #[derive(Debug, Args)]
 pub struct Explained {
     /// For people or for programs
@@ -217,7 +229,7 @@ pub struct Explained {
     pub codes: Vec<String>,
 }
 
-/// The profiles that can be named.
+// The profiles that can be named.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Profiles {
@@ -229,7 +241,7 @@ pub struct Profiles {
     pub what: Option<ProfilesCommand>,
 }
 
-/// What to do with profiles.
+// What to do with profiles.
 #[derive(Debug, Subcommand)]
 pub enum ProfilesCommand {
     /// Print the text of a profile
@@ -252,7 +264,7 @@ pub enum ProfilesCommand {
     },
 }
 
-/// A profile that leaves something to its user.
+// A profile that leaves something to its user.
 #[derive(Debug, Args)]
 pub struct Parametrised {
     /// For people or for programs
@@ -266,7 +278,7 @@ pub struct Parametrised {
     pub profile: String,
 }
 
-/// How the list is shown.
+// How the list is shown.
 #[derive(Debug, Args)]
 pub struct Listing {
     /// For people or for programs
@@ -274,7 +286,7 @@ pub struct Listing {
     pub format: Format,
 }
 
-/// Sandboxes that run.
+// Sandboxes that run.
 #[derive(Debug, Args)]
 pub struct Running {
     /// Names that sandboxes have by the key `name` of their profiles
@@ -282,7 +294,7 @@ pub struct Running {
     pub names: Vec<String>,
 }
 
-/// A profile to be written.
+// A profile to be written.
 #[derive(Debug, Args)]
 pub struct New {
     /// What the profile is for
@@ -296,7 +308,7 @@ fn roles() -> impl TypedValueParser<Value = Role> {
     PossibleValuesParser::new(Role::WORDS.iter().copied()).try_map(|word| Role::from_text(&word))
 }
 
-/// The machine, or a profile on it.
+// The machine, or a profile on it.
 #[derive(Debug, Args)]
 #[command(override_usage = "stockade doctor [OPTIONS] [PROFILE [--] [ARGS]...]")]
 pub struct Examined {
@@ -325,7 +337,7 @@ impl Examined {
     }
 }
 
-/// What of a plan is shown.
+// What of a plan is shown.
 #[derive(Debug, Args)]
 #[command(override_usage = "stockade plan [OPTIONS] PROFILE [--] [ARGS]...")]
 pub struct Planning {
@@ -340,7 +352,7 @@ pub struct Planning {
     pub shown: Shown,
 }
 
-/// Questions to a profile. They stand before the target's words.
+// Questions to a profile. They stand before the target's words.
 #[derive(Debug, Args)]
 #[command(after_help = QUESTIONS, override_usage = "stockade why [OPTIONS] PROFILE QUESTION... [-- ARGS...]")]
 pub struct Asking {
@@ -377,7 +389,7 @@ pub enum Format {
 
 /// An option of any command that is spelt much like this word.
 fn option_like(word: &str) -> Option<String> {
-    let command = Cli::command();
+    let command = Cli::built();
     let options = command.get_subcommands().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
     let near = did_you_mean(word.trim_start_matches('-').split('=').next()?, options)?;
     Some(format!("did you mean `--{near}`?"))
@@ -385,7 +397,7 @@ fn option_like(word: &str) -> Option<String> {
 
 /// How a command line is written on which options of `run` stand behind PROFILE, where they are the target's first word.
 fn in_order(profile: &str, words: &[String]) -> String {
-    let command = Cli::command();
+    let command = Cli::built();
     let run = command.find_subcommand("run");
     let option = |word: &str| {
         let name = word.strip_prefix("--")?.split('=').next()?;
@@ -411,7 +423,7 @@ fn in_order(profile: &str, words: &[String]) -> String {
 /// How a command line is written on which an option of the target's stands behind PROFILE, where options of a command may stand.
 pub fn with_dashes(words: &[String], unknown: &str) -> Option<String> {
     let (command, words) = words.split_first()?;
-    let known = Cli::command();
+    let known = Cli::built();
     let known = known.find_subcommand(command).filter(|_| ["check", "plan", "doctor"].contains(&command.as_str()))?;
     let takes_word = |word: &str| {
         let named = |arg: &&clap::Arg| word.strip_prefix("--").is_some_and(|name| arg.get_long() == Some(name));

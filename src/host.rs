@@ -218,7 +218,8 @@ impl Host {
         if profile.limits.is_used() {
             host.control_groups = Groups::probe(&profile.limits, &entries, profile.name.get().is_some(), &caller);
         }
-        let mut wanted = mounts::wanted(&entries, &host.root_names);
+        let tree = mounts::tree::tree(&entries, &host.root_names);
+        let mut wanted = mounts::wanted(&tree, &entries, &host.root_names);
         // Where nothing covers what is hidden, its real place tells whether a rule grants it.
         if *profile.namespaces.tree() == Namespace::Host {
             wanted.extend(mounts::hidden(&entries));
@@ -238,8 +239,8 @@ impl Host {
         if caller.uid != 0 {
             host.unwritable = unwritable(&entries);
         }
-        host.read_trails(&entries, with_fs);
-        host.read_sockets(profile, &entries, &caller.home);
+        host.read_trails(&tree, with_fs);
+        host.read_sockets(profile, &tree, &caller.home);
         if profile.capabilities.named().any(|cap| cap.0 > LAST_SURE) {
             host.last_capability = last_capability();
         }

@@ -136,9 +136,11 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
             draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
         }
         let implied = programs::draft(&profile.programs, &profile.process, host, &mut draft);
-        mounts::draft(&entries, implied, host, &ids, mounts::Undone::by(&profile.namespaces, &profile.optional), &mut draft);
-        let (tree, _) = mounts::tree::settle(&entries, host);
-        draft.notes.extend(mounts::sockets::deeper(&tree, host, host.holds_sockets(profile)));
+        let (tree, left_out) = mounts::tree::settle(&entries, host);
+        draft.notes.extend(left_out);
+        let deeper = mounts::sockets::deeper(&tree, host, host.holds_sockets(profile));
+        mounts::draft(tree, implied, host, &ids, mounts::Undone::by(&profile.namespaces, &profile.optional), &mut draft);
+        draft.notes.extend(deeper);
         draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
     } else if joined_tree {
         refuse_mounts(profile, &choice, &mut draft);

@@ -3,7 +3,7 @@
 
 use super::print_line;
 use crate::cli::{Cli, Shell};
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 use stockade::problem::escape;
 use stockade::profile::{Caller, Listed, installed};
 use stockade::walls::query::WORDS;
@@ -28,8 +28,7 @@ pub fn complete(words: &[String]) -> u8 {
     // bash makes three words of `--format=json`.
     let begun = if begun == "=" { "" } else { begun };
     let before: Vec<&str> = before.iter().map(String::as_str).filter(|word| *word != "=").collect();
-    let mut command = Cli::command();
-    command.build();
+    let command = Cli::built();
     for fitting in fitting(&command, &before, begun) {
         print_line(&fitting);
     }

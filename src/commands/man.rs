@@ -4,7 +4,7 @@
 use super::page::{Block, Page, roff};
 use super::{print_line, reference};
 use crate::cli::{Cli, Manual};
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 
 /// Prints a manual page for man(1).
 pub fn man(manual: Manual) -> u8 {
@@ -17,8 +17,7 @@ pub fn man(manual: Manual) -> u8 {
 }
 
 fn command_page() -> Page {
-    let mut command = Cli::command();
-    command.build();
+    let command = Cli::built();
     let mut blocks = vec![Block::heading(1, "Synopsis")];
     let shown: Vec<&Command> = command.get_subcommands().filter(|command| !command.is_hide_set()).collect();
     blocks.push(Block::Code(shown.iter().map(|command| usage(command)).collect::<Vec<_>>().join("\n")));

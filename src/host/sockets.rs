@@ -2,10 +2,10 @@
 //! directories bounded, so that a home with many names does not slow a start. It reads directories, and decides nothing.
 
 use super::{Fact, FileKind, Host, look};
+use crate::policy::mounts::SOCKETS_ABI;
 use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::sockets::{Reach, Sockets, looked_at};
-use crate::policy::mounts::tree::{Tree, settle, tree};
-use crate::policy::mounts::{Mounts, SOCKETS_ABI};
+use crate::policy::mounts::tree::{Tree, settle};
 use crate::profile::Profile;
 use crate::value::{below, join};
 use std::collections::{BTreeMap, VecDeque};
@@ -16,9 +16,8 @@ use std::path::Path;
 impl Host {
     /// Looks for sockets below what is bound, but for what grants them: it stops no run, so that [`Host::read_granted_sockets`] is for
     /// `check` and `plan` alone. A rule of Landlock for a read-only bind keeps from those, where there are such rules.
-    pub(super) fn read_sockets(&mut self, profile: &Profile, mounts: &Mounts, home: &str) {
-        let tree = tree(mounts, &self.root_names);
-        self.look_for_sockets(profile, &tree, home, |sockets| sockets != Sockets::Allow);
+    pub(super) fn read_sockets(&mut self, profile: &Profile, tree: &Tree, home: &str) {
+        self.look_for_sockets(profile, tree, home, |sockets| sockets != Sockets::Allow);
     }
 
     /// The same below what grants them.

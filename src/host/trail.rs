@@ -5,9 +5,8 @@
 //! that one's owner has it lead.
 
 use super::{Fact, File, Host, look};
-use crate::policy::mounts::Mounts;
 use crate::policy::mounts::links::kept;
-use crate::policy::mounts::tree::tree;
+use crate::policy::mounts::tree::Tree;
 use crate::step::Name;
 use crate::sys;
 use crate::value::{join, parent};
@@ -54,9 +53,8 @@ impl Host {
     }
 
     /// Follows the links that entries keep, with the facts of every place on the way.
-    pub(super) fn read_trails(&mut self, mounts: &Mounts, with_fs: bool) {
-        let tree = tree(mounts, &self.root_names);
-        let sources: BTreeSet<String> = kept(&tree, self).iter().map(|kept| kept.source.to_owned()).collect();
+    pub(super) fn read_trails(&mut self, tree: &Tree, with_fs: bool) {
+        let sources: BTreeSet<String> = kept(tree, self).iter().map(|kept| kept.source.to_owned()).collect();
         for source in sources {
             let trail = walk(&source, Last::Followed);
             let end = trail.errno.is_none().then_some(&trail.end);

@@ -66,8 +66,9 @@ impl Caller {
 fn passwd_entry(uid: u32) -> Option<(String, String)> {
     let text = crate::sys::read_whole(c"/etc/passwd").ok()?;
     String::from_utf8_lossy(&text).lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let ours = fields.get(2)?.parse() == Ok(uid);
-        ours.then(|| Some((fields[0].to_owned(), fields.get(5)?.to_string())))?
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let ours = fields.nth(1)?.parse() == Ok(uid);
+        ours.then(|| Some((name.to_owned(), fields.nth(2)?.to_owned())))?
     })
 }

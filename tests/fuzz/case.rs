@@ -6,6 +6,7 @@ use std::path::Path;
 use stockade::host::{Fact, Host};
 use stockade::plan::plan;
 use stockade::policy::mounts::glob::{Found, MOST_NAMES, Match, Stop, expand};
+use stockade::policy::mounts::tree::tree;
 use stockade::policy::mounts::{pattern, wanted};
 use stockade::problem::{Problems, Style};
 use stockade::profile::{Caller, Profile, Request, load, load_layers};
@@ -175,7 +176,8 @@ fn any_host(profile: &Profile, dice: &mut Dice) -> Host {
     for (key, _) in profile.mounts.iter().filter(|(key, _)| pattern::is_pattern(key.value)) {
         host.globs.insert(key.value.to_owned(), any_found(key.value, dice));
     }
-    let wanted = wanted(&expand(&profile.mounts, &host.globs), &host.root_names);
+    let entries = expand(&profile.mounts, &host.globs);
+    let wanted = wanted(&tree(&entries, &host.root_names), &entries, &host.root_names);
     host.paths = wanted.into_iter().map(|path| (path.clone(), machine::fact(&path))).collect();
     let kinds = ["/usr", "/etc/passwd", "/bin", "/run/agent.sock", "/dev/null", "/srv/services", "/home/ann/alias/x", "/nowhere"];
     let odd = dice.throw(3) == 0;

@@ -195,7 +195,10 @@ pub fn for_user(profile: &Profile) -> Host {
         control_groups: if profile.limits.is_used() { delegated() } else { Groups::default() },
         ..Host::default()
     };
-    host.paths = mounts::wanted(&profile.mounts, &host.root_names).into_iter().map(|path| (path.clone(), fact(&path))).collect();
+    host.paths = mounts::wanted(&mounts::tree::tree(&profile.mounts, &host.root_names), &profile.mounts, &host.root_names)
+        .into_iter()
+        .map(|path| (path.clone(), fact(&path)))
+        .collect();
     if host.paths.contains_key(LINKED) {
         let end = "/home/ann/linked/.real".to_owned();
         host.paths.insert(end.clone(), fact(&end));

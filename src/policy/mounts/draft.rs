@@ -9,10 +9,10 @@ mod site;
 
 pub use kernel::{refuse_device, refuse_socket};
 
+use super::checks;
 use super::entry::{Access, Bind, Mount, Tmpfs};
 use super::sockets::Sockets;
-use super::tree::{NOT_WITH_ROOT, Node, Tree, root_is_writable, root_tmpfs, settle};
-use super::{Mounts, checks};
+use super::tree::{NOT_WITH_ROOT, Node, Tree, root_is_writable, root_tmpfs};
 use crate::draft::Draft;
 use crate::host::{Fact, FileKind, Host};
 use crate::policy::identity::Ids;
@@ -37,19 +37,17 @@ const PLAIN: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
 const INERT: Attrs = PLAIN.and(Attrs::NO_EXEC);
 const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 
-/// Drafts the file tree: the profile's entries, and those that its programs imply where no entry is.
-pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, undone: Option<Undone>, draft: &mut Draft) {
-    let (mut all, left_out) = settle(mounts, host);
-    draft.notes.extend(left_out);
+/// Drafts the file tree: the profile's entries, settled, and those that its programs imply where no entry is.
+pub fn draft(mut tree: Tree, implied: Tree, host: &Host, ids: &Ids, undone: Option<Undone>, draft: &mut Draft) {
     for (path, node) in implied {
-        all.entry(path).or_insert(node);
+        tree.entry(path).or_insert(node);
     }
-    let root = all.get("/").cloned();
+    let root = tree.get("/");
     let mut world = World {
         host,
         ids,
         draft,
-        tree: all,
+        tree: &tree,
         made: BTreeSet::new(),
         pinned: BTreeSet::new(),
         seals: vec![],
@@ -57,12 +55,12 @@ pub fn draft(mounts: &Mounts, implied: Tree, host: &Host, ids: &Ids, undone: Opt
         kept: vec![],
         refused: None,
     };
-    world.check_root(root.as_ref());
-    world.root(root.as_ref().map_or(Span::NOWHERE, |node| node.at));
-    for (path, node) in world.tree.clone() {
+    world.check_root(root);
+    world.root(root.map_or(Span::NOWHERE, |node| node.at));
+    for (path, node) in &tree {
         if path != "/" {
-            world.current = Some(node.mount.clone());
-            world.entry(&path, &node);
+            world.current = Some(&node.mount);
+            world.entry(path, node);
         }
     }
     world.pin_left();
@@ -83,12 +81,12 @@ struct World<'a> {
     host: &'a Host,
     ids: &'a Ids,
     draft: &'a mut Draft,
-    tree: Tree,
+    tree: &'a Tree,
     made: BTreeSet<String>,
     pinned: BTreeSet<String>,
     seals: Vec<(String, Attrs, Span)>,
     /// The entry that is drafted.
-    current: Option<Mount>,
+    current: Option<&'a Mount>,
     /// What is kept or hidden below writable binds of the host.
     kept: Vec<Kept>,
     /// The line of a root that is too broad: what is bound with it is no problem of its own.
@@ -113,7 +111,7 @@ impl World<'_> {
                 match self.host.at(source) {
                     Fact::Present(file) if file.kind == FileKind::Folder => {
                         if let Some(problem) = (source != "/" || bind.access == Access::ReadWrite)
-                            .then(|| checks::check("/", source, bind, file, (&self.tree, self.host), *at))
+                            .then(|| checks::check("/", source, bind, file, (self.tree, self.host), *at))
                             .flatten()
                         {
                             self.refused = (problem.code == "mounts::broad").then_some(*at);
@@ -142,8 +140,8 @@ impl World<'_> {
     }
 
     fn root(&mut self, at: Span) {
-        let Tmpfs { size, inodes, exec, .. } = root_tmpfs(&self.tree);
-        let writable = root_is_writable(&self.tree);
+        let Tmpfs { size, inodes, exec, .. } = root_tmpfs(self.tree);
+        let writable = root_is_writable(self.tree);
         let attrs = PLAIN.and_if(writable && !exec, Attrs::NO_EXEC);
         // A sealed root holds what stockade puts there and no more.
         self.step(Op::Root { limits: writable.then_some((size, inodes)), attrs }, at);

@@ -84,19 +84,19 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
 pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
     let (uncovered, mut out) = uncover(mounts, host);
     let mut all = tree(&uncovered, &host.root_names);
-    let written = all.clone();
-    let mut keep = |path: &str, node: &Node| match left_out(&written, path, node, host) {
-        Some(left) => {
-            out.push(left);
-            false
-        }
-        None => true,
-    };
-    if let Some(root) = all.get("/").filter(|node| !keep("/", node)).map(|node| node.at) {
+    let root = all.get("/").and_then(|node| left_out(&all, "/", node, host));
+    let root_at = root.as_ref().map(|note| note.at);
+    let others = all.iter().filter(|(path, node)| *path != "/" && root_at != Some(node.at));
+    let left: Vec<(String, Note)> = others.filter_map(|(path, node)| Some((path.clone(), left_out(&all, path, node, host)?))).collect();
+    if let Some(note) = root {
+        out.push(note);
         // And with it each name of it.
-        all.retain(|_, node| node.at != root);
+        all.retain(|_, node| Some(node.at) != root_at);
     }
-    all.retain(|path, node| keep(path, node));
+    for (path, note) in left {
+        all.remove(&path);
+        out.push(note);
+    }
     leave_out_within(&mut all, mounts, &out);
     out.extend(links::extend(&mut all, host));
     out.extend(sockets::hide(&mut all, host));
@@ -179,19 +179,18 @@ pub fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
     }
 }
 
-/// Every path of the host whose facts [`super::draft()`] asks for.
-pub fn wanted(mounts: &Mounts, root_names: &[String]) -> Vec<String> {
-    let mut wanted = wanted_of(mounts, root_names);
-    wanted.extend(bottom(mounts).iter().flat_map(|mounts| wanted_of(mounts, root_names)));
+/// Every path of the host whose facts [`super::draft()`] asks for; `tree` is that of these mounts.
+pub fn wanted(tree: &Tree, mounts: &Mounts, root_names: &[String]) -> Vec<String> {
+    let mut wanted = wanted_of(tree, root_names);
+    wanted.extend(bottom(mounts).iter().flat_map(|mounts| wanted_of(&self::tree(mounts, root_names), root_names)));
     wanted.sort();
     wanted.dedup();
     wanted
 }
 
-fn wanted_of(mounts: &Mounts, root_names: &[String]) -> Vec<String> {
-    let tree = tree(mounts, root_names);
+fn wanted_of(tree: &Tree, root_names: &[String]) -> Vec<String> {
     let mut wanted = vec![];
-    for (path, node) in &tree {
+    for (path, node) in tree {
         wanted.extend(source_of(path, &node.mount).map(str::to_owned));
         // A folder that is to be made is judged by the one that it will be in.
         if let Mount::Bind(Bind { missing: Missing::Create, .. }) = &node.mount {
@@ -204,13 +203,13 @@ fn wanted_of(mounts: &Mounts, root_names: &[String]) -> Vec<String> {
         if hidden_kernel {
             wanted.push(path.clone());
         }
-        wanted.extend(behind(&tree, path));
+        wanted.extend(behind(tree, path));
         if matches!(node.mount, Mount::Hide { .. }) {
-            wanted.extend(with_root(&tree, root_names, path));
+            wanted.extend(with_root(tree, root_names, path));
         }
     }
     // The generated passwd and group cover the host's where /etc is bound.
-    wanted.extend(DATABASES.iter().filter(|path| !tree.contains_key(**path)).filter_map(|path| behind(&tree, path)));
+    wanted.extend(DATABASES.iter().filter(|path| !tree.contains_key(**path)).filter_map(|path| behind(tree, path)));
     wanted
 }
 

@@ -20,7 +20,7 @@ impl World<'_> {
             Fact::Absent(errno) => return self.absent(path, source, *errno, at),
         };
         if let FileKind::Link(text) = &file.kind {
-            if let Some(writable) = links::lies_there(&self.tree, self.host, path, source) {
+            if let Some(writable) = links::lies_there(self.tree, self.host, path, source) {
                 return self.keep_link(path, source, bind, writable, at);
             }
             let first_level = path.rfind('/') == Some(0);
@@ -30,7 +30,7 @@ impl World<'_> {
             let message = format!("cannot bind {source}: it is a symbolic link to {text}");
             return self.draft.problem(Problem::new("mounts::link", at, message).help("bind what it points at"));
         }
-        if let Some(problem) = checks::check(path, source, bind, &file, (&self.tree, self.host), at) {
+        if let Some(problem) = checks::check(path, source, bind, &file, (self.tree, self.host), at) {
             if problem.code != "mounts::broad" || self.refused != Some(at) {
                 self.draft.problem(problem);
             }
@@ -69,7 +69,7 @@ impl World<'_> {
         // The new folder lies where the links on the way lead, and is as broad as any other there; it holds no sockets yet.
         let real = file.real.map(|(folder, roots)| (join(&folder, &source[source.rfind('/').unwrap_or(0)..]), roots));
         let made = File { real, sockets: vec![], ..file };
-        if let Some(problem) = checks::check(path, source, bind, &made, (&self.tree, self.host), at) {
+        if let Some(problem) = checks::check(path, source, bind, &made, (self.tree, self.host), at) {
             return self.draft.problem(problem);
         }
         if let Some(errno) = self.host.unwritable.get(parent(source)) {

@@ -54,7 +54,7 @@ impl World<'_> {
         let Some(site) = self.site(path, true, at) else { return };
         let rights = DEVICE_RIGHTS;
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC);
-        let sealed_root = base(&self.tree, self.host, path) == Base::Own { writable: false };
+        let sealed_root = base(self.tree, self.host, path) == Base::Own { writable: false };
         if sealed_root {
             // A folder of the root, and sealed with it.
             self.allow(path, rights, at);

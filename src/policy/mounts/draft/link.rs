@@ -34,7 +34,7 @@ impl World<'_> {
     }
 
     pub(super) fn hold_link(&mut self, path: &str, text: &str, at: Span) {
-        let over = above(&self.tree, path).map_or("/", |(over, _)| over).to_owned();
+        let over = above(self.tree, path).map_or("/", |(over, _)| over).to_owned();
         self.pin_above(path, &over, at);
         self.undone(path, &over, at);
         self.step(Op::HoldLink { path: Name::new(path), text: Name::new(text) }, at);
@@ -48,7 +48,7 @@ impl World<'_> {
 
     /// Pins what kept links leave by `..`, once every mount is there.
     pub(super) fn pin_left(&mut self) {
-        for Left { inside, over, at, path } in left(&self.tree, self.host) {
+        for Left { inside, over, at, path } in left(self.tree, self.host) {
             if self.pinned.contains(&inside) {
                 continue;
             }
@@ -69,17 +69,17 @@ impl World<'_> {
         if let Some(errno) = trail.errno.filter(|errno| ![libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::ELOOP].contains(errno)) {
             return refuse(format!("which cannot be looked at: {}", errno_words(errno)), "make it reachable, or remove the link on the host".into());
         }
-        if bind.missing != Missing::Skip && loose_end(&self.tree, self.host, trail).is_some() {
+        if bind.missing != Missing::Skip && loose_end(self.tree, self.host, trail).is_some() {
             return refuse("which is not there, and which the target could make".into(), "make it on the host, or remove the link there".into());
         }
         // A link on the way with a writable entry of its own is held by nothing.
         let granted = |over: &str| self.tree.get(over).map_or(Span::NOWHERE, |node| node.at);
-        let granted_on = |place| writable_at(&self.tree, self.host, place).find(|(inside, over)| inside == over);
+        let granted_on = |place| writable_at(self.tree, self.host, place).find(|(inside, over)| inside == over);
         if let Some((_, over)) = trail.links.iter().skip(1).find_map(|link| granted_on(&link.place)) {
             let why = format!("by way of {over}, which is granted for writing");
             return refuse(why, "remove that entry, or this one".into()).map(|problem| problem.also(granted(over), "granted here"));
         }
-        let (inside, over) = writable_at(&self.tree, self.host, to).next().filter(|_| trail.errno.is_none())?;
+        let (inside, over) = writable_at(self.tree, self.host, to).next().filter(|_| trail.errno.is_none())?;
         let what = if inside == over { format!("which {over} grants for writing") } else { format!("and {inside} would stay writable") };
         refuse(what, "have the link lead elsewhere, or remove it on the host".into()).map(|problem| problem.also(granted(over), "granted here"))
     }

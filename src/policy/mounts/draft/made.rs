@@ -14,7 +14,7 @@ use crate::value::{Mode, literal, parent};
 
 impl World<'_> {
     pub(super) fn dir(&mut self, path: &str, mode: Mode, at: Span) {
-        match base(&self.tree, self.host, path) {
+        match base(self.tree, self.host, path) {
             Base::Own { .. } => {
                 self.folders(parent(path), at);
                 self.make_folder(path, mode, at);
@@ -32,7 +32,7 @@ impl World<'_> {
                 format!("cannot make the link {path}: its text is empty or holds a NUL byte"),
             ));
         }
-        match base(&self.tree, self.host, path) {
+        match base(self.tree, self.host, path) {
             Base::Own { .. } => {
                 self.folders(parent(path), at);
                 self.step(Op::Symlink { path: Name::new(path), target: Name::new(target) }, at);
@@ -64,7 +64,7 @@ impl World<'_> {
 
     pub(super) fn put_file(&mut self, path: &str, content: Content, mode: Mode, at: Span) {
         let name = Name::new(path);
-        match base(&self.tree, self.host, path) {
+        match base(self.tree, self.host, path) {
             Base::Own { .. } => {
                 self.folders(parent(path), at);
                 self.step(Op::File { path: name, content, mode }, at);
@@ -74,7 +74,7 @@ impl World<'_> {
                     return;
                 }
                 // In an entry on our own ground nobody else has put a link on the way.
-                let own = matches!(base(&self.tree, self.host, parent(path)), Base::Own { .. }) && self.tree.contains_key(parent(path));
+                let own = matches!(base(self.tree, self.host, parent(path)), Base::Own { .. }) && self.tree.contains_key(parent(path));
                 let ground = if own { Ground::Own } else { Ground::Bound };
                 // Read-only, and Landlock's rule of the tree around it covers it.
                 return self.step(Op::CoverFile { path: name, ground, content, mode }, at);
@@ -84,7 +84,7 @@ impl World<'_> {
     }
 
     pub(super) fn hide(&mut self, path: &str, missing: Missing, known: Hidden, at: Span) {
-        let kind = match base(&self.tree, self.host, path) {
+        let kind = match base(self.tree, self.host, path) {
             Base::Own { .. } => return self.hide_own(path, at),
             Base::Host { source, .. } => self.host.at(&source).clone(),
             Base::Kernel => self.host.at(path).clone(),
@@ -124,7 +124,7 @@ impl World<'_> {
 
     /// A cover on the sandbox's own ground, in the place of what the entry kept away. Where nothing would be, a lint tells of it.
     pub(super) fn hide_own(&mut self, path: &str, at: Span) {
-        let folder = match covered(&self.tree, self.host, path) {
+        let folder = match covered(self.tree, self.host, path) {
             None | Some(Covered::Link) => return,
             Some(Covered::Folder) => true,
             Some(Covered::File) => false,
@@ -163,7 +163,7 @@ impl World<'_> {
                 continue;
             }
             let content = Content::Text(text.into_bytes());
-            match base(&self.tree, self.host, path) {
+            match base(self.tree, self.host, path) {
                 Base::Own { .. } => self.put_file(path, content, Mode(0o644), Span::NOWHERE),
                 // Where many ids are mapped, the tree's own names serve them better.
                 Base::Host { source, .. }

@@ -20,7 +20,7 @@ impl World<'_> {
     /// Makes sure that something can be mounted at `path`: makes the mount point on the sandbox's own ground, or finds it in a
     /// bound tree, whose folders above it are pinned where the target could rename them.
     pub(super) fn site(&mut self, path: &str, folder: bool, at: Span) -> Option<Site> {
-        match base(&self.tree, self.host, path) {
+        match base(self.tree, self.host, path) {
             Base::Own { .. } => {
                 if folder {
                     self.folders(path, at);
@@ -34,7 +34,7 @@ impl World<'_> {
             }
             Base::Kernel => Some(Site { ground: Ground::Bound }),
             Base::Nothing { what } => {
-                let (over, node) = above(&self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
+                let (over, node) = above(self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
                 let message = format!("cannot mount at {path}: {over} is {what}");
                 let help = self.through_link(path);
                 self.draft.problem(Problem::new("mounts::below", at, message).also(node, "it is here").help_maybe(help));
@@ -45,7 +45,7 @@ impl World<'_> {
     }
 
     pub(super) fn site_in_host(&mut self, path: &str, source: &str, writable: bool, folder: bool, at: Span) -> Option<Site> {
-        let (over, over_at) = above(&self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
+        let (over, over_at) = above(self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
         let refuse = |draft: &mut Draft, why: String, help: String| {
             draft.problem(
                 Problem::new("mounts::no-mount-point", at, format!("cannot mount at {path}: {why}"))
@@ -66,7 +66,7 @@ impl World<'_> {
             }
         };
         if let Some((real, _)) = &file.real {
-            let help = match place::shown_at(&self.tree, self.host, real) {
+            let help = match place::shown_at(self.tree, self.host, real) {
                 Some(inside) => format!("name the real place: {}", self.spelled_at(&inside)),
                 None => format!("the link leads out of {over}, to the host's {real}, which nothing shows inside: grant that under a name of its own"),
             };
@@ -112,7 +112,7 @@ impl World<'_> {
 
     /// The line to write in place of one whose path leads through a link.
     pub(super) fn through_link(&self, path: &str) -> Option<String> {
-        let place = place::behind_links(&self.tree, self.host, path)?;
+        let place = place::behind_links(self.tree, self.host, path)?;
         Some(format!("name the place that the link leads to: {}", self.spelled_at(&place)))
     }
 
@@ -134,7 +134,7 @@ impl World<'_> {
     }
 
     pub(super) fn cannot_make(&mut self, path: &str, what: &str, base: &Base, help: &str, at: Span) {
-        let over = above(&self.tree, path).map_or("/", |(over, _)| over);
+        let over = above(self.tree, path).map_or("/", |(over, _)| over);
         let why = match base {
             Base::Host { .. } => format!("{over} is a tree of the host, and stockade makes nothing there"),
             Base::Kernel => format!("{over} is the kernel's"),
