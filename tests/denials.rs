@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use stockade::policy::syscalls::Abi;
-use support::{As, Place, compile, is_root, skip, system, text};
+use support::{As, Place, compile, is_root, patient, skip, system, text};
 
 const SIGSYS: i32 = 128 + libc::SIGSYS;
 const SIGKILL: i32 = 128 + libc::SIGKILL;
@@ -481,7 +481,7 @@ fn a_launcher_that_is_killed_leaves_nothing() {
         let begun = Instant::now();
         let lives = |pid: &u32| ["stockade", "stockade-answer", "denials"].iter().any(|name| is_named(*pid, name));
         while all.iter().any(lives) {
-            assert!(begun.elapsed() < Duration::from_secs(5), "{who:?}: {all:?}");
+            assert!(begun.elapsed() < patient(Duration::from_secs(5)), "{who:?}: {all:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

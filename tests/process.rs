@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
-use support::{As, Place, is_root, processes_with, skip, system, text};
+use support::{As, Place, is_root, patient, processes_with, skip, system, text};
 
 /// The system's programs, with `lines` in `[process]` and further sections after them.
 fn profile(lines: &str) -> String {
@@ -31,7 +31,7 @@ fn start_as(command: &mut Command, who: As) {
 }
 
 fn within(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
-    let until = Instant::now() + limit;
+    let until = Instant::now() + patient(limit);
     while !done() {
         assert!(Instant::now() < until, "not within {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));

@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
-use support::{As, Place, USER, is_root, processes_with, system, text};
+use support::{As, Place, USER, is_root, patient, processes_with, system, text};
 
 /// What keys send.
 const INTERRUPT: &str = "\x03";
@@ -72,7 +72,7 @@ impl Screen {
 
     /// Waits for a text after what was seen last, and gives what came before it.
     fn see(&mut self, expected: &str) -> String {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + patient(Duration::from_secs(10));
         loop {
             if let Some(at) = self.shown[self.looked..].find(expected) {
                 let before = self.shown[self.looked..self.looked + at].to_owned();
@@ -334,7 +334,7 @@ fn the_terminal_works_after_the_launcher_is_killed() {
         screen.see("Killed");
         screen.see("O> ");
         assert_eq!(screen.status(), 137);
-        let until = Instant::now() + Duration::from_secs(2);
+        let until = Instant::now() + patient(Duration::from_secs(2));
         while !processes_with(&needle).is_empty() {
             assert!(Instant::now() < until, "{:?}", processes_with(&needle));
         }
@@ -414,7 +414,7 @@ fn a_terminal_that_hangs_up_ends_all() {
         screen.see("go\r\n");
         assert!(!processes_with(&needle).is_empty());
         screen.master = None;
-        let until = Instant::now() + Duration::from_secs(3);
+        let until = Instant::now() + patient(Duration::from_secs(3));
         while !processes_with(&needle).is_empty() {
             assert!(Instant::now() < until, "{:?}", processes_with(&needle));
             std::thread::sleep(Duration::from_millis(10));

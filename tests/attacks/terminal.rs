@@ -1,7 +1,7 @@
 //! The terminal that the target shares with its caller: its input, the state that it is left in, and stops.
 
 use crate::program;
-use crate::support::{As, Place, USER, is_root, skip, text};
+use crate::support::{As, Place, USER, is_root, patient, skip, text};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
@@ -127,7 +127,7 @@ impl Drop for Line {
     }
 }
 
-const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+const SECONDS: fn(u64) -> Duration = |seconds| patient(Duration::from_secs(seconds));
 
 /// What is typed while a process with no input of its own has the terminal as its output.
 fn typed(who: As, process: &str, line: &str) -> String {

@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// An id that no user of the machine has: the ordinary user of these tests, where they are started by root.
 pub const USER: u32 = 61_184;
@@ -62,6 +63,11 @@ pub fn is_emulated() -> bool {
 pub fn skip(why: &str) {
     assert!(std::env::var_os("REQUIRE").is_none(), "REQUIRE is set, and this test would be skipped: {why}");
     eprintln!("SKIPPED: {why}");
+}
+
+/// How long a test waits for what must happen soon: longer where `STOCKADE_PATIENCE` says by how much, as in a machine that emulates its processors.
+pub fn patient(wait: Duration) -> Duration {
+    wait * std::env::var("STOCKADE_PATIENCE").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
 }
 
 /// A folder of one test, removed at its end. Both the launcher's user and root can walk it; only its owner can write there.
