@@ -18,6 +18,7 @@ pub mod host;
 pub mod launch;
 pub mod layers;
 pub mod lint;
+mod meant;
 pub mod plan;
 pub mod policy;
 pub mod problem;

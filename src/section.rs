@@ -4,6 +4,7 @@
 //! parsed by serde on a tree whose spans are already offsets into [`crate::source::Sources`], so every error keeps its place.
 
 use crate::layers::{Changes, Said};
+use crate::meant::meant;
 use crate::problem::{Problem, Problems, escape, suggestion};
 use crate::shape::{Need, Shape, Shaped};
 use crate::source::{At, Span};
@@ -139,25 +140,34 @@ pub fn unknown_key(name: &At<String>, section: &str, keys: &[KeyDoc], later: &[&
 
 /// Deserializes the value of a key; the error becomes a problem at its own span.
 pub fn parse<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Problems) -> Option<T> {
-    let at = Span::from(node.span());
+    parse_part(key, Some(key), node, problems)
+}
+
+/// The same for an item of a list, which has no key of its own.
+fn parse_item<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Problems) -> Option<T> {
+    parse_part(key, None, node, problems)
+}
+
+fn parse_part<T: DeserializeOwned>(key: &str, own: Option<&str>, node: Node<'_>, problems: &mut Problems) -> Option<T> {
     let mut hostile = vec![];
     if let Some(at) = collect_hostile(&node, &mut hostile) {
         let message = format!("cannot read `{key}`: a date or a time of day is no value of this language");
         problems.push(Problem::new("profile::value", at, message).help("put it in quotes if it is a text"));
         return None;
     }
-    let keys = keys_of(&node);
-    match T::deserialize(ValueDeserializer::from(node)) {
+    let read = |node: Node<'_>| T::deserialize(ValueDeserializer::from(node));
+    match read(node.clone()) {
         Ok(value) => Some(value),
         Err(error) => {
-            let at = error.span().map_or(at, Span::from);
-            let at = named(error.message(), &keys).unwrap_or(at);
+            let wrong = error.span().unwrap_or(node.span());
+            let at = named(error.message(), &keys_of(&node)).unwrap_or(wrong.clone().into());
             // A text of the profile's with such a line in it would forge our help.
             let said = hostile.iter().fold(error.message().to_owned(), |said, text| said.replace(text.as_str(), &escape(text)));
             let (message, help) = match said.rsplit_once("\nhelp: ") {
                 Some((message, help)) => (message, Some(help.to_owned())),
                 None => (said.as_str(), None),
             };
+            let help = meant(&node, wrong, own, |node| read(node).is_ok()).or(help);
             let code = if message.contains("not built yet") { "profile::not-yet" } else { "profile::value" };
             let sentence = match message.strip_prefix("unknown key ") {
                 Some(unknown) => format!("cannot read {unknown}: there is no such key"),
@@ -214,7 +224,17 @@ fn named(sentence: &str, keys: &[(String, Span)]) -> Option<Span> {
 fn plain(message: &str) -> String {
     let mismatch = message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
     match mismatch.and_then(|rest| rest.split_once(", expected ")) {
-        Some((found, expected)) => format!("expected {}, found {found}", expected.replace("a sequence", "a list").replace("a map", "a table")),
+        Some((found, expected)) => {
+            let expected = expected.replace("a sequence", "a list").replace("a map", "a table");
+            let expected = if ["u32", "u64", "i64"].contains(&expected.as_str()) { "a whole number" } else { &expected };
+            let found = found.replace("floating point", "number");
+            let found = match found.as_str() {
+                "sequence" => "a list",
+                "map" => "a table",
+                other => other,
+            };
+            format!("expected {expected}, found {found}")
+        }
         None => message.into(),
     }
 }
@@ -354,10 +374,13 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
             self.unsaid = true;
             return;
         }
-        let DeValue::Array(array) = node.into_inner() else {
-            problems.push(Problem::new("profile::type", at, format!("cannot read `{}`: it must be a list", key.value)).help("put it in `[ ]`"));
+        if !matches!(node.get_ref(), DeValue::Array(_)) {
+            let takes = |node: Node<'_>| <Vec<T> as serde::Deserialize>::deserialize(ValueDeserializer::from(node)).is_ok();
+            let help = meant(&node, node.span(), Some(&key.value), takes).unwrap_or("put it in `[ ]`".into());
+            problems.push(Problem::new("profile::type", at, format!("cannot read `{}`: it must be a list", key.value)).help(help));
             return;
-        };
+        }
+        let DeValue::Array(array) = node.into_inner() else { return };
         if array.is_empty() {
             self.emptied = Some(at);
         }
@@ -374,7 +397,7 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
             match withdrawal {
                 Some(name) => self.withdrawn.push(At::new(name, at)),
                 None => {
-                    let item: Option<T> = parse(key, node, problems);
+                    let item: Option<T> = parse_item(key, node, problems);
                     self.items.extend(item.filter(|item| had.insert(item.to_string())).map(|item| At::new(item, at)));
                 }
             }

@@ -559,6 +559,67 @@ fn an_unknown_key_is_never_ignored() {
         .refuses("main.toml:3:12 profile::value", "cannot read `sotf`: there is no such key | did you mean `soft`?");
 }
 
+/// What is offered is put in the place of what is wrong, and the profile loads.
+#[test]
+fn a_value_of_the_wrong_type_has_the_line_that_is_meant() {
+    for (section, wrong, right) in [
+        ("process", "timeout = 30", "timeout = \"30s\""),
+        ("process", "timeout = \"30\"", "timeout = \"30s\""),
+        ("process", "timeout = \"5 minutes\"", "timeout = \"5m\""),
+        ("process", "timeout = 1.5", "timeout = \"1500ms\""),
+        ("process", "command = \"a b\"", "command = [\"a\", \"b\"]"),
+        ("process", "command = \"a | b > c\"", "command = [\"sh\", \"-c\", \"a | b > c\"]"),
+        ("process", "umask = 22", "umask = \"0022\""),
+        ("process", "nice = \"5\"", "nice = 5"),
+        ("process", "nice = 5.0", "nice = 5"),
+        ("process", "stop-signal = 15", "stop-signal = \"TERM\""),
+        ("process", "pass-fds = 3", "pass-fds = [3]"),
+        ("process", "oom-score-adj = \"500\"", "oom-score-adj = 500"),
+        ("process", "stdin = false", "stdin = \"null\""),
+        ("env", "PORT = 8080", "PORT = \"8080\""),
+        ("env", "RATIO = 1.50", "RATIO = \"1.50\""),
+        ("env", "\"a b\" = 1", "\"a b\" = \"1\""),
+        ("env", "PATH = [\"/usr/bin\", \"/bin\"]", "PATH = \"/usr/bin:/bin\""),
+        ("limits", "memory = \"512 MB\"", "memory = \"512M\""),
+        ("limits", "memory = \"1.5G\"", "memory = \"1536M\""),
+        ("limits", "pids = \"256\"", "pids = 256"),
+        ("limits", "cpu = \"50%\"", "cpu = 0.5"),
+        ("limits", "cpu-set = [0, 1]", "cpu-set = \"0,1\""),
+        ("mounts", "\"/usr\" = true", "\"/usr\" = \"ro\""),
+        ("mounts", "\"/usr\" = [\"ro\"]", "\"/usr\" = \"ro\""),
+        ("identity", "groups = 100", "groups = [100]"),
+        ("namespaces", "pid = true", "pid = \"new\""),
+        ("namespaces", "nested = \"user\"", "nested = [\"user\"]"),
+        ("network", "mode = false", "mode = \"none\""),
+        ("capabilities", "keep = \"kill\"", "keep = [\"kill\"]"),
+        ("capabilities", "no-new-privs = \"true\"", "no-new-privs = true"),
+        ("seccomp", "allow = \"@debug\"", "allow = [\"@debug\"]"),
+        ("seccomp.rules", "ptrace = \"EPERM\"", "ptrace = \"errno:EPERM\""),
+        ("landlock", "min-abi = \"5\"", "min-abi = 5"),
+    ] {
+        let said = Desk::new(&format!("[{section}]\n{wrong}\n")).says();
+        assert!(said.lines().count() == 1 && said.contains(&format!(" | write {right}")), "{wrong}: {said}");
+        Desk::new(&format!("[{section}]\n{right}\n")).profile();
+    }
+    // A part of a value, and an item of a list.
+    for (wrong, right) in [
+        ("[mounts]\n\"/x\" = { text = \"x\", mode = 644 }\n", "mode = \"0644\""),
+        ("[mounts]\n\"/x\" = { bind = \"/usr\", exec = \"no\" }\n", "exec = false"),
+        ("[process]\ncommand = [\"sleep\", 1]\n", "\"1\""),
+        ("[landlock]\ntcp-connect = [\"443\"]\n", "443"),
+    ] {
+        let said = Desk::new(wrong).says();
+        assert!(said.lines().count() == 1 && said.contains(&format!(" | write {right}\n")), "{wrong}: {said}");
+    }
+    // What could mean more than one thing, or would open what is closed, is not guessed.
+    for line in ["[identity]\nuser = true\n", "[seccomp]\npolicy = false\n", "[mounts]\n\"/x\" = { symlink = true }\n"] {
+        assert!(!Desk::new(line).says().contains("| write"), "{line}");
+    }
+    // The value is the parameter's, and its line is another.
+    let said = Desk::new("[params]\nt = { type = \"integer\", default = 30 }\n[process]\ntimeout = \"${t}\"\n").says();
+    assert!(said.contains("not a bare number") && !said.contains("write timeout"), "{said}");
+}
+
 // ---- which texts are profiles ----
 
 #[test]

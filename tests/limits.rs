@@ -383,6 +383,12 @@ fn raw_files_are_written_and_read_back() {
         let (status, said) = run(raw);
         assert!(status == Some(125) && said.contains(words), "{raw}: {said}");
     }
+    // Who leaves the unit out means another.
+    for (memory, status) in [("512", 125), ("\"512M\"", 0)] {
+        let output = place.run(As::Root, &ground.profile(&format!("memory = {memory}"), ""), &["true"]);
+        let said = support::unwrapped(&text(&output.stderr));
+        assert!(output.status.code() == Some(status) && (status == 0) != said.contains("write \"512M\" for MiB"), "{memory}: {said}");
+    }
     let output = place.run(As::Root, &ground.profile("pids = 10\nraw = { \"pids.max\" = \"30\" }", ""), &["true"]);
     let said = text(&output.stderr);
     assert!(output.status.code() == Some(125) && said.contains("cannot set `pids.max` in `raw`: `pids` sets it as well"), "{said}");

@@ -45,6 +45,14 @@ pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
             disk.map(|disk| format!("the disk's scheduler has no weights; as root give it one: echo bfq >/sys/dev/block/{disk}/queue/scheduler")),
         );
     }
+    if let (Op::GroupLimit { file, value, .. }, Wrong::Reads(_)) = (&step.op, wrong) {
+        // The kernel counts whole pages.
+        let bytes = value.text().parse::<u64>().ok().filter(|bytes| *bytes < 4096 && file.to_string().contains("memory"));
+        return problem.help(bytes.map_or_else(
+            || "write a value that the kernel takes as it is".into(),
+            |bytes| format!("a bare number is in bytes, and less than a page is none: write \"{bytes}M\" for MiB"),
+        ));
+    }
     let help = match (&step.op, wrong) {
         (Op::Scope { .. }, Wrong::Errno(Errno(libc::ETIMEDOUT))) => "see what systemd is busy with: systemctl --user list-jobs",
         (Op::Scope { .. }, _) => "start it in a unit with Delegate=yes, or as root",
@@ -58,7 +66,6 @@ pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
         (Op::GroupLimit { .. }, Wrong::Errno(Errno(libc::EACCES))) => {
             "the group above allows less than that, or the file is not the caller's to write: start stockade as root"
         }
-        (Op::GroupLimit { .. }, Wrong::Reads(_)) => "write a value that the kernel takes as it is",
         (Op::DeviceRules { .. }, Wrong::Errno(Errno(libc::EPERM))) => "rules for devices need root: take `devices` out of `controllers`",
         (Op::DeviceRules { .. }, Wrong::Errno(Errno(libc::EINVAL))) => {
             "the kernel has no BPF for control groups: take `devices` out of `controllers`"

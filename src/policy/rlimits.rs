@@ -110,6 +110,21 @@ impl Value {
     }
 }
 
+impl Rlimit {
+    /// The same limit in the unit that it has, where that is certain.
+    fn meant(&self, unit: Unit) -> Option<String> {
+        let one = |value: Value| match (value, unit) {
+            (Value::Size(size), Unit::Count) => Some(size.0.to_string()),
+            (Value::Number(number), Unit::Time { micros: 1_000_000 }) => Some(format!("\"{number}s\"")),
+            // `m` is for minutes.
+            (Value::Time(time), Unit::Bytes) => time.to_string().strip_suffix('m').map(|number| format!("\"{number}M\"")),
+            (value, unit) => value.raw(unit).ok().and_then(|_| serde_json::to_string(&value).ok()),
+        };
+        let (soft, hard) = (one(self.soft)?, one(self.hard)?);
+        Some(if soft == hard { soft } else { format!("{{ soft = {soft}, hard = {hard} }}") })
+    }
+}
+
 table! {
     /// Two limits.
     struct Pair {
@@ -209,7 +224,8 @@ pub fn draft(rlimits: &Rlimits, draft: &mut Draft) {
         let (soft, hard) = match (limit.soft.raw(*unit), limit.hard.raw(*unit)) {
             (Ok(soft), Ok(hard)) => (soft, hard),
             (Err(why), _) | (_, Err(why)) => {
-                draft.problem(Problem::new("rlimits::unit", limit.at, format!("cannot set `{word}`: {why}")));
+                let help = limit.meant(*unit).map(|value| format!("write {word} = {value}"));
+                draft.problem(Problem::new("rlimits::unit", limit.at, format!("cannot set `{word}`: {why}")).help_maybe(help));
                 continue;
             }
         };

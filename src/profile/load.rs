@@ -265,7 +265,7 @@ fn merge(
             read.read(&At::new(String::new(), layer.start()), node, &mut found);
         }
         check_optional(&read, &mut found);
-        problems.extend(found.into_iter().map(|problem| hide(misplaced(problem, sources), &secrets)));
+        problems.extend(found.into_iter().map(|problem| hide(unguessed(misplaced(problem, sources), sources), &secrets)));
         if read.optional.items.iter().any(|name| name.value == "limits") {
             read.limits.let_fall();
         }
@@ -309,6 +309,13 @@ fn merge(
     let main = layers.iter().find(|layer| layer.kind == Kind::Profile).map_or(Span::NOWHERE, Layer::start);
     check_size(&profile, main, &mut problems);
     problems.or(profile)
+}
+
+/// What is wrong with the value of a variable is not for the line that has the variable to say.
+fn unguessed(problem: Problem, sources: &Sources) -> Problem {
+    let is_guess = problem.help.as_ref().is_some_and(|help| help.starts_with("write ") && help.contains(" = "));
+    let has_variable = || sources.text(problem.at).is_some_and(|text| text.contains("${"));
+    if problem.code == "profile::value" && is_guess && has_variable() { Problem { help: None, ..problem } } else { problem }
 }
 
 /// A key that is unknown where it stands, with the place where the language has it.
