@@ -83,6 +83,9 @@ impl Ground {
         mode(&place.file("data/file", "data\n"), 0o666);
         mode(&place.folder("work/kept", As::User), 0o777);
         mode(&place.folder("roots", As::Root), 0o755);
+        mode(&place.folder("installed", As::User), 0o755);
+        std::os::unix::fs::chown(place.file("installed/tool", "tool\n"), is_root().then_some(USER), None).unwrap();
+        mode(&place.path.join("installed/tool"), 0o4755);
         place.folder("run", As::User);
         mode(&place.path.join("run"), 0o700);
         place.file("token", "token\n");

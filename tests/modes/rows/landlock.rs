@@ -1,7 +1,7 @@
 //! `[landlock]`, and the words of `optional`.
 
 use crate::table::Cell::{Held, Lacking, Nothing, Possible, Refused, Skipped};
-use crate::table::Column::{Alone, Host, Joined, Nested, Without};
+use crate::table::Column::{Alone, Host, Joined, Listed, Nested, Own, Without};
 use crate::table::{Cell, Kernel, OTHER, Row, act, plain, row, watched};
 
 const ABSENT: Cell = Skipped("landlock::absent", "landlock");
@@ -58,6 +58,11 @@ const fn lacking(key: &'static str, line: &'static str, abi: u32, word: &'static
 
 const PATHS: &str = "landlock.paths = { \"/usr\" = \"rx\", \"/lib64\" = \"rx\", \"/bin\" = \"rx\", \"/lib\" = \"rx\" }";
 
+/// A tree in which a file is set-user-id.
+const INSTALLED: &str = "mounts.\"{P}/installed\" = \"rw\"";
+
+const ORDINARY: Cell = Nothing("an ordinary user may rewrite and make such files of its own anyway");
+
 pub const OPTIONAL: &[Row] = &[
     plain("optional.limits", "", Nothing("see the rows of `[limits]`")),
     plain("optional.landlock", "", Lacking("", Kernel::Landlock(0), "landlock::absent", "landlock"))
@@ -70,7 +75,17 @@ pub const OPTIONAL: &[Row] = &[
     lacking("optional.landlock.udp", "landlock.udp-bind = []", 9, "landlock.udp"),
     lacking("optional.landlock.scope", "landlock.scope = [\"signal\"]", 5, "landlock.scope"),
     lacking("optional.landlock.audit", "landlock.audit = true", 6, "landlock.audit"),
-    plain("optional.mounts.set-id", "", Nothing("it takes a file with privilege, which tests/attacks/owner.rs makes in a tree of root's")),
+    plain("optional.mounts.set-id", INSTALLED, Skipped("mounts::set-id", "mounts.set-id"))
+        .but(Own, ORDINARY)
+        .user(Listed, ORDINARY)
+        .user(Without, ORDINARY)
+        .user(Host, ORDINARY)
+        .user(Alone, ORDINARY)
+        .root(Alone, Nothing("with `identity.host` the target is a user, who may rewrite its own files anyway; root's are refused"))
+        .root(Host, Nothing("the target has ids of no user, and owns no file there"))
+        .but(Joined, Refused("namespaces::mount"))
+        .user(Nested, ORDINARY)
+        .root(Nested, Nothing("the mode's `seccomp.set-id` lifts the protection")),
     plain("optional.keyring", "", Lacking("", Kernel::WithoutKeyctl, "launch::step", "keyring")),
     row("optional.mounts.kept", act("mounts.\"{W}/kept\" = \"ro\"", "touch {W}/kept/{id} && echo ok", "status 1", "ok"))
         .but(Host, Skipped("landlock::narrower", "mounts.kept"))
