@@ -160,6 +160,12 @@ fn grow(place: &Place, who: As) -> PathBuf {
         ("loop", "loop"),
         ("folder", "sub"),
         ("shared/link", "../open"),
+        // Such a text leads to a directory, or nowhere.
+        ("slash", "open/"),
+        ("dot", "open/."),
+        ("folder-slash", "sub/"),
+        ("new-slash", "sub/new/"),
+        ("dots", "closed/../open"),
     ] {
         symlink(to, data.join(name)).unwrap();
     }
@@ -195,8 +201,10 @@ const PATHS: &[&str] = &[
     "/",
     "/absent",
     "/absent/deeper",
+    "/absent/deeper/",
     "/bin",
     "/bin/true",
+    "/bin/true/",
     "/bin/sh",
     "/usr",
     "/usr/bin/env",
@@ -208,6 +216,9 @@ const PATHS: &[&str] = &[
     "/etc/passwd",
     "/etc/shadow",
     "/etc/hosts",
+    "/etc/hosts/",
+    "/etc/hosts/.",
+    "/etc/hosts/below",
     "/etc/hostname",
     "/etc/os-release",
     "/root",
@@ -289,6 +300,19 @@ const NAMES: &[&str] = &[
     "loop",
     "folder",
     "folder/in",
+    "open/",
+    "open/.",
+    "sub/",
+    "sub/.",
+    "closed/.",
+    "near/",
+    "folder/",
+    "slash",
+    "dot",
+    "folder-slash",
+    "folder-slash/in",
+    "new-slash",
+    "dots",
     "open/below",
     "socket",
     "fifo",
@@ -314,7 +338,12 @@ fn of_paths(tops: &[&str]) -> Vec<Question> {
     let harmless = |path: &str| !path.ends_with("/sh") && path != "/probe";
     let mut all = vec![];
     for path in &paths {
-        all.extend(["read", "write", "list"].map(|act| on_path(act, path)));
+        all.extend(["read", "list"].map(|act| on_path(act, path)));
+        // What can only be a directory is asked about by these words alone.
+        if path != "/" && path.ends_with(['/', '.']) {
+            continue;
+        }
+        all.push(on_path("write", path));
         if harmless(path) {
             all.push(on_path("exec", path));
         }

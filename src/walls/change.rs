@@ -120,7 +120,7 @@ impl Asked<'_> {
             return vec![self.mount(&thing.over, "false")];
         }
         let denies = |wall| answer.reasons.iter().any(|reason| reason.wall == wall && reason.says == Says::Denies);
-        let real = walk.missing.iter().fold(thing.path.clone(), |path, name| join(&path, &format!("/{name}")));
+        let real = walk.missing.iter().filter(|name| *name != ".").fold(thing.path.clone(), |path, name| join(&path, &format!("/{name}")));
         let mut lines = vec![];
         if !walk.missing.is_empty() {
             lines.extend(self.grant(act, &real));

@@ -3,7 +3,7 @@
 //! It looks at the host through [`Eyes`] alone, and judges nothing but the way; [`super::why`] judges what stands at its end.
 
 use super::facts::{Eyes, Seen};
-use super::query::{Reason, Says, Wall};
+use super::query::{Reason, Says, Wall, ends_in_directory};
 use super::{Entry, HostTree, Shows, World, tail};
 use crate::host::FileKind;
 use crate::policy::identity::{Extent, Maps};
@@ -119,7 +119,7 @@ impl<'a> Walker<'a> {
             }
             match name.as_str() {
                 ".." if walk.way.len() > 1 => drop(walk.way.pop()),
-                ".." => {}
+                ".." | "." => {}
                 name => {
                     let path = join(&here.path, &format!("/{name}"));
                     let Some(thing) = self.look(&path)? else {
@@ -135,6 +135,7 @@ impl<'a> Walker<'a> {
                         return Err(Reason::new(Wall::Mounts, Says::Denies, format!("{path}: too many links"), thing.at));
                     }
                     walk.links.push((path, text.clone()));
+                    left.extend(ends_in_directory(text).then(|| ".".to_owned()));
                     left.extend(names(text));
                     if text.starts_with('/') {
                         walk.way.truncate(1);

@@ -91,6 +91,11 @@ impl Act {
     }
 }
 
+/// Whether a path, or the text of a link, leads to a directory or nowhere (path_resolution(7)).
+pub fn ends_in_directory(path: &str) -> bool {
+    path.ends_with('/') || path.ends_with("/.")
+}
+
 impl Query {
     /// Reads a question; the error may end in `\nhelp: ...`.
     pub fn parse(text: &str) -> Result<Query, String> {
@@ -98,7 +103,7 @@ impl Query {
             let path = plain_path(text)?;
             // Such a path names a directory, or nothing (path_resolution(7)).
             match act {
-                _ if path == "/" || !text.ends_with('/') => Ok(Query::Path(act, path)),
+                _ if path == "/" || !ends_in_directory(text) => Ok(Query::Path(act, path)),
                 Act::Read | Act::List => Ok(Query::Path(Act::List, path)),
                 _ => Err(format!("`{text}` can only be a directory\nhelp: ask {}:{path}, or list:{path}", act.word())),
             }
