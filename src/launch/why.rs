@@ -86,6 +86,7 @@ pub fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Problem {
     }
     let words = match (&step.op, errno) {
         (Op::OpenTree { .. }, libc::ESTALE) => "it is not the file that was there when the profile was checked".into(),
+        (Op::HostFolder { .. }, libc::ESTALE | libc::ELOOP) => "what is at its path was exchanged after the profile was checked".into(),
         (Op::Filter, libc::EBUSY) => {
             "a filter around it is told of denied calls already, and the kernel has one listener for all (seccomp(2))".into()
         }
@@ -124,7 +125,7 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         }
         (Op::OpenTree { .. }, libc::EINVAL) => "mounts below it are locked together here: leave `recursive` true",
         (Op::OpenTree { .. }, libc::ENOENT | libc::ENOTDIR) => "make it, or let the entry go where it is absent: missing = \"skip\"",
-        (Op::OpenTree { .. }, libc::ESTALE) => "somebody exchanged it meanwhile; run again",
+        (Op::OpenTree { .. }, libc::ESTALE) | (Op::HostFolder { .. }, libc::ESTALE | libc::ELOOP) => "somebody exchanged it meanwhile; run again",
         (Op::OpenTree { .. }, libc::EMFILE) => "raise the limit of open files: ulimit -n 4096",
         (Op::IdMapMount { .. }, libc::EINVAL) => return Some(cause::no_idmap().to_string()),
         (Op::IdMapMount { .. }, libc::EPERM) => return Some(cause::foreign_idmap().to_string()),

@@ -7,6 +7,7 @@
 mod support;
 
 mod alone;
+mod created;
 mod filter;
 mod launcher;
 mod nested;
