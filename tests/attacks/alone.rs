@@ -13,12 +13,12 @@ fn alone(who: As, top: &str, mounts: &str) -> String {
 const SYSTEM: &str = "\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = { bind = \"/lib64\", missing = \"skip\" }\n\
                       \"/dev\" = \"dev\"";
 
-fn system(who: As, mounts: &str) -> String {
+pub fn system(who: As, mounts: &str) -> String {
     alone(who, "", &format!("{SYSTEM}\n{mounts}"))
 }
 
 /// Most of this is about a kernel's Landlock that keeps signals (ABI 6), as the profiles ask for.
-fn has_landlock() -> bool {
+pub fn has_landlock() -> bool {
     let has = stockade::sys::landlock_abi().is_ok_and(|abi| abi >= 6);
     if !has {
         skip("the kernel's Landlock has no scopes, or it is switched off");
@@ -162,6 +162,55 @@ fn listening_without_bind_is_told() {
         assert_eq!(place.sh(*who, &profile("host"), &format!("python3 -c '{bind}'")), "refused", "{who:?}");
         let twin = profile("host").replace("tcp-bind = []", "");
         assert_eq!(place.sh(*who, &twin, &format!("python3 -c '{bind}'")), "bound", "{who:?}");
+        // listen(2) without it is not, as the README says: a connection comes in.
+        assert_eq!(place.sh(*who, &profile("host"), &format!("python3 -c '{LISTEN}'")), "reached", "{who:?}");
+    }
+}
+
+/// Listens without bind(2), and is reached by way of the host's loopback.
+const LISTEN: &str = "import socket\ns = socket.socket(); s.listen(); s.settimeout(10)\n\
+                      c = socket.create_connection((\"127.0.0.1\", s.getsockname()[1])); print(s.accept() and \"reached\")";
+
+/// Makes a socket in the caller's network for descriptor 7, starts a sandbox with it, and connects to the port that is printed.
+const PASSED: &str = r#"
+import socket, os, subprocess, sys
+s = socket.socket(); os.dup2(s.fileno(), 7)
+child = subprocess.Popen(sys.argv[1:], pass_fds=[7], stdout=subprocess.PIPE, text=True)
+port = child.stdout.readline().strip()
+if port.isdigit():
+    port = socket.create_connection(("127.0.0.1", int(port)), 10) and "reached"
+print(port, child.wait())
+"#;
+
+/// What the README says of a TCP socket that is passed into a network of the sandbox's own.
+#[test]
+fn a_passed_socket_listens_in_the_callers_network_on_a_port_of_the_kernels() {
+    if !has_landlock() {
+        return;
+    }
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(readme.contains("it can still listen in the caller's network on a port that the kernel picks"));
+    for who in As::all() {
+        let place = Place::new();
+        let profile = place.file("p.toml", &crate::support::system("[process]\npass-fds = [7]"));
+        let act = |first: &str, launcher: &[&str]| {
+            let inside =
+                format!("import socket\ns = socket.socket(fileno=7); s.settimeout(10)\n{first}\nprint(s.getsockname()[1], flush=True); s.accept()");
+            let mut command = place.outside(*who, "python3");
+            command.args(["-c", PASSED]).args(launcher).args(["python3", "-c", &inside]);
+            let output = command.output().unwrap();
+            (text(&output.stdout).trim().to_owned(), text(&output.stderr))
+        };
+        let stockade = place.path.join("stockade");
+        let launcher = [stockade.to_str().unwrap(), "run", profile.to_str().unwrap()];
+        let (printed, words) = act("s.listen()", &launcher);
+        assert_eq!(printed, "reached 0", "{who:?}: {words}");
+        // A port of its own choice is refused it, and without the sandbox it is not.
+        let bind = "s.bind((\"127.0.0.1\", 0)); s.listen()";
+        assert_eq!(act(bind, &[]).0, "reached 0", "{who:?}: the twin");
+        let (printed, words) = act(bind, &launcher);
+        assert!(printed == "1" && words.contains("PermissionError"), "{who:?}: {printed} {words}");
     }
 }
 
@@ -200,6 +249,9 @@ fn landlock_alone_does_not_part_writing_from_executing() {
 
 #[test]
 fn no_second_name_lets_what_was_written_be_executed() {
+    // The README says so: a second bind is noexec too, and what is kept in the writable tree is not.
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    assert!(readme.replace("\n ", "").contains("mounts become noexec, and so does a second bind of the same files"));
     for who in As::all() {
         let place = Place::new();
         let (open, owner) = (place.folder("open", *who), if *who == As::Root { ", owner = \"root\"" } else { "" });

@@ -8,6 +8,7 @@ mod support;
 
 mod alone;
 mod created;
+mod dots;
 mod filter;
 mod launcher;
 mod nested;
