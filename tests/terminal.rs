@@ -11,9 +11,10 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
-use support::{As, Place, USER, is_root, patient, processes_with, system, text};
+use support::{As, Place, USER, is_root, patient, processes_with, skip, system, text};
 
 /// What keys send.
 const INTERRUPT: &str = "\x03";
@@ -318,6 +319,28 @@ fn the_terminal_is_as_before_while_the_target_is_stopped_and_as_the_target_had_i
         assert!(screen.see("end").contains("-echo"), "{}", screen.shown);
         screen.see("O> ");
         assert_eq!(screen.status(), 0);
+    });
+}
+
+/// The session is one group of the scheduler, whose share any of its processes may lower: the caller's shell would stay slow.
+#[test]
+fn the_session_has_its_share_of_the_processors_back() {
+    if !Path::new("/proc/self/autogroup").exists() {
+        return skip("the kernel has no autogroups");
+    }
+    // Of all ordinary users together the kernel takes ten values a second.
+    let lower = "until echo 19 2>/dev/null >/proc/self/autogroup; do sleep 0.05; done; cat /proc/self/autogroup";
+    Screen::each(&format!("command = [\"bash\", \"--norc\", \"-c\", \"{lower}; kill -STOP $$; {lower}\"]"), |mut screen| {
+        // The twin: nobody puts back what the shell does itself.
+        screen.line("until echo 5 2>/dev/null >/proc/self/autogroup; do sleep 0.05; done");
+        let nice = |screen: &mut Screen| screen.line("cat /proc/self/autogroup").split("nice ").nth(1).unwrap().trim().to_owned();
+        assert_eq!(nice(&mut screen), "5");
+        let stopped = screen.line("run");
+        assert!(stopped.contains("nice 19") && stopped.contains("Stopped"), "{stopped}");
+        assert_eq!(nice(&mut screen), "5");
+        let ended = screen.line("fg");
+        assert!(ended.contains("nice 19"), "{ended}");
+        assert_eq!(nice(&mut screen), "5");
     });
 }
 

@@ -1,17 +1,23 @@
-//! What the target shares with the caller by descriptor, as it was: flags of open file descriptions, and terminals. Saved before
-//! the target starts, put back at its end.
+//! What the target shares with the caller, as it was: flags of open file descriptions, terminals, and with a terminal the share of the
+//! processors that its session has. Saved before the target starts, put back at its end.
 
 use crate::plan::Plan;
+use crate::policy::process::Terminal;
 use crate::step::Op;
 use crate::sys::{self, Errno};
 use std::cell::Cell;
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::RawFd;
+use std::os::unix::fs::FileExt;
 
 /// The descriptors that the target keeps.
 pub struct Shared {
     /// Each with the flags of its open file description (fcntl(2), F_GETFL).
     flags: Vec<(RawFd, i32)>,
     screens: Vec<Screen>,
+    /// Where the target stays in the caller's session.
+    share: Option<Share>,
 }
 
 impl Shared {
@@ -20,7 +26,8 @@ impl Shared {
         let passed = plan.steps.iter().find_map(|step| if let Op::CloseDescriptors { keep } = &step.op { Some(&keep[..]) } else { None });
         let kept = [0, 1, 2].iter().chain(passed.unwrap_or_default()).map(|fd| *fd as RawFd);
         let flags = kept.filter_map(|fd| Some((fd, sys::open_flags(fd).ok()?))).collect();
-        Shared { flags, screens: plan.watch.terminals.iter().filter_map(|fd| Screen::save(*fd as RawFd)).collect() }
+        let screens = plan.watch.terminals.iter().filter_map(|fd| Screen::save(*fd as RawFd)).collect();
+        Shared { flags, screens, share: (plan.watch.terminal == Terminal::Kept).then(Share::save).flatten() }
     }
 
     /// Puts all of it back. Other processes of the caller have the same open file descriptions: with O_NONBLOCK left on its output,
@@ -37,7 +44,45 @@ impl Shared {
     /// The terminals alone, as the caller's shell takes over while the target is stopped.
     pub fn put_terminals_back(&self) {
         self.screens.iter().for_each(Screen::put_back);
+        self.share.iter().for_each(Share::put_back);
     }
+}
+
+/// The kernel takes a value ten times a second at most, from all ordinary users together (proc_sched_autogroup_set_nice).
+const TRIES: u32 = 5;
+const BETWEEN_TRIES: i32 = 50;
+
+/// The group of the scheduler that this process's session is, and its nice value.
+struct Share {
+    /// Opened while this process is dumpable: its files in proc are root's alone from then on.
+    file: File,
+    nice: i32,
+}
+
+impl Share {
+    /// None where the kernel has no such groups.
+    fn save() -> Option<Share> {
+        let file = File::options().read(true).write(true).open("/proc/self/autogroup").ok()?;
+        Some(Share { nice: nice_in(&file)?, file })
+    }
+
+    /// Any process of a session may lower the share of all of it, and this would outlast the target (sched(7), the autogroup feature).
+    fn put_back(&self) {
+        let mut tries = TRIES;
+        while nice_in(&self.file).is_some_and(|now| now != self.nice) && tries > 0 {
+            // pwrite(2) is refused there.
+            if (&self.file).write_all(self.nice.to_string().as_bytes()).is_err() {
+                sys::regardless(sys::poll([-1; 4], BETWEEN_TRIES));
+            }
+            tries -= 1;
+        }
+    }
+}
+
+fn nice_in(file: &File) -> Option<i32> {
+    let mut text = [0; 64];
+    let length = file.read_at(&mut text, 0).ok()?;
+    std::str::from_utf8(&text[..length]).ok()?.rsplit_once("nice ")?.1.trim().parse().ok()
 }
 
 /// A terminal, as it was.
