@@ -159,3 +159,50 @@ fn nothing_outlives_a_doctor_that_is_killed() {
         }
     }
 }
+
+// ---- containers ----
+
+/// `$1`: a directory; `$2`: what is done in the new root before `$3`, stockade, starts there, by the words after it.
+const ROOT: &str = r#"
+mount --make-rprivate / && mount -t tmpfs none "$1" && cd "$1" && mkdir usr etc dev proc sys tmp run && cp "$3" stockade
+for name in usr etc dev proc sys; do mount --rbind "/$name" "$name"; done
+for name in bin sbin lib lib64; do [ -e "/$name" ] && ln -s "usr/$name" "$name"; done
+eval "$2"
+shift 3
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+exec "$@" chroot . /stockade doctor --format json
+"#;
+
+/// Each sign is told by itself: a file that an image left says nothing of the rest.
+#[test]
+fn each_sign_of_a_container_is_told() {
+    if !support::is_root() {
+        return support::skip("a root of its own takes root");
+    }
+    let place = Place::new();
+    let root = place.folder("root", As::Root);
+    let inner = "a user namespace that is not the first";
+    let row = |signs: &str, words: &[&str]| {
+        let mut command = place.outside(As::Root, "unshare");
+        command.args(["-m", "sh", "-c", ROOT, "sh"]).arg(&root).arg(signs).arg(place.path.join("stockade"));
+        let output = command.args(words).output().unwrap();
+        let records: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let found = records.as_array().unwrap().iter().find(|record| record["name"] == "container").unwrap().clone();
+        assert_eq!(found["state"], "ok");
+        found["value"].as_str().unwrap().split("; ").next().unwrap().to_owned()
+    };
+    // The tests themselves may run in a container.
+    let first = std::fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| std::os::unix::fs::MetadataExt::ino(&namespace) == 0xEFFF_FFFD);
+    let also = |signs: &str| match (signs, first) {
+        ("", true) => "no sign of one".to_owned(),
+        (signs, true) => signs.to_owned(),
+        ("", false) => inner.to_owned(),
+        (signs, false) => format!("{signs}, {inner}"),
+    };
+    assert_eq!(row("", &[]), also(""));
+    assert_eq!(row(": > .dockerenv", &[]), also("there is /.dockerenv"));
+    assert_eq!(row(": > run/.containerenv", &[]), also("there is /run/.containerenv"));
+    assert_eq!(row("mkdir run/systemd; echo podman > run/systemd/container", &[]), also("podman (/run/systemd/container)"));
+    assert_eq!(row("", &["unshare", "-r"]), inner);
+    assert_eq!(row(": > .dockerenv", &["unshare", "-r"]), format!("there is /.dockerenv, {inner}"));
+}

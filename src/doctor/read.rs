@@ -250,19 +250,16 @@ fn modules() -> Vec<Module> {
     found
 }
 
-/// What container engines leave behind (podman, docker, systemd's CONTAINER_INTERFACE), or a user namespace that is not the first.
+/// Every sign of a container: what engines leave behind (podman, docker, systemd's CONTAINER_INTERFACE), and a user namespace that is not
+/// the first. A file alone stays where an image became a machine of its own, so none stands for the others.
 fn container() -> Option<String> {
     let there = |path: &str| std::fs::symlink_metadata(path).is_ok();
     let named = text("/run/systemd/container");
-    if !named.trim().is_empty() {
-        return Some(format!("{} (/run/systemd/container)", named.trim()));
-    }
-    for file in ["/run/.containerenv", "/.dockerenv"] {
-        if there(file) {
-            return Some(format!("there is {file}"));
-        }
-    }
-    not_the_first(std::fs::metadata("/proc/self/ns/user").ok()?.ino())
+    let named = Some(named.trim()).filter(|name| !name.is_empty()).map(|name| format!("{name} (/run/systemd/container)"));
+    let files = ["/run/.containerenv", "/.dockerenv"].into_iter().filter(|file| there(file)).map(|file| format!("there is {file}"));
+    let inner = std::fs::metadata("/proc/self/ns/user").ok().and_then(|namespace| not_the_first(namespace.ino()));
+    let signs: Vec<String> = named.into_iter().chain(files).chain(inner).collect();
+    (!signs.is_empty()).then(|| signs.join(", "))
 }
 
 /// A map of all ids onto themselves is not the first namespace's alone: a manager that has all can give it to another.
