@@ -272,8 +272,13 @@ fn what_is_left_out_uncovers_what_is_inherited() {
         assert!(!run("/", "default", "! ls -d /.git /root 2>&-; ls /").contains("root"));
         // Root of the host takes no profile that leaves it the host's ids.
         if caller.who == As::User {
-            for cwd in ["/usr", "/etc", "/opt", "/dev"] {
-                assert_eq!(run(cwd, "landlock", "ls /usr/bin/env; ! touch $PWD/x 2>&-"), "/usr/bin/env\n");
+            // Below Landlock's ABI 3 files could be cut short, and it does not start.
+            if stockade::sys::landlock_abi().is_ok_and(|abi| abi < 3) {
+                skip("Landlock cannot rule over truncate(2) here");
+            } else {
+                for cwd in ["/usr", "/etc", "/opt", "/dev"] {
+                    assert_eq!(run(cwd, "landlock", "ls /usr/bin/env; ! touch $PWD/x 2>&-"), "/usr/bin/env\n");
+                }
             }
         }
         // A source that is absent does the same.
