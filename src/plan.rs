@@ -145,9 +145,10 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     } else if joined_tree {
         refuse_mounts(profile, &choice, &mut draft);
     } else {
-        refuse_programs(profile, &choice, &mut draft);
+        refuse_programs(profile, &choice, &format!("let it have one: {}", namespaces::own_tree(&choice, host)), &mut draft);
         let ground = mounts::Ground {
             why: choice.at(Kind::Mount),
+            own_tree: namespaces::own_tree(&choice, host),
             host_pids: *choice.of(Kind::Pid) == Namespace::Host,
             other: (host.caller.uid == 0).then_some((ids.host_user, ids.host_group)),
             kept_is_optional: profile.optional.items.iter().any(|name| name.value == "mounts.kept"),
@@ -224,7 +225,12 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let filter = seccomp::draft(&profile.seccomp, &needs, imported.as_ref(), &mut draft);
     unnested::draft(&profile.namespaces, &choice, &filter, &mut draft);
     let mounts_inside = profile.namespaces.nested.get().filter(|nested| nested.value.mounts()).map(|nested| nested.at);
-    let kept = write_execute::Kept { sight, ruled: landlock.is_some_and(|ruleset| ruleset.handled.0 != 0), nested: mounts_inside };
+    let kept = write_execute::Kept {
+        sight,
+        own_tree: namespaces::own_tree(&choice, host),
+        ruled: landlock.is_some_and(|ruleset| ruleset.handled.0 != 0),
+        nested: mounts_inside,
+    };
     write_execute::draft(profile, host, kept, &mut draft);
     draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);
@@ -281,16 +287,16 @@ fn refuse_mounts(profile: &Profile, choice: &Choice, draft: &mut Draft) {
                 .help("leave namespaces.mount new, or withdraw the entries: [mounts] PATH = false"),
         );
     }
-    refuse_programs(profile, choice, draft);
+    refuse_programs(profile, choice, "leave namespaces.mount new", draft);
 }
 
 /// What programs need is found by looking through the sandbox's own tree.
-fn refuse_programs(profile: &Profile, choice: &Choice, draft: &mut Draft) {
+fn refuse_programs(profile: &Profile, choice: &Choice, instead: &str, draft: &mut Draft) {
     if let Some(program) = profile.programs.items.first() {
         draft.problem(
             Problem::new("namespaces::mount", program.at, "cannot show programs: the sandbox has no file tree of its own")
                 .also(choice.at(Kind::Mount), "because of this")
-                .help("leave namespaces.mount new, or withdraw them: programs = [\"!*\"]"),
+                .help(format!("{instead}; or withdraw them: programs = [\"!*\"]")),
         );
     }
 }

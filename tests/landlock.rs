@@ -405,3 +405,39 @@ fn what_landlock_alone_cannot_say_is_an_error() {
         assert!(output.status.success(), "{who:?}: {}", said(&output));
     }
 }
+
+/// The help of an entry that takes a file tree of the sandbox's own is followed, by each caller.
+#[test]
+fn what_takes_a_tree_of_its_own_says_how_this_caller_has_one() {
+    if !has_landlock() {
+        return;
+    }
+    let place = Place::new();
+    let work = place.folder("work", As::User);
+    for (who, line) in [(As::Root, "namespaces.mount = \"new\""), (As::User, "namespaces.all = \"new\"")] {
+        if !As::all().contains(&who) {
+            continue;
+        }
+        let run = |more: &[&str]| {
+            let mut command = place.stockade(who);
+            command.args(["run", "--config", "mounts.\"/etc/ssl\" = \"hide\""]);
+            if who == As::Root {
+                command.args(["--config", "identity.host = true"]);
+            }
+            command.args(more.iter().flat_map(|line| ["--config", line]));
+            command.args(["landlock", "--", "ls", "-A", "/etc/ssl"]).current_dir(&work).output().unwrap()
+        };
+        let output = run(&[]);
+        let err = support::unwrapped(&text(&output.stderr));
+        assert!(output.status.code() == Some(125) && err.contains("E0802") && err.contains(line), "{who:?}: {}", said(&output));
+        let output = run(&[line]);
+        assert!(output.status.success() && output.stdout.is_empty(), "{who:?}: {}", said(&output));
+    }
+    // Where two lines say so, both are named.
+    let both = ["namespaces.user = \"host\"", "namespaces.mount = \"host\"", "mounts.\"/etc/ssl\" = \"hide\""];
+    let mut command = place.stockade(As::User);
+    command.arg("check").args(both.iter().flat_map(|line| ["--config", line]));
+    let output = command.args(["landlock", "--", "true"]).current_dir(&work).output().unwrap();
+    let all = support::unwrapped(&said(&output));
+    assert!(all.contains("\"new\" for both namespaces.user and namespaces.mount"), "{all}");
+}

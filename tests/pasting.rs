@@ -40,6 +40,11 @@ const WIDER: &[(&str, &str, &[&str])] = &[
     ("mounts::link", "means now", &[]),
     ("mounts::owner", "say so", &[]),
     ("mounts::sockets", "grant what is in it", &["Sockets"]),
+    // Calls of System V reach only what is in the sandbox's own ipc namespace then.
+    ("landlock::narrower", "namespaces.all", &["Call"]),
+    ("namespaces::mount", "namespaces.all", &["Call"]),
+    // What programs need is what their line asks for.
+    ("namespaces::mount", "or withdraw them", &["Read", "Execute"]),
     ("namespaces::nested", "every capability", &["Nested", "Call"]),
     // The program that is meant is another than the one that is written.
     ("programs::not-found", "did you mean", &["Read", "Execute"]),

@@ -321,6 +321,17 @@ impl Choice {
     }
 }
 
+/// What gives the sandbox a file tree of its own: an ordinary user may make a mount namespace only in a user namespace (user_namespaces(7)).
+pub fn own_tree(choice: &Choice, host: &Host) -> &'static str {
+    if host.caller.uid == 0 || choice.is_new(Kind::User) {
+        "namespaces.mount = \"new\""
+    } else if choice.at(Kind::User) == choice.at(Kind::Mount) {
+        "namespaces.all = \"new\""
+    } else {
+        "\"new\" for both namespaces.user and namespaces.mount"
+    }
+}
+
 /// Drafts what is joined, and what is set in the new ones.
 pub fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut Draft) {
     let root = host.caller.uid == 0;
@@ -334,7 +345,9 @@ pub fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut 
         && let Some(kind) = Kind::ALL.into_iter().find(|kind| choice.is_new(*kind))
     {
         let message = format!("cannot make a namespace of kind {}: an ordinary user needs a user namespace for it", kind.word());
-        draft.problem(Problem::new("namespaces::user", choice.at(Kind::User), message).help("leave namespaces.user new, or start stockade as root"));
+        draft.problem(
+            Problem::new("namespaces::user", choice.at(Kind::User), message).help("write namespaces.user = \"new\", or start stockade as root"),
+        );
     }
     if choice.is_new(Kind::Net) {
         draft.step(Stage::World, Op::Loopback, choice.at(Kind::Net));

@@ -29,6 +29,8 @@ struct Bound {
 pub struct Kept {
     /// Whose tree the target sees.
     pub sight: Sight,
+    /// What gives it a tree of its own.
+    pub own_tree: &'static str,
     /// Whether Landlock has rules for files.
     pub ruled: bool,
     /// The line by which the target mounts what it wants.
@@ -36,7 +38,7 @@ pub struct Kept {
 }
 
 /// Parts what can be written from what can be executed.
-pub fn draft(profile: &Profile, host: &Host, Kept { sight, ruled, nested }: Kept, draft: &mut Draft) {
+pub fn draft(profile: &Profile, host: &Host, Kept { sight, own_tree, ruled, nested }: Kept, draft: &mut Draft) {
     let Some(word) = profile.seccomp.write_execute.get().filter(|word| !word.value) else { return };
     let refuse = |at: Span, message: String, help: &str| {
         Problem::new("seccomp::write-execute", at, message).also(word.at, "because of this").help(help.to_owned())
@@ -47,7 +49,7 @@ pub fn draft(profile: &Profile, host: &Host, Kept { sight, ruled, nested }: Kept
     }
     match sight {
         Sight::Own => {}
-        Sight::Host(_) | Sight::Ungranted(_) => return without_mounts(host, &refuse, draft),
+        Sight::Host(_) | Sight::Ungranted(_) => return without_mounts((host, own_tree), &refuse, draft),
         Sight::Joined => {
             let message = "cannot keep what is written from being executed: the sandbox has no file tree of its own".to_owned();
             return draft.problem(refuse(word.at, message, "leave namespaces.mount new, or leave `write-execute` out"));
@@ -83,7 +85,7 @@ pub fn draft(profile: &Profile, host: &Host, Kept { sight, ruled, nested }: Kept
 }
 
 /// Landlock's right to execute does not hold mmap(2), so that a loader runs what was written.
-fn without_mounts(host: &Host, refuse: &impl Fn(Span, String, &str) -> Problem, draft: &mut Draft) {
+fn without_mounts((host, own_tree): (&Host, &str), refuse: &impl Fn(Span, String, &str) -> Problem, draft: &mut Draft) {
     let is_node = |path: &str| {
         path.strip_prefix("/dev/").is_some_and(|name| DEV_NODES.contains(&name))
             || matches!(host.at(path), Fact::Present(file) if file.kind == FileKind::Device)
@@ -95,11 +97,7 @@ fn without_mounts(host: &Host, refuse: &impl Fn(Span, String, &str) -> Problem, 
         .filter_map(|step| match &step.op {
             Op::LandlockRule { path, rights, .. } if writes(*rights) && !is_node(path.text()) => {
                 let message = format!("cannot keep what is written in {path} from being executed: Landlock does not rule over mmap(2)");
-                Some(refuse(
-                    step.at,
-                    message,
-                    "let the sandbox have a file tree of its own (namespaces.mount = \"new\"), or leave `write-execute` out",
-                ))
+                Some(refuse(step.at, message, &format!("let the sandbox have a file tree of its own ({own_tree}), or leave `write-execute` out")))
             }
             _ => None,
         })

@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 pub struct Ground {
     /// The line that leaves the host's tree in sight.
     pub why: Span,
+    /// What gives the sandbox a tree of its own instead.
+    pub own_tree: &'static str,
     /// Whether the process numbers are the host's, so that its /proc is that of the sandbox.
     pub host_pids: bool,
     /// Whether what an entry keeps within a wider grant may be skipped: `optional = ["mounts.kept"]`.
@@ -214,16 +216,17 @@ impl Reading<'_> {
         }
         let message = format!("cannot grant {kept} at {path} below {over}: a rule of Landlock takes nothing back");
         let problem = Problem::new("landlock::narrower", at, message).also(wider_at, "this grants more").also(self.ground.why, "because of this");
-        self.draft.problem(problem.help(
-            "grant the folders beside it one by one, or skip this with a warning: optional = [\"mounts.kept\"], or let the sandbox have a file tree of its own: namespaces.mount = \"new\"",
-        ));
+        self.draft.problem(problem.help(format!(
+            "grant the folders beside it one by one, or skip this with a warning: optional = [\"mounts.kept\"], or let the sandbox have a file tree of its own: {}",
+            self.ground.own_tree
+        )));
     }
 
     /// Landlock's right to execute is asked for by execve(2) alone: the loader maps what it is told to run (`ld.so ./program`).
     fn mapped(&mut self, path: &str, bind: &Bind, at: Span) {
         let message = format!("cannot keep what is in {path} from being executed: Landlock does not rule over mmap(2), so a loader can run it");
         let said = spelled::line(path, &Mount::Bind(Bind { exec: true, ..bind.clone() }));
-        let help = format!("let it be executed: {said}; or let the sandbox have a file tree of its own: namespaces.mount = \"new\"");
+        let help = format!("let it be executed: {said}; or let the sandbox have a file tree of its own: {}", self.ground.own_tree);
         self.draft.problem(Problem::new("landlock::narrower", at, message).also(self.ground.why, "because of this").help(help));
     }
 
@@ -307,7 +310,7 @@ impl Reading<'_> {
         self.draft.problem(
             Problem::new("namespaces::mount", at, message)
                 .also(self.ground.why, "because of this")
-                .help(format!("{help}, or let it have one: namespaces.mount = \"new\"")),
+                .help(format!("{help}, or let it have one: {}", self.ground.own_tree)),
         );
     }
 }
