@@ -204,7 +204,7 @@ fn a_path_has_one_entry_in_a_file_however_it_is_spelt() {
         place.problems(),
         [
             "main.toml:4:1: cannot mount at this path: `/a/../b` goes up with `..` (write the path that it means)",
-            "main.toml:5:1: cannot mount at /usr twice: one file has two entries for it",
+            "main.toml:5:1: cannot mount at /usr twice: one file has two entries for it (keep one of the two entries)",
             "main.toml:6:1: cannot mount at this path: `opt` is a relative path (say from where: \"${CWD}/opt\" or \"${PROFILE_DIR}/opt\")",
         ]
     );
