@@ -21,27 +21,21 @@ pub fn walk(ground: &Ground, rows: &[Row]) -> Vec<String> {
             jobs.extend(callers.map(|who| Job { row: *row, column, who: *who }));
         }
     }
-    let (next, again) = (AtomicUsize::new(0), Mutex::new(vec![]));
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(vec![]));
     std::thread::scope(|scope| {
         // Some acts sleep.
         for _ in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(why) = attempt(ground, job) {
-                        again.lock().unwrap().push((job, why));
+                        let Job { row, column, who } = job;
+                        wrong.lock().unwrap().push(format!("{} × {column:?} by {who:?}: {why}", row.key));
                     }
                 }
             });
         }
     });
-    // What fails beside others is tried alone: they share the machine's control groups and process numbers.
-    let mut wrong = vec![];
-    for (job, first) in again.into_inner().unwrap() {
-        let Job { row, column, who } = job;
-        let cell = format!("{} × {column:?} by {who:?}", row.key);
-        eprintln!("once more: {cell}: {first}");
-        wrong.extend(attempt(ground, job).err().map(|why| format!("{cell}: {why}")));
-    }
+    let mut wrong = wrong.into_inner().unwrap();
     wrong.sort();
     wrong
 }
