@@ -1,9 +1,9 @@
 // Fault injection for tests/faults.rs and tests/leftovers.rs, by ptrace(2). strace(1) counts calls per process but cannot choose the
-// process; here a call is named by (process, number of the call in it), so exactly one fails in a run.
+// process; here a call is named by (process, system call, which of these calls in the process), so exactly one fails in a run.
+// A process is named by its birth: the first is 0, and the n-th child of p is 100 * p + n, in whatever order processes begin to run.
 //
-//   faults trace OUT -- COMMAND             one line for each call: `PROCESS ORDINAL NUMBER RESULT`, and `exec PROCESS`
-//   faults inject PROCESS ORDINAL ERRNO NUMBER -- COMMAND   that call is not made, and gives -ERRNO; it is not met where it has another
-//                                                           number, as two processes begin in either order
+//   faults trace OUT -- COMMAND             one line for each call: `call PROCESS ORDINAL NUMBER`, and `exec PROCESS`
+//   faults inject PROCESS NUMBER NTH ERRNO -- COMMAND   the n-th call of that number is not made, and gives -ERRNO; says so where it is not met
 //   faults kill ORDINAL -- COMMAND          the first process is killed (SIGKILL) on its way into that call
 //   faults walls                            prints what the sandbox is made of, seen from inside
 //   faults first                            prints the name and the command line of pid 1, as early as a program can
@@ -46,7 +46,8 @@ struct call_info {
 };
 enum { ENTRY = 1, EXIT = 2, GET_SYSCALL_INFO = 0x420e };
 
-struct tracee { pid_t pid; long ordinal; int64_t nr; int failing, counting; };
+struct tracee { pid_t pid; int failing, counting, waiting, gone; long name, children, ordinal, nth; };
+enum { NAMELESS = -1 };
 static struct tracee tracees[256];
 static int count;
 static pid_t launcher;
@@ -56,10 +57,29 @@ static void die(const char *what) { perror(what); exit(200); }
 static void on_alarm(int signal) { (void)signal; late = 1; }
 
 static struct tracee *find(pid_t pid) {
-    for (int i = 0; i < count; i++) if (tracees[i].pid == pid) return &tracees[i];
+    // One that ended before its parent's word of it may yet get its name.
+    for (int i = 0; i < count; i++) if (tracees[i].pid == pid && (!tracees[i].gone || tracees[i].name == NAMELESS)) return &tracees[i];
     if (count == 256) die("too many processes");
-    tracees[count] = (struct tracee){ .pid = pid, .counting = count > 0 };
+    tracees[count] = (struct tracee){ .pid = pid, .counting = count > 0, .name = count > 0 ? NAMELESS : 0 };
     return &tracees[count++];
+}
+
+// The name of a process that is met before its parent's word of it, and does not go on until then.
+static void name_child(struct tracee *parent, struct tracee *child) {
+    if (++parent->children == 100) die("too many children");
+    child->name = 100 * parent->name + parent->children;
+}
+
+// A parent that is killed in the clone never says whose child it is: such a process goes on without a name.
+static int has_parent(pid_t pid) {
+    char path[64], line[256];
+    int parent = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file)) sscanf(line, "PPid: %d", &parent);
+    if (file) fclose(file);
+    for (int i = 0; i < count; i++) if (!tracees[i].gone && tracees[i].pid == parent) return 1;
+    return 0;
 }
 
 #if defined(__x86_64__)
@@ -114,8 +134,24 @@ static void start(char **command) {
     close(gate[1]);
 }
 
-// Runs the command; `process` is -1 where nothing is injected, `kills` says that the process is killed instead.
-static int drive(FILE *out, int process, long ordinal, int error, long number, int kills, char **command) {
+// The one call that a run is for.
+struct target {
+    // NONE where there is none.
+    long process;
+    // Which call of the process, or of those with this number.
+    long nth, number;
+    int error;
+    // The process is killed instead.
+    int kills;
+};
+enum { NONE = -2, ANY = -1 };
+
+static void release(struct tracee *tracee, int go_on) {
+    tracee->waiting = 0;
+    ptrace((enum __ptrace_request)go_on, tracee->pid, 0, 0);
+}
+
+static int drive(FILE *out, struct target target, char **command) {
     struct sigaction action = { .sa_handler = on_alarm };
     sigaction(SIGALRM, &action, NULL);
     start(command);
@@ -124,42 +160,54 @@ static int drive(FILE *out, int process, long ordinal, int error, long number, i
     for (;;) {
         pid_t pid = waitpid(-1, &status, __WALL);
         if (pid < 0 && errno == EINTR && late) {
-            for (int i = 0; i < count; i++) if (tracees[i].pid) kill(tracees[i].pid, SIGKILL);
+            for (int i = 0; i < count; i++) if (!tracees[i].gone) kill(tracees[i].pid, SIGKILL);
             return ended ? 202 : 201;
         }
         if (pid < 0 && errno == EINTR) continue;
         if (pid < 0) {
-            if (!injected && (process >= 0)) fprintf(stderr, "faults: the call was not met\n");
+            if (!injected && target.process != NONE) fprintf(stderr, "faults: the call was not met\n");
             return ended ? result : 200;
         }
         struct tracee *tracee = find(pid);
         if (WIFEXITED(status) || WIFSIGNALED(status)) {
-            tracee->pid = 0;
+            tracee->gone = 1;
             if (pid == launcher) {
                 ended = 1;
                 result = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
                 alarm(2);
             }
+            for (int i = 0; i < count; i++) if (tracees[i].waiting && !tracees[i].gone && !has_parent(tracees[i].pid)) release(&tracees[i], PTRACE_CONT);
             continue;
         }
-        int signal = WSTOPSIG(status), event = status >> 16, go_on = process >= 0 && injected ? PTRACE_CONT : PTRACE_SYSCALL;
+        int signal = WSTOPSIG(status), event = status >> 16, go_on = injected ? PTRACE_CONT : PTRACE_SYSCALL;
         long deliver = 0;
         if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
             ptrace(PTRACE_LISTEN, pid, 0, 0);
             continue;
+        } else if (event == PTRACE_EVENT_STOP && tracee->name == NAMELESS) {
+            tracee->waiting = 1;
+            if (has_parent(pid)) continue;
+            tracee->waiting = 0;
+        } else if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE) {
+            unsigned long born;
+            if (ptrace(PTRACE_GETEVENTMSG, pid, 0, &born) < 0) continue;
+            struct tracee *child = find(born);
+            name_child(tracee, child);
+            if (child->waiting && !child->gone) release(child, go_on);
         } else if (event == PTRACE_EVENT_EXEC) {
             if (pid == launcher) tracee->counting = 1;
-            else if (out) fprintf(out, "exec %d\n", (int)(tracee - tracees));
+            else if (out) fprintf(out, "exec %ld\n", tracee->name);
         } else if (signal == (SIGTRAP | 0x80)) {
             struct call_info info;
             if (ptrace((enum __ptrace_request)GET_SYSCALL_INFO, pid, sizeof info, &info) < 0) continue;
             if (info.op == ENTRY && tracee->counting) {
+                long number = info.entry.nr;
                 tracee->ordinal++;
-                tracee->nr = info.entry.nr;
-                if (out) fprintf(out, "call %d %ld %ld\n", (int)(tracee - tracees), tracee->ordinal, (long)tracee->nr);
-                if (tracee - tracees == process && tracee->ordinal == ordinal && (number < 0 || tracee->nr == number)) {
+                tracee->nth += target.number == ANY || number == target.number;
+                if (out) fprintf(out, "call %ld %ld %ld\n", tracee->name, tracee->ordinal, number);
+                if (!injected && tracee->name == target.process && tracee->nth == target.nth && (target.number == ANY || number == target.number)) {
                     injected = 1;
-                    if (kills) {
+                    if (target.kills) {
                         kill(pid, SIGKILL);
                         continue;
                     }
@@ -169,7 +217,7 @@ static int drive(FILE *out, int process, long ordinal, int error, long number, i
                     go_on = PTRACE_SYSCALL;
                 }
             } else if (info.op == EXIT && tracee->failing) {
-                set_result(pid, -error);
+                set_result(pid, -target.error);
                 tracee->failing = 0;
                 go_on = PTRACE_CONT;
             }
@@ -282,13 +330,16 @@ int main(int argc, char **argv) {
     if (at == 3 && at + 1 < argc && strcmp(argv[1], "trace") == 0) {
         FILE *out = fopen(argv[2], "we");
         if (!out) die(argv[2]);
-        int status = drive(out, -1, 0, 0, -1, 0, command);
+        int status = drive(out, (struct target){ .process = NONE }, command);
         if (fclose(out)) die("write");
         return status;
     }
-    if (at == 6 && at + 1 < argc && strcmp(argv[1], "inject") == 0)
-        return drive(NULL, atoi(argv[2]), atol(argv[3]), atoi(argv[4]), atol(argv[5]), 0, command);
-    if (at == 3 && at + 1 < argc && strcmp(argv[1], "kill") == 0) return drive(NULL, 0, atol(argv[2]), 0, -1, 1, command);
-    fprintf(stderr, "usage: faults trace OUT | inject PROCESS ORDINAL ERRNO NUMBER | kill ORDINAL -- COMMAND\n");
+    if (at == 6 && at + 1 < argc && strcmp(argv[1], "inject") == 0) {
+        struct target target = { .process = atol(argv[2]), .number = atol(argv[3]), .nth = atol(argv[4]), .error = atoi(argv[5]) };
+        return drive(NULL, target, command);
+    }
+    if (at == 3 && at + 1 < argc && strcmp(argv[1], "kill") == 0)
+        return drive(NULL, (struct target){ .process = 0, .number = ANY, .nth = atol(argv[2]), .kills = 1 }, command);
+    fprintf(stderr, "usage: faults trace OUT | inject PROCESS NUMBER NTH ERRNO | kill ORDINAL -- COMMAND\n");
     return 200;
 }
