@@ -188,7 +188,8 @@ pub fn dead_groups() -> Vec<String> {
         for group in std::fs::read_dir(folder).unwrap().flatten() {
             let name = group.file_name().to_string_lossy().into_owned();
             let Some(pid) = name.strip_prefix("stockade-").and_then(|rest| rest.split('-').next()) else { continue };
-            if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
+            // One that ended well meanwhile took its group with it first.
+            if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() && group.path().exists() {
                 found.push(group.path().display().to_string());
             }
         }
