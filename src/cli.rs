@@ -366,10 +366,10 @@ pub struct Asking {
 
 const QUESTIONS: &str = "\
 After PROFILE stand one or more questions:
-  /etc/shadow, read:PATH     read a file, or list a folder
-  write:PATH                 write to a file, make it, or make one in a folder
+  /etc/shadow, read:PATH     read a file, or list a directory
+  write:PATH                 write to a file, make it, or make one in a directory
   exec:PATH                  execute a program
-  list:PATH                  list a folder
+  list:PATH                  list a directory
   syscall:NAME[:ARG,ARG..]   call the kernel; NAME alone will do
   connect:ADDRESS:PORT       reach a port; connect:PATH a socket of the file tree
   bind:[ADDRESS:]PORT        take a port

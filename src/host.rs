@@ -181,7 +181,7 @@ impl FileKind {
     /// What people call it.
     pub fn word(&self) -> &'static str {
         match self {
-            FileKind::Folder => "a folder",
+            FileKind::Folder => "a directory",
             FileKind::Regular => "a file",
             FileKind::Link(_) => "a symbolic link",
             FileKind::Socket => "a socket",

@@ -85,7 +85,7 @@ pub fn lint_of_own_lines(profile: &Profile, host: &Host, sources: &Sources) -> P
     kept
 }
 
-/// The command, its loader and libraries, the working folder and the targets of links that the tree does not show.
+/// The command, its loader and libraries, the working directory and the targets of links that the tree does not show.
 fn unseen(scene: &Scene, found: &mut Problems) {
     if scene.choice.is_new(Kind::Mount) {
         let all = programs::unseen(&scene.profile.process, scene.host);

@@ -27,7 +27,7 @@ section! {
         description: Key<String>,
         /// A name for the sandbox while it runs, for `ps`, `freeze`, `thaw` and `kill`.
         name: Key<SandboxName>,
-        /// What this file is laid over, in this order: names of profiles, or paths from this file's folder, with a `/` or the ending `.toml`.
+        /// What this file is laid over, in this order: names of profiles, or paths from this file's directory, with a `/` or the ending `.toml`.
         extends: Early<Bases>,
         /// Walls set in this file that may fall where the machine lacks them. Not inherited.
         optional: Set<Wall>,

@@ -38,11 +38,11 @@ pub struct Entry {
 pub struct Group {
     /// 1 or 2.
     pub version: u8,
-    /// Its folder.
+    /// Its directory.
     pub path: String,
 }
 
-/// The folder of all entries.
+/// The directory of all entries.
 #[derive(Debug)]
 pub struct Registry {
     folder: File,
@@ -74,7 +74,7 @@ pub struct Live {
 pub enum Refused {
     /// Another sandbox has it.
     Taken,
-    /// The folder is not the caller's alone.
+    /// The directory is not the caller's alone.
     Foreign,
     /// The system's reason.
     Io(io::Error),
@@ -87,7 +87,7 @@ impl From<io::Error> for Refused {
 }
 
 impl Registry {
-    /// Opens the folder, or makes it.
+    /// Opens the directory, or makes it.
     pub fn open(folder: &str, uid: u32, make: bool, bury: fn(&Entry)) -> Result<Registry, Refused> {
         if make {
             match DirBuilder::new().mode(0o700).create(folder) {
@@ -103,7 +103,7 @@ impl Registry {
         Ok(Registry { folder: dir, bury })
     }
 
-    /// A name in the folder that is open, wherever its path may lead by now.
+    /// A name in the directory that is open, wherever its path may lead by now.
     fn at(&self, name: &str) -> PathBuf {
         format!("/proc/self/fd/{}/{name}", self.folder.as_raw_fd()).into()
     }

@@ -56,7 +56,7 @@ pub enum Stage {
     Rules,
     /// Ids and privileges are given up.
     Identity,
-    /// The target's process: session, streams, working folder, limits.
+    /// The target's process: session, streams, working directory, limits.
     Process,
     /// Landlock.
     Landlock,
@@ -141,10 +141,10 @@ impl Serialize for Name {
 #[serde(transparent)]
 pub struct Slot(pub usize);
 
-/// The folder of a control group.
+/// The directory of a control group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folder {
-    /// A folder of the host.
+    /// A directory of the host.
     Path(Name),
     /// The scope that [`Op::Scope`] gives, whose place systemd chooses.
     Scope,
@@ -272,7 +272,7 @@ impl Serialize for Content {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cover {
-    /// An empty read-only folder.
+    /// An empty read-only directory.
     Folder,
     /// An empty file of mode 0.
     File,
@@ -454,7 +454,7 @@ pub enum Op {
     },
     /// The new root: an empty tmpfs, attached over /proc of the old root while it is filled.
     Root {
-        /// How much it holds, and how many files and folders, where the target can write to it.
+        /// How much it holds, and how many files and directories, where the target can write to it.
         limits: Option<(Size, u64)>,
         /// Its attributes.
         attrs: Attrs,
@@ -495,7 +495,7 @@ pub enum Op {
         path: Name,
         /// How much it holds.
         size: Size,
-        /// How many files and folders.
+        /// How many files and directories.
         inodes: u64,
         /// The mode of its top.
         mode: Mode,
@@ -548,7 +548,7 @@ pub enum Op {
         /// What Landlock allows below it; none where a rule above allows it, or without Landlock.
         rights: Rights,
     },
-    /// A folder bound onto itself, so that it cannot be renamed away from above what lies below it.
+    /// A directory bound onto itself, so that it cannot be renamed away from above what lies below it.
     Pin {
         /// The path inside.
         path: Name,
@@ -805,7 +805,7 @@ impl fmt::Display for Op {
             Op::DomainName { name } => write!(f, "set the domain name to {name}"),
             Op::Root { limits: Some((size, inodes)), .. } => write!(f, "mount the root: tmpfs of {size}, {inodes} inodes"),
             Op::Root { limits: None, .. } => f.write_str("mount the root: an empty tmpfs"),
-            Op::Dir { path, mode } => write!(f, "make folder {path} ({mode})"),
+            Op::Dir { path, mode } => write!(f, "make directory {path} ({mode})"),
             Op::Symlink { path, target } => write!(f, "link {path} → {target}"),
             Op::File { path, content, mode } => write!(f, "write {path} ({mode}) from {content}"),
             Op::MountPoint { path } => write!(f, "make mount point {path}"),
@@ -824,7 +824,7 @@ impl fmt::Display for Op {
             Op::Pin { path } => write!(f, "pin {path}"),
             Op::HoldLink { path, text } => write!(f, "hold the link {path} → {text}"),
             Op::ReadOnly { path, .. } => write!(f, "make {path} read-only"),
-            Op::Hide { path, cover: Cover::Folder, .. } => write!(f, "hide {path} behind an empty folder"),
+            Op::Hide { path, cover: Cover::Folder, .. } => write!(f, "hide {path} behind an empty directory"),
             Op::Hide { path, cover: Cover::File, .. } => write!(f, "hide {path} behind an empty file"),
             Op::CoverFile { path, content, mode, .. } => write!(f, "cover {path} ({mode}) with {content}"),
             Op::Seal { path, .. } => write!(f, "seal {path} read-only"),

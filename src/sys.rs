@@ -68,7 +68,7 @@ pub struct CloneArgs {
     pub set_tid: u64,
     /// Unused here.
     pub set_tid_size: u64,
-    /// The group of version 2 that the child begins in, by a descriptor of its folder, with CLONE_INTO_CGROUP.
+    /// The group of version 2 that the child begins in, by a descriptor of its directory, with CLONE_INTO_CGROUP.
     pub cgroup: u64,
 }
 
@@ -375,7 +375,7 @@ pub fn send(socket: RawFd, bytes: &[u8]) -> Result<usize> {
 
 // ---- files ----
 
-/// open(2) relative to a folder, or to the working folder with `AT_FDCWD`. Always close-on-exec.
+/// open(2) relative to a directory, or to the working directory with `AT_FDCWD`. Always close-on-exec.
 pub fn openat(dir: RawFd, path: &CStr, flags: c_int, mode: u32) -> Result<RawFd> {
     fd(call!(libc::SYS_openat, dir, path.as_ptr(), flags | libc::O_CLOEXEC, mode))
 }
@@ -692,7 +692,7 @@ pub fn fchdir(fd: RawFd) -> Result {
     done(call!(libc::SYS_fchdir, fd))
 }
 
-/// The first byte of getcwd(2): `/` for a folder below the root; `(unreachable)` begins otherwise (CVE-2024-21626 is such a case in runc).
+/// The first byte of getcwd(2): `/` for a directory below the root; `(unreachable)` begins otherwise (CVE-2024-21626 is such a case in runc).
 pub fn cwd_is_below_root() -> Result<bool> {
     let mut buffer = [0u8; 4096];
     check(call!(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()))?;
@@ -802,7 +802,7 @@ pub fn lock(fd: RawFd) -> Result {
     done(call!(libc::SYS_flock, fd, libc::LOCK_EX | libc::LOCK_NB))
 }
 
-/// A lock of this process on a whole file (fcntl(2), advisory record locking): shared, as a folder can be opened for reading alone. It ends with the
+/// A lock of this process on a whole file (fcntl(2), advisory record locking): shared, as a directory can be opened for reading alone. It ends with the
 /// process, whoever inherits the descriptor, and with the first descriptor of the file that the process closes.
 pub fn lock_of_process(fd: RawFd) -> Result {
     let lock = whole_file(libc::F_RDLCK);

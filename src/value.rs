@@ -292,7 +292,7 @@ pub fn relative(text: &str) -> String {
     format!("`{text}` is a relative path\nhelp: say from where: {cwd} or {profile}")
 }
 
-/// The path and every folder above it up to (not including) `/`, the nearest first.
+/// The path and every directory above it up to (not including) `/`, the nearest first.
 pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(path);
     std::iter::from_fn(move || {
@@ -302,7 +302,7 @@ pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The folder that a path lies in.
+/// The directory that a path lies in.
 pub fn parent(path: &str) -> &str {
     match path.rfind('/') {
         Some(0) | None => "/",

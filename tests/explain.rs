@@ -184,7 +184,7 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
             let streams = [Stream::Other, Stream::Terminal { read: true }, Stream::Other];
             Host { streams, anew: [(1, Err(libc::EACCES))].into(), ..machine::for_user(profile) }
         }
-        Some("where standard input is a folder") => Host { streams: [Stream::Folder, Stream::Other, Stream::Other], ..machine::for_user(profile) },
+        Some("where standard input is a directory") => Host { streams: [Stream::Folder, Stream::Other, Stream::Other], ..machine::for_user(profile) },
         Some("where its file is set-user-id") => machine::for_user(profile),
         Some("where its mode is 0644") => lacking(Lack::NotExecutable { path: path(), mount: false }),
         Some("where the file is a text without #!") => lacking(Lack::NoProgram(path())),

@@ -166,7 +166,7 @@ fn the_names_that_are_looked_at_have_a_bound() {
 #[test]
 fn a_folder_that_cannot_be_listed_is_no_hole() {
     if !is_root() {
-        return support::skip("only root can make a folder of another user");
+        return support::skip("only root can make a directory of another user");
     }
     let place = Place::new();
     place.file("tree/open/.env", "secret\n");

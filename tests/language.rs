@@ -697,7 +697,7 @@ fn chmod(path: &Path, mode: u32) {
 fn what_others_could_write_is_no_profile() {
     refused_file("profile::trust", |path| chmod(path, 0o666), "can be written by others (mode 0666)");
     refused_file("profile::trust", |path| chmod(path, 0o664), "can be written by others (mode 0664)");
-    refused_file("profile::trust", |path| chmod(path.parent().unwrap(), 0o777), "its folder can be written by others (mode 0777)");
+    refused_file("profile::trust", |path| chmod(path.parent().unwrap(), 0o777), "its directory can be written by others (mode 0777)");
     // What is extended is held to the same.
     let desk = Desk::new("extends = [\"base.toml\"]\n").with("base.toml", "");
     chmod(&desk.path("base.toml"), 0o646);
@@ -744,9 +744,9 @@ fn a_profile_belongs_to_its_reader() {
         desk.says()
     };
     assert!(give("main.toml", 1000, 0).contains("it belongs to user 1000, not to root"));
-    assert!(give("", 1000, 0).contains("its folder belongs to user 1000, not to root"));
+    assert!(give("", 1000, 0).contains("its directory belongs to user 1000, not to root"));
     assert!(give("main.toml", 1001, 1000).contains("it belongs to user 1001, not to root or the caller"));
-    assert!(give("", 1001, 1000).contains("its folder belongs to user 1001"));
+    assert!(give("", 1001, 1000).contains("its directory belongs to user 1001"));
     assert_eq!(give("main.toml", 1000, 1000), "");
     assert_eq!(give("main.toml", 0, 1000), "");
 }

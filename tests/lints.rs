@@ -237,7 +237,7 @@ fn they_stand_beside_errors_but_not_on_their_lines() {
     let codes: Vec<&str> = json.as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
     assert_eq!(
         (output.status.code(), codes),
-        (Some(125), vec!["mounts::source", "process::command", "mounts::hides-nothing", "process::unseen-folder"])
+        (Some(125), vec!["mounts::source", "process::command", "mounts::hides-nothing", "process::unseen-directory"])
     );
     let drawn = place.stockade(As::all()[0]).args(["check"]).arg(place.path.join("p.toml")).output().unwrap();
     assert!(text(&drawn.stderr).ends_with("2 problems and 2 warnings\n"), "{}", said(&drawn));

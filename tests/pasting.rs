@@ -92,7 +92,7 @@ fn check(case: &Case, text: &str) -> Checked {
     let mut found: Problems = planned.err().unwrap_or_default();
     found.extend(lint(&profile, &host));
     // The invented machine has no more files than its table: what a program needs is not among them.
-    let of_programs = ["process::unseen-program", "process::unseen-folder", "mounts::dangling"];
+    let of_programs = ["process::unseen-program", "process::unseen-directory", "mounts::dangling"];
     let found: Vec<Problem> = found.into_iter().filter(|problem| !of_programs.contains(&problem.code)).collect();
     let mut kept = Problems::default();
     kept.extend(found);
@@ -361,7 +361,7 @@ fn a_help_of_programs_and_links_can_be_pasted_here() {
         ("format = 1\n[process]\ncommand = [\"true\"]\n", "process::unseen-program"),
         ("format = 1\n[process]\ncommand = [\"/usr/bin/env\"]\n", "process::unseen-program"),
         (&format!("{base}[process]\ncommand = [\"ls -la\"]\n"), "process::unseen-program"),
-        (&format!("{base}[process]\ncommand = [\"true\"]\ncwd = \"/srv\"\n"), "process::unseen-folder"),
+        (&format!("{base}[process]\ncommand = [\"true\"]\ncwd = \"/srv\"\n"), "process::unseen-directory"),
         (&format!("{base}[process]\ncommand = [\"true\"]\n[mounts]\n\"/link\" = {{ symlink = \"/srv\" }}\n"), "mounts::dangling"),
     ] {
         let found = check(text);

@@ -454,7 +454,7 @@ fn the_working_folder_is_the_callers_where_it_is_in_sight() {
         assert_eq!(place.sh(*who, &bound, "pwd -P"), at, "{who:?}");
         assert_eq!(place.sh(*who, &system(""), "pwd -P"), "/", "{who:?}");
         let other = format!("{}\"{at}\" = {{ bind = \"/usr/lib\" }}\n", system(""));
-        assert_eq!(place.sh(*who, &other, "pwd -P"), "/", "{who:?}: the same path, another folder");
+        assert_eq!(place.sh(*who, &other, "pwd -P"), "/", "{who:?}: the same path, another directory");
         assert_eq!(place.sh(*who, &profile("cwd = \"/usr/bin\""), "pwd -P"), "/usr/bin", "{who:?}");
     }
 }

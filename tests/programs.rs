@@ -319,7 +319,7 @@ fn what_is_missing_is_named() {
     refused(&place, who, &only(&["bsah"], ""), &["bash"], "did you mean `bash`?");
     refused(&place, who, &only(&["bsah"], ""), &["bash"], "in /usr/local/bin, /usr/bin, /bin");
     refused(&place, who, &only(&["/no/where"], ""), &["x"], "there is no /no/where");
-    refused(&place, who, &only(&["${COMMAND}"], ""), &["./x"], "begins in the working folder");
+    refused(&place, who, &only(&["${COMMAND}"], ""), &["./x"], "begins in the working directory");
     refused(&place, who, &only(&["x${COMMAND}"], ""), &["x"], "can only be a whole word of programs");
     let plain = place.file("plain", "hello\n");
     let plain = plain.to_str().unwrap();

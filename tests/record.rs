@@ -83,7 +83,7 @@ fn what_a_target_puts_under_the_reports_name_is_not_followed_and_does_not_stay()
         std::os::unix::fs::symlink(precious.parent().unwrap(), out.join("link")).unwrap();
         let output = place.stockade(*who).arg("run").arg("--report").arg(out.join("link/file")).arg(&path).args(["/bin/true"]).output().unwrap();
         let said = support::unwrapped(&text(&output.stderr));
-        assert!(output.status.code() == Some(125) && said.contains("a folder on the way is a symbolic link"), "{who:?}: {said}");
+        assert!(output.status.code() == Some(125) && said.contains("a directory on the way is a symbolic link"), "{who:?}: {said}");
         assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious", "{who:?}");
         std::fs::remove_file(out.join("link")).unwrap();
         let names: Vec<_> = std::fs::read_dir(&out).unwrap().flatten().map(|entry| entry.file_name()).collect();

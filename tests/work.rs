@@ -243,7 +243,7 @@ fn work_that_was_not_done_is_told() {
     assert!(verdict("expr 40 + 2; exit 3", "42", "").contains("THE MACHINE"));
     assert!(verdict("test -e /etc/passwd && test -d /root && expr 40 + 2", "42", "").contains("THE SANDBOX"));
     assert!(verdict("expr 40 + 2", "42", "cannot = 'it can'").contains("IT WORKS"));
-    assert_eq!(verdict("test -d /root && expr 40 + 2", "42", "cannot = 'the folder is not there'"), "");
+    assert_eq!(verdict("test -d /root && expr 40 + 2", "42", "cannot = 'the directory is not there'"), "");
 }
 
 #[test]

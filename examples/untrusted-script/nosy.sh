@@ -1,5 +1,5 @@
 #!/bin/bash
-# Tries what a malicious script tries: keys of any home, the network, the folder it lies in, other processes.
+# Tries what a malicious script tries: keys of any home, the network, the directory it lies in, other processes.
 #
 #   nosy.sh [HOST PORT [HOME...]]
 #

@@ -39,7 +39,7 @@ fn write(new: &New, caller: &Caller) -> Result<String, Box<Problem>> {
     let file = if is_path { absolute(&new.name, &caller.cwd) } else { format!("{folder}/{name}.toml") };
     let word = if is_path { file.as_str() } else { name };
     if !is_path && let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create(folder) {
-        return Err(wrong("new::file", format!("cannot make the folder {folder}: {}", reason(&error))));
+        return Err(wrong("new::file", format!("cannot make the directory {folder}: {}", reason(&error))));
     }
     let fit = Fit {
         landlock: stockade::sys::landlock_abi().ok().filter(|abi| *abi > 0),
@@ -78,7 +78,7 @@ fn closing(role: Role, file: &str, word: &str, is_path: bool) -> String {
     let set = if role == Role::Service { "--set data=DIR " } else { "" };
     // Of a folder with its profile in it the target would have the walls in its hands.
     let place = match role {
-        Role::Command | Role::Build if is_path => "in the folder that COMMAND works on, which must not be the profile's",
+        Role::Command | Role::Build if is_path => "in the directory that COMMAND works on, which must not be the profile's",
         _ => "see what it does",
     };
     format!("{} is written, for the role {role}; {place}:\n  stockade plan {set}{} COMMAND", escape(file), escape(word))

@@ -17,9 +17,9 @@ const TRIES: u32 = 16;
 pub enum Place {
     /// To what is open, after what is in it.
     Open(File),
-    /// Into this file, in the place of what is in it: in its folder nothing can be made, or removed.
+    /// Into this file, in the place of what is in it: in its directory nothing can be made, or removed.
     Whole(File),
-    /// Under this name in this folder, in the place of whatever is there by the end.
+    /// Under this name in this directory, in the place of whatever is there by the end.
     In { folder: File, name: OsString },
 }
 
@@ -84,7 +84,7 @@ fn names_what_is_open(path: &Path) -> bool {
     known.iter().any(|name| path == Path::new(name)) || number("/dev/fd") || number("/proc/self/fd")
 }
 
-/// The folder, by a path on which nobody but the machine's own set a link.
+/// The directory, by a path on which nobody but the machine's own set a link.
 fn open_folder(path: &Path) -> io::Result<File> {
     let parts = if path.starts_with("/var") { 3 } else { 2 };
     let first: PathBuf = path.components().take(parts).collect();
@@ -92,12 +92,12 @@ fn open_folder(path: &Path) -> io::Result<File> {
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     match stockade::sys::open_without_links(&name, libc::O_PATH | libc::O_DIRECTORY) {
         Ok(fd) => Ok(File::from(stockade::sys::owned(fd))),
-        Err(Errno(libc::ELOOP)) => Err(io::Error::other("a folder on the way is a symbolic link, which is not followed: name the real path")),
+        Err(Errno(libc::ELOOP)) => Err(io::Error::other("a directory on the way is a symbolic link, which is not followed: name the real path")),
         Err(Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
     }
 }
 
-/// A name in the folder that is open, wherever its path may lead by now.
+/// A name in the directory that is open, wherever its path may lead by now.
 fn at(folder: &File, name: impl AsRef<Path>) -> PathBuf {
     Path::new(&format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name)
 }

@@ -39,7 +39,7 @@ pub enum Act {
     Mqueue,
     /// Makes a tmpfs, and attaches it.
     Tmpfs,
-    /// Makes an overlay of folders of that tmpfs.
+    /// Makes an overlay of directories of that tmpfs.
     Overlay,
     /// Makes it the root, and takes the old one away.
     Pivot,
@@ -202,7 +202,7 @@ pub struct Facts {
     pub seccomp_actions: Vec<String>,
     /// Whether the kernel has the overlay file system.
     pub overlay: OverlayModule,
-    /// For root: folders, their file systems, and whether owners can be mapped there.
+    /// For root: directories, their file systems, and whether owners can be mapped there.
     pub idmaps: Vec<(String, String, Tried)>,
     /// Control groups.
     pub cgroups: Cgroups,
@@ -216,7 +216,7 @@ pub struct Facts {
     pub modules: Vec<Module>,
     /// Signs of a container around all this.
     pub container: Option<String>,
-    /// Folders that the caller works in and that are mounted noexec.
+    /// Directories that the caller works in and that are mounted noexec.
     pub noexec: Vec<String>,
     /// The hard limit of core files.
     pub core_limit: u64,

@@ -151,7 +151,7 @@ fn overlay() -> OverlayModule {
     }
 }
 
-/// Folders that are likely to be granted for writing; one of each file system.
+/// Directories that are likely to be granted for writing; one of each file system.
 fn idmaps(caller: &Caller) -> Vec<(String, String, Tried)> {
     let mut seen = vec![];
     let mut found = vec![];

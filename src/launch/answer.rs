@@ -73,7 +73,7 @@ fn wall(ids: Option<(u32, u32)>, ends: Ends) -> sys::Result<RawFd> {
     Ok(proc)
 }
 
-/// Landlock, where this kernel has it: files are read below one folder. A process of a domain cannot look into one outside of it
+/// Landlock, where this kernel has it: files are read below one directory. A process of a domain cannot look into one outside of it
 /// (ptrace(2)), so the files of `/proc` that show memory, environment or descriptors stay shut.
 fn restrict_to(folder: RawFd) -> sys::Result<bool> {
     let Ok(abi) = sys::landlock_abi() else { return Ok(false) };

@@ -40,7 +40,7 @@ pub struct Groups {
     pub begun: Instant,
     /// The name of all of them: by it what belongs together is found again. Empty before the first.
     name: String,
-    /// The folder of the scope that they are in, where systemd made one.
+    /// The directory of the scope that they are in, where systemd made one.
     scope: Option<String>,
     made: Vec<Made>,
     aside: Option<Aside>,
@@ -56,7 +56,7 @@ struct Made {
     slot: Slot,
     version: Version,
     path: String,
-    /// Its folder, open and locked by the launcher: where no process has that lock, the launcher is dead.
+    /// Its directory, open and locked by the launcher: where no process has that lock, the launcher is dead.
     dir: RawFd,
     controllers: Vec<Controller>,
 }
@@ -182,7 +182,7 @@ impl Groups {
         self.made.iter().find(|made| made.version == Version::V2).map(|made| made.dir)
     }
 
-    /// Removes what dead launchers left in these folders.
+    /// Removes what dead launchers left in these directories.
     pub fn sweep(&self, folders: &[Name]) {
         let paths: Vec<&str> = self.made.iter().map(|made| made.path.as_str()).chain(self.aside.iter().map(|aside| aside.path.as_str())).collect();
         let ours = |folder: &str| paths.iter().filter(|path| parent(path) == folder).count() as u64;

@@ -40,7 +40,7 @@ pub struct Prepared {
     pub spare: RawFd,
     /// The new root.
     pub root: RawFd,
-    /// The file system that it is a folder of, where the covers lie.
+    /// The file system that it is a directory of, where the covers lie.
     pub backstage: RawFd,
     /// The context of that file system, by which it is sealed.
     pub root_context: RawFd,
@@ -58,7 +58,7 @@ pub struct Prepared {
     pub processors: u64,
     /// The account of processor time, for pid 1 to read; -1 where nobody does.
     pub cpu_account: RawFd,
-    /// Whether the cover of hidden folders is made.
+    /// Whether the cover of hidden directories is made.
     pub cover_folder: bool,
     /// Whether the cover of hidden files is made.
     pub cover_file: bool,

@@ -49,7 +49,7 @@ fn switch_nothing_on(plan: &mut Plan) {
     }
 }
 
-/// What `missing = "create"` would make is stood for by the folder that it would be made in, which must be writable.
+/// What `missing = "create"` would make is stood for by the directory that it would be made in, which must be writable.
 fn make_no_folders(plan: &mut Plan) -> Result<(), Box<Problem>> {
     for index in 0..plan.steps.len() {
         let Op::HostFolder { slot, parent, attrs, .. } = &plan.steps[index].op else { continue };

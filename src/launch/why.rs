@@ -142,7 +142,7 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         (Op::Nice { .. }, libc::EACCES | libc::EPERM) => "only root may lower it, or raise RLIMIT_NICE first",
         (Op::Scheduler { .. }, libc::EPERM) => "real-time policies need root or RLIMIT_RTPRIO",
         (Op::Rlimit { .. }, libc::EPERM) => return Some(cause::hard_limit().to_string()),
-        (Op::WorkingFolder { .. }, _) => "set process.cwd to a folder that the profile grants",
+        (Op::WorkingFolder { .. }, _) => "set process.cwd to a directory that the profile grants",
         (Op::Ids { .. } | Op::Groups { .. }, libc::EINVAL) => {
             "a user namespace that is joined has no ids but those of its own map: cat /proc/PID/uid_map of a process in it, and of gid_map"
         }
@@ -171,7 +171,7 @@ pub fn not_named(named: &Named, refused: &Refused) -> Problem {
         Refused::Foreign => (format!("{} is not the caller's alone", named.folder), format!("see who made it: ls -ld {}", named.folder)),
         Refused::Io(error) => {
             let words = error.raw_os_error().map_or_else(|| error.to_string(), errno_words);
-            (format!("{}: {words}", named.folder), "leave `name` out, or see that the folder can be written".into())
+            (format!("{}: {words}", named.folder), "leave `name` out, or see that the directory can be written".into())
         }
     };
     Problem::new("launch::name", named.name.at, format!("cannot name the sandbox `{name}`: {why}")).help(help)

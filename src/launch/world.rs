@@ -111,7 +111,7 @@ const ROOT: &CStr = c"root";
 const COVER_FOLDER: &CStr = c"folder";
 const COVER_FILE: &CStr = c"file";
 
-/// The root is a folder of a tmpfs, and the covers lie beside it, so that they keep names which nobody inside can walk to.
+/// The root is a directory of a tmpfs, and the covers lie beside it, so that they keep names which nobody inside can walk to.
 fn make_root(prepared: &mut Prepared, limits: Option<(u64, u64)>, attrs: Attrs) -> Result {
     prepared.root_context = tmpfs_context(limits, TMPFS_MODE)?;
     prepared.sealed_root = limits.is_none();

@@ -12,7 +12,7 @@ use crate::profile::Profile;
 use crate::value::{ancestors, below, join, literal};
 use std::collections::BTreeSet;
 
-/// What the host runs later though nobody meant to start it, by its path below a granted folder, and who runs it. What somebody
+/// What the host runs later though nobody meant to start it, by its path below a granted directory, and who runs it. What somebody
 /// starts on purpose, a Makefile or a build script, is not among it.
 pub const RUN_LATER: &[(&str, &str)] = &[
     // Whole: a new file `commondir` in it moves hooks and settings elsewhere (gitrepository-layout(5)).
@@ -72,7 +72,7 @@ pub fn wanted(profile: &Profile, host: &Host) -> Vec<String> {
     later.collect()
 }
 
-/// The folders of the host that are granted for writing, in which repositories are looked for.
+/// The directories of the host that are granted for writing, in which repositories are looked for.
 pub fn granted(profile: &Profile, host: &Host) -> Vec<String> {
     let tree = entries(profile, host);
     let writable: BTreeSet<&str> = writable(&tree).take(MOST_GRANTS).map(|(_, source, _)| source).collect();
@@ -80,7 +80,7 @@ pub fn granted(profile: &Profile, host: &Host) -> Vec<String> {
     folders.map(str::to_owned).collect()
 }
 
-/// A name of the table as it is called in a granted folder, which may be the first folder of the name itself: `.config`.
+/// A name of the table as it is called in a granted directory, which may be the first directory of the name itself: `.config`.
 pub fn within<'n>(source: &str, name: &'n str) -> &'n str {
     match name.split_once('/') {
         Some((head, tail)) if source.ends_with(&format!("/{head}")) => tail,
@@ -88,7 +88,7 @@ pub fn within<'n>(source: &str, name: &'n str) -> &'n str {
     }
 }
 
-/// The folders of the host whose names [`shadowed`] asks for: those with entries of their own right below.
+/// The directories of the host whose names [`shadowed`] asks for: those with entries of their own right below.
 pub fn looked_into(profile: &Profile, host: &Host) -> Vec<String> {
     let tree = entries(profile, host);
     let has_entries = |path: &str| {
@@ -98,7 +98,7 @@ pub fn looked_into(profile: &Profile, host: &Host) -> Vec<String> {
     folders(&tree, host).filter(|(path, ..)| has_entries(path)).map(|(_, source, _)| source.to_owned()).collect()
 }
 
-/// Entries that bind a folder of the host, but for the root, with its place.
+/// Entries that bind a directory of the host, but for the root, with its place.
 fn folders<'t>(tree: &'t Tree, host: &Host) -> impl Iterator<Item = (&'t str, &'t str, &'t Node)> {
     let is_folder = |source: &str| matches!(host.at(source), Fact::Present(file) if file.kind == FileKind::Folder);
     binds(tree).filter(move |(path, source, _)| *path != "/" && is_folder(source))
@@ -115,7 +115,7 @@ fn writable(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {
 
 // ---- lints ----
 
-/// A folder of which nothing is seen: each name in it has an entry of its own that shows something else. In a writable one more can be made.
+/// A directory of which nothing is seen: each name in it has an entry of its own that shows something else. In a writable one more can be made.
 pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
     // The names of a bound root have its line, and it shows others.
     let root = scene.tree.get("/").map(|root| root.at);
@@ -130,7 +130,7 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
             && names.iter().all(|name| child(name).is_some())
         {
             let warning = Problem::new("mounts::shadowed", node.at, format!("{path} shows nothing of its own: each name in it has another entry"));
-            found.push(warning.also(first, "such as this").help(format!("leave it out, or write it as a folder: \"{path}\" = \"dir\"")));
+            found.push(warning.also(first, "such as this").help(format!("leave it out, or write it as a directory: \"{path}\" = \"dir\"")));
         }
     }
 }
@@ -199,7 +199,7 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
                 }
                 if file.kind != FileKind::Folder && told.insert(node.at) {
                     let text = format!("{path} shows again where a program of the host replaces it by rename, as editors do");
-                    let help = format!("hide the folder that it is in, or say that you know: {} = {{ hide = \"file\" }}", literal(path));
+                    let help = format!("hide the directory that it is in, or say that you know: {} = {{ hide = \"file\" }}", literal(path));
                     found.push(Problem::new("mounts::hidden-file", node.at, text).help(help));
                 }
             }
@@ -306,7 +306,7 @@ pub(super) fn run_later(scene: &Scene, found: &mut Problems) {
             true => format!(
                 "keep it read-only: \"{inside}\" = {{ bind = \"{outside}\" }}; or name it if it is meant: \"{inside}\" = {{ bind = \"{outside}\", access = \"rw\" }}"
             ),
-            false => format!("grant the folders beside it one by one, in place of {path}"),
+            false => format!("grant the directories beside it one by one, in place of {path}"),
         };
         found.push(Problem::new("mounts::run-later", node.at, text).help(help));
     }

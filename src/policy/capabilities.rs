@@ -21,9 +21,9 @@ section! {
         keep: Set<Capability>,
         /// Kept in the ambient set too, so that a target that is not root inside has them.
         ambient: Set<Capability>,
-        /// Securebits to set and lock; unsaid: noroot, no-setuid-fixup, no-cap-ambient-raise where nothing is kept.
+        /// Securebits to set and lock; default: noroot, no-setuid-fixup, no-cap-ambient-raise where nothing is kept.
         securebits: Key<Vec<At<Securebit>>>,
-        /// Whether execve(2) can never grant privilege; unsaid: true.
+        /// Whether execve(2) can never grant privilege; default: true.
         no_new_privs: Key<bool>,
     }
 }

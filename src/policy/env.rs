@@ -86,7 +86,7 @@ table! {
         fd: Option<u32> = Need::Kind,
         /// The caller's environment, where it has the variable.
         pass: Option<OnlyTrue> = Need::Kind,
-        /// Whether it is an error that the caller does not have it; unsaid: `false`.
+        /// Whether it is an error that the caller does not have it; default: `false`.
         required: Option<bool> = Need::With(vec!["pass"]),
         /// The value where the caller does not have it.
         or: Option<String> = Need::With(vec!["pass"]),
@@ -165,7 +165,7 @@ pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
     settings
 }
 
-/// The folders that a program without `/` is looked for in.
+/// The directories that a program without `/` is looked for in.
 pub fn search_path(settings: &[Setting]) -> Vec<String> {
     let path = settings.iter().find(|setting| setting.name.text() == "PATH").map(|setting| &setting.value);
     let text = match path {

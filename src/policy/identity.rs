@@ -19,13 +19,13 @@ use std::fmt;
 section! {
     /// `[identity]`: who the target is inside, and which ids of the host stand behind it.
     pub struct Identity {
-        /// The user inside: a number, or a name of the host's /etc/passwd; unsaid: the caller's own, started by root: 1000.
+        /// The user inside: a number, or a name of the host's /etc/passwd; default: the caller's own, started by root: 1000.
         user: Key<Id>,
-        /// The group inside: a number, or a name of the host's /etc/group; unsaid: the caller's own, started by root: 1000.
+        /// The group inside: a number, or a name of the host's /etc/group; default: the caller's own, started by root: 1000.
         group: Key<Id>,
-        /// Supplementary groups; unsaid: none.
+        /// Supplementary groups; default: none.
         groups: Set<Id>,
-        /// `"auto"` (subordinate ranges), or a list of { inside, outside, count }; unsaid: one id.
+        /// `"auto"` (subordinate ranges), or a list of { inside, outside, count }; default: one id.
         uid_map: Key<IdMap>,
         /// The same for groups.
         gid_map: Key<IdMap>,

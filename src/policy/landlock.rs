@@ -25,21 +25,21 @@ pub use streams::Asked;
 // ---- section ----
 
 section! {
-    /// `[landlock]`: what the kernel's Landlock denies besides the mounts; unsaid: whatever they do not grant.
+    /// `[landlock]`: what the kernel's Landlock denies besides the mounts; default: whatever they do not grant.
     pub struct Landlock {
-        /// The least ABI that will do (landlock(7) has the table); unsaid: 2.
+        /// The least ABI that will do (landlock(7) has the table); default: 2.
         min_abi: Key<MinAbi>,
-        /// Which files: `"auto"` (unsaid): as `[mounts]` grants them; `"off"`: all; or rights by path inside: `{ "/usr" = "rx" }`.
+        /// Which files: `"auto"` (the default): as `[mounts]` grants them; `"off"`: all; or rights by path inside: `{ "/usr" = "rx" }`.
         paths: Key<Paths>,
-        /// TCP ports that may be bound; unsaid: all, `[]`: none. A socket that listens without bind(2) gets a free port, which the kernel does not ask Landlock about.
+        /// TCP ports that may be bound; default: all, `[]`: none. A socket that listens without bind(2) gets a free port, which the kernel does not ask Landlock about.
         tcp_bind: Set<Port>,
-        /// TCP ports that may be connected to; unsaid: all, `[]`: none.
+        /// TCP ports that may be connected to; default: all, `[]`: none.
         tcp_connect: Set<Port>,
-        /// UDP ports that may be bound (Linux 7.2), 0: any free one, which sending takes first; unsaid: all, `[]`: none.
+        /// UDP ports that may be bound (Linux 7.2), 0: any free one, which sending takes first; default: all, `[]`: none.
         udp_bind: Set<Port>,
-        /// UDP ports that may be sent to (Linux 7.2); unsaid: all, `[]`: none.
+        /// UDP ports that may be sent to (Linux 7.2); default: all, `[]`: none.
         udp_connect: Set<Port>,
-        /// What outside of the sandbox cannot be reached: `"signal"`, `"abstract-unix-socket"`; unsaid: both, where the kernel can; `[]`: nothing.
+        /// What outside of the sandbox cannot be reached: `"signal"`, `"abstract-unix-socket"`; default: both, where the kernel can; `[]`: nothing.
         scope: Set<Scope>,
         /// Whether the kernel's audit log tells what is denied to the target (Linux 6.15).
         audit: Key<bool>,
@@ -189,7 +189,7 @@ impl Ruleset {
     }
 }
 
-/// The least ABI that serves: below it every rename across folders fails (kernel commit b91c3e4ea756).
+/// The least ABI that serves: below it every rename across directories fails (kernel commit b91c3e4ea756).
 pub const LEAST_ABI: u32 = 2;
 /// The first ABI with scopes (Linux 6.12).
 const SCOPE_ABI: u32 = 6;

@@ -30,13 +30,13 @@ section! {
         memory: Limit<Amount>,
         /// From where on the target is slowed down and its memory reclaimed (version 2).
         memory_high: Limit<Amount>,
-        /// The most swap, by itself; unsaid with `memory`: none.
+        /// The most swap, by itself; default with `memory`: none.
         memory_swap: Limit<Amount>,
         /// What is taken from it last when memory is short (version 1: `memory.soft_limit_in_bytes`).
         memory_low: Limit<Size>,
         /// What is never taken from it (version 2).
         memory_min: Limit<Size>,
-        /// Whom the kernel's memory killer ends at the limit: `"kill-one"` process (unsaid), or `"kill-all"` of the sandbox.
+        /// Whom the kernel's memory killer ends at the limit: `"kill-one"` process (the default), or `"kill-all"` of the sandbox.
         oom: Limit<Oom>,
         /// The most processes and threads; stockade's pid 1 is one of them.
         pids: Limit<Count>,
@@ -64,9 +64,9 @@ section! {
         raw: Limit<Raw>,
         /// Further controllers to be in: for their accounts, `"freezer"` to be frozen, `"devices"` to use no node that `[mounts]` does not grant.
         controllers: Set<Controller>,
-        /// The group that the sandbox's is made in, as a path in the hierarchies; unsaid: the launcher's own.
+        /// The group that the sandbox's is made in, as a path in the hierarchies; default: the launcher's own.
         parent: Limit<GroupPath>,
-        /// Who makes the group: stockade (`"direct"`), systemd on request (`"systemd"`: the user's own, root's is the system's), or, unsaid, `"auto"`:
+        /// Who makes the group: stockade (`"direct"`), systemd on request (`"systemd"`: the user's own, root's is the system's), or, by default, `"auto"`:
         /// stockade where it may, else the user's systemd.
         manager: Limit<Manager>,
     }

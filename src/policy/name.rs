@@ -35,7 +35,7 @@ impl Written for SandboxName {
 pub struct Named {
     /// Its name.
     pub name: At<String>,
-    /// The folder that its file is in.
+    /// The directory that its file is in.
     pub folder: String,
     /// The profile, for people.
     pub profile: String,
@@ -46,7 +46,7 @@ pub fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) -> Option<
     let name = name.get()?;
     let Some(folder) = host.caller.registry() else {
         let message = format!("cannot name the sandbox `{}`: the caller has no runtime directory", name.value.0);
-        draft.problem(Problem::new("name::folder", name.at, message).help("set XDG_RUNTIME_DIR to a folder of your own, or leave `name` out"));
+        draft.problem(Problem::new("name::directory", name.at, message).help("set XDG_RUNTIME_DIR to a directory of your own, or leave `name` out"));
         return None;
     };
     let profile = host.profiles.first().cloned().unwrap_or("built-in".into());

@@ -19,7 +19,7 @@ use std::fmt;
 // ---- section ----
 
 section! {
-    /// `[namespaces]`: each is `"new"` (unsaid), `"host"` or `{ join = PATH }`. The network has a section of its own.
+    /// `[namespaces]`: each is `"new"` (the default), `"host"` or `{ join = PATH }`. The network has a section of its own.
     pub struct Namespaces {
         /// What those not named are.
         all: Key<Namespace>,
@@ -37,9 +37,9 @@ section! {
         cgroup: Key<Namespace>,
         /// Monotonic and boot clocks (time_namespaces(7)).
         time: Key<Namespace>,
-        /// The host name inside; unsaid: `stockade`.
+        /// The host name inside; default: `stockade`.
         hostname: Key<HostName>,
-        /// The NIS domain name inside; unsaid: `(none)`.
+        /// The NIS domain name inside; default: `(none)`.
         domainname: Key<HostName>,
         /// What the clocks inside are moved by: `{ monotonic = "1d", boottime = "-1h" }`.
         time_offsets: Key<TimeOffsets>,
@@ -74,7 +74,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are joined: the user namespace first, as it may own the others, the mount namespace
-    /// last, as entering it moves root and working folder (setns(2)).
+    /// last, as entering it moves root and working directory (setns(2)).
     pub const ALL: [Kind; 8] = [Kind::User, Kind::Ipc, Kind::Uts, Kind::Net, Kind::Cgroup, Kind::Time, Kind::Pid, Kind::Mount];
 
     /// The `CLONE_NEW*` flag.

@@ -13,7 +13,7 @@ use std::fmt;
 section! {
     /// `[network]`: which network the target has.
     pub struct Network {
-        /// `"none"` (unsaid): its own, with loopback alone; `"host"`: the launcher's; `{ join = PATH }`: the one behind a file.
+        /// `"none"` (the default): its own, with loopback alone; `"host"`: the launcher's; `{ join = PATH }`: the one behind a file.
         mode: Key<Mode>,
     }
     later { "allow", "publish", "dns", "routes", "address", "bridge", "parent", "mtu", "mac" }

@@ -26,29 +26,29 @@ section! {
     pub struct Process {
         /// The words of the command. `"${ARGS}"` takes the words after PROFILE; without it they replace the command.
         command: Key<Vec<At<String>>>,
-        /// What the target sees as its own name (argv[0]); unsaid: the first word.
+        /// What the target sees as its own name (argv[0]); default: the first word.
         arg0: Key<String>,
-        /// The working folder inside; unsaid: the caller's, where it is visible inside, else `/`.
+        /// The working directory inside; default: the caller's, where it is visible inside, else `/`.
         cwd: Key<AbsolutePath>,
         /// The longest time that the target may run; then `stop-signal`.
         timeout: Key<Time>,
-        /// What asks the target to end; unsaid: TERM.
+        /// What asks the target to end; default: TERM.
         stop_signal: Key<Signal>,
-        /// How long after `stop-signal` KILL follows; unsaid: 10s.
+        /// How long after `stop-signal` KILL follows; default: 10s.
         kill_after: Key<Time>,
-        /// File mode creation mask; unsaid: 0022.
+        /// File mode creation mask; default: 0022.
         umask: Key<Mode>,
         /// Nice value, -20 to 19 (setpriority(2)).
         nice: Key<Nice>,
         /// What the kernel's memory killer thinks of the target, -1000 to 1000 (proc_pid_oom_score_adj(5)).
         oom_score_adj: Key<OomScoreAdj>,
-        /// Standard input: `"inherit"` (unsaid) or `"null"`.
+        /// Standard input: `"inherit"` (the default) or `"null"`.
         stdin: Key<Stdio>,
-        /// Standard output: `"inherit"` (unsaid) or `"null"`.
+        /// Standard output: `"inherit"` (the default) or `"null"`.
         stdout: Key<Stdio>,
-        /// Standard error: `"inherit"` (unsaid) or `"null"`.
+        /// Standard error: `"inherit"` (the default) or `"null"`.
         stderr: Key<Stdio>,
-        /// `"auto"` (unsaid): the terminal is kept, with job control, where standard input is one; `"none"`: a session without terminal.
+        /// `"auto"` (the default): the terminal is kept, with job control, where standard input is one; `"none"`: a session without terminal.
         /// Where standard input is no terminal, one on 1 or 2 can be written and not read.
         tty: Key<Tty>,
         /// `true` (if not set): pid 1 is stockade's, which reaps and forwards; `false`: the target is pid 1, and a process of
@@ -56,7 +56,7 @@ section! {
         init: Key<bool>,
         /// Descriptors above 2 that the target keeps, by number.
         pass_fds: Key<Vec<At<u32>>>,
-        /// `"new"` (unsaid): an empty session keyring (keyrings(7)); `"inherit"`: the caller's.
+        /// `"new"` (the default): an empty session keyring (keyrings(7)); `"inherit"`: the caller's.
         keyring: Key<Keyring>,
         /// I/O priority: `"idle"`, `"best-effort:0"` to `:7`, `"realtime:0"` to `:7` (ioprio_set(2)).
         ioprio: Key<IoPriority>,
@@ -414,7 +414,7 @@ fn watch(process: &Process, (terminal, terminals): (Terminal, Vec<u32>), own_pid
     }
 }
 
-/// Whether a folder of the host is at the same path inside: the nearest thing attached above it comes from that very path.
+/// Whether a directory of the host is at the same path inside: the nearest thing attached above it comes from that very path.
 fn is_visible(path: &str, mounts: &Mounts, draft: &Draft) -> bool {
     let attached = |over: &str| {
         draft.steps.iter().find_map(|step| match &step.op {

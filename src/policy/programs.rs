@@ -131,19 +131,19 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
         Lack::Program { name, folders, near } => {
             let place = match folders.as_slice() {
                 [] if name.contains('/') => format!("there is no {name}"),
-                [] => "[env] PATH has no folder to look in".into(),
+                [] => "[env] PATH has no directory to look in".into(),
                 folders => format!("no `{name}` is in {}", folders.join(", ")),
             };
             let guess = near.as_ref().map(|near| format!("did you mean `{near}`?"));
             (
                 "programs::not-found",
                 cannot(place),
-                guess.or(help("install it, name its absolute path, or set [env] PATH to the folders that it is in".into())),
+                guess.or(help("install it, name its absolute path, or set [env] PATH to the directories that it is in".into())),
             )
         }
         Lack::Relative(path) => {
-            let help = help("give its absolute path, or a working folder that is there inside: process.cwd".into());
-            ("programs::not-found", cannot(format!("{path} begins in the working folder, which is not there inside")), help)
+            let help = help("give its absolute path, or a working directory that is there inside: process.cwd".into());
+            ("programs::not-found", cannot(format!("{path} begins in the working directory, which is not there inside")), help)
         }
         Lack::NotExecutable { path, mount: true } => {
             let entry = format!("leave `exec = false` out, or give it an entry of its own: \"{path}\" = \"ro\"");
@@ -169,7 +169,7 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
             ("programs::interpreter", cannot(format!("{of} is run by {path}: {}", errno_words(*errno))), help)
         }
         Lack::Library { name, of } => {
-            let help = help("install it; if it is in a folder that the loader does not look at, set [env] LD_LIBRARY_PATH".into());
+            let help = help("install it; if it is in a directory that the loader does not look at, set [env] LD_LIBRARY_PATH".into());
             ("programs::library", cannot(format!("the library {name}, which {of} needs, is not found")), help)
         }
         Lack::Foreign { path, by } => {
@@ -211,7 +211,7 @@ fn is_nowhere(lack: &Lack, whole: &str) -> bool {
 }
 
 /// What is not visible in the final tree, where [`Host::look_inside`] was asked: the command, its loader and libraries, the working
-/// folder, the targets of links.
+/// directory, the targets of links.
 pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
     let Some(inside) = &host.inside else { return vec![] };
     let mut out = vec![];
@@ -250,7 +250,7 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
     if let (false, Some(cwd)) = (inside.cwd, process.cwd.get()) {
         let text = format!("cannot enter {}: it is not there inside", cwd.value);
         out.push(Unseen {
-            code: "process::unseen-folder",
+            code: "process::unseen-directory",
             at: cwd.at,
             text,
             help: Some(format!("grant it, in [mounts]: \"{}\" = \"ro\"", cwd.value)),

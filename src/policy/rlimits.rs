@@ -46,7 +46,7 @@ pub enum Unit {
 /// Every limit: the profile's word, `RLIMIT_*`, its unit, and what it bounds.
 pub const TABLE: &[(&str, u32, Unit, &str)] = &[
     ("as", libc::RLIMIT_AS, Unit::Bytes, "The whole address space."),
-    ("core", libc::RLIMIT_CORE, Unit::Bytes, "A core file; 1 where unsaid, as 0 does not stop a helper of the host's."),
+    ("core", libc::RLIMIT_CORE, Unit::Bytes, "A core file; 1 by default, as 0 does not stop a helper of the host's."),
     ("cpu", libc::RLIMIT_CPU, Unit::Time { micros: 1_000_000 }, "Time on processors; then XCPU, at the hard limit KILL."),
     ("data", libc::RLIMIT_DATA, Unit::Bytes, "The data segment."),
     ("fsize", libc::RLIMIT_FSIZE, Unit::Bytes, "A file that is written."),

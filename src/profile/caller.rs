@@ -53,7 +53,7 @@ impl Caller {
 }
 
 impl Caller {
-    /// The folder of the caller's running sandboxes that have a name. Root's is the machine's, whatever its environment says.
+    /// The directory of the caller's running sandboxes that have a name. Root's is the machine's, whatever its environment says.
     pub fn registry(&self) -> Option<String> {
         match (self.uid, &self.runtime_dir) {
             (0, _) => Some("/run/stockade".into()),

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// A text with what messages call it and the folder that `${PROFILE_DIR}` means.
+/// A text with what messages call it and the directory that `${PROFILE_DIR}` means.
 #[derive(Debug)]
 pub struct Text {
     /// Its name.
@@ -18,7 +18,7 @@ pub struct Text {
     pub identity: String,
     /// All of it.
     pub bytes: Vec<u8>,
-    /// The folder, where it has one.
+    /// The directory, where it has one.
     pub folder: Option<String>,
 }
 
@@ -53,7 +53,7 @@ pub fn find_base(word: &str, folder: Option<&str>, caller: &Caller, at: Span) ->
     match word {
         // Standard input is read once, for PROFILE; a file must not take it from the target.
         "" | "-" => Err(Problem::new("profile::extends", at, format!("cannot extend `{word}`: it names no profile"))
-            .help("write a name, or a path from this file's folder")),
+            .help("write a name, or a path from this file's directory")),
         word if is_path(word) => read(word, caller, at),
         word => named(word, folder.unwrap_or_default(), caller, at),
     }
@@ -70,7 +70,7 @@ fn standard_input(at: Span) -> Result<Text, Problem> {
 }
 
 /// A bare name: of the machine's, the caller's or the built-in profiles; one that is in two places is ambiguous. A file of that
-/// name in the current folder is none of them: whoever can write there would choose the sandbox (firejail issue 7154).
+/// name in the current directory is none of them: whoever can write there would choose the sandbox (firejail issue 7154).
 fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
     let files: Vec<String> = installed(caller).map(|folder| format!("{folder}/{name}.toml")).filter(|path| is_there(path)).collect();
     let builtin = BUILTIN.iter().find(|(known, _)| *known == name);
@@ -87,7 +87,7 @@ fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Prob
         }
         (None, None) => {
             let known = known_names(caller);
-            let here = is_there(&format!("{near}/{name}.toml")).then(|| format!("for the file in this folder write ./{name}.toml"));
+            let here = is_there(&format!("{near}/{name}.toml")).then(|| format!("for the file in this directory write ./{name}.toml"));
             let help =
                 here.or_else(|| suggestion(name, known.iter().map(String::as_str))).unwrap_or_else(|| format!("there are {}", known.join(", ")));
             Err(Problem::new("profile::unknown", at, format!("cannot find the profile `{name}`: there is none of that name")).help(help))
@@ -145,7 +145,7 @@ fn read_trusted(what: &str, path: &str, caller: &Caller, at: Span) -> Result<Tex
     let folder_meta = std::fs::metadata(&folder).map_err(|error| refuse(&words(&error)))?;
     let distrust = |(why, help): (String, String)| Problem::new("profile::trust", at, format!("cannot trust the profile {path}: {why}")).help(help);
     trusted("it", &absolute, &meta, caller).map_err(distrust)?;
-    trusted("its folder", &folder, &folder_meta, caller).map_err(distrust)?;
+    trusted("its directory", &folder, &folder_meta, caller).map_err(distrust)?;
     let bytes = contents(file, meta.len()).map_err(|why| refuse(&why))?;
     Ok(Text { name: path.to_owned(), identity: absolute, bytes, folder: Some(folder) })
 }
@@ -166,7 +166,7 @@ fn contents(mut file: File, length: u64) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The real path of an open file, not of what its path may mean by now, and its folder.
+/// The real path of an open file, not of what its path may mean by now, and its directory.
 fn place_of(file: &File) -> Result<(String, String), String> {
     let absolute = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|error| words(&error))?;
     let folder = absolute.parent().unwrap_or(Path::new("/"));
@@ -180,7 +180,7 @@ fn trusted(what: &str, path: &str, meta: &Metadata, caller: &Caller) -> Result<(
     if meta.uid() != 0 && (caller.uid == 0 || meta.uid() != caller.uid) {
         let (who, help) = match caller.uid {
             0 => ("root", format!("read it, and make it root's: chown root {path}")),
-            _ => ("root or the caller", "read it, and copy it to a folder of your own".into()),
+            _ => ("root or the caller", "read it, and copy it to a directory of your own".into()),
         };
         return Err((format!("{what} belongs to user {}, not to {who}", meta.uid()), help));
     }

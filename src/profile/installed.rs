@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 pub struct Listed {
     /// Its name.
     pub name: String,
-    /// The folder that it is in; none for what comes with the binary.
+    /// The directory that it is in; none for what comes with the binary.
     pub folder: Option<String>,
     /// Its description, where it has one.
     pub description: Option<String>,

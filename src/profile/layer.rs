@@ -25,7 +25,7 @@ pub struct Layer {
     pub text: String,
     /// Where it begins in the common space.
     pub base: usize,
-    /// The folder that `${PROFILE_DIR}` means.
+    /// The directory that `${PROFILE_DIR}` means.
     pub folder: Option<String>,
     /// What it is to the profile.
     pub kind: Kind,

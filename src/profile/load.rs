@@ -202,7 +202,7 @@ impl Loader<'_> {
             match (&layer.folder, relative) {
                 (Some(folder), true) => out.push(At::new(format!("{folder}/{}", text.trim_start_matches("./")), word.at)),
                 (None, true) => {
-                    let problem = Problem::new("profile::extends", word.at, format!("cannot extend `{text}`: {} is in no folder", layer.name));
+                    let problem = Problem::new("profile::extends", word.at, format!("cannot extend `{text}`: {} is in no directory", layer.name));
                     self.problems.push(problem.help("name a built-in profile, or an absolute path"));
                 }
                 (_, false) => out.push(At::new(text, word.at)),

@@ -18,7 +18,7 @@ words! {
     Type {
         /// Any text.
         Text = "string",
-        /// An absolute path; a relative one is taken from the caller's folder on the command line.
+        /// An absolute path; a relative one is taken from the caller's directory on the command line.
         Path = "path",
         /// A whole number.
         Integer = "integer",
@@ -269,7 +269,7 @@ impl Params {
         };
         let relative = param.kind == Type::Path && !text.starts_with('/') && !text.is_empty();
         let checked = match relative {
-            true if cwd.is_empty() => Err("it is relative, and the caller's folder was removed or has no path".into()),
+            true if cwd.is_empty() => Err("it is relative, and the caller's directory was removed or has no path".into()),
             true => param.read_text(&format!("{cwd}/{text}")),
             false => param.read_text(text),
         };

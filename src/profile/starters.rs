@@ -5,9 +5,9 @@ use crate::words;
 words! {
     /// What a new profile is for.
     Role {
-        /// One command on the files of the current folder.
+        /// One command on the files of the current directory.
         Command = "command",
-        /// An offline build of one folder.
+        /// An offline build of one directory.
         Build = "build",
         /// A program that serves, under systemd.
         Service = "service",

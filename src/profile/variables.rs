@@ -9,8 +9,8 @@ use std::cell::Cell;
 /// The variables that every profile has, and what each is.
 pub const KNOWN: &[(&str, &str)] = &[
     ("HOME", "The caller's home, of the passwd entry"),
-    ("CWD", "The caller's working folder"),
-    ("PROFILE_DIR", "The folder of the file that says it"),
+    ("CWD", "The caller's working directory"),
+    ("PROFILE_DIR", "The directory of the file that says it"),
     ("RUNTIME_DIR", "The caller's XDG_RUNTIME_DIR"),
     ("UID", "The caller's user id"),
     ("GID", "The caller's group id"),
@@ -56,7 +56,7 @@ pub struct Variables<'a> {
     pub caller: &'a Caller,
     /// The parameters, or `None` in what is read before they are settled.
     pub params: Option<&'a Params>,
-    /// The folder of the file.
+    /// The directory of the file.
     pub folder: Option<&'a str>,
     /// How many bytes may still be put in; `None` once it was told that there are too many.
     pub room: &'a Cell<Option<usize>>,
@@ -201,7 +201,7 @@ impl<'a> Variables<'a> {
             "PROFILE_DIR" => "this text is no file",
             "RUNTIME_DIR" => "XDG_RUNTIME_DIR is not set to a path",
             "HOME" => "the caller has no home in /etc/passwd",
-            "CWD" => "the caller's folder was removed, or has no path",
+            "CWD" => "the caller's directory was removed, or has no path",
             _ => "it is empty",
         };
         if value.is_empty() { Err(unset(name, why, "write the value itself")) } else { Ok(Some(value)) }

@@ -118,7 +118,7 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
         Shows::Folder => String::new(),
         Shows::Link(text) => format!("→ {}", flat(text)),
         Shows::File(content) => flat(&content.to_string()),
-        Shows::Hidden(Cover::Folder) => "hidden: an empty folder".into(),
+        Shows::Hidden(Cover::Folder) => "hidden: an empty directory".into(),
         Shows::Hidden(Cover::File) => "hidden: an empty file".into(),
         Shows::Same if !entry.mount => format!("Landlock: {}", entry.rights),
         Shows::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only".into(),

@@ -43,7 +43,7 @@ pub struct Eyes {
     pub groups: Vec<u32>,
     /// Where something is mounted on the host.
     pub mounts: Vec<String>,
-    /// Whether links in shared sticky folders are followed for their owner alone (proc_sys_fs(5), `protected_symlinks`).
+    /// Whether links in shared sticky directories are followed for their owner alone (proc_sys_fs(5), `protected_symlinks`).
     pub guarded_links: bool,
     /// The first port that anybody may bind in the host's network (ip(7)).
     pub first_free_port: u32,

@@ -30,7 +30,7 @@ pub enum Shows {
     Memory {
         /// How much it holds.
         size: Size,
-        /// How many files and folders.
+        /// How many files and directories.
         inodes: u64,
     },
     /// A part of the host's tree.
@@ -48,7 +48,7 @@ pub enum Shows {
     Mqueue,
     /// Devices and kernel objects.
     Sysfs,
-    /// A folder that stockade makes.
+    /// A directory that stockade makes.
     Folder,
     /// A link that stockade makes.
     Link(String),
@@ -69,7 +69,7 @@ pub struct HostTree {
     pub recursive: bool,
     /// The owner on disk, and the host ids that it is mapped to.
     pub mapped: Option<((u32, u32), (u32, u32))>,
-    /// Whether stockade makes the folder first.
+    /// Whether stockade makes the directory first.
     pub made: bool,
 }
 
@@ -101,7 +101,7 @@ pub struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// Reads a plan; the profile tells which folders it names, and which are there for what lies in them.
+    /// Reads a plan; the profile tells which directories it names, and which are there for what lies in them.
     pub fn new(plan: &'a Plan, profile: &Profile) -> World<'a> {
         let mut tree = BTreeMap::new();
         if plan.choice.is_new(Kind::Mount) {

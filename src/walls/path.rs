@@ -43,7 +43,7 @@ pub struct Thing {
 /// Where a walk ended.
 #[derive(Debug, Clone)]
 pub struct Walk {
-    /// Every folder from the root on, and at the end what is there.
+    /// Every directory from the root on, and at the end what is there.
     pub way: Vec<Thing>,
     /// The names that are not there.
     pub missing: Vec<String>,
@@ -60,7 +60,7 @@ pub enum Need {
     Write = 2,
     /// Execute, or search.
     Search = 1,
-    /// Write and search: a name is made in a folder.
+    /// Write and search: a name is made in a directory.
     Make = 3,
 }
 
@@ -111,7 +111,7 @@ impl<'a> Walker<'a> {
         while let Some(name) = left.pop() {
             let here = &walk.way[walk.way.len() - 1];
             if here.kind != FileKind::Folder {
-                let words = format!("{} is {}, not a folder", here.path, here.kind.word());
+                let words = format!("{} is {}, not a directory", here.path, here.kind.word());
                 return Err(Reason::new(Wall::Mounts, Says::Denies, words, here.at));
             }
             if let Some(reason) = self.refuses(here, Need::Search) {
@@ -146,14 +146,14 @@ impl<'a> Walker<'a> {
         Ok(walk)
     }
 
-    /// Links in a shared sticky folder lead on for their owner, or the folder's, alone (proc_sys_fs(5)).
+    /// Links in a shared sticky directory lead on for their owner, or the directory's, alone (proc_sys_fs(5)).
     fn may_follow(&self, folder: &Thing, link: &Thing) -> Result<(), Reason> {
         let shared = folder.mode & 0o1002 == 0o1002;
         let own = link.owner.0.is_some_and(|owner| owner == self.world.plan.ids.host_user || folder.owner.0 == Some(owner));
         if !self.eyes.guarded_links || !shared || own {
             return Ok(());
         }
-        let words = format!("{} is a link of somebody else's in a shared folder (fs.protected_symlinks)", link.path);
+        let words = format!("{} is a link of somebody else's in a shared directory (fs.protected_symlinks)", link.path);
         Err(Reason::new(Wall::Permissions, Says::Denies, words, link.at))
     }
 

@@ -34,13 +34,13 @@ pub enum Query {
 /// What is done with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
-    /// Open it for reading; of a folder, list it.
+    /// Open it for reading; of a directory, list it.
     Read,
-    /// Open it for writing; of a folder, make a file in it; where nothing is, make it.
+    /// Open it for writing; of a directory, make a file in it; where nothing is, make it.
     Write,
     /// Execute it.
     Execute,
-    /// List a folder.
+    /// List a directory.
     List,
     /// Connect to the socket there.
     Connect,

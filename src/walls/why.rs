@@ -75,7 +75,7 @@ impl Asked<'_> {
         let mut reasons = match (act, &thing.kind) {
             (Act::Write, FileKind::Folder) => return self.make(&walk, thing),
             (Act::Read | Act::List, FileKind::Folder) => self.judge(&walk, thing, Need::Read, Rights::LIST),
-            (Act::List, kind) => vec![wrong(thing, format!("it is {}, not a folder", kind.word()))],
+            (Act::List, kind) => vec![wrong(thing, format!("it is {}, not a directory", kind.word()))],
             (Act::Read, FileKind::Socket) => vec![wrong(thing, format!("it is a socket: ask connect:{path}"))],
             (Act::Read, _) => self.judge(&walk, thing, Need::Read, READ_FILE),
             (Act::Write, FileKind::Socket) | (Act::Connect, FileKind::Socket) => self.judge(&walk, thing, Need::Write, Rights::CONNECT),
@@ -203,7 +203,7 @@ impl Asked<'_> {
         let denied = |why: String| reason(Says::Denies, format!("{} is run by {through}, which cannot run: {why}", thing.path));
         let Some(left) = left.checked_sub(1) else { return denied("too many programs run one another".into()) };
         if !through.starts_with('/') {
-            return reason(Says::CannotTell, format!("{} is run by {through}, whose place depends on the working folder", thing.path));
+            return reason(Says::CannotTell, format!("{} is run by {through}, whose place depends on the working directory", thing.path));
         }
         match self.interpreter(&through, is_script.then_some(left)).into_iter().max_by_key(|reason| reason.says) {
             Some(Reason { says: Says::Denies, words, .. }) => denied(words),
@@ -507,7 +507,7 @@ pub fn words(entry: &Entry) -> String {
         Shows::Devpts => "the sandbox's own terminals".into(),
         Shows::Mqueue => "the sandbox's own message queues".into(),
         Shows::Sysfs => "sysfs, read-only".into(),
-        Shows::Folder => format!("a folder of stockade's, {access}"),
+        Shows::Folder => format!("a directory of stockade's, {access}"),
         Shows::Link(text) => format!("a link to {text}"),
         Shows::File(_) => format!("a file of the profile's, {access}"),
         Shows::Hidden(_) => "hidden behind an empty cover".into(),

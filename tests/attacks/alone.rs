@@ -116,7 +116,7 @@ fn what_an_entry_says_is_held_or_refused() {
         let (work, file, top) = (work.display(), file.display(), place.path.display());
         let refuse = |mounts: &str, code: &str, words: &str| refused(&place, *who, &system(*who, mounts), code, words);
         refuse(&format!("\"{file}\" = \"device\""), "E0309", "it is a file");
-        refuse(&format!("\"{work}\" = \"device\""), "E0309", "only folders below /dev");
+        refuse(&format!("\"{work}\" = \"device\""), "E0309", "only directories below /dev");
         refuse(&format!("\"{file}\" = {{ socket = \"{file}\" }}"), "E0312", "it is a file");
         let extra = system(*who, "").replace("\"/dev\" = \"dev\"", &format!("\"/dev\" = {{ dev = [\"{file}\"] }}"));
         refused(&place, *who, &extra, "E0309", "it is a file");

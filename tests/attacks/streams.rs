@@ -140,7 +140,7 @@ fn other_sockets_and_folders_are_refused() {
                 (_, Some(77)) => {}
                 ("memory", code) => assert!(code == Some(125) && said.contains("cannot keep the file on descriptor 5"), "{who:?}: {said}"),
                 ("memory-both", code) => assert_eq!(code, Some(0), "{who:?}: {said}"),
-                ("folder", code) => assert!(code == Some(125) && said.contains("it is a folder"), "{who:?}: {said}"),
+                ("folder", code) => assert!(code == Some(125) && said.contains("it is a directory"), "{who:?}: {said}"),
                 (_, code) => assert!(code == Some(125) && said.contains("landlock::socket"), "{who:?} {kind}: {code:?} {said}"),
             }
         }

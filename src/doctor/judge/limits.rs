@@ -133,9 +133,9 @@ pub fn network(facts: &Facts) -> Line {
 
 pub fn noexec(facts: &Facts) -> Line {
     const NAME: &str = "programs";
-    let Some(first) = facts.noexec.first() else { return Line::ok(NAME, "may run from /usr, the home and this folder") };
+    let Some(first) = facts.noexec.first() else { return Line::ok(NAME, "may run from /usr, the home and this directory") };
     let fix = Fix::Root(format!("mount -o remount,exec {}", cause::shell_word(first)));
-    let lost = "programs in binds of these folders: a bind keeps noexec";
+    let lost = "programs in binds of these directories: a bind keeps noexec";
     Line::less(NAME, State::Limited, format!("noexec: {}", facts.noexec.join(", ")), lost).fix(fix)
 }
 

@@ -9,7 +9,7 @@ use crate::problem::errno_words;
 
 /// What each ABI of Landlock brought that stockade uses, and with which Linux (landlock(7)).
 pub(super) const LANDLOCK: &[(u32, &str, &str)] = &[
-    (LEAST_ABI, "5.19", "Landlock as a whole: renames between folders would fail"),
+    (LEAST_ABI, "5.19", "Landlock as a whole: renames between directories would fail"),
     (3, "6.2", "truncation is not controlled"),
     (4, "6.7", "TCP ports are not controlled"),
     (5, "6.10", "ioctl of devices is not controlled"),

@@ -17,14 +17,14 @@ pub fn scopes(folder: &str) -> Vec<String> {
     names(folder).filter(|name| name.ends_with(".scope")).map(|name| format!("{folder}/{name}")).collect()
 }
 
-/// What is in a folder under another launcher's name.
+/// What is in a directory under another launcher's name.
 fn names(folder: &str) -> impl Iterator<Item = String> {
     let own = format!("{PREFIX}{}-", sys::getpid());
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
     names.filter(move |name| name.starts_with(PREFIX) && !name.starts_with(&own))
 }
 
-/// Removes the groups of dead launchers in these folders, which have so many groups of ours. What cannot be removed stays for a later
+/// Removes the groups of dead launchers in these directories, which have so many groups of ours. What cannot be removed stays for a later
 /// run; nothing here is told.
 pub fn sweep<'a>(folders: impl Iterator<Item = (&'a str, u64)>) {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();

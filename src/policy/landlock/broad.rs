@@ -18,7 +18,7 @@ pub fn refuse(landlock: &Landlock, mounts: &Mounts, host: &Host, draft: &mut Dra
         if let Some(why) = why_broad(place, host).filter(|_| changes) {
             let message = format!("cannot grant {path} for writing: {why}");
             let help = format!(
-                "name a folder below it; if it is meant, [mounts] says so: \"{path}\" = {{ bind = \"{path}\", access = \"rw\", broad = true }}"
+                "name a directory below it; if it is meant, [mounts] says so: \"{path}\" = {{ bind = \"{path}\", access = \"rw\", broad = true }}"
             );
             draft.problem(Problem::new("mounts::broad", rights.at, message).label("too broad").help(help));
         }

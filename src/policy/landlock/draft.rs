@@ -106,7 +106,7 @@ impl Drafting<'_> {
 
     fn absent(&mut self, sight: Sight, abi: Option<u32>) -> Option<Ruleset> {
         let why = match abi {
-            Some(abi) => format!("this kernel's Landlock has ABI {abi}, under which every rename between folders fails; {LEAST_ABI} is needed"),
+            Some(abi) => format!("this kernel's Landlock has ABI {abi}, under which every rename between directories fails; {LEAST_ABI} is needed"),
             None => "this kernel has no Landlock, or it is switched off".into(),
         };
         if let Sight::Host(at) | Sight::Ungranted(at) = sight {
@@ -284,7 +284,7 @@ fn refuse_path(path: &AbsolutePath, errno: i32, at: Span) -> Problem {
 fn refuse_narrower(path: &AbsolutePath, at: Span, over: &AbsolutePath, wider: Span) -> Problem {
     Problem::new("landlock::narrower", at, format!("cannot grant less at {path} below {over}: a rule of Landlock takes nothing back"))
         .also(wider, "this grants more")
-        .help("grant the folders beside it one by one, or leave this out")
+        .help("grant the directories beside it one by one, or leave this out")
 }
 
 /// listen(2) on a socket that is not bound takes a free port (ip(7), "ephemeral"), and Landlock has no hook there; of a socket the filter

@@ -21,7 +21,7 @@ const fn bits(rights: &[AccessFs]) -> Rights {
 }
 
 impl Rights {
-    /// Files and folders may be read.
+    /// Files and directories may be read.
     pub const READ: Rights = bits(&[AccessFs::ReadFile, AccessFs::ReadDir]);
     /// Names may be listed.
     pub const LIST: Rights = bits(&[AccessFs::ReadDir]);
@@ -39,15 +39,15 @@ impl Rights {
         AccessFs::MakeBlock,
         AccessFs::MakeSym,
     ]);
-    /// Files and folders may be removed.
+    /// Files and directories may be removed.
     pub const REMOVE: Rights = bits(&[AccessFs::RemoveDir, AccessFs::RemoveFile]);
-    /// Both, and moved between folders. Without `Refer` every rename across folders is EXDEV.
+    /// Both, and moved between directories. Without `Refer` every rename across directories is EXDEV.
     pub const CHANGE: Rights = Rights::MAKE.and(Rights::REMOVE).and(bits(&[AccessFs::Refer]));
     /// Device nodes may be controlled.
     pub const IOCTL: Rights = bits(&[AccessFs::IoctlDev]);
     /// Sockets may be connected to by their path.
     pub const CONNECT: Rights = bits(&[AccessFs::ResolveUnix]);
-    /// The rights that a file, not a folder, can have; the kernel refuses others for it.
+    /// The rights that a file, not a directory, can have; the kernel refuses others for it.
     pub const OF_FILES: Rights =
         bits(&[AccessFs::Execute, AccessFs::WriteFile, AccessFs::ReadFile, AccessFs::Truncate, AccessFs::IoctlDev, AccessFs::ResolveUnix]);
 

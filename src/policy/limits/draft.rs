@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Grouped {
     /// Whether the sandbox has a control group.
     pub group: bool,
-    /// The folders where groups of launchers that are dead may be, in every hierarchy.
+    /// The directories where groups of launchers that are dead may be, in every hierarchy.
     pub folders: Vec<Name>,
     /// The most processor time of all processes together, in milliseconds.
     pub cpu_time_ms: Option<u64>,
@@ -271,7 +271,7 @@ impl Planner<'_> {
     }
 }
 
-/// A name in the folder of a group.
+/// A name in the directory of a group.
 fn is_plain(file: &str) -> bool {
     !file.is_empty() && file.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
 }

@@ -100,7 +100,7 @@ pub fn scope(root: bool) -> String {
     format!("start it in a group of its own: systemd-run {}--scope -p Delegate=yes stockade run ...", if root { "" } else { "--user " })
 }
 
-/// A limit that holds for the launcher's group, by its key and folder, and would not for the scope, nor is it the profile's own: no limit of
+/// A limit that holds for the launcher's group, by its key and directory, and would not for the scope, nor is it the profile's own: no limit of
 /// the caller's is escaped unasked.
 fn left_behind<'a>(limits: &Limits, groups: &'a Groups, scope: &Hierarchy) -> Option<(&'static str, &'a str)> {
     let own = |key: &str| match key {

@@ -41,11 +41,11 @@ fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Proble
     })
 }
 
-/// A link that an ordinary user owns can have been put there by an earlier target that had the folder writable.
+/// A link that an ordinary user owns can have been put there by an earlier target that had the directory writable.
 fn foreign_link(path: &str, source: &str, bind: &Bind, file: &File, at: Span) -> Option<Problem> {
     let (real, roots) = file.real.as_ref()?;
     (!roots).then(|| {
-        Problem::new("mounts::link", at, format!("cannot bind {source}: a folder on the way is a symbolic link that is not root's"))
+        Problem::new("mounts::link", at, format!("cannot bind {source}: a directory on the way is a symbolic link that is not root's"))
             .help(format!("name the place that it means now: {}", bound(path, Bind { source: Some(AbsolutePath(real.clone())), ..bind.clone() })))
     })
 }
@@ -115,7 +115,7 @@ const STATE: &[&str] = &["/var/lib", "/var/spool", "/var/cache"];
 /// Where users' jobs lie (cron(8)).
 const CRON: &str = "/var/spool/cron";
 
-/// Why a folder is too wide to be written to, if it is: what is written there is run or read later by the host.
+/// Why a directory is too wide to be written to, if it is: what is written there is run or read later by the host.
 pub fn why_broad(source: &str, host: &Host) -> Option<String> {
     let holds = |path: &str| below(path, source).is_some();
     let config = ["/etc/stockade".to_owned(), format!("{}/.config/stockade", host.caller.home)];

@@ -23,7 +23,7 @@ words! {
         Error = "error",
         /// The entry is left out, and that is reported.
         Skip = "skip",
-        /// The folder is made, as the caller.
+        /// The directory is made, as the caller.
         Create = "create",
     }
 }
@@ -32,7 +32,7 @@ words! {
     HidePid {
         /// All of it.
         Off = "off",
-        /// Their folders, not what is in them.
+        /// Their directories, not what is in them.
         NoAccess = "noaccess",
         /// Nothing.
         Invisible = "invisible",
@@ -154,9 +154,9 @@ pub enum Mount {
         /// Nodes of the host.
         extra: Vec<AbsolutePath>,
     },
-    /// One node of the host, or a folder of them.
+    /// One node of the host, or a directory of them.
     Device {
-        /// Where it is on the host; unsaid: the same path.
+        /// Where it is on the host; default: the same path.
         source: Option<AbsolutePath>,
     },
     /// A socket of the host that the target may connect to.
@@ -165,7 +165,7 @@ pub enum Mount {
     Sysfs,
     /// POSIX message queues (mq_overview(7)).
     Mqueue,
-    /// An empty folder of the sandbox's own.
+    /// An empty directory of the sandbox's own.
     Dir {
         /// Its mode.
         mode: Option<Mode>,
@@ -176,10 +176,10 @@ pub enum Mount {
     File {
         /// Where its text comes from.
         content: Content,
-        /// Its mode; unsaid: 0644, and 0400 for what does not stand in the profile.
+        /// Its mode; default: 0644, and 0400 for what does not stand in the profile.
         mode: Option<Mode>,
     },
-    /// Nothing is here: an empty read-only folder, or an empty file of mode 0, covers what was.
+    /// Nothing is here: an empty read-only directory, or an empty file of mode 0, covers what was.
     Hide {
         /// Whether the entry may be left out where nothing is there.
         missing: Missing,
@@ -196,7 +196,7 @@ impl Mount {
 /// A part of the host's tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bind {
-    /// Where it is on the host; unsaid: the same path.
+    /// Where it is on the host; default: the same path.
     pub source: Option<AbsolutePath>,
     /// Whether it may be written.
     pub access: Access,
@@ -238,11 +238,11 @@ impl Bind {
 /// An empty file system in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tmpfs {
-    /// How much it holds; unsaid: 64M.
+    /// How much it holds; default: 64M.
     pub size: Size,
-    /// How many files and folders; unsaid: 65536.
+    /// How many files and directories; default: 65536.
     pub inodes: u64,
-    /// The mode of its top; unsaid: 0755, and 1777 for /tmp, /var/tmp and /dev/shm.
+    /// The mode of its top; default: 0755, and 1777 for /tmp, /var/tmp and /dev/shm.
     pub mode: Option<Mode>,
     /// Whether programs on it may be run.
     pub exec: bool,

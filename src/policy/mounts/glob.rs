@@ -25,7 +25,7 @@ pub struct Found {
     pub matches: Vec<Match>,
     /// How many names were looked at.
     pub looked_at: usize,
-    /// Folders that the caller may not list, and that a grant therefore leaves out: the first, and how many.
+    /// Directories that the caller may not list, and that a grant therefore leaves out: the first, and how many.
     pub unread: Option<(String, usize)>,
     /// Why the walk was given up.
     pub stop: Option<Stop>,
@@ -47,11 +47,11 @@ pub enum Stop {
     Names,
     /// The bound on matches was reached.
     Matches,
-    /// A folder cannot be read.
+    /// A directory cannot be read.
     Unreadable(String, i32),
-    /// A name in this folder is not UTF-8, and would have to be matched or walked into.
+    /// A name in this directory is not UTF-8, and would have to be matched or walked into.
     NotUtf8(String),
-    /// A folder that the pattern names is a link.
+    /// A directory that the pattern names is a link.
     Link(String),
 }
 
@@ -67,7 +67,7 @@ pub fn dots_of(mount: &Mount) -> Option<Dots> {
     }
 }
 
-/// Where the names of a granting pattern are on the host: below this folder, as below the pattern's base inside. `None` where the
+/// Where the names of a granting pattern are on the host: below this directory, as below the pattern's base inside. `None` where the
 /// entry binds something that does not end as the pattern does.
 pub fn source_base(pattern: &Pattern, bind: &Bind) -> Option<String> {
     match &bind.source {
@@ -231,9 +231,9 @@ fn refuse(pattern: &Pattern, path: &str, mount: &Mount, at: Span) -> Option<Prob
 fn stopped(path: &str, stop: &Stop, hides: bool, at: Span) -> Problem {
     let (why, help) = match stop {
         Stop::Names => {
-            (format!("there are more than {MOST_NAMES} names to look at"), "begin it with a longer path, or hide a folder that holds many".into())
+            (format!("there are more than {MOST_NAMES} names to look at"), "begin it with a longer path, or hide a directory that holds many".into())
         }
-        Stop::Matches => (format!("it makes more than {MOST_ENTRIES} entries"), "hide or bind the folder that they are in".into()),
+        Stop::Matches => (format!("it makes more than {MOST_ENTRIES} entries"), "hide or bind the directory that they are in".into()),
         Stop::Unreadable(folder, errno) => {
             let help = if hides { format!("hide it: \"{folder}\" = \"hide\"") } else { "begin it with another path".into() };
             (format!("{folder}: {}", errno_words(*errno)), help)

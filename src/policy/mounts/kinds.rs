@@ -56,7 +56,7 @@ kinds! {
     "proc": ProcOptions => |proc| Mount::Proc { hidepid: proc.hidepid.unwrap_or(HidePid::Off), only_processes: proc.subset.is_some() }, [];
     /// The minimal /dev, with these nodes of the host's beside.
     "dev": Vec<AbsolutePath> => |extra| Mount::Dev { extra }, [];
-    /// A device node of the host, or a folder of them.
+    /// A device node of the host, or a directory of them.
     "device": AbsolutePath => |source| Mount::Device { source: Some(source) }, [];
     /// A socket of the host that the target may connect to.
     "socket": AbsolutePath => Mount::Socket, [];
@@ -64,7 +64,7 @@ kinds! {
     "sysfs": OnlyTrue => |OnlyTrue| Mount::Sysfs, [];
     /// POSIX message queues (mq_overview(7)).
     "mqueue": OnlyTrue => |OnlyTrue| Mount::Mqueue, [];
-    /// An empty folder of the sandbox's own, of this mode.
+    /// An empty directory of the sandbox's own, of this mode.
     "dir": Mode => |mode| Mount::Dir { mode: Some(mode) }, [];
     /// A symbolic link with this text.
     "symlink": String => Mount::Symlink, [];
@@ -74,7 +74,7 @@ kinds! {
     "fd": u32 => |fd| Mount::File { content: Content::Fd(fd), mode: None }, ["mode"];
     /// The same with the value of a variable of the caller's environment.
     "env": String => |name| Mount::File { content: Content::Env(name), mode: None }, ["mode"];
-    /// Nothing: an empty read-only folder, or an empty file of mode 0, covers what is here. `"file"` says that it is a file, and that it is
+    /// Nothing: an empty read-only directory, or an empty file of mode 0, covers what is here. `"file"` says that it is a file, and that it is
     /// known to show again where a program of the host replaces it by rename.
     "hide": Hidden => |known| Mount::Hide { missing: Missing::Error, known }, ["missing"];
 }
@@ -82,7 +82,7 @@ kinds! {
 table! {
     /// What proc shows.
     struct ProcOptions {
-        /// What of other users' processes is shown; unsaid: `off`.
+        /// What of other users' processes is shown; default: `off`.
         hidepid: Option<HidePid>,
         /// Whether only processes are shown.
         subset: Option<Subset>,
@@ -131,11 +131,11 @@ const WORDS: &[WordKind] = &[
     ("tmpfs", "An empty file system in memory: 64M, no programs.", || Mount::Tmpfs(TMPFS)),
     ("proc", "The processes of the sandbox (proc(5)).", || Mount::Proc { hidepid: HidePid::Off, only_processes: false }),
     ("dev", "The minimal /dev.", || Mount::Dev { extra: vec![] }),
-    ("device", "The host's device node at the same path, or its folder of them.", || Mount::Device { source: None }),
+    ("device", "The host's device node at the same path, or its directory of them.", || Mount::Device { source: None }),
     ("sysfs", "Devices and kernel objects (sysfs(5)), read-only.", || Mount::Sysfs),
     ("mqueue", "POSIX message queues (mq_overview(7)).", || Mount::Mqueue),
-    ("dir", "An empty folder of the sandbox's own.", || Mount::Dir { mode: None }),
-    ("hide", "Nothing: an empty read-only folder, or an empty file of mode 0, covers what is here.", || Mount::Hide {
+    ("dir", "An empty directory of the sandbox's own.", || Mount::Dir { mode: None }),
+    ("hide", "Nothing: an empty read-only directory, or an empty file of mode 0, covers what is here.", || Mount::Hide {
         missing: Missing::Error,
         known: Hidden::Unsaid,
     }),
@@ -270,11 +270,11 @@ macro_rules! options {
 }
 
 options! {
-    /// Whether the target may write there; unsaid: `ro`.
+    /// Whether the target may write there; default: `ro`.
     access: Access,
-    /// Whether mounts below it come along; unsaid: `true`.
+    /// Whether mounts below it come along; default: `true`.
     recursive: bool,
-    /// Whether programs on it may be run; unsaid: `true` for a bind, `false` for a tmpfs.
+    /// Whether programs on it may be run; default: `true` for a bind, `false` for a tmpfs.
     exec: bool,
     /// What happens where it is absent; default: `error`. An entry that is left out leaves the inherited one in its place. `create` makes
     /// the last name of the path alone, as the caller, who must be able to write in the directory above it.
@@ -287,9 +287,9 @@ options! {
     sockets: Sockets,
     /// Lets a writable bind be the host root's when root started the sandbox.
     owner: Owner,
-    /// How many files and folders a tmpfs has room for; unsaid: 65536.
+    /// How many files and directories a tmpfs has room for; default: 65536.
     inodes: u64,
-    /// The mode of its top; unsaid: 0755 for a tmpfs (1777 for /tmp, /var/tmp and /dev/shm), 0644 for a file, 0400 for one of `fd` or `env`.
+    /// The mode of its top; default: 0755 for a tmpfs (1777 for /tmp, /var/tmp and /dev/shm), 0644 for a file, 0400 for one of `fd` or `env`.
     mode: Mode,
 }
 

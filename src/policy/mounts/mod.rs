@@ -31,10 +31,10 @@ pub use tree::{bound_root, hidden, wanted};
 /// `[mounts]`: entries by the path inside; `false` withdraws an inherited one.
 pub type Mounts = Entries<Mount>;
 
-/// Folders that belong to the system. They are wide to write to, and hold no sockets worth a look.
+/// Directories that belong to the system. They are wide to write to, and hold no sockets worth a look.
 const SYSTEM: &[&str] = &["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/opt", "/var", "/srv", "/nix", "/gnu"];
 
-/// Whether a path is a system folder itself.
+/// Whether a path is a system directory itself.
 pub fn is_system(path: &str) -> bool {
     SYSTEM.contains(&path)
 }

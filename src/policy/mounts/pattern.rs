@@ -92,7 +92,7 @@ pub enum Dots {
 /// A key that is a pattern, ready to match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    /// The folders before the first star.
+    /// The directories before the first star.
     pub base: String,
     parts: Vec<Part>,
 }
@@ -158,7 +158,7 @@ impl Pattern {
         progress.0 & (1 << self.parts.len()) != 0
     }
 
-    /// `**` is also no folder at all.
+    /// `**` is also no directory at all.
     fn closed(&self, mut bits: u64) -> u64 {
         for (nth, _) in self.parts.iter().enumerate().filter(|(_, part)| **part == Part::Folders) {
             bits |= (bits & (1 << nth)) << 1;

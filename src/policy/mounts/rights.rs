@@ -139,7 +139,7 @@ impl Reading<'_> {
         let file = match self.host.at(path) {
             Fact::Present(file) => file,
             Fact::Absent(libc::ENOENT) if bind.missing == Missing::Create => {
-                return self.refuse(path, "a new folder", &format!("make it first: mkdir -p {path}"), at);
+                return self.refuse(path, "a new directory", &format!("make it first: mkdir -p {path}"), at);
             }
             Fact::Absent(errno) => return self.absent(path, Some(bind), *errno, at),
         };
@@ -217,7 +217,7 @@ impl Reading<'_> {
         let message = format!("cannot grant {kept} at {path} below {over}: a rule of Landlock takes nothing back");
         let problem = Problem::new("landlock::narrower", at, message).also(wider_at, "this grants more").also(self.ground.why, "because of this");
         self.draft.problem(problem.help(format!(
-            "grant the folders beside it one by one, or skip this with a warning: optional = [\"mounts.kept\"], or let the sandbox have a file tree of its own: {}",
+            "grant the directories beside it one by one, or skip this with a warning: optional = [\"mounts.kept\"], or let the sandbox have a file tree of its own: {}",
             self.ground.own_tree
         )));
     }
@@ -237,7 +237,7 @@ impl Reading<'_> {
         } else if below(place, "/proc").is_some() {
             "leave the entry out: its processes are not those of the sandbox"
         } else if place == "/sys" {
-            "name the folders that are needed, such as \"/sys/devices/system/cpu\" = \"ro\""
+            "name the directories that are needed, such as \"/sys/devices/system/cpu\" = \"ro\""
         } else {
             return None;
         };
@@ -334,7 +334,7 @@ fn what(mount: &Mount) -> &'static str {
         Mount::Dev { .. } => "a /dev under another name",
         Mount::Sysfs => "a sysfs of its own",
         Mount::Mqueue => "message queues of its own",
-        Mount::Dir { .. } => "a folder of its own",
+        Mount::Dir { .. } => "a directory of its own",
         Mount::Symlink(_) => "a symbolic link",
         Mount::File { .. } => "a file of its own",
         Mount::Hide { .. } => "a cover",

@@ -115,11 +115,11 @@ pub fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &mut Dra
     }
     // In the host's own tree the target walks there by the path as well, and Landlock's rules hold for both.
     for Kept { fd, at, .. } in process.kept(host).filter(|kept| !in_host_tree && kept.fd > 2 && kept.stream == Stream::Folder) {
-        draft.problem(folder(fd, at).help("grant the folder in [mounts], and leave the descriptor out"));
+        draft.problem(folder(fd, at).help("grant the directory in [mounts], and leave the descriptor out"));
     }
 }
 
 fn folder(fd: u32, at: Span) -> Problem {
-    let message = format!("cannot pass descriptor {fd}: it is a folder, through which the target could reach the host's tree");
+    let message = format!("cannot pass descriptor {fd}: it is a directory, through which the target could reach the host's tree");
     Problem::new("process::stream", at, message)
 }

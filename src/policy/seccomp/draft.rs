@@ -194,7 +194,7 @@ impl<'a> Words<'a> {
                     *at,
                     "cannot allow set-id files: the target's ids stand on the host's root, and they would be root's",
                 )
-                .help("leave it out, or bind a folder of another owner"),
+                .help("leave it out, or bind a directory of another owner"),
             );
         }
     }

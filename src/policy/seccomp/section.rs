@@ -19,7 +19,7 @@ use std::fmt;
 crate::section! {
     /// `[seccomp]`: what the target may ask of the kernel. `deny` beats `rules`, `rules` beat `allow`, `allow` beats `policy`.
     pub struct Seccomp {
-        /// What the other keys change: `default`; `none` refuses every call, `off` allows every call. Unsaid: `default`.
+        /// What the other keys change: `default`; `none` refuses every call, `off` allows every call. Default: `default`.
         policy: Key<Base>,
         /// Seccomp policy of docker or podman (OCI JSON) in the place of `policy`.
         import: Key<AbsolutePath>,
@@ -29,13 +29,13 @@ crate::section! {
         deny: Set<Calls>,
         /// By call or group: an action, or actions with conditions on the arguments.
         rules: Entries<Spec>,
-        /// Address families that sockets may have; `[]`: none. Unsaid: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK for routes.
+        /// Address families that sockets may have; `[]`: none. Default: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK for routes.
         families: Set<Family>,
-        /// Whether memory may be written and then executed; `false` breaks most just-in-time compilers. Unsaid: true.
+        /// Whether memory may be written and then executed; `false` breaks most just-in-time compilers. Default: true.
         write_execute: Key<bool>,
-        /// Whether the execution domain (personality(2)) may be changed, as far as the policy has it. Unsaid: true.
+        /// Whether the execution domain (personality(2)) may be changed, as far as the policy has it. Default: true.
         personality: Key<bool>,
-        /// Whether real-time scheduling may be asked for. Unsaid: true.
+        /// Whether real-time scheduling may be asked for. Default: true.
         realtime: Key<bool>,
         /// Whether files may be made set-user-id and set-group-id. Default: true, and false where root starts the sandbox and it writes to
         /// files of the host, or where a descriptor is a file of the caller's and the host's only one; `true` is refused where those can be

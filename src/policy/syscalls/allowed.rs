@@ -9,7 +9,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     // close_range and the *at forms are what newer libraries call first. Not name_to_handle_at and open_by_handle_at: a handle
     // goes round every mount (shocker, 2014). Not chroot: it needs a capability, and with it leads out of a root that is only chroot's.
     (
-        "files and folders",
+        "files and directories",
         &[
             "chdir", "close", "close_range", "copy_file_range", "dup", "dup3", "faccessat", "faccessat2", "fadvise64", "fallocate",
             "fchdir", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchownat", "fcntl", "fdatasync", "file_getattr", "file_setattr",
@@ -148,7 +148,7 @@ pub const NESTED: &[(&str, &[&str])] = &[
 /// clone3 keeps its flags behind a pointer, which no filter can follow safely; glibc turns to clone(2) on ENOSYS alone
 /// (CVE-2021-41133 is the filter without it). io_uring does its work where no filter sees it; its users have a way for kernels before
 /// 5.1 and for those built without it, which say ENOSYS. cachestat told of every file that can be opened for reading whether it is
-/// cached (CVE-2025-21691); fincore turns to mincore. listmount and statmount name the host's folders behind the binds, also where no
+/// cached (CVE-2025-21691); fincore turns to mincore. listmount and statmount name the host's directories behind the binds, also where no
 /// proc is mounted; libmount turns to /proc/self/mountinfo. memfd_secret keeps the whole host from hibernating.
 #[rustfmt::skip]
 pub const ABSENT: &[&str] = &[

@@ -61,7 +61,7 @@ fn header(path: &str) -> Option<BTreeMap<String, u32>> {
     Some(text.lines().filter_map(define).collect())
 }
 
-/// The folders where Debian, Fedora, Arch and the like keep `asm/unistd*.h`, and one more, for newer headers than the machine's.
+/// The directories where Debian, Fedora, Arch and the like keep `asm/unistd*.h`, and one more, for newer headers than the machine's.
 fn headers(file: &str) -> Vec<(String, BTreeMap<String, u32>)> {
     let arch = std::env::consts::ARCH;
     let more = std::env::var("STOCKADE_HEADERS").ok();

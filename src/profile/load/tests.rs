@@ -12,7 +12,7 @@ mod layers;
 mod mutations;
 mod variables;
 
-/// A folder with profiles, removed at the end of its test.
+/// A directory with profiles, removed at the end of its test.
 struct Place {
     path: PathBuf,
     caller: Caller,
@@ -90,7 +90,7 @@ impl Place {
         loaded.unwrap_or_else(|problems| panic!("{}", problems.render(&sources, Style::Plain)))
     }
 
-    /// Every problem as `file:line:column: message (help)`, with the folder's own name left out.
+    /// Every problem as `file:line:column: message (help)`, with the directory's own name left out.
     #[track_caller]
     fn problems(&self) -> Vec<String> {
         let (loaded, sources) = self.try_load();

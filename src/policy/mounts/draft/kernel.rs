@@ -156,8 +156,8 @@ pub fn refuse_device(path: &str, source: &str, file: &File, at: Span) -> Option<
     let place = file.real.as_ref().map_or(source, |(real, _)| real);
     let whole = folder && [source, place].into_iter().any(|path| below(path, "/dev").is_none_or(str::is_empty));
     whole.then(|| {
-        let message = format!("cannot grant all of {source} as devices: only folders below /dev are granted whole");
-        Problem::new("mounts::device", at, message).help("name the nodes, or a folder below /dev such as /dev/dri")
+        let message = format!("cannot grant all of {source} as devices: only directories below /dev are granted whole");
+        Problem::new("mounts::device", at, message).help("name the nodes, or a directory below /dev such as /dev/dri")
     })
 }
 

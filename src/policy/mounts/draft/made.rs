@@ -20,7 +20,7 @@ impl World<'_> {
                 self.make_folder(path, mode, at);
                 self.allow(path, Rights::READ, at);
             }
-            other => self.cannot_make(path, "a folder", &other, &format!("write it as a tmpfs: {} = \"tmpfs\"", literal(path)), at),
+            other => self.cannot_make(path, "a directory", &other, &format!("write it as a tmpfs: {} = \"tmpfs\"", literal(path)), at),
         }
     }
 
@@ -100,7 +100,7 @@ impl World<'_> {
                 true => {
                     "of the signs of shells only `*` and `**` are patterns here: `?`, `[ab]` and `{a,b}` stand for themselves; write `*`, or an entry for each name"
                 }
-                false => "make it on the host, or hide the folder that it would be in, or say so: { hide = true, missing = \"skip\" }",
+                false => "make it on the host, or hide the directory that it would be in, or say so: { hide = true, missing = \"skip\" }",
             };
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         };
@@ -111,7 +111,7 @@ impl World<'_> {
         }
         let folder = file.kind == FileKind::Folder;
         if folder && known == Hidden::File {
-            let message = format!("cannot hide {path} as a file: it is a folder");
+            let message = format!("cannot hide {path} as a file: it is a directory");
             return self
                 .draft
                 .problem(Problem::new("mounts::hide", at, message).help(format!("hide it as what it is: {} = \"hide\"", literal(path))));

@@ -18,7 +18,7 @@ pub(super) struct Site {
 }
 impl World<'_> {
     /// Makes sure that something can be mounted at `path`: makes the mount point on the sandbox's own ground, or finds it in a
-    /// bound tree, whose folders above it are pinned where the target could rename them.
+    /// bound tree, whose directories above it are pinned where the target could rename them.
     pub(super) fn site(&mut self, path: &str, folder: bool, at: Span) -> Option<Site> {
         match base(self.tree, self.host, path) {
             Base::Own { .. } => {
@@ -62,7 +62,11 @@ impl World<'_> {
                 return refuse(self.draft, why, format!("make it first: {make}"));
             }
             Fact::Absent(errno) => {
-                return refuse(self.draft, format!("{source}: {}", errno_words(*errno)), "make it reachable, or bind a folder nearer to it".into());
+                return refuse(
+                    self.draft,
+                    format!("{source}: {}", errno_words(*errno)),
+                    "make it reachable, or bind a directory nearer to it".into(),
+                );
             }
         };
         if let Some((real, _)) = &file.real {
@@ -70,14 +74,14 @@ impl World<'_> {
                 Some(inside) => format!("name the real place: {}", self.spelled_at(&inside)),
                 None => format!("the link leads out of {over}, to the host's {real}, which nothing shows inside: grant that under a name of its own"),
             };
-            return refuse(self.draft, "a folder on the way is a symbolic link".into(), help);
+            return refuse(self.draft, "a directory on the way is a symbolic link".into(), help);
         }
         if let FileKind::Link(to) = &file.kind {
             let help = format!("name what it points at: {}", self.spelled_at(&place::follow(parent(path), to)));
             return refuse(self.draft, format!("it is a symbolic link to {to}"), help);
         }
         if folder != (file.kind == FileKind::Folder) {
-            let wanted = if folder { "a folder" } else { "a file" };
+            let wanted = if folder { "a directory" } else { "a file" };
             return refuse(self.draft, format!("{source} is {}, and this entry needs {wanted}", file.kind.word()), "give it another path".into());
         }
         if writable {
@@ -116,7 +120,7 @@ impl World<'_> {
         Some(format!("name the place that the link leads to: {}", self.spelled_at(&place)))
     }
 
-    /// Makes a folder of the sandbox's own and those above it.
+    /// Makes a directory of the sandbox's own and those above it.
     pub(super) fn folders(&mut self, path: &str, at: Span) {
         // What is made, is an entry of its own or lies in one is there by the time, and so is all above it.
         let is_there = |folder: &str| self.made.contains(folder) || (folder != path && self.tree.contains_key(folder));

@@ -26,7 +26,7 @@ impl Spec {
         self.cases.iter().any(|(conditions, verdict)| conditions.value.iter().all(|condition| holds(condition, verdict.refuses())))
     }
 
-    /// Whether what meets none of them is left to `allow` and `policy`. Unsaid it is where every action refuses.
+    /// Whether what meets none of them is left to `allow` and `policy`. By default it is where every action refuses.
     pub fn leaves_the_rest(&self) -> bool {
         let refuse = || self.cases.iter().all(|(_, verdict)| verdict.refuses());
         self.otherwise.map_or_else(refuse, |otherwise| otherwise == Otherwise::Policy)

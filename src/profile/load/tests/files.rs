@@ -13,11 +13,11 @@ fn what_others_can_write_is_refused() {
     assert!(place.problem().contains("it can be written by others (mode 0646)"));
     mode(&main, 0o644);
     mode(&place.path, 0o777);
-    assert!(place.problem().contains("its folder can be written by others (mode 0777)"));
+    assert!(place.problem().contains("its directory can be written by others (mode 0777)"));
     mode(&place.path, 0o1777);
     place.load();
     mode(&place.path, 0o775);
-    assert_eq!(place.try_load().0.is_ok(), place.caller.uid != 0, "root's folder is root's alone");
+    assert_eq!(place.try_load().0.is_ok(), place.caller.uid != 0, "root's directory is root's alone");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn what_belongs_to_another_user_is_refused() {
         place.load();
         chown(&place.path, Some(61_184), None).unwrap();
         place.caller.uid = 0;
-        assert!(place.problem().contains("its folder belongs to user 61184, not to root"));
+        assert!(place.problem().contains("its directory belongs to user 61184, not to root"));
     } else {
         place.caller.uid += 1;
         assert!(place.problem().contains("not to root or the caller"));
@@ -59,7 +59,7 @@ fn a_base_is_trusted_no_more_than_the_profile() {
 fn what_is_no_regular_file_is_refused_and_nothing_waits() {
     let mut place = Place::new();
     let path = |name: &str| place.path.join(name).to_str().unwrap().to_owned();
-    let (fifo, folder, socket) = (path("fifo.toml"), path("folder.toml"), path("socket.toml"));
+    let (fifo, folder, socket) = (path("fifo.toml"), path("directory.toml"), path("socket.toml"));
     nix::unistd::mkfifo(fifo.as_str(), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
     std::fs::create_dir(&folder).unwrap();
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -91,7 +91,7 @@ fn a_link_leads_to_the_file_that_is_checked() {
     symlink("real/it.toml", place.path.join("main.toml")).unwrap();
     assert_eq!(source_of(&place.load(), "/x"), place.path.join("real/x").to_str().unwrap());
     std::fs::set_permissions(place.path.join("real"), PermissionsExt::from_mode(0o777)).unwrap();
-    assert!(place.problem().contains("its folder can be written by others"));
+    assert!(place.problem().contains("its directory can be written by others"));
 }
 
 #[test]
@@ -120,7 +120,10 @@ fn a_name_is_never_a_file_of_the_current_folder() {
     place.file("planted.toml", "");
     place.caller.cwd = place.path.to_str().unwrap().to_owned();
     place.request.profile = "planted".into();
-    assert_eq!(place.problem(), "cannot find the profile `planted`: there is none of that name (for the file in this folder write ./planted.toml)");
+    assert_eq!(
+        place.problem(),
+        "cannot find the profile `planted`: there is none of that name (for the file in this directory write ./planted.toml)"
+    );
 }
 
 #[test]

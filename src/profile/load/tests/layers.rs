@@ -67,8 +67,8 @@ fn extends_is_a_list_of_names_and_paths() {
     assert_eq!(
         place.problems(),
         [
-            "main.toml:2:12: cannot extend `-`: it names no profile (write a name, or a path from this file's folder)",
-            "main.toml:2:17: cannot extend ``: it names no profile (write a name, or a path from this file's folder)",
+            "main.toml:2:12: cannot extend `-`: it names no profile (write a name, or a path from this file's directory)",
+            "main.toml:2:17: cannot extend ``: it names no profile (write a name, or a path from this file's directory)",
             "main.toml:2:21: cannot find the profile `basse`: there is none of that name (did you mean `base`?)",
             "main.toml:2:31: cannot find the variable `project`: there is none of that name (parameters are settled later, so none can stand here)",
             "main.toml:2:46: cannot read the profile /none.toml: no such file or directory",

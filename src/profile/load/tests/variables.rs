@@ -107,7 +107,7 @@ fn flags_that_set_are_checked_in_their_own_text() {
     }
     let mut place = Place::main(text).set("project", "sub");
     place.caller.cwd = String::new();
-    assert!(place.problem().contains("it is relative, and the caller's folder was removed"));
+    assert!(place.problem().contains("it is relative, and the caller's directory was removed"));
 }
 
 #[test]
