@@ -4,12 +4,7 @@
 mod support;
 
 use std::process::Output;
-use support::{As, Place, USER, probe, skip, system, text};
-
-/// The kernel's Landlock, by the library's own question.
-fn abi() -> u32 {
-    stockade::sys::landlock_abi().unwrap_or(0)
-}
+use support::{As, Place, USER, lacking, landlock_abi as abi, probe, skip, system, text};
 
 /// Most tests are of walls that such a kernel has not.
 fn has_landlock() -> bool {
@@ -36,11 +31,6 @@ fn act(place: &Place, who: As, profile: &str, program: &str, words: &[&str]) -> 
 
 fn inside(place: &Place, more: &str) -> String {
     system(&format!("\"/probe\" = {{ bind = \"{}\" }}\n{more}", place.path.join("probe").display()))
-}
-
-/// The walls for files and signals that this kernel lacks, for `optional`.
-fn lacking() -> Vec<&'static str> {
-    [(3, "landlock.truncate"), (6, "landlock.scope")].into_iter().filter(|(since, _)| abi() < *since).map(|(_, wall)| wall).collect()
 }
 
 // ---- the section ----
