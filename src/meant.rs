@@ -16,7 +16,7 @@ const NAMESPACES: &[&str] = &["all", "user", "mount", "pid", "ipc", "uts", "cgro
 const SIGNALS: &[(&str, &str)] = &[("1", "HUP"), ("2", "INT"), ("3", "QUIT"), ("9", "KILL"), ("10", "USR1"), ("12", "USR2"), ("15", "TERM")];
 
 /// How to write what is meant by the part of a value that is wrong; `key` is the value's own, where it has one.
-pub fn meant(node: &Node<'_>, wrong: Range<usize>, key: Option<&str>, takes: impl Fn(Node<'_>) -> bool) -> Option<String> {
+pub fn meant(node: &Node<'_>, wrong: Range<usize>, key: Option<&str>, takes: &dyn Fn(Node<'_>) -> bool) -> Option<String> {
     if node.span().len() > LONGEST {
         return None;
     }

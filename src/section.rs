@@ -155,28 +155,38 @@ fn parse_part<T: DeserializeOwned>(key: &str, own: Option<&str>, node: Node<'_>,
         problems.push(Problem::new("profile::value", at, message).help("put it in quotes if it is a text"));
         return None;
     }
-    let read = |node: Node<'_>| T::deserialize(ValueDeserializer::from(node));
-    match read(node.clone()) {
+    match deserialize(node.clone()) {
         Ok(value) => Some(value),
         Err(error) => {
-            let wrong = error.span().unwrap_or(node.span());
-            let at = named(error.message(), &keys_of(&node)).unwrap_or(wrong.clone().into());
-            // A text of the profile's with such a line in it would forge our help.
-            let said = hostile.iter().fold(error.message().to_owned(), |said, text| said.replace(text.as_str(), &escape(text)));
-            let (message, help) = match said.rsplit_once("\nhelp: ") {
-                Some((message, help)) => (message, Some(help.to_owned())),
-                None => (said.as_str(), None),
-            };
-            let help = meant(&node, wrong, own, |node| read(node).is_ok()).or(help);
-            let code = if message.contains("not built yet") { "profile::not-yet" } else { "profile::value" };
-            let sentence = match message.strip_prefix("unknown key ") {
-                Some(unknown) => format!("cannot read {unknown}: there is no such key"),
-                None => format!("cannot read `{key}`: {}", plain(message)),
-            };
-            problems.push(Problem::new(code, at, sentence).help_maybe(help));
+            problems.push(unread(key, own, &node, &error, &hostile, &|node| deserialize::<T>(node).is_ok()));
             None
         }
     }
+}
+
+/// Never inlined: each type's parser would stand in the binary twice.
+#[inline(never)]
+fn deserialize<T: DeserializeOwned>(node: Node<'_>) -> Result<T, toml::de::Error> {
+    T::deserialize(ValueDeserializer::from(node))
+}
+
+/// The problem of a value that its type does not take; `takes` is whether it takes another.
+fn unread(key: &str, own: Option<&str>, node: &Node<'_>, error: &toml::de::Error, hostile: &[String], takes: &dyn Fn(Node<'_>) -> bool) -> Problem {
+    let wrong = error.span().unwrap_or(node.span());
+    let at = named(error.message(), &keys_of(node)).unwrap_or(wrong.clone().into());
+    // A text of the profile's with such a line in it would forge our help.
+    let said = hostile.iter().fold(error.message().to_owned(), |said, text| said.replace(text.as_str(), &escape(text)));
+    let (message, help) = match said.rsplit_once("\nhelp: ") {
+        Some((message, help)) => (message, Some(help.to_owned())),
+        None => (said.as_str(), None),
+    };
+    let help = meant(node, wrong, own, takes).or(help);
+    let code = if message.contains("not built yet") { "profile::not-yet" } else { "profile::value" };
+    let sentence = match message.strip_prefix("unknown key ") {
+        Some(unknown) => format!("cannot read {unknown}: there is no such key"),
+        None => format!("cannot read `{key}`: {}", plain(message)),
+    };
+    Problem::new(code, at, sentence).help_maybe(help)
 }
 
 /// Texts and keys of a value that hold a line break: no message of ours quotes them as they are. Gives the place of a date, which the
@@ -375,8 +385,7 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
             return;
         }
         if !matches!(node.get_ref(), DeValue::Array(_)) {
-            let takes = |node: Node<'_>| <Vec<T> as serde::Deserialize>::deserialize(ValueDeserializer::from(node)).is_ok();
-            let help = meant(&node, node.span(), Some(&key.value), takes).unwrap_or("put it in `[ ]`".into());
+            let help = meant(&node, node.span(), Some(&key.value), &|node| deserialize::<Vec<T>>(node).is_ok()).unwrap_or("put it in `[ ]`".into());
             problems.push(Problem::new("profile::type", at, format!("cannot read `{}`: it must be a list", key.value)).help(help));
             return;
         }
