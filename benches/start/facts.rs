@@ -8,12 +8,15 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-// Six of them take the clones of device nodes out of the peer groups of the host's mounts.
-const GATE_CALLS: (f64, &str) = (255.0, "system calls until the target's exec");
+// Of them 221 are in the floor. Six take the clones of device nodes out of the peer groups of the host's mounts. Of ten that came with the
+// proofs before exec, 3 (fcntl(2)) read what is put back on 0 to 2 at the end, 2 prove that the start's pipe closes, 3 (sigaltstack(2),
+// rt_sigaction(2)) let a launcher without memory or stack say so, openat(2) and ioctl(2) try what Landlock and the filter refuse. Four more
+// look at the pipes that this job gives as 1 and 2.
+const GATE_CALLS: (f64, &str) = (270.0, "system calls until the target's exec");
 // Of the launcher alone 2.5; the schema, the manual, the explanations and the tables of system calls are not read at a start.
-const GATE_SIZE: (f64, &str) = (4.5, "MB of binary");
+const GATE_SIZE: (f64, &str) = (4.7, "MB of binary");
 // Nearly all of it is the binary itself, as far as a start touches it.
-const GATE_MEMORY: (f64, &str) = (4.0, "MB of memory");
+const GATE_MEMORY: (f64, &str) = (4.3, "MB of memory");
 const GATE_LIBRARIES: (f64, &str) = (0.0, "shared libraries and interpreters");
 
 /// Prints and judges each fact.
