@@ -1,7 +1,7 @@
 //! Why a machine forbids what a sandbox needs: THE ONE TABLE of causes, each with its fix. A failed launch names one of them, and
 //! `stockade doctor` the same one before. The look at the machine is [`Barriers::read`]; all else is judgment of plain data.
 
-use crate::policy::namespaces::Kind;
+use crate::kernel::namespace::Kind;
 use std::fmt;
 
 /// What stands in the way, as far as files tell.

@@ -7,10 +7,11 @@ mod files;
 pub mod keys;
 
 use crate::host::Host;
+use crate::kernel::capability::{Capability, CapabilitySet};
+use crate::kernel::namespace::Kind;
 use crate::plan::Plan;
-use crate::policy::capabilities::{Capability, CapabilitySet};
 use crate::policy::landlock::Scope;
-use crate::policy::namespaces::{Kind, Namespace};
+use crate::policy::namespaces::Namespace;
 use crate::policy::process::{Keyring, Terminal};
 use crate::policy::seccomp::{self, Needs, Rule};
 use crate::profile::Profile;

@@ -5,20 +5,21 @@
 pub mod groups;
 
 use crate::exposure::keys::Key;
-use crate::policy::capabilities::LAST_SURE;
+use crate::kernel::capability::LAST_SURE;
+use crate::kernel::name::Inode;
+use crate::kernel::namespace::Kind;
 use crate::policy::env::Variable;
 use crate::policy::identity::Id;
 use crate::policy::landlock::Paths;
 use crate::policy::mounts::entry::{Bind, Missing, Mount};
 use crate::policy::mounts::glob::Found;
-use crate::policy::namespaces::{Kind, Namespace};
+use crate::policy::namespaces::Namespace;
 use crate::policy::privilege::{self, Look};
 use crate::policy::process::Keyring;
 use crate::policy::{mounts, namespaces};
 use crate::problem::Problem;
 use crate::profile::{Caller, Profile, read_import};
 use crate::source::Sources;
-use crate::step::Inode;
 use crate::sys;
 use groups::Groups;
 use mounted::Mounted;
@@ -400,7 +401,7 @@ fn open_without_links(path: &str) -> Result<(), i32> {
     if path.matches('/').count() < 2 {
         return Ok(());
     }
-    let name = crate::step::Name::new(path);
+    let name = crate::kernel::name::Name::new(path);
     let opened = sys::open_without_links(name.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW).and_then(sys::close);
     opened.map_err(|errno| errno.0)
 }

@@ -15,6 +15,7 @@ pub mod draft;
 pub mod explain;
 pub mod exposure;
 pub mod host;
+pub mod kernel;
 pub mod launch;
 pub mod layers;
 pub mod lint;

@@ -8,10 +8,11 @@ mod mounts;
 mod seccomp;
 
 use crate::host::Host;
-use crate::policy::capabilities::Capability;
+use crate::kernel::capability::Capability;
+use crate::kernel::namespace::Kind;
 use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::tree::{Tree, settle};
-use crate::policy::namespaces::{Choice, Kind, Namespace};
+use crate::policy::namespaces::{Choice, Namespace};
 use crate::policy::privilege::{Given, Useless};
 use crate::policy::{network, programs};
 use crate::problem::{Problem, Problems};

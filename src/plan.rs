@@ -4,10 +4,13 @@
 
 use crate::draft::{Draft, Note};
 use crate::host::{Host, Stream};
-use crate::policy::capabilities::{Capability, Power};
+use crate::kernel::attrs::Attrs;
+use crate::kernel::capability::Capability;
+use crate::kernel::namespace::Kind;
+use crate::policy::capabilities::Power;
 use crate::policy::identity::{Ids, Maps};
 use crate::policy::landlock::{Ruleset, Scope, Sight};
-use crate::policy::namespaces::{Choice, Kind, Namespace, Nested};
+use crate::policy::namespaces::{Choice, Namespace, Nested};
 use crate::policy::privilege::Standing;
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Facts, Filter, Imported, Needs, Told};
@@ -18,7 +21,7 @@ use crate::policy::{
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::source::Span;
-use crate::step::{Attrs, Op, Stage, Step};
+use crate::step::{Op, Stage, Step};
 
 /// Who walks the steps of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What /proc/PID/stat tells of a process (proc_pid_stat(5)).
 
-use crate::step::Name;
+use crate::kernel::name::Name;
 use crate::sys::{self, Errno};
 
 /// A process.

@@ -4,19 +4,19 @@
 //! that the kernel will be given, as C strings, so that nothing is allocated between clone and exec. They do nothing themselves.
 
 use crate::host::Anew;
-use crate::host::groups::Version;
-use crate::host::nodes::Node;
 use crate::host::systemd::Route;
-use crate::policy::capabilities::CapabilitySet;
-use crate::policy::landlock::{Rights, port_words};
-use crate::policy::limits::Controller;
-use crate::policy::mounts::entry::HidePid;
-use crate::policy::namespaces::Kind;
-use crate::problem::escape;
+use crate::kernel::attrs::Attrs;
+use crate::kernel::capability::CapabilitySet;
+use crate::kernel::controller::Controller;
+use crate::kernel::controller::Version;
+use crate::kernel::device::Node;
+use crate::kernel::name::{Inode, Name};
+use crate::kernel::namespace::Kind;
+use crate::kernel::proc::HidePid;
+use crate::kernel::rights::{Rights, port_words};
 use crate::source::Span;
 use crate::value::{Mode, Size};
 use serde::{Serialize, Serializer};
-use std::ffi::{CStr, CString};
 use std::fmt;
 
 /// One thing to do, when, and which text asked for it.
@@ -86,56 +86,6 @@ impl Stage {
     }
 }
 
-/// A text for the kernel.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(CString);
-
-impl Name {
-    /// `text` as the kernel takes it. What follows a NUL is not part of it; the plan has refused such texts.
-    pub fn new(text: &str) -> Name {
-        let until_nul = text.split('\0').next().unwrap_or("");
-        Name(CString::new(until_nul).unwrap_or_default())
-    }
-
-    /// The C string.
-    pub fn as_c_str(&self) -> &CStr {
-        &self.0
-    }
-
-    /// The text.
-    pub fn text(&self) -> &str {
-        self.0.to_str().unwrap_or("")
-    }
-
-    /// The path relative to the sandbox's root: `usr/lib` for `/usr/lib`, `.` for `/`.
-    pub fn relative(&self) -> &CStr {
-        let rest = match self.0.as_bytes_with_nul() {
-            [b'/', 0] => return c".",
-            [b'/', rest @ ..] => rest,
-            all => all,
-        };
-        CStr::from_bytes_with_nul(rest).unwrap_or(c".")
-    }
-}
-
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.text().fmt(f)
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&escape(self.text()))
-    }
-}
-
-impl Serialize for Name {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.text())
-    }
-}
-
 /// A place in the table of descriptors that a launch opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -162,63 +112,6 @@ impl fmt::Display for Folder {
 impl Serialize for Folder {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(if let Folder::Path(path) = self { path.text() } else { "scope" })
-    }
-}
-
-/// The identity of a file, against an exchange between the check and the use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Inode {
-    /// The device, as stat(2) has it.
-    pub dev: u64,
-    /// The inode number.
-    pub ino: u64,
-}
-
-/// Attributes of a mount (`MOUNT_ATTR_*`, mount_setattr(2)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Attrs(pub u64);
-
-impl Attrs {
-    /// Nothing can be written.
-    pub const READ_ONLY: Attrs = Attrs(0x1);
-    /// Set-id bits mean nothing.
-    pub const NO_SUID: Attrs = Attrs(0x2);
-    /// Device nodes cannot be opened.
-    pub const NO_DEV: Attrs = Attrs(0x4);
-    /// Programs cannot be run.
-    pub const NO_EXEC: Attrs = Attrs(0x8);
-
-    /// Both.
-    pub const fn and(self, other: Attrs) -> Attrs {
-        Attrs(self.0 | other.0)
-    }
-
-    /// `other` where `yes`.
-    pub const fn and_if(self, yes: bool, other: Attrs) -> Attrs {
-        if yes { self.and(other) } else { self }
-    }
-
-    /// Whether all of `other` is set.
-    pub const fn has(self, other: Attrs) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-impl fmt::Display for Attrs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.has(Attrs::READ_ONLY) { "ro" } else { "rw" })?;
-        for (attr, word) in [(Attrs::NO_SUID, "nosuid"), (Attrs::NO_DEV, "nodev"), (Attrs::NO_EXEC, "noexec")] {
-            if self.has(attr) {
-                write!(f, ",{word}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Serialize for Attrs {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

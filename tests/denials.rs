@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use stockade::policy::syscalls::Abi;
+use stockade::kernel::syscalls::Abi;
 use support::{As, Place, compile, is_root, patient, skip, system, text};
 
 const SIGSYS: i32 = 128 + libc::SIGSYS;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use stockade::policy::syscalls::Abi;
+use stockade::kernel::syscalls::Abi;
 use support::{As, Place, compile, skip, system, text};
 
 /// An attempt, and what must come of it.

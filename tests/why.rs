@@ -8,8 +8,8 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use stockade::policy::capabilities::Capability;
-use stockade::policy::syscalls;
+use stockade::kernel::capability::Capability;
+use stockade::kernel::syscalls;
 use support::{As, Place, USER, compile, install, is_root, text};
 
 // ---- questions ----

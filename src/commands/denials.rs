@@ -5,10 +5,10 @@
 use super::why::{Permits, line_for};
 use super::{Planned, warn};
 use serde::Serialize;
+use stockade::kernel::syscalls::{self, Abi, Read};
 use stockade::launch::{Denial, Denials, Then, Who};
 use stockade::plan::Plan;
 use stockade::policy::seccomp::{Filter, Source, Verdict};
-use stockade::policy::syscalls::{self, Abi, Read};
 use stockade::problem::escape;
 use stockade::profile::Request;
 use stockade::source::Span;

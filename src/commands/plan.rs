@@ -98,7 +98,7 @@ fn system_calls(plan: &Plan, sources: &Sources) -> Vec<String> {
 
 #[derive(Serialize)]
 struct Record<'a, W> {
-    namespaces: &'a [stockade::policy::namespaces::Kind],
+    namespaces: &'a [stockade::kernel::namespace::Kind],
     maps: &'a Option<stockade::policy::identity::Maps>,
     steps: Vec<StepRecord<'a>>,
     exec: &'a stockade::policy::process::Exec,

@@ -6,16 +6,19 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use stockade::kernel::name::Name;
+use stockade::kernel::namespace::Kind;
+use stockade::kernel::rights::port_words;
 use stockade::plan::Plan;
 use stockade::policy::identity::{Ids, Maps};
-use stockade::policy::landlock::{Ruleset, port_words, scope_words};
-use stockade::policy::namespaces::{Kind, Namespace};
+use stockade::policy::landlock::{Ruleset, scope_words};
+use stockade::policy::namespaces::Namespace;
 use stockade::policy::process::Exec;
 use stockade::policy::seccomp::{Filter, Told};
 use stockade::problem::{escape, escape_lines, quiet_json};
 use stockade::profile::{Caller, Listed, installed, text_of};
 use stockade::source::Sources;
-use stockade::step::{Content, Name, Op};
+use stockade::step::{Content, Op};
 
 /// Does one of them.
 pub fn profiles(profiles: Profiles) -> u8 {

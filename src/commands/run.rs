@@ -3,10 +3,10 @@
 use super::record::{Record, Sink};
 use super::{Failed, Planned, denials, explain, note_line, print_problems, request, settle, warn};
 use crate::cli::{Explain, Format, Runs};
+use stockade::kernel::syscalls::Abi;
 use stockade::launch::{Ask, Denial, Denials, Ended, Failure, Outcome, Then, find_passed, launch};
 use stockade::plan::Plan;
 use stockade::policy::seccomp::{Told, Verdict};
-use stockade::policy::syscalls::Abi;
 use stockade::problem::Problem;
 use stockade::profile::{Caller, Request};
 use stockade::source::{Sources, Span};

@@ -2,7 +2,7 @@
 //! fill it, [`super::judge`] makes lines of it.
 
 use crate::cause::{Barriers, Cause};
-use crate::policy::namespaces::Kind;
+use crate::kernel::namespace::Kind;
 
 /// What came of trying something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

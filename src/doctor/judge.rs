@@ -7,8 +7,8 @@ use super::facts::{Act, Facts, Helper, Tried};
 use super::packages::{Package, install};
 use super::{Line, State};
 use crate::cause::{self, Cause, Fix};
+use crate::kernel::namespace::Kind;
 use crate::plan::LEAST_KERNEL;
-use crate::policy::namespaces::Kind;
 use crate::problem::{errno_words, escape};
 
 /// The table.

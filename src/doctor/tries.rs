@@ -3,10 +3,10 @@
 //! What runs in such a process is raw system calls and nothing else: no allocation, no lock, no formatting.
 
 use super::facts::{Act, Tried};
+use crate::kernel::name::Name;
+use crate::kernel::namespace::Kind;
 use crate::launch::{idmap, maps};
 use crate::policy::identity::{Extent, Maps, unused_host_id};
-use crate::policy::namespaces::Kind;
-use crate::step::Name;
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;

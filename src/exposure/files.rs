@@ -3,8 +3,9 @@
 use super::keys::{self, Key};
 use super::*;
 use crate::host::Fact;
+use crate::kernel::attrs::Attrs;
+use crate::kernel::rights::Rights;
 use crate::lint;
-use crate::policy::landlock::Rights;
 use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::dev::NODES;
 use crate::policy::mounts::entry::{Access, Bind, Mount};
@@ -12,7 +13,6 @@ use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::is_system;
 use crate::policy::mounts::sockets::Sockets;
 use crate::policy::mounts::tree::{Node, settle, source_of};
-use crate::step::Attrs;
 use crate::value::{ancestors, below, join, parent};
 use crate::walls::{Entry, HostTree, Shows};
 

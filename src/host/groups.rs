@@ -3,14 +3,17 @@
 //! Found, never assumed: `/proc/self/cgroup` says which groups the launcher is in, `/proc/self/mountinfo` where they can be seen. Read
 //! only for profiles with `[limits]`. It reads and never writes.
 
-use crate::host::nodes::{Node, block_device, nodes};
+use crate::host::nodes::{block_device, nodes};
 use crate::host::systemd::{self, Socket, Unreached};
+use crate::kernel::controller::Controller;
+use crate::kernel::controller::Version;
+use crate::kernel::device::Node;
+use crate::kernel::name::Name;
+use crate::policy::limits::Limits;
 use crate::policy::limits::manager::asks_systemd;
 use crate::policy::limits::place::{place, wanted_controllers};
-use crate::policy::limits::{Controller, Limits};
 use crate::policy::mounts::Mounts;
 use crate::profile::Caller;
-use crate::step::Name;
 use crate::sys;
 use crate::value::{below, join, parent};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,17 +35,6 @@ pub struct Groups {
     pub blocks: BTreeMap<String, Result<(u32, u32), i32>>,
     /// The nodes that `[mounts]` grants; read where `controllers` has `devices`.
     pub nodes: Vec<Node>,
-}
-
-/// The version of the kernel's interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Version {
-    /// A hierarchy for each controller, or for a few.
-    V1,
-    /// One hierarchy for all.
-    #[default]
-    V2,
 }
 
 /// One hierarchy.

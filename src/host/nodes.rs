@@ -1,21 +1,11 @@
 //! Facts about device nodes: what the mounts grant, and the disks that limits are for.
 
+use crate::kernel::device::Node;
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::Mount;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
-
-/// A device node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Node {
-    /// Whether it is a block device.
-    pub block: bool,
-    /// The driver.
-    pub major: u32,
-    /// The device; none is every one of the driver's.
-    pub minor: Option<u32>,
-}
 
 /// The disk that a path names, or lies on: limits are a disk's, not a partition's.
 pub fn block_device(path: &str) -> Result<(u32, u32), i32> {

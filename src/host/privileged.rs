@@ -2,11 +2,11 @@
 //! are bounded. It reads, and decides nothing: [`crate::policy::privilege`] says what becomes of what is found.
 
 use super::{Fact, File, FileKind, Host};
+use crate::kernel::name::Name;
 use crate::policy::mounts::checks::lies_in_the_system;
 use crate::policy::mounts::entry::{Access, Bind, Mount};
 use crate::policy::mounts::tree::{Tree, source_of};
 use crate::policy::privilege::{Given, Look, MOST_NAMES, Power, Privileged, Stop};
-use crate::step::Name;
 use crate::sys;
 use crate::value::join;
 use std::collections::BTreeMap;

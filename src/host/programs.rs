@@ -2,7 +2,7 @@
 //!
 //! [`super::search`] finds them; [`crate::policy::programs`] makes entries and problems of them.
 
-use crate::step::Inode;
+use crate::kernel::name::Inode;
 use std::collections::BTreeMap;
 
 /// A program with all that it needs.

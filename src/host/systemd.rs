@@ -1,8 +1,8 @@
 //! The systemd that takes the caller's orders: the system's from root, from anybody else their own. It is found and connected to; nothing
 //! is asked of it here.
 
+use crate::kernel::name::Name;
 use crate::problem::errno_words;
-use crate::step::Name;
 use crate::sys::{self, Errno};
 use serde::Serialize;
 use std::os::fd::RawFd;

@@ -5,9 +5,9 @@
 //! that one's owner has it lead.
 
 use super::{Fact, File, Host, look};
+use crate::kernel::name::Name;
 use crate::policy::mounts::links::kept;
 use crate::policy::mounts::tree::Tree;
-use crate::step::Name;
 use crate::sys;
 use crate::value::{join, parent};
 use std::collections::BTreeSet;

@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn it_may_make_ten_calls() {
         let filter = own_filter(5);
-        let allowed = |name: &str, arguments| filter.judge(crate::policy::syscalls::number(name).unwrap(), &arguments) == Verdict::Allow;
+        let allowed = |name: &str, arguments| filter.judge(crate::kernel::syscalls::number(name).unwrap(), &arguments) == Verdict::Allow;
         assert!(allowed("openat", [5, 0, libc::O_CLOEXEC as u64, 0, 0, 0]) && allowed("ioctl", [9, sys::NOTIF_SEND.into(), 0, 0, 0, 0]));
         assert!(!allowed("openat", [libc::AT_FDCWD as u64, 0, libc::O_CLOEXEC as u64, 0, 0, 0]) && !allowed("openat", [5, 0, 1, 0, 0, 0]));
         assert!(!allowed("pidfd_send_signal", [5, libc::SIGTERM as u64, 0, 0, 0, 0]));

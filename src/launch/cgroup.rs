@@ -15,11 +15,12 @@ mod write;
 
 use super::prepare::Prepared;
 use crate::draft::Note;
-use crate::host::groups::Version;
-use crate::policy::limits::Controller;
+use crate::kernel::controller::Controller;
+use crate::kernel::controller::Version;
+use crate::kernel::name::Name;
 use crate::problem::errno_words;
 use crate::registry;
-use crate::step::{Folder, Name, Op, Slot, Step};
+use crate::step::{Folder, Op, Slot, Step};
 use crate::sys::{self, Errno};
 use crate::value::parent;
 pub use account::Account;

@@ -8,8 +8,8 @@ use super::proof::NOT_IN_FORCE;
 use super::world::{self, apply_to_tree, decimal, is_of_the_tree};
 use super::{Pipes, init, program};
 use crate::host::{Anew, open_anew};
+use crate::kernel::capability::LAST_SURE;
 use crate::plan::{Actor, Plan};
-use crate::policy::capabilities::LAST_SURE;
 use crate::step::{Op, Step};
 use crate::sys::{self, Errno, Memory, Result, Sets};
 use std::ffi::CStr;
@@ -174,7 +174,7 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
             sys::write_all(prepared.slots[slot.0], b"0")?;
             prepared.done_with(prepared.slots[slot.0])
         }
-        Op::CgroupNamespace => sys::unshare(crate::policy::namespaces::Kind::Cgroup.flag()),
+        Op::CgroupNamespace => sys::unshare(crate::kernel::namespace::Kind::Cgroup.flag()),
         Op::OpenTree { slot, source, inode, recursive, attrs } => {
             let fd = sys::open_tree(libc::AT_FDCWD, source.as_c_str(), *recursive)?;
             prepared.slots[slot.0] = fd;
@@ -287,7 +287,7 @@ fn take_input(fd: RawFd, by: Anew) -> Result {
 
 fn time_namespace(monotonic: i64, boottime: i64) -> Result {
     // A child that clone3 puts into a new time namespace finds its offsets frozen, so the namespace is unshared (time_namespaces(7)).
-    sys::unshare(crate::policy::namespaces::Kind::Time.flag())?;
+    sys::unshare(crate::kernel::namespace::Kind::Time.flag())?;
     let fd = sys::openat(libc::AT_FDCWD, c"/proc/self/timens_offsets", libc::O_WRONLY, 0)?;
     for (clock, millis) in [(c"monotonic ", monotonic), (c"boottime ", boottime)] {
         let mut line = [0u8; 64];

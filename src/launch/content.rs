@@ -64,7 +64,7 @@ fn open(path: &str) -> Result<File, Why> {
         _ => return Err(("it is not a regular file".into(), None)),
     }
     // By the descriptor: the file that is read is the one that was looked at (proc_pid_fd(5)).
-    let again = crate::step::Name::new(&format!("/proc/self/fd/{}", found.as_raw_fd()));
+    let again = crate::kernel::name::Name::new(&format!("/proc/self/fd/{}", found.as_raw_fd()));
     let opened = sys::openat(libc::AT_FDCWD, again.as_c_str(), libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0);
     opened.map(|fd| File::from(sys::owned(fd))).map_err(|Errno(errno)| plain(errno))
 }

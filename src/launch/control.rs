@@ -2,7 +2,7 @@
 
 use super::cgroup::{freezer_of, thaw_all};
 use super::supervise::ask_to_end;
-use crate::host::groups::Version;
+use crate::kernel::controller::Version;
 use crate::registry::{Entry, Group, Live};
 use crate::stat;
 use crate::sys::{self, Errno};

@@ -6,9 +6,9 @@
 //! Its second half is part of what runs between clone and exec: raw system calls and nothing else (see [`super::child`]).
 
 use super::proof::NOT_IN_FORCE;
+use crate::kernel::syscalls;
 use crate::plan::Plan;
 use crate::policy::seccomp::{self, Exact, Verdict};
-use crate::policy::syscalls;
 use crate::sys::{self, Errno, Letter, Program, Result};
 use std::os::fd::RawFd;
 

@@ -1,6 +1,6 @@
 //! Idmapped mounts for one pair of ids: the owner on disk, and the target (mount_setattr(2), MOUNT_ATTR_IDMAP).
 
-use crate::step::Name;
+use crate::kernel::name::Name;
 use crate::sys::{self, Result};
 use std::os::fd::RawFd;
 

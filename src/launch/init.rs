@@ -9,7 +9,7 @@ use super::message::{BACKGROUND, FOREGROUND, Message, STAY};
 use super::prepare::{self, Prepared};
 use super::proof::NOT_IN_FORCE;
 use super::supervise::FORWARDED;
-use crate::host::groups::Version;
+use crate::kernel::controller::Version;
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
 use crate::step::Op;

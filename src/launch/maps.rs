@@ -1,10 +1,10 @@
 //! The id maps of the new user namespace, written from outside (user_namespaces(7)).
 
 use super::{Failure, own};
+use crate::kernel::name::Name;
 use crate::policy::identity::{Extent, Maps};
 use crate::problem::Problem;
 use crate::source::Span;
-use crate::step::Name;
 use crate::sys::{self, Errno};
 use std::process::Command;
 

@@ -26,8 +26,8 @@ mod why;
 mod world;
 
 use crate::draft::Note;
+use crate::kernel::namespace::Kind;
 use crate::plan::{Actor, Plan};
-use crate::policy::namespaces::Kind;
 use crate::policy::seccomp::Told;
 use crate::problem::Problem;
 use crate::registry::{Entry, Held, Registry};

@@ -2,7 +2,7 @@
 //!
 //! Part of what runs between clone and exec: raw system calls and nothing else (see [`super::child`]).
 
-use crate::step::Name;
+use crate::kernel::name::Name;
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 

@@ -3,11 +3,12 @@
 //!
 //! Which act it is, is decided before the clone; to try it is part of what runs between clone and exec (see [`super::child`]).
 
+use crate::kernel::namespace::Kind;
+use crate::kernel::rights::Rights;
+use crate::kernel::syscalls;
 use crate::plan::Plan;
-use crate::policy::landlock::{Rights, Ruleset};
-use crate::policy::namespaces::Kind;
+use crate::policy::landlock::Ruleset;
 use crate::policy::seccomp::{Filter, Told, Verdict};
-use crate::policy::syscalls;
 use crate::step::Op;
 use crate::sys::{self, Errno, Result};
 use std::os::fd::RawFd;

@@ -2,10 +2,11 @@
 //! caller's is read from a descriptor, and no folder is made on the host.
 
 use super::{Ask, launch, why};
+use crate::kernel::name::Inode;
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
 use crate::problem::Problem;
-use crate::step::{Content, Inode, Op, Stage, Step};
+use crate::step::{Content, Op, Stage, Step};
 use crate::sys::Errno;
 use nix::unistd::{AccessFlags, access};
 

@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn it_may_make_four_calls() {
         let filter = own_filter(Ends { life: 3, target: 4, ready: 5 });
-        let allowed = |name: &str, arguments| filter.judge(crate::policy::syscalls::number(name).unwrap(), &arguments) == Verdict::Allow;
+        let allowed = |name: &str, arguments| filter.judge(crate::kernel::syscalls::number(name).unwrap(), &arguments) == Verdict::Allow;
         assert!(allowed("pidfd_send_signal", [4, libc::SIGKILL as u64, 0, 0, 0, 0]) && allowed("write", [5, 0, 4, 0, 0, 0]));
         assert!(!allowed("pidfd_send_signal", [3, libc::SIGKILL as u64, 0, 0, 0, 0]) && !allowed("write", [3, 0, 4, 0, 0, 0]));
         assert!(!allowed("pidfd_send_signal", [4, libc::SIGTERM as u64, 0, 0, 0, 0]));

@@ -4,14 +4,15 @@ use super::Failure;
 use super::cgroup::Wrong;
 use super::child::OWN;
 use crate::cause::{self, Barriers};
-use crate::host::groups::Version;
+use crate::kernel::capability::CapabilitySet;
+use crate::kernel::controller::Version;
+use crate::kernel::name::Name;
 use crate::plan::Plan;
-use crate::policy::capabilities::CapabilitySet;
 use crate::policy::name::Named;
 use crate::problem::{Problem, errno_words};
 use crate::registry::Refused;
 use crate::source::Span;
-use crate::step::{Name, Op, Step};
+use crate::step::{Op, Step};
 use crate::sys::{self, Errno};
 
 /// A failure that no step stands for.

@@ -3,8 +3,10 @@
 //! Part of what runs between clone and exec: raw system calls and nothing else (see [`super::child`]).
 
 use super::prepare::Prepared;
-use crate::policy::landlock::Rights;
-use crate::step::{Attrs, Cover, Ground, Inode, Name, Op};
+use crate::kernel::attrs::Attrs;
+use crate::kernel::name::{Inode, Name};
+use crate::kernel::rights::Rights;
+use crate::step::{Cover, Ground, Op};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;

@@ -1,9 +1,9 @@
 //! Capabilities that open nothing, because what they rule over belongs to another user namespace.
 
 use super::Scene;
-use crate::policy::capabilities::Capability;
+use crate::kernel::capability::Capability;
+use crate::kernel::namespace::Kind;
 use crate::policy::identity::{Id, UNSAID_FOR_ROOT};
-use crate::policy::namespaces::Kind;
 use crate::problem::{Problem, Problems};
 
 /// Where a capability has its effect.

@@ -3,10 +3,10 @@
 use super::{Scene, entries};
 use crate::host::programs::Lack;
 use crate::host::{Fact, FileKind, Host};
+use crate::kernel::namespace::Kind;
 use crate::policy::mounts::dev;
 use crate::policy::mounts::entry::{Access, Bind, Hidden, Missing, Mount};
 use crate::policy::mounts::tree::{Base, Node, Tree, above, base, covered, source_of, with_root};
-use crate::policy::namespaces::Kind;
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::value::{ancestors, below, join, literal};

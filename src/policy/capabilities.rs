@@ -1,6 +1,7 @@
 //! `[capabilities]`: which of root's powers the target keeps, within its own user namespace.
 
 use crate::draft::Draft;
+use crate::kernel::capability::{Capability, CapabilitySet, LAST_SURE};
 use crate::policy::identity::Ids;
 use crate::problem::{Problem, suggestion};
 use crate::section::{Key, Set};
@@ -9,8 +10,6 @@ use crate::source::{At, Span};
 use crate::step::{Op, Stage};
 use crate::value::Written;
 use crate::{section, written};
-use serde::Serialize;
-use std::fmt;
 
 // ---- section ----
 
@@ -30,81 +29,7 @@ section! {
 
 // ---- table ----
 
-written!(Capability, Securebit);
-
-/// A capability, by the kernel's name without `CAP_`, with `-` for `_`, or by number for those newer than the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Capability(pub u8);
-
-impl Written for Capability {
-    const WHAT: &'static str = "a capability such as \"net-bind-service\"";
-    fn from_text(text: &str) -> Result<Capability, String> {
-        let kernel = format!("CAP_{}", text.to_ascii_uppercase().replace('-', "_"));
-        if let Some(found) = caps::all().into_iter().find(|cap| cap.to_string() == kernel) {
-            return Ok(Capability(found.index()));
-        }
-        let names: Vec<String> = caps::all().iter().map(|cap| Capability(cap.index()).to_string()).collect();
-        let bare = text.to_ascii_lowercase().replace('_', "-");
-        let bare = bare.strip_prefix("cap-").unwrap_or(&bare);
-        let help = suggestion(bare, names.iter().map(String::as_str)).unwrap_or_else(|| "capabilities(7) lists them".into());
-        Err(format!("unknown capability `{text}`\nhelp: {help}"))
-    }
-    fn from_integer(number: i64) -> Option<Result<Capability, String>> {
-        Some(u8::try_from(number).ok().filter(|cap| *cap < 64).map(Capability).ok_or_else(|| format!("{number} is not a capability: 0 to 63")))
-    }
-    fn looks() -> Shape {
-        let names = caps::all().into_iter().map(|cap| Capability(cap.index()));
-        let mut names: Vec<String> = names.map(|cap| cap.to_string()).collect();
-        names.sort();
-        Shape::Either(vec![Shape::names(names), Shape::Integer(0, 63)])
-    }
-}
-
-impl Capability {
-    /// Its bit in a set.
-    pub fn bit(self) -> u64 {
-        1 << self.0
-    }
-}
-
-impl fmt::Display for Capability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match caps::all().into_iter().find(|cap| cap.index() == self.0) {
-            Some(cap) => f.write_str(&cap.to_string().trim_start_matches("CAP_").to_ascii_lowercase().replace('_', "-")),
-            None => write!(f, "{}", self.0),
-        }
-    }
-}
-
-/// A set of capabilities, a bit each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CapabilitySet(pub u64);
-
-impl CapabilitySet {
-    /// Those in it.
-    pub fn each(self) -> impl Iterator<Item = Capability> {
-        (0..64).map(Capability).filter(move |cap| self.0 & cap.bit() != 0)
-    }
-}
-
-impl fmt::Display for CapabilitySet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 {
-            return f.write_str("none");
-        }
-        let names: Vec<String> = self.each().map(|cap| cap.to_string()).collect();
-        f.write_str(&names.join(" "))
-    }
-}
-
-impl Serialize for CapabilitySet {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq((0..64).map(Capability).filter(|cap| self.0 & cap.bit() != 0).map(|cap| cap.to_string()))
-    }
-}
-
-/// The highest capability of every kernel that stockade runs on (CAP_CHECKPOINT_RESTORE, Linux 5.9).
-pub const LAST_SURE: u8 = 40;
+written!(Securebit);
 
 impl Capabilities {
     /// All that it names.

@@ -2,12 +2,13 @@
 
 use crate::draft::Draft;
 use crate::host::Host;
+use crate::kernel::name::Name;
 use crate::problem::Problem;
 use crate::profile::Caller;
 use crate::section::{Entries, EntryType};
 use crate::shape::{Named, Need, Shape, Shaped};
 use crate::source::Span;
-use crate::step::{Content, Name};
+use crate::step::Content;
 use crate::table;
 use crate::value::{AbsolutePath, OnlyTrue};
 use serde::Deserialize;

@@ -8,6 +8,7 @@ mod draft;
 mod rights;
 mod streams;
 
+use crate::kernel::rights::Rights;
 use crate::section;
 use crate::section::{Key, Set};
 use crate::shape::{Named, Shape, Shaped};
@@ -16,7 +17,7 @@ use crate::value::{AbsolutePath, PATH_FORM, Written, plain_path};
 pub use broad::refuse as refuse_broad;
 pub use draft::{draft, note_listening};
 use landlock::{ABI, Access, AccessFs, AccessNet, BitFlags, Scope as Bits};
-pub use rights::{Granted, Rights};
+pub use rights::Granted;
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
@@ -258,17 +259,6 @@ pub enum Sight {
     Ungranted(Span),
     /// That of a namespace which was joined, of which nothing is known.
     Joined,
-}
-
-/// What a use of ports is called.
-pub fn port_words(access: u64) -> &'static str {
-    const USES: [(AccessNet, &str); 4] = [
-        (AccessNet::BindTcp, "bind TCP"),
-        (AccessNet::ConnectTcp, "connect to TCP"),
-        (AccessNet::BindUdp, "bind UDP"),
-        (AccessNet::ConnectSendUdp, "send to UDP"),
-    ];
-    USES.iter().find(|(bit, _)| *bit as u64 == access).map_or("use", |(_, words)| *words)
 }
 
 /// What is denied of processes outside, by the kernel's bit.

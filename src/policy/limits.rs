@@ -10,6 +10,7 @@ pub mod place;
 mod refusals;
 pub mod values;
 
+use crate::kernel::controller::Controller;
 use crate::layers::{Changes, Said};
 use crate::problem::Problems;
 use crate::section;
@@ -17,7 +18,6 @@ use crate::section::{Field, Node, Set, nothing_to_withdraw, parse};
 use crate::shape::{Need, Shape, Shaped};
 use crate::source::{At, Span};
 use crate::value::{Size, Time};
-pub use controllers::Controller;
 pub use draft::{Asked, Grouped, draft};
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;

@@ -18,6 +18,5 @@ pub mod process;
 pub mod programs;
 pub mod rlimits;
 pub mod seccomp;
-pub mod syscalls;
 pub mod unnested;
 pub mod write_execute;

@@ -4,19 +4,21 @@
 //! A file that is set-user-id is its owner's to anyone who runs it. The kernel takes the bit away when such a file is written, but not for a
 //! store to its memory (mmap(2) with MAP_SHARED), and linkers write their output so: no filter can tell.
 
-use super::capabilities::CapabilitySet;
 use super::identity::Ids;
 use super::mounts::Mounts;
 use super::mounts::tree::settle;
-use super::namespaces::{Choice, Kind, Namespace};
+use super::namespaces::{Choice, Namespace};
 use super::seccomp::Seccomp;
 use crate::cause::shell_word;
 use crate::draft::Draft;
 use crate::host::Host;
+use crate::kernel::attrs::Attrs;
+use crate::kernel::capability::CapabilitySet;
+use crate::kernel::namespace::Kind;
 use crate::problem::{Problem, errno_words};
 use crate::profile::{Caller, Profile};
 use crate::source::Span;
-use crate::step::{Attrs, Op};
+use crate::step::Op;
 use std::fmt;
 
 // ---- facts ----

@@ -2,9 +2,10 @@
 //! kernel's limits (namespaces(7)) are those of a namespace with other processes in it. It decides nothing else.
 
 use crate::draft::Draft;
-use crate::policy::namespaces::{Choice, Kind, Namespaces};
+use crate::kernel::namespace::Kind;
+use crate::kernel::syscalls;
+use crate::policy::namespaces::{Choice, Namespaces};
 use crate::policy::seccomp::{Filter, Verdict};
-use crate::policy::syscalls;
 use crate::problem::Problem;
 
 /// Refuses a `nested` that is written and that `[seccomp]` opens. Where no line says it, the words of `[seccomp]` are all.

@@ -6,12 +6,14 @@
 use crate::draft::Draft;
 use crate::host::mounted::{Mounted, Spot, Written};
 use crate::host::{Fact, FileKind, Host};
-use crate::policy::landlock::{Rights, Sight};
+use crate::kernel::attrs::Attrs;
+use crate::kernel::rights::Rights;
+use crate::policy::landlock::Sight;
 use crate::policy::mounts::DEV_NODES;
 use crate::problem::Problem;
 use crate::profile::Profile;
 use crate::source::Span;
-use crate::step::{Attrs, Op, Slot};
+use crate::step::{Op, Slot};
 use crate::value::{below, join};
 
 /// A bound tree.

@@ -1,7 +1,7 @@
 //! The answer to a question, for people and for programs.
 
 use super::{Paint, Tone, flat, line_of, place_words, shorten};
-use crate::policy::syscalls;
+use crate::kernel::syscalls;
 use crate::problem::quiet_json;
 use crate::source::{Place, Sources, Span};
 use crate::walls::change::{Line, Over};

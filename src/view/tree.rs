@@ -1,11 +1,12 @@
 //! The file tree that the target sees, drawn as a tree with what may be done at each path.
 
 use super::{COLUMNS, Paint, Tone, flat, shorten, width};
-use crate::policy::landlock::Rights;
+use crate::kernel::attrs::Attrs;
+use crate::kernel::rights::Rights;
 use crate::policy::mounts::entry::Mount;
 use crate::profile::Profile;
 use crate::source::{Place, Sources};
-use crate::step::{Attrs, Cover};
+use crate::step::Cover;
 use crate::value::parent;
 use crate::walls::{Entry, HostTree, Shows, World};
 use landlock::AccessFs;

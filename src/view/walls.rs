@@ -1,12 +1,13 @@
 //! The walls of a sandbox, one paragraph for each domain, and what it does not grant.
 
 use super::{Paint, Tone, flat, width, wrap};
+use crate::kernel::namespace::Kind;
+use crate::kernel::rights::Rights;
+use crate::kernel::syscalls;
 use crate::plan::Plan;
 use crate::policy::identity::Extent;
-use crate::policy::landlock::Rights;
-use crate::policy::namespaces::{Kind, Namespace};
+use crate::policy::namespaces::Namespace;
 use crate::policy::seccomp::Verdict;
-use crate::policy::syscalls;
 use crate::step::{Op, Stage};
 use crate::value::{below, parent};
 use crate::walls::{Shows, World};

@@ -3,8 +3,9 @@
 
 use crate::host::FileKind;
 use crate::host::elf::Program;
+use crate::kernel::attrs::Attrs;
+use crate::kernel::name::{Inode, Name};
 use crate::policy::privilege::Given;
-use crate::step::{Attrs, Inode, Name};
 use crate::sys;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};

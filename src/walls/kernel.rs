@@ -4,8 +4,8 @@ use super::Shows;
 use super::path::{Thing, Walker, outside};
 use super::query::{Reason, Says, Wall};
 use crate::host::FileKind;
+use crate::kernel::namespace::Kind;
 use crate::policy::identity::Extent;
-use crate::policy::namespaces::Kind;
 use crate::source::Span;
 use crate::step::Op;
 

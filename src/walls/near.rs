@@ -2,7 +2,7 @@
 //! that reading all the paths takes. It judges nothing.
 
 use super::{Entry, Shows};
-use crate::policy::landlock::Rights;
+use crate::kernel::rights::Rights;
 use crate::source::Span;
 use crate::value::below;
 use std::cmp::Ordering;
@@ -105,7 +105,7 @@ fn shared(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::Attrs;
+    use crate::kernel::attrs::Attrs;
     use crate::value::ancestors;
 
     fn entry(shows: Shows, mount: bool, rights: u64) -> Entry {

@@ -6,11 +6,14 @@ use super::facts::{Eyes, Seen};
 use super::query::{Reason, Says, Wall, ends_in_directory};
 use super::{Entry, HostTree, Shows, World, tail};
 use crate::host::FileKind;
+use crate::kernel::attrs::Attrs;
+use crate::kernel::name::Inode;
+use crate::kernel::namespace::Kind;
+use crate::kernel::rights::Rights;
 use crate::policy::identity::{Extent, Maps};
-use crate::policy::landlock::Rights;
-use crate::policy::namespaces::{Kind, Namespace};
+use crate::policy::namespaces::Namespace;
 use crate::source::Span;
-use crate::step::{Attrs, Cover, Inode};
+use crate::step::Cover;
 use crate::value::{below, join};
 
 /// Something at a path inside.

@@ -1,7 +1,7 @@
 //! A question, and the words of an answer. It parses text and knows nothing of a sandbox.
 
-use crate::policy::capabilities::Capability;
-use crate::policy::syscalls;
+use crate::kernel::capability::Capability;
+use crate::kernel::syscalls;
 use crate::problem::suggestion;
 use crate::source::Span;
 use crate::value::{Written, plain_path};

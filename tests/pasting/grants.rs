@@ -1,14 +1,16 @@
 //! What a sandbox lets its target do, as a set, and how tight its limits are: two of them are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
-use stockade::policy::capabilities::{Capability, CapabilitySet};
-use stockade::policy::landlock::{Rights, Scope};
+use stockade::kernel::attrs::Attrs;
+use stockade::kernel::capability::{Capability, CapabilitySet};
+use stockade::kernel::namespace::Kind;
+use stockade::kernel::rights::Rights;
+use stockade::policy::landlock::Scope;
 use stockade::policy::mounts::entry::Mount;
 use stockade::policy::mounts::sockets::Sockets;
-use stockade::policy::namespaces::Kind;
 use stockade::problem::suggestion;
 use stockade::profile::Profile;
-use stockade::step::{Attrs, Content, Op};
+use stockade::step::{Content, Op};
 use stockade::value::below;
 use stockade::walls::{Shows, World};
 

@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 use stockade::exposure::keys::{self, Key};
-use stockade::host::groups::{Groups, Hierarchy, Version};
-use stockade::host::nodes::Node;
+use stockade::host::groups::{Groups, Hierarchy};
 use stockade::host::programs::{Lack, Piece, Program};
 use stockade::host::systemd::{self, Route, Unreached};
 use stockade::host::trail::{self, Trail};
 use stockade::host::{Fact, File, FileKind, Host, Owner, Stream};
+use stockade::kernel::controller::Version;
+use stockade::kernel::device::Node;
+use stockade::kernel::name::Inode;
 use stockade::lint;
 use stockade::policy::mounts;
 use stockade::profile::{Caller, Profile};
-use stockade::step::Inode;
 
 /// A link that a profile may keep.
 const LINKED: &str = "/home/ann/linked/.git";

@@ -1,9 +1,9 @@
 //! What holds of the order of every plan, whatever the profile and the machine.
 
 use std::collections::{BTreeMap, BTreeSet};
-use stockade::host::groups::Version;
+use stockade::kernel::controller::Version;
+use stockade::kernel::namespace::Kind;
 use stockade::plan::{ORDER, Plan};
-use stockade::policy::namespaces::Kind;
 use stockade::step::{Ground, Op, Stage, Step};
 use stockade::value::{ancestors, below, parent};
 
@@ -123,7 +123,9 @@ fn pins(plan: &Plan, name: &str) {
         .steps
         .iter()
         .filter_map(|step| match &step.op {
-            Op::OpenTree { slot, attrs, .. } | Op::HostFolder { slot, attrs, .. } => Some((slot.0, !attrs.has(stockade::step::Attrs::READ_ONLY))),
+            Op::OpenTree { slot, attrs, .. } | Op::HostFolder { slot, attrs, .. } => {
+                Some((slot.0, !attrs.has(stockade::kernel::attrs::Attrs::READ_ONLY)))
+            }
             _ => None,
         })
         .collect();

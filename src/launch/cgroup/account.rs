@@ -2,8 +2,8 @@
 
 use super::io::{self, Io};
 use super::{Groups, Made, write};
-use crate::host::groups::Version;
-use crate::policy::limits::Controller;
+use crate::kernel::controller::Controller;
+use crate::kernel::controller::Version;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

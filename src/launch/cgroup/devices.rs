@@ -1,6 +1,6 @@
 //! The BPF program that says which devices a group of version 2 may use, assembled by hand (bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE).
 
-use crate::host::nodes::Node;
+use crate::kernel::device::Node;
 
 /// `BPF_DEVCG_ACC_MKNOD`, in the upper half of `access_type`; making nodes stays denied.
 const MKNOD: u32 = 1;

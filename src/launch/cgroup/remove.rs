@@ -1,10 +1,10 @@
 //! The end of a group: whoever is left in it is killed, and it is removed.
 
 use super::{Groups, Made, write};
-use crate::host::groups::Version;
-use crate::policy::limits::Controller;
+use crate::kernel::controller::Controller;
+use crate::kernel::controller::Version;
+use crate::kernel::name::Name;
 use crate::problem::errno_words;
-use crate::step::Name;
 use crate::sys::{self, Errno};
 use cgroups_rs::FreezerState;
 use cgroups_rs::fs::freezer::FreezerController;

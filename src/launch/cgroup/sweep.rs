@@ -2,8 +2,8 @@
 
 use super::remove::{kill_all, processes, remove, tree};
 use super::{ASIDE, PREFIX};
-use crate::host::groups::Version;
-use crate::step::Name;
+use crate::kernel::controller::Version;
+use crate::kernel::name::Name;
 use crate::{stat, sys};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;

@@ -1,10 +1,10 @@
 //! Writing to files of a group, and reading back what became of it.
 
 use super::{Result, Wrong};
-use crate::host::nodes::Node;
-use crate::policy::limits::Controller;
+use crate::kernel::controller::Controller;
+use crate::kernel::device::Node;
+use crate::kernel::name::Name;
 use crate::policy::limits::values::numbers;
-use crate::step::Name;
 use crate::sys::{self, Errno};
 use cgroups_rs::fs::devices::{DevicePermissions, DeviceType, DevicesController};
 use std::collections::BTreeSet;

@@ -1,8 +1,9 @@
 //! Grants of `[landlock].paths` in the host's tree, where no mount stands before them: as broad as those of `[mounts]` may be.
 
-use super::{Landlock, Paths, Rights};
+use super::{Landlock, Paths};
 use crate::draft::Draft;
 use crate::host::Host;
+use crate::kernel::rights::Rights;
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::entry::{Bind, Broad, Mount};

@@ -1,16 +1,17 @@
 //! The ruleset that `[landlock]` comes to on this kernel, and its rules; what is skipped is reported.
 
 use super::rights::Granted;
-use super::rights::Rights;
 use super::streams::Asked;
 use super::{AUDIT_ABI, LEAST_ABI, Landlock, Paths, Ruleset, SCOPE_ABI, Sight, Wall, abi, all, streams};
 use crate::draft::Draft;
 use crate::host::Host;
+use crate::kernel::name::{Inode, Name};
+use crate::kernel::rights::Rights;
 use crate::policy::namespaces::Nested;
 use crate::problem::{Problem, errno_words};
 use crate::section::{Key, Set};
 use crate::source::{At, Span};
-use crate::step::{Inode, Name, Op, Stage};
+use crate::step::{Op, Stage};
 use crate::value::AbsolutePath;
 use landlock::{ABI, Access, AccessNet, BitFlags, Scope as Bits};
 

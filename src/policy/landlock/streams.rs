@@ -1,8 +1,9 @@
 //! What Landlock holds of the descriptors that the target has from its caller.
 
-use super::{LEAST_ABI, Landlock, Rights, SCOPE_ABI, Scope, Wall};
+use super::{LEAST_ABI, Landlock, SCOPE_ABI, Scope, Wall};
 use crate::draft::Draft;
 use crate::host::{Host, Owner, Socket, Stream, Unix};
+use crate::kernel::rights::Rights;
 use crate::policy::identity::Ids;
 use crate::policy::process::{Kept, Process};
 use crate::problem::Problem;

@@ -1,6 +1,5 @@
 //! From limits and facts to steps: which groups are made where, what is written into them, and what falls.
 
-use super::controllers::{Controller, Form};
 use super::files::{Refusal, Setting, settings};
 use super::manager::{Made, Unable, choose, in_scope};
 use super::place::{OF_THE_NAMED, of_key, place};
@@ -9,15 +8,19 @@ use super::values::Count;
 use super::{Limits, Wanted};
 use crate::draft::Draft;
 use crate::host::Host;
-use crate::host::groups::{Groups, Hierarchy, Version};
+use crate::host::groups::{Groups, Hierarchy};
+use crate::kernel::controller::Version;
+use crate::kernel::controller::{Controller, Form};
+use crate::kernel::name::Name;
+use crate::kernel::namespace::Kind;
 use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::entry::{Access, Bind, Broad, Mount};
 use crate::policy::mounts::tree::{settle, uncover};
 use crate::policy::mounts::{Mounts, spelled};
-use crate::policy::namespaces::{Choice, Kind};
+use crate::policy::namespaces::Choice;
 use crate::problem::Problem;
 use crate::source::{At, Span};
-use crate::step::{Folder, Name, Op, Slot, Stage};
+use crate::step::{Folder, Op, Slot, Stage};
 use crate::value::below;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,9 +1,11 @@
 //! What each key of `[limits]` is as files of the kernel, in both versions (cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2).
 
-use super::controllers::{Controller, bfq_weight_of, shares_of};
+use super::controllers::{bfq_weight_of, shares_of};
 use super::values::{Amount, Count, IoLimits, Oom, numbers};
 use super::{Limit, Limits};
-use crate::host::groups::{Groups, Hierarchy, Version};
+use crate::host::groups::{Groups, Hierarchy};
+use crate::kernel::controller::Controller;
+use crate::kernel::controller::Version;
 use crate::problem::errno_words;
 use crate::value::Size;
 use crate::value::Written;

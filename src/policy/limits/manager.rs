@@ -7,7 +7,8 @@ use super::Limits;
 use super::files::bytes;
 use super::place::{has_obstacle, place, wanted_controllers};
 use super::values::{Count, Manager};
-use crate::host::groups::{Groups, Hierarchy, Version};
+use crate::host::groups::{Groups, Hierarchy};
+use crate::kernel::controller::Version;
 use crate::value::below;
 
 /// What becomes of it.

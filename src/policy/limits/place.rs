@@ -1,8 +1,9 @@
 //! Which hierarchy a controller is used in. Pure: the facts and the draft both ask here.
 
-use super::controllers::{Controller, Form};
 use super::{Limits, values::Amount};
-use crate::host::groups::{Groups, Hierarchy, Version};
+use crate::host::groups::{Groups, Hierarchy};
+use crate::kernel::controller::Version;
+use crate::kernel::controller::{Controller, Form};
 use std::collections::BTreeSet;
 
 /// Where a controller is: version 1 has it where it is mounted there; else version 2.

@@ -1,6 +1,7 @@
 //! What an entry of `[mounts]` is. How it is written is said in [`super::kinds`]; this file decides nothing about the tree.
 
 use super::sockets::Sockets;
+use crate::kernel::proc::HidePid;
 use crate::shape::{Shape, Shaped};
 use crate::value::{AbsolutePath, Mode, OnlyTrue, Size, Written};
 use crate::words;
@@ -27,19 +28,7 @@ words! {
         Create = "create",
     }
 }
-words! {
-    /// What /proc shows of other users' processes (proc(5), `hidepid`).
-    HidePid {
-        /// All of it.
-        Off = "off",
-        /// Their directories, not what is in them.
-        NoAccess = "noaccess",
-        /// Nothing.
-        Invisible = "invisible",
-    }
-}
-
-crate::written!(Access, Missing, HidePid);
+crate::written!(Access, Missing);
 
 /// What happens where a writable bind is too wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

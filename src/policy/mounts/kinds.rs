@@ -3,8 +3,9 @@
 //!
 //! Read by a visitor, never by a tagged, untagged or flattened serde enum: those buffer the value and lose its spans.
 
-use super::entry::{Access, Bind, Broad, Content, Hidden, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, TMPFS, Tmpfs};
 use super::sockets::Sockets;
+use crate::kernel::proc::HidePid;
 use crate::problem::suggestion;
 use crate::section::EntryType;
 use crate::shape::{Named, Need, Shape, Shaped, Table, Word};

@@ -4,15 +4,17 @@
 //! what an entry says beyond a grant is an error here, never a weaker sandbox.
 
 use super::draft::{DEVICE_RIGHTS, bind_rights};
-use super::entry::{Access, Bind, HidePid, Missing, Mount};
+use super::entry::{Access, Bind, Missing, Mount};
 use super::tree::{Node, Tree, settle, source_of};
 use super::{Mounts, checks, dev, spelled};
 use crate::draft::Draft;
 use crate::host::{Fact, File, FileKind, Host};
-use crate::policy::landlock::Rights;
+use crate::kernel::name::{Inode, Name};
+use crate::kernel::proc::HidePid;
+use crate::kernel::rights::Rights;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
-use crate::step::{Inode, Name, Op, Stage};
+use crate::step::{Op, Stage};
 use crate::value::{ancestors, below, parent};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! An entry of `[mounts]` as a profile writes it, for help that can be pasted. It reads entries and judges none.
 
-use super::entry::{Access, Bind, Broad, Content, Hidden, HidePid, Missing, Mount, TMPFS, Tmpfs};
+use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, TMPFS, Tmpfs};
 use super::sockets::Sockets;
+use crate::kernel::proc::HidePid;
 use crate::value::literal;
 
 /// The line of an entry: `"/usr" = "ro"`.

@@ -1,10 +1,11 @@
 //! `namespaces.nested`: which kinds of namespace the target may make itself, and the limit that keeps it from the others.
 
-use super::{Choice, Kind, Namespaces};
+use super::{Choice, Namespaces};
 use crate::draft::Draft;
 use crate::host::Host;
+use crate::kernel::namespace::Kind;
+use crate::kernel::syscalls;
 use crate::policy::landlock::Wall;
-use crate::policy::syscalls;
 use crate::problem::{Problem, suggestion};
 use crate::section::Set;
 use crate::shape::{Shape, Shaped};

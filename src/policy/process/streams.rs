@@ -3,10 +3,11 @@
 use super::{Process, Stdio, Terminal, Tty};
 use crate::draft::Draft;
 use crate::host::{Anew, Host, Owner, Stream};
+use crate::kernel::attrs::Attrs;
 use crate::policy::identity::Ids;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
-use crate::step::{Attrs, Op, Stage};
+use crate::step::{Op, Stage};
 
 /// A descriptor of the caller's that the target has.
 #[derive(Debug, Clone, Copy)]

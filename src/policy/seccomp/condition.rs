@@ -2,7 +2,7 @@
 
 use super::filter::{Compare, Test, Width};
 use super::section::Is;
-use crate::policy::syscalls::{Read, reads};
+use crate::kernel::syscalls::{Read, reads};
 
 /// Makes the test of a condition; an error says why there is none. `refuses` is whether the call is not done where it holds.
 pub(super) fn test(call: &str, argument: u8, is: &Is, refuses: bool) -> Result<Test, String> {

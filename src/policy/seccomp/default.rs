@@ -4,8 +4,9 @@
 //! round it (CVE-2019-10063, CVE-2019-7303).
 
 use super::filter::{Case, Compare, ENOSYS, EPERM, Filter, Rule, Table, Test, Verdict};
-use crate::policy::namespaces::{Kind, Nested};
-use crate::policy::syscalls::{self, ABSENT, ALLOWED, MODES, NUMBERS, OPENS};
+use crate::kernel::namespace::Kind;
+use crate::kernel::syscalls::{self, ABSENT, ALLOWED, MODES, NUMBERS, OPENS};
+use crate::policy::namespaces::Nested;
 use std::borrow::Cow;
 
 /// What else of the sandbox the filter depends on.

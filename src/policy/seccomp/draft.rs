@@ -6,7 +6,7 @@ use super::import::Imported;
 use super::section::{Base, Calls, Condition, Otherwise, Seccomp, Spec};
 use super::{compile, condition, foreign, shorthand};
 use crate::draft::Draft;
-use crate::policy::syscalls::{Abi, counterpart};
+use crate::kernel::syscalls::{Abi, counterpart};
 use crate::problem::{Problem, escape};
 use crate::source::{At, Span};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! The filter as plain data: of every call of every granted architecture what becomes of it. It decides nothing by itself.
 
-use crate::policy::syscalls::{Abi, NUMBERS};
+use crate::kernel::syscalls::{Abi, NUMBERS};
 use crate::source::Span;
 use serde::Serialize;
 use std::borrow::Cow;

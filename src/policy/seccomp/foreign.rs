@@ -2,7 +2,7 @@
 
 use super::draft::Words;
 use super::filter::{Case, Compare, Decided, EPERM, Rule, Test, Verdict, Width};
-use crate::policy::syscalls::{Abi, BUNDLES, OTHER_ARGUMENTS};
+use crate::kernel::syscalls::{Abi, BUNDLES, OTHER_ARGUMENTS};
 use std::collections::BTreeMap;
 
 /// Every call of the architecture.

@@ -6,7 +6,7 @@
 use super::condition;
 use super::filter::{Case, EPERM, Rule, Test, Verdict};
 use super::section::{Is, errno};
-use crate::policy::syscalls::known_name;
+use crate::kernel::syscalls::known_name;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;

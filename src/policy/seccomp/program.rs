@@ -8,7 +8,7 @@
 use super::filter::{Compare, Filter, Rule, Table, Test, Verdict, Width};
 use super::told::{Exact, Told};
 use super::{ENOSYS, EPERM};
-use crate::policy::syscalls::Abi;
+use crate::kernel::syscalls::Abi;
 use seccompiler::{BpfProgram, sock_filter};
 
 /// The kernel takes no longer program (BPF_MAXINSNS); seccomp(2) fails with EINVAL, and the target does not start.

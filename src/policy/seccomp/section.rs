@@ -7,7 +7,7 @@ mod shapes;
 pub use rule::{Condition, Is, Otherwise, Spec};
 
 use super::filter::{EPERM, Verdict};
-use crate::policy::syscalls::{self, Abi, constants, groups};
+use crate::kernel::syscalls::{self, Abi, constants, groups};
 use crate::problem::suggestion;
 use crate::section::{Entries, Key, Set};
 use crate::shape::Shape;

@@ -11,8 +11,9 @@ mod told;
 use super::default::default;
 use super::program::{ARCHITECTURE, I386};
 use super::*;
-use crate::policy::namespaces::{Kind, Nested};
-use crate::policy::syscalls::{ALLOWED, Abi};
+use crate::kernel::namespace::Kind;
+use crate::kernel::syscalls::{ALLOWED, Abi};
+use crate::policy::namespaces::Nested;
 use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, sock_filter};
 use std::collections::BTreeMap;
 

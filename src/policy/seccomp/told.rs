@@ -2,7 +2,7 @@
 
 use super::filter::{Case, Compare, Filter, Rule, Table, Test, Verdict, Width};
 use super::program::{ARCHITECTURE, I386};
-use crate::policy::syscalls::Abi;
+use crate::kernel::syscalls::Abi;
 
 /// Which refusals a process outside is told of, and answers for.
 ///

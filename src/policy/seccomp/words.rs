@@ -1,7 +1,7 @@
 //! The filter in words, for `plan` and messages, and as JSON. It decides nothing.
 
 use super::filter::{Compare, Filter, Rule, Source, Table, Test, Verdict, Width};
-use crate::policy::syscalls::Abi;
+use crate::kernel::syscalls::Abi;
 use nix::errno::Errno;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;

@@ -5,9 +5,11 @@ use super::super::tree::source_of;
 use super::super::{checks, links, spelled};
 use super::{PLAIN, World, bind_rights};
 use crate::host::{Fact, File, FileKind};
+use crate::kernel::attrs::Attrs;
+use crate::kernel::name::Name;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
-use crate::step::{Attrs, Name, Op, Slot, Stage};
+use crate::step::{Op, Slot, Stage};
 use crate::value::{ancestors, join, parent};
 
 impl World<'_> {

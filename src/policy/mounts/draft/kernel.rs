@@ -1,14 +1,17 @@
 //! File systems of the kernel's: memory, processes, devices; and sockets, which are attached as devices are.
 
 use super::super::dev;
-use super::super::entry::{HidePid, Mount, TMPFS, Tmpfs};
+use super::super::entry::{Mount, TMPFS, Tmpfs};
 use super::super::tree::{Base, Node, base};
 use super::{DEVICE_RIGHTS, INERT, PLAIN, TMPFS_RIGHTS, World};
 use crate::host::{Fact, File, FileKind};
-use crate::policy::landlock::Rights;
+use crate::kernel::attrs::Attrs;
+use crate::kernel::name::{Inode, Name};
+use crate::kernel::proc::HidePid;
+use crate::kernel::rights::Rights;
 use crate::problem::Problem;
 use crate::source::Span;
-use crate::step::{Attrs, Cover, Ground, Inode, Name, Op, Stage};
+use crate::step::{Cover, Ground, Op, Stage};
 use crate::value::{Mode, Size, below};
 use std::collections::BTreeSet;
 

@@ -7,9 +7,10 @@ use super::super::tree::above;
 use super::World;
 use super::kept::Kept;
 use crate::host::{Fact, File, FileKind};
+use crate::kernel::name::Name;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
-use crate::step::{Name, Op};
+use crate::step::Op;
 
 impl World<'_> {
     /// An entry whose path is a link of the tree around it.

@@ -5,11 +5,12 @@ use super::super::place;
 use super::super::tree::{Base, Covered, base, covered};
 use super::World;
 use crate::host::{Fact, File, FileKind};
+use crate::kernel::name::Name;
+use crate::kernel::rights::Rights;
 use crate::policy::identity::Ids;
-use crate::policy::landlock::Rights;
 use crate::problem::Problem;
 use crate::source::Span;
-use crate::step::{Content, Cover, Ground, Name, Op};
+use crate::step::{Content, Cover, Ground, Op};
 use crate::value::{Mode, literal, parent};
 
 impl World<'_> {

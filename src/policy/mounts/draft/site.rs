@@ -7,9 +7,10 @@ use super::World;
 use super::kept::Kept;
 use crate::draft::Draft;
 use crate::host::{Fact, FileKind};
+use crate::kernel::name::Name;
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
-use crate::step::{Ground, Name, Op, Stage};
+use crate::step::{Ground, Op, Stage};
 use crate::value::{Mode, ancestors, parent};
 
 /// A place to mount on.

@@ -1,7 +1,7 @@
 //! What the values of `[seccomp]` look like, for the schema and the reference.
 
 use super::{ACTION_DOCS, ACTIONS, Spec};
-use crate::policy::syscalls::{self, groups};
+use crate::kernel::syscalls::{self, groups};
 use crate::section::EntryType;
 use crate::shape::{KeyShape, Named, Need, Shape, Table, Word};
 use crate::value::Written;

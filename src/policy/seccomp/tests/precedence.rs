@@ -2,7 +2,7 @@
 
 use super::sections::{filter_with, section};
 use super::*;
-use crate::policy::syscalls::groups;
+use crate::kernel::syscalls::groups;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::draft::Draft;
-use crate::policy::syscalls::groups;
+use crate::kernel::syscalls::groups;
 use crate::problem::Problems;
 use crate::section::Field;
 use crate::source::{At, Span};
@@ -126,7 +126,7 @@ fn no_rule_of_a_group_opens_what_only_a_call_s_own_name_opens() {
 fn assert_opens_no_more(table: &Table, than: &Table, dice: &mut Dice, text: &str) {
     for (number, call) in table.abi.known() {
         let bundle = table.abi == Abi::X86 && ["ipc", "socketcall"].contains(&call);
-        if !bundle && !is_particular(crate::policy::syscalls::counterpart(call)) {
+        if !bundle && !is_particular(crate::kernel::syscalls::counterpart(call)) {
             continue;
         }
         let near = than.rule(number).map_or(vec![], numbers_in);

@@ -67,7 +67,7 @@ fn exceptions_are_for_exactly_these_calls_and_are_taken_back() {
 #[test]
 fn numbers_mean_what_their_architecture_says() {
     let named = |arch, number| Filter::abi_of(arch, number).map(|(abi, number)| (abi, abi.name(number)));
-    let mkdir = crate::policy::syscalls::number("mkdirat").unwrap();
+    let mkdir = crate::kernel::syscalls::number("mkdirat").unwrap();
     assert_eq!(named(ARCHITECTURE, mkdir), Some((Abi::Native, Some("mkdirat"))));
     assert_eq!(named(0x1234, mkdir), None);
     if cfg!(target_arch = "x86_64") {

@@ -3,7 +3,7 @@
 //! Numbers are those of the headers of Linux 7.3 (asm/unistd_64.h, unistd_32.h and unistd_x32.h of x86, unistd_64.h of arm64); arguments
 //! those of the kernel's own declarations (events/syscalls of tracefs, Linux 6.18 and 7.3), where the kernel cuts one after that, as cut.
 
-use super::{Call, NO, row};
+use crate::kernel::syscalls::{Call, NO, row};
 
 /// Sorted by name. The columns are x86_64, aarch64, x86 (i386) and x32.
 #[rustfmt::skip]

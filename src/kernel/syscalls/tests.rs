@@ -1,6 +1,6 @@
 //! The table against the kernel headers of this machine, and against the `syscalls` crate.
 
-use super::*;
+use crate::kernel::syscalls::*;
 use std::collections::BTreeMap;
 
 #[test]

@@ -1,6 +1,6 @@
 //! Groups of system calls under systemd's names, from `profiles/groups.txt`. Read only where a profile names a group.
 
-use super::known_name;
+use crate::kernel::syscalls::known_name;
 use std::collections::BTreeSet;
 
 const TEXT: &str = include_str!("../../../profiles/groups.txt");
@@ -48,7 +48,7 @@ fn lines() -> impl Iterator<Item = (&'static str, impl Iterator<Item = &'static 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::kernel::syscalls::groups::*;
 
     #[test]
     fn every_call_is_in_a_group_or_listed_as_in_none() {

@@ -1,0 +1,17 @@
+//! Options of proc (proc(5)).
+
+use crate::{words, written};
+
+words! {
+    /// What /proc shows of other users' processes (proc(5), `hidepid`).
+    HidePid {
+        /// All of it.
+        Off = "off",
+        /// Their directories, not what is in them.
+        NoAccess = "noaccess",
+        /// Nothing.
+        Invisible = "invisible",
+    }
+}
+
+written!(HidePid);
