@@ -257,12 +257,6 @@ fn is_chroot() -> bool {
     another || (!mounts.is_empty() && !mounts.lines().any(|line| line.split(' ').nth(4) == Some("/")))
 }
 
-/// A word that a shell takes for one.
-pub fn shell_word(text: &str) -> String {
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+:@%".contains(&b));
-    if plain { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,11 +275,5 @@ mod tests {
         let barriers = Barriers { forbidden: vec!["max_mnt_namespaces".into()], ..Barriers::default() };
         let fix = barriers.of_clone(&[Kind::User, Kind::Mount], libc::ENOSPC).map(|cause| cause.fix);
         assert_eq!(fix, Some(Fix::Root("sysctl -w user.max_mnt_namespaces=15000".into())));
-    }
-
-    #[test]
-    fn a_strange_path_stays_one_word() {
-        assert_eq!(shell_word("/opt/my tools/it's"), r"'/opt/my tools/it'\''s'");
-        assert_eq!(shell_word("/usr/bin/stockade"), "/usr/bin/stockade");
     }
 }

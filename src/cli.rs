@@ -3,9 +3,9 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use stockade::cause::shell_word;
 use stockade::problem::{Problem, Problems, did_you_mean};
 use stockade::profile::{Request, Role};
+use stockade::shell::shell_word;
 use stockade::source::Span;
 use stockade::value::Written;
 

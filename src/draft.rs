@@ -1,9 +1,8 @@
 //! What the policies write into: steps, problems and notes. [`crate::plan`] puts the steps in order.
 
-use crate::problem::{Problem, Problems};
+use crate::problem::{Note, Problem, Problems};
 use crate::source::Span;
 use crate::step::{Op, Slot, Stage, Step};
-use serde::Serialize;
 
 /// A plan in the making.
 #[derive(Debug, Clone, Default)]
@@ -15,18 +14,6 @@ pub struct Draft {
     /// What the user should know.
     pub notes: Vec<Note>,
     slots: usize,
-}
-
-/// Something that is not wrong and should be known: a wall that fell, a grant that was skipped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Note {
-    /// Whether the sandbox is less than the profile says, with the profile's leave. Such notes are printed by `run` too.
-    pub less: bool,
-    /// A sentence.
-    pub text: String,
-    /// Where.
-    #[serde(skip)]
-    pub at: Span,
 }
 
 impl Draft {

@@ -4,16 +4,17 @@
 //! error already is not told.
 
 mod capabilities;
+mod closer;
 mod mounts;
 mod seccomp;
 
 use crate::host::Host;
+use crate::host::privileged::{Given, Useless};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::tree::{Tree, settle};
 use crate::policy::namespaces::{Choice, Namespace};
-use crate::policy::privilege::{Given, Useless};
 use crate::policy::{network, programs};
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;

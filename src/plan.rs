@@ -2,8 +2,9 @@
 //!
 //! THE ORDER stands here, one line and one reason per stage, and the rules that cross domains.
 
-use crate::draft::{Draft, Note};
-use crate::host::{Host, Stream};
+use crate::draft::Draft;
+use crate::host::Host;
+use crate::host::streams::Stream;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
@@ -18,6 +19,7 @@ use crate::policy::{
     bounds, capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, privilege, process, programs, rlimits, seccomp,
     unnested, write_execute,
 };
+use crate::problem::Note;
 use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
 use crate::source::Span;
@@ -208,7 +210,8 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     }
     scope_signals(profile, landlock.as_ref(), &choice, (&ids, &watch), host, &mut draft);
     let standing = Standing::of(&ids, &choice, host, &draft);
-    privilege::draft(profile, &entries, standing, host, &mut draft);
+    let may_hold_privilege = profile.optional.items.iter().any(|word| word.value == privilege::OPTIONAL);
+    privilege::draft(&profile.seccomp, may_hold_privilege, &entries, standing, host, &mut draft);
     if standing.is_guarded(&profile.seccomp) {
         refuse_overlays(profile, nested, &mut draft);
     }
@@ -234,7 +237,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         ruled: landlock.is_some_and(|ruleset| ruleset.handled.0 != 0),
         nested: mounts_inside,
     };
-    write_execute::draft(profile, host, kept, &mut draft);
+    write_execute::draft(&profile.seccomp, host, kept, &mut draft);
     draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);
     if !watch.init && choice.is_new(Kind::Time) {

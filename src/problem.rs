@@ -2,7 +2,6 @@
 //!
 //! Nothing here decides what is wrong; it only says so, to people ([`Problems::render`]) and to programs ([`Problems::json`]).
 
-use crate::draft::Note;
 use crate::explain;
 use crate::source::{Sources, Span};
 use miette::{GraphicalReportHandler, GraphicalTheme};
@@ -23,6 +22,18 @@ pub enum Severity {
     Error,
     /// It runs, and is hardly what was meant.
     Warning,
+}
+
+/// Something that is not wrong and should be known: a wall that fell, a grant that was skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// Whether the sandbox is less than the profile says, with the profile's leave. Such notes are printed by `run` too.
+    pub less: bool,
+    /// A sentence.
+    pub text: String,
+    /// Where.
+    #[serde(skip)]
+    pub at: Span,
 }
 
 /// What is wrong, where, and what to do about it.

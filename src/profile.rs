@@ -97,7 +97,6 @@ pub fn place_of_key(key: &str) -> Option<String> {
 }
 
 mod builtin;
-mod caller;
 mod files;
 mod fill;
 mod installed;
@@ -109,7 +108,6 @@ mod variables;
 mod written;
 
 pub use builtin::BUILTIN;
-pub use caller::Caller;
 pub use files::{read_import, text_of};
 pub use installed::{Listed, installed};
 pub use load::{Request, load, load_layers, load_params};

@@ -488,6 +488,10 @@ pub trait EntryType {
     fn may_be_left_out(&self) -> bool {
         false
     }
+    /// A name as people write it, where it is kept in another form.
+    fn written(name: &str) -> &str {
+        name
+    }
 }
 
 impl<V: EntryType> Shaped for Entries<V> {
@@ -548,9 +552,7 @@ impl<V: DeserializeOwned + EntryType> Field for Entries<V> {
         for (name, mut entry) in upper.map {
             // A misspelt withdrawal would leave the grant that it means.
             if entry.value.is_none() && self.get(&name).is_none() && !problems.is_full() {
-                // A pattern of a mount has a mark at its end.
-                let shown = if name.starts_with('/') { crate::policy::mounts::pattern::shown(&name) } else { &name };
-                problems.push(nothing_to_withdraw(shown, entry.key, self.iter().map(|(name, _)| name.value)));
+                problems.push(nothing_to_withdraw(V::written(&name), entry.key, self.iter().map(|(name, _)| name.value)));
             }
             if entry.value.as_ref().is_some_and(|value| value.value.may_be_left_out()) {
                 entry.under = self.map.remove(&name).filter(|under| under.value.is_some()).map(Box::new);

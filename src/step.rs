@@ -3,7 +3,7 @@
 //! Their `Display` is what `stockade plan` prints and what an error says: `cannot <op>: <errno in words>`. They hold everything
 //! that the kernel will be given, as C strings, so that nothing is allocated between clone and exec. They do nothing themselves.
 
-use crate::host::Anew;
+use crate::host::streams::Anew;
 use crate::host::systemd::Route;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::capability::CapabilitySet;

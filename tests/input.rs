@@ -10,9 +10,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
+use stockade::host::caller::Caller;
 use stockade::plan::plan;
 use stockade::problem::{Problem, Problems, Style};
-use stockade::profile::{Caller, Profile, Request, load};
+use stockade::profile::{Profile, Request, load};
 use stockade::source::Sources;
 use support::{As, Place, text};
 

@@ -6,10 +6,11 @@ mod support;
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use stockade::host::caller::Caller;
 use stockade::plan::plan;
 use stockade::policy::mounts::entry::{Access, Mount};
 use stockade::problem::{Problem, Problems};
-use stockade::profile::{Caller, Profile, Request, load};
+use stockade::profile::{Profile, Request, load};
 use stockade::section::{Key, Set};
 use stockade::source::Sources;
 use support::{Place, is_root, skip};

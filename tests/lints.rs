@@ -8,8 +8,9 @@ mod support;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use stockade::host::caller::Caller;
 use stockade::lint::{RUN_LATER, lint};
-use stockade::profile::{Caller, Request, load};
+use stockade::profile::{Request, load};
 use stockade::source::Sources;
 use support::{As, Place, USER, is_root, skip, system, text};
 

@@ -13,8 +13,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use stockade::host::Host;
+use stockade::host::caller::Caller;
 use stockade::plan::{Plan, plan};
-use stockade::profile::{Caller, Profile, Request, load};
+use stockade::profile::{Profile, Request, load};
 use stockade::source::Sources;
 use support::Place;
 

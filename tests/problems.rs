@@ -8,10 +8,11 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use stockade::host::Host;
+use stockade::host::caller::Caller;
 use stockade::lint::lint;
 use stockade::plan::plan;
 use stockade::problem::Style;
-use stockade::profile::{Caller, Request, load};
+use stockade::profile::{Request, load};
 use stockade::source::Sources;
 use support::{Place, text};
 

@@ -408,7 +408,7 @@ fn what_is_not_visible_inside_is_listed() {
         let path = place.file("profile.toml", profile);
         let mut sources = Sources::default();
         let request = profile::Request { profile: path.to_str().unwrap().into(), ..Default::default() };
-        let caller = profile::Caller::current();
+        let caller = stockade::host::caller::Caller::current();
         let loaded = profile::load(&request, &caller, &mut sources).unwrap_or_else(|problems| panic!("{}", problems.json(&sources)));
         let mut host = Host::probe(&loaded, caller, &sources);
         host.look_inside(&loaded);

@@ -6,9 +6,10 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use stockade::host::Host;
+use stockade::host::caller::Caller;
 use stockade::kernel::syscalls::Abi;
 use stockade::policy::seccomp::{Compare, Filter, Rule, Verdict, compile};
-use stockade::profile::{Caller, Request, load};
+use stockade::profile::{Request, load};
 use stockade::source::Sources;
 use support::{Place, skip, system};
 

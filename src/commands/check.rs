@@ -2,8 +2,8 @@
 
 use super::{FAILED, Planned, note_line, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Checked, Format};
-use stockade::draft::Note;
 use stockade::plan::Plan;
+use stockade::problem::Note;
 use stockade::problem::{Problems, escape};
 use stockade::step::Op;
 

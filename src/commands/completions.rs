@@ -4,8 +4,9 @@
 use super::print_line;
 use crate::cli::{Cli, Shell};
 use clap::{Arg, Command};
+use stockade::host::caller::Caller;
 use stockade::problem::escape;
-use stockade::profile::{Caller, Listed, installed};
+use stockade::profile::{Listed, installed};
 use stockade::walls::query::WORDS;
 
 /// Prints the script for a shell.

@@ -5,8 +5,8 @@ use crate::cli::{Examined, Format, Given};
 use stockade::doctor::judge::{judge, serves};
 use stockade::doctor::table::{Paint, table};
 use stockade::doctor::{Facts, Line};
-use stockade::draft::Note;
 use stockade::launch::{NO_PROGRAM, Program, rehearse};
+use stockade::problem::Note;
 use stockade::problem::quiet_json;
 
 /// The status when something is missing that stockade's defaults need.

@@ -3,10 +3,11 @@
 use super::{Failed, print_line};
 use crate::cli::{Format, Given, Shown};
 use serde::Serialize;
+use stockade::host::caller::Caller;
 use stockade::layers::{Change, Deed, Kind, Layers};
 use stockade::policy::mounts::pattern;
 use stockade::problem::{escape, quiet_json};
-use stockade::profile::{Caller, load_layers};
+use stockade::profile::load_layers;
 use stockade::source::{Place, Sources, Span};
 
 /// Shows the layers.

@@ -5,8 +5,9 @@ use crate::cli::{Format, New};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{Error, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use stockade::host::caller::Caller;
 use stockade::problem::{Problem, errno_words, escape};
-use stockade::profile::{Caller, Fit, Role, installed, starter};
+use stockade::profile::{Fit, Role, installed, starter};
 use stockade::source::{Sources, Span};
 use stockade::value::join;
 

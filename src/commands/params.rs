@@ -3,8 +3,9 @@
 use super::{Failed, print_line};
 use crate::cli::{Format, Parametrised};
 use serde::Serialize;
+use stockade::host::caller::Caller;
 use stockade::problem::{escape, quiet_json};
-use stockade::profile::{Caller, Declared, load_params};
+use stockade::profile::{Declared, load_params};
 use stockade::source::{Place, Sources};
 
 /// Lists them.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use stockade::host::caller::Caller;
 use stockade::kernel::name::Name;
 use stockade::kernel::namespace::Kind;
 use stockade::kernel::rights::port_words;
@@ -16,7 +17,7 @@ use stockade::policy::namespaces::Namespace;
 use stockade::policy::process::Exec;
 use stockade::policy::seccomp::{Filter, Told};
 use stockade::problem::{escape, escape_lines, quiet_json};
-use stockade::profile::{Caller, Listed, installed, text_of};
+use stockade::profile::{Listed, installed, text_of};
 use stockade::source::Sources;
 use stockade::step::{Content, Op};
 

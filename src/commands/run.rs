@@ -3,12 +3,13 @@
 use super::record::{Record, Sink};
 use super::{Failed, Planned, denials, explain, note_line, print_problems, request, settle, warn};
 use crate::cli::{Explain, Format, Runs};
+use stockade::host::caller::Caller;
 use stockade::kernel::syscalls::Abi;
 use stockade::launch::{Ask, Denial, Denials, Ended, Failure, Outcome, Then, find_passed, launch};
 use stockade::plan::Plan;
 use stockade::policy::seccomp::{Told, Verdict};
 use stockade::problem::Problem;
-use stockade::profile::{Caller, Request};
+use stockade::profile::Request;
 use stockade::source::{Sources, Span};
 
 /// Runs the profile; the status is the target's own, or stockade's.

@@ -2,8 +2,9 @@
 
 use super::{FAILED, Failed, Planned, paint, print_line, settle};
 use crate::cli::{Asking, Format};
+use stockade::host::caller::Caller;
 use stockade::problem::Problem;
-use stockade::profile::{Caller, Request, rewritten};
+use stockade::profile::{Request, rewritten};
 use stockade::source::Sources;
 use stockade::view::answer::{self, Answered};
 use stockade::walls::World;

@@ -10,6 +10,7 @@ use crate::cause::{self, Cause, Fix};
 use crate::kernel::namespace::Kind;
 use crate::plan::LEAST_KERNEL;
 use crate::problem::{errno_words, escape};
+use crate::shell::shell_word;
 
 /// The table.
 pub fn judge(facts: &Facts) -> Vec<Line> {
@@ -237,7 +238,7 @@ fn subordinate(facts: &Facts) -> Line {
         let fix = match facts.user.parse::<u32>() {
             // usermod(8) knows users of /etc/passwd alone.
             Ok(uid) => format!("echo {uid}:{}:65536 | tee -a /etc/subuid >> /etc/subgid", ids.free),
-            Err(_) => format!("usermod --add-subuids {range} --add-subgids {range} {}", cause::shell_word(&facts.user)),
+            Err(_) => format!("usermod --add-subuids {range} --add-subgids {range} {}", shell_word(&facts.user)),
         };
         let value = format!("{} has none in /etc/subuid and /etc/subgid", facts.user);
         // Root needs no helper, and few profiles ask.

@@ -3,13 +3,16 @@
 use super::facts::{Cgroups, Facts, Helper, Layout, Manager, Module, OverlayModule, Packages, Subordinate, Tried};
 use super::tries;
 use crate::cause::Barriers;
-use crate::host::groups::folder_of_manager;
-use crate::host::{self, Host, systemd};
+use crate::host::Host;
+use crate::host::caller::Caller;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
 use crate::launch::{Program, maps::HELPERS, rehearse};
+use crate::probe;
+use crate::probe::groups::folder_of_manager;
+use crate::probe::systemd;
 use crate::problem::Problems;
-use crate::profile::{Caller, Request, load};
+use crate::profile::{Request, load};
 use crate::source::Sources;
 use crate::sys;
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -38,7 +41,7 @@ impl Facts {
         Facts {
             uid: caller.uid,
             user: caller.user.clone(),
-            kernel: host::version(&release),
+            kernel: probe::version(&release),
             release,
             packages: packages(&text("/etc/os-release")),
             barriers: Barriers::read(),
@@ -106,7 +109,7 @@ fn packages(release: &str) -> Packages {
 }
 
 fn subordinate(caller: &Caller, maps: Tried) -> Subordinate {
-    let (users, groups) = (host::read_subordinate("/etc/subuid"), host::read_subordinate("/etc/subgid"));
+    let (users, groups) = (probe::read_subordinate("/etc/subuid"), probe::read_subordinate("/etc/subgid"));
     let own = |all: &[(String, u32, u32)]| {
         let ours = all.iter().filter(|(name, ..)| *name == caller.user || *name == caller.uid.to_string());
         ours.map(|(_, first, count)| (*first, *count)).collect::<Vec<_>>()

@@ -1,8 +1,9 @@
 //! The files that a sandbox grants.
 
-use super::keys::{self, Key};
+use super::keys;
 use super::*;
 use crate::host::Fact;
+use crate::host::keys::Key;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
 use crate::lint;

@@ -1,22 +1,6 @@
 //! Where keys, tokens and sessions are on a machine. Which of them are there, [`Host::look_closer`](crate::host::Host::look_closer) reads.
 
-use crate::value::{below, join};
-
-/// Keys that are there, and that the caller may read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
-    /// Their path as programs name it: `~/.ssh`.
-    pub path: String,
-    /// Where it leads, links followed.
-    pub place: String,
-}
-
-impl Key {
-    /// Whether a path of the host lies in them.
-    pub fn holds(&self, path: &str) -> bool {
-        [&self.path, &self.place].into_iter().any(|key| below(path, key).is_some())
-    }
-}
+use crate::value::join;
 
 /// Where they are, by the path below a home.
 const KEYS: &[&str] = &[

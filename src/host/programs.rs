@@ -1,6 +1,6 @@
 //! What a program needs in order to start, as plain facts: pieces that the sandbox must have, and what is not there.
 //!
-//! [`super::search`] finds them; [`crate::policy::programs`] makes entries and problems of them.
+//! [`crate::probe`] finds them; [`crate::policy::programs`] makes entries and problems of them.
 
 use crate::kernel::name::Inode;
 use std::collections::BTreeMap;

@@ -14,10 +14,10 @@ mod sweep;
 mod write;
 
 use super::prepare::Prepared;
-use crate::draft::Note;
 use crate::kernel::controller::Controller;
 use crate::kernel::controller::Version;
 use crate::kernel::name::Name;
+use crate::problem::Note;
 use crate::problem::errno_words;
 use crate::registry;
 use crate::step::{Folder, Op, Slot, Step};

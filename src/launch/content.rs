@@ -1,7 +1,8 @@
 //! Reads what a variable or a file is to hold: from the profile, a descriptor, or a file of the host. It is done before the clone.
 
 use super::Failure;
-use crate::host::trail::{self, Last, Trail};
+use crate::host::trail::Trail;
+use crate::probe::trail::{self, Last};
 use crate::problem::{Problem, errno_words};
 use crate::source::Span;
 use crate::step::Content;

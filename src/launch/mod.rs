@@ -25,10 +25,10 @@ mod watcher;
 mod why;
 mod world;
 
-use crate::draft::Note;
 use crate::kernel::namespace::Kind;
 use crate::plan::{Actor, Plan};
 use crate::policy::seccomp::Told;
+use crate::problem::Note;
 use crate::problem::Problem;
 use crate::registry::{Entry, Held, Registry};
 use crate::step::Op;

@@ -1,7 +1,7 @@
 //! Limits and priorities that only the host's root may set: refused before the run, not in the middle of it.
 
 use crate::draft::Draft;
-use crate::host::Bounds;
+use crate::host::bounds::Bounds;
 use crate::problem::Problem;
 use crate::step::Op;
 

@@ -2,9 +2,9 @@
 
 use crate::draft::Draft;
 use crate::host::Host;
+use crate::host::caller::Caller;
 use crate::kernel::name::Name;
 use crate::problem::Problem;
-use crate::profile::Caller;
 use crate::section::{Entries, EntryType};
 use crate::shape::{Named, Need, Shape, Shaped};
 use crate::source::Span;

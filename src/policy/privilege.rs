@@ -4,128 +4,22 @@
 //! A file that is set-user-id is its owner's to anyone who runs it. The kernel takes the bit away when such a file is written, but not for a
 //! store to its memory (mmap(2) with MAP_SHARED), and linkers write their output so: no filter can tell.
 
-use super::identity::Ids;
+use super::identity::{Identity, Ids};
 use super::mounts::Mounts;
 use super::mounts::tree::settle;
-use super::namespaces::{Choice, Namespace};
+use super::namespaces::{Choice, Namespace, Namespaces};
 use super::seccomp::Seccomp;
-use crate::cause::shell_word;
 use crate::draft::Draft;
 use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::privileged::{Look, Power, Stop};
 use crate::kernel::attrs::Attrs;
-use crate::kernel::capability::CapabilitySet;
 use crate::kernel::namespace::Kind;
 use crate::problem::{Problem, errno_words};
-use crate::profile::{Caller, Profile};
-use crate::source::Span;
+use crate::shell::shell_word;
 use crate::step::Op;
-use std::fmt;
 
 // ---- facts ----
-
-/// What a walk through one tree found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Look {
-    /// Where it began on the host.
-    pub top: String,
-    /// Files with privilege that the target could rewrite: the first of them.
-    pub found: Vec<Privileged>,
-    /// How many there are.
-    pub count: usize,
-    /// How many names were looked at.
-    pub names: usize,
-    /// Why the walk was given up.
-    pub stop: Option<Stop>,
-}
-
-/// A file with privilege.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Privileged {
-    /// Where it is on the host.
-    pub path: String,
-    /// What it gives.
-    pub power: Power,
-}
-
-/// What a file gives to who runs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Power {
-    /// Its owner's id.
-    User,
-    /// Its group's id. Without the group's execute bit it gives nothing, until an access list has that bit (acl(5)).
-    Group,
-    /// Capabilities (capabilities(7)).
-    Capabilities,
-}
-
-impl Power {
-    fn word(self) -> &'static str {
-        match self {
-            Power::User => "set-user-id",
-            Power::Group => "set-group-id",
-            Power::Capabilities => "with file capabilities",
-        }
-    }
-}
-
-/// What a program's file would give to who runs it outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Given {
-    /// Its owner's id.
-    User,
-    /// Its group's id.
-    Group,
-    /// Capabilities.
-    Capabilities(CapabilitySet),
-}
-
-impl Given {
-    /// Of a file of this mode, with the value of its `security.capability`: struct vfs_cap_data (linux/capability.h), of which the permitted
-    /// set is the second and the fourth word.
-    pub fn of(mode: u32, attribute: Option<&[u8]>) -> Option<Given> {
-        if mode & libc::S_ISUID != 0 {
-            return Some(Given::User);
-        }
-        // Without the group's execute bit it was a mark of mandatory locks.
-        if mode & (libc::S_ISGID | libc::S_IXGRP) == libc::S_ISGID | libc::S_IXGRP {
-            return Some(Given::Group);
-        }
-        let word =
-            |at: usize| attribute.and_then(|value| value.get(at..at + 4)?.try_into().ok()).map_or(0, |bytes| u64::from(u32::from_le_bytes(bytes)));
-        let permitted = CapabilitySet(word(4) | word(12) << 32);
-        (permitted.0 != 0).then_some(Given::Capabilities(permitted))
-    }
-}
-
-impl fmt::Display for Given {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Given::User => f.write_str("set-user-id"),
-            Given::Group => f.write_str("set-group-id"),
-            Given::Capabilities(set) => write!(f, "the file capabilities ({set})"),
-        }
-    }
-}
-
-/// A program that the profile names and whose file gives nothing here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Useless {
-    /// Where the profile names it.
-    pub at: Span,
-    /// Its place inside.
-    pub path: String,
-    /// What it would give outside.
-    pub given: Given,
-}
-
-/// Why a walk was given up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop {
-    /// The bound on names was reached.
-    Names,
-    /// A directory cannot be read.
-    Unreadable(String, i32),
-}
 
 /// How many names are looked at for all binds of a profile. 300,000 to 500,000 names a second were measured with their inodes in memory, so
 /// this is two to three seconds; checkouts with their node_modules have 100,000 to 500,000.
@@ -136,10 +30,9 @@ pub const OPTIONAL: &str = "mounts.set-id";
 
 /// Whether the trees that a profile grants for writing are looked through: root starts it, and the target's ids are put on their owner's, or
 /// are the host root's own.
-pub fn is_looked_for(profile: &Profile, caller: &Caller) -> bool {
-    let identity = &profile.identity;
+pub fn is_looked_for(identity: &Identity, namespaces: &Namespaces, caller: &Caller) -> bool {
     let root = |id: Option<&super::identity::Id>| id.is_some_and(|id| id.is_root());
-    let user = profile.namespaces.user.get().or(profile.namespaces.all.get()).is_none_or(|user| user.value == Namespace::New);
+    let user = namespaces.user.get().or(namespaces.all.get()).is_none_or(|user| user.value == Namespace::New);
     let real = identity.host.get().is_some_and(|real| real.value);
     let ids_are_roots = real && (root(identity.user.get().map(|id| &id.value)) || root(identity.group.get().map(|id| &id.value)));
     caller.uid == 0 && (ids_are_roots || (user && !real && identity.uid_map.get().is_none()))
@@ -209,11 +102,10 @@ impl Standing {
 // ---- draft ----
 
 /// Refuses the writable binds in which files with privilege are, and those that are too large to look through.
-pub fn draft(profile: &Profile, mounts: &Mounts, standing: Standing, host: &Host, draft: &mut Draft) {
-    if host.privileged.is_empty() || !standing.is_guarded(&profile.seccomp) {
+pub fn draft(seccomp: &Seccomp, may_fall: bool, mounts: &Mounts, standing: Standing, host: &Host, draft: &mut Draft) {
+    if host.privileged.is_empty() || !standing.is_guarded(seccomp) {
         return;
     }
-    let may_fall = profile.optional.items.iter().any(|word| word.value == OPTIONAL);
     let (tree, _) = settle(mounts, host);
     for (path, look) in &host.privileged {
         let Some(at) = tree.get(path).map(|node| node.at) else { continue };

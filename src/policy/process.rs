@@ -3,7 +3,8 @@
 mod streams;
 
 use crate::draft::Draft;
-use crate::host::{Host, Stream};
+use crate::host::Host;
+use crate::host::streams::Stream;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
 use crate::policy::env::{Setting, search_path};

@@ -10,8 +10,8 @@ use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
 use crate::policy::landlock::Sight;
 use crate::policy::mounts::DEV_NODES;
+use crate::policy::seccomp::Seccomp;
 use crate::problem::Problem;
-use crate::profile::Profile;
 use crate::source::Span;
 use crate::step::{Op, Slot};
 use crate::value::{below, join};
@@ -40,8 +40,8 @@ pub struct Kept {
 }
 
 /// Parts what can be written from what can be executed.
-pub fn draft(profile: &Profile, host: &Host, Kept { sight, own_tree, ruled, nested }: Kept, draft: &mut Draft) {
-    let Some(word) = profile.seccomp.write_execute.get().filter(|word| !word.value) else { return };
+pub fn draft(seccomp: &Seccomp, host: &Host, Kept { sight, own_tree, ruled, nested }: Kept, draft: &mut Draft) {
+    let Some(word) = seccomp.write_execute.get().filter(|word| !word.value) else { return };
     let refuse = |at: Span, message: String, help: &str| {
         Problem::new("seccomp::write-execute", at, message).also(word.at, "because of this").help(help.to_owned())
     };
@@ -138,7 +138,7 @@ fn seen_twice(bound: &[Bound], draft: &mut Draft) {
             {
                 *attrs = attrs.and(Attrs::NO_EXEC);
                 let text = format!("{} is noexec: `write-execute` is false, and {} lets the target write there", reader.inside, writer.inside);
-                draft.notes.push(crate::draft::Note { less: false, text, at: reader.at });
+                draft.notes.push(crate::problem::Note { less: false, text, at: reader.at });
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Where a profile's text comes from, and which texts are refused: what another user could have written is not a profile.
 
-use super::{BUILTIN, Caller};
+use super::BUILTIN;
+use crate::host::caller::Caller;
 use crate::problem::{Problem, errno_words, suggestion};
 use crate::source::{Sources, Span};
 use std::fs::{File, Metadata, OpenOptions};

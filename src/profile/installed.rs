@@ -1,6 +1,7 @@
 //! The profiles that a name can mean, for those who list them. It reads what they say of themselves, and judges nothing.
 
-use super::{BUILTIN, Caller};
+use super::BUILTIN;
+use crate::host::caller::Caller;
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 

@@ -1,11 +1,12 @@
 //! From PROFILE and the command line to one profile: files are gathered, parameters settled, variables put in, layers merged.
 
+use super::Profile;
 use super::files;
 use super::fill::{Filling, hide};
 use super::layer::{DEEPEST, Document, Layer, MOST_TOKENS, Size};
 use super::params::{Declared, Params};
 use super::variables::{MOST_PUT_IN, Variables};
-use super::{Caller, Profile};
+use crate::host::caller::Caller;
 use crate::layers::{Changes, Deed, Kind, Layers, Said};
 use crate::policy::landlock::OPTIONAL;
 use crate::policy::mounts::MOST_ENTRIES;

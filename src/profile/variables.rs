@@ -1,7 +1,7 @@
 //! `${...}` in the texts of a profile. What is put in is never parsed again, so a value cannot bring structure with it.
 
-use super::Caller;
 use super::params::{Params, Value};
+use crate::host::caller::Caller;
 use crate::problem::{Problem, Problems, suggestion};
 use crate::source::{Sources, Span};
 use std::cell::Cell;

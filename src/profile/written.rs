@@ -1,8 +1,8 @@
 //! Help in the words of the line that it is about: a variable or a parameter there stays one in what is offered in its place, as today's
 //! value is another tomorrow, and one of the environment may be a secret. It judges nothing.
 
-use super::Caller;
 use super::variables::{Piece, pieces};
+use crate::host::caller::Caller;
 use crate::problem::{Problem, Problems};
 use crate::source::{Sources, Span};
 use crate::value::quoted;

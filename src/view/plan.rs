@@ -1,9 +1,9 @@
 //! `stockade plan` for people: the file tree, the walls, the exposure with the lines that cost it, and what is not granted.
 
 use super::{COLUMNS, Paint, Tone, flat, place_words, shorten, tree, walls, width, wrap};
-use crate::draft::Note;
 use crate::exposure::{Exposure, Point, tenths, weigh};
 use crate::host::Host;
+use crate::problem::Note;
 use crate::profile::Profile;
 use crate::source::{Place, Sources};
 use crate::walls::World;

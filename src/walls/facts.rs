@@ -2,10 +2,10 @@
 //! program says runs it. It reads and never writes; what it read may change.
 
 use crate::host::FileKind;
-use crate::host::elf::Program;
+use crate::host::privileged::Given;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
-use crate::policy::privilege::Given;
+use crate::probe::elf::Program;
 use crate::sys;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -57,7 +57,7 @@ impl Eyes {
         Eyes {
             see,
             program,
-            given: crate::host::given,
+            given: crate::probe::given,
             real: |path| std::fs::canonicalize(path).ok()?.into_os_string().into_string().ok(),
             groups: nix::unistd::getgroups().map_or(vec![], |groups| groups.iter().map(|group| group.as_raw()).collect()),
             mounts: mount_points(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()),
@@ -72,7 +72,7 @@ fn see(path: &str) -> Result<Seen, i32> {
     let meta = std::fs::symlink_metadata(path).map_err(errno)?;
     let kind = match meta.file_type() {
         kind if kind.is_dir() => FileKind::Folder,
-        kind if kind.is_symlink() => FileKind::Link(crate::host::link_text(path)?),
+        kind if kind.is_symlink() => FileKind::Link(crate::probe::link_text(path)?),
         kind if kind.is_socket() => FileKind::Socket,
         kind if kind.is_char_device() || kind.is_block_device() => FileKind::Device,
         kind if kind.is_fifo() => FileKind::Fifo,
@@ -97,7 +97,7 @@ fn see(path: &str) -> Result<Seen, i32> {
 
 fn program(path: &str) -> Result<Program, i32> {
     let file = std::fs::File::open(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
-    Ok(crate::host::elf::read(&file))
+    Ok(crate::probe::elf::read(&file))
 }
 
 /// The mount points of a mountinfo text (proc_pid_mountinfo(5)): the fifth field, with blanks in octal.

@@ -3,13 +3,15 @@
 
 use crate::{machine, order};
 use std::path::Path;
+use stockade::host::caller::Caller;
+use stockade::host::globs::{Found, Match, Stop};
 use stockade::host::{Fact, Host};
 use stockade::plan::plan;
-use stockade::policy::mounts::glob::{Found, MOST_NAMES, Match, Stop, expand};
+use stockade::policy::mounts::glob::{MOST_NAMES, expand};
 use stockade::policy::mounts::tree::tree;
 use stockade::policy::mounts::{pattern, wanted};
 use stockade::problem::{Problems, Style};
-use stockade::profile::{Caller, Profile, Request, load, load_layers};
+use stockade::profile::{Profile, Request, load, load_layers};
 use stockade::source::{Sources, Span};
 use stockade::step::Op;
 

@@ -2,18 +2,21 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
-use stockade::exposure::keys::{self, Key};
+use stockade::exposure::keys;
+use stockade::host::caller::Caller;
 use stockade::host::groups::{Groups, Hierarchy};
+use stockade::host::keys::Key;
 use stockade::host::programs::{Lack, Piece, Program};
+use stockade::host::streams::{Owner, Stream};
 use stockade::host::systemd::{self, Route, Unreached};
 use stockade::host::trail::{self, Trail};
-use stockade::host::{Fact, File, FileKind, Host, Owner, Stream};
+use stockade::host::{Fact, File, FileKind, Host};
 use stockade::kernel::controller::Version;
 use stockade::kernel::device::Node;
 use stockade::kernel::name::Inode;
 use stockade::lint;
 use stockade::policy::mounts;
-use stockade::profile::{Caller, Profile};
+use stockade::profile::Profile;
 
 /// A link that a profile may keep.
 const LINKED: &str = "/home/ann/linked/.git";

@@ -3,8 +3,9 @@
 use super::super::facts::{Facts, Layout, Tried};
 use super::super::packages::{Package, install};
 use super::super::{Line, State};
-use crate::cause::{self, Fix};
+use crate::cause::Fix;
 use crate::problem::errno_words;
+use crate::shell::shell_word;
 
 /// The controllers that `[limits]` is about.
 const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
@@ -106,7 +107,7 @@ pub fn systemd(facts: &Facts) -> Line {
             Line::less(NAME, State::Missing, format!("{socket}: {why}"), HERE).fix(Fix::Root(fix))
         }
         (None, _) => {
-            let user = cause::shell_word(&facts.user);
+            let user = shell_word(&facts.user);
             Line::less(NAME, State::Missing, format!("{whose} is not running"), HERE).fix(Fix::Root(format!("loginctl enable-linger {user}")))
         }
     }
@@ -134,7 +135,7 @@ pub fn network(facts: &Facts) -> Line {
 pub fn noexec(facts: &Facts) -> Line {
     const NAME: &str = "programs";
     let Some(first) = facts.noexec.first() else { return Line::ok(NAME, "may run from /usr, the home and this directory") };
-    let fix = Fix::Root(format!("mount -o remount,exec {}", cause::shell_word(first)));
+    let fix = Fix::Root(format!("mount -o remount,exec {}", shell_word(first)));
     let lost = "programs in binds of these directories: a bind keeps noexec";
     Line::less(NAME, State::Limited, format!("noexec: {}", facts.noexec.join(", ")), lost).fix(fix)
 }

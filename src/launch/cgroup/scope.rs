@@ -5,8 +5,9 @@
 
 use super::dbus::{self, Call, ERROR, FIXED, Head, MOST, Message, RETURN, SIGNAL};
 use super::{NAMES, Result, Wrong};
-use crate::host::groups;
-use crate::host::systemd::{Route, connect};
+use crate::host::systemd::Route;
+use crate::probe::groups;
+use crate::probe::systemd::connect;
 use crate::problem::escape;
 use crate::sys::{self, Errno};
 use std::os::fd::{AsRawFd, OwnedFd};

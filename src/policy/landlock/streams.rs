@@ -2,7 +2,8 @@
 
 use super::{LEAST_ABI, Landlock, SCOPE_ABI, Scope, Wall};
 use crate::draft::Draft;
-use crate::host::{Host, Owner, Socket, Stream, Unix};
+use crate::host::Host;
+use crate::host::streams::{Owner, Socket, Stream, Unix};
 use crate::kernel::rights::Rights;
 use crate::policy::identity::Ids;
 use crate::policy::process::{Kept, Process};

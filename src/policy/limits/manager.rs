@@ -66,7 +66,7 @@ pub fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -
         let start = if root {
             "see that systemd runs: systemctl is-system-running".to_owned()
         } else {
-            format!("have the user's systemd started: log in as the user, or as root: loginctl enable-linger {}", crate::cause::shell_word(user))
+            format!("have the user's systemd started: log in as the user, or as root: loginctl enable-linger {}", crate::shell::shell_word(user))
         };
         Unable { why, help: start }
     };

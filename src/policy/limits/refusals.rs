@@ -4,12 +4,12 @@ use super::files::{Refusal, Setting};
 use super::manager::{Unable, scope};
 use super::place::{Obstacle, obstacle};
 use super::{Limits, Wanted};
-use crate::cause::shell_word;
 use crate::draft::Draft;
 use crate::host::groups::{Groups, Hierarchy};
 use crate::kernel::controller::Version;
 use crate::kernel::controller::{Controller, Form};
 use crate::problem::{Problem, errno_words, suggestion};
+use crate::shell::shell_word;
 use crate::source::Span;
 use std::collections::BTreeMap;
 

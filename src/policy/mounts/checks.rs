@@ -4,9 +4,9 @@ use super::entry::{Access, Bind, Broad, Mount};
 use super::sockets::{self, Sockets};
 use super::tree::Tree;
 use super::{is_system, spelled};
-use crate::cause::shell_word;
 use crate::host::{File, FileKind, Host};
 use crate::problem::Problem;
+use crate::shell::shell_word;
 use crate::source::Span;
 use crate::value::{AbsolutePath, below, parent};
 

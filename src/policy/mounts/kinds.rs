@@ -4,6 +4,7 @@
 //! Read by a visitor, never by a tagged, untagged or flattened serde enum: those buffer the value and lose its spans.
 
 use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, TMPFS, Tmpfs};
+use super::pattern::shown;
 use super::sockets::Sockets;
 use crate::kernel::proc::HidePid;
 use crate::problem::suggestion;
@@ -168,6 +169,11 @@ impl EntryType for Mount {
 
     fn may_be_left_out(&self) -> bool {
         matches!(self, Mount::Bind(bind) if bind.broad == Broad::Skip || bind.missing == Missing::Skip)
+    }
+
+    /// A pattern has a mark at its end.
+    fn written(name: &str) -> &str {
+        shown(name)
     }
 }
 

@@ -4,10 +4,11 @@
 use super::Mounts;
 use super::entry::{Access, Bind, Missing, Mount};
 use super::tree::{Base, Node, Tree, base, settle, source_of};
-use crate::draft::{Draft, Note};
+use crate::draft::Draft;
 use crate::host::trail::Trail;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::policy::env::Setting;
+use crate::problem::Note;
 use crate::problem::Problem;
 use crate::source::Span;
 use crate::step::Content;

@@ -3,8 +3,8 @@
 
 use super::entry::{Access, Bind, Hidden, Missing, Mount};
 use super::tree::{Node, Tree, source_of};
-use crate::draft::Note;
 use crate::host::{Fact, File, FileKind, Host};
+use crate::problem::Note;
 use crate::shape::{Shape, Shaped};
 use crate::source::Span;
 use crate::value::{Written, ancestors, below, join};

@@ -2,9 +2,9 @@
 
 use super::entry::{Access, Bind, Broad, Missing, Mount, TMPFS};
 use super::{Mounts, checks, dev, links, sockets};
-use crate::draft::Note;
 use crate::host::programs::Piece;
 use crate::host::{Fact, FileKind, Host};
+use crate::problem::Note;
 use crate::source::{At, Span};
 use crate::value::{ancestors, below, join, parent};
 use std::borrow::Cow;

@@ -2,7 +2,8 @@
 
 use super::{Process, Stdio, Terminal, Tty};
 use crate::draft::Draft;
-use crate::host::{Anew, Host, Owner, Stream};
+use crate::host::Host;
+use crate::host::streams::{Anew, Owner, Stream};
 use crate::kernel::attrs::Attrs;
 use crate::policy::identity::Ids;
 use crate::problem::{Problem, errno_words};

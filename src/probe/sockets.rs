@@ -1,11 +1,12 @@
 //! Looks for sockets below a directory of the host: breadth first, so that those that are near are found, no link followed, the names and
 //! directories bounded, so that a home with many names does not slow a start. It reads directories, and decides nothing.
 
-use super::{Fact, FileKind, Host, look};
+use crate::host::{Fact, FileKind, Host};
 use crate::policy::mounts::SOCKETS_ABI;
 use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::sockets::{Reach, Sockets, looked_at};
 use crate::policy::mounts::tree::{Tree, settle};
+use crate::probe::look;
 use crate::profile::Profile;
 use crate::value::{below, join};
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +22,7 @@ impl Host {
     }
 
     /// The same below what grants them.
-    pub(super) fn read_granted_sockets(&mut self, profile: &Profile) {
+    pub(crate) fn read_granted_sockets(&mut self, profile: &Profile) {
         let (tree, _) = settle(&expand(&profile.mounts, &self.globs), self);
         let home = self.caller.home.clone();
         self.look_for_sockets(profile, &tree, &home, |sockets| sockets == Sockets::Allow);

@@ -3,12 +3,12 @@
 //! It reads the host and grants nothing. The files may be an earlier target's: what they name is bounded in number, and a script that
 //! they lead to is not taken for granted.
 
-use super::elf::{self, Elf, Machine, Program as Head};
-use super::loader::{Cache, LARGEST_CACHE, Loader, Object};
-use super::programs::{Lack, Piece, Program};
-use super::script::{Script, program_of_env};
-use super::view::{Found, View, What};
+use crate::host::programs::{Lack, Piece, Program};
 use crate::kernel::name::Inode;
+use crate::probe::elf::{self, Elf, Machine, Program as Head};
+use crate::probe::loader::{Cache, LARGEST_CACHE, Loader, Object};
+use crate::probe::script::{Script, program_of_env};
+use crate::probe::view::{Found, View, What};
 use crate::problem::did_you_mean;
 use crate::value::parent;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,8 +3,9 @@
 //! A pattern that hides is walked in the tree as it will be inside, where a folder may be a bind of another; one that grants is walked
 //! on the host. It reads folders, and decides nothing: [`crate::policy::mounts::glob`] says what becomes of what is found.
 
+use crate::host::globs::{Found, Match, Stop};
 use crate::policy::mounts::entry::{Bind, Mount};
-use crate::policy::mounts::glob::{Found, MOST_NAMES, Match, Stop, dots_of, source_base};
+use crate::policy::mounts::glob::{MOST_NAMES, dots_of, source_base};
 use crate::policy::mounts::pattern::{Dots, Pattern, Progress, is_pattern};
 use crate::policy::mounts::tree::{Tree, source_of, tree};
 use crate::policy::mounts::{MOST_ENTRIES, Mounts};

@@ -78,7 +78,7 @@ fn split_words(text: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::probe::script::*;
 
     #[test]
     fn first_lines_are_split_as_the_kernel_does() {

@@ -1,8 +1,10 @@
 //! What `check` and `plan` look at besides, and `run` does without: it changes no plan. Reads alone, each bounded.
 
-use super::{Fact, FileKind, Host, look, names_in};
-use crate::exposure::keys::{self, Key};
+use crate::exposure::keys;
+use crate::host::keys::Key;
+use crate::host::{Fact, FileKind, Host};
 use crate::lint;
+use crate::probe::{look, names_in};
 use crate::profile::Profile;
 use crate::value::{below, join, parent};
 use nix::unistd::{AccessFlags, access};

@@ -1,29 +1,7 @@
-//! Who called: what variables and look-up of profiles may know. Plain data, so that a test can invent a caller.
+//! Reads who called.
 
+use crate::host::caller::Caller;
 use std::collections::BTreeMap;
-
-/// The caller.
-#[derive(Debug, Clone, Default)]
-pub struct Caller {
-    /// The user id.
-    pub uid: u32,
-    /// The group id.
-    pub gid: u32,
-    /// The name in /etc/passwd, or the number.
-    pub user: String,
-    /// The home in /etc/passwd, never $HOME, which the environment could point elsewhere.
-    pub home: String,
-    /// getcwd(3), never $PWD.
-    pub cwd: String,
-    /// $XDG_RUNTIME_DIR, where it is set.
-    pub runtime_dir: Option<String>,
-    /// The environment, but for what is not UTF-8.
-    pub env: BTreeMap<String, String>,
-    /// Where the machine's profiles are.
-    pub system_profiles: String,
-    /// Where the caller's profiles are; root has none, as an unprivileged program could have put one there.
-    pub user_profiles: Option<String>,
-}
 
 /// The home of a user without an entry, as in containers with an arbitrary user: Debian's name for none.
 const NO_HOME: &str = "/nonexistent";
@@ -48,16 +26,6 @@ impl Caller {
             env,
             system_profiles: "/etc/stockade".into(),
             user_profiles,
-        }
-    }
-}
-
-impl Caller {
-    /// The directory of the caller's running sandboxes that have a name. Root's is the machine's, whatever its environment says.
-    pub fn registry(&self) -> Option<String> {
-        match (self.uid, &self.runtime_dir) {
-            (0, _) => Some("/run/stockade".into()),
-            (_, dir) => dir.as_ref().map(|dir| format!("{dir}/stockade")),
         }
     }
 }

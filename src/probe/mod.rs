@@ -1,43 +1,16 @@
-//! Facts about the machine, read once, before anything is planned. Plain data, so that a test can invent a machine.
+//! Reads the machine, once, before anything is planned.
 //!
 //! It reads and never writes; what it read may change, so [`crate::launch`] checks again on the descriptors that it opens.
 
-pub mod groups;
-
-use crate::exposure::keys::Key;
-use crate::kernel::capability::LAST_SURE;
-use crate::kernel::name::Inode;
-use crate::kernel::namespace::Kind;
-use crate::policy::env::Variable;
-use crate::policy::identity::Id;
-use crate::policy::landlock::Paths;
-use crate::policy::mounts::entry::{Bind, Missing, Mount};
-use crate::policy::mounts::glob::Found;
-use crate::policy::namespaces::Namespace;
-use crate::policy::privilege::{self, Look};
-use crate::policy::process::Keyring;
-use crate::policy::{mounts, namespaces};
-use crate::problem::Problem;
-use crate::profile::{Caller, Profile, read_import};
-use crate::source::Sources;
-use crate::sys;
-use groups::Groups;
-use mounted::Mounted;
-use nix::unistd::AccessFlags;
-use programs::Program;
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use trail::{Last, Trail};
-
 mod bounds;
-mod closer;
+mod caller;
 pub mod elf;
+pub mod groups;
 mod inside;
 mod loader;
-pub mod mounted;
-pub mod nodes;
+mod mounted;
+mod nodes;
 mod privileged;
-pub mod programs;
 pub mod script;
 mod search;
 mod sockets;
@@ -47,150 +20,30 @@ pub mod trail;
 mod view;
 mod walk;
 
-pub use bounds::Bounds;
-pub use inside::Inside;
+use crate::host::bounds::Bounds;
+use crate::host::caller::Caller;
+use crate::host::groups::Groups;
+use crate::host::mounted::Mounted;
+use crate::host::{Fact, File, FileKind, Host};
+use crate::kernel::capability::LAST_SURE;
+use crate::kernel::name::Inode;
+use crate::kernel::namespace::Kind;
+use crate::policy::env::Variable;
+use crate::policy::identity::Id;
+use crate::policy::landlock::Paths;
+use crate::policy::mounts::entry::{Bind, Missing, Mount};
+use crate::policy::namespaces::Namespace;
+use crate::policy::process::Keyring;
+use crate::policy::{mounts, namespaces, privilege};
+use crate::profile::{Profile, read_import};
+use crate::source::Sources;
+use crate::sys;
+use nix::unistd::AccessFlags;
 pub use privileged::given;
-pub use streams::{Anew, Owner, Socket, Stream, Unix, open_anew};
-
-/// What is known of the machine and of the caller.
-#[derive(Debug, Clone, Default)]
-pub struct Host {
-    /// Who called.
-    pub caller: Caller,
-    /// The launcher's process id; read only for root.
-    pub pid: u32,
-    /// The NIS domain name (uname(2)).
-    pub domain: String,
-    /// Major and minor version of the kernel.
-    pub kernel: (u32, u32),
-    /// The highest capability of the kernel, where the profile names one above [`LAST_SURE`].
-    pub last_capability: Option<u8>,
-    /// Why keyctl(2) is refused to this process, where `optional` has `keyring` and it is.
-    pub keyctl_refused: Option<i32>,
-    /// Whether root has no CAP_SYS_ADMIN, as in a container; read only for a sandbox in the host's user namespace.
-    pub powerless_root: bool,
-    /// What is mounted, where `seccomp.write-execute` is false.
-    pub mounted: Option<Mounted>,
-    /// Landlock's ABI, where the kernel has it.
-    pub landlock: Option<u32>,
-    /// Every path that the profile names, by the host's path.
-    pub paths: BTreeMap<String, Fact>,
-    /// Why an ordinary caller can make nothing in directories where `missing = "create"` is to, by the host's path.
-    pub unwritable: BTreeMap<String, i32>,
-    /// What the patterns among the keys of `[mounts]` match.
-    pub globs: BTreeMap<String, Found>,
-    /// The links, all root's, that paths of the profile lead through on their way, by the path; read only for root.
-    pub ways: BTreeMap<String, Vec<trail::Link>>,
-    /// Where the links lead that entries of `[mounts]` keep, by the host's path.
-    pub trails: BTreeMap<String, Trail>,
-    /// Files with privilege in the trees that are granted for writing, by the path inside; read only for root.
-    pub privileged: BTreeMap<String, Look>,
-    /// The names in the folder that becomes `/`, where one does.
-    pub root_names: Vec<String>,
-    /// The names in folders that a lint looks into; read where it is asked for ([`Host::look_closer`]).
-    pub names: BTreeMap<String, Vec<String>>,
-    /// Keys and sessions of the homes of this machine, and the system's; read where it is asked for.
-    pub keys: Vec<Key>,
-    /// What git reads below granted directories, besides their own `.git`, by the host's path; read where it is asked for.
-    pub repositories: BTreeMap<String, Vec<String>>,
-    /// Descriptors 0, 1 and 2.
-    pub streams: [Stream; 3],
-    /// How a terminal on 1 or 2 is opened for writing alone, or why it cannot be; read only where the target has no terminal as 0.
-    pub anew: BTreeMap<u32, Result<Anew, i32>>,
-    /// Those that the profile passes, by number.
-    pub passed: BTreeMap<u32, Stream>,
-    /// Users that the profile names.
-    pub users: BTreeMap<String, u32>,
-    /// Groups that the profile names.
-    pub groups: BTreeMap<String, u32>,
-    /// Subordinate user ids of the caller (subuid(5)).
-    pub subuid: Vec<(u32, u32)>,
-    /// Subordinate group ids of the caller (subgid(5)).
-    pub subgid: Vec<(u32, u32)>,
-    /// Host ids that somebody has, as first and count; read only for root.
-    pub taken: Vec<(u32, u32)>,
-    /// The files that the profile came from, in their real places.
-    pub profiles: Vec<String>,
-    /// What each item of `programs` needs, in their order.
-    pub programs: Vec<Program>,
-    /// What the command finds inside; read where it is asked for ([`Host::look_inside`]).
-    pub inside: Option<Inside>,
-    /// Control groups; read only where the profile has limits.
-    pub control_groups: Groups,
-    /// Where each path of `[landlock].paths` leads inside, links followed; or the errno with which the way ends.
-    pub ruled: BTreeMap<String, Result<String, i32>>,
-    /// How far the caller may go with limits and priorities, where an ordinary user's profile asks for any.
-    pub bounds: Option<Bounds>,
-    /// The caller's supplementary groups, where a command asked for them.
-    pub groups_of_caller: Option<Vec<u32>>,
-    /// Whether the limits of namespaces(7) cannot be written; read only where the profile lets them fall.
-    pub read_only_sysctls: bool,
-    /// The text that `[seccomp]` imports, or why there is none.
-    pub import: Option<Result<String, Problem>>,
-}
-
-/// What is at a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fact {
-    /// Nothing, or nothing that the caller can see; why.
-    Absent(i32),
-    /// Something.
-    Present(File),
-}
-
-/// A file of any kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// What it is.
-    pub kind: FileKind,
-    /// Which it is.
-    pub inode: Inode,
-    /// Its owner.
-    pub uid: u32,
-    /// Its group.
-    pub gid: u32,
-    /// Its permission bits.
-    pub mode: u32,
-    /// How many names it has (link(2)).
-    pub names: u64,
-    /// Its place without links, where a folder on the way is a link; with whether all those links are root's.
-    pub real: Option<(String, bool)>,
-    /// The magic number of its file system (statfs(2)); read only where it matters.
-    pub fs: i64,
-    /// Sockets below it, by their path below it, where it is a bound directory that was looked at.
-    pub sockets: Vec<String>,
-}
-
-/// The kind of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileKind {
-    /// A folder.
-    Folder,
-    /// A regular file.
-    Regular,
-    /// A symbolic link, with its text.
-    Link(String),
-    /// A socket.
-    Socket,
-    /// A character or block device.
-    Device,
-    /// A FIFO.
-    Fifo,
-}
-
-impl FileKind {
-    /// What people call it.
-    pub fn word(&self) -> &'static str {
-        match self {
-            FileKind::Folder => "a directory",
-            FileKind::Regular => "a file",
-            FileKind::Link(_) => "a symbolic link",
-            FileKind::Socket => "a socket",
-            FileKind::Device => "a device",
-            FileKind::Fifo => "a FIFO",
-        }
-    }
-}
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+pub use streams::open_anew;
+use trail::Last;
 
 impl Host {
     /// Reads what `profile` needs to know.
@@ -257,7 +110,7 @@ impl Host {
         if caller.uid != 0 {
             host.bounds = Bounds::read(&profile.process, &profile.rlimits);
         }
-        if privilege::is_looked_for(profile, &caller) {
+        if privilege::is_looked_for(&profile.identity, &profile.namespaces, &caller) {
             host.caller = caller.clone();
             let (tree, _) = mounts::tree::settle(&entries, &host);
             host.privileged = privileged::look(&tree, &host, profile.seccomp.set_id.get().is_some_and(|set_id| set_id.value));
@@ -271,25 +124,6 @@ impl Host {
             host.read_ruled(profile, table.iter().map(|(path, _)| path.as_ref()));
         }
         host
-    }
-
-    /// What is at a host path; a path that nobody asked for counts as absent.
-    pub fn at(&self, path: &str) -> &Fact {
-        const UNASKED: &Fact = &Fact::Absent(libc::ENOENT);
-        self.paths.get(path).unwrap_or(UNASKED)
-    }
-
-    /// The file at a host path, where there is one.
-    pub fn present(&self, path: &str) -> Option<&File> {
-        match self.at(path) {
-            Fact::Present(file) => Some(file),
-            Fact::Absent(_) => None,
-        }
-    }
-
-    /// Whether a path is known to be a folder without a link on the way to it.
-    fn is_plain_folder(&self, path: &str) -> bool {
-        matches!(self.paths.get(path), Some(Fact::Present(File { kind: FileKind::Folder, real: None, .. })))
     }
 
     fn read_ids(&mut self, profile: &Profile, caller: &Caller) {
@@ -345,7 +179,7 @@ fn refused_keyctl(profile: &Profile) -> Option<i32> {
 }
 
 /// What is at `path`. A final link is not followed; links on the way are, and reported; `plain` is whether it is known that there are none.
-fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
+pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
     let walked = if plain { Ok(()) } else { open_without_links(path) };
     let (real, meta) = match walked {
         Ok(()) => (None, std::fs::symlink_metadata(path)),
@@ -418,7 +252,7 @@ fn unwritable(entries: &mounts::Mounts) -> BTreeMap<String, i32> {
     made.filter_map(|above| Some((above.clone(), nix::unistd::access(above.as_str(), how).err()? as i32))).collect()
 }
 
-fn names_in(path: &str) -> Vec<String> {
+pub(crate) fn names_in(path: &str) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(path) else { return vec![] };
     let mut names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();

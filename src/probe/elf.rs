@@ -3,7 +3,7 @@
 //! It reads by place and never the whole file. The file may be anybody's: every size and count has a bound, what goes past a bound or
 //! past the end of the file is no program.
 
-use super::script::{HEAD, Script};
+use crate::probe::script::{HEAD, Script};
 use elf::abi;
 use elf::dynamic::{Dyn, DynamicTable};
 use elf::endian::NativeEndian;
@@ -189,7 +189,7 @@ fn text(file: &File, offset: u64, longest: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::probe::elf::*;
     use std::io::Write;
 
     fn file(bytes: &[u8]) -> File {

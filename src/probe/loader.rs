@@ -1,6 +1,6 @@
 //! Where a dynamic loader looks for a library: the rules of glibc (ld.so(8)) and of musl, as a list of paths. It opens nothing.
 
-use super::elf::{Elf, Machine};
+use crate::probe::elf::{Elf, Machine};
 use crate::value::{below, parent};
 
 /// A file that is in the process: the program, its loader, a library.
@@ -236,7 +236,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::probe::loader::*;
 
     const MACHINE: Machine = Machine { wide: true, number: elf::abi::EM_X86_64 };
 
