@@ -503,6 +503,11 @@ fn a_socket_whose_path_is_not_utf8_is_refused() {
             assert_eq!(text(&run("true").stdout), "A\n", "{who:?} {case}");
             for word in ["\"hide\"", "false"] {
                 let output = run(word);
+                if case == "directory" && stockade::sys::landlock_abi().is_ok_and(|abi| abi >= 9) {
+                    // Landlock refuses it, so nobody looks so deep.
+                    assert!(output.status.code() != Some(125) && !text(&output.stdout).contains('A'), "{who:?} {word}: {}", text(&output.stderr));
+                    continue;
+                }
                 let words = unwrapped(&text(&output.stderr));
                 assert!(output.status.code() == Some(125) && words.contains("is not UTF-8"), "{who:?} {case} {word}: {words}");
             }
