@@ -99,6 +99,26 @@ fn a_denial_is_told_with_its_count_and_the_line_that_permits_it() {
     }
 }
 
+/// What the kernel does and logs is no denial, and is among what is granted.
+#[test]
+fn what_is_logged_is_not_told_as_denied() {
+    let place = place();
+    for who in As::all() {
+        for (rule, out, denials) in [("log", "success 0\n", 0), ("deny", "errno 1\n", 1)] {
+            let text = profile(&place, &format!("[seccomp.rules]\nsync = \"{rule}\"\n"));
+            let ran = run(&place, *who, EXPLAIN, &text, &["/denials", "raw", &number("sync")]);
+            assert_eq!((ran.out.as_str(), ran.denials().len()), (out, denials), "{who:?}: {ran:?}");
+        }
+        // `plan` lists what is not granted: a call that is logged is.
+        for (rule, granted) in [("log", true), ("deny", false)] {
+            let path = place.file("logged.toml", &profile(&place, &format!("[seccomp.rules]\nptrace = \"{rule}\"\n")));
+            let plan: Ran = place.stockade(*who).arg("plan").arg(path).arg("/denials").output().unwrap().into();
+            let not = plan.out.split("not granted").nth(1).unwrap_or_else(|| panic!("{plan:?}"));
+            assert_eq!(!not.contains("ptrace"), granted, "{who:?}: {plan:?}");
+        }
+    }
+}
+
 /// README's sample is what is printed, but for how often a version of strace tries.
 #[test]
 fn the_sample_of_the_readme_is_printed() {

@@ -847,3 +847,45 @@ fn a_rule_answers_for_what_meets_its_conditions_alone() {
     let group = ask(&[], "syscall:swapon");
     assert!(group.0 == denied && group.1.contains("\n    swapon = \"allow\"\n"), "{}", group.1);
 }
+
+/// The kernel does what is logged: `why` says so, and so does the call. With `deny` in its place both say the other thing.
+#[test]
+fn what_is_logged_is_allowed() {
+    let ids = syscalls::number("getpid").unwrap();
+    let questions = [
+        call(ids, &[0; 6]),
+        call(syscalls::number("socket").unwrap(), &[2, 1, 0, 0, 0, 0]),
+        call(syscalls::number("ioctl").unwrap(), &[0; 6]),
+        call(syscalls::number("prctl").unwrap(), &[1, 0, 0, 0, 0, 0]),
+        Question { why: "connect:127.0.0.1:9".into(), probe: "connect 127.0.0.1 9".into() },
+        Question { why: "bind:127.0.0.1:0".into(), probe: "bind 127.0.0.1 0".into() },
+    ];
+    for who in As::all() {
+        let place = Place::new();
+        with_probe(&place);
+        let said = |rule: &str, question: &str| {
+            let output = place.stockade(*who).args(["why", "--config", rule, "base", question]).output().unwrap();
+            (output.status.code(), text(&output.stdout))
+        };
+        let (status, out) = said("seccomp.rules.getpid = \"log\"", "getpid");
+        assert!(status == Some(0) && out.contains("allows it, and the kernel logs it") && !out.contains("to allow it"), "{who:?}: {out}");
+        // A rule that looks at its arguments, asked about without any.
+        let (status, out) = said("seccomp.rules.\"@system-service\" = \"log\"", "socket");
+        assert!(status == Some(0) && out.starts_with("allowed: "), "{who:?}: {out}");
+        for (rule, allowed) in [("getpid = \"log\"", true), ("\"@system-service\" = \"log\"", true), ("getpid = \"deny\"", false)] {
+            let lines = [format!("seccomp.rules.{rule}")];
+            let flags = flags(&place, &lines);
+            let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+            assert_eq!(agree(&place, *who, &flags, "base", &questions), questions.len());
+            let verdict = said_of(&place, *who, &flags, &questions[0]);
+            assert_eq!(verdict, if allowed { ("allowed".into(), "ok".into()) } else { ("denied".to_owned(), "EPERM".to_owned()) }, "{who:?}: {rule}");
+        }
+    }
+}
+
+/// What `why` says of one question, and what the probe gets.
+fn said_of(place: &Place, who: As, flags: &[&str], question: &Question) -> (String, String) {
+    let question = std::slice::from_ref(question);
+    let probe = Path::new("/probe");
+    (said(place, who, flags, "base", probe, question).remove(0).0, got(place, who, flags, "base", probe, question).remove(0))
+}

@@ -93,7 +93,7 @@ pub fn line_for(query: &Query, (architecture, number, arguments): (u32, u32, &[u
     let mut own = None;
     for line in lines {
         let Some(after) = laid_over(&line, request) else { continue };
-        if after.plan.filter.judge_seen(architecture, number, arguments).refuses() {
+        if !after.plan.filter.judge_seen(architecture, number, arguments).permits() {
             continue;
         }
         let says = |query: &Query| judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes).verdict;
@@ -115,7 +115,7 @@ fn first(lines: Vec<Line>, query: &Query, request: &Request, eyes: &Eyes) -> Opt
         let allows =
             |query: &Query, after: &Planned| judge(query, &after.profile, &World::new(&after.plan, &after.profile), eyes).verdict == Says::Allows;
         let is_open = |after: &Planned| match query {
-            Query::Call { number, arguments: Some(arguments) } => !after.plan.filter.judge(*number, arguments).refuses(),
+            Query::Call { number, arguments: Some(arguments) } => after.plan.filter.judge(*number, arguments).permits(),
             _ => false,
         };
         line.is_nested() && laid_over(line, request).is_some_and(|after| is_open(&after) && allows(&own, &after))

@@ -7,7 +7,6 @@ use crate::kernel::syscalls;
 use crate::plan::Plan;
 use crate::policy::identity::Extent;
 use crate::policy::namespaces::Namespace;
-use crate::policy::seccomp::Verdict;
 use crate::step::{Op, Stage};
 use crate::value::{below, parent};
 use crate::walls::{Shows, World};
@@ -194,7 +193,7 @@ pub fn not_granted(world: &World<'_>) -> String {
     let plan = world.plan;
     let new = |kind| plan.choice.is_new(kind);
     let homes = Homes::shown(world);
-    let refused = |name: &str| syscalls::number(name).is_some_and(|number| plan.filter.judge(number, &[0; 6]) != Verdict::Allow);
+    let refused = |name: &str| syscalls::number(name).is_some_and(|number| !plan.filter.judge(number, &[0; 6]).permits());
     let facts = [
         (new(Kind::Net), "network"),
         (homes == Homes::None, "homes"),

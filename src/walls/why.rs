@@ -245,7 +245,7 @@ impl Asked<'_> {
         let at = because.map_or(nested_at, |(_, at)| at);
         let topic = syscalls::ALLOWED.iter().find(|(_, calls)| calls.contains(&name)).map(|(topic, _)| *topic);
         let rule = filter.rule(number);
-        let says = |verdict: Verdict| if verdict == Verdict::Allow { Says::Allows } else { Says::Denies };
+        let says = |verdict: Verdict| if verdict.permits() { Says::Allows } else { Says::Denies };
         let policy = match because {
             Some((source, _)) => format!("`{source}` of [seccomp]"),
             None if nested_at.is_somewhere() => "the policy for nested sandboxes".to_owned(),
@@ -254,7 +254,7 @@ impl Asked<'_> {
         let topic = topic.filter(|_| because.is_none());
         let (says, words) = match (rule, arguments) {
             (Some(rule), None) if !rule.cases.is_empty() => {
-                let any = rule.otherwise == Verdict::Allow || rule.cases.iter().any(|case| case.verdict == Verdict::Allow);
+                let any = rule.otherwise.permits() || rule.cases.iter().any(|case| case.verdict.permits());
                 let says = if any { Says::Allows } else { Says::Denies };
                 (says, format!("{policy} looks at its arguments: {rule}"))
             }
@@ -264,6 +264,7 @@ impl Asked<'_> {
                 let with = if arguments.is_some() && rule.is_some_and(|rule| !rule.cases.is_empty()) { " with these arguments" } else { "" };
                 match verdict {
                     Verdict::Allow => (says(verdict), format!("{policy} allows it{with}{of}")),
+                    Verdict::Log => (says(verdict), format!("{policy} allows it{with}{of}, and the kernel logs it")),
                     Verdict::Errno(0) => (says(verdict), format!("{policy} does nothing and answers 0{with}, as if it were done")),
                     other => (says(verdict), format!("{policy} answers {other}{with}")),
                 }
@@ -416,7 +417,7 @@ impl Asked<'_> {
             (name, verdict)
         };
         let calls = [judge("socket", [family as u64, kind as u64, 0, 0, 0, 0]), judge(name, [0; 6])];
-        match calls.iter().find(|(_, verdict)| *verdict != Verdict::Allow) {
+        match calls.iter().find(|(_, verdict)| !verdict.permits()) {
             Some((name, verdict)) => Reason::new(Wall::Seccomp, Says::Denies, format!("the filter answers {name} with {verdict}"), Span::NOWHERE),
             None => Reason::new(Wall::Seccomp, Says::Allows, format!("the filter allows socket and {name}"), Span::NOWHERE),
         }

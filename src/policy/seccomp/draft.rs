@@ -47,7 +47,7 @@ fn granted(seccomp: &Seccomp, draft: &mut Draft) -> Vec<Abi> {
 fn check(filter: &Filter, seccomp: &Seccomp, draft: &mut Draft) {
     for (call, does) in [("execve", "starts"), ("exit_group", "ends")] {
         let number = Abi::Native.number(call).unwrap_or_default();
-        let open = filter.rule(number).is_some_and(|rule| rule.cases.is_empty() && rule.otherwise <= Verdict::Log);
+        let open = filter.rule(number).is_some_and(|rule| rule.cases.is_empty() && rule.otherwise.permits());
         if !open {
             let policy = seccomp.import.at().or(seccomp.policy.at());
             let (source, at) = filter.native.because(number).map_or((Source::Policy, policy), |because| because);

@@ -41,6 +41,11 @@ impl Verdict {
         self >= Verdict::Notify
     }
 
+    /// Whether the kernel does the call, whoever looks on. A tracer may let [`Verdict::Trace`] through, so it is neither this nor refused.
+    pub fn permits(self) -> bool {
+        self <= Verdict::Log
+    }
+
     /// The order of strictness. Of two errnos neither is stricter; the lower one counts, so that the order of a profile's lines does not.
     pub fn strictness(self) -> (u8, i32) {
         match self {
