@@ -30,7 +30,8 @@ The words: *enforced*; *refused* with the number that `stockade explain` takes; 
 with the mode. Where root and an ordinary user differ, both are named.
 
 A row is the key with a value that has to be enforced, so for some keys a cell names the end of that value: `env.required` is shown with a
-variable that the caller lacks, which is refused; `landlock.min-abi` with an ABI that no kernel has, which `optional = [\"landlock\"]` skips. A
+variable that the caller lacks, which is refused; `landlock.min-abi` with an ABI that no kernel has, which `optional = [\"landlock\"]` skips.
+Where a mode takes one value of a key and refuses another, the other has a row of its own, which names it. A
 row `optional.WORD` is that word in `optional`: *skipped* is what the word makes of a protection that the mode cannot have.
 ";
 

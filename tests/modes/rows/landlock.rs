@@ -4,17 +4,26 @@ use crate::table::Cell::{Held, Lacking, Nothing, Possible, Refused, Skipped};
 use crate::table::Column::{Alone, Host, Joined, Listed, Nested, Own, Without};
 use crate::table::{Cell, Kernel, OTHER, Row, act, plain, row, watched};
 
+const READ: &str = "[ -n \"$(head -c 4 /etc/passwd)\" ] && echo read";
+const USR_ALONE: &str = "landlock.paths = { \"/usr\" = \"rx\", \"/lib64\" = \"rx\" }";
+const OFF: &str = "landlock.paths = \"off\"";
 const ABSENT: Cell = Skipped("landlock::absent", "landlock");
 
 pub const ROWS: &[Row] = &[
     plain("landlock.min-abi", "landlock.min-abi = 99", ABSENT),
-    row(
-        "landlock.paths",
-        act("landlock.paths = { \"/usr\" = \"rx\", \"/lib64\" = \"rx\" }", "[ -n \"$(head -c 4 /etc/passwd)\" ] && echo read", "status 1", "read"),
-    )
-    .but(Without, ABSENT)
-    .but(Nested, Refused("landlock::nested")),
+    row("landlock.paths", act(USR_ALONE, READ, "status 1", "read")).but(Without, ABSENT).but(Nested, Refused("landlock::nested")),
     plain("landlock.paths = \"auto\"", "landlock.paths = \"auto\"", Nothing("it is the default")).but(Joined, Refused("namespaces::mount")),
+    // What the twin cannot have, it is refused for, or it cannot read: either shows that `off` is what lets it.
+    row("landlock.paths = \"off\"", act(OFF, READ, "read", OTHER).against(USR_ALONE))
+        .but(Host, Refused("landlock::alone"))
+        .but(Alone, Refused("landlock::alone"))
+        .but(
+            Without,
+            Held(
+                act("landlock.paths = \"off\"\noptional = []", READ, "read", "status 125")
+                    .against("landlock.paths = { \"/usr\" = \"rx\", \"/lib64\" = \"rx\" }\noptional = []"),
+            ),
+        ),
     row("landlock.tcp-bind", act("landlock.tcp-bind = []", "{P}/probe tcp-bind 0 && echo ok", "EACCES status 1", "ok")).but(Without, ABSENT),
     row("landlock.tcp-connect", act("landlock.tcp-connect = []", "{P}/probe tcp-connect 9 && echo ok", "EACCES status 1", "ECONNREFUSED status 1"))
         .but(Without, ABSENT),

@@ -51,6 +51,16 @@ pub const ROWS: &[Row] = &[
         act("mounts.\"{P}/absent\" = { bind = \"{P}/absent\", missing = \"skip\" }", "echo started", "started", "status 125")
             .against("mounts.\"{P}/absent\" = { bind = \"{P}/absent\" }"),
     ),
+    mount(
+        "mounts.bind.missing = \"create\"",
+        act(
+            "mounts.\"{P}/records/{id}\" = { bind = \"{P}/records/{id}\", missing = \"create\" }",
+            "cd {P}/records/{id} && echo made",
+            "made",
+            "status 2",
+        )
+        .against("mounts.\"{P}/records/{id}\" = { bind = \"{P}/records/{id}\", missing = \"skip\" }"),
+    ),
     grant(
         "mounts.bind.broad",
         act("mounts.\"/opt\" = { bind = \"/opt\", access = \"rw\", broad = \"skip\" }", "echo started", "started", "status 125")
@@ -65,6 +75,16 @@ pub const ROWS: &[Row] = &[
             "status 125",
         )
         .against("mounts.\"{P}/sockets\" = { bind = \"{P}/sockets\" }"),
+    ),
+    mount(
+        "mounts.bind.sockets = \"hide\"",
+        act(
+            "mounts.\"{P}/sockets\" = { bind = \"{P}/sockets\", sockets = \"hide\" }",
+            "{P}/probe connect-unix {P}/sockets/socket && echo ok",
+            "EROFS status 1",
+            "ok",
+        )
+        .against("mounts.\"{P}/sockets\" = { bind = \"{P}/sockets\", sockets = true }"),
     ),
     mount(
         "mounts.bind.owner",

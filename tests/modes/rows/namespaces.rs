@@ -67,6 +67,7 @@ pub const ROWS: &[Row] = &[
     row("namespaces.nested", act("namespaces.nested = [\"user\", \"pid\"]", TWO_KINDS, "two", "status 1"))
         .but(Nested, Held(act("namespaces.nested = [\"user\", \"pid\"]", TWO_KINDS, "two", "status 1").against("namespaces.nested = true")))
         .but(Listed, Held(act("namespaces.nested = false", TWO_KINDS, "status 1", "two").against("namespaces.nested = [\"user\", \"pid\"]"))),
+    row("namespaces.nested = true", NESTED).but(Host, Refused("landlock::alone")).but(Alone, Refused("landlock::alone")),
     kind(
         "network.mode",
         watched("network.mode = \"host\"", NET, "the host's", "another"),
@@ -88,6 +89,8 @@ pub const ROWS: &[Row] = &[
 ];
 
 const TWO_KINDS: &str = "unshare -Up true && ! unshare -Un true 2> /dev/null && echo two";
+const NESTED: Act = act("namespaces.nested = true\nseccomp.set-id = true", "unshare -Urm true && echo made", "made", "status 1")
+    .against("namespaces.nested = false\nseccomp.set-id = true");
 const BOOTTIME: &str = "[ $({P}/act boottime) -ge 5000 ] && echo moved";
 const MONOTONIC: &str = "[ $({P}/act monotonic) -ge 5000 ] && echo moved";
 

@@ -13,6 +13,10 @@ pub const ROWS: &[Row] = &[
     row("seccomp.allow", act("seccomp.allow = [\"kcmp\"]", "{P}/probe kcmp && echo ok", "ok", "EPERM status 1")),
     row("seccomp.deny", act("seccomp.deny = [\"uname\"]", "uname", "status 1", "Linux")),
     row("seccomp.rules", act("seccomp.rules.uname = \"errno:ENOSYS\"", "uname", "status 1", "Linux")),
+    row(
+        "seccomp.rules.@GROUP",
+        act("seccomp.rules.\"@network-io\" = \"errno:ENOSYS\"", "{P}/probe socket 2 1 0 && echo ok", "ENOSYS status 1", "ok"),
+    ),
     row("seccomp.families", act("seccomp.families = [\"AF_UNIX\"]", "{P}/probe socket 2 1 0 && echo ok", "EAFNOSUPPORT status 1", "ok")),
     row("seccomp.write-execute", act("seccomp.write-execute = false", "{P}/act write-execute", "EPERM", "ok"))
         .but(Host, FILES)
