@@ -10,14 +10,27 @@ use crate::shell::shell_word;
 use crate::source::Span;
 use crate::value::{AbsolutePath, below, parent};
 
+/// What a bind stands in.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// What else the profile puts there.
+    pub tree: &'a Tree,
+    /// The machine.
+    pub host: &'a Host,
+    /// Whether a socket can be covered: nothing is mounted in the host's own file tree.
+    pub can_cover: bool,
+}
+
 /// Checks a bind of `source` at `path`; the problem says what to do.
-pub fn check(path: &str, source: &str, bind: &Bind, file: &File, (tree, host): (&Tree, &Host), at: Span) -> Option<Problem> {
+pub fn check(path: &str, source: &str, bind: &Bind, file: &File, around: Around<'_>, at: Span) -> Option<Problem> {
     // What counts is the place, not the name that leads there.
     let place = file.real.as_ref().map_or(source, |(real, _)| real.as_str());
     kernel_tree(path, place, file, at)
         .or_else(|| foreign_link(path, source, bind, file, at))
-        .or_else(|| no_sockets(path, place, bind, (tree, file), at))
-        .or_else(|| (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse).then(|| refuse_broad(path, place, bind, host, at)).flatten())
+        .or_else(|| no_sockets(path, place, bind, (file, around), at))
+        .or_else(|| {
+            (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse).then(|| refuse_broad(path, place, bind, around.host, at)).flatten()
+        })
 }
 
 /// The host's proc, sys and dev have kinds of their own: bound, they would show the host's processes and devices.
@@ -59,19 +72,18 @@ fn connects(bind: &Bind) -> &'static str {
 }
 
 /// Read-only does not stop connect(2): a directory of sockets is a grant of the services behind them.
-fn no_sockets(path: &str, source: &str, bind: &Bind, (tree, file): (&Tree, &File), at: Span) -> Option<Problem> {
+fn no_sockets(path: &str, source: &str, bind: &Bind, (file, around): (&File, Around<'_>), at: Span) -> Option<Problem> {
+    let Around { tree, can_cover, .. } = around;
     if bind.sockets == Sockets::Allow || file.kind != FileKind::Folder {
         return None;
     }
     let with = |sockets: Sockets| spelled::line(path, &Mount::Bind(Bind { sockets, ..bind.clone() }));
+    let grant = || format!("bind what is needed below it, or grant what is in it: {}", with(Sockets::Allow));
     let runtime = ["/run", "/tmp", "/var/run", "/var/tmp"].contains(&source)
         || ["/run/user", "/run/dbus", "/run/systemd"].iter().any(|of| below(source, of).is_some());
     if runtime {
         let why = format!("it is where services keep their sockets, and {}", connects(bind));
-        return Some(
-            Problem::new("mounts::sockets", at, format!("cannot bind {source} whole: {why}"))
-                .help(format!("bind what is needed below it, or grant what is in it: {}", with(Sockets::Allow))),
-        );
+        return Some(Problem::new("mounts::sockets", at, format!("cannot bind {source} whole: {why}")).help(grant()));
     }
     if let Some(unnamed) = sockets::shown(tree, path, file).find(|socket| socket.contains(sockets::UNNAMED)) {
         let message = format!("cannot bind {source}: the path of a socket in it is not UTF-8 ({unnamed}), so that nothing can cover it");
@@ -80,7 +92,8 @@ fn no_sockets(path: &str, source: &str, bind: &Bind, (tree, file): (&Tree, &File
     }
     let first = sockets::shown(tree, path, file).next().filter(|_| bind.sockets == Sockets::Refuse)?;
     let message = format!("cannot bind {source}: it holds sockets ({first}), and {}", connects(bind));
-    Some(Problem::new("mounts::sockets", at, message).help(format!("cover them: {}", with(Sockets::Hide))))
+    let help = if can_cover { format!("cover them: {}", with(Sockets::Hide)) } else { grant() };
+    Some(Problem::new("mounts::sockets", at, message).help(help))
 }
 
 /// The line of a bind.

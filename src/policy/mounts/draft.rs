@@ -100,6 +100,10 @@ impl World<'_> {
         self.draft.step(Stage::World, op, at);
     }
 
+    fn around(&self) -> checks::Around<'_> {
+        checks::Around { tree: self.tree, host: self.host, can_cover: true }
+    }
+
     fn allow(&mut self, path: &str, rights: Rights, at: Span) {
         self.draft.step(Stage::Rules, Op::LandlockRule { path: Name::new(path), rights, inode: Inode::default() }, at);
     }
@@ -113,7 +117,7 @@ impl World<'_> {
                 match self.host.at(source) {
                     Fact::Present(file) if file.kind == FileKind::Folder => {
                         if let Some(problem) = (source != "/" || bind.access == Access::ReadWrite)
-                            .then(|| checks::check("/", source, bind, file, (self.tree, self.host), *at))
+                            .then(|| checks::check("/", source, bind, file, self.around(), *at))
                             .flatten()
                         {
                             self.refused = (problem.code == "mounts::broad").then_some(*at);

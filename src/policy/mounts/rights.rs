@@ -166,9 +166,7 @@ impl Reading<'_> {
             }
             _ => {}
         }
-        if let Some(problem) =
-            self.kernel_tree(path, place(path, file), at).or_else(|| checks::check(path, path, bind, file, (self.tree, self.host), at))
-        {
+        if let Some(problem) = self.kernel_tree(path, place(path, file), at).or_else(|| checks::check(path, path, bind, file, self.around(), at)) {
             return self.draft.problem(problem);
         }
         if !bind.exec {
@@ -181,6 +179,10 @@ impl Reading<'_> {
             self.draft.note_less(at, format!("the target cannot write to {path}: {owner}; give it that owner: chown -R {user}:{group} {path}"));
         }
         self.rule(path, bind_rights(bind, file.kind == FileKind::Folder), file, at);
+    }
+
+    fn around(&self) -> checks::Around<'_> {
+        checks::Around { tree: self.tree, host: self.host, can_cover: false }
     }
 
     fn place_of<'p>(&'p self, path: &'p str) -> &'p str {

@@ -165,7 +165,9 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
         return None;
     }
     let strict = Bind { broad: Broad::Refuse, ..bind.clone() };
-    let problem = (bind.broad == Broad::Skip).then(|| checks::check(path, source, &strict, file, (all, host), node.at)).flatten()?;
+    let problem = (bind.broad == Broad::Skip)
+        .then(|| checks::check(path, source, &strict, file, checks::Around { tree: all, host, can_cover: true }, node.at))
+        .flatten()?;
     let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);
     Some(Note { at: node.at, text: format!("{path} is left out: {why}"), less: true })
 }

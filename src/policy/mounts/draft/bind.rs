@@ -32,7 +32,7 @@ impl World<'_> {
             let message = format!("cannot bind {source}: it is a symbolic link to {text}");
             return self.draft.problem(Problem::new("mounts::link", at, message).help("bind what it points at"));
         }
-        if let Some(problem) = checks::check(path, source, bind, &file, (self.tree, self.host), at) {
+        if let Some(problem) = checks::check(path, source, bind, &file, self.around(), at) {
             if problem.code != "mounts::broad" || self.refused != Some(at) {
                 self.draft.problem(problem);
             }
@@ -71,7 +71,7 @@ impl World<'_> {
         // The new folder lies where the links on the way lead, and is as broad as any other there; it holds no sockets yet.
         let real = file.real.map(|(folder, roots)| (join(&folder, &source[source.rfind('/').unwrap_or(0)..]), roots));
         let made = File { real, sockets: vec![], ..file };
-        if let Some(problem) = checks::check(path, source, bind, &made, (self.tree, self.host), at) {
+        if let Some(problem) = checks::check(path, source, bind, &made, self.around(), at) {
             return self.draft.problem(problem);
         }
         if let Some(errno) = self.host.unwritable.get(parent(source)) {
