@@ -135,6 +135,8 @@ pub struct Use {
     pub value: Span,
     /// The value, where it is a text of the profile: what comes from the environment may be a secret.
     pub means: Option<String>,
+    /// Whether the text names the place of the host that the entry grants.
+    pub is_place: bool,
 }
 
 impl Use {

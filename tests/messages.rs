@@ -138,6 +138,49 @@ fn a_line_to_paste_has_the_parameters_of_the_line_that_it_is_about() {
     assert!(out.contains("\"${project}/x\" = \"rw\"") && out.contains("in the place of"), "{out}");
 }
 
+/// What gives a protection up for a variable gives it up for every value.
+#[test]
+fn a_line_that_gives_a_protection_up_names_one_place() {
+    let place = Place::new();
+    let project = place.folder("project", As::User);
+    let _socket = std::os::unix::net::UnixListener::bind(project.join("s")).unwrap();
+    let given = |mounts: &str, set: &str, env: &[(&str, &str)]| {
+        let lines = "[params]\nproject = { type = \"path\", default = \"${env:PLACE:-/tmp}\" }\nmode = { type = \"string\", default = \"rw\" }\n";
+        let path = place.file("p.toml", &format!("{BASE}{lines}[mounts]\n{mounts}\n"));
+        let mut command = place.stockade(As::User);
+        command.arg("check").args((!set.is_empty()).then(|| format!("--set=project={set}"))).arg(path).current_dir("/").envs(env.iter().copied());
+        unwrapped(&said(&command.output().unwrap()))
+    };
+    let offer = "\"/home\" = { bind = \"/home\", access = \"rw\", broad = true }";
+    let err = given("\"${project}\" = \"rw\"", "/home", &[]);
+    assert!(err.contains("another value with --set project=PATH, or") && err.contains(offer), "{err}");
+    let err = given("\"${CWD}home\" = \"rw\"", "", &[]);
+    assert!(err.contains(offer), "{err}");
+    // What the line says already is no further loss, nor is a protection more.
+    let owner = ", access = \"rw\", owner = \"root\", sockets = \"hide\"";
+    let err = given(&format!("\"${{project}}\" = {{ bind = \"${{project}}\"{owner} }}"), "/home", &[]);
+    assert!(err.contains("\"/home\" = { bind = \"/home\", access = \"rw\", broad = true, sockets = \"hide\", owner = \"root\" }"), "{err}");
+    let err = given("\"${project}\" = { bind = \"${project}\", owner = \"root\" }", project.to_str().unwrap(), &[]);
+    assert!(err.contains("\"${project}\" = { bind = \"${project}\", sockets = \"hide\", owner = \"root\" }"), "{err}");
+    // The whole of a directory of sockets is one place, too.
+    let err = given("\"/t\" = { bind = \"${project}\" }", "/tmp", &[]);
+    assert!(err.contains("\"/t\" = { bind = \"/tmp\", sockets = true }"), "{err}");
+    // The place of another's environment is not written out.
+    for mounts in ["\"/h\" = { bind = \"${env:PLACE}\", access = \"rw\" }", "\"/h\" = { bind = \"${project}\", access = \"rw\" }"] {
+        let err = given(mounts, "", &[("PLACE", "/home")]);
+        assert!(err.contains("E0301") && err.contains("write the path itself in the place of") && !err.contains("broad = true"), "{err}");
+    }
+    // A parameter that is not the place has no other value that would help.
+    for mounts in [
+        "\"/h\" = { bind = \"/home\", access = \"${mode}\" }",
+        "\"/h/${mode}\" = { bind = \"/home\", access = \"${mode}\" }",
+        "\"${project}\" = { bind = \"/home\", access = \"rw\" }",
+    ] {
+        let err = given(mounts, "/srv", &[]);
+        assert!(err.contains("E0301") && err.contains("broad = true") && !err.contains("another value"), "{err}");
+    }
+}
+
 #[test]
 fn what_is_skipped_stands_beside_the_verdict() {
     let place = Place::new();

@@ -74,10 +74,10 @@ impl<'a, 'i> Filling<'a, 'i> {
     /// A text with its variables put in; one that is nothing but a parameter takes its type, but where only text makes sense.
     fn text(&mut self, text: &str, at: Span, path: &[String]) -> Option<DeValue<'i>> {
         if let Some(Value::Bare(bare)) = self.variables.whole(text).filter(|_| !wants_text(path)) {
-            self.note_uses(text, at);
+            self.note_uses(text, at, false);
             return DeValue::parse(bare).ok().map(Spanned::into_inner);
         }
-        let value = if is_source_of_pattern(path) { self.expand_pattern(text, at)? } else { self.expand(text, at)? };
+        let value = if is_source_of_pattern(path) { self.expand_pattern(text, at, true)? } else { self.expand(text, at, is_source(path))? };
         if path.first().is_some_and(|section| section == "mounts") && path.last().is_some_and(|key| key != "text") && value.contains(['\n', '\0']) {
             self.problems.push(
                 Problem::new("mounts::path", at, "cannot put this variable into a path: its value holds a line break or a NUL byte")
@@ -88,20 +88,20 @@ impl<'a, 'i> Filling<'a, 'i> {
         Some(DeValue::String(value.into()))
     }
 
-    fn expand(&mut self, text: &str, at: Span) -> Option<String> {
+    fn expand(&mut self, text: &str, at: Span, is_place: bool) -> Option<String> {
         let value = self.variables.expand(text, at, self.sources, self.problems);
-        self.note(text, at, value)
+        self.note(text, at, value, is_place)
     }
 
     /// The same for a text in which stars stand for other characters.
-    fn expand_pattern(&mut self, text: &str, at: Span) -> Option<String> {
+    fn expand_pattern(&mut self, text: &str, at: Span, is_place: bool) -> Option<String> {
         let value = self.variables.expand_as(text, at, self.sources, self.problems, pattern::of_text, pattern::of_value);
-        self.note(text, at, value)
+        self.note(text, at, value, is_place)
     }
 
     /// Takes note of where a value came from.
-    fn note(&mut self, text: &str, at: Span, value: Option<String>) -> Option<String> {
-        self.note_uses(text, at);
+    fn note(&mut self, text: &str, at: Span, value: Option<String>, is_place: bool) -> Option<String> {
+        self.note_uses(text, at, is_place);
         let value = value?;
         if self.variables.is_secret(text) {
             self.secrets.push(Secret::new(&value, text));
@@ -109,9 +109,9 @@ impl<'a, 'i> Filling<'a, 'i> {
         Some(value)
     }
 
-    fn note_uses(&mut self, text: &str, at: Span) {
+    fn note_uses(&mut self, text: &str, at: Span, is_place: bool) {
         for (name, value, means) in self.variables.params_in(text) {
-            self.uses.push(Use { text: at, entry: self.entry, name: name.to_owned(), value, means });
+            self.uses.push(Use { text: at, entry: self.entry, name: name.to_owned(), value, means, is_place });
         }
     }
 
@@ -157,7 +157,7 @@ impl<'a, 'i> Filling<'a, 'i> {
     fn elements(&mut self, text: &str, at: Span, path: &[String]) -> Option<Vec<DeValue<'i>>> {
         let values = match self.variables.whole(text) {
             Some(Value::List(items)) => {
-                self.note_uses(text, at);
+                self.note_uses(text, at, false);
                 if !self.variables.charge(items.iter().map(|item| item.len() + COST_OF_ITEM).sum(), at, self.problems) {
                     return None;
                 }
@@ -213,7 +213,7 @@ impl<'a, 'i> Filling<'a, 'i> {
     fn mount_path(&mut self, key: &str, at: Span, node: &Node<'_>, seen: &mut BTreeMap<String, Span>) -> Option<String> {
         // Most keys have neither variables nor stars.
         let expanded = match key.contains(['*', '$']) {
-            true => self.expand_pattern(key, at)?,
+            true => self.expand_pattern(key, at, !has_source(node))?,
             false => key.to_owned(),
         };
         let path = if expanded.contains('\n') { Err("a path of a mount cannot hold a line break".into()) } else { path_of(key, &expanded) };
@@ -325,6 +325,18 @@ fn misplaced(key: &str, node: &Node<'_>) -> Option<String> {
 /// The source of an entry whose key is a pattern is one, too.
 fn is_source_of_pattern(path: &[String]) -> bool {
     matches!(path, [section, key, last] if section == "mounts" && last == "bind" && pattern::is_pattern(key))
+}
+
+/// Keys of an entry of `[mounts]` that name a place of the host.
+const OF_SOURCES: &[&str] = &["bind", "socket", "device"];
+
+fn is_source(path: &[String]) -> bool {
+    matches!(path, [section, _, key] if section == "mounts" && OF_SOURCES.contains(&key.as_str()))
+}
+
+/// Whether an entry names its source: its key is the path inside then, and that outside, too, where not.
+fn has_source(node: &Node<'_>) -> bool {
+    matches!(node.get_ref(), DeValue::Table(table) if table.keys().any(|key| OF_SOURCES.contains(&key.get_ref().as_ref())))
 }
 
 fn is_command(path: &[String]) -> bool {

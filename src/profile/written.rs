@@ -10,6 +10,12 @@ use crate::value::quoted;
 /// Codes that say of a place of the host that it is the wrong one.
 const OF_A_PLACE: &[&str] = &["mounts::broad", "mounts::kernel-tree", "mounts::link", "mounts::sockets", "mounts::source"];
 
+/// What gives a protection up, as [`crate::policy::mounts`] spells it.
+const GIVES_UP: &[&str] = &["broad = true", "sockets = true", "owner = \"root\""];
+
+/// Keys whose text is a place of the host.
+const SOURCES: &[&str] = &["bind =", "socket =", "device ="];
+
 /// The problems, with the variables of their lines in their help. Where the place that is wrong is the value of a parameter, another
 /// value is the first help: who runs a built-in profile cannot write in it.
 pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Problems {
@@ -17,7 +23,10 @@ pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Pro
     out.extend(problems.into_iter().map(|problem| {
         let param = OF_A_PLACE.contains(&problem.code).then(|| whole(problem.at, sources)).flatten();
         let help = problem.help.as_ref().map(|help| {
-            let help = rewritten(help, problem.at, caller, sources);
+            let help = match unshown(help, problem.at, caller, sources).filter(|_| gives_up(help, problem.at, sources)) {
+                Some(name) => format!("write the path itself in the place of `${{{name}}}`, and `check` again says what can be done"),
+                None => rewritten(help, problem.at, caller, sources),
+            };
             param.map_or_else(|| help.clone(), |name| format!("give `{name}` another value with --set {name}=PATH, or {help}"))
         });
         Problem { help, ..problem }
@@ -25,15 +34,35 @@ pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Pro
     out
 }
 
-/// The parameter that a line's key or source is, with nothing around it.
+/// The parameter that the place of a line is, with nothing around it.
 fn whole(at: Span, sources: &Sources) -> Option<&str> {
     let is_whole = |name: &str, text: &str| text.trim_matches(['"', '\'']).strip_prefix("${").and_then(|text| text.strip_suffix('}')) == Some(name);
-    sources.uses(at).find(|used| sources.text(used.text).is_some_and(|text| is_whole(&used.name, text))).map(|used| used.name.as_str())
+    let mut places = sources.uses(at).filter(|used| used.is_place);
+    places.find(|used| sources.text(used.text).is_some_and(|text| is_whole(&used.name, text))).map(|used| used.name.as_str())
 }
 
-/// A line for the place of the text at `at`, with what is a variable there.
+/// Whether a line that is offered gives up a protection that the one at `at` has. A variable there would give it up for every value.
+fn gives_up(help: &str, at: Span, sources: &Sources) -> bool {
+    let bare = |text: &str| text.replace([' ', '\t'], "");
+    let line = sources.lines_of(at).map(bare).unwrap_or_default();
+    GIVES_UP.iter().any(|word| help.contains(word) && !line.contains(&bare(word)))
+}
+
+/// The variable of a line whose value is offered and may be a secret.
+fn unshown<'s>(help: &str, at: Span, caller: &Caller, sources: &'s Sources) -> Option<&'s str> {
+    let of_line = pieces(sources.lines_of(at)?).unwrap_or_default().into_iter().find_map(|piece| match piece {
+        Piece::Variable(name, _) if name.starts_with("env:") => value(name, caller, None).filter(|value| help.contains(value)).map(|_| name),
+        _ => None,
+    });
+    of_line.or_else(|| sources.uses(at).find(|used| used.is_place && used.means.is_none()).map(|used| used.name.as_str()))
+}
+
+/// A line for the place of the text at `at`, with what is a variable there. One that gives up a protection names today's place alone.
 pub fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources) -> String {
     let Some(line) = sources.lines_of(at).filter(|line| line.contains("${")) else { return help.to_owned() };
+    if gives_up(help, at, sources) {
+        return help.to_owned();
+    }
     let folder = sources.source(at).and_then(|source| source.file.clone());
     let folder = folder.as_deref().map(crate::value::parent);
     let mut known: Vec<(&str, String)> = pieces(line)
@@ -51,7 +80,8 @@ pub fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources) -> St
     known.iter().fold(help.to_owned(), |help, (name, value)| put(&help, value, name))
 }
 
-/// The variable in the place of its value, where a text of TOML begins with that.
+/// The variable in the place of its value, where a path begins with that: one that is a key, or the source of an entry. What is of the
+/// environment is put everywhere.
 fn put(help: &str, value: &str, name: &str) -> String {
     let begun = quoted(value);
     let begun = &begun[..begun.len() - 1];
@@ -59,7 +89,10 @@ fn put(help: &str, value: &str, name: &str) -> String {
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let whole = part.starts_with(['"', '/']);
-        out.push_str(&if whole { format!("\"${{{name}}}") } else { begun.to_owned() });
+        let is_key = || part.split_once('"').is_some_and(|(_, rest)| rest.starts_with(" = "));
+        let is_source = || SOURCES.iter().any(|key| out.trim_end().ends_with(key));
+        let is_place = name.starts_with("env:") || (value.starts_with('/') && (is_key() || is_source()));
+        out.push_str(&if whole && is_place { format!("\"${{{name}}}") } else { begun.to_owned() });
         out.push_str(part);
     }
     out
@@ -86,5 +119,13 @@ mod tests {
     fn a_value_at_the_beginning_of_a_text_is_its_variable() {
         let help = "say so: \"/w/x\" = { bind = \"/w\", missing = \"skip\" }, not \"/wide\" or /w/x";
         assert_eq!(put(help, "/w", "CWD"), "say so: \"${CWD}/x\" = { bind = \"${CWD}\", missing = \"skip\" }, not \"/wide\" or /w/x");
+    }
+
+    #[test]
+    fn a_word_that_is_no_place_stays() {
+        let help = "\"/x\" = { bind = \"/w\", access = \"rw\" }, cwd = \"/w\", [\"/w\"]";
+        assert_eq!(put(help, "rw", "access"), help);
+        assert_eq!(put(help, "/w", "p"), help.replace("bind = \"/w\"", "bind = \"${p}\""));
+        assert_eq!(put(help, "rw", "env:A"), help.replace("\"rw\"", "\"${env:A}\""));
     }
 }
