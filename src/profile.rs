@@ -3,12 +3,13 @@
 use crate::policy::capabilities::Capabilities;
 use crate::policy::env::Env;
 use crate::policy::identity::Identity;
-use crate::policy::landlock::{Landlock, Wall};
+use crate::policy::landlock::Landlock;
 use crate::policy::limits::Limits;
 use crate::policy::mounts::Mounts;
 use crate::policy::name::SandboxName;
 use crate::policy::namespaces::Namespaces;
 use crate::policy::network::Network;
+use crate::policy::optional::Wall;
 use crate::policy::process::Process;
 use crate::policy::programs::Programs;
 use crate::policy::rlimits::Rlimits;

@@ -13,6 +13,7 @@ pub mod mounts;
 pub mod name;
 pub mod namespaces;
 pub mod network;
+pub mod optional;
 pub mod privilege;
 pub mod process;
 pub mod programs;

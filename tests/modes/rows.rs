@@ -48,7 +48,7 @@ const _: () = {
     every_name(limits::ROWS, "limits.io", policy::limits::values::IoLimits::FIELDS);
     every_name(env::ROWS, "env", policy::env::SOURCES);
     every_name(namespaces::ROWS, "namespaces.time-offsets", policy::namespaces::CLOCKS);
-    every_name(landlock::OPTIONAL, "optional", policy::landlock::OPTIONAL);
+    every_name(landlock::OPTIONAL, "optional", policy::optional::OPTIONAL);
     every_name(mounts::ROWS, "mounts.proc", policy::mounts::PROC_KEYS);
     every_limit();
     every_kind();

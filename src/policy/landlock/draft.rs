@@ -2,12 +2,13 @@
 
 use super::rights::Granted;
 use super::streams::Asked;
-use super::{AUDIT_ABI, LEAST_ABI, Landlock, Paths, Ruleset, SCOPE_ABI, Sight, Wall, abi, all, streams};
+use super::{AUDIT_ABI, LEAST_ABI, Landlock, Paths, Ruleset, SCOPE_ABI, Sight, abi, all, streams};
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
 use crate::policy::namespaces::Nested;
+use crate::policy::optional::Wall;
 use crate::problem::{Problem, errno_words};
 use crate::section::{Key, Set};
 use crate::source::{At, Span};

@@ -1,11 +1,12 @@
 //! What Landlock holds of the descriptors that the target has from its caller.
 
-use super::{LEAST_ABI, Landlock, SCOPE_ABI, Scope, Wall};
+use super::{LEAST_ABI, Landlock, SCOPE_ABI, Scope};
 use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::streams::{Owner, Socket, Stream, Unix};
 use crate::kernel::rights::Rights;
 use crate::policy::identity::Ids;
+use crate::policy::optional::Wall;
 use crate::policy::process::{Kept, Process};
 use crate::problem::Problem;
 use crate::section::Set;

@@ -5,7 +5,7 @@ use crate::draft::Draft;
 use crate::host::Host;
 use crate::kernel::namespace::Kind;
 use crate::kernel::syscalls;
-use crate::policy::landlock::Wall;
+use crate::policy::optional::Wall;
 use crate::problem::{Problem, suggestion};
 use crate::section::Set;
 use crate::shape::{Shape, Shaped};
