@@ -675,6 +675,20 @@ pub fn close_from_to(first: u32, last: u32) -> Result {
     done(call!(libc::SYS_close_range, first, last, 0))
 }
 
+/// Closes every descriptor but these; a negative number is none.
+pub fn close_all_but(mut keep: [RawFd; 6]) -> Result {
+    keep.sort_unstable();
+    let mut next = 0;
+    for fd in keep.into_iter().filter(|fd| *fd >= 0) {
+        let fd = fd as u32;
+        if fd > next {
+            close_from_to(next, fd - 1)?;
+        }
+        next = fd + 1;
+    }
+    close_from_to(next, u32::MAX)
+}
+
 /// pipe2(2) with close-on-exec: read end, write end.
 pub fn pipe() -> Result<(RawFd, RawFd)> {
     let mut ends = [0; 2];

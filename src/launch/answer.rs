@@ -6,7 +6,6 @@
 //! with ENOSYS. It is a fork of the launcher, outside of the sandbox's pid namespace, where no signal of the target reaches it.
 
 use super::denial::{Denial, MOST, Record, Then, Who};
-use super::init::close_all_but;
 use super::world::decimal;
 use crate::policy::landlock;
 use crate::policy::seccomp::{self, Compare, Filter, Rule, Test, Verdict, Width};
@@ -51,7 +50,7 @@ pub(super) fn leave_the_launcher(name: &CStr, keep: [RawFd; 6]) -> sys::Result {
     sys::set_signal_mask(!0)?;
     sys::wipe_strings();
     sys::prctl(libc::PR_SET_NAME, name.as_ptr() as u64, 0)?;
-    close_all_but(keep)
+    sys::close_all_but(keep)
 }
 
 /// Puts up its walls, and gives the descriptor of `/proc`; -1 where there is no Landlock to keep it to that.

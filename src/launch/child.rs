@@ -2,7 +2,7 @@
 //!
 //! Every error ends the process, and with pid 1 the whole sandbox; the launcher has the plan and explains the step.
 
-use super::message::{GO, Message};
+use super::message::{GO, Message, OWN, give_up};
 use super::prepare::Prepared;
 use super::proof::NOT_IN_FORCE;
 use super::world::{self, apply_to_tree, decimal, is_of_the_tree};
@@ -45,12 +45,6 @@ pub fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
         }
     }
     give_up(execute(plan, prepared), report)
-}
-
-/// Ends the sandbox with its reason. Where even that cannot be written, the launcher sees the status and the end of the file.
-pub fn give_up(message: Message, report: RawFd) -> ! {
-    sys::regardless(message.send(report));
-    sys::exit(125)
 }
 
 fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Result<(), Stop> {
@@ -98,9 +92,6 @@ fn adopt_all(prepared: &mut Prepared) -> Result {
     prepared.children = sys::openat(libc::AT_FDCWD, c"/proc/thread-self/children", libc::O_RDONLY, 0)?;
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
 }
-
-/// The step index of what no step stands for.
-pub const OWN: u32 = 0x7fff_ffff;
 
 fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Result<(), Stop> {
     for (index, Step { op, .. }) in plan.steps_of(actor) {

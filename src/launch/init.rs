@@ -4,11 +4,10 @@
 //! launcher's user namespace); it is not dumpable, and holds no descriptor of the host but its pipes and the terminal.
 
 use super::Pipes;
-use super::child::{OWN, give_up};
-use super::message::{BACKGROUND, FOREGROUND, Message, STAY};
+use super::message::{BACKGROUND, FOREGROUND, Message, OWN, STAY, give_up};
 use super::prepare::{self, Prepared};
 use super::proof::NOT_IN_FORCE;
-use super::supervise::FORWARDED;
+use super::signals::{FORWARDED, PER_TURN};
 use crate::kernel::controller::Version;
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
@@ -62,10 +61,6 @@ struct Init {
     unreaped: bool,
 }
 
-/// How many signals, and how many ended children, one turn takes. Real-time signals queue and orphans end faster than they can be
-/// seen to, so a target that sends or makes them without end would keep the time limits and the launcher's end from being looked at.
-pub(super) const PER_TURN: u32 = 64;
-
 impl Init {
     fn new(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, signals: RawFd, target: i32) -> sys::Result<Init> {
         let mut terminal = prepared.terminal;
@@ -74,7 +69,7 @@ impl Init {
         }
         let children = prepared.children;
         let account = Account::new(plan, prepared)?;
-        close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd), children, prepared.cpu_account])?;
+        sys::close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd), children, prepared.cpu_account])?;
         // The launcher's end of the pipe, which this process never uses, shows that they are closed.
         if sys::closes_on_exec(pipes.report.0) != Err(Errno(libc::EBADF)) {
             return Err(NOT_IN_FORCE);
@@ -313,20 +308,6 @@ fn gone_is_fine(result: sys::Result) -> sys::Result {
         Err(Errno(libc::ESRCH | libc::EPERM | libc::ENOTTY)) => Ok(()),
         other => other,
     }
-}
-
-/// Closes every descriptor but these; a negative number is none.
-pub(super) fn close_all_but(mut keep: [RawFd; 6]) -> sys::Result {
-    keep.sort_unstable();
-    let mut next = 0;
-    for fd in keep.into_iter().filter(|fd| *fd >= 0) {
-        let fd = fd as u32;
-        if fd > next {
-            sys::close_from_to(next, fd - 1)?;
-        }
-        next = fd + 1;
-    }
-    sys::close_from_to(next, u32::MAX)
 }
 
 #[cfg(test)]

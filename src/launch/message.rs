@@ -15,6 +15,9 @@ pub const BACKGROUND: u8 = b'B';
 /// The target stays stopped: the launcher could not stop with it.
 pub const STAY: u8 = b'S';
 
+/// The step index of what no step stands for.
+pub const OWN: u32 = 0x7fff_ffff;
+
 /// What pid 1 tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
@@ -106,4 +109,10 @@ impl Message {
             step => Message::Failed { step, errno: second },
         }))
     }
+}
+
+/// Ends the sandbox with its reason. Where even that cannot be written, the launcher sees the status and the end of the file.
+pub fn give_up(message: Message, report: RawFd) -> ! {
+    sys::regardless(message.send(report));
+    sys::exit(125)
 }

@@ -19,6 +19,7 @@ mod prepare;
 mod program;
 mod proof;
 mod rehearse;
+mod signals;
 mod supervise;
 mod terminal;
 mod watcher;

@@ -2,15 +2,15 @@
 
 use super::cgroup::Groups;
 use super::explain::Answerer;
-use super::init::PER_TURN;
 use super::message::{BACKGROUND, FOREGROUND, Message, STAY};
+use super::signals::{FORWARDED, PER_TURN};
 use super::terminal::{Control, Shared};
 use super::{Failure, Outcome, Pipes, Then, own, started, why};
 use crate::kernel::namespace::Kind;
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
 use crate::step::Op;
-use crate::sys::{self, Errno, SignalSet, Usage, signal_bit};
+use crate::sys::{self, Errno, Usage, signal_bit};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
@@ -24,22 +24,6 @@ pub struct Child {
     /// Readable once the process that ends a target which is pid 1 has ended; -1 where there is none.
     pub watcher: RawFd,
 }
-
-/// Signals that are passed on. Not among them: those of a fault of our own, KILL and STOP, and what a background process gets from its terminal.
-pub const FORWARDED: SignalSet = signal_bit(libc::SIGHUP)
-    | signal_bit(libc::SIGINT)
-    | signal_bit(libc::SIGQUIT)
-    | signal_bit(libc::SIGTERM)
-    | signal_bit(libc::SIGUSR1)
-    | signal_bit(libc::SIGUSR2)
-    | signal_bit(libc::SIGALRM)
-    | signal_bit(libc::SIGCONT)
-    | signal_bit(libc::SIGTSTP)
-    | signal_bit(libc::SIGWINCH)
-    | signal_bit(libc::SIGIO)
-    | signal_bit(libc::SIGPWR)
-    // Real-time signals, from the first that glibc leaves to programs.
-    | !(signal_bit(34) - 1);
 
 /// How long after an event of its memory somebody of the group may be killed: the kernel writes to its log between, and consoles are slow.
 const KILL_AFTER_EVENT: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::cgroup::Wrong;
-use super::child::OWN;
+use super::message::OWN;
 use crate::cause::{self, Barriers};
 use crate::kernel::capability::CapabilitySet;
 use crate::kernel::controller::Version;
