@@ -119,7 +119,7 @@ fn a_timeout_is_124() {
         let start = Instant::now();
         let output = place.run(*who, &profile("timeout = \"200ms\""), &["sleep", "100"]);
         assert_eq!(output.status.code(), Some(124), "{who:?}: {}", text(&output.stderr));
-        assert!((200..3000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+        assert!((Duration::from_millis(200)..patient(Duration::from_secs(3))).contains(&start.elapsed()), "{:?}", start.elapsed());
         // A target that ends by itself in answer to the signal has timed out all the same.
         let polite = "trap 'echo asked; exit 9' USR1; while :; do sleep 0.02; done";
         let output = place.run(*who, &profile("timeout = \"200ms\"\nstop-signal = \"USR1\""), &["sh", "-c", polite]);
@@ -137,7 +137,7 @@ fn a_target_that_ignores_the_stop_signal_is_killed_after_the_grace() {
         let deaf = "trap '' TERM; while :; do sleep 0.02; done";
         let output = place.run(*who, &profile("timeout = \"200ms\"\nkill-after = \"300ms\""), &["sh", "-c", deaf]);
         assert_eq!(output.status.code(), Some(124), "{who:?}");
-        assert!((500..4000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+        assert!((Duration::from_millis(500)..patient(Duration::from_secs(4))).contains(&start.elapsed()), "{:?}", start.elapsed());
         // A stopped one cannot hold out either.
         let output =
             place.run(*who, &profile("timeout = \"200ms\"\nkill-after = \"300ms\""), &["sh", "-c", "trap '' TERM; kill -STOP $$; sleep 100"]);
@@ -548,7 +548,8 @@ fn a_timeout_counts_the_time_that_passes_whatever_the_clocks_inside() {
         let moved = format!("{}[namespaces]\ntime-offsets = {{ monotonic = \"1d\", boottime = \"-1s\" }}\n", profile("timeout = \"300ms\""));
         let start = Instant::now();
         assert_eq!(place.run(*who, &moved, &["sleep", "50"]).status.code(), Some(124), "{who:?}");
-        assert!((300..3000).contains(&start.elapsed().as_millis()), "{who:?}: {:?}", start.elapsed());
+        let bounds = Duration::from_millis(300)..patient(Duration::from_secs(3));
+        assert!(bounds.contains(&start.elapsed()), "{who:?}: {:?}", start.elapsed());
     }
 }
 
