@@ -1273,6 +1273,12 @@ pub fn now_ms() -> Result<u64> {
     Ok(time[0] as u64 * 1000 + time[1] as u64 / 1_000_000)
 }
 
+/// sysconf(3): bytes of a page of memory; 0 where it is not said.
+pub fn page_size() -> u64 {
+    // SAFETY: no pointers.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0)
+}
+
 /// sysinfo(2): bytes of memory.
 pub fn total_memory() -> Result<u64> {
     // SAFETY: all zeroes is a valid sysinfo.

@@ -16,6 +16,10 @@ pub struct Groups {
     pub systemd: Option<Result<Hierarchy, Unreached>>,
     /// The memory of the machine, in bytes; read where a share of it is asked for.
     pub ram: u64,
+    /// The bytes of a page, in which the kernel counts; 0 where they are not known.
+    pub page: u64,
+    /// The bytes of each huge page that the kernel has; none where that is not known. Read where one is limited.
+    pub huge_pages: Vec<u64>,
     /// The block device of each path of `limits.io`: major and minor number, or why it is not known.
     pub blocks: BTreeMap<String, Result<(u32, u32), i32>>,
     /// The nodes that `[mounts]` grants; read where `controllers` has `devices`.

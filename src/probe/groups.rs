@@ -55,6 +55,10 @@ impl Groups {
         if limits.wants_share() {
             groups.ram = sys::total_memory().unwrap_or(0);
         }
+        groups.page = sys::page_size();
+        if limits.hugetlb.get().is_some() {
+            groups.huge_pages = huge_pages();
+        }
         for path in limits.io.get().into_iter().flat_map(|devices| devices.0.keys()) {
             groups.blocks.insert(path.clone(), block_device(path));
         }
@@ -63,6 +67,15 @@ impl Groups {
         }
         groups
     }
+}
+
+/// The kernel's list of them: one directory for each, such as `hugepages-2048kB` (Documentation/admin-guide/mm/hugetlbpage.rst).
+fn huge_pages() -> Vec<u64> {
+    let names = fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
+    let size = |name: &str| Some(name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse::<u64>().ok()? << 10);
+    let mut sizes: Vec<u64> = names.filter_map(|entry| size(entry.file_name().to_str()?)).collect();
+    sizes.sort_unstable();
+    sizes
 }
 
 /// Keys that a group above may allow less of, and their controllers.

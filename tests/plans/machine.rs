@@ -229,7 +229,7 @@ fn delegated() -> Groups {
         least: BTreeMap::from([("memory", (1 << 30, "/sys/fs/cgroup".to_owned()))]),
         ..Hierarchy::default()
     };
-    Groups { hierarchies: vec![hierarchy], ram: 8 << 30, ..Groups::default() }
+    Groups { hierarchies: vec![hierarchy], ram: 8 << 30, page: 4096, ..Groups::default() }
 }
 
 /// What Ann's systemd would give: a scope somewhere below her manager's group.
@@ -261,6 +261,8 @@ fn hybrid() -> Groups {
     Groups {
         hierarchies,
         ram: 8 << 30,
+        page: 4096,
+        huge_pages: vec![2 << 20, 1 << 30],
         blocks: BTreeMap::from([("/dev/sda".to_owned(), Ok((8, 0))), ("/proc".to_owned(), Err(libc::ENOTBLK))]),
         nodes,
         ..Groups::default()

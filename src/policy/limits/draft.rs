@@ -1,6 +1,6 @@
 //! From limits and facts to steps: which groups are made where, what is written into them, and what falls.
 
-use super::files::{Refusal, Setting, settings};
+use super::files::{Refusal, Setting, less_than_a_page, settings};
 use super::manager::{Made, Unable, choose, in_scope};
 use super::place::{OF_THE_NAMED, of_key, place};
 use super::refusals::{absent, check_place, check_sets, is_there, raw_help, say};
@@ -160,6 +160,10 @@ impl Planner<'_> {
     fn key(&mut self, wanted: Wanted, controller: Controller, draft: &mut Draft) {
         let written = self.join(controller, wanted.at).and_then(|index| {
             let hierarchy = &self.groups.hierarchies[index];
+            if let Some(refusal) = less_than_a_page(self.limits, wanted.key, hierarchy, self.groups) {
+                self.refused.push((wanted, refusal));
+                return Ok((index, (vec![], None)));
+            }
             let found = settings(self.limits, wanted.key, hierarchy, self.groups)?;
             found.0.iter().try_for_each(|setting| is_there(setting, hierarchy))?;
             Ok((index, found))
@@ -203,6 +207,7 @@ impl Planner<'_> {
             match joined.and_then(|index| is_there(&setting, &self.groups.hierarchies[index]).map(|()| index)) {
                 Err(refusal) => self.refuse(wanted, refusal),
                 Ok(index) => {
+                    draft.note(wanted.at, format!("whether the kernel takes \"{value}\" for {file} shows when it is written"));
                     self.made.entry(index).or_default().settings.push((setting, wanted));
                 }
             }

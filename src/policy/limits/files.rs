@@ -73,7 +73,7 @@ pub fn settings(limits: &Limits, key: &str, hierarchy: &Hierarchy, groups: &Grou
             one(Controller::Io, "blkio.bfq.weight", "io.weight", if v1 { bfq_weight_of(weight).to_string() } else { format!("default {weight}") })
         }),
         "io" => io(limits, v1, groups)?,
-        "hugetlb" => huge_pages(limits, v1)?,
+        "hugetlb" => huge_pages(limits, v1, &groups.huge_pages)?,
         "net-class" => limits.net_class.get().map_or(vec![], |class| one(Controller::NetClass, "net_cls.classid", "", class.value.0.to_string())),
         // `oom = "kill-one"` is the kernel's own way; of cpu-time there is an account alone.
         _ => vec![],
@@ -227,22 +227,62 @@ fn io(limits: &Limits, v1: bool, groups: &Groups) -> Result<Vec<Setting>, Refusa
     Ok(files)
 }
 
-fn huge_pages(limits: &Limits, v1: bool) -> Result<Vec<Setting>, Refusal> {
+/// The kernel counts whole pages, and makes 0 of less than one. That is a slip of whoever wrote it, which no `optional` lets fall.
+pub fn less_than_a_page(limits: &Limits, key: &str, hierarchy: &Hierarchy, groups: &Groups) -> Option<Refusal> {
+    let size = |limit: &Limit<Size>| limit.get().map(|size| size.value.0);
+    let bytes = match key {
+        "memory" => bytes(&limits.memory, hierarchy, groups),
+        "memory-high" => bytes(&limits.memory_high, hierarchy, groups),
+        // Version 1 counts it together with memory.
+        "memory-swap" if hierarchy.version == Version::V2 => bytes(&limits.memory_swap, hierarchy, groups),
+        "memory-low" => size(&limits.memory_low),
+        "memory-min" => size(&limits.memory_min),
+        "hugetlb" => {
+            let pages = limits.hugetlb.get().into_iter().flat_map(|pages| &pages.0);
+            let (page, limit) =
+                pages.filter_map(|(page, limit)| Some((page_size(page)?, limit.0))).find(|(page, limit)| (1..*page).contains(limit))?;
+            let why = format!("the kernel counts pages of {}, and makes 0 of {limit} bytes", of_page(page));
+            return Some(Refusal { why, help: format!("write at least {}", of_page(page)) });
+        }
+        _ => None,
+    };
+    let bytes = bytes.filter(|bytes| (1..groups.page).contains(bytes))?;
+    Some(Refusal {
+        why: format!("the kernel counts pages of {} bytes, and makes 0 of {bytes}", groups.page),
+        help: format!("a bare number is in bytes: for MiB write {key} = \"{bytes}M\""),
+    })
+}
+
+/// The bytes of a huge page, as a profile names it.
+fn page_size(page: &str) -> Option<u64> {
+    Size::from_text(page.trim_end_matches('B')).ok().map(|Size(bytes)| bytes)
+}
+
+/// `there` are the sizes that the kernel has; none where that is not known.
+fn huge_pages(limits: &Limits, v1: bool, there: &[u64]) -> Result<Vec<Setting>, Refusal> {
     let mut files = vec![];
     for (page, limit) in limits.hugetlb.get().into_iter().flat_map(|pages| &pages.0) {
-        let Ok(Size(bytes)) = Size::from_text(page.trim_end_matches('B')) else {
+        let Some(bytes) = page_size(page) else {
             return refuse(format!("`{page}` is not the size of a huge page"), "write such as hugetlb = { \"2M\" = \"64M\" }");
         };
-        // The kernel's own spelling (hugetlb_cgroup.c, mem_fmt).
-        let page = match bytes {
-            1_073_741_824.. => format!("{}GB", bytes >> 30),
-            1_048_576.. => format!("{}MB", bytes >> 20),
-            _ => format!("{}KB", bytes >> 10),
-        };
-        let file = format!("hugetlb.{page}.{}", if v1 { "limit_in_bytes" } else { "max" });
+        if !there.is_empty() && !there.contains(&bytes) {
+            let sizes: Vec<String> = there.iter().map(|size| of_page(*size)).collect();
+            let help = format!("there are {}; or let them fall: optional = [\"limits\"] in the same file", sizes.join(", "));
+            return refuse(format!("this kernel has no huge pages of {}", of_page(bytes)), help);
+        }
+        let file = format!("hugetlb.{}.{}", of_page(bytes), if v1 { "limit_in_bytes" } else { "max" });
         files.push(Setting { controller: Controller::Hugetlb, file, value: limit.0.to_string() });
     }
     Ok(files)
+}
+
+/// The kernel's own spelling (hugetlb_cgroup.c, mem_fmt).
+fn of_page(bytes: u64) -> String {
+    match bytes {
+        1_073_741_824.. => format!("{}GB", bytes >> 30),
+        1_048_576.. => format!("{}MB", bytes >> 20),
+        _ => format!("{}KB", bytes >> 10),
+    }
 }
 
 #[cfg(test)]
