@@ -171,7 +171,8 @@ fn parameters_are_listed_as_the_flags_that_give_them() {
     let output = list(&[]);
     let listed = text(&output.stdout);
     for lines in [
-        "--set jobs=INTEGER\n    default: 2 (",
+        "--set jobs=INTEGER\n    value: 2 (",
+        "main.toml:4:8; declared at ",
         "base.toml:3:1)",
         "--set out=PATH\n    where to\n    it must be given (",
         "--set level=low|high\n    default: low (",
@@ -180,9 +181,14 @@ fn parameters_are_listed_as_the_flags_that_give_them() {
         assert!(listed.contains(lines), "{lines}: {}", said(&output));
     }
     assert!(!listed.contains("s3cret") && !listed.contains('\u{1b}'), "{listed}");
+    // A value that is given is no default, and is not where the default stands.
+    let given = text(&list(&["--set", "level=high"]).stdout);
+    assert!(given.contains("value: high (by --set; declared at ") && !given.contains("default: high"), "{given}");
     let json: serde_json::Value = serde_json::from_slice(&list(&["--format", "json", "--set", "jobs=7"]).stdout).unwrap();
     let jobs = json.as_array().unwrap().iter().find(|one| one["name"] == "jobs").unwrap();
     assert_eq!((&jobs["value"], &jobs["type"], &jobs["at"]["line"]), (&"7".into(), &"integer".into(), &3.into()), "{json}");
+    assert_eq!((jobs["given"]["file"].as_str(), json[0]["name"].as_str()), (Some("--set"), Some("fine")), "{json}");
+    assert!(json[0]["given"].is_null(), "{json}");
     let output = list(&["--set", "jbos=7"]);
     assert!(output.status.code() == Some(125) && text(&output.stderr).contains("did you mean `jobs`?"), "{}", said(&output));
 }

@@ -18,7 +18,10 @@ pub fn params(asked: Parametrised) -> u8 {
     match declared {
         Err(problems) => Failed { sources, problems }.say(asked.format),
         Ok(declared) => {
-            let records: Vec<Record> = declared.iter().map(|one| Record { declared: one, at: sources.place(one.at) }).collect();
+            let records: Vec<Record> = declared
+                .iter()
+                .map(|one| Record { declared: one, at: sources.place(one.at), given: one.given.and_then(|at| sources.place(at)) })
+                .collect();
             match asked.format {
                 Format::Json => print_line(&quiet_json(&serde_json::to_string_pretty(&records).unwrap_or_default())),
                 Format::Text if records.is_empty() => print_line("the profile has no parameters"),
@@ -35,6 +38,8 @@ struct Record<'a> {
     declared: &'a Declared,
     /// Where it is declared.
     at: Option<Place>,
+    /// Where its value is given, if not there.
+    given: Option<Place>,
 }
 
 impl Record<'_> {
@@ -42,9 +47,15 @@ impl Record<'_> {
     fn text(&self) -> String {
         let Declared { name, r#type, values, value, help, .. } = self.declared;
         let form = if values.is_empty() { r#type.to_uppercase() } else { values.join("|") };
-        let value = value.as_ref().map_or("it must be given".into(), |value| format!("default: {value}"));
-        let place = self.at.as_ref().map_or(String::new(), |at| format!(" ({at})"));
-        let lines = [Some(format!("--set {name}={form}")), help.clone(), Some(format!("{value}{place}"))];
+        let declared = self.at.as_ref().map_or(String::new(), ToString::to_string);
+        let value = match (value, &self.given) {
+            (None, _) => format!("it must be given ({declared})"),
+            (Some(value), None) => format!("default: {value} ({declared})"),
+            // The text of a flag has one line, which its name says.
+            (Some(value), Some(given)) if &*given.file == "--set" => format!("value: {value} (by --set; declared at {declared})"),
+            (Some(value), Some(given)) => format!("value: {value} ({given}; declared at {declared})"),
+        };
+        let lines = [Some(format!("--set {name}={form}")), help.clone(), Some(value)];
         lines.into_iter().flatten().map(|line| escape(&line)).collect::<Vec<_>>().join("\n    ")
     }
 }

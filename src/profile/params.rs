@@ -48,6 +48,8 @@ pub struct Param {
     reported: bool,
     /// The value comes from the caller's environment.
     secret: bool,
+    /// The value is another's than the declaration's own.
+    given: bool,
 }
 
 /// A parameter, for those who ask what a profile leaves to them.
@@ -67,6 +69,9 @@ pub struct Declared {
     /// Where it is declared.
     #[serde(skip)]
     pub at: Span,
+    /// Where the value is given, if it is not the declaration's own.
+    #[serde(skip)]
+    pub given: Option<Span>,
 }
 
 /// A value, as text: what TOML would need is made of it when it is put in.
@@ -166,6 +171,7 @@ impl Params {
             value: param.value.as_ref().map(|value| if param.secret { "${env:..}".into() } else { value.value.to_string() }),
             help: param.help.clone(),
             at: param.declared,
+            given: param.given.then(|| param.at()),
         });
         all.collect()
     }
@@ -219,7 +225,8 @@ impl Params {
         let whole = Span::from(span.clone());
         let DeValue::Table(mut table) = node.into_inner() else { return };
         let default = table.keys().find(|key| key.get_ref() == "default").cloned().and_then(|key| table.remove(&key));
-        let mut param = Param { kind: Type::Text, values: vec![], help: None, declared: name.at, value: None, reported: true, secret: false };
+        let mut param =
+            Param { kind: Type::Text, values: vec![], help: None, declared: name.at, value: None, reported: true, secret: false, given: false };
         if let Some(Declaration { r#type, values, help, .. }) = parse(&name, Spanned::new(span, DeValue::Table(table)), problems) {
             let values = values.unwrap_or_default();
             if (r#type.value == Type::Enum) == values.is_empty() {
@@ -250,6 +257,7 @@ impl Params {
         };
         let (before, at) = (param.at(), Span::from(node.span()));
         param.take(&name.value, node, expand, problems);
+        param.given |= param.at() == at;
         self.record(&name.value, given(before), at, before);
     }
 
@@ -278,6 +286,7 @@ impl Params {
         match checked {
             Ok(value) => {
                 param.value = Some(At::new(value, value_at));
+                param.given = true;
                 self.record(name, given(before), value_at, before);
             }
             Err(why) => {
