@@ -256,6 +256,58 @@ fn default_leaves_out_a_folder_that_is_too_broad_and_says_so() {
     });
 }
 
+/// `check` ends with a verdict, which names what the command would start without.
+#[test]
+fn the_verdict_names_a_project_that_is_left_out_for_a_socket_in_it() {
+    if stockade::sys::landlock_abi().is_ok_and(|abi| abi < 3) {
+        return skip("Landlock cannot rule over truncate(2) here");
+    }
+    each(|caller| {
+        let host = if caller.who == As::Root { "identity.host = true" } else { "" };
+        let verdict = || {
+            let output = caller.stockade(&caller.folder).args(["check", "--config", host, "landlock", "--", "true"]).output().unwrap();
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            text(&output.stdout).lines().find(|line| line.starts_with("the profile is good")).unwrap().to_owned()
+        };
+        let said = format!(". Left out, so that the target cannot use it: {}", caller.folder.display());
+        assert!(!verdict().contains("Left out"), "{}", verdict());
+        let _listener = std::os::unix::net::UnixListener::bind(caller.folder.join("socket")).unwrap();
+        assert!(verdict().ends_with(&said), "{}", verdict());
+    });
+}
+
+/// What root grants its target in the host's own tree, the target opens as the user that it is.
+#[test]
+fn a_directory_above_that_is_closed_to_the_target_is_named() {
+    if !is_root() {
+        return skip("root alone starts a target as another user");
+    }
+    if stockade::sys::landlock_abi().is_ok_and(|abi| abi < 3) {
+        return skip("Landlock cannot rule over truncate(2) here");
+    }
+    let place = Place::new();
+    let (above, folder) = (place.folder("closed", As::Root), place.folder("closed/project", As::User));
+    std::os::unix::fs::chown(&folder, Some(1000), Some(1000)).unwrap();
+    let go = |word: &str, mode: u32, identity: &str| {
+        std::fs::set_permissions(&above, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        let mut command = place.stockade(As::Root);
+        let output = command.current_dir(&folder).args([word, "--config", identity, "landlock", "--", "touch", "made"]).output().unwrap();
+        (output.status.code(), unwrapped(&(text(&output.stdout) + &text(&output.stderr))))
+    };
+    let note = format!("the target cannot reach anything below {}: it belongs to 0:0 (mode 0700)", above.display());
+    let (status, said) = go("check", 0o700, "identity.host = true");
+    assert!(status == Some(0) && said.contains(&note), "{said}");
+    let (status, said) = go("run", 0o700, "identity.host = true");
+    assert!(status == Some(125) && said.contains(&note) && said.contains("E1201") && said.contains("namei -l"), "{said}");
+    // What the note and the help say is done: the directory lets it through, or the target is who may come there.
+    let (status, said) = go("run", 0o711, "identity.host = true");
+    assert!(status == Some(0) && folder.join("made").exists() && !said.contains("cannot reach"), "{said}");
+    std::fs::remove_file(folder.join("made")).unwrap();
+    std::os::unix::fs::chown(&folder, Some(0), Some(0)).unwrap();
+    let (status, said) = go("run", 0o700, "identity = { host = true, user = 0, group = 0 }");
+    assert!(status == Some(0) && !said.contains("cannot reach"), "{said}");
+}
+
 #[test]
 fn what_is_left_out_uncovers_what_is_inherited() {
     each(|caller| {

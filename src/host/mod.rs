@@ -51,6 +51,8 @@ pub struct Host {
     pub landlock: Option<u32>,
     /// Every path that the profile names, by the host's path.
     pub paths: BTreeMap<String, Fact>,
+    /// The directories above what is granted; read where root starts a target in the host's own tree.
+    pub above: BTreeMap<String, File>,
     /// Why an ordinary caller can make nothing in directories where `missing = "create"` is to, by the host's path.
     pub unwritable: BTreeMap<String, i32>,
     /// What the patterns among the keys of `[mounts]` match.

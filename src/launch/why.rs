@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::policy::name::Named;
 use crate::problem::{Problem, errno_words};
 use crate::registry::Refused;
+use crate::shell::shell_word;
 use crate::source::Span;
 use crate::step::{Op, Step};
 use crate::sys::{self, Errno};
@@ -143,6 +144,13 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
         (Op::Nice { .. }, libc::EACCES | libc::EPERM) => "only root may lower it, or raise RLIMIT_NICE first",
         (Op::Scheduler { .. }, libc::EPERM) => "real-time policies need root or RLIMIT_RTPRIO",
         (Op::Rlimit { .. }, libc::EPERM) => return Some(cause::hard_limit().to_string()),
+        (Op::LandlockRule { path, .. }, libc::EACCES) => {
+            let path = shell_word(path.text());
+            return Some(format!(
+                "the target's user may not search a directory above it: run it where this user may come (namei -l {path} shows each directory), or \
+                 name the user whom the closed one belongs to, with `user` and `group` in [identity]"
+            ));
+        }
         (Op::WorkingFolder { .. }, _) => "set process.cwd to a directory that the profile grants",
         (Op::Ids { .. } | Op::Groups { .. }, libc::EINVAL) => {
             "a user namespace that is joined has no ids but those of its own map: cat /proc/PID/uid_map of a process in it, and of gid_map"

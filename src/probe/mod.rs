@@ -38,6 +38,7 @@ use crate::policy::{mounts, namespaces, privilege};
 use crate::profile::{Profile, read_import};
 use crate::source::Sources;
 use crate::sys;
+use crate::value::{ancestors, parent};
 use nix::unistd::AccessFlags;
 pub use privileged::given;
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,9 +81,12 @@ impl Host {
         }
         let with_fs = caller.uid == 0;
         for path in wanted {
-            let fact = look(&path, host.is_plain_folder(crate::value::parent(&path)), with_fs);
+            let fact = look(&path, host.is_plain_folder(parent(&path)), with_fs);
             host.read_way(&path, &fact);
             host.paths.insert(path, fact);
+        }
+        if caller.uid == 0 && *profile.namespaces.tree() == Namespace::Host {
+            host.read_above();
         }
         if caller.uid == 0 {
             for (_, variable) in profile.env.iter() {
@@ -124,6 +128,20 @@ impl Host {
             host.read_ruled(profile, table.iter().map(|(path, _)| path.as_ref()));
         }
         host
+    }
+
+    /// The target opens what it is granted by its path, as a user who may have less than root.
+    fn read_above(&mut self) {
+        let places = self.paths.iter().filter_map(|(path, fact)| match fact {
+            Fact::Present(file) => Some(file.real.as_ref().map_or(path.as_str(), |(real, _)| real)),
+            Fact::Absent(_) => None,
+        });
+        let above: BTreeSet<&str> = places.flat_map(|place| ancestors(parent(place))).collect();
+        let read = |path: &str| match look(path, true, false) {
+            Fact::Present(file) => Some((path.to_owned(), file)),
+            Fact::Absent(_) => None,
+        };
+        self.above = above.into_iter().filter_map(read).collect();
     }
 
     fn read_ids(&mut self, profile: &Profile, caller: &Caller) {
@@ -243,9 +261,7 @@ fn open_without_links(path: &str) -> Result<(), i32> {
 /// The directories where something is to be made and this process may not (access(2)).
 fn unwritable(entries: &mounts::Mounts) -> BTreeMap<String, i32> {
     let made = entries.iter().filter_map(|(path, mount)| match &mount.value {
-        Mount::Bind(Bind { missing: Missing::Create, source, .. }) => {
-            Some(crate::value::parent(source.as_ref().map_or(path.value, |source| source)).to_owned())
-        }
+        Mount::Bind(Bind { missing: Missing::Create, source, .. }) => Some(parent(source.as_ref().map_or(path.value, |source| source)).to_owned()),
         _ => None,
     });
     let how = AccessFlags::W_OK | AccessFlags::X_OK;

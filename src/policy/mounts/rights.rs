@@ -13,6 +13,7 @@ use crate::kernel::name::{Inode, Name};
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::problem::{Problem, errno_words};
+use crate::shell::shell_word;
 use crate::source::Span;
 use crate::step::{Op, Stage};
 use crate::value::{ancestors, below, parent};
@@ -172,13 +173,27 @@ impl Reading<'_> {
         if !bind.exec {
             return self.mapped(path, bind, at);
         }
-        if let (Some((user, group)), Access::ReadWrite) = (self.ground.other, bind.access)
-            && !may_write(file, user, group)
+        if self.is_closed(place(path, file), at) {
+        } else if let (Some((user, group)), Access::ReadWrite) = (self.ground.other, bind.access)
+            && !may(WRITE, file, user, group)
         {
             let owner = format!("it belongs to {}:{} (mode {:04o}), and the target is user {user}, group {group}", file.uid, file.gid, file.mode);
             self.draft.note_less(at, format!("the target cannot write to {path}: {owner}; give it that owner: chown -R {user}:{group} {path}"));
         }
         self.rule(path, bind_rights(bind, file.kind == FileKind::Folder), file, at);
+    }
+
+    /// Whether a directory above is closed to the target, with a note for each such directory.
+    fn is_closed(&mut self, place: &str, at: Span) -> bool {
+        let Some((user, group)) = self.ground.other else { return false };
+        let mut above = ancestors(parent(place)).filter_map(|path| Some((path, self.host.above.get(path)?)));
+        let Some((folder, File { uid, gid, mode, .. })) = above.find(|(_, file)| !may(SEARCH, file, user, group)) else { return false };
+        let begin = format!("the target cannot reach anything below {folder}: ");
+        if !self.draft.notes.iter().any(|note| note.text.starts_with(&begin)) {
+            let why = format!("it belongs to {uid}:{gid} (mode {mode:04o}), and the target is user {user}, group {group}");
+            self.draft.note_less(at, format!("{begin}{why}; let it through: chmod o+x {}", shell_word(folder)));
+        }
+        true
     }
 
     fn around(&self) -> checks::Around<'_> {
@@ -319,8 +334,11 @@ impl Reading<'_> {
     }
 }
 
-/// Whether the mode lets somebody without capabilities and further groups write there.
-fn may_write(file: &File, user: u32, group: u32) -> bool {
+const WRITE: u32 = 2;
+const SEARCH: u32 = 1;
+
+/// Whether the mode lets somebody without capabilities and further groups do that there.
+fn may(what: u32, file: &File, user: u32, group: u32) -> bool {
     let class = if user == file.uid {
         6
     } else if group == file.gid {
@@ -328,7 +346,7 @@ fn may_write(file: &File, user: u32, group: u32) -> bool {
     } else {
         0
     };
-    file.mode >> class & 2 != 0
+    file.mode >> class & what != 0
 }
 
 fn what(mount: &Mount) -> &'static str {
