@@ -196,7 +196,8 @@ fn arguments_that_decide_are_told_as_the_kernel_reads_them() {
         let line = ran.denials()[0];
         assert_eq!(
             line,
-            "denied: socket(17, 3, -1) in denials (pid 2), with EAFNOSUPPORT: to permit it with any arguments, add \"socket\" to [seccomp].allow"
+            "denied: socket(17, 3, -1) in denials (pid 2), with EAFNOSUPPORT: to permit it with any arguments, add \"socket\" to [seccomp].allow \
+             and write below [capabilities]: ambient = [\"net-raw\"]"
         );
         assert_eq!(ran.out, format!("errno {}\n", libc::EAFNOSUPPORT));
         let path = place.file("asked.toml", &text);

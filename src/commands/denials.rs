@@ -152,6 +152,11 @@ fn advice(denial: &Denial, request: &Request, planned: &Planned) -> String {
         let query = Query::Call { number: native, arguments: Some(denial.arguments) };
         match line_for(&query, (denial.architecture, denial.number, &denial.arguments), request, planned) {
             Some(Permits::AsItIs(line)) => return format!("{all_the_same}{}", words_of(&line, has_conditions(denial, filter), planned)),
+            Some(Permits::Perhaps(line, doubt)) => {
+                let words = words_of(&line, has_conditions(denial, filter), planned);
+                return format!("{all_the_same} in part{words} (then the kernel decides: {doubt})");
+            }
+            Some(Permits::Never(words)) => return format!("no line permits it: {words}"),
             Some(Permits::InItsOwn(line)) => return no_line_but(&line, &query),
             None => {}
         }
@@ -165,8 +170,13 @@ fn advice(denial: &Denial, request: &Request, planned: &Planned) -> String {
     }
 }
 
-/// The line, as what is to be done with it.
+/// The line, as what is to be done with it, and the one that goes with it.
 fn words_of(line: &Line, has_conditions: bool, planned: &Planned) -> String {
+    let each: Vec<String> = line.each().map(|line| words_of_one(line, has_conditions, planned)).collect();
+    each.join(" and").replace(" and, ", " and ")
+}
+
+fn words_of_one(line: &Line, has_conditions: bool, planned: &Planned) -> String {
     let list = |key: &str| line.text.strip_prefix(key)?.strip_suffix(']').filter(|_| line.section == "seccomp");
     if let Some(word) = list("allow = [") {
         let any = if has_conditions { " with any arguments" } else { "" };

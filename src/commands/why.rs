@@ -11,7 +11,7 @@ use stockade::walls::World;
 use stockade::walls::change::{Line, Over, candidates, inside_its_own};
 use stockade::walls::facts::Eyes;
 use stockade::walls::query::{Query, Says};
-use stockade::walls::why::answer as judge;
+use stockade::walls::why::{Answer, answer as judge};
 
 /// Answers every question.
 pub fn why(mut asking: Asking) -> u8 {
@@ -29,11 +29,20 @@ pub fn why(mut asking: Asking) -> u8 {
             let answer = judge(&query, &planned.profile, &world, &eyes);
             let tries = !asking.no_change && answer.verdict != Says::CannotTell;
             let lines = if tries { candidates(&query, &answer, &planned.profile, &world, &eyes) } else { vec![] };
-            let change = lines.iter().find(|line| changes(line, &query, answer.verdict, &request, &eyes)).cloned();
+            let mut change =
+                lines.iter().find(|line| after(line, &query, &request, &eyes).is_some_and(|after| answer.is_changed_by(&after))).cloned();
+            let mut doubt = None;
+            // The filter is opened by it, and what the kernel does then cannot be told.
+            if let (None, Says::Denies, Query::Call { .. }) = (&change, answer.verdict, &query) {
+                let doubted = |line: &Line| Some((line.clone(), after(line, &query, &request, &eyes)?.reason(Says::CannotTell)?.words.clone()));
+                (change, doubt) = lines.iter().find_map(doubted).unzip();
+            }
             let change = change.map(|line| if format == Format::Text { written(line, &planned) } else { line });
             let denied = change.is_none() && answer.verdict == Says::Denies;
-            let first = if denied { first(lines, &query, &request, &eyes) } else { None };
-            Answered { query, answer, change, first, sought: tries }
+            let first = if denied { first(&lines, &query, &request, &eyes) } else { None };
+            let never =
+                if change.is_none() && first.is_none() && answer.verdict == Says::Denies { never(&lines, &query, &request, &eyes) } else { None };
+            Answered { query, answer, change, doubt, first, never, sought: tries }
         })
         .collect();
     print_line(&match format {
@@ -81,6 +90,10 @@ fn stand(mut request: Request) -> Result<(Request, Planned), Failed> {
 pub enum Permits {
     /// The call succeeds as it is.
     AsItIs(Line),
+    /// The filter lets it through; what the kernel does cannot be told from what is seen of it.
+    Perhaps(Line, String),
+    /// None does, for this reason.
+    Never(String),
     /// It succeeds for a program that makes a user namespace first.
     InItsOwn(Line),
 }
@@ -90,26 +103,29 @@ pub fn line_for(query: &Query, (architecture, number, arguments): (u32, u32, &[u
     let (world, eyes) = (World::new(&planned.plan, &planned.profile), Eyes::here());
     let answer = judge(query, &planned.profile, &world, &eyes);
     let lines = candidates(query, &answer, &planned.profile, &world, &eyes);
-    let mut own = None;
+    let (mut own, mut perhaps, mut never) = (None, None, None);
     for line in lines {
         let Some(after) = laid_over(&line, request) else { continue };
         if !after.plan.filter.judge_seen(architecture, number, arguments).permits() {
             continue;
         }
         let says = |query: &Query| judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes).verdict;
-        if says(query) != Says::Denies {
-            return Some(Permits::AsItIs(line));
+        let answer = judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes);
+        match answer.reason(Says::CannotTell) {
+            _ if answer.verdict == Says::Denies => never = never.or(answer.behind_an_open_filter(query)),
+            Some(reason) => perhaps = perhaps.or(Some(Permits::Perhaps(line.clone(), reason.words.clone()))),
+            None => return Some(Permits::AsItIs(line)),
         }
         let in_its_own = |query: Query| line.is_nested() && says(&query) == Says::Allows;
         if own.is_none() && inside_its_own(query).is_some_and(in_its_own) {
             own = Some(line);
         }
     }
-    own.map(Permits::InItsOwn)
+    perhaps.or(own.map(Permits::InItsOwn)).or(never.map(Permits::Never))
 }
 
 /// The line with which a program that makes a user namespace first may do it.
-fn first(lines: Vec<Line>, query: &Query, request: &Request, eyes: &Eyes) -> Option<Line> {
+fn first(lines: &[Line], query: &Query, request: &Request, eyes: &Eyes) -> Option<Line> {
     let own = inside_its_own(query)?;
     let permits = |line: &Line| {
         let allows =
@@ -120,18 +136,22 @@ fn first(lines: Vec<Line>, query: &Query, request: &Request, eyes: &Eyes) -> Opt
         };
         line.is_nested() && laid_over(line, request).is_some_and(|after| is_open(&after) && allows(&own, &after))
     };
-    lines.into_iter().find(permits)
+    lines.iter().find(|line| permits(line)).cloned()
 }
 
 fn laid_over(line: &Line, request: &Request) -> Option<Planned> {
     let mut request = request.clone();
-    request.config.push(("--config".into(), line.config()));
+    request.config.extend(line.each().map(|line| ("--config".into(), line.config())));
     settle(&request, Caller::current()).ok()
 }
 
-/// Whether a line, laid over the profile, makes another answer.
-fn changes(line: &Line, query: &Query, verdict: Says, request: &Request, eyes: &Eyes) -> bool {
-    let Some(planned) = laid_over(line, request) else { return false };
-    let after = judge(query, &planned.profile, &World::new(&planned.plan, &planned.profile), eyes).verdict;
-    after != Says::CannotTell && after != verdict
+/// The answer where a line is laid over the profile.
+fn after(line: &Line, query: &Query, request: &Request, eyes: &Eyes) -> Option<Answer> {
+    let planned = laid_over(line, request)?;
+    Some(judge(query, &planned.profile, &World::new(&planned.plan, &planned.profile), eyes))
+}
+
+/// What denies a call once the filter is open, where no line opens that.
+fn never(lines: &[Line], query: &Query, request: &Request, eyes: &Eyes) -> Option<String> {
+    lines.iter().filter_map(|line| after(line, query, request, eyes)).find_map(|after| after.behind_an_open_filter(query))
 }

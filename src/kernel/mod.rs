@@ -1,5 +1,6 @@
 //! Words of the kernel, with their numbers and names. No policy, and nothing is asked of a machine here.
 
+pub mod asks;
 pub mod attrs;
 pub mod capability;
 pub mod controller;

@@ -4,9 +4,10 @@ use super::{Paint, Tone, flat, line_of, place_words, shorten};
 use crate::kernel::syscalls;
 use crate::problem::quiet_json;
 use crate::source::{Place, Sources, Span};
+use crate::walls::behind::wanted_by;
 use crate::walls::change::{Line, Over};
 use crate::walls::query::{Query, Reason, Says, Wall};
-use crate::walls::why::{Answer, wanted_by};
+use crate::walls::why::Answer;
 use serde::Serialize;
 
 /// A question with all that is said to it.
@@ -18,8 +19,12 @@ pub struct Answered {
     pub answer: Answer,
     /// The line that would change it.
     pub change: Option<Line>,
+    /// What cannot be told with that line.
+    pub doubt: Option<String>,
     /// The line with which a program that makes a user namespace first may do it.
     pub first: Option<Line>,
+    /// Why none of them would.
+    pub never: Option<String>,
     /// Whether such a line was looked for.
     pub sought: bool,
 }
@@ -31,7 +36,7 @@ pub fn text(answers: &[Answered], sources: &Sources, paint: Paint) -> String {
 }
 
 fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
-    let Answered { query, answer, change, first, sought } = answered;
+    let Answered { query, answer, change, doubt, first, never, sought } = answered;
     let tone = if answer.verdict == Says::Allows { Tone::Good } else { Tone::Bad };
     let mut out = format!("{}: {}\n", paint.tone(tone, answer.verdict.verdict()), flat(&query.to_string()));
     for Reason { wall, says, words, at } in &answer.reasons {
@@ -43,14 +48,24 @@ fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
     }
     match (change, first) {
         (Some(line), _) => {
-            let other = if answer.verdict == Says::Denies { "allow" } else { "deny" };
-            out += &format!("to {other} it, below [{}]:\n    {}\n", line.section, paint.tone(Tone::Head, &flat(&line.text)));
-            out += &over(line, sources);
+            let other = match doubt {
+                Some(_) => "let the filter pass",
+                None if answer.verdict == Says::Denies => "allow",
+                None => "deny",
+            };
+            let mut before = format!("to {other} it, below");
+            for line in line.each() {
+                out += &format!("{before} [{}]:\n    {}\n", line.section, paint.tone(Tone::Head, &flat(&line.text)));
+                out += &over(line, sources);
+                before = "and below".into();
+            }
+            out += &doubt.iter().map(|words| format!("  then the kernel decides: {}\n", flat(words))).collect::<String>();
         }
         (None, Some(line)) => {
             out += &no_line_but(line, query);
             out += "\n";
         }
+        (None, None) if let Some(words) = never => out += &format!("no line permits it: {}\n", flat(words)),
         (None, None) if *sought => out += "no single line was found that changes that\n",
         (None, None) => {}
     }
@@ -124,6 +139,20 @@ struct ChangeRecord<'a> {
     line: &'a str,
     config: String,
     over: Option<Place>,
+    /// What has to go with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    also: Option<Box<ChangeRecord<'a>>>,
+}
+
+impl ChangeRecord<'_> {
+    fn of<'a>(line: &'a Line, sources: &Sources) -> ChangeRecord<'a> {
+        let over = match line.over {
+            Over::Nothing => None,
+            Over::Replaces(at) | Over::Joins(at) => sources.place(at),
+        };
+        let also = line.also.as_deref().map(|line| Box::new(ChangeRecord::of(line, sources)));
+        ChangeRecord { section: line.section, line: &line.text, config: line.config(), over, also }
+    }
 }
 
 /// For programs: an array with an object for each question.
@@ -131,7 +160,7 @@ pub fn json(answers: &[Answered], sources: &Sources) -> String {
     let place = |at: Span| sources.place(at);
     let records: Vec<Record> = answers
         .iter()
-        .map(|Answered { query, answer, change, .. }| Record {
+        .map(|Answered { query, answer, change, doubt, .. }| Record {
             query: query.to_string(),
             verdict: answer.verdict.verdict(),
             walls: answer
@@ -139,15 +168,8 @@ pub fn json(answers: &[Answered], sources: &Sources) -> String {
                 .iter()
                 .map(|reason| WallRecord { wall: reason.wall, says: reason.says, text: &reason.words, at: place(reason.at) })
                 .collect(),
-            change: change.as_ref().map(|line| ChangeRecord {
-                section: line.section,
-                line: &line.text,
-                config: line.config(),
-                over: match line.over {
-                    Over::Nothing => None,
-                    Over::Replaces(at) | Over::Joins(at) => place(at),
-                },
-            }),
+            // A line with which the kernel may deny it still is none that changes the answer.
+            change: change.as_ref().filter(|_| doubt.is_none()).map(|line| ChangeRecord::of(line, sources)),
         })
         .collect();
     quiet_json(&serde_json::to_string_pretty(&records).unwrap_or_else(|_| "[]".into()))

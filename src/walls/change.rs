@@ -7,6 +7,7 @@ use super::query::{Act, Port, Protocol, Query, Says, Wall};
 use super::why::Answer;
 use super::{Shows, World};
 use crate::host::FileKind;
+use crate::kernel::asks::{self, Over as Power};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::kernel::syscalls;
@@ -18,9 +19,9 @@ use crate::probe::elf::{Elf, Program};
 use crate::profile::Profile;
 use crate::section::Set;
 use crate::source::Span;
-use crate::value::{Size, join, literal, parent};
+use crate::value::{Size, Written, join, literal, parent};
 
-/// One line for a section.
+/// One line for a section, or two that go together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// The section, without brackets.
@@ -29,6 +30,8 @@ pub struct Line {
     pub text: String,
     /// What the profile says there already.
     pub over: Over,
+    /// The one that has to go with it: what the filter lets through, the kernel may ask a capability for.
+    pub also: Option<Box<Line>>,
 }
 
 /// How a line goes with what is there.
@@ -44,10 +47,15 @@ pub enum Over {
 
 impl Line {
     fn new(section: &'static str, text: impl Into<String>, over: Over) -> Line {
-        Line { section, text: text.into(), over }
+        Line { section, text: text.into(), over, also: None }
     }
 
-    /// As `--config` takes it.
+    /// Itself, and the one that goes with it.
+    pub fn each(&self) -> impl Iterator<Item = &Line> {
+        std::iter::once(self).chain(self.also.as_deref())
+    }
+
+    /// As `--config` takes it, without the one that goes with it.
     pub fn config(&self) -> String {
         format!("{}.{}", self.section, self.text)
     }
@@ -71,8 +79,8 @@ pub fn candidates(query: &Query, answer: &Answer, profile: &Profile, world: &Wor
     };
     let mut seen = vec![];
     lines.retain(|line| {
-        !seen.contains(&line.text) && {
-            seen.push(line.text.clone());
+        !seen.contains(&(line.text.clone(), line.also.is_some())) && {
+            seen.push((line.text.clone(), line.also.is_some()));
             true
         }
     });
@@ -251,7 +259,7 @@ impl Asked<'_> {
     fn nested_for(&self, name: &str, arguments: Option<&[u64; 6]>) -> Option<Nested> {
         let nested = self.profile.namespaces.made_inside();
         let flags = match (name, arguments) {
-            ("clone" | "unshare", Some([flags, ..])) => super::why::flags_of(name, *flags).flags(),
+            ("clone" | "unshare", Some([flags, ..])) => super::behind::flags_of(name, *flags).flags(),
             ("setns", Some([_, flags, ..])) => *flags,
             ("clone" | "unshare" | "setns", None) => return None,
             _ => {
@@ -294,9 +302,26 @@ impl Asked<'_> {
             Line::new("namespaces", "ipc = \"host\"", replaces(namespaces.ipc.at())),
             Line::new("seccomp", "set-id = true", replaces(seccomp.set_id.at())),
         ]);
-        // A namespace opens no other call, and no rule is lifted for it.
-        lines.splice(0..0, self.nested_for(name, arguments).map(nested));
+        let power = self.power(name);
+        // A namespace opens no other call, and no rule is lifted for it. A capability grants less.
+        let nested = self.nested_for(name, arguments).map(nested);
+        match &power {
+            None => lines.splice(0..0, nested).for_each(drop),
+            Some(power) => {
+                let opening = lines.iter().filter(|line| line.section.starts_with("seccomp"));
+                let both = opening.map(|line| Line { also: Some(Box::new(power.clone())), ..line.clone() }).collect::<Vec<_>>();
+                lines.insert(0, power.clone());
+                lines.extend(both.into_iter().chain(nested));
+            }
+        }
         lines
+    }
+
+    /// The capability that the kernel asks for a call, where one of the target's can be it.
+    fn power(&self, name: &str) -> Option<Line> {
+        let ask = asks::of(name).filter(|ask| ask.over != Power::Host || self.world.is_host_user())?;
+        let capability = Capability::from_text(ask.capability?).ok()?;
+        self.capability(capability).into_iter().find(|line| line.text.starts_with("ambient"))
     }
 
     fn connect(&self, port: &Port) -> Vec<Line> {

@@ -48,6 +48,8 @@ pub struct Eyes {
     pub guarded_links: bool,
     /// The first port that anybody may bind in the host's network (ip(7)).
     pub first_free_port: u32,
+    /// A setting of the kernel, by its path below /proc/sys.
+    pub sysctl: fn(&str) -> Option<i64>,
 }
 
 impl Eyes {
@@ -63,6 +65,7 @@ impl Eyes {
             mounts: mount_points(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()),
             guarded_links: number("/proc/sys/fs/protected_symlinks").unwrap_or(0) != 0,
             first_free_port: number("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or(1024),
+            sysctl: |name| std::fs::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok(),
         }
     }
 }

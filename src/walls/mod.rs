@@ -2,6 +2,7 @@
 //!
 //! It decides nothing and acts on nothing. [`crate::view`] draws it, [`crate::exposure`] weighs it, [`why`] answers questions about it.
 
+pub mod behind;
 pub mod change;
 pub mod facts;
 mod kernel;

@@ -248,6 +248,8 @@ pub enum Wall {
     Environment,
     /// Which process it is.
     Processes,
+    /// What the kernel has.
+    Kernel,
 }
 
 impl Wall {
@@ -264,6 +266,7 @@ impl Wall {
             Wall::Network => "network",
             Wall::Environment => "environment",
             Wall::Processes => "processes",
+            Wall::Kernel => "kernel",
         }
     }
 }

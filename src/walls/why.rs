@@ -7,18 +7,19 @@ use super::path::{Need, Thing, Walk, Walker};
 use super::query::{Act, Port, Protocol, Query, Reason, Says, Wall};
 use super::{Entry, Shows, World};
 use crate::host::FileKind;
+use crate::kernel::asks;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::{Rights, port_words};
 use crate::kernel::syscalls;
-use crate::policy::namespaces::{Namespace, Nested};
+use crate::policy::namespaces::Namespace;
 use crate::policy::seccomp::{Source, Verdict};
 use crate::probe::elf::{Elf, Program};
 use crate::probe::script::Script;
 use crate::profile::Profile;
 use crate::source::Span;
-use crate::step::{Content, Op};
+use crate::step::Content;
 use landlock::{AccessFs, AccessNet};
 use std::net::IpAddr;
 
@@ -38,6 +39,27 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// The first reason that says this.
+    pub fn reason(&self, says: Says) -> Option<&Reason> {
+        self.reasons.iter().find(|reason| reason.says == says)
+    }
+
+    /// Whether another is known, and is not the same.
+    pub fn is_changed_by(&self, after: &Answer) -> bool {
+        after.verdict != Says::CannotTell && after.verdict != self.verdict
+    }
+
+    /// Why the kernel denies a call that the filter permits, where no line of a profile makes it do that.
+    pub fn behind_an_open_filter(&self, query: &Query) -> Option<String> {
+        let Query::Call { number, .. } = query else { return None };
+        // Of a limit, or of a power over the sandbox's own, a line may be found that goes with the profile once another is out of it.
+        asks::of(syscalls::name(*number)?).filter(|ask| ask.over == asks::Over::Host)?;
+        let open = self.reasons.iter().any(|reason| reason.wall == Wall::Seccomp && reason.says == Says::Allows);
+        self.reason(Says::Denies).filter(|_| open).map(|reason| reason.words.clone())
+    }
+}
+
 /// Answers a question.
 pub fn answer(query: &Query, profile: &Profile, world: &World<'_>, eyes: &Eyes) -> Answer {
     let asked = Asked { profile, world, walker: Walker::new(world, eyes), eyes };
@@ -51,11 +73,11 @@ pub fn answer(query: &Query, profile: &Profile, world: &World<'_>, eyes: &Eyes) 
     })
 }
 
-struct Asked<'a> {
-    profile: &'a Profile,
-    world: &'a World<'a>,
+pub(super) struct Asked<'a> {
+    pub(super) profile: &'a Profile,
+    pub(super) world: &'a World<'a>,
     walker: Walker<'a>,
-    eyes: &'a Eyes,
+    pub(super) eyes: &'a Eyes,
 }
 
 /// How many programs may run one another: the kernel stops at five (execve(2)).
@@ -277,60 +299,6 @@ impl Asked<'_> {
         reasons
     }
 
-    /// What the kernel asks besides of a call that makes a namespace, or acts on one.
-    fn behind_the_filter(&self, name: &str, arguments: Option<&[u64; 6]>, at: Span) -> Option<Reason> {
-        let nested = self.profile.namespaces.made_inside();
-        let nested_at = self.profile.namespaces.nested.at();
-        let asks_sys_admin = |after_user: bool| match (after_user, arguments) {
-            // This very call: the target has not made a user namespace before it.
-            (true, Some(_)) => lacks_it_yet(wanted_by(name), nested_at),
-            (true, None) => {
-                let words = "the kernel wants a capability, which the target has in a user namespace that it makes itself";
-                Reason::new(Wall::Capabilities, Says::Allows, words, at)
-            }
-            (false, _) => lacks_sys_admin(nested_at),
-        };
-        if ["clone", "unshare"].contains(&name) {
-            let kinds = flags_of(name, arguments?[0]);
-            // create_new_namespaces() asks for sys-admin before it counts; CLONE_NEWUSER gives it (unshare(2)).
-            if kinds.is_some() && !kinds.has(Kind::User) {
-                return Some(asks_sys_admin(nested.has(Kind::User) && kinds.kinds().all(|kind| nested.has(kind))));
-            }
-            let mut refused = kinds.kinds().filter(|kind| !nested.has(*kind));
-            let limits = |kind: Kind| {
-                let is_of = |op: &Op| matches!(op, Op::ForbidNamespaces { kind: of } | Op::WriteLimit { kind: of, .. } if *of == kind);
-                self.world.plan.steps.iter().any(|step| is_of(&step.op))
-            };
-            let kind = refused.find(|kind| limits(*kind))?;
-            let words = format!("the limit of the sandbox's user namespace on {} namespaces is 0", kind.word());
-            return Some(Reason::new(Wall::Namespaces, Says::Denies, words, nested_at));
-        }
-        const OF_SYS_ADMIN: &[&str] = &[
-            "fsmount",
-            "fsopen",
-            "fspick",
-            "mount",
-            "mount_setattr",
-            "move_mount",
-            "pivot_root",
-            "setdomainname",
-            "sethostname",
-            "setns",
-            "umount2",
-        ];
-        let is_free = |[_, second, third, ..]: &[u64; 6]| match name {
-            // Its maker has every capability in a user namespace (user_namespaces(7)).
-            "setns" => nested.has(Kind::User) && *second == Kind::User.flag(),
-            "open_tree" => third & u64::from(libc::OPEN_TREE_CLONE) == 0,
-            _ => false,
-        };
-        if arguments.is_some_and(is_free) {
-            return None;
-        }
-        let opened = nested.opens(name);
-        (opened || OF_SYS_ADMIN.contains(&name)).then(|| asks_sys_admin(opened))
-    }
-
     // ---- the network ----
 
     fn connect(&self, peer: &Port) -> Vec<Reason> {
@@ -425,7 +393,7 @@ impl Asked<'_> {
 
     // ---- capabilities and environment ----
 
-    fn capability_at(&self, capability: Capability) -> Span {
+    pub(super) fn capability_at(&self, capability: Capability) -> Span {
         let sets = &self.profile.capabilities;
         let mut items = sets.ambient.items.iter().chain(&sets.keep.items);
         items.find(|item| item.value == capability).map_or(Span::NOWHERE, |item| item.at)
@@ -470,28 +438,6 @@ impl Asked<'_> {
         };
         Reason::new(Wall::Environment, Says::Allows, words, at)
     }
-}
-
-/// No target keeps sys-admin: it has it only in a user namespace that it makes.
-fn lacks_sys_admin(at: Span) -> Reason {
-    let words = "the kernel wants sys-admin, which the target has in no user namespace";
-    Reason::new(Wall::Capabilities, Says::Denies, words, at)
-}
-
-/// The kinds that clone(2) or unshare(2) are asked for. The lowest 8 bits of clone(2) are a signal.
-pub(super) fn flags_of(name: &str, flags: u64) -> Nested {
-    let asked = |kind: &Kind| flags & kind.flag() != 0 && !(name == "clone" && *kind == Kind::Time);
-    Kind::ALL.into_iter().filter(asked).fold(Nested::NONE, Nested::and)
-}
-
-/// What the kernel wants for a call that `nested` opens, in the user namespace of who makes it.
-pub fn wanted_by(name: &str) -> &'static str {
-    if name == "chroot" { "sys-chroot" } else { "sys-admin" }
-}
-
-fn lacks_it_yet(wanted: &str, at: Span) -> Reason {
-    let words = format!("the kernel wants {wanted}, which the target has only in a user namespace that it makes first (unshare -r)");
-    Reason::new(Wall::Capabilities, Says::Denies, words, at)
 }
 
 fn wrong(thing: &Thing, words: String) -> Reason {
