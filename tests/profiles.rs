@@ -347,9 +347,10 @@ fn no_help_grants_the_whole_host_as_roots() {
         return skip("it takes root");
     }
     let caller = Caller::new(As::Root);
+    // E1401: in a group of version 2 with other processes nothing is made, so that nothing need be kept from the target.
     let base = "format = 1\nextends = [\"base\"]\nlimits.pids = 9\nidentity.user = 1000\n[mounts]\n";
     for (line, words) in [
-        ("\"/\" = { bind = \"/\", access = \"rw\", broad = true, sockets = true }", "E1404"),
+        ("\"/\" = { bind = \"/\", access = \"rw\", broad = true, sockets = true }", "E1404|E1401"),
         ("\"/\" = { bind = \"/\", access = \"rw\", sockets = true, owner = \"root\" }", "E0301"),
         ("\"/w\" = { bind = \"/etc\", access = \"rw\", broad = true }", "mounts::owner"),
     ] {
@@ -358,7 +359,7 @@ fn no_help_grants_the_whole_host_as_roots() {
         let err = text(&output.stderr) + &text(&output.stdout);
         let help = err.split("help:").skip(1).collect::<String>();
         let adds = !line.contains("owner") && help.contains("owner =");
-        assert!(err.contains(words) && !adds, "{line}\n{err}");
+        assert!(words.split('|').any(|word| err.contains(word)) && !adds, "{line}\n{err}");
         assert!(!words.contains("E0301") || !err.contains("E1404"), "{err}");
     }
 }
