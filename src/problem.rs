@@ -48,9 +48,11 @@ pub struct Problem {
     /// What the caret says.
     pub label: Box<str>,
     /// Other places that matter, each with its words.
-    pub also: Vec<(Span, String)>,
+    pub also: Box<[(Span, String)]>,
     /// A command or TOML to paste.
     pub help: Option<String>,
+    /// The value that the help is a guess from: where a variable brought that, there is no guess ([`crate::profile::as_written`]).
+    pub guess: Option<Span>,
     /// Whether line breaks in the help are our own; else they came with text from elsewhere, and are shown as such.
     pub in_lines: bool,
 }
@@ -58,7 +60,7 @@ pub struct Problem {
 impl Problem {
     /// A problem at a place.
     pub fn new(code: &'static str, at: Span, message: impl Into<String>) -> Problem {
-        Problem { code, message: message.into(), at, label: "here".into(), also: vec![], help: None, in_lines: false }
+        Problem { code, message: message.into(), at, label: "here".into(), also: Box::new([]), help: None, guess: None, in_lines: false }
     }
 
     /// What comes of it: the number of its code says so.
@@ -74,7 +76,7 @@ impl Problem {
 
     /// One more place that the reader should see.
     pub fn also(mut self, at: Span, words: impl Into<String>) -> Problem {
-        self.also.push((at, words.into()));
+        self.also = self.also.into_iter().chain([(at, words.into())]).collect();
         self
     }
 
@@ -89,6 +91,12 @@ impl Problem {
         self.help = Some(help.to_owned());
         self.in_lines = true;
         self
+    }
+
+    /// Takes a guess from the value at `at` for the help, where there is one.
+    pub fn guess(mut self, at: Span, guess: Option<String>) -> Problem {
+        self.guess = guess.is_some().then_some(at);
+        self.help_maybe(guess)
     }
 
     /// Adds the help only where there is one.

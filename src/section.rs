@@ -180,13 +180,13 @@ fn unread(key: &str, own: Option<&str>, node: &Node<'_>, error: &toml::de::Error
         Some((message, help)) => (message, Some(help.to_owned())),
         None => (said.as_str(), None),
     };
-    let help = meant(node, wrong, own, takes).or(help);
+    let guess = meant(node, wrong.clone(), own, takes);
     let code = if message.contains("not built yet") { "profile::not-yet" } else { "profile::value" };
     let sentence = match message.strip_prefix("unknown key ") {
         Some(unknown) => format!("cannot read {unknown}: there is no such key"),
         None => format!("cannot read `{key}`: {}", plain(message)),
     };
-    Problem::new(code, at, sentence).help_maybe(help)
+    Problem::new(code, at, sentence).help_maybe(help).guess(wrong.into(), guess)
 }
 
 /// Texts and keys of a value that hold a line break: no message of ours quotes them as they are. Gives the place of a date, which the
@@ -385,8 +385,9 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
             return;
         }
         if !matches!(node.get_ref(), DeValue::Array(_)) {
-            let help = meant(&node, node.span(), Some(&key.value), &|node| deserialize::<Vec<T>>(node).is_ok()).unwrap_or("put it in `[ ]`".into());
-            problems.push(Problem::new("profile::type", at, format!("cannot read `{}`: it must be a list", key.value)).help(help));
+            let guess = meant(&node, node.span(), Some(&key.value), &|node| deserialize::<Vec<T>>(node).is_ok());
+            let problem = Problem::new("profile::type", at, format!("cannot read `{}`: it must be a list", key.value));
+            problems.push(problem.help("put it in `[ ]`").guess(at, guess));
             return;
         }
         let DeValue::Array(array) = node.into_inner() else { return };

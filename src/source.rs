@@ -151,6 +151,7 @@ impl Use {
 pub struct Sources {
     files: Vec<Source>,
     uses: Vec<Use>,
+    filled: Vec<Span>,
 }
 
 /// How many words of a chain of `extends` are told.
@@ -203,6 +204,16 @@ impl Sources {
     /// Takes note of where parameters were put in.
     pub fn used(&mut self, uses: Vec<Use>) {
         self.uses.extend(uses);
+    }
+
+    /// Takes note of the texts that had variables.
+    pub fn filled(&mut self, texts: Vec<Span>) {
+        self.filled.extend(texts);
+    }
+
+    /// Whether a variable brought any part of the value at `span`.
+    pub fn is_filled(&self, span: Span) -> bool {
+        self.filled.iter().any(|text| span.start < text.end && text.start < span.end)
     }
 
     /// The parameters in the text at `span`, or in the entry that it is the key of.

@@ -8,6 +8,8 @@ mod grants;
 mod machine;
 #[path = "pasting/offers.rs"]
 mod offers;
+#[path = "pasting/secrets.rs"]
+mod secrets;
 #[path = "pasting/slips.rs"]
 mod slips;
 mod support;

@@ -157,7 +157,7 @@ impl Written for Offset {
     const WHAT: &'static str = "a time such as \"1d\" or \"-1h\"";
     fn from_text(text: &str) -> Result<Offset, String> {
         let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-        let millis = Time::from_text(digits)?.0.as_millis();
+        let millis = Time::from_text(digits).map_err(|why| why.replacen(digits, text, 1))?.0.as_millis();
         i64::try_from(millis).map(|millis| Offset(sign * millis)).map_err(|_| "the offset is too large".into())
     }
     fn looks() -> Shape {

@@ -224,8 +224,8 @@ pub fn draft(rlimits: &Rlimits, draft: &mut Draft) {
         let (soft, hard) = match (limit.soft.raw(*unit), limit.hard.raw(*unit)) {
             (Ok(soft), Ok(hard)) => (soft, hard),
             (Err(why), _) | (_, Err(why)) => {
-                let help = limit.meant(*unit).map(|value| format!("write {word} = {value}"));
-                draft.problem(Problem::new("rlimits::unit", limit.at, format!("cannot set `{word}`: {why}")).help_maybe(help));
+                let guess = limit.meant(*unit).map(|value| format!("write {word} = {value}"));
+                draft.problem(Problem::new("rlimits::unit", limit.at, format!("cannot set `{word}`: {why}")).guess(limit.at, guess));
                 continue;
             }
         };

@@ -30,6 +30,8 @@ pub struct Filling<'a, 'i> {
     pub takes_args: Option<bool>,
     /// Texts that took something from the caller's environment.
     pub secrets: Vec<Secret>,
+    /// Texts with variables, and the values of keys with such: of them nothing is guessed.
+    pub filled: Vec<Span>,
     /// Where parameters were put in.
     pub uses: Vec<Use>,
     /// The key of the section's entry that is being filled.
@@ -41,7 +43,18 @@ pub struct Filling<'a, 'i> {
 impl<'a, 'i> Filling<'a, 'i> {
     /// Nothing is filled yet.
     pub fn new(variables: Variables<'i>, words: &'a [At<String>], sources: &'a Sources, problems: &'a mut Problems) -> Filling<'a, 'i> {
-        Filling { variables, words, sources, problems, takes_args: None, secrets: vec![], uses: vec![], entry: Span::NOWHERE, in_list: false }
+        Filling {
+            variables,
+            words,
+            sources,
+            problems,
+            takes_args: None,
+            secrets: vec![],
+            filled: vec![],
+            uses: vec![],
+            entry: Span::NOWHERE,
+            in_list: false,
+        }
     }
 
     /// Puts variables into a value; `path` is the keys that lead to it.
@@ -75,6 +88,7 @@ impl<'a, 'i> Filling<'a, 'i> {
     fn text(&mut self, text: &str, at: Span, path: &[String]) -> Option<DeValue<'i>> {
         if let Some(Value::Bare(bare)) = self.variables.whole(text).filter(|_| !wants_text(path)) {
             self.note_uses(text, at, false);
+            self.note_secret(text, bare);
             return DeValue::parse(bare).ok().map(Spanned::into_inner);
         }
         let value = if is_source_of_pattern(path) { self.expand_pattern(text, at, true)? } else { self.expand(text, at, is_source(path))? };
@@ -103,13 +117,18 @@ impl<'a, 'i> Filling<'a, 'i> {
     fn note(&mut self, text: &str, at: Span, value: Option<String>, is_place: bool) -> Option<String> {
         self.note_uses(text, at, is_place);
         let value = value?;
-        if self.variables.is_secret(text) {
-            self.secrets.push(Secret::new(&value, text));
-        }
+        self.note_secret(text, &value);
         Some(value)
     }
 
+    fn note_secret(&mut self, text: &str, value: &str) {
+        if self.variables.is_secret(text) {
+            self.secrets.push(Secret::new(value, text));
+        }
+    }
+
     fn note_uses(&mut self, text: &str, at: Span, is_place: bool) {
+        self.filled.push(at);
         for (name, value, means) in self.variables.params_in(text) {
             self.uses.push(Use { text: at, entry: self.entry, name: name.to_owned(), value, means, is_place });
         }
@@ -158,6 +177,9 @@ impl<'a, 'i> Filling<'a, 'i> {
         let values = match self.variables.whole(text) {
             Some(Value::List(items)) => {
                 self.note_uses(text, at, false);
+                if self.variables.is_secret(text) {
+                    self.secrets.extend(items.iter().map(|item| Secret::new(item, text)));
+                }
                 if !self.variables.charge(items.iter().map(|item| item.len() + COST_OF_ITEM).sum(), at, self.problems) {
                     return None;
                 }
@@ -192,6 +214,9 @@ impl<'a, 'i> Filling<'a, 'i> {
                 self.entry = key.span().into();
             }
             let name = if is_mounts { self.mount_path(key.get_ref(), key.span().into(), &node, &mut seen) } else { Some(key.get_ref().to_string()) };
+            if is_mounts && key.get_ref().contains("${") {
+                self.filled.push(node.span().into());
+            }
             path.push(name.clone().unwrap_or_default());
             if is_command(path) {
                 self.takes_args = Some(false);
@@ -270,6 +295,13 @@ impl Secret {
         Secret { value: value.to_owned(), quoted: format!("{value:?}"), written: written.to_owned() }
     }
 
+    /// A number is quoted by nobody.
+    fn hide_words(&self, text: String) -> String {
+        let signs = [':', ',', ';'];
+        let word = |word: &str| if word.trim_end_matches(signs) == self.value { word.replace(&self.value, &self.written) } else { word.to_owned() };
+        text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+    }
+
     fn hide(&self, text: String) -> String {
         let Secret { value, quoted, written } = self;
         if !text.contains(value.as_str()) && !text.contains(quoted.as_str()) {
@@ -282,10 +314,14 @@ impl Secret {
 }
 
 /// Replaces values of the caller's environment by the texts that name them: terminals and logs are no place for a token.
-pub fn hide(problem: Problem, secrets: &[Secret]) -> Problem {
+pub fn hide(problem: Problem, secrets: &[Secret], sources: &Sources) -> Problem {
     let clean = |text: String| secrets.iter().fold(text, |text, secret| secret.hide(text));
-    let Problem { code, message, at, label, also, help, in_lines } = problem;
-    Problem { code, message: clean(message), at, label, also, help: help.map(clean), in_lines }
+    let Problem { code, message, at, label, also, help, guess, in_lines } = problem;
+    // A short value could be any word of the help: of a text with variables it is left out then.
+    let shows = |help: &str| sources.is_filled(at) && secrets.iter().any(|secret| help.contains(secret.value.trim()));
+    let numbers = || secrets.iter().filter(|secret| sources.is_filled(at) && secret.value.parse::<i64>().is_ok());
+    let message = numbers().fold(clean(message), |message, secret| secret.hide_words(message));
+    Problem { code, message, at, label, also, help: help.map(clean).filter(|help| !shows(help)), guess, in_lines }
 }
 
 /// A value that was put in says what a thing is, never what becomes of other layers.

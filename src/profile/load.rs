@@ -6,6 +6,7 @@ use super::fill::{Filling, hide};
 use super::layer::{DEEPEST, Document, Layer, MOST_TOKENS, Size};
 use super::params::{Declared, Params};
 use super::variables::{MOST_PUT_IN, Variables};
+use super::written::unguessed;
 use crate::host::caller::Caller;
 use crate::layers::{Changes, Deed, Kind, Layers, Said};
 use crate::policy::mounts::MOST_ENTRIES;
@@ -259,14 +260,15 @@ fn merge(
         let mut filling = Filling::new(variables, &words, sources, &mut problems);
         let node = filling.fill(Spanned::new(layer.base..layer.base, DeValue::Table(document)), &mut vec![]);
         takes_args = filling.takes_args.unwrap_or(takes_args);
-        let (secrets, uses) = (filling.secrets, filling.uses);
+        let Filling { secrets, uses, filled, .. } = filling;
         sources.used(uses);
+        sources.filled(filled);
         let (mut read, mut found) = (Profile::default(), Problems::default());
         if let Some(node) = node {
             read.read(&At::new(String::new(), layer.start()), node, &mut found);
         }
         check_optional(&read, &mut found);
-        problems.extend(found.into_iter().map(|problem| hide(unguessed(misplaced(problem, sources), sources), &secrets)));
+        problems.extend(found.into_iter().map(|problem| hide(unguessed(misplaced(problem, sources), sources), &secrets, sources)));
         if read.optional.items.iter().any(|name| name.value == "limits") {
             read.limits.let_fall();
         }
@@ -310,13 +312,6 @@ fn merge(
     let main = layers.iter().find(|layer| layer.kind == Kind::Profile).map_or(Span::NOWHERE, Layer::start);
     check_size(&profile, main, &mut problems);
     problems.or(profile)
-}
-
-/// What is wrong with the value of a variable is not for the line that has the variable to say.
-fn unguessed(problem: Problem, sources: &Sources) -> Problem {
-    let is_guess = problem.help.as_ref().is_some_and(|help| help.starts_with("write ") && help.contains(" = "));
-    let has_variable = || sources.text(problem.at).is_some_and(|text| text.contains("${"));
-    if problem.code == "profile::value" && is_guess && has_variable() { Problem { help: None, ..problem } } else { problem }
 }
 
 /// A key that is unknown where it stands, with the place where the language has it.

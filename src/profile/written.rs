@@ -21,6 +21,7 @@ const SOURCES: &[&str] = &["bind =", "socket =", "device ="];
 pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Problems {
     let mut out = Problems::default();
     out.extend(problems.into_iter().map(|problem| {
+        let problem = unguessed(problem, sources);
         let param = OF_A_PLACE.contains(&problem.code).then(|| whole(problem.at, sources)).flatten();
         let help = problem.help.as_ref().map(|help| {
             let help = match unshown(help, problem.at, caller, sources).filter(|_| gives_up(help, problem.at, sources)) {
@@ -32,6 +33,17 @@ pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Pro
         Problem { help, ..problem }
     }));
     out
+}
+
+/// What is wrong with the value of a variable is not for the line that has the variable to say, and the value may be a secret.
+pub fn unguessed(problem: Problem, sources: &Sources) -> Problem {
+    match problem.guess {
+        Some(at) if sources.is_filled(at) => {
+            let help = (problem.code == "profile::type").then(|| "put it in `[ ]`".to_owned());
+            Problem { help, guess: None, ..problem }
+        }
+        _ => problem,
+    }
 }
 
 /// The parameter that the place of a line is, with nothing around it.

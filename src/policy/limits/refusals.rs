@@ -131,7 +131,7 @@ pub(super) fn say(fallen: Vec<(Wanted, Refusal)>, refused: Vec<(Wanted, Refusal)
     for (wanted, Refusal { why, help }) in refused {
         match problems.iter_mut().find(|(known, _)| *known == why) {
             Some((_, problem)) => {
-                problem.also.push((wanted.at, "and this".into()));
+                *problem = problem.clone().also(wanted.at, "and this");
                 problem.help = problem.help.take().map(|known| more_help(&known, &help));
             }
             None => {
