@@ -5,12 +5,15 @@ use crate::section::Node;
 use crate::value::{Size, quoted};
 use std::ops::Range;
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeInteger, DeValue};
 
 /// Of a longer value nothing is guessed: each guess is a copy of the whole.
 const LONGEST: usize = 4096;
 
 const NAMESPACES: &[&str] = &["all", "user", "mount", "pid", "ipc", "uts", "cgroup", "time"];
+
+/// Keys of modes, which are octal digits.
+const MODES: &[&str] = &["mode", "umask", "dir"];
 
 /// Signals by their numbers on every architecture that stockade runs on (signal(7)).
 const SIGNALS: &[(&str, &str)] = &[("1", "HUP"), ("2", "INT"), ("3", "QUIT"), ("9", "KILL"), ("10", "USR1"), ("12", "USR2"), ("15", "TERM")];
@@ -64,16 +67,13 @@ fn with<'i>(node: &Node<'i>, at: &Range<usize>, part: &DeValue<'i>) -> Node<'i> 
 fn guesses(value: &DeValue<'_>, key: Option<&str>) -> Vec<String> {
     match value {
         DeValue::Integer(number) => {
-            let digits = number.as_str();
-            // Octal digits without their quotes: TOML reads 755 as seven hundred and fifty-five.
-            let mode = number.radix() == 8 || key.is_some_and(|key| ["mode", "umask"].contains(&key));
-            let mode = mode.then(|| format!("\"{digits:0>4}\""));
+            // Octal digits without their quotes: TOML reads 755 as seven hundred and fifty-five. Of a mode in another base nobody knows.
+            if key.is_some_and(|key| MODES.contains(&key)) {
+                return if matches!(number.radix(), 8 | 10) { vec![format!("\"{:0>4}\"", number.as_str())] } else { vec![] };
+            }
+            let Some(digits) = decimal(number) else { return vec![] };
             let signal = SIGNALS.iter().filter(|(known, _)| *known == digits).map(|(_, name)| quoted(name));
-            mode.into_iter()
-                .chain([quoted(digits), format!("\"{digits}s\"")])
-                .chain(signal)
-                .chain([format!("[{digits}]"), format!("[\"{digits}\"]")])
-                .collect()
+            [quoted(&digits), format!("\"{digits}s\"")].into_iter().chain(signal).chain([format!("[{digits}]"), format!("[\"{digits}\"]")]).collect()
         }
         DeValue::Float(number) => {
             let whole = number.as_str().strip_suffix(".0").map(str::to_owned);
@@ -87,7 +87,7 @@ fn guesses(value: &DeValue<'_>, key: Option<&str>) -> Vec<String> {
         DeValue::Boolean(false) => key.filter(|key| ["stdin", "stdout", "stderr"].contains(key)).map(|_| "\"null\"".into()).into_iter().collect(),
         DeValue::String(text) => of_text(text, key),
         DeValue::Array(items) => {
-            let words: Option<Vec<&str>> = items.iter().map(|item| as_text(item.get_ref())).collect();
+            let words: Option<Vec<String>> = items.iter().map(|item| as_text(item.get_ref())).collect();
             let Some(words) = words else { return vec![] };
             let sign = if key.is_some_and(|key| key.ends_with("PATH")) { ":" } else { "," };
             // Any other variable may have any sign between its words.
@@ -100,12 +100,17 @@ fn guesses(value: &DeValue<'_>, key: Option<&str>) -> Vec<String> {
     }
 }
 
-fn as_text<'v>(value: &'v DeValue<'_>) -> Option<&'v str> {
+fn as_text(value: &DeValue<'_>) -> Option<String> {
     match value {
-        DeValue::String(text) => Some(text),
-        DeValue::Integer(number) => Some(number.as_str()),
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => decimal(number),
         _ => None,
     }
+}
+
+/// An integer in the digits of our texts, whatever base it is written in.
+fn decimal(number: &DeInteger<'_>) -> Option<String> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
 }
 
 fn of_text(text: &str, key: Option<&str>) -> Vec<String> {

@@ -597,9 +597,19 @@ fn a_value_of_the_wrong_type_has_the_line_that_is_meant() {
         ("seccomp", "allow = \"@debug\"", "allow = [\"@debug\"]"),
         ("seccomp.rules", "ptrace = \"EPERM\"", "ptrace = \"errno:EPERM\""),
         ("landlock", "min-abi = \"5\"", "min-abi = 5"),
+        // The value of a number, whatever its base; of a mode the digits.
+        ("capabilities", "keep = 0x21", "keep = [33]"),
+        ("landlock", "tcp-connect = 0o120", "tcp-connect = [80]"),
+        ("process", "timeout = 0x10", "timeout = \"16s\""),
+        ("process", "stop-signal = 0b1111", "stop-signal = \"TERM\""),
+        ("identity", "groups = 1_000", "groups = [1000]"),
+        ("limits", "cpu-set = [0x0, 0x1]", "cpu-set = \"0,1\""),
+        ("limits", "cpu-time = 0o755", "cpu-time = \"493s\""),
+        ("env", "MODE = 0o755", "MODE = \"493\""),
+        ("process", "umask = 0o27", "umask = \"0027\""),
     ] {
         let said = Desk::new(&format!("[{section}]\n{wrong}\n")).says();
-        assert!(said.lines().count() == 1 && said.contains(&format!(" | write {right}")), "{wrong}: {said}");
+        assert!(said.lines().count() == 1 && said.contains(&format!(" | write {right}\n")), "{wrong}: {said}");
         Desk::new(&format!("[{section}]\n{right}\n")).profile();
     }
     // A part of a value, and an item of a list.
@@ -608,12 +618,14 @@ fn a_value_of_the_wrong_type_has_the_line_that_is_meant() {
         ("[mounts]\n\"/x\" = { bind = \"/usr\", exec = \"no\" }\n", "exec = false"),
         ("[process]\ncommand = [\"sleep\", 1]\n", "\"1\""),
         ("[landlock]\ntcp-connect = [\"443\"]\n", "443"),
+        ("[mounts]\n\"/x\" = { dir = 0o750 }\n", "dir = \"0750\""),
+        ("[process]\ncommand = [\"sleep\", 0x10]\n", "\"16\""),
     ] {
         let said = Desk::new(wrong).says();
         assert!(said.lines().count() == 1 && said.contains(&format!(" | write {right}\n")), "{wrong}: {said}");
     }
     // What could mean more than one thing, or would open what is closed, is not guessed.
-    for line in ["[identity]\nuser = true\n", "[seccomp]\npolicy = false\n", "[mounts]\n\"/x\" = { symlink = true }\n"] {
+    for line in ["[identity]\nuser = true\n", "[seccomp]\npolicy = false\n", "[mounts]\n\"/x\" = { symlink = true }\n", "[process]\numask = 0x16\n"] {
         assert!(!Desk::new(line).says().contains("| write"), "{line}");
     }
     // The value is the parameter's, and its line is another.
