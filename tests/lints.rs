@@ -401,7 +401,6 @@ fn the_tools_are_there() {
 #[test]
 fn privilege_that_has_no_effect() {
     let place = Place::new();
-    let who = As::all()[0];
     let (set_id, capable) = (place.path.join("set-id"), place.path.join("capable"));
     for program in [&set_id, &capable] {
         // A copy: support::install would make a second name of the system's own.
@@ -410,25 +409,28 @@ fn privilege_that_has_no_effect() {
     std::fs::set_permissions(&set_id, std::os::unix::fs::PermissionsExt::from_mode(0o4755)).unwrap();
     let has_caps = support::is_root()
         && Command::new("setcap").arg("cap_net_raw,cap_net_bind_service+ep").arg(&capable).status().is_ok_and(|status| status.success());
-    let check = |more: &str, program: &Path| {
-        let mounts = format!("\"{0}\" = {{ bind = \"{0}\" }}\n", place.path.display());
-        let path = place.file("profile.toml", &format!("{}{more}", support::system(&mounts)));
-        let output = place.stockade(who).arg("check").arg(&path).arg("--").arg(program).output().unwrap();
-        let why = place.stockade(who).arg("why").arg(&path).arg(format!("exec:{}", program.display())).output().unwrap();
-        (support::unwrapped(&text(&output.stderr)), support::unwrapped(&text(&why.stdout)))
-    };
-    let (checked, why) = check("", &set_id);
-    assert!(checked.contains("process::no-privilege [W0503]") && checked.contains("set-user-id of"), "{checked}");
-    assert!(why.contains("without set-user-id, which it has outside (no_new_privs)") && why.contains("allowed"), "{why}");
-    let (checked, _) = check("", Path::new("/bin/true"));
-    assert!(!checked.contains("W0503"), "{checked}");
-    if !has_caps {
-        return support::skip("it takes root and setcap");
+    for who in As::all() {
+        let check = |more: &str, program: &Path| {
+            let mounts = format!("\"{0}\" = {{ bind = \"{0}\" }}\n", place.path.display());
+            let path = place.file("profile.toml", &format!("{}{more}", support::system(&mounts)));
+            let output = place.stockade(*who).arg("check").arg(&path).arg("--").arg(program).output().unwrap();
+            let why = place.stockade(*who).arg("why").arg(&path).arg(format!("exec:{}", program.display())).output().unwrap();
+            (support::unwrapped(&text(&output.stderr)), support::unwrapped(&text(&why.stdout)))
+        };
+        let (checked, why) = check("", &set_id);
+        assert!(checked.contains("process::no-privilege [W0503]") && checked.contains("set-user-id of"), "{checked}");
+        assert!(why.contains("without set-user-id, which it has outside (no_new_privs)") && why.contains("allowed"), "{why}");
+        let (checked, _) = check("", Path::new("/bin/true"));
+        assert!(!checked.contains("W0503"), "{checked}");
+        if !has_caps {
+            support::skip("it takes root and setcap");
+            continue;
+        }
+        let (checked, why) = check("", &capable);
+        assert!(checked.contains("ambient = [\"net-bind-service\", \"net-raw\"]"), "{checked}");
+        assert!(why.contains("without the file capabilities (net-bind-service net-raw)"), "{why}");
+        // The help, pasted.
+        let (checked, _) = check("[capabilities]\nambient = [\"net-bind-service\", \"net-raw\"]\n", &capable);
+        assert!(!checked.contains("W0503"), "{checked}");
     }
-    let (checked, why) = check("", &capable);
-    assert!(checked.contains("ambient = [\"net-bind-service\", \"net-raw\"]"), "{checked}");
-    assert!(why.contains("without the file capabilities (net-bind-service net-raw)"), "{why}");
-    // The help, pasted.
-    let (checked, _) = check("[capabilities]\nambient = [\"net-bind-service\", \"net-raw\"]\n", &capable);
-    assert!(!checked.contains("W0503"), "{checked}");
 }
