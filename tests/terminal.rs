@@ -344,6 +344,24 @@ fn the_session_has_its_share_of_the_processors_back() {
     });
 }
 
+/// A launcher that starts under another's target finds 19, and that one's end puts 0 back: what was found is not.
+#[test]
+fn a_larger_share_than_at_the_start_stays() {
+    if !Path::new("/proc/self/autogroup").exists() {
+        return skip("the kernel has no autogroups");
+    }
+    let to = |nice: u32| format!("until echo {nice} 2>/dev/null >/proc/self/autogroup; do sleep 0.05; done");
+    Screen::each(&format!("command = [\"bash\", \"--norc\", \"-c\", \"{}; cat /proc/self/autogroup\"]", to(0)), |mut screen| {
+        screen.line(&to(19));
+        let before = screen.line("cat /proc/self/autogroup");
+        assert!(before.contains("nice 19"), "{before}");
+        let ended = screen.line("run");
+        assert!(ended.contains("nice 0"), "{ended}");
+        let after = screen.line("cat /proc/self/autogroup");
+        assert!(after.contains("nice 0"), "{after}");
+    });
+}
+
 #[test]
 fn the_terminal_works_after_the_launcher_is_killed() {
     As::all().iter().for_each(|who| {

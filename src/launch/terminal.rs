@@ -67,14 +67,18 @@ impl Share {
     }
 
     /// Any process of a session may lower the share of all of it, and this would outlast the target (sched(7), the autogroup feature).
+    /// It is never lowered here: a launcher that started under another's target has saved what that one puts back.
     fn put_back(&self) {
-        let mut tries = TRIES;
-        while nice_in(&self.file).is_some_and(|now| now != self.nice) && tries > 0 {
-            // pwrite(2) is refused there.
-            if (&self.file).write_all(self.nice.to_string().as_bytes()).is_err() {
-                sys::regardless(sys::poll([-1; 4], BETWEEN_TRIES));
+        for _ in 0..TRIES {
+            if nice_in(&self.file).is_none_or(|now| now <= self.nice) {
+                return;
             }
-            tries -= 1;
+            // pwrite(2) is refused there.
+            match (&self.file).write_all(self.nice.to_string().as_bytes()) {
+                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => sys::regardless(sys::poll([-1; 4], BETWEEN_TRIES)),
+                Err(_) => return,
+                Ok(()) => {}
+            }
         }
     }
 }
