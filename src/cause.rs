@@ -228,10 +228,36 @@ pub fn foreign_idmap() -> Cause {
     cause("root of a container cannot map owners", Fix::Words("identity.host = true, or access = \"ro\"".into()))
 }
 
-/// The ids behind a target that root starts are of no user (`identity.host-ids`), and a rootless container's root does not have them.
-pub fn no_further_ids() -> Cause {
+/// The ids behind a target that root starts are of no user (`identity.host-ids`): a rootless container's root does not have them, and a
+/// root without the capabilities for ids may not map them (user_namespaces(7)).
+pub fn no_further_ids(effective: u64, is_first: bool) -> Cause {
+    let lacks: Vec<&str> = OF_IDS.iter().filter(|(_, bit)| effective & bit == 0).map(|(name, _)| *name).collect();
+    if !lacks.is_empty() {
+        let fix = if is_first {
+            "let what starts stockade leave it these: a unit's CapabilityBoundingSet=, or setpriv --bounding-set"
+        } else {
+            "let the container keep them (podman and docker: --cap-add), or start stockade as an ordinary user"
+        };
+        return cause(format!("this root lacks {}", lacks.join(" and ")), Fix::Words(fix.into()));
+    }
+    if is_first {
+        let fix = Fix::Words("see the kernel's log: dmesg | tail".into());
+        return cause("this root has the capabilities for it, so a security module may forbid it", fix);
+    }
     let fix = "start stockade as an ordinary user, or let the target have ids of the container: identity.host = true";
     cause("this root is one in a user namespace, which does not have the ids that stand behind the target", Fix::Words(fix.into()))
+}
+
+/// The capabilities that writing a map of several ids needs in the namespace above (capabilities(7)).
+const OF_IDS: &[(&str, u64)] = &[("CAP_SETGID", 1 << 6), ("CAP_SETUID", 1 << 7)];
+
+/// The inode of the user namespace that the kernel begins with (PROC_USER_INIT_INO of linux/proc_ns.h).
+pub const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+
+/// Whether this process is in the first user namespace.
+pub fn is_in_first_user_namespace() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() == FIRST_USER_NAMESPACE)
 }
 
 /// A hard limit can be raised by root alone (getrlimit(2)).
@@ -268,6 +294,15 @@ mod tests {
         assert_eq!(says(&all), "sysctl user.max_user_namespaces is 0; as root: sysctl -w user.max_user_namespaces=15000");
         assert!(says(&Barriers { clone_switch: true, apparmor: true, ..Barriers::default() }).contains("kernel.unprivileged_userns_clone=1"));
         assert_eq!(Barriers { privileged: true, clone_switch: true, apparmor: true, ..Barriers::default() }.user_namespaces(), None);
+    }
+
+    #[test]
+    fn a_root_that_may_not_map_ids_is_told_what_it_lacks() {
+        let all = OF_IDS.iter().fold(0, |all, (_, bit)| all | bit);
+        let says = |effective, is_first| no_further_ids(effective, is_first).to_string();
+        assert!(says(all & !(1 << 7), true).starts_with("this root lacks CAP_SETUID; let what starts stockade"));
+        assert!(says(0, false).starts_with("this root lacks CAP_SETGID and CAP_SETUID; let the container keep them"));
+        assert!(says(all, false).contains("identity.host = true") && !says(all, true).contains("identity.host"));
     }
 
     #[test]

@@ -150,6 +150,26 @@ fn a_line_to_paste_has_the_parameters_of_the_line_that_it_is_about() {
     });
 }
 
+/// A unit's CapabilityBoundingSet= may leave root without what maps ids.
+#[test]
+fn a_root_without_the_capabilities_for_ids_is_told_so() {
+    if !nix::unistd::geteuid().is_root() {
+        return support::skip("only root has a bounding set to lower");
+    }
+    let run = |lacks: &str| {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--bounding-set", lacks, "--inh-caps", lacks, env!("CARGO_BIN_EXE_stockade"), "run", "base", "--", "true"]);
+        unwrapped(&said(&command.output().unwrap()))
+    };
+    for (lacks, name) in [("-setuid", "CAP_SETUID"), ("-setgid", "CAP_SETGID")] {
+        let err = run(lacks);
+        let help = format!("this root lacks {name}; let what starts stockade leave it these: a unit's CapabilityBoundingSet=");
+        assert!(err.contains("E1204") && err.contains(&help) && !err.contains("identity.host"), "{err}");
+    }
+    // The twin: others are not needed for it.
+    assert!(!run("-sys_boot").contains("E1204"));
+}
+
 /// What gives a protection up for a variable gives it up for every value.
 #[test]
 fn a_line_that_gives_a_protection_up_names_one_place() {

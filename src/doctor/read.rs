@@ -2,7 +2,7 @@
 
 use super::facts::{Cgroups, Facts, Helper, Layout, Manager, Module, OverlayModule, Packages, Subordinate, Tried};
 use super::tries;
-use crate::cause::Barriers;
+use crate::cause::{Barriers, FIRST_USER_NAMESPACE};
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::kernel::name::Name;
@@ -269,9 +269,6 @@ fn container() -> Option<String> {
 fn not_the_first(inode: u64) -> Option<String> {
     (inode != FIRST_USER_NAMESPACE).then(|| "a user namespace that is not the first".into())
 }
-
-/// The inode of the user namespace that the kernel begins with (PROC_USER_INIT_INO of linux/proc_ns.h).
-const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 /// A bind keeps the noexec of the mount that it copies.
 fn noexec(caller: &Caller) -> Vec<String> {

@@ -227,7 +227,10 @@ pub fn map_failed(file: &str, Errno(errno): Errno) -> Problem {
     let problem = Problem::new("launch::id-map", Span::NOWHERE, format!("cannot write {file} of the user namespace: {}", errno_words(errno)));
     problem.help_maybe(user_namespace_cause().or_else(|| {
         let words = || match nix::unistd::geteuid().is_root() {
-            true => cause::no_further_ids().to_string(),
+            true => {
+                let effective = sys::capget().map_or(0, |sets| sets.effective);
+                cause::no_further_ids(effective, cause::is_in_first_user_namespace()).to_string()
+            }
             false => "the ids are not the caller's to map: an ordinary user maps its own id, or subordinate ranges with \"auto\"".into(),
         };
         (errno == libc::EPERM).then(words)
