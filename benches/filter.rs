@@ -14,8 +14,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
-use stockade::draft::Draft;
 use stockade::policy::seccomp::{Filter, Needs, Seccomp, compile, draft};
+use stockade::step::draft::Draft;
 
 /// Counts what is allocated.
 struct Counting;

@@ -3,11 +3,11 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use stockade::problem::{Problem, Problems, did_you_mean};
+use stockade::language::value::Written;
 use stockade::profile::{Request, Role};
-use stockade::shell::shell_word;
-use stockade::source::Span;
-use stockade::value::Written;
+use stockade::text::problem::{Problem, Problems, did_you_mean};
+use stockade::text::shell::shell_word;
+use stockade::text::source::Span;
 
 /// A declarative sandbox launcher: a TOML profile becomes a sandbox, and the target runs in it.
 #[derive(Debug, Parser)]

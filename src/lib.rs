@@ -8,31 +8,25 @@
 //! ```
 //!
 //! `check`, `plan` and `run` of the command line are three prefixes of this one pipeline.
+//!
+//! Each directory is a room, and a room imports only what stands before it (`tests/house.rs` holds that):
+//!
+//! - [`text`]: text with its places, and what is said about it; [`language`]: how a section is declared and read
+//! - [`kernel`]: words of the kernel; [`sys`]: its calls, and all that is unsafe
+//! - [`host`]: what is known of a machine; [`step`]: what a plan is made of
+//! - [`policy`]: one domain of the profile each; [`profile`]: from text to a typed profile
+//! - [`probe`]: reads the machine; [`mod@plan`]: settles everything; [`launch`]: acts
+//! - [`inspect`]: questions about profiles, plans and machines
 
-pub mod cause;
-pub mod doctor;
-pub mod draft;
-pub mod explain;
-pub mod exposure;
 pub mod host;
+pub mod inspect;
 pub mod kernel;
+pub mod language;
 pub mod launch;
-pub mod layers;
-pub mod lint;
-mod meant;
 pub mod plan;
 pub mod policy;
 pub mod probe;
-pub mod problem;
 pub mod profile;
-pub mod registry;
-pub mod section;
-pub mod shape;
-pub mod shell;
-pub mod source;
-mod stat;
 pub mod step;
 pub mod sys;
-pub mod value;
-pub mod view;
-pub mod walls;
+pub mod text;

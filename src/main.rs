@@ -2,7 +2,7 @@
 //!
 //! The architecture is a compiler's, in one direction (see the library's page): `load` makes a typed profile of text, `plan`
 //! makes steps of the profile and the facts of the machine, `launch` walks the steps. Every error is a
-//! [`Problem`](stockade::problem::Problem) with its line; status 125 means that stockade failed, not the target.
+//! [`Problem`](stockade::text::problem::Problem) with its line; status 125 means that stockade failed, not the target.
 #![no_main]
 
 mod cli;

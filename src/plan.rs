@@ -2,7 +2,6 @@
 //!
 //! THE ORDER stands here, one line and one reason per stage, and the rules that cross domains.
 
-use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::streams::Stream;
 use crate::kernel::attrs::Attrs;
@@ -19,11 +18,12 @@ use crate::policy::{
     bounds, capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, privilege, process, programs, rlimits, seccomp,
     unnested, write_execute,
 };
-use crate::problem::Note;
-use crate::problem::{Problem, Problems};
 use crate::profile::Profile;
-use crate::source::Span;
+use crate::step::draft::Draft;
 use crate::step::{Op, Stage, Step};
+use crate::text::problem::Note;
+use crate::text::problem::{Problem, Problems};
+use crate::text::source::Span;
 
 /// Who walks the steps of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

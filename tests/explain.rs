@@ -8,18 +8,18 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use stockade::explain::{Explanation, all};
 use stockade::host::Host;
 use stockade::host::bounds::Bounds;
 use stockade::host::caller::Caller;
 use stockade::host::privileged::{Given, Look, Power, Privileged, Useless};
 use stockade::host::programs::Lack;
 use stockade::host::streams::{Owner, Socket, Stream};
-use stockade::lint::lint;
+use stockade::inspect::lint::lint;
 use stockade::plan::plan;
-use stockade::problem::{Problem, Problems, Severity};
 use stockade::profile::{Profile, Request, load};
-use stockade::source::Sources;
+use stockade::text::explain::{Explanation, all};
+use stockade::text::problem::{Problem, Problems, Severity};
+use stockade::text::source::Sources;
 use support::{As, Place, text};
 
 // ---- the table and the source ----

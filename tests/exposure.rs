@@ -6,14 +6,14 @@ mod support;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use stockade::exposure::{Exposure, weigh};
 use stockade::host::Host;
 use stockade::host::caller::Caller;
-use stockade::lint::lint;
+use stockade::inspect::exposure::{Exposure, weigh};
+use stockade::inspect::lint::lint;
+use stockade::inspect::walls::World;
 use stockade::plan::{Plan, plan};
 use stockade::profile::{Profile, Request, load};
-use stockade::source::Sources;
-use stockade::walls::World;
+use stockade::text::source::Sources;
 use support::{As, Place, is_root, text, unwrapped};
 
 /// A profile with the facts of this machine, for a caller whose home is in the test's directory.

@@ -12,9 +12,9 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stockade::host::caller::Caller;
 use stockade::plan::plan;
-use stockade::problem::{Problem, Problems, Style};
 use stockade::profile::{Profile, Request, load};
-use stockade::source::Sources;
+use stockade::text::problem::{Problem, Problems, Style};
+use stockade::text::source::Sources;
 use support::{As, Place, text};
 
 // ---- what a case is made of ----

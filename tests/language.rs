@@ -7,12 +7,12 @@ mod support;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use stockade::host::caller::Caller;
+use stockade::language::section::{Key, Set};
 use stockade::plan::plan;
 use stockade::policy::mounts::entry::{Access, Mount};
-use stockade::problem::{Problem, Problems};
 use stockade::profile::{Profile, Request, load};
-use stockade::section::{Key, Set};
-use stockade::source::Sources;
+use stockade::text::problem::{Problem, Problems};
+use stockade::text::source::Sources;
 use support::{Place, is_root, skip};
 
 // ---- the bench ----
@@ -118,7 +118,7 @@ impl Loaded {
     }
 }
 
-fn words(command: &Key<Vec<stockade::source::At<String>>>) -> Vec<&str> {
+fn words(command: &Key<Vec<stockade::text::source::At<String>>>) -> Vec<&str> {
     command.get().map_or(vec![], |words| words.iter().map(|word| word.value.as_str()).collect())
 }
 

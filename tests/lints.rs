@@ -9,9 +9,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use stockade::host::caller::Caller;
-use stockade::lint::{RUN_LATER, lint};
+use stockade::inspect::lint::{RUN_LATER, lint};
 use stockade::profile::{Request, load};
-use stockade::source::Sources;
+use stockade::text::source::Sources;
 use support::{As, Place, USER, is_root, skip, system, text};
 
 // ---- which ----

@@ -17,15 +17,15 @@ mod support;
 use grants::{Grant, Grants, asked};
 use offers::{line_of, offers, pasted, section_of};
 use std::path::Path;
-use stockade::explain::all;
 use stockade::host::Host;
 use stockade::host::caller::Caller;
-use stockade::lint::lint;
+use stockade::inspect::lint::lint;
+use stockade::inspect::walls::World;
 use stockade::plan::plan;
-use stockade::problem::{Problem, Problems, Severity};
 use stockade::profile::{Request, as_written, load};
-use stockade::source::Sources;
-use stockade::walls::World;
+use stockade::text::explain::all;
+use stockade::text::problem::{Problem, Problems, Severity};
+use stockade::text::source::Sources;
 use support::Place;
 
 /// Codes whose help offers more than the line asks for, a word of it that says so, and the kinds of [`Grant`] that are meant.

@@ -16,7 +16,7 @@ use stockade::host::Host;
 use stockade::host::caller::Caller;
 use stockade::plan::{Plan, plan};
 use stockade::profile::{Profile, Request, load};
-use stockade::source::Sources;
+use stockade::text::source::Sources;
 use support::Place;
 
 fn folder() -> PathBuf {

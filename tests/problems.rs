@@ -9,11 +9,11 @@ mod support;
 use std::path::{Path, PathBuf};
 use stockade::host::Host;
 use stockade::host::caller::Caller;
-use stockade::lint::lint;
+use stockade::inspect::lint::lint;
 use stockade::plan::plan;
-use stockade::problem::Style;
 use stockade::profile::{Request, load};
-use stockade::source::Sources;
+use stockade::text::problem::Style;
+use stockade::text::source::Sources;
 use support::{Place, text};
 
 fn folder() -> PathBuf {

@@ -402,7 +402,10 @@ fn a_target_without_its_loader_is_explained() {
 /// What lints are told: each thing that the finished tree lacks, at its own line.
 #[test]
 fn what_is_not_visible_inside_is_listed() {
-    use stockade::{host::Host, policy::programs::unseen, profile, source::Sources};
+    use stockade::host::Host;
+    use stockade::policy::programs::unseen;
+    use stockade::profile;
+    use stockade::text::source::Sources;
     let place = Place::new();
     let lines = |profile: &str| {
         let path = place.file("profile.toml", profile);

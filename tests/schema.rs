@@ -8,9 +8,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use stockade::host::caller::Caller;
+use stockade::language::shape::{Shape, Shaped, flat};
 use stockade::profile::{BUILTIN, Profile, Request, load};
-use stockade::shape::{Shape, Shaped, flat};
-use stockade::source::Sources;
+use stockade::text::source::Sources;
 use support::{As, Place, skip, text};
 
 /// What a command prints; it must succeed.

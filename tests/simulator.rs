@@ -10,7 +10,7 @@ use stockade::host::caller::Caller;
 use stockade::kernel::syscalls::Abi;
 use stockade::policy::seccomp::{Compare, Filter, Rule, Verdict, compile};
 use stockade::profile::{Request, load};
-use stockade::source::Sources;
+use stockade::text::source::Sources;
 use support::{Place, skip, system};
 
 /// Words of `[seccomp]`, each with the name that the simulator has for the architecture that is looked at.

@@ -8,14 +8,15 @@ mod machine;
 mod support;
 
 use std::path::{Path, PathBuf};
-use stockade::exposure::{COSTS, Exposure, weigh};
 use stockade::host::Host;
 use stockade::host::caller::Caller;
+use stockade::inspect::exposure::{COSTS, Exposure, weigh};
+use stockade::inspect::view::plan::text;
+use stockade::inspect::view::{COLUMNS, Paint, width};
+use stockade::inspect::walls::World;
 use stockade::plan::{Plan, plan};
 use stockade::profile::{Profile, Request, load};
-use stockade::source::Sources;
-use stockade::view::{COLUMNS, Paint, plan::text, width};
-use stockade::walls::World;
+use stockade::text::source::Sources;
 use support::{As, Place, text as utf8};
 
 fn folder() -> PathBuf {

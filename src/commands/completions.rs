@@ -5,9 +5,9 @@ use super::print_line;
 use crate::cli::{Cli, Shell};
 use clap::{Arg, Command};
 use stockade::host::caller::Caller;
-use stockade::problem::escape;
+use stockade::inspect::walls::query::WORDS;
 use stockade::profile::{Listed, installed};
-use stockade::walls::query::WORDS;
+use stockade::text::problem::escape;
 
 /// Prints the script for a shell.
 pub fn completions(shell: Shell) -> u8 {
@@ -155,7 +155,7 @@ fn values(arg: &Arg, begun: &str) -> Vec<String> {
     match arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str()) {
         "PROFILE" => profiles(begun),
         // By number: bash ends a word at a colon.
-        "CODE" => offered(stockade::explain::all().map(|one| (one.number.to_owned(), one.code.to_owned())), begun),
+        "CODE" => offered(stockade::text::explain::all().map(|one| (one.number.to_owned(), one.code.to_owned())), begun),
         "SANDBOX" => {
             let running = super::registry().ok().flatten().map_or(vec![], |registry| registry.list());
             offered(running.into_iter().map(|live| (live.name, live.entry.profile)), begun)

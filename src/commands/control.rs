@@ -2,10 +2,10 @@
 
 use super::{FAILED, print_problems, registry};
 use crate::cli::Running;
+use stockade::launch::registry::{Live, Registry};
 use stockade::launch::{Denied, freeze, go_on, kill};
-use stockade::problem::{Problem, Problems, errno_words, suggestion};
-use stockade::registry::{Live, Registry};
-use stockade::source::Sources;
+use stockade::text::problem::{Problem, Problems, errno_words, suggestion};
+use stockade::text::source::Sources;
 
 /// What is done.
 #[derive(Debug, Clone, Copy)]

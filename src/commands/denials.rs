@@ -5,16 +5,16 @@
 use super::why::{Permits, line_for};
 use super::{Planned, warn};
 use serde::Serialize;
+use stockade::inspect::view::answer::no_line_but;
+use stockade::inspect::walls::change::{Line, Over};
+use stockade::inspect::walls::query::Query;
 use stockade::kernel::syscalls::{self, Abi, Read};
 use stockade::launch::{Denial, Denials, Then, Who};
 use stockade::plan::Plan;
 use stockade::policy::seccomp::{Filter, Source, Verdict};
-use stockade::problem::escape;
 use stockade::profile::Request;
-use stockade::source::Span;
-use stockade::view::answer::no_line_but;
-use stockade::walls::change::{Line, Over};
-use stockade::walls::query::Query;
+use stockade::text::problem::escape;
+use stockade::text::source::Span;
 
 /// For how many kinds the line is sought: each candidate is planned once more.
 const MOST_SOUGHT: usize = 32;

@@ -2,12 +2,12 @@
 
 use super::{FAILED, Failed, Planned, colours, explain, look_inside, note_line, prepare, print_line};
 use crate::cli::{Examined, Format, Given};
-use stockade::doctor::judge::{judge, serves};
-use stockade::doctor::table::{Paint, table};
-use stockade::doctor::{Facts, Line};
+use stockade::inspect::doctor::judge::{judge, serves};
+use stockade::inspect::doctor::table::{Paint, table};
+use stockade::inspect::doctor::{Facts, Line};
 use stockade::launch::{NO_PROGRAM, Program, rehearse};
-use stockade::problem::Note;
-use stockade::problem::quiet_json;
+use stockade::text::problem::Note;
+use stockade::text::problem::quiet_json;
 
 /// The status when something is missing that stockade's defaults need.
 const LESS: u8 = 1;

@@ -3,9 +3,9 @@
 use super::{FAILED, print_line, print_problems};
 use crate::cli::{Explained, Format};
 use std::io::IsTerminal;
-use stockade::explain::{Explanation, all, find};
-use stockade::problem::{Problem, suggestion};
-use stockade::source::Sources;
+use stockade::text::explain::{Explanation, all, find};
+use stockade::text::problem::{Problem, suggestion};
+use stockade::text::source::Sources;
 
 /// How wide a paragraph is.
 const WIDTH: usize = 80;

@@ -4,11 +4,11 @@ use super::{Failed, print_line};
 use crate::cli::{Format, Given, Shown};
 use serde::Serialize;
 use stockade::host::caller::Caller;
-use stockade::layers::{Change, Deed, Kind, Layers};
+use stockade::language::layers::{Change, Deed, Kind, Layers};
 use stockade::policy::mounts::pattern;
-use stockade::problem::{escape, quiet_json};
 use stockade::profile::load_layers;
-use stockade::source::{Place, Sources, Span};
+use stockade::text::problem::{escape, quiet_json};
+use stockade::text::source::{Place, Sources, Span};
 
 /// Shows the layers.
 pub fn layers(shown: Shown) -> u8 {
@@ -146,7 +146,7 @@ fn said(line: &Line) -> String {
 
 fn quoted(name: &str) -> String {
     let bare = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if bare { name.to_owned() } else { stockade::value::quoted(name) }
+    if bare { name.to_owned() } else { stockade::language::value::quoted(name) }
 }
 
 /// The first line of a value, and not too much of it.

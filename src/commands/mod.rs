@@ -27,14 +27,14 @@ use control::Deed;
 use std::io::{IsTerminal, Write};
 use stockade::host::Host;
 use stockade::host::caller::Caller;
+use stockade::inspect::view::Paint;
+use stockade::launch::registry::{Refused, Registry};
 use stockade::plan::Plan;
 use stockade::policy::programs::{Unseen, unseen};
-use stockade::problem::Note;
-use stockade::problem::{Problem, Problems, Style, errno_words, escape};
 use stockade::profile::{Profile, Request, as_written, load};
-use stockade::registry::{Refused, Registry};
-use stockade::source::{Sources, Span};
-use stockade::view::Paint;
+use stockade::text::problem::Note;
+use stockade::text::problem::{Problem, Problems, Style, errno_words, escape};
+use stockade::text::source::{Sources, Span};
 pub use usage::refuse;
 
 /// The status when the profile or the launcher failed.
@@ -99,7 +99,7 @@ fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Fa
         host.groups_of_caller = nix::unistd::getgroups().ok().map(|groups| groups.iter().map(|group| group.as_raw()).collect());
         let mut host = host.clone();
         host.look_closer(profile);
-        *warnings = as_written(stockade::lint::lint_of_own_lines(profile, &host, sources), &host.caller, sources);
+        *warnings = as_written(stockade::inspect::lint::lint_of_own_lines(profile, &host, sources), &host.caller, sources);
     })
 }
 
@@ -185,7 +185,7 @@ fn print_problems(problems: &Problems, sources: &Sources) {
         (false, false) => Style::Plain,
     };
     let width = stockade::sys::terminal_width(libc::STDERR_FILENO)
-        .map_or(stockade::problem::UNKNOWN_WIDTH, |width| usize::from(width).clamp(NARROWEST, WIDEST));
+        .map_or(stockade::text::problem::UNKNOWN_WIDTH, |width| usize::from(width).clamp(NARROWEST, WIDEST));
     warn(&problems.render_within(sources, style, width));
 }
 

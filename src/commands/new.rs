@@ -6,10 +6,10 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io::{Error, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use stockade::host::caller::Caller;
-use stockade::problem::{Problem, errno_words, escape};
+use stockade::language::value::join;
 use stockade::profile::{Fit, Role, installed, starter};
-use stockade::source::{Sources, Span};
-use stockade::value::join;
+use stockade::text::problem::{Problem, errno_words, escape};
+use stockade::text::source::{Sources, Span};
 
 /// Writes it, never over a file that is there. A bare name goes where names are looked up, so that `stockade run NAME` finds it.
 pub fn new(new: New) -> u8 {

@@ -4,9 +4,9 @@ use super::{Failed, print_line};
 use crate::cli::{Format, Parametrised};
 use serde::Serialize;
 use stockade::host::caller::Caller;
-use stockade::problem::{escape, quiet_json};
 use stockade::profile::{Declared, load_params};
-use stockade::source::{Place, Sources};
+use stockade::text::problem::{escape, quiet_json};
+use stockade::text::source::{Place, Sources};
 
 /// Lists them.
 pub fn params(asked: Parametrised) -> u8 {

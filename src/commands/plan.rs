@@ -4,13 +4,13 @@ use super::{Planned, note_line, paint, prepare_and_lint, print_line, print_probl
 use crate::cli::{Format, Planning};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use stockade::inspect::view;
+use stockade::inspect::walls::World;
 use stockade::plan::{ORDER, Plan};
 use stockade::policy::seccomp::Rule;
-use stockade::problem::{Problems, escape, quiet_json};
-use stockade::source::{Place, Sources};
 use stockade::step::{Op, Stage};
-use stockade::view;
-use stockade::walls::World;
+use stockade::text::problem::{Problems, escape, quiet_json};
+use stockade::text::source::{Place, Sources};
 
 /// Shows the plan.
 pub fn plan(planning: Planning) -> u8 {

@@ -16,10 +16,10 @@ use stockade::policy::landlock::{Ruleset, scope_words};
 use stockade::policy::namespaces::Namespace;
 use stockade::policy::process::Exec;
 use stockade::policy::seccomp::{Filter, Told};
-use stockade::problem::{escape, escape_lines, quiet_json};
 use stockade::profile::{Listed, installed, text_of};
-use stockade::source::Sources;
 use stockade::step::{Content, Op};
+use stockade::text::problem::{escape, escape_lines, quiet_json};
+use stockade::text::source::Sources;
 
 /// Does one of them.
 pub fn profiles(profiles: Profiles) -> u8 {

@@ -3,11 +3,11 @@
 use super::{FAILED, print_line, print_problems, registry};
 use crate::cli::{Format, Listing};
 use serde::Serialize;
+use stockade::language::value::Size;
+use stockade::launch::registry::Live;
 use stockade::launch::usage;
-use stockade::problem::{escape, quiet_json};
-use stockade::registry::Live;
-use stockade::source::Sources;
-use stockade::value::Size;
+use stockade::text::problem::{escape, quiet_json};
+use stockade::text::source::Sources;
 
 /// Lists them.
 pub fn ps(listing: Listing) -> u8 {

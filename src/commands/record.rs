@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 use stockade::launch::{Account, Ended, Outcome};
 use stockade::plan::Plan;
-use stockade::problem::{errno_words, escape, quiet_json};
+use stockade::text::problem::{errno_words, escape, quiet_json};
 
 /// Where the record goes.
 pub struct Sink {

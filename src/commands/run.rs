@@ -8,9 +8,9 @@ use stockade::kernel::syscalls::Abi;
 use stockade::launch::{Ask, Denial, Denials, Ended, Failure, Outcome, Then, find_passed, launch};
 use stockade::plan::Plan;
 use stockade::policy::seccomp::{Told, Verdict};
-use stockade::problem::Problem;
 use stockade::profile::Request;
-use stockade::source::{Sources, Span};
+use stockade::text::problem::Problem;
+use stockade::text::source::{Sources, Span};
 
 /// Runs the profile; the status is the target's own, or stockade's.
 pub fn run(runs: Runs) -> u8 {

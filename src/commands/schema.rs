@@ -5,8 +5,8 @@
 
 use super::print_line;
 use std::collections::BTreeMap;
+use stockade::language::shape::{Named, Need, Shape, Shaped, Table, plain};
 use stockade::profile::Profile;
-use stockade::shape::{Named, Need, Shape, Shaped, Table, plain};
 
 /// Prints the schema.
 pub fn schema() -> u8 {

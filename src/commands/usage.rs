@@ -4,8 +4,8 @@ use super::{FAILED, Failed, print_line};
 use crate::cli::{Cli, Format, with_dashes};
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use stockade::problem::{Problem, suggestion};
-use stockade::source::{Sources, Span};
+use stockade::text::problem::{Problem, suggestion};
+use stockade::text::source::{Sources, Span};
 
 /// Says what is wrong with the words of the command line. Help and the version, which clap takes for errors too, are no failure.
 pub fn refuse(error: &clap::Error) -> u8 {

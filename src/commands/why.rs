@@ -3,15 +3,15 @@
 use super::{FAILED, Failed, Planned, paint, print_line, settle};
 use crate::cli::{Asking, Format};
 use stockade::host::caller::Caller;
-use stockade::problem::Problem;
+use stockade::inspect::view::answer::{self, Answered};
+use stockade::inspect::walls::World;
+use stockade::inspect::walls::change::{Line, Over, candidates, inside_its_own};
+use stockade::inspect::walls::facts::Eyes;
+use stockade::inspect::walls::query::{Query, Says};
+use stockade::inspect::walls::why::{Answer, answer as judge};
 use stockade::profile::{Request, rewritten};
-use stockade::source::Sources;
-use stockade::view::answer::{self, Answered};
-use stockade::walls::World;
-use stockade::walls::change::{Line, Over, candidates, inside_its_own};
-use stockade::walls::facts::Eyes;
-use stockade::walls::query::{Query, Says};
-use stockade::walls::why::{Answer, answer as judge};
+use stockade::text::problem::Problem;
+use stockade::text::source::Sources;
 
 /// Answers every question.
 pub fn why(mut asking: Asking) -> u8 {

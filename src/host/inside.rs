@@ -2,7 +2,7 @@
 
 use super::privileged::Useless;
 use super::programs::Program;
-use crate::source::Span;
+use crate::text::source::Span;
 
 /// The finished tree as the command finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Keys, tokens and sessions that are there.
 
-use crate::value::below;
+use crate::language::value::below;
 
 /// Keys that are there, and that the caller may read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ pub mod systemd;
 pub mod trail;
 
 use crate::kernel::name::Inode;
-use crate::problem::Problem;
+use crate::text::problem::Problem;
 use bounds::Bounds;
 use caller::Caller;
 use globs::Found;

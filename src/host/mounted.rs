@@ -1,6 +1,6 @@
 //! What is mounted, and which files the target has open for writing.
 
-use crate::value::{below, join};
+use crate::language::value::{below, join};
 
 /// What is mounted, and what the target is given by descriptor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Files with privilege.
 
 use crate::kernel::capability::CapabilitySet;
-use crate::source::Span;
+use crate::text::source::Span;
 use std::fmt;
 
 /// What a walk through one tree found.

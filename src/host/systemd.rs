@@ -1,6 +1,6 @@
 //! The systemd that takes the caller's orders, or why there is none.
 
-use crate::problem::errno_words;
+use crate::text::problem::errno_words;
 use serde::Serialize;
 
 /// Where a manager listens.

@@ -217,7 +217,7 @@ mod tests {
     use super::*;
     use crate::kernel::capability::Capability;
     use crate::kernel::syscalls::TABLE;
-    use crate::value::Written;
+    use crate::language::value::Written;
 
     #[test]
     fn rows_name_calls_and_capabilities_once() {

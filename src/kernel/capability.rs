@@ -1,8 +1,8 @@
 //! Capabilities, by name and by number (capabilities(7)).
 
-use crate::problem::suggestion;
-use crate::shape::Shape;
-use crate::value::Written;
+use crate::language::shape::Shape;
+use crate::language::value::Written;
+use crate::text::problem::suggestion;
 use crate::written;
 use serde::Serialize;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Texts and files as the kernel knows them.
 
-use crate::problem::escape;
+use crate::text::problem::escape;
 use serde::{Serialize, Serializer};
 use std::ffi::{CStr, CString};
 use std::fmt;

@@ -2,12 +2,12 @@
 
 use super::Failure;
 use crate::host::trail::Trail;
+use crate::language::value::literal;
 use crate::probe::trail::{self, Last};
-use crate::problem::{Problem, errno_words};
-use crate::source::Span;
 use crate::step::Content;
 use crate::sys::{self, Errno};
-use crate::value::literal;
+use crate::text::problem::{Problem, errno_words};
+use crate::text::source::Span;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsRawFd;

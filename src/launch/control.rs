@@ -3,8 +3,8 @@
 use super::cgroup::{freezer_of, thaw_all};
 use super::supervise::ask_to_end;
 use crate::kernel::controller::Version;
-use crate::registry::{Entry, Group, Live};
-use crate::stat;
+use crate::launch::registry::{Entry, Group, Live};
+use crate::launch::stat;
 use crate::sys::{self, Errno};
 use cgroups_rs::FreezerState;
 use std::collections::BTreeMap;

@@ -3,9 +3,9 @@
 use super::{Failure, own};
 use crate::kernel::name::Name;
 use crate::policy::identity::{Extent, Maps};
-use crate::problem::Problem;
-use crate::source::Span;
 use crate::sys::{self, Errno};
+use crate::text::problem::Problem;
+use crate::text::source::Span;
 use std::process::Command;
 
 /// The set-id helpers of shadow, by absolute path: a PATH of the caller could name others.

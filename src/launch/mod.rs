@@ -4,6 +4,7 @@
 //! [`init`] is pid 1, [`supervise`] waits, [`watcher`] outlives the launcher where the target is pid 1.
 
 mod answer;
+pub mod cause;
 mod cgroup;
 mod child;
 mod content;
@@ -18,8 +19,10 @@ mod message;
 mod prepare;
 mod program;
 mod proof;
+pub mod registry;
 mod rehearse;
 mod signals;
+mod stat;
 mod supervise;
 mod terminal;
 mod watcher;
@@ -27,13 +30,13 @@ mod why;
 mod world;
 
 use crate::kernel::namespace::Kind;
+use crate::launch::registry::{Entry, Held, Registry};
 use crate::plan::{Actor, Plan};
 use crate::policy::seccomp::Told;
-use crate::problem::Note;
-use crate::problem::Problem;
-use crate::registry::{Entry, Held, Registry};
 use crate::step::Op;
 use crate::sys::{self, Errno, Usage};
+use crate::text::problem::Note;
+use crate::text::problem::Problem;
 pub use cgroup::Account;
 use cgroup::Groups;
 pub use control::{Denied, Usage as Used, bury, freeze, go_on, kill, usage};

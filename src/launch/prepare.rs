@@ -7,10 +7,10 @@ use super::proof::{Filtered, Landlocked};
 use super::{Failure, content};
 use crate::plan::Plan;
 use crate::policy::{self, seccomp};
-use crate::problem::Problem;
-use crate::source::Span;
 use crate::step::{Content, Op};
 use crate::sys;
+use crate::text::problem::Problem;
+use crate::text::source::Span;
 use std::ffi::{CString, c_char};
 use std::os::fd::RawFd;
 

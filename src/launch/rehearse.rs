@@ -5,9 +5,9 @@ use super::{Ask, launch, why};
 use crate::kernel::name::Inode;
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
-use crate::problem::Problem;
 use crate::step::{Content, Op, Stage, Step};
 use crate::sys::Errno;
+use crate::text::problem::Problem;
 use nix::unistd::{AccessFlags, access};
 
 /// Whether the program is looked for inside.

@@ -3,18 +3,18 @@
 use super::Failure;
 use super::cgroup::Wrong;
 use super::message::OWN;
-use crate::cause::{self, Barriers};
 use crate::kernel::capability::CapabilitySet;
 use crate::kernel::controller::Version;
 use crate::kernel::name::Name;
+use crate::launch::cause::{self, Barriers};
+use crate::launch::registry::Refused;
 use crate::plan::Plan;
 use crate::policy::name::Named;
-use crate::problem::{Problem, errno_words};
-use crate::registry::Refused;
-use crate::shell::shell_word;
-use crate::source::Span;
 use crate::step::{Op, Step};
 use crate::sys::{self, Errno};
+use crate::text::problem::{Problem, errno_words};
+use crate::text::shell::shell_word;
+use crate::text::source::Span;
 
 /// A failure that no step stands for.
 pub fn own(what: &str, errno: i32) -> Problem {
@@ -258,7 +258,7 @@ fn not_executed(code: &'static str, plan: &Plan, candidates: &[Name], errno: i32
             format!("see that the profile grants {} inside, with its interpreter and libraries", candidates[0])
         }
         libc::ENOENT | libc::ENOTDIR => {
-            let folders: Vec<String> = candidates.iter().map(|path| crate::value::parent(path.text()).to_owned()).collect();
+            let folders: Vec<String> = candidates.iter().map(|path| crate::language::value::parent(path.text()).to_owned()).collect();
             format!(
                 "it was looked for inside in {}; see that the profile grants it, its interpreter and libraries (extends = [\"base\"] does for most)",
                 folders.join(", ")

@@ -1,9 +1,9 @@
 //! Limits and priorities that only the host's root may set: refused before the run, not in the middle of it.
 
-use crate::draft::Draft;
 use crate::host::bounds::Bounds;
-use crate::problem::Problem;
 use crate::step::Op;
+use crate::step::draft::Draft;
+use crate::text::problem::Problem;
 
 /// The class of I/O priorities that wants a capability over the host (ioprio_set(2)).
 const REALTIME_CLASS: u16 = 1;
@@ -43,8 +43,8 @@ pub fn check(bounds: &Bounds, draft: &mut Draft) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Span;
     use crate::step::Stage;
+    use crate::text::source::Span;
 
     #[test]
     fn what_is_within_the_bounds_is_let_through() {

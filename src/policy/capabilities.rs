@@ -1,14 +1,14 @@
 //! `[capabilities]`: which of root's powers the target keeps, within its own user namespace.
 
-use crate::draft::Draft;
 use crate::kernel::capability::{Capability, CapabilitySet, LAST_SURE};
+use crate::language::section::{Key, Set};
+use crate::language::shape::Shape;
+use crate::language::value::Written;
 use crate::policy::identity::Ids;
-use crate::problem::{Problem, suggestion};
-use crate::section::{Key, Set};
-use crate::shape::Shape;
-use crate::source::{At, Span};
+use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
-use crate::value::Written;
+use crate::text::problem::{Problem, suggestion};
+use crate::text::source::{At, Span};
 use crate::{section, written};
 
 // ---- section ----

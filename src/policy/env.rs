@@ -1,16 +1,16 @@
 //! `[env]`: the target's environment, by name. It starts empty, but for PATH.
 
-use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::kernel::name::Name;
-use crate::problem::Problem;
-use crate::section::{Entries, EntryType};
-use crate::shape::{Named, Need, Shape, Shaped};
-use crate::source::Span;
+use crate::language::section::{Entries, EntryType};
+use crate::language::shape::{Named, Need, Shape, Shaped};
+use crate::language::value::{AbsolutePath, OnlyTrue};
 use crate::step::Content;
+use crate::step::draft::Draft;
 use crate::table;
-use crate::value::{AbsolutePath, OnlyTrue};
+use crate::text::problem::Problem;
+use crate::text::source::Span;
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};

@@ -9,11 +9,11 @@ mod rights;
 mod streams;
 
 use crate::kernel::rights::Rights;
+use crate::language::section::{Key, Set};
+use crate::language::shape::{Named, Shape, Shaped};
+use crate::language::value::{AbsolutePath, PATH_FORM, Written, plain_path};
 use crate::section;
-use crate::section::{Key, Set};
-use crate::shape::{Named, Shape, Shaped};
-use crate::source::{At, Span};
-use crate::value::{AbsolutePath, PATH_FORM, Written, plain_path};
+use crate::text::source::{At, Span};
 pub use broad::refuse as refuse_broad;
 pub use draft::{draft, note_listening};
 use landlock::{ABI, Access, AccessFs, AccessNet, BitFlags, Scope as Bits};

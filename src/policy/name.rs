@@ -1,12 +1,12 @@
 //! `name`: by which the caller finds a running sandbox again.
 
-use crate::draft::Draft;
 use crate::host::Host;
-use crate::problem::Problem;
-use crate::section::Key;
-use crate::shape::Shape;
-use crate::source::At;
-use crate::value::Written;
+use crate::language::section::Key;
+use crate::language::shape::Shape;
+use crate::language::value::Written;
+use crate::step::draft::Draft;
+use crate::text::problem::Problem;
+use crate::text::source::At;
 
 crate::written!(SandboxName);
 

@@ -2,16 +2,16 @@
 
 mod nested;
 
-use crate::draft::Draft;
 use crate::host::Host;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
-use crate::problem::Problem;
-use crate::section::Key;
-use crate::shape::{Shape, Shaped};
-use crate::source::Span;
+use crate::language::section::Key;
+use crate::language::shape::{Shape, Shaped};
+use crate::language::value::{AbsolutePath, Time, Written};
+use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
-use crate::value::{AbsolutePath, Time, Written};
+use crate::text::problem::Problem;
+use crate::text::source::Span;
 use crate::{section, table, words};
 pub use nested::{Nested, SECOND_LOCK, forbid};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};

@@ -1,7 +1,7 @@
 //! `optional`: what of the sandbox may fall where the machine cannot enforce it.
 
-use crate::shape::Shape;
-use crate::value::Written;
+use crate::language::shape::Shape;
+use crate::language::value::Written;
 use crate::written;
 use std::fmt;
 

@@ -9,15 +9,15 @@ use super::mounts::Mounts;
 use super::mounts::tree::settle;
 use super::namespaces::{Choice, Namespace, Namespaces};
 use super::seccomp::Seccomp;
-use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::privileged::{Look, Power, Stop};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::namespace::Kind;
-use crate::problem::{Problem, errno_words};
-use crate::shell::shell_word;
 use crate::step::Op;
+use crate::step::draft::Draft;
+use crate::text::problem::{Problem, errno_words};
+use crate::text::shell::shell_word;
 
 // ---- facts ----
 

@@ -2,21 +2,21 @@
 
 mod streams;
 
-use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::streams::Stream;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
+use crate::language::section::Key;
+use crate::language::shape::Shape;
+use crate::language::value::{AbsolutePath, Mode, Time, Written, ancestors};
 use crate::policy::env::{Setting, search_path};
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::Mount;
 use crate::policy::namespaces::{Choice, Namespace};
-use crate::problem::{Problem, errno_words};
-use crate::section::Key;
-use crate::shape::Shape;
-use crate::source::{At, Span};
+use crate::step::draft::Draft;
 use crate::step::{Op, Slot, Stage};
-use crate::value::{AbsolutePath, Mode, Time, Written, ancestors};
+use crate::text::problem::{Problem, errno_words};
+use crate::text::source::{At, Span};
 use crate::{section, written};
 use serde::Serialize;
 use std::fmt;
@@ -153,20 +153,20 @@ macro_rules! words {
             }
         }
 
-        impl $crate::value::Written for $name {
+        impl $crate::language::value::Written for $name {
             const WHAT: &'static str = concat!("one of the words", $(" `", $word, "`"),+);
             fn from_text(text: &str) -> Result<$name, String> {
                 match text {
                     $($word => Ok($name::$variant),)+
                     _ => {
-                        let help = $crate::problem::suggestion(text, Self::WORDS.iter().copied())
+                        let help = $crate::text::problem::suggestion(text, Self::WORDS.iter().copied())
                             .unwrap_or_else(|| format!("write one of {}", Self::WORDS.join(", ")));
                         Err(format!("unknown word `{text}`\nhelp: {help}"))
                     }
                 }
             }
-            fn looks() -> $crate::shape::Shape {
-                $crate::shape::Shape::words(Self::WORDS, &[$(concat!($($variant_doc, "\n"),+)),+])
+            fn looks() -> $crate::language::shape::Shape {
+                $crate::language::shape::Shape::words(Self::WORDS, &[$(concat!($($variant_doc, "\n"),+)),+])
             }
         }
 

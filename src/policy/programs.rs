@@ -6,14 +6,14 @@
 use super::mounts::entry::{Bind, Mount};
 use super::mounts::tree::{Node, Tree};
 use super::process::Process;
-use crate::draft::Draft;
 use crate::host::programs::{Lack, Piece};
 use crate::host::{Fact, Host};
-use crate::problem::{Problem, errno_words, escape};
-use crate::section::Set;
-use crate::shape::Shape;
-use crate::source::{At, Span};
-use crate::value::{PATH_FORM, Written, literal, parent, plain_path};
+use crate::language::section::Set;
+use crate::language::shape::Shape;
+use crate::language::value::{PATH_FORM, Written, literal, parent, plain_path};
+use crate::step::draft::Draft;
+use crate::text::problem::{Problem, errno_words, escape};
+use crate::text::source::{At, Span};
 use crate::written;
 use std::fmt;
 
@@ -206,7 +206,7 @@ fn apart(command: &str) -> String {
 
 /// Whether a name is in none of the system's directories, where all of them are shown: the machine does not have it.
 fn is_nowhere(lack: &Lack, whole: &str) -> bool {
-    let of_system = |folder: &String| ["/usr", "/bin", "/sbin"].iter().any(|top| crate::value::below(folder, top).is_some());
+    let of_system = |folder: &String| ["/usr", "/bin", "/sbin"].iter().any(|top| crate::language::value::below(folder, top).is_some());
     matches!(lack, Lack::Program { name, folders, .. } if whole.is_empty() && !name.contains('/') && folders.iter().all(of_system))
 }
 

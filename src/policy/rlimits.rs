@@ -1,13 +1,13 @@
 //! `[rlimits]`: the sixteen limits of getrlimit(2), soft and hard.
 
-use crate::draft::Draft;
-use crate::problem::{Problem, suggestion};
-use crate::section::{Entries, EntryType};
-use crate::shape::{Need, Shape, Shaped, Table};
-use crate::source::Span;
+use crate::language::section::{Entries, EntryType};
+use crate::language::shape::{Need, Shape, Shaped, Table};
+use crate::language::value::{Size, Time, Written};
+use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
 use crate::table;
-use crate::value::{Size, Time, Written};
+use crate::text::problem::{Problem, suggestion};
+use crate::text::source::Span;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
 

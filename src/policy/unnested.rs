@@ -1,12 +1,12 @@
 //! `nested` where the sandbox shares a user namespace: the system call filter alone keeps the target from what is not listed, since the
 //! kernel's limits (namespaces(7)) are those of a namespace with other processes in it. It decides nothing else.
 
-use crate::draft::Draft;
 use crate::kernel::namespace::Kind;
 use crate::kernel::syscalls;
 use crate::policy::namespaces::{Choice, Namespaces};
 use crate::policy::seccomp::{Filter, Verdict};
-use crate::problem::Problem;
+use crate::step::draft::Draft;
+use crate::text::problem::Problem;
 
 /// Refuses a `nested` that is written and that `[seccomp]` opens. Where no line says it, the words of `[seccomp]` are all.
 pub fn draft(namespaces: &Namespaces, choice: &Choice, filter: &Filter, draft: &mut Draft) {

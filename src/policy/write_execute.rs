@@ -3,18 +3,18 @@
 //! The filter keeps memory; here mounts do their part by noexec, which holds mmap(2) as well as execve(2). Where no mount of the
 //! sandbox's own stands before the files, nothing does.
 
-use crate::draft::Draft;
 use crate::host::mounted::{Mounted, Spot, Written};
 use crate::host::{Fact, FileKind, Host};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
+use crate::language::value::{below, join};
 use crate::policy::landlock::Sight;
 use crate::policy::mounts::DEV_NODES;
 use crate::policy::seccomp::Seccomp;
-use crate::problem::Problem;
-use crate::source::Span;
+use crate::step::draft::Draft;
 use crate::step::{Op, Slot};
-use crate::value::{below, join};
+use crate::text::problem::Problem;
+use crate::text::source::Span;
 
 /// A bound tree.
 struct Bound {
@@ -138,7 +138,7 @@ fn seen_twice(bound: &[Bound], draft: &mut Draft) {
             {
                 *attrs = attrs.and(Attrs::NO_EXEC);
                 let text = format!("{} is noexec: `write-execute` is false, and {} lets the target write there", reader.inside, writer.inside);
-                draft.notes.push(crate::problem::Note { less: false, text, at: reader.at });
+                draft.notes.push(crate::text::problem::Note { less: false, text, at: reader.at });
             }
         }
     }

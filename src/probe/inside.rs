@@ -5,6 +5,7 @@ use crate::host::privileged::Useless;
 use crate::host::programs::Piece;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::rights::Rights;
+use crate::language::value::{AbsolutePath, below, join};
 use crate::policy::landlock::Paths;
 use crate::policy::mounts::entry::{Bind, Missing, Mount};
 use crate::policy::mounts::glob::expand;
@@ -15,7 +16,6 @@ use crate::probe::search::Search;
 use crate::probe::view::{Found, View, What};
 use crate::probe::{look, privileged};
 use crate::profile::Profile;
-use crate::value::{AbsolutePath, below, join};
 use std::collections::BTreeMap;
 
 impl Host {

@@ -1,7 +1,7 @@
 //! Where a dynamic loader looks for a library: the rules of glibc (ld.so(8)) and of musl, as a list of paths. It opens nothing.
 
+use crate::language::value::{below, parent};
 use crate::probe::elf::{Elf, Machine};
-use crate::value::{below, parent};
 
 /// A file that is in the process: the program, its loader, a library.
 #[derive(Debug, Clone)]

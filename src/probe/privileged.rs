@@ -4,12 +4,12 @@
 use crate::host::privileged::{Given, Look, Power, Privileged, Stop};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::name::Name;
+use crate::language::value::join;
 use crate::policy::mounts::checks::lies_in_the_system;
 use crate::policy::mounts::entry::{Access, Bind, Mount};
 use crate::policy::mounts::tree::{Tree, source_of};
 use crate::policy::privilege::MOST_NAMES;
 use crate::sys;
-use crate::value::join;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::Metadata;

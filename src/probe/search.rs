@@ -5,12 +5,12 @@
 
 use crate::host::programs::{Lack, Piece, Program};
 use crate::kernel::name::Inode;
+use crate::language::value::parent;
 use crate::probe::elf::{self, Elf, Machine, Program as Head};
 use crate::probe::loader::{Cache, LARGEST_CACHE, Loader, Object};
 use crate::probe::script::{Script, program_of_env};
 use crate::probe::view::{Found, View, What};
-use crate::problem::did_you_mean;
-use crate::value::parent;
+use crate::text::problem::did_you_mean;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Read;

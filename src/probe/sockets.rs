@@ -2,13 +2,13 @@
 //! directories bounded, so that a home with many names does not slow a start. It reads directories, and decides nothing.
 
 use crate::host::{Fact, FileKind, Host};
+use crate::language::value::{below, join};
 use crate::policy::mounts::SOCKETS_ABI;
 use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::sockets::{Reach, Sockets, looked_at};
 use crate::policy::mounts::tree::{Tree, settle};
 use crate::probe::look;
 use crate::profile::Profile;
-use crate::value::{below, join};
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::FileTypeExt;

@@ -7,11 +7,11 @@
 use crate::host::trail::{Link, Trail};
 use crate::host::{Fact, File, Host};
 use crate::kernel::name::Name;
+use crate::language::value::{join, parent};
 use crate::policy::mounts::links::kept;
 use crate::policy::mounts::tree::Tree;
 use crate::probe::look;
 use crate::sys;
-use crate::value::{join, parent};
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 

@@ -1,9 +1,9 @@
 //! The file tree as it is inside, looked at from outside before it is there: which file of the host stands at a path, and which
 //! links lead to it. It reads and never writes.
 
+use crate::language::value::{ancestors, below, join, parent};
 use crate::policy::mounts::entry::{Content, Mount};
 use crate::policy::mounts::tree::{Tree, source_of};
-use crate::value::{ancestors, below, join, parent};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 

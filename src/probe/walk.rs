@@ -4,12 +4,12 @@
 //! on the host. It reads folders, and decides nothing: [`crate::policy::mounts::glob`] says what becomes of what is found.
 
 use crate::host::globs::{Found, Match, Stop};
+use crate::language::value::{ancestors, below, join};
 use crate::policy::mounts::entry::{Bind, Mount};
 use crate::policy::mounts::glob::{MOST_NAMES, dots_of, source_base};
 use crate::policy::mounts::pattern::{Dots, Pattern, Progress, is_pattern};
 use crate::policy::mounts::tree::{Tree, source_of, tree};
 use crate::policy::mounts::{MOST_ENTRIES, Mounts};
-use crate::value::{ancestors, below, join};
 use nix::unistd::{AccessFlags, access};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirEntry, symlink_metadata};

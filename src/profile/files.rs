@@ -2,8 +2,8 @@
 
 use super::BUILTIN;
 use crate::host::caller::Caller;
-use crate::problem::{Problem, errno_words, suggestion};
-use crate::source::{Sources, Span};
+use crate::text::problem::{Problem, errno_words, suggestion};
+use crate::text::source::{Sources, Span};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Error, Read};
 use std::os::fd::AsRawFd;

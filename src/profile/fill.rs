@@ -2,12 +2,12 @@
 
 use super::params::Value;
 use super::variables::{Piece, Variables, pieces};
+use crate::language::section::Node;
+use crate::language::value::{plain_path, relative};
 use crate::policy::mounts::{self, MOST_ENTRIES, pattern};
 use crate::policy::programs::COMMAND;
-use crate::problem::{Problem, Problems};
-use crate::section::Node;
-use crate::source::{At, Sources, Span, Use};
-use crate::value::{plain_path, relative};
+use crate::text::problem::{Problem, Problems};
+use crate::text::source::{At, Sources, Span, Use};
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};

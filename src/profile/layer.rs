@@ -1,9 +1,9 @@
 //! One text of a profile, and its tree with the places of all its values. It merges nothing.
 
-use crate::layers::Kind;
-use crate::problem::{Problem, Problems};
-use crate::section::Node;
-use crate::source::Span;
+use crate::language::layers::Kind;
+use crate::language::section::Node;
+use crate::text::problem::{Problem, Problems};
+use crate::text::source::Span;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 

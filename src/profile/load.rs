@@ -8,12 +8,12 @@ use super::params::{Declared, Params};
 use super::variables::{MOST_PUT_IN, Variables};
 use super::written::unguessed;
 use crate::host::caller::Caller;
-use crate::layers::{Changes, Deed, Kind, Layers, Said};
+use crate::language::layers::{Changes, Deed, Kind, Layers, Said};
+use crate::language::section::{Field, Key, Node};
 use crate::policy::mounts::MOST_ENTRIES;
 use crate::policy::optional::OPTIONAL;
-use crate::problem::{Problem, Problems, suggestion};
-use crate::section::{Field, Key, Node};
-use crate::source::{At, Sources, Span};
+use crate::text::problem::{Problem, Problems, suggestion};
+use crate::text::source::{At, Sources, Span};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use toml::Spanned;
@@ -69,7 +69,7 @@ fn load_and_tell(request: &Request, caller: &Caller, sources: &mut Sources, mut 
         return Err(problems);
     }
     if let Some(told) = &mut told {
-        told.layers = layers.iter().map(|layer| crate::layers::Layer { kind: layer.kind, start: layer.start() }).collect();
+        told.layers = layers.iter().map(|layer| crate::language::layers::Layer { kind: layer.kind, start: layer.start() }).collect();
     }
     let given = Given { request, caller, room: &room };
     merge(&layers, documents, &given, sources, problems, told.map(|told| &mut told.changes))
@@ -191,7 +191,7 @@ impl Loader<'_> {
             self.problems.push(problem.help("put it in `[ ]`: extends = [\"base\"]"));
             return vec![];
         }
-        let Some(words) = crate::section::parse::<Vec<At<String>>>("extends", node, &mut self.problems) else { return vec![] };
+        let Some(words) = crate::language::section::parse::<Vec<At<String>>>("extends", node, &mut self.problems) else { return vec![] };
         if words.len() > MOST_FILES {
             self.problems.push(too_many_files(words[MOST_FILES].at));
             return vec![];

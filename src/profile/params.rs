@@ -1,11 +1,11 @@
 //! `[params]`: what a profile leaves to its user, by name and type.
 
-use crate::layers::{Changes, Deed};
-use crate::problem::{Problem, Problems, suggestion};
-use crate::section::{Node, parse, table};
-use crate::shape::{Named, Need, Shape, Shaped};
-use crate::source::{At, Sources, Span};
-use crate::value::{Size, Time, Written, plain_path};
+use crate::language::layers::{Changes, Deed};
+use crate::language::section::{Node, parse, table};
+use crate::language::shape::{Named, Need, Shape, Shaped};
+use crate::language::value::{Size, Time, Written, plain_path};
+use crate::text::problem::{Problem, Problems, suggestion};
+use crate::text::source::{At, Sources, Span};
 use crate::{table, words};
 use serde::Serialize;
 use std::collections::BTreeMap;

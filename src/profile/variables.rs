@@ -2,8 +2,8 @@
 
 use super::params::{Params, Value};
 use crate::host::caller::Caller;
-use crate::problem::{Problem, Problems, suggestion};
-use crate::source::{Sources, Span};
+use crate::text::problem::{Problem, Problems, suggestion};
+use crate::text::source::{Sources, Span};
 use std::cell::Cell;
 
 /// The variables that every profile has, and what each is.

@@ -3,9 +3,9 @@
 
 use super::variables::{Piece, pieces};
 use crate::host::caller::Caller;
-use crate::problem::{Problem, Problems};
-use crate::source::{Sources, Span};
-use crate::value::quoted;
+use crate::language::value::quoted;
+use crate::text::problem::{Problem, Problems};
+use crate::text::source::{Sources, Span};
 
 /// Codes that say of a place of the host that it is the wrong one.
 const OF_A_PLACE: &[&str] = &["mounts::broad", "mounts::kernel-tree", "mounts::link", "mounts::sockets", "mounts::source"];
@@ -76,7 +76,7 @@ pub fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources) -> St
         return help.to_owned();
     }
     let folder = sources.source(at).and_then(|source| source.file.clone());
-    let folder = folder.as_deref().map(crate::value::parent);
+    let folder = folder.as_deref().map(crate::language::value::parent);
     let mut known: Vec<(&str, String)> = pieces(line)
         .unwrap_or_default()
         .into_iter()

@@ -10,10 +10,10 @@ use stockade::plan::plan;
 use stockade::policy::mounts::glob::{MOST_NAMES, expand};
 use stockade::policy::mounts::tree::tree;
 use stockade::policy::mounts::{pattern, wanted};
-use stockade::problem::{Problems, Style};
 use stockade::profile::{Profile, Request, load, load_layers};
-use stockade::source::{Sources, Span};
 use stockade::step::Op;
+use stockade::text::problem::{Problems, Style};
+use stockade::text::source::{Sources, Span};
 
 /// A generator of numbers (xorshift), so that every run tries the same.
 pub struct Dice(pub u64);
@@ -197,7 +197,7 @@ fn any_found(key: &str, dice: &mut Dice) -> Found {
     let names = ["match", ".match", "match/deep"];
     let path = |dice: &mut Dice| {
         let path = pattern::shown(key).replace("**", dice.pick(&names)).replace('*', dice.pick(&names));
-        stockade::value::plain_path(&path).unwrap_or_else(|_| "/match".into())
+        stockade::language::value::plain_path(&path).unwrap_or_else(|_| "/match".into())
     };
     let link = |dice: &mut Dice| Some(["/usr", "../x", "a/../b", ".match"][dice.throw(4)].to_owned()).filter(|_| dice.throw(3) == 0);
     let matches = (0..dice.throw(4)).map(|_| Match { path: path(dice), link: link(dice) }).collect();

@@ -1,7 +1,7 @@
 //! What a cell of the table can say, and that every key of the language has a row: a key without one does not compile.
 
 use crate::support::As;
-use stockade::section::KeyDoc;
+use stockade::language::section::KeyDoc;
 
 /// A mode: where the target's file tree comes from, who starts the launcher, what the kernel lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,18 @@
 //! What a sandbox lets its target do, as a set, and how tight its limits are: two of them are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use stockade::inspect::walls::{Shows, World};
 use stockade::kernel::attrs::Attrs;
 use stockade::kernel::capability::{Capability, CapabilitySet};
 use stockade::kernel::namespace::Kind;
 use stockade::kernel::rights::Rights;
+use stockade::language::value::below;
 use stockade::policy::landlock::Scope;
 use stockade::policy::mounts::entry::Mount;
 use stockade::policy::mounts::sockets::Sockets;
-use stockade::problem::suggestion;
 use stockade::profile::Profile;
 use stockade::step::{Content, Op};
-use stockade::value::below;
-use stockade::walls::{Shows, World};
+use stockade::text::problem::suggestion;
 
 /// One thing that a sandbox lets the target do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

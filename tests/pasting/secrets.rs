@@ -2,12 +2,12 @@
 
 use super::{machine, support::Place};
 use stockade::host::caller::Caller;
-use stockade::lint::lint;
+use stockade::inspect::lint::lint;
+use stockade::language::shape::{Shape, Shaped};
 use stockade::plan::plan;
-use stockade::problem::{Problems, Style};
 use stockade::profile::{Profile, Request, as_written, load};
-use stockade::shape::{Shape, Shaped};
-use stockade::source::Sources;
+use stockade::text::problem::{Problems, Style};
+use stockade::text::source::Sources;
 
 /// Values that read as much: each says the same digits.
 const SECRETS: &[&str] = &["4711", "-4711", "4711m", "4711 MB", "4711 seconds", "4.711 s", "47.11%", "hunter4711", "host:4711", "../4711"];

@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
-use stockade::exposure::keys;
 use stockade::host::caller::Caller;
 use stockade::host::groups::{Groups, Hierarchy};
 use stockade::host::keys::Key;
@@ -11,10 +10,11 @@ use stockade::host::streams::{Owner, Stream};
 use stockade::host::systemd::{self, Route, Unreached};
 use stockade::host::trail::{self, Trail};
 use stockade::host::{Fact, File, FileKind, Host};
+use stockade::inspect::exposure::keys;
+use stockade::inspect::lint;
 use stockade::kernel::controller::Version;
 use stockade::kernel::device::Node;
 use stockade::kernel::name::Inode;
-use stockade::lint;
 use stockade::policy::mounts;
 use stockade::profile::Profile;
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use stockade::kernel::controller::Version;
 use stockade::kernel::namespace::Kind;
+use stockade::language::value::{ancestors, below, parent};
 use stockade::plan::{ORDER, Plan};
 use stockade::step::{Ground, Op, Stage, Step};
-use stockade::value::{ancestors, below, parent};
 
 /// What a step of the world does to a path inside.
 enum Deed<'a> {

@@ -1,6 +1,6 @@
 //! The kernel's constants by name, from `profiles/constants.txt`. Read only where a profile names one.
 
-use crate::problem::suggestion;
+use crate::text::problem::suggestion;
 
 const TEXT: &str = include_str!("../../../profiles/constants.txt");
 

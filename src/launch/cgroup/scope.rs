@@ -8,8 +8,8 @@ use super::{NAMES, Result, Wrong};
 use crate::host::systemd::Route;
 use crate::probe::groups;
 use crate::probe::systemd::connect;
-use crate::problem::escape;
 use crate::sys::{self, Errno};
+use crate::text::problem::escape;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// How long all of it may take, in milliseconds: as long as a call of sd-bus(3) may.

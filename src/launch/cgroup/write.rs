@@ -87,7 +87,7 @@ fn amount(text: &str) -> Option<u64> {
     match text.trim() {
         "max" | "-1" => Some(u64::MAX),
         text => text.strip_prefix("0x").or(text.strip_prefix("0X")).map_or_else(
-            || <crate::value::Size as crate::value::Written>::from_text(text).ok().map(|size| size.0),
+            || <crate::language::value::Size as crate::language::value::Written>::from_text(text).ok().map(|size| size.0),
             |hex| u64::from_str_radix(hex, 16).ok(),
         ),
     }

@@ -1,13 +1,13 @@
 //! Grants of `[landlock].paths` in the host's tree, where no mount stands before them: as broad as those of `[mounts]` may be.
 
 use super::{Landlock, Paths};
-use crate::draft::Draft;
 use crate::host::Host;
 use crate::kernel::rights::Rights;
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::entry::{Bind, Broad, Mount};
-use crate::problem::Problem;
+use crate::step::draft::Draft;
+use crate::text::problem::Problem;
 
 /// Refuses a right to change what the host runs or reads later, unless an entry of `[mounts]` says `broad = true` for the path.
 pub fn refuse(landlock: &Landlock, mounts: &Mounts, host: &Host, draft: &mut Draft) {

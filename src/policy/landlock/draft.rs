@@ -3,17 +3,17 @@
 use super::rights::Granted;
 use super::streams::Asked;
 use super::{AUDIT_ABI, LEAST_ABI, Landlock, Paths, Ruleset, SCOPE_ABI, Sight, abi, all, streams};
-use crate::draft::Draft;
 use crate::host::Host;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
+use crate::language::section::{Key, Set};
+use crate::language::value::AbsolutePath;
 use crate::policy::namespaces::Nested;
 use crate::policy::optional::Wall;
-use crate::problem::{Problem, errno_words};
-use crate::section::{Key, Set};
-use crate::source::{At, Span};
+use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
-use crate::value::AbsolutePath;
+use crate::text::problem::{Problem, errno_words};
+use crate::text::source::{At, Span};
 use landlock::{ABI, Access, AccessNet, BitFlags, Scope as Bits};
 
 struct Drafting<'a> {
@@ -168,7 +168,7 @@ impl Drafting<'_> {
                         .iter()
                         .zip(&places)
                         .filter(around)
-                        .find(|((_, wider), around)| crate::value::below(place, around).is_some() && !rights.0.holds(wider.0));
+                        .find(|((_, wider), around)| crate::language::value::below(place, around).is_some() && !rights.0.holds(wider.0));
                     if let Some(((over, wider), _)) = wider {
                         self.draft.problem(refuse_narrower(path, rights.at, over, wider.at));
                     }

@@ -1,8 +1,8 @@
 //! The words of `[landlock].paths` for access rights. It decides nothing.
 
 use crate::kernel::rights::{Rights, bits};
-use crate::problem::suggestion;
-use crate::shape::{Shape, Shaped};
+use crate::language::shape::{Shape, Shaped};
+use crate::text::problem::suggestion;
 use landlock::AccessFs;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::fmt;

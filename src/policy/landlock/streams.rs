@@ -1,17 +1,17 @@
 //! What Landlock holds of the descriptors that the target has from its caller.
 
 use super::{LEAST_ABI, Landlock, SCOPE_ABI, Scope};
-use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::streams::{Owner, Socket, Stream, Unix};
 use crate::kernel::rights::Rights;
+use crate::language::section::Set;
 use crate::policy::identity::Ids;
 use crate::policy::optional::Wall;
 use crate::policy::process::{Kept, Process};
-use crate::problem::Problem;
-use crate::section::Set;
-use crate::source::Span;
+use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
+use crate::text::problem::Problem;
+use crate::text::source::Span;
 use landlock::{ABI, AccessNet};
 
 /// What of the profile decides about them.

@@ -6,9 +6,9 @@ use super::{Limit, Limits};
 use crate::host::groups::{Groups, Hierarchy};
 use crate::kernel::controller::Controller;
 use crate::kernel::controller::Version;
-use crate::problem::errno_words;
-use crate::value::Size;
-use crate::value::Written;
+use crate::language::value::Size;
+use crate::language::value::Written;
+use crate::text::problem::errno_words;
 use std::collections::BTreeMap;
 
 /// A file of a group, and what it is to say.

@@ -9,7 +9,7 @@ use super::place::{has_obstacle, place, wanted_controllers};
 use super::values::{Count, Manager};
 use crate::host::groups::{Groups, Hierarchy};
 use crate::kernel::controller::Version;
-use crate::value::below;
+use crate::language::value::below;
 
 /// What becomes of it.
 #[derive(Debug)]
@@ -66,7 +66,10 @@ pub fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -
         let start = if root {
             "see that systemd runs: systemctl is-system-running".to_owned()
         } else {
-            format!("have the user's systemd started: log in as the user, or as root: loginctl enable-linger {}", crate::shell::shell_word(user))
+            format!(
+                "have the user's systemd started: log in as the user, or as root: loginctl enable-linger {}",
+                crate::text::shell::shell_word(user)
+            )
         };
         Unable { why, help: start }
     };

@@ -4,13 +4,13 @@ use super::files::{Refusal, Setting};
 use super::manager::{Unable, scope};
 use super::place::{Obstacle, obstacle};
 use super::{Limits, Wanted};
-use crate::draft::Draft;
 use crate::host::groups::{Groups, Hierarchy};
 use crate::kernel::controller::Version;
 use crate::kernel::controller::{Controller, Form};
-use crate::problem::{Problem, errno_words, suggestion};
-use crate::shell::shell_word;
-use crate::source::Span;
+use crate::step::draft::Draft;
+use crate::text::problem::{Problem, errno_words, suggestion};
+use crate::text::shell::shell_word;
+use crate::text::source::Span;
 use std::collections::BTreeMap;
 
 /// Whether a group has the file. It is told only by one that has others of the controller: else the controller may be off there.

@@ -1,7 +1,7 @@
 //! The kinds of value of `[limits]`, each parsed once.
 
-use crate::shape::{Named, Shape, Shaped};
-use crate::value::{Size, Written};
+use crate::language::shape::{Named, Shape, Shaped};
+use crate::language::value::{Size, Written};
 use crate::{table, words, written};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -187,7 +187,7 @@ pub struct GroupPath(pub String);
 impl Written for GroupPath {
     const WHAT: &'static str = "the path of a group such as \"/jobs\"";
     fn from_text(text: &str) -> Result<GroupPath, String> {
-        crate::value::plain_path(text).map(GroupPath).map_err(|_| {
+        crate::language::value::plain_path(text).map(GroupPath).map_err(|_| {
             format!("`{text}` is not the path of a group\nhelp: write it from the top of the hierarchy, as /proc/self/cgroup does: \"/jobs\"")
         })
     }

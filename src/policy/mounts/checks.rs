@@ -5,10 +5,10 @@ use super::sockets::{self, Sockets};
 use super::tree::Tree;
 use super::{is_system, spelled};
 use crate::host::{File, FileKind, Host};
-use crate::problem::Problem;
-use crate::shell::shell_word;
-use crate::source::Span;
-use crate::value::{AbsolutePath, below, parent};
+use crate::language::value::{AbsolutePath, below, parent};
+use crate::text::problem::Problem;
+use crate::text::shell::shell_word;
+use crate::text::source::Span;
 
 /// What a bind stands in.
 #[derive(Clone, Copy)]

@@ -2,8 +2,8 @@
 
 use super::sockets::Sockets;
 use crate::kernel::proc::HidePid;
-use crate::shape::{Shape, Shaped};
-use crate::value::{AbsolutePath, Mode, OnlyTrue, Size, Written};
+use crate::language::shape::{Shape, Shaped};
+use crate::language::value::{AbsolutePath, Mode, OnlyTrue, Size, Written};
 use crate::words;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::fmt;

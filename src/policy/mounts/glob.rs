@@ -7,13 +7,13 @@ use super::entry::{Access, Bind, Missing, Mount};
 use super::pattern::{Dots, Pattern, is_pattern, shown};
 use super::tree::source_of;
 use super::{MOST_ENTRIES, Mounts};
-use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::globs::{Found, Match, Stop};
-use crate::problem::{Problem, errno_words};
-use crate::section::Entry;
-use crate::source::{At, Span};
-use crate::value::{AbsolutePath, ancestors, below, join, parent};
+use crate::language::section::Entry;
+use crate::language::value::{AbsolutePath, ancestors, below, join, parent};
+use crate::step::draft::Draft;
+use crate::text::problem::{Problem, errno_words};
+use crate::text::source::{At, Span};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,10 +7,10 @@ use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, TMPFS, 
 use super::pattern::shown;
 use super::sockets::Sockets;
 use crate::kernel::proc::HidePid;
-use crate::problem::suggestion;
-use crate::section::EntryType;
-use crate::shape::{Named, Need, Shape, Shaped, Table, Word};
-use crate::value::{AbsolutePath, Mode, OnlyTrue, PATH_FORM, Size, Written};
+use crate::language::section::EntryType;
+use crate::language::shape::{Named, Need, Shape, Shaped, Table, Word};
+use crate::language::value::{AbsolutePath, Mode, OnlyTrue, PATH_FORM, Size, Written};
+use crate::text::problem::suggestion;
 use crate::{table, words};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;

@@ -4,15 +4,15 @@
 use super::Mounts;
 use super::entry::{Access, Bind, Missing, Mount};
 use super::tree::{Base, Node, Tree, base, settle, source_of};
-use crate::draft::Draft;
 use crate::host::trail::Trail;
 use crate::host::{Fact, File, FileKind, Host};
+use crate::language::value::{ancestors, below, join};
 use crate::policy::env::Setting;
-use crate::problem::Note;
-use crate::problem::Problem;
-use crate::source::Span;
 use crate::step::Content;
-use crate::value::{ancestors, below, join};
+use crate::step::draft::Draft;
+use crate::text::problem::Note;
+use crate::text::problem::Problem;
+use crate::text::source::Span;
 
 /// An entry at a link in a tree of the host that it keeps read-only.
 pub struct Kept<'t> {
@@ -75,7 +75,7 @@ pub fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
                 if inside == over {
                     continue;
                 }
-                let bind = Bind { source: Some(crate::value::AbsolutePath(place.to_owned())), ..bind.clone() };
+                let bind = Bind { source: Some(crate::language::value::AbsolutePath(place.to_owned())), ..bind.clone() };
                 more.push((inside.clone(), Node { mount: Mount::Bind(bind), at: node.at }));
                 let text = match place == source {
                     true => format!("{inside} shows the symbolic link at {path}, and is kept as well"),

@@ -20,7 +20,7 @@ pub mod sockets;
 pub mod spelled;
 pub mod tree;
 
-use crate::section::Entries;
+use crate::language::section::Entries;
 pub use dev::NODES as DEV_NODES;
 pub use draft::{Undone, draft};
 use entry::Mount;

@@ -2,7 +2,7 @@
 //!
 //! `*` is any run of characters in one name, `**` any number of folders, `\*` the star itself. A star that a variable brings is itself.
 
-use crate::value::plain_path;
+use crate::language::value::plain_path;
 
 // ---- writing ----
 
@@ -218,7 +218,7 @@ mod tests {
 
     fn is_match(key_: &str, path: &str, dots: Dots) -> bool {
         let pattern = Pattern::new(&key(&of_text(key_)).unwrap());
-        let tail = crate::value::below(path, &pattern.base).unwrap();
+        let tail = crate::language::value::below(path, &pattern.base).unwrap();
         let end = tail.split('/').filter(|name| !name.is_empty()).fold(pattern.start(), |at, name| pattern.step(at, name.as_bytes(), dots));
         pattern.accepts(end)
     }

@@ -4,7 +4,7 @@
 use super::entry::Mount;
 use super::tree::{Tree, source_of};
 use crate::host::{Fact, FileKind, Host};
-use crate::value::{ancestors, below, join, parent};
+use crate::language::value::{ancestors, below, join, parent};
 
 /// How many links a path may have (path_resolution(7)).
 const MOST_LINKS: usize = 40;

@@ -7,16 +7,16 @@ use super::draft::{DEVICE_RIGHTS, bind_rights};
 use super::entry::{Access, Bind, Missing, Mount};
 use super::tree::{Node, Tree, settle, source_of};
 use super::{Mounts, checks, dev, spelled};
-use crate::draft::Draft;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
-use crate::problem::{Problem, errno_words};
-use crate::shell::shell_word;
-use crate::source::Span;
+use crate::language::value::{ancestors, below, parent};
+use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
-use crate::value::{ancestors, below, parent};
+use crate::text::problem::{Problem, errno_words};
+use crate::text::shell::shell_word;
+use crate::text::source::Span;
 use std::collections::BTreeMap;
 
 /// What the rights are granted on.

@@ -4,10 +4,10 @@
 use super::entry::{Access, Bind, Hidden, Missing, Mount};
 use super::tree::{Node, Tree, source_of};
 use crate::host::{Fact, File, FileKind, Host};
-use crate::problem::Note;
-use crate::shape::{Shape, Shaped};
-use crate::source::Span;
-use crate::value::{Written, ancestors, below, join};
+use crate::language::shape::{Shape, Shaped};
+use crate::language::value::{Written, ancestors, below, join};
+use crate::text::problem::Note;
+use crate::text::source::Span;
 use crate::words;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::fmt;

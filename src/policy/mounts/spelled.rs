@@ -3,7 +3,7 @@
 use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, TMPFS, Tmpfs};
 use super::sockets::Sockets;
 use crate::kernel::proc::HidePid;
-use crate::value::literal;
+use crate::language::value::literal;
 
 /// The line of an entry: `"/usr" = "ro"`.
 pub fn line(path: &str, mount: &Mount) -> String {

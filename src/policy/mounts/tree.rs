@@ -4,9 +4,9 @@ use super::entry::{Access, Bind, Broad, Missing, Mount, TMPFS};
 use super::{Mounts, checks, dev, links, sockets};
 use crate::host::programs::Piece;
 use crate::host::{Fact, FileKind, Host};
-use crate::problem::Note;
-use crate::source::{At, Span};
-use crate::value::{ancestors, below, join, parent};
+use crate::language::value::{ancestors, below, join, parent};
+use crate::text::problem::Note;
+use crate::text::source::{At, Span};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -70,7 +70,7 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
         for name in root_names {
             let from = join(source, &format!("/{name}"));
             if source != "/" || !NOT_WITH_ROOT.contains(&name.as_str()) {
-                let source = (source != "/").then_some(crate::value::AbsolutePath(from));
+                let source = (source != "/").then_some(crate::language::value::AbsolutePath(from));
                 // A link at the first level is made again as that link, whichever root it comes from.
                 tree.insert(format!("/{name}"), Node { mount: Mount::Bind(Bind { source, missing: Missing::Skip, ..bind.clone() }), at: path.at });
             }

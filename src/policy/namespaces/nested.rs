@@ -1,16 +1,16 @@
 //! `namespaces.nested`: which kinds of namespace the target may make itself, and the limit that keeps it from the others.
 
 use super::{Choice, Namespaces};
-use crate::draft::Draft;
 use crate::host::Host;
 use crate::kernel::namespace::Kind;
 use crate::kernel::syscalls;
+use crate::language::section::Set;
+use crate::language::shape::{Shape, Shaped};
+use crate::language::value::Written;
 use crate::policy::optional::Wall;
-use crate::problem::{Problem, suggestion};
-use crate::section::Set;
-use crate::shape::{Shape, Shaped};
+use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
-use crate::value::Written;
+use crate::text::problem::{Problem, suggestion};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::fmt;
 

@@ -1,14 +1,14 @@
 //! The descriptors that the target has from its caller.
 
 use super::{Process, Stdio, Terminal, Tty};
-use crate::draft::Draft;
 use crate::host::Host;
 use crate::host::streams::{Anew, Owner, Stream};
 use crate::kernel::attrs::Attrs;
 use crate::policy::identity::Ids;
-use crate::problem::{Problem, errno_words};
-use crate::source::Span;
+use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
+use crate::text::problem::{Problem, errno_words};
+use crate::text::source::Span;
 
 /// A descriptor of the caller's that the target has.
 #[derive(Debug, Clone, Copy)]

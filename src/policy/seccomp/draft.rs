@@ -5,10 +5,10 @@ use super::filter::{Case, ENOSYS, Filter, Rule, Source, Table, Verdict};
 use super::import::Imported;
 use super::section::{Base, Calls, Condition, Otherwise, Seccomp, Spec};
 use super::{compile, condition, foreign, shorthand};
-use crate::draft::Draft;
 use crate::kernel::syscalls::{Abi, counterpart};
-use crate::problem::{Problem, escape};
-use crate::source::{At, Span};
+use crate::step::draft::Draft;
+use crate::text::problem::{Problem, escape};
+use crate::text::source::{At, Span};
 use std::collections::BTreeMap;
 
 /// Drafts the filter.
@@ -140,7 +140,7 @@ impl<'a> Words<'a> {
     /// A rule for a call itself comes before one for its group; of several groups the strictest action counts.
     fn rules(&mut self, draft: &mut Draft) {
         for (name, spec) in self.seccomp.rules.iter() {
-            let calls = match <Calls as crate::value::Written>::from_text(name.value) {
+            let calls = match <Calls as crate::language::value::Written>::from_text(name.value) {
                 Ok(calls) => calls,
                 Err(message) => {
                     let message = message.replace(name.value, &escape(name.value));

@@ -1,7 +1,7 @@
 //! The filter as plain data: of every call of every granted architecture what becomes of it. It decides nothing by itself.
 
 use crate::kernel::syscalls::{Abi, NUMBERS};
-use crate::source::Span;
+use crate::text::source::Span;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

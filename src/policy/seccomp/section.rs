@@ -8,10 +8,10 @@ pub use rule::{Condition, Is, Otherwise, Spec};
 
 use super::filter::{EPERM, Verdict};
 use crate::kernel::syscalls::{self, Abi, constants, groups};
-use crate::problem::suggestion;
-use crate::section::{Entries, Key, Set};
-use crate::shape::Shape;
-use crate::value::{AbsolutePath, Written};
+use crate::language::section::{Entries, Key, Set};
+use crate::language::shape::Shape;
+use crate::language::value::{AbsolutePath, Written};
+use crate::text::problem::suggestion;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::fmt;

@@ -3,7 +3,7 @@
 use super::default::set_id;
 use super::filter::{Case, Compare, ENOSYS, EPERM, Test};
 use super::section::Seccomp;
-use crate::section::Key;
+use crate::language::section::Key;
 
 /// What the shorthands refuse of a call.
 pub(super) fn refusals(seccomp: &Seccomp, call: &str) -> Vec<Case> {

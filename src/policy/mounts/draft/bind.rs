@@ -7,10 +7,10 @@ use super::{PLAIN, World, bind_rights};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::Name;
-use crate::problem::{Problem, errno_words};
-use crate::source::Span;
+use crate::language::value::{ancestors, join, parent};
 use crate::step::{Op, Slot, Stage};
-use crate::value::{ancestors, join, parent};
+use crate::text::problem::{Problem, errno_words};
+use crate::text::source::Span;
 
 impl World<'_> {
     pub(super) fn bind(&mut self, path: &str, bind: &Bind, at: Span) {

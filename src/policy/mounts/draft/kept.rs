@@ -6,13 +6,13 @@
 use super::super::entry::{Access, Bind, Mount};
 use super::super::tree::source_of;
 use super::World;
-use crate::draft::Draft;
 use crate::kernel::namespace::Kind;
+use crate::language::section::Set;
 use crate::policy::namespaces::{Namespaces, Nested};
 use crate::policy::optional::Wall;
-use crate::problem::Problem;
-use crate::section::Set;
-use crate::source::Span;
+use crate::step::draft::Draft;
+use crate::text::problem::Problem;
+use crate::text::source::Span;
 
 /// The name in `optional` of what is kept and hidden.
 const WORD: &str = "mounts.kept";

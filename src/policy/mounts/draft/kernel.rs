@@ -9,10 +9,10 @@ use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
-use crate::problem::Problem;
-use crate::source::Span;
+use crate::language::value::{Mode, Size, below};
 use crate::step::{Cover, Ground, Op, Stage};
-use crate::value::{Mode, Size, below};
+use crate::text::problem::Problem;
+use crate::text::source::Span;
 use std::collections::BTreeSet;
 
 impl World<'_> {

@@ -8,9 +8,9 @@ use super::World;
 use super::kept::Kept;
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::name::Name;
-use crate::problem::{Problem, errno_words};
-use crate::source::Span;
 use crate::step::Op;
+use crate::text::problem::{Problem, errno_words};
+use crate::text::source::Span;
 
 impl World<'_> {
     /// An entry whose path is a link of the tree around it.

@@ -7,11 +7,11 @@ use super::World;
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::name::Name;
 use crate::kernel::rights::Rights;
+use crate::language::value::{Mode, literal, parent};
 use crate::policy::identity::Ids;
-use crate::problem::Problem;
-use crate::source::Span;
 use crate::step::{Content, Cover, Ground, Op};
-use crate::value::{Mode, literal, parent};
+use crate::text::problem::Problem;
+use crate::text::source::Span;
 
 impl World<'_> {
     pub(super) fn dir(&mut self, path: &str, mode: Mode, at: Span) {

@@ -5,13 +5,13 @@ use super::super::tree::{Base, above, base};
 use super::super::{place, spelled};
 use super::World;
 use super::kept::Kept;
-use crate::draft::Draft;
 use crate::host::{Fact, FileKind};
 use crate::kernel::name::Name;
-use crate::problem::{Problem, errno_words};
-use crate::source::Span;
+use crate::language::value::{Mode, ancestors, parent};
+use crate::step::draft::Draft;
 use crate::step::{Ground, Op, Stage};
-use crate::value::{Mode, ancestors, parent};
+use crate::text::problem::{Problem, errno_words};
+use crate::text::source::Span;
 
 /// A place to mount on.
 pub(super) struct Site {

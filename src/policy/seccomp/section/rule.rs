@@ -3,8 +3,8 @@
 use super::super::condition;
 use super::super::filter::{EPERM, Verdict};
 use super::{Action, errno};
-use crate::source::{At, Span};
-use crate::value::Written;
+use crate::language::value::Written;
+use crate::text::source::{At, Span};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 

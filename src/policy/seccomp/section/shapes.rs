@@ -2,9 +2,9 @@
 
 use super::{ACTION_DOCS, ACTIONS, Spec};
 use crate::kernel::syscalls::{self, groups};
-use crate::section::EntryType;
-use crate::shape::{KeyShape, Named, Need, Shape, Table, Word};
-use crate::value::Written;
+use crate::language::section::EntryType;
+use crate::language::shape::{KeyShape, Named, Need, Shape, Table, Word};
+use crate::language::value::Written;
 
 /// A call, or a group.
 pub(super) const CALLS: &str = "^@?[a-z0-9_-]+$";

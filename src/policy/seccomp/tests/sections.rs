@@ -1,11 +1,11 @@
 //! `[seccomp]` as it is written: what is read, and what is refused with which words.
 
 use super::*;
-use crate::draft::Draft;
 use crate::kernel::syscalls::groups;
-use crate::problem::Problems;
-use crate::section::Field;
-use crate::source::{At, Span};
+use crate::language::section::Field;
+use crate::step::draft::Draft;
+use crate::text::problem::Problems;
+use crate::text::source::{At, Span};
 
 /// The section of a text, or what is wrong with it, one line each.
 pub(super) fn section(text: &str) -> Result<Seccomp, String> {

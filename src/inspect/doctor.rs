@@ -1,0 +1,90 @@
+//! `stockade doctor`: what this machine can enforce, for this user. Facts are read and tried ([`read`], [`tries`]), lines are judged of
+//! them ([`judge`], pure); the reasons and their fixes come from [`crate::launch::cause`]. Nothing that it does outlives it.
+
+pub mod facts;
+pub mod judge;
+mod packages;
+mod read;
+pub mod table;
+mod tries;
+
+pub use facts::Facts;
+
+use crate::launch::cause::Fix;
+use serde::Serialize;
+
+/// How well the machine does a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// All of it.
+    Ok,
+    /// A part of it.
+    Limited,
+    /// None of it.
+    Missing,
+}
+
+impl State {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Ok => "ok",
+            State::Limited => "limited",
+            State::Missing => "missing",
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// What it is about.
+    pub name: &'static str,
+    /// How well.
+    pub state: State,
+    /// What was found.
+    pub value: String,
+    /// What a profile cannot have therefore.
+    pub lost: Option<String>,
+    /// What mends it.
+    pub fix: Option<Fix>,
+}
+
+/// A line as programs read it; the fix is the bare command.
+#[derive(Debug, Serialize)]
+pub struct Record<'a> {
+    name: &'a str,
+    state: State,
+    value: &'a str,
+    lost: Option<&'a str>,
+    fix: Option<&'a str>,
+}
+
+impl Line {
+    /// All is well.
+    pub fn ok(name: &'static str, value: impl Into<String>) -> Line {
+        Line { name, state: State::Ok, value: value.into(), lost: None, fix: None }
+    }
+
+    /// Something is lost.
+    pub fn less(name: &'static str, state: State, value: impl Into<String>, lost: impl Into<String>) -> Line {
+        Line { name, state, value: value.into(), lost: Some(lost.into()), fix: None }
+    }
+
+    /// What mends it.
+    pub fn fix(self, fix: Fix) -> Line {
+        Line { fix: Some(fix), ..self }
+    }
+
+    /// What mends it, if anything is known to.
+    pub fn fix_maybe(self, fix: Option<Fix>) -> Line {
+        Line { fix: fix.or(self.fix), ..self }
+    }
+
+    /// For programs.
+    pub fn record(&self) -> Record<'_> {
+        let fix = self.fix.as_ref().map(Fix::text);
+        Record { name: self.name, state: self.state, value: &self.value, lost: self.lost.as_deref(), fix }
+    }
+}

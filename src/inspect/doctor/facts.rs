@@ -1,0 +1,249 @@
+//! What is known of a machine, for one user: plain data, so that a test can invent a machine. [`super::read`] and [`super::tries`]
+//! fill it, [`super::judge`] makes lines of it.
+
+use crate::kernel::namespace::Kind;
+use crate::launch::cause::{Barriers, Cause};
+
+/// What came of trying something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tried {
+    /// It works.
+    Works,
+    /// The kernel's error.
+    Refused(i32),
+    /// Nobody could try it, since something that it needs is not there.
+    #[default]
+    Untried,
+}
+
+impl From<crate::sys::Result> for Tried {
+    fn from(result: crate::sys::Result) -> Tried {
+        result.map_or_else(|errno| Tried::Refused(errno.0), |()| Tried::Works)
+    }
+}
+
+/// What a process does that tries; in new namespaces with every capability in them, but for what any process can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Limits user namespaces inside to none.
+    ForbidUserNamespaces,
+    /// Sets the host name: whether capabilities mean anything there.
+    HostName,
+    /// Makes a new proc.
+    Proc,
+    /// Makes a new proc with processes alone.
+    ProcSubset,
+    /// Makes a new sysfs.
+    Sysfs,
+    /// Makes a new mqueue.
+    Mqueue,
+    /// Makes a tmpfs, and attaches it.
+    Tmpfs,
+    /// Makes an overlay of directories of that tmpfs.
+    Overlay,
+    /// Makes it the root, and takes the old one away.
+    Pivot,
+    /// Starts a session keyring.
+    Keyring,
+    /// Sets a system call filter.
+    Filter,
+    /// Sets one that asks another process.
+    Listener,
+}
+
+impl Act {
+    /// What takes a namespace, in order.
+    pub const INSIDE: [Act; 9] =
+        [Act::ForbidUserNamespaces, Act::HostName, Act::Proc, Act::ProcSubset, Act::Sysfs, Act::Mqueue, Act::Tmpfs, Act::Overlay, Act::Pivot];
+    /// What any process can do.
+    pub const ANYWHERE: [Act; 3] = [Act::Keyring, Act::Filter, Act::Listener];
+}
+
+/// How packages are installed here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Packages {
+    /// Debian, Ubuntu and their kin.
+    Apt,
+    /// Fedora, RHEL and their kin.
+    Dnf,
+    /// Alpine.
+    Apk,
+    /// Arch.
+    Pacman,
+    /// SUSE.
+    Zypper,
+    /// Something else.
+    #[default]
+    Unknown,
+}
+
+/// A set-id helper of shadow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Helper {
+    /// It has the privilege that it needs.
+    Able,
+    /// It is there, without set-id bit and file capabilities.
+    Plain,
+    /// It lies on a file system that is mounted nosuid.
+    NoSuid,
+    /// It is not there.
+    #[default]
+    Absent,
+}
+
+/// Subordinate ids (subuid(5)).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subordinate {
+    /// The caller's ranges of users.
+    pub users: Vec<(u32, u32)>,
+    /// The caller's ranges of groups.
+    pub groups: Vec<(u32, u32)>,
+    /// The first id from which on nobody has any.
+    pub free: u32,
+    /// newuidmap and newgidmap.
+    pub helpers: [Helper; 2],
+    /// What the helpers said when they were to map the ranges; `None` where they were not asked.
+    pub mapped: Option<Result<(), String>>,
+}
+
+/// Which hierarchies of control groups there are (cgroups(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// None.
+    #[default]
+    Absent,
+    /// Version 1 alone.
+    V1,
+    /// Version 1 with the controllers, and version 2 without.
+    Hybrid,
+    /// Version 2 alone.
+    V2,
+}
+
+/// Control groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cgroups {
+    /// Which there are.
+    pub layout: Layout,
+    /// The caller's group: of version 2, or of the memory controller of version 1.
+    pub group: String,
+    /// The controllers there.
+    pub controllers: Vec<String>,
+    /// Whether the caller may make groups below it, and move itself into them.
+    pub delegated: bool,
+}
+
+/// The systemd that takes orders of the caller.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manager {
+    /// Its bus or private socket.
+    pub socket: Option<String>,
+    /// Whether it could be connected to.
+    pub reached: Tried,
+    /// The controllers that it may give to groups below it.
+    pub controllers: Vec<String>,
+    /// Whether the machine was booted by systemd (sd_booted(3)).
+    pub booted: bool,
+}
+
+/// Whether an overlay can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OverlayModule {
+    /// The kernel has it.
+    Present,
+    /// A module that is not loaded; the kernel loads it when it is first asked for, so nobody asks here.
+    NotLoaded,
+    /// The kernel has none.
+    #[default]
+    Absent,
+}
+
+/// A mandatory access control.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// What it is called.
+    pub name: &'static str,
+    /// The caller's label or profile.
+    pub label: String,
+    /// Whether it denies, and does not only report.
+    pub enforcing: bool,
+    /// Whether the caller is confined by it.
+    pub confined: bool,
+}
+
+/// All of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The caller's id.
+    pub uid: u32,
+    /// The caller's name.
+    pub user: String,
+    /// The kernel's release, as uname(2) has it.
+    pub release: String,
+    /// Its major and minor version.
+    pub kernel: (u32, u32),
+    /// How packages are installed.
+    pub packages: Packages,
+    /// What files say of namespaces.
+    pub barriers: Barriers,
+    /// Whether a whole sandbox could be built; the problem and its help where not.
+    pub sandbox: Option<Result<(), (String, Option<String>)>>,
+    /// Each kind of namespace, in a new user namespace; without one where root cannot have one.
+    pub namespaces: Vec<(Kind, Tried)>,
+    /// The id maps of a new user namespace.
+    pub maps: Tried,
+    /// What a process in new namespaces can do.
+    pub acts: Vec<(Act, Tried)>,
+    /// Subordinate ids.
+    pub subordinate: Subordinate,
+    /// Landlock's ABI, or the kernel's error.
+    pub landlock: Option<Result<u32, i32>>,
+    /// Actions of seccomp filters.
+    pub seccomp_actions: Vec<String>,
+    /// Whether the kernel has the overlay file system.
+    pub overlay: OverlayModule,
+    /// For root: directories, their file systems, and whether owners can be mapped there.
+    pub idmaps: Vec<(String, String, Tried)>,
+    /// Control groups.
+    pub cgroups: Cgroups,
+    /// systemd.
+    pub manager: Manager,
+    /// Where pasta is.
+    pub pasta: Option<String>,
+    /// Whether /dev/net/tun can be opened.
+    pub tun: Tried,
+    /// Mandatory access controls that are on.
+    pub modules: Vec<Module>,
+    /// Signs of a container around all this.
+    pub container: Option<String>,
+    /// Directories that the caller works in and that are mounted noexec.
+    pub noexec: Vec<String>,
+    /// The hard limit of core files.
+    pub core_limit: u64,
+}
+
+impl Facts {
+    /// What came of an act.
+    pub fn act(&self, act: Act) -> Tried {
+        self.acts.iter().find(|(known, _)| *known == act).map_or(Tried::Untried, |(_, tried)| *tried)
+    }
+
+    /// What came of making a kind of namespace.
+    pub fn namespace(&self, kind: Kind) -> Tried {
+        self.namespaces.iter().find(|(known, _)| *known == kind).map_or(Tried::Untried, |(_, tried)| *tried)
+    }
+
+    /// Whether the caller is root, of the machine or of a container.
+    pub fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+
+    /// Why user namespaces are not to be had, or mean nothing, where that is so.
+    pub fn user_namespace_cause(&self) -> Option<Cause> {
+        match (self.namespace(Kind::User), self.maps, self.act(Act::HostName)) {
+            (Tried::Refused(errno), ..) => self.barriers.of_clone(&[Kind::User], errno),
+            (_, Tried::Refused(_), _) | (_, _, Tried::Refused(_)) => self.barriers.user_namespaces(),
+            _ => None,
+        }
+    }
+}

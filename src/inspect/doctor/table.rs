@@ -1,0 +1,128 @@
+//! The lines as people read them: 80 columns, a command to paste stays one command.
+
+use crate::inspect::doctor::judge::serves;
+use crate::inspect::doctor::{Facts, Line, State};
+use crate::launch::cause::Fix;
+use crate::text::problem::escape;
+
+/// Whether a terminal reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paint {
+    /// Text alone.
+    Plain,
+    /// With colours.
+    Colour,
+}
+
+/// The width that all fits in, but for a word that is wider.
+const WIDTH: usize = 80;
+/// Where the name of a line begins, where its value does, and where what is lost does.
+const NAMES: usize = 9;
+const VALUES: usize = 27;
+const DETAILS: usize = 15;
+
+/// The whole table, with a heading and a closing line.
+pub fn table(facts: &Facts, lines: &[Line], paint: Paint) -> String {
+    let mut out = format!("Linux {} on this machine, for {}\n\n", escape(&facts.release), escape(&facts.user));
+    for line in lines {
+        let state = paint.of(colour(line.state), &format!("{:NAMES$}", line.state.word()));
+        let value = hang(&words(&line.value), VALUES, "");
+        let name = format!("{:width$}", line.name, width = VALUES - NAMES);
+        out.push_str(&format!("{state}{name}{value}\n"));
+        let mut detail = |label: &str, text: String| {
+            let label = paint.of(DIM, &format!("{label:width$}", width = DETAILS - NAMES));
+            out.push_str(&format!("{:NAMES$}{label}{text}\n", ""));
+        };
+        if let Some(lost) = &line.lost {
+            detail("lost", hang(&words(&escape(lost)), DETAILS, ""));
+        }
+        if let Some(fix) = &line.fix {
+            let text = escape(&fix.to_string());
+            let text = match fix {
+                Fix::Words(_) => hang(&words(&text), DETAILS, ""),
+                // A shell joins a line that ends so with the next, outside of quotes.
+                Fix::Root(_) | Fix::User(_) => hang(&shell_words(&text), DETAILS, " \\"),
+            };
+            detail("fix", text);
+        }
+    }
+    out + "\n" + &closing(facts, lines)
+}
+
+fn closing(facts: &Facts, lines: &[Line]) -> String {
+    let count = |state| lines.iter().filter(|line| line.state == state).count();
+    let less = match (count(State::Limited), count(State::Missing)) {
+        (0, 0) => "nothing is missing".to_owned(),
+        (limited, missing) => format!("{limited} limited, {missing} missing"),
+    };
+    let verdict = if serves(facts) { "stockade works here" } else { "stockade does not work here as it is" };
+    format!("{verdict}; {less}")
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split(' ').filter(|word| !word.is_empty()).collect()
+}
+
+/// The words of a command, each with its quotes whole.
+fn shell_words(text: &str) -> Vec<&str> {
+    let mut quoted = false;
+    let outside = move |c: char| {
+        quoted ^= c == '\'';
+        c == ' ' && !quoted
+    };
+    text.split(outside).filter(|word| !word.is_empty()).collect()
+}
+
+/// Lays words out from a column on, each further line below the first; `end` marks a line that goes on.
+fn hang(words: &[&str], column: usize, end: &str) -> String {
+    let room = WIDTH - column - end.len();
+    let mut out = String::new();
+    let mut used = 0;
+    for word in words {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > room {
+            out.push_str(&format!("{end}\n{:column$}", ""));
+            used = 0;
+        } else if used > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += length;
+    }
+    out
+}
+
+const DIM: &str = "2";
+
+fn colour(state: State) -> &'static str {
+    match state {
+        State::Ok => "32",
+        State::Limited => "33",
+        State::Missing => "1;31",
+    }
+}
+
+impl Paint {
+    fn of(self, code: &str, text: &str) -> String {
+        match self {
+            Paint::Plain => text.to_owned(),
+            Paint::Colour => format!("\x1b[{code}m{text}\x1b[0m"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::inspect::doctor::table::*;
+
+    #[test]
+    fn a_command_is_broken_outside_of_its_quotes_alone() {
+        let command = format!("printf '%s\\n' '{}' '{}' > /etc/x", "a b ".repeat(10), "c d ".repeat(10));
+        let shown = hang(&shell_words(&command), DETAILS, " \\");
+        assert_eq!(shown.lines().count(), 2, "{shown}");
+        assert!(shown.lines().next().unwrap().ends_with("' \\"), "{shown}");
+        let joined = shown.replace(" \\\n", " ");
+        assert_eq!(joined.split_whitespace().collect::<Vec<_>>(), command.split_whitespace().collect::<Vec<_>>());
+    }
+}

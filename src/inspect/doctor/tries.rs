@@ -1,0 +1,225 @@
+//! Finds out by trying, in processes that end by themselves: what they make ends with them, and nothing of it is the host's.
+//!
+//! What runs in such a process is raw system calls and nothing else: no allocation, no lock, no formatting.
+
+use crate::inspect::doctor::facts::{Act, Tried};
+use crate::kernel::name::Name;
+use crate::kernel::namespace::Kind;
+use crate::launch::{idmap, maps};
+use crate::policy::identity::{Extent, Maps, unused_host_id};
+use crate::sys::{self, Errno, Result};
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+/// Makes namespaces for a process that ends at once.
+pub fn namespaces(kinds: &[Kind]) -> Tried {
+    let mut pidfd = -1;
+    match sys::clone_process(flags(kinds), &mut pidfd, None) {
+        Ok(0) => sys::exit(0),
+        Ok(pid) => sys::wait_for(pid).and(sys::close(pidfd)).into(),
+        Err(errno) => Err(errno).into(),
+    }
+}
+
+/// How long a process that tries may take; nothing that it does waits for anybody.
+const PATIENCE_MS: i32 = 10_000;
+
+/// Writes the maps of a user namespace, and tries every act in it, with those kinds that can be had. The overlay is tried only where
+/// the kernel has it already, as asking would load a module.
+pub fn acts(kinds: &[Kind], uid: u32, gid: u32, with_overlay: bool) -> (Tried, Vec<(Act, Tried)>) {
+    // Without these, an act would reach for what is the host's.
+    if ![Kind::User, Kind::Mount, Kind::Uts].iter().all(|kind| kinds.contains(kind)) {
+        return (Tried::Untried, vec![]);
+    }
+    let mut found = vec![];
+    let child = if with_overlay { act_out } else { act_out_without_overlay };
+    let mut refused = false;
+    let mapped = with_child(kinds, child, |pid, pipes| {
+        refused = maps::write(&single_maps(uid, gid), pid).is_err();
+        if refused {
+            return Ok(());
+        }
+        found = hear(pipes, Act::INSIDE.into_iter().filter(|act| with_overlay || *act != Act::Overlay))?;
+        Ok(())
+    });
+    (if refused { Tried::Refused(libc::EPERM) } else { mapped.into() }, found)
+}
+
+/// Tries what takes no namespace. Its process is made by clone(2), as a filter may refuse clone3(2).
+pub fn acts_anywhere() -> Vec<(Act, Tried)> {
+    let mut found = Act::ANYWHERE.map(|act| (act, Tried::Untried));
+    let ended = sys::spawn(sys::Memory::Shared, act_anywhere, &mut found).and_then(sys::wait_for);
+    // What could not be started, or was ended by a filter that kills, has not been tried.
+    sys::regardless(ended);
+    found.to_vec()
+}
+
+fn act_anywhere(found: &mut [(Act, Tried); 3]) -> ! {
+    for (act, tried) in found {
+        *tried = try_act(*act).into();
+    }
+    sys::exit(0)
+}
+
+/// Lets the child go, and takes in what it reports of each act.
+fn hear(pipes: &Pipes, acts: impl Iterator<Item = Act>) -> Result<Vec<(Act, Tried)>> {
+    sys::write_all(pipes.go.1, b"G")?;
+    let mut found = vec![];
+    for act in acts {
+        let mut bytes = [0; 4];
+        let whole = sys::poll([pipes.report.0, -1, -1, -1], PATIENCE_MS)?[0] && sys::read(pipes.report.0, &mut bytes)? == 4;
+        // A filter that kills ends the process that tries.
+        if !whole {
+            break;
+        }
+        let errno = i32::from_ne_bytes(bytes);
+        found.push((act, if errno == 0 { Tried::Works } else { Tried::Refused(errno) }));
+    }
+    Ok(found)
+}
+
+fn flags(kinds: &[Kind]) -> u64 {
+    kinds.iter().fold(0, |flags, kind| flags | kind.flag())
+}
+
+/// One id, as an ordinary user may map it, and as root's launcher does.
+fn single_maps(uid: u32, gid: u32) -> Maps {
+    let root = uid == 0;
+    let base = unused_host_id(std::process::id());
+    let one = |id: u32| vec![Extent { inside: 0, outside: if root { base } else { id }, count: 1 }];
+    Maps { uid: one(uid), gid: one(gid), helpers: false, deny_setgroups: !root }
+}
+
+/// Asks newuidmap and newgidmap for the subordinate ranges.
+pub fn subordinate(users: &[(u32, u32)], groups: &[(u32, u32)], uid: u32, gid: u32) -> std::result::Result<(), String> {
+    let laid = |own: u32, ranges: &[(u32, u32)]| {
+        let first = ranges.first().map(|(first, count)| Extent { inside: 1, outside: *first, count: *count });
+        [Extent { inside: 0, outside: own, count: 1 }].into_iter().chain(first).collect()
+    };
+    let maps = Maps { uid: laid(uid, users), gid: laid(gid, groups), helpers: true, deny_setgroups: false };
+    let mut said = String::new();
+    let mapped = with_child(&[Kind::User], wait_for_go, |pid, pipes| {
+        if let Err(failure) = maps::write(&maps, pid) {
+            said = failure.problem.message;
+        }
+        sys::write_all(pipes.go.1, b"G")
+    });
+    match mapped {
+        _ if !said.is_empty() => Err(said),
+        Ok(()) => Ok(()),
+        Err(Errno(errno)) => Err(crate::text::problem::errno_words(errno)),
+    }
+}
+
+/// Whether the owner of what is at a path can be mapped, on a copy of its mount that nobody sees.
+pub fn idmap(path: &str) -> Tried {
+    let mapped = sys::open_tree(libc::AT_FDCWD, Name::new(path).as_c_str(), false).and_then(|mount| {
+        let mapped = idmap::map(mount, (0, 0), (unused_host_id(std::process::id()), unused_host_id(std::process::id())));
+        sys::close(mount).and(mapped)
+    });
+    mapped.into()
+}
+
+// ---- the process that tries ----
+
+struct Pipes {
+    /// The child reads a byte once its maps are written; the end of file is its parent's death.
+    go: (RawFd, RawFd),
+    /// The child writes an errno for each act.
+    report: (RawFd, RawFd),
+}
+
+/// Runs `child` in new namespaces; `parent` looks after it, and its end ends the child.
+fn with_child(kinds: &[Kind], child: fn(&Pipes) -> Result, parent: impl FnOnce(i32, &Pipes) -> Result) -> Result {
+    let pipes = Pipes { go: sys::pipe()?, report: sys::pipe()? };
+    let mut pidfd = -1;
+    match sys::clone_process(flags(kinds), &mut pidfd, None)? {
+        0 => sys::exit(i32::from(child(&pipes).is_err())),
+        pid => {
+            // The child's end alone tells of its end.
+            sys::close(pipes.report.1)?;
+            let done = parent(pid, &pipes);
+            // It has ended, or is of no more use.
+            sys::regardless(sys::signal_pidfd(pidfd, libc::SIGKILL));
+            sys::wait_for(pid)?;
+            let ends = [pipes.go.0, pipes.go.1, pipes.report.0, pidfd];
+            ends.into_iter().map(sys::close).fold(done, Result::and)
+        }
+    }
+}
+
+/// The child: waits for its maps, and ends with its parent.
+fn wait_for_go(pipes: &Pipes) -> Result {
+    sys::close(pipes.go.1)?;
+    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
+    if sys::read(pipes.go.0, &mut [0])? == 1 { Ok(()) } else { Err(Errno(libc::ECANCELED)) }
+}
+
+fn act_out(pipes: &Pipes) -> Result {
+    act_inside(None, pipes)
+}
+
+fn act_out_without_overlay(pipes: &Pipes) -> Result {
+    act_inside(Some(Act::Overlay), pipes)
+}
+
+fn act_inside(left_out: Option<Act>, pipes: &Pipes) -> Result {
+    wait_for_go(pipes)?;
+    // Root's child has no id of the new namespace yet; a user's has it. The kernel clears the parent-death signal with it.
+    sys::setresgid(0)?;
+    sys::setresuid(0)?;
+    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
+    report(Act::INSIDE.into_iter().filter(|act| Some(*act) != left_out), pipes)
+}
+
+fn report(acts: impl Iterator<Item = Act>, pipes: &Pipes) -> Result {
+    for act in acts {
+        let errno = try_act(act).err().map_or(0, |errno| errno.0);
+        sys::write_all(pipes.report.1, &errno.to_ne_bytes())?;
+    }
+    Ok(())
+}
+
+fn try_act(act: Act) -> Result {
+    match act {
+        Act::ForbidUserNamespaces => {
+            let fd = sys::openat(libc::AT_FDCWD, c"/proc/sys/user/max_user_namespaces", libc::O_WRONLY, 0)?;
+            sys::write_all(fd, b"0").and(sys::close(fd))
+        }
+        Act::HostName => sys::sethostname(b"stockade"),
+        Act::Proc => new_mount(c"proc", &[]).and_then(sys::close),
+        Act::ProcSubset => new_mount(c"proc", &[(c"subset", c"pid")]).and_then(sys::close),
+        Act::Sysfs => new_mount(c"sysfs", &[]).and_then(sys::close),
+        Act::Mqueue => new_mount(c"mqueue", &[]).and_then(sys::close),
+        Act::Tmpfs => {
+            let mount = new_mount(c"tmpfs", &[])?;
+            // A place that is there everywhere; it is covered in this process's mount namespace alone, as a launch does.
+            sys::move_mount(mount, libc::AT_FDCWD, c"/proc").and(sys::close(mount))
+        }
+        Act::Overlay => {
+            for folder in [c"/proc/lower", c"/proc/upper", c"/proc/work"] {
+                sys::mkdirat(libc::AT_FDCWD, folder, 0o700)?;
+            }
+            let options = [(c"lowerdir", c"/proc/lower"), (c"upperdir", c"/proc/upper"), (c"workdir", c"/proc/work")];
+            new_mount(c"overlay", &options).and_then(sys::close)
+        }
+        Act::Pivot => {
+            sys::chdir(c"/proc")?;
+            sys::pivot_here()
+        }
+        Act::Keyring => sys::new_session_keyring(),
+        Act::Filter => {
+            sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
+            sys::seccomp_allow_all(false).map(drop)
+        }
+        Act::Listener => sys::seccomp_allow_all(true).and_then(sys::close),
+    }
+}
+
+fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)]) -> Result<RawFd> {
+    let fs = sys::fsopen(kind)?;
+    let configured = options.iter().try_for_each(|(key, value)| sys::fsconfig_string(fs, key, value));
+    let mount = configured.and_then(|()| sys::fsmount(fs, 0));
+    sys::close(fs)?;
+    mount
+}

@@ -1,0 +1,186 @@
+//! The files that a sandbox grants.
+
+use crate::host::Fact;
+use crate::host::keys::Key;
+use crate::inspect::exposure::keys;
+use crate::inspect::exposure::*;
+use crate::inspect::lint;
+use crate::inspect::walls::{Entry, HostTree, Shows};
+use crate::kernel::attrs::Attrs;
+use crate::kernel::rights::Rights;
+use crate::language::value::{ancestors, below, join, parent};
+use crate::policy::mounts::checks::why_broad;
+use crate::policy::mounts::dev::NODES;
+use crate::policy::mounts::entry::{Access, Bind, Mount};
+use crate::policy::mounts::glob::expand;
+use crate::policy::mounts::is_system;
+use crate::policy::mounts::sockets::Sockets;
+use crate::policy::mounts::tree::{Node, settle, source_of};
+
+/// Every file.
+pub(super) fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
+    let at = world.plan.choice.at(Kind::Mount);
+    match (world.has_tree(), world.is_ruled()) {
+        (false, false) => return bill.add(NO_TREE, "the file tree is not the sandbox's own", at),
+        (false, true) => {
+            bill.add(HOST_TREE, "the file tree is the host's", at);
+            world.ruled().for_each(|(path, entry)| personal(path, path, entry, host, world, bill));
+            return rules(host, world, bill);
+        }
+        (true, false) if !profile.namespaces.made_inside().mounts() => {
+            bill.add(NO_LANDLOCK, "Landlock does not rule over files", profile.landlock.paths.at())
+        }
+        (true, _) => {}
+    }
+    // An entry that is left out grants nothing.
+    let (settled, _) = settle(&expand(&profile.mounts, &host.globs), host);
+    if let Some(Node { mount: Mount::Bind(bind), at }) = settled.get("/") {
+        let source = bind.source.as_ref().map_or("/", |source| source);
+        granted("/", source, bind.access == Access::ReadWrite, host, *at, bill);
+    }
+    settled.iter().for_each(|(path, node)| services(path, node, host, world, bill));
+    for (path, entry) in &world.tree {
+        if let Shows::Host(tree) = &entry.shows {
+            personal(path, &tree.source, entry, host, world, bill);
+        }
+        match &entry.shows {
+            // The names below a bound `/` have its line, and are counted with it.
+            Shows::Host(_) if settled.get("/").is_some_and(|root| root.at == entry.at) => {}
+            Shows::Host(tree) => of_the_host(path, entry, tree, profile, host, bill),
+            Shows::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => bill.at(PROGRAMS, path, "holds programs", entry.at),
+            Shows::Sysfs => bill.at(SYSFS, path, "is sysfs", entry.at),
+            Shows::Proc { only_processes: false, .. } => bill.at(PROC, path, "is proc", entry.at),
+            _ => {}
+        }
+    }
+}
+
+/// The grants where Landlock alone makes them.
+fn rules(host: &Host, world: &World<'_>, bill: &mut Bill) {
+    for (path, entry) in world.ruled() {
+        if below(path, "/dev").is_some() {
+            let minimal = path.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
+            if !minimal {
+                bill.at(DEVICE, path, "is a device of the host", entry.at);
+            }
+            continue;
+        }
+        granted(path, path, entry.rights.within(Rights::WRITE) != Rights(0), host, entry.at, bill);
+    }
+}
+
+fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile, host: &Host, bill: &mut Bill) {
+    let at = entry.at;
+    if let Some(Mount::Socket(_)) = profile.mounts.get(path).map(|mount| &mount.value) {
+        return bill.at(SOCKET, path, "is a socket of the host", at);
+    }
+    // Trees have no devices; a mount that has is one.
+    if !entry.attrs.has(Attrs::NO_DEV) {
+        let minimal = tree.source.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
+        if !minimal {
+            bill.at(DEVICE, path, "is a device of the host", at);
+        }
+        return;
+    }
+    granted(path, &tree.source, !entry.attrs.has(Attrs::READ_ONLY), host, at, bill);
+}
+
+/// The services behind the sockets that an entry grants, and shows. Where there is none, the word grants nothing.
+fn services(path: &str, node: &Node, host: &Host, world: &World<'_>, bill: &mut Bill) {
+    let Mount::Bind(Bind { sockets: Sockets::Allow, .. }) = &node.mount else { return };
+    let Some(file) = source_of(path, &node.mount).and_then(|source| host.present(source)) else { return };
+    let shown = |socket: &String| world.shown(&join(path, &format!("/{socket}"))).is_some_and(|(over, _)| over == path);
+    if let Some(first) = file.sockets.iter().find(|socket| shown(socket)) {
+        bill.at(SOCKET, path, &format!("holds sockets of the host ({first})"), node.at);
+    }
+}
+
+/// What of a person's is in a tree that is granted, and is shown: the home, keys, and what the host runs later.
+fn personal(path: &str, source: &str, entry: &Entry, host: &Host, world: &World<'_>, bill: &mut Bill) {
+    let home = host.caller.home.as_str();
+    let named = host.present(source).and_then(|file| file.real.as_ref()).map_or(source, |(real, _)| real);
+    // With Landlock alone nothing covers a part of a grant.
+    let shown = |target: &str| {
+        let inside = join(path, [source, named].into_iter().find_map(|source| below(target, source))?);
+        let same = !world.has_tree() || world.shown(&inside).is_some_and(|(over, _)| over == path);
+        same.then_some(inside)
+    };
+    if let Some(inside) = shown(home).filter(|_| home.len() > 1) {
+        bill.at(READ_HOME, &inside, "can be read: a home", entry.at);
+    }
+    for key in host.keys.iter().filter(|key| !keys::is_of_the_system(&key.path) || opens(key, source, entry, host, world)) {
+        let part = || [source, named].into_iter().any(|source| key.holds(source)).then(|| path.to_owned());
+        if let Some(inside) = shown(&key.path).or_else(|| shown(&key.place)).or_else(part) {
+            bill.at(READ_KEYS, &inside, "can be read: keys or sessions", entry.at);
+        }
+    }
+    let writable = match world.has_tree() {
+        true => !entry.attrs.has(Attrs::READ_ONLY),
+        false => entry.rights.within(Rights::WRITE) != Rights(0),
+    };
+    if !writable {
+        return;
+    }
+    let usual = lint::RUN_LATER.iter().map(|(name, why)| (lint::within(source, name), *why));
+    let there = usual.filter(|(tail, _)| matches!(host.at(&join(source, &format!("/{tail}"))), Fact::Present(_)));
+    let nested = host.repositories.get(source).into_iter().flatten().map(|tail| (tail.as_str(), lint::REPOSITORY));
+    for (tail, why) in there.chain(nested) {
+        let target = join(source, &format!("/{tail}"));
+        if let Some(inside) = shown(&target).filter(|inside| is_written(&target, inside, host, world)) {
+            bill.at(RUN_LATER, &inside, &format!("can be written: {why}"), entry.at);
+        }
+    }
+    for (name, why) in lint::RUN_LATER {
+        if ancestors(source).any(|over| over.ends_with(&format!("/{name}"))) {
+            bill.at(RUN_LATER, path, &format!("can be written: {why}"), entry.at);
+        }
+    }
+}
+
+/// Whether the target may change what is at a path of a writable tree. A link that is held cannot be replaced, and is as open as its end.
+fn is_written(target: &str, inside: &str, host: &Host, world: &World<'_>) -> bool {
+    let held = world.tree.get(inside).is_some_and(|entry| entry.mount && entry.shows == Shows::Same);
+    let Some(trail) = host.trails.get(target).filter(|_| held && world.has_tree()) else { return true };
+    let trees = world.tree.iter().filter_map(|(path, entry)| match &entry.shows {
+        Shows::Host(tree) => Some((path, tree)),
+        _ => None,
+    });
+    let mut places = trees.filter_map(|(path, tree)| {
+        let inside = join(path, below(&trail.end, &tree.source)?);
+        world.shown(&inside).is_some_and(|(over, _)| over == path).then_some(inside)
+    });
+    places.any(|inside| world.mount(&inside).is_some_and(|(_, mount)| !mount.attrs.has(Attrs::READ_ONLY)))
+}
+
+/// Whether the target may read a file of the system's: it is its own, or it has root's power over the host, or everybody may.
+fn opens(key: &Key, source: &str, entry: &Entry, host: &Host, world: &World<'_>) -> bool {
+    let Some(file) = host.present(&key.path) else { return false };
+    let mapped = matches!(&entry.shows, Shows::Host(HostTree { mapped: Some(((owner, _), _)), .. }) if *owner == file.uid);
+    let user = world.plan.ids.host_user;
+    mapped || key.holds(source) || user == 0 || user == file.uid || file.mode & 0o004 != 0
+}
+
+/// A tree or file of the host.
+fn granted(path: &str, source: &str, writable: bool, host: &Host, at: Span, bill: &mut Bill) {
+    let of_people = ["/home", "/root"].contains(&source) || parent(source) == "/home";
+    if source == "/" {
+        bill.at(READ_ALL, path, "is the host's, with all below it", at);
+    } else if of_people || source == host.caller.home {
+        bill.at(READ_HOME, path, "can be read: a home", at);
+    } else if is_of_the_system(source) {
+        bill.at(READ_SYSTEM, path, "can be read: the system's", at);
+    } else {
+        bill.at(READ, path, "can be read", at);
+    }
+    if writable {
+        match why_broad(source, host) {
+            Some(why) => bill.at(WRITE_BROAD, path, &format!("can be written: {why}"), at),
+            None => bill.at(WRITE, path, "can be written", at),
+        }
+    }
+}
+
+/// What every user of the machine reads.
+fn is_of_the_system(source: &str) -> bool {
+    ancestors(source).any(|folder| is_system(folder) && !["/srv", "/var"].contains(&folder))
+}

@@ -1,0 +1,102 @@
+//! What `check` and `plan` look at besides, and `run` does without: it changes no plan. Reads alone, each bounded.
+
+use crate::host::keys::Key;
+use crate::host::{Fact, FileKind, Host};
+use crate::inspect::exposure::keys;
+use crate::inspect::lint;
+use crate::language::value::{below, join, parent};
+use crate::probe::{look, names_in};
+use crate::profile::Profile;
+use nix::unistd::{AccessFlags, access};
+use std::collections::{BTreeSet, VecDeque};
+
+impl Host {
+    /// What the command finds inside, and what the lints and the exposure ask for.
+    pub fn look_closer(&mut self, profile: &Profile) {
+        self.look_inside(profile);
+        self.read_granted_sockets(profile);
+        for path in lint::wanted(profile, self) {
+            let plain = self.is_plain_folder(parent(&path));
+            self.paths.entry(path.clone()).or_insert_with(|| look(&path, plain, false));
+        }
+        for folder in lint::looked_into(profile, self) {
+            let names = names_in(&folder);
+            self.names.insert(folder, names);
+        }
+        self.read_keys();
+        let mut directories = MOST_DIRECTORIES;
+        for source in lint::granted(profile, self) {
+            let found = repositories(&source, &mut directories);
+            if !found.is_empty() {
+                self.repositories.insert(source, found);
+            }
+        }
+    }
+
+    /// The keys of every home in passwd(5) that the caller may read: root's runs reach those of all users.
+    fn read_keys(&mut self) {
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let homes = passwd.lines().filter_map(|line| line.split(':').nth(5)).chain([self.caller.home.as_str()]);
+        let homes: BTreeSet<&str> = homes.filter(|home| home.starts_with('/') && access(*home, AccessFlags::X_OK).is_ok()).collect();
+        for path in keys::wanted(homes) {
+            if access(path.as_str(), AccessFlags::R_OK).is_err() {
+                continue;
+            }
+            let Some(place) = std::fs::canonicalize(&path).ok().and_then(|place| place.into_os_string().into_string().ok()) else { continue };
+            self.paths.entry(path.clone()).or_insert_with(|| look(&path, false, false));
+            self.keys.push(Key { path, place });
+        }
+    }
+}
+
+/// How many directories are opened for [`repositories`] in all, each about 10 µs.
+const MOST_DIRECTORIES: usize = 256;
+/// How many names of each are looked at.
+const MOST_NAMES: usize = 500;
+/// How deep a `.git` is looked for: `a/b/.git`.
+const LEVELS: usize = 2;
+/// The largest `.git` file that is read: it holds one path (gitrepository-layout(5)).
+const LARGEST: u64 = 8192;
+
+/// What git reads below a directory besides its own `.git`: a `.git` one or two levels below, and where a `.git` file leads.
+fn repositories(source: &str, directories: &mut usize) -> Vec<String> {
+    let mut found = vec![];
+    let mut next = VecDeque::from([(String::new(), 0)]);
+    while let Some((tail, level)) = next.pop_front() {
+        let name = |name: &str| if tail.is_empty() { name.to_owned() } else { format!("{tail}/{name}") };
+        let git = name(".git");
+        match look(&join(source, &format!("/{git}")), false, false) {
+            Fact::Present(file) => {
+                if file.kind == FileKind::Regular {
+                    found.extend(led_to(source, &tail));
+                }
+                if level > 0 {
+                    found.push(git);
+                }
+            }
+            Fact::Absent(_) => {}
+        }
+        let Some(left) = directories.checked_sub(1).filter(|_| level < LEVELS) else { continue };
+        *directories = left;
+        let place = if tail.is_empty() { source.to_owned() } else { join(source, &format!("/{tail}")) };
+        let Ok(entries) = std::fs::read_dir(place) else { continue };
+        let folders = entries.take(MOST_NAMES).flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let names = folders.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name != ".git");
+        next.extend(names.map(|folder| (name(&folder), level + 1)));
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Where the `.git` file of a directory leads (gitrepository-layout(5)), where that lies in the grant.
+fn led_to(source: &str, tail: &str) -> Option<String> {
+    use std::io::Read;
+    let folder = if tail.is_empty() { source.to_owned() } else { join(source, &format!("/{tail}")) };
+    let mut text = String::new();
+    std::fs::File::open(format!("{folder}/.git")).ok()?.take(LARGEST).read_to_string(&mut text).ok()?;
+    let target = text.lines().next()?.strip_prefix("gitdir:")?.trim();
+    let place = std::fs::canonicalize(std::path::Path::new(&folder).join(target)).ok()?;
+    let source = std::fs::canonicalize(source).ok()?;
+    Some(below(place.to_str()?, source.to_str()?)?.trim_start_matches('/').to_owned()).filter(|tail| !tail.is_empty())
+}

@@ -1,0 +1,313 @@
+//! Entries of `[mounts]` that do nothing, that do less than they say, or through which the host could run what the target wrote.
+
+use crate::host::programs::Lack;
+use crate::host::{Fact, FileKind, Host};
+use crate::inspect::lint::{Scene, entries};
+use crate::kernel::namespace::Kind;
+use crate::language::value::{ancestors, below, join, literal};
+use crate::policy::mounts::dev;
+use crate::policy::mounts::entry::{Access, Bind, Hidden, Missing, Mount};
+use crate::policy::mounts::tree::{Base, Node, Tree, above, base, covered, source_of, with_root};
+use crate::profile::Profile;
+use crate::text::problem::{Problem, Problems};
+use std::collections::BTreeSet;
+
+/// What the host runs later though nobody meant to start it, by its path below a granted directory, and who runs it. What somebody
+/// starts on purpose, a Makefile or a build script, is not among it.
+pub const RUN_LATER: &[(&str, &str)] = &[
+    // Whole: a new file `commondir` in it moves hooks and settings elsewhere (gitrepository-layout(5)).
+    (".git", REPOSITORY),
+    (".hg", "hg runs hooks that its settings name"),
+    (".husky", "git runs them as hooks"),
+    (".pre-commit-config.yaml", "git runs it as a hook"),
+    (".github/workflows", "the CI service runs it"),
+    (".gitlab-ci.yml", "the CI service runs it"),
+    (".circleci", "the CI service runs it"),
+    (".travis.yml", "the CI service runs it"),
+    (".forgejo/workflows", "the CI service runs it"),
+    (".gitea/workflows", "the CI service runs it"),
+    ("Jenkinsfile", "the CI service runs it"),
+    (".vscode", "an editor runs its tasks and settings"),
+    (".idea", "an editor runs its tasks and settings"),
+    (".devcontainer", "an editor runs its commands"),
+    (".envrc", "direnv runs it"),
+    (".bashrc", SHELL),
+    (".bash_profile", SHELL),
+    (".bash_login", SHELL),
+    (".bash_logout", SHELL),
+    (".profile", SHELL),
+    (".zshenv", SHELL),
+    (".zprofile", SHELL),
+    (".zshrc", SHELL),
+    (".config/fish", SHELL),
+    (".xprofile", SESSION),
+    (".xsessionrc", SESSION),
+    (".config/autostart", SESSION),
+    (".config/environment.d", SESSION),
+    (".config/systemd", SESSION),
+    (".local/bin", "it is on the PATH"),
+    (".ssh", "ssh runs commands that it names, and lets in whom it names"),
+    (".gitconfig", "git runs commands that it names"),
+    (".config/git", "git runs commands that it names"),
+    (".vimrc", "an editor runs it"),
+    (".emacs.d", "an editor runs it"),
+    (".config/nvim", "an editor runs it"),
+];
+
+/// Why a `.git` is among it.
+pub const REPOSITORY: &str = "git runs its hooks, and commands that its settings name";
+const SHELL: &str = "a shell runs it as it starts";
+const SESSION: &str = "it runs at the next login";
+
+/// How many writable grants are looked into: each costs a look at every name of the table.
+const MOST_GRANTS: usize = 256;
+
+// ---- facts ----
+
+/// The host's paths whose facts [`run_later`] asks for.
+pub fn wanted(profile: &Profile, host: &Host) -> Vec<String> {
+    let tree = entries(profile, host);
+    let grants = writable(&tree).take(MOST_GRANTS);
+    let later = grants.flat_map(|(_, source, _)| RUN_LATER.iter().map(|(name, _)| join(source, &format!("/{}", within(source, name)))));
+    later.collect()
+}
+
+/// The directories of the host that are granted for writing, in which repositories are looked for.
+pub fn granted(profile: &Profile, host: &Host) -> Vec<String> {
+    let tree = entries(profile, host);
+    let writable: BTreeSet<&str> = writable(&tree).take(MOST_GRANTS).map(|(_, source, _)| source).collect();
+    let folders = writable.into_iter().filter(|source| host.present(source).is_some_and(|file| file.kind == FileKind::Folder));
+    folders.map(str::to_owned).collect()
+}
+
+/// A name of the table as it is called in a granted directory, which may be the first directory of the name itself: `.config`.
+pub fn within<'n>(source: &str, name: &'n str) -> &'n str {
+    match name.split_once('/') {
+        Some((head, tail)) if source.ends_with(&format!("/{head}")) => tail,
+        _ => name,
+    }
+}
+
+/// The directories of the host whose names [`shadowed`] asks for: those with entries of their own right below.
+pub fn looked_into(profile: &Profile, host: &Host) -> Vec<String> {
+    let tree = entries(profile, host);
+    let has_entries = |path: &str| {
+        let under = format!("{path}/");
+        tree.range(under.clone()..).next().is_some_and(|(entry, _)| entry.starts_with(&under))
+    };
+    folders(&tree, host).filter(|(path, ..)| has_entries(path)).map(|(_, source, _)| source.to_owned()).collect()
+}
+
+/// Entries that bind a directory of the host, but for the root, with its place.
+fn folders<'t>(tree: &'t Tree, host: &Host) -> impl Iterator<Item = (&'t str, &'t str, &'t Node)> {
+    let is_folder = |source: &str| matches!(host.at(source), Fact::Present(file) if file.kind == FileKind::Folder);
+    binds(tree).filter(move |(path, source, _)| *path != "/" && is_folder(source))
+}
+
+fn binds(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {
+    let bind = |node: &Node| matches!(node.mount, Mount::Bind(_));
+    tree.iter().filter(move |(_, node)| bind(node)).filter_map(|(path, node)| Some((path.as_str(), source_of(path, &node.mount)?, node)))
+}
+
+fn writable(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {
+    binds(tree).filter(|(.., node)| matches!(&node.mount, Mount::Bind(Bind { access: Access::ReadWrite, .. })))
+}
+
+// ---- lints ----
+
+/// A directory of which nothing is seen: each name in it has an entry of its own that shows something else. In a writable one more can be made.
+pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
+    // The names of a bound root have its line, and it shows others.
+    let root = scene.tree.get("/").map(|root| root.at);
+    for (path, source, node) in folders(&scene.tree, scene.host).filter(|(.., node)| Some(node.at) != root) {
+        let read_only = matches!(&node.mount, Mount::Bind(bind) if bind.access == Access::ReadOnly);
+        let names = scene.host.names.get(source).filter(|_| read_only).map_or(&[][..], Vec::as_slice);
+        let child = |name: &String| {
+            let (child, other) = scene.tree.get_key_value(&join(path, &format!("/{name}")))?;
+            (!adds_nothing((child, other), (path, node))).then_some(other.at)
+        };
+        if let Some(Some(first)) = names.first().map(child)
+            && names.iter().all(|name| child(name).is_some())
+        {
+            let warning = Problem::new("mounts::shadowed", node.at, format!("{path} shows nothing of its own: each name in it has another entry"));
+            found.push(warning.also(first, "such as this").help(format!("leave it out, or write it as a directory: \"{path}\" = \"dir\"")));
+        }
+    }
+}
+
+/// A grant inside of one that is as wide, of the same files.
+pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
+    let root = scene.tree.get("/").map(|root| root.at);
+    for (path, node) in &scene.tree {
+        let Some((over, wider)) = above(&scene.tree, path).or(root_of(scene, path)) else { continue };
+        // A home below a root of the host is named to say that it is meant.
+        let is_home = *path == scene.host.caller.home && Some(wider.at) == root;
+        if over == path || node.at == wider.at || is_home || !adds_nothing((path, node), (over, wider)) {
+            continue;
+        }
+        let warning = Problem::new("mounts::redundant", node.at, format!("{path} adds nothing: {over} grants it already"));
+        found.push(warning.also(wider.at, "by this").help("leave it out; where it is inherited, `false` in its place removes it"));
+    }
+}
+
+/// The bound root, for a name right below it that comes with it.
+fn root_of<'t>(scene: &'t Scene, path: &str) -> Option<(&'t str, &'t Node)> {
+    with_root(&scene.tree, &scene.host.root_names, path)?;
+    scene.tree.get_key_value("/").map(|(root, node)| (root.as_str(), node))
+}
+
+fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bool {
+    let tail = below(path, over).unwrap_or_default();
+    match (&node.mount, &wider.mount) {
+        (Mount::Bind(bind), Mount::Bind(wide)) => {
+            let same_place = source_of(over, &wider.mount).map(|source| join(source, if over == "/" { path } else { tail }));
+            let named = RUN_LATER.iter().any(|(name, _)| tail.strip_prefix('/') == Some(within(source_of(over, &wider.mount).unwrap_or(over), name)));
+            same_place.as_deref() == source_of(path, &node.mount)
+                && (bind.access, bind.exec, bind.sockets, bind.owner_root) == (wide.access, wide.exec, wide.sockets, wide.owner_root)
+                && wide.recursive
+                && bind.missing != Missing::Create
+                // That is how somebody says that it is meant.
+                && !(named && bind.access == Access::ReadWrite)
+        }
+        (Mount::Device { .. }, Mount::Dev { .. }) => {
+            source_of(path, &node.mount).and_then(|source| below(source, "/dev")) == Some(tail) && dev::NODES.contains(&tail.trim_start_matches('/'))
+        }
+        _ => false,
+    }
+}
+
+/// What is hidden and was not there to be seen, or shows again.
+pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
+    let own_tree = scene.choice.is_new(Kind::Mount);
+    // A pattern may hide a thousand files: its line is told of once.
+    let mut told = BTreeSet::new();
+    for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. })) {
+        let granted = above(&scene.tree, path).is_some_and(|(_, node)| matches!(node.mount, Mount::Bind(_) | Mount::Device { .. }));
+        match base(&scene.tree, scene.host, path) {
+            // What a program did not find because of it has an error of its own.
+            Base::Own { .. } if own_tree && keeps_from_a_program(scene, path) => {}
+            Base::Own { .. } if (own_tree || !granted) && covered(&scene.tree, scene.host, path).is_none() => {
+                let text = format!("{path} hides nothing: no entry shows anything there");
+                let help = "leave it out; where it is inherited, `false` in its place removes it";
+                found.push(Problem::new("mounts::hides-nothing", node.at, text).help(help));
+            }
+            Base::Host { source, .. } if own_tree => {
+                let Fact::Present(file) = scene.host.at(&source) else { continue };
+                // A profile that says that it is a file knows.
+                if matches!(node.mount, Mount::Hide { known: Hidden::File, .. }) {
+                    continue;
+                }
+                if file.kind != FileKind::Folder && told.insert(node.at) {
+                    let text = format!("{path} shows again where a program of the host replaces it by rename, as editors do");
+                    let help = format!("hide the directory that it is in, or say that you know: {} = {{ hide = \"file\" }}", literal(path));
+                    found.push(Problem::new("mounts::hidden-file", node.at, text).help(help));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A file that is hidden at one path and seen at another.
+pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
+    if !scene.choice.is_new(Kind::Mount) {
+        return;
+    }
+    let grants: Vec<(&str, &str, &Node)> = binds(&scene.tree).take(MOST_GRANTS).collect();
+    let mut told = BTreeSet::new();
+    for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. })) {
+        let Base::Host { source, .. } = base(&scene.tree, scene.host, path) else { continue };
+        let shows = |(over, from, _): &&(&str, &str, &Node)| {
+            let inside = below(&source, from).map(|tail| join(over, tail));
+            // What decides there is the nearest entry.
+            inside.is_some_and(|inside| inside != *path && ancestors(&inside).find(|entry| scene.tree.contains_key(*entry)) == Some(over))
+        };
+        if let Some((over, from, other)) = grants.iter().find(shows)
+            && told.insert(node.at)
+        {
+            let elsewhere = join(over, below(&source, from).unwrap_or_default());
+            let text = format!("{path} is hidden, and {elsewhere} shows the same");
+            let help = format!("hide it there, too: {} = \"hide\"", literal(&elsewhere));
+            found.push(Problem::new("mounts::alias", node.at, text).also(other.at, "by this").help(help));
+        }
+    }
+}
+
+/// The whole tree of the host: it is read-only, and the caller's keys are in it. An entry for the home says that it is known.
+pub(super) fn whole_host(scene: &Scene, found: &mut Problems) {
+    let home = scene.host.caller.home.as_str();
+    for (path, _, node) in binds(&scene.tree).filter(|(_, source, _)| *source == "/") {
+        let inside = join(path, home);
+        // The names below a bound root have its line.
+        let decided = ancestors(&inside).filter_map(|over| scene.tree.get(over)).any(|over| over.at != node.at);
+        if home.len() < 2 || decided {
+            continue;
+        }
+        let text = format!("{path} shows all of the host that the caller may read: the home directory, its keys and its tokens among it");
+        let key = if path == "/" { "\"${HOME}\"".to_owned() } else { literal(&inside) };
+        let help = match scene.choice.is_new(Kind::Mount) {
+            true if path == "/" => format!("hide the home: {key} = \"hide\"; or name it if it is meant: {key} = \"ro\""),
+            true => format!("hide the home: {key} = \"hide\""),
+            false => "grant the directories that are needed one by one, in place of it".to_owned(),
+        };
+        found.push(Problem::new("mounts::whole-host", node.at, text).help(help));
+    }
+}
+
+/// Whether a program looked for something of this name and did not find it.
+fn keeps_from_a_program(scene: &Scene, path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    scene.host.programs.iter().flat_map(|program| &program.lacks).any(|lack| match lack {
+        Lack::Library { name: needed, .. } => needed == name,
+        Lack::Program { name: needed, .. } => needed.rsplit('/').next() == Some(name),
+        Lack::Interpreter { path: needed, .. } => needed == path,
+        _ => false,
+    })
+}
+
+/// A file that is hidden, or kept in a writable tree, and has another name somewhere: link(2) gives a file several, and no cover knows the others.
+pub(super) fn other_names(scene: &Scene, found: &mut Problems) {
+    if !scene.choice.is_new(Kind::Mount) {
+        return;
+    }
+    for (path, node) in &scene.tree {
+        let Base::Host { source, writable } = base(&scene.tree, scene.host, path) else { continue };
+        let (act, verb) = match &node.mount {
+            Mount::Hide { .. } => ("hidden", "read"),
+            Mount::Bind(Bind { access: Access::ReadOnly, .. }) if writable => ("kept read-only", "written"),
+            _ => continue,
+        };
+        let Fact::Present(file) = scene.host.at(&source) else { continue };
+        if file.kind != FileKind::Regular || file.names < 2 || source_of(path, &node.mount).is_some_and(|bound| bound != source) {
+            continue;
+        }
+        let text = format!("{path} is {act}, and the file has {} names (hard links): by another one that is granted it can be {verb}", file.names);
+        let help = format!("give it one name: cp -p {source} {source}.new && mv {source}.new {source}");
+        found.push(Problem::new("mounts::hard-links", node.at, text).help(help));
+    }
+}
+
+/// What the target may write and the host runs.
+pub(super) fn run_later(scene: &Scene, found: &mut Problems) {
+    for (path, source, node) in writable(&scene.tree) {
+        let is_there = |name: &str| matches!(scene.host.at(&join(source, &format!("/{name}"))), Fact::Present(_));
+        let seen = |name: &str| {
+            let inside = join(path, &format!("/{name}"));
+            ancestors(&inside).find(|over| scene.tree.contains_key(*over)).unwrap_or("/") == path
+        };
+        let named = RUN_LATER.iter().map(|(name, why)| (within(source, name), *why));
+        let nested = scene.host.repositories.get(source).into_iter().flatten().map(|name| (name.as_str(), REPOSITORY));
+        let all: Vec<(&str, &str)> = named.filter(|(name, _)| is_there(name)).chain(nested).filter(|(name, _)| seen(name)).collect();
+        let Some((first, why)) = all.first() else { continue };
+        let names: Vec<String> = all.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let text = format!("{path} lets the target write what runs outside of the sandbox later: {} ({why})", names.join(", "));
+        let (inside, outside) = (join(path, &format!("/{first}")), join(source, &format!("/{first}")));
+        let help = match scene.choice.is_new(Kind::Mount) {
+            true => format!(
+                "keep it read-only: \"{inside}\" = {{ bind = \"{outside}\" }}; or name it if it is meant: \"{inside}\" = {{ bind = \"{outside}\", access = \"rw\" }}"
+            ),
+            false => format!("grant the directories beside it one by one, in place of {path}"),
+        };
+        found.push(Problem::new("mounts::run-later", node.at, text).help(help));
+    }
+}

@@ -1,0 +1,176 @@
+//! The answer to a question, for people and for programs.
+
+use crate::inspect::view::{Paint, Tone, flat, line_of, place_words, shorten};
+use crate::inspect::walls::behind::wanted_by;
+use crate::inspect::walls::change::{Line, Over};
+use crate::inspect::walls::query::{Query, Reason, Says, Wall};
+use crate::inspect::walls::why::Answer;
+use crate::kernel::syscalls;
+use crate::text::problem::quiet_json;
+use crate::text::source::{Place, Sources, Span};
+use serde::Serialize;
+
+/// A question with all that is said to it.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// What was asked.
+    pub query: Query,
+    /// What the walls say.
+    pub answer: Answer,
+    /// The line that would change it.
+    pub change: Option<Line>,
+    /// What cannot be told with that line.
+    pub doubt: Option<String>,
+    /// The line with which a program that makes a user namespace first may do it.
+    pub first: Option<Line>,
+    /// Why none of them would.
+    pub never: Option<String>,
+    /// Whether such a line was looked for.
+    pub sought: bool,
+}
+
+/// For people.
+pub fn text(answers: &[Answered], sources: &Sources, paint: Paint) -> String {
+    let texts: Vec<String> = answers.iter().map(|answered| one(answered, sources, paint)).collect();
+    texts.join("\n").trim_end().to_owned()
+}
+
+fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
+    let Answered { query, answer, change, doubt, first, never, sought } = answered;
+    let tone = if answer.verdict == Says::Allows { Tone::Good } else { Tone::Bad };
+    let mut out = format!("{}: {}\n", paint.tone(tone, answer.verdict.verdict()), flat(&query.to_string()));
+    for Reason { wall, says, words, at } in &answer.reasons {
+        out += &format!("  {} {}: {}\n", wall.word(), said(*wall, *says), flat(words));
+        if let Some(line) = line_of(*at, sources) {
+            out += &paint.tone(Tone::Faint, &format!("    {}: {}", place_words(*at, sources), shorten(&line, LINE)));
+            out += "\n";
+        }
+    }
+    match (change, first) {
+        (Some(line), _) => {
+            let other = match doubt {
+                Some(_) => "let the filter pass",
+                None if answer.verdict == Says::Denies => "allow",
+                None => "deny",
+            };
+            let mut before = format!("to {other} it, below");
+            for line in line.each() {
+                out += &format!("{before} [{}]:\n    {}\n", line.section, paint.tone(Tone::Head, &flat(&line.text)));
+                out += &over(line, sources);
+                before = "and below".into();
+            }
+            out += &doubt.iter().map(|words| format!("  then the kernel decides: {}\n", flat(words))).collect::<String>();
+        }
+        (None, Some(line)) => {
+            out += &no_line_but(line, query);
+            out += "\n";
+        }
+        (None, None) if let Some(words) = never => out += &format!("no line permits it: {}\n", flat(words)),
+        (None, None) if *sought => out += "no single line was found that changes that\n",
+        (None, None) => {}
+    }
+    out
+}
+
+/// That no line permits a call as it is, and with which one a program can make itself able to.
+pub fn no_line_but(line: &Line, query: &Query) -> String {
+    let wanted = if let Query::Call { number, .. } = query { syscalls::name(*number).map_or("sys-admin", wanted_by) } else { "sys-admin" };
+    let Line { section, text, .. } = line;
+    format!(
+        "no line permits it as it is: it takes {wanted}; with {text} below [{section}] a program that makes a user namespace first \
+         (unshare -r) may do it"
+    )
+}
+
+/// How much of a line of a profile is shown.
+const LINE: usize = 120;
+
+/// The verb, in the number of the wall's name.
+fn said(wall: Wall, says: Says) -> &'static str {
+    let many = matches!(wall, Wall::Mounts | Wall::Permissions | Wall::Namespaces | Wall::Capabilities | Wall::Processes);
+    match (says, many) {
+        (Says::Allows, true) => "allow it",
+        (Says::Denies, true) => "deny it",
+        (Says::CannotTell, _) => "cannot tell",
+        (says, false) => {
+            if says == Says::Allows {
+                "allows it"
+            } else {
+                "denies it"
+            }
+        }
+    }
+}
+
+fn over(line: &Line, sources: &Sources) -> String {
+    let withdraws = line.text.ends_with("= false");
+    match line.over {
+        Over::Replaces(at) if withdraws => {
+            format!("  over {}; or take that line out, where nothing inherited is below it\n", place_words(at, sources))
+        }
+        Over::Replaces(at) => format!("  in the place of {}\n", place_words(at, sources)),
+        Over::Joins(at) if line.text.contains("[\"!") => {
+            format!("  in a file above the one of {}; in that file itself remove the item from the list\n", place_words(at, sources))
+        }
+        Over::Joins(at) => format!("  it joins the list at {}\n", place_words(at, sources)),
+        Over::Nothing => String::new(),
+    }
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    query: String,
+    verdict: &'static str,
+    walls: Vec<WallRecord<'a>>,
+    change: Option<ChangeRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct WallRecord<'a> {
+    wall: Wall,
+    says: Says,
+    text: &'a str,
+    at: Option<Place>,
+}
+
+#[derive(Serialize)]
+struct ChangeRecord<'a> {
+    section: &'a str,
+    line: &'a str,
+    config: String,
+    over: Option<Place>,
+    /// What has to go with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    also: Option<Box<ChangeRecord<'a>>>,
+}
+
+impl ChangeRecord<'_> {
+    fn of<'a>(line: &'a Line, sources: &Sources) -> ChangeRecord<'a> {
+        let over = match line.over {
+            Over::Nothing => None,
+            Over::Replaces(at) | Over::Joins(at) => sources.place(at),
+        };
+        let also = line.also.as_deref().map(|line| Box::new(ChangeRecord::of(line, sources)));
+        ChangeRecord { section: line.section, line: &line.text, config: line.config(), over, also }
+    }
+}
+
+/// For programs: an array with an object for each question.
+pub fn json(answers: &[Answered], sources: &Sources) -> String {
+    let place = |at: Span| sources.place(at);
+    let records: Vec<Record> = answers
+        .iter()
+        .map(|Answered { query, answer, change, doubt, .. }| Record {
+            query: query.to_string(),
+            verdict: answer.verdict.verdict(),
+            walls: answer
+                .reasons
+                .iter()
+                .map(|reason| WallRecord { wall: reason.wall, says: reason.says, text: &reason.words, at: place(reason.at) })
+                .collect(),
+            // A line with which the kernel may deny it still is none that changes the answer.
+            change: change.as_ref().filter(|_| doubt.is_none()).map(|line| ChangeRecord::of(line, sources)),
+        })
+        .collect();
+    quiet_json(&serde_json::to_string_pretty(&records).unwrap_or_else(|_| "[]".into()))
+}

@@ -1,0 +1,112 @@
+//! `stockade plan` for people: the file tree, the walls, the exposure with the lines that cost it, and what is not granted.
+
+use crate::host::Host;
+use crate::inspect::exposure::{Exposure, Point, tenths, weigh};
+use crate::inspect::view::{COLUMNS, Paint, Tone, flat, place_words, shorten, tree, walls, width, wrap};
+use crate::inspect::walls::World;
+use crate::profile::Profile;
+use crate::text::problem::Note;
+use crate::text::source::{Place, Sources};
+use serde::Serialize;
+
+/// All of it.
+pub fn text(profile: &Profile, host: &Host, world: &World<'_>, sources: &Sources, paint: Paint) -> String {
+    let mut out = String::new();
+    if let Some(description) = profile.description.get() {
+        out += &wrap("", &flat(description), 0);
+        out.push('\n');
+    }
+    let mut head = |text: &str| out += &(paint.tone(Tone::Head, text) + "\n");
+    head("files");
+    out += &tree::text(world, profile, paint);
+    out += &format!("\n{}\n", paint.tone(Tone::Head, "walls"));
+    out += &walls::text(world, paint);
+    out.push('\n');
+    out += &exposure(&weigh(profile, host, world), sources, paint);
+    let notes: String = world.plan.notes.iter().map(|note| note_text(note, sources)).collect();
+    if !notes.is_empty() {
+        out += &format!("\n{}\n{notes}", paint.tone(Tone::Head, "notes"));
+    }
+    out.push('\n');
+    const LABEL: &str = "not granted: ";
+    out += wrap(LABEL, &walls::not_granted(world), LABEL.len()).trim_end();
+    out
+}
+
+fn note_text(note: &Note, sources: &Sources) -> String {
+    let place = sources.place(note.at).map_or(String::new(), |_| format!(" ({})", place_words(note.at, sources)));
+    wrap("  - ", &format!("{}{place}", flat(&note.text)), 4)
+}
+
+fn exposure(exposure: &Exposure, sources: &Sources, paint: Paint) -> String {
+    let tone = if exposure.tenths >= 50 { Tone::Bad } else { Tone::Good };
+    let number = paint.tone(tone, &format!("{} of 10, {}", exposure.number(), exposure.word()));
+    let mut out = format!("{}  {number}\n", paint.tone(Tone::Head, "exposure"));
+    for point in &exposure.points {
+        let place = shorten(&place_words(point.at, sources), PLACE);
+        let room = COLUMNS - 8 - width(&place);
+        let what = granted(point, room - 2);
+        let gap = " ".repeat(room - width(&what));
+        out += &format!("  {:>4}  {what}{gap}{}\n", tenths(point.tenths), paint.tone(Tone::Faint, &place));
+    }
+    out += &format!("  {}\n", paint.tone(Tone::Faint, "how it is counted: docs/exposure.md"));
+    out
+}
+
+/// What is granted, in at most so many columns: what may be done says more than the path, and that more than the reason.
+fn granted(point: &Point, most: usize) -> String {
+    let (path, words) = point.what.split_at(point.path);
+    let (path, words) = (flat(path), flat(words));
+    let verdict = words.split_once(": ").map_or(words.as_str(), |(verdict, _)| verdict);
+    if path.is_empty() || width(verdict) + 8 > most {
+        return shorten(&flat(&point.what), most);
+    }
+    // A few columns are left for the reason.
+    let reason = if verdict.len() < words.len() { 6 } else { 0 };
+    let path = shorten(&path, (most - width(verdict)).saturating_sub(reason).max(8));
+    path.clone() + &cut(&words, most.saturating_sub(width(&path)))
+}
+
+/// A text in at most so many columns, without its end.
+fn cut(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.into();
+    }
+    let mut kept = text.to_owned();
+    while width(&kept) + 1 > most && kept.pop().is_some() {}
+    kept.trim_end_matches([' ', ':', ',']).to_owned() + "…"
+}
+
+/// How much of a line a place takes at most.
+const PLACE: usize = 28;
+
+/// The exposure, for programs.
+#[derive(Debug, Serialize)]
+pub struct Record {
+    score: String,
+    tenths: u32,
+    word: &'static str,
+    points: Vec<PointRecord>,
+}
+
+#[derive(Debug, Serialize)]
+struct PointRecord {
+    tenths: u32,
+    name: &'static str,
+    what: String,
+    reason: &'static str,
+    at: Option<Place>,
+}
+
+/// Weighs, for programs.
+pub fn record(profile: &Profile, host: &Host, world: &World<'_>, sources: &Sources) -> Record {
+    let exposure = weigh(profile, host, world);
+    let points = exposure.points.iter().map(|point| PointRecord {
+        tenths: point.tenths,
+        name: point.cost.name,
+        what: point.what.clone(),
+        reason: point.cost.reason,
+        at: sources.place(point.at),
+    });
+    Record { score: exposure.number(), tenths: exposure.tenths, word: exposure.word(), points: points.collect() }
+}

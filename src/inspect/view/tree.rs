@@ -1,0 +1,205 @@
+//! The file tree that the target sees, drawn as a tree with what may be done at each path.
+
+use crate::inspect::view::{COLUMNS, Paint, Tone, flat, shorten, width};
+use crate::inspect::walls::{Entry, HostTree, Shows, World};
+use crate::kernel::attrs::Attrs;
+use crate::kernel::rights::Rights;
+use crate::language::value::parent;
+use crate::policy::mounts::entry::Mount;
+use crate::profile::Profile;
+use crate::step::Cover;
+use crate::text::source::{Place, Sources};
+use landlock::AccessFs;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One path, for programs.
+#[derive(Debug, Serialize)]
+pub struct Record<'a> {
+    path: &'a str,
+    shows: &'static str,
+    access: String,
+    source: Option<&'a str>,
+    target: Option<&'a str>,
+    size: Option<u64>,
+    at: Option<Place>,
+}
+
+/// Every path, for programs.
+pub fn records<'a>(world: &'a World<'_>, profile: &Profile, sources: &Sources) -> Vec<Record<'a>> {
+    let record = |(path, entry): (&'a String, &'a Entry)| Record {
+        path,
+        shows: kind(path, entry, profile),
+        access: marks(world, path, entry, profile),
+        source: if let Shows::Host(tree) = &entry.shows { Some(&tree.source) } else { None },
+        target: if let Shows::Link(text) = &entry.shows { Some(text) } else { None },
+        size: if let Shows::Memory { size, .. } = &entry.shows { Some(size.0) } else { None },
+        at: sources.place(entry.at),
+    };
+    world.tree.iter().map(record).collect()
+}
+
+/// The word for what is at a path.
+fn kind(path: &str, entry: &Entry, profile: &Profile) -> &'static str {
+    match &entry.shows {
+        Shows::Root => "root",
+        Shows::Memory { .. } => "tmpfs",
+        Shows::Host(tree) => of_the_host(path, entry, tree, profile),
+        Shows::Proc { .. } => "proc",
+        Shows::Devpts => "devpts",
+        Shows::Mqueue => "mqueue",
+        Shows::Sysfs => "sysfs",
+        Shows::Folder => "dir",
+        Shows::Link(_) => "symlink",
+        Shows::File(_) => "file",
+        Shows::Hidden(_) => "hide",
+        Shows::Same if !entry.mount => "rule",
+        Shows::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only",
+        Shows::Same => "pinned",
+    }
+}
+
+fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile) -> &'static str {
+    match profile.mounts.get(path).map(|mount| &mount.value) {
+        Some(Mount::Socket(_)) => "socket",
+        // The host's own tree has none of our attributes, and is no device.
+        _ if !entry.attrs.has(Attrs::NO_DEV) && tree.source != "/" => "device",
+        _ => "bind",
+    }
+}
+
+/// Read, write and execute, as mounts and Landlock let it; `---` for what is hidden, blanks for a link.
+fn marks(world: &World<'_>, path: &str, entry: &Entry, profile: &Profile) -> String {
+    let kind = kind(path, entry, profile);
+    match kind {
+        "symlink" => return "   ".into(),
+        "hide" => return "---".into(),
+        // A mount that is read-only does not keep from writing to them.
+        "device" | "socket" => return "rw-".into(),
+        _ => {}
+    }
+    let landlock = |right: AccessFs| {
+        let ruleset = world.plan.landlock.as_ref();
+        ruleset.is_none_or(|ruleset| {
+            let needed = Rights(right as u64).within(ruleset.handled);
+            world.rights(path).0.within(needed) == needed
+        })
+    };
+    // To make or remove a file changes the tree as much as to write to one.
+    let changes = [AccessFs::WriteFile, AccessFs::MakeReg, AccessFs::MakeDir, AccessFs::RemoveFile, AccessFs::RemoveDir];
+    let write = !entry.attrs.has(Attrs::READ_ONLY) && changes.into_iter().any(landlock);
+    let own = matches!(entry.shows, Shows::Folder | Shows::Root);
+    let execute = !entry.attrs.has(Attrs::NO_EXEC) && landlock(AccessFs::Execute) && (!own || write);
+    let read = world.has_tree() || landlock(AccessFs::ReadFile) || landlock(AccessFs::ReadDir);
+    format!("{}{}{}", if read { 'r' } else { '-' }, if write { 'w' } else { '-' }, if execute { 'x' } else { '-' })
+}
+
+/// What is at a path, in a few words.
+fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
+    match &entry.shows {
+        Shows::Root => "empty".into(),
+        Shows::Memory { size, inodes } => format!("tmpfs {size}, {inodes} inodes"),
+        Shows::Host(tree) => {
+            let what = match of_the_host(path, entry, tree, profile) {
+                "bind" => "host",
+                other => other,
+            };
+            let from = if tree.source == *path { String::new() } else { format!(": {}", flat(&tree.source)) };
+            let mapped = if tree.mapped.is_some() { ", owner mapped" } else { "" };
+            let made = if tree.made { ", made if absent" } else { "" };
+            format!("{what}{mapped}{made}{from}")
+        }
+        Shows::Proc { hidepid: "off", only_processes: false } => "proc".into(),
+        Shows::Proc { hidepid, only_processes } => {
+            format!("proc, hidepid {hidepid}{}", if *only_processes { ", processes alone" } else { "" })
+        }
+        Shows::Devpts => "devpts".into(),
+        Shows::Mqueue => "mqueue".into(),
+        Shows::Sysfs => "sysfs".into(),
+        Shows::Folder => String::new(),
+        Shows::Link(text) => format!("→ {}", flat(text)),
+        Shows::File(content) => flat(&content.to_string()),
+        Shows::Hidden(Cover::Folder) => "hidden: an empty directory".into(),
+        Shows::Hidden(Cover::File) => "hidden: an empty file".into(),
+        Shows::Same if !entry.mount => format!("Landlock: {}", entry.rights),
+        Shows::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only".into(),
+        Shows::Same => "cannot be renamed".into(),
+    }
+}
+
+/// Which paths lie directly below which.
+type Children<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+/// How much of a line the names take at most.
+const NAMES: usize = 44;
+
+/// The tree, for people.
+pub fn text(world: &World<'_>, profile: &Profile, paint: Paint) -> String {
+    let mut children = Children::new();
+    for path in world.tree.keys().filter(|path| *path != "/") {
+        // A cover in a bound tree hangs on the entry above it.
+        children.entry(world.over(parent(path)).unwrap_or("/")).or_default().insert(path);
+    }
+    let mut rows = vec![];
+    if let Some(root) = world.tree.get("/") {
+        branch(world, profile, &mut children, ("/", root), (String::new(), String::new()), &mut rows);
+    }
+    let names = rows.iter().map(|row: &Row| width(&row.name)).max().unwrap_or(0).min(NAMES);
+    let line = |row: Row| {
+        let name = shorten(&row.name, names);
+        let gap = " ".repeat(names - width(&name));
+        let words = shorten(&row.words, COLUMNS - names - row.marks.len() - 6);
+        let tone = match row.marks.as_str() {
+            "rw-" | "rwx" if row.host => Tone::Bad,
+            "---" => Tone::Faint,
+            _ => Tone::Good,
+        };
+        let line = format!("  {}  {name}{gap}  {words}", paint.tone(tone, &row.marks));
+        line.trim_end().to_owned() + "\n"
+    };
+    rows.into_iter().map(line).collect()
+}
+
+struct Row {
+    marks: String,
+    name: String,
+    words: String,
+    host: bool,
+}
+
+/// Draws an entry and what lies below it. `lead` is what stands before its name, and before the names below it.
+fn branch<'a>(
+    world: &'a World<'_>,
+    profile: &Profile,
+    children: &mut Children<'a>,
+    (path, entry): (&'a str, &'a Entry),
+    (lead, below): (String, String),
+    rows: &mut Vec<Row>,
+) {
+    let own: Vec<&str> = children.remove(path).unwrap_or_default().into_iter().collect();
+    // What an entry brings along by itself is told in its own line: the nodes of /dev, the covers of /proc.
+    let brings = matches!(profile.mounts.get(path).map(|mount| &mount.value), Some(Mount::Dev { .. } | Mount::Proc { .. }));
+    let is_along = |child: &&str| {
+        let along = &world.tree[*child];
+        let kind = matches!(along.shows, Shows::Host(_) | Shows::Link(_) | Shows::Same | Shows::Hidden(_));
+        brings && kind && along.at == entry.at && !children.contains_key(*child)
+    };
+    let (along, own): (Vec<&str>, Vec<&str>) = own.into_iter().partition(is_along);
+    let name = |child: &str| flat(child.strip_prefix(path).unwrap_or(child).trim_start_matches('/'));
+    let count = |kind: &str| along.iter().filter(|child| self::kind(child, &world.tree[**child], profile) == kind).count();
+    let nodes: Vec<String> = along.iter().filter(|child| matches!(world.tree[**child].shows, Shows::Host(_))).map(|child| name(child)).collect();
+    let mut words = if nodes.is_empty() { words(path, entry, profile) } else { format!("nodes: {}", nodes.join(" ")) };
+    for (kind, label) in [("read-only", "read-only"), ("hide", "hidden")] {
+        if count(kind) > 0 {
+            words += &format!(", {} {label}", count(kind));
+        }
+    }
+    let shown = path.rsplit('/').next().filter(|_| lead.is_empty()).map_or_else(|| lead.clone(), |_| "/".into());
+    rows.push(Row { marks: marks(world, path, entry, profile), name: shown, words, host: matches!(entry.shows, Shows::Host(_)) });
+    let last = own.len();
+    for (nth, child) in own.into_iter().enumerate() {
+        let (corner, bar) = if nth + 1 == last { ("└── ", "    ") } else { ("├── ", "│   ") };
+        let lead = (format!("{below}{corner}{}", name(child)), format!("{below}{bar}"));
+        branch(world, profile, children, (child, &world.tree[child]), lead, rows);
+    }
+}

@@ -1,0 +1,338 @@
+//! What the finished sandbox allows, read off a plan: the file tree with its access, the filter, capabilities, network, environment.
+//!
+//! It decides nothing and acts on nothing. [`crate::inspect::view`] draws it, [`crate::inspect::exposure`] weighs it, [`why`] answers questions about it.
+
+pub mod behind;
+pub mod change;
+pub mod facts;
+mod kernel;
+mod near;
+pub mod path;
+pub mod query;
+pub mod why;
+
+use crate::kernel::attrs::Attrs;
+use crate::kernel::capability::{Capability, CapabilitySet};
+use crate::kernel::namespace::Kind;
+use crate::kernel::rights::Rights;
+use crate::language::value::{Mode, Size, ancestors, below};
+use crate::plan::Plan;
+use crate::policy::namespaces::Namespace;
+use crate::profile::Profile;
+use crate::step::{Content, Cover, Op, Stage, Step};
+use crate::text::source::Span;
+use near::Near;
+use std::collections::BTreeMap;
+
+/// What is at a path inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shows {
+    /// The empty root.
+    Root,
+    /// An empty file system in memory.
+    Memory {
+        /// How much it holds.
+        size: Size,
+        /// How many files and directories.
+        inodes: u64,
+    },
+    /// A part of the host's tree.
+    Host(HostTree),
+    /// The processes of the sandbox.
+    Proc {
+        /// Whether other users' processes are shown.
+        hidepid: &'static str,
+        /// Whether only processes are shown.
+        only_processes: bool,
+    },
+    /// Its own terminals.
+    Devpts,
+    /// Its own message queues.
+    Mqueue,
+    /// Devices and kernel objects.
+    Sysfs,
+    /// A directory that stockade makes.
+    Folder,
+    /// A link that stockade makes.
+    Link(String),
+    /// A file that stockade writes.
+    File(Content),
+    /// Nothing: an empty cover.
+    Hidden(Cover),
+    /// What would be there anyway: as a mount of its own it cannot be renamed, or not be written; else a rule of Landlock stands on it.
+    Same,
+}
+
+/// A part of the host's tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostTree {
+    /// The host's path.
+    pub source: String,
+    /// Whether mounts below it come along.
+    pub recursive: bool,
+    /// The owner on disk, and the host ids that it is mapped to.
+    pub mapped: Option<((u32, u32), (u32, u32))>,
+    /// Whether stockade makes the directory first.
+    pub made: bool,
+}
+
+/// One path of the tree, with what decides there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What is there.
+    pub shows: Shows,
+    /// The mode, where stockade gives it.
+    pub mode: Option<Mode>,
+    /// Whether it is a mount of its own.
+    pub mount: bool,
+    /// The attributes of the mount that it is, or lies on.
+    pub attrs: Attrs,
+    /// What Landlock's rule on this very path allows, and the line of the rule.
+    pub rights: Rights,
+    /// The line that asked for it; nowhere: by default.
+    pub at: Span,
+}
+
+/// All that the sandbox allows.
+#[derive(Debug, Clone)]
+pub struct World<'a> {
+    /// The plan that it is read off.
+    pub plan: &'a Plan,
+    /// Every path that the plan speaks of; empty where the tree is that of a joined namespace.
+    pub tree: BTreeMap<String, Entry>,
+    near: Near,
+}
+
+impl<'a> World<'a> {
+    /// Reads a plan; the profile tells which directories it names, and which are there for what lies in them.
+    pub fn new(plan: &'a Plan, profile: &Profile) -> World<'a> {
+        let mut tree = BTreeMap::new();
+        if plan.choice.is_new(Kind::Mount) {
+            let sources = sources(plan);
+            plan.steps.iter().filter(|step| step.stage == Stage::World).for_each(|step| grow(&mut tree, step, &sources));
+            seal(&mut tree, plan);
+            let implied = |(path, entry): &(&String, &mut Entry)| entry.shows == Shows::Folder && profile.mounts.get(path).is_none();
+            tree.iter_mut().filter(implied).for_each(|(_, entry)| entry.at = Span::NOWHERE);
+        } else if *plan.choice.of(Kind::Mount) == Namespace::Host {
+            let whole = HostTree { source: "/".into(), recursive: true, mapped: None, made: false };
+            let at = plan.choice.at(Kind::Mount);
+            tree.insert("/".into(), Entry { shows: Shows::Host(whole), mode: None, mount: true, attrs: Attrs(0), rights: Rights(0), at });
+        }
+        rule(&mut tree, plan);
+        let near = Near::new(&tree);
+        World { plan, tree, near }
+    }
+
+    /// Whether the tree is the sandbox's own.
+    pub fn has_tree(&self) -> bool {
+        self.plan.choice.is_new(Kind::Mount)
+    }
+
+    /// Whether Landlock rules over files.
+    pub fn is_ruled(&self) -> bool {
+        self.plan.landlock.is_some_and(|ruleset| ruleset.handled != Rights(0))
+    }
+
+    /// Whether Landlock's rules for ports let one be used; none: no rule is about that use.
+    pub fn port(&self, access: u64, port: u16) -> Option<(bool, Span)> {
+        self.plan.landlock.filter(|ruleset| ruleset.ports & access != 0)?;
+        let rule = self.plan.steps.iter().find(|step| step.op == Op::LandlockPort { access, port });
+        Some(rule.map_or((false, Span::NOWHERE), |rule| (true, rule.at)))
+    }
+
+    /// The deepest entry at or above a path that shows something of its own.
+    pub fn shown(&self, path: &str) -> Option<(&str, &Entry)> {
+        self.entry(self.near.shown(path)?)
+    }
+
+    /// The deepest mount at or above a path.
+    pub fn mount(&self, path: &str) -> Option<(&str, &Entry)> {
+        self.entry(self.near.mount(path)?)
+    }
+
+    /// The deepest path of the tree at or above one.
+    pub fn over(&self, path: &str) -> Option<&str> {
+        self.near.at(path).map(near::Spot::path)
+    }
+
+    fn entry(&self, path: &str) -> Option<(&str, &Entry)> {
+        self.tree.get_key_value(path).map(|(path, entry)| (path.as_str(), entry))
+    }
+
+    /// What Landlock allows at a path: its rules add up from there to the root (landlock(7)). The line is that of the nearest rule.
+    pub fn rights(&self, path: &str) -> (Rights, Span) {
+        self.near.at(path).map_or((Rights(0), Span::NOWHERE), |spot| spot.rights)
+    }
+
+    /// Paths with a rule of Landlock.
+    pub fn ruled(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.tree.iter().filter(|(_, entry)| entry.rights != Rights(0)).map(|(path, entry)| (path.as_str(), entry))
+    }
+
+    /// The capabilities that the target has once it is executed, and those that it could have.
+    ///
+    /// execve(2) leaves a target that is not root inside with the ambient set alone (capabilities(7)); nothing inside has file capabilities,
+    /// for every mount is nosuid.
+    pub fn capabilities(&self) -> Capabilities {
+        let found = self.plan.steps.iter().find_map(|step| match &step.op {
+            Op::Capabilities { keep, ambient, bits, .. } => Some((*keep, *ambient, *bits)),
+            _ => None,
+        });
+        let (keep, ambient, bits) = found.unwrap_or_default();
+        const NOROOT: u32 = 1;
+        let root_inside = self.plan.ids.user == 0 && bits & NOROOT == 0;
+        Capabilities { kept: keep, effective: if root_inside { keep } else { ambient } }
+    }
+
+    /// Whether the user namespace is the host's, so that a capability is one over the host.
+    pub fn is_host_user(&self) -> bool {
+        *self.plan.choice.of(Kind::User) == Namespace::Host
+    }
+
+    /// The network.
+    pub fn network(&self) -> (&Namespace, Span) {
+        (self.plan.choice.of(Kind::Net), self.plan.choice.at(Kind::Net))
+    }
+}
+
+/// The capabilities of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The bounding, permitted and inheritable sets before execve(2).
+    pub kept: CapabilitySet,
+    /// What is in force after it.
+    pub effective: CapabilitySet,
+}
+
+impl Capabilities {
+    /// Whether one is in force.
+    pub fn has(self, number: u8) -> bool {
+        self.effective.0 & Capability(number).bit() != 0
+    }
+}
+
+/// What stands in each slot of the plan.
+fn sources(plan: &Plan) -> BTreeMap<usize, (HostTree, Attrs)> {
+    let mut sources: BTreeMap<usize, (HostTree, Attrs)> = BTreeMap::new();
+    for step in &plan.steps {
+        match &step.op {
+            Op::HostFolder { slot, path, attrs, .. } => {
+                let tree = HostTree { source: path.text().into(), recursive: true, mapped: None, made: true };
+                sources.insert(slot.0, (tree, *attrs));
+            }
+            Op::OpenTree { slot, source, recursive, attrs, .. } => {
+                let tree = HostTree { source: source.text().into(), recursive: *recursive, mapped: None, made: false };
+                sources.insert(slot.0, (tree, *attrs));
+            }
+            Op::IdMapMount { slot, disk, ids, .. } => {
+                sources.entry(slot.0).and_modify(|(tree, _)| tree.mapped = Some((*disk, *ids)));
+            }
+            _ => {}
+        }
+    }
+    sources
+}
+
+/// Attributes of what holds no programs and no devices.
+const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
+
+/// Adds what one step puts into the tree.
+fn grow(tree: &mut BTreeMap<String, Entry>, step: &Step, sources: &BTreeMap<usize, (HostTree, Attrs)>) {
+    let mut put = |path: &str, shows, mode: Option<Mode>, attrs: Option<Attrs>| {
+        let entry = Entry { shows, mode, mount: attrs.is_some(), attrs: attrs.unwrap_or_default(), rights: Rights(0), at: step.at };
+        tree.insert(path.to_owned(), entry);
+    };
+    match &step.op {
+        Op::Root { limits: None, attrs } => put("/", Shows::Root, Some(Mode(0o755)), Some(*attrs)),
+        Op::Root { limits: Some((size, inodes)), attrs } => {
+            put("/", Shows::Memory { size: *size, inodes: *inodes }, Some(Mode(0o755)), Some(*attrs));
+        }
+        Op::Dir { path, mode } => put(path.text(), Shows::Folder, Some(*mode), None),
+        Op::Symlink { path, target } => put(path.text(), Shows::Link(target.text().into()), None, None),
+        Op::File { path, content, mode } => put(path.text(), Shows::File(content.clone()), Some(*mode), None),
+        Op::Tmpfs { path, size, inodes, mode, attrs, .. } => {
+            put(path.text(), Shows::Memory { size: *size, inodes: *inodes }, Some(*mode), Some(*attrs));
+        }
+        Op::Proc { path, hidepid, only_processes, .. } => {
+            let shows = Shows::Proc { hidepid: hidepid.word(), only_processes: *only_processes };
+            put(path.text(), shows, Some(Mode(0o555)), Some(INERT));
+        }
+        Op::Devpts { path } => put(path.text(), Shows::Devpts, Some(Mode(0o755)), Some(Attrs::NO_SUID.and(Attrs::NO_EXEC))),
+        Op::Mqueue { path, .. } => put(path.text(), Shows::Mqueue, Some(Mode(0o1777)), Some(INERT)),
+        Op::Sysfs { path, .. } => put(path.text(), Shows::Sysfs, Some(Mode(0o555)), Some(INERT.and(Attrs::READ_ONLY))),
+        Op::Attach { slot, path, .. } => {
+            if let Some((source, attrs)) = sources.get(&slot.0) {
+                put(path.text(), Shows::Host(source.clone()), None, Some(*attrs));
+            }
+        }
+        Op::Pin { path } | Op::HoldLink { path, .. } => {
+            let attrs = mount_attrs(tree, path.text());
+            same(tree, path.text(), attrs, step.at);
+        }
+        Op::ReadOnly { path, .. } => {
+            let attrs = mount_attrs(tree, path.text()).and(Attrs::READ_ONLY);
+            same(tree, path.text(), attrs, step.at);
+        }
+        Op::Hide { path, cover, .. } => {
+            let mode = Mode(if *cover == Cover::Folder { 0o555 } else { 0 });
+            put(path.text(), Shows::Hidden(*cover), Some(mode), Some(INERT.and(Attrs::READ_ONLY)));
+        }
+        Op::CoverFile { path, content, mode, .. } => {
+            let attrs = if mode.0 & 0o111 == 0 { INERT } else { Attrs::NO_SUID.and(Attrs::NO_DEV) };
+            put(path.text(), Shows::File(content.clone()), Some(*mode), Some(attrs.and(Attrs::READ_ONLY)));
+        }
+        _ => {}
+    }
+}
+
+fn same(tree: &mut BTreeMap<String, Entry>, path: &str, attrs: Attrs, at: Span) {
+    tree.insert(path.to_owned(), Entry { shows: Shows::Same, mode: None, mount: true, attrs, rights: Rights(0), at });
+}
+
+fn mount_attrs(tree: &BTreeMap<String, Entry>, path: &str) -> Attrs {
+    let up = ancestors(path).chain(["/"]);
+    up.filter_map(|path| tree.get(path)).find(|entry| entry.mount).map_or(Attrs(0), |entry| entry.attrs)
+}
+
+/// What becomes read-only at the end; and what is no mount has the attributes of the one that it lies on.
+fn seal(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
+    for step in &plan.steps {
+        let path = match &step.op {
+            Op::SealRoot => "/",
+            Op::Seal { path, .. } => path.text(),
+            _ => continue,
+        };
+        if let Some(entry) = tree.get_mut(path) {
+            entry.attrs = entry.attrs.and(Attrs::READ_ONLY);
+        }
+    }
+    let near = Near::new(tree);
+    let mounts: BTreeMap<&str, Attrs> = tree.iter().filter(|(_, entry)| entry.mount).map(|(path, entry)| (path.as_str(), entry.attrs)).collect();
+    let of = |path: &str| near.mount(path).and_then(|mount| mounts.get(mount).copied()).unwrap_or_default();
+    let loose: Vec<(String, Attrs)> = tree.iter().filter(|(_, entry)| !entry.mount).map(|(path, _)| (path.clone(), of(path))).collect();
+    for (path, attrs) in loose {
+        tree.entry(path).and_modify(|entry| entry.attrs = attrs);
+    }
+}
+
+/// Landlock's rules, each on its path.
+fn rule(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
+    let near = Near::new(tree);
+    for step in &plan.steps {
+        let (path, rights) = match &step.op {
+            Op::LandlockRule { path, rights, .. } | Op::Attach { path, rights, .. } => (path, rights),
+            Op::Tmpfs { path, rights, .. } | Op::Proc { path, rights, .. } => (path, rights),
+            _ => continue,
+        };
+        // A rule of the profile's own may stand on any path.
+        let attrs = near.mount(path.text()).and_then(|mount| tree.get(mount)).map_or(Attrs(0), |mount| mount.attrs);
+        let rule = Entry { shows: Shows::Same, mode: None, mount: false, attrs, rights: Rights(0), at: step.at };
+        let entry = tree.entry(path.text().to_owned()).or_insert(rule);
+        entry.rights = entry.rights.and(*rights);
+    }
+}
+
+/// The tail of a path below an entry's.
+pub fn tail<'p>(path: &'p str, over: &str) -> &'p str {
+    below(path, over).unwrap_or("")
+}

@@ -1,0 +1,157 @@
+//! What each layer of a profile does to each key, for people who ask where a value comes from. It is recorded only where somebody asks.
+//!
+//! [`crate::language::section::Field::trace`] records, [`crate::profile::load_layers`] asks. Nothing here merges anything.
+
+use crate::text::source::{At, Span};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// What a layer does to a key, or to an item of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// It declares a parameter.
+    Declared,
+    /// It gives the value, and no weaker layer did.
+    Set,
+    /// Its value takes the place of a weaker layer's, whole.
+    Replaced,
+    /// It adds an item to an inherited set.
+    Widened,
+    /// It takes back what a weaker layer said.
+    Withdrew,
+    /// What it says counts in its own file alone.
+    NotInherited,
+}
+
+impl Deed {
+    /// What people call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Deed::Declared => "declared",
+            Deed::Set => "set",
+            Deed::Replaced => "replaced",
+            Deed::Widened => "widened",
+            Deed::Withdrew => "withdrew",
+            Deed::NotInherited => "kept back",
+        }
+    }
+}
+
+/// One deed, with its places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The names that lead to the key.
+    pub key: Vec<String>,
+    /// What is done.
+    pub deed: Deed,
+    /// The value, or the word that withdraws.
+    pub at: Span,
+    /// The weaker layer's value that this one replaces or withdraws.
+    pub before: Span,
+}
+
+/// What a layer says at a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// Nothing.
+    Nothing,
+    /// A value, there.
+    Value(Span),
+    /// A word that withdraws, there.
+    Withdrawal(Span),
+}
+
+/// The changes of one profile in the order in which its layers merge.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// The key that is being looked at.
+    key: Vec<String>,
+    all: Vec<Change>,
+}
+
+impl Changes {
+    /// What is recorded from here on belongs to a key of the present one, by the name of its field.
+    #[inline(never)]
+    pub fn enter(&mut self, field: &str) {
+        self.key.push(field.replace('_', "-"));
+    }
+
+    /// Back to the key above.
+    #[inline(never)]
+    pub fn leave(&mut self) {
+        self.key.pop();
+    }
+
+    /// Records a deed on the present key.
+    #[inline(never)]
+    pub fn record(&mut self, deed: Deed, at: Span, before: Span) {
+        self.all.push(Change { key: self.key.clone(), deed, at, before });
+    }
+
+    /// Records what a value, or a word that withdraws, does on the present key or on an entry of it.
+    #[inline(never)]
+    pub fn lay(&mut self, entry: Option<&str>, said: Said, before: Span) {
+        self.key.extend(entry.map(str::to_owned));
+        match said {
+            Said::Nothing => {}
+            Said::Withdrawal(at) => self.record(Deed::Withdrew, at, before),
+            Said::Value(at) if before.is_somewhere() => self.record(Deed::Replaced, at, before),
+            Said::Value(at) => self.record(Deed::Set, at, before),
+        }
+        if entry.is_some() {
+            self.key.pop();
+        }
+    }
+
+    /// Records what items and withdrawals do to an inherited set, each by its name.
+    #[inline(never)]
+    pub fn unite(&mut self, inherited: &[At<String>], withdrawn: &[At<String>], items: &[At<String>]) {
+        let mut kept = BTreeSet::new();
+        for item in inherited {
+            match withdrawn.iter().find(|name| name.value == "*" || name.value == item.value) {
+                Some(name) => self.record(Deed::Withdrew, name.at, item.at),
+                None => drop(kept.insert(item.value.as_str())),
+            }
+        }
+        let deed = if kept.is_empty() { Deed::Set } else { Deed::Widened };
+        for item in items.iter().filter(|item| !kept.contains(item.value.as_str())) {
+            self.record(deed, item.at, Span::NOWHERE);
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Change> {
+        self.all.iter()
+    }
+}
+
+/// What a text is to the profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// What the profile extends.
+    Extended,
+    /// PROFILE itself.
+    Profile,
+    /// A flag of the command line.
+    Flag,
+}
+
+/// One layer.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// What it is to the profile.
+    pub kind: Kind,
+    /// The first byte of its text.
+    pub start: Span,
+}
+
+/// The layers of a profile, the weakest first, and what they do.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    /// The files and the `--config` texts.
+    pub layers: Vec<Layer>,
+    /// What they do, and what `--set` and the words after PROFILE do.
+    pub changes: Changes,
+}

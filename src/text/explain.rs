@@ -1,0 +1,101 @@
+//! Every code of a problem: its number, a paragraph that says why, a bad example and a good one. It reads texts and knows nothing else.
+//!
+//! One file per domain, `src/explain/DOMAIN.txt`. A record begins with `== NUMBER CODE`; the line `-- bad` begins the bad example, with
+//! words where it takes more than the text (`-- bad: on Linux 5.10`), and `-- good` the good one. A number is never given anew.
+
+/// The files, in the order of their numbers: 01 is the profile, 02 what is put into it, and so on.
+const TEXTS: &[&str] = &[
+    include_str!("explain/machine.txt"),
+    include_str!("explain/profile.txt"),
+    include_str!("explain/variables.txt"),
+    include_str!("explain/mounts.txt"),
+    include_str!("explain/programs.txt"),
+    include_str!("explain/process.txt"),
+    include_str!("explain/env.txt"),
+    include_str!("explain/identity.txt"),
+    include_str!("explain/namespaces.txt"),
+    include_str!("explain/capabilities.txt"),
+    include_str!("explain/rlimits.txt"),
+    include_str!("explain/landlock.txt"),
+    include_str!("explain/launch.txt"),
+    include_str!("explain/seccomp.txt"),
+    include_str!("explain/limits.txt"),
+];
+
+/// What is to be said of a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explanation {
+    /// Such as `E0301`, or `W0301` for what is only a warning.
+    pub number: &'static str,
+    /// Such as `mounts::broad`.
+    pub code: &'static str,
+    /// A paragraph, in one or more lines.
+    pub why: &'static str,
+    /// The bad example.
+    pub bad: Example,
+    /// The good one.
+    pub good: &'static str,
+}
+
+/// A text that is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Example {
+    /// What it takes besides the text, such as `on Linux 5.10`.
+    pub on: Option<&'static str>,
+    /// TOML, or a command line after `$ `.
+    pub text: &'static str,
+}
+
+/// All of them, by their numbers within each domain.
+pub fn all() -> impl Iterator<Item = Explanation> {
+    TEXTS.iter().flat_map(|text| text.split("\n== ")).filter_map(read)
+}
+
+/// The one of a code, or of a number, whose zeros may be left out.
+pub fn find(name: &str) -> Option<Explanation> {
+    let (letter, digits) = name.split_at_checked(1).unwrap_or_default();
+    let number = format!("{letter}{digits:0>4}");
+    all().find(|known| known.code == name || known.number.eq_ignore_ascii_case(&number))
+}
+
+/// The number of a code. It is asked for each problem that is drawn, so it reads no records.
+pub fn number(code: &str) -> Option<&'static str> {
+    let line = format!(" {code}\n");
+    TEXTS.iter().find_map(|text| {
+        let mut heads = text.match_indices(&line).filter_map(|(at, _)| text[..at].rsplit('\n').next()?.strip_prefix("== "));
+        heads.next()
+    })
+}
+
+/// Reads one record, less the `\n== ` before it.
+fn read(record: &'static str) -> Option<Explanation> {
+    let record = record.strip_prefix("== ").unwrap_or(record);
+    let (head, body) = record.split_once('\n')?;
+    let (number, code) = head.split_once(' ')?;
+    let (why, examples) = body.split_once("\n-- bad")?;
+    let (bad, good) = examples.split_once("\n-- good\n")?;
+    let (on, text) = bad.split_once('\n')?;
+    let on = on.strip_prefix(": ");
+    Some(Explanation { number, code, why: why.trim(), bad: Example { on, text: text.trim_end() }, good: good.trim_end() })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::text::explain::*;
+
+    #[test]
+    fn a_code_and_its_number_mean_the_same() {
+        let broad = find("mounts::broad").unwrap();
+        assert_eq!(find(broad.number), Some(broad));
+        assert_eq!(find(&broad.number.to_lowercase()), Some(broad));
+        assert_eq!(number("mounts::broad"), Some(broad.number));
+        assert_eq!(find("e301"), Some(broad));
+        assert!(find("").is_none() && find("mounts").is_none() && number("E0301").is_none());
+    }
+
+    #[test]
+    fn every_record_of_every_file_is_read() {
+        let heads: usize = TEXTS.iter().map(|text| text.lines().filter(|line| line.starts_with("== ")).count()).sum();
+        assert_eq!(all().count(), heads);
+    }
+}

@@ -1,0 +1,325 @@
+//! The one error that a user sees: a sentence, the text that it is about, and what to do. Several are shown at a time.
+//!
+//! Nothing here decides what is wrong; it only says so, to people ([`Problems::render`]) and to programs ([`Problems::json`]).
+
+use crate::text::explain;
+use crate::text::source::{Sources, Span};
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use record::{Record, Somewhere};
+use serde::Serialize;
+use shown::Shown;
+
+mod clipped;
+mod lines;
+mod record;
+mod shown;
+
+/// What comes of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing runs.
+    Error,
+    /// It runs, and is hardly what was meant.
+    Warning,
+}
+
+/// Something that is not wrong and should be known: a wall that fell, a grant that was skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// Whether the sandbox is less than the profile says, with the profile's leave. Such notes are printed by `run` too.
+    pub less: bool,
+    /// A sentence.
+    pub text: String,
+    /// Where.
+    #[serde(skip)]
+    pub at: Span,
+}
+
+/// What is wrong, where, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// A stable name for programs, such as `profile::unknown-key`; [`explain`] has its number and a paragraph.
+    pub code: &'static str,
+    /// One sentence: `cannot VERB OBJECT: reason`.
+    pub message: String,
+    /// The text that it is about.
+    pub at: Span,
+    /// What the caret says.
+    pub label: Box<str>,
+    /// Other places that matter, each with its words.
+    pub also: Box<[(Span, String)]>,
+    /// A command or TOML to paste.
+    pub help: Option<String>,
+    /// The value that the help is a guess from: where a variable brought that, there is no guess ([`crate::profile::as_written`]).
+    pub guess: Option<Span>,
+    /// Whether line breaks in the help are our own; else they came with text from elsewhere, and are shown as such.
+    pub in_lines: bool,
+}
+
+impl Problem {
+    /// A problem at a place.
+    pub fn new(code: &'static str, at: Span, message: impl Into<String>) -> Problem {
+        Problem { code, message: message.into(), at, label: "here".into(), also: Box::new([]), help: None, guess: None, in_lines: false }
+    }
+
+    /// What comes of it: the number of its code says so.
+    pub fn severity(&self) -> Severity {
+        if explain::number(self.code).is_some_and(|number| number.starts_with('W')) { Severity::Warning } else { Severity::Error }
+    }
+
+    /// What the caret says.
+    pub fn label(mut self, label: impl Into<String>) -> Problem {
+        self.label = label.into().into_boxed_str();
+        self
+    }
+
+    /// One more place that the reader should see.
+    pub fn also(mut self, at: Span, words: impl Into<String>) -> Problem {
+        self.also = self.also.into_iter().chain([(at, words.into())]).collect();
+        self
+    }
+
+    /// What to do.
+    pub fn help(mut self, help: impl Into<String>) -> Problem {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// What to do, in lines of our own.
+    pub fn help_lines(mut self, help: &str) -> Problem {
+        self.help = Some(help.to_owned());
+        self.in_lines = true;
+        self
+    }
+
+    /// Takes a guess from the value at `at` for the help, where there is one.
+    pub fn guess(mut self, at: Span, guess: Option<String>) -> Problem {
+        self.guess = guess.is_some().then_some(at);
+        self.help_maybe(guess)
+    }
+
+    /// Adds the help only where there is one.
+    pub fn help_maybe(mut self, help: Option<String>) -> Problem {
+        self.help = help.or(self.help);
+        self
+    }
+}
+
+/// How many problems people are shown: more come from one cause, and each costs a walk through its text.
+const MOST_SHOWN: usize = 50;
+/// How many are kept: a text that is wrong in hundreds of places is not wrong in more ways.
+const MOST_KEPT: usize = 200;
+
+/// All that is wrong, in the order in which it was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Takes note of one more.
+    pub fn push(&mut self, problem: Problem) {
+        if !self.is_full() && !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
+    }
+
+    /// Whether what more is wrong is not told: then nothing need be worked out for it.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= MOST_KEPT
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The same, with a place for what has none because nothing was said.
+    pub fn placed(self, code: &str, at: Span) -> Problems {
+        let place = |problem: Problem| if problem.code == code && !problem.at.is_somewhere() { Problem { at, ..problem } } else { problem };
+        Problems(self.0.into_iter().map(place).collect())
+    }
+
+    /// One by one, errors first, in the order of the text.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        let mut sorted: Vec<&Problem> = self.0.iter().collect();
+        sorted.sort_by_cached_key(|problem| (problem.severity(), problem.at));
+        sorted.into_iter()
+    }
+
+    /// `Err(self)` where anything is wrong.
+    pub fn or<T>(self, value: T) -> Result<T, Problems> {
+        if self.is_empty() { Ok(value) } else { Err(self) }
+    }
+
+    /// For people: each problem with its line, a caret and the help, and a closing count.
+    pub fn render(&self, sources: &Sources, style: Style) -> String {
+        self.render_within(sources, style, UNKNOWN_WIDTH)
+    }
+
+    /// The same in lines of so many columns, but for what is to be pasted and for lines of a profile.
+    pub fn render_within(&self, sources: &Sources, style: Style, width: usize) -> String {
+        let theme = match style {
+            Style::Plain => GraphicalTheme::unicode_nocolor(),
+            Style::Ascii => GraphicalTheme::none(),
+            Style::Colour => GraphicalTheme::unicode(),
+        };
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_wrap_lines(false).with_links(false);
+        let mut out = String::new();
+        for problem in self.iter().take(MOST_SHOWN) {
+            // Writing to a String cannot fail, and a diagnostic whose span is out of its text is shown without it.
+            if handler.render_report(&mut out, &Shown::new(problem, sources, width)).is_err() {
+                out.push_str(&format!("  × {}\n", escape(&problem.message)));
+            }
+        }
+        if self.0.len() > 1 {
+            let first = if self.0.len() > MOST_SHOWN { format!("; the first {MOST_SHOWN} are shown") } else { String::new() };
+            out.push_str(&format!("{}{first}\n", self.count()));
+        }
+        out
+    }
+
+    /// How many there are, in words.
+    pub fn count(&self) -> String {
+        let of = |severity, one: &str| match self.0.iter().filter(|problem| problem.severity() == severity).count() {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            more => Some(format!("{more} {one}s")),
+        };
+        let parts: Vec<String> = of(Severity::Error, "problem").into_iter().chain(of(Severity::Warning, "warning")).collect();
+        parts.join(" and ")
+    }
+
+    /// For programs: one JSON array.
+    pub fn json(&self, sources: &Sources) -> String {
+        quiet_json(&serde_json::to_string_pretty(&self.records(sources)).unwrap_or_else(|_| "[]".into()))
+    }
+
+    /// The same with what is not wrong and should be known, as records of severity `note`.
+    pub fn json_with(&self, notes: &[Note], sources: &Sources) -> String {
+        let value = |record| serde_json::to_value(record).unwrap_or_default();
+        let mut all: Vec<serde_json::Value> = self.iter().map(|problem| value(Record::new(problem, sources))).collect();
+        all.extend(notes.iter().map(|note| {
+            let Somewhere { file, line, column } = Somewhere::of(note.at, sources);
+            serde_json::json!({ "severity": "note", "message": note.text, "less": note.less, "file": file, "line": line, "column": column })
+        }));
+        quiet_json(&serde_json::to_string_pretty(&all).unwrap_or_else(|_| "[]".into()))
+    }
+
+    /// The same as a part of something larger.
+    pub fn records<'a>(&'a self, sources: &Sources) -> impl Serialize + use<'a> {
+        self.iter().map(|problem| Record::new(problem, sources)).collect::<Vec<Record<'a>>>()
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Problems {
+        Problems(vec![problem])
+    }
+}
+
+impl Extend<Problem> for Problems {
+    fn extend<I: IntoIterator<Item = Problem>>(&mut self, problems: I) {
+        problems.into_iter().for_each(|problem| self.push(problem));
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// How problems are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Unicode without colour.
+    Plain,
+    /// Neither, for terminals that have no UTF-8.
+    Ascii,
+    /// Unicode with colour.
+    Colour,
+}
+
+/// Control characters (C0, DEL, C1), bidirectional marks and what has no width made visible, so that a profile, a path or a name cannot
+/// drive the reader's terminal (CVE-2023-28101 is such a case in flatpak), and newline and tab, so that it cannot forge a line of ours.
+pub fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if is_hostile(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+        out
+    })
+}
+
+/// The same for a text of many lines.
+pub fn escape_lines(text: &str) -> String {
+    text.split('\n').map(|line| line.split('\t').map(escape).collect::<Vec<_>>().join("\t")).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a character drives a terminal, changes the order or the lines of what is read, or is not seen at all. Newline and tab, which
+/// texts of many lines have, are not among them.
+pub fn is_hostile(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t')
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The same for JSON, which stays the same JSON: its writer escapes C0 alone, and its reader may be a terminal.
+pub fn quiet_json(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |out, c| {
+        if is_hostile(c) { out + &format!("\\u{:04x}", u32::from(c)) } else { out + c.encode_utf8(&mut [0; 4]) }
+    })
+}
+
+/// How many pairs of letters are compared for one suggestion, which takes some milliseconds: a profile may have ten thousand names.
+const MOST_COMPARED: usize = 1 << 18;
+
+/// The nearest of `known` to a misspelt word, if any is near.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // The distance takes time and memory of both lengths multiplied, and a profile may hold a megabyte as a word.
+    let short = |name: &str| name.len() <= 128;
+    if !short(word) {
+        return None;
+    }
+    let allowed = |name: &str| 1.max(name.len().max(word.len()) / 3);
+    let mut work = MOST_COMPARED;
+    known
+        .into_iter()
+        .filter(|name| short(name) && name.len().abs_diff(word.len()) <= allowed(name))
+        .take_while(|name| {
+            work = work.saturating_sub(name.len() * word.len());
+            work > 0
+        })
+        .map(|name| (strsim::damerau_levenshtein(word, name), name))
+        .filter(|(distance, name)| *distance <= allowed(name))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// `` did you mean `x`? `` as a help line.
+pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    did_you_mean(word, known).map(|name| format!("did you mean `{name}`?"))
+}
+
+/// The words of an errno, as `strerror(3)` has them, lower case.
+pub fn errno_words(errno: i32) -> String {
+    let text = nix::errno::Errno::from_raw(errno).desc();
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// The width of a page where the reader's is not known.
+pub const UNKNOWN_WIDTH: usize = 80;
+
+/// The other places of a problem, and how its value came to be where it is.
+fn places(problem: &Problem, sources: &Sources) -> Vec<(Span, String)> {
+    let trail = sources.trail(problem.at).into_iter().filter(|(at, _)| problem.also.iter().all(|(other, _)| other != at));
+    problem.also.iter().cloned().chain(trail).collect()
+}
+
+#[cfg(test)]
+mod tests;
