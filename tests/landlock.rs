@@ -399,8 +399,9 @@ fn what_landlock_alone_cannot_say_is_an_error() {
 /// The help of an entry that takes a file tree of the sandbox's own is followed, by each caller.
 #[test]
 fn what_takes_a_tree_of_its_own_says_how_this_caller_has_one() {
-    if !has_landlock() {
-        return;
+    // Below ABI 3 the built-in profile does not start.
+    if abi() < 3 {
+        return skip("Landlock cannot rule over truncate(2) here");
     }
     let place = Place::new();
     let work = place.folder("work", As::User);
@@ -410,12 +411,12 @@ fn what_takes_a_tree_of_its_own_says_how_this_caller_has_one() {
         }
         let run = |more: &[&str]| {
             let mut command = place.stockade(who);
-            command.args(["run", "--config", "mounts.\"/etc/ssl\" = \"hide\""]);
+            command.args(["run", "--config", "mounts.\"/etc/default\" = \"hide\""]);
             if who == As::Root {
                 command.args(["--config", "identity.host = true"]);
             }
             command.args(more.iter().flat_map(|line| ["--config", line]));
-            command.args(["landlock", "--", "ls", "-A", "/etc/ssl"]).current_dir(&work).output().unwrap()
+            command.args(["landlock", "--", "ls", "-A", "/etc/default"]).current_dir(&work).output().unwrap()
         };
         let output = run(&[]);
         let err = support::unwrapped(&text(&output.stderr));
@@ -424,7 +425,7 @@ fn what_takes_a_tree_of_its_own_says_how_this_caller_has_one() {
         assert!(output.status.success() && output.stdout.is_empty(), "{who:?}: {}", said(&output));
     }
     // Where two lines say so, both are named.
-    let both = ["namespaces.user = \"host\"", "namespaces.mount = \"host\"", "mounts.\"/etc/ssl\" = \"hide\""];
+    let both = ["namespaces.user = \"host\"", "namespaces.mount = \"host\"", "mounts.\"/etc/default\" = \"hide\""];
     let mut command = place.stockade(As::User);
     command.arg("check").args(both.iter().flat_map(|line| ["--config", line]));
     let output = command.args(["landlock", "--", "true"]).current_dir(&work).output().unwrap();
