@@ -130,6 +130,8 @@ impl<'a, 'i> Filling<'a, 'i> {
     fn note_uses(&mut self, text: &str, at: Span, is_place: bool) {
         self.filled.push(at);
         for (name, value, means) in self.variables.params_in(text) {
+            // No path is so long, and each use holds a copy.
+            let means = means.filter(|means| means.len() < libc::PATH_MAX as usize);
             self.uses.push(Use { text: at, entry: self.entry, name: name.to_owned(), value, means, is_place });
         }
     }
