@@ -205,7 +205,8 @@ fn some_text(dice: &mut Dice, bases: &[&str]) -> String {
             let wanted = match *section {
                 "params" => dice.throw(200) != 0,
                 "process" if key == "command" => dice.throw(4) != 0,
-                _ => dice.throw(6) == 0,
+                // Few: most lines are at odds with one another, and what is refused has no plan to look at.
+                _ => dice.throw(10) == 0,
             };
             if wanted && !seen.contains(&key) {
                 seen.push(key);
@@ -215,7 +216,7 @@ fn some_text(dice: &mut Dice, bases: &[&str]) -> String {
     }
     out += "[mounts]\n";
     let mut seen: Vec<&str> = vec![];
-    for _ in 0..dice.throw(7) {
+    for _ in 0..dice.throw(4) {
         let path = dice.pick(INSIDE);
         if !seen.contains(&path) {
             seen.push(path);
@@ -395,8 +396,7 @@ fn no_texts_make_it_panic_and_what_must_hold_holds() {
     let [not_loaded, not_planned, planned] = outcomes;
     eprintln!("{not_loaded} not loaded, {not_planned} not planned, {planned} planned; the slowest took {slowest:?}");
     assert!(slowest < Duration::from_secs(20), "{slowest:?}");
-    // Of what is put together by chance most is refused: 27 of 600 were planned.
-    assert!(outcomes.iter().all(|count| *count * 40 > tries), "the generator is one-sided: {outcomes:?}");
+    assert!(outcomes.iter().all(|count| *count * 20 > tries), "the generator is one-sided: {outcomes:?}");
 }
 
 // ---- texts that ask for much ----
