@@ -21,8 +21,7 @@ use crate::policy::{
 use crate::profile::Profile;
 use crate::step::draft::Draft;
 use crate::step::{Op, Stage, Step};
-use crate::text::problem::Note;
-use crate::text::problem::{Problem, Problems};
+use crate::text::problem::{Note, Problem, Problems};
 use crate::text::source::Span;
 
 /// Who walks the steps of a stage.

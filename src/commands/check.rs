@@ -4,8 +4,7 @@ use super::{FAILED, Planned, note_line, prepare_and_lint, print_line, print_prob
 use crate::cli::{Checked, Format};
 use stockade::plan::Plan;
 use stockade::step::Op;
-use stockade::text::problem::Note;
-use stockade::text::problem::{Problems, escape};
+use stockade::text::problem::{Note, Problems, escape};
 
 /// Says all that is wrong with the profile on this machine, and what looks like a mistake.
 pub fn check(checked: Checked) -> u8 {

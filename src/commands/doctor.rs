@@ -6,8 +6,7 @@ use stockade::inspect::doctor::judge::{judge, serves};
 use stockade::inspect::doctor::table::{Paint, table};
 use stockade::inspect::doctor::{Facts, Line};
 use stockade::launch::{NO_PROGRAM, Program, rehearse};
-use stockade::text::problem::Note;
-use stockade::text::problem::quiet_json;
+use stockade::text::problem::{Note, quiet_json};
 
 /// The status when something is missing that stockade's defaults need.
 const LESS: u8 = 1;

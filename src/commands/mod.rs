@@ -32,8 +32,7 @@ use stockade::launch::registry::{Refused, Registry};
 use stockade::plan::Plan;
 use stockade::policy::programs::{Unseen, unseen};
 use stockade::profile::{Profile, Request, as_written, load};
-use stockade::text::problem::Note;
-use stockade::text::problem::{Problem, Problems, Style, errno_words, escape};
+use stockade::text::problem::{Note, Problem, Problems, Style, errno_words, escape};
 use stockade::text::source::{Sources, Span};
 pub use usage::refuse;
 

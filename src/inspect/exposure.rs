@@ -315,7 +315,7 @@ fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
 
 #[cfg(test)]
 mod tests {
-    use crate::inspect::exposure::*;
+    use super::*;
 
     #[test]
     fn every_cost_has_a_reason_and_a_bound() {

@@ -126,7 +126,7 @@ pub fn line_of(at: Span, sources: &Sources) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::inspect::view::*;
+    use super::*;
 
     #[test]
     fn long_texts_lose_their_middle_and_nothing_is_wider_than_it_may_be() {

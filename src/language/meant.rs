@@ -170,7 +170,7 @@ fn command(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::language::meant::*;
+    use super::*;
 
     #[test]
     fn amounts_in_other_spellings() {

@@ -358,7 +358,7 @@ fn split_number(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use crate::language::value::*;
+    use super::*;
 
     #[test]
     fn sizes_times_and_modes() {

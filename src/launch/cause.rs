@@ -285,7 +285,7 @@ fn is_chroot() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::launch::cause::*;
+    use super::*;
 
     #[test]
     fn the_first_cause_is_named() {

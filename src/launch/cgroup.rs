@@ -14,15 +14,13 @@ mod sweep;
 mod write;
 
 use super::prepare::Prepared;
-use crate::kernel::controller::Controller;
-use crate::kernel::controller::Version;
+use crate::kernel::controller::{Controller, Version};
 use crate::kernel::name::Name;
 use crate::language::value::parent;
 use crate::launch::registry;
 use crate::step::{Folder, Op, Slot, Step};
 use crate::sys::{self, Errno};
-use crate::text::problem::Note;
-use crate::text::problem::errno_words;
+use crate::text::problem::{Note, errno_words};
 pub use account::Account;
 pub use remove::{freezer_of, thaw_all};
 use std::os::fd::RawFd;

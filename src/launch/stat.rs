@@ -32,7 +32,7 @@ fn read(stat: &str) -> Option<Stat> {
 
 #[cfg(test)]
 mod tests {
-    use crate::launch::stat::*;
+    use super::*;
 
     #[test]
     fn the_fields_stand_behind_the_name() {

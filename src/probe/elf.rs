@@ -189,7 +189,7 @@ fn text(file: &File, offset: u64, longest: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::probe::elf::*;
+    use super::*;
     use std::io::Write;
 
     fn file(bytes: &[u8]) -> File {

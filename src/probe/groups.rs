@@ -6,8 +6,7 @@
 use crate::host::caller::Caller;
 use crate::host::groups::{Groups, Hierarchy};
 use crate::host::systemd::Unreached;
-use crate::kernel::controller::Controller;
-use crate::kernel::controller::Version;
+use crate::kernel::controller::{Controller, Version};
 use crate::kernel::name::Name;
 use crate::language::value::{below, join, parent};
 use crate::policy::limits::Limits;
@@ -281,7 +280,7 @@ pub(super) fn unescape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::probe::groups::*;
+    use super::*;
 
     const HYBRID: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
                           35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n";

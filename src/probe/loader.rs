@@ -236,7 +236,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use crate::probe::loader::*;
+    use super::*;
 
     const MACHINE: Machine = Machine { wide: true, number: elf::abi::EM_X86_64 };
 

@@ -49,7 +49,7 @@ fn mounts(table: &str) -> Vec<MountPoint> {
 
 #[cfg(test)]
 mod tests {
-    use crate::probe::mounted::*;
+    use super::*;
 
     #[test]
     fn two_names_of_one_folder_meet() {

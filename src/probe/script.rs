@@ -78,7 +78,7 @@ fn split_words(text: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::probe::script::*;
+    use super::*;
 
     #[test]
     fn first_lines_are_split_as_the_kernel_does() {

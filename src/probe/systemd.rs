@@ -64,7 +64,7 @@ pub fn connect(path: &str, uid: u32) -> sys::Result<(RawFd, i32)> {
 
 #[cfg(test)]
 mod tests {
-    use crate::probe::systemd::*;
+    use super::*;
     use std::os::unix::net::UnixListener;
 
     #[test]

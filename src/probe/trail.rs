@@ -128,7 +128,7 @@ fn names_of(path: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::probe::trail::*;
+    use super::*;
     use std::os::unix::fs::symlink;
 
     #[test]

@@ -81,7 +81,7 @@ fn read(record: &'static str) -> Option<Explanation> {
 
 #[cfg(test)]
 mod tests {
-    use crate::text::explain::*;
+    use super::*;
 
     #[test]
     fn a_code_and_its_number_mean_the_same() {

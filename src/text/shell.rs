@@ -8,7 +8,7 @@ pub fn shell_word(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::text::shell::*;
+    use super::*;
 
     #[test]
     fn a_strange_path_stays_one_word() {

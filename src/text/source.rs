@@ -298,7 +298,7 @@ impl Sources {
 
 #[cfg(test)]
 mod tests {
-    use crate::text::source::*;
+    use super::*;
 
     #[test]
     fn a_span_finds_its_file_line_and_column() {

@@ -281,7 +281,7 @@ fn noexec(caller: &Caller) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::inspect::doctor::read::*;
+    use super::*;
 
     #[test]
     fn distributions_are_known_by_their_kin() {

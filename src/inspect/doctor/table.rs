@@ -114,7 +114,7 @@ impl Paint {
 
 #[cfg(test)]
 mod tests {
-    use crate::inspect::doctor::table::*;
+    use super::*;
 
     #[test]
     fn a_command_is_broken_outside_of_its_quotes_alone() {

@@ -1,9 +1,9 @@
 //! The files that a sandbox grants.
 
+use super::*;
 use crate::host::Fact;
 use crate::host::keys::Key;
 use crate::inspect::exposure::keys;
-use crate::inspect::exposure::*;
 use crate::inspect::lint;
 use crate::inspect::walls::{Entry, HostTree, Shows};
 use crate::kernel::attrs::Attrs;

@@ -92,7 +92,7 @@ fn lost_by_execve(scene: &Scene, found: &mut Problems) {
 
 #[cfg(test)]
 mod tests {
-    use crate::inspect::lint::capabilities::*;
+    use super::*;
     use crate::language::value::Written;
 
     #[test]

@@ -379,7 +379,7 @@ impl Asked<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::inspect::walls::change::*;
+    use super::*;
 
     #[test]
     fn texts_are_quoted_for_toml() {

@@ -114,7 +114,7 @@ fn mount_points(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::inspect::walls::facts::*;
+    use super::*;
 
     #[test]
     fn mount_points_are_unescaped() {

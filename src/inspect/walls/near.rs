@@ -104,7 +104,7 @@ fn shared(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::inspect::walls::near::*;
+    use super::*;
     use crate::kernel::attrs::Attrs;
     use crate::language::value::ancestors;
 

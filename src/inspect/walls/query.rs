@@ -325,7 +325,7 @@ impl Reason {
 
 #[cfg(test)]
 mod tests {
-    use crate::inspect::walls::query::*;
+    use super::*;
 
     #[test]
     fn questions_are_read_strictly() {

@@ -163,8 +163,8 @@ pub const OPENS: &[(&str, u8)] = &[("open", 1), ("openat", 2)];
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::kernel::syscalls::TABLE;
-    use crate::kernel::syscalls::allowed::*;
     use std::collections::BTreeSet;
 
     #[test]

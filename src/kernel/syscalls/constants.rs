@@ -47,7 +47,7 @@ fn lines() -> impl Iterator<Item = (&'static str, impl Iterator<Item = &'static 
 
 #[cfg(test)]
 mod tests {
-    use crate::kernel::syscalls::constants::*;
+    use super::*;
 
     #[test]
     fn names_and_numbers_have_values() {

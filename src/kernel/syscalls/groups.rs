@@ -48,7 +48,7 @@ fn lines() -> impl Iterator<Item = (&'static str, impl Iterator<Item = &'static 
 
 #[cfg(test)]
 mod tests {
-    use crate::kernel::syscalls::groups::*;
+    use super::*;
 
     #[test]
     fn every_call_is_in_a_group_or_listed_as_in_none() {

@@ -1,6 +1,6 @@
 //! The table against the kernel headers of this machine, and against the `syscalls` crate.
 
-use crate::kernel::syscalls::*;
+use super::*;
 use std::collections::BTreeMap;
 
 #[test]

@@ -2,8 +2,7 @@
 
 use super::io::{self, Io};
 use super::{Groups, Made, write};
-use crate::kernel::controller::Controller;
-use crate::kernel::controller::Version;
+use crate::kernel::controller::{Controller, Version};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,8 +1,7 @@
 //! The end of a group: whoever is left in it is killed, and it is removed.
 
 use super::{Groups, Made, write};
-use crate::kernel::controller::Controller;
-use crate::kernel::controller::Version;
+use crate::kernel::controller::{Controller, Version};
 use crate::kernel::name::Name;
 use crate::sys::{self, Errno};
 use crate::text::problem::errno_words;

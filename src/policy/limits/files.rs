@@ -4,10 +4,8 @@ use super::controllers::{bfq_weight_of, shares_of};
 use super::values::{Amount, Count, IoLimits, Oom, numbers};
 use super::{Limit, Limits};
 use crate::host::groups::{Groups, Hierarchy};
-use crate::kernel::controller::Controller;
-use crate::kernel::controller::Version;
-use crate::language::value::Size;
-use crate::language::value::Written;
+use crate::kernel::controller::{Controller, Version};
+use crate::language::value::{Size, Written};
 use crate::text::problem::errno_words;
 use std::collections::BTreeMap;
 

@@ -2,8 +2,7 @@
 
 use super::{Limits, values::Amount};
 use crate::host::groups::{Groups, Hierarchy};
-use crate::kernel::controller::Version;
-use crate::kernel::controller::{Controller, Form};
+use crate::kernel::controller::{Controller, Form, Version};
 use std::collections::BTreeSet;
 
 /// Where a controller is: version 1 has it where it is mounted there; else version 2.

@@ -10,8 +10,7 @@ use crate::language::value::{ancestors, below, join};
 use crate::policy::env::Setting;
 use crate::step::Content;
 use crate::step::draft::Draft;
-use crate::text::problem::Note;
-use crate::text::problem::Problem;
+use crate::text::problem::{Note, Problem};
 use crate::text::source::Span;
 
 /// An entry at a link in a tree of the host that it keeps read-only.

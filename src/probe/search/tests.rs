@@ -1,7 +1,7 @@
 //! Forged files: what they name is walked within bounds.
 
+use super::*;
 use crate::policy::mounts::tree::Tree;
-use crate::probe::search::*;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 

@@ -79,7 +79,7 @@ fn pieces(text: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::text::problem::lines::*;
+    use super::*;
 
     #[test]
     fn what_is_to_be_pasted_stays_whole() {

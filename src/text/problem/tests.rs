@@ -1,4 +1,4 @@
-use crate::text::problem::*;
+use super::*;
 
 #[test]
 fn suggestions_are_near_or_absent() {

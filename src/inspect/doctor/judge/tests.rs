@@ -1,7 +1,7 @@
 //! Invented machines, and the table that they give; `UPDATE=1` rewrites the goldens.
 
+use super::*;
 use crate::inspect::doctor::facts::{Cgroups, Layout, Manager, Module, OverlayModule, Packages, Subordinate};
-use crate::inspect::doctor::judge::*;
 use crate::inspect::doctor::table::{Paint, table};
 use crate::launch::cause::Barriers;
 use std::path::Path;
