@@ -30,7 +30,7 @@ pub enum Actor {
     /// The launcher, before the clone.
     Launcher,
     /// The launcher when root started it, else pid 1: an ordinary user's child must open the sources itself, as a mount of the old
-    /// namespace cannot be cloned in the new one; root's child cannot, as its ids may not walk the host's folders.
+    /// namespace cannot be cloned in the new one; root's child cannot, as its ids may not walk the host's directories.
     Opener,
     /// Pid 1 of the sandbox.
     Init,

@@ -21,7 +21,7 @@ pub struct Groups {
 
 struct Group {
     path: CString,
-    /// Its file `tasks`, or in version 2 its folder.
+    /// Its file `tasks`, or in version 2 its directory.
     fd: c_int,
 }
 

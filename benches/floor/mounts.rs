@@ -33,7 +33,7 @@ const COVER_FOLDER: &CStr = c"folder";
 /// Builds the tree and makes it the root. All descriptors are closed at the end, by one call.
 pub fn build() {
     let sources = BINDS.map(Source::open);
-    // It covers the old /proc while it is filled; a folder of the old tree must be covered, as a detached tree takes no mounts before Linux 6.15.
+    // It covers the old /proc while it is filled; a directory of the old tree must be covered, as a detached tree takes no mounts before Linux 6.15.
     let context = context(c"tmpfs", &[]);
     let backstage = fsmount(context, NO_SUID | NO_DEV);
     attach(backstage, libc::AT_FDCWD, c"/proc");

@@ -1,4 +1,4 @@
-//! The sandbox that all contenders build, and the stage: a folder with the programs and profiles, that an ordinary user can read.
+//! The sandbox that all contenders build, and the stage: a directory with the programs and profiles, that an ordinary user can read.
 
 use crate::groups::Given;
 use crate::measure::Program;
@@ -18,7 +18,7 @@ pub const BINDS: [usize; 3] = [10, 100, 1000];
 pub const SYSTEM: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
 const BOUND: &str = "/usr/share";
 
-/// The folder. Who set it removes it.
+/// The directory. Who set it removes it.
 pub struct Stage {
     path: PathBuf,
     user: Option<u32>,
@@ -28,7 +28,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Makes the folder. Its files are the caller's and nobody else can write them, as stockade demands of a profile.
+    /// Makes the directory. Its files are the caller's and nobody else can write them, as stockade demands of a profile.
     pub fn set() -> io::Result<Stage> {
         let path = std::env::temp_dir().join(format!("stockade-bench-{}", std::process::id()));
         fs::create_dir(&path)?;
@@ -55,7 +55,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// The folder that another process has made.
+    /// The directory that another process has made.
     pub fn enter(path: &Path) -> Stage {
         Stage { path: path.to_owned(), user: None, owned: false, _given: None }
     }
@@ -175,7 +175,7 @@ fn inside(index: usize) -> String {
     format!("/m/{index:04}")
 }
 
-/// As in stockade: a link is made again, a folder is bound, what is absent is left out.
+/// As in stockade: a link is made again, a directory is bound, what is absent is left out.
 fn bwrap_entry(path: &str) -> Vec<String> {
     match fs::read_link(path) {
         Ok(text) => vec!["--symlink".into(), text.to_string_lossy().into_owned(), path.into()],

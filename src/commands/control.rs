@@ -44,7 +44,7 @@ pub fn control(deed: Deed, running: Running) -> u8 {
 
 fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Problem>> {
     let cannot = |code, why: &str| Problem::new(code, Default::default(), format!("cannot {} `{name}`: {why}", deed.word()));
-    // A name is a name, and no way to another folder.
+    // A name is a name, and no way to another directory.
     let known = |live: &Live| live.name == name;
     let all = registry.map_or(vec![], Registry::list);
     let Some(live) = all.iter().find(|live| known(live)) else {

@@ -36,7 +36,7 @@ fn write(new: &New, caller: &Caller) -> Result<String, Box<Problem>> {
         taken(name, caller)?;
     }
     let folder = caller.user_profiles.as_ref().unwrap_or(&caller.system_profiles);
-    // The command is tried in another folder than the profile's, from where a relative path would not lead to it.
+    // The command is tried in another directory than the profile's, from where a relative path would not lead to it.
     let file = if is_path { absolute(&new.name, &caller.cwd) } else { format!("{folder}/{name}.toml") };
     let word = if is_path { file.as_str() } else { name };
     if !is_path && let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create(folder) {
@@ -77,7 +77,7 @@ fn absolute(path: &str, cwd: &str) -> String {
 /// What was done, and what to try next.
 fn closing(role: Role, file: &str, word: &str, is_path: bool) -> String {
     let set = if role == Role::Service { "--set data=DIR " } else { "" };
-    // Of a folder with its profile in it the target would have the walls in its hands.
+    // Of a directory with its profile in it the target would have the walls in its hands.
     let place = match role {
         Role::Command | Role::Build if is_path => "in the directory that COMMAND works on, which must not be the profile's",
         _ => "see what it does",

@@ -1,4 +1,4 @@
-//! The file that a report is written to. It may lie in a folder that targets can write to, of this run or an earlier one: what they put under its
+//! The file that a report is written to. It may lie in a directory that targets can write to, of this run or an earlier one: what they put under its
 //! name is never followed, and what they write into it does not stay.
 
 use std::ffi::{CString, OsString};

@@ -39,7 +39,7 @@ pub struct Hierarchy {
     pub own: String,
     /// Version 2: whether the limits of a namespace's top are out of reach from inside (cgroups(7), nsdelegate).
     pub delegates: bool,
-    /// The folder that the sandbox's group is to be made in: the launcher's own group, or the one that the profile names.
+    /// The directory that the sandbox's group is to be made in: the launcher's own group, or the one that the profile names.
     pub folder: String,
     /// Why nothing can be made there; 0 where something can. Read only where the profile needs the hierarchy, as is all that follows.
     pub refused: i32,
@@ -57,7 +57,7 @@ pub struct Hierarchy {
     pub barred: Option<String>,
     /// Whether swap is accounted for.
     pub swap: bool,
-    /// The least limit of the group and those above it, with the folder that sets it, by the profile's key; CPU in thousandths.
+    /// The least limit of the group and those above it, with the directory that sets it, by the profile's key; CPU in thousandths.
     pub least: BTreeMap<&'static str, (u64, String)>,
     /// The processors that it may use, as the kernel writes them.
     pub cpus: String,

@@ -9,7 +9,7 @@ use crate::text::source::Span;
 pub struct Inside {
     /// The command's program, with what it lacks.
     pub command: Program,
-    /// Whether the working folder is there, where the profile names one.
+    /// Whether the working directory is there, where the profile names one.
     pub cwd: bool,
     /// Links to what is not there: path, text, and the line of the entry.
     pub dangling: Vec<(String, String, Span)>,

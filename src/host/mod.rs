@@ -63,9 +63,9 @@ pub struct Host {
     pub trails: BTreeMap<String, Trail>,
     /// Files with privilege in the trees that are granted for writing, by the path inside; read only for root.
     pub privileged: BTreeMap<String, Look>,
-    /// The names in the folder that becomes `/`, where one does.
+    /// The names in the directory that becomes `/`, where one does.
     pub root_names: Vec<String>,
-    /// The names in folders that a lint looks into; read where it is asked for ([`Host::look_closer`]).
+    /// The names in directories that a lint looks into; read where it is asked for ([`Host::look_closer`]).
     pub names: BTreeMap<String, Vec<String>>,
     /// Keys and sessions of the homes of this machine, and the system's; read where it is asked for.
     pub keys: Vec<Key>,
@@ -131,7 +131,7 @@ pub struct File {
     pub mode: u32,
     /// How many names it has (link(2)).
     pub names: u64,
-    /// Its place without links, where a folder on the way is a link; with whether all those links are root's.
+    /// Its place without links, where a directory on the way is a link; with whether all those links are root's.
     pub real: Option<(String, bool)>,
     /// The magic number of its file system (statfs(2)); read only where it matters.
     pub fs: i64,
@@ -142,7 +142,7 @@ pub struct File {
 /// The kind of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileKind {
-    /// A folder.
+    /// A directory.
     Folder,
     /// A regular file.
     Regular,
@@ -185,7 +185,7 @@ impl Host {
         }
     }
 
-    /// Whether a path is known to be a folder without a link on the way to it.
+    /// Whether a path is known to be a directory without a link on the way to it.
     pub(crate) fn is_plain_folder(&self, path: &str) -> bool {
         matches!(self.paths.get(path), Some(Fact::Present(File { kind: FileKind::Folder, real: None, .. })))
     }

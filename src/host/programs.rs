@@ -28,7 +28,7 @@ pub enum Piece {
     },
     /// A symbolic link with this text.
     Link(String),
-    /// A folder that a path goes through.
+    /// A directory that a path goes through.
     Folder,
     /// `/proc` of processes alone: a loader learns from `/proc/self/exe` what `$ORIGIN` is.
     Proc,
@@ -37,7 +37,7 @@ pub enum Piece {
 /// What keeps a program from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lack {
-    /// It is in none of these folders, or not at this path.
+    /// It is in none of these directories, or not at this path.
     Program {
         /// Its name or path.
         name: String,
@@ -46,7 +46,7 @@ pub enum Lack {
         /// A name there that is like it.
         near: Option<String>,
     },
-    /// The path is relative, and there is no folder that it could begin from.
+    /// The path is relative, and there is no directory that it could begin from.
     Relative(String),
     /// The mode, or the mount, forbids to execute it.
     NotExecutable {

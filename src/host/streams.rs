@@ -31,7 +31,7 @@ pub enum Stream {
     Socket(Socket),
     /// Something that could not be looked at; why.
     Unknown(i32),
-    /// A folder.
+    /// A directory.
     Folder,
     /// A pipe without a name that was opened for writing alone (pipe(7)).
     PipeEnd,

@@ -1,7 +1,7 @@
 //! Running sandboxes that have a name, as files of the caller's runtime directory. There is no daemon: a launcher holds a lock on its
 //! file while it lives, so a file without a lock is what a dead one left, and goes.
 //!
-//! The folder is the caller's alone, and every file is looked at through it: nobody else can put a file there.
+//! The directory is the caller's alone, and every file is looked at through it: nobody else can put a file there.
 
 use crate::launch::stat;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
 //! A launch without a target: all that a run does up to its exec, in namespaces that end with it. Nothing is executed, nothing of the
-//! caller's is read from a descriptor, and no folder is made on the host.
+//! caller's is read from a descriptor, and no directory is made on the host.
 
 use super::{Ask, launch, why};
 use crate::kernel::name::Inode;

@@ -1,4 +1,4 @@
-//! The file tree that the target will see: mounts, folders, links and files, made below the new root.
+//! The file tree that the target will see: mounts, directories, links and files, made below the new root.
 //!
 //! Part of what runs between clone and exec: raw system calls and nothing else (see [`super::child`]).
 
@@ -272,7 +272,7 @@ pub fn allow(prepared: &mut Prepared, path: &Name, rights: Rights, inode: Inode)
     };
     verify(fd, inode)?;
     match sys::landlock_allow(prepared.ruleset, fd, rights.0) {
-        // A file has fewer rights than a folder, and the kernel refuses the others.
+        // A file has fewer rights than a directory, and the kernel refuses the others.
         Err(Errno(libc::EINVAL)) => sys::landlock_allow(prepared.ruleset, fd, rights.within(Rights::OF_FILES).0)?,
         other => other?,
     }

@@ -103,7 +103,7 @@ pub fn draft(programs: &Programs, process: &Process, host: &Host, draft: &mut Dr
             tree.entry(path.clone()).or_insert(Node { mount, at: item.at });
         }
     }
-    // A folder with something in it is made on the way to that.
+    // A directory with something in it is made on the way to that.
     let is_above = |path: &str| {
         let under = format!("{path}/");
         tree.range(under.clone()..).next().is_some_and(|(entry, _)| entry.starts_with(&under))

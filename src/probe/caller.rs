@@ -20,7 +20,7 @@ impl Caller {
             gid,
             user,
             home,
-            // A folder that was removed, or lies outside of this process's root, has no path.
+            // A directory that was removed, or lies outside of this process's root, has no path.
             cwd: if cwd.starts_with('/') { cwd } else { String::new() },
             runtime_dir: env.get("XDG_RUNTIME_DIR").filter(|path| path.starts_with('/')).cloned(),
             env,

@@ -19,7 +19,7 @@ const MOST_SEGMENTS: u16 = 256;
 const MOST_DYNAMIC: usize = 4_096;
 /// Libraries that one file may name.
 const MOST_NEEDED: usize = 1_024;
-/// The texts of one file together: names of libraries, lists of folders.
+/// The texts of one file together: names of libraries, lists of directories.
 const MOST_TEXT: usize = 32 << 10;
 
 /// What a file is to execve(2).
@@ -59,7 +59,7 @@ pub struct Elf {
     pub rpath: Option<String>,
     /// `DT_RUNPATH`.
     pub runpath: Option<String>,
-    /// `DF_1_NODEFLIB`: its libraries are not in the default folders.
+    /// `DF_1_NODEFLIB`: its libraries are not in the default directories.
     pub no_default: bool,
 }
 

@@ -133,7 +133,7 @@ impl Hierarchy {
         if !top {
             return own;
         }
-        // Only folders of groups have this file.
+        // Only directories of groups have this file.
         own.iter().map(|name| names(&join(&self.folder, &format!("/{name}")))).find(|files| files.contains("cgroup.procs")).unwrap_or_default()
     }
 
@@ -189,7 +189,7 @@ pub fn unified(file: &str) -> Option<Hierarchy> {
     find(&read(file), &mounts_of_groups(&read("/proc/self/mountinfo"))).into_iter().find(|hierarchy| hierarchy.version == Version::V2)
 }
 
-/// The deepest folder that both are in, or are.
+/// The deepest directory that both are in, or are.
 fn common<'a>(one: &'a str, other: &str) -> &'a str {
     let mut folder = one;
     while below(other, folder).is_none() && folder != "/" {

@@ -134,7 +134,7 @@ impl Host {
         Search::new(View::new(tree, host_shows), folders, env::value_of(&profile.env, &self.caller, "LD_LIBRARY_PATH"))
     }
 
-    /// Where a relative command begins: the profile's folder, or the caller's where an entry shows it.
+    /// Where a relative command begins: the profile's directory, or the caller's where an entry shows it.
     fn working_folder(&self, profile: &Profile, tree: &Tree) -> Option<String> {
         match profile.process.cwd.get() {
             Some(cwd) => Some(cwd.value.0.clone()),
@@ -143,7 +143,7 @@ impl Host {
     }
 }
 
-/// Whether stockade makes what is at a path: a folder of `missing = "create"`, or a file that it writes where no entry is.
+/// Whether stockade makes what is at a path: a directory of `missing = "create"`, or a file that it writes where no entry is.
 fn is_made(tree: &Tree, host: &Host, path: &str) -> bool {
     match tree.get(path).map(|node| &node.mount) {
         Some(Mount::Bind(Bind { missing: Missing::Create, .. })) => true,

@@ -43,7 +43,7 @@ pub struct Loader {
     machine: Machine,
     /// What `$LIB` means.
     lib: String,
-    /// The folders that are looked at last.
+    /// The directories that are looked at last.
     pub folders: Vec<String>,
     /// The target's `LD_LIBRARY_PATH`.
     pub library_path: Option<String>,
@@ -57,11 +57,11 @@ impl Loader {
     pub fn new(path: &str, machine: Machine, library_path: Option<String>) -> Loader {
         let musl = path.rsplit('/').next().is_some_and(|name| name.starts_with("ld-musl-") || name == "libc.so");
         let folder = parent(path);
-        // glibc's own folder is its first default one; built with the prefix /usr it has another in /usr (Makeconfig, sysd-dirs).
+        // glibc's own directory is its first default one; built with the prefix /usr it has another in /usr (Makeconfig, sysd-dirs).
         let tail = below(folder, "/usr").filter(|tail| tail.starts_with("/lib")).or(folder.starts_with("/lib").then_some(folder));
         let folders: Vec<String> = match tail {
             _ if musl => ["/lib", "/usr/local/lib", "/usr/lib"].map(str::to_owned).to_vec(),
-            // Debian's folder of a machine stands before the common ones.
+            // Debian's directory of a machine stands before the common ones.
             Some(tail) if tail.len() > "/lib/".len() && tail.starts_with("/lib/") => {
                 vec![tail.to_owned(), format!("/usr{tail}"), "/lib".to_owned(), "/usr/lib".to_owned()]
             }
@@ -69,11 +69,11 @@ impl Loader {
             None => vec![folder.to_owned()],
         };
         let lib = tail.map_or("lib", |tail| &tail[1..]).to_owned();
-        // The environment may separate its folders by `;`, too.
+        // The environment may separate its directories by `;`, too.
         Loader { musl, machine, lib, folders, library_path: library_path.map(|path| path.replace(';', ":")) }
     }
 
-    /// The same with other default folders: musl's stand in a file.
+    /// The same with other default directories: musl's stand in a file.
     pub fn with_folders(self, folders: Option<Vec<String>>) -> Loader {
         Loader { folders: folders.unwrap_or(self.folders), ..self }
     }
@@ -132,7 +132,7 @@ impl Loader {
         places
     }
 
-    /// The folders of a list. One that is relative to the working folder is nobody's to grant.
+    /// The directories of a list. One that is relative to the working directory is nobody's to grant.
     fn list<'a>(&'a self, list: &'a str, origin: &'a str) -> impl Iterator<Item = String> + 'a {
         list.split(':').take(MOST_FOLDERS).filter_map(|folder| self.expand(folder, origin)).filter(|folder| folder.starts_with('/'))
     }
@@ -354,7 +354,7 @@ mod tests {
         let cache = Cache::new(cache(&[("x.so", "/lib/x.so", 0), ("x.so", "/opt/x.so", 0)], false)).unwrap();
         let mut alone = object(None, None, None);
         assert!(!glibc().places(&[alone.clone()], 0, "x.so", Some(&cache))[0].by_cache);
-        // DF_1_NODEFLIB: neither the default folders nor the cache's entries of them.
+        // DF_1_NODEFLIB: neither the default directories nor the cache's entries of them.
         alone.elf.no_default = true;
         assert_eq!(paths(&glibc(), &[alone], 0, Some(&cache)), ["/opt/x.so"]);
     }

@@ -24,7 +24,7 @@ pub fn block_device(path: &str) -> Result<(u32, u32), i32> {
     parts.ok_or(libc::EIO)
 }
 
-/// How many names of a folder of nodes are looked at.
+/// How many names of a directory of nodes are looked at.
 const NODES_LOOKED_AT: usize = 4096;
 
 /// The nodes that the mounts grant, as [`crate::policy::mounts`] attaches them.

@@ -141,7 +141,7 @@ impl<'a> Search<'a> {
     }
 
     /// Who leads to a script that the profile does not name, where that is not root: a link, or a script. Scripts may hold secrets, and
-    /// an earlier target may have had the folder for writing; what ELF files and libraries hold is no secret.
+    /// an earlier target may have had the directory for writing; what ELF files and libraries hold is no secret.
     fn foreign(&self, found: &Found, by: Option<&Found>) -> Option<String> {
         let What::File { uid, granted: false, .. } = &found.what else { return None };
         let owner = |found: &Found| match &found.what {
@@ -264,7 +264,7 @@ impl<'a> Search<'a> {
         Cache::new(read_bounded(source, LARGEST_CACHE)?)
     }
 
-    /// musl's default folders stand in a file beside its loader's folder, where there is one.
+    /// musl's default directories stand in a file beside its loader's directory, where there is one.
     fn musl_folders(&mut self, loader: &str) -> Option<Vec<String>> {
         let machine = loader.rsplit('/').next()?.strip_prefix("ld-musl-")?.strip_suffix(".so.1")?;
         let prefix = parent(parent(loader)).trim_end_matches('/');

@@ -24,7 +24,7 @@ enum Spot {
     Link(String),
     /// A file with a text of the profile's.
     Text(String),
-    /// A folder of the sandbox's own.
+    /// A directory of the sandbox's own.
     Folder,
     /// Nothing.
     Nothing,
@@ -75,7 +75,7 @@ pub enum What {
     },
     /// A file of the profile's.
     Text(String),
-    /// A folder.
+    /// A directory.
     Folder,
     /// Something else.
     Other,
@@ -99,7 +99,7 @@ impl<'a> View<'a> {
         ancestors(path).any(|over| self.tree.contains_key(over))
     }
 
-    /// Whether a folder of the host is at the same path inside.
+    /// Whether a directory of the host is at the same path inside.
     pub fn shows(&self, path: &str) -> bool {
         matches!(self.spot(path), Spot::Host { source, granted: true, .. } if source == path)
     }
@@ -154,7 +154,7 @@ impl<'a> View<'a> {
         Ok(found)
     }
 
-    /// Names below a folder inside, for a suggestion.
+    /// Names below a directory inside, for a suggestion.
     pub fn names(&self, folder: &str) -> Vec<String> {
         let Spot::Host { source, .. } = self.spot(folder) else { return vec![] };
         let Ok(entries) = std::fs::read_dir(source) else { return vec![] };
@@ -188,7 +188,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The sandbox's own ground: folders on the way to entries, and what is found on the host at the same path.
+    /// The sandbox's own ground: directories on the way to entries, and what is found on the host at the same path.
     fn ground(&self, path: &str) -> Spot {
         let under = format!("{path}/");
         if self.tree.range(under.clone()..).next().is_some_and(|(entry, _)| entry.starts_with(&under)) {

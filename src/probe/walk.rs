@@ -1,7 +1,7 @@
-//! Finds what the patterns of `[mounts]` match: each folder is listed once, no link is followed, and the names are bounded.
+//! Finds what the patterns of `[mounts]` match: each directory is listed once, no link is followed, and the names are bounded.
 //!
-//! A pattern that hides is walked in the tree as it will be inside, where a folder may be a bind of another; one that grants is walked
-//! on the host. It reads folders, and decides nothing: [`crate::policy::mounts::glob`] says what becomes of what is found.
+//! A pattern that hides is walked in the tree as it will be inside, where a directory may be a bind of another; one that grants is walked
+//! on the host. It reads directories, and decides nothing: [`crate::policy::mounts::glob`] says what becomes of what is found.
 
 use crate::host::globs::{Found, Match, Stop};
 use crate::language::value::{ancestors, below, join};
@@ -46,7 +46,7 @@ pub fn globs(mounts: &Mounts, root_names: &[String], uid: u32) -> BTreeMap<Strin
 
 /// What stands behind a path inside.
 enum View<'a> {
-    /// The folder `source` of the host, for what is below `base`.
+    /// The directory `source` of the host, for what is below `base`.
     Host { base: String, source: String },
     /// The tree of the profile's other entries: all of them, and those that are written.
     Inside(&'a (Tree, Mounts)),
@@ -65,7 +65,7 @@ impl View<'_> {
         }
     }
 
-    /// The names below a folder that entries alone bring: on the sandbox's own ground nothing else is there.
+    /// The names below a directory that entries alone bring: on the sandbox's own ground nothing else is there.
     fn entries_in(&self, folder: &str) -> BTreeSet<String> {
         let View::Inside((tree, _)) = self else { return BTreeSet::new() };
         let prefix = join(folder, "/").replace("//", "/");
@@ -130,7 +130,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The names in a folder of the host.
+    /// The names in a directory of the host.
     fn list(&mut self, folder: &str, host: &str, progress: Progress, open: &mut Vec<(String, Progress)>) -> Result<(), Stop> {
         let entries = match std::fs::read_dir(host) {
             Ok(entries) => entries,
@@ -165,7 +165,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What entries bring to a folder that no folder of the host is behind. A name that a bound `/` implies can be hidden, too.
+    /// What entries bring to a directory that no directory of the host is behind. A name that a bound `/` implies can be hidden, too.
     fn own_ground(&mut self, folder: &str, progress: Progress, open: &mut Vec<(String, Progress)>) -> Result<(), Stop> {
         for name in self.view.entries_in(folder) {
             self.names = self.names.checked_sub(1).ok_or(Stop::Names)?;
@@ -187,7 +187,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A folder that is gone, or no folder, has no names. One that the caller can neither list nor walk hides its names by itself, unless
+    /// A directory that is gone, or no directory, has no names. One that the caller can neither list nor walk hides its names by itself, unless
     /// it is the caller's own, whose modes the target can change; another one would keep what is to be hidden in sight.
     fn unlisted(&mut self, folder: &str, host: &str, errno: i32) -> Result<(), Stop> {
         if matches!(errno, libc::ENOENT | libc::ENOTDIR) {

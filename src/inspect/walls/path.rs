@@ -220,7 +220,7 @@ impl<'a> Walker<'a> {
         }
         let seen = match (self.eyes.see)(&path) {
             Ok(seen) => seen,
-            // A folder that is made first belongs to the caller.
+            // A directory that is made first belongs to the caller.
             Err(libc::ENOENT) if tree.made && tail.is_empty() => return Ok(Some(Thing { mode: 0o755, host: Some(path), ..thing })),
             Err(libc::ENOENT | libc::ENOTDIR) => return Ok(None),
             Err(libc::EACCES) => {

@@ -57,7 +57,7 @@ pub fn tree(path: &str) -> Vec<PathBuf> {
     let mut next = 0;
     while let (Some(folder), true) = (all.get(next), all.len() < MOST_INNER) {
         next += 1;
-        // A folder of control groups has a link for each group in it: one look instead of a list, which nearly all would be empty.
+        // A directory of control groups has a link for each group in it: one look instead of a list, which nearly all would be empty.
         if std::fs::metadata(folder).is_ok_and(|meta| meta.nlink() == 2) {
             continue;
         }

@@ -30,7 +30,7 @@ fn names(folder: &str) -> impl Iterator<Item = String> {
 pub fn sweep<'a>(folders: impl Iterator<Item = (&'a str, u64)>) {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (folder, ours) in folders {
-        // A folder of control groups has a link for each group in it (kernfs, as other file systems): one look instead of a list.
+        // A directory of control groups has a link for each group in it (kernfs, as other file systems): one look instead of a list.
         if std::fs::metadata(folder).is_ok_and(|meta| meta.nlink() == 2 + ours) {
             continue;
         }

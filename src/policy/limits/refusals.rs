@@ -72,7 +72,7 @@ pub(super) fn check_place(
     let way = no_systemd.map_or_else(|| scope(root), |unable| unable.help.clone());
     let (why, help) = match obstacle {
         Obstacle::Refused(errno) => {
-            // Version 1 has a folder for each controller: one reason for all of them.
+            // Version 1 has a directory for each controller: one reason for all of them.
             let own = hierarchy.version == Version::V1 && limits.parent.get().is_none();
             let place = if own { "the launcher's own" } else { folder };
             let help = match (errno, hierarchy.version) {

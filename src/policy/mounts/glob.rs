@@ -1,4 +1,4 @@
-//! Entries of `[mounts]` whose key is a pattern: which entries they become, and what is wrong with them. It reads no folder:
+//! Entries of `[mounts]` whose key is a pattern: which entries they become, and what is wrong with them. It reads no directory:
 //! [`crate::host`] walks them once, before anything is planned.
 //!
 //! Where it hides, `*` matches a leading dot, too, or `.env` would stay in sight; where it grants it does not, as in a shell.

@@ -1,6 +1,6 @@
-//! A key of `[mounts]` with stars: how it is written, and what it matches. It knows no folders and no entries.
+//! A key of `[mounts]` with stars: how it is written, and what it matches. It knows no directories and no entries.
 //!
-//! `*` is any run of characters in one name, `**` any number of folders, `\*` the star itself. A star that a variable brings is itself.
+//! `*` is any run of characters in one name, `**` any number of directories, `\*` the star itself. A star that a variable brings is itself.
 
 use crate::language::value::plain_path;
 
@@ -122,7 +122,7 @@ impl Pattern {
         }
         let mut parts: Vec<Part> = names.map(Part::new).collect();
         if parts.last() == Some(&Part::Folders) {
-            // All that is below, not the folder itself.
+            // All that is below, not the directory itself.
             parts.push(Part::Name(vec![None]));
         }
         Pattern { base: if base.is_empty() { "/".into() } else { base }, parts }

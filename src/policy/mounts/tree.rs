@@ -50,7 +50,7 @@ pub enum Base {
 /// socket in them can be connected to, read-only or not.
 pub const NOT_WITH_ROOT: &[&str] = &["proc", "sys", "dev", "run", "tmp"];
 
-/// The host's folder that becomes `/`, where the profile binds one.
+/// The host's directory that becomes `/`, where the profile binds one.
 pub fn bound_root(mounts: &Mounts) -> Option<&str> {
     match &mounts.get("/")?.value {
         Mount::Bind(Bind { source, .. }) => Some(source.as_ref().map_or("/", |source| source)),
@@ -194,7 +194,7 @@ fn wanted_of(tree: &Tree, root_names: &[String]) -> Vec<String> {
     let mut wanted = vec![];
     for (path, node) in tree {
         wanted.extend(source_of(path, &node.mount).map(str::to_owned));
-        // A folder that is to be made is judged by the one that it will be in.
+        // A directory that is to be made is judged by the one that it will be in.
         if let Mount::Bind(Bind { missing: Missing::Create, .. }) = &node.mount {
             wanted.extend(source_of(path, &node.mount).map(|source| parent(source).to_owned()));
         }
@@ -268,13 +268,13 @@ pub enum Covered {
     OfRoot(String),
     /// A file of stockade's own making, or one that a program brings.
     File,
-    /// A folder of stockade's own making.
+    /// A directory of stockade's own making.
     Folder,
     /// A link, which is then not made.
     Link,
 }
 
-/// Names in the minimal /dev that are folders.
+/// Names in the minimal /dev that are directories.
 const DEV_FOLDERS: &[&str] = &["pts", "shm"];
 /// What stockade writes where the profile has no such entry.
 pub const DATABASES: &[&str] = &["/etc/passwd", "/etc/group"];

@@ -41,7 +41,7 @@ fn forge(interpreter: &str, needed: &[String], rpath: &str) -> Vec<u8> {
     out
 }
 
-/// A folder of programs that is gone at the end.
+/// A directory of programs that is gone at the end.
 struct Folder(std::path::PathBuf);
 
 impl Folder {
@@ -79,7 +79,7 @@ fn a_forged_program_is_walked() {
     assert_eq!(program.lacks, [Lack::Library { name: "y.so".into(), of: folder.0.join("program").to_str().unwrap().into() }]);
 }
 
-/// Libraries that all name each other, and many that are not there, by long lists of folders: the walk ends.
+/// Libraries that all name each other, and many that are not there, by long lists of directories: the walk ends.
 #[test]
 fn a_forged_tangle_has_an_end() {
     let folder = Folder::new("tangle");

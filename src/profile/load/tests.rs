@@ -1,4 +1,4 @@
-//! Loading, on real files in a folder of each test's own.
+//! Loading, on real files in a directory of each test's own.
 
 use super::*;
 use crate::policy::mounts::entry::Mount;

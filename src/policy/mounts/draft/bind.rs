@@ -68,7 +68,7 @@ impl World<'_> {
                 return self.draft.problem(Problem::new("mounts::create", at, message).help(format!("make it first: mkdir -p {}", parent(source))));
             }
         };
-        // The new folder lies where the links on the way lead, and is as broad as any other there; it holds no sockets yet.
+        // The new directory lies where the links on the way lead, and is as broad as any other there; it holds no sockets yet.
         let real = file.real.map(|(folder, roots)| (join(&folder, &source[source.rfind('/').unwrap_or(0)..]), roots));
         let made = File { real, sockets: vec![], ..file };
         if let Some(problem) = checks::check(path, source, bind, &made, self.around(), at) {

@@ -59,7 +59,7 @@ impl World<'_> {
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC);
         let sealed_root = base(self.tree, self.host, path) == Base::Own { writable: false };
         if sealed_root {
-            // A folder of the root, and sealed with it.
+            // A directory of the root, and sealed with it.
             self.allow(path, rights, at);
         } else {
             let (size, inodes) = (Size(1 << 20), 4096);

@@ -1,4 +1,4 @@
-//! What stockade makes itself: folders, links, files, covers, and the databases of names.
+//! What stockade makes itself: directories, links, files, covers, and the databases of names.
 
 use super::super::entry::{Content as EntryContent, Hidden, Missing};
 use super::super::place;

@@ -67,7 +67,7 @@ fn parameters_have_types_and_take_them_along() {
     assert_eq!(command(&profile), ["make", "-j", "7", "--a", "/home/ada", "p=7", "x"]);
     assert_eq!((env(&profile, "N"), env(&profile, "B")), ("7", "false"));
     assert_eq!(source_of(&profile, "/work/site"), "/work/site");
-    // On the command line a list is split at commas, and a path may be relative to the caller's folder.
+    // On the command line a list is split at commas, and a path may be relative to the caller's directory.
     let profile = Place::main(text).set("t", "1s").set("l", "a,b").set("p", "sub").set("n", "-3").load();
     assert_eq!(command(&profile), ["make", "-j", "-3", "a", "b", "p=-3", "x"]);
     assert_eq!(source_of(&profile, "/work/site/sub"), "/work/site/sub");
