@@ -122,7 +122,8 @@ fn a_timeout_is_124() {
         assert!((Duration::from_millis(200)..patient(Duration::from_secs(3))).contains(&start.elapsed()), "{:?}", start.elapsed());
         // A target that ends by itself in answer to the signal has timed out all the same.
         let polite = "trap 'echo asked; exit 9' USR1; while :; do sleep 0.02; done";
-        let output = place.run(*who, &profile("timeout = \"200ms\"\nstop-signal = \"USR1\""), &["sh", "-c", polite]);
+        let timeout = patient(Duration::from_millis(200)).as_millis();
+        let output = place.run(*who, &profile(&format!("timeout = \"{timeout}ms\"\nstop-signal = \"USR1\"")), &["sh", "-c", polite]);
         assert_eq!((output.status.code(), text(&output.stdout).trim()), (Some(124), "asked"), "{who:?}");
         // One that ends in time has not.
         assert_eq!(place.run(*who, &profile("timeout = \"20s\""), &["sh", "-c", "exit 5"]).status.code(), Some(5), "{who:?}");

@@ -266,7 +266,8 @@ fn scripts_bring_their_interpreters() {
     let mounts = "[mounts]\n\"/run.sh\" = { text = \"#!/bin/sh\\necho in\\n\", mode = \"0755\" }";
     works(&place, &only(&["${COMMAND}"], mounts), &["/run.sh"], b"", "in\n");
     let circle = script("circle", &format!("#!{}\n", place.path.join("circle").display()));
-    refused(&place, As::User, &only(&[&circle], ""), &[&circle], "more scripts or libraries");
+    let why = if is_root() { "more scripts or libraries" } else { "which is not root's" };
+    refused(&place, As::User, &only(&[&circle], ""), &[&circle], why);
 }
 
 // ---- with other entries ----
