@@ -82,31 +82,38 @@ static int has_parent(pid_t pid) {
     return 0;
 }
 
-#if defined(__x86_64__)
-static void set_call(pid_t pid, long nr) {
-    struct user_regs_struct regs;
-    if (ptrace(PTRACE_GETREGS, pid, 0, &regs)) die("getregs");
-    regs.orig_rax = nr;
-    if (ptrace(PTRACE_SETREGS, pid, 0, &regs)) die("setregs");
+// Whether a request was served. A tracee that was killed while it stood still is gone (ESRCH): the launcher ends the process that
+// holds a user namespace whenever it no longer needs it.
+static int served(long result, const char *what) {
+    if (result && errno != ESRCH) die(what);
+    return result == 0;
 }
-static void set_result(pid_t pid, long value) {
+
+#if defined(__x86_64__)
+static int set_call(pid_t pid, long nr) {
     struct user_regs_struct regs;
-    if (ptrace(PTRACE_GETREGS, pid, 0, &regs)) die("getregs");
+    if (!served(ptrace(PTRACE_GETREGS, pid, 0, &regs), "getregs")) return 0;
+    regs.orig_rax = nr;
+    return served(ptrace(PTRACE_SETREGS, pid, 0, &regs), "setregs");
+}
+static int set_result(pid_t pid, long value) {
+    struct user_regs_struct regs;
+    if (!served(ptrace(PTRACE_GETREGS, pid, 0, &regs), "getregs")) return 0;
     regs.rax = value;
-    if (ptrace(PTRACE_SETREGS, pid, 0, &regs)) die("setregs");
+    return served(ptrace(PTRACE_SETREGS, pid, 0, &regs), "setregs");
 }
 #elif defined(__aarch64__)
-static void set_call(pid_t pid, long nr) {
+static int set_call(pid_t pid, long nr) {
     int number = nr;
     struct iovec iov = { &number, sizeof number };
-    if (ptrace(PTRACE_SETREGSET, pid, 0x404 /* NT_ARM_SYSTEM_CALL */, &iov)) die("setregset");
+    return served(ptrace(PTRACE_SETREGSET, pid, 0x404 /* NT_ARM_SYSTEM_CALL */, &iov), "setregset");
 }
-static void set_result(pid_t pid, long value) {
+static int set_result(pid_t pid, long value) {
     struct user_regs_struct regs;
     struct iovec iov = { &regs, sizeof regs };
-    if (ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &iov)) die("getregset");
+    if (!served(ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &iov), "getregset")) return 0;
     regs.regs[0] = value;
-    if (ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &iov)) die("setregset");
+    return served(ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &iov), "setregset");
 }
 #else
 #error "add this machine's registers"
@@ -212,12 +219,16 @@ static int drive(FILE *out, struct target target, char **command) {
                         continue;
                     }
                     // A call that any filter allows stands in its place.
-                    set_call(pid, SYS_getpid);
+                    if (!set_call(pid, SYS_getpid)) {
+                        injected = 0;
+                        continue;
+                    }
                     tracee->failing = 1;
                     go_on = PTRACE_SYSCALL;
                 }
             } else if (info.op == EXIT && tracee->failing) {
-                set_result(pid, -target.error);
+                // One that is gone never saw its call fail.
+                injected = set_result(pid, -target.error);
                 tracee->failing = 0;
                 go_on = PTRACE_CONT;
             }
