@@ -1,7 +1,8 @@
 //! What the system call filter costs: making it, installing it, and each call under it.
 //!
-//! `cargo bench --bench filter`. Times are those of this machine, and the least of many runs is what is judged: a machine at work only adds.
-//! A missed gate fails the run only where `STOCKADE_BENCH_GATE=1` asks for it.
+//! `cargo bench --bench filter`. Times are those of this machine, and the least of many runs is
+//! what is judged: a machine at work only adds. A missed gate fails the run only where
+//! `STOCKADE_BENCH_GATE=1` asks for it.
 #![allow(unsafe_code)]
 
 #[path = "start/gates.rs"]
@@ -70,7 +71,10 @@ fn making(gates: &mut Gates) {
         std::hint::black_box(compile(&the_default()));
         start.elapsed().as_secs_f64() * 1e6
     });
-    println!("making the default filter: {} instructions, {cold:.0} us at first, {warm:.1} us at best", first.len());
+    println!(
+        "making the default filter: {} instructions, {cold:.0} us at first, {warm:.1} us at best",
+        first.len()
+    );
     gates.judge(20.0, "us at best", warm);
     gates.judge(16.0, "KiB allocated", bytes as f64 / 1024.0);
     gates.judge(150.0, "allocations", calls as f64);
@@ -93,11 +97,13 @@ struct Called {
     least: &'static [(u16, u32)],
     /// The gate.
     most: f64,
-    /// How much of it is the filter's own: of a cached call little, of the other as much as the two gates differ by.
+    /// How much of it is the filter's own: of a cached call little, of the other as much as the two
+    /// gates differ by.
     own: f64,
 }
 
-/// The first is let through by the kernel's bitmap, of the second the arguments are looked at: a program that reads one is asked each time.
+/// The first is let through by the kernel's bitmap, of the second the arguments are looked at: a
+/// program that reads one is asked each time.
 const CALLED: [Called; 2] = [
     Called {
         name: "getppid, allowed whatever its arguments",
@@ -125,7 +131,8 @@ const RETURN: u16 = 0x06;
 /// SECCOMP_RET_ALLOW.
 const ALLOW: u32 = 0x7fff_0000;
 
-/// Each call under the default filter, and under the least one: what any filter costs is the machine's.
+/// Each call under the default filter, and under the least one: what any filter costs is the
+/// machine's.
 fn calling(filter: &Filter, gates: &mut Gates) {
     for Called { name, number, argument, least: least_program, most, own } in CALLED {
         let under = |program: Option<BpfProgram>| {
@@ -137,12 +144,24 @@ fn calling(filter: &Filter, gates: &mut Gates) {
             })
         };
         let instruction = |&(code, k): &(u16, u32)| sock_filter { code, jt: 0, jf: 0, k };
-        let (bare, smallest) = (under(None), under(Some(least_program.iter().map(instruction).collect())));
+        let (bare, smallest) =
+            (under(None), under(Some(least_program.iter().map(instruction).collect())));
         let with = under(Some(compile(filter)));
-        println!("{name}: {bare:.0} ns without, {smallest:.0} ns with the least filter, {with:.0} ns with the default one");
+        println!(
+            "{name}: {bare:.0} ns without, {smallest:.0} ns with the least filter, {with:.0} ns \
+             with the default one"
+        );
         gates.judge(own, "ns more than under the least filter", with - smallest);
         if smallest - bare > most - own {
-            gates.pass_over(most, "ns more", &format!("the least filter takes {:.0} here; it is {:.0}", smallest - bare, with - bare));
+            gates.pass_over(
+                most,
+                "ns more",
+                &format!(
+                    "the least filter takes {:.0} here; it is {:.0}",
+                    smallest - bare,
+                    with - bare
+                ),
+            );
         } else {
             gates.judge(most, "ns more", with - bare);
         }
@@ -180,7 +199,8 @@ fn install_program(instructions: BpfProgram) -> f64 {
 fn in_a_child(act: impl FnOnce() -> f64) -> f64 {
     let mut ends = [0; 2];
     let mut bytes = [0; 8];
-    // SAFETY: the pointers are valid for what is written to them; the child ends by _exit(2) and runs no destructor of the parent's.
+    // SAFETY: the pointers are valid for what is written to them; the child ends by _exit(2) and
+    // runs no destructor of the parent's.
     unsafe {
         assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
         let child = libc::fork();

@@ -1,9 +1,11 @@
-//! What a start costs: stockade against bubblewrap and against the bare system calls, on one sandbox, in turns.
+//! What a start costs: stockade against bubblewrap and against the bare system calls, on one
+//! sandbox, in turns.
 //!
-//! `cargo bench --bench start [-- JOB...]`, where a job is `start`, `growth`, `check`, `limits` or `facts`; unsaid: all. It measures as an ordinary
-//! user, also when root starts it. Ratios and counts have gates, and the times of `check` wide ones, as times depend on the machine; a
-//! missed gate fails the run only where
-//! `STOCKADE_BENCH_GATE=1` asks for it. Other variables: `STOCKADE_BENCH_RUNS` (100), `STOCKADE_BENCH_UID` (61184), `STOCKADE_BIN`.
+//! `cargo bench --bench start [-- JOB...]`, where a job is `start`, `growth`, `check`, `limits` or
+//! `facts`; unsaid: all. It measures as an ordinary user, also when root starts it. Ratios and
+//! counts have gates, and the times of `check` wide ones, as times depend on the machine; a missed
+//! gate fails the run only where `STOCKADE_BENCH_GATE=1` asks for it. Other variables:
+//! `STOCKADE_BENCH_RUNS` (100), `STOCKADE_BENCH_UID` (61184), `STOCKADE_BIN`.
 
 #[path = "start/check.rs"]
 mod check;
@@ -40,7 +42,10 @@ fn main() -> ExitCode {
     let words: Vec<OsString> = args.by_ref().skip(1).collect();
     match words.first().and_then(|word| word.to_str()) {
         Some("--floor") => exit_code(floor::run(&words[1..], floor::Groups::none())),
-        Some("--limited-floor") => exit_code(floor::run(&words[3..], floor::Groups::make(words[1] == "v2", &words[2].to_string_lossy()))),
+        Some("--limited-floor") => exit_code(floor::run(
+            &words[3..],
+            floor::Groups::make(words[1] == "v2", &words[2].to_string_lossy()),
+        )),
         Some("--staged") => report(run(Path::new(&words[1]), &words[2..])),
         _ => report(prepare(&words)),
     }
@@ -55,15 +60,20 @@ fn prepare(words: &[OsString]) -> Result<ExitCode, String> {
     if let Some(id) = stage.user() {
         again.uid(id).gid(id);
     }
-    let status = again.status().map_err(|error| format!("cannot run {}: {error}", stage.bench().display()))?;
+    let status = again
+        .status()
+        .map_err(|error| format!("cannot run {}: {error}", stage.bench().display()))?;
     Ok(exit_code(status.code().unwrap_or(1)))
 }
 
 /// The jobs that the command line names. Options are cargo's (`--bench`).
 fn choose(words: &[OsString]) -> Result<Vec<OsString>, String> {
-    let named: Vec<OsString> = words.iter().filter(|word| !word.as_encoded_bytes().starts_with(b"-")).cloned().collect();
+    let named: Vec<OsString> =
+        words.iter().filter(|word| !word.as_encoded_bytes().starts_with(b"-")).cloned().collect();
     match named.iter().find(|word| !JOBS.iter().any(|job| *word == job)) {
-        Some(unknown) => Err(format!("no job is called {}; there are {}", unknown.display(), JOBS.join(", "))),
+        Some(unknown) => {
+            Err(format!("no job is called {}; there are {}", unknown.display(), JOBS.join(", ")))
+        }
         None if named.is_empty() => Ok(JOBS.map(OsString::from).to_vec()),
         None => Ok(named),
     }

@@ -1,4 +1,5 @@
-//! The command line. Its flags become one more, last, layer of the profile; there is no second way to say a thing.
+//! The command line. Its flags become one more, last, layer of the profile; there is no second way
+//! to say a thing.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -27,9 +28,10 @@ impl Cli {
     }
 }
 
-/// Prefixes of one pipeline, and questions about what it makes. The options of a command are made when it is the one that is asked for:
-/// those of all took a tenth of what a start does before its first process. What a command is for stands here, for the list of them all:
-/// a doc comment of its structure would take this one's place.
+/// Prefixes of one pipeline, and questions about what it makes. The options of a command are made
+/// when it is the one that is asked for: those of all took a tenth of what a start does before its
+/// first process. What a command is for stands here, for the list of them all: a doc comment of its
+/// structure would take this one's place.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Command {
@@ -37,7 +39,8 @@ pub enum Command {
     Run(Runs),
     /// Say all that is wrong with a profile, here
     Check(Checked),
-    /// Explain a code such as E0301 or mounts::broad, with a bad and a good example; or list them all
+    /// Explain a code such as E0301 or mounts::broad, with a bad and a good example; or list them
+    /// all
     Explain(Explained),
     /// Show what `run` would do, step by step
     Plan(Planning),
@@ -124,7 +127,8 @@ impl Flags {
     }
 }
 
-// A profile that is looked at: options stand anywhere before `--`, as nothing there is the target's.
+// A profile that is looked at: options stand anywhere before `--`, as nothing there is the
+// target's.
 #[derive(Debug, Args)]
 pub struct Looked {
     /// What is added.
@@ -178,7 +182,8 @@ pub struct Runs {
     /// Say on standard error what the run used
     #[arg(long)]
     pub stats: bool,
-    /// Say which system calls were denied to whom, and which line would permit each; =live: each kind at once, too
+    /// Say which system calls were denied to whom, and which line would permit each; =live: each
+    /// kind at once, too
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "end", hide_possible_values = true)]
     pub explain: Option<Explain>,
     /// The profile.
@@ -250,7 +255,8 @@ pub enum ProfilesCommand {
         #[arg(value_name = "PROFILE")]
         name: String,
     },
-    /// Say what a run of the first does and one of the second does not, and the other way round; 1 where they differ
+    /// Say what a run of the first does and one of the second does not, and the other way round; 1
+    /// where they differ
     Diff {
         /// A path, or the name of a profile
         #[arg(value_name = "PROFILE")]
@@ -390,12 +396,16 @@ pub enum Format {
 /// An option of any command that is spelt much like this word.
 fn option_like(word: &str) -> Option<String> {
     let command = Cli::built();
-    let options = command.get_subcommands().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
+    let options = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(clap::Arg::get_long);
     let near = did_you_mean(word.trim_start_matches('-').split('=').next()?, options)?;
     Some(format!("did you mean `--{near}`?"))
 }
 
-/// How a command line is written on which options of `run` stand behind PROFILE, where they are the target's first word.
+/// How a command line is written on which options of `run` stand behind PROFILE, where they are the
+/// target's first word.
 fn in_order(profile: &str, words: &[String]) -> String {
     let command = Cli::built();
     let run = command.find_subcommand("run");
@@ -405,40 +415,69 @@ fn in_order(profile: &str, words: &[String]) -> String {
     };
     let mut taken = 0;
     while let Some(arg) = words.get(taken).and_then(|word| option(word)) {
-        let takes_word = arg.get_action().takes_values() && !arg.is_require_equals_set() && !words[taken].contains('=');
+        let takes_word = arg.get_action().takes_values()
+            && !arg.is_require_equals_set()
+            && !words[taken].contains('=');
         taken += if takes_word { 2 } else { 1 };
     }
     let (options, rest) = words.split_at(taken.min(words.len()));
-    let quoted = |words: &[String]| words.iter().map(|word| format!(" {}", shell_word(word))).collect::<String>();
+    let quoted = |words: &[String]| {
+        words.iter().map(|word| format!(" {}", shell_word(word))).collect::<String>()
+    };
     let profile = shell_word(profile);
     match options {
         [] if ["--help", "-h"].contains(&rest[0].as_str()) => {
-            format!("for help: stockade run --help; for a program of that name: stockade run {profile} --{}", quoted(rest))
+            format!(
+                "for help: stockade run --help; for a program of that name: stockade run {profile} \
+                 --{}",
+                quoted(rest)
+            )
         }
         [] => format!("for a program of that name: stockade run {profile} --{}", quoted(rest)),
-        options => format!("options stand before PROFILE: stockade run{} {profile}{}", quoted(options), quoted(rest)),
+        options => format!(
+            "options stand before PROFILE: stockade run{} {profile}{}",
+            quoted(options),
+            quoted(rest)
+        ),
     }
 }
 
-/// How a command line is written on which an option of the target's stands behind PROFILE, where options of a command may stand.
+/// How a command line is written on which an option of the target's stands behind PROFILE, where
+/// options of a command may stand.
 pub fn with_dashes(words: &[String], unknown: &str) -> Option<String> {
     let (command, words) = words.split_first()?;
     let known = Cli::built();
-    let known = known.find_subcommand(command).filter(|_| ["check", "plan", "doctor"].contains(&command.as_str()))?;
+    let known = known
+        .find_subcommand(command)
+        .filter(|_| ["check", "plan", "doctor"].contains(&command.as_str()))?;
     let takes_word = |word: &str| {
-        let named = |arg: &&clap::Arg| word.strip_prefix("--").is_some_and(|name| arg.get_long() == Some(name));
-        known.get_arguments().find(named).is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
+        let named = |arg: &&clap::Arg| {
+            word.strip_prefix("--").is_some_and(|name| arg.get_long() == Some(name))
+        };
+        known
+            .get_arguments()
+            .find(named)
+            .is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
     };
     let mut profile = 0;
     while words.get(profile)?.starts_with('-') && words[profile] != "-" {
         profile += if takes_word(&words[profile]) { 2 } else { 1 };
     }
     let (before, after) = words.split_at_checked(profile + 1)?;
-    if after.first()?.starts_with('-') || after.iter().any(|word| word == "--") || !after.iter().any(|word| word.starts_with(unknown)) {
+    if after.first()?.starts_with('-')
+        || after.iter().any(|word| word == "--")
+        || !after.iter().any(|word| word.starts_with(unknown))
+    {
         return None;
     }
-    let quoted = |words: &[String]| words.iter().map(|word| format!(" {}", shell_word(word))).collect::<String>();
-    Some(format!("the target's options stand after `--`: stockade {command}{} --{}", quoted(before), quoted(after)))
+    let quoted = |words: &[String]| {
+        words.iter().map(|word| format!(" {}", shell_word(word))).collect::<String>()
+    };
+    Some(format!(
+        "the target's options stand after `--`: stockade {command}{} --{}",
+        quoted(before),
+        quoted(after)
+    ))
 }
 
 impl Given {
@@ -449,13 +488,17 @@ impl Given {
         let profile = words.next().unwrap_or_default();
         if profile.starts_with('-') && profile != "-" {
             let message = format!("cannot read `{profile}`: there is no such option here");
-            return Err(wrong(message).help(option_like(&profile).unwrap_or_else(|| "see stockade run --help".into())).into());
+            return Err(wrong(message)
+                .help(option_like(&profile).unwrap_or_else(|| "see stockade run --help".into()))
+                .into());
         }
         let mut args: Vec<String> = words.collect();
         let mut dashed = None;
         match args.first() {
             Some(first) if first == "--" => drop(args.remove(0)),
-            Some(first) if first.starts_with('-') && first != "-" => dashed = Some(in_order(&profile, &args)),
+            Some(first) if first.starts_with('-') && first != "-" => {
+                dashed = Some(in_order(&profile, &args))
+            }
             _ => {}
         }
         let pair = |flag: &String| match flag.split_once('=') {
@@ -463,7 +506,8 @@ impl Given {
             None => Err(wrong(format!("cannot read `--set {flag}`: it takes NAME=VALUE"))),
         };
         let params = self.flags.set.iter().map(pair).collect::<Result<_, _>>()?;
-        let config = self.flags.config.into_iter().map(|toml| ("--config".to_owned(), toml)).collect();
+        let config =
+            self.flags.config.into_iter().map(|toml| ("--config".to_owned(), toml)).collect();
         Ok(Request { profile, config, params, args, dashed })
     }
 }

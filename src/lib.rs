@@ -1,6 +1,7 @@
 //! stockade: a TOML profile becomes a sandbox, and the target runs in it.
 //!
-//! The three stages are [`profile::load`], [`plan::plan`] and [`launch::launch`]; data flows one way through them:
+//! The three stages are [`profile::load`], [`plan::plan`] and [`launch::launch`]; data flows one
+//! way through them:
 //!
 //! ```text
 //! profile text ──load──▶ Profile ──plan──▶ Plan ──launch──▶ Outcome
@@ -9,9 +10,11 @@
 //!
 //! `check`, `plan` and `run` of the command line are three prefixes of this one pipeline.
 //!
-//! Each directory is a room, and a room imports only what stands before it (`tests/house.rs` holds that):
+//! Each directory is a room, and a room imports only what stands before it (`tests/house.rs` holds
+//! that):
 //!
-//! - [`text`]: text with its places, and what is said about it; [`language`]: how a section is declared and read
+//! - [`text`]: text with its places, and what is said about it; [`language`]: how a section is
+//!   declared and read
 //! - [`kernel`]: words of the kernel; [`sys`]: its calls, and all that is unsafe
 //! - [`host`]: what is known of a machine; [`step`]: what a plan is made of
 //! - [`policy`]: one domain of the profile each; [`profile`]: from text to a typed profile

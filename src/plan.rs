@@ -15,8 +15,8 @@ use crate::policy::privilege::Standing;
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Facts, Filter, Imported, Needs, Told};
 use crate::policy::{
-    bounds, capabilities, env, identity, landlock, limits, mounts, name, namespaces, network, privilege, process, programs, rlimits, seccomp,
-    unnested, write_execute,
+    bounds, capabilities, env, identity, landlock, limits, mounts, name, namespaces, network,
+    privilege, process, programs, rlimits, seccomp, unnested, write_execute,
 };
 use crate::profile::Profile;
 use crate::step::draft::Draft;
@@ -29,8 +29,9 @@ use crate::text::source::Span;
 pub enum Actor {
     /// The launcher, before the clone.
     Launcher,
-    /// The launcher when root started it, else pid 1: an ordinary user's child must open the sources itself, as a mount of the old
-    /// namespace cannot be cloned in the new one; root's child cannot, as its ids may not walk the host's directories.
+    /// The launcher when root started it, else pid 1: an ordinary user's child must open the
+    /// sources itself, as a mount of the old namespace cannot be cloned in the new one; root's
+    /// child cannot, as its ids may not walk the host's directories.
     Opener,
     /// Pid 1 of the sandbox.
     Init,
@@ -40,19 +41,69 @@ pub enum Actor {
 
 /// THE ORDER: each stage, who walks it, and why it stands where it does.
 pub const ORDER: &[(Stage, Actor, &str)] = &[
-    (Stage::Terminal, Actor::Launcher, "a terminal is opened by who was given it, while its device and the launcher's own /proc are in sight"),
-    (Stage::Limits, Actor::Launcher, "a group is limited before anything is in it, and its files are found in the launcher's own tree"),
-    (Stage::Join, Actor::Launcher, "a namespace that the host owns can be entered only before the user namespace is new"),
-    (Stage::Group, Actor::Init, "all that the sandbox does from here on counts, and its cgroup namespace begins there"),
-    (Stage::Sources, Actor::Opener, "sources are opened once, on the old tree, before anything covers it"),
-    (Stage::Enter, Actor::Init, "these files of /proc can be written only while the process is the caller's and dumpable"),
-    (Stage::Ids, Actor::Init, "what is made from here on must have a mapped owner, or mkdir is EOVERFLOW"),
-    (Stage::World, Actor::Init, "proc and mqueue can be mounted only while the old ones are in sight"),
-    (Stage::Pivot, Actor::Init, "the old root goes before any privilege does, so that nothing of it is left to walk to"),
-    (Stage::Rules, Actor::Init, "Landlock rules bind files of the new root, and some can be opened by root alone"),
-    (Stage::Identity, Actor::Init, "capabilities go once the world is built; no_new_privs lets an ordinary user filter itself"),
+    (
+        Stage::Terminal,
+        Actor::Launcher,
+        "a terminal is opened by who was given it, while its device and the launcher's own /proc \
+         are in sight",
+    ),
+    (
+        Stage::Limits,
+        Actor::Launcher,
+        "a group is limited before anything is in it, and its files are found in the launcher's \
+         own tree",
+    ),
+    (
+        Stage::Join,
+        Actor::Launcher,
+        "a namespace that the host owns can be entered only before the user namespace is new",
+    ),
+    (
+        Stage::Group,
+        Actor::Init,
+        "all that the sandbox does from here on counts, and its cgroup namespace begins there",
+    ),
+    (
+        Stage::Sources,
+        Actor::Opener,
+        "sources are opened once, on the old tree, before anything covers it",
+    ),
+    (
+        Stage::Enter,
+        Actor::Init,
+        "these files of /proc can be written only while the process is the caller's and dumpable",
+    ),
+    (
+        Stage::Ids,
+        Actor::Init,
+        "what is made from here on must have a mapped owner, or mkdir is EOVERFLOW",
+    ),
+    (
+        Stage::World,
+        Actor::Init,
+        "proc and mqueue can be mounted only while the old ones are in sight",
+    ),
+    (
+        Stage::Pivot,
+        Actor::Init,
+        "the old root goes before any privilege does, so that nothing of it is left to walk to",
+    ),
+    (
+        Stage::Rules,
+        Actor::Init,
+        "Landlock rules bind files of the new root, and some can be opened by root alone",
+    ),
+    (
+        Stage::Identity,
+        Actor::Init,
+        "capabilities go once the world is built; no_new_privs lets an ordinary user filter itself",
+    ),
     (Stage::Process, Actor::Target, "a low limit of files or processes would stop the steps above"),
-    (Stage::Landlock, Actor::Target, "after all that opens files by itself; a restricted process can no longer mount"),
+    (
+        Stage::Landlock,
+        Actor::Target,
+        "after all that opens files by itself; a restricted process can no longer mount",
+    ),
     (Stage::Seccomp, Actor::Target, "last: the filter need allow only what the target calls"),
 ];
 
@@ -104,7 +155,10 @@ impl Plan {
 
     /// Who walks a stage in this launch.
     pub fn actor(&self, stage: Stage) -> Actor {
-        let actor = ORDER.iter().find(|(known, ..)| *known == stage).map_or(Actor::Target, |(_, actor, _)| *actor);
+        let actor = ORDER
+            .iter()
+            .find(|(known, ..)| *known == stage)
+            .map_or(Actor::Target, |(_, actor, _)| *actor);
         match actor {
             Actor::Opener if self.root => Actor::Launcher,
             Actor::Opener => Actor::Init,
@@ -119,11 +173,20 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     kernel_floor(host, &mut draft);
     let net = network::namespace(&profile.network);
     let choice = Choice::new(&profile.namespaces, net, profile.network.mode.at());
-    let mut ids = identity::draft(&profile.identity, (choice.of(Kind::User), choice.at(Kind::User)), host, &mut draft);
+    let mut ids = identity::draft(
+        &profile.identity,
+        (choice.of(Kind::User), choice.at(Kind::User)),
+        host,
+        &mut draft,
+    );
     let settings = env::draft(&profile.env, host, &mut draft);
-    ids.home = settings.iter().find(|setting| setting.name.text() == "HOME").and_then(|setting| match &setting.value {
-        crate::step::Content::Text(text) => String::from_utf8(text.clone()).ok().filter(|home| !home.contains([':', '\n'])),
-        _ => None,
+    ids.home = settings.iter().find(|setting| setting.name.text() == "HOME").and_then(|setting| {
+        match &setting.value {
+            crate::step::Content::Text(text) => {
+                String::from_utf8(text.clone()).ok().filter(|home| !home.contains([':', '\n']))
+            }
+            _ => None,
+        }
     });
     namespaces::draft(&profile.namespaces, &choice, host, &mut draft);
     become_owner(&choice, &ids, &mut draft);
@@ -135,7 +198,8 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         mounts::links::refuse_planted(&entries, &settings, host, &mut draft);
     }
     if own_tree {
-        // The mounts of a new user namespace are copies that send nothing back (mount_namespaces(7)).
+        // The mounts of a new user namespace are copies that send nothing back
+        // (mount_namespaces(7)).
         if !choice.is_new(Kind::User) {
             draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
         }
@@ -143,13 +207,25 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         let (tree, left_out) = mounts::tree::settle(&entries, host);
         draft.notes.extend(left_out);
         let deeper = mounts::sockets::deeper(&tree, host, host.holds_sockets(profile));
-        mounts::draft(tree, implied, host, &ids, mounts::Undone::by(&profile.namespaces, &profile.optional), &mut draft);
+        mounts::draft(
+            tree,
+            implied,
+            host,
+            &ids,
+            mounts::Undone::by(&profile.namespaces, &profile.optional),
+            &mut draft,
+        );
         draft.notes.extend(deeper);
         draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
     } else if joined_tree {
         refuse_mounts(profile, &choice, &mut draft);
     } else {
-        refuse_programs(profile, &choice, &format!("let it have one: {}", namespaces::own_tree(&choice, host)), &mut draft);
+        refuse_programs(
+            profile,
+            &choice,
+            &format!("let it have one: {}", namespaces::own_tree(&choice, host)),
+            &mut draft,
+        );
         let ground = mounts::Ground {
             why: choice.at(Kind::Mount),
             own_tree: namespaces::own_tree(&choice, host),
@@ -165,16 +241,30 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         Namespace::Host if host.caller.uid != 0 => Power::None,
         _ => Power::Given,
     };
-    capabilities::draft(&profile.capabilities, power, &profile.process.init.or(true), &ids, host.last_capability, &mut draft);
+    capabilities::draft(
+        &profile.capabilities,
+        power,
+        &profile.process.init.or(true),
+        &ids,
+        host.last_capability,
+        &mut draft,
+    );
     let exec = process::exec(&profile.process, settings, &mut draft);
-    let watch = process::draft(&profile.process, &mounts::tree::uncover(&entries, host).0, &choice, host, &mut draft);
+    let watch = process::draft(
+        &profile.process,
+        &mounts::tree::uncover(&entries, host).0,
+        &choice,
+        host,
+        &mut draft,
+    );
     rlimits::draft(&profile.rlimits, &mut draft);
     if let Some(limits) = &host.bounds {
         bounds::check(limits, &mut draft);
     }
     let nested = profile.namespaces.made_inside();
     let asked = limits::Asked {
-        // A hierarchy is mounted by what has CAP_SYS_ADMIN over mounts and the view of groups (cgroup_namespaces(7)).
+        // A hierarchy is mounted by what has CAP_SYS_ADMIN over mounts and the view of groups
+        // (cgroup_namespaces(7)).
         nested: nested.mounts() && nested.has(Kind::Cgroup),
         limits: &profile.limits,
         optional: profile.optional.items.iter().any(|wall| wall.value == "limits"),
@@ -188,19 +278,34 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         let at = profile.namespaces.nested.get().map_or(Span::NOWHERE, |nested| nested.at);
         draft.note(
             at,
-            "the target can list the names of the host's control groups below the launcher's: a control group of its own, by [limits], hides them",
+            "the target can list the names of the host's control groups below the launcher's: a \
+             control group of its own, by [limits], hides them",
         );
     }
     let named = name::draft(&profile.name, host, &mut draft);
     let sight = match choice.of(Kind::Mount) {
         Namespace::New => Sight::Own,
-        Namespace::Host if entries.iter().next().is_none() => Sight::Ungranted(choice.at(Kind::Mount)),
+        Namespace::Host if entries.iter().next().is_none() => {
+            Sight::Ungranted(choice.at(Kind::Mount))
+        }
         Namespace::Host => Sight::Host(choice.at(Kind::Mount)),
         Namespace::Join(_) => Sight::Joined,
     };
     let own_network = *choice.of(Kind::Net) != Namespace::Host;
-    let asked = landlock::Asked { optional: &profile.optional, process: &profile.process, own_network, ids: &ids };
-    let landlock = landlock::draft(&profile.landlock, &asked, &profile.namespaces.nested, sight, host, &mut draft);
+    let asked = landlock::Asked {
+        optional: &profile.optional,
+        process: &profile.process,
+        own_network,
+        ids: &ids,
+    };
+    let landlock = landlock::draft(
+        &profile.landlock,
+        &asked,
+        &profile.namespaces.nested,
+        sight,
+        host,
+        &mut draft,
+    );
     if matches!(sight, Sight::Host(_) | Sight::Ungranted(_)) {
         landlock::refuse_broad(&profile.landlock, &entries, host, &mut draft);
     }
@@ -209,7 +314,8 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     }
     scope_signals(profile, landlock.as_ref(), &choice, (&ids, &watch), host, &mut draft);
     let standing = Standing::of(&ids, &choice, host, &draft);
-    let may_hold_privilege = profile.optional.items.iter().any(|word| word.value == privilege::OPTIONAL);
+    let may_hold_privilege =
+        profile.optional.items.iter().any(|word| word.value == privilege::OPTIONAL);
     privilege::draft(&profile.seccomp, may_hold_privilege, &entries, standing, host, &mut draft);
     if standing.is_guarded(&profile.seccomp) {
         refuse_overlays(profile, nested, &mut draft);
@@ -217,19 +323,28 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let needs = Needs {
         nested,
         deny_set_id: standing.is_guarded(&profile.seccomp)
-            || own_tree && !profile.seccomp.lifts_set_id() && profile.process.gives_a_file_alone(host, &ids, &draft),
-        deny_file_capabilities: standing.takes_file_capabilities(&choice) && may_give_capabilities(profile, nested, &mut draft),
+            || own_tree
+                && !profile.seccomp.lifts_set_id()
+                && profile.process.gives_a_file_alone(host, &ids, &draft),
+        deny_file_capabilities: standing.takes_file_capabilities(&choice)
+            && may_give_capabilities(profile, nested, &mut draft),
         target_is_init: !watch.init,
         core_guard: profile.rlimits.get("core").is_none(),
         foreign_pids: !choice.is_new(Kind::Pid),
         // `all` asks for no namespace by its name: Landlock alone is a mode for files.
-        foreign_ipc: *choice.of(Kind::Ipc) == Namespace::Host && profile.namespaces.ipc.get().is_none(),
+        foreign_ipc: *choice.of(Kind::Ipc) == Namespace::Host
+            && profile.namespaces.ipc.get().is_none(),
         ports: landlock.is_some_and(|ruleset| ruleset.ports != 0),
     };
     let imported = import_policy(profile, host, &mut draft);
     let filter = seccomp::draft(&profile.seccomp, &needs, imported.as_ref(), &mut draft);
     unnested::draft(&profile.namespaces, &choice, &filter, &mut draft);
-    let mounts_inside = profile.namespaces.nested.get().filter(|nested| nested.value.mounts()).map(|nested| nested.at);
+    let mounts_inside = profile
+        .namespaces
+        .nested
+        .get()
+        .filter(|nested| nested.value.mounts())
+        .map(|nested| nested.at);
     let kept = write_execute::Kept {
         sight,
         own_tree: namespaces::own_tree(&choice, host),
@@ -275,8 +390,16 @@ fn kernel_floor(host: &Host, draft: &mut Draft) {
     if host.kernel < LEAST_KERNEL {
         let ((major, minor), (least_major, least_minor)) = (host.kernel, LEAST_KERNEL);
         draft.problem(
-            Problem::new("host::kernel", Span::NOWHERE, format!("cannot run on Linux {major}.{minor}: stockade needs {least_major}.{least_minor}"))
-                .help("boot a newer kernel: the mount calls that stockade stands on are not in older ones"),
+            Problem::new(
+                "host::kernel",
+                Span::NOWHERE,
+                format!(
+                    "cannot run on Linux {major}.{minor}: stockade needs {least_major}.{least_minor}"
+                ),
+            )
+            .help(
+                "boot a newer kernel: the mount calls that stockade stands on are not in older ones",
+            ),
         );
     }
 }
@@ -287,9 +410,13 @@ fn refuse_mounts(profile: &Profile, choice: &Choice, draft: &mut Draft) {
     if let Some((path, _)) = profile.mounts.iter().next() {
         let shown = mounts::pattern::shown(path.value);
         draft.problem(
-            Problem::new("namespaces::mount", path.at, format!("cannot put anything at {shown}: the sandbox has no file tree of its own"))
-                .also(at, "because of this")
-                .help("leave namespaces.mount new, or withdraw the entries: [mounts] PATH = false"),
+            Problem::new(
+                "namespaces::mount",
+                path.at,
+                format!("cannot put anything at {shown}: the sandbox has no file tree of its own"),
+            )
+            .also(at, "because of this")
+            .help("leave namespaces.mount new, or withdraw the entries: [mounts] PATH = false"),
         );
     }
     refuse_programs(profile, choice, "leave namespaces.mount new", draft);
@@ -299,39 +426,66 @@ fn refuse_mounts(profile: &Profile, choice: &Choice, draft: &mut Draft) {
 fn refuse_programs(profile: &Profile, choice: &Choice, instead: &str, draft: &mut Draft) {
     if let Some(program) = profile.programs.items.first() {
         draft.problem(
-            Problem::new("namespaces::mount", program.at, "cannot show programs: the sandbox has no file tree of its own")
-                .also(choice.at(Kind::Mount), "because of this")
-                .help(format!("{instead}; or withdraw them: programs = [\"!*\"]")),
+            Problem::new(
+                "namespaces::mount",
+                program.at,
+                "cannot show programs: the sandbox has no file tree of its own",
+            )
+            .also(choice.at(Kind::Mount), "because of this")
+            .help(format!("{instead}; or withdraw them: programs = [\"!*\"]")),
         );
     }
 }
 
-/// An overlay of the target's own copies a file into a writable bind with all its mode bits and attributes, by no call that a filter
-/// sees (overlayfs.rst): a set-id file that is there, or one that a FUSE file system of the target's shows.
+/// An overlay of the target's own copies a file into a writable bind with all its mode bits and
+/// attributes, by no call that a filter sees (overlayfs.rst): a set-id file that is there, or one
+/// that a FUSE file system of the target's shows.
 fn refuse_overlays(profile: &Profile, nested: Nested, draft: &mut Draft) {
-    let Some(at) = profile.namespaces.nested.get().filter(|nested| nested.value.mounts()).map(|nested| nested.at) else { return };
+    let Some(at) = profile
+        .namespaces
+        .nested
+        .get()
+        .filter(|nested| nested.value.mounts())
+        .map(|nested| nested.at)
+    else {
+        return;
+    };
     let writable = |of| {
         let opens = |op: &Op| matches!(op, Op::OpenTree { slot, attrs, .. } if *slot == of && !attrs.has(Attrs::READ_ONLY));
         draft.steps.iter().any(|step| opens(&step.op))
     };
     let mapped = draft.steps.iter().find_map(|step| match &step.op {
-        Op::IdMapMount { slot, source, .. } if writable(*slot) => Some((source.to_string(), step.at)),
+        Op::IdMapMount { slot, source, .. } if writable(*slot) => {
+            Some((source.to_string(), step.at))
+        }
         _ => None,
     });
     let Some((source, bind)) = mapped else { return };
-    let message =
-        format!("cannot grant {source} for writing: the target stands for its owner, and mounts overlays, by which it makes set-id files there");
+    let message = format!(
+        "cannot grant {source} for writing: the target stands for its owner, and mounts overlays, \
+         by which it makes set-id files there"
+    );
     let help = format!("leave `mount` out: namespaces.nested = {}", nested.less(Kind::Mount));
-    draft.problem(Problem::new("mounts::overlay", bind, message).also(at, "the target makes mount namespaces, because of this").help(help));
+    draft.problem(
+        Problem::new("mounts::overlay", bind, message)
+            .also(at, "the target makes mount namespaces, because of this")
+            .help(help),
+    );
 }
 
-/// Whether the target may have CAP_SETFCAP over files whose owner is mapped to it: kept, or in a user namespace that it makes.
+/// Whether the target may have CAP_SETFCAP over files whose owner is mapped to it: kept, or in a
+/// user namespace that it makes.
 fn may_give_capabilities(profile: &Profile, nested: Nested, draft: &mut Draft) -> bool {
     const SETFCAP: Capability = Capability(31);
     let kept = profile.capabilities.named().find(|cap| cap.value == SETFCAP).map(|cap| cap.at);
-    let made = profile.namespaces.nested.get().filter(|_| nested.has(Kind::User)).map(|nested| nested.at);
+    let made =
+        profile.namespaces.nested.get().filter(|_| nested.has(Kind::User)).map(|nested| nested.at);
     let Some(at) = kept.or(made) else { return false };
-    draft.note(at, "no extended attribute can be set: a file's capabilities on a bind that belongs to the host's root would hold on the host");
+    draft.note(
+        at,
+        "no extended attribute can be set: a file's capabilities on a bind that belongs to the \
+         host's root would hold on the host",
+    );
     true
 }
 
@@ -340,7 +494,9 @@ fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
     match &ids.maps {
         // One's own ids alone are mapped, and the child has them.
         Some(Maps { deny_setgroups: true, helpers: false, .. }) => {}
-        Some(Maps { deny_setgroups: true, .. }) => draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, ids.at.0),
+        Some(Maps { deny_setgroups: true, .. }) => {
+            draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, ids.at.0)
+        }
         Some(_) => {
             draft.step(Stage::Ids, Op::Groups { groups: ids.groups.clone() }, ids.at.1);
             draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, ids.at.0);
@@ -352,48 +508,89 @@ fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
     }
 }
 
-/// Where the process numbers are the host's, Landlock's scope alone keeps signals from processes with the target's user id (kill(2)).
-fn scope_signals(profile: &Profile, ruleset: Option<&Ruleset>, choice: &Choice, who: (&Ids, &Watch), host: &Host, draft: &mut Draft) {
+/// Where the process numbers are the host's, Landlock's scope alone keeps signals from processes
+/// with the target's user id (kill(2)).
+fn scope_signals(
+    profile: &Profile,
+    ruleset: Option<&Ruleset>,
+    choice: &Choice,
+    who: (&Ids, &Watch),
+    host: &Host,
+    draft: &mut Draft,
+) {
     let (ids, watch) = who;
     if choice.is_new(Kind::Pid) || ruleset.is_some_and(Ruleset::scopes_signals) {
         return;
     }
     let said = profile.landlock.scope.said();
-    // Root's sandbox has an id that no other process has but stockade's own inside, which keeps the time and ends the sandbox with the launcher.
-    // A kernel without the scope that is asked for is a problem of [landlock]'s.
+    // Root's sandbox has an id that no other process has but stockade's own inside, which keeps the
+    // time and ends the sandbox with the launcher. A kernel without the scope that is asked for is
+    // a problem of [landlock]'s.
     let asked = profile.landlock.scope.items.iter().any(|scope| scope.value == Scope::Signal);
     if asked || (!watch.init && (ids.needs_idmap || said.is_some())) {
         return;
     }
     let (at, why) = match said {
-        Some(at) => (at, "`scope` has no \"signal\", and the process numbers are not the sandbox's own".to_owned()),
+        Some(at) => (
+            at,
+            "`scope` has no \"signal\", and the process numbers are not the sandbox's own"
+                .to_owned(),
+        ),
         None => {
-            let has = host.landlock.map_or("this kernel has no Landlock".to_owned(), |abi| format!("this kernel's Landlock has ABI {abi}"));
-            (choice.at(Kind::Pid), format!("the process numbers are not the sandbox's own, and {has}; 6 (Linux 6.12) is needed"))
+            let has = host.landlock.map_or("this kernel has no Landlock".to_owned(), |abi| {
+                format!("this kernel's Landlock has ABI {abi}")
+            });
+            (
+                choice.at(Kind::Pid),
+                format!(
+                    "the process numbers are not the sandbox's own, and {has}; 6 (Linux 6.12) is \
+                     needed"
+                ),
+            )
         }
     };
-    if profile.optional.items.iter().any(|name| ["landlock", "landlock.scope"].contains(&name.value.as_str())) {
-        return draft.note_less(at, format!("the target may send signals to processes outside, and stop what keeps its time: {why}"));
+    if profile
+        .optional
+        .items
+        .iter()
+        .any(|name| ["landlock", "landlock.scope"].contains(&name.value.as_str()))
+    {
+        return draft.note_less(
+            at,
+            format!(
+                "the target may send signals to processes outside, and stop what keeps its time: \
+                 {why}"
+            ),
+        );
     }
     let help = match said {
         Some(_) => "add it: scope = [\"signal\"]; or leave namespaces.pid new",
         None => "leave namespaces.pid new, or let the wall fall: optional = [\"landlock.scope\"]",
     };
-    draft.problem(Problem::new("landlock::scope", at, format!("cannot keep signals inside: {why}")).help(help));
+    draft.problem(
+        Problem::new("landlock::scope", at, format!("cannot keep signals inside: {why}"))
+            .help(help),
+    );
 }
 
-/// The first Linux where execve(2) is known to take a process into the time namespace that it made for its children; 6.1 does not.
+/// The first Linux where execve(2) is known to take a process into the time namespace that it made
+/// for its children; 6.1 does not.
 const EXEC_ENTERS_TIME: (u32, u32) = (6, 3);
 
-/// A target that is pid 1 has no parent inside that could make its time namespace. That of the clone has offsets that are frozen
-/// (time_namespaces(7)), so others must be entered by exec.
+/// A target that is pid 1 has no parent inside that could make its time namespace. That of the
+/// clone has offsets that are frozen (time_namespaces(7)), so others must be entered by exec.
 fn time_of_pid_one(profile: &Profile, host: &Host, draft: &mut Draft) {
     let Some(offsets) = profile.namespaces.time_offsets.get() else { return };
     if host.kernel < EXEC_ENTERS_TIME {
         let ((major, minor), (least_major, least_minor)) = (host.kernel, EXEC_ENTERS_TIME);
-        let message =
-            format!("cannot move the clocks of a target that is pid 1: it takes Linux {least_major}.{least_minor}, and this is {major}.{minor}");
-        draft.problem(Problem::new("namespaces::time", offsets.at, message).also(profile.process.init.at(), "it is pid 1, because of this"));
+        let message = format!(
+            "cannot move the clocks of a target that is pid 1: it takes Linux \
+             {least_major}.{least_minor}, and this is {major}.{minor}"
+        );
+        draft.problem(
+            Problem::new("namespaces::time", offsets.at, message)
+                .also(profile.process.init.at(), "it is pid 1, because of this"),
+        );
     }
 }
 
@@ -409,17 +606,31 @@ fn import_policy(profile: &Profile, host: &Host, draft: &mut Draft) -> Option<Im
     };
     let capabilities = &profile.capabilities;
     let kept = capabilities.keep.items.iter().chain(&capabilities.ambient.items);
-    let kept: Vec<String> = kept.map(|cap| format!("CAP_{}", cap.value.to_string().to_uppercase().replace('-', "_"))).collect();
+    let kept: Vec<String> = kept
+        .map(|cap| format!("CAP_{}", cap.value.to_string().to_uppercase().replace('-', "_")))
+        .collect();
     match Imported::read(text, &Facts { capabilities: &kept, kernel: host.kernel }) {
         Ok(imported) => {
             if !imported.unknown.is_empty() {
-                draft.note(path.at, format!("{} permits what is no system call here: {}", path.value, imported.unknown.join(" ")));
+                draft.note(
+                    path.at,
+                    format!(
+                        "{} permits what is no system call here: {}",
+                        path.value,
+                        imported.unknown.join(" ")
+                    ),
+                );
             }
             Some(imported)
         }
         Err(why) => {
-            let code = if why.contains("not built yet") { "profile::not-yet" } else { "seccomp::import" };
-            draft.problem(Problem::new(code, path.at, format!("cannot import {}: {why}", path.value)));
+            let code =
+                if why.contains("not built yet") { "profile::not-yet" } else { "seccomp::import" };
+            draft.problem(Problem::new(
+                code,
+                path.at,
+                format!("cannot import {}: {why}", path.value),
+            ));
             None
         }
     }
@@ -430,13 +641,15 @@ fn check_joined_pids(choice: &Choice, draft: &mut Draft) {
     if choice.is_new(Kind::Pid) {
         return;
     }
-    let proc = draft.steps.iter().find(|step| matches!(step.op, Op::Proc { .. })).map(|step| step.at);
+    let proc =
+        draft.steps.iter().find(|step| matches!(step.op, Op::Proc { .. })).map(|step| step.at);
     if let (Some(at), true) = (proc, choice.is_new(Kind::User)) {
         draft.problem(
             Problem::new(
                 "namespaces::proc",
                 at,
-                "cannot mount proc: the pid namespace is not the sandbox's own, and its owner is another user namespace",
+                "cannot mount proc: the pid namespace is not the sandbox's own, and its owner is \
+                 another user namespace",
             )
             .also(choice.at(Kind::Pid), "because of this")
             .help("leave namespaces.pid new, or leave proc out"),

@@ -1,4 +1,5 @@
-//! A profile: text in, typed values with their places out. It reads files and nothing else of the machine.
+//! A profile: text in, typed values with their places out. It reads files and nothing else of the
+//! machine.
 
 use crate::language::section::{Early, Key, Set};
 use crate::language::shape::{Need, Shape, Shaped};
@@ -28,13 +29,15 @@ section! {
         description: Key<String>,
         /// A name for the sandbox while it runs, for `ps`, `freeze`, `thaw` and `kill`.
         name: Key<SandboxName>,
-        /// What this file is laid over, in this order: names of profiles, or paths from this file's directory, with a `/` or the ending `.toml`.
+        /// What this file is laid over, in this order: names of profiles, or paths from this file's
+        /// directory, with a `/` or the ending `.toml`.
         extends: Early<Bases>,
         /// Walls set in this file that may fall where the machine lacks them. Not inherited.
         optional: Set<Wall>,
-        /// Programs by name or absolute path: the file, its interpreter and its libraries are in the sandbox, read-only, at the same
-        /// paths. `"${COMMAND}"` is the program of `process.command`. What a program opens by itself later (plugins, locales, modules)
-        /// is not among it.
+        /// Programs by name or absolute path: the file, its interpreter and its libraries are in
+        /// the sandbox, read-only, at the same paths. `"${COMMAND}"` is the program of
+        /// `process.command`. What a program opens by itself later (plugins, locales, modules) is
+        /// not among it.
         programs: Programs,
         /// What the profile leaves to its user.
         params: Early<Declarations>,
@@ -85,7 +88,8 @@ impl Shaped for Bases {
     }
 }
 
-/// Where a key of the language stands, for a file that has it elsewhere: all keys below a `[section]` are that section's in TOML.
+/// Where a key of the language stands, for a file that has it elsewhere: all keys below a
+/// `[section]` are that section's in TOML.
 pub fn place_of_key(key: &str) -> Option<String> {
     let Shape::Table(profile) = Profile::shape() else { return None };
     let is_section = |shape: &Shape| matches!(shape, Shape::Named(_)) || !shape.keys().is_empty();
@@ -93,7 +97,12 @@ pub fn place_of_key(key: &str) -> Option<String> {
         return Some(format!("`{key}` stands at the top of the file, before the first [section]"));
     }
     let has = |shape: &Shape| shape.keys().iter().any(|known| known.name == key);
-    let sections: Vec<String> = profile.keys.iter().filter(|top| has(&top.shape)).map(|top| format!("[{}]", top.name)).collect();
+    let sections: Vec<String> = profile
+        .keys
+        .iter()
+        .filter(|top| has(&top.shape))
+        .map(|top| format!("[{}]", top.name))
+        .collect();
     (!sections.is_empty()).then(|| format!("`{key}` is a key of {}", sections.join(" and of ")))
 }
 

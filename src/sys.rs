@@ -1,6 +1,8 @@
-//! All of the crate's `unsafe`: one system call per function. Nothing here decides, allocates or formats.
+//! All of the crate's `unsafe`: one system call per function. Nothing here decides, allocates or
+//! formats.
 //!
-//! What runs between clone and exec calls these alone. A failing call gives its [`Errno`]; no result is thrown away here.
+//! What runs between clone and exec calls these alone. A failing call gives its [`Errno`]; no
+//! result is thrown away here.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
@@ -36,8 +38,9 @@ pub fn regardless<T>(_: Result<T>) {}
 
 macro_rules! call {
     ($number:expr $(, $arg:expr)* $(,)?) => {
-        // SAFETY: the arguments are integers, or pointers to values that live until the call returns, of the type that the
-        // kernel's prototype of this call names; the enclosing function's signature sees to that.
+        // SAFETY: the arguments are integers, or pointers to values that live until the call
+        // returns, of the type that the kernel's prototype of this call names; the enclosing
+        // function's signature sees to that.
         unsafe { libc::syscall($number $(, $arg)*) }
     };
 }
@@ -68,19 +71,23 @@ pub struct CloneArgs {
     pub set_tid: u64,
     /// Unused here.
     pub set_tid_size: u64,
-    /// The group of version 2 that the child begins in, by a descriptor of its directory, with CLONE_INTO_CGROUP.
+    /// The group of version 2 that the child begins in, by a descriptor of its directory, with
+    /// CLONE_INTO_CGROUP.
     pub cgroup: u64,
 }
 
 /// `CLONE_INTO_CGROUP` (linux/sched.h, Linux 5.7).
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// The bits of clone(2)'s flags that are the signal at the child's end. CLONE_NEWTIME is one of them, so clone3(2) alone makes that.
+/// The bits of clone(2)'s flags that are the signal at the child's end. CLONE_NEWTIME is one of
+/// them, so clone3(2) alone makes that.
 const CSIGNAL: u64 = 0xff;
 
-/// clone3(2) with a copied address space: `Ok(0)` in the child, `Ok(pid)` in the parent, whose `pidfd` is set.
+/// clone3(2) with a copied address space: `Ok(0)` in the child, `Ok(pid)` in the parent, whose
+/// `pidfd` is set.
 ///
-/// A filter cannot look at the flags of clone3(2), so those of containers have it absent, or refuse it; clone(2) takes the same flags.
+/// A filter cannot look at the flags of clone3(2), so those of containers have it absent, or refuse
+/// it; clone(2) takes the same flags.
 pub fn clone_process(flags: u64, pidfd: &mut RawFd, group: Option<RawFd>) -> Result<i32> {
     let mut args = CloneArgs {
         flags: flags | libc::CLONE_PIDFD as u64 | group.map_or(0, |_| CLONE_INTO_CGROUP),
@@ -89,12 +96,15 @@ pub fn clone_process(flags: u64, pidfd: &mut RawFd, group: Option<RawFd>) -> Res
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
     };
-    // Without CLONE_VM the child gets its own copy of everything; the launcher has one thread, so no lock is held in the copy.
+    // Without CLONE_VM the child gets its own copy of everything; the launcher has one thread, so
+    // no lock is held in the copy.
     match check(call!(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>())) {
         Err(Errno(libc::ENOSYS | libc::EPERM)) if group.is_none() && flags & CSIGNAL == 0 => {
-            // The pidfd goes to where the third argument leads (CLONE_PIDFD), on every architecture.
+            // The pidfd goes to where the third argument leads (CLONE_PIDFD), on every
+            // architecture.
             let flags = (args.flags | libc::SIGCHLD as u64) as c_long;
-            check(call!(libc::SYS_clone, flags, 0, std::ptr::from_mut(pidfd), 0, 0)).map(|pid| pid as i32)
+            check(call!(libc::SYS_clone, flags, 0, std::ptr::from_mut(pidfd), 0, 0))
+                .map(|pid| pid as i32)
         }
         made => made.map(|pid| pid as i32),
     }
@@ -109,15 +119,16 @@ pub enum Memory {
     Copied,
 }
 
-/// clone(2) with a stack of its own; returns once the child has exec'ed or ended. `run` must end in exec or [`exit`], take no lock and
-/// never unwind.
+/// clone(2) with a stack of its own; returns once the child has exec'ed or ended. `run` must end in
+/// exec or [`exit`], take no lock and never unwind.
 pub fn spawn<T>(memory: Memory, run: fn(&mut T) -> !, data: &mut T) -> Result<i32> {
     struct Call<'a, T> {
         run: fn(&mut T) -> !,
         data: &'a mut T,
     }
     extern "C" fn enter<T>(call: *mut c_void) -> c_int {
-        // SAFETY: the pointer is to the caller's `Call`, which lives and is not touched until this child executes or ends.
+        // SAFETY: the pointer is to the caller's `Call`, which lives and is not touched until this
+        // child executes or ends.
         let call = unsafe { &mut *call.cast::<Call<'_, T>>() };
         (call.run)(call.data)
     }
@@ -129,7 +140,8 @@ pub fn spawn<T>(memory: Memory, run: fn(&mut T) -> !, data: &mut T) -> Result<i3
     let top = top.wrapping_sub(top as usize % 16);
     let shared = if memory == Memory::Shared { libc::CLONE_VM } else { 0 };
     let flags = shared | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: `stack` and `call` outlive the child's use of them, because CLONE_VFORK suspends this thread until the child is done.
+    // SAFETY: `stack` and `call` outlive the child's use of them, because CLONE_VFORK suspends this
+    // thread until the child is done.
     done_pid(unsafe { libc::clone(enter::<T>, top.cast(), flags, (&raw mut call).cast()) })
 }
 
@@ -146,19 +158,30 @@ pub fn exit(code: i32) -> ! {
 /// execve(2). Returns only on failure. The arrays end in null.
 pub fn execve(path: &CStr, argv: &[*const c_char], envp: &[*const c_char]) -> Errno {
     // The caller's arrays end in null pointers, which `debug_assert` states.
-    debug_assert!(argv.last().is_some_and(|last| last.is_null()) && envp.last().is_some_and(|last| last.is_null()));
+    debug_assert!(
+        argv.last().is_some_and(|last| last.is_null())
+            && envp.last().is_some_and(|last| last.is_null())
+    );
     match done(call!(libc::SYS_execve, path.as_ptr(), argv.as_ptr(), envp.as_ptr())) {
         Err(errno) => errno,
         Ok(()) => Errno(0),
     }
 }
 
-/// Whether execve(2) would take this file: faccessat(2), and where the kernel has it (Linux 6.14) execveat(2) with AT_EXECVE_CHECK,
-/// which asks the security modules and executes nothing. An older kernel refuses the flag before it looks at the file.
+/// Whether execve(2) would take this file: faccessat(2), and where the kernel has it (Linux 6.14)
+/// execveat(2) with AT_EXECVE_CHECK, which asks the security modules and executes nothing. An older
+/// kernel refuses the flag before it looks at the file.
 pub fn may_execute(path: &CStr) -> Result {
     done(call!(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::X_OK))?;
     let words: [*const c_char; 2] = [path.as_ptr(), std::ptr::null()];
-    match done(call!(libc::SYS_execveat, libc::AT_FDCWD, path.as_ptr(), words.as_ptr(), words[1..].as_ptr(), 0x1_0000)) {
+    match done(call!(
+        libc::SYS_execveat,
+        libc::AT_FDCWD,
+        path.as_ptr(),
+        words.as_ptr(),
+        words[1..].as_ptr(),
+        0x1_0000
+    )) {
         Err(Errno(libc::EINVAL | libc::ENOSYS)) => Ok(()),
         other => other,
     }
@@ -177,7 +200,8 @@ pub struct Waited {
 pub fn wait_any(untraced: bool) -> Result<Option<Waited>> {
     let mut status = 0;
     let flags = libc::WNOHANG | if untraced { libc::WUNTRACED | libc::WCONTINUED } else { 0 };
-    let pid = check(call!(libc::SYS_wait4, -1, &raw mut status, flags, std::ptr::null_mut::<c_void>()))?;
+    let pid =
+        check(call!(libc::SYS_wait4, -1, &raw mut status, flags, std::ptr::null_mut::<c_void>()))?;
     Ok((pid > 0).then_some(Waited { pid: pid as i32, status }))
 }
 
@@ -185,7 +209,8 @@ pub fn wait_any(untraced: bool) -> Result<Option<Waited>> {
 pub fn wait_for(pid: i32) -> Result<i32> {
     loop {
         let mut status = 0;
-        match check(call!(libc::SYS_wait4, pid, &raw mut status, 0, std::ptr::null_mut::<c_void>())) {
+        match check(call!(libc::SYS_wait4, pid, &raw mut status, 0, std::ptr::null_mut::<c_void>()))
+        {
             Err(Errno(libc::EINTR)) => {}
             other => return other.map(|_| status),
         }
@@ -212,8 +237,13 @@ pub fn wait_with_usage(pid: i32) -> Result<(i32, Usage)> {
         match check(call!(libc::SYS_wait4, pid, &raw mut status, 0, &raw mut usage)) {
             Err(Errno(libc::EINTR)) => {}
             other => {
-                let micros = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
-                let used = Usage { user: micros(usage.ru_utime), system: micros(usage.ru_stime), max_rss: usage.ru_maxrss as u64 };
+                let micros =
+                    |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+                let used = Usage {
+                    user: micros(usage.ru_utime),
+                    system: micros(usage.ru_stime),
+                    max_rss: usage.ru_maxrss as u64,
+                };
                 return other.map(|_| (status, used));
             }
         }
@@ -232,7 +262,8 @@ pub fn signal_pidfd(pidfd: RawFd, signal: i32) -> Result {
 
 /// The same with a number beside it, as sigqueue(3) sends it.
 pub fn queue_pidfd(pidfd: RawFd, signal: i32, number: i32) -> Result {
-    // siginfo_t of 64-bit machines: signal, errno, code; from byte 16 on the sender's ids, then the number.
+    // siginfo_t of 64-bit machines: signal, errno, code; from byte 16 on the sender's ids, then the
+    // number.
     let mut info = [0u32; 32];
     (info[0], info[2], info[6]) = (signal as u32, libc::SI_QUEUE as u32, number as u32);
     done(call!(libc::SYS_pidfd_send_signal, pidfd, signal, info.as_ptr(), 0))
@@ -250,7 +281,8 @@ pub fn open_pidfd(pid: i32) -> Result<RawFd> {
 
 // ---- descriptors to another process ----
 
-/// A message of one byte and one descriptor (SCM_RIGHTS of unix(7)), all of it at addresses that are known before it is sent.
+/// A message of one byte and one descriptor (SCM_RIGHTS of unix(7)), all of it at addresses that
+/// are known before it is sent.
 #[derive(Debug)]
 pub struct Letter {
     /// `struct user_msghdr`.
@@ -270,7 +302,15 @@ impl Letter {
 
     fn point_at_itself(&mut self) {
         self.part = [&raw mut self.text as u64, 1];
-        self.header = [0, 0, &raw mut self.part as u64, 1, &raw mut self.control as u64, size_of::<[u64; 3]>() as u64, 0];
+        self.header = [
+            0,
+            0,
+            &raw mut self.part as u64,
+            1,
+            &raw mut self.control as u64,
+            size_of::<[u64; 3]>() as u64,
+            0,
+        ];
     }
 
     /// The arguments of the call that sends it through a socket.
@@ -295,7 +335,8 @@ impl Letter {
             return Ok(None);
         }
         let [length, what, fd] = self.control;
-        let is_descriptor = length == 20 && what == libc::SOL_SOCKET as u64 | (libc::SCM_RIGHTS as u64) << 32;
+        let is_descriptor =
+            length == 20 && what == libc::SOL_SOCKET as u64 | (libc::SCM_RIGHTS as u64) << 32;
         if is_descriptor { Ok(Some(fd as u32 as RawFd)) } else { Err(Errno(libc::EBADMSG)) }
     }
 }
@@ -303,7 +344,13 @@ impl Letter {
 /// socketpair(2) of stream sockets, close-on-exec.
 pub fn socket_pair() -> Result<(RawFd, RawFd)> {
     let mut ends = [0; 2];
-    done(call!(libc::SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0, ends.as_mut_ptr()))?;
+    done(call!(
+        libc::SYS_socketpair,
+        libc::AF_UNIX,
+        libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
+        0,
+        ends.as_mut_ptr()
+    ))?;
     Ok((ends[0], ends[1]))
 }
 
@@ -331,7 +378,8 @@ pub fn setdomainname(name: &[u8]) -> Result {
 
 /// IFF_UP for `lo` of the present network namespace (netdevice(7)).
 pub fn loopback_up() -> Result {
-    let socket = fd(call!(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?;
+    let socket =
+        fd(call!(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?;
     // SAFETY: all zeroes is a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     request.ifr_name[0] = b'l' as c_char;
@@ -343,7 +391,8 @@ pub fn loopback_up() -> Result {
 
 // ---- sockets ----
 
-/// A stream socket that is connected to a path (unix(7)). It does not block, so that a listener with a full queue is EAGAIN.
+/// A stream socket that is connected to a path (unix(7)). It does not block, so that a listener
+/// with a full queue is EAGAIN.
 pub fn connect_unix(path: &CStr) -> Result<RawFd> {
     // SAFETY: all zeroes is a valid sockaddr_un.
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
@@ -355,27 +404,51 @@ pub fn connect_unix(path: &CStr) -> Result<RawFd> {
     for (to, from) in address.sun_path.iter_mut().zip(bytes) {
         *to = *from as c_char;
     }
-    let socket = fd(call!(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0))?;
-    let connected = done(call!(libc::SYS_connect, socket, &raw const address, size_of::<libc::sockaddr_un>()));
+    let socket = fd(call!(
+        libc::SYS_socket,
+        libc::AF_UNIX,
+        libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+        0
+    ))?;
+    let connected =
+        done(call!(libc::SYS_connect, socket, &raw const address, size_of::<libc::sockaddr_un>()));
     connected.map(|()| socket).inspect_err(|_| regardless(close(socket)))
 }
 
-/// SO_PEERCRED: the process that listens at the other end, 0 where it has no number here, and its user.
+/// SO_PEERCRED: the process that listens at the other end, 0 where it has no number here, and its
+/// user.
 pub fn peer(socket: RawFd) -> Result<(i32, u32)> {
     let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-    done(call!(libc::SYS_getsockopt, socket, libc::SOL_SOCKET, libc::SO_PEERCRED, &raw mut peer, &raw mut length))?;
+    done(call!(
+        libc::SYS_getsockopt,
+        socket,
+        libc::SOL_SOCKET,
+        libc::SO_PEERCRED,
+        &raw mut peer,
+        &raw mut length
+    ))?;
     Ok((peer.pid, peer.uid))
 }
 
 /// send(2), without the signal that a closed end sends.
 pub fn send(socket: RawFd, bytes: &[u8]) -> Result<usize> {
-    check(call!(libc::SYS_sendto, socket, bytes.as_ptr(), bytes.len(), libc::MSG_NOSIGNAL, 0usize, 0usize)).map(|count| count as usize)
+    check(call!(
+        libc::SYS_sendto,
+        socket,
+        bytes.as_ptr(),
+        bytes.len(),
+        libc::MSG_NOSIGNAL,
+        0usize,
+        0usize
+    ))
+    .map(|count| count as usize)
 }
 
 // ---- files ----
 
-/// open(2) relative to a directory, or to the working directory with `AT_FDCWD`. Always close-on-exec.
+/// open(2) relative to a directory, or to the working directory with `AT_FDCWD`. Always
+/// close-on-exec.
 pub fn openat(dir: RawFd, path: &CStr, flags: c_int, mode: u32) -> Result<RawFd> {
     fd(call!(libc::SYS_openat, dir, path.as_ptr(), flags | libc::O_CLOEXEC, mode))
 }
@@ -400,7 +473,8 @@ fn open_how(dir: RawFd, path: &CStr, flags: c_int, resolve: u64) -> Result<RawFd
 /// openat2(2) from the working directory, following no link before the last name.
 pub fn open_without_links(path: &CStr, flags: c_int) -> Result<RawFd> {
     match open_how(libc::AT_FDCWD, path, flags, 0x04) {
-        // Filters cannot see the modes behind its pointer, so those of containers and stockade's own refuse the call.
+        // Filters cannot see the modes behind its pointer, so those of containers and stockade's
+        // own refuse the call.
         Err(Errno(libc::ENOSYS | libc::EPERM)) => walk_without_links(path, flags),
         other => other,
     }
@@ -410,7 +484,8 @@ pub fn open_without_links(path: &CStr, flags: c_int) -> Result<RawFd> {
 fn walk_without_links(path: &CStr, flags: c_int) -> Result<RawFd> {
     let start = if path.to_bytes().starts_with(b"/") { c"/" } else { c"." };
     let mut here = openat(libc::AT_FDCWD, start, libc::O_PATH | libc::O_DIRECTORY, 0)?;
-    let mut names = path.to_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()).peekable();
+    let mut names =
+        path.to_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()).peekable();
     while let Some(name) = names.next() {
         let flags = if names.peek().is_none() { flags } else { libc::O_PATH };
         let next = open_name(here, name, flags | libc::O_NOFOLLOW);
@@ -433,9 +508,11 @@ fn open_name(dir: RawFd, name: &[u8], flags: c_int) -> Result<RawFd> {
     openat(dir, name, flags, 0)
 }
 
-/// readlinkat(2) of a descriptor that was opened with O_PATH | O_NOFOLLOW: the text of the link that it is.
+/// readlinkat(2) of a descriptor that was opened with O_PATH | O_NOFOLLOW: the text of the link
+/// that it is.
 pub fn read_link(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
-    check(call!(libc::SYS_readlinkat, fd, c"".as_ptr(), buffer.as_mut_ptr(), buffer.len())).map(|count| count as usize)
+    check(call!(libc::SYS_readlinkat, fd, c"".as_ptr(), buffer.as_mut_ptr(), buffer.len()))
+        .map(|count| count as usize)
 }
 
 /// What an open descriptor is: mode, device number of a node, and which file (fstat(2)).
@@ -459,7 +536,13 @@ pub fn describe(fd: RawFd) -> Result<Described> {
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: `stat` is valid for writes.
     done(unsafe { libc::fstat(fd, &raw mut stat) }.into())?;
-    Ok(Described { mode: stat.st_mode, node: stat.st_rdev, inode: (stat.st_dev, stat.st_ino), links: stat.st_nlink as u64, owner: stat.st_uid })
+    Ok(Described {
+        mode: stat.st_mode,
+        node: stat.st_rdev,
+        inode: (stat.st_dev, stat.st_ino),
+        links: stat.st_nlink as u64,
+        owner: stat.st_uid,
+    })
 }
 
 /// An option of a socket that is an `int` (getsockopt(2), SOL_SOCKET).
@@ -471,16 +554,23 @@ pub fn socket_option(fd: RawFd, name: c_int) -> Result<i32> {
 
 /// Whether a unix socket has a peer (getpeername(2)).
 pub fn has_peer(fd: RawFd) -> Result<bool> {
-    let (mut address, mut size) = (MaybeUninit::<libc::sockaddr_un>::uninit(), size_of::<libc::sockaddr_un>() as libc::socklen_t);
+    let (mut address, mut size) = (
+        MaybeUninit::<libc::sockaddr_un>::uninit(),
+        size_of::<libc::sockaddr_un>() as libc::socklen_t,
+    );
     match done(call!(libc::SYS_getpeername, fd, address.as_mut_ptr(), &raw mut size)) {
         Err(Errno(libc::ENOTCONN)) => Ok(false),
         told => told.map(|()| true),
     }
 }
 
-/// Whether a unix socket has an address: without one, getsockname(2) gives its family alone (unix(7)).
+/// Whether a unix socket has an address: without one, getsockname(2) gives its family alone
+/// (unix(7)).
 pub fn has_address(fd: RawFd) -> Result<bool> {
-    let (mut address, mut size) = (MaybeUninit::<libc::sockaddr_un>::uninit(), size_of::<libc::sockaddr_un>() as libc::socklen_t);
+    let (mut address, mut size) = (
+        MaybeUninit::<libc::sockaddr_un>::uninit(),
+        size_of::<libc::sockaddr_un>() as libc::socklen_t,
+    );
     done(call!(libc::SYS_getsockname, fd, address.as_mut_ptr(), &raw mut size))?;
     Ok(size as usize > size_of::<libc::sa_family_t>())
 }
@@ -527,16 +617,19 @@ pub fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
 
 /// pread(2) from the beginning: a file of /proc, anew.
 pub fn read_again(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
-    check(call!(libc::SYS_pread64, fd, buffer.as_mut_ptr(), buffer.len(), 0u64)).map(|count| count as usize)
+    check(call!(libc::SYS_pread64, fd, buffer.as_mut_ptr(), buffer.len(), 0u64))
+        .map(|count| count as usize)
 }
 
-/// A file that the kernel writes as it is read (/proc, control groups): to its end, as any read may give less.
+/// A file that the kernel writes as it is read (/proc, control groups): to its end, as any read may
+/// give less.
 pub fn read_generated(path: &CStr) -> Result<Vec<u8>> {
     read_until(path, |read, _| read == 0)
 }
 
-/// A small file, whole, by three calls where std takes seven: a regular one gives less than was asked for at its end alone (read(2)), and one of
-/// the kernel's that is a single record gives it whole (seq_file).
+/// A small file, whole, by three calls where std takes seven: a regular one gives less than was
+/// asked for at its end alone (read(2)), and one of the kernel's that is a single record gives it
+/// whole (seq_file).
 pub fn read_whole(path: &CStr) -> Result<Vec<u8>> {
     read_until(path, |read, asked| read < asked)
 }
@@ -569,39 +662,56 @@ fn read_until(path: &CStr, is_end: fn(usize, usize) -> bool) -> Result<Vec<u8>> 
 
 /// How long an extended attribute of a file is, links not followed (lgetxattr(2)).
 pub fn attribute_length(path: &CStr, name: &CStr) -> Result<usize> {
-    check(call!(libc::SYS_lgetxattr, path.as_ptr(), name.as_ptr(), std::ptr::null_mut::<c_void>(), 0usize)).map(|length| length as usize)
+    check(call!(
+        libc::SYS_lgetxattr,
+        path.as_ptr(),
+        name.as_ptr(),
+        std::ptr::null_mut::<c_void>(),
+        0usize
+    ))
+    .map(|length| length as usize)
 }
 
 /// An extended attribute of a file, links not followed (lgetxattr(2)); how long it is.
 pub fn attribute(path: &CStr, name: &CStr, value: &mut [u8]) -> Result<usize> {
-    check(call!(libc::SYS_lgetxattr, path.as_ptr(), name.as_ptr(), value.as_mut_ptr(), value.len())).map(|length| length as usize)
+    check(call!(libc::SYS_lgetxattr, path.as_ptr(), name.as_ptr(), value.as_mut_ptr(), value.len()))
+        .map(|length| length as usize)
 }
 
-/// Asks the allocator to take memory from the kernel in large pieces, so that a launch takes it once (mallopt(3)).
+/// Asks the allocator to take memory from the kernel in large pieces, so that a launch takes it
+/// once (mallopt(3)).
 pub fn take_memory_in_large_pieces() {
     // SAFETY: sets a number of the allocator.
     unsafe { libc::mallopt(libc::M_TOP_PAD, 1 << 20) };
 }
 
-/// A signal stack for a thread that has no room left on its own. The kernel wants at most 11 KiB (AT_MINSIGSTKSZ of getauxval(3)).
+/// A signal stack for a thread that has no room left on its own. The kernel wants at most 11 KiB
+/// (AT_MINSIGSTKSZ of getauxval(3)).
 static mut SIGNAL_STACK: [u8; SIGNAL_STACK_SIZE] = [0; SIGNAL_STACK_SIZE];
 const SIGNAL_STACK_SIZE: usize = 32 << 10;
 
-/// Has this process end with `status` where memory or stack is out, instead of by SIGABRT, as the allocator ends it, or by SIGSEGV: a
-/// caller would take 128+n for the target's. Handlers go at exec.
+/// Has this process end with `status` where memory or stack is out, instead of by SIGABRT, as the
+/// allocator ends it, or by SIGSEGV: a caller would take 128+n for the target's. Handlers go at
+/// exec.
 pub fn end_by_status<const STATUS: i32>() {
     extern "C" fn end<const STATUS: i32>(signal: c_int) {
         let why: &[u8] = match signal {
-            libc::SIGSEGV => b"stockade: no room for its stack (ulimit -s), or a fault of its own\n",
+            libc::SIGSEGV => {
+                b"stockade: no room for its stack (ulimit -s), or a fault of its own\n"
+            }
             _ => b"stockade: no memory (ulimit -v), or a fault of its own: see above\n",
         };
         regardless(write(libc::STDERR_FILENO, why));
         exit(STATUS)
     }
-    // SAFETY: the array is the kernel's alone; the handler makes two system calls; all zeroes is a valid sigaction. A call that fails
-    // leaves what was.
+    // SAFETY: the array is the kernel's alone; the handler makes two system calls; all zeroes is a
+    // valid sigaction. A call that fails leaves what was.
     unsafe {
-        let stack = libc::stack_t { ss_sp: (&raw mut SIGNAL_STACK).cast(), ss_flags: 0, ss_size: SIGNAL_STACK_SIZE };
+        let stack = libc::stack_t {
+            ss_sp: (&raw mut SIGNAL_STACK).cast(),
+            ss_flags: 0,
+            ss_size: SIGNAL_STACK_SIZE,
+        };
         libc::sigaltstack(&raw const stack, std::ptr::null_mut());
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = end::<STATUS> as extern "C" fn(c_int) as usize;
@@ -657,7 +767,8 @@ pub fn dup_above(from: RawFd, least: RawFd) -> Result<RawFd> {
 
 /// Whether a descriptor is close-on-exec.
 pub fn closes_on_exec(fd: RawFd) -> Result<bool> {
-    check(call!(libc::SYS_fcntl, fd, libc::F_GETFD, 0)).map(|flags| flags & c_long::from(libc::FD_CLOEXEC) != 0)
+    check(call!(libc::SYS_fcntl, fd, libc::F_GETFD, 0))
+        .map(|flags| flags & c_long::from(libc::FD_CLOEXEC) != 0)
 }
 
 /// Takes close-on-exec off.
@@ -706,7 +817,8 @@ pub fn fchdir(fd: RawFd) -> Result {
     done(call!(libc::SYS_fchdir, fd))
 }
 
-/// The first byte of getcwd(2): `/` for a directory below the root; `(unreachable)` begins otherwise (CVE-2024-21626 is such a case in runc).
+/// The first byte of getcwd(2): `/` for a directory below the root; `(unreachable)` begins
+/// otherwise (CVE-2024-21626 is such a case in runc).
 pub fn cwd_is_below_root() -> Result<bool> {
     let mut buffer = [0u8; 4096];
     check(call!(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()))?;
@@ -715,7 +827,8 @@ pub fn cwd_is_below_root() -> Result<bool> {
 
 /// umask(2).
 pub fn umask(mask: u32) -> Result {
-    // The kernel's never fails; that of a filter around the launcher may, and leaves the caller's mask.
+    // The kernel's never fails; that of a filter around the launcher may, and leaves the caller's
+    // mask.
     done(call!(libc::SYS_umask, mask))
 }
 
@@ -745,32 +858,65 @@ pub fn make_private() -> Result {
     ))
 }
 
-/// open_tree(2) with OPEN_TREE_CLONE; a final symbolic link is not followed. An empty path means `dir` itself.
+/// open_tree(2) with OPEN_TREE_CLONE; a final symbolic link is not followed. An empty path means
+/// `dir` itself.
 pub fn open_tree(dir: RawFd, path: &CStr, recursive: bool) -> Result<RawFd> {
-    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC | AT_NO_AUTOMOUNT | libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
-    fd(call!(libc::SYS_open_tree, dir, path.as_ptr(), flags | if recursive { AT_RECURSIVE } else { 0 }))
+    let flags = OPEN_TREE_CLONE
+        | libc::O_CLOEXEC
+        | AT_NO_AUTOMOUNT
+        | libc::AT_SYMLINK_NOFOLLOW
+        | libc::AT_EMPTY_PATH;
+    fd(call!(
+        libc::SYS_open_tree,
+        dir,
+        path.as_ptr(),
+        flags | if recursive { AT_RECURSIVE } else { 0 }
+    ))
 }
 
-/// mount_setattr(2) on a mount and all below it, which also leave their peer groups: the clone of a shared mount is shared, so what
-/// the sandbox mounts on it would appear on the host, and what the host mounts would appear inside (mount_namespaces(7)).
+/// mount_setattr(2) on a mount and all below it, which also leave their peer groups: the clone of a
+/// shared mount is shared, so what the sandbox mounts on it would appear on the host, and what the
+/// host mounts would appear inside (mount_namespaces(7)).
 pub fn set_mount_attrs(fd: RawFd, attrs: u64) -> Result {
     let attr = MountAttr { set: attrs, clear: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
-    done(call!(libc::SYS_mount_setattr, fd, c"".as_ptr(), libc::AT_EMPTY_PATH | AT_RECURSIVE, &raw const attr, size_of::<MountAttr>()))
+    done(call!(
+        libc::SYS_mount_setattr,
+        fd,
+        c"".as_ptr(),
+        libc::AT_EMPTY_PATH | AT_RECURSIVE,
+        &raw const attr,
+        size_of::<MountAttr>()
+    ))
 }
 
 /// mount_setattr(2) on one mount alone, by path.
 pub fn seal_mount(dir: RawFd, path: &CStr, attrs: u64) -> Result {
     let attr = MountAttr { set: attrs, clear: 0, propagation: 0, userns_fd: 0 };
-    done(call!(libc::SYS_mount_setattr, dir, path.as_ptr(), libc::AT_EMPTY_PATH, &raw const attr, size_of::<MountAttr>()))
+    done(call!(
+        libc::SYS_mount_setattr,
+        dir,
+        path.as_ptr(),
+        libc::AT_EMPTY_PATH,
+        &raw const attr,
+        size_of::<MountAttr>()
+    ))
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_IDMAP, on a detached mount and all below it.
 pub fn idmap_mount(fd: RawFd, userns: RawFd) -> Result {
     let attr = MountAttr { set: 0x0010_0000, clear: 0, propagation: 0, userns_fd: userns as u64 };
-    done(call!(libc::SYS_mount_setattr, fd, c"".as_ptr(), libc::AT_EMPTY_PATH | AT_RECURSIVE, &raw const attr, size_of::<MountAttr>()))
+    done(call!(
+        libc::SYS_mount_setattr,
+        fd,
+        c"".as_ptr(),
+        libc::AT_EMPTY_PATH | AT_RECURSIVE,
+        &raw const attr,
+        size_of::<MountAttr>()
+    ))
 }
 
-/// move_mount(2) of a detached mount onto `path` below `dir`; an empty path means `dir` itself. Links are not followed.
+/// move_mount(2) of a detached mount onto `path` below `dir`; an empty path means `dir` itself.
+/// Links are not followed.
 pub fn move_mount(mount: RawFd, dir: RawFd, path: &CStr) -> Result {
     // MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
     done(call!(libc::SYS_move_mount, mount, c"".as_ptr(), dir, path.as_ptr(), 0x04 | 0x40))
@@ -788,14 +934,29 @@ pub fn fsconfig_string(fs: RawFd, key: &CStr, value: &CStr) -> Result {
 
 /// fsconfig(2), FSCONFIG_CMD_CREATE, then fsmount(2) with attributes.
 pub fn fsmount(fs: RawFd, attrs: u64) -> Result<RawFd> {
-    done(call!(libc::SYS_fsconfig, fs, 6, std::ptr::null::<c_char>(), std::ptr::null::<c_void>(), 0))?;
+    done(call!(
+        libc::SYS_fsconfig,
+        fs,
+        6,
+        std::ptr::null::<c_char>(),
+        std::ptr::null::<c_void>(),
+        0
+    ))?;
     fd(call!(libc::SYS_fsmount, fs, 1, attrs))
 }
 
-/// fsconfig(2), the flag `ro` and FSCONFIG_CMD_RECONFIGURE: the file system itself becomes read-only, wherever it is mounted.
+/// fsconfig(2), the flag `ro` and FSCONFIG_CMD_RECONFIGURE: the file system itself becomes
+/// read-only, wherever it is mounted.
 pub fn reconfigure_read_only(fs: RawFd) -> Result {
     done(call!(libc::SYS_fsconfig, fs, 0, c"ro".as_ptr(), std::ptr::null::<c_void>(), 0))?;
-    done(call!(libc::SYS_fsconfig, fs, 7, std::ptr::null::<c_char>(), std::ptr::null::<c_void>(), 0))
+    done(call!(
+        libc::SYS_fsconfig,
+        fs,
+        7,
+        std::ptr::null::<c_char>(),
+        std::ptr::null::<c_void>(),
+        0
+    ))
 }
 
 /// `pivot_root(".", ".")`, then the old root, which lies over the new one, is unmounted.
@@ -816,8 +977,9 @@ pub fn lock(fd: RawFd) -> Result {
     done(call!(libc::SYS_flock, fd, libc::LOCK_EX | libc::LOCK_NB))
 }
 
-/// A lock of this process on a whole file (fcntl(2), advisory record locking): shared, as a directory can be opened for reading alone. It ends with the
-/// process, whoever inherits the descriptor, and with the first descriptor of the file that the process closes.
+/// A lock of this process on a whole file (fcntl(2), advisory record locking): shared, as a
+/// directory can be opened for reading alone. It ends with the process, whoever inherits the
+/// descriptor, and with the first descriptor of the file that the process closes.
 pub fn lock_of_process(fd: RawFd) -> Result {
     let lock = whole_file(libc::F_RDLCK);
     done(call!(libc::SYS_fcntl, fd, libc::F_SETLK, &raw const lock))
@@ -831,7 +993,13 @@ pub fn is_locked_by_process(fd: RawFd) -> Result<bool> {
 }
 
 fn whole_file(kind: c_int) -> libc::flock {
-    libc::flock { l_type: kind as libc::c_short, l_whence: libc::SEEK_SET as libc::c_short, l_start: 0, l_len: 0, l_pid: 0 }
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
 }
 
 /// eventfd2(2).
@@ -839,7 +1007,8 @@ pub fn eventfd() -> Result<RawFd> {
     fd(call!(libc::SYS_eventfd2, 0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))
 }
 
-/// The head of `union bpf_attr` for BPF_PROG_LOAD (bpf(2)); the kernel takes what is not there for zero.
+/// The head of `union bpf_attr` for BPF_PROG_LOAD (bpf(2)); the kernel takes what is not there for
+/// zero.
 #[repr(C)]
 struct BpfLoad {
     kind: u32,
@@ -869,7 +1038,8 @@ pub fn load_device_program(instructions: &[u64]) -> Result<RawFd> {
     fd(call!(libc::SYS_bpf, 5, &raw const attr, size_of::<BpfLoad>()))
 }
 
-/// bpf(2), BPF_PROG_ATTACH for BPF_CGROUP_DEVICE: it holds besides those of the groups above (BPF_F_ALLOW_MULTI).
+/// bpf(2), BPF_PROG_ATTACH for BPF_CGROUP_DEVICE: it holds besides those of the groups above
+/// (BPF_F_ALLOW_MULTI).
 pub fn attach_device_program(group: RawFd, program: RawFd) -> Result {
     let attr: [u32; 4] = [group as u32, program as u32, 6, 2];
     done(call!(libc::SYS_bpf, 8, attr.as_ptr(), size_of_val(&attr)))
@@ -914,7 +1084,8 @@ pub fn setresuid(id: u32) -> Result {
 pub fn setfsids(user: u32, group: u32) -> Result {
     call!(libc::SYS_setfsgid, group);
     call!(libc::SYS_setfsuid, user);
-    let now = (call!(libc::SYS_setfsuid, u32::MAX) as u32, call!(libc::SYS_setfsgid, u32::MAX) as u32);
+    let now =
+        (call!(libc::SYS_setfsuid, u32::MAX) as u32, call!(libc::SYS_setfsgid, u32::MAX) as u32);
     if now == (user, group) { Ok(()) } else { Err(Errno(libc::EPERM)) }
 }
 
@@ -927,7 +1098,8 @@ pub fn ids() -> Result<[u32; 6]> {
     Ok(ids)
 }
 
-/// Effective user and group id at this process's start: AT_EUID and AT_EGID of getauxval(3), which asks no kernel.
+/// Effective user and group id at this process's start: AT_EUID and AT_EGID of getauxval(3), which
+/// asks no kernel.
 pub fn ids_at_start() -> (u32, u32) {
     // SAFETY: reads the auxiliary vector.
     unsafe { (libc::getauxval(libc::AT_EUID) as u32, libc::getauxval(libc::AT_EGID) as u32) }
@@ -954,7 +1126,9 @@ pub struct Sets {
 pub fn capset(sets: Sets) -> Result {
     let header = CapHeader { version: 0x2008_0522, pid: 0 };
     let half = |set: u64, high: bool| if high { (set >> 32) as u32 } else { set as u32 };
-    let data = [false, true].map(|high| [half(sets.effective, high), half(sets.permitted, high), half(sets.inheritable, high)]);
+    let data = [false, true].map(|high| {
+        [half(sets.effective, high), half(sets.permitted, high), half(sets.inheritable, high)]
+    });
     done(call!(libc::SYS_capset, &raw const header, data.as_ptr()))
 }
 
@@ -972,7 +1146,8 @@ pub fn new_session_keyring() -> Result {
     done(call!(libc::SYS_keyctl, 1, std::ptr::null::<c_char>()))
 }
 
-/// keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0), which changes nothing: whether the call is there to be made.
+/// keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0), which changes nothing: whether the
+/// call is there to be made.
 pub fn session_keyring() -> Result {
     done(call!(libc::SYS_keyctl, 0, -3, 0))
 }
@@ -1014,10 +1189,12 @@ pub fn reset_personality() -> Result {
 
 /// The Landlock ABI of the kernel (landlock(7)).
 pub fn landlock_abi() -> Result<u32> {
-    check(call!(libc::SYS_landlock_create_ruleset, std::ptr::null::<c_void>(), 0usize, 1u32)).map(|abi| abi as u32)
+    check(call!(libc::SYS_landlock_create_ruleset, std::ptr::null::<c_void>(), 0usize, 1u32))
+        .map(|abi| abi as u32)
 }
 
-/// landlock_create_ruleset(2): what is handled of files and of ports, and what is scoped. An older kernel knows a shorter struct.
+/// landlock_create_ruleset(2): what is handled of files and of ports, and what is scoped. An older
+/// kernel knows a shorter struct.
 pub fn landlock_ruleset(files: u64, ports: u64, scoped: u64) -> Result<RawFd> {
     let ruleset = [files, ports, scoped];
     let size = match ruleset {
@@ -1045,8 +1222,9 @@ pub fn landlock_allow_port(ruleset: RawFd, port: u16, access: u64) -> Result {
     done(call!(libc::SYS_landlock_add_rule, ruleset, 2, rule.as_ptr(), 0u32))
 }
 
-/// landlock_restrict_self(2). From ABI 7 on the kernel logs what is denied: not what this program tries before it executes another
-/// (LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF); with `audit`, what that one is (LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON).
+/// landlock_restrict_self(2). From ABI 7 on the kernel logs what is denied: not what this program
+/// tries before it executes another (LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF); with `audit`, what
+/// that one is (LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON).
 pub fn landlock_restrict(ruleset: RawFd, abi: u32, audit: bool) -> Result {
     let flags = match abi {
         0..7 => 0u32,
@@ -1055,7 +1233,8 @@ pub fn landlock_restrict(ruleset: RawFd, abi: u32, audit: bool) -> Result {
     done(call!(libc::SYS_landlock_restrict_self, ruleset, flags))
 }
 
-/// `struct sock_fprog`: a program as seccomp(2) takes it, at an address that is known before it is filled.
+/// `struct sock_fprog`: a program as seccomp(2) takes it, at an address that is known before it is
+/// filled.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Program {
@@ -1071,7 +1250,8 @@ impl Program {
         Box::new(Program { length: 0, filter: std::ptr::null(), instructions: vec![] })
     }
 
-    /// Fills it. The kernel takes no more than 4096 instructions; one that is longer than the number can say stays empty.
+    /// Fills it. The kernel takes no more than 4096 instructions; one that is longer than the
+    /// number can say stays empty.
     pub fn fill(&mut self, instructions: seccompiler::BpfProgram) {
         self.length = u16::try_from(instructions.len()).unwrap_or(0);
         self.instructions = instructions;
@@ -1091,10 +1271,13 @@ pub fn seccomp_filter(program: &Program) -> Result {
     done(call!(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u32, std::ptr::from_ref(program)))
 }
 
-/// The same with SECCOMP_FILTER_FLAG_NEW_LISTENER, whose descriptor is given, close-on-exec; and SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-/// where the kernel has it (Linux 5.19): a signal then waits for the answer, and no call fails with EINTR for being asked about.
+/// The same with SECCOMP_FILTER_FLAG_NEW_LISTENER, whose descriptor is given, close-on-exec; and
+/// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV where the kernel has it (Linux 5.19): a signal then waits
+/// for the answer, and no call fails with EINTR for being asked about.
 pub fn seccomp_listener(program: &Program) -> Result<RawFd> {
-    let set = |flags: u32| fd(call!(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, std::ptr::from_ref(program)));
+    let set = |flags: u32| {
+        fd(call!(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, std::ptr::from_ref(program)))
+    };
     match set(8 | 32) {
         Err(Errno(libc::EINVAL)) => set(8),
         other => other,
@@ -1112,11 +1295,13 @@ pub struct Asked {
     pub architecture: u32,
     /// The number there.
     pub number: u32,
-    /// What is in its registers. What those point at may change at any time, and is never looked at.
+    /// What is in its registers. What those point at may change at any time, and is never looked
+    /// at.
     pub arguments: [u64; 6],
 }
 
-/// The next call that is asked about (SECCOMP_IOCTL_NOTIF_RECV); ENOENT where its process ended meanwhile.
+/// The next call that is asked about (SECCOMP_IOCTL_NOTIF_RECV); ENOENT where its process ended
+/// meanwhile.
 pub fn next_asked(listener: RawFd) -> Result<Asked> {
     // The kernel wants zeroes. Ten words are the struct; more is room for that of a newer kernel.
     let mut notif = [0u64; 64];
@@ -1124,22 +1309,31 @@ pub fn next_asked(listener: RawFd) -> Result<Asked> {
     let [id, thread, call, _, first, second, third, fourth, fifth, sixth, ..] = notif;
     let arguments = [first, second, third, fourth, fifth, sixth];
     // Both architectures are little-endian: of two numbers in a word the first is the low half.
-    Ok(Asked { id, thread: thread as u32, architecture: (call >> 32) as u32, number: call as u32, arguments })
+    Ok(Asked {
+        id,
+        thread: thread as u32,
+        architecture: (call >> 32) as u32,
+        number: call as u32,
+        arguments,
+    })
 }
 
-/// Answers with an errno (SECCOMP_IOCTL_NOTIF_SEND); 0 is a call that did nothing and gave 0. SECCOMP_USER_NOTIF_FLAG_CONTINUE, by
-/// which the kernel would do the call after all, cannot be said.
+/// Answers with an errno (SECCOMP_IOCTL_NOTIF_SEND); 0 is a call that did nothing and gave 0.
+/// SECCOMP_USER_NOTIF_FLAG_CONTINUE, by which the kernel would do the call after all, cannot be
+/// said.
 pub fn answer_errno(listener: RawFd, id: u64, errno: i32) -> Result {
     let answer = [id, 0u64, u64::from(errno.wrapping_neg() as u32)];
     done(call!(libc::SYS_ioctl, listener, NOTIF_SEND, answer.as_ptr()))
 }
 
-/// Whether a question still waits, and its thread's number means that thread (SECCOMP_IOCTL_NOTIF_ID_VALID).
+/// Whether a question still waits, and its thread's number means that thread
+/// (SECCOMP_IOCTL_NOTIF_ID_VALID).
 pub fn still_asks(listener: RawFd, id: u64) -> Result {
     done(call!(libc::SYS_ioctl, listener, NOTIF_ID_VALID, &raw const id))
 }
 
-/// Has the asked and the asker change places on one processor (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6).
+/// Has the asked and the asker change places on one processor (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP,
+/// Linux 6.6).
 pub fn wake_in_turn(listener: RawFd) -> Result {
     done(call!(libc::SYS_ioctl, listener, NOTIF_SET_FLAGS, 1u64))
 }
@@ -1169,7 +1363,14 @@ pub fn wait_on(fd: RawFd, time_ms: Option<u32>) -> Result<Waiting> {
     let mut polled = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     let time = time_ms.map(|time| [i64::from(time / 1000), i64::from(time % 1000) * 1_000_000]);
     let pointer = time.as_ref().map_or(std::ptr::null(), |time| time.as_ptr());
-    let count = check(call!(libc::SYS_ppoll, &raw mut polled, 1, pointer, std::ptr::null::<c_void>(), 8usize))?;
+    let count = check(call!(
+        libc::SYS_ppoll,
+        &raw mut polled,
+        1,
+        pointer,
+        std::ptr::null::<c_void>(),
+        8usize
+    ))?;
     Ok(match count {
         0 => Waiting::Nothing,
         _ if polled.revents & libc::POLLIN != 0 => Waiting::Something,
@@ -1180,18 +1381,31 @@ pub fn wait_on(fd: RawFd, time_ms: Option<u32>) -> Result<Waiting> {
 /// ppoll(2) until the other end of a pipe is closed, whatever there is to read.
 pub fn wait_for_hangup(fd: RawFd) -> Result {
     let mut polled = libc::pollfd { fd, events: 0, revents: 0 };
-    done(call!(libc::SYS_ppoll, &raw mut polled, 1, std::ptr::null::<c_void>(), std::ptr::null::<c_void>(), 8usize))
+    done(call!(
+        libc::SYS_ppoll,
+        &raw mut polled,
+        1,
+        std::ptr::null::<c_void>(),
+        std::ptr::null::<c_void>(),
+        8usize
+    ))
 }
 
-/// seccomp(2) with a filter that allows everything: to see whether filters can be set here, and whether one can have a listener
-/// (SECCOMP_FILTER_FLAG_NEW_LISTENER), whose descriptor is given. Needs no_new_privs.
+/// seccomp(2) with a filter that allows everything: to see whether filters can be set here, and
+/// whether one can have a listener (SECCOMP_FILTER_FLAG_NEW_LISTENER), whose descriptor is given.
+/// Needs no_new_privs.
 pub fn seccomp_allow_all(listener: bool) -> Result<RawFd> {
     #[repr(C)]
     struct Program {
         len: u16,
         filter: *const libc::sock_filter,
     }
-    let filter = [libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
+    let filter = [libc::sock_filter {
+        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 0,
+        k: libc::SECCOMP_RET_ALLOW,
+    }];
     let program = Program { len: 1, filter: filter.as_ptr() };
     fd(call!(libc::SYS_seccomp, 1u32, if listener { 8u32 } else { 0 }, &raw const program))
 }
@@ -1209,7 +1423,13 @@ pub const fn signal_bit(signal: i32) -> SignalSet {
 /// rt_sigprocmask(2), SIG_SETMASK: gives the mask that was.
 pub fn set_signal_mask(mask: SignalSet) -> Result<SignalSet> {
     let mut old: SignalSet = 0;
-    done(call!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, &raw mut old, 8usize))?;
+    done(call!(
+        libc::SYS_rt_sigprocmask,
+        libc::SIG_SETMASK,
+        &raw const mask,
+        &raw mut old,
+        8usize
+    ))?;
     Ok(old)
 }
 
@@ -1223,12 +1443,24 @@ pub fn pending_signals() -> Result<SignalSet> {
 /// rt_sigaction(2), SIG_DFL.
 pub fn default_action(signal: i32) -> Result {
     let action = [0u64; 4];
-    done(call!(libc::SYS_rt_sigaction, signal, action.as_ptr(), std::ptr::null_mut::<c_void>(), 8usize))
+    done(call!(
+        libc::SYS_rt_sigaction,
+        signal,
+        action.as_ptr(),
+        std::ptr::null_mut::<c_void>(),
+        8usize
+    ))
 }
 
 /// signalfd4(2), non-blocking.
 pub fn signalfd(mask: SignalSet) -> Result<RawFd> {
-    fd(call!(libc::SYS_signalfd4, -1, &raw const mask, 8usize, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))
+    fd(call!(
+        libc::SYS_signalfd4,
+        -1,
+        &raw const mask,
+        8usize,
+        libc::SFD_CLOEXEC | libc::SFD_NONBLOCK
+    ))
 }
 
 /// What a signalfd told of a signal.
@@ -1247,7 +1479,9 @@ pub fn next_signal(fd: RawFd) -> Result<Option<Signalled>> {
     let mut record = [0u8; 128];
     match read(fd, &mut record) {
         Ok(128) => {
-            let int = |at: usize| i32::from_ne_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
+            let int = |at: usize| {
+                i32::from_ne_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]])
+            };
             Ok(Some(Signalled { signal: int(0), code: int(8), number: int(44) }))
         }
         Ok(_) | Err(Errno(libc::EAGAIN | libc::EINTR)) => Ok(None),
@@ -1295,7 +1529,8 @@ pub fn setsid() -> Result {
     done(call!(libc::SYS_setsid))
 }
 
-/// Whether a terminal is the controlling one of this process: TIOCGSID fails for any other with ENOTTY (ioctl_tty(2)).
+/// Whether a terminal is the controlling one of this process: TIOCGSID fails for any other with
+/// ENOTTY (ioctl_tty(2)).
 pub fn check_controlling(tty: RawFd) -> Result {
     let mut session = 0i32;
     done(call!(libc::SYS_ioctl, tty, libc::TIOCGSID, &raw mut session))
@@ -1320,7 +1555,8 @@ pub fn set_foreground(tty: RawFd, group: i32) -> Result {
 
 // ---- secrets ----
 
-/// Where the strings of `argv` and the environment lie that the kernel put on the stack: first and last byte, and one more.
+/// Where the strings of `argv` and the environment lie that the kernel put on the stack: first and
+/// last byte, and one more.
 static STRINGS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
 /// Takes note of the arrays that the C runtime gave to `main`.
@@ -1352,8 +1588,8 @@ pub unsafe fn note_strings(argv: *const *const c_char, envp: *const *const c_cha
 pub fn wipe_strings() {
     let [start, end] = [STRINGS[0].load(Ordering::Relaxed), STRINGS[1].load(Ordering::Relaxed)];
     if start != 0 && end > start {
-        // SAFETY: the kernel puts these strings one behind the other on the stack, which is writable; no reference of ours points
-        // there any more.
+        // SAFETY: the kernel puts these strings one behind the other on the stack, which is
+        // writable; no reference of ours points there any more.
         unsafe { std::ptr::write_bytes(start as *mut u8, 0, end - start) }
     }
 }
@@ -1361,7 +1597,8 @@ pub fn wipe_strings() {
 /// A descriptor that nobody else closes.
 pub fn owned(fd: RawFd) -> std::os::fd::OwnedFd {
     use std::os::fd::FromRawFd;
-    // SAFETY: callers hand over a descriptor that they have just been given by the kernel and keep no copy of.
+    // SAFETY: callers hand over a descriptor that they have just been given by the kernel and keep
+    // no copy of.
     unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) }
 }
 
@@ -1394,7 +1631,8 @@ pub fn terminal_modes(fd: RawFd) -> Result<libc::termios> {
     Ok(modes)
 }
 
-/// tcsetattr(3), at once: on a serial line whose other end holds it up, waiting for what was written may last for ever.
+/// tcsetattr(3), at once: on a serial line whose other end holds it up, waiting for what was
+/// written may last for ever.
 pub fn set_terminal_modes(fd: RawFd, modes: &libc::termios) -> Result {
     // SAFETY: `modes` is valid for reads.
     done(unsafe { libc::tcsetattr(fd, libc::TCSANOW, modes) }.into())

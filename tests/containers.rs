@@ -1,5 +1,6 @@
-//! stockade where a container's filter lets no namespace be made: in podman's containers, under its filter and docker's, and under
-//! docker's alone. The built-in profile `landlock` starts there, works, and keeps files; what does not start names it.
+//! stockade where a container's filter lets no namespace be made: in podman's containers, under its
+//! filter and docker's, and under docker's alone. The built-in profile `landlock` starts there,
+//! works, and keeps files; what does not start names it.
 #![allow(missing_docs, reason = "a test binary")]
 
 #[path = "pasting/offers.rs"]
@@ -20,10 +21,12 @@ const ROOTS_TARGET: u32 = 1000;
 const MAKEFILE: &str = "answer: answer.c\n\tcc -o answer answer.c\n";
 const SOURCE: &str = "#include <stdio.h>\nint main(void) { return !puts(\"built\"); }\n";
 
-/// docker's policy, from Debian's package of its source: installed, or fetched and unpacked beside the other things of the tests.
+/// docker's policy, from Debian's package of its source: installed, or fetched and unpacked beside
+/// the other things of the tests.
 fn policy_of_docker() -> Option<PathBuf> {
     const PACKAGE: &str = "golang-github-docker-docker-dev";
-    const FILE: &str = "usr/share/gocode/src/github.com/docker/docker/profiles/seccomp/default.json";
+    const FILE: &str =
+        "usr/share/gocode/src/github.com/docker/docker/profiles/seccomp/default.json";
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/policies").join(PACKAGE);
     let places = [Path::new("/").join(FILE), folder.join(FILE)];
     if let Some(place) = places.iter().find(|place| place.exists()) {
@@ -31,7 +34,11 @@ fn policy_of_docker() -> Option<PathBuf> {
     }
     std::fs::create_dir_all(&folder).ok()?;
     let line = format!("apt-get -q download {PACKAGE} && dpkg-deb -x *.deb .");
-    let fetched = Command::new("sh").args(["-c", &line]).current_dir(&folder).output().is_ok_and(|output| output.status.success());
+    let fetched = Command::new("sh")
+        .args(["-c", &line])
+        .current_dir(&folder)
+        .output()
+        .is_ok_and(|output| output.status.success());
     if !fetched {
         skip("docker's policy is not there, and could not be fetched");
     }
@@ -39,7 +46,11 @@ fn policy_of_docker() -> Option<PathBuf> {
 }
 
 fn has(programs: &[&str]) -> bool {
-    let lacks = programs.iter().find(|name| !["/usr/bin", "/usr/sbin", "/bin"].iter().any(|folder| Path::new(folder).join(name).exists()));
+    let lacks = programs.iter().find(|name| {
+        !["/usr/bin", "/usr/sbin", "/bin"]
+            .iter()
+            .any(|folder| Path::new(folder).join(name).exists())
+    });
     if let Some(name) = lacks {
         skip(&format!("{name} is not installed"));
     }
@@ -71,7 +82,8 @@ fn under_dockers_filter_landlock_alone_builds_and_keeps() {
         let folder = project(&place, "project", USER);
         place.file("secret", "NOT-GRANTED");
         let outer = format!(
-            "format = 1\nextends = [\"base\"]\n[identity]\nuser = {USER}\ngroup = {USER}\n[process]\nkeyring = \"inherit\"\n[seccomp]\nimport = \"{}\"\n\
+            "format = 1\nextends = [\"base\"]\n[identity]\nuser = {USER}\ngroup = \
+             {USER}\n[process]\nkeyring = \"inherit\"\n[seccomp]\nimport = \"{}\"\n\
              [mounts]\n\"{}\" = \"ro\"\n\"{}\" = \"rw\"\n",
             policy.display(),
             place.path.display(),
@@ -81,22 +93,42 @@ fn under_dockers_filter_landlock_alone_builds_and_keeps() {
         let inner = place.path.join("stockade");
         let run = |words: &[&str]| {
             let mut command = place.stockade(*who);
-            let output = command.current_dir(&folder).arg("run").arg(&outer).args(words).output().unwrap();
+            let output =
+                command.current_dir(&folder).arg("run").arg(&outer).args(words).output().unwrap();
             (output.status.code(), text(&output.stdout), unwrapped(&text(&output.stderr)))
         };
         let inner = inner.to_str().unwrap();
-        let (status, out, err) = run(&[inner, "run", "landlock", "--", "sh", "-c", "make >&2 && ./answer; cat ../secret; echo x > ../planted"]);
+        let (status, out, err) = run(&[
+            inner,
+            "run",
+            "landlock",
+            "--",
+            "sh",
+            "-c",
+            "make >&2 && ./answer; cat ../secret; echo x > ../planted",
+        ]);
         assert!(
-            out == "built\n" && err.contains("secret: Permission denied") && err.contains("keyctl(2) is refused here"),
+            out == "built\n"
+                && err.contains("secret: Permission denied")
+                && err.contains("keyctl(2) is refused here"),
             "{who:?}: {status:?} {err}"
         );
         assert!(folder.join("answer").exists() && !place.path.join("planted").exists(), "{who:?}");
-        // The twins: without the sandbox the file is read, and without its word the keyring stops the run.
+        // The twins: without the sandbox the file is read, and without its word the keyring stops
+        // the run.
         assert_eq!(run(&["cat", "../secret"]).1, "NOT-GRANTED", "{who:?}");
-        let (status, _, err) = run(&[inner, "run", "--config", "optional = [\"!keyring\"]", "landlock", "--", "true"]);
-        assert!(status == Some(125) && err.contains("keyctl(2)") && err.contains("optional = [\"keyring\"]"), "{who:?}: {err}");
+        let (status, _, err) =
+            run(&[inner, "run", "--config", "optional = [\"!keyring\"]", "landlock", "--", "true"]);
+        assert!(
+            status == Some(125)
+                && err.contains("keyctl(2)")
+                && err.contains("optional = [\"keyring\"]"),
+            "{who:?}: {err}"
+        );
         let (status, _, err) = run(&[inner, "run", "base", "--", "true"]);
-        let told = err.contains("E1203") && err.contains("clone3(2)") && err.contains("stockade run landlock -- make test");
+        let told = err.contains("E1203")
+            && err.contains("clone3(2)")
+            && err.contains("stockade run landlock -- make test");
         assert!(status == Some(125) && told, "{who:?}: {status:?} {err}");
         assert!(run(&[inner, "doctor"]).1.contains("landlock -- make"), "{who:?}");
     }
@@ -106,11 +138,16 @@ fn under_dockers_filter_landlock_alone_builds_and_keeps() {
 
 /// The groups that podman makes for itself and leaves.
 fn left_by_podman() -> Vec<PathBuf> {
-    let tops = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path().join("libpod_parent"));
+    let tops = std::fs::read_dir("/sys/fs/cgroup")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("libpod_parent"));
     tops.filter(|group| group.is_dir()).collect()
 }
 
-/// How many containers of these tests there are, which run side by side, and what podman had left before the first of them.
+/// How many containers of these tests there are, which run side by side, and what podman had left
+/// before the first of them.
 static STANDING: Mutex<(usize, Vec<PathBuf>)> = Mutex::new((0, vec![]));
 
 fn standing() -> MutexGuard<'static, (usize, Vec<PathBuf>)> {
@@ -150,18 +187,34 @@ impl Container {
         Container { place }
     }
 
-    /// What a shell line prints in a container. Where both versions of control groups are mounted, podman takes neither.
+    /// What a shell line prints in a container. Where both versions of control groups are mounted,
+    /// podman takes neither.
     fn sh(&self, options: &[&str], line: &str) -> String {
         let top = self.place.path.display();
         let podman = format!(
-            "umount -l /sys/fs/cgroup/unified 2>/dev/null; mount --make-rprivate / && exec podman --root {top}/storage --runroot {top}/run \
-             --storage-driver vfs --runtime crun --cgroup-manager cgroupfs --events-backend none run --rm --network none \
-             --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 -v /usr:/usr:ro -v /etc:/etc:ro \"$@\""
+            "umount -l /sys/fs/cgroup/unified 2>/dev/null; mount --make-rprivate / && exec podman \
+             --root {top}/storage --runroot {top}/run --storage-driver vfs --runtime crun \
+             --cgroup-manager cgroupfs --events-backend none run --rm --network none --ulimit \
+             nofile=1024:1024 --ulimit nproc=1000:1000 -v /usr:/usr:ro -v /etc:/etc:ro \"$@\""
         );
         let mut command = self.place.outside(As::Root, "timeout");
-        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").args(["120", "unshare", "-m", "sh", "-c", &podman, "podman"]).args(options);
-        let output = command.arg("--rootfs").arg(self.place.path.join("root")).args(["/bin/sh", "-c", line]).output().unwrap();
-        assert!(output.status.success(), "{options:?}: {line}: {:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+        command
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .args(["120", "unshare", "-m", "sh", "-c", &podman, "podman"])
+            .args(options);
+        let output = command
+            .arg("--rootfs")
+            .arg(self.place.path.join("root"))
+            .args(["/bin/sh", "-c", line])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{options:?}: {line}: {:?}\n{}{}",
+            output.status,
+            text(&output.stdout),
+            text(&output.stderr)
+        );
         text(&output.stdout)
     }
 }
@@ -174,7 +227,8 @@ impl Drop for Container {
             return;
         }
         let new = || left_by_podman().into_iter().filter(|group| !standing.1.contains(group));
-        // podman's last process may be on its way out of the group. Whoever else runs podman meanwhile keeps what has processes in it.
+        // podman's last process may be on its way out of the group. Whoever else runs podman
+        // meanwhile keeps what has processes in it.
         let gone = (0..100).any(|_| {
             let gone = new().filter(|group| !remove(group)).count() == 0;
             if !gone {
@@ -183,7 +237,10 @@ impl Drop for Container {
             gone
         });
         if !gone {
-            eprintln!("podman's groups are left, with somebody in them: {:?}", new().collect::<Vec<_>>());
+            eprintln!(
+                "podman's groups are left, with somebody in them: {:?}",
+                new().collect::<Vec<_>>()
+            );
         }
     }
 }
@@ -211,24 +268,52 @@ fn in_podmans_containers_landlock_alone_builds_and_keeps() {
     let container = Container::new();
     let docker = format!("seccomp={}", policy.display());
     for options in [&[][..], &["--security-opt", &docker]] {
-        for (owner, start) in [("root", ""), ("user", &*format!("setpriv --reuid {USER} --regid {USER} --clear-groups"))] {
-            drop(std::fs::remove_file(container.place.path.join(format!("root/of-{owner}/answer"))));
-            let said = container.sh(options, &IN_A_CONTAINER.replace("OWNER", owner).replace("START", start));
-            let line = |name: &str| said.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_default();
+        for (owner, start) in [
+            ("root", ""),
+            ("user", &*format!("setpriv --reuid {USER} --regid {USER} --clear-groups")),
+        ] {
+            drop(std::fs::remove_file(
+                container.place.path.join(format!("root/of-{owner}/answer")),
+            ));
+            let said = container
+                .sh(options, &IN_A_CONTAINER.replace("OWNER", owner).replace("START", start));
+            let line = |name: &str| {
+                said.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_default()
+            };
             let case = format!("{options:?} {owner}\n{said}");
             assert!(line("twin").starts_with("twin 0 NOT-GRANTED"), "{case}");
             assert!(line("build").starts_with("build 0 built |"), "{case}");
-            assert!(line("secret").starts_with("secret 1 |") && line("secret").contains("secret: Permission denied"), "{case}");
-            assert!(!line("plant").starts_with("plant 0") && !container.place.path.join("root/planted").exists(), "{case}");
+            assert!(
+                line("secret").starts_with("secret 1 |")
+                    && line("secret").contains("secret: Permission denied"),
+                "{case}"
+            );
+            assert!(
+                !line("plant").starts_with("plant 0")
+                    && !container.place.path.join("root/planted").exists(),
+                "{case}"
+            );
             // podman's own filter lets a user make namespaces, and its /proc/sys is read-only.
-            let cause = if owner == "user" && options.is_empty() { "/proc/sys is read-only here" } else { "stockade run landlock -- make test" };
-            assert!(line("default").starts_with("default 125") && line("default").contains(cause), "{case}");
-            assert_eq!(line("build").contains("keyctl(2) is refused here"), !options.is_empty(), "{case}");
+            let cause = if owner == "user" && options.is_empty() {
+                "/proc/sys is read-only here"
+            } else {
+                "stockade run landlock -- make test"
+            };
+            assert!(
+                line("default").starts_with("default 125") && line("default").contains(cause),
+                "{case}"
+            );
+            assert_eq!(
+                line("build").contains("keyctl(2) is refused here"),
+                !options.is_empty(),
+                "{case}"
+            );
         }
     }
 }
 
-/// Where the container lets namespaces be made, its /proc/sys is read-only: the limit that is the second lock on them cannot be set.
+/// Where the container lets namespaces be made, its /proc/sys is read-only: the limit that is the
+/// second lock on them cannot be set.
 #[test]
 fn in_an_unconfined_container_the_second_lock_is_skipped_by_its_own_word_alone() {
     if !is_root() {
@@ -238,9 +323,13 @@ fn in_an_unconfined_container_the_second_lock_is_skipped_by_its_own_word_alone()
         return;
     }
     let container = Container::new();
-    let mounts = "[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \"ro\"\n\"/dev\" = \"dev\"\n";
+    let mounts = "[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \
+                  \"ro\"\n\"/dev\" = \"dev\"\n";
     container.place.file("root/both.toml", &format!("format = 1\n{mounts}"));
-    container.place.file("root/one.toml", &format!("format = 1\noptional = [\"namespaces.nested\"]\n{mounts}"));
+    container.place.file(
+        "root/one.toml",
+        &format!("format = 1\noptional = [\"namespaces.nested\"]\n{mounts}"),
+    );
     let script = r#"
 try() { name=$1; shift; "$@" >/tmp/out 2>/tmp/err </dev/null; echo "$name $? $(tr '\n' ' ' </tmp/out)| $(tr -s '\n ' ' ' </tmp/err)"; }
 try twin START unshare -Ur true
@@ -248,19 +337,31 @@ try both START /stockade run /both.toml true
 try one START /stockade run /one.toml sh -c 'echo runs; unshare -Ur true'
 "#;
     let start = format!("setpriv --reuid {USER} --regid {USER} --clear-groups");
-    let said = container.sh(&["--security-opt", "seccomp=unconfined"], &script.replace("START", &start));
-    let line = |name: &str| said.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_default();
+    let said =
+        container.sh(&["--security-opt", "seccomp=unconfined"], &script.replace("START", &start));
+    let line = |name: &str| {
+        said.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_default()
+    };
     assert!(line("twin").starts_with("twin 0 "), "{said}");
-    let help = line("both").contains("optional = [\"namespaces.nested\"]") && !line("both").contains("nested = true");
+    let help = line("both").contains("optional = [\"namespaces.nested\"]")
+        && !line("both").contains("nested = true");
     assert!(line("both").starts_with("both 125 ") && help, "{said}");
-    assert!(line("one").starts_with("one 1 runs |") && line("one").contains("unshare failed: Operation not permitted"), "{said}");
-    assert!(line("one").contains("the system call filter alone keeps the target from namespaces"), "{said}");
+    assert!(
+        line("one").starts_with("one 1 runs |")
+            && line("one").contains("unshare failed: Operation not permitted"),
+        "{said}"
+    );
+    assert!(
+        line("one").contains("the system call filter alone keeps the target from namespaces"),
+        "{said}"
+    );
 }
 
 // ---- what a help says is done ----
 
 /// The host's programs, as a container has them.
-const PROGRAMS: &str = "[process]\ncommand = [\"true\"]\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \"ro\"\n";
+const PROGRAMS: &str = "[process]\ncommand = [\"true\"]\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \
+                        \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \"ro\"\n";
 
 /// How stockade is started in a container.
 #[derive(Debug, Clone)]
@@ -275,18 +376,35 @@ impl Start {
     fn run(&self, container: &Container) -> (i32, String, String) {
         let path = container.place.file("root/p.toml", &self.profile);
         // A profile, and the folder that it is in, are the container's root's.
-        let root = if self.options.iter().any(|option| option.starts_with("--uidmap")) { 100_000 } else { 0 };
+        let root = if self.options.iter().any(|option| option.starts_with("--uidmap")) {
+            100_000
+        } else {
+            0
+        };
         for path in [path, container.place.path.join("root")] {
             chown(path, Some(root), Some(root)).unwrap();
         }
-        let user = if self.user { format!("setpriv --reuid {USER} --regid {USER} --clear-groups") } else { String::new() };
-        let line = format!("said=$({user} /stockade run /p.toml 2>&1 </dev/null); echo $?; echo \"$said\"");
+        let user = if self.user {
+            format!("setpriv --reuid {USER} --regid {USER} --clear-groups")
+        } else {
+            String::new()
+        };
+        let line = format!(
+            "said=$({user} /stockade run /p.toml 2>&1 </dev/null); echo $?; echo \"$said\""
+        );
         let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
         let said = unwrapped(&container.sh(&options, &line));
         let (status, said) = said.split_once('\n').unwrap();
         let (error, help) = said.split_once("  help: ").unwrap_or((said, ""));
-        let sentence = error.lines().find_map(|line| line.split_once('×')).map_or("", |(_, sentence)| sentence.trim());
-        (status.parse().unwrap(), sentence.to_owned(), help.split_whitespace().collect::<Vec<_>>().join(" "))
+        let sentence = error
+            .lines()
+            .find_map(|line| line.split_once('×'))
+            .map_or("", |(_, sentence)| sentence.trim());
+        (
+            status.parse().unwrap(),
+            sentence.to_owned(),
+            help.split_whitespace().collect::<Vec<_>>().join(" "),
+        )
     }
 
     /// The same, with each thing done that a help says, by what is done.
@@ -294,11 +412,18 @@ impl Start {
         let at = self.profile.find(line).unwrap();
         let with = |profile: String| Start { profile, ..self.clone() };
         let lines = offers(help).into_iter().map(|offer| {
-            let ways = pasted(&self.profile, &offer, help, at..at + line.len()).into_iter().map(with).collect();
+            let ways = pasted(&self.profile, &offer, help, at..at + line.len())
+                .into_iter()
+                .map(with)
+                .collect();
             (format!("{offer:?}"), ways)
         });
         let mut all: Vec<(String, Vec<Start>)> = lines.collect();
-        for option in help.split("--security-opt ").skip(1).filter_map(|rest| rest.split([';', ')', ',', ' ']).next()) {
+        for option in help
+            .split("--security-opt ")
+            .skip(1)
+            .filter_map(|rest| rest.split([';', ')', ',', ' ']).next())
+        {
             let mut other = self.clone();
             let option = format!("--security-opt={option}");
             let key = option.rsplit_once('=').map_or("", |(key, _)| key);
@@ -313,7 +438,9 @@ impl Start {
             all.push(("left out".into(), vec![with(self.profile.replace(line, ""))]));
         }
         if help.contains("stockade run landlock -- make test") {
-            let alone = with("format = 1\nextends = [\"landlock\"]\n[process]\ncommand = [\"true\"]\n".into());
+            let alone = with(
+                "format = 1\nextends = [\"landlock\"]\n[process]\ncommand = [\"true\"]\n".into(),
+            );
             all.push(("landlock".into(), vec![alone]));
         }
         all
@@ -340,9 +467,23 @@ fn what_the_help_of_a_failed_start_says_gets_past_it() {
     let kernel = support::kernel();
     let one = "\"/usr\" = \"ro\"\n";
     for (options, user, top, mount, error, ways) in [
-        (unconfined, true, "", "", "cannot forbid user namespaces inside: read-only file system", 2),
+        (
+            unconfined,
+            true,
+            "",
+            "",
+            "cannot forbid user namespaces inside: read-only file system",
+            2,
+        ),
         (unconfined, true, skips, "\"/proc\" = \"proc\"\n", "cannot mount proc on /proc", 3),
-        (unconfined, true, skips, "\"/proc\" = { proc = { subset = \"pid\" } }\n", "cannot mount proc on /proc", 2),
+        (
+            unconfined,
+            true,
+            skips,
+            "\"/proc\" = { proc = { subset = \"pid\" } }\n",
+            "cannot mount proc on /proc",
+            2,
+        ),
         (unconfined, true, skips, "\"/sys\" = \"sysfs\"\n", "cannot mount sysfs on /sys", 2),
         (unconfined, false, skips, "", "cannot bind /usr: operation not permitted", 2),
         (docker, true, "", "", "cannot make the namespaces", 2),
@@ -351,7 +492,11 @@ fn what_the_help_of_a_failed_start_says_gets_past_it() {
         (rootless, false, "", "", "cannot write uid_map of the user namespace", 2),
     ] {
         let profile = format!("format = 1\n{top}{PROGRAMS}{mount}");
-        let start = Start { options: options.iter().map(|option| (*option).to_owned()).collect(), user, profile };
+        let start = Start {
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            user,
+            profile,
+        };
         if mount.contains("subset") && kernel >= (7, 3) {
             continue;
         }
@@ -360,9 +505,13 @@ fn what_the_help_of_a_failed_start_says_gets_past_it() {
         let done = start.after(&help, if mount.is_empty() { one } else { mount });
         assert_eq!(done.len(), ways, "{sentence}: {help}: {done:?}");
         for (what, others) in done {
-            let found: Vec<(i32, String, String)> = others.iter().map(|other| other.run(&container)).collect();
-            let newer = what.contains("subset") && help.contains("(Linux 7.3 can)") && kernel < (7, 3);
-            let past = found.iter().any(|(status, now, _)| *status == 0 || (*status == 125 && !now.is_empty() && !now.contains(error)));
+            let found: Vec<(i32, String, String)> =
+                others.iter().map(|other| other.run(&container)).collect();
+            let newer =
+                what.contains("subset") && help.contains("(Linux 7.3 can)") && kernel < (7, 3);
+            let past = found.iter().any(|(status, now, _)| {
+                *status == 0 || (*status == 125 && !now.is_empty() && !now.contains(error))
+            });
             assert!(past != newer, "{sentence}: {help}: {what}: {found:?}");
         }
     }

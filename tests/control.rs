@@ -1,4 +1,5 @@
-//! Running sandboxes that have a name: what `ps` lists, what `freeze`, `thaw` and `kill` do, and what is left of a launcher that was killed.
+//! Running sandboxes that have a name: what `ps` lists, what `freeze`, `thaw` and `kill` do, and
+//! what is left of a launcher that was killed.
 #![allow(missing_docs, reason = "a test binary")]
 
 mod support;
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 use support::ground::Ground;
 use support::{As, Place, USER, is_root, system, text, unwrapped};
 
-/// A runtime directory of `who`; for root it is the machine's, so every name must be one of this test's own.
+/// A runtime directory of `who`; for root it is the machine's, so every name must be one of this
+/// test's own.
 struct Running {
     place: Place,
     who: As,
@@ -47,10 +49,18 @@ impl Running {
 
     /// Starts a sandbox, and waits until it has its name.
     fn start(&self, name: &str, more: &str, line: &str) -> Child {
-        let profile = self.place.file(&format!("{name}.toml"), &format!("name = \"{name}\"\n{}{more}", system("")));
+        let profile = self
+            .place
+            .file(&format!("{name}.toml"), &format!("name = \"{name}\"\n{}{more}", system("")));
         let mut command = self.command(&["run"]);
-        let child =
-            command.arg(profile).args(["/bin/sh", "-c", line]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = command
+            .arg(profile)
+            .args(["/bin/sh", "-c", line])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         until(|| self.row(name).is_some());
         child
     }
@@ -87,17 +97,32 @@ fn a_sandbox_with_a_name_is_listed_and_ended() {
         let name = run.name("listed");
         let mut child = run.start(&name, "", "sleep 600 & sleep 600");
         let row = run.row(&name).unwrap();
-        assert_eq!((&row["state"], &row["launcher"]), (&"running".into(), &child.id().into()), "{row}");
+        assert_eq!(
+            (&row["state"], &row["launcher"]),
+            (&"running".into(), &child.id().into()),
+            "{row}"
+        );
         assert!(row["profile"].as_str().unwrap().ends_with(&format!("{name}.toml")), "{row}");
         let listed = text(&run.stockade(&["ps"]).stdout);
         assert!(listed.starts_with("NAME") && listed.contains(&name), "{listed}");
         let completed = text(&run.stockade(&["complete", "--", "kill", &name[..3]]).stdout);
-        assert!(completed.lines().any(|line| line.split('\t').next() == Some(name.as_str())), "{completed}");
+        assert!(
+            completed.lines().any(|line| line.split('\t').next() == Some(name.as_str())),
+            "{completed}"
+        );
         let new = text(&run.stockade(&["complete", "--", "new", &name[..3]]).stdout);
         assert!(!new.contains(&name), "a new profile is no running sandbox: {new}");
         // The name is taken.
-        let second = run.stockade(&["run", run.place.path.join(format!("{name}.toml")).to_str().unwrap(), "true"]);
-        assert!(second.status.code() == Some(125) && said(&second).contains("a running sandbox has it"), "{}", text(&second.stderr));
+        let second = run.stockade(&[
+            "run",
+            run.place.path.join(format!("{name}.toml")).to_str().unwrap(),
+            "true",
+        ]);
+        assert!(
+            second.status.code() == Some(125) && said(&second).contains("a running sandbox has it"),
+            "{}",
+            text(&second.stderr)
+        );
         assert!(child.try_wait().unwrap().is_none(), "the first one runs on");
         let pid = row["pid"].as_i64().unwrap();
         assert!(lives(pid));
@@ -107,7 +132,12 @@ fn a_sandbox_with_a_name_is_listed_and_ended() {
         assert_eq!(child.wait().unwrap().code(), Some(137), "{who:?}");
         assert!(!run.folder().join(format!("{name}.json")).exists());
         let again = run.stockade(&["kill", &name]);
-        assert!(again.status.code() == Some(125) && said(&again).contains("no sandbox of that name runs"), "{}", text(&again.stderr));
+        assert!(
+            again.status.code() == Some(125)
+                && said(&again).contains("no sandbox of that name runs"),
+            "{}",
+            text(&again.stderr)
+        );
     }
 }
 
@@ -118,7 +148,8 @@ fn the_name_is_free_again_when_the_target_ends() {
         let name = run.name("ends");
         let profile = run.place.file("p.toml", &format!("name = \"{name}\"\n{}", system("")));
         for _ in 0..3 {
-            let output = run.stockade(&["run", profile.to_str().unwrap(), "/bin/sh", "-c", "exit 3"]);
+            let output =
+                run.stockade(&["run", profile.to_str().unwrap(), "/bin/sh", "-c", "exit 3"]);
             assert_eq!(output.status.code(), Some(3), "{who:?}: {}", text(&output.stderr));
         }
         // Nor does one that never ran keep it.
@@ -136,9 +167,22 @@ fn a_frozen_sandbox_stands_still() {
     let run = Running::new(As::Root);
     let name = run.name("frozen");
     let out = run.place.folder("out", As::Root);
-    let mount = format!("\"/out\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}\n{}", out.display(), ground.limits("pids = 64"));
-    let mut child = run.start(&name, &mount, "i=0; while :; do i=$((i+1)); echo $i > /out/new; mv /out/new /out/count; sleep 0.01; done");
-    let count = || std::fs::read_to_string(out.join("count")).ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
+    let mount = format!(
+        "\"/out\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}\n{}",
+        out.display(),
+        ground.limits("pids = 64")
+    );
+    let mut child = run.start(
+        &name,
+        &mount,
+        "i=0; while :; do i=$((i+1)); echo $i > /out/new; mv /out/new /out/count; sleep 0.01; done",
+    );
+    let count = || {
+        std::fs::read_to_string(out.join("count"))
+            .ok()
+            .and_then(|text| text.trim().parse::<u64>().ok())
+            .unwrap_or(0)
+    };
     let moves = || {
         let before = count();
         until(|| count() > before + 3);
@@ -161,7 +205,10 @@ fn a_frozen_sandbox_stands_still() {
     let killed = run.stockade(&["kill", &name]);
     assert!(killed.status.success(), "{}", text(&killed.stderr));
     assert_eq!(child.wait().unwrap().code(), Some(137));
-    let left = Command::new("find").args(["/sys/fs/cgroup", "-name", &format!("stockade-{}-*", child.id())]).output().unwrap();
+    let left = Command::new("find")
+        .args(["/sys/fs/cgroup", "-name", &format!("stockade-{}-*", child.id())])
+        .output()
+        .unwrap();
     assert_eq!(text(&left.stdout), "");
 }
 
@@ -175,7 +222,9 @@ fn without_a_group_nothing_can_be_frozen() {
             let output = run.stockade(&[deed, &name]);
             let said = said(&output);
             assert!(
-                output.status.code() == Some(125) && said.contains("it has no control group that freezes") && said.contains("limits.controllers"),
+                output.status.code() == Some(125)
+                    && said.contains("it has no control group that freezes")
+                    && said.contains("limits.controllers"),
                 "{said}"
             );
         }
@@ -208,7 +257,8 @@ fn what_a_killed_launcher_leaves_is_swept() {
     }
 }
 
-/// What a launcher leaves that is killed before its file has its name; one of a process that lives stays.
+/// What a launcher leaves that is killed before its file has its name; one of a process that lives
+/// stays.
 #[test]
 fn what_had_no_name_yet_is_swept() {
     for who in As::all() {
@@ -220,7 +270,8 @@ fn what_had_no_name_yet_is_swept() {
             launcher.wait().unwrap();
         };
         killed();
-        let (dead, alive) = (run.folder().join(".4194303"), run.folder().join(format!(".{}", std::process::id())));
+        let (dead, alive) =
+            (run.folder().join(".4194303"), run.folder().join(format!(".{}", std::process::id())));
         [&dead, &alive].iter().for_each(|draft| std::fs::write(draft, "{").unwrap());
         killed();
         assert!(!dead.exists() && alive.exists(), "{who:?}");
@@ -247,7 +298,8 @@ fn no_other_process_is_ended() {
     // Held by a lock, as a living launcher's is: of ourselves, and of init.
     for launcher in [std::process::id() + 1_000_000, 1] {
         std::fs::write(&file, lie(launcher)).unwrap();
-        std::os::unix::fs::chown(&file, is_root().then_some(USER), is_root().then_some(USER)).unwrap();
+        std::os::unix::fs::chown(&file, is_root().then_some(USER), is_root().then_some(USER))
+            .unwrap();
         let held = std::fs::File::open(&file).unwrap();
         held.lock().unwrap();
         let output = run.stockade(&["kill", "liar"]);
@@ -264,9 +316,17 @@ fn a_folder_that_others_could_write_is_refused() {
     let profile = run.place.file("p.toml", &format!("name = \"x\"\n{}", system("")));
     let refused = |words: &str| {
         let output = run.stockade(&["run", profile.to_str().unwrap(), "true"]);
-        assert!(output.status.code() == Some(125) && said(&output).contains(words), "{words}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(125) && said(&output).contains(words),
+            "{words}: {}",
+            said(&output)
+        );
         let listed = run.stockade(&["ps"]);
-        assert!(listed.status.code() == Some(125) && said(&listed).contains(words), "{words}: {}", said(&listed));
+        assert!(
+            listed.status.code() == Some(125) && said(&listed).contains(words),
+            "{words}: {}",
+            said(&listed)
+        );
     };
     let folder = run.place.folder("run/stockade", As::User);
     std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o770)).unwrap();
@@ -284,16 +344,32 @@ fn a_folder_that_others_could_write_is_refused() {
         let output = run.stockade(&["run", profile.to_str().unwrap(), "true"]);
         assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
     }
-    let output = run.place.stockade(As::User).arg("run").arg(&profile).arg("true").output().unwrap();
-    assert!(text(&output.stderr).contains("the caller has no runtime directory"), "{}", text(&output.stderr));
+    let output =
+        run.place.stockade(As::User).arg("run").arg(&profile).arg("true").output().unwrap();
+    assert!(
+        text(&output.stderr).contains("the caller has no runtime directory"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
 fn names_that_are_paths_are_no_names() {
     let run = Running::new(As::all()[0]);
     for bad in ["../x", "a/b", "", ".x", "-x", "a b", &"x".repeat(65)] {
-        let output = run.stockade(&["run", run.place.file("p.toml", &format!("name = \"{bad}\"\n{}", system(""))).to_str().unwrap(), "true"]);
-        assert!(output.status.code() == Some(125) && said(&output).contains("is not a name"), "{bad}: {}", said(&output));
+        let output = run.stockade(&[
+            "run",
+            run.place
+                .file("p.toml", &format!("name = \"{bad}\"\n{}", system("")))
+                .to_str()
+                .unwrap(),
+            "true",
+        ]);
+        assert!(
+            output.status.code() == Some(125) && said(&output).contains("is not a name"),
+            "{bad}: {}",
+            said(&output)
+        );
         if !bad.starts_with('-') && !bad.is_empty() {
             assert_eq!(run.stockade(&["kill", bad]).status.code(), Some(125));
         }
@@ -306,12 +382,35 @@ fn one_among_the_hosts_processes_is_ended_whole() {
     for who in As::all() {
         let run = Running::new(*who);
         let name = run.name("host");
-        let profile = system("").replace("\"/proc\" = \"proc\"\n", "").replacen("format = 1", "format = 1\noptional = [\"landlock.scope\"]", 1);
-        let path = run.place.file("host.toml", &format!("name = \"{name}\"\n{profile}[namespaces]\npid = \"host\"\n"));
+        let profile = system("").replace("\"/proc\" = \"proc\"\n", "").replacen(
+            "format = 1",
+            "format = 1\noptional = [\"landlock.scope\"]",
+            1,
+        );
+        let path = run.place.file(
+            "host.toml",
+            &format!("name = \"{name}\"\n{profile}[namespaces]\npid = \"host\"\n"),
+        );
         let mark = format!("{}.125", 70_000 + std::process::id() % 10_000);
         let line = format!("setsid sleep {mark} & setsid sleep {mark} & sleep {mark}");
-        let mut child = run.command(&["run"]).arg(path).args(["/bin/sh", "-c", &line]).stdin(Stdio::null()).spawn().unwrap();
-        let running = || text(&Command::new("pgrep").args(["-f", "-x", &format!("sleep {mark}")]).output().unwrap().stdout).lines().count();
+        let mut child = run
+            .command(&["run"])
+            .arg(path)
+            .args(["/bin/sh", "-c", &line])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let running = || {
+            text(
+                &Command::new("pgrep")
+                    .args(["-f", "-x", &format!("sleep {mark}")])
+                    .output()
+                    .unwrap()
+                    .stdout,
+            )
+            .lines()
+            .count()
+        };
         until(|| running() == 3 && run.row(&name).is_some());
         let killed = run.stockade(&["kill", &name]);
         assert!(killed.status.success(), "{who:?}: {}", text(&killed.stderr));
@@ -324,10 +423,22 @@ fn a_stopped_launcher_is_named_and_ends_its_sandbox_once_it_goes_on() {
     let run = Running::new(As::User);
     let name = run.name("stopped");
     let mut child = run.start(&name, "", "sleep 600");
-    let signal = |signal: &str| assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    let signal = |signal: &str| {
+        assert!(
+            Command::new("kill")
+                .args([signal, &child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        )
+    };
     signal("-STOP");
     let output = run.stockade(&["kill", &name]);
-    assert!(output.status.code() == Some(125) && said(&output).contains("its launcher is stopped"), "{}", text(&output.stderr));
+    assert!(
+        output.status.code() == Some(125) && said(&output).contains("its launcher is stopped"),
+        "{}",
+        text(&output.stderr)
+    );
     signal("-CONT");
     assert_eq!(child.wait().unwrap().code(), Some(137));
 }
@@ -341,9 +452,11 @@ fn what_a_killed_launcher_leaves_elsewhere_ends_with_its_entry() {
     }
     let run = Running::new(As::Root);
     let name = run.name("elsewhere");
-    let parents = ["freezer", "pids", "cpuacct"].map(|controller| Path::new("/sys/fs/cgroup").join(controller).join(&name));
+    let parents = ["freezer", "pids", "cpuacct"]
+        .map(|controller| Path::new("/sys/fs/cgroup").join(controller).join(&name));
     parents.iter().for_each(|parent| std::fs::create_dir(parent).unwrap());
-    let limits = format!("[limits]\npids = 50\ncontrollers = [\"freezer\"]\nparent = \"/{name}\"\n");
+    let limits =
+        format!("[limits]\npids = 50\ncontrollers = [\"freezer\"]\nparent = \"/{name}\"\n");
     let mut child = run.start(&name, &limits, "sleep 600");
     let pid = run.row(&name).unwrap()["pid"].as_i64().unwrap();
     assert!(run.stockade(&["freeze", &name]).status.success());

@@ -1,5 +1,5 @@
-//! Acts that must fail in the sandbox, each with a twin: the same act where the wall is not, which must succeed, or the test would
-//! prove nothing. As root and as an ordinary user.
+//! Acts that must fail in the sandbox, each with a twin: the same act where the wall is not, which
+//! must succeed, or the test would prove nothing. As root and as an ordinary user.
 #![allow(missing_docs, reason = "a test binary")]
 
 mod support;
@@ -76,7 +76,11 @@ fn twin_succeeds(place: &Place, who: As, act: &str, twin: Twin) {
     if output.status.code() == Some(1) && ABSENT.contains(&errno(&output).as_str()) {
         return eprintln!("no twin: this kernel has no `{act}`: {}", errno(&output));
     }
-    assert!(output.status.success(), "{who:?}: without the sandbox `{act}` must succeed: {}", said(&output));
+    assert!(
+        output.status.success(),
+        "{who:?}: without the sandbox `{act}` must succeed: {}",
+        said(&output)
+    );
 }
 
 /// Every row, for everyone.
@@ -87,8 +91,17 @@ fn check(profile_more: &str, rows: &[Row]) {
     for who in As::all() {
         for (act, refused, twin) in rows {
             let output = inside(&place, *who, &profile, act);
-            assert_eq!(output.status.code(), Some(1), "{who:?}: `{act}` must be refused inside: {}", said(&output));
-            assert!(refused.contains(&errno(&output).as_str()), "{who:?}: `{act}` was refused with {}, not {refused:?}", errno(&output));
+            assert_eq!(
+                output.status.code(),
+                Some(1),
+                "{who:?}: `{act}` must be refused inside: {}",
+                said(&output)
+            );
+            assert!(
+                refused.contains(&errno(&output).as_str()),
+                "{who:?}: `{act}` was refused with {}, not {refused:?}",
+                errno(&output)
+            );
             twin_succeeds(&place, *who, act, *twin);
         }
     }
@@ -105,8 +118,13 @@ fn namespaces_cannot_be_made() {
         "",
         &[
             ("unshare 0x10000000", EPERM, Outside),
-            // The kernel reads 64 bits of unshare's flags and 32 of clone's: bits that it ignores or refuses must not hide the others.
-            ("unshare 0x110000000", EPERM, NoTwin("the kernel refuses the high bit too, with EINVAL")),
+            // The kernel reads 64 bits of unshare's flags and 32 of clone's: bits that it ignores
+            // or refuses must not hide the others.
+            (
+                "unshare 0x110000000",
+                EPERM,
+                NoTwin("the kernel refuses the high bit too, with EINVAL"),
+            ),
             ("unshare 0x20000000", EPERM, OutsideRoot),
             ("unshare 0x40000000", EPERM, OutsideRoot),
             ("unshare 0x04000000", EPERM, OutsideRoot),
@@ -137,7 +155,10 @@ fn the_mount_calls_are_closed() {
             (
                 "remount-rw /usr",
                 EPERM,
-                NoTwin("in a namespace of one's own the host's /usr is locked where it is read-only; see a_nested_sandbox_cannot_undo"),
+                NoTwin(
+                    "in a namespace of one's own the host's /usr is locked where it is read-only; \
+                     see a_nested_sandbox_cannot_undo",
+                ),
             ),
             ("open-tree /tmp", EPERM, OwnNamespace),
             ("mount-setattr /tmp", EPERM, OwnNamespace),
@@ -177,7 +198,14 @@ fn the_kernel_s_wide_calls_are_closed() {
             ("mknod /tmp/stockade-probe-node", EPERM, OutsideRoot),
             ("call 600", ENOSYS, NoTwin("no kernel has this call; that one may come is the point")),
             ("call 1000000", ENOSYS, NoTwin("no kernel has this call")),
-            ("x32", ENOSYS, NoTwin("kernels with x32 are rare; src/policy/seccomp/tests.rs runs the filter on its numbers")),
+            (
+                "x32",
+                ENOSYS,
+                NoTwin(
+                    "kernels with x32 are rare; src/policy/seccomp/tests.rs runs the filter on its \
+                     numbers",
+                ),
+            ),
         ],
     );
 }
@@ -218,7 +246,11 @@ fn socket_families_are_few() {
         for (family, kind, protocol, errnos, twin) in refused {
             let act = format!("socket {} {} {}", number(*family), number(*kind), number(*protocol));
             let output = inside(&place, *who, &profile, &act);
-            assert!(output.status.code() == Some(1) && errnos.contains(&errno(&output).as_str()), "{who:?}: `{act}`: {}", said(&output));
+            assert!(
+                output.status.code() == Some(1) && errnos.contains(&errno(&output).as_str()),
+                "{who:?}: `{act}`: {}",
+                said(&output)
+            );
             twin_succeeds(&place, *who, &act, *twin);
         }
         for (family, kind, protocol) in granted {
@@ -263,7 +295,16 @@ struct Canary(Child);
 
 impl Canary {
     fn new(place: &Place, who: As) -> Canary {
-        Canary(place.outside(who, "sleep").arg("300").process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+        Canary(
+            place
+                .outside(who, "sleep")
+                .arg("300")
+                .process_group(0)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap(),
+        )
     }
 
     fn pid(&self) -> u32 {
@@ -311,8 +352,13 @@ fn pid_1_is_closed() {
         ];
         for (act, errnos) in acts {
             let output = inside(&place, *who, &profile, &act.replace("{pid}", "1"));
-            assert!(output.status.code() == Some(1) && errnos.contains(&errno(&output).as_str()), "{who:?}: `{act}`: {}", said(&output));
-            // setns asks for CAP_SYS_ADMIN; into its own user namespace not even root goes (EINVAL).
+            assert!(
+                output.status.code() == Some(1) && errnos.contains(&errno(&output).as_str()),
+                "{who:?}: `{act}`: {}",
+                said(&output)
+            );
+            // setns asks for CAP_SYS_ADMIN; into its own user namespace not even root goes
+            // (EINVAL).
             let twin = match *act {
                 "setns /proc/{pid}/ns/user" => continue,
                 act if act.starts_with("setns") => OutsideRoot,
@@ -325,12 +371,17 @@ fn pid_1_is_closed() {
 
 #[test]
 fn pid_1_keeps_its_limits() {
-    // prlimit(2) asks for the same ids only, not for what ptrace asks. Without descriptors pid 1 could not even poll.
+    // prlimit(2) asks for the same ids only, not for what ptrace asks. Without descriptors pid 1
+    // could not even poll.
     let place = Place::new();
     probe(&place);
     for who in As::all() {
         let output = inside(&place, *who, &profile(&place, ""), "limit-of 1");
-        assert!(output.status.code() == Some(1) && errno(&output) == "EPERM", "{who:?}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(1) && errno(&output) == "EPERM",
+            "{who:?}: {}",
+            said(&output)
+        );
         let canary = Canary::new(&place, *who);
         twin_succeeds(&place, *who, &format!("limit-of {}", canary.pid()), Outside);
     }
@@ -338,16 +389,28 @@ fn pid_1_keeps_its_limits() {
 
 #[test]
 fn pid_1_is_closed_to_a_nested_sandbox() {
-    // Where the target may make user namespaces it has every capability in them; over pid 1 it must have none.
+    // Where the target may make user namespaces it has every capability in them; over pid 1 it must
+    // have none.
     let place = Place::new();
     probe(&place);
     let profile = profile(&place, "[namespaces]\nnested = true");
     for who in As::all() {
         let made = inside(&place, *who, &profile, "own mount /tmp");
         assert!(made.status.success(), "{who:?}: the profile grants this: {}", said(&made));
-        for act in ["own open-mem 1", "own read /proc/1/environ", "own inode /proc/1/root/.", "own read /proc/1/exe", "own setns /proc/1/ns/mnt"] {
+        for act in [
+            "own open-mem 1",
+            "own read /proc/1/environ",
+            "own inode /proc/1/root/.",
+            "own read /proc/1/exe",
+            "own setns /proc/1/ns/mnt",
+        ] {
             let output = inside(&place, *who, &profile, act);
-            assert!(output.status.code() == Some(1) && ["EACCES", "EPERM"].contains(&errno(&output).as_str()), "{who:?}: `{act}`: {}", said(&output));
+            assert!(
+                output.status.code() == Some(1)
+                    && ["EACCES", "EPERM"].contains(&errno(&output).as_str()),
+                "{who:?}: `{act}`: {}",
+                said(&output)
+            );
         }
     }
 }
@@ -358,7 +421,10 @@ fn a_nested_sandbox_cannot_undo_a_mount() {
     probe(&place);
     place.file("secret/token", "secret");
     let folder = place.path.display();
-    let mounts = format!("\"/ro\" = {{ bind = \"{folder}\" }}\n\"/ro/secret\" = \"hide\"\n[namespaces]\nnested = true");
+    let mounts = format!(
+        "\"/ro\" = {{ bind = \"{folder}\" }}\n\"/ro/secret\" = \"hide\"\n[namespaces]\nnested = \
+         true"
+    );
     let profile = profile(&place, &mounts);
     for who in As::all() {
         // Each is locked in the copy of the mounts (mount_namespaces(7)).
@@ -372,7 +438,11 @@ fn a_nested_sandbox_cannot_undo_a_mount() {
             ("own read /ro/secret/token", &["ENOENT"]),
         ] {
             let output = inside(&place, *who, &profile, act);
-            assert!(output.status.code() == Some(1) && errnos.contains(&errno(&output).as_str()), "{who:?}: `{act}`: {}", said(&output));
+            assert!(
+                output.status.code() == Some(1) && errnos.contains(&errno(&output).as_str()),
+                "{who:?}: `{act}`: {}",
+                said(&output)
+            );
         }
     }
 }
@@ -385,17 +455,46 @@ fn input_cannot_be_pushed_into_the_terminal() {
     let launcher = place.path.join("stockade");
     for who in As::all() {
         for act in ["tiocsti", "tiocsti-high", "tioclinux"] {
-            let in_terminal = |words: &[&std::ffi::OsStr]| place.outside(*who, &binary).arg("pty").args(words).output().unwrap();
-            let output = in_terminal(&[launcher.as_os_str(), "run".as_ref(), path.as_os_str(), "/probe".as_ref(), act.as_ref()]);
-            // EIO would be the kernel's own answer where dev.tty.legacy_tiocsti is 0, ENOTTY a pty's to TIOCLINUX: neither is a wall.
-            assert!(output.status.code() == Some(1) && errno(&output) == "EPERM", "{who:?}: {act}: {}", said(&output));
+            let in_terminal = |words: &[&std::ffi::OsStr]| {
+                place.outside(*who, &binary).arg("pty").args(words).output().unwrap()
+            };
+            let output = in_terminal(&[
+                launcher.as_os_str(),
+                "run".as_ref(),
+                path.as_os_str(),
+                "/probe".as_ref(),
+                act.as_ref(),
+            ]);
+            // EIO would be the kernel's own answer where dev.tty.legacy_tiocsti is 0, ENOTTY a
+            // pty's to TIOCLINUX: neither is a wall.
+            assert!(
+                output.status.code() == Some(1) && errno(&output) == "EPERM",
+                "{who:?}: {act}: {}",
+                said(&output)
+            );
             if act != "tioclinux" && is_root() {
-                let twin = place.outside(As::Root, &binary).arg("pty").arg(&binary).arg(act).output().unwrap();
-                assert!(twin.status.success(), "without the sandbox {act} must succeed: {}", said(&twin));
+                let twin = place
+                    .outside(As::Root, &binary)
+                    .arg("pty")
+                    .arg(&binary)
+                    .arg(act)
+                    .output()
+                    .unwrap();
+                assert!(
+                    twin.status.success(),
+                    "without the sandbox {act} must succeed: {}",
+                    said(&twin)
+                );
             }
         }
         // The terminal itself is there.
-        let words = [launcher.as_os_str(), "run".as_ref(), path.as_os_str(), "/probe".as_ref(), "tiocgwinsz".as_ref()];
+        let words = [
+            launcher.as_os_str(),
+            "run".as_ref(),
+            path.as_os_str(),
+            "/probe".as_ref(),
+            "tiocgwinsz".as_ref(),
+        ];
         let output = place.outside(*who, &binary).arg("pty").args(words).output().unwrap();
         assert!(output.status.success(), "{who:?}: {}", said(&output));
     }
@@ -409,23 +508,45 @@ fn signals_stay_inside() {
     for who in As::all() {
         let mut canary = Canary::new(&place, *who);
         let group = canary.pid() as i32;
-        let in_group = |command: &mut Command| command.process_group(group).stdin(Stdio::null()).output().unwrap();
-        // The group of the target: it dies of its own signal. The launcher, in the canary's group, must live to say so.
-        let output = in_group(place.stockade(*who).arg("run").arg(&path).args(["/probe", "kill", "0", "9"]));
+        let in_group = |command: &mut Command| {
+            command.process_group(group).stdin(Stdio::null()).output().unwrap()
+        };
+        // The group of the target: it dies of its own signal. The launcher, in the canary's group,
+        // must live to say so.
+        let output =
+            in_group(place.stockade(*who).arg("run").arg(&path).args(["/probe", "kill", "0", "9"]));
         assert_eq!(output.status.code(), Some(128 + 9), "{who:?}: {}", said(&output));
         assert!(canary.lives(), "{who:?}: kill(0) went outside");
-        // Everyone; no twin, for it would end this machine's session. Nobody is there to take it but pid 1, whom it leaves out.
-        let output = in_group(place.stockade(*who).arg("run").arg(&path).args(["/probe", "kill", "-1", "9"]));
-        assert!(output.status.code() == Some(1) && errno(&output) == "ESRCH", "{who:?}: {}", said(&output));
+        // Everyone; no twin, for it would end this machine's session. Nobody is there to take it
+        // but pid 1, whom it leaves out.
+        let output = in_group(
+            place.stockade(*who).arg("run").arg(&path).args(["/probe", "kill", "-1", "9"]),
+        );
+        assert!(
+            output.status.code() == Some(1) && errno(&output) == "ESRCH",
+            "{who:?}: {}",
+            said(&output)
+        );
         assert!(canary.lives(), "{who:?}: kill(-1) went outside");
         // By number, from inside: another number space.
-        let output = inside(&place, *who, &profile(&place, ""), &format!("kill {} 9", canary.pid()));
-        assert!(output.status.code() == Some(1) && errno(&output) == "ESRCH", "{who:?}: {}", said(&output));
+        let output =
+            inside(&place, *who, &profile(&place, ""), &format!("kill {} 9", canary.pid()));
+        assert!(
+            output.status.code() == Some(1) && errno(&output) == "ESRCH",
+            "{who:?}: {}",
+            said(&output)
+        );
         assert!(canary.lives());
-        // Pid 1 of the sandbox is not in the target's Landlock domain; where signals are not scoped it takes no notice (pid_namespaces(7)).
+        // Pid 1 of the sandbox is not in the target's Landlock domain; where signals are not scoped
+        // it takes no notice (pid_namespaces(7)).
         let output = inside(&place, *who, &profile(&place, ""), "kill 1 9");
         let expected = if landlock_scopes() { (Some(1), "EPERM") } else { (Some(0), "") };
-        assert_eq!((output.status.code(), errno(&output).as_str()), expected, "{who:?}: {}", said(&output));
+        assert_eq!(
+            (output.status.code(), errno(&output).as_str()),
+            expected,
+            "{who:?}: {}",
+            said(&output)
+        );
         in_group(place.outside(*who, &binary).args(["kill", "0", "9"]));
         assert!(!canary.0.wait().unwrap().success(), "{who:?}: the twin must reach the canary");
     }
@@ -440,12 +561,26 @@ fn signals_stay_inside_where_process_numbers_are_the_hosts() {
         let mut canary = Canary::new(&place, *who);
         let output = inside(&place, *who, &profile, &format!("kill {} 9", canary.pid()));
         if *who == As::User && !landlock_scopes() {
-            assert!(output.status.code() == Some(125) && text(&output.stderr).contains("landlock::scope"), "{}", said(&output));
-            let output = inside(&place, *who, &with_leave(&profile), &format!("kill {} 0", canary.pid()));
-            assert!(output.status.success() && text(&output.stderr).contains("may send signals"), "{}", said(&output));
+            assert!(
+                output.status.code() == Some(125)
+                    && text(&output.stderr).contains("landlock::scope"),
+                "{}",
+                said(&output)
+            );
+            let output =
+                inside(&place, *who, &with_leave(&profile), &format!("kill {} 0", canary.pid()));
+            assert!(
+                output.status.success() && text(&output.stderr).contains("may send signals"),
+                "{}",
+                said(&output)
+            );
             continue;
         }
-        assert!(output.status.code() == Some(1) && errno(&output) == "EPERM", "{who:?}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(1) && errno(&output) == "EPERM",
+            "{who:?}: {}",
+            said(&output)
+        );
         assert!(canary.lives(), "{who:?}");
         let act = format!("kill {} 9", canary.pid());
         assert!(outside(&place, *who, &act).status.success());
@@ -455,7 +590,8 @@ fn signals_stay_inside_where_process_numbers_are_the_hosts() {
 
 #[test]
 fn limits_stay_inside_where_process_numbers_are_the_hosts() {
-    // Landlock's scope is for signals; prlimit(2) asks for the same ids alone, which an ordinary user's processes have.
+    // Landlock's scope is for signals; prlimit(2) asks for the same ids alone, which an ordinary
+    // user's processes have.
     let place = Place::new();
     probe(&place);
     let profile = with_leave(&with_host_pids(&place));
@@ -471,15 +607,25 @@ fn abstract_sockets_of_the_host_are_out_of_reach() {
     let place = Place::new();
     probe(&place);
     let name = format!("stockade-test-{}", std::process::id());
-    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    let listener =
+        UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     let act = format!("connect-abstract {name}");
     for who in As::all() {
         let output = inside(&place, *who, &profile(&place, ""), &act);
-        assert!(output.status.code() == Some(1) && errno(&output) == "ECONNREFUSED", "{who:?}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(1) && errno(&output) == "ECONNREFUSED",
+            "{who:?}: {}",
+            said(&output)
+        );
         // With the host's network, Landlock's scope is the wall, where there is one.
         let output = inside(&place, *who, &profile(&place, "[network]\nmode = \"host\""), &act);
         let expected = if landlock_scopes() { (Some(1), "EPERM") } else { (Some(0), "") };
-        assert_eq!((output.status.code(), errno(&output).as_str()), expected, "{who:?}: {}", said(&output));
+        assert_eq!(
+            (output.status.code(), errno(&output).as_str()),
+            expected,
+            "{who:?}: {}",
+            said(&output)
+        );
         twin_succeeds(&place, *who, &act, Outside);
     }
     drop(listener);
@@ -495,13 +641,31 @@ fn a_socket_file_is_out_of_reach_unless_granted() {
     let grant = |entry: &str| profile(&place, &entry.replace("{}", &folder.display().to_string()));
     for who in As::all() {
         // A folder with a socket is not bound by accident.
-        let output = inside(&place, *who, &grant("\"/services\" = { bind = \"{}\" }"), "connect-unix /services/service");
-        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("mounts::sockets"), "{who:?}: {}", said(&output));
+        let output = inside(
+            &place,
+            *who,
+            &grant("\"/services\" = { bind = \"{}\" }"),
+            "connect-unix /services/service",
+        );
+        assert!(
+            output.status.code() == Some(125) && text(&output.stderr).contains("mounts::sockets"),
+            "{who:?}: {}",
+            said(&output)
+        );
         let granted = grant("\"/service\" = { socket = \"{}/service\" }");
         let output = inside(&place, *who, &granted, "connect-unix /service");
         assert!(output.status.success(), "{who:?}: {}", said(&output));
-        let output = inside(&place, *who, &grant(""), &format!("connect-unix {}", folder.join("service").display()));
-        assert!(output.status.code() == Some(1) && errno(&output) == "ENOENT", "{who:?}: {}", said(&output));
+        let output = inside(
+            &place,
+            *who,
+            &grant(""),
+            &format!("connect-unix {}", folder.join("service").display()),
+        );
+        assert!(
+            output.status.code() == Some(1) && errno(&output) == "ENOENT",
+            "{who:?}: {}",
+            said(&output)
+        );
     }
     drop(listener);
 }
@@ -511,11 +675,21 @@ fn the_host_s_kernel_cannot_be_steered() {
     let place = Place::new();
     probe(&place);
     let profile = profile(&place, "");
-    let files = ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/vm/drop_caches", "/proc/sysrq-trigger"];
+    let files = [
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/kernel/modprobe",
+        "/proc/sys/vm/drop_caches",
+        "/proc/sysrq-trigger",
+    ];
     for who in As::all() {
         for file in files.into_iter().filter(|file| std::path::Path::new(file).exists()) {
             let output = inside(&place, *who, &profile, &format!("open-w {file}"));
-            assert!(output.status.code() == Some(1) && ["EACCES", "EROFS"].contains(&errno(&output).as_str()), "{who:?}: {file}: {}", said(&output));
+            assert!(
+                output.status.code() == Some(1)
+                    && ["EACCES", "EROFS"].contains(&errno(&output).as_str()),
+                "{who:?}: {file}: {}",
+                said(&output)
+            );
             twin_succeeds(&place, *who, &format!("open-w {file}"), OutsideRoot);
         }
         // Root inside is as far from it.
@@ -528,7 +702,11 @@ fn the_host_s_kernel_cannot_be_steered() {
         let host = format!("{profile}\n[identity]\nhost = true\nuser = 0\ngroup = 0\n");
         for file in files.into_iter().filter(|file| std::path::Path::new(file).exists()) {
             let output = inside(&place, As::Root, &host, &format!("open-w {file}"));
-            assert!(output.status.code() == Some(1) && errno(&output) == "EROFS", "{file}: {}", said(&output));
+            assert!(
+                output.status.code() == Some(1) && errno(&output) == "EROFS",
+                "{file}: {}",
+                said(&output)
+            );
         }
     }
 }
@@ -543,10 +721,19 @@ fn the_launcher_s_own_program_cannot_be_written() {
     probe(&place);
     let host = format!("{}\n[identity]\nhost = true\nuser = 0\ngroup = 0\n", profile(&place, ""));
     let output = inside(&place, As::Root, &host, "open-w /proc/1/exe");
-    assert!(output.status.code() == Some(1) && ["EACCES", "EPERM"].contains(&errno(&output).as_str()), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && ["EACCES", "EPERM"].contains(&errno(&output).as_str()),
+        "{}",
+        said(&output)
+    );
     let canary = Canary::new(&place, As::Root);
     let twin = outside(&place, As::Root, &format!("open-rw /proc/{}/exe", canary.pid()));
-    assert_eq!(errno(&twin), "ETXTBSY", "the twin is refused only because the program runs: {}", said(&twin));
+    assert_eq!(
+        errno(&twin),
+        "ETXTBSY",
+        "the twin is refused only because the program runs: {}",
+        said(&twin)
+    );
 }
 
 #[test]
@@ -561,7 +748,11 @@ fn a_set_id_program_gives_nothing() {
     let profile = profile(&place, &format!("\"/set-id\" = {{ bind = \"{}\" }}", copy.display()));
     for who in As::all() {
         let output = place.run(*who, &profile, &["/set-id", "capset", "21"]);
-        assert!(output.status.code() == Some(1) && errno(&output) == "EPERM", "{who:?}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(1) && errno(&output) == "EPERM",
+            "{who:?}: {}",
+            said(&output)
+        );
         if is_root() {
             let twin = place.outside(*who, &copy).args(["capset", "21"]).output().unwrap();
             assert!(twin.status.success(), "{who:?}: {}", said(&twin));

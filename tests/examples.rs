@@ -11,7 +11,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use support::{As, Place, is_root, skip, text};
 
-/// `nobody`: the ordinary user of these tests, where root starts them; unlike that of the other tests it is in /etc/passwd, as the profile `build` wants.
+/// `nobody`: the ordinary user of these tests, where root starts them; unlike that of the other
+/// tests it is in /etc/passwd, as the profile `build` wants.
 const NOBODY: u32 = 65_534;
 
 /// A copy of one folder of examples, where only root, or the one who tests, can write.
@@ -25,12 +26,17 @@ impl Example {
         let place = Place::new();
         let folder = place.path.join("example");
         std::fs::create_dir(&folder).unwrap();
-        for entry in std::fs::read_dir(repository().join("examples").join(name)).unwrap().flatten() {
+        for entry in std::fs::read_dir(repository().join("examples").join(name)).unwrap().flatten()
+        {
             let copy = folder.join(entry.file_name());
             std::fs::copy(entry.path(), &copy).unwrap();
             // A checkout may be writable for a group; an installed profile may not.
             let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
-            std::fs::set_permissions(&copy, PermissionsExt::from_mode(if mode & 0o100 != 0 { 0o755 } else { 0o644 })).unwrap();
+            std::fs::set_permissions(
+                &copy,
+                PermissionsExt::from_mode(if mode & 0o100 != 0 { 0o755 } else { 0o644 }),
+            )
+            .unwrap();
         }
         std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
         Example { place, folder }
@@ -82,13 +88,22 @@ fn each(name: &str, test: impl Fn(&Example, As)) {
 /// What a command prints; it must succeed.
 fn good(who: As, mut command: Command) -> String {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{who:?}: {command:?} gave {:?}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{who:?}: {command:?} gave {:?}\n{}\n{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
     text(&output.stdout)
 }
 
 fn has(programs: &[&str]) -> bool {
-    let missing =
-        programs.iter().find(|program| !["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|folder| Path::new(folder).join(program).exists()));
+    let missing = programs.iter().find(|program| {
+        !["/usr/local/bin", "/usr/bin", "/bin"]
+            .iter()
+            .any(|folder| Path::new(folder).join(program).exists())
+    });
     if let Some(missing) = missing {
         skip(&format!("{missing} is not installed"));
     }
@@ -104,10 +119,23 @@ fn free_port() -> u16 {
 
 #[test]
 fn every_example_has_a_test() {
-    let mut names: Vec<String> =
-        std::fs::read_dir(repository().join("examples")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(repository().join("examples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
-    assert_eq!(names, ["github", "gitlab", "landlock-alone", "offline-build", "shell", "systemd", "untrusted-script"]);
+    assert_eq!(
+        names,
+        [
+            "github",
+            "gitlab",
+            "landlock-alone",
+            "offline-build",
+            "shell",
+            "systemd",
+            "untrusted-script"
+        ]
+    );
 }
 
 #[test]
@@ -141,7 +169,13 @@ fn the_untrusted_script_gets_nowhere() {
         example.place.file("home/.ssh/id_ed25519", "a key\n");
         let words = ["127.0.0.1", &port, home.to_str().unwrap()];
         // Outside, the same tries work, or the test would show nothing.
-        let outside = Command::new(example.path("nosy.sh")).env_clear().env("HOME", &home).env("PATH", "/usr/bin:/bin").args(words).output().unwrap();
+        let outside = Command::new(example.path("nosy.sh"))
+            .env_clear()
+            .env("HOME", &home)
+            .env("PATH", "/usr/bin:/bin")
+            .args(words)
+            .output()
+            .unwrap();
         let said = text(&outside.stdout);
         for what in [
             format!("read {}/.ssh/id_ed25519", home.display()),
@@ -168,7 +202,10 @@ fn landlock_alone_keeps_files_from_an_ordinary_user_s_target() {
         command.current_dir(home.join("project")).arg("run");
         if !support::landlock_scopes() {
             // What the example says of older kernels.
-            command.args(["--config", "optional = ['landlock.scope', 'landlock.tcp', 'landlock.truncate']"]);
+            command.args([
+                "--config",
+                "optional = ['landlock.scope', 'landlock.tcp', 'landlock.truncate']",
+            ]);
         }
         command.args([&example.path("profile.toml"), "sh", "-c"]);
         command.arg("cat ../secret; echo no > ../planted; echo yes > made && cat made");
@@ -189,7 +226,11 @@ fn the_offline_build_builds() {
     }
     each("offline-build", |example, who| {
         let out = example.folder("out", who);
-        let line = format!("stockade run --set out={} {} check", out.display(), example.path("profile.toml"));
+        let line = format!(
+            "stockade run --set out={} {} check",
+            out.display(),
+            example.path("profile.toml")
+        );
         let said = good(who, example.shell(who, &example.place.path, &line));
         assert!(said.contains("the check passed"), "{who:?}: {said}");
         assert!(out.join("primes").exists());
@@ -202,7 +243,10 @@ fn the_profile_with_a_first_line_is_a_program() {
         return;
     }
     each("shell", |example, who| {
-        let line = format!("{} -c 'echo hello > f; cat f; hostname; pwd; ls -A /home'", example.path("scratch.toml"));
+        let line = format!(
+            "{} -c 'echo hello > f; cat f; hostname; pwd; ls -A /home'",
+            example.path("scratch.toml")
+        );
         let said = good(who, example.shell(who, &example.place.path, &line));
         assert_eq!(said, "hello\nscratch\n/home/sandbox\nsandbox\n", "{who:?}");
     });
@@ -210,16 +254,21 @@ fn the_profile_with_a_first_line_is_a_program() {
 
 // ---- systemd ----
 
-/// The words of `ExecStart=`, with this machine's paths and port in the place of the installed ones.
+/// The words of `ExecStart=`, with this machine's paths and port in the place of the installed
+/// ones.
 fn exec_start(example: &Example, site: &Path, port: u16) -> Vec<String> {
     let unit = std::fs::read_to_string(example.path("stockade-demo.service")).unwrap();
-    let lines: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("ExecStart=")).collect();
+    let lines: Vec<&str> =
+        unit.lines().filter_map(|line| line.strip_prefix("ExecStart=")).collect();
     let [line] = lines.as_slice() else { panic!("one ExecStart=: {lines:?}") };
     let words = line.split_whitespace().map(|word| {
-        word.replace("/usr/local/bin/stockade", example.place.path.join("stockade").to_str().unwrap())
-            .replace("/etc/stockade", example.folder.to_str().unwrap())
-            .replace("site=/srv/site", &format!("site={}", site.display()))
-            .replace("port=8080", &format!("port={port}"))
+        word.replace(
+            "/usr/local/bin/stockade",
+            example.place.path.join("stockade").to_str().unwrap(),
+        )
+        .replace("/etc/stockade", example.folder.to_str().unwrap())
+        .replace("site=/srv/site", &format!("site={}", site.display()))
+        .replace("port=8080", &format!("port={port}"))
     });
     words.collect()
 }
@@ -252,13 +301,20 @@ fn the_unit_serves_files_and_stops() {
     }
     each("systemd", |example, who| {
         let site = example.place.path.join("site");
-        example.place.file("site/index.html", &std::fs::read_to_string(example.path("index.html")).unwrap());
+        example
+            .place
+            .file("site/index.html", &std::fs::read_to_string(example.path("index.html")).unwrap());
         let port = free_port();
         let words = exec_start(example, &site, port);
         assert!(words[0].ends_with("/stockade"), "{words:?}");
         let mut command = example.stockade(who);
         // The words after the program; systemd starts a service in `/` with no standard input.
-        command.args(&words[1..]).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .args(&words[1..])
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut server = command.spawn().unwrap();
         let answer = get(port, "/index.html", &mut server);
         assert!(answer.contains("Served from a sandbox"), "{who:?}: {answer}");
@@ -266,7 +322,10 @@ fn the_unit_serves_files_and_stops() {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         // 143 is what SuccessExitStatus= of the unit says.
         assert_eq!(server.wait().unwrap().code(), Some(143), "{who:?}");
-        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{who:?}: the server is still there");
+        assert!(
+            TcpStream::connect(("127.0.0.1", port)).is_err(),
+            "{who:?}: the server is still there"
+        );
     });
 }
 
@@ -277,7 +336,8 @@ fn systemd_takes_the_unit() {
     }
     let example = Example::new("systemd");
     let unit = std::fs::read_to_string(example.path("stockade-demo.service")).unwrap();
-    let unit = unit.replace("/usr/local/bin/stockade", example.place.path.join("stockade").to_str().unwrap());
+    let unit = unit
+        .replace("/usr/local/bin/stockade", example.place.path.join("stockade").to_str().unwrap());
     let path = example.place.file("stockade-demo.service", &unit);
     let output = Command::new("systemd-analyze").arg("verify").arg(&path).output().unwrap();
     let said = text(&output.stderr);
@@ -366,10 +426,18 @@ fn the_profile_of_the_readme_runs() {
     for who in As::all() {
         let place = Place::new();
         let path = place.file("report/report.toml", profile);
-        place.file("report/report.py", "import os, sys\nopen('/out/report.txt', 'w').write(os.environ['MONTH'] + ' ' + ' '.join(sys.argv[1:]))\n");
+        place.file(
+            "report/report.py",
+            "import os, sys\nopen('/out/report.txt', 'w').write(os.environ['MONTH'] + ' ' + ' \
+             '.join(sys.argv[1:]))\n",
+        );
         let out = place.folder("out", *who);
         let mut command = place.stockade(*who);
-        command.env("MONTH", "May").args(["run", "--set", &format!("out={}", out.display())]).arg(path).args(["--brief"]);
+        command
+            .env("MONTH", "May")
+            .args(["run", "--set", &format!("out={}", out.display())])
+            .arg(path)
+            .args(["--brief"]);
         good(*who, command);
         assert_eq!(std::fs::read_to_string(out.join("report.txt")).unwrap(), "May --brief");
     }
@@ -390,12 +458,22 @@ fn the_commands_of_the_readme_run() {
         let work = example.folder("work", who);
         std::fs::copy(repository().join("Cargo.lock"), work.join("Cargo.lock")).unwrap();
         std::fs::create_dir(work.join("examples")).unwrap();
-        std::os::unix::fs::symlink(&example.folder, work.join("examples/untrusted-script")).unwrap();
+        std::os::unix::fs::symlink(&example.folder, work.join("examples/untrusted-script"))
+            .unwrap();
         for command in &commands {
-            let Output { status, stdout, stderr } = example.shell(who, &work, command).output().unwrap();
+            let Output { status, stdout, stderr } =
+                example.shell(who, &work, command).output().unwrap();
             // A comment behind the command says the status that is not 0.
-            let expected = command.split_once("# status ").map_or(0, |(_, status)| status.trim().parse().unwrap());
-            assert_eq!(status.code(), Some(expected), "{who:?}: {command}\n{}\n{}", text(&stdout), text(&stderr));
+            let expected = command
+                .split_once("# status ")
+                .map_or(0, |(_, status)| status.trim().parse().unwrap());
+            assert_eq!(
+                status.code(),
+                Some(expected),
+                "{who:?}: {command}\n{}\n{}",
+                text(&stdout),
+                text(&stderr)
+            );
         }
     });
 }

@@ -1,4 +1,5 @@
-//! Codes, their texts and the program stay in step: each code that the source uses is explained, each example does what it says.
+//! Codes, their texts and the program stay in step: each code that the source uses is explained,
+//! each example does what it says.
 #![allow(missing_docs, reason = "a test binary")]
 
 #[path = "plans/machine.rs"]
@@ -45,7 +46,12 @@ fn codes_of_source() -> BTreeSet<String> {
 }
 
 fn is_code(text: &str) -> bool {
-    let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let word = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
     text.split_once("::").is_some_and(|(domain, name)| word(domain) && word(name))
 }
 
@@ -54,8 +60,16 @@ fn every_code_is_explained_and_every_explanation_has_its_code() {
     let used = codes_of_source();
     let explained: BTreeSet<String> = all().map(|one| one.code.to_owned()).collect();
     assert!(used.len() > 90, "{used:?}");
-    assert_eq!(used.difference(&explained).collect::<Vec<_>>(), Vec::<&String>::new(), "without an explanation in src/explain");
-    assert_eq!(explained.difference(&used).collect::<Vec<_>>(), Vec::<&String>::new(), "explained, and used nowhere");
+    assert_eq!(
+        used.difference(&explained).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "without an explanation in src/explain"
+    );
+    assert_eq!(
+        explained.difference(&used).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "explained, and used nowhere"
+    );
 }
 
 #[test]
@@ -63,13 +77,26 @@ fn numbers_are_unique_and_texts_are_short() {
     let mut numbers = BTreeSet::new();
     for Explanation { number, code, why, bad, good } in all() {
         let digits = number.strip_prefix(['E', 'W']).unwrap_or_else(|| panic!("{number}"));
-        assert!(digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit()), "{number}");
+        assert!(
+            digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit()),
+            "{number}"
+        );
         assert!(numbers.insert(number), "{number} is twice there");
         assert!(all().filter(|one| one.code == code).count() == 1, "{code} is twice there");
         let sentences = why.matches(['.', ':']).count();
-        assert!((24..700).contains(&why.len()) && why.ends_with('.') && sentences < 12, "{code}: {why}");
-        assert!(!bad.text.trim().is_empty() && !good.trim().is_empty() && bad.text != good || bad.on.is_some(), "{code}");
-        assert!(bad.text.lines().chain(good.lines()).all(|line| line.chars().count() <= 76), "{code}: an example is wider than a page");
+        assert!(
+            (24..700).contains(&why.len()) && why.ends_with('.') && sentences < 12,
+            "{code}: {why}"
+        );
+        assert!(
+            !bad.text.trim().is_empty() && !good.trim().is_empty() && bad.text != good
+                || bad.on.is_some(),
+            "{code}"
+        );
+        assert!(
+            bad.text.lines().chain(good.lines()).all(|line| line.chars().count() <= 76),
+            "{code}: an example is wider than a page"
+        );
     }
 }
 
@@ -84,7 +111,10 @@ struct Example {
 fn taken_apart(text: &str) -> Example {
     let (mut files, mut lines) = (vec![("p.toml".to_owned(), String::new())], vec![]);
     for line in text.lines() {
-        match (line.strip_prefix("$ "), line.strip_prefix("# ").filter(|name| name.ends_with(".toml") && !name.contains(' '))) {
+        match (
+            line.strip_prefix("$ "),
+            line.strip_prefix("# ").filter(|name| name.ends_with(".toml") && !name.contains(' ')),
+        ) {
             (Some(command), _) => lines.push(command.to_owned()),
             (_, Some("p.toml")) => {}
             (_, Some(name)) => files.push((name.to_owned(), String::new())),
@@ -109,9 +139,16 @@ fn request(lines: &[String], profile: String, has_command: bool) -> Request {
     let mut request = Request::default();
     while let Some(word) = words.next() {
         match word {
-            "--set" => request.params.extend(words.next().unwrap().split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))),
+            "--set" => request.params.extend(
+                words
+                    .next()
+                    .unwrap()
+                    .split_once('=')
+                    .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            ),
             _ => {
-                request.profile = if word.ends_with(".toml") { profile.clone() } else { word.to_owned() };
+                request.profile =
+                    if word.ends_with(".toml") { profile.clone() } else { word.to_owned() };
                 request.args = words.by_ref().map(str::to_owned).collect();
             }
         }
@@ -123,7 +160,9 @@ fn request(lines: &[String], profile: String, has_command: bool) -> Request {
 fn machine(on: Option<&str>, profile: &Profile) -> Host {
     let lacking = |lack: Lack| {
         let mut host = machine::for_user(profile);
-        host.programs.iter_mut().for_each(|program| (program.pieces, program.lacks) = (Default::default(), vec![lack.clone()]));
+        host.programs.iter_mut().for_each(|program| {
+            (program.pieces, program.lacks) = (Default::default(), vec![lack.clone()])
+        });
         host
     };
     let path = || "/usr/bin/sh".to_owned();
@@ -143,7 +182,10 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
         Some("started by root where /srv/roots/tool is set-user-id") => {
             let found = vec![Privileged { path: "/srv/roots/tool".into(), power: Power::User }];
             let look = Look { top: "/srv/roots".into(), found, count: 1, names: 1, stop: None };
-            Host { privileged: [("/opt/x".to_owned(), look)].into_iter().collect(), ..machine::for_root(profile) }
+            Host {
+                privileged: [("/opt/x".to_owned(), look)].into_iter().collect(),
+                ..machine::for_root(profile)
+            }
         }
         Some("started by root where the source is on nfs") => {
             let mut host = machine::for_root(profile);
@@ -168,34 +210,63 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
             host.taken.push((1_879_116_064, 1));
             host
         }
-        Some("where /etc/subuid has no line for the user") => Host { subuid: vec![], ..machine::for_user(profile) },
-        Some("where the caller has the usual limits") => Host { bounds: Some(Bounds::default()), ..machine::for_user(profile) },
-        Some("where /srv/nowhere is absent") => {
-            Host { ruled: [("/srv/nowhere".to_owned(), Err(libc::ENOENT))].into_iter().collect(), ..machine::for_user(profile) }
+        Some("where /etc/subuid has no line for the user") => {
+            Host { subuid: vec![], ..machine::for_user(profile) }
         }
+        Some("where the caller has the usual limits") => {
+            Host { bounds: Some(Bounds::default()), ..machine::for_user(profile) }
+        }
+        Some("where /srv/nowhere is absent") => Host {
+            ruled: [("/srv/nowhere".to_owned(), Err(libc::ENOENT))].into_iter().collect(),
+            ..machine::for_user(profile)
+        },
         Some("where XDG_RUNTIME_DIR is not set") => {
             let mut host = machine::for_user(profile);
             host.caller.runtime_dir = None;
             host
         }
-        Some("where descriptor 5 is a UDP socket") => Host { passed: [(5, Stream::Socket(Socket::Udp))].into(), ..machine::for_user(profile) },
+        Some("where descriptor 5 is a UDP socket") => {
+            Host { passed: [(5, Stream::Socket(Socket::Udp))].into(), ..machine::for_user(profile) }
+        }
         Some("where standard input is a file of the caller's") => {
             let owner = Owner::User { uid: machine::caller().uid, mode: 0o600 };
-            Host { streams: [Stream::File { read: true, write: false, owner }, Stream::Other, Stream::Other], ..machine::for_user(profile) }
+            Host {
+                streams: [
+                    Stream::File { read: true, write: false, owner },
+                    Stream::Other,
+                    Stream::Other,
+                ],
+                ..machine::for_user(profile)
+            }
         }
         Some("where nothing opens the terminal") => {
             let streams = [Stream::Other, Stream::Terminal { read: true }, Stream::Other];
             Host { streams, anew: [(1, Err(libc::EACCES))].into(), ..machine::for_user(profile) }
         }
-        Some("where standard input is a directory") => Host { streams: [Stream::Folder, Stream::Other, Stream::Other], ..machine::for_user(profile) },
+        Some("where standard input is a directory") => Host {
+            streams: [Stream::Folder, Stream::Other, Stream::Other],
+            ..machine::for_user(profile)
+        },
         Some("where its file is set-user-id") => machine::for_user(profile),
-        Some("where its mode is 0644") => lacking(Lack::NotExecutable { path: path(), mount: false }),
+        Some("where its mode is 0644") => {
+            lacking(Lack::NotExecutable { path: path(), mount: false })
+        }
         Some("where the file is a text without #!") => lacking(Lack::NoProgram(path())),
-        Some("where the file is built for arm") => lacking(Lack::Machine { path: path(), machine: "arm" }),
-        Some("where its mode is 0711") => lacking(Lack::Unreadable { path: path(), errno: libc::EACCES }),
-        Some("where its first line is #!/no/such") => lacking(Lack::Interpreter { path: "/no/such".into(), of: path(), errno: libc::ENOENT }),
-        Some("where a library is not installed") => lacking(Lack::Library { name: "libx.so.1".into(), of: path() }),
-        Some("where another user's link leads to it") => lacking(Lack::Foreign { path: path(), by: "/tmp/link".into() }),
+        Some("where the file is built for arm") => {
+            lacking(Lack::Machine { path: path(), machine: "arm" })
+        }
+        Some("where its mode is 0711") => {
+            lacking(Lack::Unreadable { path: path(), errno: libc::EACCES })
+        }
+        Some("where its first line is #!/no/such") => {
+            lacking(Lack::Interpreter { path: "/no/such".into(), of: path(), errno: libc::ENOENT })
+        }
+        Some("where a library is not installed") => {
+            lacking(Lack::Library { name: "libx.so.1".into(), of: path() })
+        }
+        Some("where another user's link leads to it") => {
+            lacking(Lack::Foreign { path: path(), by: "/tmp/link".into() })
+        }
         Some("where its script leads to scripts without end") => lacking(Lack::TooMany(path())),
         Some(other) => panic!("no machine for an example \"{other}\""),
     }
@@ -213,8 +284,16 @@ fn said(place: &Place, text: &str, on: Option<&str>) -> Vec<Problem> {
         place.file("etc/base.toml", "format = 1\n");
         on = None;
     }
-    let caller = Caller { uid: nix::unistd::geteuid().as_raw(), system_profiles: installed.display().to_string(), ..machine::caller() };
-    let request = request(&lines, place.path.join("p.toml").display().to_string(), text.contains("command = "));
+    let caller = Caller {
+        uid: nix::unistd::geteuid().as_raw(),
+        system_profiles: installed.display().to_string(),
+        ..machine::caller()
+    };
+    let request = request(
+        &lines,
+        place.path.join("p.toml").display().to_string(),
+        text.contains("command = "),
+    );
     let mut sources = Sources::default();
     let profile = match load(&request, &caller, &mut sources) {
         Ok(profile) => profile,
@@ -232,15 +311,22 @@ fn said(place: &Place, text: &str, on: Option<&str>) -> Vec<Problem> {
     found.into_iter().collect()
 }
 
-/// Most examples do not show their command, and what the invented machine's programs need is not on this one.
+/// Most examples do not show their command, and what the invented machine's programs need is not on
+/// this one.
 fn matters(problem: &Problem, of: &Explanation) -> bool {
-    problem.code == of.code || !["process::unseen-program", "mounts::dangling"].contains(&problem.code)
+    problem.code == of.code
+        || !["process::unseen-program", "mounts::dangling"].contains(&problem.code)
 }
 
 #[test]
 fn bad_examples_are_bad_and_good_ones_are_good() {
-    let wrong: Vec<String> =
-        all().filter_map(|one| bad_is_bad(&one).or_else(|| good_is_good(&one)).map(|why| format!("{}: {why}", one.code))).collect();
+    let wrong: Vec<String> = all()
+        .filter_map(|one| {
+            bad_is_bad(&one)
+                .or_else(|| good_is_good(&one))
+                .map(|why| format!("{}: {why}", one.code))
+        })
+        .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
@@ -248,7 +334,9 @@ fn bad_examples_are_bad_and_good_ones_are_good() {
 fn bad_is_bad(one: &Explanation) -> Option<String> {
     match one.bad.on {
         // Only a launch fails so; other tests make it fail.
-        Some("while it runs") => (!one.code.starts_with("launch::")).then(|| "it can be shown before it runs".into()),
+        Some("while it runs") => {
+            (!one.code.starts_with("launch::")).then(|| "it can be shown before it runs".into())
+        }
         Some("where the machine is no x86_64") if cfg!(target_arch = "x86_64") => None,
         Some("on the command line") => {
             let said = on_the_command_line(one.bad.text);
@@ -256,8 +344,11 @@ fn bad_is_bad(one: &Explanation) -> Option<String> {
         }
         on => {
             let found = said(&Place::new(), one.bad.text, on);
-            let severity = if one.number.starts_with('W') { Severity::Warning } else { Severity::Error };
-            let same = found.iter().any(|problem| problem.code == one.code && problem.severity() == severity);
+            let severity =
+                if one.number.starts_with('W') { Severity::Warning } else { Severity::Error };
+            let same = found
+                .iter()
+                .any(|problem| problem.code == one.code && problem.severity() == severity);
             (!same).then(|| format!("the bad example gives {found:?}"))
         }
     }
@@ -265,8 +356,11 @@ fn bad_is_bad(one: &Explanation) -> Option<String> {
 
 fn good_is_good(one: &Explanation) -> Option<String> {
     let example = taken_apart(one.good);
-    let commands: Vec<&String> =
-        example.lines.iter().filter(|line| line.starts_with("stockade check") || line.starts_with("stockade explain")).collect();
+    let commands: Vec<&String> = example
+        .lines
+        .iter()
+        .filter(|line| line.starts_with("stockade check") || line.starts_with("stockade explain"))
+        .collect();
     match (example.lines.first(), commands.is_empty()) {
         (Some(_), false) => {
             let said = on_the_command_line(one.good);
@@ -275,7 +369,10 @@ fn good_is_good(one: &Explanation) -> Option<String> {
         // What is run is not checked here.
         (Some(line), true) if !line.contains(" p.toml") || one.number == "E0001" => None,
         _ => {
-            let found: Vec<Problem> = said(&Place::new(), one.good, None).into_iter().filter(|problem| matters(problem, one)).collect();
+            let found: Vec<Problem> = said(&Place::new(), one.good, None)
+                .into_iter()
+                .filter(|problem| matters(problem, one))
+                .collect();
             (!found.is_empty()).then(|| format!("the good example gives {found:?}"))
         }
     }
@@ -288,7 +385,13 @@ fn on_the_command_line(example: &str) -> String {
     let lines = taken_apart(example).lines;
     assert!(!lines.is_empty(), "{example}");
     let path = format!("{}:/usr/bin:/bin", place.path.display());
-    let output = Command::new("/bin/sh").args(["-c", &lines.join("\n")]).current_dir(&place.path).env_clear().env("PATH", path).output().unwrap();
+    let output = Command::new("/bin/sh")
+        .args(["-c", &lines.join("\n")])
+        .current_dir(&place.path)
+        .env_clear()
+        .env("PATH", path)
+        .output()
+        .unwrap();
     format!("{}{}", text(&output.stdout), text(&output.stderr))
 }
 
@@ -303,16 +406,25 @@ fn a_code_is_explained_by_either_name_on_one_page() {
     };
     let (status, by_words) = explain(&["mounts::broad"]);
     assert_eq!((status, &by_words), (Some(0), &explain(&["E0301"]).1));
-    assert!(by_words.starts_with("E0301 mounts::broad\n\n") && by_words.contains("\nBad:\n\n    [mounts]\n") && by_words.contains("\nGood:\n\n"));
+    assert!(
+        by_words.starts_with("E0301 mounts::broad\n\n")
+            && by_words.contains("\nBad:\n\n    [mounts]\n")
+            && by_words.contains("\nGood:\n\n")
+    );
     let (status, listed) = explain(&[]);
     assert_eq!((status, listed.lines().count()), (Some(0), all().count()));
     for one in all() {
         let (_, page) = explain(&[one.number]);
-        assert!(page.lines().all(|line| line.chars().count() <= 80) && !page.contains('\x1b'), "{page}");
+        assert!(
+            page.lines().all(|line| line.chars().count() <= 80) && !page.contains('\x1b'),
+            "{page}"
+        );
     }
     let (status, refused) = explain(&["mounts::brod"]);
     assert!(
-        status == Some(125) && refused.contains("cannot explain `mounts::brod`") && refused.contains("did you mean `mounts::broad`?"),
+        status == Some(125)
+            && refused.contains("cannot explain `mounts::brod`")
+            && refused.contains("did you mean `mounts::broad`?"),
         "{refused}"
     );
     let (_, json) = explain(&["--format", "json", "W0306"]);

@@ -1,15 +1,18 @@
-// Fault injection for tests/faults.rs and tests/leftovers.rs, by ptrace(2). strace(1) counts calls per process but cannot choose the
-// process; here a call is named by (process, system call, which of these calls in the process), so exactly one fails in a run.
-// A process is named by its birth: the first is 0, and the n-th child of p is 100 * p + n, in whatever order processes begin to run.
+// Fault injection for tests/faults.rs and tests/leftovers.rs, by ptrace(2). strace(1) counts calls
+// per process but cannot choose the process; here a call is named by (process, system call, which
+// of these calls in the process), so exactly one fails in a run. A process is named by its birth:
+// the first is 0, and the n-th child of p is 100 * p + n, in whatever order processes begin to run.
 //
-//   faults trace OUT -- COMMAND             one line for each call: `call PROCESS ORDINAL NUMBER`, and `exec PROCESS`
-//   faults inject PROCESS NUMBER NTH ERRNO -- COMMAND   the n-th call of that number is not made, and gives -ERRNO; says so where it is not met
-//   faults kill ORDINAL -- COMMAND          the first process is killed (SIGKILL) on its way into that call
+// faults trace OUT -- COMMAND one line for each call: `call PROCESS ORDINAL NUMBER`, and
+// `exec PROCESS`
+// faults inject PROCESS NUMBER NTH ERRNO -- COMMAND the n-th call of that number is not made, and
+// gives -ERRNO; says so where it is not met
+// faults kill ORDINAL -- COMMAND the first process is killed (SIGKILL) on its way into that call
 //   faults walls                            prints what the sandbox is made of, seen from inside
-//   faults first                            prints the name and the command line of pid 1, as early as a program can
+// faults first prints the name and the command line of pid 1, as early as a program can
 //
-// Status: the command's own; 128+n for signal n; 201 when it did not end in ten seconds; 202 when a process was left two seconds after
-// its end; 200 for a failure of this program.
+// Status: the command's own; 128+n for signal n; 201 when it did not end in ten seconds; 202 when a
+// process was left two seconds after its end; 200 for a failure of this program.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <elf.h>
@@ -70,7 +73,8 @@ static void name_child(struct tracee *parent, struct tracee *child) {
     child->name = 100 * parent->name + parent->children;
 }
 
-// A parent that is killed in the clone never says whose child it is: such a process goes on without a name.
+// A parent that is killed in the clone never says whose child it is: such a process goes on without
+// a name.
 static int has_parent(pid_t pid) {
     char path[64], line[256];
     int parent = 0;
@@ -82,8 +86,8 @@ static int has_parent(pid_t pid) {
     return 0;
 }
 
-// Whether a request was served. A tracee that was killed while it stood still is gone (ESRCH): the launcher ends the process that
-// holds a user namespace whenever it no longer needs it.
+// Whether a request was served. A tracee that was killed while it stood still is gone (ESRCH): the
+// launcher ends the process that holds a user namespace whenever it no longer needs it.
 static int served(long result, const char *what) {
     if (result && errno != ESRCH) die(what);
     return result == 0;
@@ -305,7 +309,8 @@ static int walls(void) {
     int death = -1;
     prctl(PR_GET_PDEATHSIG, &death);
     printf("parent death %d, keyring-less add %ld\n", death, syscall(SYS_keyctl, 0, -3, 0));
-    // Landlock has no file to read: descriptor 0 is a file that all may write, opened for reading; only Landlock refuses this.
+    // Landlock has no file to read: descriptor 0 is a file that all may write, opened for reading;
+    // only Landlock refuses this.
     attempt("/proc/self/fd/0", O_WRONLY);
     attempt("/proc/self/fd/0", O_RDONLY);
     attempt("/usr/new", O_WRONLY | O_CREAT);

@@ -1,7 +1,9 @@
-//! No single failure weakens: one system call of a launch fails, each in its turn, and either nothing runs and the status is 125, or
-//! the target is behind the same walls as without the failure. Nothing hangs, nothing is left.
+//! No single failure weakens: one system call of a launch fails, each in its turn, and either
+//! nothing runs and the status is 125, or the target is behind the same walls as without the
+//! failure. Nothing hangs, nothing is left.
 //!
-//! By default each call fails once, with one of the errors; `FULL=1` tries every error on every call.
+//! By default each call fails once, with one of the errors; `FULL=1` tries every error on every
+//! call.
 
 mod support;
 
@@ -36,25 +38,35 @@ struct Call {
     before_exec: bool,
     /// Whether the C runtime makes it, before `main`.
     of_runtime: bool,
-    /// Whether its process, neither the launcher nor the target nor between them, has said its last word, so that nobody waits for it.
+    /// Whether its process, neither the launcher nor the target nor between them, has said its last
+    /// word, so that nobody waits for it.
     beside: bool,
 }
 
 impl Call {
     /// Words of the tool for a run in which it fails.
     fn injected(&self, errno: i32) -> [String; 5] {
-        ["inject".into(), self.process.to_string(), self.name.id().to_string(), self.nth.to_string(), errno.to_string()]
+        [
+            "inject".into(),
+            self.process.to_string(),
+            self.name.id().to_string(),
+            self.nth.to_string(),
+            errno.to_string(),
+        ]
     }
 }
 
-/// How often a run is tried in which a call is to fail: some runs do not make it. The launcher ends the process that holds a user
-/// namespace while it still begins, and loops that wait turn more or less often.
+/// How often a run is tried in which a call is to fail: some runs do not make it. The launcher ends
+/// the process that holds a user namespace while it still begins, and loops that wait turn more or
+/// less often.
 const TRIES: u32 = 20;
 
-/// One case in so many may be made in none of these runs: the launcher also looks at the groups of others that run meanwhile.
+/// One case in so many may be made in none of these runs: the launcher also looks at the groups of
+/// others that run meanwhile.
 const UNMET_IN: usize = 100;
 
-/// Everything that a sweep needs: the tool, a profile that has nearly every kind of step, and the files that it names.
+/// Everything that a sweep needs: the tool, a profile that has nearly every kind of step, and the
+/// files that it names.
 struct Sweep {
     place: Place,
     who: As,
@@ -79,14 +91,17 @@ const PLAIN: Variant = Variant {
     rest: "\"/proc\" = \"proc\"",
 };
 
-/// The target as pid 1, with capabilities, without Landlock. With offsets of the clocks it would take Linux 6.3.
+/// The target as pid 1, with capabilities, without Landlock. With offsets of the clocks it would
+/// take Linux 6.3.
 const OTHER: Variant = Variant {
     top: "",
     process: "init = false\nkeyring = \"inherit\"\nstdin = \"null\"",
     // Beside a bind that root maps, the target makes no mount namespaces.
     namespaces: "nested = [\"user\", \"ipc\", \"uts\", \"net\", \"cgroup\", \"time\", \"pid\"]",
-    rest: "\"/proc\" = { proc = { hidepid = \"invisible\" } }\n\"/mqueue\" = \"mqueue\"\n\"/sys\" = \"sysfs\"\n\
-           [capabilities]\nkeep = [\"net-bind-service\", \"chown\"]\nambient = [\"net-bind-service\"]\n[landlock]\npaths = \"off\"\n",
+    rest: "\"/proc\" = { proc = { hidepid = \"invisible\" } }\n\"/mqueue\" = \"mqueue\"\n\"/sys\" \
+           = \"sysfs\"\n\
+           [capabilities]\nkeep = [\"net-bind-service\", \"chown\"]\nambient = \
+           [\"net-bind-service\"]\n[landlock]\npaths = \"off\"\n",
 };
 
 /// With control groups of version 1, and some kinds of namespace for the target.
@@ -94,20 +109,28 @@ const LIMITED: Variant = Variant {
     top: "",
     process: "timeout = \"60s\"",
     namespaces: "nested = [\"user\", \"pid\", \"net\"]",
-    rest: "\"/proc\" = \"proc\"\n[limits]\nmemory = \"256M\"\noom = \"kill-all\"\ncpu = 4.0\ncpu-time = \"60s\"\n\
+    rest: "\"/proc\" = \"proc\"\n[limits]\nmemory = \"256M\"\noom = \"kill-all\"\ncpu = \
+           4.0\ncpu-time = \"60s\"\n\
            raw = { \"pids.max\" = \"90\" }\ncontrollers = [\"devices\", \"freezer\"]\n",
 };
 
-/// With a process that answers for denied calls, and a hand-over that the policy denies. The target makes none of these.
+/// With a process that answers for denied calls, and a hand-over that the policy denies. The target
+/// makes none of these.
 const TOLD: Variant = Variant {
     top: "",
     process: "",
     namespaces: "",
-    rest: "\"/proc\" = \"proc\"\n[seccomp]\ndeny = [\"sendmsg\", \"seccomp\"]\n[seccomp.rules]\nsync = \"notify\"\n",
+    rest: "\"/proc\" = \"proc\"\n[seccomp]\ndeny = [\"sendmsg\", \
+           \"seccomp\"]\n[seccomp.rules]\nsync = \"notify\"\n",
 };
 
 /// With a name, which others find it by.
-const NAMED: Variant = Variant { top: "name = \"stockade-test-faults\"", process: "", namespaces: "", rest: "\"/proc\" = \"proc\"\n" };
+const NAMED: Variant = Variant {
+    top: "name = \"stockade-test-faults\"",
+    process: "",
+    namespaces: "",
+    rest: "\"/proc\" = \"proc\"\n",
+};
 
 impl Sweep {
     fn new(who: As, variant: &Variant) -> Option<Sweep> {
@@ -122,23 +145,33 @@ impl Sweep {
         std::fs::create_dir(data.join("secret")).unwrap();
         place.file("data/secret/key", "secret");
         place.file("sub/file", "text");
-        // Opened for reading and writable by all: that it cannot be reopened for writing is Landlock's doing alone.
+        // Opened for reading and writable by all: that it cannot be reopened for writing is
+        // Landlock's doing alone.
         let input = place.file("input", "in");
         // Where it rules over no files, such a file is refused.
-        let ruled = !variant.namespaces.contains("nested = true") && !variant.rest.contains("paths = \"off\"");
-        std::fs::set_permissions(&input, std::os::unix::fs::PermissionsExt::from_mode(if ruled { 0o666 } else { 0o644 })).unwrap();
+        let ruled = !variant.namespaces.contains("nested = true")
+            && !variant.rest.contains("paths = \"off\"");
+        std::fs::set_permissions(
+            &input,
+            std::os::unix::fs::PermissionsExt::from_mode(if ruled { 0o666 } else { 0o644 }),
+        )
+        .unwrap();
         let at = place.path.display();
         let profile = place.file(
             "walls.toml",
             &format!(
-                "format = 1\n{}\n[process]\ncommand = [\"/walls\", \"walls\"]\ncwd = \"/tmp\"\numask = \"0077\"\nnice = 19\noom-score-adj = 500\n\
+                "format = 1\n{}\n[process]\ncommand = [\"/walls\", \"walls\"]\ncwd = \
+                 \"/tmp\"\numask = \"0077\"\nnice = 19\noom-score-adj = 500\n\
                  ioprio = \"best-effort:6\"\nscheduler = \"batch\"\n{}\n\
                  [env]\nLANG = \"C\"\n\
                  [namespaces]\nhostname = \"build\"\ndomainname = \"example\"\n{}\n\
                  [rlimits]\nnofile = 100\nfsize = \"1M\"\n\
-                 [mounts]\n\"/walls\" = {{ bind = \"{at}/faults\" }}\n\"/usr\" = \"ro\"\n\"/usr/share\" = {{ hide = true }}\n\
-                 \"/dev\" = \"dev\"\n\"/tmp\" = \"tmpfs\"\n\"/etc/text\" = {{ text = \"hello\\n\" }}\n\"/link\" = {{ symlink = \"/etc/text\" }}\n\
-                 \"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/data\" = {{ bind = \"{at}/data\", access = \"rw\" }}\n\
+                 [mounts]\n\"/walls\" = {{ bind = \"{at}/faults\" }}\n\"/usr\" = \
+                 \"ro\"\n\"/usr/share\" = {{ hide = true }}\n\
+                 \"/dev\" = \"dev\"\n\"/tmp\" = \"tmpfs\"\n\"/etc/text\" = {{ text = \"hello\\n\" \
+                 }}\n\"/link\" = {{ symlink = \"/etc/text\" }}\n\
+                 \"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/data\" = {{ bind = \"{at}/data\", \
+                 access = \"rw\" }}\n\
                  \"/data/secret\" = {{ hide = true }}\n{}\n",
                 variant.top, variant.process, variant.namespaces, variant.rest
             ),
@@ -149,8 +182,17 @@ impl Sweep {
     /// The tool on a run of the profile, started by who starts the launcher.
     fn tool(&self, words: &[String]) -> Output {
         let mut command = Command::new(self.place.path.join("faults"));
-        command.args(words).arg("--").arg(self.place.path.join("stockade")).arg("run").arg(&self.profile);
-        command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(&self.place.path).stdin(File::open(&self.input).unwrap());
+        command
+            .args(words)
+            .arg("--")
+            .arg(self.place.path.join("stockade"))
+            .arg("run")
+            .arg(&self.profile);
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(&self.place.path)
+            .stdin(File::open(&self.input).unwrap());
         if is_root() && self.who == As::User {
             command.uid(USER).gid(USER);
         }
@@ -162,17 +204,27 @@ impl Sweep {
         let (mut calls, target, output) = self.list();
         assert_eq!(output.status.code(), Some(0), "{:?}: {}", self.who, text(&output.stderr));
         let target = target.expect("the target was executed");
-        let exec = calls.iter().rposition(|call| call.process == target && call.name == Sysno::execve).unwrap();
+        let exec = calls
+            .iter()
+            .rposition(|call| call.process == target && call.name == Sysno::execve)
+            .unwrap();
         calls[..=exec].iter_mut().for_each(|call| call.before_exec = true);
         // The first thing that the launcher asks is its caller's name, from /etc/passwd.
         let main = calls.iter().position(|call| call.name == Sysno::openat).unwrap();
         calls[..main].iter_mut().for_each(|call| call.of_runtime = true);
         // With the launcher, which is 0.
-        let line: Vec<u32> = std::iter::successors(Some(target), |process| (*process > 0).then_some(process / 100)).collect();
-        let words = calls.iter().enumerate().filter(|(_, call)| call.name == Sysno::write).map(|(index, call)| (call.process, index));
+        let line: Vec<u32> =
+            std::iter::successors(Some(target), |process| (*process > 0).then_some(process / 100))
+                .collect();
+        let words = calls
+            .iter()
+            .enumerate()
+            .filter(|(_, call)| call.name == Sysno::write)
+            .map(|(index, call)| (call.process, index));
         let last_words: BTreeMap<u32, usize> = words.collect();
         for (index, call) in calls.iter_mut().enumerate() {
-            call.beside = !line.contains(&call.process) && last_words.get(&call.process).is_some_and(|last| *last < index);
+            call.beside = !line.contains(&call.process)
+                && last_words.get(&call.process).is_some_and(|last| *last < index);
         }
         let last = calls[exec].ordinal;
         calls.retain(|call| call.process != target || call.ordinal <= last);
@@ -185,13 +237,22 @@ impl Sweep {
         let output = self.tool(&["trace".into(), list.display().to_string()]);
         let (mut calls, mut target, mut counts) = (vec![], None, BTreeMap::new());
         for line in std::fs::read_to_string(list).unwrap().lines() {
-            let words: Vec<u32> = line.split(' ').skip(1).map(|word| word.parse().unwrap()).collect();
+            let words: Vec<u32> =
+                line.split(' ').skip(1).map(|word| word.parse().unwrap()).collect();
             match words[..] {
                 [process, ordinal, number] => {
                     let nth = counts.entry((process, number)).or_insert(0);
                     *nth += 1;
                     let name = Sysno::new(number as usize).unwrap();
-                    calls.push(Call { process, ordinal, name, nth: *nth, before_exec: false, of_runtime: false, beside: false });
+                    calls.push(Call {
+                        process,
+                        ordinal,
+                        name,
+                        nth: *nth,
+                        before_exec: false,
+                        of_runtime: false,
+                        beside: false,
+                    });
                 }
                 [process] => target = Some(process),
                 _ => panic!("{line}"),
@@ -204,7 +265,9 @@ impl Sweep {
     fn walls(&self, output: &Output) -> String {
         let spaces: Vec<String> = std::fs::read_dir("/proc/self/ns")
             .unwrap()
-            .map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap().to_string_lossy().into_owned())
+            .map(|entry| {
+                std::fs::read_link(entry.unwrap().path()).unwrap().to_string_lossy().into_owned()
+            })
             .collect();
         let mut lines = vec![];
         for line in text(&output.stdout).lines() {
@@ -222,7 +285,8 @@ impl Sweep {
         lines.join("\n")
     }
 
-    /// A run in which this call fails; none where no run made it. Those have the status of a run in which nothing fails.
+    /// A run in which this call fails; none where no run made it. Those have the status of a run in
+    /// which nothing fails.
     fn inject(&self, call: Call, errno: i32, otherwise: i32) -> Option<Output> {
         for _ in 0..TRIES {
             let output = self.tool(&call.injected(errno));
@@ -230,7 +294,12 @@ impl Sweep {
             if !said.contains("the call was not met") {
                 return Some(output);
             }
-            assert_eq!(output.status.code(), Some(otherwise), "{:?}: {call:?} was not made: {said}", self.who);
+            assert_eq!(
+                output.status.code(),
+                Some(otherwise),
+                "{:?}: {call:?} was not made: {said}",
+                self.who
+            );
         }
         None
     }
@@ -246,27 +315,35 @@ impl Sweep {
             HANGS => "it hangs".to_owned(),
             LEFT => "a process is left".to_owned(),
             0 if ran && self.walls(&output) == unharmed => return Ok(true),
-            0 if ran => format!("the walls differ:\n{}", difference(unharmed, &self.walls(&output))),
+            0 if ran => {
+                format!("the walls differ:\n{}", difference(unharmed, &self.walls(&output)))
+            }
             0 => "status 0, and the target did not run".to_owned(),
             125 if said.is_empty() => "status 125 without a word".to_owned(),
-            // The launcher learns of it by its end. The target may run by then, and even have ended.
+            // The launcher learns of it by its end. The target may run by then, and even have
+            // ended.
             125 if call.beside && self.walls(&output) == unharmed => return Ok(true),
             // Once the target runs, a failure ends it.
             125 if !ran || !call.before_exec => return Ok(true),
             126 | 127 if !ran && call.name == Sysno::execve => return Ok(true),
             127 if !ran && call.of_runtime => return Ok(true),
-            // The C runtime ends a process that it cannot serve, and takes an errno of brk(2), which gives none, for an address.
+            // The C runtime ends a process that it cannot serve, and takes an errno of brk(2),
+            // which gives none, for an address.
             128.. if !ran && call.of_runtime => return Ok(true),
             139 if !ran && call.process == 0 => return Ok(true),
             _ if ran => "the target ran".to_owned(),
             _ => "the status".to_owned(),
         };
-        Err(format!("{:?} process {} call {} {} errno {errno}: {what}; status {status}\n{said}", self.who, call.process, call.ordinal, call.name))
+        Err(format!(
+            "{:?} process {} call {} {} errno {errno}: {what}; status {status}\n{said}",
+            self.who, call.process, call.ordinal, call.name
+        ))
     }
 }
 
 fn difference(left: &str, right: &str) -> String {
-    let (a, b): (BTreeSet<&str>, BTreeSet<&str>) = (left.lines().collect(), right.lines().collect());
+    let (a, b): (BTreeSet<&str>, BTreeSet<&str>) =
+        (left.lines().collect(), right.lines().collect());
     let gone = a.difference(&b).map(|line| format!("  - {line}\n"));
     gone.chain(b.difference(&a).map(|line| format!("  + {line}\n"))).collect()
 }
@@ -275,10 +352,12 @@ fn sweep(who: As, variant: &Variant) {
     let Some(sweep) = Sweep::new(who, variant) else { return };
     // The first run makes a file in the writable directory, so that all later ones are alike.
     sweep.trace();
-    // What a process waits for comes together or one by one, so runs differ by a few calls: the least that the launcher makes are tried.
+    // What a process waits for comes together or one by one, so runs differ by a few calls: the
+    // least that the launcher makes are tried.
     let of_launcher = |calls: &[Call]| calls.iter().filter(|call| call.process == 0).count();
     let traces = (0..3).map(|_| sweep.trace());
-    let (calls, unharmed) = traces.min_by_key(|(calls, _)| (of_launcher(calls), Reverse(calls.len()))).unwrap();
+    let (calls, unharmed) =
+        traces.min_by_key(|(calls, _)| (of_launcher(calls), Reverse(calls.len()))).unwrap();
     assert!(unharmed.contains("Seccomp:\t2") && unharmed.contains("NoNewPrivs:\t1"), "{unharmed}");
     assert!(calls.iter().filter(|call| call.before_exec).count() > 100, "{}", calls.len());
     let full = std::env::var_os("FULL").is_some();
@@ -290,7 +369,11 @@ fn sweep(who: As, variant: &Variant) {
     let next = AtomicUsize::new(0);
     let (wrong, unmet) = (Mutex::new(vec![]), Mutex::new(vec![]));
     // Of two runs at once with one name the second is refused, and makes few of its calls.
-    let workers = if variant.top.is_empty() { std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8)) } else { 1 };
+    let workers = if variant.top.is_empty() {
+        std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8))
+    } else {
+        1
+    };
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
@@ -307,7 +390,13 @@ fn sweep(who: As, variant: &Variant) {
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
     let unmet = unmet.into_inner().unwrap();
-    assert!(unmet.len() <= cases.len() / UNMET_IN, "{who:?}: {} of {} cases were not tried:\n{}", unmet.len(), cases.len(), unmet.join("\n"));
+    assert!(
+        unmet.len() <= cases.len() / UNMET_IN,
+        "{who:?}: {} of {} cases were not tried:\n{}",
+        unmet.len(),
+        cases.len(),
+        unmet.join("\n")
+    );
 }
 
 #[test]
@@ -335,20 +424,38 @@ fn no_single_failure_weakens_for_an_ordinary_user() {
     sweep(As::User, &TOLD);
 }
 
-/// A kernel that is emulated or traced may say that it did what it did not. What is read back before the exec is: the filter, Landlock,
-/// close-on-exec, capabilities and ids; mounts are not.
+/// A kernel that is emulated or traced may say that it did what it did not. What is read back
+/// before the exec is: the filter, Landlock, close-on-exec, capabilities and ids; mounts are not.
 #[test]
 fn a_protection_that_is_only_said_to_be_set_stops_the_run() {
-    let read_back = [Sysno::seccomp, Sysno::landlock_restrict_self, Sysno::close_range, Sysno::capset, Sysno::setresuid, Sysno::setresgid];
+    let read_back = [
+        Sysno::seccomp,
+        Sysno::landlock_restrict_self,
+        Sysno::close_range,
+        Sysno::capset,
+        Sysno::setresuid,
+        Sysno::setresgid,
+    ];
     for who in As::all() {
         for variant in [&PLAIN, &OTHER, &TOLD] {
             let Some(sweep) = Sweep::new(*who, variant) else { return };
             sweep.trace();
             let (calls, unharmed) = sweep.trace();
-            let tried: Vec<&Call> = calls.iter().filter(|call| call.process > 0 && call.before_exec && read_back.contains(&call.name)).collect();
-            assert!(tried.iter().any(|call| call.name == Sysno::seccomp) && tried.len() > 3, "{tried:?}");
+            let tried: Vec<&Call> = calls
+                .iter()
+                .filter(|call| {
+                    call.process > 0 && call.before_exec && read_back.contains(&call.name)
+                })
+                .collect();
+            assert!(
+                tried.iter().any(|call| call.name == Sysno::seccomp) && tried.len() > 3,
+                "{tried:?}"
+            );
             for call in tried {
-                assert!(sweep.judge(*call, 0, &unharmed).unwrap(), "{who:?}: {call:?} was not made");
+                assert!(
+                    sweep.judge(*call, 0, &unharmed).unwrap(),
+                    "{who:?}: {call:?} was not made"
+                );
             }
         }
     }
@@ -364,11 +471,14 @@ fn no_single_failure_passes_a_folder_as_a_stream() {
         let (calls, _, refused) = sweep.list();
         assert_eq!(refused.status.code(), Some(125), "{who:?}: {}", text(&refused.stderr));
         let asks = [Sysno::fcntl, Sysno::newfstatat, Sysno::fstat, Sysno::ioctl];
-        let asked: Vec<&Call> = calls.iter().filter(|call| call.process == 0 && asks.contains(&call.name)).collect();
+        let asked: Vec<&Call> =
+            calls.iter().filter(|call| call.process == 0 && asks.contains(&call.name)).collect();
         assert!(asked.len() > 3, "{asked:?}");
         for call in asked {
             for errno in ERRORS {
-                let output = sweep.inject(*call, errno, 125).unwrap_or_else(|| panic!("{who:?}: {call:?} was not made"));
+                let output = sweep
+                    .inject(*call, errno, 125)
+                    .unwrap_or_else(|| panic!("{who:?}: {call:?} was not made"));
                 let (seen, said) = (text(&output.stdout), text(&output.stderr));
                 assert!(
                     output.status.code() == Some(125) && seen.is_empty(),
@@ -386,10 +496,20 @@ fn the_target_never_sees_the_callers_words_in_pid_1() {
     for who in As::all() {
         let Some(sweep) = Sweep::new(*who, &PLAIN) else { return };
         for _ in 0..40 {
-            let output = sweep.place.stockade(*who).arg("run").arg(&sweep.profile).args(["/walls", "first"]).output().unwrap();
+            let output = sweep
+                .place
+                .stockade(*who)
+                .arg("run")
+                .arg(&sweep.profile)
+                .args(["/walls", "first"])
+                .output()
+                .unwrap();
             let seen = text(&output.stdout);
             assert!(output.status.success(), "{}", text(&output.stderr));
-            assert!(seen.split_whitespace().eq(["line", "/proc/1/comm:", "stockade"]), "{who:?}: {seen}");
+            assert!(
+                seen.split_whitespace().eq(["line", "/proc/1/comm:", "stockade"]),
+                "{who:?}: {seen}"
+            );
         }
     }
 }
@@ -399,10 +519,20 @@ fn nothing_is_allocated_and_no_lock_taken_between_clone_and_exec() {
     for who in As::all() {
         let Some(sweep) = Sweep::new(*who, &PLAIN) else { return };
         let (calls, _) = sweep.trace();
-        let children: Vec<&Call> = calls.iter().filter(|call| call.process > 0 && call.before_exec).collect();
+        let children: Vec<&Call> =
+            calls.iter().filter(|call| call.process > 0 && call.before_exec).collect();
         assert!(children.len() > 100, "{}", children.len());
-        let memory = [Sysno::brk, Sysno::mmap, Sysno::munmap, Sysno::mremap, Sysno::madvise, Sysno::mprotect, Sysno::futex];
-        let wrong: Vec<&&Call> = children.iter().filter(|call| memory.contains(&call.name)).collect();
+        let memory = [
+            Sysno::brk,
+            Sysno::mmap,
+            Sysno::munmap,
+            Sysno::mremap,
+            Sysno::madvise,
+            Sysno::mprotect,
+            Sysno::futex,
+        ];
+        let wrong: Vec<&&Call> =
+            children.iter().filter(|call| memory.contains(&call.name)).collect();
         assert!(wrong.is_empty(), "{who:?}: {wrong:?}");
     }
 }

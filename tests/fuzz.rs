@@ -1,7 +1,8 @@
-//! Whatever the texts: no panic, no hang, no memory without a bound, every problem with its place, every plan in its order.
+//! Whatever the texts: no panic, no hang, no memory without a bound, every problem with its place,
+//! every plan in its order.
 //!
-//! The texts are made by a generator of numbers, so every run tries the same; TRIES in the environment says how many. `fuzz/` tries with
-//! libFuzzer what is checked here.
+//! The texts are made by a generator of numbers, so every run tries the same; TRIES in the
+//! environment says how many. `fuzz/` tries with libFuzzer what is checked here.
 
 #[path = "fuzz/case.rs"]
 mod case;
@@ -19,7 +20,8 @@ use support::{As, Place, text};
 
 // ---- profiles that say something ----
 
-/// Lines of each section. `@` becomes a path inside, `%` one of the host, `#` a number, `&` a mount.
+/// Lines of each section. `@` becomes a path inside, `%` one of the host, `#` a number, `&` a
+/// mount.
 const LINES: &[(&str, &[&str])] = &[
     ("", &["description = \"${text} $${x} ${env:LANG}\"", "optional = [\"landlock\"]"]),
     (
@@ -51,10 +53,28 @@ const LINES: &[(&str, &[&str])] = &[
             "keyring = \"inherit\"",
         ],
     ),
-    ("env", &["A = \"${text}\"", "HOME = \"@\"", "TOKEN = true", "LANG = { pass = true, or = \"C\" }", "B = { file = \"%\" }", "C = { fd = # }"]),
+    (
+        "env",
+        &[
+            "A = \"${text}\"",
+            "HOME = \"@\"",
+            "TOKEN = true",
+            "LANG = { pass = true, or = \"C\" }",
+            "B = { file = \"%\" }",
+            "C = { fd = # }",
+        ],
+    ),
     (
         "identity",
-        &["user = #", "user = \"daemon\"", "group = #", "groups = [#, \"adm\"]", "uid-map = \"auto\"", "gid-map = \"auto\"", "uid-map = \"default\""],
+        &[
+            "user = #",
+            "user = \"daemon\"",
+            "group = #",
+            "groups = [#, \"adm\"]",
+            "uid-map = \"auto\"",
+            "gid-map = \"auto\"",
+            "uid-map = \"default\"",
+        ],
     ),
     (
         "namespaces",
@@ -68,8 +88,24 @@ const LINES: &[(&str, &[&str])] = &[
             "time-offsets = { monotonic = \"#s\" }",
         ],
     ),
-    ("rlimits", &["nofile = #", "cpu = \"#s\"", "stack = { soft = \"8M\", hard = \"unlimited\" }", "core = 0"]),
-    ("capabilities", &["keep = [\"net-raw\", \"chown\"]", "keep = [\"!*\"]", "ambient = [\"kill\"]", "keep = \"default\""]),
+    (
+        "rlimits",
+        &[
+            "nofile = #",
+            "cpu = \"#s\"",
+            "stack = { soft = \"8M\", hard = \"unlimited\" }",
+            "core = 0",
+        ],
+    ),
+    (
+        "capabilities",
+        &[
+            "keep = [\"net-raw\", \"chown\"]",
+            "keep = [\"!*\"]",
+            "ambient = [\"kill\"]",
+            "keep = \"default\"",
+        ],
+    ),
     ("network", &["mode = \"host\"", "mode = \"none\""]),
 ];
 
@@ -107,8 +143,14 @@ const MOUNTS: &[&str] = &[
 ];
 
 /// What may be at a pattern.
-const OF_PATTERNS: &[&str] =
-    &["\"hide\"", "\"hide\"", "{ hide = true, missing = \"skip\" }", "\"ro\"", "{ bind = \"/srv/*\" }", "{ bind = \"/srv/**/*.x\" }"];
+const OF_PATTERNS: &[&str] = &[
+    "\"hide\"",
+    "\"hide\"",
+    "{ hide = true, missing = \"skip\" }",
+    "\"ro\"",
+    "{ bind = \"/srv/*\" }",
+    "{ bind = \"/srv/**/*.x\" }",
+];
 
 /// Paths inside; the more of them lie in each other, the better.
 const INSIDE: &[&str] = &[
@@ -190,7 +232,8 @@ fn filled(template: &str, dice: &mut Dice) -> String {
 /// A text whose keys are known, each once, and whose values are of their kind more often than not.
 fn some_text(dice: &mut Dice, bases: &[&str]) -> String {
     let mut out = "format = 1\n".to_owned();
-    let extended: Vec<String> = bases.iter().filter(|_| dice.throw(3) == 0).map(|base| format!("\"{base}\"")).collect();
+    let extended: Vec<String> =
+        bases.iter().filter(|_| dice.throw(3) == 0).map(|base| format!("\"{base}\"")).collect();
     if !extended.is_empty() {
         out += &format!("extends = [{}]\n", extended.join(", "));
     }
@@ -205,7 +248,8 @@ fn some_text(dice: &mut Dice, bases: &[&str]) -> String {
             let wanted = match *section {
                 "params" => dice.throw(200) != 0,
                 "process" if key == "command" => dice.throw(4) != 0,
-                // Few: most lines are at odds with one another, and what is refused has no plan to look at.
+                // Few: most lines are at odds with one another, and what is refused has no plan to
+                // look at.
                 _ => dice.throw(10) == 0,
             };
             if wanted && !seen.contains(&key) {
@@ -309,8 +353,12 @@ fn mutated(text: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
         2 if at < bytes.len() => bytes[at] = dice.throw(256) as u8,
         3 => {
             let lines: Vec<&[u8]> = other.split_inclusive(|byte| *byte == b'\n').collect();
-            let line = if lines.is_empty() { vec![] } else { lines[dice.throw(lines.len())].to_vec() };
-            let start = bytes[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+            let line =
+                if lines.is_empty() { vec![] } else { lines[dice.throw(lines.len())].to_vec() };
+            let start = bytes[..at]
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |newline| newline + 1);
             bytes.splice(start..start, line);
         }
         _ => {
@@ -325,7 +373,8 @@ fn mutated(text: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
 fn written_texts() -> Vec<String> {
     let mut texts: Vec<String> = BUILTIN.iter().map(|(_, text)| (*text).to_owned()).collect();
     for folder in ["tests/problems", "tests/plans"] {
-        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap()
+        {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "toml") {
                 texts.push(std::fs::read_to_string(path).unwrap());
@@ -349,12 +398,29 @@ fn some_case(written: &[String], dice: &mut Dice) -> Case {
     };
     if dice.throw(3) == 0 {
         case.config = filled(
-            dice.pick(&["mounts.\"@\" = \"hide\"", "env.A = false", "process.nice = #", "params.number = #", "capabilities.keep = [\"!*\"]"]),
+            dice.pick(&[
+                "mounts.\"@\" = \"hide\"",
+                "env.A = false",
+                "process.nice = #",
+                "params.number = #",
+                "capabilities.keep = [\"!*\"]",
+            ]),
             dice,
         );
     }
     if dice.throw(3) == 0 {
-        case.set = filled(dice.pick(&["number=#", "path=%", "path=*", "text=\u{1b}[31m", "more=a,b", "word=nul", "flag=false\ntime=#m"]), dice);
+        case.set = filled(
+            dice.pick(&[
+                "number=#",
+                "path=%",
+                "path=*",
+                "text=\u{1b}[31m",
+                "more=a,b",
+                "word=nul",
+                "flag=false\ntime=#m",
+            ]),
+            dice,
+        );
     }
     if dice.throw(3) == 0 {
         case.args = dice.pick(&["ls\n-l", "", "${HOME}\n*", "\u{202e}"]).to_owned();
@@ -364,8 +430,14 @@ fn some_case(written: &[String], dice: &mut Dice) -> Case {
         let other = written[dice.throw(written.len())].as_bytes();
         match dice.throw(5) {
             0 => case.bases[0] = mutated(&case.bases[0], other, dice),
-            1 => case.config = String::from_utf8_lossy(&mutated(case.config.as_bytes(), other, dice)).into_owned(),
-            2 => case.set = String::from_utf8_lossy(&mutated(case.set.as_bytes(), other, dice)).into_owned(),
+            1 => {
+                case.config = String::from_utf8_lossy(&mutated(case.config.as_bytes(), other, dice))
+                    .into_owned()
+            }
+            2 => {
+                case.set =
+                    String::from_utf8_lossy(&mutated(case.set.as_bytes(), other, dice)).into_owned()
+            }
             _ => case.main = mutated(&case.main, other, dice),
         }
     }
@@ -385,18 +457,30 @@ fn no_texts_make_it_panic_and_what_must_hold_holds() {
     for nth in 0..tries {
         let case = some_case(&written, &mut dice);
         let start = Instant::now();
-        let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| try_case(&case, &place.path, &mut dice)));
+        let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            try_case(&case, &place.path, &mut dice)
+        }));
         let Ok(outcome) = tried else {
-            let texts = [&case.main, &case.bases[0], &case.bases[1]].map(|bytes| text(bytes)).join("---\n");
-            panic!("case {nth} fails (see above):\n{texts}---\n{}\n---\n{}\n---\n{}", case.config, case.set, case.args);
+            let texts =
+                [&case.main, &case.bases[0], &case.bases[1]].map(|bytes| text(bytes)).join("---\n");
+            panic!(
+                "case {nth} fails (see above):\n{texts}---\n{}\n---\n{}\n---\n{}",
+                case.config, case.set, case.args
+            );
         };
         outcomes[outcome as usize] += 1;
         slowest = slowest.max(start.elapsed());
     }
     let [not_loaded, not_planned, planned] = outcomes;
-    eprintln!("{not_loaded} not loaded, {not_planned} not planned, {planned} planned; the slowest took {slowest:?}");
+    eprintln!(
+        "{not_loaded} not loaded, {not_planned} not planned, {planned} planned; the slowest took \
+         {slowest:?}"
+    );
     assert!(slowest < Duration::from_secs(20), "{slowest:?}");
-    assert!(outcomes.iter().all(|count| *count * 20 > tries), "the generator is one-sided: {outcomes:?}");
+    assert!(
+        outcomes.iter().all(|count| *count * 20 > tries),
+        "the generator is one-sided: {outcomes:?}"
+    );
 }
 
 // ---- texts that ask for much ----
@@ -405,7 +489,8 @@ fn no_texts_make_it_panic_and_what_must_hold_holds() {
 fn hostile_texts() -> Vec<(&'static str, String)> {
     const MOST: usize = (1 << 20) - 100;
     let full = |piece: &str| piece.repeat(MOST / piece.len());
-    let many = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    let many =
+        |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
     let long = "x".repeat(500_000);
     vec![
         ("numbers", format!("a = [{}]", full("1,"))),
@@ -413,7 +498,10 @@ fn hostile_texts() -> Vec<(&'static str, String)> {
         ("a quarter of the tables", format!("a = [{}]", "{a=1},".repeat(40_000))),
         ("headers", full("[[a]]\n")),
         ("mistakes", full("=\n")),
-        ("as many mistakes as are read", format!("{}\n#{}", "=\n".repeat(120_000), "x".repeat(700_000))),
+        (
+            "as many mistakes as are read",
+            format!("{}\n#{}", "=\n".repeat(120_000), "x".repeat(700_000)),
+        ),
         ("carriage returns", full("\r")),
         ("zeros", full("\0")),
         ("marks", full("\u{feff}")),
@@ -426,11 +514,18 @@ fn hostile_texts() -> Vec<(&'static str, String)> {
         ("unknown variables", format!("[env]\nA = '{}'", full("${NO}"))),
         (
             "a long value named often",
-            format!("[params]\np = {{ type = 'string', default = '{long}' }}\n[env]\n{}", many(9_000, &|n| format!("E{n} = '${{p}}'\n"))),
+            format!(
+                "[params]\np = {{ type = 'string', default = '{long}' }}\n[env]\n{}",
+                many(9_000, &|n| format!("E{n} = '${{p}}'\n"))
+            ),
         ),
         (
             "a long list named often",
-            format!("[params]\np = {{ type = 'list', default = [{}] }}\n[process]\ncommand = [{}]", "'x',".repeat(9_000), "'${p}',".repeat(9_000)),
+            format!(
+                "[params]\np = {{ type = 'list', default = [{}] }}\n[process]\ncommand = [{}]",
+                "'x',".repeat(9_000),
+                "'${p}',".repeat(9_000)
+            ),
         ),
         (
             "near misses",
@@ -440,19 +535,43 @@ fn hostile_texts() -> Vec<(&'static str, String)> {
                 many(9_000, &|n| format!("E{n} = '${{q{n}}}'\n"))
             ),
         ),
-        ("withdrawals of nothing", format!("[mounts]\n{}", many(9_900, &|n| format!("\"/{}{n}\"=false\n", "a".repeat(60))))),
-        ("patterns", format!("[mounts]\n{}", many(3_000, &|n| format!("\"/nowhere/**/*{n}*/**\"='hide'\n")))),
-        ("capabilities", format!("[capabilities]\nkeep = [{}]", many(9_900, &|n| format!("'c{n}',")))),
+        (
+            "withdrawals of nothing",
+            format!(
+                "[mounts]\n{}",
+                many(9_900, &|n| format!("\"/{}{n}\"=false\n", "a".repeat(60)))
+            ),
+        ),
+        (
+            "patterns",
+            format!("[mounts]\n{}", many(3_000, &|n| format!("\"/nowhere/**/*{n}*/**\"='hide'\n"))),
+        ),
+        (
+            "capabilities",
+            format!("[capabilities]\nkeep = [{}]", many(9_900, &|n| format!("'c{n}',"))),
+        ),
         ("one long word", format!("[capabilities]\nkeep = ['{long}', '!{long}']")),
         ("entries", format!("[mounts]\n{}", many(9_990, &|n| format!("\"/m/{n}\" = \"dir\"\n")))),
-        ("binds", format!("[mounts]\n{}", many(9_990, &|n| format!("\"/m/{n}\" = {{ bind = \"/usr\" }}\n")))),
+        (
+            "binds",
+            format!(
+                "[mounts]\n{}",
+                many(9_990, &|n| format!("\"/m/{n}\" = {{ bind = \"/usr\" }}\n"))
+            ),
+        ),
         ("a path of 1,900 names", format!("[mounts]\n\"{}\" = \"tmpfs\"", "/d".repeat(1_900))),
-        ("a deep path", format!("[mounts]\n{}", many(400, &|n| format!("\"{}\" = \"dir\"\n", "/d".repeat(n + 1))))),
+        (
+            "a deep path",
+            format!(
+                "[mounts]\n{}",
+                many(400, &|n| format!("\"{}\" = \"dir\"\n", "/d".repeat(n + 1)))
+            ),
+        ),
     ]
 }
 
-/// Of the whole process: 100 MB of address space, so less of memory, besides what a build without optimization maps of its own file; and 20
-/// seconds of a processor.
+/// Of the whole process: 100 MB of address space, so less of memory, besides what a build without
+/// optimization maps of its own file; and 20 seconds of a processor.
 #[test]
 fn no_text_takes_much_memory_or_time() {
     let place = Place::new();
@@ -461,26 +580,47 @@ fn no_text_takes_much_memory_or_time() {
         let path = place.file("main.toml", &format!("format = 1\n{hostile}\n"));
         let start = Instant::now();
         let mut limited = place.outside(As::all()[0], "/bin/sh");
-        limited.args(["-c", "ulimit -v $((102400 + 16384)); ulimit -t 20; exec \"$0\" check \"$1\""]).arg(place.path.join("stockade")).arg(&path);
+        limited
+            .args(["-c", "ulimit -v $((102400 + 16384)); ulimit -t 20; exec \"$0\" check \"$1\""])
+            .arg(place.path.join("stockade"))
+            .arg(&path);
         let output = limited.output().unwrap();
         let (took, said) = (start.elapsed(), text(&output.stderr));
         eprintln!("{took:>10.1?} {name}");
         let ended_well = output.status.code() == Some(125) && said.contains("main.toml:");
         assert!(
-            ended_well || output.status.success() || said.contains("cannot run the profile: it has no command"),
+            ended_well
+                || output.status.success()
+                || said.contains("cannot run the profile: it has no command"),
             "{name}: {:?} {said:.2000}",
             output.status
         );
         // What waits takes no processor time.
         assert!(took < Duration::from_secs(300), "{name}: {took:?}");
         // What is wrong with nothing but its command is shown and asked about, too.
-        if output.status.success() || (said.contains("it has no command") && !said.contains(" problems")) {
+        if output.status.success()
+            || (said.contains("it has no command") && !said.contains(" problems"))
+        {
             for words in [["plan", "true"], ["why", "/m/1/d"]] {
                 let mut limited = place.outside(As::all()[0], "/bin/sh");
-                limited.args(["-c", "ulimit -v $((2 * 102400)); ulimit -t 20; exec \"$0\" \"$2\" \"$1\" \"$3\" >/dev/null"]);
-                let output = limited.arg(place.path.join("stockade")).arg(&path).args(words).output().unwrap();
+                limited.args([
+                    "-c",
+                    "ulimit -v $((2 * 102400)); ulimit -t 20; exec \"$0\" \"$2\" \"$1\" \"$3\" \
+                     >/dev/null",
+                ]);
+                let output = limited
+                    .arg(place.path.join("stockade"))
+                    .arg(&path)
+                    .args(words)
+                    .output()
+                    .unwrap();
                 eprintln!("{:>10.1?} {name}, {}", start.elapsed(), words[0]);
-                assert!(output.status.code().is_some_and(|status| status <= 1), "{name}: {words:?}: {:?} {}", output.status, text(&output.stderr));
+                assert!(
+                    output.status.code().is_some_and(|status| status <= 1),
+                    "{name}: {words:?}: {:?} {}",
+                    output.status,
+                    text(&output.stderr)
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Patterns in the keys of `[mounts]`, on the real kernel: what is hidden, what is granted, what is refused.
+//! Patterns in the keys of `[mounts]`, on the real kernel: what is hidden, what is granted, what is
+//! refused.
 
 mod support;
 
@@ -7,9 +8,16 @@ use support::{As, Place, is_root, system, text};
 
 /// A tree of a project, with secrets at several depths, and the profile that shows it at /work.
 fn project(place: &Place, who: As) -> String {
-    for name in
-        ["tree/.env", "tree/a/.env", "tree/a/b/c/.env", "tree/a/.env.shared", "tree/a/code", "tree/.git/config", "tree/key.pem", "tree/a/other.pem"]
-    {
+    for name in [
+        "tree/.env",
+        "tree/a/.env",
+        "tree/a/b/c/.env",
+        "tree/a/.env.shared",
+        "tree/a/code",
+        "tree/.git/config",
+        "tree/key.pem",
+        "tree/a/other.pem",
+    ] {
         place.folder(std::path::Path::new(name).parent().unwrap().to_str().unwrap(), who);
         place.file(name, "secret\n");
     }
@@ -17,11 +25,14 @@ fn project(place: &Place, who: As) -> String {
     format!("\"/work\" = {{ bind = \"{}/tree\", access = \"rw\"{owner} }}\n", place.path.display())
 }
 
-const READ: &str = "find /work -type f | sort | while read f; do if [ -s \"$f\" ] && cat \"$f\" >/dev/null 2>&1; then echo \"${f#/work/}\"; fi; done";
+const READ: &str = "find /work -type f | sort | while read f; do if [ -s \"$f\" ] && cat \"$f\" \
+                    >/dev/null 2>&1; then echo \"${f#/work/}\"; fi; done";
 
-/// Started by root, a writable bind of the temporary folder may be one that cannot be idmapped; read-only shows the same.
+/// Started by root, a writable bind of the temporary folder may be one that cannot be idmapped;
+/// read-only shows the same.
 fn shown(place: &Place, who: As, more: &str) -> Vec<String> {
-    let mounts = project(place, who).replace(", access = \"rw\"", "").replace(", owner = \"root\"", "");
+    let mounts =
+        project(place, who).replace(", access = \"rw\"", "").replace(", owner = \"root\"", "");
     place.sh(who, &system(&(mounts + more)), READ).lines().map(str::to_owned).collect()
 }
 
@@ -29,9 +40,21 @@ fn shown(place: &Place, who: As, more: &str) -> Vec<String> {
 fn what_a_pattern_matches_is_hidden_at_every_depth() {
     for who in As::all() {
         let place = Place::new();
-        let all = [".env", ".git/config", "a/.env", "a/.env.shared", "a/b/c/.env", "a/code", "a/other.pem", "key.pem"];
+        let all = [
+            ".env",
+            ".git/config",
+            "a/.env",
+            "a/.env.shared",
+            "a/b/c/.env",
+            "a/code",
+            "a/other.pem",
+            "key.pem",
+        ];
         assert_eq!(shown(&place, *who, ""), all);
-        assert_eq!(shown(&place, *who, "\"/work/**/.env\" = \"hide\"\n"), [".git/config", "a/.env.shared", "a/code", "a/other.pem", "key.pem"]);
+        assert_eq!(
+            shown(&place, *who, "\"/work/**/.env\" = \"hide\"\n"),
+            [".git/config", "a/.env.shared", "a/code", "a/other.pem", "key.pem"]
+        );
         assert_eq!(
             shown(&place, *who, "\"/work/**/*.pem\" = \"hide\"\n\"/work/*/.env*\" = \"hide\"\n"),
             [".env", ".git/config", "a/b/c/.env", "a/code"]
@@ -39,14 +62,23 @@ fn what_a_pattern_matches_is_hidden_at_every_depth() {
         // A star hides what begins with a dot, too, and a folder with all that is in it.
         assert_eq!(shown(&place, *who, "\"/work/*\" = \"hide\"\n"), [""; 0]);
         // An entry of its own wins.
-        let own = format!("\"/work/**/.env\" = \"hide\"\n\"/work/a/.env\" = {{ bind = \"{}/tree/a/.env\" }}\n", place.path.display());
+        let own = format!(
+            "\"/work/**/.env\" = \"hide\"\n\"/work/a/.env\" = {{ bind = \"{}/tree/a/.env\" }}\n",
+            place.path.display()
+        );
         assert!(shown(&place, *who, &own).contains(&"a/.env".to_owned()));
         // The tree is the one inside: what is bound below it is walked where it comes from.
         place.folder("other", *who);
         place.file("other/.env", "secret\n");
         place.file("other/code", "code\n");
-        let below = format!("\"/work/a/b\" = {{ bind = \"{}/other\" }}\n\"/work/**/.env\" = \"hide\"\n", place.path.display());
-        assert_eq!(shown(&place, *who, &below), [".git/config", "a/.env.shared", "a/b/code", "a/code", "a/other.pem", "key.pem"]);
+        let below = format!(
+            "\"/work/a/b\" = {{ bind = \"{}/other\" }}\n\"/work/**/.env\" = \"hide\"\n",
+            place.path.display()
+        );
+        assert_eq!(
+            shown(&place, *who, &below),
+            [".git/config", "a/.env.shared", "a/b/code", "a/code", "a/other.pem", "key.pem"]
+        );
     }
 }
 
@@ -55,8 +87,9 @@ fn what_a_pattern_hides_in_a_writable_tree_cannot_be_moved_into_sight() {
     let place = Place::new();
     let who = As::User;
     let mounts = project(&place, who) + "\"/work/**/.env\" = \"hide\"\n";
-    let line = "mv /work/a/b/c /work/a/moved 2>/dev/null; mv /work/a /work/moved 2>/dev/null; mv /work/a/.env /work/x 2>/dev/null; \
-                find /work -name '.env' -size +0; cat /work/moved/.env /work/a/.env /work/x 2>/dev/null; echo done";
+    let line = "mv /work/a/b/c /work/a/moved 2>/dev/null; mv /work/a /work/moved 2>/dev/null; mv \
+                /work/a/.env /work/x 2>/dev/null; find /work -name '.env' -size +0; cat \
+                /work/moved/.env /work/a/.env /work/x 2>/dev/null; echo done";
     assert_eq!(place.sh(who, &system(&mounts), line), "done");
 }
 
@@ -67,25 +100,47 @@ fn a_pattern_grants_read_only_and_no_dotfiles() {
         project(&place, *who);
         let tree = format!("{}/tree", place.path.display());
         let profile = |entry: &str| system(&format!("\"/show/{entry}\n"));
-        let list = "cd /show && find . -mindepth 1 | sort | tr '\\n' ' '; touch /show/a/new /show/key.pem 2>&1 | grep -c -i 'read-only\\|denied'";
+        let list = "cd /show && find . -mindepth 1 | sort | tr '\\n' ' '; touch /show/a/new \
+                    /show/key.pem 2>&1 | grep -c -i 'read-only\\|denied'";
         let said = place.sh(*who, &profile(&format!("*\" = {{ bind = \"{tree}/*\" }}")), list);
-        assert!(said.starts_with("./a ./a/.env") && said.contains("./key.pem") && !said.contains("./.env ") && !said.contains("./.git"), "{said}");
+        assert!(
+            said.starts_with("./a ./a/.env")
+                && said.contains("./key.pem")
+                && !said.contains("./.env ")
+                && !said.contains("./.git"),
+            "{said}"
+        );
         assert!(said.ends_with('2'), "{said}");
-        let said = place.sh(*who, &profile(&format!("**/*.pem\" = {{ bind = \"{tree}/**/*.pem\" }}")), list);
+        let said = place.sh(
+            *who,
+            &profile(&format!("**/*.pem\" = {{ bind = \"{tree}/**/*.pem\" }}")),
+            list,
+        );
         assert!(said.starts_with("./a ./a/other.pem ./key.pem "), "{said}");
         // Of the host's own tree, and a link is made again as that link.
         symlink("key.pem", place.path.join("tree/link.pem")).unwrap();
         let own = format!("\"{tree}/*.pem\" = \"ro\"\n");
-        assert_eq!(place.sh(*who, &system(&own), &format!("cd {tree}; ls; readlink link.pem; cat link.pem")), "key.pem\nlink.pem\nkey.pem\nsecret");
+        assert_eq!(
+            place.sh(
+                *who,
+                &system(&own),
+                &format!("cd {tree}; ls; readlink link.pem; cat link.pem")
+            ),
+            "key.pem\nlink.pem\nkey.pem\nsecret"
+        );
     }
 }
 
 /// What `check` says, and its status.
 fn check(place: &Place, who: As, more: &str) -> (Option<i32>, String) {
-    let path = place.file("profile.toml", &system(&format!("{more}[process]\ncommand = [\"true\"]\n")));
+    let path =
+        place.file("profile.toml", &system(&format!("{more}[process]\ncommand = [\"true\"]\n")));
     let output = place.stockade(who).arg("check").arg(path).output().unwrap();
     let said = text(&output.stderr) + &text(&output.stdout);
-    (output.status.code(), said.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" "))
+    (
+        output.status.code(),
+        said.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" "),
+    )
 }
 
 #[test]
@@ -93,26 +148,44 @@ fn what_cannot_be_a_pattern_is_refused_with_a_reason() {
     let place = Place::new();
     let who = As::all()[0];
     let tree = format!("{}/tree", place.path.display());
-    let work = project(&place, who).replace(", access = \"rw\"", "").replace(", owner = \"root\"", "");
+    let work =
+        project(&place, who).replace(", access = \"rw\"", "").replace(", owner = \"root\"", "");
     let refused = |more: &str, words: &str| {
         let (status, said) = check(&place, who, &format!("{work}{more}\n"));
-        assert!(status == Some(125) && said.contains("mounts::") && said.contains(words), "{more}: {said}");
+        assert!(
+            status == Some(125) && said.contains("mounts::") && said.contains(words),
+            "{more}: {said}"
+        );
     };
     refused("\"/work/*\" = \"rw\"", "cannot grant for writing: an earlier target");
-    refused(&format!("\"/x/*\" = {{ bind = \"{tree}/*\", access = \"rw\" }}"), "cannot grant for writing");
+    refused(
+        &format!("\"/x/*\" = {{ bind = \"{tree}/*\", access = \"rw\" }}"),
+        "cannot grant for writing",
+    );
     refused("\"/work/*\" = \"tmpfs\"", "a pattern can hide, or grant read-only");
     refused(&format!("\"/x/*\" = {{ bind = \"{tree}\" }}"), "`bind` does not end as the key does");
-    refused(&format!("\"/x/*.a\" = {{ bind = \"{tree}/*.b\" }}"), "`bind` does not end as the key does");
+    refused(
+        &format!("\"/x/*.a\" = {{ bind = \"{tree}/*.b\" }}"),
+        "`bind` does not end as the key does",
+    );
     refused("\"/work/**x\" = \"hide\"", "`**` stands alone");
     refused("\"/work/**/.nev\" = \"hide\"", "nothing matches it");
     refused("\"/nowhere/*\" = \"ro\"", "nothing matches it");
     symlink("a", place.path.join("tree/link")).unwrap();
-    refused("\"/work/link/*\" = { hide = true, missing = \"skip\" }", "is a symbolic link, and a pattern follows none");
+    refused(
+        "\"/work/link/*\" = { hide = true, missing = \"skip\" }",
+        "is a symbolic link, and a pattern follows none",
+    );
     // A link that a pattern hides would lead to what is still in sight, unless that is hidden, too.
     symlink(".env.shared", place.path.join("tree/a/b/.env")).unwrap();
-    std::fs::rename(place.path.join("tree/a/b/.env"), place.path.join("tree/a/linked.env")).unwrap();
+    std::fs::rename(place.path.join("tree/a/b/.env"), place.path.join("tree/a/linked.env"))
+        .unwrap();
     refused("\"/work/**/linked.env\" = \"hide\"", "is a symbolic link to .env.shared");
-    let (status, said) = check(&place, who, &format!("{work}\"/work/**/linked.env\" = \"hide\"\n\"/work/a/.env.shared\" = \"hide\"\n"));
+    let (status, said) = check(
+        &place,
+        who,
+        &format!("{work}\"/work/**/linked.env\" = \"hide\"\n\"/work/a/.env.shared\" = \"hide\"\n"),
+    );
     assert_eq!(status, Some(0), "{said}");
 }
 
@@ -120,11 +193,20 @@ fn what_cannot_be_a_pattern_is_refused_with_a_reason() {
 fn what_matches_is_counted_and_a_pattern_without_a_match_may_be_allowed() {
     let place = Place::new();
     let who = As::all()[0];
-    let work = project(&place, who).replace(", access = \"rw\"", "").replace(", owner = \"root\"", "");
+    let work =
+        project(&place, who).replace(", access = \"rw\"", "").replace(", owner = \"root\"", "");
     let (status, said) = check(&place, who, &format!("{work}\"/work/**/.env\" = \"hide\"\n"));
     assert!(status == Some(0) && said.contains("/work/**/.env matches 3 paths among "), "{said}");
-    assert_eq!(said.matches("shows again where a program of the host replaces it").count(), 1, "{said}");
-    let (status, said) = check(&place, who, &format!("{work}\"/work/**/.nev\" = {{ hide = true, missing = \"skip\" }}\n"));
+    assert_eq!(
+        said.matches("shows again where a program of the host replaces it").count(),
+        1,
+        "{said}"
+    );
+    let (status, said) = check(
+        &place,
+        who,
+        &format!("{work}\"/work/**/.nev\" = {{ hide = true, missing = \"skip\" }}\n"),
+    );
     assert!(status == Some(0) && said.contains("/work/**/.nev matches 0 paths"), "{said}");
 }
 
@@ -138,9 +220,18 @@ fn a_star_that_a_variable_brings_is_a_star() {
     let folder = place.path.display();
     let profile = format!(
         "{}[params]\nname = {{ type = \"string\", default = \"x*y\" }}\n",
-        system(&format!("\"/work\" = {{ bind = \"{folder}\" }}\n\"/work/${{name}}/*\" = \"hide\"\n"))
+        system(&format!(
+            "\"/work\" = {{ bind = \"{folder}\" }}\n\"/work/${{name}}/*\" = \"hide\"\n"
+        ))
     );
-    assert_eq!(place.sh(who, &profile, "cat /work/xay/.env; cat '/work/x*y/.env' 2>&1 | grep -c secret || true"), "secret\n0");
+    assert_eq!(
+        place.sh(
+            who,
+            &profile,
+            "cat /work/xay/.env; cat '/work/x*y/.env' 2>&1 | grep -c secret || true"
+        ),
+        "secret\n0"
+    );
 }
 
 #[test]
@@ -150,19 +241,41 @@ fn the_names_that_are_looked_at_have_a_bound() {
     // A thousand files, shown at a hundred and one places.
     let many = place.folder("many", who);
     (0..1_000).for_each(|name| drop(std::fs::File::create(many.join(name.to_string())).unwrap()));
-    let work: String = (0..101).map(|nth| format!("\"/work/{nth}\" = {{ bind = \"{}\" }}\n", many.display())).collect();
-    let (status, said) = check(&place, who, &format!("{work}\"/work/**/x\" = {{ hide = true, missing = \"skip\" }}\n"));
-    assert!(status == Some(125) && said.contains("there are more than 100000 names to look at"), "{said}");
-    let (status, said) = check(&place, who, &format!("{work}\"/work/*/2*\" = {{ hide = true, missing = \"skip\" }}\n"));
+    let work: String = (0..101)
+        .map(|nth| format!("\"/work/{nth}\" = {{ bind = \"{}\" }}\n", many.display()))
+        .collect();
+    let (status, said) = check(
+        &place,
+        who,
+        &format!("{work}\"/work/**/x\" = {{ hide = true, missing = \"skip\" }}\n"),
+    );
+    assert!(
+        status == Some(125) && said.contains("there are more than 100000 names to look at"),
+        "{said}"
+    );
+    let (status, said) = check(
+        &place,
+        who,
+        &format!("{work}\"/work/*/2*\" = {{ hide = true, missing = \"skip\" }}\n"),
+    );
     assert!(status == Some(125) && said.contains("more than 10000 entries"), "{said}");
     // The bound is on all patterns together.
-    let (status, said) = check(&place, who, &format!("{work}\"/work/1*/7\" = \"hide\"\n\"/work/*/999\" = \"hide\"\n"));
+    let (status, said) = check(
+        &place,
+        who,
+        &format!("{work}\"/work/1*/7\" = \"hide\"\n\"/work/*/999\" = \"hide\"\n"),
+    );
     assert!(status == Some(125) && said.matches("more than 100000 names").count() == 2, "{said}");
-    let (status, said) = check(&place, who, &format!("{work}\"/work/1*/7\" = \"hide\"\n\"/work/2*/999\" = \"hide\"\n"));
+    let (status, said) = check(
+        &place,
+        who,
+        &format!("{work}\"/work/1*/7\" = \"hide\"\n\"/work/2*/999\" = \"hide\"\n"),
+    );
     assert!(status == Some(0) && said.contains("/work/2*/999 matches 11 paths"), "{said}");
 }
 
-/// A folder that the caller may walk and not list can hold what is to be hidden; one that is closed to it shows nothing anyway.
+/// A folder that the caller may walk and not list can hold what is to be hidden; one that is closed
+/// to it shows nothing anyway.
 #[test]
 fn a_folder_that_cannot_be_listed_is_no_hole() {
     if !is_root() {
@@ -172,11 +285,19 @@ fn a_folder_that_cannot_be_listed_is_no_hole() {
     place.file("tree/open/.env", "secret\n");
     let closed = place.folder("tree/closed", As::Root);
     place.file("tree/closed/.env", "secret\n");
-    let work = format!("\"/work\" = {{ bind = \"{}/tree\" }}\n\"/work/**/.env\" = \"hide\"\n", place.path.display());
+    let work = format!(
+        "\"/work\" = {{ bind = \"{}/tree\" }}\n\"/work/**/.env\" = \"hide\"\n",
+        place.path.display()
+    );
     let mode = |mode| std::fs::set_permissions(&closed, PermissionsExt::from_mode(mode)).unwrap();
     mode(0o711);
     let (status, said) = check(&place, As::User, &work);
-    assert!(status == Some(125) && said.contains("/work/closed: permission denied") && said.contains("\"/work/closed\" = \"hide\""), "{said}");
+    assert!(
+        status == Some(125)
+            && said.contains("/work/closed: permission denied")
+            && said.contains("\"/work/closed\" = \"hide\""),
+        "{said}"
+    );
     let (status, said) = check(&place, As::User, &format!("{work}\"/work/closed\" = \"hide\"\n"));
     assert_eq!(status, Some(0), "{said}");
     mode(0o700);

@@ -1,8 +1,9 @@
-//! Which room of the house may import which. The rooms are the directories of `src`, in the order in which data flows through them; an
-//! arrow that goes the other way would tie them into a circle.
+//! Which room of the house may import which. The rooms are the directories of `src`, in the order
+//! in which data flows through them; an arrow that goes the other way would tie them into a circle.
 //!
-//! Every path that begins with `crate`, `self` or `super` is read from the tokens of every file, those in macros among them. A name that a
-//! module exports again counts as the room's that defines it.
+//! Every path that begins with `crate`, `self` or `super` is read from the tokens of every file,
+//! those in macros among them. A name that a module exports again counts as the room's that defines
+//! it.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,16 +22,30 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("probe", &["profile", "policy", "host", "kernel", "language", "text", "sys"]),
     ("plan", &["profile", "policy", "step", "host", "kernel", "language", "text"]),
     ("launch", &["plan", "probe", "policy", "step", "host", "kernel", "language", "text", "sys"]),
-    ("inspect", &["launch", "plan", "probe", "profile", "policy", "step", "host", "kernel", "language", "text", "sys"]),
-    ("commands", &["inspect", "launch", "plan", "probe", "profile", "policy", "step", "host", "kernel", "language", "text", "sys"]),
+    (
+        "inspect",
+        &[
+            "launch", "plan", "probe", "profile", "policy", "step", "host", "kernel", "language",
+            "text", "sys",
+        ],
+    ),
+    (
+        "commands",
+        &[
+            "inspect", "launch", "plan", "probe", "profile", "policy", "step", "host", "kernel",
+            "language", "text", "sys",
+        ],
+    ),
 ];
 
-/// Files at the top, and the room that each belongs to; the map of the house imports nothing but to export it.
+/// Files at the top, and the room that each belongs to; the map of the house imports nothing but to
+/// export it.
 const AT_THE_TOP: &[(&str, &str)] = &[("lib", ""), ("main", "commands"), ("cli", "commands")];
 
 type Segments = Vec<String>;
 
-/// What one file says: the paths in it, and the names that it exports again, each with what it stands for.
+/// What one file says: the paths in it, and the names that it exports again, each with what it
+/// stands for.
 #[derive(Default)]
 struct Read {
     paths: Vec<Segments>,
@@ -50,7 +65,8 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The module that a file is.
 fn module(path: &Path) -> Segments {
-    let mut names: Segments = path.with_extension("").iter().map(|name| name.to_str().unwrap().to_owned()).collect();
+    let mut names: Segments =
+        path.with_extension("").iter().map(|name| name.to_str().unwrap().to_owned()).collect();
     names.pop_if(|name| ["mod", "lib", "main"].contains(&name.as_str()));
     names
 }
@@ -76,13 +92,17 @@ fn read(tokens: TokenStream, here: &[String], out: &mut Read) {
     let (mut at, mut tests) = (0, false);
     while let Some(tree) = trees.get(at) {
         let ahead = |offset: usize| trees.get(at + offset);
-        if is(Some(tree), "#") && group(ahead(1), Delimiter::Bracket).is_some_and(|inner| inner.to_string().replace(' ', "") == "cfg(test)") {
+        if is(Some(tree), "#")
+            && group(ahead(1), Delimiter::Bracket)
+                .is_some_and(|inner| inner.to_string().replace(' ', "") == "cfg(test)")
+        {
             tests = true;
             at += 2;
             continue;
         }
         if is(Some(tree), "mod")
-            && let (Some(TokenTree::Ident(name)), Some(body)) = (ahead(1), group(ahead(2), Delimiter::Brace))
+            && let (Some(TokenTree::Ident(name)), Some(body)) =
+                (ahead(1), group(ahead(2), Delimiter::Brace))
         {
             if !std::mem::take(&mut tests) {
                 read(body, &[here, &[name.to_string()]].concat(), out);
@@ -91,7 +111,11 @@ fn read(tokens: TokenStream, here: &[String], out: &mut Read) {
             continue;
         }
         let begins = ["crate", "self", "super", "stockade"].iter().any(|word| is(Some(tree), word));
-        if begins && is(ahead(1), ":") && is(ahead(2), ":") && !(at > 1 && is(trees.get(at - 1), ":")) {
+        if begins
+            && is(ahead(1), ":")
+            && is(ahead(2), ":")
+            && !(at > 1 && is(trees.get(at - 1), ":"))
+        {
             let exported = exported(&trees[..at]);
             let mut leaves = vec![];
             at = path(&trees, at, vec![], &mut leaves);
@@ -127,7 +151,12 @@ fn exported(before: &[TokenTree]) -> bool {
 }
 
 /// Takes a path, or a tree of them, and gives where it ends.
-fn path(trees: &[TokenTree], mut at: usize, mut so_far: Segments, leaves: &mut Vec<(Segments, Option<String>)>) -> usize {
+fn path(
+    trees: &[TokenTree],
+    mut at: usize,
+    mut so_far: Segments,
+    leaves: &mut Vec<(Segments, Option<String>)>,
+) -> usize {
     loop {
         match trees.get(at) {
             Some(TokenTree::Ident(ident)) => so_far.push(ident.to_string()),
@@ -155,7 +184,8 @@ fn path(trees: &[TokenTree], mut at: usize, mut so_far: Segments, leaves: &mut V
 }
 
 fn absolute(path: &[String], here: &[String]) -> Segments {
-    let mut base = if ["crate", "stockade"].contains(&path[0].as_str()) { vec![] } else { here.to_vec() };
+    let mut base =
+        if ["crate", "stockade"].contains(&path[0].as_str()) { vec![] } else { here.to_vec() };
     for segment in path {
         match segment.as_str() {
             "crate" | "stockade" | "self" => {}
@@ -169,7 +199,11 @@ fn absolute(path: &[String], here: &[String]) -> Segments {
 /// What a path means once every name that is exported again is followed.
 fn followed(mut path: Segments, exports: &BTreeMap<Segments, Segments>) -> Segments {
     for _ in 0..8 {
-        let Some(length) = (1..=path.len()).rev().find(|length| exports.contains_key(&path[..*length])) else { break };
+        let Some(length) =
+            (1..=path.len()).rev().find(|length| exports.contains_key(&path[..*length]))
+        else {
+            break;
+        };
         path = [exports[&path[..length]].as_slice(), &path[length..]].concat();
     }
     path
@@ -211,7 +245,11 @@ fn every_arrow_goes_the_way_of_the_data() {
             let Some(to) = room(&meant).filter(|to| *to != from) else { continue };
             arrows += 1;
             if !allowed.contains(&to) {
-                wrong.insert(format!("{} ({from}) takes {} of {to}", module.join("::"), meant.join("::")));
+                wrong.insert(format!(
+                    "{} ({from}) takes {} of {to}",
+                    module.join("::"),
+                    meant.join("::")
+                ));
             }
         }
     }
@@ -234,8 +272,25 @@ fn no_way_to_write_a_path_is_missed() {
     "#;
     read(text.parse().unwrap(), &["x".into(), "y".into()], &mut out);
     let paths: BTreeSet<String> = out.paths.iter().map(|path| path.join("::")).collect();
-    let expected = ["a::b::C", "a::b::d::E", "a::F", "a", "x::up::H", "x::y::down::I", "k::L", "m::n", "o::P", "q::R", "x::y::s::T", "nor::This"];
+    let expected = [
+        "a::b::C",
+        "a::b::d::E",
+        "a::F",
+        "a",
+        "x::up::H",
+        "x::y::down::I",
+        "k::L",
+        "m::n",
+        "o::P",
+        "q::R",
+        "x::y::s::T",
+        "nor::This",
+    ];
     assert_eq!(paths, expected.map(str::to_owned).into());
-    let exports: Vec<String> = out.exports.iter().map(|(name, meant)| format!("{} = {}", name.join("::"), meant.join("::"))).collect();
+    let exports: Vec<String> = out
+        .exports
+        .iter()
+        .map(|(name, meant)| format!("{} = {}", name.join("::"), meant.join("::")))
+        .collect();
     assert_eq!(exports, ["x::y::H = x::up::H", "x::y::J = x::y::down::I"]);
 }

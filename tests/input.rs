@@ -1,6 +1,8 @@
-//! What no profile should be, and what a user then reads: files that are none, texts that are none, and more of both than is sane.
+//! What no profile should be, and what a user then reads: files that are none, texts that are none,
+//! and more of both than is sane.
 //!
-//! Each case makes its files in a folder of its own; `UPDATE=1 cargo test --test input` rewrites the goldens of tests/input.
+//! Each case makes its files in a folder of its own; `UPDATE=1 cargo test --test input` rewrites
+//! the goldens of tests/input.
 
 #[path = "plans/machine.rs"]
 mod machine;
@@ -24,8 +26,10 @@ fn tried(place: &Place, request: Request) -> (Result<Profile, Problems>, Sources
     let mut sources = Sources::default();
     let caller = Caller { uid: nix::unistd::geteuid().as_raw(), ..machine::caller() };
     let profile = if request.profile.is_empty() { "main.toml".into() } else { request.profile };
-    let request = Request { profile: place.path.join(profile).to_str().unwrap().to_owned(), ..request };
-    let loaded = load(&request, &caller, &mut sources).and_then(|profile| plan(&profile, &machine::for_user(&profile)).map(|_| profile));
+    let request =
+        Request { profile: place.path.join(profile).to_str().unwrap().to_owned(), ..request };
+    let loaded = load(&request, &caller, &mut sources)
+        .and_then(|profile| plan(&profile, &machine::for_user(&profile)).map(|_| profile));
     (loaded, sources)
 }
 
@@ -71,7 +75,13 @@ const COMMAND: &str = "[process]\ncommand = [\"true\"]\n";
 /// Where a value comes from, and who inherits it.
 const INHERITED: &[(&str, Make)] = &[
     ("inherited-value", |place| {
-        make(place, &[("main.toml", "extends = [\"base.toml\"]\n"), ("base.toml", "[process]\ntimeout = \"soon\"\n")]);
+        make(
+            place,
+            &[
+                ("main.toml", "extends = [\"base.toml\"]\n"),
+                ("base.toml", "[process]\ntimeout = \"soon\"\n"),
+            ],
+        );
         Request::default()
     }),
     ("inherited-through-two", |place| {
@@ -90,13 +100,24 @@ const INHERITED: &[(&str, Make)] = &[
         Request::default()
     }),
     ("parameter-of-the-command-line", |place| {
-        let base = "[params]\nproject = { type = \"path\" }\n[mounts]\n\"/work\" = { bind = \"${project}/src\" }\n";
-        make(place, &[("main.toml", &format!("extends = [\"base.toml\"]\n{COMMAND}")), ("base.toml", base)]);
+        let base = "[params]\nproject = { type = \"path\" }\n[mounts]\n\"/work\" = { bind = \
+                    \"${project}/src\" }\n";
+        make(
+            place,
+            &[("main.toml", &format!("extends = [\"base.toml\"]\n{COMMAND}")), ("base.toml", base)],
+        );
         set("project", "/home/ann/nowhere")
     }),
     ("parameter-of-a-layer", |place| {
-        let base = "[params]\nlimit = { type = \"string\", default = \"64\" }\n[rlimits]\nnofile = \"${limit}\"\n";
-        make(place, &[("main.toml", "extends = [\"base.toml\"]\n[params]\nlimit = \"lots\"\n"), ("base.toml", base)]);
+        let base = "[params]\nlimit = { type = \"string\", default = \"64\" }\n[rlimits]\nnofile = \
+                    \"${limit}\"\n";
+        make(
+            place,
+            &[
+                ("main.toml", "extends = [\"base.toml\"]\n[params]\nlimit = \"lots\"\n"),
+                ("base.toml", base),
+            ],
+        );
         Request::default()
     }),
     ("parameter-default", |place| {
@@ -104,13 +125,23 @@ const INHERITED: &[(&str, Make)] = &[
             place,
             &[(
                 "main.toml",
-                &format!("{COMMAND}[params]\nwhere = {{ type = \"path\", default = \"/nowhere\" }}\n[mounts]\n\"${{where}}\" = \"ro\"\n"),
+                &format!(
+                    "{COMMAND}[params]\nwhere = {{ type = \"path\", default = \"/nowhere\" \
+                     }}\n[mounts]\n\"${{where}}\" = \"ro\"\n"
+                ),
             )],
         );
         Request::default()
     }),
     ("parameter-of-a-flag", |place| {
-        make(place, &[("main.toml", "[params]\nsize = { type = \"string\" }\n[mounts]\n\"/tmp\" = { tmpfs = \"${size}\" }\n")]);
+        make(
+            place,
+            &[(
+                "main.toml",
+                "[params]\nsize = { type = \"string\" }\n[mounts]\n\"/tmp\" = { tmpfs = \
+                 \"${size}\" }\n",
+            )],
+        );
         config("params.size = \"big\"")
     }),
     ("wrong-type", |place| {
@@ -118,15 +149,34 @@ const INHERITED: &[(&str, Make)] = &[
         set("jobs", "many")
     }),
     ("wrong-word", |place| {
-        make(place, &[("main.toml", "[params]\nmode = { type = \"enum\", values = [\"fast\", \"safe\"], default = \"fast\" }\n")]);
+        make(
+            place,
+            &[(
+                "main.toml",
+                "[params]\nmode = \
+                 { type = \"enum\", values = [\"fast\", \"safe\"], default = \"fast\" }\n",
+            )],
+        );
         set("mode", "faster")
     }),
     ("missing-parameter", |place| {
-        make(place, &[("main.toml", "extends = [\"base.toml\"]\n"), ("base.toml", "[params]\nproject = { type = \"path\" }\n")]);
+        make(
+            place,
+            &[
+                ("main.toml", "extends = [\"base.toml\"]\n"),
+                ("base.toml", "[params]\nproject = { type = \"path\" }\n"),
+            ],
+        );
         Request::default()
     }),
     ("flag-over-inherited", |place| {
-        make(place, &[("main.toml", "extends = [\"base.toml\"]\n"), ("base.toml", "[capabilities]\nkeep = [\"chown\"]\n")]);
+        make(
+            place,
+            &[
+                ("main.toml", "extends = [\"base.toml\"]\n"),
+                ("base.toml", "[capabilities]\nkeep = [\"chown\"]\n"),
+            ],
+        );
         config("capabilities.keep = []")
     }),
 ];
@@ -135,7 +185,11 @@ const INHERITED: &[(&str, Make)] = &[
 const FILES: &[(&str, Make)] = &[
     ("absent", |_| Request::default()),
     ("fifo", |place| {
-        nix::unistd::mkfifo(&place.path.join("main.toml"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        nix::unistd::mkfifo(
+            &place.path.join("main.toml"),
+            nix::sys::stat::Mode::from_bits_truncate(0o600),
+        )
+        .unwrap();
         Request::default()
     }),
     ("folder", |place| {
@@ -157,21 +211,40 @@ const FILES: &[(&str, Make)] = &[
         Request::default()
     }),
     ("extends-fifo", |place| {
-        nix::unistd::mkfifo(&place.path.join("a.toml"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        nix::unistd::mkfifo(
+            &place.path.join("a.toml"),
+            nix::sys::stat::Mode::from_bits_truncate(0o600),
+        )
+        .unwrap();
         make(place, &[("main.toml", "extends = [\"a.toml\"]\n")]);
         Request::default()
     }),
     ("circle", |place| {
-        make(place, &[("main.toml", "extends = [\"a.toml\"]\n"), ("a.toml", "extends = [\"b.toml\"]\n"), ("b.toml", "extends = [\"main.toml\"]\n")]);
+        make(
+            place,
+            &[
+                ("main.toml", "extends = [\"a.toml\"]\n"),
+                ("a.toml", "extends = [\"b.toml\"]\n"),
+                ("b.toml", "extends = [\"main.toml\"]\n"),
+            ],
+        );
         Request::default()
     }),
     ("chain-of-a-thousand", |place| {
         make(place, &[("main.toml", "extends = [\"0.toml\"]\n")]);
-        (0..1_000).for_each(|nth| make(place, &[(&format!("{nth}.toml"), &format!("extends = [\"{}.toml\"]\n", nth + 1))]));
+        (0..1_000).for_each(|nth| {
+            make(place, &[(&format!("{nth}.toml"), &format!("extends = [\"{}.toml\"]\n", nth + 1))])
+        });
         Request::default()
     }),
     ("many-files", |place| {
-        make(place, &[("main.toml", &format!("extends = [{}]\n", many(300, |nth| format!("\"{nth}.toml\",\n"))))]);
+        make(
+            place,
+            &[(
+                "main.toml",
+                &format!("extends = [{}]\n", many(300, |nth| format!("\"{nth}.toml\",\n"))),
+            )],
+        );
         (0..300).for_each(|nth| make(place, &[(&format!("{nth}.toml"), "")]));
         Request::default()
     }),
@@ -184,25 +257,56 @@ const TEXTS: &[(&str, Make)] = &[
         Request::default()
     }),
     ("large-sum", |place| {
-        make(place, &[("main.toml", "extends = [\"a.toml\", \"b.toml\", \"c.toml\", \"d.toml\", \"e.toml\"]\n")]);
-        ["a", "b", "c", "d", "e"].iter().for_each(|name| make(place, &[(&format!("{name}.toml"), &format!("# {}\n", "x".repeat(1_000_000)))]));
+        make(
+            place,
+            &[(
+                "main.toml",
+                "extends = [\"a.toml\", \"b.toml\", \"c.toml\", \"d.toml\", \"e.toml\"]\n",
+            )],
+        );
+        ["a", "b", "c", "d", "e"].iter().for_each(|name| {
+            make(place, &[(&format!("{name}.toml"), &format!("# {}\n", "x".repeat(1_000_000)))])
+        });
         Request::default()
     }),
     ("many-words", |place| {
-        make(place, &[("main.toml", &format!("optional = [\n{}]\n", many(140_000, |_| "1,\n".into())))]);
+        make(
+            place,
+            &[("main.toml", &format!("optional = [\n{}]\n", many(140_000, |_| "1,\n".into())))],
+        );
         Request::default()
     }),
     ("many-entries", |place| {
-        let entries = |letter: char| format!("[env]\n{}", many(6_000, |nth| format!("{letter}{nth} = \"x\"\n")));
-        make(place, &[("main.toml", &format!("extends = [\"base.toml\"]\n{}", entries('A'))), ("base.toml", &entries('B'))]);
+        let entries = |letter: char| {
+            format!("[env]\n{}", many(6_000, |nth| format!("{letter}{nth} = \"x\"\n")))
+        };
+        make(
+            place,
+            &[
+                ("main.toml", &format!("extends = [\"base.toml\"]\n{}", entries('A'))),
+                ("base.toml", &entries('B')),
+            ],
+        );
         Request::default()
     }),
     ("long-table", |place| {
-        make(place, &[("main.toml", &format!("[mounts]\n{}", many(10_001, |nth| format!("\"/m/{nth}\" = \"dir\"\n"))))]);
+        make(
+            place,
+            &[(
+                "main.toml",
+                &format!("[mounts]\n{}", many(10_001, |nth| format!("\"/m/{nth}\" = \"dir\"\n"))),
+            )],
+        );
         Request::default()
     }),
     ("long-list", |place| {
-        make(place, &[("main.toml", &format!("[identity]\ngroups = [\n{}]\n", many(10_001, |nth| format!("{nth},\n"))))]);
+        make(
+            place,
+            &[(
+                "main.toml",
+                &format!("[identity]\ngroups = [\n{}]\n", many(10_001, |nth| format!("{nth},\n"))),
+            )],
+        );
         Request::default()
     }),
     ("deep", |place| {
@@ -214,7 +318,8 @@ const TEXTS: &[(&str, Make)] = &[
         Request::default()
     }),
     ("not-utf8", |place| {
-        std::fs::write(place.file("main.toml", ""), b"format = 1\ndescription = \"caf\xe9\"\n").unwrap();
+        std::fs::write(place.file("main.toml", ""), b"format = 1\ndescription = \"caf\xe9\"\n")
+            .unwrap();
         Request::default()
     }),
     ("not-utf8-inherited", |place| {
@@ -239,7 +344,8 @@ const TEXTS: &[(&str, Make)] = &[
         Request::default()
     }),
     ("recursive-parameters", |place| {
-        let params = "a = { type = \"string\", default = \"${b}\" }\nb = { type = \"string\", default = \"${a}\" }\n";
+        let params = "a = { type = \"string\", default = \"${b}\" }\nb = { type = \"string\", \
+                      default = \"${a}\" }\n";
         make(place, &[("main.toml", &format!("description = \"${{a}}\"\n[params]\n{params}"))]);
         Request::default()
     }),
@@ -250,7 +356,10 @@ const TEXTS: &[(&str, Make)] = &[
     ("growing-variables", |place| {
         let long = "x".repeat(100_000);
         let env = many(200, |nth| format!("E{nth} = \"${{long}}\"\n"));
-        make(place, &[("main.toml", &format!("[params]\nlong = {{ type = \"string\" }}\n[env]\n{env}"))]);
+        make(
+            place,
+            &[("main.toml", &format!("[params]\nlong = {{ type = \"string\" }}\n[env]\n{env}"))],
+        );
         set("long", &long)
     }),
 ];
@@ -270,7 +379,11 @@ fn what_is_no_profile_is_explained() {
             wrong.push(format!("{name}:\n{said}"));
         }
     }
-    assert!(wrong.is_empty(), "not as the golden files have it; UPDATE=1 rewrites them:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "not as the golden files have it; UPDATE=1 rewrites them:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -283,25 +396,43 @@ fn a_mark_and_carriage_returns_do_no_harm() {
 #[test]
 fn standard_input_has_the_same_bound() {
     let place = Place::new();
-    for (bytes, words) in [((1 << 20) + 1, "cannot read the profile from standard input: it is larger than 1 MiB"), (1 << 20, "<stdin>:1:1")] {
+    for (bytes, words) in [
+        ((1 << 20) + 1, "cannot read the profile from standard input: it is larger than 1 MiB"),
+        (1 << 20, "<stdin>:1:1"),
+    ] {
         let mut check = place.stockade(As::all()[0]);
-        let mut check = check.args(["check", "--format", "json", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut check = check
+            .args(["check", "--format", "json", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         // A reader that has read enough may be gone.
         drop(std::io::Write::write_all(&mut check.stdin.take().unwrap(), &vec![b'#'; bytes]));
         let output = check.wait_with_output().unwrap();
         let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let place = format!("{}:{}:{}", found[0]["file"].as_str().unwrap_or_default(), found[0]["line"], found[0]["column"]);
+        let place = format!(
+            "{}:{}:{}",
+            found[0]["file"].as_str().unwrap_or_default(),
+            found[0]["line"],
+            found[0]["column"]
+        );
         let said = format!("{place} {}", found[0]["message"]);
         assert!(output.status.code() == Some(125) && said.contains(words), "{said}");
     }
 }
 
-/// A writer that puts a whole file in the place of another, as editors do, is never seen half-way: the profile is one or the other.
+/// A writer that puts a whole file in the place of another, as editors do, is never seen half-way:
+/// the profile is one or the other.
 #[test]
 fn a_profile_that_is_replaced_is_one_or_the_other() {
     let place = Place::new();
-    let whole =
-        |letter: char| format!("format = 1\n{}description = \"{letter}\"\n{COMMAND}", format!("# {}\n", letter.to_string().repeat(2_000)).repeat(20));
+    let whole = |letter: char| {
+        format!(
+            "format = 1\n{}description = \"{letter}\"\n{COMMAND}",
+            format!("# {}\n", letter.to_string().repeat(2_000)).repeat(20)
+        )
+    };
     let texts = ['a', 'b'].map(whole);
     place.file("main.toml", &texts[0]);
     let done = AtomicBool::new(false);
@@ -332,8 +463,8 @@ fn a_profile_that_is_replaced_is_one_or_the_other() {
     });
 }
 
-/// A writer that writes into the file itself can be seen half-way. What grew or shrank while it was read is refused; whatever is read
-/// whole is taken for what it is.
+/// A writer that writes into the file itself can be seen half-way. What grew or shrank while it was
+/// read is refused; whatever is read whole is taken for what it is.
 #[test]
 fn a_profile_that_is_rewritten_is_refused_or_read() {
     let place = Place::new();
@@ -369,7 +500,11 @@ fn what_is_refused_is_refused_before_it_waits() {
         let start = std::time::Instant::now();
         let output = place.stockade(As::all()[0]).args(["check", "./main.toml"]).output().unwrap();
         assert_eq!(output.status.code(), Some(125), "{name}: {}", text(&output.stderr));
-        assert!(start.elapsed() < std::time::Duration::from_secs(10), "{name}: {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(10),
+            "{name}: {:?}",
+            start.elapsed()
+        );
     }
     drop(place);
 }

@@ -1,4 +1,5 @@
-//! Landlock as the profile words it, and as the only wall where the sandbox has no file tree of its own.
+//! Landlock as the profile words it, and as the only wall where the sandbox has no file tree of its
+//! own.
 #![allow(missing_docs, reason = "a test binary")]
 
 mod support;
@@ -45,27 +46,50 @@ fn rights_by_name_and_path() {
     for who in As::all() {
         let data = place.folder(&format!("data-{who:?}"), *who);
         let file = place.file(&format!("data-{who:?}/file"), "text");
-        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o666))
+            .unwrap();
         let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
-        let mounts = format!("\"/data\" = {{ bind = \"{}\", access = \"rw\"{owner} }}", data.display());
+        let mounts =
+            format!("\"/data\" = {{ bind = \"{}\", access = \"rw\"{owner} }}", data.display());
         let optional = format!("optional = {:?}\n[mounts]", lacking());
-        let with = |paths: &str| format!("{}[landlock]\npaths = {paths}\n", inside(&place, &mounts).replacen("[mounts]", &optional, 1));
+        let with = |paths: &str| {
+            format!(
+                "{}[landlock]\npaths = {paths}\n",
+                inside(&place, &mounts).replacen("[mounts]", &optional, 1)
+            )
+        };
         let rest = "\"/probe\" = \"rx\", \"/usr\" = \"rx\"";
         let acts = |paths: &str| {
             let profile = with(paths);
             drop(std::fs::remove_dir(data.join("new")));
             place.folder(&format!("data-{who:?}/old"), *who);
-            let attempts: [&[&str]; 4] =
-                [&["read", "/data/file"], &["mkdir", "/data/new", "0755"], &["rmdir", "/data/old"], &["open-w", "/data/file"]];
+            let attempts: [&[&str]; 4] = [
+                &["read", "/data/file"],
+                &["mkdir", "/data/new", "0755"],
+                &["rmdir", "/data/old"],
+                &["open-w", "/data/file"],
+            ];
             attempts.map(|words| act(&place, *who, &profile, "/probe", words))
         };
         let refused = "EACCES";
         assert_eq!(acts("\"off\""), ["ok"; 4], "{who:?}: the twin");
         assert_eq!(acts("\"auto\""), ["ok"; 4], "{who:?}");
         assert_eq!(acts(&format!("{{ {rest} }}")), [refused; 4], "{who:?}");
-        assert_eq!(acts(&format!("{{ {rest}, \"/data\" = \"r\" }}")), ["ok", refused, refused, refused], "{who:?}");
-        assert_eq!(acts(&format!("{{ {rest}, \"/data\" = [\"make\", \"w\"] }}")), [refused, "ok", refused, "ok"], "{who:?}");
-        assert_eq!(acts(&format!("{{ {rest}, \"/data\" = [\"remove\", \"list\"] }}")), [refused, refused, "ok", refused], "{who:?}");
+        assert_eq!(
+            acts(&format!("{{ {rest}, \"/data\" = \"r\" }}")),
+            ["ok", refused, refused, refused],
+            "{who:?}"
+        );
+        assert_eq!(
+            acts(&format!("{{ {rest}, \"/data\" = [\"make\", \"w\"] }}")),
+            [refused, "ok", refused, "ok"],
+            "{who:?}"
+        );
+        assert_eq!(
+            acts(&format!("{{ {rest}, \"/data\" = [\"remove\", \"list\"] }}")),
+            [refused, refused, "ok", refused],
+            "{who:?}"
+        );
     }
 }
 
@@ -83,18 +107,38 @@ fn a_rule_stands_where_a_link_leads() {
         let mounts = format!("\"/data\" = {{ bind = \"{}\" }}", data.display());
         let with = |paths: &str| {
             let optional = format!("optional = {:?}\n[mounts]", lacking());
-            format!("{}[landlock.paths]\n\"/probe\" = \"rx\"\n{paths}\n", inside(&place, &mounts).replacen("[mounts]", &optional, 1))
+            format!(
+                "{}[landlock.paths]\n\"/probe\" = \"rx\"\n{paths}\n",
+                inside(&place, &mounts).replacen("[mounts]", &optional, 1)
+            )
         };
-        let read = |paths: &str| act(&place, *who, &with(paths), "/probe", &["read", "/data/real/file"]);
+        let read =
+            |paths: &str| act(&place, *who, &with(paths), "/probe", &["read", "/data/real/file"]);
         assert_eq!(read("\"/lib64\" = \"rx\"\n\"/data/link\" = \"r\""), "ok", "{who:?}");
         assert_eq!(read("\"/usr\" = \"rx\""), "EACCES", "{who:?}: the twin");
         let output = place.run(*who, &with("\"/data/nowhere\" = \"r\""), &["/probe"]);
         let said = text(&output.stderr);
-        assert!(output.status.code() == Some(125) && said.contains("E1105") && said.contains("\"/data/nowhere\" = \"r\""), "{who:?}: {said}");
+        assert!(
+            output.status.code() == Some(125)
+                && said.contains("E1105")
+                && said.contains("\"/data/nowhere\" = \"r\""),
+            "{who:?}: {said}"
+        );
         // That the command is not among what may be executed is known before.
         let profile = place.file("check.toml", &with("\"/data\" = \"r\""));
-        let output = place.stockade(*who).arg("check").arg(profile).args(["cat", "/data/real/file"]).output().unwrap();
-        assert!(text(&output.stderr).contains("no rule of landlock.paths lets /usr/bin/cat be executed"), "{}", text(&output.stderr));
+        let output = place
+            .stockade(*who)
+            .arg("check")
+            .arg(profile)
+            .args(["cat", "/data/real/file"])
+            .output()
+            .unwrap();
+        assert!(
+            text(&output.stderr)
+                .contains("no rule of landlock.paths lets /usr/bin/cat be executed"),
+            "{}",
+            text(&output.stderr)
+        );
     }
 }
 
@@ -124,7 +168,11 @@ fn ports_and_the_ways_round_them() {
             assert_eq!(at("", &[way, "8099"]), reached, "{who:?}: {way}, the twin");
             assert_eq!(at("tcp-connect = []", &[way, "8099"]), "EOPNOTSUPP", "{who:?}: {way}");
         }
-        assert_eq!(at("tcp-connect = []", &["mptcp-connect", "8099"]), "EPROTONOSUPPORT", "{who:?}");
+        assert_eq!(
+            at("tcp-connect = []", &["mptcp-connect", "8099"]),
+            "EPROTONOSUPPORT",
+            "{who:?}"
+        );
     }
 }
 
@@ -137,8 +185,16 @@ fn ports_of_udp() {
     probe(&place);
     if abi() < 10 {
         // Most kernels of today: the wall is refused, never left out in silence.
-        let output = place.run(As::User, &format!("{}[landlock]\nudp-bind = []\n", inside(&place, "")), &["/probe", "udp-bind", "8099"]);
-        return assert!(output.status.code() == Some(125) && text(&output.stderr).contains("UDP"), "{}", said(&output));
+        let output = place.run(
+            As::User,
+            &format!("{}[landlock]\nudp-bind = []\n", inside(&place, "")),
+            &["/probe", "udp-bind", "8099"],
+        );
+        return assert!(
+            output.status.code() == Some(125) && text(&output.stderr).contains("UDP"),
+            "{}",
+            said(&output)
+        );
     }
     let ways = ["udp-connect", "udp-send", "udp-send-unspec", "udp-sendmsg", "udp-sendmmsg"];
     for who in As::all() {
@@ -149,11 +205,24 @@ fn ports_of_udp() {
             assert_eq!(at("udp-connect = [8099]", &[way, "8099"]), "ok", "{who:?}: {way}");
             assert_eq!(at("udp-connect = [8098]", &[way, "8099"]), "EACCES", "{who:?}: {way}");
             assert_eq!(at("udp-connect = []", &[way, "8099"]), "EACCES", "{who:?}: {way}");
-            // The kernel binds a socket that sends first to a free port, which is port 0 of the rules.
-            assert_eq!(at("udp-bind = []", &[way, "8099"]), "EACCES", "{who:?}: {way} from a free port");
-            assert_eq!(at("udp-bind = [0]", &[way, "8099"]), "ok", "{who:?}: {way} from a free port");
+            // The kernel binds a socket that sends first to a free port, which is port 0 of the
+            // rules.
+            assert_eq!(
+                at("udp-bind = []", &[way, "8099"]),
+                "EACCES",
+                "{who:?}: {way} from a free port"
+            );
+            assert_eq!(
+                at("udp-bind = [0]", &[way, "8099"]),
+                "ok",
+                "{who:?}: {way} from a free port"
+            );
         }
-        assert_eq!(at("udp-bind = [8097]\nudp-connect = [8099]", &["udp-send", "8099", "8097"]), "ok", "{who:?}");
+        assert_eq!(
+            at("udp-bind = [8097]\nudp-connect = [8099]", &["udp-send", "8099", "8097"]),
+            "ok",
+            "{who:?}"
+        );
         assert_eq!(at("", &["udp-bind", "8099"]), "ok", "{who:?}: the twin");
         assert_eq!(at("udp-bind = [8099]", &["udp-bind", "8099"]), "ok", "{who:?}");
         assert_eq!(at("udp-bind = [8098]", &["udp-bind", "8099"]), "EACCES", "{who:?}");
@@ -188,16 +257,34 @@ fn what_the_kernel_lacks_is_an_error_unless_it_may_fall() {
         return;
     }
     let place = Place::new();
-    let profile =
-        |lines: &str, optional: &str| format!("format = 1\noptional = [{optional}]\n[landlock]\n{lines}\n{}", system("").split_once('\n').unwrap().1);
+    let profile = |lines: &str, optional: &str| {
+        format!(
+            "format = 1\noptional = [{optional}]\n[landlock]\n{lines}\n{}",
+            system("").split_once('\n').unwrap().1
+        )
+    };
     for who in As::all() {
         let output = place.run(*who, &profile("min-abi = 99", ""), &["true"]);
-        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("this kernel has ABI"), "{who:?}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(125)
+                && text(&output.stderr).contains("this kernel has ABI"),
+            "{who:?}: {}",
+            said(&output)
+        );
         let output = place.run(*who, &profile("min-abi = 99", "\"landlock\""), &["true"]);
-        assert!(output.status.code() == Some(0) && text(&output.stderr).contains("not enforced"), "{who:?}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(0) && text(&output.stderr).contains("not enforced"),
+            "{who:?}: {}",
+            said(&output)
+        );
         if abi() < 10 {
-            let output = place.run(*who, &profile("udp-bind = []", "\"landlock.scope\""), &["true"]);
-            assert!(output.status.code() == Some(125) && text(&output.stderr).contains("UDP"), "{who:?}: {}", said(&output));
+            let output =
+                place.run(*who, &profile("udp-bind = []", "\"landlock.scope\""), &["true"]);
+            assert!(
+                output.status.code() == Some(125) && text(&output.stderr).contains("UDP"),
+                "{who:?}: {}",
+                said(&output)
+            );
         }
     }
 }
@@ -208,13 +295,20 @@ fn rules_for_files_do_not_go_with_nested() {
         return;
     }
     let place = Place::new();
-    let profile = |lines: &str| format!("{}[namespaces]\nnested = true\n[landlock]\n{lines}\n", system(""));
+    let profile =
+        |lines: &str| format!("{}[namespaces]\nnested = true\n[landlock]\n{lines}\n", system(""));
     for who in As::all() {
         let output = place.run(*who, &profile("paths = { \"/usr\" = \"rx\" }"), &["true"]);
-        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("landlock::nested"), "{who:?}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(125) && text(&output.stderr).contains("landlock::nested"),
+            "{who:?}: {}",
+            said(&output)
+        );
         // Without "mount" both stand.
-        let kinds = profile("paths = { \"/\" = \"rwx\" }").replace("nested = true", "nested = [\"user\", \"pid\"]");
-        let kinds = kinds.replacen("format = 1", &format!("format = 1\noptional = {:?}", lacking()), 1);
+        let kinds = profile("paths = { \"/\" = \"rwx\" }")
+            .replace("nested = true", "nested = [\"user\", \"pid\"]");
+        let kinds =
+            kinds.replacen("format = 1", &format!("format = 1\noptional = {:?}", lacking()), 1);
         assert_eq!(place.sh(*who, &kinds, "unshare -Urpf sh -c 'echo $$'"), "1", "{who:?}");
         // Scopes stay, and mounts can be made.
         let line = "unshare -Urm sh -c 'mount -t tmpfs none /tmp && echo mounted'";
@@ -232,7 +326,10 @@ fn a_kernel_without_landlock_starts_nothing_unless_it_may_fall() {
         if abi() > 0 {
             let launcher = command.get_program().to_owned();
             command = place.outside(who, "strace");
-            command.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("inject=landlock_create_ruleset:error={errno}")).arg(launcher);
+            command
+                .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+                .arg(format!("inject=landlock_create_ruleset:error={errno}"))
+                .arg(launcher);
         }
         command.args(["run", "--report-fd", "1"]).arg(path).args(["sh", "-c", "exit 7"]);
         let output = command.output().unwrap();
@@ -243,16 +340,28 @@ fn a_kernel_without_landlock_starts_nothing_unless_it_may_fall() {
     let plain = system("");
     let optional = plain.replacen("format = 1", "format = 1\noptional = [\"landlock\"]", 1);
     for who in As::all() {
-        // By landlock_create_ruleset(2): the kernel was built without it, or it was switched off at boot.
+        // By landlock_create_ruleset(2): the kernel was built without it, or it was switched off at
+        // boot.
         for errno in ["ENOSYS", "EOPNOTSUPP"] {
-            assert_eq!(run(*who, &plain, errno, "this kernel has no Landlock").status.code(), Some(125));
+            assert_eq!(
+                run(*who, &plain, errno, "this kernel has no Landlock").status.code(),
+                Some(125)
+            );
             let output = run(*who, &optional, errno, "Landlock is not enforced");
             let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            assert!(output.status.code() == Some(7) && record["skipped"][0].as_str().unwrap().contains("Landlock"), "{record}");
+            assert!(
+                output.status.code() == Some(7)
+                    && record["skipped"][0].as_str().unwrap().contains("Landlock"),
+                "{record}"
+            );
         }
         // So it is where Landlock is the only wall of the files.
         let alone = alone(*who, "");
-        assert_eq!(run(*who, &alone, "ENOSYS", "this kernel has no Landlock").status.code(), Some(125), "{who:?}");
+        assert_eq!(
+            run(*who, &alone, "ENOSYS", "this kernel has no Landlock").status.code(),
+            Some(125),
+            "{who:?}"
+        );
     }
 }
 
@@ -260,10 +369,16 @@ fn a_kernel_without_landlock_starts_nothing_unless_it_may_fall() {
 
 /// No namespace at all: what is left are rights, the filter, limits and the environment.
 fn alone(who: As, mounts: &str) -> String {
-    let identity = if who == As::Root { format!("[identity]\nhost = true\nuser = {USER}\ngroup = {USER}\n") } else { String::new() };
+    let identity = if who == As::Root {
+        format!("[identity]\nhost = true\nuser = {USER}\ngroup = {USER}\n")
+    } else {
+        String::new()
+    };
     format!(
-        "format = 1\noptional = {:?}\n[namespaces]\nall = \"host\"\n[network]\nmode = \"host\"\n{identity}[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\
-         \"/lib\" = \"ro\"\n\"/lib64\" = {{ bind = \"/lib64\", missing = \"skip\" }}\n\"/etc\" = \"ro\"\n\"/dev\" = \"dev\"\n{mounts}\n",
+        "format = 1\noptional = {:?}\n[namespaces]\nall = \"host\"\n[network]\nmode = \
+         \"host\"\n{identity}[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\
+         \"/lib\" = \"ro\"\n\"/lib64\" = {{ bind = \"/lib64\", missing = \"skip\" }}\n\"/etc\" = \
+         \"ro\"\n\"/dev\" = \"dev\"\n{mounts}\n",
         lacking()
     )
 }
@@ -279,8 +394,9 @@ fn landlock_alone_grants_what_the_mounts_say() {
         place.file("closed/secret", "secret");
         let (open, closed) = (open.display(), closed.display());
         let line = format!(
-            "echo x > {open}/f && cat {open}/f; cat {closed}/secret; echo y > {closed}/g; ls {closed} /tmp; echo z > /usr/zz; kill -0 {}; \
-             echo null > /dev/null && grep -E '^(NoNewPrivs|Seccomp):' /usr/share/none {open}/none; head -c 4 /etc/passwd",
+            "echo x > {open}/f && cat {open}/f; cat {closed}/secret; echo y > {closed}/g; ls \
+             {closed} /tmp; echo z > /usr/zz; kill -0 {}; echo null > /dev/null && grep -E \
+             '^(NoNewPrivs|Seccomp):' /usr/share/none {open}/none; head -c 4 /etc/passwd",
             std::process::id()
         );
         let run = |profile: &str| {
@@ -289,14 +405,20 @@ fn landlock_alone_grants_what_the_mounts_say() {
         };
         let (out, err) = run(&alone(*who, &format!("\"{open}\" = \"rw\"")));
         assert_eq!(out, "x\nroot", "{who:?}: {err}");
-        for denied in ["secret: Permission denied", "closed/g: Permission denied", "/usr/zz: Permission denied", "'/tmp': Permission denied"] {
+        for denied in [
+            "secret: Permission denied",
+            "closed/g: Permission denied",
+            "/usr/zz: Permission denied",
+            "'/tmp': Permission denied",
+        ] {
             assert!(err.contains(denied), "{who:?}: not {denied}: {err}");
         }
         if abi() >= 6 {
             assert!(err.contains("kill: ") && err.contains("not permitted"), "{who:?}: {err}");
         }
         let profile = alone(*who, "");
-        let bare = format!("{}[landlock]\npaths = \"off\"\n", profile.split_once("[mounts]").unwrap().0);
+        let bare =
+            format!("{}[landlock]\npaths = \"off\"\n", profile.split_once("[mounts]").unwrap().0);
         let (out, _) = run(&bare);
         assert!(out.contains("x\nsecret") && out.contains("root"), "{who:?}, the twin: {out}");
     }
@@ -317,20 +439,40 @@ fn landlock_alone_keeps_files_whole() {
             std::os::unix::fs::chown(&file, Some(USER), Some(USER)).unwrap();
         }
         let folder = file.parent().unwrap().display();
-        let profile = |access: &str| alone(*who, &format!("\"{probe}\" = \"ro\"\n\"{folder}\" = \"{access}\""));
+        let profile = |access: &str| {
+            alone(*who, &format!("\"{probe}\" = \"ro\"\n\"{folder}\" = \"{access}\""))
+        };
         let file = file.to_str().unwrap();
         for way in ["truncate", "open-truncate"] {
             if abi() >= 3 {
-                assert_eq!(act(&place, *who, &profile("ro"), probe, &[way, file]), "EACCES", "{who:?}: {way}");
+                assert_eq!(
+                    act(&place, *who, &profile("ro"), probe, &[way, file]),
+                    "EACCES",
+                    "{who:?}: {way}"
+                );
                 assert_eq!(std::fs::read_to_string(file).unwrap(), "text", "{who:?}: {way}");
             } else {
                 let all = format!("optional = {:?}", lacking());
-                let rest: Vec<_> = lacking().into_iter().filter(|wall| *wall != "landlock.truncate").collect();
-                let output = place.run(*who, &profile("ro").replacen(&all, &format!("optional = {rest:?}"), 1), &["true"]);
-                assert!(output.status.code() == Some(125) && text(&output.stderr).contains("truncate(2)"), "{who:?}: {}", said(&output));
+                let rest: Vec<_> =
+                    lacking().into_iter().filter(|wall| *wall != "landlock.truncate").collect();
+                let output = place.run(
+                    *who,
+                    &profile("ro").replacen(&all, &format!("optional = {rest:?}"), 1),
+                    &["true"],
+                );
+                assert!(
+                    output.status.code() == Some(125)
+                        && text(&output.stderr).contains("truncate(2)"),
+                    "{who:?}: {}",
+                    said(&output)
+                );
             }
             std::fs::write(file, "text").unwrap();
-            assert_eq!(act(&place, *who, &profile("rw"), probe, &[way, file]), "ok", "{who:?}: {way}, the twin");
+            assert_eq!(
+                act(&place, *who, &profile("rw"), probe, &[way, file]),
+                "ok",
+                "{who:?}: {way}, the twin"
+            );
             assert_eq!(std::fs::read_to_string(file).unwrap(), "", "{who:?}: {way}, the twin");
             std::fs::write(file, "text").unwrap();
         }
@@ -349,7 +491,8 @@ fn landlock_alone_and_socket_files() {
         place.folder("closed", As::User);
         let socket = place.path.join("closed/socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .unwrap();
         let socket = socket.to_str().unwrap();
         let profile = |more: &str| alone(*who, &format!("\"{probe}\" = \"ro\"\n{more}"));
         let granted = profile(&format!("\"{socket}\" = {{ socket = \"{socket}\" }}"));
@@ -387,11 +530,18 @@ fn what_landlock_alone_cannot_say_is_an_error() {
             let output = place.run(*who, &alone(*who, &entry), &["true"]);
             let error = text(&output.stderr);
             let told = error.contains("namespaces::mount") || error.contains("landlock::narrower");
-            assert!(output.status.code() == Some(125) && told, "{who:?}: {entry}: {}", said(&output));
+            assert!(
+                output.status.code() == Some(125) && told,
+                "{who:?}: {entry}: {}",
+                said(&output)
+            );
         }
         // Wider below narrower can be said.
-        let output =
-            place.run(*who, &alone(*who, &format!("\"{open}\" = \"ro\"\n\"{open}/below\" = \"rw\"")), &["touch", &format!("{open}/below/f")]);
+        let output = place.run(
+            *who,
+            &alone(*who, &format!("\"{open}\" = \"ro\"\n\"{open}/below\" = \"rw\"")),
+            &["touch", &format!("{open}/below/f")],
+        );
         assert!(output.status.success(), "{who:?}: {}", said(&output));
     }
 }
@@ -405,7 +555,9 @@ fn what_takes_a_tree_of_its_own_says_how_this_caller_has_one() {
     }
     let place = Place::new();
     let work = place.folder("work", As::User);
-    for (who, line) in [(As::Root, "namespaces.mount = \"new\""), (As::User, "namespaces.all = \"new\"")] {
+    for (who, line) in
+        [(As::Root, "namespaces.mount = \"new\""), (As::User, "namespaces.all = \"new\"")]
+    {
         if !As::all().contains(&who) {
             continue;
         }
@@ -416,16 +568,28 @@ fn what_takes_a_tree_of_its_own_says_how_this_caller_has_one() {
                 command.args(["--config", "identity.host = true"]);
             }
             command.args(more.iter().flat_map(|line| ["--config", line]));
-            command.args(["landlock", "--", "ls", "-A", "/etc/default"]).current_dir(&work).output().unwrap()
+            command
+                .args(["landlock", "--", "ls", "-A", "/etc/default"])
+                .current_dir(&work)
+                .output()
+                .unwrap()
         };
         let output = run(&[]);
         let err = support::unwrapped(&text(&output.stderr));
-        assert!(output.status.code() == Some(125) && err.contains("E0802") && err.contains(line), "{who:?}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(125) && err.contains("E0802") && err.contains(line),
+            "{who:?}: {}",
+            said(&output)
+        );
         let output = run(&[line]);
         assert!(output.status.success() && output.stdout.is_empty(), "{who:?}: {}", said(&output));
     }
     // Where two lines say so, both are named.
-    let both = ["namespaces.user = \"host\"", "namespaces.mount = \"host\"", "mounts.\"/etc/default\" = \"hide\""];
+    let both = [
+        "namespaces.user = \"host\"",
+        "namespaces.mount = \"host\"",
+        "mounts.\"/etc/default\" = \"hide\"",
+    ];
     let mut command = place.stockade(As::User);
     command.arg("check").args(both.iter().flat_map(|line| ["--config", line]));
     let output = command.args(["landlock", "--", "true"]).current_dir(&work).output().unwrap();

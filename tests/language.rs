@@ -1,4 +1,5 @@
-//! The language, rule by rule: what layers, parameters, variables and look-up make of texts, and what they refuse, with its place.
+//! The language, rule by rule: what layers, parameters, variables and look-up make of texts, and
+//! what they refuse, with its place.
 
 #[path = "plans/machine.rs"]
 mod machine;
@@ -101,7 +102,12 @@ impl Desk {
     /// That one thing is wrong: it begins with a place and a code, and holds the words.
     fn refuses(&self, place_and_code: &str, words: &str) {
         let said = self.says();
-        assert!(said.lines().count() == 1 && said.starts_with(&format!("{place_and_code}: ")) && said.contains(words), "{said}");
+        assert!(
+            said.lines().count() == 1
+                && said.starts_with(&format!("{place_and_code}: "))
+                && said.contains(words),
+            "{said}"
+        );
     }
 }
 
@@ -109,12 +115,16 @@ impl Loaded {
     fn line(&self, problem: &Problem) -> String {
         let place = |at| self.sources.place(at).map_or("nowhere".into(), |place| place.to_string());
         let help = problem.help.as_ref().map_or(String::new(), |help| format!(" | {help}"));
-        let also: String = problem.also.iter().map(|(at, words)| format!(" | {}: {words}", place(*at))).collect();
-        format!("{} {}: {}{help}{also}\n", place(problem.at), problem.code, problem.message).replace(&self.folder, "")
+        let also: String =
+            problem.also.iter().map(|(at, words)| format!(" | {}: {words}", place(*at))).collect();
+        format!("{} {}: {}{help}{also}\n", place(problem.at), problem.code, problem.message)
+            .replace(&self.folder, "")
     }
 
     fn says(&self) -> String {
-        self.result.as_ref().err().map_or(String::new(), |problems| problems.iter().map(|problem| self.line(problem)).collect())
+        self.result.as_ref().err().map_or(String::new(), |problems| {
+            problems.iter().map(|problem| self.line(problem)).collect()
+        })
     }
 }
 
@@ -143,7 +153,11 @@ fn later_files_of_extends_win_and_the_file_itself_wins_over_them() {
         .with("b.toml", "description = \"b\"\n[env]\nB = \"b\"\nC = \"b\"\n");
     let profile = desk.profile();
     assert_eq!(description(&profile), "b");
-    let env: Vec<String> = profile.env.iter().map(|(name, value)| format!("{}={:?}", name.value, value.value)).collect();
+    let env: Vec<String> = profile
+        .env
+        .iter()
+        .map(|(name, value)| format!("{}={:?}", name.value, value.value))
+        .collect();
     assert_eq!(env, ["A=Text(\"a\")", "B=Text(\"b\")", "C=Text(\"main\")"]);
 }
 
@@ -168,7 +182,9 @@ fn a_file_met_again_through_a_link_is_the_same_file() {
 
 #[test]
 fn a_circle_is_named() {
-    let desk = Desk::new("extends = [\"a.toml\"]\n").with("a.toml", "extends = [\"b.toml\"]\n").with("b.toml", "extends = [\"main.toml\"]\n");
+    let desk = Desk::new("extends = [\"a.toml\"]\n")
+        .with("a.toml", "extends = [\"b.toml\"]\n")
+        .with("b.toml", "extends = [\"main.toml\"]\n");
     desk.refuses("b.toml:2:12 profile::cycle", "main.toml → a.toml → b.toml → main.toml");
     Desk::new("extends = [\"main.toml\"]\n").refuses("main.toml:2:12 profile::cycle", "");
 }
@@ -177,20 +193,25 @@ fn a_circle_is_named() {
 fn extends_goes_only_so_deep() {
     let mut desk = Desk::new("extends = [\"1.toml\"]\n");
     for depth in 1..100 {
-        desk = desk.with(&format!("{depth}.toml"), &format!("extends = [\"{}.toml\"]\n", depth + 1));
+        desk =
+            desk.with(&format!("{depth}.toml"), &format!("extends = [\"{}.toml\"]\n", depth + 1));
     }
     desk.refuses("63.toml:2:12 profile::depth", "deeper than 64");
 }
 
 #[test]
 fn extends_takes_names_paths_and_variables() {
-    let desk =
-        Desk::new("extends = [\"strict\", \"${PROFILE_DIR}/sub/a.toml\"]\n").with("sub/a.toml", "extends = [\"b.toml\"]\n").with("sub/b.toml", "");
+    let desk = Desk::new("extends = [\"strict\", \"${PROFILE_DIR}/sub/a.toml\"]\n")
+        .with("sub/a.toml", "extends = [\"b.toml\"]\n")
+        .with("sub/b.toml", "");
     let loaded = desk.load();
     assert!(loaded.result.is_ok() && loaded.sources.files().count() == 3, "{}", loaded.says());
-    Desk::new("extends = [\"strikt\"]\n").refuses("main.toml:2:12 profile::unknown", "did you mean `strict`?");
-    Desk::new("extends = [\"no.toml\"]\n").refuses("main.toml:2:12 profile::read", "no such file or directory");
-    Desk::new("extends = \"base\"\n").refuses("main.toml:2:11 profile::type", "extends = [\"base\"]");
+    Desk::new("extends = [\"strikt\"]\n")
+        .refuses("main.toml:2:12 profile::unknown", "did you mean `strict`?");
+    Desk::new("extends = [\"no.toml\"]\n")
+        .refuses("main.toml:2:12 profile::read", "no such file or directory");
+    Desk::new("extends = \"base\"\n")
+        .refuses("main.toml:2:11 profile::type", "extends = [\"base\"]");
 }
 
 #[test]
@@ -198,15 +219,18 @@ fn optional_is_not_inherited() {
     let desk = Desk::new("extends = [\"a.toml\"]\n").with("a.toml", "optional = [\"landlock\"]\n");
     assert_eq!(names(&desk.profile().optional), [""; 0]);
     assert_eq!(names(&Desk::new("optional = [\"landlock\"]\n").profile().optional), ["landlock"]);
-    Desk::new("optional = [\"landlok\"]\n").refuses("main.toml:2:13 profile::optional", "did you mean `landlock`?");
+    Desk::new("optional = [\"landlok\"]\n")
+        .refuses("main.toml:2:13 profile::optional", "did you mean `landlock`?");
 }
 
 #[test]
 fn a_problem_of_an_inherited_value_stands_in_the_file_that_has_it() {
-    let desk = Desk::new("extends = [\"base.toml\"]\n[env]\nA = \"a\"\n").with("base.toml", "[process]\n\n  timeout = \"soon\"\n");
+    let desk = Desk::new("extends = [\"base.toml\"]\n[env]\nA = \"a\"\n")
+        .with("base.toml", "[process]\n\n  timeout = \"soon\"\n");
     desk.refuses("base.toml:4:13 profile::value", "`soon` is not a time");
     // What only the plan can tell keeps its place too.
-    let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ncommand = [\"true\"]\n").with("base.toml", "[mounts]\n\"/data\" = \"ro\"\n");
+    let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ncommand = [\"true\"]\n")
+        .with("base.toml", "[mounts]\n\"/data\" = \"ro\"\n");
     let loaded = desk.load();
     let profile = loaded.result.as_ref().unwrap();
     let problems = plan(profile, &machine::for_user(profile)).unwrap_err();
@@ -218,12 +242,21 @@ fn a_problem_of_an_inherited_value_stands_in_the_file_that_has_it() {
 
 #[test]
 fn config_is_the_last_layer_and_says_where_it_is_wrong() {
-    let profile = Desk::new("description = \"main\"\n").config("description = \"one\"").config("description = \"two\"").profile();
+    let profile = Desk::new("description = \"main\"\n")
+        .config("description = \"one\"")
+        .config("description = \"two\"")
+        .profile();
     assert_eq!(description(&profile), "two");
-    Desk::new("").config("process.umaks = \"0022\"").refuses("--config:1:9 profile::unknown-key", "did you mean `umask`?");
+    Desk::new("")
+        .config("process.umaks = \"0022\"")
+        .refuses("--config:1:9 profile::unknown-key", "did you mean `umask`?");
     Desk::new("").config("rlimits.nofile = ").refuses("--config:1:18 profile::syntax", "");
-    Desk::new("").config("extends = [\"base\"]").refuses("--config:1:1 profile::extends", "a flag is no file");
-    Desk::new("").config("description = \"${PROFILE_DIR}\"").refuses("--config:1:16 variable::unset", "this text is no file");
+    Desk::new("")
+        .config("extends = [\"base\"]")
+        .refuses("--config:1:1 profile::extends", "a flag is no file");
+    Desk::new("")
+        .config("description = \"${PROFILE_DIR}\"")
+        .refuses("--config:1:16 variable::unset", "this text is no file");
 }
 
 #[test]
@@ -234,14 +267,19 @@ fn every_file_says_its_format() {
     desk.place.file("main.toml", "");
     desk.refuses("main.toml:1:1 profile::format", "begin it with: format = 1");
     desk.place.file("main.toml", "format = 2\n");
-    desk.refuses("main.toml:1:10 profile::format", "cannot read format `2`: only a newer stockade does");
+    desk.refuses(
+        "main.toml:1:10 profile::format",
+        "cannot read format `2`: only a newer stockade does",
+    );
 }
 
 #[test]
 fn sets_are_united_and_withdrawn() {
     let base = "[capabilities]\nkeep = [\"net-raw\", \"chown\", \"chown\"]\n";
     let keep = |main: &str| {
-        let desk = Desk::new(&format!("extends = [\"base.toml\"]\n[capabilities]\nkeep = {main}\n")).with("base.toml", base);
+        let desk =
+            Desk::new(&format!("extends = [\"base.toml\"]\n[capabilities]\nkeep = {main}\n"))
+                .with("base.toml", base);
         desk.load().result.map(|profile| names(&profile.capabilities.keep)).map_err(|_| desk.says())
     };
     assert_eq!(keep("[\"kill\", \"chown\"]").unwrap(), ["net-raw", "chown", "kill"]);
@@ -250,22 +288,40 @@ fn sets_are_united_and_withdrawn() {
     assert_eq!(keep("[\"!*\", \"kill\"]").unwrap(), ["kill"]);
     assert_eq!(keep("\"default\"").unwrap(), [""; 0]);
     let empty = keep("[]").unwrap_err();
-    assert!(empty.starts_with("main.toml:4:8 profile::empty-set: ") && empty.contains("[\"!*\"]") && empty.contains("base.toml:3:9"), "{empty}");
+    assert!(
+        empty.starts_with("main.toml:4:8 profile::empty-set: ")
+            && empty.contains("[\"!*\"]")
+            && empty.contains("base.toml:3:9"),
+        "{empty}"
+    );
     let absent = keep("[\"!chwon\"]").unwrap_err();
-    assert!(absent.starts_with("main.toml:4:9 profile::withdraw: ") && absent.contains("did you mean `chown`?"), "{absent}");
+    assert!(
+        absent.starts_with("main.toml:4:9 profile::withdraw: ")
+            && absent.contains("did you mean `chown`?"),
+        "{absent}"
+    );
 }
 
 #[test]
 fn a_withdrawal_in_the_weakest_layer_withdraws_nothing() {
-    Desk::new("[capabilities]\nkeep = [\"!kill\"]\n").refuses("main.toml:3:9 profile::withdraw", "no layer below sets it");
-    assert_eq!(names(&Desk::new("[capabilities]\nkeep = []\n").profile().capabilities.keep), [""; 0]);
-    assert_eq!(names(&Desk::new("[capabilities]\nkeep = [\"!*\"]\n").profile().capabilities.keep), [""; 0]);
+    Desk::new("[capabilities]\nkeep = [\"!kill\"]\n")
+        .refuses("main.toml:3:9 profile::withdraw", "no layer below sets it");
+    assert_eq!(
+        names(&Desk::new("[capabilities]\nkeep = []\n").profile().capabilities.keep),
+        [""; 0]
+    );
+    assert_eq!(
+        names(&Desk::new("[capabilities]\nkeep = [\"!*\"]\n").profile().capabilities.keep),
+        [""; 0]
+    );
 }
 
 #[test]
 fn sequences_are_replaced_whole() {
-    let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ncommand = [\"!a\", \"b\", \"b\"]\npass-fds = []\n")
-        .with("base.toml", "[process]\ncommand = [\"x\", \"y\"]\npass-fds = [3]\n");
+    let desk = Desk::new(
+        "extends = [\"base.toml\"]\n[process]\ncommand = [\"!a\", \"b\", \"b\"]\npass-fds = []\n",
+    )
+    .with("base.toml", "[process]\ncommand = [\"x\", \"y\"]\npass-fds = [3]\n");
     let profile = desk.profile();
     assert_eq!(words(&profile.process.command), ["!a", "b", "b"]);
     assert_eq!(profile.process.pass_fds.get().unwrap().len(), 0);
@@ -273,8 +329,15 @@ fn sequences_are_replaced_whole() {
 
 #[test]
 fn false_withdraws_entries() {
-    let desk = Desk::new("extends = [\"base.toml\"]\n[mounts]\n\"/usr/\" = false\n[env]\nA = false\n[rlimits]\nnofile = false\n")
-        .with("base.toml", "[mounts]\n\"/usr\" = \"ro\"\n\"/tmp\" = \"tmpfs\"\n[env]\nA = \"a\"\nB = \"b\"\n[rlimits]\nnofile = 64\nnproc = 9\n");
+    let desk = Desk::new(
+        "extends = [\"base.toml\"]\n[mounts]\n\"/usr/\" = false\n[env]\nA = \
+         false\n[rlimits]\nnofile = false\n",
+    )
+    .with(
+        "base.toml",
+        "[mounts]\n\"/usr\" = \"ro\"\n\"/tmp\" = \"tmpfs\"\n[env]\nA = \"a\"\nB = \
+         \"b\"\n[rlimits]\nnofile = 64\nnproc = 9\n",
+    );
     let profile = desk.profile();
     assert_eq!(mounts(&profile), ["/tmp"]);
     assert_eq!(profile.env.iter().map(|(name, _)| name.value).collect::<Vec<_>>(), ["B"]);
@@ -284,17 +347,33 @@ fn false_withdraws_entries() {
 #[test]
 fn default_withdraws_a_key_and_false_is_only_a_boolean() {
     let base = "[process]\ntimeout = \"1m\"\ninit = false\nnice = 5\n";
-    let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ntimeout = \"default\"\ninit = \"default\"\n").with("base.toml", base);
+    let desk = Desk::new(
+        "extends = [\"base.toml\"]\n[process]\ntimeout = \"default\"\ninit = \"default\"\n",
+    )
+    .with("base.toml", base);
     let process = desk.profile().process;
-    assert!(process.timeout.get().is_none() && process.init.get().is_none() && process.nice.get().is_some());
-    let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ntimeout = false\n").with("base.toml", base);
+    assert!(
+        process.timeout.get().is_none()
+            && process.init.get().is_none()
+            && process.nice.get().is_some()
+    );
+    let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ntimeout = false\n")
+        .with("base.toml", base);
     desk.refuses("main.toml:4:11 profile::value", "boolean `false`");
 }
 
 #[test]
 fn values_are_replaced_and_never_mixed() {
-    let desk = Desk::new("extends = [\"base.toml\"]\n[mounts]\n\"/work\" = { bind = \"/srv/data\" }\n[rlimits]\nnofile = 9\n")
-        .with("base.toml", "[mounts]\n\"/work\" = { bind = \"/srv\", access = \"rw\", exec = false }\n[rlimits]\nnofile = { soft = 1, hard = 2 }\n");
+    let desk = Desk::new(
+        "extends = [\"base.toml\"]\n[mounts]\n\"/work\" = \
+         { bind = \"/srv/data\" }\n[rlimits]\nnofile = 9\n",
+    )
+    .with(
+        "base.toml",
+        "[mounts]\n\"/work\" = \
+         { bind = \"/srv\", access = \"rw\", exec = false }\n[rlimits]\nnofile = \
+         { soft = 1, hard = 2 }\n",
+    );
     let profile = desk.profile();
     let Mount::Bind(bind) = &profile.mounts.get("/work").unwrap().value else { panic!("no bind") };
     assert_eq!((bind.access, bind.exec), (Access::ReadOnly, true));
@@ -327,23 +406,44 @@ fn parameters_of_every_type_have_their_default() {
     let profile = Desk::new(EVERY_TYPE).profile();
     let process = &profile.process;
     assert_eq!(words(&process.command), ["sh", "a", "x", "y", "n=5"]);
-    assert_eq!((process.nice.get().unwrap().0, process.timeout.get().unwrap().to_string().as_str()), (5, "5s"));
-    assert_eq!((process.init.get().unwrap().value, process.stdin.get().unwrap().word()), (true, "null"));
+    assert_eq!(
+        (process.nice.get().unwrap().0, process.timeout.get().unwrap().to_string().as_str()),
+        (5, "5s")
+    );
+    assert_eq!(
+        (process.init.get().unwrap().value, process.stdin.get().unwrap().word()),
+        (true, "null")
+    );
     assert_eq!(process.cwd.get().unwrap().0, "/home/ann/work/x");
-    let Mount::Tmpfs(tmpfs) = &profile.mounts.get("/tmp").unwrap().value else { panic!("no tmpfs") };
+    let Mount::Tmpfs(tmpfs) = &profile.mounts.get("/tmp").unwrap().value else {
+        panic!("no tmpfs")
+    };
     assert_eq!(tmpfs.size.to_string(), "1M");
 }
 
 #[test]
 fn parameters_of_every_type_are_set() {
-    let desk = Desk::new(EVERY_TYPE).set("text", "b c").set("path", "sub/./y").set("number", "-7").set("size", "2048").set("time", "60s");
+    let desk = Desk::new(EVERY_TYPE)
+        .set("text", "b c")
+        .set("path", "sub/./y")
+        .set("number", "-7")
+        .set("size", "2048")
+        .set("time", "60s");
     let profile = desk.set("flag", "false").set("word", "inherit").set("more", "p,q").profile();
     let process = &profile.process;
     assert_eq!(words(&process.command), ["sh", "b c", "p", "q", "n=-7"]);
-    assert_eq!((process.nice.get().unwrap().0, process.timeout.get().unwrap().to_string().as_str()), (-7, "1m"));
-    assert_eq!((process.init.get().unwrap().value, process.stdin.get().unwrap().word()), (false, "inherit"));
+    assert_eq!(
+        (process.nice.get().unwrap().0, process.timeout.get().unwrap().to_string().as_str()),
+        (-7, "1m")
+    );
+    assert_eq!(
+        (process.init.get().unwrap().value, process.stdin.get().unwrap().word()),
+        (false, "inherit")
+    );
     assert_eq!(process.cwd.get().unwrap().0, "/home/ann/work/sub/y");
-    let Mount::Tmpfs(tmpfs) = &profile.mounts.get("/tmp").unwrap().value else { panic!("no tmpfs") };
+    let Mount::Tmpfs(tmpfs) = &profile.mounts.get("/tmp").unwrap().value else {
+        panic!("no tmpfs")
+    };
     assert_eq!(tmpfs.size.to_string(), "2K");
 }
 
@@ -359,32 +459,48 @@ fn parameters_refuse_what_is_not_of_their_type_at_its_place() {
         ("word", "nul", "one of null, inherit"),
     ] {
         let column = name.len() + 2;
-        Desk::new(EVERY_TYPE).set(name, value).refuses(&format!("--set:1:{column} params::type"), why);
+        Desk::new(EVERY_TYPE)
+            .set(name, value)
+            .refuses(&format!("--set:1:{column} params::type"), why);
     }
-    Desk::new(EVERY_TYPE).set("nubmer", "1").refuses("--set:1:1 params::unknown", "did you mean `number`?");
+    Desk::new(EVERY_TYPE)
+        .set("nubmer", "1")
+        .refuses("--set:1:1 params::unknown", "did you mean `number`?");
     Desk::new("").set("x", "1").refuses("--set:1:1 params::unknown", "it has none");
 }
 
 #[test]
 fn layers_give_inherited_parameters_their_values_before_variables_are_put_in() {
-    let base = "[params]\nname = { type = \"string\" }\n[process]\ncommand = [\"echo\", \"${name}\"]\n";
-    let desk = Desk::new("extends = [\"base.toml\"]\n[params]\nname = \"main\"\n").with("base.toml", base);
+    let base =
+        "[params]\nname = { type = \"string\" }\n[process]\ncommand = [\"echo\", \"${name}\"]\n";
+    let desk =
+        Desk::new("extends = [\"base.toml\"]\n[params]\nname = \"main\"\n").with("base.toml", base);
     assert_eq!(words(&desk.profile().process.command), ["echo", "main"]);
     let desk = desk.config("params.name = \"flag\"");
     assert_eq!(words(&desk.profile().process.command), ["echo", "flag"]);
     assert_eq!(words(&desk.set("name", "set").profile().process.command), ["echo", "set"]);
-    Desk::new("extends = [\"base.toml\"]\n").with("base.toml", base).refuses("base.toml:3:1 params::missing", "--set name=VALUE");
-    let desk = Desk::new("extends = [\"base.toml\"]\n[params]\nnmae = \"x\"\nname = \"y\"\n").with("base.toml", base);
+    Desk::new("extends = [\"base.toml\"]\n")
+        .with("base.toml", base)
+        .refuses("base.toml:3:1 params::missing", "--set name=VALUE");
+    let desk = Desk::new("extends = [\"base.toml\"]\n[params]\nnmae = \"x\"\nname = \"y\"\n")
+        .with("base.toml", base);
     desk.refuses("main.toml:4:1 params::unknown", "did you mean `name`?");
 }
 
 #[test]
 fn declarations_are_checked() {
-    Desk::new("[params]\nX = { type = \"string\", default = \"\" }\n").refuses("main.toml:3:1 params::name", "lower case");
-    Desk::new("[params]\nx = { type = \"strin\", default = \"\" }\n").refuses("main.toml:3:14 profile::value", "did you mean `string`?");
-    Desk::new("[params]\nx = { type = \"enum\", default = \"a\" }\n").refuses("main.toml:3:14 params::values", "`values`");
-    Desk::new("[params]\nx = { type = \"path\", default = \"rel\" }\n").refuses("main.toml:3:32 params::type", "relative path");
-    Desk::new("[params]\nx = { type = \"integer\", default = \"1\" }\n[rlimits]\nnofile = \"${x}\"\n").profile();
+    Desk::new("[params]\nX = { type = \"string\", default = \"\" }\n")
+        .refuses("main.toml:3:1 params::name", "lower case");
+    Desk::new("[params]\nx = { type = \"strin\", default = \"\" }\n")
+        .refuses("main.toml:3:14 profile::value", "did you mean `string`?");
+    Desk::new("[params]\nx = { type = \"enum\", default = \"a\" }\n")
+        .refuses("main.toml:3:14 params::values", "`values`");
+    Desk::new("[params]\nx = { type = \"path\", default = \"rel\" }\n")
+        .refuses("main.toml:3:32 params::type", "relative path");
+    Desk::new(
+        "[params]\nx = { type = \"integer\", default = \"1\" }\n[rlimits]\nnofile = \"${x}\"\n",
+    )
+    .profile();
 }
 
 // ---- variables ----
@@ -392,11 +508,14 @@ fn declarations_are_checked() {
 #[test]
 fn every_variable_has_its_value() {
     let desk = Desk::new(
-        "description = \"${HOME} ${CWD} ${PROFILE_DIR} ${RUNTIME_DIR} ${UID} ${GID} ${USER} ${env:LANG} ${env:NO:-a b} ${env:EMPTY:-} $${x} $y $\"\n",
+        "description = \"${HOME} ${CWD} ${PROFILE_DIR} ${RUNTIME_DIR} ${UID} ${GID} ${USER} \
+         ${env:LANG} ${env:NO:-a b} ${env:EMPTY:-} $${x} $y $\"\n",
     );
     let uid = desk.caller.uid;
     let folder = desk.place.path.display().to_string();
-    let expected = format!("/home/ann /home/ann/work {folder} /run/user/1000 {uid} 1000 ann C.UTF-8 a b  ${{x}} $y $");
+    let expected = format!(
+        "/home/ann /home/ann/work {folder} /run/user/1000 {uid} 1000 ann C.UTF-8 a b  ${{x}} $y $"
+    );
     assert_eq!(description(&desk.profile()), expected);
 }
 
@@ -413,18 +532,25 @@ fn unset_and_empty_variables_are_errors() {
     refused("${CWD}", |caller| caller.cwd.clear());
     refused("${USER}", |caller| caller.user.clear());
     refused("${RUNTIME_DIR}", |caller| caller.runtime_dir = None);
-    Desk::new("").config("description = \"${PROFILE_DIR}\"").refuses("--config:1:16 variable::unset", "");
-    let empty = "[params]\nx = { type = \"string\", default = \"\" }\n[process]\ncwd = \"/a/${x}\"\n";
+    Desk::new("")
+        .config("description = \"${PROFILE_DIR}\"")
+        .refuses("--config:1:16 variable::unset", "");
+    let empty =
+        "[params]\nx = { type = \"string\", default = \"\" }\n[process]\ncwd = \"/a/${x}\"\n";
     Desk::new(empty).refuses("main.toml:5:11 variable::unset", "it is empty");
 }
 
 #[test]
 fn an_unknown_variable_is_named_at_its_column() {
-    Desk::new("description = \"a ${CWD} ${HMOE}\"\n").refuses("main.toml:2:25 variable::unknown", "did you mean `HOME`?");
-    Desk::new("[mounts]\n  \"${CDW}/x\" = \"ro\"\n").refuses("main.toml:3:4 variable::unknown", "did you mean `CWD`?");
-    Desk::new("description = \"ü ${nope}\"\n").refuses("main.toml:2:18 variable::unknown", "env:NAME");
+    Desk::new("description = \"a ${CWD} ${HMOE}\"\n")
+        .refuses("main.toml:2:25 variable::unknown", "did you mean `HOME`?");
+    Desk::new("[mounts]\n  \"${CDW}/x\" = \"ro\"\n")
+        .refuses("main.toml:3:4 variable::unknown", "did you mean `CWD`?");
+    Desk::new("description = \"ü ${nope}\"\n")
+        .refuses("main.toml:2:18 variable::unknown", "env:NAME");
     Desk::new("description = '''\nx ${nope}'''\n").refuses("main.toml:3:3 variable::unknown", "");
-    Desk::new("description = \"${CWD\"\n").refuses("main.toml:2:16 variable::open", "cannot read the variable: `${` has no `}`");
+    Desk::new("description = \"${CWD\"\n")
+        .refuses("main.toml:2:16 variable::open", "cannot read the variable: `${` has no `}`");
 }
 
 #[test]
@@ -439,17 +565,22 @@ fn what_is_put_in_is_not_looked_at_again() {
 #[test]
 fn a_list_goes_into_a_list_and_nowhere_else() {
     let declared = "[params]\nmore = { type = \"list\", default = [] }\n";
-    let desk = Desk::new(&format!("{declared}[process]\ncommand = [\"a\", \"${{more}}\", \"b\"]\n"));
+    let desk =
+        Desk::new(&format!("{declared}[process]\ncommand = [\"a\", \"${{more}}\", \"b\"]\n"));
     assert_eq!(words(&desk.profile().process.command), ["a", "b"]);
     assert_eq!(words(&desk.set("more", "x,,y").profile().process.command), ["a", "x", "y", "b"]);
-    Desk::new(&format!("{declared}[process]\ncommand = [\"-${{more}}\"]\n")).refuses("main.toml:5:14 variable::list", "whole element");
+    Desk::new(&format!("{declared}[process]\ncommand = [\"-${{more}}\"]\n"))
+        .refuses("main.toml:5:14 variable::list", "whole element");
 }
 
 #[test]
 fn args_take_the_words_after_profile() {
     let command = |main: &str, args: &[&str]| {
         let desk = Desk::new(main).args(args);
-        words(&desk.profile().process.command).iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()
+        words(&desk.profile().process.command)
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
     };
     let with = "[process]\ncommand = [\"ls\", \"${ARGS}\", \"/\"]\n";
     assert_eq!(command(with, &["-l", "${HOME}", ""]), ["ls", "-l", "${HOME}", "", "/"]);
@@ -458,15 +589,20 @@ fn args_take_the_words_after_profile() {
     assert_eq!(command(without, &["cat", "x"]), ["cat", "x"]);
     assert_eq!(command(without, &[]), ["ls", "${ARGS}"]);
     assert_eq!(command("", &["cat"]), ["cat"]);
-    Desk::new("[process]\ncommand = [\"ls\", \"-${ARGS}\"]\n").args(&["x"]).refuses("main.toml:3:20 variable::args", "whole word");
-    Desk::new("description = \"${ARGS}\"\n").refuses("main.toml:2:16 variable::args", "process.command");
+    Desk::new("[process]\ncommand = [\"ls\", \"-${ARGS}\"]\n")
+        .args(&["x"])
+        .refuses("main.toml:3:20 variable::args", "whole word");
+    Desk::new("description = \"${ARGS}\"\n")
+        .refuses("main.toml:2:16 variable::args", "process.command");
 }
 
 #[test]
 fn args_belong_to_the_command_that_is_in_force() {
     let base = "[process]\ncommand = [\"ls\", \"${ARGS}\"]\n";
     let command = |main: &str| {
-        let desk = Desk::new(&format!("extends = [\"base.toml\"]\n{main}")).with("base.toml", base).args(&["x"]);
+        let desk = Desk::new(&format!("extends = [\"base.toml\"]\n{main}"))
+            .with("base.toml", base)
+            .args(&["x"]);
         words(&desk.profile().process.command).join(" ")
     };
     assert_eq!(command(""), "ls x");
@@ -478,18 +614,26 @@ fn args_belong_to_the_command_that_is_in_force() {
 
 #[test]
 fn mount_keys_have_one_spelling() {
-    let desk = Desk::new("extends = [\"base.toml\"]\n[mounts]\n\"//usr/./lib/\" = \"rw\"\n\"${CWD}/\" = \"ro\"\n")
-        .with("base.toml", "[mounts]\n\"/usr/lib\" = \"ro\"\n\"/\" = \"tmpfs\"\n");
+    let desk = Desk::new(
+        "extends = [\"base.toml\"]\n[mounts]\n\"//usr/./lib/\" = \"rw\"\n\"${CWD}/\" = \"ro\"\n",
+    )
+    .with("base.toml", "[mounts]\n\"/usr/lib\" = \"ro\"\n\"/\" = \"tmpfs\"\n");
     let profile = desk.profile();
     assert_eq!(mounts(&profile), ["/", "/home/ann/work", "/usr/lib"]);
-    let Mount::Bind(bind) = &profile.mounts.get("/usr/lib").unwrap().value else { panic!("no bind") };
+    let Mount::Bind(bind) = &profile.mounts.get("/usr/lib").unwrap().value else {
+        panic!("no bind")
+    };
     assert_eq!(bind.access, Access::ReadWrite);
 }
 
 #[test]
 fn the_same_path_twice_in_one_file_is_an_error() {
     let said = Desk::new("[mounts]\n\"/home/ann/work\" = \"ro\"\n\"${CWD}\" = \"rw\"\n").says();
-    assert!(said.lines().count() == 1 && said.contains("mounts::twice: cannot mount at /home/ann/work twice"), "{said}");
+    assert!(
+        said.lines().count() == 1
+            && said.contains("mounts::twice: cannot mount at /home/ann/work twice"),
+        "{said}"
+    );
     assert!(said.contains("main.toml:3:1") && said.contains("main.toml:4:1"), "{said}");
 }
 
@@ -497,12 +641,14 @@ fn the_same_path_twice_in_one_file_is_an_error() {
 #[test]
 fn of_two_entries_at_one_path_the_help_says_what_parts_them() {
     let mounts = "[mounts]\n\"/home/ann/work\" = \"tmpfs\"\n";
-    Desk::new(&format!("{mounts}\"//home/ann/work\" = \"ro\"\n")).refuses("main.toml:4:1 mounts::twice", "keep one of the two entries");
+    Desk::new(&format!("{mounts}\"//home/ann/work\" = \"ro\"\n"))
+        .refuses("main.toml:4:1 mounts::twice", "keep one of the two entries");
     let mut desk = Desk::new(&format!("{mounts}\"${{CWD}}\" = \"ro\"\n"));
     desk.refuses("main.toml:4:1 mounts::twice", "start stockade in another directory");
     desk.caller.cwd = "/home/ann/work/below".into();
     desk.profile();
-    Desk::new(&format!("{mounts}\"${{HOME}}/work\" = \"ro\"\n")).refuses("main.toml:4:1 mounts::twice", "`${HOME}` is a part of");
+    Desk::new(&format!("{mounts}\"${{HOME}}/work\" = \"ro\"\n"))
+        .refuses("main.toml:4:1 mounts::twice", "`${HOME}` is a part of");
     let params = "[params]\np = { type = \"path\", default = \"${CWD}\" }\n";
     let desk = Desk::new(&format!("{params}{mounts}\"${{p}}\" = \"ro\"\n"));
     desk.refuses("main.toml:6:1 mounts::twice", "give `p` another value: --set p=PATH");
@@ -511,16 +657,24 @@ fn of_two_entries_at_one_path_the_help_says_what_parts_them() {
     let mut desk = Desk::new("").named("default");
     desk.caller.cwd = "/home/sandbox".into();
     let said = desk.says();
-    assert!(said.lines().count() == 1 && said.contains("mounts::twice") && said.contains("start stockade in another directory"), "{said}");
+    assert!(
+        said.lines().count() == 1
+            && said.contains("mounts::twice")
+            && said.contains("start stockade in another directory"),
+        "{said}"
+    );
 }
 
 #[test]
 fn bad_paths_are_refused_at_their_place() {
-    Desk::new("[mounts]\n\"usr\" = \"ro\"\n").refuses("main.toml:3:1 mounts::path", "\"${CWD}/usr\"");
+    Desk::new("[mounts]\n\"usr\" = \"ro\"\n")
+        .refuses("main.toml:3:1 mounts::path", "\"${CWD}/usr\"");
     Desk::new("[mounts]\n\"/a/../b\" = \"ro\"\n").refuses("main.toml:3:1 mounts::path", "`..`");
-    Desk::new("[mounts]\n\"/a\\nb\" = \"ro\"\n").refuses("main.toml:3:1 mounts::path", "line break");
+    Desk::new("[mounts]\n\"/a\\nb\" = \"ro\"\n")
+        .refuses("main.toml:3:1 mounts::path", "line break");
     Desk::new("[mounts]\n\"/a\\u0000b\" = \"ro\"\n").refuses("main.toml:3:1 mounts::path", "NUL");
-    Desk::new("[mounts]\n\"/a\" = { bind = \"b\" }\n").refuses("main.toml:3:17 profile::value", "relative path");
+    Desk::new("[mounts]\n\"/a\" = { bind = \"b\" }\n")
+        .refuses("main.toml:3:17 profile::value", "relative path");
     Desk::new("[process]\ncwd = \"b\"\n").refuses("main.toml:3:7 profile::value", "relative path");
 }
 
@@ -544,20 +698,31 @@ fn what_is_not_built_yet_is_refused_and_not_ignored() {
         "[network]\nmode = \"relay\"\n",
     ] {
         let said = Desk::new(text).says();
-        assert!(said.starts_with("main.toml:3:") && said.contains("not built yet"), "{text}: {said}");
+        assert!(
+            said.starts_with("main.toml:3:") && said.contains("not built yet"),
+            "{text}: {said}"
+        );
     }
 }
 
 #[test]
 fn an_unknown_key_is_never_ignored() {
-    Desk::new("[proces]\n").refuses("main.toml:2:2 profile::unknown-key", "did you mean `process`?");
-    Desk::new("[process]\nstop_signal = \"TERM\"\n").refuses("main.toml:3:1 profile::unknown-key", "did you mean `stop-signal`?");
-    Desk::new("[params]\nx = { type = \"string\", defualt = \"\" }\n")
-        .refuses("main.toml:3:24 profile::value", "cannot read `defualt`: there is no such key | did you mean `default`?");
-    Desk::new("[env]\nX = { flie = \"/x\" }\n")
-        .refuses("main.toml:3:7 profile::value", "cannot read `flie`: there is no such key | did you mean `file`?");
-    Desk::new("[rlimits]\nnofile = { sotf = 1, hard = 2 }\n")
-        .refuses("main.toml:3:12 profile::value", "cannot read `sotf`: there is no such key | did you mean `soft`?");
+    Desk::new("[proces]\n")
+        .refuses("main.toml:2:2 profile::unknown-key", "did you mean `process`?");
+    Desk::new("[process]\nstop_signal = \"TERM\"\n")
+        .refuses("main.toml:3:1 profile::unknown-key", "did you mean `stop-signal`?");
+    Desk::new("[params]\nx = { type = \"string\", defualt = \"\" }\n").refuses(
+        "main.toml:3:24 profile::value",
+        "cannot read `defualt`: there is no such key | did you mean `default`?",
+    );
+    Desk::new("[env]\nX = { flie = \"/x\" }\n").refuses(
+        "main.toml:3:7 profile::value",
+        "cannot read `flie`: there is no such key | did you mean `file`?",
+    );
+    Desk::new("[rlimits]\nnofile = { sotf = 1, hard = 2 }\n").refuses(
+        "main.toml:3:12 profile::value",
+        "cannot read `sotf`: there is no such key | did you mean `soft`?",
+    );
 }
 
 /// What is offered is put in the place of what is wrong, and the profile loads.
@@ -609,7 +774,10 @@ fn a_value_of_the_wrong_type_has_the_line_that_is_meant() {
         ("process", "umask = 0o27", "umask = \"0027\""),
     ] {
         let said = Desk::new(&format!("[{section}]\n{wrong}\n")).says();
-        assert!(said.lines().count() == 1 && said.contains(&format!(" | write {right}\n")), "{wrong}: {said}");
+        assert!(
+            said.lines().count() == 1 && said.contains(&format!(" | write {right}\n")),
+            "{wrong}: {said}"
+        );
         Desk::new(&format!("[{section}]\n{right}\n")).profile();
     }
     // A part of a value, and an item of a list.
@@ -622,14 +790,25 @@ fn a_value_of_the_wrong_type_has_the_line_that_is_meant() {
         ("[process]\ncommand = [\"sleep\", 0x10]\n", "\"16\""),
     ] {
         let said = Desk::new(wrong).says();
-        assert!(said.lines().count() == 1 && said.contains(&format!(" | write {right}\n")), "{wrong}: {said}");
+        assert!(
+            said.lines().count() == 1 && said.contains(&format!(" | write {right}\n")),
+            "{wrong}: {said}"
+        );
     }
     // What could mean more than one thing, or would open what is closed, is not guessed.
-    for line in ["[identity]\nuser = true\n", "[seccomp]\npolicy = false\n", "[mounts]\n\"/x\" = { symlink = true }\n", "[process]\numask = 0x16\n"] {
+    for line in [
+        "[identity]\nuser = true\n",
+        "[seccomp]\npolicy = false\n",
+        "[mounts]\n\"/x\" = { symlink = true }\n",
+        "[process]\numask = 0x16\n",
+    ] {
         assert!(!Desk::new(line).says().contains("| write"), "{line}");
     }
     // The value is the parameter's, and its line is another.
-    let said = Desk::new("[params]\nt = { type = \"integer\", default = 30 }\n[process]\ntimeout = \"${t}\"\n").says();
+    let said = Desk::new(
+        "[params]\nt = { type = \"integer\", default = 30 }\n[process]\ntimeout = \"${t}\"\n",
+    )
+    .says();
     assert!(said.contains("not a bare number") && !said.contains("write timeout"), "{said}");
 }
 
@@ -637,8 +816,10 @@ fn a_value_of_the_wrong_type_has_the_line_that_is_meant() {
 
 #[test]
 fn a_variable_without_a_value_is_one_problem() {
-    Desk::new("[process]\ntimeout = \"${nope}\"\n").refuses("main.toml:3:12 variable::unknown", "nope");
-    Desk::new("[mounts]\n\"/x\" = \"${nope}\"\n").refuses("main.toml:3:9 variable::unknown", "nope");
+    Desk::new("[process]\ntimeout = \"${nope}\"\n")
+        .refuses("main.toml:3:12 variable::unknown", "nope");
+    Desk::new("[mounts]\n\"/x\" = \"${nope}\"\n")
+        .refuses("main.toml:3:9 variable::unknown", "nope");
     Desk::new("[process]\nnice = \"${nope}\"\n").refuses("main.toml:3:9 variable::unknown", "nope");
 }
 
@@ -647,38 +828,47 @@ fn a_parameter_of_the_wrong_type_is_one_problem() {
     let declared = "[params]\nx = { type = \"integer\" }\n[process]\nnice = \"${x}\"\n";
     Desk::new(declared).set("x", "five").refuses("--set:1:3 params::type", "`five`");
     Desk::new(declared).config("params.x = true").refuses("--config:1:12 params::type", "integer");
-    let declared = "[params]\nx = { type = \"integer\", default = \"five\" }\n[process]\nnice = \"${x}\"\n";
+    let declared =
+        "[params]\nx = { type = \"integer\", default = \"five\" }\n[process]\nnice = \"${x}\"\n";
     Desk::new(declared).refuses("main.toml:3:35 params::type", "`five`");
 }
 
 #[test]
 fn a_command_that_is_withdrawn_takes_no_args() {
     let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ncommand = \"default\"\n");
-    let desk = desk.with("base.toml", "[process]\ncommand = [\"ls\", \"${ARGS}\"]\n").args(&["cat", "x"]);
+    let desk =
+        desk.with("base.toml", "[process]\ncommand = [\"ls\", \"${ARGS}\"]\n").args(&["cat", "x"]);
     assert_eq!(words(&desk.profile().process.command), ["cat", "x"]);
 }
 
 #[test]
 fn a_value_brings_no_structure() {
-    let base =
-        "[params]\nx = { type = \"string\", default = \"!*\" }\n[capabilities]\nkeep = [\"kill\"]\n[process]\ntimeout = \"1m\"\n[env]\nA = \"a\"\n";
-    let desk = Desk::new("extends = [\"base.toml\"]\n[capabilities]\nkeep = [\"${x}\"]\n").with("base.toml", base);
+    let base = "[params]\nx = { type = \"string\", default = \"!*\" }\n[capabilities]\nkeep = \
+                [\"kill\"]\n[process]\ntimeout = \"1m\"\n[env]\nA = \"a\"\n";
+    let desk = Desk::new("extends = [\"base.toml\"]\n[capabilities]\nkeep = [\"${x}\"]\n")
+        .with("base.toml", base);
     desk.refuses("main.toml:4:9 variable::structure", "withdraws");
-    let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ntimeout = \"${x}\"\n").with("base.toml", base).set("x", "default");
+    let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ntimeout = \"${x}\"\n")
+        .with("base.toml", base)
+        .set("x", "default");
     desk.refuses("main.toml:4:11 variable::structure", "withdraws");
-    let base = "[params]\nmore = { type = \"list\", default = [\"!*\"] }\n[capabilities]\nkeep = [\"kill\"]\n";
-    let desk = Desk::new("extends = [\"base.toml\"]\n[capabilities]\nkeep = [\"${more}\"]\n").with("base.toml", base);
+    let base = "[params]\nmore = { type = \"list\", default = [\"!*\"] }\n[capabilities]\nkeep = \
+                [\"kill\"]\n";
+    let desk = Desk::new("extends = [\"base.toml\"]\n[capabilities]\nkeep = [\"${more}\"]\n")
+        .with("base.toml", base);
     desk.refuses("main.toml:4:9 variable::structure", "withdraws");
 }
 
 #[test]
 fn the_column_is_that_of_the_variable_and_not_of_a_literal() {
-    Desk::new("description = \"$${HMOE} ${HMOE}\"\n").refuses("main.toml:2:25 variable::unknown", "did you mean `HOME`?");
+    Desk::new("description = \"$${HMOE} ${HMOE}\"\n")
+        .refuses("main.toml:2:25 variable::unknown", "did you mean `HOME`?");
 }
 
 #[test]
 fn a_file_of_the_environment_is_an_absolute_path() {
-    Desk::new("[env]\nTOKEN = { file = \"token\" }\n").refuses("main.toml:3:18 profile::value", "relative path");
+    Desk::new("[env]\nTOKEN = { file = \"token\" }\n")
+        .refuses("main.toml:3:18 profile::value", "relative path");
 }
 
 #[test]
@@ -708,9 +898,21 @@ fn chmod(path: &Path, mode: u32) {
 
 #[test]
 fn what_others_could_write_is_no_profile() {
-    refused_file("profile::trust", |path| chmod(path, 0o666), "can be written by others (mode 0666)");
-    refused_file("profile::trust", |path| chmod(path, 0o664), "can be written by others (mode 0664)");
-    refused_file("profile::trust", |path| chmod(path.parent().unwrap(), 0o777), "its directory can be written by others (mode 0777)");
+    refused_file(
+        "profile::trust",
+        |path| chmod(path, 0o666),
+        "can be written by others (mode 0666)",
+    );
+    refused_file(
+        "profile::trust",
+        |path| chmod(path, 0o664),
+        "can be written by others (mode 0664)",
+    );
+    refused_file(
+        "profile::trust",
+        |path| chmod(path.parent().unwrap(), 0o777),
+        "its directory can be written by others (mode 0777)",
+    );
     // What is extended is held to the same.
     let desk = Desk::new("extends = [\"base.toml\"]\n").with("base.toml", "");
     chmod(&desk.path("base.toml"), 0o646);
@@ -729,13 +931,29 @@ fn what_is_no_regular_file_is_no_profile() {
     };
     refused_file(
         "profile::read",
-        |path| again(path, &|path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap()),
+        |path| {
+            again(path, &|path| {
+                nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap()
+            })
+        },
         "not a regular file",
     );
-    refused_file("profile::read", |path| again(path, &|path| std::fs::create_dir(path).unwrap()), "not a regular file");
-    refused_file("profile::read", |path| again(path, &|path| std::os::unix::fs::symlink("/dev/null", path).unwrap()), "not a regular file");
+    refused_file(
+        "profile::read",
+        |path| again(path, &|path| std::fs::create_dir(path).unwrap()),
+        "not a regular file",
+    );
+    refused_file(
+        "profile::read",
+        |path| again(path, &|path| std::os::unix::fs::symlink("/dev/null", path).unwrap()),
+        "not a regular file",
+    );
     refused_file("profile::read", |path| again(path, &|_| {}), "no such file or directory");
-    refused_file("profile::read", |path| std::fs::write(path, vec![b'\n'; (1 << 20) + 1]).unwrap(), "larger than 1 MiB");
+    refused_file(
+        "profile::read",
+        |path| std::fs::write(path, vec![b'\n'; (1 << 20) + 1]).unwrap(),
+        "larger than 1 MiB",
+    );
 }
 
 #[test]
@@ -758,7 +976,10 @@ fn a_profile_belongs_to_its_reader() {
     };
     assert!(give("main.toml", 1000, 0).contains("it belongs to user 1000, not to root"));
     assert!(give("", 1000, 0).contains("its directory belongs to user 1000, not to root"));
-    assert!(give("main.toml", 1001, 1000).contains("it belongs to user 1001, not to root or the caller"));
+    assert!(
+        give("main.toml", 1001, 1000)
+            .contains("it belongs to user 1001, not to root or the caller")
+    );
     assert!(give("", 1001, 1000).contains("its directory belongs to user 1001"));
     assert_eq!(give("main.toml", 1000, 1000), "");
     assert_eq!(give("main.toml", 0, 1000), "");
@@ -768,7 +989,9 @@ fn a_profile_belongs_to_its_reader() {
 
 #[test]
 fn a_name_is_looked_up_in_three_places_and_never_in_the_current_folder() {
-    let desk = Desk::new("").with("system/site.toml", "description = \"site\"\n").with("user/mine.toml", "description = \"mine\"\n");
+    let desk = Desk::new("")
+        .with("system/site.toml", "description = \"site\"\n")
+        .with("user/mine.toml", "description = \"mine\"\n");
     assert_eq!(description(&desk.profile()), "");
     let desk = desk.named("site");
     assert_eq!(description(&desk.profile()), "site");
@@ -781,7 +1004,10 @@ fn a_name_is_looked_up_in_three_places_and_never_in_the_current_folder() {
 
 #[test]
 fn a_name_in_two_places_is_ambiguous() {
-    let desk = Desk::new("").with("system/base.toml", "").with("user/site.toml", "").with("system/site.toml", "");
+    let desk = Desk::new("")
+        .with("system/base.toml", "")
+        .with("user/site.toml", "")
+        .with("system/site.toml", "");
     let desk = desk.named("base");
     desk.refuses("nowhere profile::ambiguous", "system/base.toml and built in");
     desk.named("site").refuses("nowhere profile::ambiguous", "system/site.toml and ");

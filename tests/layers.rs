@@ -1,4 +1,5 @@
-//! `stockade plan --layers`: which layer sets, replaces, widens and withdraws what. `UPDATE=1 cargo test --test layers` rewrites the golden.
+//! `stockade plan --layers`: which layer sets, replaces, widens and withdraws what.
+//! `UPDATE=1 cargo test --test layers` rewrites the golden.
 
 mod support;
 
@@ -67,12 +68,24 @@ fn printed(place: &Place, args: &[&str]) -> String {
     text(&output.stdout).replace(&format!("{}/", place.path.display()), "")
 }
 
-const FLAGS: &[&str] = &["--set", "jobs=8", "--config", "process.timeout = \"1m\"", "--config", "env.A = \"\\u001b[31m\""];
+const FLAGS: &[&str] = &[
+    "--set",
+    "jobs=8",
+    "--config",
+    "process.timeout = \"1m\"",
+    "--config",
+    "env.A = \"\\u001b[31m\"",
+];
 
 #[test]
 fn each_layer_says_what_it_does() {
     let place = place();
-    let words: Vec<&str> = ["plan", "--layers"].iter().chain(FLAGS).chain(&["./main.toml", "--", "ls", "-l"]).copied().collect();
+    let words: Vec<&str> = ["plan", "--layers"]
+        .iter()
+        .chain(FLAGS)
+        .chain(&["./main.toml", "--", "ls", "-l"])
+        .copied()
+        .collect();
     let said = printed(&place, &words);
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/layers/all.txt");
     if std::env::var_os("UPDATE").is_some() {
@@ -80,26 +93,46 @@ fn each_layer_says_what_it_does() {
         std::fs::write(&golden, &said).unwrap();
     }
     assert_eq!(said, std::fs::read_to_string(&golden).unwrap_or_default(), "UPDATE=1 rewrites it");
-    assert!(said.lines().all(|line| line.chars().count() <= 80), "a line is longer than 80 columns:\n{said}");
+    assert!(
+        said.lines().all(|line| line.chars().count() <= 80),
+        "a line is longer than 80 columns:\n{said}"
+    );
     assert!(!said.contains("hunter2") && !said.contains('\u{1b}'), "{said}");
 }
 
 #[test]
 fn programs_get_every_change_with_its_places() {
     let place = place();
-    let words: Vec<&str> = ["plan", "--layers", "--format", "json"].iter().chain(FLAGS).chain(&["./main.toml", "ls"]).copied().collect();
+    let words: Vec<&str> = ["plan", "--layers", "--format", "json"]
+        .iter()
+        .chain(FLAGS)
+        .chain(&["./main.toml", "ls"])
+        .copied()
+        .collect();
     let layers: serde_json::Value = serde_json::from_str(&printed(&place, &words)).unwrap();
-    let names: Vec<&str> = layers.as_array().unwrap().iter().map(|layer| layer["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["base.toml", "mid.toml", "./main.toml", "--config", "--config", "--set", "<command line>"]);
+    let names: Vec<&str> =
+        layers.as_array().unwrap().iter().map(|layer| layer["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["base.toml", "mid.toml", "./main.toml", "--config", "--config", "--set", "<command line>"]
+    );
     assert_eq!(layers[0]["extended_at"]["file"], "mid.toml");
-    assert_eq!((&layers[2]["kind"], &layers[2]["extended_at"]), (&"profile".into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&layers[2]["kind"], &layers[2]["extended_at"]),
+        (&"profile".into(), &serde_json::Value::Null)
+    );
     let change = |layer: usize, key: &[&str], value: &str| {
         let changes = layers[layer]["changes"].as_array().unwrap();
-        let found = changes.iter().find(|change| change["key"] == serde_json::json!(key) && change["value"] == value);
+        let found = changes
+            .iter()
+            .find(|change| change["key"] == serde_json::json!(key) && change["value"] == value);
         found.unwrap_or_else(|| panic!("{key:?} = {value} of layer {layer}: {layers:#}")).clone()
     };
     let replaced = change(2, &["process", "timeout"], "\"5m\"");
-    assert_eq!((&replaced["deed"], &replaced["line"], &replaced["column"]), (&"replaced".into(), &8.into(), &11.into()));
+    assert_eq!(
+        (&replaced["deed"], &replaced["line"], &replaced["column"]),
+        (&"replaced".into(), &8.into(), &11.into())
+    );
     assert_eq!(
         (&replaced["before"]["file"], &replaced["before"]["line"], &replaced["before"]["value"]),
         (&"base.toml".into(), &8.into(), &"\"10m\"".into())
@@ -109,7 +142,10 @@ fn programs_get_every_change_with_its_places() {
     assert_eq!(change(2, &["mounts", "/usr"], "\"/usr/\"")["deed"], "withdrew");
     assert_eq!(change(2, &["process", "nice"], "\"default\"")["before"]["value"], "5");
     assert_eq!(change(0, &["optional"], "\"landlock\"")["deed"], "not-inherited");
-    assert_eq!(change(0, &["params", "jobs"], "{ type = \"integer\", default = 4 }")["deed"], "declared");
+    assert_eq!(
+        change(0, &["params", "jobs"], "{ type = \"integer\", default = 4 }")["deed"],
+        "declared"
+    );
     assert_eq!(change(5, &["params", "jobs"], "8")["before"]["value"], "4");
     assert_eq!(change(6, &["process", "command"], "ls")["deed"], "replaced");
 }
@@ -118,7 +154,12 @@ fn programs_get_every_change_with_its_places() {
 fn a_profile_that_is_wrong_has_no_layers_to_show() {
     let place = Place::new();
     place.file("main.toml", "format = 1\n[env]\nA = false\n");
-    let output = place.stockade(As::all()[0]).args(["plan", "--layers", "./main.toml"]).output().unwrap();
+    let output =
+        place.stockade(As::all()[0]).args(["plan", "--layers", "./main.toml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(125));
-    assert!(output.stdout.is_empty() && text(&output.stderr).contains("cannot withdraw `A`"), "{}", text(&output.stderr));
+    assert!(
+        output.stdout.is_empty() && text(&output.stderr).contains("cannot withdraw `A`"),
+        "{}",
+        text(&output.stderr)
+    );
 }

@@ -1,5 +1,5 @@
-//! Nothing is left behind: after the launcher's death at any point of its work, after many launches, in a row and at once, and when a
-//! file system in memory is full.
+//! Nothing is left behind: after the launcher's death at any point of its work, after many
+//! launches, in a row and at once, and when a file system in memory is full.
 //!
 //! `FULL=1` launches a thousand times in a row instead of two hundred.
 
@@ -42,15 +42,27 @@ fn run_tool(place: &Place, who: As, words: &[&str], profile: &Path) -> Output {
 fn mounts(place: &Place) -> Vec<String> {
     let at = place.path.display().to_string();
     let all = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    all.lines().filter(|line| line.contains(&at) || line.contains("/.stockade")).map(str::to_owned).collect()
+    all.lines()
+        .filter(|line| line.contains(&at) || line.contains("/.stockade"))
+        .map(str::to_owned)
+        .collect()
 }
 
-/// Files in the folders that all may write to, but for those of these tests; and all below the place.
+/// Files in the folders that all may write to, but for those of these tests; and all below the
+/// place.
 fn files(place: &Place) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for folder in ["/tmp", "/var/tmp", "/dev/shm", "/run"] {
-        let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-        found.extend(names.filter(|name| name.contains("stockade") && !name.starts_with("stockade-")).map(|name| format!("{folder}/{name}")));
+        let names = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned());
+        found.extend(
+            names
+                .filter(|name| name.contains("stockade") && !name.starts_with("stockade-"))
+                .map(|name| format!("{folder}/{name}")),
+        );
     }
     let mut folders = vec![place.path.clone()];
     while let Some(folder) = folders.pop() {
@@ -64,13 +76,15 @@ fn files(place: &Place) -> BTreeSet<String> {
     found
 }
 
-/// A sandbox with something to leave: binds for reading and writing, hidden and new files, a control of its clocks.
+/// A sandbox with something to leave: binds for reading and writing, hidden and new files, a
+/// control of its clocks.
 fn profile(place: &Place, command: &str) -> PathBuf {
     place.folder("data", As::User);
     place.file("sub/file", "text");
     let at = place.path.display();
     let mounts = format!(
-        "\"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/hidden/file\" = {{ hide = true }}\n\"/data\" = {{ bind = \"{at}/data\", access = \"rw\" }}\n\
+        "\"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/hidden/file\" = {{ hide = true }}\n\"/data\" \
+         = {{ bind = \"{at}/data\", access = \"rw\" }}\n\
          \"/text\" = {{ text = \"x\" }}"
     );
     place.file("profile.toml", &format!("{}[process]\ncommand = {command}\n", system(&mounts)))
@@ -93,7 +107,8 @@ fn one_with_a_target_that_is_pid_1_and_is_killed_at_any_call_leaves_nothing() {
     killed_at_any_call("init = false\n");
 }
 
-/// How many calls the launcher makes. What it waits for may come together or one by one, so runs differ by a call: the least counts.
+/// How many calls the launcher makes. What it waits for may come together or one by one, so runs
+/// differ by a call: the least counts.
 fn calls_of_the_launcher(place: &Place, who: As, profile: &Path) -> usize {
     let list = place.folder("traces", who).join("list");
     let counts = (0..3).map(|_| {
@@ -105,7 +120,8 @@ fn calls_of_the_launcher(place: &Place, who: As, profile: &Path) -> usize {
     counts.min().unwrap()
 }
 
-/// A run whose launcher is killed at a call. One that ends before it is no trial, so there is another.
+/// A run whose launcher is killed at a call. One that ends before it is no trial, so there is
+/// another.
 fn killed_at(place: &Place, who: As, profile: &Path, ordinal: usize) -> Output {
     let mut output = run_tool(place, who, &["kill", &ordinal.to_string()], profile);
     for _ in 0..20 {
@@ -138,8 +154,17 @@ fn killed_at_any_call(more: &str) {
                         }
                         let output = killed_at(&place, *who, &profile, ordinal);
                         let status = output.status.code();
-                        assert_ne!(status, Some(LEFT), "{who:?}: killed at call {ordinal} it leaves a process");
-                        assert_eq!(status, Some(KILLED), "{who:?}: call {ordinal}: {}", text(&output.stderr));
+                        assert_ne!(
+                            status,
+                            Some(LEFT),
+                            "{who:?}: killed at call {ordinal} it leaves a process"
+                        );
+                        assert_eq!(
+                            status,
+                            Some(KILLED),
+                            "{who:?}: call {ordinal}: {}",
+                            text(&output.stderr)
+                        );
                     }
                 });
             }
@@ -159,8 +184,12 @@ fn a_launcher_killed_at_any_call_leaves_no_group_to_the_next_run() {
     if tool(&place).is_none() {
         return;
     }
-    let limits = "[limits]\nmemory = \"64M\"\npids = 30\ncpu = 2.0\ncontrollers = [\"devices\", \"freezer\"]\n";
-    let profile = place.file("limited.toml", &format!("{}[process]\ncommand = [\"sleep\", \"0.02\"]\n{limits}", system("")));
+    let limits = "[limits]\nmemory = \"64M\"\npids = 30\ncpu = 2.0\ncontrollers = [\"devices\", \
+                  \"freezer\"]\n";
+    let profile = place.file(
+        "limited.toml",
+        &format!("{}[process]\ncommand = [\"sleep\", \"0.02\"]\n{limits}", system("")),
+    );
     let count = calls_of_the_launcher(&place, As::Root, &profile);
     let mut left_at_all = 0;
     for ordinal in 1..=count {
@@ -168,7 +197,8 @@ fn a_launcher_killed_at_any_call_leaves_no_group_to_the_next_run() {
         assert_eq!(output.status.code(), Some(KILLED), "call {ordinal}: {}", text(&output.stderr));
         left_at_all += support::dead_groups().len();
     }
-    // Some of these deaths leave groups, or this would prove nothing; the next run removes the last of them.
+    // Some of these deaths leave groups, or this would prove nothing; the next run removes the last
+    // of them.
     assert!(left_at_all > 0);
     assert!(place.stockade(As::Root).arg("run").arg(&profile).output().unwrap().status.success());
     assert_eq!(support::dead_groups(), Vec::<String>::new());
@@ -180,11 +210,23 @@ fn launch_after_launch_none_fails_and_nothing_is_left() {
     for who in As::all() {
         let place = Place::new();
         let needle = format!("leftover-row-{}-{who:?}", std::process::id());
-        let profile = profile(&place, &format!("[\"sh\", \"-c\", \"sleep 1000 & exit 7\", \"{needle}\"]"));
+        let profile =
+            profile(&place, &format!("[\"sh\", \"-c\", \"sleep 1000 & exit 7\", \"{needle}\"]"));
         let (before, mounted) = (files(&place), mounts(&place));
         for round in 0..rounds {
-            let output = place.stockade(*who).arg("run").arg(&profile).stdin(Stdio::null()).output().unwrap();
-            assert_eq!(output.status.code(), Some(7), "{who:?}, launch {round}: {}", text(&output.stderr));
+            let output = place
+                .stockade(*who)
+                .arg("run")
+                .arg(&profile)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            assert_eq!(
+                output.status.code(),
+                Some(7),
+                "{who:?}, launch {round}: {}",
+                text(&output.stderr)
+            );
         }
         assert!(processes_with(&needle).is_empty(), "{:?}", processes_with(&needle));
         assert_eq!(files(&place), before, "{who:?}");
@@ -197,13 +239,28 @@ fn a_hundred_at_once_none_fails_and_nothing_is_left() {
     for who in As::all() {
         let place = Place::new();
         let needle = format!("leftover-many-{}-{who:?}", std::process::id());
-        let profile = profile(&place, &format!("[\"sh\", \"-c\", \"sleep 1; exit 7\", \"{needle}\"]"));
+        let profile =
+            profile(&place, &format!("[\"sh\", \"-c\", \"sleep 1; exit 7\", \"{needle}\"]"));
         let (before, mounted) = (files(&place), mounts(&place));
-        let start = || place.stockade(*who).arg("run").arg(&profile).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let start = || {
+            place
+                .stockade(*who)
+                .arg("run")
+                .arg(&profile)
+                .stdin(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
         let children: Vec<_> = (0..100).map(|_| start()).collect();
         for (index, child) in children.into_iter().enumerate() {
             let output = child.wait_with_output().unwrap();
-            assert_eq!(output.status.code(), Some(7), "{who:?}, launch {index}: {}", text(&output.stderr));
+            assert_eq!(
+                output.status.code(),
+                Some(7),
+                "{who:?}, launch {index}: {}",
+                text(&output.stderr)
+            );
         }
         assert!(processes_with(&needle).is_empty(), "{:?}", processes_with(&needle));
         assert_eq!(files(&place), before, "{who:?}");
@@ -211,36 +268,66 @@ fn a_hundred_at_once_none_fails_and_nothing_is_left() {
     }
 }
 
-/// What a process holds while the target runs: the pipes, the process's descriptor, the signals; nothing for each mount or file.
+/// What a process holds while the target runs: the pipes, the process's descriptor, the signals;
+/// nothing for each mount or file.
 #[test]
 fn no_descriptor_leaks_into_the_target_or_pid_1() {
     for who in As::all() {
         let place = Place::new();
         let needle = format!("leftover-fd-{}-{who:?}", std::process::id());
-        let profile = profile(&place, &format!("[\"sh\", \"-c\", \"ls -l /proc/self/fd >&2; echo ready; sleep 20; :\", \"{needle}\"]"));
-        let mut child =
-            place.stockade(*who).arg("run").arg(&profile).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let profile = profile(
+            &place,
+            &format!(
+                "[\"sh\", \"-c\", \"ls -l /proc/self/fd >&2; echo ready; sleep 20; :\", \
+                 \"{needle}\"]"
+            ),
+        );
+        let mut child = place
+            .stockade(*who)
+            .arg("run")
+            .arg(&profile)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         // The shell holds no descriptors of its own once it has said so.
-        assert_eq!(child.stdout.as_mut().unwrap().read(&mut [0; 6]).unwrap(), 6, "the target did not start");
+        assert_eq!(
+            child.stdout.as_mut().unwrap().read(&mut [0; 6]).unwrap(),
+            6,
+            "the target did not start"
+        );
         let target = processes_with(&needle).first().unwrap().split(':').next().unwrap().to_owned();
         let status = std::fs::read_to_string(format!("/proc/{target}/status")).unwrap();
-        let init = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
+        let init =
+            status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
         let held = |pid: &str| -> Option<Vec<String>> {
             let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-            Some(entries.flatten().map(|entry| std::fs::read_link(entry.path()).unwrap_or_default().display().to_string()).collect())
+            Some(
+                entries
+                    .flatten()
+                    .map(|entry| {
+                        std::fs::read_link(entry.path()).unwrap_or_default().display().to_string()
+                    })
+                    .collect(),
+            )
         };
         // Only root may look at processes that are not dumpable.
         if let Some(held) = held(&target) {
             assert_eq!(held.len(), 3, "{who:?}: {held:?}");
         }
-        // Pid 1 goes on once the target has executed, and closes what it does not need: on a busy machine a little later.
+        // Pid 1 goes on once the target has executed, and closes what it does not need: on a busy
+        // machine a little later.
         let begun = std::time::Instant::now();
         while held(&init).is_some_and(|held| held.len() > 3) && begun.elapsed().as_secs() < 5 {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
         if let Some(held) = held(&init) {
             let kinds = |word: &str| held.iter().filter(|link| link.contains(word)).count();
-            assert!(held.len() == 3 && kinds("pipe:") == 2 && kinds("signalfd") == 1, "{who:?}: {held:?}");
+            assert!(
+                held.len() == 3 && kinds("pipe:") == 2 && kinds("signalfd") == 1,
+                "{who:?}: {held:?}"
+            );
         }
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
@@ -255,16 +342,28 @@ fn a_full_file_system_in_memory_is_an_error_at_its_line() {
     for who in As::all() {
         let place = Place::new();
         let text_of = |line: &str, count: usize| {
-            format!("\"/small\" = {{ tmpfs = \"4K\" }}\n\"/small/large\" = {{ text = \"\"\"{}\"\"\" }}", line.repeat(count))
+            format!(
+                "\"/small\" = {{ tmpfs = \"4K\" }}\n\"/small/large\" = {{ text = \"\"\"{}\"\"\" }}",
+                line.repeat(count)
+            )
         };
-        for mounts in [text_of("a line of the file\n", 50_000), text_of("a line without an end ", 40_000)] {
+        for mounts in
+            [text_of("a line of the file\n", 50_000), text_of("a line without an end ", 40_000)]
+        {
             let output = place.run(*who, &system(&mounts), &["true"]);
             let error = support::unwrapped(&text(&output.stderr));
             let shown = &error[..error.len().min(2000)];
             assert_eq!(output.status.code(), Some(125), "{who:?}: {shown}");
-            assert!(error.contains("no space left on device") && error.contains("larger size"), "{who:?}: {shown}");
+            assert!(
+                error.contains("no space left on device") && error.contains("larger size"),
+                "{who:?}: {shown}"
+            );
             // The line is named, and not printed whole.
-            assert!(error.contains("profile.toml:13") && error.len() < 4000, "{who:?}: {} bytes: {shown}", error.len());
+            assert!(
+                error.contains("profile.toml:13") && error.len() < 4000,
+                "{who:?}: {} bytes: {shown}",
+                error.len()
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Warnings: which profile gets which, what `check` and `plan` make of them, and what the built-in profiles keep from being run later.
+//! Warnings: which profile gets which, what `check` and `plan` make of them, and what the built-in
+//! profiles keep from being run later.
 #![allow(missing_docs, reason = "a test binary")]
 
 #[path = "plans/machine.rs"]
@@ -22,19 +23,34 @@ fn warnings(more: &str) -> Vec<(&'static str, u32, String)> {
     let profile = place.file("p.toml", &format!("format = 1\n{more}")).display().to_string();
     let caller = Caller { uid: nix::unistd::geteuid().as_raw(), ..machine::caller() };
     let mut sources = Sources::default();
-    let profile = load(&Request { profile, args: vec!["true".into()], ..Request::default() }, &caller, &mut sources);
+    let profile = load(
+        &Request { profile, args: vec!["true".into()], ..Request::default() },
+        &caller,
+        &mut sources,
+    );
     let profile = profile.unwrap_or_else(|problems| panic!("{}", problems.json(&sources)));
     let mut host = machine::for_user(&profile);
     machine::look_closer(&mut host, &profile);
     let found = lint(&profile, &host);
-    found.iter().map(|found| (found.code, sources.place(found.at).map_or(0, |place| place.line), found.message.clone())).collect()
+    found
+        .iter()
+        .map(|found| {
+            (
+                found.code,
+                sources.place(found.at).map_or(0, |place| place.line),
+                found.message.clone(),
+            )
+        })
+        .collect()
 }
 
 #[track_caller]
 fn warns(more: &str, expected: &[(&str, u32, &str)]) {
     let found = warnings(more);
     let same = found.len() == expected.len()
-        && found.iter().zip(expected).all(|(found, expected)| (found.0, found.1) == (expected.0, expected.1) && found.2.contains(expected.2));
+        && found.iter().zip(expected).all(|(found, expected)| {
+            (found.0, found.1) == (expected.0, expected.1) && found.2.contains(expected.2)
+        });
     assert!(same, "{more}\n{found:#?}");
 }
 
@@ -42,7 +58,10 @@ fn warns(more: &str, expected: &[(&str, u32, &str)]) {
 fn a_grant_within_one_that_is_as_wide() {
     let redundant = |line| [("mounts::redundant", line, "adds nothing")];
     warns("[mounts]\n'/srv/data' = 'ro'\n'/srv/data/sub' = 'ro'\n", &redundant(4));
-    warns("[mounts]\n'/d' = { bind = '/srv/data' }\n'/d/sub' = { bind = '/srv/data/sub' }\n", &redundant(4));
+    warns(
+        "[mounts]\n'/d' = { bind = '/srv/data' }\n'/d/sub' = { bind = '/srv/data/sub' }\n",
+        &redundant(4),
+    );
     warns("[mounts]\n'/' = 'ro'\n'/usr' = 'ro'\n'/home' = 'hide'\n", &redundant(4));
     warns("[mounts]\n'/dev' = 'dev'\n'/dev/null' = 'device'\n", &redundant(4));
     // Each of these is more, less, or something else.
@@ -64,34 +83,56 @@ fn a_grant_within_one_that_is_as_wide() {
 
 #[test]
 fn a_folder_of_which_nothing_is_seen() {
-    warns("[mounts]\n'/srv/shelf' = 'ro'\n'/srv/shelf/one' = 'hide'\n", &[("mounts::shadowed", 3, "/srv/shelf")]);
+    warns(
+        "[mounts]\n'/srv/shelf' = 'ro'\n'/srv/shelf/one' = 'hide'\n",
+        &[("mounts::shadowed", 3, "/srv/shelf")],
+    );
     warns("[mounts]\n'/srv/rootfs' = 'ro'\n'/srv/rootfs/usr' = 'hide'\n", &[]);
     warns("[mounts]\n'/srv/shelf' = 'rw'\n'/srv/shelf/one' = 'hide'\n", &[]);
 }
 
 #[test]
 fn covers_that_cover_nothing_or_not_for_long() {
-    warns("[mounts]\n'/srv/data' = 'hide'\n", &[("mounts::hides-nothing", 3, "no entry shows anything")]);
-    warns("[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/.env' = 'hide'\n", &[("mounts::hidden-file", 4, "by rename")]);
-    warns("[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/cache' = 'hide'\n'/home/ann/work/no' = { hide = true, missing = 'skip' }\n", &[]);
+    warns(
+        "[mounts]\n'/srv/data' = 'hide'\n",
+        &[("mounts::hides-nothing", 3, "no entry shows anything")],
+    );
+    warns(
+        "[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/.env' = 'hide'\n",
+        &[("mounts::hidden-file", 4, "by rename")],
+    );
+    warns(
+        "[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/cache' = 'hide'\n'/home/ann/work/no' = \
+         { hide = true, missing = 'skip' }\n",
+        &[],
+    );
     warns("[mounts]\n'/home/ann/work' = 'ro'\n'/home/ann/work/.env' = { hide = 'file' }\n", &[]);
     warns("[mounts]\n'/proc' = 'proc'\n'/proc/kallsyms' = 'hide'\n", &[]);
-    // What would be there without the entry: names of a bound root, the nodes of /dev, stockade's own files, pieces of programs.
+    // What would be there without the entry: names of a bound root, the nodes of /dev, stockade's
+    // own files, pieces of programs.
     for hides in [
         "[mounts]\n'/' = 'ro'\n'/home' = 'hide'\n",
         "[mounts]\n'/' = { bind = '/srv/rootfs' }\n'/etc' = 'hide'\n",
-        "[mounts]\n'/dev' = 'dev'\n'/dev/null' = 'hide'\n'/dev/shm' = 'hide'\n'/dev/stdin' = 'hide'\n",
+        "[mounts]\n'/dev' = 'dev'\n'/dev/null' = 'hide'\n'/dev/shm' = 'hide'\n'/dev/stdin' = \
+         'hide'\n",
         "[mounts]\n'/etc/passwd' = 'hide'\n",
         "programs = ['true']\n[mounts]\n'/usr/lib64/libtool.so.1.2' = 'hide'\n",
     ] {
         let found = warnings(hides);
-        assert!(found.iter().all(|(code, ..)| *code != "mounts::hides-nothing"), "{hides}: {found:?}");
+        assert!(
+            found.iter().all(|(code, ..)| *code != "mounts::hides-nothing"),
+            "{hides}: {found:?}"
+        );
     }
     for nothing in ["'/' = 'ro'\n'/nowhere'", "'/' = 'ro'\n'/proc'", "'/dev' = 'dev'\n'/dev/kvm'"] {
         let home = if nothing.starts_with("'/' ") { "'/home' = 'hide'\n" } else { "" };
-        warns(&format!("[mounts]\n{nothing} = 'hide'\n{home}"), &[("mounts::hides-nothing", 4, "no entry shows anything")]);
+        warns(
+            &format!("[mounts]\n{nothing} = 'hide'\n{home}"),
+            &[("mounts::hides-nothing", 4, "no entry shows anything")],
+        );
     }
-    let alone = "[namespaces]\nall = 'host'\n[network]\nmode = 'host'\n[mounts]\n'/srv/data' = 'hide'\n";
+    let alone =
+        "[namespaces]\nall = 'host'\n[network]\nmode = 'host'\n[mounts]\n'/srv/data' = 'hide'\n";
     warns(alone, &[("mounts::hides-nothing", 7, "no entry shows anything")]);
 }
 
@@ -100,7 +141,9 @@ fn a_root_of_the_host_that_shows_the_home() {
     let whole = |line| [("mounts::whole-host", line, "the home directory")];
     warns("[mounts]\n'/' = 'ro'\n", &whole(3));
     warns("[mounts]\n'/usr' = 'ro'\n'/host' = { bind = '/' }\n", &whole(4));
-    for told in ["'/home' = 'hide'", "'/home/ann' = 'tmpfs'", "'/home/ann' = 'ro'", "'${HOME}' = 'hide'"] {
+    for told in
+        ["'/home' = 'hide'", "'/home/ann' = 'tmpfs'", "'/home/ann' = 'ro'", "'${HOME}' = 'hide'"]
+    {
         warns(&format!("[mounts]\n'/' = 'ro'\n{told}\n"), &[]);
     }
     warns("[mounts]\n'/' = { bind = '/srv/rootfs' }\n", &[]);
@@ -108,7 +151,8 @@ fn a_root_of_the_host_that_shows_the_home() {
 
 #[test]
 fn covers_that_another_name_undoes() {
-    let work = "[mounts]\n'/a' = { bind = '/home/ann/work' }\n'/b' = { bind = '/home/ann/work' }\n'/a/cache' = 'hide'\n";
+    let work = "[mounts]\n'/a' = { bind = '/home/ann/work' }\n'/b' = \
+                { bind = '/home/ann/work' }\n'/a/cache' = 'hide'\n";
     warns(work, &[("mounts::alias", 5, "/b/cache shows the same")]);
     warns(&format!("{work}'/b/cache' = 'hide'\n"), &[]);
     warns(&format!("{work}'/b/cache' = 'tmpfs'\n"), &[]);
@@ -118,17 +162,29 @@ fn covers_that_another_name_undoes() {
 fn what_the_host_runs_later() {
     let git = |line| [("mounts::run-later", line, "`.git`")];
     warns("[mounts]\n'/home/ann/work' = 'rw'\n", &git(3));
-    warns("[mounts]\n'/w' = { bind = '/home/ann/work', access = 'rw' }\n'/w/.git/hooks' = { bind = '/home/ann/work/.git/hooks' }\n", &git(3));
-    for meant in
-        ["", "'/home/ann/work/.git' = 'ro'", "'/home/ann/work/.git' = 'hide'", "'/home/ann/work/.git' = 'tmpfs'", "'/home/ann/work/.git' = 'rw'"]
-    {
+    warns(
+        "[mounts]\n'/w' = { bind = '/home/ann/work', access = 'rw' }\n'/w/.git/hooks' = \
+         { bind = '/home/ann/work/.git/hooks' }\n",
+        &git(3),
+    );
+    for meant in [
+        "",
+        "'/home/ann/work/.git' = 'ro'",
+        "'/home/ann/work/.git' = 'hide'",
+        "'/home/ann/work/.git' = 'tmpfs'",
+        "'/home/ann/work/.git' = 'rw'",
+    ] {
         let access = if meant.is_empty() { "ro" } else { "rw" };
         warns(&format!("[mounts]\n'/home/ann/work' = '{access}'\n{meant}\n"), &[]);
     }
     // A folder beside it, and the folder itself.
     warns("[mounts]\n'/home/ann/work/cache' = 'rw'\n", &[]);
     warns("[mounts]\n'/home/ann/work/.git' = 'rw'\n", &[]);
-    assert!(RUN_LATER.iter().all(|(name, why)| !name.starts_with('/') && !name.ends_with('/') && !why.is_empty()));
+    assert!(
+        RUN_LATER
+            .iter()
+            .all(|(name, why)| !name.starts_with('/') && !name.ends_with('/') && !why.is_empty())
+    );
 }
 
 #[test]
@@ -137,12 +193,21 @@ fn what_tools_and_services_run_later_has_a_row_each() {
     let who = As::all()[0];
     let check = |line: &str| {
         let profile = place.file("rows.toml", &system(line));
-        let output = place.stockade(who).arg("check").arg(profile).arg("/bin/true").output().unwrap();
+        let output =
+            place.stockade(who).arg("check").arg(profile).arg("/bin/true").output().unwrap();
         support::unwrapped(&(text(&output.stderr) + &text(&output.stdout)))
     };
-    for (name, file) in [(".hg", ".hg/hgrc"), (".envrc", ".envrc"), (".devcontainer", ".devcontainer/x.json"), (".travis.yml", ".travis.yml")] {
+    for (name, file) in [
+        (".hg", ".hg/hgrc"),
+        (".envrc", ".envrc"),
+        (".devcontainer", ".devcontainer/x.json"),
+        (".travis.yml", ".travis.yml"),
+    ] {
         let folder = place.folder(&format!("row{name}"), who);
-        let bind = format!("\"/w\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}\n", folder.display());
+        let bind = format!(
+            "\"/w\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}\n",
+            folder.display()
+        );
         assert!(!check(&bind).contains("W0306"), "{name}");
         place.file(&format!("row{name}/{file}"), "");
         let said = check(&bind);
@@ -157,7 +222,12 @@ fn what_tools_and_services_run_later_has_a_row_each() {
         if !Path::new(path).parent().unwrap().exists() {
             continue;
         }
-        let line = |access: &str| format!("\"/w\" = {{ bind = \"{path}\", access = \"{access}\", missing = \"create\", sockets = \"hide\" }}\n");
+        let line = |access: &str| {
+            format!(
+                "\"/w\" = {{ bind = \"{path}\", access = \"{access}\", missing = \"create\", \
+                 sockets = \"hide\" }}\n"
+            )
+        };
         let said = check(&line("rw"));
         assert!(said.contains("E0301") && said.contains(why), "{path}: {said}");
         assert!(!check(&line("ro")).contains("E0301"), "{path}");
@@ -169,11 +239,21 @@ fn capabilities_over_what_is_not_the_sandboxs() {
     let none = |line| ("capabilities::no-effect", line, "has no effect");
     warns("[identity]\nuser = 0\n[capabilities]\nkeep = ['net-admin', 'net-bind-service']\n", &[]);
     warns("[capabilities]\nambient = ['net-admin']\n", &[]);
-    warns("[capabilities]\nkeep = ['net-admin']\n", &[("capabilities::no-effect", 3, "loses it when it is executed")]);
+    warns(
+        "[capabilities]\nkeep = ['net-admin']\n",
+        &[("capabilities::no-effect", 3, "loses it when it is executed")],
+    );
     warns("[capabilities]\nkeep = ['net-admin']\n[network]\nmode = 'host'\n", &[none(3)]);
-    warns("[capabilities]\nambient = ['sys-time']\nkeep = ['chown', 'setuid']\n[identity]\nuser = 0\n", &[none(3)]);
+    warns(
+        "[capabilities]\nambient = ['sys-time']\nkeep = ['chown', 'setuid']\n[identity]\nuser = 0\n",
+        &[none(3)],
+    );
     warns("[capabilities]\nkeep = ['sys-boot']\n[namespaces]\npid = 'host'\n", &[none(3)]);
-    warns("[namespaces]\nall = 'host'\n[network]\nmode = 'host'\n[capabilities]\nkeep = ['sys-time']\n", &[]);
+    warns(
+        "[namespaces]\nall = 'host'\n[network]\nmode = 'host'\n[capabilities]\nkeep = \
+         ['sys-time']\n",
+        &[],
+    );
 }
 
 #[test]
@@ -181,14 +261,27 @@ fn words_for_the_filter_that_decide_nothing() {
     let never = |line| ("seccomp::never", line, "never decides");
     warns("[seccomp]\nallow = ['ptrace']\ndeny = ['@debug']\n", &[never(3)]);
     warns("[seccomp]\ndeny = ['kill']\n[seccomp.rules]\nkill = 'allow'\n", &[never(5)]);
-    warns("[seccomp]\nallow = ['kill']\n[seccomp.rules]\nkill = { allow-if = [{ arg1 = 0 }] }\n", &[never(3)]);
-    warns("[seccomp]\nallow = ['@debug', 'ptrace']\n", &[("seccomp::redundant", 3, "`ptrace` adds nothing")]);
-    // The policy's own words about arguments hold for a call of a group, and not for one that is named.
+    warns(
+        "[seccomp]\nallow = ['kill']\n[seccomp.rules]\nkill = { allow-if = [{ arg1 = 0 }] }\n",
+        &[never(3)],
+    );
+    warns(
+        "[seccomp]\nallow = ['@debug', 'ptrace']\n",
+        &[("seccomp::redundant", 3, "`ptrace` adds nothing")],
+    );
+    // The policy's own words about arguments hold for a call of a group, and not for one that is
+    // named.
     warns("[seccomp]\nallow = ['@process', 'unshare']\n", &[]);
-    warns("[seccomp.rules]\nkill = { deny-if = [{ arg1 = { mask = 1, is = 2 } }] }\n", &[("seccomp::never", 3, "never holds")]);
+    warns(
+        "[seccomp.rules]\nkill = { deny-if = [{ arg1 = { mask = 1, is = 2 } }] }\n",
+        &[("seccomp::never", 3, "never holds")],
+    );
     warns("[seccomp.rules]\nkill = { deny-if = [{ arg1 = { mask = 3, is = [2, 4] } }] }\n", &[]);
     // A rule of refusals leaves the rest to `allow`.
-    warns("[seccomp]\nallow = ['kill']\n[seccomp.rules]\nkill = { kill-if = [{ arg1 = 9 }] }\n", &[]);
+    warns(
+        "[seccomp]\nallow = ['kill']\n[seccomp.rules]\nkill = { kill-if = [{ arg1 = 9 }] }\n",
+        &[],
+    );
     warns("[seccomp]\nallow = ['@debug']\ndeny = ['ptrace']\n", &[]);
 }
 
@@ -209,22 +302,38 @@ fn said(output: &Output) -> String {
 fn check_and_plan_show_them_run_does_not() {
     let place = Place::new();
     for who in As::all() {
-        let profile = place.file("p.toml", &system("\"/no\" = \"hide\"\n[capabilities]\nkeep = [\"sys-time\"]"));
-        let stockade = |words: &[&str]| place.stockade(*who).args(words).arg(&profile).arg("true").output().unwrap();
-        let both = |output: &Output| text(&output.stderr).contains("mounts::hides-nothing [W0303]") && text(&output.stderr).ends_with("2 warnings\n");
+        let profile = place
+            .file("p.toml", &system("\"/no\" = \"hide\"\n[capabilities]\nkeep = [\"sys-time\"]"));
+        let stockade = |words: &[&str]| {
+            place.stockade(*who).args(words).arg(&profile).arg("true").output().unwrap()
+        };
+        let both = |output: &Output| {
+            text(&output.stderr).contains("mounts::hides-nothing [W0303]")
+                && text(&output.stderr).ends_with("2 warnings\n")
+        };
         let check = stockade(&["check"]);
-        assert!(check.status.code() == Some(0) && both(&check) && text(&check.stdout).contains("the profile is good"), "{who:?}: {}", said(&check));
+        assert!(
+            check.status.code() == Some(0)
+                && both(&check)
+                && text(&check.stdout).contains("the profile is good"),
+            "{who:?}: {}",
+            said(&check)
+        );
         let plan = stockade(&["plan"]);
         assert!(plan.status.code() == Some(0) && both(&plan), "{who:?}: {}", said(&plan));
         let denied = stockade(&["check", "--deny-warnings"]);
         assert!(denied.status.code() == Some(125) && both(&denied), "{who:?}: {}", said(&denied));
         let run = stockade(&["run"]);
         assert!(run.status.code() == Some(0) && run.stderr.is_empty(), "{who:?}: {}", said(&run));
-        let json: serde_json::Value = serde_json::from_slice(&stockade(&["check", "--format", "json"]).stdout).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_slice(&stockade(&["check", "--format", "json"]).stdout).unwrap();
         let all = json.as_array().unwrap().iter().filter(|one| one["severity"] != "note");
-        let codes: Vec<(&str, &str)> = all.map(|one| (one["severity"].as_str().unwrap(), one["number"].as_str().unwrap())).collect();
+        let codes: Vec<(&str, &str)> = all
+            .map(|one| (one["severity"].as_str().unwrap(), one["number"].as_str().unwrap()))
+            .collect();
         assert_eq!(codes, [("warning", "W0303"), ("warning", "W0901")], "{who:?}");
-        let json: serde_json::Value = serde_json::from_slice(&stockade(&["plan", "--format", "json"]).stdout).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_slice(&stockade(&["plan", "--format", "json"]).stdout).unwrap();
         assert_eq!(json["warnings"].as_array().map(Vec::len), Some(2), "{who:?}");
     }
 }
@@ -232,15 +341,37 @@ fn check_and_plan_show_them_run_does_not() {
 #[test]
 fn they_stand_beside_errors_but_not_on_their_lines() {
     let place = Place::new();
-    let profile = place.file("p.toml", "format = 1\n[mounts]\n\"/no\" = \"hide\"\n\"/x\" = \"rw\"\n[process]\ncwd = \"/nowhere\"\n");
-    let output = place.stockade(As::all()[0]).args(["check", "--format", "json"]).arg(profile).output().unwrap();
+    let profile = place.file(
+        "p.toml",
+        "format = 1\n[mounts]\n\"/no\" = \"hide\"\n\"/x\" = \"rw\"\n[process]\ncwd = \"/nowhere\"\n",
+    );
+    let output = place
+        .stockade(As::all()[0])
+        .args(["check", "--format", "json"])
+        .arg(profile)
+        .output()
+        .unwrap();
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let codes: Vec<&str> = json.as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
+    let codes: Vec<&str> =
+        json.as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
     assert_eq!(
         (output.status.code(), codes),
-        (Some(125), vec!["mounts::source", "process::command", "mounts::hides-nothing", "process::unseen-directory"])
+        (
+            Some(125),
+            vec![
+                "mounts::source",
+                "process::command",
+                "mounts::hides-nothing",
+                "process::unseen-directory"
+            ]
+        )
     );
-    let drawn = place.stockade(As::all()[0]).args(["check"]).arg(place.path.join("p.toml")).output().unwrap();
+    let drawn = place
+        .stockade(As::all()[0])
+        .args(["check"])
+        .arg(place.path.join("p.toml"))
+        .output()
+        .unwrap();
     assert!(text(&drawn.stderr).ends_with("2 problems and 2 warnings\n"), "{}", said(&drawn));
 }
 
@@ -276,9 +407,12 @@ fn shipped_profiles_have_none_in_a_repository() {
     for who in As::all() {
         let folder = repository(&place, *who);
         for profile in ["base", "default", "build", "strict"] {
-            let output = inside(&place, *who, &folder, &["check", "--deny-warnings", profile, "ls"]);
-            // Where no control group can be made, the limits of these profiles are skipped, and that counts.
-            let good = output.status.success() || text(&output.stdout).contains("but for: limits are not enforced");
+            let output =
+                inside(&place, *who, &folder, &["check", "--deny-warnings", profile, "ls"]);
+            // Where no control group can be made, the limits of these profiles are skipped, and
+            // that counts.
+            let good = output.status.success()
+                || text(&output.stdout).contains("but for: limits are not enforced");
             assert!(good && output.stderr.is_empty(), "{who:?}, {profile}: {}", said(&output));
         }
     }
@@ -290,10 +424,15 @@ fn default_and_build_keep_what_the_host_runs_later() {
     for who in As::all() {
         let folder = repository(&place, *who);
         for profile in ["default", "build"] {
-            let sh = |line: &str| inside(&place, *who, &folder, &["run", profile, "sh", "-c", line]);
+            let sh =
+                |line: &str| inside(&place, *who, &folder, &["run", profile, "sh", "-c", line]);
             let free = sh("echo x > made && rm made && mkdir other && rmdir other");
-            // Where the user can make no control group, the limits of the profile fall, and that is told.
-            let told = text(&free.stderr).lines().filter(|line| !line.contains("limits are not enforced")).count();
+            // Where the user can make no control group, the limits of the profile fall, and that is
+            // told.
+            let told = text(&free.stderr)
+                .lines()
+                .filter(|line| !line.contains("limits are not enforced"))
+                .count();
             assert!(free.status.success() && told == 0, "{who:?}, {profile}: {}", said(&free));
             for line in [
                 "echo x >> .git/config",
@@ -309,14 +448,33 @@ fn default_and_build_keep_what_the_host_runs_later() {
                 let output = sh(line);
                 let err = text(&output.stderr);
                 assert!(
-                    !output.status.success() && (err.contains("Read-only") || err.contains("busy") || err.contains("Permission denied")),
+                    !output.status.success()
+                        && (err.contains("Read-only")
+                            || err.contains("busy")
+                            || err.contains("Permission denied")),
                     "{who:?}, {profile}: `{line}`: {}",
                     said(&output)
                 );
             }
             // By the same way as before, where it is named.
-            let named = format!("mounts.\"{0}/.git\" = {{ bind = \"{0}/.git\", access = \"rw\", owner = \"root\" }}", folder.display());
-            let output = inside(&place, *who, &folder, &["run", "--config", &named, profile, "sh", "-c", "echo x > .git/made && rm .git/made"]);
+            let named = format!(
+                "mounts.\"{0}/.git\" = {{ bind = \"{0}/.git\", access = \"rw\", owner = \"root\" }}",
+                folder.display()
+            );
+            let output = inside(
+                &place,
+                *who,
+                &folder,
+                &[
+                    "run",
+                    "--config",
+                    &named,
+                    profile,
+                    "sh",
+                    "-c",
+                    "echo x > .git/made && rm .git/made",
+                ],
+            );
             assert!(output.status.success(), "{who:?}, {profile}: {}", said(&output));
         }
     }
@@ -346,9 +504,19 @@ fn git_reads_a_repository_that_is_kept() {
             &place,
             *who,
             &folder,
-            &["run", "default", "sh", "-c", "echo x > f && git status --short && git log --format=%s && git describe --always"],
+            &[
+                "run",
+                "default",
+                "sh",
+                "-c",
+                "echo x > f && git status --short && git log --format=%s && git describe --always",
+            ],
         );
-        assert!(output.status.success() && text(&output.stdout).starts_with("?? f\nfirst\n"), "{who:?}: {}", said(&output));
+        assert!(
+            output.status.success() && text(&output.stdout).starts_with("?? f\nfirst\n"),
+            "{who:?}: {}",
+            said(&output)
+        );
     }
 }
 
@@ -358,18 +526,32 @@ fn a_link_in_its_place_stops_nothing_and_is_kept() {
     for who in As::all() {
         let folder = place.folder(&format!("links-{who:?}"), *who);
         std::os::unix::fs::symlink("/etc", folder.join(".git")).unwrap();
-        nix::unistd::mkfifo(&folder.join(".idea"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        nix::unistd::mkfifo(&folder.join(".idea"), nix::sys::stat::Mode::from_bits_truncate(0o600))
+            .unwrap();
         std::os::unix::net::UnixListener::bind(folder.join("Jenkinsfile")).map(drop).unwrap();
         for profile in ["default", "build"] {
             // The socket is a matter of the folder itself.
             let output = inside(&place, *who, &folder, &["run", profile, "true"]);
             let words = text(&output.stderr);
-            assert!(words.contains("sockets") || output.status.success(), "{who:?}, {profile}: {}", said(&output));
+            assert!(
+                words.contains("sockets") || output.status.success(),
+                "{who:?}, {profile}: {}",
+                said(&output)
+            );
         }
         std::fs::remove_file(folder.join("Jenkinsfile")).unwrap();
         for profile in ["default", "build"] {
-            let output = inside(&place, *who, &folder, &["run", profile, "sh", "-c", "! rm .git && readlink .git"]);
-            assert!(output.status.success() && text(&output.stdout) == "/etc\n", "{who:?}, {profile}: {}", said(&output));
+            let output = inside(
+                &place,
+                *who,
+                &folder,
+                &["run", profile, "sh", "-c", "! rm .git && readlink .git"],
+            );
+            assert!(
+                output.status.success() && text(&output.stdout) == "/etc\n",
+                "{who:?}, {profile}: {}",
+                said(&output)
+            );
         }
     }
 }
@@ -377,7 +559,8 @@ fn a_link_in_its_place_stops_nothing_and_is_kept() {
 #[test]
 fn a_folder_that_is_too_broad_takes_its_repository_with_it() {
     let place = Place::new();
-    // A folder that holds a profile of the run is too broad; its .git would show what the folder does not.
+    // A folder that holds a profile of the run is too broad; its .git would show what the folder
+    // does not.
     let who = As::all()[0];
     let folder = place.folder("broad", who);
     place.file("broad/.git/config", "secret");
@@ -386,18 +569,37 @@ fn a_folder_that_is_too_broad_takes_its_repository_with_it() {
     if is_root() && who == As::User {
         return skip("the profile must be the caller's");
     }
-    let output = inside(&place, who, &folder, &["run", "./mine.toml", "sh", "-c", &format!("ls -d {0} {0}/.git", folder.display())]);
+    let output = inside(
+        &place,
+        who,
+        &folder,
+        &["run", "./mine.toml", "sh", "-c", &format!("ls -d {0} {0}/.git", folder.display())],
+    );
     let words = text(&output.stderr);
-    assert!(!output.status.success() && words.contains("is left out") && text(&output.stdout).is_empty(), "{}", said(&output));
+    assert!(
+        !output.status.success()
+            && words.contains("is left out")
+            && text(&output.stdout).is_empty(),
+        "{}",
+        said(&output)
+    );
 }
 
 /// The tests above need a shell with the tools that they name.
 #[test]
 fn the_tools_are_there() {
-    assert!(Command::new("/bin/sh").args(["-c", "command -v mv rm mkdir rmdir ls"]).output().unwrap().status.success());
+    assert!(
+        Command::new("/bin/sh")
+            .args(["-c", "command -v mv rm mkdir rmdir ls"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
 }
 
-/// no_new_privs is always on: what a set-user-id program or one with file capabilities does outside it does not do inside.
+/// no_new_privs is always on: what a set-user-id program or one with file capabilities does outside
+/// it does not do inside.
 #[test]
 fn privilege_that_has_no_effect() {
     let place = Place::new();
@@ -406,20 +608,45 @@ fn privilege_that_has_no_effect() {
         // A copy: support::install would make a second name of the system's own.
         assert!(Command::new("cp").arg("/bin/true").arg(program).status().unwrap().success());
     }
-    std::fs::set_permissions(&set_id, std::os::unix::fs::PermissionsExt::from_mode(0o4755)).unwrap();
+    std::fs::set_permissions(&set_id, std::os::unix::fs::PermissionsExt::from_mode(0o4755))
+        .unwrap();
     let has_caps = support::is_root()
-        && Command::new("setcap").arg("cap_net_raw,cap_net_bind_service+ep").arg(&capable).status().is_ok_and(|status| status.success());
+        && Command::new("setcap")
+            .arg("cap_net_raw,cap_net_bind_service+ep")
+            .arg(&capable)
+            .status()
+            .is_ok_and(|status| status.success());
     for who in As::all() {
         let check = |more: &str, program: &Path| {
             let mounts = format!("\"{0}\" = {{ bind = \"{0}\" }}\n", place.path.display());
             let path = place.file("profile.toml", &format!("{}{more}", support::system(&mounts)));
-            let output = place.stockade(*who).arg("check").arg(&path).arg("--").arg(program).output().unwrap();
-            let why = place.stockade(*who).arg("why").arg(&path).arg(format!("exec:{}", program.display())).output().unwrap();
+            let output = place
+                .stockade(*who)
+                .arg("check")
+                .arg(&path)
+                .arg("--")
+                .arg(program)
+                .output()
+                .unwrap();
+            let why = place
+                .stockade(*who)
+                .arg("why")
+                .arg(&path)
+                .arg(format!("exec:{}", program.display()))
+                .output()
+                .unwrap();
             (support::unwrapped(&text(&output.stderr)), support::unwrapped(&text(&why.stdout)))
         };
         let (checked, why) = check("", &set_id);
-        assert!(checked.contains("process::no-privilege [W0503]") && checked.contains("set-user-id of"), "{checked}");
-        assert!(why.contains("without set-user-id, which it has outside (no_new_privs)") && why.contains("allowed"), "{why}");
+        assert!(
+            checked.contains("process::no-privilege [W0503]") && checked.contains("set-user-id of"),
+            "{checked}"
+        );
+        assert!(
+            why.contains("without set-user-id, which it has outside (no_new_privs)")
+                && why.contains("allowed"),
+            "{why}"
+        );
         let (checked, _) = check("", Path::new("/bin/true"));
         assert!(!checked.contains("W0503"), "{checked}");
         if !has_caps {
@@ -430,7 +657,8 @@ fn privilege_that_has_no_effect() {
         assert!(checked.contains("ambient = [\"net-bind-service\", \"net-raw\"]"), "{checked}");
         assert!(why.contains("without the file capabilities (net-bind-service net-raw)"), "{why}");
         // The help, pasted.
-        let (checked, _) = check("[capabilities]\nambient = [\"net-bind-service\", \"net-raw\"]\n", &capable);
+        let (checked, _) =
+            check("[capabilities]\nambient = [\"net-bind-service\", \"net-raw\"]\n", &capable);
         assert!(!checked.contains("W0503"), "{checked}");
     }
 }

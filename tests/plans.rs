@@ -1,6 +1,8 @@
-//! What is done and in which order: golden plans of typical profiles, and what holds of the order of every plan.
+//! What is done and in which order: golden plans of typical profiles, and what holds of the order
+//! of every plan.
 //!
-//! The machine is invented, so the goldens are the same everywhere. `UPDATE=1 cargo test --test plans` rewrites them.
+//! The machine is invented, so the goldens are the same everywhere.
+//! `UPDATE=1 cargo test --test plans` rewrites them.
 
 #[path = "plans/machine.rs"]
 mod machine;
@@ -43,10 +45,17 @@ fn planned(profile: &Profile, host: &Host, sources: &Sources) -> Plan {
 /// As `stockade plan` prints it, with places that do not depend on this run.
 fn text(plan: &Plan, sources: &Sources, place: &Place) -> String {
     let folder = format!("{}/", place.path.display());
-    let at = |at| sources.place(at).map_or(String::new(), |place| place.to_string().replace(&folder, ""));
-    let mut out = format!("namespaces: {}\n", plan.new.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(" "));
+    let at = |at| {
+        sources.place(at).map_or(String::new(), |place| place.to_string().replace(&folder, ""))
+    };
+    let mut out = format!(
+        "namespaces: {}\n",
+        plan.new.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(" ")
+    );
     if let Some(maps) = &plan.ids.maps {
-        let words = |extents: &[stockade::policy::identity::Extent]| extents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let words = |extents: &[stockade::policy::identity::Extent]| {
+            extents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
         writeln!(out, "users: {}\ngroups: {}", words(&maps.uid), words(&maps.gid)).unwrap();
     }
     let mut stage = None;
@@ -55,7 +64,8 @@ fn text(plan: &Plan, sources: &Sources, place: &Place) -> String {
             stage = Some(step.stage);
             writeln!(out, "\n{:?} ({:?})", step.stage, plan.actor(step.stage)).unwrap();
         }
-        writeln!(out, "{}", format!("  {:<80} {}", step.op.to_string(), at(step.at)).trim_end()).unwrap();
+        writeln!(out, "{}", format!("  {:<80} {}", step.op.to_string(), at(step.at)).trim_end())
+            .unwrap();
     }
     let argv: Vec<&str> = plan.exec.argv.iter().map(|word| word.text()).collect();
     let candidates: Vec<&str> = plan.exec.candidates.iter().map(|path| path.text()).collect();
@@ -65,7 +75,14 @@ fn text(plan: &Plan, sources: &Sources, place: &Place) -> String {
     }
     writeln!(out, "watch: {:?}", plan.watch).unwrap();
     for note in &plan.notes {
-        writeln!(out, "{}: {}{}", if note.less { "less" } else { "note" }, note.text, format!("  {}", at(note.at)).trim_end()).unwrap();
+        writeln!(
+            out,
+            "{}: {}{}",
+            if note.less { "less" } else { "note" },
+            note.text,
+            format!("  {}", at(note.at)).trim_end()
+        )
+        .unwrap();
     }
     out
 }
@@ -74,7 +91,10 @@ fn text(plan: &Plan, sources: &Sources, place: &Place) -> String {
 fn plans_are_as_the_goldens_have_them() {
     let place = Place::new();
     let mut wrong = vec![];
-    let mut names: Vec<String> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.retain(|name| name.ends_with(".toml"));
     names.sort();
     assert!(names.len() >= 8, "only {} profiles in {:?}", names.len(), folder());
@@ -91,7 +111,11 @@ fn plans_are_as_the_goldens_have_them() {
             wrong.push(format!("{name}:\n{text}"));
         }
     }
-    assert!(wrong.is_empty(), "not as the golden files have it; UPDATE=1 rewrites them:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "not as the golden files have it; UPDATE=1 rewrites them:\n{}",
+        wrong.join("\n")
+    );
 }
 
 // ---- generated profiles ----
@@ -118,10 +142,30 @@ impl Dice {
 const LINES: &[(&str, &[&str])] = &[
     (
         "process",
-        &["cwd = \"/tmp\"", "umask = \"0077\"", "nice = 5", "timeout = \"1m\"", "stdin = \"null\"", "oom-score-adj = 100", "keyring = \"inherit\""],
+        &[
+            "cwd = \"/tmp\"",
+            "umask = \"0077\"",
+            "nice = 5",
+            "timeout = \"1m\"",
+            "stdin = \"null\"",
+            "oom-score-adj = 100",
+            "keyring = \"inherit\"",
+        ],
     ),
-    ("env", &["A = \"a\"", "HOME = \"/home/x\"", "TOKEN = true", "LANG = { pass = true, or = \"C\" }"]),
-    ("identity", &["user = 1000", "user = \"daemon\"", "group = 1000", "uid-map = \"auto\"", "gid-map = \"auto\""]),
+    (
+        "env",
+        &["A = \"a\"", "HOME = \"/home/x\"", "TOKEN = true", "LANG = { pass = true, or = \"C\" }"],
+    ),
+    (
+        "identity",
+        &[
+            "user = 1000",
+            "user = \"daemon\"",
+            "group = 1000",
+            "uid-map = \"auto\"",
+            "gid-map = \"auto\"",
+        ],
+    ),
     (
         "namespaces",
         &[
@@ -133,7 +177,15 @@ const LINES: &[(&str, &[&str])] = &[
             "time-offsets = { monotonic = \"1d\" }",
         ],
     ),
-    ("rlimits", &["nofile = 64", "cpu = \"5s\"", "stack = { soft = \"8M\", hard = \"unlimited\" }", "core = 0"]),
+    (
+        "rlimits",
+        &[
+            "nofile = 64",
+            "cpu = \"5s\"",
+            "stack = { soft = \"8M\", hard = \"unlimited\" }",
+            "core = 0",
+        ],
+    ),
     ("capabilities", &["keep = [\"net-raw\", \"chown\"]", "ambient = [\"kill\"]"]),
     ("network", &["mode = \"host\""]),
     (
@@ -193,7 +245,8 @@ fn some_sections(dice: &mut Dice) -> Sections {
     LINES
         .iter()
         .map(|(section, lines)| {
-            let mut lines: Vec<&str> = lines.iter().copied().filter(|_| dice.throw(2) == 0).collect();
+            let mut lines: Vec<&str> =
+                lines.iter().copied().filter(|_| dice.throw(2) == 0).collect();
             dice.shuffle(&mut lines);
             let mut seen = BTreeSet::new();
             lines.retain(|line| seen.insert(key(line)));
@@ -240,47 +293,85 @@ fn the_order_holds_of_generated_profiles_and_is_not_that_of_the_lines() {
             let plan = plan.as_ref()?;
             Some(plan.steps.iter().map(|step| (step.stage, step.op.clone())).collect::<Vec<_>>())
         };
-        assert_eq!(deeds(&first), deeds(&second), "the order of the lines changes the plan:\n{text}\n{shuffled}");
+        assert_eq!(
+            deeds(&first),
+            deeds(&second),
+            "the order of the lines changes the plan:\n{text}\n{shuffled}"
+        );
         let rest = |plan: &Option<Plan>| {
             let Plan { ids, filter, watch, landlock, exec, .. } = plan.clone()?;
             Some((ids, filter, watch, landlock, exec.argv, exec.env))
         };
-        assert_eq!(rest(&first), rest(&second), "the order of the lines changes the plan:\n{text}\n{shuffled}");
+        assert_eq!(
+            rest(&first),
+            rest(&second),
+            "the order of the lines changes the plan:\n{text}\n{shuffled}"
+        );
     }
-    assert!(good.iter().all(|good| good * 10 > tries), "only {good:?} of {tries} profiles are good");
+    assert!(
+        good.iter().all(|good| good * 10 > tries),
+        "only {good:?} of {tries} profiles are good"
+    );
 }
 
 #[test]
 fn an_entry_below_dev_has_its_mount_point() {
     let place = Place::new();
-    for line in ["\"/dev/shm\" = { tmpfs = \"4M\" }", "\"/dev/pts\" = \"tmpfs\"", "\"/dev/null\" = \"device\"", "\"/dev/fd\" = { symlink = \"/x\" }"]
-    {
-        let (text, plan) = try_plan(&place, &vec![("process", vec![]), ("mounts", vec!["\"/dev\" = { dev = [\"/dev/null\"] }", line])], false);
+    for line in [
+        "\"/dev/shm\" = { tmpfs = \"4M\" }",
+        "\"/dev/pts\" = \"tmpfs\"",
+        "\"/dev/null\" = \"device\"",
+        "\"/dev/fd\" = { symlink = \"/x\" }",
+    ] {
+        let (text, plan) = try_plan(
+            &place,
+            &vec![
+                ("process", vec![]),
+                ("mounts", vec!["\"/dev\" = { dev = [\"/dev/null\"] }", line]),
+            ],
+            false,
+        );
         holds(&plan.unwrap(), &text);
     }
 }
 
 /// What is wrong with one line of `[mounts]`, as codes.
 fn refused(place: &Place, line: &str, root: bool) -> Vec<&'static str> {
-    place.file("refused.toml", &format!("format = 1\n[process]\ncommand = [\"true\"]\n[mounts]\n{line}\n"));
+    place.file(
+        "refused.toml",
+        &format!("format = 1\n[process]\ncommand = [\"true\"]\n[mounts]\n{line}\n"),
+    );
     let (profile, _) = loaded(place, "refused.toml");
     let host = if root { machine::for_root(&profile) } else { machine::for_user(&profile) };
-    plan(&profile, &host).err().map_or(vec![], |problems| problems.iter().map(|problem| problem.code).collect())
+    plan(&profile, &host)
+        .err()
+        .map_or(vec![], |problems| problems.iter().map(|problem| problem.code).collect())
 }
 
 #[test]
 fn a_grant_is_judged_by_its_place() {
     let place = Place::new();
     assert_eq!(refused(&place, "\"/x\" = { bind = \"/run/user\" }", false), ["mounts::sockets"]);
-    assert_eq!(refused(&place, "\"/x\" = { bind = \"/var/run/user\" }", false), ["mounts::sockets"]);
-    assert_eq!(refused(&place, "\"/x\" = { bind = \"/var/alias/etc\", access = \"rw\" }", false), ["mounts::broad"]);
+    assert_eq!(
+        refused(&place, "\"/x\" = { bind = \"/var/run/user\" }", false),
+        ["mounts::sockets"]
+    );
+    assert_eq!(
+        refused(&place, "\"/x\" = { bind = \"/var/alias/etc\", access = \"rw\" }", false),
+        ["mounts::broad"]
+    );
 }
 
 #[test]
 fn groups_are_a_set() {
     let place = Place::new();
     let plan = |groups: &str| {
-        place.file("groups.toml", &format!("format = 1\n[process]\ncommand = [\"true\"]\n[identity]\ngroups = {groups}\n"));
+        place.file(
+            "groups.toml",
+            &format!(
+                "format = 1\n[process]\ncommand = [\"true\"]\n[identity]\ngroups = {groups}\n"
+            ),
+        );
         let (profile, sources) = loaded(&place, "groups.toml");
         planned(&profile, &machine::for_root(&profile), &sources).ids
     };

@@ -1,6 +1,8 @@
-//! What a user reads when a profile is wrong: each file of tests/problems is a typical mistake, beside it the problems as they are drawn.
+//! What a user reads when a profile is wrong: each file of tests/problems is a typical mistake,
+//! beside it the problems as they are drawn.
 //!
-//! The machine is invented, so the goldens are the same everywhere. `UPDATE=1 cargo test --test problems` rewrites them.
+//! The machine is invented, so the goldens are the same everywhere.
+//! `UPDATE=1 cargo test --test problems` rewrites them.
 
 #[path = "plans/machine.rs"]
 mod machine;
@@ -44,7 +46,10 @@ fn mistakes_are_explained() {
     let place = Place::new();
     // The names in messages are then those that the goldens have, without a folder of this run.
     std::env::set_current_dir(&place.path).unwrap();
-    let mut names: Vec<String> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.retain(|name| name.ends_with(".toml"));
     names.sort();
     assert!(names.len() >= 25, "only {} mistakes in {:?}", names.len(), folder());
@@ -60,20 +65,41 @@ fn mistakes_are_explained() {
             wrong.push(format!("{name}:\n{said}"));
         }
     }
-    assert!(wrong.is_empty(), "not as the golden files have it; UPDATE=1 rewrites them:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "not as the golden files have it; UPDATE=1 rewrites them:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn programs_get_line_column_and_code() {
     let place = Place::new();
     let path = place.file("profile.toml", "format = 1\n[process]\n  timeuot = \"1s\"\n");
-    let output = place.stockade(support::As::all()[0]).args(["check", "--format", "json"]).arg(path).output().unwrap();
+    let output = place
+        .stockade(support::As::all()[0])
+        .args(["check", "--format", "json"])
+        .arg(path)
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
     let problems: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(problems.as_array().map(Vec::len), Some(1), "{problems}");
     let problem = &problems[0];
-    assert_eq!((problem["line"].as_u64(), problem["column"].as_u64(), problem["length"].as_u64()), (Some(3), Some(3), Some(7)));
-    assert_eq!((problem["number"].as_str(), problem["severity"].as_str()), (Some("E0113"), Some("error")));
-    assert_eq!((problem["code"].as_str(), problem["help"].as_str()), (Some("profile::unknown-key"), Some("did you mean `timeout`?")));
-    assert!(problem["file"].as_str().is_some_and(|file| file.ends_with("/profile.toml")), "{problem}");
+    assert_eq!(
+        (problem["line"].as_u64(), problem["column"].as_u64(), problem["length"].as_u64()),
+        (Some(3), Some(3), Some(7))
+    );
+    assert_eq!(
+        (problem["number"].as_str(), problem["severity"].as_str()),
+        (Some("E0113"), Some("error"))
+    );
+    assert_eq!(
+        (problem["code"].as_str(), problem["help"].as_str()),
+        (Some("profile::unknown-key"), Some("did you mean `timeout`?"))
+    );
+    assert!(
+        problem["file"].as_str().is_some_and(|file| file.ends_with("/profile.toml")),
+        "{problem}"
+    );
 }

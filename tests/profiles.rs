@@ -1,4 +1,5 @@
-//! The built-in profiles on real programs, as root and as an ordinary user: what each grants works, what it does not grant is not there.
+//! The built-in profiles on real programs, as root and as an ordinary user: what each grants works,
+//! what it does not grant is not there.
 
 mod support;
 
@@ -41,14 +42,25 @@ impl Caller {
     }
 
     fn run(&self, profile: &str, words: &[&str]) -> Output {
-        self.stockade(&self.folder).arg("run").args(with_tools(profile)).arg(profile).args(words).output().unwrap()
+        self.stockade(&self.folder)
+            .arg("run")
+            .args(with_tools(profile))
+            .arg(profile)
+            .args(words)
+            .output()
+            .unwrap()
     }
 
     /// What a line of bash prints inside, less the closing newline; it must succeed.
     fn sh(&self, profile: &str, line: &str) -> String {
         let output = self.run(profile, &["bash", "-ec", line]);
         let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{:?}, {profile}: `{line}` gave {:?}\n{out}\n{err}", self.who, output.status);
+        assert!(
+            output.status.success(),
+            "{:?}, {profile}: `{line}` gave {:?}\n{out}\n{err}",
+            self.who,
+            output.status
+        );
         out.trim_end().to_owned()
     }
 
@@ -56,20 +68,36 @@ impl Caller {
     fn fails(&self, profile: &str, line: &str, reason: &str) {
         let output = self.run(profile, &["bash", "-ec", line]);
         let err = text(&output.stderr);
-        assert!(!output.status.success() && err.contains(reason), "{:?}, {profile}: `{line}` gave {:?}\n{err}", self.who, output.status);
+        assert!(
+            !output.status.success() && err.contains(reason),
+            "{:?}, {profile}: `{line}` gave {:?}\n{err}",
+            self.who,
+            output.status
+        );
     }
 
     /// That what lies in the folder belongs to the one who started the launcher.
     fn owns(&self, name: &str) {
-        let (file, folder) = (std::fs::metadata(self.folder.join(name)).unwrap(), std::fs::metadata(&self.folder).unwrap());
-        assert_eq!((file.uid(), file.gid()), (folder.uid(), folder.gid()), "{:?}: {name}", self.who);
+        let (file, folder) = (
+            std::fs::metadata(self.folder.join(name)).unwrap(),
+            std::fs::metadata(&self.folder).unwrap(),
+        );
+        assert_eq!(
+            (file.uid(), file.gid()),
+            (folder.uid(), folder.gid()),
+            "{:?}: {name}",
+            self.who
+        );
     }
 }
 
 /// `strict` shows one program; what the shell lines of these tests call is named.
 fn with_tools(profile: &str) -> &'static [&'static str] {
     match profile {
-        "strict" => &["--config", "programs = [\"cat\", \"find\", \"head\", \"ls\", \"sed\", \"sort\", \"wc\"]"],
+        "strict" => &[
+            "--config",
+            "programs = [\"cat\", \"find\", \"head\", \"ls\", \"sed\", \"sort\", \"wc\"]",
+        ],
         _ => &[],
     }
 }
@@ -80,7 +108,9 @@ fn each(test: impl Fn(Caller)) {
 
 /// Whether a program is there; a test without it is skipped, loudly.
 fn has(program: &str) -> bool {
-    let found = ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|folder| Path::new(folder).join(program).exists());
+    let found = ["/usr/local/bin", "/usr/bin", "/bin"]
+        .iter()
+        .any(|folder| Path::new(folder).join(program).exists());
     if !found {
         skip(&format!("{program} is not installed"));
     }
@@ -94,15 +124,33 @@ fn every_profile_takes_privilege_and_network_away() {
     each(|caller| {
         for profile in PROFILES {
             let status = caller.sh(profile, "cat /proc/self/status");
-            let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+            let field = |name: &str| {
+                status
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name))
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned()
+            };
             for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
                 assert_eq!(field(set), "0000000000000000", "{:?}, {profile}: {set}", caller.who);
             }
-            assert_eq!((field("NoNewPrivs:").as_str(), field("Seccomp:").as_str()), ("1", "2"), "{:?}, {profile}", caller.who);
+            assert_eq!(
+                (field("NoNewPrivs:").as_str(), field("Seccomp:").as_str()),
+                ("1", "2"),
+                "{:?}, {profile}",
+                caller.who
+            );
             assert_ne!(caller.sh(profile, "echo $UID"), "0", "{:?}, {profile}", caller.who);
-            let interfaces = caller.sh(profile, "sed -n 's/^ *\\([a-z0-9]*\\):.*/\\1/p' /proc/net/dev");
+            let interfaces =
+                caller.sh(profile, "sed -n 's/^ *\\([a-z0-9]*\\):.*/\\1/p' /proc/net/dev");
             assert_eq!(interfaces, "lo", "{:?}, {profile}", caller.who);
-            assert_eq!(caller.sh(profile, "cat /proc/sys/kernel/hostname"), "stockade", "{:?}, {profile}", caller.who);
+            assert_eq!(
+                caller.sh(profile, "cat /proc/sys/kernel/hostname"),
+                "stockade",
+                "{:?}, {profile}",
+                caller.who
+            );
         }
     });
 }
@@ -111,9 +159,19 @@ fn every_profile_takes_privilege_and_network_away() {
 fn no_profile_passes_the_callers_environment() {
     each(|caller| {
         for profile in PROFILES {
-            let output = caller.stockade(&caller.folder).env("TOKEN", "secret").env("LANG", "C").args(["run", profile, "env"]).output().unwrap();
+            let output = caller
+                .stockade(&caller.folder)
+                .env("TOKEN", "secret")
+                .env("LANG", "C")
+                .args(["run", profile, "env"])
+                .output()
+                .unwrap();
             let env = text(&output.stdout);
-            assert!(output.status.success() && env.contains("LANG=C\n") && !env.contains("secret"), "{:?}, {profile}: {env}", caller.who);
+            assert!(
+                output.status.success() && env.contains("LANG=C\n") && !env.contains("secret"),
+                "{:?}, {profile}: {env}",
+                caller.who
+            );
         }
     });
 }
@@ -139,8 +197,15 @@ fn no_profile_lets_the_system_be_written() {
             for path in ["/usr/bin/x", "/etc/x", "/x", "/proc/sys/kernel/hostname", "/dev/x"] {
                 let output = caller.run(profile, &["bash", "-c", &format!("echo > {path}")]);
                 let err = text(&output.stderr);
-                let refused = ["Read-only file system", "Permission denied", "No such file or directory"].iter().any(|words| err.contains(words));
-                assert!(!output.status.success() && refused, "{:?}, {profile}: {path}: {err}", caller.who);
+                let refused =
+                    ["Read-only file system", "Permission denied", "No such file or directory"]
+                        .iter()
+                        .any(|words| err.contains(words));
+                assert!(
+                    !output.status.success() && refused,
+                    "{:?}, {profile}: {path}: {err}",
+                    caller.who
+                );
             }
         }
     });
@@ -165,9 +230,21 @@ fn curl_reaches_nothing() {
         for profile in PROFILES {
             // 7: cannot connect; 6: cannot resolve.
             let output = caller.run(profile, &["curl", "-sS", "--noproxy", "*", &url]);
-            assert_eq!(output.status.code(), Some(7), "{:?}, {profile}: {}", caller.who, text(&output.stderr));
+            assert_eq!(
+                output.status.code(),
+                Some(7),
+                "{:?}, {profile}: {}",
+                caller.who,
+                text(&output.stderr)
+            );
             let output = caller.run(profile, &["curl", "-sS", "http://example.com/"]);
-            assert_eq!(output.status.code(), Some(6), "{:?}, {profile}: {}", caller.who, text(&output.stderr));
+            assert_eq!(
+                output.status.code(),
+                Some(6),
+                "{:?}, {profile}: {}",
+                caller.who,
+                text(&output.stderr)
+            );
         }
     });
 }
@@ -178,7 +255,11 @@ fn curl_reaches_nothing() {
 fn base_has_neither_the_folder_nor_a_home() {
     each(|caller| {
         assert_eq!(caller.sh("base", "pwd; echo ~; echo x > /tmp/x; cat /tmp/x"), "/\n/\nx");
-        caller.fails("base", &format!("ls {}", caller.folder.display()), "No such file or directory");
+        caller.fails(
+            "base",
+            &format!("ls {}", caller.folder.display()),
+            "No such file or directory",
+        );
     });
 }
 
@@ -212,8 +293,16 @@ fn default_runs_python_and_git() {
         return;
     }
     each(|caller| {
-        assert_eq!(caller.sh("default", "python3 -c 'import json, ssl, sqlite3; open(\"f\", \"w\").write(json.dumps([1]))'; cat f"), "[1]");
-        let line = "git init -q . && git add f && git -c user.name=n -c user.email=e commit -qm first && git log --format=%s && git status --short";
+        assert_eq!(
+            caller.sh(
+                "default",
+                "python3 -c 'import json, ssl, sqlite3; open(\"f\", \
+                 \"w\").write(json.dumps([1]))'; cat f"
+            ),
+            "[1]"
+        );
+        let line = "git init -q . && git add f && git -c user.name=n -c user.email=e commit -qm \
+                    first && git log --format=%s && git status --short";
         assert_eq!(caller.sh("default", line), "first");
         caller.owns(".git/HEAD");
     });
@@ -223,14 +312,22 @@ fn default_runs_python_and_git() {
 fn default_serves_a_user_without_an_entry_in_passwd() {
     let place = Place::new();
     let folder = place.folder("work", As::User);
-    let output = place.stockade(As::User).current_dir(&folder).args(["run", "default", "sh", "-c", "echo x > x; cat x"]).output().unwrap();
+    let output = place
+        .stockade(As::User)
+        .current_dir(&folder)
+        .args(["run", "default", "sh", "-c", "echo x > x; cat x"])
+        .output()
+        .unwrap();
     assert_eq!(text(&output.stdout), "x\n", "{}", text(&output.stderr));
 }
 
 #[test]
 fn default_has_bash_with_pipes_jobs_and_here_documents() {
     each(|caller| {
-        assert_eq!(caller.sh("default", "cat <<< a | tr a b; (sleep 0.1; echo c) & wait; cat <(echo d)"), "b\nc\nd");
+        assert_eq!(
+            caller.sh("default", "cat <<< a | tr a b; (sleep 0.1; echo c) & wait; cat <(echo d)"),
+            "b\nc\nd"
+        );
     });
 }
 
@@ -246,12 +343,28 @@ fn default_leaves_out_a_folder_that_is_too_broad_and_says_so() {
             ("/usr", "it belongs to the system", "/usr"),
             ("/etc", "it belongs to the system", "/"),
         ] {
-            let output = caller.stockade(Path::new(folder)).args(["run", "default", "pwd"]).output().unwrap();
+            let output = caller
+                .stockade(Path::new(folder))
+                .args(["run", "default", "pwd"])
+                .output()
+                .unwrap();
             let (out, err) = (text(&output.stdout), text(&output.stderr));
-            assert!(output.status.success() && err.contains(&format!("{folder} is left out: {why}")), "{:?}, {folder}: {err}", caller.who);
+            assert!(
+                output.status.success() && err.contains(&format!("{folder} is left out: {why}")),
+                "{:?}, {folder}: {err}",
+                caller.who
+            );
             assert_eq!(out.trim_end(), pwd, "{:?}, {folder}", caller.who);
-            let output = caller.stockade(Path::new(folder)).args(["run", "default", "touch", &format!("{folder}/x")]).output().unwrap();
-            assert!(!output.status.success() && !Path::new(folder).join("x").exists(), "{:?}, {folder}", caller.who);
+            let output = caller
+                .stockade(Path::new(folder))
+                .args(["run", "default", "touch", &format!("{folder}/x")])
+                .output()
+                .unwrap();
+            assert!(
+                !output.status.success() && !Path::new(folder).join("x").exists(),
+                "{:?}, {folder}",
+                caller.who
+            );
         }
     });
 }
@@ -265,13 +378,23 @@ fn the_verdict_names_a_project_that_is_left_out_for_a_socket_in_it() {
     each(|caller| {
         let host = if caller.who == As::Root { "identity.host = true" } else { "" };
         let verdict = || {
-            let output = caller.stockade(&caller.folder).args(["check", "--config", host, "landlock", "--", "true"]).output().unwrap();
+            let output = caller
+                .stockade(&caller.folder)
+                .args(["check", "--config", host, "landlock", "--", "true"])
+                .output()
+                .unwrap();
             assert!(output.status.success(), "{}", text(&output.stderr));
-            text(&output.stdout).lines().find(|line| line.starts_with("the profile is good")).unwrap().to_owned()
+            text(&output.stdout)
+                .lines()
+                .find(|line| line.starts_with("the profile is good"))
+                .unwrap()
+                .to_owned()
         };
-        let said = format!(". Left out, so that the target cannot use it: {}", caller.folder.display());
+        let said =
+            format!(". Left out, so that the target cannot use it: {}", caller.folder.display());
         assert!(!verdict().contains("Left out"), "{}", verdict());
-        let _listener = std::os::unix::net::UnixListener::bind(caller.folder.join("socket")).unwrap();
+        let _listener =
+            std::os::unix::net::UnixListener::bind(caller.folder.join("socket")).unwrap();
         assert!(verdict().ends_with(&said), "{}", verdict());
     });
 }
@@ -286,22 +409,41 @@ fn a_directory_above_that_is_closed_to_the_target_is_named() {
         return skip("Landlock cannot rule over truncate(2) here");
     }
     let place = Place::new();
-    let (above, folder) = (place.folder("closed", As::Root), place.folder("closed/project", As::User));
+    let (above, folder) =
+        (place.folder("closed", As::Root), place.folder("closed/project", As::User));
     std::os::unix::fs::chown(&folder, Some(1000), Some(1000)).unwrap();
     let go = |word: &str, mode: u32, identity: &str| {
-        std::fs::set_permissions(&above, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::set_permissions(&above, std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .unwrap();
         let mut command = place.stockade(As::Root);
-        let output = command.current_dir(&folder).args([word, "--config", identity, "landlock", "--", "touch", "made"]).output().unwrap();
+        let output = command
+            .current_dir(&folder)
+            .args([word, "--config", identity, "landlock", "--", "touch", "made"])
+            .output()
+            .unwrap();
         (output.status.code(), unwrapped(&(text(&output.stdout) + &text(&output.stderr))))
     };
-    let note = format!("the target cannot reach anything below {}: it belongs to 0:0 (mode 0700)", above.display());
+    let note = format!(
+        "the target cannot reach anything below {}: it belongs to 0:0 (mode 0700)",
+        above.display()
+    );
     let (status, said) = go("check", 0o700, "identity.host = true");
     assert!(status == Some(0) && said.contains(&note), "{said}");
     let (status, said) = go("run", 0o700, "identity.host = true");
-    assert!(status == Some(125) && said.contains(&note) && said.contains("E1201") && said.contains("namei -l"), "{said}");
-    // What the note and the help say is done: the directory lets it through, or the target is who may come there.
+    assert!(
+        status == Some(125)
+            && said.contains(&note)
+            && said.contains("E1201")
+            && said.contains("namei -l"),
+        "{said}"
+    );
+    // What the note and the help say is done: the directory lets it through, or the target is who
+    // may come there.
     let (status, said) = go("run", 0o711, "identity.host = true");
-    assert!(status == Some(0) && folder.join("made").exists() && !said.contains("cannot reach"), "{said}");
+    assert!(
+        status == Some(0) && folder.join("made").exists() && !said.contains("cannot reach"),
+        "{said}"
+    );
     std::fs::remove_file(folder.join("made")).unwrap();
     std::os::unix::fs::chown(&folder, Some(0), Some(0)).unwrap();
     let (status, said) = go("run", 0o700, "identity = { host = true, user = 0, group = 0 }");
@@ -312,14 +454,28 @@ fn a_directory_above_that_is_closed_to_the_target_is_named() {
 fn what_is_left_out_uncovers_what_is_inherited() {
     each(|caller| {
         let run = |cwd: &str, profile: &str, line: &str| {
-            let output = caller.stockade(Path::new(cwd)).args(["run", profile, "sh", "-c", line]).output().unwrap();
+            let output = caller
+                .stockade(Path::new(cwd))
+                .args(["run", profile, "sh", "-c", line])
+                .output()
+                .unwrap();
             let (out, err) = (text(&output.stdout), text(&output.stderr));
-            assert!(output.status.success() && err.contains(&format!("{cwd} is left out")), "{:?}, {profile} in {cwd}: {err}", caller.who);
+            assert!(
+                output.status.success() && err.contains(&format!("{cwd} is left out")),
+                "{:?}, {profile} in {cwd}: {err}",
+                caller.who
+            );
             out
         };
-        assert_eq!(run("/usr", "default", "ls /usr/bin/env; ! touch /usr/x 2>&-"), "/usr/bin/env\n");
+        assert_eq!(
+            run("/usr", "default", "ls /usr/bin/env; ! touch /usr/x 2>&-"),
+            "/usr/bin/env\n"
+        );
         assert_eq!(run("/tmp", "default", "ls -A /tmp; echo x >/tmp/x; cat /tmp/x"), "x\n");
-        assert_eq!(run("/dev", "default", "ls /dev/null; echo x >/dev/null; ! ls /dev/kmsg 2>&-"), "/dev/null\n");
+        assert_eq!(
+            run("/dev", "default", "ls /dev/null; echo x >/dev/null; ! ls /dev/kmsg 2>&-"),
+            "/dev/null\n"
+        );
         // Alone, what is kept within a directory that is left out would show a part of it.
         assert!(!run("/", "default", "! ls -d /.git /root 2>&-; ls /").contains("root"));
         // Root of the host takes no profile that leaves it the host's ids.
@@ -329,33 +485,55 @@ fn what_is_left_out_uncovers_what_is_inherited() {
                 skip("Landlock cannot rule over truncate(2) here");
             } else {
                 for cwd in ["/usr", "/etc", "/opt", "/dev"] {
-                    assert_eq!(run(cwd, "landlock", "ls /usr/bin/env; ! touch $PWD/x 2>&-"), "/usr/bin/env\n");
+                    assert_eq!(
+                        run(cwd, "landlock", "ls /usr/bin/env; ! touch $PWD/x 2>&-"),
+                        "/usr/bin/env\n"
+                    );
                 }
             }
         }
         // A source that is absent does the same.
         let config = "mounts.\"/usr\" = { bind = \"/nonexistent\", missing = \"skip\" }";
-        let output = caller.stockade(&caller.folder).args(["run", "--config", config, "base", "ls", "/usr/bin/env"]).output().unwrap();
-        assert_eq!(text(&output.stdout), "/usr/bin/env\n", "{:?}: {}", caller.who, text(&output.stderr));
+        let output = caller
+            .stockade(&caller.folder)
+            .args(["run", "--config", config, "base", "ls", "/usr/bin/env"])
+            .output()
+            .unwrap();
+        assert_eq!(
+            text(&output.stdout),
+            "/usr/bin/env\n",
+            "{:?}: {}",
+            caller.who,
+            text(&output.stderr)
+        );
     });
 }
 
-/// Control groups, which are below `/` and `/sys`, are no reason to refuse what is left out, and no help opens what root alone may read.
+/// Control groups, which are below `/` and `/sys`, are no reason to refuse what is left out, and no
+/// help opens what root alone may read.
 #[test]
 fn no_help_grants_the_whole_host_as_roots() {
     if !is_root() {
         return skip("it takes root");
     }
     let caller = Caller::new(As::Root);
-    // E1401: in a group of version 2 with other processes nothing is made, so that nothing need be kept from the target.
-    let base = "format = 1\nextends = [\"base\"]\nlimits.pids = 9\nidentity.user = 1000\n[mounts]\n";
+    // E1401: in a group of version 2 with other processes nothing is made, so that nothing need be
+    // kept from the target.
+    let base =
+        "format = 1\nextends = [\"base\"]\nlimits.pids = 9\nidentity.user = 1000\n[mounts]\n";
     for (line, words) in [
         ("\"/\" = { bind = \"/\", access = \"rw\", broad = true, sockets = true }", "E1404|E1401"),
         ("\"/\" = { bind = \"/\", access = \"rw\", sockets = true, owner = \"root\" }", "E0301"),
         ("\"/w\" = { bind = \"/etc\", access = \"rw\", broad = true }", "mounts::owner"),
     ] {
         let profile = caller.place.file("wide.toml", &format!("{base}{line}\n"));
-        let output = caller.stockade(&caller.folder).arg("check").arg(&profile).arg("true").output().unwrap();
+        let output = caller
+            .stockade(&caller.folder)
+            .arg("check")
+            .arg(&profile)
+            .arg("true")
+            .output()
+            .unwrap();
         let err = text(&output.stderr) + &text(&output.stdout);
         let help = err.split("help:").skip(1).collect::<String>();
         let adds = !line.contains("owner") && help.contains("owner =");
@@ -372,10 +550,20 @@ fn build_compiles_and_runs_c() {
         return;
     }
     each(|caller| {
-        std::fs::write(caller.folder.join("hello.c"), "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n").unwrap();
+        std::fs::write(
+            caller.folder.join("hello.c"),
+            "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n",
+        )
+        .unwrap();
         assert_eq!(caller.sh("build", "gcc -o hello hello.c && ./hello"), "hello");
         caller.owns("hello");
-        assert_eq!(caller.sh("build", "gcc -o /tmp/hello hello.c && /tmp/hello; gcc -o ~/hello hello.c && ~/hello"), "hello\nhello");
+        assert_eq!(
+            caller.sh(
+                "build",
+                "gcc -o /tmp/hello hello.c && /tmp/hello; gcc -o ~/hello hello.c && ~/hello"
+            ),
+            "hello\nhello"
+        );
     });
 }
 
@@ -385,10 +573,21 @@ fn build_runs_make_on_another_project() {
         return;
     }
     each(|caller| {
-        std::fs::write(caller.folder.join("Makefile"), "all:\n\t@printf '%s' made > made; pwd\n").unwrap();
+        std::fs::write(caller.folder.join("Makefile"), "all:\n\t@printf '%s' made > made; pwd\n")
+            .unwrap();
         let set = format!("project={}", caller.folder.display());
-        let output = caller.stockade(Path::new("/")).args(["run", "--set", &set, "build", "make"]).output().unwrap();
-        assert_eq!(text(&output.stdout).trim_end(), caller.folder.to_str().unwrap(), "{:?}: {}", caller.who, text(&output.stderr));
+        let output = caller
+            .stockade(Path::new("/"))
+            .args(["run", "--set", &set, "build", "make"])
+            .output()
+            .unwrap();
+        assert_eq!(
+            text(&output.stdout).trim_end(),
+            caller.folder.to_str().unwrap(),
+            "{:?}: {}",
+            caller.who,
+            text(&output.stderr)
+        );
         caller.owns("made");
     });
 }
@@ -396,9 +595,14 @@ fn build_runs_make_on_another_project() {
 #[test]
 fn build_refuses_a_project_that_is_too_broad() {
     each(|caller| {
-        let output = caller.stockade(Path::new("/usr/lib")).args(["run", "build", "true"]).output().unwrap();
+        let output =
+            caller.stockade(Path::new("/usr/lib")).args(["run", "build", "true"]).output().unwrap();
         let err = text(&output.stderr);
-        assert!(output.status.code() == Some(125) && err.contains("it belongs to the system"), "{:?}: {err}", caller.who);
+        assert!(
+            output.status.code() == Some(125) && err.contains("it belongs to the system"),
+            "{:?}: {err}",
+            caller.who
+        );
     });
 }
 
@@ -407,14 +611,34 @@ fn build_refuses_a_project_that_is_too_broad() {
 fn build_says_to_name_another_project_and_takes_it() {
     each(|caller| {
         for folder in ["/", "/usr", "/etc", "/home", "/tmp", "/run", "/proc", "/sys", "/dev"] {
-            let output = caller.stockade(Path::new(folder)).args(["run", "build", "true"]).output().unwrap();
+            let output =
+                caller.stockade(Path::new(folder)).args(["run", "build", "true"]).output().unwrap();
             let err = unwrapped(&text(&output.stderr));
-            assert!(output.status.code() == Some(125) && err.contains("give `project` another value"), "{:?}, {folder}: {err}", caller.who);
+            assert!(
+                output.status.code() == Some(125) && err.contains("give `project` another value"),
+                "{:?}, {folder}: {err}",
+                caller.who
+            );
             assert!(err.contains("--set project=PATH"), "{:?}, {folder}: {err}", caller.who);
-            assert_eq!(err.matches("E0301").count(), usize::from(err.contains("E0301")), "{:?}, {folder}: {err}", caller.who);
+            assert_eq!(
+                err.matches("E0301").count(),
+                usize::from(err.contains("E0301")),
+                "{:?}, {folder}: {err}",
+                caller.who
+            );
             let set = format!("project={}", caller.folder.display());
-            let output = caller.stockade(Path::new(folder)).args(["run", "--set", &set, "build", "pwd"]).output().unwrap();
-            assert_eq!(text(&output.stdout).trim_end(), caller.folder.to_str().unwrap(), "{:?}, {folder}: {}", caller.who, text(&output.stderr));
+            let output = caller
+                .stockade(Path::new(folder))
+                .args(["run", "--set", &set, "build", "pwd"])
+                .output()
+                .unwrap();
+            assert_eq!(
+                text(&output.stdout).trim_end(),
+                caller.folder.to_str().unwrap(),
+                "{:?}, {folder}: {}",
+                caller.who,
+                text(&output.stderr)
+            );
         }
     });
 }
@@ -451,17 +675,30 @@ fn build_runs_cargo_offline() {
 
 #[test]
 fn strict_filters_standard_input() {
-    let filters: [(&[&str], &str); 4] =
-        [(&["cat"], "b\na\n"), (&["sort"], "a\nb\n"), (&["sed", "s/a/c/"], "b\nc\n"), (&["awk", "{ n++ } END { print n }"], "2\n")];
+    let filters: [(&[&str], &str); 4] = [
+        (&["cat"], "b\na\n"),
+        (&["sort"], "a\nb\n"),
+        (&["sed", "s/a/c/"], "b\nc\n"),
+        (&["awk", "{ n++ } END { print n }"], "2\n"),
+    ];
     each(|caller| {
         for (words, expected) in filters {
-            assert_eq!(pipe(&caller, &[], words, "b\na\n"), expected, "{:?}: {words:?}", caller.who);
+            assert_eq!(
+                pipe(&caller, &[], words, "b\na\n"),
+                expected,
+                "{:?}: {words:?}",
+                caller.who
+            );
         }
         if has("python3") {
             // Its modules are what it opens by itself.
             let python = std::fs::canonicalize("/usr/bin/python3").unwrap();
-            let modules = format!("mounts.\"/usr/lib/{}\" = \"ro\"", python.file_name().unwrap().to_str().unwrap());
-            let words = ["/usr/bin/python3", "-c", "import json, sys; print(json.load(sys.stdin)['a'])"];
+            let modules = format!(
+                "mounts.\"/usr/lib/{}\" = \"ro\"",
+                python.file_name().unwrap().to_str().unwrap()
+            );
+            let words =
+                ["/usr/bin/python3", "-c", "import json, sys; print(json.load(sys.stdin)['a'])"];
             assert_eq!(pipe(&caller, &["--config", &modules], &words, "{\"a\": 1}"), "1\n");
         }
         if Path::new("/usr/bin/jq").exists() {
@@ -473,7 +710,15 @@ fn strict_filters_standard_input() {
 /// What a filter makes of a text. The text is in a file, so that the test cannot wait for a pipe.
 fn pipe(caller: &Caller, options: &[&str], words: &[&str], input: &str) -> String {
     let input = std::fs::File::open(caller.place.file("input", input)).unwrap();
-    let output = caller.stockade(&caller.folder).arg("run").args(options).arg("strict").args(words).stdin(input).output().unwrap();
+    let output = caller
+        .stockade(&caller.folder)
+        .arg("run")
+        .args(options)
+        .arg("strict")
+        .args(words)
+        .stdin(input)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{:?}: {words:?}: {}", caller.who, text(&output.stderr));
     text(&output.stdout)
 }
@@ -481,25 +726,53 @@ fn pipe(caller: &Caller, options: &[&str], words: &[&str], input: &str) -> Strin
 #[test]
 fn strict_has_less_of_the_system() {
     each(|caller| {
-        let output = caller.stockade(&caller.folder).args(["run", "strict", "find", "/", "-type", "f", "!", "-path", "/proc/*"]).output().unwrap();
+        let output = caller
+            .stockade(&caller.folder)
+            .args(["run", "strict", "find", "/", "-type", "f", "!", "-path", "/proc/*"])
+            .output()
+            .unwrap();
         let files = text(&output.stdout);
-        assert!(files.contains("/usr/bin/find\n") && files.contains("/libc.so"), "{files}{}", text(&output.stderr));
+        assert!(
+            files.contains("/usr/bin/find\n") && files.contains("/libc.so"),
+            "{files}{}",
+            text(&output.stderr)
+        );
         let known = |path: &str| {
-            ["/usr/bin/find", "/etc/passwd", "/etc/group", "/dev/null", "/dev/urandom"].contains(&path)
+            ["/usr/bin/find", "/etc/passwd", "/etc/group", "/dev/null", "/dev/urandom"]
+                .contains(&path)
                 || path.contains(".so")
                 || path.starts_with("/usr/lib/locale/")
         };
         let others: Vec<&str> = files.lines().filter(|path| !known(path)).collect();
         assert!(others.is_empty(), "{others:?}");
-        let output = caller.stockade(&caller.folder).args(["run", "strict", "bash", "-c", "cat /etc/passwd"]).output().unwrap();
-        assert!(output.status.code() == Some(127) && text(&output.stderr).contains("cat: command not found"), "{}", text(&output.stderr));
+        let output = caller
+            .stockade(&caller.folder)
+            .args(["run", "strict", "bash", "-c", "cat /etc/passwd"])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.code() == Some(127)
+                && text(&output.stderr).contains("cat: command not found"),
+            "{}",
+            text(&output.stderr)
+        );
         caller.fails("strict", "ls /usr/share", "No such file or directory");
         caller.fails("strict", "ls /sbin/", "No such file or directory");
-        assert_eq!(caller.sh("strict", "find /dev ! -type d ! -type l | sort"), "/dev/null\n/dev/urandom");
-        assert_eq!(caller.sh("strict", "head -c 4 /dev/urandom | wc -c; echo gone > /dev/null"), "4");
+        assert_eq!(
+            caller.sh("strict", "find /dev ! -type d ! -type l | sort"),
+            "/dev/null\n/dev/urandom"
+        );
+        assert_eq!(
+            caller.sh("strict", "head -c 4 /dev/urandom | wc -c; echo gone > /dev/null"),
+            "4"
+        );
         for node in ["/dev/tty", "/dev/ptmx", "/dev/shm", "/dev/zero"] {
             caller.fails("strict", &format!("ls {node}"), "No such file or directory");
         }
-        caller.fails("strict", &format!("ls {}", caller.folder.display()), "No such file or directory");
+        caller.fails(
+            "strict",
+            &format!("ls {}", caller.folder.display()),
+            "No such file or directory",
+        );
     });
 }

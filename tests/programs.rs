@@ -1,5 +1,5 @@
-//! `programs` on the real kernel: real programs, each with a piece of work, in a sandbox that holds nothing else; and what keeps one
-//! from being shown.
+//! `programs` on the real kernel: real programs, each with a piece of work, in a sandbox that holds
+//! nothing else; and what keeps one from being shown.
 
 mod support;
 
@@ -12,7 +12,11 @@ use support::{As, Place, USER, is_root, skip, system, text};
 
 /// Whether all of these are where the sandbox looks; a test without one is skipped, loudly.
 fn has(programs: &[&str]) -> bool {
-    let is_there = |program: &str| ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|folder| Path::new(folder).join(program).exists());
+    let is_there = |program: &str| {
+        ["/usr/local/bin", "/usr/bin", "/bin"]
+            .iter()
+            .any(|folder| Path::new(folder).join(program).exists())
+    };
     let missing = programs.iter().find(|program| !program.contains('/') && !is_there(program));
     missing.inspect(|program| skip(&format!("{program} is not installed"))).is_none()
 }
@@ -27,14 +31,24 @@ fn works(place: &Place, profile: &str, words: &[&str], input: &[u8], expected: &
     for who in As::all() {
         let path = place.file("profile.toml", profile);
         let mut command = place.stockade(*who);
-        command.arg("run").arg(path).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg("run")
+            .arg(path)
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // Small enough for the pipe, so that nobody waits.
         assert!(input.len() < 4096);
         drop(child.stdin.take().unwrap().write_all(input));
         let output = child.wait_with_output().unwrap();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success() && out == expected, "{who:?}: {words:?} gave {:?}\n{out}\n{err}", output.status);
+        assert!(
+            output.status.success() && out == expected,
+            "{who:?}: {words:?} gave {:?}\n{out}\n{err}",
+            output.status
+        );
     }
 }
 
@@ -52,7 +66,12 @@ fn says(err: &[u8], words: &str) -> bool {
 }
 
 fn outside(words: &[&str], input: &[u8]) -> Vec<u8> {
-    let mut child = Command::new(words[0]).args(&words[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(words[0])
+        .args(&words[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{words:?}");
@@ -91,7 +110,13 @@ fn packers_unpack() {
     if !has(&["tar", "gzip", "xz"]) {
         return;
     }
-    works(&place, &only(&["gzip"], ""), &["gzip", "-dc"], &outside(&["gzip", "-c"], b"hello"), "hello");
+    works(
+        &place,
+        &only(&["gzip"], ""),
+        &["gzip", "-dc"],
+        &outside(&["gzip", "-c"], b"hello"),
+        "hello",
+    );
     works(&place, &only(&["xz"], ""), &["xz", "-dc"], &outside(&["xz", "-c"], b"hello"), "hello");
     place.file("in/name", "hello");
     let folder = place.path.join("in");
@@ -104,7 +129,13 @@ fn larger_programs_work() {
     let place = Place::new();
     if has(&["openssl"]) {
         let expected = text(&outside(&["openssl", "dgst", "-sha256", "-r"], b"hello"));
-        works(&place, &only(&["openssl"], ""), &["openssl", "dgst", "-sha256", "-r"], b"hello", &expected);
+        works(
+            &place,
+            &only(&["openssl"], ""),
+            &["openssl", "dgst", "-sha256", "-r"],
+            b"hello",
+            &expected,
+        );
     }
     if has(&["curl"]) {
         let mounts = "[mounts]\n\"/page\" = { text = \"hello\" }";
@@ -113,7 +144,13 @@ fn larger_programs_work() {
     if has(&["git"]) {
         // It opens /dev/null before anything else.
         let mounts = "[mounts]\n\"/dev/null\" = \"device\"";
-        works(&place, &only(&["git"], mounts), &["git", "hash-object", "--stdin"], b"hello", "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0\n");
+        works(
+            &place,
+            &only(&["git"], mounts),
+            &["git", "hash-object", "--stdin"],
+            b"hello",
+            "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0\n",
+        );
     }
     if has(&["perl"]) {
         let mounts = "[mounts]\n\"/dev/null\" = \"device\"";
@@ -129,37 +166,61 @@ fn larger_programs_work() {
         let python = std::fs::canonicalize("/usr/bin/python3").unwrap();
         let name = python.file_name().unwrap().to_str().unwrap();
         let mounts = format!("[mounts]\n\"/usr/lib/{name}\" = \"ro\"");
-        works(&place, &only(&["/usr/bin/python3"], &mounts), &["/usr/bin/python3", "-c", "print(6 * 7)"], b"", "42\n");
+        works(
+            &place,
+            &only(&["/usr/bin/python3"], &mounts),
+            &["/usr/bin/python3", "-c", "print(6 * 7)"],
+            b"",
+            "42\n",
+        );
     }
 }
 
-/// All that `ldd` names for many programs is shown, and no file more than those and the caches that lead to them.
+/// All that `ldd` names for many programs is shown, and no file more than those and the caches that
+/// lead to them.
 #[test]
 fn the_closure_is_that_of_the_loader() {
     let place = Place::new();
-    let is_dynamic = |path: &PathBuf| std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF\x02\x01"));
-    let mut programs: Vec<PathBuf> =
-        std::fs::read_dir("/usr/bin").unwrap().map(|entry| entry.unwrap().path()).filter(|path| !path.is_symlink()).collect();
+    let is_dynamic = |path: &PathBuf| {
+        std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF\x02\x01"))
+    };
+    let mut programs: Vec<PathBuf> = std::fs::read_dir("/usr/bin")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.is_symlink())
+        .collect();
     programs.retain(is_dynamic);
     programs.sort();
     let every = programs.len() / 40 + 1;
-    let programs: Vec<&str> = programs.iter().step_by(every).map(|path| path.to_str().unwrap()).collect();
+    let programs: Vec<&str> =
+        programs.iter().step_by(every).map(|path| path.to_str().unwrap()).collect();
     assert!(programs.len() >= 10, "{programs:?}");
     for program in programs {
         let ldd = Command::new("ldd").arg(program).output().unwrap();
-        let (out, mut expected) = (text(&ldd.stdout), BTreeSet::from([std::fs::canonicalize(program).unwrap()]));
+        let (out, mut expected) =
+            (text(&ldd.stdout), BTreeSet::from([std::fs::canonicalize(program).unwrap()]));
         if !out.contains("not found") && ldd.status.success() {
-            let paths = out.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+            let paths = out
+                .lines()
+                .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
             expected.extend(paths.map(|path| std::fs::canonicalize(path).unwrap()));
-        } else if !out.contains("statically linked") && !text(&ldd.stderr).contains("not a dynamic") {
+        } else if !out.contains("statically linked") && !text(&ldd.stderr).contains("not a dynamic")
+        {
             continue;
         }
         let profile = place.file("closure.toml", &only(&[program], ""));
-        let output = place.stockade(As::User).args(["plan", "--format", "json"]).arg(profile).arg(program).output().unwrap();
+        let output = place
+            .stockade(As::User)
+            .args(["plan", "--format", "json"])
+            .arg(profile)
+            .arg(program)
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{program}: {}", text(&output.stderr));
         let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let steps = plan["steps"].as_array().unwrap();
-        let mut shown: BTreeSet<PathBuf> = steps.iter().filter_map(|step| step["source"].as_str()).map(PathBuf::from).collect();
+        let mut shown: BTreeSet<PathBuf> =
+            steps.iter().filter_map(|step| step["source"].as_str()).map(PathBuf::from).collect();
         if shown.remove(Path::new("/etc/ld.so.cache")) {
             // Builds for newer processors come with what only the cache leads to.
             shown.retain(|path| !path.to_string_lossy().contains("glibc-hwcaps"));
@@ -174,22 +235,43 @@ fn the_closure_is_that_of_the_loader() {
 /// Compiles a C text, with further words.
 fn gcc(place: &Place, compiler: &str, out: &str, source: &str, words: &[&str]) -> PathBuf {
     let (into, from) = (place.path.join(out), place.file(&format!("{out}.c"), source));
-    let status = Command::new(compiler).current_dir(&place.path).arg("-o").arg(&into).arg(&from).args(words).status().unwrap();
+    let status = Command::new(compiler)
+        .current_dir(&place.path)
+        .arg("-o")
+        .arg(&into)
+        .arg(&from)
+        .args(words)
+        .status()
+        .unwrap();
     assert!(status.success(), "{compiler} {out}");
     into
 }
 
 const ASKS: &str = "int one(void); int main(void) { return one() == 42 ? 0 : 9; }";
 
-/// A program that needs libone, which needs libtwo. `one` and `two` are the words for the linker that say where they are.
+/// A program that needs libone, which needs libtwo. `one` and `two` are the words for the linker
+/// that say where they are.
 fn chain(place: &Place, one: &[&str], two: &[&str]) -> PathBuf {
     std::fs::create_dir_all(place.path.join("lib/deep")).unwrap();
-    gcc(place, "gcc", "lib/deep/libtwo.so.1.2", "int two(void) { return 42; }", &["-shared", "-fPIC", "-Wl,-soname,libtwo.so.1"]);
+    gcc(
+        place,
+        "gcc",
+        "lib/deep/libtwo.so.1.2",
+        "int two(void) { return 42; }",
+        &["-shared", "-fPIC", "-Wl,-soname,libtwo.so.1"],
+    );
     symlink("libtwo.so.1.2", place.path.join("lib/deep/libtwo.so.1")).unwrap();
-    let words = [&["-shared", "-fPIC", "-Wl,-soname,libone.so", "lib/deep/libtwo.so.1"], two].concat();
+    let words =
+        [&["-shared", "-fPIC", "-Wl,-soname,libone.so", "lib/deep/libtwo.so.1"], two].concat();
     gcc(place, "gcc", "lib/libone.so", "int two(void); int one(void) { return two(); }", &words);
     std::fs::create_dir_all(place.path.join("bin")).unwrap();
-    gcc(place, "gcc", "bin/asks", ASKS, &[&["lib/libone.so", "-Llib/deep", "-Wl,-rpath-link,lib/deep"], one].concat())
+    gcc(
+        place,
+        "gcc",
+        "bin/asks",
+        ASKS,
+        &[&["lib/libone.so", "-Llib/deep", "-Wl,-rpath-link,lib/deep"], one].concat(),
+    )
 }
 
 fn runs(place: &Place, program: &Path) {
@@ -203,8 +285,20 @@ fn a_static_program_is_all_that_it_needs() {
         return;
     }
     let place = Place::new();
-    let program = gcc(&place, "gcc", "alone", "#include <stdio.h>\nint main(void) { return !puts(\"alone\"); }", &["-static"]);
-    works(&place, &only(&[program.to_str().unwrap()], ""), &[program.to_str().unwrap()], b"", "alone\n");
+    let program = gcc(
+        &place,
+        "gcc",
+        "alone",
+        "#include <stdio.h>\nint main(void) { return !puts(\"alone\"); }",
+        &["-static"],
+    );
+    works(
+        &place,
+        &only(&[program.to_str().unwrap()], ""),
+        &[program.to_str().unwrap()],
+        b"",
+        "alone\n",
+    );
 }
 
 #[test]
@@ -213,7 +307,10 @@ fn an_rpath_from_its_own_place_serves_the_libraries_of_its_libraries() {
         return;
     }
     let place = Place::new();
-    runs(&place, &chain(&place, &["-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib:$ORIGIN/../lib/deep"], &[]));
+    runs(
+        &place,
+        &chain(&place, &["-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib:$ORIGIN/../lib/deep"], &[]),
+    );
 }
 
 #[test]
@@ -222,9 +319,17 @@ fn a_runpath_serves_one_object_alone() {
         return;
     }
     let place = Place::new();
-    runs(&place, &chain(&place, &["-Wl,--enable-new-dtags,-rpath,$ORIGIN/../lib"], &["-Wl,--enable-new-dtags,-rpath,${ORIGIN}/deep"]));
+    runs(
+        &place,
+        &chain(
+            &place,
+            &["-Wl,--enable-new-dtags,-rpath,$ORIGIN/../lib"],
+            &["-Wl,--enable-new-dtags,-rpath,${ORIGIN}/deep"],
+        ),
+    );
     let place = Place::new();
-    let program = chain(&place, &["-Wl,--enable-new-dtags,-rpath,$ORIGIN/../lib:$ORIGIN/../lib/deep"], &[]);
+    let program =
+        chain(&place, &["-Wl,--enable-new-dtags,-rpath,$ORIGIN/../lib:$ORIGIN/../lib/deep"], &[]);
     let program = program.to_str().unwrap();
     refused(&place, As::User, &only(&[program], ""), &[program], "the library libtwo.so.1, which");
     let env = format!("[env]\nLD_LIBRARY_PATH = \"{}\"", place.path.join("lib/deep").display());
@@ -237,7 +342,13 @@ fn musls_loader_has_rules_of_its_own() {
         return;
     }
     let place = Place::new();
-    gcc(&place, "musl-gcc", "libone.so", "int one(void) { return 42; }", &["-shared", "-fPIC", "-Wl,-soname,libone.so"]);
+    gcc(
+        &place,
+        "musl-gcc",
+        "libone.so",
+        "int one(void) { return 42; }",
+        &["-shared", "-fPIC", "-Wl,-soname,libone.so"],
+    );
     runs(&place, &gcc(&place, "musl-gcc", "asks", ASKS, &["libone.so", "-Wl,-rpath,$ORIGIN"]));
 }
 
@@ -279,29 +390,69 @@ fn explicit_entries_stand_before_implied_ones() {
     }
     let place = Place::new();
     // All of it is shown already.
-    let profile = place.file("p.toml", &format!("{}\n", system("").replace("format = 1\n", "format = 1\nprograms = [\"ls\", \"git\"]\n")));
-    let output = place.stockade(As::User).args(["plan", "--format", "json"]).arg(profile).arg("ls").output().unwrap();
+    let profile = place.file(
+        "p.toml",
+        &format!(
+            "{}\n",
+            system("").replace("format = 1\n", "format = 1\nprograms = [\"ls\", \"git\"]\n")
+        ),
+    );
+    let output = place
+        .stockade(As::User)
+        .args(["plan", "--format", "json"])
+        .arg(profile)
+        .arg("ls")
+        .output()
+        .unwrap();
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let steps = plan["steps"].as_array().unwrap();
-    let implied: Vec<&serde_json::Value> = steps.iter().filter(|step| step["at"]["line"] == 2).collect();
+    let implied: Vec<&serde_json::Value> =
+        steps.iter().filter(|step| step["at"]["line"] == 2).collect();
     assert!(implied.is_empty(), "{implied:?}");
     // A tree that lies elsewhere inside, with its own libraries.
-    let program = chain(&place, &["-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib:$ORIGIN/../lib/deep"], &[]);
+    let program =
+        chain(&place, &["-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib:$ORIGIN/../lib/deep"], &[]);
     let place_of = program.parent().unwrap().parent().unwrap().display();
-    let more = format!("[env]\nPATH = \"/opt/tools/bin\"\n[mounts]\n\"/opt/tools\" = {{ bind = \"{place_of}\" }}");
+    let more = format!(
+        "[env]\nPATH = \"/opt/tools/bin\"\n[mounts]\n\"/opt/tools\" = {{ bind = \"{place_of}\" }}"
+    );
     works(&place, &only(&["asks"], &more), &["asks"], b"", "");
-    let more = format!("[env]\nPATH = \"/opt/tools/bin\"\n[mounts]\n\"/opt/tools\" = {{ bind = \"{place_of}\", exec = false }}");
-    refused(&place, As::User, &only(&["asks"], &more), &["asks"], "lies on a mount with exec = false");
+    let more = format!(
+        "[env]\nPATH = \"/opt/tools/bin\"\n[mounts]\n\"/opt/tools\" = {{ bind = \"{place_of}\", \
+         exec = false }}"
+    );
+    refused(
+        &place,
+        As::User,
+        &only(&["asks"], &more),
+        &["asks"],
+        "lies on a mount with exec = false",
+    );
     // What is hidden stays hidden.
-    refused(&place, As::User, &only(&["/usr/bin/ls"], "[mounts]\n\"/usr/bin\" = \"hide\""), &["ls"], "there is no /usr/bin/ls");
+    refused(
+        &place,
+        As::User,
+        &only(&["/usr/bin/ls"], "[mounts]\n\"/usr/bin\" = \"hide\""),
+        &["ls"],
+        "there is no /usr/bin/ls",
+    );
 }
 
 #[test]
 fn a_program_stays_read_only() {
     let place = Place::new();
     for who in As::all() {
-        let err = text(&place.run(*who, &only(&["bash"], ""), &["bash", "-c", "echo > /usr/bin/bash; exec -a x bash -c 'echo ran >&2'"]).stderr);
-        let denied = ["Read-only file system", "Permission denied"].iter().any(|words| err.contains(words));
+        let err = text(
+            &place
+                .run(
+                    *who,
+                    &only(&["bash"], ""),
+                    &["bash", "-c", "echo > /usr/bin/bash; exec -a x bash -c 'echo ran >&2'"],
+                )
+                .stderr,
+        );
+        let denied =
+            ["Read-only file system", "Permission denied"].iter().any(|words| err.contains(words));
         assert!(denied && err.contains("ran"), "{who:?}: {err}");
     }
 }
@@ -310,9 +461,11 @@ fn a_program_stays_read_only() {
 fn layers_unite_and_withdraw_programs() {
     let place = Place::new();
     place.file("base.toml", &only(&["cat", "nothing-like-it"], ""));
-    let profile = "format = 1\nextends = [\"./base.toml\"]\nprograms = [\"sh\", \"!nothing-like-it\"]\n";
+    let profile =
+        "format = 1\nextends = [\"./base.toml\"]\nprograms = [\"sh\", \"!nothing-like-it\"]\n";
     works(&place, profile, &["sh", "-c", "cat"], b"both", "both");
-    let profile = "format = 1\nextends = [\"strict\"]\n[process]\ncommand = [\"cat\"]\n[params]\ntools = { type = \"list\", default = [\"cat\"] }\n";
+    let profile = "format = 1\nextends = [\"strict\"]\n[process]\ncommand = \
+                   [\"cat\"]\n[params]\ntools = { type = \"list\", default = [\"cat\"] }\n";
     works(&place, profile, &[], b"of the profile", "of the profile");
     let profile = profile.replacen('\n', "\nprograms = [\"!${COMMAND}\", \"${tools}\"]\n", 1);
     works(&place, &profile, &["cat"], b"of the list", "of the list");
@@ -330,7 +483,13 @@ fn what_is_missing_is_named() {
     refused(&place, who, &only(&["bsah"], ""), &["bash"], "in /usr/local/bin, /usr/bin, /bin");
     refused(&place, who, &only(&["/no/where"], ""), &["x"], "there is no /no/where");
     refused(&place, who, &only(&["${COMMAND}"], ""), &["./x"], "begins in the working directory");
-    refused(&place, who, &only(&["x${COMMAND}"], ""), &["x"], "can only be a whole word of programs");
+    refused(
+        &place,
+        who,
+        &only(&["x${COMMAND}"], ""),
+        &["x"],
+        "can only be a whole word of programs",
+    );
     let plain = place.file("plain", "hello\n");
     let plain = plain.to_str().unwrap();
     refused(&place, who, &only(&[plain], ""), &[plain], "may not be executed");
@@ -339,7 +498,13 @@ fn what_is_missing_is_named() {
     let script = place.file("script", "#!/no/interpreter\n");
     std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
     let script = script.to_str().unwrap();
-    refused(&place, who, &only(&[script], ""), &[script], "is run by /no/interpreter: no such file or directory");
+    refused(
+        &place,
+        who,
+        &only(&[script], ""),
+        &[script],
+        "is run by /no/interpreter: no such file or directory",
+    );
 }
 
 #[test]
@@ -348,7 +513,8 @@ fn another_machines_program_and_a_lost_library_are_refused() {
         return;
     }
     let place = Place::new();
-    let program = chain(&place, &["-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib:$ORIGIN/../lib/deep"], &[]);
+    let program =
+        chain(&place, &["-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib:$ORIGIN/../lib/deep"], &[]);
     let mut bytes = std::fs::read(&program).unwrap();
     // e_machine: SPARC V9.
     bytes[18..20].copy_from_slice(&43_u16.to_le_bytes());
@@ -362,8 +528,8 @@ fn another_machines_program_and_a_lost_library_are_refused() {
     refused(&place, As::User, &only(&[program], ""), &[program], "the library libtwo.so.1, which");
 }
 
-/// An earlier target that could write the folder has put a link in the place of the program: the script that it leads to is the caller's
-/// own, with what is in it.
+/// An earlier target that could write the folder has put a link in the place of the program: the
+/// script that it leads to is the caller's own, with what is in it.
 #[test]
 fn a_link_that_is_not_roots_shows_no_script() {
     let place = Place::new();
@@ -391,11 +557,18 @@ fn a_link_that_is_not_roots_shows_no_script() {
 fn a_target_without_its_loader_is_explained() {
     let place = Place::new();
     for who in As::all() {
-        for (program, why) in
-            [("ls", "/usr/bin/ls is run by /"), ("ls", "inside"), ("sl-not-there", "cannot run `sl-not-there`: no `sl-not-there` is in")]
-        {
-            let output = place.run(*who, "format = 1\n[mounts]\n\"/usr/bin\" = \"ro\"\n", &[program]);
-            assert!(output.status.code() == Some(127) && says(&output.stderr, why), "{who:?}: not `{why}`:\n{}", text(&output.stderr));
+        for (program, why) in [
+            ("ls", "/usr/bin/ls is run by /"),
+            ("ls", "inside"),
+            ("sl-not-there", "cannot run `sl-not-there`: no `sl-not-there` is in"),
+        ] {
+            let output =
+                place.run(*who, "format = 1\n[mounts]\n\"/usr/bin\" = \"ro\"\n", &[program]);
+            assert!(
+                output.status.code() == Some(127) && says(&output.stderr, why),
+                "{who:?}: not `{why}`:\n{}",
+                text(&output.stderr)
+            );
         }
     }
 }
@@ -411,27 +584,54 @@ fn what_is_not_visible_inside_is_listed() {
     let lines = |profile: &str| {
         let path = place.file("profile.toml", profile);
         let mut sources = Sources::default();
-        let request = profile::Request { profile: path.to_str().unwrap().into(), ..Default::default() };
+        let request =
+            profile::Request { profile: path.to_str().unwrap().into(), ..Default::default() };
         let caller = stockade::host::caller::Caller::current();
-        let loaded = profile::load(&request, &caller, &mut sources).unwrap_or_else(|problems| panic!("{}", problems.json(&sources)));
+        let loaded = profile::load(&request, &caller, &mut sources)
+            .unwrap_or_else(|problems| panic!("{}", problems.json(&sources)));
         let mut host = Host::probe(&loaded, caller, &sources);
         host.look_inside(&loaded);
         let found = unseen(&loaded.process, &host).into_iter();
-        found.map(|unseen| format!("{}: {}", sources.place(unseen.at).unwrap().line, unseen.text)).collect::<Vec<_>>()
+        found
+            .map(|unseen| format!("{}: {}", sources.place(unseen.at).unwrap().line, unseen.text))
+            .collect::<Vec<_>>()
     };
     let command = "format = 1\n[process]\ncommand = [\"cat\"]\n";
-    let rest = "cwd = \"/no/where\"\n[mounts]\n\"/proc\" = \"proc\"\n\"/l\" = { symlink = \"x/y\" }\n\"/in\" = { symlink = \"/proc/self/fd\" }\n";
+    let rest = "cwd = \"/no/where\"\n[mounts]\n\"/proc\" = \"proc\"\n\"/l\" = \
+                { symlink = \"x/y\" }\n\"/in\" = { symlink = \"/proc/self/fd\" }\n";
     let said = lines(&format!("{command}{rest}\"/usr/bin\" = \"ro\"\n"));
-    assert!(said.len() == 3 && said[0].starts_with("3: cannot run `cat`: /usr/bin/cat is run by /lib"), "{said:?}");
-    assert_eq!(said[1..], ["4: cannot enter /no/where: it is not there inside", "7: cannot follow the link /l: /x/y is not there inside"]);
+    assert!(
+        said.len() == 3 && said[0].starts_with("3: cannot run `cat`: /usr/bin/cat is run by /lib"),
+        "{said:?}"
+    );
+    assert_eq!(
+        said[1..],
+        [
+            "4: cannot enter /no/where: it is not there inside",
+            "7: cannot follow the link /l: /x/y is not there inside"
+        ]
+    );
     let said = lines(command);
-    assert!(said.len() == 1 && said[0].contains("no `cat` is in /usr/local/bin, /usr/bin, /bin inside"), "{said:?}");
+    assert!(
+        said.len() == 1 && said[0].contains("no `cat` is in /usr/local/bin, /usr/bin, /bin inside"),
+        "{said:?}"
+    );
     // The loader is there, the C library is not.
-    let loader = text(&outside(&["sh", "-c", "readlink -f $(ldd /bin/cat | grep -o '/.*/ld-[^ ]*')"], b""));
+    let loader =
+        text(&outside(&["sh", "-c", "readlink -f $(ldd /bin/cat | grep -o '/.*/ld-[^ ]*')"], b""));
     let named = text(&outside(&["sh", "-c", "ldd /bin/cat | grep -o '/.*/ld-[^ ]*'"], b""));
-    let mounts = format!("[mounts]\n\"/usr/bin/cat\" = \"ro\"\n{:?} = {{ bind = {:?} }}\n", named.trim(), loader.trim());
+    let mounts = format!(
+        "[mounts]\n\"/usr/bin/cat\" = \"ro\"\n{:?} = {{ bind = {:?} }}\n",
+        named.trim(),
+        loader.trim()
+    );
     let said = lines(&format!("{command}{mounts}"));
-    assert!(said.len() == 1 && said[0].contains("the library libc.so.6, which /usr/bin/cat needs, is not found inside"), "{said:?}");
+    assert!(
+        said.len() == 1
+            && said[0]
+                .contains("the library libc.so.6, which /usr/bin/cat needs, is not found inside"),
+        "{said:?}"
+    );
     assert_eq!(lines(&command.replacen('\n', "\nprograms = [\"cat\"]\n", 1)), [] as [String; 0]);
     let base = command.replacen('\n', "\nextends = [\"base\"]\n", 1);
     assert!(lines(&base).iter().all(|line| !line.contains("cannot run")), "{:?}", lines(&base));
@@ -439,11 +639,22 @@ fn what_is_not_visible_inside_is_listed() {
 
 #[test]
 fn the_profile_of_the_readme_holds_git() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let profile = readme.split("```toml\n").filter_map(|block| block.split("```").next()).find(|block| block.contains("\nprograms = ")).unwrap();
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let profile = readme
+        .split("```toml\n")
+        .filter_map(|block| block.split("```").next())
+        .find(|block| block.contains("\nprograms = "))
+        .unwrap();
     if has(&["git"]) {
         let place = Place::new();
         works(&place, profile, &["wc", "-c"], b"hello", "5\n");
-        works(&place, profile, &["sh", "-c", "git hash-object --stdin"], b"hello", "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0\n");
+        works(
+            &place,
+            profile,
+            &["sh", "-c", "git hash-object --stdin"],
+            b"hello",
+            "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0\n",
+        );
     }
 }

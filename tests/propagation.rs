@@ -1,4 +1,5 @@
-//! On most machines the host's mounts are shared: what is mounted in one namespace appears in the others. Not here, in either direction.
+//! On most machines the host's mounts are shared: what is mounted in one namespace appears in the
+//! others. Not here, in either direction.
 #![allow(missing_docs, reason = "a test binary")]
 
 mod support;
@@ -6,8 +7,8 @@ mod support;
 use std::process::Command;
 use support::{As, Place, USER, is_root, skip, system, text};
 
-/// A namespace of its own whose mounts are shared, as systemd has them, so that the test cannot touch the machine's. `$1` is the place,
-/// the rest starts the launcher.
+/// A namespace of its own whose mounts are shared, as systemd has them, so that the test cannot
+/// touch the machine's. `$1` is the place, the rest starts the launcher.
 const SCRIPT: &str = r#"
 cd "$1" && shift
 mount --bind tree twin
@@ -36,16 +37,32 @@ fn no_mount_gets_out_and_none_gets_in() {
         place.file("tree/file", "shown");
         let at = place.path.display();
         let mounts = format!(
-            "\"/tree\" = {{ bind = \"{at}/tree\", access = \"rw\" }}\n\"/tree/hidden\" = {{ hide = true }}\n\"/tree/pinned/deep\" = {{ hide = true }}\n\
-             \"/tree/file\" = {{ text = \"covered\" }}\n\"/rw\" = {{ bind = \"{at}/rw\", access = \"rw\" }}"
+            "\"/tree\" = {{ bind = \"{at}/tree\", access = \"rw\" }}\n\"/tree/hidden\" = {{ hide = \
+             true }}\n\"/tree/pinned/deep\" = {{ hide = true }}\n\
+             \"/tree/file\" = {{ text = \"covered\" }}\n\"/rw\" = {{ bind = \"{at}/rw\", access = \
+             \"rw\" }}"
         );
         let profile = place.file("profile.toml", &system(&mounts));
-        let target = "echo > /rw/ready; while [ ! -e /rw/go ]; do sleep 0.01; done; echo \"inside: $(cat /tree/file) $(ls /tree/late)\"";
+        let target = "echo > /rw/ready; while [ ! -e /rw/go ]; do sleep 0.01; done; echo \"inside: \
+                      $(cat /tree/file) $(ls /tree/late)\"";
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-ec", "mount --make-rshared /; exec sh -c \"$0\" sh \"$@\"", SCRIPT]);
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-ec",
+            "mount --make-rshared /; exec sh -c \"$0\" sh \"$@\"",
+            SCRIPT,
+        ]);
         command.arg(&place.path);
         if *who == As::User {
-            command.args(["setpriv", &format!("--reuid={USER}"), &format!("--regid={USER}"), "--clear-groups"]);
+            command.args([
+                "setpriv",
+                &format!("--reuid={USER}"),
+                &format!("--regid={USER}"),
+                "--clear-groups",
+            ]);
         }
         command.arg(place.path.join("stockade")).arg("run").arg(profile).args(["sh", "-c", target]);
         let output = command.output().unwrap();

@@ -1,5 +1,6 @@
-//! What is told of the language and the command line: the JSON Schema against an independent validator and the loader itself, the
-//! reference and manual pages against the declarations, the completions in real shells.
+//! What is told of the language and the command line: the JSON Schema against an independent
+//! validator and the loader itself, the reference and manual pages against the declarations, the
+//! completions in real shells.
 
 mod support;
 
@@ -16,7 +17,11 @@ use support::{As, Place, skip, text};
 /// What a command prints; it must succeed.
 fn said(words: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_stockade")).args(words).output().unwrap();
-    assert!(output.status.success() && output.stderr.is_empty(), "{words:?}: {}", text(&output.stderr));
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{words:?}: {}",
+        text(&output.stderr)
+    );
     text(&output.stdout)
 }
 
@@ -31,8 +36,8 @@ fn has(program: &str) -> bool {
 
 // ---- the schema ----
 
-/// Python's own TOML parser and JSON Schema validator: neither shares code with stockade. Reads texts as a JSON list, and prints for each
-/// the number of its errors.
+/// Python's own TOML parser and JSON Schema validator: neither shares code with stockade. Reads
+/// texts as a JSON list, and prints for each the number of its errors.
 const VALIDATOR: &str = r#"
 import json, sys, tomllib, jsonschema
 schema = json.load(open(sys.argv[1]))
@@ -50,17 +55,33 @@ fn validate(texts: &[(String, String)]) -> Option<Vec<(String, Vec<String>)>> {
         command.env_clear();
         command
     };
-    if !python().args(["-c", "import tomllib, jsonschema"]).output().is_ok_and(|output| output.status.success()) {
+    if !python()
+        .args(["-c", "import tomllib, jsonschema"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
         skip("python3 with tomllib and jsonschema is not installed");
         return None;
     }
     let place = Place::new();
     let schema = place.file("schema.json", &said(&["schema"]));
-    let mut child = python().args(["-c", VALIDATOR]).arg(schema).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(serde_json::to_string(texts).unwrap().as_bytes()).unwrap();
+    let mut child = python()
+        .args(["-c", VALIDATOR])
+        .arg(schema)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(serde_json::to_string(texts).unwrap().as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
-    let lines: Vec<(String, Vec<String>)> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<(String, Vec<String>)> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), texts.len());
     Some(lines)
 }
@@ -69,11 +90,18 @@ fn with_format(texts: &[&str]) -> Vec<(String, String)> {
     texts.iter().map(|text| ((*text).to_owned(), format!("format = 1\n{text}\n"))).collect()
 }
 
-/// Whether `stockade check` takes a profile as it is written: what it says of the machine does not count.
+/// Whether `stockade check` takes a profile as it is written: what it says of the machine does not
+/// count.
 fn check(text: &str) -> Result<(), String> {
     let place = Place::new();
     let path = place.file("p.toml", text);
-    let output = place.stockade(As::all()[0]).args(["check", "--format", "json"]).arg(path).arg("true").output().unwrap();
+    let output = place
+        .stockade(As::all()[0])
+        .args(["check", "--format", "json"])
+        .arg(path)
+        .arg("true")
+        .output()
+        .unwrap();
     if output.status.success() { Ok(()) } else { Err(support::text(&output.stdout)) }
 }
 
@@ -114,9 +142,12 @@ fn profiles(folder: &Path, found: &mut Vec<PathBuf>) {
 fn every_profile_of_the_repository_fits() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = vec![];
-    ["profiles", "examples", "tests/plans"].iter().for_each(|folder| profiles(&root.join(folder), &mut paths));
+    ["profiles", "examples", "tests/plans"]
+        .iter()
+        .for_each(|folder| profiles(&root.join(folder), &mut paths));
     assert!(paths.len() > 25, "{paths:?}");
-    let read = |path: &PathBuf| (path.display().to_string(), std::fs::read_to_string(path).unwrap());
+    let read =
+        |path: &PathBuf| (path.display().to_string(), std::fs::read_to_string(path).unwrap());
     let texts: Vec<(String, String)> = paths.iter().map(read).collect();
     for (name, errors) in validate(&texts).unwrap_or_default() {
         assert!(errors.is_empty(), "{name}: {errors:#?}");
@@ -130,28 +161,42 @@ const RIGHT: &[&str] = &[
     "optional = \"default\"",
     "[params]\nn = { type = \"integer\", default = 3 }\n[process]\nnice = \"${n}\"",
     "[params]\nb = { type = \"boolean\", default = true }\n[process]\ninit = \"${b}\"",
-    "[params]\nn = { type = \"integer\", default = 3 }\n[process]\ntimeout = \"${n}m\"\nkill-after = \"1500ms\"",
-    "[params]\nl = { type = \"list\", default = [\"chown\"] }\n[capabilities]\nkeep = [\"${l}\", \"kill\", 7]",
-    "[params]\ne = { type = \"enum\", values = [\"null\"], default = \"null\", help = \"h\" }\n[process]\nstdin = \"${e}\"",
+    "[params]\nn = { type = \"integer\", default = 3 }\n[process]\ntimeout = \"${n}m\"\nkill-after \
+     = \"1500ms\"",
+    "[params]\nl = { type = \"list\", default = [\"chown\"] }\n[capabilities]\nkeep = [\"${l}\", \
+     \"kill\", 7]",
+    "[params]\ne = \
+     { type = \"enum\", values = [\"null\"], default = \"null\", help = \"h\" }\n[process]\nstdin \
+     = \"${e}\"",
     "extends = [\"build\"]\n[params]\nproject = \"/srv\"",
     "extends = [\"base\"]\n[mounts]\n\"/bin\" = false\n[env]\nLANG = false",
-    "[process]\ncommand = [\"a\", \"${ARGS}\"]\nstop-signal = \"SIGINT\"\numask = \"22\"\nioprio = \"realtime:3\"\nscheduler = \"rr:99\"",
+    "[process]\ncommand = [\"a\", \"${ARGS}\"]\nstop-signal = \"SIGINT\"\numask = \"22\"\nioprio = \
+     \"realtime:3\"\nscheduler = \"rr:99\"",
     "[process]\nnice = \"default\"\npass-fds = \"default\"\nstdin = \"default\"",
     "[identity]\nuser = \"nobody\"\ngroup = \"1000\"\ngroups = [5, \"audio\", \"${GID}\"]",
     "[identity]\nuid-map = [{ inside = 0, outside = 1000, count = 1 }]",
-    "[namespaces]\nipc = { join = \"/proc/1/ns/ipc\" }\nuts = \"host\"\ntime-offsets = { boottime = \"-250ms\" }\nnested = true",
+    "[namespaces]\nipc = { join = \"/proc/1/ns/ipc\" }\nuts = \"host\"\ntime-offsets = \
+     { boottime = \"-250ms\" }\nnested = true",
     "[namespaces]\nnested = [\"user\", \"pid\", \"net\"]",
     "[network]\nmode = { join = \"/run/netns/a\" }",
-    "[mounts]\n\"${HOME}/x\" = \"ro\"\n\"//usr/./lib/\" = \"ro\"\n\"/\" = { bind = \"${PROFILE_DIR}/root\" }",
-    "[mounts]\n\"/a\" = { bind = \"/a..b\", access = \"rw\", exec = false, recursive = false, missing = \"create\", broad = \"skip\", sockets = true }",
-    "[mounts]\n\"/a\" = { tmpfs = 4096, inodes = 10, mode = \"01777\" }\n\"/b\" = { env = \"X\", mode = \"0400\" }\n\"/c\" = { hide = true, missing = \"skip\" }",
-    "[params]\nm = { type = \"string\", default = \"rw\" }\n[mounts]\n\"/a\" = \"${m}\"\n\"/b\" = { bind = \"/b\", access = \"${m}\" }",
-    "[env]\nA = \"\"\nB = true\nC = { pass = true, required = true }\nD = { fd = 4 }\n\"a.b\" = { file = \"${RUNTIME_DIR}/t\" }",
-    "[rlimits]\nnofile = \"unlimited\"\nas = { soft = \"1G\", hard = 2147483648 }\ncpu = { soft = \"1m\", hard = \"unlimited\" }",
+    "[mounts]\n\"${HOME}/x\" = \"ro\"\n\"//usr/./lib/\" = \"ro\"\n\"/\" = { bind = \
+     \"${PROFILE_DIR}/root\" }",
+    "[mounts]\n\"/a\" = \
+     { bind = \"/a..b\", access = \"rw\", exec = false, recursive = false, missing = \"create\", broad = \"skip\", sockets = true }",
+    "[mounts]\n\"/a\" = { tmpfs = 4096, inodes = 10, mode = \"01777\" }\n\"/b\" = \
+     { env = \"X\", mode = \"0400\" }\n\"/c\" = { hide = true, missing = \"skip\" }",
+    "[params]\nm = { type = \"string\", default = \"rw\" }\n[mounts]\n\"/a\" = \"${m}\"\n\"/b\" = \
+     { bind = \"/b\", access = \"${m}\" }",
+    "[env]\nA = \"\"\nB = true\nC = { pass = true, required = true }\nD = { fd = 4 }\n\"a.b\" = { \
+     file = \"${RUNTIME_DIR}/t\" }",
+    "[rlimits]\nnofile = \"unlimited\"\nas = { soft = \"1G\", hard = 2147483648 }\ncpu = \
+     { soft = \"1m\", hard = \"unlimited\" }",
     "[capabilities]\nkeep = \"default\"\nsecurebits = [\"noroot\"]\nno-new-privs = false",
     "[env]\nA = \"$${x}\"",
-    "programs = [\"${COMMAND}\", \"sh\", \"/usr/bin/env\", \"${HOME}/bin/x\"]\n[process]\ncommand = [\"sh\"]",
-    "optional = [\"landlock.scope\"]\n[landlock]\nmin-abi = 6\nscope = []\ntcp-bind = [0, 80]\naudit = true",
+    "programs = [\"${COMMAND}\", \"sh\", \"/usr/bin/env\", \"${HOME}/bin/x\"]\n[process]\ncommand \
+     = [\"sh\"]",
+    "optional = [\"landlock.scope\"]\n[landlock]\nmin-abi = 6\nscope = []\ntcp-bind = [0, \
+     80]\naudit = true",
     "[landlock]\npaths = { \"/usr\" = \"rx\", \"/a\" = [\"r\", \"make\"], \"/b\" = \"list\" }",
     "[landlock]\npaths = \"off\"",
 ];
@@ -159,7 +204,8 @@ const RIGHT: &[&str] = &[
 #[test]
 fn what_is_rare_and_right_fits() {
     for text in RIGHT {
-        loads(&format!("format = 1\n{text}\n")).unwrap_or_else(|problems| panic!("{text}\n{problems}"));
+        loads(&format!("format = 1\n{text}\n"))
+            .unwrap_or_else(|problems| panic!("{text}\n{problems}"));
     }
     for (text, errors) in validate(&with_format(RIGHT)).unwrap_or_default() {
         assert!(errors.is_empty(), "{text}: {errors:#?}");
@@ -267,17 +313,23 @@ fn what_is_wrong_does_not_fit() {
     // Nothing but the line itself is wrong.
     assert_eq!(check("format = 1\n"), Ok(()));
     for text in WRONG {
-        assert!(check(&format!("format = 1\n{text}\n")).is_err(), "stockade check takes it: {text}");
+        assert!(
+            check(&format!("format = 1\n{text}\n")).is_err(),
+            "stockade check takes it: {text}"
+        );
     }
     let mut texts = with_format(WRONG);
     // The format itself.
-    texts.extend(["", "format = 2", "format = \"1\""].map(|text| (text.to_owned(), text.to_owned())));
+    texts.extend(
+        ["", "format = 2", "format = \"1\""].map(|text| (text.to_owned(), text.to_owned())),
+    );
     for (text, errors) in validate(&texts).unwrap_or_default() {
         assert!(!errors.is_empty(), "the schema takes it: {text}");
     }
 }
 
-/// Values as TOML that a shape says are right, and some that it says are wrong: its words, and the ends of its numbers.
+/// Values as TOML that a shape says are right, and some that it says are wrong: its words, and the
+/// ends of its numbers.
 fn samples(shape: &Shape, right: &mut Vec<String>, wrong: &mut Vec<String>) {
     match shape {
         Shape::Words(words) => right.extend(words.iter().map(|word| format!("{:?}", word.word))),
@@ -285,7 +337,12 @@ fn samples(shape: &Shape, right: &mut Vec<String>, wrong: &mut Vec<String>) {
         Shape::True => right.push("true".into()),
         Shape::Integer(low, high) => {
             right.extend([low.to_string(), high.to_string()]);
-            wrong.extend([low.checked_sub(1), high.checked_add(1)].into_iter().flatten().map(|number| number.to_string()));
+            wrong.extend(
+                [low.checked_sub(1), high.checked_add(1)]
+                    .into_iter()
+                    .flatten()
+                    .map(|number| number.to_string()),
+            );
         }
         Shape::Sequence(item) | Shape::Set(item) => {
             let (mut good, mut bad) = (vec![], vec![]);
@@ -308,7 +365,8 @@ fn every_word_and_bound_is_the_parsers() {
         tried += right.len() + wrong.len();
         let profile = |value: &String| format!("format = 1\n{section}\n{name} = {value}\n");
         for value in right {
-            loads(&profile(&value)).unwrap_or_else(|problems| panic!("{section} {name} = {value}\n{problems}"));
+            loads(&profile(&value))
+                .unwrap_or_else(|problems| panic!("{section} {name} = {value}\n{problems}"));
         }
         for value in wrong {
             assert!(loads(&profile(&value)).is_err(), "{section} {name} = {value}");
@@ -316,8 +374,15 @@ fn every_word_and_bound_is_the_parsers() {
     };
     for key in Profile::shape().keys() {
         match &key.shape {
-            Shape::Table(table) => table.keys.iter().for_each(|inner| each(&format!("[{}]", key.name), &inner.name, &inner.shape)),
-            Shape::Named(named) => each(&format!("[{}]", key.name), if named.form.starts_with("^(/") { "\"/a\"" } else { "A" }, &named.value),
+            Shape::Table(table) => table
+                .keys
+                .iter()
+                .for_each(|inner| each(&format!("[{}]", key.name), &inner.name, &inner.shape)),
+            Shape::Named(named) => each(
+                &format!("[{}]", key.name),
+                if named.form.starts_with("^(/") { "\"/a\"" } else { "A" },
+                &named.value,
+            ),
             shape => each("", &key.name, shape),
         }
     }
@@ -338,7 +403,11 @@ fn keys(shape: &Shape, path: &str, found: &mut Vec<(String, String, &'static str
         }
         Shape::Named(named) => keys(&named.value, &format!("{path}/*"), found),
         Shape::Either(shapes) => shapes.iter().for_each(|shape| keys(shape, path, found)),
-        Shape::Key(inner) | Shape::Entry(inner) | Shape::Early(inner) | Shape::Sequence(inner) | Shape::Set(inner) => keys(inner, path, found),
+        Shape::Key(inner)
+        | Shape::Entry(inner)
+        | Shape::Early(inner)
+        | Shape::Sequence(inner)
+        | Shape::Set(inner) => keys(inner, path, found),
         _ => {}
     }
 }
@@ -350,7 +419,11 @@ fn properties(schema: &serde_json::Value, path: &str, found: &mut BTreeSet<Strin
         properties(schema, &path, found);
         found.insert(path);
     }
-    schema["anyOf"].as_array().into_iter().flatten().for_each(|schema| properties(schema, path, found));
+    schema["anyOf"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .for_each(|schema| properties(schema, path, found));
     if schema["items"].is_object() {
         properties(&schema["items"], path, found);
     }
@@ -367,16 +440,24 @@ fn every_key_has_words_and_stands_in_schema_reference_and_manual() {
     for key in Profile::KEYS {
         assert!(all.iter().any(|(path, ..)| *path == format!("/{}", key.name())), "{}", key.name());
     }
-    let (mut in_schema, schema) = (BTreeSet::new(), serde_json::from_str(&said(&["schema"])).unwrap());
+    let (mut in_schema, schema) =
+        (BTreeSet::new(), serde_json::from_str(&said(&["schema"])).unwrap());
     properties(&schema, "", &mut in_schema);
     let (reference, manual) = (said(&["reference"]), said(&["man", "5"]));
     for (path, name, doc) in &all {
         assert!(!flat(doc).is_empty(), "{path} has no words");
         assert!(in_schema.contains(path), "{path} is not in the schema");
-        let section = path.matches('/').count() == 1 && reference.contains(&format!("## [{name}]\n"));
-        assert!(section || reference.contains(&format!("- `{name}`: {}", flat(doc))), "{path} is not in the reference");
+        let section =
+            path.matches('/').count() == 1 && reference.contains(&format!("## [{name}]\n"));
+        assert!(
+            section || reference.contains(&format!("- `{name}`: {}", flat(doc))),
+            "{path} is not in the reference"
+        );
         let in_manual = format!("\\fB{}\\fR\n", name.replace('-', "\\-"));
-        assert!(manual.contains(&in_manual) || manual.contains(&format!(".SH [{name}]\n")), "{path} is not in the manual");
+        assert!(
+            manual.contains(&in_manual) || manual.contains(&format!(".SH [{name}]\n")),
+            "{path} is not in the manual"
+        );
     }
     let paths: BTreeSet<String> = all.iter().map(|(path, ..)| path.clone()).collect();
     assert_eq!(paths, in_schema, "the schema has keys that the parser's types do not have");
@@ -388,17 +469,26 @@ fn every_key_has_words_and_stands_in_schema_reference_and_manual() {
 #[test]
 fn every_option_stands_in_the_manual() {
     let (manual, help) = (said(&["man", "1"]), said(&["--help"]));
-    let commands: Vec<&str> =
-        help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1).take_while(|line| line.starts_with("  ")).collect();
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| !line.starts_with("Commands:"))
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .collect();
     assert!(commands.len() >= 7, "{help}");
     let commands = commands.iter().filter(|line| !line.starts_with("   "));
     for command in commands.filter_map(|line| line.split_whitespace().next()) {
         assert!(manual.contains(&format!("\\fBstockade {command}")), "{command}");
         let help = said(&[command, "--help"]);
-        for option in help.split_whitespace().filter_map(|word| word.strip_prefix("--")).filter(|word| !word.is_empty()) {
+        for option in help
+            .split_whitespace()
+            .filter_map(|word| word.strip_prefix("--"))
+            .filter(|word| !word.is_empty())
+        {
             let option = option.trim_end_matches(|c: char| !c.is_ascii_lowercase());
             assert!(
-                ["help", "version"].contains(&option) || manual.contains(&format!("\\-\\-{}\\fR", option.replace('-', "\\-"))),
+                ["help", "version"].contains(&option)
+                    || manual.contains(&format!("\\-\\-{}\\fR", option.replace('-', "\\-"))),
                 "{command} --{option}"
             );
         }
@@ -413,11 +503,25 @@ fn manuals_are_clean() {
     let place = Place::new();
     for page in ["1", "5"] {
         let path = place.file(&format!("stockade.{page}"), &said(&["man", page]));
-        let output = place.outside(As::all()[0], "/usr/bin/mandoc").args(["-T", "lint"]).arg(&path).output().unwrap();
+        let output = place
+            .outside(As::all()[0], "/usr/bin/mandoc")
+            .args(["-T", "lint"])
+            .arg(&path)
+            .output()
+            .unwrap();
         // A page made by the program has no date of its own.
-        let wrong: Vec<String> = text(&output.stdout).lines().filter(|line| !line.contains("missing date")).map(str::to_owned).collect();
+        let wrong: Vec<String> = text(&output.stdout)
+            .lines()
+            .filter(|line| !line.contains("missing date"))
+            .map(str::to_owned)
+            .collect();
         assert!(wrong.is_empty(), "{wrong:#?}");
-        let shown = place.outside(As::all()[0], "/usr/bin/mandoc").args(["-T", "ascii", "-O", "width=78"]).arg(&path).output().unwrap();
+        let shown = place
+            .outside(As::all()[0], "/usr/bin/mandoc")
+            .args(["-T", "ascii", "-O", "width=78"])
+            .arg(&path)
+            .output()
+            .unwrap();
         // Bold letters are struck twice on paper.
         let shown = text(&shown.stdout).replace('\u{8}', "");
         assert!(!shown.contains('`') && !shown.contains("\\f"), "a mark was left over");
@@ -434,7 +538,11 @@ fn fitting(words: &[&str]) -> Vec<String> {
 
 #[test]
 fn what_fits_next_is_said() {
-    assert!(fitting(&["ru"]) == ["run"] && fitting(&[""]).contains(&"completions".to_owned()) && !fitting(&[""]).contains(&"complete".to_owned()));
+    assert!(
+        fitting(&["ru"]) == ["run"]
+            && fitting(&[""]).contains(&"completions".to_owned())
+            && !fitting(&[""]).contains(&"complete".to_owned())
+    );
     let builtin: Vec<&str> = BUILTIN.iter().map(|(name, _)| *name).collect();
     let names = fitting(&["run", ""]);
     assert!(builtin.iter().all(|name| names.iter().any(|known| known == name)), "{names:?}");
@@ -479,7 +587,11 @@ fn scripts_are_right_for_their_shells() {
         let path = place.file(shell, &said(&["completions", shell]));
         if has(shell) {
             let output = place.outside(As::all()[0], shell).arg("-n").arg(path).output().unwrap();
-            assert!(output.status.success() && output.stderr.is_empty(), "{shell}: {}", text(&output.stderr));
+            assert!(
+                output.status.success() && output.stderr.is_empty(),
+                "{shell}: {}",
+                text(&output.stderr)
+            );
         }
     }
 }
@@ -487,7 +599,13 @@ fn scripts_are_right_for_their_shells() {
 /// What a shell offers at the end of a command line.
 fn offered(place: &Place, shell: &str, script: &str) -> Vec<String> {
     let path = format!("{}:/usr/bin:/bin", place.path.display());
-    let output = place.outside(As::all()[0], shell).args(["-c", script]).env("PATH", path).env("HOME", &place.path).output().unwrap();
+    let output = place
+        .outside(As::all()[0], shell)
+        .args(["-c", script])
+        .env("PATH", path)
+        .env("HOME", &place.path)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{shell}: {}", text(&output.stderr));
     text(&output.stdout).lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
 }
@@ -499,7 +617,8 @@ fn bash_completes_the_names_of_profiles() {
     let complete = |words: &str, index: usize| {
         let script = format!(
             "source <(stockade completions bash); complete -p stockade >/dev/null || exit 1\n\
-             COMP_WORDS=({words}); COMP_CWORD={index}; _stockade stockade; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+             COMP_WORDS=({words}); COMP_CWORD={index}; _stockade stockade; printf '%s\\n' \
+             \"${{COMPREPLY[@]}}\""
         );
         offered(&place, "bash", &script)
     };
@@ -510,31 +629,55 @@ fn bash_completes_the_names_of_profiles() {
     assert!(complete("stockade run default tru", 3).contains(&"true".to_owned()));
 }
 
-/// `./stockade` with a tab behind it, in a directory that somebody else wrote, is no reason to run that file.
+/// `./stockade` with a tab behind it, in a directory that somebody else wrote, is no reason to run
+/// that file.
 #[test]
 fn completion_runs_no_file_that_the_line_names() {
     let place = Place::new();
     let ran = place.path.join("ran");
-    let hostile = place.file("there/stockade", &format!("#!/bin/sh\necho ran >> {}\n", ran.display()));
-    std::fs::set_permissions(&hostile, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let hostile =
+        place.file("there/stockade", &format!("#!/bin/sh\necho ran >> {}\n", ran.display()));
+    std::fs::set_permissions(&hostile, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
     let there = hostile.parent().unwrap().display().to_string();
     for (shell, script) in [
-        ("bash", "COMP_WORDS=(./stockade run def); COMP_CWORD=2; _stockade ./stockade run def; printf '%s\\n' \"${COMPREPLY[@]}\""),
+        (
+            "bash",
+            "COMP_WORDS=(./stockade run def); COMP_CWORD=2; _stockade ./stockade run def; printf \
+             '%s\\n' \"${COMPREPLY[@]}\"",
+        ),
         ("fish", "complete -C './stockade run def'"),
-        ("zsh", "words=(./stockade run def); CURRENT=3; _describe() { print -l $fitting; }; _stockade; true"),
+        (
+            "zsh",
+            "words=(./stockade run def); CURRENT=3; _describe() { print -l $fitting; }; _stockade; \
+             true",
+        ),
     ] {
         if !has(shell) {
             continue;
         }
         // A PATH with a relative directory is no better than the name itself.
         for (path, found) in [("$PATH", true), (".:$PATH", false)] {
-            let load = if shell == "fish" { "stockade completions fish | source" } else { &format!("eval \"$(stockade completions {shell})\"") };
+            let load = if shell == "fish" {
+                "stockade completions fish | source"
+            } else {
+                &format!("eval \"$(stockade completions {shell})\"")
+            };
             let path = path.replace("$PATH", if shell == "fish" { "$PATH" } else { "${PATH}" });
-            let path = if shell == "fish" { format!("set -x PATH {}", path.replace(':', " ")) } else { format!("PATH={path}") };
+            let path = if shell == "fish" {
+                format!("set -x PATH {}", path.replace(':', " "))
+            } else {
+                format!("PATH={path}")
+            };
             let compdef = if shell == "zsh" { "compdef() { :; }; " } else { "" };
-            let offered = offered(&place, shell, &format!("{compdef}{load}; cd {there}; {path}; {script}"));
+            let offered =
+                offered(&place, shell, &format!("{compdef}{load}; cd {there}; {path}; {script}"));
             assert!(!ran.exists(), "{shell}: the file of the directory ran");
-            assert_eq!(offered.iter().any(|word| word.starts_with("default")), found, "{shell}: {offered:?}");
+            assert_eq!(
+                offered.iter().any(|word| word.starts_with("default")),
+                found,
+                "{shell}: {offered:?}"
+            );
         }
     }
 }
@@ -546,7 +689,13 @@ fn fish_completes_the_names_of_profiles() {
     }
     let place = Place::new();
     place.file("data.toml", "");
-    let complete = |line: &str| offered(&place, "fish", &format!("stockade completions fish | source; complete -C '{line}'"));
+    let complete = |line: &str| {
+        offered(
+            &place,
+            "fish",
+            &format!("stockade completions fish | source; complete -C '{line}'"),
+        )
+    };
     assert_eq!(complete("stockade run def"), ["default"]);
     assert_eq!(complete("stockade check --format j"), ["json"]);
     assert_eq!(complete("stockade check ./da"), ["./data.toml"]);

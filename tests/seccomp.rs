@@ -1,5 +1,6 @@
-//! The filter from inside, on the running kernel: every call that is refused is attempted by number, and what comes of it is compared with
-//! what `plan --format json` says. As root and as an ordinary user.
+//! The filter from inside, on the running kernel: every call that is refused is attempted by
+//! number, and what comes of it is compared with what `plan --format json` says. As root and as an
+//! ordinary user.
 #![allow(missing_docs, reason = "a test binary")]
 
 mod support;
@@ -17,7 +18,8 @@ struct Attempt {
     expected: String,
 }
 
-/// Arguments that no call can use: nothing is at that address, no descriptor and no process has that number.
+/// Arguments that no call can use: nothing is at that address, no descriptor and no process has
+/// that number.
 const USELESS: [u64; 6] = [u64::MAX; 6];
 
 fn attempt(way: &str, number: u32, arguments: &[u64; 6], expected: String) -> Attempt {
@@ -27,22 +29,32 @@ fn attempt(way: &str, number: u32, arguments: &[u64; 6], expected: String) -> At
 
 /// The errno that a verdict of the plan is.
 fn errno_of(verdict: &str) -> i32 {
-    let names = (1..=133).map(|number| (number, format!("{:?}", nix::errno::Errno::from_raw(number))));
-    names.into_iter().find(|(_, name)| name == verdict).map_or_else(|| panic!("{verdict} is no errno"), |(number, _)| number)
+    let names =
+        (1..=133).map(|number| (number, format!("{:?}", nix::errno::Errno::from_raw(number))));
+    names
+        .into_iter()
+        .find(|(_, name)| name == verdict)
+        .map_or_else(|| panic!("{verdict} is no errno"), |(number, _)| number)
 }
 
-/// Arguments under which the plan's rule refuses, with the verdict, for each of its cases and for what is left.
+/// Arguments under which the plan's rule refuses, with the verdict, for each of its cases and for
+/// what is left.
 fn samples(rule: &Value) -> Vec<([u64; 6], String)> {
     let cases: Vec<&Value> = rule["cases"].as_array().unwrap().iter().collect();
-    let mut found: Vec<([u64; 6], String)> =
-        cases.iter().map(|case| arguments_for(case)).map(|arguments| (arguments, judge(rule, &arguments))).collect();
+    let mut found: Vec<([u64; 6], String)> = cases
+        .iter()
+        .map(|case| arguments_for(case))
+        .map(|arguments| (arguments, judge(rule, &arguments)))
+        .collect();
     found.push((USELESS, judge(rule, &USELESS)));
     found.retain(|(_, verdict)| verdict != "allow");
     found
 }
 
 fn tests_of(case: &Value) -> impl Iterator<Item = (usize, &Value, bool)> {
-    case["tests"].as_array().unwrap().iter().map(|test| (test["argument"].as_u64().unwrap() as usize, &test["compare"], test["width"] == "low"))
+    case["tests"].as_array().unwrap().iter().map(|test| {
+        (test["argument"].as_u64().unwrap() as usize, &test["compare"], test["width"] == "low")
+    })
 }
 
 /// Arguments for which each test of a case holds; what it does not look at stays useless.
@@ -65,7 +77,13 @@ fn judge(rule: &Value, arguments: &[u64; 6]) -> String {
     let holds = |(argument, compare, low): (usize, &Value, bool)| {
         let value = if low { arguments[argument] & 0xffff_ffff } else { arguments[argument] };
         let (kind, of) = compare.as_object().unwrap().iter().next().unwrap();
-        let among = || of["values"].as_array().unwrap().iter().any(|known| known.as_u64() == Some(value & of["mask"].as_u64().unwrap()));
+        let among = || {
+            of["values"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|known| known.as_u64() == Some(value & of["mask"].as_u64().unwrap()))
+        };
         match kind.as_str() {
             "any-bit" => value & of["bits"].as_u64().unwrap() != 0,
             "one-of" => among(),
@@ -79,7 +97,13 @@ fn judge(rule: &Value, arguments: &[u64; 6]) -> String {
 
 fn planned(place: &Place, who: As, profile: &str) -> Value {
     let path = place.file("plan.toml", profile);
-    let output = place.stockade(who).args(["plan", "--format", "json"]).arg(path).arg("/calls").output().unwrap();
+    let output = place
+        .stockade(who)
+        .args(["plan", "--format", "json"])
+        .arg(path)
+        .arg("/calls")
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -109,14 +133,19 @@ fn assert_refused(place: &Place, who: As, profile: &str, attempts: &[Attempt]) {
 
 fn place() -> Place {
     let place = Place::new();
-    compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/calls.c"), &place.path.join("calls"));
+    compile(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/calls.c"),
+        &place.path.join("calls"),
+    );
     place.file("list", "");
     place
 }
 
 fn profile(place: &Place, more: &str) -> String {
     let at = place.path.display();
-    system(&format!("\"/calls\" = {{ bind = \"{at}/calls\" }}\n\"/list\" = {{ bind = \"{at}/list\" }}\n{more}"))
+    system(&format!(
+        "\"/calls\" = {{ bind = \"{at}/calls\" }}\n\"/list\" = {{ bind = \"{at}/list\" }}\n{more}"
+    ))
 }
 
 /// Attempts at everything that the plan refuses with an errno.
@@ -126,7 +155,11 @@ fn refusals(plan: &Value) -> Vec<Attempt> {
         let number = Abi::Native.number(name).expect(name);
         for (arguments, verdict) in samples(rule) {
             // "Done", of what the kernel would answer with EFAULT.
-            let expected = if verdict == "errno 0" { "success 0".into() } else { format!("errno {}", errno_of(&verdict)) };
+            let expected = if verdict == "errno 0" {
+                "success 0".into()
+            } else {
+                format!("errno {}", errno_of(&verdict))
+            };
             attempts.push(attempt("native", number, &arguments, expected));
         }
     }
@@ -136,14 +169,20 @@ fn refusals(plan: &Value) -> Vec<Attempt> {
 #[test]
 fn every_refused_call_is_refused_as_the_plan_says() {
     let place = place();
-    for more in ["", "[seccomp]\npolicy = \"none\"\nallow = [\"@default\", \"@basic-io\", \"@file-system\", \"@process\", \"@signal\"]\n"] {
+    for more in [
+        "",
+        "[seccomp]\npolicy = \"none\"\nallow = [\"@default\", \"@basic-io\", \"@file-system\", \
+         \"@process\", \"@signal\"]\n",
+    ] {
         let profile = profile(&place, more);
         for who in As::all() {
             let plan = planned(&place, *who, &profile);
             let mut attempts = refusals(&plan);
             assert!(attempts.len() > 70, "{}", attempts.len());
             // What no version of stockade knows yet.
-            attempts.extend((473..520).map(|number| attempt("native", number, &USELESS, format!("errno {}", libc::ENOSYS))));
+            attempts.extend((473..520).map(|number| {
+                attempt("native", number, &USELESS, format!("errno {}", libc::ENOSYS))
+            }));
             assert_refused(&place, *who, &profile, &attempts);
         }
     }
@@ -156,8 +195,10 @@ fn no_second_number_leads_to_a_refused_call() {
     }
     let place = place();
     let profile = profile(&place, "");
-    let x32 = (0..560).map(|number| attempt("x32", number, &USELESS, format!("errno {}", libc::ENOSYS)));
-    let int80 = (0..480).map(|number| attempt("int80", number, &USELESS, format!("signal {}", libc::SIGSYS)));
+    let x32 =
+        (0..560).map(|number| attempt("x32", number, &USELESS, format!("errno {}", libc::ENOSYS)));
+    let int80 = (0..480)
+        .map(|number| attempt("int80", number, &USELESS, format!("signal {}", libc::SIGSYS)));
     let attempts: Vec<Attempt> = x32.chain(int80).collect();
     for who in As::all() {
         assert_refused(&place, *who, &profile, &attempts);
@@ -169,7 +210,8 @@ fn what_is_granted_is_granted_and_no_more() {
     let place = place();
     let profile = profile(
         &place,
-        "[seccomp]\nallow = [\"kcmp\"]\ndeny = [\"getppid\"]\n[seccomp.rules]\nsync = \"errno:EIO\"\ndup = { deny-if = [{ arg0 = { at-least = 1000 } }] }\n\
+        "[seccomp]\nallow = [\"kcmp\"]\ndeny = [\"getppid\"]\n[seccomp.rules]\nsync = \
+         \"errno:EIO\"\ndup = { deny-if = [{ arg0 = { at-least = 1000 } }] }\n\
          getpgid = { kill-if = { arg0 = 77 } }\n",
     );
     for who in As::all() {
@@ -187,17 +229,35 @@ fn what_is_granted_is_granted_and_no_more() {
             attempt("native", number("ptrace"), &USELESS, errno(libc::EPERM)),
         ];
         assert_refused(&place, *who, &profile, &attempts);
-        place.file("list", &(attempt("native", number("getpgid"), &first(77), String::new()).line + "\n"));
+        place.file(
+            "list",
+            &(attempt("native", number("getpgid"), &first(77), String::new()).line + "\n"),
+        );
         let killed = place.run(*who, &profile, &["/calls", "/list"]);
-        assert_eq!(killed.status.code(), Some(128 + libc::SIGSYS), "{who:?}: {}", text(&killed.stderr));
-        assert!(text(&killed.stderr).contains("the target died of SIGSYS"), "{who:?}: {}", text(&killed.stderr));
+        assert_eq!(
+            killed.status.code(),
+            Some(128 + libc::SIGSYS),
+            "{who:?}: {}",
+            text(&killed.stderr)
+        );
+        assert!(
+            text(&killed.stderr).contains("the target died of SIGSYS"),
+            "{who:?}: {}",
+            text(&killed.stderr)
+        );
     }
 }
 
 /// Builds for 32 bits; where gcc cannot, says why and gives `None`.
 fn build_32(place: &Place, name: &str, options: &[&str]) -> Option<()> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
-    let built = Command::new("gcc").args(["-m32", "-O1", "-Wall", "-o"]).arg(place.path.join("small")).arg(source).args(options).output().unwrap();
+    let built = Command::new("gcc")
+        .args(["-m32", "-O1", "-Wall", "-o"])
+        .arg(place.path.join("small"))
+        .arg(source)
+        .args(options)
+        .output()
+        .unwrap();
     if !built.status.success() {
         eprintln!("gcc -m32: {}", text(&built.stderr));
     }
@@ -207,22 +267,39 @@ fn build_32(place: &Place, name: &str, options: &[&str]) -> Option<()> {
 #[test]
 fn a_32_bit_program_runs_where_it_is_granted_and_dies_with_words_where_not() {
     let place = Place::new();
-    if !cfg!(target_arch = "x86_64") || build_32(&place, "thirty-two.c", &["-nostdlib", "-static", "-ffreestanding", "-fno-pic", "-no-pie"]).is_none()
+    if !cfg!(target_arch = "x86_64")
+        || build_32(
+            &place,
+            "thirty-two.c",
+            &["-nostdlib", "-static", "-ffreestanding", "-fno-pic", "-no-pie"],
+        )
+        .is_none()
     {
         return skip("gcc builds no 32-bit programs here");
     }
-    if !Command::new(place.path.join("small")).status().is_ok_and(|status| status.code().is_some()) {
+    if !Command::new(place.path.join("small")).status().is_ok_and(|status| status.code().is_some())
+    {
         return skip("this kernel runs no 32-bit programs");
     }
     let profile = system(&format!("\"/small\" = {{ bind = \"{}/small\" }}", place.path.display()));
     for who in As::all() {
         let dead = place.run(*who, &profile, &["/small"]);
         assert_eq!(dead.status.code(), Some(128 + libc::SIGSYS), "{who:?}");
-        assert!(text(&dead.stderr).contains("a 32-bit program needs [seccomp] architectures = [\"x86\"]"), "{who:?}: {}", text(&dead.stderr));
+        assert!(
+            text(&dead.stderr)
+                .contains("a 32-bit program needs [seccomp] architectures = [\"x86\"]"),
+            "{who:?}: {}",
+            text(&dead.stderr)
+        );
         let granted = format!("{profile}\n[seccomp]\narchitectures = [\"x86\"]\n");
         let lives = place.run(*who, &granted, &["/small"]);
         // 7: mount(2) of x86 was refused by the filter.
-        assert_eq!((lives.status.code(), text(&lives.stdout).as_str()), (Some(7), "thirty-two\n"), "{who:?}: {}", text(&lives.stderr));
+        assert_eq!(
+            (lives.status.code(), text(&lives.stdout).as_str()),
+            (Some(7), "thirty-two\n"),
+            "{who:?}: {}",
+            text(&lives.stderr)
+        );
     }
 }
 
@@ -238,17 +315,27 @@ fn a_policy_of_docker_s_format_is_imported() {
         let attempts = [
             attempt("native", number("sync"), &USELESS, format!("errno {}", libc::EIO)),
             attempt("native", number("syncfs"), &USELESS, format!("errno {}", libc::EPERM)),
-            attempt("native", number("ioctl"), &[0, 0x5412, 0, 0, 0, 0], format!("errno {}", libc::EPERM)),
+            attempt(
+                "native",
+                number("ioctl"),
+                &[0, 0x5412, 0, 0, 0, 0],
+                format!("errno {}", libc::EPERM),
+            ),
         ];
         assert_refused(&place, *who, &profile, &attempts);
-        let plan: BTreeMap<String, Value> = serde_json::from_value(planned(&place, *who, &profile)["seccomp"].clone()).unwrap();
+        let plan: BTreeMap<String, Value> =
+            serde_json::from_value(planned(&place, *who, &profile)["seccomp"].clone()).unwrap();
         assert_eq!(plan["sync"]["otherwise"], "EIO");
     }
     // What says as much as a profile must be as safe from others.
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
     let said = place.run(As::all()[0], &profile, &["/bin/true"]);
     assert_eq!(said.status.code(), Some(125));
-    assert!(support::unwrapped(&text(&said.stderr)).contains("can be written by others"), "{}", text(&said.stderr));
+    assert!(
+        support::unwrapped(&text(&said.stderr)).contains("can be written by others"),
+        "{}",
+        text(&said.stderr)
+    );
 }
 
 #[test]
@@ -257,17 +344,26 @@ fn what_can_be_written_cannot_be_executed_where_the_profile_says_so() {
     let folder = place.path.join("work");
     std::fs::create_dir(&folder).unwrap();
     std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    let mounts = format!("\"/work\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}", folder.display());
-    let line = "cp /bin/true /work/copy && { /work/copy && echo ran || echo refused; }; rm -f /work/copy";
+    let mounts = format!(
+        "\"/work\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}",
+        folder.display()
+    );
+    let line =
+        "cp /bin/true /work/copy && { /work/copy && echo ran || echo refused; }; rm -f /work/copy";
     for who in As::all() {
         assert_eq!(place.sh(*who, &system(&mounts), line), "ran", "{who:?}");
         let strict = system(&format!("{mounts}\n[seccomp]\nwrite-execute = false\n"));
         let output = place.run(*who, &strict, &["/bin/sh", "-c", line]);
         assert_eq!(text(&output.stdout).trim(), "refused", "{who:?}: {}", text(&output.stderr));
     }
-    let said = place.run(As::all()[0], &system("\"/x\" = { tmpfs = \"1M\", exec = true }\n[seccomp]\nwrite-execute = false\n"), &["/bin/true"]);
+    let said = place.run(
+        As::all()[0],
+        &system("\"/x\" = { tmpfs = \"1M\", exec = true }\n[seccomp]\nwrite-execute = false\n"),
+        &["/bin/true"],
+    );
     assert!(
-        said.status.code() == Some(125) && text(&said.stderr).contains("cannot make /x executable: `write-execute` is false"),
+        said.status.code() == Some(125)
+            && text(&said.stderr).contains("cannot make /x executable: `write-execute` is false"),
         "{}",
         text(&said.stderr)
     );
@@ -276,11 +372,15 @@ fn what_can_be_written_cannot_be_executed_where_the_profile_says_so() {
 #[test]
 fn the_section_of_the_readme_is_one() {
     let place = Place::new();
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let start = readme.find("```toml\n[seccomp]\n").expect("the block") + "```toml\n".len();
     let block = &readme[start..start + readme[start..].find("```").unwrap()];
-    let block =
-        if cfg!(target_arch = "x86_64") { block.to_owned() } else { block.lines().filter(|line| !line.starts_with("architectures")).collect() };
+    let block = if cfg!(target_arch = "x86_64") {
+        block.to_owned()
+    } else {
+        block.lines().filter(|line| !line.starts_with("architectures")).collect()
+    };
     for who in As::all() {
         assert_eq!(place.sh(*who, &system(&block), "echo runs"), "runs", "{who:?}");
     }

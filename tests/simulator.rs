@@ -1,4 +1,5 @@
-//! The filters of several profiles, read by libseccomp's own simulator of BPF: it and the table that the plan shows say the same.
+//! The filters of several profiles, read by libseccomp's own simulator of BPF: it and the table
+//! that the plan shows say the same.
 #![allow(missing_docs, reason = "a test binary")]
 
 mod support;
@@ -13,16 +14,26 @@ use stockade::profile::{Request, load};
 use stockade::text::source::Sources;
 use support::{Place, skip, system};
 
-/// Words of `[seccomp]`, each with the name that the simulator has for the architecture that is looked at.
+/// Words of `[seccomp]`, each with the name that the simulator has for the architecture that is
+/// looked at.
 const PROFILES: &[(&str, &str)] = &[
     ("", "x86_64"),
     ("policy = \"none\"\nallow = [\"@system-service\"]\ndeny = [\"@keyring\"]\n", "x86_64"),
-    ("families = [\"AF_UNIX\", \"AF_NETLINK\"]\nwrite-execute = false\nset-id = false\nrealtime = false\n", "x86_64"),
     (
-        "rules.kill = { allow-if = [{ arg1 = [0, 15] }], otherwise = \"trap\" }\nrules.lseek = { allow-if = [{ arg1 = { less = 4294967296 } }] }\n",
+        "families = [\"AF_UNIX\", \"AF_NETLINK\"]\nwrite-execute = false\nset-id = false\nrealtime \
+         = false\n",
         "x86_64",
     ),
-    ("rules.fcntl = { allow-if = [{ arg1 = { mask = 255, is = 3 } }], otherwise = \"errno:EBADF\" }\nrules.mkdir = \"kill\"\n", "x86_64"),
+    (
+        "rules.kill = { allow-if = [{ arg1 = [0, 15] }], otherwise = \"trap\" }\nrules.lseek = { \
+         allow-if = [{ arg1 = { less = 4294967296 } }] }\n",
+        "x86_64",
+    ),
+    (
+        "rules.fcntl = { allow-if = [{ arg1 = { mask = 255, is = 3 } }], otherwise = \
+         \"errno:EBADF\" }\nrules.mkdir = \"kill\"\n",
+        "x86_64",
+    ),
     ("architectures = [\"x86\"]\n", "x86"),
     ("architectures = [\"x32\"]\n", "x32"),
 ];
@@ -36,9 +47,12 @@ fn filter_of(place: &Place, words: &str) -> Filter {
     let text = format!("{}[process]\ncommand = [\"true\"]\n[seccomp]\n{words}", system(""));
     let profile = place.file("profile.toml", &text).display().to_string();
     let (mut sources, caller) = (Sources::default(), Caller::current());
-    let profile = load(&Request { profile, ..Request::default() }, &caller, &mut sources).unwrap_or_else(|problems| panic!("{words}\n{problems:?}"));
+    let profile = load(&Request { profile, ..Request::default() }, &caller, &mut sources)
+        .unwrap_or_else(|problems| panic!("{words}\n{problems:?}"));
     let host = Host::probe(&profile, caller, &sources);
-    stockade::plan::plan(&profile, &host).unwrap_or_else(|problems| panic!("{words}\n{problems:?}")).filter
+    stockade::plan::plan(&profile, &host)
+        .unwrap_or_else(|problems| panic!("{words}\n{problems:?}"))
+        .filter
 }
 
 /// Arguments on both sides of what a rule looks at.
@@ -47,10 +61,14 @@ fn samples(rule: Option<&Rule>) -> Vec<[u64; 6]> {
     for test in rule.into_iter().flat_map(|rule| &rule.cases).flat_map(|case| &case.tests) {
         let near = match &test.compare {
             Compare::AnyBit { bits } => vec![*bits],
-            Compare::OneOf { values, .. } | Compare::NoneOf { values, .. } => values.iter().take(3).copied().collect(),
+            Compare::OneOf { values, .. } | Compare::NoneOf { values, .. } => {
+                values.iter().take(3).copied().collect()
+            }
             Compare::Between { low, high } => vec![*low, *high],
         };
-        for value in near.iter().flat_map(|value| [value.wrapping_sub(1), *value, value.wrapping_add(1), value | 1 << 40]) {
+        for value in near.iter().flat_map(|value| {
+            [value.wrapping_sub(1), *value, value.wrapping_add(1), value | 1 << 40]
+        }) {
             let mut arguments = [0; 6];
             arguments[usize::from(test.argument)] = value;
             found.push(arguments);
@@ -78,13 +96,19 @@ fn libseccomp_reads_the_filters_as_we_do() {
     if !cfg!(target_arch = "x86_64") {
         return;
     }
-    let Some(simulator) = simulator() else { return skip("the simulator is not built: .ci/simulator") };
+    let Some(simulator) = simulator() else {
+        return skip("the simulator is not built: .ci/simulator");
+    };
     let place = Place::new();
     let (mut asked, mut refused) = (0, 0);
     for (words, arch) in PROFILES {
         let filter = filter_of(&place, words);
-        let program: Vec<u8> =
-            compile(&filter).iter().flat_map(|one| [&one.code.to_ne_bytes()[..], &[one.jt, one.jf], &one.k.to_ne_bytes()].concat()).collect();
+        let program: Vec<u8> = compile(&filter)
+            .iter()
+            .flat_map(|one| {
+                [&one.code.to_ne_bytes()[..], &[one.jt, one.jf], &one.k.to_ne_bytes()].concat()
+            })
+            .collect();
         let file = place.path.join("program");
         std::fs::write(&file, program).unwrap();
         let (abi, bit) = match *arch {
@@ -93,12 +117,12 @@ fn libseccomp_reads_the_filters_as_we_do() {
             _ => (Abi::Native, 0),
         };
         let table = filter.table(abi).unwrap();
-        for number in (0..480)
-            .step_by(if words.is_empty() { 1 } else { 7 })
-            .chain(table.rules().filter(|(_, rule)| !rule.cases.is_empty()).map(|(number, _)| number))
-        {
+        for number in (0..480).step_by(if words.is_empty() { 1 } else { 7 }).chain(
+            table.rules().filter(|(_, rule)| !rule.cases.is_empty()).map(|(number, _)| number),
+        ) {
             for arguments in samples(table.rule(number)) {
-                let arguments = arguments.map(|value| if abi == Abi::X86 { value & 0xffff_ffff } else { value });
+                let arguments = arguments
+                    .map(|value| if abi == Abi::X86 { value & 0xffff_ffff } else { value });
                 let mut command = Command::new(&simulator);
                 command.arg("-f").arg(&file).args(["-a", arch, "-s", &(number | bit).to_string()]);
                 for (place, value) in arguments.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Job control on a real terminal: an interactive shell starts the launcher, and keys are typed.
 //!
-//! Nothing waits for a fixed time where a word on the screen can be waited for; the few short waits let a program get to its read.
+//! Nothing waits for a fixed time where a word on the screen can be waited for; the few short waits
+//! let a program get to its read.
 
 mod support;
 
@@ -34,31 +35,48 @@ struct Screen {
 }
 
 impl Screen {
-    /// An outer shell, its prompt `O> `. `run` in it starts the launcher on the profile whose command is given.
+    /// An outer shell, its prompt `O> `. `run` in it starts the launcher on the profile whose
+    /// command is given.
     fn new(who: As, process: &str) -> Screen {
         let place = Place::new();
         let words = "PS1 = \"I> \"\nTERM = \"dumb\"\nHISTFILE = \"/dev/null\"\n";
-        let profile = place.file("profile.toml", &format!("{}[env]\n{words}[process]\n{process}\n", system("")));
+        let profile = place
+            .file("profile.toml", &format!("{}[env]\n{words}[process]\n{process}\n", system("")));
         let run = place.path.join("run");
         let launcher = place.path.join("stockade");
-        std::fs::write(&run, format!("#!/bin/sh\nexec {} run {} \"$@\"\n", launcher.display(), profile.display())).unwrap();
-        std::fs::set_permissions(&run, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::write(
+            &run,
+            format!("#!/bin/sh\nexec {} run {} \"$@\"\n", launcher.display(), profile.display()),
+        )
+        .unwrap();
+        std::fs::set_permissions(&run, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
         let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let device = ptsname_r(&master).unwrap();
-        let side = std::fs::OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&device).unwrap();
+        let side = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NOCTTY)
+            .open(&device)
+            .unwrap();
         // setsid gives the shell a session of its own, with this as its terminal.
         let mut shell = Command::new("setsid");
         shell.args(["-c", "bash", "--norc", "-i"]).env_clear().current_dir(&place.path);
-        shell.env("PATH", format!("{}:/usr/bin:/bin", place.path.display())).env("PS1", "O> ").env("TERM", "dumb").env("HISTFILE", "/dev/null");
+        shell
+            .env("PATH", format!("{}:/usr/bin:/bin", place.path.display()))
+            .env("PS1", "O> ")
+            .env("TERM", "dumb")
+            .env("HISTFILE", "/dev/null");
         shell.stdin(side.try_clone().unwrap()).stdout(side.try_clone().unwrap()).stderr(side);
         if is_root() && who == As::User {
             std::os::unix::fs::chown(&device, Some(USER), Some(USER)).unwrap();
             shell.uid(USER).gid(USER);
         }
         let shell = shell.spawn().unwrap();
-        let mut screen = Screen { master: Some(master), device, shell, shown: String::new(), looked: 0, place };
+        let mut screen =
+            Screen { master: Some(master), device, shell, shown: String::new(), looked: 0, place };
         screen.see("O> ");
         screen
     }
@@ -80,7 +98,12 @@ impl Screen {
                 self.looked += at + expected.len();
                 return before;
             }
-            assert!(Instant::now() < until, "`{expected}` does not come after {} bytes of\n{}", self.looked, self.shown);
+            assert!(
+                Instant::now() < until,
+                "`{expected}` does not come after {} bytes of\n{}",
+                self.looked,
+                self.shown
+            );
             self.take(50);
         }
     }
@@ -90,7 +113,9 @@ impl Screen {
         let mut ready = [PollFd::new(master.as_fd(), PollFlags::POLLIN)];
         if poll(&mut ready, PollTimeout::from(millis)).unwrap() > 0 {
             let mut bytes = [0; 4096];
-            let count = master.read(&mut bytes).unwrap_or_else(|error| panic!("{error}; shown:\n{}", self.shown));
+            let count = master
+                .read(&mut bytes)
+                .unwrap_or_else(|error| panic!("{error}; shown:\n{}", self.shown));
             self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
         }
     }
@@ -125,7 +150,8 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Without its master a terminal hangs up. A shell that has ended cannot be killed, which is what is wanted.
+        // Without its master a terminal hangs up. A shell that has ended cannot be killed, which is
+        // what is wanted.
         self.master = None;
         drop(self.shell.kill());
         drop(self.shell.wait());
@@ -249,8 +275,10 @@ fn has_python() -> bool {
 #[test]
 fn the_size_of_the_window_is_followed() {
     // os.write, because a print within a print is an error.
-    let script = "import os, signal, time\\ndef say(*_): os.write(1, b'size %d %d.' % os.get_terminal_size()[::-1])\\n\
-                  signal.signal(signal.SIGWINCH, say)\\nos.write(1, b'go.')\\nwhile True: time.sleep(1)";
+    let script = "import os, signal, time\\ndef say(*_): os.write(1, b'size %d %d.' % \
+                  os.get_terminal_size()[::-1])\\n\
+                  signal.signal(signal.SIGWINCH, say)\\nos.write(1, b'go.')\\nwhile True: \
+                  time.sleep(1)";
     if !has_python() {
         return;
     }
@@ -267,11 +295,14 @@ fn the_size_of_the_window_is_followed() {
     });
 }
 
-/// The launcher and pid 1 are in the group that the terminal signals, and the target gets one signal for one key.
+/// The launcher and pid 1 are in the group that the terminal signals, and the target gets one
+/// signal for one key.
 #[test]
 fn in_a_pipeline_an_interrupt_comes_once() {
-    let script = "import signal, time\\ncount = 0\\ndef more(*_):\\n global count\\n count += 1\\nsignal.signal(signal.SIGINT, more)\\n\
-                  print('go', flush=True)\\nend = time.time() + 1.5\\nwhile time.time() < end: time.sleep(0.01)\\nprint('count=%d.' % count)";
+    let script = "import signal, time\\ncount = 0\\ndef more(*_):\\n global count\\n count += \
+                  1\\nsignal.signal(signal.SIGINT, more)\\n\
+                  print('go', flush=True)\\nend = time.time() + 1.5\\nwhile time.time() < end: \
+                  time.sleep(0.01)\\nprint('count=%d.' % count)";
     if !has_python() {
         return;
     }
@@ -288,21 +319,26 @@ fn in_a_pipeline_an_interrupt_comes_once() {
 
 #[test]
 fn the_terminal_is_as_before_when_the_target_is_killed() {
-    Screen::each("command = [\"bash\", \"-c\", \"stty -echo -icanon -isig min 3; echo raw; kill -9 $$\"]", |mut screen| {
-        let before = screen.line("stty -g");
-        screen.press("run\n");
-        screen.see("raw");
-        screen.see("O> ");
-        assert_eq!(screen.status(), 137);
-        assert_eq!(screen.line("stty -g"), before);
-    });
+    Screen::each(
+        "command = [\"bash\", \"-c\", \"stty -echo -icanon -isig min 3; echo raw; kill -9 $$\"]",
+        |mut screen| {
+            let before = screen.line("stty -g");
+            screen.press("run\n");
+            screen.see("raw");
+            screen.see("O> ");
+            assert_eq!(screen.status(), 137);
+            assert_eq!(screen.line("stty -g"), before);
+        },
+    );
 }
 
 #[test]
 fn the_terminal_is_as_before_while_the_target_is_stopped_and_as_the_target_had_it_after() {
-    // The target looks at once when it goes on: the modes and the foreground must be its own before that.
+    // The target looks at once when it goes on: the modes and the foreground must be its own before
+    // that.
     let look = "kill -TSTP $$; stty -a | grep -o -e '-*echo ' | head -1";
-    let script = format!("stty -echo; echo go; {look}; {look}; {look}; {look}; stty echo; echo end");
+    let script =
+        format!("stty -echo; echo go; {look}; {look}; {look}; {look}; stty echo; echo end");
     Screen::each(&format!("command = [\"bash\", \"-c\", \"{script}\"]"), |mut screen| {
         let before = screen.line("stty -g");
         screen.press("run\n");
@@ -322,56 +358,85 @@ fn the_terminal_is_as_before_while_the_target_is_stopped_and_as_the_target_had_i
     });
 }
 
-/// The session is one group of the scheduler, whose share any of its processes may lower: the caller's shell would stay slow.
+/// The session is one group of the scheduler, whose share any of its processes may lower: the
+/// caller's shell would stay slow.
 #[test]
 fn the_session_has_its_share_of_the_processors_back() {
     if !Path::new("/proc/self/autogroup").exists() {
         return skip("the kernel has no autogroups");
     }
     // Of all ordinary users together the kernel takes ten values a second.
-    let lower = "until echo 19 2>/dev/null >/proc/self/autogroup; do sleep 0.05; done; cat /proc/self/autogroup";
-    Screen::each(&format!("command = [\"bash\", \"--norc\", \"-c\", \"{lower}; kill -STOP $$; {lower}\"]"), |mut screen| {
-        // The twin: nobody puts back what the shell does itself.
-        screen.line("until echo 5 2>/dev/null >/proc/self/autogroup; do sleep 0.05; done");
-        let nice = |screen: &mut Screen| screen.line("cat /proc/self/autogroup").split("nice ").nth(1).unwrap().trim().to_owned();
-        assert_eq!(nice(&mut screen), "5");
-        let stopped = screen.line("run");
-        assert!(stopped.contains("nice 19") && stopped.contains("Stopped"), "{stopped}");
-        assert_eq!(nice(&mut screen), "5");
-        let ended = screen.line("fg");
-        assert!(ended.contains("nice 19"), "{ended}");
-        assert_eq!(nice(&mut screen), "5");
-    });
+    let lower = "until echo 19 2>/dev/null >/proc/self/autogroup; do sleep 0.05; done; cat \
+                 /proc/self/autogroup";
+    Screen::each(
+        &format!("command = [\"bash\", \"--norc\", \"-c\", \"{lower}; kill -STOP $$; {lower}\"]"),
+        |mut screen| {
+            // The twin: nobody puts back what the shell does itself.
+            screen.line("until echo 5 2>/dev/null >/proc/self/autogroup; do sleep 0.05; done");
+            let nice = |screen: &mut Screen| {
+                screen
+                    .line("cat /proc/self/autogroup")
+                    .split("nice ")
+                    .nth(1)
+                    .unwrap()
+                    .trim()
+                    .to_owned()
+            };
+            assert_eq!(nice(&mut screen), "5");
+            let stopped = screen.line("run");
+            assert!(stopped.contains("nice 19") && stopped.contains("Stopped"), "{stopped}");
+            assert_eq!(nice(&mut screen), "5");
+            let ended = screen.line("fg");
+            assert!(ended.contains("nice 19"), "{ended}");
+            assert_eq!(nice(&mut screen), "5");
+        },
+    );
 }
 
-/// A launcher that starts under another's target finds 19, and that one's end puts 0 back: what was found is not.
+/// A launcher that starts under another's target finds 19, and that one's end puts 0 back: what was
+/// found is not.
 #[test]
 fn a_larger_share_than_at_the_start_stays() {
     if !Path::new("/proc/self/autogroup").exists() {
         return skip("the kernel has no autogroups");
     }
-    let to = |nice: u32| format!("until echo {nice} 2>/dev/null >/proc/self/autogroup; do sleep 0.05; done");
-    Screen::each(&format!("command = [\"bash\", \"--norc\", \"-c\", \"{}; cat /proc/self/autogroup\"]", to(0)), |mut screen| {
-        screen.line(&to(19));
-        let before = screen.line("cat /proc/self/autogroup");
-        assert!(before.contains("nice 19"), "{before}");
-        let ended = screen.line("run");
-        assert!(ended.contains("nice 0"), "{ended}");
-        let after = screen.line("cat /proc/self/autogroup");
-        assert!(after.contains("nice 0"), "{after}");
-    });
+    let to = |nice: u32| {
+        format!("until echo {nice} 2>/dev/null >/proc/self/autogroup; do sleep 0.05; done")
+    };
+    Screen::each(
+        &format!(
+            "command = [\"bash\", \"--norc\", \"-c\", \"{}; cat /proc/self/autogroup\"]",
+            to(0)
+        ),
+        |mut screen| {
+            screen.line(&to(19));
+            let before = screen.line("cat /proc/self/autogroup");
+            assert!(before.contains("nice 19"), "{before}");
+            let ended = screen.line("run");
+            assert!(ended.contains("nice 0"), "{ended}");
+            let after = screen.line("cat /proc/self/autogroup");
+            assert!(after.contains("nice 0"), "{after}");
+        },
+    );
 }
 
 #[test]
 fn the_terminal_works_after_the_launcher_is_killed() {
     As::all().iter().for_each(|who| {
         let needle = format!("terminal-killed-{}-{who:?}", std::process::id());
-        let mut screen = Screen::new(*who, &format!("command = [\"bash\", \"-c\", \"echo go; sleep 100; :\", \"{needle}\"]"));
+        let mut screen = Screen::new(
+            *who,
+            &format!("command = [\"bash\", \"-c\", \"echo go; sleep 100; :\", \"{needle}\"]"),
+        );
         screen.press("run\n");
         screen.see("go\r\n");
         let launcher = format!("{}/stockade", screen.place.path.display());
-        let pid = processes_with(&launcher).first().and_then(|line| line.split(':').next()?.parse().ok()).unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        let pid = processes_with(&launcher)
+            .first()
+            .and_then(|line| line.split(':').next()?.parse().ok())
+            .unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+            .unwrap();
         screen.see("Killed");
         screen.see("O> ");
         assert_eq!(screen.status(), 137);
@@ -384,44 +449,50 @@ fn the_terminal_works_after_the_launcher_is_killed() {
 
 #[test]
 fn in_a_pipeline_the_target_writes_reads_and_is_interrupted() {
-    Screen::each("command = [\"sh\", \"-c\", \"echo go; read word; echo got $word; sleep 100\"]", |mut screen| {
-        screen.press("run | cat\n");
-        screen.see("go\r\n");
-        screen.settle();
-        screen.press("hello\n");
-        screen.see("got hello");
-        screen.settle();
-        screen.press(INTERRUPT);
-        screen.see("O> ");
-        assert_eq!(screen.line("echo =${PIPESTATUS[0]}=").split('=').nth(1), Some("130"));
-        assert_eq!(screen.line("jobs"), "\r\n");
-        // Fed by a pipe, its output on the terminal.
-        screen.press("echo fed | run\n");
-        screen.see("got fed");
-        screen.settle();
-        screen.press(INTERRUPT);
-        screen.see("O> ");
-        assert_eq!(screen.status(), 130);
-    });
+    Screen::each(
+        "command = [\"sh\", \"-c\", \"echo go; read word; echo got $word; sleep 100\"]",
+        |mut screen| {
+            screen.press("run | cat\n");
+            screen.see("go\r\n");
+            screen.settle();
+            screen.press("hello\n");
+            screen.see("got hello");
+            screen.settle();
+            screen.press(INTERRUPT);
+            screen.see("O> ");
+            assert_eq!(screen.line("echo =${PIPESTATUS[0]}=").split('=').nth(1), Some("130"));
+            assert_eq!(screen.line("jobs"), "\r\n");
+            // Fed by a pipe, its output on the terminal.
+            screen.press("echo fed | run\n");
+            screen.see("got fed");
+            screen.settle();
+            screen.press(INTERRUPT);
+            screen.see("O> ");
+            assert_eq!(screen.status(), 130);
+        },
+    );
 }
 
 #[test]
 fn in_the_background_a_target_writes_and_stops_at_its_read() {
-    Screen::each("command = [\"sh\", \"-c\", \"echo go; read word; echo got $word\"]", |mut screen| {
-        screen.press("run &\n");
-        screen.see("go\r\n");
-        screen.settle();
-        screen.press("\n");
-        screen.see("O> ");
-        assert!(screen.line("jobs").contains("Stopped"), "{}", screen.shown);
-        screen.press("fg\n");
-        screen.see("run\r\n");
-        screen.settle();
-        screen.press("hello\n");
-        screen.see("got hello");
-        screen.see("O> ");
-        assert_eq!(screen.status(), 0);
-    });
+    Screen::each(
+        "command = [\"sh\", \"-c\", \"echo go; read word; echo got $word\"]",
+        |mut screen| {
+            screen.press("run &\n");
+            screen.see("go\r\n");
+            screen.settle();
+            screen.press("\n");
+            screen.see("O> ");
+            assert!(screen.line("jobs").contains("Stopped"), "{}", screen.shown);
+            screen.press("fg\n");
+            screen.see("run\r\n");
+            screen.settle();
+            screen.press("hello\n");
+            screen.see("got hello");
+            screen.see("O> ");
+            assert_eq!(screen.status(), 0);
+        },
+    );
 }
 
 #[test]
@@ -450,7 +521,10 @@ fn the_end_of_input_is_the_targets() {
 fn a_terminal_that_hangs_up_ends_all() {
     As::all().iter().for_each(|who| {
         let needle = format!("terminal-hangs-{}-{who:?}", std::process::id());
-        let mut screen = Screen::new(*who, &format!("command = [\"bash\", \"-c\", \"echo go; sleep 100; :\", \"{needle}\"]"));
+        let mut screen = Screen::new(
+            *who,
+            &format!("command = [\"bash\", \"-c\", \"echo go; sleep 100; :\", \"{needle}\"]"),
+        );
         screen.press("run\n");
         screen.see("go\r\n");
         assert!(!processes_with(&needle).is_empty());
@@ -466,23 +540,29 @@ fn a_terminal_that_hangs_up_ends_all() {
 #[test]
 fn without_a_terminal_the_target_has_none_and_can_be_interrupted() {
     let script = "(: < /dev/tty) 2> /dev/null && echo has || echo none; echo go; exec sleep 100";
-    Screen::each(&format!("tty = \"none\"\ncommand = [\"bash\", \"-c\", \"{script}\"]"), |mut screen| {
-        screen.press("run\n");
-        screen.see("none");
-        screen.see("go\r\n");
-        screen.settle();
-        screen.press(INTERRUPT);
-        screen.see("O> ");
-        assert_eq!(screen.status(), 130);
-    });
+    Screen::each(
+        &format!("tty = \"none\"\ncommand = [\"bash\", \"-c\", \"{script}\"]"),
+        |mut screen| {
+            screen.press("run\n");
+            screen.see("none");
+            screen.see("go\r\n");
+            screen.settle();
+            screen.press(INTERRUPT);
+            screen.see("O> ");
+            assert_eq!(screen.status(), 130);
+        },
+    );
 }
 
 /// TIOCSTI and TIOCLINUX push input into the caller's terminal (CVE-2017-5226, CVE-2023-28100).
 #[test]
 fn the_target_cannot_type() {
-    // The third has bits above the 32 that the kernel reads; a filter that compares 64 bits lets it by.
-    let script = "import fcntl\\nfor call in (0x5412, 0x541C):\\n for fd in (0, 1, 2):\\n  try: fcntl.ioctl(fd, call, b'\\\\x0a'); print('typed')\\n\
-                  \\x20 except OSError as error: print('errno', error.errno)\\nimport ctypes\\nprint('long', ctypes.CDLL(None).syscall(16, 0, \
+    // The third has bits above the 32 that the kernel reads; a filter that compares 64 bits lets it
+    // by.
+    let script = "import fcntl\\nfor call in (0x5412, 0x541C):\\n for fd in (0, 1, 2):\\n  try: \
+                  fcntl.ioctl(fd, call, b'\\\\x0a'); print('typed')\\n\
+                  \\x20 except OSError as error: print('errno', error.errno)\\nimport \
+                  ctypes\\nprint('long', ctypes.CDLL(None).syscall(16, 0, \
                   ctypes.c_ulong(0x7700005412), b'\\\\x0a'))\\nprint('end')";
     if !has_python() {
         return;
@@ -490,7 +570,12 @@ fn the_target_cannot_type() {
     Screen::each(&format!("command = [\"python3\", \"-c\", \"{script}\"]"), |mut screen| {
         screen.press("run\n");
         let printed = screen.see("end");
-        assert!(printed.matches("errno 1\r").count() == 6 && printed.contains("long -1") && !printed.contains("typed"), "{printed}");
+        assert!(
+            printed.matches("errno 1\r").count() == 6
+                && printed.contains("long -1")
+                && !printed.contains("typed"),
+            "{printed}"
+        );
         screen.see("O> ");
     });
 }

@@ -1,6 +1,8 @@
-//! What `stockade plan` shows people: goldens at 80 columns, the same for any profile; and the exposure, which no grant lowers.
+//! What `stockade plan` shows people: goldens at 80 columns, the same for any profile; and the
+//! exposure, which no grant lowers.
 //!
-//! The machine is invented, so the goldens are the same everywhere. `UPDATE=1 cargo test --test view` rewrites them.
+//! The machine is invented, so the goldens are the same everywhere.
+//! `UPDATE=1 cargo test --test view` rewrites them.
 #![allow(missing_docs, reason = "a test binary")]
 
 #[path = "plans/machine.rs"]
@@ -27,7 +29,9 @@ fn folder() -> PathBuf {
 fn planned(path: &str, host: impl Fn(&Profile) -> Host) -> Option<(Profile, Host, Plan, Sources)> {
     let mut sources = Sources::default();
     let caller = Caller { uid: nix::unistd::geteuid().as_raw(), ..machine::caller() };
-    let profile = load(&Request { profile: path.into(), ..Request::default() }, &caller, &mut sources).ok()?;
+    let profile =
+        load(&Request { profile: path.into(), ..Request::default() }, &caller, &mut sources)
+            .ok()?;
     let mut host = host(&profile);
     let plan = plan(&profile, &host).ok()?;
     machine::look_closer(&mut host, &profile);
@@ -53,16 +57,20 @@ fn fits(text: &str, name: &str) {
 #[test]
 fn plans_for_people_are_as_the_goldens_have_them() {
     let place = Place::new();
-    // The names of the profiles are in the text, so they must not depend on this run. Nothing else here goes by the current folder.
+    // The names of the profiles are in the text, so they must not depend on this run. Nothing else
+    // here goes by the current folder.
     std::env::set_current_dir(&place.path).unwrap();
-    let mut names: Vec<String> =
-        std::fs::read_dir(folder().join("plans")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(folder().join("plans"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.retain(|name| name.ends_with(".toml"));
     names.sort();
     let mut wrong = vec![];
     for name in &names {
         place.file(name, &std::fs::read_to_string(folder().join("plans").join(name)).unwrap());
-        let made = planned(name, |profile| machine::for_name(name, profile)).unwrap_or_else(|| panic!("{name} has no plan"));
+        let made = planned(name, |profile| machine::for_name(name, profile))
+            .unwrap_or_else(|| panic!("{name} has no plan"));
         let text = shown(&made, Paint::Plain);
         fits(&text, name);
         let golden = folder().join("views").join(Path::new(name).with_extension("txt"));
@@ -73,7 +81,11 @@ fn plans_for_people_are_as_the_goldens_have_them() {
         }
     }
     assert!(names.len() >= 19, "{names:?}");
-    assert!(wrong.is_empty(), "not as the golden files have it; UPDATE=1 rewrites them:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "not as the golden files have it; UPDATE=1 rewrites them:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -104,11 +116,15 @@ fn colour_changes_nothing_but_the_colour() {
     let place = Place::new();
     let profile = place.file(
         "p.toml",
-        "format = 1\nextends = [\"base\"]\n[process]\ncommand = [\"true\"]\n[mounts]\n\"/work\" = { bind = \"/home/ann/work\", access = \"rw\" }\n",
+        "format = 1\nextends = [\"base\"]\n[process]\ncommand = [\"true\"]\n[mounts]\n\"/work\" = \
+         { bind = \"/home/ann/work\", access = \"rw\" }\n",
     );
     let made = planned(profile.to_str().unwrap(), machine::for_user).unwrap();
     let (plain, mut colour) = (shown(&made, Paint::Plain), shown(&made, Paint::Colour));
-    assert!(colour.contains("\u{1b}[31mrwx\u{1b}[0m"), "a writable tree of the host stands out: {colour}");
+    assert!(
+        colour.contains("\u{1b}[31mrwx\u{1b}[0m"),
+        "a writable tree of the host stands out: {colour}"
+    );
     while let Some(start) = colour.find('\u{1b}') {
         let end = start + colour[start..].find('m').unwrap();
         colour.replace_range(start..=end, "");
@@ -142,7 +158,10 @@ const GRANTS: &[(&str, &str)] = &[
     ("landlock", "paths = \"off\""),
     ("seccomp", "allow = [\"ptrace\", \"mount\", \"@debug\"]"),
     ("seccomp", "policy = \"off\""),
-    ("seccomp", "families = [\"AF_UNIX\", \"AF_INET\", \"AF_INET6\", \"AF_NETLINK\", \"AF_VSOCK\"]"),
+    (
+        "seccomp",
+        "families = [\"AF_UNIX\", \"AF_INET\", \"AF_INET6\", \"AF_NETLINK\", \"AF_VSOCK\"]",
+    ),
     ("seccomp", "architectures = [\"x86\"]"),
     ("mounts", "\"/\" = \"ro\""),
     ("mounts", "\"/usr\" = \"ro\""),
@@ -162,7 +181,10 @@ const GRANTS: &[(&str, &str)] = &[
     ("mounts", "\"/data4\" = { bind = \"/srv/data\", access = \"rw\" }"),
     ("mounts", "\"/services\" = { bind = \"/srv/services\", sockets = true }"),
     ("mounts", "\"/run/agent\" = { socket = \"/run/agent.sock\" }"),
-    ("mounts", "\"/made\" = { bind = \"/home/ann/work/made\", access = \"rw\", missing = \"create\" }"),
+    (
+        "mounts",
+        "\"/made\" = { bind = \"/home/ann/work/made\", access = \"rw\", missing = \"create\" }",
+    ),
     ("mounts", "\"/tmp\" = { tmpfs = \"1M\", exec = true }"),
     ("mounts", "\"/proc\" = \"proc\""),
     ("mounts", "\"/sys\" = \"sysfs\""),
@@ -174,38 +196,78 @@ const GRANTS: &[(&str, &str)] = &[
 
 fn weighed(place: &Place, grants: &[(&str, &str)], root: bool) -> Option<Exposure> {
     let mut text = "format = 1\noptional = [\"landlock\"]\n".to_owned();
-    for section in ["process", "env", "identity", "namespaces", "capabilities", "network", "landlock", "seccomp", "mounts"] {
-        let lines: Vec<&str> = grants.iter().filter(|(of, _)| *of == section).map(|(_, line)| *line).collect();
+    for section in [
+        "process",
+        "env",
+        "identity",
+        "namespaces",
+        "capabilities",
+        "network",
+        "landlock",
+        "seccomp",
+        "mounts",
+    ] {
+        let lines: Vec<&str> =
+            grants.iter().filter(|(of, _)| *of == section).map(|(_, line)| *line).collect();
         let command = if section == "process" { "command = [\"true\"]\n" } else { "" };
         text += &format!("[{section}]\n{command}{}\n", lines.join("\n"));
     }
     let path = place.file("weighed.toml", &text);
-    let host = |profile: &Profile| if root { machine::for_root(profile) } else { machine::for_user(profile) };
+    let host = |profile: &Profile| {
+        if root { machine::for_root(profile) } else { machine::for_user(profile) }
+    };
     let (profile, host, plan, _) = planned(path.to_str().unwrap(), host)?;
     Some(weigh(&profile, &host, &World::new(&plan, &profile)))
 }
 
-/// Sandboxes from the strictest to the one that keeps least, each with the reason for its place, and within which bounds it lies.
+/// Sandboxes from the strictest to the one that keeps least, each with the reason for its place,
+/// and within which bounds it lies.
 const IN_ORDER: &[(&str, &str, u32, u32, &str)] = &[
     ("nothing", "", 0, 5, "no file, no program, no network"),
-    ("a program", "programs = [\"/usr/bin/tool\"]", 0, 5, "three files of the system, which everybody has"),
-    ("the system", "extends = [\"base\"]", 1, 9, "what everybody on the machine reads: it tells what runs there"),
-    ("a project to read", "extends = [\"base\"]\n[mounts]\n\"/home/ann/work\" = \"ro\"", 2, 15, "one directory of the user's; nothing can be sent"),
+    (
+        "a program",
+        "programs = [\"/usr/bin/tool\"]",
+        0,
+        5,
+        "three files of the system, which everybody has",
+    ),
+    (
+        "the system",
+        "extends = [\"base\"]",
+        1,
+        9,
+        "what everybody on the machine reads: it tells what runs there",
+    ),
+    (
+        "a project to read",
+        "extends = [\"base\"]\n[mounts]\n\"/home/ann/work\" = \"ro\"",
+        2,
+        15,
+        "one directory of the user's; nothing can be sent",
+    ),
     (
         "a project to write",
-        "extends = [\"base\"]\n[mounts]\n\"/home/ann/work\" = \"rw\"\n\"/home/ann/work/.git\" = \"ro\"",
+        "extends = [\"base\"]\n[mounts]\n\"/home/ann/work\" = \"rw\"\n\"/home/ann/work/.git\" = \
+         \"ro\"",
         5,
         20,
         "its files change, and somebody starts them on purpose",
     ),
     (
         "a project whose .git is a link, both kept",
-        "extends = [\"base\"]\n[mounts]\n\"/home/ann/linked\" = \"rw\"\n\"/home/ann/linked/.git\" = \"ro\"",
+        "extends = [\"base\"]\n[mounts]\n\"/home/ann/linked\" = \"rw\"\n\"/home/ann/linked/.git\" \
+         = \"ro\"",
         5,
         20,
         "the link stays, and what it leads to is read-only: no more than a plain .git",
     ),
-    ("the network", "extends = [\"base\"]\n[network]\nmode = \"host\"", 25, 35, "services on the loopback, and a way to send what is read"),
+    (
+        "the network",
+        "extends = [\"base\"]\n[network]\nmode = \"host\"",
+        25,
+        35,
+        "services on the loopback, and a way to send what is read",
+    ),
     (
         "all but the home",
         "[mounts]\n\"/\" = \"ro\"\n\"${HOME}\" = \"hide\"",
@@ -215,7 +277,8 @@ const IN_ORDER: &[(&str, &str, u32, u32, &str)] = &[
     ),
     (
         "a project and the network",
-        "extends = [\"base\"]\n[network]\nmode = \"host\"\n[mounts]\n\"/home/ann/work\" = \"rw\"\n\"/home/ann/work/.git\" = \"ro\"",
+        "extends = [\"base\"]\n[network]\nmode = \"host\"\n[mounts]\n\"/home/ann/work\" = \
+         \"rw\"\n\"/home/ann/work/.git\" = \"ro\"",
         30,
         45,
         "the project can be sent away, and the loopback's services act",
@@ -234,11 +297,24 @@ const IN_ORDER: &[(&str, &str, u32, u32, &str)] = &[
         75,
         "histories, mail and tokens in places that no list knows",
     ),
-    ("the keys", "extends = [\"base\"]\n[mounts]\n\"/home/ann/.ssh\" = \"ro\"", 80, 89, "the target is the user on every machine that takes the key"),
-    ("the whole host to read", "[mounts]\n\"/\" = \"ro\"", 85, 95, "the keys, and all else that the user reads"),
+    (
+        "the keys",
+        "extends = [\"base\"]\n[mounts]\n\"/home/ann/.ssh\" = \"ro\"",
+        80,
+        89,
+        "the target is the user on every machine that takes the key",
+    ),
+    (
+        "the whole host to read",
+        "[mounts]\n\"/\" = \"ro\"",
+        85,
+        95,
+        "the keys, and all else that the user reads",
+    ),
     (
         "a home to write",
-        "extends = [\"base\"]\n[mounts]\n\"/home/ann\" = { bind = \"/home/ann\", access = \"rw\", broad = true }",
+        "extends = [\"base\"]\n[mounts]\n\"/home/ann\" = \
+         { bind = \"/home/ann\", access = \"rw\", broad = true }",
         100,
         100,
         "the keys are read, and the next shell runs what the target wrote",
@@ -250,13 +326,27 @@ fn the_exposure_puts_sandboxes_in_the_order_of_what_they_keep() {
     let place = Place::new();
     let mut last = (0, "");
     for (name, text, least, most, reason) in IN_ORDER {
-        let section = if text.starts_with('[') { 0 } else { text.find("\n[").unwrap_or(text.len()) };
+        let section =
+            if text.starts_with('[') { 0 } else { text.find("\n[").unwrap_or(text.len()) };
         let (top, rest) = text.split_at(section);
-        let path = place.file("one.toml", &format!("format = 1\n{top}\n[process]\ncommand = [\"/usr/bin/tool\"]\n{rest}\n"));
-        let made = planned(path.to_str().unwrap(), machine::for_user).unwrap_or_else(|| panic!("{name} has no plan"));
+        let path = place.file(
+            "one.toml",
+            &format!("format = 1\n{top}\n[process]\ncommand = [\"/usr/bin/tool\"]\n{rest}\n"),
+        );
+        let made = planned(path.to_str().unwrap(), machine::for_user)
+            .unwrap_or_else(|| panic!("{name} has no plan"));
         let exposure = weigh(&made.0, &made.1, &World::new(&made.2, &made.0));
-        assert!((*least..=*most).contains(&exposure.tenths), "{name} ({reason}): {:#?}", exposure.points);
-        assert!(last.0 <= exposure.tenths, "{name} ({reason}) is below {}: {:#?}", last.1, exposure.points);
+        assert!(
+            (*least..=*most).contains(&exposure.tenths),
+            "{name} ({reason}): {:#?}",
+            exposure.points
+        );
+        assert!(
+            last.0 <= exposure.tenths,
+            "{name} ({reason}) is below {}: {:#?}",
+            last.1,
+            exposure.points
+        );
         last = (exposure.tenths, name);
     }
 }
@@ -268,8 +358,19 @@ fn the_page_has_every_cost() {
     let page = std::fs::read_to_string(&path).unwrap();
     let (head, _) = page.split_once("| grant |").expect("the page has a table");
     let tenths = |tenths: u32| format!("{}.{}", tenths / 10, tenths % 10);
-    let rows = COSTS.iter().map(|cost| format!("| `{}` | {} | {} | {} |\n", cost.name, tenths(cost.each), tenths(cost.most), cost.reason));
-    let table: String = ["| grant | each | at most | why |\n|---|---|---|---|\n".to_owned()].into_iter().chain(rows).collect();
+    let rows = COSTS.iter().map(|cost| {
+        format!(
+            "| `{}` | {} | {} | {} |\n",
+            cost.name,
+            tenths(cost.each),
+            tenths(cost.most),
+            cost.reason
+        )
+    });
+    let table: String = ["| grant | each | at most | why |\n|---|---|---|---|\n".to_owned()]
+        .into_iter()
+        .chain(rows)
+        .collect();
     let whole = format!("{head}{table}");
     if std::env::var_os("UPDATE").is_some() {
         return std::fs::write(&path, &whole).unwrap();
@@ -292,7 +393,11 @@ fn one_grant_more_never_lowers_the_exposure() {
         let root = nth % 2 == 0;
         let some: Vec<(&str, &str)> = GRANTS.iter().copied().filter(|_| throw(4) == 0).collect();
         let Some(before) = weighed(&place, &some, root) else { continue };
-        assert_eq!(before.tenths, before.points.iter().map(|point| point.tenths).sum::<u32>().min(100), "{some:?}");
+        assert_eq!(
+            before.tenths,
+            before.points.iter().map(|point| point.tenths).sum::<u32>().min(100),
+            "{some:?}"
+        );
         for grant in GRANTS.iter().filter(|grant| !some.contains(grant)) {
             let more: Vec<(&str, &str)> = some.iter().chain([grant]).copied().collect();
             let Some(after) = weighed(&place, &more, root) else { continue };
@@ -319,18 +424,35 @@ fn each_cost_is_met_and_the_ends_of_the_scale_are_reached() {
     let mut met: Vec<&str> = vec![];
     for grant in GRANTS {
         for root in [true, false] {
-            met.extend(weighed(&place, &[*grant], root).iter().flat_map(|exposure| &exposure.points).map(|point| point.cost.name));
+            met.extend(
+                weighed(&place, &[*grant], root)
+                    .iter()
+                    .flat_map(|exposure| &exposure.points)
+                    .map(|point| point.cost.name),
+            );
         }
     }
-    let host = [("identity", "host = true"), ("identity", "user = 0"), ("namespaces", "user = \"host\""), ("capabilities", "keep = [\"chown\"]")];
+    let host = [
+        ("identity", "host = true"),
+        ("identity", "user = 0"),
+        ("namespaces", "user = \"host\""),
+        ("capabilities", "keep = [\"chown\"]"),
+    ];
     let host = weighed(&place, &host, true).unwrap();
     met.extend(host.points.iter().map(|point| point.cost.name));
     let tree = [("namespaces", "mount = \"host\""), ("landlock", "paths = \"off\"")];
     met.extend(weighed(&place, &tree, false).unwrap().points.iter().map(|point| point.cost.name));
-    met.extend(weighed(&place, &[("network", "mode = { join = \"/run/netns/x\" }")], true).unwrap().points.iter().map(|point| point.cost.name));
+    met.extend(
+        weighed(&place, &[("network", "mode = { join = \"/run/netns/x\" }")], true)
+            .unwrap()
+            .points
+            .iter()
+            .map(|point| point.cost.name),
+    );
     // These two hang on the machine: a terminal, and a kernel without Landlock.
     met.extend(["terminal", "no-landlock"]);
-    let unmet: Vec<&str> = COSTS.iter().map(|cost| cost.name).filter(|name| !met.contains(name)).collect();
+    let unmet: Vec<&str> =
+        COSTS.iter().map(|cost| cost.name).filter(|name| !met.contains(name)).collect();
     assert!(unmet.is_empty(), "no profile pays for {unmet:?}");
     let all = [
         ("namespaces", "mount = \"host\""),
@@ -356,16 +478,38 @@ fn a_tree_where_files_can_be_made_is_marked_as_writable() {
     let marks = |rights: &str| {
         let profile = format!(
             "{}[landlock]\npaths = {{ \"/usr\" = \"rx\", \"/work\" = {rights} }}\n",
-            support::system(&format!("\"/work\" = {{ bind = \"{}\", access = \"rw\" }}", work.display()))
+            support::system(&format!(
+                "\"/work\" = {{ bind = \"{}\", access = \"rw\" }}",
+                work.display()
+            ))
         );
         let path = place.file("marks.toml", &profile);
-        let output = place.stockade(As::User).args(["plan", "--format", "json"]).arg(path).arg("true").output().unwrap();
-        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", utf8(&output.stderr)));
-        let entry = json["tree"].as_array().unwrap().iter().find(|entry| entry["path"] == "/work").unwrap().clone();
+        let output = place
+            .stockade(As::User)
+            .args(["plan", "--format", "json"])
+            .arg(path)
+            .arg("true")
+            .output()
+            .unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", utf8(&output.stderr)));
+        let entry = json["tree"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|entry| entry["path"] == "/work")
+            .unwrap()
+            .clone();
         entry["access"].as_str().unwrap().to_owned()
     };
     assert_eq!(
-        [marks("[\"r\", \"make\"]"), marks("[\"r\", \"remove\"]"), marks("[\"r\", \"w\"]"), marks("\"rx\"")].map(|marks| marks.contains('w')),
+        [
+            marks("[\"r\", \"make\"]"),
+            marks("[\"r\", \"remove\"]"),
+            marks("[\"r\", \"w\"]"),
+            marks("\"rx\"")
+        ]
+        .map(|marks| marks.contains('w')),
         [true, true, true, false]
     );
 }
@@ -377,7 +521,8 @@ fn the_command_shows_it_and_the_steps_and_both_as_json() {
     let place = Place::new();
     let who = As::all()[0];
     let plan = |flags: &[&str]| {
-        let output = place.stockade(who).arg("plan").args(flags).args(["base", "true"]).output().unwrap();
+        let output =
+            place.stockade(who).arg("plan").args(flags).args(["base", "true"]).output().unwrap();
         assert!(output.status.success(), "{}", utf8(&output.stderr));
         utf8(&output.stdout)
     };
@@ -386,9 +531,21 @@ fn the_command_shows_it_and_the_steps_and_both_as_json() {
     assert!(!people.contains('\u{1b}') && people.contains("\nexposure  "), "{people}");
     assert!(plan(&["--steps"]).contains("pivot to the new root"));
     let json: serde_json::Value = serde_json::from_str(&plan(&["--format", "json"])).unwrap();
-    let usr = json["tree"].as_array().unwrap().iter().find(|entry| entry["path"] == "/usr").unwrap();
-    assert_eq!((&usr["shows"], &usr["access"], &usr["source"]), (&"bind".into(), &"r-x".into(), &"/usr".into()));
+    let usr =
+        json["tree"].as_array().unwrap().iter().find(|entry| entry["path"] == "/usr").unwrap();
+    assert_eq!(
+        (&usr["shows"], &usr["access"], &usr["source"]),
+        (&"bind".into(), &"r-x".into(), &"/usr".into())
+    );
     assert_eq!(usr["at"]["file"], "<base>");
-    assert!(json["exposure"]["tenths"].is_number() && json["exposure"]["points"][0]["reason"].is_string(), "{json}");
-    assert!(json["walls"].as_array().unwrap().len() > 5 && json["steps"].is_array() && json["not_granted"].is_string());
+    assert!(
+        json["exposure"]["tenths"].is_number()
+            && json["exposure"]["points"][0]["reason"].is_string(),
+        "{json}"
+    );
+    assert!(
+        json["walls"].as_array().unwrap().len() > 5
+            && json["steps"].is_array()
+            && json["not_granted"].is_string()
+    );
 }

@@ -1,4 +1,5 @@
-//! The walls as the target sees them: its state read from inside, its file tree, and what does not lead round either.
+//! The walls as the target sees them: its state read from inside, its file tree, and what does not
+//! lead round either.
 #![allow(missing_docs, reason = "a test binary")]
 
 mod support;
@@ -27,7 +28,11 @@ fn run_probe(place: &Place, who: As, profile: &str, act: &str) -> Output {
 /// The act is refused inside, with one of these errnos.
 fn refused(place: &Place, who: As, profile: &str, act: &str, errnos: &[&str]) {
     let output = run_probe(place, who, profile, act);
-    assert!(output.status.code() == Some(1) && errnos.contains(&text(&output.stdout).trim()), "{who:?}: `{act}`, not {errnos:?}: {}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && errnos.contains(&text(&output.stdout).trim()),
+        "{who:?}: `{act}`, not {errnos:?}: {}",
+        said(&output)
+    );
 }
 
 fn granted(place: &Place, who: As, profile: &str, act: &str) {
@@ -37,7 +42,11 @@ fn granted(place: &Place, who: As, profile: &str, act: &str) {
 
 /// The launcher refuses the profile, with this code of problem.
 fn stopped(output: &Output, code: &str) {
-    assert!(output.status.code() == Some(125) && text(&output.stderr).contains(code), "{code}: {}", said(output));
+    assert!(
+        output.status.code() == Some(125) && text(&output.stderr).contains(code),
+        "{code}: {}",
+        said(output)
+    );
 }
 
 /// Every file of a tree with kind, mode, owner, size and link text: what must not change.
@@ -46,19 +55,34 @@ fn tree_of(top: &Path) -> BTreeMap<PathBuf, String> {
     let mut left = vec![top.to_owned()];
     while let Some(path) = left.pop() {
         let meta = path.symlink_metadata().unwrap();
-        let content = if meta.is_file() { text(&std::fs::read(&path).unwrap()) } else { String::new() };
+        let content =
+            if meta.is_file() { text(&std::fs::read(&path).unwrap()) } else { String::new() };
         let link = std::fs::read_link(&path).unwrap_or_default();
         if meta.is_dir() {
             left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         }
-        found.insert(path, format!("{:o} {}:{} {} {} {content}", meta.mode(), meta.uid(), meta.gid(), meta.ino(), link.display()));
+        found.insert(
+            path,
+            format!(
+                "{:o} {}:{} {} {} {content}",
+                meta.mode(),
+                meta.uid(),
+                meta.gid(),
+                meta.ino(),
+                link.display()
+            ),
+        );
     }
     found
 }
 
 /// Reads `KEY:\tVALUE` lines.
 fn fields(status: &str) -> BTreeMap<String, String> {
-    status.lines().filter_map(|line| line.split_once(':')).map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect()
+    status
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
+        .collect()
 }
 
 /// The host's ids of the one who starts the launcher.
@@ -84,9 +108,17 @@ fn the_status_of_the_target() {
         }
         let id = if *who == As::Root { 1000 } else { host_id(*who) }.to_string();
         let all_ids = [&*id; 4].join("\t");
-        assert_eq!((&*status["NoNewPrivs"], &*status["Seccomp"], &*status["Umask"]), ("1", "2", "0022"), "{who:?}");
+        assert_eq!(
+            (&*status["NoNewPrivs"], &*status["Seccomp"], &*status["Umask"]),
+            ("1", "2", "0022"),
+            "{who:?}"
+        );
         assert_eq!((&*status["Uid"], &*status["Gid"]), (&*all_ids, &*all_ids), "{who:?}");
-        assert_eq!((&*status["SigBlk"], &*status["SigIgn"], &*status["TracerPid"]), ("0000000000000000", "0000000000000000", "0"), "{who:?}");
+        assert_eq!(
+            (&*status["SigBlk"], &*status["SigIgn"], &*status["TracerPid"]),
+            ("0000000000000000", "0000000000000000", "0"),
+            "{who:?}"
+        );
         if *who == As::Root {
             assert_eq!(status["Groups"], "", "no supplementary group of root's is kept");
         }
@@ -104,14 +136,25 @@ fn what_the_caller_ignores_and_blocks_is_not_inherited() {
     for who in As::all() {
         let mut command = place.outside(*who, &binary);
         command.args(["ignoring", "13"]).arg(place.path.join("stockade")).arg("run").arg(&path);
-        let output = command.args(["/bin/cat", "/proc/self/status", "/proc/self/personality"]).output().unwrap();
+        let output = command
+            .args(["/bin/cat", "/proc/self/status", "/proc/self/personality"])
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{who:?}: {}", said(&output));
         let status = fields(&text(&output.stdout));
         let state = (&*status["SigBlk"], &*status["SigIgn"], &*status["Umask"]);
         assert_eq!(state, ("0000000000000000", "0000000000000000", "0022"), "{who:?}");
-        assert_eq!(text(&output.stdout).lines().last(), Some("00000000"), "{who:?}: the personality");
+        assert_eq!(
+            text(&output.stdout).lines().last(),
+            Some("00000000"),
+            "{who:?}: the personality"
+        );
         // The twin: they are inherited by any other child.
-        let twin = place.outside(*who, &binary).args(["ignoring", "13", "/bin/cat", "/proc/self/status"]).output().unwrap();
+        let twin = place
+            .outside(*who, &binary)
+            .args(["ignoring", "13", "/bin/cat", "/proc/self/status"])
+            .output()
+            .unwrap();
         assert_ne!(fields(&text(&twin.stdout))["SigIgn"], "0000000000000000");
     }
 }
@@ -122,11 +165,17 @@ fn ids_are_mapped_to_nobody_elses() {
     for who in As::all() {
         for (file, kind) in [("uid_map", "user"), ("gid_map", "group")] {
             let map = place.sh(*who, &system(""), &format!("cat /proc/self/{file}"));
-            let numbers: Vec<u32> = map.split_whitespace().map(|number| number.parse().unwrap()).collect();
-            let [inside, outside, 1] = numbers[..] else { panic!("{who:?}: one {kind} is mapped, not `{map}`") };
+            let numbers: Vec<u32> =
+                map.split_whitespace().map(|number| number.parse().unwrap()).collect();
+            let [inside, outside, 1] = numbers[..] else {
+                panic!("{who:?}: one {kind} is mapped, not `{map}`")
+            };
             match who {
                 // 0x70000000 to 0x7FFDFFFF belong to nobody.
-                As::Root => assert!(inside == 1000 && (0x7000_0000..0x7FFE_0000).contains(&outside), "{map}"),
+                As::Root => assert!(
+                    inside == 1000 && (0x7000_0000..0x7FFE_0000).contains(&outside),
+                    "{map}"
+                ),
                 As::User => assert_eq!((inside, outside), (host_id(*who), host_id(*who))),
             }
         }
@@ -148,17 +197,28 @@ fn every_namespace_is_new() {
     let place = Place::new();
     let kinds = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"];
     for who in As::all() {
-        let inside = place.sh(*who, &system(""), &format!("cd /proc/self/ns; readlink {}", kinds.join(" ")));
+        let inside =
+            place.sh(*who, &system(""), &format!("cd /proc/self/ns; readlink {}", kinds.join(" ")));
         for (kind, link) in kinds.iter().zip(inside.lines()) {
             let host = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
-            assert!(link.starts_with(kind) && Path::new(link) != host, "{who:?}: {link} is the host's");
+            assert!(
+                link.starts_with(kind) && Path::new(link) != host,
+                "{who:?}: {link} is the host's"
+            );
         }
         assert_eq!(inside.lines().count(), 8);
         assert_eq!(place.sh(*who, &system(""), "cat /proc/sys/kernel/hostname"), "stockade");
-        assert_eq!(place.sh(*who, &system(""), "cat /proc/net/dev | wc -l"), "3", "{who:?}: two lines of heading and lo");
+        assert_eq!(
+            place.sh(*who, &system(""), "cat /proc/net/dev | wc -l"),
+            "3",
+            "{who:?}: two lines of heading and lo"
+        );
         // The twin: what the profile leaves to the host is the host's.
         let shared = format!("{}[namespaces]\nuts = \"host\"\n", system(""));
-        assert_eq!(Path::new(&place.sh(*who, &shared, "readlink /proc/self/ns/uts")), std::fs::read_link("/proc/self/ns/uts").unwrap());
+        assert_eq!(
+            Path::new(&place.sh(*who, &shared, "readlink /proc/self/ns/uts")),
+            std::fs::read_link("/proc/self/ns/uts").unwrap()
+        );
     }
 }
 
@@ -171,7 +231,11 @@ fn limits_guard_the_core_helper() {
         let values: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
         // At 0 the kernel still runs a helper of core_pattern, at 1 it does not (core(5)).
         assert_eq!(values, ["1", "1"], "{who:?}");
-        let own = place.sh(*who, &format!("{}[rlimits]\nnofile = 100\ncore = 0\n", system("")), "ulimit -n; ulimit -Hn; ulimit -c");
+        let own = place.sh(
+            *who,
+            &format!("{}[rlimits]\nnofile = 100\ncore = 0\n", system("")),
+            "ulimit -n; ulimit -Hn; ulimit -c",
+        );
         assert_eq!(own, "100\n100\n0", "{who:?}");
     }
 }
@@ -184,15 +248,28 @@ fn the_environment_is_the_profiles() {
         let run = |env: &str| {
             let path = place.file("profile.toml", &profile(env));
             let mut command = place.stockade(*who);
-            command.env("SECRET_TOKEN", "hidden").env("LD_PRELOAD", "/none.so").env("LANG", "xx_YY");
-            let output = command.arg("run").arg(path).args(["/bin/cat", "/proc/self/environ"]).output().unwrap();
+            command
+                .env("SECRET_TOKEN", "hidden")
+                .env("LD_PRELOAD", "/none.so")
+                .env("LANG", "xx_YY");
+            let output = command
+                .arg("run")
+                .arg(path)
+                .args(["/bin/cat", "/proc/self/environ"])
+                .output()
+                .unwrap();
             assert!(output.status.success(), "{who:?}: {}", said(&output));
-            let mut found: Vec<String> = text(&output.stdout).split_terminator('\0').map(str::to_owned).collect();
+            let mut found: Vec<String> =
+                text(&output.stdout).split_terminator('\0').map(str::to_owned).collect();
             found.sort();
             found
         };
         assert_eq!(run(""), ["PATH=/usr/local/bin:/usr/bin:/bin"], "{who:?}");
-        assert_eq!(run("LANG = true\nA = \"b\"\nABSENT = true\n"), ["A=b", "LANG=xx_YY", "PATH=/usr/local/bin:/usr/bin:/bin"], "{who:?}");
+        assert_eq!(
+            run("LANG = true\nA = \"b\"\nABSENT = true\n"),
+            ["A=b", "LANG=xx_YY", "PATH=/usr/local/bin:/usr/bin:/bin"],
+            "{who:?}"
+        );
     }
 }
 
@@ -201,24 +278,40 @@ fn pid_1_says_nothing_of_the_host() {
     let place = Place::new();
     probe(&place);
     for who in As::all() {
-        assert_eq!(place.sh(*who, &system(""), "tr -d '\\0' < /proc/1/cmdline; cat /proc/1/comm"), "stockade", "{who:?}");
-        // The command line of the launcher holds the profile's place; nothing that can be read inside may.
+        assert_eq!(
+            place.sh(*who, &system(""), "tr -d '\\0' < /proc/1/cmdline; cat /proc/1/comm"),
+            "stockade",
+            "{who:?}"
+        );
+        // The command line of the launcher holds the profile's place; nothing that can be read
+        // inside may.
         let needle = place.path.file_name().unwrap().to_str().unwrap();
-        let line =
-            format!("cat /proc/1/cmdline /proc/1/status /proc/1/stat /proc/1/mountinfo /proc/1/environ 2>/dev/null | grep -c {needle} || true");
+        let line = format!(
+            "cat /proc/1/cmdline /proc/1/status /proc/1/stat /proc/1/mountinfo /proc/1/environ \
+             2>/dev/null | grep -c {needle} || true"
+        );
         assert_eq!(place.sh(*who, &system(""), &line), "0", "{who:?}");
         // The target may be faster than pid 1 is with what it does after the start.
         for _ in 0..20 {
             let output = run_probe(&place, *who, &with_probe(&place, ""), "print /proc/1/cmdline");
-            assert!(output.status.success() && output.stdout.iter().all(|byte| *byte == 0), "{who:?}: {}", said(&output));
+            assert!(
+                output.status.success() && output.stdout.iter().all(|byte| *byte == 0),
+                "{who:?}: {}",
+                said(&output)
+            );
         }
-        assert_eq!(place.sh(*who, &system(""), "set -- /proc/[0-9]*; echo $#"), "2", "{who:?}: pid 1 and the shell");
+        assert_eq!(
+            place.sh(*who, &system(""), "set -- /proc/[0-9]*; echo $#"),
+            "2",
+            "{who:?}: pid 1 and the shell"
+        );
     }
 }
 
 #[test]
 fn the_keyring_is_new() {
-    // keyctl(2) is closed inside, and /proc/keys hidden, so the kernel's call is watched from outside.
+    // keyctl(2) is closed inside, and /proc/keys hidden, so the kernel's call is watched from
+    // outside.
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         return skip("strace is not here");
     }
@@ -237,7 +330,10 @@ fn the_keyring_is_new() {
         .unwrap();
     assert!(output.status.success(), "{}", said(&output));
     let calls = std::fs::read_to_string(&trace).unwrap();
-    let joined = calls.lines().filter(|line| line.contains("keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL) = ")).count();
+    let joined = calls
+        .lines()
+        .filter(|line| line.contains("keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL) = "))
+        .count();
     assert_eq!(joined, 1, "{calls}");
 }
 
@@ -250,15 +346,35 @@ fn inherited_descriptors_are_closed() {
     let path = place.file("profile.toml", &with_probe(&place, ""));
     for who in As::all() {
         let mut command = place.outside(*who, &binary);
-        command.args(["with", "3,7,1500", "/etc/passwd"]).arg(place.path.join("stockade")).arg("run").arg(&path).args(["/probe", "fds"]);
+        command
+            .args(["with", "3,7,1500", "/etc/passwd"])
+            .arg(place.path.join("stockade"))
+            .arg("run")
+            .arg(&path)
+            .args(["/probe", "fds"]);
         let output = command.stdin(Stdio::null()).output().unwrap();
-        assert_eq!(text(&output.stdout), "0 null\n1 other\n2 other\n", "{who:?}: {}", said(&output));
+        assert_eq!(
+            text(&output.stdout),
+            "0 null\n1 other\n2 other\n",
+            "{who:?}: {}",
+            said(&output)
+        );
         // The twin: the launcher did get them.
         let kept = place.file("kept.toml", &with_probe(&place, "[process]\npass-fds = [7, 1500]"));
         let mut command = place.outside(*who, &binary);
-        command.args(["with", "3,7,1500", "/etc/passwd"]).arg(place.path.join("stockade")).arg("run").arg(&kept).args(["/probe", "fds"]);
+        command
+            .args(["with", "3,7,1500", "/etc/passwd"])
+            .arg(place.path.join("stockade"))
+            .arg("run")
+            .arg(&kept)
+            .args(["/probe", "fds"]);
         let output = command.stdin(Stdio::null()).output().unwrap();
-        assert_eq!(text(&output.stdout), "0 null\n1 other\n2 other\n7 other\n1500 other\n", "{who:?}: {}", said(&output));
+        assert_eq!(
+            text(&output.stdout),
+            "0 null\n1 other\n2 other\n7 other\n1500 other\n",
+            "{who:?}: {}",
+            said(&output)
+        );
     }
 }
 
@@ -268,16 +384,32 @@ fn closed_standard_descriptors_are_dev_null() {
     let binary = probe(&place);
     let path = place.file("profile.toml", &with_probe(&place, ""));
     for who in As::all() {
-        for (closed, expected) in [("0", "0 null\n1 other\n2 other\n"), ("0,2", "0 null\n1 other\n2 null\n")] {
+        for (closed, expected) in
+            [("0", "0 null\n1 other\n2 other\n"), ("0,2", "0 null\n1 other\n2 null\n")]
+        {
             let mut command = place.outside(*who, &binary);
-            command.args(["without", closed]).arg(place.path.join("stockade")).arg("run").arg(&path).args(["/probe", "fds"]);
+            command
+                .args(["without", closed])
+                .arg(place.path.join("stockade"))
+                .arg("run")
+                .arg(&path)
+                .args(["/probe", "fds"]);
             let output = command.output().unwrap();
             assert_eq!(text(&output.stdout), expected, "{who:?}: {closed}: {}", said(&output));
         }
-        // With 1 closed nothing can be read, but what is printed must not go into a file that took its number.
+        // With 1 closed nothing can be read, but what is printed must not go into a file that took
+        // its number.
         let mut command = place.outside(*who, &binary);
-        command.args(["without", "0,1,2"]).arg(place.path.join("stockade")).arg("run").arg(&path).args(["/bin/sh", "-c"]);
-        let output = command.arg("echo lost && echo lost >&2 && test /dev/null -ef /proc/self/fd/1").output().unwrap();
+        command
+            .args(["without", "0,1,2"])
+            .arg(place.path.join("stockade"))
+            .arg("run")
+            .arg(&path)
+            .args(["/bin/sh", "-c"]);
+        let output = command
+            .arg("echo lost && echo lost >&2 && test /dev/null -ef /proc/self/fd/1")
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{who:?}: {}", said(&output));
     }
 }
@@ -289,11 +421,25 @@ fn a_folder_as_standard_stream_is_refused() {
     let path = place.file("profile.toml", &profile);
     for who in As::all() {
         let folder = std::fs::File::open("/").unwrap();
-        let output = place.stockade(*who).arg("run").arg(&path).arg("/bin/true").stdin(folder).output().unwrap();
+        let output = place
+            .stockade(*who)
+            .arg("run")
+            .arg(&path)
+            .arg("/bin/true")
+            .stdin(folder)
+            .output()
+            .unwrap();
         stopped(&output, "process::stream");
         let null = place.file("null.toml", &format!("{profile}[process]\nstdin = \"null\"\n"));
         let folder = std::fs::File::open("/").unwrap();
-        let output = place.stockade(*who).arg("run").arg(&null).arg("/bin/true").stdin(folder).output().unwrap();
+        let output = place
+            .stockade(*who)
+            .arg("run")
+            .arg(&null)
+            .arg("/bin/true")
+            .stdin(folder)
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{who:?}: {}", said(&output));
     }
 }
@@ -314,15 +460,35 @@ fn a_file_as_stdin_is_not_opened_wider() {
         assert_eq!(text(&run(&["/bin/cat", "/dev/stdin"]).stdout), "line\n", "{who:?}");
         for act in ["open-w", "open-rw"] {
             let output = run(&["/probe", act, "/proc/self/fd/0"]);
-            assert!(output.status.code() == Some(1) && text(&output.stdout) == "EACCES\n", "{who:?}: {act}: {}", said(&output));
+            assert!(
+                output.status.code() == Some(1) && text(&output.stdout) == "EACCES\n",
+                "{who:?}: {act}: {}",
+                said(&output)
+            );
             let stdin = std::fs::File::open(&input).unwrap();
-            let twin = place.outside(*who, &binary).args([act, "/proc/self/fd/0"]).stdin(stdin).output().unwrap();
+            let twin = place
+                .outside(*who, &binary)
+                .args([act, "/proc/self/fd/0"])
+                .stdin(stdin)
+                .output()
+                .unwrap();
             assert!(twin.status.success(), "{who:?}: {}", said(&twin));
         }
         // A file that was opened for writing alone cannot be read.
         let output_file = std::fs::OpenOptions::new().append(true).open(&input).unwrap();
-        let output = place.stockade(*who).arg("run").arg(&path).args(["/probe", "read", "/proc/self/fd/2"]).stderr(output_file).output().unwrap();
-        assert!(output.status.code() == Some(1) && text(&output.stdout) == "EACCES\n", "{who:?}: {}", said(&output));
+        let output = place
+            .stockade(*who)
+            .arg("run")
+            .arg(&path)
+            .args(["/probe", "read", "/proc/self/fd/2"])
+            .stderr(output_file)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.code() == Some(1) && text(&output.stdout) == "EACCES\n",
+            "{who:?}: {}",
+            said(&output)
+        );
     }
 }
 
@@ -339,14 +505,24 @@ fn read_only_means_the_mounts_below_too() {
     let tree = place.path.join("tree");
     let profile = with_probe(&place, &format!("\"/tree\" = {{ bind = \"{}\" }}", tree.display()));
     let path = place.file("profile.toml", &profile);
-    let writable = with_probe(&place, &format!("\"/tree\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}", tree.display()));
+    let writable = with_probe(
+        &place,
+        &format!(
+            "\"/tree\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}",
+            tree.display()
+        ),
+    );
     let writable = place.file("writable.toml", &writable);
-    let alone = format!("\"/tree\" = {{ bind = \"{}\", access = \"ro\", recursive = false }}", tree.display());
+    let alone = format!(
+        "\"/tree\" = {{ bind = \"{}\", access = \"ro\", recursive = false }}",
+        tree.display()
+    );
     let alone = place.file("alone.toml", &with_probe(&place, &alone));
     let run = |profile: &Path, line: &str| {
         // In mounts of its own, so that nothing is left where the test is killed.
         let mount = format!(
-            "mount -t tmpfs -o mode=777 none {}/below && echo deep > {0}/below/file && exec {} run {} {line}",
+            "mount -t tmpfs -o mode=777 none {}/below && echo deep > {0}/below/file && exec {} run \
+             {} {line}",
             tree.display(),
             place.path.join("stockade").display(),
             profile.display()
@@ -356,15 +532,28 @@ fn read_only_means_the_mounts_below_too() {
     let output = run(&path, "/bin/cat /tree/below/file");
     assert_eq!(text(&output.stdout), "deep\n", "{}", said(&output));
     let output = run(&path, "/probe create /tree/below/x 644");
-    assert!(output.status.code() == Some(1) && text(&output.stdout) == "EROFS\n", "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && text(&output.stdout) == "EROFS\n",
+        "{}",
+        said(&output)
+    );
     let output = run(&writable, "/probe create /tree/below/x 644");
     if support::tmpfs_can_be_mapped() {
         assert!(output.status.success(), "the twin: {}", said(&output));
     } else {
-        assert!(output.status.code() == Some(125) && text(&output.stderr).contains("no idmapped mounts"), "the twin: {}", said(&output));
+        assert!(
+            output.status.code() == Some(125)
+                && text(&output.stderr).contains("no idmapped mounts"),
+            "the twin: {}",
+            said(&output)
+        );
     }
     let output = run(&alone, "/probe read /tree/below/file");
-    assert!(output.status.code() == Some(1) && text(&output.stdout) == "ENOENT\n", "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && text(&output.stdout) == "ENOENT\n",
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
@@ -374,7 +563,10 @@ fn attributes_of_the_mounts() {
     for who in As::all() {
         let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
         let folder = place.folder(if *who == As::Root { "of-root" } else { "rw" }, *who);
-        let more = format!("\"/work\" = {{ bind = \"{}\", access = \"rw\", exec = false{owner} }}", folder.display());
+        let more = format!(
+            "\"/work\" = {{ bind = \"{}\", access = \"rw\", exec = false{owner} }}",
+            folder.display()
+        );
         let info = place.sh(*who, &system(&more), "cat /proc/self/mountinfo");
         let mut seen = 0;
         let fields: Vec<Vec<&str>> = info.lines().map(|line| line.split(' ').collect()).collect();
@@ -383,12 +575,19 @@ fn attributes_of_the_mounts() {
             let (point, options): (&str, Vec<&str>) = (words[4], words[5].split(',').collect());
             seen += 1;
             if words[2] == root {
-                // The root and the covers: the file system itself is read-only, wherever it is mounted.
-                assert!(words[9].starts_with("ro,") && options.contains(&"nosuid") && options.contains(&"nodev"), "{who:?}: {line}");
+                // The root and the covers: the file system itself is read-only, wherever it is
+                // mounted.
+                assert!(
+                    words[9].starts_with("ro,")
+                        && options.contains(&"nosuid")
+                        && options.contains(&"nodev"),
+                    "{who:?}: {line}"
+                );
                 continue;
             }
             if point.strip_prefix("/dev/").is_some_and(|name| !["pts", "shm"].contains(&name)) {
-                // A single device node of the host's: nothing is on it that a set-id bit or a program could be.
+                // A single device node of the host's: nothing is on it that a set-id bit or a
+                // program could be.
                 continue;
             }
             assert!(options.contains(&"nosuid"), "{who:?}: {line}");
@@ -397,7 +596,10 @@ fn attributes_of_the_mounts() {
             assert_eq!(options.contains(&"ro"), !writable, "{who:?}: {line}");
             let runs = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc"].contains(&point);
             // A mount of the host's below a tree of programs runs them if it did.
-            if !["/usr/", "/bin/", "/lib/", "/lib64/", "/sbin/"].iter().any(|tree| point.starts_with(tree)) {
+            if !["/usr/", "/bin/", "/lib/", "/lib64/", "/sbin/"]
+                .iter()
+                .any(|tree| point.starts_with(tree))
+            {
                 assert_eq!(options.contains(&"noexec"), !runs, "{who:?}: {line}");
             }
             // No field of propagation: nothing goes to the host or comes from it.
@@ -413,7 +615,13 @@ fn a_program_on_a_noexec_mount_does_not_run() {
     probe(&place);
     for who in As::all() {
         let profile = with_probe(&place, "\"/run-here\" = { tmpfs = \"16M\", exec = true }");
-        let copy = |to: &str| place.run(*who, &profile, &["/bin/sh", "-c", &format!("cp /probe {to}/p && {to}/p fds")]);
+        let copy = |to: &str| {
+            place.run(
+                *who,
+                &profile,
+                &["/bin/sh", "-c", &format!("cp /probe {to}/p && {to}/p fds")],
+            )
+        };
         let output = copy("/tmp");
         assert_eq!(output.status.code(), Some(126), "{who:?}: {}", said(&output));
         let output = copy("/run-here");
@@ -436,9 +644,16 @@ fn hidden_is_empty_and_stays_so() {
                 chown(path, Some(USER), Some(USER)).unwrap();
             }
         }
-        let more = format!("\"/t\" = {{ bind = \"{}\" }}\n\"/t/dir\" = \"hide\"\n\"/t/key\" = {{ hide = true }}", tree.display());
+        let more = format!(
+            "\"/t\" = {{ bind = \"{}\" }}\n\"/t/dir\" = \"hide\"\n\"/t/key\" = {{ hide = true }}",
+            tree.display()
+        );
         let profile = with_probe(&place, &more);
-        assert_eq!(place.sh(*who, &profile, "ls -A /t/dir; ls /t; stat -c '%a %s' /t/key"), "dir\nkey\n0 0", "{who:?}");
+        assert_eq!(
+            place.sh(*who, &profile, "ls -A /t/dir; ls /t; stat -c '%a %s' /t/key"),
+            "dir\nkey\n0 0",
+            "{who:?}"
+        );
         for act in ["read /t/key", "open-w /t/key", "chmod /t/key 644", "chmod /t/dir 755"] {
             refused(&place, *who, &profile, act, &["EACCES", "EROFS"]);
         }
@@ -448,7 +663,8 @@ fn hidden_is_empty_and_stays_so() {
     }
 }
 
-/// A writable bind at /w of a tree `a/b/secret` and `a/other`, with `secret` hidden, as folder or as file.
+/// A writable bind at /w of a tree `a/b/secret` and `a/other`, with `secret` hidden, as folder or
+/// as file.
 struct Masked {
     place: Place,
     who: As,
@@ -475,7 +691,10 @@ impl Masked {
             }
         }
         let owner = if who == As::Root { ", owner = \"root\"" } else { "" };
-        let more = format!("\"/w\" = {{ bind = \"{}\", access = \"rw\"{owner} }}\n\"/w/a/b/secret\" = \"hide\"", tree.display());
+        let more = format!(
+            "\"/w\" = {{ bind = \"{}\", access = \"rw\"{owner} }}\n\"/w/a/b/secret\" = \"hide\"",
+            tree.display()
+        );
         let profile = with_probe(&place, &more);
         Masked { place, who, profile }
     }
@@ -492,11 +711,29 @@ fn a_mask_cannot_be_walked_round() {
                 refused(&place, who, &profile, &format!("rename {path} /w/moved"), walled);
                 refused(&place, who, &profile, &format!("exchange {path} /w/other"), walled);
                 refused(&place, who, &profile, &format!("exchange /w/other {path}"), walled);
-                refused(&place, who, &profile, &format!("rename /w/other {path}"), &["EBUSY", "EXDEV", "EACCES", "EROFS", "ENOTDIR", "ENOTEMPTY"]);
-                refused(&place, who, &profile, &format!("rmdir {path}"), &["EBUSY", "ENOTDIR", "ENOTEMPTY", "EACCES"]);
+                refused(
+                    &place,
+                    who,
+                    &profile,
+                    &format!("rename /w/other {path}"),
+                    &["EBUSY", "EXDEV", "EACCES", "EROFS", "ENOTDIR", "ENOTEMPTY"],
+                );
+                refused(
+                    &place,
+                    who,
+                    &profile,
+                    &format!("rmdir {path}"),
+                    &["EBUSY", "ENOTDIR", "ENOTEMPTY", "EACCES"],
+                );
             }
             refused(&place, who, &profile, "unlink /w/a/b/secret", &["EBUSY", "EISDIR"]);
-            refused(&place, who, &profile, "link /w/a/b/secret /w/linked", &["EXDEV", "EPERM", "EACCES"]);
+            refused(
+                &place,
+                who,
+                &profile,
+                "link /w/a/b/secret /w/linked",
+                &["EXDEV", "EPERM", "EACCES"],
+            );
             let token = if folder { "/w/a/b/secret/token" } else { "/w/a/b/secret" };
             refused(&place, who, &profile, &format!("read {token}"), &["ENOENT", "EACCES"]);
             // The twin: without the mask each of them moves.
@@ -523,21 +760,40 @@ fn the_deepest_entry_wins() {
         let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
         let bind = |inside: &str, below: &str, access: &str| {
             let owner = if access == "rw" { owner } else { "" };
-            format!("\"/t{inside}\" = {{ bind = \"{}{below}\", access = \"{access}\"{owner} }}\n", tree.display())
+            format!(
+                "\"/t{inside}\" = {{ bind = \"{}{below}\", access = \"{access}\"{owner} }}\n",
+                tree.display()
+            )
         };
         // Writable, read-only in it, writable in that.
-        let profile = with_probe(&place, &(bind("", "", "rw") + &bind("/a", "/a", "ro") + &bind("/a/b", "/a/b", "rw")));
+        let profile = with_probe(
+            &place,
+            &(bind("", "", "rw") + &bind("/a", "/a", "ro") + &bind("/a/b", "/a/b", "rw")),
+        );
         granted(&place, *who, &profile, "create /t/x 644");
         refused(&place, *who, &profile, "create /t/a/x 644", &["EROFS"]);
         granted(&place, *who, &profile, "create /t/a/b/x 644");
         granted(&place, *who, &profile, "create /t/a/b/c/x 644");
         // Hidden, and a hole in the cover is refused rather than left out.
-        let output =
-            place.run(*who, &with_probe(&place, &(bind("", "", "ro") + "\"/t/a\" = \"hide\"\n" + &bind("/a/b", "/a/b", "ro"))), &["/probe", "fds"]);
+        let output = place.run(
+            *who,
+            &with_probe(
+                &place,
+                &(bind("", "", "ro") + "\"/t/a\" = \"hide\"\n" + &bind("/a/b", "/a/b", "ro")),
+            ),
+            &["/probe", "fds"],
+        );
         stopped(&output, "mounts::below");
         // A tmpfs over a bound folder, and a bound folder in that.
-        let profile = with_probe(&place, &(bind("", "", "ro") + "\"/t/a\" = \"tmpfs\"\n" + &bind("/a/deep/b", "/a/b", "ro")));
-        assert_eq!(place.sh(*who, &profile, "ls /t/a /t/a/deep/b | tr '\\n' ' '"), "/t/a: deep  /t/a/deep/b: c x", "{who:?}");
+        let profile = with_probe(
+            &place,
+            &(bind("", "", "ro") + "\"/t/a\" = \"tmpfs\"\n" + &bind("/a/deep/b", "/a/b", "ro")),
+        );
+        assert_eq!(
+            place.sh(*who, &profile, "ls /t/a /t/a/deep/b | tr '\\n' ' '"),
+            "/t/a: deep  /t/a/deep/b: c x",
+            "{who:?}"
+        );
         for path in ["x", "a/b/x", "a/b/c/x"] {
             std::fs::remove_file(tree.join(path)).unwrap();
         }
@@ -565,8 +821,15 @@ fn the_order_of_lines_means_nothing() {
         "\"/x\" = { dir = \"0700\" }".into(),
     ];
     let plan = |lines: &[String]| {
-        let path = place.file("profile.toml", &format!("format = 1\n[process]\ncommand = [\"true\"]\n[mounts]\n{}\n", lines.join("\n")));
-        let output = place.stockade(As::Root).args(["plan", "--format", "json"]).arg(path).output().unwrap();
+        let path = place.file(
+            "profile.toml",
+            &format!(
+                "format = 1\n[process]\ncommand = [\"true\"]\n[mounts]\n{}\n",
+                lines.join("\n")
+            ),
+        );
+        let output =
+            place.stockade(As::Root).args(["plan", "--format", "json"]).arg(path).output().unwrap();
         assert!(output.status.success(), "{}", said(&output));
         let mut value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         forget(&mut value);
@@ -585,7 +848,8 @@ fn the_order_of_lines_means_nothing() {
     assert_ne!(plan(&lines), first, "the twin: a line less is another plan");
 }
 
-/// Takes out what differs from run to run: the place of a line and what is told in the order of lines, and the host ids that a process id chose, as numbers and in words.
+/// Takes out what differs from run to run: the place of a line and what is told in the order of
+/// lines, and the host ids that a process id chose, as numbers and in words.
 fn forget(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Object(map) => {
@@ -594,7 +858,9 @@ fn forget(value: &mut serde_json::Value) {
             }
             map.values_mut().for_each(forget);
         }
-        serde_json::Value::String(text) if text.starts_with("the target has the host ids ") => text.clear(),
+        serde_json::Value::String(text) if text.starts_with("the target has the host ids ") => {
+            text.clear()
+        }
         serde_json::Value::Array(list) => list.iter_mut().for_each(forget),
         _ => {}
     }
@@ -625,9 +891,17 @@ fn a_link_in_a_bound_tree_is_not_followed() {
                 "\"/t/up\" = { bind = \"/usr\" }",
                 "\"/t/etc\" = { bind = \"/usr\", access = \"ro\" }",
             ] {
-                let more = format!("\"/t\" = {{ bind = \"{}\", access = \"{access}\"{owner} }}\n{below}", tree.display());
+                let more = format!(
+                    "\"/t\" = {{ bind = \"{}\", access = \"{access}\"{owner} }}\n{below}",
+                    tree.display()
+                );
                 let output = place.run(*who, &system(&more), &["/bin/true"]);
-                assert_eq!(output.status.code(), Some(125), "{who:?}: {access}: {below}: {}", said(&output));
+                assert_eq!(
+                    output.status.code(),
+                    Some(125),
+                    "{who:?}: {access}: {below}: {}",
+                    said(&output)
+                );
             }
         }
         assert_eq!((tree_of(&canary), tree_of(&tree)), before, "{who:?}");
@@ -661,7 +935,12 @@ fn nothing_is_made_in_a_tree_of_the_host() {
         place.file(&format!("tree-{who:?}/file"), "text");
         let before = tree_of(&tree);
         let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
-        let grant = |below: &str| system(&format!("\"/t\" = {{ bind = \"{}\", access = \"rw\"{owner} }}\n{below}", tree.display()));
+        let grant = |below: &str| {
+            system(&format!(
+                "\"/t\" = {{ bind = \"{}\", access = \"rw\"{owner} }}\n{below}",
+                tree.display()
+            ))
+        };
         for (below, code) in [
             ("\"/t/absent\" = \"tmpfs\"", "mounts::no-mount-point"),
             ("\"/t/absent/deep\" = { bind = \"/usr\" }", "mounts::no-mount-point"),
@@ -674,12 +953,20 @@ fn nothing_is_made_in_a_tree_of_the_host() {
             ("\"/t/file/below\" = \"tmpfs\"", "mounts::no-mount-point"),
         ] {
             let output = place.run(*who, &grant(below), &["/bin/true"]);
-            assert!(output.status.code() == Some(125) && text(&output.stderr).contains(code), "{who:?}: {below}: {}", said(&output));
+            assert!(
+                output.status.code() == Some(125) && text(&output.stderr).contains(code),
+                "{who:?}: {below}: {}",
+                said(&output)
+            );
             assert_eq!(tree_of(&tree), before, "{who:?}: {below}");
         }
         // What is there is covered, and comes back.
         let covered = "\"/t/there\" = \"tmpfs\"\n\"/t/file\" = { text = \"other\" }";
-        assert_eq!(place.sh(*who, &grant(covered), "cat /t/file; echo x > /t/there/x; ls /t/there"), "otherx", "{who:?}");
+        assert_eq!(
+            place.sh(*who, &grant(covered), "cat /t/file; echo x > /t/there/x; ls /t/there"),
+            "otherx",
+            "{who:?}"
+        );
         assert_eq!(tree_of(&tree), before, "{who:?}");
     }
 }
@@ -692,12 +979,23 @@ fn what_the_target_writes_belongs_to_the_tree_s_owner() {
     probe(&place);
     let tree = place.folder("tree", As::User);
     let owner = tree.metadata().unwrap().uid();
-    let profile = with_probe(&place, &format!("\"/t\" = {{ bind = \"{}\", access = \"rw\" }}", tree.display()));
+    let profile = with_probe(
+        &place,
+        &format!("\"/t\" = {{ bind = \"{}\", access = \"rw\" }}", tree.display()),
+    );
     for who in As::all() {
-        place.sh(*who, &profile, "echo x > /t/file && mkdir /t/dir && ln -s x /t/link && echo y > /t/dir/file");
+        place.sh(
+            *who,
+            &profile,
+            "echo x > /t/file && mkdir /t/dir && ln -s x /t/link && echo y > /t/dir/file",
+        );
         for name in ["file", "dir", "link", "dir/file"] {
             let meta = tree.join(name).symlink_metadata().unwrap();
-            assert_eq!((meta.uid(), meta.gid()), (owner, tree.metadata().unwrap().gid()), "{who:?}: {name}");
+            assert_eq!(
+                (meta.uid(), meta.gid()),
+                (owner, tree.metadata().unwrap().gid()),
+                "{who:?}: {name}"
+            );
         }
         // It is the target's own inside.
         let id = place.sh(*who, &profile, "id -u");
@@ -724,13 +1022,24 @@ fn a_tree_of_root_s_needs_a_word() {
     let place = Place::new();
     probe(&place);
     let tree = place.folder("tree", As::Root);
-    let grant =
-        |owner: &str, more: &str| with_probe(&place, &format!("\"/t\" = {{ bind = \"{}\", access = \"rw\"{owner} }}\n{more}", tree.display()));
+    let grant = |owner: &str, more: &str| {
+        with_probe(
+            &place,
+            &format!(
+                "\"/t\" = {{ bind = \"{}\", access = \"rw\"{owner} }}\n{more}",
+                tree.display()
+            ),
+        )
+    };
     stopped(&place.run(As::Root, &grant("", ""), &["/probe", "fds"]), "mounts::owner");
     let set_id: &[&str] = &["EPERM"];
     for ids in ["", "[identity]\nuser = 0\ngroup = 0"] {
         let profile = grant(", owner = \"root\"", ids);
-        place.sh(As::Root, &profile, "echo '#!/bin/sh' > /t/file && chmod 755 /t/file && mkdir /t/dir");
+        place.sh(
+            As::Root,
+            &profile,
+            "echo '#!/bin/sh' > /t/file && chmod 755 /t/file && mkdir /t/dir",
+        );
         for name in ["file", "dir"] {
             let meta = tree.join(name).metadata().unwrap();
             assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o7777), (0, 0, 0o755), "{name}");
@@ -750,21 +1059,36 @@ fn a_tree_of_root_s_needs_a_word() {
             let act = act.replace("mkfifo-mode", "mknod-mode");
             refused(&place, As::Root, &profile, &act, set_id);
         }
-        // openat2 keeps its mode behind a pointer, so the filter has it absent; programs turn to openat.
+        // openat2 keeps its mode behind a pointer, so the filter has it absent; programs turn to
+        // openat.
         refused(&place, As::Root, &profile, "openat2 /t/new 4755", &["ENOSYS"]);
         refused(&place, As::Root, &profile, "mknod /t/node", &["EPERM"]);
-        // mkdir cannot set them but sticky, which is harmless; a set-group-id folder's children take the bit by themselves.
+        // mkdir cannot set them but sticky, which is harmless; a set-group-id folder's children
+        // take the bit by themselves.
         granted(&place, As::Root, &profile, "mkdir /t/plain 755");
         granted(&place, As::Root, &profile, "create /t/plain/file 755");
         granted(&place, As::Root, &profile, "mkfifo /t/fifo");
         let found = tree_of(&tree);
-        assert!(!found.values().any(|line| u32::from_str_radix(line.split(' ').next().unwrap(), 8).unwrap() & 0o6000 != 0), "{found:#?}");
+        assert!(
+            !found
+                .values()
+                .any(|line| u32::from_str_radix(line.split(' ').next().unwrap(), 8).unwrap()
+                    & 0o6000
+                    != 0),
+            "{found:#?}"
+        );
         assert!(!tree.join("new").exists());
         place.sh(As::Root, &profile, "rm -r /t/*");
     }
     // The twin: on a tree of another owner the bit is that owner's, where a word says so.
     let theirs = place.folder("theirs", As::User);
-    let profile = with_probe(&place, &format!("\"/t\" = {{ bind = \"{}\", access = \"rw\" }}\n[seccomp]\nset-id = true", theirs.display()));
+    let profile = with_probe(
+        &place,
+        &format!(
+            "\"/t\" = {{ bind = \"{}\", access = \"rw\" }}\n[seccomp]\nset-id = true",
+            theirs.display()
+        ),
+    );
     granted(&place, As::Root, &profile, "create /t/new 4755");
 }
 
@@ -775,16 +1099,29 @@ fn file_capabilities_cannot_be_written() {
     }
     let place = Place::new();
     let tree = place.folder("tree", As::Root);
-    let profile =
-        system(&format!("\"/t\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}\n[identity]\nuser = 0\ngroup = 0", tree.display()));
-    let line = "cp /bin/true /t/true && ! setfattr -n security.capability -v 0x0100000200200000000000000000000000000000 /t/true 2>/dev/null \
-                && ! /usr/sbin/setcap cap_sys_admin+ep /t/true 2>/dev/null; echo done";
+    let profile = system(&format!(
+        "\"/t\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}\n[identity]\nuser = \
+         0\ngroup = 0",
+        tree.display()
+    ));
+    let line = "cp /bin/true /t/true && ! setfattr -n security.capability -v \
+                0x0100000200200000000000000000000000000000 /t/true 2>/dev/null && ! \
+                /usr/sbin/setcap cap_sys_admin+ep /t/true 2>/dev/null; echo done";
     place.sh(As::Root, &profile, line);
-    let output = Command::new("python3").args(["-c", "import os, sys; print(os.listxattr(sys.argv[1]))"]).arg(tree.join("true")).output().unwrap();
+    let output = Command::new("python3")
+        .args(["-c", "import os, sys; print(os.listxattr(sys.argv[1]))"])
+        .arg(tree.join("true"))
+        .output()
+        .unwrap();
     assert_eq!(text(&output.stdout).trim(), "[]");
-    let attempt = "import os; os.setxattr('/t/true', 'security.capability', bytes.fromhex('0100000200200000000000000000000000000000'))";
+    let attempt = "import os; os.setxattr('/t/true', 'security.capability', \
+                   bytes.fromhex('0100000200200000000000000000000000000000'))";
     let output = place.run(As::Root, &profile, &["/usr/bin/python3", "-c", attempt]);
-    assert!(!output.status.success() && text(&output.stderr).contains("PermissionError"), "{}", said(&output));
+    assert!(
+        !output.status.success() && text(&output.stderr).contains("PermissionError"),
+        "{}",
+        said(&output)
+    );
 }
 
 // ---- files ----
@@ -797,10 +1134,19 @@ fn secrets_of_the_host_are_unreadable() {
         let profile = with_probe(&place, "");
         // /etc is bound here; the owner of the file is not the target.
         refused(&place, *who, &profile, "read /etc/shadow", &["EACCES"]);
-        refused(&place, *who, &format!("{profile}[identity]\nuser = 0\ngroup = 0\n"), "read /etc/shadow", &["EACCES"]);
+        refused(
+            &place,
+            *who,
+            &format!("{profile}[identity]\nuser = 0\ngroup = 0\n"),
+            "read /etc/shadow",
+            &["EACCES"],
+        );
         refused(&place, *who, &profile, "read /root/.bashrc", &["ENOENT", "EACCES"]);
         refused(&place, *who, &profile, "inode /home", &["ENOENT", "EACCES"]);
-        let empty = format!("format = 1\n[mounts]\n\"/probe\" = {{ bind = \"{}\" }}\n", place.path.join("probe").display());
+        let empty = format!(
+            "format = 1\n[mounts]\n\"/probe\" = {{ bind = \"{}\" }}\n",
+            place.path.join("probe").display()
+        );
         for path in ["/etc/hostname", "/usr/bin", "/proc/self/status", "/dev/null", "/sys/kernel"] {
             refused(&place, *who, &empty, &format!("inode {path}"), &["ENOENT"]);
         }
@@ -812,12 +1158,17 @@ fn secrets_of_the_host_are_unreadable() {
 fn passwd_and_group_know_the_target_alone() {
     let place = Place::new();
     for who in As::all() {
-        let passwd = place.sh(*who, &system("[env]\nHOME = \"/tmp/home\""), "cat /etc/passwd; echo; cat /etc/group; echo; id -un; id -gn");
+        let passwd = place.sh(
+            *who,
+            &system("[env]\nHOME = \"/tmp/home\""),
+            "cat /etc/passwd; echo; cat /etc/group; echo; id -un; id -gn",
+        );
         if *who == As::User && !is_root() {
             return skip("the name is that of the one who runs this test");
         }
         // USER is in no passwd, so its number is its name.
-        let (name, id) = if *who == As::Root { ("user".to_owned(), 1000) } else { (USER.to_string(), USER) };
+        let (name, id) =
+            if *who == As::Root { ("user".to_owned(), 1000) } else { (USER.to_string(), USER) };
         let expected = format!(
             "{name}:x:{id}:{id}:{name}:/tmp/home:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n\n{name}:x:{id}:\nnogroup:x:65534:\n\n{name}\n{name}"
         );
@@ -832,10 +1183,25 @@ fn passwd_and_group_know_the_target_alone() {
 fn a_secret_is_a_file_in_memory() {
     let place = Place::new();
     probe(&place);
-    let path = place.file("profile.toml", &with_probe(&place, "\"/run/secrets/token\" = { env = \"TOKEN\" }"));
+    let path = place
+        .file("profile.toml", &with_probe(&place, "\"/run/secrets/token\" = { env = \"TOKEN\" }"));
     for who in As::all() {
-        let run = |words: &[&str]| place.stockade(*who).env("TOKEN", "s3cr3t-value").arg("run").arg(&path).args(words).output().unwrap();
-        let output = run(&["/bin/sh", "-c", "cat /run/secrets/token; stat -c ' %a' /run/secrets/token; grep -c TOKEN /proc/self/environ"]);
+        let run = |words: &[&str]| {
+            place
+                .stockade(*who)
+                .env("TOKEN", "s3cr3t-value")
+                .arg("run")
+                .arg(&path)
+                .args(words)
+                .output()
+                .unwrap()
+        };
+        let output = run(&[
+            "/bin/sh",
+            "-c",
+            "cat /run/secrets/token; stat -c ' %a' /run/secrets/token; grep -c TOKEN \
+             /proc/self/environ",
+        ]);
         assert_eq!(text(&output.stdout), "s3cr3t-value 400\n0\n", "{who:?}: {}", said(&output));
         let output = run(&["/bin/stat", "-f", "-c", "%T", "/run/secrets/token"]);
         assert_eq!(text(&output.stdout), "tmpfs\n", "{who:?}: {}", said(&output));
@@ -843,7 +1209,14 @@ fn a_secret_is_a_file_in_memory() {
         assert_eq!(output.status.code(), Some(1), "{who:?}: {}", said(&output));
         // It is not shown where the plan is.
         for format in [&["plan"][..], &["plan", "--format", "json"], &["check"]] {
-            let output = place.stockade(*who).env("TOKEN", "s3cr3t-value").args(format).arg(&path).arg("/bin/true").output().unwrap();
+            let output = place
+                .stockade(*who)
+                .env("TOKEN", "s3cr3t-value")
+                .args(format)
+                .arg(&path)
+                .arg("/bin/true")
+                .output()
+                .unwrap();
             assert!(!said(&output).contains("s3cr3t-value"), "{format:?}: {}", said(&output));
         }
         let output = place.stockade(*who).arg("run").arg(&path).arg("/bin/true").output().unwrap();
@@ -864,7 +1237,11 @@ fn proc_tells_little_of_the_host() {
         }
         for name in ["acpi", "scsi", "asound"] {
             if Path::new("/proc").join(name).exists() {
-                assert_eq!(place.sh(*who, &profile, &format!("ls -A /proc/{name}")), "", "{who:?}: {name}");
+                assert_eq!(
+                    place.sh(*who, &profile, &format!("ls -A /proc/{name}")),
+                    "",
+                    "{who:?}: {name}"
+                );
             }
         }
         granted(&place, *who, &profile, "read /proc/uptime");
@@ -885,7 +1262,11 @@ fn the_host_s_kernel_trees_are_not_bound() {
             ("\"/e\" = { bind = \"/\", access = \"rw\" }", "mounts::broad"),
         ] {
             let output = place.run(*who, &system(entry), &["/bin/true"]);
-            assert!(output.status.code() == Some(125) && text(&output.stderr).contains(code), "{who:?}: {entry}: {}", said(&output));
+            assert!(
+                output.status.code() == Some(125) && text(&output.stderr).contains(code),
+                "{who:?}: {entry}: {}",
+                said(&output)
+            );
         }
     }
 }
@@ -895,12 +1276,17 @@ fn a_whole_root_is_read_only_and_without_the_host_s_processes() {
     let place = Place::new();
     let binary = probe(&place);
     for who in As::all() {
-        let profile = "format = 1\n[mounts]\n\"/\" = \"ro\"\n\"/proc\" = \"proc\"\n\"/dev\" = \"dev\"\n\"/tmp\" = \"tmpfs\"\n";
+        let profile = "format = 1\n[mounts]\n\"/\" = \"ro\"\n\"/proc\" = \"proc\"\n\"/dev\" = \
+                       \"dev\"\n\"/tmp\" = \"tmpfs\"\n";
         let profile = format!("{profile}\"/probe\" = {{ bind = \"{}\" }}\n", binary.display());
         refused(&place, *who, &profile, "create /etc/x 644", &["EROFS", "EACCES"]);
         refused(&place, *who, &profile, "create /x 644", &["EROFS", "EACCES"]);
         assert_eq!(
-            place.sh(*who, &profile, "ls /tmp; set -- /proc/[0-9]*; echo $#; cat /etc/shadow 2>/dev/null || echo closed"),
+            place.sh(
+                *who,
+                &profile,
+                "ls /tmp; set -- /proc/[0-9]*; echo $#; cat /etc/shadow 2>/dev/null || echo closed"
+            ),
             "2\nclosed",
             "{who:?}"
         );
@@ -916,8 +1302,19 @@ fn the_host_s_device_nodes_keep_their_modes() {
     probe(&place);
     // A node of the test's own stands for one of the host's.
     let node = place.path.join("node");
-    assert!(Command::new("mknod").args(["-m", "666"]).arg(&node).args(["c", "1", "3"]).status().unwrap().success());
-    let more = format!("\"/node\" = {{ device = \"{}\" }}\n[identity]\nuser = 0\ngroup = 0\n", node.display());
+    assert!(
+        Command::new("mknod")
+            .args(["-m", "666"])
+            .arg(&node)
+            .args(["c", "1", "3"])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let more = format!(
+        "\"/node\" = {{ device = \"{}\" }}\n[identity]\nuser = 0\ngroup = 0\n",
+        node.display()
+    );
     for (ids, errno) in [("", "EPERM"), ("host = true\n", "EROFS")] {
         let profile = with_probe(&place, &format!("{more}{ids}"));
         refused(&place, As::Root, &profile, "chmod /node 600", &["EROFS"]);
@@ -931,15 +1328,27 @@ fn the_host_s_device_nodes_keep_their_modes() {
 #[test]
 fn nothing_is_left() {
     let place = Place::new();
-    let before = std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains("stockade")).count();
+    let before = std::fs::read_to_string("/proc/self/mountinfo")
+        .unwrap()
+        .lines()
+        .filter(|line| line.contains("stockade"))
+        .count();
     for who in As::all() {
         // A process that would live on, in a session of its own.
         let name = format!("41{}{}", std::process::id(), u8::from(*who == As::Root));
-        let output = place.run(*who, &system(""), &["/bin/sh", "-c", &format!("setsid sleep {name} </dev/null >/dev/null 2>&1 & exit 7")]);
+        let output = place.run(
+            *who,
+            &system(""),
+            &["/bin/sh", "-c", &format!("setsid sleep {name} </dev/null >/dev/null 2>&1 & exit 7")],
+        );
         assert_eq!(output.status.code(), Some(7), "{who:?}: {}", said(&output));
         assert_eq!(support::processes_with(&format!("sleep {name}")), [""; 0], "{who:?}");
     }
-    let after = std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains("stockade")).count();
+    let after = std::fs::read_to_string("/proc/self/mountinfo")
+        .unwrap()
+        .lines()
+        .filter(|line| line.contains("stockade"))
+        .count();
     assert_eq!(before, after);
 }
 
@@ -966,7 +1375,9 @@ fn a_folder_that_is_absent_is_made_for_the_caller_where_the_entry_says_so() {
     let place = Place::new();
     let folder = place.folder("made", As::User);
     let source = folder.join("new").display().to_string();
-    let profile = system(&format!("\"/w\" = {{ bind = \"{source}\", access = \"rw\", missing = \"create\" }}"));
+    let profile = system(&format!(
+        "\"/w\" = {{ bind = \"{source}\", access = \"rw\", missing = \"create\" }}"
+    ));
     place.sh(As::User, &profile, "echo x > /w/f");
     assert_eq!(std::fs::read_to_string(format!("{source}/f")).unwrap(), "x\n");
     // It is there now, and is taken as it is.
@@ -976,7 +1387,8 @@ fn a_folder_that_is_absent_is_made_for_the_caller_where_the_entry_says_so() {
 
 #[test]
 fn a_folder_is_not_made_where_a_target_could_have_led() {
-    // What an earlier target put into a folder that it could write to must not say where the next run makes and grants one.
+    // What an earlier target put into a folder that it could write to must not say where the next
+    // run makes and grants one.
     let place = Place::new();
     let writable = place.folder("writable", As::User);
     let elsewhere = place.folder("elsewhere", As::User);
@@ -992,10 +1404,20 @@ fn a_folder_is_not_made_where_a_target_could_have_led() {
         (writable.join("none/out").display().to_string(), "mounts::create"),
         ("/usr/stockade-test-out".into(), "mounts::broad"),
     ] {
-        let profile = system(&format!("\"/w\" = {{ bind = \"{source}\", access = \"rw\", missing = \"create\" }}"));
+        let profile = system(&format!(
+            "\"/w\" = {{ bind = \"{source}\", access = \"rw\", missing = \"create\" }}"
+        ));
         let output = place.run(As::User, &profile, &["/bin/true"]);
-        assert!(output.status.code() == Some(125) && text(&output.stderr).contains(code), "{source}: {}", text(&output.stderr));
+        assert!(
+            output.status.code() == Some(125) && text(&output.stderr).contains(code),
+            "{source}: {}",
+            text(&output.stderr)
+        );
     }
-    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 1, "a folder was made through the link");
+    assert_eq!(
+        std::fs::read_dir(&elsewhere).unwrap().count(),
+        1,
+        "a folder was made through the link"
+    );
     assert_eq!(std::fs::read_dir(&below).unwrap().count(), 0, "a folder was made through the link");
 }

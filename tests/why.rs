@@ -1,4 +1,5 @@
-//! `stockade why` says what a probe inside the real sandbox gets; and the line that it names changes that.
+//! `stockade why` says what a probe inside the real sandbox gets; and the line that it names
+//! changes that.
 #![allow(missing_docs, reason = "a test binary")]
 
 mod support;
@@ -29,7 +30,10 @@ fn on_path(act: &str, path: &str) -> Question {
 fn call(number: u32, arguments: &[u64]) -> Question {
     let name = syscalls::name(number).unwrap();
     let words: Vec<String> = arguments.iter().map(u64::to_string).collect();
-    Question { why: format!("syscall:{name}:{}", words.join(",")), probe: format!("call {number} {}", words.join(" ")) }
+    Question {
+        why: format!("syscall:{name}:{}", words.join(",")),
+        probe: format!("call {number} {}", words.join(" ")),
+    }
 }
 
 /// Arguments on both sides of every test that the filter makes.
@@ -54,7 +58,9 @@ const ARGUMENTS: &[[u64; 6]] = &[
 
 /// Every call that a filter is asked about: the kernel's own uprobes pass it by (Linux 6.14).
 fn known() -> impl Iterator<Item = u32> {
-    syscalls::known().filter(|(_, name)| !["uprobe", "uretprobe"].contains(name)).map(|(number, _)| number)
+    syscalls::known()
+        .filter(|(_, name)| !["uprobe", "uretprobe"].contains(name))
+        .map(|(number, _)| number)
 }
 
 /// Calls with a rule that looks at arguments, in some policy.
@@ -90,7 +96,10 @@ fn all_calls() -> Vec<Question> {
         if all { ARGUMENTS } else { &ARGUMENTS[..2] }
     };
     let known: Vec<u32> = known().collect();
-    known.iter().flat_map(|number| sets(number).iter().map(|arguments| call(*number, arguments))).collect()
+    known
+        .iter()
+        .flat_map(|number| sets(number).iter().map(|arguments| call(*number, arguments)))
+        .collect()
 }
 
 /// A hundred calls and more, without arguments.
@@ -99,13 +108,26 @@ fn some_calls() -> Vec<Question> {
 }
 
 fn of_the_process() -> Vec<Question> {
-    let capability = |number: u8| Question { why: format!("cap:{}", Capability(number)), probe: format!("cap {number}") };
-    let variable = |name: &str| Question { why: format!("env:{name}"), probe: format!("env {name}") };
-    let address = |act: &str, address: &str, port: u16| Question { why: format!("{act}:{address}:{port}"), probe: format!("{act} {address} {port}") };
+    let capability = |number: u8| Question {
+        why: format!("cap:{}", Capability(number)),
+        probe: format!("cap {number}"),
+    };
+    let variable =
+        |name: &str| Question { why: format!("env:{name}"), probe: format!("env {name}") };
+    let address = |act: &str, address: &str, port: u16| Question {
+        why: format!("{act}:{address}:{port}"),
+        probe: format!("{act} {address} {port}"),
+    };
     let mut all: Vec<Question> = (0..41).map(capability).collect();
     all.extend(["HOME", "PATH", "LANG", "TOKEN", "STRAY", "LC_ALL"].map(variable));
-    all.extend([("127.0.0.1", 9), ("127.0.0.2", 65_000), ("198.51.100.7", 9)].map(|(to, port)| address("connect", to, port)));
-    all.extend([("127.0.0.1", 0), ("0.0.0.0", 47_123), ("127.0.0.1", 81), ("198.51.100.7", 47_123)].map(|(on, port)| address("bind", on, port)));
+    all.extend(
+        [("127.0.0.1", 9), ("127.0.0.2", 65_000), ("198.51.100.7", 9)]
+            .map(|(to, port)| address("connect", to, port)),
+    );
+    all.extend(
+        [("127.0.0.1", 0), ("0.0.0.0", 47_123), ("127.0.0.1", 81), ("198.51.100.7", 47_123)]
+            .map(|(on, port)| address("bind", on, port)),
+    );
     all
 }
 
@@ -119,7 +141,9 @@ fn grow(place: &Place, who: As) -> PathBuf {
             chown(path, Some(USER), Some(USER)).unwrap();
         }
     };
-    let mode = |path: &Path, mode: u32| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let mode = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap()
+    };
     let write = |name: &str, bytes: &[u8], bits: u32| {
         let path = data.join(name);
         std::fs::write(&path, bytes).unwrap();
@@ -171,15 +195,28 @@ fn grow(place: &Place, who: As) -> PathBuf {
     }
     drop(UnixListener::bind(data.join("socket")).unwrap());
     own(&data.join("socket"));
-    nix::unistd::mkfifo(&data.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    nix::unistd::mkfifo(&data.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o600))
+        .unwrap();
     own(&data.join("fifo"));
     mode(&data.join("socket"), 0o666);
-    // A static program, without the system's loader; a file of its own, for the probe's own is being executed.
-    assert!(Command::new("cp").arg(place.path.join("probe")).arg(data.join("tool")).status().unwrap().success());
+    // A static program, without the system's loader; a file of its own, for the probe's own is
+    // being executed.
+    assert!(
+        Command::new("cp")
+            .arg(place.path.join("probe"))
+            .arg(data.join("tool"))
+            .status()
+            .unwrap()
+            .success()
+    );
     own(&data.join("tool"));
     if is_root() {
-        for (name, uid, gid, bits) in [("roots", 0, 0, 0o640), ("roots-all", 0, 0, 0o666), ("groups", 0, USER, 0o660), ("others", 4242, 4242, 0o606)]
-        {
+        for (name, uid, gid, bits) in [
+            ("roots", 0, 0, 0o640),
+            ("roots-all", 0, 0, 0o666),
+            ("groups", 0, USER, 0o660),
+            ("others", 4242, 4242, 0o606),
+        ] {
             write(name, b"x", bits);
             chown(data.join(name), Some(uid), Some(gid)).unwrap();
         }
@@ -332,8 +369,17 @@ const NAMES: &[&str] = &[
 ];
 
 fn of_paths(tops: &[&str]) -> Vec<Question> {
-    let below = |top: &str| NAMES.iter().map(move |name| if name.is_empty() { top.to_owned() } else { format!("{top}/{name}") }).collect::<Vec<_>>();
-    let paths: Vec<String> = PATHS.iter().map(|path| (*path).to_owned()).chain(tops.iter().flat_map(|top| below(top))).collect();
+    let below = |top: &str| {
+        NAMES
+            .iter()
+            .map(move |name| if name.is_empty() { top.to_owned() } else { format!("{top}/{name}") })
+            .collect::<Vec<_>>()
+    };
+    let paths: Vec<String> = PATHS
+        .iter()
+        .map(|path| (*path).to_owned())
+        .chain(tops.iter().flat_map(|top| below(top)))
+        .collect();
     // The probe itself runs again and reads questions; a program of the system may want a terminal.
     let harmless = |path: &str| !path.ends_with("/sh") && path != "/probe";
     let mut all = vec![];
@@ -352,29 +398,72 @@ fn of_paths(tops: &[&str]) -> Vec<Question> {
         }
     }
     // Opened for reading or writing a socket is no file, and the probe itself is being executed.
-    all.retain(|question| question.why.starts_with("connect") || !(question.why.ends_with("/socket") || question.why == "write:/probe"));
+    all.retain(|question| {
+        question.why.starts_with("connect")
+            || !(question.why.ends_with("/socket") || question.why == "write:/probe")
+    });
     all
 }
 
 // ---- both answers ----
 
 /// What `why` says: the verdict, and what the walls say.
-fn said(place: &Place, who: As, options: &[&str], profile: &str, probe: &Path, questions: &[Question]) -> Vec<(String, String)> {
+fn said(
+    place: &Place,
+    who: As,
+    options: &[&str],
+    profile: &str,
+    probe: &Path,
+    questions: &[Question],
+) -> Vec<(String, String)> {
     let mut command = place.stockade(who);
-    command.env("LANG", "C").env("STRAY", "x").args(["why", "--no-change", "--format", "json"]).args(options).arg(profile);
-    let output = command.args(questions.iter().map(|question| &question.why)).arg("--").arg(probe).output().unwrap();
+    command
+        .env("LANG", "C")
+        .env("STRAY", "x")
+        .args(["why", "--no-change", "--format", "json"])
+        .args(options)
+        .arg(profile);
+    let output = command
+        .args(questions.iter().map(|question| &question.why))
+        .arg("--")
+        .arg(probe)
+        .output()
+        .unwrap();
     let records: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let Some(records) = records.as_array().filter(|records| records.len() == questions.len() && records[0]["verdict"].is_string()) else {
-        panic!("{who:?}: why {options:?} {profile}: {:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+    let Some(records) = records
+        .as_array()
+        .filter(|records| records.len() == questions.len() && records[0]["verdict"].is_string())
+    else {
+        panic!(
+            "{who:?}: why {options:?} {profile}: {:?}\n{}{}",
+            output.status,
+            text(&output.stdout),
+            text(&output.stderr)
+        );
     };
-    records.iter().map(|record| (record["verdict"].as_str().unwrap().to_owned(), record["walls"].to_string())).collect()
+    records
+        .iter()
+        .map(|record| (record["verdict"].as_str().unwrap().to_owned(), record["walls"].to_string()))
+        .collect()
 }
 
 /// What the probe gets.
-fn got(place: &Place, who: As, options: &[&str], profile: &str, probe: &Path, questions: &[Question]) -> Vec<String> {
+fn got(
+    place: &Place,
+    who: As,
+    options: &[&str],
+    profile: &str,
+    probe: &Path,
+    questions: &[Question],
+) -> Vec<String> {
     let mut command = place.stockade(who);
     command.env("LANG", "C").env("STRAY", "x").arg("run").args(options).arg(profile).arg(probe);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let lines: String = questions.iter().map(|question| format!("{}\n", question.probe)).collect();
     let mut stdin = child.stdin.take().unwrap();
     let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
@@ -397,7 +486,14 @@ fn agree(place: &Place, who: As, options: &[&str], profile: &str, questions: &[Q
 }
 
 /// The same, where the probe is elsewhere.
-fn agree_with(place: &Place, who: As, options: &[&str], profile: &str, probe: &Path, questions: &[Question]) -> usize {
+fn agree_with(
+    place: &Place,
+    who: As,
+    options: &[&str],
+    profile: &str,
+    probe: &Path,
+    questions: &[Question],
+) -> usize {
     let said = said(place, who, options, profile, probe, questions);
     let got = got(place, who, options, profile, probe, questions);
     let mut wrong = vec![];
@@ -407,27 +503,49 @@ fn agree_with(place: &Place, who: As, options: &[&str], profile: &str, probe: &P
             "allowed" => ["ok", "empty"].contains(&got.as_str()),
             // Nothing is done, and the target hears that it was.
             "denied" if walls.contains("does nothing and answers 0") => got == "ok",
-            // The kernel reads the arguments first, and the probe's are none: EFAULT comes before EPERM.
-            "denied" if walls.contains("in a user namespace that it makes first") && !walls.contains("with these arguments") => continue,
-            // The probe asks the filter alone, and the kernel is behind it; other tests make such calls.
-            "denied" if walls.contains("\"the kernel wants ") && question.probe.starts_with("call ") => got == "ok",
+            // The kernel reads the arguments first, and the probe's are none: EFAULT comes before
+            // EPERM.
+            "denied"
+                if walls.contains("in a user namespace that it makes first")
+                    && !walls.contains("with these arguments") =>
+            {
+                continue;
+            }
+            // The probe asks the filter alone, and the kernel is behind it; other tests make such
+            // calls.
+            "denied"
+                if walls.contains("\"the kernel wants ") && question.probe.starts_with("call ") =>
+            {
+                got == "ok"
+            }
             // A hidden folder can be listed, and a hidden file be read by some; they hold nothing.
-            "denied" => got != "ok" && (got != "empty" || walls.contains("hidden behind an empty cover")),
+            "denied" => {
+                got != "ok" && (got != "empty" || walls.contains("hidden behind an empty cover"))
+            }
             "cannot tell" => continue,
             other => panic!("{other}"),
         };
         told += 1;
         if !same {
-            wrong.push(format!("{}: {verdict}, and the probe got {got}\n    {walls}", question.why));
+            wrong
+                .push(format!("{}: {verdict}, and the probe got {got}\n    {walls}", question.why));
         }
     }
-    let text = if profile.contains('/') { std::fs::read_to_string(profile).unwrap() } else { profile.into() };
+    let text = if profile.contains('/') {
+        std::fs::read_to_string(profile).unwrap()
+    } else {
+        profile.into()
+    };
     assert!(wrong.is_empty(), "{who:?}: {options:?}\n{text}\n{}", wrong.join("\n"));
     told
 }
 
 fn with_probe(place: &Place) {
-    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("why-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "why-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/why.c"), &built);
     install(&built, &place.path.join("probe"));
     std::fs::remove_file(built).unwrap();
@@ -435,7 +553,8 @@ fn with_probe(place: &Place) {
 
 /// The flags that put the probe, and a tree, into a profile.
 fn flags(place: &Place, lines: &[String]) -> Vec<String> {
-    let probe = format!("mounts.\"/probe\" = {{ bind = \"{}\" }}", place.path.join("probe").display());
+    let probe =
+        format!("mounts.\"/probe\" = {{ bind = \"{}\" }}", place.path.join("probe").display());
     lines.iter().cloned().chain([probe]).flat_map(|line| ["--config".into(), line]).collect()
 }
 
@@ -443,7 +562,11 @@ fn check(place: &Place, who: As, lines: &[String], profile: &str, questions: &[Q
     let flags = flags(place, lines);
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let told = agree(place, who, &flags, profile, questions);
-    assert!(told * 20 > questions.len() * 19, "{who:?}: {lines:?} {profile}: only {told} of {} can be told", questions.len());
+    assert!(
+        told * 20 > questions.len() * 19,
+        "{who:?}: {lines:?} {profile}: only {told} of {} can be told",
+        questions.len()
+    );
 }
 
 // ---- tests ----
@@ -454,14 +577,29 @@ fn of_the_built_in_profiles() {
         let place = Place::new();
         with_probe(&place);
         let data = grow(&place, *who);
-        let bind = |access: &str| format!("mounts.\"/data\" = {{ bind = \"{}\", sockets = true{access} }}", data.display());
+        let bind = |access: &str| {
+            format!(
+                "mounts.\"/data\" = {{ bind = \"{}\", sockets = true{access} }}",
+                data.display()
+            )
+        };
         let writable = bind(", access = \"rw\", owner = \"root\"");
-        for (profile, line) in [("base", bind("")), ("default", writable.clone()), ("strict", bind(", exec = false")), ("build", writable)] {
+        for (profile, line) in [
+            ("base", bind("")),
+            ("default", writable.clone()),
+            ("strict", bind(", exec = false")),
+            ("build", writable),
+        ] {
             let mut questions = of_paths(&["/data"]);
             questions.extend(of_the_process());
             questions.extend(some_calls());
-            let lines = if profile == "build" { vec![line, format!("params.project = \"{}\"", data.display())] } else { vec![line] };
-            let lines: Vec<String> = lines.into_iter().filter(|line| !line.starts_with("params")).collect();
+            let lines = if profile == "build" {
+                vec![line, format!("params.project = \"{}\"", data.display())]
+            } else {
+                vec![line]
+            };
+            let lines: Vec<String> =
+                lines.into_iter().filter(|line| !line.starts_with("params")).collect();
             check(&place, *who, &lines, profile, &questions);
         }
     }
@@ -473,7 +611,10 @@ fn of_every_system_call() {
         let place = Place::new();
         with_probe(&place);
         let data = place.folder("data", As::Root);
-        let roots = format!("mounts.\"/data\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}", data.display());
+        let roots = format!(
+            "mounts.\"/data\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\" }}",
+            data.display()
+        );
         let mut profiles = vec![
             vec![],
             vec!["namespaces.nested = true".into()],
@@ -506,8 +647,11 @@ fn of_capabilities_ids_and_networks() {
             &["network.mode = \"host\""],
             &["env.TOKEN = \"x\"", "env.LANG = false", "env.STRAY = true"],
             &["landlock"],
-            &["landlock.paths = { \"/usr\" = \"rx\", \"/probe\" = \"rx\", \"/data/sub\" = \"rw\" }"],
-            &["landlock.paths = { \"/usr\" = \"r\", \"/probe\" = \"rx\", \"/data\" = [\"r\", \"make\"], \"/tmp\" = \"rw\" }"],
+            &[
+                "landlock.paths = { \"/usr\" = \"rx\", \"/probe\" = \"rx\", \"/data/sub\" = \"rw\" }",
+            ],
+            &["landlock.paths = \
+               { \"/usr\" = \"r\", \"/probe\" = \"rx\", \"/data\" = [\"r\", \"make\"], \"/tmp\" = \"rw\" }"],
             &["landlock.paths = \"off\""],
             &["landlock.tcp-connect = [9, 443]", "landlock.tcp-bind = [81]"],
             &["landlock.tcp-bind = []", "network.mode = \"host\""],
@@ -516,7 +660,11 @@ fn of_capabilities_ids_and_networks() {
         questions.retain(|question| !question.why.contains("198.51.100.7"));
         questions.extend(of_paths(&["/data"]));
         for lines in lines {
-            let bind = format!("mounts.\"/data\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\", sockets = true }}", data.display());
+            let bind = format!(
+                "mounts.\"/data\" = {{ bind = \"{}\", access = \"rw\", owner = \"root\", sockets = \
+                 true }}",
+                data.display()
+            );
             if lines == &["landlock"] && *who == As::Root {
                 // Where root maps a writable bind, no mount namespace is made inside.
                 continue;
@@ -525,10 +673,22 @@ fn of_capabilities_ids_and_networks() {
                 support::skip("Landlock cannot rule over ports here");
                 continue;
             }
-            let nested = if lines == &["landlock"] { vec!["namespaces.nested = true".into()] } else { vec![] };
-            let lacking = (lines[0].contains("paths =") && support::landlock_abi() < 3).then(|| "optional = [\"landlock.truncate\"]".to_owned());
-            let lines = lines.iter().filter(|line| **line != "landlock").map(|line| (*line).to_owned());
-            check(&place, *who, &lines.chain([bind]).chain(nested).chain(lacking).collect::<Vec<_>>(), "base", &questions);
+            let nested = if lines == &["landlock"] {
+                vec!["namespaces.nested = true".into()]
+            } else {
+                vec![]
+            };
+            let lacking = (lines[0].contains("paths =") && support::landlock_abi() < 3)
+                .then(|| "optional = [\"landlock.truncate\"]".to_owned());
+            let lines =
+                lines.iter().filter(|line| **line != "landlock").map(|line| (*line).to_owned());
+            check(
+                &place,
+                *who,
+                &lines.chain([bind]).chain(nested).chain(lacking).collect::<Vec<_>>(),
+                "base",
+                &questions,
+            );
         }
     }
 }
@@ -541,15 +701,21 @@ fn with_landlock_alone() {
     let probe = place.path.join("probe");
     let text = |more: &str| {
         format!(
-            "format = 1\noptional = {:?}\n[namespaces]\nall = \"host\"\n[network]\nmode = \"host\"\n[process]\ncommand = [\"{probe}\"]\ntty = \"none\"\n[mounts]\n\"/usr\" = \"ro\"\n\"/dev\" = \"dev\"\n\"{probe}\" = \"ro\"\n{more}",
+            "format = 1\noptional = {:?}\n[namespaces]\nall = \"host\"\n[network]\nmode = \
+             \"host\"\n[process]\ncommand = [\"{probe}\"]\ntty = \"none\"\n[mounts]\n\"/usr\" = \
+             \"ro\"\n\"/dev\" = \"dev\"\n\"{probe}\" = \"ro\"\n{more}",
             support::lacking(),
             probe = probe.display()
         )
     };
     let data = data.to_str().unwrap();
     let mut questions = of_paths(&[data]);
-    questions.extend(of_the_process().into_iter().filter(|question| !question.why.contains("198.51.100.7")));
-    questions.retain(|question| !question.why.starts_with("exec:/bin") || question.why.ends_with("true"));
+    questions.extend(
+        of_the_process().into_iter().filter(|question| !question.why.contains("198.51.100.7")),
+    );
+    questions.retain(|question| {
+        !question.why.starts_with("exec:/bin") || question.why.ends_with("true")
+    });
     let bind = |more: &str| format!("\"{data}\" = {{ bind = \"{data}\", sockets = true{more} }}\n");
     for more in [
         "",
@@ -651,9 +817,16 @@ fn of_generated_file_trees() {
             "/tmp/made/new",
             "/dev/mqueue",
         ] {
-            questions.extend(["read", "write", "list", "exec", "connect"].map(|act| on_path(act, path)).into_iter().filter(|question| {
-                question.why == "connect:/run/socket" || (!question.why.starts_with("connect") && !question.why.ends_with(":/run/socket"))
-            }));
+            questions.extend(
+                ["read", "write", "list", "exec", "connect"]
+                    .map(|act| on_path(act, path))
+                    .into_iter()
+                    .filter(|question| {
+                        question.why == "connect:/run/socket"
+                            || (!question.why.starts_with("connect")
+                                && !question.why.ends_with(":/run/socket"))
+                    }),
+            );
         }
         let (mut good, mut tried) = (0, 0);
         while good < tries && tried < tries * 20 {
@@ -671,8 +844,12 @@ fn of_generated_file_trees() {
                 })
                 .map(|line| line.replace("DATA", data.to_str().unwrap()))
                 .collect();
-            let probe = format!("\"/probe\" = {{ bind = \"{}\" }}", place.path.join("probe").display());
-            let profile = place.file("generated.toml", &format!("format = 1\n[mounts]\n{probe}\n{}\n", lines.join("\n")));
+            let probe =
+                format!("\"/probe\" = {{ bind = \"{}\" }}", place.path.join("probe").display());
+            let profile = place.file(
+                "generated.toml",
+                &format!("format = 1\n[mounts]\n{probe}\n{}\n", lines.join("\n")),
+            );
             let profile = profile.to_str().unwrap();
             let checked = place.stockade(*who).args(["check", profile, "/probe"]).output().unwrap();
             if checked.status.success() {
@@ -685,7 +862,13 @@ fn of_generated_file_trees() {
 }
 
 /// What a question gets with one more flag, by `why` and by the probe.
-fn with_flag(place: &Place, who: As, flags: &[String], line: Option<&str>, question: &Question) -> (String, String) {
+fn with_flag(
+    place: &Place,
+    who: As,
+    flags: &[String],
+    line: Option<&str>,
+    question: &Question,
+) -> (String, String) {
     let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     flags.extend(line.iter().flat_map(|line| ["--config", line]));
     let questions = std::slice::from_ref(question);
@@ -729,27 +912,47 @@ fn the_line_that_is_named_changes_what_the_probe_gets() {
         ];
         for question in &questions {
             let mut command = place.stockade(*who);
-            command.env("LANG", "C").env("STRAY", "x").args(["why", "--format", "json"]).args(&flags);
+            command
+                .env("LANG", "C")
+                .env("STRAY", "x")
+                .args(["why", "--format", "json"])
+                .args(&flags);
             let output = command.args(["base", &question.why]).output().unwrap();
             let records: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            let (verdict, line) = (records[0]["verdict"].as_str().unwrap(), records[0]["change"]["config"].as_str());
-            let line = line.unwrap_or_else(|| panic!("{who:?}: no line for {}: {}", question.why, text(&output.stdout)));
+            let (verdict, line) =
+                (records[0]["verdict"].as_str().unwrap(), records[0]["change"]["config"].as_str());
+            let line = line.unwrap_or_else(|| {
+                panic!("{who:?}: no line for {}: {}", question.why, text(&output.stdout))
+            });
             let status = if verdict == "allowed" { 0 } else { 1 };
             assert_eq!(output.status.code(), Some(status), "{}", question.why);
             let before = with_flag(&place, *who, &flags, None, question);
             let after = with_flag(&place, *who, &flags, Some(line), question);
-            let open = |(verdict, got): &(String, String)| (verdict == "allowed", ["ok", "empty"].contains(&got.as_str()));
+            let open = |(verdict, got): &(String, String)| {
+                (verdict == "allowed", ["ok", "empty"].contains(&got.as_str()))
+            };
             let hidden = line.ends_with("\"hide\"") && after.1 == "empty";
-            assert_eq!(open(&before), (verdict == "allowed", verdict == "allowed"), "{}", question.why);
+            assert_eq!(
+                open(&before),
+                (verdict == "allowed", verdict == "allowed"),
+                "{}",
+                question.why
+            );
             let opened = verdict != "allowed";
-            assert_eq!(open(&after), (opened, opened || hidden), "{who:?}: {} with {line}", question.why);
+            assert_eq!(
+                open(&after),
+                (opened, opened || hidden),
+                "{who:?}: {} with {line}",
+                question.why
+            );
         }
     }
 }
 
 /// The text for people, and the status.
 fn asked(place: &Place, words: &[&str]) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = place.stockade(As::all()[0]).arg("why").args(words).output().unwrap();
+    let Output { status, stdout, stderr } =
+        place.stockade(As::all()[0]).arg("why").args(words).output().unwrap();
     (status.code(), text(&stdout), text(&stderr))
 }
 
@@ -760,15 +963,38 @@ fn the_answer_names_walls_lines_and_what_changes_it() {
     let profile = profile.to_str().unwrap();
     let (status, out, _) = asked(&place, &[profile, "write:/usr/bin"]);
     assert_eq!(status, Some(1));
-    assert!(out.starts_with("denied: write /usr/bin\n  mounts deny it: /usr is the host's /usr, read-only\n"), "{out}");
+    assert!(
+        out.starts_with(
+            "denied: write /usr/bin\n  mounts deny it: /usr is the host's /usr, read-only\n"
+        ),
+        "{out}"
+    );
     assert!(out.contains("p.toml:3: \"/usr\" = \"ro\""), "{out}");
-    // The line is shown as it stands, and what a terminal would obey is not: neither what stands behind a variable.
-    let (status, out, _) = asked(&place, &["--config", "env.X = \"a\\u001b[31m\u{202e}\"", profile, "env:X", "env:PATH"]);
-    assert!(status == Some(0) && out.starts_with("allowed: ") && out.contains("\\u{202e}") && !out.contains(['\u{1b}', '\u{202e}']), "{out}");
-    let (status, out, _) = asked(&place, &["--config", "env.X = \"${env:PATH}\"", profile, "env:X"]);
-    assert!(status == Some(0) && out.contains("env.X = \"${env:PATH}\"") && !out.contains("/usr/bin:"), "{out}");
-    let (status, out, _) = asked(&place, &[profile, "connect:10.0.0.1:443", "ptrace", "/usr/bin/env"]);
-    assert!(status == Some(1) && out.contains("to allow it, below [network]:\n    mode = \"host\"\n"), "{out}");
+    // The line is shown as it stands, and what a terminal would obey is not: neither what stands
+    // behind a variable.
+    let (status, out, _) = asked(
+        &place,
+        &["--config", "env.X = \"a\\u001b[31m\u{202e}\"", profile, "env:X", "env:PATH"],
+    );
+    assert!(
+        status == Some(0)
+            && out.starts_with("allowed: ")
+            && out.contains("\\u{202e}")
+            && !out.contains(['\u{1b}', '\u{202e}']),
+        "{out}"
+    );
+    let (status, out, _) =
+        asked(&place, &["--config", "env.X = \"${env:PATH}\"", profile, "env:X"]);
+    assert!(
+        status == Some(0) && out.contains("env.X = \"${env:PATH}\"") && !out.contains("/usr/bin:"),
+        "{out}"
+    );
+    let (status, out, _) =
+        asked(&place, &[profile, "connect:10.0.0.1:443", "ptrace", "/usr/bin/env"]);
+    assert!(
+        status == Some(1) && out.contains("to allow it, below [network]:\n    mode = \"host\"\n"),
+        "{out}"
+    );
     for (words, why) in [
         (&[profile][..], "no question"),
         (&[profile, "reed:/x"], "did you mean `read`?"),
@@ -787,20 +1013,37 @@ fn the_answer_names_walls_lines_and_what_changes_it() {
 fn nothing_is_left_and_nothing_is_changed() {
     let place = Place::new();
     let data = place.folder("data", As::Root);
-    let line = format!("mounts.\"/made\" = {{ bind = \"{}/made\", access = \"rw\", missing = \"create\" }}", data.display());
-    let output = place.stockade(As::all()[0]).args(["why", "--config", &line, "base", "write:/made/x", "/made"]).output().unwrap();
-    assert!(Command::new("ls").arg(&data).output().unwrap().stdout.is_empty(), "{}", text(&output.stderr));
+    let line = format!(
+        "mounts.\"/made\" = {{ bind = \"{}/made\", access = \"rw\", missing = \"create\" }}",
+        data.display()
+    );
+    let output = place
+        .stockade(As::all()[0])
+        .args(["why", "--config", &line, "base", "write:/made/x", "/made"])
+        .output()
+        .unwrap();
+    assert!(
+        Command::new("ls").arg(&data).output().unwrap().stdout.is_empty(),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
-/// A set that restricts does not open where its last item is withdrawn; the word that takes it back does that.
+/// A set that restricts does not open where its last item is withdrawn; the word that takes it back
+/// does that.
 #[test]
 fn withdrawing_the_last_of_a_set_that_restricts_leaves_nothing() {
     if stockade::sys::landlock_abi().unwrap_or(0) < 4 {
         return support::skip("the kernel's Landlock has no rules for ports");
     }
     let place = Place::new();
-    let path =
-        place.file("p.toml", &format!("{}[seccomp]\nfamilies = [\"AF_UNIX\", \"AF_INET\"]\n[landlock]\ntcp-bind = [8123]\n", support::system("")));
+    let path = place.file(
+        "p.toml",
+        &format!(
+            "{}[seccomp]\nfamilies = [\"AF_UNIX\", \"AF_INET\"]\n[landlock]\ntcp-bind = [8123]\n",
+            support::system("")
+        ),
+    );
     let status = |config: &[&str], question: &str| {
         let mut command = place.stockade(As::User);
         command.arg("why");
@@ -812,45 +1055,79 @@ fn withdrawing_the_last_of_a_set_that_restricts_leaves_nothing() {
     let (allowed, denied) = (Some(0), Some(1));
     assert_eq!((status(&[], "bind:8123"), status(&[], "bind:8124")), (allowed, denied));
     for withdrawal in ["landlock.tcp-bind=[\"!8123\"]", "landlock.tcp-bind=[\"!*\"]"] {
-        assert_eq!((status(&[withdrawal], "bind:8123"), status(&[withdrawal], "bind:8124")), (denied, denied), "{withdrawal}");
+        assert_eq!(
+            (status(&[withdrawal], "bind:8123"), status(&[withdrawal], "bind:8124")),
+            (denied, denied),
+            "{withdrawal}"
+        );
     }
     assert_eq!(status(&["landlock.tcp-bind=\"default\""], "bind:8124"), allowed);
-    assert_eq!((status(&[], "syscall:socket:2,1,0"), status(&[], "syscall:socket:16,3,0")), (allowed, denied));
-    for withdrawal in ["seccomp.families=[\"!*\"]", "seccomp.families=[\"!AF_INET\",\"!AF_UNIX\"]"] {
+    assert_eq!(
+        (status(&[], "syscall:socket:2,1,0"), status(&[], "syscall:socket:16,3,0")),
+        (allowed, denied)
+    );
+    for withdrawal in ["seccomp.families=[\"!*\"]", "seccomp.families=[\"!AF_INET\",\"!AF_UNIX\"]"]
+    {
         assert_eq!(status(&[withdrawal], "syscall:socket:2,1,0"), denied, "{withdrawal}");
         assert_eq!(status(&[withdrawal], "syscall:socket:1,1,0"), denied, "{withdrawal}");
     }
 }
 
-/// Of a rule with conditions only what meets them is the rule's; and what is offered first opens nothing else.
+/// Of a rule with conditions only what meets them is the rule's; and what is offered first opens
+/// nothing else.
 #[test]
 fn a_rule_answers_for_what_meets_its_conditions_alone() {
     let place = Place::new();
     let path = place.file(
         "p.toml",
-        &format!("{}[seccomp.rules]\nioctl = {{ deny-if = [{{ arg1 = \"FIONREAD\" }}] }}\n\"@keyring\" = \"kill\"\n", support::system("")),
+        &format!(
+            "{}[seccomp.rules]\nioctl = {{ deny-if = [{{ arg1 = \"FIONREAD\" }}] }}\n\"@keyring\" \
+             = \"kill\"\n",
+            support::system("")
+        ),
     );
     let ask = |more: &[&str], question: &str| {
-        let output = place.stockade(As::User).arg("why").args(more).arg(&path).arg(question).output().unwrap();
+        let output = place
+            .stockade(As::User)
+            .arg("why")
+            .args(more)
+            .arg(&path)
+            .arg(question)
+            .output()
+            .unwrap();
         (output.status.code(), text(&output.stdout))
     };
     let (allowed, denied) = (Some(0), Some(1));
     let own = ask(&[], "syscall:ioctl:0,0x541b");
-    assert!(own.0 == denied && own.1.contains("`rules` of [seccomp] answers EPERM") && own.1.contains("p.toml:"), "{}", own.1);
+    assert!(
+        own.0 == denied
+            && own.1.contains("`rules` of [seccomp] answers EPERM")
+            && own.1.contains("p.toml:"),
+        "{}",
+        own.1
+    );
     assert!(own.1.contains("\n    ioctl = false\n"), "{}", own.1);
     // TIOCSTI, which the policy keeps closed, and FIOCLEX, which nobody does.
     let other = ask(&[], "syscall:ioctl:0,0x5412");
-    assert!(other.0 == denied && other.1.contains("the default policy answers EPERM"), "{}", other.1);
+    assert!(
+        other.0 == denied && other.1.contains("the default policy answers EPERM"),
+        "{}",
+        other.1
+    );
     let open = ask(&[], "syscall:ioctl:0,0x5451");
     assert!(open.0 == allowed && open.1.contains("the default policy allows it"), "{}", open.1);
     let taken = ["--config", "seccomp.rules.ioctl=false"];
-    assert_eq!((ask(&taken, "syscall:ioctl:0,0x541b").0, ask(&taken, "syscall:ioctl:0,0x5412").0), (allowed, denied));
+    assert_eq!(
+        (ask(&taken, "syscall:ioctl:0,0x541b").0, ask(&taken, "syscall:ioctl:0,0x5412").0),
+        (allowed, denied)
+    );
     // A rule for a group is gone past by one for the call.
     let group = ask(&[], "syscall:keyctl");
     assert!(group.0 == denied && group.1.contains("\n    keyctl = \"allow\"\n"), "{}", group.1);
 }
 
-/// The kernel does what is logged: `why` says so, and so does the call. With `deny` in its place both say the other thing.
+/// The kernel does what is logged: `why` says so, and so does the call. With `deny` in its place
+/// both say the other thing.
 #[test]
 fn what_is_logged_is_allowed() {
     let ids = syscalls::number("getpid").unwrap();
@@ -866,21 +1143,42 @@ fn what_is_logged_is_allowed() {
         let place = Place::new();
         with_probe(&place);
         let said = |rule: &str, question: &str| {
-            let output = place.stockade(*who).args(["why", "--config", rule, "base", question]).output().unwrap();
+            let output = place
+                .stockade(*who)
+                .args(["why", "--config", rule, "base", question])
+                .output()
+                .unwrap();
             (output.status.code(), text(&output.stdout))
         };
         let (status, out) = said("seccomp.rules.getpid = \"log\"", "getpid");
-        assert!(status == Some(0) && out.contains("allows it, and the kernel logs it") && !out.contains("to allow it"), "{who:?}: {out}");
+        assert!(
+            status == Some(0)
+                && out.contains("allows it, and the kernel logs it")
+                && !out.contains("to allow it"),
+            "{who:?}: {out}"
+        );
         // A rule that looks at its arguments, asked about without any.
         let (status, out) = said("seccomp.rules.\"@system-service\" = \"log\"", "socket");
         assert!(status == Some(0) && out.starts_with("allowed: "), "{who:?}: {out}");
-        for (rule, allowed) in [("getpid = \"log\"", true), ("\"@system-service\" = \"log\"", true), ("getpid = \"deny\"", false)] {
+        for (rule, allowed) in [
+            ("getpid = \"log\"", true),
+            ("\"@system-service\" = \"log\"", true),
+            ("getpid = \"deny\"", false),
+        ] {
             let lines = [format!("seccomp.rules.{rule}")];
             let flags = flags(&place, &lines);
             let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
             assert_eq!(agree(&place, *who, &flags, "base", &questions), questions.len());
             let verdict = said_of(&place, *who, &flags, &questions[0]);
-            assert_eq!(verdict, if allowed { ("allowed".into(), "ok".into()) } else { ("denied".to_owned(), "EPERM".to_owned()) }, "{who:?}: {rule}");
+            assert_eq!(
+                verdict,
+                if allowed {
+                    ("allowed".into(), "ok".into())
+                } else {
+                    ("denied".to_owned(), "EPERM".to_owned())
+                },
+                "{who:?}: {rule}"
+            );
         }
     }
 }
@@ -889,11 +1187,15 @@ fn what_is_logged_is_allowed() {
 fn said_of(place: &Place, who: As, flags: &[&str], question: &Question) -> (String, String) {
     let question = std::slice::from_ref(question);
     let probe = Path::new("/probe");
-    (said(place, who, flags, "base", probe, question).remove(0).0, got(place, who, flags, "base", probe, question).remove(0))
+    (
+        said(place, who, flags, "base", probe, question).remove(0).0,
+        got(place, who, flags, "base", probe, question).remove(0),
+    )
 }
 
-/// Each row of the kernel's table: the call as the probe makes it (`@N` is a page of zeros behind a byte), and the capability that it asks for. A row
-/// with `free` is its twin: other arguments, which ask for none.
+/// Each row of the kernel's table: the call as the probe makes it (`@N` is a page of zeros behind a
+/// byte), and the capability that it asks for. A row with `free` is its twin: other arguments,
+/// which ask for none.
 struct Made {
     call: &'static str,
     arguments: &'static [&'static str],
@@ -961,26 +1263,42 @@ const MADE: &[Made] = &[
 ];
 
 impl Made {
-    /// As both take it; `why` reads addresses as `*`. None where this architecture has no such call.
+    /// As both take it; `why` reads addresses as `*`. None where this architecture has no such
+    /// call.
     fn question(&self) -> Option<Question> {
-        let octal = |word: &&str| word.strip_prefix("0o").map_or((*word).to_owned(), |digits| u64::from_str_radix(digits, 8).unwrap().to_string());
+        let octal = |word: &&str| {
+            word.strip_prefix("0o").map_or((*word).to_owned(), |digits| {
+                u64::from_str_radix(digits, 8).unwrap().to_string()
+            })
+        };
         let words: Vec<String> = self.arguments.iter().map(octal).collect();
-        let known: Vec<&str> = words.iter().map(|word| if word.starts_with(['/', '@']) { "*" } else { word.as_str() }).collect();
+        let known: Vec<&str> = words
+            .iter()
+            .map(|word| if word.starts_with(['/', '@']) { "*" } else { word.as_str() })
+            .collect();
         let number = syscalls::number(self.call)?;
-        Some(Question { why: format!("syscall:{}:{}", self.call, known.join(",")), probe: format!("make {number} {}", words.join(" ")) })
+        Some(Question {
+            why: format!("syscall:{}:{}", self.call, known.join(",")),
+            probe: format!("make {number} {}", words.join(" ")),
+        })
     }
 }
 
-/// Behind an open filter the kernel asks for capabilities: `why` knows which, and whether one of the sandbox's own user namespace counts.
-/// Each call is made inside, without the capability and with it. A kernel that has no such call says so itself.
+/// Behind an open filter the kernel asks for capabilities: `why` knows which, and whether one of
+/// the sandbox's own user namespace counts. Each call is made inside, without the capability and
+/// with it. A kernel that has no such call says so itself.
 #[test]
 fn what_the_kernel_asks_behind_the_filter_is_known() {
-    let rows: Vec<(&Made, Question)> = MADE.iter().filter_map(|made| Some((made, made.question()?))).collect();
+    let rows: Vec<(&Made, Question)> =
+        MADE.iter().filter_map(|made| Some((made, made.question()?))).collect();
     let questions: Vec<Question> = rows.iter().map(|(_, question)| question.clone()).collect();
     for ask in stockade::kernel::asks::ASKS.iter().filter(|ask| ask.capability.is_some()) {
         // What is behind pointers no question tells.
-        const HIDDEN: &[&str] = &["adjtimex", "bpf", "clock_adjtime", "perf_event_open", "quotactl", "quotactl_fd"];
-        let untried = ask.calls.iter().find(|call| !HIDDEN.contains(call) && !MADE.iter().any(|made| made.call == **call && !made.free));
+        const HIDDEN: &[&str] =
+            &["adjtimex", "bpf", "clock_adjtime", "perf_event_open", "quotactl", "quotactl_fd"];
+        let untried = ask.calls.iter().find(|call| {
+            !HIDDEN.contains(call) && !MADE.iter().any(|made| made.call == **call && !made.free)
+        });
         assert_eq!(untried, None);
     }
     for who in As::all() {
@@ -989,8 +1307,11 @@ fn what_the_kernel_asks_behind_the_filter_is_known() {
         for granted in [false, true] {
             let mut lines = vec!["seccomp.policy = \"off\"".to_owned()];
             if granted {
-                let names: Vec<&str> =
-                    stockade::kernel::asks::ASKS.iter().filter_map(|ask| ask.capability).filter(|name| *name != "sys-admin").collect();
+                let names: Vec<&str> = stockade::kernel::asks::ASKS
+                    .iter()
+                    .filter_map(|ask| ask.capability)
+                    .filter(|name| *name != "sys-admin")
+                    .collect();
                 lines.push(format!("capabilities.ambient = {names:?}"));
             }
             let flags = flags(&place, &lines);
@@ -999,13 +1320,15 @@ fn what_the_kernel_asks_behind_the_filter_is_known() {
             let got = got(&place, *who, &flags, "base", Path::new("/probe"), &questions);
             let mut lacking = 0;
             for (((made, question), (verdict, walls)), got) in rows.iter().zip(&said).zip(&got) {
-                let case = format!("{who:?}, granted {granted}: {} got {got}: {walls}", question.why);
+                let case =
+                    format!("{who:?}, granted {granted}: {} got {got}: {walls}", question.why);
                 let own = granted && ["chroot", "reboot", "socket"].contains(&made.call);
                 assert_eq!(verdict, if made.free || own { "allowed" } else { "denied" }, "{case}");
                 lacking += u32::from(got == "ENOSYS");
                 match (verdict.as_str(), got.as_str()) {
                     (_, "ENOSYS") => {}
-                    // The magic numbers are not there, which the kernel looks at behind the capability.
+                    // The magic numbers are not there, which the kernel looks at behind the
+                    // capability.
                     ("allowed", "EINVAL") if made.call == "reboot" => {}
                     ("allowed", got) => assert_eq!(got, "ok", "{case}"),
                     (_, got) => assert_eq!(got, "EPERM", "{case}"),
@@ -1016,7 +1339,8 @@ fn what_the_kernel_asks_behind_the_filter_is_known() {
     }
 }
 
-/// What is offered works: for chroot(2) two lines, which are laid over the profile; for a clock of the host's none, and it is said why.
+/// What is offered works: for chroot(2) two lines, which are laid over the profile; for a clock of
+/// the host's none, and it is said why.
 #[test]
 fn advice_behind_the_filter_permits_the_call_or_is_not_given() {
     for who in As::all() {
@@ -1024,12 +1348,23 @@ fn advice_behind_the_filter_permits_the_call_or_is_not_given() {
         with_probe(&place);
         let with = flags(&place, &[]);
         let ask = |question: &str| {
-            let output = place.stockade(*who).arg("why").args(&with).args(["base", question]).output().unwrap();
+            let output = place
+                .stockade(*who)
+                .arg("why")
+                .args(&with)
+                .args(["base", question])
+                .output()
+                .unwrap();
             text(&output.stdout)
         };
         let explained = |more: &[&str], words: &str| {
             let mut command = place.stockade(*who);
-            command.args(["run", "--explain"]).args(&with).args(more).args(["base", "/probe"]).stdin(Stdio::piped());
+            command
+                .args(["run", "--explain"])
+                .args(&with)
+                .args(more)
+                .args(["base", "/probe"])
+                .stdin(Stdio::piped());
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             child.stdin.take().unwrap().write_all(format!("make {words}\n").as_bytes()).unwrap();
             let output = child.wait_with_output().unwrap();
@@ -1039,33 +1374,58 @@ fn advice_behind_the_filter_permits_the_call_or_is_not_given() {
         let (allow, ambient) = ("allow = [\"chroot\"]", "ambient = [\"sys-chroot\"]");
         for question in ["chroot", "syscall:chroot:*"] {
             let out = ask(question);
-            let both = format!("to allow it, below [seccomp]:\n    {allow}\nand below [capabilities]:\n    {ambient}\n");
+            let both = format!(
+                "to allow it, below [seccomp]:\n    {allow}\nand below [capabilities]:\n    \
+                 {ambient}\n"
+            );
             assert!(out.contains(&both) && !out.contains("nested"), "{who:?}: {out}");
         }
         let chroot = format!("{} /usr", number("chroot"));
         let (got, error) = explained(&[], &chroot);
-        let advice = "to permit it, add \"chroot\" to [seccomp].allow and write below [capabilities]: ambient = [\"sys-chroot\"]";
+        let advice = "to permit it, add \"chroot\" to [seccomp].allow and write below \
+                      [capabilities]: ambient = [\"sys-chroot\"]";
         assert!(got == "EPERM" && error.contains(advice), "{who:?}: {got} {error}");
         let (allow, ambient) = (format!("seccomp.{allow}"), format!("capabilities.{ambient}"));
         assert_eq!(explained(&["--config", &allow], &chroot).0, "EPERM", "one line is too few");
         assert_eq!(explained(&["--config", &allow, "--config", &ambient], &chroot).0, "ok");
-        for (name, words) in [("settimeofday", "0 0"), ("acct", "0"), ("swapon", "/usr 0"), ("vhangup", "")] {
+        for (name, words) in
+            [("settimeofday", "0 0"), ("acct", "0"), ("swapon", "/usr 0"), ("vhangup", "")]
+        {
             let (got, error) = explained(&[], &format!("{} {words}", number(name)));
             let none = "no line permits it: the kernel wants ";
-            assert!(got == "EPERM" && error.contains(none) && !error.contains("[seccomp]"), "{who:?}: {name}: {error}");
+            assert!(
+                got == "EPERM" && error.contains(none) && !error.contains("[seccomp]"),
+                "{who:?}: {name}: {error}"
+            );
             let out = ask(name);
             assert!(out.contains(none) && !out.contains("to allow it"), "{who:?}: {out}");
             let allow = format!("seccomp.allow = [\"{name}\"]");
-            assert_eq!(explained(&["--config", &allow], &format!("{} {words}", number(name))).0, "EPERM", "{name}");
+            assert_eq!(
+                explained(&["--config", &allow], &format!("{} {words}", number(name))).0,
+                "EPERM",
+                "{name}"
+            );
         }
-        // Reading a clock's state is free, setting it is not, and which is asked is behind a pointer.
+        // Reading a clock's state is free, setting it is not, and which is asked is behind a
+        // pointer.
         let (_, error) = explained(&[], &format!("{} @", number("adjtimex")));
-        let doubt = "to permit it in part, add \"adjtimex\" to [seccomp].allow (then the kernel decides: reading the clock's state";
+        let doubt = "to permit it in part, add \"adjtimex\" to [seccomp].allow (then the kernel \
+                     decides: reading the clock's state";
         assert!(error.contains(doubt), "{who:?}: {error}");
-        assert_eq!(explained(&["--config", "seccomp.allow = [\"adjtimex\"]"], &format!("{} @", number("adjtimex"))).0, "ok");
+        assert_eq!(
+            explained(
+                &["--config", "seccomp.allow = [\"adjtimex\"]"],
+                &format!("{} @", number("adjtimex"))
+            )
+            .0,
+            "ok"
+        );
         let out = ask("syscall:adjtimex:*");
         assert!(
-            out.contains("to let the filter pass it, below [seccomp]:\n    allow = [\"adjtimex\"]\n  then the kernel decides: "),
+            out.contains(
+                "to let the filter pass it, below [seccomp]:\n    allow = [\"adjtimex\"]\n  then \
+                 the kernel decides: "
+            ),
             "{who:?}: {out}"
         );
     }

@@ -1,7 +1,9 @@
-//! Programs of Debian at work: tests/programs.toml says what each does, here it is done in a sandbox, started by root and by an ordinary user.
+//! Programs of Debian at work: tests/programs.toml says what each does, here it is done in a
+//! sandbox, started by root and by an ordinary user.
 //!
-//! Where the work fails, it is done once more outside of every sandbox, so that the failure says whose it is. README.md lists the programs:
-//! `UPDATE=1` rewrites that list. `WORK=NAME` has only the entries done whose names hold NAME. Nothing here is decided by a limit of time.
+//! Where the work fails, it is done once more outside of every sandbox, so that the failure says
+//! whose it is. README.md lists the programs: `UPDATE=1` rewrites that list. `WORK=NAME` has only
+//! the entries done whose names hold NAME. Nothing here is decided by a limit of time.
 
 mod support;
 
@@ -13,7 +15,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{As, Place, is_root, skip, text};
 
-/// `nobody`: unlike the user of the other tests it is in /etc/passwd, where ssh-keygen and others look outside of the sandbox.
+/// `nobody`: unlike the user of the other tests it is in /etc/passwd, where ssh-keygen and others
+/// look outside of the sandbox.
 const NOBODY: u32 = 65_534;
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -68,7 +71,8 @@ enum Ground {
     WithoutLine(As, usize),
     /// Under `strict` with its programs.
     Alone(As),
-    /// Outside. Never as root: started by root, the target is not root either, and some programs refuse to be.
+    /// Outside. Never as root: started by root, the target is not root either, and some programs
+    /// refuse to be.
     Outside,
 }
 
@@ -86,7 +90,12 @@ impl Work {
     fn missing(&self) -> Option<&str> {
         // The shell resolves the stars of /usr/lib/postgresql/*/bin/initdb.
         let is_there = |program: &str| {
-            let found = Command::new("/bin/sh").env("PATH", PATH).arg("-c").arg(format!("command -v {program}")).stdout(Stdio::null()).status();
+            let found = Command::new("/bin/sh")
+                .env("PATH", PATH)
+                .arg("-c")
+                .arg(format!("command -v {program}"))
+                .stdout(Stdio::null())
+                .status();
             found.unwrap().success()
         };
         self.programs.iter().map(String::as_str).find(|program| !is_there(program))
@@ -107,15 +116,30 @@ impl Work {
     /// Does the work in a new folder.
     fn done(&self, place: &Place, ground: Ground) -> Output {
         let (folder, who) = folder(place, ground);
-        let mut command = Command::new(if matches!(ground, Ground::Outside) { Path::new("/bin/sh").into() } else { place.path.join("stockade") });
-        command.env_clear().env("PATH", PATH).env("LANG", "C.UTF-8").current_dir(&folder).stdin(Stdio::null());
+        let mut command = Command::new(if matches!(ground, Ground::Outside) {
+            Path::new("/bin/sh").into()
+        } else {
+            place.path.join("stockade")
+        });
+        command
+            .env_clear()
+            .env("PATH", PATH)
+            .env("LANG", "C.UTF-8")
+            .current_dir(&folder)
+            .stdin(Stdio::null());
         if is_root() && who == As::User {
             command.uid(NOBODY).gid(NOBODY);
         }
         match ground {
             Ground::Sandbox(_) | Ground::WithoutLine(..) => {
-                let left_out = |index| matches!(ground, Ground::WithoutLine(_, line) if line == index);
-                let lines = self.config.iter().enumerate().filter(|(index, _)| !left_out(*index)).flat_map(|(_, line)| ["--config", line]);
+                let left_out =
+                    |index| matches!(ground, Ground::WithoutLine(_, line) if line == index);
+                let lines = self
+                    .config
+                    .iter()
+                    .enumerate()
+                    .filter(|(index, _)| !left_out(*index))
+                    .flat_map(|(_, line)| ["--config", line]);
                 command.arg("run").args(lines).args([&self.profile, "/bin/sh"]);
             }
             Ground::Alone(_) => {
@@ -129,7 +153,12 @@ impl Work {
                 command.env("HOME", home).process_group(0);
             }
         }
-        let child = command.args(["-euc", &self.run]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = command
+            .args(["-euc", &self.run])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let group = nix::unistd::Pid::from_raw(child.id() as i32);
         let output = child.wait_with_output().unwrap();
         if matches!(ground, Ground::Outside) {
@@ -144,7 +173,10 @@ impl Work {
         let alone = self.alone.as_ref().unwrap();
         let folder = "\"${CWD}\" = { bind = \"${CWD}\", access = \"rw\", owner = \"root\" }";
         let mounts = alone.mounts.join("\n");
-        let profile = format!("format = 1\nextends = [\"strict\"]\nprograms = {:?}\n[mounts]\n{folder}\n{mounts}\n", alone.programs);
+        let profile = format!(
+            "format = 1\nextends = [\"strict\"]\nprograms = {:?}\n[mounts]\n{folder}\n{mounts}\n",
+            alone.programs
+        );
         place.file(&format!("alone-{}.toml", COUNT.fetch_add(1, Ordering::Relaxed)), &profile)
     }
 
@@ -156,7 +188,15 @@ impl Work {
     /// What is wrong with what was done on a ground, if anything is.
     fn verdict(&self, place: &Place, ground: Ground) -> Option<String> {
         let output = self.done(place, ground);
-        let said = || format!("{}: {ground:?} gave {}\n{}\n{}", self.name, output.status, text(&output.stdout), text(&output.stderr));
+        let said = || {
+            format!(
+                "{}: {ground:?} gave {}\n{}\n{}",
+                self.name,
+                output.status,
+                text(&output.stdout),
+                text(&output.stderr)
+            )
+        };
         let to_fail = match ground {
             Ground::Sandbox(_) => self.cannot.is_some(),
             Ground::WithoutLine(..) => true,
@@ -164,10 +204,17 @@ impl Work {
         };
         match (self.is_done(&output), to_fail) {
             (true, false) | (false, true) => None,
-            (true, true) => Some(format!("{}\nIT WORKS, also without what tests/programs.toml says that it needs", said())),
+            (true, true) => Some(format!(
+                "{}\nIT WORKS, also without what tests/programs.toml says that it needs",
+                said()
+            )),
             (false, false) => {
                 let twin = self.done(place, Ground::Outside);
-                let whose = if self.is_done(&twin) { "it works outside: THE SANDBOX breaks it" } else { "it fails outside, too: THE MACHINE's" };
+                let whose = if self.is_done(&twin) {
+                    "it works outside: THE SANDBOX breaks it"
+                } else {
+                    "it fails outside, too: THE MACHINE's"
+                };
                 Some(format!("{}\n{whose}\n{}\n{}", said(), text(&twin.stdout), text(&twin.stderr)))
             }
         }
@@ -221,29 +268,45 @@ fn programs_do_their_work() {
         match work.missing() {
             None => jobs.extend(work.grounds().into_iter().map(|ground| (work, ground))),
             // .ci/run does not install it.
-            Some(program) if !work.ci && !full => eprintln!("SKIPPED: {}: {program} is not installed", work.name),
-            Some(program) => skip(&format!("{}: {program} is not installed ({})", work.name, work.packages.join(", "))),
+            Some(program) if !work.ci && !full => {
+                eprintln!("SKIPPED: {}: {program} is not installed", work.name)
+            }
+            Some(program) => skip(&format!(
+                "{}: {program} is not installed ({})",
+                work.name,
+                work.packages.join(", ")
+            )),
         }
     }
     let wrong = in_pairs(&jobs, |(work, ground)| work.verdict(&place, *ground));
     assert!(wrong.is_empty(), "{} of {}:\n\n{}", wrong.len(), jobs.len(), wrong.join("\n\n"));
 }
 
-/// The judge tells work that was done from work that was not, and the sandbox's failures from the machine's.
+/// The judge tells work that was done from work that was not, and the sandbox's failures from the
+/// machine's.
 #[test]
 fn work_that_was_not_done_is_told() {
     let place = Place::new();
     let verdict = |run: &str, gives: &str, more: &str| {
-        let entry = format!("[[work]]\nname = 'n'\npackages = []\nprograms = []\nrun = '{run}'\ngives = '{gives}'\n{more}\n");
+        let entry = format!(
+            "[[work]]\nname = 'n'\npackages = []\nprograms = []\nrun = '{run}'\ngives = \
+             '{gives}'\n{more}\n"
+        );
         let work = toml::from_str::<Programs>(&entry).unwrap().work.pop().unwrap();
         work.verdict(&place, Ground::Sandbox(As::User)).unwrap_or_default()
     };
     assert_eq!(verdict("expr 40 + 2", "42", ""), "");
     assert!(verdict("expr 40 + 3", "42", "").contains("THE MACHINE"));
     assert!(verdict("expr 40 + 2; exit 3", "42", "").contains("THE MACHINE"));
-    assert!(verdict("test -e /etc/passwd && test -d /root && expr 40 + 2", "42", "").contains("THE SANDBOX"));
+    assert!(
+        verdict("test -e /etc/passwd && test -d /root && expr 40 + 2", "42", "")
+            .contains("THE SANDBOX")
+    );
     assert!(verdict("expr 40 + 2", "42", "cannot = 'it can'").contains("IT WORKS"));
-    assert_eq!(verdict("test -d /root && expr 40 + 2", "42", "cannot = 'the directory is not there'"), "");
+    assert_eq!(
+        verdict("test -d /root && expr 40 + 2", "42", "cannot = 'the directory is not there'"),
+        ""
+    );
 }
 
 #[test]
@@ -257,31 +320,65 @@ fn entries_are_as_their_file_says() {
     let script = std::fs::read_to_string(repository().join(".ci/run")).unwrap();
     let (before, rest) = script.split_once("if [ -n \"${FULL:-}\" ]").unwrap();
     let (large, after) = rest.split_once("\nfi\n").unwrap();
-    let installs = |part: &str, package: &str| part.split(|c: char| c.is_whitespace() || "=[]()".contains(c)).any(|word| word == package);
+    let installs = |part: &str, package: &str| {
+        part.split(|c: char| c.is_whitespace() || "=[]()".contains(c)).any(|word| word == package)
+    };
     for work in &entries {
         assert!(!work.packages.is_empty() && !work.programs.is_empty(), "{}", work.name);
-        assert!(!work.run.contains(work.gives.trim()), "{}: what it gives stands in what it runs", work.name);
-        assert_eq!(work.because.is_some(), !work.config.is_empty(), "{}: `because` is the reason of `config`", work.name);
+        assert!(
+            !work.run.contains(work.gives.trim()),
+            "{}: what it gives stands in what it runs",
+            work.name
+        );
+        assert_eq!(
+            work.because.is_some(),
+            !work.config.is_empty(),
+            "{}: `because` is the reason of `config`",
+            work.name
+        );
         // What Debian always has is in none of these lists.
-        let is_base =
-            |package: &str| ["coreutils", "bash", "dash", "sed", "grep", "findutils", "diffutils", "tar", "gzip", "dpkg"].contains(&package);
+        let is_base = |package: &str| {
+            [
+                "coreutils",
+                "bash",
+                "dash",
+                "sed",
+                "grep",
+                "findutils",
+                "diffutils",
+                "tar",
+                "gzip",
+                "dpkg",
+            ]
+            .contains(&package)
+        };
         for package in work.packages.iter().filter(|package| !is_base(package)) {
             let is_always = installs(before, package) || installs(after, package);
-            assert!(is_always || !work.ci, "{}: .ci/run does not install {package}, so `ci = false`", work.name);
-            assert!(is_always || installs(large, package), "{}: .ci/run does not install {package} with FULL=1", work.name);
+            assert!(
+                is_always || !work.ci,
+                "{}: .ci/run does not install {package}, so `ci = false`",
+                work.name
+            );
+            assert!(
+                is_always || installs(large, package),
+                "{}: .ci/run does not install {package} with FULL=1",
+                work.name
+            );
         }
     }
 }
 
 // ---- the README ----
 
-const BEGIN: &str = "<!-- The next lines are made of tests/programs.toml: UPDATE=1 cargo test --test work -->\n";
+const BEGIN: &str =
+    "<!-- The next lines are made of tests/programs.toml: UPDATE=1 cargo test --test work -->\n";
 const END: &str = "<!-- The end of what is made of tests/programs.toml. -->\n";
 
 /// The list of the README.
 fn listed(entries: &[Work]) -> String {
     let mut list = String::from("**As they are**, under `default`: ");
-    let plain = |work: &&Work| work.config.is_empty() && work.cannot.is_none() && work.profile == "default";
+    let plain =
+        |work: &&Work| work.config.is_empty() && work.cannot.is_none() && work.profile == "default";
     let names: Vec<&str> = entries.iter().filter(plain).map(|work| work.name.as_str()).collect();
     // The line is broken between names, as the rest of the page is.
     let (mut width, last) = (list.len(), names.len() - 1);
@@ -299,11 +396,21 @@ fn listed(entries: &[Work]) -> String {
     }
     list.push_str("\n**With a line more**:\n\n| program | line | because |\n| --- | --- | --- |\n");
     for work in entries.iter().filter(|work| !work.config.is_empty()) {
-        let lines: Vec<String> = work.config.iter().map(|line| format!("`{}`", line.replace('|', "\\|"))).collect();
-        list.push_str(&format!("| {} | {} | {} |\n", work.name, lines.join(", "), work.because.as_deref().unwrap_or_default()));
+        let lines: Vec<String> =
+            work.config.iter().map(|line| format!("`{}`", line.replace('|', "\\|"))).collect();
+        list.push_str(&format!(
+            "| {} | {} | {} |\n",
+            work.name,
+            lines.join(", "),
+            work.because.as_deref().unwrap_or_default()
+        ));
     }
-    let alone: Vec<&str> = entries.iter().filter(|work| work.alone.is_some()).map(|work| work.name.as_str()).collect();
-    list.push_str(&format!("\n**Alone**, under `strict` with their own `programs`: {}.\n", alone.join("; ")));
+    let alone: Vec<&str> =
+        entries.iter().filter(|work| work.alone.is_some()).map(|work| work.name.as_str()).collect();
+    list.push_str(&format!(
+        "\n**Alone**, under `strict` with their own `programs`: {}.\n",
+        alone.join("; ")
+    ));
     for work in entries {
         if let Some(why) = &work.cannot {
             list.push_str(&format!("\n**Not**: {}: {why}.\n", work.name));

@@ -1,12 +1,16 @@
-//! Groups as the limits job of the bench has them: made and limited by the parent. Those of version 1 are entered by pid 1 itself, in that of
-//! version 2 it is born.
+//! Groups as the limits job of the bench has them: made and limited by the parent. Those of version
+//! 1 are entered by pid 1 itself, in that of version 2 it is born.
 
 use super::{call, close, write};
 use std::ffi::{CString, c_int};
 
-/// The controllers of version 1, each with the files that stockade writes for the profile of that job.
+/// The controllers of version 1, each with the files that stockade writes for the profile of that
+/// job.
 const V1: [(&str, &[(&str, &str)]); 3] = [
-    ("memory", &[("memory.limit_in_bytes", "268435456"), ("memory.memsw.limit_in_bytes", "268435456")]),
+    (
+        "memory",
+        &[("memory.limit_in_bytes", "268435456"), ("memory.memsw.limit_in_bytes", "268435456")],
+    ),
     ("pids", &[("pids.max", "64")]),
     ("cpu", &[("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "200000")]),
 ];
@@ -39,8 +43,18 @@ impl Groups {
             let folder = text(path.clone());
             call!(SYS_mkdirat, libc::AT_FDCWD, folder.as_ptr(), 0o755);
             limits.iter().for_each(|(file, value)| write(&format!("{path}/{file}"), value));
-            let (opened, flags) = if v2 { (path, libc::O_RDONLY | libc::O_DIRECTORY) } else { (format!("{path}/tasks"), libc::O_WRONLY) };
-            let fd = call!(SYS_openat, libc::AT_FDCWD, text(opened).as_ptr(), flags | libc::O_CLOEXEC, 0) as c_int;
+            let (opened, flags) = if v2 {
+                (path, libc::O_RDONLY | libc::O_DIRECTORY)
+            } else {
+                (format!("{path}/tasks"), libc::O_WRONLY)
+            };
+            let fd = call!(
+                SYS_openat,
+                libc::AT_FDCWD,
+                text(opened).as_ptr(),
+                flags | libc::O_CLOEXEC,
+                0
+            ) as c_int;
             Group { path: folder, fd }
         };
         Groups { groups: if v2 { vec![make(V2)] } else { V1.map(make).into() }, v2 }

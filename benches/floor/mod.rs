@@ -1,8 +1,10 @@
 //! The floor: the bare system calls of the sandbox that this bench measures, and nothing else.
 //!
-//! It reads no profile, checks nothing and explains nothing, so no launcher of the same sandbox can be much faster; it is no sandbox to
-//! rely on. It takes stockade's way: one clone3 for all namespaces, the id maps by the parent, the new mount API, a pid 1 that shares its memory with
-//! the target until that has exec'ed. Being part of the bench it is a static Rust program, as stockade is: the runtime's start is in both.
+//! It reads no profile, checks nothing and explains nothing, so no launcher of the same sandbox can
+//! be much faster; it is no sandbox to rely on. It takes stockade's way: one clone3 for all
+//! namespaces, the id maps by the parent, the new mount API, a pid 1 that shares its memory with
+//! the target until that has exec'ed. Being part of the bench it is a static Rust program, as
+//! stockade is: the runtime's start is in both.
 #![allow(unsafe_code)]
 
 mod groups;
@@ -19,8 +21,8 @@ use std::process::exit;
 /// One system call; a failure ends the process.
 macro_rules! call {
     ($number:ident $(, $arg:expr)* $(,)?) => {
-        // SAFETY: the arguments are integers, or pointers to values that live until the call returns, of the type that the
-        // kernel's prototype of this call names.
+        // SAFETY: the arguments are integers, or pointers to values that live until the call
+        // returns, of the type that the kernel's prototype of this call names.
         $crate::floor::must(stringify!($number), unsafe { libc::syscall(libc::$number $(, $arg)*) })
     };
 }
@@ -39,7 +41,8 @@ fn close(fd: c_int) {
     call!(SYS_close, fd);
 }
 
-/// Who the target is: its id inside, the id that this is on the host, and whether the caller is root.
+/// Who the target is: its id inside, the id that this is on the host, and whether the caller is
+/// root.
 #[derive(Clone, Copy)]
 struct Ids {
     inside: (u32, u32),
@@ -58,7 +61,8 @@ impl Ids {
         Ids { inside: (1000, 1000), host: (unused, unused), root: true }
     }
 
-    /// Writes the maps of process `pid` (user_namespaces(7)): for a user, only after setgroups is denied.
+    /// Writes the maps of process `pid` (user_namespaces(7)): for a user, only after setgroups is
+    /// denied.
     fn map(self, pid: i32) {
         if !self.root {
             write(&format!("/proc/{pid}/setgroups"), "deny");
@@ -103,15 +107,23 @@ pub fn run(command: &[OsString], groups: Groups) -> i32 {
     status
 }
 
-/// clone3(2) with every namespace but that of the control groups, which begins where pid 1 is by then.
+/// clone3(2) with every namespace but that of the control groups, which begins where pid 1 is by
+/// then.
 fn clone_all(groups: &Groups) -> i32 {
-    let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let namespaces = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS;
     const CLONE_NEWTIME: u64 = 0x80;
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
     let group = groups.to_clone_into();
     let flags = namespaces as u64 | CLONE_NEWTIME | group.map_or(0, |_| CLONE_INTO_CGROUP);
-    // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup.
-    let args: [u64; 11] = [flags, 0, 0, 0, libc::SIGCHLD as u64, 0, 0, 0, 0, 0, group.map_or(0, |fd| fd as u64)];
+    // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls,
+    // set_tid, set_tid_size, cgroup.
+    let args: [u64; 11] =
+        [flags, 0, 0, 0, libc::SIGCHLD as u64, 0, 0, 0, 0, 0, group.map_or(0, |fd| fd as u64)];
     call!(SYS_clone3, args.as_ptr(), size_of_val(&args)) as i32
 }
 
@@ -138,7 +150,11 @@ fn wait(pid: i32) -> i32 {
         let mut status = 0;
         let ended = call!(SYS_wait4, -1, &raw mut status, 0, std::ptr::null_mut::<c_void>()) as i32;
         if ended == pid {
-            return if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) };
+            return if libc::WIFEXITED(status) {
+                libc::WEXITSTATUS(status)
+            } else {
+                128 + libc::WTERMSIG(status)
+            };
         }
     }
 }
@@ -151,20 +167,25 @@ struct Target {
 
 impl Target {
     fn new(command: &[OsString]) -> Target {
-        let words: Vec<CString> = command.iter().filter_map(|word| CString::new(word.clone().into_vec()).ok()).collect();
+        let words: Vec<CString> =
+            command.iter().filter_map(|word| CString::new(word.clone().into_vec()).ok()).collect();
         let argv = words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();
         Target { words, argv }
     }
 
-    /// clone(2) with a shared address space and a stack of its own; returns once the target has exec'ed.
+    /// clone(2) with a shared address space and a stack of its own; returns once the target has
+    /// exec'ed.
     fn spawn(&self) -> i32 {
         let mut stack = vec![0u8; 64 << 10];
         let end = stack.as_mut_ptr_range().end;
         let top = end.wrapping_sub(end as usize % 16);
         let data = std::ptr::from_ref(self).cast_mut().cast();
-        // SAFETY: `stack` is ours alone and outlives the child's use of it, as CLONE_VFORK suspends this thread until the child
-        // has exec'ed or ended; `data` is a valid `Target`, which the child only reads.
-        let pid = unsafe { libc::clone(start, top.cast(), libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, data) };
+        // SAFETY: `stack` is ours alone and outlives the child's use of it, as CLONE_VFORK suspends
+        // this thread until the child has exec'ed or ended; `data` is a valid `Target`, which the
+        // child only reads.
+        let pid = unsafe {
+            libc::clone(start, top.cast(), libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, data)
+        };
         must("clone", pid.into()) as i32
     }
 }

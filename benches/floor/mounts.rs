@@ -33,7 +33,8 @@ const COVER_FOLDER: &CStr = c"folder";
 /// Builds the tree and makes it the root. All descriptors are closed at the end, by one call.
 pub fn build() {
     let sources = BINDS.map(Source::open);
-    // It covers the old /proc while it is filled; a directory of the old tree must be covered, as a detached tree takes no mounts before Linux 6.15.
+    // It covers the old /proc while it is filled; a directory of the old tree must be covered, as a
+    // detached tree takes no mounts before Linux 6.15.
     let context = context(c"tmpfs", &[]);
     let backstage = fsmount(context, NO_SUID | NO_DEV);
     attach(backstage, libc::AT_FDCWD, c"/proc");
@@ -44,7 +45,13 @@ pub fn build() {
         source.place(root, path);
     }
     folder(root, c"tmp", 0o1777);
-    mount(root, c"tmp", c"tmpfs", &[(c"size", c"64M"), (c"nr_inodes", c"64k")], NO_SUID | NO_DEV | NO_EXEC);
+    mount(
+        root,
+        c"tmp",
+        c"tmpfs",
+        &[(c"size", c"64M"), (c"nr_inodes", c"64k")],
+        NO_SUID | NO_DEV | NO_EXEC,
+    );
     dev(root);
     proc(root, backstage);
     let (set_flag, reconfigure) = (0, 7);
@@ -65,7 +72,8 @@ impl Source {
         let path: Vec<u8> = [b"/", path.to_bytes_with_nul()].concat();
         let mut text = [0u8; 256];
         // SAFETY: `path` ends in NUL, `text` is valid for writes of its length.
-        let length = unsafe { libc::readlink(path.as_ptr().cast(), text.as_mut_ptr().cast(), text.len()) };
+        let length =
+            unsafe { libc::readlink(path.as_ptr().cast(), text.as_mut_ptr().cast(), text.len()) };
         if length > 0 {
             return Source::Link(CString::new(&text[..length as usize]).unwrap_or_default());
         }
@@ -100,10 +108,17 @@ fn dev(root: c_int) {
     folder(root, c"dev/pts", 0o755);
     mount(root, c"dev/pts", c"devpts", &[(c"ptmxmode", c"0666")], NO_SUID | NO_EXEC);
     folder(root, c"dev/shm", 0o1777);
-    mount(root, c"dev/shm", c"tmpfs", &[(c"size", c"64M"), (c"nr_inodes", c"64k")], NO_SUID | NO_DEV | NO_EXEC);
+    mount(
+        root,
+        c"dev/shm",
+        c"tmpfs",
+        &[(c"size", c"64M"), (c"nr_inodes", c"64k")],
+        NO_SUID | NO_DEV | NO_EXEC,
+    );
 }
 
-/// A new proc, with what steers or tells of the host read-only or covered; not every kernel has all of it.
+/// A new proc, with what steers or tells of the host read-only or covered; not every kernel has all
+/// of it.
 fn proc(root: c_int, backstage: c_int) {
     folder(root, c"proc", 0o555);
     mount(root, c"proc", c"proc", &[], NO_SUID | NO_DEV | NO_EXEC);
@@ -116,7 +131,16 @@ fn proc(root: c_int, backstage: c_int) {
         for path in paths {
             let tree = clone_tree(backstage, cover.as_ptr(), 0);
             // SAFETY: both paths end in NUL. A failure means that nothing is there to be covered.
-            unsafe { libc::syscall(libc::SYS_move_mount, tree, c"".as_ptr(), root, path.as_ptr(), FROM_DESCRIPTOR) };
+            unsafe {
+                libc::syscall(
+                    libc::SYS_move_mount,
+                    tree,
+                    c"".as_ptr(),
+                    root,
+                    path.as_ptr(),
+                    FROM_DESCRIPTOR,
+                )
+            };
         }
     }
 }
@@ -147,11 +171,25 @@ fn clone_tree(folder: c_int, path: *const c_char, flags: c_int) -> c_int {
 fn set_attributes(folder: c_int, path: &CStr, set: u64, flags: c_int) {
     // struct mount_attr: set, clear, propagation, userns_fd.
     let attributes = [set, 0, libc::MS_PRIVATE, 0];
-    call!(SYS_mount_setattr, folder, path.as_ptr(), flags, attributes.as_ptr(), size_of_val(&attributes));
+    call!(
+        SYS_mount_setattr,
+        folder,
+        path.as_ptr(),
+        flags,
+        attributes.as_ptr(),
+        size_of_val(&attributes)
+    );
 }
 
 fn attach(tree: c_int, folder: c_int, path: &CStr) {
-    call!(SYS_move_mount, tree, c"".as_ptr(), folder, path.as_ptr(), FROM_DESCRIPTOR | INTO_DESCRIPTOR);
+    call!(
+        SYS_move_mount,
+        tree,
+        c"".as_ptr(),
+        folder,
+        path.as_ptr(),
+        FROM_DESCRIPTOR | INTO_DESCRIPTOR
+    );
 }
 
 /// A file system to be made.
@@ -179,7 +217,8 @@ fn mount(root: c_int, path: &CStr, kind: &CStr, options: &[(&CStr, &CStr)], attr
 
 /// `lo` up (netdevice(7)).
 pub fn loopback() {
-    let socket = call!(SYS_socket, libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) as c_int;
+    let socket =
+        call!(SYS_socket, libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) as c_int;
     // SAFETY: all zeroes is a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     request.ifr_name[0] = b'l' as c_char;

@@ -1,4 +1,5 @@
-//! Job `check`: what a user waits for before anything runs. The limits are those of a whole process, and its growth is that of the entries.
+//! Job `check`: what a user waits for before anything runs. The limits are those of a whole
+//! process, and its growth is that of the entries.
 
 use crate::gates::Gates;
 use crate::measure::{Program, median, millis};
@@ -17,7 +18,9 @@ type Kind = (&'static str, &'static str, fn(usize) -> String);
 
 /// What they are: the word, the section, and an entry.
 const KINDS: [Kind; 4] = [
-    ("mounts", "mounts", |nth| format!("\"/m/{nth:05}\" = {{ bind = \"/usr/share\", access = \"ro\" }}\n")),
+    ("mounts", "mounts", |nth| {
+        format!("\"/m/{nth:05}\" = {{ bind = \"/usr/share\", access = \"ro\" }}\n")
+    }),
     ("files", "mounts", |nth| format!("\"/m/{nth:05}\" = {{ text = \"x\" }}\n")),
     ("env", "env", |nth| format!("V{nth:05} = \"x\"\n")),
     ("withdrawn", "env", |nth| format!("V{nth:05} = false\n")),
@@ -29,27 +32,44 @@ pub fn profiles() -> Vec<(String, String)> {
         (
             "three.toml".into(),
             format!(
-                "format = 1\nextends = [\"./two.toml\"]\n[process]\ncommand = [\"{TARGET}\"]\n[mounts]\n\"/out\" = {{ bind = \"${{folder}}\" }}\n"
+                "format = 1\nextends = [\"./two.toml\"]\n[process]\ncommand = \
+                 [\"{TARGET}\"]\n[mounts]\n\"/out\" = {{ bind = \"${{folder}}\" }}\n"
             ),
         ),
         (
             "two.toml".into(),
-            "format = 1\nextends = [\"./one.toml\"]\n[params]\nfolder = { type = \"path\", default = \"${PROFILE_DIR}\" }\n[env]\nLANG = \"C\"\n"
+            "format = 1\nextends = [\"./one.toml\"]\n[params]\nfolder = { type = \"path\", default \
+             = \"${PROFILE_DIR}\" }\n[env]\nLANG = \"C\"\n"
                 .into(),
         ),
-        ("one.toml".into(), "format = 1\nextends = [\"base\"]\n[process]\ntimeout = \"10m\"\n[rlimits]\nnofile = 256\n".into()),
+        ("one.toml".into(), "format = 1\nextends = [\"base\"]\n[process]\ntimeout = \
+                             \"10m\"\n[rlimits]\nnofile = 256\n".into()),
     ];
-    let system = SYSTEM.iter().filter(|path| Path::new(path).exists()).map(|path| format!("\"{path}\" = \"ro\"\n")).collect::<String>();
+    let system = SYSTEM
+        .iter()
+        .filter(|path| Path::new(path).exists())
+        .map(|path| format!("\"{path}\" = \"ro\"\n"))
+        .collect::<String>();
     for (kind, section, entry) in KINDS {
         for count in ENTRIES {
             let entries: String = (0..count).map(entry).collect();
-            let below = if kind == "withdrawn" { format!("extends = [\"./{}\"]\n", name("env", count)) } else { String::new() };
+            let below = if kind == "withdrawn" {
+                format!("extends = [\"./{}\"]\n", name("env", count))
+            } else {
+                String::new()
+            };
             let (mounts, header) = if section == "mounts" {
                 (String::new(), format!("[mounts]\n{system}"))
             } else {
                 (format!("[mounts]\n{system}"), format!("[{section}]\n"))
             };
-            files.push((name(kind, count), format!("format = 1\n{below}[process]\ncommand = [\"{TARGET}\"]\n{mounts}{header}{entries}")));
+            files.push((
+                name(kind, count),
+                format!(
+                    "format = 1\n{below}[process]\ncommand = \
+                     [\"{TARGET}\"]\n{mounts}{header}{entries}"
+                ),
+            ));
         }
     }
     files
@@ -70,7 +90,10 @@ pub fn run(stage: &Stage, gates: &mut Gates) -> Result<(), String> {
         for count in ENTRIES {
             row.push(measure(stage, &name(kind, count), if count > 1_000 { 5 } else { 25 })?);
         }
-        println!("  {kind:<10} {}", row.iter().map(|time| format!("{time:>9.2}")).collect::<String>());
+        println!(
+            "  {kind:<10} {}",
+            row.iter().map(|time| format!("{time:>9.2}")).collect::<String>()
+        );
         rows.push((kind, row));
     }
     println!("  {:<10} {layers:>9.2}", "layers");
@@ -83,7 +106,10 @@ pub fn run(stage: &Stage, gates: &mut Gates) -> Result<(), String> {
 }
 
 fn measure(stage: &Stage, profile: &str, runs: usize) -> Result<f64, String> {
-    let program = Program::new("stockade check", [stage.stockade_path().into(), "check".into(), stage.path().join(profile).into_os_string()])?;
+    let program = Program::new(
+        "stockade check",
+        [stage.stockade_path().into(), "check".into(), stage.path().join(profile).into_os_string()],
+    )?;
     program.run()?;
     program.repeat(runs).map(|costs| median(&millis(&costs)))
 }

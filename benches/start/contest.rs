@@ -6,8 +6,9 @@ use crate::sandbox::Stage;
 
 const GATE_FLOOR: (f64, &str) = (1.25, "of the floor");
 const GATE_BWRAP: (f64, &str) = (0.60, "of bwrap");
-/// What the gate of bwrap assumes of the floor. bwrap builds less: no filter, no Landlock, a full bounding set, an uncovered /proc. Where
-/// these alone cost more, the bare system calls leave a launcher no room, and the gate of the floor says all that there is to say.
+/// What the gate of bwrap assumes of the floor. bwrap builds less: no filter, no Landlock, a full
+/// bounding set, an uncovered /proc. Where these alone cost more, the bare system calls leave a
+/// launcher no room, and the gate of the floor says all that there is to say.
 const ROOM: f64 = 0.50;
 
 /// A run whose peer varies more than this, as p75 over p25, was disturbed.
@@ -18,7 +19,10 @@ const WARM_UP: usize = 10;
 /// Runs the contest and judges it.
 pub fn run(stage: &Stage, gates: &mut Gates) -> Result<(), String> {
     let rounds = rounds();
-    println!("start: all namespaces, read-only system, tmpfs, proc, dev, true; {rounds} rounds in turns; milliseconds");
+    println!(
+        "start: all namespaces, read-only system, tmpfs, proc, dev, true; {rounds} rounds in \
+         turns; milliseconds"
+    );
     let mut contenders = vec![stage.stockade(0)?, stage.floor()?];
     contenders.extend(stage.bwrap(0)?);
     let (times, quiet) = measure_quietly(&contenders, rounds)?;
@@ -29,10 +33,15 @@ pub fn run(stage: &Stage, gates: &mut Gates) -> Result<(), String> {
 }
 
 fn rounds() -> usize {
-    std::env::var("STOCKADE_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).filter(|runs| *runs > 0).unwrap_or(100)
+    std::env::var("STOCKADE_BENCH_RUNS")
+        .ok()
+        .and_then(|runs| runs.parse().ok())
+        .filter(|runs| *runs > 0)
+        .unwrap_or(100)
 }
 
-/// Measures until a measurement was undisturbed, or it has tried often enough; gives the last, and whether it was quiet.
+/// Measures until a measurement was undisturbed, or it has tried often enough; gives the last, and
+/// whether it was quiet.
 fn measure_quietly(contenders: &[Program], rounds: usize) -> Result<(Vec<Vec<f64>>, bool), String> {
     let mut times = Vec::new();
     for attempt in 1..=TRIES {
@@ -42,12 +51,16 @@ fn measure_quietly(contenders: &[Program], rounds: usize) -> Result<(Vec<Vec<f64
         if spread <= QUIET {
             return Ok((times, true));
         }
-        println!("  discarded: attempt {attempt} of {TRIES}, p75/p25 of {} is {spread:.2}", contenders[times.len() - 1].name());
+        println!(
+            "  discarded: attempt {attempt} of {TRIES}, p75/p25 of {} is {spread:.2}",
+            contenders[times.len() - 1].name()
+        );
     }
     Ok((times, false))
 }
 
-/// Milliseconds by contender, then by round. Each round begins with another contender, as each pays for what the kernel still clears away of the one before.
+/// Milliseconds by contender, then by round. Each round begins with another contender, as each pays
+/// for what the kernel still clears away of the one before.
 fn measure(contenders: &[Program], rounds: usize) -> Result<Vec<Vec<f64>>, String> {
     let mut costs = vec![Vec::with_capacity(rounds); contenders.len()];
     for round in 0..WARM_UP + rounds {
@@ -73,7 +86,11 @@ fn print_times(contenders: &[Program], times: &[Vec<f64>]) {
 /// Both ways to say it: of each round's pair, and of the medians.
 fn print_ratios(times: &[Vec<f64>]) {
     let line = |name: &str, of: &[f64], to: &[f64]| {
-        println!("  {name:<18} {:.2} by pairs, {:.2} by medians", paired_ratio(of, to), median(of) / median(to));
+        println!(
+            "  {name:<18} {:.2} by pairs, {:.2} by medians",
+            paired_ratio(of, to),
+            median(of) / median(to)
+        );
     };
     line("stockade / floor", &times[0], &times[1]);
     if let Some(bwrap) = times.get(2) {
@@ -87,7 +104,11 @@ fn judge(gates: &mut Gates, times: &[Vec<f64>], quiet: bool) {
     for ((limit, unit), peer) in [(GATE_FLOOR, times.get(1)), (GATE_BWRAP, times.get(2))] {
         match peer {
             Some(_) if unit == GATE_BWRAP.1 && floor > ROOM => {
-                gates.pass_over(limit, unit, &format!("the bare system calls take {floor:.2} of it here"));
+                gates.pass_over(
+                    limit,
+                    unit,
+                    &format!("the bare system calls take {floor:.2} of it here"),
+                );
             }
             None => gates.pass_over(limit, unit, "bwrap is not installed"),
             Some(_) if !quiet => gates.pass_over(limit, unit, "the machine is not quiet"),

@@ -16,7 +16,12 @@ impl Gates {
     pub fn judge(&mut self, limit: f64, unit: &str, value: f64) {
         let holds = value <= limit;
         *(if holds { &mut self.held } else { &mut self.missed }) += 1;
-        println!("  gate: {} {unit}: {} {}", Number(limit), Number(value), if holds { "ok" } else { "MISSED" });
+        println!(
+            "  gate: {} {unit}: {} {}",
+            Number(limit),
+            Number(value),
+            if holds { "ok" } else { "MISSED" }
+        );
     }
 
     /// Prints and counts one gate that could not be judged.
@@ -28,7 +33,11 @@ impl Gates {
     /// Failure for a gate that was missed or not judged, where the caller wants gates to count.
     pub fn exit_code(&self) -> ExitCode {
         let counts = std::env::var_os("STOCKADE_BENCH_GATE").is_some_and(|value| value == "1");
-        if counts && self.missed + self.unjudged > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        if counts && self.missed + self.unjudged > 0 {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The control groups that root gives to the user who measures: one in each hierarchy of the limits job, by the stage's name.
+//! The control groups that root gives to the user who measures: one in each hierarchy of the limits
+//! job, by the stage's name.
 
 use std::fs;
 use std::io;
@@ -35,7 +36,8 @@ pub struct Given {
 }
 
 impl Given {
-    /// Makes them, where the machine has such hierarchies. This process itself enters that of version 2, as a user may not bring processes in from outside.
+    /// Makes them, where the machine has such hierarchies. This process itself enters that of
+    /// version 2, as a user may not bring processes in from outside.
     pub fn give(user: u32, name: &str) -> io::Result<Given> {
         let mut given = Given { folders: vec![], back: None };
         if V1.iter().all(|controller| Path::new(TOP).join(controller).join("tasks").exists()) {
@@ -47,8 +49,11 @@ impl Given {
         let unified = Path::new(TOP).join(V2.0);
         let own = fs::read_to_string("/proc/self/cgroup")?;
         let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
-        let enabled = fs::read_to_string(unified.join("cgroup.subtree_control")).unwrap_or_default();
-        if let Some(own) = own.filter(|_| enabled.split_whitespace().any(|controller| controller == V2.1)) {
+        let enabled =
+            fs::read_to_string(unified.join("cgroup.subtree_control")).unwrap_or_default();
+        if let Some(own) =
+            own.filter(|_| enabled.split_whitespace().any(|controller| controller == V2.1))
+        {
             let folder = given.make(unified.join(name))?;
             for file in DELEGATED {
                 chown(folder.join(file), Some(user), Some(user))?;
@@ -71,7 +76,10 @@ impl Given {
 impl Drop for Given {
     fn drop(&mut self) {
         let back = self.back.iter().map(|file| (file, fs::write(file, "0")));
-        let left = back.collect::<Vec<_>>().into_iter().chain(self.folders.iter().rev().map(|folder| (folder, fs::remove_dir(folder))));
+        let left = back
+            .collect::<Vec<_>>()
+            .into_iter()
+            .chain(self.folders.iter().rev().map(|folder| (folder, fs::remove_dir(folder))));
         for (path, outcome) in left {
             if let Err(error) = outcome {
                 eprintln!("start bench: {} is left: {error}", path.display());

@@ -1,11 +1,13 @@
-//! Job `growth`: what more binds cost. bubblewrap reads /proc/self/mountinfo again for each, so its time grows with the square.
+//! Job `growth`: what more binds cost. bubblewrap reads /proc/self/mountinfo again for each, so its
+//! time grows with the square.
 
 use crate::gates::Gates;
 use crate::measure::{Program, median, millis};
 use crate::sandbox::{BINDS, Stage};
 
 const GATE_LINEAR: (f64, &str) = (20.0, "times 100 binds for 1000");
-const GATES_BWRAP: [Option<(f64, &str)>; 3] = [None, Some((0.25, "of bwrap with 100 binds")), Some((0.08, "of bwrap with 1000 binds"))];
+const GATES_BWRAP: [Option<(f64, &str)>; 3] =
+    [None, Some((0.25, "of bwrap with 100 binds")), Some((0.08, "of bwrap with 1000 binds"))];
 
 /// Measures each number of binds and judges the growth.
 pub fn run(stage: &Stage, gates: &mut Gates) -> Result<(), String> {
@@ -27,7 +29,9 @@ fn measure(stage: &Stage, binds: usize) -> Result<(f64, Option<f64>), String> {
     program.run()?;
     let stockade = middle(&program)?;
     let bwrap = stage.bwrap(binds)?.as_ref().map(middle).transpose()?;
-    let peer = bwrap.map_or(format!("{:>10} {:>8}", "-", "-"), |bwrap| format!("{bwrap:>10.2} {:>8.3}", stockade / bwrap));
+    let peer = bwrap.map_or(format!("{:>10} {:>8}", "-", "-"), |bwrap| {
+        format!("{bwrap:>10.2} {:>8.3}", stockade / bwrap)
+    });
     println!("  {binds:<8} {runs:>6} {stockade:>10.2} {peer}");
     Ok((stockade, bwrap))
 }

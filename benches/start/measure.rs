@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A command line, ready for posix_spawn(3), which shares the caller's memory as vfork(2) does: the spawn costs all programs the same, and little.
+/// A command line, ready for posix_spawn(3), which shares the caller's memory as vfork(2) does: the
+/// spawn costs all programs the same, and little.
 pub struct Program {
     name: &'static str,
     words: Vec<CString>,
@@ -22,17 +23,24 @@ pub struct Program {
 pub struct Cost {
     /// From before the spawn until it was waited for.
     pub wall: Duration,
-    /// The largest resident set of the program and what it waited for, in KiB. It is never less than this process's own (getrusage(2)).
+    /// The largest resident set of the program and what it waited for, in KiB. It is never less
+    /// than this process's own (getrusage(2)).
     pub peak_kib: i64,
 }
 
 impl Program {
     /// A program whose streams are /dev/null.
-    pub fn new<W: AsRef<OsStr>>(name: &'static str, words: impl IntoIterator<Item = W>) -> Result<Program, String> {
-        let words: Result<Vec<CString>, _> = words.into_iter().map(|word| CString::new(word.as_ref().as_bytes())).collect();
+    pub fn new<W: AsRef<OsStr>>(
+        name: &'static str,
+        words: impl IntoIterator<Item = W>,
+    ) -> Result<Program, String> {
+        let words: Result<Vec<CString>, _> =
+            words.into_iter().map(|word| CString::new(word.as_ref().as_bytes())).collect();
         let mut streams = PosixSpawnFileActions::init().map_err(|errno| errno.to_string())?;
         for fd in 0..3 {
-            streams.add_open(fd, c"/dev/null", OFlag::O_RDWR, Mode::empty()).map_err(|errno| errno.to_string())?;
+            streams
+                .add_open(fd, c"/dev/null", OFlag::O_RDWR, Mode::empty())
+                .map_err(|errno| errno.to_string())?;
         }
         Ok(Program {
             name,
@@ -51,8 +59,14 @@ impl Program {
     /// Runs it once. Anything but status 0 is an error that quotes it.
     pub fn run(&self) -> Result<Cost, String> {
         let before = Instant::now();
-        let pid = posix_spawn(self.words[0].as_c_str(), &self.streams, &self.attributes, &self.words, &self.environment)
-            .map_err(|errno| format!("cannot run {}: {errno}", self.name))?;
+        let pid = posix_spawn(
+            self.words[0].as_c_str(),
+            &self.streams,
+            &self.attributes,
+            &self.words,
+            &self.environment,
+        )
+        .map_err(|errno| format!("cannot run {}: {errno}", self.name))?;
         let (status, peak_kib) = wait(pid.as_raw());
         let cost = Cost { wall: before.elapsed(), peak_kib };
         reap_orphans();
@@ -66,16 +80,23 @@ impl Program {
 
     /// Runs it once more, for what it says.
     fn explain(&self) -> String {
-        let words: Vec<&OsStr> = self.words.iter().map(|word| OsStr::from_bytes(word.to_bytes())).collect();
+        let words: Vec<&OsStr> =
+            self.words.iter().map(|word| OsStr::from_bytes(word.to_bytes())).collect();
         match Command::new(words[0]).args(&words[1..]).output() {
-            Ok(output) => format!("{} failed ({}): {}", self.name, output.status, String::from_utf8_lossy(&output.stderr).trim()),
+            Ok(output) => format!(
+                "{} failed ({}): {}",
+                self.name,
+                output.status,
+                String::from_utf8_lossy(&output.stderr).trim()
+            ),
             Err(error) => format!("{} failed: {error}", self.name),
         }
     }
 }
 
-/// What a launcher leaves behind at its end becomes this process's child (PR_SET_CHILD_SUBREAPER), so that it is neither measured with the next run
-/// nor left to a pid 1 that may not reap: bubblewrap's is.
+/// What a launcher leaves behind at its end becomes this process's child (PR_SET_CHILD_SUBREAPER),
+/// so that it is neither measured with the next run nor left to a pid 1 that may not reap:
+/// bubblewrap's is.
 pub fn adopt_orphans() -> Result<(), String> {
     nix::sys::prctl::set_child_subreaper(true).map_err(|errno| errno.to_string())
 }
@@ -115,7 +136,8 @@ pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The median of the ratios of runs made in the same round, which cancels what slowed the whole round.
+/// The median of the ratios of runs made in the same round, which cancels what slowed the whole
+/// round.
 pub fn paired_ratio(of: &[f64], to: &[f64]) -> f64 {
     let ratios: Vec<f64> = of.iter().zip(to).map(|(of, to)| of / to).collect();
     median(&ratios)

@@ -1,4 +1,5 @@
-//! The sandbox that all contenders build, and the stage: a directory with the programs and profiles, that an ordinary user can read.
+//! The sandbox that all contenders build, and the stage: a directory with the programs and
+//! profiles, that an ordinary user can read.
 
 use crate::groups::Given;
 use crate::measure::Program;
@@ -28,7 +29,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Makes the directory. Its files are the caller's and nobody else can write them, as stockade demands of a profile.
+    /// Makes the directory. Its files are the caller's and nobody else can write them, as stockade
+    /// demands of a profile.
     pub fn set() -> io::Result<Stage> {
         let path = std::env::temp_dir().join(format!("stockade-bench-{}", std::process::id()));
         fs::create_dir(&path)?;
@@ -37,15 +39,23 @@ impl Stage {
         let given = user.map(|user| Given::give(user, &name)).transpose()?;
         let stage = Stage { path, user, owned: true, _given: given };
         fs::set_permissions(&stage.path, Permissions::from_mode(0o755))?;
-        let stockade = std::env::var_os("STOCKADE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_stockade").into());
+        let stockade = std::env::var_os("STOCKADE_BIN")
+            .unwrap_or_else(|| env!("CARGO_BIN_EXE_stockade").into());
         stage.add("stockade", 0o755, &fs::read(stockade)?)?;
         stage.add("bench", 0o755, &fs::read(std::env::current_exe()?)?)?;
         for binds in [0].into_iter().chain(BINDS) {
             stage.add(&profile_name(binds), 0o644, profile(binds).as_bytes())?;
         }
-        for (version, limits) in [("v1", "memory = \"256M\"\npids = 64\ncpu = 2.0"), ("v2", "hugetlb = { \"2M\" = \"64M\" }")] {
+        for (version, limits) in [
+            ("v1", "memory = \"256M\"\npids = 64\ncpu = 2.0"),
+            ("v2", "hugetlb = { \"2M\" = \"64M\" }"),
+        ] {
             let limits = format!("[limits]\n{limits}\nparent = \"/{name}\"\n");
-            stage.add(&format!("limits-{version}.toml"), 0o644, (profile(0) + &limits).as_bytes())?;
+            stage.add(
+                &format!("limits-{version}.toml"),
+                0o644,
+                (profile(0) + &limits).as_bytes(),
+            )?;
         }
         for (name, text) in crate::check::profiles() {
             stage.add(&name, 0o644, text.as_bytes())?;
@@ -108,8 +118,18 @@ impl Stage {
 
     /// stockade and the bare system calls, with limits of this version of control groups.
     pub fn limited(&self, version: &str) -> Result<[Program; 2], String> {
-        let stockade = [self.stockade_path().into(), OsString::from("run"), self.path.join(format!("limits-{version}.toml")).into()];
-        let floor = [self.bench().into(), OsString::from("--limited-floor"), version.into(), self.name().into(), TARGET.into()];
+        let stockade = [
+            self.stockade_path().into(),
+            OsString::from("run"),
+            self.path.join(format!("limits-{version}.toml")).into(),
+        ];
+        let floor = [
+            self.bench().into(),
+            OsString::from("--limited-floor"),
+            version.into(),
+            self.name().into(),
+            TARGET.into(),
+        ];
         Ok([Program::new("stockade", stockade)?, Program::new("floor", floor)?])
     }
 
@@ -128,11 +148,15 @@ impl Stage {
         let Some(bwrap) = find("bwrap") else { return Ok(None) };
         let system = SYSTEM.iter().flat_map(|path| bwrap_entry(path));
         let more = (0..binds).flat_map(|index| ["--ro-bind".into(), BOUND.into(), inside(index)]);
-        let words = [bwrap.to_string_lossy().into_owned(), "--unshare-all".into(), "--die-with-parent".into()]
-            .into_iter()
-            .chain(system)
-            .chain(more)
-            .chain(["--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev", TARGET].map(String::from));
+        let words = [
+            bwrap.to_string_lossy().into_owned(),
+            "--unshare-all".into(),
+            "--die-with-parent".into(),
+        ]
+        .into_iter()
+        .chain(system)
+        .chain(more)
+        .chain(["--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev", TARGET].map(String::from));
         Program::new("bwrap", words).map(Some)
     }
 }
@@ -152,7 +176,8 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// For root: an id that no account has, so that nothing is granted by accident (systemd's dynamic users begin there).
+/// For root: an id that no account has, so that nothing is granted by accident (systemd's dynamic
+/// users begin there).
 fn ordinary_user() -> Option<u32> {
     let wanted = std::env::var("STOCKADE_BENCH_UID").ok().and_then(|id| id.parse().ok());
     nix::unistd::geteuid().is_root().then(|| wanted.unwrap_or(61184))
@@ -165,9 +190,16 @@ fn profile_name(binds: usize) -> String {
 /// The profile, with so many more binds.
 fn profile(binds: usize) -> String {
     let head = format!("format = 1\n[process]\ncommand = [\"{TARGET}\"]\n[mounts]\n");
-    let system = SYSTEM.iter().filter(|path| Path::new(path).exists()).map(|path| format!("\"{path}\" = \"ro\"\n"));
-    let own = ["\"/tmp\" = { tmpfs = \"64M\" }\n", "\"/proc\" = \"proc\"\n", "\"/dev\" = \"dev\"\n"].map(String::from);
-    let more = (0..binds).map(|index| format!("\"{}\" = {{ bind = \"{BOUND}\", access = \"ro\" }}\n", inside(index)));
+    let system = SYSTEM
+        .iter()
+        .filter(|path| Path::new(path).exists())
+        .map(|path| format!("\"{path}\" = \"ro\"\n"));
+    let own =
+        ["\"/tmp\" = { tmpfs = \"64M\" }\n", "\"/proc\" = \"proc\"\n", "\"/dev\" = \"dev\"\n"]
+            .map(String::from);
+    let more = (0..binds).map(|index| {
+        format!("\"{}\" = {{ bind = \"{BOUND}\", access = \"ro\" }}\n", inside(index))
+    });
     [head].into_iter().chain(system).chain(own).chain(more).collect()
 }
 
@@ -186,7 +218,10 @@ fn bwrap_entry(path: &str) -> Vec<String> {
 
 /// A program of the system.
 pub fn find(name: &str) -> Option<PathBuf> {
-    ["/usr/local/bin", "/usr/bin", "/bin"].iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+    ["/usr/local/bin", "/usr/bin", "/bin"]
+        .iter()
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.is_file())
 }
 
 /// Kernel, processors, user: what a reader of the numbers asks first.

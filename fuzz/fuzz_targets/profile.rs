@@ -1,7 +1,8 @@
 //! From texts to a plan on an invented machine: `cargo +nightly fuzz run profile`.
 //!
-//! An input is up to six texts with a line `---` between them: PROFILE, `base.toml`, `other.toml`, `--config`, `--set` and the words after
-//! PROFILE. What is checked, and how, is that of `tests/fuzz.rs`.
+//! An input is up to six texts with a line `---` between them: PROFILE, `base.toml`, `other.toml`,
+//! `--config`, `--set` and the words after PROFILE. What is checked, and how, is that of
+//! `tests/fuzz.rs`.
 #![no_main]
 
 #[path = "../../tests/fuzz/case.rs"]

@@ -17,7 +17,9 @@ pub fn check(checked: Checked) -> u8 {
         }
         Ok(planned) => {
             match format {
-                Format::Json => print_line(&warnings.json_with(&planned.plan.notes, &planned.sources)),
+                Format::Json => {
+                    print_line(&warnings.json_with(&planned.plan.notes, &planned.sources))
+                }
                 Format::Text => {
                     print_problems(&warnings, &planned.sources);
                     for note in &planned.plan.notes {
@@ -35,22 +37,39 @@ pub fn check(checked: Checked) -> u8 {
 /// How the note of a grant begins that is left out, behind its path.
 const LEFT_OUT: &str = " is left out: ";
 
-/// Protections that the profile names and that are skipped here; a grant that is left out makes the sandbox no weaker.
+/// Protections that the profile names and that are skipped here; a grant that is left out makes the
+/// sandbox no weaker.
 fn skipped(plan: &Plan) -> impl Iterator<Item = &Note> {
     plan.notes.iter().filter(|note| note.less && !note.text.contains(LEFT_OUT))
 }
 
 fn verdict(planned: &Planned) -> String {
-    let mut heads: Vec<&str> = skipped(&planned.plan).map(|note| note.text.split(": ").next().unwrap_or_default()).collect();
+    let mut heads: Vec<&str> = skipped(&planned.plan)
+        .map(|note| note.text.split(": ").next().unwrap_or_default())
+        .collect();
     heads.dedup();
-    let but = if heads.is_empty() { String::new() } else { format!(", but for: {}", escape(&heads.join("; "))) };
-    let without: Vec<&str> =
-        planned.plan.notes.iter().filter(|note| note.less).filter_map(|note| note.text.split_once(LEFT_OUT)).map(|(what, _)| what).collect();
-    let without =
-        if without.is_empty() { String::new() } else { format!(". Left out, so that the target cannot use it: {}", escape(&without.join(", "))) };
+    let but = if heads.is_empty() {
+        String::new()
+    } else {
+        format!(", but for: {}", escape(&heads.join("; ")))
+    };
+    let without: Vec<&str> = planned
+        .plan
+        .notes
+        .iter()
+        .filter(|note| note.less)
+        .filter_map(|note| note.text.split_once(LEFT_OUT))
+        .map(|(what, _)| what)
+        .collect();
+    let without = if without.is_empty() {
+        String::new()
+    } else {
+        format!(". Left out, so that the target cannot use it: {}", escape(&without.join(", ")))
+    };
     // A file of a control group can refuse its value, and no look tells before it is written.
     let limits = if planned.plan.steps.iter().any(|step| matches!(step.op, Op::GroupLimit { .. })) {
-        "\nwhether the kernel takes each limit shows when the groups are made: stockade doctor PROFILE tries it"
+        "\nwhether the kernel takes each limit shows when the groups are made: stockade doctor \
+         PROFILE tries it"
     } else {
         ""
     };

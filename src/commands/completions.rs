@@ -1,5 +1,6 @@
-//! `stockade completions`, and what its scripts ask for: which words fit next, by the declaration of the command line and the loader's
-//! own table of names. This file knows no option and no profile. A value that the declaration calls PROFILE is a profile.
+//! `stockade completions`, and what its scripts ask for: which words fit next, by the declaration
+//! of the command line and the loader's own table of names. This file knows no option and no
+//! profile. A value that the declaration calls PROFILE is a profile.
 
 use super::print_line;
 use crate::cli::{Cli, Shell};
@@ -22,10 +23,11 @@ pub fn completions(shell: Shell) -> u8 {
     0
 }
 
-/// Prints what fits after the words of a command line, of which the last is begun: a line each, with its explanation after a tab.
-/// `:files` and `:programs` are for the shell to look up.
+/// Prints what fits after the words of a command line, of which the last is begun: a line each,
+/// with its explanation after a tab. `:files` and `:programs` are for the shell to look up.
 pub fn complete(words: &[String]) -> u8 {
-    let (begun, before) = words.split_last().map_or(("", &[][..]), |(begun, before)| (begun.as_str(), before));
+    let (begun, before) =
+        words.split_last().map_or(("", &[][..]), |(begun, before)| (begun.as_str(), before));
     // bash makes three words of `--format=json`.
     let begun = if begun == "=" { "" } else { begun };
     let before: Vec<&str> = before.iter().map(String::as_str).filter(|word| *word != "=").collect();
@@ -49,12 +51,16 @@ enum Wanted<'c> {
 fn fitting(command: &Command, before: &[&str], begun: &str) -> Vec<String> {
     if !command.has_subcommands() {
         let may_be_option = takes_options_anywhere(command) && !before.contains(&"--");
-        if let Some(options) = begun_option(command, begun).filter(|_| may_be_option && !matches!(wanted(command, before), Wanted::Value(_))) {
+        if let Some(options) = begun_option(command, begun)
+            .filter(|_| may_be_option && !matches!(wanted(command, before), Wanted::Value(_)))
+        {
             return options;
         }
         return match wanted(command, before) {
             // Where no target's words are expected, those after PROFILE are questions.
-            Wanted::Target { .. } if command.get_name() == "why" && !before.contains(&"--") => offered(questions(), begun),
+            Wanted::Target { .. } if command.get_name() == "why" && !before.contains(&"--") => {
+                offered(questions(), begun)
+            }
             Wanted::Target { first: true } => vec![":programs".into()],
             Wanted::Target { first: false } => vec![":files".into()],
             Wanted::Value(arg) => values(arg, begun),
@@ -70,7 +76,9 @@ fn fitting(command: &Command, before: &[&str], begun: &str) -> Vec<String> {
             return fitting(found, words.as_slice(), begun);
         }
         match command.get_arguments().find(|arg| is(arg, word)) {
-            Some(option) if option.get_action().takes_values() && words.next().is_none() => return values(option, begun),
+            Some(option) if option.get_action().takes_values() && words.next().is_none() => {
+                return values(option, begun);
+            }
             Some(_) => {}
             None => return vec![],
         }
@@ -83,9 +91,16 @@ fn begun_option(command: &Command, begun: &str) -> Option<Vec<String>> {
     if !begun.starts_with('-') {
         return None;
     }
-    let Some((option, value)) = begun.split_once('=') else { return Some(offered(options(command), begun)) };
+    let Some((option, value)) = begun.split_once('=') else {
+        return Some(offered(options(command), begun));
+    };
     let arg = command.get_arguments().find(|arg| is(arg, option));
-    Some(arg.map_or(vec![], |arg| values(arg, value)).into_iter().map(|value| format!("{option}={value}")).collect())
+    Some(
+        arg.map_or(vec![], |arg| values(arg, value))
+            .into_iter()
+            .map(|value| format!("{option}={value}"))
+            .collect(),
+    )
 }
 
 /// Where the words lead.
@@ -124,7 +139,8 @@ fn wanted<'c>(command: &'c Command, words: &[&str]) -> Wanted<'c> {
     of_target.map_or(Wanted::Any(current), |count| Wanted::Target { first: count == 0 })
 }
 
-/// A command that looks at a profile takes its own options anywhere before `--`, `run` those before PROFILE alone.
+/// A command that looks at a profile takes its own options anywhere before `--`, `run` those before
+/// PROFILE alone.
 fn takes_options_anywhere(command: &Command) -> bool {
     command.get_positionals().any(Arg::is_last_set)
 }
@@ -137,27 +153,46 @@ type Offer = (String, String);
 
 fn subcommands(command: &Command) -> impl Iterator<Item = Offer> {
     let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
-    shown.map(|command| (command.get_name().to_owned(), command.get_about().map(ToString::to_string).unwrap_or_default()))
+    shown.map(|command| {
+        (
+            command.get_name().to_owned(),
+            command.get_about().map(ToString::to_string).unwrap_or_default(),
+        )
+    })
 }
 
 fn options(command: &Command) -> impl Iterator<Item = Offer> {
     let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
-    shown.filter_map(|arg| Some((format!("--{}", arg.get_long()?), arg.get_help().map(ToString::to_string).unwrap_or_default())))
+    shown.filter_map(|arg| {
+        Some((
+            format!("--{}", arg.get_long()?),
+            arg.get_help().map(ToString::to_string).unwrap_or_default(),
+        ))
+    })
 }
 
 /// What may stand for an argument, by what it is called: a PROFILE is a name or a path.
 fn values(arg: &Arg, begun: &str) -> Vec<String> {
     let possible = arg.get_possible_values();
     if !possible.is_empty() {
-        let help = |value: &clap::builder::PossibleValue| value.get_help().map(ToString::to_string).unwrap_or_default();
-        return offered(possible.iter().map(|value| (value.get_name().to_owned(), help(value))), begun);
+        let help = |value: &clap::builder::PossibleValue| {
+            value.get_help().map(ToString::to_string).unwrap_or_default()
+        };
+        return offered(
+            possible.iter().map(|value| (value.get_name().to_owned(), help(value))),
+            begun,
+        );
     }
     match arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str()) {
         "PROFILE" => profiles(begun),
         // By number: bash ends a word at a colon.
-        "CODE" => offered(stockade::text::explain::all().map(|one| (one.number.to_owned(), one.code.to_owned())), begun),
+        "CODE" => offered(
+            stockade::text::explain::all().map(|one| (one.number.to_owned(), one.code.to_owned())),
+            begun,
+        ),
         "SANDBOX" => {
-            let running = super::registry().ok().flatten().map_or(vec![], |registry| registry.list());
+            let running =
+                super::registry().ok().flatten().map_or(vec![], |registry| registry.list());
             offered(running.into_iter().map(|live| (live.name, live.entry.profile)), begun)
         }
         _ => vec![],
@@ -175,13 +210,21 @@ fn profiles(begun: &str) -> Vec<String> {
         (None, Some(folder)) => folder.clone(),
         (None, None) => String::new(),
     };
-    let found = offered(installed(&Caller::current()).iter().map(|known| (known.name.clone(), escape(&help(known)))), begun);
+    let found = offered(
+        installed(&Caller::current())
+            .iter()
+            .map(|known| (known.name.clone(), escape(&help(known)))),
+        begun,
+    );
     // A name shows no file; a path, and what is begun as no name has it, does.
     if found.is_empty() { vec![":files".into()] } else { found }
 }
 
-/// The lines of what begins so. A file may have any name: one with a control character is not offered.
+/// The lines of what begins so. A file may have any name: one with a control character is not
+/// offered.
 fn offered(all: impl Iterator<Item = Offer>, begun: &str) -> Vec<String> {
-    let fits = |(word, _): &Offer| word.starts_with(begun) && escape(word) == *word && !word.starts_with(':');
+    let fits = |(word, _): &Offer| {
+        word.starts_with(begun) && escape(word) == *word && !word.starts_with(':')
+    };
     all.filter(fits).map(|(word, help)| format!("{word}\t{help}")).collect()
 }

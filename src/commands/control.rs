@@ -32,7 +32,11 @@ impl Deed {
 pub fn control(deed: Deed, running: Running) -> u8 {
     let mut problems = Problems::default();
     match registry() {
-        Ok(registry) => running.names.iter().filter_map(|name| one(deed, registry.as_ref(), name).err()).for_each(|problem| problems.push(*problem)),
+        Ok(registry) => running
+            .names
+            .iter()
+            .filter_map(|name| one(deed, registry.as_ref(), name).err())
+            .for_each(|problem| problems.push(*problem)),
         Err(problem) => problems.push(*problem),
     }
     if problems.is_empty() {
@@ -43,12 +47,15 @@ pub fn control(deed: Deed, running: Running) -> u8 {
 }
 
 fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Problem>> {
-    let cannot = |code, why: &str| Problem::new(code, Default::default(), format!("cannot {} `{name}`: {why}", deed.word()));
+    let cannot = |code, why: &str| {
+        Problem::new(code, Default::default(), format!("cannot {} `{name}`: {why}", deed.word()))
+    };
     // A name is a name, and no way to another directory.
     let known = |live: &Live| live.name == name;
     let all = registry.map_or(vec![], Registry::list);
     let Some(live) = all.iter().find(|live| known(live)) else {
-        let help = suggestion(name, all.iter().map(|live| live.name.as_str())).unwrap_or("stockade ps".into());
+        let help = suggestion(name, all.iter().map(|live| live.name.as_str()))
+            .unwrap_or("stockade ps".into());
         return Err(cannot("cli::sandbox", "no sandbox of that name runs").help(help).into());
     };
     let done = match deed {
@@ -60,10 +67,15 @@ fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Pr
         let problem = match denied {
             Denied::NoGroup => cannot("launch::control", "it has no control group that freezes")
                 .help("give it one in its profile: limits.controllers = [\"freezer\"]"),
-            Denied::Late => cannot("launch::control", "it takes longer than ten seconds")
-                .help(format!("look at its processes: ps -o pid,stat,wchan,cmd --ppid {}", live.entry.init)),
+            Denied::Late => {
+                cannot("launch::control", "it takes longer than ten seconds").help(format!(
+                    "look at its processes: ps -o pid,stat,wchan,cmd --ppid {}",
+                    live.entry.init
+                ))
+            }
             Denied::Stopped => {
-                cannot("launch::control", "its launcher is stopped, and ends it once it goes on").help(format!("kill -CONT {}", live.entry.launcher))
+                cannot("launch::control", "its launcher is stopped, and ends it once it goes on")
+                    .help(format!("kill -CONT {}", live.entry.launcher))
             }
             Denied::Gone => cannot("launch::control", "it has ended meanwhile"),
             Denied::Errno(errno) => cannot("launch::control", &errno_words(errno)),

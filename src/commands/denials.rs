@@ -1,6 +1,8 @@
-//! Denials in words: which call with which arguments, by whom, how often, and the line that permits it. `why` reads them.
+//! Denials in words: which call with which arguments, by whom, how often, and the line that permits
+//! it. `why` reads them.
 //!
-//! Names of processes are the target's words, so they are quoted and escaped where they are more than letters.
+//! Names of processes are the target's words, so they are quoted and escaped where they are more
+//! than letters.
 
 use super::why::{Permits, line_for};
 use super::{Planned, warn};
@@ -25,7 +27,11 @@ pub fn report(denials: &Denials, request: &Request, planned: &Planned) {
     // Programs do without what seems to be absent, so that comes last.
     kinds.sort_by_key(|denial| judge(denial, &planned.plan) == Verdict::Errno(libc::ENOSYS));
     for (place, denial) in kinds.into_iter().enumerate() {
-        let advice = if place < MOST_SOUGHT { advice(denial, request, planned) } else { "stockade why tells the line that permits it".into() };
+        let advice = if place < MOST_SOUGHT {
+            advice(denial, request, planned)
+        } else {
+            "stockade why tells the line that permits it".into()
+        };
         warn(&format!("stockade: {}: {advice}\n", head(denial, &planned.plan)));
     }
     if denials.more > 0 {
@@ -33,8 +39,8 @@ pub fn report(denials: &Denials, request: &Request, planned: &Planned) {
     }
     if !denials.complete {
         warn(
-            "stockade: the process that answers for denied calls ended before the run did: what was denied after that failed with ENOSYS, \
-             and is not listed\n",
+            "stockade: the process that answers for denied calls ended before the run did: what \
+             was denied after that failed with ENOSYS, and is not listed\n",
         );
     }
 }
@@ -60,7 +66,11 @@ pub fn records(denials: &Denials, plan: &Plan) -> Vec<Denied> {
         call: call(denial, &plan.filter),
         process: String::from_utf8_lossy(denial.who.name()).into_owned(),
         pid: denial.who.inside,
-        with: if denial.then == Then::Failed { judge(denial, plan).to_string() } else { "killed".into() },
+        with: if denial.then == Then::Failed {
+            judge(denial, plan).to_string()
+        } else {
+            "killed".into()
+        },
         count: denial.count,
     };
     denials.kinds.iter().map(record).collect()
@@ -99,7 +109,11 @@ fn process(who: &Who) -> String {
 
 fn shown(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
-    if name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+/:@#[]".contains(c)) { name.into_owned() } else { escape(&format!("{name:?}")) }
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+/:@#[]".contains(c)) {
+        name.into_owned()
+    } else {
+        escape(&format!("{name:?}"))
+    }
 }
 
 /// The call, with its arguments where they decide.
@@ -109,19 +123,27 @@ fn call(denial: &Denial, filter: &Filter) -> String {
     };
     let of = if abi == Abi::Native { String::new() } else { format!(" of {}", abi.word()) };
     let Some(name) = abi.name(number) else { return format!("call {number}{of}") };
-    let arguments = if has_conditions(denial, filter) { format!("({})", arguments(name, &denial.arguments)) } else { String::new() };
+    let arguments = if has_conditions(denial, filter) {
+        format!("({})", arguments(name, &denial.arguments))
+    } else {
+        String::new()
+    };
     format!("{name}{arguments}{of}")
 }
 
 /// Whether its arguments decide.
 fn has_conditions(denial: &Denial, filter: &Filter) -> bool {
-    let table = Filter::abi_of(denial.architecture, denial.number).and_then(|(abi, number)| filter.table(abi)?.rule(number));
+    let table = Filter::abi_of(denial.architecture, denial.number)
+        .and_then(|(abi, number)| filter.table(abi)?.rule(number));
     table.is_some_and(|rule| !rule.cases.is_empty())
 }
 
-/// Integers as the kernel reads them. Of an address only whether it is null is told: what it is says nothing, and differs from run to run.
+/// Integers as the kernel reads them. Of an address only whether it is null is told: what it is
+/// says nothing, and differs from run to run.
 fn arguments(name: &str, registers: &[u64; 6]) -> String {
-    let small = |number: i64, hex: u64| if (-4096..4096).contains(&number) { number.to_string() } else { format!("{hex:#x}") };
+    let small = |number: i64, hex: u64| {
+        if (-4096..4096).contains(&number) { number.to_string() } else { format!("{hex:#x}") }
+    };
     let word = |(place, register): (u8, &u64)| {
         Some(match syscalls::reads(name, place)? {
             Read::Half => format!("{:#x}", register & 0xffff),
@@ -138,20 +160,43 @@ fn arguments(name: &str, registers: &[u64; 6]) -> String {
 /// The line that permits it, which was tried, or the place that denies it.
 fn advice(denial: &Denial, request: &Request, planned: &Planned) -> String {
     let absent = judge(denial, &planned.plan) == Verdict::Errno(libc::ENOSYS);
-    let all_the_same = if absent { "programs do without it, as on an older kernel; to permit it all the same" } else { "to permit it" };
+    let all_the_same = if absent {
+        "programs do without it, as on an older kernel; to permit it all the same"
+    } else {
+        "to permit it"
+    };
     let filter = &planned.plan.filter;
-    let Some((abi, number)) = Filter::abi_of(denial.architecture, denial.number) else { return "this machine's programs have no such calls".into() };
+    let Some((abi, number)) = Filter::abi_of(denial.architecture, denial.number) else {
+        return "this machine's programs have no such calls".into();
+    };
     if filter.table(abi).is_none() {
-        return format!("{all_the_same}, grant its architecture: add \"{}\" to [seccomp].architectures", abi.word());
+        return format!(
+            "{all_the_same}, grant its architecture: add \"{}\" to [seccomp].architectures",
+            abi.word()
+        );
     }
-    let Some(name) = abi.name(number) else { return "this version of stockade does not know it, and the target sees an older kernel".into() };
-    // What decides about a call natively decides about those of its name. A profile from standard input can be read once.
+    let Some(name) = abi.name(number) else {
+        return "this version of stockade does not know it, and the target sees an older kernel"
+            .into();
+    };
+    // What decides about a call natively decides about those of its name. A profile from standard
+    // input can be read once.
     if request.profile != "-"
         && let Some(native) = syscalls::number(syscalls::counterpart(name))
     {
         let query = Query::Call { number: native, arguments: Some(denial.arguments) };
-        match line_for(&query, (denial.architecture, denial.number, &denial.arguments), request, planned) {
-            Some(Permits::AsItIs(line)) => return format!("{all_the_same}{}", words_of(&line, has_conditions(denial, filter), planned)),
+        match line_for(
+            &query,
+            (denial.architecture, denial.number, &denial.arguments),
+            request,
+            planned,
+        ) {
+            Some(Permits::AsItIs(line)) => {
+                return format!(
+                    "{all_the_same}{}",
+                    words_of(&line, has_conditions(denial, filter), planned)
+                );
+            }
             Some(Permits::Perhaps(line, doubt)) => {
                 let words = words_of(&line, has_conditions(denial, filter), planned);
                 return format!("{all_the_same} in part{words} (then the kernel decides: {doubt})");
@@ -163,21 +208,30 @@ fn advice(denial: &Denial, request: &Request, planned: &Planned) -> String {
     }
     let because = filter.table(abi).and_then(|table| table.because(number));
     match because {
-        Some((Source::Deny, at)) => format!("{all_the_same}, take it out of [seccomp].deny: {}", place(at, planned)),
-        Some((Source::Rules, at)) => format!("{all_the_same}, change its rule: {}", place(at, planned)),
-        Some((Source::Families, at)) => format!("{all_the_same}, add its family to [seccomp].families: {}", place(at, planned)),
+        Some((Source::Deny, at)) => {
+            format!("{all_the_same}, take it out of [seccomp].deny: {}", place(at, planned))
+        }
+        Some((Source::Rules, at)) => {
+            format!("{all_the_same}, change its rule: {}", place(at, planned))
+        }
+        Some((Source::Families, at)) => {
+            format!("{all_the_same}, add its family to [seccomp].families: {}", place(at, planned))
+        }
         _ => "no single line permits it; see stockade why".into(),
     }
 }
 
 /// The line, as what is to be done with it, and the one that goes with it.
 fn words_of(line: &Line, has_conditions: bool, planned: &Planned) -> String {
-    let each: Vec<String> = line.each().map(|line| words_of_one(line, has_conditions, planned)).collect();
+    let each: Vec<String> =
+        line.each().map(|line| words_of_one(line, has_conditions, planned)).collect();
     each.join(" and").replace(" and, ", " and ")
 }
 
 fn words_of_one(line: &Line, has_conditions: bool, planned: &Planned) -> String {
-    let list = |key: &str| line.text.strip_prefix(key)?.strip_suffix(']').filter(|_| line.section == "seccomp");
+    let list = |key: &str| {
+        line.text.strip_prefix(key)?.strip_suffix(']').filter(|_| line.section == "seccomp")
+    };
     if let Some(word) = list("allow = [") {
         let any = if has_conditions { " with any arguments" } else { "" };
         return format!("{any}, add {word} to [seccomp].allow");
@@ -192,10 +246,14 @@ fn words_of_one(line: &Line, has_conditions: bool, planned: &Planned) -> String 
         Over::Replaces(at) => format!(", in the place of {}", place(at, planned)),
         Over::Joins(_) | Over::Nothing => String::new(),
     };
-    let any = if has_conditions && line.section == "seccomp.rules" { " with any arguments" } else { "" };
+    let any =
+        if has_conditions && line.section == "seccomp.rules" { " with any arguments" } else { "" };
     format!("{any}, write below [{}]: {}{over}", line.section, line.text)
 }
 
 fn place(at: Span, planned: &Planned) -> String {
-    planned.sources.place(at).map_or("a line of the profile".into(), |place| escape(&place.to_string()))
+    planned
+        .sources
+        .place(at)
+        .map_or("a line of the profile".into(), |place| escape(&place.to_string()))
 }

@@ -1,6 +1,9 @@
-//! `stockade doctor`: what this machine can enforce for this user; with a profile, whether that would run here.
+//! `stockade doctor`: what this machine can enforce for this user; with a profile, whether that
+//! would run here.
 
-use super::{FAILED, Failed, Planned, colours, explain, look_inside, note_line, prepare, print_line};
+use super::{
+    FAILED, Failed, Planned, colours, explain, look_inside, note_line, prepare, print_line,
+};
 use crate::cli::{Examined, Format, Given};
 use stockade::inspect::doctor::judge::{judge, serves};
 use stockade::inspect::doctor::table::{Paint, table};
@@ -31,10 +34,13 @@ fn machine(format: Format) -> u8 {
             let paint = if colours(&std::io::stdout()) { Paint::Colour } else { Paint::Plain };
             print_line(&table(&facts, &lines, paint));
         }
-        Format::Json => match serde_json::to_string_pretty(&lines.iter().map(Line::record).collect::<Vec<_>>()) {
-            Ok(json) => print_line(&quiet_json(&json)),
-            Err(_) => return FAILED,
-        },
+        Format::Json => {
+            match serde_json::to_string_pretty(&lines.iter().map(Line::record).collect::<Vec<_>>())
+            {
+                Ok(json) => print_line(&quiet_json(&json)),
+                Err(_) => return FAILED,
+            }
+        }
     }
     if serves(&facts) { 0 } else { LESS }
 }
@@ -61,7 +67,8 @@ fn profile(given: Given, format: Format) -> u8 {
     0
 }
 
-/// What only the program itself would find: its loader ends it where a library is missing, and the sandbox has nothing to do with it.
+/// What only the program itself would find: its loader ends it where a library is missing, and the
+/// sandbox has nothing to do with it.
 fn lacking(planned: &Planned) -> Vec<Note> {
     let found = look_inside(planned).into_iter().filter(|lack| lack.at == planned.plan.exec.at);
     found.map(|lack| Note { less: true, text: lack.text, at: lack.at }).collect()

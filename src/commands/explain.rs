@@ -18,8 +18,14 @@ pub fn explain(explained: Explained) -> u8 {
             Some(explanation) => found.push(explanation),
             None => {
                 let words = all().flat_map(|known| [known.code, known.number]);
-                let help = suggestion(name, words).unwrap_or_else(|| "to list them all: stockade explain".into());
-                let problem = Problem::new("cli::code", Default::default(), format!("cannot explain `{name}`: there is no such code")).help(help);
+                let help = suggestion(name, words)
+                    .unwrap_or_else(|| "to list them all: stockade explain".into());
+                let problem = Problem::new(
+                    "cli::code",
+                    Default::default(),
+                    format!("cannot explain `{name}`: there is no such code"),
+                )
+                .help(help);
                 print_problems(&problem.into(), &Sources::default());
                 return FAILED;
             }
@@ -32,8 +38,12 @@ pub fn explain(explained: Explained) -> u8 {
     let paint = Paint::of_output();
     match explained.format {
         Format::Json => print_line(&json(&found)),
-        Format::Text if listed => found.iter().for_each(|one| print_line(&format!("{}  {}", paint.number(one.number), one.code))),
-        Format::Text => print_line(&found.iter().map(|one| text(one, &paint)).collect::<Vec<_>>().join("\n\n")),
+        Format::Text if listed => found
+            .iter()
+            .for_each(|one| print_line(&format!("{}  {}", paint.number(one.number), one.code))),
+        Format::Text => {
+            print_line(&found.iter().map(|one| text(one, &paint)).collect::<Vec<_>>().join("\n\n"))
+        }
     }
     0
 }
@@ -48,8 +58,12 @@ fn json(found: &[Explanation]) -> String {
 
 fn text(one: &Explanation, paint: &Paint) -> String {
     let bad = one.bad.on.map_or("Bad:".to_owned(), |on| format!("Bad, {on}:"));
-    let indented =
-        |text: &str| text.lines().map(|line| if line.is_empty() { String::new() } else { format!("    {line}") }).collect::<Vec<_>>().join("\n");
+    let indented = |text: &str| {
+        text.lines()
+            .map(|line| if line.is_empty() { String::new() } else { format!("    {line}") })
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
     let parts = [
         format!("{} {}", paint.number(one.number), paint.strong(one.code)),
         filled(one.why),
@@ -81,7 +95,10 @@ struct Paint(bool);
 
 impl Paint {
     fn of_output() -> Paint {
-        Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+        Paint(
+            std::io::stdout().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        )
     }
 
     fn strong(&self, text: &str) -> String {

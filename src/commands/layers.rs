@@ -1,4 +1,5 @@
-//! `stockade plan --layers`: which layer of the profile sets, replaces, widens or withdraws what, and where. It asks nothing of the machine.
+//! `stockade plan --layers`: which layer of the profile sets, replaces, widens or withdraws what,
+//! and where. It asks nothing of the machine.
 
 use super::{Failed, print_line};
 use crate::cli::{Format, Given, Shown};
@@ -59,13 +60,19 @@ struct Before {
     place: Option<Place>,
 }
 
-/// The texts in the order in which they merge, then `--set` and the words after PROFILE, each with its changes in its own order.
+/// The texts in the order in which they merge, then `--set` and the words after PROFILE, each with
+/// its changes in its own order.
 fn texts(layers: &Layers, sources: &Sources) -> Vec<Text> {
     let start_of = |at: Span| sources.source(at).map_or(0, |source| source.base);
     // Every text says its format, for itself.
-    let changes: Vec<(u32, &Change)> =
-        layers.changes.iter().filter(|change| change.key != ["format"]).map(|change| (start_of(change.at), change)).collect();
-    let mut starts: Vec<(Kind, u32)> = layers.layers.iter().map(|layer| (layer.kind, layer.start.start)).collect();
+    let changes: Vec<(u32, &Change)> = layers
+        .changes
+        .iter()
+        .filter(|change| change.key != ["format"])
+        .map(|change| (start_of(change.at), change))
+        .collect();
+    let mut starts: Vec<(Kind, u32)> =
+        layers.layers.iter().map(|layer| (layer.kind, layer.start.start)).collect();
     for (start, _) in &changes {
         if starts.iter().all(|(_, known)| known != start) {
             starts.push((Kind::Flag, *start));
@@ -73,7 +80,8 @@ fn texts(layers: &Layers, sources: &Sources) -> Vec<Text> {
     }
     let text = |(kind, start): (Kind, u32)| {
         let source = sources.source(Span { start, end: start });
-        let mut mine: Vec<&Change> = changes.iter().filter(|(of, _)| *of == start).map(|(_, change)| *change).collect();
+        let mut mine: Vec<&Change> =
+            changes.iter().filter(|(of, _)| *of == start).map(|(_, change)| *change).collect();
         mine.sort_by_key(|change| change.at);
         Text {
             name: source.map_or(String::new(), |source| source.name.to_string()),
@@ -98,7 +106,10 @@ fn line(change: &Change, sources: &Sources) -> Line {
         deed: change.deed,
         value: value(change.at),
         place: sources.place(change.at),
-        before: change.before.is_somewhere().then(|| Before { value: value(change.before), place: sources.place(change.before) }),
+        before: change
+            .before
+            .is_somewhere()
+            .then(|| Before { value: value(change.before), place: sources.place(change.before) }),
     }
 }
 
@@ -108,7 +119,9 @@ fn line(change: &Change, sources: &Sources) -> Line {
 const VALUE_SHOWN: usize = 40;
 
 fn text(texts: &[Text]) -> String {
-    let mut out = String::from("The layers of the profile, the weakest first: what stands below is laid over it.\n");
+    let mut out = String::from(
+        "The layers of the profile, the weakest first: what stands below is laid over it.\n",
+    );
     for (nth, text) in texts.iter().enumerate() {
         let how = match (text.kind, &text.extended_at) {
             (Kind::Extended, Some(place)) => format!("extended at {place}"),
@@ -121,12 +134,22 @@ fn text(texts: &[Text]) -> String {
             out.push_str("  nothing that is in force or was\n");
         }
         for line in &text.changes {
-            let place = line.place.as_ref().map_or(String::new(), |place| format!("{}:{}", place.line, place.column));
+            let place = line
+                .place
+                .as_ref()
+                .map_or(String::new(), |place| format!("{}:{}", place.line, place.column));
             let said = said(line);
-            out.push_str(&format!("{}\n", escape(&format!("  {place:>7}  {:<9}  {said}", line.deed.word()))));
-            let before = line.before.as_ref().and_then(|before| Some((before, before.place.as_ref()?)));
+            out.push_str(&format!(
+                "{}\n",
+                escape(&format!("  {place:>7}  {:<9}  {said}", line.deed.word()))
+            ));
+            let before =
+                line.before.as_ref().and_then(|before| Some((before, before.place.as_ref()?)));
             if let Some((before, place)) = before {
-                out.push_str(&format!("{}\n", escape(&format!("{:22}was {} at {place}", "", clipped(&before.value)))));
+                out.push_str(&format!(
+                    "{}\n",
+                    escape(&format!("{:22}was {} at {place}", "", clipped(&before.value)))
+                ));
             }
         }
     }
@@ -140,12 +163,15 @@ fn said(line: &Line) -> String {
         Deed::Declared | Deed::Set | Deed::Replaced => format!("{key} = {}", clipped(&line.value)),
         Deed::Widened => format!("{key} with {}", clipped(&line.value)),
         Deed::Withdrew => key,
-        Deed::NotInherited => format!("{key} = {}: it counts in its own file alone", clipped(&line.value)),
+        Deed::NotInherited => {
+            format!("{key} = {}: it counts in its own file alone", clipped(&line.value))
+        }
     }
 }
 
 fn quoted(name: &str) -> String {
-    let bare = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let bare = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if bare { name.to_owned() } else { stockade::language::value::quoted(name) }
 }
 
@@ -157,5 +183,6 @@ fn clipped(value: &str) -> String {
 }
 
 fn json(texts: &[Text]) -> String {
-    serde_json::to_string_pretty(&texts).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+    serde_json::to_string_pretty(&texts)
+        .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
 }

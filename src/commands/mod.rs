@@ -64,11 +64,15 @@ pub fn dispatch(cli: Cli) -> u8 {
     }
 }
 
-/// A launcher that is set-id, or has file capabilities, would lend its privilege to whoever starts it, with a profile of their
-/// choice (CVE-2016-10122 and CVE-2026-41163 are such cases in peers): it refuses to be one.
+/// A launcher that is set-id, or has file capabilities, would lend its privilege to whoever starts
+/// it, with a profile of their choice (CVE-2016-10122 and CVE-2026-41163 are such cases in peers):
+/// it refuses to be one.
 pub fn refuse_privilege() -> Result<(), &'static str> {
     if stockade::sys::is_privileged() {
-        return Err("refusing to run set-id or with file capabilities: remove them (chmod u-s,g-s; setcap -r)");
+        return Err(
+            "refusing to run set-id or with file capabilities: remove them (chmod u-s,g-s; setcap \
+             -r)",
+        );
     }
     Ok(())
 }
@@ -92,17 +96,27 @@ fn prepare(given: Given) -> Result<Planned, Failed> {
     prepare_with(given, |_, _, _| {})
 }
 
-/// The same, with what looks like a mistake, also where something is wrong. What is planned does not depend on it.
+/// The same, with what looks like a mistake, also where something is wrong. What is planned does
+/// not depend on it.
 fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Failed> {
     prepare_with(given, |profile, host, sources| {
-        host.groups_of_caller = nix::unistd::getgroups().ok().map(|groups| groups.iter().map(|group| group.as_raw()).collect());
+        host.groups_of_caller = nix::unistd::getgroups()
+            .ok()
+            .map(|groups| groups.iter().map(|group| group.as_raw()).collect());
         let mut host = host.clone();
         host.look_closer(profile);
-        *warnings = as_written(stockade::inspect::lint::lint_of_own_lines(profile, &host, sources), &host.caller, sources);
+        *warnings = as_written(
+            stockade::inspect::lint::lint_of_own_lines(profile, &host, sources),
+            &host.caller,
+            sources,
+        );
     })
 }
 
-fn prepare_with(given: Given, look: impl FnOnce(&Profile, &mut Host, &Sources)) -> Result<Planned, Failed> {
+fn prepare_with(
+    given: Given,
+    look: impl FnOnce(&Profile, &mut Host, &Sources),
+) -> Result<Planned, Failed> {
     settle_with(&request(given)?, Caller::current(), look)
 }
 
@@ -116,7 +130,11 @@ fn settle(request: &Request, caller: Caller) -> Result<Planned, Failed> {
     settle_with(request, caller, |_, _, _| {})
 }
 
-fn settle_with(request: &Request, caller: Caller, look: impl FnOnce(&Profile, &mut Host, &Sources)) -> Result<Planned, Failed> {
+fn settle_with(
+    request: &Request,
+    caller: Caller,
+    look: impl FnOnce(&Profile, &mut Host, &Sources),
+) -> Result<Planned, Failed> {
     let mut sources = Sources::default();
     let profile = match load(request, &caller, &mut sources) {
         Ok(profile) => profile,
@@ -134,7 +152,8 @@ fn settle_with(request: &Request, caller: Caller, look: impl FnOnce(&Profile, &m
     }
 }
 
-/// execve(2) says ENOENT also where the loader or the interpreter is what is missing: what the tree lacks is looked for now.
+/// execve(2) says ENOENT also where the loader or the interpreter is what is missing: what the tree
+/// lacks is looked for now.
 fn explain(problem: Problem, status: u8, planned: &Planned) -> Problem {
     if status != 126 && status != 127 {
         return problem;
@@ -176,7 +195,9 @@ const NARROWEST: usize = 40;
 
 /// Problems for people, on standard error.
 fn print_problems(problems: &Problems, sources: &Sources) {
-    let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let ascii = utf8.is_some_and(|locale| !locale.to_ascii_lowercase().contains("utf"));
     let style = match (colours(&std::io::stderr()), ascii) {
         (_, true) => Style::Ascii,
@@ -184,7 +205,9 @@ fn print_problems(problems: &Problems, sources: &Sources) {
         (false, false) => Style::Plain,
     };
     let width = stockade::sys::terminal_width(libc::STDERR_FILENO)
-        .map_or(stockade::text::problem::UNKNOWN_WIDTH, |width| usize::from(width).clamp(NARROWEST, WIDEST));
+        .map_or(stockade::text::problem::UNKNOWN_WIDTH, |width| {
+            usize::from(width).clamp(NARROWEST, WIDEST)
+        });
     warn(&problems.render_within(sources, style, width));
 }
 
@@ -198,31 +221,44 @@ fn warn(text: &str) {
     drop(std::io::stderr().write_all(text.as_bytes()));
 }
 
-/// How people see standard output: colour is for terminals, and only where nobody asked for none (no-color.org).
+/// How people see standard output: colour is for terminals, and only where nobody asked for none
+/// (no-color.org).
 fn paint() -> Paint {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if colour { Paint::Colour } else { Paint::Plain }
 }
 
 /// The caller's running sandboxes that have a name; `None` where none ever had one.
 fn registry() -> Result<Option<Registry>, Box<Problem>> {
     let caller = Caller::current();
-    let cannot = |why: &str| Box::new(Problem::new("launch::registry", Span::NOWHERE, format!("cannot list running sandboxes: {why}")));
+    let cannot = |why: &str| {
+        Box::new(Problem::new(
+            "launch::registry",
+            Span::NOWHERE,
+            format!("cannot list running sandboxes: {why}"),
+        ))
+    };
     let Some(folder) = caller.registry() else { return Err(cannot("XDG_RUNTIME_DIR is not set")) };
     match Registry::open(&folder, caller.uid, false, stockade::launch::bury) {
         Ok(registry) => Ok(Some(registry)),
         Err(Refused::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(Refused::Io(error)) => Err(cannot(&format!("{folder}: {}", error.raw_os_error().map_or_else(|| error.to_string(), errno_words)))),
+        Err(Refused::Io(error)) => Err(cannot(&format!(
+            "{folder}: {}",
+            error.raw_os_error().map_or_else(|| error.to_string(), errno_words)
+        ))),
         Err(_) => Err(cannot(&format!("{folder} is not the caller's alone"))),
     }
 }
 
-/// A line on standard output; a reader that has gone away (`| head`) is no failure of ours. A full disk is: who reads the file would
-/// take a part for the whole.
+/// A line on standard output; a reader that has gone away (`| head`) is no failure of ours. A full
+/// disk is: who reads the file would take a part for the whole.
 fn print_line(text: &str) {
     let mut out = std::io::stdout();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());
-    if let Some(error) = written.err().filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
+    if let Some(error) =
+        written.err().filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe)
+    {
         let reason = error.raw_os_error().map_or_else(|| error.to_string(), errno_words);
         warn(&format!("stockade: cannot write to standard output: {reason}\n"));
         std::process::exit(i32::from(FAILED));

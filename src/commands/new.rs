@@ -11,14 +11,17 @@ use stockade::profile::{Fit, Role, installed, starter};
 use stockade::text::problem::{Problem, errno_words, escape};
 use stockade::text::source::{Sources, Span};
 
-/// Writes it, never over a file that is there. A bare name goes where names are looked up, so that `stockade run NAME` finds it.
+/// Writes it, never over a file that is there. A bare name goes where names are looked up, so that
+/// `stockade run NAME` finds it.
 pub fn new(new: New) -> u8 {
     match write(&new, &Caller::current()) {
         Ok(said) => {
             print_line(&said);
             0
         }
-        Err(problem) => Failed { sources: Sources::default(), problems: (*problem).into() }.say(Format::Text),
+        Err(problem) => {
+            Failed { sources: Sources::default(), problems: (*problem).into() }.say(Format::Text)
+        }
     }
 }
 
@@ -36,11 +39,16 @@ fn write(new: &New, caller: &Caller) -> Result<String, Box<Problem>> {
         taken(name, caller)?;
     }
     let folder = caller.user_profiles.as_ref().unwrap_or(&caller.system_profiles);
-    // The command is tried in another directory than the profile's, from where a relative path would not lead to it.
-    let file = if is_path { absolute(&new.name, &caller.cwd) } else { format!("{folder}/{name}.toml") };
+    // The command is tried in another directory than the profile's, from where a relative path
+    // would not lead to it.
+    let file =
+        if is_path { absolute(&new.name, &caller.cwd) } else { format!("{folder}/{name}.toml") };
     let word = if is_path { file.as_str() } else { name };
     if !is_path && let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create(folder) {
-        return Err(wrong("new::file", format!("cannot make the directory {folder}: {}", reason(&error))));
+        return Err(wrong(
+            "new::file",
+            format!("cannot make the directory {folder}: {}", reason(&error)),
+        ));
     }
     let fit = Fit {
         landlock: stockade::sys::landlock_abi().ok().filter(|abi| *abi > 0),
@@ -48,7 +56,12 @@ fn write(new: &New, caller: &Caller) -> Result<String, Box<Problem>> {
     };
     let text = starter(new.role, name, word, &fit);
     // One that others can write would be refused, whatever the umask.
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&file).and_then(|mut file| file.write_all(text.as_bytes()));
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(&file)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
     match made {
         Ok(()) => Ok(closing(new.role, &file, word, is_path)),
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
@@ -61,9 +74,17 @@ fn write(new: &New, caller: &Caller) -> Result<String, Box<Problem>> {
 
 /// A name that is found twice starts nothing.
 fn taken(name: &str, caller: &Caller) -> Result<(), Box<Problem>> {
-    let Some(known) = installed(caller).into_iter().find(|known| known.name == name) else { return Ok(()) };
-    let whose = known.folder.map_or("a built-in profile".to_owned(), |folder| format!("a profile in {folder}"));
-    let problem = Problem::new("new::name", Span::NOWHERE, format!("cannot name a profile `{name}`: it means {whose} already"));
+    let Some(known) = installed(caller).into_iter().find(|known| known.name == name) else {
+        return Ok(());
+    };
+    let whose = known
+        .folder
+        .map_or("a built-in profile".to_owned(), |folder| format!("a profile in {folder}"));
+    let problem = Problem::new(
+        "new::name",
+        Span::NOWHERE,
+        format!("cannot name a profile `{name}`: it means {whose} already"),
+    );
     Err(Box::new(problem.help(format!("give it another: stockade new my-{name}"))))
 }
 
@@ -79,10 +100,16 @@ fn closing(role: Role, file: &str, word: &str, is_path: bool) -> String {
     let set = if role == Role::Service { "--set data=DIR " } else { "" };
     // Of a directory with its profile in it the target would have the walls in its hands.
     let place = match role {
-        Role::Command | Role::Build if is_path => "in the directory that COMMAND works on, which must not be the profile's",
+        Role::Command | Role::Build if is_path => {
+            "in the directory that COMMAND works on, which must not be the profile's"
+        }
         _ => "see what it does",
     };
-    format!("{} is written, for the role {role}; {place}:\n  stockade plan {set}{} COMMAND", escape(file), escape(word))
+    format!(
+        "{} is written, for the role {role}; {place}:\n  stockade plan {set}{} COMMAND",
+        escape(file),
+        escape(word)
+    )
 }
 
 fn reason(error: &Error) -> String {

@@ -1,4 +1,5 @@
-//! A page of documentation as data, and its two spellings: Markdown and roff (man(7)). It knows nothing of what the page says.
+//! A page of documentation as data, and its two spellings: Markdown and roff (man(7)). It knows
+//! nothing of what the page says.
 //!
 //! Texts hold one mark, backticks round what is typed.
 
@@ -54,11 +55,20 @@ pub fn markdown(page: &Page) -> String {
         }
         in_list = item;
         match block {
-            Block::Heading(level, text) => line(&mut out, format_args!("{} {text}", "#".repeat(usize::from(*level) + 1))),
+            Block::Heading(level, text) => {
+                line(&mut out, format_args!("{} {text}", "#".repeat(usize::from(*level) + 1)))
+            }
             Block::Text(text) => line(&mut out, format_args!("{text}")),
             Block::Item(depth, term, words) => {
                 let colon = if words.is_empty() { "" } else { ": " };
-                line(&mut out, format_args!("{:indent$}- {term}{colon}{words}", "", indent = usize::from(*depth) * 2));
+                line(
+                    &mut out,
+                    format_args!(
+                        "{:indent$}- {term}{colon}{words}",
+                        "",
+                        indent = usize::from(*depth) * 2
+                    ),
+                );
             }
             Block::Code(code) => line(&mut out, format_args!("```\n{code}\n```")),
         }
@@ -70,8 +80,18 @@ pub fn markdown(page: &Page) -> String {
 pub fn roff(page: &Page) -> String {
     let mut out = String::new();
     let title = page.name.to_ascii_uppercase();
-    line(&mut out, format_args!(".TH \"{title}\" {} \"\" \"stockade {}\"", page.section, env!("CARGO_PKG_VERSION")));
-    line(&mut out, format_args!(".SH NAME\n{} \\- {}", escaped(page.name), inline(&lower_first(page.what))));
+    line(
+        &mut out,
+        format_args!(
+            ".TH \"{title}\" {} \"\" \"stockade {}\"",
+            page.section,
+            env!("CARGO_PKG_VERSION")
+        ),
+    );
+    line(
+        &mut out,
+        format_args!(".SH NAME\n{} \\- {}", escaped(page.name), inline(&lower_first(page.what))),
+    );
     let mut depth = 0;
     // A paragraph after a heading needs no break of its own, and mandoc says so.
     let mut fresh = true;
@@ -83,13 +103,21 @@ pub fn roff(page: &Page) -> String {
         }
         match block {
             // A section's name is typed so, in small letters.
-            Block::Heading(1, text) if text.starts_with('[') => line(&mut out, format_args!(".SH {}", inline(text))),
-            Block::Heading(1, text) => line(&mut out, format_args!(".SH {}", inline(&text.to_ascii_uppercase()))),
+            Block::Heading(1, text) if text.starts_with('[') => {
+                line(&mut out, format_args!(".SH {}", inline(text)))
+            }
+            Block::Heading(1, text) => {
+                line(&mut out, format_args!(".SH {}", inline(&text.to_ascii_uppercase())))
+            }
             Block::Heading(_, text) => line(&mut out, format_args!(".SS {}", inline(text))),
             Block::Text(text) if fresh => line(&mut out, format_args!("{}", filled(text))),
             Block::Text(text) => line(&mut out, format_args!(".PP\n{}", filled(text))),
-            Block::Item(_, term, words) if words.is_empty() => line(&mut out, format_args!(".TP\n{}\n\\&", inline(term))),
-            Block::Item(_, term, words) => line(&mut out, format_args!(".TP\n{}\n{}", inline(term), filled(words))),
+            Block::Item(_, term, words) if words.is_empty() => {
+                line(&mut out, format_args!(".TP\n{}\n\\&", inline(term)))
+            }
+            Block::Item(_, term, words) => {
+                line(&mut out, format_args!(".TP\n{}\n{}", inline(term), filled(words)))
+            }
             Block::Code(code) => {
                 let code: Vec<String> = code.lines().map(escaped).collect();
                 let apart = if fresh { "" } else { ".PP\n" };
@@ -111,7 +139,8 @@ fn lower_first(text: &str) -> String {
     first.to_ascii_lowercase() + rest
 }
 
-/// A paragraph in lines that fit a screen, as the sources of manuals are. The marks of bold text go from line to line.
+/// A paragraph in lines that fit a screen, as the sources of manuals are. The marks of bold text go
+/// from line to line.
 fn filled(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in inline(text).split(' ') {
@@ -127,9 +156,15 @@ fn filled(text: &str) -> String {
     lines.join("\n")
 }
 
-/// Text of a roff line: a dot or an apostrophe at its start would be a request, a bare hyphen not the one that is typed.
+/// Text of a roff line: a dot or an apostrophe at its start would be a request, a bare hyphen not
+/// the one that is typed.
 fn escaped(text: &str) -> String {
-    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('`', "\\(ga").replace('^', "\\(ha").replace('~', "\\(ti");
+    let text = text
+        .replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('`', "\\(ga")
+        .replace('^', "\\(ha")
+        .replace('~', "\\(ti");
     guarded(&text)
 }
 

@@ -1,4 +1,5 @@
-//! `stockade params`: what a profile leaves to its user. It asks nothing of the machine, and a parameter that must be given need not be.
+//! `stockade params`: what a profile leaves to its user. It asks nothing of the machine, and a
+//! parameter that must be given need not be.
 
 use super::{Failed, print_line};
 use crate::cli::{Format, Parametrised};
@@ -20,10 +21,16 @@ pub fn params(asked: Parametrised) -> u8 {
         Ok(declared) => {
             let records: Vec<Record> = declared
                 .iter()
-                .map(|one| Record { declared: one, at: sources.place(one.at), given: one.given.and_then(|at| sources.place(at)) })
+                .map(|one| Record {
+                    declared: one,
+                    at: sources.place(one.at),
+                    given: one.given.and_then(|at| sources.place(at)),
+                })
                 .collect();
             match asked.format {
-                Format::Json => print_line(&quiet_json(&serde_json::to_string_pretty(&records).unwrap_or_default())),
+                Format::Json => print_line(&quiet_json(
+                    &serde_json::to_string_pretty(&records).unwrap_or_default(),
+                )),
                 Format::Text if records.is_empty() => print_line("the profile has no parameters"),
                 Format::Text => records.iter().for_each(|record| print_line(&record.text())),
             }
@@ -52,8 +59,12 @@ impl Record<'_> {
             (None, _) => format!("it must be given ({declared})"),
             (Some(value), None) => format!("default: {value} ({declared})"),
             // The text of a flag has one line, which its name says.
-            (Some(value), Some(given)) if &*given.file == "--set" => format!("value: {value} (by --set; declared at {declared})"),
-            (Some(value), Some(given)) => format!("value: {value} ({given}; declared at {declared})"),
+            (Some(value), Some(given)) if &*given.file == "--set" => {
+                format!("value: {value} (by --set; declared at {declared})")
+            }
+            (Some(value), Some(given)) => {
+                format!("value: {value} ({given}; declared at {declared})")
+            }
         };
         let lines = [Some(format!("--set {name}={form}")), help.clone(), Some(value)];
         lines.into_iter().flatten().map(|line| escape(&line)).collect::<Vec<_>>().join("\n    ")

@@ -1,5 +1,6 @@
-//! The file that a report is written to. It may lie in a directory that targets can write to, of this run or an earlier one: what they put under its
-//! name is never followed, and what they write into it does not stay.
+//! The file that a report is written to. It may lie in a directory that targets can write to, of
+//! this run or an earlier one: what they put under its name is never followed, and what they write
+//! into it does not stay.
 
 use std::ffi::{CString, OsString};
 use std::fs::{self, File, OpenOptions};
@@ -17,41 +18,60 @@ const TRIES: u32 = 16;
 pub enum Place {
     /// To what is open, after what is in it.
     Open(File),
-    /// Into this file, in the place of what is in it: in its directory nothing can be made, or removed.
+    /// Into this file, in the place of what is in it: in its directory nothing can be made, or
+    /// removed.
     Whole(File),
     /// Under this name in this directory, in the place of whatever is there by the end.
     In { folder: File, name: OsString },
 }
 
 impl Place {
-    /// Finds it before the target runs. Of links are followed those that name what is open (`/dev/stderr`, `/dev/fd/3`, `/proc/self/fd/3`), and those
-    /// that lie in `/` and `/var` themselves (`/var/run`), which no target is granted for writing. Not all below `/dev`: `/dev/shm` is everybody's.
+    /// Finds it before the target runs. Of links are followed those that name what is open
+    /// (`/dev/stderr`, `/dev/fd/3`, `/proc/self/fd/3`), and those that lie in `/` and `/var`
+    /// themselves (`/var/run`), which no target is granted for writing. Not all below `/dev`:
+    /// `/dev/shm` is everybody's.
     pub fn find(path: &Path) -> io::Result<Place> {
-        let open = |flags: i32, path: &Path| OpenOptions::new().write(true).custom_flags(flags | libc::O_NOCTTY).open(path);
+        let open = |flags: i32, path: &Path| {
+            OpenOptions::new().write(true).custom_flags(flags | libc::O_NOCTTY).open(path)
+        };
         if names_what_is_open(path) {
             return open(libc::O_APPEND, path).map(Place::Open);
         }
         let name = path.file_name().ok_or(io::Error::from_raw_os_error(libc::EISDIR))?.to_owned();
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = open_folder(parent)?;
         let file = at(&folder, &name);
         let there = match fs::symlink_metadata(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             other => Some(other?),
         };
-        let foreign = there.as_ref().is_some_and(|meta| ![0, nix::unistd::geteuid().as_raw()].contains(&meta.uid()));
+        let foreign = there
+            .as_ref()
+            .is_some_and(|meta| ![0, nix::unistd::geteuid().as_raw()].contains(&meta.uid()));
         let there = there.map(|meta| meta.file_type());
-        let may_make = nix::unistd::access(&at(&folder, "."), nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK);
+        let may_make = nix::unistd::access(
+            &at(&folder, "."),
+            nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK,
+        );
         match (there, may_make) {
             (None, Err(errno)) => Err(errno.into()),
-            (Some(kind), Err(_)) if kind.is_file() => open(libc::O_NOFOLLOW, &file).map(Place::Whole),
+            (Some(kind), Err(_)) if kind.is_file() => {
+                open(libc::O_NOFOLLOW, &file).map(Place::Whole)
+            }
             (None, Ok(())) => Ok(Place::In { folder, name }),
             (Some(kind), Ok(())) if kind.is_file() => Ok(Place::In { folder, name }),
             // Its owner could have the launcher wait for a reader.
-            (Some(kind), _) if kind.is_fifo() && foreign => Err(io::Error::other("it is a FIFO of another user's")),
+            (Some(kind), _) if kind.is_fifo() && foreign => {
+                Err(io::Error::other("it is a FIFO of another user's"))
+            }
             (Some(kind), _) if kind.is_fifo() => open(libc::O_NOFOLLOW, &file).map(Place::Open),
-            (Some(kind), _) if kind.is_char_device() && path.starts_with("/dev") => open(libc::O_NOFOLLOW, &file).map(Place::Open),
-            (Some(kind), _) if kind.is_symlink() => Err(io::Error::other("it is a symbolic link, which is not followed: name what it points at")),
+            (Some(kind), _) if kind.is_char_device() && path.starts_with("/dev") => {
+                open(libc::O_NOFOLLOW, &file).map(Place::Open)
+            }
+            (Some(kind), _) if kind.is_symlink() => Err(io::Error::other(
+                "it is a symbolic link, which is not followed: name what it points at",
+            )),
             (Some(kind), _) if kind.is_dir() => Err(io::Error::from_raw_os_error(libc::EISDIR)),
             (Some(_), _) => Err(io::Error::other("it is no regular file")),
         }
@@ -67,7 +87,8 @@ impl Place {
             }
             Place::In { folder, name } => {
                 let (draft, mut file) = draft(&folder, &name)?;
-                let written = file.write_all(text).and_then(|()| fs::rename(&draft, at(&folder, &name)));
+                let written =
+                    file.write_all(text).and_then(|()| fs::rename(&draft, at(&folder, &name)));
                 if written.is_err() {
                     drop(fs::remove_file(&draft));
                 }
@@ -77,10 +98,14 @@ impl Place {
     }
 }
 
-/// Whether a path is one of those by which a process names what it has open (fd(4), tty(4)). `/dev` itself is root's alone.
+/// Whether a path is one of those by which a process names what it has open (fd(4), tty(4)). `/dev`
+/// itself is root's alone.
 fn names_what_is_open(path: &Path) -> bool {
     let known = ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/tty"];
-    let number = |folder: &str| path.strip_prefix(folder).is_ok_and(|rest| rest.to_str().is_some_and(|rest| rest.parse::<u32>().is_ok()));
+    let number = |folder: &str| {
+        path.strip_prefix(folder)
+            .is_ok_and(|rest| rest.to_str().is_some_and(|rest| rest.parse::<u32>().is_ok()))
+    };
     known.iter().any(|name| path == Path::new(name)) || number("/dev/fd") || number("/proc/self/fd")
 }
 
@@ -88,11 +113,18 @@ fn names_what_is_open(path: &Path) -> bool {
 fn open_folder(path: &Path) -> io::Result<File> {
     let parts = if path.starts_with("/var") { 3 } else { 2 };
     let first: PathBuf = path.components().take(parts).collect();
-    let path = if path.is_absolute() { fs::canonicalize(&first)?.join(path.strip_prefix(&first).unwrap_or(Path::new(""))) } else { path.to_owned() };
-    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let path = if path.is_absolute() {
+        fs::canonicalize(&first)?.join(path.strip_prefix(&first).unwrap_or(Path::new("")))
+    } else {
+        path.to_owned()
+    };
+    let name = CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     match stockade::sys::open_without_links(&name, libc::O_PATH | libc::O_DIRECTORY) {
         Ok(fd) => Ok(File::from(stockade::sys::owned(fd))),
-        Err(Errno(libc::ELOOP)) => Err(io::Error::other("a directory on the way is a symbolic link, which is not followed: name the real path")),
+        Err(Errno(libc::ELOOP)) => Err(io::Error::other(
+            "a directory on the way is a symbolic link, which is not followed: name the real path",
+        )),
         Err(Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
     }
 }

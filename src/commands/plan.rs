@@ -1,4 +1,5 @@
-//! `stockade plan`: what `run` would make; with `--steps` what it would do, in its order, each step with the line that asked for it.
+//! `stockade plan`: what `run` would make; with `--steps` what it would do, in its order, each step
+//! with the line that asked for it.
 
 use super::{Planned, note_line, paint, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Format, Planning};
@@ -27,7 +28,13 @@ pub fn plan(planning: Planning) -> u8 {
             let Planned { sources, profile, host, plan } = &planned;
             match format {
                 Format::Text if planning.steps => print_line(text(plan, sources).trim_end()),
-                Format::Text => print_line(&view::plan::text(profile, host, &World::new(plan, profile), sources, paint())),
+                Format::Text => print_line(&view::plan::text(
+                    profile,
+                    host,
+                    &World::new(plan, profile),
+                    sources,
+                    paint(),
+                )),
                 Format::Json => print_line(&quiet_json(&json(&planned, &warnings))),
             }
             if format == Format::Text {
@@ -41,12 +48,23 @@ pub fn plan(planning: Planning) -> u8 {
 fn text(plan: &Plan, sources: &Sources) -> String {
     let mut out = String::new();
     let mut line = |text: String| out.push_str(&(text.trim_end().to_owned() + "\n"));
-    line(format!("namespaces: {}", plan.new.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(" ")));
+    line(format!(
+        "namespaces: {}",
+        plan.new.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(" ")
+    ));
     if let Some(maps) = &plan.ids.maps {
         for (name, extents) in [("users", &maps.uid), ("groups", &maps.gid)] {
             let extents: Vec<String> = extents
                 .iter()
-                .map(|e| format!("{}–{} are {}–{} of the host", e.inside, e.inside + (e.count - 1), e.outside, e.outside + (e.count - 1)))
+                .map(|e| {
+                    format!(
+                        "{}–{} are {}–{} of the host",
+                        e.inside,
+                        e.inside + (e.count - 1),
+                        e.outside,
+                        e.outside + (e.count - 1)
+                    )
+                })
                 .collect();
             line(format!("{name}: {}", extents.join("; ")));
         }
@@ -55,7 +73,10 @@ fn text(plan: &Plan, sources: &Sources) -> String {
     for step in &plan.steps {
         if stage != Some(step.stage) {
             stage = Some(step.stage);
-            let reason = ORDER.iter().find(|(known, ..)| *known == step.stage).map_or("", |(.., reason)| reason);
+            let reason = ORDER
+                .iter()
+                .find(|(known, ..)| *known == step.stage)
+                .map_or("", |(.., reason)| reason);
             line(format!("\n{} ({reason})", step.stage.word()));
         }
         let place = sources.place(step.at).map_or(String::new(), |place| place.to_string());
@@ -80,16 +101,27 @@ fn system_calls(plan: &Plan, sources: &Sources) -> Vec<String> {
     let allowed = count(|rule| rule.cases.is_empty() && !rule.otherwise.refuses());
     let refused = count(|rule| rule.cases.is_empty() && rule.otherwise.refuses());
     let by_arguments = count(|rule| !rule.cases.is_empty());
-    let others: String = plan.filter.others.iter().map(|table| format!("; with {}", table.abi.word())).collect();
-    let mut lines = vec![format!("system calls: {allowed} allowed, {by_arguments} by their arguments, {refused} refused{others}")];
+    let others: String =
+        plan.filter.others.iter().map(|table| format!("; with {}", table.abi.word())).collect();
+    let mut lines = vec![format!(
+        "system calls: {allowed} allowed, {by_arguments} by their arguments, {refused} \
+         refused{others}"
+    )];
     for ((source, at), numbers) in table.sources() {
         let place = sources.place(at).map_or(String::new(), |place| place.to_string());
         let names: Vec<String> = numbers.iter().map(|number| table.call_name(*number)).collect();
-        let rule = numbers.first().and_then(|first| table.rule(*first)).filter(|rule| !rule.cases.is_empty());
+        let rule = numbers
+            .first()
+            .and_then(|first| table.rule(*first))
+            .filter(|rule| !rule.cases.is_empty());
         let rule = rule.map_or(String::new(), |rule| format!(": {rule}"));
         lines.push(format!(
             "  {:<70} {}",
-            format!("by {source}: {}{}", names.join(" "), if names.len() == 1 { rule } else { String::new() }),
+            format!(
+                "by {source}: {}{}",
+                names.join(" "),
+                if names.len() == 1 { rule } else { String::new() }
+            ),
             escape(&place)
         ));
     }
@@ -135,18 +167,31 @@ fn json(Planned { sources, profile, host, plan }: &Planned, warnings: &Problems)
     let record = Record {
         namespaces: &plan.new,
         maps: &plan.ids.maps,
-        steps: plan.steps.iter().map(|step| StepRecord { stage: step.stage, op: &step.op, at: sources.place(step.at) }).collect(),
+        steps: plan
+            .steps
+            .iter()
+            .map(|step| StepRecord { stage: step.stage, op: &step.op, at: sources.place(step.at) })
+            .collect(),
         exec: &plan.exec,
         watch: &plan.watch,
         landlock: &plan.landlock,
         seccomp: &plan.filter,
         seccomp_of: plan.filter.others.iter().map(|table| (table.abi.word(), table)).collect(),
-        notes: plan.notes.iter().map(|note| NoteRecord { text: &note.text, less: note.less, at: sources.place(note.at) }).collect(),
+        notes: plan
+            .notes
+            .iter()
+            .map(|note| NoteRecord {
+                text: &note.text,
+                less: note.less,
+                at: sources.place(note.at),
+            })
+            .collect(),
         tree: view::tree::records(&world, profile, sources),
         walls: view::walls::records(&world),
         not_granted: format!("not granted: {}", view::walls::not_granted(&world)),
         exposure: view::plan::record(profile, host, &world, sources),
         warnings: warnings.records(sources),
     };
-    serde_json::to_string_pretty(&record).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+    serde_json::to_string_pretty(&record)
+        .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
 }

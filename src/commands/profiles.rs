@@ -26,7 +26,9 @@ pub fn profiles(profiles: Profiles) -> u8 {
     match profiles.what {
         None => list(profiles.format),
         Some(ProfilesCommand::Show { name }) => show(&name),
-        Some(ProfilesCommand::Diff { first, second, given }) => diff(given, first, second, profiles.format),
+        Some(ProfilesCommand::Diff { first, second, given }) => {
+            diff(given, first, second, profiles.format)
+        }
     }
 }
 
@@ -58,7 +60,9 @@ fn entry(Listed { name, description, .. }: &Listed) -> String {
     let mut lines = vec![format!("  {:<1$}", escape(name), INDENT - 3)];
     for word in words.split_whitespace() {
         let last = lines.len() - 1;
-        if lines[last].chars().count() + 1 + word.chars().count() > WIDTH && lines[last].trim() != "" {
+        if lines[last].chars().count() + 1 + word.chars().count() > WIDTH
+            && lines[last].trim() != ""
+        {
             lines.push(" ".repeat(INDENT - 1));
         }
         let last = lines.len() - 1;
@@ -72,10 +76,14 @@ fn entry(Listed { name, description, .. }: &Listed) -> String {
 fn show(name: &str) -> u8 {
     match text_of(name, &Caller::current()) {
         Ok(text) => {
-            print_line(if std::io::stdout().is_terminal() { escape_lines(&text) } else { text }.trim_end());
+            print_line(
+                if std::io::stdout().is_terminal() { escape_lines(&text) } else { text }.trim_end(),
+            );
             0
         }
-        Err(problem) => Failed { sources: Sources::default(), problems: problem.into() }.say(Format::Text),
+        Err(problem) => {
+            Failed { sources: Sources::default(), problems: problem.into() }.say(Format::Text)
+        }
     }
 }
 
@@ -97,14 +105,21 @@ fn diff(flags: Flags, first: String, second: String, format: Format) -> u8 {
         }
     }
     let only = |one: &BTreeMap<String, usize>, other: &BTreeMap<String, usize>| -> Vec<String> {
-        let more = |deed: &String, count: &usize| count.saturating_sub(other.get(deed).copied().unwrap_or(0));
-        one.iter().flat_map(|(deed, count)| std::iter::repeat_n(deed.clone(), more(deed, count))).collect()
+        let more = |deed: &String, count: &usize| {
+            count.saturating_sub(other.get(deed).copied().unwrap_or(0))
+        };
+        one.iter()
+            .flat_map(|(deed, count)| std::iter::repeat_n(deed.clone(), more(deed, count)))
+            .collect()
     };
-    let sides = [(first, "-", only(&deeds[0], &deeds[1])), (second, "+", only(&deeds[1], &deeds[0]))];
+    let sides =
+        [(first, "-", only(&deeds[0], &deeds[1])), (second, "+", only(&deeds[1], &deeds[0]))];
     if format == Format::Json {
         let all: Vec<Difference> = sides
             .iter()
-            .flat_map(|(profile, _, deeds)| deeds.iter().map(|does| Difference { profile: profile.clone(), does: does.clone() }))
+            .flat_map(|(profile, _, deeds)| {
+                deeds.iter().map(|does| Difference { profile: profile.clone(), does: does.clone() })
+            })
             .collect();
         print_line(&quiet_json(&serde_json::to_string_pretty(&all).unwrap_or_default()));
     } else {
@@ -116,11 +131,29 @@ fn diff(flags: Flags, first: String, second: String, format: Format) -> u8 {
     u8::from(sides.iter().any(|(.., deeds)| !deeds.is_empty()))
 }
 
-/// Everything that a plan does, by its words; places in the profile are not among them. No field may be left out unnamed: what is not
-/// told here are no differences, and who compares two profiles trusts that.
+/// Everything that a plan does, by its words; places in the profile are not among them. No field
+/// may be left out unnamed: what is not told here are no differences, and who compares two profiles
+/// trusts that.
 fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
-    // `new` is of `choice`, `root` of the caller, `slots` of the steps; notes are words about the rest.
-    let Plan { steps, new: _, choice, ids, root: _, landlock, filter, exec, watch, closed_streams, slots: _, notes: _, told, grouped, named } = plan;
+    // `new` is of `choice`, `root` of the caller, `slots` of the steps; notes are words about the
+    // rest.
+    let Plan {
+        steps,
+        new: _,
+        choice,
+        ids,
+        root: _,
+        landlock,
+        filter,
+        exec,
+        watch,
+        closed_streams,
+        slots: _,
+        notes: _,
+        told,
+        grouped,
+        named,
+    } = plan;
     let mut all: Vec<String> = steps.iter().map(|step| step_words(&step.op)).collect();
     all.extend(Kind::ALL.into_iter().map(|kind| match choice.of(kind) {
         Namespace::New => format!("have a new {} namespace", kind.word()),
@@ -146,14 +179,30 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
 
 fn step_words(op: &Op) -> String {
     match op {
-        Op::File { content: Content::Text(text), .. } | Op::CoverFile { content: Content::Text(text), .. } => format!("{op}: {}", shown(text)),
+        Op::File { content: Content::Text(text), .. }
+        | Op::CoverFile { content: Content::Text(text), .. } => format!("{op}: {}", shown(text)),
         op => op.to_string(),
     }
 }
 
 fn identity(ids: &Ids) -> Vec<String> {
-    let Ids { user, group, groups, host_user, host_group, maps, needs_idmap, single: _, groups_stay: _, home: _, at: _ } = ids;
-    let mut all = vec![format!("be user {user}, on the host {host_user}"), format!("be group {group}, on the host {host_group}")];
+    let Ids {
+        user,
+        group,
+        groups,
+        host_user,
+        host_group,
+        maps,
+        needs_idmap,
+        single: _,
+        groups_stay: _,
+        home: _,
+        at: _,
+    } = ids;
+    let mut all = vec![
+        format!("be user {user}, on the host {host_user}"),
+        format!("be group {group}, on the host {host_group}"),
+    ];
     all.extend(groups.iter().map(|group| format!("be in group {group}")));
     all.extend(needs_idmap.then(|| "map the owners of writable binds".to_owned()));
     if let Some(Maps { uid, gid, helpers, deny_setgroups }) = maps {
@@ -167,10 +216,18 @@ fn identity(ids: &Ids) -> Vec<String> {
 
 fn ruled(ruleset: &Ruleset) -> Vec<String> {
     let Ruleset { abi, handled, ports, scoped } = *ruleset;
-    let files = (handled.0 != 0).then(|| format!("deny with Landlock on files, unless granted: {handled}"));
-    let uses = bits(ports).map(|bit| format!("deny with Landlock, unless granted: to {} ports", port_words(bit)));
-    let scopes = bits(scoped).map(|bit| format!("deny with Landlock outside: {}", scope_words(bit)));
-    [format!("rule with Landlock, ABI {abi}")].into_iter().chain(files).chain(uses).chain(scopes).collect()
+    let files =
+        (handled.0 != 0).then(|| format!("deny with Landlock on files, unless granted: {handled}"));
+    let uses = bits(ports)
+        .map(|bit| format!("deny with Landlock, unless granted: to {} ports", port_words(bit)));
+    let scopes =
+        bits(scoped).map(|bit| format!("deny with Landlock outside: {}", scope_words(bit)));
+    [format!("rule with Landlock, ABI {abi}")]
+        .into_iter()
+        .chain(files)
+        .chain(uses)
+        .chain(scopes)
+        .collect()
 }
 
 fn bits(set: u64) -> impl Iterator<Item = u64> {
@@ -179,8 +236,11 @@ fn bits(set: u64) -> impl Iterator<Item = u64> {
 
 fn answers(Filter { native, others }: &Filter) -> Vec<String> {
     let tables = [native].into_iter().chain(others);
-    let calls = tables
-        .flat_map(|table| table.rules().map(|(number, rule)| format!("answer {} of {} with: {rule}", table.call_name(number), table.abi.word())));
+    let calls = tables.flat_map(|table| {
+        table.rules().map(|(number, rule)| {
+            format!("answer {} of {} with: {rule}", table.call_name(number), table.abi.word())
+        })
+    });
     calls.collect()
 }
 
@@ -198,12 +258,19 @@ fn executed(Exec { candidates, argv, env, at: _ }: &Exec) -> Vec<String> {
         Content::Text(text) => format!("set {} to {}", setting.name, shown(text)),
         other => format!("set {} to {other}", setting.name),
     });
-    environment.chain([format!("execute {}", words(argv)), format!("look for the program at {}", words(candidates))]).collect()
+    environment
+        .chain([
+            format!("execute {}", words(argv)),
+            format!("look for the program at {}", words(candidates)),
+        ])
+        .collect()
 }
 
 fn fields(verb: &str, record: serde_json::Result<Value>) -> Vec<String> {
     match record {
-        Ok(Value::Object(fields)) => fields.iter().map(|(name, value)| format!("{verb} {name}: {value}")).collect(),
+        Ok(Value::Object(fields)) => {
+            fields.iter().map(|(name, value)| format!("{verb} {name}: {value}")).collect()
+        }
         _ => vec![],
     }
 }

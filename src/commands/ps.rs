@@ -20,7 +20,9 @@ pub fn ps(listing: Listing) -> u8 {
     };
     let rows: Vec<Row> = live.iter().map(Row::of).collect();
     match listing.format {
-        Format::Json => print_line(&quiet_json(&serde_json::to_string_pretty(&rows).unwrap_or_default())),
+        Format::Json => {
+            print_line(&quiet_json(&serde_json::to_string_pretty(&rows).unwrap_or_default()))
+        }
         Format::Text => table(&rows),
     }
     0
@@ -84,11 +86,14 @@ fn age(seconds: u64) -> String {
 
 fn table(rows: &[Row]) {
     let head = ["NAME", "PID", "STATE", "AGE", "MEMORY", "CPU", "PROFILE"].map(String::from);
-    let lines: Vec<[String; 7]> = std::iter::once(head).chain(rows.iter().map(Row::cells)).collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let lines: Vec<[String; 7]> =
+        std::iter::once(head).chain(rows.iter().map(Row::cells)).collect();
+    let width =
+        |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..7).map(width).collect();
     for line in &lines {
-        let padded: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<String> =
+            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         print_line(padded.join("  ").trim_end());
     }
 }

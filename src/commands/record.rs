@@ -1,4 +1,5 @@
-//! How a run ended and what it used: one line of JSON for programs (`--report`, `--report-fd`), a few lines for people (`--stats`).
+//! How a run ended and what it used: one line of JSON for programs (`--report`, `--report-fd`), a
+//! few lines for people (`--stats`).
 
 use super::denials::{self, Denied};
 use super::place::Place;
@@ -21,10 +22,20 @@ pub struct Sink {
 
 impl Sink {
     /// Finds the place, so that what cannot be written is known before the target runs.
-    pub fn open(report: Option<&Path>, report_fd: Option<i32>, stats: bool) -> Result<Sink, String> {
+    pub fn open(
+        report: Option<&Path>,
+        report_fd: Option<i32>,
+        stats: bool,
+    ) -> Result<Sink, String> {
         let place = match (report, report_fd) {
             (Some(path), _) => {
-                let say = |error: io::Error| format!("cannot write the report to {}: {}", escape(&path.display().to_string()), words(&error));
+                let say = |error: io::Error| {
+                    format!(
+                        "cannot write the report to {}: {}",
+                        escape(&path.display().to_string()),
+                        words(&error)
+                    )
+                };
                 Some(Place::find(path).map_err(say)?)
             }
             (None, Some(fd)) => Some(Place::Open(given(fd)?)),
@@ -38,13 +49,15 @@ impl Sink {
         self.stats || self.place.is_some()
     }
 
-    /// Writes the record; gives the status of the run, or ours where the report could not be written.
+    /// Writes the record; gives the status of the run, or ours where the report could not be
+    /// written.
     pub fn put(self, record: &Record, status: u8) -> u8 {
         if self.stats {
             warn(&record.text());
         }
         let Some(place) = self.place else { return status };
-        let line = quiet_json(&serde_json::to_string(record).unwrap_or_else(|_| "{}".into())) + "\n";
+        let line =
+            quiet_json(&serde_json::to_string(record).unwrap_or_else(|_| "{}".into())) + "\n";
         match place.put(line.as_bytes()) {
             Ok(()) => status,
             Err(error) => {
@@ -143,7 +156,11 @@ impl Record {
             signal,
             problems: vec![],
             wall_us: micros(ended.wall),
-            used: Used { user_us: ended.usage.user, system_us: ended.usage.system, max_rss: ended.usage.max_rss * 1024 },
+            used: Used {
+                user_us: ended.usage.user,
+                system_us: ended.usage.system,
+                max_rss: ended.usage.max_rss * 1024,
+            },
             account,
             skipped,
             denied: denials::records(&ended.denials, plan),
@@ -172,28 +189,58 @@ impl Record {
         let seconds = |micros: u64| format!("{:.2} s", micros as f64 / 1e6);
         let mega = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
         let cpu = self.account.cpu.clone().unwrap_or_default();
-        let (user, system) = (cpu.user_us.unwrap_or(self.used.user_us), cpu.system_us.unwrap_or(self.used.system_us));
+        let (user, system) = (
+            cpu.user_us.unwrap_or(self.used.user_us),
+            cpu.system_us.unwrap_or(self.used.system_us),
+        );
         let mut lines = vec![
-            format!("ended by {} with status {}", serde_json::to_string(&self.cause).unwrap_or_default().trim_matches('"'), self.status),
-            format!("time {}, processors {} (programs {}, kernel {})", seconds(self.wall_us), seconds(user + system), seconds(user), seconds(system)),
+            format!(
+                "ended by {} with status {}",
+                serde_json::to_string(&self.cause).unwrap_or_default().trim_matches('"'),
+                self.status
+            ),
+            format!(
+                "time {}, processors {} (programs {}, kernel {})",
+                seconds(self.wall_us),
+                seconds(user + system),
+                seconds(user),
+                seconds(system)
+            ),
         ];
         match self.account.memory {
-            Some(memory) => {
-                lines.push(format!("memory at most {}, ended for want of it: {}", memory.peak.map_or("unknown".into(), mega), memory.oom_kills))
+            Some(memory) => lines.push(format!(
+                "memory at most {}, ended for want of it: {}",
+                memory.peak.map_or("unknown".into(), mega),
+                memory.oom_kills
+            )),
+            None => {
+                lines.push(format!("memory of the largest process {}", mega(self.used.max_rss)))
             }
-            None => lines.push(format!("memory of the largest process {}", mega(self.used.max_rss))),
         }
         if let Some(throttled) = cpu.throttled_us {
             lines.push(format!("held back by the limit of processors {}", seconds(throttled)));
         }
         if let Some(pids) = self.account.pids {
-            lines.push(format!("processes at most {}, refused {}", pids.peak.map_or("unknown".into(), |peak| peak.to_string()), pids.refused));
+            lines.push(format!(
+                "processes at most {}, refused {}",
+                pids.peak.map_or("unknown".into(), |peak| peak.to_string()),
+                pids.refused
+            ));
         }
         if let Some(io) = self.account.io {
-            lines.push(format!("disks: read {} in {}, written {} in {}", mega(io.read_bytes), io.reads, mega(io.written_bytes), io.writes));
+            lines.push(format!(
+                "disks: read {} in {}, written {} in {}",
+                mega(io.read_bytes),
+                io.reads,
+                mega(io.written_bytes),
+                io.writes
+            ));
         }
         if !self.account.limits_hit.is_empty() {
-            lines.push(format!("limits met: {}", self.account.limits_hit.iter().copied().collect::<Vec<_>>().join(", ")));
+            lines.push(format!(
+                "limits met: {}",
+                self.account.limits_hit.iter().copied().collect::<Vec<_>>().join(", ")
+            ));
         }
         lines.iter().map(|line| format!("stockade: {line}\n")).collect()
     }

@@ -1,5 +1,5 @@
-//! The reference of the language, `stockade.toml(5)`: what the shapes of the parser's types say, and what holds for all of them.
-//! It knows no key.
+//! The reference of the language, `stockade.toml(5)`: what the shapes of the parser's types say,
+//! and what holds for all of them. It knows no key.
 
 use super::page::{Block, Page, markdown};
 use super::print_line;
@@ -17,8 +17,9 @@ pub fn page() -> Page {
     let mut blocks = vec![
         Block::heading(1, "Description"),
         Block::text(
-            "A profile declares a sandbox: what it does not grant, the sandbox does not have. It says what is true inside, never in which \
-             order to do it: the order of its lines means nothing. It is TOML 1.0. A key that this stockade does not know is an error.",
+            "A profile declares a sandbox: what it does not grant, the sandbox does not have. It \
+             says what is true inside, never in which order to do it: the order of its lines means \
+             nothing. It is TOML 1.0. A key that this stockade does not know is an error.",
         ),
         Block::heading(1, "Example"),
         Block::Code(EXAMPLE.into()),
@@ -34,7 +35,12 @@ pub fn page() -> Page {
         section(key, &mut blocks);
     }
     blocks.extend(common());
-    Page { name: "stockade.toml", section: 5, what: "A profile of stockade: a sandbox, declared", blocks }
+    Page {
+        name: "stockade.toml",
+        section: 5,
+        what: "A profile of stockade: a sandbox, declared",
+        blocks,
+    }
 }
 
 const EXAMPLE: &str = r#"#:schema stockade.schema.json
@@ -57,7 +63,8 @@ timeout = "10m"
 struct Known(Vec<(Shape, String)>);
 
 impl Known {
-    /// The key that explained a shape already; else this one does, where there is something to explain.
+    /// The key that explained a shape already; else this one does, where there is something to
+    /// explain.
     fn earlier(&mut self, shape: &Shape, name: &str) -> Option<String> {
         let found = self.0.iter().find(|(known, _)| known == shape).map(|(_, name)| name.clone());
         if found.is_none() && has_parts(shape) {
@@ -107,9 +114,15 @@ fn explain_key(key: &KeyShape, depth: u8, known: &mut Known, blocks: &mut Vec<Bl
     let need = match &key.need {
         Need::Optional | Need::Kind => String::new(),
         Need::Required => " Must be there.".into(),
-        Need::With(others) => format!(" With {}.", either(others.iter().map(|name| format!("`{name}`")).collect())),
+        Need::With(others) => {
+            format!(" With {}.", either(others.iter().map(|name| format!("`{name}`")).collect()))
+        }
     };
-    blocks.push(Block::item(depth, format!("`{}`", key.name), format!("{} ({looks}){need}", flat(key.doc))));
+    blocks.push(Block::item(
+        depth,
+        format!("`{}`", key.name),
+        format!("{} ({looks}){need}", flat(key.doc)),
+    ));
     if earlier.is_none() {
         parts(&key.shape, depth + 1, known, blocks);
     }
@@ -122,7 +135,11 @@ fn has_parts(shape: &Shape) -> bool {
         Shape::Table(_) | Shape::Named(_) => true,
         Shape::Either(shapes) => shapes.iter().any(has_parts),
         Shape::Part(_, what, inner) => what.is_empty() && has_parts(inner),
-        Shape::Key(inner) | Shape::Entry(inner) | Shape::Early(inner) | Shape::Sequence(inner) | Shape::Set(inner) => has_parts(inner),
+        Shape::Key(inner)
+        | Shape::Entry(inner)
+        | Shape::Early(inner)
+        | Shape::Sequence(inner)
+        | Shape::Set(inner) => has_parts(inner),
         _ => false,
     }
 }
@@ -132,16 +149,30 @@ fn parts(shape: &Shape, depth: u8, known: &mut Known, blocks: &mut Vec<Block>) {
     match shape {
         Shape::Words(words) => {
             let explained = words.iter().filter(|word| !word.doc.is_empty());
-            blocks.extend(explained.map(|Word { word, doc }| Block::item(depth, format!("`\"{word}\"`"), flat(doc))));
+            blocks.extend(
+                explained.map(|Word { word, doc }| {
+                    Block::item(depth, format!("`\"{word}\"`"), flat(doc))
+                }),
+            );
         }
-        Shape::Table(Table { keys, .. }) => keys.iter().for_each(|key| explain_key(key, depth, known, blocks)),
+        Shape::Table(Table { keys, .. }) => {
+            keys.iter().for_each(|key| explain_key(key, depth, known, blocks))
+        }
         Shape::Named(Named { doc, name, value, .. }) => {
-            blocks.push(Block::item(depth, format!("`{name}`"), format!("{} ({})", flat(doc), kind(value))));
+            blocks.push(Block::item(
+                depth,
+                format!("`{name}`"),
+                format!("{} ({})", flat(doc), kind(value)),
+            ));
             parts(value, depth + 1, known, blocks);
         }
         Shape::Either(shapes) => shapes.iter().for_each(|shape| parts(shape, depth, known, blocks)),
         Shape::Part(_, "", inner) => parts(inner, depth, known, blocks),
-        Shape::Key(inner) | Shape::Entry(inner) | Shape::Early(inner) | Shape::Sequence(inner) | Shape::Set(inner) => {
+        Shape::Key(inner)
+        | Shape::Entry(inner)
+        | Shape::Early(inner)
+        | Shape::Sequence(inner)
+        | Shape::Set(inner) => {
             parts(inner, depth, known, blocks);
         }
         _ => {}
@@ -164,7 +195,9 @@ fn kinds(shape: &Shape) -> Vec<String> {
         Shape::Integer(0, i64::MAX) => one("a number".into()),
         Shape::Integer(i64::MIN, i64::MAX) => one("a whole number".into()),
         Shape::Integer(low, high) => one(format!("a number from {low} to {high}")),
-        Shape::Number(low, high) => one(format!("a number from {low} to {high}, with or without a fraction")),
+        Shape::Number(low, high) => {
+            one(format!("a number from {low} to {high}, with or without a fraction"))
+        }
         Shape::Boolean => vec!["`true`".into(), "`false`".into()],
         Shape::True => one("`true`".into()),
         Shape::Sequence(item) => one(format!("a sequence; each: {}", kind(item))),
@@ -174,7 +207,10 @@ fn kinds(shape: &Shape) -> Vec<String> {
         Shape::Named(_) => one("a table".into()),
         Shape::Either(shapes) => shapes.iter().flat_map(kinds).collect(),
         Shape::Part(_, what, _) if !what.is_empty() => one((*what).into()),
-        Shape::Key(inner) | Shape::Entry(inner) | Shape::Early(inner) | Shape::Part(_, _, inner) => kinds(inner),
+        Shape::Key(inner)
+        | Shape::Entry(inner)
+        | Shape::Early(inner)
+        | Shape::Part(_, _, inner) => kinds(inner),
     }
 }
 
@@ -200,42 +236,66 @@ fn capital(text: &str) -> String {
 fn common() -> Vec<Block> {
     let mut blocks = vec![
         Block::heading(1, "Values"),
-        Block::item(0, "size", "Digits and `K`, `M`, `G` or `T` (powers of 1024), or a number of bytes."),
+        Block::item(
+            0,
+            "size",
+            "Digits and `K`, `M`, `G` or `T` (powers of 1024), or a number of bytes.",
+        ),
         Block::item(0, "time", "Digits and `ms`, `s`, `m`, `h` or `d`; never a bare number."),
         Block::item(0, "mode", "Octal digits in quotes."),
-        Block::item(0, "path", "Absolute, without `..`; write `${PROFILE_DIR}/x` or `${CWD}/x` for one that begins elsewhere."),
+        Block::item(
+            0,
+            "path",
+            "Absolute, without `..`; write `${PROFILE_DIR}/x` or `${CWD}/x` for one that begins \
+             elsewhere.",
+        ),
         Block::heading(1, "Layers"),
         Block::text(
-            "From the weakest: each file of `extends` in its order (one that is met twice is loaded once), the file itself, `--config` of \
-             the command line in its order. Sections merge key by key; the value of a key is replaced whole, never mixed.",
+            "From the weakest: each file of `extends` in its order (one that is met twice is \
+             loaded once), the file itself, `--config` of the command line in its order. Sections \
+             merge key by key; the value of a key is replaced whole, never mixed.",
         ),
         Block::item(
             0,
             "set",
-            "United over layers; order and repeats mean nothing. `\"!x\"` withdraws an inherited `x`, `\"!*\"` all of them; one that loses \
-             its last item so is empty, and not unsaid.",
+            "United over layers; order and repeats mean nothing. `\"!x\"` withdraws an inherited \
+             `x`, `\"!*\"` all of them; one that loses its last item so is empty, and not unsaid.",
         ),
         Block::item(0, "sequence", "Replaced whole; order and repeats are kept."),
-        Block::item(0, "`false`", "Withdraws an inherited entry of `[mounts]`, `[env]` and `[rlimits]`."),
+        Block::item(
+            0,
+            "`false`",
+            "Withdraws an inherited entry of `[mounts]`, `[env]` and `[rlimits]`.",
+        ),
         Block::item(0, "`\"default\"`", "Withdraws the inherited value of any other key."),
         Block::heading(1, "Variables"),
         Block::text(
-            "They stand in texts, and in the paths of `[mounts]`. A text that is nothing but one parameter takes its type: it may stand \
-             where a number or `true` is wanted; a list stands as an element of a list and is spliced in. What is put in is never parsed \
+            "They stand in texts, and in the paths of `[mounts]`. A text that is nothing but one \
+             parameter takes its type: it may stand where a number or `true` is wanted; a list \
+             stands as an element of a list and is spliced in. What is put in is never parsed \
              again. An unset or empty variable is an error.",
         ),
     ];
-    blocks.extend(VARIABLES.iter().map(|(name, doc)| Block::item(0, format!("`${{{name}}}`"), format!("{doc}."))));
+    blocks.extend(
+        VARIABLES
+            .iter()
+            .map(|(name, doc)| Block::item(0, format!("`${{{name}}}`"), format!("{doc}."))),
+    );
     blocks.extend([
-        Block::item(0, "`${env:NAME}`", "A variable of the caller's environment; `${env:NAME:-text}` has a default."),
+        Block::item(
+            0,
+            "`${env:NAME}`",
+            "A variable of the caller's environment; `${env:NAME:-text}` has a default.",
+        ),
         Block::item(0, "`${name}`", "A parameter of `[params]`."),
         Block::item(0, "`${ARGS}`", "In `process.command` alone: the words after PROFILE."),
         Block::item(0, "`${COMMAND}`", "In `programs` alone: the program of `process.command`."),
         Block::item(0, "`$${x}`", "The text `${x}` itself."),
         Block::heading(1, "Editors"),
         Block::text(
-            "`stockade schema > stockade.schema.json` writes a JSON Schema of this language. Editors with the Taplo language server complete \
-             and check by it in a file whose first line is `#:schema` with the path of the schema.",
+            "`stockade schema > stockade.schema.json` writes a JSON Schema of this language. \
+             Editors with the Taplo language server complete and check by it in a file whose first \
+             line is `#:schema` with the path of the schema.",
         ),
         Block::heading(1, "See also"),
         Block::text("`stockade(1)`"),

@@ -40,8 +40,20 @@ pub fn run(runs: Runs) -> u8 {
     }
 }
 
-fn run_plan(request: &Request, planned: &Planned, when: Option<Explain>, passed: Result<(), Failure>, sink: Sink) -> u8 {
-    let mut skipped: Vec<String> = planned.plan.notes.iter().filter(|note| note.less).map(|note| note_line(note, &planned.sources)).collect();
+fn run_plan(
+    request: &Request,
+    planned: &Planned,
+    when: Option<Explain>,
+    passed: Result<(), Failure>,
+    sink: Sink,
+) -> u8 {
+    let mut skipped: Vec<String> = planned
+        .plan
+        .notes
+        .iter()
+        .filter(|note| note.less)
+        .map(|note| note_line(note, &planned.sources))
+        .collect();
     for note in &skipped {
         warn(&format!("stockade: {note}\n"));
     }
@@ -55,7 +67,9 @@ fn run_plan(request: &Request, planned: &Planned, when: Option<Explain>, passed:
         Ok(ended) => {
             let Ended { outcome, denials, left, .. } = &ended;
             for left in left {
-                warn(&format!("stockade: a control group could not be removed, the next run does it: {left}\n"));
+                warn(&format!(
+                    "stockade: a control group could not be removed, the next run does it: {left}\n"
+                ));
             }
             denials::report(denials, request, planned);
             if let Some(words) = ended_by_the_filter(*outcome, denials, &planned.plan) {
@@ -95,7 +109,9 @@ const OF_A_SHELL: u8 = 128 + libc::SIGSYS as u8;
 fn ended_by_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) -> Option<String> {
     let explained = plan.told == Told::Everything;
     let foreign = match plan.filter.table(Abi::X86) {
-        None if cfg!(target_arch = "x86_64") => "; a 32-bit program needs [seccomp] architectures = [\"x86\"]",
+        None if cfg!(target_arch = "x86_64") => {
+            "; a 32-bit program needs [seccomp] architectures = [\"x86\"]"
+        }
         _ => "",
     };
     let which = if explained { "" } else { "; `stockade run --explain` says which call it was" };
@@ -105,15 +121,18 @@ fn ended_by_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) -> Opti
                 return None;
             }
             let when = if explained {
-                "a rule of `trap` or `kill-thread` stays the kernel's, which does not say for which call"
+                "a rule of `trap` or `kill-thread` stays the kernel's, which does not say for \
+                 which call"
             } else {
-                "the filter kills for calls of an architecture that is not granted, and where a rule says so"
+                "the filter kills for calls of an architecture that is not granted, and where a \
+                 rule says so"
             };
             Some(format!("the target died of SIGSYS: {when}{foreign}{which}"))
         }
-        Outcome::Exited(OF_A_SHELL) if !explained => {
-            Some(format!("status {OF_A_SHELL} is how a shell says that a command died of SIGSYS, by which the filter kills{foreign}{which}"))
-        }
+        Outcome::Exited(OF_A_SHELL) if !explained => Some(format!(
+            "status {OF_A_SHELL} is how a shell says that a command died of SIGSYS, by which the \
+             filter kills{foreign}{which}"
+        )),
         _ => None,
     }
 }
@@ -124,10 +143,19 @@ fn beyond_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) {
         warn("stockade: the filter denied no system call\n");
     }
     // Programs do without what seems to be absent; any other denial may be the reason.
-    let denied = denials.kinds.iter().any(|denial| denial.then != Then::Failed || denials::judge(denial, plan) != Verdict::Errno(libc::ENOSYS));
+    let denied = denials.kinds.iter().any(|denial| {
+        denial.then != Then::Failed || denials::judge(denial, plan) != Verdict::Errno(libc::ENOSYS)
+    });
     if denied || !matches!(outcome, Outcome::Exited(1..)) {
         return;
     }
-    let log = if plan.landlock.is_some() { "; [landlock] audit = true has the kernel log what Landlock denies" } else { "" };
-    warn(&format!("stockade: what the mounts, Landlock and the kernel itself deny is not seen from here: ask stockade why PROFILE /PATH{log}\n"));
+    let log = if plan.landlock.is_some() {
+        "; [landlock] audit = true has the kernel log what Landlock denies"
+    } else {
+        ""
+    };
+    warn(&format!(
+        "stockade: what the mounts, Landlock and the kernel itself deny is not seen from here: ask \
+         stockade why PROFILE /PATH{log}\n"
+    ));
 }

@@ -1,7 +1,9 @@
-//! `stockade schema`: the language as a JSON Schema, for editors. Made of the shapes that the parser's own types give; it knows no key.
+//! `stockade schema`: the language as a JSON Schema, for editors. Made of the shapes that the
+//! parser's own types give; it knows no key.
 //!
-//! Draft 7, not 2020-12: the TOML language servers read that one in full. A schema is no narrower than the parser. What it cannot
-//! say (a name that is looked up, a relation between two sections) `stockade check` says.
+//! Draft 7, not 2020-12: the TOML language servers read that one in full. A schema is no narrower
+//! than the parser. What it cannot say (a name that is looked up, a relation between two sections)
+//! `stockade check` says.
 
 use super::print_line;
 use std::collections::BTreeMap;
@@ -21,7 +23,12 @@ pub fn schema() -> u8 {
     json.name("definitions");
     json.open('{');
     // Without descriptions: an editor would show them beside those of every key.
-    let definitions = [(VARIABLE, r"\$\{[^}]+\}"), (DEFAULT, "^default$"), (VARIABLE_OR_DEFAULT, r"\$\{[^}]+\}|^default$"), (WITHDRAWAL, "^!")];
+    let definitions = [
+        (VARIABLE, r"\$\{[^}]+\}"),
+        (DEFAULT, "^default$"),
+        (VARIABLE_OR_DEFAULT, r"\$\{[^}]+\}|^default$"),
+        (WITHDRAWAL, "^!"),
+    ];
     for (name, form) in definitions {
         json.name(name);
         json.open('{');
@@ -56,15 +63,26 @@ fn named_parts<'s>(shape: &'s Shape, all: &mut BTreeMap<&'static str, &'s Shape>
                 named_parts(inner, all);
             }
         }
-        Shape::Key(inner) | Shape::Entry(inner) | Shape::Early(inner) | Shape::Sequence(inner) | Shape::Set(inner) => named_parts(inner, all),
+        Shape::Key(inner)
+        | Shape::Entry(inner)
+        | Shape::Early(inner)
+        | Shape::Sequence(inner)
+        | Shape::Set(inner) => named_parts(inner, all),
         Shape::Either(shapes) => shapes.iter().for_each(|shape| named_parts(shape, all)),
         Shape::Table(table) => table.keys.iter().for_each(|key| named_parts(&key.shape, all)),
         Shape::Named(named) => named_parts(&named.value, all),
-        Shape::Text | Shape::Form(..) | Shape::Words(_) | Shape::Integer(..) | Shape::Number(..) | Shape::Boolean | Shape::True => {}
+        Shape::Text
+        | Shape::Form(..)
+        | Shape::Words(_)
+        | Shape::Integer(..)
+        | Shape::Number(..)
+        | Shape::Boolean
+        | Shape::True => {}
     }
 }
 
-/// A JSON text in the making. A tree of values, or serde's, would cost the launcher more bytes than the schema has.
+/// A JSON text in the making. A tree of values, or serde's, would cost the launcher more bytes than
+/// the schema has.
 #[derive(Default)]
 struct Json {
     out: String,
@@ -159,7 +177,9 @@ fn alternatives<'s>(shape: &'s Shape, fills: bool, all: &mut Vec<Alternative<'s>
             let texts = takes_text(inner);
             let filled = alternatives(inner, fills, all);
             match all.last_mut() {
-                Some(Alternative::Definition(name)) if *name == VARIABLE => *name = VARIABLE_OR_DEFAULT,
+                Some(Alternative::Definition(name)) if *name == VARIABLE => {
+                    *name = VARIABLE_OR_DEFAULT
+                }
                 _ if !texts => all.push(Alternative::Definition(DEFAULT)),
                 _ => {}
             }
@@ -189,11 +209,16 @@ fn bare<'s>(shape: &'s Shape, all: &mut Vec<Alternative<'s>>) {
     }
 }
 
-/// Whether a text with variables is a value of its own kind here: where free text may stand it is one already, and a table or a list
-/// cannot come of a variable.
+/// Whether a text with variables is a value of its own kind here: where free text may stand it is
+/// one already, and a table or a list cannot come of a variable.
 fn is_filled(shape: &Shape) -> bool {
     match shape {
-        Shape::Form(..) | Shape::Words(_) | Shape::Integer(..) | Shape::Number(..) | Shape::Boolean | Shape::True => true,
+        Shape::Form(..)
+        | Shape::Words(_)
+        | Shape::Integer(..)
+        | Shape::Number(..)
+        | Shape::Boolean
+        | Shape::True => true,
         Shape::Either(shapes) => !takes_text(shape) && shapes.iter().any(is_filled),
         _ => false,
     }
@@ -207,8 +232,8 @@ fn takes_text(shape: &Shape) -> bool {
     }
 }
 
-/// The members of the schema of a value: of the one thing that it may be, or of several. Taplo shows the words of each of several, and
-/// others those of the whole, so `doc` stands at both.
+/// The members of the schema of a value: of the one thing that it may be, or of several. Taplo
+/// shows the words of each of several, and others those of the whole, so `doc` stands at both.
 fn members(shape: &Shape, doc: &str, fills: bool, json: &mut Json) {
     let mut all = vec![];
     let fills = alternatives(shape, fills, &mut all);
@@ -331,14 +356,18 @@ fn closed(table: &Table, fills: bool, json: &mut Json) {
     }
     json.close('}');
     json.bare("additionalProperties", "false");
-    let names = |need: Need| table.keys.iter().filter(move |key| key.need == need).map(|key| key.name.as_str());
+    let names = |need: Need| {
+        table.keys.iter().filter(move |key| key.need == need).map(|key| key.name.as_str())
+    };
     if names(Need::Required).next().is_some() {
         json.texts("required", names(Need::Required));
     }
     if names(Need::Kind).next().is_some() {
         one_of("oneOf", names(Need::Kind), json);
     }
-    let dependent = table.keys.iter().filter_map(|key| if let Need::With(others) = &key.need { Some((&key.name, others)) } else { None });
+    let dependent = table.keys.iter().filter_map(|key| {
+        if let Need::With(others) = &key.need { Some((&key.name, others)) } else { None }
+    });
     let dependent: Vec<_> = dependent.collect();
     if dependent.is_empty() {
         return;
@@ -370,7 +399,8 @@ fn free(named: &Named, fills: bool, json: &mut Json) {
     json.text("type", "object");
     json.name("propertyNames");
     json.open('{');
-    let form = if named.fills { format!(r"{}|\$\{{[^}}]+\}}", named.form) } else { named.form.to_owned() };
+    let form =
+        if named.fills { format!(r"{}|\$\{{[^}}]+\}}", named.form) } else { named.form.to_owned() };
     json.text("pattern", &form);
     json.close('}');
     json.name("additionalProperties");

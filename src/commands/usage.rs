@@ -7,7 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use stockade::text::problem::{Problem, suggestion};
 use stockade::text::source::{Sources, Span};
 
-/// Says what is wrong with the words of the command line. Help and the version, which clap takes for errors too, are no failure.
+/// Says what is wrong with the words of the command line. Help and the version, which clap takes
+/// for errors too, are no failure.
 pub fn refuse(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
         print_line(narrow(&error.to_string()).trim_end());
@@ -27,9 +28,12 @@ pub fn refuse(error: &clap::Error) -> u8 {
 /// How wide help is: as the manual is, and as messages are where the reader's width is not known.
 const WIDTH: usize = 80;
 
-/// Help in lines of a page. What goes on in a further line stands below the words that it goes on from.
+/// Help in lines of a page. What goes on in a further line stands below the words that it goes on
+/// from.
 fn narrow(help: &str) -> String {
-    help.lines().map(|line| if line.len() > WIDTH { broken(line) } else { line.to_owned() } + "\n").collect()
+    help.lines()
+        .map(|line| if line.len() > WIDTH { broken(line) } else { line.to_owned() } + "\n")
+        .collect()
 }
 
 fn broken(line: &str) -> String {
@@ -60,20 +64,30 @@ fn say(problem: Problem) -> u8 {
 fn of_bytes() -> Problem {
     let word = std::env::args_os().find(|word| word.to_str().is_none()).unwrap_or_default();
     let message = format!("cannot take the word `{}`: it is not UTF-8", word.to_string_lossy());
-    Problem::new("cli::flag", Span::NOWHERE, message)
-        .help("hand it to the target in another way: on standard input, in a file, or by a name in UTF-8")
+    Problem::new("cli::flag", Span::NOWHERE, message).help(
+        "hand it to the target in another way: on standard input, in a file, or by a name in UTF-8",
+    )
 }
 
 fn problem(error: &clap::Error) -> Problem {
     let of = |kind| error.get(kind).map(words).unwrap_or_default();
-    let (argument, value) = (of(ContextKind::InvalidArg).join(" "), of(ContextKind::InvalidValue).join(" "));
+    let (argument, value) =
+        (of(ContextKind::InvalidArg).join(" "), of(ContextKind::InvalidValue).join(" "));
     let message = match error.kind() {
-        ErrorKind::InvalidSubcommand => format!("cannot run `{}`: there is no command of that name", of(ContextKind::InvalidSubcommand).join(" ")),
-        ErrorKind::UnknownArgument => format!("cannot read `{argument}`: there is no such option or argument here"),
+        ErrorKind::InvalidSubcommand => format!(
+            "cannot run `{}`: there is no command of that name",
+            of(ContextKind::InvalidSubcommand).join(" ")
+        ),
+        ErrorKind::UnknownArgument => {
+            format!("cannot read `{argument}`: there is no such option or argument here")
+        }
         ErrorKind::MissingRequiredArgument => format!("cannot go on: {argument} is missing"),
-        ErrorKind::InvalidValue if value.is_empty() => format!("cannot read `{argument}`: its value is missing"),
+        ErrorKind::InvalidValue if value.is_empty() => {
+            format!("cannot read `{argument}`: its value is missing")
+        }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let why = std::error::Error::source(error).map_or("it is none of its values".to_owned(), ToString::to_string);
+            let why = std::error::Error::source(error)
+                .map_or("it is none of its values".to_owned(), ToString::to_string);
             format!("cannot take `{value}` for `{argument}`: {why}")
         }
         ErrorKind::ArgumentConflict => {
@@ -88,20 +102,30 @@ fn problem(error: &clap::Error) -> Problem {
         // Its first line, without the word before it; none of ours comes so far.
         _ => {
             let text = error.to_string();
-            format!("cannot read the command line: {}", text.lines().next().unwrap_or_default().trim_start_matches("error: "))
+            format!(
+                "cannot read the command line: {}",
+                text.lines().next().unwrap_or_default().trim_start_matches("error: ")
+            )
         }
     };
     let command = of(ContextKind::InvalidSubcommand).join(" ");
-    if let Some(help) = suggestion(&command, Cli::command().get_subcommands().map(clap::Command::get_name)) {
+    if let Some(help) =
+        suggestion(&command, Cli::command().get_subcommands().map(clap::Command::get_name))
+    {
         return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
     }
     if error.kind() == ErrorKind::UnknownArgument {
-        let words: Vec<String> = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok()).collect();
+        let words: Vec<String> =
+            std::env::args_os().skip(1).filter_map(|word| word.into_string().ok()).collect();
         if let Some(help) = with_dashes(&words, &argument) {
             return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
         }
     }
-    let near = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().flat_map(of).next();
+    let near =
+        [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
+            .into_iter()
+            .flat_map(of)
+            .next();
     let known = of(ContextKind::ValidValue);
     let help = match near {
         Some(near) => format!("did you mean `{near}`?"),
@@ -114,7 +138,9 @@ fn problem(error: &clap::Error) -> Problem {
 /// How the command is written, as clap has it.
 fn usage(error: &clap::Error) -> String {
     match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(text)) if !text.to_string().trim_end().ends_with("<COMMAND>") => {
+        Some(ContextValue::StyledStr(text))
+            if !text.to_string().trim_end().ends_with("<COMMAND>") =>
+        {
             text.to_string().trim().trim_start_matches("Usage: ").to_owned()
         }
         _ => "see stockade --help".to_owned(),

@@ -1,4 +1,5 @@
-//! `stockade why`: may the target do it, which wall says so, by which line, and which line would change that.
+//! `stockade why`: may the target do it, which wall says so, by which line, and which line would
+//! change that.
 
 use super::{FAILED, Failed, Planned, paint, print_line, settle};
 use crate::cli::{Asking, Format};
@@ -17,7 +18,8 @@ use stockade::text::source::Sources;
 pub fn why(mut asking: Asking) -> u8 {
     let format = asking.shown.format;
     let questions = asking.shown.given.take_words();
-    let stood = read(&questions).and_then(|queries| Ok((queries, stand(super::request(asking.shown.given.into())?)?)));
+    let stood = read(&questions)
+        .and_then(|queries| Ok((queries, stand(super::request(asking.shown.given.into())?)?)));
     let (queries, (request, planned)) = match stood {
         Ok(stood) => stood,
         Err(failed) => return failed.say(format),
@@ -28,20 +30,41 @@ pub fn why(mut asking: Asking) -> u8 {
         .map(|query| {
             let answer = judge(&query, &planned.profile, &world, &eyes);
             let tries = !asking.no_change && answer.verdict != Says::CannotTell;
-            let lines = if tries { candidates(&query, &answer, &planned.profile, &world, &eyes) } else { vec![] };
-            let mut change =
-                lines.iter().find(|line| after(line, &query, &request, &eyes).is_some_and(|after| answer.is_changed_by(&after))).cloned();
+            let lines = if tries {
+                candidates(&query, &answer, &planned.profile, &world, &eyes)
+            } else {
+                vec![]
+            };
+            let mut change = lines
+                .iter()
+                .find(|line| {
+                    after(line, &query, &request, &eyes)
+                        .is_some_and(|after| answer.is_changed_by(&after))
+                })
+                .cloned();
             let mut doubt = None;
             // The filter is opened by it, and what the kernel does then cannot be told.
             if let (None, Says::Denies, Query::Call { .. }) = (&change, answer.verdict, &query) {
-                let doubted = |line: &Line| Some((line.clone(), after(line, &query, &request, &eyes)?.reason(Says::CannotTell)?.words.clone()));
+                let doubted = |line: &Line| {
+                    Some((
+                        line.clone(),
+                        after(line, &query, &request, &eyes)?
+                            .reason(Says::CannotTell)?
+                            .words
+                            .clone(),
+                    ))
+                };
                 (change, doubt) = lines.iter().find_map(doubted).unzip();
             }
-            let change = change.map(|line| if format == Format::Text { written(line, &planned) } else { line });
+            let change = change
+                .map(|line| if format == Format::Text { written(line, &planned) } else { line });
             let denied = change.is_none() && answer.verdict == Says::Denies;
             let first = if denied { first(&lines, &query, &request, &eyes) } else { None };
-            let never =
-                if change.is_none() && first.is_none() && answer.verdict == Says::Denies { never(&lines, &query, &request, &eyes) } else { None };
+            let never = if change.is_none() && first.is_none() && answer.verdict == Says::Denies {
+                never(&lines, &query, &request, &eyes)
+            } else {
+                None
+            };
             Answered { query, answer, change, doubt, first, never, sought: tries }
         })
         .collect();
@@ -53,23 +76,41 @@ pub fn why(mut asking: Asking) -> u8 {
     if said(Says::CannotTell) { FAILED } else { u8::from(said(Says::Denies)) }
 }
 
-/// A line in the words of the one whose place it takes. Programs lay it over the profile by `--config`, which has no `${PROFILE_DIR}`.
+/// A line in the words of the one whose place it takes. Programs lay it over the profile by
+/// `--config`, which has no `${PROFILE_DIR}`.
 fn written(line: Line, planned: &Planned) -> Line {
     match line.over {
-        Over::Replaces(at) => Line { text: rewritten(&line.text, at, &planned.host.caller, &planned.sources), ..line },
+        Over::Replaces(at) => {
+            Line { text: rewritten(&line.text, at, &planned.host.caller, &planned.sources), ..line }
+        }
         Over::Nothing | Over::Joins(_) => line,
     }
 }
 
 fn wrong(message: String) -> Failed {
-    let (message, help) = message.rsplit_once("\nhelp: ").map_or((message.as_str(), None), |(message, help)| (message, Some(help.to_owned())));
-    let message = if message.starts_with("cannot ") { message.to_owned() } else { format!("cannot read the question: {message}") };
-    Failed { sources: Sources::default(), problems: Problem::new("why::question", Default::default(), message).help_maybe(help).into() }
+    let (message, help) = message
+        .rsplit_once("\nhelp: ")
+        .map_or((message.as_str(), None), |(message, help)| (message, Some(help.to_owned())));
+    let message = if message.starts_with("cannot ") {
+        message.to_owned()
+    } else {
+        format!("cannot read the question: {message}")
+    };
+    Failed {
+        sources: Sources::default(),
+        problems: Problem::new("why::question", Default::default(), message)
+            .help_maybe(help)
+            .into(),
+    }
 }
 
 fn read(questions: &[String]) -> Result<Vec<Query>, Failed> {
     if questions.is_empty() {
-        return Err(wrong("cannot answer: no question stands after PROFILE\nhelp: stockade why PROFILE /etc/shadow; see stockade why --help".into()));
+        return Err(wrong(
+            "cannot answer: no question stands after PROFILE\nhelp: stockade why PROFILE \
+             /etc/shadow; see stockade why --help"
+                .into(),
+        ));
     }
     questions.iter().map(|question| Query::parse(question).map_err(wrong)).collect()
 }
@@ -77,7 +118,9 @@ fn read(questions: &[String]) -> Result<Vec<Query>, Failed> {
 /// The plan of a profile, which may leave its command to whoever runs it.
 fn stand(mut request: Request) -> Result<(Request, Planned), Failed> {
     match settle(&request, Caller::current()) {
-        Err(Failed { problems, .. }) if problems.iter().any(|problem| problem.code == "process::command") => {
+        Err(Failed { problems, .. })
+            if problems.iter().any(|problem| problem.code == "process::command") =>
+        {
             request.args = vec!["true".into()];
             settle(&request, Caller::current()).map(|planned| (request, planned))
         }
@@ -98,8 +141,14 @@ pub enum Permits {
     InItsOwn(Line),
 }
 
-/// The line that permits a call as the kernel told of it, where there is one: by the filter, and by all that the kernel asks besides.
-pub fn line_for(query: &Query, (architecture, number, arguments): (u32, u32, &[u64; 6]), request: &Request, planned: &Planned) -> Option<Permits> {
+/// The line that permits a call as the kernel told of it, where there is one: by the filter, and by
+/// all that the kernel asks besides.
+pub fn line_for(
+    query: &Query,
+    (architecture, number, arguments): (u32, u32, &[u64; 6]),
+    request: &Request,
+    planned: &Planned,
+) -> Option<Permits> {
     let (world, eyes) = (World::new(&planned.plan, &planned.profile), Eyes::here());
     let answer = judge(query, &planned.profile, &world, &eyes);
     let lines = candidates(query, &answer, &planned.profile, &world, &eyes);
@@ -109,11 +158,17 @@ pub fn line_for(query: &Query, (architecture, number, arguments): (u32, u32, &[u
         if !after.plan.filter.judge_seen(architecture, number, arguments).permits() {
             continue;
         }
-        let says = |query: &Query| judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes).verdict;
+        let says = |query: &Query| {
+            judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes).verdict
+        };
         let answer = judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes);
         match answer.reason(Says::CannotTell) {
-            _ if answer.verdict == Says::Denies => never = never.or(answer.behind_an_open_filter(query)),
-            Some(reason) => perhaps = perhaps.or(Some(Permits::Perhaps(line.clone(), reason.words.clone()))),
+            _ if answer.verdict == Says::Denies => {
+                never = never.or(answer.behind_an_open_filter(query))
+            }
+            Some(reason) => {
+                perhaps = perhaps.or(Some(Permits::Perhaps(line.clone(), reason.words.clone())))
+            }
             None => return Some(Permits::AsItIs(line)),
         }
         let in_its_own = |query: Query| line.is_nested() && says(&query) == Says::Allows;
@@ -128,13 +183,18 @@ pub fn line_for(query: &Query, (architecture, number, arguments): (u32, u32, &[u
 fn first(lines: &[Line], query: &Query, request: &Request, eyes: &Eyes) -> Option<Line> {
     let own = inside_its_own(query)?;
     let permits = |line: &Line| {
-        let allows =
-            |query: &Query, after: &Planned| judge(query, &after.profile, &World::new(&after.plan, &after.profile), eyes).verdict == Says::Allows;
+        let allows = |query: &Query, after: &Planned| {
+            judge(query, &after.profile, &World::new(&after.plan, &after.profile), eyes).verdict
+                == Says::Allows
+        };
         let is_open = |after: &Planned| match query {
-            Query::Call { number, arguments: Some(arguments) } => after.plan.filter.judge(*number, arguments).permits(),
+            Query::Call { number, arguments: Some(arguments) } => {
+                after.plan.filter.judge(*number, arguments).permits()
+            }
             _ => false,
         };
-        line.is_nested() && laid_over(line, request).is_some_and(|after| is_open(&after) && allows(&own, &after))
+        line.is_nested()
+            && laid_over(line, request).is_some_and(|after| is_open(&after) && allows(&own, &after))
     };
     lines.iter().find(|line| permits(line)).cloned()
 }
@@ -153,5 +213,8 @@ fn after(line: &Line, query: &Query, request: &Request, eyes: &Eyes) -> Option<A
 
 /// What denies a call once the filter is open, where no line opens that.
 fn never(lines: &[Line], query: &Query, request: &Request, eyes: &Eyes) -> Option<String> {
-    lines.iter().filter_map(|line| after(line, query, request, eyes)).find_map(|after| after.behind_an_open_filter(query))
+    lines
+        .iter()
+        .filter_map(|line| after(line, query, request, eyes))
+        .find_map(|after| after.behind_an_open_filter(query))
 }

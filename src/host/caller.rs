@@ -1,4 +1,5 @@
-//! Who called: what variables and look-up of profiles may know. Plain data, so that a test can invent a caller.
+//! Who called: what variables and look-up of profiles may know. Plain data, so that a test can
+//! invent a caller.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +22,14 @@ pub struct Caller {
     pub env: BTreeMap<String, String>,
     /// Where the machine's profiles are.
     pub system_profiles: String,
-    /// Where the caller's profiles are; root has none, as an unprivileged program could have put one there.
+    /// Where the caller's profiles are; root has none, as an unprivileged program could have put
+    /// one there.
     pub user_profiles: Option<String>,
 }
 
 impl Caller {
-    /// The directory of the caller's running sandboxes that have a name. Root's is the machine's, whatever its environment says.
+    /// The directory of the caller's running sandboxes that have a name. Root's is the machine's,
+    /// whatever its environment says.
     pub fn registry(&self) -> Option<String> {
         match (self.uid, &self.runtime_dir) {
             (0, _) => Some("/run/stockade".into()),

@@ -7,7 +7,8 @@ pub struct Found {
     pub matches: Vec<Match>,
     /// How many names were looked at.
     pub looked_at: usize,
-    /// Directories that the caller may not list, and that a grant therefore leaves out: the first, and how many.
+    /// Directories that the caller may not list, and that a grant therefore leaves out: the first,
+    /// and how many.
     pub unread: Option<(String, usize)>,
     /// Why the walk was given up.
     pub stop: Option<Stop>,

@@ -1,4 +1,5 @@
-//! What is known of the machine: plain data, so that a test can invent a machine. [`crate::probe`] reads it, once, before anything is planned.
+//! What is known of the machine: plain data, so that a test can invent a machine. [`crate::probe`]
+//! reads it, once, before anything is planned.
 
 pub mod bounds;
 pub mod caller;
@@ -43,7 +44,8 @@ pub struct Host {
     pub last_capability: Option<u8>,
     /// Why keyctl(2) is refused to this process, where `optional` has `keyring` and it is.
     pub keyctl_refused: Option<i32>,
-    /// Whether root has no CAP_SYS_ADMIN, as in a container; read only for a sandbox in the host's user namespace.
+    /// Whether root has no CAP_SYS_ADMIN, as in a container; read only for a sandbox in the host's
+    /// user namespace.
     pub powerless_root: bool,
     /// What is mounted, where `seccomp.write-execute` is false.
     pub mounted: Option<Mounted>,
@@ -51,29 +53,37 @@ pub struct Host {
     pub landlock: Option<u32>,
     /// Every path that the profile names, by the host's path.
     pub paths: BTreeMap<String, Fact>,
-    /// The directories above what is granted; read where root starts a target in the host's own tree.
+    /// The directories above what is granted; read where root starts a target in the host's own
+    /// tree.
     pub above: BTreeMap<String, File>,
-    /// Why an ordinary caller can make nothing in directories where `missing = "create"` is to, by the host's path.
+    /// Why an ordinary caller can make nothing in directories where `missing = "create"` is to, by
+    /// the host's path.
     pub unwritable: BTreeMap<String, i32>,
     /// What the patterns among the keys of `[mounts]` match.
     pub globs: BTreeMap<String, Found>,
-    /// The links, all root's, that paths of the profile lead through on their way, by the path; read only for root.
+    /// The links, all root's, that paths of the profile lead through on their way, by the path;
+    /// read only for root.
     pub ways: BTreeMap<String, Vec<Link>>,
     /// Where the links lead that entries of `[mounts]` keep, by the host's path.
     pub trails: BTreeMap<String, Trail>,
-    /// Files with privilege in the trees that are granted for writing, by the path inside; read only for root.
+    /// Files with privilege in the trees that are granted for writing, by the path inside; read
+    /// only for root.
     pub privileged: BTreeMap<String, Look>,
     /// The names in the directory that becomes `/`, where one does.
     pub root_names: Vec<String>,
-    /// The names in directories that a lint looks into; read where it is asked for ([`Host::look_closer`]).
+    /// The names in directories that a lint looks into; read where it is asked for
+    /// ([`Host::look_closer`]).
     pub names: BTreeMap<String, Vec<String>>,
-    /// Keys and sessions of the homes of this machine, and the system's; read where it is asked for.
+    /// Keys and sessions of the homes of this machine, and the system's; read where it is asked
+    /// for.
     pub keys: Vec<Key>,
-    /// What git reads below granted directories, besides their own `.git`, by the host's path; read where it is asked for.
+    /// What git reads below granted directories, besides their own `.git`, by the host's path; read
+    /// where it is asked for.
     pub repositories: BTreeMap<String, Vec<String>>,
     /// Descriptors 0, 1 and 2.
     pub streams: [Stream; 3],
-    /// How a terminal on 1 or 2 is opened for writing alone, or why it cannot be; read only where the target has no terminal as 0.
+    /// How a terminal on 1 or 2 is opened for writing alone, or why it cannot be; read only where
+    /// the target has no terminal as 0.
     pub anew: BTreeMap<u32, Result<Anew, i32>>,
     /// Those that the profile passes, by number.
     pub passed: BTreeMap<u32, Stream>,
@@ -95,13 +105,16 @@ pub struct Host {
     pub inside: Option<Inside>,
     /// Control groups; read only where the profile has limits.
     pub control_groups: Groups,
-    /// Where each path of `[landlock].paths` leads inside, links followed; or the errno with which the way ends.
+    /// Where each path of `[landlock].paths` leads inside, links followed; or the errno with which
+    /// the way ends.
     pub ruled: BTreeMap<String, Result<String, i32>>,
-    /// How far the caller may go with limits and priorities, where an ordinary user's profile asks for any.
+    /// How far the caller may go with limits and priorities, where an ordinary user's profile asks
+    /// for any.
     pub bounds: Option<Bounds>,
     /// The caller's supplementary groups, where a command asked for them.
     pub groups_of_caller: Option<Vec<u32>>,
-    /// Whether the limits of namespaces(7) cannot be written; read only where the profile lets them fall.
+    /// Whether the limits of namespaces(7) cannot be written; read only where the profile lets them
+    /// fall.
     pub read_only_sysctls: bool,
     /// The text that `[seccomp]` imports, or why there is none.
     pub import: Option<Result<String, Problem>>,
@@ -131,7 +144,8 @@ pub struct File {
     pub mode: u32,
     /// How many names it has (link(2)).
     pub names: u64,
-    /// Its place without links, where a directory on the way is a link; with whether all those links are root's.
+    /// Its place without links, where a directory on the way is a link; with whether all those
+    /// links are root's.
     pub real: Option<(String, bool)>,
     /// The magic number of its file system (statfs(2)); read only where it matters.
     pub fs: i64,
@@ -187,6 +201,9 @@ impl Host {
 
     /// Whether a path is known to be a directory without a link on the way to it.
     pub(crate) fn is_plain_folder(&self, path: &str) -> bool {
-        matches!(self.paths.get(path), Some(Fact::Present(File { kind: FileKind::Folder, real: None, .. })))
+        matches!(
+            self.paths.get(path),
+            Some(Fact::Present(File { kind: FileKind::Folder, real: None, .. }))
+        )
     }
 }

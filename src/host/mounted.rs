@@ -47,24 +47,37 @@ pub struct Spot {
 impl Spot {
     /// Whether one holds the other.
     pub fn meets(&self, other: &Spot) -> bool {
-        self.device == other.device && (below(&self.within, &other.within).is_some() || below(&other.within, &self.within).is_some())
+        self.device == other.device
+            && (below(&self.within, &other.within).is_some()
+                || below(&other.within, &self.within).is_some())
     }
 }
 
 impl Mounted {
     /// What a tree of the host is made of: its own place, and those of the mounts below it.
     pub fn spots(&self, path: &str, recursive: bool) -> Vec<Spot> {
-        let own = self.mounts.iter().enumerate().filter(|(_, mount)| below(path, &mount.at).is_some());
+        let own =
+            self.mounts.iter().enumerate().filter(|(_, mount)| below(path, &mount.at).is_some());
         // Of several mounts at one place the last one is seen.
         let (device, within) = match own.max_by_key(|(index, mount)| (mount.at.len(), *index)) {
-            Some((_, mount)) => (mount.device.clone(), join(&mount.root, below(path, &mount.at).unwrap_or_default())),
+            Some((_, mount)) => (
+                mount.device.clone(),
+                join(&mount.root, below(path, &mount.at).unwrap_or_default()),
+            ),
             // Without a /proc to read, names are all that is known.
             None => (String::new(), path.to_owned()),
         };
         let own = Spot { device, within, path: path.to_owned() };
-        let under = self.mounts.iter().filter(|mount| recursive && mount.at != path && below(&mount.at, path).is_some());
+        let under = self
+            .mounts
+            .iter()
+            .filter(|mount| recursive && mount.at != path && below(&mount.at, path).is_some());
         std::iter::once(own)
-            .chain(under.map(|mount| Spot { device: mount.device.clone(), within: mount.root.clone(), path: mount.at.clone() }))
+            .chain(under.map(|mount| Spot {
+                device: mount.device.clone(),
+                within: mount.root.clone(),
+                path: mount.at.clone(),
+            }))
             .collect()
     }
 }

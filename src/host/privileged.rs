@@ -33,7 +33,8 @@ pub struct Privileged {
 pub enum Power {
     /// Its owner's id.
     User,
-    /// Its group's id. Without the group's execute bit it gives nothing, until an access list has that bit (acl(5)).
+    /// Its group's id. Without the group's execute bit it gives nothing, until an access list has
+    /// that bit (acl(5)).
     Group,
     /// Capabilities (capabilities(7)).
     Capabilities,
@@ -62,8 +63,8 @@ pub enum Given {
 }
 
 impl Given {
-    /// Of a file of this mode, with the value of its `security.capability`: struct vfs_cap_data (linux/capability.h), of which the permitted
-    /// set is the second and the fourth word.
+    /// Of a file of this mode, with the value of its `security.capability`: struct vfs_cap_data
+    /// (linux/capability.h), of which the permitted set is the second and the fourth word.
     pub fn of(mode: u32, attribute: Option<&[u8]>) -> Option<Given> {
         if mode & libc::S_ISUID != 0 {
             return Some(Given::User);
@@ -72,8 +73,11 @@ impl Given {
         if mode & (libc::S_ISGID | libc::S_IXGRP) == libc::S_ISGID | libc::S_IXGRP {
             return Some(Given::Group);
         }
-        let word =
-            |at: usize| attribute.and_then(|value| value.get(at..at + 4)?.try_into().ok()).map_or(0, |bytes| u64::from(u32::from_le_bytes(bytes)));
+        let word = |at: usize| {
+            attribute
+                .and_then(|value| value.get(at..at + 4)?.try_into().ok())
+                .map_or(0, |bytes| u64::from(u32::from_le_bytes(bytes)))
+        };
         let permitted = CapabilitySet(word(4) | word(12) << 32);
         (permitted.0 != 0).then_some(Given::Capabilities(permitted))
     }

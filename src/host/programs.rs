@@ -1,4 +1,5 @@
-//! What a program needs in order to start, as plain facts: pieces that the sandbox must have, and what is not there.
+//! What a program needs in order to start, as plain facts: pieces that the sandbox must have, and
+//! what is not there.
 //!
 //! [`crate::probe`] finds them; [`crate::policy::programs`] makes entries and problems of them.
 

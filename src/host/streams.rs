@@ -20,7 +20,8 @@ pub enum Stream {
         /// Who could open it for what it was not opened for.
         owner: Owner,
     },
-    /// A file of memory (memfd_create(2)), with whether it was opened for writing. Landlock rules over none.
+    /// A file of memory (memfd_create(2)), with whether it was opened for writing. Landlock rules
+    /// over none.
     Memory {
         /// Opened for writing.
         write: bool,
@@ -46,7 +47,8 @@ pub enum Anew {
     /// By its own device, through the descriptor.
     #[default]
     Device,
-    /// By `/dev/tty`, which anybody can open (tty(4)): behind su(1) and setpriv(1) the device is another user's.
+    /// By `/dev/tty`, which anybody can open (tty(4)): behind su(1) and setpriv(1) the device is
+    /// another user's.
     Controlling,
 }
 
@@ -64,7 +66,8 @@ pub enum Owner {
     },
 }
 
-/// A socket that belongs to the network namespace that it was made in, whatever namespace its user is in.
+/// A socket that belongs to the network namespace that it was made in, whatever namespace its user
+/// is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Socket {
     /// TCP.
@@ -82,15 +85,18 @@ pub enum Socket {
     },
 }
 
-/// A unix socket that reaches the abstract names of its network namespace (unix(7)). One that is connected as a stream or in packets keeps
-/// its peer, and one that listens its name: connect(2) and bind(2) on them fail.
+/// A unix socket that reaches the abstract names of its network namespace (unix(7)). One that is
+/// connected as a stream or in packets keeps its peer, and one that listens its name: connect(2)
+/// and bind(2) on them fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unix {
     /// For datagrams, with an address that it keeps: it sends to any.
     NamedDatagram,
-    /// For datagrams, without an address: it takes one, too. Its peer is no hold, as connect(2) with AF_UNSPEC takes that back.
+    /// For datagrams, without an address: it takes one, too. Its peer is no hold, as connect(2)
+    /// with AF_UNSPEC takes that back.
     Datagram,
-    /// A stream, or one in packets, that is not connected yet: it takes a name and listens there, or connects.
+    /// A stream, or one in packets, that is not connected yet: it takes a name and listens there,
+    /// or connects.
     Unconnected,
 }
 
@@ -100,7 +106,9 @@ impl Socket {
         let (family, protocol) = match self {
             Socket::Tcp => return "TCP socket".into(),
             Socket::Udp => return "UDP socket".into(),
-            Socket::Unix(Unix::NamedDatagram | Unix::Datagram) => return "unix datagram socket".into(),
+            Socket::Unix(Unix::NamedDatagram | Unix::Datagram) => {
+                return "unix datagram socket".into();
+            }
             Socket::Unix(Unix::Unconnected) => return "unconnected unix socket".into(),
             Socket::Other { family, protocol } => (family, protocol),
         };

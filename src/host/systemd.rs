@@ -37,7 +37,9 @@ impl Unreached {
         let whose = if root { "the system's systemd" } else { "the user's systemd" };
         match &self.socket {
             None => format!("{whose} is not running"),
-            Some(socket) => format!("{whose} does not answer at {socket}: {}", errno_words(self.errno)),
+            Some(socket) => {
+                format!("{whose} does not answer at {socket}: {}", errno_words(self.errno))
+            }
         }
     }
 }

@@ -5,7 +5,8 @@
 pub struct Trail {
     /// In the order in which they are met.
     pub links: Vec<Link>,
-    /// The directories that it leaves by `..`: with another in the place of one of them the path leads elsewhere.
+    /// The directories that it leaves by `..`: with another in the place of one of them the path
+    /// leads elsewhere.
     pub left: Vec<String>,
     /// Where it ends: its place without links; or the first place that cannot be had.
     pub end: String,
@@ -25,7 +26,8 @@ pub struct Link {
 }
 
 impl Trail {
-    /// Whether every link is root's: only such a link cannot have been put there by an earlier target.
+    /// Whether every link is root's: only such a link cannot have been put there by an earlier
+    /// target.
     pub fn is_roots(&self) -> bool {
         self.links.iter().all(|link| link.owner == 0)
     }

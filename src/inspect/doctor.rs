@@ -1,5 +1,6 @@
-//! `stockade doctor`: what this machine can enforce, for this user. Facts are read and tried ([`read`], [`tries`]), lines are judged of
-//! them ([`judge`], pure); the reasons and their fixes come from [`crate::launch::cause`]. Nothing that it does outlives it.
+//! `stockade doctor`: what this machine can enforce, for this user. Facts are read and tried
+//! ([`read`], [`tries`]), lines are judged of them ([`judge`], pure); the reasons and their fixes
+//! come from [`crate::launch::cause`]. Nothing that it does outlives it.
 
 pub mod facts;
 pub mod judge;
@@ -68,7 +69,12 @@ impl Line {
     }
 
     /// Something is lost.
-    pub fn less(name: &'static str, state: State, value: impl Into<String>, lost: impl Into<String>) -> Line {
+    pub fn less(
+        name: &'static str,
+        state: State,
+        value: impl Into<String>,
+        lost: impl Into<String>,
+    ) -> Line {
         Line { name, state, value: value.into(), lost: Some(lost.into()), fix: None }
     }
 
@@ -85,6 +91,12 @@ impl Line {
     /// For programs.
     pub fn record(&self) -> Record<'_> {
         let fix = self.fix.as_ref().map(Fix::text);
-        Record { name: self.name, state: self.state, value: &self.value, lost: self.lost.as_deref(), fix }
+        Record {
+            name: self.name,
+            state: self.state,
+            value: &self.value,
+            lost: self.lost.as_deref(),
+            fix,
+        }
     }
 }

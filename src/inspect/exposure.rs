@@ -1,7 +1,9 @@
-//! How much a sandbox grants, as one number in the manner of `systemd-analyze security`: 0.0 nothing, 10.0 as good as no sandbox.
+//! How much a sandbox grants, as one number in the manner of `systemd-analyze security`: 0.0
+//! nothing, 10.0 as good as no sandbox.
 //!
-//! It adds up what is granted, each grant by itself: no grant makes another cheaper, so one grant more never lowers the sum. It says what
-//! is open, not what can be broken: limits of resources and bugs of the kernel are no part of it. It changes nothing.
+//! It adds up what is granted, each grant by itself: no grant makes another cheaper, so one grant
+//! more never lowers the sum. It says what is open, not what can be broken: limits of resources and
+//! bugs of the kernel are no part of it. It changes nothing.
 
 mod files;
 pub mod keys;
@@ -46,49 +48,67 @@ macro_rules! costs {
 }
 
 costs! {
-    NO_TREE = "no-tree", 100, 100, "nothing is mounted, so every file is what the ids make of it, and Landlock has nothing to stand on";
-    READ_KEYS = "read-keys", 80, 80, "keys, tokens and sessions: who reads them is the user elsewhere, for as long as they are good";
+    NO_TREE = "no-tree", 100, 100, "nothing is mounted, so every file is what the ids make of it, \
+                                    and Landlock has nothing to stand on";
+    READ_KEYS = "read-keys", 80, 80, "keys, tokens and sessions: who reads them is the user \
+                                      elsewhere, for as long as they are good";
     READ_HOME = "read-home", 60, 60, "a whole home holds keys, tokens, histories and the data of every program";
-    WRITE_BROAD = "write-broad", 40, 40, "what is written there is run or read later by the host: this is a way out of the sandbox";
-    READ_ALL = "read-all", 35, 35, "every file of the host that the ids may read: settings, data of services and of others";
-    RUN_LATER = "run-later", 30, 30, "the host runs it though nobody means to start it: hooks, tasks of editors, jobs of a CI service";
-    NETWORK_HOST = "network-host", 25, 25, "all that the machine reaches, services on its loopback among it; what is read can be sent away";
+    WRITE_BROAD = "write-broad", 40, 40, "what is written there is run or read later by the host: \
+                                          this is a way out of the sandbox";
+    READ_ALL = "read-all", 35, 35, "every file of the host that the ids may read: settings, data \
+                                    of services and of others";
+    RUN_LATER = "run-later", 30, 30, "the host runs it though nobody means to start it: hooks, \
+                                      tasks of editors, jobs of a CI service";
+    NETWORK_HOST = "network-host", 25, 25, "all that the machine reaches, services on its loopback \
+                                            among it; what is read can be sent away";
     HOST_ROOT = "host-root", 20, 20, "the target's user is root on the host: only the other protections are left";
-    HOST_USERS = "host-users", 15, 15, "without a user namespace every capability that is left, and every id, is one of the host";
+    HOST_USERS = "host-users", 15, 15, "without a user namespace every capability that is left, \
+                                        and every id, is one of the host";
     NETWORK_JOINED = "network-joined", 12, 12, "another namespace's network: what is read can be sent as far as it reaches";
-    NESTED = "nested", 12, 12, "in namespaces of its own the target has every capability, which opens most of the kernel's surface; and Landlock keeps no files";
-    HOST_TREE = "host-tree", 10, 10, "every name of the host can be looked up, modes and owners changed where the ids may: Landlock alone keeps the files";
-    NESTED_PART = "nested-part", 9, 9, "in namespaces of its own the target has every capability, which opens much of the kernel's surface; it mounts nothing, and Landlock keeps the files";
+    NESTED = "nested", 12, 12, "in namespaces of its own the target has every capability, which \
+                                opens most of the kernel's surface; and Landlock keeps no files";
+    HOST_TREE = "host-tree", 10, 10, "every name of the host can be looked up, modes and owners \
+                                      changed where the ids may: Landlock alone keeps the files";
+    NESTED_PART = "nested-part", 9, 9, "in namespaces of its own the target has every capability, \
+                                        which opens much of the kernel's surface; it mounts \
+                                        nothing, and Landlock keeps the files";
     HOST_CAPABILITY = "host-capability", 8, 40, "a part of root's power over the host";
     SOCKET = "socket", 8, 24, "the service behind a socket acts for the target, outside of every protection";
     HOST_PROCESSES = "host-processes", 8, 8, "the host's processes are seen, and those of the same ids can be signalled";
-    WRITE = "write", 5, 20, "files of the host are changed; a careless program may run or follow what it finds there later";
+    WRITE = "write", 5, 20, "files of the host are changed; a careless program may run or follow \
+                             what it finds there later";
     NO_LANDLOCK = "no-landlock", 5, 5, "the mounts alone keep the files: one mistake of the kernel's there is enough";
     HOST_IPC = "host-ipc", 5, 5, "shared memory and message queues of other programs";
     DEVICE = "device", 4, 16, "drivers are large and seldom made for a hostile caller";
     DESCRIPTOR = "descriptor", 3, 9, "what a passed descriptor was opened for, whatever the protections say";
     KEYRING = "keyring", 3, 3, "the caller's session keys";
-    CAPABILITY = "capability", 2, 12, "over the sandbox's own namespaces alone, and yet code of the kernel that others do not reach";
+    CAPABILITY = "capability", 2, 12, "over the sandbox's own namespaces alone, and yet code of \
+                                       the kernel that others do not reach";
     READ = "read", 2, 8, "a part of the host's files can be read";
     TERMINAL = "terminal", 2, 2, "what is written to the caller's terminal is read by it: escape sequences";
     SYSFS = "sysfs", 2, 2, "hardware, drivers and kernel objects are seen";
-    ARCHITECTURE = "architecture", 2, 4, "a second way into the kernel, whose 32-bit calls are little used and less looked at";
+    ARCHITECTURE = "architecture", 2, 4, "a second way into the kernel, whose 32-bit calls are \
+                                          little used and less looked at";
     READ_SYSTEM = "read-system", 1, 1, "programs, libraries and settings of the host: they tell what runs there";
     PROC = "proc", 1, 1, "the kernel's state is seen, and paths of the host in mountinfo";
     PROGRAMS = "own-programs", 1, 2, "programs that the target brings can be executed from memory that it writes";
-    CALLS = "calls", 1, 20, "system calls that the default policy refuses, each a part of the kernel's surface";
-    NO_SCOPE = "no-scope", 1, 2, "the namespaces alone keep signals and abstract sockets from processes outside, where they do";
+    CALLS = "calls", 1, 20, "system calls that the default policy refuses, each a part of the \
+                             kernel's surface";
+    NO_SCOPE = "no-scope", 1, 2, "the namespaces alone keep signals and abstract sockets from \
+                                  processes outside, where they do";
     GROUPS = "groups", 1, 1, "the caller's supplementary groups stay: what they may read is read";
     MANY_IDS = "many-ids", 1, 1, "files can be left behind under ids that the caller does not have";
     VARIABLE = "variable", 1, 3, "a variable of the caller's may hold a secret";
     SHARED_STATE = "shared-state", 1, 3, "host name, control groups or clocks are the host's";
 }
 
-/// What is read of people adds up to no more than this together: who has the keys gains little by the rest.
+/// What is read of people adds up to no more than this together: who has the keys gains little by
+/// the rest.
 const READ_TOGETHER: (&[&Cost], u32) = (&[READ_KEYS, READ_HOME, READ_ALL], 90);
 
 /// How a sum is called: from so many tenths on.
-const WORDS: &[(u32, &str)] = &[(70, "very large"), (50, "large"), (30, "medium"), (10, "small"), (0, "very small")];
+const WORDS: &[(u32, &str)] =
+    &[(70, "very large"), (50, "large"), (30, "medium"), (10, "small"), (0, "very small")];
 
 /// One grant that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +119,8 @@ pub struct Point {
     pub tenths: u32,
     /// What is granted.
     pub what: String,
-    /// How many bytes of it, from its start, are a path: where there is no room, the path is shortened, and the words stay.
+    /// How many bytes of it, from its start, are a path: where there is no room, the path is
+    /// shortened, and the words stay.
     pub path: usize,
     /// The line that grants it.
     pub at: Span,
@@ -161,7 +182,8 @@ impl Bill {
 
     fn put(&mut self, cost: &'static Cost, path: usize, what: String, at: Span) {
         // One line is one grant, also where it stands for many names.
-        let known = self.told.contains(&(cost.name, what.clone())) || (at.is_somewhere() && self.lines.contains(&(cost.name, at)));
+        let known = self.told.contains(&(cost.name, what.clone()))
+            || (at.is_somewhere() && self.lines.contains(&(cost.name, at)));
         if !known {
             self.told.insert((cost.name, what.clone()));
             self.lines.insert((cost.name, at));
@@ -186,7 +208,10 @@ impl Bill {
         }
         self.points.retain(|point| point.tenths > 0);
         self.points.sort_by_key(|point| std::cmp::Reverse(point.tenths));
-        Exposure { tenths: self.points.iter().map(|point| point.tenths).sum::<u32>().min(100), points: self.points }
+        Exposure {
+            tenths: self.points.iter().map(|point| point.tenths).sum::<u32>().min(100),
+            points: self.points,
+        }
     }
 }
 
@@ -195,10 +220,18 @@ impl Bill {
 fn kernel(plan: &Plan, profile: &Profile, bill: &mut Bill) {
     let nested = profile.namespaces.made_inside();
     if nested.mounts() {
-        bill.add(NESTED, "the target may make sandboxes of its own", profile.namespaces.nested.at());
+        bill.add(
+            NESTED,
+            "the target may make sandboxes of its own",
+            profile.namespaces.nested.at(),
+        );
     } else if nested.is_some() {
         let kinds: Vec<&str> = nested.kinds().map(Kind::word).collect();
-        bill.add(NESTED_PART, format!("the target may make namespaces: {}", kinds.join(", ")), profile.namespaces.nested.at());
+        bill.add(
+            NESTED_PART,
+            format!("the target may make namespaces: {}", kinds.join(", ")),
+            profile.namespaces.nested.at(),
+        );
     }
     for kind in Kind::ALL {
         let at = plan.choice.at(kind);
@@ -233,12 +266,19 @@ fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
     for architecture in &seccomp.architectures.items {
         bill.add(ARCHITECTURE, format!("programs of {} run", architecture.value), architecture.at);
     }
-    let usual = seccomp::default(&Needs { nested: profile.namespaces.made_inside(), ..Needs::default() });
-    let lets = |rule: &Rule| !rule.otherwise.refuses() || rule.cases.iter().any(|case| !case.verdict.refuses());
+    let usual =
+        seccomp::default(&Needs { nested: profile.namespaces.made_inside(), ..Needs::default() });
+    let lets = |rule: &Rule| {
+        !rule.otherwise.refuses() || rule.cases.iter().any(|case| !case.verdict.refuses())
+    };
     let mut opened: BTreeMap<Span, Vec<String>> = BTreeMap::new();
     for (number, rule) in plan.filter.native.rules() {
         let Some(had) = usual.rule(number) else { continue };
-        let wider = if lets(had) { !had.cases.is_empty() && rule.cases.is_empty() && lets(rule) } else { lets(rule) };
+        let wider = if lets(had) {
+            !had.cases.is_empty() && rule.cases.is_empty() && lets(rule)
+        } else {
+            lets(rule)
+        };
         if wider {
             let policy = seccomp.import.at().or(seccomp.policy.at());
             let at = plan.filter.native.because(number).map_or(policy, |(_, at)| at);
@@ -246,8 +286,10 @@ fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
         }
     }
     for (at, names) in opened {
-        let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
-        let what = format!("the filter lets through {}{more}", names[..names.len().min(3)].join(", "));
+        let more =
+            if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+        let what =
+            format!("the filter lets through {}{more}", names[..names.len().min(3)].join(", "));
         bill.points.push(Point { cost: CALLS, tenths: names.len() as u32, what, path: 0, at });
     }
 }
@@ -256,19 +298,39 @@ fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
 
 fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
     let plan = world.plan;
-    let line = |good: fn(&Op) -> bool| plan.steps.iter().find(|step| good(&step.op)).map_or(Span::NOWHERE, |step| step.at);
+    let line = |good: fn(&Op) -> bool| {
+        plan.steps.iter().find(|step| good(&step.op)).map_or(Span::NOWHERE, |step| step.at)
+    };
     let at = line(|op| matches!(op, Op::Capabilities { .. }));
     let CapabilitySet(kept) = world.capabilities().kept;
     for capability in (0..64).map(Capability).filter(|capability| kept & capability.bit() != 0) {
-        let (cost, over) = if world.is_host_user() { (HOST_CAPABILITY, ", over the host") } else { (CAPABILITY, "") };
-        let point = Point { cost, tenths: cost.each, what: format!("the capability {capability} is kept{over}"), path: 0, at };
+        let (cost, over) = if world.is_host_user() {
+            (HOST_CAPABILITY, ", over the host")
+        } else {
+            (CAPABILITY, "")
+        };
+        let point = Point {
+            cost,
+            tenths: cost.each,
+            what: format!("the capability {capability} is kept{over}"),
+            path: 0,
+            at,
+        };
         // They share a line, and each counts.
         bill.points.push(point);
     }
     if let (Some(at), Some(ruleset)) = (profile.landlock.scope.said(), &plan.landlock) {
-        let open = [Scope::Signal, Scope::AbstractUnixSocket].into_iter().filter(|scope| ruleset.scoped & scope.bit() == 0);
+        let open = [Scope::Signal, Scope::AbstractUnixSocket]
+            .into_iter()
+            .filter(|scope| ruleset.scoped & scope.bit() == 0);
         for scope in open {
-            let point = Point { cost: NO_SCOPE, tenths: NO_SCOPE.each, what: format!("Landlock does not scope `{scope}`"), path: 0, at };
+            let point = Point {
+                cost: NO_SCOPE,
+                tenths: NO_SCOPE.each,
+                what: format!("Landlock does not scope `{scope}`"),
+                path: 0,
+                at,
+            };
             bill.points.push(point);
         }
     }
@@ -279,7 +341,9 @@ fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
         if plan.ids.groups_stay {
             bill.add(GROUPS, "the caller's groups stay", Span::NOWHERE);
         }
-        let ids = |extents: &[crate::policy::identity::Extent]| extents.iter().map(|extent| u64::from(extent.count)).sum::<u64>();
+        let ids = |extents: &[crate::policy::identity::Extent]| {
+            extents.iter().map(|extent| u64::from(extent.count)).sum::<u64>()
+        };
         if ids(&maps.uid) > 1 {
             bill.add(MANY_IDS, format!("{} user ids are mapped", ids(&maps.uid)), Span::NOWHERE);
         }
@@ -292,7 +356,9 @@ fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
     if plan.watch.terminal == Terminal::Kept {
         bill.add(TERMINAL, "the caller's terminal stays", profile.process.tty.at());
     }
-    if let Some(keyring) = profile.process.keyring.get().filter(|keyring| keyring.value == Keyring::Inherit) {
+    if let Some(keyring) =
+        profile.process.keyring.get().filter(|keyring| keyring.value == Keyring::Inherit)
+    {
         bill.add(KEYRING, "the caller's session keyring stays", keyring.at);
     }
     for fd in profile.process.pass_fds.get().iter().flat_map(|fds| &fds.value) {
@@ -304,9 +370,15 @@ fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
         match &setting.value {
             Content::Text(_) => {}
             Content::Secret(_) => bill.add(VARIABLE, format!("{name} of the caller is passed"), at),
-            Content::Fd(fd) => bill.add(VARIABLE, format!("{name} is read from descriptor {fd}"), at),
+            Content::Fd(fd) => {
+                bill.add(VARIABLE, format!("{name} is read from descriptor {fd}"), at)
+            }
             Content::File(path) => match host.keys.iter().any(|key| key.holds(path.text())) {
-                true => bill.add(READ_KEYS, format!("{name} holds {}: keys or sessions", path.text()), at),
+                true => bill.add(
+                    READ_KEYS,
+                    format!("{name} holds {}: keys or sessions", path.text()),
+                    at,
+                ),
                 false => bill.add(VARIABLE, format!("{name} holds {}", path.text()), at),
             },
         }
@@ -320,16 +392,33 @@ mod tests {
     #[test]
     fn every_cost_has_a_reason_and_a_bound() {
         for cost in COSTS {
-            assert!(cost.each > 0 && cost.most >= cost.each && cost.most <= 100 && cost.reason.len() > 20, "{cost:?}");
-            assert_eq!(COSTS.iter().filter(|other| other.name == cost.name).count(), 1, "{}", cost.name);
+            assert!(
+                cost.each > 0
+                    && cost.most >= cost.each
+                    && cost.most <= 100
+                    && cost.reason.len() > 20,
+                "{cost:?}"
+            );
+            assert_eq!(
+                COSTS.iter().filter(|other| other.name == cost.name).count(),
+                1,
+                "{}",
+                cost.name
+            );
         }
-        assert!(COSTS.is_sorted_by_key(|cost| std::cmp::Reverse(cost.each)), "the dearest stand first");
+        assert!(
+            COSTS.is_sorted_by_key(|cost| std::cmp::Reverse(cost.each)),
+            "the dearest stand first"
+        );
     }
 
     #[test]
     fn the_words_cover_every_sum() {
         let word = |tenths| Exposure { tenths, points: vec![] }.word();
-        assert_eq!((word(0), word(9), word(10), word(100)), ("very small", "very small", "small", "very large"));
+        assert_eq!(
+            (word(0), word(9), word(10), word(100)),
+            ("very small", "very small", "small", "very large")
+        );
         assert_eq!(Exposure { tenths: 7, points: vec![] }.number(), "0.7");
     }
 }

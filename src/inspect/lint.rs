@@ -1,7 +1,8 @@
-//! What is not wrong and hardly meant: warnings of `check` and `plan`. `run` does without, and nothing here stops it.
+//! What is not wrong and hardly meant: warnings of `check` and `plan`. `run` does without, and
+//! nothing here stops it.
 //!
-//! Pure, as planning is: a profile and the facts of a machine on which [`Host::look_closer`] was asked. A warning whose line has an
-//! error already is not told.
+//! Pure, as planning is: a profile and the facts of a machine on which [`Host::look_closer`] was
+//! asked. A warning whose line has an error already is not told.
 
 mod capabilities;
 mod closer;
@@ -32,7 +33,8 @@ struct Scene<'a> {
     tree: Tree,
 }
 
-/// Every lint; each is one function. That its codes are warnings, their numbers in [`crate::text::explain`] say.
+/// Every lint; each is one function. That its codes are warnings, their numbers in
+/// [`crate::text::explain`] say.
 const LINTS: &[fn(&Scene, &mut Problems)] = &[
     unseen,
     programs_without_effect,
@@ -57,17 +59,25 @@ fn entries(profile: &Profile, host: &Host) -> Tree {
 pub fn lint(profile: &Profile, host: &Host) -> Problems {
     let net = network::namespace(&profile.network);
     let choice = Choice::new(&profile.namespaces, net, profile.network.mode.at());
-    let tree = if matches!(choice.of(Kind::Mount), Namespace::Join(_)) { Tree::new() } else { entries(profile, host) };
+    let tree = if matches!(choice.of(Kind::Mount), Namespace::Join(_)) {
+        Tree::new()
+    } else {
+        entries(profile, host)
+    };
     let scene = Scene { profile, host, choice, tree };
     let mut found = Problems::default();
     LINTS.iter().for_each(|lint| lint(&scene, &mut found));
     found
 }
 
-/// The same, for the profile's author: that lines of a built-in one add nothing is not the author's doing. Where an entry of the author's makes
-/// them needless, that is said once, at that entry.
+/// The same, for the profile's author: that lines of a built-in one add nothing is not the author's
+/// doing. Where an entry of the author's makes them needless, that is said once, at that entry.
 pub fn lint_of_own_lines(profile: &Profile, host: &Host, sources: &Sources) -> Problems {
-    let is_builtin = |at: Span| sources.source(at).is_some_and(|source| source.file.is_none() && source.brought.is_somewhere());
+    let is_builtin = |at: Span| {
+        sources
+            .source(at)
+            .is_some_and(|source| source.file.is_none() && source.brought.is_somewhere())
+    };
     let mut kept = Problems::default();
     let mut needless: BTreeMap<Span, usize> = BTreeMap::new();
     for warning in lint(profile, host) {
@@ -80,40 +90,70 @@ pub fn lint_of_own_lines(profile: &Profile, host: &Host, sources: &Sources) -> P
         }
     }
     for (at, count) in needless {
-        let lines = if count == 1 { "what one inherited line grants".to_owned() } else { format!("what {count} inherited lines grant") };
+        let lines = if count == 1 {
+            "what one inherited line grants".to_owned()
+        } else {
+            format!("what {count} inherited lines grant")
+        };
         let text = format!("this grants {lines}, and more");
-        kept.push(Problem::new("mounts::redundant", at, text).help("leave it out, if those are enough: stockade plan shows the file tree"));
+        kept.push(
+            Problem::new("mounts::redundant", at, text)
+                .help("leave it out, if those are enough: stockade plan shows the file tree"),
+        );
     }
     kept
 }
 
-/// The command, its loader and libraries, the working directory and the targets of links that the tree does not show.
+/// The command, its loader and libraries, the working directory and the targets of links that the
+/// tree does not show.
 fn unseen(scene: &Scene, found: &mut Problems) {
     if scene.choice.is_new(Kind::Mount) {
         let all = programs::unseen(&scene.profile.process, scene.host);
-        found.extend(all.into_iter().map(|unseen| Problem::new(unseen.code, unseen.at, unseen.text).help_maybe(unseen.help)));
+        found.extend(all.into_iter().map(|unseen| {
+            Problem::new(unseen.code, unseen.at, unseen.text).help_maybe(unseen.help)
+        }));
     }
 }
 
-/// Programs that would be another user's, or have capabilities, where they run outside: no_new_privs is always on, and each mount nosuid.
+/// Programs that would be another user's, or have capabilities, where they run outside:
+/// no_new_privs is always on, and each mount nosuid.
 fn privilege_without_effect(scene: &Scene, found: &mut Problems) {
-    let ambient = |cap: &Capability| scene.profile.capabilities.ambient.items.iter().any(|item| item.value == *cap);
+    let ambient = |cap: &Capability| {
+        scene.profile.capabilities.ambient.items.iter().any(|item| item.value == *cap)
+    };
     let mut told = vec![];
-    for Useless { at, path, given } in scene.host.inside.iter().flat_map(|inside| &inside.useless).filter(|useless| useless.given != Given::Group) {
+    for Useless { at, path, given } in scene
+        .host
+        .inside
+        .iter()
+        .flat_map(|inside| &inside.useless)
+        .filter(|useless| useless.given != Given::Group)
+    {
         let help = match given {
             Given::Capabilities(set) => {
-                let missing: Vec<String> = set.each().filter(|cap| !ambient(cap)).map(|cap| format!("\"{cap}\"")).collect();
+                let missing: Vec<String> = set
+                    .each()
+                    .filter(|cap| !ambient(cap))
+                    .map(|cap| format!("\"{cap}\""))
+                    .collect();
                 if missing.is_empty() {
                     continue;
                 }
-                format!("give them over what is the sandbox's own, in [capabilities]: ambient = [{}]", missing.join(", "))
+                format!(
+                    "give them over what is the sandbox's own, in [capabilities]: ambient = [{}]",
+                    missing.join(", ")
+                )
             }
             _ => "run it outside of the sandbox, before or after".into(),
         };
         if !told.contains(&path) {
             told.push(path);
             let text = format!("{given} of {path} has no effect here (no_new_privs)");
-            let text = if matches!(given, Given::User) { text } else { text.replacen(" has ", " have ", 1) };
+            let text = if matches!(given, Given::User) {
+                text
+            } else {
+                text.replacen(" has ", " have ", 1)
+            };
             found.push(Problem::new("process::no-privilege", *at, text).help(help));
         }
     }
@@ -123,7 +163,10 @@ fn privilege_without_effect(scene: &Scene, found: &mut Problems) {
 fn programs_without_effect(scene: &Scene, found: &mut Problems) {
     for (item, program) in scene.profile.programs.items.iter().zip(&scene.host.programs) {
         if program.pieces.is_empty() && program.lacks.is_empty() && !program.word.is_empty() {
-            let text = format!("`{}` adds nothing to `programs`: the mounts show all that it needs", item.value);
+            let text = format!(
+                "`{}` adds nothing to `programs`: the mounts show all that it needs",
+                item.value
+            );
             found.push(Problem::new("programs::redundant", item.at, text).help("leave it out"));
         }
     }

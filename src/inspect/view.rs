@@ -1,6 +1,8 @@
-//! A plan and an answer for people: text that fits 80 columns, with colour where a terminal asks for it, and the same as JSON.
+//! A plan and an answer for people: text that fits 80 columns, with colour where a terminal asks
+//! for it, and the same as JSON.
 //!
-//! It draws what [`crate::inspect::walls`] and [`crate::inspect::exposure`] say, and finds out nothing by itself.
+//! It draws what [`crate::inspect::walls`] and [`crate::inspect::exposure`] say, and finds out
+//! nothing by itself.
 
 pub mod answer;
 pub mod plan;
@@ -63,7 +65,8 @@ pub fn width(text: &str) -> usize {
 /// The mark of what was left out.
 const CUT: &str = "…";
 
-/// A text in at most `most` columns: what is too long loses its middle, visibly. The whole is in `--steps` and in JSON.
+/// A text in at most `most` columns: what is too long loses its middle, visibly. The whole is in
+/// `--steps` and in JSON.
 pub fn shorten(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.into();
@@ -85,7 +88,8 @@ pub fn shorten(text: &str, most: usize) -> String {
     format!("{first}{CUT}{last}")
 }
 
-/// Words in lines of at most 80 columns, each after the first with an indent. A word that is too long loses its middle.
+/// Words in lines of at most 80 columns, each after the first with an indent. A word that is too
+/// long loses its middle.
 pub fn wrap(first: &str, text: &str, indent: usize) -> String {
     let mut out = first.to_owned();
     let mut column = width(first);
@@ -111,7 +115,10 @@ pub fn wrap(first: &str, text: &str, indent: usize) -> String {
 
 /// File and line of a span, or that no line asked for it.
 pub fn place_words(at: Span, sources: &Sources) -> String {
-    sources.place(at).map_or_else(|| "by default".into(), |Place { file, line, .. }| flat(&format!("{file}:{line}")))
+    sources.place(at).map_or_else(
+        || "by default".into(),
+        |Place { file, line, .. }| flat(&format!("{file}:{line}")),
+    )
 }
 
 /// The whole line of a span, without blanks around it.
@@ -132,12 +139,24 @@ mod tests {
     fn long_texts_lose_their_middle_and_nothing_is_wider_than_it_may_be() {
         assert_eq!(shorten("/usr/lib", 8), "/usr/lib");
         assert_eq!(shorten("/usr/share/doc/x", 10), "/us…/doc/x");
-        for text in ["/日本語日本語日本語/日本", "/usr/share/doc/x", "ééééééééééé"] {
+        for text in ["/日本語日本語日本語/日本", "/usr/share/doc/x", "ééééééééééé"]
+        {
             for most in 1..20 {
-                assert!(width(&shorten(text, most)) <= most, "{text} in {most}: {}", shorten(text, most));
+                assert!(
+                    width(&shorten(text, most)) <= most,
+                    "{text} in {most}: {}",
+                    shorten(text, most)
+                );
             }
         }
-        let text = wrap("label    ", &format!("some words {} and more words that go on over the end of the line", "x".repeat(200)), 9);
+        let text = wrap(
+            "label    ",
+            &format!(
+                "some words {} and more words that go on over the end of the line",
+                "x".repeat(200)
+            ),
+            9,
+        );
         assert!(text.lines().all(|line| width(line) <= COLUMNS), "{text}");
     }
 

@@ -1,6 +1,8 @@
-//! What the finished sandbox allows, read off a plan: the file tree with its access, the filter, capabilities, network, environment.
+//! What the finished sandbox allows, read off a plan: the file tree with its access, the filter,
+//! capabilities, network, environment.
 //!
-//! It decides nothing and acts on nothing. [`crate::inspect::view`] draws it, [`crate::inspect::exposure`] weighs it, [`why`] answers questions about it.
+//! It decides nothing and acts on nothing. [`crate::inspect::view`] draws it,
+//! [`crate::inspect::exposure`] weighs it, [`why`] answers questions about it.
 
 pub mod behind;
 pub mod change;
@@ -59,7 +61,8 @@ pub enum Shows {
     File(Content),
     /// Nothing: an empty cover.
     Hidden(Cover),
-    /// What would be there anyway: as a mount of its own it cannot be renamed, or not be written; else a rule of Landlock stands on it.
+    /// What would be there anyway: as a mount of its own it cannot be renamed, or not be written;
+    /// else a rule of Landlock stands on it.
     Same,
 }
 
@@ -104,19 +107,35 @@ pub struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// Reads a plan; the profile tells which directories it names, and which are there for what lies in them.
+    /// Reads a plan; the profile tells which directories it names, and which are there for what
+    /// lies in them.
     pub fn new(plan: &'a Plan, profile: &Profile) -> World<'a> {
         let mut tree = BTreeMap::new();
         if plan.choice.is_new(Kind::Mount) {
             let sources = sources(plan);
-            plan.steps.iter().filter(|step| step.stage == Stage::World).for_each(|step| grow(&mut tree, step, &sources));
+            plan.steps
+                .iter()
+                .filter(|step| step.stage == Stage::World)
+                .for_each(|step| grow(&mut tree, step, &sources));
             seal(&mut tree, plan);
-            let implied = |(path, entry): &(&String, &mut Entry)| entry.shows == Shows::Folder && profile.mounts.get(path).is_none();
+            let implied = |(path, entry): &(&String, &mut Entry)| {
+                entry.shows == Shows::Folder && profile.mounts.get(path).is_none()
+            };
             tree.iter_mut().filter(implied).for_each(|(_, entry)| entry.at = Span::NOWHERE);
         } else if *plan.choice.of(Kind::Mount) == Namespace::Host {
             let whole = HostTree { source: "/".into(), recursive: true, mapped: None, made: false };
             let at = plan.choice.at(Kind::Mount);
-            tree.insert("/".into(), Entry { shows: Shows::Host(whole), mode: None, mount: true, attrs: Attrs(0), rights: Rights(0), at });
+            tree.insert(
+                "/".into(),
+                Entry {
+                    shows: Shows::Host(whole),
+                    mode: None,
+                    mount: true,
+                    attrs: Attrs(0),
+                    rights: Rights(0),
+                    at,
+                },
+            );
         }
         rule(&mut tree, plan);
         let near = Near::new(&tree);
@@ -159,20 +178,24 @@ impl<'a> World<'a> {
         self.tree.get_key_value(path).map(|(path, entry)| (path.as_str(), entry))
     }
 
-    /// What Landlock allows at a path: its rules add up from there to the root (landlock(7)). The line is that of the nearest rule.
+    /// What Landlock allows at a path: its rules add up from there to the root (landlock(7)). The
+    /// line is that of the nearest rule.
     pub fn rights(&self, path: &str) -> (Rights, Span) {
         self.near.at(path).map_or((Rights(0), Span::NOWHERE), |spot| spot.rights)
     }
 
     /// Paths with a rule of Landlock.
     pub fn ruled(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.tree.iter().filter(|(_, entry)| entry.rights != Rights(0)).map(|(path, entry)| (path.as_str(), entry))
+        self.tree
+            .iter()
+            .filter(|(_, entry)| entry.rights != Rights(0))
+            .map(|(path, entry)| (path.as_str(), entry))
     }
 
     /// The capabilities that the target has once it is executed, and those that it could have.
     ///
-    /// execve(2) leaves a target that is not root inside with the ambient set alone (capabilities(7)); nothing inside has file capabilities,
-    /// for every mount is nosuid.
+    /// execve(2) leaves a target that is not root inside with the ambient set alone
+    /// (capabilities(7)); nothing inside has file capabilities, for every mount is nosuid.
     pub fn capabilities(&self) -> Capabilities {
         let found = self.plan.steps.iter().find_map(|step| match &step.op {
             Op::Capabilities { keep, ambient, bits, .. } => Some((*keep, *ambient, *bits)),
@@ -217,11 +240,21 @@ fn sources(plan: &Plan) -> BTreeMap<usize, (HostTree, Attrs)> {
     for step in &plan.steps {
         match &step.op {
             Op::HostFolder { slot, path, attrs, .. } => {
-                let tree = HostTree { source: path.text().into(), recursive: true, mapped: None, made: true };
+                let tree = HostTree {
+                    source: path.text().into(),
+                    recursive: true,
+                    mapped: None,
+                    made: true,
+                };
                 sources.insert(slot.0, (tree, *attrs));
             }
             Op::OpenTree { slot, source, recursive, attrs, .. } => {
-                let tree = HostTree { source: source.text().into(), recursive: *recursive, mapped: None, made: false };
+                let tree = HostTree {
+                    source: source.text().into(),
+                    recursive: *recursive,
+                    mapped: None,
+                    made: false,
+                };
                 sources.insert(slot.0, (tree, *attrs));
             }
             Op::IdMapMount { slot, disk, ids, .. } => {
@@ -237,29 +270,61 @@ fn sources(plan: &Plan) -> BTreeMap<usize, (HostTree, Attrs)> {
 const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
 
 /// Adds what one step puts into the tree.
-fn grow(tree: &mut BTreeMap<String, Entry>, step: &Step, sources: &BTreeMap<usize, (HostTree, Attrs)>) {
+fn grow(
+    tree: &mut BTreeMap<String, Entry>,
+    step: &Step,
+    sources: &BTreeMap<usize, (HostTree, Attrs)>,
+) {
     let mut put = |path: &str, shows, mode: Option<Mode>, attrs: Option<Attrs>| {
-        let entry = Entry { shows, mode, mount: attrs.is_some(), attrs: attrs.unwrap_or_default(), rights: Rights(0), at: step.at };
+        let entry = Entry {
+            shows,
+            mode,
+            mount: attrs.is_some(),
+            attrs: attrs.unwrap_or_default(),
+            rights: Rights(0),
+            at: step.at,
+        };
         tree.insert(path.to_owned(), entry);
     };
     match &step.op {
         Op::Root { limits: None, attrs } => put("/", Shows::Root, Some(Mode(0o755)), Some(*attrs)),
         Op::Root { limits: Some((size, inodes)), attrs } => {
-            put("/", Shows::Memory { size: *size, inodes: *inodes }, Some(Mode(0o755)), Some(*attrs));
+            put(
+                "/",
+                Shows::Memory { size: *size, inodes: *inodes },
+                Some(Mode(0o755)),
+                Some(*attrs),
+            );
         }
         Op::Dir { path, mode } => put(path.text(), Shows::Folder, Some(*mode), None),
-        Op::Symlink { path, target } => put(path.text(), Shows::Link(target.text().into()), None, None),
-        Op::File { path, content, mode } => put(path.text(), Shows::File(content.clone()), Some(*mode), None),
+        Op::Symlink { path, target } => {
+            put(path.text(), Shows::Link(target.text().into()), None, None)
+        }
+        Op::File { path, content, mode } => {
+            put(path.text(), Shows::File(content.clone()), Some(*mode), None)
+        }
         Op::Tmpfs { path, size, inodes, mode, attrs, .. } => {
-            put(path.text(), Shows::Memory { size: *size, inodes: *inodes }, Some(*mode), Some(*attrs));
+            put(
+                path.text(),
+                Shows::Memory { size: *size, inodes: *inodes },
+                Some(*mode),
+                Some(*attrs),
+            );
         }
         Op::Proc { path, hidepid, only_processes, .. } => {
             let shows = Shows::Proc { hidepid: hidepid.word(), only_processes: *only_processes };
             put(path.text(), shows, Some(Mode(0o555)), Some(INERT));
         }
-        Op::Devpts { path } => put(path.text(), Shows::Devpts, Some(Mode(0o755)), Some(Attrs::NO_SUID.and(Attrs::NO_EXEC))),
+        Op::Devpts { path } => put(
+            path.text(),
+            Shows::Devpts,
+            Some(Mode(0o755)),
+            Some(Attrs::NO_SUID.and(Attrs::NO_EXEC)),
+        ),
         Op::Mqueue { path, .. } => put(path.text(), Shows::Mqueue, Some(Mode(0o1777)), Some(INERT)),
-        Op::Sysfs { path, .. } => put(path.text(), Shows::Sysfs, Some(Mode(0o555)), Some(INERT.and(Attrs::READ_ONLY))),
+        Op::Sysfs { path, .. } => {
+            put(path.text(), Shows::Sysfs, Some(Mode(0o555)), Some(INERT.and(Attrs::READ_ONLY)))
+        }
         Op::Attach { slot, path, .. } => {
             if let Some((source, attrs)) = sources.get(&slot.0) {
                 put(path.text(), Shows::Host(source.clone()), None, Some(*attrs));
@@ -279,22 +344,33 @@ fn grow(tree: &mut BTreeMap<String, Entry>, step: &Step, sources: &BTreeMap<usiz
         }
         Op::CoverFile { path, content, mode, .. } => {
             let attrs = if mode.0 & 0o111 == 0 { INERT } else { Attrs::NO_SUID.and(Attrs::NO_DEV) };
-            put(path.text(), Shows::File(content.clone()), Some(*mode), Some(attrs.and(Attrs::READ_ONLY)));
+            put(
+                path.text(),
+                Shows::File(content.clone()),
+                Some(*mode),
+                Some(attrs.and(Attrs::READ_ONLY)),
+            );
         }
         _ => {}
     }
 }
 
 fn same(tree: &mut BTreeMap<String, Entry>, path: &str, attrs: Attrs, at: Span) {
-    tree.insert(path.to_owned(), Entry { shows: Shows::Same, mode: None, mount: true, attrs, rights: Rights(0), at });
+    tree.insert(
+        path.to_owned(),
+        Entry { shows: Shows::Same, mode: None, mount: true, attrs, rights: Rights(0), at },
+    );
 }
 
 fn mount_attrs(tree: &BTreeMap<String, Entry>, path: &str) -> Attrs {
     let up = ancestors(path).chain(["/"]);
-    up.filter_map(|path| tree.get(path)).find(|entry| entry.mount).map_or(Attrs(0), |entry| entry.attrs)
+    up.filter_map(|path| tree.get(path))
+        .find(|entry| entry.mount)
+        .map_or(Attrs(0), |entry| entry.attrs)
 }
 
-/// What becomes read-only at the end; and what is no mount has the attributes of the one that it lies on.
+/// What becomes read-only at the end; and what is no mount has the attributes of the one that it
+/// lies on.
 fn seal(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
     for step in &plan.steps {
         let path = match &step.op {
@@ -307,9 +383,19 @@ fn seal(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
         }
     }
     let near = Near::new(tree);
-    let mounts: BTreeMap<&str, Attrs> = tree.iter().filter(|(_, entry)| entry.mount).map(|(path, entry)| (path.as_str(), entry.attrs)).collect();
-    let of = |path: &str| near.mount(path).and_then(|mount| mounts.get(mount).copied()).unwrap_or_default();
-    let loose: Vec<(String, Attrs)> = tree.iter().filter(|(_, entry)| !entry.mount).map(|(path, _)| (path.clone(), of(path))).collect();
+    let mounts: BTreeMap<&str, Attrs> = tree
+        .iter()
+        .filter(|(_, entry)| entry.mount)
+        .map(|(path, entry)| (path.as_str(), entry.attrs))
+        .collect();
+    let of = |path: &str| {
+        near.mount(path).and_then(|mount| mounts.get(mount).copied()).unwrap_or_default()
+    };
+    let loose: Vec<(String, Attrs)> = tree
+        .iter()
+        .filter(|(_, entry)| !entry.mount)
+        .map(|(path, _)| (path.clone(), of(path)))
+        .collect();
     for (path, attrs) in loose {
         tree.entry(path).and_modify(|entry| entry.attrs = attrs);
     }
@@ -320,13 +406,25 @@ fn rule(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
     let near = Near::new(tree);
     for step in &plan.steps {
         let (path, rights) = match &step.op {
-            Op::LandlockRule { path, rights, .. } | Op::Attach { path, rights, .. } => (path, rights),
+            Op::LandlockRule { path, rights, .. } | Op::Attach { path, rights, .. } => {
+                (path, rights)
+            }
             Op::Tmpfs { path, rights, .. } | Op::Proc { path, rights, .. } => (path, rights),
             _ => continue,
         };
         // A rule of the profile's own may stand on any path.
-        let attrs = near.mount(path.text()).and_then(|mount| tree.get(mount)).map_or(Attrs(0), |mount| mount.attrs);
-        let rule = Entry { shows: Shows::Same, mode: None, mount: false, attrs, rights: Rights(0), at: step.at };
+        let attrs = near
+            .mount(path.text())
+            .and_then(|mount| tree.get(mount))
+            .map_or(Attrs(0), |mount| mount.attrs);
+        let rule = Entry {
+            shows: Shows::Same,
+            mode: None,
+            mount: false,
+            attrs,
+            rights: Rights(0),
+            at: step.at,
+        };
         let entry = tree.entry(path.text().to_owned()).or_insert(rule);
         entry.rights = entry.rights.and(*rights);
     }

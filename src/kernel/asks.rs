@@ -1,6 +1,8 @@
-//! What the kernel itself asks of a system call, behind every filter: the capability, over which namespace, and when (capabilities(7)).
+//! What the kernel itself asks of a system call, behind every filter: the capability, over which
+//! namespace, and when (capabilities(7)).
 //!
-//! Only calls that the default policy refuses, or lets through in part, are here, and no call that acts on namespaces or mounts.
+//! Only calls that the default policy refuses, or lets through in part, are here, and no call that
+//! acts on namespaces or mounts.
 
 use super::namespace::Kind;
 
@@ -9,7 +11,8 @@ use super::namespace::Kind;
 pub struct Ask {
     /// The calls.
     pub calls: &'static [&'static str],
-    /// The capability, by the kernel's name as profiles write it; none where no kernel has the call.
+    /// The capability, by the kernel's name as profiles write it; none where no kernel has the
+    /// call.
     pub capability: Option<&'static str>,
     /// Over what it has to be.
     pub over: Over,
@@ -42,7 +45,8 @@ pub enum Asked {
 pub enum Free {
     /// Nothing.
     Never,
-    /// A part, in words; which arguments belong to it; and the setting of the kernel, at most this, without which nothing does.
+    /// A part, in words; which arguments belong to it; and the setting of the kernel, at most this,
+    /// without which nothing does.
     Partly(&'static str, fn(&[u64; 6]) -> Asked, Option<(&'static str, i64)>),
     /// Only where a setting is at least this, or with these arguments.
     Loosened(&'static str, fn(&[u64; 6]) -> Asked, (&'static str, i64)),
@@ -54,7 +58,12 @@ const fn always(calls: &'static [&'static str], capability: &'static str, over: 
     Ask { calls, capability: Some(capability), over, free: Free::Never }
 }
 
-const fn partly(calls: &'static [&'static str], capability: &'static str, over: Over, free: Free) -> Ask {
+const fn partly(
+    calls: &'static [&'static str],
+    capability: &'static str,
+    over: Over,
+    free: Free,
+) -> Ask {
     Ask { calls, capability: Some(capability), over, free }
 }
 
@@ -72,7 +81,8 @@ fn makes_device(mode: u64, device: u64) -> Asked {
     yes_if(kind == libc::S_IFBLK || (kind == libc::S_IFCHR && device as u32 != 0))
 }
 
-/// fanotify_init(2), since Linux 5.13: what reports file ids, without more. Some flags want other capabilities, or are newer.
+/// fanotify_init(2), since Linux 5.13: what reports file ids, without more. Some flags want other
+/// capabilities, or are newer.
 fn fanotify(arguments: &[u64; 6]) -> Asked {
     const REPORTS_IDS: u64 = 0x1e00;
     const PRIVILEGED: u64 = 0x21bc;
@@ -98,13 +108,17 @@ fn raw_socket(arguments: &[u64; 6]) -> Asked {
 /// A handle of a process is free since Linux 6.14, and one of a directory may be since 6.11.
 fn handle(arguments: &[u64; 6]) -> Asked {
     const FD_PIDFS_ROOT: i32 = -10002;
-    let may_be_free = arguments[0] as i32 == FD_PIDFS_ROOT || arguments[2] as i32 & libc::O_DIRECTORY != 0;
+    let may_be_free =
+        arguments[0] as i32 == FD_PIDFS_ROOT || arguments[2] as i32 & libc::O_DIRECTORY != 0;
     if may_be_free { Asked::Hidden } else { Asked::Yes }
 }
 
 /// prctl(2): PR_SET_MM, but for the map as a whole and its size.
 fn set_mm(arguments: &[u64; 6]) -> Asked {
-    yes_if(arguments[0] as i32 == libc::PR_SET_MM && ![libc::PR_SET_MM_MAP, libc::PR_SET_MM_MAP_SIZE].contains(&(arguments[1] as i32)))
+    yes_if(
+        arguments[0] as i32 == libc::PR_SET_MM
+            && ![libc::PR_SET_MM_MAP, libc::PR_SET_MM_MAP_SIZE].contains(&(arguments[1] as i32)),
+    )
 }
 
 /// The table. `tests/why.rs` makes each call inside, as root and as a user.
@@ -112,16 +126,36 @@ pub const ASKS: &[Ask] = &[
     always(&["chroot"], "sys-chroot", Over::Of(Kind::User)),
     // Of a pid namespace of its own it ends pid 1, and nothing of the host's (reboot(2)).
     always(&["reboot"], "sys-boot", Over::Of(Kind::Pid)),
-    partly(&["socket"], "net-raw", Over::Of(Kind::Net), Free::Partly("sockets that are neither raw nor of packets", raw_socket, None)),
+    partly(
+        &["socket"],
+        "net-raw",
+        Over::Of(Kind::Net),
+        Free::Partly("sockets that are neither raw nor of packets", raw_socket, None),
+    ),
     always(&["acct"], "sys-pacct", Over::Host),
     always(&["clock_settime", "settimeofday"], "sys-time", Over::Host),
-    partly(&["adjtimex", "clock_adjtime"], "sys-time", Over::Host, Free::Partly("reading the clock's state", hidden, None)),
+    partly(
+        &["adjtimex", "clock_adjtime"],
+        "sys-time",
+        Over::Host,
+        Free::Partly("reading the clock's state", hidden, None),
+    ),
     always(&["lookup_dcookie", "swapoff", "swapon"], "sys-admin", Over::Host),
     always(&["delete_module", "finit_module", "init_module"], "sys-module", Over::Host),
     always(&["kexec_file_load", "kexec_load"], "sys-boot", Over::Host),
     always(&["vhangup"], "sys-tty-config", Over::Host),
-    partly(&["ioperm"], "sys-rawio", Over::Host, Free::Partly("giving a port back", |arguments| yes_if(arguments[2] as i32 != 0), None)),
-    partly(&["iopl"], "sys-rawio", Over::Host, Free::Partly("level 0", |arguments| yes_if(arguments[0] as u32 != 0), None)),
+    partly(
+        &["ioperm"],
+        "sys-rawio",
+        Over::Host,
+        Free::Partly("giving a port back", |arguments| yes_if(arguments[2] as i32 != 0), None),
+    ),
+    partly(
+        &["iopl"],
+        "sys-rawio",
+        Over::Host,
+        Free::Partly("level 0", |arguments| yes_if(arguments[0] as u32 != 0), None),
+    ),
     partly(
         &["syslog"],
         "syslog",
@@ -132,13 +166,27 @@ pub const ASKS: &[Ask] = &[
             Some(("kernel/dmesg_restrict", 0)),
         ),
     ),
-    partly(&["fanotify_init"], "sys-admin", Over::Host, Free::Partly("a group that reports file ids (FAN_REPORT_FID)", fanotify, None)),
-    partly(&["open_by_handle_at"], "dac-read-search", Over::Host, Free::Perhaps("a handle of a process or a directory on newer kernels", handle)),
+    partly(
+        &["fanotify_init"],
+        "sys-admin",
+        Over::Host,
+        Free::Partly("a group that reports file ids (FAN_REPORT_FID)", fanotify, None),
+    ),
+    partly(
+        &["open_by_handle_at"],
+        "dac-read-search",
+        Over::Host,
+        Free::Perhaps("a handle of a process or a directory on newer kernels", handle),
+    ),
     partly(
         &["perf_event_open"],
         "perfmon",
         Over::Host,
-        Free::Partly("what kernel.perf_event_paranoid leaves to all", hidden, Some(("kernel/perf_event_paranoid", 2))),
+        Free::Partly(
+            "what kernel.perf_event_paranoid leaves to all",
+            hidden,
+            Some(("kernel/perf_event_paranoid", 2)),
+        ),
     ),
     // Making maps and loading programs; the other commands act on what somebody made.
     partly(
@@ -147,7 +195,9 @@ pub const ASKS: &[Ask] = &[
         Over::Host,
         Free::Loosened(
             "commands on what others made",
-            |arguments| if [0, 5].contains(&(arguments[0] as i32)) { Asked::Yes } else { Asked::Hidden },
+            |arguments| {
+                if [0, 5].contains(&(arguments[0] as i32)) { Asked::Yes } else { Asked::Hidden }
+            },
             ("kernel/unprivileged_bpf_disabled", 0),
         ),
     ),
@@ -155,12 +205,44 @@ pub const ASKS: &[Ask] = &[
         &["userfaultfd"],
         "sys-ptrace",
         Over::Host,
-        Free::Loosened("UFFD_USER_MODE_ONLY", |arguments| yes_if(arguments[0] & 1 == 0), ("vm/unprivileged_userfaultfd", 1)),
+        Free::Loosened(
+            "UFFD_USER_MODE_ONLY",
+            |arguments| yes_if(arguments[0] & 1 == 0),
+            ("vm/unprivileged_userfaultfd", 1),
+        ),
     ),
-    partly(&["quotactl", "quotactl_fd"], "sys-admin", Over::Host, Free::Partly("reading one's own quota, and sync", hidden, None)),
-    partly(&["prctl"], "sys-resource", Over::Host, Free::Partly("all but single fields by PR_SET_MM", set_mm, None)),
-    partly(&["mknod"], "mknod", Over::Host, Free::Partly("files that are no devices", |arguments| makes_device(arguments[1], arguments[2]), None)),
-    partly(&["mknodat"], "mknod", Over::Host, Free::Partly("files that are no devices", |arguments| makes_device(arguments[2], arguments[3]), None)),
+    partly(
+        &["quotactl", "quotactl_fd"],
+        "sys-admin",
+        Over::Host,
+        Free::Partly("reading one's own quota, and sync", hidden, None),
+    ),
+    partly(
+        &["prctl"],
+        "sys-resource",
+        Over::Host,
+        Free::Partly("all but single fields by PR_SET_MM", set_mm, None),
+    ),
+    partly(
+        &["mknod"],
+        "mknod",
+        Over::Host,
+        Free::Partly(
+            "files that are no devices",
+            |arguments| makes_device(arguments[1], arguments[2]),
+            None,
+        ),
+    ),
+    partly(
+        &["mknodat"],
+        "mknod",
+        Over::Host,
+        Free::Partly(
+            "files that are no devices",
+            |arguments| makes_device(arguments[2], arguments[3]),
+            None,
+        ),
+    ),
     partly(
         &["mbind", "move_pages"],
         "sys-nice",
@@ -196,18 +278,31 @@ pub fn of(name: &str) -> Option<&'static Ask> {
 }
 
 impl Ask {
-    /// Whether the capability is asked for: with these arguments, or with any; `sysctl` reads a setting of the kernel. The words say what
-    /// is free.
-    pub fn asked(&self, arguments: Option<&[u64; 6]>, sysctl: fn(&str) -> Option<i64>) -> (Asked, &'static str) {
+    /// Whether the capability is asked for: with these arguments, or with any; `sysctl` reads a
+    /// setting of the kernel. The words say what is free.
+    pub fn asked(
+        &self,
+        arguments: Option<&[u64; 6]>,
+        sysctl: fn(&str) -> Option<i64>,
+    ) -> (Asked, &'static str) {
         match (&self.free, arguments) {
             (Free::Never, _) => (Asked::Yes, ""),
-            (Free::Partly(words, _, Some((name, most))), _) if sysctl(name).is_some_and(|value| value > *most) => (Asked::Yes, words),
+            (Free::Partly(words, _, Some((name, most))), _)
+                if sysctl(name).is_some_and(|value| value > *most) =>
+            {
+                (Asked::Yes, words)
+            }
             (Free::Loosened(words, _, (name, value)), _) if sysctl(name) == Some(*value) => {
                 (if arguments.is_some() { Asked::Hidden } else { Asked::No }, words)
             }
             (Free::Partly(words, ..) | Free::Loosened(words, ..), None) => (Asked::No, words),
             (Free::Perhaps(words, _), None) => (Asked::Hidden, words),
-            (Free::Partly(words, asks, _) | Free::Loosened(words, asks, _) | Free::Perhaps(words, asks), Some(arguments)) => (asks(arguments), words),
+            (
+                Free::Partly(words, asks, _)
+                | Free::Loosened(words, asks, _)
+                | Free::Perhaps(words, asks),
+                Some(arguments),
+            ) => (asks(arguments), words),
         }
     }
 }
@@ -223,9 +318,15 @@ mod tests {
     fn rows_name_calls_and_capabilities_once() {
         let mut seen = std::collections::BTreeSet::new();
         for ask in ASKS {
-            assert!(ask.capability.is_none_or(|name| Capability::from_text(name).is_ok()), "{ask:?}");
+            assert!(
+                ask.capability.is_none_or(|name| Capability::from_text(name).is_ok()),
+                "{ask:?}"
+            );
             for call in ask.calls {
-                assert!(TABLE.iter().any(|known| known.name == *call) && seen.insert(*call), "{call}");
+                assert!(
+                    TABLE.iter().any(|known| known.name == *call) && seen.insert(*call),
+                    "{call}"
+                );
             }
         }
     }

@@ -36,7 +36,9 @@ impl Attrs {
 impl fmt::Display for Attrs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.has(Attrs::READ_ONLY) { "ro" } else { "rw" })?;
-        for (attr, word) in [(Attrs::NO_SUID, "nosuid"), (Attrs::NO_DEV, "nodev"), (Attrs::NO_EXEC, "noexec")] {
+        for (attr, word) in
+            [(Attrs::NO_SUID, "nosuid"), (Attrs::NO_DEV, "nodev"), (Attrs::NO_EXEC, "noexec")]
+        {
             if self.has(attr) {
                 write!(f, ",{word}")?;
             }

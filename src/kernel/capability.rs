@@ -9,7 +9,8 @@ use std::fmt;
 
 written!(Capability);
 
-/// A capability, by the kernel's name without `CAP_`, with `-` for `_`, or by number for those newer than the table.
+/// A capability, by the kernel's name without `CAP_`, with `-` for `_`, or by number for those
+/// newer than the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Capability(pub u8);
 
@@ -20,14 +21,22 @@ impl Written for Capability {
         if let Some(found) = caps::all().into_iter().find(|cap| cap.to_string() == kernel) {
             return Ok(Capability(found.index()));
         }
-        let names: Vec<String> = caps::all().iter().map(|cap| Capability(cap.index()).to_string()).collect();
+        let names: Vec<String> =
+            caps::all().iter().map(|cap| Capability(cap.index()).to_string()).collect();
         let bare = text.to_ascii_lowercase().replace('_', "-");
         let bare = bare.strip_prefix("cap-").unwrap_or(&bare);
-        let help = suggestion(bare, names.iter().map(String::as_str)).unwrap_or_else(|| "capabilities(7) lists them".into());
+        let help = suggestion(bare, names.iter().map(String::as_str))
+            .unwrap_or_else(|| "capabilities(7) lists them".into());
         Err(format!("unknown capability `{text}`\nhelp: {help}"))
     }
     fn from_integer(number: i64) -> Option<Result<Capability, String>> {
-        Some(u8::try_from(number).ok().filter(|cap| *cap < 64).map(Capability).ok_or_else(|| format!("{number} is not a capability: 0 to 63")))
+        Some(
+            u8::try_from(number)
+                .ok()
+                .filter(|cap| *cap < 64)
+                .map(Capability)
+                .ok_or_else(|| format!("{number} is not a capability: 0 to 63")),
+        )
     }
     fn looks() -> Shape {
         let names = caps::all().into_iter().map(|cap| Capability(cap.index()));
@@ -47,7 +56,9 @@ impl Capability {
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match caps::all().into_iter().find(|cap| cap.index() == self.0) {
-            Some(cap) => f.write_str(&cap.to_string().trim_start_matches("CAP_").to_ascii_lowercase().replace('_', "-")),
+            Some(cap) => f.write_str(
+                &cap.to_string().trim_start_matches("CAP_").to_ascii_lowercase().replace('_', "-"),
+            ),
             None => write!(f, "{}", self.0),
         }
     }
@@ -76,9 +87,15 @@ impl fmt::Display for CapabilitySet {
 
 impl Serialize for CapabilitySet {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq((0..64).map(Capability).filter(|cap| self.0 & cap.bit() != 0).map(|cap| cap.to_string()))
+        serializer.collect_seq(
+            (0..64)
+                .map(Capability)
+                .filter(|cap| self.0 & cap.bit() != 0)
+                .map(|cap| cap.to_string()),
+        )
     }
 }
 
-/// The highest capability of every kernel that stockade runs on (CAP_CHECKPOINT_RESTORE, Linux 5.9).
+/// The highest capability of every kernel that stockade runs on (CAP_CHECKPOINT_RESTORE, Linux
+/// 5.9).
 pub const LAST_SURE: u8 = 40;

@@ -1,4 +1,5 @@
-//! Controllers of control groups: the profile's word and the kernel's names in both versions (cgroups(7)).
+//! Controllers of control groups: the profile's word and the kernel's names in both versions
+//! (cgroups(7)).
 
 use crate::{words, written};
 
@@ -74,8 +75,17 @@ impl Controller {
     /// Whose file it is, by what stands before the first dot.
     pub fn of_file(file: &str) -> Option<Controller> {
         let (prefix, _) = file.split_once('.')?;
-        let all = [Controller::Cpu, Controller::Cpuacct, Controller::Cpuset, Controller::Memory, Controller::Io, Controller::Pids];
-        all.into_iter().chain([Controller::Hugetlb, Controller::NetClass]).find(|controller| prefix == controller.v1() || prefix == controller.word())
+        let all = [
+            Controller::Cpu,
+            Controller::Cpuacct,
+            Controller::Cpuset,
+            Controller::Memory,
+            Controller::Io,
+            Controller::Pids,
+        ];
+        all.into_iter()
+            .chain([Controller::Hugetlb, Controller::NetClass])
+            .find(|controller| prefix == controller.v1() || prefix == controller.word())
     }
 }
 

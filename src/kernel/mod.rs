@@ -1,4 +1,5 @@
-//! Words of the kernel, with their numbers and names. No policy, and nothing is asked of a machine here.
+//! Words of the kernel, with their numbers and names. No policy, and nothing is asked of a machine
+//! here.
 
 pub mod asks;
 pub mod attrs;

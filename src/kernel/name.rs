@@ -10,7 +10,8 @@ use std::fmt;
 pub struct Name(CString);
 
 impl Name {
-    /// `text` as the kernel takes it. What follows a NUL is not part of it; the plan has refused such texts.
+    /// `text` as the kernel takes it. What follows a NUL is not part of it; the plan has refused
+    /// such texts.
     pub fn new(text: &str) -> Name {
         let until_nul = text.split('\0').next().unwrap_or("");
         Name(CString::new(until_nul).unwrap_or_default())

@@ -25,9 +25,19 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, in the order in which they are joined: the user namespace first, as it may own the others, the mount namespace
-    /// last, as entering it moves root and working directory (setns(2)).
-    pub const ALL: [Kind; 8] = [Kind::User, Kind::Ipc, Kind::Uts, Kind::Net, Kind::Cgroup, Kind::Time, Kind::Pid, Kind::Mount];
+    /// Every kind, in the order in which they are joined: the user namespace first, as it may own
+    /// the others, the mount namespace last, as entering it moves root and working directory
+    /// (setns(2)).
+    pub const ALL: [Kind; 8] = [
+        Kind::User,
+        Kind::Ipc,
+        Kind::Uts,
+        Kind::Net,
+        Kind::Cgroup,
+        Kind::Time,
+        Kind::Pid,
+        Kind::Mount,
+    ];
 
     /// The `CLONE_NEW*` flag.
     pub const fn flag(self) -> u64 {

@@ -39,15 +39,22 @@ impl Rights {
     ]);
     /// Files and directories may be removed.
     pub const REMOVE: Rights = bits(&[AccessFs::RemoveDir, AccessFs::RemoveFile]);
-    /// Both, and moved between directories. Without `Refer` every rename across directories is EXDEV.
+    /// Both, and moved between directories. Without `Refer` every rename across directories is
+    /// EXDEV.
     pub const CHANGE: Rights = Rights::MAKE.and(Rights::REMOVE).and(bits(&[AccessFs::Refer]));
     /// Device nodes may be controlled.
     pub const IOCTL: Rights = bits(&[AccessFs::IoctlDev]);
     /// Sockets may be connected to by their path.
     pub const CONNECT: Rights = bits(&[AccessFs::ResolveUnix]);
     /// The rights that a file, not a directory, can have; the kernel refuses others for it.
-    pub const OF_FILES: Rights =
-        bits(&[AccessFs::Execute, AccessFs::WriteFile, AccessFs::ReadFile, AccessFs::Truncate, AccessFs::IoctlDev, AccessFs::ResolveUnix]);
+    pub const OF_FILES: Rights = bits(&[
+        AccessFs::Execute,
+        AccessFs::WriteFile,
+        AccessFs::ReadFile,
+        AccessFs::Truncate,
+        AccessFs::IoctlDev,
+        AccessFs::ResolveUnix,
+    ]);
 
     /// Both.
     pub const fn and(self, other: Rights) -> Rights {
@@ -88,7 +95,8 @@ impl fmt::Display for Rights {
         let mut left = self.0;
         let mut words = vec![];
         for (rights, word) in WORDS {
-            // Some rights of a word may be unknown to this kernel, or not a file's; reading is named only where files are read.
+            // Some rights of a word may be unknown to this kernel, or not a file's; reading is
+            // named only where files are read.
             let names = if *rights == Rights::READ { AccessFs::ReadFile as u64 } else { rights.0 };
             let whole = *rights != Rights::CHANGE || left & names == names;
             if whole && left & names != 0 {

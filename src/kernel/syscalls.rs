@@ -1,4 +1,5 @@
-//! System calls as data: every name with its numbers and arguments, the groups, the constants, and the lists of the default policy.
+//! System calls as data: every name with its numbers and arguments, the groups, the constants, and
+//! the lists of the default policy.
 //!
 //! Nothing here decides anything: that is [`crate::policy::seccomp`].
 
@@ -53,15 +54,18 @@ pub enum Read {
     Low,
     /// All of it: `long`, `size_t`, `loff_t`.
     Full,
-    /// An address. What is there can change between the filter's look and the kernel's, so only whether it is null can be asked.
+    /// An address. What is there can change between the filter's look and the kernel's, so only
+    /// whether it is null can be asked.
     Pointer,
-    /// 32 bits or all of it, as another argument has it: the last of fcntl(2), most of prctl(2) and keyctl(2).
+    /// 32 bits or all of it, as another argument has it: the last of fcntl(2), most of prctl(2) and
+    /// keyctl(2).
     Mixed,
 }
 
 impl Abi {
-    /// `__X32_SYSCALL_BIT`: x32 calls come under x86_64's own architecture number. A filter that does not look for it lets every refused
-    /// call through under a second number. No native call of any architecture is as high.
+    /// `__X32_SYSCALL_BIT`: x32 calls come under x86_64's own architecture number. A filter that
+    /// does not look for it lets every refused call through under a second number. No native call
+    /// of any architecture is as high.
     pub const X32_BIT: u32 = 0x4000_0000;
 
     const fn column(self) -> usize {
@@ -85,8 +89,12 @@ impl Abi {
     /// Every call, in the order of numbers. Those of x32 are without their bit.
     pub fn known(self) -> Vec<(u32, &'static str)> {
         let only: &[_] = if self == Abi::X86 { ONLY_X86 } else { &[] };
-        let shared = TABLE.iter().map(|call| (call.numbers[self.column()], call.name)).filter(|(number, _)| *number != NO);
-        let mut known: Vec<_> = shared.chain(only.iter().map(|(name, number, _)| (*number, *name))).collect();
+        let shared = TABLE
+            .iter()
+            .map(|call| (call.numbers[self.column()], call.name))
+            .filter(|(number, _)| *number != NO);
+        let mut known: Vec<_> =
+            shared.chain(only.iter().map(|(name, number, _)| (*number, *name))).collect();
         known.sort_unstable();
         known.into_iter().map(|(number, name)| (u32::from(number), name)).collect()
     }
@@ -94,15 +102,28 @@ impl Abi {
     /// The name of a number.
     pub fn name(self, number: u32) -> Option<&'static str> {
         let number = u16::try_from(number).ok().filter(|number| *number != NO)?;
-        let shared = TABLE.iter().find(|call| call.numbers[self.column()] == number).map(|call| call.name);
-        let only = || ONLY_X86.iter().find(|(_, known, _)| self == Abi::X86 && *known == number).map(|(name, ..)| *name);
+        let shared =
+            TABLE.iter().find(|call| call.numbers[self.column()] == number).map(|call| call.name);
+        let only = || {
+            ONLY_X86
+                .iter()
+                .find(|(_, known, _)| self == Abi::X86 && *known == number)
+                .map(|(name, ..)| *name)
+        };
         shared.or_else(only)
     }
 
     /// The number of a name.
     pub fn number(self, name: &str) -> Option<u32> {
-        let shared = find(name).map(|index| TABLE[index].numbers[self.column()]).filter(|number| *number != NO);
-        let only = || ONLY_X86.iter().find(|(known, ..)| self == Abi::X86 && *known == name).map(|(_, number, _)| *number);
+        let shared = find(name)
+            .map(|index| TABLE[index].numbers[self.column()])
+            .filter(|number| *number != NO);
+        let only = || {
+            ONLY_X86
+                .iter()
+                .find(|(known, ..)| self == Abi::X86 && *known == name)
+                .map(|(_, number, _)| *number)
+        };
         shared.or_else(only).map(u32::from)
     }
 }
@@ -112,7 +133,8 @@ pub fn known() -> impl Iterator<Item = (u32, &'static str)> {
     Abi::Native.known().into_iter()
 }
 
-/// The calls that a kind of namespace opens where `namespaces.nested` lists it, but for those that name the kind themselves.
+/// The calls that a kind of namespace opens where `namespaces.nested` lists it, but for those that
+/// name the kind themselves.
 pub fn opened_by(kind: &str) -> &'static [&'static str] {
     NESTED.iter().find(|(known, _)| *known == kind).map_or(&[], |(_, calls)| calls)
 }
@@ -129,7 +151,9 @@ pub fn number(name: &str) -> Option<u32> {
 
 /// The name as it stands in the tables, if any architecture has it.
 pub fn known_name(name: &str) -> Option<&'static str> {
-    find(name).map(|index| TABLE[index].name).or_else(|| ONLY_X86.iter().find(|(known, ..)| *known == name).map(|(name, ..)| *name))
+    find(name)
+        .map(|index| TABLE[index].name)
+        .or_else(|| ONLY_X86.iter().find(|(known, ..)| *known == name).map(|(name, ..)| *name))
 }
 
 /// The name of every call of every architecture.
@@ -154,7 +178,8 @@ pub fn reads(name: &str, argument: u8) -> Option<Read> {
     }
 }
 
-/// The row of a name. Also at compile time, where a misspelt name of a list here is an error of the build.
+/// The row of a name. Also at compile time, where a misspelt name of a list here is an error of the
+/// build.
 pub(crate) const fn find(name: &str) -> Option<usize> {
     let (mut low, mut high) = (0, TABLE.len());
     while low < high {

@@ -1,6 +1,8 @@
-//! What each layer of a profile does to each key, for people who ask where a value comes from. It is recorded only where somebody asks.
+//! What each layer of a profile does to each key, for people who ask where a value comes from. It
+//! is recorded only where somebody asks.
 //!
-//! [`crate::language::section::Field::trace`] records, [`crate::profile::load_layers`] asks. Nothing here merges anything.
+//! [`crate::language::section::Field::trace`] records, [`crate::profile::load_layers`] asks.
+//! Nothing here merges anything.
 
 use crate::text::source::{At, Span};
 use serde::Serialize;
@@ -89,7 +91,8 @@ impl Changes {
         self.all.push(Change { key: self.key.clone(), deed, at, before });
     }
 
-    /// Records what a value, or a word that withdraws, does on the present key or on an entry of it.
+    /// Records what a value, or a word that withdraws, does on the present key or on an entry of
+    /// it.
     #[inline(never)]
     pub fn lay(&mut self, entry: Option<&str>, said: Said, before: Span) {
         self.key.extend(entry.map(str::to_owned));
@@ -106,7 +109,12 @@ impl Changes {
 
     /// Records what items and withdrawals do to an inherited set, each by its name.
     #[inline(never)]
-    pub fn unite(&mut self, inherited: &[At<String>], withdrawn: &[At<String>], items: &[At<String>]) {
+    pub fn unite(
+        &mut self,
+        inherited: &[At<String>],
+        withdrawn: &[At<String>],
+        items: &[At<String>],
+    ) {
         let mut kept = BTreeSet::new();
         for item in inherited {
             match withdrawn.iter().find(|name| name.value == "*" || name.value == item.value) {

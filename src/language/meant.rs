@@ -1,5 +1,5 @@
-//! What a value of the wrong type most likely means, as TOML that its key takes. It judges nothing: who reads the key tries each guess,
-//! and offers the first that is taken.
+//! What a value of the wrong type most likely means, as TOML that its key takes. It judges nothing:
+//! who reads the key tries each guess, and offers the first that is taken.
 
 use crate::language::section::Node;
 use crate::language::value::{Size, quoted};
@@ -16,23 +16,42 @@ const NAMESPACES: &[&str] = &["all", "user", "mount", "pid", "ipc", "uts", "cgro
 const MODES: &[&str] = &["mode", "umask", "dir"];
 
 /// Signals by their numbers on every architecture that stockade runs on (signal(7)).
-const SIGNALS: &[(&str, &str)] = &[("1", "HUP"), ("2", "INT"), ("3", "QUIT"), ("9", "KILL"), ("10", "USR1"), ("12", "USR2"), ("15", "TERM")];
+const SIGNALS: &[(&str, &str)] = &[
+    ("1", "HUP"),
+    ("2", "INT"),
+    ("3", "QUIT"),
+    ("9", "KILL"),
+    ("10", "USR1"),
+    ("12", "USR2"),
+    ("15", "TERM"),
+];
 
-/// How to write what is meant by the part of a value that is wrong; `key` is the value's own, where it has one.
-pub fn meant(node: &Node<'_>, wrong: Range<usize>, key: Option<&str>, takes: &dyn Fn(Node<'_>) -> bool) -> Option<String> {
+/// How to write what is meant by the part of a value that is wrong; `key` is the value's own, where
+/// it has one.
+pub fn meant(
+    node: &Node<'_>,
+    wrong: Range<usize>,
+    key: Option<&str>,
+    takes: &dyn Fn(Node<'_>) -> bool,
+) -> Option<String> {
     if node.span().len() > LONGEST {
         return None;
     }
     let (key, part) = find(node, &wrong, key)?;
     // Where any text will do, a word is a guess like any other.
-    if matches!(part.get_ref(), DeValue::Boolean(_)) && takes(with(node, &wrong, &DeValue::String("any-text".into()))) {
+    if matches!(part.get_ref(), DeValue::Boolean(_))
+        && takes(with(node, &wrong, &DeValue::String("any-text".into())))
+    {
         return None;
     }
     let guess = guesses(part.get_ref(), key).into_iter().find(|guess| {
         let Ok(guess) = DeValue::parse(guess) else { return false };
         takes(with(node, &wrong, guess.get_ref()))
     })?;
-    let bare = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let bare = |key: &str| {
+        !key.is_empty()
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
     Some(match key {
         Some(key) if bare(key) => format!("write {key} = {guess}"),
         Some(key) => format!("write {} = {guess}", quoted(key)),
@@ -41,12 +60,18 @@ pub fn meant(node: &Node<'_>, wrong: Range<usize>, key: Option<&str>, takes: &dy
 }
 
 /// The part of a value at a place, with its key; what stands in a list has none.
-fn find<'n, 'i>(node: &'n Node<'i>, at: &Range<usize>, key: Option<&'n str>) -> Option<(Option<&'n str>, &'n Node<'i>)> {
+fn find<'n, 'i>(
+    node: &'n Node<'i>,
+    at: &Range<usize>,
+    key: Option<&'n str>,
+) -> Option<(Option<&'n str>, &'n Node<'i>)> {
     if node.span() == *at {
         return Some((key, node));
     }
     match node.get_ref() {
-        DeValue::Table(table) => table.iter().find_map(|(name, node)| find(node, at, Some(name.get_ref()))),
+        DeValue::Table(table) => {
+            table.iter().find_map(|(name, node)| find(node, at, Some(name.get_ref())))
+        }
         DeValue::Array(items) => items.iter().find_map(|node| find(node, at, None)),
         _ => None,
     }
@@ -56,42 +81,79 @@ fn find<'n, 'i>(node: &'n Node<'i>, at: &Range<usize>, key: Option<&'n str>) -> 
 fn with<'i>(node: &Node<'i>, at: &Range<usize>, part: &DeValue<'i>) -> Node<'i> {
     let value = match node.get_ref() {
         _ if node.span() == *at => part.clone(),
-        DeValue::Table(table) => DeValue::Table(table.iter().map(|(name, node)| (name.clone(), with(node, at, part))).collect()),
-        DeValue::Array(items) => DeValue::Array(items.iter().map(|node| with(node, at, part)).collect()),
+        DeValue::Table(table) => DeValue::Table(
+            table.iter().map(|(name, node)| (name.clone(), with(node, at, part))).collect(),
+        ),
+        DeValue::Array(items) => {
+            DeValue::Array(items.iter().map(|node| with(node, at, part)).collect())
+        }
         other => other.clone(),
     };
     Spanned::new(node.span(), value)
 }
 
-/// TOML that may be meant, the likeliest first. None lets the target do more than a reader of the line would think.
+/// TOML that may be meant, the likeliest first. None lets the target do more than a reader of the
+/// line would think.
 fn guesses(value: &DeValue<'_>, key: Option<&str>) -> Vec<String> {
     match value {
         DeValue::Integer(number) => {
-            // Octal digits without their quotes: TOML reads 755 as seven hundred and fifty-five. Of a mode in another base nobody knows.
+            // Octal digits without their quotes: TOML reads 755 as seven hundred and fifty-five. Of
+            // a mode in another base nobody knows.
             if key.is_some_and(|key| MODES.contains(&key)) {
-                return if matches!(number.radix(), 8 | 10) { vec![format!("\"{:0>4}\"", number.as_str())] } else { vec![] };
+                return if matches!(number.radix(), 8 | 10) {
+                    vec![format!("\"{:0>4}\"", number.as_str())]
+                } else {
+                    vec![]
+                };
             }
             let Some(digits) = decimal(number) else { return vec![] };
-            let signal = SIGNALS.iter().filter(|(known, _)| *known == digits).map(|(_, name)| quoted(name));
-            [quoted(&digits), format!("\"{digits}s\"")].into_iter().chain(signal).chain([format!("[{digits}]"), format!("[\"{digits}\"]")]).collect()
+            let signal =
+                SIGNALS.iter().filter(|(known, _)| *known == digits).map(|(_, name)| quoted(name));
+            [quoted(&digits), format!("\"{digits}s\"")]
+                .into_iter()
+                .chain(signal)
+                .chain([format!("[{digits}]"), format!("[\"{digits}\"]")])
+                .collect()
         }
         DeValue::Float(number) => {
             let whole = number.as_str().strip_suffix(".0").map(str::to_owned);
-            whole.into_iter().chain([quoted(number.as_str())]).chain(amount(&format!("{}s", number.as_str()), key)).collect()
+            whole
+                .into_iter()
+                .chain([quoted(number.as_str())])
+                .chain(amount(&format!("{}s", number.as_str()), key))
+                .collect()
         }
-        DeValue::Boolean(true) if key.is_some_and(|key| key.starts_with('/') || key == "access") => vec!["\"ro\"".into()],
+        DeValue::Boolean(true)
+            if key.is_some_and(|key| key.starts_with('/') || key == "access") =>
+        {
+            vec!["\"ro\"".into()]
+        }
         // What a tmpfs is limited to if its size is not given.
         DeValue::Boolean(true) if key == Some("tmpfs") => vec!["\"64M\"".into()],
-        DeValue::Boolean(true) => key.filter(|key| NAMESPACES.contains(key)).map(|_| "\"new\"".into()).into_iter().collect(),
-        DeValue::Boolean(false) if key.is_some_and(|key| ["mode", "tty"].contains(&key)) => vec!["\"none\"".into()],
-        DeValue::Boolean(false) => key.filter(|key| ["stdin", "stdout", "stderr"].contains(key)).map(|_| "\"null\"".into()).into_iter().collect(),
+        DeValue::Boolean(true) => key
+            .filter(|key| NAMESPACES.contains(key))
+            .map(|_| "\"new\"".into())
+            .into_iter()
+            .collect(),
+        DeValue::Boolean(false) if key.is_some_and(|key| ["mode", "tty"].contains(&key)) => {
+            vec!["\"none\"".into()]
+        }
+        DeValue::Boolean(false) => key
+            .filter(|key| ["stdin", "stdout", "stderr"].contains(key))
+            .map(|_| "\"null\"".into())
+            .into_iter()
+            .collect(),
         DeValue::String(text) => of_text(text, key),
         DeValue::Array(items) => {
-            let words: Option<Vec<String>> = items.iter().map(|item| as_text(item.get_ref())).collect();
+            let words: Option<Vec<String>> =
+                items.iter().map(|item| as_text(item.get_ref())).collect();
             let Some(words) = words else { return vec![] };
             let sign = if key.is_some_and(|key| key.ends_with("PATH")) { ":" } else { "," };
             // Any other variable may have any sign between its words.
-            if words.len() > 1 && sign == "," && key.is_none_or(|key| key.bytes().any(|byte| byte.is_ascii_uppercase())) {
+            if words.len() > 1
+                && sign == ","
+                && key.is_none_or(|key| key.bytes().any(|byte| byte.is_ascii_uppercase()))
+            {
                 return vec![];
             }
             vec![quoted(&words.join(sign))]
@@ -117,7 +179,9 @@ fn of_text(text: &str, key: Option<&str>) -> Vec<String> {
     let mut out = vec![];
     let word = text.trim();
     out.extend(word.parse::<i64>().ok().map(|number| number.to_string()));
-    out.extend(word.parse::<f64>().ok().filter(|number| number.is_finite()).map(|_| word.to_owned()));
+    out.extend(
+        word.parse::<f64>().ok().filter(|number| number.is_finite()).map(|_| word.to_owned()),
+    );
     out.extend(match word.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" => Some("true".to_owned()),
         "false" | "no" | "off" => Some("false".to_owned()),
@@ -152,8 +216,16 @@ fn amount(text: &str, key: Option<&str>) -> Vec<String> {
         "ms" => Some(("ms", 1.0)),
         _ => None,
     };
-    let time = time.map(|(unit, millis)| if digits.contains('.') { format!("\"{}ms\"", number * millis) } else { format!("\"{digits}{unit}\"") });
-    let bytes = shift.map(|shift| number * f64::from(1u32 << (shift - 10)) * 1024.0).filter(|bytes| bytes.fract() == 0.0 && *bytes < 1e18);
+    let time = time.map(|(unit, millis)| {
+        if digits.contains('.') {
+            format!("\"{}ms\"", number * millis)
+        } else {
+            format!("\"{digits}{unit}\"")
+        }
+    });
+    let bytes = shift
+        .map(|shift| number * f64::from(1u32 << (shift - 10)) * 1024.0)
+        .filter(|bytes| bytes.fract() == 0.0 && *bytes < 1e18);
     // Of the memory a share is a share; of a processor it is a number.
     let share = (unit == "%" && key == Some("cpu")).then(|| (number / 100.0).to_string());
     let size = bytes.map(|bytes| quoted(&Size(bytes as u64).to_string()));
@@ -162,7 +234,9 @@ fn amount(text: &str, key: Option<&str>) -> Vec<String> {
 
 /// A command line in words; what only a shell understands goes to one.
 fn command(text: &str) -> String {
-    if text.contains(['"', '\'', '\\', '|', '&', ';', '<', '>', '(', ')', '$', '`', '*', '?', '[', '~', '#', '\n']) {
+    if text.contains([
+        '"', '\'', '\\', '|', '&', ';', '<', '>', '(', ')', '$', '`', '*', '?', '[', '~', '#', '\n',
+    ]) {
         return format!("[\"sh\", \"-c\", {}]", quoted(text));
     }
     format!("[{}]", text.split_whitespace().map(quoted).collect::<Vec<_>>().join(", "))

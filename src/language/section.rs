@@ -1,7 +1,9 @@
-//! One declaration of a section of the profile gives its struct, its parser, its merge rule, its shape and its words.
+//! One declaration of a section of the profile gives its struct, its parser, its merge rule, its
+//! shape and its words.
 //!
-//! A field's type says how layers merge: [`Key`] is replaced whole, [`Set`] is united, [`Entries`] merge name by name. Values are
-//! parsed by serde on a tree whose spans are already offsets into [`crate::text::source::Sources`], so every error keeps its place.
+//! A field's type says how layers merge: [`Key`] is replaced whole, [`Set`] is united, [`Entries`]
+//! merge name by name. Values are parsed by serde on a tree whose spans are already offsets into
+//! [`crate::text::source::Sources`], so every error keeps its place.
 
 use crate::language::layers::{Changes, Said};
 use crate::language::meant::meant;
@@ -19,13 +21,15 @@ use toml::{
 /// A value of the document, with its span in the common offset space.
 pub type Node<'i> = Spanned<DeValue<'i>>;
 
-/// A field of a section: reads one value of one layer, and lies over the same field of a weaker layer.
+/// A field of a section: reads one value of one layer, and lies over the same field of a weaker
+/// layer.
 pub trait Field: Default + Shaped {
     /// Reads the value of the key.
     fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems);
     /// Merges a stronger layer over this one.
     fn cover(&mut self, upper: Self, problems: &mut Problems);
-    /// Records what [`Field::cover`] is about to do. `run` never asks; what is settled before the layers merge has its own record.
+    /// Records what [`Field::cover`] is about to do. `run` never asks; what is settled before the
+    /// layers merge has its own record.
     fn trace(&self, _upper: &Self, _changes: &mut Changes) {}
 }
 
@@ -45,7 +49,8 @@ impl KeyDoc {
     }
 }
 
-/// Declares a section. `later { .. }` lists the keys of the language that are not built yet: they are refused, never ignored.
+/// Declares a section. `later { .. }` lists the keys of the language that are not built yet: they
+/// are refused, never ignored.
 #[macro_export]
 macro_rules! section {
     (
@@ -112,14 +117,24 @@ macro_rules! section {
 }
 
 /// The entries of a table in the order of the text, or a problem where it is something else.
-pub fn table<'i>(key: &At<String>, node: Node<'i>, problems: &mut Problems) -> Vec<(At<String>, Node<'i>)> {
+pub fn table<'i>(
+    key: &At<String>,
+    node: Node<'i>,
+    problems: &mut Problems,
+) -> Vec<(At<String>, Node<'i>)> {
     let at = Span::from(node.span());
     let DeValue::Table(table) = node.into_inner() else {
         let message = format!("cannot read `{}`: a section is a table", key.value);
-        problems.push(Problem::new("profile::type", at, message).help(format!("write it as `[{}]` with keys below it", key.value)));
+        problems.push(
+            Problem::new("profile::type", at, message)
+                .help(format!("write it as `[{}]` with keys below it", key.value)),
+        );
         return vec![];
     };
-    let mut entries: Vec<_> = table.into_iter().map(|(name, node)| (At::new(name.get_ref().to_string(), name.span().into()), node)).collect();
+    let mut entries: Vec<_> = table
+        .into_iter()
+        .map(|(name, node)| (At::new(name.get_ref().to_string(), name.span().into()), node))
+        .collect();
     entries.sort_by_key(|(name, _)| name.at);
     entries
 }
@@ -128,14 +143,25 @@ pub fn table<'i>(key: &At<String>, node: Node<'i>, problems: &mut Problems) -> V
 pub fn unknown_key(name: &At<String>, section: &str, keys: &[KeyDoc], later: &[&str]) -> Problem {
     let of = if section.is_empty() { String::new() } else { format!(" of [{section}]") };
     if later.contains(&name.value.as_str()) {
-        return Problem::new("profile::not-yet", name.at, format!("cannot enforce `{}`{of}: it is not built yet", name.value))
-            .label("not yet")
-            .help("this version refuses it rather than run a sandbox without it; leave it out");
+        return Problem::new(
+            "profile::not-yet",
+            name.at,
+            format!("cannot enforce `{}`{of}: it is not built yet", name.value),
+        )
+        .label("not yet")
+        .help("this version refuses it rather than run a sandbox without it; leave it out");
     }
     let names: Vec<String> = keys.iter().map(KeyDoc::name).collect();
     let known = names.iter().map(String::as_str).chain(later.iter().copied());
-    let help = suggestion(&name.value, known).unwrap_or_else(|| format!("its keys are {}", names.join(", ")));
-    Problem::new("profile::unknown-key", name.at, format!("cannot read `{}`{of}: there is no such key", name.value)).label("not known").help(help)
+    let help = suggestion(&name.value, known)
+        .unwrap_or_else(|| format!("its keys are {}", names.join(", ")));
+    Problem::new(
+        "profile::unknown-key",
+        name.at,
+        format!("cannot read `{}`{of}: there is no such key", name.value),
+    )
+    .label("not known")
+    .help(help)
 }
 
 /// Deserializes the value of a key; the error becomes a problem at its own span.
@@ -144,21 +170,35 @@ pub fn parse<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Prob
 }
 
 /// The same for an item of a list, which has no key of its own.
-fn parse_item<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Problems) -> Option<T> {
+fn parse_item<T: DeserializeOwned>(
+    key: &str,
+    node: Node<'_>,
+    problems: &mut Problems,
+) -> Option<T> {
     parse_part(key, None, node, problems)
 }
 
-fn parse_part<T: DeserializeOwned>(key: &str, own: Option<&str>, node: Node<'_>, problems: &mut Problems) -> Option<T> {
+fn parse_part<T: DeserializeOwned>(
+    key: &str,
+    own: Option<&str>,
+    node: Node<'_>,
+    problems: &mut Problems,
+) -> Option<T> {
     let mut hostile = vec![];
     if let Some(at) = collect_hostile(&node, &mut hostile) {
-        let message = format!("cannot read `{key}`: a date or a time of day is no value of this language");
-        problems.push(Problem::new("profile::value", at, message).help("put it in quotes if it is a text"));
+        let message =
+            format!("cannot read `{key}`: a date or a time of day is no value of this language");
+        problems.push(
+            Problem::new("profile::value", at, message).help("put it in quotes if it is a text"),
+        );
         return None;
     }
     match deserialize(node.clone()) {
         Ok(value) => Some(value),
         Err(error) => {
-            problems.push(unread(key, own, &node, &error, &hostile, &|node| deserialize::<T>(node).is_ok()));
+            problems.push(unread(key, own, &node, &error, &hostile, &|node| {
+                deserialize::<T>(node).is_ok()
+            }));
             None
         }
     }
@@ -171,17 +211,27 @@ fn deserialize<T: DeserializeOwned>(node: Node<'_>) -> Result<T, toml::de::Error
 }
 
 /// The problem of a value that its type does not take; `takes` is whether it takes another.
-fn unread(key: &str, own: Option<&str>, node: &Node<'_>, error: &toml::de::Error, hostile: &[String], takes: &dyn Fn(Node<'_>) -> bool) -> Problem {
+fn unread(
+    key: &str,
+    own: Option<&str>,
+    node: &Node<'_>,
+    error: &toml::de::Error,
+    hostile: &[String],
+    takes: &dyn Fn(Node<'_>) -> bool,
+) -> Problem {
     let wrong = error.span().unwrap_or(node.span());
     let at = named(error.message(), &keys_of(node)).unwrap_or(wrong.clone().into());
     // A text of the profile's with such a line in it would forge our help.
-    let said = hostile.iter().fold(error.message().to_owned(), |said, text| said.replace(text.as_str(), &escape(text)));
+    let said = hostile
+        .iter()
+        .fold(error.message().to_owned(), |said, text| said.replace(text.as_str(), &escape(text)));
     let (message, help) = match said.rsplit_once("\nhelp: ") {
         Some((message, help)) => (message, Some(help.to_owned())),
         None => (said.as_str(), None),
     };
     let guess = meant(node, wrong.clone(), own, takes);
-    let code = if message.contains("not built yet") { "profile::not-yet" } else { "profile::value" };
+    let code =
+        if message.contains("not built yet") { "profile::not-yet" } else { "profile::value" };
     let sentence = match message.strip_prefix("unknown key ") {
         Some(unknown) => format!("cannot read {unknown}: there is no such key"),
         None => format!("cannot read `{key}`: {}", plain(message)),
@@ -189,8 +239,8 @@ fn unread(key: &str, own: Option<&str>, node: &Node<'_>, error: &toml::de::Error
     Problem::new(code, at, sentence).help_maybe(help).guess(wrong.into(), guess)
 }
 
-/// Texts and keys of a value that hold a line break: no message of ours quotes them as they are. Gives the place of a date, which the
-/// parser would hand on under a name of its own.
+/// Texts and keys of a value that hold a line break: no message of ours quotes them as they are.
+/// Gives the place of a date, which the parser would hand on under a name of its own.
 fn collect_hostile(node: &Node<'_>, found: &mut Vec<String>) -> Option<Span> {
     match node.get_ref() {
         DeValue::Datetime(_) => return Some(node.span().into()),
@@ -211,11 +261,13 @@ fn collect_hostile(node: &Node<'_>, found: &mut Vec<String>) -> Option<Span> {
     None
 }
 
-/// The keys of the tables in a value, each with its place: serde places what is wrong with a key at the whole table.
+/// The keys of the tables in a value, each with its place: serde places what is wrong with a key at
+/// the whole table.
 fn keys_of(node: &Node<'_>) -> Vec<(String, Span)> {
     match node.get_ref() {
         DeValue::Table(table) => {
-            let own = table.iter().map(|(name, _)| (name.get_ref().to_string(), Span::from(name.span())));
+            let own =
+                table.iter().map(|(name, _)| (name.get_ref().to_string(), Span::from(name.span())));
             own.chain(table.iter().flat_map(|(_, value)| keys_of(value))).collect()
         }
         DeValue::Array(items) => items.iter().flat_map(keys_of).collect(),
@@ -225,18 +277,28 @@ fn keys_of(node: &Node<'_>) -> Vec<(String, Span)> {
 
 /// Where the key stands that a sentence begins with, if there is one of that name alone.
 fn named(sentence: &str, keys: &[(String, Span)]) -> Option<Span> {
-    let name = sentence.strip_prefix("unknown key ").or(Some(sentence))?.strip_prefix('`')?.split('`').next()?;
+    let name = sentence
+        .strip_prefix("unknown key ")
+        .or(Some(sentence))?
+        .strip_prefix('`')?
+        .split('`')
+        .next()?;
     let mut found = keys.iter().filter(|(key, _)| key == name).map(|(_, at)| *at);
     found.next().filter(|_| found.next().is_none())
 }
 
 /// serde's own sentences in our order of words.
 fn plain(message: &str) -> String {
-    let mismatch = message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
+    let mismatch =
+        message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
     match mismatch.and_then(|rest| rest.split_once(", expected ")) {
         Some((found, expected)) => {
             let expected = expected.replace("a sequence", "a list").replace("a map", "a table");
-            let expected = if ["u32", "u64", "i64"].contains(&expected.as_str()) { "a whole number" } else { &expected };
+            let expected = if ["u32", "u64", "i64"].contains(&expected.as_str()) {
+                "a whole number"
+            } else {
+                &expected
+            };
             let found = found.replace("floating point", "number");
             let found = match found.as_str() {
                 "sequence" => "a list",
@@ -322,7 +384,8 @@ impl<T: DeserializeOwned + Shaped> Field for Key<T> {
     }
 }
 
-/// A key that the loader reads by itself, before the layers are merged. It stands among the others for suggestions, schema and reference.
+/// A key that the loader reads by itself, before the layers are merged. It stands among the others
+/// for suggestions, schema and reference.
 #[derive(Debug, Clone)]
 pub struct Early<T>(PhantomData<T>);
 
@@ -344,7 +407,8 @@ impl<T: Shaped> Field for Early<T> {
     fn cover(&mut self, _: Self, _: &mut Problems) {}
 }
 
-/// A list whose order and repeats mean nothing; layers are united, `"!x"` withdraws an inherited `x`, `"!*"` all of them.
+/// A list whose order and repeats mean nothing; layers are united, `"!x"` withdraws an inherited
+/// `x`, `"!*"` all of them.
 #[derive(Debug, Clone)]
 pub struct Set<T> {
     /// What is in it, each with its place.
@@ -385,8 +449,14 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
             return;
         }
         if !matches!(node.get_ref(), DeValue::Array(_)) {
-            let guess = meant(&node, node.span(), Some(&key.value), &|node| deserialize::<Vec<T>>(node).is_ok());
-            let problem = Problem::new("profile::type", at, format!("cannot read `{}`: it must be a list", key.value));
+            let guess = meant(&node, node.span(), Some(&key.value), &|node| {
+                deserialize::<Vec<T>>(node).is_ok()
+            });
+            let problem = Problem::new(
+                "profile::type",
+                at,
+                format!("cannot read `{}`: it must be a list", key.value),
+            );
             problems.push(problem.help("put it in `[ ]`").guess(at, guess));
             return;
         }
@@ -408,7 +478,10 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
                 Some(name) => self.withdrawn.push(At::new(name, at)),
                 None => {
                     let item: Option<T> = parse_item(key, node, problems);
-                    self.items.extend(item.filter(|item| had.insert(item.to_string())).map(|item| At::new(item, at)));
+                    self.items.extend(
+                        item.filter(|item| had.insert(item.to_string()))
+                            .map(|item| At::new(item, at)),
+                    );
                 }
             }
         }
@@ -417,17 +490,23 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
     fn cover(&mut self, upper: Self, problems: &mut Problems) {
         if let (Some(at), Some(had)) = (upper.emptied, self.items.first()) {
             problems.push(
-                Problem::new("profile::empty-set", at, "cannot empty an inherited list by `[]`: lists of this sort are united")
-                    .also(had.at, "inherited from here")
-                    .help("write [\"!*\"] to withdraw all that is inherited"),
+                Problem::new(
+                    "profile::empty-set",
+                    at,
+                    "cannot empty an inherited list by `[]`: lists of this sort are united",
+                )
+                .also(had.at, "inherited from here")
+                .help("write [\"!*\"] to withdraw all that is inherited"),
             );
         }
         self.emptied = self.emptied.or(upper.emptied);
         if !upper.withdrawn.is_empty() {
             let (had, last) = (!self.items.is_empty(), upper.withdrawn.last().map(|name| name.at));
             let gone = withdraw(&self.names(), upper.withdrawn, problems);
-            self.items.retain(|item| !gone.contains("*") && !gone.contains(&item.value.to_string()));
-            // A set that restricts would open where its last item goes, so it stays said; the word `default` alone takes that back.
+            self.items
+                .retain(|item| !gone.contains("*") && !gone.contains(&item.value.to_string()));
+            // A set that restricts would open where its last item goes, so it stays said; the word
+            // `default` alone takes that back.
             if upper.unsaid {
                 self.emptied = None;
             } else if had && self.items.is_empty() {
@@ -436,7 +515,8 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
         }
         if !upper.items.is_empty() {
             let mut had = self.names();
-            self.items.extend(upper.items.into_iter().filter(|item| had.insert(item.value.to_string())));
+            self.items
+                .extend(upper.items.into_iter().filter(|item| had.insert(item.value.to_string())));
         }
     }
 
@@ -445,7 +525,8 @@ impl<T: DeserializeOwned + ToString + Shaped> Field for Set<T> {
     }
 }
 
-/// The items of a set by what they are written as, which tells them apart: a list may have ten thousand, too many to compare each with all.
+/// The items of a set by what they are written as, which tells them apart: a list may have ten
+/// thousand, too many to compare each with all.
 type Names = std::collections::BTreeSet<String>;
 
 impl<T: ToString> Set<T> {
@@ -470,11 +551,21 @@ fn withdraw(had: &Names, withdrawn: Vec<At<String>>, problems: &mut Problems) ->
 }
 
 /// The problem of a withdrawal of what no weaker layer sets.
-pub fn nothing_to_withdraw<'a>(name: &str, at: Span, set: impl Iterator<Item = &'a str>) -> Problem {
-    Problem::new("profile::withdraw", at, format!("cannot withdraw `{name}`: no layer below sets it")).help_maybe(suggestion(name, set))
+pub fn nothing_to_withdraw<'a>(
+    name: &str,
+    at: Span,
+    set: impl Iterator<Item = &'a str>,
+) -> Problem {
+    Problem::new(
+        "profile::withdraw",
+        at,
+        format!("cannot withdraw `{name}`: no layer below sets it"),
+    )
+    .help_maybe(suggestion(name, set))
 }
 
-/// A table whose keys are the user's own names; layers merge name by name, `false` withdraws an inherited entry.
+/// A table whose keys are the user's own names; layers merge name by name, `false` withdraws an
+/// inherited entry.
 #[derive(Debug, Clone)]
 pub struct Entries<V> {
     /// What is in it.
@@ -485,7 +576,8 @@ pub struct Entries<V> {
 pub trait EntryType {
     /// A table of the user's own names, or of the names that the domain has.
     fn entries() -> Shape;
-    /// Whether the value itself permits that it is left out: then the inherited one takes its place.
+    /// Whether the value itself permits that it is left out: then the inherited one takes its
+    /// place.
     fn may_be_left_out(&self) -> bool {
         false
     }
@@ -522,7 +614,9 @@ impl<V> Default for Entries<V> {
 impl<V> Entries<V> {
     /// Name and value of every entry that is not withdrawn.
     pub fn iter(&self) -> impl Iterator<Item = (At<&str>, &At<V>)> {
-        self.map.iter().filter_map(|(name, entry)| Some((At::new(name.as_str(), entry.key), entry.value.as_ref()?)))
+        self.map.iter().filter_map(|(name, entry)| {
+            Some((At::new(name.as_str(), entry.key), entry.value.as_ref()?))
+        })
     }
 
     /// The value under a name.
@@ -553,10 +647,15 @@ impl<V: DeserializeOwned + EntryType> Field for Entries<V> {
         for (name, mut entry) in upper.map {
             // A misspelt withdrawal would leave the grant that it means.
             if entry.value.is_none() && self.get(&name).is_none() && !problems.is_full() {
-                problems.push(nothing_to_withdraw(V::written(&name), entry.key, self.iter().map(|(name, _)| name.value)));
+                problems.push(nothing_to_withdraw(
+                    V::written(&name),
+                    entry.key,
+                    self.iter().map(|(name, _)| name.value),
+                ));
             }
             if entry.value.as_ref().is_some_and(|value| value.value.may_be_left_out()) {
-                entry.under = self.map.remove(&name).filter(|under| under.value.is_some()).map(Box::new);
+                entry.under =
+                    self.map.remove(&name).filter(|under| under.value.is_some()).map(Box::new);
             }
             self.map.insert(name, entry);
         }
@@ -564,7 +663,10 @@ impl<V: DeserializeOwned + EntryType> Field for Entries<V> {
 
     fn trace(&self, upper: &Self, changes: &mut Changes) {
         for (name, entry) in &upper.map {
-            let said = entry.value.as_ref().map_or(Said::Withdrawal(entry.key), |value| Said::Value(value.at));
+            let said = entry
+                .value
+                .as_ref()
+                .map_or(Said::Withdrawal(entry.key), |value| Said::Value(value.at));
             changes.lay(Some(name), said, self.get(name).map_or(Span::NOWHERE, |value| value.at));
         }
     }

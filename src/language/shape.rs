@@ -1,5 +1,6 @@
-//! What a value of a profile looks like, as data. Every type that a profile can write says it of itself; the JSON Schema, the
-//! reference and the man page are made of it. Nothing here says what a profile may say.
+//! What a value of a profile looks like, as data. Every type that a profile can write says it of
+//! itself; the JSON Schema, the reference and the man page are made of it. Nothing here says what a
+//! profile may say.
 
 use crate::language::value::Written;
 use crate::text::problem::suggestion;
@@ -12,7 +13,8 @@ use std::fmt;
 pub enum Shape {
     /// Any text.
     Text,
-    /// A text of a certain form: what it is in words, and the form as a regular expression of JSON Schema.
+    /// A text of a certain form: what it is in words, and the form as a regular expression of JSON
+    /// Schema.
     Form(&'static str, String),
     /// One of these words.
     Words(Vec<Word>),
@@ -36,9 +38,11 @@ pub enum Shape {
     Either(Vec<Shape>),
     /// The value of a key: the word `"default"` stands there too, and withdraws what is inherited.
     Key(Box<Shape>),
-    /// An entry of a table that merges name by name: `false` stands there too, and withdraws an inherited entry.
+    /// An entry of a table that merges name by name: `false` stands there too, and withdraws an
+    /// inherited entry.
     Entry(Box<Shape>),
-    /// A shape that stands in many places: its name, by which the schema has it once, and what it is in words, where its parts are too many to list.
+    /// A shape that stands in many places: its name, by which the schema has it once, and what it
+    /// is in words, where its parts are too many to list.
     Part(&'static str, &'static str, Box<Shape>),
     /// What the loader reads before everything else: no variable and no `"default"` stands there.
     Early(Box<Shape>),
@@ -111,7 +115,8 @@ pub trait Shaped {
     fn shape() -> Shape;
 }
 
-// These take functions, not types, and are never inlined: the launcher carries the code of every shape, and a run uses none of it.
+// These take functions, not types, and are never inlined: the launcher carries the code of every
+// shape, and a run uses none of it.
 impl Shape {
     /// A text of a certain form.
     pub fn form(what: &'static str, form: impl Into<String>) -> Shape {
@@ -126,7 +131,13 @@ impl Shape {
     /// One of some words, each with what it means.
     #[inline(never)]
     pub fn words(words: &[&'static str], docs: &[&'static str]) -> Shape {
-        Shape::Words(words.iter().zip(docs).map(|(word, doc)| Word { word: (*word).to_owned(), doc }).collect())
+        Shape::Words(
+            words
+                .iter()
+                .zip(docs)
+                .map(|(word, doc)| Word { word: (*word).to_owned(), doc })
+                .collect(),
+        )
     }
 
     /// Any of some shapes.
@@ -274,7 +285,8 @@ pub fn missing_key(field: &str) -> String {
     format!("the key `{name}` is missing")
 }
 
-/// Reads a key: which of these fields it is. A key that is none is an error at its own place, so it is read by a seed.
+/// Reads a key: which of these fields it is. A key that is none is an error at its own place, so it
+/// is read by a seed.
 pub struct Fields<'f>(pub &'f [&'f str]);
 
 impl<'de> DeserializeSeed<'de> for Fields<'_> {
@@ -293,16 +305,18 @@ impl Visitor<'_> for Fields<'_> {
         let names: Vec<String> = self.0.iter().map(|field| key_name(field)).collect();
         names.iter().position(|name| name == key).ok_or_else(|| {
             let names = || names.iter().map(String::as_str);
-            let help = suggestion(key, names()).unwrap_or_else(|| format!("write {}", names().collect::<Vec<_>>().join(", ")));
+            let help = suggestion(key, names())
+                .unwrap_or_else(|| format!("write {}", names().collect::<Vec<_>>().join(", ")));
             E::custom(format!("unknown key `{key}`\nhelp: {help}"))
         })
     }
 }
 
-/// Declares a small table that stands as a value: gives its struct, its parser and its shape. After a field's type, `= Need::..` says
-/// when the key is there, where the type does not.
+/// Declares a small table that stands as a value: gives its struct, its parser and its shape. After
+/// a field's type, `= Need::..` says when the key is there, where the type does not.
 ///
-/// The parser is no derived one: with suggestions it has half the code, and the launcher is to stay small.
+/// The parser is no derived one: with suggestions it has half the code, and the launcher is to stay
+/// small.
 #[macro_export]
 macro_rules! table {
     (

@@ -1,6 +1,8 @@
-//! The kinds of value that a profile writes as text or numbers: sizes, times, modes, paths, names. Parsed once, here.
+//! The kinds of value that a profile writes as text or numbers: sizes, times, modes, paths, names.
+//! Parsed once, here.
 //!
-//! An error may end in `\nhelp: ...`; [`crate::language::section::parse`] makes the help of the problem of it.
+//! An error may end in `\nhelp: ...`; [`crate::language::section::parse`] makes the help of the
+//! problem of it.
 
 use crate::language::shape::{Shape, Shaped};
 use crate::text::problem::is_hostile;
@@ -18,7 +20,8 @@ pub trait Written: Sized {
     fn from_integer(_: i64) -> Option<Result<Self, String>> {
         None
     }
-    /// What its values look like: no narrower than what [`Written::from_text`] and [`Written::from_integer`] take in plain spelling.
+    /// What its values look like: no narrower than what [`Written::from_text`] and
+    /// [`Written::from_integer`] take in plain spelling.
     fn looks() -> Shape;
 }
 
@@ -39,7 +42,9 @@ impl<T: Written> Visitor<'_> for WrittenVisitor<T> {
         T::from_text(text).map_err(E::custom)
     }
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
-        T::from_integer(number).unwrap_or_else(|| Err(format!("expected {}, not a bare number", T::WHAT))).map_err(E::custom)
+        T::from_integer(number)
+            .unwrap_or_else(|| Err(format!("expected {}, not a bare number", T::WHAT)))
+            .map_err(E::custom)
     }
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
         match i64::try_from(number) {
@@ -88,19 +93,34 @@ impl Written for Size {
             .zip(digits.parse::<u64>().ok())
             .and_then(|(shift, number)| number.checked_mul(1 << shift))
             .map(Size)
-            .ok_or_else(|| format!("`{text}` is not a size\nhelp: write digits and a unit of K, M, G or T, such as \"512M\""))
+            .ok_or_else(|| {
+                format!(
+                    "`{text}` is not a size\nhelp: write digits and a unit of K, M, G or T, such \
+                     as \"512M\""
+                )
+            })
     }
     fn from_integer(number: i64) -> Option<Result<Size, String>> {
-        Some(u64::try_from(number).map(Size).map_err(|_| format!("a size cannot be negative: {number}")))
+        Some(
+            u64::try_from(number)
+                .map(Size)
+                .map_err(|_| format!("a size cannot be negative: {number}")),
+        )
     }
     fn looks() -> Shape {
-        Shape::Either(vec![Shape::form("a size such as `\"64M\"`", "^[0-9]+[BKkMGT]?$"), Shape::Integer(0, i64::MAX)])
+        Shape::Either(vec![
+            Shape::form("a size such as `\"64M\"`", "^[0-9]+[BKkMGT]?$"),
+            Shape::Integer(0, i64::MAX),
+        ])
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')].iter().find(|(shift, _)| self.0 != 0 && self.0.is_multiple_of(1 << shift)) {
+        match [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')]
+            .iter()
+            .find(|(shift, _)| self.0 != 0 && self.0.is_multiple_of(1 << shift))
+        {
             Some((shift, unit)) => write!(f, "{}{unit}", self.0 >> shift),
             None => write!(f, "{}", self.0),
         }
@@ -127,7 +147,12 @@ impl Written for Time {
             .zip(digits.parse::<u64>().ok())
             .and_then(|(millis, number)| number.checked_mul(millis))
             .map(|millis| Time(Duration::from_millis(millis)))
-            .ok_or_else(|| format!("`{text}` is not a time\nhelp: write digits and a unit of ms, s, m, h or d, such as \"30s\""))
+            .ok_or_else(|| {
+                format!(
+                    "`{text}` is not a time\nhelp: write digits and a unit of ms, s, m, h or d, \
+                     such as \"30s\""
+                )
+            })
     }
     fn looks() -> Shape {
         Shape::form("a time such as `\"30s\"`", "^[0-9]+(ms|s|m|min|h|d)$")
@@ -143,7 +168,9 @@ impl Serialize for Time {
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
-        match [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")].iter().find(|(unit, _)| millis != 0 && millis.is_multiple_of(*unit))
+        match [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")]
+            .iter()
+            .find(|(unit, _)| millis != 0 && millis.is_multiple_of(*unit))
         {
             Some((unit, name)) => write!(f, "{}{name}", millis / unit),
             None => write!(f, "{millis}ms"),
@@ -162,7 +189,11 @@ impl Written for Mode {
             .ok()
             .filter(|mode| *mode <= 0o7777 && text.bytes().all(|digit| digit.is_ascii_digit()))
             .map(Mode)
-            .ok_or_else(|| format!("`{text}` is not a mode\nhelp: write octal digits in quotes, such as \"0755\""))
+            .ok_or_else(|| {
+                format!(
+                    "`{text}` is not a mode\nhelp: write octal digits in quotes, such as \"0755\""
+                )
+            })
     }
     fn looks() -> Shape {
         Shape::form("an octal mode such as `\"0755\"`", "^0*[0-7]{1,4}$")
@@ -232,7 +263,10 @@ impl<'de> de::Deserialize<'de> for OnlyTrue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OnlyTrue, D::Error> {
         match bool::deserialize(deserializer)? {
             true => Ok(OnlyTrue),
-            false => Err(de::Error::custom("this can only be true\nhelp: leave it out; an inherited entry is withdrawn with `false` in its place")),
+            false => Err(de::Error::custom(
+                "this can only be true\nhelp: leave it out; an inherited entry is withdrawn with \
+                 `false` in its place",
+            )),
         }
     }
 }
@@ -240,7 +274,8 @@ impl<'de> de::Deserialize<'de> for OnlyTrue {
 /// The longest path that the kernel takes, less its closing NUL (`PATH_MAX`, limits.h).
 const PATH_MAX: usize = 4095;
 
-/// The plain spelling of an absolute path: `//`, `/./` and a trailing `/` go; `..`, NUL and relative paths are errors.
+/// The plain spelling of an absolute path: `//`, `/./` and a trailing `/` go; `..`, NUL and
+/// relative paths are errors.
 pub fn plain_path(text: &str) -> Result<String, String> {
     if text.contains('\0') {
         return Err("a path cannot hold a NUL byte".into());
@@ -264,17 +299,26 @@ pub fn plain_path(text: &str) -> Result<String, String> {
     }
     // `.` is the directory that somebody is in; nobody who writes it means the whole tree.
     if plain.is_empty() && text.contains('.') {
-        return Err(format!("`{text}` is `/`, the whole tree\nhelp: write the directory that is meant: \"${{CWD}}\" or \"${{PROFILE_DIR}}\""));
+        return Err(format!(
+            "`{text}` is `/`, the whole tree\nhelp: write the directory that is meant: \
+             \"${{CWD}}\" or \"${{PROFILE_DIR}}\""
+        ));
     }
     Ok(if plain.is_empty() { "/".into() } else { plain })
 }
 
 /// What a shell puts in, and the variable that means the same.
-const SHELL_WORDS: &[(&str, &str)] =
-    &[("~", "${HOME}"), ("$HOME", "${HOME}"), ("$PWD", "${CWD}"), ("$CWD", "${CWD}"), ("$USER", "${USER}"), ("$XDG_RUNTIME_DIR", "${RUNTIME_DIR}")];
+const SHELL_WORDS: &[(&str, &str)] = &[
+    ("~", "${HOME}"),
+    ("$HOME", "${HOME}"),
+    ("$PWD", "${CWD}"),
+    ("$CWD", "${CWD}"),
+    ("$USER", "${USER}"),
+    ("$XDG_RUNTIME_DIR", "${RUNTIME_DIR}"),
+];
 
-/// Why a path that does not begin at the root is none, and how to write the one that is meant. No spelling that is offered is wider
-/// than the text: `.` is the working directory, never `/`.
+/// Why a path that does not begin at the root is none, and how to write the one that is meant. No
+/// spelling that is offered is wider than the text: `.` is the working directory, never `/`.
 pub fn relative(text: &str) -> String {
     let word = text.split('/').next().unwrap_or_default();
     if let Some((_, variable)) = SHELL_WORDS.iter().find(|(known, _)| *known == word) {
@@ -282,13 +326,19 @@ pub fn relative(text: &str) -> String {
         return format!("`{text}` is no path: only a shell knows `{word}`\nhelp: write {meant}");
     }
     if word.starts_with(['~', '$']) {
-        return format!("`{text}` is no path: only a shell knows `{word}`\nhelp: write the path from `/` on");
+        return format!(
+            "`{text}` is no path: only a shell knows `{word}`\nhelp: write the path from `/` on"
+        );
     }
-    let names: Vec<&str> = text.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
+    let names: Vec<&str> =
+        text.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
     if text.is_empty() || names.contains(&"..") {
-        return format!("`{text}` is a relative path\nhelp: write the path that it means, from `/` on");
+        return format!(
+            "`{text}` is a relative path\nhelp: write the path that it means, from `/` on"
+        );
     }
-    let [cwd, profile] = ["${CWD}", "${PROFILE_DIR}"].map(|base| quoted(&[&[base], &names[..]].concat().join("/")));
+    let [cwd, profile] =
+        ["${CWD}", "${PROFILE_DIR}"].map(|base| quoted(&[&[base], &names[..]].concat().join("/")));
     format!("`{text}` is a relative path\nhelp: say from where: {cwd} or {profile}")
 }
 
@@ -327,7 +377,8 @@ pub fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
     path.strip_prefix(base).filter(|tail| tail.is_empty() || tail.starts_with('/'))
 }
 
-/// A basic string of TOML: what TOML has no plain spelling for, and what would drive the reader's terminal, is escaped as TOML does it.
+/// A basic string of TOML: what TOML has no plain spelling for, and what would drive the reader's
+/// terminal, is escaped as TOML does it.
 pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -338,7 +389,9 @@ pub fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            c if is_hostile(c) && u32::from(c) <= 0xffff => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if is_hostile(c) && u32::from(c) <= 0xffff => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)))
+            }
             c if is_hostile(c) => out.push_str(&format!("\\U{:08x}", u32::from(c))),
             c => out.push(c),
         }
@@ -364,11 +417,19 @@ mod tests {
     fn sizes_times_and_modes() {
         assert_eq!(Size::from_text("64M"), Ok(Size(64 << 20)));
         assert_eq!(Size(64 << 20).to_string(), "64M");
-        assert!(Size::from_text("99999999999T").is_err() && Size::from_text("M").is_err() && Size::from_text("-1").is_err());
+        assert!(
+            Size::from_text("99999999999T").is_err()
+                && Size::from_text("M").is_err()
+                && Size::from_text("-1").is_err()
+        );
         assert_eq!(Time::from_text("10m").unwrap().to_string(), "10m");
         assert!(Time::from_text("10").is_err());
         assert_eq!(Mode::from_text("0755"), Ok(Mode(0o755)));
-        assert!(Mode::from_text("+755").is_err() && Mode::from_text("888").is_err() && Mode::from_text("77777").is_err());
+        assert!(
+            Mode::from_text("+755").is_err()
+                && Mode::from_text("888").is_err()
+                && Mode::from_text("77777").is_err()
+        );
     }
 
     #[test]
@@ -396,7 +457,11 @@ mod tests {
     fn paths_have_one_spelling() {
         assert_eq!(plain_path("//usr/./lib/").as_deref(), Ok("/usr/lib"));
         assert_eq!(plain_path("/").as_deref(), Ok("/"));
-        assert!(plain_path("/a/../b").is_err() && plain_path("x").is_err() && plain_path("/\0").is_err());
+        assert!(
+            plain_path("/a/../b").is_err()
+                && plain_path("x").is_err()
+                && plain_path("/\0").is_err()
+        );
         assert_eq!(plain_path("/a/.").as_deref(), Ok("/a"));
         assert!(["/.", "/./", "//.", "/./."].iter().all(|root| plain_path(root).is_err()));
         assert_eq!(below("/usr/lib", "/usr"), Some("/lib"));

@@ -1,9 +1,12 @@
-//! The process that answers for denied calls, where the kernel asks (seccomp_unotify(2)): with the very errno of the policy.
+//! The process that answers for denied calls, where the kernel asks (seccomp_unotify(2)): with the
+//! very errno of the policy.
 //!
-//! It reads what the target can write, so it is walled: no privilege, no descriptor but its two ends, the listener and `/proc`, Landlock
-//! that leaves it the reading of files there, and a filter of ten calls. It never looks at the target's memory, never lets the kernel go on
-//! with a call (SECCOMP_USER_NOTIF_FLAG_CONTINUE), and hands the target nothing (SECCOMP_ADDFD). Without it a call that is asked about fails
-//! with ENOSYS. It is a fork of the launcher, outside of the sandbox's pid namespace, where no signal of the target reaches it.
+//! It reads what the target can write, so it is walled: no privilege, no descriptor but its two
+//! ends, the listener and `/proc`, Landlock that leaves it the reading of files there, and a filter
+//! of ten calls. It never looks at the target's memory, never lets the kernel go on with a call
+//! (SECCOMP_USER_NOTIF_FLAG_CONTINUE), and hands the target nothing (SECCOMP_ADDFD). Without it a
+//! call that is asked about fails with ENOSYS. It is a fork of the launcher, outside of the
+//! sandbox's pid namespace, where no signal of the target reaches it.
 
 use super::denial::{Denial, MOST, Record, Then, Who};
 use super::world::decimal;
@@ -13,14 +16,16 @@ use crate::sys::{self, Errno, Letter, Sets, Waiting};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-/// Its ends: the socket that the listener comes through, and the pipe that it tells the launcher by.
+/// Its ends: the socket that the listener comes through, and the pipe that it tells the launcher
+/// by.
 #[derive(Debug, Clone, Copy)]
 pub struct Ends {
     pub socket: RawFd,
     pub records: RawFd,
 }
 
-/// Becomes that process. `ids` are the target's outside, where root starts the sandbox: it must be able to end the target.
+/// Becomes that process. `ids` are the target's outside, where root starts the sandbox: it must be
+/// able to end the target.
 pub fn run(filter: &Filter, ids: Option<(u32, u32)>, ends: Ends) -> ! {
     // All memory is taken before: its filter has no call to ask for more, nor to give any back.
     let (mut letter, kinds) = (Letter::empty(), Vec::with_capacity(MOST));
@@ -43,7 +48,8 @@ pub fn run(filter: &Filter, ids: Option<(u32, u32)>, ends: Ends) -> ! {
 /// How it is called in lists of processes.
 const NAME: &CStr = c"stockade-answer";
 
-/// Gives up what a fork of the launcher has of it: its terminal, signals, words, name and descriptors.
+/// Gives up what a fork of the launcher has of it: its terminal, signals, words, name and
+/// descriptors.
 pub(super) fn leave_the_launcher(name: &CStr, keep: [RawFd; 6]) -> sys::Result {
     // Out of the terminal's sight, so that its signals go to the launcher and the target alone.
     sys::setsid()?;
@@ -53,7 +59,8 @@ pub(super) fn leave_the_launcher(name: &CStr, keep: [RawFd; 6]) -> sys::Result {
     sys::close_all_but(keep)
 }
 
-/// Puts up its walls, and gives the descriptor of `/proc`; -1 where there is no Landlock to keep it to that.
+/// Puts up its walls, and gives the descriptor of `/proc`; -1 where there is no Landlock to keep it
+/// to that.
 fn wall(ids: Option<(u32, u32)>, ends: Ends) -> sys::Result<RawFd> {
     leave_the_launcher(NAME, [ends.socket, ends.records, -1, -1, -1, -1])?;
     let proc = sys::openat(libc::AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
@@ -72,8 +79,9 @@ fn wall(ids: Option<(u32, u32)>, ends: Ends) -> sys::Result<RawFd> {
     Ok(proc)
 }
 
-/// Landlock, where this kernel has it: files are read below one directory. A process of a domain cannot look into one outside of it
-/// (ptrace(2)), so the files of `/proc` that show memory, environment or descriptors stay shut.
+/// Landlock, where this kernel has it: files are read below one directory. A process of a domain
+/// cannot look into one outside of it (ptrace(2)), so the files of `/proc` that show memory,
+/// environment or descriptors stay shut.
 fn restrict_to(folder: RawFd) -> sys::Result<bool> {
     let Ok(abi) = sys::landlock_abi() else { return Ok(false) };
     let ruleset = landlock::strictest(abi);
@@ -86,16 +94,28 @@ fn restrict_to(folder: RawFd) -> sys::Result<bool> {
 
 /// What it calls from here on.
 fn own_filter(proc: RawFd) -> Filter {
-    let among = |argument, values: &[u64]| Test { argument, width: Width::Low, compare: Compare::OneOf { mask: u64::MAX, values: values.to_vec() } };
+    let among = |argument, values: &[u64]| Test {
+        argument,
+        width: Width::Low,
+        compare: Compare::OneOf { mask: u64::MAX, values: values.to_vec() },
+    };
     let when = |tests: Vec<Test>| Rule::always(Verdict::KillProcess).case(tests, Verdict::Allow);
-    let plain = ["read", "write", "recvmsg", "close", "ppoll", "pidfd_open", "exit_group"].map(|name| (name, Rule::always(Verdict::Allow)));
-    let ioctls = [sys::NOTIF_RECV, sys::NOTIF_SEND, sys::NOTIF_ID_VALID, sys::NOTIF_SET_FLAGS].map(u64::from);
+    let plain = ["read", "write", "recvmsg", "close", "ppoll", "pidfd_open", "exit_group"]
+        .map(|name| (name, Rule::always(Verdict::Allow)));
+    let ioctls = [sys::NOTIF_RECV, sys::NOTIF_SEND, sys::NOTIF_ID_VALID, sys::NOTIF_SET_FLAGS]
+        .map(u64::from);
     let signals = [libc::SIGSYS, libc::SIGKILL].map(|signal| signal as u64);
     let mut calls = plain.to_vec();
     calls.push(("ioctl", when(vec![among(1, &ioctls)])));
     calls.push(("pidfd_send_signal", when(vec![among(1, &signals)])));
     if proc >= 0 {
-        calls.push(("openat", when(vec![among(0, &[proc as u64]), among(2, &[(libc::O_RDONLY | libc::O_CLOEXEC) as u64])])));
+        calls.push((
+            "openat",
+            when(vec![
+                among(0, &[proc as u64]),
+                among(2, &[(libc::O_RDONLY | libc::O_CLOEXEC) as u64]),
+            ]),
+        ));
     }
     Filter::only(calls)
 }
@@ -115,7 +135,8 @@ struct Seen {
     who: Who,
     /// Its number outside.
     process: i32,
-    /// Whether a SIGSYS ends it: it has neither a handler for it nor ignores or blocks it, and is not the pid 1 of a namespace.
+    /// Whether a SIGSYS ends it: it has neither a handler for it nor ignores or blocks it, and is
+    /// not the pid 1 of a namespace.
     dies_of_sigsys: bool,
 }
 
@@ -144,7 +165,8 @@ impl Answerer<'_> {
     }
 
     fn answer(&mut self, asked: &sys::Asked) -> sys::Result {
-        let seen = self.look(asked.thread).filter(|_| sys::still_asks(self.listener, asked.id).is_ok());
+        let seen =
+            self.look(asked.thread).filter(|_| sys::still_asks(self.listener, asked.id).is_ok());
         let who = seen.as_ref().map_or(Who::unknown(asked.thread), |seen| seen.who);
         let verdict = self.filter.judge_seen(asked.architecture, asked.number, &asked.arguments);
         if verdict == Verdict::KillProcess {
@@ -162,7 +184,8 @@ impl Answerer<'_> {
         let sys::Asked { architecture, number, arguments, .. } = *asked;
         let decisive = self.filter.decisive(architecture, number, &arguments);
         let same = |(kind, decides): &&mut (Denial, [u64; 6])| {
-            (kind.architecture, kind.number, kind.who.name, kind.then, *decides) == (architecture, number, who.name, then, decisive)
+            (kind.architecture, kind.number, kind.who.name, kind.then, *decides)
+                == (architecture, number, who.name, then, decisive)
         };
         if let Some((kind, _)) = self.kinds.iter_mut().find(same) {
             kind.count += 1;
@@ -177,18 +200,21 @@ impl Answerer<'_> {
         Record::Denied(self.kinds.len() as u32 - 1, denial).send(self.records)
     }
 
-    /// Does what the policy has the kernel do: the process ends by SIGSYS. One that would survive that gets SIGKILL, and where it cannot be
-    /// sent a signal, the call stays without an answer, and the launcher ends the sandbox.
+    /// Does what the policy has the kernel do: the process ends by SIGSYS. One that would survive
+    /// that gets SIGKILL, and where it cannot be sent a signal, the call stays without an answer,
+    /// and the launcher ends the sandbox.
     fn kill(&self, asked: &sys::Asked, seen: Option<&Seen>) -> Then {
         // Of a thread that is not the first of its process nothing but `/proc` tells the process.
         let process = seen.map_or(asked.thread as i32, |seen| seen.process);
         let Ok(pidfd) = sys::open_pidfd(process) else { return Then::Unkillable };
         // The number meant this process when the descriptor was made, as its thread still waits.
         let valid = sys::still_asks(self.listener, asked.id);
-        let signal = if seen.is_some_and(|seen| seen.dies_of_sigsys) { libc::SIGSYS } else { libc::SIGKILL };
+        let signal =
+            if seen.is_some_and(|seen| seen.dies_of_sigsys) { libc::SIGSYS } else { libc::SIGKILL };
         let sent = valid.and_then(|()| sys::signal_pidfd(pidfd, signal));
         if sent.is_ok() && signal == libc::SIGSYS {
-            // The thread takes the signal on its way back. Another may have set up a handler meanwhile.
+            // The thread takes the signal on its way back. Another may have set up a handler
+            // meanwhile.
             sys::regardless(sys::answer_errno(self.listener, asked.id, Verdict::NOTIFIED));
             if sys::wait_on(pidfd, Some(GRACE_MS)) != Ok(Waiting::Something) {
                 sys::regardless(sys::signal_pidfd(pidfd, libc::SIGKILL));
@@ -206,16 +232,23 @@ impl Answerer<'_> {
         let mut text = [0; 4096];
         let status = self.status(thread, &mut text)?;
         let process = number(field(status, b"Tgid:")?)?;
-        let inside = field(status, b"NStgid:").and_then(|numbers| number(numbers.rsplit(|byte| *byte == b'\t').next()?)).unwrap_or(0);
+        let inside = field(status, b"NStgid:")
+            .and_then(|numbers| number(numbers.rsplit(|byte| *byte == b'\t').next()?))
+            .unwrap_or(0);
         let has_sigsys = |set: &[u8]| sigsys_of(field(status, set));
-        let survives = inside == 1 || [b"SigBlk:", b"SigIgn:", b"SigCgt:"].iter().any(|set| has_sigsys(*set));
+        let survives =
+            inside == 1 || [b"SigBlk:", b"SigIgn:", b"SigCgt:"].iter().any(|set| has_sigsys(*set));
         let mut name = name_of(field(status, b"Name:")?);
         if process != thread {
             // A thread may have a name of its own.
             let mut text = [0; 4096];
             name = name_of(field(self.status(process, &mut text)?, b"Name:")?);
         }
-        Some(Seen { who: Who { name, inside, outside: thread }, process: process as i32, dies_of_sigsys: !survives })
+        Some(Seen {
+            who: Who { name, inside, outside: thread },
+            process: process as i32,
+            dies_of_sigsys: !survives,
+        })
     }
 
     /// `/proc/PID/status`, as much as one read gives.
@@ -228,7 +261,8 @@ impl Answerer<'_> {
         let decimal = decimal(&mut digits, pid.into()).to_bytes();
         path[..decimal.len()].copy_from_slice(decimal);
         path[decimal.len()..decimal.len() + STATUS.len()].copy_from_slice(STATUS);
-        let fd = sys::openat(self.proc, CStr::from_bytes_until_nul(&path).ok()?, libc::O_RDONLY, 0).ok()?;
+        let fd = sys::openat(self.proc, CStr::from_bytes_until_nul(&path).ok()?, libc::O_RDONLY, 0)
+            .ok()?;
         let length = sys::read(fd, text);
         sys::regardless(sys::close(fd));
         text.get(..length.ok()?)
@@ -250,7 +284,10 @@ fn gone_is_fine(result: sys::Result) -> sys::Result {
 
 /// A line of `/proc/PID/status` (proc_pid_status(5)).
 fn field<'t>(status: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
-    status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name)).map(|rest| rest.strip_prefix(b"\t").unwrap_or(rest))
+    status
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(name))
+        .map(|rest| rest.strip_prefix(b"\t").unwrap_or(rest))
 }
 
 fn number(digits: &[u8]) -> Option<u32> {
@@ -281,22 +318,42 @@ fn name_of(escaped: &[u8]) -> [u8; 16] {
 mod tests {
     use super::*;
 
-    const TEXT: &[u8] = b"Name:\ta\\nb\\\\ c)\nUmask:\t0022\nTgid:\t4711\nNStgid:\t4711\t12\nSigBlk:\t0000000000000000\nSigIgn:\t0000000040000000\n";
+    const TEXT: &[u8] = b"Name:\ta\\nb\\\\ \
+                          c)\nUmask:\t0022\nTgid:\t4711\nNStgid:\t4711\t12\nSigBlk:\t0000000000000000\nSigIgn:\t0000000040000000\n";
 
     #[test]
     fn a_status_is_read() {
         assert_eq!(name_of(field(TEXT, b"Name:").unwrap()), *b"a\nb\\ c)\0\0\0\0\0\0\0\0\0");
-        assert_eq!((field(TEXT, b"Tgid:").and_then(number), field(TEXT, b"Pid:")), (Some(4711), None));
-        assert_eq!((sigsys_of(field(TEXT, b"SigBlk:")), sigsys_of(field(TEXT, b"SigIgn:")), sigsys_of(None)), (false, true, true));
+        assert_eq!(
+            (field(TEXT, b"Tgid:").and_then(number), field(TEXT, b"Pid:")),
+            (Some(4711), None)
+        );
+        assert_eq!(
+            (
+                sigsys_of(field(TEXT, b"SigBlk:")),
+                sigsys_of(field(TEXT, b"SigIgn:")),
+                sigsys_of(None)
+            ),
+            (false, true, true)
+        );
         assert_eq!(name_of(b"0123456789abcdefghi"), *b"0123456789abcde\0");
     }
 
     #[test]
     fn it_may_make_ten_calls() {
         let filter = own_filter(5);
-        let allowed = |name: &str, arguments| filter.judge(crate::kernel::syscalls::number(name).unwrap(), &arguments) == Verdict::Allow;
-        assert!(allowed("openat", [5, 0, libc::O_CLOEXEC as u64, 0, 0, 0]) && allowed("ioctl", [9, sys::NOTIF_SEND.into(), 0, 0, 0, 0]));
-        assert!(!allowed("openat", [libc::AT_FDCWD as u64, 0, libc::O_CLOEXEC as u64, 0, 0, 0]) && !allowed("openat", [5, 0, 1, 0, 0, 0]));
+        let allowed = |name: &str, arguments| {
+            filter.judge(crate::kernel::syscalls::number(name).unwrap(), &arguments)
+                == Verdict::Allow
+        };
+        assert!(
+            allowed("openat", [5, 0, libc::O_CLOEXEC as u64, 0, 0, 0])
+                && allowed("ioctl", [9, sys::NOTIF_SEND.into(), 0, 0, 0, 0])
+        );
+        assert!(
+            !allowed("openat", [libc::AT_FDCWD as u64, 0, libc::O_CLOEXEC as u64, 0, 0, 0])
+                && !allowed("openat", [5, 0, 1, 0, 0, 0])
+        );
         assert!(!allowed("pidfd_send_signal", [5, libc::SIGTERM as u64, 0, 0, 0, 0]));
         // SECCOMP_IOCTL_NOTIF_ADDFD.
         assert!(!allowed("ioctl", [9, 0x4018_2103, 0, 0, 0, 0]));

@@ -1,5 +1,6 @@
-//! Why a machine forbids what a sandbox needs: THE ONE TABLE of causes, each with its fix. A failed launch names one of them, and
-//! `stockade doctor` the same one before. The look at the machine is [`Barriers::read`]; all else is judgment of plain data.
+//! Why a machine forbids what a sandbox needs: THE ONE TABLE of causes, each with its fix. A failed
+//! launch names one of them, and `stockade doctor` the same one before. The look at the machine is
+//! [`Barriers::read`]; all else is judgment of plain data.
 
 use crate::kernel::namespace::Kind;
 use std::fmt;
@@ -78,7 +79,8 @@ fn cause(says: impl Into<String>, fix: Fix) -> Cause {
 /// A row of the table: when it holds, and what it says.
 type Row = (fn(&Barriers) -> bool, fn(&Barriers) -> Cause);
 
-/// What forbids user namespaces, or takes their power: the first that holds is named (clone(2), user_namespaces(7)).
+/// What forbids user namespaces, or takes their power: the first that holds is named (clone(2),
+/// user_namespaces(7)).
 const USER_NAMESPACES: &[Row] = &[
     (
         |b| b.no_proc,
@@ -100,9 +102,15 @@ const USER_NAMESPACES: &[Row] = &[
         |b| {
             let file = "/etc/apparmor.d/stockade";
             let profile = format!("profile stockade {} flags=(unconfined) {{", b.program);
-            let lines = ["abi <abi/4.0>,", &profile, "userns,", "}"].map(|line| format!("'{}'", line.replace('\'', r"'\''"))).join(" ");
+            let lines = ["abi <abi/4.0>,", &profile, "userns,", "}"]
+                .map(|line| format!("'{}'", line.replace('\'', r"'\''")))
+                .join(" ");
             let fix = format!(r"printf '%s\n' {lines} > {file} && apparmor_parser -r {file}");
-            cause("AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns is 1)", Fix::Root(fix))
+            cause(
+                "AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns \
+                 is 1)",
+                Fix::Root(fix),
+            )
         },
     ),
     (
@@ -116,20 +124,27 @@ const USER_NAMESPACES: &[Row] = &[
 ];
 
 fn filtered() -> Cause {
-    let fix = "let it pass new namespaces; podman and docker: --security-opt seccomp=unconfined; a unit: RestrictNamespaces=no";
-    cause("a system call filter is on stockade itself (an outer container's, or a unit's)", Fix::Words(fix.into()))
+    let fix = "let it pass new namespaces; podman and docker: --security-opt seccomp=unconfined; a \
+               unit: RestrictNamespaces=no";
+    cause(
+        "a system call filter is on stockade itself (an outer container's, or a unit's)",
+        Fix::Words(fix.into()),
+    )
 }
 
-/// What works where no namespace can be made: Landlock alone, which grants the network and the names of the host.
+/// What works where no namespace can be made: Landlock alone, which grants the network and the
+/// names of the host.
 pub const WITHOUT_NAMESPACES: &str = "stockade run landlock -- make test";
 
 impl Barriers {
     /// Looks at the machine.
     pub fn read() -> Barriers {
         let status = text("/proc/self/status");
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let field =
+            |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let is = |path: &str, value: &str| text(path).trim() == value;
-        let effective = field("CapEff:").and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0);
+        let effective =
+            field("CapEff:").and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0);
         let limits = Kind::ALL.iter().map(|kind| limit_file(*kind));
         Barriers {
             no_proc: status.is_empty(),
@@ -140,7 +155,10 @@ impl Barriers {
             chroot: is_chroot(),
             filtered: field("Seccomp:") == Some("2"),
             selinux: is("/sys/fs/selinux/enforce", "1"),
-            program: std::env::current_exe().ok().and_then(|path| path.to_str().map(str::to_owned)).unwrap_or("/usr/bin/stockade".into()),
+            program: std::env::current_exe()
+                .ok()
+                .and_then(|path| path.to_str().map(str::to_owned))
+                .unwrap_or("/usr/bin/stockade".into()),
         }
     }
 
@@ -160,20 +178,37 @@ impl Barriers {
         match errno {
             libc::ENOSPC | libc::EUSERS => match kinds.iter().find(|kind| self.forbids(**kind)) {
                 Some(kind) => Some(exhausted(&limit_file(*kind))),
-                None => words("a limit of /proc/sys/user is used up, or namespaces are nested as deep as the kernel allows", "see sysctl user"),
+                None => words(
+                    "a limit of /proc/sys/user is used up, or namespaces are nested as deep as the \
+                     kernel allows",
+                    "see sysctl user",
+                ),
             },
             // The class user_namespace of SELinux's policies denies with this error alone.
             libc::EACCES if self.selinux => {
-                let fix = Fix::Root("ausearch -m AVC -ts recent | audit2allow -M stockade && semodule -i stockade.pp".into());
+                let fix = Fix::Root(
+                    "ausearch -m AVC -ts recent | audit2allow -M stockade && semodule -i stockade.pp"
+                        .into(),
+                );
                 Some(cause("SELinux forbids user namespaces to this domain", fix))
             }
             // The kernel has had clone3(2) since Linux 5.3.
             libc::ENOSYS if self.filtered => Some(filtered()),
             libc::EPERM | libc::EACCES | libc::ENOSYS => self.user_namespaces().or_else(|| {
-                words("nothing that shows forbids it: a chroot, a security module or an outer container may", "see the kernel's log: dmesg | tail")
+                words(
+                    "nothing that shows forbids it: a chroot, a security module or an outer \
+                     container may",
+                    "see the kernel's log: dmesg | tail",
+                )
             }),
-            libc::EAGAIN => words("no more processes for this user", "see ulimit -u, and pids.max of the control group"),
-            libc::EINVAL => words("this kernel is built without one of them", "boot a kernel that has CONFIG_USER_NS and the others"),
+            libc::EAGAIN => words(
+                "no more processes for this user",
+                "see ulimit -u, and pids.max of the control group",
+            ),
+            libc::EINVAL => words(
+                "this kernel is built without one of them",
+                "boot a kernel that has CONFIG_USER_NS and the others",
+            ),
             _ => None,
         }
     }
@@ -190,25 +225,42 @@ fn limit_file(kind: Kind) -> String {
     path[path.rfind('/').map_or(0, |slash| slash + 1)..].to_owned()
 }
 
-/// How a container is started whose /proc and /sys are neither masked nor, below /proc, read-only. The word is the same for both.
+/// How a container is started whose /proc and /sys are neither masked nor, below /proc, read-only.
+/// The word is the same for both.
 const UNMASKED: &str = "podman and docker: --security-opt systempaths=unconfined";
 
-/// A new proc is refused where something is mounted over the one that is seen (mount_too_revealing of fs/namespace.c).
+/// A new proc is refused where something is mounted over the one that is seen (mount_too_revealing
+/// of fs/namespace.c).
 pub fn masked_proc(only_processes: bool) -> Cause {
-    let less = if only_processes { "" } else { ", or write \"/proc\" = { proc = { subset = \"pid\" } } (Linux 7.3 can)" };
-    cause("this container masks /proc", Fix::Words(format!("run the container unmasked ({UNMASKED}){less}, or leave /proc out")))
+    let less = if only_processes {
+        ""
+    } else {
+        ", or write \"/proc\" = { proc = { subset = \"pid\" } } (Linux 7.3 can)"
+    };
+    cause(
+        "this container masks /proc",
+        Fix::Words(format!("run the container unmasked ({UNMASKED}){less}, or leave /proc out")),
+    )
 }
 
 /// A new sysfs is refused likewise.
 pub fn masked_sysfs() -> Cause {
     let fix = Fix::Words(format!("leave sysfs out, or run the container unmasked ({UNMASKED})"));
-    cause("a new sysfs needs a network namespace of the sandbox's own, and an unmasked /sys outside", fix)
+    cause(
+        "a new sysfs needs a network namespace of the sandbox's own, and an unmasked /sys outside",
+        fix,
+    )
 }
 
-/// The limit that keeps the target from user namespaces of its own is a file that containers mount read-only.
+/// The limit that keeps the target from user namespaces of its own is a file that containers mount
+/// read-only.
 pub fn read_only_proc_sys() -> Cause {
-    let fix = "a unit: ProtectKernelTunables=no; or let the filter keep them alone: optional = [\"namespaces.nested\"]";
-    cause("/proc/sys is read-only here, as in a container", Fix::Words(format!("{UNMASKED}; {fix}")))
+    let fix = "a unit: ProtectKernelTunables=no; or let the filter keep them alone: optional = \
+               [\"namespaces.nested\"]";
+    cause(
+        "/proc/sys is read-only here, as in a container",
+        Fix::Words(format!("{UNMASKED}; {fix}")),
+    )
 }
 
 /// pivot_root(2) wants a root that is a mount point, and not the initial one.
@@ -225,44 +277,66 @@ pub fn no_idmap() -> Cause {
 
 /// The same, where CAP_SYS_ADMIN is not over the file system.
 pub fn foreign_idmap() -> Cause {
-    cause("root of a container cannot map owners", Fix::Words("identity.host = true, or access = \"ro\"".into()))
+    cause(
+        "root of a container cannot map owners",
+        Fix::Words("identity.host = true, or access = \"ro\"".into()),
+    )
 }
 
-/// The ids behind a target that root starts are of no user (`identity.host-ids`): a rootless container's root does not have them, and a
-/// root without the capabilities for ids may not map them (user_namespaces(7)).
+/// The ids behind a target that root starts are of no user (`identity.host-ids`): a rootless
+/// container's root does not have them, and a root without the capabilities for ids may not map
+/// them (user_namespaces(7)).
 pub fn no_further_ids(effective: u64, is_first: bool) -> Cause {
-    let lacks: Vec<&str> = OF_IDS.iter().filter(|(_, bit)| effective & bit == 0).map(|(name, _)| *name).collect();
+    let lacks: Vec<&str> =
+        OF_IDS.iter().filter(|(_, bit)| effective & bit == 0).map(|(name, _)| *name).collect();
     if !lacks.is_empty() {
         let fix = if is_first {
-            "let what starts stockade leave it these: a unit's CapabilityBoundingSet=, or setpriv --bounding-set"
+            "let what starts stockade leave it these: a unit's CapabilityBoundingSet=, or setpriv \
+             --bounding-set"
         } else {
-            "let the container keep them (podman and docker: --cap-add), or start stockade as an ordinary user"
+            "let the container keep them (podman and docker: --cap-add), or start stockade as an \
+             ordinary user"
         };
         return cause(format!("this root lacks {}", lacks.join(" and ")), Fix::Words(fix.into()));
     }
     if is_first {
         let fix = Fix::Words("see the kernel's log: dmesg | tail".into());
-        return cause("this root has the capabilities for it, so a security module may forbid it", fix);
+        return cause(
+            "this root has the capabilities for it, so a security module may forbid it",
+            fix,
+        );
     }
-    let fix = "start stockade as an ordinary user, or let the target have ids of the container: identity.host = true";
-    cause("this root is one in a user namespace, which does not have the ids that stand behind the target", Fix::Words(fix.into()))
+    let fix = "start stockade as an ordinary user, or let the target have ids of the container: \
+               identity.host = true";
+    cause(
+        "this root is one in a user namespace, which does not have the ids that stand behind the \
+         target",
+        Fix::Words(fix.into()),
+    )
 }
 
-/// The capabilities that writing a map of several ids needs in the namespace above (capabilities(7)).
+/// The capabilities that writing a map of several ids needs in the namespace above
+/// (capabilities(7)).
 const OF_IDS: &[(&str, u64)] = &[("CAP_SETGID", 1 << 6), ("CAP_SETUID", 1 << 7)];
 
-/// The inode of the user namespace that the kernel begins with (PROC_USER_INIT_INO of linux/proc_ns.h).
+/// The inode of the user namespace that the kernel begins with (PROC_USER_INIT_INO of
+/// linux/proc_ns.h).
 pub const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 /// Whether this process is in the first user namespace.
 pub fn is_in_first_user_namespace() -> bool {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() == FIRST_USER_NAMESPACE)
+    std::fs::metadata("/proc/self/ns/user")
+        .is_ok_and(|namespace| namespace.ino() == FIRST_USER_NAMESPACE)
 }
 
 /// A hard limit can be raised by root alone (getrlimit(2)).
 pub fn hard_limit() -> Cause {
-    let fix = Fix::Words("ask for less in [rlimits], or start stockade where the hard limit is higher (ulimit -H, a unit's Limit lines)".into());
+    let fix = Fix::Words(
+        "ask for less in [rlimits], or start stockade where the hard limit is higher (ulimit -H, a \
+         unit's Limit lines)"
+            .into(),
+    );
     cause("a hard limit cannot be raised above the caller's without root", fix)
 }
 
@@ -273,14 +347,18 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// By the root of the machine's first process, which root alone may look at; else by a root that is no mount point. A chroot into a
-/// mount of its own does not show.
+/// By the root of the machine's first process, which root alone may look at; else by a root that is
+/// no mount point. A chroot into a mount of its own does not show.
 fn is_chroot() -> bool {
     use std::os::unix::fs::MetadataExt;
     let (own, first) = (std::fs::metadata("/"), std::fs::metadata("/proc/1/root/."));
-    let another = own.ok().zip(first.ok()).is_some_and(|(own, first)| (own.dev(), own.ino()) != (first.dev(), first.ino()));
+    let another = own
+        .ok()
+        .zip(first.ok())
+        .is_some_and(|(own, first)| (own.dev(), own.ino()) != (first.dev(), first.ino()));
     let mounts = text("/proc/self/mountinfo");
-    another || (!mounts.is_empty() && !mounts.lines().any(|line| line.split(' ').nth(4) == Some("/")))
+    another
+        || (!mounts.is_empty() && !mounts.lines().any(|line| line.split(' ').nth(4) == Some("/")))
 }
 
 #[cfg(test)]
@@ -289,26 +367,61 @@ mod tests {
 
     #[test]
     fn the_first_cause_is_named() {
-        let all = Barriers { forbidden: vec!["max_user_namespaces".into()], clone_switch: true, apparmor: true, ..Barriers::default() };
-        let says = |barriers: &Barriers| barriers.user_namespaces().map(|cause| cause.to_string()).unwrap_or_default();
-        assert_eq!(says(&all), "sysctl user.max_user_namespaces is 0; as root: sysctl -w user.max_user_namespaces=15000");
-        assert!(says(&Barriers { clone_switch: true, apparmor: true, ..Barriers::default() }).contains("kernel.unprivileged_userns_clone=1"));
-        assert_eq!(Barriers { privileged: true, clone_switch: true, apparmor: true, ..Barriers::default() }.user_namespaces(), None);
+        let all = Barriers {
+            forbidden: vec!["max_user_namespaces".into()],
+            clone_switch: true,
+            apparmor: true,
+            ..Barriers::default()
+        };
+        let says = |barriers: &Barriers| {
+            barriers.user_namespaces().map(|cause| cause.to_string()).unwrap_or_default()
+        };
+        assert_eq!(
+            says(&all),
+            "sysctl user.max_user_namespaces is 0; as root: sysctl -w \
+             user.max_user_namespaces=15000"
+        );
+        assert!(
+            says(&Barriers { clone_switch: true, apparmor: true, ..Barriers::default() })
+                .contains("kernel.unprivileged_userns_clone=1")
+        );
+        assert_eq!(
+            Barriers {
+                privileged: true,
+                clone_switch: true,
+                apparmor: true,
+                ..Barriers::default()
+            }
+            .user_namespaces(),
+            None
+        );
     }
 
     #[test]
     fn a_root_that_may_not_map_ids_is_told_what_it_lacks() {
         let all = OF_IDS.iter().fold(0, |all, (_, bit)| all | bit);
         let says = |effective, is_first| no_further_ids(effective, is_first).to_string();
-        assert!(says(all & !(1 << 7), true).starts_with("this root lacks CAP_SETUID; let what starts stockade"));
-        assert!(says(0, false).starts_with("this root lacks CAP_SETGID and CAP_SETUID; let the container keep them"));
-        assert!(says(all, false).contains("identity.host = true") && !says(all, true).contains("identity.host"));
+        assert!(
+            says(all & !(1 << 7), true)
+                .starts_with("this root lacks CAP_SETUID; let what starts stockade")
+        );
+        assert!(
+            says(0, false).starts_with(
+                "this root lacks CAP_SETGID and CAP_SETUID; let the container keep them"
+            )
+        );
+        assert!(
+            says(all, false).contains("identity.host = true")
+                && !says(all, true).contains("identity.host")
+        );
     }
 
     #[test]
     fn a_limit_of_another_kind_is_named_by_its_own_file() {
-        let barriers = Barriers { forbidden: vec!["max_mnt_namespaces".into()], ..Barriers::default() };
-        let fix = barriers.of_clone(&[Kind::User, Kind::Mount], libc::ENOSPC).map(|cause| cause.fix);
+        let barriers =
+            Barriers { forbidden: vec!["max_mnt_namespaces".into()], ..Barriers::default() };
+        let fix =
+            barriers.of_clone(&[Kind::User, Kind::Mount], libc::ENOSPC).map(|cause| cause.fix);
         assert_eq!(fix, Some(Fix::Root("sysctl -w user.max_mnt_namespaces=15000".into())));
     }
 }

@@ -1,8 +1,10 @@
-//! The control groups of a sandbox: made and limited before the clone, entered by the child itself, read and removed at the end.
+//! The control groups of a sandbox: made and limited before the clone, entered by the child itself,
+//! read and removed at the end.
 //!
-//! What cgroups-rs does well goes through it: the freezer and device rules of version 1 ([`write`], [`remove`]). It has no way to find hybrid
-//! layouts, to enter a group before exec, to end and remove one; its setters cost twice, its `apply` loses failures, and its readers of
-//! accounts panic on texts that they do not know.
+//! What cgroups-rs does well goes through it: the freezer and device rules of version 1 ([`write`],
+//! [`remove`]). It has no way to find hybrid layouts, to enter a group before exec, to end and
+//! remove one; its setters cost twice, its `apply` loses failures, and its readers of accounts
+//! panic on texts that they do not know.
 
 pub mod account;
 mod dbus;
@@ -27,7 +29,8 @@ use std::os::fd::RawFd;
 use std::time::Instant;
 pub use sweep::bury;
 
-/// How the name of every group of a launcher begins; its process id and the time of its making follow.
+/// How the name of every group of a launcher begins; its process id and the time of its making
+/// follow.
 const PREFIX: &str = "stockade-";
 /// How the name of the group that the launcher itself steps into ends.
 const ASIDE: &str = "-launcher";
@@ -55,7 +58,8 @@ struct Made {
     slot: Slot,
     version: Version,
     path: String,
-    /// Its directory, open and locked by the launcher: where no process has that lock, the launcher is dead.
+    /// Its directory, open and locked by the launcher: where no process has that lock, the launcher
+    /// is dead.
     dir: RawFd,
     controllers: Vec<Controller>,
 }
@@ -98,13 +102,22 @@ impl Wrong {
 
 type Result<T = ()> = std::result::Result<T, Wrong>;
 
-/// How often another name is tried where one is taken: by a launcher with the same number in another pid namespace.
+/// How often another name is tried where one is taken: by a launcher with the same number in
+/// another pid namespace.
 const NAMES: u32 = 16;
 
 impl Groups {
     /// No group yet.
     pub fn new() -> Groups {
-        Groups { begun: Instant::now(), name: String::new(), scope: None, made: vec![], aside: None, fallen: vec![], out_of_memory: -1 }
+        Groups {
+            begun: Instant::now(),
+            name: String::new(),
+            scope: None,
+            made: vec![],
+            aside: None,
+            fallen: vec![],
+            out_of_memory: -1,
+        }
     }
 
     /// Whether an operation is one of the groups'.
@@ -122,11 +135,16 @@ impl Groups {
         )
     }
 
-    /// Does one step of the launcher's. What may fall does so where the kernel has no such thing, and by no other error.
+    /// Does one step of the launcher's. What may fall does so where the kernel has no such thing,
+    /// and by no other error.
     pub fn apply_step(&mut self, step: &Step, prepared: &mut Prepared) -> Result {
         match (self.apply(&step.op, prepared), &step.op) {
-            (Err(wrong @ Wrong::Errno(Errno(libc::EOPNOTSUPP | libc::ENOENT | libc::ENODEV))), Op::GroupLimit { may_fall: true, .. }) => {
-                let text = format!("a limit is not enforced: cannot {}: {}", step.op, wrong.words());
+            (
+                Err(wrong @ Wrong::Errno(Errno(libc::EOPNOTSUPP | libc::ENOENT | libc::ENODEV))),
+                Op::GroupLimit { may_fall: true, .. },
+            ) => {
+                let text =
+                    format!("a limit is not enforced: cannot {}: {}", step.op, wrong.words());
                 self.fallen.push(Note { less: true, text, at: step.at });
                 Ok(())
             }
@@ -137,7 +155,9 @@ impl Groups {
     /// Does one operation of the launcher's.
     fn apply(&mut self, op: &Op, prepared: &mut Prepared) -> Result {
         match op {
-            Op::Group { slot, version, controllers, folder } => self.make(*slot, *version, controllers, folder, prepared),
+            Op::Group { slot, version, controllers, folder } => {
+                self.make(*slot, *version, controllers, folder, prepared)
+            }
             // Done before the launcher had a child.
             Op::Scope { .. } | Op::StepAside { .. } => Ok(()),
             Op::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
@@ -152,7 +172,8 @@ impl Groups {
                     Version::V2 => {
                         let program = sys::load_device_program(&devices::program(nodes))?;
                         // The group holds the program from here on.
-                        Ok(sys::attach_device_program(made.dir, program).and(sys::close(program))?)
+                        Ok(sys::attach_device_program(made.dir, program)
+                            .and(sys::close(program))?)
                     }
                 }
             }
@@ -163,7 +184,8 @@ impl Groups {
             Op::CpuAccount { slot, version } => {
                 let file = if *version == Version::V1 { "cpuacct.usage" } else { "cpu.stat" };
                 let path = Name::new(&format!("{}/{file}", self.of(*slot)?.path));
-                prepared.cpu_account = sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_RDONLY, 0)?;
+                prepared.cpu_account =
+                    sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_RDONLY, 0)?;
                 Ok(())
             }
             _ => Err(Errno(libc::ENOSYS).into()),
@@ -173,7 +195,10 @@ impl Groups {
     /// All of them, for who asks while they are there.
     pub fn entries(&self) -> Vec<registry::Group> {
         let version = |made: &Made| if made.version == Version::V1 { 1 } else { 2 };
-        self.made.iter().map(|made| registry::Group { version: version(made), path: made.path.clone() }).collect()
+        self.made
+            .iter()
+            .map(|made| registry::Group { version: version(made), path: made.path.clone() })
+            .collect()
     }
 
     /// The group of version 2 that the child begins in.
@@ -183,11 +208,19 @@ impl Groups {
 
     /// Removes what dead launchers left in these directories.
     pub fn sweep(&self, folders: &[Name]) {
-        let paths: Vec<&str> = self.made.iter().map(|made| made.path.as_str()).chain(self.aside.iter().map(|aside| aside.path.as_str())).collect();
+        let paths: Vec<&str> = self
+            .made
+            .iter()
+            .map(|made| made.path.as_str())
+            .chain(self.aside.iter().map(|aside| aside.path.as_str()))
+            .collect();
         let ours = |folder: &str| paths.iter().filter(|path| parent(path) == folder).count() as u64;
-        let scopes = self.scope.as_deref().map(|scope| sweep::scopes(parent(scope))).unwrap_or_default();
+        let scopes =
+            self.scope.as_deref().map(|scope| sweep::scopes(parent(scope))).unwrap_or_default();
         let beside = scopes.iter().map(|scope| (scope.as_str(), 0));
-        sweep::sweep(folders.iter().map(Name::text).map(|folder| (folder, ours(folder))).chain(beside));
+        sweep::sweep(
+            folders.iter().map(Name::text).map(|folder| (folder, ours(folder))).chain(beside),
+        );
     }
 
     fn of(&self, slot: Slot) -> Result<&Made> {
@@ -217,16 +250,30 @@ impl Groups {
         Ok(format!("{}/{name}", self.folder(folder)?))
     }
 
-    fn make(&mut self, slot: Slot, version: Version, controllers: &[Controller], folder: &Folder, prepared: &mut Prepared) -> Result {
+    fn make(
+        &mut self,
+        slot: Slot,
+        version: Version,
+        controllers: &[Controller],
+        folder: &Folder,
+        prepared: &mut Prepared,
+    ) -> Result {
         let path = make_new(&self.base(folder)?, "")?;
         // From here on it is removed at the end, whatever fails.
-        self.made.push(Made { slot, version, path: path.clone(), dir: -1, controllers: controllers.to_vec() });
+        self.made.push(Made {
+            slot,
+            version,
+            path: path.clone(),
+            dir: -1,
+            controllers: controllers.to_vec(),
+        });
         let dir = open_locked(&path)?;
         if let Some(made) = self.made.last_mut() {
             made.dir = dir;
         }
         prepared.slots[slot.0] = match version {
-            // Opened here, where the launcher's credentials are; the kernel judges the move by them (kernel commit 1756d7994ad8).
+            // Opened here, where the launcher's credentials are; the kernel judges the move by them
+            // (kernel commit 1756d7994ad8).
             Version::V1 => sys::openat(dir, c"tasks", libc::O_WRONLY, 0)?,
             Version::V2 => dir,
         };
@@ -247,7 +294,11 @@ impl Groups {
 
     fn step_aside(&mut self, folder: &Folder) -> Result {
         let path = make_new(&self.base(folder)?, ASIDE)?;
-        self.aside = Some(Aside { folder: self.folder(folder)?.to_owned(), path: path.clone(), switched_on: vec![] });
+        self.aside = Some(Aside {
+            folder: self.folder(folder)?.to_owned(),
+            path: path.clone(),
+            switched_on: vec![],
+        });
         open_locked(&path)?;
         Ok(write::text(&format!("{path}/cgroup.procs"), "0")?)
     }
@@ -257,12 +308,16 @@ impl Groups {
             aside.switched_on = controllers.to_vec();
         }
         let words: Vec<String> = controllers.iter().map(|name| format!("+{name}")).collect();
-        Ok(write::text(&format!("{}/cgroup.subtree_control", self.folder(folder)?), &words.join(" "))?)
+        Ok(write::text(
+            &format!("{}/cgroup.subtree_control", self.folder(folder)?),
+            &words.join(" "),
+        )?)
     }
 }
 
-/// The mode of a group. Who can open it for reading can lock it (fcntl(2), flock(2)), and a lock says that the launcher lives: other users
-/// could keep what a dead one left from being removed. They reach its files by their names as before.
+/// The mode of a group. Who can open it for reading can lock it (fcntl(2), flock(2)), and a lock
+/// says that the launcher lives: other users could keep what a dead one left from being removed.
+/// They reach its files by their names as before.
 const GROUP_MODE: u32 = 0o711;
 
 /// Makes a directory whose name nobody has.
@@ -278,8 +333,14 @@ fn make_new(base: &str, end: &str) -> Result<String> {
 }
 
 fn open_locked(path: &str) -> Result<RawFd> {
-    let dir = sys::openat(libc::AT_FDCWD, Name::new(path).as_c_str(), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-    // Pid 1 inherits the descriptor, and must not keep the lock where it is frozen when the launcher is killed.
+    let dir = sys::openat(
+        libc::AT_FDCWD,
+        Name::new(path).as_c_str(),
+        libc::O_RDONLY | libc::O_DIRECTORY,
+        0,
+    )?;
+    // Pid 1 inherits the descriptor, and must not keep the lock where it is frozen when the
+    // launcher is killed.
     sys::lock_of_process(dir)?;
     Ok(dir)
 }

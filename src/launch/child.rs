@@ -1,6 +1,8 @@
-//! Between clone and exec: walks the steps. Raw system calls and nothing else: no allocation, no lock, no formatting.
+//! Between clone and exec: walks the steps. Raw system calls and nothing else: no allocation, no
+//! lock, no formatting.
 //!
-//! Every error ends the process, and with pid 1 the whole sandbox; the launcher has the plan and explains the step.
+//! Every error ends the process, and with pid 1 the whole sandbox; the launcher has the plan and
+//! explains the step.
 
 use super::message::{GO, Message, OWN, give_up};
 use super::prepare::Prepared;
@@ -38,7 +40,9 @@ pub fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
     }
     if plan.watch.init {
         let failed = |Errno(errno)| Message::Failed { step: OWN, errno };
-        let started = init::get_ready().map_err(failed).and_then(|signals| Ok((signals, spawn(plan, prepared, report)?)));
+        let started = init::get_ready()
+            .map_err(failed)
+            .and_then(|signals| Ok((signals, spawn(plan, prepared, report)?)));
         match started {
             Ok((signals, pid)) => init::look_after(plan, prepared, pipes, signals, pid),
             Err(message) => give_up(message, report),
@@ -48,7 +52,8 @@ pub fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
 }
 
 fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Result<(), Stop> {
-    let own = |result: Result| result.map_err(|Errno(errno)| Stop(Message::Failed { step: OWN, errno }));
+    let own =
+        |result: Result| result.map_err(|Errno(errno)| Stop(Message::Failed { step: OWN, errno }));
     // A life pipe that this process can write to itself would never end.
     own(sys::close(pipes.life.1))?;
     own(die_with_launcher(plan))?;
@@ -62,8 +67,9 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
             Ok(_) => sys::exit(125),
         }
     }
-    // In the launcher's process group a signal of the terminal would reach the target twice: by the launcher, and by this process.
-    // A target that is pid 1 leaves it by itself, and could not start a session as the leader of a group.
+    // In the launcher's process group a signal of the terminal would reach the target twice: by the
+    // launcher, and by this process. A target that is pid 1 leaves it by itself, and could not
+    // start a session as the leader of a group.
     if plan.watch.init {
         own(sys::setpgid(0, 0))?;
     }
@@ -72,24 +78,33 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
         own(adopt_all(prepared))?;
     }
     walk(plan, prepared, Actor::Init)?;
-    // Each change of ids clears the parent-death signal and may make the process dumpable (prctl(2)), so both come after them.
+    // Each change of ids clears the parent-death signal and may make the process dumpable
+    // (prctl(2)), so both come after them.
     own(die_with_launcher(plan))?;
     own(sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop))?;
-    // Had the launcher died before the parent-death signal was set, its end of the life pipe would be closed by now.
+    // Had the launcher died before the parent-death signal was set, its end of the life pipe would
+    // be closed by now.
     match sys::poll([pipes.life.0, -1, -1, -1], 0) {
         Ok([true, ..]) => sys::exit(125),
         other => own(other.map(drop)),
     }
 }
 
-/// Pid 1 of a pid namespace takes all others with it. Where it is not, it must live to end them, and sees the life pipe end.
+/// Pid 1 of a pid namespace takes all others with it. Where it is not, it must live to end them,
+/// and sees the life pipe end.
 fn die_with_launcher(plan: &Plan) -> Result {
-    if plan.has_own_pids() { sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).map(drop) } else { Ok(()) }
+    if plan.has_own_pids() {
+        sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).map(drop)
+    } else {
+        Ok(())
+    }
 }
 
-/// Orphans of the sandbox become children of this process (PR_SET_CHILD_SUBREAPER), which can name them by its own file.
+/// Orphans of the sandbox become children of this process (PR_SET_CHILD_SUBREAPER), which can name
+/// them by its own file.
 fn adopt_all(prepared: &mut Prepared) -> Result {
-    prepared.children = sys::openat(libc::AT_FDCWD, c"/proc/thread-self/children", libc::O_RDONLY, 0)?;
+    prepared.children =
+        sys::openat(libc::AT_FDCWD, c"/proc/thread-self/children", libc::O_RDONLY, 0)?;
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
 }
 
@@ -97,8 +112,12 @@ fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Resu
     for (index, Step { op, .. }) in plan.steps_of(actor) {
         let result = match op {
             Op::File { path, mode, .. } => world::write_file(prepared, path, index, mode.0),
-            Op::CoverFile { path, ground, mode, .. } => world::cover_file(prepared, path, *ground, index, mode.0),
-            Op::LandlockRule { path, rights, inode } => world::allow(prepared, path, *rights, *inode),
+            Op::CoverFile { path, ground, mode, .. } => {
+                world::cover_file(prepared, path, *ground, index, mode.0)
+            }
+            Op::LandlockRule { path, rights, inode } => {
+                world::allow(prepared, path, *rights, *inode)
+            }
             op => apply(op, prepared),
         };
         result.map_err(|Errno(errno)| Stop(Message::Failed { step: index as u32, errno }))?;
@@ -106,12 +125,14 @@ fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Resu
     Ok(())
 }
 
-/// The target's process, in memory that it shares with pid 1 until it executes: a copy of the address space costs 0.1 ms.
+/// The target's process, in memory that it shares with pid 1 until it executes: a copy of the
+/// address space costs 0.1 ms.
 fn spawn(plan: &Plan, prepared: &mut Prepared, report: RawFd) -> std::result::Result<i32, Message> {
     let mut start = Start { plan, prepared, memory: Memory::Shared, report, failure: None };
     let mut pid = sys::spawn(start.memory, target, &mut start);
     if pid == Err(Errno(libc::EINVAL)) {
-        // Older kernels (6.1; no longer 6.12) let nobody share memory with a process that enters another time namespace.
+        // Older kernels (6.1; no longer 6.12) let nobody share memory with a process that enters
+        // another time namespace.
         start.memory = Memory::Copied;
         pid = sys::spawn(start.memory, target, &mut start);
     }
@@ -140,7 +161,8 @@ fn execute(plan: &Plan, prepared: &mut Prepared) -> Message {
     let mut last = libc::ENOENT;
     for candidate in &plan.exec.candidates {
         match sys::execve(candidate.as_c_str(), &prepared.argv, &prepared.envp) {
-            // execvp(3)'s rule: what may not be run is remembered, what is not there is passed over.
+            // execvp(3)'s rule: what may not be run is remembered, what is not there is passed
+            // over.
             Errno(libc::EACCES) => last = libc::EACCES,
             Errno(libc::ENOENT | libc::ENOTDIR) => {}
             Errno(errno) => {
@@ -156,13 +178,20 @@ fn execute(plan: &Plan, prepared: &mut Prepared) -> Message {
 pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
     match op {
         Op::JoinNamespace { kind, path } => {
-            // What is no namespace is refused by setns(2); a FIFO would wait for a writer before that.
-            let fd = sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0)?;
+            // What is no namespace is refused by setns(2); a FIFO would wait for a writer before
+            // that.
+            let fd = sys::openat(
+                libc::AT_FDCWD,
+                path.as_c_str(),
+                libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY,
+                0,
+            )?;
             sys::setns(fd, kind.flag())?;
             prepared.done_with(fd)
         }
         Op::EnterGroup { slot } => {
-            // The one thread of this process moves itself: `tasks` takes no lock of all thread groups, as `cgroup.procs` does.
+            // The one thread of this process moves itself: `tasks` takes no lock of all thread
+            // groups, as `cgroup.procs` does.
             sys::write_all(prepared.slots[slot.0], b"0")?;
             prepared.done_with(prepared.slots[slot.0])
         }
@@ -201,8 +230,12 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
             sys::fchdir(prepared.root)?;
             sys::pivot_here()
         }
-        Op::LandlockStream { fd, rights } => sys::landlock_allow(prepared.ruleset, *fd as RawFd, rights.0),
-        Op::LandlockPort { access, port } => sys::landlock_allow_port(prepared.ruleset, *port, *access),
+        Op::LandlockStream { fd, rights } => {
+            sys::landlock_allow(prepared.ruleset, *fd as RawFd, rights.0)
+        }
+        Op::LandlockPort { access, port } => {
+            sys::landlock_allow_port(prepared.ruleset, *port, *access)
+        }
         Op::RestrictSelf { audit } => {
             let (landlocked, abi) = prepared.landlocked;
             sys::landlock_restrict(prepared.ruleset, abi, *audit)?;
@@ -216,7 +249,10 @@ pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
             prepared.filtered.prove()
         }
         // Walked with their index, as their text lies beside the plan.
-        Op::File { .. } | Op::CoverFile { .. } | Op::LandlockRule { .. } | Op::IdMapMount { .. } => Err(Errno(libc::ENOSYS)),
+        Op::File { .. }
+        | Op::CoverFile { .. }
+        | Op::LandlockRule { .. }
+        | Op::IdMapMount { .. } => Err(Errno(libc::ENOSYS)),
         op if is_of_the_tree(op) => apply_to_tree(op, prepared),
         op => apply_to_process(op, prepared),
     }
@@ -226,14 +262,18 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
     match op {
         Op::Bounding { keep } => drop_bounding(keep.0),
         Op::KeepCapabilities => sys::prctl(libc::PR_SET_KEEPCAPS, 1, 0).map(drop),
-        Op::Capabilities { keep, ambient, bits, raise } => limit_capabilities(keep.0, ambient.0, *bits, *raise),
+        Op::Capabilities { keep, ambient, bits, raise } => {
+            limit_capabilities(keep.0, ambient.0, *bits, *raise)
+        }
         Op::NoNewPrivs => sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop),
         Op::Session { new: true } => sys::setsid(),
         Op::Session { new: false } => {
             sys::setpgid(0, 0)?;
             match prepared.terminal {
                 // SIGTTOU is blocked until FreshState.
-                Some(terminal) if terminal.foreground => sys::set_foreground(terminal.fd, sys::getpid()),
+                Some(terminal) if terminal.foreground => {
+                    sys::set_foreground(terminal.fd, sys::getpid())
+                }
                 _ => Ok(()),
             }
         }
@@ -262,7 +302,9 @@ fn apply_to_process(op: &Op, prepared: &mut Prepared) -> Result {
             }
             Ok(())
         }
-        Op::ReadBack { keep, ambient, no_new_privs, ids } => read_back(keep.0, ambient.0, *no_new_privs, *ids),
+        Op::ReadBack { keep, ambient, no_new_privs, ids } => {
+            read_back(keep.0, ambient.0, *no_new_privs, *ids)
+        }
         _ => Err(Errno(libc::ENOSYS)),
     }
 }
@@ -278,7 +320,8 @@ fn take_input(fd: RawFd, by: Anew) -> Result {
 }
 
 fn time_namespace(monotonic: i64, boottime: i64) -> Result {
-    // A child that clone3 puts into a new time namespace finds its offsets frozen, so the namespace is unshared (time_namespaces(7)).
+    // A child that clone3 puts into a new time namespace finds its offsets frozen, so the namespace
+    // is unshared (time_namespaces(7)).
     sys::unshare(crate::kernel::namespace::Kind::Time.flag())?;
     let fd = sys::openat(libc::AT_FDCWD, c"/proc/self/timens_offsets", libc::O_WRONLY, 0)?;
     for (clock, millis) in [(c"monotonic ", monotonic), (c"boottime ", boottime)] {
@@ -316,7 +359,8 @@ fn write_number(path: &CStr, number: i64) -> Result {
     sys::write_all(fd, &digits[..sign + text.len()])
 }
 
-/// Drops all but `keep`, up to the last that the kernel knows, so that a capability newer than any table goes as well.
+/// Drops all but `keep`, up to the last that the kernel knows, so that a capability newer than any
+/// table goes as well.
 fn drop_bounding(keep: u64) -> Result {
     for cap in 0..64 {
         if keep & 1 << cap != 0 {
@@ -324,8 +368,12 @@ fn drop_bounding(keep: u64) -> Result {
         }
         match sys::prctl(libc::PR_CAPBSET_DROP, cap, 0) {
             Ok(_) => {}
-            // The end of the kernel's list, confirmed by another call, lest a single failing one pass for it.
-            Err(Errno(libc::EINVAL)) if cap > u64::from(LAST_SURE) && sys::prctl(libc::PR_CAPBSET_READ, cap, 0) == Err(Errno(libc::EINVAL)) => {
+            // The end of the kernel's list, confirmed by another call, lest a single failing one
+            // pass for it.
+            Err(Errno(libc::EINVAL))
+                if cap > u64::from(LAST_SURE)
+                    && sys::prctl(libc::PR_CAPBSET_READ, cap, 0) == Err(Errno(libc::EINVAL)) =>
+            {
                 return Ok(());
             }
             Err(errno) => return Err(errno),
@@ -350,7 +398,8 @@ fn limit_capabilities(keep: u64, ambient: u64, securebits: u32, raise: bool) -> 
     sys::capset(Sets { effective: keep, permitted: keep, inheritable: keep })
 }
 
-/// Signal actions, mask and personality of a fresh process. Handlers go at exec by themselves; what is ignored would stay.
+/// Signal actions, mask and personality of a fresh process. Handlers go at exec by themselves; what
+/// is ignored would stay.
 fn fresh_state(prepared: &Prepared) -> Result {
     for signal in (1..=64).filter(|signal| prepared.ignored & sys::signal_bit(*signal) != 0) {
         sys::default_action(signal)?;

@@ -1,4 +1,5 @@
-//! What another process of the caller does to a running sandbox: freeze it, let it go on, end it, ask what it uses.
+//! What another process of the caller does to a running sandbox: freeze it, let it go on, end it,
+//! ask what it uses.
 
 use super::cgroup::{freezer_of, thaw_all};
 use super::supervise::ask_to_end;
@@ -52,7 +53,9 @@ pub struct Usage {
 fn groups(entry: &Entry) -> Vec<(Version, String)> {
     let known = |group: &&Group| {
         let name = group.path.rsplit('/').next().unwrap_or("");
-        name.starts_with(&format!("stockade-{}-", entry.launcher)) && !group.path.contains("/../") && is_of_groups(&group.path)
+        name.starts_with(&format!("stockade-{}-", entry.launcher))
+            && !group.path.contains("/../")
+            && is_of_groups(&group.path)
     };
     let version = |group: &Group| if group.version == 1 { Version::V1 } else { Version::V2 };
     entry.groups.iter().filter(known).map(|group| (version(group), group.path.clone())).collect()
@@ -61,7 +64,8 @@ fn groups(entry: &Entry) -> Vec<(Version, String)> {
 /// Whether a path is in a file system of control groups (statfs(2)), wherever that is mounted.
 fn is_of_groups(path: &str) -> bool {
     use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
-    statfs(path).is_ok_and(|fs| [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&fs.filesystem_type()))
+    statfs(path)
+        .is_ok_and(|fs| [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&fs.filesystem_type()))
 }
 
 /// Ends and removes what a dead launcher's sandbox left, wherever its groups are.
@@ -76,13 +80,19 @@ pub fn bury(entry: &Entry) {
 /// Reads what its groups tell.
 pub fn usage(entry: &Entry) -> Usage {
     let groups = groups(entry);
-    let text = |file: &str| groups.iter().find_map(|(_, path)| std::fs::read_to_string(format!("{path}/{file}")).ok());
+    let text = |file: &str| {
+        groups.iter().find_map(|(_, path)| std::fs::read_to_string(format!("{path}/{file}")).ok())
+    };
     let number = |file: &str| text(file)?.trim().parse::<u64>().ok();
-    let in_stat = || text("cpu.stat")?.lines().find_map(|line| line.strip_prefix("usage_usec "))?.parse().ok();
+    let in_stat = || {
+        text("cpu.stat")?.lines().find_map(|line| line.strip_prefix("usage_usec "))?.parse().ok()
+    };
     Usage {
         memory: number("memory.usage_in_bytes").or_else(|| number("memory.current")),
         cpu: number("cpuacct.usage").map(|nanos| nanos / 1000).or_else(in_stat),
-        frozen: freezer_of(&groups).and_then(|freezer| freezer.state().ok()).map(|state| !matches!(state, FreezerState::Thawed)),
+        frozen: freezer_of(&groups)
+            .and_then(|freezer| freezer.state().ok())
+            .map(|state| !matches!(state, FreezerState::Thawed)),
     }
 }
 
@@ -95,7 +105,8 @@ pub fn freeze(live: &Live) -> Result<(), Denied> {
     let mut looks = 0;
     until(|| {
         looks += 1;
-        // Version 1 counts a parent in vfork(2), whose child is frozen, as one that moves: once more, at another moment.
+        // Version 1 counts a parent in vfork(2), whose child is frozen, as one that moves: once
+        // more, at another moment.
         if looks % AGAIN == 0 {
             thaw_all(&groups);
             drop(freezer.freeze());
@@ -121,14 +132,20 @@ pub fn go_on(live: &Live) -> Result<(), Denied> {
 pub fn kill(live: &Live) -> Result<(), Denied> {
     let launcher = sys::open_pidfd(live.entry.launcher)?;
     // While its lock is held, the number is the launcher's.
-    let asked = if live.still_lives() { ask_to_end(launcher).map_err(Denied::from) } else { Err(Denied::Gone) };
+    let asked = if live.still_lives() {
+        ask_to_end(launcher).map_err(Denied::from)
+    } else {
+        Err(Denied::Gone)
+    };
     sys::regardless(sys::close(launcher));
     asked?;
     // What is frozen dies when it goes on.
     thaw_all(&groups(&live.entry));
-    until(|| (!live.still_lives()).then_some(Ok(()))).map_err(|denied| match stat::of(live.entry.launcher as u64) {
-        Ok(Some(process)) if process.stopped => Denied::Stopped,
-        _ => denied,
+    until(|| (!live.still_lives()).then_some(Ok(()))).map_err(|denied| {
+        match stat::of(live.entry.launcher as u64) {
+            Ok(Some(process)) if process.stopped => Denied::Stopped,
+            _ => denied,
+        }
     })
 }
 

@@ -1,11 +1,14 @@
-//! Denied calls as data, and the records in which the process that answers for them tells the launcher.
+//! Denied calls as data, and the records in which the process that answers for them tells the
+//! launcher.
 //!
-//! A record has numbers and a name of at most 16 bytes. The name is the target's word (prctl(2), PR_SET_NAME), so whoever shows it escapes it.
+//! A record has numbers and a name of at most 16 bytes. The name is the target's word (prctl(2),
+//! PR_SET_NAME), so whoever shows it escapes it.
 
 use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
 
-/// A kind of denied call: the same call with the same arguments, as far as they decide, by processes of the same name.
+/// A kind of denied call: the same call with the same arguments, as far as they decide, by
+/// processes of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denial {
     /// AUDIT_ARCH_* of the call.
@@ -63,7 +66,8 @@ pub struct Denials {
     pub kinds: Vec<Denial>,
     /// Calls of kinds beyond [`MOST`].
     pub more: u64,
-    /// Whether the counts are those at the end of the run; else the process that answers ended before it, and the counts are at least that.
+    /// Whether the counts are those at the end of the run; else the process that answers ended
+    /// before it, and the counts are at least that.
     pub complete: bool,
 }
 
@@ -126,12 +130,15 @@ impl Record {
     fn bytes(&self) -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
         match self {
-            Record::Walled(result) => put(&mut bytes, &[WALLED, result.err().map_or(0, |Errno(errno)| errno as u32)], &[]),
+            Record::Walled(result) => {
+                put(&mut bytes, &[WALLED, result.err().map_or(0, |Errno(errno)| errno as u32)], &[])
+            }
             Record::Done(more) => put(&mut bytes, &[DONE], &[*more]),
             Record::Denied(place, denial) => {
                 let Denial { architecture, number, arguments, who, then, count } = denial;
                 let [a, b, c, d, e, f] = *arguments;
-                let short = [DENIED, *place, *architecture, *number, who.inside, who.outside, then.code()];
+                let short =
+                    [DENIED, *place, *architecture, *number, who.inside, who.outside, then.code()];
                 put(&mut bytes, &short, &[*count, a, b, c, d, e, f]);
                 bytes[LENGTH - 16..].copy_from_slice(&who.name);
             }
@@ -140,17 +147,34 @@ impl Record {
     }
 
     fn of(bytes: &[u8; LENGTH]) -> Option<Record> {
-        let short = |place: usize| bytes[place * 4..].first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
-        let long = |place: usize| bytes[SHORT * 4 + place * 8..].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        let short = |place: usize| {
+            bytes[place * 4..].first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes))
+        };
+        let long = |place: usize| {
+            bytes[SHORT * 4 + place * 8..]
+                .first_chunk()
+                .map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+        };
         match short(0) {
-            WALLED => Some(Record::Walled(if short(1) == 0 { Ok(()) } else { Err(Errno(short(1) as i32)) })),
+            WALLED => Some(Record::Walled(if short(1) == 0 {
+                Ok(())
+            } else {
+                Err(Errno(short(1) as i32))
+            })),
             DONE => Some(Record::Done(long(0))),
             DENIED => {
                 let name = *bytes.last_chunk()?;
                 let who = Who { name, inside: short(4), outside: short(5) };
                 let then = Then::ALL.into_iter().find(|then| then.code() == short(6))?;
                 let arguments = [1, 2, 3, 4, 5, 6].map(long);
-                let denial = Denial { architecture: short(2), number: short(3), arguments, who, then, count: long(0) };
+                let denial = Denial {
+                    architecture: short(2),
+                    number: short(3),
+                    arguments,
+                    who,
+                    then,
+                    count: long(0),
+                };
                 Some(Record::Denied(short(1), denial))
             }
             _ => None,
@@ -163,8 +187,14 @@ const SHORT: usize = 8;
 
 fn put(bytes: &mut [u8; LENGTH], short: &[u32], long: &[u64]) {
     let (first, second) = bytes.split_at_mut(SHORT * 4);
-    first.chunks_exact_mut(4).zip(short).for_each(|(place, number)| place.copy_from_slice(&number.to_ne_bytes()));
-    second.chunks_exact_mut(8).zip(long).for_each(|(place, number)| place.copy_from_slice(&number.to_ne_bytes()));
+    first
+        .chunks_exact_mut(4)
+        .zip(short)
+        .for_each(|(place, number)| place.copy_from_slice(&number.to_ne_bytes()));
+    second
+        .chunks_exact_mut(8)
+        .zip(long)
+        .for_each(|(place, number)| place.copy_from_slice(&number.to_ne_bytes()));
 }
 
 impl Denials {
@@ -191,13 +221,25 @@ mod tests {
 
     fn denial(count: u64) -> Denial {
         let who = Who { name: *b"0123456789abcde\0", inside: 7, outside: 4711 };
-        Denial { architecture: 0xc000_003e, number: 83, arguments: [1, 2, u64::MAX, 4, 5, 6], who, then: Then::Killed, count }
+        Denial {
+            architecture: 0xc000_003e,
+            number: 83,
+            arguments: [1, 2, u64::MAX, 4, 5, 6],
+            who,
+            then: Then::Killed,
+            count,
+        }
     }
 
     #[test]
     fn records_arrive_as_they_were_sent() {
         let (reader, writer) = sys::pipe().unwrap();
-        let sent = [Record::Walled(Ok(())), Record::Walled(Err(Errno(38))), Record::Denied(3, denial(1 << 40)), Record::Done(9)];
+        let sent = [
+            Record::Walled(Ok(())),
+            Record::Walled(Err(Errno(38))),
+            Record::Denied(3, denial(1 << 40)),
+            Record::Done(9),
+        ];
         for record in sent {
             record.send(writer).unwrap();
         }
@@ -217,7 +259,10 @@ mod tests {
         assert!(denials.kinds.is_empty());
         (0..MOST as u32 + 5).for_each(|place| denials.take(Record::Denied(place, denial(1))));
         denials.take(Record::Denied(2, denial(70)));
-        assert_eq!((denials.kinds.len(), denials.kinds[2].count, denials.complete), (MOST, 70, false));
+        assert_eq!(
+            (denials.kinds.len(), denials.kinds[2].count, denials.complete),
+            (MOST, 70, false)
+        );
         denials.take(Record::Done(5));
         assert_eq!((denials.more, denials.complete), (5, true));
     }

@@ -1,4 +1,5 @@
-//! The launcher's side of the process that answers for denied calls: it starts it, hears of denials, and sees it end.
+//! The launcher's side of the process that answers for denied calls: it starts it, hears of
+//! denials, and sees it end.
 
 use super::answer::{self, Ends};
 use super::denial::{Denials, Record, Then};
@@ -38,7 +39,14 @@ impl<'t> Answerer<'t> {
         for end in [its_socket, its_records] {
             sys::close(end).map_err(failed)?;
         }
-        let answerer = Answerer { pid, pidfd, socket, records, denials: Denials { complete: false, ..Denials::default() }, tell };
+        let answerer = Answerer {
+            pid,
+            pidfd,
+            socket,
+            records,
+            denials: Denials { complete: false, ..Denials::default() },
+            tell,
+        };
         match Record::receive(records) {
             Ok(Some(Record::Walled(Ok(())))) => Ok(answerer),
             Ok(Some(Record::Walled(Err(errno)))) | Err(errno) => {
@@ -52,7 +60,8 @@ impl<'t> Answerer<'t> {
         }
     }
 
-    /// Closes this process's copy of what pid 1 has inherited, so that the end of a start that failed is seen.
+    /// Closes this process's copy of what pid 1 has inherited, so that the end of a start that
+    /// failed is seen.
     pub fn leave_the_socket(&mut self) {
         sys::regardless(sys::close(std::mem::replace(&mut self.socket, -1)));
     }

@@ -1,9 +1,12 @@
-//! How the listener of the filter gets from the target to the process that answers (SCM_RIGHTS), and that it arrived, before the exec.
+//! How the listener of the filter gets from the target to the process that answers (SCM_RIGHTS),
+//! and that it arrived, before the exec.
 //!
-//! A target that ran earlier would see ENOSYS for what the policy denies with another errno. The calls by which it is handed over are made
-//! under the filter, so one that denies them has an exception for exactly these, which a second filter takes back.
+//! A target that ran earlier would see ENOSYS for what the policy denies with another errno. The
+//! calls by which it is handed over are made under the filter, so one that denies them has an
+//! exception for exactly these, which a second filter takes back.
 //!
-//! Its second half is part of what runs between clone and exec: raw system calls and nothing else (see [`super::child`]).
+//! Its second half is part of what runs between clone and exec: raw system calls and nothing else
+//! (see [`super::child`]).
 
 use super::proof::NOT_IN_FORCE;
 use crate::kernel::syscalls;
@@ -27,14 +30,21 @@ impl Handover {
     /// Makes it, and the program of the filter.
     pub fn new(plan: &Plan, socket: RawFd, program: &mut Program) -> Handover {
         let (letter, answer, mut closing) = (Letter::empty(), Box::new([0]), Program::empty());
-        let call = |name, arguments| Exact { number: syscalls::number(name).unwrap_or_default(), arguments };
+        let call = |name, arguments| Exact {
+            number: syscalls::number(name).unwrap_or_default(),
+            arguments,
+        };
         let of_its_own = [
             call("sendmsg", letter.arguments(socket)),
             call("read", [socket as u64, answer.as_ptr() as u64, 1]),
             call("seccomp", closing.arguments()),
         ];
         let refused = |call: &Exact| (*call, call.judged_by(&plan.filter));
-        let refused: Vec<(Exact, Verdict)> = of_its_own.iter().map(refused).filter(|(_, verdict)| *verdict != Verdict::Allow).collect();
+        let refused: Vec<(Exact, Verdict)> = of_its_own
+            .iter()
+            .map(refused)
+            .filter(|(_, verdict)| *verdict != Verdict::Allow)
+            .collect();
         let needs_exceptions = refused.iter().any(|(call, _)| call.number != of_its_own[2].number);
         if !needs_exceptions {
             program.fill(seccomp::compile_telling(&plan.filter, plan.told));
@@ -43,8 +53,11 @@ impl Handover {
         let exceptions: Vec<Exact> = refused.iter().map(|(call, _)| *call).collect();
         program.fill(seccomp::compile_telling(&plan.filter.exempting(&exceptions), plan.told));
         // The listener is of the first filter alone (seccomp(2)).
-        let untold = |verdict| if verdict == Verdict::Notify { Verdict::Errno(Verdict::NOTIFIED) } else { verdict };
-        let refusals: Vec<(Exact, Verdict)> = refused.into_iter().map(|(call, verdict)| (call, untold(verdict))).collect();
+        let untold = |verdict| {
+            if verdict == Verdict::Notify { Verdict::Errno(Verdict::NOTIFIED) } else { verdict }
+        };
+        let refusals: Vec<(Exact, Verdict)> =
+            refused.into_iter().map(|(call, verdict)| (call, untold(verdict))).collect();
         closing.fill(seccomp::compile_refusals(&refusals));
         let refusal = refusals.iter().find_map(|(call, verdict)| match verdict {
             Verdict::Errno(errno) if call.number == of_its_own[0].number => Some(Errno(*errno)),
@@ -64,7 +77,9 @@ impl Handover {
             sys::seccomp_filter(closing)?;
         }
         match self.refusal {
-            Some(errno) if self.letter.send(self.socket, listener) != Err(errno) => Err(NOT_IN_FORCE),
+            Some(errno) if self.letter.send(self.socket, listener) != Err(errno) => {
+                Err(NOT_IN_FORCE)
+            }
             _ => Ok(()),
         }
     }

@@ -1,7 +1,9 @@
-//! Pid 1 of the sandbox once the target runs: it reaps, forwards signals, keeps the time, and ends the sandbox with the target.
+//! Pid 1 of the sandbox once the target runs: it reaps, forwards signals, keeps the time, and ends
+//! the sandbox with the target.
 //!
-//! It is a fork that never executed anything, so that no capability inside reaches its memory (ptrace(2) asks for them in the
-//! launcher's user namespace); it is not dumpable, and holds no descriptor of the host but its pipes and the terminal.
+//! It is a fork that never executed anything, so that no capability inside reaches its memory
+//! (ptrace(2) asks for them in the launcher's user namespace); it is not dumpable, and holds no
+//! descriptor of the host but its pipes and the terminal.
 
 use super::Pipes;
 use super::message::{BACKGROUND, FOREGROUND, Message, OWN, STAY, give_up};
@@ -15,15 +17,21 @@ use crate::step::Op;
 use crate::sys::{self, Errno, Memory};
 use std::os::fd::RawFd;
 
-/// What pid 1 does before there is a target that could look at it: it forgets the caller's words, which `/proc/1/cmdline` would
-/// show, and opens the descriptor that signals are read from.
+/// What pid 1 does before there is a target that could look at it: it forgets the caller's words,
+/// which `/proc/1/cmdline` would show, and opens the descriptor that signals are read from.
 pub fn get_ready() -> sys::Result<RawFd> {
     sys::wipe_strings();
     sys::signalfd(FORWARDED | sys::signal_bit(libc::SIGCHLD))
 }
 
 /// Looks after the target until it ends.
-pub fn look_after(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, signals: RawFd, target: i32) -> ! {
+pub fn look_after(
+    plan: &Plan,
+    prepared: &mut Prepared,
+    pipes: Pipes,
+    signals: RawFd,
+    target: i32,
+) -> ! {
     let report = pipes.report.1;
     let failed = |Errno(errno)| -> ! { give_up(Message::Failed { step: OWN, errno }, report) };
     let init = match Init::new(plan, prepared, pipes, signals, target) {
@@ -45,8 +53,9 @@ struct Init {
     signals: RawFd,
     control: Terminal,
     terminal: Option<prepare::Terminal>,
-    /// Whether the launcher has yet to answer that the target stopped. One stop at a time: a target that stops over and over would
-    /// fill the pipe to a stopped launcher, and pid 1, which keeps the time, would wait in write(2).
+    /// Whether the launcher has yet to answer that the target stopped. One stop at a time: a target
+    /// that stops over and over would fill the pipe to a stopped launcher, and pid 1, which keeps
+    /// the time, would wait in write(2).
     asked: bool,
     children: RawFd,
     account: Option<Account>,
@@ -55,22 +64,37 @@ struct Init {
     deadline: Option<u64>,
     kill_after: u64,
     timed_out: bool,
-    /// Whether it matters if the target was alone, and process numbers say so: in a control group and a pid namespace of its own.
+    /// Whether it matters if the target was alone, and process numbers say so: in a control group
+    /// and a pid namespace of its own.
     numbered: bool,
     /// Whether children may have ended that are not waited for yet.
     unreaped: bool,
 }
 
 impl Init {
-    fn new(plan: &Plan, prepared: &mut Prepared, pipes: Pipes, signals: RawFd, target: i32) -> sys::Result<Init> {
+    fn new(
+        plan: &Plan,
+        prepared: &mut Prepared,
+        pipes: Pipes,
+        signals: RawFd,
+        target: i32,
+    ) -> sys::Result<Init> {
         let mut terminal = prepared.terminal;
         if let Some(terminal) = &mut terminal {
             terminal.fd = sys::dup_above(terminal.fd, 3)?;
         }
         let children = prepared.children;
         let account = Account::new(plan, prepared)?;
-        sys::close_all_but([pipes.life.0, pipes.report.1, signals, terminal.map_or(-1, |terminal| terminal.fd), children, prepared.cpu_account])?;
-        // The launcher's end of the pipe, which this process never uses, shows that they are closed.
+        sys::close_all_but([
+            pipes.life.0,
+            pipes.report.1,
+            signals,
+            terminal.map_or(-1, |terminal| terminal.fd),
+            children,
+            prepared.cpu_account,
+        ])?;
+        // The launcher's end of the pipe, which this process never uses, shows that they are
+        // closed.
         if sys::closes_on_exec(pipes.report.0) != Err(Errno(libc::EBADF)) {
             return Err(NOT_IN_FORCE);
         }
@@ -102,7 +126,8 @@ impl Init {
         loop {
             let wait = if self.unreaped { 0 } else { self.time_left()? };
             let [life, signal, ..] = sys::poll([self.pipes.life.0, self.signals, -1, -1], wait)?;
-            // The launcher writes its byte before it sends the signal that goes with it; the look at the pipe may have been earlier.
+            // The launcher writes its byte before it sends the signal that goes with it; the look
+            // at the pipe may have been earlier.
             if life || signal && sys::poll([self.pipes.life.0, -1, -1, -1], 0)?[0] {
                 self.obey()?;
             }
@@ -139,7 +164,11 @@ impl Init {
         if let (FOREGROUND, Some(terminal)) = (byte[0], self.terminal) {
             gone_is_fine(sys::set_foreground(terminal.fd, self.target))?;
         }
-        if matches!(byte[0], FOREGROUND | BACKGROUND) { self.to_group(libc::SIGCONT) } else { Ok(()) }
+        if matches!(byte[0], FOREGROUND | BACKGROUND) {
+            self.to_group(libc::SIGCONT)
+        } else {
+            Ok(())
+        }
     }
 
     fn take_signals(&mut self) -> sys::Result {
@@ -158,7 +187,9 @@ impl Init {
         match signal {
             // The kernel spares the target's session, which has no terminal, a stop by this signal.
             libc::SIGTSTP if self.control == Terminal::Apart => self.to_group(libc::SIGSTOP),
-            libc::SIGINT | libc::SIGQUIT | libc::SIGTSTP | libc::SIGCONT | libc::SIGWINCH => self.to_group(signal),
+            libc::SIGINT | libc::SIGQUIT | libc::SIGTSTP | libc::SIGCONT | libc::SIGWINCH => {
+                self.to_group(signal)
+            }
             _ => gone_is_fine(sys::kill(self.target, signal)),
         }
     }
@@ -179,7 +210,8 @@ impl Init {
             }
             if libc::WIFSTOPPED(waited.status) {
                 if !std::mem::replace(&mut self.asked, true) {
-                    Message::Stopped { signal: libc::WSTOPSIG(waited.status) }.send(self.pipes.report.1)?;
+                    Message::Stopped { signal: libc::WSTOPSIG(waited.status) }
+                        .send(self.pipes.report.1)?;
                 }
                 continue;
             }
@@ -215,8 +247,8 @@ impl Init {
     }
 }
 
-/// Whether no process or thread was ever made beside the target: numbers go up by one (pid_namespaces(7)), and one that comes round
-/// again begins above 300.
+/// Whether no process or thread was ever made beside the target: numbers go up by one
+/// (pid_namespaces(7)), and one that comes round again begins above 300.
 fn was_alone(target: i32) -> bool {
     sys::spawn(Memory::Shared, |_| sys::exit(0), &mut ()) == Ok(target + 1)
 }
@@ -240,12 +272,21 @@ impl Account {
             Op::CpuAccount { version, .. } => Some(version),
             _ => None,
         });
-        let (Some(limit), Some(version)) = (plan.grouped.cpu_time_ms, version) else { return Ok(None) };
+        let (Some(limit), Some(version)) = (plan.grouped.cpu_time_ms, version) else {
+            return Ok(None);
+        };
         let (plain, limit_us) = (version == Version::V1, limit.saturating_mul(1000));
-        Ok(Some(Account { fd: prepared.cpu_account, plain, limit_us, processors: prepared.processors, next: sys::now_ms()? }))
+        Ok(Some(Account {
+            fd: prepared.cpu_account,
+            plain,
+            limit_us,
+            processors: prepared.processors,
+            next: sys::now_ms()?,
+        }))
     }
 
-    /// Looks, where it is time to. All processors together cannot use up what is left before the next look.
+    /// Looks, where it is time to. All processors together cannot use up what is left before the
+    /// next look.
     fn is_over(&mut self) -> sys::Result<bool> {
         let now = sys::now_ms()?;
         if now < self.next {
@@ -260,19 +301,25 @@ impl Account {
         let mut text = [0; 512];
         let length = sys::read_again(self.fd, &mut text)?;
         let text = std::str::from_utf8(&text[..length]).unwrap_or("");
-        let digits = if self.plain { Some(text) } else { text.lines().find_map(|line| line.strip_prefix("usage_usec ")) };
-        let used: u64 = digits.and_then(|digits| digits.trim().parse().ok()).ok_or(Errno(libc::EIO))?;
+        let digits = if self.plain {
+            Some(text)
+        } else {
+            text.lines().find_map(|line| line.strip_prefix("usage_usec "))
+        };
+        let used: u64 =
+            digits.and_then(|digits| digits.trim().parse().ok()).ok_or(Errno(libc::EIO))?;
         Ok(if self.plain { used / 1000 } else { used })
     }
 }
 
 /// How often the children are looked at: each round ends a generation.
 const ROUNDS: u32 = 16_000;
-/// How many of them come between two rests of a millisecond, in which processes end. A process that forks and ends, again and again, has
-/// another number at each look, and is met by looking often.
+/// How many of them come between two rests of a millisecond, in which processes end. A process that
+/// forks and ends, again and again, has another number at each look, and is met by looking often.
 const BETWEEN_RESTS: u32 = 16;
 
-/// Ends every process of a sandbox without a pid namespace: its children, and those of theirs that come to it as they end.
+/// Ends every process of a sandbox without a pid namespace: its children, and those of theirs that
+/// come to it as they end.
 fn end_all(children: RawFd) {
     let mut text = [0; 4096];
     for round in 1..=ROUNDS {
@@ -291,8 +338,8 @@ fn end_all(children: RawFd) {
     }
 }
 
-/// The numbers of a text of `children`, each of which a blank follows. One without is cut at the end of a page, and may be the
-/// beginning of another process's.
+/// The numbers of a text of `children`, each of which a blank follows. One without is cut at the
+/// end of a page, and may be the beginning of another process's.
 fn whole_numbers(text: &[u8]) -> impl Iterator<Item = i32> {
     let end = text.iter().rposition(|byte| *byte == b' ').unwrap_or(0);
     text[..end].split(|byte| *byte == b' ').filter_map(number)
@@ -302,7 +349,8 @@ fn number(digits: &[u8]) -> Option<i32> {
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|pid| *pid > 1)
 }
 
-/// A process or group that has just ended needs no signal; one that took other ids by a capability of its own cannot be sent one.
+/// A process or group that has just ended needs no signal; one that took other ids by a capability
+/// of its own cannot be sent one.
 fn gone_is_fine(result: sys::Result) -> sys::Result {
     match result {
         Err(Errno(libc::ESRCH | libc::EPERM | libc::ENOTTY)) => Ok(()),

@@ -11,7 +11,8 @@ use std::process::Command;
 /// The set-id helpers of shadow, by absolute path: a PATH of the caller could name others.
 pub const HELPERS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
 
-/// Writes the maps of `pid`, which is our own child, blocked and not waited for, so that no other process can have its number.
+/// Writes the maps of `pid`, which is our own child, blocked and not waited for, so that no other
+/// process can have its number.
 pub fn write(maps: &Maps, pid: i32) -> Result<(), Failure> {
     if maps.helpers {
         run_helper(HELPERS[0], pid, &maps.uid)?;
@@ -30,10 +31,16 @@ fn lines(extents: &[Extent]) -> String {
 
 fn put(pid: i32, file: &str, text: &str) -> Result<(), Failure> {
     let path = format!("/proc/{pid}/{file}");
-    let written = sys::openat(libc::AT_FDCWD, Name::new(&path).as_c_str(), libc::O_WRONLY, 0).and_then(|fd| {
-        // The kernel takes a map in one write and no other. The descriptor is of no more use, and ends with the launcher.
-        if sys::write(fd, text.as_bytes())? == text.len() { Ok(()) } else { Err(Errno(libc::EIO)) }
-    });
+    let written = sys::openat(libc::AT_FDCWD, Name::new(&path).as_c_str(), libc::O_WRONLY, 0)
+        .and_then(|fd| {
+            // The kernel takes a map in one write and no other. The descriptor is of no more use,
+            // and ends with the launcher.
+            if sys::write(fd, text.as_bytes())? == text.len() {
+                Ok(())
+            } else {
+                Err(Errno(libc::EIO))
+            }
+        });
     written.map_err(|errno| super::why::map_failed(file, errno).into())
 }
 
@@ -41,15 +48,28 @@ fn run_helper(helper: &str, pid: i32, extents: &[Extent]) -> Result<(), Failure>
     let mut command = Command::new(helper);
     command.env_clear().arg(pid.to_string());
     for extent in extents {
-        command.args([extent.inside.to_string(), extent.outside.to_string(), extent.count.to_string()]);
+        command.args([
+            extent.inside.to_string(),
+            extent.outside.to_string(),
+            extent.count.to_string(),
+        ]);
     }
-    let output = command.output().map_err(|error| own(&format!("run {helper}"), Errno(error.raw_os_error().unwrap_or(libc::EIO))))?;
+    let output = command.output().map_err(|error| {
+        own(&format!("run {helper}"), Errno(error.raw_os_error().unwrap_or(libc::EIO)))
+    })?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let first = said.lines().next().unwrap_or("it said nothing").to_owned();
-    let problem = Problem::new("launch::id-map", Span::NOWHERE, format!("cannot map subordinate ids: {helper}: {first}"))
-        .help("see that /etc/subuid and /etc/subgid grant the ranges, and that the helper is set-id and not under no_new_privs (as in a unit with NoNewPrivileges=)");
+    let problem = Problem::new(
+        "launch::id-map",
+        Span::NOWHERE,
+        format!("cannot map subordinate ids: {helper}: {first}"),
+    )
+    .help(
+        "see that /etc/subuid and /etc/subgid grant the ranges, and that the helper is set-id and \
+         not under no_new_privs (as in a unit with NoNewPrivileges=)",
+    );
     Err(problem.into())
 }

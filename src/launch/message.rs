@@ -1,4 +1,5 @@
-//! The eight bytes that pid 1 writes to the launcher, and the single bytes that the launcher writes back.
+//! The eight bytes that pid 1 writes to the launcher, and the single bytes that the launcher writes
+//! back.
 //!
 //! The target never holds either pipe: both close at its exec.
 
@@ -111,7 +112,8 @@ impl Message {
     }
 }
 
-/// Ends the sandbox with its reason. Where even that cannot be written, the launcher sees the status and the end of the file.
+/// Ends the sandbox with its reason. Where even that cannot be written, the launcher sees the
+/// status and the end of the file.
 pub fn give_up(message: Message, report: RawFd) -> ! {
     sys::regardless(message.send(report));
     sys::exit(125)

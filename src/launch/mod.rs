@@ -1,7 +1,8 @@
 //! The only place that acts: from a plan to a running target, and to its end.
 //!
-//! It never sees a profile, so it cannot decide. The parent's side is here; [`child`] is what runs between clone and exec,
-//! [`init`] is pid 1, [`supervise`] waits, [`watcher`] outlives the launcher where the target is pid 1.
+//! It never sees a profile, so it cannot decide. The parent's side is here; [`child`] is what runs
+//! between clone and exec, [`init`] is pid 1, [`supervise`] waits, [`watcher`] outlives the
+//! launcher where the target is pid 1.
 
 mod answer;
 pub mod cause;
@@ -124,7 +125,8 @@ impl From<Problem> for Failure {
 struct Pipes {
     /// Pid 1 reads commands; its end of file is the launcher's death.
     life: (RawFd, RawFd),
-    /// The launcher reads [`Message`]s. It learns of pid 1's end by its pidfd, so the other end may stay open here.
+    /// The launcher reads [`Message`]s. It learns of pid 1's end by its pidfd, so the other end may
+    /// stay open here.
     report: (RawFd, RawFd),
 }
 
@@ -134,14 +136,23 @@ pub fn launch(plan: &Plan, ask: Ask, tell: &mut dyn FnMut(&Denial)) -> Result<En
     let begun = groups.begun;
     let mut held = None;
     let ended = run_and_answer(plan, &mut groups, &mut held, tell);
-    let account = (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
+    let account =
+        (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
     let fallen = std::mem::take(&mut groups.fallen);
     let left = groups.remove();
     // Last: who waits for the name to be free finds all of it gone.
     if let Some(held) = held {
         held.leave();
     }
-    ended.map(|(outcome, usage, denials)| Ended { outcome, wall: begun.elapsed(), usage, account, left, fallen, denials })
+    ended.map(|(outcome, usage, denials)| Ended {
+        outcome,
+        wall: begun.elapsed(),
+        usage,
+        account,
+        left,
+        fallen,
+        denials,
+    })
 }
 
 fn run_and_answer(
@@ -152,19 +163,27 @@ fn run_and_answer(
 ) -> Result<(Outcome, Usage, Denials), Failure> {
     find_passed(plan)?;
     if plan.closed_streams {
-        fill_streams().map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
+        fill_streams()
+            .map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
     }
-    // The launcher moves before it has a child, which would stay behind in the group that must be empty.
+    // The launcher moves before it has a child, which would stay behind in the group that must be
+    // empty.
     for (_, step) in plan.steps_of(Actor::Launcher) {
         groups.move_launcher(&step.op).map_err(|wrong| why::group_failed(step, &wrong))?;
     }
-    let mut answerer = if plan.told == Told::Nothing { None } else { Some(Answerer::start(plan, tell)?) };
+    let mut answerer =
+        if plan.told == Told::Nothing { None } else { Some(Answerer::start(plan, tell)?) };
     let outcome = run(plan, groups, held, answerer.as_mut());
     let denials = answerer.map_or_else(Denials::default, Answerer::finish);
     outcome.map(|(outcome, usage)| (outcome, usage, denials))
 }
 
-fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>, mut answerer: Option<&mut Answerer<'_>>) -> Result<(Outcome, Usage), Failure> {
+fn run(
+    plan: &Plan,
+    groups: &mut Groups,
+    held: &mut Option<Held>,
+    mut answerer: Option<&mut Answerer<'_>>,
+) -> Result<(Outcome, Usage), Failure> {
     let mut prepared = Prepared::new(plan, answerer.as_ref().map(|answerer| answerer.socket))?;
     prepared.fit_file_limit(plan).map_err(|errno| own("raise the limit of open files", errno))?;
     open_for_child(plan, &mut prepared, groups)?;
@@ -172,10 +191,15 @@ fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>, mut answerer: 
     let report = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
     let pipes = Pipes { life, report };
     prepared.spare = life.0;
-    // Signals wait from here on: the launcher reads them from a descriptor, pid 1 and the target start with them blocked.
-    let signals =
-        supervise::block_signals(plan, prepared.terminal.is_some_and(|terminal| terminal.foreground)).map_err(|errno| own("block signals", errno))?;
-    // The child unshares these itself: the clone would freeze the offsets of the clocks, and take the launcher's groups for the top.
+    // Signals wait from here on: the launcher reads them from a descriptor, pid 1 and the target
+    // start with them blocked.
+    let signals = supervise::block_signals(
+        plan,
+        prepared.terminal.is_some_and(|terminal| terminal.foreground),
+    )
+    .map_err(|errno| own("block signals", errno))?;
+    // The child unshares these itself: the clone would freeze the offsets of the clocks, and take
+    // the launcher's groups for the top.
     let unshared = |kind: &Kind| {
         plan.steps.iter().any(|step| match step.op {
             Op::TimeNamespace { .. } => *kind == Kind::Time,
@@ -183,7 +207,8 @@ fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>, mut answerer: 
             _ => false,
         })
     };
-    let flags = plan.new.iter().filter(|kind| !unshared(kind)).fold(0, |flags, kind| flags | kind.flag());
+    let flags =
+        plan.new.iter().filter(|kind| !unshared(kind)).fold(0, |flags, kind| flags | kind.flag());
     let mut pidfd = -1;
     match sys::clone_process(flags, &mut pidfd, groups.to_clone_into()) {
         Ok(0) => child::run(plan, &mut prepared, pipes),
@@ -192,8 +217,14 @@ fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>, mut answerer: 
                 answerer.leave_the_socket();
             }
             let mut watcher = None;
-            let watched = if plan.watch.init { Ok(()) } else { Watcher::start(pidfd, life).map(|started| watcher = Some(started)) };
-            let started = watched.and_then(|()| enter(plan, pid, groups, held)).and_then(|()| start(plan, pid, pipes));
+            let watched = if plan.watch.init {
+                Ok(())
+            } else {
+                Watcher::start(pidfd, life).map(|started| watcher = Some(started))
+            };
+            let started = watched
+                .and_then(|()| enter(plan, pid, groups, held))
+                .and_then(|()| start(plan, pid, pipes));
             if started.is_err() {
                 end(pidfd, pid);
             }
@@ -202,7 +233,11 @@ fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>, mut answerer: 
                 if plan.grouped.group {
                     groups.sweep(&plan.grouped.folders);
                 }
-                let child = supervise::Child { pid, pidfd, watcher: watcher.as_ref().map_or(-1, |watcher| watcher.pidfd) };
+                let child = supervise::Child {
+                    pid,
+                    pidfd,
+                    watcher: watcher.as_ref().map_or(-1, |watcher| watcher.pidfd),
+                };
                 supervise::supervise(plan, child, pipes, &signals, groups, answerer)
             });
             if let Some(watcher) = watcher {
@@ -218,7 +253,13 @@ fn run(plan: &Plan, groups: &mut Groups, held: &mut Option<Held>, mut answerer: 
 fn enter(plan: &Plan, pid: i32, groups: &Groups, held: &mut Option<Held>) -> Result<(), Failure> {
     let Some(named) = &plan.named else { return Ok(()) };
     let begun = sys::boot_ticks().map_err(|errno| own("read the clock", errno))?;
-    let entry = Entry { launcher: sys::getpid(), init: pid, profile: named.profile.clone(), begun, groups: groups.entries() };
+    let entry = Entry {
+        launcher: sys::getpid(),
+        init: pid,
+        profile: named.profile.clone(),
+        begun,
+        groups: groups.entries(),
+    };
     let registry = Registry::open(&named.folder, sys::ids_at_start().0, true, control::bury);
     let entered = registry.and_then(|registry| registry.enter(&named.name, &entry));
     *held = Some(entered.map_err(|refused| why::not_named(named, &refused))?);
@@ -230,9 +271,11 @@ fn start(plan: &Plan, pid: i32, pipes: Pipes) -> Result<(), Failure> {
     if let Some(maps) = &plan.ids.maps {
         maps::write(maps, pid)?;
     }
-    // The launcher holds the caller's environment and descriptors: no process of the same user may look into it. Only the maps had
-    // to be written before, as an undumpable process may not write them (proc(5)).
-    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map_err(|errno| own("make the launcher undumpable", errno))?;
+    // The launcher holds the caller's environment and descriptors: no process of the same user may
+    // look into it. Only the maps had to be written before, as an undumpable process may not write
+    // them (proc(5)).
+    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0)
+        .map_err(|errno| own("make the launcher undumpable", errno))?;
     sys::write_all(pipes.life.1, &[message::GO]).map_err(|errno| own("start pid 1", errno).into())
 }
 
@@ -245,14 +288,20 @@ fn end(pidfd: RawFd, pid: i32) {
 }
 
 /// Steps of the launcher before the clone.
-fn open_for_child(plan: &Plan, prepared: &mut Prepared, groups: &mut Groups) -> Result<(), Failure> {
+fn open_for_child(
+    plan: &Plan,
+    prepared: &mut Prepared,
+    groups: &mut Groups,
+) -> Result<(), Failure> {
     for (index, step) in plan.steps_of(Actor::Launcher) {
         if Groups::is_of_the_groups(&step.op) {
             groups.apply_step(step, prepared).map_err(|wrong| why::group_failed(step, &wrong))?;
             continue;
         }
         let result = match &step.op {
-            Op::IdMapMount { slot, disk, ids, .. } => idmap::map(prepared.slots[slot.0], *disk, *ids),
+            Op::IdMapMount { slot, disk, ids, .. } => {
+                idmap::map(prepared.slots[slot.0], *disk, *ids)
+            }
             op => child::apply(op, prepared),
         };
         result.map_err(|errno| why::step_failed(plan, index, errno))?;
@@ -260,7 +309,8 @@ fn open_for_child(plan: &Plan, prepared: &mut Prepared, groups: &mut Groups) -> 
     Ok(())
 }
 
-/// Descriptors to pass must be open before any of ours is, or the target would be given one of ours under that number.
+/// Descriptors to pass must be open before any of ours is, or the target would be given one of ours
+/// under that number.
 pub fn find_passed(plan: &Plan) -> Result<(), Failure> {
     for (index, step) in plan.steps.iter().enumerate() {
         let Op::CloseDescriptors { keep } = &step.op else { continue };
@@ -290,7 +340,9 @@ fn own(what: &str, Errno(errno): Errno) -> Problem {
 /// What pid 1 says while it starts.
 fn started(plan: &Plan, message: Message) -> Option<Failure> {
     match message {
-        Message::Failed { step, errno } => Some(why::step_failed(plan, step as usize, Errno(errno)).into()),
+        Message::Failed { step, errno } => {
+            Some(why::step_failed(plan, step as usize, Errno(errno)).into())
+        }
         Message::NotExecuted { errno } => Some(why::exec_failed(plan, errno)),
         _ => None,
     }

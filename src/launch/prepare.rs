@@ -1,4 +1,5 @@
-//! All that the child needs, made before the clone: arrays of pointers, texts that were read, the filter, the ruleset.
+//! All that the child needs, made before the clone: arrays of pointers, texts that were read, the
+//! filter, the ruleset.
 //!
 //! Between clone and exec nothing is allocated, so what is not here does not exist.
 
@@ -79,7 +80,8 @@ pub struct Terminal {
     pub foreground: bool,
 }
 
-/// How many descriptors one step may leave open: a file system's context, its mount, and the place that it is attached to.
+/// How many descriptors one step may leave open: a file system's context, its mount, and the place
+/// that it is attached to.
 const MOST_PER_STEP: usize = 3;
 /// Room for descriptors that no step opens: the caller's, the pipes, the terminal.
 const OTHERS: usize = 32;
@@ -90,7 +92,9 @@ impl Prepared {
         let mut texts = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
             let content = match &step.op {
-                Op::File { content, .. } | Op::CoverFile { content, .. } => Some(content::read(content, step.at)?),
+                Op::File { content, .. } | Op::CoverFile { content, .. } => {
+                    Some(content::read(content, step.at)?)
+                }
                 _ => None,
             };
             texts.push(content);
@@ -100,15 +104,24 @@ impl Prepared {
             let mut bytes = setting.name.text().as_bytes().to_vec();
             bytes.push(b'=');
             let mut value = content::read(&setting.value, setting.at)?;
-            if matches!(setting.value, Content::Fd(_) | Content::File(_)) && value.last() == Some(&b'\n') {
+            if matches!(setting.value, Content::Fd(_) | Content::File(_))
+                && value.last() == Some(&b'\n')
+            {
                 value.pop();
             }
             bytes.extend(value);
-            let variable = CString::new(bytes)
-                .map_err(|_| Problem::new("env::nul", setting.at, format!("cannot set `{}`: its value holds a NUL byte", setting.name)))?;
+            let variable = CString::new(bytes).map_err(|_| {
+                Problem::new(
+                    "env::nul",
+                    setting.at,
+                    format!("cannot set `{}`: its value holds a NUL byte", setting.name),
+                )
+            })?;
             env.push(variable);
         }
-        let null_ended = |pointers: &mut dyn Iterator<Item = *const c_char>| pointers.chain([std::ptr::null()]).collect::<Vec<_>>();
+        let null_ended = |pointers: &mut dyn Iterator<Item = *const c_char>| {
+            pointers.chain([std::ptr::null()]).collect::<Vec<_>>()
+        };
         let mut program = sys::Program::empty();
         let handover = answerer.map(|socket| Handover::new(plan, socket, &mut program));
         if handover.is_none() {
@@ -122,14 +135,20 @@ impl Prepared {
             handover,
             filtered: Filtered::by(&plan.filter, plan.told),
             ruleset: ruleset(plan)?,
-            landlocked: plan.landlock.map_or((Landlocked::Unknown, 0), |ruleset| (Landlocked::of(plan, ruleset), ruleset.abi)),
+            landlocked: plan.landlock.map_or((Landlocked::Unknown, 0), |ruleset| {
+                (Landlocked::of(plan, ruleset), ruleset.abi)
+            }),
             spare: -1,
             root: -1,
             backstage: -1,
             root_context: -1,
             sealed_root: false,
             file_limit: (0, 0),
-            terminal: if plan.watch.terminal == policy::process::Terminal::Kept { own_terminal() } else { None },
+            terminal: if plan.watch.terminal == policy::process::Terminal::Kept {
+                own_terminal()
+            } else {
+                None
+            },
             null: null_for(plan)?,
             children: -1,
             cpu_account: -1,
@@ -144,14 +163,15 @@ impl Prepared {
         })
     }
 
-    /// A descriptor that is not needed any more. All are closed at once before the target runs; one by one only where the limit
-    /// of open files would be reached, as each close costs a call.
+    /// A descriptor that is not needed any more. All are closed at once before the target runs; one
+    /// by one only where the limit of open files would be reached, as each close costs a call.
     pub fn done_with(&self, fd: RawFd) -> sys::Result {
         if self.thrifty { sys::close(fd) } else { Ok(()) }
     }
 
-    /// Looks how the plan fits under the limit of open files: sources are open all at once, other descriptors may be. Where the
-    /// sources do not fit, the soft limit goes up to the hard one, and back in the target.
+    /// Looks how the plan fits under the limit of open files: sources are open all at once, other
+    /// descriptors may be. Where the sources do not fit, the soft limit goes up to the hard one,
+    /// and back in the target.
     pub fn fit_file_limit(&mut self, plan: &Plan) -> sys::Result {
         self.file_limit = sys::get_rlimit(libc::RLIMIT_NOFILE)?;
         let (soft, hard) = self.file_limit;
@@ -167,12 +187,13 @@ impl Prepared {
 /// The empty ruleset; pid 1 adds the rules once the new root is there.
 fn ruleset(plan: &Plan) -> Result<RawFd, Failure> {
     let Some(ruleset) = plan.landlock else { return Ok(-1) };
-    sys::landlock_ruleset(ruleset.handled.0, ruleset.ports, ruleset.scoped).map_err(|errno| super::own("make the Landlock ruleset", errno).into())
+    sys::landlock_ruleset(ruleset.handled.0, ruleset.ports, ruleset.scoped)
+        .map_err(|errno| super::own("make the Landlock ruleset", errno).into())
 }
 
-/// The terminal, and whether the target begins in its foreground: only where it reads and writes there and the launcher is in
-/// front. In a pipeline the foreground stays the caller's, as another member (a pager) may want it; a target that reads is
-/// handed the terminal then.
+/// The terminal, and whether the target begins in its foreground: only where it reads and writes
+/// there and the launcher is in front. In a pipeline the foreground stays the caller's, as another
+/// member (a pager) may want it; a target that reads is handed the terminal then.
 fn own_terminal() -> Option<Terminal> {
     let front = sys::foreground(0).ok()? == sys::getpgrp();
     Some(Terminal { fd: 0, foreground: front && sys::is_terminal(1) })
@@ -182,19 +203,30 @@ fn null_for(plan: &Plan) -> Result<RawFd, Failure> {
     if !plan.steps.iter().any(|step| matches!(step.op, Op::NullStream { .. })) {
         return Ok(-1);
     }
-    sys::openat(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0).map_err(|errno| super::own("open /dev/null", errno).into())
+    sys::openat(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)
+        .map_err(|errno| super::own("open /dev/null", errno).into())
 }
 
 /// `SigIgn` of `/proc/self/status` (proc_pid_status(5)), which the kernel gives whole to one read.
 fn ignored_signals() -> Result<u64, Failure> {
     let mut text = [0; 4096];
-    let length = sys::openat(libc::AT_FDCWD, c"/proc/self/status", libc::O_RDONLY, 0).and_then(|fd| {
-        let length = sys::read(fd, &mut text);
-        sys::close(fd).and(length)
-    });
+    let length =
+        sys::openat(libc::AT_FDCWD, c"/proc/self/status", libc::O_RDONLY, 0).and_then(|fd| {
+            let length = sys::read(fd, &mut text);
+            sys::close(fd).and(length)
+        });
     let status = String::from_utf8_lossy(&text[..length.unwrap_or(0)]);
     // The line must be there to its end.
-    let line = status.split_inclusive('\n').find_map(|line| line.strip_prefix("SigIgn:")?.strip_suffix('\n'));
+    let line = status
+        .split_inclusive('\n')
+        .find_map(|line| line.strip_prefix("SigIgn:")?.strip_suffix('\n'));
     let ignored = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-    ignored.ok_or_else(|| Problem::new("launch::proc", Span::NOWHERE, "cannot read /proc/self/status: is /proc mounted?").into())
+    ignored.ok_or_else(|| {
+        Problem::new(
+            "launch::proc",
+            Span::NOWHERE,
+            "cannot read /proc/self/status: is /proc mounted?",
+        )
+        .into()
+    })
 }

@@ -1,12 +1,14 @@
 //! Looks for the program as execve(2) would, and executes nothing: for a rehearsal.
 //!
-//! Part of what runs between clone and exec: raw system calls and nothing else (see [`super::child`]).
+//! Part of what runs between clone and exec: raw system calls and nothing else (see
+//! [`super::child`]).
 
 use crate::kernel::name::Name;
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 
-/// By execvp(3)'s rule, as [`super::child`] executes: what may not be run is remembered, what is not there is passed over.
+/// By execvp(3)'s rule, as [`super::child`] executes: what may not be run is remembered, what is
+/// not there is passed over.
 pub fn find(candidates: &[Name]) -> Result {
     let mut last = libc::ENOENT;
     for candidate in candidates {
@@ -44,7 +46,9 @@ fn runnable(path: &CStr, left: u32) -> Result {
             if word.is_empty() { Err(Errno(libc::ENOEXEC)) } else { named(word, left) }
         }
         // ELF of 64 bits.
-        [0x7f, b'E', b'L', b'F', 2, ..] => elf_interpreter(head).map_or(Ok(()), |word| named(word, 0)),
+        [0x7f, b'E', b'L', b'F', 2, ..] => {
+            elf_interpreter(head).map_or(Ok(()), |word| named(word, 0))
+        }
         // A text without #! is what people forget; other formats may be registered (binfmt_misc).
         _ if head.is_empty() || !head.contains(&0) => Err(Errno(libc::ENOEXEC)),
         _ => Ok(()),
@@ -63,10 +67,22 @@ fn named(word: &[u8], left: u32) -> Result {
 /// The loader that PT_INTERP names (elf(5)), where it stands in the first page, as linkers put it.
 fn elf_interpreter(head: &[u8]) -> Option<&[u8]> {
     let bytes = |at: usize, length: usize| head.get(at..at.checked_add(length)?);
-    let number = |at: usize, length: usize| Some(bytes(at, length)?.iter().rev().fold(0usize, |number, byte| number << 8 | usize::from(*byte)));
+    let number = |at: usize, length: usize| {
+        Some(
+            bytes(at, length)?
+                .iter()
+                .rev()
+                .fold(0usize, |number, byte| number << 8 | usize::from(*byte)),
+        )
+    };
     let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
-    let at = (0..count).map_while(|nth| table.checked_add(nth * size)).find(|at| number(*at, 4) == Some(3))?;
-    bytes(number(at + 8, 8)?, number(at + 32, 8)?)?.split(|byte| *byte == 0).next().filter(|word| !word.is_empty())
+    let at = (0..count)
+        .map_while(|nth| table.checked_add(nth * size))
+        .find(|at| number(*at, 4) == Some(3))?;
+    bytes(number(at + 8, 8)?, number(at + 32, 8)?)?
+        .split(|byte| *byte == 0)
+        .next()
+        .filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -80,12 +96,16 @@ mod tests {
         let find_file = |name: &str, text: &[u8], mode: u32| {
             let path = folder.join(name);
             std::fs::write(&path, text).unwrap();
-            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+                .unwrap();
             find(&[Name::new("/nonexistent/x"), Name::new(path.to_str().unwrap())])
         };
         assert_eq!(find_file("script", b"#! /bin/sh -e\n", 0o755), Ok(()));
         assert_eq!(find_file("plain", b"echo\n", 0o755), Err(Errno(libc::ENOEXEC)));
-        assert_eq!(find_file("orphan", b"#!/nonexistent/python\n", 0o755), Err(Errno(libc::ENOENT)));
+        assert_eq!(
+            find_file("orphan", b"#!/nonexistent/python\n", 0o755),
+            Err(Errno(libc::ENOENT))
+        );
         assert_eq!(find_file("data", b"#!/bin/sh\n", 0o644), Err(Errno(libc::EACCES)));
         assert_eq!(find(&[Name::new("/usr")]), Err(Errno(libc::EACCES)));
         assert_eq!(find(&[Name::new("/bin/true")]), Ok(()));

@@ -1,7 +1,9 @@
-//! What shows that Landlock and the filter are in force. The kernel has nothing to read Landlock back from, and one that is emulated
-//! or traced may say of either that it is done and do nothing; so an act is tried that only they refuse.
+//! What shows that Landlock and the filter are in force. The kernel has nothing to read Landlock
+//! back from, and one that is emulated or traced may say of either that it is done and do nothing;
+//! so an act is tried that only they refuse.
 //!
-//! Which act it is, is decided before the clone; to try it is part of what runs between clone and exec (see [`super::child`]).
+//! Which act it is, is decided before the clone; to try it is part of what runs between clone and
+//! exec (see [`super::child`]).
 
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
@@ -19,12 +21,13 @@ pub const NOT_IN_FORCE: Errno = Errno(libc::EBADE);
 /// An act that Landlock refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Landlocked {
-    /// To read the directory that the sandbox's root lies in, which no rule names; where `rlimits.nofile` leaves no descriptor for it,
-    /// the second act.
+    /// To read the directory that the sandbox's root lies in, which no rule names; where
+    /// `rlimits.nofile` leaves no descriptor for it, the second act.
     Backstage(Scoped),
     /// To read the root directory of the host's tree, where no rule names it; likewise.
     Root(Scoped),
-    /// To send a signal, to see whether that could be done, to the parent, which is outside of the domain.
+    /// To send a signal, to see whether that could be done, to the parent, which is outside of the
+    /// domain.
     Parent,
     /// There is none.
     Unknown,
@@ -39,10 +42,13 @@ impl Landlocked {
     pub fn of(plan: &Plan, ruleset: Ruleset) -> Landlocked {
         let reads = ruleset.handled.holds(Rights::LIST);
         let has = |is: fn(&Op) -> bool| plan.steps.iter().any(|step| is(&step.op));
-        let names_root = has(|op| matches!(op, Op::LandlockRule { path, .. } if path.text() == "/"));
+        let names_root =
+            has(|op| matches!(op, Op::LandlockRule { path, .. } if path.text() == "/"));
         let scoped = ruleset.scopes_signals() && plan.watch.init;
         match plan.new.contains(&Kind::Mount) {
-            true if reads && has(|op| matches!(op, Op::Root { .. })) => Landlocked::Backstage(Scoped(scoped)),
+            true if reads && has(|op| matches!(op, Op::Root { .. })) => {
+                Landlocked::Backstage(Scoped(scoped))
+            }
             false if reads && !names_root => Landlocked::Root(Scoped(scoped)),
             _ if scoped => Landlocked::Parent,
             _ => Landlocked::Unknown,
@@ -51,8 +57,15 @@ impl Landlocked {
 
     /// Tries it.
     pub fn prove(self, backstage: RawFd) -> Result {
-        let read = |dir, path, Scoped(scoped)| match sys::openat(dir, path, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
-            Err(Errno(libc::EMFILE | libc::ENFILE)) if scoped => Landlocked::Parent.prove(backstage),
+        let read = |dir, path, Scoped(scoped)| match sys::openat(
+            dir,
+            path,
+            libc::O_RDONLY | libc::O_DIRECTORY,
+            0,
+        ) {
+            Err(Errno(libc::EMFILE | libc::ENFILE)) if scoped => {
+                Landlocked::Parent.prove(backstage)
+            }
             Err(Errno(libc::EMFILE | libc::ENFILE)) => Ok(()),
             other => refused(other, libc::EACCES),
         };
@@ -84,15 +97,24 @@ pub enum Filtered {
 }
 
 impl Filtered {
-    /// The first that the filter lets see. A call that somebody is asked about is no such one, as it would be reported as a denial.
+    /// The first that the filter lets see. A call that somebody is asked about is no such one, as
+    /// it would be reported as a denial.
     pub fn by(filter: &Filter, told: Told) -> Filtered {
-        let verdict = |call, arguments| syscalls::number(call).map(|number| filter.judge(number, &arguments)).filter(|verdict| !told.asks(*verdict));
+        let verdict = |call, arguments| {
+            syscalls::number(call)
+                .map(|number| filter.judge(number, &arguments))
+                .filter(|verdict| !told.asks(*verdict))
+        };
         match verdict("ioctl", [u64::MAX, libc::TIOCSTI, 0, 0, 0, 0]) {
-            Some(Verdict::Errno(errno)) if errno != libc::EBADF && errno != 0 => return Filtered::Terminal(Errno(errno)),
+            Some(Verdict::Errno(errno)) if errno != libc::EBADF && errno != 0 => {
+                return Filtered::Terminal(Errno(errno));
+            }
             _ => {}
         }
         match verdict("prctl", [libc::PR_GET_SECCOMP as u64, 0, 0, 0, 0, 0]) {
-            Some(Verdict::Allow | Verdict::Log) => Filtered::Mode(Ok(libc::SECCOMP_MODE_FILTER as i32)),
+            Some(Verdict::Allow | Verdict::Log) => {
+                Filtered::Mode(Ok(libc::SECCOMP_MODE_FILTER as i32))
+            }
             Some(Verdict::Errno(errno)) if errno != 0 => Filtered::Mode(Err(Errno(errno))),
             _ => Filtered::Unknown,
         }
@@ -121,7 +143,10 @@ mod tests {
         // The answerer would report the first.
         assert_eq!(Filtered::by(&filter, Told::Everything), Filtered::Mode(Ok(2)));
         let only = |call, verdict| Filter::only([(call, Rule::always(verdict))]);
-        assert_eq!(Filtered::by(&only("prctl", Verdict::Errno(libc::EPERM)), Told::Nothing), Filtered::Mode(Err(Errno(libc::EPERM))));
+        assert_eq!(
+            Filtered::by(&only("prctl", Verdict::Errno(libc::EPERM)), Told::Nothing),
+            Filtered::Mode(Err(Errno(libc::EPERM)))
+        );
         assert_eq!(Filtered::by(&only("read", Verdict::Allow), Told::Nothing), Filtered::Unknown);
     }
 }

@@ -1,7 +1,9 @@
-//! Running sandboxes that have a name, as files of the caller's runtime directory. There is no daemon: a launcher holds a lock on its
-//! file while it lives, so a file without a lock is what a dead one left, and goes.
+//! Running sandboxes that have a name, as files of the caller's runtime directory. There is no
+//! daemon: a launcher holds a lock on its file while it lives, so a file without a lock is what a
+//! dead one left, and goes.
 //!
-//! The directory is the caller's alone, and every file is looked at through it: nobody else can put a file there.
+//! The directory is the caller's alone, and every file is looked at through it: nobody else can put
+//! a file there.
 
 use crate::launch::stat;
 use serde::{Deserialize, Serialize};
@@ -91,11 +93,16 @@ impl Registry {
     pub fn open(folder: &str, uid: u32, make: bool, bury: fn(&Entry)) -> Result<Registry, Refused> {
         if make {
             match DirBuilder::new().mode(0o700).create(folder) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(error.into());
+                }
                 _ => {}
             }
         }
-        let dir = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(folder)?;
+        let dir = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
+            .open(folder)?;
         let meta = dir.metadata()?;
         if meta.uid() != uid || meta.mode() & 0o077 != 0 {
             return Err(Refused::Foreign);
@@ -120,15 +127,23 @@ impl Registry {
         Ok(Held { registry: self, name: name.to_owned(), _lock: file })
     }
 
-    fn publish(&self, file: &mut File, draft: &PathBuf, name: &str, entry: &Entry) -> Result<(), Refused> {
+    fn publish(
+        &self,
+        file: &mut File,
+        draft: &PathBuf,
+        name: &str,
+        entry: &Entry,
+    ) -> Result<(), Refused> {
         file.try_lock().map_err(io::Error::from)?;
         file.write_all(&serde_json::to_vec(entry).map_err(io::Error::from)?)?;
         for _ in 0..TRIES {
             match std::fs::hard_link(draft, self.at(&format!("{name}{ENDING}"))) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.find(name)? {
-                    Some(_) => return Err(Refused::Taken),
-                    None => continue,
-                },
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    match self.find(name)? {
+                        Some(_) => return Err(Refused::Taken),
+                        None => continue,
+                    }
+                }
                 other => return Ok(other?),
             }
         }
@@ -138,7 +153,10 @@ impl Registry {
     /// The sandbox of that name, if it runs. What a dead one left goes.
     pub fn find(&self, name: &str) -> io::Result<Option<Live>> {
         let path = self.at(&format!("{name}{ENDING}"));
-        let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path);
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(&path);
         let mut file = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
@@ -147,8 +165,10 @@ impl Registry {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
             Ok(()) => {
-                // It is this file that goes, not one that has taken its name meanwhile: who would give it away needs the lock.
-                let same = std::fs::symlink_metadata(&path).is_ok_and(|now| file.metadata().is_ok_and(|ours| now.ino() == ours.ino()));
+                // It is this file that goes, not one that has taken its name meanwhile: who would
+                // give it away needs the lock.
+                let same = std::fs::symlink_metadata(&path)
+                    .is_ok_and(|now| file.metadata().is_ok_and(|ours| now.ino() == ours.ino()));
                 if same {
                     let mut text = vec![];
                     (&mut file).take(LARGEST).read_to_end(&mut text)?;
@@ -173,7 +193,8 @@ impl Registry {
 
     /// All that run, by name. What cannot be read is none.
     pub fn list(&self) -> Vec<Live> {
-        let mut live: Vec<Live> = self.names().iter().filter_map(|name| self.find(name).ok().flatten()).collect();
+        let mut live: Vec<Live> =
+            self.names().iter().filter_map(|name| self.find(name).ok().flatten()).collect();
         live.sort_by(|a, b| a.name.cmp(&b.name));
         live
     }

@@ -1,5 +1,6 @@
-//! A launch without a target: all that a run does up to its exec, in namespaces that end with it. Nothing is executed, nothing of the
-//! caller's is read from a descriptor, and no directory is made on the host.
+//! A launch without a target: all that a run does up to its exec, in namespaces that end with it.
+//! Nothing is executed, nothing of the caller's is read from a descriptor, and no directory is made
+//! on the host.
 
 use super::{Ask, launch, why};
 use crate::kernel::name::Inode;
@@ -19,8 +20,8 @@ pub enum Program {
     Ignored,
 }
 
-/// Goes through a launch, and says what would stop it. It leaves this process as a launch does: with its signals blocked, and in the
-/// namespaces that the plan joins.
+/// Goes through a launch, and says what would stop it. It leaves this process as a launch does:
+/// with its signals blocked, and in the namespaces that the plan joins.
 pub fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>> {
     let mut plan = plan.clone();
     let candidates = std::mem::take(&mut plan.exec.candidates);
@@ -31,8 +32,15 @@ pub fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>> {
     plan.watch.terminals.clear();
     if program == Program::Sought {
         // Behind Landlock, and before the filter, which may leave no call to look with.
-        let place = plan.steps.iter().position(|step| step.stage == Stage::Seccomp).unwrap_or(plan.steps.len());
-        plan.steps.insert(place, Step { stage: Stage::Landlock, op: Op::FindProgram { candidates }, at: plan.exec.at });
+        let place = plan
+            .steps
+            .iter()
+            .position(|step| step.stage == Stage::Seccomp)
+            .unwrap_or(plan.steps.len());
+        plan.steps.insert(
+            place,
+            Step { stage: Stage::Landlock, op: Op::FindProgram { candidates }, at: plan.exec.at },
+        );
     }
     match launch(&plan, Ask::Nothing, &mut |_| {}) {
         // All was walked: the list of what to execute is empty.
@@ -42,22 +50,32 @@ pub fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>> {
     }
 }
 
-/// Groups are made and removed again, but a controller that is switched on stays so: without that, there are no groups to try.
+/// Groups are made and removed again, but a controller that is switched on stays so: without that,
+/// there are no groups to try.
 fn switch_nothing_on(plan: &mut Plan) {
-    if plan.steps.iter().any(|step| matches!(step.op, Op::Scope { .. } | Op::SwitchOn { .. } | Op::StepAside { .. })) {
+    if plan.steps.iter().any(|step| {
+        matches!(step.op, Op::Scope { .. } | Op::SwitchOn { .. } | Op::StepAside { .. })
+    }) {
         plan.steps.retain(|step| !matches!(step.stage, Stage::Limits | Stage::Group));
         plan.grouped = Default::default();
     }
 }
 
-/// What `missing = "create"` would make is stood for by the directory that it would be made in, which must be writable.
+/// What `missing = "create"` would make is stood for by the directory that it would be made in,
+/// which must be writable.
 fn make_no_folders(plan: &mut Plan) -> Result<(), Box<Problem>> {
     for index in 0..plan.steps.len() {
         let Op::HostFolder { slot, parent, attrs, .. } = &plan.steps[index].op else { continue };
         if let Err(errno) = access(parent.text(), AccessFlags::W_OK | AccessFlags::X_OK) {
             return Err(Box::new(why::step_failed(plan, index, Errno(errno as i32))));
         }
-        let op = Op::OpenTree { slot: *slot, source: parent.clone(), inode: Inode::default(), recursive: false, attrs: *attrs };
+        let op = Op::OpenTree {
+            slot: *slot,
+            source: parent.clone(),
+            inode: Inode::default(),
+            recursive: false,
+            attrs: *attrs,
+        };
         plan.steps[index].op = op;
     }
     Ok(())

@@ -2,7 +2,8 @@
 
 use crate::sys::{SignalSet, signal_bit};
 
-/// Signals that are passed on. Not among them: those of a fault of our own, KILL and STOP, and what a background process gets from its terminal.
+/// Signals that are passed on. Not among them: those of a fault of our own, KILL and STOP, and what
+/// a background process gets from its terminal.
 pub const FORWARDED: SignalSet = signal_bit(libc::SIGHUP)
     | signal_bit(libc::SIGINT)
     | signal_bit(libc::SIGQUIT)
@@ -18,6 +19,7 @@ pub const FORWARDED: SignalSet = signal_bit(libc::SIGHUP)
     // Real-time signals, from the first that glibc leaves to programs.
     | !(signal_bit(34) - 1);
 
-/// How many signals, and how many ended children, one turn takes. Real-time signals queue and orphans end faster than they can be
-/// seen to, so a target that sends or makes them without end would keep the time limits and the launcher's end from being looked at.
+/// How many signals, and how many ended children, one turn takes. Real-time signals queue and
+/// orphans end faster than they can be seen to, so a target that sends or makes them without end
+/// would keep the time limits and the launcher's end from being looked at.
 pub const PER_TURN: u32 = 64;

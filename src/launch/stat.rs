@@ -27,7 +27,11 @@ pub fn of(pid: u64) -> Result<Option<Stat>, Errno> {
 fn read(stat: &str) -> Option<Stat> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let state = *fields.first()?;
-    Some(Stat { ended: matches!(state, "Z" | "X"), stopped: matches!(state, "T" | "t"), began: fields.get(19)?.parse().ok()? })
+    Some(Stat {
+        ended: matches!(state, "Z" | "X"),
+        stopped: matches!(state, "T" | "t"),
+        began: fields.get(19)?.parse().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -38,7 +42,9 @@ mod tests {
     fn the_fields_stand_behind_the_name() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
         assert_eq!(read(stat), Some(Stat { ended: false, stopped: false, began: 12345 }));
-        assert!(read("7 (a) Z 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 0 0").unwrap().ended);
+        assert!(
+            read("7 (a) Z 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 0 0").unwrap().ended
+        );
         assert!(!of(sys::getpid() as u64).unwrap().unwrap().ended);
         assert_eq!(of(1 << 40), Ok(None));
     }

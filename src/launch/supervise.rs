@@ -1,4 +1,5 @@
-//! The launcher while the target runs: forwards signals, follows job control, and brings the status home.
+//! The launcher while the target runs: forwards signals, follows job control, and brings the status
+//! home.
 
 use super::cgroup::Groups;
 use super::explain::Answerer;
@@ -21,11 +22,13 @@ pub struct Child {
     pub pid: i32,
     /// The descriptor that stands for it, and for no other process ever.
     pub pidfd: RawFd,
-    /// Readable once the process that ends a target which is pid 1 has ended; -1 where there is none.
+    /// Readable once the process that ends a target which is pid 1 has ended; -1 where there is
+    /// none.
     pub watcher: RawFd,
 }
 
-/// How long after an event of its memory somebody of the group may be killed: the kernel writes to its log between, and consoles are slow.
+/// How long after an event of its memory somebody of the group may be killed: the kernel writes to
+/// its log between, and consoles are slow.
 const KILL_AFTER_EVENT: Duration = Duration::from_secs(1);
 /// How often it is looked for then.
 const LOOK_MS: i32 = 2;
@@ -37,7 +40,8 @@ pub struct Signals {
     control: Option<Control>,
 }
 
-/// Blocks every signal, opens the descriptor that those to forward are read from, and looks at what the caller shares.
+/// Blocks every signal, opens the descriptor that those to forward are read from, and looks at what
+/// the caller shares.
 pub fn block_signals(plan: &Plan, lent: bool) -> sys::Result<Signals> {
     sys::set_signal_mask(!0)?;
     let shared = Shared::save(plan);
@@ -78,7 +82,8 @@ pub fn supervise(
 /// What comes with the signal by which `stockade kill` asks a launcher to end its sandbox.
 const THE_END: i32 = 0x5749_4b53;
 
-/// Asks a launcher to end its sandbox as its own death would: only pid 1 knows all processes of one without a pid namespace.
+/// Asks a launcher to end its sandbox as its own death would: only pid 1 knows all processes of one
+/// without a pid namespace.
 pub fn ask_to_end(launcher: RawFd) -> sys::Result {
     sys::queue_pidfd(launcher, libc::SIGTERM, THE_END)
 }
@@ -112,13 +117,22 @@ struct Watch<'a, 't> {
 impl Watch<'_, '_> {
     fn watch(&mut self) -> Result<(Outcome, Usage), Failure> {
         loop {
-            // The end is looked at first: whoever has ended has sent all its messages, so the look at them comes later.
+            // The end is looked at first: whoever has ended has sent all its messages, so the look
+            // at them comes later.
             let records = self.answerer.as_ref().map_or(-1, |answerer| answerer.records());
             let ready = sys::poll(
-                [self.child.pidfd, self.pipes.report.0, self.signals.fd, records, self.memory, self.child.watcher],
+                [
+                    self.child.pidfd,
+                    self.pipes.report.0,
+                    self.signals.fd,
+                    records,
+                    self.memory,
+                    self.child.watcher,
+                ],
                 if self.wanting.is_some() { LOOK_MS } else { -1 },
             );
-            let [end, message, signal, denial, memory, unwatched] = ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
+            let [end, message, signal, denial, memory, unwatched] =
+                ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
             if let (true, Some(answerer)) = (denial, &mut self.answerer)
                 && answerer.hear() == Some(Then::Unkillable)
             {
@@ -146,7 +160,8 @@ impl Watch<'_, '_> {
     }
 
     fn hear(&mut self) -> Result<(), Failure> {
-        let message = Message::receive(self.pipes.report.0).map_err(|errno| self.give_up("read from pid 1", errno))?;
+        let message = Message::receive(self.pipes.report.0)
+            .map_err(|errno| self.give_up("read from pid 1", errno))?;
         match message {
             None => {}
             Some(Message::Started) => self.started = true,
@@ -186,28 +201,38 @@ impl Watch<'_, '_> {
 
     /// Pid 1 has ended, and the kernel has ended all others of its namespace.
     fn finish(&self) -> Result<(Outcome, Usage), Failure> {
-        let (status, usage) = sys::wait_with_usage(self.child.pid).map_err(|errno| own("wait for pid 1", errno))?;
+        let (status, usage) =
+            sys::wait_with_usage(self.child.pid).map_err(|errno| own("wait for pid 1", errno))?;
         match self.ended {
             Some(outcome) if self.killed => Ok((outcome, usage)),
             Some(outcome) => Ok((self.blame_memory(outcome), usage)),
             // The target was pid 1 itself.
             None if !self.plan.watch.init => Ok((self.blame_memory(outcome(status)), usage)),
             // A fault of its own, or an end before there was a target.
-            None if libc::WIFSIGNALED(status) && (!self.started || libc::WTERMSIG(status) != libc::SIGKILL) => {
+            None if libc::WIFSIGNALED(status)
+                && (!self.started || libc::WTERMSIG(status) != libc::SIGKILL) =>
+            {
                 Err(why::pid_one_killed(libc::WTERMSIG(status)).into())
             }
-            // Something killed pid 1. The memory killer takes the largest process, which it is not, but for a group that it ends whole.
+            // Something killed pid 1. The memory killer takes the largest process, which it is not,
+            // but for a group that it ends whole.
             None if libc::WIFSIGNALED(status) && !self.ends_whole() => Ok((outcome(status), usage)),
             None if libc::WIFSIGNALED(status) => Ok((self.blame_memory(outcome(status)), usage)),
             None => Err(why::pid_one_ended(libc::WEXITSTATUS(status)).into()),
         }
     }
 
-    /// A SIGKILL may have been the memory killer's. The kernel counts its victims and tells nobody who they are, so this is known only where
-    /// it ends all of the group, or where there never was another whom it could have ended. Else the record has the signal and the count.
+    /// A SIGKILL may have been the memory killer's. The kernel counts its victims and tells nobody
+    /// who they are, so this is known only where it ends all of the group, or where there never was
+    /// another whom it could have ended. Else the record has the signal and the count.
     fn blame_memory(&self, outcome: Outcome) -> Outcome {
-        let known = outcome == Outcome::Killed(libc::SIGKILL as u8) && (self.alone || self.ends_whole());
-        if known && self.groups.oom_kills().is_some_and(|kills| kills > 0) { Outcome::OutOfMemory } else { outcome }
+        let known =
+            outcome == Outcome::Killed(libc::SIGKILL as u8) && (self.alone || self.ends_whole());
+        if known && self.groups.oom_kills().is_some_and(|kills| kills > 0) {
+            Outcome::OutOfMemory
+        } else {
+            outcome
+        }
     }
 
     /// Whether the memory killer ends all of the group (version 2, memory.oom.group).
@@ -216,16 +241,20 @@ impl Watch<'_, '_> {
         self.plan.steps.iter().any(|step| is_so(&step.op))
     }
 
-    /// The kernel tells every group below the one whose memory is out (memcontrol.c, mem_cgroup_oom_notify), and before it kills.
+    /// The kernel tells every group below the one whose memory is out (memcontrol.c,
+    /// mem_cgroup_oom_notify), and before it kills.
     fn hear_of_memory(&mut self) {
         match sys::read(self.memory, &mut [0; 8]) {
-            Ok(_) | Err(Errno(libc::EAGAIN)) => self.wanting = Some(Instant::now() + KILL_AFTER_EVENT),
+            Ok(_) | Err(Errno(libc::EAGAIN)) => {
+                self.wanting = Some(Instant::now() + KILL_AFTER_EVENT)
+            }
             Err(_) => self.memory = -1,
         }
     }
 
-    /// `oom = "kill-all"` in version 1, whose memory killer ends one process: with pid 1 all others end. Where it ended none of this
-    /// group, which is new and so began at none, the memory that was out is another's.
+    /// `oom = "kill-all"` in version 1, whose memory killer ends one process: with pid 1 all others
+    /// end. Where it ended none of this group, which is new and so began at none, the memory that
+    /// was out is another's.
     fn end_without_memory(&mut self) {
         if self.groups.oom_kills().is_none_or(|kills| kills == 0) {
             self.wanting = self.wanting.filter(|until| Instant::now() < *until);
@@ -244,7 +273,8 @@ impl Watch<'_, '_> {
             if is_the_end(signalled) {
                 self.killed = true;
                 self.end_all();
-                // With pid 1 the kernel ends its namespace, though pid 1 may be stopped and read nothing.
+                // With pid 1 the kernel ends its namespace, though pid 1 may be stopped and read
+                // nothing.
                 if self.plan.new.contains(&Kind::Pid) {
                     sys::regardless(sys::signal_pidfd(self.child.pidfd, libc::SIGKILL));
                 }
@@ -259,12 +289,15 @@ impl Watch<'_, '_> {
         }
     }
 
-    /// The target stopped. If it wants the terminal that we have, it gets it; else we stop as it did, so that the caller's shell takes
-    /// over. It hears of no further stop before it is answered, so every way from here answers.
+    /// The target stopped. If it wants the terminal that we have, it gets it; else we stop as it
+    /// did, so that the caller's shell takes over. It hears of no further stop before it is
+    /// answered, so every way from here answers.
     fn stopped(&mut self, signal: i32) {
         let suspended = std::mem::take(&mut self.suspended);
         match &self.signals.control {
-            Some(control) if matches!(signal, libc::SIGTTIN | libc::SIGTTOU) && control.is_ours() => {
+            Some(control)
+                if matches!(signal, libc::SIGTTIN | libc::SIGTTOU) && control.is_ours() =>
+            {
                 control.lend();
                 self.say(FOREGROUND);
             }
@@ -275,7 +308,8 @@ impl Watch<'_, '_> {
                 if !stopped && !suspended && signal == libc::SIGSTOP {
                     return self.say(STAY);
                 }
-                // In the foreground with the terminal as the target had it, or in the background without.
+                // In the foreground with the terminal as the target had it, or in the background
+                // without.
                 let front = control.as_ref().is_some_and(|control| control.go_on(modes.as_ref()));
                 self.say(if front { FOREGROUND } else { BACKGROUND });
             }
@@ -293,12 +327,15 @@ impl Watch<'_, '_> {
     }
 }
 
-/// Stops this process, which goes on once it is continued. Whether it did: the kernel spares orphaned process groups (setpgid(2)),
-/// which nobody would continue. It stops them by SIGSTOP alone, so that signal is not used.
+/// Stops this process, which goes on once it is continued. Whether it did: the kernel spares
+/// orphaned process groups (setpgid(2)), which nobody would continue. It stops them by SIGSTOP
+/// alone, so that signal is not used.
 fn stop_like(signal: i32) -> bool {
     let stop = if signal == libc::SIGSTOP { libc::SIGTSTP } else { signal };
     // Unblocked for a moment, with its default action, which is to stop.
-    if sys::default_action(stop).and_then(|()| sys::kill(sys::getpid(), stop)).is_ok() && sys::set_signal_mask(!signal_bit(stop)).is_ok() {
+    if sys::default_action(stop).and_then(|()| sys::kill(sys::getpid(), stop)).is_ok()
+        && sys::set_signal_mask(!signal_bit(stop)).is_ok()
+    {
         sys::regardless(sys::set_signal_mask(!0));
     }
     // The stop took away the SIGCONT of before, so one that waits now came after it.
@@ -306,5 +343,9 @@ fn stop_like(signal: i32) -> bool {
 }
 
 fn outcome(status: i32) -> Outcome {
-    if libc::WIFSIGNALED(status) { Outcome::Killed(libc::WTERMSIG(status) as u8) } else { Outcome::Exited(libc::WEXITSTATUS(status) as u8) }
+    if libc::WIFSIGNALED(status) {
+        Outcome::Killed(libc::WTERMSIG(status) as u8)
+    } else {
+        Outcome::Exited(libc::WEXITSTATUS(status) as u8)
+    }
 }

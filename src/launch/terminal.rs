@@ -1,5 +1,6 @@
-//! What the target shares with the caller, as it was: flags of open file descriptions, terminals, and with a terminal the share of the
-//! processors that its session has. Saved before the target starts, put back at its end.
+//! What the target shares with the caller, as it was: flags of open file descriptions, terminals,
+//! and with a terminal the share of the processors that its session has. Saved before the target
+//! starts, put back at its end.
 
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
@@ -23,15 +24,22 @@ pub struct Shared {
 impl Shared {
     /// Looks at the descriptors that the target keeps.
     pub fn save(plan: &Plan) -> Shared {
-        let passed = plan.steps.iter().find_map(|step| if let Op::CloseDescriptors { keep } = &step.op { Some(&keep[..]) } else { None });
+        let passed = plan.steps.iter().find_map(|step| {
+            if let Op::CloseDescriptors { keep } = &step.op { Some(&keep[..]) } else { None }
+        });
         let kept = [0, 1, 2].iter().chain(passed.unwrap_or_default()).map(|fd| *fd as RawFd);
         let flags = kept.filter_map(|fd| Some((fd, sys::open_flags(fd).ok()?))).collect();
-        let screens = plan.watch.terminals.iter().filter_map(|fd| Screen::save(*fd as RawFd)).collect();
-        Shared { flags, screens, share: (plan.watch.terminal == Terminal::Kept).then(Share::save).flatten() }
+        let screens =
+            plan.watch.terminals.iter().filter_map(|fd| Screen::save(*fd as RawFd)).collect();
+        Shared {
+            flags,
+            screens,
+            share: (plan.watch.terminal == Terminal::Kept).then(Share::save).flatten(),
+        }
     }
 
-    /// Puts all of it back. Other processes of the caller have the same open file descriptions: with O_NONBLOCK left on its output,
-    /// the next program's write fails.
+    /// Puts all of it back. Other processes of the caller have the same open file descriptions:
+    /// with O_NONBLOCK left on its output, the next program's write fails.
     pub fn put_back(&self) {
         self.put_terminals_back();
         for (fd, flags) in &self.flags {
@@ -48,7 +56,8 @@ impl Shared {
     }
 }
 
-/// The kernel takes a value ten times a second at most, from all ordinary users together (proc_sched_autogroup_set_nice).
+/// The kernel takes a value ten times a second at most, from all ordinary users together
+/// (proc_sched_autogroup_set_nice).
 const TRIES: u32 = 5;
 const BETWEEN_TRIES: i32 = 50;
 
@@ -66,8 +75,9 @@ impl Share {
         Some(Share { nice: nice_in(&file)?, file })
     }
 
-    /// Any process of a session may lower the share of all of it, and this would outlast the target (sched(7), the autogroup feature).
-    /// It is never lowered here: a launcher that started under another's target has saved what that one puts back.
+    /// Any process of a session may lower the share of all of it, and this would outlast the target
+    /// (sched(7), the autogroup feature). It is never lowered here: a launcher that started under
+    /// another's target has saved what that one puts back.
     fn put_back(&self) {
         for _ in 0..TRIES {
             if nice_in(&self.file).is_none_or(|now| now <= self.nice) {
@@ -75,7 +85,9 @@ impl Share {
             }
             // pwrite(2) is refused there.
             match (&self.file).write_all(self.nice.to_string().as_bytes()) {
-                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => sys::regardless(sys::poll([-1; 4], BETWEEN_TRIES)),
+                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {
+                    sys::regardless(sys::poll([-1; 4], BETWEEN_TRIES))
+                }
                 Err(_) => return,
                 Ok(()) => {}
             }
@@ -123,7 +135,8 @@ impl Screen {
         })
     }
 
-    /// SIGTTOU is blocked, so a launcher in the background may do all of this. Output goes on first: what else is set could wait.
+    /// SIGTTOU is blocked, so a launcher in the background may do all of this. Output goes on
+    /// first: what else is set could wait.
     fn put_back(&self) {
         sys::regardless(sys::resume_output(self.fd));
         if sys::line_discipline(self.fd).is_ok_and(|now| now != self.discipline) {
@@ -142,7 +155,8 @@ impl Screen {
         }
     }
 
-    /// The caller may have resized the window meanwhile, and the kernel does not say who did, so a size that a window can have stays.
+    /// The caller may have resized the window meanwhile, and the kernel does not say who did, so a
+    /// size that a window can have stays.
     fn put_size_back(&self) {
         let fits = |size: [u16; 4]| ROWS.contains(&size[0]) && COLUMNS.contains(&size[1]);
         if sys::terminal_size(self.fd).is_ok_and(|now| now != self.size && !fits(now)) {
@@ -150,27 +164,34 @@ impl Screen {
         }
     }
 
-    /// Takes the foreground from a group that has ended with the sandbox. Whether the modes are now for the launcher to set: where
-    /// another process of the caller is in front, they may be that one's.
+    /// Takes the foreground from a group that has ended with the sandbox. Whether the modes are now
+    /// for the launcher to set: where another process of the caller is in front, they may be that
+    /// one's.
     fn take_front_back(&self) -> bool {
         let Some(front) = self.front else { return self.fd == 0 };
         match sys::foreground(self.fd) {
             Ok(now) if now == self.group => true,
-            Ok(now) if sys::kill(-now, 0) == Err(Errno(libc::ESRCH)) => sys::set_foreground(self.fd, front).is_ok(),
+            Ok(now) if sys::kill(-now, 0) == Err(Errno(libc::ESRCH)) => {
+                sys::set_foreground(self.fd, front).is_ok()
+            }
             _ => false,
         }
     }
 
-    /// Whether modes are such that no shell sets them for itself: keys send no signals, or lines end without a carriage return.
+    /// Whether modes are such that no shell sets them for itself: keys send no signals, or lines
+    /// end without a carriage return.
     fn is_broken(&self, now: &libc::termios) -> bool {
         let lost = |was: u32, is: u32, bit: u32| was & bit != 0 && is & bit == 0;
         let same_front = self.front.is_none_or(|front| sys::foreground(self.fd) == Ok(front));
-        same_front && (lost(self.modes.c_lflag, now.c_lflag, libc::ISIG) || lost(self.modes.c_oflag, now.c_oflag, libc::OPOST))
+        same_front
+            && (lost(self.modes.c_lflag, now.c_lflag, libc::ISIG)
+                || lost(self.modes.c_oflag, now.c_oflag, libc::OPOST))
     }
 }
 
 fn same(one: &libc::termios, other: &libc::termios) -> bool {
-    let flags = |modes: &libc::termios| [modes.c_iflag, modes.c_oflag, modes.c_cflag, modes.c_lflag];
+    let flags =
+        |modes: &libc::termios| [modes.c_iflag, modes.c_oflag, modes.c_cflag, modes.c_lflag];
     flags(one) == flags(other) && one.c_cc == other.c_cc
 }
 
@@ -199,7 +220,8 @@ impl Control {
         self.lent.set(true);
     }
 
-    /// Takes the foreground back where the target has it from us, and gives the modes that the target had.
+    /// Takes the foreground back where the target has it from us, and gives the modes that the
+    /// target had.
     pub fn take_back(&self) -> Option<libc::termios> {
         let modes = sys::terminal_modes(self.fd).ok();
         let had = self.lent.replace(false) && !self.is_ours();
@@ -208,7 +230,8 @@ impl Control {
 
     /// Whether the target goes on in the foreground; then with the modes that it had there.
     pub fn go_on(&self, modes: Option<&libc::termios>) -> bool {
-        let front = self.is_ours() && modes.is_none_or(|modes| sys::set_terminal_modes(self.fd, modes).is_ok());
+        let front = self.is_ours()
+            && modes.is_none_or(|modes| sys::set_terminal_modes(self.fd, modes).is_ok());
         self.lent.set(front);
         front
     }

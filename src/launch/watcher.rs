@@ -1,9 +1,12 @@
-//! The process that ends a target which is pid 1 itself (`process.init = false`) when the launcher dies.
+//! The process that ends a target which is pid 1 itself (`process.init = false`) when the launcher
+//! dies.
 //!
-//! The parent-death signal belongs to a thread: execve(2) from another thread leaves the target without one (prctl(2),
-//! PR_SET_PDEATHSIG). This process holds the life pipe, whose other end is the launcher's alone, and the target's pidfd. It is a
-//! fork of the launcher, outside of the sandbox's pid namespace and of the launcher's session, so no signal of the target reaches
-//! it. It has Landlock without a rule, no capability but CAP_KILL where root starts the sandbox, and a filter of four calls.
+//! The parent-death signal belongs to a thread: execve(2) from another thread leaves the target
+//! without one (prctl(2), PR_SET_PDEATHSIG). This process holds the life pipe, whose other end is
+//! the launcher's alone, and the target's pidfd. It is a fork of the launcher, outside of the
+//! sandbox's pid namespace and of the launcher's session, so no signal of the target reaches it. It
+//! has Landlock without a rule, no capability but CAP_KILL where root starts the sandbox, and a
+//! filter of four calls.
 
 use super::answer::leave_the_launcher;
 use super::{Failure, own};
@@ -31,7 +34,8 @@ struct Ends {
 }
 
 impl Watcher {
-    /// Starts it, and waits until it is restricted. The target does not run yet: it waits for the launcher's byte.
+    /// Starts it, and waits until it is restricted. The target does not run yet: it waits for the
+    /// launcher's byte.
     pub fn start(target: RawFd, life: (RawFd, RawFd)) -> Result<Watcher, Failure> {
         let failed = |errno| own("start the process that ends the target with the launcher", errno);
         let ready = sys::pipe().map_err(failed)?;
@@ -98,7 +102,8 @@ fn restrict(ends: Ends) -> sys::Result {
     leave_the_launcher(c"stockade-watch", [ends.life, ends.target, ends.ready, -1, -1, -1])?;
     sys::prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
-    // A target of root's in the host's user namespace may have other ids by a capability that it keeps (kill(2)).
+    // A target of root's in the host's user namespace may have other ids by a capability that it
+    // keeps (kill(2)).
     let kill = sys::capget()?.permitted & CAP_KILL;
     sys::capset(Sets { effective: kill, permitted: kill, inheritable: 0 })?;
     if let Ok(abi) = sys::landlock_abi() {
@@ -114,7 +119,11 @@ fn restrict(ends: Ends) -> sys::Result {
 
 /// What it calls from here on.
 fn own_filter(ends: Ends) -> Filter {
-    let is = |argument, value: i32| Test { argument, width: Width::Low, compare: Compare::OneOf { mask: u64::MAX, values: vec![value as u64] } };
+    let is = |argument, value: i32| Test {
+        argument,
+        width: Width::Low,
+        compare: Compare::OneOf { mask: u64::MAX, values: vec![value as u64] },
+    };
     let when = |tests: Vec<Test>| Rule::always(Verdict::KillProcess).case(tests, Verdict::Allow);
     Filter::only(vec![
         ("ppoll", Rule::always(Verdict::Allow)),
@@ -131,11 +140,22 @@ mod tests {
     #[test]
     fn it_may_make_four_calls() {
         let filter = own_filter(Ends { life: 3, target: 4, ready: 5 });
-        let allowed = |name: &str, arguments| filter.judge(crate::kernel::syscalls::number(name).unwrap(), &arguments) == Verdict::Allow;
-        assert!(allowed("pidfd_send_signal", [4, libc::SIGKILL as u64, 0, 0, 0, 0]) && allowed("write", [5, 0, 4, 0, 0, 0]));
-        assert!(!allowed("pidfd_send_signal", [3, libc::SIGKILL as u64, 0, 0, 0, 0]) && !allowed("write", [3, 0, 4, 0, 0, 0]));
+        let allowed = |name: &str, arguments| {
+            filter.judge(crate::kernel::syscalls::number(name).unwrap(), &arguments)
+                == Verdict::Allow
+        };
+        assert!(
+            allowed("pidfd_send_signal", [4, libc::SIGKILL as u64, 0, 0, 0, 0])
+                && allowed("write", [5, 0, 4, 0, 0, 0])
+        );
+        assert!(
+            !allowed("pidfd_send_signal", [3, libc::SIGKILL as u64, 0, 0, 0, 0])
+                && !allowed("write", [3, 0, 4, 0, 0, 0])
+        );
         assert!(!allowed("pidfd_send_signal", [4, libc::SIGTERM as u64, 0, 0, 0, 0]));
-        for refused in ["read", "openat", "execve", "clone", "mmap", "socket", "kill", "ptrace", "prlimit64"] {
+        for refused in
+            ["read", "openat", "execve", "clone", "mmap", "socket", "kill", "ptrace", "prlimit64"]
+        {
             assert!(!allowed(refused, [0; 6]), "{refused}");
         }
     }

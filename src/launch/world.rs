@@ -1,6 +1,8 @@
-//! The file tree that the target will see: mounts, directories, links and files, made below the new root.
+//! The file tree that the target will see: mounts, directories, links and files, made below the new
+//! root.
 //!
-//! Part of what runs between clone and exec: raw system calls and nothing else (see [`super::child`]).
+//! Part of what runs between clone and exec: raw system calls and nothing else (see
+//! [`super::child`]).
 
 use super::prepare::Prepared;
 use crate::kernel::attrs::Attrs;
@@ -38,7 +40,9 @@ pub fn is_of_the_tree(op: &Op) -> bool {
 pub fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
     let root = prepared.root;
     match op {
-        Op::Root { limits, attrs } => make_root(prepared, limits.map(|(size, inodes)| (size.0, inodes)), *attrs),
+        Op::Root { limits, attrs } => {
+            make_root(prepared, limits.map(|(size, inodes)| (size.0, inodes)), *attrs)
+        }
         Op::Dir { path, mode } => sys::mkdirat(root, path.relative(), mode.0),
         Op::Symlink { path, target } => sys::symlinkat(target.as_c_str(), root, path.relative()),
         Op::MountPoint { path } => sys::mkfile(root, path.relative(), 0),
@@ -79,9 +83,15 @@ pub fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
         }
         Op::Pin { path } => bind_onto_itself(prepared, path, Attrs(0)),
         Op::HoldLink { path, text } => hold_link(prepared, path, text),
-        Op::ReadOnly { path, ground: Ground::Own, if_present } => absent_is_fine(*if_present, make_read_only(prepared, path)),
-        Op::ReadOnly { path, ground: Ground::Bound, if_present } => absent_is_fine(*if_present, bind_onto_itself(prepared, path, Attrs::READ_ONLY)),
-        Op::Hide { path, cover, if_present } => absent_is_fine(*if_present, hide(prepared, path, *cover)),
+        Op::ReadOnly { path, ground: Ground::Own, if_present } => {
+            absent_is_fine(*if_present, make_read_only(prepared, path))
+        }
+        Op::ReadOnly { path, ground: Ground::Bound, if_present } => {
+            absent_is_fine(*if_present, bind_onto_itself(prepared, path, Attrs::READ_ONLY))
+        }
+        Op::Hide { path, cover, if_present } => {
+            absent_is_fine(*if_present, hide(prepared, path, *cover))
+        }
         Op::SealRoot => sys::reconfigure_read_only(prepared.root_context),
         Op::Seal { path, attrs } => sys::seal_mount(root, path.relative(), attrs.0),
         _ => Err(Errno(libc::ENOSYS)),
@@ -93,11 +103,16 @@ const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
 /// The file that was opened must be the one that was checked.
 pub fn verify(fd: RawFd, inode: Inode) -> Result {
     let unchecked = inode == Inode { dev: 0, ino: 0 };
-    if unchecked || sys::describe(fd)?.inode == (inode.dev, inode.ino) { Ok(()) } else { Err(Errno(libc::ESTALE)) }
+    if unchecked || sys::describe(fd)?.inode == (inode.dev, inode.ino) {
+        Ok(())
+    } else {
+        Err(Errno(libc::ESTALE))
+    }
 }
 
-/// Makes a directory of the host in one that was checked, and opens it: the directory above, and the mount. Who may write there can put
-/// something else at the name meanwhile, so what was opened must be a directory of the same file system that this process owns.
+/// Makes a directory of the host in one that was checked, and opens it: the directory above, and
+/// the mount. Who may write there can put something else at the name meanwhile, so what was opened
+/// must be a directory of the same file system that this process owns.
 pub fn make_on_host(parent: &Name, name: &Name, inode: Inode) -> Result<(RawFd, RawFd)> {
     let fd = sys::open_without_links(parent.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)?;
     verify(fd, inode)?;
@@ -105,20 +120,27 @@ pub fn make_on_host(parent: &Name, name: &Name, inode: Inode) -> Result<(RawFd, 
     let made = sys::open_tree(fd, name.as_c_str(), false)?;
     let (above, fresh) = (sys::describe(fd)?, sys::describe(made)?);
     let is_ours = fresh.owner == sys::ids()?[1] && fresh.inode.0 == above.inode.0;
-    if fresh.mode & libc::S_IFMT == libc::S_IFDIR && is_ours { Ok((fd, made)) } else { Err(Errno(libc::ESTALE)) }
+    if fresh.mode & libc::S_IFMT == libc::S_IFDIR && is_ours {
+        Ok((fd, made))
+    } else {
+        Err(Errno(libc::ESTALE))
+    }
 }
 
-/// The names in the file system that the root comes from. Nothing but `root` is in sight once that is the root.
+/// The names in the file system that the root comes from. Nothing but `root` is in sight once that
+/// is the root.
 const ROOT: &CStr = c"root";
 const COVER_FOLDER: &CStr = c"folder";
 const COVER_FILE: &CStr = c"file";
 
-/// The root is a directory of a tmpfs, and the covers lie beside it, so that they keep names which nobody inside can walk to.
+/// The root is a directory of a tmpfs, and the covers lie beside it, so that they keep names which
+/// nobody inside can walk to.
 fn make_root(prepared: &mut Prepared, limits: Option<(u64, u64)>, attrs: Attrs) -> Result {
     prepared.root_context = tmpfs_context(limits, TMPFS_MODE)?;
     prepared.sealed_root = limits.is_none();
     prepared.backstage = sys::fsmount(prepared.root_context, attrs.0)?;
-    // Over /proc of the old root: it is there, it is covered rather than changed, and nobody else sees it.
+    // Over /proc of the old root: it is there, it is covered rather than changed, and nobody else
+    // sees it.
     sys::move_mount(prepared.backstage, libc::AT_FDCWD, c"/proc")?;
     sys::mkdirat(prepared.backstage, ROOT, 0o755)?;
     prepared.root = sys::open_tree(prepared.backstage, ROOT, false)?;
@@ -149,8 +171,15 @@ fn mounted(prepared: &Prepared, fs: RawFd, attrs: Attrs) -> Result<RawFd> {
     Ok(mount)
 }
 
-/// Attaches a detached mount. On ground that is not ours the path is walked without following any link.
-fn attach(prepared: &mut Prepared, mount: RawFd, path: &Name, ground: Ground, rights: Rights) -> Result {
+/// Attaches a detached mount. On ground that is not ours the path is walked without following any
+/// link.
+fn attach(
+    prepared: &mut Prepared,
+    mount: RawFd,
+    path: &Name,
+    ground: Ground,
+    rights: Rights,
+) -> Result {
     match ground {
         Ground::Own => sys::move_mount(mount, prepared.root, path.relative())?,
         Ground::Bound => {
@@ -180,8 +209,9 @@ fn bind_onto_itself(prepared: &mut Prepared, path: &Name, attrs: Attrs) -> Resul
 /// The longest text of a link that is held (symlink(2) takes no longer one than a path).
 const LINK_TEXT: usize = libc::PATH_MAX as usize;
 
-/// A mount on the link itself: unlink(2) of a mount point, rename(2) of it and over it give EBUSY. The link that is held must say what
-/// the plan knows, as another one could lead to what nobody keeps.
+/// A mount on the link itself: unlink(2) of a mount point, rename(2) of it and over it give EBUSY.
+/// The link that is held must say what the plan knows, as another one could lead to what nobody
+/// keeps.
 fn hold_link(prepared: &mut Prepared, path: &Name, text: &Name) -> Result {
     let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH | libc::O_NOFOLLOW)?;
     let mut found = [0; LINK_TEXT];
@@ -204,7 +234,8 @@ fn make_read_only(prepared: &mut Prepared, path: &Name) -> Result {
     prepared.done_with(mount)
 }
 
-/// Takes the attributes of a cover. One of a root that is sealed at the end becomes read-only with the root's file system.
+/// Takes the attributes of a cover. One of a root that is sealed at the end becomes read-only with
+/// the root's file system.
 fn cover_attrs(prepared: &Prepared, mount: RawFd, attrs: Attrs) -> Result {
     if prepared.sealed_root { Ok(()) } else { sys::set_mount_attrs(mount, attrs.0) }
 }
@@ -242,8 +273,14 @@ pub fn write_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32)
 
 fn put(prepared: &Prepared, folder: RawFd, path: &CStr, index: usize, mode: u32) -> Result {
     let text = prepared.texts[index].as_deref().unwrap_or_default();
-    // The umask is 0, and a file of mode 0400 can be written by whoever made it, through this descriptor.
-    let fd = sys::openat(folder, path, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, mode & 0o777)?;
+    // The umask is 0, and a file of mode 0400 can be written by whoever made it, through this
+    // descriptor.
+    let fd = sys::openat(
+        folder,
+        path,
+        libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW,
+        mode & 0o777,
+    )?;
     sys::write_all(fd, text)?;
     if mode & !0o777 != 0 {
         sys::fchmod(fd, mode)?;
@@ -252,7 +289,13 @@ fn put(prepared: &Prepared, folder: RawFd, path: &CStr, index: usize, mode: u32)
 }
 
 /// A file of the sandbox's own over one of a bound tree.
-pub fn cover_file(prepared: &mut Prepared, path: &Name, ground: Ground, index: usize, mode: u32) -> Result {
+pub fn cover_file(
+    prepared: &mut Prepared,
+    path: &Name,
+    ground: Ground,
+    index: usize,
+    mode: u32,
+) -> Result {
     let mut digits = [0; 24];
     let name = decimal(&mut digits, index as u64);
     put(prepared, prepared.backstage, name, index, mode)?;
@@ -273,7 +316,9 @@ pub fn allow(prepared: &mut Prepared, path: &Name, rights: Rights, inode: Inode)
     verify(fd, inode)?;
     match sys::landlock_allow(prepared.ruleset, fd, rights.0) {
         // A file has fewer rights than a directory, and the kernel refuses the others.
-        Err(Errno(libc::EINVAL)) => sys::landlock_allow(prepared.ruleset, fd, rights.within(Rights::OF_FILES).0)?,
+        Err(Errno(libc::EINVAL)) => {
+            sys::landlock_allow(prepared.ruleset, fd, rights.within(Rights::OF_FILES).0)?
+        }
         other => other?,
     }
     prepared.done_with(fd)

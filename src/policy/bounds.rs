@@ -1,4 +1,5 @@
-//! Limits and priorities that only the host's root may set: refused before the run, not in the middle of it.
+//! Limits and priorities that only the host's root may set: refused before the run, not in the
+//! middle of it.
 
 use crate::host::bounds::Bounds;
 use crate::step::Op;
@@ -13,28 +14,48 @@ pub fn check(bounds: &Bounds, draft: &mut Draft) {
     let mut found = vec![];
     for step in &draft.steps {
         let beyond = match &step.op {
-            Op::Rlimit { name, resource, hard, .. } => bounds.hard.get(resource).filter(|most| hard > most).map(|most| {
-                let most = if *most == u64::MAX { "unlimited".to_owned() } else { most.to_string() };
-                (format!("raise the limit `{name}`"), format!("the caller's own hard limit is {most}"))
-            }),
-            Op::Nice { value } if *value < bounds.nice => {
-                Some((format!("set the nice value to {value}"), format!("the caller may not go below {}", bounds.nice)))
+            Op::Rlimit { name, resource, hard, .. } => {
+                bounds.hard.get(resource).filter(|most| hard > most).map(|most| {
+                    let most =
+                        if *most == u64::MAX { "unlimited".to_owned() } else { most.to_string() };
+                    (
+                        format!("raise the limit `{name}`"),
+                        format!("the caller's own hard limit is {most}"),
+                    )
+                })
             }
-            Op::OomScoreAdj { score } if *score < bounds.oom_score_adj => {
-                Some((format!("set the OOM score adjustment to {score}"), format!("the caller may not go below {}", bounds.oom_score_adj)))
+            Op::Nice { value } if *value < bounds.nice => Some((
+                format!("set the nice value to {value}"),
+                format!("the caller may not go below {}", bounds.nice),
+            )),
+            Op::OomScoreAdj { score } if *score < bounds.oom_score_adj => Some((
+                format!("set the OOM score adjustment to {score}"),
+                format!("the caller may not go below {}", bounds.oom_score_adj),
+            )),
+            Op::Scheduler { priority, .. }
+                if *priority > 0 && i64::from(*priority) as u64 > bounds.realtime =>
+            {
+                let most = if bounds.realtime == 0 {
+                    "no real-time priority".to_owned()
+                } else {
+                    format!("priorities up to {}", bounds.realtime)
+                };
+                Some((
+                    format!("take the real-time priority {priority}"),
+                    format!("the caller may have {most}"),
+                ))
             }
-            Op::Scheduler { priority, .. } if *priority > 0 && i64::from(*priority) as u64 > bounds.realtime => {
-                let most = if bounds.realtime == 0 { "no real-time priority".to_owned() } else { format!("priorities up to {}", bounds.realtime) };
-                Some((format!("take the real-time priority {priority}"), format!("the caller may have {most}")))
-            }
-            Op::IoPriority { value } if value >> 13 == REALTIME_CLASS => {
-                Some(("take a real-time I/O priority".to_owned(), "it wants a capability over the host".to_owned()))
-            }
+            Op::IoPriority { value } if value >> 13 == REALTIME_CLASS => Some((
+                "take a real-time I/O priority".to_owned(),
+                "it wants a capability over the host".to_owned(),
+            )),
             _ => None,
         };
         found.extend(beyond.map(|(what, why)| {
-            Problem::new("process::bounds", step.at, format!("cannot {what}: {why}"))
-                .help("ask for less, start it as root, or raise the caller's limits: limits.conf(5), or LimitNOFILE= and its kin in a unit")
+            Problem::new("process::bounds", step.at, format!("cannot {what}: {why}")).help(
+                "ask for less, start it as root, or raise the caller's limits: limits.conf(5), or \
+                 LimitNOFILE= and its kin in a unit",
+            )
         }));
     }
     found.into_iter().for_each(|problem| draft.problem(problem));
@@ -56,11 +77,20 @@ mod tests {
             !draft.problems.is_empty()
         };
         let rlimit = |resource, hard| Op::Rlimit { name: "nofile", resource, soft: 1, hard };
-        assert_eq!([rlimit(7, 100), rlimit(7, 101), rlimit(8, 101)].map(refused), [false, true, false]);
+        assert_eq!(
+            [rlimit(7, 100), rlimit(7, 101), rlimit(8, 101)].map(refused),
+            [false, true, false]
+        );
         assert_eq!([Op::Nice { value: 0 }, Op::Nice { value: -1 }].map(refused), [false, true]);
-        assert_eq!([Op::OomScoreAdj { score: 0 }, Op::OomScoreAdj { score: -1 }].map(refused), [false, true]);
+        assert_eq!(
+            [Op::OomScoreAdj { score: 0 }, Op::OomScoreAdj { score: -1 }].map(refused),
+            [false, true]
+        );
         let scheduler = |priority| Op::Scheduler { policy: 1, priority };
         assert_eq!([scheduler(0), scheduler(5), scheduler(6)].map(refused), [false, false, true]);
-        assert_eq!([Op::IoPriority { value: 1 << 13 }, Op::IoPriority { value: 2 << 13 }].map(refused), [true, false]);
+        assert_eq!(
+            [Op::IoPriority { value: 1 << 13 }, Op::IoPriority { value: 2 << 13 }].map(refused),
+            [true, false]
+        );
     }
 }

@@ -20,7 +20,8 @@ section! {
         keep: Set<Capability>,
         /// Kept in the ambient set too, so that a target that is not root inside has them.
         ambient: Set<Capability>,
-        /// Securebits to set and lock; default: noroot, no-setuid-fixup, no-cap-ambient-raise where nothing is kept.
+        /// Securebits to set and lock; default: noroot, no-setuid-fixup, no-cap-ambient-raise where
+        /// nothing is kept.
         securebits: Key<Vec<At<Securebit>>>,
         /// Whether execve(2) can never grant privilege; default: true.
         no_new_privs: Key<bool>,
@@ -42,21 +43,31 @@ impl Capabilities {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Securebit(pub u32);
 
-const SECUREBITS: &[(&str, u32)] =
-    &[("noroot", 0b11), ("no-setuid-fixup", 0b11 << 2), ("keep-caps-locked", 0b10 << 4), ("no-cap-ambient-raise", 0b11 << 6)];
+const SECUREBITS: &[(&str, u32)] = &[
+    ("noroot", 0b11),
+    ("no-setuid-fixup", 0b11 << 2),
+    ("keep-caps-locked", 0b10 << 4),
+    ("no-cap-ambient-raise", 0b11 << 6),
+];
 
-/// What is set where nothing is kept, each bit locked. Not keep-caps-locked: where no capability is, PR_SET_KEEPCAPS keeps none, and setpriv(1)
-/// and others stop where it is refused.
+/// What is set where nothing is kept, each bit locked. Not keep-caps-locked: where no capability
+/// is, PR_SET_KEEPCAPS keeps none, and setpriv(1) and others stop where it is refused.
 const WITHOUT_CAPABILITIES: u32 = 0b11 | 0b11 << 2 | 0b11 << 6;
 
 impl Written for Securebit {
     const WHAT: &'static str = "a securebit such as \"noroot\"";
     fn from_text(text: &str) -> Result<Securebit, String> {
         let names = || SECUREBITS.iter().map(|(name, _)| *name);
-        SECUREBITS.iter().find(|(name, _)| *name == text).map(|(_, bits)| Securebit(*bits)).ok_or_else(|| {
-            let help = suggestion(text, names()).unwrap_or_else(|| format!("write one of {}", names().collect::<Vec<_>>().join(", ")));
-            format!("unknown securebit `{text}`\nhelp: {help}")
-        })
+        SECUREBITS
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, bits)| Securebit(*bits))
+            .ok_or_else(|| {
+                let help = suggestion(text, names()).unwrap_or_else(|| {
+                    format!("write one of {}", names().collect::<Vec<_>>().join(", "))
+                });
+                format!("unknown securebit `{text}`\nhelp: {help}")
+            })
     }
     fn looks() -> Shape {
         Shape::names(SECUREBITS.iter().map(|(name, _)| *name))
@@ -72,46 +83,82 @@ pub enum Power {
     Own,
     /// The host's root, or a user namespace that it joined; a change of ids takes them away.
     Given,
-    /// Nowhere: an ordinary user in the host's user namespace has none, and cannot even drop the bounding set.
+    /// Nowhere: an ordinary user in the host's user namespace has none, and cannot even drop the
+    /// bounding set.
     None,
 }
 
 /// Drafts what leaves and what stays.
-pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &Ids, last: Option<u8>, draft: &mut Draft) {
-    let set = |items: &[At<Capability>]| CapabilitySet(items.iter().fold(0, |set, cap| set | cap.bit()));
+pub fn draft(
+    capabilities: &Capabilities,
+    power: Power,
+    init: &At<bool>,
+    ids: &Ids,
+    last: Option<u8>,
+    draft: &mut Draft,
+) {
+    let set =
+        |items: &[At<Capability>]| CapabilitySet(items.iter().fold(0, |set, cap| set | cap.bit()));
     let ambient = set(&capabilities.ambient.items);
     let keep = CapabilitySet(set(&capabilities.keep.items).0 | ambient.0);
     let at = capabilities.named().map(|cap| cap.at).next().unwrap_or_default();
     let last = last.unwrap_or(LAST_SURE);
     for cap in capabilities.named().filter(|cap| cap.value.0 > last) {
         draft.problem(
-            Problem::new("capabilities::newer", cap.at, format!("cannot keep capability {}: the last that this kernel knows is {last}", cap.value))
-                .help("leave it out here, or run it on a newer kernel"),
+            Problem::new(
+                "capabilities::newer",
+                cap.at,
+                format!(
+                    "cannot keep capability {}: the last that this kernel knows is {last}",
+                    cap.value
+                ),
+            )
+            .help("leave it out here, or run it on a newer kernel"),
         );
     }
-    // A mount that was moved in by descriptor is not locked: with CAP_SYS_ADMIN the target could make it writable again.
+    // A mount that was moved in by descriptor is not locked: with CAP_SYS_ADMIN the target could
+    // make it writable again.
     if let Some(cap) = capabilities.named().find(|cap| cap.value == Capability(21)) {
         draft.problem(
-            Problem::new("capabilities::sys-admin", cap.at, "cannot keep sys-admin: with it the target could undo its own mounts")
-                .help("leave it out; where the target makes namespaces of its own, namespaces.nested is what it needs"),
+            Problem::new(
+                "capabilities::sys-admin",
+                cap.at,
+                "cannot keep sys-admin: with it the target could undo its own mounts",
+            )
+            .help(
+                "leave it out; where the target makes namespaces of its own, namespaces.nested is \
+                 what it needs",
+            ),
         );
     }
-    // A change of ids clears the parent-death signal, and there is no pid 1 of ours to watch the launcher (prctl(2)).
+    // A change of ids clears the parent-death signal, and there is no pid 1 of ours to watch the
+    // launcher (prctl(2)).
     let changes_ids = |cap: &&At<Capability>| [6, 7].contains(&cap.value.0);
     if let (false, Some(cap)) = (init.value, capabilities.named().find(changes_ids)) {
         draft.problem(
             Problem::new(
                 "capabilities::init",
                 cap.at,
-                format!("cannot keep {} in a target that is pid 1: with it the sandbox could outlive the launcher", cap.value),
+                format!(
+                    "cannot keep {} in a target that is pid 1: with it the sandbox could outlive \
+                     the launcher",
+                    cap.value
+                ),
             )
             .also(init.at, "it is pid 1, because of this"),
         );
     }
     if let Some(off) = capabilities.no_new_privs.get().filter(|on| !on.value) {
         draft.problem(
-            Problem::new("capabilities::no-new-privs", off.at, "cannot leave no_new_privs off: the system call filter and Landlock need it")
-                .help("leave it out; a filter without it would let a set-id program run with calls denied that it counts on"),
+            Problem::new(
+                "capabilities::no-new-privs",
+                off.at,
+                "cannot leave no_new_privs off: the system call filter and Landlock need it",
+            )
+            .help(
+                "leave it out; a filter without it would let a set-id program run with calls \
+                 denied that it counts on",
+            ),
         );
     }
     if power == Power::None {
@@ -129,22 +176,39 @@ pub fn draft(capabilities: &Capabilities, power: Power, init: &At<bool>, ids: &I
         None => 0,
     };
     let raise = power == Power::Given || keep.0 != 0;
-    draft.step(Stage::Identity, Op::Capabilities { keep, ambient, bits, raise }, at.or(capabilities.securebits.at()));
+    draft.step(
+        Stage::Identity,
+        Op::Capabilities { keep, ambient, bits, raise },
+        at.or(capabilities.securebits.at()),
+    );
     draft.step(Stage::Identity, Op::NoNewPrivs, capabilities.no_new_privs.at());
-    draft.step(Stage::Process, Op::ReadBack { keep, ambient, no_new_privs: true, ids: (ids.user, ids.group) }, at);
+    draft.step(
+        Stage::Process,
+        Op::ReadBack { keep, ambient, no_new_privs: true, ids: (ids.user, ids.group) },
+        at,
+    );
 }
 
-/// An ordinary user without a user namespace: there is nothing to give up, and no_new_privs keeps it so.
+/// An ordinary user without a user namespace: there is nothing to give up, and no_new_privs keeps
+/// it so.
 fn powerless(capabilities: &Capabilities, ids: &Ids, draft: &mut Draft) {
     let named = capabilities.named().map(|cap| (cap.at, format!("keep {}", cap.value)));
     let bits = capabilities.securebits.get().map(|bits| (bits.at, "set securebits".to_owned()));
     for (at, what) in named.chain(bits) {
-        let message = format!("cannot {what}: an ordinary user has no capabilities without a user namespace");
-        draft.problem(Problem::new("capabilities::none", at, message).help("leave it out, or let the sandbox have one: namespaces.user = \"new\""));
+        let message =
+            format!("cannot {what}: an ordinary user has no capabilities without a user namespace");
+        draft.problem(
+            Problem::new("capabilities::none", at, message)
+                .help("leave it out, or let the sandbox have one: namespaces.user = \"new\""),
+        );
     }
     let none = CapabilitySet(0);
     draft.step(Stage::Identity, Op::NoNewPrivs, capabilities.no_new_privs.at());
-    draft.step(Stage::Process, Op::ReadBack { keep: none, ambient: none, no_new_privs: true, ids: (ids.user, ids.group) }, Span::NOWHERE);
+    draft.step(
+        Stage::Process,
+        Op::ReadBack { keep: none, ambient: none, no_new_privs: true, ids: (ids.user, ids.group) },
+        Span::NOWHERE,
+    );
 }
 
 #[cfg(test)]

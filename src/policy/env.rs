@@ -18,7 +18,8 @@ use std::fmt;
 
 // ---- section ----
 
-/// `[env]`: text sets a variable, `true` passes the caller's where it is set, `false` withdraws an inherited entry.
+/// `[env]`: text sets a variable, `true` passes the caller's where it is set, `false` withdraws an
+/// inherited entry.
 pub type Env = Entries<Variable>;
 
 /// Where the value of a variable comes from.
@@ -61,7 +62,11 @@ impl<'de> Visitor<'de> for VariableVisitor {
     }
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Variable, A::Error> {
         let Source { file, fd, pass, required, or } = Source::read(map)?;
-        let sources = [pass.map(|OnlyTrue| Variable::Pass { required: false, or: None }), file.map(Variable::File), fd.map(Variable::Fd)];
+        let sources = [
+            pass.map(|OnlyTrue| Variable::Pass { required: false, or: None }),
+            file.map(Variable::File),
+            fd.map(Variable::Fd),
+        ];
         let mut sources = sources.into_iter().flatten();
         let source = sources.next();
         if sources.next().is_some() {
@@ -69,11 +74,15 @@ impl<'de> Visitor<'de> for VariableVisitor {
         }
         let required = required.unwrap_or(false);
         match source {
-            Some(Variable::Pass { .. }) if required && or.is_some() => Err(de::Error::custom("`required` and `or` exclude each other")),
+            Some(Variable::Pass { .. }) if required && or.is_some() => {
+                Err(de::Error::custom("`required` and `or` exclude each other"))
+            }
             Some(Variable::Pass { .. }) => Ok(Variable::Pass { required, or }),
             Some(source) if !required && or.is_none() => Ok(source),
             Some(_) => Err(de::Error::custom("`required` and `or` go with `pass` only")),
-            None => Err(de::Error::custom("say where the value comes from: `file`, `fd` or `pass`")),
+            None => {
+                Err(de::Error::custom("say where the value comes from: `file`, `fd` or `pass`"))
+            }
         }
     }
 }
@@ -99,9 +108,18 @@ pub const SOURCES: &[&str] = Source::FIELDS;
 
 impl EntryType for Variable {
     fn entries() -> Shape {
-        let value = Shape::within(Shape::Entry, || Shape::either(&[String::shape, OnlyTrue::shape, Source::shape]));
-        let doc = "A text sets a variable, `true` passes the caller's where it is set, `false` withdraws an inherited entry.";
-        Shape::Named(Named { doc, name: "NAME", form: "^[^=]+$", fills: false, value: Box::new(value) })
+        let value = Shape::within(Shape::Entry, || {
+            Shape::either(&[String::shape, OnlyTrue::shape, Source::shape])
+        });
+        let doc = "A text sets a variable, `true` passes the caller's where it is set, `false` \
+                   withdraws an inherited entry.";
+        Shape::Named(Named {
+            doc,
+            name: "NAME",
+            form: "^[^=]+$",
+            fills: false,
+            value: Box::new(value),
+        })
     }
 }
 
@@ -136,12 +154,20 @@ pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
     let mut settings = vec![];
     for (name, variable) in env.iter() {
         if name.value.is_empty() || name.value.contains(['=', '\0']) {
-            draft.problem(Problem::new("env::name", name.at, "cannot set a variable of this name: a name is not empty, and has no `=` or NUL"));
+            draft.problem(Problem::new(
+                "env::name",
+                name.at,
+                "cannot set a variable of this name: a name is not empty, and has no `=` or NUL",
+            ));
             continue;
         }
         let value = match &variable.value {
             Variable::Text(text) | Variable::Pass { or: Some(text), .. } if text.contains('\0') => {
-                draft.problem(Problem::new("env::nul", variable.at, format!("cannot set `{}`: its value holds a NUL byte", name.value)));
+                draft.problem(Problem::new(
+                    "env::nul",
+                    variable.at,
+                    format!("cannot set `{}`: its value holds a NUL byte", name.value),
+                ));
                 continue;
             }
             Variable::Text(text) => Content::Text(text.as_bytes().to_vec()),
@@ -151,8 +177,12 @@ pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
                 (Some(value), _) => Content::Secret(value.as_bytes().to_vec()),
                 (None, Some(or)) => Content::Text(or.as_bytes().to_vec()),
                 (None, None) if *required => {
-                    let message = format!("cannot pass `{}`: the caller has no such variable", name.value);
-                    draft.problem(Problem::new("env::required", variable.at, message).help(format!("set it: {}=... stockade run ...", name.value)));
+                    let message =
+                        format!("cannot pass `{}`: the caller has no such variable", name.value);
+                    draft.problem(
+                        Problem::new("env::required", variable.at, message)
+                            .help(format!("set it: {}=... stockade run ...", name.value)),
+                    );
                     continue;
                 }
                 (None, None) => continue,
@@ -161,16 +191,23 @@ pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
         settings.push(Setting { name: Name::new(name.value), value, at: variable.at });
     }
     if !env.map.contains_key("PATH") {
-        settings.push(Setting { name: Name::new("PATH"), value: Content::Text(PATH.into()), at: Span::NOWHERE });
+        settings.push(Setting {
+            name: Name::new("PATH"),
+            value: Content::Text(PATH.into()),
+            at: Span::NOWHERE,
+        });
     }
     settings
 }
 
 /// The directories that a program without `/` is looked for in.
 pub fn search_path(settings: &[Setting]) -> Vec<String> {
-    let path = settings.iter().find(|setting| setting.name.text() == "PATH").map(|setting| &setting.value);
+    let path =
+        settings.iter().find(|setting| setting.name.text() == "PATH").map(|setting| &setting.value);
     let text = match path {
-        Some(Content::Text(text) | Content::Secret(text)) => String::from_utf8_lossy(text).into_owned(),
+        Some(Content::Text(text) | Content::Secret(text)) => {
+            String::from_utf8_lossy(text).into_owned()
+        }
         _ => PATH.into(),
     };
     folders(&text)
@@ -185,7 +222,8 @@ pub fn search_path_of(env: &Env, caller: &Caller) -> Vec<String> {
     folders(&value_of(env, caller, "PATH").unwrap_or_else(|| PATH.into()))
 }
 
-/// The target's value of a variable, where the profile or the caller has it; what only the launch reads is unknown.
+/// The target's value of a variable, where the profile or the caller has it; what only the launch
+/// reads is unknown.
 pub fn value_of(env: &Env, caller: &Caller, name: &str) -> Option<String> {
     match &env.get(name)?.value {
         Variable::Text(text) => Some(text.clone()),

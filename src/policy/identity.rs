@@ -19,9 +19,11 @@ use std::fmt;
 section! {
     /// `[identity]`: who the target is inside, and which ids of the host stand behind it.
     pub struct Identity {
-        /// The user inside: a number, or a name of the host's /etc/passwd; default: the caller's own, started by root: 1000.
+        /// The user inside: a number, or a name of the host's /etc/passwd; default: the caller's
+        /// own, started by root: 1000.
         user: Key<Id>,
-        /// The group inside: a number, or a name of the host's /etc/group; default: the caller's own, started by root: 1000.
+        /// The group inside: a number, or a name of the host's /etc/group; default: the caller's
+        /// own, started by root: 1000.
         group: Key<Id>,
         /// Supplementary groups; default: none.
         groups: Set<Id>,
@@ -31,7 +33,8 @@ section! {
         gid_map: Key<IdMap>,
         /// Root only: the target's ids are the host's own.
         host: Key<bool>,
-        /// Root only: the first of the 16 host ids behind the target; default: 16 of 0x70000000 to 0x7FFDFFFF, by the launcher's process id.
+        /// Root only: the first of the 16 host ids behind the target; default: 16 of 0x70000000 to
+        /// 0x7FFDFFFF, by the launcher's process id.
         host_ids: Key<u32>,
     }
 }
@@ -72,8 +75,11 @@ impl Written for Id {
     const WHAT: &'static str = "a numeric id or a name";
     fn from_text(text: &str) -> Result<Id, String> {
         let first = text.bytes().next().unwrap_or(b'0');
-        // A name never begins with a digit here, so that "0x0", "0:0" or "+0" cannot be taken for one (CVE-2026-30892 is such a case in crun).
-        let name = !first.is_ascii_digit() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b)) && first != b'-';
+        // A name never begins with a digit here, so that "0x0", "0:0" or "+0" cannot be taken for
+        // one (CVE-2026-30892 is such a case in crun).
+        let name = !first.is_ascii_digit()
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+            && first != b'-';
         if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
             return text
                 .parse::<u32>()
@@ -82,14 +88,21 @@ impl Written for Id {
                 .map(Id::Number)
                 .ok_or_else(|| format!("`{text}` is not an id: 0 to 4294967294"));
         }
-        if name { Ok(Id::Name(text.into())) } else { Err(format!("`{text}` is neither an id nor a name\nhelp: write a number, such as 1000")) }
+        if name {
+            Ok(Id::Name(text.into()))
+        } else {
+            Err(format!("`{text}` is neither an id nor a name\nhelp: write a number, such as 1000"))
+        }
     }
     fn from_integer(number: i64) -> Option<Result<Id, String>> {
         let id = u32::try_from(number).ok().filter(|id| *id != u32::MAX);
         Some(id.map(Id::Number).ok_or_else(|| format!("{number} is not an id: 0 to 4294967294")))
     }
     fn looks() -> Shape {
-        let name = Shape::form("a name of the host's database, or digits", r"^([0-9]+|[A-Za-z_.][A-Za-z0-9_.-]*)$");
+        let name = Shape::form(
+            "a name of the host's database, or digits",
+            r"^([0-9]+|[A-Za-z_.][A-Za-z0-9_.-]*)$",
+        );
         Shape::Either(vec![Shape::Integer(0, i64::from(u32::MAX) - 1), name])
     }
 }
@@ -152,7 +165,9 @@ impl<'de> Deserialize<'de> for IdMap {
                 while let Some(extent) = seq.next_element::<Extent>()? {
                     let fits = |first: u32| first.checked_add(extent.count).is_some();
                     if extent.count == 0 || !fits(extent.inside) || !fits(extent.outside) {
-                        return Err(de::Error::custom(format!("the range {extent} is empty or goes past 4294967294")));
+                        return Err(de::Error::custom(format!(
+                            "the range {extent} is empty or goes past 4294967294"
+                        )));
                     }
                     extents.push(extent);
                 }
@@ -176,9 +191,11 @@ pub struct Maps {
     pub uid: Vec<Extent>,
     /// `/proc/PID/gid_map`.
     pub gid: Vec<Extent>,
-    /// Whether newuidmap(1) and newgidmap(1) write them, for ranges that the caller may not map alone.
+    /// Whether newuidmap(1) and newgidmap(1) write them, for ranges that the caller may not map
+    /// alone.
     pub helpers: bool,
-    /// Whether setgroups(2) is denied, as the kernel asks where an ordinary user maps one group (user_namespaces(7)).
+    /// Whether setgroups(2) is denied, as the kernel asks where an ordinary user maps one group
+    /// (user_namespaces(7)).
     pub deny_setgroups: bool,
 }
 
@@ -197,7 +214,8 @@ pub struct Ids {
     pub host_group: u32,
     /// The maps, where the user namespace is new.
     pub maps: Option<Maps>,
-    /// Whether writable binds must be mapped, since root started the sandbox and the target has no host id of its own.
+    /// Whether writable binds must be mapped, since root started the sandbox and the target has no
+    /// host id of its own.
     pub needs_idmap: bool,
     /// Whether one user and one group are all that is mapped.
     pub single: bool,
@@ -212,10 +230,29 @@ pub struct Ids {
 /// Two are the same where the numbers are, whatever line gives them.
 impl PartialEq for Ids {
     fn eq(&self, other: &Ids) -> bool {
-        let Ids { user, group, groups, host_user, host_group, maps, needs_idmap, single, groups_stay, home, at: _ } = self;
+        let Ids {
+            user,
+            group,
+            groups,
+            host_user,
+            host_group,
+            maps,
+            needs_idmap,
+            single,
+            groups_stay,
+            home,
+            at: _,
+        } = self;
         let ids = (user, group, groups, host_user, host_group, maps);
-        ids == (&other.user, &other.group, &other.groups, &other.host_user, &other.host_group, &other.maps)
-            && (needs_idmap, single, groups_stay, home) == (&other.needs_idmap, &other.single, &other.groups_stay, &other.home)
+        ids == (
+            &other.user,
+            &other.group,
+            &other.groups,
+            &other.host_user,
+            &other.host_group,
+            &other.maps,
+        ) && (needs_idmap, single, groups_stay, home)
+            == (&other.needs_idmap, &other.single, &other.groups_stay, &other.home)
     }
 }
 
@@ -231,8 +268,9 @@ impl Ids {
     }
 }
 
-/// The first host id for sandboxes that root starts. systemd's table of ids leaves 0x70000000 to 0x7FFDFFFF unused
-/// (systemd's UIDS-GIDS.md); a process id, unique while its process lives, picks 16 of them, so no file and no lock is needed.
+/// The first host id for sandboxes that root starts. systemd's table of ids leaves 0x70000000 to
+/// 0x7FFDFFFF unused (systemd's UIDS-GIDS.md); a process id, unique while its process lives, picks
+/// 16 of them, so no file and no lock is needed.
 const FIRST_HOST_ID: u32 = 0x7000_0000;
 
 /// How many ids a launcher has for itself.
@@ -242,60 +280,103 @@ const IDS_PER_LAUNCHER: u32 = 16;
 pub const UNSAID_FOR_ROOT: u32 = 1000;
 
 /// Settles ids and maps. The user namespace comes with the line that chose it.
-pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), host: &Host, draft: &mut Draft) -> Ids {
+pub fn draft(
+    identity: &Identity,
+    (user_ns, user_ns_at): (&Namespace, Span),
+    host: &Host,
+    draft: &mut Draft,
+) -> Ids {
     let root = host.caller.uid == 0;
     let own = |id: u32| if root { UNSAID_FOR_ROOT } else { id };
-    let mut resolve = |id: Option<&At<Id>>, names: &BTreeMap<String, u32>, unsaid: u32, what: &str| match id {
+    let mut resolve = |id: Option<&At<Id>>,
+                       names: &BTreeMap<String, u32>,
+                       unsaid: u32,
+                       what: &str| match id {
         None => unsaid,
         Some(At { value: Id::Number(number), .. }) => *number,
         Some(At { value: Id::Name(name), at }) => names.get(name).copied().unwrap_or_else(|| {
             draft.problem(
-                Problem::new("identity::name", *at, format!("cannot find the {what} `{name}`: the host has none of that name"))
-                    .help("write its number"),
+                Problem::new(
+                    "identity::name",
+                    *at,
+                    format!("cannot find the {what} `{name}`: the host has none of that name"),
+                )
+                .help("write its number"),
             );
             unsaid
         }),
     };
     let user = resolve(identity.user.get(), &host.users, own(host.caller.uid), "user");
     let group = resolve(identity.group.get(), &host.groups, own(host.caller.gid), "group");
-    let groups: Vec<u32> = identity.groups.items.iter().map(|id| resolve(Some(id), &host.groups, 0, "group")).collect();
-    let places: Vec<(Span, u32)> = identity.groups.items.iter().map(|item| item.at).zip(groups.iter().copied()).collect();
+    let groups: Vec<u32> = identity
+        .groups
+        .items
+        .iter()
+        .map(|id| resolve(Some(id), &host.groups, 0, "group"))
+        .collect();
+    let places: Vec<(Span, u32)> =
+        identity.groups.items.iter().map(|item| item.at).zip(groups.iter().copied()).collect();
     let groups: Vec<u32> = groups.into_iter().collect::<BTreeSet<u32>>().into_iter().collect();
-    let at = (identity.user.at().or(identity.group.at()), places.first().map_or(Span::NOWHERE, |(at, _)| *at));
-    let mut ids = Ids { user, group, groups, host_user: user, host_group: group, at, ..Ids::default() };
+    let at = (
+        identity.user.at().or(identity.group.at()),
+        places.first().map_or(Span::NOWHERE, |(at, _)| *at),
+    );
+    let mut ids =
+        Ids { user, group, groups, host_user: user, host_group: group, at, ..Ids::default() };
     let real = identity.host.get().filter(|real| real.value);
     if let (Some(real), false) = (real, root) {
         draft.problem(
-            Problem::new("identity::host", real.at, "cannot take host ids: only root can choose them")
-                .help("leave `host` out: an ordinary user's sandbox has that user's own id"),
+            Problem::new(
+                "identity::host",
+                real.at,
+                "cannot take host ids: only root can choose them",
+            )
+            .help("leave `host` out: an ordinary user's sandbox has that user's own id"),
         );
     }
     if let (Some(first), true) = (identity.host_ids.get(), !root || *user_ns != Namespace::New) {
-        let message = "cannot choose host ids: only root does, for a user namespace of the sandbox's own";
-        draft.problem(Problem::new("identity::range", first.at, message).help("leave `host-ids` out"));
+        let message =
+            "cannot choose host ids: only root does, for a user namespace of the sandbox's own";
+        draft.problem(
+            Problem::new("identity::range", first.at, message).help("leave `host-ids` out"),
+        );
     }
     if *user_ns != Namespace::New {
         if root && real.is_none() && *user_ns == Namespace::Host {
             let at = identity.host.at().or(user_ns_at);
             if host.powerless_root {
-                let text = format!("this root has no CAP_SYS_ADMIN, so the target has ids of this container's: user {user}, group {group}");
+                let text = format!(
+                    "this root has no CAP_SYS_ADMIN, so the target has ids of this container's: \
+                     user {user}, group {group}"
+                );
                 draft.note(at, text);
                 without_user_namespace(identity, draft);
                 return ids;
             }
             draft.problem(
-                Problem::new("identity::host", at, "cannot share the user namespace: the target would have ids of the host")
-                    .help(format!(
-                        "say so in [identity]: host = true; it runs then as the host's user {user} and group {group} (root names others with `user` and `group`); or leave namespaces.user new"
-                    )),
+                Problem::new(
+                    "identity::host",
+                    at,
+                    "cannot share the user namespace: the target would have ids of the host",
+                )
+                .help(format!(
+                    "say so in [identity]: host = true; it runs then as the host's user {user} and \
+                     group {group} (root names others with `user` and `group`); or leave \
+                     namespaces.user new"
+                )),
             );
         }
         without_user_namespace(identity, draft);
         if let (Some(real), Namespace::Join(_)) = (real.filter(|_| root), user_ns) {
             draft.problem(
-                Problem::new("identity::host", real.at, "cannot take host ids: the ids are those of the user namespace that the sandbox joins")
-                    .also(user_ns_at, "because of this")
-                    .help("leave `host` out"),
+                Problem::new(
+                    "identity::host",
+                    real.at,
+                    "cannot take host ids: the ids are those of the user namespace that the \
+                     sandbox joins",
+                )
+                .also(user_ns_at, "because of this")
+                .help("leave `host` out"),
             );
         }
         if *user_ns == Namespace::Host && !root {
@@ -303,24 +384,44 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
         }
         return ids;
     }
-    let maps = if root { maps_for_root(identity, &ids, real.is_some(), host, draft) } else { maps_for_user(identity, &ids, host, draft) };
-    let outside = |extents: &[Extent], id: u32| {
-        extents.iter().find(|extent| id >= extent.inside && id - extent.inside < extent.count).map(|extent| extent.outside + (id - extent.inside))
+    let maps = if root {
+        maps_for_root(identity, &ids, real.is_some(), host, draft)
+    } else {
+        maps_for_user(identity, &ids, host, draft)
     };
-    let (user_at, group_at) = (identity.user.at().or(identity.uid_map.at()), identity.group.at().or(identity.gid_map.at()));
-    for (at, extents, id, kind) in [(user_at, &maps.uid, ids.user, "user"), (group_at, &maps.gid, ids.group, "group")] {
+    let outside = |extents: &[Extent], id: u32| {
+        extents
+            .iter()
+            .find(|extent| id >= extent.inside && id - extent.inside < extent.count)
+            .map(|extent| extent.outside + (id - extent.inside))
+    };
+    let (user_at, group_at) = (
+        identity.user.at().or(identity.uid_map.at()),
+        identity.group.at().or(identity.gid_map.at()),
+    );
+    for (at, extents, id, kind) in
+        [(user_at, &maps.uid, ids.user, "user"), (group_at, &maps.gid, ids.group, "group")]
+    {
         if outside(extents, id).is_none() && draft.problems.is_empty() {
             draft.problem(
-                Problem::new("identity::unmapped", at, format!("cannot become {kind} {id}: it is not in the {kind} map"))
-                    .help("add a range that holds it"),
+                Problem::new(
+                    "identity::unmapped",
+                    at,
+                    format!("cannot become {kind} {id}: it is not in the {kind} map"),
+                )
+                .help("add a range that holds it"),
             );
         }
     }
     for (at, id) in places {
         if outside(&maps.gid, id).is_none() {
             draft.problem(
-                Problem::new("identity::unmapped", at, format!("cannot join group {id}: it is not in the group map"))
-                    .help("an ordinary user needs gid-map = \"auto\" for further groups"),
+                Problem::new(
+                    "identity::unmapped",
+                    at,
+                    format!("cannot join group {id}: it is not in the group map"),
+                )
+                .help("an ordinary user needs gid-map = \"auto\" for further groups"),
             );
         }
     }
@@ -337,20 +438,42 @@ pub fn draft(identity: &Identity, (user_ns, user_ns_at): (&Namespace, Span), hos
 fn without_user_namespace(identity: &Identity, draft: &mut Draft) {
     for (name, map) in [("uid-map", &identity.uid_map), ("gid-map", &identity.gid_map)] {
         if let Some(map) = map.get() {
-            draft.problem(Problem::new("identity::map", map.at, format!("cannot write `{name}`: the sandbox has no user namespace of its own")));
+            draft.problem(Problem::new(
+                "identity::map",
+                map.at,
+                format!("cannot write `{name}`: the sandbox has no user namespace of its own"),
+            ));
         }
     }
 }
 
-/// An ordinary user without a user namespace has its own ids, and cannot change them (setresuid(2), setgroups(2)).
-fn keep_own_ids(identity: &Identity, ids: &Ids, host: &Host, (why, groups): (Span, Vec<(Span, u32)>), draft: &mut Draft) {
+/// An ordinary user without a user namespace has its own ids, and cannot change them (setresuid(2),
+/// setgroups(2)).
+fn keep_own_ids(
+    identity: &Identity,
+    ids: &Ids,
+    host: &Host,
+    (why, groups): (Span, Vec<(Span, u32)>),
+    draft: &mut Draft,
+) {
     let mut refuse = |at, what: String, help: &str| {
-        let message = format!("cannot {what}: an ordinary user has its own ids alone without a user namespace");
-        draft.problem(Problem::new("identity::unmapped", at, message).also(why, "because of this").help(help));
+        let message = format!(
+            "cannot {what}: an ordinary user has its own ids alone without a user namespace"
+        );
+        draft.problem(
+            Problem::new("identity::unmapped", at, message).also(why, "because of this").help(help),
+        );
     };
-    let own = [(identity.user.at(), ids.user, host.caller.uid, "user"), (identity.group.at(), ids.group, host.caller.gid, "group")];
+    let own = [
+        (identity.user.at(), ids.user, host.caller.uid, "user"),
+        (identity.group.at(), ids.group, host.caller.gid, "group"),
+    ];
     for (at, id, _, kind) in own.into_iter().filter(|(_, id, own, _)| id != own) {
-        refuse(at, format!("become {kind} {id}"), "leave it out, or let the sandbox have one: namespaces.user = \"new\"");
+        refuse(
+            at,
+            format!("become {kind} {id}"),
+            "leave it out, or let the sandbox have one: namespaces.user = \"new\"",
+        );
     }
     for (at, id) in groups {
         refuse(at, format!("join group {id}"), "leave it out: the caller's own groups stay");
@@ -362,14 +485,24 @@ pub fn unused_host_id(launcher: u32) -> u32 {
     FIRST_HOST_ID + launcher.wrapping_mul(IDS_PER_LAUNCHER) % 0x0FFD_0000
 }
 
-/// The first host id that no system user, container's `nobody` or service of systemd's has (UIDS-GIDS.md of systemd).
+/// The first host id that no system user, container's `nobody` or service of systemd's has
+/// (UIDS-GIDS.md of systemd).
 const LEAST_HOST_ID: u32 = 0x8_0000;
 
-/// Why a sandbox that root starts cannot have these host ids, if it cannot. `unused` is whether they are mapped at all.
+/// Why a sandbox that root starts cannot have these host ids, if it cannot. `unused` is whether
+/// they are mapped at all.
 fn cannot_take(identity: &Identity, base: u32, unused: bool, host: &Host) -> Option<Problem> {
     let (at, end) = (identity.host_ids.at(), base.saturating_add(IDS_PER_LAUNCHER - 1));
-    let refuse =
-        |why: &str, help: &str| Some(Problem::new("identity::range", at, format!("cannot take the host ids {base} to {end}: {why}")).help(help));
+    let refuse = |why: &str, help: &str| {
+        Some(
+            Problem::new(
+                "identity::range",
+                at,
+                format!("cannot take the host ids {base} to {end}: {why}"),
+            )
+            .help(help),
+        )
+    };
     let is_chosen = identity.host_ids.get().is_some();
     if is_chosen && !unused {
         return refuse("`uid-map` or `host` says which ids the target has", "leave `host-ids` out");
@@ -377,7 +510,10 @@ fn cannot_take(identity: &Identity, base: u32, unused: bool, host: &Host) -> Opt
     if is_chosen && (base < LEAST_HOST_ID || end - base < IDS_PER_LAUNCHER - 1 || end == u32::MAX) {
         return refuse("users of the system may have them", "begin at 524288 or later");
     }
-    let taken = host.taken.iter().any(|(first, count)| base < first.saturating_add(*count) && *first <= end);
+    let taken = host
+        .taken
+        .iter()
+        .any(|(first, count)| base < first.saturating_add(*count) && *first <= end);
     let help = match is_chosen {
         true => "begin where no line of /etc/passwd, /etc/group, /etc/subuid and /etc/subgid does",
         false => "choose others: identity.host-ids = FIRST; or give uid-map and gid-map",
@@ -386,8 +522,15 @@ fn cannot_take(identity: &Identity, base: u32, unused: bool, host: &Host) -> Opt
 }
 
 /// Root writes any map itself.
-fn maps_for_root(identity: &Identity, ids: &Ids, real: bool, host: &Host, draft: &mut Draft) -> Maps {
-    let base = identity.host_ids.get().map_or_else(|| unused_host_id(host.pid), |first| first.value);
+fn maps_for_root(
+    identity: &Identity,
+    ids: &Ids,
+    real: bool,
+    host: &Host,
+    draft: &mut Draft,
+) -> Maps {
+    let base =
+        identity.host_ids.get().map_or_else(|| unused_host_id(host.pid), |first| first.value);
     let unused = identity.uid_map.get().is_none() && !real;
     if let Some(problem) = cannot_take(identity, base, unused, host) {
         draft.problem(problem);
@@ -408,15 +551,25 @@ fn maps_for_root(identity: &Identity, ids: &Ids, real: bool, host: &Host, draft:
             Some(_) => "sandboxes with the same `identity.host-ids` share them",
             None => "identity.host-ids = FIRST chooses others",
         };
-        let text = format!("the target has the host ids {base} to {end}; whether users of LDAP or SSSD have them is not known: {how}");
+        let text = format!(
+            "the target has the host ids {base} to {end}; whether users of LDAP or SSSD have them \
+             is not known: {how}"
+        );
         draft.note(identity.host_ids.at(), text);
     }
-    let one = |inside: u32, nth: u32| Extent { inside, outside: if real { inside } else { base + nth }, count: 1 };
+    let one = |inside: u32, nth: u32| Extent {
+        inside,
+        outside: if real { inside } else { base + nth },
+        count: 1,
+    };
     let mut all_groups = vec![ids.group];
     all_groups.extend(ids.groups.iter().filter(|group| **group != ids.group));
-    let uid = chosen(&identity.uid_map, &host.subuid, ids.user, None, draft).unwrap_or_else(|| vec![one(ids.user, 0)]);
-    let gid = chosen(&identity.gid_map, &host.subgid, ids.group, None, draft)
-        .unwrap_or_else(|| all_groups.iter().zip(0..).map(|(group, nth)| one(*group, nth)).collect());
+    let uid = chosen(&identity.uid_map, &host.subuid, ids.user, None, draft)
+        .unwrap_or_else(|| vec![one(ids.user, 0)]);
+    let gid =
+        chosen(&identity.gid_map, &host.subgid, ids.group, None, draft).unwrap_or_else(|| {
+            all_groups.iter().zip(0..).map(|(group, nth)| one(*group, nth)).collect()
+        });
     Maps { uid, gid, helpers: false, deny_setgroups: false }
 }
 
@@ -427,13 +580,24 @@ fn maps_for_user(identity: &Identity, ids: &Ids, host: &Host, draft: &mut Draft)
     let uid_map = chosen(&identity.uid_map, &host.subuid, ids.user, Some(uid), draft);
     let gid_map = chosen(&identity.gid_map, &host.subgid, ids.group, Some(gid), draft);
     let helpers = uid_map.is_some() || gid_map.is_some();
-    // newgidmap(1) denies setgroups(2) itself where it maps the caller's own group alone (CVE-2018-7169).
-    let alone = |extents: &Vec<Extent>| extents.iter().all(|extent| (extent.outside, extent.count) == (gid, 1));
+    // newgidmap(1) denies setgroups(2) itself where it maps the caller's own group alone
+    // (CVE-2018-7169).
+    let alone = |extents: &Vec<Extent>| {
+        extents.iter().all(|extent| (extent.outside, extent.count) == (gid, 1))
+    };
     let deny_setgroups = gid_map.as_ref().is_none_or(alone);
-    let maps =
-        Maps { uid: uid_map.unwrap_or_else(|| own(ids.user, uid)), gid: gid_map.unwrap_or_else(|| own(ids.group, gid)), helpers, deny_setgroups };
+    let maps = Maps {
+        uid: uid_map.unwrap_or_else(|| own(ids.user, uid)),
+        gid: gid_map.unwrap_or_else(|| own(ids.group, gid)),
+        helpers,
+        deny_setgroups,
+    };
     if groups_stay(&maps, host) {
-        draft.note(Span::NOWHERE, "the caller's supplementary groups stay: the kernel lets an ordinary user drop them only with gid-map = \"auto\"");
+        draft.note(
+            Span::NOWHERE,
+            "the caller's supplementary groups stay: the kernel lets an ordinary user drop them \
+             only with gid-map = \"auto\"",
+        );
     }
     maps
 }
@@ -444,16 +608,30 @@ fn groups_stay(maps: &Maps, host: &Host) -> bool {
     maps.deny_setgroups && host.groups_of_caller.as_ref().is_none_or(more)
 }
 
-/// The map that the profile chooses: as written, or the caller's own id (if any) amid the subordinate ranges.
-fn chosen(map: &Key<IdMap>, ranges: &[(u32, u32)], id: u32, own: Option<u32>, draft: &mut Draft) -> Option<Vec<Extent>> {
+/// The map that the profile chooses: as written, or the caller's own id (if any) amid the
+/// subordinate ranges.
+fn chosen(
+    map: &Key<IdMap>,
+    ranges: &[(u32, u32)],
+    id: u32,
+    own: Option<u32>,
+    draft: &mut Draft,
+) -> Option<Vec<Extent>> {
     let map = map.get()?;
     match &map.value {
         IdMap::Extents(extents) => Some(extents.clone()),
         IdMap::Auto if ranges.is_empty() => {
             let who = if own.is_some() { "$USER" } else { "root" };
             draft.problem(
-                Problem::new("identity::subordinate", map.at, "cannot map \"auto\": this user has no subordinate ids in /etc/subuid and /etc/subgid")
-                    .help(format!("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {who}")),
+                Problem::new(
+                    "identity::subordinate",
+                    map.at,
+                    "cannot map \"auto\": this user has no subordinate ids in /etc/subuid and \
+                     /etc/subgid",
+                )
+                .help(format!(
+                    "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {who}"
+                )),
             );
             None
         }
@@ -463,7 +641,8 @@ fn chosen(map: &Key<IdMap>, ranges: &[(u32, u32)], id: u32, own: Option<u32>, dr
 
 /// Lays the subordinate ranges over 0, 1, 2, …, but for the place of the caller's own id.
 fn spread(ranges: &[(u32, u32)], id: u32, own: Option<u32>) -> Vec<Extent> {
-    let mut extents: Vec<Extent> = own.map(|outside| Extent { inside: id, outside, count: 1 }).into_iter().collect();
+    let mut extents: Vec<Extent> =
+        own.map(|outside| Extent { inside: id, outside, count: 1 }).into_iter().collect();
     let mut next = 0u32;
     for &(first, count) in ranges {
         let (mut outside, mut left) = (first, count);
@@ -494,7 +673,10 @@ mod tests {
         for bad in ["0x0", "+0", "4294967295", "1000:0", "-1", "", " 0"] {
             assert!(Id::from_text(bad).is_err(), "{bad:?}");
         }
-        assert!(Id::from_integer(-1).unwrap().is_err() && Id::from_integer(4_294_967_295).unwrap().is_err());
+        assert!(
+            Id::from_integer(-1).unwrap().is_err()
+                && Id::from_integer(4_294_967_295).unwrap().is_err()
+        );
         assert_eq!(Id::from_text("www-data"), Ok(Id::Name("www-data".into())));
     }
 
@@ -503,7 +685,8 @@ mod tests {
         let map = spread(&[(100_000, 65_536)], 1000, Some(1001));
         let lines: Vec<String> = map.iter().map(Extent::to_string).collect();
         assert_eq!(lines, ["1000 1001 1", "0 100000 1000", "1001 101000 64536"]);
-        let root: Vec<String> = spread(&[(100_000, 10)], 0, Some(1001)).iter().map(Extent::to_string).collect();
+        let root: Vec<String> =
+            spread(&[(100_000, 10)], 0, Some(1001)).iter().map(Extent::to_string).collect();
         assert_eq!(root, ["0 1001 1", "1 100000 10"]);
     }
 }

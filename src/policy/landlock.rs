@@ -1,7 +1,8 @@
-//! `[landlock]`: a second wall behind the mounts, derived from them where the profile says nothing else (landlock(7)).
+//! `[landlock]`: a second wall behind the mounts, derived from them where the profile says nothing
+//! else (landlock(7)).
 //!
-//! Its rules add up from a path to the root, so it holds the union of the grants; what is read-only or hidden below a writable
-//! grant is kept by the mounts alone.
+//! Its rules add up from a path to the root, so it holds the union of the grants; what is read-only
+//! or hidden below a writable grant is kept by the mounts alone.
 
 mod broad;
 mod draft;
@@ -26,21 +27,26 @@ pub use streams::Asked;
 // ---- section ----
 
 section! {
-    /// `[landlock]`: what the kernel's Landlock denies besides the mounts; default: whatever they do not grant.
+    /// `[landlock]`: what the kernel's Landlock denies besides the mounts; default: whatever they
+    /// do not grant.
     pub struct Landlock {
         /// The least ABI that will do (landlock(7) has the table); default: 2.
         min_abi: Key<MinAbi>,
-        /// Which files: `"auto"` (the default): as `[mounts]` grants them; `"off"`: all; or rights by path inside: `{ "/usr" = "rx" }`.
+        /// Which files: `"auto"` (the default): as `[mounts]` grants them; `"off"`: all; or rights
+        /// by path inside: `{ "/usr" = "rx" }`.
         paths: Key<Paths>,
-        /// TCP ports that may be bound; default: all, `[]`: none. A socket that listens without bind(2) gets a free port, which the kernel does not ask Landlock about.
+        /// TCP ports that may be bound; default: all, `[]`: none. A socket that listens without
+        /// bind(2) gets a free port, which the kernel does not ask Landlock about.
         tcp_bind: Set<Port>,
         /// TCP ports that may be connected to; default: all, `[]`: none.
         tcp_connect: Set<Port>,
-        /// UDP ports that may be bound (Linux 7.2), 0: any free one, which sending takes first; default: all, `[]`: none.
+        /// UDP ports that may be bound (Linux 7.2), 0: any free one, which sending takes first;
+        /// default: all, `[]`: none.
         udp_bind: Set<Port>,
         /// UDP ports that may be sent to (Linux 7.2); default: all, `[]`: none.
         udp_connect: Set<Port>,
-        /// What outside of the sandbox cannot be reached: `"signal"`, `"abstract-unix-socket"`; default: both, where the kernel can; `[]`: nothing.
+        /// What outside of the sandbox cannot be reached: `"signal"`, `"abstract-unix-socket"`;
+        /// default: both, where the kernel can; `[]`: nothing.
         scope: Set<Scope>,
         /// Whether the kernel's audit log tells what is denied to the target (Linux 6.15).
         audit: Key<bool>,
@@ -76,7 +82,11 @@ impl Written for Port {
         Err(format!("`{text}` must be a number, without quotes"))
     }
     fn from_integer(number: i64) -> Option<Result<Port, String>> {
-        Some(u16::try_from(number).map(Port).map_err(|_| format!("{number} is not a port: expected 0 to 65535")))
+        Some(
+            u16::try_from(number)
+                .map(Port)
+                .map_err(|_| format!("{number} is not a port: expected 0 to 65535")),
+        )
     }
     fn looks() -> Shape {
         Shape::Integer(0, i64::from(u16::MAX))
@@ -136,7 +146,13 @@ impl Shaped for Paths {
     fn shape() -> Shape {
         let table = || {
             let doc = "Rights by path inside; nothing else is granted.";
-            Shape::Named(Named { doc, name: "PATH", form: PATH_FORM, fills: false, value: Box::new(Granted::shape()) })
+            Shape::Named(Named {
+                doc,
+                name: "PATH",
+                form: PATH_FORM,
+                fills: false,
+                value: Box::new(Granted::shape()),
+            })
         };
         Shape::either(&[PathsWord::shape, table])
     }
@@ -154,7 +170,9 @@ impl<'de> Deserialize<'de> for Paths {
                 match PathsWord::from_text(text) {
                     Ok(PathsWord::Auto) => Ok(Paths::Auto),
                     Ok(PathsWord::Off) => Ok(Paths::Off),
-                    Err(_) => Err(E::custom(format!("unknown word `{text}`\nhelp: write \"auto\", \"off\" or {{ \"/usr\" = \"rx\" }}"))),
+                    Err(_) => Err(E::custom(format!(
+                        "unknown word `{text}`\nhelp: write \"auto\", \"off\" or {{ \"/usr\" = \"rx\" }}"
+                    ))),
                 }
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Paths, A::Error> {
@@ -179,7 +197,8 @@ pub struct Ruleset {
     pub handled: Rights,
     /// Uses of ports that are denied unless granted, as the kernel's bits.
     pub ports: u64,
-    /// Signals to, and abstract unix sockets of, processes outside the sandbox, as the kernel's bits.
+    /// Signals to, and abstract unix sockets of, processes outside the sandbox, as the kernel's
+    /// bits.
     pub scoped: u64,
 }
 
@@ -190,7 +209,8 @@ impl Ruleset {
     }
 }
 
-/// The least ABI that serves: below it every rename across directories fails (kernel commit b91c3e4ea756).
+/// The least ABI that serves: below it every rename across directories fails (kernel commit
+/// b91c3e4ea756).
 pub const LEAST_ABI: u32 = 2;
 /// The first ABI with scopes (Linux 6.12).
 const SCOPE_ABI: u32 = 6;
@@ -202,9 +222,11 @@ const AUDIT_ABI: u32 = 7;
 pub enum Sight {
     /// One of its own. `[mounts]` has drafted a rule for each grant.
     Own,
-    /// The host's, by this line of the profile. `[mounts]` has drafted a rule for each grant, and no mount stands before the files.
+    /// The host's, by this line of the profile. `[mounts]` has drafted a rule for each grant, and
+    /// no mount stands before the files.
     Host(Span),
-    /// The same, where `[mounts]` has no entry: without rules nothing is broken that the profile says.
+    /// The same, where `[mounts]` has no entry: without rules nothing is broken that the profile
+    /// says.
     Ungranted(Span),
     /// That of a namespace which was joined, of which nothing is known.
     Joined,
@@ -222,8 +244,8 @@ fn abi(number: u32) -> ABI {
     ABI::from(i32::try_from(number).unwrap_or(i32::MAX))
 }
 
-/// The ruleset of a process that does nothing with files, ports and sockets of others but what a rule allows: all that a kernel
-/// rules over, but for signals.
+/// The ruleset of a process that does nothing with files, ports and sockets of others but what a
+/// rule allows: all that a kernel rules over, but for signals.
 pub fn strictest(number: u32) -> Ruleset {
     let ports: BitFlags<AccessNet> = AccessNet::from_all(abi(number));
     let scoped: BitFlags<Bits> = Bits::from_all(abi(number)) & Bits::AbstractUnixSocket;

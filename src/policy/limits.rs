@@ -1,6 +1,8 @@
-//! `[limits]`: what the sandbox as a whole may use, by control groups (cgroups(7)), version 1 or 2, whichever the machine has.
+//! `[limits]`: what the sandbox as a whole may use, by control groups (cgroups(7)), version 1 or 2,
+//! whichever the machine has.
 //!
-//! [`values`] are the kinds of value, [`controllers`] is the table of the kernel's files, [`draft`] makes steps of it.
+//! [`values`] are the kinds of value, [`controllers`] is the table of the kernel's files, [`draft`]
+//! makes steps of it.
 
 pub mod controllers;
 mod draft;
@@ -21,28 +23,36 @@ use crate::text::source::{At, Span};
 pub use draft::{Asked, Grouped, draft};
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
-use values::{Amount, ClassId, Cores, Count, GroupPath, HugePages, IoDevices, Manager, NumberList, Oom, Raw, Weight};
+use values::{
+    Amount, ClassId, Cores, Count, GroupPath, HugePages, IoDevices, Manager, NumberList, Oom, Raw,
+    Weight,
+};
 
 section! {
-    /// `[limits]`: what the sandbox as a whole may use. Each key goes with `false` in a stronger layer.
+    /// `[limits]`: what the sandbox as a whole may use. Each key goes with `false` in a stronger
+    /// layer.
     pub struct Limits {
-        /// The most memory: a size, a share of what there is such as `"50%"`, or `"unlimited"`. It means no swap, unless `memory-swap` says so.
+        /// The most memory: a size, a share of what there is such as `"50%"`, or `"unlimited"`. It
+        /// means no swap, unless `memory-swap` says so.
         memory: Limit<Amount>,
         /// From where on the target is slowed down and its memory reclaimed (version 2).
         memory_high: Limit<Amount>,
         /// The most swap, by itself; default with `memory`: none.
         memory_swap: Limit<Amount>,
-        /// What is taken from it last when memory is short (version 1: `memory.soft_limit_in_bytes`).
+        /// What is taken from it last when memory is short (version 1:
+        /// `memory.soft_limit_in_bytes`).
         memory_low: Limit<Size>,
         /// What is never taken from it (version 2).
         memory_min: Limit<Size>,
-        /// Whom the kernel's memory killer ends at the limit: `"kill-one"` process (the default), or `"kill-all"` of the sandbox.
+        /// Whom the kernel's memory killer ends at the limit: `"kill-one"` process (the default),
+        /// or `"kill-all"` of the sandbox.
         oom: Limit<Oom>,
         /// The most processes and threads; stockade's pid 1 is one of them.
         pids: Limit<Count>,
         /// Processor time for each time that passes: `1.5` is one processor and a half.
         cpu: Limit<Cores>,
-        /// How much of that may be saved up: a time on one processor, at most what `cpu` gives in 100ms.
+        /// How much of that may be saved up: a time on one processor, at most what `cpu` gives in
+        /// 100ms.
         cpu_burst: Limit<Time>,
         /// The share of the processors when others want them, 1 to 10000; the kernel's is 100.
         cpu_weight: Limit<Weight>,
@@ -50,9 +60,12 @@ section! {
         cpu_set: Limit<NumberList>,
         /// The memory nodes, such as `"0"`.
         memory_nodes: Limit<NumberList>,
-        /// The most processor time of all processes together; then the sandbox is ended with status 124.
+        /// The most processor time of all processes together; then the sandbox is ended with status
+        /// 124.
         cpu_time: Limit<Time>,
-        /// By block device, or by any path on it: `{ read-bytes = "10M", write-bytes = "5M", read-ops = 100, write-ops = 50, weight = 200 }`, each for a second.
+        /// By block device, or by any path on it:
+        /// `{ read-bytes = "10M", write-bytes = "5M", read-ops = 100, write-ops = 50, weight = 200 }`,
+        /// each for a second.
         io: Limit<IoDevices>,
         /// The share of the disks when others want them, 1 to 10000; the kernel's is 100.
         io_weight: Limit<Weight>,
@@ -62,12 +75,15 @@ section! {
         net_class: Limit<ClassId>,
         /// Any other file of a controller: `{ "memory.swappiness" = "10" }`.
         raw: Limit<Raw>,
-        /// Further controllers to be in: for their accounts, `"freezer"` to be frozen, `"devices"` to use no node that `[mounts]` does not grant.
+        /// Further controllers to be in: for their accounts, `"freezer"` to be frozen, `"devices"`
+        /// to use no node that `[mounts]` does not grant.
         controllers: Set<Controller>,
-        /// The group that the sandbox's is made in, as a path in the hierarchies; default: the launcher's own.
+        /// The group that the sandbox's is made in, as a path in the hierarchies; default: the
+        /// launcher's own.
         parent: Limit<GroupPath>,
-        /// Who makes the group: stockade (`"direct"`), systemd on request (`"systemd"`: the user's own, root's is the system's), or, by default, `"auto"`:
-        /// stockade where it may, else the user's systemd.
+        /// Who makes the group: stockade (`"direct"`), systemd on request (`"systemd"`: the user's
+        /// own, root's is the system's), or, by default, `"auto"`: stockade where it may, else the
+        /// user's systemd.
         manager: Limit<Manager>,
     }
 }
@@ -91,7 +107,9 @@ impl Limits {
 
     /// Each limit that is set, by its key, with its place and whether it may fall.
     pub fn wanted(&self) -> impl Iterator<Item = Wanted> {
-        all!(self).into_iter().filter_map(|(key, limit)| limit.said().map(|(at, may_fall)| Wanted { key, at, may_fall }))
+        all!(self).into_iter().filter_map(|(key, limit)| {
+            limit.said().map(|(at, may_fall)| Wanted { key, at, may_fall })
+        })
     }
 
     /// Lets every limit of one file fall: its `optional` says so.
@@ -173,8 +191,12 @@ impl<T: DeserializeOwned + Shaped> Field for Limit<T> {
 
     fn cover(&mut self, upper: Self, problems: &mut Problems) {
         match (upper.value, upper.withdrawn) {
-            (Some(value), _) => *self = Limit { value: Some(value), withdrawn: None, may_fall: upper.may_fall },
-            (None, Some(at)) if self.value.is_none() => problems.push(nothing_to_withdraw("the limit", at, [].into_iter())),
+            (Some(value), _) => {
+                *self = Limit { value: Some(value), withdrawn: None, may_fall: upper.may_fall }
+            }
+            (None, Some(at)) if self.value.is_none() => {
+                problems.push(nothing_to_withdraw("the limit", at, [].into_iter()))
+            }
             (None, Some(_)) => *self = Limit::default(),
             (None, None) => {}
         }

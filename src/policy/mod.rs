@@ -1,7 +1,8 @@
-//! One file per domain of the profile, each in the same four paragraphs: section, table, draft, tests.
+//! One file per domain of the profile, each in the same four paragraphs: section, table, draft,
+//! tests.
 //!
-//! A *section* is what the profile may say, a *table* what is known of the domain, and *draft* turns the section and the facts of
-//! the machine into steps. Nothing here acts.
+//! A *section* is what the profile may say, a *table* what is known of the domain, and *draft*
+//! turns the section and the facts of the machine into steps. Nothing here acts.
 
 pub mod bounds;
 pub mod capabilities;

@@ -21,12 +21,23 @@ impl Written for SandboxName {
     const WHAT: &'static str = "a name such as \"web-1\"";
     fn from_text(text: &str) -> Result<SandboxName, String> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        let fits = text.bytes().all(plain) && text.starts_with(|first: char| first.is_ascii_alphanumeric()) && text.len() <= LONGEST;
-        let why = || format!("`{text}` is not a name: a letter or digit, then at most {} letters, digits, `.`, `_` and `-`", LONGEST - 1);
+        let fits = text.bytes().all(plain)
+            && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && text.len() <= LONGEST;
+        let why = || {
+            format!(
+                "`{text}` is not a name: a letter or digit, then at most {} letters, digits, `.`, \
+                 `_` and `-`",
+                LONGEST - 1
+            )
+        };
         if fits { Ok(SandboxName(text.into())) } else { Err(why()) }
     }
     fn looks() -> Shape {
-        Shape::form("a name of at most 64 letters, digits, `.`, `_` and `-`", "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+        Shape::form(
+            "a name of at most 64 letters, digits, `.`, `_` and `-`",
+            "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        )
     }
 }
 
@@ -45,8 +56,14 @@ pub struct Named {
 pub fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) -> Option<Named> {
     let name = name.get()?;
     let Some(folder) = host.caller.registry() else {
-        let message = format!("cannot name the sandbox `{}`: the caller has no runtime directory", name.value.0);
-        draft.problem(Problem::new("name::directory", name.at, message).help("set XDG_RUNTIME_DIR to a directory of your own, or leave `name` out"));
+        let message = format!(
+            "cannot name the sandbox `{}`: the caller has no runtime directory",
+            name.value.0
+        );
+        draft.problem(
+            Problem::new("name::directory", name.at, message)
+                .help("set XDG_RUNTIME_DIR to a directory of your own, or leave `name` out"),
+        );
         return None;
     };
     let profile = host.profiles.first().cloned().unwrap_or("built-in".into());

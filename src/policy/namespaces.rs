@@ -20,7 +20,8 @@ use std::fmt;
 // ---- section ----
 
 section! {
-    /// `[namespaces]`: each is `"new"` (the default), `"host"` or `{ join = PATH }`. The network has a section of its own.
+    /// `[namespaces]`: each is `"new"` (the default), `"host"` or `{ join = PATH }`. The network
+    /// has a section of its own.
     pub struct Namespaces {
         /// What those not named are.
         all: Key<Namespace>,
@@ -44,7 +45,9 @@ section! {
         domainname: Key<HostName>,
         /// What the clocks inside are moved by: `{ monotonic = "1d", boottime = "-1h" }`.
         time_offsets: Key<TimeOffsets>,
-        /// The kinds of namespace that the target may make itself: `false` (the default), `["user", "pid", "net"]`: these, `true`: all. Each needs `"user"`. With `"mount"` nothing can be kept or hidden below a writable bind of the host.
+        /// The kinds of namespace that the target may make itself: `false` (the default),
+        /// `["user", "pid", "net"]`: these, `true`: all. Each needs `"user"`. With `"mount"`
+        /// nothing can be kept or hidden below a writable bind of the host.
         nested: Key<Nested>,
     }
 }
@@ -98,7 +101,9 @@ impl<'de> Deserialize<'de> for Namespace {
                 match Whose::from_text(text) {
                     Ok(Whose::New) => Ok(Namespace::New),
                     Ok(Whose::Host) => Ok(Namespace::Host),
-                    Err(_) => Err(E::custom(format!("unknown word `{text}`\nhelp: write \"new\", \"host\" or {{ join = PATH }}"))),
+                    Err(_) => Err(E::custom(format!(
+                        "unknown word `{text}`\nhelp: write \"new\", \"host\" or {{ join = PATH }}"
+                    ))),
                 }
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Namespace, A::Error> {
@@ -118,8 +123,14 @@ pub struct HostName(pub String);
 impl Written for HostName {
     const WHAT: &'static str = "a name of at most 64 bytes";
     fn from_text(text: &str) -> Result<HostName, String> {
-        let fits = !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if fits { Ok(HostName(text.into())) } else { Err(format!("`{text}` is not a host name: 1 to 64 printable characters")) }
+        let fits = !text.is_empty()
+            && text.len() <= 64
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits {
+            Ok(HostName(text.into()))
+        } else {
+            Err(format!("`{text}` is not a host name: 1 to 64 printable characters"))
+        }
     }
     fn looks() -> Shape {
         Shape::form("a name of 1 to 64 printable characters", "^[!-~]{1,64}$")
@@ -157,8 +168,11 @@ impl Written for Offset {
     const WHAT: &'static str = "a time such as \"1d\" or \"-1h\"";
     fn from_text(text: &str) -> Result<Offset, String> {
         let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-        let millis = Time::from_text(digits).map_err(|why| why.replacen(digits, text, 1))?.0.as_millis();
-        i64::try_from(millis).map(|millis| Offset(sign * millis)).map_err(|_| "the offset is too large".into())
+        let millis =
+            Time::from_text(digits).map_err(|why| why.replacen(digits, text, 1))?.0.as_millis();
+        i64::try_from(millis)
+            .map(|millis| Offset(sign * millis))
+            .map_err(|_| "the offset is too large".into())
     }
     fn looks() -> Shape {
         Shape::form("a time such as `\"1d\"` or `\"-1h\"`", "^-?[0-9]+(ms|s|m|min|h|d)$")
@@ -218,7 +232,8 @@ impl Choice {
         let all = &namespaces.all;
         let of = |key: &Key<Namespace>| {
             let chosen = key.get().or(all.get());
-            chosen.map_or((Namespace::New, Span::NOWHERE), |chosen| (chosen.value.clone(), chosen.at))
+            chosen
+                .map_or((Namespace::New, Span::NOWHERE), |chosen| (chosen.value.clone(), chosen.at))
         };
         let choose = |kind| match kind {
             Kind::User => of(&namespaces.user),
@@ -230,12 +245,21 @@ impl Choice {
             Kind::Time => of(&namespaces.time),
             Kind::Net => (net.clone(), net_at),
         };
-        Choice(Kind::ALL.map(|kind| (kind, choose(kind))).into_iter().map(|(kind, (namespace, at))| (kind, namespace, at)).collect())
+        Choice(
+            Kind::ALL
+                .map(|kind| (kind, choose(kind)))
+                .into_iter()
+                .map(|(kind, (namespace, at))| (kind, namespace, at))
+                .collect(),
+        )
     }
 
     /// Whose it is.
     pub fn of(&self, kind: Kind) -> &Namespace {
-        self.0.iter().find(|(known, ..)| *known == kind).map_or(&Namespace::New, |(_, namespace, _)| namespace)
+        self.0
+            .iter()
+            .find(|(known, ..)| *known == kind)
+            .map_or(&Namespace::New, |(_, namespace, _)| namespace)
     }
 
     /// The line that says so.
@@ -249,7 +273,8 @@ impl Choice {
     }
 }
 
-/// What gives the sandbox a file tree of its own: an ordinary user may make a mount namespace only in a user namespace (user_namespaces(7)).
+/// What gives the sandbox a file tree of its own: an ordinary user may make a mount namespace only
+/// in a user namespace (user_namespaces(7)).
 pub fn own_tree(choice: &Choice, host: &Host) -> &'static str {
     if host.caller.uid == 0 || choice.is_new(Kind::User) {
         "namespaces.mount = \"new\""
@@ -265,16 +290,24 @@ pub fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut 
     let root = host.caller.uid == 0;
     for kind in Kind::ALL {
         if let Namespace::Join(path) = choice.of(kind) {
-            draft.step(Stage::Join, Op::JoinNamespace { kind, path: Name::new(path) }, choice.at(kind));
+            draft.step(
+                Stage::Join,
+                Op::JoinNamespace { kind, path: Name::new(path) },
+                choice.at(kind),
+            );
         }
     }
     if !root
         && *choice.of(Kind::User) == Namespace::Host
         && let Some(kind) = Kind::ALL.into_iter().find(|kind| choice.is_new(*kind))
     {
-        let message = format!("cannot make a namespace of kind {}: an ordinary user needs a user namespace for it", kind.word());
+        let message = format!(
+            "cannot make a namespace of kind {}: an ordinary user needs a user namespace for it",
+            kind.word()
+        );
         draft.problem(
-            Problem::new("namespaces::user", choice.at(Kind::User), message).help("write namespaces.user = \"new\", or start stockade as root"),
+            Problem::new("namespaces::user", choice.at(Kind::User), message)
+                .help("write namespaces.user = \"new\", or start stockade as root"),
         );
     }
     if choice.is_new(Kind::Net) {
@@ -296,11 +329,16 @@ fn uts(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut Draft)
         }
         return;
     }
-    for (word, name) in [("hostname", &namespaces.hostname), ("domainname", &namespaces.domainname)] {
+    for (word, name) in [("hostname", &namespaces.hostname), ("domainname", &namespaces.domainname)]
+    {
         if let Some(name) = name.get() {
             draft.problem(
-                Problem::new("namespaces::uts", name.at, format!("cannot set `{word}`: the sandbox has no uts namespace of its own"))
-                    .also(choice.at(Kind::Uts), "because of this"),
+                Problem::new(
+                    "namespaces::uts",
+                    name.at,
+                    format!("cannot set `{word}`: the sandbox has no uts namespace of its own"),
+                )
+                .also(choice.at(Kind::Uts), "because of this"),
             );
         }
     }
@@ -316,8 +354,12 @@ fn time(namespaces: &Namespaces, choice: &Choice, draft: &mut Draft) {
         }
     } else if let Some(offsets) = offsets {
         draft.problem(
-            Problem::new("namespaces::time", offsets.at, "cannot move the clocks: the sandbox has no time namespace of its own")
-                .also(choice.at(Kind::Time), "because of this"),
+            Problem::new(
+                "namespaces::time",
+                offsets.at,
+                "cannot move the clocks: the sandbox has no time namespace of its own",
+            )
+            .also(choice.at(Kind::Time), "because of this"),
         );
     }
 }

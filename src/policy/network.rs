@@ -13,7 +13,8 @@ use std::fmt;
 section! {
     /// `[network]`: which network the target has.
     pub struct Network {
-        /// `"none"` (the default): its own, with loopback alone; `"host"`: the launcher's; `{ join = PATH }`: the one behind a file.
+        /// `"none"` (the default): its own, with loopback alone; `"host"`: the launcher's;
+        /// `{ join = PATH }`: the one behind a file.
         mode: Key<Mode>,
     }
     later { "allow", "publish", "dns", "routes", "address", "bridge", "parent", "mtu", "mac" }
@@ -62,11 +63,17 @@ impl<'de> Deserialize<'de> for Mode {
                 match text {
                     _ if text == Plain::None.word() => Ok(Mode::None),
                     _ if text == Plain::Host.word() => Ok(Mode::Host),
-                    "join" => Err(E::custom("`join` needs a path\nhelp: write mode = { join = \"/run/netns/NAME\" }")),
-                    _ if LATER.contains(&text) => {
-                        Err(E::custom(format!("network mode `{text}` is not built yet\nhelp: \"none\", \"host\" and {{ join = PATH }} are")))
-                    }
-                    _ => Err(E::custom(format!("unknown network mode `{text}`\nhelp: write \"none\", \"host\" or {{ join = PATH }}"))),
+                    "join" => Err(E::custom(
+                        "`join` needs a path\nhelp: write mode = { join = \"/run/netns/NAME\" }",
+                    )),
+                    _ if LATER.contains(&text) => Err(E::custom(format!(
+                        "network mode `{text}` is not built yet\nhelp: \"none\", \"host\" and {{ \
+                         join = PATH }} are"
+                    ))),
+                    _ => Err(E::custom(format!(
+                        "unknown network mode `{text}`\nhelp: write \"none\", \"host\" or {{ join \
+                         = PATH }}"
+                    ))),
                 }
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mode, A::Error> {

@@ -5,7 +5,8 @@ use crate::language::value::Written;
 use crate::written;
 use std::fmt;
 
-/// Walls that may fall by their names in `optional`: those of this section, and every limit of the file that says so.
+/// Walls that may fall by their names in `optional`: those of this section, and every limit of the
+/// file that says so.
 pub const OPTIONAL: &[&str] = &[
     "limits",
     "keyring",

@@ -1,8 +1,10 @@
-//! Privilege on files: where root starts the sandbox and the target's ids stand on files of the host, it makes no file set-id and rewrites
-//! none that is. It reads no directory: [`crate::host`] looks through the trees once, before anything is planned.
+//! Privilege on files: where root starts the sandbox and the target's ids stand on files of the
+//! host, it makes no file set-id and rewrites none that is. It reads no directory: [`crate::host`]
+//! looks through the trees once, before anything is planned.
 //!
-//! A file that is set-user-id is its owner's to anyone who runs it. The kernel takes the bit away when such a file is written, but not for a
-//! store to its memory (mmap(2) with MAP_SHARED), and linkers write their output so: no filter can tell.
+//! A file that is set-user-id is its owner's to anyone who runs it. The kernel takes the bit away
+//! when such a file is written, but not for a store to its memory (mmap(2) with MAP_SHARED), and
+//! linkers write their output so: no filter can tell.
 
 use super::identity::{Identity, Ids};
 use super::mounts::Mounts;
@@ -21,20 +23,27 @@ use crate::text::shell::shell_word;
 
 // ---- facts ----
 
-/// How many names are looked at for all binds of a profile. 300,000 to 500,000 names a second were measured with their inodes in memory, so
-/// this is two to three seconds; checkouts with their node_modules have 100,000 to 500,000.
+/// How many names are looked at for all binds of a profile. 300,000 to 500,000 names a second were
+/// measured with their inodes in memory, so this is two to three seconds; checkouts with their
+/// node_modules have 100,000 to 500,000.
 pub const MOST_NAMES: usize = 1_000_000;
 
 /// The word of `optional`.
 pub const OPTIONAL: &str = "mounts.set-id";
 
-/// Whether the trees that a profile grants for writing are looked through: root starts it, and the target's ids are put on their owner's, or
-/// are the host root's own.
+/// Whether the trees that a profile grants for writing are looked through: root starts it, and the
+/// target's ids are put on their owner's, or are the host root's own.
 pub fn is_looked_for(identity: &Identity, namespaces: &Namespaces, caller: &Caller) -> bool {
     let root = |id: Option<&super::identity::Id>| id.is_some_and(|id| id.is_root());
-    let user = namespaces.user.get().or(namespaces.all.get()).is_none_or(|user| user.value == Namespace::New);
+    let user = namespaces
+        .user
+        .get()
+        .or(namespaces.all.get())
+        .is_none_or(|user| user.value == Namespace::New);
     let real = identity.host.get().is_some_and(|real| real.value);
-    let ids_are_roots = real && (root(identity.user.get().map(|id| &id.value)) || root(identity.group.get().map(|id| &id.value)));
+    let ids_are_roots = real
+        && (root(identity.user.get().map(|id| &id.value))
+            || root(identity.group.get().map(|id| &id.value)));
     caller.uid == 0 && (ids_are_roots || (user && !real && identity.uid_map.get().is_none()))
 }
 
@@ -43,7 +52,8 @@ pub fn is_looked_for(identity: &Identity, namespaces: &Namespaces, caller: &Call
 /// Whose files of the host the target can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// Nobody's but the caller's own: an ordinary user started it, or it writes to nothing of the host.
+    /// Nobody's but the caller's own: an ordinary user started it, or it writes to nothing of the
+    /// host.
     Own,
     /// Those of somebody whom root's launch chose.
     Somebodys,
@@ -59,15 +69,19 @@ impl Standing {
         }
         let ops = || draft.steps.iter().map(|step| &step.op);
         if ids.needs_idmap {
-            let disks = ops().filter_map(|op| if let Op::IdMapMount { disk, .. } = op { Some(*disk) } else { None });
-            let standing = |(user, group)| if user == 0 || group == 0 { Standing::Roots } else { Standing::Somebodys };
+            let disks = ops().filter_map(|op| {
+                if let Op::IdMapMount { disk, .. } = op { Some(*disk) } else { None }
+            });
+            let standing = |(user, group)| {
+                if user == 0 || group == 0 { Standing::Roots } else { Standing::Somebodys }
+            };
             return disks.map(standing).max().unwrap_or(Standing::Own);
         }
-        // Landlock has no right for modes, so in the host's own tree every file of the target's ids counts.
+        // Landlock has no right for modes, so in the host's own tree every file of the target's ids
+        // counts.
         let own_tree = choice.is_new(Kind::Mount);
         // Device nodes have no attributes of their own.
-        let is_writable =
-            |op: &Op| matches!(op, Op::OpenTree { attrs, .. } | Op::HostFolder { attrs, .. } if *attrs != Attrs(0) && !attrs.has(Attrs::READ_ONLY));
+        let is_writable = |op: &Op| matches!(op, Op::OpenTree { attrs, .. } | Op::HostFolder { attrs, .. } if *attrs != Attrs(0) && !attrs.has(Attrs::READ_ONLY));
         if own_tree && !ops().any(is_writable) {
             return Standing::Own;
         }
@@ -79,8 +93,9 @@ impl Standing {
         }
     }
 
-    /// Whether a file's capabilities would hold on the host: those that a user namespace gives hold where its root is the host's
-    /// (capabilities(7)), and those of a target without one everywhere.
+    /// Whether a file's capabilities would hold on the host: those that a user namespace gives hold
+    /// where its root is the host's (capabilities(7)), and those of a target without one
+    /// everywhere.
     pub fn takes_file_capabilities(self, choice: &Choice) -> bool {
         match self {
             Standing::Own => false,
@@ -101,8 +116,16 @@ impl Standing {
 
 // ---- draft ----
 
-/// Refuses the writable binds in which files with privilege are, and those that are too large to look through.
-pub fn draft(seccomp: &Seccomp, may_fall: bool, mounts: &Mounts, standing: Standing, host: &Host, draft: &mut Draft) {
+/// Refuses the writable binds in which files with privilege are, and those that are too large to
+/// look through.
+pub fn draft(
+    seccomp: &Seccomp,
+    may_fall: bool,
+    mounts: &Mounts,
+    standing: Standing,
+    host: &Host,
+    draft: &mut Draft,
+) {
     if host.privileged.is_empty() || !standing.is_guarded(seccomp) {
         return;
     }
@@ -113,7 +136,14 @@ pub fn draft(seccomp: &Seccomp, may_fall: bool, mounts: &Mounts, standing: Stand
         if may_fall {
             draft.note_less(at, format!("{} is granted for writing, though {why}", look.top));
         } else {
-            draft.problem(Problem::new("mounts::set-id", at, format!("cannot grant {} for writing: {why}", look.top)).help(help));
+            draft.problem(
+                Problem::new(
+                    "mounts::set-id",
+                    at,
+                    format!("cannot grant {} for writing: {why}", look.top),
+                )
+                .help(help),
+            );
         }
     }
 }
@@ -121,14 +151,30 @@ pub fn draft(seccomp: &Seccomp, may_fall: bool, mounts: &Mounts, standing: Stand
 /// What is there, and what takes its privilege away.
 fn found(look: &Look) -> Option<(String, String)> {
     let first = look.found.first()?;
-    let more = if look.count > 1 { format!(", and {} more like it", look.count - 1) } else { String::new() };
-    let why = format!("{} is {}, and the target could put its own code there, by mmap(2){more}", first.path, first.power.word());
-    let of = |power: fn(Power) -> bool| look.found.iter().filter(move |found| power(found.power)).take(3).map(|found| shell_word(&found.path));
+    let more = if look.count > 1 {
+        format!(", and {} more like it", look.count - 1)
+    } else {
+        String::new()
+    };
+    let why = format!(
+        "{} is {}, and the target could put its own code there, by mmap(2){more}",
+        first.path,
+        first.power.word()
+    );
+    let of = |power: fn(Power) -> bool| {
+        look.found
+            .iter()
+            .filter(move |found| power(found.power))
+            .take(3)
+            .map(|found| shell_word(&found.path))
+    };
     let set_id: Vec<String> = of(|power| power != Power::Capabilities).collect();
     let capable: Vec<String> = of(|power| power == Power::Capabilities).collect();
     let command = match (set_id.is_empty(), look.count > 3) {
         (false, false) => format!("chmod ug-s {}", set_id.join(" ")),
-        (false, true) => format!("find {} -type f -perm /6000 -exec chmod ug-s {{}} +", shell_word(&look.top)),
+        (false, true) => {
+            format!("find {} -type f -perm /6000 -exec chmod ug-s {{}} +", shell_word(&look.top))
+        }
         (true, _) => format!("setcap -r {}", capable.join(" ")),
     };
     Some((why, format!("take it away: {command}")))
@@ -137,8 +183,16 @@ fn found(look: &Look) -> Option<(String, String)> {
 /// Why it is not known what is there.
 fn stopped(look: &Look) -> Option<(String, String)> {
     let why = match look.stop.as_ref()? {
-        Stop::Names => format!("it holds more than {MOST_NAMES} names, too many to look through for set-id files"),
-        Stop::Unreadable(directory, errno) => format!("it cannot be looked through for set-id files: {directory}: {}", errno_words(*errno)),
+        Stop::Names => format!(
+            "it holds more than {MOST_NAMES} names, too many to look through for set-id files"
+        ),
+        Stop::Unreadable(directory, errno) => format!(
+            "it cannot be looked through for set-id files: {directory}: {}",
+            errno_words(*errno)
+        ),
     };
-    Some((why, format!("grant a directory below it, or run without the look: optional = [\"{OPTIONAL}\"]")))
+    Some((
+        why,
+        format!("grant a directory below it, or run without the look: optional = [\"{OPTIONAL}\"]"),
+    ))
 }

@@ -27,11 +27,13 @@ pub use streams::Kept;
 section! {
     /// `[process]`: what runs, and the state that it starts with.
     pub struct Process {
-        /// The words of the command. `"${ARGS}"` takes the words after PROFILE; without it they replace the command.
+        /// The words of the command. `"${ARGS}"` takes the words after PROFILE; without it they
+        /// replace the command.
         command: Key<Vec<At<String>>>,
         /// What the target sees as its own name (argv[0]); default: the first word.
         arg0: Key<String>,
-        /// The working directory inside; default: the caller's, where it is visible inside, else `/`.
+        /// The working directory inside; default: the caller's, where it is visible inside, else
+        /// `/`.
         cwd: Key<AbsolutePath>,
         /// The longest time that the target may run; then `stop-signal`.
         timeout: Key<Time>,
@@ -43,7 +45,8 @@ section! {
         umask: Key<Mode>,
         /// Nice value, -20 to 19 (setpriority(2)).
         nice: Key<Nice>,
-        /// What the kernel's memory killer thinks of the target, -1000 to 1000 (proc_pid_oom_score_adj(5)).
+        /// What the kernel's memory killer thinks of the target, -1000 to 1000
+        /// (proc_pid_oom_score_adj(5)).
         oom_score_adj: Key<OomScoreAdj>,
         /// Standard input: `"inherit"` (the default) or `"null"`.
         stdin: Key<Stdio>,
@@ -51,19 +54,23 @@ section! {
         stdout: Key<Stdio>,
         /// Standard error: `"inherit"` (the default) or `"null"`.
         stderr: Key<Stdio>,
-        /// `"auto"` (the default): the terminal is kept, with job control, where standard input is one; `"none"`: a session without terminal.
-        /// Where standard input is no terminal, one on 1 or 2 can be written and not read.
+        /// `"auto"` (the default): the terminal is kept, with job control, where standard input is
+        /// one; `"none"`: a session without terminal. Where standard input is no terminal, one on 1
+        /// or 2 can be written and not read.
         tty: Key<Tty>,
-        /// `true` (if not set): pid 1 is stockade's, which reaps and forwards; `false`: the target is pid 1, and a process of
-        /// stockade's outside ends it when the launcher dies.
+        /// `true` (if not set): pid 1 is stockade's, which reaps and forwards; `false`: the target
+        /// is pid 1, and a process of stockade's outside ends it when the launcher dies.
         init: Key<bool>,
         /// Descriptors above 2 that the target keeps, by number.
         pass_fds: Key<Vec<At<u32>>>,
-        /// `"new"` (the default): an empty session keyring (keyrings(7)); `"inherit"`: the caller's.
+        /// `"new"` (the default): an empty session keyring (keyrings(7)); `"inherit"`: the
+        /// caller's.
         keyring: Key<Keyring>,
-        /// I/O priority: `"idle"`, `"best-effort:0"` to `:7`, `"realtime:0"` to `:7` (ioprio_set(2)).
+        /// I/O priority: `"idle"`, `"best-effort:0"` to `:7`, `"realtime:0"` to `:7`
+        /// (ioprio_set(2)).
         ioprio: Key<IoPriority>,
-        /// Scheduling policy: `"other"`, `"batch"`, `"idle"`, `"fifo:1"` to `:99`, `"rr:1"` to `:99` (sched(7)).
+        /// Scheduling policy: `"other"`, `"batch"`, `"idle"`, `"fifo:1"` to `:99`, `"rr:1"` to
+        /// `:99` (sched(7)).
         scheduler: Key<Scheduler>,
     }
     later { "supervise", "notify" }
@@ -81,12 +88,20 @@ impl Written for Signal {
     const WHAT: &'static str = "a signal name such as \"TERM\"";
     fn from_text(text: &str) -> Result<Signal, String> {
         let name = if text.starts_with("SIG") { text.to_owned() } else { format!("SIG{text}") };
-        name.parse().map(Signal).map_err(|_| format!("`{text}` is not a signal\nhelp: write its name, such as \"TERM\" or \"INT\""))
+        name.parse().map(Signal).map_err(|_| {
+            format!("`{text}` is not a signal\nhelp: write its name, such as \"TERM\" or \"INT\"")
+        })
     }
     fn looks() -> Shape {
-        let names = || nix::sys::signal::Signal::iterator().map(|signal| signal.as_str().trim_start_matches("SIG"));
+        let names = || {
+            nix::sys::signal::Signal::iterator()
+                .map(|signal| signal.as_str().trim_start_matches("SIG"))
+        };
         let long = format!("^SIG({})$", names().collect::<Vec<_>>().join("|"));
-        Shape::Either(vec![Shape::names(names()), Shape::form("the same with `SIG` before it", long)])
+        Shape::Either(vec![
+            Shape::names(names()),
+            Shape::form("the same with `SIG` before it", long),
+        ])
     }
 }
 
@@ -223,11 +238,17 @@ impl Written for IoPriority {
         };
         let priority = class.zip(level).filter(|(class, _)| *class != 3 || !text.contains(':'));
         priority.map(|(class, level)| IoPriority(class << 13 | level)).ok_or_else(|| {
-            format!("`{text}` is not an I/O priority\nhelp: write \"idle\", or \"best-effort:0\" to \":7\", or \"realtime:0\" to \":7\"")
+            format!(
+                "`{text}` is not an I/O priority\nhelp: write \"idle\", or \"best-effort:0\" to \
+                 \":7\", or \"realtime:0\" to \":7\""
+            )
         })
     }
     fn looks() -> Shape {
-        Shape::form("an I/O priority such as `\"idle\"` or `\"best-effort:4\"`", "^(idle|(best-effort|realtime)(:[0-7])?)$")
+        Shape::form(
+            "an I/O priority such as `\"idle\"` or `\"best-effort:4\"`",
+            "^(idle|(best-effort|realtime)(:[0-7])?)$",
+        )
     }
 }
 
@@ -244,7 +265,10 @@ impl Written for Scheduler {
     const WHAT: &'static str = "a scheduling policy such as \"batch\" or \"fifo:10\"";
     fn from_text(text: &str) -> Result<Scheduler, String> {
         let (policy, priority) = match text.split_once(':') {
-            Some((policy, priority)) => (policy, priority.parse::<i32>().ok().filter(|priority| (1..=99).contains(priority))),
+            Some((policy, priority)) => (
+                policy,
+                priority.parse::<i32>().ok().filter(|priority| (1..=99).contains(priority)),
+            ),
             None => (text, Some(0)),
         };
         let found = match (policy, priority) {
@@ -257,12 +281,16 @@ impl Written for Scheduler {
         };
         found.map(|(policy, priority)| Scheduler { policy, priority }).ok_or_else(|| {
             format!(
-                "`{text}` is not a scheduling policy\nhelp: write \"other\", \"batch\", \"idle\", or \"fifo:1\" to \":99\", or \"rr:1\" to \":99\""
+                "`{text}` is not a scheduling policy\nhelp: write \"other\", \"batch\", \"idle\", \
+                 or \"fifo:1\" to \":99\", or \"rr:1\" to \":99\""
             )
         })
     }
     fn looks() -> Shape {
-        Shape::form("a scheduling policy such as `\"batch\"` or `\"fifo:10\"`", "^(other|batch|idle|(fifo|rr):[1-9][0-9]?)$")
+        Shape::form(
+            "a scheduling policy such as `\"batch\"` or `\"fifo:10\"`",
+            "^(other|batch|idle|(fifo|rr):[1-9][0-9]?)$",
+        )
     }
 }
 
@@ -290,7 +318,8 @@ pub enum Terminal {
     None,
     /// The target keeps it, with job control.
     Kept,
-    /// The target is in a session of its own. The launcher alone takes part in job control, and stops and continues the target.
+    /// The target is in a session of its own. The launcher alone takes part in job control, and
+    /// stops and continues the target.
     Apart,
 }
 
@@ -317,16 +346,26 @@ pub fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> Exec {
     let at = command.and_then(|words| words.first()).map_or(process.command.at(), |word| word.at);
     let words: &[At<String>] = command.map_or(&[], |words| &words.value);
     for word in words.iter().filter(|word| word.contains('\0')) {
-        draft.problem(Problem::new("process::nul", word.at, "cannot pass this word of the command: it holds a NUL byte"));
+        draft.problem(Problem::new(
+            "process::nul",
+            word.at,
+            "cannot pass this word of the command: it holds a NUL byte",
+        ));
     }
     if let Some(arg0) = process.arg0.get().filter(|arg0| arg0.contains('\0')) {
-        draft.problem(Problem::new("process::nul", arg0.at, "cannot set `arg0`: it holds a NUL byte"));
+        draft.problem(Problem::new(
+            "process::nul",
+            arg0.at,
+            "cannot set `arg0`: it holds a NUL byte",
+        ));
     }
     let program = words.first().map_or("", |word| &word.value);
     if program.is_empty() {
         draft.problem(
-            Problem::new("process::command", at, "cannot run the profile: it has no command")
-                .help("give one in [process]: command = [\"bash\"]; or after the profile: stockade run PROFILE COMMAND"),
+            Problem::new("process::command", at, "cannot run the profile: it has no command").help(
+                "give one in [process]: command = [\"bash\"]; or after the profile: stockade run \
+                 PROFILE COMMAND",
+            ),
         );
     }
     let candidates = if program.contains('/') {
@@ -342,7 +381,13 @@ pub fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> Exec {
 }
 
 /// Drafts the state of the target's process.
-pub fn draft(process: &Process, mounts: &Mounts, choice: &Choice, host: &Host, draft: &mut Draft) -> Watch {
+pub fn draft(
+    process: &Process,
+    mounts: &Mounts,
+    choice: &Choice,
+    host: &Host,
+    draft: &mut Draft,
+) -> Watch {
     if let Some(score) = process.oom_score_adj.get() {
         draft.step(Stage::Enter, Op::OomScoreAdj { score: score.0 }, score.at);
     }
@@ -353,8 +398,11 @@ pub fn draft(process: &Process, mounts: &Mounts, choice: &Choice, host: &Host, d
         match host.keyctl_refused {
             None => draft.step(Stage::Process, Op::NewKeyring, process.keyring.at()),
             Some(errno) => {
-                let text =
-                    format!("the target has no session keyring of its own: keyctl(2) is refused here, to the target as well: {}", errno_words(errno));
+                let text = format!(
+                    "the target has no session keyring of its own: keyctl(2) is refused here, to \
+                     the target as well: {}",
+                    errno_words(errno)
+                );
                 draft.note_less(process.keyring.at(), text);
             }
         }
@@ -368,42 +416,84 @@ pub fn draft(process: &Process, mounts: &Mounts, choice: &Choice, host: &Host, d
         draft.step(Stage::Process, Op::IoPriority { value: priority.0 }, priority.at);
     }
     if let Some(scheduler) = process.scheduler.get() {
-        draft.step(Stage::Process, Op::Scheduler { policy: scheduler.policy, priority: scheduler.priority }, scheduler.at);
+        draft.step(
+            Stage::Process,
+            Op::Scheduler { policy: scheduler.policy, priority: scheduler.priority },
+            scheduler.at,
+        );
     }
     let cwd = match process.cwd.get() {
         Some(cwd) => At::new(Name::new(cwd), cwd.at),
-        None => At::unsaid(Name::new(if *choice.of(Kind::Mount) == Namespace::Host || is_visible(&host.caller.cwd, mounts, draft) {
-            &host.caller.cwd
-        } else {
-            "/"
-        })),
+        None => At::unsaid(Name::new(
+            if *choice.of(Kind::Mount) == Namespace::Host
+                || is_visible(&host.caller.cwd, mounts, draft)
+            {
+                &host.caller.cwd
+            } else {
+                "/"
+            },
+        )),
     };
     draft.step(Stage::Process, Op::WorkingFolder { path: cwd.value }, cwd.at);
     draft.step(Stage::Process, Op::FreshState, Span::NOWHERE);
-    let keep: Vec<u32> = process.pass_fds.get().map_or(vec![], |fds| fds.iter().map(|fd| fd.value).collect());
-    if let Some(fd) = process.pass_fds.get().and_then(|fds| fds.iter().find(|fd| fd.value < 3 || fd.value > 1_000_000)) {
+    let keep: Vec<u32> =
+        process.pass_fds.get().map_or(vec![], |fds| fds.iter().map(|fd| fd.value).collect());
+    if let Some(fd) = process
+        .pass_fds
+        .get()
+        .and_then(|fds| fds.iter().find(|fd| fd.value < 3 || fd.value > 1_000_000))
+    {
         draft.problem(
-            Problem::new("process::pass-fds", fd.at, format!("cannot pass descriptor {}: only 3 to 1000000 are passed by number", fd.value))
-                .help("leave it out: 0, 1 and 2 are passed always"),
+            Problem::new(
+                "process::pass-fds",
+                fd.at,
+                format!(
+                    "cannot pass descriptor {}: only 3 to 1000000 are passed by number",
+                    fd.value
+                ),
+            )
+            .help("leave it out: 0, 1 and 2 are passed always"),
         );
     }
     draft.step(Stage::Process, Op::CloseDescriptors { keep }, process.pass_fds.at());
-    let terminals = process.kept(host).filter(|kept| matches!(kept.stream, Stream::Terminal { .. })).map(|kept| kept.fd).collect();
+    let terminals = process
+        .kept(host)
+        .filter(|kept| matches!(kept.stream, Stream::Terminal { .. }))
+        .map(|kept| kept.fd)
+        .collect();
     watch(process, (terminal, terminals), choice.is_new(Kind::Pid), draft)
 }
 
-fn watch(process: &Process, (terminal, terminals): (Terminal, Vec<u32>), own_pids: bool, draft: &mut Draft) -> Watch {
+fn watch(
+    process: &Process,
+    (terminal, terminals): (Terminal, Vec<u32>),
+    own_pids: bool,
+    draft: &mut Draft,
+) -> Watch {
     let init = process.init.or(true);
     if !init.value {
-        for (word, at) in [("timeout", process.timeout.at()), ("stop-signal", process.stop_signal.at()), ("kill-after", process.kill_after.at())] {
+        for (word, at) in [
+            ("timeout", process.timeout.at()),
+            ("stop-signal", process.stop_signal.at()),
+            ("kill-after", process.kill_after.at()),
+        ] {
             if at.is_somewhere() {
                 draft.problem(
-                    Problem::new("process::init", at, format!("cannot set `{word}`: pid 1 is not stockade's")).also(init.at, "because of this"),
+                    Problem::new(
+                        "process::init",
+                        at,
+                        format!("cannot set `{word}`: pid 1 is not stockade's"),
+                    )
+                    .also(init.at, "because of this"),
                 );
             }
         }
         if !own_pids {
-            draft.problem(Problem::new("process::init", init.at, "cannot make the target pid 1: the sandbox has no pid namespace of its own"));
+            draft.problem(Problem::new(
+                "process::init",
+                init.at,
+                "cannot make the target pid 1: the sandbox has no pid namespace of its own",
+            ));
         }
     }
     let millis = |time: Time| u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX);
@@ -417,7 +507,8 @@ fn watch(process: &Process, (terminal, terminals): (Terminal, Vec<u32>), own_pid
     }
 }
 
-/// Whether a directory of the host is at the same path inside: the nearest thing attached above it comes from that very path.
+/// Whether a directory of the host is at the same path inside: the nearest thing attached above it
+/// comes from that very path.
 fn is_visible(path: &str, mounts: &Mounts, draft: &Draft) -> bool {
     let attached = |over: &str| {
         draft.steps.iter().find_map(|step| match &step.op {

@@ -1,7 +1,9 @@
-//! `programs`: a program by its name brings its file, its interpreter and its libraries, read-only, at the same paths.
+//! `programs`: a program by its name brings its file, its interpreter and its libraries, read-only,
+//! at the same paths.
 //!
-//! What a program needs is a fact of the machine ([`crate::host::programs`]); here it becomes entries of the tree, which yield to
-//! those of `[mounts]`, and problems. A command whose pieces the tree does not show is told of by [`unseen`].
+//! What a program needs is a fact of the machine ([`crate::host::programs`]); here it becomes
+//! entries of the tree, which yield to those of `[mounts]`, and problems. A command whose pieces
+//! the tree does not show is told of by [`unseen`].
 
 use super::mounts::entry::{Bind, Mount};
 use super::mounts::tree::{Node, Tree};
@@ -43,13 +45,18 @@ impl Written for Word {
             COMMAND => Ok(Word::Command),
             "" | "." | ".." => Err(format!("`{text}` is not a program")),
             _ if text.contains('/') => plain_path(text).map(Word::Name),
-            _ if text.contains('\0') || text.len() > 255 => Err("the name of a program has at most 255 bytes, and no NUL".into()),
+            _ if text.contains('\0') || text.len() > 255 => {
+                Err("the name of a program has at most 255 bytes, and no NUL".into())
+            }
             _ => Ok(Word::Name(text.into())),
         }
     }
     fn looks() -> Shape {
         // A name, or a path; `.` and `..` are neither.
-        Shape::form("the name of a program, its absolute path, or `\"${COMMAND}\"`", format!(r"^(?!\.\.?$)[^/]+$|{PATH_FORM}"))
+        Shape::form(
+            "the name of a program, its absolute path, or `\"${COMMAND}\"`",
+            format!(r"^(?!\.\.?$)[^/]+$|{PATH_FORM}"),
+        )
     }
 }
 
@@ -79,7 +86,8 @@ pub fn first_word(process: &Process) -> Option<&At<String>> {
 
 // ---- draft ----
 
-/// The entries that the programs imply, each with the line that names its program; a problem where something is not there.
+/// The entries that the programs imply, each with the line that names its program; a problem where
+/// something is not there.
 pub fn draft(programs: &Programs, process: &Process, host: &Host, draft: &mut Draft) -> Tree {
     let mut tree = Tree::new();
     for (index, item) in programs.items.iter().enumerate() {
@@ -87,7 +95,11 @@ pub fn draft(programs: &Programs, process: &Process, host: &Host, draft: &mut Dr
             continue;
         }
         let Some(program) = host.programs.get(index) else {
-            draft.problem(Problem::new("programs::not-found", item.at, format!("cannot show `{}`: it was not looked for", item.value)));
+            draft.problem(Problem::new(
+                "programs::not-found",
+                item.at,
+                format!("cannot show `{}`: it was not looked for", item.value),
+            ));
             continue;
         };
         for lack in &program.lacks {
@@ -108,8 +120,11 @@ pub fn draft(programs: &Programs, process: &Process, host: &Host, draft: &mut Dr
         let under = format!("{path}/");
         tree.range(under.clone()..).next().is_some_and(|(entry, _)| entry.starts_with(&under))
     };
-    let needless: Vec<String> =
-        tree.iter().filter(|(path, node)| matches!(node.mount, Mount::Dir { .. }) && is_above(path)).map(|(path, _)| path.clone()).collect();
+    let needless: Vec<String> = tree
+        .iter()
+        .filter(|(path, node)| matches!(node.mount, Mount::Dir { .. }) && is_above(path))
+        .map(|(path, _)| path.clone())
+        .collect();
     tree.retain(|path, _| !needless.contains(path));
     tree
 }
@@ -117,7 +132,9 @@ pub fn draft(programs: &Programs, process: &Process, host: &Host, draft: &mut Dr
 fn refuse(word: &str, lack: &Lack, item: &At<Word>, process: &Process) -> Problem {
     let (code, message, help) = say(word, lack);
     let problem = match (&item.value, first_word(process)) {
-        (Word::Command, Some(word)) => Problem::new(code, word.at, message).label("this program").also(item.at, "it is to be shown because of this"),
+        (Word::Command, Some(word)) => Problem::new(code, word.at, message)
+            .label("this program")
+            .also(item.at, "it is to be shown because of this"),
         _ => Problem::new(code, item.at, message).label("this program"),
     };
     problem.help_maybe(help)
@@ -138,51 +155,108 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
             (
                 "programs::not-found",
                 cannot(place),
-                guess.or(help("install it, name its absolute path, or set [env] PATH to the directories that it is in".into())),
+                guess.or(help(
+                    "install it, name its absolute path, or set [env] PATH to the directories that \
+                     it is in"
+                        .into(),
+                )),
             )
         }
         Lack::Relative(path) => {
-            let help = help("give its absolute path, or a working directory that is there inside: process.cwd".into());
-            ("programs::not-found", cannot(format!("{path} begins in the working directory, which is not there inside")), help)
+            let help = help(
+                "give its absolute path, or a working directory that is there inside: process.cwd"
+                    .into(),
+            );
+            (
+                "programs::not-found",
+                cannot(format!(
+                    "{path} begins in the working directory, which is not there inside"
+                )),
+                help,
+            )
         }
         Lack::NotExecutable { path, mount: true } => {
-            let entry = format!("leave `exec = false` out, or give it an entry of its own: \"{path}\" = \"ro\"");
-            ("programs::not-executable", cannot(format!("{path} lies on a mount with exec = false")), help(entry))
+            let entry = format!(
+                "leave `exec = false` out, or give it an entry of its own: \"{path}\" = \"ro\""
+            );
+            (
+                "programs::not-executable",
+                cannot(format!("{path} lies on a mount with exec = false")),
+                help(entry),
+            )
         }
-        Lack::NotExecutable { path, mount: false } => {
-            ("programs::not-executable", cannot(format!("{path} may not be executed by the caller")), help(format!("see its mode: chmod +x {path}")))
-        }
+        Lack::NotExecutable { path, mount: false } => (
+            "programs::not-executable",
+            cannot(format!("{path} may not be executed by the caller")),
+            help(format!("see its mode: chmod +x {path}")),
+        ),
         Lack::NoProgram(path) => {
             let why = format!("{path} is neither an ELF file nor a script");
-            ("programs::no-program", cannot(why), help("a script begins with a line such as #!/bin/sh".into()))
+            (
+                "programs::no-program",
+                cannot(why),
+                help("a script begins with a line such as #!/bin/sh".into()),
+            )
         }
         Lack::Machine { path, machine } => {
-            let why = format!("{path} is for {machine}, and this machine is {}", std::env::consts::ARCH);
+            let why =
+                format!("{path} is for {machine}, and this machine is {}", std::env::consts::ARCH);
             ("programs::machine", cannot(why), help("install the build for this machine".into()))
         }
         Lack::Unreadable { path, errno } => {
-            let why = format!("{path} cannot be read, so that what it needs is unknown: {}", errno_words(*errno));
-            ("programs::unreadable", cannot(why), help(format!("make it readable: chmod +r {path}")))
+            let why = format!(
+                "{path} cannot be read, so that what it needs is unknown: {}",
+                errno_words(*errno)
+            );
+            (
+                "programs::unreadable",
+                cannot(why),
+                help(format!("make it readable: chmod +r {path}")),
+            )
         }
         Lack::Interpreter { path, of, errno } => {
             let help = help(format!("install it; the first line or the header of {of} names it"));
-            ("programs::interpreter", cannot(format!("{of} is run by {path}: {}", errno_words(*errno))), help)
+            (
+                "programs::interpreter",
+                cannot(format!("{of} is run by {path}: {}", errno_words(*errno))),
+                help,
+            )
         }
         Lack::Library { name, of } => {
-            let help = help("install it; if it is in a directory that the loader does not look at, set [env] LD_LIBRARY_PATH".into());
-            ("programs::library", cannot(format!("the library {name}, which {of} needs, is not found")), help)
+            let help = help(
+                "install it; if it is in a directory that the loader does not look at, set [env] \
+                 LD_LIBRARY_PATH"
+                    .into(),
+            );
+            (
+                "programs::library",
+                cannot(format!("the library {name}, which {of} needs, is not found")),
+                help,
+            )
         }
         Lack::Foreign { path, by } => {
-            let why = format!("the script {path} is named by {by}, which is not root's, so that somebody may have put it there");
-            ("programs::link", cannot(why), help(format!("name the script itself: programs = [\"{path}\"]")))
+            let why = format!(
+                "the script {path} is named by {by}, which is not root's, so that somebody may \
+                 have put it there"
+            );
+            (
+                "programs::link",
+                cannot(why),
+                help(format!("name the script itself: programs = [\"{path}\"]")),
+            )
         }
-        Lack::TooMany(path) => ("programs::size", cannot(format!("{path} leads to more scripts or libraries than a program has")), None),
+        Lack::TooMany(path) => (
+            "programs::size",
+            cannot(format!("{path} leads to more scripts or libraries than a program has")),
+            None,
+        ),
     }
 }
 
 // ---- the command inside ----
 
-/// What an entry of the tree, or the command, refers to and is not there inside. For lints, and for a target that did not start.
+/// What an entry of the tree, or the command, refers to and is not there inside. For lints, and for
+/// a target that did not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unseen {
     /// The code of the warning.
@@ -195,8 +269,12 @@ pub struct Unseen {
     pub help: Option<String>,
 }
 
-/// Commands that a shell does itself, and that are no programs (POSIX, special built-in utilities, and `cd`).
-const SHELL_WORDS: &[&str] = &["cd", "export", "source", ".", "exec", "eval", "set", "unset", "alias", "exit", "umask", "ulimit"];
+/// Commands that a shell does itself, and that are no programs (POSIX, special built-in utilities,
+/// and `cd`).
+const SHELL_WORDS: &[&str] = &[
+    "cd", "export", "source", ".", "exec", "eval", "set", "unset", "alias", "exit", "umask",
+    "ulimit",
+];
 
 /// A command in one text as the list that it is.
 fn apart(command: &str) -> String {
@@ -204,14 +282,19 @@ fn apart(command: &str) -> String {
     format!("command = [{}]", words.join(", "))
 }
 
-/// Whether a name is in none of the system's directories, where all of them are shown: the machine does not have it.
+/// Whether a name is in none of the system's directories, where all of them are shown: the machine
+/// does not have it.
 fn is_nowhere(lack: &Lack, whole: &str) -> bool {
-    let of_system = |folder: &String| ["/usr", "/bin", "/sbin"].iter().any(|top| crate::language::value::below(folder, top).is_some());
+    let of_system = |folder: &String| {
+        ["/usr", "/bin", "/sbin"]
+            .iter()
+            .any(|top| crate::language::value::below(folder, top).is_some())
+    };
     matches!(lack, Lack::Program { name, folders, .. } if whole.is_empty() && !name.contains('/') && folders.iter().all(of_system))
 }
 
-/// What is not visible in the final tree, where [`Host::look_inside`] was asked: the command, its loader and libraries, the working
-/// directory, the targets of links.
+/// What is not visible in the final tree, where [`Host::look_inside`] was asked: the command, its
+/// loader and libraries, the working directory, the targets of links.
 pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
     let Some(inside) = &host.inside else { return vec![] };
     let mut out = vec![];
@@ -220,21 +303,44 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
             let (_, text, help) = say(word, lack);
             let mut text = text.replacen("cannot show", "cannot run", 1);
             let help = match lack {
-                Lack::Program { name, near: Some(_), .. } if !SHELL_WORDS.contains(&name.as_str()) => help,
+                Lack::Program { name, near: Some(_), .. }
+                    if !SHELL_WORDS.contains(&name.as_str()) =>
+                {
+                    help
+                }
                 // Here it is the tree that lacks it, not the machine.
                 Lack::Program { .. } | Lack::Interpreter { .. } | Lack::Library { .. } => {
                     text.push_str(" inside");
                     // Who shows /usr has the whole system already.
-                    let whole = if matches!(host.at("/usr"), Fact::Present(_)) { "" } else { "; or show the whole system: extends = [\"base\"]" };
+                    let whole = if matches!(host.at("/usr"), Fact::Present(_)) {
+                        ""
+                    } else {
+                        "; or show the whole system: extends = [\"base\"]"
+                    };
                     Some(match Word::from_text(word) {
-                        Ok(_) if word.contains(char::is_whitespace) => format!("write the words of a command apart: {}", apart(word)),
-                        Ok(_) if SHELL_WORDS.contains(&word.as_str()) => {
-                            format!("`{}` is a word of the shell: command = [\"sh\", \"-c\", \"...\"]", word.value)
+                        Ok(_) if word.contains(char::is_whitespace) => {
+                            format!("write the words of a command apart: {}", apart(word))
                         }
-                        Ok(_) if word.starts_with('-') => "if it is an option of stockade's, write it before PROFILE".into(),
-                        Ok(_) if is_nowhere(lack, whole) => "install it, or name its absolute path and grant the directory that it is in".into(),
-                        Ok(_) => format!("let it bring what it needs: programs = [{}]{whole}", literal(word)),
-                        Err(_) => "name its absolute path, and grant the directory that it is in".into(),
+                        Ok(_) if SHELL_WORDS.contains(&word.as_str()) => {
+                            format!(
+                                "`{}` is a word of the shell: command = [\"sh\", \"-c\", \"...\"]",
+                                word.value
+                            )
+                        }
+                        Ok(_) if word.starts_with('-') => {
+                            "if it is an option of stockade's, write it before PROFILE".into()
+                        }
+                        Ok(_) if is_nowhere(lack, whole) => {
+                            "install it, or name its absolute path and grant the directory that it is in"
+                                .into()
+                        }
+                        Ok(_) => format!(
+                            "let it bring what it needs: programs = [{}]{whole}",
+                            literal(word)
+                        ),
+                        Err(_) => {
+                            "name its absolute path, and grant the directory that it is in".into()
+                        }
                     })
                 }
                 _ => help,
@@ -243,8 +349,14 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
         }
     }
     if let (Some(word), Some(place)) = (first_word(process), &inside.unruled) {
-        let text = format!("cannot run `{}`: no rule of landlock.paths lets {place} be executed", escape(word));
-        let help = format!("add a rule for it, its interpreter and its libraries, in [landlock.paths]: {} = \"rx\"", literal(place));
+        let text = format!(
+            "cannot run `{}`: no rule of landlock.paths lets {place} be executed",
+            escape(word)
+        );
+        let help = format!(
+            "add a rule for it, its interpreter and its libraries, in [landlock.paths]: {} = \"rx\"",
+            literal(place)
+        );
         out.push(Unseen { code: "process::unseen-program", at: word.at, text, help: Some(help) });
     }
     if let (false, Some(cwd)) = (inside.cwd, process.cwd.get()) {
@@ -257,10 +369,19 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
         });
     }
     for (path, text, at) in &inside.dangling {
-        let to = if text.starts_with('/') { text.clone() } else { format!("{}/{text}", parent(path).trim_end_matches('/')) };
+        let to = if text.starts_with('/') {
+            text.clone()
+        } else {
+            format!("{}/{text}", parent(path).trim_end_matches('/'))
+        };
         let to = plain(&to);
         let text = format!("cannot follow the link {path}: {to} is not there inside");
-        out.push(Unseen { code: "mounts::dangling", at: *at, text, help: Some(format!("grant it: \"{to}\" = \"ro\"")) });
+        out.push(Unseen {
+            code: "mounts::dangling",
+            at: *at,
+            text,
+            help: Some(format!("grant it: \"{to}\" = \"ro\"")),
+        });
     }
     out
 }
@@ -316,7 +437,12 @@ mod tests {
         ];
         for lack in &all {
             let (code, message, _) = say("tool", lack);
-            assert!(code.starts_with("programs::") && message.starts_with("cannot show `tool`: ") && !message.contains("  "), "{message}");
+            assert!(
+                code.starts_with("programs::")
+                    && message.starts_with("cannot show `tool`: ")
+                    && !message.contains("  "),
+                "{message}"
+            );
         }
     }
 }

@@ -13,7 +13,8 @@ use std::fmt;
 
 // ---- section ----
 
-/// `[rlimits]`: a number, a size, a time or `"unlimited"` for both limits, or `{ soft = .., hard = .. }`.
+/// `[rlimits]`: a number, a size, a time or `"unlimited"` for both limits, or
+/// `{ soft = .., hard = .. }`.
 pub type Rlimits = Entries<Rlimit>;
 
 /// A soft and a hard limit in the kernel's unit; [`u64::MAX`] is none.
@@ -46,8 +47,18 @@ pub enum Unit {
 /// Every limit: the profile's word, `RLIMIT_*`, its unit, and what it bounds.
 pub const TABLE: &[(&str, u32, Unit, &str)] = &[
     ("as", libc::RLIMIT_AS, Unit::Bytes, "The whole address space."),
-    ("core", libc::RLIMIT_CORE, Unit::Bytes, "A core file; 1 by default, as 0 does not stop a helper of the host's."),
-    ("cpu", libc::RLIMIT_CPU, Unit::Time { micros: 1_000_000 }, "Time on processors; then XCPU, at the hard limit KILL."),
+    (
+        "core",
+        libc::RLIMIT_CORE,
+        Unit::Bytes,
+        "A core file; 1 by default, as 0 does not stop a helper of the host's.",
+    ),
+    (
+        "cpu",
+        libc::RLIMIT_CPU,
+        Unit::Time { micros: 1_000_000 },
+        "Time on processors; then XCPU, at the hard limit KILL.",
+    ),
     ("data", libc::RLIMIT_DATA, Unit::Bytes, "The data segment."),
     ("fsize", libc::RLIMIT_FSIZE, Unit::Bytes, "A file that is written."),
     ("locks", libc::RLIMIT_LOCKS, Unit::Count, "File locks (kernels before 2.4.25)."),
@@ -58,7 +69,12 @@ pub const TABLE: &[(&str, u32, Unit, &str)] = &[
     ("nproc", libc::RLIMIT_NPROC, Unit::Count, "Processes of the user."),
     ("rss", libc::RLIMIT_RSS, Unit::Bytes, "Resident memory (kernels before 2.4.30)."),
     ("rtprio", libc::RLIMIT_RTPRIO, Unit::Count, "The ceiling of the real-time priority."),
-    ("rttime", libc::RLIMIT_RTTIME, Unit::Time { micros: 1 }, "Time on a processor without a blocking call, under a real-time policy."),
+    (
+        "rttime",
+        libc::RLIMIT_RTTIME,
+        Unit::Time { micros: 1 },
+        "Time on a processor without a blocking call, under a real-time policy.",
+    ),
     ("sigpending", libc::RLIMIT_SIGPENDING, Unit::Count, "Queued signals of the user."),
     ("stack", libc::RLIMIT_STACK, Unit::Bytes, "The stack of the first thread."),
 ];
@@ -84,11 +100,19 @@ impl Written for Value {
             _ => Time::from_text(text)
                 .map(Value::Time)
                 .or_else(|_| Size::from_text(text).map(Value::Size))
-                .map_err(|_| format!("`{text}` is not a limit\nhelp: write a number, \"64M\", \"30s\" or \"unlimited\"")),
+                .map_err(|_| {
+                    format!(
+                        "`{text}` is not a limit\nhelp: write a number, \"64M\", \"30s\" or \"unlimited\""
+                    )
+                }),
         }
     }
     fn from_integer(number: i64) -> Option<Result<Value, String>> {
-        Some(u64::try_from(number).map(Value::Number).map_err(|_| "a limit cannot be negative".into()))
+        Some(
+            u64::try_from(number)
+                .map(Value::Number)
+                .map_err(|_| "a limit cannot be negative".into()),
+        )
     }
     fn looks() -> Shape {
         Shape::Either(vec![Shape::names(["unlimited"]), Size::shape(), Time::shape()])
@@ -102,10 +126,14 @@ impl Value {
             (Value::Unlimited, _) => Ok(libc::RLIM_INFINITY),
             (Value::Number(number), Unit::Count | Unit::Bytes) => Ok(number),
             (Value::Size(size), Unit::Bytes) => Ok(size.0),
-            (Value::Time(time), Unit::Time { micros }) => Ok(u64::try_from(time.0.as_micros()).unwrap_or(u64::MAX).div_ceil(micros)),
+            (Value::Time(time), Unit::Time { micros }) => {
+                Ok(u64::try_from(time.0.as_micros()).unwrap_or(u64::MAX).div_ceil(micros))
+            }
             (_, Unit::Count) => Err("it is a count, so write a bare number"),
             (_, Unit::Bytes) => Err("it is an amount of memory, so write a size such as \"64M\""),
-            (_, Unit::Time { .. }) => Err("it is a time, so write it with its unit, such as \"30s\""),
+            (_, Unit::Time { .. }) => {
+                Err("it is a time, so write it with its unit, such as \"30s\"")
+            }
         }
     }
 }
@@ -115,9 +143,13 @@ impl Rlimit {
     fn meant(&self, unit: Unit) -> Option<String> {
         let one = |value: Value| match (value, unit) {
             (Value::Size(size), Unit::Count) => Some(size.0.to_string()),
-            (Value::Number(number), Unit::Time { micros: 1_000_000 }) => Some(format!("\"{number}s\"")),
+            (Value::Number(number), Unit::Time { micros: 1_000_000 }) => {
+                Some(format!("\"{number}s\""))
+            }
             // `m` is for minutes.
-            (Value::Time(time), Unit::Bytes) => time.to_string().strip_suffix('m').map(|number| format!("\"{number}M\"")),
+            (Value::Time(time), Unit::Bytes) => {
+                time.to_string().strip_suffix('m').map(|number| format!("\"{number}M\""))
+            }
             (value, unit) => value.raw(unit).ok().and_then(|_| serde_json::to_string(&value).ok()),
         };
         let (soft, hard) = (one(self.soft)?, one(self.hard)?);
@@ -184,7 +216,9 @@ impl<'de> Deserialize<'de> for Rlimit {
                 f.write_str("a number, a size, a time, \"unlimited\", or { soft = .., hard = .. }")
             }
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Rlimit, E> {
-                let value = Value::from_integer(number).unwrap_or(Ok(Value::Unlimited)).map_err(E::custom)?;
+                let value = Value::from_integer(number)
+                    .unwrap_or(Ok(Value::Unlimited))
+                    .map_err(E::custom)?;
                 Ok(Rlimit { soft: value, hard: value })
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Rlimit, E> {
@@ -201,23 +235,35 @@ impl<'de> Deserialize<'de> for Rlimit {
 
 // ---- draft ----
 
-/// What is set where the profile is silent. RLIMIT_CORE is 1, not 0: with a piped core_pattern the kernel runs the host's helper
-/// at 0, and neither helper nor file at 1 (kernel commit 725eae32df77; tried on 6.1 and 7.3).
+/// What is set where the profile is silent. RLIMIT_CORE is 1, not 0: with a piped core_pattern the
+/// kernel runs the host's helper at 0, and neither helper nor file at 1 (kernel commit
+/// 725eae32df77; tried on 6.1 and 7.3).
 const UNSAID: &[(&str, u64)] = &[("core", 1)];
 
 /// The kernel's numbers of the limits that are set.
 pub fn resources(rlimits: &Rlimits) -> impl Iterator<Item = u32> {
-    rlimits.iter().filter_map(|(name, _)| TABLE.iter().find(|(known, ..)| *known == name.value)).map(|(_, resource, ..)| *resource)
+    rlimits
+        .iter()
+        .filter_map(|(name, _)| TABLE.iter().find(|(known, ..)| *known == name.value))
+        .map(|(_, resource, ..)| *resource)
 }
 
 /// Drafts the limits.
 pub fn draft(rlimits: &Rlimits, draft: &mut Draft) {
     let names = || TABLE.iter().map(|(name, ..)| *name);
     for (name, limit) in rlimits.iter() {
-        let Some((word, resource, unit, _)) = TABLE.iter().find(|(known, ..)| *known == name.value) else {
-            let help = suggestion(name.value, names()).unwrap_or_else(|| format!("the limits are {}", names().collect::<Vec<_>>().join(", ")));
+        let Some((word, resource, unit, _)) = TABLE.iter().find(|(known, ..)| *known == name.value)
+        else {
+            let help = suggestion(name.value, names()).unwrap_or_else(|| {
+                format!("the limits are {}", names().collect::<Vec<_>>().join(", "))
+            });
             draft.problem(
-                Problem::new("rlimits::unknown", name.at, format!("cannot set `{}`: there is no limit of that name", name.value)).help(help),
+                Problem::new(
+                    "rlimits::unknown",
+                    name.at,
+                    format!("cannot set `{}`: there is no limit of that name", name.value),
+                )
+                .help(help),
             );
             continue;
         };
@@ -225,19 +271,36 @@ pub fn draft(rlimits: &Rlimits, draft: &mut Draft) {
             (Ok(soft), Ok(hard)) => (soft, hard),
             (Err(why), _) | (_, Err(why)) => {
                 let guess = limit.meant(*unit).map(|value| format!("write {word} = {value}"));
-                draft.problem(Problem::new("rlimits::unit", limit.at, format!("cannot set `{word}`: {why}")).guess(limit.at, guess));
+                draft.problem(
+                    Problem::new("rlimits::unit", limit.at, format!("cannot set `{word}`: {why}"))
+                        .guess(limit.at, guess),
+                );
                 continue;
             }
         };
         if soft > hard {
-            draft.problem(Problem::new("rlimits::soft", limit.at, format!("cannot set `{word}`: the soft limit is above the hard one")));
+            draft.problem(Problem::new(
+                "rlimits::soft",
+                limit.at,
+                format!("cannot set `{word}`: the soft limit is above the hard one"),
+            ));
             continue;
         }
-        draft.step(Stage::Process, Op::Rlimit { name: word, resource: *resource, soft, hard }, limit.at);
+        draft.step(
+            Stage::Process,
+            Op::Rlimit { name: word, resource: *resource, soft, hard },
+            limit.at,
+        );
     }
     for (word, value) in UNSAID {
-        if let (None, Some((word, resource, ..))) = (rlimits.get(word), TABLE.iter().find(|(known, ..)| known == word)) {
-            draft.step(Stage::Process, Op::Rlimit { name: word, resource: *resource, soft: *value, hard: *value }, Span::NOWHERE);
+        if let (None, Some((word, resource, ..))) =
+            (rlimits.get(word), TABLE.iter().find(|(known, ..)| known == word))
+        {
+            draft.step(
+                Stage::Process,
+                Op::Rlimit { name: word, resource: *resource, soft: *value, hard: *value },
+                Span::NOWHERE,
+            );
         }
     }
 }
@@ -248,7 +311,10 @@ mod tests {
 
     #[test]
     fn units_are_the_limits_own() {
-        assert_eq!(Value::Time(Time::from_text("1500ms").unwrap()).raw(Unit::Time { micros: 1_000_000 }), Ok(2));
+        assert_eq!(
+            Value::Time(Time::from_text("1500ms").unwrap()).raw(Unit::Time { micros: 1_000_000 }),
+            Ok(2)
+        );
         assert!(Value::Number(3).raw(Unit::Time { micros: 1 }).is_err());
         assert_eq!(Value::Unlimited.raw(Unit::Count), Ok(u64::MAX));
         assert_eq!(TABLE.len(), 16);

@@ -1,7 +1,8 @@
-//! `seccomp.write-execute = false` on files: what can be written is not executed, so that no program is made by writing one.
+//! `seccomp.write-execute = false` on files: what can be written is not executed, so that no
+//! program is made by writing one.
 //!
-//! The filter keeps memory; here mounts do their part by noexec, which holds mmap(2) as well as execve(2). Where no mount of the
-//! sandbox's own stands before the files, nothing does.
+//! The filter keeps memory; here mounts do their part by noexec, which holds mmap(2) as well as
+//! execve(2). Where no mount of the sandbox's own stands before the files, nothing does.
 
 use crate::host::mounted::{Mounted, Spot, Written};
 use crate::host::{Fact, FileKind, Host};
@@ -40,21 +41,42 @@ pub struct Kept {
 }
 
 /// Parts what can be written from what can be executed.
-pub fn draft(seccomp: &Seccomp, host: &Host, Kept { sight, own_tree, ruled, nested }: Kept, draft: &mut Draft) {
+pub fn draft(
+    seccomp: &Seccomp,
+    host: &Host,
+    Kept { sight, own_tree, ruled, nested }: Kept,
+    draft: &mut Draft,
+) {
     let Some(word) = seccomp.write_execute.get().filter(|word| !word.value) else { return };
     let refuse = |at: Span, message: String, help: &str| {
-        Problem::new("seccomp::write-execute", at, message).also(word.at, "because of this").help(help.to_owned())
+        Problem::new("seccomp::write-execute", at, message)
+            .also(word.at, "because of this")
+            .help(help.to_owned())
     };
     if let Some(nested) = nested {
-        let message = "cannot keep what is written from being executed: the target can mount a file system of its own, by `nested`".to_owned();
-        draft.problem(refuse(nested, message, "leave \"mount\" out of `nested`, or leave `write-execute` out"));
+        let message = "cannot keep what is written from being executed: the target can mount a \
+                       file system of its own, by `nested`"
+            .to_owned();
+        draft.problem(refuse(
+            nested,
+            message,
+            "leave \"mount\" out of `nested`, or leave `write-execute` out",
+        ));
     }
     match sight {
         Sight::Own => {}
-        Sight::Host(_) | Sight::Ungranted(_) => return without_mounts((host, own_tree), &refuse, draft),
+        Sight::Host(_) | Sight::Ungranted(_) => {
+            return without_mounts((host, own_tree), &refuse, draft);
+        }
         Sight::Joined => {
-            let message = "cannot keep what is written from being executed: the sandbox has no file tree of its own".to_owned();
-            return draft.problem(refuse(word.at, message, "leave namespaces.mount new, or leave `write-execute` out"));
+            let message = "cannot keep what is written from being executed: the sandbox has no \
+                           file tree of its own"
+                .to_owned();
+            return draft.problem(refuse(
+                word.at,
+                message,
+                "leave namespaces.mount new, or leave `write-execute` out",
+            ));
         }
     }
     let mut executable = vec![];
@@ -62,16 +84,25 @@ pub fn draft(seccomp: &Seccomp, host: &Host, Kept { sight, own_tree, ruled, nest
         match &mut step.op {
             // Device nodes have no attributes of their own.
             Op::OpenTree { attrs: Attrs(0), .. } => {}
-            Op::OpenTree { attrs, .. } if !attrs.has(Attrs::READ_ONLY) => *attrs = attrs.and(Attrs::NO_EXEC),
-            Op::Tmpfs { path, attrs, .. } if !attrs.has(Attrs::READ_ONLY) && !attrs.has(Attrs::NO_EXEC) => {
+            Op::OpenTree { attrs, .. } if !attrs.has(Attrs::READ_ONLY) => {
+                *attrs = attrs.and(Attrs::NO_EXEC)
+            }
+            Op::Tmpfs { path, attrs, .. }
+                if !attrs.has(Attrs::READ_ONLY) && !attrs.has(Attrs::NO_EXEC) =>
+            {
                 executable.push((path.to_string(), step.at))
             }
-            Op::Root { limits: Some(_), attrs } if !attrs.has(Attrs::NO_EXEC) => executable.push(("/".into(), step.at)),
+            Op::Root { limits: Some(_), attrs } if !attrs.has(Attrs::NO_EXEC) => {
+                executable.push(("/".into(), step.at))
+            }
             _ => {}
         }
     }
     for (path, at) in executable {
-        let message = format!("cannot make {path} executable: `write-execute` is false, and the target can write there");
+        let message = format!(
+            "cannot make {path} executable: `write-execute` is false, and the target can write \
+             there"
+        );
         draft.problem(refuse(at, message, "leave `exec = true` out, or write-execute"));
     }
     let none = Mounted::default();
@@ -80,14 +111,25 @@ pub fn draft(seccomp: &Seccomp, host: &Host, Kept { sight, own_tree, ruled, nest
     seen_twice(&bound, draft);
     for file in &mounted.written {
         if let Some(why) = runs(file, (&bound, mounted), ruled, draft) {
-            let message = format!("cannot pass descriptor {}: {} is open for writing, and {why}", file.fd, file.path);
-            draft.problem(refuse(Span::NOWHERE, message, "write to a pipe (stockade run ... | cat > FILE), or leave `write-execute` out"));
+            let message = format!(
+                "cannot pass descriptor {}: {} is open for writing, and {why}",
+                file.fd, file.path
+            );
+            draft.problem(refuse(
+                Span::NOWHERE,
+                message,
+                "write to a pipe (stockade run ... | cat > FILE), or leave `write-execute` out",
+            ));
         }
     }
 }
 
 /// Landlock's right to execute does not hold mmap(2), so that a loader runs what was written.
-fn without_mounts((host, own_tree): (&Host, &str), refuse: &impl Fn(Span, String, &str) -> Problem, draft: &mut Draft) {
+fn without_mounts(
+    (host, own_tree): (&Host, &str),
+    refuse: &impl Fn(Span, String, &str) -> Problem,
+    draft: &mut Draft,
+) {
     let is_node = |path: &str| {
         path.strip_prefix("/dev/").is_some_and(|name| DEV_NODES.contains(&name))
             || matches!(host.at(path), Fact::Present(file) if file.kind == FileKind::Device)
@@ -98,8 +140,18 @@ fn without_mounts((host, own_tree): (&Host, &str), refuse: &impl Fn(Span, String
         .iter()
         .filter_map(|step| match &step.op {
             Op::LandlockRule { path, rights, .. } if writes(*rights) && !is_node(path.text()) => {
-                let message = format!("cannot keep what is written in {path} from being executed: Landlock does not rule over mmap(2)");
-                Some(refuse(step.at, message, &format!("let the sandbox have a file tree of its own ({own_tree}), or leave `write-execute` out")))
+                let message = format!(
+                    "cannot keep what is written in {path} from being executed: Landlock does not \
+                     rule over mmap(2)"
+                );
+                Some(refuse(
+                    step.at,
+                    message,
+                    &format!(
+                        "let the sandbox have a file tree of its own ({own_tree}), or leave \
+                         `write-execute` out"
+                    ),
+                ))
             }
             _ => None,
         })
@@ -116,40 +168,61 @@ fn bound(mounted: &Mounted, draft: &Draft) -> Vec<Bound> {
     };
     let trees = draft.steps.iter().filter_map(|step| match &step.op {
         Op::OpenTree { attrs: Attrs(0), .. } => None,
-        Op::OpenTree { slot, source, recursive, attrs, .. } => Some((*slot, source.text(), *recursive, *attrs, step.at)),
+        Op::OpenTree { slot, source, recursive, attrs, .. } => {
+            Some((*slot, source.text(), *recursive, *attrs, step.at))
+        }
         _ => None,
     });
     trees
         .filter_map(|(slot, source, recursive, attrs, at)| {
             let spots = mounted.spots(source, recursive);
-            Some(Bound { slot, source: source.to_owned(), inside: attached(slot)?, writable: !attrs.has(Attrs::READ_ONLY), spots, at })
+            Some(Bound {
+                slot,
+                source: source.to_owned(),
+                inside: attached(slot)?,
+                writable: !attrs.has(Attrs::READ_ONLY),
+                spots,
+                at,
+            })
         })
         .collect()
 }
 
-/// A directory bound for writing and once more for reading: the second is noexec, too, unless the first covers it there.
+/// A directory bound for writing and once more for reading: the second is noexec, too, unless the
+/// first covers it there.
 fn seen_twice(bound: &[Bound], draft: &mut Draft) {
     for reader in bound.iter().filter(|one| !one.writable) {
-        let Some(writer) = bound.iter().filter(|one| one.writable).find(|writer| meets(reader, writer)) else { continue };
+        let Some(writer) =
+            bound.iter().filter(|one| one.writable).find(|writer| meets(reader, writer))
+        else {
+            continue;
+        };
         for step in &mut draft.steps {
             if let Op::OpenTree { slot, attrs, .. } = &mut step.op
                 && *slot == reader.slot
                 && !attrs.has(Attrs::NO_EXEC)
             {
                 *attrs = attrs.and(Attrs::NO_EXEC);
-                let text = format!("{} is noexec: `write-execute` is false, and {} lets the target write there", reader.inside, writer.inside);
+                let text = format!(
+                    "{} is noexec: `write-execute` is false, and {} lets the target write there",
+                    reader.inside, writer.inside
+                );
                 draft.notes.push(crate::text::problem::Note { less: false, text, at: reader.at });
             }
         }
     }
 }
 
-/// Whether something of one is in the other, but for what stands at one place inside: there the deeper mount covers the wider one.
+/// Whether something of one is in the other, but for what stands at one place inside: there the
+/// deeper mount covers the wider one.
 fn meets(reader: &Bound, writer: &Bound) -> bool {
-    let inside = |bound: &Bound, path: &str| below(path, &bound.source).map(|tail| join(&bound.inside, tail));
+    let inside = |bound: &Bound, path: &str| {
+        below(path, &bound.source).map(|tail| join(&bound.inside, tail))
+    };
     reader.spots.iter().any(|one| {
         writer.spots.iter().any(|other| {
-            let deeper = if below(&one.path, &other.path).is_some() { &one.path } else { &other.path };
+            let deeper =
+                if below(&one.path, &other.path).is_some() { &one.path } else { &other.path };
             let place = inside(reader, deeper);
             let covered = place.is_some() && place == inside(writer, deeper);
             one.meets(other) && !covered
@@ -158,18 +231,28 @@ fn meets(reader: &Bound, writer: &Bound) -> bool {
 }
 
 /// How what is written by a descriptor could be executed, if it could.
-fn runs(file: &Written, (bound, mounted): (&[Bound], &Mounted), ruled: bool, draft: &Draft) -> Option<String> {
+fn runs(
+    file: &Written,
+    (bound, mounted): (&[Bound], &Mounted),
+    ruled: bool,
+    draft: &Draft,
+) -> Option<String> {
     if file.read {
         return Some("can be mapped by it".into());
     }
     // On the mount that it was opened on, which is not the sandbox's.
     if !ruled {
-        return Some("without Landlock's rules it can be opened anew, by /proc/self/fd, and executed".into());
+        return Some(
+            "without Landlock's rules it can be opened anew, by /proc/self/fd, and executed".into(),
+        );
     }
     let spots = mounted.spots(&file.path, false);
     let noexec = |slot: Slot| {
         draft.steps.iter().any(|step| matches!(&step.op, Op::OpenTree { slot: other, attrs, .. } if *other == slot && attrs.has(Attrs::NO_EXEC)))
     };
-    let shown = bound.iter().filter(|one| !noexec(one.slot)).find(|one| one.spots.iter().any(|one| spots.iter().any(|spot| one.meets(spot))))?;
+    let shown = bound
+        .iter()
+        .filter(|one| !noexec(one.slot))
+        .find(|one| one.spots.iter().any(|one| spots.iter().any(|spot| one.meets(spot))))?;
     Some(format!("{} lets it be executed", shown.inside))
 }

@@ -1,4 +1,5 @@
-//! How far the kernel lets an ordinary user go with limits and priorities. Read only where the profile asks for any of them.
+//! How far the kernel lets an ordinary user go with limits and priorities. Read only where the
+//! profile asks for any of them.
 
 use crate::host::bounds::Bounds;
 use crate::policy::process::Process;
@@ -8,7 +9,9 @@ use crate::sys;
 impl Bounds {
     /// Those of this process, where the profile goes to any of them.
     pub fn read(process: &Process, rlimits: &Rlimits) -> Option<Bounds> {
-        let of_process = process.nice.get().is_some() || process.scheduler.get().is_some() || process.oom_score_adj.get().is_some();
+        let of_process = process.nice.get().is_some()
+            || process.scheduler.get().is_some()
+            || process.oom_score_adj.get().is_some();
         let asked = of_process || process.ioprio.get().is_some() || rlimits.iter().next().is_some();
         asked.then(|| {
             let limit = |resource| sys::get_rlimit(resource).unwrap_or_default();
@@ -18,7 +21,8 @@ impl Bounds {
             }
             let number = |path: &str, field: usize| {
                 let text = std::fs::read_to_string(path).ok()?;
-                // The second field of stat is a name in parentheses, which may hold blanks (proc_pid_stat(5)).
+                // The second field of stat is a name in parentheses, which may hold blanks
+                // (proc_pid_stat(5)).
                 text.rsplit(')').next()?.split_whitespace().nth(field)?.parse::<i32>().ok()
             };
             let by_limit = 20 - i32::try_from(limit(libc::RLIMIT_NICE).0.min(40)).unwrap_or(40);

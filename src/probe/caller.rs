@@ -3,18 +3,24 @@
 use crate::host::caller::Caller;
 use std::collections::BTreeMap;
 
-/// The home of a user without an entry, as in containers with an arbitrary user: Debian's name for none.
+/// The home of a user without an entry, as in containers with an arbitrary user: Debian's name for
+/// none.
 const NO_HOME: &str = "/nonexistent";
 
 impl Caller {
     /// Who called this process.
     pub fn current() -> Caller {
         let (uid, gid) = crate::sys::ids_at_start();
-        let env: BTreeMap<String, String> =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        let env: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
         let (user, home) = passwd_entry(uid).unwrap_or_else(|| (uid.to_string(), NO_HOME.into()));
-        let cwd = std::env::current_dir().ok().and_then(|cwd| cwd.to_str().map(str::to_owned)).unwrap_or_default();
-        let user_profiles = (uid != 0 && home.starts_with('/')).then(|| format!("{home}/.config/stockade"));
+        let cwd = std::env::current_dir()
+            .ok()
+            .and_then(|cwd| cwd.to_str().map(str::to_owned))
+            .unwrap_or_default();
+        let user_profiles =
+            (uid != 0 && home.starts_with('/')).then(|| format!("{home}/.config/stockade"));
         Caller {
             uid,
             gid,

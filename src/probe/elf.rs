@@ -1,7 +1,8 @@
-//! What of a program file matters to whoever starts it: the few headers of ELF (elf(5)); a script has its line ([`super::script`]).
+//! What of a program file matters to whoever starts it: the few headers of ELF (elf(5)); a script
+//! has its line ([`super::script`]).
 //!
-//! It reads by place and never the whole file. The file may be anybody's: every size and count has a bound, what goes past a bound or
-//! past the end of the file is no program.
+//! It reads by place and never the whole file. The file may be anybody's: every size and count has
+//! a bound, what goes past a bound or past the end of the file is no program.
 
 use crate::probe::script::{HEAD, Script};
 use elf::abi;
@@ -125,27 +126,52 @@ fn elf(file: &File, head: &[u8]) -> Option<Elf> {
         return None;
     }
     let table = piece(file, header.e_phoff, size * usize::from(header.e_phnum));
-    let segments: Vec<ProgramHeader> = SegmentTable::new(NativeEndian, header.class, &table).iter().collect();
+    let segments: Vec<ProgramHeader> =
+        SegmentTable::new(NativeEndian, header.class, &table).iter().collect();
     let machine = Machine { wide: header.class == Class::ELF64, number: header.e_machine };
     let of_kind = |kind| segments.iter().find(|segment| segment.p_type == kind);
     let interpreter = match of_kind(abi::PT_INTERP) {
-        Some(segment) => Some(text(file, segment.p_offset, usize::try_from(segment.p_filesz).ok()?.min(MOST_TEXT))?),
+        Some(segment) => Some(text(
+            file,
+            segment.p_offset,
+            usize::try_from(segment.p_filesz).ok()?.min(MOST_TEXT),
+        )?),
         None => None,
     };
-    let mut elf = Elf { machine, shared, interpreter, needed: vec![], soname: None, rpath: None, runpath: None, no_default: false };
+    let mut elf = Elf {
+        machine,
+        shared,
+        interpreter,
+        needed: vec![],
+        soname: None,
+        rpath: None,
+        runpath: None,
+        no_default: false,
+    };
     if let Some(segment) = of_kind(abi::PT_DYNAMIC) {
         dynamic(file, header.class, segment, &segments, &mut elf)?;
     }
     Some(elf)
 }
 
-/// Reads the dynamic section. A text that cannot be read makes the file no program: the loader would end there, too.
-fn dynamic(file: &File, class: Class, segment: &ProgramHeader, segments: &[ProgramHeader], elf: &mut Elf) -> Option<()> {
+/// Reads the dynamic section. A text that cannot be read makes the file no program: the loader
+/// would end there, too.
+fn dynamic(
+    file: &File,
+    class: Class,
+    segment: &ProgramHeader,
+    segments: &[ProgramHeader],
+    elf: &mut Elf,
+) -> Option<()> {
     let length = usize::try_from(segment.p_filesz).ok()?.min(MOST_DYNAMIC * Dyn::size_for(class));
     let bytes = piece(file, segment.p_offset, length);
-    let entries: Vec<Dyn> = DynamicTable::new(NativeEndian, class, &bytes).iter().take_while(|entry| entry.d_tag != abi::DT_NULL).collect();
+    let entries: Vec<Dyn> = DynamicTable::new(NativeEndian, class, &bytes)
+        .iter()
+        .take_while(|entry| entry.d_tag != abi::DT_NULL)
+        .collect();
     let value = |tag| entries.iter().rev().find(|entry| entry.d_tag == tag).map(Dyn::d_val);
-    elf.no_default = value(abi::DT_FLAGS_1).is_some_and(|flags| flags & abi::DF_1_NODEFLIB as u64 != 0);
+    elf.no_default =
+        value(abi::DT_FLAGS_1).is_some_and(|flags| flags & abi::DF_1_NODEFLIB as u64 != 0);
     let Some(strings) = value(abi::DT_STRTAB).and_then(|address| place(address, segments)) else {
         return Some(());
     };
@@ -155,7 +181,11 @@ fn dynamic(file: &File, class: Class, segment: &ProgramHeader, segments: &[Progr
         room -= text.len();
         Some(text)
     };
-    for (tag, field) in [(abi::DT_SONAME, &mut elf.soname), (abi::DT_RPATH, &mut elf.rpath), (abi::DT_RUNPATH, &mut elf.runpath)] {
+    for (tag, field) in [
+        (abi::DT_SONAME, &mut elf.soname),
+        (abi::DT_RPATH, &mut elf.rpath),
+        (abi::DT_RUNPATH, &mut elf.runpath),
+    ] {
         if let Some(offset) = value(tag) {
             *field = Some(string(offset)?);
         }
@@ -169,7 +199,8 @@ fn dynamic(file: &File, class: Class, segment: &ProgramHeader, segments: &[Progr
 /// Where in the file an address of the loaded program is.
 fn place(address: u64, segments: &[ProgramHeader]) -> Option<u64> {
     let holds = |segment: &&ProgramHeader| {
-        segment.p_type == abi::PT_LOAD && address.checked_sub(segment.p_vaddr).is_some_and(|offset| offset < segment.p_filesz)
+        segment.p_type == abi::PT_LOAD
+            && address.checked_sub(segment.p_vaddr).is_some_and(|offset| offset < segment.p_filesz)
     };
     let segment = segments.iter().find(holds)?;
     segment.p_offset.checked_add(address - segment.p_vaddr)
@@ -193,8 +224,18 @@ mod tests {
     use std::io::Write;
 
     fn file(bytes: &[u8]) -> File {
-        let name = std::env::temp_dir().join(format!("stockade-elf-{}-{:?}", std::process::id(), std::thread::current().id()));
-        let mut file = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&name).unwrap();
+        let name = std::env::temp_dir().join(format!(
+            "stockade-elf-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        let mut file = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&name)
+            .unwrap();
         std::fs::remove_file(&name).unwrap();
         file.write_all(bytes).unwrap();
         file
@@ -202,11 +243,19 @@ mod tests {
 
     #[test]
     fn this_test_is_a_program_of_this_machine() {
-        let Program::Elf(elf) = read(&File::open(std::env::current_exe().unwrap()).unwrap()) else { panic!("no ELF") };
-        assert!(elf.machine.runs_here() && elf.machine.wide && elf.machine.word() == std::env::consts::ARCH, "{elf:?}");
+        let Program::Elf(elf) = read(&File::open(std::env::current_exe().unwrap()).unwrap()) else {
+            panic!("no ELF")
+        };
+        assert!(
+            elf.machine.runs_here()
+                && elf.machine.wide
+                && elf.machine.word() == std::env::consts::ARCH,
+            "{elf:?}"
+        );
     }
 
-    /// Bytes of programs, changed at places that a generator gives: nothing panics, nothing takes long.
+    /// Bytes of programs, changed at places that a generator gives: nothing panics, nothing takes
+    /// long.
     #[test]
     fn broken_files_are_survived() {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -216,21 +265,32 @@ mod tests {
             state ^= state << 17;
             (state % below as u64) as usize
         };
-        let mut seeds: Vec<Vec<u8>> = vec![std::fs::read(std::env::current_exe().unwrap()).unwrap()[..8192].to_vec(), b"#!/bin/sh -e\n".to_vec()];
-        seeds.extend(["/bin/sh", "/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"].iter().filter_map(|path| std::fs::read(path).ok()));
+        let mut seeds: Vec<Vec<u8>> = vec![
+            std::fs::read(std::env::current_exe().unwrap()).unwrap()[..8192].to_vec(),
+            b"#!/bin/sh -e\n".to_vec(),
+        ];
+        seeds.extend(
+            ["/bin/sh", "/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"]
+                .iter()
+                .filter_map(|path| std::fs::read(path).ok()),
+        );
         let tests = if std::env::var_os("FULL").is_some() { 200_000 } else { 6_000 };
         for round in 0..tests {
             let seed = &seeds[round % seeds.len()];
             let mut head = seed[..seed.len().min(4096)].to_vec();
             for _ in 0..=random(8) {
-                let (at, value) = (random(head.len()), [0, 1, 0x7f, 0xff, random(256) as u8][random(5)]);
+                let (at, value) =
+                    (random(head.len()), [0, 1, 0x7f, 0xff, random(256) as u8][random(5)]);
                 // Headers are where a change matters.
                 let at = if random(2) == 0 { at % 512 % head.len() } else { at };
                 head[at] = value;
             }
             head.truncate(if random(4) == 0 { random(head.len()) } else { head.len() });
             if let Program::Elf(elf) = read(&file(&head)) {
-                assert!(elf.needed.len() <= MOST_NEEDED && elf.needed.iter().map(String::len).sum::<usize>() <= MOST_TEXT);
+                assert!(
+                    elf.needed.len() <= MOST_NEEDED
+                        && elf.needed.iter().map(String::len).sum::<usize>() <= MOST_TEXT
+                );
             }
         }
     }

@@ -1,7 +1,9 @@
-//! Facts about control groups: which hierarchies there are, where the launcher is in each, and what it may do there.
+//! Facts about control groups: which hierarchies there are, where the launcher is in each, and what
+//! it may do there.
 //!
-//! Found, never assumed: `/proc/self/cgroup` says which groups the launcher is in, `/proc/self/mountinfo` where they can be seen. Read
-//! only for profiles with `[limits]`. It reads and never writes.
+//! Found, never assumed: `/proc/self/cgroup` says which groups the launcher is in,
+//! `/proc/self/mountinfo` where they can be seen. Read only for profiles with `[limits]`. It reads
+//! and never writes.
 
 use crate::host::caller::Caller;
 use crate::host::groups::{Groups, Hierarchy};
@@ -25,12 +27,19 @@ impl Groups {
     pub fn probe(limits: &Limits, mounts: &Mounts, named: bool, caller: &Caller) -> Groups {
         let mounts_of_groups = mounts_of_groups(&read("/proc/self/mountinfo"));
         let hierarchies = find(&read("/proc/self/cgroup"), &mounts_of_groups);
-        let mut groups = Groups { hierarchies, points: mounts_of_groups.into_iter().map(|mount| mount.point).collect(), ..Groups::default() };
+        let mut groups = Groups {
+            hierarchies,
+            points: mounts_of_groups.into_iter().map(|mount| mount.point).collect(),
+            ..Groups::default()
+        };
         let parent = limits.parent.get().map(|path| path.value.0.as_str());
         let wanted = wanted_controllers(limits, named);
-        // Version 1 names its controllers in /proc/self/cgroup; the other one is asked for what is not among them.
-        let all_in_v1 =
-            wanted.iter().all(|controller| place(*controller, &groups).is_some_and(|index| groups.hierarchies[index].version == Version::V1));
+        // Version 1 names its controllers in /proc/self/cgroup; the other one is asked for what is
+        // not among them.
+        let all_in_v1 = wanted.iter().all(|controller| {
+            place(*controller, &groups)
+                .is_some_and(|index| groups.hierarchies[index].version == Version::V1)
+        });
         for hierarchy in &mut groups.hierarchies {
             if let Some(path) = parent {
                 hierarchy.folder = join(&hierarchy.mount, if path == "/" { "" } else { path });
@@ -38,10 +47,14 @@ impl Groups {
             if hierarchy.version == Version::V2 && !all_in_v1 {
                 // Of a group that is absent the top tells, so that its absence is what is said.
                 let there = Path::new(&hierarchy.folder).exists();
-                hierarchy.controllers = words(if there { &hierarchy.folder } else { &hierarchy.mount }, "cgroup.controllers");
+                hierarchy.controllers = words(
+                    if there { &hierarchy.folder } else { &hierarchy.mount },
+                    "cgroup.controllers",
+                );
             }
         }
-        let mut looked: Vec<usize> = wanted.into_iter().filter_map(|controller| place(controller, &groups)).collect();
+        let mut looked: Vec<usize> =
+            wanted.into_iter().filter_map(|controller| place(controller, &groups)).collect();
         looked.sort_unstable();
         looked.dedup();
         for index in looked {
@@ -50,7 +63,8 @@ impl Groups {
                 groups.hierarchies[index].files = groups.hierarchies[index].files_of_a_group();
             }
         }
-        groups.systemd = asks_systemd(limits, &groups, caller.uid == 0).then(|| Hierarchy::through_systemd(caller));
+        groups.systemd = asks_systemd(limits, &groups, caller.uid == 0)
+            .then(|| Hierarchy::through_systemd(caller));
         if limits.wants_share() {
             groups.ram = sys::total_memory().unwrap_or(0);
         }
@@ -61,38 +75,64 @@ impl Groups {
         for path in limits.io.get().into_iter().flat_map(|devices| devices.0.keys()) {
             groups.blocks.insert(path.clone(), block_device(path));
         }
-        if limits.controllers.items.iter().any(|controller| controller.value == Controller::Devices) {
+        if limits.controllers.items.iter().any(|controller| controller.value == Controller::Devices)
+        {
             groups.nodes = nodes(mounts);
         }
         groups
     }
 }
 
-/// The kernel's list of them: one directory for each, such as `hugepages-2048kB` (Documentation/admin-guide/mm/hugetlbpage.rst).
+/// The kernel's list of them: one directory for each, such as `hugepages-2048kB`
+/// (Documentation/admin-guide/mm/hugetlbpage.rst).
 fn huge_pages() -> Vec<u64> {
     let names = fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
-    let size = |name: &str| Some(name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse::<u64>().ok()? << 10);
+    let size = |name: &str| {
+        Some(name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse::<u64>().ok()? << 10)
+    };
     let mut sizes: Vec<u64> = names.filter_map(|entry| size(entry.file_name().to_str()?)).collect();
     sizes.sort_unstable();
     sizes
 }
 
 /// Keys that a group above may allow less of, and their controllers.
-const LESSENED: [(&str, &str); 5] = [("memory", "memory"), ("memory-high", "memory"), ("memory-swap", "memory"), ("pids", "pids"), ("cpu", "cpu")];
+const LESSENED: [(&str, &str); 5] = [
+    ("memory", "memory"),
+    ("memory-high", "memory"),
+    ("memory-swap", "memory"),
+    ("pids", "pids"),
+    ("cpu", "cpu"),
+];
 
 impl Hierarchy {
-    /// What a scope would find: nobody else in it, nothing switched on, and the limits of the manager's group and of those above it.
+    /// What a scope would find: nobody else in it, nothing switched on, and the limits of the
+    /// manager's group and of those above it.
     fn through_systemd(caller: &Caller) -> Result<Hierarchy, Unreached> {
         let found = systemd::find(caller.uid, caller.runtime_dir.as_deref())?;
-        let folder = folder_of_manager(found.pid).ok_or(Unreached { socket: Some(found.socket.path.clone()), errno: libc::ENOTSUP })?;
-        let mut hierarchy = Hierarchy { controllers: words(&folder.folder, "cgroup.controllers"), ..folder };
+        let folder = folder_of_manager(found.pid)
+            .ok_or(Unreached { socket: Some(found.socket.path.clone()), errno: libc::ENOTSUP })?;
+        let mut hierarchy =
+            Hierarchy { controllers: words(&folder.folder, "cgroup.controllers"), ..folder };
         hierarchy.look();
-        Ok(Hierarchy { refused: 0, scope: Some(found.socket), enabled: vec![], top: false, others: 0, inside: true, barred: None, ..hierarchy })
+        Ok(Hierarchy {
+            refused: 0,
+            scope: Some(found.socket),
+            enabled: vec![],
+            top: false,
+            others: 0,
+            inside: true,
+            barred: None,
+            ..hierarchy
+        })
     }
 
     /// All that the plan asks of a hierarchy that it uses.
     fn look(&mut self) {
-        let writable = |file: &str| nix::unistd::access(Path::new(file), nix::unistd::AccessFlags::W_OK).err().map_or(0, |errno| errno as i32);
+        let writable = |file: &str| {
+            nix::unistd::access(Path::new(file), nix::unistd::AccessFlags::W_OK)
+                .err()
+                .map_or(0, |errno| errno as i32)
+        };
         self.refused = writable(&self.folder);
         if self.version == Version::V2 {
             if self.refused == 0 {
@@ -105,19 +145,29 @@ impl Hierarchy {
             self.inside = processes.lines().any(|pid| pid == own);
             self.others = processes.lines().count() - usize::from(self.inside);
             let above = common(&self.own, &self.folder);
-            self.barred = (writable(&format!("{above}/cgroup.procs")) != 0).then(|| above.to_owned());
+            self.barred =
+                (writable(&format!("{above}/cgroup.procs")) != 0).then(|| above.to_owned());
         }
         let has = |name: &str| self.controllers.iter().any(|known| known == name);
         if has("memory") {
             self.swap = match self.version {
-                Version::V1 => Path::new(&format!("{}/memory.memsw.limit_in_bytes", self.folder)).exists(),
+                Version::V1 => {
+                    Path::new(&format!("{}/memory.memsw.limit_in_bytes", self.folder)).exists()
+                }
                 // The top has no such file, and says nothing.
-                Version::V2 => self.top || Path::new(&format!("{}/memory.swap.max", self.folder)).exists(),
+                Version::V2 => {
+                    self.top || Path::new(&format!("{}/memory.swap.max", self.folder)).exists()
+                }
             };
         }
         if has("cpuset") {
-            let names = if self.version == Version::V1 { ["effective_cpus", "effective_mems"] } else { ["cpus.effective", "mems.effective"] };
-            let [cpus, nodes] = names.map(|name| words(&self.folder, &format!("cpuset.{name}")).join(""));
+            let names = if self.version == Version::V1 {
+                ["effective_cpus", "effective_mems"]
+            } else {
+                ["cpus.effective", "mems.effective"]
+            };
+            let [cpus, nodes] =
+                names.map(|name| words(&self.folder, &format!("cpuset.{name}")).join(""));
             (self.cpus, self.nodes) = (cpus, nodes);
         }
         self.least = self.least();
@@ -126,15 +176,24 @@ impl Hierarchy {
     /// What a group has: the launcher's own, or where that is the top, which has few, any other.
     fn files_of_a_group(&self) -> BTreeSet<String> {
         let names = |folder: &str| -> BTreeSet<String> {
-            fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+            fs::read_dir(folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .filter_map(|entry| entry.file_name().into_string().ok())
+                .collect()
         };
         let own = names(&self.folder);
-        let top = if self.version == Version::V1 { own.contains("release_agent") } else { self.top };
+        let top =
+            if self.version == Version::V1 { own.contains("release_agent") } else { self.top };
         if !top {
             return own;
         }
         // Only directories of groups have this file.
-        own.iter().map(|name| names(&join(&self.folder, &format!("/{name}")))).find(|files| files.contains("cgroup.procs")).unwrap_or_default()
+        own.iter()
+            .map(|name| names(&join(&self.folder, &format!("/{name}"))))
+            .find(|files| files.contains("cgroup.procs"))
+            .unwrap_or_default()
     }
 
     /// The least limits from the group up to the top of the hierarchy.
@@ -142,8 +201,14 @@ impl Hierarchy {
         let mut least: BTreeMap<&'static str, (u64, String)> = BTreeMap::new();
         let mut folder = self.folder.as_str();
         loop {
-            for (key, _) in LESSENED.into_iter().filter(|(_, controller)| self.controllers.iter().any(|known| known == controller)) {
-                if let Some(limit) = self.limit_of(folder, key).filter(|limit| least.get(key).is_none_or(|(had, _)| limit < had)) {
+            for (key, _) in LESSENED
+                .into_iter()
+                .filter(|(_, controller)| self.controllers.iter().any(|known| known == controller))
+            {
+                if let Some(limit) = self
+                    .limit_of(folder, key)
+                    .filter(|limit| least.get(key).is_none_or(|(had, _)| limit < had))
+                {
                     least.insert(key, (limit, folder.to_owned()));
                 }
             }
@@ -155,19 +220,28 @@ impl Hierarchy {
     }
 
     fn limit_of(&self, folder: &str, key: &str) -> Option<u64> {
-        let number = |name: &str| words(folder, name).first().and_then(|word| word.parse::<u64>().ok());
+        let number =
+            |name: &str| words(folder, name).first().and_then(|word| word.parse::<u64>().ok());
         match (key, self.version) {
             // Version 1 writes a number near 2^63 for none.
-            ("memory", Version::V1) => number("memory.limit_in_bytes").filter(|limit| *limit < 1 << 62),
+            ("memory", Version::V1) => {
+                number("memory.limit_in_bytes").filter(|limit| *limit < 1 << 62)
+            }
             ("memory", Version::V2) => number("memory.max"),
             ("memory-high", Version::V2) => number("memory.high"),
             ("memory-swap", Version::V2) => number("memory.swap.max"),
             // Version 1 has the one not, and counts the other with memory.
             ("memory-high" | "memory-swap", Version::V1) => None,
             ("pids", _) => number("pids.max"),
-            (_, Version::V1) => Some(number("cpu.cfs_quota_us")? * 1000 / number("cpu.cfs_period_us").filter(|period| *period > 0)?),
+            (_, Version::V1) => Some(
+                number("cpu.cfs_quota_us")? * 1000
+                    / number("cpu.cfs_period_us").filter(|period| *period > 0)?,
+            ),
             (_, Version::V2) => match &words(folder, "cpu.max")[..] {
-                [quota, period] => Some(quota.parse::<u64>().ok()? * 1000 / period.parse::<u64>().ok().filter(|period| *period > 0)?),
+                [quota, period] => Some(
+                    quota.parse::<u64>().ok()? * 1000
+                        / period.parse::<u64>().ok().filter(|period| *period > 0)?,
+                ),
                 _ => None,
             },
         }
@@ -186,7 +260,9 @@ pub fn folder_of_manager(pid: i32) -> Option<Hierarchy> {
 
 /// The hierarchy of version 2, and the group in it that a file of `/proc` tells.
 pub fn unified(file: &str) -> Option<Hierarchy> {
-    find(&read(file), &mounts_of_groups(&read("/proc/self/mountinfo"))).into_iter().find(|hierarchy| hierarchy.version == Version::V2)
+    find(&read(file), &mounts_of_groups(&read("/proc/self/mountinfo")))
+        .into_iter()
+        .find(|hierarchy| hierarchy.version == Version::V2)
 }
 
 /// The deepest directory that both are in, or are.
@@ -200,13 +276,16 @@ fn common<'a>(one: &'a str, other: &str) -> &'a str {
 
 /// The words of a file of one line, which the kernel gives at once; none where it is not there.
 fn words(folder: &str, name: &str) -> Vec<String> {
-    let text = sys::read_whole(Name::new(&format!("{folder}/{name}")).as_c_str()).unwrap_or_default();
+    let text =
+        sys::read_whole(Name::new(&format!("{folder}/{name}")).as_c_str()).unwrap_or_default();
     String::from_utf8_lossy(&text).split_whitespace().map(str::to_owned).collect()
 }
 
 /// A file of the kernel's with many lines; empty where it is not there.
 fn read(path: &str) -> String {
-    sys::read_generated(Name::new(path).as_c_str()).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
+    sys::read_generated(Name::new(path).as_c_str())
+        .map(|text| String::from_utf8_lossy(&text).into_owned())
+        .unwrap_or_default()
 }
 
 /// A mount of a hierarchy.
@@ -223,27 +302,41 @@ fn mounts_of_groups(mountinfo: &str) -> Vec<Mounted> {
     mountinfo.lines().filter_map(mounted).collect()
 }
 
-/// Pairs the groups of a process with the mounts where they can be seen (cgroups(7), proc_pid_mountinfo(5)).
+/// Pairs the groups of a process with the mounts where they can be seen (cgroups(7),
+/// proc_pid_mountinfo(5)).
 fn find(groups: &str, mounts: &[Mounted]) -> Vec<Hierarchy> {
     let mut found = vec![];
     for line in groups.lines() {
         let mut fields = line.splitn(3, ':');
-        let (Some(number), Some(names), Some(path)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let (Some(number), Some(names), Some(path)) = (fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
         let version = if number == "0" && names.is_empty() { Version::V2 } else { Version::V1 };
-        let names: Vec<String> = names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let names: Vec<String> =
+            names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
         // `name=systemd` has no controller.
         if names.iter().any(|name| name.starts_with("name=")) {
             continue;
         }
         let here = mounts.iter().find_map(|mount| {
-            let same = mount.version == version && names.iter().all(|name| mount.options.contains(name));
+            let same =
+                mount.version == version && names.iter().all(|name| mount.options.contains(name));
             let inside = below(path, &mount.root).filter(|_| same && !path.contains("/.."))?;
             Some((mount, join(&mount.point, if inside == "/" { "" } else { inside })))
         });
         if let Some((mount, folder)) = here {
             let delegates = mount.options.iter().any(|option| option == "nsdelegate");
             let mount = mount.point.clone();
-            found.push(Hierarchy { version, controllers: names, mount, own: folder.clone(), folder, delegates, ..Hierarchy::default() });
+            found.push(Hierarchy {
+                version,
+                controllers: names,
+                mount,
+                own: folder.clone(),
+                folder,
+                delegates,
+                ..Hierarchy::default()
+            });
         }
     }
     found
@@ -282,13 +375,19 @@ pub(super) fn unescape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const HYBRID: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
-                          35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n";
+    const HYBRID: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n32 31 0:29 / \
+                          /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
+                          35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n41 31 \
+                          0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n";
 
     #[test]
     fn a_hybrid_machine_has_both_versions() {
-        let found = find("9:name=systemd:/\n4:memory:/a/b\n2:cpu,cpuacct:/\n0::/user.slice\n", &mounts_of_groups(HYBRID));
-        let seen: Vec<(Version, &str)> = found.iter().map(|hierarchy| (hierarchy.version, hierarchy.folder.as_str())).collect();
+        let found = find(
+            "9:name=systemd:/\n4:memory:/a/b\n2:cpu,cpuacct:/\n0::/user.slice\n",
+            &mounts_of_groups(HYBRID),
+        );
+        let seen: Vec<(Version, &str)> =
+            found.iter().map(|hierarchy| (hierarchy.version, hierarchy.folder.as_str())).collect();
         let wanted = [
             (Version::V1, "/sys/fs/cgroup/memory/a/b"),
             (Version::V1, "/sys/fs/cgroup/cpu,cpuacct"),
@@ -300,15 +399,22 @@ mod tests {
     #[test]
     fn the_group_above_two_is_found() {
         let [a, b] = ["/c/user/app/x", "/c/user/other"];
-        assert_eq!((common(a, b), common(a, a), common(a, "/c/user/app/x/y"), common(a, "/d")), ("/c/user", a, a, "/"));
+        assert_eq!(
+            (common(a, b), common(a, a), common(a, "/c/user/app/x/y"), common(a, "/d")),
+            ("/c/user", a, a, "/")
+        );
         assert_eq!(common("/c/ab", "/c/a"), "/c");
     }
 
     #[test]
     fn a_container_sees_its_part_alone() {
-        let mounts = "40 30 0:32 /docker/ab /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n41 30 0:38 / /mnt/with\\040blank rw - cgroup2 c rw\n";
+        let mounts = "40 30 0:32 /docker/ab /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n41 \
+                      30 0:38 / /mnt/with\\040blank rw - cgroup2 c rw\n";
         let found = find("4:memory:/docker/ab\n0::/\n", &mounts_of_groups(mounts));
-        assert_eq!((found[0].folder.as_str(), found[1].folder.as_str()), ("/sys/fs/cgroup/memory", "/mnt/with blank"));
+        assert_eq!(
+            (found[0].folder.as_str(), found[1].folder.as_str()),
+            ("/sys/fs/cgroup/memory", "/mnt/with blank")
+        );
         // A group that is not below what is mounted cannot be seen.
         assert!(find("4:memory:/docker/cd\n0::/../x\n", &mounts_of_groups(mounts)).is_empty());
     }

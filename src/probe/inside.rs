@@ -1,4 +1,5 @@
-//! The finished tree, looked at from outside: what the profile's programs need of the host, and what the command would find.
+//! The finished tree, looked at from outside: what the profile's programs need of the host, and
+//! what the command would find.
 
 use crate::host::inside::Inside;
 use crate::host::privileged::Useless;
@@ -19,32 +20,55 @@ use crate::profile::Profile;
 use std::collections::BTreeMap;
 
 impl Host {
-    /// Looks at the finished tree from outside: is the command there, with its loader and libraries? `run` does without, and asks when
-    /// the target did not start.
+    /// Looks at the finished tree from outside: is the command there, with its loader and
+    /// libraries? `run` does without, and asks when the target did not start.
     pub fn look_inside(&mut self, profile: &Profile) {
         let tree = self.finished(profile);
         let mut search = self.search(profile, &tree, false);
-        let cwd =
-            profile.process.cwd.get().is_none_or(|cwd| matches!(search.view().follow(cwd).map(|found| found.what), Ok(What::Folder | What::Unknown)));
+        let cwd = profile.process.cwd.get().is_none_or(|cwd| {
+            matches!(
+                search.view().follow(cwd).map(|found| found.what),
+                Ok(What::Folder | What::Unknown)
+            )
+        });
         let start = self.working_folder(profile, &tree);
         let word = programs::first_word(&profile.process);
         let command = word.map(|word| search.need(word, start.as_deref())).unwrap_or_default();
         let links = tree.iter().filter_map(|(path, node)| match &node.mount {
             Mount::Symlink(text) => Some((path, text.clone(), node.at)),
             Mount::Bind(_) => match self.at(source_of(path, &node.mount)?) {
-                Fact::Present(File { kind: FileKind::Link(text), .. }) => Some((path, text.clone(), node.at)),
+                Fact::Present(File { kind: FileKind::Link(text), .. }) => {
+                    Some((path, text.clone(), node.at))
+                }
                 _ => None,
             },
             _ => None,
         });
-        let dangling = links.filter(|(path, ..)| search.view().follow(path).is_err()).map(|(path, text, at)| (path.clone(), text, at)).collect();
-        let mut place_of = |word: &str| self.place_of(word, start.as_deref(), profile, search.view());
-        let unruled = word.and_then(|word| place_of(word)).map(|place| place.path).filter(|place| !self.lets_execute(profile, place));
-        let items = profile.programs.items.iter().filter_map(|item| Some((item.at, item.value.text(&profile.process)?)));
-        let useless = word.map(|word| (word.at, word.value.as_str())).into_iter().chain(items).filter_map(|(at, word)| {
-            let Found { path, what: What::File { source, mode, .. }, .. } = place_of(word)? else { return None };
-            Some(Useless { at, path, given: privileged::given(&source, mode)? })
-        });
+        let dangling = links
+            .filter(|(path, ..)| search.view().follow(path).is_err())
+            .map(|(path, text, at)| (path.clone(), text, at))
+            .collect();
+        let mut place_of =
+            |word: &str| self.place_of(word, start.as_deref(), profile, search.view());
+        let unruled = word
+            .and_then(|word| place_of(word))
+            .map(|place| place.path)
+            .filter(|place| !self.lets_execute(profile, place));
+        let items = profile
+            .programs
+            .items
+            .iter()
+            .filter_map(|item| Some((item.at, item.value.text(&profile.process)?)));
+        let useless =
+            word.map(|word| (word.at, word.value.as_str())).into_iter().chain(items).filter_map(
+                |(at, word)| {
+                    let Found { path, what: What::File { source, mode, .. }, .. } = place_of(word)?
+                    else {
+                        return None;
+                    };
+                    Some(Useless { at, path, given: privileged::given(&source, mode)? })
+                },
+            );
         let useless = useless.collect();
         self.inside = Some(Inside { command, cwd, dangling, unruled, useless });
     }
@@ -54,13 +78,22 @@ impl Host {
         let (tree, _) = settle(&expand(&profile.mounts, &self.globs), self);
         let mut search = self.search(profile, &tree, true);
         let start = self.working_folder(profile, &tree);
-        let need = |word: Option<&str>| word.map(|word| search.need(word, start.as_deref())).unwrap_or_default();
-        self.programs = profile.programs.items.iter().map(|item| item.value.text(&profile.process)).map(need).collect();
+        let need = |word: Option<&str>| {
+            word.map(|word| search.need(word, start.as_deref())).unwrap_or_default()
+        };
+        self.programs = profile
+            .programs
+            .items
+            .iter()
+            .map(|item| item.value.text(&profile.process))
+            .map(need)
+            .collect();
         for piece in self.programs.iter().flat_map(|program| program.pieces.values()) {
             let Piece::File { source, inode: read } = piece else { continue };
             let mut fact = look(source, false, with_fs);
             if let Fact::Present(File { inode, .. }) = &mut fact {
-                // The file that was read is the one that is shown: one that was put there since is refused at the launch.
+                // The file that was read is the one that is shown: one that was put there since is
+                // refused at the launch.
                 *inode = *read;
             }
             self.paths.insert(source.clone(), fact);
@@ -68,25 +101,53 @@ impl Host {
     }
 
     /// Where the program of a command is inside.
-    fn place_of(&self, word: &str, start: Option<&str>, profile: &Profile, view: &mut View<'_>) -> Option<Found> {
+    fn place_of(
+        &self,
+        word: &str,
+        start: Option<&str>,
+        profile: &Profile,
+        view: &mut View<'_>,
+    ) -> Option<Found> {
         let places = match (word.starts_with('/'), word.contains('/')) {
             (true, _) => vec![word.to_owned()],
             (false, true) => start.iter().map(|start| join(start, &format!("/{word}"))).collect(),
-            (false, false) => env::search_path_of(&profile.env, &self.caller).iter().map(|folder| format!("{folder}/{word}")).collect(),
+            (false, false) => env::search_path_of(&profile.env, &self.caller)
+                .iter()
+                .map(|folder| format!("{folder}/{word}"))
+                .collect(),
         };
-        places.iter().filter_map(|place| view.follow(place).ok()).find(|found| matches!(found.what, What::File { .. }))
+        places
+            .iter()
+            .filter_map(|place| view.follow(place).ok())
+            .find(|found| matches!(found.what, What::File { .. }))
     }
 
-    /// Whether the rules that the profile writes itself, if it does, let a file be executed: they add up from it to the root.
+    /// Whether the rules that the profile writes itself, if it does, let a file be executed: they
+    /// add up from it to the root.
     fn lets_execute(&self, profile: &Profile, path: &str) -> bool {
-        let Some(Paths::Table(table)) = profile.landlock.paths.get().map(|paths| &paths.value) else { return true };
-        let holds = |rule: &AbsolutePath| self.ruled.get(&rule.0).is_none_or(|place| place.as_ref().is_ok_and(|place| below(path, place).is_some()));
-        let rights = table.iter().filter(|(rule, _)| holds(rule)).fold(Rights(0), |rights, (_, granted)| rights.and(granted.0));
+        let Some(Paths::Table(table)) = profile.landlock.paths.get().map(|paths| &paths.value)
+        else {
+            return true;
+        };
+        let holds = |rule: &AbsolutePath| {
+            self.ruled
+                .get(&rule.0)
+                .is_none_or(|place| place.as_ref().is_ok_and(|place| below(path, place).is_some()))
+        };
+        let rights = table
+            .iter()
+            .filter(|(rule, _)| holds(rule))
+            .fold(Rights(0), |rights, (_, granted)| rights.and(granted.0));
         rights.holds(Rights::EXECUTE)
     }
 
-    /// Where the paths of Landlock's own rules lead: a rule is made on the file itself, never on a link to it.
-    pub(super) fn read_ruled<'p>(&mut self, profile: &Profile, paths: impl Iterator<Item = &'p str>) {
+    /// Where the paths of Landlock's own rules lead: a rule is made on the file itself, never on a
+    /// link to it.
+    pub(super) fn read_ruled<'p>(
+        &mut self,
+        profile: &Profile,
+        paths: impl Iterator<Item = &'p str>,
+    ) {
         let mut ruled = BTreeMap::new();
         match profile.namespaces.tree() {
             Namespace::New => {
@@ -98,8 +159,14 @@ impl Host {
             }
             Namespace::Host => {
                 for path in paths {
-                    let real = std::fs::canonicalize(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO));
-                    ruled.insert(path.to_owned(), real.and_then(|real| real.into_os_string().into_string().map_err(|_| libc::EILSEQ)));
+                    let real = std::fs::canonicalize(path)
+                        .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO));
+                    ruled.insert(
+                        path.to_owned(),
+                        real.and_then(|real| {
+                            real.into_os_string().into_string().map_err(|_| libc::EILSEQ)
+                        }),
+                    );
                 }
             }
             // Nothing is known of that tree.
@@ -122,7 +189,8 @@ impl Host {
     /// The entries, and what programs add to them.
     fn finished(&self, profile: &Profile) -> Tree {
         let (mut tree, _) = settle(&expand(&profile.mounts, &self.globs), self);
-        let implied = programs::draft(&profile.programs, &profile.process, self, &mut Default::default());
+        let implied =
+            programs::draft(&profile.programs, &profile.process, self, &mut Default::default());
         for (path, node) in implied {
             tree.entry(path).or_insert(node);
         }
@@ -131,10 +199,15 @@ impl Host {
 
     fn search<'t>(&self, profile: &Profile, tree: &'t Tree, host_shows: bool) -> Search<'t> {
         let folders = env::search_path_of(&profile.env, &self.caller);
-        Search::new(View::new(tree, host_shows), folders, env::value_of(&profile.env, &self.caller, "LD_LIBRARY_PATH"))
+        Search::new(
+            View::new(tree, host_shows),
+            folders,
+            env::value_of(&profile.env, &self.caller, "LD_LIBRARY_PATH"),
+        )
     }
 
-    /// Where a relative command begins: the profile's directory, or the caller's where an entry shows it.
+    /// Where a relative command begins: the profile's directory, or the caller's where an entry
+    /// shows it.
     fn working_folder(&self, profile: &Profile, tree: &Tree) -> Option<String> {
         match profile.process.cwd.get() {
             Some(cwd) => Some(cwd.value.0.clone()),
@@ -143,7 +216,8 @@ impl Host {
     }
 }
 
-/// Whether stockade makes what is at a path: a directory of `missing = "create"`, or a file that it writes where no entry is.
+/// Whether stockade makes what is at a path: a directory of `missing = "create"`, or a file that it
+/// writes where no entry is.
 fn is_made(tree: &Tree, host: &Host, path: &str) -> bool {
     match tree.get(path).map(|node| &node.mount) {
         Some(Mount::Bind(Bind { missing: Missing::Create, .. })) => true,

@@ -1,4 +1,5 @@
-//! Where a dynamic loader looks for a library: the rules of glibc (ld.so(8)) and of musl, as a list of paths. It opens nothing.
+//! Where a dynamic loader looks for a library: the rules of glibc (ld.so(8)) and of musl, as a list
+//! of paths. It opens nothing.
 
 use crate::language::value::{below, parent};
 use crate::probe::elf::{Elf, Machine};
@@ -55,22 +56,39 @@ const MOST_FOLDERS: usize = 256;
 impl Loader {
     /// The loader whose file, its links resolved, is at `path`.
     pub fn new(path: &str, machine: Machine, library_path: Option<String>) -> Loader {
-        let musl = path.rsplit('/').next().is_some_and(|name| name.starts_with("ld-musl-") || name == "libc.so");
+        let musl = path
+            .rsplit('/')
+            .next()
+            .is_some_and(|name| name.starts_with("ld-musl-") || name == "libc.so");
         let folder = parent(path);
-        // glibc's own directory is its first default one; built with the prefix /usr it has another in /usr (Makeconfig, sysd-dirs).
-        let tail = below(folder, "/usr").filter(|tail| tail.starts_with("/lib")).or(folder.starts_with("/lib").then_some(folder));
+        // glibc's own directory is its first default one; built with the prefix /usr it has another
+        // in /usr (Makeconfig, sysd-dirs).
+        let tail = below(folder, "/usr")
+            .filter(|tail| tail.starts_with("/lib"))
+            .or(folder.starts_with("/lib").then_some(folder));
         let folders: Vec<String> = match tail {
             _ if musl => ["/lib", "/usr/local/lib", "/usr/lib"].map(str::to_owned).to_vec(),
             // Debian's directory of a machine stands before the common ones.
             Some(tail) if tail.len() > "/lib/".len() && tail.starts_with("/lib/") => {
-                vec![tail.to_owned(), format!("/usr{tail}"), "/lib".to_owned(), "/usr/lib".to_owned()]
+                vec![
+                    tail.to_owned(),
+                    format!("/usr{tail}"),
+                    "/lib".to_owned(),
+                    "/usr/lib".to_owned(),
+                ]
             }
             Some(tail) => vec![tail.to_owned(), format!("/usr{tail}")],
             None => vec![folder.to_owned()],
         };
         let lib = tail.map_or("lib", |tail| &tail[1..]).to_owned();
         // The environment may separate its directories by `;`, too.
-        Loader { musl, machine, lib, folders, library_path: library_path.map(|path| path.replace(';', ":")) }
+        Loader {
+            musl,
+            machine,
+            lib,
+            folders,
+            library_path: library_path.map(|path| path.replace(';', ":")),
+        }
     }
 
     /// The same with other default directories: musl's stand in a file.
@@ -81,24 +99,42 @@ impl Loader {
     /// The names that musl's loader answers to by itself (its ldso/dynlink.c).
     pub fn is_itself(&self, name: &str) -> bool {
         let rest = name.strip_prefix("lib").unwrap_or("");
-        self.musl && ["c.", "pthread.", "rt.", "m.", "dl.", "util.", "xnet."].iter().any(|own| rest.starts_with(own))
+        self.musl
+            && ["c.", "pthread.", "rt.", "m.", "dl.", "util.", "xnet."]
+                .iter()
+                .any(|own| rest.starts_with(own))
     }
 
     /// Where `objects[by]` finds a library, in the order of the search.
-    pub fn places(&self, objects: &[Object], by: usize, name: &str, cache: Option<&Cache>) -> Vec<Place> {
+    pub fn places(
+        &self,
+        objects: &[Object],
+        by: usize,
+        name: &str,
+        cache: Option<&Cache>,
+    ) -> Vec<Place> {
         let asks = &objects[by];
         if name.contains('/') {
-            return self.expand(name, &asks.origin).filter(|path| path.starts_with('/')).map(plain).into_iter().collect();
+            return self
+                .expand(name, &asks.origin)
+                .filter(|path| path.starts_with('/'))
+                .map(plain)
+                .into_iter()
+                .collect();
         }
         let mut lists: Vec<String> = vec![];
-        let mut chain = std::iter::successors(Some(asks), |object| object.by.map(|by| &objects[by]));
-        let environment = self.library_path.as_ref().map(|path| self.list(path, &objects[0].origin));
+        let mut chain =
+            std::iter::successors(Some(asks), |object| object.by.map(|by| &objects[by]));
+        let environment =
+            self.library_path.as_ref().map(|path| self.list(path, &objects[0].origin));
         if self.musl {
             lists.extend(environment.into_iter().flatten());
             // Either tag, of the object and of all that led to it.
             lists.extend(
                 chain
-                    .filter_map(|object| Some((object.elf.runpath.as_ref().or(object.elf.rpath.as_ref())?, object)))
+                    .filter_map(|object| {
+                        Some((object.elf.runpath.as_ref().or(object.elf.rpath.as_ref())?, object))
+                    })
                     .flat_map(|(path, object)| self.list(path, &object.origin)),
             );
         } else {
@@ -106,7 +142,9 @@ impl Loader {
             if asks.elf.runpath.is_none() {
                 let rpaths = chain.by_ref().filter(|object| object.elf.runpath.is_none());
                 lists.extend(
-                    rpaths.filter_map(|object| Some((object.elf.rpath.as_ref()?, object))).flat_map(|(path, object)| self.list(path, &object.origin)),
+                    rpaths
+                        .filter_map(|object| Some((object.elf.rpath.as_ref()?, object)))
+                        .flat_map(|(path, object)| self.list(path, &object.origin)),
                 );
             }
             lists.extend(environment.into_iter().flatten());
@@ -114,10 +152,12 @@ impl Loader {
             lists.extend(asks.elf.runpath.iter().flat_map(|path| self.list(path, &asks.origin)));
         }
         lists.truncate(MOST_FOLDERS);
-        let mut places: Vec<Place> = lists.iter().map(|folder| plain(format!("{folder}/{name}"))).collect();
+        let mut places: Vec<Place> =
+            lists.iter().map(|folder| plain(format!("{folder}/{name}"))).collect();
         let no_default = asks.elf.no_default && !self.musl;
         if let Some(cache) = cache.filter(|_| !self.musl) {
-            let is_default = |path: &str| self.folders.iter().any(|folder| below(path, folder).is_some());
+            let is_default =
+                |path: &str| self.folders.iter().any(|folder| below(path, folder).is_some());
             let (base, variants) = cache.find(name);
             let found = base.into_iter().filter(|path| !(no_default && is_default(path)));
             places.extend(found.map(|path| Place {
@@ -132,9 +172,13 @@ impl Loader {
         places
     }
 
-    /// The directories of a list. One that is relative to the working directory is nobody's to grant.
+    /// The directories of a list. One that is relative to the working directory is nobody's to
+    /// grant.
     fn list<'a>(&'a self, list: &'a str, origin: &'a str) -> impl Iterator<Item = String> + 'a {
-        list.split(':').take(MOST_FOLDERS).filter_map(|folder| self.expand(folder, origin)).filter(|folder| folder.starts_with('/'))
+        list.split(':')
+            .take(MOST_FOLDERS)
+            .filter_map(|folder| self.expand(folder, origin))
+            .filter(|folder| folder.starts_with('/'))
     }
 
     /// A text with `$ORIGIN`, `$LIB` and `$PLATFORM` put in, with braces or without.
@@ -146,8 +190,12 @@ impl Loader {
             rest = &rest[start..];
             let known = [("ORIGIN", origin), ("LIB", &self.lib), ("PLATFORM", self.machine.word())];
             let meant = known.iter().find_map(|(name, value)| {
-                let braced = rest.strip_prefix("${").and_then(|tail| tail.strip_prefix(name)?.strip_prefix('}'));
-                let bare = rest[1..].strip_prefix(name).filter(|tail| !tail.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
+                let braced = rest
+                    .strip_prefix("${")
+                    .and_then(|tail| tail.strip_prefix(name)?.strip_prefix('}'));
+                let bare = rest[1..].strip_prefix(name).filter(|tail| {
+                    !tail.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+                });
                 braced.or(bare).map(|tail| (*value, tail))
             });
             let (value, tail) = meant.unwrap_or(("$", &rest[1..]));
@@ -168,7 +216,8 @@ fn plain(path: String) -> Place {
 
 // ---- the cache ----
 
-/// `/etc/ld.so.cache` in the format of glibc 2.2 and later (sysdeps/generic/dl-cache.h), alone or behind the old one.
+/// `/etc/ld.so.cache` in the format of glibc 2.2 and later (sysdeps/generic/dl-cache.h), alone or
+/// behind the old one.
 #[derive(Debug, Clone)]
 pub struct Cache {
     bytes: Vec<u8>,
@@ -194,7 +243,11 @@ impl Cache {
         };
         let count = usize::try_from(number(&bytes, start.checked_add(MAGIC.len())?)?).ok()?;
         let end = count.checked_mul(ENTRY)?.checked_add(start)?.checked_add(HEADER)?;
-        (bytes.get(start..)?.starts_with(MAGIC) && end <= bytes.len()).then_some(Cache { bytes, start, count })
+        (bytes.get(start..)?.starts_with(MAGIC) && end <= bytes.len()).then_some(Cache {
+            bytes,
+            start,
+            count,
+        })
     }
 
     /// The paths under a name: the plain ones, and those for certain processors.
@@ -206,8 +259,14 @@ impl Cache {
             if self.bytes[at] != 3 || !self.text_is(at + 4, name) {
                 continue;
             }
-            let Some(path) = self.text(at + 8).filter(|path| path.starts_with('/')) else { continue };
-            let list = if self.bytes[at + 16..at + ENTRY].iter().all(|byte| *byte == 0) { &mut base } else { &mut variants };
+            let Some(path) = self.text(at + 8).filter(|path| path.starts_with('/')) else {
+                continue;
+            };
+            let list = if self.bytes[at + 16..at + ENTRY].iter().all(|byte| *byte == 0) {
+                &mut base
+            } else {
+                &mut variants
+            };
             if list.len() < 64 {
                 list.push(path);
             }
@@ -216,11 +275,14 @@ impl Cache {
     }
 
     fn bytes_at(&self, offset: usize) -> Option<&[u8]> {
-        self.bytes.get(self.start.checked_add(usize::try_from(number(&self.bytes, offset)?).ok()?)?..)
+        self.bytes
+            .get(self.start.checked_add(usize::try_from(number(&self.bytes, offset)?).ok()?)?..)
     }
 
     fn text_is(&self, offset: usize, name: &str) -> bool {
-        self.bytes_at(offset).is_some_and(|bytes| bytes.starts_with(name.as_bytes()) && bytes.get(name.len()) == Some(&0))
+        self.bytes_at(offset).is_some_and(|bytes| {
+            bytes.starts_with(name.as_bytes()) && bytes.get(name.len()) == Some(&0)
+        })
     }
 
     fn text(&self, offset: usize) -> Option<String> {
@@ -252,7 +314,13 @@ mod tests {
             runpath: own(runpath),
             no_default: false,
         };
-        Object { path: String::new(), names: vec![], origin: format!("/o{}", by.map_or(0, |by| by + 1)), elf, by }
+        Object {
+            path: String::new(),
+            names: vec![],
+            origin: format!("/o{}", by.map_or(0, |by| by + 1)),
+            elf,
+            by,
+        }
     }
 
     fn paths(loader: &Loader, objects: &[Object], by: usize, cache: Option<&Cache>) -> Vec<String> {
@@ -260,7 +328,11 @@ mod tests {
     }
 
     fn with(library_path: Option<&str>) -> Loader {
-        let own = Loader::new("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", MACHINE, library_path.map(str::to_owned));
+        let own = Loader::new(
+            "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+            MACHINE,
+            library_path.map(str::to_owned),
+        );
         own.with_folders(Some(vec!["/lib".into()]))
     }
 
@@ -271,10 +343,16 @@ mod tests {
     #[test]
     fn the_loaders_own_place_gives_the_default_folders() {
         let folders = |path: &str| Loader::new(path, MACHINE, None).folders.join(" ");
-        assert_eq!(folders("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"), "/lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu /lib /usr/lib");
+        assert_eq!(
+            folders("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"),
+            "/lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu /lib /usr/lib"
+        );
         assert_eq!(folders("/usr/lib64/ld-linux-x86-64.so.2"), "/lib64 /usr/lib64");
         assert_eq!(folders("/usr/lib/ld-linux-x86-64.so.2"), "/lib /usr/lib");
-        assert_eq!(folders("/gnu/store/x-glibc/lib/ld-linux-x86-64.so.2"), "/gnu/store/x-glibc/lib");
+        assert_eq!(
+            folders("/gnu/store/x-glibc/lib/ld-linux-x86-64.so.2"),
+            "/gnu/store/x-glibc/lib"
+        );
         assert_eq!(folders("/lib/ld-musl-x86_64.so.1"), "/lib /usr/local/lib /usr/lib");
     }
 
@@ -283,27 +361,61 @@ mod tests {
         let loader = glibc();
         // The program has a RPATH: it counts for the library of its library.
         assert_eq!(
-            paths(&loader, &[object(Some("/a:$ORIGIN/b"), None, None), object(None, None, Some(0))], 1, None),
+            paths(
+                &loader,
+                &[object(Some("/a:$ORIGIN/b"), None, None), object(None, None, Some(0))],
+                1,
+                None
+            ),
             ["/a/x.so", "/o0/b/x.so", "/lib/x.so"]
         );
         // A RUNPATH of the program does not.
-        assert_eq!(paths(&loader, &[object(None, Some("/a"), None), object(None, None, Some(0))], 1, None), ["/lib/x.so"]);
-        assert_eq!(paths(&loader, &[object(None, Some("/a"), None)], 0, None), ["/a/x.so", "/lib/x.so"]);
+        assert_eq!(
+            paths(&loader, &[object(None, Some("/a"), None), object(None, None, Some(0))], 1, None),
+            ["/lib/x.so"]
+        );
+        assert_eq!(
+            paths(&loader, &[object(None, Some("/a"), None)], 0, None),
+            ["/a/x.so", "/lib/x.so"]
+        );
         // An object with a RUNPATH looks at no RPATH, neither its own nor that of others.
-        assert_eq!(paths(&loader, &[object(Some("/a"), None, None), object(Some("/b"), Some("/c"), Some(0))], 1, None), ["/c/x.so", "/lib/x.so"]);
+        assert_eq!(
+            paths(
+                &loader,
+                &[object(Some("/a"), None, None), object(Some("/b"), Some("/c"), Some(0))],
+                1,
+                None
+            ),
+            ["/c/x.so", "/lib/x.so"]
+        );
         // A RPATH in between with a RUNPATH beside it is none.
-        let chain = [object(Some("/a"), None, None), object(Some("/b"), Some("/c"), Some(0)), object(None, None, Some(1))];
+        let chain = [
+            object(Some("/a"), None, None),
+            object(Some("/b"), Some("/c"), Some(0)),
+            object(None, None, Some(1)),
+        ];
         assert_eq!(paths(&loader, &chain, 2, None), ["/a/x.so", "/lib/x.so"]);
     }
 
     #[test]
     fn the_environment_stands_between_rpath_and_runpath() {
         let loader = with(Some("/e;relative:"));
-        assert_eq!(paths(&loader, &[object(Some("/a"), None, None)], 0, None), ["/a/x.so", "/e/x.so", "/lib/x.so"]);
-        assert_eq!(paths(&loader, &[object(None, Some("/a"), None)], 0, None), ["/e/x.so", "/a/x.so", "/lib/x.so"]);
+        assert_eq!(
+            paths(&loader, &[object(Some("/a"), None, None)], 0, None),
+            ["/a/x.so", "/e/x.so", "/lib/x.so"]
+        );
+        assert_eq!(
+            paths(&loader, &[object(None, Some("/a"), None)], 0, None),
+            ["/e/x.so", "/a/x.so", "/lib/x.so"]
+        );
         let musl = Loader { musl: true, ..loader };
         assert_eq!(
-            paths(&musl, &[object(None, Some("/a"), None), object(Some("/b"), None, Some(0))], 1, None),
+            paths(
+                &musl,
+                &[object(None, Some("/a"), None), object(Some("/b"), None, Some(0))],
+                1,
+                None
+            ),
             ["/e/x.so", "/b/x.so", "/a/x.so", "/lib/x.so"]
         );
     }
@@ -315,7 +427,10 @@ mod tests {
         assert_eq!(expand("${ORIGIN}/../$LIB/$PLATFORM"), "/o/../lib/x86_64-linux-gnu/x86_64");
         assert_eq!(expand("$ORIGINAL/$$ORIGIN/${LIB"), "$ORIGINAL/$/o/${LIB");
         assert_eq!(loader.expand(&"$ORIGIN/".repeat(3_000), "/o"), None);
-        assert_eq!(loader.places(&[object(None, None, None)], 0, "$ORIGIN/x.so", None), [plain("/o0/x.so".into())]);
+        assert_eq!(
+            loader.places(&[object(None, None, None)], 0, "$ORIGIN/x.so", None),
+            [plain("/o0/x.so".into())]
+        );
         assert_eq!(loader.places(&[object(None, None, None)], 0, "lib/x.so", None), []);
     }
 
@@ -333,7 +448,8 @@ mod tests {
             table.extend(0_u32.to_ne_bytes());
             table.extend(hwcap.to_ne_bytes());
         }
-        let mut out = if old { [OLD_MAGIC, &[1, 0, 0, 0], &[0; 12], &[0; 4]].concat() } else { vec![] };
+        let mut out =
+            if old { [OLD_MAGIC, &[1, 0, 0, 0], &[0; 12], &[0; 4]].concat() } else { vec![] };
         out.extend(MAGIC);
         out.extend(u32::try_from(entries.len()).unwrap().to_ne_bytes());
         out.extend(u32::try_from(strings.len()).unwrap().to_ne_bytes());
@@ -346,12 +462,27 @@ mod tests {
     #[test]
     fn the_cache_stands_before_the_default_folders() {
         for old in [false, true] {
-            let cache = Cache::new(cache(&[("x.so.1", "/no", 0), ("x.so", "/v3/x.so", 1 << 62), ("x.so", "/opt/x.so", 0)], old)).unwrap();
+            let cache = Cache::new(cache(
+                &[("x.so.1", "/no", 0), ("x.so", "/v3/x.so", 1 << 62), ("x.so", "/opt/x.so", 0)],
+                old,
+            ))
+            .unwrap();
             let loader = glibc();
             let places = loader.places(&[object(None, None, None)], 0, "x.so", Some(&cache));
-            assert_eq!(places, [Place { path: "/opt/x.so".into(), by_cache: true, variants: vec!["/v3/x.so".into()] }, plain("/lib/x.so".into())]);
+            assert_eq!(
+                places,
+                [
+                    Place {
+                        path: "/opt/x.so".into(),
+                        by_cache: true,
+                        variants: vec!["/v3/x.so".into()]
+                    },
+                    plain("/lib/x.so".into())
+                ]
+            );
         }
-        let cache = Cache::new(cache(&[("x.so", "/lib/x.so", 0), ("x.so", "/opt/x.so", 0)], false)).unwrap();
+        let cache = Cache::new(cache(&[("x.so", "/lib/x.so", 0), ("x.so", "/opt/x.so", 0)], false))
+            .unwrap();
         let mut alone = object(None, None, None);
         assert!(!glibc().places(&[alone.clone()], 0, "x.so", Some(&cache))[0].by_cache);
         // DF_1_NODEFLIB: neither the default directories nor the cache's entries of them.
@@ -370,7 +501,11 @@ mod tests {
                 let at = (state >> 33) as usize % broken.len();
                 broken[at] = (state >> 24) as u8;
             }
-            broken.truncate(if state & 1 == 0 { (state >> 40) as usize % broken.len() } else { broken.len() });
+            broken.truncate(if state & 1 == 0 {
+                (state >> 40) as usize % broken.len()
+            } else {
+                broken.len()
+            });
             if let Some(cache) = Cache::new(broken) {
                 let (base, variants) = cache.find("x.so");
                 assert!(base.len() + variants.len() <= 2);

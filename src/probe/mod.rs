@@ -1,6 +1,7 @@
 //! Reads the machine, once, before anything is planned.
 //!
-//! It reads and never writes; what it read may change, so [`crate::launch`] checks again on the descriptors that it opens.
+//! It reads and never writes; what it read may change, so [`crate::launch`] checks again on the
+//! descriptors that it opens.
 
 mod bounds;
 mod caller;
@@ -71,7 +72,8 @@ impl Host {
         host.globs = walk::globs(&profile.mounts, &host.root_names, caller.uid);
         let entries = mounts::glob::expand(&profile.mounts, &host.globs);
         if profile.limits.is_used() {
-            host.control_groups = Groups::probe(&profile.limits, &entries, profile.name.get().is_some(), &caller);
+            host.control_groups =
+                Groups::probe(&profile.limits, &entries, profile.name.get().is_some(), &caller);
         }
         let tree = mounts::tree::tree(&entries, &host.root_names);
         let mut wanted = mounts::wanted(&tree, &entries, &host.root_names);
@@ -105,11 +107,13 @@ impl Host {
         host.mounted = Mounted::read(profile);
         host.keyctl_refused = refused_keyctl(profile);
         if caller.uid == 0 && *profile.namespaces.whose(Kind::User) == Namespace::Host {
-            host.powerless_root = sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN == 0);
+            host.powerless_root =
+                sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN == 0);
         }
         if profile.optional.items.iter().any(|name| name.value == namespaces::SECOND_LOCK) {
             let flags = nix::sys::statvfs::statvfs("/proc/sys/user").map(|fs| fs.flags());
-            host.read_only_sysctls = flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
+            host.read_only_sysctls =
+                flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
         }
         if caller.uid != 0 {
             host.bounds = Bounds::read(&profile.process, &profile.rlimits);
@@ -117,7 +121,11 @@ impl Host {
         if privilege::is_looked_for(&profile.identity, &profile.namespaces, &caller) {
             host.caller = caller.clone();
             let (tree, _) = mounts::tree::settle(&entries, &host);
-            host.privileged = privileged::look(&tree, &host, profile.seccomp.set_id.get().is_some_and(|set_id| set_id.value));
+            host.privileged = privileged::look(
+                &tree,
+                &host,
+                profile.seccomp.set_id.get().is_some_and(|set_id| set_id.value),
+            );
         }
         host.import = profile.seccomp.import.get().map(|path| read_import(path, &caller, path.at));
         host.caller = caller;
@@ -150,8 +158,15 @@ impl Host {
             Id::Name(name) => Some(name.clone()),
             Id::Number(_) => None,
         };
-        let user_names: BTreeSet<String> = identity.user.get().and_then(|id| named(id)).into_iter().collect();
-        let group_names: BTreeSet<String> = identity.group.get().into_iter().chain(&identity.groups.items).filter_map(|id| named(id)).collect();
+        let user_names: BTreeSet<String> =
+            identity.user.get().and_then(|id| named(id)).into_iter().collect();
+        let group_names: BTreeSet<String> = identity
+            .group
+            .get()
+            .into_iter()
+            .chain(&identity.groups.items)
+            .filter_map(|id| named(id))
+            .collect();
         let root = caller.uid == 0;
         if root || !user_names.is_empty() {
             let users = read_database("/etc/passwd");
@@ -161,10 +176,13 @@ impl Host {
         if root || !group_names.is_empty() {
             let groups = read_database("/etc/group");
             self.taken.extend(groups.iter().map(|(_, id)| (*id, 1)));
-            self.groups = groups.into_iter().filter(|(name, _)| group_names.contains(name)).collect();
+            self.groups =
+                groups.into_iter().filter(|(name, _)| group_names.contains(name)).collect();
         }
         if root || identity.uid_map.get().is_some() || identity.gid_map.get().is_some() {
-            for (file, own) in [("/etc/subuid", &mut self.subuid), ("/etc/subgid", &mut self.subgid)] {
+            for (file, own) in
+                [("/etc/subuid", &mut self.subuid), ("/etc/subgid", &mut self.subgid)]
+            {
                 for (name, first, count) in read_subordinate(file) {
                     self.taken.push((first, count));
                     if name == caller.user || name == caller.uid.to_string() {
@@ -184,7 +202,8 @@ fn last_capability() -> Option<u8> {
 /// The capability of capabilities(7), as a bit.
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
-/// The filters of containers refuse the call itself, so that there is no keyring to be had, for the target as well.
+/// The filters of containers refuse the call itself, so that there is no keyring to be had, for the
+/// target as well.
 fn refused_keyctl(profile: &Profile) -> Option<i32> {
     let may_skip = profile.optional.items.iter().any(|name| name.value == "keyring");
     if !may_skip || profile.process.keyring.or(Keyring::New).value != Keyring::New {
@@ -196,7 +215,8 @@ fn refused_keyctl(profile: &Profile) -> Option<i32> {
     }
 }
 
-/// What is at `path`. A final link is not followed; links on the way are, and reported; `plain` is whether it is known that there are none.
+/// What is at `path`. A final link is not followed; links on the way are, and reported; `plain` is
+/// whether it is known that there are none.
 pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
     let walked = if plain { Ok(()) } else { open_without_links(path) };
     let (real, meta) = match walked {
@@ -227,7 +247,11 @@ pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
         kind if kind.is_fifo() => FileKind::Fifo,
         _ => FileKind::Regular,
     };
-    let fs = if with_fs { nix::sys::statfs::statfs(place).map_or(0, |fs| fs.filesystem_type().0) } else { 0 };
+    let fs = if with_fs {
+        nix::sys::statfs::statfs(place).map_or(0, |fs| fs.filesystem_type().0)
+    } else {
+        0
+    };
     Fact::Present(File {
         kind,
         inode: Inode { dev: meta.dev(), ino: meta.ino() },
@@ -243,7 +267,8 @@ pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
 
 /// The text of a link. Links of proc can be seen by all and read by few (proc_pid_root(5)).
 pub fn link_text(path: &str) -> Result<String, i32> {
-    let text = std::fs::read_link(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    let text =
+        std::fs::read_link(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
     text.into_os_string().into_string().map_err(|_| libc::EILSEQ)
 }
 
@@ -254,34 +279,43 @@ fn open_without_links(path: &str) -> Result<(), i32> {
         return Ok(());
     }
     let name = crate::kernel::name::Name::new(path);
-    let opened = sys::open_without_links(name.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW).and_then(sys::close);
+    let opened = sys::open_without_links(name.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)
+        .and_then(sys::close);
     opened.map_err(|errno| errno.0)
 }
 
 /// The directories where something is to be made and this process may not (access(2)).
 fn unwritable(entries: &mounts::Mounts) -> BTreeMap<String, i32> {
     let made = entries.iter().filter_map(|(path, mount)| match &mount.value {
-        Mount::Bind(Bind { missing: Missing::Create, source, .. }) => Some(parent(source.as_ref().map_or(path.value, |source| source)).to_owned()),
+        Mount::Bind(Bind { missing: Missing::Create, source, .. }) => {
+            Some(parent(source.as_ref().map_or(path.value, |source| source)).to_owned())
+        }
         _ => None,
     });
     let how = AccessFlags::W_OK | AccessFlags::X_OK;
-    made.filter_map(|above| Some((above.clone(), nix::unistd::access(above.as_str(), how).err()? as i32))).collect()
+    made.filter_map(|above| {
+        Some((above.clone(), nix::unistd::access(above.as_str(), how).err()? as i32))
+    })
+    .collect()
 }
 
 pub(crate) fn names_in(path: &str) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(path) else { return vec![] };
-    let mut names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
 }
 
 /// Major and minor version of a release such as `6.1.0-18-amd64`.
 pub fn version(release: &str) -> (u32, u32) {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Name and id of each line of /etc/passwd or /etc/group (passwd(5), group(5)). A static binary has no NSS modules, so it reads the files.
+/// Name and id of each line of /etc/passwd or /etc/group (passwd(5), group(5)). A static binary has
+/// no NSS modules, so it reads the files.
 fn read_database(path: &str) -> Vec<(String, u32)> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines()
@@ -299,7 +333,11 @@ pub fn read_subordinate(path: &str) -> Vec<(String, u32, u32)> {
     text.lines()
         .filter_map(|line| {
             let mut fields = line.split(':');
-            let (name, first, count) = (fields.next()?.to_owned(), fields.next()?.parse::<u32>().ok()?, fields.next()?.parse().ok()?);
+            let (name, first, count) = (
+                fields.next()?.to_owned(),
+                fields.next()?.parse::<u32>().ok()?,
+                fields.next()?.parse().ok()?,
+            );
             // A range that goes past the last id is none.
             first.checked_add(count).map(|_| (name, first, count))
         })

@@ -19,8 +19,12 @@ pub fn block_device(path: &str) -> Result<(u32, u32), i32> {
     if !Path::new(&format!("{at}/partition")).exists() {
         return Ok((major, minor));
     }
-    let disk = fs::read_to_string(format!("{at}/../dev")).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
-    let parts = disk.trim().split_once(':').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    let disk = fs::read_to_string(format!("{at}/../dev"))
+        .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    let parts = disk
+        .trim()
+        .split_once(':')
+        .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
     parts.ok_or(libc::EIO)
 }
 
@@ -33,16 +37,25 @@ pub fn nodes(mounts: &Mounts) -> Vec<Node> {
     for (path, mount) in mounts.iter() {
         match &mount.value {
             Mount::Dev { extra } => {
-                let standard = crate::policy::mounts::DEV_NODES.iter().map(|name| format!("/dev/{name}"));
-                standard.chain(extra.iter().map(|path| path.0.clone())).for_each(|path| found.extend(node(Path::new(&path))));
-                // /dev/pts/ptmx, and the terminals that it makes (devices.txt of the kernel: majors 136 to 143).
+                let standard =
+                    crate::policy::mounts::DEV_NODES.iter().map(|name| format!("/dev/{name}"));
+                standard
+                    .chain(extra.iter().map(|path| path.0.clone()))
+                    .for_each(|path| found.extend(node(Path::new(&path))));
+                // /dev/pts/ptmx, and the terminals that it makes (devices.txt of the kernel: majors
+                // 136 to 143).
                 found.push(Node { block: false, major: 5, minor: Some(2) });
                 found.extend((136..=143).map(|major| Node { block: false, major, minor: None }));
             }
             Mount::Device { source } => {
                 let source = Path::new(source.as_ref().map_or(path.value, |source| source));
                 match fs::read_dir(source) {
-                    Ok(names) => found.extend(names.take(NODES_LOOKED_AT).flatten().filter_map(|entry| node(&entry.path()))),
+                    Ok(names) => found.extend(
+                        names
+                            .take(NODES_LOOKED_AT)
+                            .flatten()
+                            .filter_map(|entry| node(&entry.path())),
+                    ),
                     Err(_) => found.extend(node(source)),
                 }
             }
@@ -57,5 +70,9 @@ pub fn nodes(mounts: &Mounts) -> Vec<Node> {
 fn node(path: &Path) -> Option<Node> {
     let meta = fs::metadata(path).ok()?;
     let block = meta.file_type().is_block_device();
-    (block || meta.file_type().is_char_device()).then(|| Node { block, major: libc::major(meta.rdev()), minor: Some(libc::minor(meta.rdev())) })
+    (block || meta.file_type().is_char_device()).then(|| Node {
+        block,
+        major: libc::major(meta.rdev()),
+        minor: Some(libc::minor(meta.rdev())),
+    })
 }

@@ -1,5 +1,6 @@
-//! Finds files with privilege in the trees that root's sandbox can write: each directory is listed once, no link is followed, and the names
-//! are bounded. It reads, and decides nothing: [`crate::policy::privilege`] says what becomes of what is found.
+//! Finds files with privilege in the trees that root's sandbox can write: each directory is listed
+//! once, no link is followed, and the names are bounded. It reads, and decides nothing:
+//! [`crate::policy::privilege`] says what becomes of what is found.
 
 use crate::host::privileged::{Given, Look, Power, Privileged, Stop};
 use crate::host::{Fact, File, FileKind, Host};
@@ -21,12 +22,15 @@ use std::path::{Path, PathBuf};
 /// How many files are named.
 const MOST_FOUND: usize = 100;
 
-/// Looks through the source of each writable bind, by the path inside. With `set_id = true` files of others than root may stay so.
+/// Looks through the source of each writable bind, by the path inside. With `set_id = true` files
+/// of others than root may stay so.
 pub fn look(tree: &Tree, host: &Host, set_id: bool) -> BTreeMap<String, Look> {
     let mut names = MOST_NAMES;
     let mut looks = BTreeMap::new();
     for (path, node) in tree {
-        let Mount::Bind(bind @ Bind { access: Access::ReadWrite, .. }) = &node.mount else { continue };
+        let Mount::Bind(bind @ Bind { access: Access::ReadWrite, .. }) = &node.mount else {
+            continue;
+        };
         let Some(source) = source_of(path, &node.mount) else { continue };
         let Fact::Present(file) = host.at(source) else { continue };
         let source = file.real.as_ref().map_or(source, |(real, _)| real);
@@ -35,11 +39,19 @@ pub fn look(tree: &Tree, host: &Host, set_id: bool) -> BTreeMap<String, Look> {
         if is_roots || (set_id && file.uid != 0 && file.gid != 0) {
             continue;
         }
-        let mut walk = Walk { tree, top: file, bind, names, look: Look { top: source.to_owned(), ..Look::default() } };
+        let mut walk = Walk {
+            tree,
+            top: file,
+            bind,
+            names,
+            look: Look { top: source.to_owned(), ..Look::default() },
+        };
         walk.look.stop = match file.kind {
             FileKind::Folder => walk.run(path, source).err(),
             FileKind::Regular => {
-                std::fs::symlink_metadata(source).iter().for_each(|meta| walk.judge(Path::new(source), meta));
+                std::fs::symlink_metadata(source)
+                    .iter()
+                    .for_each(|meta| walk.judge(Path::new(source), meta));
                 None
             }
             _ => continue,
@@ -71,14 +83,24 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn run(&mut self, path: &str, source: &str) -> Result<(), Stop> {
-        // Not by recursion: a tree may be as deep as a path is long. A path inside that is not UTF-8 is no entry's.
+        // Not by recursion: a tree may be as deep as a path is long. A path inside that is not
+        // UTF-8 is no entry's.
         let mut open = vec![(Some(path.to_owned()), PathBuf::from(source))];
         while let Some((inside, directory)) = open.pop() {
-            let unread = |error: Error| Stop::Unreadable(directory.to_string_lossy().into_owned(), error.raw_os_error().unwrap_or(libc::EIO));
+            let unread = |error: Error| {
+                Stop::Unreadable(
+                    directory.to_string_lossy().into_owned(),
+                    error.raw_os_error().unwrap_or(libc::EIO),
+                )
+            };
             let entries = match std::fs::read_dir(&directory) {
                 Ok(entries) => entries,
                 // It is gone, or is no directory any more.
-                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => continue,
+                Err(error)
+                    if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) =>
+                {
+                    continue;
+                }
                 Err(error) => return Err(unread(error)),
             };
             for entry in entries {
@@ -89,14 +111,19 @@ impl Walk<'_> {
                     continue;
                 }
                 let name = entry.file_name();
-                let inside = inside.as_deref().zip(name.to_str()).map(|(inside, name)| join(inside, &format!("/{name}")));
+                let inside = inside
+                    .as_deref()
+                    .zip(name.to_str())
+                    .map(|(inside, name)| join(inside, &format!("/{name}")));
                 // What an entry covers the target does not reach; the entry is looked at by itself.
                 if inside.as_ref().is_some_and(|inside| self.tree.contains_key(inside)) {
                     continue;
                 }
                 if kind.is_file() {
                     entry.metadata().iter().for_each(|meta| self.judge(&entry.path(), meta));
-                } else if self.bind.recursive || entry.metadata().is_ok_and(|meta| meta.dev() == self.top.inode.dev) {
+                } else if self.bind.recursive
+                    || entry.metadata().is_ok_and(|meta| meta.dev() == self.top.inode.dev)
+                {
                     open.push((inside, entry.path()));
                 }
             }
@@ -104,7 +131,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Only what the target can open for writing counts: files of its owner, whose modes it can change, and those that others may write.
+    /// Only what the target can open for writing counts: files of its owner, whose modes it can
+    /// change, and those that others may write.
     fn judge(&mut self, place: &Path, meta: &Metadata) {
         if meta.uid() != self.top.uid && meta.mode() & 0o022 == 0 {
             return;
@@ -114,8 +142,13 @@ impl Walk<'_> {
             (_, true) => Some(Power::Group),
             _ => None,
         };
-        let capable = || CString::new(place.as_os_str().as_bytes()).is_ok_and(|place| sys::attribute_length(&place, c"security.capability").is_ok());
-        let Some(power) = set_id.or_else(|| capable().then_some(Power::Capabilities)) else { return };
+        let capable = || {
+            CString::new(place.as_os_str().as_bytes())
+                .is_ok_and(|place| sys::attribute_length(&place, c"security.capability").is_ok())
+        };
+        let Some(power) = set_id.or_else(|| capable().then_some(Power::Capabilities)) else {
+            return;
+        };
         self.look.count += 1;
         if self.look.found.len() < MOST_FOUND {
             self.look.found.push(Privileged { path: place.to_string_lossy().into_owned(), power });

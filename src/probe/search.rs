@@ -1,7 +1,8 @@
-//! The search for what a program needs in order to start: its file, its interpreters, its libraries, and the links that lead to them.
+//! The search for what a program needs in order to start: its file, its interpreters, its
+//! libraries, and the links that lead to them.
 //!
-//! It reads the host and grants nothing. The files may be an earlier target's: what they name is bounded in number, and a script that
-//! they lead to is not taken for granted.
+//! It reads the host and grants nothing. The files may be an earlier target's: what they name is
+//! bounded in number, and a script that they lead to is not taken for granted.
 
 use crate::host::programs::{Lack, Piece, Program};
 use crate::kernel::name::Inode;
@@ -42,7 +43,16 @@ pub struct Search<'a> {
 impl<'a> Search<'a> {
     /// A search in a tree, with the target's PATH and LD_LIBRARY_PATH.
     pub fn new(view: View<'a>, folders: Vec<String>, library_path: Option<String>) -> Search<'a> {
-        Search { view, folders, library_path, heads: BTreeMap::new(), cache: None, started: BTreeSet::new(), tried: 0, program: Program::default() }
+        Search {
+            view,
+            folders,
+            library_path,
+            heads: BTreeMap::new(),
+            cache: None,
+            started: BTreeSet::new(),
+            tried: 0,
+            program: Program::default(),
+        }
     }
 
     /// The view that it looks through.
@@ -50,7 +60,8 @@ impl<'a> Search<'a> {
         &mut self.view
     }
 
-    /// All that the program of this word needs. A relative path begins at `cwd`, where there is one.
+    /// All that the program of this word needs. A relative path begins at `cwd`, where there is
+    /// one.
     pub fn need(&mut self, word: &str, cwd: Option<&str>) -> Program {
         self.program = Program { word: word.to_owned(), ..Program::default() };
         self.started.clear();
@@ -76,21 +87,35 @@ impl<'a> Search<'a> {
                 self.lack(Lack::Relative(word.to_owned()));
                 return None;
             }
-            (false, _) => (self.folders.iter().map(|folder| format!("{folder}/{word}")).collect(), self.folders.clone()),
+            (false, _) => (
+                self.folders.iter().map(|folder| format!("{folder}/{word}")).collect(),
+                self.folders.clone(),
+            ),
         };
         let mut forbidden = None;
         for path in &paths {
             let Ok(found) = self.view.follow(path) else { continue };
             match &found.what {
-                What::File { mode, source, exec, .. } if may_execute(source, *mode) && *exec => return Some(found),
-                What::File { exec, .. } => forbidden = forbidden.or(Some(Lack::NotExecutable { path: found.path, mount: !exec })),
+                What::File { mode, source, exec, .. } if may_execute(source, *mode) && *exec => {
+                    return Some(found);
+                }
+                What::File { exec, .. } => {
+                    forbidden =
+                        forbidden.or(Some(Lack::NotExecutable { path: found.path, mount: !exec }))
+                }
                 What::Text(_) => return Some(found),
                 // The running sandbox alone knows what is there.
                 What::Unknown => return None,
-                What::Folder | What::Other => forbidden = forbidden.or(Some(Lack::NoProgram(found.path))),
+                What::Folder | What::Other => {
+                    forbidden = forbidden.or(Some(Lack::NoProgram(found.path)))
+                }
             }
         }
-        let missing = || Lack::Program { name: word.to_owned(), near: self.near(word, &folders), folders: folders.clone() };
+        let missing = || Lack::Program {
+            name: word.to_owned(),
+            near: self.near(word, &folders),
+            folders: folders.clone(),
+        };
         let lack = forbidden.unwrap_or_else(missing);
         self.lack(lack);
         None
@@ -103,7 +128,8 @@ impl<'a> Search<'a> {
         };
         let last = word.rsplit('/').next().unwrap_or(word);
         // What was asked for, by a link that leads nowhere, is no suggestion.
-        did_you_mean(last, names.iter().map(String::as_str).filter(|name| *name != last)).map(str::to_owned)
+        did_you_mean(last, names.iter().map(String::as_str).filter(|name| *name != last))
+            .map(str::to_owned)
     }
 
     /// Walks what is executed: `by` is the script that names it, where it is not the profile.
@@ -115,7 +141,9 @@ impl<'a> Search<'a> {
             What::Text(text) => head_of_text(text),
             What::File { source, .. } => match self.head(source) {
                 Ok(head) => head,
-                Err(errno) => return self.lack(Lack::Unreadable { path: found.path.clone(), errno }),
+                Err(errno) => {
+                    return self.lack(Lack::Unreadable { path: found.path.clone(), errno });
+                }
             },
             _ => return self.lack(Lack::NoProgram(found.path.clone())),
         };
@@ -140,8 +168,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Who leads to a script that the profile does not name, where that is not root: a link, or a script. Scripts may hold secrets, and
-    /// an earlier target may have had the directory for writing; what ELF files and libraries hold is no secret.
+    /// Who leads to a script that the profile does not name, where that is not root: a link, or a
+    /// script. Scripts may hold secrets, and an earlier target may have had the directory for
+    /// writing; what ELF files and libraries hold is no secret.
     fn foreign(&self, found: &Found, by: Option<&Found>) -> Option<String> {
         let What::File { uid, granted: false, .. } = &found.what else { return None };
         let owner = |found: &Found| match &found.what {
@@ -169,7 +198,9 @@ impl<'a> Search<'a> {
         let found = if path.starts_with('/') { self.view.follow(path) } else { Err(libc::ENOENT) };
         let lack = match found {
             Ok(found) => match &found.what {
-                What::File { mode, source, exec: true, .. } if may_execute(source, *mode) => return Some(found),
+                What::File { mode, source, exec: true, .. } if may_execute(source, *mode) => {
+                    return Some(found);
+                }
                 What::File { exec, .. } => Lack::NotExecutable { path: found.path, mount: !exec },
                 What::Text(_) => return Some(found),
                 What::Unknown => return None,
@@ -188,19 +219,42 @@ impl<'a> Search<'a> {
         let Some(file) = self.interpreter(&interpreter, &found.path) else { return };
         let own = match self.head_of(&file) {
             Ok(Head::Elf(own)) if own.machine == elf.machine => own,
-            Ok(_) => return self.lack(Lack::Interpreter { path: interpreter, of: found.path.clone(), errno: libc::ENOEXEC }),
+            Ok(_) => {
+                return self.lack(Lack::Interpreter {
+                    path: interpreter,
+                    of: found.path.clone(),
+                    errno: libc::ENOEXEC,
+                });
+            }
             Err(errno) => return self.lack(Lack::Unreadable { path: file.path, errno }),
         };
         self.take(&file);
-        let loader = Loader::new(&file.path, elf.machine, self.library_path.clone()).with_folders(self.musl_folders(&file.path));
+        let loader = Loader::new(&file.path, elf.machine, self.library_path.clone())
+            .with_folders(self.musl_folders(&file.path));
         if uses_its_place(&elf, &loader) && !self.view.is_entry("/proc/self/exe") {
             self.program.pieces.insert("/proc".into(), Piece::Proc);
         }
-        let names = [Some(interpreter.as_str()), interpreter.rsplit('/').next()].into_iter().flatten().map(str::to_owned).collect();
+        let names = [Some(interpreter.as_str()), interpreter.rsplit('/').next()]
+            .into_iter()
+            .flatten()
+            .map(str::to_owned)
+            .collect();
         // The loader is in the process from the start.
         let mut objects = vec![
-            Object { path: found.path.clone(), names: vec![], origin: parent(&found.path).to_owned(), elf, by: None },
-            Object { path: file.path, names, origin: parent(&interpreter).to_owned(), elf: own, by: Some(0) },
+            Object {
+                path: found.path.clone(),
+                names: vec![],
+                origin: parent(&found.path).to_owned(),
+                elf,
+                by: None,
+            },
+            Object {
+                path: file.path,
+                names,
+                origin: parent(&interpreter).to_owned(),
+                elf: own,
+                by: Some(0),
+            },
         ];
         let mut by = 0;
         while by < objects.len() {
@@ -222,7 +276,13 @@ impl<'a> Search<'a> {
     }
 
     /// The library of a name, and its builds for newer processors.
-    fn library(&mut self, loader: &Loader, objects: &[Object], by: usize, name: &str) -> Vec<Object> {
+    fn library(
+        &mut self,
+        loader: &Loader,
+        objects: &[Object],
+        by: usize,
+        name: &str,
+    ) -> Vec<Object> {
         if self.cache.is_none() {
             self.cache = Some(self.read_cache());
         }
@@ -236,7 +296,9 @@ impl<'a> Search<'a> {
                 if let Ok(cache) = self.view.follow(CACHE) {
                     self.take(&cache);
                 }
-                loaded.extend(place.variants.iter().filter_map(|path| self.load(path, name, machine, by)));
+                loaded.extend(
+                    place.variants.iter().filter_map(|path| self.load(path, name, machine, by)),
+                );
             }
             return loaded;
         }
@@ -252,7 +314,13 @@ impl<'a> Search<'a> {
                 if matches!(found.what, What::File { exec: false, .. }) {
                     self.lack(Lack::NotExecutable { path: found.path.clone(), mount: true });
                 }
-                Some(Object { path: found.path, names: vec![name.to_owned()], origin: parent(path).to_owned(), elf, by: Some(by) })
+                Some(Object {
+                    path: found.path,
+                    names: vec![name.to_owned()],
+                    origin: parent(path).to_owned(),
+                    elf,
+                    by: Some(by),
+                })
             }
             _ => None,
         }
@@ -264,7 +332,8 @@ impl<'a> Search<'a> {
         Cache::new(read_bounded(source, LARGEST_CACHE)?)
     }
 
-    /// musl's default directories stand in a file beside its loader's directory, where there is one.
+    /// musl's default directories stand in a file beside its loader's directory, where there is
+    /// one.
     fn musl_folders(&mut self, loader: &str) -> Option<Vec<String>> {
         let machine = loader.rsplit('/').next()?.strip_prefix("ld-musl-")?.strip_suffix(".so.1")?;
         let prefix = parent(parent(loader)).trim_end_matches('/');
@@ -272,7 +341,12 @@ impl<'a> Search<'a> {
         let What::File { source, .. } = &found.what else { return None };
         let text = String::from_utf8(read_bounded(source, 1 << 16)?).ok()?;
         self.take(&found);
-        Some(text.split([':', '\n']).filter(|folder| folder.starts_with('/')).map(str::to_owned).collect())
+        Some(
+            text.split([':', '\n'])
+                .filter(|folder| folder.starts_with('/'))
+                .map(str::to_owned)
+                .collect(),
+        )
     }
 
     fn head_of(&mut self, found: &Found) -> Result<Head, i32> {
@@ -293,7 +367,8 @@ impl<'a> Search<'a> {
 
     /// Takes note of a file and of the way to it, where no entry shows them.
     fn take(&mut self, found: &Found) {
-        let links = found.links.iter().map(|(path, text)| (path.clone(), Piece::Link(text.clone())));
+        let links =
+            found.links.iter().map(|(path, text)| (path.clone(), Piece::Link(text.clone())));
         self.program.pieces.extend(links);
         for folder in &found.folders {
             self.program.pieces.entry(folder.clone()).or_insert(Piece::Folder);
@@ -307,7 +382,9 @@ impl<'a> Search<'a> {
                 Err(_) => return,
             },
         };
-        self.program.pieces.insert(found.path.clone(), Piece::File { source: source.clone(), inode });
+        self.program
+            .pieces
+            .insert(found.path.clone(), Piece::File { source: source.clone(), inode });
     }
 }
 
@@ -320,9 +397,17 @@ const CACHE: &str = "/etc/ld.so.cache";
 /// Opens a regular file, and nothing that would wait or act when it is opened.
 fn open(path: &str) -> Result<(File, Inode), i32> {
     let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(errno)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(errno)?;
     let meta = file.metadata().map_err(errno)?;
-    if meta.is_file() { Ok((file, Inode { dev: meta.dev(), ino: meta.ino() })) } else { Err(libc::EACCES) }
+    if meta.is_file() {
+        Ok((file, Inode { dev: meta.dev(), ino: meta.ino() }))
+    } else {
+        Err(libc::EACCES)
+    }
 }
 
 fn read_bounded(path: &str, most: u64) -> Option<Vec<u8>> {

@@ -1,5 +1,6 @@
-//! Looks for sockets below a directory of the host: breadth first, so that those that are near are found, no link followed, the names and
-//! directories bounded, so that a home with many names does not slow a start. It reads directories, and decides nothing.
+//! Looks for sockets below a directory of the host: breadth first, so that those that are near are
+//! found, no link followed, the names and directories bounded, so that a home with many names does
+//! not slow a start. It reads directories, and decides nothing.
 
 use crate::host::{Fact, FileKind, Host};
 use crate::language::value::{below, join};
@@ -15,8 +16,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 impl Host {
-    /// Looks for sockets below what is bound, but for what grants them: it stops no run, so that [`Host::read_granted_sockets`] is for
-    /// `check` and `plan` alone. A rule of Landlock for a read-only bind keeps from those, where there are such rules.
+    /// Looks for sockets below what is bound, but for what grants them: it stops no run, so that
+    /// [`Host::read_granted_sockets`] is for `check` and `plan` alone. A rule of Landlock for a
+    /// read-only bind keeps from those, where there are such rules.
     pub(super) fn read_sockets(&mut self, profile: &Profile, tree: &Tree, home: &str) {
         self.look_for_sockets(profile, tree, home, |sockets| sockets != Sockets::Allow);
     }
@@ -28,10 +30,18 @@ impl Host {
         self.look_for_sockets(profile, &tree, &home, |sockets| sockets == Sockets::Allow);
     }
 
-    fn look_for_sockets(&mut self, profile: &Profile, tree: &Tree, home: &str, asked: fn(Sockets) -> bool) {
+    fn look_for_sockets(
+        &mut self,
+        profile: &Profile,
+        tree: &Tree,
+        home: &str,
+        asked: fn(Sockets) -> bool,
+    ) {
         let held = self.holds_sockets(profile);
-        let looked_at: BTreeMap<String, _> =
-            looked_at(tree, self, held).filter(|(_, sockets, _)| asked(*sockets)).map(|(source, _, reach)| (source.to_owned(), reach)).collect();
+        let looked_at: BTreeMap<String, _> = looked_at(tree, self, held)
+            .filter(|(_, sockets, _)| asked(*sockets))
+            .map(|(source, _, reach)| (source.to_owned(), reach))
+            .collect();
         let mut budget = Budget::new();
         for (source, reach) in looked_at {
             let Some(Fact::Present(file)) = self.paths.get_mut(&source) else { continue };
@@ -40,7 +50,8 @@ impl Host {
             }
             let place = file.real.as_ref().map_or(&source, |(real, _)| real);
             file.sockets = find(place, home, reach, &mut budget);
-            let found: Vec<String> = file.sockets.iter().map(|socket| join(&source, &format!("/{socket}"))).collect();
+            let found: Vec<String> =
+                file.sockets.iter().map(|socket| join(&source, &format!("/{socket}"))).collect();
             for path in found {
                 let fact = look(&path, false, false);
                 self.paths.entry(path).or_insert(fact);
@@ -50,7 +61,8 @@ impl Host {
 
     /// Whether Landlock keeps sockets below a read-only bind from being connected to.
     pub(crate) fn holds_sockets(&self, profile: &Profile) -> bool {
-        let plain = profile.landlock.paths.get().is_none() && profile.namespaces.nested.get().is_none();
+        let plain =
+            profile.landlock.paths.get().is_none() && profile.namespaces.nested.get().is_none();
         plain && self.landlock.is_some_and(|abi| abi >= SOCKETS_ABI)
     }
 }
@@ -76,15 +88,38 @@ const DIRECTORIES: usize = 128;
 pub const LEVELS: usize = 3;
 
 /// Directories of a home in which programs keep sockets, however deep they are.
-const IN_HOME: &[&str] =
-    &[".gnupg", ".ssh", ".ssh/agent", ".1password", ".docker/run", ".docker/desktop", ".colima/default", ".local/share/containers/podman/machine"];
+const IN_HOME: &[&str] = &[
+    ".gnupg",
+    ".ssh",
+    ".ssh/agent",
+    ".1password",
+    ".docker/run",
+    ".docker/desktop",
+    ".colima/default",
+    ".local/share/containers/podman/machine",
+];
 /// The same of the system.
-const IN_SYSTEM: &[&str] = &["/var/lib/mysql", "/var/lib/lxd", "/var/lib/incus", "/var/snap/lxd/common/lxd", "/var/spool/postfix/private"];
+const IN_SYSTEM: &[&str] = &[
+    "/var/lib/mysql",
+    "/var/lib/lxd",
+    "/var/lib/incus",
+    "/var/snap/lxd/common/lxd",
+    "/var/spool/postfix/private",
+];
 
-/// The sockets below a directory, by their path below it. One that is not UTF-8 has [`UNNAMED`](crate::policy::mounts::sockets::UNNAMED) in it.
+/// The sockets below a directory, by their path below it. One that is not UTF-8 has
+/// [`UNNAMED`](crate::policy::mounts::sockets::UNNAMED) in it.
 pub fn find(place: &str, home: &str, reach: Reach, budget: &mut Budget) -> Vec<String> {
-    let (most_names, most_directories) = (NAMES.min(budget.names), DIRECTORIES.min(budget.directories));
-    let mut search = Search { place, reach, names: most_names, directories: most_directories, found: vec![], next: VecDeque::new() };
+    let (most_names, most_directories) =
+        (NAMES.min(budget.names), DIRECTORIES.min(budget.directories));
+    let mut search = Search {
+        place,
+        reach,
+        names: most_names,
+        directories: most_directories,
+        found: vec![],
+        next: VecDeque::new(),
+    };
     if reach == Reach::Deep {
         search.next.extend(known(place, home).map(|tail| (tail.into(), LEVELS)));
     }
@@ -92,7 +127,8 @@ pub fn find(place: &str, home: &str, reach: Reach, budget: &mut Budget) -> Vec<S
     while let Some((directory, level)) = search.next.pop_front().filter(|_| search.names > 0) {
         let Some(left) = search.directories.checked_sub(1) else { break };
         search.directories = left;
-        // Once more where it fails: no single failing call leaves a socket uncovered. What fails twice cannot be listed.
+        // Once more where it fails: no single failing call leaves a socket uncovered. What fails
+        // twice cannot be listed.
         if search.list(&directory, level).is_err() {
             drop(search.list(&directory, level));
         }
@@ -102,13 +138,19 @@ pub fn find(place: &str, home: &str, reach: Reach, budget: &mut Budget) -> Vec<S
     search.found.iter().map(|path| path.to_string_lossy().into_owned()).collect()
 }
 
-/// The directories below a place in which sockets are known to be kept, where they are there and no link leads to them.
+/// The directories below a place in which sockets are known to be kept, where they are there and no
+/// link leads to them.
 fn known(place: &str, home: &str) -> impl Iterator<Item = String> {
-    let all = IN_HOME.iter().map(move |name| format!("{home}/{name}")).chain(IN_SYSTEM.iter().map(|path| (*path).to_owned()));
-    let below = all.filter_map(move |known| Some(below(&known, place)?.trim_start_matches('/').to_owned()));
+    let all = IN_HOME
+        .iter()
+        .map(move |name| format!("{home}/{name}"))
+        .chain(IN_SYSTEM.iter().map(|path| (*path).to_owned()));
+    let below =
+        all.filter_map(move |known| Some(below(&known, place)?.trim_start_matches('/').to_owned()));
     let is_there = |tail: &String| {
         let path = join(place, &format!("/{tail}"));
-        !tail.is_empty() && std::fs::canonicalize(&path).is_ok_and(|real| real == std::path::Path::new(&path))
+        !tail.is_empty()
+            && std::fs::canonicalize(&path).is_ok_and(|real| real == std::path::Path::new(&path))
     };
     let there: Vec<String> = below.filter(is_there).collect();
     there.into_iter()

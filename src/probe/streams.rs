@@ -22,7 +22,11 @@ pub fn look(fd: i32) -> Stream {
         libc::S_IFSOCK => return socket(fd),
         // Opened anew, this would be another terminal's.
         libc::S_IFCHR if described.node == PTMX => return Stream::Other,
-        libc::S_IFIFO if is_nameless(fd) && sys::open_flags(fd).is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_WRONLY) => {
+        libc::S_IFIFO
+            if is_nameless(fd)
+                && sys::open_flags(fd)
+                    .is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_WRONLY) =>
+        {
             return Stream::PipeEnd;
         }
         libc::S_IFREG | libc::S_IFCHR | libc::S_IFBLK => {}
@@ -41,17 +45,23 @@ pub fn look(fd: i32) -> Stream {
         return Stream::Terminal { read };
     }
     let owner = Owner::User { uid: described.owner, mode: described.mode & 0o777 };
-    if described.links == 0 && is_memory(fd) { Stream::Memory { write, owner } } else { Stream::File { read, write, owner } }
+    if described.links == 0 && is_memory(fd) {
+        Stream::Memory { write, owner }
+    } else {
+        Stream::File { read, write, owner }
+    }
 }
 
 /// A file of memory has no name in any tree, and its link in /proc says so.
 fn is_memory(fd: i32) -> bool {
-    std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|text| text.as_os_str().as_encoded_bytes().starts_with(b"/memfd:"))
+    std::fs::read_link(format!("/proc/self/fd/{fd}"))
+        .is_ok_and(|text| text.as_os_str().as_encoded_bytes().starts_with(b"/memfd:"))
 }
 
 /// A pipe without a name is in no tree, and its link in /proc says so (proc_pid_fd(5)).
 fn is_nameless(fd: i32) -> bool {
-    std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|text| text.as_os_str().as_encoded_bytes().starts_with(b"pipe:"))
+    std::fs::read_link(format!("/proc/self/fd/{fd}"))
+        .is_ok_and(|text| text.as_os_str().as_encoded_bytes().starts_with(b"pipe:"))
 }
 
 fn socket(fd: i32) -> Stream {
@@ -88,10 +98,17 @@ pub fn anew(fd: i32) -> Result<Anew, i32> {
     can(Anew::Controlling).map(|()| Anew::Controlling).map_err(|_| errno)
 }
 
-/// Opens the terminal on a descriptor for writing alone. Neither waits for a serial line's carrier, nor makes the terminal that of this
-/// session (open(2)).
+/// Opens the terminal on a descriptor for writing alone. Neither waits for a serial line's carrier,
+/// nor makes the terminal that of this session (open(2)).
 pub fn open_anew(fd: i32, by: Anew) -> sys::Result<i32> {
-    let open = |path| sys::openat(libc::AT_FDCWD, path, libc::O_WRONLY | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC, 0);
+    let open = |path| {
+        sys::openat(
+            libc::AT_FDCWD,
+            path,
+            libc::O_WRONLY | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC,
+            0,
+        )
+    };
     match by {
         Anew::Device => {
             let mut path = *b"/proc/self/fd/0\0";
@@ -99,7 +116,8 @@ pub fn open_anew(fd: i32, by: Anew) -> sys::Result<i32> {
             open(CStr::from_bytes_with_nul(&path).map_err(|_| sys::Errno(libc::EINVAL))?)
         }
         Anew::Controlling => {
-            // A process has one controlling terminal at most, and TIOCGSID knows no other (ioctl_tty(2)): both are the same.
+            // A process has one controlling terminal at most, and TIOCGSID knows no other
+            // (ioctl_tty(2)): both are the same.
             sys::check_controlling(fd)?;
             let anew = open(c"/dev/tty")?;
             if let Err(errno) = sys::check_controlling(anew) {

@@ -1,5 +1,5 @@
-//! The systemd that takes the caller's orders: the system's from root, from anybody else their own. It is found and connected to; nothing
-//! is asked of it here.
+//! The systemd that takes the caller's orders: the system's from root, from anybody else their own.
+//! It is found and connected to; nothing is asked of it here.
 
 use crate::host::systemd::{Route, Socket, Unreached};
 use crate::kernel::name::Name;
@@ -21,7 +21,10 @@ pub fn find(uid: u32, runtime_dir: Option<&str>) -> Result<Systemd, Unreached> {
     let runtime = runtime_dir.unwrap_or(&own);
     let sockets = match uid {
         0 => vec![("/run/systemd/private".to_owned(), Route::Private)],
-        _ => vec![(format!("{runtime}/systemd/private"), Route::Private), (format!("{runtime}/bus"), Route::Bus)],
+        _ => vec![
+            (format!("{runtime}/systemd/private"), Route::Private),
+            (format!("{runtime}/bus"), Route::Bus),
+        ],
     };
     let mut unreached = Unreached { socket: None, errno: libc::ENOENT };
     for (path, route) in sockets {
@@ -31,7 +34,9 @@ pub fn find(uid: u32, runtime_dir: Option<&str>) -> Result<Systemd, Unreached> {
                 return Ok(Systemd { socket: Socket { path, route }, pid });
             }
             Err(Errno(libc::ENOENT | libc::ENOTDIR)) => {}
-            Err(Errno(errno)) if unreached.socket.is_none() => unreached = Unreached { socket: Some(path), errno },
+            Err(Errno(errno)) if unreached.socket.is_none() => {
+                unreached = Unreached { socket: Some(path), errno }
+            }
             Err(_) => {}
         }
     }
@@ -41,8 +46,8 @@ pub fn find(uid: u32, runtime_dir: Option<&str>) -> Result<Systemd, Unreached> {
 /// How often, and with how many milliseconds between, a manager with a full queue is tried again.
 const TRIES: (u32, i32) = (200, 10);
 
-/// A connection to a socket, and who listens there. Orders are not given to another user's process, nor to one in a pid namespace that is not
-/// ours or above it.
+/// A connection to a socket, and who listens there. Orders are not given to another user's process,
+/// nor to one in a pid namespace that is not ours or above it.
 pub fn connect(path: &str, uid: u32) -> sys::Result<(RawFd, i32)> {
     let name = Name::new(path);
     for _ in 0..TRIES.0 {
@@ -73,10 +78,14 @@ mod tests {
         std::fs::create_dir_all(folder.join("systemd")).unwrap();
         let runtime = folder.to_str().unwrap();
         let uid = nix::unistd::getuid().as_raw().max(1);
-        assert_eq!(find(uid, Some(runtime)).unwrap_err(), Unreached { socket: None, errno: libc::ENOENT });
+        assert_eq!(
+            find(uid, Some(runtime)).unwrap_err(),
+            Unreached { socket: None, errno: libc::ENOENT }
+        );
         let private = folder.join("systemd/private");
         drop(UnixListener::bind(&private).unwrap());
-        let refused = Unreached { socket: Some(private.to_str().unwrap().into()), errno: libc::ECONNREFUSED };
+        let refused =
+            Unreached { socket: Some(private.to_str().unwrap().into()), errno: libc::ECONNREFUSED };
         assert_eq!(find(uid, Some(runtime)).unwrap_err(), refused);
         let _bus = UnixListener::bind(folder.join("bus")).unwrap();
         let found = find(uid, Some(runtime)).unwrap();

@@ -1,8 +1,8 @@
-//! A path of the host walked name by name on descriptors: which links it leads through, whose they are, and where it ends. It reads and
-//! decides nothing.
+//! A path of the host walked name by name on descriptors: which links it leads through, whose they
+//! are, and where it ends. It reads and decides nothing.
 //!
-//! Whose the link is that another link leads through is asked as well: root's link into a directory of somebody else's leads wherever
-//! that one's owner has it lead.
+//! Whose the link is that another link leads through is asked as well: root's link into a directory
+//! of somebody else's leads wherever that one's owner has it lead.
 
 use crate::host::trail::{Link, Trail};
 use crate::host::{Fact, File, Host};
@@ -16,7 +16,8 @@ use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 impl Host {
-    /// Remembers the links on the way to a path, where they could be followed because they are root's.
+    /// Remembers the links on the way to a path, where they could be followed because they are
+    /// root's.
     pub(super) fn read_way(&mut self, path: &str, fact: &Fact) {
         if let Fact::Present(File { real: Some((_, true)), .. }) = fact {
             self.ways.insert(path.to_owned(), walk(path, Last::Kept).links);
@@ -25,7 +26,8 @@ impl Host {
 
     /// Follows the links that entries keep, with the facts of every place on the way.
     pub(super) fn read_trails(&mut self, tree: &Tree, with_fs: bool) {
-        let sources: BTreeSet<String> = kept(tree, self).iter().map(|kept| kept.source.to_owned()).collect();
+        let sources: BTreeSet<String> =
+            kept(tree, self).iter().map(|kept| kept.source.to_owned()).collect();
         for source in sources {
             let trail = walk(&source, Last::Followed);
             let end = trail.errno.is_none().then_some(&trail.end);
@@ -54,9 +56,11 @@ pub fn walk(path: &str, last: Last) -> Trail {
     open(path, last).map_or_else(confirmed, |(_, trail)| trail)
 }
 
-/// A way that stopped is believed where another call meets the same: what a kept link leads to must not pass for absent because one call failed.
+/// A way that stopped is believed where another call meets the same: what a kept link leads to must
+/// not pass for absent because one call failed.
 fn confirmed(stopped: Trail) -> Trail {
-    let again = std::fs::symlink_metadata(&stopped.end).err().and_then(|error| error.raw_os_error());
+    let again =
+        std::fs::symlink_metadata(&stopped.end).err().and_then(|error| error.raw_os_error());
     let is_sure = stopped.errno == Some(libc::ELOOP) || again == stopped.errno;
     Trail { errno: if is_sure { stopped.errno } else { Some(libc::EAGAIN) }, ..stopped }
 }
@@ -70,9 +74,16 @@ pub fn open(path: &str, last: Last) -> Result<(OwnedFd, Trail), Trail> {
         Err(errno) => return Err(Trail { errno: Some(errno), ..trail }),
     };
     while let Some(name) = names.pop() {
-        let place = if name == ".." { parent(&trail.end).to_owned() } else { join(&trail.end, &format!("/{name}")) };
-        let stop = |trail: Trail, errno| Err(Trail { end: place.clone(), errno: Some(errno), ..trail });
-        let (next, owner, is_link) = match at(here.as_raw_fd(), &name).and_then(|fd| kind_of(&fd).map(|(owner, link)| (fd, owner, link))) {
+        let place = if name == ".." {
+            parent(&trail.end).to_owned()
+        } else {
+            join(&trail.end, &format!("/{name}"))
+        };
+        let stop =
+            |trail: Trail, errno| Err(Trail { end: place.clone(), errno: Some(errno), ..trail });
+        let (next, owner, is_link) = match at(here.as_raw_fd(), &name)
+            .and_then(|fd| kind_of(&fd).map(|(owner, link)| (fd, owner, link)))
+        {
             Ok(found) => found,
             Err(errno) => return stop(trail, errno),
         };
@@ -105,7 +116,8 @@ pub fn open(path: &str, last: Last) -> Result<(OwnedFd, Trail), Trail> {
 
 /// What has a name in a directory, not followed where it is a link.
 fn at(directory: RawFd, name: &str) -> Result<OwnedFd, i32> {
-    let opened = sys::openat(directory, Name::new(name).as_c_str(), libc::O_PATH | libc::O_NOFOLLOW, 0);
+    let opened =
+        sys::openat(directory, Name::new(name).as_c_str(), libc::O_PATH | libc::O_NOFOLLOW, 0);
     opened.map(sys::owned).map_err(|errno| errno.0)
 }
 
@@ -123,7 +135,11 @@ fn text_of(link: &OwnedFd) -> Result<String, i32> {
 
 /// The names of a path, the last first.
 fn names_of(path: &str) -> Vec<String> {
-    path.split('/').filter(|name| !name.is_empty() && *name != ".").rev().map(str::to_owned).collect()
+    path.split('/')
+        .filter(|name| !name.is_empty() && *name != ".")
+        .rev()
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -133,7 +149,10 @@ mod tests {
 
     #[test]
     fn a_path_is_walked_through_every_link() {
-        let top = std::env::temp_dir().canonicalize().unwrap().join(format!("stockade-trail-{}", std::process::id()));
+        let top = std::env::temp_dir()
+            .canonicalize()
+            .unwrap()
+            .join(format!("stockade-trail-{}", std::process::id()));
         std::fs::create_dir_all(top.join("a/b")).unwrap();
         symlink("b/../b", top.join("a/one")).unwrap();
         symlink(top.join("a/one"), top.join("two")).unwrap();
@@ -142,10 +161,16 @@ mod tests {
         let path = |name: &str| format!("{}/{name}", top.display());
         let trail = walk(&path("two"), Last::Followed);
         let places: Vec<String> = trail.links.iter().map(|link| link.place.clone()).collect();
-        assert_eq!((places, trail.end.as_str(), trail.errno), (vec![path("two"), path("a/one")], path("a/b").as_str(), None));
+        assert_eq!(
+            (places, trail.end.as_str(), trail.errno),
+            (vec![path("two"), path("a/one")], path("a/b").as_str(), None)
+        );
         assert_eq!(trail.left, [path("a/b")]);
         let trail = walk(&path("two"), Last::Kept);
-        assert_eq!((trail.links.len(), trail.end.as_str(), trail.errno), (0, path("two").as_str(), None));
+        assert_eq!(
+            (trail.links.len(), trail.end.as_str(), trail.errno),
+            (0, path("two").as_str(), None)
+        );
         let trail = walk(&path("three"), Last::Followed);
         assert_eq!((trail.end.as_str(), trail.errno), (path("gone").as_str(), Some(libc::ENOENT)));
         let trail = walk(&path("four"), Last::Followed);

@@ -1,5 +1,5 @@
-//! The file tree as it is inside, looked at from outside before it is there: which file of the host stands at a path, and which
-//! links lead to it. It reads and never writes.
+//! The file tree as it is inside, looked at from outside before it is there: which file of the host
+//! stands at a path, and which links lead to it. It reads and never writes.
 
 use crate::language::value::{ancestors, below, join, parent};
 use crate::policy::mounts::entry::{Content, Mount};
@@ -106,12 +106,22 @@ impl<'a> View<'a> {
 
     /// Follows an absolute path to its end; the error is the kernel's.
     pub fn follow(&mut self, path: &str) -> Result<Found, i32> {
-        let mut found = Found { path: "/".into(), what: What::Folder, links: vec![], folders: vec![], foreign: None };
+        let mut found = Found {
+            path: "/".into(),
+            what: What::Folder,
+            links: vec![],
+            folders: vec![],
+            foreign: None,
+        };
         let mut names: Vec<String> = names_of(path);
         let mut links = 0;
         while let Some(name) = names.pop() {
             if !matches!(found.what, What::Folder) {
-                return if matches!(found.what, What::Unknown) { Ok(found) } else { Err(libc::ENOTDIR) };
+                return if matches!(found.what, What::Unknown) {
+                    Ok(found)
+                } else {
+                    Err(libc::ENOTDIR)
+                };
             }
             if name == ".." {
                 self.leave(&mut found);
@@ -131,7 +141,9 @@ impl<'a> View<'a> {
                     Seen::Absent(errno) => return Err(errno),
                     Seen::Folder => (Err(What::Folder), granted, true),
                     Seen::Other => (Err(What::Other), granted, true),
-                    Seen::File { uid, mode } => (Err(What::File { source, granted, exec, uid, mode }), granted, true),
+                    Seen::File { uid, mode } => {
+                        (Err(What::File { source, granted, exec, uid, mode }), granted, true)
+                    }
                     Seen::Link { text, roots } => (Ok(text), granted, roots),
                 },
             };
@@ -158,40 +170,63 @@ impl<'a> View<'a> {
     pub fn names(&self, folder: &str) -> Vec<String> {
         let Spot::Host { source, .. } = self.spot(folder) else { return vec![] };
         let Ok(entries) = std::fs::read_dir(source) else { return vec![] };
-        entries.take(8_192).flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        entries
+            .take(8_192)
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect()
     }
 
     /// `..`: what was left must be there inside, too.
     fn leave(&self, found: &mut Found) {
-        if found.path != "/" && !matches!(self.spot(&found.path), Spot::Folder | Spot::Host { granted: true, .. }) {
+        if found.path != "/"
+            && !matches!(self.spot(&found.path), Spot::Folder | Spot::Host { granted: true, .. })
+        {
             found.folders.push(found.path.clone());
         }
         found.path = parent(&found.path).to_owned();
     }
 
     fn spot(&self, path: &str) -> Spot {
-        let Some((over, node)) = ancestors(path).find_map(|over| self.tree.get_key_value(over)) else {
+        let Some((over, node)) = ancestors(path).find_map(|over| self.tree.get_key_value(over))
+        else {
             return self.ground(path);
         };
         let (exact, tail) = (over == path, below(path, over).unwrap_or_default());
         match &node.mount {
-            Mount::Bind(bind) => Spot::Host { source: join(source_of(over, &node.mount).unwrap_or(over), tail), granted: true, exec: bind.exec },
+            Mount::Bind(bind) => Spot::Host {
+                source: join(source_of(over, &node.mount).unwrap_or(over), tail),
+                granted: true,
+                exec: bind.exec,
+            },
             Mount::Tmpfs(_) | Mount::Dir { .. } if exact => Spot::Folder,
             Mount::Tmpfs(_) | Mount::Dir { .. } => self.ground(path),
             Mount::Hide { .. } | Mount::Dev { .. } if exact => Spot::Folder,
             Mount::Symlink(text) if exact => Spot::Link(text.clone()),
             Mount::File { content: Content::Text(text), .. } if exact => Spot::Text(text.clone()),
-            Mount::Symlink(_) | Mount::File { content: Content::Text(_), .. } | Mount::Hide { .. } => Spot::Nothing,
-            Mount::Proc { .. } | Mount::Dev { .. } | Mount::Device { .. } | Mount::Socket(_) | Mount::Sysfs | Mount::Mqueue | Mount::File { .. } => {
-                Spot::Unknown
-            }
+            Mount::Symlink(_)
+            | Mount::File { content: Content::Text(_), .. }
+            | Mount::Hide { .. } => Spot::Nothing,
+            Mount::Proc { .. }
+            | Mount::Dev { .. }
+            | Mount::Device { .. }
+            | Mount::Socket(_)
+            | Mount::Sysfs
+            | Mount::Mqueue
+            | Mount::File { .. } => Spot::Unknown,
         }
     }
 
-    /// The sandbox's own ground: directories on the way to entries, and what is found on the host at the same path.
+    /// The sandbox's own ground: directories on the way to entries, and what is found on the host
+    /// at the same path.
     fn ground(&self, path: &str) -> Spot {
         let under = format!("{path}/");
-        if self.tree.range(under.clone()..).next().is_some_and(|(entry, _)| entry.starts_with(&under)) {
+        if self
+            .tree
+            .range(under.clone()..)
+            .next()
+            .is_some_and(|(entry, _)| entry.starts_with(&under))
+        {
             return Spot::Folder;
         }
         // What these have is the host's own state, not a file of the system.
@@ -218,7 +253,8 @@ fn look(path: &str) -> Seen {
     };
     let kind = meta.file_type();
     if kind.is_symlink() {
-        return super::link_text(path).map_or_else(Seen::Absent, |text| Seen::Link { text, roots: meta.uid() == 0 });
+        return super::link_text(path)
+            .map_or_else(Seen::Absent, |text| Seen::Link { text, roots: meta.uid() == 0 });
     }
     match (kind.is_dir(), kind.is_file()) {
         (true, _) => Seen::Folder,
@@ -229,5 +265,9 @@ fn look(path: &str) -> Seen {
 
 /// The names of a path, the last first.
 fn names_of(path: &str) -> Vec<String> {
-    path.split('/').filter(|name| !name.is_empty() && *name != ".").rev().map(str::to_owned).collect()
+    path.split('/')
+        .filter(|name| !name.is_empty() && *name != ".")
+        .rev()
+        .map(str::to_owned)
+        .collect()
 }

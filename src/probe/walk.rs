@@ -1,7 +1,9 @@
-//! Finds what the patterns of `[mounts]` match: each directory is listed once, no link is followed, and the names are bounded.
+//! Finds what the patterns of `[mounts]` match: each directory is listed once, no link is followed,
+//! and the names are bounded.
 //!
-//! A pattern that hides is walked in the tree as it will be inside, where a directory may be a bind of another; one that grants is walked
-//! on the host. It reads directories, and decides nothing: [`crate::policy::mounts::glob`] says what becomes of what is found.
+//! A pattern that hides is walked in the tree as it will be inside, where a directory may be a bind
+//! of another; one that grants is walked on the host. It reads directories, and decides nothing:
+//! [`crate::policy::mounts::glob`] says what becomes of what is found.
 
 use crate::host::globs::{Found, Match, Stop};
 use crate::language::value::{ancestors, below, join};
@@ -35,7 +37,8 @@ pub fn globs(mounts: &Mounts, root_names: &[String], uid: u32) -> BTreeMap<Strin
                 (tree(&plain, root_names), plain)
             })),
         };
-        let mut walk = Walk { pattern: &pattern, dots, view, uid, names, entries, found: Found::default() };
+        let mut walk =
+            Walk { pattern: &pattern, dots, view, uid, names, entries, found: Found::default() };
         walk.found.stop = walk.run().err();
         walk.found.looked_at = names - walk.names;
         (names, entries) = (walk.names, walk.entries);
@@ -65,12 +68,20 @@ impl View<'_> {
         }
     }
 
-    /// The names below a directory that entries alone bring: on the sandbox's own ground nothing else is there.
+    /// The names below a directory that entries alone bring: on the sandbox's own ground nothing
+    /// else is there.
     fn entries_in(&self, folder: &str) -> BTreeSet<String> {
         let View::Inside((tree, _)) = self else { return BTreeSet::new() };
         let prefix = join(folder, "/").replace("//", "/");
-        let below = tree.range(prefix.clone()..).map(|(path, _)| path).take_while(|path| path.starts_with(&prefix));
-        below.filter_map(|path| path[prefix.len()..].split('/').next()).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        let below = tree
+            .range(prefix.clone()..)
+            .map(|(path, _)| path)
+            .take_while(|path| path.starts_with(&prefix));
+        below
+            .filter_map(|path| path[prefix.len()..].split('/').next())
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Whether an entry that somebody wrote is at a path.
@@ -116,10 +127,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What a pattern hides must not depend on a link: whoever can write the tree could turn it elsewhere.
+    /// What a pattern hides must not depend on a link: whoever can write the tree could turn it
+    /// elsewhere.
     fn check_base(&self) -> Result<(), Stop> {
         let Some((_, over)) = self.view.behind(&self.pattern.base) else { return Ok(()) };
-        let mut on_the_way: Vec<&str> = ancestors(&self.pattern.base).take_while(|folder| *folder != over).collect();
+        let mut on_the_way: Vec<&str> =
+            ancestors(&self.pattern.base).take_while(|folder| *folder != over).collect();
         on_the_way.reverse();
         for folder in on_the_way {
             let Some((host, _)) = self.view.behind(folder) else { continue };
@@ -131,15 +144,25 @@ impl Walk<'_> {
     }
 
     /// The names in a directory of the host.
-    fn list(&mut self, folder: &str, host: &str, progress: Progress, open: &mut Vec<(String, Progress)>) -> Result<(), Stop> {
+    fn list(
+        &mut self,
+        folder: &str,
+        host: &str,
+        progress: Progress,
+        open: &mut Vec<(String, Progress)>,
+    ) -> Result<(), Stop> {
         let entries = match std::fs::read_dir(host) {
             Ok(entries) => entries,
-            Err(error) => return self.unlisted(folder, host, error.raw_os_error().unwrap_or(libc::EIO)),
+            Err(error) => {
+                return self.unlisted(folder, host, error.raw_os_error().unwrap_or(libc::EIO));
+            }
         };
         for entry in entries {
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(error) => return self.unlisted(folder, host, error.raw_os_error().unwrap_or(libc::EIO)),
+                Err(error) => {
+                    return self.unlisted(folder, host, error.raw_os_error().unwrap_or(libc::EIO));
+                }
             };
             self.names = self.names.checked_sub(1).ok_or(Stop::Names)?;
             let name = entry.file_name();
@@ -149,24 +172,36 @@ impl Walk<'_> {
             }
             let what = what(&entry);
             let Some(name) = name.to_str() else {
-                if self.dots == Dots::Matched && (self.pattern.accepts(next) || matches!(what, What::Folder)) {
+                if self.dots == Dots::Matched
+                    && (self.pattern.accepts(next) || matches!(what, What::Folder))
+                {
                     return Err(Stop::NotUtf8(folder.to_owned()));
                 }
                 continue;
             };
             let path = join(folder, &format!("/{name}"));
             if self.pattern.accepts(next) && !self.view.is_written(&path) {
-                let link = matches!(what, What::Link).then(|| std::fs::read_link(entry.path()).ok()).flatten();
+                let link = matches!(what, What::Link)
+                    .then(|| std::fs::read_link(entry.path()).ok())
+                    .flatten();
                 self.take(path, link.map(|text| text.to_string_lossy().into_owned()))?;
-            } else if !self.view.is_hidden(&path) && (matches!(what, What::Folder) || self.view.is_written(&path)) {
+            } else if !self.view.is_hidden(&path)
+                && (matches!(what, What::Folder) || self.view.is_written(&path))
+            {
                 open.push((path, next));
             }
         }
         Ok(())
     }
 
-    /// What entries bring to a directory that no directory of the host is behind. A name that a bound `/` implies can be hidden, too.
-    fn own_ground(&mut self, folder: &str, progress: Progress, open: &mut Vec<(String, Progress)>) -> Result<(), Stop> {
+    /// What entries bring to a directory that no directory of the host is behind. A name that a
+    /// bound `/` implies can be hidden, too.
+    fn own_ground(
+        &mut self,
+        folder: &str,
+        progress: Progress,
+        open: &mut Vec<(String, Progress)>,
+    ) -> Result<(), Stop> {
         for name in self.view.entries_in(folder) {
             self.names = self.names.checked_sub(1).ok_or(Stop::Names)?;
             let next = self.pattern.step(progress, name.as_bytes(), self.dots);
@@ -187,13 +222,17 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A directory that is gone, or no directory, has no names. One that the caller can neither list nor walk hides its names by itself, unless
-    /// it is the caller's own, whose modes the target can change; another one would keep what is to be hidden in sight.
+    /// A directory that is gone, or no directory, has no names. One that the caller can neither
+    /// list nor walk hides its names by itself, unless it is the caller's own, whose modes the
+    /// target can change; another one would keep what is to be hidden in sight.
     fn unlisted(&mut self, folder: &str, host: &str, errno: i32) -> Result<(), Stop> {
         if matches!(errno, libc::ENOENT | libc::ENOTDIR) {
             return Ok(());
         }
-        let closed = || symlink_metadata(host).is_ok_and(|meta| meta.uid() != self.uid) && access(host, AccessFlags::X_OK).is_err();
+        let closed = || {
+            symlink_metadata(host).is_ok_and(|meta| meta.uid() != self.uid)
+                && access(host, AccessFlags::X_OK).is_err()
+        };
         match self.dots {
             Dots::Matched if errno == libc::EACCES && closed() => Ok(()),
             Dots::Matched => Err(Stop::Unreadable(folder.to_owned(), errno)),

@@ -1,4 +1,5 @@
-//! Where a profile's text comes from, and which texts are refused: what another user could have written is not a profile.
+//! Where a profile's text comes from, and which texts are refused: what another user could have
+//! written is not a profile.
 
 use super::BUILTIN;
 use crate::host::caller::Caller;
@@ -46,15 +47,30 @@ pub fn find(word: &str, caller: &Caller) -> Result<Text, Problem> {
 /// The text of PROFILE, for those who want to read it.
 pub fn text_of(word: &str, caller: &Caller) -> Result<String, Problem> {
     let text = find(word, caller)?;
-    String::from_utf8(text.bytes).map_err(|_| Problem::new("profile::text", Span::NOWHERE, format!("cannot show {}: it is not UTF-8", text.name)))
+    String::from_utf8(text.bytes).map_err(|_| {
+        Problem::new(
+            "profile::text",
+            Span::NOWHERE,
+            format!("cannot show {}: it is not UTF-8", text.name),
+        )
+    })
 }
 
 /// Finds a word of `extends` in a profile of `folder`: a path, made absolute already, or a name.
-pub fn find_base(word: &str, folder: Option<&str>, caller: &Caller, at: Span) -> Result<Text, Problem> {
+pub fn find_base(
+    word: &str,
+    folder: Option<&str>,
+    caller: &Caller,
+    at: Span,
+) -> Result<Text, Problem> {
     match word {
         // Standard input is read once, for PROFILE; a file must not take it from the target.
-        "" | "-" => Err(Problem::new("profile::extends", at, format!("cannot extend `{word}`: it names no profile"))
-            .help("write a name, or a path from this file's directory")),
+        "" | "-" => Err(Problem::new(
+            "profile::extends",
+            at,
+            format!("cannot extend `{word}`: it names no profile"),
+        )
+        .help("write a name, or a path from this file's directory")),
         word if is_path(word) => read(word, caller, at),
         word => named(word, folder.unwrap_or_default(), caller, at),
     }
@@ -63,23 +79,42 @@ pub fn find_base(word: &str, folder: Option<&str>, caller: &Caller, at: Span) ->
 fn standard_input(at: Span) -> Result<Text, Problem> {
     let mut bytes = vec![];
     let read = std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Problem::new("profile::read", at, format!("cannot read the profile from standard input: {}", words(&error))))?;
+    read.map_err(|error| {
+        Problem::new(
+            "profile::read",
+            at,
+            format!("cannot read the profile from standard input: {}", words(&error)),
+        )
+    })?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Problem::new("profile::read", at, "cannot read the profile from standard input: it is larger than 1 MiB"));
+        return Err(Problem::new(
+            "profile::read",
+            at,
+            "cannot read the profile from standard input: it is larger than 1 MiB",
+        ));
     }
     Ok(Text { name: "<stdin>".into(), identity: "<stdin>".into(), bytes, folder: None })
 }
 
-/// A bare name: of the machine's, the caller's or the built-in profiles; one that is in two places is ambiguous. A file of that
-/// name in the current directory is none of them: whoever can write there would choose the sandbox (firejail issue 7154).
+/// A bare name: of the machine's, the caller's or the built-in profiles; one that is in two places
+/// is ambiguous. A file of that name in the current directory is none of them: whoever can write
+/// there would choose the sandbox (firejail issue 7154).
 fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
-    let files: Vec<String> = installed(caller).map(|folder| format!("{folder}/{name}.toml")).filter(|path| is_there(path)).collect();
+    let files: Vec<String> = installed(caller)
+        .map(|folder| format!("{folder}/{name}.toml"))
+        .filter(|path| is_there(path))
+        .collect();
     let builtin = BUILTIN.iter().find(|(known, _)| *known == name);
-    let places: Vec<String> = files.iter().cloned().chain(builtin.map(|_| "built in".to_owned())).collect();
+    let places: Vec<String> =
+        files.iter().cloned().chain(builtin.map(|_| "built in".to_owned())).collect();
     match (files.first(), builtin) {
         _ if places.len() > 1 => {
-            let message = format!("cannot find the profile `{name}`: the name is ambiguous: {}", places.join(" and "));
-            Err(Problem::new("profile::ambiguous", at, message).help("give the path of the one that is meant, or rename one"))
+            let message = format!(
+                "cannot find the profile `{name}`: the name is ambiguous: {}",
+                places.join(" and ")
+            );
+            Err(Problem::new("profile::ambiguous", at, message)
+                .help("give the path of the one that is meant, or rename one"))
         }
         (Some(path), _) => read(path, caller, at),
         (None, Some((name, text))) => {
@@ -88,10 +123,17 @@ fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Prob
         }
         (None, None) => {
             let known = known_names(caller);
-            let here = is_there(&format!("{near}/{name}.toml")).then(|| format!("for the file in this directory write ./{name}.toml"));
-            let help =
-                here.or_else(|| suggestion(name, known.iter().map(String::as_str))).unwrap_or_else(|| format!("there are {}", known.join(", ")));
-            Err(Problem::new("profile::unknown", at, format!("cannot find the profile `{name}`: there is none of that name")).help(help))
+            let here = is_there(&format!("{near}/{name}.toml"))
+                .then(|| format!("for the file in this directory write ./{name}.toml"));
+            let help = here
+                .or_else(|| suggestion(name, known.iter().map(String::as_str)))
+                .unwrap_or_else(|| format!("there are {}", known.join(", ")));
+            Err(Problem::new(
+                "profile::unknown",
+                at,
+                format!("cannot find the profile `{name}`: there is none of that name"),
+            )
+            .help(help))
         }
     }
 }
@@ -100,20 +142,26 @@ fn installed(caller: &Caller) -> impl Iterator<Item = &String> {
     [Some(&caller.system_profiles), caller.user_profiles.as_ref()].into_iter().flatten()
 }
 
-/// Whether something has the path. What cannot be looked at counts as there: reading it then says why, and a weaker profile of the
-/// same name is not taken in its place.
+/// Whether something has the path. What cannot be looked at counts as there: reading it then says
+/// why, and a weaker profile of the same name is not taken in its place.
 fn is_there(path: &str) -> bool {
     match std::fs::symlink_metadata(path) {
         Ok(_) => true,
-        Err(error) => !matches!(error.raw_os_error(), None | Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG)),
+        Err(error) => !matches!(
+            error.raw_os_error(),
+            None | Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG)
+        ),
     }
 }
 
 /// Every name that PROFILE may be, for suggestions.
 fn known_names(caller: &Caller) -> Vec<String> {
-    let entries = installed(caller).filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
-    let stems = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned));
-    let mut names: Vec<String> = BUILTIN.iter().map(|(name, _)| (*name).to_owned()).chain(stems).collect();
+    let entries =
+        installed(caller).filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let stems = entries
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned));
+    let mut names: Vec<String> =
+        BUILTIN.iter().map(|(name, _)| (*name).to_owned()).chain(stems).collect();
     names.sort();
     names.dedup();
     names
@@ -123,28 +171,38 @@ fn read(path: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
     read_trusted("the profile", path, caller, at)
 }
 
-/// Reads a file that a profile imports: it says as much about the sandbox as the profile, so the same is asked of it.
+/// Reads a file that a profile imports: it says as much about the sandbox as the profile, so the
+/// same is asked of it.
 pub fn read_import(path: &str, caller: &Caller, at: Span) -> Result<String, Problem> {
     let text = read_trusted("the import", path, caller, at)?;
-    String::from_utf8(text.bytes).map_err(|_| Problem::new("profile::read", at, format!("cannot read the import {path}: it is not UTF-8")))
+    String::from_utf8(text.bytes).map_err(|_| {
+        Problem::new("profile::read", at, format!("cannot read the import {path}: it is not UTF-8"))
+    })
 }
 
 /// Reads a file through one descriptor, which is also what is checked.
 fn read_trusted(what: &str, path: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
-    let refuse = |why: &str| Problem::new("profile::read", at, format!("cannot read {what} {path}: {why}"));
-    // Without O_NONBLOCK the open of a FIFO would wait for a writer; without O_NOCTTY that of a terminal could take it.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let refuse =
+        |why: &str| Problem::new("profile::read", at, format!("cannot read {what} {path}: {why}"));
+    // Without O_NONBLOCK the open of a FIFO would wait for a writer; without O_NOCTTY that of a
+    // terminal could take it.
+    let file =
+        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
     let file = file.map_err(|error| refuse(&words(&error)))?;
     let meta = file.metadata().map_err(|error| refuse(&words(&error)))?;
     if !meta.is_file() {
-        return Err(refuse("it is not a regular file").help("stockade run - reads the profile from standard input"));
+        return Err(refuse("it is not a regular file")
+            .help("stockade run - reads the profile from standard input"));
     }
     if meta.len() > LARGEST {
         return Err(refuse("it is larger than 1 MiB"));
     }
     let (absolute, folder) = place_of(&file).map_err(|why| refuse(&why))?;
     let folder_meta = std::fs::metadata(&folder).map_err(|error| refuse(&words(&error)))?;
-    let distrust = |(why, help): (String, String)| Problem::new("profile::trust", at, format!("cannot trust the profile {path}: {why}")).help(help);
+    let distrust = |(why, help): (String, String)| {
+        Problem::new("profile::trust", at, format!("cannot trust the profile {path}: {why}"))
+            .help(help)
+    };
     trusted("it", &absolute, &meta, caller).map_err(distrust)?;
     trusted("its directory", &folder, &folder_meta, caller).map_err(distrust)?;
     let bytes = contents(file, meta.len()).map_err(|why| refuse(&why))?;
@@ -169,14 +227,21 @@ fn contents(mut file: File, length: u64) -> Result<Vec<u8>, String> {
 
 /// The real path of an open file, not of what its path may mean by now, and its directory.
 fn place_of(file: &File) -> Result<(String, String), String> {
-    let absolute = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|error| words(&error))?;
+    let absolute = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
+        .map_err(|error| words(&error))?;
     let folder = absolute.parent().unwrap_or(Path::new("/"));
     let utf8 = |path: &Path| path.to_str().map(str::to_owned).ok_or("its real path is not UTF-8");
     Ok((utf8(&absolute)?, utf8(folder)?))
 }
 
-/// A profile decides what the caller grants, so nobody else may be able to write it. Root trusts root alone.
-fn trusted(what: &str, path: &str, meta: &Metadata, caller: &Caller) -> Result<(), (String, String)> {
+/// A profile decides what the caller grants, so nobody else may be able to write it. Root trusts
+/// root alone.
+fn trusted(
+    what: &str,
+    path: &str,
+    meta: &Metadata,
+    caller: &Caller,
+) -> Result<(), (String, String)> {
     let sticky = meta.is_dir() && meta.mode() & libc::S_ISVTX != 0;
     if meta.uid() != 0 && (caller.uid == 0 || meta.uid() != caller.uid) {
         let (who, help) = match caller.uid {
@@ -186,22 +251,29 @@ fn trusted(what: &str, path: &str, meta: &Metadata, caller: &Caller) -> Result<(
         return Err((format!("{what} belongs to user {}, not to {who}", meta.uid()), help));
     }
     if meta.mode() & 0o022 != 0 && !sticky {
-        return Err((format!("{what} can be written by others (mode {:04o})", meta.mode() & 0o7777), format!("chmod go-w {path}")));
+        return Err((
+            format!("{what} can be written by others (mode {:04o})", meta.mode() & 0o7777),
+            format!("chmod go-w {path}"),
+        ));
     }
     Ok(())
 }
 
-/// Adds a text to the sources and gives its offset there; what is not UTF-8 is a problem at its first wrong byte.
+/// Adds a text to the sources and gives its offset there; what is not UTF-8 is a problem at its
+/// first wrong byte.
 pub fn decode(text: &Text, sources: &mut Sources) -> Result<(usize, String), Problem> {
     let file = text.folder.as_ref().map(|_| text.identity.as_str());
     match std::str::from_utf8(&text.bytes) {
         Ok(utf8) => Ok((sources.add_file(&text.name, utf8, file) as usize, utf8.to_owned())),
         Err(error) => {
-            // What stands before the wrong byte keeps its offsets; the byte itself becomes U+FFFD, which has three.
-            let base = sources.add_file(&text.name, &String::from_utf8_lossy(&text.bytes), file) as usize;
+            // What stands before the wrong byte keeps its offsets; the byte itself becomes U+FFFD,
+            // which has three.
+            let base =
+                sources.add_file(&text.name, &String::from_utf8_lossy(&text.bytes), file) as usize;
             let at = base + error.valid_up_to();
             let byte = text.bytes.get(error.valid_up_to()).copied().unwrap_or_default();
-            let message = format!("cannot read the byte 0x{byte:02x}: it is not UTF-8, and a profile is");
+            let message =
+                format!("cannot read the byte 0x{byte:02x}: it is not UTF-8, and a profile is");
             Err(Problem::new("profile::text", Span::from(at..at + '\u{fffd}'.len_utf8()), message))
         }
     }

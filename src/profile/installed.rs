@@ -1,4 +1,5 @@
-//! The profiles that a name can mean, for those who list them. It reads what they say of themselves, and judges nothing.
+//! The profiles that a name can mean, for those who list them. It reads what they say of
+//! themselves, and judges nothing.
 
 use super::BUILTIN;
 use crate::host::caller::Caller;
@@ -21,7 +22,11 @@ const LARGEST: u64 = 1 << 20;
 
 /// Those that come with the binary, the machine's, and the caller's; each by name.
 pub fn installed(caller: &Caller) -> Vec<Listed> {
-    let builtin = BUILTIN.iter().map(|(name, text)| Listed { name: (*name).into(), folder: None, description: description(text) });
+    let builtin = BUILTIN.iter().map(|(name, text)| Listed {
+        name: (*name).into(),
+        folder: None,
+        description: description(text),
+    });
     let folders = [Some(&caller.system_profiles), caller.user_profiles.as_ref()];
     builtin.chain(folders.into_iter().flatten().flat_map(|folder| in_folder(folder))).collect()
 }
@@ -33,9 +38,14 @@ fn in_folder(folder: &str) -> Vec<Listed> {
         .filter_map(|entry| {
             let name = entry.file_name().to_str()?.strip_suffix(".toml")?.to_owned();
             // What is no file is none, and a FIFO would never end.
-            let small = std::fs::metadata(entry.path()).is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST);
+            let small = std::fs::metadata(entry.path())
+                .is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST);
             let text = small.then(|| std::fs::read_to_string(entry.path()).ok()).flatten();
-            Some(Listed { name, folder: Some(folder.to_owned()), description: text.and_then(|text| description(&text)) })
+            Some(Listed {
+                name,
+                folder: Some(folder.to_owned()),
+                description: text.and_then(|text| description(&text)),
+            })
         })
         .collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));

@@ -11,8 +11,8 @@ use toml::de::{DeArray, DeTable, DeValue};
 pub const DEEPEST: usize = 64;
 /// How many syntax errors of a text are told.
 const MOST_ERRORS: usize = 100;
-/// How many tokens (words, signs, spaces) all texts may have: a tree of them takes some hundred bytes for each. An entry with all its
-/// options has twenty.
+/// How many tokens (words, signs, spaces) all texts may have: a tree of them takes some hundred
+/// bytes for each. An entry with all its options has twenty.
 pub const MOST_TOKENS: usize = 250_000;
 /// A text with fewer bytes cannot have many, and need not be counted.
 const SMALL: usize = 64 << 10;
@@ -43,7 +43,11 @@ pub struct Size {
 impl Size {
     /// Of a text.
     pub fn of(text: &str) -> Size {
-        let tokens = if text.len() > SMALL { toml_parser::Source::new(text).lex().take(MOST_TOKENS + 1).count() } else { 0 };
+        let tokens = if text.len() > SMALL {
+            toml_parser::Source::new(text).lex().take(MOST_TOKENS + 1).count()
+        } else {
+            0
+        };
         Size { bytes: text.len(), tokens }
     }
 }
@@ -58,7 +62,11 @@ impl Layer {
         let document = DeValue::Table(document.into_inner());
         if let Some(span) = too_deep(&document) {
             let at = Span::from(span.start + self.base..span.end + self.base);
-            problems.push(Problem::new("profile::depth", at, format!("cannot read a value this deep: {DEEPEST} tables and lists are the most")));
+            problems.push(Problem::new(
+                "profile::depth",
+                at,
+                format!("cannot read a value this deep: {DEEPEST} tables and lists are the most"),
+            ));
             dismantle(document);
             return None;
         }
@@ -84,14 +92,17 @@ impl Layer {
         }
     }
 
-    /// The line with the most levels: where the parser gives up at a key of thousands of names, it gives no place.
+    /// The line with the most levels: where the parser gives up at a key of thousands of names, it
+    /// gives no place.
     fn deepest_line(&self) -> std::ops::Range<usize> {
         let mut start = 0;
         let lines = self.text.split_inclusive('\n').map(|line| {
             start += line.len();
             (start - line.len(), line)
         });
-        let (start, line) = lines.max_by_key(|(start, line)| (line.matches(['.', '[', '{']).count(), usize::MAX - start)).unwrap_or_default();
+        let (start, line) = lines
+            .max_by_key(|(start, line)| (line.matches(['.', '[', '{']).count(), usize::MAX - start))
+            .unwrap_or_default();
         start..start + line.trim_end().len()
     }
 
@@ -101,8 +112,9 @@ impl Layer {
     }
 }
 
-/// Where a document goes too deep, if it does. The parser bounds each key and each value by itself, but a long key in a table in a
-/// long key makes thousands of levels, and tables are walked and freed by recursion.
+/// Where a document goes too deep, if it does. The parser bounds each key and each value by itself,
+/// but a long key in a table in a long key makes thousands of levels, and tables are walked and
+/// freed by recursion.
 fn too_deep(document: &DeValue<'_>) -> Option<std::ops::Range<usize>> {
     let mut open = vec![(document, 0..0, 0)];
     while let Some((value, span, depth)) = open.pop() {
@@ -110,8 +122,12 @@ fn too_deep(document: &DeValue<'_>) -> Option<std::ops::Range<usize>> {
             return Some(span);
         }
         match value {
-            DeValue::Array(items) => open.extend(items.iter().map(|item| (item.get_ref(), item.span(), depth + 1))),
-            DeValue::Table(table) => open.extend(table.values().map(|item| (item.get_ref(), item.span(), depth + 1))),
+            DeValue::Array(items) => {
+                open.extend(items.iter().map(|item| (item.get_ref(), item.span(), depth + 1)))
+            }
+            DeValue::Table(table) => {
+                open.extend(table.values().map(|item| (item.get_ref(), item.span(), depth + 1)))
+            }
             _ => {}
         }
     }
@@ -124,7 +140,9 @@ fn dismantle(document: DeValue<'_>) {
     while let Some(value) = open.pop() {
         match value {
             DeValue::Array(items) => open.extend(items.into_iter().map(Spanned::into_inner)),
-            DeValue::Table(table) => open.extend(table.into_iter().map(|(_, item)| item.into_inner())),
+            DeValue::Table(table) => {
+                open.extend(table.into_iter().map(|(_, item)| item.into_inner()))
+            }
             _ => {}
         }
     }
@@ -139,9 +157,14 @@ fn shift(node: Node<'_>, base: usize) -> Node<'_> {
             array.into_iter().for_each(|item| out.push(shift(item, base)));
             DeValue::Array(out)
         }
-        DeValue::Table(table) => {
-            DeValue::Table(table.into_iter().map(|(key, value)| (Spanned::new(moved(key.span()), key.into_inner()), shift(value, base))).collect())
-        }
+        DeValue::Table(table) => DeValue::Table(
+            table
+                .into_iter()
+                .map(|(key, value)| {
+                    (Spanned::new(moved(key.span()), key.into_inner()), shift(value, base))
+                })
+                .collect(),
+        ),
         other => other,
     };
     Spanned::new(span, value)

@@ -1,4 +1,5 @@
-//! From PROFILE and the command line to one profile: files are gathered, parameters settled, variables put in, layers merged.
+//! From PROFILE and the command line to one profile: files are gathered, parameters settled,
+//! variables put in, layers merged.
 
 use super::Profile;
 use super::files;
@@ -30,7 +31,8 @@ pub struct Request {
     pub params: Vec<(String, String)>,
     /// The words after PROFILE.
     pub args: Vec<String>,
-    /// How to write a command line whose first word after PROFILE begins with `-` where no `--` stands before it.
+    /// How to write a command line whose first word after PROFILE begins with `-` where no `--`
+    /// stands before it.
     pub dashed: Option<String>,
 }
 
@@ -42,41 +44,73 @@ const LARGEST_SUM: usize = 4 << 20;
 const MOST_FILES: usize = 256;
 
 /// Problems of `extends` beside which the rest of a text can be judged.
-const GOES_ON: &[&str] =
-    &["profile::read", "profile::trust", "profile::type", "profile::value", "profile::unknown", "variable::unknown", "variable::unset"];
+const GOES_ON: &[&str] = &[
+    "profile::read",
+    "profile::trust",
+    "profile::type",
+    "profile::value",
+    "profile::unknown",
+    "variable::unknown",
+    "variable::unset",
+];
 
-/// What another problem may be the cause of: a base that is not there sets nothing that could be removed, or given a value.
-const OF_A_BASE: &[&str] = &["profile::withdraw", "profile::empty-set", "params::unknown", "variable::unknown"];
+/// What another problem may be the cause of: a base that is not there sets nothing that could be
+/// removed, or given a value.
+const OF_A_BASE: &[&str] =
+    &["profile::withdraw", "profile::empty-set", "params::unknown", "variable::unknown"];
 
 /// Loads a profile with all that it extends, or says all that is wrong.
-pub fn load(request: &Request, caller: &Caller, sources: &mut Sources) -> Result<Profile, Problems> {
+pub fn load(
+    request: &Request,
+    caller: &Caller,
+    sources: &mut Sources,
+) -> Result<Profile, Problems> {
     load_and_tell(request, caller, sources, None)
 }
 
 /// The same, and what each layer does.
-pub fn load_layers(request: &Request, caller: &Caller, sources: &mut Sources) -> Result<(Profile, Layers), Problems> {
+pub fn load_layers(
+    request: &Request,
+    caller: &Caller,
+    sources: &mut Sources,
+) -> Result<(Profile, Layers), Problems> {
     let mut layers = Layers::default();
     let profile = load_and_tell(request, caller, sources, Some(&mut layers))?;
     Ok((profile, layers))
 }
 
-fn load_and_tell(request: &Request, caller: &Caller, sources: &mut Sources, mut told: Option<&mut Layers>) -> Result<Profile, Problems> {
+fn load_and_tell(
+    request: &Request,
+    caller: &Caller,
+    sources: &mut Sources,
+    mut told: Option<&mut Layers>,
+) -> Result<Profile, Problems> {
     let room = Cell::new(Some(MOST_PUT_IN));
     let (layers, mut problems) = gather(request, caller, sources, &room);
     let documents = parse(&layers, &mut problems);
-    // A text that is no TOML has nothing more to say, and one that cannot be found would be missed by others.
-    if documents.len() < layers.len() || !problems.iter().all(|problem| GOES_ON.contains(&problem.code)) {
+    // A text that is no TOML has nothing more to say, and one that cannot be found would be missed
+    // by others.
+    if documents.len() < layers.len()
+        || !problems.iter().all(|problem| GOES_ON.contains(&problem.code))
+    {
         return Err(problems);
     }
     if let Some(told) = &mut told {
-        told.layers = layers.iter().map(|layer| crate::language::layers::Layer { kind: layer.kind, start: layer.start() }).collect();
+        told.layers = layers
+            .iter()
+            .map(|layer| crate::language::layers::Layer { kind: layer.kind, start: layer.start() })
+            .collect();
     }
     let given = Given { request, caller, room: &room };
     merge(&layers, documents, &given, sources, problems, told.map(|told| &mut told.changes))
 }
 
 /// What a profile leaves to its user. A value that is missing is no problem here.
-pub fn load_params(request: &Request, caller: &Caller, sources: &mut Sources) -> Result<Vec<Declared>, Problems> {
+pub fn load_params(
+    request: &Request,
+    caller: &Caller,
+    sources: &mut Sources,
+) -> Result<Vec<Declared>, Problems> {
     let room = Cell::new(Some(MOST_PUT_IN));
     let (layers, mut problems) = gather(request, caller, sources, &room);
     let mut documents = parse(&layers, &mut problems);
@@ -89,8 +123,21 @@ pub fn load_params(request: &Request, caller: &Caller, sources: &mut Sources) ->
 }
 
 /// The texts of a profile, the weakest first.
-fn gather(request: &Request, caller: &Caller, sources: &mut Sources, room: &Cell<Option<usize>>) -> (Vec<Layer>, Problems) {
-    let mut loader = Loader { caller, sources, layers: vec![], loaded: BTreeSet::new(), read: Size::default(), room, problems: Problems::default() };
+fn gather(
+    request: &Request,
+    caller: &Caller,
+    sources: &mut Sources,
+    room: &Cell<Option<usize>>,
+) -> (Vec<Layer>, Problems) {
+    let mut loader = Loader {
+        caller,
+        sources,
+        layers: vec![],
+        loaded: BTreeSet::new(),
+        read: Size::default(),
+        room,
+        problems: Problems::default(),
+    };
     match files::find(&request.profile, caller) {
         Ok(text) => loader.gather(text, Span::NOWHERE, &mut vec![]),
         Err(problem) => loader.problems.push(problem),
@@ -98,7 +145,13 @@ fn gather(request: &Request, caller: &Caller, sources: &mut Sources, room: &Cell
     for (flag, text) in &request.config {
         let base = loader.sources.add(flag, text) as usize;
         if loader.has_room(Size::of(text), Span::from(base..base + 1)) {
-            loader.layers.push(Layer { name: flag.clone(), text: text.clone(), base, folder: None, kind: Kind::Flag });
+            loader.layers.push(Layer {
+                name: flag.clone(),
+                text: text.clone(),
+                base,
+                folder: None,
+                kind: Kind::Flag,
+            });
         }
     }
     (loader.layers, loader.problems)
@@ -125,8 +178,13 @@ impl Loader<'_> {
     /// Adds a text and, before it, what it extends. A text that is met twice is loaded once.
     fn gather(&mut self, text: files::Text, at: Span, chain: &mut Vec<String>) {
         if chain.contains(&text.identity) {
-            let circle = chain.iter().chain([&text.identity]).cloned().collect::<Vec<_>>().join(" → ");
-            return self.problems.push(Problem::new("profile::cycle", at, format!("cannot load the profile: it extends itself: {circle}")));
+            let circle =
+                chain.iter().chain([&text.identity]).cloned().collect::<Vec<_>>().join(" → ");
+            return self.problems.push(Problem::new(
+                "profile::cycle",
+                at,
+                format!("cannot load the profile: it extends itself: {circle}"),
+            ));
         }
         if !self.loaded.insert(text.identity.clone()) {
             return;
@@ -165,11 +223,14 @@ impl Loader<'_> {
 
     /// Whether a further text is not too much for one profile.
     fn has_room(&mut self, size: Size, at: Span) -> bool {
-        self.read = Size { bytes: self.read.bytes + size.bytes, tokens: self.read.tokens + size.tokens };
+        self.read =
+            Size { bytes: self.read.bytes + size.bytes, tokens: self.read.tokens + size.tokens };
         let message = if self.read.bytes > LARGEST_SUM {
             format!("the texts of the profile have more than {} MiB together", LARGEST_SUM >> 20)
         } else if self.read.tokens > MOST_TOKENS {
-            format!("the texts of the profile have more than {MOST_TOKENS} words and signs together")
+            format!(
+                "the texts of the profile have more than {MOST_TOKENS} words and signs together"
+            )
         } else {
             return true;
         };
@@ -187,25 +248,48 @@ impl Loader<'_> {
         let Some(mut document) = layer.parse(&mut Problems::default()) else { return vec![] };
         let Some((_, node)) = take(&mut document, "extends") else { return vec![] };
         if !matches!(node.get_ref(), DeValue::Array(_)) {
-            let problem = Problem::new("profile::type", Span::from(node.span()), "cannot read `extends`: it must be a list");
+            let problem = Problem::new(
+                "profile::type",
+                Span::from(node.span()),
+                "cannot read `extends`: it must be a list",
+            );
             self.problems.push(problem.help("put it in `[ ]`: extends = [\"base\"]"));
             return vec![];
         }
-        let Some(words) = crate::language::section::parse::<Vec<At<String>>>("extends", node, &mut self.problems) else { return vec![] };
+        let Some(words) =
+            crate::language::section::parse::<Vec<At<String>>>("extends", node, &mut self.problems)
+        else {
+            return vec![];
+        };
         if words.len() > MOST_FILES {
             self.problems.push(too_many_files(words[MOST_FILES].at));
             return vec![];
         }
-        let variables = Variables { caller: self.caller, params: None, folder: layer.folder.as_deref(), room: self.room };
+        let variables = Variables {
+            caller: self.caller,
+            params: None,
+            folder: layer.folder.as_deref(),
+            room: self.room,
+        };
         let mut out = vec![];
         for word in words {
-            let Some(text) = variables.expand(&word.value, word.at, self.sources, &mut self.problems) else { continue };
+            let Some(text) =
+                variables.expand(&word.value, word.at, self.sources, &mut self.problems)
+            else {
+                continue;
+            };
             let relative = files::is_path(&text) && !text.starts_with('/');
             match (&layer.folder, relative) {
-                (Some(folder), true) => out.push(At::new(format!("{folder}/{}", text.trim_start_matches("./")), word.at)),
+                (Some(folder), true) => out
+                    .push(At::new(format!("{folder}/{}", text.trim_start_matches("./")), word.at)),
                 (None, true) => {
-                    let problem = Problem::new("profile::extends", word.at, format!("cannot extend `{text}`: {} is in no directory", layer.name));
-                    self.problems.push(problem.help("name a built-in profile, or an absolute path"));
+                    let problem = Problem::new(
+                        "profile::extends",
+                        word.at,
+                        format!("cannot extend `{text}`: {} is in no directory", layer.name),
+                    );
+                    self.problems
+                        .push(problem.help("name a built-in profile, or an absolute path"));
                 }
                 (_, false) => out.push(At::new(text, word.at)),
             }
@@ -215,7 +299,11 @@ impl Loader<'_> {
 }
 
 fn too_many_files(at: Span) -> Problem {
-    Problem::new("profile::size", at, format!("cannot load the profile: it has more than {MOST_FILES} files"))
+    Problem::new(
+        "profile::size",
+        at,
+        format!("cannot load the profile: it has more than {MOST_FILES} files"),
+    )
 }
 
 /// What is the same for all layers.
@@ -241,7 +329,8 @@ fn merge(
 ) -> Result<Profile, Problems> {
     let early: Vec<Span> = problems.iter().map(|problem| problem.at).collect();
     let lacks_a_base = !early.is_empty();
-    let params = read_params(layers, &mut documents, given, sources, &mut problems, changes.is_some());
+    let params =
+        read_params(layers, &mut documents, given, sources, &mut problems, changes.is_some());
     params.settle(&given.request.args, &mut problems);
     if let Some(changes) = &mut changes {
         params.tell(changes);
@@ -253,12 +342,23 @@ fn merge(
         check_format(layer, &mut document, sources, &mut problems);
         if let (Some((at, _)), Kind::Flag) = (take(&mut document, "extends"), layer.kind) {
             problems.push(
-                Problem::new("profile::extends", at, "cannot extend profiles here: a flag is no file").help("give the profile that does as PROFILE"),
+                Problem::new(
+                    "profile::extends",
+                    at,
+                    "cannot extend profiles here: a flag is no file",
+                )
+                .help("give the profile that does as PROFILE"),
             );
         }
-        let variables = Variables { caller: given.caller, params: Some(&params), folder: layer.folder.as_deref(), room: given.room };
+        let variables = Variables {
+            caller: given.caller,
+            params: Some(&params),
+            folder: layer.folder.as_deref(),
+            room: given.room,
+        };
         let mut filling = Filling::new(variables, &words, sources, &mut problems);
-        let node = filling.fill(Spanned::new(layer.base..layer.base, DeValue::Table(document)), &mut vec![]);
+        let node = filling
+            .fill(Spanned::new(layer.base..layer.base, DeValue::Table(document)), &mut vec![]);
         takes_args = filling.takes_args.unwrap_or(takes_args);
         let Filling { secrets, uses, filled, .. } = filling;
         sources.used(uses);
@@ -268,7 +368,9 @@ fn merge(
             read.read(&At::new(String::new(), layer.start()), node, &mut found);
         }
         check_optional(&read, &mut found);
-        problems.extend(found.into_iter().map(|problem| hide(unguessed(misplaced(problem, sources), sources), &secrets, sources)));
+        problems.extend(found.into_iter().map(|problem| {
+            hide(unguessed(misplaced(problem, sources), sources), &secrets, sources)
+        }));
         if read.optional.items.iter().any(|name| name.value == "limits") {
             read.limits.let_fall();
         }
@@ -277,7 +379,10 @@ fn merge(
             let optional = std::mem::take(&mut read.optional);
             if let Some(changes) = &mut changes {
                 changes.enter("optional");
-                optional.items.iter().for_each(|wall| changes.record(Deed::NotInherited, wall.at, Span::NOWHERE));
+                optional
+                    .items
+                    .iter()
+                    .for_each(|wall| changes.record(Deed::NotInherited, wall.at, Span::NOWHERE));
                 changes.leave();
             }
         }
@@ -286,12 +391,18 @@ fn merge(
         }
         profile.cover(read, &mut problems);
     }
-    if let (Some(order), Some(first)) = (&given.request.dashed, words.first().filter(|_| !takes_args)) {
-        let message = format!("cannot run `{}`: it reads as an option, and would be the program", first.value);
+    if let (Some(order), Some(first)) =
+        (&given.request.dashed, words.first().filter(|_| !takes_args))
+    {
+        let message = format!(
+            "cannot run `{}`: it reads as an option, and would be the program",
+            first.value
+        );
         problems.push(Problem::new("cli::order", first.at, message).help(order.clone()));
     }
     if !words.is_empty() && !takes_args {
-        let at = words.iter().fold(words[0].at, |at, word| Span { start: at.start, end: word.at.end });
+        let at =
+            words.iter().fold(words[0].at, |at, word| Span { start: at.start, end: word.at.end });
         let command = Key::Said(At::new(words, at));
         if let Some(changes) = changes {
             changes.enter("process");
@@ -301,15 +412,16 @@ fn merge(
         profile.process.command = command;
     }
     if lacks_a_base {
-        problems = problems.into_iter().filter(|problem| early.contains(&problem.at) || !OF_A_BASE.contains(&problem.code)).fold(
-            Problems::default(),
-            |mut kept, problem| {
+        problems = problems
+            .into_iter()
+            .filter(|problem| early.contains(&problem.at) || !OF_A_BASE.contains(&problem.code))
+            .fold(Problems::default(), |mut kept, problem| {
                 kept.push(problem);
                 kept
-            },
-        );
+            });
     }
-    let main = layers.iter().find(|layer| layer.kind == Kind::Profile).map_or(Span::NOWHERE, Layer::start);
+    let main =
+        layers.iter().find(|layer| layer.kind == Kind::Profile).map_or(Span::NOWHERE, Layer::start);
     check_size(&profile, main, &mut problems);
     problems.or(profile)
 }
@@ -320,7 +432,8 @@ fn misplaced(problem: Problem, sources: &Sources) -> Problem {
         return problem;
     }
     // A misspelt section is likelier than a key at the top.
-    let is_section = !problem.message.contains(" of [") && problem.help.as_ref().is_some_and(|help| help.starts_with("did you mean"));
+    let is_section = !problem.message.contains(" of [")
+        && problem.help.as_ref().is_some_and(|help| help.starts_with("did you mean"));
     let key = sources.text(problem.at).map(|key| key.trim_matches(['"', '\'']));
     let help = key.filter(|_| !is_section).and_then(super::place_of_key);
     Problem { help: help.or(problem.help), ..problem }
@@ -352,9 +465,19 @@ fn read_params(
     let mut params = Params::new(told);
     for (layer, document) in layers.iter().zip(documents) {
         let Some((key, node)) = take(document, "params") else { continue };
-        let variables = Variables { caller: given.caller, params: None, folder: layer.folder.as_deref(), room: given.room };
+        let variables = Variables {
+            caller: given.caller,
+            params: None,
+            folder: layer.folder.as_deref(),
+            room: given.room,
+        };
         let mut found = Problems::default();
-        params.read(&At::new("params".into(), key), node, &mut |text, at| variables.expand(text, at, sources, &mut found), problems);
+        params.read(
+            &At::new("params".into(), key),
+            node,
+            &mut |text, at| variables.expand(text, at, sources, &mut found),
+            problems,
+        );
         problems.extend(found);
     }
     for (name, text) in &given.request.params {
@@ -364,30 +487,45 @@ fn read_params(
 }
 
 /// Whether a text says the version of the language that this stockade reads.
-fn check_format(layer: &Layer, document: &mut Document<'_>, sources: &Sources, problems: &mut Problems) {
+fn check_format(
+    layer: &Layer,
+    document: &mut Document<'_>,
+    sources: &Sources,
+    problems: &mut Problems,
+) {
     match document.get("format") {
         None if layer.kind == Kind::Flag => {}
         None => problems.push(
             Problem::new(
                 "profile::format",
                 layer.start(),
-                format!("cannot read {}: it does not say which version of the language it is in", layer.name),
+                format!(
+                    "cannot read {}: it does not say which version of the language it is in",
+                    layer.name
+                ),
             )
             .help("begin it with: format = 1"),
         ),
         Some(node) => {
             let why = match node.get_ref() {
                 DeValue::Integer(number) if number.as_str().starts_with('-') => "no stockade does",
-                DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-                    Ok(FORMAT) => return,
-                    Ok(0) => "no stockade does",
-                    _ => "only a newer stockade does",
-                },
+                DeValue::Integer(number) => {
+                    match i64::from_str_radix(number.as_str(), number.radix()) {
+                        Ok(FORMAT) => return,
+                        Ok(0) => "no stockade does",
+                        _ => "only a newer stockade does",
+                    }
+                }
                 _ => "it is not a whole number",
             };
             let written = sources.text(node.span().into()).unwrap_or_default();
-            let message = format!("cannot read format `{written}`: {why}; this one, {}, reads format {FORMAT}", env!("CARGO_PKG_VERSION"));
-            let help = format!("write format = {FORMAT}, or use the stockade that the profile was written for");
+            let message = format!(
+                "cannot read format `{written}`: {why}; this one, {}, reads format {FORMAT}",
+                env!("CARGO_PKG_VERSION")
+            );
+            let help = format!(
+                "write format = {FORMAT}, or use the stockade that the profile was written for"
+            );
             problems.push(Problem::new("profile::format", node.span().into(), message).help(help));
             document.remove("format");
         }
@@ -396,17 +534,36 @@ fn check_format(layer: &Layer, document: &mut Document<'_>, sources: &Sources, p
 
 /// A wall that may fall is one that there is.
 fn check_optional(profile: &Profile, problems: &mut Problems) {
-    for name in profile.optional.items.iter().filter(|name| !OPTIONAL.contains(&name.value.as_str())) {
-        let help = suggestion(name.value.as_str(), OPTIONAL.iter().copied()).unwrap_or_else(|| format!("there are: {}", OPTIONAL.join(", ")));
-        problems.push(Problem::new("profile::optional", name.at, format!("cannot let `{}` fall: it is no wall that may", name.value)).help(help));
+    for name in
+        profile.optional.items.iter().filter(|name| !OPTIONAL.contains(&name.value.as_str()))
+    {
+        let help = suggestion(name.value.as_str(), OPTIONAL.iter().copied())
+            .unwrap_or_else(|| format!("there are: {}", OPTIONAL.join(", ")));
+        problems.push(
+            Problem::new(
+                "profile::optional",
+                name.at,
+                format!("cannot let `{}` fall: it is no wall that may", name.value),
+            )
+            .help(help),
+        );
     }
 }
 
 /// What can be said only of the whole.
 fn check_size(profile: &Profile, at: Span, problems: &mut Problems) {
-    let count = profile.programs.items.len() + profile.mounts.map.len() + profile.env.map.len() + profile.rlimits.map.len();
+    let count = profile.programs.items.len()
+        + profile.mounts.map.len()
+        + profile.env.map.len()
+        + profile.rlimits.map.len();
     if count > MOST_ENTRIES {
-        problems.push(Problem::new("profile::size", at, format!("cannot load the profile: it has {count} entries, and {MOST_ENTRIES} are the most")));
+        problems.push(Problem::new(
+            "profile::size",
+            at,
+            format!(
+                "cannot load the profile: it has {count} entries, and {MOST_ENTRIES} are the most"
+            ),
+        ));
     }
 }
 

@@ -18,7 +18,8 @@ words! {
     Type {
         /// Any text.
         Text = "string",
-        /// An absolute path; a relative one is taken from the caller's directory on the command line.
+        /// An absolute path; a relative one is taken from the caller's directory on the command
+        /// line.
         Path = "path",
         /// A whole number.
         Integer = "integer",
@@ -61,8 +62,8 @@ pub struct Declared {
     pub r#type: &'static str,
     /// What the type `enum` lets choose from.
     pub values: Vec<String>,
-    /// What it is where nothing more is said, as `--set` would write it; none where it must be given. What the caller's environment holds
-    /// is not shown.
+    /// What it is where nothing more is said, as `--set` would write it; none where it must be
+    /// given. What the caller's environment holds is not shown.
     pub value: Option<String>,
     /// What it is for.
     pub help: Option<String>,
@@ -116,13 +117,19 @@ table! {
     }
 }
 
-/// A value of any type of parameter. The declaration's other keys say which, so it is read apart from them.
+/// A value of any type of parameter. The declaration's other keys say which, so it is read apart
+/// from them.
 #[derive(serde::Deserialize)]
 struct Given;
 
 impl Shaped for Given {
     fn shape() -> Shape {
-        Shape::Either(vec![Shape::Text, Shape::Integer(i64::MIN, i64::MAX), Shape::Boolean, Vec::<String>::shape()])
+        Shape::Either(vec![
+            Shape::Text,
+            Shape::Integer(i64::MIN, i64::MAX),
+            Shape::Boolean,
+            Vec::<String>::shape(),
+        ])
     }
 }
 
@@ -133,9 +140,16 @@ pub struct Declarations;
 impl Shaped for Declarations {
     const NEED: Need = Need::Optional;
     fn shape() -> Shape {
-        let doc = "A table declares a parameter; any other value gives an inherited one its value. `--set NAME=VALUE` is stronger than both.";
+        let doc = "A table declares a parameter; any other value gives an inherited one its value. \
+                   `--set NAME=VALUE` is stronger than both.";
         let value = Shape::either(&[Declaration::shape, Given::shape]);
-        Shape::Named(Named { doc, name: "NAME", form: "^[a-z][a-z0-9-]*$", fills: false, value: Box::new(value) })
+        Shape::Named(Named {
+            doc,
+            name: "NAME",
+            form: "^[a-z][a-z0-9-]*$",
+            fills: false,
+            value: Box::new(value),
+        })
     }
 }
 
@@ -168,7 +182,9 @@ impl Params {
             name: name.clone(),
             r#type: param.kind.word(),
             values: param.values.clone(),
-            value: param.value.as_ref().map(|value| if param.secret { "${env:..}".into() } else { value.value.to_string() }),
+            value: param.value.as_ref().map(|value| {
+                if param.secret { "${env:..}".into() } else { value.value.to_string() }
+            }),
             help: param.help.clone(),
             at: param.declared,
             given: param.given.then(|| param.at()),
@@ -186,7 +202,8 @@ impl Params {
         self.map.keys().map(String::as_str)
     }
 
-    /// The value of a parameter; `None` for an unknown name, and `Some(None)` where a problem was reported already.
+    /// The value of a parameter; `None` for an unknown name, and `Some(None)` where a problem was
+    /// reported already.
     pub fn value(&self, name: &str) -> Option<Option<&Value>> {
         self.map.get(name).map(|param| param.value.as_ref().map(|value| &value.value))
     }
@@ -196,18 +213,27 @@ impl Params {
         self.map.get(name).is_some_and(|param| param.secret)
     }
 
-    /// Reads `[params]` of one layer: a table declares, anything else gives an inherited parameter its value. `expand` puts
-    /// variables into a text.
-    pub fn read(&mut self, key: &At<String>, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
+    /// Reads `[params]` of one layer: a table declares, anything else gives an inherited parameter
+    /// its value. `expand` puts variables into a text.
+    pub fn read(
+        &mut self,
+        key: &At<String>,
+        node: Node<'_>,
+        expand: &mut dyn FnMut(&str, Span) -> Option<String>,
+        problems: &mut Problems,
+    ) {
         for (name, node) in table(key, node, problems) {
-            let well_named =
-                name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            let well_named = name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
             if !well_named {
                 problems.push(
                     Problem::new(
                         "params::name",
                         name.at,
-                        format!("cannot declare the parameter `{}`: a name is lower case, digits and `-`", name.value),
+                        format!(
+                            "cannot declare the parameter `{}`: a name is lower case, digits and `-`",
+                            name.value
+                        ),
                     )
                     .help("such as: project = { type = \"path\" }"),
                 );
@@ -220,20 +246,44 @@ impl Params {
         }
     }
 
-    fn declare(&mut self, name: At<String>, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
+    fn declare(
+        &mut self,
+        name: At<String>,
+        node: Node<'_>,
+        expand: &mut dyn FnMut(&str, Span) -> Option<String>,
+        problems: &mut Problems,
+    ) {
         let span = node.span();
         let whole = Span::from(span.clone());
         let DeValue::Table(mut table) = node.into_inner() else { return };
-        let default = table.keys().find(|key| key.get_ref() == "default").cloned().and_then(|key| table.remove(&key));
-        let mut param =
-            Param { kind: Type::Text, values: vec![], help: None, declared: name.at, value: None, reported: true, secret: false, given: false };
-        if let Some(Declaration { r#type, values, help, .. }) = parse(&name, Spanned::new(span, DeValue::Table(table)), problems) {
+        let default = table
+            .keys()
+            .find(|key| key.get_ref() == "default")
+            .cloned()
+            .and_then(|key| table.remove(&key));
+        let mut param = Param {
+            kind: Type::Text,
+            values: vec![],
+            help: None,
+            declared: name.at,
+            value: None,
+            reported: true,
+            secret: false,
+            given: false,
+        };
+        if let Some(Declaration { r#type, values, help, .. }) =
+            parse(&name, Spanned::new(span, DeValue::Table(table)), problems)
+        {
             let values = values.unwrap_or_default();
             if (r#type.value == Type::Enum) == values.is_empty() {
                 problems.push(Problem::new(
                     "params::values",
                     r#type.at,
-                    format!("cannot declare the parameter `{}`: `values` goes with the type `enum`, and must be there for it", name.value),
+                    format!(
+                        "cannot declare the parameter `{}`: `values` goes with the type `enum`, \
+                         and must be there for it",
+                        name.value
+                    ),
                 ));
             } else {
                 param = Param { kind: r#type.value, values, help, reported: false, ..param };
@@ -246,12 +296,27 @@ impl Params {
         self.map.insert(name.value, param);
     }
 
-    fn give(&mut self, name: &At<String>, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
+    fn give(
+        &mut self,
+        name: &At<String>,
+        node: Node<'_>,
+        expand: &mut dyn FnMut(&str, Span) -> Option<String>,
+        problems: &mut Problems,
+    ) {
         let Some(param) = self.map.get_mut(&name.value) else {
-            let help = suggestion(name, self.map.keys().map(String::as_str))
-                .unwrap_or_else(|| format!("to declare it: {} = {{ type = \"string\" }}", name.value));
+            let help = suggestion(name, self.map.keys().map(String::as_str)).unwrap_or_else(|| {
+                format!("to declare it: {} = {{ type = \"string\" }}", name.value)
+            });
             problems.push(
-                Problem::new("params::unknown", name.at, format!("cannot set the parameter `{}`: no layer below declares it", name.value)).help(help),
+                Problem::new(
+                    "params::unknown",
+                    name.at,
+                    format!(
+                        "cannot set the parameter `{}`: no layer below declares it",
+                        name.value
+                    ),
+                )
+                .help(help),
             );
             return;
         };
@@ -262,22 +327,40 @@ impl Params {
     }
 
     /// `--set NAME=VALUE`, the strongest.
-    pub fn set(&mut self, name: &str, text: &str, cwd: &str, sources: &mut Sources, problems: &mut Problems) {
+    pub fn set(
+        &mut self,
+        name: &str,
+        text: &str,
+        cwd: &str,
+        sources: &mut Sources,
+        problems: &mut Problems,
+    ) {
         let base = sources.add("--set", &format!("{name}={text}")) as usize;
         let name_at = Span::from(base..base + name.len());
         let value_at = Span::from(base + name.len() + 1..base + name.len() + 1 + text.len());
         let Some(param) = self.map.get_mut(name) else {
             let help = suggestion(name, self.map.keys().map(String::as_str)).unwrap_or_else(|| {
-                if self.map.is_empty() { "it has none".into() } else { format!("it has {}", self.map.keys().cloned().collect::<Vec<_>>().join(", ")) }
+                if self.map.is_empty() {
+                    "it has none".into()
+                } else {
+                    format!("it has {}", self.map.keys().cloned().collect::<Vec<_>>().join(", "))
+                }
             });
             problems.push(
-                Problem::new("params::unknown", name_at, format!("cannot set the parameter `{name}`: the profile has none of that name")).help(help),
+                Problem::new(
+                    "params::unknown",
+                    name_at,
+                    format!("cannot set the parameter `{name}`: the profile has none of that name"),
+                )
+                .help(help),
             );
             return;
         };
         let relative = param.kind == Type::Path && !text.starts_with('/') && !text.is_empty();
         let checked = match relative {
-            true if cwd.is_empty() => Err("it is relative, and the caller's directory was removed or has no path".into()),
+            true if cwd.is_empty() => {
+                Err("it is relative, and the caller's directory was removed or has no path".into())
+            }
             true => param.read_text(&format!("{cwd}/{text}")),
             false => param.read_text(text),
         };
@@ -303,10 +386,18 @@ impl Params {
             words.windows(2).any(|pair| pair[0] == "--set" && gives(&pair[1]))
                 || words.iter().any(|word| word.strip_prefix("--set=").is_some_and(gives))
         };
-        for (name, param) in self.map.iter().filter(|(_, param)| param.value.is_none() && !param.reported) {
-            let problem = Problem::new("params::missing", param.declared, format!("cannot settle the parameter `{name}`: it has no value"));
+        for (name, param) in
+            self.map.iter().filter(|(_, param)| param.value.is_none() && !param.reported)
+        {
+            let problem = Problem::new(
+                "params::missing",
+                param.declared,
+                format!("cannot settle the parameter `{name}`: it has no value"),
+            );
             let help = if is_behind(name) {
-                format!("words behind PROFILE are the target's: stockade run --set {name}=VALUE PROFILE")
+                format!(
+                    "words behind PROFILE are the target's: stockade run --set {name}=VALUE PROFILE"
+                )
             } else {
                 format!("give it one: --set {name}=VALUE, or declare a default")
             };
@@ -327,7 +418,13 @@ impl Param {
     }
 
     /// Takes a value of a profile, if it is of the type; else the value that it had stays.
-    fn take(&mut self, name: &str, node: Node<'_>, expand: &mut dyn FnMut(&str, Span) -> Option<String>, problems: &mut Problems) {
+    fn take(
+        &mut self,
+        name: &str,
+        node: Node<'_>,
+        expand: &mut dyn FnMut(&str, Span) -> Option<String>,
+        problems: &mut Problems,
+    ) {
         let at = Span::from(node.span());
         let secret = mentions_environment(&node);
         match self.check(name, node, expand, problems) {
@@ -354,12 +451,19 @@ impl Param {
         Some(match (node.get_ref(), self.kind) {
             (DeValue::Array(_), Type::List) => {
                 let items: Vec<At<String>> = parse(name, node, problems)?;
-                let items: Vec<Option<String>> = items.iter().map(|item| expand(item, item.at)).collect();
+                let items: Vec<Option<String>> =
+                    items.iter().map(|item| expand(item, item.at)).collect();
                 Ok(Value::List(items.into_iter().collect::<Option<_>>()?))
             }
-            (DeValue::String(text), kind) if kind != Type::List => self.read_text(&expand(text, node.span().into())?),
-            (DeValue::Integer(number), Type::Integer | Type::Size) if number.radix() == 10 => self.read_text(number.as_str()),
-            (DeValue::Integer(_), Type::Integer | Type::Size) => Err("write the number in decimal".into()),
+            (DeValue::String(text), kind) if kind != Type::List => {
+                self.read_text(&expand(text, node.span().into())?)
+            }
+            (DeValue::Integer(number), Type::Integer | Type::Size) if number.radix() == 10 => {
+                self.read_text(number.as_str())
+            }
+            (DeValue::Integer(_), Type::Integer | Type::Size) => {
+                Err("write the number in decimal".into())
+            }
             (DeValue::Boolean(value), Type::Boolean) => Ok(Value::Bare(value.to_string())),
             _ => Err(String::new()),
         })
@@ -368,9 +472,17 @@ impl Param {
     fn refuse(&self, name: &str, why: &str, at: Span) -> Problem {
         let why = why.split("\nhelp: ").next().unwrap_or_default();
         let because = if why.is_empty() { String::new() } else { format!(": {why}") };
-        let problem = Problem::new("params::type", at, format!("cannot give `{name}` this value: it is of type `{}`{because}", self.kind))
-            .also(self.declared, "declared here");
-        if self.kind == Type::Enum { problem.help(format!("one of {}", self.values.join(", "))) } else { problem }
+        let problem = Problem::new(
+            "params::type",
+            at,
+            format!("cannot give `{name}` this value: it is of type `{}`{because}", self.kind),
+        )
+        .also(self.declared, "declared here");
+        if self.kind == Type::Enum {
+            problem.help(format!("one of {}", self.values.join(", ")))
+        } else {
+            problem
+        }
     }
 
     fn read_text(&self, text: &str) -> Result<Value, String> {
@@ -378,14 +490,21 @@ impl Param {
             Type::Text => Ok(Value::Text(text.into())),
             Type::Path if text.contains('\n') => Err("a path with a line break is refused".into()),
             Type::Path => plain_path(text).map(Value::Text),
-            Type::Integer => text.parse::<i64>().map(|number| Value::Bare(number.to_string())).map_err(|_| format!("`{text}` is not a whole number")),
+            Type::Integer => text
+                .parse::<i64>()
+                .map(|number| Value::Bare(number.to_string()))
+                .map_err(|_| format!("`{text}` is not a whole number")),
             Type::Size => Size::from_text(text).map(|size| Value::Text(size.to_string())),
             Type::Duration => Time::from_text(text).map(|time| Value::Text(time.to_string())),
             Type::Boolean if text == "true" || text == "false" => Ok(Value::Bare(text.into())),
             Type::Boolean => Err(format!("`{text}` is neither true nor false")),
-            Type::Enum if self.values.iter().any(|value| value == text) => Ok(Value::Text(text.into())),
+            Type::Enum if self.values.iter().any(|value| value == text) => {
+                Ok(Value::Text(text.into()))
+            }
             Type::Enum => Err(format!("`{text}` is not one of its values")),
-            Type::List => Ok(Value::List(text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect())),
+            Type::List => Ok(Value::List(
+                text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect(),
+            )),
         }
     }
 }

@@ -41,13 +41,27 @@ pub fn starter(role: Role, name: &str, file: &str, fit: &Fit) -> String {
     };
     let optional = match fit.landlock {
         Some(_) => "",
-        None => "# This kernel has no Landlock, the second wall behind the mounts. Take this out where it has.\noptional = [\"landlock\"]\n",
+        None => {
+            "# This kernel has no Landlock, the second wall behind the mounts. Take this out where \
+             it has.\noptional = [\"landlock\"]\n"
+        }
     };
     let ports = match fit.landlock {
-        Some(abi) if abi >= PORTS_ABI => "\n[landlock]\n# HTTP and HTTPS, and name look-up by TCP.\ntcp-connect = [53, 80, 443]\ntcp-bind = []\n",
-        _ => "# This kernel's Landlock has no rules for ports (Linux 6.7 has), so the command may connect to any.\n",
+        Some(abi) if abi >= PORTS_ABI => {
+            "\n[landlock]\n# HTTP and HTTPS, and name look-up by TCP.\ntcp-connect = [53, 80, \
+             443]\ntcp-bind = []\n"
+        }
+        _ => {
+            "# This kernel's Landlock has no rules for ports (Linux 6.7 has), so the command may \
+             connect to any.\n"
+        }
     };
-    let servers: String = fit.resolv.lines().filter(|line| line.starts_with("nameserver ")).map(|line| format!("{line}\\n")).collect();
+    let servers: String = fit
+        .resolv
+        .lines()
+        .filter(|line| line.starts_with("nameserver "))
+        .map(|line| format!("{line}\\n"))
+        .collect();
     text.replace("#OPTIONAL\n", optional)
         .replace("#PORTS\n", ports)
         .replace("RESOLV", &servers.replace('"', ""))

@@ -1,4 +1,5 @@
-//! `${...}` in the texts of a profile. What is put in is never parsed again, so a value cannot bring structure with it.
+//! `${...}` in the texts of a profile. What is put in is never parsed again, so a value cannot
+//! bring structure with it.
 
 use super::params::{Params, Value};
 use crate::host::caller::Caller;
@@ -30,7 +31,8 @@ pub enum Piece<'t> {
     Variable(&'t str, usize),
 }
 
-/// Splits a text into its pieces: `$${x}` is a literal `${x}`, a `$` without `{` is itself. The error is where a `${` is left open.
+/// Splits a text into its pieces: `$${x}` is a literal `${x}`, a `$` without `{` is itself. The
+/// error is where a `${` is left open.
 pub fn pieces(text: &str) -> Result<Vec<Piece<'_>>, usize> {
     let (mut out, mut rest, mut offset) = (vec![], text, 0);
     while let Some(start) = rest.find("${") {
@@ -65,16 +67,24 @@ pub struct Variables<'a> {
 /// Of how many parameters in one text it is told where they have their values.
 const MOST_TOLD: usize = 8;
 
-/// How many bytes variables may bring into a profile: a short text can name a long value a hundred thousand times.
+/// How many bytes variables may bring into a profile: a short text can name a long value a hundred
+/// thousand times.
 pub const MOST_PUT_IN: usize = 8 << 20;
 
 impl<'a> Variables<'a> {
     /// A text with its variables put in, or `None` where a problem was reported.
-    pub fn expand(&self, text: &str, at: Span, sources: &Sources, problems: &mut Problems) -> Option<String> {
+    pub fn expand(
+        &self,
+        text: &str,
+        at: Span,
+        sources: &Sources,
+        problems: &mut Problems,
+    ) -> Option<String> {
         self.expand_as(text, at, sources, problems, str::to_owned, str::to_owned)
     }
 
-    /// The same, where the text's own pieces and the values of its variables are not taken as they are.
+    /// The same, where the text's own pieces and the values of its variables are not taken as they
+    /// are.
     pub fn expand_as(
         &self,
         text: &str,
@@ -88,7 +98,10 @@ impl<'a> Variables<'a> {
             Ok(pieces) => pieces,
             Err(offset) => {
                 let at = Quoted::new(text, at, sources).part(offset, 2);
-                problems.push(Problem::new("variable::open", at, "cannot read the variable: `${` has no `}`").help("close it"));
+                problems.push(
+                    Problem::new("variable::open", at, "cannot read the variable: `${` has no `}`")
+                        .help("close it"),
+                );
                 return None;
             }
         };
@@ -97,12 +110,17 @@ impl<'a> Variables<'a> {
         for piece in pieces {
             let value = match piece {
                 Piece::Plain(plain) => Some(of_text(plain)),
-                // What is wrong with the rest of a text that is wrong in hundreds of places is not told.
-                Piece::Variable(..) if problems.is_full() || self.room.get().is_none() => return None,
+                // What is wrong with the rest of a text that is wrong in hundreds of places is not
+                // told.
+                Piece::Variable(..) if problems.is_full() || self.room.get().is_none() => {
+                    return None;
+                }
                 Piece::Variable(name, offset) => match self.text_of(name) {
                     Ok(value) => value.map(|value| of_value(&value)),
                     Err(problem) => {
-                        let at = quoted.get_or_insert_with(|| Quoted::new(text, at, sources)).part(offset, name.len() + 3);
+                        let at = quoted
+                            .get_or_insert_with(|| Quoted::new(text, at, sources))
+                            .part(offset, name.len() + 3);
                         problems.push(Problem { at, ..problem });
                         None
                     }
@@ -121,8 +139,15 @@ impl<'a> Variables<'a> {
         let Some(room) = self.room.get() else { return bytes == 0 };
         let left = room.checked_sub(bytes);
         if left.is_none() {
-            let message = format!("cannot put in this variable: the profile would grow by more than {} MiB", MOST_PUT_IN >> 20);
-            problems.push(Problem::new("variable::size", at, message).label("with this value").help("name a long value once, or put it in a file"));
+            let message = format!(
+                "cannot put in this variable: the profile would grow by more than {} MiB",
+                MOST_PUT_IN >> 20
+            );
+            problems.push(
+                Problem::new("variable::size", at, message)
+                    .label("with this value")
+                    .help("name a long value once, or put it in a file"),
+            );
         }
         self.room.set(left);
         left.is_some()
@@ -131,24 +156,34 @@ impl<'a> Variables<'a> {
     /// The value of a text that is nothing but one parameter.
     pub fn whole(&self, text: &str) -> Option<&'a Value> {
         match pieces(text).ok()?.as_slice() {
-            [Piece::Plain(""), Piece::Variable(name, _), Piece::Plain("")] => self.params?.value(name)?,
+            [Piece::Plain(""), Piece::Variable(name, _), Piece::Plain("")] => {
+                self.params?.value(name)?
+            }
             _ => None,
         }
     }
 
-    /// Whether a text takes anything from the caller's environment, where secrets are: messages then show the text, not its value.
+    /// Whether a text takes anything from the caller's environment, where secrets are: messages
+    /// then show the text, not its value.
     pub fn is_secret(&self, text: &str) -> bool {
-        let secret = |name: &str| name.starts_with("env:") || self.params.is_some_and(|params| params.is_secret(name));
-        pieces(text).is_ok_and(|pieces| pieces.iter().any(|piece| matches!(piece, Piece::Variable(name, _) if secret(name))))
+        let secret = |name: &str| {
+            name.starts_with("env:") || self.params.is_some_and(|params| params.is_secret(name))
+        };
+        pieces(text).is_ok_and(|pieces| {
+            pieces.iter().any(|piece| matches!(piece, Piece::Variable(name, _) if secret(name)))
+        })
     }
 
-    /// The parameters in a text, with the places of their values and, where they are no secret, the values; of a text with many the first.
+    /// The parameters in a text, with the places of their values and, where they are no secret, the
+    /// values; of a text with many the first.
     pub fn params_in<'t>(&self, text: &'t str) -> Vec<(&'t str, Span, Option<String>)> {
         let mut found: Vec<(&str, Span, Option<String>)> = vec![];
         for piece in pieces(text).unwrap_or_default() {
             let Piece::Variable(name, _) = piece else { continue };
             let place = self.params.and_then(|params| params.place(name));
-            if let Some(at) = place.filter(|_| found.len() < MOST_TOLD && !found.iter().any(|(known, ..)| *known == name)) {
+            if let Some(at) = place.filter(|_| {
+                found.len() < MOST_TOLD && !found.iter().any(|(known, ..)| *known == name)
+            }) {
                 found.push((name, at, self.shown(name)));
             }
         }
@@ -166,8 +201,11 @@ impl<'a> Variables<'a> {
     /// The value of a variable; `None` where a problem was reported already.
     fn text_of(&self, name: &str) -> Result<Option<String>, Problem> {
         if name.contains("${") {
-            return Err(problem("variable::nested", "cannot read the variable: none can stand in another")
-                .help("give a parameter this default, and use that"));
+            return Err(problem(
+                "variable::nested",
+                "cannot read the variable: none can stand in another",
+            )
+            .help("give a parameter this default, and use that"));
         }
         if let Some(rest) = name.strip_prefix("env:") {
             return self.environment(rest).map(Some);
@@ -184,14 +222,16 @@ impl<'a> Variables<'a> {
             "ARGS" => {
                 return Err(problem(
                     "variable::args",
-                    "cannot put in `${ARGS}`: it is many words, so it can only be a whole word of process.command",
+                    "cannot put in `${ARGS}`: it is many words, so it can only be a whole word of \
+                     process.command",
                 )
                 .help("let it be an item of process.command, alone"));
             }
             "COMMAND" => {
                 return Err(problem(
                     "variable::command",
-                    "cannot put in `${COMMAND}`: it is the program of the command, so it can only be a whole word of programs",
+                    "cannot put in `${COMMAND}`: it is the program of the command, so it can only \
+                     be a whole word of programs",
                 )
                 .help("let it be an item of `programs`, alone"));
             }
@@ -204,26 +244,38 @@ impl<'a> Variables<'a> {
             "CWD" => "the caller's directory was removed, or has no path",
             _ => "it is empty",
         };
-        if value.is_empty() { Err(unset(name, why, "write the value itself")) } else { Ok(Some(value)) }
+        if value.is_empty() {
+            Err(unset(name, why, "write the value itself"))
+        } else {
+            Ok(Some(value))
+        }
     }
 
     fn environment(&self, rest: &str) -> Result<String, Problem> {
         let (name, or) = rest.split_once(":-").map_or((rest, None), |(name, or)| (name, Some(or)));
         if name.is_empty() || name.contains(['=', ':']) {
-            return Err(problem("variable::unknown", format!("cannot read `${{env:{rest}}}`: it names no variable"))
-                .help("write ${env:NAME} or ${env:NAME:-text}"));
+            return Err(problem(
+                "variable::unknown",
+                format!("cannot read `${{env:{rest}}}`: it names no variable"),
+            )
+            .help("write ${env:NAME} or ${env:NAME:-text}"));
         }
         let value = self.caller.env.get(name).filter(|value| !value.is_empty()).cloned();
         value.or(or.map(str::to_owned)).ok_or_else(|| {
             let why = "the caller's environment does not have it, or it is empty or not UTF-8";
-            unset(&format!("env:{name}"), why, &format!("set it, or give it a default: ${{env:{name}:-text}}"))
+            unset(
+                &format!("env:{name}"),
+                why,
+                &format!("set it, or give it a default: ${{env:{name}:-text}}"),
+            )
         })
     }
 
     fn param(&self, name: &str) -> Result<Option<String>, Problem> {
         let Some(params) = self.params else {
             return Err(unknown(name, built_in()).help_maybe(
-                name.starts_with(|c: char| c.is_ascii_lowercase()).then(|| "parameters are settled later, so none can stand here".into()),
+                name.starts_with(|c: char| c.is_ascii_lowercase())
+                    .then(|| "parameters are settled later, so none can stand here".into()),
             ));
         };
         match params.value(name) {
@@ -231,10 +283,14 @@ impl<'a> Variables<'a> {
                 Err(unset(name, "it is empty", &format!("give it a value: --set {name}=VALUE")))
             }
             Some(Some(Value::Text(text) | Value::Bare(text))) => Ok(Some(text.clone())),
-            Some(Some(Value::List(_))) => {
-                Err(problem("variable::list", format!("cannot put in `${{{name}}}`: it is a list, so it can only be a whole element of a list"))
-                    .help(format!("[\"${{{name}}}\"]")))
-            }
+            Some(Some(Value::List(_))) => Err(problem(
+                "variable::list",
+                format!(
+                    "cannot put in `${{{name}}}`: it is a list, so it can only be a whole element \
+                     of a list"
+                ),
+            )
+            .help(format!("[\"${{{name}}}\"]"))),
             Some(None) => Ok(None),
             None => Err(unknown(name, built_in().chain(["ARGS", "COMMAND"]).chain(params.names()))),
         }
@@ -249,19 +305,25 @@ fn problem(code: &'static str, message: impl Into<String>) -> Problem {
 fn unknown<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Problem {
     let help = suggestion(name, known).unwrap_or_else(|| {
         format!(
-            "there are {}, env:NAME and the profile's parameters; $${{{name}}} is a literal ${{{name}}}",
+            "there are {}, env:NAME and the profile's parameters; $${{{name}}} is a literal \
+             ${{{name}}}",
             built_in().collect::<Vec<_>>().join(", ")
         )
     });
-    problem("variable::unknown", format!("cannot find the variable `{name}`: there is none of that name")).help(help)
+    problem(
+        "variable::unknown",
+        format!("cannot find the variable `{name}`: there is none of that name"),
+    )
+    .help(help)
 }
 
 fn unset(name: &str, why: &str, help: &str) -> Problem {
     problem("variable::unset", format!("cannot put in `${{{name}}}`: {why}")).help(help)
 }
 
-/// A text as its file has it, to point into it. Where the text has escapes, its offsets are not the file's: then the first piece that
-/// reads the same is meant, and where there is none, the whole text.
+/// A text as its file has it, to point into it. Where the text has escapes, its offsets are not the
+/// file's: then the first piece that reads the same is meant, and where there is none, the whole
+/// text.
 struct Quoted<'t> {
     text: &'t str,
     at: Span,
@@ -276,9 +338,14 @@ impl<'t> Quoted<'t> {
     }
 
     fn part(&self, offset: usize, length: usize) -> Span {
-        let (Some(quoted), Some(needle)) = (self.quoted, self.text.get(offset..offset + length)) else { return self.at };
+        let (Some(quoted), Some(needle)) = (self.quoted, self.text.get(offset..offset + length))
+        else {
+            return self.at;
+        };
         let start = self.start.map(|start| start + offset).or_else(|| quoted.find(needle));
-        start.map_or(self.at, |start| Span::from(self.at.start as usize + start..self.at.start as usize + start + length))
+        start.map_or(self.at, |start| {
+            Span::from(self.at.start as usize + start..self.at.start as usize + start + length)
+        })
     }
 }
 
@@ -292,6 +359,9 @@ mod tests {
         assert_eq!(pieces("a${B}c").unwrap(), [Plain("a"), Variable("B", 1), Plain("c")]);
         assert_eq!(pieces("$${x}$y").unwrap(), [Plain(""), Plain("${x}"), Plain("$y")]);
         assert_eq!(pieces("x${y"), Err(1));
-        assert_eq!(pieces("ä${B}${C}").unwrap(), [Plain("ä"), Variable("B", 2), Plain(""), Variable("C", 6), Plain("")]);
+        assert_eq!(
+            pieces("ä${B}${C}").unwrap(),
+            [Plain("ä"), Variable("B", 2), Plain(""), Variable("C", 6), Plain("")]
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Help in the words of the line that it is about: a variable or a parameter there stays one in what is offered in its place, as today's
-//! value is another tomorrow, and one of the environment may be a secret. It judges nothing.
+//! Help in the words of the line that it is about: a variable or a parameter there stays one in
+//! what is offered in its place, as today's value is another tomorrow, and one of the environment
+//! may be a secret. It judges nothing.
 
 use super::variables::{Piece, pieces};
 use crate::host::caller::Caller;
@@ -8,7 +9,8 @@ use crate::text::problem::{Problem, Problems};
 use crate::text::source::{Sources, Span};
 
 /// Codes that say of a place of the host that it is the wrong one.
-const OF_A_PLACE: &[&str] = &["mounts::broad", "mounts::kernel-tree", "mounts::link", "mounts::sockets", "mounts::source"];
+const OF_A_PLACE: &[&str] =
+    &["mounts::broad", "mounts::kernel-tree", "mounts::link", "mounts::sockets", "mounts::source"];
 
 /// What gives a protection up, as [`crate::policy::mounts`] spells it.
 const GIVES_UP: &[&str] = &["broad = true", "sockets = true", "owner = \"root\""];
@@ -16,26 +18,37 @@ const GIVES_UP: &[&str] = &["broad = true", "sockets = true", "owner = \"root\""
 /// Keys whose text is a place of the host.
 const SOURCES: &[&str] = &["bind =", "socket =", "device ="];
 
-/// The problems, with the variables of their lines in their help. Where the place that is wrong is the value of a parameter, another
-/// value is the first help: who runs a built-in profile cannot write in it.
+/// The problems, with the variables of their lines in their help. Where the place that is wrong is
+/// the value of a parameter, another value is the first help: who runs a built-in profile cannot
+/// write in it.
 pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Problems {
     let mut out = Problems::default();
     out.extend(problems.into_iter().map(|problem| {
         let problem = unguessed(problem, sources);
-        let param = OF_A_PLACE.contains(&problem.code).then(|| whole(problem.at, sources)).flatten();
+        let param =
+            OF_A_PLACE.contains(&problem.code).then(|| whole(problem.at, sources)).flatten();
         let help = problem.help.as_ref().map(|help| {
-            let help = match unshown(help, problem.at, caller, sources).filter(|_| gives_up(help, problem.at, sources)) {
-                Some(name) => format!("write the path itself in the place of `${{{name}}}`, and `check` again says what can be done"),
+            let help = match unshown(help, problem.at, caller, sources)
+                .filter(|_| gives_up(help, problem.at, sources))
+            {
+                Some(name) => format!(
+                    "write the path itself in the place of `${{{name}}}`, and `check` again says \
+                     what can be done"
+                ),
                 None => rewritten(help, problem.at, caller, sources),
             };
-            param.map_or_else(|| help.clone(), |name| format!("give `{name}` another value with --set {name}=PATH, or {help}"))
+            param.map_or_else(
+                || help.clone(),
+                |name| format!("give `{name}` another value with --set {name}=PATH, or {help}"),
+            )
         });
         Problem { help, ..problem }
     }));
     out
 }
 
-/// What is wrong with the value of a variable is not for the line that has the variable to say, and the value may be a secret.
+/// What is wrong with the value of a variable is not for the line that has the variable to say, and
+/// the value may be a secret.
 pub fn unguessed(problem: Problem, sources: &Sources) -> Problem {
     match problem.guess {
         Some(at) if sources.is_filled(at) => {
@@ -48,12 +61,18 @@ pub fn unguessed(problem: Problem, sources: &Sources) -> Problem {
 
 /// The parameter that the place of a line is, with nothing around it.
 fn whole(at: Span, sources: &Sources) -> Option<&str> {
-    let is_whole = |name: &str, text: &str| text.trim_matches(['"', '\'']).strip_prefix("${").and_then(|text| text.strip_suffix('}')) == Some(name);
+    let is_whole = |name: &str, text: &str| {
+        text.trim_matches(['"', '\'']).strip_prefix("${").and_then(|text| text.strip_suffix('}'))
+            == Some(name)
+    };
     let mut places = sources.uses(at).filter(|used| used.is_place);
-    places.find(|used| sources.text(used.text).is_some_and(|text| is_whole(&used.name, text))).map(|used| used.name.as_str())
+    places
+        .find(|used| sources.text(used.text).is_some_and(|text| is_whole(&used.name, text)))
+        .map(|used| used.name.as_str())
 }
 
-/// Whether a line that is offered gives up a protection that the one at `at` has. A variable there would give it up for every value.
+/// Whether a line that is offered gives up a protection that the one at `at` has. A variable there
+/// would give it up for every value.
 fn gives_up(help: &str, at: Span, sources: &Sources) -> bool {
     let bare = |text: &str| text.replace([' ', '\t'], "");
     let line = sources.lines_of(at).map(bare).unwrap_or_default();
@@ -62,16 +81,29 @@ fn gives_up(help: &str, at: Span, sources: &Sources) -> bool {
 
 /// The variable of a line whose value is offered and may be a secret.
 fn unshown<'s>(help: &str, at: Span, caller: &Caller, sources: &'s Sources) -> Option<&'s str> {
-    let of_line = pieces(sources.lines_of(at)?).unwrap_or_default().into_iter().find_map(|piece| match piece {
-        Piece::Variable(name, _) if name.starts_with("env:") => value(name, caller, None).filter(|value| help.contains(value)).map(|_| name),
-        _ => None,
-    });
-    of_line.or_else(|| sources.uses(at).find(|used| used.is_place && used.means.is_none()).map(|used| used.name.as_str()))
+    let of_line =
+        pieces(sources.lines_of(at)?).unwrap_or_default().into_iter().find_map(
+            |piece| match piece {
+                Piece::Variable(name, _) if name.starts_with("env:") => {
+                    value(name, caller, None).filter(|value| help.contains(value)).map(|_| name)
+                }
+                _ => None,
+            },
+        );
+    of_line.or_else(|| {
+        sources
+            .uses(at)
+            .find(|used| used.is_place && used.means.is_none())
+            .map(|used| used.name.as_str())
+    })
 }
 
-/// A line for the place of the text at `at`, with what is a variable there. One that gives up a protection names today's place alone.
+/// A line for the place of the text at `at`, with what is a variable there. One that gives up a
+/// protection names today's place alone.
 pub fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources) -> String {
-    let Some(line) = sources.lines_of(at).filter(|line| line.contains("${")) else { return help.to_owned() };
+    let Some(line) = sources.lines_of(at).filter(|line| line.contains("${")) else {
+        return help.to_owned();
+    };
     if gives_up(help, at, sources) {
         return help.to_owned();
     }
@@ -92,8 +124,8 @@ pub fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources) -> St
     known.iter().fold(help.to_owned(), |help, (name, value)| put(&help, value, name))
 }
 
-/// The variable in the place of its value, where a path begins with that: one that is a key, or the source of an entry. What is of the
-/// environment is put everywhere.
+/// The variable in the place of its value, where a path begins with that: one that is a key, or the
+/// source of an entry. What is of the environment is put everywhere.
 fn put(help: &str, value: &str, name: &str) -> String {
     let begun = quoted(value);
     let begun = &begun[..begun.len() - 1];
@@ -103,7 +135,8 @@ fn put(help: &str, value: &str, name: &str) -> String {
         let whole = part.starts_with(['"', '/']);
         let is_key = || part.split_once('"').is_some_and(|(_, rest)| rest.starts_with(" = "));
         let is_source = || SOURCES.iter().any(|key| out.trim_end().ends_with(key));
-        let is_place = name.starts_with("env:") || (value.starts_with('/') && (is_key() || is_source()));
+        let is_place =
+            name.starts_with("env:") || (value.starts_with('/') && (is_key() || is_source()));
         out.push_str(&if whole && is_place { format!("\"${{{name}}}") } else { begun.to_owned() });
         out.push_str(part);
     }
@@ -117,7 +150,9 @@ fn value(name: &str, caller: &Caller, folder: Option<&str>) -> Option<String> {
         "RUNTIME_DIR" => caller.runtime_dir.clone(),
         "PROFILE_DIR" => folder.map(str::to_owned),
         _ => {
-            let (name, or) = name.strip_prefix("env:").map(|rest| rest.split_once(":-").unwrap_or((rest, "")))?;
+            let (name, or) = name
+                .strip_prefix("env:")
+                .map(|rest| rest.split_once(":-").unwrap_or((rest, "")))?;
             caller.env.get(name).filter(|value| !value.is_empty()).cloned().or(Some(or.to_owned()))
         }
     }
@@ -129,8 +164,13 @@ mod tests {
 
     #[test]
     fn a_value_at_the_beginning_of_a_text_is_its_variable() {
-        let help = "say so: \"/w/x\" = { bind = \"/w\", missing = \"skip\" }, not \"/wide\" or /w/x";
-        assert_eq!(put(help, "/w", "CWD"), "say so: \"${CWD}/x\" = { bind = \"${CWD}\", missing = \"skip\" }, not \"/wide\" or /w/x");
+        let help =
+            "say so: \"/w/x\" = { bind = \"/w\", missing = \"skip\" }, not \"/wide\" or /w/x";
+        assert_eq!(
+            put(help, "/w", "CWD"),
+            "say so: \"${CWD}/x\" = { bind = \"${CWD}\", missing = \"skip\" }, not \"/wide\" or \
+             /w/x"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What the policies write into: steps, problems and notes. [`crate::plan`] puts the steps in order.
+//! What the policies write into: steps, problems and notes. [`crate::plan`] puts the steps in
+//! order.
 
 use crate::step::{Op, Slot, Stage, Step};
 use crate::text::problem::{Note, Problem, Problems};

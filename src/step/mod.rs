@@ -1,7 +1,8 @@
 //! The operations that a plan is made of, each about the size of a system call.
 //!
-//! Their `Display` is what `stockade plan` prints and what an error says: `cannot <op>: <errno in words>`. They hold everything
-//! that the kernel will be given, as C strings, so that nothing is allocated between clone and exec. They do nothing themselves.
+//! Their `Display` is what `stockade plan` prints and what an error says:
+//! `cannot <op>: <errno in words>`. They hold everything that the kernel will be given, as C
+//! strings, so that nothing is allocated between clone and exec. They do nothing themselves.
 
 pub mod draft;
 
@@ -176,7 +177,8 @@ pub enum Cover {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 pub enum Op {
-    /// StartTransientUnit of systemd's, with Delegate=yes: a group where others may be made, with the launcher in it (systemd.scope(5)).
+    /// StartTransientUnit of systemd's, with Delegate=yes: a group where others may be made, with
+    /// the launcher in it (systemd.scope(5)).
     Scope {
         /// Where systemd listens.
         socket: Name,
@@ -195,7 +197,8 @@ pub enum Op {
         /// The group that it is made in.
         folder: Folder,
     },
-    /// The launcher goes into a group of its own, as no process may be in a group that has controllers for others (cgroups(7)).
+    /// The launcher goes into a group of its own, as no process may be in a group that has
+    /// controllers for others (cgroups(7)).
     StepAside {
         /// The group that it leaves.
         folder: Folder,
@@ -243,12 +246,14 @@ pub enum Op {
         /// The version of its hierarchy.
         version: Version,
     },
-    /// `0` to `tasks` (version 1). A group of version 2 is entered by the clone itself (CLONE_INTO_CGROUP).
+    /// `0` to `tasks` (version 1). A group of version 2 is entered by the clone itself
+    /// (CLONE_INTO_CGROUP).
     EnterGroup {
         /// Which group.
         slot: Slot,
     },
-    /// unshare(CLONE_NEWCGROUP), within the groups, so that they are the top of what the sandbox sees (cgroup_namespaces(7)).
+    /// unshare(CLONE_NEWCGROUP), within the groups, so that they are the top of what the sandbox
+    /// sees (cgroup_namespaces(7)).
     CgroupNamespace,
     /// setns(2).
     JoinNamespace {
@@ -282,7 +287,8 @@ pub enum Op {
         /// The host ids that the target has.
         ids: (u32, u32),
     },
-    /// unshare(CLONE_NEWTIME), then `/proc/self/timens_offsets`; children are in it (time_namespaces(7)).
+    /// unshare(CLONE_NEWTIME), then `/proc/self/timens_offsets`; children are in it
+    /// (time_namespaces(7)).
     TimeNamespace {
         /// Milliseconds for CLOCK_MONOTONIC.
         monotonic: i64,
@@ -294,7 +300,8 @@ pub enum Op {
         /// -1000 to 1000.
         score: i32,
     },
-    /// 0 into the kind's limit in `/proc/sys/user`, which is the new user namespace's own (namespaces(7)).
+    /// 0 into the kind's limit in `/proc/sys/user`, which is the new user namespace's own
+    /// (namespaces(7)).
     ForbidNamespaces {
         /// Which.
         kind: Kind,
@@ -431,7 +438,8 @@ pub enum Op {
         /// Whose tree the mount point lies in.
         ground: Ground,
     },
-    /// move_mount(2) of an opened source, and Landlock's rule for what is there, through the same descriptor.
+    /// move_mount(2) of an opened source, and Landlock's rule for what is there, through the same
+    /// descriptor.
     Attach {
         /// The source.
         slot: Slot,
@@ -442,7 +450,8 @@ pub enum Op {
         /// What Landlock allows below it; none where a rule above allows it, or without Landlock.
         rights: Rights,
     },
-    /// A directory bound onto itself, so that it cannot be renamed away from above what lies below it.
+    /// A directory bound onto itself, so that it cannot be renamed away from above what lies below
+    /// it.
     Pin {
         /// The path inside.
         path: Name,
@@ -483,7 +492,8 @@ pub enum Op {
         /// Its mode.
         mode: Mode,
     },
-    /// The file system of the root becomes read-only, once all is made on it, and with it each cover that is mounted elsewhere.
+    /// The file system of the root becomes read-only, once all is made on it, and with it each
+    /// cover that is mounted elsewhere.
     SealRoot,
     /// Another mount of the sandbox's own becomes read-only.
     Seal {
@@ -492,8 +502,8 @@ pub enum Op {
         /// Its attributes.
         attrs: Attrs,
     },
-    /// mkdirat(2) on the host, as the caller, then open_tree(2): what `missing = "create"` asks for. Both are done on a descriptor of
-    /// the directory that it is made in.
+    /// mkdirat(2) on the host, as the caller, then open_tree(2): what `missing = "create"` asks
+    /// for. Both are done on a descriptor of the directory that it is made in.
     HostFolder {
         /// Where the descriptor of the new directory's mount goes.
         slot: Slot,
@@ -549,7 +559,8 @@ pub enum Op {
         keep: CapabilitySet,
         /// Ambient.
         ambient: CapabilitySet,
-        /// Whether the effective set is raised first: a change of ids has emptied it, or ambient ones are to be set.
+        /// Whether the effective set is raised first: a change of ids has emptied it, or ambient
+        /// ones are to be set.
         raise: bool,
     },
     /// PR_SET_NO_NEW_PRIVS.
@@ -636,7 +647,8 @@ pub enum Op {
     },
     /// seccomp(2) with the filter of the plan.
     Filter,
-    /// What a rehearsal does in the place of execve(2): it looks whether there is something to execute.
+    /// What a rehearsal does in the place of execve(2): it looks whether there is something to
+    /// execute.
     FindProgram {
         /// Where it may be, in the order of the search.
         candidates: Vec<Name>,
@@ -647,7 +659,10 @@ fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S
     serializer.collect_str(value)
 }
 
-fn as_texts<T: fmt::Display, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_texts<T: fmt::Display, S: Serializer>(
+    values: &[T],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(values.iter().map(T::to_string))
 }
 
@@ -659,7 +674,10 @@ impl Op {
     /// What the operation makes Landlock allow, if it does.
     pub fn rights_mut(&mut self) -> Option<&mut Rights> {
         match self {
-            Op::LandlockRule { rights, .. } | Op::Attach { rights, .. } | Op::Tmpfs { rights, .. } | Op::Proc { rights, .. } => Some(rights),
+            Op::LandlockRule { rights, .. }
+            | Op::Attach { rights, .. }
+            | Op::Tmpfs { rights, .. }
+            | Op::Proc { rights, .. } => Some(rights),
             _ => None,
         }
     }
@@ -668,28 +686,58 @@ impl Op {
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Op::Scope { socket, .. } => write!(f, "get a scope with Delegate=yes of systemd at {socket}, and enter it"),
-            Op::Group { version, controllers, folder, .. } => write!(f, "make a control group in {folder} ({version:?}: {})", joined(controllers)),
-            Op::StepAside { folder } => write!(f, "step out of {folder} into a group of the launcher's own"),
-            Op::SwitchOn { folder, controllers } => write!(f, "switch on {} for groups in {folder}", joined(controllers)),
+            Op::Scope { socket, .. } => {
+                write!(f, "get a scope with Delegate=yes of systemd at {socket}, and enter it")
+            }
+            Op::Group { version, controllers, folder, .. } => {
+                write!(f, "make a control group in {folder} ({version:?}: {})", joined(controllers))
+            }
+            Op::StepAside { folder } => {
+                write!(f, "step out of {folder} into a group of the launcher's own")
+            }
+            Op::SwitchOn { folder, controllers } => {
+                write!(f, "switch on {} for groups in {folder}", joined(controllers))
+            }
             Op::GroupLimit { file, value, .. } => write!(f, "set {file} to {value}"),
-            Op::DeviceRules { nodes, .. } => write!(f, "allow {} device nodes, and no other", nodes.len()),
-            Op::WatchMemory { .. } => f.write_str("watch for the end of the memory, to end the whole sandbox then"),
+            Op::DeviceRules { nodes, .. } => {
+                write!(f, "allow {} device nodes, and no other", nodes.len())
+            }
+            Op::WatchMemory { .. } => {
+                f.write_str("watch for the end of the memory, to end the whole sandbox then")
+            }
             Op::CpuAccount { .. } => f.write_str("open the account of processor time"),
             Op::EnterGroup { .. } => f.write_str("enter the control group"),
             Op::CgroupNamespace => f.write_str("start a cgroup namespace"),
-            Op::JoinNamespace { kind, path } => write!(f, "join the {} namespace of {path}", kind.word()),
+            Op::JoinNamespace { kind, path } => {
+                write!(f, "join the {} namespace of {path}", kind.word())
+            }
             Op::OpenTree { source, recursive, attrs, .. } => {
-                write!(f, "open {source} ({attrs}{})", if *recursive { "" } else { ", without mounts below" })
+                write!(
+                    f,
+                    "open {source} ({attrs}{})",
+                    if *recursive { "" } else { ", without mounts below" }
+                )
             }
             Op::IdMapMount { source, disk, ids, .. } => {
-                write!(f, "map owner {}:{} of {source} to host ids {}:{}", disk.0, disk.1, ids.0, ids.1)
+                write!(
+                    f,
+                    "map owner {}:{} of {source} to host ids {}:{}",
+                    disk.0, disk.1, ids.0, ids.1
+                )
             }
-            Op::TimeNamespace { monotonic, boottime } => write!(f, "move the clocks: monotonic by {monotonic}ms, boottime by {boottime}ms"),
+            Op::TimeNamespace { monotonic, boottime } => {
+                write!(f, "move the clocks: monotonic by {monotonic}ms, boottime by {boottime}ms")
+            }
             Op::OomScoreAdj { score } => write!(f, "set the OOM score adjustment to {score}"),
-            Op::OpenLimit { kind, .. } => write!(f, "open the limit on {} namespaces inside", kind.word()),
-            Op::ForbidNamespaces { kind } | Op::WriteLimit { kind, .. } => write!(f, "forbid {} namespaces inside", kind.word()),
-            Op::Groups { groups } if groups.is_empty() => f.write_str("drop all supplementary groups"),
+            Op::OpenLimit { kind, .. } => {
+                write!(f, "open the limit on {} namespaces inside", kind.word())
+            }
+            Op::ForbidNamespaces { kind } | Op::WriteLimit { kind, .. } => {
+                write!(f, "forbid {} namespaces inside", kind.word())
+            }
+            Op::Groups { groups } if groups.is_empty() => {
+                f.write_str("drop all supplementary groups")
+            }
             Op::Groups { groups } => write!(f, "set supplementary groups {}", numbers(groups)),
             Op::Ids { user, group } => write!(f, "become user {user}, group {group}"),
             Op::FileIds { user, group } => write!(f, "make files as user {user}, group {group}"),
@@ -697,7 +745,9 @@ impl fmt::Display for Op {
             Op::Loopback => f.write_str("bring lo up"),
             Op::HostName { name } => write!(f, "set the host name to {name}"),
             Op::DomainName { name } => write!(f, "set the domain name to {name}"),
-            Op::Root { limits: Some((size, inodes)), .. } => write!(f, "mount the root: tmpfs of {size}, {inodes} inodes"),
+            Op::Root { limits: Some((size, inodes)), .. } => {
+                write!(f, "mount the root: tmpfs of {size}, {inodes} inodes")
+            }
             Op::Root { limits: None, .. } => f.write_str("mount the root: an empty tmpfs"),
             Op::Dir { path, mode } => write!(f, "make directory {path} ({mode})"),
             Op::Symlink { path, target } => write!(f, "link {path} → {target}"),
@@ -714,23 +764,42 @@ impl fmt::Display for Op {
             Op::Mqueue { path, .. } => write!(f, "mount mqueue on {path}"),
             Op::Sysfs { path, .. } => write!(f, "mount sysfs on {path} (ro)"),
             Op::Attach { path, rights: Rights(0), .. } => write!(f, "attach it at {path}"),
-            Op::Attach { path, rights, .. } => write!(f, "attach it at {path}, and let Landlock allow {rights}"),
+            Op::Attach { path, rights, .. } => {
+                write!(f, "attach it at {path}, and let Landlock allow {rights}")
+            }
             Op::Pin { path } => write!(f, "pin {path}"),
             Op::HoldLink { path, text } => write!(f, "hold the link {path} → {text}"),
             Op::ReadOnly { path, .. } => write!(f, "make {path} read-only"),
-            Op::Hide { path, cover: Cover::Folder, .. } => write!(f, "hide {path} behind an empty directory"),
-            Op::Hide { path, cover: Cover::File, .. } => write!(f, "hide {path} behind an empty file"),
-            Op::CoverFile { path, content, mode, .. } => write!(f, "cover {path} ({mode}) with {content}"),
+            Op::Hide { path, cover: Cover::Folder, .. } => {
+                write!(f, "hide {path} behind an empty directory")
+            }
+            Op::Hide { path, cover: Cover::File, .. } => {
+                write!(f, "hide {path} behind an empty file")
+            }
+            Op::CoverFile { path, content, mode, .. } => {
+                write!(f, "cover {path} ({mode}) with {content}")
+            }
             Op::Seal { path, .. } => write!(f, "seal {path} read-only"),
             Op::SealRoot => f.write_str("seal the root read-only"),
-            Op::HostFolder { path, attrs, .. } => write!(f, "make the directory {path} on the host, and open it ({attrs})"),
+            Op::HostFolder { path, attrs, .. } => {
+                write!(f, "make the directory {path} on the host, and open it ({attrs})")
+            }
             Op::Pivot => f.write_str("pivot to the new root, and unmount the old one"),
-            Op::LandlockRule { path, rights, .. } => write!(f, "let Landlock allow {rights} below {path}"),
-            Op::LandlockPort { access, port } => write!(f, "let Landlock allow to {} port {port}", port_words(*access)),
-            Op::LandlockStream { fd, rights } => write!(f, "let Landlock allow {rights} of descriptor {fd}"),
+            Op::LandlockRule { path, rights, .. } => {
+                write!(f, "let Landlock allow {rights} below {path}")
+            }
+            Op::LandlockPort { access, port } => {
+                write!(f, "let Landlock allow to {} port {port}", port_words(*access))
+            }
+            Op::LandlockStream { fd, rights } => {
+                write!(f, "let Landlock allow {rights} of descriptor {fd}")
+            }
             Op::Bounding { keep } => write!(f, "drop the bounding set to: {keep}"),
             Op::KeepCapabilities => f.write_str("keep capabilities over the change of ids"),
-            Op::Capabilities { keep, ambient, bits, .. } => write!(f, "keep capabilities: {keep}; ambient: {ambient}; securebits {bits:#x}, locked"),
+            Op::Capabilities { keep, ambient, bits, .. } => write!(
+                f,
+                "keep capabilities: {keep}; ambient: {ambient}; securebits {bits:#x}, locked"
+            ),
             Op::NoNewPrivs => f.write_str("set no_new_privs"),
             Op::Session { new: true } => f.write_str("start a session without terminal"),
             Op::Session { new: false } => f.write_str("start a process group"),
@@ -742,16 +811,28 @@ impl fmt::Display for Op {
             Op::NewKeyring => f.write_str("start an empty session keyring"),
             Op::Umask { mask } => write!(f, "set the umask to {mask}"),
             Op::Nice { value } => write!(f, "set the nice value to {value}"),
-            Op::IoPriority { value } => write!(f, "set the I/O priority to class {} level {}", value >> 13, value & 0x1fff),
-            Op::Scheduler { policy, priority } => write!(f, "set scheduling policy {policy} with priority {priority}"),
+            Op::IoPriority { value } => {
+                write!(f, "set the I/O priority to class {} level {}", value >> 13, value & 0x1fff)
+            }
+            Op::Scheduler { policy, priority } => {
+                write!(f, "set scheduling policy {policy} with priority {priority}")
+            }
             Op::WorkingFolder { path } => write!(f, "enter {path}"),
-            Op::Rlimit { name, soft, hard, .. } => write!(f, "set rlimit {name} to {} (hard {})", Limit(*soft), Limit(*hard)),
+            Op::Rlimit { name, soft, hard, .. } => {
+                write!(f, "set rlimit {name} to {} (hard {})", Limit(*soft), Limit(*hard))
+            }
             Op::FreshState => f.write_str("reset signals and personality"),
-            Op::CloseDescriptors { keep } if keep.is_empty() => f.write_str("close every descriptor above 2"),
-            Op::CloseDescriptors { keep } => write!(f, "close every descriptor above 2 but {}", numbers(keep)),
+            Op::CloseDescriptors { keep } if keep.is_empty() => {
+                f.write_str("close every descriptor above 2")
+            }
+            Op::CloseDescriptors { keep } => {
+                write!(f, "close every descriptor above 2 but {}", numbers(keep))
+            }
             Op::ReadBack { .. } => f.write_str("read back ids, capabilities and no_new_privs"),
             Op::RestrictSelf { audit: false } => f.write_str("enforce Landlock"),
-            Op::RestrictSelf { audit: true } => f.write_str("enforce Landlock, and log what it denies"),
+            Op::RestrictSelf { audit: true } => {
+                f.write_str("enforce Landlock, and log what it denies")
+            }
             Op::Filter => f.write_str("enforce the system call filter"),
             Op::FindProgram { .. } => f.write_str("find the program"),
         }

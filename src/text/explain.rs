@@ -1,7 +1,9 @@
-//! Every code of a problem: its number, a paragraph that says why, a bad example and a good one. It reads texts and knows nothing else.
+//! Every code of a problem: its number, a paragraph that says why, a bad example and a good one. It
+//! reads texts and knows nothing else.
 //!
-//! One file per domain, `src/explain/DOMAIN.txt`. A record begins with `== NUMBER CODE`; the line `-- bad` begins the bad example, with
-//! words where it takes more than the text (`-- bad: on Linux 5.10`), and `-- good` the good one. A number is never given anew.
+//! One file per domain, `src/explain/DOMAIN.txt`. A record begins with `== NUMBER CODE`; the line
+//! `-- bad` begins the bad example, with words where it takes more than the text
+//! (`-- bad: on Linux 5.10`), and `-- good` the good one. A number is never given anew.
 
 /// The files, in the order of their numbers: 01 is the profile, 02 what is put into it, and so on.
 const TEXTS: &[&str] = &[
@@ -62,7 +64,9 @@ pub fn find(name: &str) -> Option<Explanation> {
 pub fn number(code: &str) -> Option<&'static str> {
     let line = format!(" {code}\n");
     TEXTS.iter().find_map(|text| {
-        let mut heads = text.match_indices(&line).filter_map(|(at, _)| text[..at].rsplit('\n').next()?.strip_prefix("== "));
+        let mut heads = text
+            .match_indices(&line)
+            .filter_map(|(at, _)| text[..at].rsplit('\n').next()?.strip_prefix("== "));
         heads.next()
     })
 }
@@ -76,7 +80,13 @@ fn read(record: &'static str) -> Option<Explanation> {
     let (bad, good) = examples.split_once("\n-- good\n")?;
     let (on, text) = bad.split_once('\n')?;
     let on = on.strip_prefix(": ");
-    Some(Explanation { number, code, why: why.trim(), bad: Example { on, text: text.trim_end() }, good: good.trim_end() })
+    Some(Explanation {
+        number,
+        code,
+        why: why.trim(),
+        bad: Example { on, text: text.trim_end() },
+        good: good.trim_end(),
+    })
 }
 
 #[cfg(test)]
@@ -95,7 +105,10 @@ mod tests {
 
     #[test]
     fn every_record_of_every_file_is_read() {
-        let heads: usize = TEXTS.iter().map(|text| text.lines().filter(|line| line.starts_with("== ")).count()).sum();
+        let heads: usize = TEXTS
+            .iter()
+            .map(|text| text.lines().filter(|line| line.starts_with("== ")).count())
+            .sum();
         assert_eq!(all().count(), heads);
     }
 }

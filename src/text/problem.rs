@@ -1,6 +1,8 @@
-//! The one error that a user sees: a sentence, the text that it is about, and what to do. Several are shown at a time.
+//! The one error that a user sees: a sentence, the text that it is about, and what to do. Several
+//! are shown at a time.
 //!
-//! Nothing here decides what is wrong; it only says so, to people ([`Problems::render`]) and to programs ([`Problems::json`]).
+//! Nothing here decides what is wrong; it only says so, to people ([`Problems::render`]) and to
+//! programs ([`Problems::json`]).
 
 use crate::text::explain;
 use crate::text::source::{Sources, Span};
@@ -27,7 +29,8 @@ pub enum Severity {
 /// Something that is not wrong and should be known: a wall that fell, a grant that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
-    /// Whether the sandbox is less than the profile says, with the profile's leave. Such notes are printed by `run` too.
+    /// Whether the sandbox is less than the profile says, with the profile's leave. Such notes are
+    /// printed by `run` too.
     pub less: bool,
     /// A sentence.
     pub text: String,
@@ -39,7 +42,8 @@ pub struct Note {
 /// What is wrong, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// A stable name for programs, such as `profile::unknown-key`; [`explain`] has its number and a paragraph.
+    /// A stable name for programs, such as `profile::unknown-key`; [`explain`] has its number and a
+    /// paragraph.
     pub code: &'static str,
     /// One sentence: `cannot VERB OBJECT: reason`.
     pub message: String,
@@ -51,21 +55,36 @@ pub struct Problem {
     pub also: Box<[(Span, String)]>,
     /// A command or TOML to paste.
     pub help: Option<String>,
-    /// The value that the help is a guess from: where a variable brought that, there is no guess ([`crate::profile::as_written`]).
+    /// The value that the help is a guess from: where a variable brought that, there is no guess
+    /// ([`crate::profile::as_written`]).
     pub guess: Option<Span>,
-    /// Whether line breaks in the help are our own; else they came with text from elsewhere, and are shown as such.
+    /// Whether line breaks in the help are our own; else they came with text from elsewhere, and
+    /// are shown as such.
     pub in_lines: bool,
 }
 
 impl Problem {
     /// A problem at a place.
     pub fn new(code: &'static str, at: Span, message: impl Into<String>) -> Problem {
-        Problem { code, message: message.into(), at, label: "here".into(), also: Box::new([]), help: None, guess: None, in_lines: false }
+        Problem {
+            code,
+            message: message.into(),
+            at,
+            label: "here".into(),
+            also: Box::new([]),
+            help: None,
+            guess: None,
+            in_lines: false,
+        }
     }
 
     /// What comes of it: the number of its code says so.
     pub fn severity(&self) -> Severity {
-        if explain::number(self.code).is_some_and(|number| number.starts_with('W')) { Severity::Warning } else { Severity::Error }
+        if explain::number(self.code).is_some_and(|number| number.starts_with('W')) {
+            Severity::Warning
+        } else {
+            Severity::Error
+        }
     }
 
     /// What the caret says.
@@ -106,7 +125,8 @@ impl Problem {
     }
 }
 
-/// How many problems people are shown: more come from one cause, and each costs a walk through its text.
+/// How many problems people are shown: more come from one cause, and each costs a walk through its
+/// text.
 const MOST_SHOWN: usize = 50;
 /// How many are kept: a text that is wrong in hundreds of places is not wrong in more ways.
 const MOST_KEPT: usize = 200;
@@ -135,7 +155,13 @@ impl Problems {
 
     /// The same, with a place for what has none because nothing was said.
     pub fn placed(self, code: &str, at: Span) -> Problems {
-        let place = |problem: Problem| if problem.code == code && !problem.at.is_somewhere() { Problem { at, ..problem } } else { problem };
+        let place = |problem: Problem| {
+            if problem.code == code && !problem.at.is_somewhere() {
+                Problem { at, ..problem }
+            } else {
+                problem
+            }
+        };
         Problems(self.0.into_iter().map(place).collect())
     }
 
@@ -156,23 +182,32 @@ impl Problems {
         self.render_within(sources, style, UNKNOWN_WIDTH)
     }
 
-    /// The same in lines of so many columns, but for what is to be pasted and for lines of a profile.
+    /// The same in lines of so many columns, but for what is to be pasted and for lines of a
+    /// profile.
     pub fn render_within(&self, sources: &Sources, style: Style, width: usize) -> String {
         let theme = match style {
             Style::Plain => GraphicalTheme::unicode_nocolor(),
             Style::Ascii => GraphicalTheme::none(),
             Style::Colour => GraphicalTheme::unicode(),
         };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_wrap_lines(false).with_links(false);
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(width)
+            .with_wrap_lines(false)
+            .with_links(false);
         let mut out = String::new();
         for problem in self.iter().take(MOST_SHOWN) {
-            // Writing to a String cannot fail, and a diagnostic whose span is out of its text is shown without it.
+            // Writing to a String cannot fail, and a diagnostic whose span is out of its text is
+            // shown without it.
             if handler.render_report(&mut out, &Shown::new(problem, sources, width)).is_err() {
                 out.push_str(&format!("  × {}\n", escape(&problem.message)));
             }
         }
         if self.0.len() > 1 {
-            let first = if self.0.len() > MOST_SHOWN { format!("; the first {MOST_SHOWN} are shown") } else { String::new() };
+            let first = if self.0.len() > MOST_SHOWN {
+                format!("; the first {MOST_SHOWN} are shown")
+            } else {
+                String::new()
+            };
             out.push_str(&format!("{}{first}\n", self.count()));
         }
         out
@@ -180,24 +215,35 @@ impl Problems {
 
     /// How many there are, in words.
     pub fn count(&self) -> String {
-        let of = |severity, one: &str| match self.0.iter().filter(|problem| problem.severity() == severity).count() {
+        let of = |severity, one: &str| match self
+            .0
+            .iter()
+            .filter(|problem| problem.severity() == severity)
+            .count()
+        {
             0 => None,
             1 => Some(format!("1 {one}")),
             more => Some(format!("{more} {one}s")),
         };
-        let parts: Vec<String> = of(Severity::Error, "problem").into_iter().chain(of(Severity::Warning, "warning")).collect();
+        let parts: Vec<String> = of(Severity::Error, "problem")
+            .into_iter()
+            .chain(of(Severity::Warning, "warning"))
+            .collect();
         parts.join(" and ")
     }
 
     /// For programs: one JSON array.
     pub fn json(&self, sources: &Sources) -> String {
-        quiet_json(&serde_json::to_string_pretty(&self.records(sources)).unwrap_or_else(|_| "[]".into()))
+        quiet_json(
+            &serde_json::to_string_pretty(&self.records(sources)).unwrap_or_else(|_| "[]".into()),
+        )
     }
 
     /// The same with what is not wrong and should be known, as records of severity `note`.
     pub fn json_with(&self, notes: &[Note], sources: &Sources) -> String {
         let value = |record| serde_json::to_value(record).unwrap_or_default();
-        let mut all: Vec<serde_json::Value> = self.iter().map(|problem| value(Record::new(problem, sources))).collect();
+        let mut all: Vec<serde_json::Value> =
+            self.iter().map(|problem| value(Record::new(problem, sources))).collect();
         all.extend(notes.iter().map(|note| {
             let Somewhere { file, line, column } = Somewhere::of(note.at, sources);
             serde_json::json!({ "severity": "note", "message": note.text, "less": note.less, "file": file, "line": line, "column": column })
@@ -242,8 +288,9 @@ pub enum Style {
     Colour,
 }
 
-/// Control characters (C0, DEL, C1), bidirectional marks and what has no width made visible, so that a profile, a path or a name cannot
-/// drive the reader's terminal (CVE-2023-28101 is such a case in flatpak), and newline and tab, so that it cannot forge a line of ours.
+/// Control characters (C0, DEL, C1), bidirectional marks and what has no width made visible, so
+/// that a profile, a path or a name cannot drive the reader's terminal (CVE-2023-28101 is such a
+/// case in flatpak), and newline and tab, so that it cannot forge a line of ours.
 pub fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
@@ -258,29 +305,39 @@ pub fn escape(text: &str) -> String {
 
 /// The same for a text of many lines.
 pub fn escape_lines(text: &str) -> String {
-    text.split('\n').map(|line| line.split('\t').map(escape).collect::<Vec<_>>().join("\t")).collect::<Vec<_>>().join("\n")
+    text.split('\n')
+        .map(|line| line.split('\t').map(escape).collect::<Vec<_>>().join("\t"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
-/// Whether a character drives a terminal, changes the order or the lines of what is read, or is not seen at all. Newline and tab, which
-/// texts of many lines have, are not among them.
+/// Whether a character drives a terminal, changes the order or the lines of what is read, or is not
+/// seen at all. Newline and tab, which texts of many lines have, are not among them.
 pub fn is_hostile(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The same for JSON, which stays the same JSON: its writer escapes C0 alone, and its reader may be a terminal.
+/// The same for JSON, which stays the same JSON: its writer escapes C0 alone, and its reader may be
+/// a terminal.
 pub fn quiet_json(json: &str) -> String {
     json.chars().fold(String::with_capacity(json.len()), |out, c| {
-        if is_hostile(c) { out + &format!("\\u{:04x}", u32::from(c)) } else { out + c.encode_utf8(&mut [0; 4]) }
+        if is_hostile(c) {
+            out + &format!("\\u{:04x}", u32::from(c))
+        } else {
+            out + c.encode_utf8(&mut [0; 4])
+        }
     })
 }
 
-/// How many pairs of letters are compared for one suggestion, which takes some milliseconds: a profile may have ten thousand names.
+/// How many pairs of letters are compared for one suggestion, which takes some milliseconds: a
+/// profile may have ten thousand names.
 const MOST_COMPARED: usize = 1 << 18;
 
 /// The nearest of `known` to a misspelt word, if any is near.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // The distance takes time and memory of both lengths multiplied, and a profile may hold a megabyte as a word.
+    // The distance takes time and memory of both lengths multiplied, and a profile may hold a
+    // megabyte as a word.
     let short = |name: &str| name.len() <= 128;
     if !short(word) {
         return None;
@@ -317,7 +374,10 @@ pub const UNKNOWN_WIDTH: usize = 80;
 
 /// The other places of a problem, and how its value came to be where it is.
 fn places(problem: &Problem, sources: &Sources) -> Vec<(Span, String)> {
-    let trail = sources.trail(problem.at).into_iter().filter(|(at, _)| problem.also.iter().all(|(other, _)| other != at));
+    let trail = sources
+        .trail(problem.at)
+        .into_iter()
+        .filter(|(at, _)| problem.also.iter().all(|(other, _)| other != at));
     problem.also.iter().cloned().chain(trail).collect()
 }
 

@@ -2,7 +2,8 @@
 
 /// A word that a shell takes for one.
 pub fn shell_word(text: &str) -> String {
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+:@%".contains(&b));
+    let plain = !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+:@%".contains(&b));
     if plain { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 

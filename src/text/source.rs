@@ -1,6 +1,8 @@
-//! Every file of a profile in one space of offsets, so that a span alone says which file, line and column a value came from.
+//! Every file of a profile in one space of offsets, so that a span alone says which file, line and
+//! column a value came from.
 //!
-//! It holds text and answers questions about it. It opens nothing: [`crate::profile`] reads the files.
+//! It holds text and answers questions about it. It opens nothing: [`crate::profile`] reads the
+//! files.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::{Arc, OnceLock};
@@ -113,16 +115,19 @@ pub struct Source {
 }
 
 impl Source {
-    /// Where the lines begin. A plan has thousands of places in one text, so it is walked once for all of them.
+    /// Where the lines begin. A plan has thousands of places in one text, so it is walked once for
+    /// all of them.
     fn lines(&self) -> &[u32] {
         self.lines.get_or_init(|| {
-            let ends = self.text.bytes().zip(1..).filter(|(byte, _)| *byte == b'\n').map(|(_, next)| next);
+            let ends =
+                self.text.bytes().zip(1..).filter(|(byte, _)| *byte == b'\n').map(|(_, next)| next);
             [0].into_iter().chain(ends).collect()
         })
     }
 }
 
-/// A text of the profile with a parameter in it: what is wrong with it may be wrong with the parameter's value.
+/// A text of the profile with a parameter in it: what is wrong with it may be wrong with the
+/// parameter's value.
 #[derive(Debug, Clone)]
 pub struct Use {
     /// The text.
@@ -133,7 +138,8 @@ pub struct Use {
     pub name: String,
     /// Where that has its value.
     pub value: Span,
-    /// The value, where it is a text of the profile: what comes from the environment may be a secret.
+    /// The value, where it is a text of the profile: what comes from the environment may be a
+    /// secret.
     pub means: Option<String>,
     /// Whether the text names the place of the host that the entry grants.
     pub is_place: bool,
@@ -175,7 +181,8 @@ impl fmt::Display for Place {
 }
 
 impl Sources {
-    /// Adds a text and gives the offset that its spans are moved by. Offset 0 stays free, as it means "nowhere".
+    /// Adds a text and gives the offset that its spans are moved by. Offset 0 stays free, as it
+    /// means "nowhere".
     pub fn add(&mut self, name: &str, text: &str) -> u32 {
         self.add_file(name, text, None)
     }
@@ -221,8 +228,9 @@ impl Sources {
         self.uses.iter().filter(move |used| span.is_somewhere() && used.concerns(span))
     }
 
-    /// How the value at `span` came to be there, each place with its words: what gave its parameters their values, and the words of
-    /// `extends` through which it is inherited, the nearest first.
+    /// How the value at `span` came to be there, each place with its words: what gave its
+    /// parameters their values, and the words of `extends` through which it is inherited, the
+    /// nearest first.
     pub fn trail(&self, span: Span) -> Vec<(Span, String)> {
         let mut trail: Vec<(Span, String)> = vec![];
         if !span.is_somewhere() {
@@ -233,25 +241,37 @@ impl Sources {
                 trail.push((used.value, format!("`{}` has its value from here", used.name)));
             }
         }
-        let word = |at: Span| self.source(at).map(|source| source.brought).filter(|word| word.is_somewhere());
+        let word = |at: Span| {
+            self.source(at).map(|source| source.brought).filter(|word| word.is_somewhere())
+        };
         let mut links: Vec<Span> = std::iter::successors(word(span), |at| word(*at)).collect();
         if links.len() > MOST_LINKS {
             // The one in PROFILE is what the reader has written.
             links.drain(MOST_LINKS - 1..links.len() - 1);
         }
-        trail.extend(links.into_iter().map(|at| (at, format!("inherited through {}", self.text(at).unwrap_or_default()))));
+        trail.extend(
+            links
+                .into_iter()
+                .map(|at| (at, format!("inherited through {}", self.text(at).unwrap_or_default()))),
+        );
         trail
     }
 
-    /// Where PROFILE's own text speaks of a section, or its first line: the place of what it does not say.
+    /// Where PROFILE's own text speaks of a section, or its first line: the place of what it does
+    /// not say.
     pub fn where_missing(&self, section: &str) -> Span {
-        let Some(profile) = self.files.first().filter(|file| !file.text.is_empty()) else { return Span::NOWHERE };
+        let Some(profile) = self.files.first().filter(|file| !file.text.is_empty()) else {
+            return Span::NOWHERE;
+        };
         let head = format!("[{section}]");
         let lines = profile.text.split_inclusive('\n').scan(0, |start, line| {
             *start += line.len();
             Some((*start - line.len(), line))
         });
-        let found = lines.clone().find(|(_, line)| line.trim_start().starts_with(&head)).or(lines.into_iter().next());
+        let found = lines
+            .clone()
+            .find(|(_, line)| line.trim_start().starts_with(&head))
+            .or(lines.into_iter().next());
         let (start, line) = found.unwrap_or_default();
         let start = profile.base + start as u32;
         Span { start, end: start + line.trim_end().len().max(1) as u32 }
@@ -276,7 +296,11 @@ impl Sources {
         let before = String::from_utf8_lossy(&source.text.as_bytes()[start..offset]);
         // The mark at the beginning of a text is no character of it (TOML 1.0 lets it be there).
         let before = before.strip_prefix('\u{feff}').filter(|_| start == 0).unwrap_or(&before);
-        Some(Place { file: source.name.clone(), line: line as u32, column: before.chars().count() as u32 + 1 })
+        Some(Place {
+            file: source.name.clone(),
+            line: line as u32,
+            column: before.chars().count() as u32 + 1,
+        })
     }
 
     /// The whole lines that a span lies in.
@@ -288,7 +312,8 @@ impl Sources {
         file.text.get(first..last)
     }
 
-    /// The bytes that `span` covers. What is wrong at the end of a text covers what would stand there.
+    /// The bytes that `span` covers. What is wrong at the end of a text covers what would stand
+    /// there.
     pub fn text(&self, span: Span) -> Option<&str> {
         let source = self.source(span)?;
         let offset = |at: u32| ((at - source.base) as usize).min(source.text.len());
@@ -305,13 +330,22 @@ mod tests {
         let mut sources = Sources::default();
         let first = sources.add("a.toml", "x = 1\n");
         let second = sources.add("b.toml", "y = 2\nzä = 3");
-        assert_eq!(sources.place(Span { start: first, end: first + 1 }).unwrap().to_string(), "a.toml:1:1");
+        assert_eq!(
+            sources.place(Span { start: first, end: first + 1 }).unwrap().to_string(),
+            "a.toml:1:1"
+        );
         let three = Span { start: second + 12, end: second + 13 };
         assert_eq!(sources.text(three), Some("3"));
         assert_eq!(sources.place(three).unwrap().to_string(), "b.toml:2:6");
         let marked = sources.add("c.toml", "\u{feff}y = 2\n");
-        assert_eq!(sources.place(Span { start: marked + 3, end: marked + 4 }).unwrap().to_string(), "c.toml:1:1");
-        assert_eq!(sources.place(sources.where_missing("process")).unwrap().to_string(), "a.toml:1:1");
+        assert_eq!(
+            sources.place(Span { start: marked + 3, end: marked + 4 }).unwrap().to_string(),
+            "c.toml:1:1"
+        );
+        assert_eq!(
+            sources.place(sources.where_missing("process")).unwrap().to_string(),
+            "a.toml:1:1"
+        );
         let mut with = Sources::default();
         with.add("d.toml", "format = 1\n[process]\ncwd = '/'\n");
         assert_eq!(with.text(with.where_missing("process")), Some("[process]"));

@@ -1,8 +1,9 @@
-// between CALL PATH NTH LINE -- COMMAND: runs COMMAND with all that it starts; the NTH time that one of them is on its way into CALL
-// (openat, openat2, open_tree: the path is the second argument) with exactly this path, LINE is run by sh(1), and the call goes on after it.
+// between CALL PATH NTH LINE -- COMMAND: runs COMMAND with all that it starts; the NTH time that
+// one of them is on its way into CALL (openat, openat2, open_tree: the path is the second argument)
+// with exactly this path, LINE is run by sh(1), and the call goes on after it.
 //
-// Status: the command's own, 128+n for signal n; 200 for a failure of this program; 201 where the call was not met so often. Where NTH is
-// 0: how often it was met.
+// Status: the command's own, 128+n for signal n; 200 for a failure of this program; 201 where the
+// call was not met so often. Where NTH is 0: how often it was met.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>

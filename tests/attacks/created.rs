@@ -1,14 +1,26 @@
-//! `missing = "create"`: what is at the names is exchanged at one certain moment, between two calls of the launcher's.
+//! `missing = "create"`: what is at the names is exchanged at one certain moment, between two calls
+//! of the launcher's.
 
 use super::program;
 use super::support::{As, Place, USER, is_root, system, text, unwrapped};
 use std::path::Path;
 use std::process::Output;
 
-/// Directories of a user's, who exchanges them: `top/p/build`, in which `out` is to be made, and the same names elsewhere.
+/// Directories of a user's, who exchanges them: `top/p/build`, in which `out` is to be made, and
+/// the same names elsewhere.
 fn grown() -> Place {
     let place = Place::new();
-    for directory in ["top", "top/p", "top/p/build", "top/other", "top/other/build", "victim", "victim/out", "victim/build", "victim/build/out"] {
+    for directory in [
+        "top",
+        "top/p",
+        "top/p/build",
+        "top/other",
+        "top/other/build",
+        "victim",
+        "victim/out",
+        "victim/build",
+        "victim/build/out",
+    ] {
         place.folder(directory, As::User);
     }
     program(&place, "between");
@@ -17,14 +29,30 @@ fn grown() -> Place {
 
 /// What the user does at that moment.
 fn line(place: &Place, who: As, act: &str) -> String {
-    let user = if who == As::Root { format!("setpriv --reuid {USER} --regid {USER} --clear-groups ") } else { String::new() };
+    let user = if who == As::Root {
+        format!("setpriv --reuid {USER} --regid {USER} --clear-groups ")
+    } else {
+        String::new()
+    };
     format!("{user}sh -c 'cd {}/top && {act}'", place.path.display())
 }
 
-/// A command with the act done when it is about to make this call, for the last of so many times; after none it is only counted.
-fn between(place: &Place, who: As, (call, path): (&str, &str), times: i32, act: &str, command: &[&str]) -> Output {
+/// A command with the act done when it is about to make this call, for the last of so many times;
+/// after none it is only counted.
+fn between(
+    place: &Place,
+    who: As,
+    (call, path): (&str, &str),
+    times: i32,
+    act: &str,
+    command: &[&str],
+) -> Output {
     let mut between = place.outside(who, place.path.join("between"));
-    between.args([call, path, &times.to_string(), &line(place, who, act), "--"]).args(command).output().unwrap()
+    between
+        .args([call, path, &times.to_string(), &line(place, who, act), "--"])
+        .args(command)
+        .output()
+        .unwrap()
 }
 
 /// Where something of another tree was made, or written.
@@ -34,16 +62,41 @@ fn is_broken(place: &Place) -> bool {
 
 /// What happens; what the user does for it; and when.
 const ACTS: &[(&str, &str, When)] = &[
-    ("the name becomes a link after the directory was made", "mv p/build/out p/build/away && ln -s ../../../victim/out p/build/out", When::Made),
-    ("the name is another file after the directory was made", "mv p/build/out p/build/away && echo x > p/build/out", When::Made),
-    ("another directory of the user's is at the name after root made one", OWN_DIRECTORY, When::Made),
-    ("the directory above becomes a link", "mv p/build away && ln -s ../../victim p/build", When::Opened),
+    (
+        "the name becomes a link after the directory was made",
+        "mv p/build/out p/build/away && ln -s ../../../victim/out p/build/out",
+        When::Made,
+    ),
+    (
+        "the name is another file after the directory was made",
+        "mv p/build/out p/build/away && echo x > p/build/out",
+        When::Made,
+    ),
+    (
+        "another directory of the user's is at the name after root made one",
+        OWN_DIRECTORY,
+        When::Made,
+    ),
+    (
+        "the directory above becomes a link",
+        "mv p/build away && ln -s ../../victim p/build",
+        When::Opened,
+    ),
     ("the directory above that becomes a link", "mv p away && ln -s ../victim p", When::Opened),
-    ("another directory is in the place of the one above", "mv p/build away && mv other/build p/build", When::Opened),
-    ("another directory is in the place of the one above that", "mv p away && mv other p", When::Opened),
+    (
+        "another directory is in the place of the one above",
+        "mv p/build away && mv other/build p/build",
+        When::Opened,
+    ),
+    (
+        "another directory is in the place of the one above that",
+        "mv p away && mv other p",
+        When::Opened,
+    ),
 ];
 
-/// Where a user starts the launcher, this one is as much that user's as the one that was made: who can move it there has the right to both.
+/// Where a user starts the launcher, this one is as much that user's as the one that was made: who
+/// can move it there has the right to both.
 const OWN_DIRECTORY: &str = "mv p/build/out p/build/away && mv ../victim/out p/build/out";
 
 #[derive(Clone, Copy, PartialEq)]
@@ -57,29 +110,55 @@ enum When {
 #[test]
 fn a_name_that_is_exchanged_while_a_directory_is_made_is_not_granted() {
     for who in As::all() {
-        for (what, act, when) in ACTS.iter().filter(|(_, act, _)| *act != OWN_DIRECTORY || *who == As::Root) {
+        for (what, act, when) in
+            ACTS.iter().filter(|(_, act, _)| *act != OWN_DIRECTORY || *who == As::Root)
+        {
             let place = grown();
             let build = place.path.join("top/p/build");
             let (build, out) = (build.to_str().unwrap(), format!("{}/out", build.display()));
             let access = if *who == As::Root { "access = \"ro\"" } else { "access = \"rw\"" };
-            let bind = format!("\"/work\" = \"tmpfs\"\n\"/work/out\" = {{ bind = \"{out}\", {access}, missing = \"create\" }}");
+            let bind = format!(
+                "\"/work\" = \"tmpfs\"\n\"/work/out\" = {{ bind = \"{out}\", {access}, missing = \
+                 \"create\" }}"
+            );
             let profile = place.file("profile.toml", &system(&bind));
             let stockade = place.path.join("stockade");
-            let command =
-                [stockade.to_str().unwrap(), "run", profile.to_str().unwrap(), "/bin/sh", "-c", "ls -d /work/out; echo x > /work/out/file; true"];
-            let moment = if *when == When::Made { ("open_tree", "out") } else { ("openat2", build) };
-            // Nothing is done: it is made, and the calls are counted. The last of them is the one that acts, those before it look.
+            let command = [
+                stockade.to_str().unwrap(),
+                "run",
+                profile.to_str().unwrap(),
+                "/bin/sh",
+                "-c",
+                "ls -d /work/out; echo x > /work/out/file; true",
+            ];
+            let moment =
+                if *when == When::Made { ("open_tree", "out") } else { ("openat2", build) };
+            // Nothing is done: it is made, and the calls are counted. The last of them is the one
+            // that acts, those before it look.
             let output = between(&place, *who, moment, 0, "true", &command);
             let times = output.status.code().unwrap();
-            assert!((1..10).contains(&times) && text(&output.stdout) == "/work/out\n", "{who:?}: {output:?}");
+            assert!(
+                (1..10).contains(&times) && text(&output.stdout) == "/work/out\n",
+                "{who:?}: {output:?}"
+            );
             std::fs::remove_dir_all(&out).unwrap();
             let output = between(&place, *who, moment, times, act, &command);
             let said = unwrapped(&text(&output.stderr));
-            assert!(output.status.code() == Some(125) && said.contains("was exchanged after the profile was checked"), "{who:?}: {what}: {said}");
+            assert!(
+                output.status.code() == Some(125)
+                    && said.contains("was exchanged after the profile was checked"),
+                "{who:?}: {what}: {said}"
+            );
             assert!(!is_broken(&place) && text(&output.stdout).is_empty(), "{who:?}: {what}");
             // In a directory that was not looked at nothing is made either.
-            let elsewhere = ["top/p/build/out", "top/p/out"].map(|name| place.path.join(name)).into_iter().find(|path| path.is_dir());
-            assert!(*when == When::Made || elsewhere.is_none() || act.contains("victim"), "{who:?}: {what}: {elsewhere:?}");
+            let elsewhere = ["top/p/build/out", "top/p/out"]
+                .map(|name| place.path.join(name))
+                .into_iter()
+                .find(|path| path.is_dir());
+            assert!(
+                *when == When::Made || elsewhere.is_none() || act.contains("victim"),
+                "{who:?}: {what}: {elsewhere:?}"
+            );
         }
     }
 }
@@ -87,7 +166,9 @@ fn a_name_that_is_exchanged_while_a_directory_is_made_is_not_granted() {
 /// The twin: what goes by the path is led into the other tree, or into the other directory.
 #[test]
 fn by_its_path_the_same_exchanges_are_followed() {
-    for (what, act, _) in ACTS.iter().filter(|(_, act, _)| !act.contains("echo") && *act != OWN_DIRECTORY) {
+    for (what, act, _) in
+        ACTS.iter().filter(|(_, act, _)| !act.contains("echo") && *act != OWN_DIRECTORY)
+    {
         let place = grown();
         let who = if is_root() { As::User } else { As::all()[0] };
         let out = place.path.join("top/p/build/out");
@@ -97,7 +178,14 @@ fn by_its_path_the_same_exchanges_are_followed() {
         std::fs::create_dir_all(place.path.join("top/other/build/out")).unwrap();
         std::fs::create_dir_all(place.path.join("top/other/build")).unwrap();
         own(&place.path.join("top/other/build/out"));
-        let output = between(&place, who, ("openat", file.to_str().unwrap()), 1, act, &["/bin/sh", "-c", &write]);
+        let output = between(
+            &place,
+            who,
+            ("openat", file.to_str().unwrap()),
+            1,
+            act,
+            &["/bin/sh", "-c", &write],
+        );
         let other = place.path.join("top/away").exists() && file.exists();
         assert!(output.status.success() && (is_broken(&place) || other), "{what}: {output:?}");
     }

@@ -2,7 +2,8 @@
 //
 //   flood     sends real-time signals, which queue, to pid 1 from every processor
 //   orphans   makes orphans, whose ends pid 1 must wait for, on every processor
-//   rethread  executes itself from a second thread, so that the parent-death signal of the first is gone (prctl(2))
+// rethread executes itself from a second thread, so that the parent-death signal of the first is
+// gone (prctl(2))
 //   run       forks and ends, again and again, so that it has another number at each look
 //
 // Each says `there` where it is still there when its time is over.
@@ -26,7 +27,8 @@ static double now(void) {
 
 static int there(void) { return write(1, "there\n", 6) == 6 ? 0 : 1; }
 
-// Stays on one processor, one process on each of the first four; gives whether this is the first process.
+// Stays on one processor, one process on each of the first four; gives whether this is the first
+// process.
 static int spread(void) {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     for (long i = processors < 4 ? processors - 1 : 3; i >= 0; i--) {

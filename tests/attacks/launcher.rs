@@ -1,4 +1,5 @@
-//! The end of a sandbox, its time limits and its leftovers, attacked by way of pid 1 and the launcher.
+//! The end of a sandbox, its time limits and its leftovers, attacked by way of pid 1 and the
+//! launcher.
 
 use crate::program;
 use crate::support::ground::wait_for;
@@ -18,36 +19,71 @@ fn profile(place: &Place, more: &str) -> PathBuf {
 
 /// `ending.c` in that sandbox.
 fn ending(place: &Place, who: As, more: &str, words: &[&str]) -> Output {
-    place.stockade(who).arg("run").arg(profile(place, more)).arg("/ending").args(words).stdin(Stdio::null()).output().unwrap()
+    place
+        .stockade(who)
+        .arg("run")
+        .arg(profile(place, more))
+        .arg("/ending")
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
-/// Pid 1 looks at the time and at the launcher between signals and between the ends of its children, however many there are.
+/// Pid 1 looks at the time and at the launcher between signals and between the ends of its
+/// children, however many there are.
 #[test]
 fn a_target_that_keeps_pid_1_busy_meets_its_timeout() {
     for who in As::all() {
         let place = Place::new();
         program(&place, "ending");
-        // Signals reach pid 1 where Landlock has no scope for them: before Linux 6.12, or where the profile has none. Without nproc the
-        // orphans of 1.5 s, not yet waited for, brought the machine to 32,528 tasks of 32,768 (pid_max), and 71 of 1,396 forks of another
-        // process failed (EAGAIN); with it to 2,182, and none failed.
+        // Signals reach pid 1 where Landlock has no scope for them: before Linux 6.12, or where the
+        // profile has none. Without nproc the orphans of 1.5 s, not yet waited for, brought the
+        // machine to 32,528 tasks of 32,768 (pid_max), and 71 of 1,396 forks of another process
+        // failed (EAGAIN); with it to 2,182, and none failed.
         let open = "[rlimits]\nnproc = 2000\n[landlock]\nscope = []\n";
         let limited = format!("{open}[process]\ntimeout = \"300ms\"\nkill-after = \"200ms\"\n");
         for mode in ["flood", "orphans"] {
             let begun = Instant::now();
             let output = ending(&place, *who, &limited, &[mode, "3000"]);
-            assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(124), ""), "{who:?} {mode}: {}", text(&output.stderr));
-            assert!(begun.elapsed() < patient(Duration::from_millis(2500)), "{who:?} {mode}: {:?}", begun.elapsed());
+            assert_eq!(
+                (output.status.code(), text(&output.stdout).as_str()),
+                (Some(124), ""),
+                "{who:?} {mode}: {}",
+                text(&output.stderr)
+            );
+            assert!(
+                begun.elapsed() < patient(Duration::from_millis(2500)),
+                "{who:?} {mode}: {:?}",
+                begun.elapsed()
+            );
             // The twin: nothing else ends it.
             let output = ending(&place, *who, open, &[mode, "400"]);
-            assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "there\n"), "{who:?} {mode}: {}", text(&output.stderr));
+            assert_eq!(
+                (output.status.code(), text(&output.stdout).as_str()),
+                (Some(0), "there\n"),
+                "{who:?} {mode}: {}",
+                text(&output.stderr)
+            );
         }
     }
 }
 
 /// The same, while it runs; its first line has been read.
-fn begun(place: &Place, who: As, more: &str, words: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
+fn begun(
+    place: &Place,
+    who: As,
+    more: &str,
+    words: &[&str],
+) -> (Child, BufReader<ChildStdout>, String) {
     let mut command = place.stockade(who);
-    command.arg("run").arg(profile(place, more)).arg("/ending").args(words).stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+        .arg("run")
+        .arg(profile(place, more))
+        .arg("/ending")
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
@@ -58,7 +94,10 @@ fn begun(place: &Place, who: As, more: &str, words: &[&str]) -> (Child, BufReade
 /// The children of a process that have a name.
 fn children_named(parent: u32, name: &str) -> Vec<Pid> {
     let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
-    let named = |pid: &&str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name);
+    let named = |pid: &&str| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm"))
+            .is_ok_and(|comm| comm.trim_end() == name)
+    };
     list.split_whitespace().filter(named).map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
 }
 
@@ -71,7 +110,8 @@ fn a_target_that_is_pid_1_ends_with_the_launcher() {
         let place = Place::new();
         program(&place, "ending");
         let needle = format!("outlives-{}-{who:?}", std::process::id());
-        let (mut launcher, mut output, line) = begun(&place, *who, ITSELF, &["rethread", "30000", &needle]);
+        let (mut launcher, mut output, line) =
+            begun(&place, *who, ITSELF, &["rethread", "30000", &needle]);
         assert_eq!(line, "parent-death signal 0\n", "{who:?}");
         let watcher = children_named(launcher.id(), "stockade-watch");
         assert_eq!(watcher.len(), 1, "{who:?}: {watcher:?}");
@@ -87,7 +127,10 @@ fn a_target_that_is_pid_1_ends_with_the_launcher() {
         assert_eq!(rest, "", "{who:?}");
         wait_for(|| processes_with(&needle).is_empty().then_some(()));
         // Somebody reaps it; it may take a while.
-        let runs = || std::fs::read_to_string(format!("/proc/{}/stat", watcher[0])).is_ok_and(|stat| !stat.contains(") Z"));
+        let runs = || {
+            std::fs::read_to_string(format!("/proc/{}/stat", watcher[0]))
+                .is_ok_and(|stat| !stat.contains(") Z"))
+        };
         wait_for(|| (!runs()).then_some(()));
     }
 }
@@ -107,7 +150,11 @@ fn a_target_that_is_pid_1_does_not_outlive_its_watcher() {
         assert!(text(&ended.stderr).contains("cannot go on"), "{who:?}: {}", text(&ended.stderr));
         assert_eq!(processes_with(&needle), Vec::<String>::new(), "{who:?}");
         let output = ending(&place, *who, ITSELF, &["rethread", "50"]);
-        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "parent-death signal 0\nthere\n"), "{who:?}");
+        assert_eq!(
+            (output.status.code(), text(&output.stdout).as_str()),
+            (Some(0), "parent-death signal 0\nthere\n"),
+            "{who:?}"
+        );
     }
 }
 
@@ -116,12 +163,22 @@ fn a_target_that_is_pid_1_does_not_outlive_its_watcher() {
 fn a_launcher_without_memory_or_stack_says_125() {
     for who in As::all() {
         let place = Place::new();
-        // Long, so that there is memory enough to execute the launcher long before there is enough for it.
-        let profile = place.file("profile.toml", &system(&format!("\"/text\" = {{ text = \"{}\" }}", "x".repeat(600_000))));
+        // Long, so that there is memory enough to execute the launcher long before there is enough
+        // for it.
+        let profile = place.file(
+            "profile.toml",
+            &system(&format!("\"/text\" = {{ text = \"{}\" }}", "x".repeat(600_000))),
+        );
         let limited = |limit: &str| {
             let line = format!("ulimit {limit} && exec \"$0\" run \"$1\" true");
             let launcher = place.path.join("stockade");
-            let output = place.outside(*who, "sh").args(["-c", &line]).arg(launcher).arg(&profile).output().unwrap();
+            let output = place
+                .outside(*who, "sh")
+                .args(["-c", &line])
+                .arg(launcher)
+                .arg(&profile)
+                .output()
+                .unwrap();
             (output.status.code(), text(&output.stderr))
         };
         let mut found = 0;

@@ -1,5 +1,6 @@
-// What a target does with namespaces of its own. `nested ACT ARGUMENTS`: 0 where it succeeded, 1 with the errno's name where the kernel
-// or the filter refused it, 2 where the act could not be tried.
+// What a target does with namespaces of its own. `nested ACT ARGUMENTS`: 0 where it succeeded, 1
+// with the errno's name where the kernel or the filter refused it, 2 where the act could not be
+// tried.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,8 @@ static int become_root(unsigned long flags) {
     return 0;
 }
 
-// capability FILE CALL [own]: CAP_SETUID for FILE, as the root of a namespace of its own or as what it is.
+// capability FILE CALL [own]: CAP_SETUID for FILE, as the root of a namespace of its own or as what
+// it is.
 static int capability(int n, char **words) {
     int own = n > 4 && !strcmp(words[4], "own");
     struct vfs_ns_cap_data data = {.magic_etc = VFS_CAP_REVISION_3 | VFS_CAP_FLAGS_EFFECTIVE, .rootid = getuid()};
@@ -113,7 +115,8 @@ static int make(char **words) {
     return child < 0 ? refused() : 0;
 }
 
-// setns FLAGS: into a user namespace that a child of its made, and back into its own of another kind.
+// setns FLAGS: into a user namespace that a child of its made, and back into its own of another
+// kind.
 static int enter(char **words) {
     char path[64], byte;
     int ready[2], type = (int)strtoul(words[2], NULL, 16);
@@ -132,7 +135,8 @@ static int enter(char **words) {
     return result;
 }
 
-// mounts: every call that mounts, unmounts or opens a tree, by the root of namespaces of its own; those that did not give EPERM.
+// mounts: every call that mounts, unmounts or opens a tree, by the root of namespaces of its own;
+// those that did not give EPERM.
 static int mounts(char **words) {
     if (become_root(CLONE_NEWUSER | strtoul(words[2], NULL, 16))) return refused();
     struct { const char *name; long number, arguments[5]; } calls[] = {

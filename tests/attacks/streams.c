@@ -1,4 +1,5 @@
-// What a target does with the descriptors of its caller. `on FD KIND COMMAND...` is the caller's part: it opens a socket there.
+// What a target does with the descriptors of its caller. `on FD KIND COMMAND...` is the caller's
+// part: it opens a socket there.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,5 @@
-// What a target does to the terminal of its caller. The word says what; what it hears goes to descriptor 2.
+// What a target does to the terminal of its caller. The word says what; what it hears goes to
+// descriptor 2.
 #include <asm/termbits.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -31,7 +32,8 @@ static void hear(int fd, long until) {
     }
 }
 
-// Reads by every way to the terminal: the descriptor itself, the same opened anew, and the controlling terminal.
+// Reads by every way to the terminal: the descriptor itself, the same opened anew, and the
+// controlling terminal.
 static int listen_to(int front) {
     int group = getpgrp();
     for (int number = 1; number < 65; number++) signal(number, SIG_IGN);

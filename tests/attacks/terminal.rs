@@ -1,4 +1,5 @@
-//! The terminal that the target shares with its caller: its input, the state that it is left in, and stops.
+//! The terminal that the target shares with its caller: its input, the state that it is left in,
+//! and stops.
 
 use crate::program;
 use crate::support::{As, Place, USER, is_root, patient, skip, text};
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// A terminal of 24 rows and 80 columns, on which a shell runs one line as the leader of the session.
+/// A terminal of 24 rows and 80 columns, on which a shell runs one line as the leader of the
+/// session.
 struct Line {
     place: Place,
     master: PtyMaster,
@@ -23,12 +25,14 @@ struct Line {
 }
 
 impl Line {
-    /// In the line, SANDBOX stands for `stockade run` of a profile with these lines of `[process]`, RAW for the program outside of one.
+    /// In the line, SANDBOX stands for `stockade run` of a profile with these lines of `[process]`,
+    /// RAW for the program outside of one.
     fn new(who: As, process: &str, more: &str, line: &str) -> Line {
         let place = Place::new();
         let target = program(&place, "terminal");
         let profile = format!(
-            "format = 1\n[mounts]\n\"/rt\" = {{ bind = \"{}\" }}\n\"/proc\" = \"proc\"\n\"/dev\" = \"dev\"\n[process]\n{process}\n{more}\n",
+            "format = 1\n[mounts]\n\"/rt\" = {{ bind = \"{}\" }}\n\"/proc\" = \"proc\"\n\"/dev\" = \
+             \"dev\"\n[process]\n{process}\n{more}\n",
             target.display()
         );
         let profile = place.file("profile.toml", &profile);
@@ -40,10 +44,19 @@ impl Line {
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let device = ptsname_r(&master).unwrap();
-        let side = std::fs::OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&device).unwrap();
+        let side = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NOCTTY)
+            .open(&device)
+            .unwrap();
         stty(&device, &["rows", "24", "cols", "80"]);
         let mut shell = Command::new("setsid");
-        shell.args(["-c", "bash", "--norc", "-m", "-c", &line]).env_clear().env("PATH", "/usr/bin:/bin").current_dir(place.path.join("out"));
+        shell
+            .args(["-c", "bash", "--norc", "-m", "-c", &line])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(place.path.join("out"));
         shell.stdin(side.try_clone().unwrap()).stdout(side.try_clone().unwrap()).stderr(side);
         if is_root() && who == As::User {
             std::os::unix::fs::chown(&device, Some(USER), Some(USER)).unwrap();
@@ -118,7 +131,11 @@ impl Drop for Line {
         // A frozen terminal would keep its shell waiting.
         drop(
             Command::new("python3")
-                .args(["-c", "import sys, termios; termios.tcflow(open(sys.argv[1], 'wb'), termios.TCOON)", &self.device])
+                .args([
+                    "-c",
+                    "import sys, termios; termios.tcflow(open(sys.argv[1], 'wb'), termios.TCOON)",
+                    &self.device,
+                ])
                 .status(),
         );
         // A shell that has ended cannot be killed, which is what is wanted.
@@ -144,28 +161,63 @@ fn typed(who: As, process: &str, line: &str) -> String {
 #[test]
 fn an_output_that_is_the_terminal_gives_no_input() {
     for who in As::all() {
-        assert!(typed(*who, "", "setsid -w RAW listen < /dev/null 2> heard & wait $!; echo shell=$?").contains("SECRET"), "the twin hears");
-        for (process, act) in [("tty = \"none\"", "listen"), ("tty = \"none\"\nstdin = \"null\"", "steal"), ("tty = \"auto\"", "steal")] {
+        assert!(
+            typed(*who, "", "setsid -w RAW listen < /dev/null 2> heard & wait $!; echo shell=$?")
+                .contains("SECRET"),
+            "the twin hears"
+        );
+        for (process, act) in [
+            ("tty = \"none\"", "listen"),
+            ("tty = \"none\"\nstdin = \"null\"", "steal"),
+            ("tty = \"auto\"", "steal"),
+        ] {
             let from = if process.contains("stdin") { "" } else { "< /dev/null" };
-            let heard = typed(*who, process, &format!("SANDBOX {act} {from} 2> heard & wait $!; echo shell=$?"));
+            let heard = typed(
+                *who,
+                process,
+                &format!("SANDBOX {act} {from} 2> heard & wait $!; echo shell=$?"),
+            );
             assert!(!heard.contains("SECRET"), "{who:?} {process}: {heard}");
         }
     }
 }
 
-/// The target's own words reach the terminal all the same, and a target that has it as its input reads.
+/// The target's own words reach the terminal all the same, and a target that has it as its input
+/// reads.
 #[test]
 fn an_output_that_is_the_terminal_is_written() {
     for who in As::all() {
-        let bash = "[env]\nPATH = \"/usr/bin:/bin\"\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\
-                    \"/lib64\" = { bind = \"/lib64\", missing = \"skip\" }\n\"/proc\" = \"proc\"\n\"/dev\" = \"dev\"\n";
+        let bash = "[env]\nPATH = \"/usr/bin:/bin\"\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \
+                    \"ro\"\n\"/lib\" = \"ro\"\n\
+                    \"/lib64\" = { bind = \"/lib64\", missing = \"skip\" }\n\"/proc\" = \
+                    \"proc\"\n\"/dev\" = \"dev\"\n";
         let place = Place::new();
         let profile = place.file("profile.toml", &format!("format = 1\n{bash}"));
-        let run = format!("{} run {} bash -c", place.path.join("stockade").display(), profile.display());
-        let mut line = Line::new(*who, "", "", &format!("{run} '[ -t 1 ] && stty size <&1; echo out; echo err >&2' < /dev/null; echo shell=$?"));
+        let run =
+            format!("{} run {} bash -c", place.path.join("stockade").display(), profile.display());
+        let mut line = Line::new(
+            *who,
+            "",
+            "",
+            &format!(
+                "{run} '[ -t 1 ] && stty size <&1; echo out; echo err >&2' < /dev/null; echo \
+                 shell=$?"
+            ),
+        );
         assert!(line.is_whole(), "{who:?}: {}", line.shown);
-        assert!(line.shown.contains("out\r\n") && line.shown.contains("err\r\n") && line.shown.contains("24 80"), "{who:?}: {}", line.shown);
-        let mut line = Line::new(*who, "", "", &format!("{run} 'read -r word; echo got=$word'; echo shell=$?"));
+        assert!(
+            line.shown.contains("out\r\n")
+                && line.shown.contains("err\r\n")
+                && line.shown.contains("24 80"),
+            "{who:?}: {}",
+            line.shown
+        );
+        let mut line = Line::new(
+            *who,
+            "",
+            "",
+            &format!("{run} 'read -r word; echo got=$word'; echo shell=$?"),
+        );
         line.take(300);
         line.master.write_all(b"typed\n").unwrap();
         assert!(line.is_whole(), "{who:?}: {}", line.shown);
@@ -173,7 +225,8 @@ fn an_output_that_is_the_terminal_is_written() {
     }
 }
 
-/// Root's terminal, and a user's target (sudo -u, su, setpriv): its device opens to root alone, /dev/tty to everybody.
+/// Root's terminal, and a user's target (sudo -u, su, setpriv): its device opens to root alone,
+/// /dev/tty to everybody.
 #[test]
 fn an_output_that_is_the_terminal_of_another_user_gives_no_input() {
     if !is_root() {
@@ -181,7 +234,8 @@ fn an_output_that_is_the_terminal_of_another_user_gives_no_input() {
     }
     let user = format!("setpriv --reuid={USER} --regid={USER} --clear-groups");
     let line = |command: &str| format!("{command} 2> heard & wait $!; echo shell=$?");
-    let heard = |command: &str| typed(As::Root, "", &line(&format!("{user} {command} < /dev/null")));
+    let heard =
+        |command: &str| typed(As::Root, "", &line(&format!("{user} {command} < /dev/null")));
     assert!(heard("setsid -w RAW listen").contains("SECRET"), "the twin hears");
     for act in ["listen", "steal"] {
         let heard = heard(&format!("SANDBOX {act}"));
@@ -189,7 +243,8 @@ fn an_output_that_is_the_terminal_of_another_user_gives_no_input() {
     }
     let place = Place::new();
     let profile = place.file("profile.toml", "format = 1\nextends = [\"base\"]\n");
-    let (launcher, profile) = (place.path.join("stockade").display().to_string(), profile.display().to_string());
+    let (launcher, profile) =
+        (place.path.join("stockade").display().to_string(), profile.display().to_string());
     let script = "read -r word; echo got=$word; echo err >&2; [ ! -t 1 ] || stty size <&1";
     let run = format!("{launcher} run {profile} bash -c '{script}'");
     let shows = |command: &str| {
@@ -198,11 +253,18 @@ fn an_output_that_is_the_terminal_of_another_user_gives_no_input() {
         line.shown.clone()
     };
     let shown = shows(&format!("echo word | {user} {run}"));
-    assert!(shown.contains("got=word\r\n") && shown.contains("err\r\n") && shown.contains("24 80"), "{shown}");
-    // In a session without a terminal there is no /dev/tty, and the way of the help keeps the input.
+    assert!(
+        shown.contains("got=word\r\n") && shown.contains("err\r\n") && shown.contains("24 80"),
+        "{shown}"
+    );
+    // In a session without a terminal there is no /dev/tty, and the way of the help keeps the
+    // input.
     for command in [format!("{launcher} check {profile}"), run.clone()] {
         let shown = shows(&format!("echo word | setsid -w {user} {command}; [ $? != 0 ]"));
-        assert!(shown.contains("E0508") && shown.contains("2>&1 | cat") && !shown.contains("got="), "{shown}");
+        assert!(
+            shown.contains("E0508") && shown.contains("2>&1 | cat") && !shown.contains("got="),
+            "{shown}"
+        );
     }
     let shown = shows(&format!("echo word | setsid -w {user} {run} 2>&1 | cat"));
     assert!(shown.contains("got=word\r\n") && shown.contains("err\r\n"), "{shown}");
@@ -215,15 +277,22 @@ fn the_terminal_is_left_as_it_was() {
             let mut twin = Line::new(*who, "", "", &format!("RAW {act}; echo shell=$?"));
             assert!(!twin.is_whole_within(SECONDS(1)), "{who:?} {act}: the twin does no harm");
             for process in ["tty = \"auto\"", "tty = \"none\""] {
-                let mut line = Line::new(*who, process, "", &format!("SANDBOX {act}; echo shell=$?"));
+                let mut line =
+                    Line::new(*who, process, "", &format!("SANDBOX {act}; echo shell=$?"));
                 assert!(line.is_whole(), "{who:?} {act} {process}: {}", line.shown);
             }
         }
         for process in ["tty = \"auto\"", "tty = \"none\""] {
-            let mut line = Line::new(*who, process, "", "SANDBOX raw < /dev/null & wait $!; echo shell=$?");
+            let mut line =
+                Line::new(*who, process, "", "SANDBOX raw < /dev/null & wait $!; echo shell=$?");
             assert!(line.is_whole(), "{who:?} raw from the background, {process}: {}", line.shown);
         }
-        let mut line = Line::new(*who, "pass-fds = [5]", "", "exec 5<> /dev/tty; SANDBOX raw-passed < /dev/null > /dev/null 2>&1; echo shell=$?");
+        let mut line = Line::new(
+            *who,
+            "pass-fds = [5]",
+            "",
+            "exec 5<> /dev/tty; SANDBOX raw-passed < /dev/null > /dev/null 2>&1; echo shell=$?",
+        );
         assert!(line.is_whole(), "{who:?} a terminal that is passed: {}", line.shown);
     }
 }
@@ -233,10 +302,21 @@ fn the_terminal_is_left_as_it_was() {
 fn without_a_filter_the_terminal_is_left_as_it_was() {
     for who in As::all() {
         for act in ["exclusive", "discipline"] {
-            let refused = Line::new(*who, "", "", &format!("SANDBOX {act} 2> heard; [ $? = 2 ]; echo shell=$?")).is_whole();
+            let refused = Line::new(
+                *who,
+                "",
+                "",
+                &format!("SANDBOX {act} 2> heard; [ $? = 2 ]; echo shell=$?"),
+            )
+            .is_whole();
             assert!(refused, "{who:?} {act}: not refused");
             let off = "[seccomp]\npolicy = \"off\"";
-            let mut line = Line::new(*who, "", off, &format!("SANDBOX {act}; echo shell=$?; exec 7<> {}", "$(tty)"));
+            let mut line = Line::new(
+                *who,
+                "",
+                off,
+                &format!("SANDBOX {act}; echo shell=$?; exec 7<> {}", "$(tty)"),
+            );
             let whole = line.is_whole();
             if act == "discipline" && line.shown.contains("shell=2") {
                 skip("the kernel has no line discipline that does nothing");
@@ -263,7 +343,8 @@ fn a_target_that_stops_over_and_over_meets_its_timeout() {
     for who in As::all() {
         let timeout = "timeout = \"800ms\"\nkill-after = \"200ms\"";
         // The shell takes over as the launcher stops; the sandbox ends by itself.
-        let mut line = Line::new(*who, timeout, "", "SANDBOX flood 2000 2> heard; sleep 2; fg; true");
+        let mut line =
+            Line::new(*who, timeout, "", "SANDBOX flood 2000 2> heard; sleep 2; fg; true");
         assert!(line.ends(SECONDS(9)), "{who:?}: {}", line.shown);
         assert_eq!(line.heard(), "", "{who:?}: {}", line.shown);
         let mut twin = Line::new(*who, "", "", "set +m; SANDBOX flood 1000 2> heard; true");
@@ -272,7 +353,8 @@ fn a_target_that_stops_over_and_over_meets_its_timeout() {
     }
 }
 
-/// On a terminal without job control nobody would continue a stopped launcher (script(1), docker run -t).
+/// On a terminal without job control nobody would continue a stopped launcher (script(1), docker
+/// run -t).
 #[test]
 fn without_job_control_a_stopped_target_meets_its_timeout() {
     for who in As::all() {
@@ -288,7 +370,8 @@ fn without_job_control_a_stopped_target_meets_its_timeout() {
 #[test]
 fn a_target_apart_stops_and_goes_on_with_the_launcher() {
     for who in As::all() {
-        let line = "SANDBOX wait < /dev/null; echo stopped=$?; ps -o stat= -C terminal; fg > /dev/null; echo shell=$?";
+        let line = "SANDBOX wait < /dev/null; echo stopped=$?; ps -o stat= -C terminal; fg > \
+                    /dev/null; echo shell=$?";
         let mut line = Line::new(*who, "", "", line);
         line.take(400);
         std::thread::sleep(Duration::from_millis(400));

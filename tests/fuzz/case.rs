@@ -1,5 +1,6 @@
-//! One input of the fuzz tests: texts become files and flags, load and plan are tried on an invented machine, and what must always hold is
-//! checked. `tests/fuzz.rs` and `fuzz/` share it; a failure is a panic.
+//! One input of the fuzz tests: texts become files and flags, load and plan are tried on an
+//! invented machine, and what must always hold is checked. `tests/fuzz.rs` and `fuzz/` share it; a
+//! failure is a panic.
 
 use crate::{machine, order};
 use std::path::Path;
@@ -67,8 +68,17 @@ impl Case {
     fn request(&self, folder: &Path) -> Request {
         Request {
             profile: folder.join("main.toml").to_str().unwrap().to_owned(),
-            config: Some(self.config.clone()).filter(|text| !text.is_empty()).map(|text| ("--config".to_owned(), text)).into_iter().collect(),
-            params: self.set.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            config: Some(self.config.clone())
+                .filter(|text| !text.is_empty())
+                .map(|text| ("--config".to_owned(), text))
+                .into_iter()
+                .collect(),
+            params: self
+                .set
+                .lines()
+                .filter_map(|line| line.split_once('='))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             args: self.args.lines().map(str::to_owned).collect(),
             dashed: None,
         }
@@ -88,7 +98,11 @@ pub enum Outcome {
 
 /// Tries a case in a folder of its own. Every throw of the dice is another machine.
 pub fn try_case(case: &Case, folder: &Path, dice: &mut Dice) -> Outcome {
-    for (name, bytes) in ["main.toml", "base.toml", "other.toml"].into_iter().zip([&case.main, &case.bases[0], &case.bases[1]]) {
+    for (name, bytes) in ["main.toml", "base.toml", "other.toml"].into_iter().zip([
+        &case.main,
+        &case.bases[0],
+        &case.bases[1],
+    ]) {
         std::fs::write(folder.join(name), bytes).unwrap();
     }
     // A profile must belong to its reader, so the caller of the loader has this process's id.
@@ -107,11 +121,24 @@ pub fn try_case(case: &Case, folder: &Path, dice: &mut Dice) -> Outcome {
     let host = any_host(&profile, dice);
     let planned = plan(&profile, &host);
     let again = plan(&profile, &host);
-    assert_eq!(format!("{:?}", planned), format!("{:?}", again), "one profile on one machine has two plans");
+    assert_eq!(
+        format!("{:?}", planned),
+        format!("{:?}", again),
+        "one profile on one machine has two plans"
+    );
     match planned {
         Ok(plan) => {
-            for at in plan.steps.iter().map(|step| step.at).chain(plan.notes.iter().map(|note| note.at)).filter(|at| at.is_somewhere()) {
-                assert!(sources.text(at).is_some(), "a step or a note has a place outside of the texts");
+            for at in plan
+                .steps
+                .iter()
+                .map(|step| step.at)
+                .chain(plan.notes.iter().map(|note| note.at))
+                .filter(|at| at.is_somewhere())
+            {
+                assert!(
+                    sources.text(at).is_some(),
+                    "a step or a note has a place outside of the texts"
+                );
             }
             if plan.steps.iter().any(|step| step.op == Op::Pivot) {
                 order::holds(&plan, "a generated profile");
@@ -132,8 +159,14 @@ fn told_as_loaded(request: &Request, caller: &Caller, loaded: &Result<Profile, P
         (Ok((profile, layers)), Ok(loaded)) => {
             assert_eq!(format!("{profile:?}"), format!("{loaded:?}"));
             for change in layers.changes.iter() {
-                assert!(sources.text(change.at).is_some() && !change.key.is_empty(), "{change:?} has no place");
-                assert!(!change.before.is_somewhere() || sources.text(change.before).is_some(), "{change:?} has no place before");
+                assert!(
+                    sources.text(change.at).is_some() && !change.key.is_empty(),
+                    "{change:?} has no place"
+                );
+                assert!(
+                    !change.before.is_somewhere() || sources.text(change.before).is_some(),
+                    "{change:?} has no place before"
+                );
             }
         }
         (Err(told), Err(loaded)) => assert_eq!(&told, loaded),
@@ -157,34 +190,54 @@ fn good_problems(problems: &Problems, sources: &Sources) {
     assert!(!problems.is_empty());
     for problem in problems.iter() {
         let placed = |at: Span| sources.place(at).is_some() && sources.text(at).is_some();
-        assert!(placed(problem.at) || (!problem.at.is_somewhere() && WITHOUT_A_PLACE.contains(&problem.code)), "{problem:?} has no place");
+        assert!(
+            placed(problem.at)
+                || (!problem.at.is_somewhere() && WITHOUT_A_PLACE.contains(&problem.code)),
+            "{problem:?} has no place"
+        );
         assert!(!problem.message.is_empty() && !problem.message.contains("\nhelp:"), "{problem:?}");
         for (at, words) in problem.also.iter().cloned().chain(sources.trail(problem.at)) {
             assert!(placed(at) || !at.is_somewhere(), "{problem:?}: {words}: no place");
         }
     }
     let json = problems.json(sources);
-    let read: serde_json::Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    let read: serde_json::Value =
+        serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
     assert_eq!(read.as_array().map(Vec::len), Some(problems.iter().count()));
     for style in [Style::Plain, Style::Ascii] {
         let shown = problems.render(sources, style);
-        assert!(!shown.is_empty() && !shown.contains(['\0', '\u{1b}', '\r', '\u{202e}', '\u{9b}']), "{shown:?}");
+        assert!(
+            !shown.is_empty() && !shown.contains(['\0', '\u{1b}', '\r', '\u{202e}', '\u{9b}']),
+            "{shown:?}"
+        );
     }
 }
 
-/// A machine on which a path is there or not by the throw of the dice, and on which patterns match something or nothing.
+/// A machine on which a path is there or not by the throw of the dice, and on which patterns match
+/// something or nothing.
 fn any_host(profile: &Profile, dice: &mut Dice) -> Host {
-    let mut host = if dice.throw(2) == 0 { machine::for_user(profile) } else { machine::for_root(profile) };
+    let mut host =
+        if dice.throw(2) == 0 { machine::for_user(profile) } else { machine::for_root(profile) };
     for (key, _) in profile.mounts.iter().filter(|(key, _)| pattern::is_pattern(key.value)) {
         host.globs.insert(key.value.to_owned(), any_found(key.value, dice));
     }
     let entries = expand(&profile.mounts, &host.globs);
     let wanted = wanted(&tree(&entries, &host.root_names), &entries, &host.root_names);
     host.paths = wanted.into_iter().map(|path| (path.clone(), machine::fact(&path))).collect();
-    let kinds = ["/usr", "/etc/passwd", "/bin", "/run/agent.sock", "/dev/null", "/srv/services", "/home/ann/alias/x", "/nowhere"];
+    let kinds = [
+        "/usr",
+        "/etc/passwd",
+        "/bin",
+        "/run/agent.sock",
+        "/dev/null",
+        "/srv/services",
+        "/home/ann/alias/x",
+        "/nowhere",
+    ];
     let odd = dice.throw(3) == 0;
     for (path, fact) in &mut host.paths {
-        let invented = *fact == Fact::Absent(libc::ENOENT) && path.contains("match") && dice.throw(4) != 0;
+        let invented =
+            *fact == Fact::Absent(libc::ENOENT) && path.contains("match") && dice.throw(4) != 0;
         if invented || (odd && dice.throw(4) == 0) {
             *fact = machine::fact(kinds[dice.throw(kinds.len())]);
         }
@@ -196,12 +249,28 @@ fn any_host(profile: &Profile, dice: &mut Dice) -> Host {
 fn any_found(key: &str, dice: &mut Dice) -> Found {
     let names = ["match", ".match", "match/deep"];
     let path = |dice: &mut Dice| {
-        let path = pattern::shown(key).replace("**", dice.pick(&names)).replace('*', dice.pick(&names));
+        let path =
+            pattern::shown(key).replace("**", dice.pick(&names)).replace('*', dice.pick(&names));
         stockade::language::value::plain_path(&path).unwrap_or_else(|_| "/match".into())
     };
-    let link = |dice: &mut Dice| Some(["/usr", "../x", "a/../b", ".match"][dice.throw(4)].to_owned()).filter(|_| dice.throw(3) == 0);
-    let matches = (0..dice.throw(4)).map(|_| Match { path: path(dice), link: link(dice) }).collect();
-    let stops = [Stop::Names, Stop::Matches, Stop::Unreadable("/x".into(), libc::EACCES), Stop::NotUtf8("/x".into()), Stop::Link("/x".into())];
+    let link = |dice: &mut Dice| {
+        Some(["/usr", "../x", "a/../b", ".match"][dice.throw(4)].to_owned())
+            .filter(|_| dice.throw(3) == 0)
+    };
+    let matches =
+        (0..dice.throw(4)).map(|_| Match { path: path(dice), link: link(dice) }).collect();
+    let stops = [
+        Stop::Names,
+        Stop::Matches,
+        Stop::Unreadable("/x".into(), libc::EACCES),
+        Stop::NotUtf8("/x".into()),
+        Stop::Link("/x".into()),
+    ];
     let stop = stops.get(dice.throw(30)).cloned();
-    Found { matches, looked_at: dice.throw(MOST_NAMES), unread: (dice.throw(9) == 0).then(|| ("/x".into(), 2)), stop }
+    Found {
+        matches,
+        looked_at: dice.throw(MOST_NAMES),
+        unread: (dice.throw(9) == 0).then(|| ("/x".into(), 2)),
+        stop,
+    }
 }

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub struct Ground {
     pub place: Place,
-    /// A process of each caller in namespaces of its own, but for process numbers; a user's has a user namespace, too.
+    /// A process of each caller in namespaces of its own, but for process numbers; a user's has a
+    /// user namespace, too.
     joined: Vec<(As, Child)>,
     /// A socket in the file tree, and an abstract one.
     _listeners: [UnixListener; 2],
@@ -24,7 +25,8 @@ pub struct Ground {
     next: AtomicU32,
 }
 
-/// `watch LINE`: runs the sandbox with a target that sleeps, evaluates LINE outside with the target's process id in PID, and ends it.
+/// `watch LINE`: runs the sandbox with a target that sleeps, evaluates LINE outside with the
+/// target's process id in PID, and ends it.
 const WATCH: &str = r#"#!/bin/sh
 below() {
 	# Where the process has ended, nothing is read, and the list of its parent, in which it stands, would be walked without end.
@@ -48,32 +50,42 @@ wait $launcher
 exit 0
 "#;
 
-/// `group PID CONTROLLER`: whether a process is in a group that stockade made. `file PID CONTROLLER FILE1 FILE2`: a file of its group, in
-/// version 1 of control groups or 2. `limit`: the first word of that.
+/// `group PID CONTROLLER`: whether a process is in a group that stockade made.
+/// `file PID CONTROLLER FILE1 FILE2`: a file of its group, in version 1 of control groups or 2.
+/// `limit`: the first word of that.
 const SCRIPTS: [(&str, &str); 3] = [
     (
         "group",
-        "path=$(sed -n \"s/^[0-9]*:\\([^:]*,\\)*$2\\(,[^:]*\\)*://p; s/^0:://p\" /proc/$1/cgroup | head -n 1)\ncase $path in */stockade-*) echo own;; *) echo \"the launcher's\";; esac\n",
+        "path=$(sed -n \"s/^[0-9]*:\\([^:]*,\\)*$2\\(,[^:]*\\)*://p; s/^0:://p\" /proc/$1/cgroup | \
+         head -n 1)\ncase $path in */stockade-*) echo own;; *) echo \"the launcher's\";; esac\n",
     ),
     (
         "file",
-        "of() { sed -n \"$1\" /proc/$pid/cgroup; }\npid=$1\nold=$(of \"s/^[0-9]*:\\([^:]*,\\)*$2\\(,[^:]*\\)*://p\")\n\
-         for top in '' /unified; do [ -e /sys/fs/cgroup$top/cgroup.controllers ] && new=/sys/fs/cgroup$top$(of 's/^0:://p'); done\n\
+        "of() { sed -n \"$1\" /proc/$pid/cgroup; }\npid=$1\nold=$(of \
+         \"s/^[0-9]*:\\([^:]*,\\)*$2\\(,[^:]*\\)*://p\")\n\
+         for top in '' /unified; do [ -e /sys/fs/cgroup$top/cgroup.controllers ] && \
+         new=/sys/fs/cgroup$top$(of 's/^0:://p'); done\n\
          cat /sys/fs/cgroup/$2$old/$3 2>/dev/null || cat $new/$4 2>/dev/null\n",
     ),
     ("limit", "$(dirname $0)/file \"$@\" | head -n 1 | cut -d' ' -f1\n"),
 ];
 
 /// Its first word is who runs the rest.
-const READ_ONLY_SYSCTLS: &str = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && uid=$1 && shift && \
-                                 exec setpriv --reuid $uid --regid $uid --clear-groups \"$@\"";
+const READ_ONLY_SYSCTLS: &str = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro \
+                                 /proc/sys && uid=$1 && shift && exec setpriv --reuid $uid --regid \
+                                 $uid --clear-groups \"$@\"";
 
 impl Ground {
     pub fn new() -> Ground {
         let place = Place::new();
         probe(&place);
-        compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modes/act.c"), &place.path.join("act"));
-        let mode = |path: &Path, mode: u32| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        compile(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modes/act.c"),
+            &place.path.join("act"),
+        );
+        let mode = |path: &Path, mode: u32| {
+            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap()
+        };
         mode(&place.file("watch", WATCH), 0o755);
         for (name, script) in SCRIPTS {
             mode(&place.file(name, &format!("#!/bin/sh\n{script}")), 0o755);
@@ -86,7 +98,12 @@ impl Ground {
         mode(&place.folder("work/kept", As::User), 0o777);
         mode(&place.folder("roots", As::Root), 0o755);
         mode(&place.folder("installed", As::User), 0o755);
-        std::os::unix::fs::chown(place.file("installed/tool", "tool\n"), is_root().then_some(USER), None).unwrap();
+        std::os::unix::fs::chown(
+            place.file("installed/tool", "tool\n"),
+            is_root().then_some(USER),
+            None,
+        )
+        .unwrap();
         mode(&place.path.join("installed/tool"), 0o4755);
         place.folder("run", As::User);
         mode(&place.path.join("run"), 0o700);
@@ -102,11 +119,18 @@ impl Ground {
         if is_root() {
             // Ceilings that are not 0, so that a limit of 0 is seen.
             use nix::sys::resource::{Resource, setrlimit};
-            [Resource::RLIMIT_NICE, Resource::RLIMIT_RTPRIO].iter().for_each(|limit| setrlimit(*limit, 10, 10).unwrap_or_default());
+            [Resource::RLIMIT_NICE, Resource::RLIMIT_RTPRIO]
+                .iter()
+                .for_each(|limit| setrlimit(*limit, 10, 10).unwrap_or_default());
         }
         let joined = As::all().iter().map(|who| (*who, hold(&place, *who))).collect();
-        let readable = |path: &&str| std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0);
-        let device = ["/dev/fuse", "/dev/autofs", "/dev/kvm", "/dev/net/tun"].into_iter().find(readable).map(str::to_owned);
+        let readable = |path: &&str| {
+            std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+        };
+        let device = ["/dev/fuse", "/dev/autofs", "/dev/kvm", "/dev/net/tun"]
+            .into_iter()
+            .find(readable)
+            .map(str::to_owned);
         if device.is_none() {
             skip("no device node of the host is for all to read");
         }
@@ -114,9 +138,11 @@ impl Ground {
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let sockets = [listener, UnixListener::bind_addr(&address).unwrap()];
         // Version 1 takes the freezer beside, where the process numbers are the host's.
-        let old = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/freezer"].map(|top| Path::new(top).join(&name));
+        let old =
+            ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/freezer"].map(|top| Path::new(top).join(&name));
         let new = ["/sys/fs/cgroup"].map(|top| Path::new(top).join(&name));
-        let groups = old.into_iter().chain(new).filter(|group| std::fs::create_dir(group).is_ok()).collect();
+        let groups =
+            old.into_iter().chain(new).filter(|group| std::fs::create_dir(group).is_ok()).collect();
         Ground { place, joined, _listeners: sockets, device, name, groups, next: AtomicU32::new(1) }
     }
 
@@ -132,15 +158,19 @@ impl Ground {
         match column {
             Column::Own | Column::Root => {}
             Column::Host => lines.push("namespaces.mount = \"host\"".into()),
-            Column::Alone => lines.extend(["namespaces.all = \"host\"", "network.mode = \"host\""].map(str::to_owned)),
+            Column::Alone => lines.extend(
+                ["namespaces.all = \"host\"", "network.mode = \"host\""].map(str::to_owned),
+            ),
             Column::Joined => {
                 lines.push(format!("namespaces.mount = {{ join = \"/proc/{holder}/ns/mnt\" }}"));
                 if who == As::User {
-                    lines.push(format!("namespaces.user = {{ join = \"/proc/{holder}/ns/user\" }}"));
+                    lines
+                        .push(format!("namespaces.user = {{ join = \"/proc/{holder}/ns/user\" }}"));
                 }
             }
             Column::Listed => lines.push("namespaces.nested = [\"user\", \"pid\", \"net\"]".into()),
-            Column::Nested if who == As::Root => lines.extend(["namespaces.nested = true", "seccomp.set-id = true"].map(str::to_owned)),
+            Column::Nested if who == As::Root => lines
+                .extend(["namespaces.nested = true", "seccomp.set-id = true"].map(str::to_owned)),
             Column::Nested => lines.push("namespaces.nested = true".into()),
             Column::Without => lines.push("optional = [\"landlock\"]".into()),
         }
@@ -156,7 +186,9 @@ impl Ground {
         lines.push("mounts.\"/lib64\" = { bind = \"/lib64\", missing = \"skip\" }".into());
         lines.push("mounts.\"/dev\" = \"dev\"".into());
         if !matches!(column, Column::Host | Column::Alone) {
-            lines.extend(["mounts.\"/proc\" = \"proc\"", "mounts.\"/tmp\" = \"tmpfs\""].map(str::to_owned));
+            lines.extend(
+                ["mounts.\"/proc\" = \"proc\"", "mounts.\"/tmp\" = \"tmpfs\""].map(str::to_owned),
+            );
         }
         for name in ["act", "probe"] {
             lines.push(format!("mounts.\"{{P}}/{name}\" = \"ro\""));
@@ -165,7 +197,8 @@ impl Ground {
         lines
     }
 
-    /// The mode's profile with further lines, which stand in the place of its own ones with the same keys.
+    /// The mode's profile with further lines, which stand in the place of its own ones with the
+    /// same keys.
     pub fn profile(&self, column: Column, who: As, more: &str) -> String {
         let more = &more.replace("{H}", &self.holder(who).to_string());
         let key = |line: &str| line.split(" = ").next().unwrap_or_default().to_owned();
@@ -192,15 +225,31 @@ impl Ground {
     }
 
     /// What an act prints under a profile, and the launcher's own words.
-    pub fn run(&self, column: Column, who: As, uid: Option<u32>, profile: &str, act: &Act, id: u32) -> (String, String) {
+    pub fn run(
+        &self,
+        column: Column,
+        who: As,
+        uid: Option<u32>,
+        profile: &str,
+        act: &Act,
+        id: u32,
+    ) -> (String, String) {
         let path = self.path_of(profile, id);
         let place = self.place.path.to_str().unwrap();
-        let kernel = if column == Column::Without { format!("{place}/act abi 0 ") } else { String::new() };
+        let kernel =
+            if column == Column::Without { format!("{place}/act abi 0 ") } else { String::new() };
         let launcher = format!("{kernel}{place}/stockade run {}", path.display());
-        let outside = if act.outside.is_empty() { "exec $RUN sh -c \"$INSIDE\"" } else { act.outside };
+        let outside =
+            if act.outside.is_empty() { "exec $RUN sh -c \"$INSIDE\"" } else { act.outside };
         let mut command = self.place.outside(who, "/bin/sh");
-        command.args(["-c", &self.fill(outside, id)]).env("RUN", launcher).env("INSIDE", self.fill(act.inside, id));
-        command.env("HOLDER", self.holder(who).to_string()).env("CALLER", "the caller's").env("STOCKADE", format!("{place}/stockade"));
+        command
+            .args(["-c", &self.fill(outside, id)])
+            .env("RUN", launcher)
+            .env("INSIDE", self.fill(act.inside, id));
+        command
+            .env("HOLDER", self.holder(who).to_string())
+            .env("CALLER", "the caller's")
+            .env("STOCKADE", format!("{place}/stockade"));
         if let Some(uid) = uid {
             command.uid(uid).gid(uid);
         }
@@ -208,7 +257,8 @@ impl Ground {
             command.env("XDG_RUNTIME_DIR", format!("{place}/run"));
         }
         let output = output(&mut command);
-        let status = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
+        let status =
+            output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
         let mut printed = text(&output.stdout).trim().to_owned();
         if status != 0 {
             printed = format!("{printed} status {status}").trim().to_owned();
@@ -217,20 +267,31 @@ impl Ground {
     }
 
     /// `stockade WORDS PROFILE true` on such a kernel: status and all that it prints.
-    pub fn stockade(&self, who: As, kernel: Option<Kernel>, words: &[&str], profile: &str, id: u32) -> (i32, String) {
+    pub fn stockade(
+        &self,
+        who: As,
+        kernel: Option<Kernel>,
+        words: &[&str],
+        profile: &str,
+        id: u32,
+    ) -> (i32, String) {
         let path = self.path_of(profile, id);
         let mut command: Command = match kernel {
             Some(Kernel::ReadOnlySysctls) => {
                 let uid = if who == As::User { USER } else { 0 };
                 let mut command = self.place.outside(As::Root, "unshare");
-                command.args(["--mount", "sh", "-c", READ_ONLY_SYSCTLS, "sh", &uid.to_string()]).arg(self.place.path.join("stockade"));
+                command
+                    .args(["--mount", "sh", "-c", READ_ONLY_SYSCTLS, "sh", &uid.to_string()])
+                    .arg(self.place.path.join("stockade"));
                 command
             }
             Some(kernel) => {
                 let mut command = self.place.outside(who, self.place.path.join("act"));
                 match kernel {
                     Kernel::Landlock(abi) => command.args(["abi", &abi.to_string()]),
-                    Kernel::WithoutKeyctl | Kernel::ReadOnlySysctls => command.arg("without-keyctl"),
+                    Kernel::WithoutKeyctl | Kernel::ReadOnlySysctls => {
+                        command.arg("without-keyctl")
+                    }
                 };
                 command.arg(self.place.path.join("stockade"));
                 command
@@ -259,17 +320,25 @@ impl Ground {
 fn output(command: &mut Command) -> Output {
     loop {
         match command.stdin(Stdio::null()).output() {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => std::thread::sleep(std::time::Duration::from_millis(50)),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                std::thread::sleep(std::time::Duration::from_millis(50))
+            }
             output => return output.unwrap(),
         }
     }
 }
 
-/// A process in namespaces of its own. The user's is in a user namespace in which setgroups(2) is allowed, as those of rootless
-/// containers are: without privilege only newgidmap(1) makes such a one, so root writes the map.
+/// A process in namespaces of its own. The user's is in a user namespace in which setgroups(2) is
+/// allowed, as those of rootless containers are: without privilege only newgidmap(1) makes such a
+/// one, so root writes the map.
 fn hold(place: &Place, who: As) -> Child {
     let flags = if who == As::User { "-UmiunCT" } else { "-miunCT" };
-    let mut holder = place.outside(who, "unshare").args([flags, "sleep", "600"]).stdin(Stdio::null()).spawn().unwrap();
+    let mut holder = place
+        .outside(who, "unshare")
+        .args([flags, "sleep", "600"])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
     let own = std::fs::read_link("/proc/self/ns/mnt").unwrap();
     let folder = PathBuf::from(format!("/proc/{}", holder.id()));
     let mut tries = 0;

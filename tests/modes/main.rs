@@ -1,6 +1,7 @@
-//! Every key of the language in every mode: it holds, it is refused at its line, or it is skipped because `optional` says so, and that is
-//! reported. One table, `rows`, which the declarations of the sections hold complete: a key without a row does not compile. Every cell is
-//! tried on this kernel, as root and as an ordinary user, and docs/modes.md is written from the table.
+//! Every key of the language in every mode: it holds, it is refused at its line, or it is skipped
+//! because `optional` says so, and that is reported. One table, `rows`, which the declarations of
+//! the sections hold complete: a key without a row does not compile. Every cell is tried on this
+//! kernel, as root and as an ordinary user, and docs/modes.md is written from the table.
 #![allow(missing_docs, reason = "a test binary")]
 
 #[path = "../support/mod.rs"]
@@ -22,7 +23,12 @@ fn every_cell_is_so() {
     let only = std::env::var("MODES").unwrap_or_default();
     let rows: Vec<Row> = rows::all().filter(|row| row.key.starts_with(&only)).collect();
     let wrong = walk::walk(&ground, &rows);
-    assert!(wrong.is_empty(), "{} of the table's cells are not so:\n\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of the table's cells are not so:\n\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]

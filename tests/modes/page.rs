@@ -68,7 +68,8 @@ fn words(cell: Cell) -> String {
 }
 
 fn cell(row: &Row, column: Column) -> String {
-    let said: Vec<String> = column.callers().iter().map(|who| words(row.cell(column, *who))).collect();
+    let said: Vec<String> =
+        column.callers().iter().map(|who| words(row.cell(column, *who))).collect();
     match said.as_slice() {
         [user, root] if user != root => format!("user: {user}; root: {root}"),
         all => all[0].clone(),
@@ -82,7 +83,9 @@ fn reasons(row: &Row) -> Vec<String> {
         for who in column.callers() {
             let said = match row.cell(column, *who) {
                 Cell::Nothing(why) => format!("`{}`, –: {why}", row.key),
-                Cell::Since(_, _, words) => format!("`{}`, where it is not enforced `plan` says: “{words}”", row.key),
+                Cell::Since(_, _, words) => {
+                    format!("`{}`, where it is not enforced `plan` says: “{words}”", row.key)
+                }
                 _ => continue,
             };
             if !found.contains(&said) {
@@ -98,14 +101,21 @@ fn page() -> String {
     for (title, rows) in rows::SECTIONS {
         writeln!(page, "\n## {title}\n").unwrap();
         let heads: Vec<&str> = Column::ALL.into_iter().map(name).collect();
-        writeln!(page, "| key | {} |\n| --- |{}", heads.join(" | "), " --- |".repeat(heads.len())).unwrap();
+        writeln!(page, "| key | {} |\n| --- |{}", heads.join(" | "), " --- |".repeat(heads.len()))
+            .unwrap();
         for row in *rows {
-            let cells: Vec<String> = Column::ALL.into_iter().map(|column| cell(row, column)).collect();
+            let cells: Vec<String> =
+                Column::ALL.into_iter().map(|column| cell(row, column)).collect();
             writeln!(page, "| `{}` | {} |", row.key, cells.join(" | ")).unwrap();
         }
         let notes: Vec<String> = rows.iter().flat_map(reasons).collect();
         if !notes.is_empty() {
-            writeln!(page, "\n{}", notes.iter().map(|note| format!("- {note}")).collect::<Vec<_>>().join("\n")).unwrap();
+            writeln!(
+                page,
+                "\n{}",
+                notes.iter().map(|note| format!("- {note}")).collect::<Vec<_>>().join("\n")
+            )
+            .unwrap();
         }
     }
     page
@@ -119,5 +129,8 @@ pub fn check() {
         std::fs::write(&path, &page).unwrap();
     }
     let known = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(known == page, "docs/modes.md is not what the table says: UPDATE=1 cargo test --test modes");
+    assert!(
+        known == page,
+        "docs/modes.md is not what the table says: UPDATE=1 cargo test --test modes"
+    );
 }

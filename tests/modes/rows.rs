@@ -1,4 +1,5 @@
-//! The rows, section by section. That every key has one is asked here, of the declarations, by the compiler.
+//! The rows, section by section. That every key has one is asked here, of the declarations, by the
+//! compiler.
 
 mod capabilities;
 mod env;
@@ -57,8 +58,19 @@ const _: () = {
 
 /// A key of the top is a row of its own, or a section that has rows.
 const fn every_domain() {
-    const SECTIONS: &[&str] =
-        &["process", "env", "identity", "namespaces", "mounts", "capabilities", "seccomp", "rlimits", "limits", "network", "landlock"];
+    const SECTIONS: &[&str] = &[
+        "process",
+        "env",
+        "identity",
+        "namespaces",
+        "mounts",
+        "capabilities",
+        "seccomp",
+        "rlimits",
+        "limits",
+        "network",
+        "landlock",
+    ];
     let keys = stockade::profile::Profile::KEYS;
     let mut at = 0;
     while at < keys.len() {

@@ -1,4 +1,5 @@
-//! What a cell of the table can say, and that every key of the language has a row: a key without one does not compile.
+//! What a cell of the table can say, and that every key of the language has a row: a key without
+//! one does not compile.
 
 use crate::support::As;
 use stockade::language::section::KeyDoc;
@@ -25,8 +26,16 @@ pub enum Column {
 }
 
 impl Column {
-    pub const ALL: [Column; 8] =
-        [Column::Own, Column::Root, Column::Host, Column::Alone, Column::Joined, Column::Nested, Column::Listed, Column::Without];
+    pub const ALL: [Column; 8] = [
+        Column::Own,
+        Column::Root,
+        Column::Host,
+        Column::Alone,
+        Column::Joined,
+        Column::Nested,
+        Column::Listed,
+        Column::Without,
+    ];
 
     /// Who starts the launcher.
     pub fn callers(self) -> &'static [As] {
@@ -38,19 +47,24 @@ impl Column {
     }
 }
 
-/// A line of the profile, and an act whose output shows whether it holds. In all texts `{P}` is the test's directory, `{W}` one below it that
-/// every mode grants for writing, `{D}` a device node, `{H}` in lines, and `$HOLDER` outside, a process whose namespaces can be joined, `{A}` the name of an abstract socket, `{G}` a control group, `{id}` a number that no other act has.
+/// A line of the profile, and an act whose output shows whether it holds. In all texts `{P}` is the
+/// test's directory, `{W}` one below it that every mode grants for writing, `{D}` a device node,
+/// `{H}` in lines, and `$HOLDER` outside, a process whose namespaces can be joined, `{A}` the name
+/// of an abstract socket, `{G}` a control group, `{id}` a number that no other act has.
 #[derive(Debug, Clone, Copy)]
 pub struct Act {
-    /// Lines of the profile with dotted keys. One that the mode's own profile has as well stands in its place.
+    /// Lines of the profile with dotted keys. One that the mode's own profile has as well stands in
+    /// its place.
     pub line: &'static str,
     /// What the twin has in their place.
     pub twin: &'static str,
     /// A line of sh(1) that runs inside.
     pub inside: &'static str,
-    /// A line of sh(1) that runs outside, where `$RUN` starts the sandbox; empty: the line that runs inside is all.
+    /// A line of sh(1) that runs outside, where `$RUN` starts the sandbox; empty: the line that
+    /// runs inside is all.
     pub outside: &'static str,
-    /// What it prints where the line holds, or what else with `|` between; ` status N` stands behind it where the status is not 0.
+    /// What it prints where the line holds, or what else with `|` between; ` status N` stands
+    /// behind it where the status is not 0.
     pub held: &'static str,
     /// What the twin prints.
     pub bare: &'static str,
@@ -59,12 +73,22 @@ pub struct Act {
 /// The twin prints something that is not what the line makes it print.
 pub const OTHER: &str = "\0other";
 
-pub const fn act(line: &'static str, inside: &'static str, held: &'static str, bare: &'static str) -> Act {
+pub const fn act(
+    line: &'static str,
+    inside: &'static str,
+    held: &'static str,
+    bare: &'static str,
+) -> Act {
     Act { line, twin: "", inside, outside: "", held, bare }
 }
 
 /// An act that is looked at from outside.
-pub const fn watched(line: &'static str, outside: &'static str, held: &'static str, bare: &'static str) -> Act {
+pub const fn watched(
+    line: &'static str,
+    outside: &'static str,
+    held: &'static str,
+    bare: &'static str,
+) -> Act {
     Act { line, twin: "", inside: "", outside, held, bare }
 }
 
@@ -95,20 +119,24 @@ pub enum Cell {
     Refused(&'static str),
     /// The same of another line than the row's.
     RefusedLine(&'static str, &'static str),
-    /// The problem's code, and the word of `optional` with which the run goes on without it and reports that.
+    /// The problem's code, and the word of `optional` with which the run goes on without it and
+    /// reports that.
     Skipped(&'static str, &'static str),
-    /// The line, a kernel that lacks something, and, there, the problem's code and the word of `optional`; without a word none helps.
+    /// The line, a kernel that lacks something, and, there, the problem's code and the word of
+    /// `optional`; without a word none helps.
     Lacking(&'static str, Kernel, &'static str, &'static str),
     /// It holds where the machine can, else it is [`Cell::Skipped`].
     Possible(Act, &'static str, &'static str),
     /// It holds since this ABI of Landlock; before, `plan` says these words.
     Since(Act, u32, &'static str),
-    /// It holds. Where the ceiling of this limit, by its number, is 0 for the tests, the second act shows it, and who may not raise
-    /// the ceiling (CAP_SYS_RESOURCE) is refused.
+    /// It holds. Where the ceiling of this limit, by its number, is 0 for the tests, the second act
+    /// shows it, and who may not raise the ceiling (CAP_SYS_RESOURCE) is refused.
     Below(Act, Act, u32),
-    /// It holds where newuidmap(1) and newgidmap(1) serve the caller, who must have a line in /etc/passwd.
+    /// It holds where newuidmap(1) and newgidmap(1) serve the caller, who must have a line in
+    /// /etc/passwd.
     Helped(Act),
-    /// What is so in another column; the kernel without Landlock of these tests has no set-id programs.
+    /// What is so in another column; the kernel without Landlock of these tests has no set-id
+    /// programs.
     Same(Column),
     /// The key has nothing to do with the mode, for this reason.
     Nothing(&'static str),
@@ -138,10 +166,14 @@ pub const fn plain(key: &'static str, line: &'static str, cell: Cell) -> Row {
     Row { key, line, cells: [[cell; 2]; 8] }
 }
 
-/// A key of `[mounts]`: nothing is mounted in the tree of the host or of a namespace that is joined.
+/// A key of `[mounts]`: nothing is mounted in the tree of the host or of a namespace that is
+/// joined.
 pub const fn mount(key: &'static str, act: Act) -> Row {
     let refused = Cell::Refused("namespaces::mount");
-    row(key, act).but(Column::Host, refused).but(Column::Alone, refused).but(Column::Joined, refused)
+    row(key, act)
+        .but(Column::Host, refused)
+        .but(Column::Alone, refused)
+        .but(Column::Joined, refused)
 }
 
 impl Row {

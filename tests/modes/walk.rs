@@ -29,7 +29,10 @@ pub fn walk(ground: &Ground, rows: &[Row]) -> Vec<String> {
                 while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(why) = attempt(ground, job) {
                         let Job { row, column, who } = job;
-                        wrong.lock().unwrap().push(format!("{} × {column:?} by {who:?}: {why}", row.key));
+                        wrong
+                            .lock()
+                            .unwrap()
+                            .push(format!("{} × {column:?} by {who:?}: {why}", row.key));
                     }
                 }
             });
@@ -45,34 +48,49 @@ fn attempt(ground: &Ground, job: &Job) -> Result<(), String> {
         Cell::Held(act) => held(ground, job, None, &act),
         Cell::Refused(code) => refused(ground, job, kernel(job.column), code, None, job.row.line),
         Cell::RefusedLine(line, code) => refused(ground, job, kernel(job.column), code, None, line),
-        Cell::Skipped(code, word) => skipped(ground, job, kernel(job.column), code, word, job.row.line),
+        Cell::Skipped(code, word) => {
+            skipped(ground, job, kernel(job.column), code, word, job.row.line)
+        }
         Cell::Lacking(_, Kernel::ReadOnlySysctls, ..) if !is_root() => {
             skip("a read-only /proc/sys takes root");
             Ok(())
         }
         Cell::Lacking(line, kernel, code, "") => {
-            refused(ground, job, older(kernel), code, None, line).and_then(|()| refused(ground, job, older(kernel), code, Some(&["landlock"]), line))
+            refused(ground, job, older(kernel), code, None, line)
+                .and_then(|()| refused(ground, job, older(kernel), code, Some(&["landlock"]), line))
         }
-        Cell::Lacking(line, kernel, code, word) => skipped(ground, job, older(kernel), code, word, line),
+        Cell::Lacking(line, kernel, code, word) => {
+            skipped(ground, job, older(kernel), code, word, line)
+        }
         Cell::Possible(act, code, word) => {
             let Err(why) = held(ground, job, None, &act) else { return Ok(()) };
-            skipped(ground, job, kernel(job.column), code, word, act.line).map_err(|skipped| format!("{why}\nand {skipped}"))
+            skipped(ground, job, kernel(job.column), code, word, act.line)
+                .map_err(|skipped| format!("{why}\nand {skipped}"))
         }
         Cell::Since(act, since, words) => {
             let has = stockade::sys::landlock_abi().is_ok_and(|abi| abi >= since);
             if has { held(ground, job, None, &act) } else { stated(ground, job, words) }
         }
         Cell::Below(act, raised, limit) => {
-            // The limits of this process, which its children inherit; the names are those of proc_pid_limits(5).
-            let name = if limit == libc::RLIMIT_NICE { "Max nice priority" } else { "Max realtime priority" };
+            // The limits of this process, which its children inherit; the names are those of
+            // proc_pid_limits(5).
+            let name = if limit == libc::RLIMIT_NICE {
+                "Max nice priority"
+            } else {
+                "Max realtime priority"
+            };
             let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
-            let ceiling = limits.lines().find_map(|line| line.strip_prefix(name)).and_then(|rest| rest.split_whitespace().nth(1));
+            let ceiling = limits
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .and_then(|rest| rest.split_whitespace().nth(1));
             if ceiling != Some("0") {
                 return held(ground, job, None, &act);
             }
             let Err(why) = held(ground, job, None, &raised) else { return Ok(()) };
             let code = if job.who == As::User { "E0506" } else { "E1201" };
-            refused(ground, job, None, code, None, raised.line).map_err(|refused| format!("{why}\nand {refused}"))
+            refused(ground, job, None, code, None, raised.line)
+                .map_err(|refused| format!("{why}\nand {refused}"))
         }
         Cell::Helped(act) => helped(ground, job, &act),
         Cell::Nothing(_) | Cell::Open(_) | Cell::Same(_) => Ok(()),
@@ -87,12 +105,17 @@ fn held(ground: &Ground, job: &Job, uid: Option<u32>, act: &Act) -> Result<(), S
     });
     let ((printed, words), id) = with;
     let wanted = ground.filled(act.held, id);
-    let holds = if act.held == OTHER { !printed.contains("status 125") } else { wanted.split('|').any(|wanted| wanted == printed) };
+    let holds = if act.held == OTHER {
+        !printed.contains("status 125")
+    } else {
+        wanted.split('|').any(|wanted| wanted == printed)
+    };
     if !holds {
         return Err(format!("printed {printed:?}, not {wanted:?}\n{words}"));
     }
     let ((twin, words), id) = without;
-    let differs = if act.bare == OTHER { twin != printed } else { twin == ground.filled(act.bare, id) };
+    let differs =
+        if act.bare == OTHER { twin != printed } else { twin == ground.filled(act.bare, id) };
     if !differs {
         return Err(format!("the twin printed {twin:?}, not {:?}\n{words}", act.bare));
     }
@@ -101,9 +124,14 @@ fn held(ground: &Ground, job: &Job, uid: Option<u32>, act: &Act) -> Result<(), S
 
 /// As a user of the machine's whom the set-id helpers know.
 fn helped(ground: &Ground, job: &Job, act: &Act) -> Result<(), String> {
-    let [users, ranges] = ["/etc/passwd", "/etc/subuid"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    let [users, ranges] = ["/etc/passwd", "/etc/subuid"]
+        .map(|path| std::fs::read_to_string(path).unwrap_or_default());
     let known = ranges.lines().filter_map(|line| line.split(':').next());
-    let uid = known.filter_map(|name| users.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.split(':').nth(1)?.parse().ok()));
+    let uid = known.filter_map(|name| {
+        users.lines().find_map(|line| {
+            line.strip_prefix(name)?.strip_prefix(':')?.split(':').nth(1)?.parse().ok()
+        })
+    });
     let Some(uid) = uid.into_iter().find(|uid| is_root() && *uid != 0) else {
         skip("nobody has subordinate ids, or the tests do not run as root");
         return Ok(());
@@ -115,7 +143,14 @@ fn kernel(column: Column) -> Option<Kernel> {
     (column == Column::Without).then_some(Kernel::Landlock(0))
 }
 
-fn refused(ground: &Ground, job: &Job, kernel: Option<Kernel>, code: &str, optional: Option<&[&str]>, line: &str) -> Result<(), String> {
+fn refused(
+    ground: &Ground,
+    job: &Job,
+    kernel: Option<Kernel>,
+    code: &str,
+    optional: Option<&[&str]>,
+    line: &str,
+) -> Result<(), String> {
     let mut profile = ground.profile(job.column, job.who, line);
     if let Some(optional) = optional {
         profile = with_optional(&profile, optional);
@@ -128,7 +163,14 @@ fn refused(ground: &Ground, job: &Job, kernel: Option<Kernel>, code: &str, optio
 }
 
 /// Refused as it stands; with the word the run goes on, and its record says what it went without.
-fn skipped(ground: &Ground, job: &Job, kernel: Option<Kernel>, code: &str, word: &str, line: &str) -> Result<(), String> {
+fn skipped(
+    ground: &Ground,
+    job: &Job,
+    kernel: Option<Kernel>,
+    code: &str,
+    word: &str,
+    line: &str,
+) -> Result<(), String> {
     let mut words = others(job.column, kernel);
     words.retain(|other| *other != word);
     refused(ground, job, kernel, code, Some(&words), line)?;
@@ -136,11 +178,22 @@ fn skipped(ground: &Ground, job: &Job, kernel: Option<Kernel>, code: &str, word:
     let profile = with_optional(&ground.profile(job.column, job.who, line), &words);
     let id = ground.next();
     let record = ground.record(id);
-    let (status, said) = ground.stockade(job.who, kernel, &["run", "--report", record.to_str().unwrap()], &profile, id);
-    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&record).unwrap_or_default()).unwrap_or_default();
+    let (status, said) = ground.stockade(
+        job.who,
+        kernel,
+        &["run", "--report", record.to_str().unwrap()],
+        &profile,
+        id,
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&record).unwrap_or_default())
+            .unwrap_or_default();
     let told = json["skipped"].as_array().is_some_and(|skipped| !skipped.is_empty());
     if status != 0 || !told {
-        return Err(format!("status {status} with optional = {words:?}, reported: {}\n{said}", json["skipped"]));
+        return Err(format!(
+            "status {status} with optional = {words:?}, reported: {}\n{said}",
+            json["skipped"]
+        ));
     }
     Ok(())
 }
@@ -151,7 +204,9 @@ fn others(column: Column, kernel: Option<Kernel>) -> Vec<&'static str> {
     match kernel {
         _ if column == Column::Without => vec!["landlock"],
         Some(Kernel::Landlock(abi)) if alone && abi > 0 => {
-            let lacks = [(3, "landlock.truncate"), (6, "landlock.scope")].into_iter().filter(|(since, _)| abi < *since);
+            let lacks = [(3, "landlock.truncate"), (6, "landlock.scope")]
+                .into_iter()
+                .filter(|(since, _)| abi < *since);
             lacks.map(|(_, word)| word).collect()
         }
         _ => vec![],
@@ -161,7 +216,9 @@ fn others(column: Column, kernel: Option<Kernel>) -> Vec<&'static str> {
 /// A kernel is made older, never newer.
 fn older(kernel: Kernel) -> Option<Kernel> {
     Some(match kernel {
-        Kernel::Landlock(abi) => Kernel::Landlock(abi.min(stockade::sys::landlock_abi().unwrap_or(0))),
+        Kernel::Landlock(abi) => {
+            Kernel::Landlock(abi.min(stockade::sys::landlock_abi().unwrap_or(0)))
+        }
         other => other,
     })
 }
@@ -174,7 +231,8 @@ fn with_optional(profile: &str, words: &[&str]) -> String {
 
 fn stated(ground: &Ground, job: &Job, words: &str) -> Result<(), String> {
     let profile = ground.profile(job.column, job.who, job.row.line);
-    let (status, said) = ground.stockade(job.who, kernel(job.column), &["plan"], &profile, ground.next());
+    let (status, said) =
+        ground.stockade(job.who, kernel(job.column), &["plan"], &profile, ground.next());
     let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
     if status != 0 || !flat.contains(words) {
         return Err(format!("status {status}, and `plan` does not say {words:?}\n{said}"));

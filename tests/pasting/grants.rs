@@ -1,4 +1,5 @@
-//! What a sandbox lets its target do, as a set, and how tight its limits are: two of them are compared.
+//! What a sandbox lets its target do, as a set, and how tight its limits are: two of them are
+//! compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use stockade::inspect::walls::{Shows, World};
@@ -89,7 +90,9 @@ impl Grants {
         powers(world, profile, &mut grants.set);
         ids(world, &mut grants.set);
         streams(world, &mut grants.set);
-        grants.set.extend(profile.optional.items.iter().map(|wall| Grant::Optional(wall.value.to_string())));
+        grants.set.extend(
+            profile.optional.items.iter().map(|wall| Grant::Optional(wall.value.to_string())),
+        );
         limits(world, &mut grants.limits);
         grants
     }
@@ -99,7 +102,9 @@ impl Grants {
         let covered = |grant: &Grant| match grant {
             Grant::Port(access, _) => base.set.contains(&Grant::AnyPort(*access)),
             // A map of the one id that is behind the target anyway.
-            Grant::Map(id, 1) => ["host user", "host group"].iter().any(|kind| base.set.contains(&Grant::Id(kind, *id))),
+            Grant::Map(id, 1) => ["host user", "host group"]
+                .iter()
+                .any(|kind| base.set.contains(&Grant::Id(kind, *id))),
             _ => false,
         };
         let more = self.set.difference(&base.set).filter(|grant| !covered(grant)).cloned();
@@ -108,7 +113,8 @@ impl Grants {
             (Limit::AtMost(before), Some(Limit::AtMost(after))) => after > before,
             (before, Some(after)) => *before != after,
         };
-        let raised = base.limits.iter().filter(is_higher).map(|(name, _)| Grant::Limit(name.clone()));
+        let raised =
+            base.limits.iter().filter(is_higher).map(|(name, _)| Grant::Limit(name.clone()));
         more.chain(raised).collect()
     }
 }
@@ -116,15 +122,23 @@ impl Grants {
 fn files(world: &World<'_>, profile: &Profile, out: &mut BTreeSet<Grant>) {
     for (path, entry) in &world.tree {
         match &entry.shows {
-            Shows::Host(tree) if !entry.attrs.has(Attrs::NO_DEV) && world.has_tree() => out.extend([Grant::Device(tree.source.clone())]),
+            Shows::Host(tree) if !entry.attrs.has(Attrs::NO_DEV) && world.has_tree() => {
+                out.extend([Grant::Device(tree.source.clone())])
+            }
             // Where Landlock alone stands before the host's tree, its rules are the grants.
             Shows::Host(_) if !world.has_tree() && world.is_ruled() => {}
             Shows::Host(tree) => {
                 out.insert(Grant::Read(tree.source.clone()));
-                out.extend((!entry.attrs.has(Attrs::READ_ONLY)).then(|| Grant::Write(tree.source.clone())));
-                out.extend((!entry.attrs.has(Attrs::NO_EXEC)).then(|| Grant::Execute(path.clone())));
+                out.extend(
+                    (!entry.attrs.has(Attrs::READ_ONLY)).then(|| Grant::Write(tree.source.clone())),
+                );
+                out.extend(
+                    (!entry.attrs.has(Attrs::NO_EXEC)).then(|| Grant::Execute(path.clone())),
+                );
             }
-            Shows::Memory { .. } => out.extend((!entry.attrs.has(Attrs::NO_EXEC)).then(|| Grant::Execute(path.clone()))),
+            Shows::Memory { .. } => {
+                out.extend((!entry.attrs.has(Attrs::NO_EXEC)).then(|| Grant::Execute(path.clone())))
+            }
             Shows::Proc { only_processes: false, .. } => out.extend([Grant::Kernel("proc")]),
             Shows::Sysfs => out.extend([Grant::Kernel("sysfs")]),
             _ => {}
@@ -138,7 +152,9 @@ fn files(world: &World<'_>, profile: &Profile, out: &mut BTreeSet<Grant>) {
         }
     }
     let open = profile.mounts.iter().filter_map(|(path, mount)| match &mount.value {
-        Mount::Bind(bind) => (bind.sockets == Sockets::Allow).then(|| Grant::Sockets(path.value.to_owned())),
+        Mount::Bind(bind) => {
+            (bind.sockets == Sockets::Allow).then(|| Grant::Sockets(path.value.to_owned()))
+        }
         Mount::Socket(_) => Some(Grant::Socket(path.value.to_owned())),
         _ => None,
     });
@@ -147,18 +163,37 @@ fn files(world: &World<'_>, profile: &Profile, out: &mut BTreeSet<Grant>) {
 
 fn powers(world: &World<'_>, profile: &Profile, out: &mut BTreeSet<Grant>) {
     let CapabilitySet(kept) = world.capabilities().kept;
-    out.extend((0..64).map(Capability).filter(|known| kept & known.bit() != 0).map(|known| Grant::Capability(known.to_string())));
+    out.extend(
+        (0..64)
+            .map(Capability)
+            .filter(|known| kept & known.bit() != 0)
+            .map(|known| Grant::Capability(known.to_string())),
+    );
     let native = &world.plan.filter.native;
-    out.extend(native.rules().filter(|(_, rule)| !rule.otherwise.refuses()).map(|(call, _)| Grant::Call(native.call_name(call))));
-    out.extend(Kind::ALL.into_iter().filter(|kind| !world.plan.choice.is_new(*kind)).map(|kind| Grant::Shared(kind.word().to_owned())));
+    out.extend(
+        native
+            .rules()
+            .filter(|(_, rule)| !rule.otherwise.refuses())
+            .map(|(call, _)| Grant::Call(native.call_name(call))),
+    );
+    out.extend(
+        Kind::ALL
+            .into_iter()
+            .filter(|kind| !world.plan.choice.is_new(*kind))
+            .map(|kind| Grant::Shared(kind.word().to_owned())),
+    );
     out.extend(profile.namespaces.made_inside().kinds().map(|kind| Grant::Nested(kind.word())));
     out.extend((!world.is_ruled()).then_some(Grant::Unruled));
     let ruleset = world.plan.landlock;
     let handled = ruleset.map_or(0, |ruleset| ruleset.ports);
-    out.extend((0..4).map(|bit| 1 << bit).filter(|access| handled & access == 0).map(Grant::AnyPort));
+    out.extend(
+        (0..4).map(|bit| 1 << bit).filter(|access| handled & access == 0).map(Grant::AnyPort),
+    );
     let scoped = ruleset.map_or(0, |ruleset| ruleset.scoped);
     let scopes = [Scope::Signal, Scope::AbstractUnixSocket].into_iter();
-    out.extend(scopes.filter(|scope| scoped & scope.bit() == 0).map(|scope| Grant::Unscoped(scope.word())));
+    out.extend(
+        scopes.filter(|scope| scoped & scope.bit() == 0).map(|scope| Grant::Unscoped(scope.word())),
+    );
     for step in &world.plan.steps {
         if let Op::LandlockPort { access, port } = &step.op {
             out.insert(Grant::Port(*access, *port));
@@ -181,7 +216,9 @@ fn streams(world: &World<'_>, out: &mut BTreeSet<Grant>) {
     out.extend(passed.map(|setting| Grant::Variable(setting.name.text().to_owned())));
     let any = |found: &dyn Fn(&Op) -> bool| world.plan.steps.iter().any(|step| found(&step.op));
     for stream in 0..3 {
-        out.extend((!any(&|op| *op == Op::NullStream { fd: stream })).then_some(Grant::Descriptor(stream)));
+        out.extend(
+            (!any(&|op| *op == Op::NullStream { fd: stream })).then_some(Grant::Descriptor(stream)),
+        );
     }
     for step in &world.plan.steps {
         if let Op::CloseDescriptors { keep } = &step.op {
@@ -214,14 +251,19 @@ fn limits(world: &World<'_>, out: &mut BTreeMap<String, Limit>) {
             _ => {}
         }
     }
-    out.retain(|_, limit| *limit != Limit::AtMost(f64::MAX) && *limit != Limit::AtMost(u64::MAX as f64));
+    out.retain(|_, limit| {
+        *limit != Limit::AtMost(f64::MAX) && *limit != Limit::AtMost(u64::MAX as f64)
+    });
     let watch = &world.plan.watch;
     out.extend(watch.timeout_ms.map(|time| ("timeout".to_owned(), Limit::AtMost(time as f64))));
 }
 
 /// `max`, a number, or a quota with its period.
 fn value_of(text: &str) -> Limit {
-    let numbers: Vec<Option<f64>> = text.split(' ').map(|word| if word == "max" { Some(f64::MAX) } else { word.parse().ok() }).collect();
+    let numbers: Vec<Option<f64>> = text
+        .split(' ')
+        .map(|word| if word == "max" { Some(f64::MAX) } else { word.parse().ok() })
+        .collect();
     match numbers[..] {
         [Some(number)] => Limit::AtMost(number),
         [Some(quota), Some(period)] => Limit::AtMost(quota / period),
@@ -234,26 +276,42 @@ pub fn asked(grant: &Grant, line: &str) -> bool {
     let line = line.to_owned() + " " + &line.to_ascii_lowercase().replace('_', "-");
     let line = line.replace("${CWD}", "/home/ann/work").replace("${HOME}", "/home/ann");
     let words: Vec<&str> = line.split('"').collect();
-    let relative =
-        |path: &str| words.iter().any(|word| [".", "/."].contains(word) && path == "/home/ann/work" || (*word == "~" && path == "/home/ann"));
+    let relative = |path: &str| {
+        words.iter().any(|word| {
+            [".", "/."].contains(word) && path == "/home/ann/work"
+                || (*word == "~" && path == "/home/ann")
+        })
+    };
     let tail = |path: &str| {
         words.iter().any(|word| {
-            let rest = word.trim_start_matches("./").trim_start_matches("$HOME/").trim_start_matches("~/");
+            let rest =
+                word.trim_start_matches("./").trim_start_matches("$HOME/").trim_start_matches("~/");
             !rest.is_empty() && !rest.starts_with('.') && path.ends_with(&format!("/{rest}"))
         })
     };
-    let named = |path: &str| words.iter().any(|word| word.starts_with('/') && below(path, word).is_some()) || relative(path) || tail(path);
-    let has_number = |number: u64| line.split(|c: char| !c.is_ascii_digit()).any(|word| word.parse() == Ok(number));
+    let named = |path: &str| {
+        words.iter().any(|word| word.starts_with('/') && below(path, word).is_some())
+            || relative(path)
+            || tail(path)
+    };
+    let has_number = |number: u64| {
+        line.split(|c: char| !c.is_ascii_digit()).any(|word| word.parse() == Ok(number))
+    };
     // A word of the line is this one, or a slip of it.
     let meant = |name: &str| {
         let slip = |word: &str| suggestion(word, std::iter::once(name)).is_some();
         line.contains(name) || line.split([' ', '"', '[', ']', ',', '=']).any(slip)
     };
     match grant {
-        Grant::Read(path) | Grant::Execute(path) => named(path) && *path != "/" || line.contains("\"/\""),
+        Grant::Read(path) | Grant::Execute(path) => {
+            named(path) && *path != "/" || line.contains("\"/\"")
+        }
         Grant::Write(path) => named(path) && line.contains("rw"),
         Grant::Device(path) => named(path) && line.contains("dev"),
-        Grant::Capability(name) | Grant::Call(name) | Grant::Shared(name) | Grant::Variable(name) => meant(name),
+        Grant::Capability(name)
+        | Grant::Call(name)
+        | Grant::Shared(name)
+        | Grant::Variable(name) => meant(name),
         Grant::Kernel("sysfs") => line.contains("/sys"),
         Grant::Kernel(name) | Grant::Kept(name) => line.contains(name),
         Grant::Nested(kind) => line.contains("nested") && (meant(kind) || line.contains("true")),
@@ -263,6 +321,10 @@ pub fn asked(grant: &Grant, line: &str) -> bool {
         Grant::Port(_, port) => has_number(u64::from(*port)),
         Grant::Descriptor(fd) => line.contains("fd") && has_number(u64::from(*fd)),
         Grant::Optional(word) => line.contains("optional") && meant(word),
-        Grant::Unruled | Grant::AnyPort(_) | Grant::Unscoped(_) | Grant::Limit(_) | Grant::Withdrawn(_) => false,
+        Grant::Unruled
+        | Grant::AnyPort(_)
+        | Grant::Unscoped(_)
+        | Grant::Limit(_)
+        | Grant::Withdrawn(_) => false,
     }
 }

@@ -43,7 +43,8 @@ fn value_end(text: &str) -> Option<usize> {
 }
 
 pub fn offers(help: &str) -> Vec<Offer> {
-    if let Some(word) = help.strip_prefix("did you mean `").and_then(|rest| rest.strip_suffix("`?")) {
+    if let Some(word) = help.strip_prefix("did you mean `").and_then(|rest| rest.strip_suffix("`?"))
+    {
         return vec![Offer::Word(word.to_owned())];
     }
     // An example of a form is none of the line's own values.
@@ -55,12 +56,18 @@ pub fn offers(help: &str) -> Vec<Offer> {
     while let Some(c) = help[at..].chars().next() {
         let rest = &help[at..];
         let begins = at == 0 || help[..at].ends_with([' ', '\n']);
-        let bare = rest.bytes().take_while(|byte| byte.is_ascii_lowercase() || b"-.".contains(byte)).count();
+        let bare = rest
+            .bytes()
+            .take_while(|byte| byte.is_ascii_lowercase() || b"-.".contains(byte))
+            .count();
         let key = if c == '"' { value_end(rest).unwrap_or(0) } else { bare };
         if begins && key > 0 && rest[key..].starts_with(" = ") {
             let from = at + key + 3;
             let Some(length) = value_end(&help[from..]) else { break };
-            let section = help[..at].rsplit_once("in [").and_then(|(_, rest)| rest.split_once("]: ")).filter(|(_, rest)| rest.is_empty());
+            let section = help[..at]
+                .rsplit_once("in [")
+                .and_then(|(_, rest)| rest.split_once("]: "))
+                .filter(|(_, rest)| rest.is_empty());
             out.push(Offer::Line {
                 section: section.map(|(section, _)| section.to_owned()),
                 key: rest[..key].to_owned(),
@@ -89,7 +96,10 @@ pub fn line_of(text: &str, offset: usize) -> std::ops::Range<usize> {
 }
 
 pub fn section_of(text: &str, offset: usize) -> Option<String> {
-    text[..offset].lines().rev().find_map(|line| line.strip_prefix('[')?.split(']').next().map(str::to_owned))
+    text[..offset]
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix('[')?.split(']').next().map(str::to_owned))
 }
 
 /// A line in a section, in the place of the one of the same key.
@@ -99,7 +109,8 @@ fn with_line(text: &str, section: Option<&str>, key: &str, value: &str) -> Strin
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
             now = Some(name.to_owned());
         }
-        let same = line.split_once('=').is_some_and(|(known, _)| known.trim() == key) && now.as_deref() == section;
+        let same = line.split_once('=').is_some_and(|(known, _)| known.trim() == key)
+            && now.as_deref() == section;
         lines.push(if same { format!("{key} = {value}") } else { line.to_owned() });
         done |= same;
     }
@@ -116,12 +127,18 @@ fn with_line(text: &str, section: Option<&str>, key: &str, value: &str) -> Strin
 
 /// The ways to paste an offer, as the words of the help have it.
 pub fn pasted(text: &str, offer: &Offer, help: &str, span: std::ops::Range<usize>) -> Vec<String> {
-    let put = |range: std::ops::Range<usize>, new: &str| format!("{}{new}{}", &text[..range.start], &text[range.end..]);
+    let put = |range: std::ops::Range<usize>, new: &str| {
+        format!("{}{new}{}", &text[..range.start], &text[range.end..])
+    };
     let line = line_of(text, span.start);
     let quoted = text[span.clone()].starts_with('"');
     match offer {
-        Offer::Word(word) if text[span.clone()].starts_with("${") => vec![put(span.clone(), &format!("${{{word}}}"))],
-        Offer::Word(word) => vec![put(span.clone(), &if quoted { format!("\"{word}\"") } else { word.clone() })],
+        Offer::Word(word) if text[span.clone()].starts_with("${") => {
+            vec![put(span.clone(), &format!("${{{word}}}"))]
+        }
+        Offer::Word(word) => {
+            vec![put(span.clone(), &if quoted { format!("\"{word}\"") } else { word.clone() })]
+        }
         Offer::Text(new) => vec![put(span.clone(), new)],
         Offer::Table(new) => match text[line.clone()].split_once(" = ") {
             Some((key, _)) => vec![put(line.clone(), &format!("{key} = {new}"))],
@@ -130,13 +147,19 @@ pub fn pasted(text: &str, offer: &Offer, help: &str, span: std::ops::Range<usize
         Offer::Line { section, key, value } => {
             let own = section_of(text, span.start);
             let of_mounts = key.starts_with('"') && own.as_deref() == Some("mounts");
-            let instead = ["write ", "name the place", "to bind it"].iter().any(|word| help.starts_with(word));
+            let instead = ["write ", "name the place", "to bind it"]
+                .iter()
+                .any(|word| help.starts_with(word));
             let is_top = place_of_key(key).is_some_and(|place| place.contains("top of the file"));
             let mut ways = vec![];
             if instead && (of_mounts || !key.starts_with('"')) {
                 ways.push(put(line.clone(), &format!("{key} = {value}")));
             }
-            let place = section.clone().or(if is_top { None } else { own.or_else(|| Some("mounts".to_owned())) });
+            let place = section.clone().or(if is_top {
+                None
+            } else {
+                own.or_else(|| Some("mounts".to_owned()))
+            });
             match key.split_once('.') {
                 Some((section, key)) if !key.starts_with('"') && !section.starts_with('"') => {
                     ways.push(with_line(text, Some(section), key, value));
@@ -144,10 +167,14 @@ pub fn pasted(text: &str, offer: &Offer, help: &str, span: std::ops::Range<usize
                 _ => ways.push(with_line(text, place.as_deref(), key, value)),
             }
             // A key of the line's own table.
-            if let Some((entry, table)) = text[line.clone()].split_once(" = ").filter(|_| !key.starts_with('"')) {
+            if let Some((entry, table)) =
+                text[line.clone()].split_once(" = ").filter(|_| !key.starts_with('"'))
+            {
                 let table = table.trim();
-                let other = |one: &&str| one.split_once(" = ").is_none_or(|(known, _)| known.trim() != key);
-                let mut parts: Vec<&str> = table.trim_matches(['{', '}', ' ']).split(", ").filter(other).collect();
+                let other =
+                    |one: &&str| one.split_once(" = ").is_none_or(|(known, _)| known.trim() != key);
+                let mut parts: Vec<&str> =
+                    table.trim_matches(['{', '}', ' ']).split(", ").filter(other).collect();
                 let new = format!("{key} = {value}");
                 parts.push(&new);
                 ways.push(put(line.clone(), &format!("{entry} = {{ {} }}", parts.join(", "))));

@@ -1,4 +1,5 @@
-//! A slip in each word of the golden profiles: what a help suggests is never the word that is written.
+//! A slip in each word of the golden profiles: what a help suggests is never the word that is
+//! written.
 
 use super::{Case, check};
 use std::collections::BTreeSet;
@@ -37,13 +38,18 @@ fn slips(word: &str) -> BTreeSet<String> {
 #[test]
 fn no_help_suggests_the_word_that_is_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans");
-    let files =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|kind| kind == "toml"));
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "toml"));
     let mut files: Vec<_> = files.collect();
     files.sort();
     let (mut seen, mut wrong, mut suggested) = (BTreeSet::new(), vec![], 0);
     for path in files {
-        let (name, text) = (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(&path).unwrap());
+        let (name, text) = (
+            path.file_name().unwrap().to_str().unwrap().to_owned(),
+            std::fs::read_to_string(&path).unwrap(),
+        );
         for (at, word) in words(&text) {
             let line = text[..at].rfind('\n').map_or(0, |start| start + 1);
             // Once in each key.
@@ -57,12 +63,22 @@ fn no_help_suggests_the_word_that_is_written() {
                 let checked = check(&case, &case.text);
                 for problem in &checked.problems {
                     let help = problem.help.as_deref().unwrap_or_default();
-                    let Some(offered) = help.split("did you mean `").nth(1).and_then(|rest| rest.split('`').next()) else { continue };
+                    let Some(offered) =
+                        help.split("did you mean `").nth(1).and_then(|rest| rest.split('`').next())
+                    else {
+                        continue;
+                    };
                     let Some(source) = checked.sources.source(problem.at) else { continue };
                     suggested += 1;
-                    let written = &source.text[(problem.at.start - source.base) as usize..(problem.at.end - source.base) as usize];
-                    if written.trim_matches('"').trim_start_matches("${").trim_end_matches('}') == offered {
-                        wrong.push(format!("{name}: `{slip}` for `{word}`: {written}: {} ({help})", problem.message));
+                    let written = &source.text[(problem.at.start - source.base) as usize
+                        ..(problem.at.end - source.base) as usize];
+                    if written.trim_matches('"').trim_start_matches("${").trim_end_matches('}')
+                        == offered
+                    {
+                        wrong.push(format!(
+                            "{name}: `{slip}` for `{word}`: {written}: {} ({help})",
+                            problem.message
+                        ));
                     }
                 }
             }

@@ -101,7 +101,8 @@ const FILES: &[(&str, Thing, u32)] = &[
 ];
 
 pub fn fact(path: &str) -> Fact {
-    let Some((place, (_, thing, owner))) = (0..).zip(FILES).find(|(_, (known, ..))| *known == path) else {
+    let Some((place, (_, thing, owner))) = (0..).zip(FILES).find(|(_, (known, ..))| *known == path)
+    else {
         return Fact::Absent(libc::ENOENT);
     };
     let (kind, real, sockets) = match thing {
@@ -116,7 +117,17 @@ pub fn fact(path: &str) -> Fact {
     let mode = if kind == FileKind::Folder { 0o755 } else { 0o644 };
     // ext4
     let fs = 0xef53;
-    Fact::Present(File { kind, inode: Inode { dev: 1, ino: place }, uid: *owner, gid: *owner, mode, names: 1, real, fs, sockets })
+    Fact::Present(File {
+        kind,
+        inode: Inode { dev: 1, ino: place },
+        uid: *owner,
+        gid: *owner,
+        mode,
+        names: 1,
+        real,
+        fs,
+        sockets,
+    })
 }
 
 /// What the lints ask for besides.
@@ -126,10 +137,12 @@ pub fn look_closer(host: &mut Host, profile: &Profile) {
         host.paths.entry(path).or_insert(fact);
     }
     let homes = [host.caller.home.as_str(), "/home/bob"];
-    let there = keys::wanted(homes).into_iter().filter(|path| matches!(fact(path), Fact::Present(_)));
+    let there =
+        keys::wanted(homes).into_iter().filter(|path| matches!(fact(path), Fact::Present(_)));
     host.keys = there.map(|path| Key { place: path.clone(), path }).collect();
     for folder in lint::looked_into(profile, host) {
-        let names = FILES.iter().filter_map(|(path, ..)| path.strip_prefix(&folder)?.strip_prefix('/'));
+        let names =
+            FILES.iter().filter_map(|(path, ..)| path.strip_prefix(&folder)?.strip_prefix('/'));
         let names = names.filter(|name| !name.contains('/')).map(str::to_owned).collect();
         host.names.insert(folder, names);
     }
@@ -144,7 +157,11 @@ fn program(word: &str) -> Program {
     let link = |path: &str, text: &str| (path.to_owned(), Piece::Link(text.to_owned()));
     let word = word.to_owned();
     if word != "sh" && word != "true" && word != "tool" && word != "/usr/bin/tool" {
-        let lacks = vec![Lack::Program { name: word.clone(), folders: vec!["/usr/bin".into(), "/bin".into()], near: Some("tool".into()) }];
+        let lacks = vec![Lack::Program {
+            name: word.clone(),
+            folders: vec!["/usr/bin".into(), "/bin".into()],
+            near: Some("tool".into()),
+        }];
         return Program { word, lacks, ..Program::default() };
     }
     let pieces = [
@@ -176,8 +193,12 @@ pub fn caller() -> Caller {
 
 /// The machine as an ordinary user sees it.
 pub fn for_user(profile: &Profile) -> Host {
-    let programs: Vec<Program> =
-        profile.programs.items.iter().map(|item| item.value.text(&profile.process).map(program).unwrap_or_default()).collect();
+    let programs: Vec<Program> = profile
+        .programs
+        .items
+        .iter()
+        .map(|item| item.value.text(&profile.process).map(program).unwrap_or_default())
+        .collect();
     let mut host = Host {
         programs,
         caller: caller(),
@@ -185,7 +206,9 @@ pub fn for_user(profile: &Profile) -> Host {
         kernel: (6, 12),
         landlock: Some(6),
         root_names: match mounts::bound_root(&profile.mounts) {
-            Some("/") => ["bin", "dev", "etc", "home", "proc", "run", "tmp", "usr"].map(str::to_owned).to_vec(),
+            Some("/") => ["bin", "dev", "etc", "home", "proc", "run", "tmp", "usr"]
+                .map(str::to_owned)
+                .to_vec(),
             Some(_) => ["bin", "etc", "usr"].map(str::to_owned).to_vec(),
             None => vec![],
         },
@@ -199,10 +222,14 @@ pub fn for_user(profile: &Profile) -> Host {
         control_groups: if profile.limits.is_used() { delegated() } else { Groups::default() },
         ..Host::default()
     };
-    host.paths = mounts::wanted(&mounts::tree::tree(&profile.mounts, &host.root_names), &profile.mounts, &host.root_names)
-        .into_iter()
-        .map(|path| (path.clone(), fact(&path)))
-        .collect();
+    host.paths = mounts::wanted(
+        &mounts::tree::tree(&profile.mounts, &host.root_names),
+        &profile.mounts,
+        &host.root_names,
+    )
+    .into_iter()
+    .map(|path| (path.clone(), fact(&path)))
+    .collect();
     if host.paths.contains_key(LINKED) {
         let end = "/home/ann/linked/.real".to_owned();
         host.paths.insert(end.clone(), fact(&end));
@@ -210,13 +237,16 @@ pub fn for_user(profile: &Profile) -> Host {
         host.trails.insert(LINKED.into(), Trail { links: vec![link], end, ..Trail::default() });
     }
     for program in &host.programs {
-        let sources = program.pieces.values().filter_map(|piece| if let Piece::File { source, .. } = piece { Some(source) } else { None });
+        let sources = program.pieces.values().filter_map(|piece| {
+            if let Piece::File { source, .. } = piece { Some(source) } else { None }
+        });
         host.paths.extend(sources.map(|source| (source.clone(), fact(source))));
     }
     host
 }
 
-/// Version 2 alone, and Ann's scope in it, which is hers: nobody else is in it, and nothing is switched on yet.
+/// Version 2 alone, and Ann's scope in it, which is hers: nobody else is in it, and nothing is
+/// switched on yet.
 fn delegated() -> Groups {
     let hierarchy = Hierarchy {
         version: Version::V2,
@@ -235,9 +265,11 @@ fn delegated() -> Groups {
 /// What Ann's systemd would give: a scope somewhere below her manager's group.
 fn scope() -> Hierarchy {
     let own = "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service";
-    let socket = systemd::Socket { path: "/run/user/1000/systemd/private".into(), route: Route::Private };
+    let socket =
+        systemd::Socket { path: "/run/user/1000/systemd/private".into(), route: Route::Private };
     let [mut hierarchy] = delegated().hierarchies.try_into().unwrap();
-    (hierarchy.folder, hierarchy.own, hierarchy.enabled, hierarchy.scope) = (own.into(), own.into(), vec![], Some(socket));
+    (hierarchy.folder, hierarchy.own, hierarchy.enabled, hierarchy.scope) =
+        (own.into(), own.into(), vec![], Some(socket));
     hierarchy
 }
 
@@ -253,17 +285,30 @@ fn hybrid() -> Groups {
         nodes: "0".into(),
         ..Hierarchy::default()
     };
-    let mut hierarchies: Vec<Hierarchy> = ["cpu", "cpuacct", "cpuset", "memory", "blkio", "pids", "devices", "freezer", "net_cls"].map(v1).to_vec();
+    let mut hierarchies: Vec<Hierarchy> =
+        ["cpu", "cpuacct", "cpuset", "memory", "blkio", "pids", "devices", "freezer", "net_cls"]
+            .map(v1)
+            .to_vec();
     let unified = "/sys/fs/cgroup/unified".to_owned();
     let controllers = vec!["hugetlb".to_owned()];
-    hierarchies.push(Hierarchy { version: Version::V2, controllers, folder: unified.clone(), mount: unified, top: true, ..Hierarchy::default() });
+    hierarchies.push(Hierarchy {
+        version: Version::V2,
+        controllers,
+        folder: unified.clone(),
+        mount: unified,
+        top: true,
+        ..Hierarchy::default()
+    });
     let nodes = vec![Node { block: false, major: 1, minor: Some(3) }];
     Groups {
         hierarchies,
         ram: 8 << 30,
         page: 4096,
         huge_pages: vec![2 << 20, 1 << 30],
-        blocks: BTreeMap::from([("/dev/sda".to_owned(), Ok((8, 0))), ("/proc".to_owned(), Err(libc::ENOTBLK))]),
+        blocks: BTreeMap::from([
+            ("/dev/sda".to_owned(), Ok((8, 0))),
+            ("/proc".to_owned(), Err(libc::ENOTBLK)),
+        ]),
         nodes,
         ..Groups::default()
     }
@@ -272,15 +317,17 @@ fn hybrid() -> Groups {
 /// The same for root.
 pub fn for_root(profile: &Profile) -> Host {
     let mut host = for_user(profile);
-    host.caller = Caller { uid: 0, gid: 0, user: "root".into(), home: "/root".into(), ..host.caller };
+    host.caller =
+        Caller { uid: 0, gid: 0, user: "root".into(), home: "/root".into(), ..host.caller };
     if profile.limits.is_used() {
         host.control_groups = hybrid();
     }
     host
 }
 
-/// By the name of a golden file: `root-` is root's, `old-` has an old kernel, `older-` one before Linux 6.3, `bare-` has no Landlock, `terminal-` a terminal; `shared-`,
-/// `scoped-`, `lonely-` and `bound-` are of a login session.
+/// By the name of a golden file: `root-` is root's, `old-` has an old kernel, `older-` one before
+/// Linux 6.3, `bare-` has no Landlock, `terminal-` a terminal; `shared-`, `scoped-`, `lonely-` and
+/// `bound-` are of a login session.
 pub fn for_name(name: &str, profile: &Profile) -> Host {
     match name.split('-').next() {
         Some("root") => for_root(profile),
@@ -294,20 +341,31 @@ pub fn for_name(name: &str, profile: &Profile) -> Host {
             }
             host
         }
-        // The same, with systemd: one that gives a scope, one that does not run, and one where the launcher's group has a limit of its own.
+        // The same, with systemd: one that gives a scope, one that does not run, and one where the
+        // launcher's group has a limit of its own.
         Some(kind @ ("scoped" | "lonely" | "bound")) => {
             let mut host = for_name("shared", profile);
             let groups = &mut host.control_groups;
-            groups.systemd = Some(if kind == "lonely" { Err(Unreached { socket: None, errno: libc::ENOENT }) } else { Ok(scope()) });
+            groups.systemd = Some(if kind == "lonely" {
+                Err(Unreached { socket: None, errno: libc::ENOENT })
+            } else {
+                Ok(scope())
+            });
             if kind == "bound" {
                 let least = groups.hierarchies.first_mut().map(|first| &mut first.least);
-                least.into_iter().for_each(|least| drop(least.insert("pids", (10, "/sys/fs/cgroup/ann.scope".to_owned()))));
+                least.into_iter().for_each(|least| {
+                    drop(least.insert("pids", (10, "/sys/fs/cgroup/ann.scope".to_owned())))
+                });
             }
             host
         }
         Some("bare") => Host { landlock: None, ..for_user(profile) },
         Some("terminal") => Host {
-            streams: [Stream::Terminal { read: true }, Stream::File { read: false, write: true, owner: Owner::Nobody }, Stream::Closed],
+            streams: [
+                Stream::Terminal { read: true },
+                Stream::File { read: false, write: true, owner: Owner::Nobody },
+                Stream::Closed,
+            ],
             ..for_user(profile)
         },
         _ => for_user(profile),

@@ -22,13 +22,19 @@ enum Deed<'a> {
 
 fn deed(op: &Op) -> Deed<'_> {
     match op {
-        Op::Dir { path, .. } | Op::Symlink { path, .. } | Op::File { path, .. } | Op::MountPoint { path } => Deed::Makes(path.text()),
-        Op::Tmpfs { path, ground, .. } | Op::Proc { path, ground, .. } | Op::Mqueue { path, ground } | Op::Sysfs { path, ground } => {
-            Deed::Mounts(path.text(), *ground)
-        }
+        Op::Dir { path, .. }
+        | Op::Symlink { path, .. }
+        | Op::File { path, .. }
+        | Op::MountPoint { path } => Deed::Makes(path.text()),
+        Op::Tmpfs { path, ground, .. }
+        | Op::Proc { path, ground, .. }
+        | Op::Mqueue { path, ground }
+        | Op::Sysfs { path, ground } => Deed::Mounts(path.text(), *ground),
         Op::Attach { path, ground, .. } => Deed::Mounts(path.text(), *ground),
         Op::Devpts { path } => Deed::Mounts(path.text(), Ground::Own),
-        Op::ReadOnly { path, .. } | Op::Hide { path, .. } | Op::CoverFile { path, .. } => Deed::Masks(path.text()),
+        Op::ReadOnly { path, .. } | Op::Hide { path, .. } | Op::CoverFile { path, .. } => {
+            Deed::Masks(path.text())
+        }
         Op::Pin { path } | Op::HoldLink { path, .. } => Deed::Pins(path.text()),
         Op::Seal { path, .. } => Deed::Seals(path.text()),
         Op::SealRoot => Deed::Seals("/"),
@@ -46,22 +52,39 @@ pub fn holds(plan: &Plan, name: &str) {
 
 fn stages(plan: &Plan, name: &str) {
     let steps = &plan.steps;
-    assert!(steps.windows(2).all(|pair| pair[0].stage <= pair[1].stage), "{name}: the stages are out of order");
+    assert!(
+        steps.windows(2).all(|pair| pair[0].stage <= pair[1].stage),
+        "{name}: the stages are out of order"
+    );
     assert!(ORDER.windows(2).all(|pair| pair[0].0 < pair[1].0), "the table is out of order");
     let place = |op: &Op| {
-        let mut found = steps.iter().enumerate().filter(|(_, step)| step.op == *op).map(|(place, _)| place);
+        let mut found =
+            steps.iter().enumerate().filter(|(_, step)| step.op == *op).map(|(place, _)| place);
         (found.next(), found.next())
     };
     let last = steps.len() - 1;
     assert_eq!(place(&Op::Filter), (Some(last), None), "{name}: seccomp is not last");
     let landlock = if plan.landlock.is_some() { Some(last - 1) } else { None };
-    assert_eq!(place(&Op::RestrictSelf { audit: false }), (landlock, None), "{name}: Landlock is not just before seccomp");
+    assert_eq!(
+        place(&Op::RestrictSelf { audit: false }),
+        (landlock, None),
+        "{name}: Landlock is not just before seccomp"
+    );
     let (Some(pivot), None) = place(&Op::Pivot) else { panic!("{name}: not one pivot") };
-    let (Some(no_new_privs), None) = place(&Op::NoNewPrivs) else { panic!("{name}: not one no_new_privs") };
+    let (Some(no_new_privs), None) = place(&Op::NoNewPrivs) else {
+        panic!("{name}: not one no_new_privs")
+    };
     assert!(pivot < no_new_privs, "{name}");
     for (step, nth) in steps.iter().zip(0..) {
         match step.stage {
-            Stage::Terminal | Stage::Limits | Stage::Join | Stage::Group | Stage::Sources | Stage::Enter | Stage::Ids | Stage::World => {
+            Stage::Terminal
+            | Stage::Limits
+            | Stage::Join
+            | Stage::Group
+            | Stage::Sources
+            | Stage::Enter
+            | Stage::Ids
+            | Stage::World => {
                 assert!(nth < pivot, "{name}: {} after the pivot", step.op)
             }
             Stage::Pivot => {}
@@ -74,10 +97,14 @@ fn stages(plan: &Plan, name: &str) {
 
 fn world(plan: &Plan, name: &str) {
     // Names that are there, and mounts, in the order of the steps. The root is a mount.
-    let (mut made, mut mounted): (BTreeSet<&str>, BTreeSet<&str>) = (BTreeSet::new(), BTreeSet::from(["/"]));
+    let (mut made, mut mounted): (BTreeSet<&str>, BTreeSet<&str>) =
+        (BTreeSet::new(), BTreeSet::from(["/"]));
     let (mut sealed, mut root, mut private) = (false, false, plan.new.contains(&Kind::User));
     for Step { op, .. } in plan.steps.iter().filter(|step| step.stage == Stage::World) {
-        assert!(!sealed || matches!(op, Op::Seal { .. } | Op::SealRoot), "{name}: {op} after a seal");
+        assert!(
+            !sealed || matches!(op, Op::Seal { .. } | Op::SealRoot),
+            "{name}: {op} after a seal"
+        );
         private |= *op == Op::PrivateMounts;
         if matches!(op, Op::Root { .. }) {
             assert!(private && !root, "{name}: the root");
@@ -89,11 +116,17 @@ fn world(plan: &Plan, name: &str) {
             Deed::Makes(path) => {
                 assert!(made.insert(path), "{name}: {op} twice");
                 let folder = parent(path);
-                assert!(made.contains(folder) || mounted.contains(folder), "{name}: {op}, and {folder} is not there");
+                assert!(
+                    made.contains(folder) || mounted.contains(folder),
+                    "{name}: {op}, and {folder} is not there"
+                );
                 nothing_covers_it_later(plan, op, path, name);
             }
             Deed::Mounts(path, ground) => {
-                assert!(ground == Ground::Bound || made.contains(path), "{name}: {op}, and there is no mount point");
+                assert!(
+                    ground == Ground::Bound || made.contains(path),
+                    "{name}: {op}, and there is no mount point"
+                );
                 assert!(mounted.insert(path), "{name}: {op} over another mount");
                 nothing_covers_it_later(plan, op, path, name);
             }
@@ -117,7 +150,8 @@ fn nothing_covers_it_later(plan: &Plan, op: &Op, path: &str, name: &str) {
     }
 }
 
-/// Between a writable tree of the host and what is mounted or masked below it, every folder is a mount of its own.
+/// Between a writable tree of the host and what is mounted or masked below it, every folder is a
+/// mount of its own.
 fn pins(plan: &Plan, name: &str) {
     let writable: BTreeMap<usize, bool> = plan
         .steps
@@ -145,7 +179,11 @@ fn pins(plan: &Plan, name: &str) {
         let over = ancestors(parent(path)).find(|folder| trees.contains_key(folder));
         if let Some(over) = over.filter(|over| trees[over]) {
             for folder in ancestors(parent(path)).take_while(|folder| *folder != over) {
-                assert!(held.contains(folder), "{name}: {}, and {folder} in the writable {over} is not pinned", step.op);
+                assert!(
+                    held.contains(folder),
+                    "{name}: {}, and {folder} in the writable {over} is not pinned",
+                    step.op
+                );
             }
         }
         held.insert(path);
@@ -157,7 +195,8 @@ fn pins(plan: &Plan, name: &str) {
     }
 }
 
-/// Every slot is opened once, before it is mapped and attached, and attached once; a control group is made before it is limited and entered.
+/// Every slot is opened once, before it is mapped and attached, and attached once; a control group
+/// is made before it is limited and entered.
 fn sources(plan: &Plan, name: &str) {
     let mut state = vec![0; plan.slots];
     for step in &plan.steps {
@@ -166,16 +205,31 @@ fn sources(plan: &Plan, name: &str) {
                 assert_eq!(std::mem::replace(&mut state[slot.0], 1), 0, "{name}: {}", step.op);
             }
             Op::IdMapMount { slot, .. } => assert_eq!(state[slot.0], 1, "{name}: {}", step.op),
-            Op::Attach { slot, .. } => assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op),
+            Op::Attach { slot, .. } => {
+                assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op)
+            }
             // The clone itself enters a group of version 2.
-            Op::Group { slot, version: Version::V2, .. } => assert_eq!(std::mem::replace(&mut state[slot.0], 2), 0, "{name}: {}", step.op),
-            Op::Group { slot, .. } => assert_eq!(std::mem::replace(&mut state[slot.0], 1), 0, "{name}: {}", step.op),
-            Op::GroupLimit { slot, .. } | Op::DeviceRules { slot, .. } | Op::WatchMemory { slot } | Op::CpuAccount { slot, .. } => {
+            Op::Group { slot, version: Version::V2, .. } => {
+                assert_eq!(std::mem::replace(&mut state[slot.0], 2), 0, "{name}: {}", step.op)
+            }
+            Op::Group { slot, .. } => {
+                assert_eq!(std::mem::replace(&mut state[slot.0], 1), 0, "{name}: {}", step.op)
+            }
+            Op::GroupLimit { slot, .. }
+            | Op::DeviceRules { slot, .. }
+            | Op::WatchMemory { slot }
+            | Op::CpuAccount { slot, .. } => {
                 assert_ne!(state[slot.0], 0, "{name}: {}", step.op);
             }
-            Op::OpenLimit { slot, .. } => assert_eq!(std::mem::replace(&mut state[slot.0], 1), 0, "{name}: {}", step.op),
-            Op::WriteLimit { slot, .. } => assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op),
-            Op::EnterGroup { slot } => assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op),
+            Op::OpenLimit { slot, .. } => {
+                assert_eq!(std::mem::replace(&mut state[slot.0], 1), 0, "{name}: {}", step.op)
+            }
+            Op::WriteLimit { slot, .. } => {
+                assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op)
+            }
+            Op::EnterGroup { slot } => {
+                assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op)
+            }
             _ => {}
         }
     }

@@ -1,5 +1,5 @@
-//! Where tests of control groups make theirs: below the group of the test in version 1; in version 2 in a group of the test's own, as
-//! its own has processes in it. The same tests run on both.
+//! Where tests of control groups make theirs: below the group of the test in version 1; in version
+//! 2 in a group of the test's own, as its own has processes in it. The same tests run on both.
 
 use super::{Place, is_root, skip, system, v1_folder};
 use std::path::{Path, PathBuf};
@@ -11,36 +11,47 @@ const TOP: &str = "/sys/fs/cgroup";
 static GROUNDS: AtomicU32 = AtomicU32::new(0);
 
 pub struct Ground {
-    /// The group that is named by `parent`, where there is one. It is made empty and must be empty at the end.
+    /// The group that is named by `parent`, where there is one. It is made empty and must be empty
+    /// at the end.
     pub parent: Option<PathBuf>,
 }
 
 impl Ground {
-    /// Where root can make groups with these controllers, under version 1's names; none where this machine has them in neither version.
+    /// Where root can make groups with these controllers, under version 1's names; none where this
+    /// machine has them in neither version.
     pub fn find(controllers: &[&str]) -> Option<Ground> {
         if !is_root() {
             skip("it needs root");
             return None;
         }
-        let missing: Vec<&&str> = controllers.iter().filter(|name| v1_folder(name).is_none()).collect();
+        let missing: Vec<&&str> =
+            controllers.iter().filter(|name| v1_folder(name).is_none()).collect();
         if missing.is_empty() {
             return Some(Ground { parent: None });
         }
         let found = Ground::of_version_2(controllers);
         if found.is_none() {
-            skip(&format!("this machine lacks {missing:?} in version 1 of control groups, and has not all of {controllers:?} in version 2"));
+            skip(&format!(
+                "this machine lacks {missing:?} in version 1 of control groups, and has not all of \
+                 {controllers:?} in version 2"
+            ));
         }
         found
     }
 
     fn of_version_2(controllers: &[&str]) -> Option<Ground> {
         let known = std::fs::read_to_string(format!("{TOP}/cgroup.controllers")).ok()?;
-        let named = controllers.iter().filter(|name| !["cpuacct", "freezer", "devices"].contains(name));
+        let named =
+            controllers.iter().filter(|name| !["cpuacct", "freezer", "devices"].contains(name));
         for name in named.map(|name| if *name == "blkio" { "io" } else { name }) {
             known.split_whitespace().find(|known| *known == name)?;
             std::fs::write(format!("{TOP}/cgroup.subtree_control"), format!("+{name}")).ok()?;
         }
-        let name = format!("stockade-test-{}-{}", std::process::id(), GROUNDS.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "stockade-test-{}-{}",
+            std::process::id(),
+            GROUNDS.fetch_add(1, Ordering::Relaxed)
+        );
         let parent = Path::new(TOP).join(name);
         std::fs::create_dir(&parent).ok()?;
         Some(Ground { parent: Some(parent) })
@@ -52,7 +63,9 @@ impl Ground {
 
     /// The section, with these limits.
     pub fn limits(&self, limits: &str) -> String {
-        let parent = self.parent.as_ref().map_or(String::new(), |folder| format!("parent = \"/{}\"\n", folder.strip_prefix(TOP).unwrap().display()));
+        let parent = self.parent.as_ref().map_or(String::new(), |folder| {
+            format!("parent = \"/{}\"\n", folder.strip_prefix(TOP).unwrap().display())
+        });
         format!("[limits]\n{limits}\n{parent}")
     }
 
@@ -74,7 +87,9 @@ impl Ground {
     pub fn group_in(folder: &Path, pid: u32) -> Option<PathBuf> {
         let begin = format!("stockade-{pid}-");
         let groups = std::fs::read_dir(folder).ok()?.flatten();
-        groups.map(|entry| entry.path()).find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin)))
+        groups.map(|entry| entry.path()).find(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin))
+        })
     }
 
     /// Freezes a group or lets it go on, and waits until it is so.
@@ -88,11 +103,14 @@ impl Ground {
         write();
         let begun = Instant::now();
         let is_so = || match self.is_v2() {
-            true => read(group, "cgroup.events").lines().any(|line| line == if frozen { "frozen 1" } else { "frozen 0" }),
+            true => read(group, "cgroup.events")
+                .lines()
+                .any(|line| line == if frozen { "frozen 1" } else { "frozen 0" }),
             false => read(group, file).trim() == text,
         };
         wait_for(|| {
-            // Version 1 counts a parent in vfork(2), whose child is frozen, as one that moves: once more, at another moment.
+            // Version 1 counts a parent in vfork(2), whose child is frozen, as one that moves: once
+            // more, at another moment.
             if !self.is_v2() && frozen && begun.elapsed() > Duration::from_secs(1) && !is_so() {
                 std::fs::write(group.join(file), "THAWED").unwrap();
                 std::thread::sleep(Duration::from_millis(20));
@@ -106,7 +124,10 @@ impl Ground {
     /// Groups of launchers that are dead.
     pub fn dead_groups(&self) -> Vec<String> {
         let Some(parent) = &self.parent else { return super::dead_groups() };
-        let groups = std::fs::read_dir(parent).unwrap().flatten().filter(|entry| entry.file_type().unwrap().is_dir());
+        let groups = std::fs::read_dir(parent)
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.file_type().unwrap().is_dir());
         groups.map(|entry| entry.path().display().to_string()).collect()
     }
 }
@@ -143,7 +164,13 @@ pub fn wait_for<T>(look: impl Fn() -> Option<T>) -> T {
 pub fn spawn(place: &Place, profile: &str, line: &str) -> std::process::Child {
     let path = place.file("profile.toml", profile);
     let mut command = place.stockade(super::As::Root);
-    command.arg("run").arg(path).args(["/bin/sh", "-c", line]).stdin(std::process::Stdio::null()).spawn().unwrap()
+    command
+        .arg("run")
+        .arg(path)
+        .args(["/bin/sh", "-c", line])
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// Ends a launcher without asking it.
@@ -154,6 +181,10 @@ pub fn kill(mut child: std::process::Child) {
 
 /// Ends a launcher as a terminal would.
 pub fn end(mut child: std::process::Child) {
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGTERM).unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id() as i32),
+        nix::sys::signal::Signal::SIGTERM,
+    )
+    .unwrap();
     child.wait().unwrap();
 }

@@ -1,5 +1,5 @@
-//! What the real-kernel tests share: profiles in a folder that only root can write to, the launcher as root and as an ordinary
-//! user, and what must not be left behind.
+//! What the real-kernel tests share: profiles in a folder that only root can write to, the launcher
+//! as root and as an ordinary user, and what must not be left behind.
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part of it")]
 
 pub mod ground;
@@ -11,7 +11,8 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// An id that no user of the machine has: the ordinary user of these tests, where they are started by root.
+/// An id that no user of the machine has: the ordinary user of these tests, where they are started
+/// by root.
 pub const USER: u32 = 61_184;
 
 /// Who starts the launcher.
@@ -56,7 +57,11 @@ pub fn landlock_scopes() -> bool {
 
 /// The walls for files and signals that this kernel's Landlock lacks, for `optional`.
 pub fn lacking() -> Vec<&'static str> {
-    [(3, "landlock.truncate"), (6, "landlock.scope")].into_iter().filter(|(since, _)| landlock_abi() < *since).map(|(_, wall)| wall).collect()
+    [(3, "landlock.truncate"), (6, "landlock.scope")]
+        .into_iter()
+        .filter(|(since, _)| landlock_abi() < *since)
+        .map(|(_, wall)| wall)
+        .collect()
 }
 
 /// Whether the processors are emulated: then time is no measure.
@@ -66,7 +71,10 @@ pub fn is_emulated() -> bool {
 
 /// Skips a test loudly; with REQUIRE in the environment a skip is a failure.
 pub fn skip(why: &str) {
-    assert!(std::env::var_os("REQUIRE").is_none(), "REQUIRE is set, and this test would be skipped: {why}");
+    assert!(
+        std::env::var_os("REQUIRE").is_none(),
+        "REQUIRE is set, and this test would be skipped: {why}"
+    );
     eprintln!("SKIPPED: {why}");
 }
 
@@ -75,7 +83,8 @@ pub fn patient(wait: Duration) -> Duration {
     if is_emulated() { 10 * wait } else { wait }
 }
 
-/// A folder of one test, removed at its end. Both the launcher's user and root can walk it; only its owner can write there.
+/// A folder of one test, removed at its end. Both the launcher's user and root can walk it; only
+/// its owner can write there.
 pub struct Place {
     pub path: PathBuf,
 }
@@ -84,7 +93,11 @@ static PLACES: AtomicU32 = AtomicU32::new(0);
 
 impl Place {
     pub fn new() -> Place {
-        let name = format!("stockade-test-{}-{}", std::process::id(), PLACES.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "stockade-test-{}-{}",
+            std::process::id(),
+            PLACES.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
@@ -143,7 +156,15 @@ impl Place {
     pub fn report(&self, who: As, profile: &str, line: &str) -> (Output, serde_json::Value) {
         let path = self.file("profile.toml", profile);
         let record = self.folder("records", who).join("record.json");
-        let output = self.stockade(who).arg("run").arg("--report").arg(&record).arg(path).args(["/bin/sh", "-c", line]).output().unwrap();
+        let output = self
+            .stockade(who)
+            .arg("run")
+            .arg("--report")
+            .arg(&record)
+            .arg(path)
+            .args(["/bin/sh", "-c", line])
+            .output()
+            .unwrap();
         let json = std::fs::read_to_string(&record).unwrap();
         assert_eq!(json.lines().count(), 1, "{json}");
         (output, serde_json::from_str(&json).unwrap())
@@ -152,7 +173,12 @@ impl Place {
     /// What a shell line prints inside the profile, less the closing newline; the run must succeed.
     pub fn sh(&self, who: As, profile: &str, line: &str) -> String {
         let output = self.run(who, profile, &["/bin/sh", "-c", line]);
-        assert!(output.status.success(), "{who:?}: `{line}` gave {:?}\n{}", output.status, text(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{who:?}: `{line}` gave {:?}\n{}",
+            output.status,
+            text(&output.stderr)
+        );
         text(&output.stdout).trim_end().to_owned()
     }
 }
@@ -164,7 +190,11 @@ impl Drop for Place {
             Command::new("chmod").args(["-R", "u+rwX"]).arg(&self.path).status()?;
             std::fs::remove_dir_all(&self.path)
         });
-        assert!(removed.is_ok() || std::thread::panicking(), "{}: {removed:?}", self.path.display());
+        assert!(
+            removed.is_ok() || std::thread::panicking(),
+            "{}: {removed:?}",
+            self.path.display()
+        );
     }
 }
 
@@ -190,16 +220,23 @@ pub fn v1_folder(controller: &str) -> Option<PathBuf> {
     folder.exists().then_some(folder)
 }
 
-/// Groups of launchers that are dead. Tests run side by side, so those of living ones are nobody's leftovers.
+/// Groups of launchers that are dead. Tests run side by side, so those of living ones are nobody's
+/// leftovers.
 pub fn dead_groups() -> Vec<String> {
     let mut found = vec![];
     for entry in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
         let Some(folder) = v1_folder(&entry.file_name().to_string_lossy()) else { continue };
         for group in std::fs::read_dir(folder).unwrap().flatten() {
             let name = group.file_name().to_string_lossy().into_owned();
-            let Some(pid) = name.strip_prefix("stockade-").and_then(|rest| rest.split('-').next()) else { continue };
+            let Some(pid) = name.strip_prefix("stockade-").and_then(|rest| rest.split('-').next())
+            else {
+                continue;
+            };
             // One that ended well meanwhile took its group with it first.
-            if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() && group.path().exists() {
+            if pid.parse::<u32>().is_ok()
+                && !Path::new("/proc").join(pid).exists()
+                && group.path().exists()
+            {
                 found.push(group.path().display().to_string());
             }
         }
@@ -216,16 +253,19 @@ pub fn unwrapped(text: &str) -> String {
     text.replace("\n  │ ", " ").replace("\n        ", " ")
 }
 
-/// The system's programs, proc, dev and a /tmp: what most tests want. Further lines go to `[mounts]`.
+/// The system's programs, proc, dev and a /tmp: what most tests want. Further lines go to
+/// `[mounts]`.
 pub fn system(more_mounts: &str) -> String {
     format!(
-        "format = 1\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = {{ bind = \"/lib64\", missing = \"skip\" }}\n\
-         \"/sbin\" = \"ro\"\n\"/etc\" = \"ro\"\n\"/tmp\" = \"tmpfs\"\n\"/proc\" = \"proc\"\n\"/dev\" = \"dev\"\n{more_mounts}\n"
+        "format = 1\n[mounts]\n\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" \
+         = {{ bind = \"/lib64\", missing = \"skip\" }}\n\
+         \"/sbin\" = \"ro\"\n\"/etc\" = \"ro\"\n\"/tmp\" = \"tmpfs\"\n\"/proc\" = \
+         \"proc\"\n\"/dev\" = \"dev\"\n{more_mounts}\n"
     )
 }
 
-/// Puts a program somewhere. Not with std::fs::copy: a fork of another test's thread would hold it open for writing for a moment, and
-/// executing it would fail with ETXTBSY.
+/// Puts a program somewhere. Not with std::fs::copy: a fork of another test's thread would hold it
+/// open for writing for a moment, and executing it would fail with ETXTBSY.
 pub fn install(program: &Path, into: &Path) {
     if std::fs::hard_link(program, into).is_err() {
         let status = Command::new("cp").arg(program).arg(into).status().unwrap();
@@ -238,7 +278,8 @@ pub fn install(program: &Path, into: &Path) {
 pub fn probe(place: &Place) -> PathBuf {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     let built = BUILT.get_or_init(|| {
-        let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("probe-{}", std::process::id()));
+        let built =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("probe-{}", std::process::id()));
         compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probe.c"), &built);
         built
     });
@@ -249,8 +290,12 @@ pub fn probe(place: &Place) -> PathBuf {
 
 /// Builds a C program of the tests once, static, so that it runs in any sandbox.
 pub fn compile(source: &Path, into: &Path) {
-    let status =
-        Command::new("gcc").args(["-O1", "-static", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"]).arg(into).arg(source).status().unwrap();
+    let status = Command::new("gcc")
+        .args(["-O1", "-static", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
+        .arg(into)
+        .arg(source)
+        .status()
+        .unwrap();
     assert!(status.success(), "gcc {source:?}");
 }
 

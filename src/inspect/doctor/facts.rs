@@ -1,5 +1,5 @@
-//! What is known of a machine, for one user: plain data, so that a test can invent a machine. [`super::read`] and [`super::tries`]
-//! fill it, [`super::judge`] makes lines of it.
+//! What is known of a machine, for one user: plain data, so that a test can invent a machine.
+//! [`super::read`] and [`super::tries`] fill it, [`super::judge`] makes lines of it.
 
 use crate::kernel::namespace::Kind;
 use crate::launch::cause::{Barriers, Cause};
@@ -22,7 +22,8 @@ impl From<crate::sys::Result> for Tried {
     }
 }
 
-/// What a process does that tries; in new namespaces with every capability in them, but for what any process can do.
+/// What a process does that tries; in new namespaces with every capability in them, but for what
+/// any process can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// Limits user namespaces inside to none.
@@ -53,8 +54,17 @@ pub enum Act {
 
 impl Act {
     /// What takes a namespace, in order.
-    pub const INSIDE: [Act; 9] =
-        [Act::ForbidUserNamespaces, Act::HostName, Act::Proc, Act::ProcSubset, Act::Sysfs, Act::Mqueue, Act::Tmpfs, Act::Overlay, Act::Pivot];
+    pub const INSIDE: [Act; 9] = [
+        Act::ForbidUserNamespaces,
+        Act::HostName,
+        Act::Proc,
+        Act::ProcSubset,
+        Act::Sysfs,
+        Act::Mqueue,
+        Act::Tmpfs,
+        Act::Overlay,
+        Act::Pivot,
+    ];
     /// What any process can do.
     pub const ANYWHERE: [Act; 3] = [Act::Keyring, Act::Filter, Act::Listener];
 }
@@ -151,7 +161,8 @@ pub struct Manager {
 pub enum OverlayModule {
     /// The kernel has it.
     Present,
-    /// A module that is not loaded; the kernel loads it when it is first asked for, so nobody asks here.
+    /// A module that is not loaded; the kernel loads it when it is first asked for, so nobody asks
+    /// here.
     NotLoaded,
     /// The kernel has none.
     #[default]
@@ -225,12 +236,18 @@ pub struct Facts {
 impl Facts {
     /// What came of an act.
     pub fn act(&self, act: Act) -> Tried {
-        self.acts.iter().find(|(known, _)| *known == act).map_or(Tried::Untried, |(_, tried)| *tried)
+        self.acts
+            .iter()
+            .find(|(known, _)| *known == act)
+            .map_or(Tried::Untried, |(_, tried)| *tried)
     }
 
     /// What came of making a kind of namespace.
     pub fn namespace(&self, kind: Kind) -> Tried {
-        self.namespaces.iter().find(|(known, _)| *known == kind).map_or(Tried::Untried, |(_, tried)| *tried)
+        self.namespaces
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .map_or(Tried::Untried, |(_, tried)| *tried)
     }
 
     /// Whether the caller is root, of the machine or of a container.
@@ -242,7 +259,9 @@ impl Facts {
     pub fn user_namespace_cause(&self) -> Option<Cause> {
         match (self.namespace(Kind::User), self.maps, self.act(Act::HostName)) {
             (Tried::Refused(errno), ..) => self.barriers.of_clone(&[Kind::User], errno),
-            (_, Tried::Refused(_), _) | (_, _, Tried::Refused(_)) => self.barriers.user_namespaces(),
+            (_, Tried::Refused(_), _) | (_, _, Tried::Refused(_)) => {
+                self.barriers.user_namespaces()
+            }
             _ => None,
         }
     }

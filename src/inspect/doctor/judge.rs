@@ -37,11 +37,13 @@ pub fn judge(facts: &Facts) -> Vec<Line> {
         surroundings,
     ];
     let facts = &without_the_powerless(facts);
-    let lines = all.into_iter().map(|line| line(facts)).chain([limits::noexec(facts), limits::core(facts)]);
+    let lines =
+        all.into_iter().map(|line| line(facts)).chain([limits::noexec(facts), limits::core(facts)]);
     lines.map(finish).collect()
 }
 
-/// Where capabilities mean nothing in a new user namespace, nothing that was tried there tells more.
+/// Where capabilities mean nothing in a new user namespace, nothing that was tried there tells
+/// more.
 fn without_the_powerless(facts: &Facts) -> Facts {
     let mut facts = facts.clone();
     if matches!(facts.act(Act::HostName), Tried::Refused(_)) {
@@ -56,7 +58,8 @@ fn finish(line: Line) -> Line {
     Line { value: escape(&line.value), fix, ..line }
 }
 
-/// Whether all that stockade's defaults need is there: the sandbox of the built-in profile `base` could be built.
+/// Whether all that stockade's defaults need is there: the sandbox of the built-in profile `base`
+/// could be built.
 pub fn serves(facts: &Facts) -> bool {
     matches!(facts.sandbox, Some(Ok(())))
 }
@@ -69,7 +72,8 @@ fn refused(errno: i32, cause: Option<&Cause>) -> String {
 
 /// A line about something that needs what another line is about.
 fn untried(name: &'static str, lost: &str) -> Line {
-    Line::less(name, State::Missing, "not tried: it needs a user namespace that works", lost).fix(Fix::Words(AS_ABOVE.into()))
+    Line::less(name, State::Missing, "not tried: it needs a user namespace that works", lost)
+        .fix(Fix::Words(AS_ABOVE.into()))
 }
 
 const AS_ABOVE: &str = "as for user namespaces";
@@ -79,8 +83,10 @@ fn sandbox(facts: &Facts) -> Line {
     match &facts.sandbox {
         None => Line::less(NAME, State::Missing, "not tried", "nothing is known"),
         Some(Ok(())) => Line::ok(NAME, "built here from the profile `base`, and taken down"),
-        Some(Err((message, help))) => Line::less(NAME, State::Missing, message.clone(), "all that stockade does by default")
-            .fix(Fix::Words(help.clone().unwrap_or("see the lines below".into()))),
+        Some(Err((message, help))) => {
+            Line::less(NAME, State::Missing, message.clone(), "all that stockade does by default")
+                .fix(Fix::Words(help.clone().unwrap_or("see the lines below".into())))
+        }
     }
 }
 
@@ -90,13 +96,15 @@ fn kernel(facts: &Facts) -> Line {
         return Line::ok("kernel", format!("{}; {major}.{minor} is the least", facts.release));
     }
     let lost = "every sandbox: the mount calls that stockade stands on are missing";
-    Line::less("kernel", State::Missing, facts.release.clone(), lost).fix(Fix::Words(format!("boot Linux {major}.{minor} or newer")))
+    Line::less("kernel", State::Missing, facts.release.clone(), lost)
+        .fix(Fix::Words(format!("boot Linux {major}.{minor} or newer")))
 }
 
 /// What ordinary users and root lose without user namespaces.
 fn without_user_namespaces(facts: &Facts) -> &'static str {
     if facts.is_root() {
-        "sandboxes but Landlock alone (stockade run landlock -- make test) and those with namespaces.user = \"host\" and identity.host = true"
+        "sandboxes but Landlock alone (stockade run landlock -- make test) and those with \
+         namespaces.user = \"host\" and identity.host = true"
     } else {
         "every sandbox but Landlock alone (stockade run landlock -- make test)"
     }
@@ -108,15 +116,21 @@ fn user_namespaces(facts: &Facts) -> Line {
     let lost = without_user_namespaces(facts);
     let fix = cause.as_ref().map(|cause| cause.fix.clone());
     match (facts.namespace(Kind::User), facts.maps, facts.act(Act::HostName)) {
-        (Tried::Works, Tried::Works, Tried::Works) => Line::ok(NAME, "made, with ids mapped and capabilities inside"),
-        (Tried::Refused(errno), ..) => Line::less(NAME, State::Missing, refused(errno, cause.as_ref()), lost).fix_maybe(fix),
+        (Tried::Works, Tried::Works, Tried::Works) => {
+            Line::ok(NAME, "made, with ids mapped and capabilities inside")
+        }
+        (Tried::Refused(errno), ..) => {
+            Line::less(NAME, State::Missing, refused(errno, cause.as_ref()), lost).fix_maybe(fix)
+        }
         (Tried::Untried, ..) => Line::less(NAME, State::Missing, "not tried", lost),
         (_, Tried::Refused(errno), _) => {
-            let value = format!("made, but its ids cannot be mapped: {}", refused(errno, cause.as_ref()));
+            let value =
+                format!("made, but its ids cannot be mapped: {}", refused(errno, cause.as_ref()));
             Line::less(NAME, State::Missing, value, lost).fix_maybe(fix)
         }
         (.., Tried::Refused(errno)) => {
-            let value = format!("made, but without power inside: {}", refused(errno, cause.as_ref()));
+            let value =
+                format!("made, but without power inside: {}", refused(errno, cause.as_ref()));
             Line::less(NAME, State::Missing, value, lost).fix_maybe(fix)
         }
         _ => Line::ok(NAME, "made"),
@@ -128,7 +142,13 @@ fn other_namespaces(facts: &Facts) -> Line {
     let kinds = || Kind::ALL.into_iter().filter(|kind| *kind != Kind::User);
     if facts.namespace(Kind::User) != Tried::Works && !facts.is_root() {
         let lost = kinds().map(Kind::word).collect::<Vec<_>>().join(", ");
-        return Line::less(NAME, State::Missing, "not tried: an ordinary user makes them in a user namespace", lost).fix(Fix::Words(AS_ABOVE.into()));
+        return Line::less(
+            NAME,
+            State::Missing,
+            "not tried: an ordinary user makes them in a user namespace",
+            lost,
+        )
+        .fix(Fix::Words(AS_ABOVE.into()));
     }
     let failed: Vec<(Kind, i32)> = kinds()
         .filter_map(|kind| match facts.namespace(kind) {
@@ -149,14 +169,18 @@ fn other_namespaces(facts: &Facts) -> Line {
             kind => format!("namespaces.{} = \"new\"", kind.word()),
         })
         .collect();
-    Line::less(NAME, State::Limited, value, settings.join(", ")).fix_maybe(cause.map(|cause| cause.fix))
+    Line::less(NAME, State::Limited, value, settings.join(", "))
+        .fix_maybe(cause.map(|cause| cause.fix))
 }
 
 fn file_tree(facts: &Facts) -> Line {
     const NAME: &str = "file tree";
-    const LOST: &str = "[mounts]: every sandbox but Landlock alone (stockade run landlock -- make test)";
+    const LOST: &str =
+        "[mounts]: every sandbox but Landlock alone (stockade run landlock -- make test)";
     match (facts.act(Act::Tmpfs), facts.act(Act::Pivot)) {
-        (Tried::Works, Tried::Works) => Line::ok(NAME, "a new root was mounted, and the old one left"),
+        (Tried::Works, Tried::Works) => {
+            Line::ok(NAME, "a new root was mounted, and the old one left")
+        }
         (Tried::Untried, _) | (_, Tried::Untried) => untried(NAME, LOST),
         (Tried::Refused(errno), _) => {
             let cause = facts.user_namespace_cause();
@@ -174,7 +198,9 @@ fn file_tree(facts: &Facts) -> Line {
 fn proc(facts: &Facts) -> Line {
     const NAME: &str = "proc";
     let (whole, subset) = (facts.act(Act::Proc), facts.act(Act::ProcSubset));
-    let cause = |errno| (errno == libc::EPERM).then(|| cause::masked_proc(matches!(subset, Tried::Refused(_))));
+    let cause = |errno| {
+        (errno == libc::EPERM).then(|| cause::masked_proc(matches!(subset, Tried::Refused(_))))
+    };
     match (whole, subset) {
         (Tried::Works, _) => Line::ok(NAME, "a new one can be mounted"),
         (Tried::Untried, _) => untried(NAME, "\"/proc\" = \"proc\""),
@@ -185,7 +211,8 @@ fn proc(facts: &Facts) -> Line {
             };
             let cause = cause(errno);
             let value = format!("{value}{}", refused(errno, cause.as_ref()));
-            Line::less(NAME, state, value, "\"/proc\" = \"proc\", which `base` and `default` have").fix_maybe(cause.map(|cause| cause.fix))
+            Line::less(NAME, state, value, "\"/proc\" = \"proc\", which `base` and `default` have")
+                .fix_maybe(cause.map(|cause| cause.fix))
         }
     }
 }
@@ -207,7 +234,8 @@ fn other_mounts(facts: &Facts) -> Line {
             let cause = (*name == "sysfs" && *errno == libc::EPERM).then(cause::masked_sysfs);
             let names: Vec<&str> = failed.iter().map(|(name, _)| *name).collect();
             let value = format!("no new {}: {}", names.join(", "), refused(*errno, cause.as_ref()));
-            Line::less(NAME, State::Limited, value, "mounts of these kinds").fix_maybe(cause.map(|cause| cause.fix))
+            Line::less(NAME, State::Limited, value, "mounts of these kinds")
+                .fix_maybe(cause.map(|cause| cause.fix))
         }
     }
 }
@@ -230,38 +258,66 @@ fn subordinate(facts: &Facts) -> Line {
     const NAME: &str = "subordinate ids";
     const LOST: &str = "identity.uid-map and gid-map = \"auto\": other ids inside";
     let ids = &facts.subordinate;
-    let lost = if facts.is_root() { LOST.into() } else { format!("{LOST}, and leaving supplementary groups") };
-    let count = |ranges: &[(u32, u32)]| ranges.iter().map(|(_, count)| u64::from(*count)).sum::<u64>();
+    let lost = if facts.is_root() {
+        LOST.into()
+    } else {
+        format!("{LOST}, and leaving supplementary groups")
+    };
+    let count =
+        |ranges: &[(u32, u32)]| ranges.iter().map(|(_, count)| u64::from(*count)).sum::<u64>();
     if ids.users.is_empty() || ids.groups.is_empty() {
         let last = ids.free.saturating_add(65_535);
         let range = format!("{}-{last}", ids.free);
         let fix = match facts.user.parse::<u32>() {
             // usermod(8) knows users of /etc/passwd alone.
             Ok(uid) => format!("echo {uid}:{}:65536 | tee -a /etc/subuid >> /etc/subgid", ids.free),
-            Err(_) => format!("usermod --add-subuids {range} --add-subgids {range} {}", shell_word(&facts.user)),
+            Err(_) => format!(
+                "usermod --add-subuids {range} --add-subgids {range} {}",
+                shell_word(&facts.user)
+            ),
         };
         let value = format!("{} has none in /etc/subuid and /etc/subgid", facts.user);
         // Root needs no helper, and few profiles ask.
-        return Line::less(NAME, if facts.is_root() { State::Limited } else { State::Missing }, value, lost).fix(Fix::Root(fix));
+        return Line::less(
+            NAME,
+            if facts.is_root() { State::Limited } else { State::Missing },
+            value,
+            lost,
+        )
+        .fix(Fix::Root(fix));
     }
     let found = format!("{} users, {} groups", count(&ids.users), count(&ids.groups));
     if facts.is_root() {
         return Line::ok(NAME, format!("{found}; root maps them itself"));
     }
-    let helper = ids.helpers.iter().zip(["newuidmap", "newgidmap"]).find(|(helper, _)| **helper != Helper::Able);
+    let helper = ids
+        .helpers
+        .iter()
+        .zip(["newuidmap", "newgidmap"])
+        .find(|(helper, _)| **helper != Helper::Able);
     match (helper, &ids.mapped) {
         (Some((Helper::Absent, name)), _) => {
-            Line::less(NAME, State::Missing, format!("{found}, but there is no {name}"), lost).fix(install(facts.packages, Package::Uidmap))
+            Line::less(NAME, State::Missing, format!("{found}, but there is no {name}"), lost)
+                .fix(install(facts.packages, Package::Uidmap))
         }
-        (Some((Helper::NoSuid, name)), _) => Line::less(NAME, State::Missing, format!("{found}, but {name} lies on a nosuid mount"), lost)
-            .fix(Fix::Root("mount -o remount,suid /usr".into())),
+        (Some((Helper::NoSuid, name)), _) => Line::less(
+            NAME,
+            State::Missing,
+            format!("{found}, but {name} lies on a nosuid mount"),
+            lost,
+        )
+        .fix(Fix::Root("mount -o remount,suid /usr".into())),
         // A helper that maps has what it needs, however it came by it.
         (_, Some(Ok(()))) => Line::ok(NAME, format!("{found}; newuidmap and newgidmap map them")),
         (Some((Helper::Plain, name)), _) => {
-            Line::less(NAME, State::Missing, format!("{found}, but {name} is not set-id"), lost).fix(Fix::Root(format!("chmod u+s /usr/bin/{name}")))
+            Line::less(NAME, State::Missing, format!("{found}, but {name} is not set-id"), lost)
+                .fix(Fix::Root(format!("chmod u+s /usr/bin/{name}")))
         }
         (_, Some(Err(said))) => Line::less(NAME, State::Missing, said.clone(), lost)
-            .fix(Fix::Words("start stockade without no_new_privs (a unit's NoNewPrivileges=, a container's flag)".into())),
+            .fix(Fix::Words(
+            "start stockade without no_new_privs (a unit's NoNewPrivileges=, a container's flag)"
+                .into(),
+        )),
         (_, None) => untried(NAME, &lost),
     }
 }
@@ -274,13 +330,22 @@ fn idmaps(facts: &Facts) -> Line {
     if facts.idmaps.is_empty() {
         return untried(NAME, "writable binds, where root starts the sandbox");
     }
-    let (able, unable): (Vec<_>, Vec<_>) = facts.idmaps.iter().partition(|(.., tried)| *tried == Tried::Works);
-    let names =
-        |folders: &[&(String, String, Tried)]| folders.iter().map(|(path, kind, _)| format!("{path} ({kind})")).collect::<Vec<_>>().join(", ");
+    let (able, unable): (Vec<_>, Vec<_>) =
+        facts.idmaps.iter().partition(|(.., tried)| *tried == Tried::Works);
+    let names = |folders: &[&(String, String, Tried)]| {
+        folders
+            .iter()
+            .map(|(path, kind, _)| format!("{path} ({kind})"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let Some((.., tried)) = unable.first() else { return Line::ok(NAME, names(&able)) };
     let cause = match tried {
         Tried::Refused(libc::EPERM) => cause::foreign_idmap(),
-        Tried::Refused(libc::ENOSYS) => Cause { says: "this kernel has none".into(), fix: Fix::Words("boot Linux 5.14 or newer".into()) },
+        Tried::Refused(libc::ENOSYS) => Cause {
+            says: "this kernel has none".into(),
+            fix: Fix::Words("boot Linux 5.14 or newer".into()),
+        },
         _ => cause::no_idmap(),
     };
     let state = if able.is_empty() { State::Missing } else { State::Limited };
@@ -288,7 +353,8 @@ fn idmaps(facts: &Facts) -> Line {
         true => format!("not on {}", names(&unable)),
         false => format!("on {}; not on {}", names(&able), names(&unable)),
     };
-    Line::less(NAME, state, value, "writable binds there, where root starts the sandbox").fix(cause.fix)
+    Line::less(NAME, state, value, "writable binds there, where root starts the sandbox")
+        .fix(cause.fix)
 }
 
 fn overlay(facts: &Facts) -> Line {
@@ -296,18 +362,27 @@ fn overlay(facts: &Facts) -> Line {
     const NAME: &str = "overlay";
     const LOST: &str = "mounts with `layers`";
     match (facts.overlay, facts.act(Act::Overlay)) {
-        (Absent, _) => Line::less(NAME, State::Missing, "this kernel has no overlay file system", LOST)
-            .fix(Fix::Words("boot a kernel with CONFIG_OVERLAY_FS".into())),
+        (Absent, _) => {
+            Line::less(NAME, State::Missing, "this kernel has no overlay file system", LOST)
+                .fix(Fix::Words("boot a kernel with CONFIG_OVERLAY_FS".into()))
+        }
         (NotLoaded, _) => Line::ok(NAME, "a module that is loaded at the first mount; untried"),
         (Present, Tried::Works) => Line::ok(NAME, "works in a user namespace"),
         (Present, Tried::Untried) => untried(NAME, LOST),
-        (Present, Tried::Refused(errno)) => Line::less(NAME, State::Missing, format!("refused: {}", errno_words(errno)), LOST)
-            .fix(Fix::Words("boot Linux 5.11 or newer; see the kernel's log: dmesg | tail".into())),
+        (Present, Tried::Refused(errno)) => {
+            Line::less(NAME, State::Missing, format!("refused: {}", errno_words(errno)), LOST).fix(
+                Fix::Words("boot Linux 5.11 or newer; see the kernel's log: dmesg | tail".into()),
+            )
+        }
     }
 }
 
 fn surroundings(facts: &Facts) -> Line {
-    let filter = if facts.barriers.filtered { "a system call filter is on stockade itself" } else { "no outer system call filter" };
+    let filter = if facts.barriers.filtered {
+        "a system call filter is on stockade itself"
+    } else {
+        "no outer system call filter"
+    };
     let value = match &facts.container {
         Some(sign) => format!("{sign}; {filter}"),
         None => format!("no sign of one; {filter}"),

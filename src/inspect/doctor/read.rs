@@ -1,8 +1,11 @@
-//! Reads the facts: files of the machine, and what [`super::tries`] finds out. It judges nothing and changes nothing.
+//! Reads the facts: files of the machine, and what [`super::tries`] finds out. It judges nothing
+//! and changes nothing.
 
 use crate::host::Host;
 use crate::host::caller::Caller;
-use crate::inspect::doctor::facts::{Cgroups, Facts, Helper, Layout, Manager, Module, OverlayModule, Packages, Subordinate, Tried};
+use crate::inspect::doctor::facts::{
+    Cgroups, Facts, Helper, Layout, Manager, Module, OverlayModule, Packages, Subordinate, Tried,
+};
 use crate::inspect::doctor::tries;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
@@ -20,7 +23,8 @@ use nix::unistd::{AccessFlags, access};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 impl Facts {
-    /// Looks at this machine. At its end a whole sandbox is built and taken down, which leaves this process with its signals blocked.
+    /// Looks at this machine. At its end a whole sandbox is built and taken down, which leaves this
+    /// process with its signals blocked.
     pub fn read() -> Facts {
         let caller = Caller::current();
         let user = tries::namespaces(&[Kind::User]);
@@ -33,11 +37,17 @@ impl Facts {
                 kind => (kind, tries::namespaces(&[Kind::User, kind])),
             })
             .collect();
-        let kinds: Vec<Kind> = namespaces.iter().filter(|(_, tried)| *tried == Tried::Works).map(|(kind, _)| *kind).collect();
+        let kinds: Vec<Kind> = namespaces
+            .iter()
+            .filter(|(_, tried)| *tried == Tried::Works)
+            .map(|(kind, _)| *kind)
+            .collect();
         let overlay = overlay();
-        let (maps, mut acts) = tries::acts(&kinds, caller.uid, caller.gid, overlay == OverlayModule::Present);
+        let (maps, mut acts) =
+            tries::acts(&kinds, caller.uid, caller.gid, overlay == OverlayModule::Present);
         acts.extend(tries::acts_anywhere());
-        let release = nix::sys::utsname::uname().map_or(String::new(), |name| name.release().to_string_lossy().into_owned());
+        let release = nix::sys::utsname::uname()
+            .map_or(String::new(), |name| name.release().to_string_lossy().into_owned());
         Facts {
             uid: caller.uid,
             user: caller.user.clone(),
@@ -54,7 +64,10 @@ impl Facts {
             idmaps: if caller.uid == 0 && maps == Tried::Works { idmaps(&caller) } else { vec![] },
             cgroups: cgroups(&caller),
             manager: manager(&caller),
-            pasta: PROGRAMS.iter().map(|folder| format!("{folder}/pasta")).find(|path| access(path.as_str(), AccessFlags::X_OK).is_ok()),
+            pasta: PROGRAMS
+                .iter()
+                .map(|folder| format!("{folder}/pasta"))
+                .find(|path| access(path.as_str(), AccessFlags::X_OK).is_ok()),
             tun: usable("/dev/net/tun", AccessFlags::R_OK | AccessFlags::W_OK),
             modules: modules(),
             container: container(),
@@ -86,8 +99,15 @@ fn build(caller: Caller) -> Result<(), (String, Option<String>)> {
     // A profile of the same name would make it ambiguous.
     let caller = Caller { system_profiles: "/nonexistent".into(), user_profiles: None, ..caller };
     let mut sources = Sources::default();
-    let request = Request { profile: "base".into(), args: vec!["true".into()], ..Request::default() };
-    let first = |problems: Problems| problems.into_iter().next().map(|problem| (problem.message, problem.help)).unwrap_or_default();
+    let request =
+        Request { profile: "base".into(), args: vec!["true".into()], ..Request::default() };
+    let first = |problems: Problems| {
+        problems
+            .into_iter()
+            .next()
+            .map(|problem| (problem.message, problem.help))
+            .unwrap_or_default()
+    };
     let profile = load(&request, &caller, &mut sources).map_err(first)?;
     let host = Host::probe(&profile, caller, &sources);
     let plan = crate::plan::plan(&profile, &host).map_err(first)?;
@@ -104,17 +124,25 @@ fn packages(release: &str) -> Packages {
         "suse" | "opensuse" | "sles" => Some(Packages::Zypper),
         _ => None,
     };
-    let values = ["ID=", "ID_LIKE="].iter().filter_map(|key| release.lines().find_map(|line| line.strip_prefix(key)));
+    let values = ["ID=", "ID_LIKE="]
+        .iter()
+        .filter_map(|key| release.lines().find_map(|line| line.strip_prefix(key)));
     values.flat_map(|value| value.trim_matches('"').split(' ')).find_map(of).unwrap_or_default()
 }
 
 fn subordinate(caller: &Caller, maps: Tried) -> Subordinate {
-    let (users, groups) = (probe::read_subordinate("/etc/subuid"), probe::read_subordinate("/etc/subgid"));
+    let (users, groups) =
+        (probe::read_subordinate("/etc/subuid"), probe::read_subordinate("/etc/subgid"));
     let own = |all: &[(String, u32, u32)]| {
-        let ours = all.iter().filter(|(name, ..)| *name == caller.user || *name == caller.uid.to_string());
+        let ours =
+            all.iter().filter(|(name, ..)| *name == caller.user || *name == caller.uid.to_string());
         ours.map(|(_, first, count)| (*first, *count)).collect::<Vec<_>>()
     };
-    let taken = users.iter().chain(&groups).map(|(_, first, count)| first + count).filter(|end| *end < 0x7000_0000);
+    let taken = users
+        .iter()
+        .chain(&groups)
+        .map(|(_, first, count)| first + count)
+        .filter(|end| *end < 0x7000_0000);
     let mut found = Subordinate {
         users: own(&users),
         groups: own(&groups),
@@ -122,18 +150,26 @@ fn subordinate(caller: &Caller, maps: Tried) -> Subordinate {
         helpers: HELPERS.map(helper),
         mapped: None,
     };
-    let asked = caller.uid != 0 && maps == Tried::Works && !found.users.is_empty() && !found.groups.is_empty();
+    let asked = caller.uid != 0
+        && maps == Tried::Works
+        && !found.users.is_empty()
+        && !found.groups.is_empty();
     if asked && !found.helpers.contains(&Helper::Absent) {
-        found.mapped = Some(tries::subordinate(&found.users, &found.groups, caller.uid, caller.gid));
+        found.mapped =
+            Some(tries::subordinate(&found.users, &found.groups, caller.uid, caller.gid));
     }
     found
 }
 
 fn helper(path: &str) -> Helper {
     let Ok(meta) = std::fs::metadata(path) else { return Helper::Absent };
-    let real = std::fs::canonicalize(path).ok().and_then(|path| path.to_str().map(str::to_owned)).unwrap_or(path.into());
+    let real = std::fs::canonicalize(path)
+        .ok()
+        .and_then(|path| path.to_str().map(str::to_owned))
+        .unwrap_or(path.into());
     let set_id = meta.permissions().mode() & 0o4000 != 0 && meta.uid() == 0;
-    let capable = sys::attribute_length(Name::new(&real).as_c_str(), c"security.capability").is_ok();
+    let capable =
+        sys::attribute_length(Name::new(&real).as_c_str(), c"security.capability").is_ok();
     match statvfs(path).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOSUID)) {
         true => Helper::NoSuid,
         false if set_id || capable => Helper::Able,
@@ -142,12 +178,18 @@ fn helper(path: &str) -> Helper {
 }
 
 fn overlay() -> OverlayModule {
-    if text("/proc/filesystems").lines().any(|line| line.trim_start_matches("nodev").trim() == "overlay") {
+    if text("/proc/filesystems")
+        .lines()
+        .any(|line| line.trim_start_matches("nodev").trim() == "overlay")
+    {
         return OverlayModule::Present;
     }
     let release = text("/proc/sys/kernel/osrelease");
     let modules = text(&format!("/lib/modules/{}/modules.dep", release.trim()));
-    if modules.lines().any(|line| line.split(':').next().is_some_and(|file| file.contains("/overlay.ko"))) {
+    if modules
+        .lines()
+        .any(|line| line.split(':').next().is_some_and(|file| file.contains("/overlay.ko")))
+    {
         OverlayModule::NotLoaded
     } else {
         OverlayModule::Absent
@@ -159,7 +201,11 @@ fn idmaps(caller: &Caller) -> Vec<(String, String, Tried)> {
     let mut seen = vec![];
     let mut found = vec![];
     for path in ["/", "/home", "/srv", "/var/lib", "/tmp", &caller.cwd] {
-        let Some(device) = std::fs::metadata(path).ok().filter(|meta| meta.is_dir()).map(|meta| meta.dev()) else { continue };
+        let Some(device) =
+            std::fs::metadata(path).ok().filter(|meta| meta.is_dir()).map(|meta| meta.dev())
+        else {
+            continue;
+        };
         if !seen.contains(&device) {
             seen.push(device);
             found.push((path.to_owned(), file_system(path), tries::idmap(path)));
@@ -168,15 +214,20 @@ fn idmaps(caller: &Caller) -> Vec<(String, String, Tried)> {
     found
 }
 
-/// The type of the file system at a path, by the last mount that lies above it (proc_pid_mountinfo(5)).
+/// The type of the file system at a path, by the last mount that lies above it
+/// (proc_pid_mountinfo(5)).
 fn file_system(path: &str) -> String {
     let table = text("/proc/self/mountinfo");
     let mounts = table.lines().filter_map(|line| {
         let (mount, rest) = line.split_once(" - ")?;
         Some((mount.split(' ').nth(4)?, rest.split(' ').next()?))
     });
-    let above = mounts.filter(|(at, _)| *at == "/" || path == *at || path.strip_prefix(at).is_some_and(|rest| rest.starts_with('/')));
-    above.max_by_key(|(at, _)| at.len()).map_or_else(|| "unknown".into(), |(_, kind)| kind.to_owned())
+    let above = mounts.filter(|(at, _)| {
+        *at == "/" || path == *at || path.strip_prefix(at).is_some_and(|rest| rest.starts_with('/'))
+    });
+    above
+        .max_by_key(|(at, _)| at.len())
+        .map_or_else(|| "unknown".into(), |(_, kind)| kind.to_owned())
 }
 
 fn cgroups(caller: &Caller) -> Cgroups {
@@ -185,8 +236,11 @@ fn cgroups(caller: &Caller) -> Cgroups {
         table.lines().find_map(|line| {
             let (mount, rest) = line.split_once(" - ")?;
             let mut rest = rest.split(' ');
-            let right =
-                rest.next() == Some(kind) && (option.is_empty() || rest.nth(1).is_some_and(|options| options.split(',').any(|word| word == option)));
+            let right = rest.next() == Some(kind)
+                && (option.is_empty()
+                    || rest
+                        .nth(1)
+                        .is_some_and(|options| options.split(',').any(|word| word == option)));
             let mut fields = mount.split(' ').skip(3);
             right.then(|| Some((fields.next()?.to_owned(), fields.next()?.to_owned())))?
         })
@@ -194,9 +248,17 @@ fn cgroups(caller: &Caller) -> Cgroups {
     let own = text("/proc/self/cgroup");
     let group = |controller: &str| {
         let lines = own.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-        lines.filter(|(names, _)| names.split(',').any(|name| name == controller)).map(|(_, path)| path.to_owned()).next()
+        lines
+            .filter(|(names, _)| names.split(',').any(|name| name == controller))
+            .map(|(_, path)| path.to_owned())
+            .next()
     };
-    let (v2, v1) = (mounted("cgroup2", ""), mounted("cgroup", "memory").or_else(|| mounted("cgroup", "pids")).or_else(|| mounted("cgroup", "")));
+    let (v2, v1) = (
+        mounted("cgroup2", ""),
+        mounted("cgroup", "memory")
+            .or_else(|| mounted("cgroup", "pids"))
+            .or_else(|| mounted("cgroup", "")),
+    );
     let (layout, place, controller) = match (v2, v1) {
         (Some(v2), None) => (Layout::V2, v2, ""),
         (Some(_), Some(v1)) => (Layout::Hybrid, v1, "memory"),
@@ -208,18 +270,30 @@ fn cgroups(caller: &Caller) -> Cgroups {
     let (root, at) = place;
     let below = group.strip_prefix(root.trim_end_matches('/')).unwrap_or(&group);
     let folder = format!("{at}{}", below.trim_end_matches('/'));
-    let writable = |name: &str| access(format!("{folder}{name}").as_str(), AccessFlags::W_OK).is_ok();
+    let writable =
+        |name: &str| access(format!("{folder}{name}").as_str(), AccessFlags::W_OK).is_ok();
     let controllers = match layout {
         // Root can give a group whatever the top has.
         Layout::V2 if caller.uid == 0 => words(&format!("{at}/cgroup.controllers")),
         Layout::V2 => words(&format!("{folder}/cgroup.controllers")),
         _ => {
-            let names = own.lines().filter_map(|line| line.split(':').nth(1)).flat_map(|names| names.split(','));
-            names.filter(|name| !name.is_empty() && !name.contains('=')).map(str::to_owned).collect()
+            let names = own
+                .lines()
+                .filter_map(|line| line.split(':').nth(1))
+                .flat_map(|names| names.split(','));
+            names
+                .filter(|name| !name.is_empty() && !name.contains('='))
+                .map(str::to_owned)
+                .collect()
         }
     };
     let subtree = layout != Layout::V2 || writable("/cgroup.subtree_control");
-    Cgroups { layout, group, controllers, delegated: writable("/") && writable("/cgroup.procs") && subtree }
+    Cgroups {
+        layout,
+        group,
+        controllers,
+        delegated: writable("/") && writable("/cgroup.procs") && subtree,
+    }
 }
 
 /// The systemd that takes the caller's orders, looked for as `[limits]` does.
@@ -228,10 +302,17 @@ fn manager(caller: &Caller) -> Manager {
     match systemd::find(caller.uid, caller.runtime_dir.as_deref()) {
         Ok(found) => {
             let folder = folder_of_manager(found.pid).map(|hierarchy| hierarchy.folder);
-            let controllers = folder.map(|folder| words(&format!("{folder}/cgroup.controllers"))).unwrap_or_default();
+            let controllers = folder
+                .map(|folder| words(&format!("{folder}/cgroup.controllers")))
+                .unwrap_or_default();
             Manager { socket: Some(found.socket.path), reached: Tried::Works, controllers, booted }
         }
-        Err(unreached) => Manager { socket: unreached.socket, reached: Tried::Refused(unreached.errno), controllers: vec![], booted },
+        Err(unreached) => Manager {
+            socket: unreached.socket,
+            reached: Tried::Refused(unreached.errno),
+            controllers: vec![],
+            booted,
+        },
     }
 }
 
@@ -239,33 +320,53 @@ fn modules() -> Vec<Module> {
     let label = |path: &str| text(path).trim_end_matches(['\0', '\n']).to_owned();
     let mut found = vec![];
     if text("/sys/module/apparmor/parameters/enabled").trim() == "Y" {
-        let own =
-            Some(label("/proc/self/attr/apparmor/current")).filter(|label| !label.is_empty()).unwrap_or_else(|| label("/proc/self/attr/current"));
+        let own = Some(label("/proc/self/attr/apparmor/current"))
+            .filter(|label| !label.is_empty())
+            .unwrap_or_else(|| label("/proc/self/attr/current"));
         let free = own.is_empty() || own == "unconfined" || own.ends_with("(unconfined)");
-        found.push(Module { name: "AppArmor", enforcing: !own.ends_with("(complain)"), confined: !free, label: own });
+        found.push(Module {
+            name: "AppArmor",
+            enforcing: !own.ends_with("(complain)"),
+            confined: !free,
+            label: own,
+        });
     }
     if let Ok(mode) = std::fs::read_to_string("/sys/fs/selinux/enforce") {
         let own = label("/proc/self/attr/current");
         let domain = own.split(':').nth(2).unwrap_or("").to_owned();
         let free = domain.contains("unconfined") || domain == "initrc_t";
-        found.push(Module { name: "SELinux", enforcing: mode.trim() == "1", confined: !free, label: own });
+        found.push(Module {
+            name: "SELinux",
+            enforcing: mode.trim() == "1",
+            confined: !free,
+            label: own,
+        });
     }
     found
 }
 
-/// Every sign of a container: what engines leave behind (podman, docker, systemd's CONTAINER_INTERFACE), and a user namespace that is not
-/// the first. A file alone stays where an image became a machine of its own, so none stands for the others.
+/// Every sign of a container: what engines leave behind (podman, docker, systemd's
+/// CONTAINER_INTERFACE), and a user namespace that is not the first. A file alone stays where an
+/// image became a machine of its own, so none stands for the others.
 fn container() -> Option<String> {
     let there = |path: &str| std::fs::symlink_metadata(path).is_ok();
     let named = text("/run/systemd/container");
-    let named = Some(named.trim()).filter(|name| !name.is_empty()).map(|name| format!("{name} (/run/systemd/container)"));
-    let files = ["/run/.containerenv", "/.dockerenv"].into_iter().filter(|file| there(file)).map(|file| format!("there is {file}"));
-    let inner = std::fs::metadata("/proc/self/ns/user").ok().and_then(|namespace| not_the_first(namespace.ino()));
+    let named = Some(named.trim())
+        .filter(|name| !name.is_empty())
+        .map(|name| format!("{name} (/run/systemd/container)"));
+    let files = ["/run/.containerenv", "/.dockerenv"]
+        .into_iter()
+        .filter(|file| there(file))
+        .map(|file| format!("there is {file}"));
+    let inner = std::fs::metadata("/proc/self/ns/user")
+        .ok()
+        .and_then(|namespace| not_the_first(namespace.ino()));
     let signs: Vec<String> = named.into_iter().chain(files).chain(inner).collect();
     (!signs.is_empty()).then(|| signs.join(", "))
 }
 
-/// A map of all ids onto themselves is not the first namespace's alone: a manager that has all can give it to another.
+/// A map of all ids onto themselves is not the first namespace's alone: a manager that has all can
+/// give it to another.
 fn not_the_first(inode: u64) -> Option<String> {
     (inode != FIRST_USER_NAMESPACE).then(|| "a user namespace that is not the first".into())
 }
@@ -275,8 +376,14 @@ fn noexec(caller: &Caller) -> Vec<String> {
     let mut folders: Vec<&str> = vec!["/usr", &caller.home, &caller.cwd];
     folders.sort_unstable();
     folders.dedup();
-    let is_noexec = |path: &&str| statvfs(*path).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOEXEC));
-    folders.into_iter().filter(|path| path.starts_with('/')).filter(is_noexec).map(str::to_owned).collect()
+    let is_noexec =
+        |path: &&str| statvfs(*path).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOEXEC));
+    folders
+        .into_iter()
+        .filter(|path| path.starts_with('/'))
+        .filter(is_noexec)
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -290,15 +397,23 @@ mod tests {
         assert_eq!(packages("ID=void\n"), Packages::Unknown);
     }
 
-    /// linux/proc_ns.h: PROC_USER_INIT_INO. A namespace that is made later has an inode of another range (proc_alloc_inum).
+    /// linux/proc_ns.h: PROC_USER_INIT_INO. A namespace that is made later has an inode of another
+    /// range (proc_alloc_inum).
     #[test]
     fn the_first_user_namespace_is_known_by_its_inode() {
         assert_eq!(not_the_first(0xEFFF_FFFD), None);
-        assert!([0xF000_0000, 4_026_532_000, 0xEFFF_FFFC, 0].into_iter().all(|inode| not_the_first(inode).is_some()));
+        assert!(
+            [0xF000_0000, 4_026_532_000, 0xEFFF_FFFC, 0]
+                .into_iter()
+                .all(|inode| not_the_first(inode).is_some())
+        );
     }
 
     #[test]
     fn the_file_system_of_a_path_is_found() {
-        assert_eq!((file_system("/proc/self").as_str(), file_system("/sys").as_str()), ("proc", "sysfs"));
+        assert_eq!(
+            (file_system("/proc/self").as_str(), file_system("/sys").as_str()),
+            ("proc", "sysfs")
+        );
     }
 }

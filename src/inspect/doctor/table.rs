@@ -23,7 +23,11 @@ const DETAILS: usize = 15;
 
 /// The whole table, with a heading and a closing line.
 pub fn table(facts: &Facts, lines: &[Line], paint: Paint) -> String {
-    let mut out = format!("Linux {} on this machine, for {}\n\n", escape(&facts.release), escape(&facts.user));
+    let mut out = format!(
+        "Linux {} on this machine, for {}\n\n",
+        escape(&facts.release),
+        escape(&facts.user)
+    );
     for line in lines {
         let state = paint.of(colour(line.state), &format!("{:NAMES$}", line.state.word()));
         let value = hang(&words(&line.value), VALUES, "");
@@ -55,7 +59,8 @@ fn closing(facts: &Facts, lines: &[Line]) -> String {
         (0, 0) => "nothing is missing".to_owned(),
         (limited, missing) => format!("{limited} limited, {missing} missing"),
     };
-    let verdict = if serves(facts) { "stockade works here" } else { "stockade does not work here as it is" };
+    let verdict =
+        if serves(facts) { "stockade works here" } else { "stockade does not work here as it is" };
     format!("{verdict}; {less}")
 }
 
@@ -73,7 +78,8 @@ fn shell_words(text: &str) -> Vec<&str> {
     text.split(outside).filter(|word| !word.is_empty()).collect()
 }
 
-/// Lays words out from a column on, each further line below the first; `end` marks a line that goes on.
+/// Lays words out from a column on, each further line below the first; `end` marks a line that goes
+/// on.
 fn hang(words: &[&str], column: usize, end: &str) -> String {
     let room = WIDTH - column - end.len();
     let mut out = String::new();
@@ -118,11 +124,15 @@ mod tests {
 
     #[test]
     fn a_command_is_broken_outside_of_its_quotes_alone() {
-        let command = format!("printf '%s\\n' '{}' '{}' > /etc/x", "a b ".repeat(10), "c d ".repeat(10));
+        let command =
+            format!("printf '%s\\n' '{}' '{}' > /etc/x", "a b ".repeat(10), "c d ".repeat(10));
         let shown = hang(&shell_words(&command), DETAILS, " \\");
         assert_eq!(shown.lines().count(), 2, "{shown}");
         assert!(shown.lines().next().unwrap().ends_with("' \\"), "{shown}");
         let joined = shown.replace(" \\\n", " ");
-        assert_eq!(joined.split_whitespace().collect::<Vec<_>>(), command.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(
+            joined.split_whitespace().collect::<Vec<_>>(),
+            command.split_whitespace().collect::<Vec<_>>()
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! Finds out by trying, in processes that end by themselves: what they make ends with them, and nothing of it is the host's.
+//! Finds out by trying, in processes that end by themselves: what they make ends with them, and
+//! nothing of it is the host's.
 //!
-//! What runs in such a process is raw system calls and nothing else: no allocation, no lock, no formatting.
+//! What runs in such a process is raw system calls and nothing else: no allocation, no lock, no
+//! formatting.
 
 use crate::inspect::doctor::facts::{Act, Tried};
 use crate::kernel::name::Name;
@@ -24,8 +26,8 @@ pub fn namespaces(kinds: &[Kind]) -> Tried {
 /// How long a process that tries may take; nothing that it does waits for anybody.
 const PATIENCE_MS: i32 = 10_000;
 
-/// Writes the maps of a user namespace, and tries every act in it, with those kinds that can be had. The overlay is tried only where
-/// the kernel has it already, as asking would load a module.
+/// Writes the maps of a user namespace, and tries every act in it, with those kinds that can be
+/// had. The overlay is tried only where the kernel has it already, as asking would load a module.
 pub fn acts(kinds: &[Kind], uid: u32, gid: u32, with_overlay: bool) -> (Tried, Vec<(Act, Tried)>) {
     // Without these, an act would reach for what is the host's.
     if ![Kind::User, Kind::Mount, Kind::Uts].iter().all(|kind| kinds.contains(kind)) {
@@ -39,13 +41,17 @@ pub fn acts(kinds: &[Kind], uid: u32, gid: u32, with_overlay: bool) -> (Tried, V
         if refused {
             return Ok(());
         }
-        found = hear(pipes, Act::INSIDE.into_iter().filter(|act| with_overlay || *act != Act::Overlay))?;
+        found = hear(
+            pipes,
+            Act::INSIDE.into_iter().filter(|act| with_overlay || *act != Act::Overlay),
+        )?;
         Ok(())
     });
     (if refused { Tried::Refused(libc::EPERM) } else { mapped.into() }, found)
 }
 
-/// Tries what takes no namespace. Its process is made by clone(2), as a filter may refuse clone3(2).
+/// Tries what takes no namespace. Its process is made by clone(2), as a filter may refuse
+/// clone3(2).
 pub fn acts_anywhere() -> Vec<(Act, Tried)> {
     let mut found = Act::ANYWHERE.map(|act| (act, Tried::Untried));
     let ended = sys::spawn(sys::Memory::Shared, act_anywhere, &mut found).and_then(sys::wait_for);
@@ -67,7 +73,8 @@ fn hear(pipes: &Pipes, acts: impl Iterator<Item = Act>) -> Result<Vec<(Act, Trie
     let mut found = vec![];
     for act in acts {
         let mut bytes = [0; 4];
-        let whole = sys::poll([pipes.report.0, -1, -1, -1], PATIENCE_MS)?[0] && sys::read(pipes.report.0, &mut bytes)? == 4;
+        let whole = sys::poll([pipes.report.0, -1, -1, -1], PATIENCE_MS)?[0]
+            && sys::read(pipes.report.0, &mut bytes)? == 4;
         // A filter that kills ends the process that tries.
         if !whole {
             break;
@@ -91,12 +98,26 @@ fn single_maps(uid: u32, gid: u32) -> Maps {
 }
 
 /// Asks newuidmap and newgidmap for the subordinate ranges.
-pub fn subordinate(users: &[(u32, u32)], groups: &[(u32, u32)], uid: u32, gid: u32) -> std::result::Result<(), String> {
+pub fn subordinate(
+    users: &[(u32, u32)],
+    groups: &[(u32, u32)],
+    uid: u32,
+    gid: u32,
+) -> std::result::Result<(), String> {
     let laid = |own: u32, ranges: &[(u32, u32)]| {
-        let first = ranges.first().map(|(first, count)| Extent { inside: 1, outside: *first, count: *count });
+        let first = ranges.first().map(|(first, count)| Extent {
+            inside: 1,
+            outside: *first,
+            count: *count,
+        });
         [Extent { inside: 0, outside: own, count: 1 }].into_iter().chain(first).collect()
     };
-    let maps = Maps { uid: laid(uid, users), gid: laid(gid, groups), helpers: true, deny_setgroups: false };
+    let maps = Maps {
+        uid: laid(uid, users),
+        gid: laid(gid, groups),
+        helpers: true,
+        deny_setgroups: false,
+    };
     let mut said = String::new();
     let mapped = with_child(&[Kind::User], wait_for_go, |pid, pipes| {
         if let Err(failure) = maps::write(&maps, pid) {
@@ -113,10 +134,15 @@ pub fn subordinate(users: &[(u32, u32)], groups: &[(u32, u32)], uid: u32, gid: u
 
 /// Whether the owner of what is at a path can be mapped, on a copy of its mount that nobody sees.
 pub fn idmap(path: &str) -> Tried {
-    let mapped = sys::open_tree(libc::AT_FDCWD, Name::new(path).as_c_str(), false).and_then(|mount| {
-        let mapped = idmap::map(mount, (0, 0), (unused_host_id(std::process::id()), unused_host_id(std::process::id())));
-        sys::close(mount).and(mapped)
-    });
+    let mapped =
+        sys::open_tree(libc::AT_FDCWD, Name::new(path).as_c_str(), false).and_then(|mount| {
+            let mapped = idmap::map(
+                mount,
+                (0, 0),
+                (unused_host_id(std::process::id()), unused_host_id(std::process::id())),
+            );
+            sys::close(mount).and(mapped)
+        });
     mapped.into()
 }
 
@@ -130,7 +156,11 @@ struct Pipes {
 }
 
 /// Runs `child` in new namespaces; `parent` looks after it, and its end ends the child.
-fn with_child(kinds: &[Kind], child: fn(&Pipes) -> Result, parent: impl FnOnce(i32, &Pipes) -> Result) -> Result {
+fn with_child(
+    kinds: &[Kind],
+    child: fn(&Pipes) -> Result,
+    parent: impl FnOnce(i32, &Pipes) -> Result,
+) -> Result {
     let pipes = Pipes { go: sys::pipe()?, report: sys::pipe()? };
     let mut pidfd = -1;
     match sys::clone_process(flags(kinds), &mut pidfd, None)? {
@@ -165,7 +195,8 @@ fn act_out_without_overlay(pipes: &Pipes) -> Result {
 
 fn act_inside(left_out: Option<Act>, pipes: &Pipes) -> Result {
     wait_for_go(pipes)?;
-    // Root's child has no id of the new namespace yet; a user's has it. The kernel clears the parent-death signal with it.
+    // Root's child has no id of the new namespace yet; a user's has it. The kernel clears the
+    // parent-death signal with it.
     sys::setresgid(0)?;
     sys::setresuid(0)?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
@@ -183,7 +214,12 @@ fn report(acts: impl Iterator<Item = Act>, pipes: &Pipes) -> Result {
 fn try_act(act: Act) -> Result {
     match act {
         Act::ForbidUserNamespaces => {
-            let fd = sys::openat(libc::AT_FDCWD, c"/proc/sys/user/max_user_namespaces", libc::O_WRONLY, 0)?;
+            let fd = sys::openat(
+                libc::AT_FDCWD,
+                c"/proc/sys/user/max_user_namespaces",
+                libc::O_WRONLY,
+                0,
+            )?;
             sys::write_all(fd, b"0").and(sys::close(fd))
         }
         Act::HostName => sys::sethostname(b"stockade"),
@@ -193,14 +229,19 @@ fn try_act(act: Act) -> Result {
         Act::Mqueue => new_mount(c"mqueue", &[]).and_then(sys::close),
         Act::Tmpfs => {
             let mount = new_mount(c"tmpfs", &[])?;
-            // A place that is there everywhere; it is covered in this process's mount namespace alone, as a launch does.
+            // A place that is there everywhere; it is covered in this process's mount namespace
+            // alone, as a launch does.
             sys::move_mount(mount, libc::AT_FDCWD, c"/proc").and(sys::close(mount))
         }
         Act::Overlay => {
             for folder in [c"/proc/lower", c"/proc/upper", c"/proc/work"] {
                 sys::mkdirat(libc::AT_FDCWD, folder, 0o700)?;
             }
-            let options = [(c"lowerdir", c"/proc/lower"), (c"upperdir", c"/proc/upper"), (c"workdir", c"/proc/work")];
+            let options = [
+                (c"lowerdir", c"/proc/lower"),
+                (c"upperdir", c"/proc/upper"),
+                (c"workdir", c"/proc/work"),
+            ];
             new_mount(c"overlay", &options).and_then(sys::close)
         }
         Act::Pivot => {
@@ -218,7 +259,8 @@ fn try_act(act: Act) -> Result {
 
 fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)]) -> Result<RawFd> {
     let fs = sys::fsopen(kind)?;
-    let configured = options.iter().try_for_each(|(key, value)| sys::fsconfig_string(fs, key, value));
+    let configured =
+        options.iter().try_for_each(|(key, value)| sys::fsconfig_string(fs, key, value));
     let mount = configured.and_then(|()| sys::fsmount(fs, 0));
     sys::close(fs)?;
     mount

@@ -47,7 +47,9 @@ pub(super) fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mu
             // The names below a bound `/` have its line, and are counted with it.
             Shows::Host(_) if settled.get("/").is_some_and(|root| root.at == entry.at) => {}
             Shows::Host(tree) => of_the_host(path, entry, tree, profile, host, bill),
-            Shows::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => bill.at(PROGRAMS, path, "holds programs", entry.at),
+            Shows::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => {
+                bill.at(PROGRAMS, path, "holds programs", entry.at)
+            }
             Shows::Sysfs => bill.at(SYSFS, path, "is sysfs", entry.at),
             Shows::Proc { only_processes: false, .. } => bill.at(PROC, path, "is proc", entry.at),
             _ => {}
@@ -69,7 +71,14 @@ fn rules(host: &Host, world: &World<'_>, bill: &mut Bill) {
     }
 }
 
-fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile, host: &Host, bill: &mut Bill) {
+fn of_the_host(
+    path: &str,
+    entry: &Entry,
+    tree: &HostTree,
+    profile: &Profile,
+    host: &Host,
+    bill: &mut Bill,
+) {
     let at = entry.at;
     if let Some(Mount::Socket(_)) = profile.mounts.get(path).map(|mount| &mount.value) {
         return bill.at(SOCKET, path, "is a socket of the host", at);
@@ -85,31 +94,51 @@ fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile, ho
     granted(path, &tree.source, !entry.attrs.has(Attrs::READ_ONLY), host, at, bill);
 }
 
-/// The services behind the sockets that an entry grants, and shows. Where there is none, the word grants nothing.
+/// The services behind the sockets that an entry grants, and shows. Where there is none, the word
+/// grants nothing.
 fn services(path: &str, node: &Node, host: &Host, world: &World<'_>, bill: &mut Bill) {
     let Mount::Bind(Bind { sockets: Sockets::Allow, .. }) = &node.mount else { return };
-    let Some(file) = source_of(path, &node.mount).and_then(|source| host.present(source)) else { return };
-    let shown = |socket: &String| world.shown(&join(path, &format!("/{socket}"))).is_some_and(|(over, _)| over == path);
+    let Some(file) = source_of(path, &node.mount).and_then(|source| host.present(source)) else {
+        return;
+    };
+    let shown = |socket: &String| {
+        world.shown(&join(path, &format!("/{socket}"))).is_some_and(|(over, _)| over == path)
+    };
     if let Some(first) = file.sockets.iter().find(|socket| shown(socket)) {
         bill.at(SOCKET, path, &format!("holds sockets of the host ({first})"), node.at);
     }
 }
 
-/// What of a person's is in a tree that is granted, and is shown: the home, keys, and what the host runs later.
-fn personal(path: &str, source: &str, entry: &Entry, host: &Host, world: &World<'_>, bill: &mut Bill) {
+/// What of a person's is in a tree that is granted, and is shown: the home, keys, and what the host
+/// runs later.
+fn personal(
+    path: &str,
+    source: &str,
+    entry: &Entry,
+    host: &Host,
+    world: &World<'_>,
+    bill: &mut Bill,
+) {
     let home = host.caller.home.as_str();
-    let named = host.present(source).and_then(|file| file.real.as_ref()).map_or(source, |(real, _)| real);
+    let named =
+        host.present(source).and_then(|file| file.real.as_ref()).map_or(source, |(real, _)| real);
     // With Landlock alone nothing covers a part of a grant.
     let shown = |target: &str| {
-        let inside = join(path, [source, named].into_iter().find_map(|source| below(target, source))?);
+        let inside =
+            join(path, [source, named].into_iter().find_map(|source| below(target, source))?);
         let same = !world.has_tree() || world.shown(&inside).is_some_and(|(over, _)| over == path);
         same.then_some(inside)
     };
     if let Some(inside) = shown(home).filter(|_| home.len() > 1) {
         bill.at(READ_HOME, &inside, "can be read: a home", entry.at);
     }
-    for key in host.keys.iter().filter(|key| !keys::is_of_the_system(&key.path) || opens(key, source, entry, host, world)) {
-        let part = || [source, named].into_iter().any(|source| key.holds(source)).then(|| path.to_owned());
+    for key in host
+        .keys
+        .iter()
+        .filter(|key| !keys::is_of_the_system(&key.path) || opens(key, source, entry, host, world))
+    {
+        let part =
+            || [source, named].into_iter().any(|source| key.holds(source)).then(|| path.to_owned());
         if let Some(inside) = shown(&key.path).or_else(|| shown(&key.place)).or_else(part) {
             bill.at(READ_KEYS, &inside, "can be read: keys or sessions", entry.at);
         }
@@ -122,11 +151,20 @@ fn personal(path: &str, source: &str, entry: &Entry, host: &Host, world: &World<
         return;
     }
     let usual = lint::RUN_LATER.iter().map(|(name, why)| (lint::within(source, name), *why));
-    let there = usual.filter(|(tail, _)| matches!(host.at(&join(source, &format!("/{tail}"))), Fact::Present(_)));
-    let nested = host.repositories.get(source).into_iter().flatten().map(|tail| (tail.as_str(), lint::REPOSITORY));
+    let there = usual.filter(|(tail, _)| {
+        matches!(host.at(&join(source, &format!("/{tail}"))), Fact::Present(_))
+    });
+    let nested = host
+        .repositories
+        .get(source)
+        .into_iter()
+        .flatten()
+        .map(|tail| (tail.as_str(), lint::REPOSITORY));
     for (tail, why) in there.chain(nested) {
         let target = join(source, &format!("/{tail}"));
-        if let Some(inside) = shown(&target).filter(|inside| is_written(&target, inside, host, world)) {
+        if let Some(inside) =
+            shown(&target).filter(|inside| is_written(&target, inside, host, world))
+        {
             bill.at(RUN_LATER, &inside, &format!("can be written: {why}"), entry.at);
         }
     }
@@ -137,10 +175,14 @@ fn personal(path: &str, source: &str, entry: &Entry, host: &Host, world: &World<
     }
 }
 
-/// Whether the target may change what is at a path of a writable tree. A link that is held cannot be replaced, and is as open as its end.
+/// Whether the target may change what is at a path of a writable tree. A link that is held cannot
+/// be replaced, and is as open as its end.
 fn is_written(target: &str, inside: &str, host: &Host, world: &World<'_>) -> bool {
-    let held = world.tree.get(inside).is_some_and(|entry| entry.mount && entry.shows == Shows::Same);
-    let Some(trail) = host.trails.get(target).filter(|_| held && world.has_tree()) else { return true };
+    let held =
+        world.tree.get(inside).is_some_and(|entry| entry.mount && entry.shows == Shows::Same);
+    let Some(trail) = host.trails.get(target).filter(|_| held && world.has_tree()) else {
+        return true;
+    };
     let trees = world.tree.iter().filter_map(|(path, entry)| match &entry.shows {
         Shows::Host(tree) => Some((path, tree)),
         _ => None,
@@ -149,10 +191,13 @@ fn is_written(target: &str, inside: &str, host: &Host, world: &World<'_>) -> boo
         let inside = join(path, below(&trail.end, &tree.source)?);
         world.shown(&inside).is_some_and(|(over, _)| over == path).then_some(inside)
     });
-    places.any(|inside| world.mount(&inside).is_some_and(|(_, mount)| !mount.attrs.has(Attrs::READ_ONLY)))
+    places.any(|inside| {
+        world.mount(&inside).is_some_and(|(_, mount)| !mount.attrs.has(Attrs::READ_ONLY))
+    })
 }
 
-/// Whether the target may read a file of the system's: it is its own, or it has root's power over the host, or everybody may.
+/// Whether the target may read a file of the system's: it is its own, or it has root's power over
+/// the host, or everybody may.
 fn opens(key: &Key, source: &str, entry: &Entry, host: &Host, world: &World<'_>) -> bool {
     let Some(file) = host.present(&key.path) else { return false };
     let mapped = matches!(&entry.shows, Shows::Host(HostTree { mapped: Some(((owner, _), _)), .. }) if *owner == file.uid);

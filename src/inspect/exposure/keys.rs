@@ -1,4 +1,5 @@
-//! Where keys, tokens and sessions are on a machine. Which of them are there, [`Host::look_closer`](crate::host::Host::look_closer) reads.
+//! Where keys, tokens and sessions are on a machine. Which of them are there,
+//! [`Host::look_closer`](crate::host::Host::look_closer) reads.
 
 use crate::language::value::join;
 

@@ -1,4 +1,5 @@
-//! What `check` and `plan` look at besides, and `run` does without: it changes no plan. Reads alone, each bounded.
+//! What `check` and `plan` look at besides, and `run` does without: it changes no plan. Reads
+//! alone, each bounded.
 
 use crate::host::keys::Key;
 use crate::host::{Fact, FileKind, Host};
@@ -33,16 +34,27 @@ impl Host {
         }
     }
 
-    /// The keys of every home in passwd(5) that the caller may read: root's runs reach those of all users.
+    /// The keys of every home in passwd(5) that the caller may read: root's runs reach those of all
+    /// users.
     fn read_keys(&mut self) {
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let homes = passwd.lines().filter_map(|line| line.split(':').nth(5)).chain([self.caller.home.as_str()]);
-        let homes: BTreeSet<&str> = homes.filter(|home| home.starts_with('/') && access(*home, AccessFlags::X_OK).is_ok()).collect();
+        let homes = passwd
+            .lines()
+            .filter_map(|line| line.split(':').nth(5))
+            .chain([self.caller.home.as_str()]);
+        let homes: BTreeSet<&str> = homes
+            .filter(|home| home.starts_with('/') && access(*home, AccessFlags::X_OK).is_ok())
+            .collect();
         for path in keys::wanted(homes) {
             if access(path.as_str(), AccessFlags::R_OK).is_err() {
                 continue;
             }
-            let Some(place) = std::fs::canonicalize(&path).ok().and_then(|place| place.into_os_string().into_string().ok()) else { continue };
+            let Some(place) = std::fs::canonicalize(&path)
+                .ok()
+                .and_then(|place| place.into_os_string().into_string().ok())
+            else {
+                continue;
+            };
             self.paths.entry(path.clone()).or_insert_with(|| look(&path, false, false));
             self.keys.push(Key { path, place });
         }
@@ -58,12 +70,14 @@ const LEVELS: usize = 2;
 /// The largest `.git` file that is read: it holds one path (gitrepository-layout(5)).
 const LARGEST: u64 = 8192;
 
-/// What git reads below a directory besides its own `.git`: a `.git` one or two levels below, and where a `.git` file leads.
+/// What git reads below a directory besides its own `.git`: a `.git` one or two levels below, and
+/// where a `.git` file leads.
 fn repositories(source: &str, directories: &mut usize) -> Vec<String> {
     let mut found = vec![];
     let mut next = VecDeque::from([(String::new(), 0)]);
     while let Some((tail, level)) = next.pop_front() {
-        let name = |name: &str| if tail.is_empty() { name.to_owned() } else { format!("{tail}/{name}") };
+        let name =
+            |name: &str| if tail.is_empty() { name.to_owned() } else { format!("{tail}/{name}") };
         let git = name(".git");
         match look(&join(source, &format!("/{git}")), false, false) {
             Fact::Present(file) => {
@@ -78,10 +92,16 @@ fn repositories(source: &str, directories: &mut usize) -> Vec<String> {
         }
         let Some(left) = directories.checked_sub(1).filter(|_| level < LEVELS) else { continue };
         *directories = left;
-        let place = if tail.is_empty() { source.to_owned() } else { join(source, &format!("/{tail}")) };
+        let place =
+            if tail.is_empty() { source.to_owned() } else { join(source, &format!("/{tail}")) };
         let Ok(entries) = std::fs::read_dir(place) else { continue };
-        let folders = entries.take(MOST_NAMES).flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let names = folders.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name != ".git");
+        let folders = entries
+            .take(MOST_NAMES)
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let names = folders
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| name != ".git");
         next.extend(names.map(|folder| (name(&folder), level + 1)));
     }
     found.sort();
@@ -89,14 +109,21 @@ fn repositories(source: &str, directories: &mut usize) -> Vec<String> {
     found
 }
 
-/// Where the `.git` file of a directory leads (gitrepository-layout(5)), where that lies in the grant.
+/// Where the `.git` file of a directory leads (gitrepository-layout(5)), where that lies in the
+/// grant.
 fn led_to(source: &str, tail: &str) -> Option<String> {
     use std::io::Read;
-    let folder = if tail.is_empty() { source.to_owned() } else { join(source, &format!("/{tail}")) };
+    let folder =
+        if tail.is_empty() { source.to_owned() } else { join(source, &format!("/{tail}")) };
     let mut text = String::new();
-    std::fs::File::open(format!("{folder}/.git")).ok()?.take(LARGEST).read_to_string(&mut text).ok()?;
+    std::fs::File::open(format!("{folder}/.git"))
+        .ok()?
+        .take(LARGEST)
+        .read_to_string(&mut text)
+        .ok()?;
     let target = text.lines().next()?.strip_prefix("gitdir:")?.trim();
     let place = std::fs::canonicalize(std::path::Path::new(&folder).join(target)).ok()?;
     let source = std::fs::canonicalize(source).ok()?;
-    Some(below(place.to_str()?, source.to_str()?)?.trim_start_matches('/').to_owned()).filter(|tail| !tail.is_empty())
+    Some(below(place.to_str()?, source.to_str()?)?.trim_start_matches('/').to_owned())
+        .filter(|tail| !tail.is_empty())
 }

@@ -1,4 +1,5 @@
-//! Entries of `[mounts]` that do nothing, that do less than they say, or through which the host could run what the target wrote.
+//! Entries of `[mounts]` that do nothing, that do less than they say, or through which the host
+//! could run what the target wrote.
 
 use crate::host::programs::Lack;
 use crate::host::{Fact, FileKind, Host};
@@ -12,10 +13,11 @@ use crate::profile::Profile;
 use crate::text::problem::{Problem, Problems};
 use std::collections::BTreeSet;
 
-/// What the host runs later though nobody meant to start it, by its path below a granted directory, and who runs it. What somebody
-/// starts on purpose, a Makefile or a build script, is not among it.
+/// What the host runs later though nobody meant to start it, by its path below a granted directory,
+/// and who runs it. What somebody starts on purpose, a Makefile or a build script, is not among it.
 pub const RUN_LATER: &[(&str, &str)] = &[
-    // Whole: a new file `commondir` in it moves hooks and settings elsewhere (gitrepository-layout(5)).
+    // Whole: a new file `commondir` in it moves hooks and settings elsewhere
+    // (gitrepository-layout(5)).
     (".git", REPOSITORY),
     (".hg", "hg runs hooks that its settings name"),
     (".husky", "git runs them as hooks"),
@@ -68,19 +70,25 @@ const MOST_GRANTS: usize = 256;
 pub fn wanted(profile: &Profile, host: &Host) -> Vec<String> {
     let tree = entries(profile, host);
     let grants = writable(&tree).take(MOST_GRANTS);
-    let later = grants.flat_map(|(_, source, _)| RUN_LATER.iter().map(|(name, _)| join(source, &format!("/{}", within(source, name)))));
+    let later = grants.flat_map(|(_, source, _)| {
+        RUN_LATER.iter().map(|(name, _)| join(source, &format!("/{}", within(source, name))))
+    });
     later.collect()
 }
 
 /// The directories of the host that are granted for writing, in which repositories are looked for.
 pub fn granted(profile: &Profile, host: &Host) -> Vec<String> {
     let tree = entries(profile, host);
-    let writable: BTreeSet<&str> = writable(&tree).take(MOST_GRANTS).map(|(_, source, _)| source).collect();
-    let folders = writable.into_iter().filter(|source| host.present(source).is_some_and(|file| file.kind == FileKind::Folder));
+    let writable: BTreeSet<&str> =
+        writable(&tree).take(MOST_GRANTS).map(|(_, source, _)| source).collect();
+    let folders = writable
+        .into_iter()
+        .filter(|source| host.present(source).is_some_and(|file| file.kind == FileKind::Folder));
     folders.map(str::to_owned).collect()
 }
 
-/// A name of the table as it is called in a granted directory, which may be the first directory of the name itself: `.config`.
+/// A name of the table as it is called in a granted directory, which may be the first directory of
+/// the name itself: `.config`.
 pub fn within<'n>(source: &str, name: &'n str) -> &'n str {
     match name.split_once('/') {
         Some((head, tail)) if source.ends_with(&format!("/{head}")) => tail,
@@ -88,14 +96,18 @@ pub fn within<'n>(source: &str, name: &'n str) -> &'n str {
     }
 }
 
-/// The directories of the host whose names [`shadowed`] asks for: those with entries of their own right below.
+/// The directories of the host whose names [`shadowed`] asks for: those with entries of their own
+/// right below.
 pub fn looked_into(profile: &Profile, host: &Host) -> Vec<String> {
     let tree = entries(profile, host);
     let has_entries = |path: &str| {
         let under = format!("{path}/");
         tree.range(under.clone()..).next().is_some_and(|(entry, _)| entry.starts_with(&under))
     };
-    folders(&tree, host).filter(|(path, ..)| has_entries(path)).map(|(_, source, _)| source.to_owned()).collect()
+    folders(&tree, host)
+        .filter(|(path, ..)| has_entries(path))
+        .map(|(_, source, _)| source.to_owned())
+        .collect()
 }
 
 /// Entries that bind a directory of the host, but for the root, with its place.
@@ -106,22 +118,30 @@ fn folders<'t>(tree: &'t Tree, host: &Host) -> impl Iterator<Item = (&'t str, &'
 
 fn binds(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {
     let bind = |node: &Node| matches!(node.mount, Mount::Bind(_));
-    tree.iter().filter(move |(_, node)| bind(node)).filter_map(|(path, node)| Some((path.as_str(), source_of(path, &node.mount)?, node)))
+    tree.iter()
+        .filter(move |(_, node)| bind(node))
+        .filter_map(|(path, node)| Some((path.as_str(), source_of(path, &node.mount)?, node)))
 }
 
 fn writable(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {
-    binds(tree).filter(|(.., node)| matches!(&node.mount, Mount::Bind(Bind { access: Access::ReadWrite, .. })))
+    binds(tree).filter(|(.., node)| {
+        matches!(&node.mount, Mount::Bind(Bind { access: Access::ReadWrite, .. }))
+    })
 }
 
 // ---- lints ----
 
-/// A directory of which nothing is seen: each name in it has an entry of its own that shows something else. In a writable one more can be made.
+/// A directory of which nothing is seen: each name in it has an entry of its own that shows
+/// something else. In a writable one more can be made.
 pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
     // The names of a bound root have its line, and it shows others.
     let root = scene.tree.get("/").map(|root| root.at);
-    for (path, source, node) in folders(&scene.tree, scene.host).filter(|(.., node)| Some(node.at) != root) {
+    for (path, source, node) in
+        folders(&scene.tree, scene.host).filter(|(.., node)| Some(node.at) != root)
+    {
         let read_only = matches!(&node.mount, Mount::Bind(bind) if bind.access == Access::ReadOnly);
-        let names = scene.host.names.get(source).filter(|_| read_only).map_or(&[][..], Vec::as_slice);
+        let names =
+            scene.host.names.get(source).filter(|_| read_only).map_or(&[][..], Vec::as_slice);
         let child = |name: &String| {
             let (child, other) = scene.tree.get_key_value(&join(path, &format!("/{name}")))?;
             (!adds_nothing((child, other), (path, node))).then_some(other.at)
@@ -129,8 +149,16 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
         if let Some(Some(first)) = names.first().map(child)
             && names.iter().all(|name| child(name).is_some())
         {
-            let warning = Problem::new("mounts::shadowed", node.at, format!("{path} shows nothing of its own: each name in it has another entry"));
-            found.push(warning.also(first, "such as this").help(format!("leave it out, or write it as a directory: \"{path}\" = \"dir\"")));
+            let warning = Problem::new(
+                "mounts::shadowed",
+                node.at,
+                format!("{path} shows nothing of its own: each name in it has another entry"),
+            );
+            found.push(
+                warning.also(first, "such as this").help(format!(
+                    "leave it out, or write it as a directory: \"{path}\" = \"dir\""
+                )),
+            );
         }
     }
 }
@@ -139,14 +167,28 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
 pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
     let root = scene.tree.get("/").map(|root| root.at);
     for (path, node) in &scene.tree {
-        let Some((over, wider)) = above(&scene.tree, path).or(root_of(scene, path)) else { continue };
+        let Some((over, wider)) = above(&scene.tree, path).or(root_of(scene, path)) else {
+            continue;
+        };
         // A home below a root of the host is named to say that it is meant.
         let is_home = *path == scene.host.caller.home && Some(wider.at) == root;
-        if over == path || node.at == wider.at || is_home || !adds_nothing((path, node), (over, wider)) {
+        if over == path
+            || node.at == wider.at
+            || is_home
+            || !adds_nothing((path, node), (over, wider))
+        {
             continue;
         }
-        let warning = Problem::new("mounts::redundant", node.at, format!("{path} adds nothing: {over} grants it already"));
-        found.push(warning.also(wider.at, "by this").help("leave it out; where it is inherited, `false` in its place removes it"));
+        let warning = Problem::new(
+            "mounts::redundant",
+            node.at,
+            format!("{path} adds nothing: {over} grants it already"),
+        );
+        found.push(
+            warning
+                .also(wider.at, "by this")
+                .help("leave it out; where it is inherited, `false` in its place removes it"),
+        );
     }
 }
 
@@ -160,8 +202,12 @@ fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bo
     let tail = below(path, over).unwrap_or_default();
     match (&node.mount, &wider.mount) {
         (Mount::Bind(bind), Mount::Bind(wide)) => {
-            let same_place = source_of(over, &wider.mount).map(|source| join(source, if over == "/" { path } else { tail }));
-            let named = RUN_LATER.iter().any(|(name, _)| tail.strip_prefix('/') == Some(within(source_of(over, &wider.mount).unwrap_or(over), name)));
+            let same_place = source_of(over, &wider.mount)
+                .map(|source| join(source, if over == "/" { path } else { tail }));
+            let named = RUN_LATER.iter().any(|(name, _)| {
+                tail.strip_prefix('/')
+                    == Some(within(source_of(over, &wider.mount).unwrap_or(over), name))
+            });
             same_place.as_deref() == source_of(path, &node.mount)
                 && (bind.access, bind.exec, bind.sockets, bind.owner_root) == (wide.access, wide.exec, wide.sockets, wide.owner_root)
                 && wide.recursive
@@ -170,7 +216,8 @@ fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bo
                 && !(named && bind.access == Access::ReadWrite)
         }
         (Mount::Device { .. }, Mount::Dev { .. }) => {
-            source_of(path, &node.mount).and_then(|source| below(source, "/dev")) == Some(tail) && dev::NODES.contains(&tail.trim_start_matches('/'))
+            source_of(path, &node.mount).and_then(|source| below(source, "/dev")) == Some(tail)
+                && dev::NODES.contains(&tail.trim_start_matches('/'))
         }
         _ => false,
     }
@@ -181,12 +228,17 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
     let own_tree = scene.choice.is_new(Kind::Mount);
     // A pattern may hide a thousand files: its line is told of once.
     let mut told = BTreeSet::new();
-    for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. })) {
-        let granted = above(&scene.tree, path).is_some_and(|(_, node)| matches!(node.mount, Mount::Bind(_) | Mount::Device { .. }));
+    for (path, node) in
+        scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. }))
+    {
+        let granted = above(&scene.tree, path)
+            .is_some_and(|(_, node)| matches!(node.mount, Mount::Bind(_) | Mount::Device { .. }));
         match base(&scene.tree, scene.host, path) {
             // What a program did not find because of it has an error of its own.
             Base::Own { .. } if own_tree && keeps_from_a_program(scene, path) => {}
-            Base::Own { .. } if (own_tree || !granted) && covered(&scene.tree, scene.host, path).is_none() => {
+            Base::Own { .. }
+                if (own_tree || !granted) && covered(&scene.tree, scene.host, path).is_none() =>
+            {
                 let text = format!("{path} hides nothing: no entry shows anything there");
                 let help = "leave it out; where it is inherited, `false` in its place removes it";
                 found.push(Problem::new("mounts::hides-nothing", node.at, text).help(help));
@@ -198,8 +250,15 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
                     continue;
                 }
                 if file.kind != FileKind::Folder && told.insert(node.at) {
-                    let text = format!("{path} shows again where a program of the host replaces it by rename, as editors do");
-                    let help = format!("hide the directory that it is in, or say that you know: {} = {{ hide = \"file\" }}", literal(path));
+                    let text = format!(
+                        "{path} shows again where a program of the host replaces it by rename, as \
+                         editors do"
+                    );
+                    let help = format!(
+                        "hide the directory that it is in, or say that you know: {} = {{ hide = \
+                         \"file\" }}",
+                        literal(path)
+                    );
                     found.push(Problem::new("mounts::hidden-file", node.at, text).help(help));
                 }
             }
@@ -215,12 +274,18 @@ pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
     }
     let grants: Vec<(&str, &str, &Node)> = binds(&scene.tree).take(MOST_GRANTS).collect();
     let mut told = BTreeSet::new();
-    for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. })) {
+    for (path, node) in
+        scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. }))
+    {
         let Base::Host { source, .. } = base(&scene.tree, scene.host, path) else { continue };
         let shows = |(over, from, _): &&(&str, &str, &Node)| {
             let inside = below(&source, from).map(|tail| join(over, tail));
             // What decides there is the nearest entry.
-            inside.is_some_and(|inside| inside != *path && ancestors(&inside).find(|entry| scene.tree.contains_key(*entry)) == Some(over))
+            inside.is_some_and(|inside| {
+                inside != *path
+                    && ancestors(&inside).find(|entry| scene.tree.contains_key(*entry))
+                        == Some(over)
+            })
         };
         if let Some((over, from, other)) = grants.iter().find(shows)
             && told.insert(node.at)
@@ -228,25 +293,35 @@ pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
             let elsewhere = join(over, below(&source, from).unwrap_or_default());
             let text = format!("{path} is hidden, and {elsewhere} shows the same");
             let help = format!("hide it there, too: {} = \"hide\"", literal(&elsewhere));
-            found.push(Problem::new("mounts::alias", node.at, text).also(other.at, "by this").help(help));
+            found.push(
+                Problem::new("mounts::alias", node.at, text).also(other.at, "by this").help(help),
+            );
         }
     }
 }
 
-/// The whole tree of the host: it is read-only, and the caller's keys are in it. An entry for the home says that it is known.
+/// The whole tree of the host: it is read-only, and the caller's keys are in it. An entry for the
+/// home says that it is known.
 pub(super) fn whole_host(scene: &Scene, found: &mut Problems) {
     let home = scene.host.caller.home.as_str();
     for (path, _, node) in binds(&scene.tree).filter(|(_, source, _)| *source == "/") {
         let inside = join(path, home);
         // The names below a bound root have its line.
-        let decided = ancestors(&inside).filter_map(|over| scene.tree.get(over)).any(|over| over.at != node.at);
+        let decided = ancestors(&inside)
+            .filter_map(|over| scene.tree.get(over))
+            .any(|over| over.at != node.at);
         if home.len() < 2 || decided {
             continue;
         }
-        let text = format!("{path} shows all of the host that the caller may read: the home directory, its keys and its tokens among it");
+        let text = format!(
+            "{path} shows all of the host that the caller may read: the home directory, its keys \
+             and its tokens among it"
+        );
         let key = if path == "/" { "\"${HOME}\"".to_owned() } else { literal(&inside) };
         let help = match scene.choice.is_new(Kind::Mount) {
-            true if path == "/" => format!("hide the home: {key} = \"hide\"; or name it if it is meant: {key} = \"ro\""),
+            true if path == "/" => format!(
+                "hide the home: {key} = \"hide\"; or name it if it is meant: {key} = \"ro\""
+            ),
             true => format!("hide the home: {key} = \"hide\""),
             false => "grant the directories that are needed one by one, in place of it".to_owned(),
         };
@@ -265,7 +340,8 @@ fn keeps_from_a_program(scene: &Scene, path: &str) -> bool {
     })
 }
 
-/// A file that is hidden, or kept in a writable tree, and has another name somewhere: link(2) gives a file several, and no cover knows the others.
+/// A file that is hidden, or kept in a writable tree, and has another name somewhere: link(2) gives
+/// a file several, and no cover knows the others.
 pub(super) fn other_names(scene: &Scene, found: &mut Problems) {
     if !scene.choice.is_new(Kind::Mount) {
         return;
@@ -274,15 +350,25 @@ pub(super) fn other_names(scene: &Scene, found: &mut Problems) {
         let Base::Host { source, writable } = base(&scene.tree, scene.host, path) else { continue };
         let (act, verb) = match &node.mount {
             Mount::Hide { .. } => ("hidden", "read"),
-            Mount::Bind(Bind { access: Access::ReadOnly, .. }) if writable => ("kept read-only", "written"),
+            Mount::Bind(Bind { access: Access::ReadOnly, .. }) if writable => {
+                ("kept read-only", "written")
+            }
             _ => continue,
         };
         let Fact::Present(file) = scene.host.at(&source) else { continue };
-        if file.kind != FileKind::Regular || file.names < 2 || source_of(path, &node.mount).is_some_and(|bound| bound != source) {
+        if file.kind != FileKind::Regular
+            || file.names < 2
+            || source_of(path, &node.mount).is_some_and(|bound| bound != source)
+        {
             continue;
         }
-        let text = format!("{path} is {act}, and the file has {} names (hard links): by another one that is granted it can be {verb}", file.names);
-        let help = format!("give it one name: cp -p {source} {source}.new && mv {source}.new {source}");
+        let text = format!(
+            "{path} is {act}, and the file has {} names (hard links): by another one that is \
+             granted it can be {verb}",
+            file.names
+        );
+        let help =
+            format!("give it one name: cp -p {source} {source}.new && mv {source}.new {source}");
         found.push(Problem::new("mounts::hard-links", node.at, text).help(help));
     }
 }
@@ -290,21 +376,38 @@ pub(super) fn other_names(scene: &Scene, found: &mut Problems) {
 /// What the target may write and the host runs.
 pub(super) fn run_later(scene: &Scene, found: &mut Problems) {
     for (path, source, node) in writable(&scene.tree) {
-        let is_there = |name: &str| matches!(scene.host.at(&join(source, &format!("/{name}"))), Fact::Present(_));
+        let is_there = |name: &str| {
+            matches!(scene.host.at(&join(source, &format!("/{name}"))), Fact::Present(_))
+        };
         let seen = |name: &str| {
             let inside = join(path, &format!("/{name}"));
             ancestors(&inside).find(|over| scene.tree.contains_key(*over)).unwrap_or("/") == path
         };
         let named = RUN_LATER.iter().map(|(name, why)| (within(source, name), *why));
-        let nested = scene.host.repositories.get(source).into_iter().flatten().map(|name| (name.as_str(), REPOSITORY));
-        let all: Vec<(&str, &str)> = named.filter(|(name, _)| is_there(name)).chain(nested).filter(|(name, _)| seen(name)).collect();
+        let nested = scene
+            .host
+            .repositories
+            .get(source)
+            .into_iter()
+            .flatten()
+            .map(|name| (name.as_str(), REPOSITORY));
+        let all: Vec<(&str, &str)> = named
+            .filter(|(name, _)| is_there(name))
+            .chain(nested)
+            .filter(|(name, _)| seen(name))
+            .collect();
         let Some((first, why)) = all.first() else { continue };
         let names: Vec<String> = all.iter().map(|(name, _)| format!("`{name}`")).collect();
-        let text = format!("{path} lets the target write what runs outside of the sandbox later: {} ({why})", names.join(", "));
-        let (inside, outside) = (join(path, &format!("/{first}")), join(source, &format!("/{first}")));
+        let text = format!(
+            "{path} lets the target write what runs outside of the sandbox later: {} ({why})",
+            names.join(", ")
+        );
+        let (inside, outside) =
+            (join(path, &format!("/{first}")), join(source, &format!("/{first}")));
         let help = match scene.choice.is_new(Kind::Mount) {
             true => format!(
-                "keep it read-only: \"{inside}\" = {{ bind = \"{outside}\" }}; or name it if it is meant: \"{inside}\" = {{ bind = \"{outside}\", access = \"rw\" }}"
+                "keep it read-only: \"{inside}\" = {{ bind = \"{outside}\" }}; or name it if it is \
+                 meant: \"{inside}\" = {{ bind = \"{outside}\", access = \"rw\" }}"
             ),
             false => format!("grant the directories beside it one by one, in place of {path}"),
         };

@@ -38,11 +38,15 @@ pub fn text(answers: &[Answered], sources: &Sources, paint: Paint) -> String {
 fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
     let Answered { query, answer, change, doubt, first, never, sought } = answered;
     let tone = if answer.verdict == Says::Allows { Tone::Good } else { Tone::Bad };
-    let mut out = format!("{}: {}\n", paint.tone(tone, answer.verdict.verdict()), flat(&query.to_string()));
+    let mut out =
+        format!("{}: {}\n", paint.tone(tone, answer.verdict.verdict()), flat(&query.to_string()));
     for Reason { wall, says, words, at } in &answer.reasons {
         out += &format!("  {} {}: {}\n", wall.word(), said(*wall, *says), flat(words));
         if let Some(line) = line_of(*at, sources) {
-            out += &paint.tone(Tone::Faint, &format!("    {}: {}", place_words(*at, sources), shorten(&line, LINE)));
+            out += &paint.tone(
+                Tone::Faint,
+                &format!("    {}: {}", place_words(*at, sources), shorten(&line, LINE)),
+            );
             out += "\n";
         }
     }
@@ -55,17 +59,26 @@ fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
             };
             let mut before = format!("to {other} it, below");
             for line in line.each() {
-                out += &format!("{before} [{}]:\n    {}\n", line.section, paint.tone(Tone::Head, &flat(&line.text)));
+                out += &format!(
+                    "{before} [{}]:\n    {}\n",
+                    line.section,
+                    paint.tone(Tone::Head, &flat(&line.text))
+                );
                 out += &over(line, sources);
                 before = "and below".into();
             }
-            out += &doubt.iter().map(|words| format!("  then the kernel decides: {}\n", flat(words))).collect::<String>();
+            out += &doubt
+                .iter()
+                .map(|words| format!("  then the kernel decides: {}\n", flat(words)))
+                .collect::<String>();
         }
         (None, Some(line)) => {
             out += &no_line_but(line, query);
             out += "\n";
         }
-        (None, None) if let Some(words) = never => out += &format!("no line permits it: {}\n", flat(words)),
+        (None, None) if let Some(words) = never => {
+            out += &format!("no line permits it: {}\n", flat(words))
+        }
         (None, None) if *sought => out += "no single line was found that changes that\n",
         (None, None) => {}
     }
@@ -74,11 +87,15 @@ fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
 
 /// That no line permits a call as it is, and with which one a program can make itself able to.
 pub fn no_line_but(line: &Line, query: &Query) -> String {
-    let wanted = if let Query::Call { number, .. } = query { syscalls::name(*number).map_or("sys-admin", wanted_by) } else { "sys-admin" };
+    let wanted = if let Query::Call { number, .. } = query {
+        syscalls::name(*number).map_or("sys-admin", wanted_by)
+    } else {
+        "sys-admin"
+    };
     let Line { section, text, .. } = line;
     format!(
-        "no line permits it as it is: it takes {wanted}; with {text} below [{section}] a program that makes a user namespace first \
-         (unshare -r) may do it"
+        "no line permits it as it is: it takes {wanted}; with {text} below [{section}] a program \
+         that makes a user namespace first (unshare -r) may do it"
     )
 }
 
@@ -87,7 +104,10 @@ const LINE: usize = 120;
 
 /// The verb, in the number of the wall's name.
 fn said(wall: Wall, says: Says) -> &'static str {
-    let many = matches!(wall, Wall::Mounts | Wall::Permissions | Wall::Namespaces | Wall::Capabilities | Wall::Processes);
+    let many = matches!(
+        wall,
+        Wall::Mounts | Wall::Permissions | Wall::Namespaces | Wall::Capabilities | Wall::Processes
+    );
     match (says, many) {
         (Says::Allows, true) => "allow it",
         (Says::Denies, true) => "deny it",
@@ -106,11 +126,18 @@ fn over(line: &Line, sources: &Sources) -> String {
     let withdraws = line.text.ends_with("= false");
     match line.over {
         Over::Replaces(at) if withdraws => {
-            format!("  over {}; or take that line out, where nothing inherited is below it\n", place_words(at, sources))
+            format!(
+                "  over {}; or take that line out, where nothing inherited is below it\n",
+                place_words(at, sources)
+            )
         }
         Over::Replaces(at) => format!("  in the place of {}\n", place_words(at, sources)),
         Over::Joins(at) if line.text.contains("[\"!") => {
-            format!("  in a file above the one of {}; in that file itself remove the item from the list\n", place_words(at, sources))
+            format!(
+                "  in a file above the one of {}; in that file itself remove the item from the \
+                 list\n",
+                place_words(at, sources)
+            )
         }
         Over::Joins(at) => format!("  it joins the list at {}\n", place_words(at, sources)),
         Over::Nothing => String::new(),
@@ -166,10 +193,18 @@ pub fn json(answers: &[Answered], sources: &Sources) -> String {
             walls: answer
                 .reasons
                 .iter()
-                .map(|reason| WallRecord { wall: reason.wall, says: reason.says, text: &reason.words, at: place(reason.at) })
+                .map(|reason| WallRecord {
+                    wall: reason.wall,
+                    says: reason.says,
+                    text: &reason.words,
+                    at: place(reason.at),
+                })
                 .collect(),
             // A line with which the kernel may deny it still is none that changes the answer.
-            change: change.as_ref().filter(|_| doubt.is_none()).map(|line| ChangeRecord::of(line, sources)),
+            change: change
+                .as_ref()
+                .filter(|_| doubt.is_none())
+                .map(|line| ChangeRecord::of(line, sources)),
         })
         .collect();
     quiet_json(&serde_json::to_string_pretty(&records).unwrap_or_else(|_| "[]".into()))

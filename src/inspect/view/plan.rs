@@ -1,8 +1,11 @@
-//! `stockade plan` for people: the file tree, the walls, the exposure with the lines that cost it, and what is not granted.
+//! `stockade plan` for people: the file tree, the walls, the exposure with the lines that cost it,
+//! and what is not granted.
 
 use crate::host::Host;
 use crate::inspect::exposure::{Exposure, Point, tenths, weigh};
-use crate::inspect::view::{COLUMNS, Paint, Tone, flat, place_words, shorten, tree, walls, width, wrap};
+use crate::inspect::view::{
+    COLUMNS, Paint, Tone, flat, place_words, shorten, tree, walls, width, wrap,
+};
 use crate::inspect::walls::World;
 use crate::profile::Profile;
 use crate::text::problem::Note;
@@ -10,7 +13,13 @@ use crate::text::source::{Place, Sources};
 use serde::Serialize;
 
 /// All of it.
-pub fn text(profile: &Profile, host: &Host, world: &World<'_>, sources: &Sources, paint: Paint) -> String {
+pub fn text(
+    profile: &Profile,
+    host: &Host,
+    world: &World<'_>,
+    sources: &Sources,
+    paint: Paint,
+) -> String {
     let mut out = String::new();
     if let Some(description) = profile.description.get() {
         out += &wrap("", &flat(description), 0);
@@ -34,7 +43,9 @@ pub fn text(profile: &Profile, host: &Host, world: &World<'_>, sources: &Sources
 }
 
 fn note_text(note: &Note, sources: &Sources) -> String {
-    let place = sources.place(note.at).map_or(String::new(), |_| format!(" ({})", place_words(note.at, sources)));
+    let place = sources
+        .place(note.at)
+        .map_or(String::new(), |_| format!(" ({})", place_words(note.at, sources)));
     wrap("  - ", &format!("{}{place}", flat(&note.text)), 4)
 }
 
@@ -47,13 +58,18 @@ fn exposure(exposure: &Exposure, sources: &Sources, paint: Paint) -> String {
         let room = COLUMNS - 8 - width(&place);
         let what = granted(point, room - 2);
         let gap = " ".repeat(room - width(&what));
-        out += &format!("  {:>4}  {what}{gap}{}\n", tenths(point.tenths), paint.tone(Tone::Faint, &place));
+        out += &format!(
+            "  {:>4}  {what}{gap}{}\n",
+            tenths(point.tenths),
+            paint.tone(Tone::Faint, &place)
+        );
     }
     out += &format!("  {}\n", paint.tone(Tone::Faint, "how it is counted: docs/exposure.md"));
     out
 }
 
-/// What is granted, in at most so many columns: what may be done says more than the path, and that more than the reason.
+/// What is granted, in at most so many columns: what may be done says more than the path, and that
+/// more than the reason.
 fn granted(point: &Point, most: usize) -> String {
     let (path, words) = point.what.split_at(point.path);
     let (path, words) = (flat(path), flat(words));
@@ -108,5 +124,10 @@ pub fn record(profile: &Profile, host: &Host, world: &World<'_>, sources: &Sourc
         reason: point.cost.reason,
         at: sources.place(point.at),
     });
-    Record { score: exposure.number(), tenths: exposure.tenths, word: exposure.word(), points: points.collect() }
+    Record {
+        score: exposure.number(),
+        tenths: exposure.tenths,
+        word: exposure.word(),
+        points: points.collect(),
+    }
 }

@@ -68,7 +68,8 @@ fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile) ->
     }
 }
 
-/// Read, write and execute, as mounts and Landlock let it; `---` for what is hidden, blanks for a link.
+/// Read, write and execute, as mounts and Landlock let it; `---` for what is hidden, blanks for a
+/// link.
 fn marks(world: &World<'_>, path: &str, entry: &Entry, profile: &Profile) -> String {
     let kind = kind(path, entry, profile);
     match kind {
@@ -86,12 +87,24 @@ fn marks(world: &World<'_>, path: &str, entry: &Entry, profile: &Profile) -> Str
         })
     };
     // To make or remove a file changes the tree as much as to write to one.
-    let changes = [AccessFs::WriteFile, AccessFs::MakeReg, AccessFs::MakeDir, AccessFs::RemoveFile, AccessFs::RemoveDir];
+    let changes = [
+        AccessFs::WriteFile,
+        AccessFs::MakeReg,
+        AccessFs::MakeDir,
+        AccessFs::RemoveFile,
+        AccessFs::RemoveDir,
+    ];
     let write = !entry.attrs.has(Attrs::READ_ONLY) && changes.into_iter().any(landlock);
     let own = matches!(entry.shows, Shows::Folder | Shows::Root);
-    let execute = !entry.attrs.has(Attrs::NO_EXEC) && landlock(AccessFs::Execute) && (!own || write);
+    let execute =
+        !entry.attrs.has(Attrs::NO_EXEC) && landlock(AccessFs::Execute) && (!own || write);
     let read = world.has_tree() || landlock(AccessFs::ReadFile) || landlock(AccessFs::ReadDir);
-    format!("{}{}{}", if read { 'r' } else { '-' }, if write { 'w' } else { '-' }, if execute { 'x' } else { '-' })
+    format!(
+        "{}{}{}",
+        if read { 'r' } else { '-' },
+        if write { 'w' } else { '-' },
+        if execute { 'x' } else { '-' }
+    )
 }
 
 /// What is at a path, in a few words.
@@ -104,14 +117,21 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
                 "bind" => "host",
                 other => other,
             };
-            let from = if tree.source == *path { String::new() } else { format!(": {}", flat(&tree.source)) };
+            let from = if tree.source == *path {
+                String::new()
+            } else {
+                format!(": {}", flat(&tree.source))
+            };
             let mapped = if tree.mapped.is_some() { ", owner mapped" } else { "" };
             let made = if tree.made { ", made if absent" } else { "" };
             format!("{what}{mapped}{made}{from}")
         }
         Shows::Proc { hidepid: "off", only_processes: false } => "proc".into(),
         Shows::Proc { hidepid, only_processes } => {
-            format!("proc, hidepid {hidepid}{}", if *only_processes { ", processes alone" } else { "" })
+            format!(
+                "proc, hidepid {hidepid}{}",
+                if *only_processes { ", processes alone" } else { "" }
+            )
         }
         Shows::Devpts => "devpts".into(),
         Shows::Mqueue => "mqueue".into(),
@@ -142,7 +162,14 @@ pub fn text(world: &World<'_>, profile: &Profile, paint: Paint) -> String {
     }
     let mut rows = vec![];
     if let Some(root) = world.tree.get("/") {
-        branch(world, profile, &mut children, ("/", root), (String::new(), String::new()), &mut rows);
+        branch(
+            world,
+            profile,
+            &mut children,
+            ("/", root),
+            (String::new(), String::new()),
+            &mut rows,
+        );
     }
     let names = rows.iter().map(|row: &Row| width(&row.name)).max().unwrap_or(0).min(NAMES);
     let line = |row: Row| {
@@ -167,7 +194,8 @@ struct Row {
     host: bool,
 }
 
-/// Draws an entry and what lies below it. `lead` is what stands before its name, and before the names below it.
+/// Draws an entry and what lies below it. `lead` is what stands before its name, and before the
+/// names below it.
 fn branch<'a>(
     world: &'a World<'_>,
     profile: &Profile,
@@ -177,28 +205,57 @@ fn branch<'a>(
     rows: &mut Vec<Row>,
 ) {
     let own: Vec<&str> = children.remove(path).unwrap_or_default().into_iter().collect();
-    // What an entry brings along by itself is told in its own line: the nodes of /dev, the covers of /proc.
-    let brings = matches!(profile.mounts.get(path).map(|mount| &mount.value), Some(Mount::Dev { .. } | Mount::Proc { .. }));
+    // What an entry brings along by itself is told in its own line: the nodes of /dev, the covers
+    // of /proc.
+    let brings = matches!(
+        profile.mounts.get(path).map(|mount| &mount.value),
+        Some(Mount::Dev { .. } | Mount::Proc { .. })
+    );
     let is_along = |child: &&str| {
         let along = &world.tree[*child];
-        let kind = matches!(along.shows, Shows::Host(_) | Shows::Link(_) | Shows::Same | Shows::Hidden(_));
+        let kind =
+            matches!(along.shows, Shows::Host(_) | Shows::Link(_) | Shows::Same | Shows::Hidden(_));
         brings && kind && along.at == entry.at && !children.contains_key(*child)
     };
     let (along, own): (Vec<&str>, Vec<&str>) = own.into_iter().partition(is_along);
-    let name = |child: &str| flat(child.strip_prefix(path).unwrap_or(child).trim_start_matches('/'));
-    let count = |kind: &str| along.iter().filter(|child| self::kind(child, &world.tree[**child], profile) == kind).count();
-    let nodes: Vec<String> = along.iter().filter(|child| matches!(world.tree[**child].shows, Shows::Host(_))).map(|child| name(child)).collect();
-    let mut words = if nodes.is_empty() { words(path, entry, profile) } else { format!("nodes: {}", nodes.join(" ")) };
+    let name =
+        |child: &str| flat(child.strip_prefix(path).unwrap_or(child).trim_start_matches('/'));
+    let count = |kind: &str| {
+        along
+            .iter()
+            .filter(|child| self::kind(child, &world.tree[**child], profile) == kind)
+            .count()
+    };
+    let nodes: Vec<String> = along
+        .iter()
+        .filter(|child| matches!(world.tree[**child].shows, Shows::Host(_)))
+        .map(|child| name(child))
+        .collect();
+    let mut words = if nodes.is_empty() {
+        words(path, entry, profile)
+    } else {
+        format!("nodes: {}", nodes.join(" "))
+    };
     for (kind, label) in [("read-only", "read-only"), ("hide", "hidden")] {
         if count(kind) > 0 {
             words += &format!(", {} {label}", count(kind));
         }
     }
-    let shown = path.rsplit('/').next().filter(|_| lead.is_empty()).map_or_else(|| lead.clone(), |_| "/".into());
-    rows.push(Row { marks: marks(world, path, entry, profile), name: shown, words, host: matches!(entry.shows, Shows::Host(_)) });
+    let shown = path
+        .rsplit('/')
+        .next()
+        .filter(|_| lead.is_empty())
+        .map_or_else(|| lead.clone(), |_| "/".into());
+    rows.push(Row {
+        marks: marks(world, path, entry, profile),
+        name: shown,
+        words,
+        host: matches!(entry.shows, Shows::Host(_)),
+    });
     let last = own.len();
     for (nth, child) in own.into_iter().enumerate() {
-        let (corner, bar) = if nth + 1 == last { ("└── ", "    ") } else { ("├── ", "│   ") };
+        let (corner, bar) =
+            if nth + 1 == last { ("└── ", "    ") } else { ("├── ", "│   ") };
         let lead = (format!("{below}{corner}{}", name(child)), format!("{below}{bar}"));
         branch(world, profile, children, (child, &world.tree[child]), lead, rows);
     }

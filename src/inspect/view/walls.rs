@@ -52,7 +52,11 @@ pub fn text(world: &World<'_>, paint: Paint) -> String {
 
 fn namespaces(plan: &Plan) -> String {
     let of = |good: fn(&Namespace) -> bool| {
-        let words: Vec<&str> = Kind::ALL.into_iter().filter(|kind| good(plan.choice.of(*kind))).map(Kind::word).collect();
+        let words: Vec<&str> = Kind::ALL
+            .into_iter()
+            .filter(|kind| good(plan.choice.of(*kind)))
+            .map(Kind::word)
+            .collect();
         words.join(" ")
     };
     let parts = [
@@ -60,7 +64,11 @@ fn namespaces(plan: &Plan) -> String {
         ("the host's", of(|namespace| *namespace == Namespace::Host)),
         ("joined", of(|namespace| matches!(namespace, Namespace::Join(_)))),
     ];
-    let parts: Vec<String> = parts.into_iter().filter(|(_, kinds)| !kinds.is_empty()).map(|(whose, kinds)| format!("{whose}: {kinds}")).collect();
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(_, kinds)| !kinds.is_empty())
+        .map(|(whose, kinds)| format!("{whose}: {kinds}"))
+        .collect();
     parts.join("; ")
 }
 
@@ -71,16 +79,21 @@ fn identity(plan: &Plan) -> String {
         text += &format!("; on the host user {}, group {}", ids.host_user, ids.host_group);
     }
     if let Some(maps) = &ids.maps {
-        let count = |extents: &[Extent]| extents.iter().map(|extent| u64::from(extent.count)).sum::<u64>();
+        let count =
+            |extents: &[Extent]| extents.iter().map(|extent| u64::from(extent.count)).sum::<u64>();
         if count(&maps.uid) > 1 || count(&maps.gid) > 1 {
-            text += &format!("; {} users and {} groups are mapped", count(&maps.uid), count(&maps.gid));
+            text +=
+                &format!("; {} users and {} groups are mapped", count(&maps.uid), count(&maps.gid));
         }
         if ids.groups_stay {
             text += "; the caller's supplementary groups stay";
         }
     }
     if !ids.groups.is_empty() {
-        text += &format!("; groups {}", ids.groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
+        text += &format!(
+            "; groups {}",
+            ids.groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")
+        );
     }
     text
 }
@@ -90,7 +103,9 @@ fn capabilities(world: &World<'_>) -> String {
     let over = if world.is_host_user() { " over the host" } else { "" };
     match (sets.effective.0, sets.kept.0) {
         (_, 0) => "none, and no program can gain any (no_new_privs)".into(),
-        (0, _) => format!("kept: {}; in force: none, since the target is not root inside", sets.kept),
+        (0, _) => {
+            format!("kept: {}; in force: none, since the target is not root inside", sets.kept)
+        }
         _ => format!("kept: {}; in force{over}: {}", sets.kept, sets.effective),
     }
 }
@@ -99,25 +114,55 @@ fn landlock(plan: &Plan) -> String {
     let Some(ruleset) = &plan.landlock else { return "not enforced".into() };
     let ruled = |op: &Op| match op {
         Op::LandlockRule { .. } | Op::LandlockPort { .. } => true,
-        Op::Attach { rights, .. } | Op::Tmpfs { rights, .. } | Op::Proc { rights, .. } => rights.0 != 0,
+        Op::Attach { rights, .. } | Op::Tmpfs { rights, .. } | Op::Proc { rights, .. } => {
+            rights.0 != 0
+        }
         _ => false,
     };
     let rules = plan.steps.iter().filter(|step| ruled(&step.op)).count();
     let files = if ruleset.handled.0 == 0 { "; files are not ruled over" } else { "" };
     let ports = if ruleset.ports == 0 { "" } else { "; ports too" };
-    let scopes = [(Scope::Signal, "signals to"), (Scope::AbstractUnixSocket, "abstract sockets of")];
-    let scopes: Vec<&str> = scopes.into_iter().filter(|(scope, _)| ruleset.scoped & *scope as u64 != 0).map(|(_, words)| words).collect();
-    let scoped = if scopes.is_empty() { String::new() } else { format!("; no {} processes outside", scopes.join(", no ")) };
+    let scopes =
+        [(Scope::Signal, "signals to"), (Scope::AbstractUnixSocket, "abstract sockets of")];
+    let scopes: Vec<&str> = scopes
+        .into_iter()
+        .filter(|(scope, _)| ruleset.scoped & *scope as u64 != 0)
+        .map(|(_, words)| words)
+        .collect();
+    let scoped = if scopes.is_empty() {
+        String::new()
+    } else {
+        format!("; no {} processes outside", scopes.join(", no "))
+    };
     format!("ABI {}, {rules} rules{files}{ports}{scoped}", ruleset.abi)
 }
 
 fn seccomp(plan: &Plan) -> String {
     let table = &plan.filter.native;
-    let plain = |refuses: bool| table.rules().filter(|(_, rule)| rule.cases.is_empty() && rule.otherwise.refuses() == refuses).count();
-    let asked: Vec<&str> = table.rules().filter(|(_, rule)| !rule.cases.is_empty()).filter_map(|(number, _)| syscalls::name(number)).collect();
+    let plain = |refuses: bool| {
+        table
+            .rules()
+            .filter(|(_, rule)| rule.cases.is_empty() && rule.otherwise.refuses() == refuses)
+            .count()
+    };
+    let asked: Vec<&str> = table
+        .rules()
+        .filter(|(_, rule)| !rule.cases.is_empty())
+        .filter_map(|(number, _)| syscalls::name(number))
+        .collect();
     let newer = if table.unknown().refuses() { ", and all that are newer" } else { "" };
-    let others: String = plan.filter.others.iter().map(|table| format!("; programs of {} too", table.abi.word())).collect();
-    format!("{} calls allowed; by their arguments: {}; {} refused{newer}{others}", plain(false), asked.join(" "), plain(true))
+    let others: String = plan
+        .filter
+        .others
+        .iter()
+        .map(|table| format!("; programs of {} too", table.abi.word()))
+        .collect();
+    format!(
+        "{} calls allowed; by their arguments: {}; {} refused{newer}{others}",
+        plain(false),
+        asked.join(" "),
+        plain(true)
+    )
 }
 
 fn network(plan: &Plan) -> String {
@@ -134,8 +179,12 @@ fn rlimits(plan: &Plan) -> String {
         .steps
         .iter()
         .filter_map(|step| match &step.op {
-            Op::Rlimit { name, soft, hard, .. } if soft == hard => Some(format!("{name} {}", limit(*soft))),
-            Op::Rlimit { name, soft, hard, .. } => Some(format!("{name} {} to {}", limit(*soft), limit(*hard))),
+            Op::Rlimit { name, soft, hard, .. } if soft == hard => {
+                Some(format!("{name} {}", limit(*soft)))
+            }
+            Op::Rlimit { name, soft, hard, .. } => {
+                Some(format!("{name} {} to {}", limit(*soft), limit(*hard)))
+            }
             _ => None,
         })
         .collect();
@@ -146,13 +195,18 @@ fn limits(plan: &Plan) -> String {
     let mut words = vec![];
     for step in &plan.steps {
         match &step.op {
-            Op::GroupLimit { file, value, .. } => words.push(format!("{} {}", flat(file.text()), flat(value.text()))),
+            Op::GroupLimit { file, value, .. } => {
+                words.push(format!("{} {}", flat(file.text()), flat(value.text())))
+            }
             Op::DeviceRules { nodes, .. } => words.push(format!("{} device nodes", nodes.len())),
             _ => {}
         }
     }
     if let Some(time) = plan.grouped.cpu_time_ms {
-        words.push(format!("processor time {}", crate::language::value::Time(std::time::Duration::from_millis(time))));
+        words.push(format!(
+            "processor time {}",
+            crate::language::value::Time(std::time::Duration::from_millis(time))
+        ));
     }
     match (plan.grouped.group, words.is_empty()) {
         (false, _) => "none".into(),
@@ -164,27 +218,39 @@ fn limits(plan: &Plan) -> String {
 fn process(plan: &Plan) -> String {
     let words: Vec<&str> = plan.exec.argv.iter().map(|word| word.text()).collect();
     let mut parts = vec![flat(&words.join(" "))];
-    for step in plan.steps.iter().filter(|step| matches!(step.stage, Stage::Terminal | Stage::Process)) {
+    for step in
+        plan.steps.iter().filter(|step| matches!(step.stage, Stage::Terminal | Stage::Process))
+    {
         match &step.op {
             Op::WorkingFolder { path } => parts.push(format!("in {}", flat(path.text()))),
             Op::Umask { mask } => parts.push(format!("umask {mask}")),
             Op::Session { new: true } => parts.push("a session without terminal".into()),
             Op::Session { new: false } => parts.push("the caller's terminal".into()),
-            Op::WriteOnlyStream { fd, .. } => parts.push(format!("descriptor {fd} is the terminal, for writing alone")),
+            Op::WriteOnlyStream { fd, .. } => {
+                parts.push(format!("descriptor {fd} is the terminal, for writing alone"))
+            }
             Op::NullStream { fd } => parts.push(format!("descriptor {fd} is /dev/null")),
-            Op::CloseDescriptors { keep } if !keep.is_empty() => parts.push(format!("descriptors passed: {keep:?}")),
-            Op::Nice { .. } | Op::IoPriority { .. } | Op::Scheduler { .. } => parts.push(step.op.to_string()),
+            Op::CloseDescriptors { keep } if !keep.is_empty() => {
+                parts.push(format!("descriptors passed: {keep:?}"))
+            }
+            Op::Nice { .. } | Op::IoPriority { .. } | Op::Scheduler { .. } => {
+                parts.push(step.op.to_string())
+            }
             _ => {}
         }
     }
     if let Some(timeout) = plan.watch.timeout_ms {
-        parts.push(format!("at most {}", crate::language::value::Time(std::time::Duration::from_millis(timeout))));
+        parts.push(format!(
+            "at most {}",
+            crate::language::value::Time(std::time::Duration::from_millis(timeout))
+        ));
     }
     parts.join("; ")
 }
 
 fn env(plan: &Plan) -> String {
-    let names: Vec<String> = plan.exec.env.iter().map(|setting| flat(setting.name.text())).collect();
+    let names: Vec<String> =
+        plan.exec.env.iter().map(|setting| flat(setting.name.text())).collect();
     names.join(" ")
 }
 
@@ -193,7 +259,9 @@ pub fn not_granted(world: &World<'_>) -> String {
     let plan = world.plan;
     let new = |kind| plan.choice.is_new(kind);
     let homes = Homes::shown(world);
-    let refused = |name: &str| syscalls::number(name).is_some_and(|number| !plan.filter.judge(number, &[0; 6]).permits());
+    let refused = |name: &str| {
+        syscalls::number(name).is_some_and(|number| !plan.filter.judge(number, &[0; 6]).permits())
+    };
     let facts = [
         (new(Kind::Net), "network"),
         (homes == Homes::None, "homes"),
@@ -206,7 +274,8 @@ pub fn not_granted(world: &World<'_>) -> String {
         (refused("keyctl"), "keys"),
         (true, "set-id"),
     ];
-    let words: Vec<&str> = facts.into_iter().filter(|(not, _)| *not).map(|(_, word)| word).collect();
+    let words: Vec<&str> =
+        facts.into_iter().filter(|(not, _)| *not).map(|(_, word)| word).collect();
     words.join(", ")
 }
 
@@ -225,13 +294,17 @@ impl Homes {
         // Without a tree of its own the sandbox sees what Landlock's rules grant.
         let trees = world.tree.iter().filter_map(|(path, entry)| match &entry.shows {
             Shows::Host(tree) if world.has_tree() => Some(tree.source.as_str()),
-            _ if !world.has_tree() && (entry.rights != Rights(0) || !world.is_ruled()) => Some(path.as_str()),
+            _ if !world.has_tree() && (entry.rights != Rights(0) || !world.is_ruled()) => {
+                Some(path.as_str())
+            }
             _ => None,
         });
         let of = |source: &str| match source {
             "/" | "/home" | "/root" => Homes::Whole,
             _ if parent(source) == "/home" => Homes::Whole,
-            _ if ["/home", "/root"].iter().any(|homes| below(source, homes).is_some()) => Homes::Parts,
+            _ if ["/home", "/root"].iter().any(|homes| below(source, homes).is_some()) => {
+                Homes::Parts
+            }
             _ => Homes::None,
         };
         trees.map(of).max().unwrap_or(Homes::None)

@@ -1,4 +1,5 @@
-//! What the kernel asks of a call behind the filter: capabilities, and limits on namespaces. It tries nothing.
+//! What the kernel asks of a call behind the filter: capabilities, and limits on namespaces. It
+//! tries nothing.
 
 use crate::inspect::walls::query::{Reason, Says, Wall};
 use crate::inspect::walls::why::Asked as Question;
@@ -11,24 +12,34 @@ use crate::step::Op;
 use crate::text::source::Span;
 
 impl Question<'_> {
-    /// What the kernel asks besides: a capability, or the right to make a namespace or to act on one.
-    pub(super) fn behind_the_filter(&self, name: &str, arguments: Option<&[u64; 6]>, at: Span) -> Option<Reason> {
+    /// What the kernel asks besides: a capability, or the right to make a namespace or to act on
+    /// one.
+    pub(super) fn behind_the_filter(
+        &self,
+        name: &str,
+        arguments: Option<&[u64; 6]>,
+        at: Span,
+    ) -> Option<Reason> {
         let nested = self.profile.namespaces.made_inside();
         let nested_at = self.profile.namespaces.nested.at();
         let asks_sys_admin = |after_user: bool| match (after_user, arguments) {
             // This very call: the target has not made a user namespace before it.
             (true, Some(_)) => lacks_it_yet(wanted_by(name), nested_at),
             (true, None) => {
-                let words = "the kernel wants a capability, which the target has in a user namespace that it makes itself";
+                let words = "the kernel wants a capability, which the target has in a user \
+                             namespace that it makes itself";
                 Reason::new(Wall::Capabilities, Says::Allows, words, at)
             }
             (false, _) => lacks_sys_admin(nested_at),
         };
         if ["clone", "unshare"].contains(&name) {
             let kinds = flags_of(name, arguments?[0]);
-            // create_new_namespaces() asks for sys-admin before it counts; CLONE_NEWUSER gives it (unshare(2)).
+            // create_new_namespaces() asks for sys-admin before it counts; CLONE_NEWUSER gives it
+            // (unshare(2)).
             if kinds.is_some() && !kinds.has(Kind::User) {
-                return Some(asks_sys_admin(nested.has(Kind::User) && kinds.kinds().all(|kind| nested.has(kind))));
+                return Some(asks_sys_admin(
+                    nested.has(Kind::User) && kinds.kinds().all(|kind| nested.has(kind)),
+                ));
             }
             let mut refused = kinds.kinds().filter(|kind| !nested.has(*kind));
             let limits = |kind: Kind| {
@@ -36,7 +47,10 @@ impl Question<'_> {
                 self.world.plan.steps.iter().any(|step| is_of(&step.op))
             };
             let kind = refused.find(|kind| limits(*kind))?;
-            let words = format!("the limit of the sandbox's user namespace on {} namespaces is 0", kind.word());
+            let words = format!(
+                "the limit of the sandbox's user namespace on {} namespaces is 0",
+                kind.word()
+            );
             return Some(Reason::new(Wall::Namespaces, Says::Denies, words, nested_at));
         }
         if let Some(ask) = asks::of(name) {
@@ -75,9 +89,15 @@ impl Question<'_> {
     /// What the table says of a call, for this target.
     fn asks(&self, ask: &Ask, arguments: Option<&[u64; 6]>, at: Span) -> Option<Reason> {
         let Some(wanted) = ask.capability.and_then(|name| Capability::from_text(name).ok()) else {
-            return Some(Reason::new(Wall::Kernel, Says::Denies, "no kernel has it any more", Span::NOWHERE));
+            return Some(Reason::new(
+                Wall::Kernel,
+                Says::Denies,
+                "no kernel has it any more",
+                Span::NOWHERE,
+            ));
         };
-        let reason = |says, words: String, at| Some(Reason::new(Wall::Capabilities, says, words, at));
+        let reason =
+            |says, words: String, at| Some(Reason::new(Wall::Capabilities, says, words, at));
         let choice = &self.world.plan.choice;
         let shared = match ask.over {
             Over::Of(kind) if choice.is_new(kind) || kind == Kind::User => None,
@@ -85,26 +105,49 @@ impl Question<'_> {
             Over::Host => Some(&Namespace::Host),
         };
         // Over what is not the sandbox's own, the host's user namespace alone gives power.
-        let counts = shared.is_none() || (shared == Some(&Namespace::Host) && self.world.is_host_user());
+        let counts =
+            shared.is_none() || (shared == Some(&Namespace::Host) && self.world.is_host_user());
         let has = self.world.capabilities().has(wanted.0);
         if has && counts {
-            return reason(Says::Allows, format!("the target has {wanted}, which the kernel wants"), self.capability_at(wanted));
+            return reason(
+                Says::Allows,
+                format!("the target has {wanted}, which the kernel wants"),
+                self.capability_at(wanted),
+            );
         }
         let joined = matches!(shared, Some(Namespace::Join(_)));
         let lacks = match shared {
             None => format!("the kernel wants {wanted}, which the target does not have"),
-            Some(_) if counts => format!("the kernel wants {wanted} over the host, which the target does not have"),
-            Some(Namespace::Join(_)) => format!("the kernel wants {wanted} over the joined namespace, which the target does not have"),
-            Some(_) => format!("the kernel wants {wanted} over the host, which nothing in a user namespace of its own has"),
+            Some(_) if counts => {
+                format!("the kernel wants {wanted} over the host, which the target does not have")
+            }
+            Some(Namespace::Join(_)) => format!(
+                "the kernel wants {wanted} over the joined namespace, which the target does not \
+                 have"
+            ),
+            Some(_) => format!(
+                "the kernel wants {wanted} over the host, which nothing in a user namespace of its \
+                 own has"
+            ),
         };
         match ask.asked(arguments, self.eyes.sysctl) {
-            (Asked::Yes, _) if has && joined => {
-                reason(Says::CannotTell, format!("the kernel wants {wanted} over the joined namespace, whose owner is not known"), at)
-            }
-            (Asked::Yes, _) => reason(Says::Denies, lacks, if has { self.capability_at(wanted) } else { Span::NOWHERE }),
+            (Asked::Yes, _) if has && joined => reason(
+                Says::CannotTell,
+                format!(
+                    "the kernel wants {wanted} over the joined namespace, whose owner is not known"
+                ),
+                at,
+            ),
+            (Asked::Yes, _) => reason(
+                Says::Denies,
+                lacks,
+                if has { self.capability_at(wanted) } else { Span::NOWHERE },
+            ),
             (Asked::No, _) if arguments.is_some() => None,
             (Asked::No, free) => reason(Says::Allows, format!("{free}; for the rest {lacks}"), at),
-            (Asked::Hidden, free) => reason(Says::CannotTell, format!("{free}; for the rest {lacks}"), at),
+            (Asked::Hidden, free) => {
+                reason(Says::CannotTell, format!("{free}; for the rest {lacks}"), at)
+            }
         }
     }
 }
@@ -127,6 +170,9 @@ pub fn wanted_by(name: &str) -> &'static str {
 }
 
 fn lacks_it_yet(wanted: &str, at: Span) -> Reason {
-    let words = format!("the kernel wants {wanted}, which the target has only in a user namespace that it makes first (unshare -r)");
+    let words = format!(
+        "the kernel wants {wanted}, which the target has only in a user namespace that it makes \
+         first (unshare -r)"
+    );
     Reason::new(Wall::Capabilities, Says::Denies, words, at)
 }

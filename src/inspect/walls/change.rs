@@ -1,5 +1,6 @@
-//! Which one line of TOML could change an answer: candidates, the narrowest first. Nothing here knows whether a line does it;
-//! who asks lays each over the profile, and takes the first that changes the answer.
+//! Which one line of TOML could change an answer: candidates, the narrowest first. Nothing here
+//! knows whether a line does it; who asks lays each over the profile, and takes the first that
+//! changes the answer.
 
 use crate::host::FileKind;
 use crate::inspect::walls::facts::Eyes;
@@ -30,7 +31,8 @@ pub struct Line {
     pub text: String,
     /// What the profile says there already.
     pub over: Over,
-    /// The one that has to go with it: what the filter lets through, the kernel may ask a capability for.
+    /// The one that has to go with it: what the filter lets through, the kernel may ask a
+    /// capability for.
     pub also: Option<Box<Line>>,
 }
 
@@ -67,8 +69,20 @@ impl Line {
 }
 
 /// Lines that could change an answer.
-pub fn candidates(query: &Query, answer: &Answer, profile: &Profile, world: &World<'_>, eyes: &Eyes) -> Vec<Line> {
-    let asked = Asked { profile, world, walker: Walker::new(world, eyes), eyes, denied: answer.verdict == Says::Denies };
+pub fn candidates(
+    query: &Query,
+    answer: &Answer,
+    profile: &Profile,
+    world: &World<'_>,
+    eyes: &Eyes,
+) -> Vec<Line> {
+    let asked = Asked {
+        profile,
+        world,
+        walker: Walker::new(world, eyes),
+        eyes,
+        denied: answer.verdict == Says::Denies,
+    };
     let mut lines = match query {
         Query::Path(act, path) => asked.path(*act, path, answer),
         Query::Call { number, arguments } => asked.call(*number, arguments.as_ref()),
@@ -87,8 +101,8 @@ pub fn candidates(query: &Query, answer: &Answer, profile: &Profile, world: &Wor
     lines
 }
 
-/// The same act by a program that makes a user namespace first, in which it has every capability: for what no line permits as it is.
-/// The line that this takes is among the candidates.
+/// The same act by a program that makes a user namespace first, in which it has every capability:
+/// for what no line permits as it is. The line that this takes is among the candidates.
 pub fn inside_its_own(query: &Query) -> Option<Query> {
     let Query::Call { number, arguments: Some(arguments) } = query else { return None };
     let name = syscalls::name(*number)?;
@@ -115,7 +129,12 @@ impl Asked<'_> {
     // ---- paths ----
 
     fn mount(&self, path: &str, value: &str) -> Line {
-        let over = self.profile.mounts.map.get(path).map_or(Over::Nothing, |entry| Over::Replaces(entry.key));
+        let over = self
+            .profile
+            .mounts
+            .map
+            .get(path)
+            .map_or(Over::Nothing, |entry| Over::Replaces(entry.key));
         Line::new("mounts", format!("{} = {value}", literal(path)), over)
     }
 
@@ -125,11 +144,23 @@ impl Asked<'_> {
         if !self.denied {
             return self.take_away(act, thing);
         }
-        if thing.hidden || self.world.tree.get(&thing.over).is_some_and(|entry| matches!(entry.shows, Shows::Hidden(_))) {
+        if thing.hidden
+            || self
+                .world
+                .tree
+                .get(&thing.over)
+                .is_some_and(|entry| matches!(entry.shows, Shows::Hidden(_)))
+        {
             return vec![self.mount(&thing.over, "false")];
         }
-        let denies = |wall| answer.reasons.iter().any(|reason| reason.wall == wall && reason.says == Says::Denies);
-        let real = walk.missing.iter().filter(|name| *name != ".").fold(thing.path.clone(), |path, name| join(&path, &format!("/{name}")));
+        let denies = |wall| {
+            answer.reasons.iter().any(|reason| reason.wall == wall && reason.says == Says::Denies)
+        };
+        let real = walk
+            .missing
+            .iter()
+            .filter(|name| *name != ".")
+            .fold(thing.path.clone(), |path, name| join(&path, &format!("/{name}")));
         let mut lines = vec![];
         if !walk.missing.is_empty() {
             lines.extend(self.grant(act, &real));
@@ -137,7 +168,11 @@ impl Asked<'_> {
         match act {
             Act::Write => lines.extend(self.open_for_writing(&walk, thing, &real)),
             Act::Execute => lines.extend(self.open_for_running(thing, denies(Wall::File))),
-            Act::Connect => lines.extend(thing.host.iter().map(|host| self.mount(&thing.path, &format!("{{ socket = {} }}", literal(host))))),
+            Act::Connect => {
+                lines.extend(thing.host.iter().map(|host| {
+                    self.mount(&thing.path, &format!("{{ socket = {} }}", literal(host)))
+                }))
+            }
             Act::Read | Act::List => {}
         }
         // A writable bind maps its owner to the target, where root starts the sandbox.
@@ -156,7 +191,9 @@ impl Asked<'_> {
         }
         let mut lines = vec![];
         match (self.eyes.see)(path).map(|seen| seen.kind) {
-            Ok(FileKind::Socket) => lines.push(self.mount(path, &format!("{{ socket = {} }}", literal(path)))),
+            Ok(FileKind::Socket) => {
+                lines.push(self.mount(path, &format!("{{ socket = {} }}", literal(path))))
+            }
             Ok(FileKind::Device) => lines.push(self.mount(path, "\"device\"")),
             Ok(_) if act == Act::Write => lines.extend(self.writable(path, path)),
             Ok(_) => lines.push(self.mount(path, "\"ro\"")),
@@ -178,7 +215,9 @@ impl Asked<'_> {
     fn writable(&self, path: &str, source: &str) -> Vec<Line> {
         let short = if path == source { vec![self.mount(path, "\"rw\"")] } else { vec![] };
         let long = ["", ", owner = \"root\"", ", broad = true", ", broad = true, owner = \"root\""];
-        let long = long.map(|more| self.mount(path, &format!("{{ bind = {}, access = \"rw\"{more} }}", literal(source))));
+        let long = long.map(|more| {
+            self.mount(path, &format!("{{ bind = {}, access = \"rw\"{more} }}", literal(source)))
+        });
         short.into_iter().chain(long).collect()
     }
 
@@ -201,17 +240,25 @@ impl Asked<'_> {
         if because_of_the_file {
             let program = thing.host.as_deref().and_then(|host| (self.eyes.program)(host).ok());
             return match program {
-                Some(Program::Elf(Elf { interpreter: Some(through), .. })) => self.grant(Act::Execute, &through),
+                Some(Program::Elf(Elf { interpreter: Some(through), .. })) => {
+                    self.grant(Act::Execute, &through)
+                }
                 Some(Program::Script(script)) => self.grant(Act::Execute, &script.interpreter),
                 _ => vec![],
             };
         }
         let mut lines = vec![];
         if let Some(host) = &thing.host {
-            let value = if thing.path == *host { "\"ro\"".into() } else { format!("{{ bind = {} }}", literal(host)) };
+            let value = if thing.path == *host {
+                "\"ro\"".into()
+            } else {
+                format!("{{ bind = {} }}", literal(host))
+            };
             lines.push(self.mount(&thing.path, &value));
         }
-        if let Some(Shows::Memory { size, .. }) = self.world.tree.get(&thing.over).map(|entry| &entry.shows) {
+        if let Some(Shows::Memory { size, .. }) =
+            self.world.tree.get(&thing.over).map(|entry| &entry.shows)
+        {
             lines.push(self.mount(&thing.over, &self.memory(&thing.over, *size)));
         }
         lines
@@ -236,8 +283,15 @@ impl Asked<'_> {
         if let Some(host) = &thing.host {
             match act {
                 Act::Write if thing.path == *host => lines.push(self.mount(&thing.path, "\"ro\"")),
-                Act::Write => lines.push(self.mount(&thing.path, &format!("{{ bind = {} }}", literal(host)))),
-                Act::Execute => lines.push(self.mount(&thing.path, &format!("{{ bind = {}, exec = false }}", literal(host)))),
+                Act::Write => {
+                    lines.push(self.mount(&thing.path, &format!("{{ bind = {} }}", literal(host))))
+                }
+                Act::Execute => {
+                    lines.push(self.mount(
+                        &thing.path,
+                        &format!("{{ bind = {}, exec = false }}", literal(host)),
+                    ))
+                }
                 Act::Read | Act::List | Act::Connect => {}
             }
         }
@@ -259,12 +313,17 @@ impl Asked<'_> {
     fn nested_for(&self, name: &str, arguments: Option<&[u64; 6]>) -> Option<Nested> {
         let nested = self.profile.namespaces.made_inside();
         let flags = match (name, arguments) {
-            ("clone" | "unshare", Some([flags, ..])) => super::behind::flags_of(name, *flags).flags(),
+            ("clone" | "unshare", Some([flags, ..])) => {
+                super::behind::flags_of(name, *flags).flags()
+            }
             ("setns", Some([_, flags, ..])) => *flags,
             ("clone" | "unshare" | "setns", None) => return None,
             _ => {
                 let opens = |kind: &Kind| syscalls::opened_by(kind.word()).contains(&name);
-                return Kind::ALL.into_iter().find(opens).map(|kind| nested.and(Kind::User).and(kind));
+                return Kind::ALL
+                    .into_iter()
+                    .find(opens)
+                    .map(|kind| nested.and(Kind::User).and(kind));
             }
         };
         let asked = Kind::ALL.into_iter().filter(|kind| flags & kind.flag() != 0);
@@ -275,23 +334,49 @@ impl Asked<'_> {
     fn call(&self, number: u32, arguments: Option<&[u64; 6]>) -> Vec<Line> {
         let Some(name) = syscalls::name(number) else { return vec![] };
         let namespaces = &self.profile.namespaces;
-        let replaces = |at: Span| if at.is_somewhere() { Over::Replaces(at) } else { Over::Nothing };
-        let nested = |value: Nested| Line::new("namespaces", format!("nested = {value}"), replaces(namespaces.nested.at()));
+        let replaces =
+            |at: Span| if at.is_somewhere() { Over::Replaces(at) } else { Over::Nothing };
+        let nested = |value: Nested| {
+            Line::new("namespaces", format!("nested = {value}"), replaces(namespaces.nested.at()))
+        };
         let seccomp = &self.profile.seccomp;
-        let joins = |set: &Set<Calls>| set.items.first().map_or(Over::Nothing, |item| Over::Joins(item.at));
+        let joins =
+            |set: &Set<Calls>| set.items.first().map_or(Over::Nothing, |item| Over::Joins(item.at));
         if !self.denied {
-            return vec![Line::new("seccomp", format!("deny = [{}]", literal(name)), joins(&seccomp.deny)), nested(Nested::NONE)];
+            return vec![
+                Line::new("seccomp", format!("deny = [{}]", literal(name)), joins(&seccomp.deny)),
+                nested(Nested::NONE),
+            ];
         }
         let denying = seccomp.deny.items.iter().filter(|calls| calls.members().contains(name));
-        let mut lines: Vec<Line> =
-            denying.map(|calls| Line::new("seccomp", format!("deny = [\"!{}\"]", calls.value), Over::Joins(calls.at))).collect();
+        let mut lines: Vec<Line> = denying
+            .map(|calls| {
+                Line::new(
+                    "seccomp",
+                    format!("deny = [\"!{}\"]", calls.value),
+                    Over::Joins(calls.at),
+                )
+            })
+            .collect();
         if let Some(rule) = seccomp.rules.map.get(name) {
             // Without its conditions what the policy keeps closed stays so; the word opens all.
             if rule.value.as_ref().is_some_and(|spec| !spec.value.cases.is_empty()) {
-                lines.push(Line::new("seccomp.rules", format!("{name} = false"), Over::Replaces(rule.key)));
+                lines.push(Line::new(
+                    "seccomp.rules",
+                    format!("{name} = false"),
+                    Over::Replaces(rule.key),
+                ));
             }
-            lines.push(Line::new("seccomp.rules", format!("{name} = \"allow\""), Over::Replaces(rule.key)));
-        } else if seccomp.rules.iter().any(|(group, _)| Calls(group.value.to_owned()).members().contains(name)) {
+            lines.push(Line::new(
+                "seccomp.rules",
+                format!("{name} = \"allow\""),
+                Over::Replaces(rule.key),
+            ));
+        } else if seccomp
+            .rules
+            .iter()
+            .any(|(group, _)| Calls(group.value.to_owned()).members().contains(name))
+        {
             lines.push(Line::new("seccomp.rules", format!("{name} = \"allow\""), Over::Nothing));
         }
         lines.extend([
@@ -309,7 +394,9 @@ impl Asked<'_> {
             None => lines.splice(0..0, nested).for_each(drop),
             Some(power) => {
                 let opening = lines.iter().filter(|line| line.section.starts_with("seccomp"));
-                let both = opening.map(|line| Line { also: Some(Box::new(power.clone())), ..line.clone() }).collect::<Vec<_>>();
+                let both = opening
+                    .map(|line| Line { also: Some(Box::new(power.clone())), ..line.clone() })
+                    .collect::<Vec<_>>();
                 lines.insert(0, power.clone());
                 lines.extend(both.into_iter().chain(nested));
             }
@@ -319,24 +406,37 @@ impl Asked<'_> {
 
     /// The capability that the kernel asks for a call, where one of the target's can be it.
     fn power(&self, name: &str) -> Option<Line> {
-        let ask = asks::of(name).filter(|ask| ask.over != Power::Host || self.world.is_host_user())?;
+        let ask =
+            asks::of(name).filter(|ask| ask.over != Power::Host || self.world.is_host_user())?;
         let capability = Capability::from_text(ask.capability?).ok()?;
         self.capability(capability).into_iter().find(|line| line.text.starts_with("ambient"))
     }
 
     fn connect(&self, port: &Port) -> Vec<Line> {
-        let host = if port.host.contains(':') { format!("[{}]", port.host) } else { port.host.clone() };
+        let host =
+            if port.host.contains(':') { format!("[{}]", port.host) } else { port.host.clone() };
         let udp = port.protocol == Protocol::Udp;
-        let allow = format!("allow = [{}]", literal(&format!("{host}:{}{}", port.port, if udp { "/udp" } else { "" })));
+        let allow = format!(
+            "allow = [{}]",
+            literal(&format!("{host}:{}{}", port.port, if udp { "/udp" } else { "" }))
+        );
         let allow = self.denied.then(|| Line::new("network", allow, Over::Nothing));
         let landlock = &self.profile.landlock;
-        let set = if udp { ("udp-connect", &landlock.udp_connect) } else { ("tcp-connect", &landlock.tcp_connect) };
+        let set = if udp {
+            ("udp-connect", &landlock.udp_connect)
+        } else {
+            ("tcp-connect", &landlock.tcp_connect)
+        };
         self.port(set, port.port).into_iter().chain(allow).chain([self.network()]).collect()
     }
 
     fn bind(&self, port: &Port) -> Vec<Line> {
         let landlock = &self.profile.landlock;
-        let set = if port.protocol == Protocol::Udp { ("udp-bind", &landlock.udp_bind) } else { ("tcp-bind", &landlock.tcp_bind) };
+        let set = if port.protocol == Protocol::Udp {
+            ("udp-bind", &landlock.udp_bind)
+        } else {
+            ("tcp-bind", &landlock.tcp_bind)
+        };
         let low = if port.port < 1024 { self.capability(Capability(10)) } else { vec![] };
         self.port(set, port.port).into_iter().chain(low).chain([self.network()]).collect()
     }
@@ -344,24 +444,39 @@ impl Asked<'_> {
     fn network(&self) -> Line {
         let at = self.profile.network.mode.at();
         let over = if at.is_somewhere() { Over::Replaces(at) } else { Over::Nothing };
-        Line::new("network", format!("mode = {}", literal(if self.denied { "host" } else { "none" })), over)
+        Line::new(
+            "network",
+            format!("mode = {}", literal(if self.denied { "host" } else { "none" })),
+            over,
+        )
     }
 
     /// A rule of Landlock's for a port, one more or one less.
     fn port(&self, (key, set): (&str, &Set<PortRule>), port: u16) -> Option<Line> {
         let said = set.said()?;
-        let text = if self.denied { format!("{key} = [{port}]") } else { format!("{key} = [\"!{port}\"]") };
+        let text = if self.denied {
+            format!("{key} = [{port}]")
+        } else {
+            format!("{key} = [\"!{port}\"]")
+        };
         Some(Line::new("landlock", text, Over::Joins(said)))
     }
 
     fn capability(&self, capability: Capability) -> Vec<Line> {
-        let sets = [("keep", &self.profile.capabilities.keep), ("ambient", &self.profile.capabilities.ambient)];
+        let sets = [
+            ("keep", &self.profile.capabilities.keep),
+            ("ambient", &self.profile.capabilities.ambient),
+        ];
         let line = |(key, set): (&str, &Set<Capability>)| {
             let own = set.items.iter().find(|item| item.value == capability);
             let over = own.or(set.items.first()).map_or(Over::Nothing, |item| Over::Joins(item.at));
             match (self.denied, own) {
-                (true, _) => Some(Line::new("capabilities", format!("{key} = [\"{capability}\"]"), over)),
-                (false, Some(_)) => Some(Line::new("capabilities", format!("{key} = [\"!{capability}\"]"), over)),
+                (true, _) => {
+                    Some(Line::new("capabilities", format!("{key} = [\"{capability}\"]"), over))
+                }
+                (false, Some(_)) => {
+                    Some(Line::new("capabilities", format!("{key} = [\"!{capability}\"]"), over))
+                }
                 (false, None) => None,
             }
         };
@@ -371,7 +486,8 @@ impl Asked<'_> {
     fn variable(&self, name: &str) -> Vec<Line> {
         let bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
         let key = if bare { name.to_owned() } else { literal(name) };
-        let over = self.profile.env.map.get(name).map_or(Over::Nothing, |entry| Over::Replaces(entry.key));
+        let over =
+            self.profile.env.map.get(name).map_or(Over::Nothing, |entry| Over::Replaces(entry.key));
         let values: &[&str] = if self.denied { &["true", "\"\""] } else { &["false"] };
         values.iter().map(|value| Line::new("env", format!("{key} = {value}"), over)).collect()
     }

@@ -1,5 +1,6 @@
-//! Facts of the host that a question about a path needs and a plan does not: modes, owners and links on the way, and what a
-//! program says runs it. It reads and never writes; what it read may change.
+//! Facts of the host that a question about a path needs and a plan does not: modes, owners and
+//! links on the way, and what a program says runs it. It reads and never writes; what it read may
+//! change.
 
 use crate::host::FileKind;
 use crate::host::privileged::Given;
@@ -29,7 +30,8 @@ pub struct Seen {
     pub list: bool,
 }
 
-/// How the model looks at the host. Plain functions and values, so that a test can invent a machine.
+/// How the model looks at the host. Plain functions and values, so that a test can invent a
+/// machine.
 #[derive(Debug, Clone)]
 pub struct Eyes {
     /// What is at a path; a final link is not followed.
@@ -44,7 +46,8 @@ pub struct Eyes {
     pub groups: Vec<u32>,
     /// Where something is mounted on the host.
     pub mounts: Vec<String>,
-    /// Whether links in shared sticky directories are followed for their owner alone (proc_sys_fs(5), `protected_symlinks`).
+    /// Whether links in shared sticky directories are followed for their owner alone
+    /// (proc_sys_fs(5), `protected_symlinks`).
     pub guarded_links: bool,
     /// The first port that anybody may bind in the host's network (ip(7)).
     pub first_free_port: u32,
@@ -55,17 +58,25 @@ pub struct Eyes {
 impl Eyes {
     /// This machine.
     pub fn here() -> Eyes {
-        let number = |path: &str| std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+        let number = |path: &str| {
+            std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok())
+        };
         Eyes {
             see,
             program,
             given: crate::probe::given,
             real: |path| std::fs::canonicalize(path).ok()?.into_os_string().into_string().ok(),
-            groups: nix::unistd::getgroups().map_or(vec![], |groups| groups.iter().map(|group| group.as_raw()).collect()),
-            mounts: mount_points(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()),
+            groups: nix::unistd::getgroups()
+                .map_or(vec![], |groups| groups.iter().map(|group| group.as_raw()).collect()),
+            mounts: mount_points(
+                &std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(),
+            ),
             guarded_links: number("/proc/sys/fs/protected_symlinks").unwrap_or(0) != 0,
-            first_free_port: number("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or(1024),
-            sysctl: |name| std::fs::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok(),
+            first_free_port: number("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+                .unwrap_or(1024),
+            sysctl: |name| {
+                std::fs::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok()
+            },
         }
     }
 }
@@ -82,7 +93,11 @@ fn see(path: &str) -> Result<Seen, i32> {
         _ => FileKind::Regular,
     };
     let link = matches!(kind, FileKind::Link(_));
-    let flags = if link { FsFlags::empty() } else { statvfs(path).map_or(FsFlags::empty(), |fs| fs.flags()) };
+    let flags = if link {
+        FsFlags::empty()
+    } else {
+        statvfs(path).map_or(FsFlags::empty(), |fs| fs.flags())
+    };
     let attrs = Attrs(0)
         .and_if(flags.contains(FsFlags::ST_RDONLY), Attrs::READ_ONLY)
         .and_if(flags.contains(FsFlags::ST_NOEXEC), Attrs::NO_EXEC)
@@ -99,11 +114,13 @@ fn see(path: &str) -> Result<Seen, i32> {
 }
 
 fn program(path: &str) -> Result<Program, i32> {
-    let file = std::fs::File::open(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    let file =
+        std::fs::File::open(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
     Ok(crate::probe::elf::read(&file))
 }
 
-/// The mount points of a mountinfo text (proc_pid_mountinfo(5)): the fifth field, with blanks in octal.
+/// The mount points of a mountinfo text (proc_pid_mountinfo(5)): the fifth field, with blanks in
+/// octal.
 fn mount_points(text: &str) -> Vec<String> {
     let unescape = |field: &str| {
         let words = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];

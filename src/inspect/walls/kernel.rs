@@ -1,4 +1,5 @@
-//! What proc and sysfs show, as far as it is known before the run: names and modes are the same in every one of this kernel.
+//! What proc and sysfs show, as far as it is known before the run: names and modes are the same in
+//! every one of this kernel.
 
 use crate::host::FileKind;
 use crate::inspect::walls::Shows;
@@ -41,28 +42,47 @@ const GUARDED: &[&str] = &[
 impl Walker<'_> {
     /// Whether a file is one of proc's.
     pub(super) fn is_of_proc(&self, thing: &Thing) -> bool {
-        self.world.tree.get(&thing.over).is_some_and(|entry| matches!(entry.shows, Shows::Proc { .. }))
+        self.world
+            .tree
+            .get(&thing.over)
+            .is_some_and(|entry| matches!(entry.shows, Shows::Proc { .. }))
     }
 
     /// proc(5). The launcher's own /proc/self stands for the target's: the same names and modes.
-    pub(super) fn proc(&self, thing: Thing, tail: &str, hidepid: &str, only_processes: bool) -> Result<Option<Thing>, Reason> {
-        let cannot_tell = |words: &str| Err(Reason::new(Wall::Processes, Says::CannotTell, words, thing.at));
+    pub(super) fn proc(
+        &self,
+        thing: Thing,
+        tail: &str,
+        hidepid: &str,
+        only_processes: bool,
+    ) -> Result<Option<Thing>, Reason> {
+        let cannot_tell =
+            |words: &str| Err(Reason::new(Wall::Processes, Says::CannotTell, words, thing.at));
         let mut names = tail.split('/').skip(1);
         let Some(first) = names.next() else { return Ok(Some(thing)) };
         let rest: Vec<&str> = names.collect();
         let plan = self.world.plan;
         let number: Option<u32> = first.parse().ok();
-        let own = ["self", "thread-self"].contains(&first) || (number == Some(1) && plan.has_own_pids() && !plan.watch.init);
+        let own = ["self", "thread-self"].contains(&first)
+            || (number == Some(1) && plan.has_own_pids() && !plan.watch.init);
         if own {
             return self.own_process(thing, &rest);
         }
         let Some(number) = number else {
             let hidden = only_processes;
-            return if hidden { Ok(None) } else { Ok(self.see_kernel(thing, &format!("/proc{tail}"))) };
+            return if hidden {
+                Ok(None)
+            } else {
+                Ok(self.see_kernel(thing, &format!("/proc{tail}")))
+            };
         };
         if !plan.has_own_pids() {
             let guarded = rest.first().is_some_and(|name| GUARDED.contains(name));
-            return if guarded { cannot_tell("whose process it is decides") } else { Ok(self.see_kernel(thing, &format!("/proc{tail}"))) };
+            return if guarded {
+                cannot_tell("whose process it is decides")
+            } else {
+                Ok(self.see_kernel(thing, &format!("/proc{tail}")))
+            };
         }
         if number != 1 {
             return cannot_tell("which process has that number is not known before the run");
@@ -73,15 +93,25 @@ impl Walker<'_> {
         }
         // Not dumpable, and outside of the target's Landlock domain (ptrace(2)).
         if rest.first().is_some_and(|name| GUARDED.contains(name)) {
-            return Err(Reason::new(Wall::Processes, Says::Denies, "pid 1 is stockade's own, and cannot be traced", Span::NOWHERE));
+            return Err(Reason::new(
+                Wall::Processes,
+                Says::Denies,
+                "pid 1 is stockade's own, and cannot be traced",
+                Span::NOWHERE,
+            ));
         }
-        if rest.is_empty() { Ok(Some(thing)) } else { Ok(self.see_kernel(thing, &format!("/proc/self/{}", rest.join("/")))) }
+        if rest.is_empty() {
+            Ok(Some(thing))
+        } else {
+            Ok(self.see_kernel(thing, &format!("/proc/self/{}", rest.join("/"))))
+        }
     }
 
     fn own_process(&self, thing: Thing, rest: &[&str]) -> Result<Option<Thing>, Reason> {
         let ids = &self.world.plan.ids;
         let thing = Thing { owner: (Some(ids.host_user), Some(ids.host_group)), ..thing };
-        let link = |text: &str| Ok(Some(Thing { kind: FileKind::Link(text.into()), ..thing.clone() }));
+        let link =
+            |text: &str| Ok(Some(Thing { kind: FileKind::Link(text.into()), ..thing.clone() }));
         let cwd = self.world.plan.steps.iter().find_map(|step| match &step.op {
             Op::WorkingFolder { path } => Some(path.text()),
             _ => None,
@@ -90,19 +120,29 @@ impl Walker<'_> {
             [] => Ok(Some(thing)),
             ["cwd"] => link(cwd.unwrap_or("/")),
             ["root"] => link("/"),
-            ["exe"] | ["fd", _] | ["map_files", _] | ["ns", _] | ["task", ..] => {
-                Err(Reason::new(Wall::Processes, Says::CannotTell, "the running process decides what is there", thing.at))
-            }
+            ["exe"] | ["fd", _] | ["map_files", _] | ["ns", _] | ["task", ..] => Err(Reason::new(
+                Wall::Processes,
+                Says::CannotTell,
+                "the running process decides what is there",
+                thing.at,
+            )),
             _ => {
                 let path = format!("/proc/self/{}", rest.join("/"));
                 // The files of a network are its owner's root's, where the user namespace has one.
                 let root = |extents: &[Extent]| outside(extents, 0).unwrap_or(0);
                 let owner = match (rest, &ids.maps) {
-                    (["net", ..], Some(maps)) if self.world.plan.choice.is_new(Kind::Net) => (Some(root(&maps.uid)), Some(root(&maps.gid))),
+                    (["net", ..], Some(maps)) if self.world.plan.choice.is_new(Kind::Net) => {
+                        (Some(root(&maps.uid)), Some(root(&maps.gid)))
+                    }
                     (["net", ..], _) => (Some(0), Some(0)),
                     _ => thing.owner,
                 };
-                Ok((self.eyes.see)(&path).ok().map(|seen| Thing { kind: seen.kind, mode: seen.mode, owner, ..thing }))
+                Ok((self.eyes.see)(&path).ok().map(|seen| Thing {
+                    kind: seen.kind,
+                    mode: seen.mode,
+                    owner,
+                    ..thing
+                }))
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Which entry of the tree stands at or above a path: asked for every path that is drawn, so it is worked out once, in about the time
-//! that reading all the paths takes. It judges nothing.
+//! Which entry of the tree stands at or above a path: asked for every path that is drawn, so it is
+//! worked out once, in about the time that reading all the paths takes. It judges nothing.
 
 use crate::inspect::walls::{Entry, Shows};
 use crate::kernel::rights::Rights;
@@ -47,7 +47,9 @@ impl Near {
                 above.pop();
             }
             let over = above.last().copied();
-            let of = |get: fn(&Spot) -> Option<usize>, own: bool| if own { Some(index) } else { over.and_then(|over| get(&spots[over])) };
+            let of = |get: fn(&Spot) -> Option<usize>, own: bool| {
+                if own { Some(index) } else { over.and_then(|over| get(&spots[over])) }
+            };
             let (rights, at) = over.map_or((Rights(0), Span::NOWHERE), |over| spots[over].rights);
             let rights = match entry.rights {
                 Rights(0) => (rights, at),
@@ -64,10 +66,14 @@ impl Near {
     /// The nearest path at or above one.
     pub fn at(&self, path: &str) -> Option<&Spot> {
         // Whatever is above it in the tree is above the last one before it, too.
-        let before = self.spots.partition_point(|spot| by_names(&spot.path, path) != Ordering::Greater).checked_sub(1)?;
+        let before = self
+            .spots
+            .partition_point(|spot| by_names(&spot.path, path) != Ordering::Greater)
+            .checked_sub(1)?;
         let same = shared(&self.spots[before].path, path);
         let mut spot = &self.spots[before];
-        // Only a path that is wholly shared can be above; which of those end at a `/` of ours, `below` says.
+        // Only a path that is wholly shared can be above; which of those end at a `/` of ours,
+        // `below` says.
         while spot.path.len() > same || below(path, &spot.path).is_none() {
             spot = &self.spots[spot.over?];
         }
@@ -88,7 +94,8 @@ impl Near {
 /// The order in which `/` comes before every other byte.
 fn by_names(a: &str, b: &str) -> Ordering {
     let same = shared(a, b);
-    let next = |text: &str| text.as_bytes().get(same).map(|byte| if *byte == b'/' { 0 } else { *byte });
+    let next =
+        |text: &str| text.as_bytes().get(same).map(|byte| if *byte == b'/' { 0 } else { *byte });
     // The root is above `/a`, of which it is a part; nothing else ends with a `/`.
     next(a).cmp(&next(b))
 }
@@ -98,7 +105,8 @@ fn shared(a: &str, b: &str) -> usize {
     // Deep paths are alike for thousands of bytes, which memcmp(3) compares by the line.
     const LINE: usize = 64;
     let (a, b) = (a.as_bytes(), b.as_bytes());
-    let lines = a.chunks_exact(LINE).zip(b.chunks_exact(LINE)).take_while(|(a, b)| a == b).count() * LINE;
+    let lines =
+        a.chunks_exact(LINE).zip(b.chunks_exact(LINE)).take_while(|(a, b)| a == b).count() * LINE;
     lines + a[lines..].iter().zip(&b[lines..]).take_while(|(a, b)| a == b).count()
 }
 
@@ -109,7 +117,14 @@ mod tests {
     use crate::language::value::ancestors;
 
     fn entry(shows: Shows, mount: bool, rights: u64) -> Entry {
-        Entry { shows, mode: None, mount, attrs: Attrs(0), rights: Rights(rights), at: Span { start: rights as u32, end: rights as u32 + 1 } }
+        Entry {
+            shows,
+            mode: None,
+            mount,
+            attrs: Attrs(0),
+            rights: Rights(rights),
+            at: Span { start: rights as u32, end: rights as u32 + 1 },
+        }
     }
 
     #[test]
@@ -117,18 +132,36 @@ mod tests {
         let paths = ["/", "/a", "/a-b", "/a/b", "/a/b/c", "/a.d/e", "/a/bc", "/é", "/é/x"];
         let kinds = paths.iter().zip(0u64..).map(|(path, nth)| {
             let shows = if nth % 2 == 0 { Shows::Folder } else { Shows::Same };
-            ((*path).to_owned(), entry(shows, nth % 3 == 0, if nth % 4 == 1 { 1 << nth } else { 0 }))
+            (
+                (*path).to_owned(),
+                entry(shows, nth % 3 == 0, if nth % 4 == 1 { 1 << nth } else { 0 }),
+            )
         });
         let tree: BTreeMap<String, Entry> = kinds.collect();
         let near = Near::new(&tree);
-        for path in paths.iter().copied().chain(["/a/", "/b", "/a/b/c/d/e", "/a-b/x", "/a-", "/ab", "/a.d", "/a.d/e/f", "/é/y", "/zz"]) {
+        for path in paths.iter().copied().chain([
+            "/a/",
+            "/b",
+            "/a/b/c/d/e",
+            "/a-b/x",
+            "/a-",
+            "/ab",
+            "/a.d",
+            "/a.d/e/f",
+            "/é/y",
+            "/zz",
+        ]) {
             let path = if path == "/a/" { "/a/a" } else { path };
             let up = || ancestors(path).chain(["/"]).filter_map(|path| tree.get_key_value(path));
-            let first = |good: &dyn Fn(&Entry) -> bool| up().find(|(_, entry)| good(entry)).map(|(path, _)| path.as_str());
+            let first = |good: &dyn Fn(&Entry) -> bool| {
+                up().find(|(_, entry)| good(entry)).map(|(path, _)| path.as_str())
+            };
             assert_eq!(near.shown(path), first(&|entry| entry.shows != Shows::Same), "{path}");
             assert_eq!(near.mount(path), first(&|entry| entry.mount), "{path}");
             let rules = up().filter(|(_, entry)| entry.rights != Rights(0));
-            let rights = rules.fold((Rights(0), Span::NOWHERE), |(rights, at), (_, entry)| (rights.and(entry.rights), at.or(entry.at)));
+            let rights = rules.fold((Rights(0), Span::NOWHERE), |(rights, at), (_, entry)| {
+                (rights.and(entry.rights), at.or(entry.at))
+            });
             assert_eq!(near.at(path).unwrap().rights, rights, "{path}");
         }
         assert!(Near::default().at("/x").is_none());

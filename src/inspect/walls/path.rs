@@ -1,6 +1,8 @@
-//! A path as the target would walk it: links followed inside, modes and owners as its ids meet them, until something stops it.
+//! A path as the target would walk it: links followed inside, modes and owners as its ids meet
+//! them, until something stops it.
 //!
-//! It looks at the host through [`Eyes`] alone, and judges nothing but the way; [`super::why`] judges what stands at its end.
+//! It looks at the host through [`Eyes`] alone, and judges nothing but the way; [`super::why`]
+//! judges what stands at its end.
 
 use crate::host::FileKind;
 use crate::inspect::walls::facts::{Eyes, Seen};
@@ -23,7 +25,8 @@ pub struct Thing {
     pub path: String,
     /// What it is.
     pub kind: FileKind,
-    /// Owner and group as the mount shows them, in the host's ids; none: an owner that the mount's map does not hold.
+    /// Owner and group as the mount shows them, in the host's ids; none: an owner that the mount's
+    /// map does not hold.
     pub owner: (Option<u32>, Option<u32>),
     /// Its permission bits.
     pub mode: u32,
@@ -88,14 +91,24 @@ impl<'a> Walker<'a> {
         let mut groups = match &ids.maps {
             // What the caller could not drop.
             Some(Maps { deny_setgroups: true, .. }) => eyes.groups.clone(),
-            Some(maps) => ids.groups.iter().filter_map(|group| outside(&maps.gid, *group)).collect(),
+            Some(maps) => {
+                ids.groups.iter().filter_map(|group| outside(&maps.gid, *group)).collect()
+            }
             None if !world.plan.root => eyes.groups.clone(),
             None => ids.groups.clone(),
         };
         groups.push(ids.host_group);
         let mut walker = Walker { world, eyes, groups, rules: vec![] };
-        let inode = |path: &str| walker.look(path).ok().flatten().map(|thing| thing.inode).filter(|inode| *inode != Inode::default());
-        walker.rules = world.ruled().filter_map(|(path, entry)| Some((inode(path)?, entry.rights))).collect();
+        let inode = |path: &str| {
+            walker
+                .look(path)
+                .ok()
+                .flatten()
+                .map(|thing| thing.inode)
+                .filter(|inode| *inode != Inode::default())
+        };
+        walker.rules =
+            world.ruled().filter_map(|(path, entry)| Some((inode(path)?, entry.rights))).collect();
         walker
     }
 
@@ -103,11 +116,24 @@ impl<'a> Walker<'a> {
     pub fn walk(&self, path: &str) -> Result<Walk, Reason> {
         let world = self.world;
         if let Namespace::Join(file) = world.plan.choice.of(Kind::Mount) {
-            let words = format!("the tree is that of another mount namespace, {}, and is not known here", file.0);
-            return Err(Reason::new(Wall::Mounts, Says::CannotTell, words, world.plan.choice.at(Kind::Mount)));
+            let words = format!(
+                "the tree is that of another mount namespace, {}, and is not known here",
+                file.0
+            );
+            return Err(Reason::new(
+                Wall::Mounts,
+                Says::CannotTell,
+                words,
+                world.plan.choice.at(Kind::Mount),
+            ));
         }
         let Some(root) = self.look("/")? else {
-            return Err(Reason::new(Wall::Mounts, Says::Denies, "the sandbox has no root", Span::NOWHERE));
+            return Err(Reason::new(
+                Wall::Mounts,
+                Says::Denies,
+                "the sandbox has no root",
+                Span::NOWHERE,
+            ));
         };
         let mut walk = Walk { way: vec![root], missing: vec![], links: vec![] };
         let mut left: Vec<String> = names(path);
@@ -126,7 +152,9 @@ impl<'a> Walker<'a> {
                 name => {
                     let path = join(&here.path, &format!("/{name}"));
                     let Some(thing) = self.look(&path)? else {
-                        walk.missing = std::iter::once(name.to_owned()).chain(left.into_iter().rev()).collect();
+                        walk.missing = std::iter::once(name.to_owned())
+                            .chain(left.into_iter().rev())
+                            .collect();
                         return Ok(walk);
                     };
                     let FileKind::Link(text) = &thing.kind else {
@@ -135,7 +163,12 @@ impl<'a> Walker<'a> {
                     };
                     self.may_follow(here, &thing)?;
                     if walk.links.len() == MOST_LINKS {
-                        return Err(Reason::new(Wall::Mounts, Says::Denies, format!("{path}: too many links"), thing.at));
+                        return Err(Reason::new(
+                            Wall::Mounts,
+                            Says::Denies,
+                            format!("{path}: too many links"),
+                            thing.at,
+                        ));
                     }
                     walk.links.push((path, text.clone()));
                     left.extend(ends_in_directory(text).then(|| ".".to_owned()));
@@ -149,21 +182,30 @@ impl<'a> Walker<'a> {
         Ok(walk)
     }
 
-    /// Links in a shared sticky directory lead on for their owner, or the directory's, alone (proc_sys_fs(5)).
+    /// Links in a shared sticky directory lead on for their owner, or the directory's, alone
+    /// (proc_sys_fs(5)).
     fn may_follow(&self, folder: &Thing, link: &Thing) -> Result<(), Reason> {
         let shared = folder.mode & 0o1002 == 0o1002;
-        let own = link.owner.0.is_some_and(|owner| owner == self.world.plan.ids.host_user || folder.owner.0 == Some(owner));
+        let own = link.owner.0.is_some_and(|owner| {
+            owner == self.world.plan.ids.host_user || folder.owner.0 == Some(owner)
+        });
         if !self.eyes.guarded_links || !shared || own {
             return Ok(());
         }
-        let words = format!("{} is a link of somebody else's in a shared directory (fs.protected_symlinks)", link.path);
+        let words = format!(
+            "{} is a link of somebody else's in a shared directory (fs.protected_symlinks)",
+            link.path
+        );
         Err(Reason::new(Wall::Permissions, Says::Denies, words, link.at))
     }
 
-    /// What Landlock allows at the end of a way: every rule on a path or a file from there up to the root.
+    /// What Landlock allows at the end of a way: every rule on a path or a file from there up to
+    /// the root.
     pub fn rights(&self, way: &[Thing]) -> (Rights, Span) {
-        let (rights, at) = way.last().map_or((Rights(0), Span::NOWHERE), |last| self.world.rights(&last.path));
-        let more = self.rules.iter().filter(|(inode, _)| way.iter().any(|thing| thing.inode == *inode));
+        let (rights, at) =
+            way.last().map_or((Rights(0), Span::NOWHERE), |last| self.world.rights(&last.path));
+        let more =
+            self.rules.iter().filter(|(inode, _)| way.iter().any(|thing| thing.inode == *inode));
         (more.fold(rights, |rights, (_, more)| rights.and(*more)), at)
     }
 
@@ -190,55 +232,97 @@ impl<'a> Walker<'a> {
         let kernels = |thing: Thing| Thing { owner: (Some(0), Some(0)), ..thing };
         match &entry.shows {
             Shows::Host(tree) => self.host(thing, tree, tail, entry),
-            Shows::Proc { hidepid, only_processes } => self.proc(kernels(thing), tail, hidepid, *only_processes),
+            Shows::Proc { hidepid, only_processes } => {
+                self.proc(kernels(thing), tail, hidepid, *only_processes)
+            }
             Shows::Sysfs => self.sysfs(kernels(thing), tail),
-            Shows::Devpts if tail == "/ptmx" => Ok(Some(kernels(Thing { kind: FileKind::Device, mode: 0o666, ..thing }))),
+            Shows::Devpts if tail == "/ptmx" => {
+                Ok(Some(kernels(Thing { kind: FileKind::Device, mode: 0o666, ..thing })))
+            }
             Shows::Devpts if tail.is_empty() => Ok(Some(kernels(thing))),
             _ if !tail.is_empty() => Ok(None),
             Shows::Link(text) => Ok(Some(Thing { kind: FileKind::Link(text.clone()), ..thing })),
             Shows::File(_) => Ok(Some(Thing { kind: FileKind::Regular, ..thing })),
             Shows::Hidden(cover) => {
-                let kind = if *cover == Cover::Folder { FileKind::Folder } else { FileKind::Regular };
+                let kind =
+                    if *cover == Cover::Folder { FileKind::Folder } else { FileKind::Regular };
                 Ok(Some(Thing { kind, hidden: true, ..thing }))
             }
-            Shows::Root | Shows::Memory { .. } | Shows::Folder | Shows::Mqueue | Shows::Devpts | Shows::Same => Ok(Some(thing)),
+            Shows::Root
+            | Shows::Memory { .. }
+            | Shows::Folder
+            | Shows::Mqueue
+            | Shows::Devpts
+            | Shows::Same => Ok(Some(thing)),
         }
     }
 
-    fn host(&self, thing: Thing, tree: &HostTree, tail: &str, entry: &Entry) -> Result<Option<Thing>, Reason> {
+    fn host(
+        &self,
+        thing: Thing,
+        tree: &HostTree,
+        tail: &str,
+        entry: &Entry,
+    ) -> Result<Option<Thing>, Reason> {
         let path = join(&tree.source, tail);
-        // Bound alone it is refused, so this is the host's whole tree, in which the target has a process of its own.
+        // Bound alone it is refused, so this is the host's whole tree, in which the target has a
+        // process of its own.
         if let Some(tail) = below(&path, "/proc").filter(|tail| !tail.is_empty()) {
             return self.proc(Thing { owner: (Some(0), Some(0)), ..thing }, tail, "off", false);
         }
         if !tree.recursive {
-            let over = |mount: &&String| below(&path, mount).is_some() && below(mount, &tree.source).is_some_and(|tail| !tail.is_empty());
+            let over = |mount: &&String| {
+                below(&path, mount).is_some()
+                    && below(mount, &tree.source).is_some_and(|tail| !tail.is_empty())
+            };
             if let Some(mount) = self.eyes.mounts.iter().find(over) {
-                let words = format!("{mount} of the host is a mount that does not come along, and what is under it is not known");
+                let words = format!(
+                    "{mount} of the host is a mount that does not come along, and what is under it \
+                     is not known"
+                );
                 return Err(Reason::new(Wall::Mounts, Says::CannotTell, words, entry.at));
             }
         }
         let seen = match (self.eyes.see)(&path) {
             Ok(seen) => seen,
             // A directory that is made first belongs to the caller.
-            Err(libc::ENOENT) if tree.made && tail.is_empty() => return Ok(Some(Thing { mode: 0o755, host: Some(path), ..thing })),
+            Err(libc::ENOENT) if tree.made && tail.is_empty() => {
+                return Ok(Some(Thing { mode: 0o755, host: Some(path), ..thing }));
+            }
             Err(libc::ENOENT | libc::ENOTDIR) => return Ok(None),
             Err(libc::EACCES) => {
-                // By its mode the target may walk here: it has a capability that the caller has not.
-                let words = format!("the caller may not look at {path} of the host, and the target perhaps may");
+                // By its mode the target may walk here: it has a capability that the caller has
+                // not.
+                let words = format!(
+                    "the caller may not look at {path} of the host, and the target perhaps may"
+                );
                 return Err(Reason::new(Wall::Permissions, Says::CannotTell, words, entry.at));
             }
             Err(errno) => {
-                let words = format!("cannot look at {path} of the host: {}", crate::text::problem::errno_words(errno));
+                let words = format!(
+                    "cannot look at {path} of the host: {}",
+                    crate::text::problem::errno_words(errno)
+                );
                 return Err(Reason::new(Wall::Permissions, Says::CannotTell, words, entry.at));
             }
         };
         let Seen { kind, inode, uid, gid, mode, attrs, list } = seen;
         let owner = match tree.mapped {
             None => (Some(uid), Some(gid)),
-            Some((disk, ids)) => ((uid == disk.0).then_some(ids.0), (gid == disk.1).then_some(ids.1)),
+            Some((disk, ids)) => {
+                ((uid == disk.0).then_some(ids.0), (gid == disk.1).then_some(ids.1))
+            }
         };
-        Ok(Some(Thing { kind, owner, mode, attrs: thing.attrs.and(attrs), host: Some(path), list, inode, ..thing }))
+        Ok(Some(Thing {
+            kind,
+            owner,
+            mode,
+            attrs: thing.attrs.and(attrs),
+            host: Some(path),
+            list,
+            inode,
+            ..thing
+        }))
     }
 
     // ---- modes ----
@@ -271,13 +355,25 @@ impl<'a> Walker<'a> {
         };
         let says = match self.permits(thing, need as u32) {
             // Some files of proc look at the call again (proc_net_open() of the kernel).
-            Some(true) if need == Need::Write && self.is_of_proc(thing) && thing.mode & 0o222 == 0 => {
-                (Says::CannotTell, format!("{} is written by virtue of a capability, and may refuse it", thing.path))
+            Some(true)
+                if need == Need::Write && self.is_of_proc(thing) && thing.mode & 0o222 == 0 =>
+            {
+                (
+                    Says::CannotTell,
+                    format!(
+                        "{} is written by virtue of a capability, and may refuse it",
+                        thing.path
+                    ),
+                )
             }
             Some(true) => return None,
             Some(false) => (Says::Denies, words("")),
-            None if thing.list => (Says::CannotTell, words(", by the mode; its access list may say otherwise")),
-            None => (Says::CannotTell, "the ids of a joined user namespace are not known here".into()),
+            None if thing.list => {
+                (Says::CannotTell, words(", by the mode; its access list may say otherwise"))
+            }
+            None => {
+                (Says::CannotTell, "the ids of a joined user namespace are not known here".into())
+            }
         };
         Some(Reason::new(Wall::Permissions, says.0, says.1, thing.at))
     }
@@ -304,28 +400,48 @@ impl<'a> Walker<'a> {
         Some(class & bits == bits || self.overrides(thing, bits))
     }
 
-    /// CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, over files whose owner and group the user namespace has (capabilities(7)).
+    /// CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, over files whose owner and group the user
+    /// namespace has (capabilities(7)).
     fn overrides(&self, thing: &Thing, bits: u32) -> bool {
         const DAC_OVERRIDE: u8 = 1;
         const DAC_READ_SEARCH: u8 = 2;
         let has = |extents: &[Extent], id: Option<u32>| {
-            id.is_some_and(|id| extents.iter().any(|extent| id >= extent.outside && id - extent.outside < extent.count))
+            id.is_some_and(|id| {
+                extents
+                    .iter()
+                    .any(|extent| id >= extent.outside && id - extent.outside < extent.count)
+            })
         };
         let capabilities = self.world.capabilities();
-        let in_reach = self.world.plan.ids.maps.as_ref().is_none_or(|maps| has(&maps.uid, thing.owner.0) && has(&maps.gid, thing.owner.1));
+        let in_reach = self
+            .world
+            .plan
+            .ids
+            .maps
+            .as_ref()
+            .is_none_or(|maps| has(&maps.uid, thing.owner.0) && has(&maps.gid, thing.owner.1));
         let folder = thing.kind == FileKind::Folder;
         let runs = folder || bits & 1 == 0 || thing.mode & 0o111 != 0;
         let reads = bits == 4 || (folder && bits & 2 == 0);
-        in_reach && ((capabilities.has(DAC_OVERRIDE) && runs) || (capabilities.has(DAC_READ_SEARCH) && reads))
+        in_reach
+            && ((capabilities.has(DAC_OVERRIDE) && runs)
+                || (capabilities.has(DAC_READ_SEARCH) && reads))
     }
 }
 
 /// The host's id behind one inside.
 pub fn outside(extents: &[Extent], id: u32) -> Option<u32> {
-    extents.iter().find(|extent| id >= extent.inside && id - extent.inside < extent.count).map(|extent| extent.outside + (id - extent.inside))
+    extents
+        .iter()
+        .find(|extent| id >= extent.inside && id - extent.inside < extent.count)
+        .map(|extent| extent.outside + (id - extent.inside))
 }
 
 /// The names of a path, the last first.
 fn names(path: &str) -> Vec<String> {
-    path.split('/').filter(|name| !name.is_empty() && *name != ".").rev().map(str::to_owned).collect()
+    path.split('/')
+        .filter(|name| !name.is_empty() && *name != ".")
+        .rev()
+        .map(str::to_owned)
+        .collect()
 }

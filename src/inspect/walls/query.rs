@@ -69,20 +69,32 @@ pub enum Protocol {
 impl Port {
     /// Whether it is the sandbox's own loopback, where that is a network of its own.
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback() || address.is_unspecified())
+        self.host == "localhost"
+            || self
+                .host
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback() || address.is_unspecified())
     }
 }
 
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} port {}{}", self.host, self.port, if self.protocol == Protocol::Udp { "/udp" } else { "" })
+        write!(
+            f,
+            "{} port {}{}",
+            self.host,
+            self.port,
+            if self.protocol == Protocol::Udp { "/udp" } else { "" }
+        )
     }
 }
 
-const ACTS: &[(&str, Act)] = &[("read", Act::Read), ("write", Act::Write), ("exec", Act::Execute), ("list", Act::List)];
+const ACTS: &[(&str, Act)] =
+    &[("read", Act::Read), ("write", Act::Write), ("exec", Act::Execute), ("list", Act::List)];
 
 /// What a question may begin with.
-pub const WORDS: &[&str] = &["read", "write", "exec", "list", "syscall", "connect", "bind", "cap", "env"];
+pub const WORDS: &[&str] =
+    &["read", "write", "exec", "list", "syscall", "connect", "bind", "cap", "env"];
 
 impl Act {
     /// The word of a question.
@@ -105,20 +117,30 @@ impl Query {
             match act {
                 _ if path == "/" || !ends_in_directory(text) => Ok(Query::Path(act, path)),
                 Act::Read | Act::List => Ok(Query::Path(Act::List, path)),
-                _ => Err(format!("`{text}` can only be a directory\nhelp: ask {}:{path}, or list:{path}", act.word())),
+                _ => Err(format!(
+                    "`{text}` can only be a directory\nhelp: ask {}:{path}, or list:{path}",
+                    act.word()
+                )),
             }
         };
         if text.starts_with('/') {
             return path(Act::Read, text);
         }
         // What a run says: `stockade: denied: mkdir in python3 (pid 12): ...`.
-        if let Some(denial) = text.strip_prefix("stockade: ").unwrap_or(text).strip_prefix("denied:") {
+        if let Some(denial) =
+            text.strip_prefix("stockade: ").unwrap_or(text).strip_prefix("denied:")
+        {
             return denied(denial.trim_start());
         }
         let Some((word, rest)) = text.split_once(':') else {
             return call(text).map_err(|error| {
-                let kind = suggestion(text, WORDS.iter().copied()).map(|help| format!("{help} It is followed by a colon."));
-                kind.map_or(error, |help| format!("cannot read the question `{text}`: it says nothing to ask about\nhelp: {help}"))
+                let kind = suggestion(text, WORDS.iter().copied())
+                    .map(|help| format!("{help} It is followed by a colon."));
+                kind.map_or(error, |help| {
+                    format!(
+                        "cannot read the question `{text}`: it says nothing to ask about\nhelp: {help}"
+                    )
+                })
             });
         };
         match word {
@@ -127,14 +149,19 @@ impl Query {
             "connect" => port(rest, None).map(Query::Connect),
             "bind" => port(rest, Some("0.0.0.0")).map(Query::Bind),
             "cap" => Capability::from_text(rest).map(Query::Capability),
-            "env" if rest.is_empty() || rest.contains(['=', '\0']) => Err(format!("`{rest}` is not the name of a variable")),
+            "env" if rest.is_empty() || rest.contains(['=', '\0']) => {
+                Err(format!("`{rest}` is not the name of a variable"))
+            }
             "env" => Ok(Query::Variable(rest.into())),
             word => match ACTS.iter().find(|(known, _)| *known == word) {
                 Some((_, act)) => path(*act, rest),
                 None => {
-                    let help = suggestion(word, WORDS.iter().copied())
-                        .unwrap_or_else(|| format!("a question begins with a path or one of {}", WORDS.join(", ")));
-                    Err(format!("cannot read the question `{text}`: it begins with `{word}`\nhelp: {help}"))
+                    let help = suggestion(word, WORDS.iter().copied()).unwrap_or_else(|| {
+                        format!("a question begins with a path or one of {}", WORDS.join(", "))
+                    });
+                    Err(format!(
+                        "cannot read the question `{text}`: it begins with `{word}`\nhelp: {help}"
+                    ))
                 }
             },
         }
@@ -146,10 +173,14 @@ fn denied(text: &str) -> Result<Query, String> {
     let text = text.strip_prefix("call ").unwrap_or(text);
     let name = text.split([' ', ':', '(']).next().unwrap_or_default();
     let rest = text.strip_prefix(name).unwrap_or_default();
-    let (arguments, rest) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')).map_or((None, rest), |(inner, rest)| (Some(inner), rest));
+    let (arguments, rest) = rest
+        .strip_prefix('(')
+        .and_then(|rest| rest.split_once(')'))
+        .map_or((None, rest), |(inner, rest)| (Some(inner), rest));
     if let Some(abi) = rest.strip_prefix(" of ").and_then(|rest| rest.split(' ').next()) {
         return Err(format!(
-            "cannot answer for a call of {abi}: questions are about those of {}\nhelp: what [seccomp] says of a name holds for both: ask syscall:{name}",
+            "cannot answer for a call of {abi}: questions are about those of {}\nhelp: what \
+             [seccomp] says of a name holds for both: ask syscall:{name}",
             std::env::consts::ARCH
         ));
     }
@@ -170,50 +201,74 @@ fn call(text: &str) -> Result<Query, String> {
     };
     let number = syscalls::number(name).or_else(|| name.parse().ok()).ok_or_else(|| {
         let help = suggestion(name, syscalls::known().map(|(_, name)| name));
-        format!("unknown system call `{name}`\nhelp: {}", help.unwrap_or_else(|| "syscalls(2) lists them; a path begins with /".into()))
+        format!(
+            "unknown system call `{name}`\nhelp: {}",
+            help.unwrap_or_else(|| "syscalls(2) lists them; a path begins with /".into())
+        )
     })?;
     let mut arguments = [0; 6];
     let Some(given) = given else { return Ok(Query::Call { number, arguments: None }) };
-    let words: Vec<&str> = given.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        given.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     if words.len() > arguments.len() {
         return Err("a system call has at most 6 arguments".into());
     }
     for (place, word) in arguments.iter_mut().zip(words) {
-        let plain = || word.strip_prefix("0x").map_or_else(|| word.parse().ok(), |hex| u64::from_str_radix(hex, 16).ok());
+        let plain = || {
+            word.strip_prefix("0x")
+                .map_or_else(|| word.parse().ok(), |hex| u64::from_str_radix(hex, 16).ok())
+        };
         let parsed = if word == "*" { Some(SOME_ADDRESS) } else { plain() };
         let negative = || word.parse::<i64>().ok().map(|number| number as u64);
-        *place = parsed.or_else(negative).ok_or_else(|| format!("`{word}` is not a number\nhelp: write it as 16 or 0x10"))?;
+        *place = parsed
+            .or_else(negative)
+            .ok_or_else(|| format!("`{word}` is not a number\nhelp: write it as 16 or 0x10"))?;
     }
     Ok(Query::Call { number, arguments: Some(arguments) })
 }
 
-/// `[ADDRESS:]PORT[/tcp|/udp]`; an address of IPv6 is in brackets. `any` is the address where none is written.
+/// `[ADDRESS:]PORT[/tcp|/udp]`; an address of IPv6 is in brackets. `any` is the address where none
+/// is written.
 fn port(text: &str, any: Option<&str>) -> Result<Port, String> {
     let (bare, protocol) = match (text.strip_suffix("/udp"), text.strip_suffix("/tcp")) {
         (Some(bare), _) => (bare, Protocol::Udp),
         (None, bare) => (bare.unwrap_or(text), Protocol::Tcp),
     };
     let (host, port) = match bare.rsplit_once(':') {
-        Some((host, port)) => (Some(host.trim_start_matches('[').trim_end_matches(']').to_owned()), port),
+        Some((host, port)) => {
+            (Some(host.trim_start_matches('[').trim_end_matches(']').to_owned()), port)
+        }
         None => (any.map(str::to_owned), bare),
     };
-    let port = port.parse().map_err(|_| format!("`{port}` is not a port: 0 to 65535\nhelp: write ADDRESS:PORT, or [ADDRESS]:PORT for IPv6"))?;
+    let port = port.parse().map_err(|_| {
+        format!(
+            "`{port}` is not a port: 0 to 65535\nhelp: write ADDRESS:PORT, or [ADDRESS]:PORT for \
+             IPv6"
+        )
+    })?;
     match host {
         Some(host) if !host.is_empty() => Ok(Port { host, port, protocol }),
-        Some(_) => Err(format!("cannot read the address `{text}`\nhelp: write ADDRESS:PORT, or [ADDRESS]:PORT for IPv6")),
+        Some(_) => Err(format!(
+            "cannot read the address `{text}`\nhelp: write ADDRESS:PORT, or [ADDRESS]:PORT for IPv6"
+        )),
         None => Err(format!("cannot read the address `{text}`\nhelp: write connect:ADDRESS:PORT")),
     }
 }
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |number: u32| syscalls::name(number).map_or_else(|| number.to_string(), str::to_owned);
+        let name =
+            |number: u32| syscalls::name(number).map_or_else(|| number.to_string(), str::to_owned);
         match self {
             Query::Path(act, path) => write!(f, "{} {path}", act.word()),
             Query::Call { number, arguments: None } => write!(f, "call {}", name(*number)),
             Query::Call { number, arguments: Some(arguments) } => {
-                let last = arguments.iter().rposition(|argument| *argument != 0).map_or(0, |last| last + 1);
-                let words: Vec<String> = arguments[..last].iter().map(|argument| format!("{argument:#x}")).collect();
+                let last = arguments
+                    .iter()
+                    .rposition(|argument| *argument != 0)
+                    .map_or(0, |last| last + 1);
+                let words: Vec<String> =
+                    arguments[..last].iter().map(|argument| format!("{argument:#x}")).collect();
                 write!(f, "call {}({})", name(*number), words.join(", "))
             }
             Query::Connect(port) => write!(f, "connect to {port}"),
@@ -331,17 +386,38 @@ mod tests {
     fn questions_are_read_strictly() {
         assert_eq!(Query::parse("/etc//shadow/"), Ok(Query::Path(Act::List, "/etc/shadow".into())));
         assert_eq!(Query::parse("read:/etc/shadow/"), Query::parse("list:/etc/shadow"));
-        assert_eq!(Query::parse("denied: call 499 in a (pid 2): x"), Ok(Query::Call { number: 499, arguments: None }));
+        assert_eq!(
+            Query::parse("denied: call 499 in a (pid 2): x"),
+            Ok(Query::Call { number: 499, arguments: None })
+        );
         assert_eq!(Query::parse("exec:/bin/sh"), Ok(Query::Path(Act::Execute, "/bin/sh".into())));
-        assert_eq!(Query::parse("denied: mkdir in python3 (pid 12): x"), Query::parse("syscall:mkdir"));
-        assert_eq!(Query::parse("stockade: denied: mkdir (process 9 outside): x"), Query::parse("mkdir"));
-        assert_eq!(Query::parse("denied: socket(17, -1) in \"a) of b\" (pid 12), 3 times: x"), Query::parse("syscall:socket:17,-1"));
-        assert_eq!(Query::parse("denied: prctl(4, *, 0) in a (pid 1)"), Query::parse("syscall:prctl:4,0x1000"));
+        assert_eq!(
+            Query::parse("denied: mkdir in python3 (pid 12): x"),
+            Query::parse("syscall:mkdir")
+        );
+        assert_eq!(
+            Query::parse("stockade: denied: mkdir (process 9 outside): x"),
+            Query::parse("mkdir")
+        );
+        assert_eq!(
+            Query::parse("denied: socket(17, -1) in \"a) of b\" (pid 12), 3 times: x"),
+            Query::parse("syscall:socket:17,-1")
+        );
+        assert_eq!(
+            Query::parse("denied: prctl(4, *, 0) in a (pid 1)"),
+            Query::parse("syscall:prctl:4,0x1000")
+        );
         assert_eq!(Query::parse("denied: mkdir in \" of x\" (pid 12)"), Query::parse("mkdir"));
         assert_eq!(Query::parse("ptrace"), Query::parse("syscall:ptrace"));
         assert_eq!(Query::parse("syscall:socket(1, 0x2)"), Query::parse("syscall:socket:1,2"));
-        assert_eq!(Query::parse("connect:[::1]:53/udp"), Ok(Query::Connect(Port { host: "::1".into(), port: 53, protocol: Protocol::Udp })));
-        assert_eq!(Query::parse("bind:8080"), Ok(Query::Bind(Port { host: "0.0.0.0".into(), port: 8080, protocol: Protocol::Tcp })));
+        assert_eq!(
+            Query::parse("connect:[::1]:53/udp"),
+            Ok(Query::Connect(Port { host: "::1".into(), port: 53, protocol: Protocol::Udp }))
+        );
+        assert_eq!(
+            Query::parse("bind:8080"),
+            Ok(Query::Bind(Port { host: "0.0.0.0".into(), port: 8080, protocol: Protocol::Tcp }))
+        );
         assert_eq!(Query::parse("cap:net-raw"), Ok(Query::Capability(Capability(13))));
         for (bad, help) in [
             ("etc/shadow", "unknown system call"),
@@ -359,7 +435,11 @@ mod tests {
             ("syscall:read:x", "not a number"),
             ("syscall:read:1,2,3,4,5,6,7", "at most 6"),
         ] {
-            assert!(Query::parse(bad).unwrap_err().contains(help), "{bad}: {:?}", Query::parse(bad));
+            assert!(
+                Query::parse(bad).unwrap_err().contains(help),
+                "{bad}: {:?}",
+                Query::parse(bad)
+            );
         }
     }
 }

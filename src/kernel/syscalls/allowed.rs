@@ -1,13 +1,16 @@
-//! What the default policy does with each system call, whatever its arguments: the lists. Rules on arguments are not here.
+//! What the default policy does with each system call, whatever its arguments: the lists. Rules on
+//! arguments are not here.
 //!
-//! An allow list in the spirit of docker's and podman's default profile and of systemd's `@system-service`, and smaller than each. What
-//! is not in it is refused, so a call that a newer kernel brings is closed until somebody has thought about it.
+//! An allow list in the spirit of docker's and podman's default profile and of systemd's
+//! `@system-service`, and smaller than each. What is not in it is refused, so a call that a newer
+//! kernel brings is closed until somebody has thought about it.
 
 /// What the default policy allows, whatever the arguments, by topic.
 #[rustfmt::skip]
 pub const ALLOWED: &[(&str, &[&str])] = &[
-    // close_range and the *at forms are what newer libraries call first. Not name_to_handle_at and open_by_handle_at: a handle
-    // goes round every mount (shocker, 2014). Not chroot: it needs a capability, and with it leads out of a root that is only chroot's.
+    // close_range and the *at forms are what newer libraries call first. Not name_to_handle_at and
+    // open_by_handle_at: a handle goes round every mount (shocker, 2014). Not chroot: it needs a
+    // capability, and with it leads out of a root that is only chroot's.
     (
         "files and directories",
         &[
@@ -19,7 +22,8 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "sync_file_range", "syncfs", "tee", "truncate", "umask", "unlinkat", "utimensat", "vmsplice", "write", "writev",
         ],
     ),
-    // What a name may hold is the kernel's to check: security.* and trusted.* want capabilities, system.* the file's owner (xattr(7)).
+    // What a name may hold is the kernel's to check: security.* and trusted.* want capabilities,
+    // system.* the file's owner (xattr(7)).
     (
         "extended attributes",
         &[
@@ -27,7 +31,8 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "llistxattr", "lremovexattr", "lsetxattr", "removexattr", "removexattrat", "setxattr", "setxattrat",
         ],
     ),
-    // Kernel AIO stays for nginx and databases: unlike io_uring its commands are reads, writes, syncs and polls of open files.
+    // Kernel AIO stays for nginx and databases: unlike io_uring its commands are reads, writes,
+    // syncs and polls of open files.
     (
         "events and asynchronous I/O",
         &[
@@ -44,10 +49,11 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "recvmsg", "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown",
         ],
     ),
-    // Not userfaultfd: it stops the kernel in the middle of a copy, which wins races for exploits (CVE-2016-6187 and since). Not
-    // process_madvise: it reaches other processes. Not mbind, set_mempolicy, get_mempolicy, move_pages and migrate_pages
-    // (CVE-2017-7616, CVE-2023-4611): libnuma takes EPERM from get_mempolicy for a machine without NUMA, so all of them go together.
-    // Not remap_file_pages, which the kernel only emulates since 4.0.
+    // Not userfaultfd: it stops the kernel in the middle of a copy, which wins races for exploits
+    // (CVE-2016-6187 and since). Not process_madvise: it reaches other processes. Not mbind,
+    // set_mempolicy, get_mempolicy, move_pages and migrate_pages (CVE-2017-7616, CVE-2023-4611):
+    // libnuma takes EPERM from get_mempolicy for a machine without NUMA, so all of them go
+    // together. Not remap_file_pages, which the kernel only emulates since 4.0.
     (
         "memory",
         &[
@@ -55,7 +61,8 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "mremap", "mseal", "msync", "munlock", "munlockall", "munmap", "pkey_alloc", "pkey_free", "pkey_mprotect",
         ],
     ),
-    // Not ptrace, process_vm_*, pidfd_getfd and kcmp: they open other processes; debuggers ask for them. Not setns.
+    // Not ptrace, process_vm_*, pidfd_getfd and kcmp: they open other processes; debuggers ask for
+    // them. Not setns.
     (
         "processes",
         &[
@@ -97,7 +104,8 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "rt_tgsigqueueinfo", "sigaltstack", "tgkill", "tkill",
         ],
     ),
-    // Reading clocks; no call that sets or slews one: settimeofday, clock_settime, adjtimex and clock_adjtime act on the host's.
+    // Reading clocks; no call that sets or slews one: settimeofday, clock_settime, adjtimex and
+    // clock_adjtime act on the host's.
     (
         "time",
         &[
@@ -105,7 +113,8 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime",
         ],
     ),
-    // Landlock and seccomp only narrow. lsm_get_self_attr and lsm_list_modules read; lsm_set_self_attr would change a label.
+    // Landlock and seccomp only narrow. lsm_get_self_attr and lsm_list_modules read;
+    // lsm_set_self_attr would change a label.
     (
         "the system, and walls of the target's own",
         &[
@@ -113,8 +122,9 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "lsm_list_modules", "seccomp", "sysinfo", "uname",
         ],
     ),
-    // The kernel's own uprobes make a traced program call uprobe and uretprobe; a filter that refuses them kills it (Linux before
-    // 6.14 asks the filter). They do nothing when called from elsewhere.
+    // The kernel's own uprobes make a traced program call uprobe and uretprobe; a filter that
+    // refuses them kills it (Linux before 6.14 asks the filter). They do nothing when called from
+    // elsewhere.
     (
         "calls of x86_64, for which newer machines have others",
         &[
@@ -124,13 +134,15 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "uretprobe", "utime", "utimes", "vfork",
         ],
     ),
-    // A 32-bit program keeps its threads' memory by these two. On x86_64 itself the kernel has neither.
+    // A 32-bit program keeps its threads' memory by these two. On x86_64 itself the kernel has
+    // neither.
     ("calls of x86 alone", &["get_thread_area", "set_thread_area"]),
 ];
 
-/// What a sandbox may call in addition where `namespaces.nested` lists a kind, by the kind. The kernel wants a capability for each,
-/// which the target has only in a user namespace that it made. Without "mount" the whole mount API stays refused: a mount namespace
-/// can be made without CLONE_NEWNS, by open_tree(2) with OPEN_TREE_NAMESPACE and setns(2) (Linux 7.0).
+/// What a sandbox may call in addition where `namespaces.nested` lists a kind, by the kind. The
+/// kernel wants a capability for each, which the target has only in a user namespace that it made.
+/// Without "mount" the whole mount API stays refused: a mount namespace can be made without
+/// CLONE_NEWNS, by open_tree(2) with OPEN_TREE_NAMESPACE and setns(2) (Linux 7.0).
 #[rustfmt::skip]
 pub const NESTED: &[(&str, &[&str])] = &[
     ("user", &["chroot"]),
@@ -143,22 +155,34 @@ pub const NESTED: &[(&str, &[&str])] = &[
     ("uts", &["setdomainname", "sethostname"]),
 ];
 
-/// Refused with ENOSYS, because programs have a way without them and take only this errno for "not here".
+/// Refused with ENOSYS, because programs have a way without them and take only this errno for "not
+/// here".
 ///
-/// clone3 keeps its flags behind a pointer, which no filter can follow safely; glibc turns to clone(2) on ENOSYS alone
-/// (CVE-2021-41133 is the filter without it). io_uring does its work where no filter sees it; its users have a way for kernels before
-/// 5.1 and for those built without it, which say ENOSYS. cachestat told of every file that can be opened for reading whether it is
-/// cached (CVE-2025-21691); fincore turns to mincore. listmount and statmount name the host's directories behind the binds, also where no
-/// proc is mounted; libmount turns to /proc/self/mountinfo. memfd_secret keeps the whole host from hibernating.
+/// clone3 keeps its flags behind a pointer, which no filter can follow safely; glibc turns to
+/// clone(2) on ENOSYS alone (CVE-2021-41133 is the filter without it). io_uring does its work where
+/// no filter sees it; its users have a way for kernels before 5.1 and for those built without it,
+/// which say ENOSYS. cachestat told of every file that can be opened for reading whether it is
+/// cached (CVE-2025-21691); fincore turns to mincore. listmount and statmount name the host's
+/// directories behind the binds, also where no proc is mounted; libmount turns to
+/// /proc/self/mountinfo. memfd_secret keeps the whole host from hibernating.
 #[rustfmt::skip]
 pub const ABSENT: &[&str] = &[
     "cachestat", "clone3", "io_uring_enter", "io_uring_register", "io_uring_setup", "listmount", "memfd_secret", "statmount",
 ];
 
 /// Calls that give a file its mode bits, with the argument that holds them.
-pub const MODES: &[(&str, u8)] = &[("chmod", 1), ("creat", 1), ("fchmod", 1), ("fchmodat", 2), ("fchmodat2", 2), ("mknod", 1), ("mknodat", 2)];
+pub const MODES: &[(&str, u8)] = &[
+    ("chmod", 1),
+    ("creat", 1),
+    ("fchmod", 1),
+    ("fchmodat", 2),
+    ("fchmodat2", 2),
+    ("mknod", 1),
+    ("mknodat", 2),
+];
 
-/// Calls that make a file where their flags say so, with the argument of the flags; the mode bits are in the next.
+/// Calls that make a file where their flags say so, with the argument of the flags; the mode bits
+/// are in the next.
 pub const OPENS: &[(&str, u8)] = &[("open", 1), ("openat", 2)];
 
 #[cfg(test)]
@@ -190,15 +214,21 @@ mod tests {
 
     #[test]
     fn dangerous_calls_are_in_no_list() {
-        let dangerous = "_sysctl acct add_key adjtimex bpf chroot clock_adjtime clock_settime clone clone3 delete_module fanotify_init fanotify_mark \
-            fchroot finit_module fsconfig fsmount fsopen fspick get_mempolicy init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl \
-            kcmp kexec_file_load kexec_load keyctl listns lookup_dcookie lsm_set_self_attr mbind migrate_pages modify_ldt mount mount_setattr \
-            move_mount move_pages name_to_handle_at nfsservctl open_by_handle_at open_tree open_tree_attr perf_event_open personality \
-            pidfd_getfd pivot_root process_madvise process_mrelease process_vm_readv process_vm_writev prctl ptrace quotactl quotactl_fd reboot request_key \
-            set_mempolicy set_mempolicy_home_node setdomainname sethostname setns settimeofday socket socketpair swapoff swapon sysfs \
-            syslog umount2 unshare uselib userfaultfd ustat vhangup ioctl";
+        let dangerous = "_sysctl acct add_key adjtimex bpf chroot clock_adjtime clock_settime \
+                         clone clone3 delete_module fanotify_init fanotify_mark fchroot \
+                         finit_module fsconfig fsmount fsopen fspick get_mempolicy init_module \
+                         io_uring_enter io_uring_register io_uring_setup ioperm iopl kcmp \
+                         kexec_file_load kexec_load keyctl listns lookup_dcookie lsm_set_self_attr \
+                         mbind migrate_pages modify_ldt mount mount_setattr move_mount move_pages \
+                         name_to_handle_at nfsservctl open_by_handle_at open_tree open_tree_attr \
+                         perf_event_open personality pidfd_getfd pivot_root process_madvise \
+                         process_mrelease process_vm_readv process_vm_writev prctl ptrace quotactl \
+                         quotactl_fd reboot request_key set_mempolicy set_mempolicy_home_node \
+                         setdomainname sethostname setns settimeofday socket socketpair swapoff \
+                         swapon sysfs syslog umount2 unshare uselib userfaultfd ustat vhangup ioctl";
         for call in dangerous.split_whitespace() {
-            let listed = ALLOWED.iter().flat_map(|(_, calls)| *calls).any(|allowed| *allowed == call);
+            let listed =
+                ALLOWED.iter().flat_map(|(_, calls)| *calls).any(|allowed| *allowed == call);
             assert!(!listed, "{call} is allowed whatever its arguments");
             assert!(TABLE.iter().any(|known| known.name == call), "{call} is not a call");
         }

@@ -1,8 +1,11 @@
-//! The system calls that only 32-bit x86 has, and where its calls are unlike those of the same name on x86_64. Data.
+//! The system calls that only 32-bit x86 has, and where its calls are unlike those of the same name
+//! on x86_64. Data.
 //!
-//! A filter for 32-bit programs is made from what the profile says of the calls of x86_64, so each call here leads to its counterpart.
+//! A filter for 32-bit programs is made from what the profile says of the calls of x86_64, so each
+//! call here leads to its counterpart.
 
-/// Name, number, and the call of x86_64 that does the same; what is said of that one holds for this one.
+/// Name, number, and the call of x86_64 that does the same; what is said of that one holds for this
+/// one.
 #[rustfmt::skip]
 pub const ONLY_X86: &[(&str, u16, Option<&str>)] = &[
     ("_llseek", 140, Some("lseek")),
@@ -94,8 +97,9 @@ pub const ONLY_X86: &[(&str, u16, Option<&str>)] = &[
     ("waitpid", 7, Some("wait4")),
 ];
 
-/// Calls whose arguments lie elsewhere than on x86_64: in memory (mmap, select), or a 64-bit argument takes two places. No condition on
-/// an argument can be carried over, so where there is one the call is closed.
+/// Calls whose arguments lie elsewhere than on x86_64: in memory (mmap, select), or a 64-bit
+/// argument takes two places. No condition on an argument can be carried over, so where there is
+/// one the call is closed.
 pub const OTHER_ARGUMENTS: &[&str] = &[
     "fadvise64",
     "fadvise64_64",
@@ -114,7 +118,8 @@ pub const OTHER_ARGUMENTS: &[&str] = &[
     "_llseek",
 ];
 
-/// Many calls behind one number: its name, the mask under which the first argument says which, and which.
+/// Many calls behind one number: its name, the mask under which the first argument says which, and
+/// which.
 type Bundle = (&'static str, u64, &'static [(u64, &'static str)]);
 
 /// socketcall(2) and ipc(2).

@@ -1,4 +1,5 @@
-//! The kernel's constants by name, from `profiles/constants.txt`. Read only where a profile names one.
+//! The kernel's constants by name, from `profiles/constants.txt`. Read only where a profile names
+//! one.
 
 use crate::text::problem::suggestion;
 
@@ -9,7 +10,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     lines().map(|(name, _)| name)
 }
 
-/// The value of a text: a constant, a number (decimal, or hexadecimal with `0x`, or octal with `0o`), or some of them with `|` between.
+/// The value of a text: a constant, a number (decimal, or hexadecimal with `0x`, or octal with
+/// `0o`), or some of them with `|` between.
 pub fn value(text: &str) -> Result<u64, String> {
     text.split('|').map(|word| one(word.trim())).try_fold(0, |all, one| one.map(|one| all | one))
 }
@@ -21,7 +23,9 @@ fn one(word: &str) -> Result<u64, String> {
             (_, Some(digits)) => u64::from_str_radix(digits, 8),
             _ => word.parse(),
         };
-        return number.map_err(|_| format!("`{word}` is not a number\nhelp: write digits, or 0x and hexadecimal digits"));
+        return number.map_err(|_| {
+            format!("`{word}` is not a number\nhelp: write digits, or 0x and hexadecimal digits")
+        });
     }
     let column = usize::from(cfg!(target_arch = "aarch64"));
     let found = lines().find(|(name, _)| *name == word).map(|(_, mut values)| {
@@ -32,7 +36,9 @@ fn one(word: &str) -> Result<u64, String> {
         Some(Ok(value)) => Ok(value),
         Some(Err(_)) => Err(format!("`{word}` is not a constant of {}", std::env::consts::ARCH)),
         None => {
-            let help = suggestion(word, names()).unwrap_or_else(|| "write the constant's name as the manual page has it, or its number".into());
+            let help = suggestion(word, names()).unwrap_or_else(|| {
+                "write the constant's name as the manual page has it, or its number".into()
+            });
             Err(format!("unknown constant `{word}`\nhelp: {help}"))
         }
     }
@@ -62,7 +68,12 @@ mod tests {
             assert_eq!(value(text), Ok(is), "{text}");
         }
         assert!(value("AF_UNX").unwrap_err().contains("did you mean `AF_UNIX`?"));
-        assert!(value("0xg").is_err() && value("").is_err() && value("1|").is_err() && value("99999999999999999999").is_err());
+        assert!(
+            value("0xg").is_err()
+                && value("").is_err()
+                && value("1|").is_err()
+                && value("99999999999999999999").is_err()
+        );
     }
 
     #[test]
@@ -89,7 +100,9 @@ mod tests {
         assert!(all.len() > 1000 && all.is_sorted_by(|a, b| a < b));
         for (name, values) in lines() {
             let values: Vec<&str> = values.collect();
-            let number = |text: &&str| *text == "-" || u64::from_str_radix(text.trim_start_matches("0x"), 16).is_ok();
+            let number = |text: &&str| {
+                *text == "-" || u64::from_str_radix(text.trim_start_matches("0x"), 16).is_ok()
+            };
             assert!((1..=2).contains(&values.len()) && values.iter().all(number), "{name}");
         }
     }

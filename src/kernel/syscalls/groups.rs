@@ -1,4 +1,5 @@
-//! Groups of system calls under systemd's names, from `profiles/groups.txt`. Read only where a profile names a group.
+//! Groups of system calls under systemd's names, from `profiles/groups.txt`. Read only where a
+//! profile names a group.
 
 use crate::kernel::syscalls::known_name;
 use std::collections::BTreeSet;
@@ -33,7 +34,10 @@ fn lines() -> impl Iterator<Item = (&'static str, impl Iterator<Item = &'static 
     let mut rest = TEXT;
     std::iter::from_fn(move || {
         loop {
-            let end = rest.match_indices('\n').find(|(at, _)| !rest[at + 1..].starts_with(' ')).map_or(rest.len(), |(at, _)| at + 1);
+            let end = rest
+                .match_indices('\n')
+                .find(|(at, _)| !rest[at + 1..].starts_with(' '))
+                .map_or(rest.len(), |(at, _)| at + 1);
             if end == 0 {
                 return None;
             }
@@ -52,8 +56,12 @@ mod tests {
 
     #[test]
     fn every_call_is_in_a_group_or_listed_as_in_none() {
-        let grouped: BTreeSet<&str> = names().filter(|name| *name != KNOWN).flat_map(|name| members(name).expect(name)).collect();
-        let none: BTreeSet<&str> = lines().find(|(name, _)| *name == "none").expect("the line").1.collect();
+        let grouped: BTreeSet<&str> = names()
+            .filter(|name| *name != KNOWN)
+            .flat_map(|name| members(name).expect(name))
+            .collect();
+        let none: BTreeSet<&str> =
+            lines().find(|(name, _)| *name == "none").expect("the line").1.collect();
         assert!(grouped.is_disjoint(&none));
         let all: BTreeSet<&str> = super::super::names().collect();
         assert_eq!(grouped.union(&none).copied().collect::<BTreeSet<_>>(), all);
@@ -65,8 +73,12 @@ mod tests {
         for (name, words) in lines() {
             assert!(seen.insert(name), "{name} has two lines");
             let words: Vec<&str> = words.collect();
-            let (groups, calls): (Vec<&str>, Vec<&str>) = words.iter().copied().partition(|word| word.starts_with('@'));
-            assert!(groups.is_sorted() && calls.is_sorted() && words.starts_with(&groups), "{name}");
+            let (groups, calls): (Vec<&str>, Vec<&str>) =
+                words.iter().copied().partition(|word| word.starts_with('@'));
+            assert!(
+                groups.is_sorted() && calls.is_sorted() && words.starts_with(&groups),
+                "{name}"
+            );
             assert!(calls.iter().all(|call| known_name(call).is_some()), "{name}");
         }
         assert!(seen.len() > 25 && members("@nonsense").is_none());

@@ -1,7 +1,9 @@
-//! Every system call that x86_64 and aarch64 have, with its numbers and what of its arguments the kernel reads. Data, one row a call.
+//! Every system call that x86_64 and aarch64 have, with its numbers and what of its arguments the
+//! kernel reads. Data, one row a call.
 //!
-//! Numbers are those of the headers of Linux 7.3 (asm/unistd_64.h, unistd_32.h and unistd_x32.h of x86, unistd_64.h of arm64); arguments
-//! those of the kernel's own declarations (events/syscalls of tracefs, Linux 6.18 and 7.3), where the kernel cuts one after that, as cut.
+//! Numbers are those of the headers of Linux 7.3 (asm/unistd_64.h, unistd_32.h and unistd_x32.h of
+//! x86, unistd_64.h of arm64); arguments those of the kernel's own declarations (events/syscalls of
+//! tracefs, Linux 6.18 and 7.3), where the kernel cuts one after that, as cut.
 
 use crate::kernel::syscalls::{Call, NO, row};
 

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 #[test]
 fn the_table_is_in_the_order_of_names_and_has_each_number_once() {
     assert!(TABLE.is_sorted_by(|a, b| a.name < b.name));
-    assert!(ONLY_X86.is_sorted_by(|a, b| a.0 < b.0) && ONLY_X86.iter().all(|(name, ..)| find(name).is_none()));
+    assert!(
+        ONLY_X86.is_sorted_by(|a, b| a.0 < b.0)
+            && ONLY_X86.iter().all(|(name, ..)| find(name).is_none())
+    );
     for abi in [Abi::Native, Abi::X86, Abi::X32] {
         let known = abi.known();
         assert!(known.len() > 300 && known.is_sorted_by(|a, b| a.0 < b.0), "{abi:?}");
@@ -14,7 +17,10 @@ fn the_table_is_in_the_order_of_names_and_has_each_number_once() {
             assert!((number as usize) < NUMBERS);
             assert_eq!((abi.name(number), abi.number(name)), (Some(name), Some(number)), "{abi:?}");
         }
-        assert_eq!((abi.name(5000), abi.name(u32::from(NO)), abi.number("nonsense")), (None, None, None));
+        assert_eq!(
+            (abi.name(5000), abi.name(u32::from(NO)), abi.number("nonsense")),
+            (None, None, None)
+        );
     }
     assert_eq!(Abi::Native.number("waitpid"), None);
 }
@@ -24,10 +30,17 @@ fn what_leads_to_another_call_leads_to_one() {
     for (name, _, same) in ONLY_X86 {
         assert!(same.is_none_or(|same| find(same).is_some()), "{name}");
     }
-    for name in OTHER_ARGUMENTS.iter().copied().chain(BUNDLES.iter().flat_map(|(.., calls)| calls.iter().map(|(_, name)| *name))) {
+    for name in OTHER_ARGUMENTS
+        .iter()
+        .copied()
+        .chain(BUNDLES.iter().flat_map(|(.., calls)| calls.iter().map(|(_, name)| *name)))
+    {
         assert!(known_name(name).is_some(), "{name}");
     }
-    assert_eq!((counterpart("chown32"), counterpart("chown"), counterpart("ipc")), ("chown", "chown", "ipc"));
+    assert_eq!(
+        (counterpart("chown32"), counterpart("chown"), counterpart("ipc")),
+        ("chown", "chown", "ipc")
+    );
 }
 
 #[test]
@@ -46,7 +59,12 @@ fn arguments_are_read_as_the_kernel_reads_them() {
         assert_eq!(reads(call, argument), is, "{call} {argument}");
     }
     for call in TABLE {
-        assert!(call.arguments.len() <= 6 && call.arguments.bytes().all(|letter| b"hilpm".contains(&letter)), "{}", call.name);
+        assert!(
+            call.arguments.len() <= 6
+                && call.arguments.bytes().all(|letter| b"hilpm".contains(&letter)),
+            "{}",
+            call.name
+        );
     }
 }
 
@@ -55,17 +73,20 @@ fn header(path: &str) -> Option<BTreeMap<String, u32>> {
     let text = std::fs::read_to_string(path).ok()?;
     let define = |line: &str| {
         let (name, number) = line.strip_prefix("#define __NR_")?.split_once(char::is_whitespace)?;
-        let number = number.trim().trim_start_matches("(__X32_SYSCALL_BIT + ").trim_end_matches(')');
+        let number =
+            number.trim().trim_start_matches("(__X32_SYSCALL_BIT + ").trim_end_matches(')');
         Some((name.to_owned(), number.parse().ok()?))
     };
     Some(text.lines().filter_map(define).collect())
 }
 
-/// The directories where Debian, Fedora, Arch and the like keep `asm/unistd*.h`, and one more, for newer headers than the machine's.
+/// The directories where Debian, Fedora, Arch and the like keep `asm/unistd*.h`, and one more, for
+/// newer headers than the machine's.
 fn headers(file: &str) -> Vec<(String, BTreeMap<String, u32>)> {
     let arch = std::env::consts::ARCH;
     let more = std::env::var("STOCKADE_HEADERS").ok();
-    let folders = [Some(format!("/usr/include/{arch}-linux-gnu")), Some("/usr/include".into()), more];
+    let folders =
+        [Some(format!("/usr/include/{arch}-linux-gnu")), Some("/usr/include".into()), more];
     let paths = folders.into_iter().flatten().map(|folder| format!("{folder}/asm/{file}"));
     paths.filter_map(|path| header(&path).map(|numbers| (path, numbers))).collect()
 }
@@ -73,7 +94,9 @@ fn headers(file: &str) -> Vec<(String, BTreeMap<String, u32>)> {
 #[test]
 fn every_number_of_the_installed_headers_is_in_the_table() {
     let files: &[(&str, Abi)] = match std::env::consts::ARCH {
-        "x86_64" => &[("unistd_64.h", Abi::Native), ("unistd_32.h", Abi::X86), ("unistd_x32.h", Abi::X32)],
+        "x86_64" => {
+            &[("unistd_64.h", Abi::Native), ("unistd_32.h", Abi::X86), ("unistd_x32.h", Abi::X32)]
+        }
         _ => &[("unistd_64.h", Abi::Native)],
     };
     let mut compared = 0;
@@ -87,7 +110,10 @@ fn every_number_of_the_installed_headers_is_in_the_table() {
         }
     }
     if compared == 0 {
-        assert!(std::env::var_os("REQUIRE").is_none_or(|value| value != "1"), "no kernel headers (linux-libc-dev)");
+        assert!(
+            std::env::var_os("REQUIRE").is_none_or(|value| value != "1"),
+            "no kernel headers (linux-libc-dev)"
+        );
         eprintln!("SKIP: no kernel headers are installed");
     }
 }

@@ -26,7 +26,8 @@ pub struct Account {
     /// Huge pages by their size, as the kernel writes it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub hugetlb: BTreeMap<String, HugePages>,
-    /// Seconds in which somebody waited for `cpu`, `memory` or `io` (version 2, and a kernel with PSI).
+    /// Seconds in which somebody waited for `cpu`, `memory` or `io` (version 2, and a kernel with
+    /// PSI).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pressure: BTreeMap<&'static str, Pressure>,
     /// Limits that were met, by the profile's keys.
@@ -162,7 +163,10 @@ impl Groups {
             cpu.user_us = made.number("cpuacct.usage_user").map(|nanos| nanos / 1000);
             cpu.system_us = made.number("cpuacct.usage_sys").map(|nanos| nanos / 1000);
             let each = made.text("cpuacct.usage_percpu").unwrap_or_default();
-            cpu.each_us = each.split_whitespace().filter_map(|nanos| Some(nanos.parse::<u64>().ok()? / 1000)).collect();
+            cpu.each_us = each
+                .split_whitespace()
+                .filter_map(|nanos| Some(nanos.parse::<u64>().ok()? / 1000))
+                .collect();
         } else if let Some(made) = self.v2() {
             // Every group of version 2 has this file, whatever its controllers.
             cpu.usage_us = made.keyed("cpu.stat", "usage_usec");
@@ -171,8 +175,11 @@ impl Groups {
         }
         if let Some(made) = self.with(Controller::Cpu) {
             cpu.periods_throttled = made.keyed("cpu.stat", "nr_throttled");
-            cpu.throttled_us =
-                if made.v1() { made.keyed("cpu.stat", "throttled_time").map(|nanos| nanos / 1000) } else { made.keyed("cpu.stat", "throttled_usec") };
+            cpu.throttled_us = if made.v1() {
+                made.keyed("cpu.stat", "throttled_time").map(|nanos| nanos / 1000)
+            } else {
+                made.keyed("cpu.stat", "throttled_usec")
+            };
             if cpu.periods_throttled.is_some_and(|periods| periods > 0) {
                 hit.insert("cpu");
             }
@@ -182,16 +189,25 @@ impl Groups {
 
     fn memory(&self, hit: &mut BTreeSet<&'static str>) -> Option<Memory> {
         let made = self.with(Controller::Memory)?;
-        let met = if made.v1() { made.number("memory.failcnt") } else { made.keyed("memory.events", "max") };
+        let met = if made.v1() {
+            made.number("memory.failcnt")
+        } else {
+            made.keyed("memory.events", "max")
+        };
         let oom_kills = self.oom_kills().unwrap_or(0);
-        // With a limit of both together that is the same, version 1 counts at that one alone (memcontrol.c, try_charge).
+        // With a limit of both together that is the same, version 1 counts at that one alone
+        // (memcontrol.c, try_charge).
         if oom_kills > 0 || met.is_some_and(|times| times > 0) {
             hit.insert("memory");
         }
         if made.keyed("memory.events", "high").is_some_and(|times| times > 0) {
             hit.insert("memory-high");
         }
-        let (peak, last) = if made.v1() { ("memory.max_usage_in_bytes", "memory.usage_in_bytes") } else { ("memory.peak", "memory.current") };
+        let (peak, last) = if made.v1() {
+            ("memory.max_usage_in_bytes", "memory.usage_in_bytes")
+        } else {
+            ("memory.peak", "memory.current")
+        };
         Some(Memory { peak: made.number(peak), last: made.number(last), oom_kills })
     }
 
@@ -207,18 +223,25 @@ impl Groups {
     fn io(&self, hit: &mut BTreeSet<&'static str>) -> Option<Io> {
         let made = self.with(Controller::Io)?;
         let used = if made.v1() {
-            io::of_v1(&made.text("blkio.throttle.io_service_bytes")?, &made.text("blkio.throttle.io_serviced")?)
+            io::of_v1(
+                &made.text("blkio.throttle.io_service_bytes")?,
+                &made.text("blkio.throttle.io_serviced")?,
+            )
         } else {
             io::of_v2(&made.text("io.stat")?)
         };
         let limits = if made.v1() {
             let files = ["read_bps", "write_bps", "read_iops", "write_iops"];
-            io::limits_of_v1(files.map(|name| made.text(&format!("blkio.throttle.{name}_device")).unwrap_or_default()))
+            io::limits_of_v1(files.map(|name| {
+                made.text(&format!("blkio.throttle.{name}_device")).unwrap_or_default()
+            }))
         } else {
             io::limits_of_v2(&made.text("io.max").unwrap_or_default())
         };
         // Where the kernel tells how long somebody waited, it is that time which counts.
-        let waited = made.text("io.pressure").and_then(|text| Some(Duration::from_micros(pressure(&text)?.some_us)));
+        let waited = made
+            .text("io.pressure")
+            .and_then(|text| Some(Duration::from_micros(pressure(&text)?.some_us)));
         if io::was_limited(&used, &limits, waited.unwrap_or_else(|| self.begun.elapsed())) {
             hit.insert("io");
         }
@@ -228,16 +251,33 @@ impl Groups {
     fn huge_pages(&self, hit: &mut BTreeSet<&'static str>) -> BTreeMap<String, HugePages> {
         let Some(made) = self.with(Controller::Hugetlb) else { return BTreeMap::new() };
         let end = if made.v1() { ".usage_in_bytes" } else { ".current" };
-        let names = std::fs::read_dir(&made.path).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let names = std::fs::read_dir(&made.path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok());
         // `hugetlb.2MB.rsvd.current` counts what is only reserved.
-        let sizes = names.filter_map(|name| name.strip_prefix("hugetlb.")?.strip_suffix(end).filter(|size| !size.contains('.')).map(str::to_owned));
+        let sizes = names.filter_map(|name| {
+            name.strip_prefix("hugetlb.")?
+                .strip_suffix(end)
+                .filter(|size| !size.contains('.'))
+                .map(str::to_owned)
+        });
         let account = |size: String| {
             let file = |end: &str| format!("hugetlb.{size}.{end}");
             let pages = if made.v1() {
                 let number = |end: &str| made.number(&file(end));
-                HugePages { peak: number("max_usage_in_bytes"), last: number("usage_in_bytes"), refused: number("failcnt").unwrap_or(0) }
+                HugePages {
+                    peak: number("max_usage_in_bytes"),
+                    last: number("usage_in_bytes"),
+                    refused: number("failcnt").unwrap_or(0),
+                }
             } else {
-                HugePages { peak: None, last: made.number(&file("current")), refused: made.keyed(&file("events"), "max").unwrap_or(0) }
+                HugePages {
+                    peak: None,
+                    last: made.number(&file("current")),
+                    refused: made.keyed(&file("events"), "max").unwrap_or(0),
+                }
             };
             (size, pages)
         };
@@ -251,7 +291,10 @@ impl Groups {
     fn pressure(&self) -> BTreeMap<&'static str, Pressure> {
         let Some(made) = self.v2() else { return BTreeMap::new() };
         let of = |name: &'static str, file: &str| Some((name, pressure(&made.text(file)?)?));
-        [of("cpu", "cpu.pressure"), of("memory", "memory.pressure"), of("io", "io.pressure")].into_iter().flatten().collect()
+        [of("cpu", "cpu.pressure"), of("memory", "memory.pressure"), of("io", "io.pressure")]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
@@ -269,8 +312,12 @@ mod tests {
 
     #[test]
     fn texts_of_the_kernel_are_read_and_strange_ones_are_no_panic() {
-        let text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=12\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
+        let text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=12\nfull avg10=0.00 avg60=0.00 \
+                    avg300=0.00 total=7\n";
         assert_eq!(pressure(text), Some(Pressure { some_us: 12, full_us: 7 }));
-        assert_eq!((pressure(""), keyed("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", "oom_kill")), (None, Some(3)));
+        assert_eq!(
+            (pressure(""), keyed("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", "oom_kill")),
+            (None, Some(3))
+        );
     }
 }

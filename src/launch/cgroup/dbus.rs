@@ -1,6 +1,8 @@
-//! D-Bus messages, as far as one call of systemd's takes (D-Bus specification, "Message Protocol"): little-endian, strings and numbers.
+//! D-Bus messages, as far as one call of systemd's takes (D-Bus specification, "Message Protocol"):
+//! little-endian, strings and numbers.
 //!
-//! Pure. What is read is the other end's: every length is held against what is there, and what is not understood is no message.
+//! Pure. What is read is the other end's: every length is held against what is there, and what is
+//! not understood is no message.
 
 /// The longest message that is looked at; longer ones are of no use here.
 pub const MOST: usize = 64 << 10;
@@ -49,7 +51,8 @@ impl Writer {
         self.0.push(0);
     }
 
-    /// An array of structures, which begin at multiples of 8; its length does not count what is before the first.
+    /// An array of structures, which begin at multiples of 8; its length does not count what is
+    /// before the first.
     fn structures(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u32);
         self.align(8);
@@ -114,8 +117,9 @@ pub fn one_string(text: &str) -> Vec<u8> {
 /// The signature of [`scope`].
 pub const SCOPE: &str = "ssa(sv)a(sa(sv))";
 
-/// The body of StartTransientUnit for a scope (org.freedesktop.systemd1(5)): delegated, forgotten when it ends, and with the caller in it, as
-/// whom the manager takes who asks, by the socket and not by a number that may mean somebody else in its pid namespace.
+/// The body of StartTransientUnit for a scope (org.freedesktop.systemd1(5)): delegated, forgotten
+/// when it ends, and with the caller in it, as whom the manager takes who asks, by the socket and
+/// not by a number that may mean somebody else in its pid namespace.
 pub fn scope(unit: &str) -> Vec<u8> {
     let mut properties = Writer::default();
     properties.property("Description", "s", |value| value.string("stockade"));
@@ -144,7 +148,9 @@ pub struct Head {
 impl Head {
     /// None where it is no message.
     pub fn read(bytes: &[u8; FIXED]) -> Option<Head> {
-        let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize;
+        let number = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize
+        };
         let head = Head { kind: bytes[1], fields: number(12), body: number(4) };
         let fits = head.fields <= LONGEST && head.body <= LONGEST && head.rest() <= LONGEST;
         (bytes[0] == b'l' && bytes[3] == 1 && fits).then_some(head)
@@ -172,14 +178,16 @@ impl<'a> Message<'a> {
     pub fn read(head: &Head, rest: &'a [u8]) -> Option<Message<'a>> {
         let mut fields = Reader { bytes: rest.get(..head.fields)?, at: 0 };
         let body = rest.get(head.fields.next_multiple_of(8)..)?;
-        let mut message = Message { kind: head.kind, body: body.get(..head.body)?, ..Message::default() };
+        let mut message =
+            Message { kind: head.kind, body: body.get(..head.body)?, ..Message::default() };
         while fields.at < fields.bytes.len() {
             fields.align(8);
             let code = fields.take(1)?[0];
             let text = match fields.signature()? {
                 "u" => {
                     let number = fields.number()?;
-                    message.reply_to = if code == REPLY_SERIAL { Some(number) } else { message.reply_to };
+                    message.reply_to =
+                        if code == REPLY_SERIAL { Some(number) } else { message.reply_to };
                     continue;
                 }
                 "s" | "o" => fields.string()?,

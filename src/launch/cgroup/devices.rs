@@ -1,4 +1,5 @@
-//! The BPF program that says which devices a group of version 2 may use, assembled by hand (bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE).
+//! The BPF program that says which devices a group of version 2 may use, assembled by hand (bpf(2),
+//! BPF_PROG_TYPE_CGROUP_DEVICE).
 
 use crate::kernel::device::Node;
 
@@ -26,7 +27,8 @@ pub fn program(nodes: &[Node]) -> Vec<u64> {
     const IF_SET: u8 = 0x46; // BPF_JMP32 | BPF_JSET | BPF_K
     const SET: u8 = 0xb7; // BPF_ALU64 | BPF_MOV | BPF_K
     const EXIT: u8 = 0x95;
-    let verdict = |allowed: u32| [instruction(SET, 0, 0, 0, allowed), instruction(EXIT, 0, 0, 0, 0)];
+    let verdict =
+        |allowed: u32| [instruction(SET, 0, 0, 0, allowed), instruction(EXIT, 0, 0, 0, 0)];
     let mut program = vec![
         instruction(LOAD, 2, 1, 0, 0),
         instruction(LOAD, 4, 1, 4, 0),
@@ -63,7 +65,8 @@ mod tests {
         let mut at = 0;
         loop {
             let word = program[at];
-            let (operation, to, from) = (word as u8, (word >> 8) as usize & 0xf, (word >> 12) as usize & 0xf);
+            let (operation, to, from) =
+                (word as u8, (word >> 8) as usize & 0xf, (word >> 12) as usize & 0xf);
             let (jump, number) = ((word >> 16) as i16, (word >> 32) as u32);
             at += 1;
             let jumps = match operation {
@@ -105,7 +108,9 @@ mod tests {
             Node { block: true, major: 8, minor: Some(0) },
         ];
         let program = program(&nodes);
-        let access = |access: u32, kind: u32, major: u32, minor: u32| run(&program, [access << 16 | kind, major, minor]);
+        let access = |access: u32, kind: u32, major: u32, minor: u32| {
+            run(&program, [access << 16 | kind, major, minor])
+        };
         for access_type in [2, 4, 6] {
             assert_eq!(access(access_type, CHAR, 1, 3), 1);
             assert_eq!(access(access_type, CHAR, 136, 99), 1);

@@ -20,7 +20,8 @@ const TRIES: u32 = 5;
 impl Groups {
     /// Removes every group; gives what is left, which the next run removes.
     pub fn remove(&mut self) -> Vec<String> {
-        let paths: Vec<(Version, String)> = self.made.iter().map(|made| (made.version, made.path.clone())).collect();
+        let paths: Vec<(Version, String)> =
+            self.made.iter().map(|made| (made.version, made.path.clone())).collect();
         let mut left = vec![];
         for made in self.made.drain(..) {
             if let Err(Errno(errno)) = remove(&made.path, PATIENCE, || kill_all(&paths)) {
@@ -30,8 +31,12 @@ impl Groups {
         // The launcher is in the scope, and with it the scope goes, and all groups in it.
         if let Some(aside) = self.aside.take().filter(|_| self.scope.is_none()) {
             // The controllers go first, as no process may be beside groups that have some.
-            let words: Vec<String> = aside.switched_on.iter().map(|name| format!("-{name}")).collect();
-            sys::regardless(write::text(&format!("{}/cgroup.subtree_control", aside.folder), &words.join(" ")));
+            let words: Vec<String> =
+                aside.switched_on.iter().map(|name| format!("-{name}")).collect();
+            sys::regardless(write::text(
+                &format!("{}/cgroup.subtree_control", aside.folder),
+                &words.join(" "),
+            ));
             sys::regardless(write::text(&format!("{}/cgroup.procs", aside.folder), "0"));
             if let Err(Errno(errno)) = remove(&aside.path, PATIENCE, || {}) {
                 left.push(format!("{}: {}", aside.path, errno_words(errno)));
@@ -42,7 +47,9 @@ impl Groups {
 
     /// Lets a frozen sandbox go on, so that it can end: version 1 holds back even SIGKILL.
     pub fn thaw(&self) {
-        if let Some(Made { path, .. }) = self.with(Controller::Freezer).filter(|made| made.version == Version::V1) {
+        if let Some(Made { path, .. }) =
+            self.with(Controller::Freezer).filter(|made| made.version == Version::V1)
+        {
             thaw(path, Version::V1);
         }
     }
@@ -51,18 +58,23 @@ impl Groups {
 /// How many groups of the target's own are looked at.
 const MOST_INNER: usize = 10_000;
 
-/// A group and those that the target made in it, the deepest first. Where it may make namespaces of its own, it can reach its group as a user whose it is.
+/// A group and those that the target made in it, the deepest first. Where it may make namespaces of
+/// its own, it can reach its group as a user whose it is.
 pub fn tree(path: &str) -> Vec<PathBuf> {
     let mut all = vec![PathBuf::from(path)];
     let mut next = 0;
     while let (Some(folder), true) = (all.get(next), all.len() < MOST_INNER) {
         next += 1;
-        // A directory of control groups has a link for each group in it: one look instead of a list, which nearly all would be empty.
+        // A directory of control groups has a link for each group in it: one look instead of a
+        // list, which nearly all would be empty.
         if std::fs::metadata(folder).is_ok_and(|meta| meta.nlink() == 2) {
             continue;
         }
         let inner = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let inner: Vec<PathBuf> = inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect();
+        let inner: Vec<PathBuf> = inner
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .map(|entry| entry.path())
+            .collect();
         all.extend(inner);
     }
     all.reverse();
@@ -80,7 +92,10 @@ pub fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result {
                 kill();
                 let inner = tree(path);
                 // The last is the group itself. A name may be any bytes but NUL.
-                let names = inner.iter().take(inner.len() - 1).filter_map(|inner| CString::new(inner.as_os_str().as_bytes()).ok());
+                let names = inner
+                    .iter()
+                    .take(inner.len() - 1)
+                    .filter_map(|inner| CString::new(inner.as_os_str().as_bytes()).ok());
                 names.for_each(|inner| sys::regardless(sys::rmdir(&inner)));
             }
             Err(Errno(libc::EBUSY)) => {}
@@ -96,19 +111,22 @@ pub fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result {
     Err(Errno(libc::EBUSY))
 }
 
-/// Kills everyone in the groups of one sandbox: at a stroke in version 2 (`cgroup.kill`, Linux 5.14), else while frozen, so that nobody
-/// is born meanwhile.
+/// Kills everyone in the groups of one sandbox: at a stroke in version 2 (`cgroup.kill`, Linux
+/// 5.14), else while frozen, so that nobody is born meanwhile.
 pub fn kill_all(groups: &[(Version, String)]) {
     for (_, path) in groups.iter().filter(|(version, _)| *version == Version::V2) {
         sys::regardless(write::text(&format!("{path}/cgroup.kill"), "1"));
     }
-    let freezer = groups.iter().find(|(version, path)| *version == Version::V1 && has_freezer(path));
+    let freezer =
+        groups.iter().find(|(version, path)| *version == Version::V1 && has_freezer(path));
     if let Some((version, path)) = freezer {
         // Whether it froze or not, each round kills whom it finds.
         drop(FreezerController::new(path.into(), path.into(), *version == Version::V2).freeze());
     }
     for path in groups.iter().flat_map(|(_, path)| tree(path)) {
-        for pid in processes(&path).unwrap_or_default().lines().filter_map(|line| line.parse::<i32>().ok()) {
+        for pid in
+            processes(&path).unwrap_or_default().lines().filter_map(|line| line.parse::<i32>().ok())
+        {
             // 0 is a process that has no number here, and kill(2) would take it for our own group.
             if pid > 1 && pid != sys::getpid() {
                 sys::regardless(sys::kill(pid, libc::SIGKILL));
@@ -126,7 +144,9 @@ pub fn processes(group: &Path) -> std::io::Result<String> {
 }
 
 fn has_freezer(path: &str) -> bool {
-    ["freezer.state", "cgroup.freeze"].iter().any(|file| std::path::Path::new(&format!("{path}/{file}")).exists())
+    ["freezer.state", "cgroup.freeze"]
+        .iter()
+        .any(|file| std::path::Path::new(&format!("{path}/{file}")).exists())
 }
 
 /// What freezes the groups of one sandbox.
@@ -137,7 +157,10 @@ pub fn freezer_of(groups: &[(Version, String)]) -> Option<FreezerController> {
 
 /// Lets all of them go on.
 pub fn thaw_all(groups: &[(Version, String)]) {
-    groups.iter().filter(|(_, path)| has_freezer(path)).for_each(|(version, path)| thaw(path, *version));
+    groups
+        .iter()
+        .filter(|(_, path)| has_freezer(path))
+        .for_each(|(version, path)| thaw(path, *version));
 }
 
 /// Thaws a group and those in it.

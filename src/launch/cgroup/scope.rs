@@ -1,7 +1,9 @@
-//! One order to systemd: a scope with the launcher in it (systemd.scope(5)). Reached only where a plan asks for it.
+//! One order to systemd: a scope with the launcher in it (systemd.scope(5)). Reached only where a
+//! plan asks for it.
 //!
-//! The other end is the caller's own manager, or claims to be: all that it sends has a bound, and so has the time that it takes. That
-//! the launcher is in the scope is believed when the kernel says so.
+//! The other end is the caller's own manager, or claims to be: all that it sends has a bound, and
+//! so has the time that it takes. That the launcher is in the scope is believed when the kernel
+//! says so.
 
 use super::dbus::{self, Call, ERROR, FIXED, Head, MOST, Message, RETURN, SIGNAL};
 use super::{NAMES, Result, Wrong};
@@ -21,15 +23,17 @@ const LONGEST_REASON: usize = 200;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const BUS: &str = "org.freedesktop.DBus";
-const MATCH: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
-                     interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
+const MATCH: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
 
 /// Enters a scope with this name, or one like it where that is taken; gives its directory.
 pub fn enter(socket: &str, route: Route, name: &str) -> Result<String> {
     let (uid, _) = sys::ids_at_start();
     let (fd, _) = connect(socket, uid)?;
-    let unit = Talk { fd: sys::owned(fd), read: vec![], until: sys::now_ms()? + PATIENCE, serial: 0 }.ask(route, uid, name)?;
-    let here = groups::unified("/proc/self/cgroup").map(|hierarchy| hierarchy.folder).unwrap_or_default();
+    let unit =
+        Talk { fd: sys::owned(fd), read: vec![], until: sys::now_ms()? + PATIENCE, serial: 0 }
+            .ask(route, uid, name)?;
+    let here =
+        groups::unified("/proc/self/cgroup").map(|hierarchy| hierarchy.folder).unwrap_or_default();
     if here.rsplit('/').next() == Some(unit.as_str()) {
         return Ok(here);
     }
@@ -55,13 +59,20 @@ impl Talk {
             return Err(Wrong::Says(format!("it answers `{}`", told(&line))));
         }
         if route == Route::Bus {
-            let call =
-                |member, signature, body| Call { destination: Some(BUS), path: "/org/freedesktop/DBus", interface: BUS, member, signature, body };
+            let call = |member, signature, body| Call {
+                destination: Some(BUS),
+                path: "/org/freedesktop/DBus",
+                interface: BUS,
+                member,
+                signature,
+                body,
+            };
             self.call(&call("Hello", "", vec![]))?;
             self.call(&call("AddMatch", "s", dbus::one_string(MATCH)))?;
         }
         for more in 0..NAMES {
-            let unit = if more == 0 { format!("{name}.scope") } else { format!("{name}-{more}.scope") };
+            let unit =
+                if more == 0 { format!("{name}.scope") } else { format!("{name}-{more}.scope") };
             if self.start(route, &unit)? {
                 return Ok(unit);
             }
@@ -87,9 +98,18 @@ impl Talk {
             match (message.kind, message.strings()[..].as_ref()) {
                 (SIGNAL, [_, of, result]) if message.member == "JobRemoved" && *of == unit => {
                     // It has no result but this with which there is a scope.
-                    return if *result == "done" { Ok(true) } else { Err(Wrong::Says(format!("its job ended as `{}`", told(result)))) };
+                    return if *result == "done" {
+                        Ok(true)
+                    } else {
+                        Err(Wrong::Says(format!("its job ended as `{}`", told(result))))
+                    };
                 }
-                (ERROR, _) if message.error == "org.freedesktop.systemd1.UnitExists" && message.reply_to == Some(serial) => return Ok(false),
+                (ERROR, _)
+                    if message.error == "org.freedesktop.systemd1.UnitExists"
+                        && message.reply_to == Some(serial) =>
+                {
+                    return Ok(false);
+                }
                 // An order before this one is not answered but with an error.
                 (ERROR, texts) => {
                     let reason = texts.first().copied().unwrap_or(message.error);
@@ -126,7 +146,10 @@ impl Talk {
                     self.read.extend(&bytes[..count]);
                     return Ok(());
                 }
-                Err(Errno(libc::EAGAIN)) => drop(sys::poll([self.fd.as_raw_fd(), -1, -1, -1], i32::try_from(left).unwrap_or(i32::MAX))?),
+                Err(Errno(libc::EAGAIN)) => drop(sys::poll(
+                    [self.fd.as_raw_fd(), -1, -1, -1],
+                    i32::try_from(left).unwrap_or(i32::MAX),
+                )?),
                 Err(Errno(libc::EINTR)) => {}
                 Err(errno) => return Err(errno.into()),
             }

@@ -11,13 +11,18 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::os::fd::RawFd;
 
-/// Sets a limit, and looks whether the kernel took it as it was meant: it clips some values without a word.
+/// Sets a limit, and looks whether the kernel took it as it was meant: it clips some values without
+/// a word.
 ///
-/// By one descriptor for both: the setters of cgroups-rs open the file for each alone, which takes half as long again.
+/// By one descriptor for both: the setters of cgroups-rs open the file for each alone, which takes
+/// half as long again.
 pub fn limit(group: RawFd, controller: Controller, file: &Name, value: &str) -> Result {
     let (fd, readable) = match sys::openat(group, file.as_c_str(), libc::O_RDWR, 0) {
-        // Files that can only be written exist, such as memory.reclaim; none that a key of the profile has.
-        Err(Errno(libc::EACCES | libc::EINVAL)) => (sys::openat(group, file.as_c_str(), libc::O_WRONLY, 0)?, false),
+        // Files that can only be written exist, such as memory.reclaim; none that a key of the
+        // profile has.
+        Err(Errno(libc::EACCES | libc::EINVAL)) => {
+            (sys::openat(group, file.as_c_str(), libc::O_WRONLY, 0)?, false)
+        }
         opened => (opened?, true),
     };
     let outcome = write_and_read(fd, controller, value, readable);
@@ -35,7 +40,11 @@ fn write_and_read(fd: RawFd, controller: Controller, value: &str, readable: bool
     let mut text = [0; 4096];
     let length = sys::read_again(fd, &mut text)?;
     let read = String::from_utf8_lossy(&text[..length]);
-    if agrees(controller, value, &read) { Ok(()) } else { Err(Wrong::Reads(read.trim().replace('\n', ", "))) }
+    if agrees(controller, value, &read) {
+        Ok(())
+    } else {
+        Err(Wrong::Reads(read.trim().replace('\n', ", ")))
+    }
 }
 
 type Direct = cgroups_rs::fs::error::Result<()>;
@@ -66,9 +75,13 @@ fn agrees(controller: Controller, wanted: &str, read: &str) -> bool {
         }
         Controller::Cpuset => list(wanted) == list(read),
         Controller::Memory | Controller::Hugetlb => match (amount(wanted), amount(read)) {
-            // Whole pages, downwards but not to none; the largest page of the machine for huge pages.
+            // Whole pages, downwards but not to none; the largest page of the machine for huge
+            // pages.
             (Some(wanted), Some(0)) => wanted == 0,
-            (Some(wanted), Some(read)) => read <= wanted && wanted - read < page(controller) || wanted >= UNLIMITED && read >= UNLIMITED,
+            (Some(wanted), Some(read)) => {
+                read <= wanted && wanted - read < page(controller)
+                    || wanted >= UNLIMITED && read >= UNLIMITED
+            }
             _ => false,
         },
         _ => amount(wanted).is_some() && amount(wanted) == amount(read),
@@ -87,7 +100,11 @@ fn amount(text: &str) -> Option<u64> {
     match text.trim() {
         "max" | "-1" => Some(u64::MAX),
         text => text.strip_prefix("0x").or(text.strip_prefix("0X")).map_or_else(
-            || <crate::language::value::Size as crate::language::value::Written>::from_text(text).ok().map(|size| size.0),
+            || {
+                <crate::language::value::Size as crate::language::value::Written>::from_text(text)
+                    .ok()
+                    .map(|size| size.0)
+            },
             |hex| u64::from_str_radix(hex, 16).ok(),
         ),
     }
@@ -101,13 +118,15 @@ fn list(text: &str) -> BTreeSet<u32> {
 /// One write to a file that is there.
 pub fn text(path: &str, text: &str) -> sys::Result {
     let fd = sys::openat(libc::AT_FDCWD, Name::new(path).as_c_str(), libc::O_WRONLY, 0)?;
-    let written = sys::write(fd, text.as_bytes()).and_then(|count| if count == text.len() { Ok(()) } else { Err(Errno(libc::EIO)) });
+    let written = sys::write(fd, text.as_bytes())
+        .and_then(|count| if count == text.len() { Ok(()) } else { Err(Errno(libc::EIO)) });
     written.and(sys::close(fd))
 }
 
 /// A file, whole.
 pub fn read(path: &str) -> sys::Result<String> {
-    sys::read_generated(Name::new(path).as_c_str()).map(|text| String::from_utf8_lossy(&text).into_owned())
+    sys::read_generated(Name::new(path).as_c_str())
+        .map(|text| String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Version 1: nothing but these nodes, to read and write.
@@ -118,17 +137,32 @@ pub fn device_rules(group: &str, nodes: &[Node]) -> Result {
     for node in nodes {
         let kind = if node.block { DeviceType::Block } else { DeviceType::Char };
         let minor = node.minor.map_or(-1, i64::from);
-        say(controller.allow_device(kind, node.major.into(), minor, &[DevicePermissions::Read, DevicePermissions::Write]))?;
+        say(controller.allow_device(
+            kind,
+            node.major.into(),
+            minor,
+            &[DevicePermissions::Read, DevicePermissions::Write],
+        ))?;
     }
     // A rule that was not taken would stay silent; the list says what holds.
     let read = read(&format!("{group}/devices.list"))?;
-    if read.lines().any(|line| line.starts_with('a')) || read.lines().count() < nodes.len() { Err(Wrong::Reads(read)) } else { Ok(()) }
+    if read.lines().any(|line| line.starts_with('a')) || read.lines().count() < nodes.len() {
+        Err(Wrong::Reads(read))
+    } else {
+        Ok(())
+    }
 }
 
-/// Version 1: an eventfd that is readable once the group is out of memory (Documentation/admin-guide/cgroup-v1/memory.rst, 10).
+/// Version 1: an eventfd that is readable once the group is out of memory
+/// (Documentation/admin-guide/cgroup-v1/memory.rst, 10).
 pub fn watch_memory(group: &str) -> Result<RawFd> {
     let event = sys::eventfd()?;
-    let control = sys::openat(libc::AT_FDCWD, Name::new(&format!("{group}/memory.oom_control")).as_c_str(), libc::O_RDONLY, 0)?;
+    let control = sys::openat(
+        libc::AT_FDCWD,
+        Name::new(&format!("{group}/memory.oom_control")).as_c_str(),
+        libc::O_RDONLY,
+        0,
+    )?;
     text(&format!("{group}/cgroup.event_control"), &format!("{event} {control}"))?;
     sys::close(control)?;
     Ok(event)
@@ -142,17 +176,35 @@ mod tests {
     fn what_the_kernel_says_in_its_own_way_is_what_was_meant() {
         assert!(agrees(Controller::Memory, "1000000", "999424\n"));
         assert!(agrees(Controller::Memory, "-1", "9223372036854771712\n"));
-        assert!(agrees(Controller::Io, "8:0 rbps=1000 wiops=5", "8:16 rbps=1 wbps=max\n8:0 rbps=1000 wbps=max riops=max wiops=5\n"));
-        assert!(agrees(Controller::Io, "default 50", "default 50\n") && agrees(Controller::Io, "254:0 1048576", "254:0 1048576\n"));
-        assert!(agrees(Controller::Cpuset, "0,1,2", "0-2\n") && agrees(Controller::NetClass, "1048577", "1048577\n"));
-        assert!(agrees(Controller::Cpu, "150000 100000", "150000 100000\n") && agrees(Controller::Cpu, "5000", "5000 100000\n"));
+        assert!(agrees(
+            Controller::Io,
+            "8:0 rbps=1000 wiops=5",
+            "8:16 rbps=1 wbps=max\n8:0 rbps=1000 wbps=max riops=max wiops=5\n"
+        ));
+        assert!(
+            agrees(Controller::Io, "default 50", "default 50\n")
+                && agrees(Controller::Io, "254:0 1048576", "254:0 1048576\n")
+        );
+        assert!(
+            agrees(Controller::Cpuset, "0,1,2", "0-2\n")
+                && agrees(Controller::NetClass, "1048577", "1048577\n")
+        );
+        assert!(
+            agrees(Controller::Cpu, "150000 100000", "150000 100000\n")
+                && agrees(Controller::Cpu, "5000", "5000 100000\n")
+        );
     }
 
     #[test]
     fn what_the_kernel_changed_is_seen() {
         assert!(!agrees(Controller::Memory, "1000000", "9223372036854771712\n"));
-        assert!(!agrees(Controller::Memory, "1234", "0\n") && !agrees(Controller::Cpu, "5000", "50000 100000\n"));
+        assert!(
+            !agrees(Controller::Memory, "1234", "0\n")
+                && !agrees(Controller::Cpu, "5000", "50000 100000\n")
+        );
         assert!(!agrees(Controller::Cpu, "1", "2\n") && !agrees(Controller::Pids, "5", "max\n"));
-        assert!(!agrees(Controller::Io, "8:0 1000", "") && !agrees(Controller::Cpuset, "0-1", "0\n"));
+        assert!(
+            !agrees(Controller::Io, "8:0 1000", "") && !agrees(Controller::Cpuset, "0-1", "0\n")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Grants of `[landlock].paths` in the host's tree, where no mount stands before them: as broad as those of `[mounts]` may be.
+//! Grants of `[landlock].paths` in the host's tree, where no mount stands before them: as broad as
+//! those of `[mounts]` may be.
 
 use super::{Landlock, Paths};
 use crate::host::Host;
@@ -9,19 +10,29 @@ use crate::policy::mounts::entry::{Bind, Broad, Mount};
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 
-/// Refuses a right to change what the host runs or reads later, unless an entry of `[mounts]` says `broad = true` for the path.
+/// Refuses a right to change what the host runs or reads later, unless an entry of `[mounts]` says
+/// `broad = true` for the path.
 pub fn refuse(landlock: &Landlock, mounts: &Mounts, host: &Host, draft: &mut Draft) {
     let Some(Paths::Table(table)) = landlock.paths.get().map(|paths| &paths.value) else { return };
-    let meant = |path: &str| matches!(mounts.get(path).map(|mount| &mount.value), Some(Mount::Bind(Bind { broad: Broad::Allow, .. })));
+    let meant = |path: &str| {
+        matches!(
+            mounts.get(path).map(|mount| &mount.value),
+            Some(Mount::Bind(Bind { broad: Broad::Allow, .. }))
+        )
+    };
     for (path, rights) in table.iter().filter(|(path, _)| !meant(path)) {
-        let place = host.ruled.get(&path.0).and_then(|place| place.as_ref().ok()).unwrap_or(&path.0);
+        let place =
+            host.ruled.get(&path.0).and_then(|place| place.as_ref().ok()).unwrap_or(&path.0);
         let changes = rights.0.within(Rights::WRITE.and(Rights::CHANGE)) != Rights(0);
         if let Some(why) = why_broad(place, host).filter(|_| changes) {
             let message = format!("cannot grant {path} for writing: {why}");
             let help = format!(
-                "name a directory below it; if it is meant, [mounts] says so: \"{path}\" = {{ bind = \"{path}\", access = \"rw\", broad = true }}"
+                "name a directory below it; if it is meant, [mounts] says so: \"{path}\" = {{ bind \
+                 = \"{path}\", access = \"rw\", broad = true }}"
             );
-            draft.problem(Problem::new("mounts::broad", rights.at, message).label("too broad").help(help));
+            draft.problem(
+                Problem::new("mounts::broad", rights.at, message).label("too broad").help(help),
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The ruleset that `[landlock]` comes to on this kernel, and its rules; what is skipped is reported.
+//! The ruleset that `[landlock]` comes to on this kernel, and its rules; what is skipped is
+//! reported.
 
 use super::rights::Granted;
 use super::streams::Asked;
@@ -26,8 +27,16 @@ struct Drafting<'a> {
     implied: u64,
 }
 
-/// Drafts the ruleset and its rules; what falls is said. Steps carry the rights that `[mounts]` grants; those of a kernel that lacks them go.
-pub fn draft(landlock: &Landlock, asked: &Asked<'_>, nested: &Key<Nested>, sight: Sight, host: &Host, draft: &mut Draft) -> Option<Ruleset> {
+/// Drafts the ruleset and its rules; what falls is said. Steps carry the rights that `[mounts]`
+/// grants; those of a kernel that lacks them go.
+pub fn draft(
+    landlock: &Landlock,
+    asked: &Asked<'_>,
+    nested: &Key<Nested>,
+    sight: Sight,
+    host: &Host,
+    draft: &mut Draft,
+) -> Option<Ruleset> {
     let optional = asked.optional;
     let implied = streams::sockets(landlock, asked, host, draft);
     streams::memory(asked, host, draft);
@@ -35,7 +44,8 @@ pub fn draft(landlock: &Landlock, asked: &Asked<'_>, nested: &Key<Nested>, sight
     let ruleset = drafting.ruleset(nested, sight, host.landlock);
     let handled = ruleset.map_or(Rights(0), |ruleset| ruleset.handled);
     if handled == Rights(0) {
-        let off = landlock.paths.get().filter(|paths| paths.value == Paths::Off).map(|paths| paths.at);
+        let off =
+            landlock.paths.get().filter(|paths| paths.value == Paths::Off).map(|paths| paths.at);
         let why = off.or(nested.get().map(|nested| nested.at)).unwrap_or(Span::NOWHERE);
         streams::without_rules(asked, why, host, draft);
     }
@@ -46,7 +56,8 @@ pub fn draft(landlock: &Landlock, asked: &Asked<'_>, nested: &Key<Nested>, sight
         }
     }
     draft.steps.retain(|step| !matches!(step.op, Op::LandlockRule { rights: Rights(0), .. }));
-    let ruleset = ruleset.filter(|ruleset| (ruleset.handled.0, ruleset.ports, ruleset.scoped) != (0, 0, 0))?;
+    let ruleset = ruleset
+        .filter(|ruleset| (ruleset.handled.0, ruleset.ports, ruleset.scoped) != (0, 0, 0))?;
     if handled != Rights(0) {
         streams::rules(asked.process, host, handled, draft);
     }
@@ -57,21 +68,38 @@ pub fn draft(landlock: &Landlock, asked: &Asked<'_>, nested: &Key<Nested>, sight
 
 impl Drafting<'_> {
     fn ruleset(&mut self, nested: &Key<Nested>, sight: Sight, abi: Option<u32>) -> Option<Ruleset> {
-        // Without "mount" every call that mounts stays refused, so that rules for files take nothing from it (landlock(7)).
+        // Without "mount" every call that mounts stays refused, so that rules for files take
+        // nothing from it (landlock(7)).
         let nested = nested.get().filter(|nested| nested.value.mounts()).map(|nested| nested.at);
-        let switched_off = matches!(self.landlock.paths.get().map(|paths| &paths.value), Some(Paths::Off));
-        let table = matches!(self.landlock.paths.get().map(|paths| &paths.value), Some(Paths::Table(_)));
+        let switched_off =
+            matches!(self.landlock.paths.get().map(|paths| &paths.value), Some(Paths::Off));
+        let table =
+            matches!(self.landlock.paths.get().map(|paths| &paths.value), Some(Paths::Table(_)));
         match (sight, nested) {
             _ if switched_off => self.without_rules(sight),
             (Sight::Host(alone) | Sight::Ungranted(alone), Some(nested)) if !table => {
-                let why = "a process under rules for files can make no mounts, which `nested` lets the target make";
-                self.alone(alone, nested, why, "leave \"mount\" out of `nested`, or namespaces.mount new");
+                let why = "a process under rules for files can make no mounts, which `nested` lets \
+                           the target make";
+                self.alone(
+                    alone,
+                    nested,
+                    why,
+                    "leave \"mount\" out of `nested`, or namespaces.mount new",
+                );
             }
             _ => {}
         }
         let off = switched_off || nested.is_some() || sight == Sight::Joined;
-        let ports = [&self.landlock.tcp_bind, &self.landlock.tcp_connect, &self.landlock.udp_bind, &self.landlock.udp_connect];
-        let asked = !off || self.implied != 0 || ports.iter().any(|set| set.said().is_some()) || self.landlock.scope.said().is_some();
+        let ports = [
+            &self.landlock.tcp_bind,
+            &self.landlock.tcp_connect,
+            &self.landlock.udp_bind,
+            &self.landlock.udp_connect,
+        ];
+        let asked = !off
+            || self.implied != 0
+            || ports.iter().any(|set| set.said().is_some())
+            || self.landlock.scope.said().is_some();
         self.abi = match abi.filter(|abi| *abi >= LEAST_ABI) {
             Some(abi) => abi,
             // Scopes that nobody asked for are a gift.
@@ -96,7 +124,12 @@ impl Drafting<'_> {
         if self.may_fall(wall) {
             self.draft.note_less(at, format!("{what} not enforced: {why}"));
         } else {
-            self.refuse_lacking(wall, at, what.trim_end_matches(" is").trim_end_matches(" are"), why);
+            self.refuse_lacking(
+                wall,
+                at,
+                what.trim_end_matches(" is").trim_end_matches(" are"),
+                why,
+            );
         }
     }
 
@@ -108,16 +141,32 @@ impl Drafting<'_> {
 
     fn absent(&mut self, sight: Sight, abi: Option<u32>) -> Option<Ruleset> {
         let why = match abi {
-            Some(abi) => format!("this kernel's Landlock has ABI {abi}, under which every rename between directories fails; {LEAST_ABI} is needed"),
+            Some(abi) => format!(
+                "this kernel's Landlock has ABI {abi}, under which every rename between \
+                 directories fails; {LEAST_ABI} is needed"
+            ),
             None => "this kernel has no Landlock, or it is switched off".into(),
         };
         if let Sight::Host(at) | Sight::Ungranted(at) = sight {
-            self.alone(at, Span::NOWHERE, &why, "boot a kernel with Landlock (lsm=landlock, Linux 5.19), or leave namespaces.mount new");
+            self.alone(
+                at,
+                Span::NOWHERE,
+                &why,
+                "boot a kernel with Landlock (lsm=landlock, Linux 5.19), or leave namespaces.mount \
+                 new",
+            );
         } else if self.may_fall("landlock") {
             self.draft.note_less(Span::NOWHERE, format!("Landlock is not enforced: {why}"));
         } else {
             let help = "boot with landlock in lsm=, or let it fall: optional = [\"landlock\"]";
-            self.draft.problem(Problem::new("landlock::absent", Span::NOWHERE, format!("cannot enforce Landlock: {why}")).help(help));
+            self.draft.problem(
+                Problem::new(
+                    "landlock::absent",
+                    Span::NOWHERE,
+                    format!("cannot enforce Landlock: {why}"),
+                )
+                .help(help),
+            );
         }
         None
     }
@@ -125,57 +174,95 @@ impl Drafting<'_> {
     fn check_abi(&mut self) {
         if let Some(least) = self.landlock.min_abi.get().filter(|least| least.0 > self.abi) {
             let (least, at) = (least.0, least.at);
-            self.lacks("landlock", at, &format!("Landlock's ABI {least} is"), &format!("this kernel has ABI {}", self.abi));
+            self.lacks(
+                "landlock",
+                at,
+                &format!("Landlock's ABI {least} is"),
+                &format!("this kernel has ABI {}", self.abi),
+            );
         }
     }
 
     /// The rules for files; gives what is ruled over.
     fn paths(&mut self, nested: Option<Span>, sight: Sight) -> Rights {
-        let (said, at) = (self.landlock.paths.get().map(|paths| &paths.value), self.landlock.paths.at());
+        let (said, at) =
+            (self.landlock.paths.get().map(|paths| &paths.value), self.landlock.paths.at());
         match (said, nested) {
             (Some(Paths::Off), _) => Rights(0),
             (Some(Paths::Table(_)), Some(nested)) => {
-                let message = "cannot enforce `paths` where the target makes mount namespaces: a process under rules for files can mount nothing";
-                let help = "remove one of them: landlock.paths = \"off\", or name the kinds without `mount`: namespaces.nested = [\"user\", \"pid\", \"net\"]";
-                self.draft.problem(Problem::new("landlock::nested", at, message).also(nested, "because of this").help(help));
+                let message = "cannot enforce `paths` where the target makes mount namespaces: a \
+                               process under rules for files can mount nothing";
+                let help = "remove one of them: landlock.paths = \"off\", or name the kinds \
+                            without `mount`: namespaces.nested = [\"user\", \"pid\", \"net\"]";
+                self.draft.problem(
+                    Problem::new("landlock::nested", at, message)
+                        .also(nested, "because of this")
+                        .help(help),
+                );
                 Rights(0)
             }
             (None | Some(Paths::Auto), Some(nested)) => {
-                self.draft
-                    .note(nested, "Landlock does not rule over files: a process under such rules can mount nothing, also in namespaces of its own");
+                self.draft.note(
+                    nested,
+                    "Landlock does not rule over files: a process under such rules can mount \
+                     nothing, also in namespaces of its own",
+                );
                 Rights(0)
             }
             (Some(Paths::Auto), None) if sight == Sight::Joined => {
-                let message = "cannot derive rules for files from [mounts]: the sandbox has no file tree of its own, and no mounts";
-                let help = "name what may be reached: landlock.paths = { \"/usr\" = \"rx\" }, or leave `paths` out";
+                let message = "cannot derive rules for files from [mounts]: the sandbox has no \
+                               file tree of its own, and no mounts";
+                let help = "name what may be reached: landlock.paths = { \"/usr\" = \"rx\" }, or \
+                            leave `paths` out";
                 self.draft.problem(Problem::new("namespaces::mount", at, message).help(help));
                 Rights(0)
             }
             (None, None) if sight == Sight::Joined => {
-                self.draft
-                    .note_less(at, "the target sees the tree of the namespace that it joins, without Landlock: this sandbox does not protect files");
+                self.draft.note_less(
+                    at,
+                    "the target sees the tree of the namespace that it joins, without Landlock: \
+                     this sandbox does not protect files",
+                );
                 Rights(0)
             }
             (None | Some(Paths::Auto), None) => all(self.abi),
             (Some(Paths::Table(table)), None) => {
                 self.draft.steps.retain(|step| step.stage != Stage::Rules);
-                self.draft.steps.iter_mut().filter_map(|step| step.op.rights_mut()).for_each(|rights| *rights = Rights(0));
-                let place = |path: &'_ AbsolutePath| self.host.ruled.get(&path.0).and_then(|place| place.as_ref().ok()).unwrap_or(&path.0).clone();
+                self.draft
+                    .steps
+                    .iter_mut()
+                    .filter_map(|step| step.op.rights_mut())
+                    .for_each(|rights| *rights = Rights(0));
+                let place = |path: &'_ AbsolutePath| {
+                    self.host
+                        .ruled
+                        .get(&path.0)
+                        .and_then(|place| place.as_ref().ok())
+                        .unwrap_or(&path.0)
+                        .clone()
+                };
                 let places: Vec<String> = table.iter().map(|(path, _)| place(path)).collect();
                 for ((path, rights), place) in table.iter().zip(&places) {
-                    let around = |(other, _): &(&(AbsolutePath, At<Granted>), &String)| other.0 != *path;
-                    let wider = table
-                        .iter()
-                        .zip(&places)
-                        .filter(around)
-                        .find(|((_, wider), around)| crate::language::value::below(place, around).is_some() && !rights.0.holds(wider.0));
+                    let around =
+                        |(other, _): &(&(AbsolutePath, At<Granted>), &String)| other.0 != *path;
+                    let wider =
+                        table.iter().zip(&places).filter(around).find(|((_, wider), around)| {
+                            crate::language::value::below(place, around).is_some()
+                                && !rights.0.holds(wider.0)
+                        });
                     if let Some(((over, wider), _)) = wider {
                         self.draft.problem(refuse_narrower(path, rights.at, over, wider.at));
                     }
                     match self.host.ruled.get(&path.0) {
-                        Some(Err(errno)) => self.draft.problem(refuse_path(path, *errno, rights.at)),
+                        Some(Err(errno)) => {
+                            self.draft.problem(refuse_path(path, *errno, rights.at))
+                        }
                         _ => {
-                            let op = Op::LandlockRule { path: Name::new(place), rights: rights.0, inode: Inode::default() };
+                            let op = Op::LandlockRule {
+                                path: Name::new(place),
+                                rights: rights.0,
+                                inode: Inode::default(),
+                            };
                             self.draft.step(Stage::Rules, op, rights.at);
                         }
                     }
@@ -185,28 +272,40 @@ impl Drafting<'_> {
         }
     }
 
-    /// `paths = "off"`: in the host's tree the profile then grants nothing by `[mounts]`, and keeps nothing.
+    /// `paths = "off"`: in the host's tree the profile then grants nothing by `[mounts]`, and keeps
+    /// nothing.
     fn without_rules(&mut self, sight: Sight) {
         let at = self.landlock.paths.at();
         match sight {
             Sight::Host(alone) => {
-                let help = "take the entries out of [mounts]: then the sandbox does not protect files, and `run` says so; or leave `paths` out";
+                let help = "take the entries out of [mounts]: then the sandbox does not protect \
+                            files, and `run` says so; or leave `paths` out";
                 self.alone(alone, at, "`paths` switches its rules for files off", help);
             }
-            Sight::Ungranted(alone) => {
-                self.draft.note_less(at.or(alone), "the target has all files of the caller: it sees the host's tree, and landlock.paths is \"off\"")
-            }
+            Sight::Ungranted(alone) => self.draft.note_less(
+                at.or(alone),
+                "the target has all files of the caller: it sees the host's tree, and \
+                 landlock.paths is \"off\"",
+            ),
             Sight::Own | Sight::Joined => {}
         }
     }
 
-    /// In the host's tree nothing but Landlock's rules keeps the files, so there is no sandbox of files without them.
+    /// In the host's tree nothing but Landlock's rules keeps the files, so there is no sandbox of
+    /// files without them.
     fn alone(&mut self, alone: Span, at: Span, why: &str, help: &str) {
-        let message = format!("cannot keep files: Landlock alone protects them in the host's tree, and {why}");
-        self.draft.problem(Problem::new("landlock::alone", at.or(alone), message).also(alone, "because of this").help(help));
+        let message = format!(
+            "cannot keep files: Landlock alone protects them in the host's tree, and {why}"
+        );
+        self.draft.problem(
+            Problem::new("landlock::alone", at.or(alone), message)
+                .also(alone, "because of this")
+                .help(help),
+        );
     }
 
-    /// Where no mount is read-only, who may only read a file could still empty it, by truncate(2) or open(2) with O_TRUNC.
+    /// Where no mount is read-only, who may only read a file could still empty it, by truncate(2)
+    /// or open(2) with O_TRUNC.
     fn check_truncate(&mut self, handled: Rights, sight: Sight) {
         let at = match (self.landlock.paths.get().map(|paths| &paths.value), sight) {
             (Some(Paths::Table(_)), _) => self.landlock.paths.at(),
@@ -214,10 +313,18 @@ impl Drafting<'_> {
             _ => return,
         };
         if handled != Rights(0) && self.abi < ABI::V3 as u32 {
-            let why = format!("they need Landlock's ABI 3 (Linux 6.2), and this kernel has {}", self.abi);
-            // In the host's tree every file of the user's could be emptied: only its own word skips that.
+            let why =
+                format!("they need Landlock's ABI 3 (Linux 6.2), and this kernel has {}", self.abi);
+            // In the host's tree every file of the user's could be emptied: only its own word skips
+            // that.
             match sight {
-                Sight::Host(_) | Sight::Ungranted(_) if !self.optional.items.iter().any(|name| name.value == "landlock.truncate") => {
+                Sight::Host(_) | Sight::Ungranted(_)
+                    if !self
+                        .optional
+                        .items
+                        .iter()
+                        .any(|name| name.value == "landlock.truncate") =>
+                {
                     self.refuse_lacking("landlock.truncate", at, "rules for truncate(2)", &why);
                 }
                 _ => self.lacks("landlock.truncate", at, "rules for truncate(2) are", &why),
@@ -230,9 +337,21 @@ impl Drafting<'_> {
         let Landlock { tcp_bind, tcp_connect, udp_bind, udp_connect, .. } = self.landlock;
         let table = [
             (AccessNet::BindTcp, tcp_bind, "landlock.tcp", "rules for TCP ports are", ABI::V4),
-            (AccessNet::ConnectTcp, tcp_connect, "landlock.tcp", "rules for TCP ports are", ABI::V4),
+            (
+                AccessNet::ConnectTcp,
+                tcp_connect,
+                "landlock.tcp",
+                "rules for TCP ports are",
+                ABI::V4,
+            ),
             (AccessNet::BindUdp, udp_bind, "landlock.udp", "rules for UDP ports are", ABI::V10),
-            (AccessNet::ConnectSendUdp, udp_connect, "landlock.udp", "rules for UDP ports are", ABI::V10),
+            (
+                AccessNet::ConnectSendUdp,
+                udp_connect,
+                "landlock.udp",
+                "rules for UDP ports are",
+                ABI::V10,
+            ),
         ];
         let mut handled = 0;
         for (access, set, wall, what, since) in table {
@@ -241,12 +360,24 @@ impl Drafting<'_> {
                 continue;
             };
             if self.abi < since as u32 {
-                self.lacks(wall, at, what, &format!("they need Landlock's ABI {}, and this kernel has {}", since as u32, self.abi));
+                self.lacks(
+                    wall,
+                    at,
+                    what,
+                    &format!(
+                        "they need Landlock's ABI {}, and this kernel has {}",
+                        since as u32, self.abi
+                    ),
+                );
                 continue;
             }
             handled |= access as u64;
             for port in &set.items {
-                self.draft.step(Stage::Rules, Op::LandlockPort { access: access as u64, port: port.0 }, port.at);
+                self.draft.step(
+                    Stage::Rules,
+                    Op::LandlockPort { access: access as u64, port: port.0 },
+                    port.at,
+                );
             }
         }
         handled
@@ -261,7 +392,15 @@ impl Drafting<'_> {
                 known.bits()
             }
             Some(at) if wanted != 0 && self.abi < SCOPE_ABI => {
-                self.lacks("landlock.scope", at, "`scope` is", &format!("it needs Landlock's ABI {SCOPE_ABI}, and this kernel has {}", self.abi));
+                self.lacks(
+                    "landlock.scope",
+                    at,
+                    "`scope` is",
+                    &format!(
+                        "it needs Landlock's ABI {SCOPE_ABI}, and this kernel has {}",
+                        self.abi
+                    ),
+                );
                 0
             }
             Some(_) => wanted,
@@ -269,14 +408,22 @@ impl Drafting<'_> {
     }
 
     fn check_audit(&mut self) {
-        if let Some(audit) = self.landlock.audit.get().filter(|audit| audit.value && self.abi < AUDIT_ABI) {
+        if let Some(audit) =
+            self.landlock.audit.get().filter(|audit| audit.value && self.abi < AUDIT_ABI)
+        {
             let at = audit.at;
-            self.lacks("landlock.audit", at, "`audit` is", &format!("it needs Landlock's ABI {AUDIT_ABI}, and this kernel has {}", self.abi));
+            self.lacks(
+                "landlock.audit",
+                at,
+                "`audit` is",
+                &format!("it needs Landlock's ABI {AUDIT_ABI}, and this kernel has {}", self.abi),
+            );
         }
     }
 }
 
-/// A rule stands on a file that is there: on none it could not be made, and what appeared there later would be without it.
+/// A rule stands on a file that is there: on none it could not be made, and what appeared there
+/// later would be without it.
 fn refuse_path(path: &AbsolutePath, errno: i32, at: Span) -> Problem {
     Problem::new("landlock::path", at, format!("cannot rule over {path}: {}", errno_words(errno)))
         .help("name what the tree shows, or leave it out: a path that no rule names is denied")
@@ -284,15 +431,23 @@ fn refuse_path(path: &AbsolutePath, errno: i32, at: Span) -> Problem {
 
 /// Rules add up from a path to the root, so a part of a grant cannot have less.
 fn refuse_narrower(path: &AbsolutePath, at: Span, over: &AbsolutePath, wider: Span) -> Problem {
-    Problem::new("landlock::narrower", at, format!("cannot grant less at {path} below {over}: a rule of Landlock takes nothing back"))
-        .also(wider, "this grants more")
-        .help("grant the directories beside it one by one, or leave this out")
+    Problem::new(
+        "landlock::narrower",
+        at,
+        format!("cannot grant less at {path} below {over}: a rule of Landlock takes nothing back"),
+    )
+    .also(wider, "this grants more")
+    .help("grant the directories beside it one by one, or leave this out")
 }
 
-/// listen(2) on a socket that is not bound takes a free port (ip(7), "ephemeral"), and Landlock has no hook there; of a socket the filter
-/// sees its number alone.
+/// listen(2) on a socket that is not bound takes a free port (ip(7), "ephemeral"), and Landlock has
+/// no hook there; of a socket the filter sees its number alone.
 pub fn note_listening(landlock: &Landlock, draft: &mut Draft) {
     if let Some(at) = landlock.tcp_bind.said() {
-        draft.note(at, "`tcp-bind` does not keep from listening: a TCP socket that listens without bind(2) gets a free port of the host");
+        draft.note(
+            at,
+            "`tcp-bind` does not keep from listening: a TCP socket that listens without bind(2) \
+             gets a free port of the host",
+        );
     }
 }

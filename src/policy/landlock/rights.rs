@@ -7,7 +7,8 @@ use landlock::AccessFs;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::fmt;
 
-/// The rights that `[landlock].paths` gives by name. One letter is one right, so that letters can stand together.
+/// The rights that `[landlock].paths` gives by name. One letter is one right, so that letters can
+/// stand together.
 const NAMES: &[(&str, Rights)] = &[
     ("r", Rights::READ),
     ("w", Rights::WRITE),
@@ -44,7 +45,10 @@ impl<'de> Deserialize<'de> for Granted {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Granted, E> {
                 let letters = text.chars().map(|letter| named(&letter.to_string()));
                 let all: Option<Vec<Rights>> = letters.collect();
-                all.filter(|rights| !rights.is_empty()).map(unite).or_else(|| named(text).map(Granted)).ok_or_else(|| E::custom(unknown(text)))
+                all.filter(|rights| !rights.is_empty())
+                    .map(unite)
+                    .or_else(|| named(text).map(Granted))
+                    .ok_or_else(|| E::custom(unknown(text)))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Granted, A::Error> {
                 let mut all = vec![];
@@ -68,7 +72,8 @@ fn named(name: &str) -> Option<Rights> {
 
 fn unknown(name: &str) -> String {
     let names = || NAMES.iter().map(|(name, _)| *name);
-    let help = suggestion(name, names()).unwrap_or_else(|| format!("there are {}", names().collect::<Vec<_>>().join(", ")));
+    let help = suggestion(name, names())
+        .unwrap_or_else(|| format!("there are {}", names().collect::<Vec<_>>().join(", ")));
     format!("unknown right `{name}`\nhelp: {help}")
 }
 

@@ -28,8 +28,9 @@ pub struct Asked<'a> {
 
 // ---- files ----
 
-/// A file on 0, 1 or 2 gives what it was opened for: it cannot be opened anew by /proc/self/fd for more. A terminal gives no input
-/// but to who has it as 0. What is passed by number has no rule, and cannot be opened anew at all.
+/// A file on 0, 1 or 2 gives what it was opened for: it cannot be opened anew by /proc/self/fd for
+/// more. A terminal gives no input but to who has it as 0. What is passed by number has no rule,
+/// and cannot be opened anew at all.
 pub fn rules(process: &Process, host: &Host, handled: Rights, draft: &mut Draft) {
     let input = is_input(process, host);
     for Kept { fd, stream, .. } in process.kept(host).filter(|kept| kept.fd <= 2) {
@@ -46,11 +47,19 @@ fn is_input(process: &Process, host: &Host) -> bool {
 
 fn rights(stream: Stream, input: bool) -> Rights {
     match stream {
-        Stream::File { read, write, .. } => Rights::default().and_if(read, Rights::READ).and_if(write, Rights::WRITE),
-        Stream::Terminal { read } => Rights::WRITE.and(Rights::IOCTL).and_if(read && input, Rights::READ),
-        Stream::Closed | Stream::Unknown(_) | Stream::Folder | Stream::Memory { .. } | Stream::Socket(_) | Stream::PipeEnd | Stream::Other => {
-            Rights(0)
+        Stream::File { read, write, .. } => {
+            Rights::default().and_if(read, Rights::READ).and_if(write, Rights::WRITE)
         }
+        Stream::Terminal { read } => {
+            Rights::WRITE.and(Rights::IOCTL).and_if(read && input, Rights::READ)
+        }
+        Stream::Closed
+        | Stream::Unknown(_)
+        | Stream::Folder
+        | Stream::Memory { .. }
+        | Stream::Socket(_)
+        | Stream::PipeEnd
+        | Stream::Other => Rights(0),
     }
 }
 
@@ -62,14 +71,20 @@ pub fn memory(asked: &Asked<'_>, host: &Host, draft: &mut Draft) {
     for Kept { fd, stream, at } in asked.process.kept(host) {
         let Stream::Memory { write: false, owner } = stream else { continue };
         if opens(asked.ids, host.caller.uid == 0, owner, WRITE) {
-            let why = "it was opened for reading, and the target can open it anew for writing, as Landlock does not rule over files of memory";
-            let problem = Problem::new("landlock::stream", at, format!("cannot keep the file on descriptor {fd} read-only: {why}"));
+            let why = "it was opened for reading, and the target can open it anew for writing, as \
+                       Landlock does not rule over files of memory";
+            let problem = Problem::new(
+                "landlock::stream",
+                at,
+                format!("cannot keep the file on descriptor {fd} read-only: {why}"),
+            );
             draft.problem(problem.help("give it by a pipe: cat FILE | stockade run ..."));
         }
     }
 }
 
-/// Where Landlock rules over no files, by the line `why`, the permission bits alone decide what /proc/self/fd/N opens.
+/// Where Landlock rules over no files, by the line `why`, the permission bits alone decide what
+/// /proc/self/fd/N opens.
 pub fn without_rules(asked: &Asked<'_>, why: Span, host: &Host, draft: &mut Draft) {
     let fell = host.landlock.is_none_or(|abi| abi < LEAST_ABI);
     let input = is_input(asked.process, host);
@@ -77,50 +92,85 @@ pub fn without_rules(asked: &Asked<'_>, why: Span, host: &Host, draft: &mut Draf
     for Kept { fd, stream, at } in asked.process.kept(host) {
         match stream {
             Stream::File { read: true, write: false, owner } if reaches(owner, WRITE) => {
-                let what = "it was opened for reading, and the target can open it anew for writing where Landlock rules over no files";
+                let what = "it was opened for reading, and the target can open it anew for writing \
+                            where Landlock rules over no files";
                 if fell {
-                    draft.note_less(at, format!("the file on descriptor {fd} is not kept read-only: {what}"));
+                    draft.note_less(
+                        at,
+                        format!("the file on descriptor {fd} is not kept read-only: {what}"),
+                    );
                     continue;
                 }
                 let at = if at.is_somewhere() { at } else { why };
-                let problem = Problem::new("landlock::stream", at, format!("cannot keep the file on descriptor {fd} read-only: {what}"));
+                let problem = Problem::new(
+                    "landlock::stream",
+                    at,
+                    format!("cannot keep the file on descriptor {fd} read-only: {what}"),
+                );
                 draft.problem(problem.help("give it by a pipe: cat FILE | stockade run ..."));
             }
             Stream::File { read: false, write: true, owner } if reaches(owner, READ) => {
-                draft.note(at, format!("the target can read the file on descriptor {fd}, too: Landlock rules over no files"));
+                draft.note(
+                    at,
+                    format!(
+                        "the target can read the file on descriptor {fd}, too: Landlock rules over \
+                         no files"
+                    ),
+                );
             }
             Stream::Terminal { .. } if !input && fd <= 2 && host.caller.uid != 0 => {
-                draft.note_less(at, format!("the target can read the terminal on descriptor {fd}: Landlock rules over no files"));
+                draft.note_less(
+                    at,
+                    format!(
+                        "the target can read the terminal on descriptor {fd}: Landlock rules over \
+                         no files"
+                    ),
+                );
             }
             _ => {}
         }
     }
 }
 
-/// Whether the target could open a file for what it was not opened for. An owner can change the mode; of a user's groups not all are known.
+/// Whether the target could open a file for what it was not opened for. An owner can change the
+/// mode; of a user's groups not all are known.
 fn opens(ids: &Ids, root: bool, owner: Owner, want: u32) -> bool {
     let Owner::User { uid, mode } = owner else { return false };
-    let mapped = ids.maps.iter().flat_map(|maps| &maps.uid).any(|extent| (extent.outside..extent.outside + extent.count).contains(&uid));
+    let mapped = ids
+        .maps
+        .iter()
+        .flat_map(|maps| &maps.uid)
+        .any(|extent| (extent.outside..extent.outside + extent.count).contains(&uid));
     uid == ids.host_user || mapped || mode & want != 0 || !root && mode & want << 3 != 0
 }
 
 // ---- sockets ----
 
-/// A socket stays in the network namespace that it was made in (network_namespaces(7)). connect(2) with AF_UNSPEC takes one back from
-/// its peer, also one that was accepted or listens, and then it is connected or bound to what its own network has. So do unix sockets
-/// with the abstract names there: Landlock's scope keeps them from connecting and sending, and has no hook for bind(2). Gives the uses
-/// of ports that must be closed.
+/// A socket stays in the network namespace that it was made in (network_namespaces(7)). connect(2)
+/// with AF_UNSPEC takes one back from its peer, also one that was accepted or listens, and then it
+/// is connected or bound to what its own network has. So do unix sockets with the abstract names
+/// there: Landlock's scope keeps them from connecting and sending, and has no hook for bind(2).
+/// Gives the uses of ports that must be closed.
 pub fn sockets(landlock: &Landlock, asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> u64 {
     let abi = host.landlock.filter(|abi| *abi >= LEAST_ABI);
     let scope = &landlock.scope;
-    let scoped =
-        abi.is_some_and(|abi| abi >= SCOPE_ABI) && (scope.said().is_none() || scope.items.iter().any(|item| item.value == Scope::AbstractUnixSocket));
+    let scoped = abi.is_some_and(|abi| abi >= SCOPE_ABI)
+        && (scope.said().is_none()
+            || scope.items.iter().any(|item| item.value == Scope::AbstractUnixSocket));
     let mut implied = 0;
     for Kept { fd, stream, at } in asked.process.kept(host).filter(|_| asked.own_network) {
         let Stream::Socket(socket) = stream else { continue };
         let held = match socket {
-            Socket::Tcp => Some((ABI::V4, AccessNet::BindTcp as u64 | AccessNet::ConnectTcp as u64, "tcp-connect = [], tcp-bind = []")),
-            Socket::Udp => Some((ABI::V10, AccessNet::BindUdp as u64 | AccessNet::ConnectSendUdp as u64, "udp-connect = [], udp-bind = []")),
+            Socket::Tcp => Some((
+                ABI::V4,
+                AccessNet::BindTcp as u64 | AccessNet::ConnectTcp as u64,
+                "tcp-connect = [], tcp-bind = []",
+            )),
+            Socket::Udp => Some((
+                ABI::V10,
+                AccessNet::BindUdp as u64 | AccessNet::ConnectSendUdp as u64,
+                "udp-connect = [], udp-bind = []",
+            )),
             Socket::Unix(Unix::NamedDatagram) if scoped => continue,
             Socket::Unix(_) | Socket::Other { .. } => None,
         };
@@ -128,18 +178,34 @@ pub fn sockets(landlock: &Landlock, asked: &Asked<'_>, host: &Host, draft: &mut 
         let why = match (held, abi) {
             (Some((since, uses, lists)), Some(abi)) if abi >= since as u32 => {
                 implied |= uses;
-                let listens = if socket == Socket::Tcp { "; it can still listen there on a port that the kernel picks" } else { "" };
+                let listens = if socket == Socket::Tcp {
+                    "; it can still listen there on a port that the kernel picks"
+                } else {
+                    ""
+                };
                 draft.note(
                     at,
-                    format!("descriptor {fd} is a {words} of the caller's network: [landlock] {lists}, where it says nothing else{listens}"),
+                    format!(
+                        "descriptor {fd} is a {words} of the caller's network: [landlock] {lists}, \
+                         where it says nothing else{listens}"
+                    ),
                 );
                 continue;
             }
-            (Some((since, ..)), Some(abi)) => format!("it takes Landlock's ABI {}, and this kernel has {abi}", since as u32),
-            (Some((since, ..)), None) => format!("it takes Landlock's ABI {}, which this kernel does not have", since as u32),
+            (Some((since, ..)), Some(abi)) => {
+                format!("it takes Landlock's ABI {}, and this kernel has {abi}", since as u32)
+            }
+            (Some((since, ..)), None) => {
+                format!("it takes Landlock's ABI {}, which this kernel does not have", since as u32)
+            }
             (None, _) => match socket {
-                Socket::Unix(Unix::NamedDatagram) => "Landlock's scope \"abstract-unix-socket\" (Linux 6.12) does not hold it here".into(),
-                Socket::Unix(_) => "it can take an abstract name there, and Landlock has no rules for bind(2) of a unix socket".into(),
+                Socket::Unix(Unix::NamedDatagram) => {
+                    "Landlock's scope \"abstract-unix-socket\" (Linux 6.12) does not hold it here"
+                        .into()
+                }
+                Socket::Unix(_) => "it can take an abstract name there, and Landlock has no rules \
+                                    for bind(2) of a unix socket"
+                    .into(),
                 _ => "Landlock has no rules for it".into(),
             },
         };
@@ -152,7 +218,12 @@ fn refuse(asked: &Asked<'_>, at: Span, what: &str, why: &str, draft: &mut Draft)
     if asked.optional.items.iter().any(|name| name.value == "network.passed-sockets") {
         return draft.note_less(at, format!("{what} is not kept from the caller's network: {why}"));
     }
-    let problem = Problem::new("landlock::socket", at, format!("cannot keep {what} from the caller's network: {why}"));
-    let help = "give the target a pipe or a connected unix stream socket, or let it reach that network: optional = [\"network.passed-sockets\"]";
+    let problem = Problem::new(
+        "landlock::socket",
+        at,
+        format!("cannot keep {what} from the caller's network: {why}"),
+    );
+    let help = "give the target a pipe or a connected unix stream socket, or let it reach that \
+                network: optional = [\"network.passed-sockets\"]";
     draft.problem(problem.help(help));
 }

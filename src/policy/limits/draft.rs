@@ -1,4 +1,5 @@
-//! From limits and facts to steps: which groups are made where, what is written into them, and what falls.
+//! From limits and facts to steps: which groups are made where, what is written into them, and what
+//! falls.
 
 use super::files::{Refusal, Setting, less_than_a_page, settings};
 use super::manager::{Made, Unable, choose, in_scope};
@@ -68,11 +69,12 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
         return Grouped::default();
     }
     let root = host.caller.uid == 0;
-    let (groups, no_systemd, nobody) = match choose(limits, &host.control_groups, &host.caller.user, root) {
-        Made::Directly(unable) => (Cow::Borrowed(&host.control_groups), unable, None),
-        Made::InScope(scope) => (Cow::Owned(in_scope(&host.control_groups, scope)), None, None),
-        Made::Not(unable) => (Cow::Borrowed(&host.control_groups), None, Some(unable)),
-    };
+    let (groups, no_systemd, nobody) =
+        match choose(limits, &host.control_groups, &host.caller.user, root) {
+            Made::Directly(unable) => (Cow::Borrowed(&host.control_groups), unable, None),
+            Made::InScope(scope) => (Cow::Owned(in_scope(&host.control_groups, scope)), None, None),
+            Made::Not(unable) => (Cow::Borrowed(&host.control_groups), None, Some(unable)),
+        };
     let mut planner = Planner {
         limits,
         optional: *optional,
@@ -94,14 +96,24 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
     }
     let Planner { made, fallen, refused, .. } = planner;
     say(fallen, refused, draft);
-    let cpu_time = limits.cpu_time.get().filter(|_| made.values().any(|group| group.controllers.contains(&Controller::Cpuacct)));
+    let cpu_time = limits
+        .cpu_time
+        .get()
+        .filter(|_| made.values().any(|group| group.controllers.contains(&Controller::Cpuacct)));
     if let (Some(time), false) = (cpu_time, init.value) {
         draft.problem(
-            Problem::new("limits::init", time.at, "cannot limit `cpu-time`: pid 1 of the sandbox is not stockade's").also(init.at, "because of this"),
+            Problem::new(
+                "limits::init",
+                time.at,
+                "cannot limit `cpu-time`: pid 1 of the sandbox is not stockade's",
+            )
+            .also(init.at, "because of this"),
         );
     }
     let has_pids = made.values().any(|group| group.controllers.contains(&Controller::Pids));
-    if let (Some(pids), true, true) = (limits.pids.get().filter(|pids| pids.value == Count::Number(1)), init.value, has_pids) {
+    if let (Some(pids), true, true) =
+        (limits.pids.get().filter(|pids| pids.value == Count::Number(1)), init.value, has_pids)
+    {
         let message = "cannot limit `pids` to 1: stockade's pid 1 and the target are 2";
         draft.problem(Problem::new("limits::init", pids.at, message).help("set pids = 2"));
     }
@@ -118,14 +130,21 @@ pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
     if choice.is_new(Kind::Cgroup) {
         draft.step(Stage::Group, Op::CgroupNamespace, choice.at(Kind::Cgroup));
     }
-    let cpu_time_ms = cpu_time.map(|time| u64::try_from(time.value.0.as_millis()).unwrap_or(u64::MAX));
-    let folders = groups.hierarchies.iter().filter(|hierarchy| hierarchy.scope.is_none()).map(|hierarchy| Name::new(&hierarchy.folder)).collect();
+    let cpu_time_ms =
+        cpu_time.map(|time| u64::try_from(time.value.0.as_millis()).unwrap_or(u64::MAX));
+    let folders = groups
+        .hierarchies
+        .iter()
+        .filter(|hierarchy| hierarchy.scope.is_none())
+        .map(|hierarchy| Name::new(&hierarchy.folder))
+        .collect();
     Grouped { group: true, folders, cpu_time_ms }
 }
 
 struct Planner<'a> {
     limits: &'a Limits,
-    /// Whether the profile itself lets its limits fall: the items of `controllers` may come from several files.
+    /// Whether the profile itself lets its limits fall: the items of `controllers` may come from
+    /// several files.
     optional: bool,
     nested: bool,
     root: bool,
@@ -149,7 +168,8 @@ impl Planner<'_> {
             }
         }
         for controller in &self.limits.controllers.items {
-            let wanted = Wanted { key: controller.value.word(), at: controller.at, may_fall: self.optional };
+            let wanted =
+                Wanted { key: controller.value.word(), at: controller.at, may_fall: self.optional };
             if let Err(refusal) = self.join(controller.value, controller.at) {
                 self.refuse(wanted, refusal);
             }
@@ -159,7 +179,8 @@ impl Planner<'_> {
     fn key(&mut self, wanted: Wanted, controller: Controller, draft: &mut Draft) {
         let written = self.join(controller, wanted.at).and_then(|index| {
             let hierarchy = &self.groups.hierarchies[index];
-            if let Some(refusal) = less_than_a_page(self.limits, wanted.key, hierarchy, self.groups) {
+            if let Some(refusal) = less_than_a_page(self.limits, wanted.key, hierarchy, self.groups)
+            {
                 self.refused.push((wanted, refusal));
                 return Ok((index, (vec![], None)));
             }
@@ -185,28 +206,47 @@ impl Planner<'_> {
             let Some(controller) = Controller::of_file(file).filter(|_| is_plain(file)) else {
                 let help = raw_help(file);
                 draft.problem(
-                    Problem::new("limits::raw", wanted.at, format!("cannot set `{file}`: it is no file of a controller that is a limit")).help(help),
+                    Problem::new(
+                        "limits::raw",
+                        wanted.at,
+                        format!(
+                            "cannot set `{file}`: it is no file of a controller that is a limit"
+                        ),
+                    )
+                    .help(help),
                 );
                 continue;
             };
             if !is_line(value) {
                 let message = format!("cannot set `{file}`: its value is no line of text");
-                draft.problem(
-                    Problem::new("limits::raw", wanted.at, message).help(format!("write what the kernel shall read, such as \"{file}\" = \"10\"")),
-                );
+                draft.problem(Problem::new("limits::raw", wanted.at, message).help(format!(
+                    "write what the kernel shall read, such as \"{file}\" = \"10\""
+                )));
                 continue;
             }
             if let Some(other) = self.set_by(file, wanted) {
-                let message = format!("cannot set `{file}` in `raw`: `{}` sets it as well", other.key);
-                draft.problem(Problem::new("limits::raw", wanted.at, message).also(other.at, "set here").help("leave one of them out"));
+                let message =
+                    format!("cannot set `{file}` in `raw`: `{}` sets it as well", other.key);
+                draft.problem(
+                    Problem::new("limits::raw", wanted.at, message)
+                        .also(other.at, "set here")
+                        .help("leave one of them out"),
+                );
                 continue;
             }
             let setting = Setting { controller, file: file.clone(), value: value.clone() };
             let joined = self.join(controller, wanted.at);
-            match joined.and_then(|index| is_there(&setting, &self.groups.hierarchies[index]).map(|()| index)) {
+            match joined.and_then(|index| {
+                is_there(&setting, &self.groups.hierarchies[index]).map(|()| index)
+            }) {
                 Err(refusal) => self.refuse(wanted, refusal),
                 Ok(index) => {
-                    draft.note(wanted.at, format!("whether the kernel takes \"{value}\" for {file} shows when it is written"));
+                    draft.note(
+                        wanted.at,
+                        format!(
+                            "whether the kernel takes \"{value}\" for {file} shows when it is written"
+                        ),
+                    );
                     self.made.entry(index).or_default().settings.push((setting, wanted));
                 }
             }
@@ -216,11 +256,13 @@ impl Planner<'_> {
     /// The key of the profile that sets a file.
     fn set_by(&self, file: &str, raw: Wanted) -> Option<Wanted> {
         let mut settings = self.made.values().flat_map(|group| &group.settings);
-        settings.find(|(setting, wanted)| setting.file == file && wanted.key != raw.key).map(|(_, wanted)| *wanted)
+        settings
+            .find(|(setting, wanted)| setting.file == file && wanted.key != raw.key)
+            .map(|(_, wanted)| *wanted)
     }
 
-    /// Without a pid namespace that ends with its first process, a group of version 1 is ended while it is frozen: what forks
-    /// faster than it is killed would not end.
+    /// Without a pid namespace that ends with its first process, a group of version 1 is ended
+    /// while it is frozen: what forks faster than it is killed would not end.
     fn freeze_to_end(&mut self) {
         if let Some(at) = self.made.values().map(|group| group.at).next() {
             // Where there is no freezer, killing goes round by round.
@@ -229,31 +271,46 @@ impl Planner<'_> {
     }
 
     fn refuse(&mut self, wanted: Wanted, refusal: Refusal) {
-        if wanted.may_fall { self.fallen.push((wanted, refusal)) } else { self.refused.push((wanted, refusal)) }
+        if wanted.may_fall {
+            self.fallen.push((wanted, refusal))
+        } else {
+            self.refused.push((wanted, refusal))
+        }
     }
 
     /// Takes a controller into the group of its hierarchy.
     fn join(&mut self, controller: Controller, at: Span) -> Result<usize, Refusal> {
         if let Some(Unable { why, help }) = &self.nobody {
-            return Err(Refusal { why: why.clone(), help: format!("{help}\nor let them fall: optional = [\"limits\"] in the same file") });
+            return Err(Refusal {
+                why: why.clone(),
+                help: format!("{help}\nor let them fall: optional = [\"limits\"] in the same file"),
+            });
         }
         let Some(index) = place(controller, self.groups) else {
             return Err(absent(controller, self.groups));
         };
         if controller == Controller::Devices && !self.root {
-            // Version 1 asks for CAP_SYS_ADMIN (device_cgroup.c), version 2 for CAP_NET_ADMIN and CAP_BPF (bpf(2)).
-            let help = "take `devices` out of `controllers`, or start it as root; or let them fall: optional = [\"limits\"] in the same file";
-            return Err(Refusal { why: "the kernel takes rules for devices from root alone".into(), help: help.into() });
+            // Version 1 asks for CAP_SYS_ADMIN (device_cgroup.c), version 2 for CAP_NET_ADMIN and
+            // CAP_BPF (bpf(2)).
+            let help = "take `devices` out of `controllers`, or start it as root; or let them \
+                        fall: optional = [\"limits\"] in the same file";
+            return Err(Refusal {
+                why: "the kernel takes rules for devices from root alone".into(),
+                help: help.into(),
+            });
         }
         let hierarchy = &self.groups.hierarchies[index];
         check_place(hierarchy, controller, self.limits, self.root, self.no_systemd.as_ref())?;
         check_sets(hierarchy, controller)?;
         if self.nested && !self.root && !hierarchy.delegates {
-            // In namespaces of its own it mounts the hierarchy, with its group as the top: the group's files are those of the user that it is.
-            let help =
-                "leave \"mount\" or \"cgroup\" out of `nested`, or start it as root; or let them fall: optional = [\"limits\"] in the same file";
+            // In namespaces of its own it mounts the hierarchy, with its group as the top: the
+            // group's files are those of the user that it is.
+            let help = "leave \"mount\" or \"cgroup\" out of `nested`, or start it as root; or let \
+                        them fall: optional = [\"limits\"] in the same file";
             return Err(Refusal {
-                why: "the target may make mount and cgroup namespaces (`nested`), and could lift in them what this user sets".into(),
+                why: "the target may make mount and cgroup namespaces (`nested`), and could lift \
+                      in them what this user sets"
+                    .into(),
                 help: help.into(),
             });
         }
@@ -264,7 +321,13 @@ impl Planner<'_> {
     }
 
     /// A limit of a group above holds as well, whatever the profile says.
-    fn note_less_above(&self, wanted: Wanted, index: usize, settings: &[Setting], draft: &mut Draft) {
+    fn note_less_above(
+        &self,
+        wanted: Wanted,
+        index: usize,
+        settings: &[Setting],
+        draft: &mut Draft,
+    ) {
         let hierarchy = &self.groups.hierarchies[index];
         let Some((least, folder)) = hierarchy.least.get(wanted.key) else { return };
         let own = match wanted.key {
@@ -272,8 +335,15 @@ impl Planner<'_> {
             _ => settings.first().and_then(|setting| setting.value.parse().ok()),
         };
         if own.is_none_or(|own| *least < own) {
-            let least = if wanted.key == "cpu" { format!("{} processors", *least as f64 / 1000.0) } else { least.to_string() };
-            draft.note(wanted.at, format!("the group {folder} allows less: {} is {least} there", wanted.key));
+            let least = if wanted.key == "cpu" {
+                format!("{} processors", *least as f64 / 1000.0)
+            } else {
+                least.to_string()
+            };
+            draft.note(
+                wanted.at,
+                format!("the group {folder} allows less: {} is {least} there", wanted.key),
+            );
         }
     }
 }
@@ -283,7 +353,8 @@ fn is_plain(file: &str) -> bool {
     !file.is_empty() && file.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
 }
 
-/// Text that a file of the kernel takes as one line. It takes none at all for nothing to do (kernfs, write(2) of 0 bytes).
+/// Text that a file of the kernel takes as one line. It takes none at all for nothing to do
+/// (kernfs, write(2) of 0 bytes).
 fn is_line(value: &str) -> bool {
     !value.trim().is_empty() && !value.contains(['\0', '\n', '/'])
 }
@@ -295,7 +366,11 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
     let folder = match &hierarchy.scope {
         None => Folder::Path(Name::new(&hierarchy.folder)),
         Some(socket) => {
-            draft.step(Stage::Limits, Op::Scope { socket: Name::new(&socket.path), route: socket.route }, at);
+            draft.step(
+                Stage::Limits,
+                Op::Scope { socket: Name::new(&socket.path), route: socket.route },
+                at,
+            );
             Folder::Scope
         }
     };
@@ -304,7 +379,9 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
             .controllers
             .iter()
             .filter_map(|controller| match controller.v2() {
-                Form::Named(name) if !hierarchy.enabled.iter().any(|known| known == name) => Some(name),
+                Form::Named(name) if !hierarchy.enabled.iter().any(|known| known == name) => {
+                    Some(name)
+                }
                 _ => None,
             })
             .collect();
@@ -312,14 +389,28 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
             if !hierarchy.top && hierarchy.inside {
                 draft.step(Stage::Limits, Op::StepAside { folder: folder.clone() }, at);
             }
-            draft.step(Stage::Limits, Op::SwitchOn { folder: folder.clone(), controllers: off }, at);
+            draft.step(
+                Stage::Limits,
+                Op::SwitchOn { folder: folder.clone(), controllers: off },
+                at,
+            );
         }
     }
     let slot = draft.slot();
     let controllers: Vec<Controller> = group.controllers.iter().copied().collect();
-    draft.step(Stage::Limits, Op::Group { slot, version: hierarchy.version, controllers, folder }, at);
+    draft.step(
+        Stage::Limits,
+        Op::Group { slot, version: hierarchy.version, controllers, folder },
+        at,
+    );
     let mut limit = |setting: &Setting, at: Span, may_fall: bool| {
-        let op = Op::GroupLimit { slot, controller: setting.controller, file: Name::new(&setting.file), value: Name::new(&setting.value), may_fall };
+        let op = Op::GroupLimit {
+            slot,
+            controller: setting.controller,
+            file: Name::new(&setting.file),
+            value: Name::new(&setting.value),
+            may_fall,
+        };
         draft.step(Stage::Limits, op, at);
     };
     for setting in inherited_sets(hierarchy, group) {
@@ -335,23 +426,41 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
     slot
 }
 
-/// Each group is memory of the kernel's, and a target that is its group's owner may make any number (cgroup-v2.rst, cgroup.max.descendants).
-/// These are enough for a service manager in a container.
-const INNER_GROUPS: [(&str, &str); 2] = [("cgroup.max.descendants", "1000"), ("cgroup.max.depth", "16")];
+/// Each group is memory of the kernel's, and a target that is its group's owner may make any number
+/// (cgroup-v2.rst, cgroup.max.descendants). These are enough for a service manager in a container.
+const INNER_GROUPS: [(&str, &str); 2] =
+    [("cgroup.max.descendants", "1000"), ("cgroup.max.depth", "16")];
 
 fn bound_inner_groups(slot: Slot, group: &Group, draft: &mut Draft) {
     let Some(controller) = group.controllers.first().copied() else { return };
     for (file, value) in INNER_GROUPS {
-        let op = Op::GroupLimit { slot, controller, file: Name::new(file), value: Name::new(value), may_fall: false };
+        let op = Op::GroupLimit {
+            slot,
+            controller,
+            file: Name::new(file),
+            value: Name::new(value),
+            may_fall: false,
+        };
         draft.step(Stage::Limits, op, group.at);
     }
 }
 
 /// What is no file to write.
-fn extras(limits: &Limits, groups: &Groups, version: Version, group: &Group, slot: Slot, draft: &mut Draft) {
+fn extras(
+    limits: &Limits,
+    groups: &Groups,
+    version: Version,
+    group: &Group,
+    slot: Slot,
+    draft: &mut Draft,
+) {
     let has = |controller| group.controllers.contains(&controller);
     if has(Controller::Devices) {
-        draft.step(Stage::Limits, Op::DeviceRules { slot, version, nodes: groups.nodes.clone() }, group.at);
+        draft.step(
+            Stage::Limits,
+            Op::DeviceRules { slot, version, nodes: groups.nodes.clone() },
+            group.at,
+        );
     }
     if let (Some(oom), true, Version::V1) = (limits.oom.get(), has(Controller::Memory), version)
         && oom.value == super::values::Oom::KillAll
@@ -363,7 +472,8 @@ fn extras(limits: &Limits, groups: &Groups, version: Version, group: &Group, slo
     }
 }
 
-/// A new group of version 1's cpuset has no processor and no node, and takes no process until it has (cpuset(7)).
+/// A new group of version 1's cpuset has no processor and no node, and takes no process until it
+/// has (cpuset(7)).
 fn inherited_sets(hierarchy: &Hierarchy, group: &Group) -> Vec<Setting> {
     if hierarchy.version == Version::V2 || !group.controllers.contains(&Controller::Cpuset) {
         return vec![];
@@ -372,7 +482,11 @@ fn inherited_sets(hierarchy: &Hierarchy, group: &Group) -> Vec<Setting> {
     [("cpuset.cpus", &hierarchy.cpus), ("cpuset.mems", &hierarchy.nodes)]
         .into_iter()
         .filter(|(file, _)| !said(file))
-        .map(|(file, value)| Setting { controller: Controller::Cpuset, file: file.into(), value: value.clone() })
+        .map(|(file, value)| Setting {
+            controller: Controller::Cpuset,
+            file: file.into(),
+            value: value.clone(),
+        })
         .collect()
 }
 
@@ -382,26 +496,42 @@ fn read_only(path: &str, source: &str, bind: &Bind) -> String {
         return "leave it out: the launcher sets the limits, and the target needs no group".into();
     }
     // Without the words for writing: `owner` would show the target what root alone may read.
-    let bind = Bind { access: Access::ReadOnly, broad: Broad::Refuse, owner_root: false, ..bind.clone() };
+    let bind =
+        Bind { access: Access::ReadOnly, broad: Broad::Refuse, owner_root: false, ..bind.clone() };
     format!("grant it read-only: {}", spelled::line(path, &Mount::Bind(bind)))
 }
 
 /// A target that can write to the hierarchy could raise its limits, or leave its group.
-fn guard_groups<'a>(mounts: &Mounts, groups: &Groups, used: impl Iterator<Item = &'a usize>, host: &Host, draft: &mut Draft) {
+fn guard_groups<'a>(
+    mounts: &Mounts,
+    groups: &Groups,
+    used: impl Iterator<Item = &'a usize>,
+    host: &Host,
+    draft: &mut Draft,
+) {
     // However often a hierarchy is mounted, and whatever part of it.
     let used = used.map(|index| &groups.hierarchies[*index].mount);
     let points: Vec<&String> = groups.points.iter().chain(used).collect();
-    // An entry that is left out, as too broad, grants nothing; one that is refused as too broad is reported once.
+    // An entry that is left out, as too broad, grants nothing; one that is refused as too broad is
+    // reported once.
     let (tree, _) = settle(mounts, host);
     let (mounts, _) = uncover(mounts, host);
     for (path, mount) in mounts.iter().filter(|(path, _)| tree.contains_key(path.value)) {
         let Mount::Bind(bind) = &mount.value else { continue };
         let source = bind.source.as_ref().map_or(path.value, |source| source);
-        let over = points.iter().find(|point| below(source, point).is_some() || below(point, source).is_some());
+        let over = points
+            .iter()
+            .find(|point| below(source, point).is_some() || below(point, source).is_some());
         let refused = bind.broad != Broad::Allow && why_broad(source, host).is_some();
         if let (Access::ReadWrite, Some(point), false) = (bind.access, over, refused) {
-            let message = format!("cannot grant {source} for writing: the control groups of {point} are in it, and the target could leave its own");
-            draft.problem(Problem::new("limits::mount", mount.at, message).help(read_only(path.value, source, bind)));
+            let message = format!(
+                "cannot grant {source} for writing: the control groups of {point} are in it, and \
+                 the target could leave its own"
+            );
+            draft.problem(
+                Problem::new("limits::mount", mount.at, message)
+                    .help(read_only(path.value, source, bind)),
+            );
         }
     }
 }

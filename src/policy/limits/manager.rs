@@ -1,7 +1,8 @@
-//! Who makes the groups: stockade itself, or systemd at its request. Pure: the facts and the draft both ask here.
+//! Who makes the groups: stockade itself, or systemd at its request. Pure: the facts and the draft
+//! both ask here.
 //!
-//! A scope is asked for only where no group can be had without: what stockade makes below the launcher's own group is bound by the
-//! limits of that group, and what systemd makes is not.
+//! A scope is asked for only where no group can be had without: what stockade makes below the
+//! launcher's own group is bound by the limits of that group, and what systemd makes is not.
 
 use super::Limits;
 use super::files::bytes;
@@ -40,18 +41,28 @@ pub fn asks_systemd(limits: &Limits, groups: &Groups, root: bool) -> bool {
     match manager(limits) {
         Manager::Direct => false,
         Manager::Systemd => is_unified(groups) && limits.parent.get().is_none(),
-        Manager::Auto => !root && is_unified(groups) && limits.parent.get().is_none() && lacking(limits, groups) > 0,
+        Manager::Auto => {
+            !root
+                && is_unified(groups)
+                && limits.parent.get().is_none()
+                && lacking(limits, groups) > 0
+        }
     }
 }
 
-/// Version 1 is delegated to no ordinary user, and systemd's scopes are then in a hierarchy without controllers.
+/// Version 1 is delegated to no ordinary user, and systemd's scopes are then in a hierarchy without
+/// controllers.
 fn is_unified(groups: &Groups) -> bool {
-    !groups.hierarchies.is_empty() && groups.hierarchies.iter().all(|hierarchy| hierarchy.version == Version::V2)
+    !groups.hierarchies.is_empty()
+        && groups.hierarchies.iter().all(|hierarchy| hierarchy.version == Version::V2)
 }
 
 /// How many of the controllers that are wanted cannot be had.
 fn lacking(limits: &Limits, groups: &Groups) -> usize {
-    let lacks = |controller: &super::Controller| place(*controller, groups).is_none_or(|index| has_obstacle(&groups.hierarchies[index], *controller));
+    let lacks = |controller: &super::Controller| {
+        place(*controller, groups)
+            .is_none_or(|index| has_obstacle(&groups.hierarchies[index], *controller))
+    };
     wanted_controllers(limits, false).iter().filter(|controller| lacks(controller)).count()
 }
 
@@ -67,7 +78,8 @@ pub fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -
             "see that systemd runs: systemctl is-system-running".to_owned()
         } else {
             format!(
-                "have the user's systemd started: log in as the user, or as root: loginctl enable-linger {}",
+                "have the user's systemd started: log in as the user, or as root: loginctl \
+                 enable-linger {}",
                 crate::text::shell::shell_word(user)
             )
         };
@@ -76,12 +88,19 @@ pub fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -
     match (manager(limits), &groups.systemd) {
         (Manager::Direct, _) | (Manager::Auto, None) => Made::Directly(None),
         (Manager::Auto, Some(Err(found))) => Made::Directly(Some(unreached(found.words(root)))),
-        (Manager::Auto, Some(Ok(scope))) if lacking(limits, &in_scope(groups, scope)) >= lacking(limits, groups) => Made::Directly(None),
+        (Manager::Auto, Some(Ok(scope)))
+            if lacking(limits, &in_scope(groups, scope)) >= lacking(limits, groups) =>
+        {
+            Made::Directly(None)
+        }
         (Manager::Auto, Some(Ok(scope))) => match left_behind(limits, groups, scope) {
             Some((key, folder)) => Made::Directly(Some(Unable {
-                why: format!("a scope of systemd's would leave the limit of {key} that {folder} has"),
+                why: format!(
+                    "a scope of systemd's would leave the limit of {key} that {folder} has"
+                ),
                 help: format!(
-                    "add Delegate=yes to the unit that starts it; or set a `{key}` that is not above that one; or leave it behind: manager = \"systemd\""
+                    "add Delegate=yes to the unit that starts it; or set a `{key}` that is not \
+                     above that one; or leave it behind: manager = \"systemd\""
                 ),
             })),
             None => Made::InScope(scope),
@@ -101,21 +120,32 @@ pub fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -
 
 /// How a caller comes to a group of its own.
 pub fn scope(root: bool) -> String {
-    format!("start it in a group of its own: systemd-run {}--scope -p Delegate=yes stockade run ...", if root { "" } else { "--user " })
+    format!(
+        "start it in a group of its own: systemd-run {}--scope -p Delegate=yes stockade run ...",
+        if root { "" } else { "--user " }
+    )
 }
 
-/// A limit that holds for the launcher's group, by its key and directory, and would not for the scope, nor is it the profile's own: no limit of
-/// the caller's is escaped unasked.
-fn left_behind<'a>(limits: &Limits, groups: &'a Groups, scope: &Hierarchy) -> Option<(&'static str, &'a str)> {
+/// A limit that holds for the launcher's group, by its key and directory, and would not for the
+/// scope, nor is it the profile's own: no limit of the caller's is escaped unasked.
+fn left_behind<'a>(
+    limits: &Limits,
+    groups: &'a Groups,
+    scope: &Hierarchy,
+) -> Option<(&'static str, &'a str)> {
     let own = |key: &str| match key {
         "memory" => bytes(&limits.memory, scope, groups),
         "memory-high" => bytes(&limits.memory_high, scope, groups),
         "memory-swap" if limits.memory_swap.get().is_none() => limits.memory.get().map(|_| 0),
         "memory-swap" => bytes(&limits.memory_swap, scope, groups),
         "cpu" => limits.cpu.get().and_then(|cores| cores.value.0),
-        _ => limits.pids.get().and_then(|count| if let Count::Number(number) = count.value { Some(number) } else { None }),
+        _ => limits.pids.get().and_then(|count| {
+            if let Count::Number(number) = count.value { Some(number) } else { None }
+        }),
     };
     let all = groups.hierarchies.iter().flat_map(|hierarchy| &hierarchy.least);
-    let left = all.filter(|(key, (least, folder))| below(&scope.folder, folder).is_none() && own(key).is_none_or(|own| own > *least));
+    let left = all.filter(|(key, (least, folder))| {
+        below(&scope.folder, folder).is_none() && own(key).is_none_or(|own| own > *least)
+    });
     left.map(|(key, (_, folder))| (*key, folder.as_str())).next()
 }

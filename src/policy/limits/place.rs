@@ -8,9 +8,14 @@ use std::collections::BTreeSet;
 /// Where a controller is: version 1 has it where it is mounted there; else version 2.
 pub fn place(controller: Controller, groups: &Groups) -> Option<usize> {
     let find = |version: Version, has: &dyn Fn(&[String]) -> bool| {
-        groups.hierarchies.iter().position(|hierarchy| hierarchy.version == version && has(&hierarchy.controllers))
+        groups
+            .hierarchies
+            .iter()
+            .position(|hierarchy| hierarchy.version == version && has(&hierarchy.controllers))
     };
-    let named = |name: &'static str| move |controllers: &[String]| controllers.iter().any(|known| known == name);
+    let named = |name: &'static str| {
+        move |controllers: &[String]| controllers.iter().any(|known| known == name)
+    };
     find(Version::V1, &named(controller.v1())).or_else(|| match controller.v2() {
         Form::Named(name) => find(Version::V2, &named(name)),
         Form::BuiltIn => find(Version::V2, &|_| true),
@@ -18,7 +23,8 @@ pub fn place(controller: Controller, groups: &Groups) -> Option<usize> {
     })
 }
 
-/// What a sandbox with a name has besides, where it can: it is frozen by the first, and `ps` reads the second.
+/// What a sandbox with a name has besides, where it can: it is frozen by the first, and `ps` reads
+/// the second.
 pub const OF_THE_NAMED: [Controller; 2] = [Controller::Freezer, Controller::Cpuacct];
 
 /// What keeps a group with a controller from being made in a hierarchy that has it.
@@ -41,7 +47,10 @@ pub fn obstacle(hierarchy: &Hierarchy, controller: Controller) -> Option<Obstacl
         return Some(Obstacle::Barred(above));
     }
     let Form::Named(name) = controller.v2() else { return None };
-    let on = hierarchy.version == Version::V1 || hierarchy.top || hierarchy.others == 0 || hierarchy.enabled.iter().any(|known| known == name);
+    let on = hierarchy.version == Version::V1
+        || hierarchy.top
+        || hierarchy.others == 0
+        || hierarchy.enabled.iter().any(|known| known == name);
     (!on).then_some(Obstacle::Shared(hierarchy.others))
 }
 
@@ -53,14 +62,26 @@ pub fn has_obstacle(hierarchy: &Hierarchy, controller: Controller) -> bool {
 /// Every controller that a profile's limits need.
 pub fn wanted_controllers(limits: &Limits, named: bool) -> BTreeSet<Controller> {
     let own = limits.controllers.items.iter().map(|controller| controller.value);
-    let raw = limits.raw.get().into_iter().flat_map(|raw| raw.0.keys().filter_map(|file| Controller::of_file(file)));
-    limits.wanted().filter_map(|wanted| of_key(wanted.key)).chain(own).chain(raw).chain(OF_THE_NAMED.into_iter().filter(|_| named)).collect()
+    let raw = limits
+        .raw
+        .get()
+        .into_iter()
+        .flat_map(|raw| raw.0.keys().filter_map(|file| Controller::of_file(file)));
+    limits
+        .wanted()
+        .filter_map(|wanted| of_key(wanted.key))
+        .chain(own)
+        .chain(raw)
+        .chain(OF_THE_NAMED.into_iter().filter(|_| named))
+        .collect()
 }
 
 /// The controller of a key.
 pub fn of_key(key: &str) -> Option<Controller> {
     Some(match key {
-        "memory" | "memory-high" | "memory-swap" | "memory-low" | "memory-min" | "oom" => Controller::Memory,
+        "memory" | "memory-high" | "memory-swap" | "memory-low" | "memory-min" | "oom" => {
+            Controller::Memory
+        }
         "pids" => Controller::Pids,
         "cpu" | "cpu-burst" | "cpu-weight" => Controller::Cpu,
         "cpu-set" | "memory-nodes" => Controller::Cpuset,
@@ -75,11 +96,16 @@ pub fn of_key(key: &str) -> Option<Controller> {
 impl Limits {
     /// Whether a file is set that kernels lack by their version or configuration.
     pub fn sets_rare_files(&self) -> bool {
-        self.io_weight.get().is_some() || self.cpu_burst.get().is_some() || self.hugetlb.get().is_some() || self.raw.get().is_some()
+        self.io_weight.get().is_some()
+            || self.cpu_burst.get().is_some()
+            || self.hugetlb.get().is_some()
+            || self.raw.get().is_some()
     }
 
     /// Whether a share of the machine's memory is asked for.
     pub fn wants_share(&self) -> bool {
-        [&self.memory, &self.memory_high, &self.memory_swap].iter().any(|limit| matches!(limit.get().map(|at| at.value), Some(Amount::Percent(_))))
+        [&self.memory, &self.memory_high, &self.memory_swap]
+            .iter()
+            .any(|limit| matches!(limit.get().map(|at| at.value), Some(Amount::Percent(_))))
     }
 }

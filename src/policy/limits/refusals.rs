@@ -12,42 +12,61 @@ use crate::text::shell::shell_word;
 use crate::text::source::Span;
 use std::collections::BTreeMap;
 
-/// Whether a group has the file. It is told only by one that has others of the controller: else the controller may be off there.
+/// Whether a group has the file. It is told only by one that has others of the controller: else the
+/// controller may be off there.
 pub(super) fn is_there(setting: &Setting, hierarchy: &Hierarchy) -> Result<(), Refusal> {
     let controller = |file: &str| file.split('.').next().unwrap_or("").to_owned();
-    let has_others = hierarchy.files.iter().any(|file| controller(file) == controller(&setting.file));
+    let has_others =
+        hierarchy.files.iter().any(|file| controller(file) == controller(&setting.file));
     if !has_others || hierarchy.files.contains(&setting.file) {
         return Ok(());
     }
     let help = "leave it out; or let it fall: optional = [\"limits\"] in the same file";
-    Err(Refusal { why: format!("this kernel has no {} for a group", setting.file), help: help.into() })
+    Err(Refusal {
+        why: format!("this kernel has no {} for a group", setting.file),
+        help: help.into(),
+    })
 }
 
 /// What was meant by a file that `raw` has not.
 pub(super) fn raw_help(file: &str) -> String {
     let begin = file.split('.').next().unwrap_or("");
     if matches!(begin, "freezer" | "devices") {
-        return format!("it is no limit; to be in that controller, say controllers = [\"{begin}\"]");
+        return format!(
+            "it is no limit; to be in that controller, say controllers = [\"{begin}\"]"
+        );
     }
-    let limiting = Controller::WORDS.iter().copied().filter(|word| *word != begin && Controller::of_file(&format!("{word}.")).is_some());
-    suggestion(begin, limiting).unwrap_or_else(|| "write such as \"memory.swappiness\" = \"10\"".into())
+    let limiting = Controller::WORDS
+        .iter()
+        .copied()
+        .filter(|word| *word != begin && Controller::of_file(&format!("{word}.")).is_some());
+    suggestion(begin, limiting)
+        .unwrap_or_else(|| "write such as \"memory.swappiness\" = \"10\"".into())
 }
 
 /// Why a controller is nowhere.
 pub(super) fn absent(controller: Controller, groups: &Groups) -> Refusal {
     let unified = groups.hierarchies.iter().any(|hierarchy| hierarchy.version == Version::V2);
     let (why, help) = match controller.v2() {
-        _ if groups.hierarchies.is_empty() => {
-            ("no control groups can be seen here".to_owned(), "mount /sys/fs/cgroup, or start it where it is mounted".to_owned())
-        }
+        _ if groups.hierarchies.is_empty() => (
+            "no control groups can be seen here".to_owned(),
+            "mount /sys/fs/cgroup, or start it where it is mounted".to_owned(),
+        ),
         Form::None if unified => (
             format!("version 2 of control groups has no {}", controller.v1()),
-            "match the group itself instead: nft's `socket cgroupv2`, or the sandbox's own interface".to_owned(),
+            "match the group itself instead: nft's `socket cgroupv2`, or the sandbox's own \
+             interface"
+                .to_owned(),
         ),
         _ => {
-            let through_systemd = groups.hierarchies.iter().any(|hierarchy| hierarchy.scope.is_some());
-            let whose = if through_systemd { "that systemd may give" } else { "of the launcher's group" };
-            (format!("the controller {} is not among those {whose}", controller.word()), delegate(controller, unified))
+            let through_systemd =
+                groups.hierarchies.iter().any(|hierarchy| hierarchy.scope.is_some());
+            let whose =
+                if through_systemd { "that systemd may give" } else { "of the launcher's group" };
+            (
+                format!("the controller {} is not among those {whose}", controller.word()),
+                delegate(controller, unified),
+            )
         }
     };
     Refusal { why, help }
@@ -55,7 +74,10 @@ pub(super) fn absent(controller: Controller, groups: &Groups) -> Refusal {
 
 fn delegate(controller: Controller, unified: bool) -> String {
     let name = if unified { controller.word() } else { controller.v1() };
-    format!("see that it is mounted, or delegated to the user: Delegate={name} in the unit of the user manager (user@.service)")
+    format!(
+        "see that it is mounted, or delegated to the user: Delegate={name} in the unit of the user \
+         manager (user@.service)"
+    )
 }
 
 /// Whether a group with this controller can be made there.
@@ -78,28 +100,45 @@ pub(super) fn check_place(
             let help = match (errno, hierarchy.version) {
                 (libc::ENOENT, _) => format!("make it first, as root: mkdir {folder}"),
                 (_, Version::V2) => {
-                    format!("{way}\nor start it in a unit with Delegate=yes, or as root; or let them fall: optional = [\"limits\"] in the same file")
+                    format!(
+                        "{way}\nor start it in a unit with Delegate=yes, or as root; or let them \
+                         fall: optional = [\"limits\"] in the same file"
+                    )
                 }
                 (_, Version::V1) => format!(
-                    "as root make one for the user, and name it with `parent`: mkdir {0}/NAME && chown USER {0}/NAME\nor start it as root; or let them fall: optional = [\"limits\"] in the same file",
+                    "as root make one for the user, and name it with `parent`: mkdir {0}/NAME && \
+                     chown USER {0}/NAME\nor start it as root; or let them fall: optional = \
+                     [\"limits\"] in the same file",
                     hierarchy.mount
                 ),
             };
             (format!("cannot make a group in {place}: {}", errno_words(errno)), help)
         }
         Obstacle::Barred(above) => (
-            format!("this user may move no process through {above}, and the launcher is not in {folder}"),
+            format!(
+                "this user may move no process through {above}, and the launcher is not in {folder}"
+            ),
             format!("{way}\nor let them fall: optional = [\"limits\"] in the same file"),
         ),
         Obstacle::Shared(others) => (
-            format!("{folder} has {others} other processes, so no controller can be switched on for groups in it"),
-            format!("{way}\nor name a group without processes with `parent`; or let them fall: optional = [\"limits\"] in the same file"),
+            format!(
+                "{folder} has {others} other processes, so no controller can be switched on for \
+                 groups in it"
+            ),
+            format!(
+                "{way}\nor name a group without processes with `parent`; or let them fall: \
+                 optional = [\"limits\"] in the same file"
+            ),
         ),
     };
-    Err(Refusal { why: no_systemd.map_or(why.clone(), |unable| format!("{why}; and {}", unable.why)), help })
+    Err(Refusal {
+        why: no_systemd.map_or(why.clone(), |unable| format!("{why}; and {}", unable.why)),
+        help,
+    })
 }
 
-/// In version 1 a group's sets are within those of the one above, and that one's are empty until somebody fills them (cpuset(7)).
+/// In version 1 a group's sets are within those of the one above, and that one's are empty until
+/// somebody fills them (cpuset(7)).
 pub(super) fn check_sets(hierarchy: &Hierarchy, controller: Controller) -> Result<(), Refusal> {
     let (folder, v1) = (&hierarchy.folder, hierarchy.version == Version::V1);
     let empty: Vec<&str> = [("cpuset.cpus", &hierarchy.cpus), ("cpuset.mems", &hierarchy.nodes)]
@@ -112,12 +151,20 @@ pub(super) fn check_sets(hierarchy: &Hierarchy, controller: Controller) -> Resul
     }
     // Lines short enough that a terminal's width breaks none.
     let fill: Vec<String> = empty.iter().map(|file| format!("cat ../{file} >{file}")).collect();
-    let help = format!("as root fill it from the group above:\ncd {} &&\n{}", shell_word(folder), fill.join(" &&\n"));
+    let help = format!(
+        "as root fill it from the group above:\ncd {} &&\n{}",
+        shell_word(folder),
+        fill.join(" &&\n")
+    );
     Err(Refusal { why: format!("{folder} has nothing in {}", empty.join(", ")), help })
 }
 
 /// One problem, or one note, for all that fails for one reason.
-pub(super) fn say(fallen: Vec<(Wanted, Refusal)>, refused: Vec<(Wanted, Refusal)>, draft: &mut Draft) {
+pub(super) fn say(
+    fallen: Vec<(Wanted, Refusal)>,
+    refused: Vec<(Wanted, Refusal)>,
+    draft: &mut Draft,
+) {
     let mut by_reason: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
     let at = fallen.first().map_or(Span::NOWHERE, |(wanted, _)| wanted.at);
     for (wanted, refusal) in fallen {
@@ -134,7 +181,12 @@ pub(super) fn say(fallen: Vec<(Wanted, Refusal)>, refused: Vec<(Wanted, Refusal)
                 problem.help = problem.help.take().map(|known| more_help(&known, &help));
             }
             None => {
-                let problem = Problem::new("limits::place", wanted.at, format!("cannot limit `{}`: {why}", wanted.key)).help_lines(&help);
+                let problem = Problem::new(
+                    "limits::place",
+                    wanted.at,
+                    format!("cannot limit `{}`: {why}", wanted.key),
+                )
+                .help_lines(&help);
                 problems.push((why, problem));
             }
         }

@@ -28,8 +28,13 @@ impl Written for Amount {
             return Ok(Amount::Unlimited);
         }
         if let Some(digits) = text.strip_suffix('%') {
-            let percent = digits.parse().ok().filter(|percent| (1..=100).contains(percent) && !digits.starts_with('+'));
-            return percent.map(Amount::Percent).ok_or_else(|| format!("`{text}` is not a share\nhelp: write \"1%\" to \"100%\""));
+            let percent = digits
+                .parse()
+                .ok()
+                .filter(|percent| (1..=100).contains(percent) && !digits.starts_with('+'));
+            return percent
+                .map(Amount::Percent)
+                .ok_or_else(|| format!("`{text}` is not a share\nhelp: write \"1%\" to \"100%\""));
         }
         Size::from_text(text).map(|size| Amount::Bytes(size.0))
     }
@@ -37,11 +42,16 @@ impl Written for Amount {
         Size::from_integer(number).map(|size| size.map(|size| Amount::Bytes(size.0)))
     }
     fn looks() -> Shape {
-        Shape::Either(vec![Size::shape(), Shape::form("a share such as `\"50%\"`", "^(100|[1-9][0-9]?)%$"), Shape::names(["unlimited"])])
+        Shape::Either(vec![
+            Size::shape(),
+            Shape::form("a share such as `\"50%\"`", "^(100|[1-9][0-9]?)%$"),
+            Shape::names(["unlimited"]),
+        ])
     }
 }
 
-/// The kernel has no more processes, and takes no greater number (linux/threads.h; pids.c, pids_max_write).
+/// The kernel has no more processes, and takes no greater number (linux/threads.h; pids.c,
+/// pids_max_write).
 const PID_MAX_LIMIT: u64 = 4_194_304;
 
 /// How many.
@@ -59,12 +69,16 @@ impl Written for Count {
         if text == "unlimited" {
             Ok(Count::Unlimited)
         } else {
-            Err(format!("`{text}` is not a number\nhelp: write it without quotes, or \"unlimited\""))
+            Err(format!(
+                "`{text}` is not a number\nhelp: write it without quotes, or \"unlimited\""
+            ))
         }
     }
     fn from_integer(number: i64) -> Option<Result<Count, String>> {
         let good = u64::try_from(number).ok().filter(|number| (1..=PID_MAX_LIMIT).contains(number));
-        Some(good.map(Count::Number).ok_or_else(|| format!("{number} is out of range: expected 1 to {PID_MAX_LIMIT}, or \"unlimited\"")))
+        Some(good.map(Count::Number).ok_or_else(|| {
+            format!("{number} is out of range: expected 1 to {PID_MAX_LIMIT}, or \"unlimited\"")
+        }))
     }
     fn looks() -> Shape {
         Shape::Either(vec![Shape::Integer(1, PID_MAX_LIMIT as i64), Shape::names(["unlimited"])])
@@ -88,7 +102,9 @@ impl<'de> Deserialize<'de> for Cores {
                 if (0.01..=10_000.0).contains(&cores) {
                     Ok(Cores(Some((cores * 1000.0).round() as u64)))
                 } else {
-                    Err(E::custom(format!("{cores} processors are out of range: expected 0.01 to 10000")))
+                    Err(E::custom(format!(
+                        "{cores} processors are out of range: expected 0.01 to 10000"
+                    )))
                 }
             }
             fn visit_i64<E: de::Error>(self, cores: i64) -> Result<Cores, E> {
@@ -98,7 +114,10 @@ impl<'de> Deserialize<'de> for Cores {
                 if text == "unlimited" {
                     return Ok(Cores(None));
                 }
-                Err(E::custom(format!("`{text}` is not a number of processors\nhelp: write cpu = 1.5; for certain processors cpu-set = \"0-1\"")))
+                Err(E::custom(format!(
+                    "`{text}` is not a number of processors\nhelp: write cpu = 1.5; for certain \
+                     processors cpu-set = \"0-1\""
+                )))
             }
         }
         deserializer.deserialize_any(CoresVisitor)
@@ -132,19 +151,30 @@ pub struct NumberList(pub String);
 impl Written for NumberList {
     const WHAT: &'static str = "a list of numbers such as \"0-3,6\"";
     fn from_text(text: &str) -> Result<NumberList, String> {
-        let number = |text: &str| text.parse::<u32>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = |text: &str| {
+            text.parse::<u32>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+        };
         let good = text.split(',').all(|part| match part.split_once('-') {
-            Some((first, last)) => number(first).zip(number(last)).is_some_and(|(first, last)| first <= last),
+            Some((first, last)) => {
+                number(first).zip(number(last)).is_some_and(|(first, last)| first <= last)
+            }
             None => number(part).is_some(),
         });
-        if good { Ok(NumberList(text.into())) } else { Err(format!("`{text}` is not a list of numbers\nhelp: write such as \"0-3,6\"")) }
+        if good {
+            Ok(NumberList(text.into()))
+        } else {
+            Err(format!("`{text}` is not a list of numbers\nhelp: write such as \"0-3,6\""))
+        }
     }
     fn from_integer(number: i64) -> Option<Result<NumberList, String>> {
         Some(NumberList::from_text(&number.to_string()))
     }
     fn looks() -> Shape {
         Shape::Either(vec![
-            Shape::form("a list of numbers such as `\"0-3,6\"`", "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$"),
+            Shape::form(
+                "a list of numbers such as `\"0-3,6\"`",
+                "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$",
+            ),
             Shape::Integer(0, u32::MAX.into()),
         ])
     }
@@ -155,7 +185,9 @@ pub fn numbers(list: &str) -> impl Iterator<Item = u32> {
     list.trim().split(',').flat_map(|part| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let ends = first.parse::<u32>().ok().zip(last.parse::<u32>().ok());
-        ends.map(|(first, last)| first..=last.min(first.saturating_add(65_536))).into_iter().flatten()
+        ends.map(|(first, last)| first..=last.min(first.saturating_add(65_536)))
+            .into_iter()
+            .flatten()
     })
 }
 
@@ -188,7 +220,10 @@ impl Written for GroupPath {
     const WHAT: &'static str = "the path of a group such as \"/jobs\"";
     fn from_text(text: &str) -> Result<GroupPath, String> {
         crate::language::value::plain_path(text).map(GroupPath).map_err(|_| {
-            format!("`{text}` is not the path of a group\nhelp: write it from the top of the hierarchy, as /proc/self/cgroup does: \"/jobs\"")
+            format!(
+                "`{text}` is not the path of a group\nhelp: write it from the top of the \
+                 hierarchy, as /proc/self/cgroup does: \"/jobs\""
+            )
         })
     }
     fn looks() -> Shape {
@@ -203,9 +238,20 @@ pub struct ClassId(pub u32);
 impl Written for ClassId {
     const WHAT: &'static str = "a class such as \"10:1\"";
     fn from_text(text: &str) -> Result<ClassId, String> {
-        let half = |text: &str| u16::from_str_radix(text, 16).ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let id = text.split_once(':').and_then(|(major, minor)| Some(u32::from(half(major)?) << 16 | u32::from(half(minor)?)));
-        id.map(ClassId).ok_or_else(|| format!("`{text}` is not a class\nhelp: write two hexadecimal numbers as tc does, such as \"10:1\""))
+        let half = |text: &str| {
+            u16::from_str_radix(text, 16)
+                .ok()
+                .filter(|_| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        };
+        let id = text.split_once(':').and_then(|(major, minor)| {
+            Some(u32::from(half(major)?) << 16 | u32::from(half(minor)?))
+        });
+        id.map(ClassId).ok_or_else(|| {
+            format!(
+                "`{text}` is not a class\nhelp: write two hexadecimal numbers as tc does, such as \
+                 \"10:1\""
+            )
+        })
     }
     fn looks() -> Shape {
         Shape::form("a class such as `\"10:1\"`", "^[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}$")
@@ -229,7 +275,8 @@ table! {
     }
 }
 
-/// The kernel counts in 32 bits, of which version 1 drops the rest without a word; all of them set are no limit (blk-throttle.c).
+/// The kernel counts in 32 bits, of which version 1 drops the rest without a word; all of them set
+/// are no limit (blk-throttle.c).
 const MOST_OPS: u64 = u32::MAX as u64 - 1;
 
 /// So many in a second.
@@ -243,7 +290,10 @@ impl Written for Rate {
     }
     fn from_integer(number: i64) -> Option<Result<Rate, String>> {
         let good = u64::try_from(number).ok().filter(|number| (1..=MOST_OPS).contains(number));
-        Some(good.map(Rate).ok_or_else(|| format!("{number} is out of range: expected 1 to {MOST_OPS}")))
+        Some(
+            good.map(Rate)
+                .ok_or_else(|| format!("{number} is out of range: expected 1 to {MOST_OPS}")),
+        )
     }
     fn looks() -> Shape {
         Shape::Integer(1, MOST_OPS as i64)
@@ -300,12 +350,24 @@ mod tests {
     #[test]
     fn each_kind_refuses_what_the_kernel_would() {
         assert_eq!(Amount::from_text("50%"), Ok(Amount::Percent(50)));
-        assert!(Amount::from_text("0%").is_err() && Amount::from_text("101%").is_err() && Amount::from_text("+5%").is_err());
+        assert!(
+            Amount::from_text("0%").is_err()
+                && Amount::from_text("101%").is_err()
+                && Amount::from_text("+5%").is_err()
+        );
         assert_eq!(Count::from_integer(0).map(|count| count.is_err()), Some(true));
         assert_eq!(Count::from_integer(4_194_305).map(|count| count.is_err()), Some(true));
-        assert_eq!([4_294_967_294, 4_294_967_295].map(|rate| Rate::from_integer(rate).map(|rate| rate.is_ok())), [Some(true), Some(false)]);
+        assert_eq!(
+            [4_294_967_294, 4_294_967_295]
+                .map(|rate| Rate::from_integer(rate).map(|rate| rate.is_ok())),
+            [Some(true), Some(false)]
+        );
         assert!(NumberList::from_text("0-3,6").is_ok());
-        assert!(["", "a", "3-1", "1,", "+1", "0- 3"].iter().all(|text| NumberList::from_text(text).is_err()));
+        assert!(
+            ["", "a", "3-1", "1,", "+1", "0- 3"]
+                .iter()
+                .all(|text| NumberList::from_text(text).is_err())
+        );
         assert_eq!(numbers("0-2,5\n").collect::<Vec<_>>(), [0, 1, 2, 5]);
         assert_eq!(ClassId::from_text("10:1"), Ok(ClassId(0x0010_0001)));
         assert!(ClassId::from_text("+1:1").is_err() && ClassId::from_text("10").is_err());

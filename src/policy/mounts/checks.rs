@@ -1,4 +1,5 @@
-//! Grants that are refused unless the entry says the word: wide ones, and those through which the host could be reached.
+//! Grants that are refused unless the entry says the word: wide ones, and those through which the
+//! host could be reached.
 
 use super::entry::{Access, Bind, Broad, Mount};
 use super::sockets::{self, Sockets};
@@ -22,44 +23,80 @@ pub struct Around<'a> {
 }
 
 /// Checks a bind of `source` at `path`; the problem says what to do.
-pub fn check(path: &str, source: &str, bind: &Bind, file: &File, around: Around<'_>, at: Span) -> Option<Problem> {
+pub fn check(
+    path: &str,
+    source: &str,
+    bind: &Bind,
+    file: &File,
+    around: Around<'_>,
+    at: Span,
+) -> Option<Problem> {
     // What counts is the place, not the name that leads there.
     let place = file.real.as_ref().map_or(source, |(real, _)| real.as_str());
     kernel_tree(path, place, file, at)
         .or_else(|| foreign_link(path, source, bind, file, at))
         .or_else(|| no_sockets(path, place, bind, (file, around), at))
         .or_else(|| {
-            (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse).then(|| refuse_broad(path, place, bind, around.host, at)).flatten()
+            (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse)
+                .then(|| refuse_broad(path, place, bind, around.host, at))
+                .flatten()
         })
 }
 
-/// The host's proc, sys and dev have kinds of their own: bound, they would show the host's processes and devices.
+/// The host's proc, sys and dev have kinds of their own: bound, they would show the host's
+/// processes and devices.
 fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Problem> {
     let refuse = |help: String| {
-        Some(Problem::new("mounts::kernel-tree", at, format!("cannot bind the host's {source}: it shows the host, not the sandbox")).help(help))
+        Some(
+            Problem::new(
+                "mounts::kernel-tree",
+                at,
+                format!("cannot bind the host's {source}: it shows the host, not the sandbox"),
+            )
+            .help(help),
+        )
     };
     if below(source, "/proc").is_some() {
         return refuse(format!("write \"{path}\" = \"proc\" for the sandbox's own"));
     }
     if source == "/sys" {
-        return refuse(format!("write \"{path}\" = \"sysfs\" for that of the sandbox's own network namespace"));
+        return refuse(format!(
+            "write \"{path}\" = \"sysfs\" for that of the sandbox's own network namespace"
+        ));
     }
     if source == "/dev" {
-        return refuse(format!("write \"{path}\" = \"dev\" for the minimal one, and for each node more an entry of the kind `device`"));
+        return refuse(format!(
+            "write \"{path}\" = \"dev\" for the minimal one, and for each node more an entry of \
+             the kind `device`"
+        ));
     }
     let device = file.kind == FileKind::Device;
     device.then(|| {
-        Problem::new("mounts::device", at, format!("cannot bind {source}: it is a device, and bound trees have no devices"))
-            .help(format!("write \"{path}\" = {{ device = \"{source}\" }}"))
+        Problem::new(
+            "mounts::device",
+            at,
+            format!("cannot bind {source}: it is a device, and bound trees have no devices"),
+        )
+        .help(format!("write \"{path}\" = {{ device = \"{source}\" }}"))
     })
 }
 
-/// A link that an ordinary user owns can have been put there by an earlier target that had the directory writable.
+/// A link that an ordinary user owns can have been put there by an earlier target that had the
+/// directory writable.
 fn foreign_link(path: &str, source: &str, bind: &Bind, file: &File, at: Span) -> Option<Problem> {
     let (real, roots) = file.real.as_ref()?;
     (!roots).then(|| {
-        Problem::new("mounts::link", at, format!("cannot bind {source}: a directory on the way is a symbolic link that is not root's"))
-            .help(format!("name the place that it means now: {}", bound(path, Bind { source: Some(AbsolutePath(real.clone())), ..bind.clone() })))
+        Problem::new(
+            "mounts::link",
+            at,
+            format!(
+                "cannot bind {source}: a directory on the way is a symbolic link that is not root's"
+            ),
+        )
+        .help(format!(
+            "name the place that it means now: {}",
+            bound(path, Bind { source: Some(AbsolutePath(real.clone())), ..bind.clone() })
+        ))
     })
 }
 
@@ -71,27 +108,50 @@ fn connects(bind: &Bind) -> &'static str {
     }
 }
 
-/// Read-only does not stop connect(2): a directory of sockets is a grant of the services behind them.
-fn no_sockets(path: &str, source: &str, bind: &Bind, (file, around): (&File, Around<'_>), at: Span) -> Option<Problem> {
+/// Read-only does not stop connect(2): a directory of sockets is a grant of the services behind
+/// them.
+fn no_sockets(
+    path: &str,
+    source: &str,
+    bind: &Bind,
+    (file, around): (&File, Around<'_>),
+    at: Span,
+) -> Option<Problem> {
     let Around { tree, can_cover, .. } = around;
     if bind.sockets == Sockets::Allow || file.kind != FileKind::Folder {
         return None;
     }
-    let with = |sockets: Sockets| spelled::line(path, &Mount::Bind(Bind { sockets, ..bind.clone() }));
-    let grant = || format!("bind what is needed below it, or grant what is in it: {}", with(Sockets::Allow));
+    let with =
+        |sockets: Sockets| spelled::line(path, &Mount::Bind(Bind { sockets, ..bind.clone() }));
+    let grant = || {
+        format!("bind what is needed below it, or grant what is in it: {}", with(Sockets::Allow))
+    };
     let runtime = ["/run", "/tmp", "/var/run", "/var/tmp"].contains(&source)
         || ["/run/user", "/run/dbus", "/run/systemd"].iter().any(|of| below(source, of).is_some());
     if runtime {
         let why = format!("it is where services keep their sockets, and {}", connects(bind));
-        return Some(Problem::new("mounts::sockets", at, format!("cannot bind {source} whole: {why}")).help(grant()));
+        return Some(
+            Problem::new("mounts::sockets", at, format!("cannot bind {source} whole: {why}"))
+                .help(grant()),
+        );
     }
-    if let Some(unnamed) = sockets::shown(tree, path, file).find(|socket| socket.contains(sockets::UNNAMED)) {
-        let message = format!("cannot bind {source}: the path of a socket in it is not UTF-8 ({unnamed}), so that nothing can cover it");
-        let help = format!("find it with find {} -type s, and rename or remove it there", shell_word(source));
+    if let Some(unnamed) =
+        sockets::shown(tree, path, file).find(|socket| socket.contains(sockets::UNNAMED))
+    {
+        let message = format!(
+            "cannot bind {source}: the path of a socket in it is not UTF-8 ({unnamed}), so that \
+             nothing can cover it"
+        );
+        let help = format!(
+            "find it with find {} -type s, and rename or remove it there",
+            shell_word(source)
+        );
         return Some(Problem::new("mounts::sockets", at, message).help(help));
     }
-    let first = sockets::shown(tree, path, file).next().filter(|_| bind.sockets == Sockets::Refuse)?;
-    let message = format!("cannot bind {source}: it holds sockets ({first}), and {}", connects(bind));
+    let first =
+        sockets::shown(tree, path, file).next().filter(|_| bind.sockets == Sockets::Refuse)?;
+    let message =
+        format!("cannot bind {source}: it holds sockets ({first}), and {}", connects(bind));
     let help = if can_cover { format!("cover them: {}", with(Sockets::Hide)) } else { grant() };
     Some(Problem::new("mounts::sockets", at, message).help(help))
 }
@@ -111,7 +171,9 @@ fn refuse_broad(path: &str, source: &str, bind: &Bind, host: &Host, at: Span) ->
 }
 
 /// Trees whose every file is run or read by the host's root.
-const ROOTS_OWN: &[&str] = &["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/nix", "/gnu"];
+const ROOTS_OWN: &[&str] = &[
+    "/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/nix", "/gnu",
+];
 
 /// Whether a path is a tree of the system itself, where no service keeps a socket.
 pub fn is_of_the_system(place: &str) -> bool {
@@ -128,7 +190,8 @@ const STATE: &[&str] = &["/var/lib", "/var/spool", "/var/cache"];
 /// Where users' jobs lie (cron(8)).
 const CRON: &str = "/var/spool/cron";
 
-/// Why a directory is too wide to be written to, if it is: what is written there is run or read later by the host.
+/// Why a directory is too wide to be written to, if it is: what is written there is run or read
+/// later by the host.
 pub fn why_broad(source: &str, host: &Host) -> Option<String> {
     let holds = |path: &str| below(path, source).is_some();
     let config = ["/etc/stockade".to_owned(), format!("{}/.config/stockade", host.caller.home)];
@@ -138,10 +201,16 @@ pub fn why_broad(source: &str, host: &Host) -> Option<String> {
         Some("it belongs to the system".into())
     } else if below(source, CRON).is_some() {
         Some("cron runs what is in it".into())
-    } else if holds(&host.caller.home) || ["/home", "/root"].contains(&source) || parent(source) == "/home" {
+    } else if holds(&host.caller.home)
+        || ["/home", "/root"].contains(&source)
+        || parent(source) == "/home"
+    {
         Some("it is a home, or holds one".into())
     } else if let Some(profile) = host.profiles.iter().find(|profile| holds(profile)) {
-        Some(format!("it holds a profile of this run, {profile}, which the target could widen for the next one"))
+        Some(format!(
+            "it holds a profile of this run, {profile}, which the target could widen for the next \
+             one"
+        ))
     } else {
         config.iter().any(|path| holds(path)).then(|| "it holds stockade's configuration".into())
     }

@@ -6,15 +6,23 @@ use crate::step::Cover;
 pub const NODES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
 /// The same, by their paths.
-pub const NODE_PATHS: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+pub const NODE_PATHS: &[&str] =
+    &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
 /// Links of /dev.
-pub const LINKS: &[(&str, &str)] =
-    &[("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx")];
+pub const LINKS: &[(&str, &str)] = &[
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
 
-/// Parts of /proc through which the host's kernel is steered (CVE-2025-31133 shows what a writable core_pattern is worth), and
-/// whether all that can be written there belongs to the host's root, so that for another target no cover is needed.
-pub const PROC_READ_ONLY: &[(&str, bool)] = &[("sys", false), ("sysrq-trigger", true), ("irq", true), ("bus", true), ("fs", true)];
+/// Parts of /proc through which the host's kernel is steered (CVE-2025-31133 shows what a writable
+/// core_pattern is worth), and whether all that can be written there belongs to the host's root, so
+/// that for another target no cover is needed.
+pub const PROC_READ_ONLY: &[(&str, bool)] =
+    &[("sys", false), ("sysrq-trigger", true), ("irq", true), ("bus", true), ("fs", true)];
 
 /// Parts of /proc that tell of the host, and whether only the host's root can read them anyway.
 pub const PROC_HIDDEN: &[(&str, Cover, bool)] = &[

@@ -1,4 +1,5 @@
-//! From entries and facts to steps: what is opened, where it is attached, what pins it, and what Landlock allows there.
+//! From entries and facts to steps: what is opened, where it is attached, what pins it, and what
+//! Landlock allows there.
 
 mod bind;
 mod kept;
@@ -28,7 +29,8 @@ pub use kept::Undone;
 use std::collections::BTreeSet;
 
 /// What a file system in memory allows, but for running programs.
-const TMPFS_RIGHTS: Rights = Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and(Rights::CONNECT);
+const TMPFS_RIGHTS: Rights =
+    Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and(Rights::CONNECT);
 
 /// What is granted of devices.
 pub const DEVICE_RIGHTS: Rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
@@ -39,8 +41,16 @@ const PLAIN: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
 const INERT: Attrs = PLAIN.and(Attrs::NO_EXEC);
 const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 
-/// Drafts the file tree: the profile's entries, settled, and those that its programs imply where no entry is.
-pub fn draft(mut tree: Tree, implied: Tree, host: &Host, ids: &Ids, undone: Option<Undone>, draft: &mut Draft) {
+/// Drafts the file tree: the profile's entries, settled, and those that its programs imply where no
+/// entry is.
+pub fn draft(
+    mut tree: Tree,
+    implied: Tree,
+    host: &Host,
+    ids: &Ids,
+    undone: Option<Undone>,
+    draft: &mut Draft,
+) {
     for (path, node) in implied {
         tree.entry(path).or_insert(node);
     }
@@ -74,7 +84,8 @@ pub fn draft(mut tree: Tree, implied: Tree, host: &Host, ids: &Ids, undone: Opti
     }
     kept::settle(std::mem::take(&mut world.kept), undone, world.draft);
     for (path, attrs, at) in std::mem::take(&mut world.seals) {
-        let op = if path == "/" { Op::SealRoot } else { Op::Seal { path: Name::new(&path), attrs } };
+        let op =
+            if path == "/" { Op::SealRoot } else { Op::Seal { path: Name::new(&path), attrs } };
         world.draft.step(Stage::World, op, at);
     }
 }
@@ -105,7 +116,11 @@ impl World<'_> {
     }
 
     fn allow(&mut self, path: &str, rights: Rights, at: Span) {
-        self.draft.step(Stage::Rules, Op::LandlockRule { path: Name::new(path), rights, inode: Inode::default() }, at);
+        self.draft.step(
+            Stage::Rules,
+            Op::LandlockRule { path: Name::new(path), rights, inode: Inode::default() },
+            at,
+        );
     }
 
     fn check_root(&mut self, root: Option<&Node>) {
@@ -125,22 +140,37 @@ impl World<'_> {
                         }
                     }
                     Fact::Present(file) => {
-                        let message = format!("cannot take {source} as the root: it is {}", file.kind.word());
+                        let message =
+                            format!("cannot take {source} as the root: it is {}", file.kind.word());
                         self.draft.problem(Problem::new("mounts::root", *at, message));
                     }
                     Fact::Absent(errno) => {
-                        let message = format!("cannot take {source} as the root: {}", errno_words(*errno));
+                        let message =
+                            format!("cannot take {source} as the root: {}", errno_words(*errno));
                         self.draft.problem(Problem::new("mounts::source", *at, message));
                     }
                 }
                 if source == "/" {
-                    let named: Vec<String> = NOT_WITH_ROOT.iter().map(|name| format!("/{name}")).collect();
-                    self.draft.note(*at, format!("{} of the host are not bound with /; name those that are wanted", named.join(", ")));
+                    let named: Vec<String> =
+                        NOT_WITH_ROOT.iter().map(|name| format!("/{name}")).collect();
+                    self.draft.note(
+                        *at,
+                        format!(
+                            "{} of the host are not bound with /; name those that are wanted",
+                            named.join(", ")
+                        ),
+                    );
                 }
             }
             _ => self.draft.problem(
-                Problem::new("mounts::root", *at, "cannot take this as the root: it can be a tmpfs or a bind")
-                    .help("write \"/\" = \"tmpfs\", \"/\" = \"ro\" or \"/\" = { bind = \"/srv/rootfs\" }"),
+                Problem::new(
+                    "mounts::root",
+                    *at,
+                    "cannot take this as the root: it can be a tmpfs or a bind",
+                )
+                .help(
+                    "write \"/\" = \"tmpfs\", \"/\" = \"ro\" or \"/\" = { bind = \"/srv/rootfs\" }",
+                ),
             ),
         }
     }
@@ -152,7 +182,11 @@ impl World<'_> {
         // A sealed root holds what stockade puts there and no more.
         self.step(Op::Root { limits: writable.then_some((size, inodes)), attrs }, at);
         if writable {
-            self.allow("/", Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and_if(exec, Rights::EXECUTE), at);
+            self.allow(
+                "/",
+                Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and_if(exec, Rights::EXECUTE),
+                at,
+            );
         } else {
             // Names alone: a right on `/` is inherited by all below it.
             self.allow("/", Rights::LIST, at);
@@ -165,9 +199,13 @@ impl World<'_> {
         match &node.mount {
             Mount::Bind(bind) => self.bind(path, bind, at),
             Mount::Tmpfs(tmpfs) => self.tmpfs(path, tmpfs, at),
-            Mount::Proc { hidepid, only_processes } => self.proc(path, *hidepid, *only_processes, at),
+            Mount::Proc { hidepid, only_processes } => {
+                self.proc(path, *hidepid, *only_processes, at)
+            }
             Mount::Dev { extra } => self.dev(path, extra.iter().map(|path| path.0.as_str()), at),
-            Mount::Device { source } => self.device(path, source.as_ref().map_or(path, |source| source), at),
+            Mount::Device { source } => {
+                self.device(path, source.as_ref().map_or(path, |source| source), at)
+            }
             Mount::Socket(source) => self.socket(path, source, at),
             Mount::Sysfs => {
                 let Some(site) = self.site(path, true, at) else { return };
@@ -189,7 +227,12 @@ impl World<'_> {
 
 /// What a bind grants.
 pub fn bind_rights(bind: &Bind, folder: bool) -> Rights {
-    let rights = Rights::READ.and_if(bind.exec, Rights::EXECUTE).and_if(bind.sockets == Sockets::Allow, Rights::CONNECT);
-    let rights = rights.and_if(bind.access == Access::ReadWrite, Rights::WRITE.and(Rights::CHANGE).and(Rights::CONNECT));
+    let rights = Rights::READ
+        .and_if(bind.exec, Rights::EXECUTE)
+        .and_if(bind.sockets == Sockets::Allow, Rights::CONNECT);
+    let rights = rights.and_if(
+        bind.access == Access::ReadWrite,
+        Rights::WRITE.and(Rights::CHANGE).and(Rights::CONNECT),
+    );
     if folder { rights } else { rights.within(Rights::OF_FILES) }
 }

@@ -1,4 +1,5 @@
-//! What an entry of `[mounts]` is. How it is written is said in [`super::kinds`]; this file decides nothing about the tree.
+//! What an entry of `[mounts]` is. How it is written is said in [`super::kinds`]; this file decides
+//! nothing about the tree.
 
 use super::sockets::Sockets;
 use crate::kernel::proc::HidePid;
@@ -70,7 +71,9 @@ impl<'de> Deserialize<'de> for Broad {
                 if text == BroadWord::Skip.word() {
                     Ok(Broad::Skip)
                 } else {
-                    Err(E::custom(format!("unknown word `{text}`\nhelp: write true, false or \"skip\"")))
+                    Err(E::custom(format!(
+                        "unknown word `{text}`\nhelp: write true, false or \"skip\""
+                    )))
                 }
             }
         }
@@ -83,14 +86,16 @@ impl<'de> Deserialize<'de> for Broad {
 pub enum Hidden {
     /// Nothing: `hide = true`.
     Unsaid,
-    /// That it is a file, which shows again once somebody outside replaces it by rename: `hide = "file"`.
+    /// That it is a file, which shows again once somebody outside replaces it by rename:
+    /// `hide = "file"`.
     File,
 }
 
 words! {
     /// The word of [`Hidden`].
     HiddenWord {
-        /// It is a file, and it is known that it shows again where a program of the host replaces it by rename.
+        /// It is a file, and it is known that it shows again where a program of the host replaces
+        /// it by rename.
         File = "file",
     }
 }
@@ -110,13 +115,16 @@ impl<'de> Deserialize<'de> for Hidden {
                 f.write_str("true or \"file\"")
             }
             fn visit_bool<E: de::Error>(self, value: bool) -> Result<Hidden, E> {
-                let why = "this can only be true or \"file\"\nhelp: leave it out; an inherited entry is withdrawn with `false` in its place";
+                let why = "this can only be true or \"file\"\nhelp: leave it out; an inherited \
+                           entry is withdrawn with `false` in its place";
                 if value { Ok(Hidden::Unsaid) } else { Err(E::custom(why)) }
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Hidden, E> {
                 match HiddenWord::from_text(text) {
                     Ok(HiddenWord::File) => Ok(Hidden::File),
-                    Err(_) => Err(E::custom(format!("unknown word `{text}`\nhelp: write true or \"file\""))),
+                    Err(_) => Err(E::custom(format!(
+                        "unknown word `{text}`\nhelp: write true or \"file\""
+                    ))),
                 }
             }
         }
@@ -127,7 +135,8 @@ impl<'de> Deserialize<'de> for Hidden {
 /// One entry of `[mounts]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mount {
-    /// A part of the host's tree. Without `source` it is the one at the same path, and a symbolic link is made again as that link.
+    /// A part of the host's tree. Without `source` it is the one at the same path, and a symbolic
+    /// link is made again as that link.
     Bind(Bind),
     /// An empty file system in memory.
     Tmpfs(Tmpfs),

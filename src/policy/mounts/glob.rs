@@ -1,7 +1,8 @@
-//! Entries of `[mounts]` whose key is a pattern: which entries they become, and what is wrong with them. It reads no directory:
-//! [`crate::host`] walks them once, before anything is planned.
+//! Entries of `[mounts]` whose key is a pattern: which entries they become, and what is wrong with
+//! them. It reads no directory: [`crate::host`] walks them once, before anything is planned.
 //!
-//! Where it hides, `*` matches a leading dot, too, or `.env` would stay in sight; where it grants it does not, as in a shell.
+//! Where it hides, `*` matches a leading dot, too, or `.env` would stay in sight; where it grants
+//! it does not, as in a shell.
 
 use super::entry::{Access, Bind, Missing, Mount};
 use super::pattern::{Dots, Pattern, is_pattern, shown};
@@ -31,16 +32,20 @@ pub fn dots_of(mount: &Mount) -> Option<Dots> {
     }
 }
 
-/// Where the names of a granting pattern are on the host: below this directory, as below the pattern's base inside. `None` where the
-/// entry binds something that does not end as the pattern does.
+/// Where the names of a granting pattern are on the host: below this directory, as below the
+/// pattern's base inside. `None` where the entry binds something that does not end as the pattern
+/// does.
 pub fn source_base(pattern: &Pattern, bind: &Bind) -> Option<String> {
     match &bind.source {
         None => Some(pattern.base.clone()),
-        Some(source) => Some(Pattern::new(source)).filter(|source| source.ends_as(pattern)).map(|source| source.base),
+        Some(source) => Some(Pattern::new(source))
+            .filter(|source| source.ends_as(pattern))
+            .map(|source| source.base),
     }
 }
 
-/// The entries with every pattern replaced by what it matches. An entry of its own at the same path wins; of two patterns the one that hides.
+/// The entries with every pattern replaced by what it matches. An entry of its own at the same path
+/// wins; of two patterns the one that hides.
 pub fn expand<'m>(mounts: &'m Mounts, globs: &BTreeMap<String, Found>) -> Cow<'m, Mounts> {
     if !mounts.map.keys().any(|key| is_pattern(key)) {
         return Cow::Borrowed(mounts);
@@ -49,14 +54,19 @@ pub fn expand<'m>(mounts: &'m Mounts, globs: &BTreeMap<String, Found>) -> Cow<'m
     all.map.retain(|key, _| !is_pattern(key));
     let (mut made, mut hidden) = (vec![], BTreeSet::new());
     for hides in [true, false] {
-        for (key, value) in mounts.iter().filter(|(key, value)| is_pattern(key.value) && matches!(value.value, Mount::Hide { .. }) == hides) {
+        for (key, value) in mounts.iter().filter(|(key, value)| {
+            is_pattern(key.value) && matches!(value.value, Mount::Hide { .. }) == hides
+        }) {
             let pattern = Pattern::new(key.value);
             for found in globs.get(key.value).into_iter().flat_map(|found| &found.matches) {
                 if all.map.contains_key(&found.path) {
                     continue;
                 }
                 let mount = mount_of(&pattern, &value.value, found);
-                all.map.insert(found.path.clone(), Entry { key: key.at, value: Some(At::new(mount, value.at)), under: None });
+                all.map.insert(
+                    found.path.clone(),
+                    Entry { key: key.at, value: Some(At::new(mount, value.at)), under: None },
+                );
                 made.push(found);
                 if hides {
                     hidden.insert(found.path.clone());
@@ -80,22 +90,29 @@ fn mount_of(pattern: &Pattern, mount: &Mount, Match { path, .. }: &Match) -> Mou
     match mount {
         Mount::Bind(bind) => {
             let base = source_base(pattern, bind).filter(|_| bind.source.is_some());
-            let source = base.zip(below(path, &pattern.base)).map(|(base, tail)| AbsolutePath(join(&base, tail)));
+            let source = base
+                .zip(below(path, &pattern.base))
+                .map(|(base, tail)| AbsolutePath(join(&base, tail)));
             Mount::Bind(Bind { source, ..bind.clone() })
         }
         other => other.clone(),
     }
 }
 
-/// What becomes of the entry of a link that a pattern matches. One to grant is kept as the bind that it is where the target could write
-/// in the tree of the host around it; another such tree shows it already, and elsewhere it is made again. One to hide is no way to
-/// anything where what it points at is hidden, or nowhere. What cannot be told by its text alone counts as a way.
+/// What becomes of the entry of a link that a pattern matches. One to grant is kept as the bind
+/// that it is where the target could write in the tree of the host around it; another such tree
+/// shows it already, and elsewhere it is made again. One to hide is no way to anything where what
+/// it points at is hidden, or nowhere. What cannot be told by its text alone counts as a way.
 fn settle_link(mounts: &mut Mounts, path: &str, text: &str) {
-    let nearest = |path: &str| ancestors(path).find_map(|over| Some((over.to_owned(), &mounts.get(over)?.value)));
+    let nearest = |path: &str| {
+        ancestors(path).find_map(|over| Some((over.to_owned(), &mounts.get(over)?.value)))
+    };
     let remade = match mounts.get(path).map(|mount| &mount.value) {
         Some(mount @ Mount::Bind(_)) => match nearest(parent(path)) {
             Some((over, around @ Mount::Bind(bind))) => {
-                let shown = source_of(&over, around).zip(below(path, &over)).map(|(source, tail)| join(source, tail));
+                let shown = source_of(&over, around)
+                    .zip(below(path, &over))
+                    .map(|(source, tail)| join(source, tail));
                 if bind.access == Access::ReadWrite && shown.as_deref() == source_of(path, mount) {
                     return;
                 }
@@ -116,12 +133,15 @@ fn settle_link(mounts: &mut Mounts, path: &str, text: &str) {
         }
     };
     match (remade, mounts.map.get_mut(path)) {
-        (Some(mount), Some(entry)) => entry.value = entry.value.take().map(|value| At::new(mount, value.at)),
+        (Some(mount), Some(entry)) => {
+            entry.value = entry.value.take().map(|value| At::new(mount, value.at))
+        }
         _ => drop(mounts.map.remove(path)),
     }
 }
 
-/// The path that a link's text means, as far as its text tells: `..` after a name depends on what that name is.
+/// The path that a link's text means, as far as its text tells: `..` after a name depends on what
+/// that name is.
 fn pointed_at(path: &str, text: &str) -> Option<String> {
     let mut place = if text.starts_with('/') { "/".to_owned() } else { parent(path).to_owned() };
     let mut named = false;
@@ -153,16 +173,36 @@ pub fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
         if let Some(stop) = &found.stop {
             draft.problem(stopped(path, stop, hides, key.at));
         } else if found.matches.is_empty() && missing_of(&value.value) != Missing::Skip {
-            let what = if hides { "so it hides nothing, and what appears there later would be seen" } else { "so it grants nothing" };
+            let what = if hides {
+                "so it hides nothing, and what appears there later would be seen"
+            } else {
+                "so it grants nothing"
+            };
             draft.problem(
-                Problem::new("mounts::glob", key.at, format!("cannot expand {path}: nothing matches it, {what}"))
-                    .help("correct it, or say so: { hide = true, missing = \"skip\" }; with `bind` in the place of `hide` for a grant"),
+                Problem::new(
+                    "mounts::glob",
+                    key.at,
+                    format!("cannot expand {path}: nothing matches it, {what}"),
+                )
+                .help(
+                    "correct it, or say so: { hide = true, missing = \"skip\" }; with `bind` in \
+                     the place of `hide` for a grant",
+                ),
             );
         } else {
-            let paths = |count: usize| if count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
-            let unread = found.unread.as_ref().map(|(first, count)| format!("; {} cannot be listed, such as {first}", paths(*count)));
+            let paths = |count: usize| {
+                if count == 1 { "1 path".to_owned() } else { format!("{count} paths") }
+            };
+            let unread = found.unread.as_ref().map(|(first, count)| {
+                format!("; {} cannot be listed, such as {first}", paths(*count))
+            });
             let later = if hides { "; what appears later is not hidden" } else { "" };
-            let text = format!("{path} matches {} among {} names{later}{}", paths(found.matches.len()), found.looked_at, unread.unwrap_or_default());
+            let text = format!(
+                "{path} matches {} among {} names{later}{}",
+                paths(found.matches.len()),
+                found.looked_at,
+                unread.unwrap_or_default()
+            );
             draft.note(key.at, text);
         }
     }
@@ -176,34 +216,57 @@ fn missing_of(mount: &Mount) -> Missing {
 }
 
 fn refuse(pattern: &Pattern, path: &str, mount: &Mount, at: Span) -> Option<Problem> {
-    let problem = |why: &str, help: String| Some(Problem::new("mounts::glob", at, format!("cannot expand {path}: {why}")).help(help));
+    let problem = |why: &str, help: String| {
+        Some(Problem::new("mounts::glob", at, format!("cannot expand {path}: {why}")).help(help))
+    };
     match mount {
-        Mount::Bind(Bind { access: Access::ReadWrite, .. }) => {
-            problem("a pattern cannot grant for writing: an earlier target could have made the names that it matches", "name each path".into())
+        Mount::Bind(Bind { access: Access::ReadWrite, .. }) => problem(
+            "a pattern cannot grant for writing: an earlier target could have made the names that \
+             it matches",
+            "name each path".into(),
+        ),
+        Mount::Bind(Bind { missing: Missing::Create, .. }) => {
+            problem("a pattern makes nothing", "name the path that is to be made".into())
         }
-        Mount::Bind(Bind { missing: Missing::Create, .. }) => problem("a pattern makes nothing", "name the path that is to be made".into()),
         Mount::Bind(bind) if source_base(pattern, bind).is_none() => {
             let tail = below(path, &pattern.base).unwrap_or_default();
             let tail = if pattern.base == "/" { path } else { tail };
-            problem("`bind` does not end as the key does, so it does not say what goes where", format!("write bind = \"/FOLDER{tail}\""))
+            problem(
+                "`bind` does not end as the key does, so it does not say what goes where",
+                format!("write bind = \"/FOLDER{tail}\""),
+            )
         }
         _ if dots_of(mount).is_some() => None,
-        _ => problem("a pattern can hide, or grant read-only", "name each path; a star that is meant is written `\\\\*`".into()),
+        _ => problem(
+            "a pattern can hide, or grant read-only",
+            "name each path; a star that is meant is written `\\\\*`".into(),
+        ),
     }
 }
 
 fn stopped(path: &str, stop: &Stop, hides: bool, at: Span) -> Problem {
     let (why, help) = match stop {
-        Stop::Names => {
-            (format!("there are more than {MOST_NAMES} names to look at"), "begin it with a longer path, or hide a directory that holds many".into())
-        }
-        Stop::Matches => (format!("it makes more than {MOST_ENTRIES} entries"), "hide or bind the directory that they are in".into()),
+        Stop::Names => (
+            format!("there are more than {MOST_NAMES} names to look at"),
+            "begin it with a longer path, or hide a directory that holds many".into(),
+        ),
+        Stop::Matches => (
+            format!("it makes more than {MOST_ENTRIES} entries"),
+            "hide or bind the directory that they are in".into(),
+        ),
         Stop::Unreadable(folder, errno) => {
-            let help = if hides { format!("hide it: \"{folder}\" = \"hide\"") } else { "begin it with another path".into() };
+            let help = if hides {
+                format!("hide it: \"{folder}\" = \"hide\"")
+            } else {
+                "begin it with another path".into()
+            };
             (format!("{folder}: {}", errno_words(*errno)), help)
         }
         Stop::NotUtf8(folder) => (format!("a name in {folder} is not UTF-8"), "rename it".into()),
-        Stop::Link(folder) => (format!("{folder} is a symbolic link, and a pattern follows none"), "name the place that it means".into()),
+        Stop::Link(folder) => (
+            format!("{folder} is a symbolic link, and a pattern follows none"),
+            "name the place that it means".into(),
+        ),
     };
     Problem::new("mounts::glob", at, format!("cannot expand {path}: {why}")).help(help)
 }

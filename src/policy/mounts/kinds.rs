@@ -1,7 +1,9 @@
-//! How an entry of `[mounts]` is written: its kind is a word, or the key of its table. The tables here are read by the parser, by
-//! suggestions, by the schema and by the reference; nothing else says what an entry may say.
+//! How an entry of `[mounts]` is written: its kind is a word, or the key of its table. The tables
+//! here are read by the parser, by suggestions, by the schema and by the reference; nothing else
+//! says what an entry may say.
 //!
-//! Read by a visitor, never by a tagged, untagged or flattened serde enum: those buffer the value and lose its spans.
+//! Read by a visitor, never by a tagged, untagged or flattened serde enum: those buffer the value
+//! and lose its spans.
 
 use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, TMPFS, Tmpfs};
 use super::pattern::shown;
@@ -26,7 +28,8 @@ pub struct Made {
     pub takes: &'static [&'static str],
 }
 
-/// Every kind as a key: its value, and the further keys that go with it. One table for parsing, suggestions, schema and reference.
+/// Every kind as a key: its value, and the further keys that go with it. One table for parsing,
+/// suggestions, schema and reference.
 macro_rules! kinds {
     ($( $(#[doc = $doc:literal])+ $word:literal: $type:ty => $make:expr, [$($takes:literal),*]; )+) => {
         /// Every kind.
@@ -49,7 +52,8 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// A part of the host's tree: what is at this path there, read-only where `access` says nothing else.
+    /// A part of the host's tree: what is at this path there, read-only where `access` says nothing
+    /// else.
     "bind": AbsolutePath => |source| Mount::Bind(Bind::new(Some(source), Access::ReadOnly)),
         ["access", "recursive", "exec", "missing", "broad", "sockets", "owner"];
     /// An empty file system in memory, of this size.
@@ -76,8 +80,9 @@ kinds! {
     "fd": u32 => |fd| Mount::File { content: Content::Fd(fd), mode: None }, ["mode"];
     /// The same with the value of a variable of the caller's environment.
     "env": String => |name| Mount::File { content: Content::Env(name), mode: None }, ["mode"];
-    /// Nothing: an empty read-only directory, or an empty file of mode 0, covers what is here. `"file"` says that it is a file, and that it is
-    /// known to show again where a program of the host replaces it by rename.
+    /// Nothing: an empty read-only directory, or an empty file of mode 0, covers what is here.
+    /// `"file"` says that it is a file, and that it is known to show again where a program of the
+    /// host replaces it by rename.
     "hide": Hidden => |known| Mount::Hide { missing: Missing::Error, known }, ["missing"];
 }
 
@@ -110,7 +115,8 @@ struct Owner;
 impl Written for Owner {
     const WHAT: &'static str = "the word \"root\"";
     fn from_text(text: &str) -> Result<Owner, String> {
-        let why = "the one owner that needs a word is \"root\"\nhelp: other owners are mapped as they are; leave `owner` out";
+        let why = "the one owner that needs a word is \"root\"\nhelp: other owners are mapped as \
+                   they are; leave `owner` out";
         if text == "root" { Ok(Owner) } else { Err(why.into()) }
     }
     fn looks() -> Shape {
@@ -126,21 +132,31 @@ type WordKind = (&'static str, &'static str, fn() -> Mount);
 
 /// Every such word.
 const WORDS: &[WordKind] = &[
-    ("ro", "What the host has at the same path, read-only; a symbolic link is made again as that link.", || {
-        Mount::Bind(Bind::new(None, Access::ReadOnly))
+    (
+        "ro",
+        "What the host has at the same path, read-only; a symbolic link is made again as that link.",
+        || Mount::Bind(Bind::new(None, Access::ReadOnly)),
+    ),
+    ("rw", "The same, and the target may write there.", || {
+        Mount::Bind(Bind::new(None, Access::ReadWrite))
     }),
-    ("rw", "The same, and the target may write there.", || Mount::Bind(Bind::new(None, Access::ReadWrite))),
     ("tmpfs", "An empty file system in memory: 64M, no programs.", || Mount::Tmpfs(TMPFS)),
-    ("proc", "The processes of the sandbox (proc(5)).", || Mount::Proc { hidepid: HidePid::Off, only_processes: false }),
+    ("proc", "The processes of the sandbox (proc(5)).", || Mount::Proc {
+        hidepid: HidePid::Off,
+        only_processes: false,
+    }),
     ("dev", "The minimal /dev.", || Mount::Dev { extra: vec![] }),
-    ("device", "The host's device node at the same path, or its directory of them.", || Mount::Device { source: None }),
+    ("device", "The host's device node at the same path, or its directory of them.", || {
+        Mount::Device { source: None }
+    }),
     ("sysfs", "Devices and kernel objects (sysfs(5)), read-only.", || Mount::Sysfs),
     ("mqueue", "POSIX message queues (mq_overview(7)).", || Mount::Mqueue),
     ("dir", "An empty directory of the sandbox's own.", || Mount::Dir { mode: None }),
-    ("hide", "Nothing: an empty read-only directory, or an empty file of mode 0, covers what is here.", || Mount::Hide {
-        missing: Missing::Error,
-        known: Hidden::Unsaid,
-    }),
+    (
+        "hide",
+        "Nothing: an empty read-only directory, or an empty file of mode 0, covers what is here.",
+        || Mount::Hide { missing: Missing::Error, known: Hidden::Unsaid },
+    ),
 ];
 
 fn words() -> impl Iterator<Item = &'static str> {
@@ -159,12 +175,21 @@ fn kinds() -> impl Iterator<Item = &'static str> {
 impl EntryType for Mount {
     fn entries() -> Shape {
         let words = WORDS.iter().map(|(word, doc, _)| Word { word: (*word).into(), doc }).collect();
-        let mut table = Table::new("One of the keys that say what it is, and further keys that go with it.");
+        let mut table =
+            Table::new("One of the keys that say what it is, and further keys that go with it.");
         KINDS.iter().for_each(|kind| table.add(kind.word, kind.doc, kind.shape, Need::Kind));
         Options::add_to(&mut table);
-        let value = Shape::Entry(Box::new(Shape::Either(vec![Shape::Words(words), Shape::Table(table)])));
-        let doc = "The file tree, by the path inside. The deepest path wins, whatever the order of the lines.";
-        Shape::Named(Named { doc, name: "PATH", form: PATH_FORM, fills: true, value: Box::new(value) })
+        let value =
+            Shape::Entry(Box::new(Shape::Either(vec![Shape::Words(words), Shape::Table(table)])));
+        let doc = "The file tree, by the path inside. The deepest path wins, whatever the order of \
+                   the lines.";
+        Shape::Named(Named {
+            doc,
+            name: "PATH",
+            form: PATH_FORM,
+            fills: true,
+            value: Box::new(value),
+        })
     }
 
     fn may_be_left_out(&self) -> bool {
@@ -206,13 +231,16 @@ impl<'de> Visitor<'de> for MountVisitor {
             "procfs" => Some("proc"),
             lower => words().find(|known| *known == lower),
         };
-        let help = same.map(|same| format!("did you mean `{same}`?")).or_else(|| suggestion(word, words())).unwrap_or_else(|| {
-            if word.starts_with('/') {
-                format!("to bind it here, write {{ bind = \"{word}\" }}")
-            } else {
-                format!("the words are {}", words().collect::<Vec<_>>().join(", "))
-            }
-        });
+        let help = same
+            .map(|same| format!("did you mean `{same}`?"))
+            .or_else(|| suggestion(word, words()))
+            .unwrap_or_else(|| {
+                if word.starts_with('/') {
+                    format!("to bind it here, write {{ bind = \"{word}\" }}")
+                } else {
+                    format!("the words are {}", words().collect::<Vec<_>>().join(", "))
+                }
+            });
         Err(E::custom(format!("unknown kind of mount `{word}`\nhelp: {help}")))
     }
 
@@ -226,13 +254,18 @@ impl<'de> Visitor<'de> for MountVisitor {
             };
             let mount = read_kind(name, &mut map)?;
             if let Some((other, _)) = &kind {
-                return Err(de::Error::custom(format!("a mount is one thing: `{other}` or `{name}`")));
+                return Err(de::Error::custom(format!(
+                    "a mount is one thing: `{other}` or `{name}`"
+                )));
             }
             kind = Some((name, mount));
         }
         let Some((name, mount)) = kind else {
             let kinds: Vec<&str> = kinds().collect();
-            return Err(de::Error::custom(format!("this entry does not say what it is\nhelp: give it one of the keys {}", kinds.join(", "))));
+            return Err(de::Error::custom(format!(
+                "this entry does not say what it is\nhelp: give it one of the keys {}",
+                kinds.join(", ")
+            )));
         };
         options.apply(name, mount).map_err(de::Error::custom)
     }
@@ -283,33 +316,44 @@ options! {
     recursive: bool,
     /// Whether programs on it may be run; default: `true` for a bind, `false` for a tmpfs.
     exec: bool,
-    /// What happens where it is absent; default: `error`. An entry that is left out leaves the inherited one in its place. `create` makes
-    /// the last name of the path alone, as the caller, who must be able to write in the directory above it.
+    /// What happens where it is absent; default: `error`. An entry that is left out leaves the
+    /// inherited one in its place. `create` makes the last name of the path alone, as the caller,
+    /// who must be able to write in the directory above it.
     missing: Missing,
-    /// What happens where a writable bind is as wide as a home, a system directory or `/`; default: `false`, the run stops. With `"skip"`
-    /// it is left out, and an inherited entry for the path stays in its place.
+    /// What happens where a writable bind is as wide as a home, a system directory or `/`; default:
+    /// `false`, the run stops. With `"skip"` it is left out, and an inherited entry for the path
+    /// stays in its place.
     broad: Broad,
-    /// Whether sockets may be below it, for a read-only mount does not stop connect(2); `"hide"` covers those that are found at the start;
-    /// default: `false`, the run stops where some are found.
+    /// Whether sockets may be below it, for a read-only mount does not stop connect(2); `"hide"`
+    /// covers those that are found at the start; default: `false`, the run stops where some are
+    /// found.
     sockets: Sockets,
     /// Lets a writable bind be the host root's when root started the sandbox.
     owner: Owner,
     /// How many files and directories a tmpfs has room for; default: 65536.
     inodes: u64,
-    /// The mode of its top; default: 0755 for a tmpfs (1777 for /tmp, /var/tmp and /dev/shm), 0644 for a file, 0400 for one of `fd` or `env`.
+    /// The mode of its top; default: 0755 for a tmpfs (1777 for /tmp, /var/tmp and /dev/shm), 0644
+    /// for a file, 0400 for one of `fd` or `env`.
     mode: Mode,
 }
 
 /// The kinds that a further key goes with.
 fn goes_with(option: &str) -> Need {
-    Need::With(KINDS.iter().filter(|kind| kind.takes.contains(&option)).map(|kind| kind.word).collect())
+    Need::With(
+        KINDS.iter().filter(|kind| kind.takes.contains(&option)).map(|kind| kind.word).collect(),
+    )
 }
 
 impl Options {
     fn apply(self, kind: &str, mount: Mount) -> Result<Mount, String> {
-        let taken = KINDS.iter().find(|known| known.word == kind).map_or(&[][..], |known| known.takes);
+        let taken =
+            KINDS.iter().find(|known| known.word == kind).map_or(&[][..], |known| known.takes);
         if let Some(stray) = self.seen.iter().find(|option| !taken.contains(option)) {
-            let help = if taken.is_empty() { "it takes no further keys".into() } else { format!("it takes {}", taken.join(", ")) };
+            let help = if taken.is_empty() {
+                "it takes no further keys".into()
+            } else {
+                format!("it takes {}", taken.join(", "))
+            };
             return Err(format!("`{stray}` does not go with `{kind}`\nhelp: {help}"));
         }
         Ok(match mount {
@@ -333,7 +377,9 @@ impl Options {
             Mount::Hide { .. } if self.missing == Some(Missing::Create) => {
                 return Err("`hide` cannot make what it hides\nhelp: missing = \"skip\"".into());
             }
-            Mount::Hide { known, .. } => Mount::Hide { missing: self.missing.unwrap_or(Missing::Error), known },
+            Mount::Hide { known, .. } => {
+                Mount::Hide { missing: self.missing.unwrap_or(Missing::Error), known }
+            }
             other => other,
         })
     }

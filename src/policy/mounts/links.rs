@@ -1,5 +1,6 @@
-//! An entry that keeps what is at a symbolic link in a bound tree: the link itself must stay, and so must what it leads to, or the host
-//! would meet by the link what the target wrote by the other name. It reads facts, and decides nothing about steps.
+//! An entry that keeps what is at a symbolic link in a bound tree: the link itself must stay, and
+//! so must what it leads to, or the host would meet by the link what the target wrote by the other
+//! name. It reads facts, and decides nothing about steps.
 
 use super::Mounts;
 use super::entry::{Access, Bind, Missing, Mount};
@@ -30,7 +31,9 @@ pub fn kept<'t>(tree: &'t Tree, host: &Host) -> Vec<Kept<'t>> {
     let keeps = |(path, node): (&'t String, &'t Node)| {
         let Mount::Bind(bind) = &node.mount else { return None };
         let source = source_of(path, &node.mount)?;
-        let is_kept = bind.access == Access::ReadOnly && is_link(host, source) && lies_there(tree, host, path, source).is_some();
+        let is_kept = bind.access == Access::ReadOnly
+            && is_link(host, source)
+            && lies_there(tree, host, path, source).is_some();
         is_kept.then_some(Kept { path, source, node, bind })
     };
     tree.iter().filter_map(keeps).collect()
@@ -40,7 +43,8 @@ fn is_link(host: &Host, source: &str) -> bool {
     matches!(host.at(source), Fact::Present(File { kind: FileKind::Link(_), .. }))
 }
 
-/// Whether the tree around an entry shows at its path what the entry binds; and whether the target can write there.
+/// Whether the tree around an entry shows at its path what the entry binds; and whether the target
+/// can write there.
 pub fn lies_there(tree: &Tree, host: &Host, path: &str, source: &str) -> Option<bool> {
     match base(tree, host, path) {
         Base::Host { source: around, writable } => (around == source).then_some(writable),
@@ -48,8 +52,13 @@ pub fn lies_there(tree: &Tree, host: &Host, path: &str, source: &str) -> Option<
     }
 }
 
-/// The paths inside at which the target could write to a place of the host: a writable entry shows it, and no nearer one decides.
-pub fn writable_at<'t>(tree: &'t Tree, host: &'t Host, place: &'t str) -> impl Iterator<Item = (String, &'t str)> {
+/// The paths inside at which the target could write to a place of the host: a writable entry shows
+/// it, and no nearer one decides.
+pub fn writable_at<'t>(
+    tree: &'t Tree,
+    host: &'t Host,
+    place: &'t str,
+) -> impl Iterator<Item = (String, &'t str)> {
     tree.iter().filter_map(move |(over, node)| {
         let Mount::Bind(Bind { access: Access::ReadWrite, .. }) = &node.mount else { return None };
         let source = source_of(over, &node.mount)?;
@@ -58,12 +67,14 @@ pub fn writable_at<'t>(tree: &'t Tree, host: &'t Host, place: &'t str) -> impl I
             _ => source,
         };
         let inside = join(over, below(place, real)?);
-        let decides = ancestors(&inside).find(|path| tree.contains_key(*path)) == Some(over.as_str());
+        let decides =
+            ancestors(&inside).find(|path| tree.contains_key(*path)) == Some(over.as_str());
         decides.then_some((inside, over.as_str()))
     })
 }
 
-/// Adds an entry for each place that a kept link leads through or to, where the target could write to it; with a note for each.
+/// Adds an entry for each place that a kept link leads through or to, where the target could write
+/// to it; with a note for each.
 pub fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
     let (mut more, mut notes) = (vec![], vec![]);
     for Kept { path, source, node, bind } in kept(tree, host) {
@@ -74,11 +85,18 @@ pub fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
                 if inside == over {
                     continue;
                 }
-                let bind = Bind { source: Some(crate::language::value::AbsolutePath(place.to_owned())), ..bind.clone() };
+                let bind = Bind {
+                    source: Some(crate::language::value::AbsolutePath(place.to_owned())),
+                    ..bind.clone()
+                };
                 more.push((inside.clone(), Node { mount: Mount::Bind(bind), at: node.at }));
                 let text = match place == source {
-                    true => format!("{inside} shows the symbolic link at {path}, and is kept as well"),
-                    false => format!("{path} is a symbolic link, and leads to {inside}, which is kept as well"),
+                    true => {
+                        format!("{inside} shows the symbolic link at {path}, and is kept as well")
+                    }
+                    false => format!(
+                        "{path} is a symbolic link, and leads to {inside}, which is kept as well"
+                    ),
                 };
                 notes.push(Note { at: node.at, text, less: false });
             }
@@ -86,7 +104,10 @@ pub fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
         if bind.missing == Missing::Skip
             && let Some(place) = loose_end(tree, host, trail)
         {
-            let text = format!("{path} is a symbolic link to {place}, which is not there: the link is kept, and what appears there is not");
+            let text = format!(
+                "{path} is a symbolic link to {place}, which is not there: the link is kept, and \
+                 what appears there is not"
+            );
             notes.push(Note { at: node.at, text, less: true });
         }
     }
@@ -96,14 +117,15 @@ pub fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
     notes
 }
 
-/// The links that a link leads through, itself among them as another bind may show it too, and its end.
+/// The links that a link leads through, itself among them as another bind may show it too, and its
+/// end.
 fn places(trail: &Trail) -> impl Iterator<Item = &str> {
     let end = trail.errno.is_none().then_some(trail.end.as_str());
     trail.links.iter().map(|link| link.place.as_str()).chain(end)
 }
 
-/// A directory that a kept link leaves by `..`, and that the target could rename: with a link of the target's in its place, `..` leads from
-/// the end of that link.
+/// A directory that a kept link leaves by `..`, and that the target could rename: with a link of
+/// the target's in its place, `..` leads from the end of that link.
 pub struct Left {
     /// Where it is inside.
     pub inside: String,
@@ -117,41 +139,63 @@ pub struct Left {
 
 /// All of them that are no mounts of their own.
 pub fn left(tree: &Tree, host: &Host) -> Vec<Left> {
-    let trails = kept(tree, host).into_iter().filter_map(|kept| Some((host.trails.get(kept.source)?, kept)));
+    let trails =
+        kept(tree, host).into_iter().filter_map(|kept| Some((host.trails.get(kept.source)?, kept)));
     let all = trails.flat_map(|(trail, Kept { path, node, .. })| {
-        let shown = trail.left.iter().flat_map(|place| writable_at(tree, host, place)).filter(|(inside, over)| inside != over);
-        shown.map(|(inside, over)| Left { inside, over: over.to_owned(), at: node.at, path: path.to_owned() })
+        let shown = trail
+            .left
+            .iter()
+            .flat_map(|place| writable_at(tree, host, place))
+            .filter(|(inside, over)| inside != over);
+        shown.map(|(inside, over)| Left {
+            inside,
+            over: over.to_owned(),
+            at: node.at,
+            path: path.to_owned(),
+        })
     });
     all.collect()
 }
 
-/// The place at which a link ends with nothing, where the target could put something there. Links that lead in a circle end nowhere.
+/// The place at which a link ends with nothing, where the target could put something there. Links
+/// that lead in a circle end nowhere.
 pub fn loose_end<'t>(tree: &Tree, host: &Host, trail: &'t Trail) -> Option<&'t str> {
     let ends = trail.errno.is_some_and(|errno| errno != libc::ELOOP);
     (ends && writable_at(tree, host, &trail.end).next().is_some()).then_some(trail.end.as_str())
 }
 
-/// Refuses a path of the host that leads through a link in a tree which the profile grants for writing. Such a link is root's where root
-/// started the run that left it there: what the target writes into a tree of root's belongs to root.
+/// Refuses a path of the host that leads through a link in a tree which the profile grants for
+/// writing. Such a link is root's where root started the run that left it there: what the target
+/// writes into a tree of root's belongs to root.
 pub fn refuse_planted(mounts: &Mounts, settings: &[Setting], host: &Host, draft: &mut Draft) {
     if host.ways.is_empty() {
         return;
     }
     // An entry that is left out grants nothing.
     let (tree, _) = settle(mounts, host);
-    let sources = tree.iter().filter_map(|(path, node)| Some((source_of(path, &node.mount)?, node.at)));
+    let sources =
+        tree.iter().filter_map(|(path, node)| Some((source_of(path, &node.mount)?, node.at)));
     let files = settings.iter().filter_map(|setting| match &setting.value {
         Content::File(path) => Some((path.text(), setting.at)),
         _ => None,
     });
     for (path, at) in sources.chain(files) {
         let links = host.ways.get(path).map_or(&[][..], Vec::as_slice);
-        let planted = links.iter().find_map(|link| Some((link, writable_at(&tree, host, &link.place).next()?.1)));
+        let planted = links
+            .iter()
+            .find_map(|link| Some((link, writable_at(&tree, host, &link.place).next()?.1)));
         if let Some((link, over)) = planted {
             let granted = tree.get(over).map_or(Span::NOWHERE, |node| node.at);
-            let message = format!("cannot follow {path}: {} on the way is a symbolic link, which an earlier target could have put there", link.place);
-            let problem = Problem::new("mounts::link", at, message).also(granted, "that tree is granted for writing");
-            draft.problem(problem.help("name the real place, once you have looked where the link leads"));
+            let message = format!(
+                "cannot follow {path}: {} on the way is a symbolic link, which an earlier target \
+                 could have put there",
+                link.place
+            );
+            let problem = Problem::new("mounts::link", at, message)
+                .also(granted, "that tree is granted for writing");
+            draft.problem(
+                problem.help("name the real place, once you have looked where the link leads"),
+            );
         }
     }
 }

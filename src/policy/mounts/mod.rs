@@ -1,10 +1,11 @@
-//! `[mounts]`: the file tree, by the path inside. The deepest path wins, whatever the order of the file.
+//! `[mounts]`: the file tree, by the path inside. The deepest path wins, whatever the order of the
+//! file.
 //!
-//! [`entry`] is the section, [`kinds`] how it is written, [`pattern`] and [`glob`] are keys with stars, [`tree`] says what lies on what,
-//! [`links`] keeps what an entry at a symbolic link means,
-//! [`sockets`] are what a bind says of sockets below it,
-//! [`place`] and [`spelled`] are for help that names the right line, [`draft`] makes steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own, [`checks`] refuses
-//! grants that are too wide.
+//! [`entry`] is the section, [`kinds`] how it is written, [`pattern`] and [`glob`] are keys with
+//! stars, [`tree`] says what lies on what, [`links`] keeps what an entry at a symbolic link means,
+//! [`sockets`] are what a bind says of sockets below it, [`place`] and [`spelled`] are for help
+//! that names the right line, [`draft`] makes steps of it, [`rights`] makes rules of Landlock of it
+//! where the sandbox has no tree of its own, [`checks`] refuses grants that are too wide.
 
 pub mod checks;
 pub mod dev;
@@ -31,8 +32,12 @@ pub use tree::{bound_root, hidden, wanted};
 /// `[mounts]`: entries by the path inside; `false` withdraws an inherited one.
 pub type Mounts = Entries<Mount>;
 
-/// Directories that belong to the system. They are wide to write to, and hold no sockets worth a look.
-const SYSTEM: &[&str] = &["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/opt", "/var", "/srv", "/nix", "/gnu"];
+/// Directories that belong to the system. They are wide to write to, and hold no sockets worth a
+/// look.
+const SYSTEM: &[&str] = &[
+    "/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/opt",
+    "/var", "/srv", "/nix", "/gnu",
+];
 
 /// Whether a path is a system directory itself.
 pub fn is_system(path: &str) -> bool {

@@ -1,12 +1,15 @@
-//! A key of `[mounts]` with stars: how it is written, and what it matches. It knows no directories and no entries.
+//! A key of `[mounts]` with stars: how it is written, and what it matches. It knows no directories
+//! and no entries.
 //!
-//! `*` is any run of characters in one name, `**` any number of directories, `\*` the star itself. A star that a variable brings is itself.
+//! `*` is any run of characters in one name, `**` any number of directories, `\*` the star itself.
+//! A star that a variable brings is itself.
 
 use crate::language::value::plain_path;
 
 // ---- writing ----
 
-/// The profile's own text as a part of a pattern: its stars are stars, and `\*` is one that is meant.
+/// The profile's own text as a part of a pattern: its stars are stars, and `\*` is one that is
+/// meant.
 pub fn of_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
@@ -25,16 +28,22 @@ pub fn of_value(value: &str) -> String {
     value.replace('\\', "\\\\").replace('*', "\\*")
 }
 
-/// The key that a pattern becomes: a plain path where it has no star, else a plain path with a `/` at its end, which no path has.
+/// The key that a pattern becomes: a plain path where it has no star, else a plain path with a `/`
+/// at its end, which no path has.
 pub fn key(pattern: &str) -> Result<String, String> {
     let path = plain_path(pattern)?;
     let mut has_star = false;
     for name in path.split('/') {
         let stars = pieces(name).filter(|piece| *piece == Piece::Star).count();
         has_star |= stars > 0;
-        let adjacent = pieces(name).zip(pieces(name).skip(1)).any(|pair| pair == (Piece::Star, Piece::Star));
+        let adjacent =
+            pieces(name).zip(pieces(name).skip(1)).any(|pair| pair == (Piece::Star, Piece::Star));
         if adjacent && name != "**" {
-            return Err(format!("`{name}` is no name of a pattern: `**` stands alone between two `/`\nhelp: write `**/{}`", name.replace("**", "*")));
+            return Err(format!(
+                "`{name}` is no name of a pattern: `**` stands alone between two `/`\nhelp: write \
+                 `**/{}`",
+                name.replace("**", "*")
+            ));
         }
     }
     if path.split('/').count() > MOST_NAMES_DEEP {
@@ -105,7 +114,8 @@ enum Part {
     Name(Vec<Option<u8>>),
 }
 
-/// How far the names so far have come in a pattern: one bit for each place that they may have come to.
+/// How far the names so far have come in a pattern: one bit for each place that they may have come
+/// to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress(u64);
 
@@ -117,7 +127,8 @@ impl Pattern {
     pub fn new(key: &str) -> Pattern {
         let mut names = shown(key).split('/').filter(|name| !name.is_empty()).peekable();
         let mut base = String::new();
-        while let Some(name) = names.next_if(|name| pieces(name).all(|piece| piece != Piece::Star)) {
+        while let Some(name) = names.next_if(|name| pieces(name).all(|piece| piece != Piece::Star))
+        {
             base = format!("{base}/{}", unquoted(name));
         }
         let mut parts: Vec<Part> = names.map(Part::new).collect();
@@ -142,11 +153,17 @@ impl Pattern {
     pub fn step(&self, progress: Progress, name: &[u8], dots: Dots) -> Progress {
         let hidden = name.first() == Some(&b'.') && dots == Dots::PassedOver;
         let mut next = 0;
-        for (nth, part) in self.parts.iter().enumerate().filter(|(nth, _)| progress.0 & (1 << nth) != 0) {
+        for (nth, part) in
+            self.parts.iter().enumerate().filter(|(nth, _)| progress.0 & (1 << nth) != 0)
+        {
             match part {
                 Part::Folders if !hidden => next |= 1 << nth,
                 Part::Folders => {}
-                Part::Name(glob) if !(hidden && glob.first() == Some(&None)) && matches(glob, name) => next |= 1 << (nth + 1),
+                Part::Name(glob)
+                    if !(hidden && glob.first() == Some(&None)) && matches(glob, name) =>
+                {
+                    next |= 1 << (nth + 1)
+                }
                 Part::Name(_) => {}
             }
         }
@@ -219,7 +236,10 @@ mod tests {
     fn is_match(key_: &str, path: &str, dots: Dots) -> bool {
         let pattern = Pattern::new(&key(&of_text(key_)).unwrap());
         let tail = crate::language::value::below(path, &pattern.base).unwrap();
-        let end = tail.split('/').filter(|name| !name.is_empty()).fold(pattern.start(), |at, name| pattern.step(at, name.as_bytes(), dots));
+        let end = tail
+            .split('/')
+            .filter(|name| !name.is_empty())
+            .fold(pattern.start(), |at, name| pattern.step(at, name.as_bytes(), dots));
         pattern.accepts(end)
     }
 
@@ -285,6 +305,8 @@ mod tests {
         for bad in ["/a/**b", "/a/***", "/a/b**", "/a/../*", "a/*"] {
             assert!(key(&of_text(bad)).is_err(), "{bad}");
         }
-        assert!(key(&of_text(&"/*".repeat(61))).is_err() && key(&of_text(&"/*".repeat(59))).is_ok());
+        assert!(
+            key(&of_text(&"/*".repeat(61))).is_err() && key(&of_text(&"/*".repeat(59))).is_ok()
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Where a path inside leads when links are followed, and what a path of the host is called inside: for help that names the right line.
-//! What it says is advice; the kernel's own walk decides.
+//! Where a path inside leads when links are followed, and what a path of the host is called inside:
+//! for help that names the right line. What it says is advice; the kernel's own walk decides.
 
 use super::entry::Mount;
 use super::tree::{Tree, source_of};

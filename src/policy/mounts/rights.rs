@@ -1,7 +1,9 @@
-//! `[mounts]` where the sandbox has no file tree of its own: the same grants, as Landlock's rights on the host's tree.
+//! `[mounts]` where the sandbox has no file tree of its own: the same grants, as Landlock's rights
+//! on the host's tree.
 //!
-//! For machines where an ordinary user may make no namespaces. A rule of Landlock grants, and nothing takes a part of it back (landlock(7)):
-//! what an entry says beyond a grant is an error here, never a weaker sandbox.
+//! For machines where an ordinary user may make no namespaces. A rule of Landlock grants, and
+//! nothing takes a part of it back (landlock(7)): what an entry says beyond a grant is an error
+//! here, never a weaker sandbox.
 
 use super::draft::{DEVICE_RIGHTS, bind_rights};
 use super::entry::{Access, Bind, Missing, Mount};
@@ -28,9 +30,11 @@ pub struct Ground {
     pub own_tree: &'static str,
     /// Whether the process numbers are the host's, so that its /proc is that of the sandbox.
     pub host_pids: bool,
-    /// Whether what an entry keeps within a wider grant may be skipped: `optional = ["mounts.kept"]`.
+    /// Whether what an entry keeps within a wider grant may be skipped:
+    /// `optional = ["mounts.kept"]`.
     pub kept_is_optional: bool,
-    /// The target's user and group, where it is not the caller: no mount maps the owners of files for it.
+    /// The target's user and group, where it is not the caller: no mount maps the owners of files
+    /// for it.
     pub other: Option<(u32, u32)>,
 }
 
@@ -44,12 +48,19 @@ pub fn draft(mounts: &Mounts, host: &Host, ground: Ground, draft: &mut Draft) {
         reading.entry(path, node);
     }
     let why = ground.why;
-    draft.note(why, "Landlock alone: names can be looked up, and modes, owners and times changed where the host lets this user (landlock(7))");
+    draft.note(
+        why,
+        "Landlock alone: names can be looked up, and modes, owners and times changed where the \
+         host lets this user (landlock(7))",
+    );
     // A session bus starts programs for whoever has its user's id.
     if host.landlock.is_none_or(|abi| abi < SOCKETS_ABI) {
-        let text =
-            "the target may connect to every socket file of the host that this user may, a session bus among them, which starts programs outside";
-        draft.note_less(why, format!("{text}: to rule over them needs Landlock's ABI {SOCKETS_ABI} (Linux 7.1)"));
+        let text = "the target may connect to every socket file of the host that this user may, a \
+                    session bus among them, which starts programs outside";
+        draft.note_less(
+            why,
+            format!("{text}: to rule over them needs Landlock's ABI {SOCKETS_ABI} (Linux 7.1)"),
+        );
     }
 }
 
@@ -66,7 +77,8 @@ struct Grant<'a> {
 
 type Places<'a> = BTreeMap<&'a str, Vec<Grant<'a>>>;
 
-/// Every grant of a tree or file, and of devices. That of a bound `/` is in the names below it, which are entries of their own.
+/// Every grant of a tree or file, and of devices. That of a bound `/` is in the names below it,
+/// which are entries of their own.
 fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
     let mut places = Places::new();
     for (path, node) in tree.iter().filter(|(path, _)| *path != "/") {
@@ -75,7 +87,12 @@ fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
             Mount::Device { .. } => (DEVICE_RIGHTS, true),
             Mount::Dev { .. } => {
                 for name in dev::NODE_PATHS {
-                    places.entry(name).or_default().push(Grant { path, rights: DEVICE_RIGHTS, writable: true, at: node.at });
+                    places.entry(name).or_default().push(Grant {
+                        path,
+                        rights: DEVICE_RIGHTS,
+                        writable: true,
+                        at: node.at,
+                    });
                 }
                 continue;
             }
@@ -85,7 +102,12 @@ fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
         if let Fact::Present(file) = host.at(source_of(path, &node.mount).unwrap_or(path))
             && !matches!(file.kind, FileKind::Link(_))
         {
-            places.entry(place(path, file)).or_default().push(Grant { path, rights, writable, at: node.at });
+            places.entry(place(path, file)).or_default().push(Grant {
+                path,
+                rights,
+                writable,
+                at: node.at,
+            });
         }
     }
     places
@@ -108,7 +130,9 @@ impl Reading<'_> {
     fn entry(&mut self, path: &str, Node { mount, at }: &Node) {
         match mount {
             Mount::Bind(bind) => self.bind(path, bind, *at),
-            Mount::Device { source } => self.device(path, source.as_ref().map_or(path, |source| source), *at),
+            Mount::Device { source } => {
+                self.device(path, source.as_ref().map_or(path, |source| source), *at)
+            }
             Mount::Socket(source) => self.socket(path, source, *at),
             Mount::Dev { extra } if path == "/dev" => {
                 for node in dev::NODE_PATHS {
@@ -116,7 +140,9 @@ impl Reading<'_> {
                 }
                 extra.iter().for_each(|path| self.device(path, path, *at));
             }
-            Mount::Proc { hidepid, only_processes } if path == "/proc" && self.ground.host_pids => self.proc(*hidepid, *only_processes, *at),
+            Mount::Proc { hidepid, only_processes } if path == "/proc" && self.ground.host_pids => {
+                self.proc(*hidepid, *only_processes, *at)
+            }
             // A lint reports it.
             Mount::Hide { .. } if self.wider(path, self.place_of(path), Rights(0)).is_none() => {}
             other => self.refuse(path, what(other), "leave the entry out", *at),
@@ -133,41 +159,72 @@ impl Reading<'_> {
             return;
         }
         if !bind.recursive {
-            return self.refuse(path, "a bind without the mounts below it", "leave `recursive` out", at);
+            return self.refuse(
+                path,
+                "a bind without the mounts below it",
+                "leave `recursive` out",
+                at,
+            );
         }
         // Ids are mapped on mounts, and to root alone the word means anything.
         if bind.owner_root && self.host.caller.uid == 0 {
-            return self.refuse(path, "a bind that is root's for the target", "leave `owner` out", at);
+            return self.refuse(
+                path,
+                "a bind that is root's for the target",
+                "leave `owner` out",
+                at,
+            );
         }
         let file = match self.host.at(path) {
             Fact::Present(file) => file,
             Fact::Absent(libc::ENOENT) if bind.missing == Missing::Create => {
-                return self.refuse(path, "a new directory", &format!("make it first: mkdir -p {path}"), at);
+                return self.refuse(
+                    path,
+                    "a new directory",
+                    &format!("make it first: mkdir -p {path}"),
+                    at,
+                );
             }
             Fact::Absent(errno) => return self.absent(path, Some(bind), *errno, at),
         };
         let rights = bind_rights(bind, true);
         if let Some(grant) = self.wider(path, place(path, file), rights) {
-            let kept = if bind.access == Access::ReadOnly && grant.writable { "read-only" } else { "less" };
+            let kept = if bind.access == Access::ReadOnly && grant.writable {
+                "read-only"
+            } else {
+                "less"
+            };
             let (over, wider_at) = (grant.path.to_owned(), grant.at);
             return self.narrower(path, &over, kept, at, wider_at);
         }
         match file.kind {
-            // Rules are held against the file that a link leads to, and that file's own entry grants it.
+            // Rules are held against the file that a link leads to, and that file's own entry
+            // grants it.
             FileKind::Link(_) => {
-                if let Some(grant) = self.redirected(path, bind).filter(|_| bind.access == Access::ReadOnly) {
+                if let Some(grant) =
+                    self.redirected(path, bind).filter(|_| bind.access == Access::ReadOnly)
+                {
                     let (over, wider_at) = (grant.path.to_owned(), grant.at);
                     self.narrower(path, &over, "read-only", at, wider_at);
                 }
                 return;
             }
             FileKind::Socket => {
-                let problem = Problem::new("mounts::socket", at, format!("cannot bind {path}: it is a socket"));
-                return self.draft.problem(problem.help(format!("write \"{path}\" = {{ socket = \"{path}\" }}")));
+                let problem = Problem::new(
+                    "mounts::socket",
+                    at,
+                    format!("cannot bind {path}: it is a socket"),
+                );
+                return self.draft.problem(
+                    problem.help(format!("write \"{path}\" = {{ socket = \"{path}\" }}")),
+                );
             }
             _ => {}
         }
-        if let Some(problem) = self.kernel_tree(path, place(path, file), at).or_else(|| checks::check(path, path, bind, file, self.around(), at)) {
+        if let Some(problem) = self
+            .kernel_tree(path, place(path, file), at)
+            .or_else(|| checks::check(path, path, bind, file, self.around(), at))
+        {
             return self.draft.problem(problem);
         }
         if !bind.exec {
@@ -177,8 +234,17 @@ impl Reading<'_> {
         } else if let (Some((user, group)), Access::ReadWrite) = (self.ground.other, bind.access)
             && !may(WRITE, file, user, group)
         {
-            let owner = format!("it belongs to {}:{} (mode {:04o}), and the target is user {user}, group {group}", file.uid, file.gid, file.mode);
-            self.draft.note_less(at, format!("the target cannot write to {path}: {owner}; give it that owner: chown -R {user}:{group} {path}"));
+            let owner = format!(
+                "it belongs to {}:{} (mode {:04o}), and the target is user {user}, group {group}",
+                file.uid, file.gid, file.mode
+            );
+            self.draft.note_less(
+                at,
+                format!(
+                    "the target cannot write to {path}: {owner}; give it that owner: chown -R \
+                     {user}:{group} {path}"
+                ),
+            );
         }
         self.rule(path, bind_rights(bind, file.kind == FileKind::Folder), file, at);
     }
@@ -186,12 +252,23 @@ impl Reading<'_> {
     /// Whether a directory above is closed to the target, with a note for each such directory.
     fn is_closed(&mut self, place: &str, at: Span) -> bool {
         let Some((user, group)) = self.ground.other else { return false };
-        let mut above = ancestors(parent(place)).filter_map(|path| Some((path, self.host.above.get(path)?)));
-        let Some((folder, File { uid, gid, mode, .. })) = above.find(|(_, file)| !may(SEARCH, file, user, group)) else { return false };
+        let mut above =
+            ancestors(parent(place)).filter_map(|path| Some((path, self.host.above.get(path)?)));
+        let Some((folder, File { uid, gid, mode, .. })) =
+            above.find(|(_, file)| !may(SEARCH, file, user, group))
+        else {
+            return false;
+        };
         let begin = format!("the target cannot reach anything below {folder}: ");
         if !self.draft.notes.iter().any(|note| note.text.starts_with(&begin)) {
-            let why = format!("it belongs to {uid}:{gid} (mode {mode:04o}), and the target is user {user}, group {group}");
-            self.draft.note_less(at, format!("{begin}{why}; let it through: chmod o+x {}", shell_word(folder)));
+            let why = format!(
+                "it belongs to {uid}:{gid} (mode {mode:04o}), and the target is user {user}, group \
+                 {group}"
+            );
+            self.draft.note_less(
+                at,
+                format!("{begin}{why}; let it through: chmod o+x {}", shell_word(folder)),
+            );
         }
         true
     }
@@ -213,46 +290,75 @@ impl Reading<'_> {
         around.into_iter().find(|grant| grant.path != path && !rights.holds(grant.rights))
     }
 
-    /// The grant by which the target could have a kept link lead elsewhere: what its way leads through can be renamed, or its end is granted.
+    /// The grant by which the target could have a kept link lead elsewhere: what its way leads
+    /// through can be renamed, or its end is granted.
     fn redirected(&self, path: &str, bind: &Bind) -> Option<&Grant<'_>> {
         let trail = self.host.trails.get(path)?;
         // Where the entry may be left out, a note reports an end that is not there.
-        let has_end = trail.errno.is_none_or(|errno| errno != libc::ELOOP && bind.missing != Missing::Skip);
-        let way = trail.links.iter().map(|link| &link.place).chain(&trail.left).map(|place| parent(place));
+        let has_end =
+            trail.errno.is_none_or(|errno| errno != libc::ELOOP && bind.missing != Missing::Skip);
+        let way = trail
+            .links
+            .iter()
+            .map(|link| &link.place)
+            .chain(&trail.left)
+            .map(|place| parent(place));
         let places = way.chain(has_end.then_some(trail.end.as_str()));
-        let around = places.flat_map(ancestors).filter_map(|place| self.places.get(place)).flatten();
+        let around =
+            places.flat_map(ancestors).filter_map(|place| self.places.get(place)).flatten();
         around.into_iter().find(|grant| grant.path != path && grant.writable)
     }
 
     fn narrower(&mut self, path: &str, over: &str, kept: &str, at: Span, wider_at: Span) {
         if self.ground.kept_is_optional {
-            let text = format!("{path} is not kept {kept}: a rule of Landlock takes nothing back, and {over} grants more");
+            let text = format!(
+                "{path} is not kept {kept}: a rule of Landlock takes nothing back, and {over} \
+                 grants more"
+            );
             return self.draft.note_less(at, text);
         }
         // A link, and what it leads to, are one line.
         if self.draft.problems.iter().any(|problem| problem.at == at) {
             return;
         }
-        let message = format!("cannot grant {kept} at {path} below {over}: a rule of Landlock takes nothing back");
-        let problem = Problem::new("landlock::narrower", at, message).also(wider_at, "this grants more").also(self.ground.why, "because of this");
+        let message = format!(
+            "cannot grant {kept} at {path} below {over}: a rule of Landlock takes nothing back"
+        );
+        let problem = Problem::new("landlock::narrower", at, message)
+            .also(wider_at, "this grants more")
+            .also(self.ground.why, "because of this");
         self.draft.problem(problem.help(format!(
-            "grant the directories beside it one by one, or skip this with a warning: optional = [\"mounts.kept\"], or let the sandbox have a file tree of its own: {}",
+            "grant the directories beside it one by one, or skip this with a warning: optional = \
+             [\"mounts.kept\"], or let the sandbox have a file tree of its own: {}",
             self.ground.own_tree
         )));
     }
 
-    /// Landlock's right to execute is asked for by execve(2) alone: the loader maps what it is told to run (`ld.so ./program`).
+    /// Landlock's right to execute is asked for by execve(2) alone: the loader maps what it is told
+    /// to run (`ld.so ./program`).
     fn mapped(&mut self, path: &str, bind: &Bind, at: Span) {
-        let message = format!("cannot keep what is in {path} from being executed: Landlock does not rule over mmap(2), so a loader can run it");
+        let message = format!(
+            "cannot keep what is in {path} from being executed: Landlock does not rule over \
+             mmap(2), so a loader can run it"
+        );
         let said = spelled::line(path, &Mount::Bind(Bind { exec: true, ..bind.clone() }));
-        let help = format!("let it be executed: {said}; or let the sandbox have a file tree of its own: {}", self.ground.own_tree);
-        self.draft.problem(Problem::new("landlock::narrower", at, message).also(self.ground.why, "because of this").help(help));
+        let help = format!(
+            "let it be executed: {said}; or let the sandbox have a file tree of its own: {}",
+            self.ground.own_tree
+        );
+        self.draft.problem(
+            Problem::new("landlock::narrower", at, message)
+                .also(self.ground.why, "because of this")
+                .help(help),
+        );
     }
 
-    /// The host's proc and sys: of the one there is a word for all of it, of the other parts are granted.
+    /// The host's proc and sys: of the one there is a word for all of it, of the other parts are
+    /// granted.
     fn kernel_tree(&self, path: &str, place: &str, at: Span) -> Option<Problem> {
         let help = if below(place, "/proc").is_some() && self.ground.host_pids {
-            "for the processes that the sandbox sees write \"/proc\" = \"proc\": here they are the host's, and all of /proc can be read"
+            "for the processes that the sandbox sees write \"/proc\" = \"proc\": here they are the \
+             host's, and all of /proc can be read"
         } else if below(place, "/proc").is_some() {
             "leave the entry out: its processes are not those of the sandbox"
         } else if place == "/sys" {
@@ -264,14 +370,21 @@ impl Reading<'_> {
         Some(Problem::new("mounts::kernel-tree", at, message).help(help))
     }
 
-    /// Its processes are those that the target sees anyway. What is behind a process (memory, environment, descriptors, root) is kept by
-    /// Landlock, as for ptrace(2) (PTRACE_MODE_READ of proc(5)).
+    /// Its processes are those that the target sees anyway. What is behind a process (memory,
+    /// environment, descriptors, root) is kept by Landlock, as for ptrace(2) (PTRACE_MODE_READ of
+    /// proc(5)).
     fn proc(&mut self, hidepid: HidePid, only_processes: bool, at: Span) {
         if hidepid != HidePid::Off || only_processes {
-            return self.refuse("/proc", "a proc with settings of its own", "write \"/proc\" = \"proc\"", at);
+            return self.refuse(
+                "/proc",
+                "a proc with settings of its own",
+                "write \"/proc\" = \"proc\"",
+                at,
+            );
         }
         self.named("/proc", Rights::READ, at);
-        self.draft.note(at, "/proc is the host's: the target sees its processes and their command lines");
+        self.draft
+            .note(at, "/proc is the host's: the target sees its processes and their command lines");
     }
 
     fn device(&mut self, path: &str, source: &str, at: Span) {
@@ -282,7 +395,11 @@ impl Reading<'_> {
             Fact::Present(file) => match super::draft::refuse_device(path, source, file, at) {
                 Some(problem) => self.draft.problem(problem),
                 None => {
-                    let rights = if file.kind == FileKind::Folder { DEVICE_RIGHTS } else { DEVICE_RIGHTS.within(Rights::OF_FILES) };
+                    let rights = if file.kind == FileKind::Folder {
+                        DEVICE_RIGHTS
+                    } else {
+                        DEVICE_RIGHTS.within(Rights::OF_FILES)
+                    };
                     self.rule(path, rights, file, at);
                 }
             },
@@ -297,16 +414,29 @@ impl Reading<'_> {
         match self.host.at(path) {
             Fact::Present(file) => match super::draft::refuse_socket(source, file, at) {
                 Some(problem) => self.draft.problem(problem),
-                None => self.rule(path, Rights::READ.and(Rights::WRITE).and(Rights::CONNECT).within(Rights::OF_FILES), file, at),
+                None => self.rule(
+                    path,
+                    Rights::READ.and(Rights::WRITE).and(Rights::CONNECT).within(Rights::OF_FILES),
+                    file,
+                    at,
+                ),
             },
             Fact::Absent(errno) => self.absent(path, None, *errno, at),
         }
     }
 
     fn absent(&mut self, path: &str, bind: Option<&Bind>, errno: i32, at: Span) {
-        let problem = Problem::new("mounts::source", at, format!("cannot grant {path}: {}", errno_words(errno)));
-        let skip = bind.map(|bind| spelled::line(path, &Mount::Bind(Bind { missing: Missing::Skip, ..bind.clone() })));
-        let help = skip.map_or("make it, or leave the entry out".into(), |line| format!("make it, or let the entry go where it is absent: {line}"));
+        let problem = Problem::new(
+            "mounts::source",
+            at,
+            format!("cannot grant {path}: {}", errno_words(errno)),
+        );
+        let skip = bind.map(|bind| {
+            spelled::line(path, &Mount::Bind(Bind { missing: Missing::Skip, ..bind.clone() }))
+        });
+        let help = skip.map_or("make it, or leave the entry out".into(), |line| {
+            format!("make it, or let the entry go where it is absent: {line}")
+        });
         self.draft.problem(problem.help(help));
     }
 
@@ -317,15 +447,25 @@ impl Reading<'_> {
 
     /// A rule for what every machine has by this name.
     fn named(&mut self, path: &str, rights: Rights, at: Span) {
-        self.draft.step(Stage::Rules, Op::LandlockRule { path: Name::new(path), rights, inode: Inode::default() }, at);
+        self.draft.step(
+            Stage::Rules,
+            Op::LandlockRule { path: Name::new(path), rights, inode: Inode::default() },
+            at,
+        );
     }
 
     fn renamed(&mut self, path: &str, source: &str, at: Span) {
-        self.refuse(path, &format!("{source} under another name"), &format!("write \"{source}\" = ..., and use that name"), at);
+        self.refuse(
+            path,
+            &format!("{source} under another name"),
+            &format!("write \"{source}\" = ..., and use that name"),
+            at,
+        );
     }
 
     fn refuse(&mut self, path: &str, what: &str, help: &str, at: Span) {
-        let message = format!("cannot put {what} at {path}: the sandbox has no file tree of its own");
+        let message =
+            format!("cannot put {what} at {path}: the sandbox has no file tree of its own");
         self.draft.problem(
             Problem::new("namespaces::mount", at, message)
                 .also(self.ground.why, "because of this")

@@ -1,5 +1,5 @@
-//! Sockets of the host below a bind: what an entry says of them, and the covers of those that were found. A read-only mount does not stop
-//! connect(2), and a socket is the service behind it.
+//! Sockets of the host below a bind: what an entry says of them, and the covers of those that were
+//! found. A read-only mount does not stop connect(2), and a socket is the service behind it.
 
 use super::entry::{Access, Bind, Hidden, Missing, Mount};
 use super::tree::{Node, Tree, source_of};
@@ -51,7 +51,9 @@ impl<'de> Deserialize<'de> for Sockets {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Sockets, E> {
                 match SocketsWord::from_text(text) {
                     Ok(SocketsWord::Hide) => Ok(Sockets::Hide),
-                    Err(_) => Err(E::custom(format!("unknown word `{text}`\nhelp: write true, false or \"hide\""))),
+                    Err(_) => Err(E::custom(format!(
+                        "unknown word `{text}`\nhelp: write true, false or \"hide\""
+                    ))),
                 }
             }
         }
@@ -59,10 +61,12 @@ impl<'de> Deserialize<'de> for Sockets {
     }
 }
 
-/// What stands in a path for bytes that are not UTF-8. A path with it names no socket for certain: a name that has it can be a decoy.
+/// What stands in a path for bytes that are not UTF-8. A path with it names no socket for certain:
+/// a name that has it can be a decoy.
 pub const UNNAMED: char = char::REPLACEMENT_CHARACTER;
 
-/// The sockets that were found below a bind and that no nearer entry decides about, by their path below it.
+/// The sockets that were found below a bind and that no nearer entry decides about, by their path
+/// below it.
 pub fn shown<'a>(tree: &'a Tree, path: &'a str, file: &'a File) -> impl Iterator<Item = &'a str> {
     file.sockets.iter().map(String::as_str).filter(move |socket| {
         let inside = join(path, &format!("/{socket}"));
@@ -75,19 +79,25 @@ pub fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
     let (mut covers, mut notes) = (vec![], vec![]);
     for (path, node) in tree.iter() {
         let Mount::Bind(Bind { sockets: Sockets::Hide, .. }) = &node.mount else { continue };
-        let Some(Fact::Present(file)) = source_of(path, &node.mount).map(|source| host.at(source)) else { continue };
+        let Some(Fact::Present(file)) = source_of(path, &node.mount).map(|source| host.at(source))
+        else {
+            continue;
+        };
         let mount = Mount::Hide { missing: Missing::Skip, known: Hidden::File };
         // A bind with one that has no certain name is refused (checks.rs).
         let named = shown(tree, path, file).filter(|socket| !socket.contains(UNNAMED));
         let found: Vec<String> = named.map(|socket| join(path, &format!("/{socket}"))).collect();
         if let Some(first) = found.first() {
             let text = format!(
-                "sockets below {path} are covered ({}, such as {first}); sockets deeper than {DEEP} levels, or made later, can be reached",
+                "sockets below {path} are covered ({}, such as {first}); sockets deeper than \
+                 {DEEP} levels, or made later, can be reached",
                 found.len()
             );
             notes.push(Note { at: node.at, text, less: false });
         }
-        covers.extend(found.into_iter().map(|inside| (inside, Node { mount: mount.clone(), at: node.at })));
+        covers.extend(
+            found.into_iter().map(|inside| (inside, Node { mount: mount.clone(), at: node.at })),
+        );
     }
     tree.extend(covers);
     notes
@@ -96,13 +106,16 @@ pub fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
 /// How deep the names are that are looked at, in words: [`crate::host`] counts them.
 const DEEP: &str = "three";
 
-/// A note for each bind below which sockets may be that nobody looks for: names are looked at some levels deep, and once, at the start.
+/// A note for each bind below which sockets may be that nobody looks for: names are looked at some
+/// levels deep, and once, at the start.
 pub fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
     let mut told: Vec<(&str, Span)> = vec![];
     for (path, node) in tree {
         let Mount::Bind(bind) = &node.mount else { continue };
         let Some(source) = source_of(path, &node.mount) else { continue };
-        let Some(file) = host.present(source).filter(|file| file.kind == FileKind::Folder) else { continue };
+        let Some(file) = host.present(source).filter(|file| file.kind == FileKind::Folder) else {
+            continue;
+        };
         // The note of [`hide`] says it.
         let hides = bind.sockets == Sockets::Hide && !file.sockets.is_empty();
         let is_deep = reach(source, file, bind, held) == Some(Reach::Deep);
@@ -112,7 +125,9 @@ pub fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
         }
     }
     let note = |(path, at): (&str, Span)| {
-        let text = format!("sockets deeper than {DEEP} levels below {path}, or made later, can be reached");
+        let text = format!(
+            "sockets deeper than {DEEP} levels below {path}, or made later, can be reached"
+        );
         Note { at, text, less: false }
     };
     told.into_iter().map(note).collect()
@@ -127,9 +142,14 @@ pub enum Reach {
     Deep,
 }
 
-/// The binds that are looked at for sockets: the host's path, what the entry says of sockets, and how far. `held` says whether Landlock
-/// keeps a read-only bind's from being connected to; where they are granted, it does not.
-pub fn looked_at<'t>(tree: &'t Tree, host: &'t Host, held: bool) -> impl Iterator<Item = (&'t str, Sockets, Reach)> {
+/// The binds that are looked at for sockets: the host's path, what the entry says of sockets, and
+/// how far. `held` says whether Landlock keeps a read-only bind's from being connected to; where
+/// they are granted, it does not.
+pub fn looked_at<'t>(
+    tree: &'t Tree,
+    host: &'t Host,
+    held: bool,
+) -> impl Iterator<Item = (&'t str, Sockets, Reach)> {
     tree.iter().filter_map(move |(path, node)| {
         let Mount::Bind(bind) = &node.mount else { return None };
         let source = source_of(path, &node.mount)?;

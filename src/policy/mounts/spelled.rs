@@ -1,4 +1,5 @@
-//! An entry of `[mounts]` as a profile writes it, for help that can be pasted. It reads entries and judges none.
+//! An entry of `[mounts]` as a profile writes it, for help that can be pasted. It reads entries and
+//! judges none.
 
 use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, TMPFS, Tmpfs};
 use super::sockets::Sockets;
@@ -53,7 +54,10 @@ fn value(path: &str, mount: &Mount) -> String {
         }
         Mount::Hide { missing: Missing::Error, known: Hidden::Unsaid } => "\"hide\"".into(),
         Mount::Hide { missing, known } => {
-            let mut keys = vec![format!("hide = {}", if *known == Hidden::File { "\"file\"" } else { "true" })];
+            let mut keys = vec![format!(
+                "hide = {}",
+                if *known == Hidden::File { "\"file\"" } else { "true" }
+            )];
             keys.extend((*missing != Missing::Error).then(|| format!("missing = \"{missing}\"")));
             table(keys)
         }
@@ -65,7 +69,8 @@ fn bound(path: &str, bind: &Bind) -> String {
         return format!("\"{}\"", bind.access);
     }
     let Bind { source, access, recursive, exec, missing, broad, sockets, owner_root } = bind;
-    let mut keys = vec![format!("bind = {}", literal(source.as_ref().map_or(path, |source| source)))];
+    let mut keys =
+        vec![format!("bind = {}", literal(source.as_ref().map_or(path, |source| source)))];
     keys.extend((*access == Access::ReadWrite).then(|| "access = \"rw\"".to_owned()));
     keys.extend((!recursive).then(|| "recursive = false".to_owned()));
     keys.extend((!exec).then(|| "exec = false".to_owned()));
@@ -105,7 +110,8 @@ mod tests {
         for text in [
             "\"/usr\" = \"ro\"",
             "\"/w\" = \"rw\"",
-            "\"/w\" = { bind = \"/x\", access = \"rw\", recursive = false, exec = false, missing = \"skip\", broad = true, sockets = true, owner = \"root\" }",
+            "\"/w\" = \
+             { bind = \"/x\", access = \"rw\", recursive = false, exec = false, missing = \"skip\", broad = true, sockets = true, owner = \"root\" }",
             "\"/w\" = { bind = \"/w\", broad = \"skip\", sockets = \"hide\" }",
             "\"/t\" = \"tmpfs\"",
             "\"/t\" = { tmpfs = \"1M\", inodes = 5, mode = \"0700\", exec = true }",

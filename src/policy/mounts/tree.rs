@@ -1,4 +1,5 @@
-//! What lies on what: every entry with the nearest entry above it, and the host's path that stands behind it.
+//! What lies on what: every entry with the nearest entry above it, and the host's path that stands
+//! behind it.
 
 use super::entry::{Access, Bind, Broad, Missing, Mount, TMPFS};
 use super::{Mounts, checks, dev, links, sockets};
@@ -46,8 +47,8 @@ pub enum Base {
     },
 }
 
-/// Names below a bound `/` that are not bound with it: they speak of the host's processes, devices and services, and every
-/// socket in them can be connected to, read-only or not.
+/// Names below a bound `/` that are not bound with it: they speak of the host's processes, devices
+/// and services, and every socket in them can be connected to, read-only or not.
 pub const NOT_WITH_ROOT: &[&str] = &["proc", "sys", "dev", "run", "tmp"];
 
 /// The host's directory that becomes `/`, where the profile binds one.
@@ -71,23 +72,35 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
             let from = join(source, &format!("/{name}"));
             if source != "/" || !NOT_WITH_ROOT.contains(&name.as_str()) {
                 let source = (source != "/").then_some(crate::language::value::AbsolutePath(from));
-                // A link at the first level is made again as that link, whichever root it comes from.
-                tree.insert(format!("/{name}"), Node { mount: Mount::Bind(Bind { source, missing: Missing::Skip, ..bind.clone() }), at: path.at });
+                // A link at the first level is made again as that link, whichever root it comes
+                // from.
+                tree.insert(
+                    format!("/{name}"),
+                    Node {
+                        mount: Mount::Bind(Bind { source, missing: Missing::Skip, ..bind.clone() }),
+                        at: path.at,
+                    },
+                );
             }
         }
     }
-    tree.extend(mounts.iter().map(|(path, value)| (path.value.to_owned(), Node { mount: value.value.clone(), at: path.at })));
+    tree.extend(mounts.iter().map(|(path, value)| {
+        (path.value.to_owned(), Node { mount: value.value.clone(), at: path.at })
+    }));
     tree
 }
 
-/// The tree without what is left out by its own word, because its source is absent, or too broad; with a note for each.
+/// The tree without what is left out by its own word, because its source is absent, or too broad;
+/// with a note for each.
 pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
     let (uncovered, mut out) = uncover(mounts, host);
     let mut all = tree(&uncovered, &host.root_names);
     let root = all.get("/").and_then(|node| left_out(&all, "/", node, host));
     let root_at = root.as_ref().map(|note| note.at);
     let others = all.iter().filter(|(path, node)| *path != "/" && root_at != Some(node.at));
-    let left: Vec<(String, Note)> = others.filter_map(|(path, node)| Some((path.clone(), left_out(&all, path, node, host)?))).collect();
+    let left: Vec<(String, Note)> = others
+        .filter_map(|(path, node)| Some((path.clone(), left_out(&all, path, node, host)?)))
+        .collect();
     if let Some(note) = root {
         out.push(note);
         // And with it each name of it.
@@ -103,13 +116,17 @@ pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
     (all, out)
 }
 
-/// The entries, each that is left out and replaces an inherited one with that one in its place; with a note for each.
+/// The entries, each that is left out and replaces an inherited one with that one in its place;
+/// with a note for each.
 pub fn uncover<'m>(mounts: &'m Mounts, host: &Host) -> (Cow<'m, Mounts>, Vec<Note>) {
     let (mut mounts, mut out) = (Cow::Borrowed(mounts), vec![]);
     while mounts.map.values().any(|entry| entry.under.is_some()) {
         let all = tree(&mounts, &host.root_names);
-        let covering = mounts.map.iter().filter(|(_, entry)| entry.under.is_some()).map(|(path, _)| path);
-        let found: Vec<(String, Note)> = covering.filter_map(|path| Some((path.clone(), left_out(&all, path, all.get(path)?, host)?))).collect();
+        let covering =
+            mounts.map.iter().filter(|(_, entry)| entry.under.is_some()).map(|(path, _)| path);
+        let found: Vec<(String, Note)> = covering
+            .filter_map(|path| Some((path.clone(), left_out(&all, path, all.get(path)?, host)?)))
+            .collect();
         if found.is_empty() {
             break;
         }
@@ -127,7 +144,8 @@ pub fn uncover<'m>(mounts: &'m Mounts, host: &Host) -> (Cow<'m, Mounts>, Vec<Not
 
 /// The entries that all those that may be left out would uncover; `None` where there are none.
 fn bottom(mounts: &Mounts) -> Option<Mounts> {
-    let mut mounts = mounts.map.values().any(|entry| entry.under.is_some()).then(|| mounts.clone())?;
+    let mut mounts =
+        mounts.map.values().any(|entry| entry.under.is_some()).then(|| mounts.clone())?;
     for entry in mounts.map.values_mut() {
         while let Some(under) = entry.under.take() {
             *entry = *under;
@@ -136,37 +154,65 @@ fn bottom(mounts: &Mounts) -> Option<Mounts> {
     Some(mounts)
 }
 
-/// What says `broad = "skip"` and lies in an entry that was left out as too broad goes with it: alone, it would show a part of that.
+/// What says `broad = "skip"` and lies in an entry that was left out as too broad goes with it:
+/// alone, it would show a part of that.
 fn leave_out_within(all: &mut Tree, mounts: &Mounts, out: &[Note]) {
     if !out.iter().any(|note| note.less) {
         return;
     }
     let is_out = |path: &At<&str>| out.iter().any(|note| note.less && note.at == path.at);
-    let skipped: Vec<&str> = mounts.iter().filter(|(path, _)| is_out(path)).map(|(path, _)| path.value).collect();
+    let skipped: Vec<&str> =
+        mounts.iter().filter(|(path, _)| is_out(path)).map(|(path, _)| path.value).collect();
     let goes = |path: &str, node: &Node| {
-        matches!(&node.mount, Mount::Bind(Bind { broad: Broad::Skip, .. })) && skipped.iter().any(|over| below(path, over).is_some())
+        matches!(&node.mount, Mount::Bind(Bind { broad: Broad::Skip, .. }))
+            && skipped.iter().any(|over| below(path, over).is_some())
     };
     all.retain(|path, node| !goes(path, node));
 }
 
 fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
-    let (Mount::Bind(bind), Some(source)) = (&node.mount, source_of(path, &node.mount)) else { return None };
+    let (Mount::Bind(bind), Some(source)) = (&node.mount, source_of(path, &node.mount)) else {
+        return None;
+    };
     if bind.missing == Missing::Skip && matches!(host.at(source), Fact::Absent(_)) {
-        return Some(Note { at: node.at, text: format!("{path} is left out: {source} is absent here"), less: false });
+        return Some(Note {
+            at: node.at,
+            text: format!("{path} is left out: {source} is absent here"),
+            less: false,
+        });
     }
     let Fact::Present(file) = host.at(source) else { return None };
-    // A link in a tree that is bound is kept there: without the entry, the target could replace it and write to what it leads to.
-    let is_kept = matches!(file.kind, FileKind::Link(_)) && links::lies_there(all, host, path, source).is_some();
-    if bind.broad == Broad::Skip && !is_kept && matches!(file.kind, FileKind::Link(_) | FileKind::Socket) {
-        return Some(Note { at: node.at, text: format!("{path} is left out: it is {}", file.kind.word()), less: true });
+    // A link in a tree that is bound is kept there: without the entry, the target could replace it
+    // and write to what it leads to.
+    let is_kept = matches!(file.kind, FileKind::Link(_))
+        && links::lies_there(all, host, path, source).is_some();
+    if bind.broad == Broad::Skip
+        && !is_kept
+        && matches!(file.kind, FileKind::Link(_) | FileKind::Socket)
+    {
+        return Some(Note {
+            at: node.at,
+            text: format!("{path} is left out: it is {}", file.kind.word()),
+            less: true,
+        });
     }
-    // Without a read-only entry the target could write what a writable tree around it holds there: it is refused, not left out.
+    // Without a read-only entry the target could write what a writable tree around it holds there:
+    // it is refused, not left out.
     if bind.access == Access::ReadOnly && links::lies_there(all, host, path, source) == Some(true) {
         return None;
     }
     let strict = Bind { broad: Broad::Refuse, ..bind.clone() };
     let problem = (bind.broad == Broad::Skip)
-        .then(|| checks::check(path, source, &strict, file, checks::Around { tree: all, host, can_cover: true }, node.at))
+        .then(|| {
+            checks::check(
+                path,
+                source,
+                &strict,
+                file,
+                checks::Around { tree: all, host, can_cover: true },
+                node.at,
+            )
+        })
         .flatten()?;
     let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);
     Some(Note { at: node.at, text: format!("{path} is left out: {why}"), less: true })
@@ -175,7 +221,9 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
 /// The host's path that an entry grants, if it grants one.
 pub fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
     match mount {
-        Mount::Bind(Bind { source, .. }) | Mount::Device { source } => Some(source.as_ref().map_or(path, |source| source)),
+        Mount::Bind(Bind { source, .. }) | Mount::Device { source } => {
+            Some(source.as_ref().map_or(path, |source| source))
+        }
         Mount::Socket(source) => Some(source),
         _ => None,
     }
@@ -184,7 +232,11 @@ pub fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
 /// Every path of the host whose facts [`super::draft()`] asks for; `tree` is that of these mounts.
 pub fn wanted(tree: &Tree, mounts: &Mounts, root_names: &[String]) -> Vec<String> {
     let mut wanted = wanted_of(tree, root_names);
-    wanted.extend(bottom(mounts).iter().flat_map(|mounts| wanted_of(&self::tree(mounts, root_names), root_names)));
+    wanted.extend(
+        bottom(mounts)
+            .iter()
+            .flat_map(|mounts| wanted_of(&self::tree(mounts, root_names), root_names)),
+    );
     wanted.sort();
     wanted.dedup();
     wanted
@@ -201,7 +253,8 @@ fn wanted_of(tree: &Tree, root_names: &[String]) -> Vec<String> {
         if let Mount::Dev { extra } = &node.mount {
             wanted.extend(extra.iter().map(|path| path.0.clone()));
         }
-        let hidden_kernel = matches!(node.mount, Mount::Hide { .. }) && (path.starts_with("/proc/") || path.starts_with("/sys/"));
+        let hidden_kernel = matches!(node.mount, Mount::Hide { .. })
+            && (path.starts_with("/proc/") || path.starts_with("/sys/"));
         if hidden_kernel {
             wanted.push(path.clone());
         }
@@ -211,13 +264,21 @@ fn wanted_of(tree: &Tree, root_names: &[String]) -> Vec<String> {
         }
     }
     // The generated passwd and group cover the host's where /etc is bound.
-    wanted.extend(DATABASES.iter().filter(|path| !tree.contains_key(**path)).filter_map(|path| behind(tree, path)));
+    wanted.extend(
+        DATABASES
+            .iter()
+            .filter(|path| !tree.contains_key(**path))
+            .filter_map(|path| behind(tree, path)),
+    );
     wanted
 }
 
 /// The paths that entries hide.
 pub fn hidden(mounts: &Mounts) -> impl Iterator<Item = String> {
-    mounts.iter().filter(|(_, mount)| matches!(mount.value, Mount::Hide { .. })).map(|(path, _)| path.value.to_owned())
+    mounts
+        .iter()
+        .filter(|(_, mount)| matches!(mount.value, Mount::Hide { .. }))
+        .map(|(path, _)| path.value.to_owned())
 }
 
 /// The host's path under an entry, where the nearest entry above it binds a part of the host.
@@ -232,7 +293,9 @@ fn behind(tree: &Tree, path: &str) -> Option<String> {
 
 /// The nearest entry above a path, not counting `/`.
 pub fn above<'a>(tree: &'a Tree, path: &'a str) -> Option<(&'a str, &'a Node)> {
-    ancestors(parent(path)).find_map(|path| tree.get_key_value(path)).map(|(path, node)| (path.as_str(), node))
+    ancestors(parent(path))
+        .find_map(|path| tree.get_key_value(path))
+        .map(|(path, node)| (path.as_str(), node))
 }
 
 /// What a path lies on. `tree` holds no entry that was skipped.
@@ -248,8 +311,13 @@ pub fn base(tree: &Tree, host: &Host, path: &str) -> Base {
         Mount::Bind(bind) => {
             let from = source_of(over, &node.mount).unwrap_or(over);
             match host.at(from) {
-                Fact::Present(file) if file.kind != FileKind::Folder => Base::Nothing { what: file.kind.word() },
-                _ => Base::Host { source: join(from, below(path, over).unwrap_or("")), writable: bind.access == Access::ReadWrite },
+                Fact::Present(file) if file.kind != FileKind::Folder => {
+                    Base::Nothing { what: file.kind.word() }
+                }
+                _ => Base::Host {
+                    source: join(from, below(path, over).unwrap_or("")),
+                    writable: bind.access == Access::ReadWrite,
+                },
             }
         }
         Mount::Device { .. } => Base::Nothing { what: "a device" },
@@ -261,7 +329,8 @@ pub fn base(tree: &Tree, host: &Host, path: &str) -> Base {
     }
 }
 
-/// What a `hide` covers on the sandbox's own ground: the entry took the place of what would be there without it.
+/// What a `hide` covers on the sandbox's own ground: the entry took the place of what would be
+/// there without it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Covered {
     /// A name that comes with the bound root: this path of the host.
@@ -279,14 +348,17 @@ const DEV_FOLDERS: &[&str] = &["pts", "shm"];
 /// What stockade writes where the profile has no such entry.
 pub const DATABASES: &[&str] = &["/etc/passwd", "/etc/group"];
 
-/// What an entry at `path` covers, where [`base`] says that it lies on the sandbox's own ground; none: nothing would be there.
+/// What an entry at `path` covers, where [`base`] says that it lies on the sandbox's own ground;
+/// none: nothing would be there.
 pub fn covered(tree: &Tree, host: &Host, path: &str) -> Option<Covered> {
     if let Some(source) = with_root(tree, &host.root_names, path) {
         return Some(Covered::OfRoot(source));
     }
     if let Some((over, Node { mount: Mount::Dev { extra }, .. })) = above(tree, path) {
         let tail = below(path, over)?.trim_start_matches('/');
-        let is_extra = extra.iter().any(|node| below(&node.0, "/dev").map(|name| &name[1.min(name.len())..]) == Some(tail));
+        let is_extra = extra.iter().any(|node| {
+            below(&node.0, "/dev").map(|name| &name[1.min(name.len())..]) == Some(tail)
+        });
         return match tail {
             _ if dev::NODES.contains(&tail) || is_extra => Some(Covered::File),
             _ if dev::LINKS.iter().any(|(name, _)| *name == tail) => Some(Covered::Link),
@@ -308,11 +380,13 @@ pub fn with_root(tree: &Tree, root_names: &[String], path: &str) -> Option<Strin
     let root = tree.get("/").filter(|_| path != "/" && parent(path) == "/")?;
     let Mount::Bind(bind) = &root.mount else { return None };
     let (source, name) = (bind.source.as_ref().map_or("/", |source| source), &path[1..]);
-    let comes = root_names.iter().any(|known| known == name) && (source != "/" || !NOT_WITH_ROOT.contains(&name));
+    let comes = root_names.iter().any(|known| known == name)
+        && (source != "/" || !NOT_WITH_ROOT.contains(&name));
     comes.then(|| join(source, path))
 }
 
-/// Whether the profile made the root a file system that the target may write to. Unsaid, the root is empty and read-only.
+/// Whether the profile made the root a file system that the target may write to. Unsaid, the root
+/// is empty and read-only.
 pub fn root_is_writable(tree: &Tree) -> bool {
     matches!(tree.get("/").map(|node| &node.mount), Some(Mount::Tmpfs(_)))
 }

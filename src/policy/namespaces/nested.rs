@@ -1,4 +1,5 @@
-//! `namespaces.nested`: which kinds of namespace the target may make itself, and the limit that keeps it from the others.
+//! `namespaces.nested`: which kinds of namespace the target may make itself, and the limit that
+//! keeps it from the others.
 
 use super::{Choice, Namespaces};
 use crate::host::Host;
@@ -23,7 +24,9 @@ impl Written for Kind {
     fn from_text(text: &str) -> Result<Kind, String> {
         let words = || Kind::ALL.iter().map(|kind| kind.word());
         Kind::ALL.into_iter().find(|kind| kind.word() == text).ok_or_else(|| {
-            let help = suggestion(text, words()).unwrap_or_else(|| format!("write some of {}", words().collect::<Vec<_>>().join(", ")));
+            let help = suggestion(text, words()).unwrap_or_else(|| {
+                format!("write some of {}", words().collect::<Vec<_>>().join(", "))
+            });
             format!("unknown kind of namespace `{text}`\nhelp: {help}")
         })
     }
@@ -63,7 +66,8 @@ impl Nested {
         self != Nested::NONE
     }
 
-    /// Whether it may make mount namespaces, and so mount and rename what no mount of the sandbox holds.
+    /// Whether it may make mount namespaces, and so mount and rename what no mount of the sandbox
+    /// holds.
     pub fn mounts(self) -> bool {
         self.has(Kind::Mount)
     }
@@ -148,20 +152,42 @@ impl<'de> Deserialize<'de> for Nested {
 /// The name in `optional` of the limit behind the filter.
 pub const SECOND_LOCK: &str = "namespaces.nested";
 
-/// Every kind but the first takes CAP_SYS_ADMIN, which no target keeps and a user namespace of its own gives (unshare(2)).
+/// Every kind but the first takes CAP_SYS_ADMIN, which no target keeps and a user namespace of its
+/// own gives (unshare(2)).
 pub(super) fn check(namespaces: &Namespaces, draft: &mut Draft) {
-    let Some(nested) = namespaces.nested.get().filter(|nested| nested.value.is_some() && !nested.value.has(Kind::User)) else { return };
+    let Some(nested) = namespaces
+        .nested
+        .get()
+        .filter(|nested| nested.value.is_some() && !nested.value.has(Kind::User))
+    else {
+        return;
+    };
     let kind = nested.value.kinds().next().unwrap_or(Kind::User);
-    let message = format!("cannot let the target make a {} namespace: it can only in a user namespace that it makes itself", kind.word());
-    let help = format!("name both, which gives it every capability in there: namespaces.nested = {}", nested.value.and(Kind::User));
+    let message = format!(
+        "cannot let the target make a {} namespace: it can only in a user namespace that it makes \
+         itself",
+        kind.word()
+    );
+    let help = format!(
+        "name both, which gives it every capability in there: namespaces.nested = {}",
+        nested.value.and(Kind::User)
+    );
     draft.problem(Problem::new("namespaces::nested", nested.at, message).help(help));
 }
 
-/// The limits behind the filter: the sandbox's own user namespace has 0 for each kind that is not listed, and every user namespace in
-/// it counts there too (namespaces(7)). Without a user namespace the target has CAP_SYS_ADMIN nowhere, and can make none of the others.
+/// The limits behind the filter: the sandbox's own user namespace has 0 for each kind that is not
+/// listed, and every user namespace in it counts there too (namespaces(7)). Without a user
+/// namespace the target has CAP_SYS_ADMIN nowhere, and can make none of the others.
 ///
-/// A new mount that is attached nowhere yet counts as a mount namespace, so that limit is written when all are made.
-pub fn forbid(namespaces: &Namespaces, choice: &Choice, host: &Host, optional: &Set<Wall>, draft: &mut Draft) {
+/// A new mount that is attached nowhere yet counts as a mount namespace, so that limit is written
+/// when all are made.
+pub fn forbid(
+    namespaces: &Namespaces,
+    choice: &Choice,
+    host: &Host,
+    optional: &Set<Wall>,
+    draft: &mut Draft,
+) {
     let nested = namespaces.made_inside();
     let kinds: Vec<Kind> = match nested.has(Kind::User) {
         true => Kind::ALL.into_iter().filter(|kind| !nested.has(*kind)).collect(),
@@ -174,7 +200,8 @@ pub fn forbid(namespaces: &Namespaces, choice: &Choice, host: &Host, optional: &
     if let Some(name) = optional.items.iter().find(|name| name.value == SECOND_LOCK)
         && host.read_only_sysctls
     {
-        let text = "the system call filter alone keeps the target from namespaces that it may not make: /proc/sys is read-only here";
+        let text = "the system call filter alone keeps the target from namespaces that it may not \
+                    make: /proc/sys is read-only here";
         return draft.note_less(at.or(name.at), text);
     }
     for kind in kinds {
@@ -198,7 +225,10 @@ mod tests {
             (Nested::NONE, "false"),
             (Nested::ALL, "true"),
             (Nested::of(&[Kind::Net, Kind::User]), "[\"user\", \"net\"]"),
-            (Nested::ALL.less(Kind::Mount).less(Kind::Time), "[\"user\", \"ipc\", \"uts\", \"net\", \"cgroup\", \"pid\"]"),
+            (
+                Nested::ALL.less(Kind::Mount).less(Kind::Time),
+                "[\"user\", \"ipc\", \"uts\", \"net\", \"cgroup\", \"pid\"]",
+            ),
         ] {
             assert_eq!(nested.to_string(), text);
         }

@@ -24,7 +24,12 @@ pub struct Kept {
 impl Process {
     /// The descriptors above 2 that are passed.
     pub fn passed(&self) -> impl Iterator<Item = u32> {
-        self.pass_fds.get().into_iter().flat_map(|fds| &fds.value).map(|fd| fd.value).filter(|fd| *fd > 2)
+        self.pass_fds
+            .get()
+            .into_iter()
+            .flat_map(|fds| &fds.value)
+            .map(|fd| fd.value)
+            .filter(|fd| *fd > 2)
     }
 
     /// Whether `/dev/null` takes the place of 0, 1 or 2.
@@ -38,23 +43,36 @@ impl Process {
         let ats = [self.stdin.at(), self.stdout.at(), self.stderr.at()];
         let streams = (0..).zip(host.streams).zip(ats).filter(|((fd, _), _)| !self.is_null(*fd));
         let passed = self.pass_fds.get().into_iter().flat_map(|fds| &fds.value);
-        let passed = passed.filter_map(|fd| Some(Kept { fd: fd.value, stream: *host.passed.get(&fd.value)?, at: fd.at }));
+        let passed = passed.filter_map(|fd| {
+            Some(Kept { fd: fd.value, stream: *host.passed.get(&fd.value)?, at: fd.at })
+        });
         streams.map(|((fd, stream), at)| Kept { fd, stream, at }).chain(passed)
     }
 
-    /// Whether a file on a descriptor is all of the host's whose mode the target can change (fchmod(2) asks for the owner alone). Made
-    /// set-id, what it wrote there is a program of the caller's for every other user; in a writable bind it could make one anyway.
+    /// Whether a file on a descriptor is all of the host's whose mode the target can change
+    /// (fchmod(2) asks for the owner alone). Made set-id, what it wrote there is a program of the
+    /// caller's for every other user; in a writable bind it could make one anyway.
     pub fn gives_a_file_alone(&self, host: &Host, ids: &Ids, draft: &Draft) -> bool {
         let own = |owner: &Owner| matches!(owner, Owner::User { uid, .. } if *uid == ids.host_user);
-        let gives = self.kept(host).any(|kept| matches!(&kept.stream, Stream::File { owner, .. } if own(owner)));
+        let gives = self
+            .kept(host)
+            .any(|kept| matches!(&kept.stream, Stream::File { owner, .. } if own(owner)));
         let binds = |op: &Op| matches!(op, Op::OpenTree { attrs, .. } if !attrs.has(Attrs::READ_ONLY) && *attrs != Attrs(0));
         gives && !draft.steps.iter().any(|step| binds(&step.op))
     }
 
-    /// Which of 1 and 2 are terminals that would give the target input, though it was given none of them as 0.
+    /// Which of 1 and 2 are terminals that would give the target input, though it was given none of
+    /// them as 0.
     pub fn outputs_taken_anew(&self, host: &Host) -> Vec<u32> {
-        let reads = |fd: u32| self.is_terminal(fd, host) && host.streams[fd as usize] == (Stream::Terminal { read: true });
-        if self.is_terminal(0, host) { vec![] } else { [1, 2].into_iter().filter(|fd| reads(*fd)).collect() }
+        let reads = |fd: u32| {
+            self.is_terminal(fd, host)
+                && host.streams[fd as usize] == (Stream::Terminal { read: true })
+        };
+        if self.is_terminal(0, host) {
+            vec![]
+        } else {
+            [1, 2].into_iter().filter(|fd| reads(*fd)).collect()
+        }
     }
 
     /// Whether the target has the caller's terminal as 0, 1 or 2.
@@ -63,7 +81,8 @@ impl Process {
     }
 }
 
-/// Only who has the terminal as its standard input takes part in job control, which holds back no reader of another session.
+/// Only who has the terminal as its standard input takes part in job control, which holds back no
+/// reader of another session.
 pub fn terminal(process: &Process, host: &Host) -> Terminal {
     if !host.streams.iter().any(|stream| matches!(stream, Stream::Terminal { .. })) {
         Terminal::None
@@ -74,8 +93,9 @@ pub fn terminal(process: &Process, host: &Host) -> Terminal {
     }
 }
 
-/// A terminal is opened for reading and writing once, and given as 1 and 2: who was given no input reads there what the caller types
-/// into the shell. So these two are opened anew for writing alone.
+/// A terminal is opened for reading and writing once, and given as 1 and 2: who was given no input
+/// reads there what the caller types into the shell. So these two are opened anew for writing
+/// alone.
 fn take_input(process: &Process, host: &Host, draft: &mut Draft) {
     for fd in process.outputs_taken_anew(host) {
         match host.anew.get(&fd).copied().unwrap_or(Ok(Anew::Device)) {
@@ -87,11 +107,16 @@ fn take_input(process: &Process, host: &Host, draft: &mut Draft) {
 }
 
 fn refuse_terminal(fd: u32, errno: i32, at: Span) -> Problem {
-    let message =
-        format!("cannot keep the terminal's input from the target: descriptor {fd} cannot be opened for writing alone: {}", errno_words(errno));
+    let message = format!(
+        "cannot keep the terminal's input from the target: descriptor {fd} cannot be opened for \
+         writing alone: {}",
+        errno_words(errno)
+    );
     let way = if fd == 1 { "2>&1 | cat" } else { "2> FILE" };
-    Problem::new("process::terminal", at, message)
-        .help(format!("where the terminal is another user's (su -c, runuser), give the target something else: stockade run ... {way}"))
+    Problem::new("process::terminal", at, message).help(format!(
+        "where the terminal is another user's (su -c, runuser), give the target something else: \
+         stockade run ... {way}"
+    ))
 }
 
 /// Drafts what becomes of 0, 1 and 2, and refuses what opens more than it is.
@@ -101,27 +126,50 @@ pub fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &mut Dra
         match host.streams[fd as usize] {
             _ if process.is_null(fd) => draft.step(Stage::Process, Op::NullStream { fd }, key.at()),
             Stream::Unknown(errno) => {
-                draft.problem(Problem::new("process::stream", key.at(), format!("cannot look at descriptor {fd}: {}", errno_words(errno))));
+                draft.problem(Problem::new(
+                    "process::stream",
+                    key.at(),
+                    format!("cannot look at descriptor {fd}: {}", errno_words(errno)),
+                ));
             }
-            Stream::Folder => draft.problem(
-                folder(fd, key.at()).help(format!("start stockade with another, or set std{} = \"null\"", ["in", "out", "err"][fd as usize])),
-            ),
+            Stream::Folder => draft.problem(folder(fd, key.at()).help(format!(
+                "start stockade with another, or set std{} = \"null\"",
+                ["in", "out", "err"][fd as usize]
+            ))),
             _ => {}
         }
     }
     // Root's target is another user, and a pipe is its maker's.
-    let ends: Vec<Kept> = process.kept(host).filter(|kept| host.caller.uid != 0 && kept.stream == Stream::PipeEnd).collect();
+    let ends: Vec<Kept> = process
+        .kept(host)
+        .filter(|kept| host.caller.uid != 0 && kept.stream == Stream::PipeEnd)
+        .collect();
     if let Some(first) = ends.first() {
         let numbers: Vec<String> = ends.iter().map(|kept| kept.fd.to_string()).collect();
-        draft.note(first.at, format!("a pipe for writing on {} can be read by the target, too, through /proc/self/fd", numbers.join(", ")));
+        draft.note(
+            first.at,
+            format!(
+                "a pipe for writing on {} can be read by the target, too, through /proc/self/fd",
+                numbers.join(", ")
+            ),
+        );
     }
-    // In the host's own tree the target walks there by the path as well, and Landlock's rules hold for both.
-    for Kept { fd, at, .. } in process.kept(host).filter(|kept| !in_host_tree && kept.fd > 2 && kept.stream == Stream::Folder) {
-        draft.problem(folder(fd, at).help("grant the directory in [mounts], and leave the descriptor out"));
+    // In the host's own tree the target walks there by the path as well, and Landlock's rules hold
+    // for both.
+    for Kept { fd, at, .. } in process
+        .kept(host)
+        .filter(|kept| !in_host_tree && kept.fd > 2 && kept.stream == Stream::Folder)
+    {
+        draft.problem(
+            folder(fd, at).help("grant the directory in [mounts], and leave the descriptor out"),
+        );
     }
 }
 
 fn folder(fd: u32, at: Span) -> Problem {
-    let message = format!("cannot pass descriptor {fd}: it is a directory, through which the target could reach the host's tree");
+    let message = format!(
+        "cannot pass descriptor {fd}: it is a directory, through which the target could reach the \
+         host's tree"
+    );
     Problem::new("process::stream", at, message)
 }

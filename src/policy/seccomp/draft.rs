@@ -1,4 +1,5 @@
-//! From `[seccomp]` to the filter: the precedence of its words. `deny` beats `rules`, `rules` beat `allow`, `allow` beats `policy`.
+//! From `[seccomp]` to the filter: the precedence of its words. `deny` beats `rules`, `rules` beat
+//! `allow`, `allow` beats `policy`.
 
 use super::default::{self, Needs, guarded, injection, is_particular, refusal};
 use super::filter::{Case, ENOSYS, Filter, Rule, Source, Table, Verdict};
@@ -12,7 +13,12 @@ use crate::text::source::{At, Span};
 use std::collections::BTreeMap;
 
 /// Drafts the filter.
-pub fn draft(seccomp: &Seccomp, needs: &Needs, imported: Option<&Imported>, draft: &mut Draft) -> Filter {
+pub fn draft(
+    seccomp: &Seccomp,
+    needs: &Needs,
+    imported: Option<&Imported>,
+    draft: &mut Draft,
+) -> Filter {
     if seccomp.is_unsaid() {
         return default::default(needs);
     }
@@ -24,7 +30,11 @@ pub fn draft(seccomp: &Seccomp, needs: &Needs, imported: Option<&Imported>, draf
     };
     let table = |abi: Abi| Table::of(abi, unknown, foreign::decide(abi, &words));
     let filter = Filter {
-        native: Table::of(Abi::Native, unknown, Abi::Native.known().into_iter().map(|(number, call)| words.numbered(number, call))),
+        native: Table::of(
+            Abi::Native,
+            unknown,
+            Abi::Native.known().into_iter().map(|(number, call)| words.numbered(number, call)),
+        ),
         others: granted(seccomp, draft).into_iter().map(table).collect(),
     };
     check(&filter, seccomp, draft);
@@ -33,12 +43,22 @@ pub fn draft(seccomp: &Seccomp, needs: &Needs, imported: Option<&Imported>, draf
 
 /// The architectures that are granted. They are those of x86_64.
 fn granted(seccomp: &Seccomp, draft: &mut Draft) -> Vec<Abi> {
-    if let (Some(architecture), false) = (seccomp.architectures.items.first(), cfg!(target_arch = "x86_64")) {
-        let message = format!("cannot grant {}: this machine is {}", architecture.value, std::env::consts::ARCH);
-        draft.problem(Problem::new("seccomp::architecture", architecture.at, message).help("withdraw it: architectures = \"default\""));
+    if let (Some(architecture), false) =
+        (seccomp.architectures.items.first(), cfg!(target_arch = "x86_64"))
+    {
+        let message = format!(
+            "cannot grant {}: this machine is {}",
+            architecture.value,
+            std::env::consts::ARCH
+        );
+        draft.problem(
+            Problem::new("seccomp::architecture", architecture.at, message)
+                .help("withdraw it: architectures = \"default\""),
+        );
         return vec![];
     }
-    let mut abis: Vec<Abi> = seccomp.architectures.items.iter().map(|architecture| architecture.value.0).collect();
+    let mut abis: Vec<Abi> =
+        seccomp.architectures.items.iter().map(|architecture| architecture.value.0).collect();
     abis.sort_unstable();
     abis
 }
@@ -47,17 +67,30 @@ fn granted(seccomp: &Seccomp, draft: &mut Draft) -> Vec<Abi> {
 fn check(filter: &Filter, seccomp: &Seccomp, draft: &mut Draft) {
     for (call, does) in [("execve", "starts"), ("exit_group", "ends")] {
         let number = Abi::Native.number(call).unwrap_or_default();
-        let open = filter.rule(number).is_some_and(|rule| rule.cases.is_empty() && rule.otherwise.permits());
+        let open = filter
+            .rule(number)
+            .is_some_and(|rule| rule.cases.is_empty() && rule.otherwise.permits());
         if !open {
             let policy = seccomp.import.at().or(seccomp.policy.at());
-            let (source, at) = filter.native.because(number).map_or((Source::Policy, policy), |because| because);
+            let (source, at) =
+                filter.native.because(number).map_or((Source::Policy, policy), |because| because);
             let help = match source {
                 // What is denied no other word permits.
                 Source::Deny => format!("take {call}, or the group that it is in, out of `deny`"),
                 Source::Rules => format!("leave the rule for {call} out"),
-                _ => format!("permit it, or what every program does, in [seccomp]: allow = [\"@default\", \"{call}\"]"),
+                _ => format!(
+                    "permit it, or what every program does, in [seccomp]: allow = [\"@default\", \
+                     \"{call}\"]"
+                ),
             };
-            draft.problem(Problem::new("seccomp::start", at, format!("cannot refuse {call}: the target itself {does} by it")).help(help));
+            draft.problem(
+                Problem::new(
+                    "seccomp::start",
+                    at,
+                    format!("cannot refuse {call}: the target itself {does} by it"),
+                )
+                .help(help),
+            );
         }
     }
     let length = compile(filter).len();
@@ -66,9 +99,14 @@ fn check(filter: &Filter, seccomp: &Seccomp, draft: &mut Draft) {
             Problem::new(
                 "seccomp::length",
                 Span::NOWHERE,
-                format!("cannot enforce the filter: it has {length} instructions, and the kernel takes {}", super::LONGEST),
+                format!(
+                    "cannot enforce the filter: it has {length} instructions, and the kernel takes {}",
+                    super::LONGEST
+                ),
             )
-            .help("compare fewer values: use bounds (`at-least`, `at-most`) or `mask` for neighbours"),
+            .help(
+                "compare fewer values: use bounds (`at-least`, `at-most`) or `mask` for neighbours",
+            ),
         );
     }
 }
@@ -109,18 +147,33 @@ enum By {
 }
 
 impl Ruled {
-    /// Whether the rule is a group's and lets its calls through. Such a rule opens no call that only its own name opens: `"log"` on
-    /// @system-service would open TIOCSTI, and `"trace"` gives the decision to a tracer of the target's own.
+    /// Whether the rule is a group's and lets its calls through. Such a rule opens no call that
+    /// only its own name opens: `"log"` on @system-service would open TIOCSTI, and `"trace"` gives
+    /// the decision to a tracer of the target's own.
     fn is_open_group(&self) -> bool {
-        self.by == By::Group && matches!(self.otherwise, Otherwise::Said(verdict) if !verdict.refuses())
+        self.by == By::Group
+            && matches!(self.otherwise, Otherwise::Said(verdict) if !verdict.refuses())
     }
 }
 
 impl<'a> Words<'a> {
-    fn of(seccomp: &'a Seccomp, needs: &'a Needs, imported: Option<&'a Imported>, draft: &mut Draft) -> Words<'a> {
-        let base = imported.map_or(Ground::Words(seccomp.policy.or(Base::Default).value), Ground::Imported);
-        let mut words =
-            Words { seccomp, needs, base, denied: BTreeMap::new(), ruled: BTreeMap::new(), named: BTreeMap::new(), grouped: BTreeMap::new() };
+    fn of(
+        seccomp: &'a Seccomp,
+        needs: &'a Needs,
+        imported: Option<&'a Imported>,
+        draft: &mut Draft,
+    ) -> Words<'a> {
+        let base = imported
+            .map_or(Ground::Words(seccomp.policy.or(Base::Default).value), Ground::Imported);
+        let mut words = Words {
+            seccomp,
+            needs,
+            base,
+            denied: BTreeMap::new(),
+            ruled: BTreeMap::new(),
+            named: BTreeMap::new(),
+            grouped: BTreeMap::new(),
+        };
         for calls in &seccomp.deny.items {
             for call in calls.members() {
                 words.denied.entry(call).or_insert(calls.at);
@@ -137,7 +190,8 @@ impl<'a> Words<'a> {
         words
     }
 
-    /// A rule for a call itself comes before one for its group; of several groups the strictest action counts.
+    /// A rule for a call itself comes before one for its group; of several groups the strictest
+    /// action counts.
     fn rules(&mut self, draft: &mut Draft) {
         for (name, spec) in self.seccomp.rules.iter() {
             let calls = match <Calls as crate::language::value::Written>::from_text(name.value) {
@@ -145,25 +199,45 @@ impl<'a> Words<'a> {
                 Err(message) => {
                     let message = message.replace(name.value, &escape(name.value));
                     let (message, help) = message.rsplit_once("\nhelp: ").unwrap_or((&message, ""));
-                    draft.problem(Problem::new("seccomp::rule", name.at, format!("cannot read the rule: {message}")).help(help));
+                    draft.problem(
+                        Problem::new(
+                            "seccomp::rule",
+                            name.at,
+                            format!("cannot read the rule: {message}"),
+                        )
+                        .help(help),
+                    );
                     continue;
                 }
             };
             if !calls.is_group() {
                 let ruled = ruled(name.value, spec, draft);
-                self.ruled.extend(calls.members().into_iter().map(|call| (call, (ruled.clone(), name.at))));
+                self.ruled.extend(
+                    calls.members().into_iter().map(|call| (call, (ruled.clone(), name.at))),
+                );
                 continue;
             }
             let (Some(otherwise), true) = (spec.otherwise, spec.cases.is_empty()) else {
-                let message = format!("cannot put conditions on {}: the arguments of its calls have nothing in common", name.value);
-                draft.problem(Problem::new("seccomp::rule", spec.at, message).help("write a rule for each call that is meant"));
+                let message = format!(
+                    "cannot put conditions on {}: the arguments of its calls have nothing in common",
+                    name.value
+                );
+                draft.problem(
+                    Problem::new("seccomp::rule", spec.at, message)
+                        .help("write a rule for each call that is meant"),
+                );
                 continue;
             };
             for call in calls.members() {
                 // Single rules may come after this one in the table.
-                let stricter = |(had, _): &(Ruled, Span)| had.cases.is_empty() && strictness(had.otherwise) < strictness(otherwise);
-                if !self.seccomp.rules.map.contains_key(call) && self.ruled.get(call).is_none_or(stricter) {
-                    self.ruled.insert(call, (Ruled { cases: vec![], otherwise, by: By::Group }, name.at));
+                let stricter = |(had, _): &(Ruled, Span)| {
+                    had.cases.is_empty() && strictness(had.otherwise) < strictness(otherwise)
+                };
+                if !self.seccomp.rules.map.contains_key(call)
+                    && self.ruled.get(call).is_none_or(stricter)
+                {
+                    self.ruled
+                        .insert(call, (Ruled { cases: vec![], otherwise, by: By::Group }, name.at));
                 }
             }
         }
@@ -172,27 +246,43 @@ impl<'a> Words<'a> {
     /// Words that say two things of one call.
     fn check(&self, draft: &mut Draft) {
         let families = self.seccomp.families.said();
-        let socket = self.ruled.get("socket").map(|(_, at)| *at).or(self.named.get("socket").copied());
+        let socket =
+            self.ruled.get("socket").map(|(_, at)| *at).or(self.named.get("socket").copied());
         if let (Some(at), Some(also)) = (families, socket) {
             draft.problem(
-                Problem::new("seccomp::families", at, "cannot enforce `families`: another word says which sockets there may be")
-                    .also(also, "this")
-                    .help("leave one of the two out; in a rule for `socket` the families are values of `arg0`"),
+                Problem::new(
+                    "seccomp::families",
+                    at,
+                    "cannot enforce `families`: another word says which sockets there may be",
+                )
+                .also(also, "this")
+                .help(
+                    "leave one of the two out; in a rule for `socket` the families are values of \
+                     `arg0`",
+                ),
             );
         }
-        if let (Some(policy), Some(import)) = (self.seccomp.policy.get(), self.seccomp.import.get()) {
+        if let (Some(policy), Some(import)) = (self.seccomp.policy.get(), self.seccomp.import.get())
+        {
             draft.problem(
-                Problem::new("seccomp::import", import.at, "cannot import a policy: there is one already")
-                    .also(policy.at, "this one")
-                    .help("leave one of them out; `allow`, `deny` and `rules` change either"),
+                Problem::new(
+                    "seccomp::import",
+                    import.at,
+                    "cannot import a policy: there is one already",
+                )
+                .also(policy.at, "this one")
+                .help("leave one of them out; `allow`, `deny` and `rules` change either"),
             );
         }
-        if let (Some(At { value: true, at }), true) = (self.seccomp.set_id.get(), self.needs.deny_set_id) {
+        if let (Some(At { value: true, at }), true) =
+            (self.seccomp.set_id.get(), self.needs.deny_set_id)
+        {
             draft.problem(
                 Problem::new(
                     "seccomp::set-id",
                     *at,
-                    "cannot allow set-id files: the target's ids stand on the host's root, and they would be root's",
+                    "cannot allow set-id files: the target's ids stand on the host's root, and \
+                     they would be root's",
                 )
                 .help("leave it out, or bind a directory of another owner"),
             );
@@ -200,13 +290,18 @@ impl<'a> Words<'a> {
     }
 
     /// What a table holds of a call.
-    pub(super) fn numbered(&self, number: u32, call: &'static str) -> (u32, Rule, Option<(Source, Span)>) {
+    pub(super) fn numbered(
+        &self,
+        number: u32,
+        call: &'static str,
+    ) -> (u32, Rule, Option<(Source, Span)>) {
         let (rule, because) = self.decide(call);
         (number, rule, because)
     }
 
-    /// Whether the profile decides about the call as a whole: by its own name, or by a group that refuses it. Of socketcall(2) and
-    /// ipc(2), which hold many calls, a group that lets them through says nothing of each.
+    /// Whether the profile decides about the call as a whole: by its own name, or by a group that
+    /// refuses it. Of socketcall(2) and ipc(2), which hold many calls, a group that lets them
+    /// through says nothing of each.
     pub(super) fn speak_of(&self, call: &str) -> bool {
         let ruled = self.ruled.get(call).is_some_and(|(ruled, _)| !ruled.is_open_group());
         self.denied.contains_key(call) || ruled || self.named.contains_key(call)
@@ -229,7 +324,9 @@ impl<'a> Words<'a> {
 
     fn by_rule(&self, ruled: &Ruled, call: &'static str, same: &'static str) -> Rule {
         let mut rule = match ruled.otherwise {
-            Otherwise::Said(verdict) if ruled.is_open_group() && is_particular(same) => self.in_part(call, same).passing(verdict),
+            Otherwise::Said(verdict) if ruled.is_open_group() && is_particular(same) => {
+                self.in_part(call, same).passing(verdict)
+            }
             Otherwise::Said(verdict) => Rule::always(verdict),
             Otherwise::Policy => self.below_rules(call, same).0,
         };
@@ -237,8 +334,9 @@ impl<'a> Words<'a> {
         rule
     }
 
-    /// What a group opens of a call that only its own name opens wholly: as much as the words below have open. `none` has nothing open, and
-    /// there it is the default policy's part, as in `allow`.
+    /// What a group opens of a call that only its own name opens wholly: as much as the words below
+    /// have open. `none` has nothing open, and there it is the default policy's part, as in
+    /// `allow`.
     fn in_part(&self, call: &'static str, same: &'static str) -> Rule {
         match (self.below_rules(call, same), self.base) {
             ((_, None), Ground::Words(Base::None)) => default::rule(same, self.needs),
@@ -247,16 +345,25 @@ impl<'a> Words<'a> {
     }
 
     /// `allow`, then `families`, then the policy.
-    fn below_rules(&self, call: &'static str, same: &'static str) -> (Rule, Option<(Source, Span)>) {
+    fn below_rules(
+        &self,
+        call: &'static str,
+        same: &'static str,
+    ) -> (Rule, Option<(Source, Span)>) {
         if let Some(at) = find(&self.named, call, same) {
             return (Rule::always(Verdict::Allow), Some((Source::Allow, *at)));
         }
         if let ("socket", Some(at)) = (same, self.seccomp.families.said()) {
-            let granted: Vec<u64> = self.seccomp.families.items.iter().map(|family| family.number).collect();
+            let granted: Vec<u64> =
+                self.seccomp.families.items.iter().map(|family| family.number).collect();
             return (default::families(&granted), Some((Source::Families, at)));
         }
         if let Some(at) = find(&self.grouped, call, same) {
-            let rule = if is_particular(same) { default::rule(same, self.needs) } else { Rule::always(Verdict::Allow) };
+            let rule = if is_particular(same) {
+                default::rule(same, self.needs)
+            } else {
+                Rule::always(Verdict::Allow)
+            };
             return (rule, Some((Source::Allow, *at)));
         }
         let mut rule = match self.base {
@@ -285,8 +392,8 @@ fn strictness(otherwise: Otherwise) -> (u8, i32) {
 
 /// The rule with its conditions as tests, the strictest first: of several that hold it wins.
 ///
-/// Where nothing is said of the calls that no condition holds for, a rule of refusals alone leaves them to the words below it, so that it
-/// never opens anything; any other rule refuses them.
+/// Where nothing is said of the calls that no condition holds for, a rule of refusals alone leaves
+/// them to the words below it, so that it never opens anything; any other rule refuses them.
 fn ruled(call: &str, spec: &At<Spec>, draft: &mut Draft) -> Ruled {
     let mut cases = vec![];
     for (conditions, verdict) in &spec.cases {
@@ -294,14 +401,20 @@ fn ruled(call: &str, spec: &At<Spec>, draft: &mut Draft) -> Ruled {
         for Condition { argument, is } in &conditions.value {
             match condition::test(call, argument.value, is, verdict.refuses()) {
                 Ok(test) => tests.push(test),
-                Err(message) => {
-                    draft.problem(Problem::new("seccomp::condition", argument.at, format!("cannot put a condition on {call}: {message}")))
-                }
+                Err(message) => draft.problem(Problem::new(
+                    "seccomp::condition",
+                    argument.at,
+                    format!("cannot put a condition on {call}: {message}"),
+                )),
             }
         }
         cases.push(Case { tests, verdict: *verdict });
     }
     cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.strictness()));
-    let unsaid = if spec.value.leaves_the_rest() { Otherwise::Policy } else { Otherwise::Said(refusal(call)) };
+    let unsaid = if spec.value.leaves_the_rest() {
+        Otherwise::Policy
+    } else {
+        Otherwise::Said(refusal(call))
+    };
     Ruled { cases, otherwise: spec.otherwise.unwrap_or(unsaid), by: By::Name }
 }

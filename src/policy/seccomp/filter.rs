@@ -1,4 +1,5 @@
-//! The filter as plain data: of every call of every granted architecture what becomes of it. It decides nothing by itself.
+//! The filter as plain data: of every call of every granted architecture what becomes of it. It
+//! decides nothing by itself.
 
 use crate::kernel::syscalls::{Abi, NUMBERS};
 use crate::text::source::Span;
@@ -6,7 +7,8 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// What becomes of a call. The order is the kernel's: of several filters the greatest wins (seccomp(2)).
+/// What becomes of a call. The order is the kernel's: of several filters the greatest wins
+/// (seccomp(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// The kernel does it.
@@ -41,12 +43,14 @@ impl Verdict {
         self >= Verdict::Notify
     }
 
-    /// Whether the kernel does the call, whoever looks on. A tracer may let [`Verdict::Trace`] through, so it is neither this nor refused.
+    /// Whether the kernel does the call, whoever looks on. A tracer may let [`Verdict::Trace`]
+    /// through, so it is neither this nor refused.
     pub fn permits(self) -> bool {
         self <= Verdict::Log
     }
 
-    /// The order of strictness. Of two errnos neither is stricter; the lower one counts, so that the order of a profile's lines does not.
+    /// The order of strictness. Of two errnos neither is stricter; the lower one counts, so that
+    /// the order of a profile's lines does not.
     pub fn strictness(self) -> (u8, i32) {
         match self {
             Verdict::Allow => (0, 0),
@@ -65,7 +69,8 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Width {
-    /// The low 32 bits: `int`, `unsigned int`, `umode_t`, and where the kernel cuts a `long` itself.
+    /// The low 32 bits: `int`, `unsigned int`, `umode_t`, and where the kernel cuts a `long`
+    /// itself.
     Low,
     /// All 64 bits: `long`, `size_t`, pointers.
     Full,
@@ -175,14 +180,16 @@ impl Rule {
 
     /// The same refusals, and this verdict for what the rule allows.
     pub(super) fn passing(mut self, verdict: Verdict) -> Rule {
-        let verdicts = self.cases.iter_mut().map(|case| &mut case.verdict).chain([&mut self.otherwise]);
+        let verdicts =
+            self.cases.iter_mut().map(|case| &mut case.verdict).chain([&mut self.otherwise]);
         verdicts.filter(|had| **had == Verdict::Allow).for_each(|had| *had = verdict);
         self
     }
 
     /// What becomes of a call with these arguments.
     pub fn judge(&self, arguments: &[u64; 6]) -> Verdict {
-        let case = self.cases.iter().find(|case| case.tests.iter().all(|test| test.holds(arguments)));
+        let case =
+            self.cases.iter().find(|case| case.tests.iter().all(|test| test.holds(arguments)));
         case.map_or(self.otherwise, |case| case.verdict)
     }
 
@@ -192,7 +199,11 @@ impl Rule {
             return;
         }
         let strictness = case.verdict.strictness();
-        let place = self.cases.iter().position(|had| had.verdict.strictness() < strictness).unwrap_or(self.cases.len());
+        let place = self
+            .cases
+            .iter()
+            .position(|had| had.verdict.strictness() < strictness)
+            .unwrap_or(self.cases.len());
         if case.tests.is_empty() {
             self.cases.truncate(place);
             self.otherwise = case.verdict;
@@ -223,7 +234,8 @@ pub enum Source {
 pub struct Table {
     /// Which.
     pub abi: Abi,
-    /// By number, the place of its rule among `rules`; 0 is for numbers that this version does not know.
+    /// By number, the place of its rule among `rules`; 0 is for numbers that this version does not
+    /// know.
     numbers: Cow<'static, [u16]>,
     rules: Vec<Rule>,
     /// What the profile itself says, with the place of the word.
@@ -239,7 +251,8 @@ impl PartialEq for Table {
 
 impl Eq for Table {}
 
-/// The filter: a table for each granted architecture. A number that this version does not know is a newer kernel's call.
+/// The filter: a table for each granted architecture. A number that this version does not know is a
+/// newer kernel's call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     /// The calls of this build's architecture.
@@ -258,7 +271,11 @@ impl Table {
     }
 
     /// A table of decisions, call by call.
-    pub(super) fn of(abi: Abi, unknown: Verdict, decided: impl IntoIterator<Item = Decided>) -> Table {
+    pub(super) fn of(
+        abi: Abi,
+        unknown: Verdict,
+        decided: impl IntoIterator<Item = Decided>,
+    ) -> Table {
         let mut numbers = vec![0; NUMBERS];
         let mut places: BTreeMap<Rule, u16> = BTreeMap::new();
         let mut rules = vec![Rule::always(unknown)];
@@ -304,15 +321,25 @@ impl Table {
     /// Every place of the profile that decided, with the numbers that it decided about.
     pub fn sources(&self) -> BTreeMap<(Source, Span), Vec<u32>> {
         let mut sources: BTreeMap<(Source, Span), Vec<u32>> = BTreeMap::new();
-        self.because.iter().for_each(|(number, source)| sources.entry(*source).or_default().push(*number));
+        self.because
+            .iter()
+            .for_each(|(number, source)| sources.entry(*source).or_default().push(*number));
         sources
     }
 
     /// Maximal runs of numbers under the same rule, each with its first; they cover every number.
     pub(super) fn runs(&self) -> Vec<(u32, u16)> {
         let mut runs: Vec<(u32, u16)> = Vec::with_capacity(128);
-        for (number, place) in self.numbers.iter().enumerate().map(|(number, place)| (number as u32, *place)).chain([(NUMBERS as u32, 0)]) {
-            if runs.last().is_none_or(|(_, last)| *last != place && self.rules[usize::from(*last)] != self.rules[usize::from(place)]) {
+        for (number, place) in self
+            .numbers
+            .iter()
+            .enumerate()
+            .map(|(number, place)| (number as u32, *place))
+            .chain([(NUMBERS as u32, 0)])
+        {
+            if runs.last().is_none_or(|(_, last)| {
+                *last != place && self.rules[usize::from(*last)] != self.rules[usize::from(place)]
+            }) {
                 runs.push((number, place));
             }
         }
@@ -340,7 +367,8 @@ impl Table {
 }
 
 impl Filter {
-    /// What becomes of a call by the architecture number of this build, whose numbers hold those of x32 too.
+    /// What becomes of a call by the architecture number of this build, whose numbers hold those of
+    /// x32 too.
     pub fn judge(&self, number: u32, arguments: &[u64; 6]) -> Verdict {
         if number < Abi::X32_BIT {
             return self.native.judge(number, arguments);

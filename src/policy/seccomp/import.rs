@@ -1,7 +1,9 @@
-//! Seccomp policies of docker, podman and other OCI runtimes (JSON): what they come to on this machine. It reads no file.
+//! Seccomp policies of docker, podman and other OCI runtimes (JSON): what they come to on this
+//! machine. It reads no file.
 //!
-//! `includes` and `excludes` are docker's, `defaultErrno` and `errno` podman's. Of several entries for one call whose conditions hold the
-//! strictest counts; libseccomp leaves that to the order of the entries. Architectures are `[seccomp].architectures` alone.
+//! `includes` and `excludes` are docker's, `defaultErrno` and `errno` podman's. Of several entries
+//! for one call whose conditions hold the strictest counts; libseccomp leaves that to the order of
+//! the entries. Architectures are `[seccomp].architectures` alone.
 
 use super::condition;
 use super::filter::{Case, EPERM, Rule, Test, Verdict};
@@ -95,20 +97,27 @@ impl Imported {
     /// Reads a policy; an error says what is wrong with it.
     pub fn read(text: &str, facts: &Facts) -> Result<Imported, String> {
         let policy: Policy = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let default = verdict(&policy.default_action, policy.default_errno_ret, policy.default_errno.as_deref())?;
+        let default = verdict(
+            &policy.default_action,
+            policy.default_errno_ret,
+            policy.default_errno.as_deref(),
+        )?;
         let mut imported = Imported { default, cases: BTreeMap::new(), unknown: vec![] };
         for entry in policy.syscalls.unwrap_or_default() {
             if entry.counts(facts)? {
                 imported.add(&entry)?;
             }
         }
-        imported.cases.values_mut().for_each(|cases| cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.strictness())));
+        imported.cases.values_mut().for_each(|cases| {
+            cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.strictness()))
+        });
         Ok(imported)
     }
 
     fn add(&mut self, entry: &Entry) -> Result<(), String> {
         let verdict = verdict(&entry.action, entry.errno_ret, entry.errno.as_deref())?;
-        // As runc does: such an entry says nothing, and must not stand against another of the same call.
+        // As runc does: such an entry says nothing, and must not stand against another of the same
+        // call.
         if verdict == self.default {
             return Ok(());
         }
@@ -151,24 +160,42 @@ impl Entry {
         };
         let has = |cap: &String| facts.capabilities.contains(cap);
         let (empty, none) = (Only::default(), vec![]);
-        let (includes, excludes) = (self.includes.as_ref().unwrap_or(&empty), self.excludes.as_ref().unwrap_or(&empty));
-        let arches = |only: &Only| only.arches.as_ref().map(|arches| arches.iter().any(|known| known == arch));
-        let new_enough = |only: &Only| only.min_kernel.as_deref().map(|least| version(least).map(|least| facts.kernel >= least)).transpose();
-        let included =
-            arches(includes).unwrap_or(true) && includes.caps.as_ref().unwrap_or(&none).iter().all(has) && new_enough(includes)?.unwrap_or(true);
-        let excluded =
-            arches(excludes).unwrap_or(false) || excludes.caps.as_ref().unwrap_or(&none).iter().any(has) || new_enough(excludes)?.unwrap_or(false);
+        let (includes, excludes) =
+            (self.includes.as_ref().unwrap_or(&empty), self.excludes.as_ref().unwrap_or(&empty));
+        let arches = |only: &Only| {
+            only.arches.as_ref().map(|arches| arches.iter().any(|known| known == arch))
+        };
+        let new_enough = |only: &Only| {
+            only.min_kernel
+                .as_deref()
+                .map(|least| version(least).map(|least| facts.kernel >= least))
+                .transpose()
+        };
+        let included = arches(includes).unwrap_or(true)
+            && includes.caps.as_ref().unwrap_or(&none).iter().all(has)
+            && new_enough(includes)?.unwrap_or(true);
+        let excluded = arches(excludes).unwrap_or(false)
+            || excludes.caps.as_ref().unwrap_or(&none).iter().any(has)
+            || new_enough(excludes)?.unwrap_or(false);
         Ok(included && !excluded)
     }
 
-    /// Each set of tests that is enough. As runc has it: conditions on different arguments must all hold; where two are on the same
-    /// argument, each is enough by itself.
+    /// Each set of tests that is enough. As runc has it: conditions on different arguments must all
+    /// hold; where two are on the same argument, each is enough by itself.
     fn alternatives(&self, call: &str, verdict: Verdict) -> Result<Vec<Vec<Test>>, String> {
         let args = self.args.as_deref().unwrap_or_default();
-        let twice = args.iter().enumerate().any(|(nth, arg)| args[..nth].iter().any(|before| before.index == arg.index));
-        let tests: Result<Vec<Option<Test>>, String> = args.iter().map(|arg| arg.test(call, verdict.refuses())).collect();
+        let twice = args
+            .iter()
+            .enumerate()
+            .any(|(nth, arg)| args[..nth].iter().any(|before| before.index == arg.index));
+        let tests: Result<Vec<Option<Test>>, String> =
+            args.iter().map(|arg| arg.test(call, verdict.refuses())).collect();
         let tests = tests?.into_iter();
-        Ok(if twice { tests.map(|test| test.into_iter().collect()).collect() } else { vec![tests.flatten().collect()] })
+        Ok(if twice {
+            tests.map(|test| test.into_iter().collect()).collect()
+        } else {
+            vec![tests.flatten().collect()]
+        })
     }
 }
 
@@ -179,10 +206,15 @@ impl Argument {
         let is = match self.op.as_str() {
             "SCMP_CMP_EQ" => Ok(Is::OneOf(None, vec![self.value])),
             "SCMP_CMP_NE" => Ok(Is::NoneOf(None, vec![self.value])),
-            "SCMP_CMP_LT" => self.value.checked_sub(1).map_or_else(never, |most| Ok(Is::Between(0, most))),
+            "SCMP_CMP_LT" => {
+                self.value.checked_sub(1).map_or_else(never, |most| Ok(Is::Between(0, most)))
+            }
             "SCMP_CMP_LE" => Ok(Is::Between(0, self.value)),
             "SCMP_CMP_GE" => Ok(Is::Between(self.value, u64::MAX)),
-            "SCMP_CMP_GT" => self.value.checked_add(1).map_or_else(never, |least| Ok(Is::Between(least, u64::MAX))),
+            "SCMP_CMP_GT" => self
+                .value
+                .checked_add(1)
+                .map_or_else(never, |least| Ok(Is::Between(least, u64::MAX))),
             "SCMP_CMP_MASKED_EQ" => Ok(Is::OneOf(Some(self.value), vec![self.value_two])),
             other => return Err(format!("{other:?} is not an operator")),
         };
@@ -192,7 +224,10 @@ impl Argument {
         Ok(match is {
             Err(()) => Some(Test::full(self.index, super::filter::Compare::one_of(&[]))),
             Ok(Is::Between(0, u64::MAX)) => None,
-            Ok(is) => Some(condition::test(call, self.index, &is, refuses).unwrap_or_else(|_| as_written(self.index, &is))),
+            Ok(is) => Some(
+                condition::test(call, self.index, &is, refuses)
+                    .unwrap_or_else(|_| as_written(self.index, &is)),
+            ),
         })
     }
 }
@@ -221,7 +256,9 @@ fn verdict(action: &str, number: Option<i32>, name: Option<&str>) -> Result<Verd
         // The agent that an engine would ask is not here: the call is refused, and told.
         "SCMP_ACT_NOTIFY" => Verdict::Notify,
         "SCMP_ACT_ERRNO" => match (number, name) {
-            (Some(number), _) if !(0..=4095).contains(&number) => return Err(format!("{number} is not an errno: 0 to 4095")),
+            (Some(number), _) if !(0..=4095).contains(&number) => {
+                return Err(format!("{number} is not an errno: 0 to 4095"));
+            }
             (Some(number), _) => Verdict::Errno(number),
             (None, Some(name)) => Verdict::Errno(errno(name)?),
             (None, None) => EPERM,

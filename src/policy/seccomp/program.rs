@@ -1,9 +1,11 @@
 //! From the filter to the BPF program that the kernel runs at each call. Nothing is decided here.
 //!
-//! A binary tree over runs of numbers with equal rules, not a list: at install the kernel emulates the program once for every number
-//! to learn which are allowed whatever the arguments, so a list of 1,700 instructions costs each start 0.7 ms and a tree 0.05 ms.
+//! A binary tree over runs of numbers with equal rules, not a list: at install the kernel emulates
+//! the program once for every number to learn which are allowed whatever the arguments, so a list
+//! of 1,700 instructions costs each start 0.7 ms and a tree 0.05 ms.
 //!
-//! The program is written from its end: jumps go forward only, as the kernel wants, so the place of each is known when it is written.
+//! The program is written from its end: jumps go forward only, as the kernel wants, so the place of
+//! each is known when it is written.
 
 use super::filter::{Compare, Filter, Rule, Table, Test, Verdict, Width};
 use super::told::{Exact, Told};
@@ -11,7 +13,8 @@ use super::{ENOSYS, EPERM};
 use crate::kernel::syscalls::Abi;
 use seccompiler::{BpfProgram, sock_filter};
 
-/// The kernel takes no longer program (BPF_MAXINSNS); seccomp(2) fails with EINVAL, and the target does not start.
+/// The kernel takes no longer program (BPF_MAXINSNS); seccomp(2) fails with EINVAL, and the target
+/// does not start.
 pub const LONGEST: usize = 4096;
 
 /// AUDIT_ARCH_* of this build (linux/audit.h): ELF machine, 64 bits, little-endian.
@@ -37,15 +40,18 @@ const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
-/// Compiles the filter. Longer than [`LONGEST`] it is only where a profile adds thousands of values of its own.
+/// Compiles the filter. Longer than [`LONGEST`] it is only where a profile adds thousands of values
+/// of its own.
 pub fn compile(filter: &Filter) -> BpfProgram {
     compile_telling(filter, Told::Notified)
 }
 
 /// The same, where the kernel asks about what is told.
 pub fn compile_telling(filter: &Filter, told: Told) -> BpfProgram {
-    let mut code = Code { backward: Vec::with_capacity(512), verdicts: vec![], rules: vec![], told };
-    // The numbers of a table are those of its architecture alone: `int 0x80` and the 32-bit calls have others.
+    let mut code =
+        Code { backward: Vec::with_capacity(512), verdicts: vec![], rules: vec![], told };
+    // The numbers of a table are those of its architecture alone: `int 0x80` and the 32-bit calls
+    // have others.
     let foreign = match filter.table(Abi::X86) {
         Some(table) => {
             let tree = code.table(table, 0);
@@ -67,12 +73,17 @@ pub fn compile_telling(filter: &Filter, told: Told) -> BpfProgram {
     code.finish()
 }
 
-/// A program that refuses a few calls with exactly these arguments, and leaves all others to the filters before it.
+/// A program that refuses a few calls with exactly these arguments, and leaves all others to the
+/// filters before it.
 pub fn compile_refusals(calls: &[(Exact, Verdict)]) -> BpfProgram {
     let mut code = Code { backward: vec![], verdicts: vec![], rules: vec![], told: Told::Nothing };
     let others = Place::Verdict(Verdict::Allow);
     let numbers = calls.iter().rev().fold(others, |next, (call, verdict)| {
-        let exact = call.tests().iter().rev().fold(Place::Verdict(*verdict), |pass, test| code.test(test, pass, others));
+        let exact = call
+            .tests()
+            .iter()
+            .rev()
+            .fold(Place::Verdict(*verdict), |pass, test| code.test(test, pass, others));
         code.fork(EQUAL, call.number, exact, next)
     });
     let numbers = code.load(NUMBER, numbers);
@@ -97,7 +108,8 @@ impl Verdict {
     }
 }
 
-/// Where a jump leads: a place, as the length of the program from there to its end, or any instruction that gives this verdict.
+/// Where a jump leads: a place, as the length of the program from there to its end, or any
+/// instruction that gives this verdict.
 #[derive(Debug, Clone, Copy)]
 enum Place {
     At(usize),
@@ -125,7 +137,8 @@ impl Code {
         Place::At(self.backward.len())
     }
 
-    /// The place, or where it is further than `most` from the next instruction to be written, one that leads there.
+    /// The place, or where it is further than `most` from the next instruction to be written, one
+    /// that leads there.
     fn reach(&mut self, place: Place, most: usize) -> usize {
         let place = match place {
             Place::Verdict(verdict) if self.told.asks(verdict) => Place::Verdict(Verdict::Notify),
@@ -133,7 +146,9 @@ impl Code {
         };
         let known = match place {
             Place::At(place) => Some(place),
-            Place::Verdict(verdict) => self.verdicts.iter().find(|(known, _)| *known == verdict).map(|(_, place)| *place),
+            Place::Verdict(verdict) => {
+                self.verdicts.iter().find(|(known, _)| *known == verdict).map(|(_, place)| *place)
+            }
         };
         match (known, place) {
             (Some(known), _) if self.backward.len() - known <= most => return known,
@@ -164,7 +179,8 @@ impl Code {
     }
 
     fn fork(&mut self, code: u16, k: u32, yes: Place, no: Place) -> Place {
-        // jt and jf are bytes. 254, for what the second has written may come between the first and its target.
+        // jt and jf are bytes. 254, for what the second has written may come between the first and
+        // its target.
         let (yes, no) = (self.reach(yes, 254), self.reach(no, 254));
         let [jt, jf] = [yes, no].map(|place| (self.backward.len() - place) as u8);
         self.backward.push(sock_filter { code, jt, jf, k });
@@ -196,7 +212,9 @@ impl Code {
         if rule.cases.is_empty() {
             return Place::Verdict(rule.otherwise);
         }
-        if let Some((_, known)) = self.rules.iter().find(|(known, _)| *known == place || table.at(*known) == rule) {
+        if let Some((_, known)) =
+            self.rules.iter().find(|(known, _)| *known == place || table.at(*known) == rule)
+        {
             return *known;
         }
         let code = self.rule(rule);
@@ -206,11 +224,15 @@ impl Code {
 
     fn rule(&mut self, rule: &Rule) -> Place {
         rule.cases.iter().rev().fold(Place::Verdict(rule.otherwise), |next, case| {
-            case.tests.iter().rev().fold(Place::Verdict(case.verdict), |pass, test| self.test(test, pass, next))
+            case.tests
+                .iter()
+                .rev()
+                .fold(Place::Verdict(case.verdict), |pass, test| self.test(test, pass, next))
         })
     }
 
-    /// Goes on with `pass` where the test holds, and with `fail` where not. Both architectures are little-endian: the low half comes first.
+    /// Goes on with `pass` where the test holds, and with `fail` where not. Both architectures are
+    /// little-endian: the low half comes first.
     fn test(&mut self, test: &Test, pass: Place, fail: Place) -> Place {
         if test.argument > 5 {
             return fail;
@@ -218,14 +240,30 @@ impl Code {
         let low = ARGUMENTS + 8 * u32::from(test.argument);
         let halves = (low, low + 4);
         match (&test.compare, test.width) {
-            (Compare::AnyBit { bits }, Width::Low) => self.any_bit(&[(low, *bits as u32)], pass, fail),
-            (Compare::AnyBit { bits }, Width::Full) => self.any_bit(&[(low, *bits as u32), (low + 4, (bits >> 32) as u32)], pass, fail),
-            (Compare::OneOf { mask, values }, Width::Low) => self.one_of_low(low, *mask, values, pass, fail),
-            (Compare::OneOf { mask, values }, Width::Full) => self.one_of_full(halves, *mask, values, pass, fail),
-            (Compare::NoneOf { mask, values }, Width::Low) => self.one_of_low(low, *mask, values, fail, pass),
-            (Compare::NoneOf { mask, values }, Width::Full) => self.one_of_full(halves, *mask, values, fail, pass),
-            (Compare::Between { low: least, high }, Width::Low) => self.between_low(low, *least, *high, pass, fail),
-            (Compare::Between { low: least, high }, Width::Full) => self.between_full(halves, *least, *high, pass, fail),
+            (Compare::AnyBit { bits }, Width::Low) => {
+                self.any_bit(&[(low, *bits as u32)], pass, fail)
+            }
+            (Compare::AnyBit { bits }, Width::Full) => {
+                self.any_bit(&[(low, *bits as u32), (low + 4, (bits >> 32) as u32)], pass, fail)
+            }
+            (Compare::OneOf { mask, values }, Width::Low) => {
+                self.one_of_low(low, *mask, values, pass, fail)
+            }
+            (Compare::OneOf { mask, values }, Width::Full) => {
+                self.one_of_full(halves, *mask, values, pass, fail)
+            }
+            (Compare::NoneOf { mask, values }, Width::Low) => {
+                self.one_of_low(low, *mask, values, fail, pass)
+            }
+            (Compare::NoneOf { mask, values }, Width::Full) => {
+                self.one_of_full(halves, *mask, values, fail, pass)
+            }
+            (Compare::Between { low: least, high }, Width::Low) => {
+                self.between_low(low, *least, *high, pass, fail)
+            }
+            (Compare::Between { low: least, high }, Width::Full) => {
+                self.between_full(halves, *least, *high, pass, fail)
+            }
         }
     }
 
@@ -236,7 +274,14 @@ impl Code {
         })
     }
 
-    fn one_of_low(&mut self, offset: u32, mask: u64, values: &[u64], pass: Place, fail: Place) -> Place {
+    fn one_of_low(
+        &mut self,
+        offset: u32,
+        mask: u64,
+        values: &[u64],
+        pass: Place,
+        fail: Place,
+    ) -> Place {
         let mask = mask & 0xffff_ffff;
         // A value with a bit outside the mask is none that the test can see.
         let seen = values.iter().rev().filter(|value| **value & !mask == 0);
@@ -244,7 +289,14 @@ impl Code {
         self.load_masked(offset, mask as u32, chain)
     }
 
-    fn one_of_full(&mut self, (low, high): (u32, u32), mask: u64, values: &[u64], pass: Place, fail: Place) -> Place {
+    fn one_of_full(
+        &mut self,
+        (low, high): (u32, u32),
+        mask: u64,
+        values: &[u64],
+        pass: Place,
+        fail: Place,
+    ) -> Place {
         values.iter().rev().fold(fail, |next, value| {
             let fork = self.fork(EQUAL, *value as u32, pass, next);
             let load = self.load_masked(low, mask as u32, fork);
@@ -260,7 +312,14 @@ impl Code {
         self.load(offset, not_below)
     }
 
-    fn between_full(&mut self, (low_half, high_half): (u32, u32), low: u64, high: u64, pass: Place, fail: Place) -> Place {
+    fn between_full(
+        &mut self,
+        (low_half, high_half): (u32, u32),
+        low: u64,
+        high: u64,
+        pass: Place,
+        fail: Place,
+    ) -> Place {
         let fork = self.fork(GREATER, high as u32, fail, pass);
         let load = self.load(low_half, fork);
         let fork = self.fork(EQUAL, (high >> 32) as u32, load, pass);

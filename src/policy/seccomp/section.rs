@@ -1,4 +1,5 @@
-//! `[seccomp]` as it is written: words, rules and conditions. What they come to is drafted in [`super::draft`].
+//! `[seccomp]` as it is written: words, rules and conditions. What they come to is drafted in
+//! [`super::draft`].
 
 mod is;
 mod rule;
@@ -17,29 +18,36 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 crate::section! {
-    /// `[seccomp]`: what the target may ask of the kernel. `deny` beats `rules`, `rules` beat `allow`, `allow` beats `policy`.
+    /// `[seccomp]`: what the target may ask of the kernel. `deny` beats `rules`, `rules` beat
+    /// `allow`, `allow` beats `policy`.
     pub struct Seccomp {
-        /// What the other keys change: `default`; `none` refuses every call, `off` allows every call. Default: `default`.
+        /// What the other keys change: `default`; `none` refuses every call, `off` allows every
+        /// call. Default: `default`.
         policy: Key<Base>,
         /// Seccomp policy of docker or podman (OCI JSON) in the place of `policy`.
         import: Key<AbsolutePath>,
-        /// Calls and groups that are permitted. Through a group a call keeps what the default policy says of its arguments.
+        /// Calls and groups that are permitted. Through a group a call keeps what the default
+        /// policy says of its arguments.
         allow: Set<Calls>,
         /// Calls and groups that are refused.
         deny: Set<Calls>,
         /// By call or group: an action, or actions with conditions on the arguments.
         rules: Entries<Spec>,
-        /// Address families that sockets may have; `[]`: none. Default: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK for routes.
+        /// Address families that sockets may have; `[]`: none. Default: AF_UNIX, AF_INET, AF_INET6,
+        /// AF_NETLINK for routes.
         families: Set<Family>,
-        /// Whether memory may be written and then executed; `false` breaks most just-in-time compilers. Default: true.
+        /// Whether memory may be written and then executed; `false` breaks most just-in-time
+        /// compilers. Default: true.
         write_execute: Key<bool>,
-        /// Whether the execution domain (personality(2)) may be changed, as far as the policy has it. Default: true.
+        /// Whether the execution domain (personality(2)) may be changed, as far as the policy has
+        /// it. Default: true.
         personality: Key<bool>,
         /// Whether real-time scheduling may be asked for. Default: true.
         realtime: Key<bool>,
-        /// Whether files may be made set-user-id and set-group-id. Default: true, and false where root starts the sandbox and it writes to
-        /// files of the host, or where a descriptor is a file of the caller's and the host's only one; `true` is refused where those can be
-        /// the host root's.
+        /// Whether files may be made set-user-id and set-group-id. Default: true, and false where
+        /// root starts the sandbox and it writes to files of the host, or where a descriptor is a
+        /// file of the caller's and the host's only one; `true` is refused where those can be the
+        /// host root's.
         set_id: Key<bool>,
         /// Architectures besides the machine's own whose programs may run: `x86`, `x32`.
         architectures: Set<Architecture>,
@@ -64,11 +72,30 @@ impl Seccomp {
 
     /// Whether the profile leaves all of it to stockade.
     pub fn is_unsaid(&self) -> bool {
-        let Seccomp { policy, import, allow, deny, rules, families, write_execute, personality, realtime, set_id, architectures } = self;
+        let Seccomp {
+            policy,
+            import,
+            allow,
+            deny,
+            rules,
+            families,
+            write_execute,
+            personality,
+            realtime,
+            set_id,
+            architectures,
+        } = self;
         let flags = [write_execute, personality, realtime, set_id];
-        let sets = allow.items.is_empty() && deny.items.is_empty() && families.said().is_none() && architectures.items.is_empty();
+        let sets = allow.items.is_empty()
+            && deny.items.is_empty()
+            && families.said().is_none()
+            && architectures.items.is_empty();
         let rules = rules.iter().next().is_none();
-        policy.get().is_none() && import.get().is_none() && sets && rules && flags.iter().all(|flag| flag.get().is_none())
+        policy.get().is_none()
+            && import.get().is_none()
+            && sets
+            && rules
+            && flags.iter().all(|flag| flag.get().is_none())
     }
 }
 
@@ -78,7 +105,8 @@ crate::written!(Base, Calls, Family, Architecture, Action);
 fn word_of<T: Copy>(what: &str, words: &[(&str, T)], text: &str) -> Result<T, String> {
     words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
         let names = || words.iter().map(|(word, _)| *word);
-        let help = suggestion(text, names()).unwrap_or_else(|| format!("write one of {}", names().collect::<Vec<_>>().join(", ")));
+        let help = suggestion(text, names())
+            .unwrap_or_else(|| format!("write one of {}", names().collect::<Vec<_>>().join(", ")));
         format!("unknown {what} `{text}`\nhelp: {help}")
     })
 }
@@ -97,7 +125,11 @@ pub enum Base {
 impl Written for Base {
     const WHAT: &'static str = "`default`, `none` or `off`";
     fn from_text(text: &str) -> Result<Base, String> {
-        word_of("policy", &[("default", Base::Default), ("none", Base::None), ("off", Base::Off)], text)
+        word_of(
+            "policy",
+            &[("default", Base::Default), ("none", Base::None), ("off", Base::Off)],
+            text,
+        )
     }
     fn looks() -> Shape {
         let docs = ["stockade's own policy.", "Every call is refused.", "Every call is allowed."];
@@ -113,14 +145,18 @@ impl Written for Calls {
     const WHAT: &'static str = "a system call such as \"mount\", or a group such as \"@debug\"";
     fn from_text(text: &str) -> Result<Calls, String> {
         let (known, help) = match text.strip_prefix('@') {
-            Some(_) => (groups::names().any(|name| name == text), suggestion(text, groups::names())),
+            Some(_) => {
+                (groups::names().any(|name| name == text), suggestion(text, groups::names()))
+            }
             None => (syscalls::known_name(text).is_some(), suggestion(text, syscalls::names())),
         };
         if known {
             return Ok(Calls(text.into()));
         }
         let what = if text.starts_with('@') { "group" } else { "system call" };
-        let help = help.unwrap_or_else(|| "groups are under systemd's names: systemd-analyze syscall-filter lists them".into());
+        let help = help.unwrap_or_else(|| {
+            "groups are under systemd's names: systemd-analyze syscall-filter lists them".into()
+        });
         Err(format!("unknown {what} `{text}`\nhelp: {help}"))
     }
     fn looks() -> Shape {
@@ -136,7 +172,8 @@ impl Calls {
 
     /// The calls that it means.
     pub fn members(&self) -> BTreeSet<&'static str> {
-        groups::members(&self.0).unwrap_or_else(|| syscalls::known_name(&self.0).into_iter().collect())
+        groups::members(&self.0)
+            .unwrap_or_else(|| syscalls::known_name(&self.0).into_iter().collect())
     }
 }
 
@@ -162,8 +199,11 @@ impl Written for Family {
             return Ok(Family { name: text.into(), number: constants::value(text)? });
         }
         let long = format!("AF_{}", text.to_ascii_uppercase());
-        let help = families().find(|known| *known == long).map(|known| format!("did you mean `{known}`?"));
-        let help = help.or_else(|| suggestion(text, families())).unwrap_or_else(|| "address_families(7) lists them".into());
+        let help =
+            families().find(|known| *known == long).map(|known| format!("did you mean `{known}`?"));
+        let help = help
+            .or_else(|| suggestion(text, families()))
+            .unwrap_or_else(|| "address_families(7) lists them".into());
         Err(format!("unknown address family `{text}`\nhelp: {help}"))
     }
     fn looks() -> Shape {
@@ -187,7 +227,13 @@ impl Written for Architecture {
         word_of("architecture", &[("x86", Abi::X86), ("x32", Abi::X32)], text).map(Architecture)
     }
     fn looks() -> Shape {
-        Shape::words(&["x86", "x32"], &["The 32-bit programs of x86.", "Those of x86_64 with 32-bit addresses; few kernels run them."])
+        Shape::words(
+            &["x86", "x32"],
+            &[
+                "The 32-bit programs of x86.",
+                "Those of x86_64 with 32-bit addresses; few kernels run them.",
+            ],
+        )
     }
 }
 
@@ -225,7 +271,8 @@ const ACTION_DOCS: [&str; 8] = [
 ];
 
 impl Written for Action {
-    const WHAT: &'static str = "an action such as \"allow\", \"deny\", \"errno:ENOSYS\" or \"kill\"";
+    const WHAT: &'static str =
+        "an action such as \"allow\", \"deny\", \"errno:ENOSYS\" or \"kill\"";
     fn from_text(text: &str) -> Result<Action, String> {
         if let Some(name) = text.strip_prefix("errno:") {
             return errno(name).map(|errno| Action(Verdict::Errno(errno)));
@@ -244,14 +291,23 @@ const LAST_ERRNO: i32 = 133;
 pub(super) fn errno(name: &str) -> Result<i32, String> {
     if let Ok(number) = name.parse::<i32>() {
         // The kernel cuts what is above (seccomp(2)).
-        return if (0..=4095).contains(&number) { Ok(number) } else { Err(format!("{number} is not an errno: 0 to 4095")) };
+        return if (0..=4095).contains(&number) {
+            Ok(number)
+        } else {
+            Err(format!("{number} is not an errno: 0 to 4095"))
+        };
     }
     let same = [("EWOULDBLOCK", "EAGAIN"), ("ENOTSUP", "EOPNOTSUPP"), ("EDEADLOCK", "EDEADLK")];
     let plain = same.iter().find(|(other, _)| *other == name).map_or(name, |(_, plain)| plain);
     let names = || (1..=LAST_ERRNO).map(|number| format!("{:?}", Errno::from_raw(number)));
-    names().zip(1..).find(|(known, _)| known == plain && known != "UnknownErrno").map(|(_, number)| number).ok_or_else(|| {
-        let names: Vec<String> = names().collect();
-        let help = suggestion(name, names.iter().map(String::as_str)).unwrap_or_else(|| "errno(3) lists them".into());
-        format!("unknown errno `{name}`\nhelp: {help}")
-    })
+    names()
+        .zip(1..)
+        .find(|(known, _)| known == plain && known != "UnknownErrno")
+        .map(|(_, number)| number)
+        .ok_or_else(|| {
+            let names: Vec<String> = names().collect();
+            let help = suggestion(name, names.iter().map(String::as_str))
+                .unwrap_or_else(|| "errno(3) lists them".into());
+            format!("unknown errno `{name}`\nhelp: {help}")
+        })
 }

@@ -1,4 +1,5 @@
-//! `write-execute`, `personality`, `realtime`, `set-id`: one word for refusals on several calls. They are added on top of all other words.
+//! `write-execute`, `personality`, `realtime`, `set-id`: one word for refusals on several calls.
+//! They are added on top of all other words.
 
 use super::default::set_id;
 use super::filter::{Case, Compare, ENOSYS, EPERM, Test};
@@ -14,7 +15,10 @@ pub(super) fn refusals(seccomp: &Seccomp, call: &str) -> Vec<Case> {
     }
     if off(&seccomp.personality) && call == "personality" {
         // PER_LINUX, and the question.
-        cases.push(refuse([Test::low(0, Compare::NoneOf { mask: u64::MAX, values: vec![0, 0xffff_ffff] })]));
+        cases.push(refuse([Test::low(
+            0,
+            Compare::NoneOf { mask: u64::MAX, values: vec![0, 0xffff_ffff] },
+        )]));
     }
     if off(&seccomp.realtime) {
         cases.extend(realtime(call));
@@ -34,8 +38,9 @@ fn absent() -> Case {
     Case { tests: vec![], verdict: ENOSYS }
 }
 
-/// Memory that could be written is never executed. The file system does its part: what can be written is mounted noexec (see
-/// [`crate::plan`]). A memory file is on no mount that could be, so there is none.
+/// Memory that could be written is never executed. The file system does its part: what can be
+/// written is mounted noexec (see [`crate::plan`]). A memory file is on no mount that could be, so
+/// there is none.
 fn write_execute(call: &str) -> Option<Case> {
     let both = (libc::PROT_WRITE | libc::PROT_EXEC) as u64;
     let execute = |argument| Test::full(argument, Compare::AnyBit { bits: libc::PROT_EXEC as u64 });
@@ -45,20 +50,25 @@ fn write_execute(call: &str) -> Option<Case> {
         "shmat" => refuse([Test::low(2, Compare::AnyBit { bits: libc::SHM_EXEC as u64 })]),
         "memfd_create" => absent(),
         // READ_IMPLIES_EXEC, but for the question.
-        "personality" => {
-            refuse([Test::low(0, Compare::AnyBit { bits: 0x40_0000 }), Test::low(0, Compare::NoneOf { mask: u64::MAX, values: vec![0xffff_ffff] })])
-        }
+        "personality" => refuse([
+            Test::low(0, Compare::AnyBit { bits: 0x40_0000 }),
+            Test::low(0, Compare::NoneOf { mask: u64::MAX, values: vec![0xffff_ffff] }),
+        ]),
         _ => return None,
     })
 }
 
-/// SCHED_FIFO, SCHED_RR and SCHED_DEADLINE. sched_setattr(2) has the policy behind a pointer; its users turn to sched_setscheduler(2).
+/// SCHED_FIFO, SCHED_RR and SCHED_DEADLINE. sched_setattr(2) has the policy behind a pointer; its
+/// users turn to sched_setscheduler(2).
 fn realtime(call: &str) -> Option<Case> {
     const RESET_ON_FORK: u64 = 0x4000_0000;
     // SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, SCHED_EXT.
     let ordinary = vec![0, 3, 5, 7];
     match call {
-        "sched_setscheduler" => Some(refuse([Test::low(1, Compare::NoneOf { mask: 0xffff_ffff & !RESET_ON_FORK, values: ordinary })])),
+        "sched_setscheduler" => Some(refuse([Test::low(
+            1,
+            Compare::NoneOf { mask: 0xffff_ffff & !RESET_ON_FORK, values: ordinary },
+        )])),
         "sched_setattr" => Some(absent()),
         _ => None,
     }

@@ -1,4 +1,5 @@
-//! Calls that the kernel asks about rather than answer by itself (seccomp_unotify(2)): which they are, and how they are judged again outside.
+//! Calls that the kernel asks about rather than answer by itself (seccomp_unotify(2)): which they
+//! are, and how they are judged again outside.
 
 use super::filter::{Case, Compare, Filter, Rule, Table, Test, Verdict, Width};
 use super::program::{ARCHITECTURE, I386};
@@ -6,15 +7,17 @@ use crate::kernel::syscalls::Abi;
 
 /// Which refusals a process outside is told of, and answers for.
 ///
-/// The kernel asks it for what it answers by SECCOMP_RET_USER_NOTIF, which of several filters is weaker than an errno and than any
-/// death (seccomp(2)): what is told is told in the place of those, in the one filter of a sandbox.
+/// The kernel asks it for what it answers by SECCOMP_RET_USER_NOTIF, which of several filters is
+/// weaker than an errno and than any death (seccomp(2)): what is told is told in the place of
+/// those, in the one filter of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Told {
     /// None.
     Nothing,
     /// Those of [`Verdict::Notify`].
     Notified,
-    /// Every errno and every death of a process. A trap and the death of a thread stay the kernel's: nobody else can do them.
+    /// Every errno and every death of a process. A trap and the death of a thread stay the
+    /// kernel's: nobody else can do them.
     Everything,
 }
 
@@ -40,7 +43,10 @@ pub struct Exact {
 
 impl Exact {
     pub(super) fn tests(&self) -> Vec<Test> {
-        (0..).zip(self.arguments).map(|(argument, value)| Test::full(argument, Compare::one_of(&[value]))).collect()
+        (0..)
+            .zip(self.arguments)
+            .map(|(argument, value)| Test::full(argument, Compare::one_of(&[value])))
+            .collect()
     }
 
     /// What a filter makes of it.
@@ -51,7 +57,8 @@ impl Exact {
 }
 
 impl Filter {
-    /// The architecture of a call as the kernel names it, and its number there; `None` where this version does not know it.
+    /// The architecture of a call as the kernel names it, and its number there; `None` where this
+    /// version does not know it.
     pub fn abi_of(architecture: u32, number: u32) -> Option<(Abi, u32)> {
         match architecture {
             ARCHITECTURE if number < Abi::X32_BIT => Some((Abi::Native, number)),
@@ -65,32 +72,51 @@ impl Filter {
     pub fn judge_seen(&self, architecture: u32, number: u32, arguments: &[u64; 6]) -> Verdict {
         match Filter::abi_of(architecture, number) {
             Some((Abi::Native | Abi::X32, _)) => self.judge(number, arguments),
-            Some((abi, number)) => self.table(abi).map_or(Verdict::KillProcess, |table| table.judge(number, arguments)),
+            Some((abi, number)) => {
+                self.table(abi).map_or(Verdict::KillProcess, |table| table.judge(number, arguments))
+            }
             None => Verdict::KillProcess,
         }
     }
 
     /// What a profile's own words are told: those of `notify`.
     pub fn told(&self) -> Told {
-        let notifies = |rule: &Rule| rule.otherwise == Verdict::Notify || rule.cases.iter().any(|case| case.verdict == Verdict::Notify);
-        let any = std::iter::once(&self.native).chain(&self.others).any(|table| table.distinct().iter().any(notifies));
+        let notifies = |rule: &Rule| {
+            rule.otherwise == Verdict::Notify
+                || rule.cases.iter().any(|case| case.verdict == Verdict::Notify)
+        };
+        let any = std::iter::once(&self.native)
+            .chain(&self.others)
+            .any(|table| table.distinct().iter().any(notifies));
         if any { Told::Notified } else { Told::Nothing }
     }
 
     /// A filter of these calls alone: whoever makes another one dies.
     pub fn only(calls: impl IntoIterator<Item = (&'static str, Rule)>) -> Filter {
-        let decided = calls.into_iter().filter_map(|(name, rule)| Some((Abi::Native.number(name)?, rule, None)));
-        let known = Abi::Native.known().into_iter().map(|(number, _)| (number, Rule::always(Verdict::KillProcess), None));
-        Filter { native: Table::of(Abi::Native, Verdict::KillProcess, known.chain(decided)), others: vec![] }
+        let decided = calls
+            .into_iter()
+            .filter_map(|(name, rule)| Some((Abi::Native.number(name)?, rule, None)));
+        let known = Abi::Native
+            .known()
+            .into_iter()
+            .map(|(number, _)| (number, Rule::always(Verdict::KillProcess), None));
+        Filter {
+            native: Table::of(Abi::Native, Verdict::KillProcess, known.chain(decided)),
+            others: vec![],
+        }
     }
 
-    /// The arguments that the rule of a call looks at, as much of each as it sees; 0 for all others.
+    /// The arguments that the rule of a call looks at, as much of each as it sees; 0 for all
+    /// others.
     pub fn decisive(&self, architecture: u32, number: u32, arguments: &[u64; 6]) -> [u64; 6] {
         let mut decisive = [0; 6];
-        let rule = Filter::abi_of(architecture, number).and_then(|(abi, number)| self.table(abi)?.rule(number));
+        let rule = Filter::abi_of(architecture, number)
+            .and_then(|(abi, number)| self.table(abi)?.rule(number));
         for test in rule.iter().flat_map(|rule| &rule.cases).flat_map(|case| &case.tests) {
             let place = usize::from(test.argument);
-            let seen = arguments.get(place).map_or(0, |value| if test.width == Width::Low { value & 0xffff_ffff } else { *value });
+            let seen = arguments.get(place).map_or(0, |value| {
+                if test.width == Width::Low { value & 0xffff_ffff } else { *value }
+            });
             if let Some(decisive) = decisive.get_mut(place) {
                 *decisive |= seen;
             }
@@ -103,7 +129,9 @@ impl Filter {
     pub fn exempting(&self, calls: &[Exact]) -> Filter {
         let mut filter = self.clone();
         for call in calls {
-            filter.native.put_first(call.number, Case { tests: call.tests(), verdict: Verdict::Allow });
+            filter
+                .native
+                .put_first(call.number, Case { tests: call.tests(), verdict: Verdict::Allow });
         }
         filter
     }

@@ -49,15 +49,27 @@ impl fmt::Display for Test {
             Width::Low => format!("u32(arg{})", self.argument),
             Width::Full => format!("arg{}", self.argument),
         };
-        let masked = |mask: &u64| if *mask == u64::MAX { argument.clone() } else { format!("{argument} & {mask:#x}") };
-        let listed = |values: &[u64]| values.iter().map(|value| format!("{value:#x}")).collect::<Vec<_>>().join(", ");
+        let masked = |mask: &u64| {
+            if *mask == u64::MAX { argument.clone() } else { format!("{argument} & {mask:#x}") }
+        };
+        let listed = |values: &[u64]| {
+            values.iter().map(|value| format!("{value:#x}")).collect::<Vec<_>>().join(", ")
+        };
         match &self.compare {
             Compare::AnyBit { bits: u64::MAX } => write!(f, "{argument} != 0"),
             Compare::AnyBit { bits } => write!(f, "{argument} & {bits:#x} != 0"),
-            Compare::OneOf { mask, values } if values.len() == 1 => write!(f, "{} == {}", masked(mask), listed(values)),
-            Compare::OneOf { mask, values } => write!(f, "{} in {{{}}}", masked(mask), listed(values)),
-            Compare::NoneOf { mask, values } if values.len() == 1 => write!(f, "{} != {}", masked(mask), listed(values)),
-            Compare::NoneOf { mask, values } => write!(f, "{} not in {{{}}}", masked(mask), listed(values)),
+            Compare::OneOf { mask, values } if values.len() == 1 => {
+                write!(f, "{} == {}", masked(mask), listed(values))
+            }
+            Compare::OneOf { mask, values } => {
+                write!(f, "{} in {{{}}}", masked(mask), listed(values))
+            }
+            Compare::NoneOf { mask, values } if values.len() == 1 => {
+                write!(f, "{} != {}", masked(mask), listed(values))
+            }
+            Compare::NoneOf { mask, values } => {
+                write!(f, "{} not in {{{}}}", masked(mask), listed(values))
+            }
             Compare::Between { low, high } => write!(f, "{argument} in {low:#x}..={high:#x}"),
         }
     }
@@ -117,7 +129,8 @@ impl Serialize for Table {
     }
 }
 
-/// The native table, call by call; other architectures stand in a record of their own (see `plan --format json`).
+/// The native table, call by call; other architectures stand in a record of their own (see
+/// `plan --format json`).
 impl Serialize for Filter {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.native.serialize(serializer)

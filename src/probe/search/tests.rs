@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 /// A program for this machine with an interpreter, libraries and a RPATH.
 fn forge(interpreter: &str, needed: &[String], rpath: &str) -> Vec<u8> {
-    let machine = if cfg!(target_arch = "x86_64") { ::elf::abi::EM_X86_64 } else { ::elf::abi::EM_AARCH64 };
+    let machine =
+        if cfg!(target_arch = "x86_64") { ::elf::abi::EM_X86_64 } else { ::elf::abi::EM_AARCH64 };
     let (headers, segments) = (64, 56 * 3);
     let interpreter_at = headers + segments;
     let strings_at = interpreter_at + interpreter.len() + 1;
@@ -30,14 +31,22 @@ fn forge(interpreter: &str, needed: &[String], rpath: &str) -> Vec<u8> {
     out.extend([0, 64, 0].map(u64::to_le_bytes).concat());
     out.extend(0_u32.to_le_bytes());
     out.extend([64, 56, 3, 64, 0, 0].map(u16::to_le_bytes).concat());
-    for (kind, at, length) in [(1_u32, 0, size), (2, dynamic_at, dynamic.len() * 16), (3, interpreter_at, interpreter.len() + 1)] {
+    for (kind, at, length) in [
+        (1_u32, 0, size),
+        (2, dynamic_at, dynamic.len() * 16),
+        (3, interpreter_at, interpreter.len() + 1),
+    ] {
         out.extend(kind.to_le_bytes());
         out.extend(5_u32.to_le_bytes());
-        out.extend([at, at, at, length, length, 1].map(|number| (number as u64).to_le_bytes()).concat());
+        out.extend(
+            [at, at, at, length, length, 1].map(|number| (number as u64).to_le_bytes()).concat(),
+        );
     }
     out.extend(interpreter.bytes().chain([0]));
     out.extend(strings);
-    dynamic.iter().for_each(|(tag, value): &(u64, u64)| out.extend([tag.to_le_bytes(), value.to_le_bytes()].concat()));
+    dynamic.iter().for_each(|(tag, value): &(u64, u64)| {
+        out.extend([tag.to_le_bytes(), value.to_le_bytes()].concat())
+    });
     out
 }
 
@@ -46,7 +55,8 @@ struct Folder(std::path::PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("stockade-programs-{}-{name}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("stockade-programs-{}-{name}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
         Folder(path)
     }
@@ -74,27 +84,50 @@ fn a_forged_program_is_walked() {
     let folder = Folder::new("walked");
     let loader = folder.put("loader", &forge("", &[], ""));
     let library = folder.put("x.so", &forge("", &[], ""));
-    let program = need(&folder.put("program", &forge(&loader, &["x.so".into(), "y.so".into()], folder.0.to_str().unwrap())));
-    assert_eq!(program.pieces.keys().filter(|path| path.ends_with("/program") || **path == loader || **path == library).count(), 3);
-    assert_eq!(program.lacks, [Lack::Library { name: "y.so".into(), of: folder.0.join("program").to_str().unwrap().into() }]);
+    let program = need(&folder.put(
+        "program",
+        &forge(&loader, &["x.so".into(), "y.so".into()], folder.0.to_str().unwrap()),
+    ));
+    assert_eq!(
+        program
+            .pieces
+            .keys()
+            .filter(|path| path.ends_with("/program") || **path == loader || **path == library)
+            .count(),
+        3
+    );
+    assert_eq!(
+        program.lacks,
+        [Lack::Library {
+            name: "y.so".into(),
+            of: folder.0.join("program").to_str().unwrap().into()
+        }]
+    );
 }
 
-/// Libraries that all name each other, and many that are not there, by long lists of directories: the walk ends.
+/// Libraries that all name each other, and many that are not there, by long lists of directories:
+/// the walk ends.
 #[test]
 fn a_forged_tangle_has_an_end() {
     let folder = Folder::new("tangle");
     let loader = folder.put("loader", &forge("", &[], ""));
-    let mut rpath: String = (0..500).map(|index| format!("{}/{index}:", folder.0.display())).collect();
+    let mut rpath: String =
+        (0..500).map(|index| format!("{}/{index}:", folder.0.display())).collect();
     rpath.truncate(20_000);
     rpath.push_str(&format!(":{}", folder.0.display()));
     let names: Vec<String> = (0..800).map(|index| format!("{index}.so")).collect();
     for name in names.iter().step_by(2).take(60) {
         folder.put(name, &forge(&loader, &names, &rpath));
     }
-    let program = folder.put("program", &forge(&loader, &names, &format!("{}:{rpath}", folder.0.display())));
+    let program =
+        folder.put("program", &forge(&loader, &names, &format!("{}:{rpath}", folder.0.display())));
     let start = Instant::now();
     let program = need(&program);
-    assert!(program.lacks.iter().any(|lack| matches!(lack, Lack::TooMany(_))), "{:?}", program.lacks.len());
+    assert!(
+        program.lacks.iter().any(|lack| matches!(lack, Lack::TooMany(_))),
+        "{:?}",
+        program.lacks.len()
+    );
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 

@@ -23,7 +23,11 @@ static PLACES: AtomicU32 = AtomicU32::new(0);
 
 impl Place {
     fn new() -> Place {
-        let path = std::env::temp_dir().join(format!("stockade-load-{}-{}", std::process::id(), PLACES.fetch_add(1, Ordering::Relaxed)));
+        let path = std::env::temp_dir().join(format!(
+            "stockade-load-{}-{}",
+            std::process::id(),
+            PLACES.fetch_add(1, Ordering::Relaxed)
+        ));
         std::fs::create_dir(&path).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         let path = path.canonicalize().unwrap();
@@ -35,9 +39,16 @@ impl Place {
             home: "/home/ada".into(),
             cwd: "/work/site".into(),
             runtime_dir: Some("/run/user/1000".into()),
-            env: [("TOKEN", "hunter2-hunter2"), ("EMPTY", ""), ("BANG", "!*"), ("LINE", "a\nb"), ("UP", "x/../y"), ("WORD", "default")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
+            env: [
+                ("TOKEN", "hunter2-hunter2"),
+                ("EMPTY", ""),
+                ("BANG", "!*"),
+                ("LINE", "a\nb"),
+                ("UP", "x/../y"),
+                ("WORD", "default"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
             system_profiles: text("system"),
             user_profiles: Some(text("user")),
         };
@@ -97,7 +108,8 @@ impl Place {
         let problems = loaded.expect_err("the profile should be refused");
         let folder = format!("{}/", self.path.display());
         let line = |problem: &Problem| {
-            let place = sources.place(problem.at).map_or(String::new(), |place| format!("{place}: "));
+            let place =
+                sources.place(problem.at).map_or(String::new(), |place| format!("{place}: "));
             let help = problem.help.as_ref().map_or(String::new(), |help| format!(" ({help})"));
             format!("{place}{}{help}", problem.message).replace(&folder, "")
         };

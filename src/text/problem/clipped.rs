@@ -1,4 +1,5 @@
-//! A text of a profile as it can be drawn: without what drives a terminal, and without lines as long as a file. Places stay right.
+//! A text of a profile as it can be drawn: without what drives a terminal, and without lines as
+//! long as a file. Places stay right.
 
 use crate::text::problem::is_hostile;
 
@@ -19,7 +20,8 @@ pub struct Clipped {
 impl Clipped {
     /// Cuts the lines of a text.
     pub fn new(text: &str) -> Clipped {
-        let mut clipped = Clipped { text: String::with_capacity(text.len().min(1 << 16)), cuts: vec![] };
+        let mut clipped =
+            Clipped { text: String::with_capacity(text.len().min(1 << 16)), cuts: vec![] };
         let mut start = 0;
         // The mark that a text may begin with is not drawn.
         let text = match text.strip_prefix(MARK) {
@@ -32,7 +34,10 @@ impl Clipped {
         };
         for line in text.split_inclusive('\n') {
             let body = line.strip_suffix('\n').unwrap_or(line);
-            let keep = (0..=LINE_SHOWN.min(body.len())).rev().find(|at| body.is_char_boundary(*at)).unwrap_or(0);
+            let keep = (0..=LINE_SHOWN.min(body.len()))
+                .rev()
+                .find(|at| body.is_char_boundary(*at))
+                .unwrap_or(0);
             clipped.text.push_str(&body[..keep]);
             if keep < body.len() {
                 clipped.cuts.push((start + keep, body.len() - keep));
@@ -43,14 +48,17 @@ impl Clipped {
         clipped
     }
 
-    /// Where a byte of the whole text is in the cut one; what was cut away is at the end of its line.
+    /// Where a byte of the whole text is in the cut one; what was cut away is at the end of its
+    /// line.
     pub fn place(&self, offset: usize) -> usize {
-        let gone: usize = self.cuts.iter().map(|(from, length)| offset.saturating_sub(*from).min(*length)).sum();
+        let gone: usize =
+            self.cuts.iter().map(|(from, length)| offset.saturating_sub(*from).min(*length)).sum();
         (offset - gone).min(self.text.len())
     }
 }
 
-/// The text with hostile characters replaced by a character of the same length in bytes, so that spans stay right.
+/// The text with hostile characters replaced by a character of the same length in bytes, so that
+/// spans stay right.
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let body = text.strip_prefix(MARK).unwrap_or(text);

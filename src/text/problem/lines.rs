@@ -1,21 +1,43 @@
-//! A sentence in lines of a width. What is to be pasted is never broken: a line of TOML or a command, cut in two, is another one.
+//! A sentence in lines of a width. What is to be pasted is never broken: a line of TOML or a
+//! command, cut in two, is another one.
 
 use unicode_width::UnicodeWidthStr;
 
 /// Words with which commands in help begin.
-const COMMANDS: &[&str] =
-    &["stockade ", "mkdir ", "touch ", "chmod ", "chown ", "usermod ", "sysctl ", "export ", "sudo ", "printf ", "echo ", "apt-get "];
+const COMMANDS: &[&str] = &[
+    "stockade ",
+    "mkdir ",
+    "touch ",
+    "chmod ",
+    "chown ",
+    "usermod ",
+    "sysctl ",
+    "export ",
+    "sudo ",
+    "printf ",
+    "echo ",
+    "apt-get ",
+];
 
-/// Wraps a text. TOML or a command behind a colon has a line of its own where it does not fit, or where words follow it: a `;` that
-/// is pasted with it is a syntax error.
+/// Wraps a text. TOML or a command behind a colon has a line of its own where it does not fit, or
+/// where words follow it: a `;` that is pasted with it is a syntax error.
 pub fn fit(text: &str, width: usize) -> String {
-    let colon = text.match_indices(": ").map(|(at, _)| (&text[..at], &text[at + 2..])).find(|(_, code)| is_code(code));
+    let colon = text
+        .match_indices(": ")
+        .map(|(at, _)| (&text[..at], &text[at + 2..]))
+        .find(|(_, code)| is_code(code));
     match colon.map(|(words, code)| (words, code, clause(code))) {
         Some((words, _, Some((code, rest)))) => {
-            return format!("{}:\n  {code}\n{}", fit(words, width.saturating_sub(1)), fit(rest, width));
+            return format!(
+                "{}:\n  {code}\n{}",
+                fit(words, width.saturating_sub(1)),
+                fit(rest, width)
+            );
         }
         _ if text.width() <= width => return text.to_owned(),
-        Some((words, code, None)) => return format!("{}:\n  {code}", fit(words, width.saturating_sub(1))),
+        Some((words, code, None)) => {
+            return format!("{}:\n  {code}", fit(words, width.saturating_sub(1)));
+        }
         None => {}
     }
     let mut out = String::with_capacity(text.len() + 8);
@@ -38,16 +60,21 @@ pub fn fit(text: &str, width: usize) -> String {
 
 /// What stands before a semicolon outside of quotes, and behind it.
 fn clause(text: &str) -> Option<(&str, &str)> {
-    text.match_indices("; ").find(|(at, _)| text[..*at].matches('"').count().is_multiple_of(2)).map(|(at, _)| (&text[..at], &text[at + 2..]))
+    text.match_indices("; ")
+        .find(|(at, _)| text[..*at].matches('"').count().is_multiple_of(2))
+        .map(|(at, _)| (&text[..at], &text[at + 2..]))
 }
 
 fn is_code(text: &str) -> bool {
     let bare = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let key = text.split_once(" = ").is_some_and(|(key, _)| !key.is_empty() && key.chars().all(bare));
-    key || text.starts_with(['"', '[', '{']) || COMMANDS.iter().any(|command| text.starts_with(command))
+    let key =
+        text.split_once(" = ").is_some_and(|(key, _)| !key.is_empty() && key.chars().all(bare));
+    key || text.starts_with(['"', '[', '{'])
+        || COMMANDS.iter().any(|command| text.starts_with(command))
 }
 
-/// The words of a text; what stands in quotes or brackets is one with its neighbours, and so is a key with its value.
+/// The words of a text; what stands in quotes or brackets is one with its neighbours, and so is a
+/// key with its value.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = vec![];
     let (mut start, mut quote, mut depth) = (0, false, 0usize);
@@ -86,14 +113,29 @@ mod tests {
         assert_eq!(fit("short", 80), "short");
         assert_eq!(fit("one two three", 7), "one two\nthree");
         let toml = "\"/a long/path\" = { bind = \"/x\", access = \"rw\" }";
-        assert_eq!(fit(&format!("give it away, or say so: {toml}"), 30), format!("give it away, or say so:\n  {toml}"));
-        assert_eq!(fit(&format!("write {toml} or not at all"), 20), format!("write\n{toml}\nor not at all"));
-        assert_eq!(fit("make it first: mkdir -p /some/where/far/away", 20), "make it first:\n  mkdir -p /some/where/far/away");
+        assert_eq!(
+            fit(&format!("give it away, or say so: {toml}"), 30),
+            format!("give it away, or say so:\n  {toml}")
+        );
+        assert_eq!(
+            fit(&format!("write {toml} or not at all"), 20),
+            format!("write\n{toml}\nor not at all")
+        );
+        assert_eq!(
+            fit("make it first: mkdir -p /some/where/far/away", 20),
+            "make it first:\n  mkdir -p /some/where/far/away"
+        );
         let two = format!("keep it: {toml}; or name it: {toml}");
         assert_eq!(fit(&two, 30), format!("keep it:\n  {toml}\nor name it:\n  {toml}"));
         assert_eq!(fit("so: a = 1; or so: b = 2", 80), "so:\n  a = 1\nor so: b = 2");
-        assert_eq!(fit("leave it out: as all others do in this case", 20), "leave it out: as all\nothers do in this\ncase");
-        assert_eq!(fit("an \"open quote that goes on and on", 12), "an \"open\nquote that\ngoes on and\non");
+        assert_eq!(
+            fit("leave it out: as all others do in this case", 20),
+            "leave it out: as all\nothers do in this\ncase"
+        );
+        assert_eq!(
+            fit("an \"open quote that goes on and on", 12),
+            "an \"open\nquote that\ngoes on and\non"
+        );
         assert_eq!(fit("set net.x = 1 there", 8), "set\nnet.x = 1\nthere");
     }
 }

@@ -41,7 +41,9 @@ pub(super) struct Somewhere {
 impl Somewhere {
     pub(super) fn of(at: Span, sources: &Sources) -> Somewhere {
         match sources.place(at) {
-            Some(Place { file, line, column }) => Somewhere { file: Some(file), line: Some(line), column: Some(column) },
+            Some(Place { file, line, column }) => {
+                Somewhere { file: Some(file), line: Some(line), column: Some(column) }
+            }
             None => Somewhere { file: None, line: None, column: None },
         }
     }
@@ -57,7 +59,10 @@ impl<'a> Record<'a> {
             place: Somewhere::of(problem.at, sources),
             length: problem.at.end - problem.at.start,
             label: &problem.label,
-            also: places(problem, sources).into_iter().map(|(at, label)| Also { place: Somewhere::of(at, sources), label }).collect(),
+            also: places(problem, sources)
+                .into_iter()
+                .map(|(at, label)| Also { place: Somewhere::of(at, sources), label })
+                .collect(),
             help: problem.help.as_deref(),
         }
     }

@@ -5,13 +5,16 @@ use crate::text::problem::clipped::{Clipped, visible};
 use crate::text::problem::lines::fit;
 use crate::text::problem::{Problem, Severity, escape, places};
 use crate::text::source::{Sources, Span};
-use miette::{Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+use miette::{
+    Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents,
+};
 use std::fmt;
 
 /// How many line breaks are drawn of one value.
 const MOST_LINES: usize = 4;
 
-/// A problem dressed for miette: spans relative to the one file that is shown; places in other files become help lines.
+/// A problem dressed for miette: spans relative to the one file that is shown; places in other
+/// files become help lines.
 #[derive(Debug)]
 pub(super) struct Shown {
     code: String,
@@ -32,20 +35,35 @@ impl Shown {
             Some(help) if problem.in_lines => help.split('\n').collect(),
             other => other.iter().map(String::as_str).collect(),
         };
-        let mut help: Vec<String> = lines.into_iter().map(|help| fit(&escape(help), of_help)).collect();
+        let mut help: Vec<String> =
+            lines.into_iter().map(|help| fit(&escape(help), of_help)).collect();
         let (mut labels, mut starts) = (vec![], vec![]);
         if let Some(file) = main {
             let local = |span: Span| {
-                let place = |offset: u32| clipped.as_ref().map_or(0, |clipped| clipped.place((offset - file.base) as usize));
+                let place = |offset: u32| {
+                    clipped
+                        .as_ref()
+                        .map_or(0, |clipped| clipped.place((offset - file.base) as usize))
+                };
                 let (start, end) = (place(span.start), place(span.end));
-                let covered = clipped.as_ref().and_then(|clipped| clipped.text.get(start..end)).unwrap_or("");
+                let covered =
+                    clipped.as_ref().and_then(|clipped| clipped.text.get(start..end)).unwrap_or("");
                 // Of a value of many lines the first says which it is.
-                let first = covered.find('\n').filter(|_| covered.bytes().filter(|byte| *byte == b'\n').count() > MOST_LINES);
+                let first = covered
+                    .find('\n')
+                    .filter(|_| covered.bytes().filter(|byte| *byte == b'\n').count() > MOST_LINES);
                 (start, first.unwrap_or(end - start))
             };
-            let start = |span: Span| sources.place(span).map(|place| (local(span).0, (place.line as usize, place.column as usize)));
+            let start = |span: Span| {
+                sources
+                    .place(span)
+                    .map(|place| (local(span).0, (place.line as usize, place.column as usize)))
+            };
             starts.extend(start(problem.at));
-            labels.push(LabeledSpan::new_primary_with_span(Some(escape(&problem.label)), local(problem.at)));
+            labels.push(LabeledSpan::new_primary_with_span(
+                Some(escape(&problem.label)),
+                local(problem.at),
+            ));
             for (at, words) in &places(problem, sources) {
                 match sources.place(*at) {
                     Some(_) if sources.source(*at).is_some_and(|other| other.base == file.base) => {
@@ -58,17 +76,25 @@ impl Shown {
             }
         }
         Shown {
-            code: explain::number(problem.code).map_or_else(|| problem.code.to_owned(), |number| format!("{} [{number}]", problem.code)),
+            code: explain::number(problem.code).map_or_else(
+                || problem.code.to_owned(),
+                |number| format!("{} [{number}]", problem.code),
+            ),
             severity: problem.severity(),
             message: fit(&escape(&problem.message), of_message),
             help: (!help.is_empty()).then(|| help.join("\n")),
-            source: main.zip(clipped.as_ref()).map(|(file, clipped)| Drawn { name: escape(&file.name), text: clipped.text.clone(), starts }),
+            source: main.zip(clipped.as_ref()).map(|(file, clipped)| Drawn {
+                name: escape(&file.name),
+                text: clipped.text.clone(),
+                starts,
+            }),
             labels,
         }
     }
 }
 
-/// A text with the places that headings name: miette counts columns in bytes, and of what was cut away it knows nothing.
+/// A text with the places that headings name: miette counts columns in bytes, and of what was cut
+/// away it knows nothing.
 #[derive(Debug)]
 struct Drawn {
     name: String,
@@ -78,13 +104,27 @@ struct Drawn {
 }
 
 impl SourceCode for Drawn {
-    fn read_span<'a>(&'a self, span: &SourceSpan, before: usize, after: usize) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         let found = self.text.read_span(span, before, after)?;
         // It asks for the bare span to name the place.
-        let known = self.starts.iter().find(|(start, _)| (before, after, *start) == (0, 0, span.offset()));
-        let (line, column) = known.map_or((found.line(), found.column()), |(_, (line, column))| (line - 1, column - 1));
+        let known =
+            self.starts.iter().find(|(start, _)| (before, after, *start) == (0, 0, span.offset()));
+        let (line, column) = known
+            .map_or((found.line(), found.column()), |(_, (line, column))| (line - 1, column - 1));
         let (data, span, count) = (found.data(), *found.span(), found.line_count());
-        Ok(Box::new(MietteSpanContents::new_named(self.name.clone(), data, span, line, column, count)))
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            data,
+            span,
+            line,
+            column,
+            count,
+        )))
     }
 }
 
@@ -113,6 +153,8 @@ impl Diagnostic for Shown {
         self.source.as_ref().map(|source| source as &dyn SourceCode)
     }
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        (!self.labels.is_empty()).then(|| Box::new(self.labels.clone().into_iter()) as Box<dyn Iterator<Item = LabeledSpan>>)
+        (!self.labels.is_empty()).then(|| {
+            Box::new(self.labels.clone().into_iter()) as Box<dyn Iterator<Item = LabeledSpan>>
+        })
     }
 }

@@ -10,17 +10,28 @@ fn suggestions_are_near_or_absent() {
 #[test]
 fn a_line_that_is_too_long_to_draw_is_cut() {
     let mut sources = Sources::default();
-    let base = sources.add("p.toml", &format!("a = 1\n{} = 1\nb = 1\n\n\nc = 1\n", "x".repeat(70_000)));
-    let shown = |start: u32| Problems::from(Problem::new("t::x", Span { start, end: start + 3 }, "bad")).render(&sources, Style::Plain);
+    let base =
+        sources.add("p.toml", &format!("a = 1\n{} = 1\nb = 1\n\n\nc = 1\n", "x".repeat(70_000)));
+    let shown = |start: u32| {
+        Problems::from(Problem::new("t::x", Span { start, end: start + 3 }, "bad"))
+            .render(&sources, Style::Plain)
+    };
     let (long, last, past) = (shown(base + 70_000), shown(base + 70_018), shown(base + 70_900));
-    assert!(long.contains("p.toml:2:69995") && long.len() < 2_000 && last.contains("c = 1") && !past.is_empty(), "{long}{last}{past}");
+    assert!(
+        long.contains("p.toml:2:69995")
+            && long.len() < 2_000
+            && last.contains("c = 1")
+            && !past.is_empty(),
+        "{long}{last}{past}"
+    );
 }
 
 #[test]
 fn a_place_in_another_text_of_the_same_name_is_told_in_words() {
     let mut sources = Sources::default();
     let (first, second) = (sources.add("--config", "a = 1"), sources.add("--config", "bcd = 2"));
-    let problem = Problem::new("t::x", Span { start: second, end: second + 3 }, "bad").also(Span { start: first, end: first + 1 }, "was here");
+    let problem = Problem::new("t::x", Span { start: second, end: second + 3 }, "bad")
+        .also(Span { start: first, end: first + 1 }, "was here");
     let shown = Problems::from(problem).render(&sources, Style::Plain);
     assert!(shown.contains("--config:1:1: was here") && shown.contains("bcd = 2"), "{shown}");
 }
@@ -29,14 +40,25 @@ fn a_place_in_another_text_of_the_same_name_is_told_in_words() {
 fn control_characters_are_shown_not_sent() {
     assert_eq!(escape("a\x1b]0;x\x07b"), "a\\u{1b}]0;x\\u{7}b");
     // Neither does it begin a line, a column, or hide.
-    assert_eq!(escape("a\n\t\u{61c}\u{2028}\u{2029}\u{feff}\u{200b}"), r"a\n\t\u{61c}\u{2028}\u{2029}\u{feff}\u{200b}");
+    assert_eq!(
+        escape("a\n\t\u{61c}\u{2028}\u{2029}\u{feff}\u{200b}"),
+        r"a\n\t\u{61c}\u{2028}\u{2029}\u{feff}\u{200b}"
+    );
     assert_eq!(escape_lines("a\n\tb\x1b"), "a\n\tb\\u{1b}");
     let mut sources = Sources::default();
     let base = sources.add("p\x1b.toml", "a = '\x1b[31m'\n");
     let problem = Problem::new("t::x", Span { start: base, end: base + 1 }, "bad \u{202e} thing");
     let shown = Problems::from(problem).render(&sources, Style::Plain);
     assert!(!shown.contains('\x1b') && !shown.contains('\u{202e}'), "{shown}");
-    let json = Problems::from(Problem::new("t::x", Span { start: base, end: base + 1 }, "\u{202e}\u{9b}é\n")).json(&sources);
+    let json = Problems::from(Problem::new(
+        "t::x",
+        Span { start: base, end: base + 1 },
+        "\u{202e}\u{9b}é\n",
+    ))
+    .json(&sources);
     assert!(json.contains(r#""\u202e\u009bé\n""#), "{json}");
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()[0]["message"], "\u{202e}\u{9b}é\n");
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()[0]["message"],
+        "\u{202e}\u{9b}é\n"
+    );
 }

@@ -23,17 +23,35 @@ const LOCKED: Cell = Refused("launch::step");
 const ROOTS_WORD: Cell = Nothing("it is a word to root alone, in profiles that others start, too");
 
 pub const ROWS: &[Row] = &[
-    grant("mounts.bind", act("mounts.\"{P}/data\" = { bind = \"{P}/data\" }", "cat {P}/data/file", "data", "status 1")),
+    grant(
+        "mounts.bind",
+        act(
+            "mounts.\"{P}/data\" = { bind = \"{P}/data\" }",
+            "cat {P}/data/file",
+            "data",
+            "status 1",
+        ),
+    ),
     grant(
         "mounts.bind.access",
-        act("mounts.\"{P}/data\" = { bind = \"{P}/data\", access = \"ro\" }", "touch {P}/data/{id} && echo written", "status 1", "written")
-            .against("mounts.\"{P}/data\" = { bind = \"{P}/data\", access = \"rw\" }"),
+        act(
+            "mounts.\"{P}/data\" = { bind = \"{P}/data\", access = \"ro\" }",
+            "touch {P}/data/{id} && echo written",
+            "status 1",
+            "written",
+        )
+        .against("mounts.\"{P}/data\" = { bind = \"{P}/data\", access = \"rw\" }"),
     ),
     // Control groups are mounted there on every machine.
     mount(
         "mounts.bind.recursive",
-        act("mounts.\"/made\" = { bind = \"/sys/fs\", recursive = false }", "ls -A /made/cgroup | wc -l", "0", OTHER)
-            .against("mounts.\"/made\" = { bind = \"/sys/fs\" }"),
+        act(
+            "mounts.\"/made\" = { bind = \"/sys/fs\", recursive = false }",
+            "ls -A /made/cgroup | wc -l",
+            "0",
+            OTHER,
+        )
+        .against("mounts.\"/made\" = { bind = \"/sys/fs\" }"),
     )
     .user(Own, LOCKED)
     .user(Nested, LOCKED)
@@ -41,15 +59,25 @@ pub const ROWS: &[Row] = &[
     .user(Without, LOCKED),
     mount(
         "mounts.bind.exec",
-        act("mounts.\"{P}/bin\" = { bind = \"{P}/bin\", exec = false }", "{P}/bin/act domainname", "status 126", "(none)")
-            .against("mounts.\"{P}/bin\" = { bind = \"{P}/bin\" }"),
+        act(
+            "mounts.\"{P}/bin\" = { bind = \"{P}/bin\", exec = false }",
+            "{P}/bin/act domainname",
+            "status 126",
+            "(none)",
+        )
+        .against("mounts.\"{P}/bin\" = { bind = \"{P}/bin\" }"),
     )
     .but(Host, Refused("landlock::narrower"))
     .but(Alone, Refused("landlock::narrower")),
     grant(
         "mounts.bind.missing",
-        act("mounts.\"{P}/absent\" = { bind = \"{P}/absent\", missing = \"skip\" }", "echo started", "started", "status 125")
-            .against("mounts.\"{P}/absent\" = { bind = \"{P}/absent\" }"),
+        act(
+            "mounts.\"{P}/absent\" = { bind = \"{P}/absent\", missing = \"skip\" }",
+            "echo started",
+            "started",
+            "status 125",
+        )
+        .against("mounts.\"{P}/absent\" = { bind = \"{P}/absent\" }"),
     ),
     mount(
         "mounts.bind.missing = \"create\"",
@@ -59,12 +87,19 @@ pub const ROWS: &[Row] = &[
             "made",
             "status 2",
         )
-        .against("mounts.\"{P}/records/{id}\" = { bind = \"{P}/records/{id}\", missing = \"skip\" }"),
+        .against(
+            "mounts.\"{P}/records/{id}\" = { bind = \"{P}/records/{id}\", missing = \"skip\" }",
+        ),
     ),
     grant(
         "mounts.bind.broad",
-        act("mounts.\"/opt\" = { bind = \"/opt\", access = \"rw\", broad = \"skip\" }", "echo started", "started", "status 125")
-            .against("mounts.\"/opt\" = { bind = \"/opt\", access = \"rw\" }"),
+        act(
+            "mounts.\"/opt\" = { bind = \"/opt\", access = \"rw\", broad = \"skip\" }",
+            "echo started",
+            "started",
+            "status 125",
+        )
+        .against("mounts.\"/opt\" = { bind = \"/opt\", access = \"rw\" }"),
     ),
     grant(
         "mounts.bind.sockets",
@@ -105,25 +140,48 @@ pub const ROWS: &[Row] = &[
     .user(Alone, ROOTS_WORD),
     mount(
         "mounts.tmpfs",
-        act("mounts.\"/made\" = { tmpfs = \"64k\" }", "head -c 1000000 /dev/zero >/made/file; stat -c %s /made/file", "65536", "1000000")
-            .against("mounts.\"/made\" = { tmpfs = \"64M\" }"),
+        act(
+            "mounts.\"/made\" = { tmpfs = \"64k\" }",
+            "head -c 1000000 /dev/zero >/made/file; stat -c %s /made/file",
+            "65536",
+            "1000000",
+        )
+        .against("mounts.\"/made\" = { tmpfs = \"64M\" }"),
     ),
     mount(
         "mounts.tmpfs.inodes",
-        act("mounts.\"/made\" = { tmpfs = \"1M\", inodes = 4 }", "cd /made; touch 1 2 3 4 5 6; ls | wc -l", "3", "6")
-            .against("mounts.\"/made\" = { tmpfs = \"1M\" }"),
+        act(
+            "mounts.\"/made\" = { tmpfs = \"1M\", inodes = 4 }",
+            "cd /made; touch 1 2 3 4 5 6; ls | wc -l",
+            "3",
+            "6",
+        )
+        .against("mounts.\"/made\" = { tmpfs = \"1M\" }"),
     ),
     mount(
         "mounts.tmpfs.mode",
-        act("mounts.\"/made\" = { tmpfs = \"1M\", mode = \"0700\" }", "stat -c %a /made", "700", "755")
-            .against("mounts.\"/made\" = { tmpfs = \"1M\" }"),
+        act(
+            "mounts.\"/made\" = { tmpfs = \"1M\", mode = \"0700\" }",
+            "stat -c %a /made",
+            "700",
+            "755",
+        )
+        .against("mounts.\"/made\" = { tmpfs = \"1M\" }"),
     ),
     mount(
         "mounts.tmpfs.exec",
-        act("mounts.\"/made\" = { tmpfs = \"8M\", exec = true }", "cp {P}/act /made/act && /made/act domainname", "(none)", "status 126")
-            .against("mounts.\"/made\" = { tmpfs = \"8M\" }"),
+        act(
+            "mounts.\"/made\" = { tmpfs = \"8M\", exec = true }",
+            "cp {P}/act /made/act && /made/act domainname",
+            "(none)",
+            "status 126",
+        )
+        .against("mounts.\"/made\" = { tmpfs = \"8M\" }"),
     ),
-    mount("mounts.proc", act("mounts.\"/made\" = { proc = {} }", "cat /made/self/comm", "cat", "status 1")),
+    mount(
+        "mounts.proc",
+        act("mounts.\"/made\" = { proc = {} }", "cat /made/self/comm", "cat", "status 1"),
+    ),
     mount(
         "mounts.proc.hidepid",
         act(
@@ -136,38 +194,120 @@ pub const ROWS: &[Row] = &[
     ),
     mount(
         "mounts.proc.subset",
-        act("mounts.\"/made\" = { proc = { subset = \"pid\" } }", "cat /made/uptime >/dev/null && echo read", "status 1", "read")
-            .against("mounts.\"/made\" = { proc = {} }"),
+        act(
+            "mounts.\"/made\" = { proc = { subset = \"pid\" } }",
+            "cat /made/uptime >/dev/null && echo read",
+            "status 1",
+            "read",
+        )
+        .against("mounts.\"/made\" = { proc = {} }"),
     ),
-    grant("mounts.dev", act("mounts.\"/dev\" = { dev = [\"{D}\"] }", "true <{D} && echo opened", "opened", "status 2")),
-    grant("mounts.device", act("mounts.\"{D}\" = { device = \"{D}\" }", "true <{D} && echo opened", "opened", "status 2")),
-    mount("mounts.socket", SOCKET).but(Host, Since(SOCKET_ALONE, 9, ANY_SOCKET)).but(Alone, Since(SOCKET_ALONE, 9, ANY_SOCKET)),
-    mount("mounts.sysfs", act("mounts.\"/sys\" = { sysfs = true }", "ls -d /sys/class", "/sys/class", "status 2")),
-    mount("mounts.mqueue", act("mounts.\"/dev/mqueue\" = { mqueue = true }", "ls -d /dev/mqueue", "/dev/mqueue", "status 2")),
-    mount("mounts.dir", act("mounts.\"/made\" = { dir = \"0700\" }", "stat -c %a /made", "700", "status 1")),
-    mount("mounts.symlink", act("mounts.\"/made\" = { symlink = \"/usr/bin\" }", "readlink /made", "/usr/bin", "status 1")),
-    mount("mounts.text", act("mounts.\"/made\" = { text = \"said\" }", "cat /made", "said", "status 1")),
+    grant(
+        "mounts.dev",
+        act(
+            "mounts.\"/dev\" = { dev = [\"{D}\"] }",
+            "true <{D} && echo opened",
+            "opened",
+            "status 2",
+        ),
+    ),
+    grant(
+        "mounts.device",
+        act(
+            "mounts.\"{D}\" = { device = \"{D}\" }",
+            "true <{D} && echo opened",
+            "opened",
+            "status 2",
+        ),
+    ),
+    mount("mounts.socket", SOCKET)
+        .but(Host, Since(SOCKET_ALONE, 9, ANY_SOCKET))
+        .but(Alone, Since(SOCKET_ALONE, 9, ANY_SOCKET)),
+    mount(
+        "mounts.sysfs",
+        act("mounts.\"/sys\" = { sysfs = true }", "ls -d /sys/class", "/sys/class", "status 2"),
+    ),
+    mount(
+        "mounts.mqueue",
+        act(
+            "mounts.\"/dev/mqueue\" = { mqueue = true }",
+            "ls -d /dev/mqueue",
+            "/dev/mqueue",
+            "status 2",
+        ),
+    ),
+    mount(
+        "mounts.dir",
+        act("mounts.\"/made\" = { dir = \"0700\" }", "stat -c %a /made", "700", "status 1"),
+    ),
+    mount(
+        "mounts.symlink",
+        act(
+            "mounts.\"/made\" = { symlink = \"/usr/bin\" }",
+            "readlink /made",
+            "/usr/bin",
+            "status 1",
+        ),
+    ),
+    mount(
+        "mounts.text",
+        act("mounts.\"/made\" = { text = \"said\" }", "cat /made", "said", "status 1"),
+    ),
     mount(
         "mounts.text.mode",
-        act("mounts.\"/made\" = { text = \"said\", mode = \"0600\" }", "stat -c %a /made", "600", "644")
-            .against("mounts.\"/made\" = { text = \"said\" }"),
+        act(
+            "mounts.\"/made\" = { text = \"said\", mode = \"0600\" }",
+            "stat -c %a /made",
+            "600",
+            "644",
+        )
+        .against("mounts.\"/made\" = { text = \"said\" }"),
     ),
-    mount("mounts.fd", watched("mounts.\"/made\" = { fd = 7 }", "$RUN cat /made 7<{P}/token", "token", "status 1")),
+    mount(
+        "mounts.fd",
+        watched("mounts.\"/made\" = { fd = 7 }", "$RUN cat /made 7<{P}/token", "token", "status 1"),
+    ),
     mount(
         "mounts.fd.mode",
-        watched("mounts.\"/made\" = { fd = 7, mode = \"0600\" }", "$RUN stat -c %a /made 7<{P}/token", "600", "400")
-            .against("mounts.\"/made\" = { fd = 7 }"),
+        watched(
+            "mounts.\"/made\" = { fd = 7, mode = \"0600\" }",
+            "$RUN stat -c %a /made 7<{P}/token",
+            "600",
+            "400",
+        )
+        .against("mounts.\"/made\" = { fd = 7 }"),
     ),
-    mount("mounts.env", act("mounts.\"/made\" = { env = \"CALLER\" }", "cat /made", "the caller's", "status 1")),
+    mount(
+        "mounts.env",
+        act("mounts.\"/made\" = { env = \"CALLER\" }", "cat /made", "the caller's", "status 1"),
+    ),
     mount(
         "mounts.env.mode",
-        act("mounts.\"/made\" = { env = \"CALLER\", mode = \"0600\" }", "stat -c %a /made", "600", "400")
-            .against("mounts.\"/made\" = { env = \"CALLER\" }"),
+        act(
+            "mounts.\"/made\" = { env = \"CALLER\", mode = \"0600\" }",
+            "stat -c %a /made",
+            "600",
+            "400",
+        )
+        .against("mounts.\"/made\" = { env = \"CALLER\" }"),
     ),
-    mount("mounts.hide", act("mounts.\"/etc/passwd\" = { hide = true }", "cat /etc/passwd >/dev/null && echo read", "status 1", "read")),
+    mount(
+        "mounts.hide",
+        act(
+            "mounts.\"/etc/passwd\" = { hide = true }",
+            "cat /etc/passwd >/dev/null && echo read",
+            "status 1",
+            "read",
+        ),
+    ),
     mount(
         "mounts.hide.missing",
-        act("mounts.\"/etc/absent\" = { hide = true, missing = \"skip\" }", "echo started", "started", "status 125")
-            .against("mounts.\"/etc/absent\" = { hide = true }"),
+        act(
+            "mounts.\"/etc/absent\" = { hide = true, missing = \"skip\" }",
+            "echo started",
+            "started",
+            "status 125",
+        )
+        .against("mounts.\"/etc/absent\" = { hide = true }"),
     ),
 ];

@@ -11,7 +11,13 @@ macro_rules! join {
             concat!($key, ".join"),
             watched(
                 concat!($key, " = { join = \"/proc/{H}/ns/", $kind, "\" }"),
-                concat!("{P}/watch '[ $(readlink /proc/$PID/ns/", $kind, ") = $(readlink /proc/$HOLDER/ns/", $kind, ") ] && echo joined'"),
+                concat!(
+                    "{P}/watch '[ $(readlink /proc/$PID/ns/",
+                    $kind,
+                    ") = $(readlink /proc/$HOLDER/ns/",
+                    $kind,
+                    ") ] && echo joined'"
+                ),
                 "joined",
                 "",
             ),
@@ -28,7 +34,10 @@ macro_rules! join {
 const JOIN: Cell = Refused("launch::step");
 
 pub const ROWS: &[Row] = &[
-    plain("namespaces.all", "", Held(ALL)).but(Host, Held(SHARED_IPC)).but(Joined, Held(SHARED_IPC)).but(Alone, Nothing("it makes this mode")),
+    plain("namespaces.all", "", Held(ALL))
+        .but(Host, Held(SHARED_IPC))
+        .but(Joined, Held(SHARED_IPC))
+        .but(Alone, Nothing("it makes this mode")),
     plain("namespaces.user", "namespaces.user = \"host\"", Refused("namespaces::user"))
         .root(Root, Held(USERS))
         .root(Host, Held(USERS))
@@ -42,7 +51,11 @@ pub const ROWS: &[Row] = &[
     kind("namespaces.pid", PIDS, watched("namespaces.pid = \"new\"", PID, "another", "the host's"))
         .but(Host, Held(SHARED_PID))
         .but(Joined, Held(SHARED_PID)),
-    kind("namespaces.ipc", SHARED_IPC, watched("namespaces.ipc = \"new\"", IPC, "another", "the host's")),
+    kind(
+        "namespaces.ipc",
+        SHARED_IPC,
+        watched("namespaces.ipc = \"new\"", IPC, "another", "the host's"),
+    ),
     kind(
         "namespaces.uts",
         watched("namespaces.uts = \"host\"", UTS, "the host's", "another"),
@@ -58,16 +71,54 @@ pub const ROWS: &[Row] = &[
         watched("namespaces.time = \"host\"", TIME, "the host's", "another"),
         watched("namespaces.time = \"new\"", TIME, "another", "the host's"),
     ),
-    row("namespaces.hostname", act("namespaces.hostname = \"inside\"", "uname -n", "inside", "stockade")).but(Alone, Refused("namespaces::uts")),
-    row("namespaces.domainname", act("namespaces.domainname = \"inside\"", "{P}/act domainname", "inside", "(none)"))
-        .but(Alone, Refused("namespaces::uts")),
-    clock("namespaces.time-offsets", act("namespaces.time-offsets = { monotonic = \"5000d\", boottime = \"5000d\" }", BOOTTIME, "moved", "status 1")),
-    clock("namespaces.time-offsets.monotonic", act("namespaces.time-offsets = { monotonic = \"5000d\" }", MONOTONIC, "moved", "status 1")),
-    clock("namespaces.time-offsets.boottime", act("namespaces.time-offsets = { boottime = \"5000d\" }", BOOTTIME, "moved", "status 1")),
-    row("namespaces.nested", act("namespaces.nested = [\"user\", \"pid\"]", TWO_KINDS, "two", "status 1"))
-        .but(Nested, Held(act("namespaces.nested = [\"user\", \"pid\"]", TWO_KINDS, "two", "status 1").against("namespaces.nested = true")))
-        .but(Listed, Held(act("namespaces.nested = false", TWO_KINDS, "status 1", "two").against("namespaces.nested = [\"user\", \"pid\"]"))),
-    row("namespaces.nested = true", NESTED).but(Host, Refused("landlock::alone")).but(Alone, Refused("landlock::alone")),
+    row(
+        "namespaces.hostname",
+        act("namespaces.hostname = \"inside\"", "uname -n", "inside", "stockade"),
+    )
+    .but(Alone, Refused("namespaces::uts")),
+    row(
+        "namespaces.domainname",
+        act("namespaces.domainname = \"inside\"", "{P}/act domainname", "inside", "(none)"),
+    )
+    .but(Alone, Refused("namespaces::uts")),
+    clock(
+        "namespaces.time-offsets",
+        act(
+            "namespaces.time-offsets = { monotonic = \"5000d\", boottime = \"5000d\" }",
+            BOOTTIME,
+            "moved",
+            "status 1",
+        ),
+    ),
+    clock(
+        "namespaces.time-offsets.monotonic",
+        act("namespaces.time-offsets = { monotonic = \"5000d\" }", MONOTONIC, "moved", "status 1"),
+    ),
+    clock(
+        "namespaces.time-offsets.boottime",
+        act("namespaces.time-offsets = { boottime = \"5000d\" }", BOOTTIME, "moved", "status 1"),
+    ),
+    row(
+        "namespaces.nested",
+        act("namespaces.nested = [\"user\", \"pid\"]", TWO_KINDS, "two", "status 1"),
+    )
+    .but(
+        Nested,
+        Held(
+            act("namespaces.nested = [\"user\", \"pid\"]", TWO_KINDS, "two", "status 1")
+                .against("namespaces.nested = true"),
+        ),
+    )
+    .but(
+        Listed,
+        Held(
+            act("namespaces.nested = false", TWO_KINDS, "status 1", "two")
+                .against("namespaces.nested = [\"user\", \"pid\"]"),
+        ),
+    ),
+    row("namespaces.nested = true", NESTED)
+        .but(Host, Refused("landlock::alone"))
+        .but(Alone, Refused("landlock::alone")),
     kind(
         "network.mode",
         watched("network.mode = \"host\"", NET, "the host's", "another"),
@@ -76,8 +127,13 @@ pub const ROWS: &[Row] = &[
     // The filter is open: the kernel's limit on user namespaces is what holds.
     row(
         "namespaces.nested, seccomp.policy = \"off\"",
-        act("namespaces.nested = false\nseccomp.policy = \"off\"", "unshare -U true && echo made", "status 1", OTHER)
-            .against("namespaces.nested = true\nseccomp.policy = \"off\""),
+        act(
+            "namespaces.nested = false\nseccomp.policy = \"off\"",
+            "unshare -U true && echo made",
+            "status 1",
+            OTHER,
+        )
+        .against("namespaces.nested = true\nseccomp.policy = \"off\""),
     )
     .but(Alone, Refused("namespaces::open"))
     .user(Joined, Refused("namespaces::open")),
@@ -89,8 +145,13 @@ pub const ROWS: &[Row] = &[
 ];
 
 const TWO_KINDS: &str = "unshare -Up true && ! unshare -Un true 2> /dev/null && echo two";
-const NESTED: Act = act("namespaces.nested = true\nseccomp.set-id = true", "unshare -Urm true && echo made", "made", "status 1")
-    .against("namespaces.nested = false\nseccomp.set-id = true");
+const NESTED: Act = act(
+    "namespaces.nested = true\nseccomp.set-id = true",
+    "unshare -Urm true && echo made",
+    "made",
+    "status 1",
+)
+.against("namespaces.nested = false\nseccomp.set-id = true");
 const BOOTTIME: &str = "[ $({P}/act boottime) -ge 5000 ] && echo moved";
 const MONOTONIC: &str = "[ $({P}/act monotonic) -ge 5000 ] && echo moved";
 
@@ -98,7 +159,8 @@ const fn clock(key: &'static str, moved: Act) -> Row {
     row(key, moved).but(Alone, Refused("namespaces::time"))
 }
 
-/// Shared where the others are new; new where the others are shared, which takes a user namespace or root.
+/// Shared where the others are new; new where the others are shared, which takes a user namespace
+/// or root.
 const fn kind(key: &'static str, shared: Act, new: Act) -> Row {
     row(key, shared).but(Alone, Held(new)).user(Alone, RefusedLine(new.line, "namespaces::user"))
 }
@@ -126,11 +188,18 @@ const NET: &str = same!("net");
 const SHARED_PID: Act = watched("namespaces.pid = \"host\"", PID, "the host's", "another");
 const SHARED_IPC: Act = watched("namespaces.ipc = \"host\"", IPC, "the host's", "another");
 /// Where the process numbers are the host's there is no proc to mount.
-const PIDS: Act = watched("namespaces.pid = \"host\"\nmounts.\"/proc\" = { dir = \"0755\" }", PID, "the host's", "another");
+const PIDS: Act = watched(
+    "namespaces.pid = \"host\"\nmounts.\"/proc\" = { dir = \"0755\" }",
+    PID,
+    "the host's",
+    "another",
+);
 const ALL: Act = watched(
-    "namespaces.all = \"host\"\nnamespaces.user = \"new\"\nnamespaces.mount = \"new\"\nmounts.\"/proc\" = { dir = \"0755\" }",
+    "namespaces.all = \"host\"\nnamespaces.user = \"new\"\nnamespaces.mount = \
+     \"new\"\nmounts.\"/proc\" = { dir = \"0755\" }",
     IPC,
     "the host's",
     "another",
 );
-const USERS: Act = watched("namespaces.user = \"host\"\nidentity.host = true", USER, "the host's", "another");
+const USERS: Act =
+    watched("namespaces.user = \"host\"\nidentity.host = true", USER, "the host's", "another");

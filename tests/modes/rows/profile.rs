@@ -11,17 +11,29 @@ pub const ROWS: &[Row] = &[
         "name",
         watched(
             "name = \"modes-{id}\"",
-            "$RUN sleep 5 & n=0; until $STOCKADE ps | grep -q modes-{id} || [ $n = 40 ]; do n=$((n + 1)); sleep 0.01; done; \
-             $STOCKADE ps | grep -c '^modes-{id} '; kill $!; wait $!; exit 0",
+            "$RUN sleep 5 & n=0; until $STOCKADE ps | grep -q modes-{id} || [ $n = 40 ]; do n=$((n \
+             + 1)); sleep 0.01; done; $STOCKADE ps | grep -c '^modes-{id} '; kill $!; wait $!; \
+             exit 0",
             "1",
             "0",
         ),
     ),
     row("extends", act("extends = [\"{P}/below.toml\"]", "umask", "0077", "0022")),
     plain("optional", "", Nothing("its words have a table of their own")),
-    row("programs", act("programs = [\"{P}/bin/act\"]", "{P}/bin/act domainname", "(none)", "status 127"))
-        .but(Host, Refused("namespaces::mount"))
-        .but(Alone, Refused("namespaces::mount"))
-        .but(Joined, Refused("namespaces::mount")),
-    row("params", act("params.mask = { type = \"string\", default = \"0077\" }\nprocess.umask = \"${mask}\"", "umask", "0077", "0022")),
+    row(
+        "programs",
+        act("programs = [\"{P}/bin/act\"]", "{P}/bin/act domainname", "(none)", "status 127"),
+    )
+    .but(Host, Refused("namespaces::mount"))
+    .but(Alone, Refused("namespaces::mount"))
+    .but(Joined, Refused("namespaces::mount")),
+    row(
+        "params",
+        act(
+            "params.mask = { type = \"string\", default = \"0077\" }\nprocess.umask = \"${mask}\"",
+            "umask",
+            "0077",
+            "0022",
+        ),
+    ),
 ];

@@ -1,4 +1,5 @@
-//! Lines about limits and surroundings: control groups, systemd, the network, the caller's own limits.
+//! Lines about limits and surroundings: control groups, systemd, the network, the caller's own
+//! limits.
 
 use crate::inspect::doctor::facts::{Facts, Layout, Tried};
 use crate::inspect::doctor::packages::{Package, install};
@@ -13,7 +14,12 @@ const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
 const LOST: &str = "[limits]: bounds of memory, processes, CPU time and I/O";
 
 fn lacking(controllers: &[String]) -> Vec<&'static str> {
-    CONTROLLERS.into_iter().filter(|name| !controllers.iter().any(|known| known == name || (*name == "io" && known == "blkio"))).collect()
+    CONTROLLERS
+        .into_iter()
+        .filter(|name| {
+            !controllers.iter().any(|known| known == name || (*name == "io" && known == "blkio"))
+        })
+        .collect()
 }
 
 pub fn cgroups(facts: &Facts) -> Line {
@@ -37,20 +43,38 @@ pub fn cgroups(facts: &Facts) -> Line {
             let whose = if facts.is_root() { "" } else { ", delegated" };
             let value = format!("{place}{whose}; {}", names(&groups.controllers));
             // What is not delegated here is had of systemd, which has a line of its own.
-            if through_systemd && !facts.is_root() { Line::ok(NAME, value) } else { with_controllers(NAME, value, &groups.controllers) }
+            if through_systemd && !facts.is_root() {
+                Line::ok(NAME, value)
+            } else {
+                with_controllers(NAME, value, &groups.controllers)
+            }
         }
         (true, _) => {
             let fix = Fix::Words(format!("boot with {}", unified(facts)));
-            let lost = "limits that v1 lacks (memory-high, memory-min), and ending a whole group at once";
-            Line::less(NAME, State::Limited, format!("{place}; {}", names(&groups.controllers)), lost).fix(fix)
+            let lost =
+                "limits that v1 lacks (memory-high, memory-min), and ending a whole group at once";
+            Line::less(
+                NAME,
+                State::Limited,
+                format!("{place}; {}", names(&groups.controllers)),
+                lost,
+            )
+            .fix(fix)
         }
-        (false, Layout::V2) if through_systemd => Line::ok(NAME, format!("{place}, not delegated; systemd makes groups on request")),
+        (false, Layout::V2) if through_systemd => {
+            Line::ok(NAME, format!("{place}, not delegated; systemd makes groups on request"))
+        }
         (false, Layout::V2) => {
-            let fix = Fix::Words("start stockade from a login session, or in a unit with Delegate=yes".into());
+            let fix = Fix::Words(
+                "start stockade from a login session, or in a unit with Delegate=yes".into(),
+            );
             Line::less(NAME, State::Missing, format!("{place}, not delegated"), LOST).fix(fix)
         }
         (false, _) => {
-            let fix = Fix::Words(format!("boot with {}: v1 is not delegated to ordinary users", unified(facts)));
+            let fix = Fix::Words(format!(
+                "boot with {}: v1 is not delegated to ordinary users",
+                unified(facts)
+            ));
             Line::less(NAME, State::Missing, format!("{place}, not delegated"), LOST).fix(fix)
         }
     }
@@ -70,7 +94,10 @@ fn with_controllers(name: &'static str, value: String, controllers: &[String]) -
     if lacking.is_empty() {
         return Line::ok(name, value);
     }
-    let fix = Fix::Words(format!("give the group above these in cgroup.subtree_control, or Delegate={} in its unit", CONTROLLERS.join(" ")));
+    let fix = Fix::Words(format!(
+        "give the group above these in cgroup.subtree_control, or Delegate={} in its unit",
+        CONTROLLERS.join(" ")
+    ));
     let state = if lacking.len() == CONTROLLERS.len() { State::Missing } else { State::Limited };
     Line::less(name, state, value, format!("[limits] of {}", lacking.join(", "))).fix(fix)
 }
@@ -82,7 +109,8 @@ pub fn systemd(facts: &Facts) -> Line {
     let whose = if facts.is_root() { "the system's" } else { "the user's" };
     if !manager.booted {
         let line = Line::less(NAME, State::Missing, "this machine was not booted by it", HERE);
-        return line.fix(Fix::Words("give stockade a delegated control group by other means".into()));
+        return line
+            .fix(Fix::Words("give stockade a delegated control group by other means".into()));
     }
     match (&manager.socket, manager.reached) {
         (Some(socket), Tried::Works) if facts.is_root() || facts.cgroups.layout != Layout::V2 => {
@@ -96,19 +124,30 @@ pub fn systemd(facts: &Facts) -> Line {
             }
             let folder = "/etc/systemd/system/user@.service.d";
             let command = format!(
-                "mkdir -p {folder} && printf '[Service]\\nDelegate={}\\n' > {folder}/delegate.conf && systemctl daemon-reload",
+                "mkdir -p {folder} && printf '[Service]\\nDelegate={}\\n' > {folder}/delegate.conf \
+                 && systemctl daemon-reload",
                 CONTROLLERS.join(" ")
             );
-            Line::less(NAME, State::Limited, value, format!("[limits] of {}", lacking.join(", "))).fix(Fix::Root(command))
+            Line::less(NAME, State::Limited, value, format!("[limits] of {}", lacking.join(", ")))
+                .fix(Fix::Root(command))
         }
         (Some(socket), tried) => {
-            let why = if let Tried::Refused(errno) = tried { errno_words(errno) } else { "not tried".into() };
-            let fix = if facts.is_root() { "systemctl is-system-running".to_owned() } else { format!("systemctl restart user@{}", facts.uid) };
+            let why = if let Tried::Refused(errno) = tried {
+                errno_words(errno)
+            } else {
+                "not tried".into()
+            };
+            let fix = if facts.is_root() {
+                "systemctl is-system-running".to_owned()
+            } else {
+                format!("systemctl restart user@{}", facts.uid)
+            };
             Line::less(NAME, State::Missing, format!("{socket}: {why}"), HERE).fix(Fix::Root(fix))
         }
         (None, _) => {
             let user = shell_word(&facts.user);
-            Line::less(NAME, State::Missing, format!("{whose} is not running"), HERE).fix(Fix::Root(format!("loginctl enable-linger {user}")))
+            Line::less(NAME, State::Missing, format!("{whose} is not running"), HERE)
+                .fix(Fix::Root(format!("loginctl enable-linger {user}")))
         }
     }
 }
@@ -117,37 +156,56 @@ pub fn network(facts: &Facts) -> Line {
     const NAME: &str = "pasta";
     const LOST: &str = "network.mode = \"user\"";
     let Some(path) = &facts.pasta else {
-        return Line::less(NAME, State::Missing, "not installed", LOST).fix(install(facts.packages, Package::Passt));
+        return Line::less(NAME, State::Missing, "not installed", LOST)
+            .fix(install(facts.packages, Package::Passt));
     };
     match facts.tun {
         Tried::Works => Line::ok(NAME, path.clone()),
         Tried::Refused(libc::ENOENT) => {
             let fix = Fix::Root("modprobe tun".into());
-            Line::less(NAME, State::Missing, format!("{path}, but there is no /dev/net/tun"), LOST).fix(fix)
+            Line::less(NAME, State::Missing, format!("{path}, but there is no /dev/net/tun"), LOST)
+                .fix(fix)
         }
         _ => {
             let fix = Fix::Root("chmod 0666 /dev/net/tun".into());
-            Line::less(NAME, State::Missing, format!("{path}, but /dev/net/tun may not be opened"), LOST).fix(fix)
+            Line::less(
+                NAME,
+                State::Missing,
+                format!("{path}, but /dev/net/tun may not be opened"),
+                LOST,
+            )
+            .fix(fix)
         }
     }
 }
 
 pub fn noexec(facts: &Facts) -> Line {
     const NAME: &str = "programs";
-    let Some(first) = facts.noexec.first() else { return Line::ok(NAME, "may run from /usr, the home and this directory") };
+    let Some(first) = facts.noexec.first() else {
+        return Line::ok(NAME, "may run from /usr, the home and this directory");
+    };
     let fix = Fix::Root(format!("mount -o remount,exec {}", shell_word(first)));
     let lost = "programs in binds of these directories: a bind keeps noexec";
     Line::less(NAME, State::Limited, format!("noexec: {}", facts.noexec.join(", ")), lost).fix(fix)
 }
 
-/// A hard limit of 0 cannot be raised to the 1 that keeps the host's core helper from running (see [`crate::policy::rlimits`]).
+/// A hard limit of 0 cannot be raised to the 1 that keeps the host's core helper from running (see
+/// [`crate::policy::rlimits`]).
 pub fn core(facts: &Facts) -> Line {
     const NAME: &str = "core limit";
     if facts.core_limit > 0 || facts.is_root() {
         return Line::ok(NAME, "can be set as every profile has it");
     }
     let fix = Fix::Words(
-        "start stockade where ulimit -Hc is not 0, or write rlimits.core = 0, with which a core helper of the host sees the target".into(),
+        "start stockade where ulimit -Hc is not 0, or write rlimits.core = 0, with which a core \
+         helper of the host sees the target"
+            .into(),
     );
-    Line::less(NAME, State::Missing, "the hard limit is 0", "every profile that does not set rlimits.core").fix(fix)
+    Line::less(
+        NAME,
+        State::Missing,
+        "the hard limit is 0",
+        "every profile that does not set rlimits.core",
+    )
+    .fix(fix)
 }

@@ -1,14 +1,17 @@
 //! Invented machines, and the table that they give; `UPDATE=1` rewrites the goldens.
 
 use super::*;
-use crate::inspect::doctor::facts::{Cgroups, Layout, Manager, Module, OverlayModule, Packages, Subordinate};
+use crate::inspect::doctor::facts::{
+    Cgroups, Layout, Manager, Module, OverlayModule, Packages, Subordinate,
+};
 use crate::inspect::doctor::table::{Paint, table};
 use crate::launch::cause::Barriers;
 use std::path::Path;
 
 /// A machine on which nothing is missing, for ann.
 fn good() -> Facts {
-    let controllers: Vec<String> = ["cpuset", "cpu", "io", "memory", "pids"].map(str::to_owned).to_vec();
+    let controllers: Vec<String> =
+        ["cpuset", "cpu", "io", "memory", "pids"].map(str::to_owned).to_vec();
     Facts {
         uid: 1000,
         user: "ann".into(),
@@ -28,7 +31,18 @@ fn good() -> Facts {
             mapped: Some(Ok(())),
         },
         landlock: Some(Ok(11)),
-        seccomp_actions: ["kill_process", "kill_thread", "trap", "errno", "user_notif", "trace", "log", "allow"].map(str::to_owned).to_vec(),
+        seccomp_actions: [
+            "kill_process",
+            "kill_thread",
+            "trap",
+            "errno",
+            "user_notif",
+            "trace",
+            "log",
+            "allow",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         overlay: OverlayModule::Present,
         idmaps: vec![],
         cgroups: Cgroups {
@@ -37,7 +51,12 @@ fn good() -> Facts {
             controllers: controllers.clone(),
             delegated: false,
         },
-        manager: Manager { socket: Some("/run/user/1000/bus".into()), reached: Tried::Works, controllers, booted: true },
+        manager: Manager {
+            socket: Some("/run/user/1000/bus".into()),
+            reached: Tried::Works,
+            controllers,
+            booted: true,
+        },
         pasta: Some("/usr/bin/pasta".into()),
         tun: Tried::Works,
         modules: vec![],
@@ -49,7 +68,12 @@ fn good() -> Facts {
 
 /// The same for root.
 fn good_for_root() -> Facts {
-    let mut facts = Facts { uid: 0, user: "root".into(), idmaps: vec![("/".into(), "ext4".into(), Tried::Works)], ..good() };
+    let mut facts = Facts {
+        uid: 0,
+        user: "root".into(),
+        idmaps: vec![("/".into(), "ext4".into(), Tried::Works)],
+        ..good()
+    };
     facts.barriers.privileged = true;
     facts.cgroups.delegated = true;
     facts.manager.socket = Some("/run/systemd/private".into());
@@ -59,7 +83,8 @@ fn good_for_root() -> Facts {
 /// No user namespace, and so nothing that needs one.
 fn without_namespaces(facts: Facts, errno: i32) -> Facts {
     let namespaces = Kind::ALL.map(|kind| (kind, Tried::Refused(errno))).to_vec();
-    let sandbox = Some(Err(("cannot make the namespaces user, mount: operation not permitted".into(), None)));
+    let sandbox =
+        Some(Err(("cannot make the namespaces user, mount: operation not permitted".into(), None)));
     let acts = Act::ANYWHERE.map(|act| (act, Tried::Works)).to_vec();
     let subordinate = Subordinate { mapped: None, ..facts.subordinate };
     Facts { namespaces, maps: Tried::Untried, acts, sandbox, subordinate, ..facts }
@@ -71,15 +96,30 @@ fn set(facts: &mut Facts, act: Act, tried: Tried) {
 
 /// An old kernel, without Landlock.
 fn old() -> Facts {
-    let sandbox = Some(Err(("this kernel is Linux 5.10; stockade needs 5.14".into(), Some("boot a newer one".into()))));
-    Facts { release: "5.10.0-46".into(), kernel: (5, 10), landlock: Some(Err(libc::ENOSYS)), sandbox, packages: Packages::Dnf, ..good() }
+    let sandbox = Some(Err((
+        "this kernel is Linux 5.10; stockade needs 5.14".into(),
+        Some("boot a newer one".into()),
+    )));
+    Facts {
+        release: "5.10.0-46".into(),
+        kernel: (5, 10),
+        landlock: Some(Err(libc::ENOSYS)),
+        sandbox,
+        packages: Packages::Dnf,
+        ..good()
+    }
 }
 
 /// Debian's switch.
 fn hardened() -> Facts {
     let mut facts = without_namespaces(good(), libc::EPERM);
     facts.barriers.clone_switch = true;
-    facts.modules = vec![Module { name: "AppArmor", label: "unconfined".into(), enforcing: true, confined: false }];
+    facts.modules = vec![Module {
+        name: "AppArmor",
+        label: "unconfined".into(),
+        enforcing: true,
+        confined: false,
+    }];
     facts
 }
 
@@ -90,8 +130,16 @@ fn ubuntu() -> Facts {
     for act in Act::INSIDE {
         set(&mut facts, act, Tried::Refused(libc::EPERM));
     }
-    facts.sandbox = Some(Err(("cannot make all mounts private: permission denied".into(), Some("see AppArmor".into()))));
-    facts.modules = vec![Module { name: "AppArmor", label: "unconfined".into(), enforcing: true, confined: false }];
+    facts.sandbox = Some(Err((
+        "cannot make all mounts private: permission denied".into(),
+        Some("see AppArmor".into()),
+    )));
+    facts.modules = vec![Module {
+        name: "AppArmor",
+        label: "unconfined".into(),
+        enforcing: true,
+        confined: false,
+    }];
     facts
 }
 
@@ -106,11 +154,25 @@ fn container() -> Facts {
     set(&mut facts, Act::ForbidUserNamespaces, Tried::Refused(libc::EROFS));
     set(&mut facts, Act::Listener, Tried::Refused(libc::EBUSY));
     set(&mut facts, Act::Keyring, Tried::Refused(libc::EPERM));
-    facts.idmaps = vec![("/".into(), "overlay".into(), Tried::Refused(libc::EPERM)), ("/tmp".into(), "tmpfs".into(), Tried::Refused(libc::EPERM))];
-    facts.sandbox = Some(Err(("cannot forbid user namespaces inside: read-only file system".into(), None)));
-    facts.modules = vec![Module { name: "SELinux", label: "system_u:system_r:container_t:s0".into(), enforcing: true, confined: true }];
+    facts.idmaps = vec![
+        ("/".into(), "overlay".into(), Tried::Refused(libc::EPERM)),
+        ("/tmp".into(), "tmpfs".into(), Tried::Refused(libc::EPERM)),
+    ];
+    facts.sandbox =
+        Some(Err(("cannot forbid user namespaces inside: read-only file system".into(), None)));
+    facts.modules = vec![Module {
+        name: "SELinux",
+        label: "system_u:system_r:container_t:s0".into(),
+        enforcing: true,
+        confined: true,
+    }];
     facts.manager = Manager::default();
-    facts.cgroups = Cgroups { layout: Layout::V1, group: "/docker/4711".into(), controllers: vec!["memory".into(), "pids".into()], delegated: false };
+    facts.cgroups = Cgroups {
+        layout: Layout::V1,
+        group: "/docker/4711".into(),
+        controllers: vec!["memory".into(), "pids".into()],
+        delegated: false,
+    };
     facts
 }
 
@@ -126,7 +188,10 @@ fn bare() -> Facts {
     facts.packages = Packages::Pacman;
     facts.noexec = vec!["/home/ann smith".into()];
     facts.core_limit = 0;
-    facts.sandbox = Some(Err(("cannot set rlimit core to 1 (hard 1): operation not permitted".into(), Some("raise it".into()))));
+    facts.sandbox = Some(Err((
+        "cannot set rlimit core to 1 (hard 1): operation not permitted".into(),
+        Some("raise it".into()),
+    )));
     set(&mut facts, Act::Pivot, Tried::Refused(libc::EINVAL));
     facts
 }
@@ -156,7 +221,8 @@ fn machines_have_their_tables() {
         }
         let expected = std::fs::read_to_string(&golden).unwrap_or_default();
         assert!(shown == expected, "{name} differs; UPDATE=1 rewrites it\n{shown}");
-        let wide: Vec<&str> = shown.lines().filter(|line| line.chars().count() > 80 || line.ends_with(' ')).collect();
+        let wide: Vec<&str> =
+            shown.lines().filter(|line| line.chars().count() > 80 || line.ends_with(' ')).collect();
         assert!(wide.is_empty(), "{name}: {wide:#?}");
     }
 }
@@ -167,7 +233,10 @@ fn what_is_not_well_says_what_is_lost_and_what_to_do() {
         for line in judge(&machine()) {
             let whole = line.state == State::Ok || (line.lost.is_some() && line.fix.is_some());
             assert!(whole && !line.value.is_empty(), "{name}: {line:?}");
-            assert!(line.state != State::Ok || (line.lost.is_none() && line.fix.is_none()), "{name}: {line:?}");
+            assert!(
+                line.state != State::Ok || (line.lost.is_none() && line.fix.is_none()),
+                "{name}: {line:?}"
+            );
         }
     }
 }
@@ -183,8 +252,13 @@ fn every_machine_has_the_same_lines() {
 #[test]
 fn nothing_is_well_where_nothing_could_be_tried() {
     let lines = judge(&without_namespaces(good(), libc::EPERM));
-    for name in ["user namespaces", "other namespaces", "file tree", "proc", "subordinate ids", "overlay"] {
-        assert!(lines.iter().any(|line| line.name == name && line.state == State::Missing), "{name}");
+    for name in
+        ["user namespaces", "other namespaces", "file tree", "proc", "subordinate ids", "overlay"]
+    {
+        assert!(
+            lines.iter().any(|line| line.name == name && line.state == State::Missing),
+            "{name}"
+        );
     }
     assert!(!serves(&hardened()) && serves(&good()));
 }
@@ -193,7 +267,11 @@ fn nothing_is_well_where_nothing_could_be_tried() {
 fn the_limit_that_is_zero_is_the_one_to_raise() {
     let mut facts = good();
     facts.barriers.forbidden = vec!["max_net_namespaces".into()];
-    facts.namespaces.iter_mut().filter(|(kind, _)| *kind == Kind::Net).for_each(|entry| entry.1 = Tried::Refused(libc::ENOSPC));
+    facts
+        .namespaces
+        .iter_mut()
+        .filter(|(kind, _)| *kind == Kind::Net)
+        .for_each(|entry| entry.1 = Tried::Refused(libc::ENOSPC));
     let line = other_namespaces(&facts);
     assert_eq!(line.fix, Some(Fix::Root("sysctl -w user.max_net_namespaces=15000".into())));
     assert_eq!(line.lost.as_deref(), Some("network.mode = \"none\""));
@@ -217,7 +295,11 @@ fn what_each_abi_brings_is_what_the_kernel_can_handle_more() {
     use ::landlock::{ABI, Access, AccessFs, AccessNet, Scope};
     let all = |abi: i32| {
         let abi = ABI::from(abi);
-        (AccessFs::from_all(abi).bits(), AccessNet::from_all(abi).bits(), Scope::from_all(abi).bits())
+        (
+            AccessFs::from_all(abi).bits(),
+            AccessNet::from_all(abi).bits(),
+            Scope::from_all(abi).bits(),
+        )
     };
     for abi in 3..=9 {
         let listed = walls::LANDLOCK.iter().any(|(least, ..)| *least == abi as u32);
@@ -227,7 +309,12 @@ fn what_each_abi_brings_is_what_the_kernel_can_handle_more() {
 
 #[test]
 fn hostile_names_are_shown_and_not_sent() {
-    let facts = Facts { user: "a\x1b[31m".into(), container: Some("\u{202e}x".into()), pasta: Some("/opt/\x1b".into()), ..bare() };
+    let facts = Facts {
+        user: "a\x1b[31m".into(),
+        container: Some("\u{202e}x".into()),
+        pasta: Some("/opt/\x1b".into()),
+        ..bare()
+    };
     let shown = table(&facts, &judge(&facts), Paint::Plain);
     assert!(!shown.contains('\x1b') && !shown.contains('\u{202e}'), "{shown}");
     assert!(table(&good(), &judge(&good()), Paint::Colour).contains("\x1b[32mok"));

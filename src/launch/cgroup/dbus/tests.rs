@@ -49,7 +49,14 @@ fn read(bytes: &[u8]) -> Option<(Head, Message<'_>)> {
 #[test]
 fn a_call_is_what_sd_bus_sends() {
     let bus = "org.freedesktop.DBus";
-    let hello = Call { destination: Some(bus), path: "/org/freedesktop/DBus", interface: bus, member: "Hello", signature: "", body: vec![] };
+    let hello = Call {
+        destination: Some(bus),
+        path: "/org/freedesktop/DBus",
+        interface: bus,
+        member: "Hello",
+        signature: "",
+        body: vec![],
+    };
     assert_eq!(hello.bytes(1), HELLO);
     // Its third byte says that somebody could be asked for a password, which nobody is here.
     let mut sent = START.to_vec();
@@ -63,13 +70,24 @@ fn what_systemd_says_is_understood() {
         assert_eq!(read(bytes).unwrap().0.rest(), bytes.len() - FIXED);
     }
     let reply = read(REPLY).unwrap().1;
-    assert_eq!((reply.kind, reply.reply_to, reply.strings()), (RETURN, Some(1), vec!["/org/freedesktop/systemd1/job/10"]));
+    assert_eq!(
+        (reply.kind, reply.reply_to, reply.strings()),
+        (RETURN, Some(1), vec!["/org/freedesktop/systemd1/job/10"])
+    );
     let unit = read(UNIT_NEW).unwrap().1;
-    assert_eq!((unit.kind, unit.member, unit.strings()[0]), (SIGNAL, "UnitNew", "stockade-155-77.scope"));
-    for (bytes, job, unit) in [(JOB_REMOVED, 10, "stockade-155-77.scope"), (BUS_REMOVED, 28, "stockade-173-77.scope")] {
+    assert_eq!(
+        (unit.kind, unit.member, unit.strings()[0]),
+        (SIGNAL, "UnitNew", "stockade-155-77.scope")
+    );
+    for (bytes, job, unit) in
+        [(JOB_REMOVED, 10, "stockade-155-77.scope"), (BUS_REMOVED, 28, "stockade-173-77.scope")]
+    {
         let removed = read(bytes).unwrap().1;
         assert_eq!((removed.kind, removed.member, removed.error), (SIGNAL, "JobRemoved", ""));
-        assert_eq!(removed.strings(), [&format!("/org/freedesktop/systemd1/job/{job}"), unit, "done"]);
+        assert_eq!(
+            removed.strings(),
+            [&format!("/org/freedesktop/systemd1/job/{job}"), unit, "done"]
+        );
     }
     assert_eq!(read(BUS_HELLO_REPLY).unwrap().1.strings(), [":1.0"]);
 }

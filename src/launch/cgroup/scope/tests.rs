@@ -1,11 +1,13 @@
-//! A manager that lies, at the other end of a pair of sockets. One that does not is in the virtual machines of tests/vm.
+//! A manager that lies, at the other end of a pair of sockets. One that does not is in the virtual
+//! machines of tests/vm.
 
 use super::*;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-/// What the launcher makes of a manager that says these bytes once it is spoken to, and then ends, or waits.
+/// What the launcher makes of a manager that says these bytes once it is spoken to, and then ends,
+/// or waits.
 fn told_by(says: Vec<u8>, ends: bool) -> Result<String> {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
@@ -17,7 +19,8 @@ fn told_by(says: Vec<u8>, ends: bool) -> Result<String> {
         drop(theirs.write_all(&says));
         if ends { None } else { Some(theirs) }
     });
-    let mut talk = Talk { fd: ours.into(), read: vec![], until: sys::now_ms().unwrap() + 300, serial: 0 };
+    let mut talk =
+        Talk { fd: ours.into(), read: vec![], until: sys::now_ms().unwrap() + 300, serial: 0 };
     let outcome = talk.ask(Route::Private, 1000, "stockade-1-2");
     drop(talk);
     drop(manager.join().unwrap());
@@ -85,18 +88,31 @@ fn a_job_that_is_done_is_a_scope() {
 
 #[test]
 fn a_job_that_failed_is_told() {
-    assert_eq!(says(told_by(after_ok(&[removed(UNIT, "failed")]), false)), "its job ended as `failed`");
-    let refused = message(ERROR, Some(1), &[(4, "org.freedesktop.DBus.Error.AccessDenied")], &["no\u{1b}[31m way"]);
+    assert_eq!(
+        says(told_by(after_ok(&[removed(UNIT, "failed")]), false)),
+        "its job ended as `failed`"
+    );
+    let refused = message(
+        ERROR,
+        Some(1),
+        &[(4, "org.freedesktop.DBus.Error.AccessDenied")],
+        &["no\u{1b}[31m way"],
+    );
     assert_eq!(says(told_by(after_ok(&[refused]), false)), "it says `no\\u{1b}[31m way`");
     let wordless = message(ERROR, Some(1), &[(4, "org.freedesktop.DBus.Error.AccessDenied")], &[]);
-    assert_eq!(says(told_by(after_ok(&[wordless]), false)), "it says `org.freedesktop.DBus.Error.AccessDenied`");
+    assert_eq!(
+        says(told_by(after_ok(&[wordless]), false)),
+        "it says `org.freedesktop.DBus.Error.AccessDenied`"
+    );
     let long = message(ERROR, Some(1), &[(4, "x.y")], &[&"a".repeat(9000)]);
     assert_eq!(says(told_by(after_ok(&[long]), false)).len(), LONGEST_REASON + "it says ``".len());
 }
 
 #[test]
 fn another_name_is_tried_where_one_is_taken() {
-    let taken = |serial| message(ERROR, Some(serial), &[(4, "org.freedesktop.systemd1.UnitExists")], &["it exists"]);
+    let taken = |serial| {
+        message(ERROR, Some(serial), &[(4, "org.freedesktop.systemd1.UnitExists")], &["it exists"])
+    };
     let second = removed("stockade-1-2-1.scope", "done");
     assert_eq!(told_by(after_ok(&[taken(1), second]), false), Ok("stockade-1-2-1.scope".into()));
     let all: Vec<Vec<u8>> = (1..=NAMES).map(taken).collect();
@@ -105,9 +121,15 @@ fn another_name_is_tried_where_one_is_taken() {
 
 #[test]
 fn a_handshake_that_is_none_ends_it() {
-    assert_eq!(says(told_by(b"REJECTED EXTERNAL\r\n".to_vec(), false)), "it answers `REJECTED EXTERNAL`");
+    assert_eq!(
+        says(told_by(b"REJECTED EXTERNAL\r\n".to_vec(), false)),
+        "it answers `REJECTED EXTERNAL`"
+    );
     assert_eq!(told_by(b"OK".repeat(4000), false), Err(Errno(libc::EBADMSG).into()));
-    assert!(matches!(told_by(b"OK 12".to_vec(), true), Err(Wrong::Errno(Errno(libc::ECONNRESET | libc::EPIPE)))));
+    assert!(matches!(
+        told_by(b"OK 12".to_vec(), true),
+        Err(Wrong::Errno(Errno(libc::ECONNRESET | libc::EPIPE)))
+    ));
 }
 
 #[test]
@@ -141,5 +163,8 @@ fn nonsense_is_refused() {
 #[test]
 fn a_message_that_is_too_long_is_passed_over() {
     let long = message(SIGNAL, None, &[(3, "PropertiesChanged")], &[&"x".repeat(2 * MOST)]);
-    assert_eq!(told_by(after_ok(&[long.clone(), long, removed(UNIT, "done")]), false), Ok(UNIT.into()));
+    assert_eq!(
+        told_by(after_ok(&[long.clone(), long, removed(UNIT, "done")]), false),
+        Ok(UNIT.into())
+    );
 }

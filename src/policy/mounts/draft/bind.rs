@@ -18,7 +18,9 @@ impl World<'_> {
         let source = bind.source.as_ref().map_or(path, |source| source);
         let file = match self.host.at(source) {
             Fact::Present(file) => file.clone(),
-            Fact::Absent(libc::ENOENT) if bind.missing == Missing::Create => return self.create(path, source, bind, at),
+            Fact::Absent(libc::ENOENT) if bind.missing == Missing::Create => {
+                return self.create(path, source, bind, at);
+            }
             Fact::Absent(errno) => return self.absent(path, source, *errno, at),
         };
         if let FileKind::Link(text) = &file.kind {
@@ -26,11 +28,16 @@ impl World<'_> {
                 return self.keep_link(path, source, bind, writable, at);
             }
             let first_level = path.rfind('/') == Some(0);
-            if own_path || (first_level && self.tree.get("/").is_some_and(|root| matches!(root.mount, Mount::Bind(_)))) {
+            if own_path
+                || (first_level
+                    && self.tree.get("/").is_some_and(|root| matches!(root.mount, Mount::Bind(_))))
+            {
                 return self.symlink(path, text, at);
             }
             let message = format!("cannot bind {source}: it is a symbolic link to {text}");
-            return self.draft.problem(Problem::new("mounts::link", at, message).help("bind what it points at"));
+            return self
+                .draft
+                .problem(Problem::new("mounts::link", at, message).help("bind what it points at"));
         }
         if let Some(problem) = checks::check(path, source, bind, &file, self.around(), at) {
             if problem.code != "mounts::broad" || self.refused != Some(at) {
@@ -49,41 +56,66 @@ impl World<'_> {
         if let Some(owned) = self.owned(path, source, &file, bind, at) {
             self.map_owner(slot, path, source, &owned, bind, at);
         }
-        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights: bind_rights(bind, folder) }, at);
+        self.step(
+            Op::Attach {
+                slot,
+                path: Name::new(path),
+                ground: site.ground,
+                rights: bind_rights(bind, folder),
+            },
+            at,
+        );
     }
 
     pub(super) fn bind_attrs(&self, bind: &Bind) -> Attrs {
-        PLAIN.and_if(bind.access == Access::ReadOnly, Attrs::READ_ONLY).and_if(!bind.exec, Attrs::NO_EXEC)
+        PLAIN
+            .and_if(bind.access == Access::ReadOnly, Attrs::READ_ONLY)
+            .and_if(!bind.exec, Attrs::NO_EXEC)
     }
 
     pub(super) fn create(&mut self, path: &str, source: &str, bind: &Bind, at: Span) {
         let file = match self.host.at(parent(source)) {
             Fact::Present(file) if file.kind == FileKind::Folder => file.clone(),
             Fact::Present(file) => {
-                let message = format!("cannot make {source}: {} is {}", parent(source), file.kind.word());
-                return self.draft.problem(Problem::new("mounts::create", at, message).help("name the real place"));
+                let message =
+                    format!("cannot make {source}: {} is {}", parent(source), file.kind.word());
+                return self.draft.problem(
+                    Problem::new("mounts::create", at, message).help("name the real place"),
+                );
             }
             Fact::Absent(errno) => {
-                let message = format!("cannot make {source}: {}: {}", parent(source), errno_words(*errno));
-                return self.draft.problem(Problem::new("mounts::create", at, message).help(format!("make it first: mkdir -p {}", parent(source))));
+                let message =
+                    format!("cannot make {source}: {}: {}", parent(source), errno_words(*errno));
+                return self.draft.problem(
+                    Problem::new("mounts::create", at, message)
+                        .help(format!("make it first: mkdir -p {}", parent(source))),
+                );
             }
         };
-        // The new directory lies where the links on the way lead, and is as broad as any other there; it holds no sockets yet.
-        let real = file.real.map(|(folder, roots)| (join(&folder, &source[source.rfind('/').unwrap_or(0)..]), roots));
+        // The new directory lies where the links on the way lead, and is as broad as any other
+        // there; it holds no sockets yet.
+        let real = file.real.map(|(folder, roots)| {
+            (join(&folder, &source[source.rfind('/').unwrap_or(0)..]), roots)
+        });
         let made = File { real, sockets: vec![], ..file };
         if let Some(problem) = checks::check(path, source, bind, &made, self.around(), at) {
             return self.draft.problem(problem);
         }
         if let Some(errno) = self.host.unwritable.get(parent(source)) {
-            let message = format!("cannot make {source}: {}: {}", parent(source), errno_words(*errno));
+            let message =
+                format!("cannot make {source}: {}: {}", parent(source), errno_words(*errno));
             let help = "make it first, as somebody who may write there, and give it to this user";
             return self.draft.problem(Problem::new("mounts::create", at, message).help(help));
         }
         let source = made.real.as_ref().map_or(source, |(real, _)| real);
         let Some(site) = self.site(path, true, at) else { return };
         if self.ids.needs_idmap && bind.access == Access::ReadWrite {
-            let message = format!("cannot make {source}: started by root, it would be the host root's");
-            return self.draft.problem(Problem::new("mounts::create", at, message).help("make it for the user who is to own it before the run"));
+            let message =
+                format!("cannot make {source}: started by root, it would be the host root's");
+            return self.draft.problem(
+                Problem::new("mounts::create", at, message)
+                    .help("make it for the user who is to own it before the run"),
+            );
         }
         let (above, name) = (parent(source), source.rsplit('/').next().unwrap_or_default());
         let slot = self.draft.slot();
@@ -96,48 +128,99 @@ impl World<'_> {
             attrs: self.bind_attrs(bind),
         };
         self.draft.step(Stage::Sources, op, at);
-        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights: bind_rights(bind, true) }, at);
+        self.step(
+            Op::Attach {
+                slot,
+                path: Name::new(path),
+                ground: site.ground,
+                rights: bind_rights(bind, true),
+            },
+            at,
+        );
     }
 
-    pub(super) fn open(&mut self, source: &str, file: &File, recursive: bool, attrs: Attrs, at: Span) -> Slot {
+    pub(super) fn open(
+        &mut self,
+        source: &str,
+        file: &File,
+        recursive: bool,
+        attrs: Attrs,
+        at: Span,
+    ) -> Slot {
         let slot = self.draft.slot();
         let place = file.real.as_ref().map_or(source, |(real, _)| real);
-        self.draft.step(Stage::Sources, Op::OpenTree { slot, source: Name::new(place), inode: file.inode, recursive, attrs }, at);
+        self.draft.step(
+            Stage::Sources,
+            Op::OpenTree { slot, source: Name::new(place), inode: file.inode, recursive, attrs },
+            at,
+        );
         slot
     }
 
-    /// The file with the owner whom the target stands for, if it does. Read-only, `owner` asks for the same as for writing: a part of a
-    /// writable grant is then the target's, as the rest of it is. The directory's owner can give another's file that name, so a part
-    /// with another owner than the writable bind around it stays that owner's.
-    fn owned(&mut self, path: &str, source: &str, file: &File, bind: &Bind, at: Span) -> Option<File> {
+    /// The file with the owner whom the target stands for, if it does. Read-only, `owner` asks for
+    /// the same as for writing: a part of a writable grant is then the target's, as the rest of it
+    /// is. The directory's owner can give another's file that name, so a part with another owner
+    /// than the writable bind around it stays that owner's.
+    fn owned(
+        &mut self,
+        path: &str,
+        source: &str,
+        file: &File,
+        bind: &Bind,
+        at: Span,
+    ) -> Option<File> {
         if bind.access == Access::ReadWrite {
             return Some(file.clone());
         }
-        let around = ancestors(parent(path)).find_map(|over| match &self.tree.get_key_value(over)?.1.mount {
-            mount @ Mount::Bind(Bind { access: Access::ReadWrite, .. }) => self.host.present(source_of(over, mount)?),
-            _ => None,
+        let around = ancestors(parent(path)).find_map(|over| {
+            match &self.tree.get_key_value(over)?.1.mount {
+                mount @ Mount::Bind(Bind { access: Access::ReadWrite, .. }) => {
+                    self.host.present(source_of(over, mount)?)
+                }
+                _ => None,
+            }
         });
         match around {
             _ if !bind.owner_root || !self.ids.needs_idmap => None,
             None => Some(file.clone()),
-            Some(around) if around.uid == file.uid => Some(File { gid: around.gid, ..file.clone() }),
+            Some(around) if around.uid == file.uid => {
+                Some(File { gid: around.gid, ..file.clone() })
+            }
             Some(_) => {
-                self.draft.note(at, format!("{source} has another owner than the writable bind around it, and is not made the target's"));
+                self.draft.note(
+                    at,
+                    format!(
+                        "{source} has another owner than the writable bind around it, and is not \
+                         made the target's"
+                    ),
+                );
                 None
             }
         }
     }
 
-    /// Started by root, a writable bind is mapped for one pair of ids: its owner on disk, and the target.
-    pub(super) fn map_owner(&mut self, slot: Slot, path: &str, source: &str, file: &File, bind: &Bind, at: Span) {
+    /// Started by root, a writable bind is mapped for one pair of ids: its owner on disk, and the
+    /// target.
+    pub(super) fn map_owner(
+        &mut self,
+        slot: Slot,
+        path: &str,
+        source: &str,
+        file: &File,
+        bind: &Bind,
+        at: Span,
+    ) {
         if !self.ids.needs_idmap {
             return;
         }
         if file.uid == 0 && !bind.owner_root {
-            let message = format!("cannot grant {source} for writing: it belongs to the host's root");
+            let message =
+                format!("cannot grant {source} for writing: it belongs to the host's root");
             let said = spelled::line(path, &Mount::Bind(Bind { owner_root: true, ..bind.clone() }));
             // `owner` on a whole system would show the target what root alone may read.
-            let help = match bind.broad == Broad::Allow || checks::why_broad(source, self.host).is_some() {
+            let help = match bind.broad == Broad::Allow
+                || checks::why_broad(source, self.host).is_some()
+            {
                 true => "bind a directory below it".to_owned(),
                 false => format!("give it to the user who is to own it, or say so: {said}"),
             };
@@ -145,16 +228,26 @@ impl World<'_> {
         }
         if let Some(name) = file_system_without_idmap(file.fs, self.host.kernel) {
             let (major, minor) = self.host.kernel;
-            let message = format!("cannot map the owner of {source}: {name} has no idmapped mounts on Linux {major}.{minor}");
-            let help = "set identity.host = true, or give uid-map and gid-map the owner's ids, or access = \"ro\"";
+            let message = format!(
+                "cannot map the owner of {source}: {name} has no idmapped mounts on Linux \
+                 {major}.{minor}"
+            );
+            let help = "set identity.host = true, or give uid-map and gid-map the owner's ids, or \
+                        access = \"ro\"";
             return self.draft.problem(Problem::new("mounts::idmap", at, message).help(help));
         }
-        let op = Op::IdMapMount { slot, source: Name::new(source), disk: (file.uid, file.gid), ids: (self.ids.host_user, self.ids.host_group) };
+        let op = Op::IdMapMount {
+            slot,
+            source: Name::new(source),
+            disk: (file.uid, file.gid),
+            ids: (self.ids.host_user, self.ids.host_group),
+        };
         self.draft.step(Stage::Sources, op, at);
     }
 }
 
-/// File systems that cannot be idmapped on a kernel (measured on 6.1, 6.12, 6.18 and 7.3; the network ones by the kernel's source).
+/// File systems that cannot be idmapped on a kernel (measured on 6.1, 6.12, 6.18 and 7.3; the
+/// network ones by the kernel's source).
 fn file_system_without_idmap(magic: i64, kernel: (u32, u32)) -> Option<&'static str> {
     match magic {
         0x794c_7630 if kernel < (7, 0) => Some("overlayfs"),

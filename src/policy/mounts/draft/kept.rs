@@ -1,7 +1,9 @@
-//! What does not hold against a target that makes mount namespaces: every entry below a writable bind of the host.
+//! What does not hold against a target that makes mount namespaces: every entry below a writable
+//! bind of the host.
 //!
-//! rename(2) refuses a mount point of the caller's own mount namespace alone (is_local_mountpoint of fs/namei.c). From a namespace in
-//! which nothing is mounted there, a covered name moves into a new directory, and a mount of that directory alone shows it bare.
+//! rename(2) refuses a mount point of the caller's own mount namespace alone (is_local_mountpoint
+//! of fs/namei.c). From a namespace in which nothing is mounted there, a covered name moves into a
+//! new directory, and a mount of that directory alone shows it bare.
 
 use super::super::entry::{Access, Bind, Mount};
 use super::super::tree::source_of;
@@ -45,13 +47,18 @@ pub(super) struct Kept {
 }
 
 impl World<'_> {
-    /// Whether the entry that is drafted takes anything from what the bind around it grants of `source`.
+    /// Whether the entry that is drafted takes anything from what the bind around it grants of
+    /// `source`.
     pub(super) fn keeps(&self, path: &str, over: &str, source: &str) -> bool {
         let Some(mount) = &self.current else { return false };
-        let Some(Mount::Bind(around)) = self.tree.get(over).map(|node| &node.mount) else { return true };
+        let Some(Mount::Bind(around)) = self.tree.get(over).map(|node| &node.mount) else {
+            return true;
+        };
         match mount {
             // The same place, granted as widely.
-            Mount::Bind(bind @ Bind { access: Access::ReadWrite, .. }) => source_of(path, mount) != Some(source) || (around.exec && !bind.exec),
+            Mount::Bind(bind @ Bind { access: Access::ReadWrite, .. }) => {
+                source_of(path, mount) != Some(source) || (around.exec && !bind.exec)
+            }
             _ => true,
         }
     }
@@ -59,7 +66,9 @@ impl World<'_> {
 
 /// Refuses all of them at once, or lets them fall.
 pub(super) fn settle(kept: Vec<Kept>, undone: Option<Undone>, draft: &mut Draft) {
-    let (Some(Undone { nested, at, may_fall }), Some(first)) = (undone, kept.first()) else { return };
+    let (Some(Undone { nested, at, may_fall }), Some(first)) = (undone, kept.first()) else {
+        return;
+    };
     let paths: Vec<&str> = kept.iter().map(|kept| kept.path.as_str()).collect();
     if may_fall {
         let named = &paths[..paths.len().min(MOST_NAMED)];
@@ -67,16 +76,24 @@ pub(super) fn settle(kept: Vec<Kept>, undone: Option<Undone>, draft: &mut Draft)
             0 => String::new(),
             count => format!(" and {count} more"),
         };
-        let text = format!("the target can undo what is kept or hidden at {}{more}: it makes mount namespaces", named.join(", "));
+        let text = format!(
+            "the target can undo what is kept or hidden at {}{more}: it makes mount namespaces",
+            named.join(", ")
+        );
         return draft.note_less(at, text);
     }
     let more = match paths.len() {
         1 => String::new(),
         count => format!(", nor {} more entries", count - 1),
     };
-    let message = format!("cannot keep {}{more}: the target may write around it and makes mount namespaces, in which it undoes that", first.path);
+    let message = format!(
+        "cannot keep {}{more}: the target may write around it and makes mount namespaces, in which \
+         it undoes that",
+        first.path
+    );
     let help = format!(
-        "where the program makes no mounts of its own, leave `mount` out: namespaces.nested = {}; or skip this with a warning: optional = [\"{WORD}\"]",
+        "where the program makes no mounts of its own, leave `mount` out: namespaces.nested = {}; \
+         or skip this with a warning: optional = [\"{WORD}\"]",
         nested.less(Kind::Mount)
     );
     draft.problem(

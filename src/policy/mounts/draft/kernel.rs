@@ -1,4 +1,5 @@
-//! File systems of the kernel's: memory, processes, devices; and sockets, which are attached as devices are.
+//! File systems of the kernel's: memory, processes, devices; and sockets, which are attached as
+//! devices are.
 
 use super::super::dev;
 use super::super::entry::{Mount, TMPFS, Tmpfs};
@@ -22,34 +23,85 @@ impl World<'_> {
         let mode = tmpfs.mode.unwrap_or(Mode(if shared { 0o1777 } else { 0o755 }));
         let attrs = PLAIN.and_if(!tmpfs.exec, Attrs::NO_EXEC);
         let rights = TMPFS_RIGHTS.and_if(tmpfs.exec, Rights::EXECUTE);
-        self.step(Op::Tmpfs { path: Name::new(path), size: tmpfs.size, inodes: tmpfs.inodes, mode, attrs, ground: site.ground, rights }, at);
+        self.step(
+            Op::Tmpfs {
+                path: Name::new(path),
+                size: tmpfs.size,
+                inodes: tmpfs.inodes,
+                mode,
+                attrs,
+                ground: site.ground,
+                rights,
+            },
+            at,
+        );
     }
 
     pub(super) fn proc(&mut self, path: &str, hidepid: HidePid, only_processes: bool, at: Span) {
         let Some(site) = self.site(path, true, at) else { return };
         // Processes write their own comm, oom_score_adj, and the like.
         let rights = Rights::READ.and(Rights::WRITE);
-        self.step(Op::Proc { path: Name::new(path), hidepid, only_processes, ground: site.ground, rights }, at);
+        self.step(
+            Op::Proc {
+                path: Name::new(path),
+                hidepid,
+                only_processes,
+                ground: site.ground,
+                rights,
+            },
+            at,
+        );
         if !only_processes {
-            // What the kernel shows to the host's root alone needs no cover where the target is somebody else.
+            // What the kernel shows to the host's root alone needs no cover where the target is
+            // somebody else.
             let roots = self.ids.is_host_root();
-            for (name, _) in dev::PROC_READ_ONLY.iter().filter(|(_, only_root)| roots || !only_root) {
-                self.step(Op::ReadOnly { path: Name::new(&format!("{path}/{name}")), ground: site.ground, if_present: true }, at);
+            for (name, _) in dev::PROC_READ_ONLY.iter().filter(|(_, only_root)| roots || !only_root)
+            {
+                self.step(
+                    Op::ReadOnly {
+                        path: Name::new(&format!("{path}/{name}")),
+                        ground: site.ground,
+                        if_present: true,
+                    },
+                    at,
+                );
             }
-            for (name, cover, _) in dev::PROC_HIDDEN.iter().filter(|(.., only_root)| roots || !only_root) {
-                self.step(Op::Hide { path: Name::new(&format!("{path}/{name}")), cover: *cover, if_present: true }, at);
+            for (name, cover, _) in
+                dev::PROC_HIDDEN.iter().filter(|(.., only_root)| roots || !only_root)
+            {
+                self.step(
+                    Op::Hide {
+                        path: Name::new(&format!("{path}/{name}")),
+                        cover: *cover,
+                        if_present: true,
+                    },
+                    at,
+                );
             }
         }
     }
 
-    /// Where the target makes mount namespaces, it may mount a new and whole proc as long as one that it sees is covered nowhere, of
-    /// which `subset` says nothing (mount_too_revealing of fs/namespace.c). Nobody inside may read what pid 1 was started with.
+    /// Where the target makes mount namespaces, it may mount a new and whole proc as long as one
+    /// that it sees is covered nowhere, of which `subset` says nothing (mount_too_revealing of
+    /// fs/namespace.c). Nobody inside may read what pid 1 was started with.
     pub(super) fn cover_processes(&mut self) {
-        let of_processes = |node: &Node| matches!(node.mount, Mount::Proc { only_processes: true, .. });
-        let procs: Vec<(String, Span)> =
-            self.tree.iter().filter(|(_, node)| of_processes(node)).map(|(path, node)| (path.clone(), node.at)).collect();
+        let of_processes =
+            |node: &Node| matches!(node.mount, Mount::Proc { only_processes: true, .. });
+        let procs: Vec<(String, Span)> = self
+            .tree
+            .iter()
+            .filter(|(_, node)| of_processes(node))
+            .map(|(path, node)| (path.clone(), node.at))
+            .collect();
         for (path, at) in procs {
-            self.step(Op::Hide { path: Name::new(&format!("{path}/1/auxv")), cover: Cover::File, if_present: false }, at);
+            self.step(
+                Op::Hide {
+                    path: Name::new(&format!("{path}/1/auxv")),
+                    cover: Cover::File,
+                    if_present: false,
+                },
+                at,
+            );
         }
     }
 
@@ -63,18 +115,35 @@ impl World<'_> {
             self.allow(path, rights, at);
         } else {
             let (size, inodes) = (Size(1 << 20), 4096);
-            self.step(Op::Tmpfs { path: Name::new(path), size, inodes, mode: Mode(0o755), attrs, ground: site.ground, rights }, at);
+            self.step(
+                Op::Tmpfs {
+                    path: Name::new(path),
+                    size,
+                    inodes,
+                    mode: Mode(0o755),
+                    attrs,
+                    ground: site.ground,
+                    rights,
+                },
+                at,
+            );
         }
         for name in dev::NODES {
             self.attach_node(&format!("{path}/{name}"), &format!("/dev/{name}"), None, at);
         }
         for source in extra.collect::<BTreeSet<&str>>() {
             match below(source, "/dev").filter(|tail| !tail.is_empty()) {
-                Some(tail) if dev::NODES.contains(&&tail[1..]) || self.tree.contains_key(&format!("{path}{tail}")) => {}
+                Some(tail)
+                    if dev::NODES.contains(&&tail[1..])
+                        || self.tree.contains_key(&format!("{path}{tail}")) => {}
                 Some(tail) => self.device(&format!("{path}{tail}"), source, at),
                 None => self.draft.problem(
-                    Problem::new("mounts::dev", at, format!("cannot show {source} in {path}: it is not below /dev"))
-                        .help("give it an entry of its own, of the kind `device`"),
+                    Problem::new(
+                        "mounts::dev",
+                        at,
+                        format!("cannot show {source} in {path}: it is not below /dev"),
+                    )
+                    .help("give it an entry of its own, of the kind `device`"),
                 ),
             }
         }
@@ -93,7 +162,15 @@ impl World<'_> {
         if !self.tree.contains_key(&shm) {
             self.make_folder(&shm, Mode(0o755), at);
             let Tmpfs { size, inodes, .. } = TMPFS;
-            let op = Op::Tmpfs { path: Name::new(&shm), size, inodes, mode: Mode(0o1777), attrs: INERT, ground: Ground::Own, rights: TMPFS_RIGHTS };
+            let op = Op::Tmpfs {
+                path: Name::new(&shm),
+                size,
+                inodes,
+                mode: Mode(0o1777),
+                attrs: INERT,
+                ground: Ground::Own,
+                rights: TMPFS_RIGHTS,
+            };
             self.step(op, at);
         }
         if !sealed_root {
@@ -107,12 +184,24 @@ impl World<'_> {
         }
         self.step(Op::MountPoint { path: Name::new(path) }, at);
         let slot = self.draft.slot();
-        // A device on a read-only mount can be written to; what it keeps out is a change of the node's mode, by its owner alone.
-        let attrs = if self.ids.is_host_root() { Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY) } else { Attrs(0) };
+        // A device on a read-only mount can be written to; what it keeps out is a change of the
+        // node's mode, by its owner alone.
+        let attrs = if self.ids.is_host_root() {
+            Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY)
+        } else {
+            Attrs(0)
+        };
         let inode = file.map_or(Inode { dev: 0, ino: 0 }, |file| file.inode);
-        self.draft.step(Stage::Sources, Op::OpenTree { slot, source: Name::new(source), inode, recursive: false, attrs }, at);
+        self.draft.step(
+            Stage::Sources,
+            Op::OpenTree { slot, source: Name::new(source), inode, recursive: false, attrs },
+            at,
+        );
         // The rule of /dev covers its nodes.
-        self.step(Op::Attach { slot, path: Name::new(path), ground: Ground::Own, rights: Rights(0) }, at);
+        self.step(
+            Op::Attach { slot, path: Name::new(path), ground: Ground::Own, rights: Rights(0) },
+            at,
+        );
     }
 
     pub(super) fn device(&mut self, path: &str, source: &str, at: Span) {
@@ -157,10 +246,14 @@ pub fn refuse_device(path: &str, source: &str, file: &File, at: Span) -> Option<
     }
     // The place counts, not the name that leads there.
     let place = file.real.as_ref().map_or(source, |(real, _)| real);
-    let whole = folder && [source, place].into_iter().any(|path| below(path, "/dev").is_none_or(str::is_empty));
+    let whole = folder
+        && [source, place].into_iter().any(|path| below(path, "/dev").is_none_or(str::is_empty));
     whole.then(|| {
-        let message = format!("cannot grant all of {source} as devices: only directories below /dev are granted whole");
-        Problem::new("mounts::device", at, message).help("name the nodes, or a directory below /dev such as /dev/dri")
+        let message = format!(
+            "cannot grant all of {source} as devices: only directories below /dev are granted whole"
+        );
+        Problem::new("mounts::device", at, message)
+            .help("name the nodes, or a directory below /dev such as /dev/dri")
     })
 }
 

@@ -21,7 +21,13 @@ impl World<'_> {
                 self.make_folder(path, mode, at);
                 self.allow(path, Rights::READ, at);
             }
-            other => self.cannot_make(path, "a directory", &other, &format!("write it as a tmpfs: {} = \"tmpfs\"", literal(path)), at),
+            other => self.cannot_make(
+                path,
+                "a directory",
+                &other,
+                &format!("write it as a tmpfs: {} = \"tmpfs\"", literal(path)),
+                at,
+            ),
         }
     }
 
@@ -44,11 +50,23 @@ impl World<'_> {
                     self.hold_link(path, target, at);
                 }
             }
-            other => self.cannot_make(path, "a symbolic link", &other, "leave it out, or make the link on the host", at),
+            other => self.cannot_make(
+                path,
+                "a symbolic link",
+                &other,
+                "leave it out, or make the link on the host",
+                at,
+            ),
         }
     }
 
-    pub(super) fn file(&mut self, path: &str, content: &EntryContent, mode: Option<Mode>, at: Span) {
+    pub(super) fn file(
+        &mut self,
+        path: &str,
+        content: &EntryContent,
+        mode: Option<Mode>,
+        at: Span,
+    ) {
         let (content, unsaid) = match content {
             EntryContent::Text(text) => (Content::Text(text.as_bytes().to_vec()), Mode(0o644)),
             EntryContent::Fd(fd) => (Content::Fd(*fd), Mode(0o400)),
@@ -56,7 +74,10 @@ impl World<'_> {
                 Some(value) => (Content::Secret(value.as_bytes().to_vec()), Mode(0o400)),
                 None => {
                     let message = format!("cannot write {path}: the caller has no variable {name}");
-                    return self.draft.problem(Problem::new("mounts::env", at, message).help(format!("set it: {name}=... stockade run ...")));
+                    return self.draft.problem(
+                        Problem::new("mounts::env", at, message)
+                            .help(format!("set it: {name}=... stockade run ...")),
+                    );
                 }
             },
         };
@@ -75,7 +96,8 @@ impl World<'_> {
                     return;
                 }
                 // In an entry on our own ground nobody else has put a link on the way.
-                let own = matches!(base(self.tree, self.host, parent(path)), Base::Own { .. }) && self.tree.contains_key(parent(path));
+                let own = matches!(base(self.tree, self.host, parent(path)), Base::Own { .. })
+                    && self.tree.contains_key(parent(path));
                 let ground = if own { Ground::Own } else { Ground::Bound };
                 // Read-only, and Landlock's rule of the tree around it covers it.
                 return self.step(Op::CoverFile { path: name, ground, content, mode }, at);
@@ -93,37 +115,53 @@ impl World<'_> {
         };
         let Fact::Present(file) = kind else {
             if missing == Missing::Skip {
-                return self.draft.note(at, format!("nothing is at {path}, so nothing is hidden there"));
+                return self
+                    .draft
+                    .note(at, format!("nothing is at {path}, so nothing is hidden there"));
             }
-            let message = format!("cannot hide {path}: there is nothing, and what appears there later would be seen");
+            let message = format!(
+                "cannot hide {path}: there is nothing, and what appears there later would be seen"
+            );
             // Who meant a pattern would else write the wall away.
             let help = match path.contains(['?', '[', '{']) {
                 true => {
-                    "of the signs of shells only `*` and `**` are patterns here: `?`, `[ab]` and `{a,b}` stand for themselves; write `*`, or an entry for each name"
+                    "of the signs of shells only `*` and `**` are patterns here: `?`, `[ab]` and \
+                     `{a,b}` stand for themselves; write `*`, or an entry for each name"
                 }
-                false => "make it on the host, or hide the directory that it would be in, or say so: { hide = true, missing = \"skip\" }",
+                false => {
+                    "make it on the host, or hide the directory that it would be in, or say so: \
+                     { hide = true, missing = \"skip\" }"
+                }
             };
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         };
         if let FileKind::Link(to) = &file.kind {
             let message = format!("cannot hide {path}: it is a symbolic link to {to}");
-            let help = format!("hide what it points at: {}", self.spelled_at(&place::follow(parent(path), to)));
+            let help = format!(
+                "hide what it points at: {}",
+                self.spelled_at(&place::follow(parent(path), to))
+            );
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         }
         let folder = file.kind == FileKind::Folder;
         if folder && known == Hidden::File {
             let message = format!("cannot hide {path} as a file: it is a directory");
-            return self
-                .draft
-                .problem(Problem::new("mounts::hide", at, message).help(format!("hide it as what it is: {} = \"hide\"", literal(path))));
+            return self.draft.problem(
+                Problem::new("mounts::hide", at, message)
+                    .help(format!("hide it as what it is: {} = \"hide\"", literal(path))),
+            );
         }
         let Some(_) = self.site(path, folder, at) else { return };
         let cover = if folder { Cover::Folder } else { Cover::File };
         // A socket is gone with its service.
-        self.step(Op::Hide { path: Name::new(path), cover, if_present: missing == Missing::Skip }, at);
+        self.step(
+            Op::Hide { path: Name::new(path), cover, if_present: missing == Missing::Skip },
+            at,
+        );
     }
 
-    /// A cover on the sandbox's own ground, in the place of what the entry kept away. Where nothing would be, a lint tells of it.
+    /// A cover on the sandbox's own ground, in the place of what the entry kept away. Where nothing
+    /// would be, a lint tells of it.
     pub(super) fn hide_own(&mut self, path: &str, at: Span) {
         let folder = match covered(self.tree, self.host, path) {
             None | Some(Covered::Link) => return,
@@ -132,8 +170,15 @@ impl World<'_> {
             Some(Covered::OfRoot(source)) => match self.host.at(&source) {
                 Fact::Absent(_) => return,
                 Fact::Present(File { kind: FileKind::Link(to), .. }) => {
-                    let problem = Problem::new("mounts::hide", at, format!("cannot hide {path}: it is a symbolic link to {to}"));
-                    let help = format!("hide what it points at: {}", self.spelled_at(&place::follow("/", to)));
+                    let problem = Problem::new(
+                        "mounts::hide",
+                        at,
+                        format!("cannot hide {path}: it is a symbolic link to {to}"),
+                    );
+                    let help = format!(
+                        "hide what it points at: {}",
+                        self.spelled_at(&place::follow("/", to))
+                    );
                     return self.draft.problem(problem.help(help));
                 }
                 Fact::Present(file) => file.kind == FileKind::Folder,
@@ -157,7 +202,9 @@ impl World<'_> {
             "user"
         };
         let home = self.ids.home.as_deref().unwrap_or("/");
-        let passwd = format!("{name}:x:{user}:{group}:{name}:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n");
+        let passwd = format!(
+            "{name}:x:{user}:{group}:{name}:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
+        );
         let groups = format!("{name}:x:{group}:\nnogroup:x:65534:\n");
         for (path, text) in [("/etc/passwd", passwd), ("/etc/group", groups)] {
             if self.tree.contains_key(path) {
@@ -168,7 +215,11 @@ impl World<'_> {
                 Base::Own { .. } => self.put_file(path, content, Mode(0o644), Span::NOWHERE),
                 // Where many ids are mapped, the tree's own names serve them better.
                 Base::Host { source, .. }
-                    if self.ids.single && matches!(self.host.at(&source), Fact::Present(File { kind: FileKind::Regular, real: None, .. })) =>
+                    if self.ids.single
+                        && matches!(
+                            self.host.at(&source),
+                            Fact::Present(File { kind: FileKind::Regular, real: None, .. })
+                        ) =>
                 {
                     self.put_file(path, content, Mode(0o644), Span::NOWHERE);
                 }
@@ -181,5 +232,8 @@ impl World<'_> {
 
 /// What Landlock allows of a file made with a mode: nothing that its bits do not.
 fn bits_of(mode: Mode) -> Rights {
-    Rights::READ.and_if(mode.0 & 0o222 != 0, Rights::WRITE).and_if(mode.0 & 0o111 != 0, Rights::EXECUTE).within(Rights::OF_FILES)
+    Rights::READ
+        .and_if(mode.0 & 0o222 != 0, Rights::WRITE)
+        .and_if(mode.0 & 0o111 != 0, Rights::EXECUTE)
+        .within(Rights::OF_FILES)
 }

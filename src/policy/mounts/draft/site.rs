@@ -18,8 +18,9 @@ pub(super) struct Site {
     pub(super) ground: Ground,
 }
 impl World<'_> {
-    /// Makes sure that something can be mounted at `path`: makes the mount point on the sandbox's own ground, or finds it in a
-    /// bound tree, whose directories above it are pinned where the target could rename them.
+    /// Makes sure that something can be mounted at `path`: makes the mount point on the sandbox's
+    /// own ground, or finds it in a bound tree, whose directories above it are pinned where the
+    /// target could rename them.
     pub(super) fn site(&mut self, path: &str, folder: bool, at: Span) -> Option<Site> {
         match base(self.tree, self.host, path) {
             Base::Own { .. } => {
@@ -35,31 +36,59 @@ impl World<'_> {
             }
             Base::Kernel => Some(Site { ground: Ground::Bound }),
             Base::Nothing { what } => {
-                let (over, node) = above(self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
+                let (over, node) = above(self.tree, path)
+                    .map(|(over, node)| (over.to_owned(), node.at))
+                    .unwrap_or_default();
                 let message = format!("cannot mount at {path}: {over} is {what}");
                 let help = self.through_link(path);
-                self.draft.problem(Problem::new("mounts::below", at, message).also(node, "it is here").help_maybe(help));
+                self.draft.problem(
+                    Problem::new("mounts::below", at, message)
+                        .also(node, "it is here")
+                        .help_maybe(help),
+                );
                 None
             }
-            Base::Host { source, writable } => self.site_in_host(path, &source, writable, folder, at),
+            Base::Host { source, writable } => {
+                self.site_in_host(path, &source, writable, folder, at)
+            }
         }
     }
 
-    pub(super) fn site_in_host(&mut self, path: &str, source: &str, writable: bool, folder: bool, at: Span) -> Option<Site> {
-        let (over, over_at) = above(self.tree, path).map(|(over, node)| (over.to_owned(), node.at)).unwrap_or_default();
+    pub(super) fn site_in_host(
+        &mut self,
+        path: &str,
+        source: &str,
+        writable: bool,
+        folder: bool,
+        at: Span,
+    ) -> Option<Site> {
+        let (over, over_at) = above(self.tree, path)
+            .map(|(over, node)| (over.to_owned(), node.at))
+            .unwrap_or_default();
         let refuse = |draft: &mut Draft, why: String, help: String| {
             draft.problem(
-                Problem::new("mounts::no-mount-point", at, format!("cannot mount at {path}: {why}"))
-                    .also(over_at, format!("{over} is bound here"))
-                    .help(help),
+                Problem::new(
+                    "mounts::no-mount-point",
+                    at,
+                    format!("cannot mount at {path}: {why}"),
+                )
+                .also(over_at, format!("{over} is bound here"))
+                .help(help),
             );
             None
         };
         let file = match self.host.at(source) {
             Fact::Present(file) => file,
             Fact::Absent(libc::ENOENT) => {
-                let make = if folder { format!("mkdir -p {source}") } else { format!("mkdir -p {} && touch {source}", parent(source)) };
-                let why = format!("{over} is a tree of the host, and there is no {source} in it; stockade makes nothing there");
+                let make = if folder {
+                    format!("mkdir -p {source}")
+                } else {
+                    format!("mkdir -p {} && touch {source}", parent(source))
+                };
+                let why = format!(
+                    "{over} is a tree of the host, and there is no {source} in it; stockade makes \
+                     nothing there"
+                );
                 return refuse(self.draft, why, format!("make it first: {make}"));
             }
             Fact::Absent(errno) => {
@@ -73,17 +102,27 @@ impl World<'_> {
         if let Some((real, _)) = &file.real {
             let help = match place::shown_at(self.tree, self.host, real) {
                 Some(inside) => format!("name the real place: {}", self.spelled_at(&inside)),
-                None => format!("the link leads out of {over}, to the host's {real}, which nothing shows inside: grant that under a name of its own"),
+                None => format!(
+                    "the link leads out of {over}, to the host's {real}, which nothing shows \
+                     inside: grant that under a name of its own"
+                ),
             };
             return refuse(self.draft, "a directory on the way is a symbolic link".into(), help);
         }
         if let FileKind::Link(to) = &file.kind {
-            let help = format!("name what it points at: {}", self.spelled_at(&place::follow(parent(path), to)));
+            let help = format!(
+                "name what it points at: {}",
+                self.spelled_at(&place::follow(parent(path), to))
+            );
             return refuse(self.draft, format!("it is a symbolic link to {to}"), help);
         }
         if folder != (file.kind == FileKind::Folder) {
             let wanted = if folder { "a directory" } else { "a file" };
-            return refuse(self.draft, format!("{source} is {}, and this entry needs {wanted}", file.kind.word()), "give it another path".into());
+            return refuse(
+                self.draft,
+                format!("{source} is {}, and this entry needs {wanted}", file.kind.word()),
+                "give it another path".into(),
+            );
         }
         if writable {
             self.pin_above(path, &over, at);
@@ -94,14 +133,16 @@ impl World<'_> {
         Some(Site { ground: Ground::Bound })
     }
 
-    /// Pins every directory between a writable entry and what stands below it, so that none can be renamed away from above it.
+    /// Pins every directory between a writable entry and what stands below it, so that none can be
+    /// renamed away from above it.
     pub(super) fn pin_above(&mut self, path: &str, over: &str, at: Span) {
         self.pin(parent(path), over, at);
     }
 
     /// Pins a directory below a writable entry, and every one between the two.
     pub(super) fn pin(&mut self, place: &str, over: &str, at: Span) {
-        let mut between: Vec<&str> = ancestors(place).take_while(|folder| *folder != over).collect();
+        let mut between: Vec<&str> =
+            ancestors(place).take_while(|folder| *folder != over).collect();
         between.reverse();
         for pin in between {
             if !self.tree.contains_key(pin) && self.pinned.insert(pin.to_owned()) {
@@ -123,9 +164,13 @@ impl World<'_> {
 
     /// Makes a directory of the sandbox's own and those above it.
     pub(super) fn folders(&mut self, path: &str, at: Span) {
-        // What is made, is an entry of its own or lies in one is there by the time, and so is all above it.
-        let is_there = |folder: &str| self.made.contains(folder) || (folder != path && self.tree.contains_key(folder));
-        let mut missing: Vec<&str> = ancestors(path).take_while(|folder| !is_there(folder)).collect();
+        // What is made, is an entry of its own or lies in one is there by the time, and so is all
+        // above it.
+        let is_there = |folder: &str| {
+            self.made.contains(folder) || (folder != path && self.tree.contains_key(folder))
+        };
+        let mut missing: Vec<&str> =
+            ancestors(path).take_while(|folder| !is_there(folder)).collect();
         missing.reverse();
         for folder in missing {
             self.make_folder(folder, Mode(0o755), at);
@@ -138,25 +183,44 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn cannot_make(&mut self, path: &str, what: &str, base: &Base, help: &str, at: Span) {
+    pub(super) fn cannot_make(
+        &mut self,
+        path: &str,
+        what: &str,
+        base: &Base,
+        help: &str,
+        at: Span,
+    ) {
         let over = above(self.tree, path).map_or("/", |(over, _)| over);
         let why = match base {
-            Base::Host { .. } => format!("{over} is a tree of the host, and stockade makes nothing there"),
+            Base::Host { .. } => {
+                format!("{over} is a tree of the host, and stockade makes nothing there")
+            }
             Base::Kernel => format!("{over} is the kernel's"),
             Base::Nothing { what } => format!("{over} is {what}"),
             Base::Own { .. } => "it cannot be".into(),
         };
         let help = self.through_link(path).unwrap_or_else(|| help.into());
-        self.draft.problem(Problem::new("mounts::below", at, format!("cannot make {what} at {path}: {why}")).help(help));
+        self.draft.problem(
+            Problem::new("mounts::below", at, format!("cannot make {what} at {path}: {why}"))
+                .help(help),
+        );
     }
 
     pub(super) fn absent(&mut self, path: &str, source: &str, errno: i32, at: Span) {
         let arrow = if path == source { String::new() } else { format!(" → {path}") };
-        let problem = Problem::new("mounts::source", at, format!("cannot bind {source}{arrow}: {}", errno_words(errno)));
+        let problem = Problem::new(
+            "mounts::source",
+            at,
+            format!("cannot bind {source}{arrow}: {}", errno_words(errno)),
+        );
         let help = match &self.current {
             Some(Mount::Bind(bind)) => {
                 let skip = Mount::Bind(Bind { missing: Missing::Skip, ..bind.clone() });
-                format!("make it, or let the entry go where it is absent: {}", spelled::line(path, &skip))
+                format!(
+                    "make it, or let the entry go where it is absent: {}",
+                    spelled::line(path, &skip)
+                )
             }
             _ => "make it, or leave the entry out".into(),
         };

@@ -42,7 +42,8 @@ impl<'de> Deserialize<'de> for Numbers {
     }
 }
 
-const KEYS: &[&str] = &["is", "not", "mask", "any-bit", "no-bit", "less", "at-most", "greater", "at-least"];
+const KEYS: &[&str] =
+    &["is", "not", "mask", "any-bit", "no-bit", "less", "at-most", "greater", "at-least"];
 
 impl<'de> Deserialize<'de> for Is {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Is, D::Error> {
@@ -50,7 +51,10 @@ impl<'de> Deserialize<'de> for Is {
         impl<'de> Visitor<'de> for IsVisitor {
             type Value = Is;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, a constant such as \"AF_UNIX\", a list of them, or a table such as { not = 0 }")
+                f.write_str(
+                    "a number, a constant such as \"AF_UNIX\", a list of them, or a table such as \
+                     { not = 0 }",
+                )
             }
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Is, E> {
                 Ok(Is::OneOf(None, vec![number as u64]))
@@ -66,7 +70,11 @@ impl<'de> Deserialize<'de> for Is {
                 while let Some(Number(value)) = seq.next_element()? {
                     values.push(value);
                 }
-                if values.is_empty() { Err(de::Error::custom("an empty list is never true")) } else { Ok(Is::OneOf(None, values)) }
+                if values.is_empty() {
+                    Err(de::Error::custom("an empty list is never true"))
+                } else {
+                    Ok(Is::OneOf(None, values))
+                }
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Is, A::Error> {
                 comparison(map)
@@ -84,13 +92,25 @@ fn comparison<'de, A: MapAccess<'de>>(mut map: A) -> Result<Is, A::Error> {
         let (least, most) = range.unwrap_or((0, u64::MAX));
         match key.as_str() {
             "mask" => mask = Some(map.next_value::<Number>()?.0),
-            "is" | "not" if values.is_none() => values = Some((key == "is", map.next_value::<Numbers>()?.0)),
-            "any-bit" | "no-bit" if bits.is_none() => bits = Some((key == "any-bit", map.next_value::<Number>()?.0)),
-            "less" => range = Some((least, map.next_value::<Number>()?.0.checked_sub(1).ok_or_else(nothing)?)),
+            "is" | "not" if values.is_none() => {
+                values = Some((key == "is", map.next_value::<Numbers>()?.0))
+            }
+            "any-bit" | "no-bit" if bits.is_none() => {
+                bits = Some((key == "any-bit", map.next_value::<Number>()?.0))
+            }
+            "less" => {
+                range =
+                    Some((least, map.next_value::<Number>()?.0.checked_sub(1).ok_or_else(nothing)?))
+            }
             "at-most" => range = Some((least, map.next_value::<Number>()?.0)),
-            "greater" => range = Some((map.next_value::<Number>()?.0.checked_add(1).ok_or_else(nothing)?, most)),
+            "greater" => {
+                range =
+                    Some((map.next_value::<Number>()?.0.checked_add(1).ok_or_else(nothing)?, most))
+            }
             "at-least" => range = Some((map.next_value::<Number>()?.0, most)),
-            "is" | "not" | "any-bit" | "no-bit" => return Err(de::Error::custom("two comparisons in one condition")),
+            "is" | "not" | "any-bit" | "no-bit" => {
+                return Err(de::Error::custom("two comparisons in one condition"));
+            }
             _ => return Err(de::Error::unknown_field(&key, KEYS)),
         }
     }
@@ -102,7 +122,12 @@ fn comparison<'de, A: MapAccess<'de>>(mut map: A) -> Result<Is, A::Error> {
         (None, None, Some((false, bits)), None) => Ok(Is::OneOf(Some(bits), vec![0])),
         (None, None, None, Some((least, most))) if least <= most => Ok(Is::Between(least, most)),
         (None, None, None, Some(_)) => Err(nothing()),
-        (Some(_), None, None, None) => Err(de::Error::custom("`mask` needs `is` or `not` beside it")),
-        _ => Err(de::Error::custom("a condition is one comparison\nhelp: write `is` or `not` (with `mask` or not), `any-bit`, `no-bit`, or bounds")),
+        (Some(_), None, None, None) => {
+            Err(de::Error::custom("`mask` needs `is` or `not` beside it"))
+        }
+        _ => Err(de::Error::custom(
+            "a condition is one comparison\nhelp: write `is` or `not` (with `mask` or not), \
+             `any-bit`, `no-bit`, or bounds",
+        )),
     }
 }

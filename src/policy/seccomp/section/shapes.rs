@@ -12,13 +12,20 @@ pub(super) const CALLS: &str = "^@?[a-z0-9_-]+$";
 /// The name of one.
 pub(super) fn call() -> Shape {
     let names = groups::names().chain(syscalls::names());
-    Shape::Part("call", "a system call or a group such as `\"@debug\"`", Box::new(Shape::names(names)))
+    Shape::Part(
+        "call",
+        "a system call or a group such as `\"@debug\"`",
+        Box::new(Shape::names(names)),
+    )
 }
 
 /// An action, or one of some more words.
 pub(super) fn action(more: &[(&str, &'static str)]) -> Shape {
     let actions = ACTIONS.iter().map(|(word, _)| *word).zip(ACTION_DOCS);
-    let words = actions.chain(more.iter().copied()).map(|(word, doc)| Word { word: word.into(), doc }).collect();
+    let words = actions
+        .chain(more.iter().copied())
+        .map(|(word, doc)| Word { word: word.into(), doc })
+        .collect();
     Shape::Either(vec![Shape::Words(words), Shape::form("`\"errno:NAME\"`", "^errno:[A-Z0-9]+$")])
 }
 
@@ -27,8 +34,10 @@ fn key(name: impl Into<String>, doc: &'static str, shape: Shape) -> KeyShape {
 }
 
 fn number() -> Shape {
-    let number =
-        Shape::Either(vec![Shape::Integer(i64::MIN, i64::MAX), Shape::form("constants such as `\"PROT_READ|PROT_EXEC\"`", "^[A-Za-z0-9_| ]+$")]);
+    let number = Shape::Either(vec![
+        Shape::Integer(i64::MIN, i64::MAX),
+        Shape::form("constants such as `\"PROT_READ|PROT_EXEC\"`", "^[A-Za-z0-9_| ]+$"),
+    ]);
     Shape::Part("number", "", Box::new(number))
 }
 
@@ -49,7 +58,11 @@ fn is() -> Shape {
         key("greater", "It is greater.", number()),
         key("at-least", "It is this or greater.", number()),
     ];
-    let is = Shape::Either(vec![number(), Shape::Sequence(Box::new(number())), Shape::Table(Table { doc: "A comparison.", keys })]);
+    let is = Shape::Either(vec![
+        number(),
+        Shape::Sequence(Box::new(number())),
+        Shape::Table(Table { doc: "A comparison.", keys }),
+    ]);
     Shape::Part("argument", "", Box::new(is))
 }
 
@@ -64,13 +77,23 @@ const ARGUMENTS: [(&str, &str); 6] = [
 
 /// Conditions on arguments.
 fn conditions() -> Shape {
-    let mut keys: Vec<KeyShape> = ARGUMENTS.iter().map(|(name, doc)| key(*name, doc, is())).collect();
-    keys.push(key("errno", "Of `deny-if` alone: the errno in the place of EPERM.", Shape::form("the name of an errno, or a number", "^[A-Z0-9]+$")));
-    Shape::Part("conditions", "", Box::new(Shape::Table(Table { doc: "Conditions that must all hold.", keys })))
+    let mut keys: Vec<KeyShape> =
+        ARGUMENTS.iter().map(|(name, doc)| key(*name, doc, is())).collect();
+    keys.push(key(
+        "errno",
+        "Of `deny-if` alone: the errno in the place of EPERM.",
+        Shape::form("the name of an errno, or a number", "^[A-Z0-9]+$"),
+    ));
+    Shape::Part(
+        "conditions",
+        "",
+        Box::new(Shape::Table(Table { doc: "Conditions that must all hold.", keys })),
+    )
 }
 
 const IF_DOCS: [&str; 8] = [
-    "The call is done where the conditions of one of these tables hold; so with the other actions. Of several that hold the strictest counts.",
+    "The call is done where the conditions of one of these tables hold; so with the other actions. \
+     Of several that hold the strictest counts.",
     "It fails with EPERM, or the table's errno.",
     "The process dies.",
     "The thread dies.",
@@ -82,15 +105,22 @@ const IF_DOCS: [&str; 8] = [
 
 impl EntryType for Spec {
     fn entries() -> Shape {
-        let alternatives = || Shape::Either(vec![Shape::Sequence(Box::new(conditions())), conditions()]);
-        let mut keys: Vec<KeyShape> =
-            ACTIONS.iter().zip(IF_DOCS).map(|((action, _), doc)| key(format!("{action}-if"), doc, alternatives())).collect();
+        let alternatives =
+            || Shape::Either(vec![Shape::Sequence(Box::new(conditions())), conditions()]);
+        let mut keys: Vec<KeyShape> = ACTIONS
+            .iter()
+            .zip(IF_DOCS)
+            .map(|((action, _), doc)| key(format!("{action}-if"), doc, alternatives()))
+            .collect();
         let policy = [("policy", "What `allow` and `policy` say.")];
-        let doc = "What becomes of the call where no condition holds. Unsaid: it is refused; where every action refuses, `policy`.";
+        let doc = "What becomes of the call where no condition holds. Unsaid: it is refused; where \
+                   every action refuses, `policy`.";
         keys.push(key("otherwise", doc, action(&policy)));
         let rule = Shape::Table(Table { doc: "A rule.", keys });
-        let value = Shape::Entry(Box::new(Shape::Either(vec![<super::Action as Written>::looks(), rule])));
-        let doc = "An action, or actions with conditions on arguments; a group takes an action alone.";
+        let value =
+            Shape::Entry(Box::new(Shape::Either(vec![<super::Action as Written>::looks(), rule])));
+        let doc =
+            "An action, or actions with conditions on arguments; a group takes an action alone.";
         Shape::Named(Named { doc, name: "CALL", form: CALLS, fills: false, value: Box::new(value) })
     }
 }

@@ -7,7 +7,8 @@ use super::*;
 fn x86(text: &str, call: &str, arguments: &[u64]) -> Verdict {
     let mut all = [0; 6];
     all[..arguments.len()].copy_from_slice(arguments);
-    let filter = filter(&format!("architectures = [\"x86\"]\n{text}")).unwrap_or_else(|said| panic!("{text}\n{said}"));
+    let filter = filter(&format!("architectures = [\"x86\"]\n{text}"))
+        .unwrap_or_else(|said| panic!("{text}\n{said}"));
     filter.table(Abi::X86).expect("granted").judge(Abi::X86.number(call).expect(call), &all)
 }
 
@@ -20,7 +21,10 @@ fn an_architecture_is_granted_only_where_it_is_asked_for() {
     assert_eq!(plain.judge(Abi::X32_BIT | 39, &[0; 6]), ENOSYS);
     assert_eq!(both.judge(Abi::X32_BIT | 39, &[0; 6]), Verdict::Allow);
     let x32 = both.table(Abi::X32).expect("granted");
-    assert_eq!((x32.judge(514, &[0, 0x5412, 0, 0, 0, 0]), x32.judge(521, &[0; 6]), x32.judge(16, &[0; 6])), (EPERM, EPERM, ENOSYS));
+    assert_eq!(
+        (x32.judge(514, &[0, 0x5412, 0, 0, 0, 0]), x32.judge(521, &[0; 6]), x32.judge(16, &[0; 6])),
+        (EPERM, EPERM, ENOSYS)
+    );
 }
 
 #[test]
@@ -77,7 +81,12 @@ fn a_bundle_does_not_go_round_the_rules_of_its_calls() {
 #[test]
 fn programs_with_every_architecture_read_as_their_filters() {
     let mut dice = Dice(0x32);
-    for text in ["", "policy = \"off\"\n", "policy = \"none\"\nallow = [\"@system-service\"]\n", "write-execute = false\nset-id = false\n"] {
+    for text in [
+        "",
+        "policy = \"off\"\n",
+        "policy = \"none\"\nallow = [\"@system-service\"]\n",
+        "write-execute = false\nset-id = false\n",
+    ] {
         let filter = filter(&format!("{text}architectures = [\"x86\", \"x32\"]")).expect(text);
         assert_same(&filter, &mut dice, 300);
     }

@@ -5,13 +5,19 @@ use super::*;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// What the reference says of a call, straight from the JSON: the strictest of the entries that hold, else the default.
+/// What the reference says of a call, straight from the JSON: the strictest of the entries that
+/// hold, else the default.
 fn reference(policy: &Value, facts: &Facts, call: &str, arguments: &[u64; 6]) -> Verdict {
     let default = action(policy, "defaultAction", "defaultErrnoRet", "defaultErrno");
     let entries = policy["syscalls"].as_array().into_iter().flatten();
-    let named = |entry: &&Value| entry["name"] == call || entry["names"].as_array().into_iter().flatten().any(|name| name == call);
+    let named = |entry: &&Value| {
+        entry["name"] == call
+            || entry["names"].as_array().into_iter().flatten().any(|name| name == call)
+    };
     let verdict = |entry: &Value| action(entry, "action", "errnoRet", "errno");
-    let holding = entries.filter(named).filter(|entry| is_for(entry, facts) && verdict(entry) != default && holds(entry, call, arguments));
+    let holding = entries.filter(named).filter(|entry| {
+        is_for(entry, facts) && verdict(entry) != default && holds(entry, call, arguments)
+    });
     holding.map(verdict).max_by_key(|verdict| verdict.strictness()).unwrap_or(default)
 }
 
@@ -33,7 +39,10 @@ fn action(of: &Value, action: &str, number: &str, name: &str) -> Verdict {
 }
 
 fn is_for(entry: &Value, facts: &Facts) -> bool {
-    let strings = |of: &Value| of.as_array().map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>());
+    let strings = |of: &Value| {
+        of.as_array()
+            .map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>())
+    };
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let new = |of: &Value| {
         of.as_str().map(|version| {
@@ -58,7 +67,8 @@ fn holds(entry: &Value, call: &str, arguments: &[u64; 6]) -> bool {
         // What the kernel reads: all of these calls have `int` there, but for unshare and mmap.
         let whole = ["unshare", "mmap", "lseek"].contains(&call);
         let is = if whole { arguments[index(arg)] } else { arguments[index(arg)] & 0xffff_ffff };
-        let (value, two) = (arg["value"].as_u64().expect("a value"), arg["valueTwo"].as_u64().unwrap_or(0));
+        let (value, two) =
+            (arg["value"].as_u64().expect("a value"), arg["valueTwo"].as_u64().unwrap_or(0));
         match arg["op"].as_str().expect("an operator") {
             "SCMP_CMP_EQ" => is == value,
             "SCMP_CMP_NE" => is != value,
@@ -69,7 +79,10 @@ fn holds(entry: &Value, call: &str, arguments: &[u64; 6]) -> bool {
             _ => is & value == two,
         }
     };
-    let twice = args.iter().enumerate().any(|(nth, arg)| args[..nth].iter().any(|before| index(before) == index(arg)));
+    let twice = args
+        .iter()
+        .enumerate()
+        .any(|(nth, arg)| args[..nth].iter().any(|before| index(before) == index(arg)));
     if twice { args.iter().any(one) } else { args.iter().all(one) }
 }
 
@@ -78,26 +91,42 @@ fn assert_as_the_reference(text: &str) {
     let policy: Value = serde_json::from_str(text).expect("JSON");
     let mut dice = Dice(0xd0c);
     let caps = |caps: &[&str]| caps.iter().map(|cap| (*cap).to_owned()).collect::<Vec<String>>();
-    for (capabilities, kernel) in
-        [(caps(&[]), (6, 18)), (caps(&["CAP_SYS_ADMIN"]), (6, 18)), (caps(&["CAP_SYS_PTRACE", "CAP_SYS_CHROOT"]), (5, 14)), (caps(&[]), (4, 2))]
-    {
+    for (capabilities, kernel) in [
+        (caps(&[]), (6, 18)),
+        (caps(&["CAP_SYS_ADMIN"]), (6, 18)),
+        (caps(&["CAP_SYS_PTRACE", "CAP_SYS_CHROOT"]), (5, 14)),
+        (caps(&[]), (4, 2)),
+    ] {
         let facts = Facts { capabilities: &capabilities, kernel };
         let imported = Imported::read(text, &facts).expect("a policy");
         let mut numbers = vec![0, 1, 2, 3, 12, 13, 40];
-        let args = policy["syscalls"].as_array().into_iter().flatten().flat_map(|entry| entry["args"].as_array().into_iter().flatten());
-        numbers.extend(args.flat_map(|arg| [arg["value"].as_u64(), arg["valueTwo"].as_u64()]).flatten());
+        let args = policy["syscalls"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|entry| entry["args"].as_array().into_iter().flatten());
+        numbers.extend(
+            args.flat_map(|arg| [arg["value"].as_u64(), arg["valueTwo"].as_u64()]).flatten(),
+        );
         for (_, call) in Abi::Native.known() {
             let rule = imported.rule(call);
             let samples = if rule.cases.is_empty() { 2 } else { 60 };
             for _ in 0..samples {
                 let arguments: [u64; 6] = std::array::from_fn(|_| dice.argument(&numbers));
-                assert_eq!(rule.judge(&arguments), reference(&policy, &facts, call, &arguments), "{call} {arguments:#x?}: {rule}");
+                assert_eq!(
+                    rule.judge(&arguments),
+                    reference(&policy, &facts, call, &arguments),
+                    "{call} {arguments:#x?}: {rule}"
+                );
             }
         }
         // And in the filter, but for what guards and the terminal need.
         let needs = Needs { target_is_init: true, ..Needs::default() };
         let filter = filter_with("", &needs, Some(&imported));
-        if let Ok(filter) = filter_with("deny = []\nallow = [\"execve\", \"exit_group\"]", &needs, Some(&imported)).or(filter) {
+        if let Ok(filter) =
+            filter_with("deny = []\nallow = [\"execve\", \"exit_group\"]", &needs, Some(&imported))
+                .or(filter)
+        {
             assert_same(&filter, &mut dice, 20);
             for (number, call) in Abi::Native.known() {
                 if !["ioctl", "prctl", "execve", "exit_group"].contains(&call) {
@@ -143,7 +172,10 @@ const EVERY_CONSTRUCT: &str = r#"{
 fn each_construct_does_as_the_reference_says() {
     assert_as_the_reference(EVERY_CONSTRUCT);
     let facts = Facts { capabilities: &[], kernel: (6, 18) };
-    assert_eq!(Imported::read(EVERY_CONSTRUCT, &facts).expect("a policy").unknown, ["no_such_call"]);
+    assert_eq!(
+        Imported::read(EVERY_CONSTRUCT, &facts).expect("a policy").unknown,
+        ["no_such_call"]
+    );
 }
 
 #[test]
@@ -168,7 +200,10 @@ fn what_is_not_understood_is_not_passed_over() {
             r#"{ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{ "names": ["read"], "action": "SCMP_ACT_ALLOW", "excludes": { "maxKernel": "5.1" } }] }"#,
             "maxKernel",
         ),
-        (r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["no_such_call"], "action": "SCMP_ACT_KILL" }] }"#, "not known here"),
+        (
+            r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["no_such_call"], "action": "SCMP_ACT_KILL" }] }"#,
+            "not known here",
+        ),
         (
             r#"{ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{ "names": ["dup"], "action": "SCMP_ACT_ALLOW", "args": [{ "index": 0, "value": 1, "op": "SCMP_CMP_ISH" }] }] }"#,
             "is not an operator",
@@ -184,13 +219,18 @@ fn what_is_not_understood_is_not_passed_over() {
     }
 }
 
-/// Where Debian's packages put the policies of podman and docker, and where the tests unpack those packages themselves.
+/// Where Debian's packages put the policies of podman and docker, and where the tests unpack those
+/// packages themselves.
 const FILES: [(&str, &str); 2] = [
     ("golang-github-containers-common", "usr/share/containers/seccomp.json"),
-    ("golang-github-docker-docker-dev", "usr/share/gocode/src/github.com/docker/docker/profiles/seccomp/default.json"),
+    (
+        "golang-github-docker-docker-dev",
+        "usr/share/gocode/src/github.com/docker/docker/profiles/seccomp/default.json",
+    ),
 ];
 
-/// The file on this machine, or from its package, which is fetched and unpacked beside the other things of the tests.
+/// The file on this machine, or from its package, which is fetched and unpacked beside the other
+/// things of the tests.
 fn found(package: &str, file: &str) -> Option<PathBuf> {
     let installed = Path::new("/").join(file);
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/policies").join(package);
@@ -199,24 +239,40 @@ fn found(package: &str, file: &str) -> Option<PathBuf> {
         return Some(if installed.exists() { installed } else { unpacked });
     }
     std::fs::create_dir_all(&folder).ok()?;
-    let run =
-        |line: &str| std::process::Command::new("sh").args(["-c", line]).current_dir(&folder).output().is_ok_and(|output| output.status.success());
-    (run(&format!("apt-get -q download {package}")) && run("dpkg-deb -x *.deb .") && unpacked.exists()).then_some(unpacked)
+    let run = |line: &str| {
+        std::process::Command::new("sh")
+            .args(["-c", line])
+            .current_dir(&folder)
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    (run(&format!("apt-get -q download {package}"))
+        && run("dpkg-deb -x *.deb .")
+        && unpacked.exists())
+    .then_some(unpacked)
 }
 
 #[test]
 fn the_policies_of_docker_and_podman_do_as_the_reference_says() {
     let more = std::env::var("STOCKADE_POLICIES").unwrap_or_default();
     let mut compared = 0;
-    for path in
-        FILES.iter().filter_map(|(package, file)| found(package, file)).chain(more.split(':').filter(|path| !path.is_empty()).map(PathBuf::from))
+    for path in FILES
+        .iter()
+        .filter_map(|(package, file)| found(package, file))
+        .chain(more.split(':').filter(|path| !path.is_empty()).map(PathBuf::from))
     {
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let text =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         assert_as_the_reference(&text);
         compared += 1;
     }
     if compared == 0 {
-        assert!(std::env::var_os("REQUIRE").is_none_or(|value| value != "1"), "no policy of a container engine was found");
-        eprintln!("SKIP: no policy of a container engine on this machine, and none could be fetched");
+        assert!(
+            std::env::var_os("REQUIRE").is_none_or(|value| value != "1"),
+            "no policy of a container engine was found"
+        );
+        eprintln!(
+            "SKIP: no policy of a container engine on this machine, and none could be fetched"
+        );
     }
 }

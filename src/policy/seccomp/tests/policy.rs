@@ -108,7 +108,11 @@ fn high_bits_go_round_no_rule() {
         (guarded, "ptrace", &[], EPERM),
         (plain, "mount", &[], EPERM),
     ] {
-        assert_eq!(judge(needs, call, arguments), verdict, "{call}({arguments:#x?}) with {needs:?}");
+        assert_eq!(
+            judge(needs, call, arguments),
+            verdict,
+            "{call}({arguments:#x?}) with {needs:?}"
+        );
     }
 }
 
@@ -118,8 +122,10 @@ fn a_filter_prints_as_lines_and_as_json() {
     let text = filter.to_string();
     for line in [
         "clone: EPERM if u32(arg0) & 0x7e020000 != 0; else allow",
-        "prlimit64: errno 0 if u32(arg1) == 0x4 and arg2 != 0 and arg3 == 0x0; EINVAL if u32(arg1) == 0x4 and arg2 != 0; else allow",
-        "ENOSYS: cachestat clone3 io_uring_enter io_uring_register io_uring_setup listmount memfd_secret statmount",
+        "prlimit64: errno 0 if u32(arg1) == 0x4 and arg2 != 0 and arg3 == 0x0; EINVAL if u32(arg1) \
+         == 0x4 and arg2 != 0; else allow",
+        "ENOSYS: cachestat clone3 io_uring_enter io_uring_register io_uring_setup listmount \
+         memfd_secret statmount",
         "kill: any other architecture",
     ] {
         assert!(text.lines().any(|is| is == line), "{line}\nis not in\n{text}");

@@ -1,4 +1,5 @@
-//! Invented sections against a reference evaluation that knows the precedence and nothing of how the filter is made.
+//! Invented sections against a reference evaluation that knows the precedence and nothing of how
+//! the filter is made.
 
 use super::sections::{filter_with, section};
 use super::*;
@@ -7,11 +8,24 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// Calls whose arguments no guard looks at.
-const CALLS: [&str; 12] =
-    ["read", "dup", "ptrace", "fsmount", "keyctl", "pidfd_getfd", "clone", "clone3", "ioctl", "socket", "personality", "sched_setscheduler"];
+const CALLS: [&str; 12] = [
+    "read",
+    "dup",
+    "ptrace",
+    "fsmount",
+    "keyctl",
+    "pidfd_getfd",
+    "clone",
+    "clone3",
+    "ioctl",
+    "socket",
+    "personality",
+    "sched_setscheduler",
+];
 /// Those of them that only their own name opens wholly.
 const LOOKED_INTO: [&str; 5] = ["clone", "clone3", "ioctl", "socket", "personality"];
-const GROUPS: [&str; 6] = ["@debug", "@keyring", "@process", "@mount", "@system-service", "@basic-io"];
+const GROUPS: [&str; 6] =
+    ["@debug", "@keyring", "@process", "@mount", "@system-service", "@basic-io"];
 const ACTIONS: [(&str, Verdict); 8] = [
     ("allow", Verdict::Allow),
     ("log", Verdict::Log),
@@ -49,14 +63,21 @@ impl Model {
             0 => GROUPS[dice.below(6) as usize],
             _ => CALLS[dice.below(12) as usize],
         };
-        let mut model = Model { policy: dice.below(3) as usize, personality: dice.below(4) != 0, realtime: dice.below(4) != 0, ..Model::default() };
+        let mut model = Model {
+            policy: dice.below(3) as usize,
+            personality: dice.below(4) != 0,
+            realtime: dice.below(4) != 0,
+            ..Model::default()
+        };
         model.allow = (0..dice.below(4)).map(|_| word(dice)).collect();
         model.deny = (0..dice.below(3)).map(|_| word(dice)).collect();
         for _ in 0..dice.below(5) {
             let name = word(dice);
             let action = |dice: &mut Dice| dice.below(ACTIONS.len() as u64) as usize;
             let count = if name.starts_with('@') || name == "clone3" { 0 } else { dice.below(4) };
-            let cases: Vec<_> = (0..count).map(|_| (action(dice), (0..=dice.below(2)).map(|_| dice.below(4)).collect())).collect();
+            let cases: Vec<_> = (0..count)
+                .map(|_| (action(dice), (0..=dice.below(2)).map(|_| dice.below(4)).collect()))
+                .collect();
             let otherwise = match dice.below(3) {
                 0 if !cases.is_empty() => None,
                 1 if !name.starts_with('@') => Some(None),
@@ -68,10 +89,16 @@ impl Model {
     }
 
     fn text(&self) -> String {
-        let list = |words: &[&str]| words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+        let list = |words: &[&str]| {
+            words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+        };
         // What the start of the target needs is not in question here.
-        let (allow, deny) = (list(&[&self.allow[..], &["execve", "exit_group"]].concat()), list(&self.deny));
-        let mut text = format!("policy = \"{}\"\nallow = [{allow}]\ndeny = [{deny}]\n", ["default", "none", "off"][self.policy]);
+        let (allow, deny) =
+            (list(&[&self.allow[..], &["execve", "exit_group"]].concat()), list(&self.deny));
+        let mut text = format!(
+            "policy = \"{}\"\nallow = [{allow}]\ndeny = [{deny}]\n",
+            ["default", "none", "off"][self.policy]
+        );
         text += &format!("personality = {}\nrealtime = {}\n", self.personality, self.realtime);
         for (name, rule) in &self.rules {
             let case = |(action, values): &(usize, Vec<u64>)| {
@@ -83,10 +110,22 @@ impl Model {
                 (action, format!("{{ arg0 = [{}]{errno} }}", values.join(", ")))
             };
             let mut keys: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-            rule.cases.iter().map(case).for_each(|(action, condition)| keys.entry(action).or_default().push(condition));
-            let mut parts: Vec<String> =
-                keys.into_iter().map(|(action, conditions)| format!("\"{action}-if\" = [{}]", conditions.join(", "))).collect();
-            parts.extend(rule.otherwise.map(|otherwise| format!("otherwise = \"{}\"", otherwise.map_or("policy", |action| ACTIONS[action].0))));
+            rule.cases
+                .iter()
+                .map(case)
+                .for_each(|(action, condition)| keys.entry(action).or_default().push(condition));
+            let mut parts: Vec<String> = keys
+                .into_iter()
+                .map(|(action, conditions)| {
+                    format!("\"{action}-if\" = [{}]", conditions.join(", "))
+                })
+                .collect();
+            parts.extend(rule.otherwise.map(|otherwise| {
+                format!(
+                    "otherwise = \"{}\"",
+                    otherwise.map_or("policy", |action| ACTIONS[action].0)
+                )
+            }));
             text += &format!("rules.\"{name}\" = {{ {} }}\n", parts.join(", "));
         }
         text
@@ -111,10 +150,20 @@ impl Model {
         }
     }
 
-    fn by_rule(&self, rule: &ModelRule, call: &'static str, arguments: &[u64; 6], shorthand: Option<Verdict>) -> Verdict {
+    fn by_rule(
+        &self,
+        rule: &ModelRule,
+        call: &'static str,
+        arguments: &[u64; 6],
+        shorthand: Option<Verdict>,
+    ) -> Verdict {
         // The first argument of each of these calls has 32 bits, but for ptrace's.
         let first = if call == "ptrace" { arguments[0] } else { arguments[0] & 0xffff_ffff };
-        let holding = rule.cases.iter().filter(|(_, values)| values.contains(&first)).map(|(action, _)| ACTIONS[*action].1);
+        let holding = rule
+            .cases
+            .iter()
+            .filter(|(_, values)| values.contains(&first))
+            .map(|(action, _)| ACTIONS[*action].1);
         // A shorthand's condition that holds is one of them.
         let shorthand = shorthand.filter(|_| !rule.cases.is_empty());
         if let Some(verdict) = holding.chain(shorthand).max_by_key(|verdict| verdict.strictness()) {
@@ -123,29 +172,39 @@ impl Model {
         match rule.otherwise {
             Some(Some(action)) => ACTIONS[action].1,
             Some(None) => self.below(call, arguments),
-            None if rule.cases.iter().all(|(action, _)| ACTIONS[*action].1.refuses()) => self.below(call, arguments),
+            None if rule.cases.iter().all(|(action, _)| ACTIONS[*action].1.refuses()) => {
+                self.below(call, arguments)
+            }
             None => refusal(call),
         }
     }
 
-    /// A group opens no more of these calls than the words below it do, or where those are `none` the default policy.
+    /// A group opens no more of these calls than the words below it do, or where those are `none`
+    /// the default policy.
     fn by_group(&self, verdict: Verdict, call: &'static str, arguments: &[u64; 6]) -> Verdict {
         if verdict.refuses() || !LOOKED_INTO.contains(&call) {
             return verdict;
         }
         let none = self.policy == 1 && !self.allow.iter().any(|word| means(word, call));
-        let below = if none { default(&UNGUARDED).judge(Abi::Native.number(call).expect(call), arguments) } else { self.below(call, arguments) };
+        let below = if none {
+            default(&UNGUARDED).judge(Abi::Native.number(call).expect(call), arguments)
+        } else {
+            self.below(call, arguments)
+        };
         if below == Verdict::Allow { verdict } else { below }
     }
 
     fn strictest_group(&self, call: &str) -> Option<Verdict> {
-        let groups = self.rules.iter().filter(|(name, _)| name.starts_with('@') && means(name, call));
-        let actions = groups.filter_map(|(_, rule)| rule.otherwise.flatten().map(|action| ACTIONS[action].1));
+        let groups =
+            self.rules.iter().filter(|(name, _)| name.starts_with('@') && means(name, call));
+        let actions =
+            groups.filter_map(|(_, rule)| rule.otherwise.flatten().map(|action| ACTIONS[action].1));
         actions.max_by_key(|verdict| verdict.strictness())
     }
 
     fn below(&self, call: &'static str, arguments: &[u64; 6]) -> Verdict {
-        let default = || default(&UNGUARDED).judge(Abi::Native.number(call).expect(call), arguments);
+        let default =
+            || default(&UNGUARDED).judge(Abi::Native.number(call).expect(call), arguments);
         let looked_into = LOOKED_INTO.contains(&call);
         if self.allow.contains(&call) {
             return Verdict::Allow;
@@ -156,7 +215,9 @@ impl Model {
         match self.policy {
             0 => default(),
             1 => refusal(call),
-            _ if call == "ioctl" && [0x5412, 0x541c].contains(&(arguments[1] & 0xffff_ffff)) => EPERM,
+            _ if call == "ioctl" && [0x5412, 0x541c].contains(&(arguments[1] & 0xffff_ffff)) => {
+                EPERM
+            }
             _ => Verdict::Allow,
         }
     }
@@ -165,7 +226,9 @@ impl Model {
         let low = arguments.map(|argument| argument as u32);
         let refused = match call {
             "personality" => !self.personality && ![0, u32::MAX].contains(&low[0]),
-            "sched_setscheduler" => !self.realtime && ![0, 3, 5, 7].contains(&(low[1] & !0x4000_0000)),
+            "sched_setscheduler" => {
+                !self.realtime && ![0, 3, 5, 7].contains(&(low[1] & !0x4000_0000))
+            }
             _ => false,
         };
         refused.then_some(EPERM)
@@ -173,8 +236,9 @@ impl Model {
 }
 
 fn means(word: &str, call: &str) -> bool {
-    static MEMBERS: LazyLock<BTreeMap<&str, BTreeSet<&str>>> =
-        LazyLock::new(|| GROUPS.map(|group| (group, groups::members(group).expect(group))).into_iter().collect());
+    static MEMBERS: LazyLock<BTreeMap<&str, BTreeSet<&str>>> = LazyLock::new(|| {
+        GROUPS.map(|group| (group, groups::members(group).expect(group))).into_iter().collect()
+    });
     word == call || MEMBERS.get(word).is_some_and(|calls| calls.contains(call))
 }
 
@@ -202,8 +266,14 @@ fn invented_sections_do_as_the_reference_says() {
             for _ in 0..30 {
                 let near = [0, 1, 2, 3, 0x5412, 0x541c, 0x1000_0000, 0x4000_0000];
                 let arguments: [u64; 6] = std::array::from_fn(|_| dice.argument(&near));
-                let (is, expected) = (filter.judge(number, &arguments), model.judge(call, &arguments));
-                assert_eq!(is, expected, "{text}\n{call} {arguments:#x?}: {}", filter.rule(number).expect(call));
+                let (is, expected) =
+                    (filter.judge(number, &arguments), model.judge(call, &arguments));
+                assert_eq!(
+                    is,
+                    expected,
+                    "{text}\n{call} {arguments:#x?}: {}",
+                    filter.rule(number).expect(call)
+                );
             }
         }
     }
@@ -213,7 +283,12 @@ fn invented_sections_do_as_the_reference_says() {
 fn programs_of_invented_sections_read_as_their_filters() {
     let mut dice = Dice(0xbead);
     for _ in 0..12 {
-        let text = Model::roll(&mut dice).text() + if cfg!(target_arch = "x86_64") { "architectures = [\"x86\", \"x32\"]\n" } else { "" };
+        let text = Model::roll(&mut dice).text()
+            + if cfg!(target_arch = "x86_64") {
+                "architectures = [\"x86\", \"x32\"]\n"
+            } else {
+                ""
+            };
         assert!(section(&text).is_ok(), "{text}");
         if let Ok(filter) = filter_with(&text, &NEEDS[dice.below(5) as usize], None) {
             assert_same(&filter, &mut dice, 30);

@@ -21,7 +21,17 @@ pub(super) fn section(text: &str) -> Result<Seccomp, String> {
 }
 
 fn lines(problems: &Problems) -> String {
-    problems.iter().map(|problem| format!("{}: {} ({})\n", problem.code, problem.message, problem.help.clone().unwrap_or_default())).collect()
+    problems
+        .iter()
+        .map(|problem| {
+            format!(
+                "{}: {} ({})\n",
+                problem.code,
+                problem.message,
+                problem.help.clone().unwrap_or_default()
+            )
+        })
+        .collect()
 }
 
 /// The filter of a text under the plainest needs, or what is wrong.
@@ -29,7 +39,11 @@ pub(super) fn filter(text: &str) -> Result<Filter, String> {
     filter_with(text, &Needs::default(), None)
 }
 
-pub(super) fn filter_with(text: &str, needs: &Needs, imported: Option<&Imported>) -> Result<Filter, String> {
+pub(super) fn filter_with(
+    text: &str,
+    needs: &Needs,
+    imported: Option<&Imported>,
+) -> Result<Filter, String> {
     let section = section(text)?;
     let mut said = Draft::default();
     let filter = draft(&section, needs, imported, &mut said);
@@ -43,7 +57,12 @@ fn says(text: &str, call: &str, arguments: &[u64], verdict: Verdict) {
     all[..arguments.len()].copy_from_slice(arguments);
     let filter = filter(text).unwrap_or_else(|problems| panic!("{text}\n{problems}"));
     let number = Abi::Native.number(call).expect(call);
-    assert_eq!(filter.judge(number, &all), verdict, "{text}\n{call} {arguments:#x?}: {}", filter.rule(number).expect(call));
+    assert_eq!(
+        filter.judge(number, &all),
+        verdict,
+        "{text}\n{call} {arguments:#x?}: {}",
+        filter.rule(number).expect(call)
+    );
 }
 
 #[track_caller]
@@ -97,24 +116,48 @@ fn a_group_does_not_open_what_the_policy_looks_into() {
     says("allow = [\"ioctl\"]", "ioctl", &[0, 0x5412], ALLOW);
 }
 
-/// Over all groups, verdicts, policies and architectures: of a call that only its own name opens, a group's rule opens nothing that
-/// `allow` with the group does not open.
+/// Over all groups, verdicts, policies and architectures: of a call that only its own name opens, a
+/// group's rule opens nothing that `allow` with the group does not open.
 #[test]
 fn no_rule_of_a_group_opens_what_only_a_call_s_own_name_opens() {
-    let verdicts = ["allow", "log", "trace", "notify", "deny", "errno:EIO", "errno:0", "trap", "kill-thread", "kill"];
-    let others = if cfg!(target_arch = "x86_64") { "architectures = [\"x86\", \"x32\"]\n" } else { "" };
+    let verdicts = [
+        "allow",
+        "log",
+        "trace",
+        "notify",
+        "deny",
+        "errno:EIO",
+        "errno:0",
+        "trap",
+        "kill-thread",
+        "kill",
+    ];
+    let others =
+        if cfg!(target_arch = "x86_64") { "architectures = [\"x86\", \"x32\"]\n" } else { "" };
     let mut dice = Dice(0x9e1d);
     for policy in ["default", "none", "off"] {
-        let start = format!("policy = \"{policy}\"\n{others}rules.execve = \"allow\"\nrules.exit_group = \"allow\"\n");
+        let start = format!(
+            "policy = \"{policy}\"\n{others}rules.execve = \"allow\"\nrules.exit_group = \
+             \"allow\"\n"
+        );
         for group in groups::names() {
             // `off` opens more than a group does.
-            let below = if policy == "off" { start.clone() } else { format!("{start}allow = [\"{group}\"]") };
+            let below = if policy == "off" {
+                start.clone()
+            } else {
+                format!("{start}allow = [\"{group}\"]")
+            };
             let below = filter(&below).unwrap_or_else(|problems| panic!("{below}\n{problems}"));
             for verdict in verdicts {
                 let text = format!("{start}rules.\"{group}\" = \"{verdict}\"");
                 let ruled = filter(&text).unwrap_or_else(|problems| panic!("{text}\n{problems}"));
                 for table in std::iter::once(&ruled.native).chain(&ruled.others) {
-                    assert_opens_no_more(table, below.table(table.abi).expect("the same tables"), &mut dice, &text);
+                    assert_opens_no_more(
+                        table,
+                        below.table(table.abi).expect("the same tables"),
+                        &mut dice,
+                        &text,
+                    );
                 }
             }
         }
@@ -133,7 +176,11 @@ fn assert_opens_no_more(table: &Table, than: &Table, dice: &mut Dice, text: &str
         for _ in 0..20 {
             let arguments: [u64; 6] = std::array::from_fn(|_| dice.argument(&near));
             let (is, other) = (table.judge(number, &arguments), than.judge(number, &arguments));
-            assert!(is.refuses() || !other.refuses(), "{text}\n{call} of {:?} {arguments:#x?}: {is:?}, not {other:?}", table.abi);
+            assert!(
+                is.refuses() || !other.refuses(),
+                "{text}\n{call} of {:?} {arguments:#x?}: {is:?}, not {other:?}",
+                table.abi
+            );
         }
     }
 }
@@ -148,26 +195,49 @@ fn what_a_group_lets_through_has_the_verdict_of_its_rule() {
     says(rule, "ioctl", &[0, 0x5413], Verdict::Log);
     says(rule, "io_uring_setup", &[], ENOSYS);
     says(rule, "read", &[], Verdict::Log);
-    says("rules.\"@system-service\" = \"kill\"\nrules.execve = \"allow\"\nrules.exit_group = \"allow\"", "clone", &[0], KILL);
-    says("rules.\"@system-service\" = \"log\"\nallow = [\"clone\"]", "clone", &[NEW_USER], Verdict::Log);
+    says(
+        "rules.\"@system-service\" = \"kill\"\nrules.execve = \"allow\"\nrules.exit_group = \
+         \"allow\"",
+        "clone",
+        &[0],
+        KILL,
+    );
+    says(
+        "rules.\"@system-service\" = \"log\"\nallow = [\"clone\"]",
+        "clone",
+        &[NEW_USER],
+        Verdict::Log,
+    );
 }
 
 #[test]
 fn input_cannot_be_pushed_into_a_terminal_unless_ioctl_is_named() {
     says("policy = \"off\"", "ioctl", &[0, 0xdead_0000_0000_5412], EPERM);
     says("policy = \"off\"", "ioctl", &[0, 0x5413], ALLOW);
-    says("policy = \"off\"\nrules.ioctl = { deny-if = { arg1 = \"TIOCCONS\" } }", "ioctl", &[0, 0x5412], EPERM);
+    says(
+        "policy = \"off\"\nrules.ioctl = { deny-if = { arg1 = \"TIOCCONS\" } }",
+        "ioctl",
+        &[0, 0x5412],
+        EPERM,
+    );
     says("policy = \"off\"\nrules.ioctl = \"allow\"", "ioctl", &[0, 0x5412], ALLOW);
 }
 
 #[test]
 fn conditions_say_what_they_say() {
-    let rule = "rules.socket = { allow-if = [{ arg0 = [\"AF_UNIX\", \"AF_INET\"] }, { arg0 = \"AF_VSOCK\", arg1 = 1 }], otherwise = \"errno:EAFNOSUPPORT\" }";
+    let rule = "rules.socket = { allow-if = [{ arg0 = [\"AF_UNIX\", \"AF_INET\"] }, \
+                { arg0 = \"AF_VSOCK\", arg1 = 1 }], otherwise = \"errno:EAFNOSUPPORT\" }";
     says(rule, "socket", &[1], ALLOW);
     says(rule, "socket", &[40, 1], ALLOW);
     says(rule, "socket", &[40, 2], Verdict::Errno(libc::EAFNOSUPPORT));
     says("rules.socket = { allow-if = [{ arg0 = 1 }] }", "socket", &[2], EPERM);
-    says("rules.mmap = { kill-if = { arg2 = { mask = \"PROT_WRITE|PROT_EXEC\", is = \"PROT_WRITE|PROT_EXEC\" } } }", "mmap", &[0, 0, 7], KILL);
+    says(
+        "rules.mmap = { kill-if = { arg2 = \
+         { mask = \"PROT_WRITE|PROT_EXEC\", is = \"PROT_WRITE|PROT_EXEC\" } } }",
+        "mmap",
+        &[0, 0, 7],
+        KILL,
+    );
     says("rules.mmap = { kill-if = { arg2 = { mask = 6, is = 6 } } }", "mmap", &[0, 0, 5], ALLOW);
     says("rules.kill = { deny-if = { arg0 = { not = [0, -1] } } }", "kill", &[0xffff_ffff], ALLOW);
     says("rules.kill = { deny-if = { arg0 = { not = [0, -1] } } }", "kill", &[5], EPERM);
@@ -175,9 +245,24 @@ fn conditions_say_what_they_say() {
     says("rules.dup = { deny-if = { arg0 = { at-least = 3, less = 10 } } }", "dup", &[10], ALLOW);
     says("rules.dup = { deny-if = { arg0 = { greater = 3 } } }", "dup", &[3], ALLOW);
     says("rules.dup = { deny-if = { arg0 = { at-most = 3 } } }", "dup", &[3], EPERM);
-    says("rules.openat = { deny-if = { arg2 = { any-bit = \"O_CREAT\" } } }", "openat", &[0, 0, 0o100], EPERM);
-    says("rules.openat = { deny-if = { arg2 = { no-bit = \"O_CLOEXEC\" } } }", "openat", &[0, 0, 0o100], EPERM);
-    says("rules.read = { deny-if = { arg0 = 5, errno = \"EIO\" } }", "read", &[5], Verdict::Errno(libc::EIO));
+    says(
+        "rules.openat = { deny-if = { arg2 = { any-bit = \"O_CREAT\" } } }",
+        "openat",
+        &[0, 0, 0o100],
+        EPERM,
+    );
+    says(
+        "rules.openat = { deny-if = { arg2 = { no-bit = \"O_CLOEXEC\" } } }",
+        "openat",
+        &[0, 0, 0o100],
+        EPERM,
+    );
+    says(
+        "rules.read = { deny-if = { arg0 = 5, errno = \"EIO\" } }",
+        "read",
+        &[5],
+        Verdict::Errno(libc::EIO),
+    );
     says("rules.mount = \"errno:0\"", "mount", &[], Verdict::Errno(0));
     says("rules.mount = \"log\"", "mount", &[], Verdict::Log);
     says("rules.mount = \"trap\"", "mount", &[], Verdict::Trap);
@@ -190,8 +275,10 @@ fn conditions_say_what_they_say() {
 #[test]
 fn the_strictest_of_several_conditions_wins_whatever_their_order() {
     for rule in [
-        "rules.dup = { allow-if = { arg0 = [1, 2] }, kill-if = { arg0 = [2, 3] }, deny-if = { arg0 = [2, 3, 4] } }",
-        "rules.dup = { deny-if = { arg0 = [2, 3, 4] }, kill-if = { arg0 = [2, 3] }, allow-if = { arg0 = [1, 2] } }",
+        "rules.dup = { allow-if = { arg0 = [1, 2] }, kill-if = { arg0 = [2, 3] }, deny-if = \
+         { arg0 = [2, 3, 4] } }",
+        "rules.dup = { deny-if = { arg0 = [2, 3, 4] }, kill-if = { arg0 = [2, 3] }, allow-if = \
+         { arg0 = [1, 2] } }",
     ] {
         for (argument, verdict) in [(1, ALLOW), (2, KILL), (3, KILL), (4, EPERM), (5, EPERM)] {
             says(rule, "dup", &[argument], verdict);
@@ -202,11 +289,26 @@ fn the_strictest_of_several_conditions_wins_whatever_their_order() {
 #[test]
 fn a_rule_of_refusals_alone_opens_nothing() {
     says("rules.mount = { deny-if = { arg3 = 1 } }", "mount", &[0, 0, 0, 2], EPERM);
-    says("allow = [\"mount\"]\nrules.mount = { deny-if = { arg3 = 1 } }", "mount", &[0, 0, 0, 2], ALLOW);
+    says(
+        "allow = [\"mount\"]\nrules.mount = { deny-if = { arg3 = 1 } }",
+        "mount",
+        &[0, 0, 0, 2],
+        ALLOW,
+    );
     says("rules.ioctl = { deny-if = { arg1 = 7 } }", "ioctl", &[0, 0x5412], EPERM);
     says("rules.ioctl = { deny-if = { arg1 = 7 } }", "ioctl", &[0, 7], EPERM);
-    says("rules.ioctl = { deny-if = { arg1 = 7 }, otherwise = \"allow\" }", "ioctl", &[0, 0x5412], ALLOW);
-    says("rules.ioctl = { allow-if = { arg1 = 7 }, otherwise = \"policy\" }", "ioctl", &[0, 0x5412], EPERM);
+    says(
+        "rules.ioctl = { deny-if = { arg1 = 7 }, otherwise = \"allow\" }",
+        "ioctl",
+        &[0, 0x5412],
+        ALLOW,
+    );
+    says(
+        "rules.ioctl = { allow-if = { arg1 = 7 }, otherwise = \"policy\" }",
+        "ioctl",
+        &[0, 0x5412],
+        EPERM,
+    );
 }
 
 #[test]
@@ -223,7 +325,15 @@ fn shorthands_refuse_on_top_of_all_else() {
     says("personality = false", "personality", &[8], EPERM);
     says("personality = false", "personality", &[0xffff_ffff], ALLOW);
     says("personality = false", "personality", &[0], ALLOW);
-    for (policy, verdict) in [(0, ALLOW), (1, EPERM), (2, EPERM), (3, ALLOW), (6, EPERM), (0x4000_0000, ALLOW), (0x4000_0001, EPERM)] {
+    for (policy, verdict) in [
+        (0, ALLOW),
+        (1, EPERM),
+        (2, EPERM),
+        (3, ALLOW),
+        (6, EPERM),
+        (0x4000_0000, ALLOW),
+        (0x4000_0001, EPERM),
+    ] {
         says("realtime = false", "sched_setscheduler", &[0, policy], verdict);
     }
     says("realtime = false", "sched_setattr", &[], ENOSYS);
@@ -239,16 +349,34 @@ fn families_are_those_that_are_listed() {
     says(only, "socket", &[1, 1], ALLOW);
     says(only, "socket", &[2, 1], Verdict::Errno(libc::EAFNOSUPPORT));
     says("families = [\"AF_VSOCK\", \"AF_INET\"]", "socket", &[40, 1], ALLOW);
-    says("families = [\"AF_VSOCK\", \"AF_INET\"]", "socket", &[2, 1, 262], Verdict::Errno(libc::EPROTONOSUPPORT));
-    says("families = [\"AF_VSOCK\", \"AF_INET\"]", "socket", &[10, 1], Verdict::Errno(libc::EAFNOSUPPORT));
-    refused("families = [\"AF_UNIX\"]\nrules.socket = \"allow\"", "cannot enforce `families`: another word says which sockets");
+    says(
+        "families = [\"AF_VSOCK\", \"AF_INET\"]",
+        "socket",
+        &[2, 1, 262],
+        Verdict::Errno(libc::EPROTONOSUPPORT),
+    );
+    says(
+        "families = [\"AF_VSOCK\", \"AF_INET\"]",
+        "socket",
+        &[10, 1],
+        Verdict::Errno(libc::EAFNOSUPPORT),
+    );
+    refused(
+        "families = [\"AF_UNIX\"]\nrules.socket = \"allow\"",
+        "cannot enforce `families`: another word says which sockets",
+    );
     refused("families = [\"AF_UNX\"]", "did you mean `AF_UNIX`?");
 }
 
 #[test]
 fn guards_stand_above_every_word() {
-    let needs = Needs { deny_set_id: true, target_is_init: true, core_guard: true, ..Needs::default() };
-    for text in ["policy = \"off\"", "allow = [\"prctl\", \"prlimit64\", \"openat2\", \"fchmod\"]", "rules.prctl = \"allow\"\npolicy = \"off\""] {
+    let needs =
+        Needs { deny_set_id: true, target_is_init: true, core_guard: true, ..Needs::default() };
+    for text in [
+        "policy = \"off\"",
+        "allow = [\"prctl\", \"prlimit64\", \"openat2\", \"fchmod\"]",
+        "rules.prctl = \"allow\"\npolicy = \"off\"",
+    ] {
         let filter = filter_with(text, &needs, None).expect(text);
         for (call, arguments, verdict) in [
             ("prctl", [1, 0, 0, 0, 0, 0], EPERM),
@@ -257,7 +385,11 @@ fn guards_stand_above_every_word() {
             ("fchmod", [0, 0o4755, 0, 0, 0, 0], EPERM),
             ("openat2", [0; 6], ENOSYS),
         ] {
-            assert_eq!(filter.judge(Abi::Native.number(call).expect(call), &arguments), verdict, "{text} {call}");
+            assert_eq!(
+                filter.judge(Abi::Native.number(call).expect(call), &arguments),
+                verdict,
+                "{text} {call}"
+            );
         }
     }
     let said = filter_with("set-id = true", &needs, None).expect_err("a contradiction");
@@ -276,14 +408,20 @@ fn what_cannot_be_is_said() {
         ("rules.ptrace = \"errno:5000\"", "0 to 4095"),
         ("rules.ptrace = \"notfy\"", "did you mean `notify`?"),
         ("rules.ptrace = {}", "the rule says nothing"),
-        ("rules.ptrace = { kill-if = { arg0 = 1, errno = \"EIO\" } }", "`errno` goes with `deny-if` alone"),
+        (
+            "rules.ptrace = { kill-if = { arg0 = 1, errno = \"EIO\" } }",
+            "`errno` goes with `deny-if` alone",
+        ),
         ("rules.ptrace = { deny-if = { errno = \"EIO\" } }", "always holds"),
         ("rules.ptrace = { alow-if = { arg0 = 1 } }", "did you mean `allow`?"),
         ("rules.ptrace = { when = 1 }", "cannot read `when` of a rule: there is no such key"),
         ("rules.ptrace = { allow-if = [{}] }", "always holds"),
         ("rules.ptrace = { allow-if = [{ arg6 = 1 }] }", "arg0 to arg5"),
         ("rules.ptrace = { allow-if = [{ arg00 = 1 }] }", "arg0 to arg5"),
-        ("rules.ptrace = { allow-if = [{ arg0 = \"PTRACE_ATACH\" }] }", "did you mean `PTRACE_ATTACH`?"),
+        (
+            "rules.ptrace = { allow-if = [{ arg0 = \"PTRACE_ATACH\" }] }",
+            "did you mean `PTRACE_ATTACH`?",
+        ),
         ("rules.ptrace = { allow-if = [{ arg0 = { mask = 1 } }] }", "`mask` needs"),
         ("rules.ptrace = { allow-if = [{ arg0 = { is = 1, less = 2 } }] }", "one comparison"),
         ("rules.ptrace = { allow-if = [{ arg0 = { less = 0 } }] }", "no number is so"),
@@ -300,13 +438,19 @@ fn what_cannot_be_is_said() {
         refused(text, words);
     }
     let many: Vec<String> = (0..5000).map(|value| (value * 3).to_string()).collect();
-    refused(&format!("rules.dup = {{ deny-if = {{ arg0 = [{}] }} }}", many.join(", ")), "the kernel takes 4096");
+    refused(
+        &format!("rules.dup = {{ deny-if = {{ arg0 = [{}] }} }}", many.join(", ")),
+        "the kernel takes 4096",
+    );
 }
 
 #[test]
 fn every_place_that_decided_is_kept() {
-    let filter = filter("deny = [\"@keyring\"]\nallow = [\"ptrace\"]\nrules.dup = \"kill\"").expect("a filter");
-    let because = |call: &str| filter.native.because(Abi::Native.number(call).expect(call)).map(|(source, _)| source);
+    let filter = filter("deny = [\"@keyring\"]\nallow = [\"ptrace\"]\nrules.dup = \"kill\"")
+        .expect("a filter");
+    let because = |call: &str| {
+        filter.native.because(Abi::Native.number(call).expect(call)).map(|(source, _)| source)
+    };
     assert_eq!(
         [because("keyctl"), because("ptrace"), because("dup"), because("read")],
         [Some(Source::Deny), Some(Source::Allow), Some(Source::Rules), None]

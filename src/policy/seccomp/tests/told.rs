@@ -10,7 +10,12 @@ fn rules() -> Filter {
     let low = |argument, value| Test::low(argument, Compare::one_of(&[value]));
     all.insert(1, Rule::always(Verdict::Allow));
     all.insert(2, Rule::always(Verdict::Errno(7)));
-    all.insert(3, Rule::always(Verdict::KillProcess).case([low(0, 5)], Verdict::Allow).case([low(1, 6)], Verdict::Notify));
+    all.insert(
+        3,
+        Rule::always(Verdict::KillProcess)
+            .case([low(0, 5)], Verdict::Allow)
+            .case([low(1, 6)], Verdict::Notify),
+    );
     all.insert(4, Rule::always(Verdict::Trap));
     all.insert(5, Rule::always(Verdict::KillThread).case([low(0, 1)], Verdict::Errno(0)));
     all.insert(6, Rule::always(Verdict::Log));
@@ -29,14 +34,19 @@ fn what_is_told_is_asked_about_and_nothing_else() {
                     let arguments = [(); 6].map(|()| dice.argument(&[5, 6, 1]));
                     let verdict = filter.judge_seen(arch, number, &arguments);
                     let expected = if told.asks(verdict) { ASKED } else { verdict.word() };
-                    assert_eq!(interpret(&program, arch, number, &arguments), expected, "{told:?} {arch:#x} {number} {arguments:x?}");
+                    assert_eq!(
+                        interpret(&program, arch, number, &arguments),
+                        expected,
+                        "{told:?} {arch:#x} {number} {arguments:x?}"
+                    );
                 }
             }
         }
     }
 }
 
-/// The kernel takes the greatest of several: none of ours hides a question behind an errno, and the second filter takes the exceptions back.
+/// The kernel takes the greatest of several: none of ours hides a question behind an errno, and the
+/// second filter takes the exceptions back.
 #[test]
 fn exceptions_are_for_exactly_these_calls_and_are_taken_back() {
     let filter = rules();
@@ -52,7 +62,11 @@ fn exceptions_are_for_exactly_these_calls_and_are_taken_back() {
         for place in 0..3 {
             let mut other = exact;
             other[place] ^= 1 << 40;
-            assert_eq!(interpret(&first, ARCHITECTURE, number, &other), ASKED, "{number} {other:x?}");
+            assert_eq!(
+                interpret(&first, ARCHITECTURE, number, &other),
+                ASKED,
+                "{number} {other:x?}"
+            );
             assert_eq!(interpret(&second, ARCHITECTURE, number, &other), Verdict::Allow.word());
         }
         for arch in [I386, 0x1234] {
@@ -66,7 +80,8 @@ fn exceptions_are_for_exactly_these_calls_and_are_taken_back() {
 
 #[test]
 fn numbers_mean_what_their_architecture_says() {
-    let named = |arch, number| Filter::abi_of(arch, number).map(|(abi, number)| (abi, abi.name(number)));
+    let named =
+        |arch, number| Filter::abi_of(arch, number).map(|(abi, number)| (abi, abi.name(number)));
     let mkdir = crate::kernel::syscalls::number("mkdirat").unwrap();
     assert_eq!(named(ARCHITECTURE, mkdir), Some((Abi::Native, Some("mkdirat"))));
     assert_eq!(named(0x1234, mkdir), None);

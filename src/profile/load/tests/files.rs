@@ -6,9 +6,15 @@ use super::*;
 fn what_others_can_write_is_refused() {
     let place = Place::main("");
     let main = place.path.join("main.toml");
-    let mode = |path: &PathBuf, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let mode = |path: &PathBuf, mode| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap()
+    };
     mode(&main, 0o664);
-    assert_eq!(place.problem(), "cannot trust the profile main.toml: it can be written by others (mode 0664) (chmod go-w main.toml)");
+    assert_eq!(
+        place.problem(),
+        "cannot trust the profile main.toml: it can be written by others (mode 0664) (chmod go-w \
+         main.toml)"
+    );
     mode(&main, 0o646);
     assert!(place.problem().contains("it can be written by others (mode 0646)"));
     mode(&main, 0o644);
@@ -17,7 +23,11 @@ fn what_others_can_write_is_refused() {
     mode(&place.path, 0o1777);
     place.load();
     mode(&place.path, 0o775);
-    assert_eq!(place.try_load().0.is_ok(), place.caller.uid != 0, "root's directory is root's alone");
+    assert_eq!(
+        place.try_load().0.is_ok(),
+        place.caller.uid != 0,
+        "root's directory is root's alone"
+    );
 }
 
 #[test]
@@ -28,7 +38,8 @@ fn what_belongs_to_another_user_is_refused() {
         chown(&main, Some(61_184), None).unwrap();
         assert_eq!(
             place.problem(),
-            "cannot trust the profile main.toml: it belongs to user 61184, not to root (read it, and make it root's: chown root main.toml)"
+            "cannot trust the profile main.toml: it belongs to user 61184, not to root (read it, \
+             and make it root's: chown root main.toml)"
         );
         place.caller.uid = 61_184;
         place.load();
@@ -52,7 +63,11 @@ fn a_base_is_trusted_no_more_than_the_profile() {
     let place = Place::main("extends = [\"./base.toml\"]");
     let base = place.file("base.toml", "");
     std::fs::set_permissions(&base, PermissionsExt::from_mode(0o666)).unwrap();
-    assert_eq!(place.problem(), "main.toml:2:12: cannot trust the profile base.toml: it can be written by others (mode 0666) (chmod go-w base.toml)");
+    assert_eq!(
+        place.problem(),
+        "main.toml:2:12: cannot trust the profile base.toml: it can be written by others (mode \
+         0666) (chmod go-w base.toml)"
+    );
 }
 
 #[test]
@@ -65,7 +80,11 @@ fn what_is_no_regular_file_is_refused_and_nothing_waits() {
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     for path in [fifo, folder, "/dev/null".into()] {
         place.request.profile = path;
-        assert!(place.problem().contains("it is not a regular file (stockade run - reads"), "{}", place.problem());
+        assert!(
+            place.problem().contains("it is not a regular file (stockade run - reads"),
+            "{}",
+            place.problem()
+        );
     }
     place.request.profile = socket;
     assert!(place.problem().contains("cannot read the profile socket.toml"));
@@ -98,7 +117,10 @@ fn a_link_leads_to_the_file_that_is_checked() {
 fn bytes_that_are_no_text_have_a_place() {
     let place = Place::new();
     place.raw("main.toml", b"format = 1\nx = '\xff'\n");
-    assert_eq!(place.problem(), "main.toml:2:6: cannot read the byte 0xff: it is not UTF-8, and a profile is");
+    assert_eq!(
+        place.problem(),
+        "main.toml:2:6: cannot read the byte 0xff: it is not UTF-8, and a profile is"
+    );
     place.raw("main.toml", b"format = 1\ndescription = 'a\0b'\n");
     assert!(place.problems()[0].starts_with("main.toml:2:1"), "{:?}", place.problems());
 }
@@ -108,8 +130,14 @@ fn a_byte_order_mark_and_carriage_returns_move_nothing() {
     let place = Place::new();
     place.raw("main.toml", b"\xef\xbb\xbfformat = 2\r\n[process]\r\nnise = 1\r\n");
     let problems = place.problems();
-    assert!(problems[0].ends_with("reads format 1 (write format = 1, or use the stockade that the profile was written for)"));
-    assert!(problems[1].starts_with("main.toml:3:1: cannot read `nise` of [process]: there is no such key"), "{problems:?}");
+    assert!(problems[0].ends_with(
+        "reads format 1 (write format = 1, or use the stockade that the profile was written for)"
+    ));
+    assert!(
+        problems[1]
+            .starts_with("main.toml:3:1: cannot read `nise` of [process]: there is no such key"),
+        "{problems:?}"
+    );
     place.raw("main.toml", b"#!/usr/bin/env -S stockade run\nformat = 1\n");
     place.load();
 }
@@ -122,7 +150,8 @@ fn a_name_is_never_a_file_of_the_current_folder() {
     place.request.profile = "planted".into();
     assert_eq!(
         place.problem(),
-        "cannot find the profile `planted`: there is none of that name (for the file in this directory write ./planted.toml)"
+        "cannot find the profile `planted`: there is none of that name (for the file in this \
+         directory write ./planted.toml)"
     );
 }
 
@@ -135,12 +164,16 @@ fn a_name_is_looked_up_and_ambiguity_is_an_error() {
     place.file("user/web.toml", "");
     assert_eq!(
         place.problem(),
-        "cannot find the profile `web`: the name is ambiguous: system/web.toml and user/web.toml (give the path of the one that is meant, or rename one)"
+        "cannot find the profile `web`: the name is ambiguous: system/web.toml and user/web.toml \
+         (give the path of the one that is meant, or rename one)"
     );
     place.caller.user_profiles = None;
     place.load();
     place.request.profile = "wbe".into();
-    assert_eq!(place.problem(), "cannot find the profile `wbe`: there is none of that name (did you mean `web`?)");
+    assert_eq!(
+        place.problem(),
+        "cannot find the profile `wbe`: there is none of that name (did you mean `web`?)"
+    );
     place.file("system/strict.toml", "");
     place.request.profile = "strict".into();
     assert!(place.problem().contains("system/strict.toml and built in"));

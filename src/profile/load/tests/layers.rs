@@ -9,8 +9,10 @@ fn problems_of_child_and_base_point_into_their_files() {
     assert_eq!(
         place.problems(),
         [
-            "main.toml:4:1: cannot read `nise` of [process]: there is no such key (did you mean `nice`?)",
-            "base.toml:4:9: cannot read `keep`: unknown capability `net-bind` (capabilities(7) lists them)",
+            "main.toml:4:1: cannot read `nise` of [process]: there is no such key (did you mean \
+             `nice`?)",
+            "base.toml:4:9: cannot read `keep`: unknown capability `net-bind` (capabilities(7) \
+             lists them)",
             "base.toml:4:21: cannot read `keep`: unknown capability `chowm` (did you mean `chown`?)",
         ]
     );
@@ -18,16 +20,26 @@ fn problems_of_child_and_base_point_into_their_files() {
 
 #[test]
 fn layers_merge_key_by_key_and_the_strongest_wins() {
-    let place = Place::main("extends = [\"a.toml\", \"b.toml\"]\n[process]\nnice = 3\n[env]\nA = false\n").config("process.umask = '0077'");
-    place.file("a.toml", "[process]\nnice = 1\numask = '0022'\n[env]\nA = 'a'\nB = 'a'\n[capabilities]\nkeep = ['chown', 'kill']\n");
-    place.file("b.toml", "[process]\nnice = 2\n[env]\nB = 'b'\n[capabilities]\nkeep = ['!kill', 'fowner']\n");
+    let place =
+        Place::main("extends = [\"a.toml\", \"b.toml\"]\n[process]\nnice = 3\n[env]\nA = false\n")
+            .config("process.umask = '0077'");
+    place.file(
+        "a.toml",
+        "[process]\nnice = 1\numask = '0022'\n[env]\nA = 'a'\nB = 'a'\n[capabilities]\nkeep = \
+         ['chown', 'kill']\n",
+    );
+    place.file(
+        "b.toml",
+        "[process]\nnice = 2\n[env]\nB = 'b'\n[capabilities]\nkeep = ['!kill', 'fowner']\n",
+    );
     let (loaded, sources) = place.try_load();
     let profile = loaded.unwrap();
     assert_eq!(profile.process.nice.get().unwrap().0, 3);
     assert_eq!(sources.place(profile.process.umask.at()).unwrap().to_string(), "--config:1:17");
     assert!(profile.env.get("A").is_none());
     assert_eq!(sources.text(profile.env.get("B").unwrap().at), Some("'b'"));
-    let kept: Vec<String> = profile.capabilities.keep.items.iter().map(|item| item.value.to_string()).collect();
+    let kept: Vec<String> =
+        profile.capabilities.keep.items.iter().map(|item| item.value.to_string()).collect();
     assert_eq!(kept, ["chown", "fowner"]);
 }
 
@@ -47,12 +59,18 @@ fn a_base_that_is_met_twice_is_loaded_once_and_first() {
 fn circles_and_endless_chains_are_errors() {
     let place = Place::main("extends = [\"a.toml\"]");
     place.file("a.toml", "\nextends = [\"main.toml\"]");
-    assert_eq!(place.problem(), "a.toml:3:12: cannot load the profile: it extends itself: main.toml → a.toml → main.toml");
+    assert_eq!(
+        place.problem(),
+        "a.toml:3:12: cannot load the profile: it extends itself: main.toml → a.toml → main.toml"
+    );
     let place = Place::main("extends = [\"0.toml\"]");
     for number in 0..70 {
         place.file(&format!("{number}.toml"), &format!("extends = [\"{}.toml\"]", number + 1));
     }
-    assert_eq!(place.problem(), "62.toml:2:12: cannot load the profile: `extends` goes deeper than 64 files");
+    assert_eq!(
+        place.problem(),
+        "62.toml:2:12: cannot load the profile: `extends` goes deeper than 64 files"
+    );
     let many: Vec<String> = (0..300).map(|number| format!("'{number}.toml'")).collect();
     let place = Place::main(&format!("extends = [{}]", many.join(",")));
     (0..300).for_each(|number| drop(place.file(&format!("{number}.toml"), "")));
@@ -62,19 +80,34 @@ fn circles_and_endless_chains_are_errors() {
 #[test]
 fn extends_is_a_list_of_names_and_paths() {
     let place = Place::main("extends = \"base\"");
-    assert_eq!(place.problem(), "main.toml:2:11: cannot read `extends`: it must be a list (put it in `[ ]`: extends = [\"base\"])");
-    let place = Place::main("extends = [\"-\", \"\", \"basse\", \"${project}/x\", \"/none.toml\"]\n[params]\nproject = { type = \"path\" }");
+    assert_eq!(
+        place.problem(),
+        "main.toml:2:11: cannot read `extends`: it must be a list (put it in `[ ]`: extends = \
+         [\"base\"])"
+    );
+    let place = Place::main(
+        "extends = [\"-\", \"\", \"basse\", \"${project}/x\", \"/none.toml\"]\n[params]\nproject = \
+         { type = \"path\" }",
+    );
     assert_eq!(
         place.problems(),
         [
-            "main.toml:2:12: cannot extend `-`: it names no profile (write a name, or a path from this file's directory)",
-            "main.toml:2:17: cannot extend ``: it names no profile (write a name, or a path from this file's directory)",
-            "main.toml:2:21: cannot find the profile `basse`: there is none of that name (did you mean `base`?)",
-            "main.toml:2:31: cannot find the variable `project`: there is none of that name (parameters are settled later, so none can stand here)",
+            "main.toml:2:12: cannot extend `-`: it names no profile (write a name, or a path from \
+             this file's directory)",
+            "main.toml:2:17: cannot extend ``: it names no profile (write a name, or a path from \
+             this file's directory)",
+            "main.toml:2:21: cannot find the profile `basse`: there is none of that name (did you \
+             mean `base`?)",
+            "main.toml:2:31: cannot find the variable `project`: there is none of that name \
+             (parameters are settled later, so none can stand here)",
             "main.toml:2:46: cannot read the profile /none.toml: no such file or directory",
         ]
     );
-    Place::main("").config("extends = ['base']").problem().strip_prefix("--config:1:1: cannot extend profiles here: a flag is no file").unwrap();
+    Place::main("")
+        .config("extends = ['base']")
+        .problem()
+        .strip_prefix("--config:1:1: cannot extend profiles here: a flag is no file")
+        .unwrap();
     let place = Place::main("extends = [\"${PROFILE_DIR}/b.toml\"]");
     place.file("b.toml", "description = \"b\"");
     assert_eq!(place.load().description.get().unwrap().value, "b");
@@ -86,7 +119,8 @@ fn the_format_is_said_and_read() {
     place.raw("main.toml", b"");
     assert_eq!(
         place.problem(),
-        "main.toml:1:1: cannot read main.toml: it does not say which version of the language it is in (begin it with: format = 1)"
+        "main.toml:1:1: cannot read main.toml: it does not say which version of the language it is \
+         in (begin it with: format = 1)"
     );
     let wrong = [
         ("2", "only a newer stockade does"),
@@ -101,7 +135,10 @@ fn the_format_is_said_and_read() {
     for (wrong, why) in wrong {
         place.raw("main.toml", format!("format = {wrong}").as_bytes());
         let version = env!("CARGO_PKG_VERSION");
-        let said = format!("main.toml:1:10: cannot read format `{wrong}`: {why}; this one, {version}, reads format 1 (write format = 1");
+        let said = format!(
+            "main.toml:1:10: cannot read format `{wrong}`: {why}; this one, {version}, reads \
+             format 1 (write format = 1"
+        );
         assert!(place.problem().starts_with(&said), "{wrong}: {}", place.problem());
     }
 }
@@ -110,10 +147,15 @@ fn the_format_is_said_and_read() {
 fn syntax_errors_are_told_one_a_line_and_alone() {
     let place = Place::main("[process]\nnice = = 3\numask = \"0o\nnice = 4\nnice = 5\n");
     let problems = place.problems();
-    let lines: Vec<&str> = problems.iter().map(|problem| problem.split(':').nth(1).unwrap()).collect();
+    let lines: Vec<&str> =
+        problems.iter().map(|problem| problem.split(':').nth(1).unwrap()).collect();
     assert!(lines.len() >= 3 && lines.contains(&"3") && lines.contains(&"4"), "{problems:#?}");
     assert!(lines.windows(2).all(|pair| pair[0] != pair[1]), "{problems:#?}");
-    assert!(Place::main("[process]\nnice = 4\nnice = 5\n").problem().starts_with("main.toml:4:1: cannot read this TOML: duplicate key"));
+    assert!(
+        Place::main("[process]\nnice = 4\nnice = 5\n")
+            .problem()
+            .starts_with("main.toml:4:1: cannot read this TOML: duplicate key")
+    );
 }
 
 #[test]
@@ -121,7 +163,9 @@ fn every_key_misspelt_is_refused() {
     for key in Profile::KEYS.iter().map(|key| key.name()).filter(|key| key != "format") {
         let place = Place::main(&format!("{key}x = 1\n"));
         assert!(
-            place.problem().starts_with(&format!("main.toml:2:1: cannot read `{key}x`: there is no such key (did you mean `{key}`?)")),
+            place.problem().starts_with(&format!(
+                "main.toml:2:1: cannot read `{key}x`: there is no such key (did you mean `{key}`?)"
+            )),
             "{}",
             place.problem()
         );
@@ -130,9 +174,18 @@ fn every_key_misspelt_is_refused() {
 
 #[test]
 fn a_withdrawal_needs_something_to_withdraw() {
-    let place = Place::main("[mounts]\n\"/otp\" = false\n[capabilities]\nkeep = [\"!chown\", \"!*\"]\n").config("env.LNAG = false");
-    place.file("main.toml", "extends = [\"b.toml\"]\n[mounts]\n\"/otp\" = false\n[capabilities]\nkeep = [\"!chonw\"]\n[env]\nLANG = false\n");
-    place.file("b.toml", "[mounts]\n\"/opt\" = \"ro\"\n[capabilities]\nkeep = [\"chown\"]\n[env]\nLANG = true\n");
+    let place =
+        Place::main("[mounts]\n\"/otp\" = false\n[capabilities]\nkeep = [\"!chown\", \"!*\"]\n")
+            .config("env.LNAG = false");
+    place.file(
+        "main.toml",
+        "extends = [\"b.toml\"]\n[mounts]\n\"/otp\" = false\n[capabilities]\nkeep = \
+         [\"!chonw\"]\n[env]\nLANG = false\n",
+    );
+    place.file(
+        "b.toml",
+        "[mounts]\n\"/opt\" = \"ro\"\n[capabilities]\nkeep = [\"chown\"]\n[env]\nLANG = true\n",
+    );
     assert_eq!(
         place.problems(),
         [
@@ -141,13 +194,21 @@ fn a_withdrawal_needs_something_to_withdraw() {
             "--config:1:5: cannot withdraw `LNAG`: no layer below sets it",
         ]
     );
-    assert_eq!(Place::main("[env]\nA = false\n").problem(), "main.toml:3:1: cannot withdraw `A`: no layer below sets it");
-    assert_eq!(Place::main("[capabilities]\nkeep = ['!kill']\n").problem(), "main.toml:3:9: cannot withdraw `kill`: no layer below sets it");
+    assert_eq!(
+        Place::main("[env]\nA = false\n").problem(),
+        "main.toml:3:1: cannot withdraw `A`: no layer below sets it"
+    );
+    assert_eq!(
+        Place::main("[capabilities]\nkeep = ['!kill']\n").problem(),
+        "main.toml:3:9: cannot withdraw `kill`: no layer below sets it"
+    );
 }
 
 #[test]
 fn an_empty_set_over_an_inherited_one_is_an_error_also_between_flags() {
-    let place = Place::main("").config("capabilities.keep = ['kill', 'chown']").config("capabilities.keep = []");
+    let place = Place::main("")
+        .config("capabilities.keep = ['kill', 'chown']")
+        .config("capabilities.keep = []");
     assert!(place.problem().starts_with("--config:1:21: cannot empty an inherited list"));
     let (loaded, sources) = place.try_load();
     let shown = loaded.unwrap_err().render(&sources, Style::Plain);
@@ -164,14 +225,20 @@ fn walls_that_may_fall_are_the_files_own() {
     assert_eq!(place.load().optional.items.len(), 1);
     place.file("main.toml", "extends = ['b.toml']");
     place.file("b.toml", "optional = ['lndlock']");
-    assert_eq!(place.problem(), "b.toml:2:13: cannot let `lndlock` fall: it is no wall that may (did you mean `landlock`?)");
+    assert_eq!(
+        place.problem(),
+        "b.toml:2:13: cannot let `lndlock` fall: it is no wall that may (did you mean `landlock`?)"
+    );
 }
 
 #[test]
 fn words_after_the_profile_are_spliced_or_replace_the_command() {
     let spliced = Place::main("[process]\ncommand = ['cargo', '${ARGS}', '--offline']\n");
     assert_eq!(command(&spliced.load()), ["cargo", "--offline"]);
-    assert_eq!(command(&spliced.args(&["build", "${HOME}", "a b"]).load()), ["cargo", "build", "${HOME}", "a b", "--offline"]);
+    assert_eq!(
+        command(&spliced.args(&["build", "${HOME}", "a b"]).load()),
+        ["cargo", "build", "${HOME}", "a b", "--offline"]
+    );
     let place = Place::main("[process]\ncommand = ['bash']\n").args(&["ls", "-l"]);
     let (loaded, sources) = place.try_load();
     let profile = loaded.unwrap();
@@ -182,7 +249,8 @@ fn words_after_the_profile_are_spliced_or_replace_the_command() {
     // Without [process], and where a stronger layer takes ${ARGS} back.
     assert_eq!(command(&Place::main("").args(&["ls"]).load()), ["ls"]);
     for over in ["process.command = ['sh']", "process.command = 'default'"] {
-        let place = Place::main("[process]\ncommand = ['cargo', '${ARGS}']\n").config(over).args(&["ls"]);
+        let place =
+            Place::main("[process]\ncommand = ['cargo', '${ARGS}']\n").config(over).args(&["ls"]);
         assert_eq!(command(&place.load()), ["ls"], "{over}");
     }
     assert!(Place::main("[process]\ncommand = ['bash']\n").load().process.command.get().is_some());
@@ -190,22 +258,30 @@ fn words_after_the_profile_are_spliced_or_replace_the_command() {
 
 #[test]
 fn args_stand_nowhere_else() {
-    let place = Place::main("[process]\ncommand = ['sh', '-c', 'x ${ARGS}']\n[env]\nA = '${ARGS}'\n[mounts]\n'/${ARGS}' = 'ro'\n");
+    let place = Place::main(
+        "[process]\ncommand = ['sh', '-c', 'x ${ARGS}']\n[env]\nA = \
+         '${ARGS}'\n[mounts]\n'/${ARGS}' = 'ro'\n",
+    );
     let problems = place.problems();
-    let places: Vec<&str> = problems.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
+    let places: Vec<&str> =
+        problems.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
     assert_eq!(places, ["main.toml:3:27", "main.toml:5:6", "main.toml:7:3"], "{problems:#?}");
     assert!(problems.iter().all(|problem| problem.contains("`${ARGS}`: it is many words")));
 }
 
 #[test]
 fn a_path_has_one_entry_in_a_file_however_it_is_spelt() {
-    let place = Place::main("[mounts]\n'/usr//' = 'ro'\n'/a/../b' = 'ro'\n'/./usr' = 'ro'\n'opt' = 'ro'\n");
+    let place =
+        Place::main("[mounts]\n'/usr//' = 'ro'\n'/a/../b' = 'ro'\n'/./usr' = 'ro'\n'opt' = 'ro'\n");
     assert_eq!(
         place.problems(),
         [
-            "main.toml:4:1: cannot mount at this path: `/a/../b` goes up with `..` (write the path that it means)",
-            "main.toml:5:1: cannot mount at /usr twice: one file has two entries for it (keep one of the two entries)",
-            "main.toml:6:1: cannot mount at this path: `opt` is a relative path (say from where: \"${CWD}/opt\" or \"${PROFILE_DIR}/opt\")",
+            "main.toml:4:1: cannot mount at this path: `/a/../b` goes up with `..` (write the path \
+             that it means)",
+            "main.toml:5:1: cannot mount at /usr twice: one file has two entries for it (keep one \
+             of the two entries)",
+            "main.toml:6:1: cannot mount at this path: `opt` is a relative path (say from where: \
+             \"${CWD}/opt\" or \"${PROFILE_DIR}/opt\")",
         ]
     );
     let place = Place::main("extends = ['b.toml']\n[mounts]\n'/x/' = 'rw'\n");
@@ -217,20 +293,48 @@ fn a_path_has_one_entry_in_a_file_however_it_is_spelt() {
 fn tables_go_no_deeper_than_they_can_be_walked() {
     let key = |dots: usize| "a.".repeat(dots);
     let said = Place::main(&format!("{}a = 1\n", key(70))).problem();
-    assert!(said.starts_with("main.toml:2:") && said.contains("cannot read a value this deep: 64 tables and lists"), "{said}");
-    assert!(Place::main(&format!("[{}a]\n{}a = 1\n", key(40), key(40))).problem().contains("this deep: 64"));
+    assert!(
+        said.starts_with("main.toml:2:")
+            && said.contains("cannot read a value this deep: 64 tables and lists"),
+        "{said}"
+    );
+    assert!(
+        Place::main(&format!("[{}a]\n{}a = 1\n", key(40), key(40)))
+            .problem()
+            .contains("this deep: 64")
+    );
     // Dots that are no tables.
-    Place::main(&format!("# don't {dots}\ndescription = '''\n\" {dots}\n'''\n", dots = ".".repeat(200))).load();
+    Place::main(&format!(
+        "# don't {dots}\ndescription = '''\n\" {dots}\n'''\n",
+        dots = ".".repeat(200)
+    ))
+    .load();
 }
 
 #[test]
 fn too_much_is_refused_early() {
-    let many = |what: &dyn Fn(usize) -> String, count: usize| (0..count).map(what).collect::<String>();
+    let many =
+        |what: &dyn Fn(usize) -> String, count: usize| (0..count).map(what).collect::<String>();
     let mounts = many(&|number| format!("'/{number}' = 'dir'\n"), 10_001);
-    assert!(Place::main(&format!("[mounts]\n{mounts}")).problem().contains("a table of 10001 entries: 10000 are the most"));
+    assert!(
+        Place::main(&format!("[mounts]\n{mounts}"))
+            .problem()
+            .contains("a table of 10001 entries: 10000 are the most")
+    );
     let list = many(&|number| format!("'{number}',"), 10_001);
-    assert!(Place::main(&format!("[capabilities]\nkeep = [{list}]")).problem().contains("a list of 10001"));
-    let place = Place::main(&format!("extends = ['b.toml']\n[env]\n{}", many(&|number| format!("A{number} = 'a'\n"), 6_000)));
-    place.file("b.toml", &format!("[env]\n{}", many(&|number| format!("B{number} = 'a'\n"), 6_000)));
-    assert_eq!(place.problem(), "main.toml:1:1: cannot load the profile: it has 12000 entries, and 10000 are the most");
+    assert!(
+        Place::main(&format!("[capabilities]\nkeep = [{list}]"))
+            .problem()
+            .contains("a list of 10001")
+    );
+    let place = Place::main(&format!(
+        "extends = ['b.toml']\n[env]\n{}",
+        many(&|number| format!("A{number} = 'a'\n"), 6_000)
+    ));
+    place
+        .file("b.toml", &format!("[env]\n{}", many(&|number| format!("B{number} = 'a'\n"), 6_000)));
+    assert_eq!(
+        place.problem(),
+        "main.toml:1:1: cannot load the profile: it has 12000 entries, and 10000 are the most"
+    );
 }

@@ -1,4 +1,5 @@
-//! Profiles made wrong by a generator: nothing panics, nothing hangs, and every problem has a place.
+//! Profiles made wrong by a generator: nothing panics, nothing hangs, and every problem has a
+//! place.
 
 use super::*;
 use std::time::{Duration, Instant};
@@ -149,9 +150,12 @@ fn no_text_makes_the_loader_panic() {
         let bytes = mutate(&mut random, SEED);
         place.raw("main.toml", &bytes);
         let flag = mutate(&mut random, "process.nice = '${jobs}'");
-        place.request.config = vec![("--config".into(), String::from_utf8_lossy(&flag).into_owned())];
-        place.request.params = vec![("jobs".into(), String::from_utf8_lossy(&mutate(&mut random, "12")).into_owned())];
-        place.request.args = vec![String::from_utf8_lossy(&mutate(&mut random, "arg")).into_owned()];
+        place.request.config =
+            vec![("--config".into(), String::from_utf8_lossy(&flag).into_owned())];
+        place.request.params =
+            vec![("jobs".into(), String::from_utf8_lossy(&mutate(&mut random, "12")).into_owned())];
+        place.request.args =
+            vec![String::from_utf8_lossy(&mutate(&mut random, "arg")).into_owned()];
         check(&place, &String::from_utf8_lossy(&bytes));
     }
 }
@@ -164,16 +168,29 @@ fn deep_and_long_texts_are_told_in_time() {
         format!("a = {}", "{a=".repeat(100_000)),
         format!("{}a = 1", "a.".repeat(100_000)),
         // Tables in tables: a dotted key of 79 dots, 79 times.
-        format!("{}1{}", format!("{}a = {{ ", "a.".repeat(75)).repeat(75).trim_end_matches("{ "), "}".repeat(74)),
+        format!(
+            "{}1{}",
+            format!("{}a = {{ ", "a.".repeat(75)).repeat(75).trim_end_matches("{ "),
+            "}".repeat(74)
+        ),
         // The same with many tokens and a mistake: the parser frees what it has by recursion.
-        format!("x = [{}]\n{}1{}\n=", "1,".repeat(40_000), format!("{}a = {{ ", "a.".repeat(75)).repeat(75).trim_end_matches("{ "), "}".repeat(74)),
+        format!(
+            "x = [{}]\n{}1{}\n=",
+            "1,".repeat(40_000),
+            format!("{}a = {{ ", "a.".repeat(75)).repeat(75).trim_end_matches("{ "),
+            "}".repeat(74)
+        ),
         format!("[{}a]", "a.".repeat(100_000)),
         // Few names of much: what is put in has a bound.
         format!(
             "[params]\np = {{ type = 'string', default = '{long}' }}\n[env]\n{}",
             (0..9_000).map(|n| format!("E{n} = '${{p}}'\n")).collect::<String>()
         ),
-        format!("[params]\np = {{ type = 'list', default = [{}] }}\n[process]\ncommand = [{}]", "'x',".repeat(9_000), "'${p}',".repeat(9_000)),
+        format!(
+            "[params]\np = {{ type = 'list', default = [{}] }}\n[process]\ncommand = [{}]",
+            "'x',".repeat(9_000),
+            "'${p}',".repeat(9_000)
+        ),
         format!(
             "[params]\n{}[env]\n{}",
             (0..9_000).map(|n| format!("p{n} = {{ type = 'string' }}\n")).collect::<String>(),
@@ -183,7 +200,10 @@ fn deep_and_long_texts_are_told_in_time() {
         format!("a = [{}]", "{a=1},".repeat(170_000)),
         format!("{long} = 1"),
         "= 1\n".repeat(200_000),
-        format!("description = '{long}'\n[env]\n{long} = false\n[capabilities]\nkeep = ['{long}', '!{long}']\n"),
+        format!(
+            "description = '{long}'\n[env]\n{long} = false\n[capabilities]\nkeep = ['{long}', \
+             '!{long}']\n"
+        ),
         format!("[env]\nA = '{}'", "${".repeat(100_000)),
         format!("[env]\nA = '{}'", "${HOME}".repeat(100_000)),
         format!("[env]\nA = '{}'", "${NO}".repeat(2_000)),
