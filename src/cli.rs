@@ -1,14 +1,14 @@
 //! The command line. Its flags become one more, last, layer of the profile; there is no second way
 //! to say a thing.
 
+use crate::language::value::Written;
+use crate::profile::{Request, Role};
+use crate::text::problem::{Problem, Problems, did_you_mean};
+use crate::text::shell::shell_word;
+use crate::text::source::Span;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use stockade::language::value::Written;
-use stockade::profile::{Request, Role};
-use stockade::text::problem::{Problem, Problems, did_you_mean};
-use stockade::text::shell::shell_word;
-use stockade::text::source::Span;
 
 /// A declarative sandbox launcher: a TOML profile becomes a sandbox, and the target runs in it.
 #[derive(Debug, Parser)]

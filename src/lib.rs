@@ -19,8 +19,10 @@
 //! - [`host`]: what is known of a machine; [`step`]: what a plan is made of
 //! - [`policy`]: one domain of the profile each; [`profile`]: from text to a typed profile
 //! - [`probe`]: reads the machine; [`mod@plan`]: settles everything; [`launch`]: acts
-//! - [`inspect`]: questions about profiles, plans and machines
+//! - [`inspect`]: questions about profiles, plans and machines; `commands`: parse, call, print
 
+mod cli;
+mod commands;
 pub mod host;
 pub mod inspect;
 pub mod kernel;
@@ -33,3 +35,7 @@ pub mod profile;
 pub mod step;
 pub mod sys;
 pub mod text;
+
+pub use commands::run;
+#[doc(hidden)]
+pub use commands::start;

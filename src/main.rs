@@ -1,16 +1,6 @@
-//! stockade reads a TOML profile, checks it, builds the sandbox that it declares and executes the
-//! target in it.
-//!
-//! The architecture is a compiler's, in one direction (see the library's page): `load` makes a
-//! typed profile of text, `plan` makes steps of the profile and the facts of the machine, `launch`
-//! walks the steps. Every error is a [`Problem`](stockade::text::problem::Problem) with its line;
-//! status 125 means that stockade failed, not the target.
+//! The C entry of the launcher. All else is the library's: start reading at its page, `src/lib.rs`.
 #![no_main]
 
-mod cli;
-mod commands;
-
-use clap::Parser;
 use std::ffi::{c_char, c_int};
 
 /// The C entry. Rust's own start would ask the kernel twenty things that a launcher never uses (a
@@ -29,19 +19,5 @@ pub unsafe extern "C" fn main(
     envp: *const *const c_char,
 ) -> c_int {
     // SAFETY: the caller's word.
-    unsafe { stockade::sys::note_strings(argv, envp) };
-    stockade::sys::end_by_status::<{ commands::FAILED as i32 }>();
-    stockade::sys::take_memory_in_large_pieces();
-    c_int::from(run())
-}
-
-fn run() -> u8 {
-    if let Err(message) = commands::refuse_privilege() {
-        eprintln!("stockade: {message}");
-        return commands::FAILED;
-    }
-    match cli::Cli::try_parse() {
-        Ok(cli) => commands::dispatch(cli),
-        Err(error) => commands::refuse(&error),
-    }
+    unsafe { stockade::start(argv, envp) }
 }

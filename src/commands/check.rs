@@ -2,9 +2,9 @@
 
 use super::{FAILED, Planned, note_line, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Checked, Format};
-use stockade::plan::Plan;
-use stockade::step::Op;
-use stockade::text::problem::{Note, Problems, escape};
+use crate::plan::Plan;
+use crate::step::Op;
+use crate::text::problem::{Note, Problems, escape};
 
 /// Says all that is wrong with the profile on this machine, and what looks like a mistake.
 pub fn check(checked: Checked) -> u8 {

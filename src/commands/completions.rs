@@ -4,11 +4,11 @@
 
 use super::print_line;
 use crate::cli::{Cli, Shell};
+use crate::host::caller::Caller;
+use crate::inspect::walls::query::WORDS;
+use crate::profile::{Listed, installed};
+use crate::text::problem::escape;
 use clap::{Arg, Command};
-use stockade::host::caller::Caller;
-use stockade::inspect::walls::query::WORDS;
-use stockade::profile::{Listed, installed};
-use stockade::text::problem::escape;
 
 /// Prints the script for a shell.
 pub fn completions(shell: Shell) -> u8 {
@@ -187,7 +187,7 @@ fn values(arg: &Arg, begun: &str) -> Vec<String> {
         "PROFILE" => profiles(begun),
         // By number: bash ends a word at a colon.
         "CODE" => offered(
-            stockade::text::explain::all().map(|one| (one.number.to_owned(), one.code.to_owned())),
+            crate::text::explain::all().map(|one| (one.number.to_owned(), one.code.to_owned())),
             begun,
         ),
         "SANDBOX" => {

@@ -2,10 +2,10 @@
 
 use super::{FAILED, print_problems, registry};
 use crate::cli::Running;
-use stockade::launch::registry::{Live, Registry};
-use stockade::launch::{Denied, freeze, go_on, kill};
-use stockade::text::problem::{Problem, Problems, errno_words, suggestion};
-use stockade::text::source::Sources;
+use crate::launch::registry::{Live, Registry};
+use crate::launch::{Denied, freeze, go_on, kill};
+use crate::text::problem::{Problem, Problems, errno_words, suggestion};
+use crate::text::source::Sources;
 
 /// What is done.
 #[derive(Debug, Clone, Copy)]

@@ -6,17 +6,17 @@
 
 use super::why::{Permits, line_for};
 use super::{Planned, warn};
+use crate::inspect::view::answer::no_line_but;
+use crate::inspect::walls::change::{Line, Over};
+use crate::inspect::walls::query::Query;
+use crate::kernel::syscalls::{self, Abi, Read};
+use crate::launch::{Denial, Denials, Then, Who};
+use crate::plan::Plan;
+use crate::policy::seccomp::{Filter, Source, Verdict};
+use crate::profile::Request;
+use crate::text::problem::escape;
+use crate::text::source::Span;
 use serde::Serialize;
-use stockade::inspect::view::answer::no_line_but;
-use stockade::inspect::walls::change::{Line, Over};
-use stockade::inspect::walls::query::Query;
-use stockade::kernel::syscalls::{self, Abi, Read};
-use stockade::launch::{Denial, Denials, Then, Who};
-use stockade::plan::Plan;
-use stockade::policy::seccomp::{Filter, Source, Verdict};
-use stockade::profile::Request;
-use stockade::text::problem::escape;
-use stockade::text::source::Span;
 
 /// For how many kinds the line is sought: each candidate is planned once more.
 const MOST_SOUGHT: usize = 32;

@@ -5,11 +5,11 @@ use super::{
     FAILED, Failed, Planned, colours, explain, look_inside, note_line, prepare, print_line,
 };
 use crate::cli::{Examined, Format, Given};
-use stockade::inspect::doctor::judge::{judge, serves};
-use stockade::inspect::doctor::table::{Paint, table};
-use stockade::inspect::doctor::{Facts, Line};
-use stockade::launch::{NO_PROGRAM, Program, rehearse};
-use stockade::text::problem::{Note, quiet_json};
+use crate::inspect::doctor::judge::{judge, serves};
+use crate::inspect::doctor::table::{Paint, table};
+use crate::inspect::doctor::{Facts, Line};
+use crate::launch::{NO_PROGRAM, Program, rehearse};
+use crate::text::problem::{Note, quiet_json};
 
 /// The status when something is missing that stockade's defaults need.
 const LESS: u8 = 1;

@@ -2,10 +2,10 @@
 
 use super::{FAILED, print_line, print_problems};
 use crate::cli::{Explained, Format};
+use crate::text::explain::{Explanation, all, find};
+use crate::text::problem::{Problem, suggestion};
+use crate::text::source::Sources;
 use std::io::IsTerminal;
-use stockade::text::explain::{Explanation, all, find};
-use stockade::text::problem::{Problem, suggestion};
-use stockade::text::source::Sources;
 
 /// How wide a paragraph is.
 const WIDTH: usize = 80;

@@ -3,13 +3,13 @@
 
 use super::{Failed, print_line};
 use crate::cli::{Format, Given, Shown};
+use crate::host::caller::Caller;
+use crate::language::layers::{Change, Deed, Kind, Layers};
+use crate::policy::mounts::pattern;
+use crate::profile::load_layers;
+use crate::text::problem::{escape, quiet_json};
+use crate::text::source::{Place, Sources, Span};
 use serde::Serialize;
-use stockade::host::caller::Caller;
-use stockade::language::layers::{Change, Deed, Kind, Layers};
-use stockade::policy::mounts::pattern;
-use stockade::profile::load_layers;
-use stockade::text::problem::{escape, quiet_json};
-use stockade::text::source::{Place, Sources, Span};
 
 /// Shows the layers.
 pub fn layers(shown: Shown) -> u8 {
@@ -172,7 +172,7 @@ fn said(line: &Line) -> String {
 fn quoted(name: &str) -> String {
     let bare = !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if bare { name.to_owned() } else { stockade::language::value::quoted(name) }
+    if bare { name.to_owned() } else { crate::language::value::quoted(name) }
 }
 
 /// The first line of a value, and not too much of it.

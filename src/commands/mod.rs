@@ -23,24 +23,60 @@ mod usage;
 mod why;
 
 use crate::cli::{Cli, Command, Format, Given};
+use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::inspect::view::Paint;
+use crate::launch::registry::{Refused, Registry};
+use crate::plan::Plan;
+use crate::policy::programs::{Unseen, unseen};
+use crate::profile::{Profile, Request, as_written, load};
+use crate::sys;
+use crate::text::problem::{Note, Problem, Problems, Style, errno_words, escape};
+use crate::text::source::{Sources, Span};
+use clap::Parser;
 use control::Deed;
+use std::ffi::{OsString, c_char, c_int};
 use std::io::{IsTerminal, Write};
-use stockade::host::Host;
-use stockade::host::caller::Caller;
-use stockade::inspect::view::Paint;
-use stockade::launch::registry::{Refused, Registry};
-use stockade::plan::Plan;
-use stockade::policy::programs::{Unseen, unseen};
-use stockade::profile::{Profile, Request, as_written, load};
-use stockade::text::problem::{Note, Problem, Problems, Style, errno_words, escape};
-use stockade::text::source::{Sources, Span};
-pub use usage::refuse;
 
 /// The status when the profile or the launcher failed.
-pub const FAILED: u8 = 125;
+const FAILED: u8 = 125;
 
-/// Runs a command.
-pub fn dispatch(cli: Cli) -> u8 {
+/// [`run`] for a process that is the launcher's alone, by its C entry.
+///
+/// # Safety
+///
+/// Both are the arrays that the C runtime gave to `main`.
+// SAFETY: it hands the caller's word on.
+#[allow(unsafe_code)]
+pub unsafe fn start(argv: *const *const c_char, envp: *const *const c_char) -> c_int {
+    // SAFETY: the caller's word.
+    unsafe { sys::note_strings(argv, envp) };
+    sys::end_by_status::<{ FAILED as i32 }>();
+    sys::take_memory_in_large_pieces();
+    c_int::from(run(std::env::args_os()))
+}
+
+/// What `stockade` does with these words, of which the first is its own name; the exit status.
+///
+/// A launcher that is set-id, or has file capabilities, would lend its privilege to whoever starts
+/// it, with a profile of their choice (CVE-2016-10122 and CVE-2026-41163 are such cases in peers):
+/// it refuses to be one.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
+    if sys::is_privileged() {
+        eprintln!(
+            "stockade: refusing to run set-id or with file capabilities: remove them (chmod \
+             u-s,g-s; setcap -r)"
+        );
+        return FAILED;
+    }
+    let words: Vec<OsString> = words.into_iter().collect();
+    match Cli::try_parse_from(&words) {
+        Ok(cli) => dispatch(cli),
+        Err(error) => usage::refuse(&error, &words),
+    }
+}
+
+fn dispatch(cli: Cli) -> u8 {
     match cli.command {
         Command::Run(runs) => run::run(runs),
         Command::Check(checked) => check::check(checked),
@@ -62,19 +98,6 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Plan(planning) => plan::plan(planning),
         Command::Why(asking) => why::why(asking),
     }
-}
-
-/// A launcher that is set-id, or has file capabilities, would lend its privilege to whoever starts
-/// it, with a profile of their choice (CVE-2016-10122 and CVE-2026-41163 are such cases in peers):
-/// it refuses to be one.
-pub fn refuse_privilege() -> Result<(), &'static str> {
-    if stockade::sys::is_privileged() {
-        return Err(
-            "refusing to run set-id or with file capabilities: remove them (chmod u-s,g-s; setcap \
-             -r)",
-        );
-    }
-    Ok(())
 }
 
 /// What went wrong before a plan was there: the texts, and the problems in them.
@@ -106,7 +129,7 @@ fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Fa
         let mut host = host.clone();
         host.look_closer(profile);
         *warnings = as_written(
-            stockade::inspect::lint::lint_of_own_lines(profile, &host, sources),
+            crate::inspect::lint::lint_of_own_lines(profile, &host, sources),
             &host.caller,
             sources,
         );
@@ -142,7 +165,7 @@ fn settle_with(
     };
     let mut host = Host::probe(&profile, caller, &sources);
     look(&profile, &mut host, &sources);
-    match stockade::plan::plan(&profile, &host) {
+    match crate::plan::plan(&profile, &host) {
         Ok(plan) => Ok(Planned { sources, profile, host, plan }),
         Err(problems) => {
             let problems = problems.placed("process::command", sources.where_missing("process"));
@@ -204,8 +227,8 @@ fn print_problems(problems: &Problems, sources: &Sources) {
         (true, false) => Style::Colour,
         (false, false) => Style::Plain,
     };
-    let width = stockade::sys::terminal_width(libc::STDERR_FILENO)
-        .map_or(stockade::text::problem::UNKNOWN_WIDTH, |width| {
+    let width = sys::terminal_width(libc::STDERR_FILENO)
+        .map_or(crate::text::problem::UNKNOWN_WIDTH, |width| {
             usize::from(width).clamp(NARROWEST, WIDEST)
         });
     warn(&problems.render_within(sources, style, width));
@@ -240,7 +263,7 @@ fn registry() -> Result<Option<Registry>, Box<Problem>> {
         ))
     };
     let Some(folder) = caller.registry() else { return Err(cannot("XDG_RUNTIME_DIR is not set")) };
-    match Registry::open(&folder, caller.uid, false, stockade::launch::bury) {
+    match Registry::open(&folder, caller.uid, false, crate::launch::bury) {
         Ok(registry) => Ok(Some(registry)),
         Err(Refused::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(Refused::Io(error)) => Err(cannot(&format!(

@@ -2,14 +2,14 @@
 
 use super::{Failed, print_line};
 use crate::cli::{Format, New};
+use crate::host::caller::Caller;
+use crate::language::value::join;
+use crate::profile::{Fit, Role, installed, starter};
+use crate::text::problem::{Problem, errno_words, escape};
+use crate::text::source::{Sources, Span};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{Error, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use stockade::host::caller::Caller;
-use stockade::language::value::join;
-use stockade::profile::{Fit, Role, installed, starter};
-use stockade::text::problem::{Problem, errno_words, escape};
-use stockade::text::source::{Sources, Span};
 
 /// Writes it, never over a file that is there. A bare name goes where names are looked up, so that
 /// `stockade run NAME` finds it.
@@ -51,7 +51,7 @@ fn write(new: &New, caller: &Caller) -> Result<String, Box<Problem>> {
         ));
     }
     let fit = Fit {
-        landlock: stockade::sys::landlock_abi().ok().filter(|abi| *abi > 0),
+        landlock: crate::sys::landlock_abi().ok().filter(|abi| *abi > 0),
         resolv: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
     };
     let text = starter(new.role, name, word, &fit);

@@ -3,11 +3,11 @@
 
 use super::{Failed, print_line};
 use crate::cli::{Format, Parametrised};
+use crate::host::caller::Caller;
+use crate::profile::{Declared, load_params};
+use crate::text::problem::{escape, quiet_json};
+use crate::text::source::{Place, Sources};
 use serde::Serialize;
-use stockade::host::caller::Caller;
-use stockade::profile::{Declared, load_params};
-use stockade::text::problem::{escape, quiet_json};
-use stockade::text::source::{Place, Sources};
 
 /// Lists them.
 pub fn params(asked: Parametrised) -> u8 {

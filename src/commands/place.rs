@@ -2,6 +2,7 @@
 //! this run or an earlier one: what they put under its name is never followed, and what they write
 //! into it does not stay.
 
+use crate::sys::Errno;
 use std::ffi::{CString, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -9,7 +10,6 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use stockade::sys::Errno;
 
 /// How often another name is tried where somebody has one.
 const TRIES: u32 = 16;
@@ -120,8 +120,8 @@ fn open_folder(path: &Path) -> io::Result<File> {
     };
     let name = CString::new(path.as_os_str().as_bytes())
         .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    match stockade::sys::open_without_links(&name, libc::O_PATH | libc::O_DIRECTORY) {
-        Ok(fd) => Ok(File::from(stockade::sys::owned(fd))),
+    match crate::sys::open_without_links(&name, libc::O_PATH | libc::O_DIRECTORY) {
+        Ok(fd) => Ok(File::from(crate::sys::owned(fd))),
         Err(Errno(libc::ELOOP)) => Err(io::Error::other(
             "a directory on the way is a symbolic link, which is not followed: name the real path",
         )),

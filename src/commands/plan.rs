@@ -3,15 +3,15 @@
 
 use super::{Planned, note_line, paint, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Format, Planning};
+use crate::inspect::view;
+use crate::inspect::walls::World;
+use crate::plan::{ORDER, Plan};
+use crate::policy::seccomp::Rule;
+use crate::step::{Op, Stage};
+use crate::text::problem::{Problems, escape, quiet_json};
+use crate::text::source::{Place, Sources};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use stockade::inspect::view;
-use stockade::inspect::walls::World;
-use stockade::plan::{ORDER, Plan};
-use stockade::policy::seccomp::Rule;
-use stockade::step::{Op, Stage};
-use stockade::text::problem::{Problems, escape, quiet_json};
-use stockade::text::source::{Place, Sources};
 
 /// Shows the plan.
 pub fn plan(planning: Planning) -> u8 {
@@ -130,15 +130,15 @@ fn system_calls(plan: &Plan, sources: &Sources) -> Vec<String> {
 
 #[derive(Serialize)]
 struct Record<'a, W> {
-    namespaces: &'a [stockade::kernel::namespace::Kind],
-    maps: &'a Option<stockade::policy::identity::Maps>,
+    namespaces: &'a [crate::kernel::namespace::Kind],
+    maps: &'a Option<crate::policy::identity::Maps>,
     steps: Vec<StepRecord<'a>>,
-    exec: &'a stockade::policy::process::Exec,
-    watch: &'a stockade::policy::process::Watch,
-    landlock: &'a Option<stockade::policy::landlock::Ruleset>,
-    seccomp: &'a stockade::policy::seccomp::Filter,
+    exec: &'a crate::policy::process::Exec,
+    watch: &'a crate::policy::process::Watch,
+    landlock: &'a Option<crate::policy::landlock::Ruleset>,
+    seccomp: &'a crate::policy::seccomp::Filter,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    seccomp_of: BTreeMap<&'static str, &'a stockade::policy::seccomp::Table>,
+    seccomp_of: BTreeMap<&'static str, &'a crate::policy::seccomp::Table>,
     notes: Vec<NoteRecord<'a>>,
     tree: Vec<view::tree::Record<'a>>,
     walls: Vec<view::walls::Record>,

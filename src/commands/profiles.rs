@@ -2,24 +2,24 @@
 
 use super::{Failed, Planned, prepare, print_line};
 use crate::cli::{Flags, Format, Profiles, ProfilesCommand};
+use crate::host::caller::Caller;
+use crate::kernel::name::Name;
+use crate::kernel::namespace::Kind;
+use crate::kernel::rights::port_words;
+use crate::plan::Plan;
+use crate::policy::identity::{Ids, Maps};
+use crate::policy::landlock::{Ruleset, scope_words};
+use crate::policy::namespaces::Namespace;
+use crate::policy::process::Exec;
+use crate::policy::seccomp::{Filter, Told};
+use crate::profile::{Listed, installed, text_of};
+use crate::step::{Content, Op};
+use crate::text::problem::{escape, escape_lines, quiet_json};
+use crate::text::source::Sources;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use stockade::host::caller::Caller;
-use stockade::kernel::name::Name;
-use stockade::kernel::namespace::Kind;
-use stockade::kernel::rights::port_words;
-use stockade::plan::Plan;
-use stockade::policy::identity::{Ids, Maps};
-use stockade::policy::landlock::{Ruleset, scope_words};
-use stockade::policy::namespaces::Namespace;
-use stockade::policy::process::Exec;
-use stockade::policy::seccomp::{Filter, Told};
-use stockade::profile::{Listed, installed, text_of};
-use stockade::step::{Content, Op};
-use stockade::text::problem::{escape, escape_lines, quiet_json};
-use stockade::text::source::Sources;
 
 /// Does one of them.
 pub fn profiles(profiles: Profiles) -> u8 {

@@ -2,12 +2,12 @@
 
 use super::{FAILED, print_line, print_problems, registry};
 use crate::cli::{Format, Listing};
+use crate::language::value::Size;
+use crate::launch::registry::Live;
+use crate::launch::usage;
+use crate::text::problem::{escape, quiet_json};
+use crate::text::source::Sources;
 use serde::Serialize;
-use stockade::language::value::Size;
-use stockade::launch::registry::Live;
-use stockade::launch::usage;
-use stockade::text::problem::{escape, quiet_json};
-use stockade::text::source::Sources;
 
 /// Lists them.
 pub fn ps(listing: Listing) -> u8 {
@@ -47,7 +47,7 @@ struct Row {
 impl Row {
     fn of(live: &Live) -> Row {
         let used = usage(&live.entry);
-        let now = stockade::sys::boot_ticks().unwrap_or(live.entry.begun);
+        let now = crate::sys::boot_ticks().unwrap_or(live.entry.begun);
         Row {
             name: live.name.clone(),
             pid: live.entry.init,

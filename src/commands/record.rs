@@ -4,15 +4,15 @@
 use super::denials::{self, Denied};
 use super::place::Place;
 use super::{FAILED, warn};
+use crate::launch::{Account, Ended, Outcome};
+use crate::plan::Plan;
+use crate::text::problem::{errno_words, escape, quiet_json};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
-use stockade::launch::{Account, Ended, Outcome};
-use stockade::plan::Plan;
-use stockade::text::problem::{errno_words, escape, quiet_json};
 
 /// Where the record goes.
 pub struct Sink {
@@ -78,8 +78,8 @@ fn given(fd: i32) -> Result<File, String> {
     if fd < 0 {
         return Err(say("there is no such descriptor"));
     }
-    let copy = stockade::sys::dup_above(fd, 3).map_err(|errno| say(&errno_words(errno.0)))?;
-    Ok(File::from(stockade::sys::owned(copy)))
+    let copy = crate::sys::dup_above(fd, 3).map_err(|errno| say(&errno_words(errno.0)))?;
+    Ok(File::from(crate::sys::owned(copy)))
 }
 
 /// The record.

@@ -3,8 +3,8 @@
 
 use super::page::{Block, Page, markdown};
 use super::print_line;
-use stockade::language::shape::{KeyShape, Named, Need, Shape, Shaped, Table, Word, flat};
-use stockade::profile::{Profile, VARIABLES};
+use crate::language::shape::{KeyShape, Named, Need, Shape, Shaped, Table, Word, flat};
+use crate::profile::{Profile, VARIABLES};
 
 /// Prints the reference as Markdown.
 pub fn reference() -> u8 {

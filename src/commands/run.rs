@@ -3,14 +3,14 @@
 use super::record::{Record, Sink};
 use super::{Failed, Planned, denials, explain, note_line, print_problems, request, settle, warn};
 use crate::cli::{Explain, Format, Runs};
-use stockade::host::caller::Caller;
-use stockade::kernel::syscalls::Abi;
-use stockade::launch::{Ask, Denial, Denials, Ended, Failure, Outcome, Then, find_passed, launch};
-use stockade::plan::Plan;
-use stockade::policy::seccomp::{Told, Verdict};
-use stockade::profile::Request;
-use stockade::text::problem::Problem;
-use stockade::text::source::{Sources, Span};
+use crate::host::caller::Caller;
+use crate::kernel::syscalls::Abi;
+use crate::launch::{Ask, Denial, Denials, Ended, Failure, Outcome, Then, find_passed, launch};
+use crate::plan::Plan;
+use crate::policy::seccomp::{Told, Verdict};
+use crate::profile::Request;
+use crate::text::problem::Problem;
+use crate::text::source::{Sources, Span};
 
 /// Runs the profile; the status is the target's own, or stockade's.
 pub fn run(runs: Runs) -> u8 {

@@ -6,9 +6,9 @@
 //! `stockade check` says.
 
 use super::print_line;
+use crate::language::shape::{Named, Need, Shape, Shaped, Table, plain};
+use crate::profile::Profile;
 use std::collections::BTreeMap;
-use stockade::language::shape::{Named, Need, Shape, Shaped, Table, plain};
-use stockade::profile::Profile;
 
 /// Prints the schema.
 pub fn schema() -> u8 {

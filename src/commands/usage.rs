@@ -2,14 +2,15 @@
 
 use super::{FAILED, Failed, print_line};
 use crate::cli::{Cli, Format, with_dashes};
+use crate::text::problem::{Problem, suggestion};
+use crate::text::source::{Sources, Span};
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use stockade::text::problem::{Problem, suggestion};
-use stockade::text::source::{Sources, Span};
+use std::ffi::OsString;
 
 /// Says what is wrong with the words of the command line. Help and the version, which clap takes
 /// for errors too, are no failure.
-pub fn refuse(error: &clap::Error) -> u8 {
+pub fn refuse(error: &clap::Error, words: &[OsString]) -> u8 {
     if !error.use_stderr() {
         print_line(narrow(&error.to_string()).trim_end());
         return 0;
@@ -20,8 +21,8 @@ pub fn refuse(error: &clap::Error) -> u8 {
             eprint!("{}", narrow(&error.to_string()));
             FAILED
         }
-        ErrorKind::InvalidUtf8 => say(of_bytes()),
-        _ => say(problem(error)),
+        ErrorKind::InvalidUtf8 => say(of_bytes(words)),
+        _ => say(problem(error, words)),
     }
 }
 
@@ -61,15 +62,16 @@ fn say(problem: Problem) -> u8 {
 }
 
 /// The words of a command line are texts, as all that a profile says is.
-fn of_bytes() -> Problem {
-    let word = std::env::args_os().find(|word| word.to_str().is_none()).unwrap_or_default();
-    let message = format!("cannot take the word `{}`: it is not UTF-8", word.to_string_lossy());
+fn of_bytes(words: &[OsString]) -> Problem {
+    let word = words.iter().find(|word| word.to_str().is_none());
+    let word = word.map_or_else(Default::default, |word| word.to_string_lossy());
+    let message = format!("cannot take the word `{word}`: it is not UTF-8");
     Problem::new("cli::flag", Span::NOWHERE, message).help(
         "hand it to the target in another way: on standard input, in a file, or by a name in UTF-8",
     )
 }
 
-fn problem(error: &clap::Error) -> Problem {
+fn problem(error: &clap::Error, given: &[OsString]) -> Problem {
     let of = |kind| error.get(kind).map(words).unwrap_or_default();
     let (argument, value) =
         (of(ContextKind::InvalidArg).join(" "), of(ContextKind::InvalidValue).join(" "));
@@ -116,7 +118,7 @@ fn problem(error: &clap::Error) -> Problem {
     }
     if error.kind() == ErrorKind::UnknownArgument {
         let words: Vec<String> =
-            std::env::args_os().skip(1).filter_map(|word| word.into_string().ok()).collect();
+            given.iter().skip(1).filter_map(|word| word.to_str().map(str::to_owned)).collect();
         if let Some(help) = with_dashes(&words, &argument) {
             return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
         }

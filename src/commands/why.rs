@@ -3,16 +3,16 @@
 
 use super::{FAILED, Failed, Planned, paint, print_line, settle};
 use crate::cli::{Asking, Format};
-use stockade::host::caller::Caller;
-use stockade::inspect::view::answer::{self, Answered};
-use stockade::inspect::walls::World;
-use stockade::inspect::walls::change::{Line, Over, candidates, inside_its_own};
-use stockade::inspect::walls::facts::Eyes;
-use stockade::inspect::walls::query::{Query, Says};
-use stockade::inspect::walls::why::{Answer, answer as judge};
-use stockade::profile::{Request, rewritten};
-use stockade::text::problem::Problem;
-use stockade::text::source::Sources;
+use crate::host::caller::Caller;
+use crate::inspect::view::answer::{self, Answered};
+use crate::inspect::walls::World;
+use crate::inspect::walls::change::{Line, Over, candidates, inside_its_own};
+use crate::inspect::walls::facts::Eyes;
+use crate::inspect::walls::query::{Query, Says};
+use crate::inspect::walls::why::{Answer, answer as judge};
+use crate::profile::{Request, rewritten};
+use crate::text::problem::Problem;
+use crate::text::source::Sources;
 
 /// Answers every question.
 pub fn why(mut asking: Asking) -> u8 {
