@@ -1,14 +1,11 @@
 //! What the target's sets are, against what capabilities(7) makes of the plan, for {root, user} ×
 //! {user namespace new, host} × {keep, ambient}; and that neither a file nor a call brings back
 //! what was given up.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{As, Place, is_root, skip, system, text};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Command;
-use support::{As, Place, is_root, skip, system, text};
 
 /// The sets of a process, by their names in proc_pid_status(5).
 type Sets = BTreeMap<String, u64>;

@@ -1,18 +1,13 @@
 //! stockade where a container's filter lets no namespace be made: in podman's containers, under its
 //! filter and docker's, and under docker's alone. The built-in profile `landlock` starts there,
 //! works, and keeps files; what does not start names it.
-#![allow(missing_docs, reason = "a test binary")]
 
-#[path = "pasting/offers.rs"]
-mod offers;
-mod support;
-
-use offers::{offers, pasted};
+use crate::pasting::offers::{offers, pasted};
+use crate::support::{self, As, Place, USER, is_root, skip, text, unwrapped};
 use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use support::{As, Place, USER, is_root, skip, text, unwrapped};
 
 /// The user that the target is where root of a container starts it.
 const ROOTS_TARGET: u32 = 1000;

@@ -1,16 +1,13 @@
 //! Running sandboxes that have a name: what `ps` lists, what `freeze`, `thaw` and `kill` do, and
 //! what is left of a launcher that was killed.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::ground::Ground;
+use crate::support::{self, As, Place, USER, is_root, system, text, unwrapped};
 use serde_json::Value;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use support::ground::Ground;
-use support::{As, Place, USER, is_root, system, text, unwrapped};
 
 /// A runtime directory of `who`; for root it is the machine's, so every name must be one of this
 /// test's own.

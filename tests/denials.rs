@@ -1,17 +1,14 @@
 //! Denied calls are told, on the running kernel: which call, by whom, how often, with which errno,
 //! and the line that permits it; and nothing of that weakens the filter. As root and as an ordinary
 //! user.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{self, As, Place, compile, is_root, patient, skip, system, text};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use stockade::kernel::syscalls::Abi;
-use support::{As, Place, compile, is_root, patient, skip, system, text};
 
 const SIGSYS: i32 = 128 + libc::SIGSYS;
 const SIGKILL: i32 = 128 + libc::SIGKILL;

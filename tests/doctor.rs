@@ -1,11 +1,9 @@
 //! `stockade doctor` on the real kernel: what it says of a profile is what `run` does, and nothing
 //! is left of its looking.
 
-mod support;
-
+use crate::support::{self, As, Place, processes_with, system, text};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
-use support::{As, Place, processes_with, system, text};
 
 fn doctor(place: &Place, who: As, words: &[&str]) -> Output {
     place.stockade(who).arg("doctor").args(words).output().unwrap()

@@ -1,15 +1,12 @@
 //! Acts that must fail in the sandbox, each with a twin: the same act where the wall is not, which
 //! must succeed, or the test would prove nothing. As root and as an ordinary user.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{As, Place, is_root, landlock_scopes, probe, skip, system, text};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
-use support::{As, Place, is_root, landlock_scopes, probe, skip, system, text};
 
 /// Where the act succeeds.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,6 @@
 //! Every example is run, and every command and profile of the README: what we show works.
 
-mod support;
-
+use crate::support::{self, As, Place, is_root, skip, text};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +8,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use support::{As, Place, is_root, skip, text};
 
 /// `nobody`: the ordinary user of these tests, where root starts them; unlike that of the other
 /// tests it is in /etc/passwd, as the profile `build` wants.

@@ -1,11 +1,8 @@
 //! Codes, their texts and the program stay in step: each code that the source uses is explained,
 //! each example does what it says.
-#![allow(missing_docs, reason = "a test binary")]
 
-#[path = "plans/machine.rs"]
-mod machine;
-mod support;
-
+use crate::plans::machine;
+use crate::support::{As, Place, text};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -21,7 +18,6 @@ use stockade::profile::{Profile, Request, load};
 use stockade::text::explain::{Explanation, all};
 use stockade::text::problem::{Problem, Problems, Severity};
 use stockade::text::source::Sources;
-use support::{As, Place, text};
 
 // ---- the table and the source ----
 

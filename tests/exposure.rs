@@ -1,9 +1,7 @@
 //! The exposure of sandboxes on the real machine: sockets that listen, links, keys and repositories
 //! as the program itself reads them.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{self, As, Place, is_root, text, unwrapped};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -15,7 +13,6 @@ use stockade::inspect::walls::World;
 use stockade::plan::{Plan, plan};
 use stockade::profile::{Profile, Request, load};
 use stockade::text::source::Sources;
-use support::{As, Place, is_root, text, unwrapped};
 
 /// A profile with the facts of this machine, for a caller whose home is in the test's directory.
 struct Made(Profile, Host, Plan);

@@ -5,8 +5,7 @@
 //! By default each call fails once, with one of the errors; `FULL=1` tries every error on every
 //! call.
 
-mod support;
-
+use crate::support::{self, As, Place, USER, is_root, skip, text};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -15,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{As, Place, USER, is_root, skip, text};
 use syscalls::Sysno;
 
 const ERRORS: [i32; 5] = [libc::ENOSYS, libc::EPERM, libc::EINVAL, libc::ENOMEM, libc::EMFILE];
@@ -405,6 +403,7 @@ fn no_single_failure_weakens_for_root() {
         sweep(As::Root, &PLAIN);
         sweep(As::Root, &OTHER);
         if support::has_v1(&["memory", "pids", "cpu", "cpuacct", "devices", "freezer"]) {
+            let _alone = support::ground::no_other_kills();
             sweep(As::Root, &LIMITED);
             assert_eq!(support::dead_groups(), Vec::<String>::new());
         } else {

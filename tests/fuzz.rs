@@ -4,19 +4,14 @@
 //! The texts are made by a generator of numbers, so every run tries the same; TRIES in the
 //! environment says how many. `fuzz/` tries with libFuzzer what is checked here.
 
-#[path = "fuzz/case.rs"]
 mod case;
-#[path = "plans/machine.rs"]
-mod machine;
-#[path = "plans/order.rs"]
-mod order;
-mod support;
 
+use crate::plans::{machine, order};
+use crate::support::{As, Place, text};
 use case::{Case, Dice, try_case};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use stockade::profile::BUILTIN;
-use support::{As, Place, text};
 
 // ---- profiles that say something ----
 

@@ -1,10 +1,8 @@
 //! Patterns in the keys of `[mounts]`, on the real kernel: what is hidden, what is granted, what is
 //! refused.
 
-mod support;
-
+use crate::support::{self, As, Place, is_root, system, text};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use support::{As, Place, is_root, system, text};
 
 /// A tree of a project, with secrets at several depths, and the profile that shows it at /work.
 fn project(place: &Place, who: As) -> String {

@@ -1,21 +1,11 @@
 //! Control groups on the real kernel: how they come and go, and who may have them. What each limit
 //! does is in tests/limits.rs.
 
-mod support;
-
+use crate::support::ground::{Ground, kill, no_other_kills, read, spawn, wait_for};
+use crate::support::{self, As, Place, USER, limits_hit, text};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use support::ground::{Ground, kill, read, spawn, wait_for};
-use support::{As, Place, USER, limits_hit, text};
-
-/// Held while a killed launcher's groups wait for the next run, and while a test looks for such
-/// groups: the look is at all of the machine.
-fn no_other_kills() -> MutexGuard<'static, ()> {
-    static KILLS: Mutex<()> = Mutex::new(());
-    KILLS.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 #[test]
 fn a_sandbox_can_be_frozen_and_ends_nevertheless() {

@@ -1,13 +1,11 @@
 //! What no profile should be, and what a user then reads: files that are none, texts that are none,
 //! and more of both than is sane.
 //!
-//! Each case makes its files in a folder of its own; `UPDATE=1 cargo test --test input` rewrites
+//! Each case makes its files in a folder of its own; `UPDATE=1 cargo test --test all input::` rewrites
 //! the goldens of tests/input.
 
-#[path = "plans/machine.rs"]
-mod machine;
-mod support;
-
+use crate::plans::machine;
+use crate::support::{As, Place, text};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Stdio;
@@ -17,7 +15,6 @@ use stockade::plan::plan;
 use stockade::profile::{Profile, Request, load};
 use stockade::text::problem::{Problem, Problems, Style};
 use stockade::text::source::Sources;
-use support::{As, Place, text};
 
 // ---- what a case is made of ----
 

@@ -1,11 +1,10 @@
 //! Landlock as the profile words it, and as the only wall where the sandbox has no file tree of its
 //! own.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{
+    self, As, Place, USER, lacking, landlock_abi as abi, probe, skip, system, text,
+};
 use std::process::Output;
-use support::{As, Place, USER, lacking, landlock_abi as abi, probe, skip, system, text};
 
 /// Most tests are of walls that such a kernel has not.
 fn has_landlock() -> bool {

@@ -1,10 +1,8 @@
 //! The language, rule by rule: what layers, parameters, variables and look-up make of texts, and
 //! what they refuse, with its place.
 
-#[path = "plans/machine.rs"]
-mod machine;
-mod support;
-
+use crate::plans::machine;
+use crate::support::{self, Place, is_root, skip};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use stockade::host::caller::Caller;
@@ -14,7 +12,6 @@ use stockade::policy::mounts::entry::{Access, Mount};
 use stockade::profile::{Profile, Request, load};
 use stockade::text::problem::{Problem, Problems};
 use stockade::text::source::Sources;
-use support::{Place, is_root, skip};
 
 // ---- the bench ----
 

@@ -1,10 +1,8 @@
 //! `stockade plan --layers`: which layer sets, replaces, widens and withdraws what.
-//! `UPDATE=1 cargo test --test layers` rewrites the golden.
+//! `UPDATE=1 cargo test --test all layers::` rewrites the golden.
 
-mod support;
-
+use crate::support::{As, Place, text};
 use std::path::Path;
-use support::{As, Place, text};
 
 const BASE: &str = "format = 1
 optional = [\"landlock\"]

@@ -3,15 +3,15 @@
 //!
 //! `FULL=1` launches a thousand times in a row instead of two hundred.
 
-mod support;
-
+use crate::support::{
+    self, As, Place, USER, is_root, mounts_of, processes_with, skip, system, text,
+};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{As, Place, USER, is_root, processes_with, skip, system, text};
 
 /// Statuses of `faults.c`: see there.
 const LEFT: i32 = 202;
@@ -38,18 +38,8 @@ fn run_tool(place: &Place, who: As, words: &[&str], profile: &Path) -> Output {
     command.output().unwrap()
 }
 
-/// What the host's own tree of mounts shows of a place, and of the covers that the launcher makes.
-fn mounts(place: &Place) -> Vec<String> {
-    let at = place.path.display().to_string();
-    let all = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    all.lines()
-        .filter(|line| line.contains(&at) || line.contains("/.stockade"))
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Files in the folders that all may write to, but for those of these tests; and all below the
-/// place.
+/// Files in the folders that all may write to, but for those of these tests (root's list of names
+/// among them: no sandbox here has a name); and all below the place.
 fn files(place: &Place) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for folder in ["/tmp", "/var/tmp", "/dev/shm", "/run"] {
@@ -61,7 +51,8 @@ fn files(place: &Place) -> BTreeSet<String> {
         found.extend(
             names
                 .filter(|name| name.contains("stockade") && !name.starts_with("stockade-"))
-                .map(|name| format!("{folder}/{name}")),
+                .map(|name| format!("{folder}/{name}"))
+                .filter(|path| path != "/run/stockade"),
         );
     }
     let mut folders = vec![place.path.clone()];
@@ -142,7 +133,7 @@ fn killed_at_any_call(more: &str) {
         let profile = profile(&place, &format!("[\"sleep\", \"0.02\"]\n{more}"));
         let count = calls_of_the_launcher(&place, *who, &profile);
         assert!(count > 60, "{count}");
-        let (before, mounted) = (files(&place), mounts(&place));
+        let (before, mounted) = (files(&place), mounts_of(&place));
         let next = AtomicUsize::new(1);
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -170,7 +161,7 @@ fn killed_at_any_call(more: &str) {
             }
         });
         assert_eq!(files(&place), before, "{who:?}");
-        assert_eq!(mounts(&place), mounted, "{who:?}");
+        assert_eq!(mounts_of(&place), mounted, "{who:?}");
     }
 }
 
@@ -191,6 +182,7 @@ fn a_launcher_killed_at_any_call_leaves_no_group_to_the_next_run() {
         &format!("{}[process]\ncommand = [\"sleep\", \"0.02\"]\n{limits}", system("")),
     );
     let count = calls_of_the_launcher(&place, As::Root, &profile);
+    let _alone = support::ground::no_other_kills();
     let mut left_at_all = 0;
     for ordinal in 1..=count {
         let output = killed_at(&place, As::Root, &profile, ordinal);
@@ -212,7 +204,7 @@ fn launch_after_launch_none_fails_and_nothing_is_left() {
         let needle = format!("leftover-row-{}-{who:?}", std::process::id());
         let profile =
             profile(&place, &format!("[\"sh\", \"-c\", \"sleep 1000 & exit 7\", \"{needle}\"]"));
-        let (before, mounted) = (files(&place), mounts(&place));
+        let (before, mounted) = (files(&place), mounts_of(&place));
         for round in 0..rounds {
             let output = place
                 .stockade(*who)
@@ -230,7 +222,7 @@ fn launch_after_launch_none_fails_and_nothing_is_left() {
         }
         assert!(processes_with(&needle).is_empty(), "{:?}", processes_with(&needle));
         assert_eq!(files(&place), before, "{who:?}");
-        assert_eq!(mounts(&place), mounted, "{who:?}");
+        assert_eq!(mounts_of(&place), mounted, "{who:?}");
     }
 }
 
@@ -241,7 +233,7 @@ fn a_hundred_at_once_none_fails_and_nothing_is_left() {
         let needle = format!("leftover-many-{}-{who:?}", std::process::id());
         let profile =
             profile(&place, &format!("[\"sh\", \"-c\", \"sleep 1; exit 7\", \"{needle}\"]"));
-        let (before, mounted) = (files(&place), mounts(&place));
+        let (before, mounted) = (files(&place), mounts_of(&place));
         let start = || {
             place
                 .stockade(*who)
@@ -264,7 +256,7 @@ fn a_hundred_at_once_none_fails_and_nothing_is_left() {
         }
         assert!(processes_with(&needle).is_empty(), "{:?}", processes_with(&needle));
         assert_eq!(files(&place), before, "{who:?}");
-        assert_eq!(mounts(&place), mounted, "{who:?}");
+        assert_eq!(mounts_of(&place), mounted, "{who:?}");
     }
 }
 

@@ -1,12 +1,9 @@
 //! `stockade profiles` and `stockade new`: what is listed, what differs, and that each starter
 //! runs.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{self, As, Place, is_root, text};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use support::{As, Place, is_root, text};
 
 const ROLES: [&str; 5] = ["command", "build", "service", "parser", "network-client"];
 

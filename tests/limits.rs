@@ -2,14 +2,12 @@
 //! control groups or 2, whichever the machine has. By root; what an ordinary user may do, and how
 //! groups come and go, is in tests/groups.rs.
 
-mod support;
-
+use crate::support::ground::{Ground, end, kill, no_other_kills, read, spawn, wait_for};
+use crate::support::{self, As, Place, limits_hit, skip, system, text};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Output;
 use std::time::{Duration, Instant};
-use support::ground::{Ground, end, kill, read, spawn, wait_for};
-use support::{As, Place, limits_hit, skip, system, text};
 
 /// A run of root's with its report.
 fn report(place: &Place, ground: &Ground, limits: &str, line: &str) -> (Output, Value) {
@@ -217,6 +215,7 @@ fn a_fork_bomb_stops_at_its_limit_and_nothing_is_left() {
             "{record}"
         );
         assert!(record["pids"]["peak"].as_u64().is_none_or(|peak| peak <= 30), "{record}");
+        let _alone = no_other_kills();
         assert_eq!(ground.dead_groups(), Vec::<String>::new());
     }
 }
@@ -662,6 +661,7 @@ fn raw_files_are_written_and_read_back() {
         "{said}"
     );
     assert_eq!(optional(bad[0].0).0, Some(125));
+    let _alone = no_other_kills();
     assert_eq!(ground.dead_groups(), Vec::<String>::new());
 }
 
@@ -689,6 +689,7 @@ fn huge_pages_are_limited_and_accounted_for() {
     wait_for(|| (read(&group, "cgroup.procs").lines().count() >= 2).then_some(()));
     // Frozen in version 2, a killed process ends; with it the group goes.
     std::fs::write(group.join("cgroup.freeze"), "1").unwrap();
+    let _alone = no_other_kills();
     kill(child);
     let (output, record) = report(&place, &ground, "hugetlb = { \"2M\" = \"4M\" }", "exit 3");
     assert_eq!(

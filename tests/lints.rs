@@ -1,11 +1,8 @@
 //! Warnings: which profile gets which, what `check` and `plan` make of them, and what the built-in
 //! profiles keep from being run later.
-#![allow(missing_docs, reason = "a test binary")]
 
-#[path = "plans/machine.rs"]
-mod machine;
-mod support;
-
+use crate::plans::machine;
+use crate::support::{self, As, Place, USER, is_root, skip, system, text};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -13,7 +10,6 @@ use stockade::host::caller::Caller;
 use stockade::inspect::lint::{RUN_LATER, lint};
 use stockade::profile::{Request, load};
 use stockade::text::source::Sources;
-use support::{As, Place, USER, is_root, skip, system, text};
 
 // ---- which ----
 

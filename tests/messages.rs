@@ -1,13 +1,10 @@
 //! What is said to those who paste it, and what a hostile text cannot make stockade say.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{self, As, Place, text, unwrapped};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
 use std::time::{Duration, Instant};
-use support::{As, Place, text, unwrapped};
 
 const BASE: &str = "format = 1\nextends = [\"base\"]\n[process]\ncommand = [\"true\"]\n";
 

@@ -1,20 +1,14 @@
 //! The help of a problem is pasted into its profile, which is checked again: the problem is gone,
 //! the line has no other, and the sandbox grants no more than the line asked for. What offers more
 //! on purpose stands in a list, and its words say what is given up.
-#![allow(missing_docs, reason = "a test binary")]
 
-#[path = "pasting/grants.rs"]
 mod grants;
-#[path = "plans/machine.rs"]
-mod machine;
-#[path = "pasting/offers.rs"]
-mod offers;
-#[path = "pasting/secrets.rs"]
+pub mod offers;
 mod secrets;
-#[path = "pasting/slips.rs"]
 mod slips;
-mod support;
 
+use crate::plans::machine;
+use crate::support::{self, Place};
 use grants::{Grant, Grants, asked};
 use offers::{line_of, offers, pasted, section_of};
 use std::path::Path;
@@ -27,7 +21,6 @@ use stockade::profile::{Request, as_written, load};
 use stockade::text::explain::all;
 use stockade::text::problem::{Problem, Problems, Severity};
 use stockade::text::source::Sources;
-use support::Place;
 
 /// Codes whose help offers more than the line asks for, a word of it that says so, and the kinds of
 /// [`Grant`] that are meant.

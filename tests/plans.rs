@@ -2,14 +2,12 @@
 //! of every plan.
 //!
 //! The machine is invented, so the goldens are the same everywhere.
-//! `UPDATE=1 cargo test --test plans` rewrites them.
+//! `UPDATE=1 cargo test --test all plans::` rewrites them.
 
-#[path = "plans/machine.rs"]
-mod machine;
-#[path = "plans/order.rs"]
-mod order;
-mod support;
+pub mod machine;
+pub mod order;
 
+use crate::support::Place;
 use order::holds;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -19,7 +17,6 @@ use stockade::host::caller::Caller;
 use stockade::plan::{Plan, plan};
 use stockade::profile::{Profile, Request, load};
 use stockade::text::source::Sources;
-use support::Place;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans")

@@ -2,12 +2,10 @@
 //! beside it the problems as they are drawn.
 //!
 //! The machine is invented, so the goldens are the same everywhere.
-//! `UPDATE=1 cargo test --test problems` rewrites them.
+//! `UPDATE=1 cargo test --test all problems::` rewrites them.
 
-#[path = "plans/machine.rs"]
-mod machine;
-mod support;
-
+use crate::plans::machine;
+use crate::support::{self, Place, text};
 use std::path::{Path, PathBuf};
 use stockade::host::Host;
 use stockade::host::caller::Caller;
@@ -16,7 +14,6 @@ use stockade::plan::plan;
 use stockade::profile::{Request, load};
 use stockade::text::problem::Style;
 use stockade::text::source::Sources;
-use support::{Place, text};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/problems")
@@ -44,8 +41,6 @@ fn check(name: &str) -> String {
 #[test]
 fn mistakes_are_explained() {
     let place = Place::new();
-    // The names in messages are then those that the goldens have, without a folder of this run.
-    std::env::set_current_dir(&place.path).unwrap();
     let mut names: Vec<String> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -56,7 +51,8 @@ fn mistakes_are_explained() {
     let mut wrong = vec![];
     for name in names {
         place.file(&name, &std::fs::read_to_string(folder().join(&name)).unwrap());
-        let said = check(&name);
+        // The names in messages are then those that the goldens have, without a folder of this run.
+        let said = support::in_directory(&place.path, || check(&name));
         assert_ne!(said, "nothing is wrong\n", "{name}");
         let golden = folder().join(Path::new(&name).with_extension("txt"));
         if std::env::var_os("UPDATE").is_some() {

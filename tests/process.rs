@@ -1,8 +1,7 @@
 //! `[process]` on a real kernel: how a run ends, signals, pid 1, the end of the sandbox, and the
 //! state that the target starts with.
 
-mod support;
-
+use crate::support::{self, As, Place, is_root, patient, processes_with, skip, system, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Write};
@@ -12,7 +11,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
-use support::{As, Place, is_root, patient, processes_with, skip, system, text};
 
 /// The system's programs, with `lines` in `[process]` and further sections after them.
 fn profile(lines: &str) -> String {

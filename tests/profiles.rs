@@ -1,14 +1,12 @@
 //! The built-in profiles on real programs, as root and as an ordinary user: what each grants works,
 //! what it does not grant is not there.
 
-mod support;
-
+use crate::support::{As, Place, is_root, skip, text, unwrapped};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use support::{As, Place, is_root, skip, text, unwrapped};
 
 const PROFILES: [&str; 4] = ["base", "build", "default", "strict"];
 

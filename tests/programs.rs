@@ -1,14 +1,12 @@
 //! `programs` on the real kernel: real programs, each with a piece of work, in a sandbox that holds
 //! nothing else; and what keeps one from being shown.
 
-mod support;
-
+use crate::support::{As, Place, USER, is_root, skip, system, text};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use support::{As, Place, USER, is_root, skip, system, text};
 
 /// Whether all of these are where the sandbox looks; a test without one is skipped, loudly.
 fn has(programs: &[&str]) -> bool {

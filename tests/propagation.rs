@@ -1,11 +1,8 @@
 //! On most machines the host's mounts are shared: what is mounted in one namespace appears in the
 //! others. Not here, in either direction.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{As, Place, USER, is_root, skip, system, text};
 use std::process::Command;
-use support::{As, Place, USER, is_root, skip, system, text};
 
 /// A namespace of its own whose mounts are shared, as systemd has them, so that the test cannot
 /// touch the machine's. `$1` is the place, the rest starts the launcher.

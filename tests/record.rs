@@ -1,9 +1,7 @@
 //! The record of a run, with and without limits: `--report`, `--report-fd`, `--stats`.
 
-mod support;
-
+use crate::support::{self, As, Place, USER, is_root, limits_hit, system, text};
 use serde_json::Value;
-use support::{As, Place, USER, is_root, limits_hit, system, text};
 
 #[test]
 fn without_limits_the_report_tells_what_wait_tells() {

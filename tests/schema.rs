@@ -2,8 +2,7 @@
 //! validator and the loader itself, the reference and manual pages against the declarations, the
 //! completions in real shells.
 
-mod support;
-
+use crate::support::{self, As, Place, skip, text};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,6 @@ use stockade::host::caller::Caller;
 use stockade::language::shape::{Shape, Shaped, flat};
 use stockade::profile::{BUILTIN, Profile, Request, load};
 use stockade::text::source::Sources;
-use support::{As, Place, skip, text};
 
 /// What a command prints; it must succeed.
 fn said(words: &[&str]) -> String {

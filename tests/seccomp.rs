@@ -1,16 +1,13 @@
 //! The filter from inside, on the running kernel: every call that is refused is attempted by
 //! number, and what comes of it is compared with what `plan --format json` says. As root and as an
 //! ordinary user.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{self, As, Place, compile, skip, system, text};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use stockade::kernel::syscalls::Abi;
-use support::{As, Place, compile, skip, system, text};
 
 /// An attempt, and what must come of it.
 struct Attempt {

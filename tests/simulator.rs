@@ -1,9 +1,7 @@
 //! The filters of several profiles, read by libseccomp's own simulator of BPF: it and the table
 //! that the plan shows say the same.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{Place, skip, system};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use stockade::host::Host;
@@ -12,7 +10,6 @@ use stockade::kernel::syscalls::Abi;
 use stockade::policy::seccomp::{Compare, Filter, Rule, Verdict, compile};
 use stockade::profile::{Request, load};
 use stockade::text::source::Sources;
-use support::{Place, skip, system};
 
 /// Words of `[seccomp]`, each with the name that the simulator has for the architecture that is
 /// looked at.

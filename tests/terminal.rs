@@ -3,8 +3,7 @@
 //! Nothing waits for a fixed time where a word on the screen can be waited for; the few short waits
 //! let a program get to its read.
 
-mod support;
-
+use crate::support::{self, As, Place, USER, is_root, patient, processes_with, skip, system, text};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
@@ -15,7 +14,6 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
-use support::{As, Place, USER, is_root, patient, processes_with, skip, system, text};
 
 /// What keys send.
 const INTERRUPT: &str = "\x03";

@@ -2,13 +2,10 @@
 //! exposure, which no grant lowers.
 //!
 //! The machine is invented, so the goldens are the same everywhere.
-//! `UPDATE=1 cargo test --test view` rewrites them.
-#![allow(missing_docs, reason = "a test binary")]
+//! `UPDATE=1 cargo test --test all view::` rewrites them.
 
-#[path = "plans/machine.rs"]
-mod machine;
-mod support;
-
+use crate::plans::machine;
+use crate::support::{self, As, Place, text as utf8};
 use std::path::{Path, PathBuf};
 use stockade::host::Host;
 use stockade::host::caller::Caller;
@@ -19,7 +16,6 @@ use stockade::inspect::walls::World;
 use stockade::plan::{Plan, plan};
 use stockade::profile::{Profile, Request, load};
 use stockade::text::source::Sources;
-use support::{As, Place, text as utf8};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
@@ -57,9 +53,6 @@ fn fits(text: &str, name: &str) {
 #[test]
 fn plans_for_people_are_as_the_goldens_have_them() {
     let place = Place::new();
-    // The names of the profiles are in the text, so they must not depend on this run. Nothing else
-    // here goes by the current folder.
-    std::env::set_current_dir(&place.path).unwrap();
     let mut names: Vec<String> = std::fs::read_dir(folder().join("plans"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -69,9 +62,12 @@ fn plans_for_people_are_as_the_goldens_have_them() {
     let mut wrong = vec![];
     for name in &names {
         place.file(name, &std::fs::read_to_string(folder().join("plans").join(name)).unwrap());
-        let made = planned(name, |profile| machine::for_name(name, profile))
-            .unwrap_or_else(|| panic!("{name} has no plan"));
-        let text = shown(&made, Paint::Plain);
+        // The names of the profiles are in the text, so they must not depend on this run.
+        let text = support::in_directory(&place.path, || {
+            let made = planned(name, |profile| machine::for_name(name, profile))
+                .unwrap_or_else(|| panic!("{name} has no plan"));
+            shown(&made, Paint::Plain)
+        });
         fits(&text, name);
         let golden = folder().join("views").join(Path::new(name).with_extension("txt"));
         if std::env::var_os("UPDATE").is_some() {
@@ -375,7 +371,7 @@ fn the_page_has_every_cost() {
     if std::env::var_os("UPDATE").is_some() {
         return std::fs::write(&path, &whole).unwrap();
     }
-    assert_eq!(page, whole, "UPDATE=1 cargo test --test view writes it");
+    assert_eq!(page, whole, "UPDATE=1 cargo test --test all view:: writes it");
 }
 
 #[test]

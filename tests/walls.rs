@@ -1,15 +1,12 @@
 //! The walls as the target sees them: its state read from inside, its file tree, and what does not
 //! lead round either.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{self, As, Place, USER, is_root, probe, skip, system, text};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use support::{As, Place, USER, is_root, probe, skip, system, text};
 
 fn said(output: &Output) -> String {
     format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
@@ -1328,11 +1325,7 @@ fn the_host_s_device_nodes_keep_their_modes() {
 #[test]
 fn nothing_is_left() {
     let place = Place::new();
-    let before = std::fs::read_to_string("/proc/self/mountinfo")
-        .unwrap()
-        .lines()
-        .filter(|line| line.contains("stockade"))
-        .count();
+    let before = support::mounts_of(&place);
     for who in As::all() {
         // A process that would live on, in a session of its own.
         let name = format!("41{}{}", std::process::id(), u8::from(*who == As::Root));
@@ -1344,12 +1337,7 @@ fn nothing_is_left() {
         assert_eq!(output.status.code(), Some(7), "{who:?}: {}", said(&output));
         assert_eq!(support::processes_with(&format!("sleep {name}")), [""; 0], "{who:?}");
     }
-    let after = std::fs::read_to_string("/proc/self/mountinfo")
-        .unwrap()
-        .lines()
-        .filter(|line| line.contains("stockade"))
-        .count();
-    assert_eq!(before, after);
+    assert_eq!(support::mounts_of(&place), before);
 }
 
 #[test]

@@ -1,9 +1,7 @@
 //! `stockade why` says what a probe inside the real sandbox gets; and the line that it names
 //! changes that.
-#![allow(missing_docs, reason = "a test binary")]
 
-mod support;
-
+use crate::support::{self, As, Place, USER, compile, install, is_root, text};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
@@ -11,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use stockade::kernel::capability::Capability;
 use stockade::kernel::syscalls;
-use support::{As, Place, USER, compile, install, is_root, text};
 
 // ---- questions ----
 

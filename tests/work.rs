@@ -5,15 +5,13 @@
 //! whose it is. README.md lists the programs: `UPDATE=1` rewrites that list. `WORK=NAME` has only
 //! the entries done whose names hold NAME. Nothing here is decided by a limit of time.
 
-mod support;
-
+use crate::support::{As, Place, is_root, skip, text};
 use serde::Deserialize;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{As, Place, is_root, skip, text};
 
 /// `nobody`: unlike the user of the other tests it is in /etc/passwd, where ssh-keygen and others
 /// look outside of the sandbox.
@@ -370,8 +368,7 @@ fn entries_are_as_their_file_says() {
 
 // ---- the README ----
 
-const BEGIN: &str =
-    "<!-- The next lines are made of tests/programs.toml: UPDATE=1 cargo test --test work -->\n";
+const BEGIN: &str = "<!-- The next lines are made of tests/programs.toml: UPDATE=1 cargo test --test all work:: -->\n";
 const END: &str = "<!-- The end of what is made of tests/programs.toml. -->\n";
 
 /// The list of the README.

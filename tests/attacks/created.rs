@@ -2,7 +2,7 @@
 //! of the launcher's.
 
 use super::program;
-use super::support::{As, Place, USER, is_root, system, text, unwrapped};
+use crate::support::{As, Place, USER, is_root, system, text, unwrapped};
 use std::path::Path;
 use std::process::Output;
 

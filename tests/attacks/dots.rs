@@ -2,7 +2,7 @@
 //! directory.
 
 use super::alone;
-use super::support::{As, Place, system, text};
+use crate::support::{As, Place, system, text};
 use std::path::Path;
 use std::time::Duration;
 

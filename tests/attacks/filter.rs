@@ -1,7 +1,7 @@
 //! The system call filter: words of `[seccomp]` that open more than they say.
 
 use super::program;
-use super::support::{As, Place, USER, is_root, probe, skip, system, text};
+use crate::support::{As, Place, USER, is_root, probe, skip, system, text};
 use std::os::unix::process::CommandExt;
 use std::process::Output;
 
@@ -162,7 +162,7 @@ fn other_processes_keep_theirs_where_process_numbers_are_the_hosts() {
 /// it.
 #[test]
 fn the_host_s_ipc_takes_a_line_of_its_own() {
-    if !super::support::landlock_scopes() {
+    if !crate::support::landlock_scopes() {
         return skip("it takes a sandbox with Landlock alone, and a Landlock that keeps signals");
     }
     let place = Place::new();
@@ -239,7 +239,7 @@ fn what_keeps_the_time_cannot_be_stopped_where_process_numbers_are_the_hosts() {
             refused.status.code() == Some(125) && error.contains("landlock::scope"),
             "{who:?}: {error}"
         );
-        if !super::support::landlock_scopes() {
+        if !crate::support::landlock_scopes() {
             skip("the kernel's Landlock keeps no signals");
             let refused = place.run(*who, &profile(""), &["true"]);
             assert!(
@@ -258,7 +258,7 @@ fn what_keeps_the_time_cannot_be_stopped_where_process_numbers_are_the_hosts() {
             said(&output)
         );
         assert!(
-            begin.elapsed() < super::support::patient(std::time::Duration::from_secs(4)),
+            begin.elapsed() < crate::support::patient(std::time::Duration::from_secs(4)),
             "{who:?}"
         );
         // The twin, with leave: it is told, and stops what keeps its time.

@@ -1,7 +1,7 @@
 //! The end of a sandbox, its time limits and its leftovers, attacked by way of pid 1 and the
 //! launcher.
 
-use crate::program;
+use super::program;
 use crate::support::ground::wait_for;
 use crate::support::{As, Place, patient, processes_with, system, text};
 use nix::sys::signal::{Signal, kill};

@@ -1,6 +1,6 @@
 //! `namespaces.nested`: what a target does with namespaces of its own.
 
-use crate::program;
+use super::program;
 use crate::support::ground::{Ground, end, read, spawn, wait_for};
 use crate::support::{As, Place, USER, is_root, skip, system, text, unwrapped};
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //! host, it makes no file set-id and rewrites none that is.
 
 use super::program;
-use super::support::{As, Place, USER, is_root, skip, system, text, unwrapped};
+use crate::support::{As, Place, USER, is_root, skip, system, text, unwrapped};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -179,7 +179,7 @@ fn no_file_becomes_set_id_under_host_ids_or_any_policy() {
 /// set-id.
 #[test]
 fn no_file_of_root_s_becomes_set_id_behind_landlock_alone() {
-    if !super::support::landlock_scopes() {
+    if !crate::support::landlock_scopes() {
         return skip("it takes a Landlock that keeps signals");
     }
     let Some(place) = place_with_reach() else { return };

@@ -1,8 +1,8 @@
 //! Links, races and sockets: paths that an earlier target or another user prepared.
 
 use super::program;
-use super::support::ground::{Ground, end, spawn, wait_for};
-use super::support::{As, Place, is_root, system, text, unwrapped};
+use crate::support::ground::{Ground, end, spawn, wait_for};
+use crate::support::{As, Place, is_root, system, text, unwrapped};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 fn own(path: &Path, who: As) {
     if is_root() && who == As::User {
-        std::os::unix::fs::lchown(path, Some(super::support::USER), Some(super::support::USER))
+        std::os::unix::fs::lchown(path, Some(crate::support::USER), Some(crate::support::USER))
             .unwrap();
     }
 }
@@ -485,7 +485,7 @@ fn what_cannot_be_made_is_a_problem_before_the_run() {
         for command in ["check", "plan", "run"] {
             let output =
                 place.stockade(who).arg(command).arg(&profile).arg("/bin/true").output().unwrap();
-            let said = super::support::unwrapped(&text(&output.stderr));
+            let said = crate::support::unwrapped(&text(&output.stderr));
             assert_eq!(output.status.success(), good, "{command}: {said}");
             assert!(
                 good || said.contains("mounts::create") && said.contains("permission denied"),
@@ -550,7 +550,7 @@ fn a_variable_is_read_from_the_file_that_is_named() {
 #[test]
 fn a_link_of_roots_is_not_followed_through_somebody_elses() {
     if !is_root() {
-        return super::support::skip("it takes two users");
+        return crate::support::skip("it takes two users");
     }
     let place = Place::new();
     let path = |name: &str| place.path.join(name).display().to_string();
@@ -589,7 +589,7 @@ fn a_link_of_roots_is_not_followed_through_somebody_elses() {
 #[test]
 fn a_link_that_a_target_of_roots_left_is_not_followed() {
     if !is_root() {
-        return super::support::skip("it takes root");
+        return crate::support::skip("it takes root");
     }
     let place = Place::new();
     place.file("secret/key", "KEY\n");
@@ -763,7 +763,7 @@ fn a_socket_whose_path_is_not_utf8_is_refused() {
 #[test]
 fn a_report_below_dev_follows_no_link_of_somebody_elses() {
     if !is_root() || !Path::new("/dev/shm").is_dir() {
-        return super::support::skip("it takes two users and /dev/shm");
+        return crate::support::skip("it takes two users and /dev/shm");
     }
     let place = Place::new();
     let target = place.file("target", "before\n");
@@ -824,7 +824,7 @@ fn the_host_ids_are_reported_before_the_run() {
                 .arg("/bin/true")
                 .output()
                 .unwrap();
-            let said = super::support::unwrapped(&(text(&output.stdout) + &text(&output.stderr)));
+            let said = crate::support::unwrapped(&(text(&output.stdout) + &text(&output.stderr)));
             let told = said.contains(ids) && said.contains("identity.host-ids");
             assert!(output.status.success() && told == (*who == As::Root), "{who:?}: {said}");
         }
@@ -841,7 +841,7 @@ fn the_host_ids_are_reported_before_the_run() {
 #[test]
 fn the_host_ids_of_a_sandbox_of_roots_can_be_chosen() {
     if !is_root() {
-        return super::support::skip("it needs root");
+        return crate::support::skip("it needs root");
     }
     let place = Place::new();
     let (first, other) = (1_342_177_280, 1_342_177_296);
@@ -888,9 +888,9 @@ fn the_host_ids_of_a_sandbox_of_roots_can_be_chosen() {
 #[test]
 fn other_users_cannot_lock_a_group() {
     if !is_root() {
-        return super::support::skip("it takes two users");
+        return crate::support::skip("it takes two users");
     }
-    let v1 = super::support::v1_folder("pids")
+    let v1 = crate::support::v1_folder("pids")
         .map(|folder| ("[limits]\npids = 20\n".to_owned(), folder, "pids.max"));
     let tops = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
     let has_huge = |top: &&Path| {
@@ -906,7 +906,7 @@ fn other_users_cannot_lock_a_group() {
         (ground.limits("hugetlb = { \"2M\" = \"4M\" }"), folder, "cgroup.procs")
     });
     if v1.is_none() && v2.is_none() {
-        return super::support::skip("it takes control groups");
+        return crate::support::skip("it takes control groups");
     }
     for (limits, folder, file) in v1.into_iter().chain(v2) {
         let place = Place::new();

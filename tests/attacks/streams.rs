@@ -1,6 +1,6 @@
 //! What is shared with the caller by descriptor: sockets, files, pipes.
 
-use crate::program;
+use super::program;
 use crate::support::{As, Place, landlock_abi, skip, text, unwrapped};
 use std::fs::File;
 use std::io::Write;

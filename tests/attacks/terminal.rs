@@ -1,7 +1,7 @@
 //! The terminal that the target shares with its caller: its input, the state that it is left in,
 //! and stops.
 
-use crate::program;
+use super::program;
 use crate::support::{As, Place, USER, is_root, patient, skip, text};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -2,7 +2,7 @@
 //! invented machine, and what must always hold is checked. `tests/fuzz.rs` and `fuzz/` share it; a
 //! failure is a panic.
 
-use crate::{machine, order};
+use super::{machine, order};
 use std::path::Path;
 use stockade::host::caller::Caller;
 use stockade::host::globs::{Found, Match, Stop};

@@ -1,7 +1,7 @@
 //! What the acts stand on: files, sockets and namespaces of the host, and the profile of each mode.
 
+use crate::modes::table::{Act, Column, Kernel};
 use crate::support::{As, Place, USER, compile, is_root, probe, skip, text};
-use crate::table::{Act, Column, Kernel};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};

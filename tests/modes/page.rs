@@ -1,7 +1,7 @@
 //! docs/modes.md, from the table.
 
-use crate::rows;
-use crate::table::{Cell, Column, Row};
+use crate::modes::rows;
+use crate::modes::table::{Cell, Column, Row};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -131,6 +131,6 @@ pub fn check() {
     let known = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         known == page,
-        "docs/modes.md is not what the table says: UPDATE=1 cargo test --test modes"
+        "docs/modes.md is not what the table says: UPDATE=1 cargo test --test all modes::"
     );
 }

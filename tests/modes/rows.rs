@@ -13,7 +13,7 @@ mod profile;
 mod rlimits;
 mod seccomp;
 
-use crate::table::{Row, every_key, every_name, has};
+use crate::modes::table::{Row, every_key, every_name, has};
 use stockade::policy;
 use stockade::policy::mounts::KINDS;
 

@@ -1,8 +1,8 @@
 //! Walks the table: every cell is tried on this kernel.
 
-use crate::ground::Ground;
+use crate::modes::ground::Ground;
+use crate::modes::table::{Act, Cell, Column, Kernel, OTHER, Row};
 use crate::support::{As, is_root, skip};
-use crate::table::{Act, Cell, Column, Kernel, OTHER, Row};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,7 +1,8 @@
 //! Values of the caller's environment in every key of the language: no guess, and no other word of
 //! `check`, shows one.
 
-use super::{machine, support::Place};
+use crate::plans::machine;
+use crate::support::Place;
 use stockade::host::caller::Caller;
 use stockade::inspect::lint::lint;
 use stockade::language::shape::{Shape, Shaped};

@@ -1,5 +1,4 @@
 //! An invented machine, so that what is planned does not depend on the one that runs the tests.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
 use stockade::host::caller::Caller;

@@ -4,11 +4,19 @@
 use super::{Place, is_root, skip, system, v1_folder};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const TOP: &str = "/sys/fs/cgroup";
 
 static GROUNDS: AtomicU32 = AtomicU32::new(0);
+
+/// Held while a killed launcher's groups wait for the next run, and while a test looks for such
+/// groups: the look is at all of the machine.
+pub fn no_other_kills() -> MutexGuard<'static, ()> {
+    static KILLS: Mutex<()> = Mutex::new(());
+    KILLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 pub struct Ground {
     /// The group that is named by `parent`, where there is one. It is made empty and must be empty

@@ -1,8 +1,8 @@
 //! `[capabilities]`.
 
-use crate::table::Cell::Refused;
-use crate::table::Column::Alone;
-use crate::table::{Row, act, plain, row};
+use crate::modes::table::Cell::Refused;
+use crate::modes::table::Column::Alone;
+use crate::modes::table::{Row, act, plain, row};
 
 pub const ROWS: &[Row] = &[
     row(

@@ -1,7 +1,7 @@
 //! `[env]`: where a value comes from. A text and `true` have no key of their own.
 
-use crate::table::Cell::Refused;
-use crate::table::{Row, act, plain, row, watched};
+use crate::modes::table::Cell::Refused;
+use crate::modes::table::{Row, act, plain, row, watched};
 
 pub const ROWS: &[Row] = &[
     row("env.NAME", act("env.GIVEN = \"text\"", "echo $GIVEN", "text", "")),

@@ -1,8 +1,8 @@
 //! `[identity]`.
 
-use crate::table::Cell::{Held, Helped, Refused, Same};
-use crate::table::Column::{Alone, Host, Joined, Listed, Nested, Own, Without};
-use crate::table::{Act, Cell, OTHER, Row, act, row, watched};
+use crate::modes::table::Cell::{Held, Helped, Refused, Same};
+use crate::modes::table::Column::{Alone, Host, Joined, Listed, Nested, Own, Without};
+use crate::modes::table::{Act, Cell, OTHER, Row, act, row, watched};
 
 /// The launcher does not know which ids a user namespace has that it joins.
 const UNKNOWN: Cell = Refused("launch::step");

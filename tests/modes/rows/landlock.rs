@@ -1,8 +1,8 @@
 //! `[landlock]`, and the words of `optional`.
 
-use crate::table::Cell::{Held, Lacking, Nothing, Possible, Refused, Skipped};
-use crate::table::Column::{Alone, Host, Joined, Listed, Nested, Own, Without};
-use crate::table::{Cell, Kernel, OTHER, Row, act, plain, row, watched};
+use crate::modes::table::Cell::{Held, Lacking, Nothing, Possible, Refused, Skipped};
+use crate::modes::table::Column::{Alone, Host, Joined, Listed, Nested, Own, Without};
+use crate::modes::table::{Cell, Kernel, OTHER, Row, act, plain, row, watched};
 
 const READ: &str = "[ -n \"$(head -c 4 /etc/passwd)\" ] && echo read";
 const USR_ALONE: &str = "landlock.paths = { \"/usr\" = \"rx\", \"/lib64\" = \"rx\" }";

@@ -1,8 +1,8 @@
 //! `[limits]`: what the kernel's files say of the target's group, and what some acts come to.
 //! Version 1 or 2, whichever the machine has.
 
-use crate::table::Cell::Possible;
-use crate::table::{Act, OTHER, Row, act, plain, watched};
+use crate::modes::table::Cell::Possible;
+use crate::modes::table::{Act, OTHER, Row, act, plain, watched};
 
 /// An ordinary user without delegated groups, and a machine without the controller, have none of
 /// it.

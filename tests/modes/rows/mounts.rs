@@ -1,8 +1,8 @@
 //! `[mounts]`: each kind, and each key that goes with it.
 
-use crate::table::Cell::{Held, Nothing, Refused, Since};
-use crate::table::Column::{Alone, Host, Listed, Nested, Own, Without};
-use crate::table::{Act, Cell, OTHER, Row, act, mount, watched};
+use crate::modes::table::Cell::{Held, Nothing, Refused, Since};
+use crate::modes::table::Column::{Alone, Host, Listed, Nested, Own, Without};
+use crate::modes::table::{Act, Cell, OTHER, Row, act, mount, watched};
 
 /// Where Landlock can say it, the host's tree has it too.
 const fn grant(key: &'static str, act: Act) -> Row {

@@ -1,8 +1,8 @@
 //! `[namespaces]` and `[network]`: whose namespaces the target is in is asked of /proc, outside.
 
-use crate::table::Cell::{Held, Nothing, Refused, RefusedLine};
-use crate::table::Column::{Alone, Host, Joined, Listed, Nested, Own, Root, Without};
-use crate::table::{Act, Cell, OTHER, Row, act, plain, row, watched};
+use crate::modes::table::Cell::{Held, Nothing, Refused, RefusedLine};
+use crate::modes::table::Column::{Alone, Host, Joined, Listed, Nested, Own, Root, Without};
+use crate::modes::table::{Act, Cell, OTHER, Row, act, plain, row, watched};
 
 /// A namespace that is joined: an ordinary user needs the user namespace that owns it.
 macro_rules! join {

@@ -1,8 +1,8 @@
 //! `[process]`.
 
-use crate::table::Cell::Refused;
-use crate::table::Column::Alone;
-use crate::table::{OTHER, Row, act, row, watched};
+use crate::modes::table::Cell::Refused;
+use crate::modes::table::Column::Alone;
+use crate::modes::table::{OTHER, Row, act, row, watched};
 
 pub const ROWS: &[Row] = &[
     row(

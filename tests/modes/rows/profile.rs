@@ -1,8 +1,8 @@
 //! Keys at the top of a profile.
 
-use crate::table::Cell::{Nothing, Refused};
-use crate::table::Column::{Alone, Host, Joined};
-use crate::table::{Row, act, plain, row, watched};
+use crate::modes::table::Cell::{Nothing, Refused};
+use crate::modes::table::Column::{Alone, Host, Joined};
+use crate::modes::table::{Row, act, plain, row, watched};
 
 pub const ROWS: &[Row] = &[
     plain("format", "", Nothing("it is the version of the language")),

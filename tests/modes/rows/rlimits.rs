@@ -1,6 +1,6 @@
 //! `[rlimits]`: each is read back by the target.
 
-use crate::table::{Cell, OTHER, Row, act, plain, row};
+use crate::modes::table::{Cell, OTHER, Row, act, plain, row};
 
 macro_rules! limits {
     ($( $name:literal = $value:literal, $number:literal => $held:literal; )+ below $( $low:literal, $below:literal; )+) => {

@@ -1,9 +1,9 @@
 //! `[seccomp]`: the filter is the process's own, so no mode takes anything from it. What it needs
 //! besides is in the cells.
 
-use crate::table::Cell::Refused;
-use crate::table::Column::{Alone, Host, Joined, Nested};
-use crate::table::{Cell, Row, act, row};
+use crate::modes::table::Cell::Refused;
+use crate::modes::table::Column::{Alone, Host, Joined, Nested};
+use crate::modes::table::{Cell, Row, act, row};
 
 /// What is written in a file cannot be kept from being executed.
 const FILES: Cell = Refused("seccomp::write-execute");

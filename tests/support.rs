@@ -1,6 +1,5 @@
 //! What the real-kernel tests share: profiles in a folder that only root can write to, the launcher
 //! as root and as an ordinary user, and what must not be left behind.
-#![allow(dead_code, missing_docs, reason = "each test binary uses a part of it")]
 
 pub mod ground;
 
@@ -101,7 +100,7 @@ impl Place {
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        // The test binary's own copy of the launcher may lie where an ordinary user cannot walk.
+        // The copy that cargo made of the launcher may lie where an ordinary user cannot walk.
         let binary = path.join("stockade");
         install(Path::new(env!("CARGO_BIN_EXE_stockade")), &binary);
         Place { path }
@@ -198,6 +197,31 @@ impl Drop for Place {
     }
 }
 
+/// Does something in a working directory that nobody else has: it is a thread's own then, or the
+/// other tests would be moved too.
+pub fn in_directory<T: Send>(directory: &Path, act: impl FnOnce() -> T + Send) -> T {
+    let go = || {
+        // SAFETY: it takes no pointer, and changes what belongs to this thread alone.
+        #[allow(unsafe_code, reason = "no safe form is among the dependencies")]
+        let status = unsafe { libc::unshare(libc::CLONE_FS) };
+        assert_eq!(status, 0, "unshare: {}", std::io::Error::last_os_error());
+        std::env::set_current_dir(directory).unwrap();
+        act()
+    };
+    let ended = std::thread::scope(|scope| scope.spawn(go).join());
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// What this process's tree of mounts shows of a place, and of the covers that the launcher makes.
+pub fn mounts_of(place: &Place) -> Vec<String> {
+    let at = format!("{}/", place.path.display());
+    let all = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    all.lines()
+        .filter(|line| line.replace(' ', "/ ").contains(&at) || line.contains("/.stockade"))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The limits that a record says were met.
 pub fn limits_hit(record: &serde_json::Value) -> Vec<&str> {
     record["limits-hit"].as_array().unwrap().iter().filter_map(serde_json::Value::as_str).collect()
@@ -221,7 +245,7 @@ pub fn v1_folder(controller: &str) -> Option<PathBuf> {
 }
 
 /// Groups of launchers that are dead. Tests run side by side, so those of living ones are nobody's
-/// leftovers.
+/// leftovers; nor are those of launchers that another test killed: see [`ground::no_other_kills`].
 pub fn dead_groups() -> Vec<String> {
     let mut found = vec![];
     for entry in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
@@ -274,7 +298,7 @@ pub fn install(program: &Path, into: &Path) {
     }
 }
 
-/// tests/probe.c, built once for each test binary, and put into a place.
+/// tests/probe.c, built once, and put into a place.
 pub fn probe(place: &Place) -> PathBuf {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     let built = BUILT.get_or_init(|| {

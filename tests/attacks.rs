@@ -2,10 +2,6 @@
 //! without the protection, and the ordinary act beside it (a build writes its output, a shell gets
 //! its terminal back) ends with status 0. As root and as an ordinary user. One file for each place
 //! where stockade was attacked; what an attack runs inside is C, `tests/attacks/NAME.c`.
-#![allow(missing_docs, reason = "a test binary")]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod alone;
 mod created;
@@ -18,13 +14,12 @@ mod paths;
 mod streams;
 mod terminal;
 
+use crate::support::{Place, compile, install};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use support::{Place, compile, install};
 
-/// `tests/attacks/NAME.c`, built once for this test binary, and put into a place.
-#[allow(dead_code, reason = "not every attack takes a program")]
+/// `tests/attacks/NAME.c`, built once, and put into a place.
 fn program(place: &Place, name: &'static str) -> PathBuf {
     static BUILT: Mutex<BTreeMap<&'static str, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap();

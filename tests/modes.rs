@@ -2,10 +2,6 @@
 //! because `optional` says so, and that is reported. One table, `rows`, which the declarations of
 //! the sections hold complete: a key without a row does not compile. Every cell is tried on this
 //! kernel, as root and as an ordinary user, and docs/modes.md is written from the table.
-#![allow(missing_docs, reason = "a test binary")]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod ground;
 mod page;

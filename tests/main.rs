@@ -1,0 +1,95 @@
+//! All tests of the whole program, one module for each file of this directory:
+//! `cargo test --test all`, or `cargo test --test all walls::` for one of them. One program links
+//! once, and its tests share what they build.
+//!
+//! Tests of several modules run side by side in one process, so none may change what a process has
+//! once (its working directory, its environment, its signals), and what a test finds on the machine
+//! may be another's: `support` says how to look at one's own.
+
+#![allow(missing_docs, reason = "a test binary")]
+
+// What they share: the launcher as root and as an ordinary user, and what may not be left behind.
+mod support;
+
+// Attacks that once succeeded fail.
+mod attacks;
+// The target's capability sets are those of capabilities(7).
+mod capabilities;
+// The profile `landlock` works in a container that lets no namespace be made.
+mod containers;
+// `ps`, `freeze`, `thaw` and `kill` do what they say to a sandbox with a name.
+mod control;
+// A denied call is reported, and that weakens nothing.
+mod denials;
+// `doctor` says what `run` does.
+mod doctor;
+// Acts that must fail in the sandbox fail, and succeed outside.
+mod escape;
+// Every example, and every command and profile of the README, works.
+mod examples;
+// Every code is explained, and each explanation's example gives it.
+mod explain;
+// The exposure reads the real machine's sockets, links, keys and repositories.
+mod exposure;
+// No single failure of a system call weakens.
+mod faults;
+// No text makes the loader panic, hang or grow without a bound.
+mod fuzz;
+// Patterns in the keys of `[mounts]` hide and grant what they match.
+mod globs;
+// Control groups come, go, and belong to the right user.
+mod groups;
+// The rooms of `src` import what they may, and the tests are all here and skip aloud.
+mod house;
+// Files and texts that no profile should be are refused in words.
+mod input;
+// Landlock holds as the profile words it.
+mod landlock;
+// The language's rules give what they say.
+mod language;
+// `plan --layers` says which layer sets what.
+mod layers;
+// Nothing is left behind.
+mod leftovers;
+// `profiles` and `new` list and make what runs.
+mod library;
+// Every limit holds and every account is right.
+mod limits;
+// Each warning comes where it must, and nowhere else.
+mod lints;
+// Messages can be pasted, and a hostile text forges none.
+mod messages;
+// Every key does in every mode what docs/modes.md says.
+mod modes;
+// The help of a problem, pasted, mends it and grants no more.
+mod pasting;
+// Plans are their goldens, and every plan is in its order.
+mod plans;
+// Mistakes are explained as their goldens have it.
+mod problems;
+// A run starts, is signalled and ends as `[process]` says.
+mod process;
+// The built-in profiles run real programs.
+mod profiles;
+// `programs` shows a program all that it needs.
+mod programs;
+// No mount gets out of a sandbox, and none gets in.
+mod propagation;
+// The record of a run tells what happened.
+mod record;
+// The schema, the reference, the manual and the completions agree with the language.
+mod schema;
+// The filter answers every call as the plan says.
+mod seccomp;
+// libseccomp's simulator reads the filters as the plan does.
+mod simulator;
+// Job control works on a real terminal.
+mod terminal;
+// The plan for people is its golden, and no grant lowers the exposure.
+mod view;
+// The walls hold as the target sees them.
+mod walls;
+// `why` says what a probe in the sandbox gets.
+mod why;
+// Programs of Debian do their work in a sandbox.
+mod work;
