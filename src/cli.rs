@@ -508,6 +508,6 @@ impl Given {
         let params = self.flags.set.iter().map(pair).collect::<Result<_, _>>()?;
         let config =
             self.flags.config.into_iter().map(|toml| ("--config".to_owned(), toml)).collect();
-        Ok(Request { profile, config, params, args, dashed })
+        Ok(Request { profile, text: None, config, params, args, dashed })
     }
 }

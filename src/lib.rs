@@ -1,28 +1,107 @@
-//! stockade: a TOML profile becomes a sandbox, and the target runs in it.
+//! stockade makes a sandbox of a TOML profile, and runs a program in it.
 //!
-//! The three stages are [`profile::load`], [`plan::plan`] and [`launch::launch`]; data flows one
-//! way through them:
+//! The profile says what the sandbox has: files, environment, ids, namespaces, capabilities, system
+//! calls, limits, network. What it does not say, the sandbox does not have. There is no daemon, and
+//! nothing set-id; all that the kernel lets an ordinary user do works for an ordinary user. Linux
+//! 5.14 or newer, on x86_64 or aarch64. The language is described by `stockade man 5`.
+//!
+//! This library is what the program `stockade` is made of. Three functions are its pipeline, and
+//! data flows one way through them:
 //!
 //! ```text
-//! profile text ──load──▶ Profile ──plan──▶ Plan ──launch──▶ Outcome
-//!                           Host ────▲
+//! Request ──load──▶ Profile ──plan──▶ Plan ──launch──▶ Ended
+//!           reads files      reads the          builds the sandbox, runs
+//!                            machine            the target, waits
 //! ```
 //!
-//! `check`, `plan` and `run` of the command line are three prefixes of this one pipeline.
+//! [`load`] and [`plan()`] change nothing, so a program can say what is wrong with a profile,
+//! or show what a run would do, before anything happens; [`launch()`] does what the plan
+//! says, and decides nothing. [`run`] is the whole command line.
 //!
-//! Each directory is a room, and a room imports only what stands before it (`tests/house.rs` holds
-//! that):
+//! # Examples
 //!
-//! - [`text`]: text with its places, and what is said about it; [`language`]: how a section is
-//!   declared and read
-//! - [`kernel`]: words of the kernel; [`sys`]: its calls, and all that is unsafe
-//! - [`host`]: what is known of a machine; [`step`]: what a plan is made of
-//! - [`policy`]: one domain of the profile each; [`profile`]: from text to a typed profile
-//! - [`probe`]: reads the machine; [`mod@plan`]: settles everything; [`launch`]: acts
-//! - [`inspect`]: questions about profiles, plans and machines; `commands`: parse, call, print
+//! What a run would do:
+//!
+//! ```
+//! use stockade::{Problems, Request};
+//!
+//! fn main() -> Result<(), Problems> {
+//!     let request = Request::text(
+//!         "greeting",
+//!         r#"
+//!             format = 1
+//!             optional = ["landlock", "landlock.scope", "landlock.truncate"]
+//!             programs = ["${COMMAND}"]
+//!             [process]
+//!             command = ["echo", "hello"]
+//!         "#,
+//!     );
+//!     let plan = stockade::plan(stockade::load(&request)?)?;
+//!     let steps = plan.to_string();
+//!     assert!(steps.contains("execute: echo hello"));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The run itself, in a program that ends as its target does:
+//!
+//! ```no_run
+//! use stockade::{Problems, Request};
+//! use std::process::ExitCode;
+//!
+//! fn main() -> ExitCode {
+//!     let request = Request::new("default").args(["make", "test"]);
+//!     match sandboxed(&request) {
+//!         Ok(status) => status.into(),
+//!         Err(problems) => {
+//!             eprintln!("{problems}");
+//!             problems.status().into()
+//!         }
+//!     }
+//! }
+//!
+//! fn sandboxed(request: &Request) -> Result<u8, Problems> {
+//!     let plan = stockade::plan(stockade::load(request)?)?;
+//!     for skipped in plan.skipped() {
+//!         eprintln!("warning: {skipped}");
+//!     }
+//!     Ok(stockade::launch(&plan)?.outcome().status())
+//! }
+//! ```
+//!
+//! # Failure
+//!
+//! Each of the three functions fails with [`Problems`]: everything that is wrong, each with its
+//! line of the profile, a code for programs and what to do. What cannot be enforced on this machine
+//! is such a problem, before the target starts. Only what the profile names in `optional` is
+//! skipped instead, and then it is reported: [`Plan::skipped`], [`Ended::skipped`].
+//!
+//! # Stability
+//!
+//! The codes and numbers of problems keep their meaning. The text of a [`Plan`], and of problems,
+//! is for people and can change in every version.
+
+// The map of the house, for those who read the code. Each directory is a room, and a room imports
+// only what stands before it (`tests/house.rs` holds that):
+//
+//   text      text with its places, and what is said about it
+//   language  how a section is declared and read; it knows no domain
+//   kernel    words of the kernel: namespaces, capabilities, rights, system calls
+//   sys       the calls, and all that is unsafe
+//   host      what is known of a machine, as data
+//   step      what a plan is made of
+//   policy    one domain of the profile each
+//   profile   load: from text to a typed profile
+//   probe     reads the machine
+//   plan      settles everything; THE ORDER of the steps
+//   launch    the only place that acts
+//   inspect   questions about profiles, plans and machines
+//   face      the pipeline as this page shows it
+//   commands  parse, call, print
 
 mod cli;
 mod commands;
+mod face;
 pub mod host;
 pub mod inspect;
 pub mod kernel;
@@ -39,3 +118,6 @@ pub mod text;
 pub use commands::run;
 #[doc(hidden)]
 pub use commands::start;
+pub use face::{Ended, Plan, Problem, Problems, Profile, Request, launch, load, plan};
+pub use launch::Outcome;
+pub use text::source::Place;

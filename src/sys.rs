@@ -1433,6 +1433,14 @@ pub fn set_signal_mask(mask: SignalSet) -> Result<SignalSet> {
     Ok(old)
 }
 
+/// rt_sigprocmask(2) that changes nothing: the mask that is.
+pub fn signal_mask() -> Result<SignalSet> {
+    let mut mask: SignalSet = 0;
+    let none = std::ptr::null::<SignalSet>();
+    done(call!(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, none, &raw mut mask, 8usize))?;
+    Ok(mask)
+}
+
 /// rt_sigpending(2): the blocked signals that wait.
 pub fn pending_signals() -> Result<SignalSet> {
     let mut pending: SignalSet = 0;
@@ -1556,8 +1564,8 @@ pub fn set_foreground(tty: RawFd, group: i32) -> Result {
 // ---- secrets ----
 
 /// Where the strings of `argv` and the environment lie that the kernel put on the stack: first and
-/// last byte, and one more.
-static STRINGS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+/// last byte, and one more; where they are known apart, the environment's after those of `argv`.
+static STRINGS: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 
 /// Takes note of the arrays that the C runtime gave to `main`.
 ///
@@ -1582,15 +1590,37 @@ pub unsafe fn note_strings(argv: *const *const c_char, envp: *const *const c_cha
     STRINGS[1].store(end, Ordering::Relaxed);
 }
 
-/// Overwrites the strings that [`note_strings`] saw, which `/proc/PID/cmdline` and `environ` show.
+/// Takes note of them by /proc/self/stat (proc_pid_stat(5)), in a process whose `main` is another's;
+/// and gives how many threads it has.
+pub fn note_strings_of_stat() -> Result<usize> {
+    let mut text = [0; 1024];
+    let fd = openat(libc::AT_FDCWD, c"/proc/self/stat", libc::O_RDONLY, 0)?;
+    let length = read(fd, &mut text);
+    close(fd)?;
+    // The name, in parentheses, may have any byte in it; the third field comes after it.
+    let fields = text[..length?].rsplit(|byte| *byte == b')').next().unwrap_or_default();
+    let fields = std::str::from_utf8(fields).map_err(|_| Errno(libc::EILSEQ))?;
+    let field = |number: usize| {
+        let field = fields.split_ascii_whitespace().nth(number - 3);
+        field.and_then(|field| field.parse().ok()).ok_or(Errno(libc::ENODATA))
+    };
+    for (place, number) in STRINGS.iter().zip(48..) {
+        place.store(field(number)?, Ordering::Relaxed);
+    }
+    field(20)
+}
+
+/// Overwrites the strings that were taken note of, which `/proc/PID/cmdline` and `environ` show.
 ///
 /// Only for a process that never looks at its arguments or environment again: pid 1 of the sandbox.
 pub fn wipe_strings() {
-    let [start, end] = [STRINGS[0].load(Ordering::Relaxed), STRINGS[1].load(Ordering::Relaxed)];
-    if start != 0 && end > start {
-        // SAFETY: the kernel puts these strings one behind the other on the stack, which is
-        // writable; no reference of ours points there any more.
-        unsafe { std::ptr::write_bytes(start as *mut u8, 0, end - start) }
+    for range in STRINGS.chunks(2) {
+        let [start, end] = [&range[0], &range[1]].map(|bound| bound.load(Ordering::Relaxed));
+        if start != 0 && end > start {
+            // SAFETY: the kernel puts these strings one behind the other on the stack, which is
+            // writable; no reference of ours points there any more.
+            unsafe { std::ptr::write_bytes(start as *mut u8, 0, end - start) }
+        }
     }
 }
 

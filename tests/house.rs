@@ -29,11 +29,12 @@ const ROOMS: &[(&str, &[&str])] = &[
             "text", "sys",
         ],
     ),
+    ("face", &["inspect", "launch", "plan", "probe", "profile", "policy", "host", "text"]),
     (
         "commands",
         &[
-            "inspect", "launch", "plan", "probe", "profile", "policy", "step", "host", "kernel",
-            "language", "text", "sys",
+            "face", "inspect", "launch", "plan", "probe", "profile", "policy", "step", "host",
+            "kernel", "language", "text", "sys",
         ],
     ),
 ];

@@ -31,6 +31,8 @@ mod examples;
 mod explain;
 // The exposure reads the real machine's sockets, links, keys and repositories.
 mod exposure;
+// A program that uses the library's face alone runs a sandbox.
+mod face;
 // No single failure of a system call weakens.
 mod faults;
 // No text makes the loader panic, hang or grow without a bound.

@@ -1,7 +1,8 @@
 //! `stockade check`: everything up to the launch, without it.
 
-use super::{FAILED, Planned, note_line, prepare_and_lint, print_line, print_problems};
+use super::{FAILED, Planned, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Checked, Format};
+use crate::inspect::view::note_line;
 use crate::plan::Plan;
 use crate::step::Op;
 use crate::text::problem::{Note, Problems, escape};

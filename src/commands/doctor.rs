@@ -1,14 +1,13 @@
 //! `stockade doctor`: what this machine can enforce for this user; with a profile, whether that
 //! would run here.
 
-use super::{
-    FAILED, Failed, Planned, colours, explain, look_inside, note_line, prepare, print_line,
-};
+use super::{FAILED, Planned, colours, prepare, print_line};
 use crate::cli::{Examined, Format, Given};
 use crate::inspect::doctor::judge::{judge, serves};
 use crate::inspect::doctor::table::{Paint, table};
 use crate::inspect::doctor::{Facts, Line};
-use crate::launch::{NO_PROGRAM, Program, rehearse};
+use crate::inspect::view::note_line;
+use crate::launch::{Failure, NO_PROGRAM, Program, rehearse};
 use crate::text::problem::{Note, quiet_json};
 
 /// The status when something is missing that stockade's defaults need.
@@ -52,8 +51,7 @@ fn profile(given: Given, format: Format) -> u8 {
     };
     if let Err(problem) = rehearse(&planned.plan, Program::Sought) {
         let status = if problem.code == NO_PROGRAM { NOT_FOUND } else { FAILED };
-        let problems = explain(*problem, status, &planned).into();
-        return Failed { sources: planned.sources, problems }.say(format);
+        return planned.failed(Failure { problem, status }).say(format);
     }
     match format {
         Format::Json => print_line("[]"),
@@ -70,6 +68,6 @@ fn profile(given: Given, format: Format) -> u8 {
 /// What only the program itself would find: its loader ends it where a library is missing, and the
 /// sandbox has nothing to do with it.
 fn lacking(planned: &Planned) -> Vec<Note> {
-    let found = look_inside(planned).into_iter().filter(|lack| lack.at == planned.plan.exec.at);
+    let found = planned.look_inside().into_iter().filter(|lack| lack.at == planned.plan.exec.at);
     found.map(|lack| Note { less: true, text: lack.text, at: lack.at }).collect()
 }

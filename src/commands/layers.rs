@@ -19,7 +19,7 @@ pub fn layers(shown: Shown) -> u8 {
         Err(problems) => Err(problems),
     };
     match loaded {
-        Err(problems) => Failed { sources, problems }.say(shown.format),
+        Err(problems) => Failed::new(problems, sources).say(shown.format),
         Ok((_, layers)) => {
             let texts = texts(&layers, &sources);
             match shown.format {

@@ -23,23 +23,20 @@ mod usage;
 mod why;
 
 use crate::cli::{Cli, Command, Format, Given};
-use crate::host::Host;
+use crate::face::{Plan as Planned, Problems as Failed, Profile};
 use crate::host::caller::Caller;
+use crate::inspect::lint::lint_of_own_lines;
 use crate::inspect::view::Paint;
+use crate::launch::FAILED;
 use crate::launch::registry::{Refused, Registry};
-use crate::plan::Plan;
-use crate::policy::programs::{Unseen, unseen};
-use crate::profile::{Profile, Request, as_written, load};
+use crate::profile::{Request, as_written};
 use crate::sys;
-use crate::text::problem::{Note, Problem, Problems, Style, errno_words, escape};
+use crate::text::problem::{Problem, Problems, Style, errno_words};
 use crate::text::source::{Sources, Span};
 use clap::Parser;
 use control::Deed;
 use std::ffi::{OsString, c_char, c_int};
 use std::io::{IsTerminal, Write};
-
-/// The status when the profile or the launcher failed.
-const FAILED: u8 = 125;
 
 /// [`run`] for a process that is the launcher's alone, by its C entry.
 ///
@@ -56,11 +53,22 @@ pub unsafe fn start(argv: *const *const c_char, envp: *const *const c_char) -> c
     c_int::from(run(std::env::args_os()))
 }
 
-/// What `stockade` does with these words, of which the first is its own name; the exit status.
+/// Does what the program `stockade` does with these words, of which the first is its own name, and
+/// gives the exit status.
 ///
-/// A launcher that is set-id, or has file capabilities, would lend its privilege to whoever starts
-/// it, with a profile of their choice (CVE-2016-10122 and CVE-2026-41163 are such cases in peers):
-/// it refuses to be one.
+/// It reads standard input and prints as the program does. Where standard output cannot be written,
+/// it ends this process. A launcher that is set-id, or has file capabilities, would lend its
+/// privilege to whoever starts it, with a profile of their choice (CVE-2016-10122 and
+/// CVE-2026-41163 are such cases in peers): it refuses to be one. What [`launch()`](crate::launch())
+/// says of the calling process holds for `stockade run`, but nothing is put back: it is for a
+/// process that ends with what it was called for.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(stockade::run(["stockade", "explain", "E0301"].map(Into::into)), 0);
+/// assert_eq!(stockade::run(["stockade", "check", "no-such-profile"].map(Into::into)), 125);
+/// ```
 pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     if sys::is_privileged() {
         eprintln!(
@@ -100,99 +108,33 @@ fn dispatch(cli: Cli) -> u8 {
     }
 }
 
-/// What went wrong before a plan was there: the texts, and the problems in them.
-struct Failed {
-    sources: Sources,
-    problems: Problems,
-}
-
-/// A plan with all that it came from.
-struct Planned {
-    sources: Sources,
-    profile: Profile,
-    host: Host,
-    plan: Plan,
-}
-
 /// The pipeline up to the plan.
 fn prepare(given: Given) -> Result<Planned, Failed> {
-    prepare_with(given, |_, _, _| {})
+    settle(&request(given)?, Caller::current())
 }
 
 /// The same, with what looks like a mistake, also where something is wrong. What is planned does
 /// not depend on it.
 fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Failed> {
-    prepare_with(given, |profile, host, sources| {
+    let loaded = Profile::load(&request(given)?, Caller::current())?;
+    loaded.plan(|profile, host, sources| {
         host.groups_of_caller = nix::unistd::getgroups()
             .ok()
             .map(|groups| groups.iter().map(|group| group.as_raw()).collect());
         let mut host = host.clone();
         host.look_closer(profile);
-        *warnings = as_written(
-            crate::inspect::lint::lint_of_own_lines(profile, &host, sources),
-            &host.caller,
-            sources,
-        );
+        *warnings = as_written(lint_of_own_lines(profile, &host, sources), &host.caller, sources);
     })
-}
-
-fn prepare_with(
-    given: Given,
-    look: impl FnOnce(&Profile, &mut Host, &Sources),
-) -> Result<Planned, Failed> {
-    settle_with(&request(given)?, Caller::current(), look)
 }
 
 /// What the command line asks for.
 fn request(given: Given) -> Result<Request, Failed> {
-    given.request().map_err(|problems| Failed { sources: Sources::default(), problems })
+    given.request().map_err(|problems| Failed::new(problems, Sources::default()))
 }
 
 /// The same of what the command line asks for.
 fn settle(request: &Request, caller: Caller) -> Result<Planned, Failed> {
-    settle_with(request, caller, |_, _, _| {})
-}
-
-fn settle_with(
-    request: &Request,
-    caller: Caller,
-    look: impl FnOnce(&Profile, &mut Host, &Sources),
-) -> Result<Planned, Failed> {
-    let mut sources = Sources::default();
-    let profile = match load(request, &caller, &mut sources) {
-        Ok(profile) => profile,
-        Err(problems) => return Err(Failed { sources, problems }),
-    };
-    let mut host = Host::probe(&profile, caller, &sources);
-    look(&profile, &mut host, &sources);
-    match crate::plan::plan(&profile, &host) {
-        Ok(plan) => Ok(Planned { sources, profile, host, plan }),
-        Err(problems) => {
-            let problems = problems.placed("process::command", sources.where_missing("process"));
-            let problems = as_written(problems, &host.caller, &sources);
-            Err(Failed { sources, problems })
-        }
-    }
-}
-
-/// execve(2) says ENOENT also where the loader or the interpreter is what is missing: what the tree
-/// lacks is looked for now.
-fn explain(problem: Problem, status: u8, planned: &Planned) -> Problem {
-    if status != 126 && status != 127 {
-        return problem;
-    }
-    let cause = look_inside(planned).into_iter().find(|cause| cause.at == planned.plan.exec.at);
-    match cause {
-        Some(cause) => Problem { message: cause.text, ..problem }.help_maybe(cause.help),
-        None => problem,
-    }
-}
-
-/// What is not in sight inside.
-fn look_inside(planned: &Planned) -> Vec<Unseen> {
-    let mut host = Host::probe(&planned.profile, Caller::current(), &planned.sources);
-    host.look_inside(&planned.profile);
-    unseen(&planned.profile.process, &host)
+    Profile::load(request, caller)?.plan(|_, _, _| {})
 }
 
 impl Failed {
@@ -200,6 +142,11 @@ impl Failed {
     fn add(&mut self, warnings: Problems) {
         let wrong: Vec<Span> = self.problems.iter().map(|problem| problem.at).collect();
         self.problems.extend(warnings.into_iter().filter(|warning| !wrong.contains(&warning.at)));
+    }
+
+    /// The sentences alone.
+    fn messages(&self) -> Vec<String> {
+        self.problems.iter().map(|problem| problem.message.clone()).collect()
     }
 
     /// Says what is wrong: to people on standard error, to programs on standard output.
@@ -286,10 +233,4 @@ fn print_line(text: &str) {
         warn(&format!("stockade: cannot write to standard output: {reason}\n"));
         std::process::exit(i32::from(FAILED));
     }
-}
-
-/// A note with its place, as one line.
-fn note_line(note: &Note, sources: &Sources) -> String {
-    let place = sources.place(note.at).map_or(String::new(), |place| format!("{place}: "));
-    escape(&format!("{place}{}", note.text))
 }

@@ -6,7 +6,7 @@ use crate::host::caller::Caller;
 use crate::language::value::join;
 use crate::profile::{Fit, Role, installed, starter};
 use crate::text::problem::{Problem, errno_words, escape};
-use crate::text::source::{Sources, Span};
+use crate::text::source::Span;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{Error, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -19,9 +19,7 @@ pub fn new(new: New) -> u8 {
             print_line(&said);
             0
         }
-        Err(problem) => {
-            Failed { sources: Sources::default(), problems: (*problem).into() }.say(Format::Text)
-        }
+        Err(problem) => Failed::of(*problem).say(Format::Text),
     }
 }
 

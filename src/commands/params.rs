@@ -17,7 +17,7 @@ pub fn params(asked: Parametrised) -> u8 {
         Err(problems) => Err(problems),
     };
     match declared {
-        Err(problems) => Failed { sources, problems }.say(asked.format),
+        Err(problems) => Failed::new(problems, sources).say(asked.format),
         Ok(declared) => {
             let records: Vec<Record> = declared
                 .iter()

@@ -15,7 +15,6 @@ use crate::policy::seccomp::{Filter, Told};
 use crate::profile::{Listed, installed, text_of};
 use crate::step::{Content, Op};
 use crate::text::problem::{escape, escape_lines, quiet_json};
-use crate::text::source::Sources;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -81,9 +80,7 @@ fn show(name: &str) -> u8 {
             );
             0
         }
-        Err(problem) => {
-            Failed { sources: Sources::default(), problems: problem.into() }.say(Format::Text)
-        }
+        Err(problem) => Failed::of(problem).say(Format::Text),
     }
 }
 

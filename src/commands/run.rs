@@ -1,16 +1,17 @@
 //! `stockade run`: the whole pipeline, and the record of how it ended.
 
 use super::record::{Record, Sink};
-use super::{Failed, Planned, denials, explain, note_line, print_problems, request, settle, warn};
+use super::{Failed, Planned, denials, request, settle, warn};
 use crate::cli::{Explain, Format, Runs};
 use crate::host::caller::Caller;
+use crate::inspect::view::note_line;
 use crate::kernel::syscalls::Abi;
 use crate::launch::{Ask, Denial, Denials, Ended, Failure, Outcome, Then, find_passed, launch};
 use crate::plan::Plan;
 use crate::policy::seccomp::{Told, Verdict};
 use crate::profile::Request;
 use crate::text::problem::Problem;
-use crate::text::source::{Sources, Span};
+use crate::text::source::Span;
 
 /// Runs the profile; the status is the target's own, or stockade's.
 pub fn run(runs: Runs) -> u8 {
@@ -21,8 +22,8 @@ pub fn run(runs: Runs) -> u8 {
     let sink = match Sink::open(report.as_deref(), report_fd, stats) {
         Ok(sink) => sink,
         Err(message) => {
-            let problems = Problem::new("cli::flag", Span::NOWHERE, message).into();
-            return Failed { sources: Sources::default(), problems }.say(Format::Text);
+            let problem = Problem::new("cli::flag", Span::NOWHERE, message);
+            return Failed::of(problem).say(Format::Text);
         }
     };
     match prepared {
@@ -33,9 +34,8 @@ pub fn run(runs: Runs) -> u8 {
             run_plan(&request, &planned, when, passed, sink)
         }
         Err(failed) => {
-            let messages = failed.problems.iter().map(|problem| problem.message.clone()).collect();
-            let status = failed.say(Format::Text);
-            sink.put(&Record::failed(status, messages, vec![]), status)
+            failed.say(Format::Text);
+            sink.put(&Record::failed(failed.status, failed.messages(), vec![]), failed.status)
         }
     }
 }
@@ -47,13 +47,7 @@ fn run_plan(
     passed: Result<(), Failure>,
     sink: Sink,
 ) -> u8 {
-    let mut skipped: Vec<String> = planned
-        .plan
-        .notes
-        .iter()
-        .filter(|note| note.less)
-        .map(|note| note_line(note, &planned.sources))
-        .collect();
+    let mut skipped: Vec<String> = planned.skipped().collect();
     for note in &skipped {
         warn(&format!("stockade: {note}\n"));
     }
@@ -87,11 +81,9 @@ fn run_plan(
             sink.put(&Record::ended(&ended, &planned.plan, skipped), status)
         }
         Err(failure) => {
-            let status = failure.status;
-            let problem = explain(*failure.problem, status, planned);
-            let record = Record::failed(status, vec![problem.message.clone()], skipped);
-            print_problems(&problem.into(), &planned.sources);
-            sink.put(&record, status)
+            let failed = planned.failed(failure);
+            failed.say(Format::Text);
+            sink.put(&Record::failed(failed.status, failed.messages(), skipped), failed.status)
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{FAILED, Failed, print_line};
 use crate::cli::{Cli, Format, with_dashes};
 use crate::text::problem::{Problem, suggestion};
-use crate::text::source::{Sources, Span};
+use crate::text::source::Span;
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
@@ -58,7 +58,7 @@ fn broken(line: &str) -> String {
 }
 
 fn say(problem: Problem) -> u8 {
-    Failed { sources: Sources::default(), problems: problem.into() }.say(Format::Text)
+    Failed::of(problem).say(Format::Text)
 }
 
 /// The words of a command line are texts, as all that a profile says is.

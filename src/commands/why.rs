@@ -12,7 +12,6 @@ use crate::inspect::walls::query::{Query, Says};
 use crate::inspect::walls::why::{Answer, answer as judge};
 use crate::profile::{Request, rewritten};
 use crate::text::problem::Problem;
-use crate::text::source::Sources;
 
 /// Answers every question.
 pub fn why(mut asking: Asking) -> u8 {
@@ -96,12 +95,7 @@ fn wrong(message: String) -> Failed {
     } else {
         format!("cannot read the question: {message}")
     };
-    Failed {
-        sources: Sources::default(),
-        problems: Problem::new("why::question", Default::default(), message)
-            .help_maybe(help)
-            .into(),
-    }
+    Failed::of(Problem::new("why::question", Default::default(), message).help_maybe(help))
 }
 
 fn read(questions: &[String]) -> Result<Vec<Query>, Failed> {

@@ -6,10 +6,11 @@
 
 pub mod answer;
 pub mod plan;
+pub mod steps;
 pub mod tree;
 pub mod walls;
 
-use crate::text::problem::escape;
+use crate::text::problem::{Note, escape};
 use crate::text::source::{Place, Sources, Span};
 use unicode_width::UnicodeWidthStr;
 
@@ -129,6 +130,12 @@ pub fn line_of(at: Span, sources: &Sources) -> Option<String> {
     let first = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = source.text.get(first..)?.lines().next()?;
     Some(flat(line.trim()))
+}
+
+/// A note with its place, as one line.
+pub fn note_line(note: &Note, sources: &Sources) -> String {
+    let place = sources.place(note.at).map_or(String::new(), |place| format!("{place}: "));
+    escape(&format!("{place}{}", note.text))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! launcher where the target is pid 1.
 
 mod answer;
+mod calling;
 pub mod cause;
 mod cgroup;
 mod child;
@@ -37,6 +38,7 @@ use crate::policy::seccomp::Told;
 use crate::step::Op;
 use crate::sys::{self, Errno, Usage};
 use crate::text::problem::{Note, Problem};
+pub use calling::{Process, caller};
 pub use cgroup::Account;
 use cgroup::Groups;
 pub use control::{Denied, Usage as Used, bury, freeze, go_on, kill, usage};
@@ -50,18 +52,21 @@ use std::time::Duration;
 use watcher::Watcher;
 pub use why::NO_PROGRAM;
 
-/// How a run ended.
+/// How the target of a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
-    /// The target's own exit status.
+    /// By itself, with this exit status.
     Exited(u8),
-    /// The signal that ended it.
+    /// By the signal of this number (signal(7)).
     Killed(u8),
-    /// The timeout ended it.
+    /// By `process.timeout`.
     TimedOut,
-    /// Its processes had used the processor time that they may.
+    /// By `limits.cpu-time`: its processes together had used the processor time that they may.
     CpuTimeOver,
-    /// The memory of its group was used up.
+    /// By the kernel, because the memory of `limits.memory` was used up. Where it ended some of
+    /// several processes alone, it is not known that this one was among them, and the outcome is
+    /// [`Killed`](Outcome::Killed) by SIGKILL (9).
     OutOfMemory,
 }
 
@@ -94,7 +99,8 @@ pub enum Ask {
 }
 
 impl Outcome {
-    /// The exit status of stockade: the target's own, 128+n for signal n, 124 for the timeout.
+    /// The exit status that the command line gives for it, as shells and timeout(1) do: the
+    /// target's own, 128+n for signal n, 124 where its time was over.
     pub fn status(self) -> u8 {
         match self {
             Outcome::Exited(code) => code,
@@ -105,18 +111,21 @@ impl Outcome {
     }
 }
 
+/// The status where the profile or the launcher failed.
+pub const FAILED: u8 = 125;
+
 /// Why nothing ran.
 #[derive(Debug)]
 pub struct Failure {
     /// What to tell the user.
     pub problem: Box<Problem>,
-    /// 125; 126 and 127 where the program is what failed.
+    /// [`FAILED`]; 126 and 127 where the program is what failed.
     pub status: u8,
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Failure {
-        Failure { problem: Box::new(problem), status: 125 }
+        Failure { problem: Box::new(problem), status: FAILED }
     }
 }
 

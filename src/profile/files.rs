@@ -44,6 +44,17 @@ pub fn find(word: &str, caller: &Caller) -> Result<Text, Problem> {
     }
 }
 
+/// A text that the caller has. Its identity is no path and no name in `<>`, so that it is never
+/// taken for another text.
+pub fn given(name: &str, text: &str) -> Result<Text, Problem> {
+    if text.len() as u64 > LARGEST {
+        let message = format!("cannot read the profile {name}: it is larger than 1 MiB");
+        return Err(Problem::new("profile::read", Span::NOWHERE, message));
+    }
+    let (name, bytes) = (name.to_owned(), text.as_bytes().to_vec());
+    Ok(Text { identity: format!("the text {name}"), name, bytes, folder: None })
+}
+
 /// The text of PROFILE, for those who want to read it.
 pub fn text_of(word: &str, caller: &Caller) -> Result<String, Problem> {
     let text = find(word, caller)?;

@@ -23,8 +23,10 @@ use toml::de::DeValue;
 /// What the command line asks for.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// PROFILE.
+    /// PROFILE; where there is a text, what messages call that.
     pub profile: String,
+    /// The text itself, where the caller has it.
+    pub text: Option<String>,
     /// Further layers: the flag, and its TOML.
     pub config: Vec<(String, String)>,
     /// `--set`: names and values.
@@ -138,7 +140,11 @@ fn gather(
         room,
         problems: Problems::default(),
     };
-    match files::find(&request.profile, caller) {
+    let found = match &request.text {
+        Some(text) => files::given(&request.profile, text),
+        None => files::find(&request.profile, caller),
+    };
+    match found {
         Ok(text) => loader.gather(text, Span::NOWHERE, &mut vec![]),
         Err(problem) => loader.problems.push(problem),
     }

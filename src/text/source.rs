@@ -163,14 +163,15 @@ pub struct Sources {
 /// How many words of a chain of `extends` are told.
 const MOST_LINKS: usize = 8;
 
-/// A place for people: lines and columns count from 1, columns in characters.
+/// A place in a text, for people. It is shown as `FILE:LINE:COLUMN`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Place {
-    /// The name of the source.
+    /// What the text is called: the path of the file as it was given, a built-in profile's name in
+    /// `<>`, or the flag of the command line.
     pub file: Arc<str>,
-    /// The line.
+    /// Its line, counted from 1.
     pub line: u32,
-    /// The column.
+    /// Its column, counted from 1 in characters.
     pub column: u32,
 }
 

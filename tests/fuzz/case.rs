@@ -80,7 +80,7 @@ impl Case {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             args: self.args.lines().map(str::to_owned).collect(),
-            dashed: None,
+            ..Request::default()
         }
     }
 }

@@ -1,0 +1,263 @@
+//! The library's face: the pipeline for a Rust program, and what the commands make of it.
+//!
+//! Texts and what is said of them stay together here, so that nobody else carries the sources
+//! around.
+
+mod problems;
+mod request;
+
+pub use problems::{Problem, Problems};
+pub use request::Request;
+
+use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::inspect::view::{note_line, steps};
+use crate::launch::{self, Ask, FAILED, Failure, Outcome, Process};
+use crate::policy::programs::{Unseen, unseen};
+use crate::profile::{self, as_written};
+use crate::text::problem as text;
+use crate::text::source::Sources;
+use std::fmt;
+use std::time::Duration;
+
+/// A profile that was read and understood, with all that it extends.
+///
+/// [`load`] makes it and [`plan()`] takes it. It holds the texts that it came from, so that a
+/// later problem can name its line, and nothing of the machine. What it says is data of the
+/// language (`stockade man 5`), not of Rust: it has no getters.
+#[derive(Clone)]
+pub struct Profile {
+    pub(crate) sources: Sources,
+    pub(crate) profile: profile::Profile,
+    pub(crate) caller: Caller,
+}
+
+/// What [`launch()`] will do, step by step.
+///
+/// It is data: nothing was changed on the machine, and no descriptor is open. Its text is that of
+/// `stockade plan --steps`, every step with the line of the profile that asked for it. What follows
+/// from one profile and one state of the machine is always the same plan.
+pub struct Plan {
+    pub(crate) sources: Sources,
+    pub(crate) profile: profile::Profile,
+    pub(crate) host: Host,
+    pub(crate) plan: crate::plan::Plan,
+}
+
+/// A run that has ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    outcome: Outcome,
+    wall: Duration,
+    skipped: Vec<String>,
+    left: Vec<String>,
+}
+
+/// Reads a profile with all that it extends, and settles its parameters and variables.
+///
+/// It reads files, the environment and the current directory of this process, and changes nothing.
+///
+/// # Errors
+///
+/// All that is wrong with the texts, not the first of it. A profile, or a file that it extends,
+/// that somebody else than root or this user could have written is not read (`profile::trust`).
+/// Where this process is set-id, has file capabilities or has changed its user, nothing is read:
+/// whoever started it would choose what its privilege is used for.
+///
+/// # Examples
+///
+/// What is wrong has a stable code for programs, a place and, where there is one, the mend:
+///
+/// ```
+/// let request = stockade::Request::text("mine", "format = 1\n[process]\ntimeout = 30\n");
+/// let problems = stockade::load(&request).unwrap_err();
+/// let problem = problems.iter().next().unwrap();
+/// assert_eq!(problem.code(), "profile::value");
+/// assert_eq!(problem.place().unwrap().to_string(), "mine:3:11");
+/// assert!(problem.help().unwrap().contains("timeout = \"30s\""));
+/// ```
+pub fn load(request: &Request) -> Result<Profile, Problems> {
+    Profile::load(&request.0, caller()?)
+}
+
+/// Reads of the machine what the profile needs, and settles what a run does there.
+///
+/// It looks at the files that the profile names, at the ids, limits, control groups and standard
+/// streams of this process and at what the kernel offers, and changes nothing.
+///
+/// # Errors
+///
+/// All that keeps the profile from holding here: a file that is not there, a grant that is too
+/// broad, a protection that this kernel lacks and that `optional` does not name.
+///
+/// # Examples
+///
+/// ```
+/// let profile = "format = 1\n[mounts]\n\"/data\" = { bind = \"/no/such\" }\n";
+/// let request = stockade::Request::text("mine", profile).args(["true"]);
+/// let problems = stockade::plan(stockade::load(&request)?).unwrap_err();
+/// assert!(problems.iter().any(|problem| problem.code() == "mounts::source"));
+/// # Ok::<(), stockade::Problems>(())
+/// ```
+pub fn plan(profile: Profile) -> Result<Plan, Problems> {
+    profile.plan(|_, _, _| {})
+}
+
+/// Builds the sandbox, runs the target in it and waits for its end.
+///
+/// The target has this process's standard streams, unless the profile says otherwise. What asks
+/// this process to end, to stop or to look again (TERM, INT, HUP, TSTP, CONT, USR1, WINCH and their
+/// like) is passed on to it. When this process dies, however it dies, the sandbox ends with it.
+///
+/// # The calling process
+///
+/// It must have one thread: the sandbox begins as a copy of it (clone(2)), in which a lock that
+/// another thread held would be held for ever, and a signal that is to be passed on must not go to
+/// another thread. While the target runs, all signals are blocked, the process is not dumpable
+/// (PR_SET_DUMPABLE of prctl(2)), and the soft limit of open files may be raised; at the end these
+/// are as before, and every descriptor that was opened is closed. With `[limits]` the process can
+/// find itself in another control group than before.
+///
+/// # Errors
+///
+/// The step that failed, with the line of the profile that asked for it, the kernel's error in
+/// words and, where it is known, why this machine forbids it. Nothing is left of the sandbox then.
+/// [`Problems::status`] is what a shell would be told: 127 for a program that is not there, 126 for
+/// one that cannot be executed, else 125.
+///
+/// # Examples
+///
+/// ```no_run
+/// use stockade::{Outcome, Request};
+///
+/// # fn main() -> Result<(), stockade::Problems> {
+/// let request = Request::new("default").args(["make", "test"]);
+/// let ended = stockade::launch(&stockade::plan(stockade::load(&request)?)?)?;
+/// match ended.outcome() {
+///     Outcome::Exited(0) => println!("the tests passed"),
+///     Outcome::Exited(status) => println!("make ended with status {status}"),
+///     Outcome::OutOfMemory => println!("they need more memory than the profile allows"),
+///     other => println!("they did not end by themselves: {other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn launch(plan: &Plan) -> Result<Ended, Problems> {
+    caller()?;
+    let process = Process::look().map_err(|failure| plan.failed(failure))?;
+    let ended = launch::launch(&plan.plan, Ask::Nothing, &mut |_| {});
+    drop(process);
+    let ended = ended.map_err(|failure| plan.failed(failure))?;
+    let skipped = ended.fallen.iter().map(|note| note_line(note, &plan.sources)).collect();
+    Ok(Ended { outcome: ended.outcome, wall: ended.wall, skipped, left: ended.left })
+}
+
+fn caller() -> Result<Caller, Problems> {
+    launch::caller().map_err(|problem| Problems::of(*problem))
+}
+
+impl Profile {
+    /// [`load`] for a caller that is known.
+    pub(crate) fn load(request: &profile::Request, caller: Caller) -> Result<Profile, Problems> {
+        let mut sources = Sources::default();
+        match profile::load(request, &caller, &mut sources) {
+            Ok(profile) => Ok(Profile { sources, profile, caller }),
+            Err(problems) => Err(Problems::new(problems, sources)),
+        }
+    }
+
+    /// [`plan()`], with a look at what was read before anything is settled.
+    pub(crate) fn plan(
+        self,
+        look: impl FnOnce(&profile::Profile, &mut Host, &Sources),
+    ) -> Result<Plan, Problems> {
+        let Profile { sources, profile, caller } = self;
+        let mut host = Host::probe(&profile, caller, &sources);
+        look(&profile, &mut host, &sources);
+        match crate::plan::plan(&profile, &host) {
+            Ok(plan) => Ok(Plan { sources, profile, host, plan }),
+            Err(problems) => {
+                let problems =
+                    problems.placed("process::command", sources.where_missing("process"));
+                Err(Problems::new(as_written(problems, &host.caller, &sources), sources))
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// What is skipped here, with the profile's leave: protections that `optional` names and this
+    /// machine lacks, and grants of what is not there. A sentence for each, with its place. A
+    /// program that launches reports them, as the sandbox is not what the profile says.
+    pub fn skipped(&self) -> impl Iterator<Item = String> {
+        let skipped = self.plan.notes.iter().filter(|note| note.less);
+        skipped.map(|note| note_line(note, &self.sources))
+    }
+
+    /// What is not in sight inside.
+    pub(crate) fn look_inside(&self) -> Vec<Unseen> {
+        let mut host = Host::probe(&self.profile, Caller::current(), &self.sources);
+        host.look_inside(&self.profile);
+        unseen(&self.profile.process, &host)
+    }
+
+    /// What a failed launch tells. execve(2) says ENOENT also where the loader or the interpreter
+    /// is what is missing: what the tree lacks is looked for now.
+    pub(crate) fn failed(&self, Failure { problem, status }: Failure) -> Problems {
+        let of_the_program = |cause: &Unseen| cause.at == self.plan.exec.at;
+        let cause = if status == FAILED {
+            None
+        } else {
+            self.look_inside().into_iter().find(of_the_program)
+        };
+        let problem = match cause {
+            Some(cause) => text::Problem { message: cause.text, ..*problem }.help_maybe(cause.help),
+            None => *problem,
+        };
+        Problems { status, ..Problems::new(problem.into(), self.sources.clone()) }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(steps::text(&self.plan, &self.sources).trim_end())
+    }
+}
+
+/// Without what it holds: that can have secrets of the environment.
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Profile").finish_non_exhaustive()
+    }
+}
+
+/// Without what it holds: that can have secrets of the environment.
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").finish_non_exhaustive()
+    }
+}
+
+impl Ended {
+    /// How the target ended.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// How long the run took, from the first step to the end of the last process.
+    pub fn wall(&self) -> Duration {
+        self.wall
+    }
+
+    /// Limits that were skipped, with the profile's leave, as this kernel turned out to lack them:
+    /// a sentence for each. They come beside [`Plan::skipped`].
+    pub fn skipped(&self) -> impl Iterator<Item = &str> {
+        self.skipped.iter().map(String::as_str)
+    }
+
+    /// Control groups that could not be removed, by their paths. They are empty, and the next run
+    /// removes them.
+    pub fn left(&self) -> impl Iterator<Item = &str> {
+        self.left.iter().map(String::as_str)
+    }
+}

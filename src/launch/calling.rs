@@ -1,0 +1,124 @@
+//! A program that launches and goes on: what must hold of its process, and what a launch changes of
+//! it and is put back. The command line, which ends with its sandbox, needs none of it.
+
+use super::{FAILED, Failure, own};
+use crate::host::caller::Caller;
+use crate::sys::{self, Errno, SignalSet};
+use crate::text::problem::Problem;
+use crate::text::source::Span;
+use std::os::fd::RawFd;
+
+/// This process before a launch. Dropped, it is as it was.
+pub struct Process {
+    pid: i32,
+    signals: SignalSet,
+    dumpable: i32,
+    file_limit: (u64, u64),
+    descriptors: Vec<RawFd>,
+}
+
+/// Who called, where that may decide what this process's privilege is used for.
+pub fn caller() -> Result<Caller, Box<Problem>> {
+    if sys::is_privileged() {
+        return Err(cannot("this process is set-id or has file capabilities"));
+    }
+    let (user, group) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    if (user, group) != sys::ids_at_start() {
+        return Err(cannot("this process has changed its ids since it was executed"));
+    }
+    Ok(Caller::current())
+}
+
+fn cannot(why: &str) -> Box<Problem> {
+    let message = format!("cannot start a sandbox from here: {why}");
+    Box::new(Problem::new("launch::failed", Span::NOWHERE, message))
+}
+
+impl Process {
+    /// Looks at what a launch will change.
+    pub fn look() -> Result<Process, Failure> {
+        let failed = |Errno(errno)| own("look at this process", Errno(errno));
+        // Pid 1 of the sandbox is a copy of this process, and its words are the target's to see.
+        let threads = sys::note_strings_of_stat().map_err(failed)?;
+        // In the copy a lock that another thread holds is never released, and what another thread
+        // is signalled is not forwarded.
+        if threads != 1 {
+            let why = format!("this process has {threads} threads, and may have one");
+            return Err((*cannot(&why)).into());
+        }
+        Ok(Process {
+            pid: sys::getpid(),
+            signals: sys::signal_mask().map_err(failed)?,
+            dumpable: sys::prctl(libc::PR_GET_DUMPABLE, 0, 0).map_err(failed)?,
+            file_limit: sys::get_rlimit(libc::RLIMIT_NOFILE).map_err(failed)?,
+            descriptors: descriptors().map_err(failed)?,
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A copy of this process that panics would unwind into the program that launches, and go on
+        // as another one of it.
+        if sys::getpid() != self.pid {
+            sys::exit(i32::from(FAILED));
+        }
+        // No other thread has opened any meanwhile: there is none.
+        for fd in descriptors().unwrap_or_default() {
+            if !self.descriptors.contains(&fd) {
+                sys::regardless(sys::close(fd));
+            }
+        }
+        // What cannot be put back stays as it is: nothing hangs on it.
+        let (soft, hard) = self.file_limit;
+        sys::regardless(sys::set_rlimit(libc::RLIMIT_NOFILE, soft, hard));
+        sys::regardless(sys::prctl(libc::PR_SET_DUMPABLE, self.dumpable as u64, 0));
+        sys::regardless(sys::set_signal_mask(self.signals));
+    }
+}
+
+/// The open descriptors. That of the directory itself is closed again, and its number may be taken
+/// by another.
+fn descriptors() -> sys::Result<Vec<RawFd>> {
+    let failed = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
+    let mut found: Vec<RawFd> = vec![];
+    for entry in std::fs::read_dir("/proc/self/fd").map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        found.extend(name.to_str().and_then(|name| name.parse::<RawFd>().ok()));
+    }
+    found.retain(|fd| sys::closes_on_exec(*fd).is_ok());
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_with_threads_starts_no_sandbox() {
+        // The harness has one for itself and one for each test.
+        let refused = Process::look().err().unwrap();
+        assert!(refused.problem.message.contains("threads, and may have one"), "{refused:?}");
+    }
+
+    /// A copy of the process that comes back to the program ends instead.
+    #[test]
+    fn no_copy_goes_on_as_the_program() {
+        let (process, mut pidfd) = (any(), -1);
+        let pid = match sys::clone_process(0, &mut pidfd, None).unwrap() {
+            0 => {
+                drop(process);
+                sys::exit(0)
+            }
+            pid => pid,
+        };
+        sys::close(pidfd).unwrap();
+        assert_eq!(libc::WEXITSTATUS(sys::wait_for(pid).unwrap()), i32::from(FAILED));
+        std::mem::forget(process);
+    }
+
+    fn any() -> Process {
+        let (pid, signals, dumpable) = (sys::getpid(), 0, 1);
+        Process { pid, signals, dumpable, file_limit: (0, 0), descriptors: vec![] }
+    }
+}
