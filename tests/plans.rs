@@ -14,6 +14,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use stockade::host::Host;
 use stockade::host::caller::Caller;
+use stockade::inspect::view::steps;
 use stockade::plan::{Plan, plan};
 use stockade::profile::{Profile, Request, load};
 use stockade::text::source::Sources;
@@ -39,47 +40,24 @@ fn planned(profile: &Profile, host: &Host, sources: &Sources) -> Plan {
 
 // ---- goldens ----
 
-/// As `stockade plan` prints it, with places that do not depend on this run.
+/// As `stockade plan --steps` prints it, with places that do not depend on this run; and what that
+/// leaves out.
 fn text(plan: &Plan, sources: &Sources, place: &Place) -> String {
     let folder = format!("{}/", place.path.display());
-    let at = |at| {
-        sources.place(at).map_or(String::new(), |place| place.to_string().replace(&folder, ""))
-    };
-    let mut out = format!(
-        "namespaces: {}\n",
-        plan.new.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(" ")
-    );
-    if let Some(maps) = &plan.ids.maps {
-        let words = |extents: &[stockade::policy::identity::Extent]| {
-            extents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        };
-        writeln!(out, "users: {}\ngroups: {}", words(&maps.uid), words(&maps.gid)).unwrap();
-    }
-    let mut stage = None;
-    for step in &plan.steps {
-        if stage != Some(step.stage) {
-            stage = Some(step.stage);
-            writeln!(out, "\n{:?} ({:?})", step.stage, plan.actor(step.stage)).unwrap();
-        }
-        writeln!(out, "{}", format!("  {:<80} {}", step.op.to_string(), at(step.at)).trim_end())
-            .unwrap();
-    }
-    let argv: Vec<&str> = plan.exec.argv.iter().map(|word| word.text()).collect();
+    let mut out = steps::text(plan, sources).replace(&folder, "");
     let candidates: Vec<&str> = plan.exec.candidates.iter().map(|path| path.text()).collect();
-    writeln!(out, "\nexecute: {} (of {})", argv.join(" "), candidates.join(", ")).unwrap();
+    writeln!(out, "\nexecute one of: {}", candidates.join(", ")).unwrap();
     for setting in &plan.exec.env {
-        writeln!(out, "environment: {} = {}", setting.name, setting.value).unwrap();
+        writeln!(out, "set: {} = {}", setting.name, setting.value).unwrap();
     }
     writeln!(out, "watch: {:?}", plan.watch).unwrap();
-    for note in &plan.notes {
-        writeln!(
-            out,
-            "{}: {}{}",
-            if note.less { "less" } else { "note" },
-            note.text,
-            format!("  {}", at(note.at)).trim_end()
-        )
-        .unwrap();
+    let mut stages: Vec<_> = plan.steps.iter().map(|step| step.stage).collect();
+    stages.dedup();
+    for stage in stages {
+        writeln!(out, "walked by {:?}: {stage:?}", plan.actor(stage)).unwrap();
+    }
+    for note in plan.notes.iter().filter(|note| note.less) {
+        writeln!(out, "less: {}", note.text).unwrap();
     }
     out
 }
