@@ -15,8 +15,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
-use stockade::policy::seccomp::{Filter, Needs, Seccomp, compile, draft};
-use stockade::step::draft::Draft;
+use stockade::internals::policy::seccomp::{Filter, Needs, Seccomp, compile, draft};
+use stockade::internals::step::draft::Draft;
 
 /// Counts what is allocated.
 struct Counting;
@@ -186,12 +186,12 @@ fn install(filter: &Filter) -> f64 {
 }
 
 fn install_program(instructions: BpfProgram) -> f64 {
-    let mut program = stockade::sys::Program::empty();
+    let mut program = stockade::internals::sys::Program::empty();
     program.fill(instructions);
     // SAFETY: the prctl takes numbers alone.
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
     let start = Instant::now();
-    stockade::sys::seccomp_filter(&program).expect("the kernel takes the filter");
+    stockade::internals::sys::seccomp_filter(&program).expect("the kernel takes the filter");
     start.elapsed().as_secs_f64() * 1e6
 }
 

@@ -1,5 +1,6 @@
 //! The command line. Its flags become one more, last, layer of the profile; there is no second way
 //! to say a thing.
+#![allow(rustdoc::broken_intra_doc_links, reason = "`fpath[1]` is text of the product")]
 
 use crate::language::value::Written;
 use crate::profile::{Request, Role};

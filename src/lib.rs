@@ -102,18 +102,21 @@
 mod cli;
 mod commands;
 mod face;
-pub mod host;
-pub mod inspect;
-pub mod kernel;
-pub mod language;
-pub mod launch;
-pub mod plan;
-pub mod policy;
-pub mod probe;
-pub mod profile;
-pub mod step;
-pub mod sys;
-pub mod text;
+mod host;
+mod inspect;
+#[cfg(not(face_alone))]
+#[doc(hidden)]
+pub mod internals;
+mod kernel;
+mod language;
+mod launch;
+mod plan;
+mod policy;
+mod probe;
+mod profile;
+mod step;
+mod sys;
+mod text;
 
 pub use commands::run;
 #[doc(hidden)]

@@ -1,7 +1,7 @@
 //! A profile: text in, typed values with their places out. It reads files and nothing else of the
 //! machine.
 
-use crate::language::section::{Early, Key, Set};
+use crate::language::section::{Early, Key, Set, section};
 use crate::language::shape::{Need, Shape, Shaped};
 use crate::policy::capabilities::Capabilities;
 use crate::policy::env::Env;
@@ -17,7 +17,6 @@ use crate::policy::process::Process;
 use crate::policy::programs::Programs;
 use crate::policy::rlimits::Rlimits;
 use crate::policy::seccomp::Seccomp;
-use crate::section;
 use params::Declarations;
 
 section! {

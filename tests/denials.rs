@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use stockade::kernel::syscalls::Abi;
+use stockade::internals::kernel::syscalls::Abi;
 
 const SIGSYS: i32 = 128 + libc::SIGSYS;
 const SIGKILL: i32 = 128 + libc::SIGKILL;

@@ -6,18 +6,18 @@ use crate::support::{As, Place, text};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use stockade::host::Host;
-use stockade::host::bounds::Bounds;
-use stockade::host::caller::Caller;
-use stockade::host::privileged::{Given, Look, Power, Privileged, Useless};
-use stockade::host::programs::Lack;
-use stockade::host::streams::{Owner, Socket, Stream};
-use stockade::inspect::lint::lint;
-use stockade::plan::plan;
-use stockade::profile::{Profile, Request, load};
-use stockade::text::explain::{Explanation, all};
-use stockade::text::problem::{Problem, Problems, Severity};
-use stockade::text::source::Sources;
+use stockade::internals::host::Host;
+use stockade::internals::host::bounds::Bounds;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::host::privileged::{Given, Look, Power, Privileged, Useless};
+use stockade::internals::host::programs::Lack;
+use stockade::internals::host::streams::{Owner, Socket, Stream};
+use stockade::internals::inspect::lint::lint;
+use stockade::internals::plan::plan;
+use stockade::internals::profile::{Profile, Request, load};
+use stockade::internals::text::explain::{Explanation, all};
+use stockade::internals::text::problem::{Problem, Problems, Severity};
+use stockade::internals::text::source::Sources;
 
 // ---- the table and the source ----
 
@@ -186,7 +186,7 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
         Some("started by root where the source is on nfs") => {
             let mut host = machine::for_root(profile);
             for fact in host.paths.values_mut() {
-                if let stockade::host::Fact::Present(file) = fact {
+                if let stockade::internals::host::Fact::Present(file) = fact {
                     file.fs = 0x6969;
                 }
             }
@@ -195,7 +195,7 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
         Some("where the file has two names") => {
             let mut host = machine::for_user(profile);
             for fact in host.paths.values_mut() {
-                if let stockade::host::Fact::Present(file) = fact {
+                if let stockade::internals::host::Fact::Present(file) = fact {
                     file.names = 2;
                 }
             }

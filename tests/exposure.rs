@@ -5,14 +5,14 @@ use crate::support::{self, As, Place, is_root, text, unwrapped};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use stockade::host::Host;
-use stockade::host::caller::Caller;
-use stockade::inspect::exposure::{Exposure, weigh};
-use stockade::inspect::lint::lint;
-use stockade::inspect::walls::World;
-use stockade::plan::{Plan, plan};
-use stockade::profile::{Profile, Request, load};
-use stockade::text::source::Sources;
+use stockade::internals::host::Host;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::inspect::exposure::{Exposure, weigh};
+use stockade::internals::inspect::lint::lint;
+use stockade::internals::inspect::walls::World;
+use stockade::internals::plan::{Plan, plan};
+use stockade::internals::profile::{Profile, Request, load};
+use stockade::internals::text::source::Sources;
 
 /// A profile with the facts of this machine, for a caller whose home is in the test's directory.
 struct Made(Profile, Host, Plan);

@@ -11,7 +11,7 @@ use crate::support::{As, Place, text};
 use case::{Case, Dice, try_case};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use stockade::profile::BUILTIN;
+use stockade::internals::profile::BUILTIN;
 
 // ---- profiles that say something ----
 

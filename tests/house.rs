@@ -41,7 +41,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// Files at the top, and the room that each belongs to; the map of the house imports nothing but to
 /// export it.
-const AT_THE_TOP: &[(&str, &str)] = &[("lib", ""), ("main", "commands"), ("cli", "commands")];
+const AT_THE_TOP: &[(&str, &str)] =
+    &[("lib", ""), ("internals", ""), ("main", "commands"), ("cli", "commands")];
 
 type Segments = Vec<String>;
 

@@ -10,11 +10,11 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
-use stockade::host::caller::Caller;
-use stockade::plan::plan;
-use stockade::profile::{Profile, Request, load};
-use stockade::text::problem::{Problem, Problems, Style};
-use stockade::text::source::Sources;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::plan::plan;
+use stockade::internals::profile::{Profile, Request, load};
+use stockade::internals::text::problem::{Problem, Problems, Style};
+use stockade::internals::text::source::Sources;
 
 // ---- what a case is made of ----
 

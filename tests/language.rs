@@ -5,13 +5,13 @@ use crate::plans::machine;
 use crate::support::{self, Place, is_root, skip};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use stockade::host::caller::Caller;
-use stockade::language::section::{Key, Set};
-use stockade::plan::plan;
-use stockade::policy::mounts::entry::{Access, Mount};
-use stockade::profile::{Profile, Request, load};
-use stockade::text::problem::{Problem, Problems};
-use stockade::text::source::Sources;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::language::section::{Key, Set};
+use stockade::internals::plan::plan;
+use stockade::internals::policy::mounts::entry::{Access, Mount};
+use stockade::internals::profile::{Profile, Request, load};
+use stockade::internals::text::problem::{Problem, Problems};
+use stockade::internals::text::source::Sources;
 
 // ---- the bench ----
 
@@ -125,7 +125,7 @@ impl Loaded {
     }
 }
 
-fn words(command: &Key<Vec<stockade::text::source::At<String>>>) -> Vec<&str> {
+fn words(command: &Key<Vec<stockade::internals::text::source::At<String>>>) -> Vec<&str> {
     command.get().map_or(vec![], |words| words.iter().map(|word| word.value.as_str()).collect())
 }
 

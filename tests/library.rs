@@ -166,7 +166,7 @@ fn the_list_has_the_built_in_ones_and_stays_in_its_columns() {
         );
         let json = place.stockade(*who).args(["profiles", "--format", "json"]).output().unwrap();
         let all: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-        for (name, _) in stockade::profile::BUILTIN {
+        for (name, _) in stockade::internals::profile::BUILTIN {
             assert!(
                 list.contains(&format!("\n  {name} "))
                     && all.as_array().unwrap().iter().any(|one| one["name"] == *name),

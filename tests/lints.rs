@@ -6,10 +6,10 @@ use crate::support::{self, As, Place, USER, is_root, skip, system, text};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use stockade::host::caller::Caller;
-use stockade::inspect::lint::{RUN_LATER, lint};
-use stockade::profile::{Request, load};
-use stockade::text::source::Sources;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::inspect::lint::{RUN_LATER, lint};
+use stockade::internals::profile::{Request, load};
+use stockade::internals::text::source::Sources;
 
 // ---- which ----
 

@@ -12,15 +12,15 @@ use crate::support::{self, Place};
 use grants::{Grant, Grants, asked};
 use offers::{line_of, offers, pasted, section_of};
 use std::path::Path;
-use stockade::host::Host;
-use stockade::host::caller::Caller;
-use stockade::inspect::lint::lint;
-use stockade::inspect::walls::World;
-use stockade::plan::plan;
-use stockade::profile::{Request, as_written, load};
-use stockade::text::explain::all;
-use stockade::text::problem::{Problem, Problems, Severity};
-use stockade::text::source::Sources;
+use stockade::internals::host::Host;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::inspect::lint::lint;
+use stockade::internals::inspect::walls::World;
+use stockade::internals::plan::plan;
+use stockade::internals::profile::{Request, as_written, load};
+use stockade::internals::text::explain::all;
+use stockade::internals::text::problem::{Problem, Problems, Severity};
+use stockade::internals::text::source::Sources;
 
 /// Codes whose help offers more than the line asks for, a word of it that says so, and the kinds of
 /// [`Grant`] that are meant.

@@ -12,12 +12,12 @@ use order::holds;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use stockade::host::Host;
-use stockade::host::caller::Caller;
-use stockade::inspect::view::steps;
-use stockade::plan::{Plan, plan};
-use stockade::profile::{Profile, Request, load};
-use stockade::text::source::Sources;
+use stockade::internals::host::Host;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::inspect::view::steps;
+use stockade::internals::plan::{Plan, plan};
+use stockade::internals::profile::{Profile, Request, load};
+use stockade::internals::text::source::Sources;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans")

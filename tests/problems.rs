@@ -7,13 +7,13 @@
 use crate::plans::machine;
 use crate::support::{self, Place, text};
 use std::path::{Path, PathBuf};
-use stockade::host::Host;
-use stockade::host::caller::Caller;
-use stockade::inspect::lint::lint;
-use stockade::plan::plan;
-use stockade::profile::{Request, load};
-use stockade::text::problem::Style;
-use stockade::text::source::Sources;
+use stockade::internals::host::Host;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::inspect::lint::lint;
+use stockade::internals::plan::plan;
+use stockade::internals::profile::{Request, load};
+use stockade::internals::text::problem::Style;
+use stockade::internals::text::source::Sources;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/problems")

@@ -574,17 +574,17 @@ fn a_target_without_its_loader_is_explained() {
 /// What lints are told: each thing that the finished tree lacks, at its own line.
 #[test]
 fn what_is_not_visible_inside_is_listed() {
-    use stockade::host::Host;
-    use stockade::policy::programs::unseen;
-    use stockade::profile;
-    use stockade::text::source::Sources;
+    use stockade::internals::host::Host;
+    use stockade::internals::policy::programs::unseen;
+    use stockade::internals::profile;
+    use stockade::internals::text::source::Sources;
     let place = Place::new();
     let lines = |profile: &str| {
         let path = place.file("profile.toml", profile);
         let mut sources = Sources::default();
         let request =
             profile::Request { profile: path.to_str().unwrap().into(), ..Default::default() };
-        let caller = stockade::host::caller::Caller::current();
+        let caller = stockade::internals::host::caller::Caller::current();
         let loaded = profile::load(&request, &caller, &mut sources)
             .unwrap_or_else(|problems| panic!("{}", problems.json(&sources)));
         let mut host = Host::probe(&loaded, caller, &sources);

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use stockade::host::caller::Caller;
-use stockade::language::shape::{Shape, Shaped, flat};
-use stockade::profile::{BUILTIN, Profile, Request, load};
-use stockade::text::source::Sources;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::language::shape::{Shape, Shaped, flat};
+use stockade::internals::profile::{BUILTIN, Profile, Request, load};
+use stockade::internals::text::source::Sources;
 
 /// What a command prints; it must succeed.
 fn said(words: &[&str]) -> String {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use stockade::kernel::syscalls::Abi;
+use stockade::internals::kernel::syscalls::Abi;
 
 /// An attempt, and what must come of it.
 struct Attempt {

@@ -4,12 +4,12 @@
 use crate::support::{Place, skip, system};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use stockade::host::Host;
-use stockade::host::caller::Caller;
-use stockade::kernel::syscalls::Abi;
-use stockade::policy::seccomp::{Compare, Filter, Rule, Verdict, compile};
-use stockade::profile::{Request, load};
-use stockade::text::source::Sources;
+use stockade::internals::host::Host;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::kernel::syscalls::Abi;
+use stockade::internals::policy::seccomp::{Compare, Filter, Rule, Verdict, compile};
+use stockade::internals::profile::{Request, load};
+use stockade::internals::text::source::Sources;
 
 /// Words of `[seccomp]`, each with the name that the simulator has for the architecture that is
 /// looked at.
@@ -47,7 +47,7 @@ fn filter_of(place: &Place, words: &str) -> Filter {
     let profile = load(&Request { profile, ..Request::default() }, &caller, &mut sources)
         .unwrap_or_else(|problems| panic!("{words}\n{problems:?}"));
     let host = Host::probe(&profile, caller, &sources);
-    stockade::plan::plan(&profile, &host)
+    stockade::internals::plan::plan(&profile, &host)
         .unwrap_or_else(|problems| panic!("{words}\n{problems:?}"))
         .filter
 }

@@ -7,15 +7,15 @@
 use crate::plans::machine;
 use crate::support::{self, As, Place, text as utf8};
 use std::path::{Path, PathBuf};
-use stockade::host::Host;
-use stockade::host::caller::Caller;
-use stockade::inspect::exposure::{COSTS, Exposure, weigh};
-use stockade::inspect::view::plan::text;
-use stockade::inspect::view::{COLUMNS, Paint, width};
-use stockade::inspect::walls::World;
-use stockade::plan::{Plan, plan};
-use stockade::profile::{Profile, Request, load};
-use stockade::text::source::Sources;
+use stockade::internals::host::Host;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::inspect::exposure::{COSTS, Exposure, weigh};
+use stockade::internals::inspect::view::plan::text;
+use stockade::internals::inspect::view::{COLUMNS, Paint, width};
+use stockade::internals::inspect::walls::World;
+use stockade::internals::plan::{Plan, plan};
+use stockade::internals::profile::{Profile, Request, load};
+use stockade::internals::text::source::Sources;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
@@ -466,7 +466,7 @@ fn each_cost_is_met_and_the_ends_of_the_scale_are_reached() {
 /// To make and to remove changes a tree of the host, whether files in it can be written to or not.
 #[test]
 fn a_tree_where_files_can_be_made_is_marked_as_writable() {
-    if stockade::sys::landlock_abi().unwrap_or(0) == 0 {
+    if crate::support::landlock_abi() == 0 {
         return support::skip("the kernel has no Landlock");
     }
     let place = Place::new();

@@ -7,8 +7,8 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use stockade::kernel::capability::Capability;
-use stockade::kernel::syscalls;
+use stockade::internals::kernel::capability::Capability;
+use stockade::internals::kernel::syscalls;
 
 // ---- questions ----
 
@@ -1030,7 +1030,7 @@ fn nothing_is_left_and_nothing_is_changed() {
 /// does that.
 #[test]
 fn withdrawing_the_last_of_a_set_that_restricts_leaves_nothing() {
-    if stockade::sys::landlock_abi().unwrap_or(0) < 4 {
+    if crate::support::landlock_abi() < 4 {
         return support::skip("the kernel's Landlock has no rules for ports");
     }
     let place = Place::new();
@@ -1289,7 +1289,8 @@ fn what_the_kernel_asks_behind_the_filter_is_known() {
     let rows: Vec<(&Made, Question)> =
         MADE.iter().filter_map(|made| Some((made, made.question()?))).collect();
     let questions: Vec<Question> = rows.iter().map(|(_, question)| question.clone()).collect();
-    for ask in stockade::kernel::asks::ASKS.iter().filter(|ask| ask.capability.is_some()) {
+    for ask in stockade::internals::kernel::asks::ASKS.iter().filter(|ask| ask.capability.is_some())
+    {
         // What is behind pointers no question tells.
         const HIDDEN: &[&str] =
             &["adjtimex", "bpf", "clock_adjtime", "perf_event_open", "quotactl", "quotactl_fd"];
@@ -1304,7 +1305,7 @@ fn what_the_kernel_asks_behind_the_filter_is_known() {
         for granted in [false, true] {
             let mut lines = vec!["seccomp.policy = \"off\"".to_owned()];
             if granted {
-                let names: Vec<&str> = stockade::kernel::asks::ASKS
+                let names: Vec<&str> = stockade::internals::kernel::asks::ASKS
                     .iter()
                     .filter_map(|ask| ask.capability)
                     .filter(|name| *name != "sys-admin")

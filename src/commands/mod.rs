@@ -38,7 +38,7 @@ use control::Deed;
 use std::ffi::{OsString, c_char, c_int};
 use std::io::{IsTerminal, Write};
 
-/// [`run`] for a process that is the launcher's alone, by its C entry.
+/// [`run()`] for a process that is the launcher's alone, by its C entry.
 ///
 /// # Safety
 ///

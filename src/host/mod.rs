@@ -40,7 +40,7 @@ pub struct Host {
     pub domain: String,
     /// Major and minor version of the kernel.
     pub kernel: (u32, u32),
-    /// The highest capability of the kernel, where the profile names one above [`LAST_SURE`].
+    /// The highest capability of the kernel, where the profile names one above `LAST_SURE`.
     pub last_capability: Option<u8>,
     /// Why keyctl(2) is refused to this process, where `optional` has `keyring` and it is.
     pub keyctl_refused: Option<i32>,

@@ -1,9 +1,8 @@
 //! Capabilities, by name and by number (capabilities(7)).
 
 use crate::language::shape::Shape;
-use crate::language::value::Written;
+use crate::language::value::{Written, written};
 use crate::text::problem::suggestion;
-use crate::written;
 use serde::Serialize;
 use std::fmt;
 

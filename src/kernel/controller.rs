@@ -1,7 +1,7 @@
 //! Controllers of control groups: the profile's word and the kernel's names in both versions
 //! (cgroups(7)).
 
-use crate::{words, written};
+use crate::language::value::{words, written};
 
 /// The version of the kernel's interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]

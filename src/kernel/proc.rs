@@ -1,6 +1,6 @@
 //! Options of proc (proc(5)).
 
-use crate::{words, written};
+use crate::language::value::{words, written};
 
 words! {
     /// What /proc shows of other users' processes (proc(5), `hidepid`).

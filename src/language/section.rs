@@ -38,8 +38,6 @@ pub trait Field: Default + Shaped {
 pub struct KeyDoc {
     /// The Rust field's name; [`KeyDoc::name`] is what a profile writes.
     pub field: &'static str,
-    /// Its words.
-    pub doc: &'static str,
 }
 
 impl KeyDoc {
@@ -51,7 +49,6 @@ impl KeyDoc {
 
 /// Declares a section. `later { .. }` lists the keys of the language that are not built yet: they
 /// are refused, never ignored.
-#[macro_export]
 macro_rules! section {
     (
         $(#[doc = $doc:literal])*
@@ -67,9 +64,9 @@ macro_rules! section {
         }
 
         impl $name {
-            /// Every key, with its words.
+            /// Every key.
             pub const KEYS: &'static [$crate::language::section::KeyDoc] = &[
-                $( $crate::language::section::KeyDoc { field: stringify!($field), doc: concat!($($field_doc, "\n"),+) }, )*
+                $( $crate::language::section::KeyDoc { field: stringify!($field) }, )*
             ];
             /// Keys of the language that this version refuses as not built yet.
             pub const LATER: &'static [&'static str] = &[$($($later),*)?];
@@ -115,6 +112,7 @@ macro_rules! section {
         }
     };
 }
+pub(crate) use section;
 
 /// The entries of a table in the order of the text, or a problem where it is something else.
 pub fn table<'i>(

@@ -237,7 +237,7 @@ pub fn plain(doc: &str) -> String {
     flat(doc).replace('`', "")
 }
 
-/// The place of a key of a [`table!`](crate::table): an `Option` may stay empty.
+/// The place of a key of a [`table!`]: an `Option` may stay empty.
 pub trait Slot: Sized {
     /// What is read.
     type Value: DeserializeOwned;
@@ -317,7 +317,6 @@ impl Visitor<'_> for Fields<'_> {
 ///
 /// The parser is no derived one: with suggestions it has half the code, and the launcher is to stay
 /// small.
-#[macro_export]
 macro_rules! table {
     (
         $(#[doc = $doc:literal])+
@@ -385,3 +384,4 @@ macro_rules! table {
         }
     };
 }
+pub(crate) use table;

@@ -55,21 +55,63 @@ impl<T: Written> Visitor<'_> for WrittenVisitor<T> {
 }
 
 /// Deserializes a [`Written`] type.
-pub fn written<'de, T: Written, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub fn deserialize<'de, T: Written, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_any(WrittenVisitor(PhantomData))
 }
 
 /// Gives a [`Written`] type its `Deserialize`.
-#[macro_export]
 macro_rules! written {
     ($($name:ty),+ $(,)?) => { $(
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $crate::language::value::written(deserializer)
+                $crate::language::value::deserialize(deserializer)
             }
         }
     )+ };
 }
+pub(crate) use written;
+
+/// One of a few words.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($(#[doc = $variant_doc])+ $variant),+ }
+
+        impl $name {
+            /// Every word.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+            /// The word of this one.
+            pub fn word(self) -> &'static str {
+                match self { $($name::$variant => $word),+ }
+            }
+        }
+
+        impl $crate::language::value::Written for $name {
+            const WHAT: &'static str = concat!("one of the words", $(" `", $word, "`"),+);
+            fn from_text(text: &str) -> Result<$name, String> {
+                match text {
+                    $($word => Ok($name::$variant),)+
+                    _ => {
+                        let help = $crate::text::problem::suggestion(text, Self::WORDS.iter().copied())
+                            .unwrap_or_else(|| format!("write one of {}", Self::WORDS.join(", ")));
+                        Err(format!("unknown word `{text}`\nhelp: {help}"))
+                    }
+                }
+            }
+            fn looks() -> $crate::language::shape::Shape {
+                $crate::language::shape::Shape::words(Self::WORDS, &[$(concat!($($variant_doc, "\n"),+)),+])
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+    };
+}
+pub(crate) use words;
 
 written!(Size, Time, Mode, AbsolutePath);
 

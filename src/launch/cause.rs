@@ -33,8 +33,6 @@ pub struct Barriers {
 pub enum Fix {
     /// A command for root's shell.
     Root(String),
-    /// A command for the caller's shell.
-    User(String),
     /// No command does it: what to do instead.
     Words(String),
 }
@@ -43,7 +41,7 @@ impl Fix {
     /// What to paste, or to do.
     pub fn text(&self) -> &str {
         match self {
-            Fix::Root(text) | Fix::User(text) | Fix::Words(text) => text,
+            Fix::Root(text) | Fix::Words(text) => text,
         }
     }
 }
@@ -52,7 +50,7 @@ impl fmt::Display for Fix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fix::Root(command) => write!(f, "as root: {command}"),
-            Fix::User(text) | Fix::Words(text) => f.write_str(text),
+            Fix::Words(text) => f.write_str(text),
         }
     }
 }

@@ -41,7 +41,7 @@ use crate::text::problem::{Note, Problem};
 pub use calling::{Process, caller};
 pub use cgroup::Account;
 use cgroup::Groups;
-pub use control::{Denied, Usage as Used, bury, freeze, go_on, kill, usage};
+pub use control::{Denied, bury, freeze, go_on, kill, usage};
 pub use denial::{Denial, Denials, Then, Who};
 use explain::Answerer;
 use message::Message;

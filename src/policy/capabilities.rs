@@ -1,15 +1,14 @@
 //! `[capabilities]`: which of root's powers the target keeps, within its own user namespace.
 
 use crate::kernel::capability::{Capability, CapabilitySet, LAST_SURE};
-use crate::language::section::{Key, Set};
+use crate::language::section::{Key, Set, section};
 use crate::language::shape::Shape;
-use crate::language::value::Written;
+use crate::language::value::{Written, written};
 use crate::policy::identity::Ids;
 use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
 use crate::text::problem::{Problem, suggestion};
 use crate::text::source::{At, Span};
-use crate::{section, written};
 
 // ---- section ----
 

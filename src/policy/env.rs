@@ -4,11 +4,10 @@ use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::kernel::name::Name;
 use crate::language::section::{Entries, EntryType};
-use crate::language::shape::{Named, Need, Shape, Shaped};
+use crate::language::shape::{Named, Need, Shape, Shaped, table};
 use crate::language::value::{AbsolutePath, OnlyTrue};
 use crate::step::Content;
 use crate::step::draft::Draft;
-use crate::table;
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 use serde::Deserialize;
@@ -104,6 +103,7 @@ table! {
 }
 
 /// The keys of a variable that is written as a table.
+#[cfg(not(face_alone))]
 pub const SOURCES: &[&str] = Source::FIELDS;
 
 impl EntryType for Variable {

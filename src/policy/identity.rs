@@ -1,14 +1,13 @@
 //! `[identity]`: who the target is inside, and which ids of the host stand behind it.
 
 use crate::host::Host;
-use crate::language::section::{Key, Set};
-use crate::language::shape::{Shape, Shaped};
-use crate::language::value::Written;
+use crate::language::section::{Key, Set, section};
+use crate::language::shape::{Shape, Shaped, table};
+use crate::language::value::{Written, words, written};
 use crate::policy::namespaces::Namespace;
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 use crate::text::source::{At, Span};
-use crate::{section, table, words, written};
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::collections::{BTreeMap, BTreeSet};

@@ -10,10 +10,9 @@ mod rights;
 mod streams;
 
 use crate::kernel::rights::Rights;
-use crate::language::section::{Key, Set};
+use crate::language::section::{Key, Set, section};
 use crate::language::shape::{Named, Shape, Shaped};
-use crate::language::value::{AbsolutePath, PATH_FORM, Written, plain_path};
-use crate::section;
+use crate::language::value::{AbsolutePath, PATH_FORM, Written, plain_path, words, written};
 use crate::text::source::{At, Span};
 pub use broad::refuse as refuse_broad;
 pub use draft::{draft, note_listening};
@@ -99,7 +98,7 @@ impl fmt::Display for Port {
     }
 }
 
-crate::words! {
+words! {
     /// What of the outside the domain cannot reach.
     Scope {
         /// Processes, by kill(2) and its kin.
@@ -109,7 +108,7 @@ crate::words! {
     }
 }
 
-crate::written!(MinAbi, Port, Scope);
+written!(MinAbi, Port, Scope);
 
 impl Scope {
     /// The kernel's bit.
@@ -132,7 +131,7 @@ pub enum Paths {
     Table(Vec<(AbsolutePath, At<Granted>)>),
 }
 
-crate::words! {
+words! {
     /// A word of [`Paths`].
     PathsWord {
         /// As `[mounts]` grants them.

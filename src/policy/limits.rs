@@ -1,7 +1,7 @@
 //! `[limits]`: what the sandbox as a whole may use, by control groups (cgroups(7)), version 1 or 2,
 //! whichever the machine has.
 //!
-//! [`values`] are the kinds of value, [`controllers`] is the table of the kernel's files, [`draft`]
+//! [`values`] are the kinds of value, [`controllers`] is the table of the kernel's files, [`mod@draft`]
 //! makes steps of it.
 
 pub mod controllers;
@@ -14,10 +14,9 @@ pub mod values;
 
 use crate::kernel::controller::Controller;
 use crate::language::layers::{Changes, Said};
-use crate::language::section::{Field, Node, Set, nothing_to_withdraw, parse};
+use crate::language::section::{Field, Node, Set, nothing_to_withdraw, parse, section};
 use crate::language::shape::{Need, Shape, Shaped};
 use crate::language::value::{Size, Time};
-use crate::section;
 use crate::text::problem::Problems;
 use crate::text::source::{At, Span};
 pub use draft::{Asked, Grouped, draft};

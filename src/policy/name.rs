@@ -3,12 +3,12 @@
 use crate::host::Host;
 use crate::language::section::Key;
 use crate::language::shape::Shape;
-use crate::language::value::Written;
+use crate::language::value::{Written, written};
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 use crate::text::source::At;
 
-crate::written!(SandboxName);
+written!(SandboxName);
 
 /// The most characters of a name: it is the name of a file, with an ending.
 const LONGEST: usize = 64;

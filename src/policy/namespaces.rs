@@ -5,14 +5,13 @@ mod nested;
 use crate::host::Host;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
-use crate::language::section::Key;
-use crate::language::shape::{Shape, Shaped};
-use crate::language::value::{AbsolutePath, Time, Written};
+use crate::language::section::{Key, section};
+use crate::language::shape::{Shape, Shaped, table};
+use crate::language::value::{AbsolutePath, Time, Written, words, written};
 use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
-use crate::{section, table, words};
 pub use nested::{Nested, SECOND_LOCK, forbid};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
@@ -114,7 +113,7 @@ impl<'de> Deserialize<'de> for Namespace {
     }
 }
 
-crate::written!(HostName);
+written!(HostName);
 
 /// A host or domain name: at most 64 bytes (`__NEW_UTS_LEN`, linux/utsname.h).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,9 +156,10 @@ table! {
 }
 
 /// The keys of `time-offsets`.
+#[cfg(not(face_alone))]
 pub const CLOCKS: &[&str] = RawOffsets::FIELDS;
 
-crate::written!(Offset);
+written!(Offset);
 
 /// A time with a sign, in milliseconds.
 struct Offset(i64);

@@ -1,10 +1,9 @@
 //! `[network]`: the one place that speaks of the network.
 
-use crate::language::section::Key;
+use crate::language::section::{Key, section};
 use crate::language::shape::{Shape, Shaped};
-use crate::language::value::AbsolutePath;
+use crate::language::value::{AbsolutePath, words};
 use crate::policy::namespaces::{Join, Namespace};
-use crate::{section, words};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
 

@@ -1,8 +1,7 @@
 //! `optional`: what of the sandbox may fall where the machine cannot enforce it.
 
 use crate::language::shape::Shape;
-use crate::language::value::Written;
-use crate::written;
+use crate::language::value::{Written, written};
 use std::fmt;
 
 /// Walls that may fall by their names in `optional`: those of this section, and every limit of the

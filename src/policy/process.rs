@@ -1,4 +1,5 @@
 //! `[process]`: what runs, and the state that it starts with.
+#![allow(rustdoc::broken_intra_doc_links, reason = "`argv[0]` is text of the product")]
 
 mod streams;
 
@@ -6,9 +7,9 @@ use crate::host::Host;
 use crate::host::streams::Stream;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
-use crate::language::section::Key;
+use crate::language::section::{Key, section};
 use crate::language::shape::Shape;
-use crate::language::value::{AbsolutePath, Mode, Time, Written, ancestors};
+use crate::language::value::{AbsolutePath, Mode, Time, Written, ancestors, words, written};
 use crate::policy::env::{Setting, search_path};
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::Mount;
@@ -17,7 +18,6 @@ use crate::step::draft::Draft;
 use crate::step::{Op, Slot, Stage};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::{At, Span};
-use crate::{section, written};
 use serde::Serialize;
 use std::fmt;
 pub use streams::Kept;
@@ -149,48 +149,6 @@ bounded! {
 bounded! {
     /// An adjustment of the memory killer's score.
     OomScoreAdj(i32) = -1000 ..= 1000, "a number from -1000 to 1000"
-}
-
-/// One of a few words.
-#[macro_export]
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum $name { $($(#[doc = $variant_doc])+ $variant),+ }
-
-        impl $name {
-            /// Every word.
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
-            /// The word of this one.
-            pub fn word(self) -> &'static str {
-                match self { $($name::$variant => $word),+ }
-            }
-        }
-
-        impl $crate::language::value::Written for $name {
-            const WHAT: &'static str = concat!("one of the words", $(" `", $word, "`"),+);
-            fn from_text(text: &str) -> Result<$name, String> {
-                match text {
-                    $($word => Ok($name::$variant),)+
-                    _ => {
-                        let help = $crate::text::problem::suggestion(text, Self::WORDS.iter().copied())
-                            .unwrap_or_else(|| format!("write one of {}", Self::WORDS.join(", ")));
-                        Err(format!("unknown word `{text}`\nhelp: {help}"))
-                    }
-                }
-            }
-            fn looks() -> $crate::language::shape::Shape {
-                $crate::language::shape::Shape::words(Self::WORDS, &[$(concat!($($variant_doc, "\n"),+)),+])
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.word())
-            }
-        }
-    };
 }
 
 words! {

@@ -12,11 +12,10 @@ use crate::host::programs::{Lack, Piece};
 use crate::host::{Fact, Host};
 use crate::language::section::Set;
 use crate::language::shape::Shape;
-use crate::language::value::{PATH_FORM, Written, literal, parent, plain_path};
+use crate::language::value::{PATH_FORM, Written, literal, parent, plain_path, written};
 use crate::step::draft::Draft;
 use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::source::{At, Span};
-use crate::written;
 use std::fmt;
 
 // ---- section ----

@@ -1,11 +1,10 @@
 //! `[rlimits]`: the sixteen limits of getrlimit(2), soft and hard.
 
 use crate::language::section::{Entries, EntryType};
-use crate::language::shape::{Need, Shape, Shaped, Table};
-use crate::language::value::{Size, Time, Written};
+use crate::language::shape::{Need, Shape, Shaped, Table, table};
+use crate::language::value::{Size, Time, Written, written};
 use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
-use crate::table;
 use crate::text::problem::{Problem, suggestion};
 use crate::text::source::Span;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
@@ -28,7 +27,7 @@ pub struct Rlimit {
 
 // ---- table ----
 
-crate::written!(Value);
+written!(Value);
 
 /// What a number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

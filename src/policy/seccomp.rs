@@ -3,7 +3,7 @@
 //!
 //! A filter sees registers alone. What a pointer leads to can change between the filter's look and
 //! the kernel's (seccomp(2)), so a call that keeps what matters in memory is open or closed as a
-//! whole. [`default`] is the policy of a profile that says nothing, [`draft`] the precedence of
+//! whole. [`mod@default`] is the policy of a profile that says nothing, [`mod@draft`] the precedence of
 //! what one can say, [`import`] the policies of container engines, and [`compile`] makes the
 //! program.
 
@@ -23,12 +23,10 @@ mod words;
 
 pub use default::{Needs, default, is_particular};
 pub use draft::draft;
-pub use filter::{Case, Compare, Filter, Rule, Source, Table, Test, Verdict, Width};
+pub use filter::{Compare, Filter, Rule, Source, Table, Test, Verdict, Width};
 pub use import::{Facts, Imported};
 pub use program::{LONGEST, compile, compile_refusals, compile_telling};
-pub use section::{
-    Action, Architecture, Base, Calls, Condition, Family, Is, Otherwise, Seccomp, Spec,
-};
+pub use section::{Calls, Condition, Is, Otherwise, Seccomp, Spec};
 pub use told::{Exact, Told};
 
 use filter::{ENOSYS, EPERM};

@@ -1,6 +1,6 @@
 //! Reads the machine, once, before anything is planned.
 //!
-//! It reads and never writes; what it read may change, so [`crate::launch`] checks again on the
+//! It reads and never writes; what it read may change, so [`mod@crate::launch`] checks again on the
 //! descriptors that it opens.
 
 mod bounds;

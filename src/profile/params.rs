@@ -2,11 +2,10 @@
 
 use crate::language::layers::{Changes, Deed};
 use crate::language::section::{Node, parse, table};
-use crate::language::shape::{Named, Need, Shape, Shaped};
-use crate::language::value::{Size, Time, Written, plain_path};
+use crate::language::shape::{Named, Need, Shape, Shaped, table};
+use crate::language::value::{Size, Time, Written, plain_path, words, written};
 use crate::text::problem::{Problem, Problems, suggestion};
 use crate::text::source::{At, Sources, Span};
-use crate::{table, words};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,7 +34,7 @@ words! {
         List = "list",
     }
 }
-crate::written!(Type);
+written!(Type);
 
 /// A declared parameter with its value.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! Profiles to start from, by role: texts with a few places that the machine decides.
 
-use crate::words;
+use crate::language::value::words;
 
 words! {
     /// What a new profile is for.

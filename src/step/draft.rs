@@ -1,4 +1,4 @@
-//! What the policies write into: steps, problems and notes. [`crate::plan`] puts the steps in
+//! What the policies write into: steps, problems and notes. [`mod@crate::plan`] puts the steps in
 //! order.
 
 use crate::step::{Op, Slot, Stage, Step};

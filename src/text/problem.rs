@@ -42,7 +42,7 @@ pub struct Note {
 /// What is wrong, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// A stable name for programs, such as `profile::unknown-key`; [`explain`] has its number and a
+    /// A stable name for programs, such as `profile::unknown-key`; `stockade explain` has its number and a
     /// paragraph.
     pub code: &'static str,
     /// One sentence: `cannot VERB OBJECT: reason`.

@@ -64,11 +64,6 @@ impl<T> At<T> {
     pub fn unsaid(value: T) -> At<T> {
         At { value, at: Span::NOWHERE }
     }
-
-    /// The same place with another value.
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
-        At { value: f(self.value), at: self.at }
-    }
 }
 
 impl<T> Deref for At<T> {

@@ -29,7 +29,7 @@ pub fn system(who: As, mounts: &str) -> String {
 
 /// Most of this is about a kernel's Landlock that keeps signals (ABI 6), as the profiles ask for.
 pub fn has_landlock() -> bool {
-    let has = stockade::sys::landlock_abi().is_ok_and(|abi| abi >= 6);
+    let has = crate::support::landlock_abi() >= 6;
     if !has {
         skip("the kernel's Landlock has no scopes, or it is switched off");
     }

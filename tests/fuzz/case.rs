@@ -4,17 +4,17 @@
 
 use super::{machine, order};
 use std::path::Path;
-use stockade::host::caller::Caller;
-use stockade::host::globs::{Found, Match, Stop};
-use stockade::host::{Fact, Host};
-use stockade::plan::plan;
-use stockade::policy::mounts::glob::{MOST_NAMES, expand};
-use stockade::policy::mounts::tree::tree;
-use stockade::policy::mounts::{pattern, wanted};
-use stockade::profile::{Profile, Request, load, load_layers};
-use stockade::step::Op;
-use stockade::text::problem::{Problems, Style};
-use stockade::text::source::{Sources, Span};
+use stockade::internals::host::caller::Caller;
+use stockade::internals::host::globs::{Found, Match, Stop};
+use stockade::internals::host::{Fact, Host};
+use stockade::internals::plan::plan;
+use stockade::internals::policy::mounts::glob::{MOST_NAMES, expand};
+use stockade::internals::policy::mounts::tree::tree;
+use stockade::internals::policy::mounts::{pattern, wanted};
+use stockade::internals::profile::{Profile, Request, load, load_layers};
+use stockade::internals::step::Op;
+use stockade::internals::text::problem::{Problems, Style};
+use stockade::internals::text::source::{Sources, Span};
 
 /// A generator of numbers (xorshift), so that every run tries the same.
 pub struct Dice(pub u64);
@@ -251,7 +251,7 @@ fn any_found(key: &str, dice: &mut Dice) -> Found {
     let path = |dice: &mut Dice| {
         let path =
             pattern::shown(key).replace("**", dice.pick(&names)).replace('*', dice.pick(&names));
-        stockade::language::value::plain_path(&path).unwrap_or_else(|_| "/match".into())
+        stockade::internals::language::value::plain_path(&path).unwrap_or_else(|_| "/match".into())
     };
     let link = |dice: &mut Dice| {
         Some(["/usr", "../x", "a/../b", ".match"][dice.throw(4)].to_owned())

@@ -49,7 +49,7 @@ fn name(column: Column) -> &'static str {
 }
 
 fn number(code: &str) -> &'static str {
-    stockade::text::explain::number(code).unwrap_or_else(|| panic!("no code `{code}`"))
+    stockade::internals::text::explain::number(code).unwrap_or_else(|| panic!("no code `{code}`"))
 }
 
 fn words(cell: Cell) -> String {

@@ -14,8 +14,8 @@ mod rlimits;
 mod seccomp;
 
 use crate::modes::table::{Row, every_key, every_name, has};
-use stockade::policy;
-use stockade::policy::mounts::KINDS;
+use stockade::internals::policy;
+use stockade::internals::policy::mounts::KINDS;
 
 /// What the page shows, in its order.
 pub const SECTIONS: &[(&str, &[Row])] = &[
@@ -71,7 +71,7 @@ const fn every_domain() {
         "network",
         "landlock",
     ];
-    let keys = stockade::profile::Profile::KEYS;
+    let keys = stockade::internals::profile::Profile::KEYS;
     let mut at = 0;
     while at < keys.len() {
         if !has(profile::ROWS, "", keys[at].field) && !is_one_of(keys[at].field, SECTIONS) {

@@ -2,7 +2,7 @@
 //! one does not compile.
 
 use crate::support::As;
-use stockade::language::section::KeyDoc;
+use stockade::internals::language::section::KeyDoc;
 
 /// A mode: where the target's file tree comes from, who starts the launcher, what the kernel lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

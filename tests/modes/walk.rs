@@ -68,7 +68,7 @@ fn attempt(ground: &Ground, job: &Job) -> Result<(), String> {
                 .map_err(|skipped| format!("{why}\nand {skipped}"))
         }
         Cell::Since(act, since, words) => {
-            let has = stockade::sys::landlock_abi().is_ok_and(|abi| abi >= since);
+            let has = crate::support::landlock_abi() >= since;
             if has { held(ground, job, None, &act) } else { stated(ground, job, words) }
         }
         Cell::Below(act, raised, limit) => {
@@ -216,9 +216,7 @@ fn others(column: Column, kernel: Option<Kernel>) -> Vec<&'static str> {
 /// A kernel is made older, never newer.
 fn older(kernel: Kernel) -> Option<Kernel> {
     Some(match kernel {
-        Kernel::Landlock(abi) => {
-            Kernel::Landlock(abi.min(stockade::sys::landlock_abi().unwrap_or(0)))
-        }
+        Kernel::Landlock(abi) => Kernel::Landlock(abi.min(crate::support::landlock_abi())),
         other => other,
     })
 }

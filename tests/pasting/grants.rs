@@ -2,18 +2,18 @@
 //! compared.
 
 use std::collections::{BTreeMap, BTreeSet};
-use stockade::inspect::walls::{Shows, World};
-use stockade::kernel::attrs::Attrs;
-use stockade::kernel::capability::{Capability, CapabilitySet};
-use stockade::kernel::namespace::Kind;
-use stockade::kernel::rights::Rights;
-use stockade::language::value::below;
-use stockade::policy::landlock::Scope;
-use stockade::policy::mounts::entry::Mount;
-use stockade::policy::mounts::sockets::Sockets;
-use stockade::profile::Profile;
-use stockade::step::{Content, Op};
-use stockade::text::problem::suggestion;
+use stockade::internals::inspect::walls::{Shows, World};
+use stockade::internals::kernel::attrs::Attrs;
+use stockade::internals::kernel::capability::{Capability, CapabilitySet};
+use stockade::internals::kernel::namespace::Kind;
+use stockade::internals::kernel::rights::Rights;
+use stockade::internals::language::value::below;
+use stockade::internals::policy::landlock::Scope;
+use stockade::internals::policy::mounts::entry::Mount;
+use stockade::internals::policy::mounts::sockets::Sockets;
+use stockade::internals::profile::Profile;
+use stockade::internals::step::{Content, Op};
+use stockade::internals::text::problem::suggestion;
 
 /// One thing that a sandbox lets the target do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
 //! What a help offers to be pasted, and the profile with that in its place.
 
-use stockade::profile::place_of_key;
+use stockade::internals::profile::place_of_key;
 
 /// A piece of a help that can be pasted.
 #[derive(Debug, Clone, PartialEq, Eq)]

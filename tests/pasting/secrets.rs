@@ -3,13 +3,13 @@
 
 use crate::plans::machine;
 use crate::support::Place;
-use stockade::host::caller::Caller;
-use stockade::inspect::lint::lint;
-use stockade::language::shape::{Shape, Shaped};
-use stockade::plan::plan;
-use stockade::profile::{Profile, Request, as_written, load};
-use stockade::text::problem::{Problems, Style};
-use stockade::text::source::Sources;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::inspect::lint::lint;
+use stockade::internals::language::shape::{Shape, Shaped};
+use stockade::internals::plan::plan;
+use stockade::internals::profile::{Profile, Request, as_written, load};
+use stockade::internals::text::problem::{Problems, Style};
+use stockade::internals::text::source::Sources;
 
 /// Values that read as much: each says the same digits.
 const SECRETS: &[&str] = &[

@@ -1,21 +1,21 @@
 //! An invented machine, so that what is planned does not depend on the one that runs the tests.
 
 use std::collections::BTreeMap;
-use stockade::host::caller::Caller;
-use stockade::host::groups::{Groups, Hierarchy};
-use stockade::host::keys::Key;
-use stockade::host::programs::{Lack, Piece, Program};
-use stockade::host::streams::{Owner, Stream};
-use stockade::host::systemd::{self, Route, Unreached};
-use stockade::host::trail::{self, Trail};
-use stockade::host::{Fact, File, FileKind, Host};
-use stockade::inspect::exposure::keys;
-use stockade::inspect::lint;
-use stockade::kernel::controller::Version;
-use stockade::kernel::device::Node;
-use stockade::kernel::name::Inode;
-use stockade::policy::mounts;
-use stockade::profile::Profile;
+use stockade::internals::host::caller::Caller;
+use stockade::internals::host::groups::{Groups, Hierarchy};
+use stockade::internals::host::keys::Key;
+use stockade::internals::host::programs::{Lack, Piece, Program};
+use stockade::internals::host::streams::{Owner, Stream};
+use stockade::internals::host::systemd::{self, Route, Unreached};
+use stockade::internals::host::trail::{self, Trail};
+use stockade::internals::host::{Fact, File, FileKind, Host};
+use stockade::internals::inspect::exposure::keys;
+use stockade::internals::inspect::lint;
+use stockade::internals::kernel::controller::Version;
+use stockade::internals::kernel::device::Node;
+use stockade::internals::kernel::name::Inode;
+use stockade::internals::policy::mounts;
+use stockade::internals::profile::Profile;
 
 /// A link that a profile may keep.
 const LINKED: &str = "/home/ann/linked/.git";

@@ -1,11 +1,11 @@
 //! What holds of the order of every plan, whatever the profile and the machine.
 
 use std::collections::{BTreeMap, BTreeSet};
-use stockade::kernel::controller::Version;
-use stockade::kernel::namespace::Kind;
-use stockade::language::value::{ancestors, below, parent};
-use stockade::plan::{ORDER, Plan};
-use stockade::step::{Ground, Op, Stage, Step};
+use stockade::internals::kernel::controller::Version;
+use stockade::internals::kernel::namespace::Kind;
+use stockade::internals::language::value::{ancestors, below, parent};
+use stockade::internals::plan::{ORDER, Plan};
+use stockade::internals::step::{Ground, Op, Stage, Step};
 
 /// What a step of the world does to a path inside.
 enum Deed<'a> {
@@ -158,7 +158,7 @@ fn pins(plan: &Plan, name: &str) {
         .iter()
         .filter_map(|step| match &step.op {
             Op::OpenTree { slot, attrs, .. } | Op::HostFolder { slot, attrs, .. } => {
-                Some((slot.0, !attrs.has(stockade::kernel::attrs::Attrs::READ_ONLY)))
+                Some((slot.0, !attrs.has(stockade::internals::kernel::attrs::Attrs::READ_ONLY)))
             }
             _ => None,
         })

@@ -45,7 +45,7 @@ pub fn table(facts: &Facts, lines: &[Line], paint: Paint) -> String {
             let text = match fix {
                 Fix::Words(_) => hang(&words(&text), DETAILS, ""),
                 // A shell joins a line that ends so with the next, outside of quotes.
-                Fix::Root(_) | Fix::User(_) => hang(&shell_words(&text), DETAILS, " \\"),
+                Fix::Root(_) => hang(&shell_words(&text), DETAILS, " \\"),
             };
             detail("fix", text);
         }

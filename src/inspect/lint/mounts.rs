@@ -66,7 +66,7 @@ const MOST_GRANTS: usize = 256;
 
 // ---- facts ----
 
-/// The host's paths whose facts [`run_later`] asks for.
+/// The host's paths whose facts `run_later` asks for.
 pub fn wanted(profile: &Profile, host: &Host) -> Vec<String> {
     let tree = entries(profile, host);
     let grants = writable(&tree).take(MOST_GRANTS);
@@ -96,7 +96,7 @@ pub fn within<'n>(source: &str, name: &'n str) -> &'n str {
     }
 }
 
-/// The directories of the host whose names [`shadowed`] asks for: those with entries of their own
+/// The directories of the host whose names `shadowed` asks for: those with entries of their own
 /// right below.
 pub fn looked_into(profile: &Profile, host: &Host) -> Vec<String> {
     let tree = entries(profile, host);

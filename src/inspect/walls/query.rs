@@ -339,15 +339,6 @@ pub enum Says {
 }
 
 impl Says {
-    /// In an answer.
-    pub fn word(self) -> &'static str {
-        match self {
-            Says::Allows => "allows",
-            Says::CannotTell => "cannot tell",
-            Says::Denies => "denies",
-        }
-    }
-
     /// As the verdict of all walls.
     pub fn verdict(self) -> &'static str {
         match self {

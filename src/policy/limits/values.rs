@@ -1,8 +1,7 @@
 //! The kinds of value of `[limits]`, each parsed once.
 
-use crate::language::shape::{Named, Shape, Shaped};
-use crate::language::value::{Size, Written};
-use crate::{table, words, written};
+use crate::language::shape::{Named, Shape, Shaped, table};
+use crate::language::value::{Size, Written, words, written};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use std::collections::BTreeMap;

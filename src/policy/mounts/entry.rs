@@ -4,8 +4,7 @@
 use super::sockets::Sockets;
 use crate::kernel::proc::HidePid;
 use crate::language::shape::{Shape, Shaped};
-use crate::language::value::{AbsolutePath, Mode, OnlyTrue, Size, Written};
-use crate::words;
+use crate::language::value::{AbsolutePath, Mode, OnlyTrue, Size, Written, words, written};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::fmt;
 
@@ -29,7 +28,7 @@ words! {
         Create = "create",
     }
 }
-crate::written!(Access, Missing);
+written!(Access, Missing);
 
 /// What happens where a writable bind is too wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

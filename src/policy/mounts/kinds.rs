@@ -10,10 +10,11 @@ use super::pattern::shown;
 use super::sockets::Sockets;
 use crate::kernel::proc::HidePid;
 use crate::language::section::EntryType;
-use crate::language::shape::{Named, Need, Shape, Shaped, Table, Word};
-use crate::language::value::{AbsolutePath, Mode, OnlyTrue, PATH_FORM, Size, Written};
+use crate::language::shape::{Named, Need, Shape, Shaped, Table, Word, table};
+use crate::language::value::{
+    AbsolutePath, Mode, OnlyTrue, PATH_FORM, Size, Written, words, written,
+};
 use crate::text::problem::suggestion;
-use crate::{table, words};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
 
@@ -97,6 +98,7 @@ table! {
 }
 
 /// The keys of `proc`.
+#[cfg(not(face_alone))]
 pub const PROC_KEYS: &[&str] = ProcOptions::FIELDS;
 
 words! {
@@ -107,7 +109,7 @@ words! {
     }
 }
 
-crate::written!(Subset, Owner);
+written!(Subset, Owner);
 
 /// The one owner of a writable bind that needs a word.
 struct Owner;

@@ -4,7 +4,7 @@
 //! [`entry`] is the section, [`kinds`] how it is written, [`pattern`] and [`glob`] are keys with
 //! stars, [`tree`] says what lies on what, [`links`] keeps what an entry at a symbolic link means,
 //! [`sockets`] are what a bind says of sockets below it, [`place`] and [`spelled`] are for help
-//! that names the right line, [`draft`] makes steps of it, [`rights`] makes rules of Landlock of it
+//! that names the right line, [`mod@draft`] makes steps of it, [`rights`] makes rules of Landlock of it
 //! where the sandbox has no tree of its own, [`checks`] refuses grants that are too wide.
 
 pub mod checks;
@@ -25,7 +25,9 @@ use crate::language::section::Entries;
 pub use dev::NODES as DEV_NODES;
 pub use draft::{Undone, draft};
 use entry::Mount;
-pub use kinds::{KINDS, PROC_KEYS, is_word};
+pub use kinds::is_word;
+#[cfg(not(face_alone))]
+pub use kinds::{KINDS, PROC_KEYS};
 pub use rights::{Ground, SOCKETS_ABI, draft as draft_rights};
 pub use tree::{bound_root, hidden, wanted};
 

@@ -5,10 +5,9 @@ use super::entry::{Access, Bind, Hidden, Missing, Mount};
 use super::tree::{Node, Tree, source_of};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::language::shape::{Shape, Shaped};
-use crate::language::value::{Written, ancestors, below, join};
+use crate::language::value::{Written, ancestors, below, join, words};
 use crate::text::problem::Note;
 use crate::text::source::Span;
-use crate::words;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::fmt;
 

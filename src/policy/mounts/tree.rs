@@ -229,7 +229,7 @@ pub fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
     }
 }
 
-/// Every path of the host whose facts [`super::draft()`] asks for; `tree` is that of these mounts.
+/// Every path of the host whose facts the draft asks for; `tree` is that of these mounts.
 pub fn wanted(tree: &Tree, mounts: &Mounts, root_names: &[String]) -> Vec<String> {
     let mut wanted = wanted_of(tree, root_names);
     wanted.extend(

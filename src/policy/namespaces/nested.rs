@@ -7,7 +7,7 @@ use crate::kernel::namespace::Kind;
 use crate::kernel::syscalls;
 use crate::language::section::Set;
 use crate::language::shape::{Shape, Shaped};
-use crate::language::value::Written;
+use crate::language::value::{Written, written};
 use crate::policy::optional::Wall;
 use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
@@ -17,7 +17,7 @@ use std::fmt;
 
 // ---- table ----
 
-crate::written!(Kind);
+written!(Kind);
 
 impl Written for Kind {
     const WHAT: &'static str = "a kind of namespace such as \"user\"";

@@ -40,7 +40,7 @@ const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
-/// Compiles the filter. Longer than [`LONGEST`] it is only where a profile adds thousands of values
+/// Compiles the filter. Longer than `LONGEST` it is only where a profile adds thousands of values
 /// of its own.
 pub fn compile(filter: &Filter) -> BpfProgram {
     compile_telling(filter, Told::Notified)

@@ -1,5 +1,5 @@
 //! `[seccomp]` as it is written: words, rules and conditions. What they come to is drafted in
-//! [`super::draft`].
+//! [`mod@super::draft`].
 
 mod is;
 mod rule;
@@ -9,15 +9,15 @@ pub use rule::{Condition, Is, Otherwise, Spec};
 
 use super::filter::{EPERM, Verdict};
 use crate::kernel::syscalls::{self, Abi, constants, groups};
-use crate::language::section::{Entries, Key, Set};
+use crate::language::section::{Entries, Key, Set, section};
 use crate::language::shape::Shape;
-use crate::language::value::{AbsolutePath, Written};
+use crate::language::value::{AbsolutePath, Written, written};
 use crate::text::problem::suggestion;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::fmt;
 
-crate::section! {
+section! {
     /// `[seccomp]`: what the target may ask of the kernel. `deny` beats `rules`, `rules` beat
     /// `allow`, `allow` beats `policy`.
     pub struct Seccomp {
@@ -99,7 +99,7 @@ impl Seccomp {
     }
 }
 
-crate::written!(Base, Calls, Family, Architecture, Action);
+written!(Base, Calls, Family, Architecture, Action);
 
 /// A word of a list, or what is near it.
 fn word_of<T: Copy>(what: &str, words: &[(&str, T)], text: &str) -> Result<T, String> {
