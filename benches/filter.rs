@@ -3,7 +3,7 @@
 //! `cargo bench --bench filter`. Times are those of this machine, and the least of many runs is
 //! what is judged: a machine at work only adds. A missed gate fails the run only where
 //! `STOCKADE_BENCH_GATE=1` asks for it.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, unreachable_pub)]
 
 #[path = "start/gates.rs"]
 #[allow(dead_code, reason = "the bench of starts uses all of it")]

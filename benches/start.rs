@@ -6,6 +6,7 @@
 //! counts have gates, and the times of `check` wide ones, as times depend on the machine; a missed
 //! gate fails the run only where `STOCKADE_BENCH_GATE=1` asks for it. Other variables:
 //! `STOCKADE_BENCH_RUNS` (100), `STOCKADE_BENCH_UID` (61184), `STOCKADE_BIN`.
+#![allow(unreachable_pub)]
 
 #[path = "start/check.rs"]
 mod check;

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// A declarative sandbox launcher: a TOML profile becomes a sandbox, and the target runs in it.
 #[derive(Debug, Parser)]
 #[command(version, disable_help_subcommand = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -22,7 +22,7 @@ pub struct Cli {
 
 impl Cli {
     /// The whole command line, with the options of every command.
-    pub fn built() -> clap::Command {
+    pub(crate) fn built() -> clap::Command {
         let mut command = Cli::command();
         command.build();
         command
@@ -35,7 +35,7 @@ impl Cli {
 /// structure would take this one's place.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the profile's command in its sandbox
     Run(Runs),
     /// Say all that is wrong with a profile, here
@@ -90,7 +90,7 @@ pub enum Command {
 
 /// A manual page.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Manual {
+pub(crate) enum Manual {
     /// The command: stockade(1)
     #[value(name = "1")]
     Command,
@@ -101,7 +101,7 @@ pub enum Manual {
 
 /// A shell that completions are for.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Shell {
+pub(crate) enum Shell {
     /// source <(stockade completions bash)
     Bash,
     /// stockade completions zsh > "${fpath[1]}/_stockade"
@@ -112,7 +112,7 @@ pub enum Shell {
 
 // What the command line adds to a profile.
 #[derive(Debug, Clone, Args)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// Give a parameter of the profile its value
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
@@ -123,7 +123,7 @@ pub struct Flags {
 
 impl Flags {
     /// These flags on a profile, with a command for those that have none.
-    pub fn of(self, profile: &str) -> Given {
+    pub(crate) fn of(self, profile: &str) -> Given {
         Given { flags: self, words: vec![profile.to_owned(), "--".to_owned(), "true".to_owned()] }
     }
 }
@@ -131,7 +131,7 @@ impl Flags {
 // A profile that is looked at: options stand anywhere before `--`, as nothing there is the
 // target's.
 #[derive(Debug, Args)]
-pub struct Looked {
+pub(crate) struct Looked {
     /// What is added.
     #[command(flatten)]
     flags: Flags,
@@ -148,7 +148,7 @@ pub struct Looked {
 
 impl Looked {
     /// Takes the words between PROFILE and `--` away.
-    pub fn take_words(&mut self) -> Vec<String> {
+    pub(crate) fn take_words(&mut self) -> Vec<String> {
         std::mem::take(&mut self.words)
     }
 }
@@ -161,7 +161,7 @@ impl From<Looked> for Given {
 
 // A profile and what the command line adds to it.
 #[derive(Debug, Args)]
-pub struct Given {
+pub(crate) struct Given {
     /// What is added.
     #[command(flatten)]
     flags: Flags,
@@ -173,7 +173,7 @@ pub struct Given {
 // A profile to be run, and what is said of the run.
 #[derive(Debug, Args)]
 #[command(override_usage = "stockade run [OPTIONS] PROFILE [--] [ARGS]...")]
-pub struct Runs {
+pub(crate) struct Runs {
     /// Write a record of the run there, as JSON
     #[arg(long, value_name = "FILE", conflicts_with = "report_fd")]
     pub report: Option<PathBuf>,
@@ -194,7 +194,7 @@ pub struct Runs {
 
 /// When denials are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Explain {
+pub(crate) enum Explain {
     /// At the end of the run.
     End,
     /// The first of each kind at once, and all at the end.
@@ -203,7 +203,7 @@ pub enum Explain {
 
 // A profile, and how to show what is found.
 #[derive(Debug, Args)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -215,7 +215,7 @@ pub struct Shown {
 // A profile, and what is held against it.
 #[derive(Debug, Args)]
 #[command(override_usage = "stockade check [OPTIONS] PROFILE [--] [ARGS]...")]
-pub struct Checked {
+pub(crate) struct Checked {
     /// Fail where there is a warning
     #[arg(long)]
     pub deny_warnings: bool,
@@ -226,7 +226,7 @@ pub struct Checked {
 
 // Codes of problems.
 #[derive(Debug, Args)]
-pub struct Explained {
+pub(crate) struct Explained {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -238,7 +238,7 @@ pub struct Explained {
 // The profiles that can be named.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Profiles {
+pub(crate) struct Profiles {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     pub format: Format,
@@ -249,7 +249,7 @@ pub struct Profiles {
 
 // What to do with profiles.
 #[derive(Debug, Subcommand)]
-pub enum ProfilesCommand {
+pub(crate) enum ProfilesCommand {
     /// Print the text of a profile
     Show {
         /// A path, or the name of a profile
@@ -273,7 +273,7 @@ pub enum ProfilesCommand {
 
 // A profile that leaves something to its user.
 #[derive(Debug, Args)]
-pub struct Parametrised {
+pub(crate) struct Parametrised {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -287,7 +287,7 @@ pub struct Parametrised {
 
 // How the list is shown.
 #[derive(Debug, Args)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -295,7 +295,7 @@ pub struct Listing {
 
 // Sandboxes that run.
 #[derive(Debug, Args)]
-pub struct Running {
+pub(crate) struct Running {
     /// Names that sandboxes have by the key `name` of their profiles
     #[arg(value_name = "SANDBOX", required = true)]
     pub names: Vec<String>,
@@ -303,7 +303,7 @@ pub struct Running {
 
 // A profile to be written.
 #[derive(Debug, Args)]
-pub struct New {
+pub(crate) struct New {
     /// What the profile is for
     #[arg(long, value_parser = roles(), default_value = "command", value_name = "ROLE")]
     pub role: Role,
@@ -318,7 +318,7 @@ fn roles() -> impl TypedValueParser<Value = Role> {
 // The machine, or a profile on it.
 #[derive(Debug, Args)]
 #[command(override_usage = "stockade doctor [OPTIONS] [PROFILE [--] [ARGS]...]")]
-pub struct Examined {
+pub(crate) struct Examined {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -338,7 +338,7 @@ pub struct Examined {
 
 impl Examined {
     /// The profile, where one is named.
-    pub fn given(self) -> Option<Given> {
+    pub(crate) fn given(self) -> Option<Given> {
         let Examined { flags, profile, words, more, .. } = self;
         profile.map(|profile| Looked { flags, profile, words, more }.into())
     }
@@ -347,7 +347,7 @@ impl Examined {
 // What of a plan is shown.
 #[derive(Debug, Args)]
 #[command(override_usage = "stockade plan [OPTIONS] PROFILE [--] [ARGS]...")]
-pub struct Planning {
+pub(crate) struct Planning {
     /// Show every step, in its order, instead of what comes of it
     #[arg(long)]
     pub steps: bool,
@@ -362,7 +362,7 @@ pub struct Planning {
 // Questions to a profile. They stand before the target's words.
 #[derive(Debug, Args)]
 #[command(after_help = QUESTIONS, override_usage = "stockade why [OPTIONS] PROFILE QUESTION... [-- ARGS...]")]
-pub struct Asking {
+pub(crate) struct Asking {
     /// Do not look for the line that would change the answer
     #[arg(long)]
     pub no_change: bool,
@@ -387,7 +387,7 @@ Status 0: allowed; 1: denied; 125: something is wrong, or cannot be told.";
 
 /// Who reads the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// People.
     Text,
     /// Programs.
@@ -445,7 +445,7 @@ fn in_order(profile: &str, words: &[String]) -> String {
 
 /// How a command line is written on which an option of the target's stands behind PROFILE, where
 /// options of a command may stand.
-pub fn with_dashes(words: &[String], unknown: &str) -> Option<String> {
+pub(crate) fn with_dashes(words: &[String], unknown: &str) -> Option<String> {
     let (command, words) = words.split_first()?;
     let known = Cli::built();
     let known = known
@@ -483,7 +483,7 @@ pub fn with_dashes(words: &[String], unknown: &str) -> Option<String> {
 
 impl Given {
     /// The request that the loader takes, or what is wrong with a flag.
-    pub fn request(self) -> Result<Request, Problems> {
+    pub(crate) fn request(self) -> Result<Request, Problems> {
         let wrong = |message: String| Problem::new("cli::flag", Span::NOWHERE, message);
         let mut words = self.words.into_iter();
         let profile = words.next().unwrap_or_default();

@@ -384,7 +384,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_NOSYMFOLLOW and the calls that the recipes need.
-pub const LEAST_KERNEL: (u32, u32) = (5, 14);
+pub(crate) const LEAST_KERNEL: (u32, u32) = (5, 14);
 
 fn kernel_floor(host: &Host, draft: &mut Draft) {
     if host.kernel < LEAST_KERNEL {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Errno(pub i32);
 
 /// What a system call gives.
-pub type Result<T = ()> = std::result::Result<T, Errno>;
+pub(crate) type Result<T = ()> = std::result::Result<T, Errno>;
 
 fn check(value: c_long) -> Result<c_long> {
     if value >= 0 {
@@ -34,7 +34,7 @@ fn fd(value: c_long) -> Result<RawFd> {
 }
 
 /// For a call whose failure changes nothing of what follows; each use says why.
-pub fn regardless<T>(_: Result<T>) {}
+pub(crate) fn regardless<T>(_: Result<T>) {}
 
 macro_rules! call {
     ($number:expr $(, $arg:expr)* $(,)?) => {
@@ -50,7 +50,7 @@ macro_rules! call {
 /// `struct clone_args` (clone(2)).
 #[repr(C, align(8))]
 #[derive(Debug, Default, Clone, Copy)]
-pub struct CloneArgs {
+pub(crate) struct CloneArgs {
     /// `CLONE_*`.
     pub flags: u64,
     /// Where the pidfd goes (`int *`).
@@ -88,7 +88,7 @@ const CSIGNAL: u64 = 0xff;
 ///
 /// A filter cannot look at the flags of clone3(2), so those of containers have it absent, or refuse
 /// it; clone(2) takes the same flags.
-pub fn clone_process(flags: u64, pidfd: &mut RawFd, group: Option<RawFd>) -> Result<i32> {
+pub(crate) fn clone_process(flags: u64, pidfd: &mut RawFd, group: Option<RawFd>) -> Result<i32> {
     let mut args = CloneArgs {
         flags: flags | libc::CLONE_PIDFD as u64 | group.map_or(0, |_| CLONE_INTO_CGROUP),
         cgroup: group.map_or(0, |fd| fd as u64),
@@ -112,7 +112,7 @@ pub fn clone_process(flags: u64, pidfd: &mut RawFd, group: Option<RawFd>) -> Res
 
 /// What a child that executes at once has for its memory until then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Memory {
+pub(crate) enum Memory {
     /// The caller's: what the child writes to its data is seen there.
     Shared,
     /// A copy of its own.
@@ -121,7 +121,7 @@ pub enum Memory {
 
 /// clone(2) with a stack of its own; returns once the child has exec'ed or ended. `run` must end in
 /// exec or [`exit`], take no lock and never unwind.
-pub fn spawn<T>(memory: Memory, run: fn(&mut T) -> !, data: &mut T) -> Result<i32> {
+pub(crate) fn spawn<T>(memory: Memory, run: fn(&mut T) -> !, data: &mut T) -> Result<i32> {
     struct Call<'a, T> {
         run: fn(&mut T) -> !,
         data: &'a mut T,
@@ -150,13 +150,13 @@ fn done_pid(pid: c_int) -> Result<i32> {
 }
 
 /// `_exit(2)`: no destructor, no flush.
-pub fn exit(code: i32) -> ! {
+pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: ends the process.
     unsafe { libc::_exit(code) }
 }
 
 /// execve(2). Returns only on failure. The arrays end in null.
-pub fn execve(path: &CStr, argv: &[*const c_char], envp: &[*const c_char]) -> Errno {
+pub(crate) fn execve(path: &CStr, argv: &[*const c_char], envp: &[*const c_char]) -> Errno {
     // The caller's arrays end in null pointers, which `debug_assert` states.
     debug_assert!(
         argv.last().is_some_and(|last| last.is_null())
@@ -171,7 +171,7 @@ pub fn execve(path: &CStr, argv: &[*const c_char], envp: &[*const c_char]) -> Er
 /// Whether execve(2) would take this file: faccessat(2), and where the kernel has it (Linux 6.14)
 /// execveat(2) with AT_EXECVE_CHECK, which asks the security modules and executes nothing. An older
 /// kernel refuses the flag before it looks at the file.
-pub fn may_execute(path: &CStr) -> Result {
+pub(crate) fn may_execute(path: &CStr) -> Result {
     done(call!(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::X_OK))?;
     let words: [*const c_char; 2] = [path.as_ptr(), std::ptr::null()];
     match done(call!(
@@ -189,7 +189,7 @@ pub fn may_execute(path: &CStr) -> Result {
 
 /// What wait4(2) found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waited {
+pub(crate) struct Waited {
     /// Which child.
     pub pid: i32,
     /// Its raw status.
@@ -197,7 +197,7 @@ pub struct Waited {
 }
 
 /// wait4(2) for any child without blocking; `None` when no child has news.
-pub fn wait_any(untraced: bool) -> Result<Option<Waited>> {
+pub(crate) fn wait_any(untraced: bool) -> Result<Option<Waited>> {
     let mut status = 0;
     let flags = libc::WNOHANG | if untraced { libc::WUNTRACED | libc::WCONTINUED } else { 0 };
     let pid =
@@ -206,7 +206,7 @@ pub fn wait_any(untraced: bool) -> Result<Option<Waited>> {
 }
 
 /// wait4(2) for one child, blocking.
-pub fn wait_for(pid: i32) -> Result<i32> {
+pub(crate) fn wait_for(pid: i32) -> Result<i32> {
     loop {
         let mut status = 0;
         match check(call!(libc::SYS_wait4, pid, &raw mut status, 0, std::ptr::null_mut::<c_void>()))
@@ -219,7 +219,7 @@ pub fn wait_for(pid: i32) -> Result<i32> {
 
 /// What a process and those that it waited for used: wait4(2) tells it for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Microseconds in programs.
     pub user: u64,
     /// Microseconds in the kernel.
@@ -229,7 +229,7 @@ pub struct Usage {
 }
 
 /// wait4(2) for one child, blocking, with what it used.
-pub fn wait_with_usage(pid: i32) -> Result<(i32, Usage)> {
+pub(crate) fn wait_with_usage(pid: i32) -> Result<(i32, Usage)> {
     // SAFETY: all zeroes is a valid rusage.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     let mut status = 0;
@@ -251,17 +251,17 @@ pub fn wait_with_usage(pid: i32) -> Result<(i32, Usage)> {
 }
 
 /// kill(2).
-pub fn kill(pid: i32, signal: i32) -> Result {
+pub(crate) fn kill(pid: i32, signal: i32) -> Result {
     done(call!(libc::SYS_kill, pid, signal))
 }
 
 /// pidfd_send_signal(2).
-pub fn signal_pidfd(pidfd: RawFd, signal: i32) -> Result {
+pub(crate) fn signal_pidfd(pidfd: RawFd, signal: i32) -> Result {
     done(call!(libc::SYS_pidfd_send_signal, pidfd, signal, std::ptr::null::<c_void>(), 0))
 }
 
 /// The same with a number beside it, as sigqueue(3) sends it.
-pub fn queue_pidfd(pidfd: RawFd, signal: i32, number: i32) -> Result {
+pub(crate) fn queue_pidfd(pidfd: RawFd, signal: i32, number: i32) -> Result {
     // siginfo_t of 64-bit machines: signal, errno, code; from byte 16 on the sender's ids, then the
     // number.
     let mut info = [0u32; 32];
@@ -270,12 +270,12 @@ pub fn queue_pidfd(pidfd: RawFd, signal: i32, number: i32) -> Result {
 }
 
 /// getpid(2), not cached.
-pub fn getpid() -> i32 {
+pub(crate) fn getpid() -> i32 {
     call!(libc::SYS_getpid) as i32
 }
 
 /// pidfd_open(2) of a process, by the number of its first thread.
-pub fn open_pidfd(pid: i32) -> Result<RawFd> {
+pub(crate) fn open_pidfd(pid: i32) -> Result<RawFd> {
     fd(call!(libc::SYS_pidfd_open, pid, 0u32))
 }
 
@@ -284,7 +284,7 @@ pub fn open_pidfd(pid: i32) -> Result<RawFd> {
 /// A message of one byte and one descriptor (SCM_RIGHTS of unix(7)), all of it at addresses that
 /// are known before it is sent.
 #[derive(Debug)]
-pub struct Letter {
+pub(crate) struct Letter {
     /// `struct user_msghdr`.
     header: [u64; 7],
     /// `struct iovec`.
@@ -296,7 +296,7 @@ pub struct Letter {
 
 impl Letter {
     /// An empty one. It points at itself, so it stays where it is.
-    pub fn empty() -> Box<Letter> {
+    pub(crate) fn empty() -> Box<Letter> {
         Box::new(Letter { header: [0; 7], part: [0; 2], control: [0; 3], text: 0 })
     }
 
@@ -314,12 +314,12 @@ impl Letter {
     }
 
     /// The arguments of the call that sends it through a socket.
-    pub fn arguments(&self, socket: RawFd) -> [u64; 3] {
+    pub(crate) fn arguments(&self, socket: RawFd) -> [u64; 3] {
         [socket as u64, &raw const self.header as u64, libc::MSG_NOSIGNAL as u64]
     }
 
     /// sendmsg(2) of a descriptor.
-    pub fn send(&mut self, socket: RawFd, fd: RawFd) -> Result {
+    pub(crate) fn send(&mut self, socket: RawFd, fd: RawFd) -> Result {
         self.point_at_itself();
         // Length, level and type, then the number.
         self.control = [20, libc::SOL_SOCKET as u64 | (libc::SCM_RIGHTS as u64) << 32, fd as u64];
@@ -328,7 +328,7 @@ impl Letter {
     }
 
     /// recvmsg(2) of one, close-on-exec; `None` at the end of the file.
-    pub fn receive(&mut self, socket: RawFd) -> Result<Option<RawFd>> {
+    pub(crate) fn receive(&mut self, socket: RawFd) -> Result<Option<RawFd>> {
         self.point_at_itself();
         let [_, header, _] = self.arguments(socket);
         if check(call!(libc::SYS_recvmsg, socket, header, libc::MSG_CMSG_CLOEXEC))? == 0 {
@@ -342,7 +342,7 @@ impl Letter {
 }
 
 /// socketpair(2) of stream sockets, close-on-exec.
-pub fn socket_pair() -> Result<(RawFd, RawFd)> {
+pub(crate) fn socket_pair() -> Result<(RawFd, RawFd)> {
     let mut ends = [0; 2];
     done(call!(
         libc::SYS_socketpair,
@@ -357,27 +357,27 @@ pub fn socket_pair() -> Result<(RawFd, RawFd)> {
 // ---- namespaces ----
 
 /// setns(2).
-pub fn setns(fd: RawFd, flag: u64) -> Result {
+pub(crate) fn setns(fd: RawFd, flag: u64) -> Result {
     done(call!(libc::SYS_setns, fd, flag as c_int))
 }
 
 /// unshare(2).
-pub fn unshare(flags: u64) -> Result {
+pub(crate) fn unshare(flags: u64) -> Result {
     done(call!(libc::SYS_unshare, flags))
 }
 
 /// sethostname(2).
-pub fn sethostname(name: &[u8]) -> Result {
+pub(crate) fn sethostname(name: &[u8]) -> Result {
     done(call!(libc::SYS_sethostname, name.as_ptr(), name.len()))
 }
 
 /// setdomainname(2).
-pub fn setdomainname(name: &[u8]) -> Result {
+pub(crate) fn setdomainname(name: &[u8]) -> Result {
     done(call!(libc::SYS_setdomainname, name.as_ptr(), name.len()))
 }
 
 /// IFF_UP for `lo` of the present network namespace (netdevice(7)).
-pub fn loopback_up() -> Result {
+pub(crate) fn loopback_up() -> Result {
     let socket =
         fd(call!(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?;
     // SAFETY: all zeroes is a valid ifreq.
@@ -393,7 +393,7 @@ pub fn loopback_up() -> Result {
 
 /// A stream socket that is connected to a path (unix(7)). It does not block, so that a listener
 /// with a full queue is EAGAIN.
-pub fn connect_unix(path: &CStr) -> Result<RawFd> {
+pub(crate) fn connect_unix(path: &CStr) -> Result<RawFd> {
     // SAFETY: all zeroes is a valid sockaddr_un.
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     let bytes = path.to_bytes_with_nul();
@@ -417,7 +417,7 @@ pub fn connect_unix(path: &CStr) -> Result<RawFd> {
 
 /// SO_PEERCRED: the process that listens at the other end, 0 where it has no number here, and its
 /// user.
-pub fn peer(socket: RawFd) -> Result<(i32, u32)> {
+pub(crate) fn peer(socket: RawFd) -> Result<(i32, u32)> {
     let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
     done(call!(
@@ -432,7 +432,7 @@ pub fn peer(socket: RawFd) -> Result<(i32, u32)> {
 }
 
 /// send(2), without the signal that a closed end sends.
-pub fn send(socket: RawFd, bytes: &[u8]) -> Result<usize> {
+pub(crate) fn send(socket: RawFd, bytes: &[u8]) -> Result<usize> {
     check(call!(
         libc::SYS_sendto,
         socket,
@@ -449,12 +449,12 @@ pub fn send(socket: RawFd, bytes: &[u8]) -> Result<usize> {
 
 /// open(2) relative to a directory, or to the working directory with `AT_FDCWD`. Always
 /// close-on-exec.
-pub fn openat(dir: RawFd, path: &CStr, flags: c_int, mode: u32) -> Result<RawFd> {
+pub(crate) fn openat(dir: RawFd, path: &CStr, flags: c_int, mode: u32) -> Result<RawFd> {
     fd(call!(libc::SYS_openat, dir, path.as_ptr(), flags | libc::O_CLOEXEC, mode))
 }
 
 /// openat2(2): below `dir`, following no symbolic link at all.
-pub fn open_below(dir: RawFd, path: &CStr, flags: c_int) -> Result<RawFd> {
+pub(crate) fn open_below(dir: RawFd, path: &CStr, flags: c_int) -> Result<RawFd> {
     // RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH (openat2(2)).
     open_how(dir, path, flags, 0x02 | 0x04 | 0x08)
 }
@@ -471,7 +471,7 @@ fn open_how(dir: RawFd, path: &CStr, flags: c_int, resolve: u64) -> Result<RawFd
 }
 
 /// openat2(2) from the working directory, following no link before the last name.
-pub fn open_without_links(path: &CStr, flags: c_int) -> Result<RawFd> {
+pub(crate) fn open_without_links(path: &CStr, flags: c_int) -> Result<RawFd> {
     match open_how(libc::AT_FDCWD, path, flags, 0x04) {
         // Filters cannot see the modes behind its pointer, so those of containers and stockade's
         // own refuse the call.
@@ -510,14 +510,14 @@ fn open_name(dir: RawFd, name: &[u8], flags: c_int) -> Result<RawFd> {
 
 /// readlinkat(2) of a descriptor that was opened with O_PATH | O_NOFOLLOW: the text of the link
 /// that it is.
-pub fn read_link(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
+pub(crate) fn read_link(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
     check(call!(libc::SYS_readlinkat, fd, c"".as_ptr(), buffer.as_mut_ptr(), buffer.len()))
         .map(|count| count as usize)
 }
 
 /// What an open descriptor is: mode, device number of a node, and which file (fstat(2)).
 #[derive(Debug, Clone, Copy)]
-pub struct Described {
+pub(crate) struct Described {
     /// `st_mode`.
     pub mode: u32,
     /// `st_rdev`.
@@ -531,7 +531,7 @@ pub struct Described {
 }
 
 /// fstat(2).
-pub fn describe(fd: RawFd) -> Result<Described> {
+pub(crate) fn describe(fd: RawFd) -> Result<Described> {
     // SAFETY: all zeroes is a valid stat.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: `stat` is valid for writes.
@@ -546,14 +546,14 @@ pub fn describe(fd: RawFd) -> Result<Described> {
 }
 
 /// An option of a socket that is an `int` (getsockopt(2), SOL_SOCKET).
-pub fn socket_option(fd: RawFd, name: c_int) -> Result<i32> {
+pub(crate) fn socket_option(fd: RawFd, name: c_int) -> Result<i32> {
     let (mut value, mut size): (i32, libc::socklen_t) = (0, 4);
     done(call!(libc::SYS_getsockopt, fd, libc::SOL_SOCKET, name, &raw mut value, &raw mut size))?;
     Ok(value)
 }
 
 /// Whether a unix socket has a peer (getpeername(2)).
-pub fn has_peer(fd: RawFd) -> Result<bool> {
+pub(crate) fn has_peer(fd: RawFd) -> Result<bool> {
     let (mut address, mut size) = (
         MaybeUninit::<libc::sockaddr_un>::uninit(),
         size_of::<libc::sockaddr_un>() as libc::socklen_t,
@@ -566,7 +566,7 @@ pub fn has_peer(fd: RawFd) -> Result<bool> {
 
 /// Whether a unix socket has an address: without one, getsockname(2) gives its family alone
 /// (unix(7)).
-pub fn has_address(fd: RawFd) -> Result<bool> {
+pub(crate) fn has_address(fd: RawFd) -> Result<bool> {
     let (mut address, mut size) = (
         MaybeUninit::<libc::sockaddr_un>::uninit(),
         size_of::<libc::sockaddr_un>() as libc::socklen_t,
@@ -576,23 +576,23 @@ pub fn has_address(fd: RawFd) -> Result<bool> {
 }
 
 /// The flags that a descriptor was opened with (fcntl(2), F_GETFL).
-pub fn open_flags(fd: RawFd) -> Result<i32> {
+pub(crate) fn open_flags(fd: RawFd) -> Result<i32> {
     check(call!(libc::SYS_fcntl, fd, libc::F_GETFL)).map(|flags| flags as i32)
 }
 
 /// Sets the flags of the open file description, as far as they can change (fcntl(2), F_SETFL).
-pub fn set_open_flags(fd: RawFd, flags: i32) -> Result {
+pub(crate) fn set_open_flags(fd: RawFd, flags: i32) -> Result {
     done(call!(libc::SYS_fcntl, fd, libc::F_SETFL, flags))
 }
 
 /// Whether a descriptor is a terminal (isatty(3)).
-pub fn is_terminal(fd: RawFd) -> bool {
+pub(crate) fn is_terminal(fd: RawFd) -> bool {
     // SAFETY: `termios` is valid for writes.
     unsafe { libc::isatty(fd) == 1 }
 }
 
 /// How many columns a terminal has (ioctl_tty(2)); none: it is no terminal, or does not say.
-pub fn terminal_width(fd: RawFd) -> Option<u16> {
+pub(crate) fn terminal_width(fd: RawFd) -> Option<u16> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: `size` is a winsize and valid for writes.
     let told = unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, &raw mut size) == 0 };
@@ -600,37 +600,37 @@ pub fn terminal_width(fd: RawFd) -> Option<u16> {
 }
 
 /// Whether a file has an extended attribute (getxattr(2)). The last link is followed.
-pub fn has_attribute(path: &CStr, name: &CStr) -> bool {
+pub(crate) fn has_attribute(path: &CStr, name: &CStr) -> bool {
     // SAFETY: both are C strings, and a size of 0 writes nothing.
     unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) >= 0 }
 }
 
 /// close(2).
-pub fn close(fd: RawFd) -> Result {
+pub(crate) fn close(fd: RawFd) -> Result {
     done(call!(libc::SYS_close, fd))
 }
 
 /// read(2).
-pub fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
+pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
     check(call!(libc::SYS_read, fd, buffer.as_mut_ptr(), buffer.len())).map(|count| count as usize)
 }
 
 /// pread(2) from the beginning: a file of /proc, anew.
-pub fn read_again(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
+pub(crate) fn read_again(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
     check(call!(libc::SYS_pread64, fd, buffer.as_mut_ptr(), buffer.len(), 0u64))
         .map(|count| count as usize)
 }
 
 /// A file that the kernel writes as it is read (/proc, control groups): to its end, as any read may
 /// give less.
-pub fn read_generated(path: &CStr) -> Result<Vec<u8>> {
+pub(crate) fn read_generated(path: &CStr) -> Result<Vec<u8>> {
     read_until(path, |read, _| read == 0)
 }
 
 /// A small file, whole, by three calls where std takes seven: a regular one gives less than was
 /// asked for at its end alone (read(2)), and one of the kernel's that is a single record gives it
 /// whole (seq_file).
-pub fn read_whole(path: &CStr) -> Result<Vec<u8>> {
+pub(crate) fn read_whole(path: &CStr) -> Result<Vec<u8>> {
     read_until(path, |read, asked| read < asked)
 }
 
@@ -661,7 +661,7 @@ fn read_until(path: &CStr, is_end: fn(usize, usize) -> bool) -> Result<Vec<u8>> 
 }
 
 /// How long an extended attribute of a file is, links not followed (lgetxattr(2)).
-pub fn attribute_length(path: &CStr, name: &CStr) -> Result<usize> {
+pub(crate) fn attribute_length(path: &CStr, name: &CStr) -> Result<usize> {
     check(call!(
         libc::SYS_lgetxattr,
         path.as_ptr(),
@@ -673,14 +673,14 @@ pub fn attribute_length(path: &CStr, name: &CStr) -> Result<usize> {
 }
 
 /// An extended attribute of a file, links not followed (lgetxattr(2)); how long it is.
-pub fn attribute(path: &CStr, name: &CStr, value: &mut [u8]) -> Result<usize> {
+pub(crate) fn attribute(path: &CStr, name: &CStr, value: &mut [u8]) -> Result<usize> {
     check(call!(libc::SYS_lgetxattr, path.as_ptr(), name.as_ptr(), value.as_mut_ptr(), value.len()))
         .map(|length| length as usize)
 }
 
 /// Asks the allocator to take memory from the kernel in large pieces, so that a launch takes it
 /// once (mallopt(3)).
-pub fn take_memory_in_large_pieces() {
+pub(crate) fn take_memory_in_large_pieces() {
     // SAFETY: sets a number of the allocator.
     unsafe { libc::mallopt(libc::M_TOP_PAD, 1 << 20) };
 }
@@ -693,7 +693,7 @@ const SIGNAL_STACK_SIZE: usize = 32 << 10;
 /// Has this process end with `status` where memory or stack is out, instead of by SIGABRT, as the
 /// allocator ends it, or by SIGSEGV: a caller would take 128+n for the target's. Handlers go at
 /// exec.
-pub fn end_by_status<const STATUS: i32>() {
+pub(crate) fn end_by_status<const STATUS: i32>() {
     extern "C" fn end<const STATUS: i32>(signal: c_int) {
         let why: &[u8] = match signal {
             libc::SIGSEGV => {
@@ -723,12 +723,12 @@ pub fn end_by_status<const STATUS: i32>() {
 }
 
 /// write(2).
-pub fn write(fd: RawFd, bytes: &[u8]) -> Result<usize> {
+pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize> {
     check(call!(libc::SYS_write, fd, bytes.as_ptr(), bytes.len())).map(|count| count as usize)
 }
 
 /// write(2) until all is written.
-pub fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result {
+pub(crate) fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result {
     while !bytes.is_empty() {
         match write(fd, bytes) {
             Ok(0) => return Err(Errno(libc::EIO)),
@@ -741,53 +741,53 @@ pub fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result {
 }
 
 /// mkdirat(2).
-pub fn mkdirat(dir: RawFd, path: &CStr, mode: u32) -> Result {
+pub(crate) fn mkdirat(dir: RawFd, path: &CStr, mode: u32) -> Result {
     done(call!(libc::SYS_mkdirat, dir, path.as_ptr(), mode))
 }
 
 /// symlinkat(2).
-pub fn symlinkat(target: &CStr, dir: RawFd, path: &CStr) -> Result {
+pub(crate) fn symlinkat(target: &CStr, dir: RawFd, path: &CStr) -> Result {
     done(call!(libc::SYS_symlinkat, target.as_ptr(), dir, path.as_ptr()))
 }
 
 /// fchmod(2).
-pub fn fchmod(fd: RawFd, mode: u32) -> Result {
+pub(crate) fn fchmod(fd: RawFd, mode: u32) -> Result {
     done(call!(libc::SYS_fchmod, fd, mode))
 }
 
 /// dup3(2) onto a number, without close-on-exec.
-pub fn dup_onto(from: RawFd, to: RawFd) -> Result {
+pub(crate) fn dup_onto(from: RawFd, to: RawFd) -> Result {
     done(call!(libc::SYS_dup3, from, to, 0))
 }
 
 /// A copy with a number of at least `least`, close-on-exec.
-pub fn dup_above(from: RawFd, least: RawFd) -> Result<RawFd> {
+pub(crate) fn dup_above(from: RawFd, least: RawFd) -> Result<RawFd> {
     fd(call!(libc::SYS_fcntl, from, libc::F_DUPFD_CLOEXEC, least))
 }
 
 /// Whether a descriptor is close-on-exec.
-pub fn closes_on_exec(fd: RawFd) -> Result<bool> {
+pub(crate) fn closes_on_exec(fd: RawFd) -> Result<bool> {
     check(call!(libc::SYS_fcntl, fd, libc::F_GETFD, 0))
         .map(|flags| flags & c_long::from(libc::FD_CLOEXEC) != 0)
 }
 
 /// Takes close-on-exec off.
-pub fn keep_over_exec(fd: RawFd) -> Result {
+pub(crate) fn keep_over_exec(fd: RawFd) -> Result {
     done(call!(libc::SYS_fcntl, fd, libc::F_SETFD, 0))
 }
 
 /// close_range(2) with CLOSE_RANGE_CLOEXEC.
-pub fn close_on_exec_from(first: u32) -> Result {
+pub(crate) fn close_on_exec_from(first: u32) -> Result {
     done(call!(libc::SYS_close_range, first, u32::MAX, 4))
 }
 
 /// close_range(2).
-pub fn close_from_to(first: u32, last: u32) -> Result {
+pub(crate) fn close_from_to(first: u32, last: u32) -> Result {
     done(call!(libc::SYS_close_range, first, last, 0))
 }
 
 /// Closes every descriptor but these; a negative number is none.
-pub fn close_all_but(mut keep: [RawFd; 6]) -> Result {
+pub(crate) fn close_all_but(mut keep: [RawFd; 6]) -> Result {
     keep.sort_unstable();
     let mut next = 0;
     for fd in keep.into_iter().filter(|fd| *fd >= 0) {
@@ -801,32 +801,32 @@ pub fn close_all_but(mut keep: [RawFd; 6]) -> Result {
 }
 
 /// pipe2(2) with close-on-exec: read end, write end.
-pub fn pipe() -> Result<(RawFd, RawFd)> {
+pub(crate) fn pipe() -> Result<(RawFd, RawFd)> {
     let mut ends = [0; 2];
     done(call!(libc::SYS_pipe2, ends.as_mut_ptr(), libc::O_CLOEXEC))?;
     Ok((ends[0], ends[1]))
 }
 
 /// chdir(2).
-pub fn chdir(path: &CStr) -> Result {
+pub(crate) fn chdir(path: &CStr) -> Result {
     done(call!(libc::SYS_chdir, path.as_ptr()))
 }
 
 /// fchdir(2).
-pub fn fchdir(fd: RawFd) -> Result {
+pub(crate) fn fchdir(fd: RawFd) -> Result {
     done(call!(libc::SYS_fchdir, fd))
 }
 
 /// The first byte of getcwd(2): `/` for a directory below the root; `(unreachable)` begins
 /// otherwise (CVE-2024-21626 is such a case in runc).
-pub fn cwd_is_below_root() -> Result<bool> {
+pub(crate) fn cwd_is_below_root() -> Result<bool> {
     let mut buffer = [0u8; 4096];
     check(call!(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()))?;
     Ok(buffer[0] == b'/')
 }
 
 /// umask(2).
-pub fn umask(mask: u32) -> Result {
+pub(crate) fn umask(mask: u32) -> Result {
     // The kernel's never fails; that of a filter around the launcher may, and leaves the caller's
     // mask.
     done(call!(libc::SYS_umask, mask))
@@ -847,7 +847,7 @@ struct MountAttr {
 }
 
 /// `MS_REC | MS_PRIVATE` on `/`.
-pub fn make_private() -> Result {
+pub(crate) fn make_private() -> Result {
     done(call!(
         libc::SYS_mount,
         c"none".as_ptr(),
@@ -860,7 +860,7 @@ pub fn make_private() -> Result {
 
 /// open_tree(2) with OPEN_TREE_CLONE; a final symbolic link is not followed. An empty path means
 /// `dir` itself.
-pub fn open_tree(dir: RawFd, path: &CStr, recursive: bool) -> Result<RawFd> {
+pub(crate) fn open_tree(dir: RawFd, path: &CStr, recursive: bool) -> Result<RawFd> {
     let flags = OPEN_TREE_CLONE
         | libc::O_CLOEXEC
         | AT_NO_AUTOMOUNT
@@ -877,7 +877,7 @@ pub fn open_tree(dir: RawFd, path: &CStr, recursive: bool) -> Result<RawFd> {
 /// mount_setattr(2) on a mount and all below it, which also leave their peer groups: the clone of a
 /// shared mount is shared, so what the sandbox mounts on it would appear on the host, and what the
 /// host mounts would appear inside (mount_namespaces(7)).
-pub fn set_mount_attrs(fd: RawFd, attrs: u64) -> Result {
+pub(crate) fn set_mount_attrs(fd: RawFd, attrs: u64) -> Result {
     let attr = MountAttr { set: attrs, clear: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     done(call!(
         libc::SYS_mount_setattr,
@@ -890,7 +890,7 @@ pub fn set_mount_attrs(fd: RawFd, attrs: u64) -> Result {
 }
 
 /// mount_setattr(2) on one mount alone, by path.
-pub fn seal_mount(dir: RawFd, path: &CStr, attrs: u64) -> Result {
+pub(crate) fn seal_mount(dir: RawFd, path: &CStr, attrs: u64) -> Result {
     let attr = MountAttr { set: attrs, clear: 0, propagation: 0, userns_fd: 0 };
     done(call!(
         libc::SYS_mount_setattr,
@@ -903,7 +903,7 @@ pub fn seal_mount(dir: RawFd, path: &CStr, attrs: u64) -> Result {
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_IDMAP, on a detached mount and all below it.
-pub fn idmap_mount(fd: RawFd, userns: RawFd) -> Result {
+pub(crate) fn idmap_mount(fd: RawFd, userns: RawFd) -> Result {
     let attr = MountAttr { set: 0x0010_0000, clear: 0, propagation: 0, userns_fd: userns as u64 };
     done(call!(
         libc::SYS_mount_setattr,
@@ -917,23 +917,23 @@ pub fn idmap_mount(fd: RawFd, userns: RawFd) -> Result {
 
 /// move_mount(2) of a detached mount onto `path` below `dir`; an empty path means `dir` itself.
 /// Links are not followed.
-pub fn move_mount(mount: RawFd, dir: RawFd, path: &CStr) -> Result {
+pub(crate) fn move_mount(mount: RawFd, dir: RawFd, path: &CStr) -> Result {
     // MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
     done(call!(libc::SYS_move_mount, mount, c"".as_ptr(), dir, path.as_ptr(), 0x04 | 0x40))
 }
 
 /// fsopen(2).
-pub fn fsopen(kind: &CStr) -> Result<RawFd> {
+pub(crate) fn fsopen(kind: &CStr) -> Result<RawFd> {
     fd(call!(libc::SYS_fsopen, kind.as_ptr(), 1))
 }
 
 /// fsconfig(2), FSCONFIG_SET_STRING: the value is one value, whatever commas are in it.
-pub fn fsconfig_string(fs: RawFd, key: &CStr, value: &CStr) -> Result {
+pub(crate) fn fsconfig_string(fs: RawFd, key: &CStr, value: &CStr) -> Result {
     done(call!(libc::SYS_fsconfig, fs, 1, key.as_ptr(), value.as_ptr(), 0))
 }
 
 /// fsconfig(2), FSCONFIG_CMD_CREATE, then fsmount(2) with attributes.
-pub fn fsmount(fs: RawFd, attrs: u64) -> Result<RawFd> {
+pub(crate) fn fsmount(fs: RawFd, attrs: u64) -> Result<RawFd> {
     done(call!(
         libc::SYS_fsconfig,
         fs,
@@ -947,7 +947,7 @@ pub fn fsmount(fs: RawFd, attrs: u64) -> Result<RawFd> {
 
 /// fsconfig(2), the flag `ro` and FSCONFIG_CMD_RECONFIGURE: the file system itself becomes
 /// read-only, wherever it is mounted.
-pub fn reconfigure_read_only(fs: RawFd) -> Result {
+pub(crate) fn reconfigure_read_only(fs: RawFd) -> Result {
     done(call!(libc::SYS_fsconfig, fs, 0, c"ro".as_ptr(), std::ptr::null::<c_void>(), 0))?;
     done(call!(
         libc::SYS_fsconfig,
@@ -960,7 +960,7 @@ pub fn reconfigure_read_only(fs: RawFd) -> Result {
 }
 
 /// `pivot_root(".", ".")`, then the old root, which lies over the new one, is unmounted.
-pub fn pivot_here() -> Result {
+pub(crate) fn pivot_here() -> Result {
     done(call!(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
     done(call!(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH))
 }
@@ -968,25 +968,25 @@ pub fn pivot_here() -> Result {
 // ---- control groups ----
 
 /// rmdir(2).
-pub fn rmdir(path: &CStr) -> Result {
+pub(crate) fn rmdir(path: &CStr) -> Result {
     done(call!(libc::SYS_unlinkat, libc::AT_FDCWD, path.as_ptr(), libc::AT_REMOVEDIR))
 }
 
 /// flock(2), exclusive, at once or not at all. It ends with the last copy of the descriptor.
-pub fn lock(fd: RawFd) -> Result {
+pub(crate) fn lock(fd: RawFd) -> Result {
     done(call!(libc::SYS_flock, fd, libc::LOCK_EX | libc::LOCK_NB))
 }
 
 /// A lock of this process on a whole file (fcntl(2), advisory record locking): shared, as a
 /// directory can be opened for reading alone. It ends with the process, whoever inherits the
 /// descriptor, and with the first descriptor of the file that the process closes.
-pub fn lock_of_process(fd: RawFd) -> Result {
+pub(crate) fn lock_of_process(fd: RawFd) -> Result {
     let lock = whole_file(libc::F_RDLCK);
     done(call!(libc::SYS_fcntl, fd, libc::F_SETLK, &raw const lock))
 }
 
 /// Whether another process has such a lock.
-pub fn is_locked_by_process(fd: RawFd) -> Result<bool> {
+pub(crate) fn is_locked_by_process(fd: RawFd) -> Result<bool> {
     let mut lock = whole_file(libc::F_WRLCK);
     done(call!(libc::SYS_fcntl, fd, libc::F_GETLK, &raw mut lock))?;
     Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
@@ -1003,7 +1003,7 @@ fn whole_file(kind: c_int) -> libc::flock {
 }
 
 /// eventfd2(2).
-pub fn eventfd() -> Result<RawFd> {
+pub(crate) fn eventfd() -> Result<RawFd> {
     fd(call!(libc::SYS_eventfd2, 0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))
 }
 
@@ -1023,7 +1023,7 @@ struct BpfLoad {
 }
 
 /// bpf(2), BPF_PROG_LOAD of a BPF_PROG_TYPE_CGROUP_DEVICE.
-pub fn load_device_program(instructions: &[u64]) -> Result<RawFd> {
+pub(crate) fn load_device_program(instructions: &[u64]) -> Result<RawFd> {
     let attr = BpfLoad {
         kind: 15,
         length: instructions.len() as u32,
@@ -1040,19 +1040,19 @@ pub fn load_device_program(instructions: &[u64]) -> Result<RawFd> {
 
 /// bpf(2), BPF_PROG_ATTACH for BPF_CGROUP_DEVICE: it holds besides those of the groups above
 /// (BPF_F_ALLOW_MULTI).
-pub fn attach_device_program(group: RawFd, program: RawFd) -> Result {
+pub(crate) fn attach_device_program(group: RawFd, program: RawFd) -> Result {
     let attr: [u32; 4] = [group as u32, program as u32, 6, 2];
     done(call!(libc::SYS_bpf, 8, attr.as_ptr(), size_of_val(&attr)))
 }
 
 /// How many processors there are.
-pub fn processors() -> u64 {
+pub(crate) fn processors() -> u64 {
     // SAFETY: asks for a number.
     u64::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) }).unwrap_or(1).max(1)
 }
 
 /// CLOCK_BOOTTIME in hundredths of a second, as the start of a process is told (proc_pid_stat(5)).
-pub fn boot_ticks() -> Result<u64> {
+pub(crate) fn boot_ticks() -> Result<u64> {
     let mut time = [0i64; 2];
     done(call!(libc::SYS_clock_gettime, libc::CLOCK_BOOTTIME, time.as_mut_ptr()))?;
     Ok(time[0] as u64 * 100 + time[1] as u64 / 10_000_000)
@@ -1061,27 +1061,27 @@ pub fn boot_ticks() -> Result<u64> {
 // ---- privileges ----
 
 /// prctl(2) with integers.
-pub fn prctl(option: c_int, two: u64, three: u64) -> Result<i32> {
+pub(crate) fn prctl(option: c_int, two: u64, three: u64) -> Result<i32> {
     check(call!(libc::SYS_prctl, option, two, three, 0u64, 0u64)).map(|value| value as i32)
 }
 
 /// setgroups(2) for this thread.
-pub fn setgroups(groups: &[u32]) -> Result {
+pub(crate) fn setgroups(groups: &[u32]) -> Result {
     done(call!(libc::SYS_setgroups, groups.len(), groups.as_ptr()))
 }
 
 /// setresgid(2) for this thread.
-pub fn setresgid(id: u32) -> Result {
+pub(crate) fn setresgid(id: u32) -> Result {
     done(call!(libc::SYS_setresgid, id, id, id))
 }
 
 /// setresuid(2) for this thread.
-pub fn setresuid(id: u32) -> Result {
+pub(crate) fn setresuid(id: u32) -> Result {
     done(call!(libc::SYS_setresuid, id, id, id))
 }
 
 /// setfsgid(2) and setfsuid(2), read back, as they report no error.
-pub fn setfsids(user: u32, group: u32) -> Result {
+pub(crate) fn setfsids(user: u32, group: u32) -> Result {
     call!(libc::SYS_setfsgid, group);
     call!(libc::SYS_setfsuid, user);
     let now =
@@ -1090,7 +1090,7 @@ pub fn setfsids(user: u32, group: u32) -> Result {
 }
 
 /// getresuid(2) and getresgid(2): real, effective and saved ids of users, then of groups.
-pub fn ids() -> Result<[u32; 6]> {
+pub(crate) fn ids() -> Result<[u32; 6]> {
     let mut ids = [u32::MAX; 6];
     let [ruid, euid, suid, rgid, egid, sgid] = &mut ids;
     done(call!(libc::SYS_getresuid, &raw mut *ruid, &raw mut *euid, &raw mut *suid))?;
@@ -1100,7 +1100,7 @@ pub fn ids() -> Result<[u32; 6]> {
 
 /// Effective user and group id at this process's start: AT_EUID and AT_EGID of getauxval(3), which
 /// asks no kernel.
-pub fn ids_at_start() -> (u32, u32) {
+pub(crate) fn ids_at_start() -> (u32, u32) {
     // SAFETY: reads the auxiliary vector.
     unsafe { (libc::getauxval(libc::AT_EUID) as u32, libc::getauxval(libc::AT_EGID) as u32) }
 }
@@ -1113,7 +1113,7 @@ struct CapHeader {
 
 /// The three sets that capset(2) takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sets {
+pub(crate) struct Sets {
     /// Effective.
     pub effective: u64,
     /// Permitted.
@@ -1123,7 +1123,7 @@ pub struct Sets {
 }
 
 /// capset(2).
-pub fn capset(sets: Sets) -> Result {
+pub(crate) fn capset(sets: Sets) -> Result {
     let header = CapHeader { version: 0x2008_0522, pid: 0 };
     let half = |set: u64, high: bool| if high { (set >> 32) as u32 } else { set as u32 };
     let data = [false, true].map(|high| {
@@ -1133,7 +1133,7 @@ pub fn capset(sets: Sets) -> Result {
 }
 
 /// capget(2).
-pub fn capget() -> Result<Sets> {
+pub(crate) fn capget() -> Result<Sets> {
     let header = CapHeader { version: 0x2008_0522, pid: 0 };
     let mut data = [[0u32; 3]; 2];
     done(call!(libc::SYS_capget, &raw const header, data.as_mut_ptr()))?;
@@ -1142,60 +1142,60 @@ pub fn capget() -> Result<Sets> {
 }
 
 /// keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL).
-pub fn new_session_keyring() -> Result {
+pub(crate) fn new_session_keyring() -> Result {
     done(call!(libc::SYS_keyctl, 1, std::ptr::null::<c_char>()))
 }
 
 /// keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0), which changes nothing: whether the
 /// call is there to be made.
-pub fn session_keyring() -> Result {
+pub(crate) fn session_keyring() -> Result {
     done(call!(libc::SYS_keyctl, 0, -3, 0))
 }
 
 /// setpriority(PRIO_PROCESS, 0, value).
-pub fn set_nice(value: i32) -> Result {
+pub(crate) fn set_nice(value: i32) -> Result {
     done(call!(libc::SYS_setpriority, 0, 0, value))
 }
 
 /// ioprio_set(IOPRIO_WHO_PROCESS, 0, value).
-pub fn set_io_priority(value: u16) -> Result {
+pub(crate) fn set_io_priority(value: u16) -> Result {
     done(call!(libc::SYS_ioprio_set, 1, 0, c_long::from(value)))
 }
 
 /// sched_setscheduler(2) for this thread.
-pub fn set_scheduler(policy: i32, priority: i32) -> Result {
+pub(crate) fn set_scheduler(policy: i32, priority: i32) -> Result {
     done(call!(libc::SYS_sched_setscheduler, 0, policy, &raw const priority))
 }
 
 /// prlimit64(2) on this process: sets, and gives what was.
-pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result {
+pub(crate) fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result {
     let new = [soft, hard];
     done(call!(libc::SYS_prlimit64, 0, resource, new.as_ptr(), std::ptr::null_mut::<c_void>()))
 }
 
 /// prlimit64(2) on this process: soft and hard.
-pub fn get_rlimit(resource: u32) -> Result<(u64, u64)> {
+pub(crate) fn get_rlimit(resource: u32) -> Result<(u64, u64)> {
     let mut old = [0u64; 2];
     done(call!(libc::SYS_prlimit64, 0, resource, std::ptr::null::<c_void>(), old.as_mut_ptr()))?;
     Ok((old[0], old[1]))
 }
 
 /// personality(2) of a plain Linux process, without ADDR_NO_RANDOMIZE and the like.
-pub fn reset_personality() -> Result {
+pub(crate) fn reset_personality() -> Result {
     done(call!(libc::SYS_personality, 0u64))
 }
 
 // ---- Landlock and seccomp ----
 
 /// The Landlock ABI of the kernel (landlock(7)).
-pub fn landlock_abi() -> Result<u32> {
+pub(crate) fn landlock_abi() -> Result<u32> {
     check(call!(libc::SYS_landlock_create_ruleset, std::ptr::null::<c_void>(), 0usize, 1u32))
         .map(|abi| abi as u32)
 }
 
 /// landlock_create_ruleset(2): what is handled of files and of ports, and what is scoped. An older
 /// kernel knows a shorter struct.
-pub fn landlock_ruleset(files: u64, ports: u64, scoped: u64) -> Result<RawFd> {
+pub(crate) fn landlock_ruleset(files: u64, ports: u64, scoped: u64) -> Result<RawFd> {
     let ruleset = [files, ports, scoped];
     let size = match ruleset {
         [_, 0, 0] => 8usize,
@@ -1206,7 +1206,7 @@ pub fn landlock_ruleset(files: u64, ports: u64, scoped: u64) -> Result<RawFd> {
 }
 
 /// landlock_add_rule(2), LANDLOCK_RULE_PATH_BENEATH.
-pub fn landlock_allow(ruleset: RawFd, parent: RawFd, access: u64) -> Result {
+pub(crate) fn landlock_allow(ruleset: RawFd, parent: RawFd, access: u64) -> Result {
     #[repr(C, packed)]
     struct PathBeneath {
         allowed_access: u64,
@@ -1217,7 +1217,7 @@ pub fn landlock_allow(ruleset: RawFd, parent: RawFd, access: u64) -> Result {
 }
 
 /// landlock_add_rule(2), LANDLOCK_RULE_NET_PORT.
-pub fn landlock_allow_port(ruleset: RawFd, port: u16, access: u64) -> Result {
+pub(crate) fn landlock_allow_port(ruleset: RawFd, port: u16, access: u64) -> Result {
     let rule = [access, u64::from(port)];
     done(call!(libc::SYS_landlock_add_rule, ruleset, 2, rule.as_ptr(), 0u32))
 }
@@ -1225,7 +1225,7 @@ pub fn landlock_allow_port(ruleset: RawFd, port: u16, access: u64) -> Result {
 /// landlock_restrict_self(2). From ABI 7 on the kernel logs what is denied: not what this program
 /// tries before it executes another (LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF); with `audit`, what
 /// that one is (LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON).
-pub fn landlock_restrict(ruleset: RawFd, abi: u32, audit: bool) -> Result {
+pub(crate) fn landlock_restrict(ruleset: RawFd, abi: u32, audit: bool) -> Result {
     let flags = match abi {
         0..7 => 0u32,
         _ => 1 | if audit { 2 } else { 0 },
@@ -1274,7 +1274,7 @@ pub fn seccomp_filter(program: &Program) -> Result {
 /// The same with SECCOMP_FILTER_FLAG_NEW_LISTENER, whose descriptor is given, close-on-exec; and
 /// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV where the kernel has it (Linux 5.19): a signal then waits
 /// for the answer, and no call fails with EINTR for being asked about.
-pub fn seccomp_listener(program: &Program) -> Result<RawFd> {
+pub(crate) fn seccomp_listener(program: &Program) -> Result<RawFd> {
     let set = |flags: u32| {
         fd(call!(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, std::ptr::from_ref(program)))
     };
@@ -1286,7 +1286,7 @@ pub fn seccomp_listener(program: &Program) -> Result<RawFd> {
 
 /// A call that the kernel asks about: `struct seccomp_notif` (seccomp_unotify(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The question, for the answer.
     pub id: u64,
     /// The thread, as it is called in the reader's pid namespace; 0 where it is not seen there.
@@ -1302,7 +1302,7 @@ pub struct Asked {
 
 /// The next call that is asked about (SECCOMP_IOCTL_NOTIF_RECV); ENOENT where its process ended
 /// meanwhile.
-pub fn next_asked(listener: RawFd) -> Result<Asked> {
+pub(crate) fn next_asked(listener: RawFd) -> Result<Asked> {
     // The kernel wants zeroes. Ten words are the struct; more is room for that of a newer kernel.
     let mut notif = [0u64; 64];
     done(call!(libc::SYS_ioctl, listener, NOTIF_RECV, notif.as_mut_ptr()))?;
@@ -1321,35 +1321,35 @@ pub fn next_asked(listener: RawFd) -> Result<Asked> {
 /// Answers with an errno (SECCOMP_IOCTL_NOTIF_SEND); 0 is a call that did nothing and gave 0.
 /// SECCOMP_USER_NOTIF_FLAG_CONTINUE, by which the kernel would do the call after all, cannot be
 /// said.
-pub fn answer_errno(listener: RawFd, id: u64, errno: i32) -> Result {
+pub(crate) fn answer_errno(listener: RawFd, id: u64, errno: i32) -> Result {
     let answer = [id, 0u64, u64::from(errno.wrapping_neg() as u32)];
     done(call!(libc::SYS_ioctl, listener, NOTIF_SEND, answer.as_ptr()))
 }
 
 /// Whether a question still waits, and its thread's number means that thread
 /// (SECCOMP_IOCTL_NOTIF_ID_VALID).
-pub fn still_asks(listener: RawFd, id: u64) -> Result {
+pub(crate) fn still_asks(listener: RawFd, id: u64) -> Result {
     done(call!(libc::SYS_ioctl, listener, NOTIF_ID_VALID, &raw const id))
 }
 
 /// Has the asked and the asker change places on one processor (SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP,
 /// Linux 6.6).
-pub fn wake_in_turn(listener: RawFd) -> Result {
+pub(crate) fn wake_in_turn(listener: RawFd) -> Result {
     done(call!(libc::SYS_ioctl, listener, NOTIF_SET_FLAGS, 1u64))
 }
 
 /// SECCOMP_IOCTL_NOTIF_RECV.
-pub const NOTIF_RECV: u32 = 0xc050_2100;
+pub(crate) const NOTIF_RECV: u32 = 0xc050_2100;
 /// SECCOMP_IOCTL_NOTIF_SEND.
-pub const NOTIF_SEND: u32 = 0xc018_2101;
+pub(crate) const NOTIF_SEND: u32 = 0xc018_2101;
 /// SECCOMP_IOCTL_NOTIF_ID_VALID.
-pub const NOTIF_ID_VALID: u32 = 0x4008_2102;
+pub(crate) const NOTIF_ID_VALID: u32 = 0x4008_2102;
 /// SECCOMP_IOCTL_NOTIF_SET_FLAGS.
-pub const NOTIF_SET_FLAGS: u32 = 0x4008_2104;
+pub(crate) const NOTIF_SET_FLAGS: u32 = 0x4008_2104;
 
 /// What a listener or another descriptor waits with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waiting {
+pub(crate) enum Waiting {
     /// There is something to read.
     Something,
     /// There will be nothing any more.
@@ -1359,7 +1359,7 @@ pub enum Waiting {
 }
 
 /// ppoll(2) on one descriptor; no time: without end.
-pub fn wait_on(fd: RawFd, time_ms: Option<u32>) -> Result<Waiting> {
+pub(crate) fn wait_on(fd: RawFd, time_ms: Option<u32>) -> Result<Waiting> {
     let mut polled = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     let time = time_ms.map(|time| [i64::from(time / 1000), i64::from(time % 1000) * 1_000_000]);
     let pointer = time.as_ref().map_or(std::ptr::null(), |time| time.as_ptr());
@@ -1379,7 +1379,7 @@ pub fn wait_on(fd: RawFd, time_ms: Option<u32>) -> Result<Waiting> {
 }
 
 /// ppoll(2) until the other end of a pipe is closed, whatever there is to read.
-pub fn wait_for_hangup(fd: RawFd) -> Result {
+pub(crate) fn wait_for_hangup(fd: RawFd) -> Result {
     let mut polled = libc::pollfd { fd, events: 0, revents: 0 };
     done(call!(
         libc::SYS_ppoll,
@@ -1394,7 +1394,7 @@ pub fn wait_for_hangup(fd: RawFd) -> Result {
 /// seccomp(2) with a filter that allows everything: to see whether filters can be set here, and
 /// whether one can have a listener (SECCOMP_FILTER_FLAG_NEW_LISTENER), whose descriptor is given.
 /// Needs no_new_privs.
-pub fn seccomp_allow_all(listener: bool) -> Result<RawFd> {
+pub(crate) fn seccomp_allow_all(listener: bool) -> Result<RawFd> {
     #[repr(C)]
     struct Program {
         len: u16,
@@ -1413,15 +1413,15 @@ pub fn seccomp_allow_all(listener: bool) -> Result<RawFd> {
 // ---- signals, time, waiting ----
 
 /// A kernel signal set: signal n is bit n-1.
-pub type SignalSet = u64;
+pub(crate) type SignalSet = u64;
 
 /// The bit of a signal.
-pub const fn signal_bit(signal: i32) -> SignalSet {
+pub(crate) const fn signal_bit(signal: i32) -> SignalSet {
     1 << (signal - 1)
 }
 
 /// rt_sigprocmask(2), SIG_SETMASK: gives the mask that was.
-pub fn set_signal_mask(mask: SignalSet) -> Result<SignalSet> {
+pub(crate) fn set_signal_mask(mask: SignalSet) -> Result<SignalSet> {
     let mut old: SignalSet = 0;
     done(call!(
         libc::SYS_rt_sigprocmask,
@@ -1434,7 +1434,7 @@ pub fn set_signal_mask(mask: SignalSet) -> Result<SignalSet> {
 }
 
 /// rt_sigprocmask(2) that changes nothing: the mask that is.
-pub fn signal_mask() -> Result<SignalSet> {
+pub(crate) fn signal_mask() -> Result<SignalSet> {
     let mut mask: SignalSet = 0;
     let none = std::ptr::null::<SignalSet>();
     done(call!(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, none, &raw mut mask, 8usize))?;
@@ -1442,14 +1442,14 @@ pub fn signal_mask() -> Result<SignalSet> {
 }
 
 /// rt_sigpending(2): the blocked signals that wait.
-pub fn pending_signals() -> Result<SignalSet> {
+pub(crate) fn pending_signals() -> Result<SignalSet> {
     let mut pending: SignalSet = 0;
     done(call!(libc::SYS_rt_sigpending, &raw mut pending, 8usize))?;
     Ok(pending)
 }
 
 /// rt_sigaction(2), SIG_DFL.
-pub fn default_action(signal: i32) -> Result {
+pub(crate) fn default_action(signal: i32) -> Result {
     let action = [0u64; 4];
     done(call!(
         libc::SYS_rt_sigaction,
@@ -1461,7 +1461,7 @@ pub fn default_action(signal: i32) -> Result {
 }
 
 /// signalfd4(2), non-blocking.
-pub fn signalfd(mask: SignalSet) -> Result<RawFd> {
+pub(crate) fn signalfd(mask: SignalSet) -> Result<RawFd> {
     fd(call!(
         libc::SYS_signalfd4,
         -1,
@@ -1473,7 +1473,7 @@ pub fn signalfd(mask: SignalSet) -> Result<RawFd> {
 
 /// What a signalfd told of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signalled {
+pub(crate) struct Signalled {
     /// Which.
     pub signal: i32,
     /// `si_code`: positive when the kernel sent it.
@@ -1483,7 +1483,7 @@ pub struct Signalled {
 }
 
 /// The next signal of a signalfd, if there is one.
-pub fn next_signal(fd: RawFd) -> Result<Option<Signalled>> {
+pub(crate) fn next_signal(fd: RawFd) -> Result<Option<Signalled>> {
     let mut record = [0u8; 128];
     match read(fd, &mut record) {
         Ok(128) => {
@@ -1498,7 +1498,7 @@ pub fn next_signal(fd: RawFd) -> Result<Option<Signalled>> {
 }
 
 /// Waits until one of a few descriptors is ready; a negative descriptor never is. Gives which are.
-pub fn poll<const N: usize>(fds: [RawFd; N], timeout_ms: i32) -> Result<[bool; N]> {
+pub(crate) fn poll<const N: usize>(fds: [RawFd; N], timeout_ms: i32) -> Result<[bool; N]> {
     let mut polled = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     // SAFETY: `polled` is an array of so many.
     match check(unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, timeout_ms) }.into()) {
@@ -1509,20 +1509,20 @@ pub fn poll<const N: usize>(fds: [RawFd; N], timeout_ms: i32) -> Result<[bool; N
 }
 
 /// CLOCK_MONOTONIC in milliseconds, by the kernel's own count of this namespace.
-pub fn now_ms() -> Result<u64> {
+pub(crate) fn now_ms() -> Result<u64> {
     let mut time = [0i64; 2];
     done(call!(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC, time.as_mut_ptr()))?;
     Ok(time[0] as u64 * 1000 + time[1] as u64 / 1_000_000)
 }
 
 /// sysconf(3): bytes of a page of memory; 0 where it is not said.
-pub fn page_size() -> u64 {
+pub(crate) fn page_size() -> u64 {
     // SAFETY: no pointers.
     u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0)
 }
 
 /// sysinfo(2): bytes of memory.
-pub fn total_memory() -> Result<u64> {
+pub(crate) fn total_memory() -> Result<u64> {
     // SAFETY: all zeroes is a valid sysinfo.
     let mut info: libc::sysinfo = unsafe { std::mem::zeroed() };
     // SAFETY: `info` is valid for writes.
@@ -1533,31 +1533,31 @@ pub fn total_memory() -> Result<u64> {
 // ---- terminals ----
 
 /// setsid(2).
-pub fn setsid() -> Result {
+pub(crate) fn setsid() -> Result {
     done(call!(libc::SYS_setsid))
 }
 
 /// Whether a terminal is the controlling one of this process: TIOCGSID fails for any other with
 /// ENOTTY (ioctl_tty(2)).
-pub fn check_controlling(tty: RawFd) -> Result {
+pub(crate) fn check_controlling(tty: RawFd) -> Result {
     let mut session = 0i32;
     done(call!(libc::SYS_ioctl, tty, libc::TIOCGSID, &raw mut session))
 }
 
 /// setpgid(2).
-pub fn setpgid(pid: i32, group: i32) -> Result {
+pub(crate) fn setpgid(pid: i32, group: i32) -> Result {
     done(call!(libc::SYS_setpgid, pid, group))
 }
 
 /// The foreground process group of a terminal (tcgetpgrp(3)).
-pub fn foreground(tty: RawFd) -> Result<i32> {
+pub(crate) fn foreground(tty: RawFd) -> Result<i32> {
     let mut group: i32 = 0;
     done(call!(libc::SYS_ioctl, tty, libc::TIOCGPGRP, &raw mut group))?;
     Ok(group)
 }
 
 /// Makes a process group the terminal's foreground (tcsetpgrp(3)). SIGTTOU must be blocked.
-pub fn set_foreground(tty: RawFd, group: i32) -> Result {
+pub(crate) fn set_foreground(tty: RawFd, group: i32) -> Result {
     done(call!(libc::SYS_ioctl, tty, libc::TIOCSPGRP, &raw const group))
 }
 
@@ -1572,7 +1572,7 @@ static STRINGS: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 /// # Safety
 ///
 /// Both are arrays of strings that end in null, as the kernel made them (execve(2)).
-pub unsafe fn note_strings(argv: *const *const c_char, envp: *const *const c_char) {
+pub(crate) unsafe fn note_strings(argv: *const *const c_char, envp: *const *const c_char) {
     let mut bounds: Option<(usize, usize)> = None;
     for mut next in [argv, envp] {
         // SAFETY: the caller's word; null is where it ends.
@@ -1592,7 +1592,7 @@ pub unsafe fn note_strings(argv: *const *const c_char, envp: *const *const c_cha
 
 /// Takes note of them by /proc/self/stat (proc_pid_stat(5)), in a process whose `main` is another's;
 /// and gives how many threads it has.
-pub fn note_strings_of_stat() -> Result<usize> {
+pub(crate) fn note_strings_of_stat() -> Result<usize> {
     let mut text = [0; 1024];
     let fd = openat(libc::AT_FDCWD, c"/proc/self/stat", libc::O_RDONLY, 0)?;
     let length = read(fd, &mut text);
@@ -1613,7 +1613,7 @@ pub fn note_strings_of_stat() -> Result<usize> {
 /// Overwrites the strings that were taken note of, which `/proc/PID/cmdline` and `environ` show.
 ///
 /// Only for a process that never looks at its arguments or environment again: pid 1 of the sandbox.
-pub fn wipe_strings() {
+pub(crate) fn wipe_strings() {
     for range in STRINGS.chunks(2) {
         let [start, end] = [&range[0], &range[1]].map(|bound| bound.load(Ordering::Relaxed));
         if start != 0 && end > start {
@@ -1625,7 +1625,7 @@ pub fn wipe_strings() {
 }
 
 /// A descriptor that nobody else closes.
-pub fn owned(fd: RawFd) -> std::os::fd::OwnedFd {
+pub(crate) fn owned(fd: RawFd) -> std::os::fd::OwnedFd {
     use std::os::fd::FromRawFd;
     // SAFETY: callers hand over a descriptor that they have just been given by the kernel and keep
     // no copy of.
@@ -1633,27 +1633,27 @@ pub fn owned(fd: RawFd) -> std::os::fd::OwnedFd {
 }
 
 /// mknodat(2) of an empty regular file.
-pub fn mkfile(dir: RawFd, path: &CStr, mode: u32) -> Result {
+pub(crate) fn mkfile(dir: RawFd, path: &CStr, mode: u32) -> Result {
     done(call!(libc::SYS_mknodat, dir, path.as_ptr(), libc::S_IFREG | mode, 0u64))
 }
 
 /// getppid(2).
-pub fn getppid() -> i32 {
+pub(crate) fn getppid() -> i32 {
     call!(libc::SYS_getppid) as i32
 }
 
 /// TIOCSTI of a NUL (ioctl_tty(2)).
-pub fn push_input(fd: RawFd) -> Result {
+pub(crate) fn push_input(fd: RawFd) -> Result {
     done(call!(libc::SYS_ioctl, fd, libc::TIOCSTI, c"".as_ptr()))
 }
 
 /// getpgrp(2).
-pub fn getpgrp() -> i32 {
+pub(crate) fn getpgrp() -> i32 {
     call!(libc::SYS_getpgid, 0) as i32
 }
 
 /// tcgetattr(3).
-pub fn terminal_modes(fd: RawFd) -> Result<libc::termios> {
+pub(crate) fn terminal_modes(fd: RawFd) -> Result<libc::termios> {
     // SAFETY: all zeroes is a valid termios.
     let mut modes: libc::termios = unsafe { std::mem::zeroed() };
     // SAFETY: `modes` is valid for writes.
@@ -1663,54 +1663,54 @@ pub fn terminal_modes(fd: RawFd) -> Result<libc::termios> {
 
 /// tcsetattr(3), at once: on a serial line whose other end holds it up, waiting for what was
 /// written may last for ever.
-pub fn set_terminal_modes(fd: RawFd, modes: &libc::termios) -> Result {
+pub(crate) fn set_terminal_modes(fd: RawFd, modes: &libc::termios) -> Result {
     // SAFETY: `modes` is valid for reads.
     done(unsafe { libc::tcsetattr(fd, libc::TCSANOW, modes) }.into())
 }
 
 /// TIOCGWINSZ: rows, columns, and both in pixels.
-pub fn terminal_size(fd: RawFd) -> Result<[u16; 4]> {
+pub(crate) fn terminal_size(fd: RawFd) -> Result<[u16; 4]> {
     let mut size = [0u16; 4];
     done(call!(libc::SYS_ioctl, fd, libc::TIOCGWINSZ, size.as_mut_ptr()))?;
     Ok(size)
 }
 
 /// TIOCSWINSZ.
-pub fn set_terminal_size(fd: RawFd, size: [u16; 4]) -> Result {
+pub(crate) fn set_terminal_size(fd: RawFd, size: [u16; 4]) -> Result {
     done(call!(libc::SYS_ioctl, fd, libc::TIOCSWINSZ, size.as_ptr()))
 }
 
 /// TCXONC with TCOON: output goes on that TCOOFF has held up; no key of the terminal lifts that.
-pub fn resume_output(fd: RawFd) -> Result {
+pub(crate) fn resume_output(fd: RawFd) -> Result {
     done(call!(libc::SYS_ioctl, fd, libc::TCXONC, libc::TCOON))
 }
 
 /// TIOCGETD: the number of the terminal's line discipline.
-pub fn line_discipline(fd: RawFd) -> Result<i32> {
+pub(crate) fn line_discipline(fd: RawFd) -> Result<i32> {
     let mut number: i32 = 0;
     done(call!(libc::SYS_ioctl, fd, libc::TIOCGETD, &raw mut number))?;
     Ok(number)
 }
 
 /// TIOCSETD.
-pub fn set_line_discipline(fd: RawFd, number: i32) -> Result {
+pub(crate) fn set_line_discipline(fd: RawFd, number: i32) -> Result {
     done(call!(libc::SYS_ioctl, fd, libc::TIOCSETD, &raw const number))
 }
 
 /// TIOCGEXCL: whether nobody else may open the terminal.
-pub fn is_exclusive(fd: RawFd) -> Result<bool> {
+pub(crate) fn is_exclusive(fd: RawFd) -> Result<bool> {
     let mut exclusive: i32 = 0;
     done(call!(libc::SYS_ioctl, fd, libc::TIOCGEXCL, &raw mut exclusive))?;
     Ok(exclusive != 0)
 }
 
 /// TIOCNXCL.
-pub fn end_exclusive(fd: RawFd) -> Result {
+pub(crate) fn end_exclusive(fd: RawFd) -> Result {
     done(call!(libc::SYS_ioctl, fd, libc::TIOCNXCL, 0))
 }
 
 /// Whether the kernel gave this process privilege at exec: AT_SECURE of getauxval(3).
-pub fn is_privileged() -> bool {
+pub(crate) fn is_privileged() -> bool {
     // SAFETY: reads the auxiliary vector.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }

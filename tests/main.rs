@@ -6,7 +6,7 @@
 //! once (its working directory, its environment, its signals), and what a test finds on the machine
 //! may be another's: `support` says how to look at one's own.
 
-#![allow(missing_docs, reason = "a test binary")]
+#![allow(missing_docs, unreachable_pub, reason = "a test binary")]
 
 // What they share: the launcher as root and as an ordinary user, and what may not be left behind.
 mod support;

@@ -8,7 +8,7 @@ use crate::step::Op;
 use crate::text::problem::{Note, Problems, escape};
 
 /// Says all that is wrong with the profile on this machine, and what looks like a mistake.
-pub fn check(checked: Checked) -> u8 {
+pub(super) fn check(checked: Checked) -> u8 {
     let format = checked.shown.format;
     let mut warnings = Problems::default();
     match prepare_and_lint(checked.shown.given.into(), &mut warnings) {

@@ -11,7 +11,7 @@ use crate::text::problem::escape;
 use clap::{Arg, Command};
 
 /// Prints the script for a shell.
-pub fn completions(shell: Shell) -> u8 {
+pub(super) fn completions(shell: Shell) -> u8 {
     print_line(
         match shell {
             Shell::Bash => include_str!("completions/stockade.bash"),
@@ -25,7 +25,7 @@ pub fn completions(shell: Shell) -> u8 {
 
 /// Prints what fits after the words of a command line, of which the last is begun: a line each,
 /// with its explanation after a tab. `:files` and `:programs` are for the shell to look up.
-pub fn complete(words: &[String]) -> u8 {
+pub(super) fn complete(words: &[String]) -> u8 {
     let (begun, before) =
         words.split_last().map_or(("", &[][..]), |(begun, before)| (begun.as_str(), before));
     // bash makes three words of `--format=json`.

@@ -9,7 +9,7 @@ use crate::text::source::Sources;
 
 /// What is done.
 #[derive(Debug, Clone, Copy)]
-pub enum Deed {
+pub(super) enum Deed {
     /// All its processes stand still.
     Freeze,
     /// They go on.
@@ -29,7 +29,7 @@ impl Deed {
 }
 
 /// Does it to each; one that fails does not keep the others from it.
-pub fn control(deed: Deed, running: Running) -> u8 {
+pub(super) fn control(deed: Deed, running: Running) -> u8 {
     let mut problems = Problems::default();
     match registry() {
         Ok(registry) => running

@@ -22,7 +22,7 @@ use serde::Serialize;
 const MOST_SOUGHT: usize = 32;
 
 /// Tells of all, on standard error.
-pub fn report(denials: &Denials, request: &Request, planned: &Planned) {
+pub(super) fn report(denials: &Denials, request: &Request, planned: &Planned) {
     let mut kinds: Vec<&Denial> = denials.kinds.iter().collect();
     // Programs do without what seems to be absent, so that comes last.
     kinds.sort_by_key(|denial| judge(denial, &planned.plan) == Verdict::Errno(libc::ENOSYS));
@@ -47,7 +47,7 @@ pub fn report(denials: &Denials, request: &Request, planned: &Planned) {
 
 /// One kind, for programs.
 #[derive(Debug, Serialize)]
-pub struct Denied {
+pub(super) struct Denied {
     /// The call, with its arguments where they decide.
     call: String,
     /// The name that the process has given itself.
@@ -61,7 +61,7 @@ pub struct Denied {
 }
 
 /// All of them, for programs.
-pub fn records(denials: &Denials, plan: &Plan) -> Vec<Denied> {
+pub(super) fn records(denials: &Denials, plan: &Plan) -> Vec<Denied> {
     let record = |denial: &Denial| Denied {
         call: call(denial, &plan.filter),
         process: String::from_utf8_lossy(denial.who.name()).into_owned(),
@@ -77,13 +77,13 @@ pub fn records(denials: &Denials, plan: &Plan) -> Vec<Denied> {
 }
 
 /// One kind at once, without the line that permits it.
-pub fn tell(denial: &Denial, plan: &Plan) {
+pub(super) fn tell(denial: &Denial, plan: &Plan) {
     let first = Denial { count: 1, ..*denial };
     warn(&format!("stockade: {}\n", head(&first, plan)));
 }
 
 /// What the filter makes of it.
-pub fn judge(denial: &Denial, plan: &Plan) -> Verdict {
+pub(super) fn judge(denial: &Denial, plan: &Plan) -> Verdict {
     plan.filter.judge_seen(denial.architecture, denial.number, &denial.arguments)
 }
 

@@ -17,7 +17,7 @@ const LESS: u8 = 1;
 const NOT_FOUND: u8 = 127;
 
 /// Examines the machine, or a profile on it.
-pub fn doctor(examined: Examined) -> u8 {
+pub(super) fn doctor(examined: Examined) -> u8 {
     let format = examined.format;
     match examined.given() {
         Some(given) => profile(given, format),

@@ -11,7 +11,7 @@ use std::io::IsTerminal;
 const WIDTH: usize = 80;
 
 /// Explains each code that is named, or lists them all.
-pub fn explain(explained: Explained) -> u8 {
+pub(super) fn explain(explained: Explained) -> u8 {
     let mut found = vec![];
     for name in &explained.codes {
         match find(name) {

@@ -12,7 +12,7 @@ use crate::text::source::{Place, Sources, Span};
 use serde::Serialize;
 
 /// Shows the layers.
-pub fn layers(shown: Shown) -> u8 {
+pub(super) fn layers(shown: Shown) -> u8 {
     let mut sources = Sources::default();
     let loaded = match Given::from(shown.given).request() {
         Ok(request) => load_layers(&request, &Caller::current(), &mut sources),

@@ -8,7 +8,7 @@ use crate::cli::{Cli, Manual};
 use clap::{Arg, Command};
 
 /// Prints a manual page for man(1).
-pub fn man(manual: Manual) -> u8 {
+pub(super) fn man(manual: Manual) -> u8 {
     let page = match manual {
         Manual::Command => command_page(),
         Manual::Language => reference::page(),

@@ -13,7 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 
 /// Writes it, never over a file that is there. A bare name goes where names are looked up, so that
 /// `stockade run NAME` finds it.
-pub fn new(new: New) -> u8 {
+pub(super) fn new(new: New) -> u8 {
     match write(&new, &Caller::current()) {
         Ok(said) => {
             print_line(&said);

@@ -4,7 +4,7 @@
 //! Texts hold one mark, backticks round what is typed.
 
 /// A piece of a page.
-pub enum Block {
+pub(super) enum Block {
     /// A heading; 1 is the page's own sections.
     Heading(u8, String),
     /// A paragraph.
@@ -17,23 +17,23 @@ pub enum Block {
 
 impl Block {
     /// A paragraph.
-    pub fn text(text: impl Into<String>) -> Block {
+    pub(super) fn text(text: impl Into<String>) -> Block {
         Block::Text(text.into())
     }
 
     /// A heading.
-    pub fn heading(level: u8, text: impl Into<String>) -> Block {
+    pub(super) fn heading(level: u8, text: impl Into<String>) -> Block {
         Block::Heading(level, text.into())
     }
 
     /// An item.
-    pub fn item(depth: u8, term: impl Into<String>, words: impl Into<String>) -> Block {
+    pub(super) fn item(depth: u8, term: impl Into<String>, words: impl Into<String>) -> Block {
         Block::Item(depth, term.into(), words.into())
     }
 }
 
 /// A page with what heads it.
-pub struct Page {
+pub(super) struct Page {
     /// Its name, such as `stockade.toml`.
     pub name: &'static str,
     /// The section of the manual.
@@ -45,7 +45,7 @@ pub struct Page {
 }
 
 /// The page as Markdown.
-pub fn markdown(page: &Page) -> String {
+pub(super) fn markdown(page: &Page) -> String {
     let mut out = format!("# {}\n\n{}.\n", page.name, page.what);
     let mut in_list = false;
     for block in &page.blocks {
@@ -77,7 +77,7 @@ pub fn markdown(page: &Page) -> String {
 }
 
 /// The page for man(1).
-pub fn roff(page: &Page) -> String {
+pub(super) fn roff(page: &Page) -> String {
     let mut out = String::new();
     let title = page.name.to_ascii_uppercase();
     line(

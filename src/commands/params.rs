@@ -10,7 +10,7 @@ use crate::text::source::{Place, Sources};
 use serde::Serialize;
 
 /// Lists them.
-pub fn params(asked: Parametrised) -> u8 {
+pub(super) fn params(asked: Parametrised) -> u8 {
     let mut sources = Sources::default();
     let declared = match asked.flags.of(&asked.profile).request() {
         Ok(request) => load_params(&request, &Caller::current(), &mut sources),

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const TRIES: u32 = 16;
 
 /// Where it goes.
-pub enum Place {
+pub(super) enum Place {
     /// To what is open, after what is in it.
     Open(File),
     /// Into this file, in the place of what is in it: in its directory nothing can be made, or
@@ -30,7 +30,7 @@ impl Place {
     /// (`/dev/stderr`, `/dev/fd/3`, `/proc/self/fd/3`), and those that lie in `/` and `/var`
     /// themselves (`/var/run`), which no target is granted for writing. Not all below `/dev`:
     /// `/dev/shm` is everybody's.
-    pub fn find(path: &Path) -> io::Result<Place> {
+    pub(super) fn find(path: &Path) -> io::Result<Place> {
         let open = |flags: i32, path: &Path| {
             OpenOptions::new().write(true).custom_flags(flags | libc::O_NOCTTY).open(path)
         };
@@ -78,7 +78,7 @@ impl Place {
     }
 
     /// Writes the text there, and nothing else is in it.
-    pub fn put(self, text: &[u8]) -> io::Result<()> {
+    pub(super) fn put(self, text: &[u8]) -> io::Result<()> {
         match self {
             Place::Open(mut file) => file.write_all(text),
             Place::Whole(mut file) => {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Shows the plan.
-pub fn plan(planning: Planning) -> u8 {
+pub(super) fn plan(planning: Planning) -> u8 {
     let format = planning.shown.format;
     let mut warnings = Problems::default();
     match prepare_and_lint(planning.shown.given.into(), &mut warnings) {

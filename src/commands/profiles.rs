@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
 /// Does one of them.
-pub fn profiles(profiles: Profiles) -> u8 {
+pub(super) fn profiles(profiles: Profiles) -> u8 {
     match profiles.what {
         None => list(profiles.format),
         Some(ProfilesCommand::Show { name }) => show(&name),

@@ -10,7 +10,7 @@ use crate::text::source::Sources;
 use serde::Serialize;
 
 /// Lists them.
-pub fn ps(listing: Listing) -> u8 {
+pub(super) fn ps(listing: Listing) -> u8 {
     let live = match registry() {
         Ok(registry) => registry.map_or(vec![], |registry| registry.list()),
         Err(problem) => {

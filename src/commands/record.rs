@@ -15,14 +15,14 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Where the record goes.
-pub struct Sink {
+pub(super) struct Sink {
     place: Option<Place>,
     stats: bool,
 }
 
 impl Sink {
     /// Finds the place, so that what cannot be written is known before the target runs.
-    pub fn open(
+    pub(super) fn open(
         report: Option<&Path>,
         report_fd: Option<i32>,
         stats: bool,
@@ -45,13 +45,13 @@ impl Sink {
     }
 
     /// Whether anybody reads a record.
-    pub fn is_wanted(&self) -> bool {
+    pub(super) fn is_wanted(&self) -> bool {
         self.stats || self.place.is_some()
     }
 
     /// Writes the record; gives the status of the run, or ours where the report could not be
     /// written.
-    pub fn put(self, record: &Record, status: u8) -> u8 {
+    pub(super) fn put(self, record: &Record, status: u8) -> u8 {
         if self.stats {
             warn(&record.text());
         }
@@ -85,7 +85,7 @@ fn given(fd: i32) -> Result<File, String> {
 /// The record.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Record {
+pub(super) struct Record {
     /// The version of this record.
     report: u32,
     /// What ended the run.
@@ -134,7 +134,7 @@ enum Cause {
 
 impl Record {
     /// Of a run that came to its end.
-    pub fn ended(ended: &Ended, plan: &Plan, skipped: Vec<String>) -> Record {
+    pub(super) fn ended(ended: &Ended, plan: &Plan, skipped: Vec<String>) -> Record {
         let (cause, signal) = match ended.outcome {
             Outcome::Exited(_) => (Cause::Exit, None),
             Outcome::Killed(signal) => (Cause::Signal, Some(signal)),
@@ -168,7 +168,7 @@ impl Record {
     }
 
     /// Of one that did not begin.
-    pub fn failed(status: u8, problems: Vec<String>, skipped: Vec<String>) -> Record {
+    pub(super) fn failed(status: u8, problems: Vec<String>, skipped: Vec<String>) -> Record {
         let account = Account { limits_hit: BTreeSet::new(), ..Account::default() };
         Record {
             report: 1,

@@ -7,13 +7,13 @@ use crate::language::shape::{KeyShape, Named, Need, Shape, Shaped, Table, Word, 
 use crate::profile::{Profile, VARIABLES};
 
 /// Prints the reference as Markdown.
-pub fn reference() -> u8 {
+pub(super) fn reference() -> u8 {
     print_line(markdown(&page()).trim_end());
     0
 }
 
 /// The page.
-pub fn page() -> Page {
+pub(super) fn page() -> Page {
     let mut blocks = vec![
         Block::heading(1, "Description"),
         Block::text(

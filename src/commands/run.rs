@@ -14,7 +14,7 @@ use crate::text::problem::Problem;
 use crate::text::source::Span;
 
 /// Runs the profile; the status is the target's own, or stockade's.
-pub fn run(runs: Runs) -> u8 {
+pub(super) fn run(runs: Runs) -> u8 {
     let Runs { report, report_fd, stats, explain: when, given } = runs;
     let prepared = plan(given);
     // Descriptors that the caller passes are looked at before the report's takes a number.

@@ -11,7 +11,7 @@ use crate::profile::Profile;
 use std::collections::BTreeMap;
 
 /// Prints the schema.
-pub fn schema() -> u8 {
+pub(super) fn schema() -> u8 {
     let profile = Profile::shape();
     let mut json = Json::default();
     json.open('{');

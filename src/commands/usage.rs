@@ -10,7 +10,7 @@ use std::ffi::OsString;
 
 /// Says what is wrong with the words of the command line. Help and the version, which clap takes
 /// for errors too, are no failure.
-pub fn refuse(error: &clap::Error, words: &[OsString]) -> u8 {
+pub(super) fn refuse(error: &clap::Error, words: &[OsString]) -> u8 {
     if !error.use_stderr() {
         print_line(narrow(&error.to_string()).trim_end());
         return 0;

@@ -14,7 +14,7 @@ use crate::profile::{Request, rewritten};
 use crate::text::problem::Problem;
 
 /// Answers every question.
-pub fn why(mut asking: Asking) -> u8 {
+pub(super) fn why(mut asking: Asking) -> u8 {
     let format = asking.shown.format;
     let questions = asking.shown.given.take_words();
     let stood = read(&questions)
@@ -124,7 +124,7 @@ fn stand(mut request: Request) -> Result<(Request, Planned), Failed> {
 }
 
 /// What a line does for a denied call.
-pub enum Permits {
+pub(super) enum Permits {
     /// The call succeeds as it is.
     AsItIs(Line),
     /// The filter lets it through; what the kernel does cannot be told from what is seen of it.
@@ -137,7 +137,7 @@ pub enum Permits {
 
 /// The line that permits a call as the kernel told of it, where there is one: by the filter, and by
 /// all that the kernel asks besides.
-pub fn line_for(
+pub(super) fn line_for(
     query: &Query,
     (architecture, number, arguments): (u32, u32, &[u64; 6]),
     request: &Request,

@@ -1,18 +1,18 @@
 //! What is known of the machine: plain data, so that a test can invent a machine. [`crate::probe`]
 //! reads it, once, before anything is planned.
 
-pub mod bounds;
-pub mod caller;
-pub mod globs;
-pub mod groups;
-pub mod inside;
-pub mod keys;
-pub mod mounted;
-pub mod privileged;
-pub mod programs;
-pub mod streams;
-pub mod systemd;
-pub mod trail;
+pub(crate) mod bounds;
+pub(crate) mod caller;
+pub(crate) mod globs;
+pub(crate) mod groups;
+pub(crate) mod inside;
+pub(crate) mod keys;
+pub(crate) mod mounted;
+pub(crate) mod privileged;
+pub(crate) mod programs;
+pub(crate) mod streams;
+pub(crate) mod systemd;
+pub(crate) mod trail;
 
 use crate::kernel::name::Inode;
 use crate::text::problem::Problem;

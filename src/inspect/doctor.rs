@@ -2,14 +2,14 @@
 //! ([`read`], [`tries`]), lines are judged of them ([`judge`], pure); the reasons and their fixes
 //! come from [`crate::launch::cause`]. Nothing that it does outlives it.
 
-pub mod facts;
-pub mod judge;
+pub(crate) mod facts;
+pub(crate) mod judge;
 mod packages;
 mod read;
-pub mod table;
+pub(crate) mod table;
 mod tries;
 
-pub use facts::Facts;
+pub(crate) use facts::Facts;
 
 use crate::launch::cause::Fix;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use serde::Serialize;
 /// How well the machine does a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub(crate) enum State {
     /// All of it.
     Ok,
     /// A part of it.
@@ -28,7 +28,7 @@ pub enum State {
 
 impl State {
     /// The word for it.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             State::Ok => "ok",
             State::Limited => "limited",
@@ -39,7 +39,7 @@ impl State {
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// What it is about.
     pub name: &'static str,
     /// How well.
@@ -54,7 +54,7 @@ pub struct Line {
 
 /// A line as programs read it; the fix is the bare command.
 #[derive(Debug, Serialize)]
-pub struct Record<'a> {
+pub(crate) struct Record<'a> {
     name: &'a str,
     state: State,
     value: &'a str,
@@ -64,12 +64,12 @@ pub struct Record<'a> {
 
 impl Line {
     /// All is well.
-    pub fn ok(name: &'static str, value: impl Into<String>) -> Line {
+    pub(crate) fn ok(name: &'static str, value: impl Into<String>) -> Line {
         Line { name, state: State::Ok, value: value.into(), lost: None, fix: None }
     }
 
     /// Something is lost.
-    pub fn less(
+    pub(crate) fn less(
         name: &'static str,
         state: State,
         value: impl Into<String>,
@@ -79,17 +79,17 @@ impl Line {
     }
 
     /// What mends it.
-    pub fn fix(self, fix: Fix) -> Line {
+    pub(crate) fn fix(self, fix: Fix) -> Line {
         Line { fix: Some(fix), ..self }
     }
 
     /// What mends it, if anything is known to.
-    pub fn fix_maybe(self, fix: Option<Fix>) -> Line {
+    pub(crate) fn fix_maybe(self, fix: Option<Fix>) -> Line {
         Line { fix: fix.or(self.fix), ..self }
     }
 
     /// For programs.
-    pub fn record(&self) -> Record<'_> {
+    pub(crate) fn record(&self) -> Record<'_> {
         let fix = self.fix.as_ref().map(Fix::text);
         Record {
             name: self.name,

@@ -6,7 +6,7 @@
 //! bugs of the kernel are no part of it. It changes nothing.
 
 mod files;
-pub mod keys;
+pub(crate) mod keys;
 
 use crate::host::Host;
 use crate::inspect::walls::World;
@@ -148,7 +148,7 @@ impl Exposure {
 }
 
 /// Tenths as people write them.
-pub fn tenths(tenths: u32) -> String {
+pub(crate) fn tenths(tenths: u32) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 

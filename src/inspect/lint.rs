@@ -22,7 +22,8 @@ use crate::text::problem::{Problem, Problems};
 use crate::text::source::{Sources, Span};
 use std::collections::BTreeMap;
 
-pub use mounts::{REPOSITORY, RUN_LATER, granted, looked_into, wanted, within};
+pub(crate) use mounts::{REPOSITORY, granted, within};
+pub use mounts::{RUN_LATER, looked_into, wanted};
 
 /// What a lint looks at.
 struct Scene<'a> {
@@ -72,7 +73,7 @@ pub fn lint(profile: &Profile, host: &Host) -> Problems {
 
 /// The same, for the profile's author: that lines of a built-in one add nothing is not the author's
 /// doing. Where an entry of the author's makes them needless, that is said once, at that entry.
-pub fn lint_of_own_lines(profile: &Profile, host: &Host, sources: &Sources) -> Problems {
+pub(crate) fn lint_of_own_lines(profile: &Profile, host: &Host, sources: &Sources) -> Problems {
     let is_builtin = |at: Span| {
         sources
             .source(at)

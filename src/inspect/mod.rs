@@ -1,7 +1,7 @@
 //! Reads profiles, machines and plans, and changes nothing.
 
-pub mod doctor;
-pub mod exposure;
-pub mod lint;
-pub mod view;
-pub mod walls;
+pub(crate) mod doctor;
+pub(crate) mod exposure;
+pub(crate) mod lint;
+pub(crate) mod view;
+pub(crate) mod walls;

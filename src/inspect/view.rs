@@ -4,11 +4,11 @@
 //! It draws what [`crate::inspect::walls`] and [`crate::inspect::exposure`] say, and finds out
 //! nothing by itself.
 
-pub mod answer;
-pub mod plan;
-pub mod steps;
-pub mod tree;
-pub mod walls;
+pub(crate) mod answer;
+pub(crate) mod plan;
+pub(crate) mod steps;
+pub(crate) mod tree;
+pub(crate) mod walls;
 
 use crate::text::problem::{Note, escape};
 use crate::text::source::{Place, Sources, Span};
@@ -54,7 +54,7 @@ impl Paint {
 }
 
 /// A text for one line: hostile characters are made visible, and so are newline and tab.
-pub fn flat(text: &str) -> String {
+pub(crate) fn flat(text: &str) -> String {
     escape(text)
 }
 
@@ -68,7 +68,7 @@ const CUT: &str = "…";
 
 /// A text in at most `most` columns: what is too long loses its middle, visibly. The whole is in
 /// `--steps` and in JSON.
-pub fn shorten(text: &str, most: usize) -> String {
+pub(crate) fn shorten(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.into();
     }
@@ -91,7 +91,7 @@ pub fn shorten(text: &str, most: usize) -> String {
 
 /// Words in lines of at most 80 columns, each after the first with an indent. A word that is too
 /// long loses its middle.
-pub fn wrap(first: &str, text: &str, indent: usize) -> String {
+pub(crate) fn wrap(first: &str, text: &str, indent: usize) -> String {
     let mut out = first.to_owned();
     let mut column = width(first);
     let mut fresh = true;
@@ -115,7 +115,7 @@ pub fn wrap(first: &str, text: &str, indent: usize) -> String {
 }
 
 /// File and line of a span, or that no line asked for it.
-pub fn place_words(at: Span, sources: &Sources) -> String {
+pub(crate) fn place_words(at: Span, sources: &Sources) -> String {
     sources.place(at).map_or_else(
         || "by default".into(),
         |Place { file, line, .. }| flat(&format!("{file}:{line}")),
@@ -123,7 +123,7 @@ pub fn place_words(at: Span, sources: &Sources) -> String {
 }
 
 /// The whole line of a span, without blanks around it.
-pub fn line_of(at: Span, sources: &Sources) -> Option<String> {
+pub(crate) fn line_of(at: Span, sources: &Sources) -> Option<String> {
     let source = sources.source(at)?;
     let start = (at.start - source.base) as usize;
     let before = source.text.get(..start)?;
@@ -133,7 +133,7 @@ pub fn line_of(at: Span, sources: &Sources) -> Option<String> {
 }
 
 /// A note with its place, as one line.
-pub fn note_line(note: &Note, sources: &Sources) -> String {
+pub(crate) fn note_line(note: &Note, sources: &Sources) -> String {
     let place = sources.place(note.at).map_or(String::new(), |place| format!("{place}: "));
     escape(&format!("{place}{}", note.text))
 }

@@ -4,14 +4,14 @@
 //! It decides nothing and acts on nothing. [`crate::inspect::view`] draws it,
 //! [`crate::inspect::exposure`] weighs it, [`why`] answers questions about it.
 
-pub mod behind;
-pub mod change;
-pub mod facts;
+pub(crate) mod behind;
+pub(crate) mod change;
+pub(crate) mod facts;
 mod kernel;
 mod near;
-pub mod path;
-pub mod query;
-pub mod why;
+pub(crate) mod path;
+pub(crate) mod query;
+pub(crate) mod why;
 
 use crate::kernel::attrs::Attrs;
 use crate::kernel::capability::{Capability, CapabilitySet};
@@ -431,6 +431,6 @@ fn rule(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
 }
 
 /// The tail of a path below an entry's.
-pub fn tail<'p>(path: &'p str, over: &str) -> &'p str {
+pub(crate) fn tail<'p>(path: &'p str, over: &str) -> &'p str {
     below(path, over).unwrap_or("")
 }

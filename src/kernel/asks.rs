@@ -273,7 +273,7 @@ pub const ASKS: &[Ask] = &[
 ];
 
 /// What the kernel asks for a call.
-pub fn of(name: &str) -> Option<&'static Ask> {
+pub(crate) fn of(name: &str) -> Option<&'static Ask> {
     ASKS.iter().find(|ask| ask.calls.contains(&name))
 }
 

@@ -97,4 +97,4 @@ impl Serialize for CapabilitySet {
 
 /// The highest capability of every kernel that stockade runs on (CAP_CHECKPOINT_RESTORE, Linux
 /// 5.9).
-pub const LAST_SURE: u8 = 40;
+pub(crate) const LAST_SURE: u8 = 40;

@@ -1,13 +1,13 @@
 //! Words of the kernel, with their numbers and names. No policy, and nothing is asked of a machine
 //! here.
 
-pub mod asks;
-pub mod attrs;
-pub mod capability;
-pub mod controller;
-pub mod device;
-pub mod name;
-pub mod namespace;
-pub mod proc;
-pub mod rights;
-pub mod syscalls;
+pub(crate) mod asks;
+pub(crate) mod attrs;
+pub(crate) mod capability;
+pub(crate) mod controller;
+pub(crate) mod device;
+pub(crate) mod name;
+pub(crate) mod namespace;
+pub(crate) mod proc;
+pub(crate) mod rights;
+pub(crate) mod syscalls;

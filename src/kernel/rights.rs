@@ -9,7 +9,7 @@ use std::fmt;
 pub struct Rights(pub u64);
 
 /// The rights of a list.
-pub const fn bits(rights: &[AccessFs]) -> Rights {
+pub(crate) const fn bits(rights: &[AccessFs]) -> Rights {
     let (mut all, mut index) = (0, 0);
     while index < rights.len() {
         all |= rights[index] as u64;
@@ -115,7 +115,7 @@ impl Serialize for Rights {
 }
 
 /// What a use of ports is called.
-pub fn port_words(access: u64) -> &'static str {
+pub(crate) fn port_words(access: u64) -> &'static str {
     const USES: [(AccessNet, &str); 4] = [
         (AccessNet::BindTcp, "bind TCP"),
         (AccessNet::ConnectTcp, "connect to TCP"),

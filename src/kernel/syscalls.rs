@@ -5,19 +5,19 @@
 
 mod allowed;
 mod compat;
-pub mod constants;
-pub mod groups;
+pub(crate) mod constants;
+pub(crate) mod groups;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use allowed::{ABSENT, ALLOWED, MODES, NESTED, OPENS};
-pub use compat::{BUNDLES, ONLY_X86, OTHER_ARGUMENTS};
-pub use table::TABLE;
+pub(crate) use allowed::{ABSENT, ALLOWED, MODES, NESTED, OPENS};
+pub(crate) use compat::{BUNDLES, ONLY_X86, OTHER_ARGUMENTS};
+pub(crate) use table::TABLE;
 
 /// One system call.
 #[derive(Debug, Clone, Copy)]
-pub struct Call {
+pub(crate) struct Call {
     /// Its name.
     pub name: &'static str,
     numbers: [u16; 4],
@@ -32,7 +32,7 @@ const fn row(name: &'static str, numbers: [u16; 4], arguments: &'static str) -> 
 }
 
 /// More than every number of every architecture (x32 goes furthest, to 547).
-pub const NUMBERS: usize = 560;
+pub(crate) const NUMBERS: usize = 560;
 
 /// A table of system calls that a program may call by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +47,7 @@ pub enum Abi {
 
 /// What of an argument the kernel reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
+pub(crate) enum Read {
     /// 16 bits: `umode_t`.
     Half,
     /// 32 bits: `int`, `unsigned int`, `pid_t`, and where the kernel cuts a `long` itself.
@@ -135,7 +135,7 @@ pub fn known() -> impl Iterator<Item = (u32, &'static str)> {
 
 /// The calls that a kind of namespace opens where `namespaces.nested` lists it, but for those that
 /// name the kind themselves.
-pub fn opened_by(kind: &str) -> &'static [&'static str] {
+pub(crate) fn opened_by(kind: &str) -> &'static [&'static str] {
     NESTED.iter().find(|(known, _)| *known == kind).map_or(&[], |(_, calls)| calls)
 }
 
@@ -150,24 +150,24 @@ pub fn number(name: &str) -> Option<u32> {
 }
 
 /// The name as it stands in the tables, if any architecture has it.
-pub fn known_name(name: &str) -> Option<&'static str> {
+pub(crate) fn known_name(name: &str) -> Option<&'static str> {
     find(name)
         .map(|index| TABLE[index].name)
         .or_else(|| ONLY_X86.iter().find(|(known, ..)| *known == name).map(|(name, ..)| *name))
 }
 
 /// The name of every call of every architecture.
-pub fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|call| call.name).chain(ONLY_X86.iter().map(|(name, ..)| *name))
 }
 
 /// The call of x86_64 that an x86 call does the same as; itself, for all others.
-pub fn counterpart(name: &'static str) -> &'static str {
+pub(crate) fn counterpart(name: &'static str) -> &'static str {
     ONLY_X86.iter().find(|(known, ..)| *known == name).and_then(|(.., same)| *same).unwrap_or(name)
 }
 
 /// What the kernel reads of an argument, or `None` where the call has no such argument.
-pub fn reads(name: &str, argument: u8) -> Option<Read> {
+pub(crate) fn reads(name: &str, argument: u8) -> Option<Read> {
     let letters = find(counterpart(known_name(name)?)).map(|index| TABLE[index].arguments)?;
     match letters.as_bytes().get(usize::from(argument))? {
         b'h' => Some(Read::Half),

@@ -28,7 +28,7 @@ const SIGNALS: &[(&str, &str)] = &[
 
 /// How to write what is meant by the part of a value that is wrong; `key` is the value's own, where
 /// it has one.
-pub fn meant(
+pub(super) fn meant(
     node: &Node<'_>,
     wrong: Range<usize>,
     key: Option<&str>,

@@ -1,7 +1,7 @@
 //! How a section of a profile is declared and read. It knows no domain.
 
-pub mod layers;
+pub(crate) mod layers;
 mod meant;
-pub mod section;
-pub mod shape;
-pub mod value;
+pub(crate) mod section;
+pub(crate) mod shape;
+pub(crate) mod value;

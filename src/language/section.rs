@@ -19,11 +19,11 @@ use toml::{
 };
 
 /// A value of the document, with its span in the common offset space.
-pub type Node<'i> = Spanned<DeValue<'i>>;
+pub(crate) type Node<'i> = Spanned<DeValue<'i>>;
 
 /// A field of a section: reads one value of one layer, and lies over the same field of a weaker
 /// layer.
-pub trait Field: Default + Shaped {
+pub(crate) trait Field: Default + Shaped {
     /// Reads the value of the key.
     fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems);
     /// Merges a stronger layer over this one.
@@ -115,7 +115,7 @@ macro_rules! section {
 pub(crate) use section;
 
 /// The entries of a table in the order of the text, or a problem where it is something else.
-pub fn table<'i>(
+pub(crate) fn table<'i>(
     key: &At<String>,
     node: Node<'i>,
     problems: &mut Problems,
@@ -138,7 +138,12 @@ pub fn table<'i>(
 }
 
 /// The problem of a key that the section does not have.
-pub fn unknown_key(name: &At<String>, section: &str, keys: &[KeyDoc], later: &[&str]) -> Problem {
+pub(crate) fn unknown_key(
+    name: &At<String>,
+    section: &str,
+    keys: &[KeyDoc],
+    later: &[&str],
+) -> Problem {
     let of = if section.is_empty() { String::new() } else { format!(" of [{section}]") };
     if later.contains(&name.value.as_str()) {
         return Problem::new(
@@ -163,7 +168,11 @@ pub fn unknown_key(name: &At<String>, section: &str, keys: &[KeyDoc], later: &[&
 }
 
 /// Deserializes the value of a key; the error becomes a problem at its own span.
-pub fn parse<T: DeserializeOwned>(key: &str, node: Node<'_>, problems: &mut Problems) -> Option<T> {
+pub(crate) fn parse<T: DeserializeOwned>(
+    key: &str,
+    node: Node<'_>,
+    problems: &mut Problems,
+) -> Option<T> {
     parse_part(key, Some(key), node, problems)
 }
 
@@ -549,7 +558,7 @@ fn withdraw(had: &Names, withdrawn: Vec<At<String>>, problems: &mut Problems) ->
 }
 
 /// The problem of a withdrawal of what no weaker layer sets.
-pub fn nothing_to_withdraw<'a>(
+pub(crate) fn nothing_to_withdraw<'a>(
     name: &str,
     at: Span,
     set: impl Iterator<Item = &'a str>,

@@ -233,12 +233,12 @@ pub fn flat(doc: &str) -> String {
 }
 
 /// The same without the marks of code, for a reader that shows text as it is.
-pub fn plain(doc: &str) -> String {
+pub(crate) fn plain(doc: &str) -> String {
     flat(doc).replace('`', "")
 }
 
 /// The place of a key of a [`table!`]: an `Option` may stay empty.
-pub trait Slot: Sized {
+pub(crate) trait Slot: Sized {
     /// What is read.
     type Value: DeserializeOwned;
     /// What becomes of what was read; `None` where it is missing.
@@ -280,14 +280,14 @@ fn key_name(field: &str) -> String {
 
 /// Why a table without a key is none.
 #[inline(never)]
-pub fn missing_key(field: &str) -> String {
+pub(crate) fn missing_key(field: &str) -> String {
     let name = key_name(field);
     format!("the key `{name}` is missing")
 }
 
 /// Reads a key: which of these fields it is. A key that is none is an error at its own place, so it
 /// is read by a seed.
-pub struct Fields<'f>(pub &'f [&'f str]);
+pub(crate) struct Fields<'f>(pub &'f [&'f str]);
 
 impl<'de> DeserializeSeed<'de> for Fields<'_> {
     type Value = usize;

@@ -55,7 +55,9 @@ impl<T: Written> Visitor<'_> for WrittenVisitor<T> {
 }
 
 /// Deserializes a [`Written`] type.
-pub fn deserialize<'de, T: Written, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(crate) fn deserialize<'de, T: Written, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     deserializer.deserialize_any(WrittenVisitor(PhantomData))
 }
 
@@ -76,8 +78,10 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[allow(unreachable_pub, reason = "some are reached from outside")]
         pub enum $name { $($(#[doc = $variant_doc])+ $variant),+ }
 
+        #[allow(unreachable_pub, reason = "as above")]
         impl $name {
             /// Every word.
             pub const WORDS: &'static [&'static str] = &[$($word),+];
@@ -289,11 +293,11 @@ impl std::ops::Deref for AbsolutePath {
 }
 
 /// An absolute path without `..`, as a regular expression.
-pub const PATH_FORM: &str = r"^(/(?!\.\.(/|$))[^/]*)+$";
+pub(crate) const PATH_FORM: &str = r"^(/(?!\.\.(/|$))[^/]*)+$";
 
 /// `true`, where `false` would say nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OnlyTrue;
+pub(crate) struct OnlyTrue;
 
 impl Shaped for OnlyTrue {
     fn shape() -> Shape {
@@ -361,7 +365,7 @@ const SHELL_WORDS: &[(&str, &str)] = &[
 
 /// Why a path that does not begin at the root is none, and how to write the one that is meant. No
 /// spelling that is offered is wider than the text: `.` is the working directory, never `/`.
-pub fn relative(text: &str) -> String {
+pub(crate) fn relative(text: &str) -> String {
     let word = text.split('/').next().unwrap_or_default();
     if let Some((_, variable)) = SHELL_WORDS.iter().find(|(known, _)| *known == word) {
         let meant = quoted(&format!("{variable}{}", &text[word.len()..]));
@@ -403,7 +407,7 @@ pub fn parent(path: &str) -> &str {
 }
 
 /// `tail` below `base`, where `tail` begins with `/` or is empty.
-pub fn join(base: &str, tail: &str) -> String {
+pub(crate) fn join(base: &str, tail: &str) -> String {
     match (base, tail) {
         ("/", "") => "/".into(),
         ("/", tail) => tail.into(),
@@ -421,7 +425,7 @@ pub fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
 
 /// A basic string of TOML: what TOML has no plain spelling for, and what would drive the reader's
 /// terminal, is escaped as TOML does it.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -443,7 +447,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// A text as TOML has it, with nothing in it that would be put in as a variable.
-pub fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     quoted(&text.replace("${", "$${"))
 }
 

@@ -19,14 +19,14 @@ use std::os::fd::RawFd;
 /// Its ends: the socket that the listener comes through, and the pipe that it tells the launcher
 /// by.
 #[derive(Debug, Clone, Copy)]
-pub struct Ends {
+pub(super) struct Ends {
     pub socket: RawFd,
     pub records: RawFd,
 }
 
 /// Becomes that process. `ids` are the target's outside, where root starts the sandbox: it must be
 /// able to end the target.
-pub fn run(filter: &Filter, ids: Option<(u32, u32)>, ends: Ends) -> ! {
+pub(super) fn run(filter: &Filter, ids: Option<(u32, u32)>, ends: Ends) -> ! {
     // All memory is taken before: its filter has no call to ask for more, nor to give any back.
     let (mut letter, kinds) = (Letter::empty(), Vec::with_capacity(MOST));
     let walled = wall(ids, ends);

@@ -9,7 +9,7 @@ use crate::text::source::Span;
 use std::os::fd::RawFd;
 
 /// This process before a launch. Dropped, it is as it was.
-pub struct Process {
+pub(crate) struct Process {
     pid: i32,
     signals: SignalSet,
     dumpable: i32,
@@ -18,7 +18,7 @@ pub struct Process {
 }
 
 /// Who called, where that may decide what this process's privilege is used for.
-pub fn caller() -> Result<Caller, Box<Problem>> {
+pub(crate) fn caller() -> Result<Caller, Box<Problem>> {
     if sys::is_privileged() {
         return Err(cannot("this process is set-id or has file capabilities"));
     }
@@ -36,7 +36,7 @@ fn cannot(why: &str) -> Box<Problem> {
 
 impl Process {
     /// Looks at what a launch will change.
-    pub fn look() -> Result<Process, Failure> {
+    pub(crate) fn look() -> Result<Process, Failure> {
         let failed = |Errno(errno)| own("look at this process", Errno(errno));
         // Pid 1 of the sandbox is a copy of this process, and its words are the target's to see.
         let threads = sys::note_strings_of_stat().map_err(failed)?;

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// What stands in the way, as far as files tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Barriers {
+pub(crate) struct Barriers {
     /// There is no /proc to look at.
     pub no_proc: bool,
     /// Whether the caller has CAP_SYS_ADMIN, which most of the switches do not touch.
@@ -30,7 +30,7 @@ pub struct Barriers {
 
 /// What mends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fix {
+pub(crate) enum Fix {
     /// A command for root's shell.
     Root(String),
     /// No command does it: what to do instead.
@@ -39,7 +39,7 @@ pub enum Fix {
 
 impl Fix {
     /// What to paste, or to do.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Fix::Root(text) | Fix::Words(text) => text,
         }
@@ -57,7 +57,7 @@ impl fmt::Display for Fix {
 
 /// One reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
+pub(crate) struct Cause {
     /// What is so.
     pub says: String,
     /// What mends it.
@@ -132,11 +132,11 @@ fn filtered() -> Cause {
 
 /// What works where no namespace can be made: Landlock alone, which grants the network and the
 /// names of the host.
-pub const WITHOUT_NAMESPACES: &str = "stockade run landlock -- make test";
+pub(crate) const WITHOUT_NAMESPACES: &str = "stockade run landlock -- make test";
 
 impl Barriers {
     /// Looks at the machine.
-    pub fn read() -> Barriers {
+    pub(crate) fn read() -> Barriers {
         let status = text("/proc/self/status");
         let field =
             |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
@@ -161,17 +161,17 @@ impl Barriers {
     }
 
     /// Whether the limit of this kind is 0.
-    pub fn forbids(&self, kind: Kind) -> bool {
+    pub(crate) fn forbids(&self, kind: Kind) -> bool {
         self.forbidden.contains(&limit_file(kind))
     }
 
     /// What forbids user namespaces here.
-    pub fn user_namespaces(&self) -> Option<Cause> {
+    pub(crate) fn user_namespaces(&self) -> Option<Cause> {
         USER_NAMESPACES.iter().find(|(holds, _)| holds(self)).map(|(_, says)| says(self))
     }
 
     /// Why clone3(2) gave this error for new namespaces of these kinds.
-    pub fn of_clone(&self, kinds: &[Kind], errno: i32) -> Option<Cause> {
+    pub(crate) fn of_clone(&self, kinds: &[Kind], errno: i32) -> Option<Cause> {
         let words = |says: &str, fix: &str| Some(cause(says, Fix::Words(fix.into())));
         match errno {
             libc::ENOSPC | libc::EUSERS => match kinds.iter().find(|kind| self.forbids(**kind)) {
@@ -229,7 +229,7 @@ const UNMASKED: &str = "podman and docker: --security-opt systempaths=unconfined
 
 /// A new proc is refused where something is mounted over the one that is seen (mount_too_revealing
 /// of fs/namespace.c).
-pub fn masked_proc(only_processes: bool) -> Cause {
+pub(crate) fn masked_proc(only_processes: bool) -> Cause {
     let less = if only_processes {
         ""
     } else {
@@ -242,7 +242,7 @@ pub fn masked_proc(only_processes: bool) -> Cause {
 }
 
 /// A new sysfs is refused likewise.
-pub fn masked_sysfs() -> Cause {
+pub(crate) fn masked_sysfs() -> Cause {
     let fix = Fix::Words(format!("leave sysfs out, or run the container unmasked ({UNMASKED})"));
     cause(
         "a new sysfs needs a network namespace of the sandbox's own, and an unmasked /sys outside",
@@ -252,7 +252,7 @@ pub fn masked_sysfs() -> Cause {
 
 /// The limit that keeps the target from user namespaces of its own is a file that containers mount
 /// read-only.
-pub fn read_only_proc_sys() -> Cause {
+pub(crate) fn read_only_proc_sys() -> Cause {
     let fix = "a unit: ProtectKernelTunables=no; or let the filter keep them alone: optional = \
                [\"namespaces.nested\"]";
     cause(
@@ -262,19 +262,19 @@ pub fn read_only_proc_sys() -> Cause {
 }
 
 /// pivot_root(2) wants a root that is a mount point, and not the initial one.
-pub fn no_pivot() -> Cause {
+pub(crate) fn no_pivot() -> Cause {
     let fix = Fix::Words("start stockade from a real root".into());
     cause("stockade's root is not a mount point (a chroot, or an initramfs)", fix)
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_IDMAP is a matter of the file system.
-pub fn no_idmap() -> Cause {
+pub(crate) fn no_idmap() -> Cause {
     let fix = Fix::Words("identity.host = true, or access = \"ro\"".into());
     cause("its file system, or one mounted below it, has no idmapped mounts on this kernel", fix)
 }
 
 /// The same, where CAP_SYS_ADMIN is not over the file system.
-pub fn foreign_idmap() -> Cause {
+pub(crate) fn foreign_idmap() -> Cause {
     cause(
         "root of a container cannot map owners",
         Fix::Words("identity.host = true, or access = \"ro\"".into()),
@@ -284,7 +284,7 @@ pub fn foreign_idmap() -> Cause {
 /// The ids behind a target that root starts are of no user (`identity.host-ids`): a rootless
 /// container's root does not have them, and a root without the capabilities for ids may not map
 /// them (user_namespaces(7)).
-pub fn no_further_ids(effective: u64, is_first: bool) -> Cause {
+pub(crate) fn no_further_ids(effective: u64, is_first: bool) -> Cause {
     let lacks: Vec<&str> =
         OF_IDS.iter().filter(|(_, bit)| effective & bit == 0).map(|(name, _)| *name).collect();
     if !lacks.is_empty() {
@@ -319,17 +319,17 @@ const OF_IDS: &[(&str, u64)] = &[("CAP_SETGID", 1 << 6), ("CAP_SETUID", 1 << 7)]
 
 /// The inode of the user namespace that the kernel begins with (PROC_USER_INIT_INO of
 /// linux/proc_ns.h).
-pub const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+pub(crate) const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 /// Whether this process is in the first user namespace.
-pub fn is_in_first_user_namespace() -> bool {
+pub(crate) fn is_in_first_user_namespace() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self/ns/user")
         .is_ok_and(|namespace| namespace.ino() == FIRST_USER_NAMESPACE)
 }
 
 /// A hard limit can be raised by root alone (getrlimit(2)).
-pub fn hard_limit() -> Cause {
+pub(crate) fn hard_limit() -> Cause {
     let fix = Fix::Words(
         "ask for less in [rlimits], or start stockade where the hard limit is higher (ulimit -H, a \
          unit's Limit lines)"

@@ -6,7 +6,7 @@
 //! remove one; its setters cost twice, its `apply` loses failures, and its readers of accounts
 //! panic on texts that they do not know.
 
-pub mod account;
+pub(super) mod account;
 mod dbus;
 mod devices;
 mod io;
@@ -23,11 +23,11 @@ use crate::launch::registry;
 use crate::step::{Folder, Op, Slot, Step};
 use crate::sys::{self, Errno};
 use crate::text::problem::{Note, errno_words};
-pub use account::Account;
-pub use remove::{freezer_of, thaw_all};
+pub(crate) use account::Account;
+pub(super) use remove::{freezer_of, thaw_all};
 use std::os::fd::RawFd;
 use std::time::Instant;
-pub use sweep::bury;
+pub(super) use sweep::bury;
 
 /// How the name of every group of a launcher begins; its process id and the time of its making
 /// follow.
@@ -37,7 +37,7 @@ const ASIDE: &str = "-launcher";
 
 /// All groups of one launch.
 #[derive(Debug)]
-pub struct Groups {
+pub(super) struct Groups {
     /// When the launch began.
     pub begun: Instant,
     /// The name of all of them: by it what belongs together is found again. Empty before the first.
@@ -74,7 +74,7 @@ struct Aside {
 
 /// Why a step failed.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Wrong {
+pub(super) enum Wrong {
     /// The kernel says so.
     Errno(Errno),
     /// The file says something else than what was written.
@@ -91,7 +91,7 @@ impl From<Errno> for Wrong {
 
 impl Wrong {
     /// The reason in words.
-    pub fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         match self {
             Wrong::Errno(Errno(errno)) => errno_words(*errno),
             Wrong::Reads(text) => format!("the kernel made {text} of it"),
@@ -108,7 +108,7 @@ const NAMES: u32 = 16;
 
 impl Groups {
     /// No group yet.
-    pub fn new() -> Groups {
+    pub(super) fn new() -> Groups {
         Groups {
             begun: Instant::now(),
             name: String::new(),
@@ -121,7 +121,7 @@ impl Groups {
     }
 
     /// Whether an operation is one of the groups'.
-    pub fn is_of_the_groups(op: &Op) -> bool {
+    pub(super) fn is_of_the_groups(op: &Op) -> bool {
         matches!(
             op,
             Op::Scope { .. }
@@ -137,7 +137,7 @@ impl Groups {
 
     /// Does one step of the launcher's. What may fall does so where the kernel has no such thing,
     /// and by no other error.
-    pub fn apply_step(&mut self, step: &Step, prepared: &mut Prepared) -> Result {
+    pub(super) fn apply_step(&mut self, step: &Step, prepared: &mut Prepared) -> Result {
         match (self.apply(&step.op, prepared), &step.op) {
             (
                 Err(wrong @ Wrong::Errno(Errno(libc::EOPNOTSUPP | libc::ENOENT | libc::ENODEV))),
@@ -193,7 +193,7 @@ impl Groups {
     }
 
     /// All of them, for who asks while they are there.
-    pub fn entries(&self) -> Vec<registry::Group> {
+    pub(super) fn entries(&self) -> Vec<registry::Group> {
         let version = |made: &Made| if made.version == Version::V1 { 1 } else { 2 };
         self.made
             .iter()
@@ -202,12 +202,12 @@ impl Groups {
     }
 
     /// The group of version 2 that the child begins in.
-    pub fn to_clone_into(&self) -> Option<RawFd> {
+    pub(super) fn to_clone_into(&self) -> Option<RawFd> {
         self.made.iter().find(|made| made.version == Version::V2).map(|made| made.dir)
     }
 
     /// Removes what dead launchers left in these directories.
-    pub fn sweep(&self, folders: &[Name]) {
+    pub(super) fn sweep(&self, folders: &[Name]) {
         let paths: Vec<&str> = self
             .made
             .iter()
@@ -281,7 +281,7 @@ impl Groups {
     }
 
     /// Does an operation that moves the launcher itself.
-    pub fn move_launcher(&mut self, op: &Op) -> Result {
+    pub(super) fn move_launcher(&mut self, op: &Op) -> Result {
         match op {
             Op::Scope { socket, route } => {
                 self.scope = Some(scope::enter(socket.text(), *route, &self.name()?)?);

@@ -32,7 +32,7 @@ struct Start<'a> {
 struct Stop(Message);
 
 /// Pid 1: builds the world, starts the target, and looks after it.
-pub fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
+pub(super) fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
     let report = pipes.report.1;
     let result = build(plan, prepared, pipes);
     if let Err(Stop(message)) = result {
@@ -175,7 +175,7 @@ fn execute(plan: &Plan, prepared: &mut Prepared) -> Message {
 }
 
 /// Does one operation.
-pub fn apply(op: &Op, prepared: &mut Prepared) -> Result {
+pub(super) fn apply(op: &Op, prepared: &mut Prepared) -> Result {
     match op {
         Op::JoinNamespace { kind, path } => {
             // What is no namespace is refused by setns(2); a FIFO would wait for a writer before

@@ -17,7 +17,7 @@ use std::os::fd::AsRawFd;
 const TEXT_LIMIT: u64 = 16 << 20;
 
 /// All of a content; the line is that which asks for it.
-pub fn read(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
     let file = match content {
         Content::Text(text) | Content::Secret(text) => return Ok(text.clone()),
         Content::File(path) => {

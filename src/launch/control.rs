@@ -19,7 +19,7 @@ const AGAIN: u32 = 200;
 
 /// Why a command could not do it.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Denied {
+pub(crate) enum Denied {
     /// The sandbox has no control group that can be frozen.
     NoGroup,
     /// It did not come to be in time.
@@ -40,7 +40,7 @@ impl From<Errno> for Denied {
 
 /// What it uses; `None` where no group accounts for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Bytes of memory.
     pub memory: Option<u64>,
     /// Microseconds of processors.
@@ -69,7 +69,7 @@ fn is_of_groups(path: &str) -> bool {
 }
 
 /// Ends and removes what a dead launcher's sandbox left, wherever its groups are.
-pub fn bury(entry: &Entry) {
+pub(crate) fn bury(entry: &Entry) {
     let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (_, path) in groups(entry) {
         by_name.entry(path.rsplit('/').next().unwrap_or("").to_owned()).or_default().push(path);
@@ -78,7 +78,7 @@ pub fn bury(entry: &Entry) {
 }
 
 /// Reads what its groups tell.
-pub fn usage(entry: &Entry) -> Usage {
+pub(crate) fn usage(entry: &Entry) -> Usage {
     let groups = groups(entry);
     let text = |file: &str| {
         groups.iter().find_map(|(_, path)| std::fs::read_to_string(format!("{path}/{file}")).ok())
@@ -97,7 +97,7 @@ pub fn usage(entry: &Entry) -> Usage {
 }
 
 /// Stops every process of it, and waits until all stand.
-pub fn freeze(live: &Live) -> Result<(), Denied> {
+pub(crate) fn freeze(live: &Live) -> Result<(), Denied> {
     let groups = groups(&live.entry);
     let freezer = freezer_of(&groups).ok_or(Denied::NoGroup)?;
     alive(live)?;
@@ -120,7 +120,7 @@ pub fn freeze(live: &Live) -> Result<(), Denied> {
 }
 
 /// Lets it go on.
-pub fn go_on(live: &Live) -> Result<(), Denied> {
+pub(crate) fn go_on(live: &Live) -> Result<(), Denied> {
     let groups = groups(&live.entry);
     freezer_of(&groups).ok_or(Denied::NoGroup)?;
     alive(live)?;
@@ -129,7 +129,7 @@ pub fn go_on(live: &Live) -> Result<(), Denied> {
 }
 
 /// Has its launcher end all of it, and waits until that has put all away.
-pub fn kill(live: &Live) -> Result<(), Denied> {
+pub(crate) fn kill(live: &Live) -> Result<(), Denied> {
     let launcher = sys::open_pidfd(live.entry.launcher)?;
     // While its lock is held, the number is the launcher's.
     let asked = if live.still_lives() {

@@ -10,7 +10,7 @@ use std::os::fd::RawFd;
 /// A kind of denied call: the same call with the same arguments, as far as they decide, by
 /// processes of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Denial {
+pub(crate) struct Denial {
     /// AUDIT_ARCH_* of the call.
     pub architecture: u32,
     /// Its number there.
@@ -27,7 +27,7 @@ pub struct Denial {
 
 /// A process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Who {
+pub(crate) struct Who {
     /// The kernel's name of it, filled up with zeroes; empty where it is not known.
     pub name: [u8; 16],
     /// Its number in its own pid namespace; 0 where it is not known.
@@ -38,7 +38,7 @@ pub struct Who {
 
 /// What follows a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
+pub(crate) enum Then {
     /// The call failed with the policy's errno.
     Failed,
     /// The process was ended, as the policy has it.
@@ -49,19 +49,19 @@ pub enum Then {
 
 impl Who {
     /// Nothing is known but the number.
-    pub fn unknown(outside: u32) -> Who {
+    pub(crate) fn unknown(outside: u32) -> Who {
         Who { name: [0; 16], inside: 0, outside }
     }
 
     /// The name, less the zeroes.
-    pub fn name(&self) -> &[u8] {
+    pub(crate) fn name(&self) -> &[u8] {
         self.name.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 }
 
 /// All that was denied in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Denials {
+pub(crate) struct Denials {
     /// Each kind, in the order of the first of it.
     pub kinds: Vec<Denial>,
     /// Calls of kinds beyond [`MOST`].
@@ -79,11 +79,11 @@ impl Default for Denials {
 }
 
 /// How many kinds are kept.
-pub const MOST: usize = 128;
+pub(super) const MOST: usize = 128;
 
 /// What the process that answers tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Record {
+pub(crate) enum Record {
     /// It is behind its walls, or this stopped it.
     Walled(Result<(), Errno>),
     /// A kind of denial, by its place in the list.
@@ -111,12 +111,12 @@ impl Then {
 
 impl Record {
     /// Sends it. It is shorter than PIPE_BUF, so it arrives whole (pipe(7)).
-    pub fn send(&self, pipe: RawFd) -> sys::Result {
+    pub(crate) fn send(&self, pipe: RawFd) -> sys::Result {
         sys::write_all(pipe, &self.bytes())
     }
 
     /// The next one, or `None` at the end of the file, and for what is no record.
-    pub fn receive(pipe: RawFd) -> sys::Result<Option<Record>> {
+    pub(crate) fn receive(pipe: RawFd) -> sys::Result<Option<Record>> {
         let mut bytes = [0; LENGTH];
         loop {
             match sys::read(pipe, &mut bytes) {
@@ -199,7 +199,7 @@ fn put(bytes: &mut [u8; LENGTH], short: &[u32], long: &[u64]) {
 
 impl Denials {
     /// Takes a record in. A place that is out of order is none of ours.
-    pub fn take(&mut self, record: Record) {
+    pub(crate) fn take(&mut self, record: Record) {
         match record {
             Record::Denied(place, denial) => {
                 let place = place as usize;

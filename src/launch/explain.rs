@@ -9,7 +9,7 @@ use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
 
 /// The process that answers, and all that it has told.
-pub struct Answerer<'t> {
+pub(super) struct Answerer<'t> {
     pid: i32,
     pidfd: RawFd,
     /// Where the target sends the listener; -1 once that is pid 1's alone.
@@ -24,7 +24,10 @@ const GRACE_MS: i32 = 2000;
 
 impl<'t> Answerer<'t> {
     /// Starts it, and waits until it is behind its walls.
-    pub fn start(plan: &Plan, tell: &'t mut dyn FnMut(&Denial)) -> Result<Answerer<'t>, Failure> {
+    pub(super) fn start(
+        plan: &Plan,
+        tell: &'t mut dyn FnMut(&Denial),
+    ) -> Result<Answerer<'t>, Failure> {
         let failed = |errno| own("start the process that answers for denied calls", errno);
         let (socket, its_socket) = sys::socket_pair().map_err(failed)?;
         let (records, its_records) = sys::pipe().map_err(failed)?;
@@ -62,17 +65,17 @@ impl<'t> Answerer<'t> {
 
     /// Closes this process's copy of what pid 1 has inherited, so that the end of a start that
     /// failed is seen.
-    pub fn leave_the_socket(&mut self) {
+    pub(super) fn leave_the_socket(&mut self) {
         sys::regardless(sys::close(std::mem::replace(&mut self.socket, -1)));
     }
 
     /// What to poll; -1 once it has nothing more to tell.
-    pub fn records(&self) -> RawFd {
+    pub(super) fn records(&self) -> RawFd {
         self.records
     }
 
     /// Takes in one record, and gives what follows the denial that it tells of.
-    pub fn hear(&mut self) -> Option<Then> {
+    pub(super) fn hear(&mut self) -> Option<Then> {
         let Ok(Some(record)) = Record::receive(self.records) else {
             sys::regardless(sys::close(std::mem::replace(&mut self.records, -1)));
             return None;
@@ -87,7 +90,7 @@ impl<'t> Answerer<'t> {
     }
 
     /// Hears the rest, and waits for its end.
-    pub fn finish(mut self) -> Denials {
+    pub(super) fn finish(mut self) -> Denials {
         if self.socket >= 0 {
             self.leave_the_socket();
         }

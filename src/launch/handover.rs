@@ -16,7 +16,7 @@ use crate::sys::{self, Errno, Letter, Program, Result};
 use std::os::fd::RawFd;
 
 /// All that the hand-over needs, at addresses that the filter knows.
-pub struct Handover {
+pub(super) struct Handover {
     socket: RawFd,
     letter: Box<Letter>,
     answer: Box<[u8; 1]>,
@@ -28,7 +28,7 @@ pub struct Handover {
 
 impl Handover {
     /// Makes it, and the program of the filter.
-    pub fn new(plan: &Plan, socket: RawFd, program: &mut Program) -> Handover {
+    pub(super) fn new(plan: &Plan, socket: RawFd, program: &mut Program) -> Handover {
         let (letter, answer, mut closing) = (Letter::empty(), Box::new([0]), Program::empty());
         let call = |name, arguments| Exact {
             number: syscalls::number(name).unwrap_or_default(),
@@ -67,7 +67,7 @@ impl Handover {
     }
 
     /// Sets the filter, and waits until its listener is where it belongs.
-    pub fn hand_over(&mut self, program: &Program) -> Result {
+    pub(super) fn hand_over(&mut self, program: &Program) -> Result {
         let listener = sys::seccomp_listener(program)?;
         self.letter.send(self.socket, listener)?;
         if sys::read(self.socket, self.answer.as_mut_slice())? != 1 {

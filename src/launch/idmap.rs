@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 
 /// Maps a detached mount. The pair lives in a user namespace that a helper process holds while it
 /// is used.
-pub fn map(mount: RawFd, disk: (u32, u32), ids: (u32, u32)) -> Result {
+pub(crate) fn map(mount: RawFd, disk: (u32, u32), ids: (u32, u32)) -> Result {
     let (wait, go) = sys::pipe()?;
     let mut pidfd = -1;
     let pid = sys::clone_process(libc::CLONE_NEWUSER as u64, &mut pidfd, None)?;

@@ -19,13 +19,13 @@ use std::os::fd::RawFd;
 
 /// What pid 1 does before there is a target that could look at it: it forgets the caller's words,
 /// which `/proc/1/cmdline` would show, and opens the descriptor that signals are read from.
-pub fn get_ready() -> sys::Result<RawFd> {
+pub(super) fn get_ready() -> sys::Result<RawFd> {
     sys::wipe_strings();
     sys::signalfd(FORWARDED | sys::signal_bit(libc::SIGCHLD))
 }
 
 /// Looks after the target until it ends.
-pub fn look_after(
+pub(super) fn look_after(
     plan: &Plan,
     prepared: &mut Prepared,
     pipes: Pipes,

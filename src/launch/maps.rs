@@ -9,11 +9,11 @@ use crate::text::source::Span;
 use std::process::Command;
 
 /// The set-id helpers of shadow, by absolute path: a PATH of the caller could name others.
-pub const HELPERS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
+pub(crate) const HELPERS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
 
 /// Writes the maps of `pid`, which is our own child, blocked and not waited for, so that no other
 /// process can have its number.
-pub fn write(maps: &Maps, pid: i32) -> Result<(), Failure> {
+pub(crate) fn write(maps: &Maps, pid: i32) -> Result<(), Failure> {
     if maps.helpers {
         run_helper(HELPERS[0], pid, &maps.uid)?;
         return run_helper(HELPERS[1], pid, &maps.gid);

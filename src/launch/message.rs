@@ -7,21 +7,21 @@ use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
 
 /// The first byte: the id maps are written.
-pub const GO: u8 = b'G';
+pub(super) const GO: u8 = b'G';
 /// The target may go on, in the foreground.
-pub const FOREGROUND: u8 = b'F';
+pub(super) const FOREGROUND: u8 = b'F';
 /// The target may go on, in the background.
-pub const BACKGROUND: u8 = b'B';
+pub(super) const BACKGROUND: u8 = b'B';
 
 /// The target stays stopped: the launcher could not stop with it.
-pub const STAY: u8 = b'S';
+pub(super) const STAY: u8 = b'S';
 
 /// The step index of what no step stands for.
-pub const OWN: u32 = 0x7fff_ffff;
+pub(super) const OWN: u32 = 0x7fff_ffff;
 
 /// What pid 1 tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Message {
+pub(super) enum Message {
     /// A step failed; the target was not started.
     Failed {
         /// Its index in the plan.
@@ -77,7 +77,7 @@ impl Message {
     }
 
     /// Sends it. Eight bytes are less than PIPE_BUF, so they arrive whole (pipe(7)).
-    pub fn send(self, fd: RawFd) -> sys::Result {
+    pub(super) fn send(self, fd: RawFd) -> sys::Result {
         let (first, second) = self.words();
         let mut bytes = [0; 8];
         bytes[..4].copy_from_slice(&first.to_ne_bytes());
@@ -86,7 +86,7 @@ impl Message {
     }
 
     /// The next one, or `None` at the end of the file.
-    pub fn receive(fd: RawFd) -> sys::Result<Option<Message>> {
+    pub(super) fn receive(fd: RawFd) -> sys::Result<Option<Message>> {
         let mut bytes = [0; 8];
         let count = loop {
             match sys::read(fd, &mut bytes) {
@@ -114,7 +114,7 @@ impl Message {
 
 /// Ends the sandbox with its reason. Where even that cannot be written, the launcher sees the
 /// status and the end of the file.
-pub fn give_up(message: Message, report: RawFd) -> ! {
+pub(super) fn give_up(message: Message, report: RawFd) -> ! {
     sys::regardless(message.send(report));
     sys::exit(125)
 }

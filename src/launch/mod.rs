@@ -6,7 +6,7 @@
 
 mod answer;
 mod calling;
-pub mod cause;
+pub(crate) mod cause;
 mod cgroup;
 mod child;
 mod content;
@@ -21,7 +21,7 @@ mod message;
 mod prepare;
 mod program;
 mod proof;
-pub mod registry;
+pub(crate) mod registry;
 mod rehearse;
 mod signals;
 mod stat;
@@ -38,19 +38,19 @@ use crate::policy::seccomp::Told;
 use crate::step::Op;
 use crate::sys::{self, Errno, Usage};
 use crate::text::problem::{Note, Problem};
-pub use calling::{Process, caller};
-pub use cgroup::Account;
+pub(crate) use calling::{Process, caller};
+pub(crate) use cgroup::Account;
 use cgroup::Groups;
-pub use control::{Denied, bury, freeze, go_on, kill, usage};
-pub use denial::{Denial, Denials, Then, Who};
+pub(crate) use control::{Denied, bury, freeze, go_on, kill, usage};
+pub(crate) use denial::{Denial, Denials, Then, Who};
 use explain::Answerer;
 use message::Message;
 use prepare::Prepared;
-pub use rehearse::{Program, rehearse};
+pub(crate) use rehearse::{Program, rehearse};
 use std::os::fd::RawFd;
 use std::time::Duration;
 use watcher::Watcher;
-pub use why::NO_PROGRAM;
+pub(crate) use why::NO_PROGRAM;
 
 /// How the target of a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub enum Outcome {
 
 /// A run, from its start to its end.
 #[derive(Debug, Clone)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// How it ended.
     pub outcome: Outcome,
     /// How long it took.
@@ -91,7 +91,7 @@ pub struct Ended {
 
 /// Whether somebody wants to know what the run used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
+pub(crate) enum Ask {
     /// Nobody.
     Nothing,
     /// The accounts of the control groups are read.
@@ -112,11 +112,11 @@ impl Outcome {
 }
 
 /// The status where the profile or the launcher failed.
-pub const FAILED: u8 = 125;
+pub(crate) const FAILED: u8 = 125;
 
 /// Why nothing ran.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// What to tell the user.
     pub problem: Box<Problem>,
     /// [`FAILED`]; 126 and 127 where the program is what failed.
@@ -140,7 +140,11 @@ struct Pipes {
 }
 
 /// Runs the plan to its end. `tell` hears of the first denial of each kind at once.
-pub fn launch(plan: &Plan, ask: Ask, tell: &mut dyn FnMut(&Denial)) -> Result<Ended, Failure> {
+pub(crate) fn launch(
+    plan: &Plan,
+    ask: Ask,
+    tell: &mut dyn FnMut(&Denial),
+) -> Result<Ended, Failure> {
     let mut groups = Groups::new();
     let begun = groups.begun;
     let mut held = None;
@@ -320,7 +324,7 @@ fn open_for_child(
 
 /// Descriptors to pass must be open before any of ours is, or the target would be given one of ours
 /// under that number.
-pub fn find_passed(plan: &Plan) -> Result<(), Failure> {
+pub(crate) fn find_passed(plan: &Plan) -> Result<(), Failure> {
     for (index, step) in plan.steps.iter().enumerate() {
         let Op::CloseDescriptors { keep } = &step.op else { continue };
         if let Some(errno) = keep.iter().find_map(|fd| sys::describe(*fd as RawFd).err()) {

@@ -16,7 +16,7 @@ use std::ffi::{CString, c_char};
 use std::os::fd::RawFd;
 
 /// What the child walks with.
-pub struct Prepared {
+pub(super) struct Prepared {
     /// Descriptors by slot; -1 where none is open.
     pub slots: Vec<RawFd>,
     /// Texts by the index of their step.
@@ -73,7 +73,7 @@ pub struct Prepared {
 
 /// The caller's terminal.
 #[derive(Debug, Clone, Copy)]
-pub struct Terminal {
+pub(super) struct Terminal {
     /// A descriptor of it.
     pub fd: RawFd,
     /// Whether the target begins in its foreground.
@@ -88,7 +88,7 @@ const OTHERS: usize = 32;
 
 impl Prepared {
     /// Makes everything.
-    pub fn new(plan: &Plan, answerer: Option<RawFd>) -> Result<Prepared, Failure> {
+    pub(super) fn new(plan: &Plan, answerer: Option<RawFd>) -> Result<Prepared, Failure> {
         let mut texts = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
             let content = match &step.op {
@@ -165,14 +165,14 @@ impl Prepared {
 
     /// A descriptor that is not needed any more. All are closed at once before the target runs; one
     /// by one only where the limit of open files would be reached, as each close costs a call.
-    pub fn done_with(&self, fd: RawFd) -> sys::Result {
+    pub(super) fn done_with(&self, fd: RawFd) -> sys::Result {
         if self.thrifty { sys::close(fd) } else { Ok(()) }
     }
 
     /// Looks how the plan fits under the limit of open files: sources are open all at once, other
     /// descriptors may be. Where the sources do not fit, the soft limit goes up to the hard one,
     /// and back in the target.
-    pub fn fit_file_limit(&mut self, plan: &Plan) -> sys::Result {
+    pub(super) fn fit_file_limit(&mut self, plan: &Plan) -> sys::Result {
         self.file_limit = sys::get_rlimit(libc::RLIMIT_NOFILE)?;
         let (soft, hard) = self.file_limit;
         self.thrifty = (plan.steps.len() * MOST_PER_STEP + OTHERS) as u64 > soft;

@@ -9,7 +9,7 @@ use std::ffi::CStr;
 
 /// By execvp(3)'s rule, as [`super::child`] executes: what may not be run is remembered, what is
 /// not there is passed over.
-pub fn find(candidates: &[Name]) -> Result {
+pub(super) fn find(candidates: &[Name]) -> Result {
     let mut last = libc::ENOENT;
     for candidate in candidates {
         match runnable(candidate.as_c_str(), MOST_INTERPRETERS) {

@@ -16,11 +16,11 @@ use crate::sys::{self, Errno, Result};
 use std::os::fd::RawFd;
 
 /// What a protection that is not in force gives.
-pub const NOT_IN_FORCE: Errno = Errno(libc::EBADE);
+pub(super) const NOT_IN_FORCE: Errno = Errno(libc::EBADE);
 
 /// An act that Landlock refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Landlocked {
+pub(super) enum Landlocked {
     /// To read the directory that the sandbox's root lies in, which no rule names; where
     /// `rlimits.nofile` leaves no descriptor for it, the second act.
     Backstage(Scoped),
@@ -35,11 +35,11 @@ pub enum Landlocked {
 
 /// Whether signals to the parent are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scoped(bool);
+pub(super) struct Scoped(bool);
 
 impl Landlocked {
     /// The first that goes with the plan.
-    pub fn of(plan: &Plan, ruleset: Ruleset) -> Landlocked {
+    pub(super) fn of(plan: &Plan, ruleset: Ruleset) -> Landlocked {
         let reads = ruleset.handled.holds(Rights::LIST);
         let has = |is: fn(&Op) -> bool| plan.steps.iter().any(|step| is(&step.op));
         let names_root =
@@ -56,7 +56,7 @@ impl Landlocked {
     }
 
     /// Tries it.
-    pub fn prove(self, backstage: RawFd) -> Result {
+    pub(super) fn prove(self, backstage: RawFd) -> Result {
         let read = |dir, path, Scoped(scoped)| match sys::openat(
             dir,
             path,
@@ -87,7 +87,7 @@ fn refused<T>(result: Result<T>, errno: i32) -> Result {
 
 /// A call that has another result behind the filter than without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filtered {
+pub(super) enum Filtered {
     /// TIOCSTI on no descriptor, which is EBADF without a filter.
     Terminal(Errno),
     /// PR_GET_SECCOMP: 2, or what the filter says of it.
@@ -99,7 +99,7 @@ pub enum Filtered {
 impl Filtered {
     /// The first that the filter lets see. A call that somebody is asked about is no such one, as
     /// it would be reported as a denial.
-    pub fn by(filter: &Filter, told: Told) -> Filtered {
+    pub(super) fn by(filter: &Filter, told: Told) -> Filtered {
         let verdict = |call, arguments| {
             syscalls::number(call)
                 .map(|number| filter.judge(number, &arguments))
@@ -121,7 +121,7 @@ impl Filtered {
     }
 
     /// Makes it.
-    pub fn prove(self) -> Result {
+    pub(super) fn prove(self) -> Result {
         let as_expected = match self {
             Filtered::Terminal(errno) => sys::push_input(-1) == Err(errno),
             Filtered::Mode(gives) => sys::prctl(libc::PR_GET_SECCOMP, 0, 0) == gives,

@@ -22,7 +22,7 @@ const TRIES: u32 = 3;
 
 /// A running sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Its launcher, and pid 1 inside, as the launcher counts.
     pub launcher: i32,
     /// Pid 1 inside.
@@ -37,7 +37,7 @@ pub struct Entry {
 
 /// A control group of a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
+pub(crate) struct Group {
     /// 1 or 2.
     pub version: u8,
     /// Its directory.
@@ -46,7 +46,7 @@ pub struct Group {
 
 /// The directory of all entries.
 #[derive(Debug)]
-pub struct Registry {
+pub(crate) struct Registry {
     folder: File,
     /// What is done to what a dead launcher left besides its entry.
     bury: fn(&Entry),
@@ -54,7 +54,7 @@ pub struct Registry {
 
 /// A sandbox's own entry, as long as it runs.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct Held {
     registry: Registry,
     name: String,
     /// Its lock ends with it.
@@ -63,7 +63,7 @@ pub struct Held {
 
 /// An entry whose launcher lived when it was read.
 #[derive(Debug)]
-pub struct Live {
+pub(crate) struct Live {
     /// Its name.
     pub name: String,
     /// What it says.
@@ -73,7 +73,7 @@ pub struct Live {
 
 /// Why a name could not be taken.
 #[derive(Debug)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// Another sandbox has it.
     Taken,
     /// The directory is not the caller's alone.
@@ -90,7 +90,12 @@ impl From<io::Error> for Refused {
 
 impl Registry {
     /// Opens the directory, or makes it.
-    pub fn open(folder: &str, uid: u32, make: bool, bury: fn(&Entry)) -> Result<Registry, Refused> {
+    pub(crate) fn open(
+        folder: &str,
+        uid: u32,
+        make: bool,
+        bury: fn(&Entry),
+    ) -> Result<Registry, Refused> {
         if make {
             match DirBuilder::new().mode(0o700).create(folder) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -116,7 +121,7 @@ impl Registry {
     }
 
     /// Enters a sandbox. Its file is whole, and locked, before it has its name.
-    pub fn enter(self, name: &str, entry: &Entry) -> Result<Held, Refused> {
+    pub(crate) fn enter(self, name: &str, entry: &Entry) -> Result<Held, Refused> {
         self.sweep();
         let draft = self.at(&format!(".{}", std::process::id()));
         drop(std::fs::remove_file(&draft));
@@ -151,7 +156,7 @@ impl Registry {
     }
 
     /// The sandbox of that name, if it runs. What a dead one left goes.
-    pub fn find(&self, name: &str) -> io::Result<Option<Live>> {
+    pub(crate) fn find(&self, name: &str) -> io::Result<Option<Live>> {
         let path = self.at(&format!("{name}{ENDING}"));
         let opened = OpenOptions::new()
             .read(true)
@@ -192,7 +197,7 @@ impl Registry {
     }
 
     /// All that run, by name. What cannot be read is none.
-    pub fn list(&self) -> Vec<Live> {
+    pub(crate) fn list(&self) -> Vec<Live> {
         let mut live: Vec<Live> =
             self.names().iter().filter_map(|name| self.find(name).ok().flatten()).collect();
         live.sort_by(|a, b| a.name.cmp(&b.name));
@@ -220,14 +225,14 @@ impl Registry {
 
 impl Held {
     /// Takes the name back.
-    pub fn leave(self) {
+    pub(crate) fn leave(self) {
         drop(std::fs::remove_file(self.registry.at(&format!("{}{ENDING}", self.name))));
     }
 }
 
 impl Live {
     /// Whether its launcher still lives: then its number, and that of its pid 1, are still theirs.
-    pub fn still_lives(&self) -> bool {
+    pub(crate) fn still_lives(&self) -> bool {
         matches!(self.file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 }

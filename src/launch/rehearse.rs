@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, access};
 
 /// Whether the program is looked for inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     /// It must be there.
     Sought,
     /// Only the sandbox matters.
@@ -22,7 +22,7 @@ pub enum Program {
 
 /// Goes through a launch, and says what would stop it. It leaves this process as a launch does:
 /// with its signals blocked, and in the namespaces that the plan joins.
-pub fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>> {
+pub(crate) fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>> {
     let mut plan = plan.clone();
     let candidates = std::mem::take(&mut plan.exec.candidates);
     make_no_folders(&mut plan)?;

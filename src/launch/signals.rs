@@ -4,7 +4,7 @@ use crate::sys::{SignalSet, signal_bit};
 
 /// Signals that are passed on. Not among them: those of a fault of our own, KILL and STOP, and what
 /// a background process gets from its terminal.
-pub const FORWARDED: SignalSet = signal_bit(libc::SIGHUP)
+pub(super) const FORWARDED: SignalSet = signal_bit(libc::SIGHUP)
     | signal_bit(libc::SIGINT)
     | signal_bit(libc::SIGQUIT)
     | signal_bit(libc::SIGTERM)
@@ -22,4 +22,4 @@ pub const FORWARDED: SignalSet = signal_bit(libc::SIGHUP)
 /// How many signals, and how many ended children, one turn takes. Real-time signals queue and
 /// orphans end faster than they can be seen to, so a target that sends or makes them without end
 /// would keep the time limits and the launcher's end from being looked at.
-pub const PER_TURN: u32 = 64;
+pub(super) const PER_TURN: u32 = 64;

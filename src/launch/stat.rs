@@ -5,7 +5,7 @@ use crate::sys::{self, Errno};
 
 /// A process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stat {
+pub(super) struct Stat {
     /// Whether it has ended, and only waits to be waited for.
     pub ended: bool,
     /// Whether it is stopped, by a signal or a tracer.
@@ -15,7 +15,7 @@ pub struct Stat {
 }
 
 /// Looks at a process; `None` where there is none of that number.
-pub fn of(pid: u64) -> Result<Option<Stat>, Errno> {
+pub(super) fn of(pid: u64) -> Result<Option<Stat>, Errno> {
     match sys::read_generated(Name::new(&format!("/proc/{pid}/stat")).as_c_str()) {
         Ok(bytes) => read(&String::from_utf8_lossy(&bytes)).map(Some).ok_or(Errno(libc::EINVAL)),
         Err(Errno(libc::ENOENT | libc::ESRCH)) => Ok(None),

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// The first process of the sandbox.
 #[derive(Debug, Clone, Copy)]
-pub struct Child {
+pub(super) struct Child {
     /// Its number outside.
     pub pid: i32,
     /// The descriptor that stands for it, and for no other process ever.
@@ -34,7 +34,7 @@ const KILL_AFTER_EVENT: Duration = Duration::from_secs(1);
 const LOOK_MS: i32 = 2;
 
 /// Signals as they were, and the descriptor that they are read from.
-pub struct Signals {
+pub(super) struct Signals {
     fd: RawFd,
     shared: Shared,
     control: Option<Control>,
@@ -42,7 +42,7 @@ pub struct Signals {
 
 /// Blocks every signal, opens the descriptor that those to forward are read from, and looks at what
 /// the caller shares.
-pub fn block_signals(plan: &Plan, lent: bool) -> sys::Result<Signals> {
+pub(super) fn block_signals(plan: &Plan, lent: bool) -> sys::Result<Signals> {
     sys::set_signal_mask(!0)?;
     let shared = Shared::save(plan);
     let control = (plan.watch.terminal == Terminal::Kept).then(|| Control::of(0, lent)).flatten();
@@ -50,7 +50,7 @@ pub fn block_signals(plan: &Plan, lent: bool) -> sys::Result<Signals> {
 }
 
 /// Waits for the end of the sandbox.
-pub fn supervise(
+pub(super) fn supervise(
     plan: &Plan,
     child: Child,
     pipes: Pipes,
@@ -84,7 +84,7 @@ const THE_END: i32 = 0x5749_4b53;
 
 /// Asks a launcher to end its sandbox as its own death would: only pid 1 knows all processes of one
 /// without a pid namespace.
-pub fn ask_to_end(launcher: RawFd) -> sys::Result {
+pub(super) fn ask_to_end(launcher: RawFd) -> sys::Result {
     sys::queue_pidfd(launcher, libc::SIGTERM, THE_END)
 }
 

@@ -13,7 +13,7 @@ use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
 
 /// The descriptors that the target keeps.
-pub struct Shared {
+pub(super) struct Shared {
     /// Each with the flags of its open file description (fcntl(2), F_GETFL).
     flags: Vec<(RawFd, i32)>,
     screens: Vec<Screen>,
@@ -23,7 +23,7 @@ pub struct Shared {
 
 impl Shared {
     /// Looks at the descriptors that the target keeps.
-    pub fn save(plan: &Plan) -> Shared {
+    pub(super) fn save(plan: &Plan) -> Shared {
         let passed = plan.steps.iter().find_map(|step| {
             if let Op::CloseDescriptors { keep } = &step.op { Some(&keep[..]) } else { None }
         });
@@ -40,7 +40,7 @@ impl Shared {
 
     /// Puts all of it back. Other processes of the caller have the same open file descriptions:
     /// with O_NONBLOCK left on its output, the next program's write fails.
-    pub fn put_back(&self) {
+    pub(super) fn put_back(&self) {
         self.put_terminals_back();
         for (fd, flags) in &self.flags {
             if sys::open_flags(*fd).is_ok_and(|now| now != *flags) {
@@ -50,7 +50,7 @@ impl Shared {
     }
 
     /// The terminals alone, as the caller's shell takes over while the target is stopped.
-    pub fn put_terminals_back(&self) {
+    pub(super) fn put_terminals_back(&self) {
         self.screens.iter().for_each(Screen::put_back);
         self.share.iter().for_each(Share::put_back);
     }
@@ -196,7 +196,7 @@ fn same(one: &libc::termios, other: &libc::termios) -> bool {
 }
 
 /// Job control on the terminal that the target keeps.
-pub struct Control {
+pub(super) struct Control {
     fd: RawFd,
     group: i32,
     /// Whether the target has the foreground from us.
@@ -205,31 +205,31 @@ pub struct Control {
 
 impl Control {
     /// None: the terminal does not control this session, and so has no foreground for us.
-    pub fn of(fd: RawFd, lent: bool) -> Option<Control> {
+    pub(super) fn of(fd: RawFd, lent: bool) -> Option<Control> {
         sys::foreground(fd).ok()?;
         Some(Control { fd, group: sys::getpgrp(), lent: Cell::new(lent) })
     }
 
     /// Whether the launcher is in the foreground.
-    pub fn is_ours(&self) -> bool {
+    pub(super) fn is_ours(&self) -> bool {
         sys::foreground(self.fd) == Ok(self.group)
     }
 
     /// The target is to have the foreground.
-    pub fn lend(&self) {
+    pub(super) fn lend(&self) {
         self.lent.set(true);
     }
 
     /// Takes the foreground back where the target has it from us, and gives the modes that the
     /// target had.
-    pub fn take_back(&self) -> Option<libc::termios> {
+    pub(super) fn take_back(&self) -> Option<libc::termios> {
         let modes = sys::terminal_modes(self.fd).ok();
         let had = self.lent.replace(false) && !self.is_ours();
         (had && sys::set_foreground(self.fd, self.group).is_ok()).then_some(modes).flatten()
     }
 
     /// Whether the target goes on in the foreground; then with the modes that it had there.
-    pub fn go_on(&self, modes: Option<&libc::termios>) -> bool {
+    pub(super) fn go_on(&self, modes: Option<&libc::termios>) -> bool {
         let front = self.is_ours()
             && modes.is_none_or(|modes| sys::set_terminal_modes(self.fd, modes).is_ok());
         self.lent.set(front);

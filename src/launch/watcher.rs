@@ -17,7 +17,7 @@ use std::os::fd::RawFd;
 
 /// That process, as the launcher sees it.
 #[derive(Debug)]
-pub struct Watcher {
+pub(super) struct Watcher {
     pid: i32,
     /// The launcher's end of the pipe.
     life: RawFd,
@@ -36,7 +36,7 @@ struct Ends {
 impl Watcher {
     /// Starts it, and waits until it is restricted. The target does not run yet: it waits for the
     /// launcher's byte.
-    pub fn start(target: RawFd, life: (RawFd, RawFd)) -> Result<Watcher, Failure> {
+    pub(super) fn start(target: RawFd, life: (RawFd, RawFd)) -> Result<Watcher, Failure> {
         let failed = |errno| own("start the process that ends the target with the launcher", errno);
         let ready = sys::pipe().map_err(failed)?;
         let mut pidfd = -1;
@@ -56,7 +56,7 @@ impl Watcher {
     }
 
     /// Ends it, once the sandbox has ended.
-    pub fn finish(self) {
+    pub(super) fn finish(self) {
         // Each of the two ends it, and one that has ended already is waited for all the same.
         sys::regardless(sys::close(self.life));
         sys::regardless(sys::signal_pidfd(self.pidfd, libc::SIGKILL));

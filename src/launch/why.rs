@@ -18,12 +18,12 @@ use crate::text::shell::shell_word;
 use crate::text::source::Span;
 
 /// A failure that no step stands for.
-pub fn own(what: &str, errno: i32) -> Problem {
+pub(super) fn own(what: &str, errno: i32) -> Problem {
     Problem::new("launch::failed", Span::NOWHERE, format!("cannot {what}: {}", errno_words(errno)))
 }
 
 /// Pid 1 ended without a word.
-pub fn pid_one_ended(code: i32) -> Problem {
+pub(super) fn pid_one_ended(code: i32) -> Problem {
     Problem::new(
         "launch::pid-1",
         Span::NOWHERE,
@@ -32,7 +32,7 @@ pub fn pid_one_ended(code: i32) -> Problem {
 }
 
 /// A signal ended pid 1, and it was none of the target's.
-pub fn pid_one_killed(signal: i32) -> Problem {
+pub(super) fn pid_one_killed(signal: i32) -> Problem {
     let problem = Problem::new(
         "launch::pid-1",
         Span::NOWHERE,
@@ -44,7 +44,7 @@ pub fn pid_one_killed(signal: i32) -> Problem {
 }
 
 /// Nothing would end the target with the launcher any more.
-pub fn watcher_ended() -> Problem {
+pub(super) fn watcher_ended() -> Problem {
     Problem::new(
         "launch::failed",
         Span::NOWHERE,
@@ -53,7 +53,7 @@ pub fn watcher_ended() -> Problem {
 }
 
 /// A step of the control groups failed.
-pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
+pub(super) fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
     let problem =
         Problem::new("launch::limits", step.at, format!("cannot {}: {}", step.op, wrong.words()))
             .label("asked for here");
@@ -119,7 +119,7 @@ pub fn group_failed(step: &Step, wrong: &Wrong) -> Problem {
 }
 
 /// A step failed.
-pub fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Problem {
+pub(super) fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Problem {
     let Some(step) = plan.steps.get(index) else {
         let what =
             if index == OWN as usize { "run pid 1 of the sandbox" } else { "start the sandbox" };
@@ -262,7 +262,7 @@ fn step_help(op: &Op, errno: i32, plan_is_roots: bool) -> Option<String> {
 }
 
 /// The sandbox could not have its name.
-pub fn not_named(named: &Named, refused: &Refused) -> Problem {
+pub(super) fn not_named(named: &Named, refused: &Refused) -> Problem {
     let name = &named.name.value;
     let (why, help) = match refused {
         Refused::Taken => (
@@ -293,7 +293,7 @@ fn lacking(keep: u64) -> Option<String> {
 }
 
 /// clone3(2) failed: names the cause that this machine shows.
-pub fn clone_failed(plan: &Plan, Errno(errno): Errno) -> Problem {
+pub(super) fn clone_failed(plan: &Plan, Errno(errno): Errno) -> Problem {
     let group =
         plan.steps.iter().find(|step| matches!(step.op, Op::Group { version: Version::V2, .. }));
     if let (Some(group), libc::EACCES | libc::EBUSY | libc::EOPNOTSUPP) = (group, errno) {
@@ -342,7 +342,7 @@ fn user_namespace_cause() -> Option<String> {
 }
 
 /// An id map was refused.
-pub fn map_failed(file: &str, Errno(errno): Errno) -> Problem {
+pub(super) fn map_failed(file: &str, Errno(errno): Errno) -> Problem {
     let problem = Problem::new(
         "launch::id-map",
         Span::NOWHERE,
@@ -363,13 +363,13 @@ pub fn map_failed(file: &str, Errno(errno): Errno) -> Problem {
 }
 
 /// The code of a rehearsal that did not find the program.
-pub const NO_PROGRAM: &str = "launch::program";
+pub(crate) const NO_PROGRAM: &str = "launch::program";
 
 /// The code of a launch that came as far as execve(2).
-pub const NOT_EXECUTED: &str = "launch::exec";
+pub(super) const NOT_EXECUTED: &str = "launch::exec";
 
 /// The target could not be executed: 127 where it is not there, 126 where it may not be run.
-pub fn exec_failed(plan: &Plan, errno: i32) -> Failure {
+pub(super) fn exec_failed(plan: &Plan, errno: i32) -> Failure {
     let problem = not_executed(NOT_EXECUTED, plan, &plan.exec.candidates, errno);
     let not_found = matches!(errno, libc::ENOENT | libc::ENOTDIR);
     Failure { problem: Box::new(problem), status: if not_found { 127 } else { 126 } }

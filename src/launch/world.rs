@@ -14,7 +14,7 @@ use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 /// Whether an operation is one of the tree's.
-pub fn is_of_the_tree(op: &Op) -> bool {
+pub(super) fn is_of_the_tree(op: &Op) -> bool {
     matches!(
         op,
         Op::Root { .. }
@@ -37,7 +37,7 @@ pub fn is_of_the_tree(op: &Op) -> bool {
 }
 
 /// Does one operation of the tree.
-pub fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
+pub(super) fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
     let root = prepared.root;
     match op {
         Op::Root { limits, attrs } => {
@@ -101,7 +101,7 @@ pub fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
 const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
 
 /// The file that was opened must be the one that was checked.
-pub fn verify(fd: RawFd, inode: Inode) -> Result {
+pub(super) fn verify(fd: RawFd, inode: Inode) -> Result {
     let unchecked = inode == Inode { dev: 0, ino: 0 };
     if unchecked || sys::describe(fd)?.inode == (inode.dev, inode.ino) {
         Ok(())
@@ -113,7 +113,7 @@ pub fn verify(fd: RawFd, inode: Inode) -> Result {
 /// Makes a directory of the host in one that was checked, and opens it: the directory above, and
 /// the mount. Who may write there can put something else at the name meanwhile, so what was opened
 /// must be a directory of the same file system that this process owns.
-pub fn make_on_host(parent: &Name, name: &Name, inode: Inode) -> Result<(RawFd, RawFd)> {
+pub(super) fn make_on_host(parent: &Name, name: &Name, inode: Inode) -> Result<(RawFd, RawFd)> {
     let fd = sys::open_without_links(parent.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)?;
     verify(fd, inode)?;
     sys::mkdirat(fd, name.as_c_str(), 0o755)?;
@@ -267,7 +267,7 @@ fn hide(prepared: &mut Prepared, path: &Name, cover: Cover) -> Result {
 }
 
 /// A file of the sandbox's own.
-pub fn write_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> Result {
+pub(super) fn write_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> Result {
     put(prepared, prepared.root, path.relative(), index, mode)
 }
 
@@ -289,7 +289,7 @@ fn put(prepared: &Prepared, folder: RawFd, path: &CStr, index: usize, mode: u32)
 }
 
 /// A file of the sandbox's own over one of a bound tree.
-pub fn cover_file(
+pub(super) fn cover_file(
     prepared: &mut Prepared,
     path: &Name,
     ground: Ground,
@@ -306,7 +306,7 @@ pub fn cover_file(
 }
 
 /// Landlock's rule for a path inside.
-pub fn allow(prepared: &mut Prepared, path: &Name, rights: Rights, inode: Inode) -> Result {
+pub(super) fn allow(prepared: &mut Prepared, path: &Name, rights: Rights, inode: Inode) -> Result {
     let fd = match (prepared.root, path.text()) {
         // There is no root of our own: the path is the host's, without links on the way.
         (-1, _) => sys::open_without_links(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)?,
@@ -327,7 +327,7 @@ pub fn allow(prepared: &mut Prepared, path: &Name, rights: Rights, inode: Inode)
 // ---- digits ----
 
 /// A number as the kernel reads it, without allocation.
-pub fn decimal(buffer: &mut [u8; 24], number: u64) -> &CStr {
+pub(super) fn decimal(buffer: &mut [u8; 24], number: u64) -> &CStr {
     digits(buffer, number, 10)
 }
 

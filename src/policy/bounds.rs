@@ -10,7 +10,7 @@ use crate::text::problem::Problem;
 const REALTIME_CLASS: u16 = 1;
 
 /// Refuses what goes beyond the caller's bounds.
-pub fn check(bounds: &Bounds, draft: &mut Draft) {
+pub(crate) fn check(bounds: &Bounds, draft: &mut Draft) {
     let mut found = vec![];
     for step in &draft.steps {
         let beyond = match &step.op {

@@ -77,7 +77,7 @@ impl Written for Securebit {
 
 /// Where the launcher's child has its capabilities from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Power {
+pub(crate) enum Power {
     /// A user namespace of the sandbox's own, in which it has all.
     Own,
     /// The host's root, or a user namespace that it joined; a change of ids takes them away.
@@ -88,7 +88,7 @@ pub enum Power {
 }
 
 /// Drafts what leaves and what stays.
-pub fn draft(
+pub(crate) fn draft(
     capabilities: &Capabilities,
     power: Power,
     init: &At<bool>,

@@ -19,7 +19,7 @@ use std::fmt;
 
 /// `[env]`: text sets a variable, `true` passes the caller's where it is set, `false` withdraws an
 /// inherited entry.
-pub type Env = Entries<Variable>;
+pub(crate) type Env = Entries<Variable>;
 
 /// Where the value of a variable comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl PartialEq for Setting {
 impl Eq for Setting {}
 
 /// Drafts the environment, in the order of the names.
-pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
+pub(crate) fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
     let mut settings = vec![];
     for (name, variable) in env.iter() {
         if name.value.is_empty() || name.value.contains(['=', '\0']) {
@@ -201,7 +201,7 @@ pub fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
 }
 
 /// The directories that a program without `/` is looked for in.
-pub fn search_path(settings: &[Setting]) -> Vec<String> {
+pub(crate) fn search_path(settings: &[Setting]) -> Vec<String> {
     let path =
         settings.iter().find(|setting| setting.name.text() == "PATH").map(|setting| &setting.value);
     let text = match path {
@@ -218,13 +218,13 @@ fn folders(path: &str) -> Vec<String> {
 }
 
 /// The same, before anything is drafted.
-pub fn search_path_of(env: &Env, caller: &Caller) -> Vec<String> {
+pub(crate) fn search_path_of(env: &Env, caller: &Caller) -> Vec<String> {
     folders(&value_of(env, caller, "PATH").unwrap_or_else(|| PATH.into()))
 }
 
 /// The target's value of a variable, where the profile or the caller has it; what only the launch
 /// reads is unknown.
-pub fn value_of(env: &Env, caller: &Caller, name: &str) -> Option<String> {
+pub(crate) fn value_of(env: &Env, caller: &Caller, name: &str) -> Option<String> {
     match &env.get(name)?.value {
         Variable::Text(text) => Some(text.clone()),
         Variable::Pass { or, .. } => caller.env.get(name).or(or.as_ref()).cloned(),

@@ -276,10 +276,10 @@ const FIRST_HOST_ID: u32 = 0x7000_0000;
 const IDS_PER_LAUNCHER: u32 = 16;
 
 /// The user, and the group, of a sandbox that root starts, where the profile says none.
-pub const UNSAID_FOR_ROOT: u32 = 1000;
+pub(crate) const UNSAID_FOR_ROOT: u32 = 1000;
 
 /// Settles ids and maps. The user namespace comes with the line that chose it.
-pub fn draft(
+pub(crate) fn draft(
     identity: &Identity,
     (user_ns, user_ns_at): (&Namespace, Span),
     host: &Host,
@@ -480,7 +480,7 @@ fn keep_own_ids(
 }
 
 /// The first of the host ids that a launcher started by root has for its sandbox.
-pub fn unused_host_id(launcher: u32) -> u32 {
+pub(crate) fn unused_host_id(launcher: u32) -> u32 {
     FIRST_HOST_ID + launcher.wrapping_mul(IDS_PER_LAUNCHER) % 0x0FFD_0000
 }
 

@@ -14,14 +14,14 @@ use crate::language::section::{Key, Set, section};
 use crate::language::shape::{Named, Shape, Shaped};
 use crate::language::value::{AbsolutePath, PATH_FORM, Written, plain_path, words, written};
 use crate::text::source::{At, Span};
-pub use broad::refuse as refuse_broad;
-pub use draft::{draft, note_listening};
+pub(crate) use broad::refuse as refuse_broad;
+pub(crate) use draft::{draft, note_listening};
 use landlock::{ABI, Access, AccessFs, AccessNet, BitFlags, Scope as Bits};
-pub use rights::Granted;
+pub(crate) use rights::Granted;
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
-pub use streams::Asked;
+pub(crate) use streams::Asked;
 
 // ---- section ----
 
@@ -210,7 +210,7 @@ impl Ruleset {
 
 /// The least ABI that serves: below it every rename across directories fails (kernel commit
 /// b91c3e4ea756).
-pub const LEAST_ABI: u32 = 2;
+pub(crate) const LEAST_ABI: u32 = 2;
 /// The first ABI with scopes (Linux 6.12).
 const SCOPE_ABI: u32 = 6;
 /// The first ABI that logs what a program is denied after it was executed (Linux 6.15).
@@ -218,7 +218,7 @@ const AUDIT_ABI: u32 = 7;
 
 /// Whose tree the target sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sight {
+pub(crate) enum Sight {
     /// One of its own. `[mounts]` has drafted a rule for each grant.
     Own,
     /// The host's, by this line of the profile. `[mounts]` has drafted a rule for each grant, and
@@ -232,7 +232,7 @@ pub enum Sight {
 }
 
 /// What is denied of processes outside, by the kernel's bit.
-pub fn scope_words(bit: u64) -> &'static str {
+pub(crate) fn scope_words(bit: u64) -> &'static str {
     [(Scope::Signal, "signals to processes"), (Scope::AbstractUnixSocket, "abstract unix sockets")]
         .into_iter()
         .find(|(scope, _)| scope.bit() == bit)
@@ -245,7 +245,7 @@ fn abi(number: u32) -> ABI {
 
 /// The ruleset of a process that does nothing with files, ports and sockets of others but what a
 /// rule allows: all that a kernel rules over, but for signals.
-pub fn strictest(number: u32) -> Ruleset {
+pub(crate) fn strictest(number: u32) -> Ruleset {
     let ports: BitFlags<AccessNet> = AccessNet::from_all(abi(number));
     let scoped: BitFlags<Bits> = Bits::from_all(abi(number)) & Bits::AbstractUnixSocket;
     Ruleset { abi: number, handled: all(number), ports: ports.bits(), scoped: scoped.bits() }

@@ -4,13 +4,13 @@
 //! [`values`] are the kinds of value, [`controllers`] is the table of the kernel's files, [`mod@draft`]
 //! makes steps of it.
 
-pub mod controllers;
+pub(crate) mod controllers;
 mod draft;
 mod files;
-pub mod manager;
-pub mod place;
+pub(crate) mod manager;
+pub(crate) mod place;
 mod refusals;
-pub mod values;
+pub(crate) mod values;
 
 use crate::kernel::controller::Controller;
 use crate::language::layers::{Changes, Said};
@@ -19,7 +19,7 @@ use crate::language::shape::{Need, Shape, Shaped};
 use crate::language::value::{Size, Time};
 use crate::text::problem::Problems;
 use crate::text::source::{At, Span};
-pub use draft::{Asked, Grouped, draft};
+pub(crate) use draft::{Asked, Grouped, draft};
 use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 use values::{

@@ -4,21 +4,21 @@
 //! A *section* is what the profile may say, a *table* what is known of the domain, and *draft*
 //! turns the section and the facts of the machine into steps. Nothing here acts.
 
-pub mod bounds;
-pub mod capabilities;
-pub mod env;
-pub mod identity;
-pub mod landlock;
-pub mod limits;
-pub mod mounts;
-pub mod name;
-pub mod namespaces;
-pub mod network;
-pub mod optional;
-pub mod privilege;
-pub mod process;
-pub mod programs;
-pub mod rlimits;
-pub mod seccomp;
-pub mod unnested;
-pub mod write_execute;
+pub(crate) mod bounds;
+pub(crate) mod capabilities;
+pub(crate) mod env;
+pub(crate) mod identity;
+pub(crate) mod landlock;
+pub(crate) mod limits;
+pub(crate) mod mounts;
+pub(crate) mod name;
+pub(crate) mod namespaces;
+pub(crate) mod network;
+pub(crate) mod optional;
+pub(crate) mod privilege;
+pub(crate) mod process;
+pub(crate) mod programs;
+pub(crate) mod rlimits;
+pub(crate) mod seccomp;
+pub(crate) mod unnested;
+pub(crate) mod write_execute;

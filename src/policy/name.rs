@@ -53,7 +53,7 @@ pub struct Named {
 }
 
 /// Drafts where the sandbox is entered.
-pub fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) -> Option<Named> {
+pub(crate) fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) -> Option<Named> {
     let name = name.get()?;
     let Some(folder) = host.caller.registry() else {
         let message = format!(

@@ -12,7 +12,7 @@ use crate::step::draft::Draft;
 use crate::step::{Op, Stage};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
-pub use nested::{Nested, SECOND_LOCK, forbid};
+pub(crate) use nested::{Nested, SECOND_LOCK, forbid};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
 
@@ -76,7 +76,7 @@ words! {
 
 table! {
     /// The namespace that is behind a file.
-    pub struct Join {
+    pub(crate) struct Join {
         /// A file such as `/proc/PID/ns/ipc` or `/run/netns/NAME`.
         pub join: AbsolutePath,
     }
@@ -275,7 +275,7 @@ impl Choice {
 
 /// What gives the sandbox a file tree of its own: an ordinary user may make a mount namespace only
 /// in a user namespace (user_namespaces(7)).
-pub fn own_tree(choice: &Choice, host: &Host) -> &'static str {
+pub(crate) fn own_tree(choice: &Choice, host: &Host) -> &'static str {
     if host.caller.uid == 0 || choice.is_new(Kind::User) {
         "namespaces.mount = \"new\""
     } else if choice.at(Kind::User) == choice.at(Kind::Mount) {
@@ -286,7 +286,7 @@ pub fn own_tree(choice: &Choice, host: &Host) -> &'static str {
 }
 
 /// Drafts what is joined, and what is set in the new ones.
-pub fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut Draft) {
+pub(crate) fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut Draft) {
     let root = host.caller.uid == 0;
     for kind in Kind::ALL {
         if let Namespace::Join(path) = choice.of(kind) {

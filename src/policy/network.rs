@@ -86,7 +86,7 @@ impl<'de> Deserialize<'de> for Mode {
 // ---- draft ----
 
 /// The network namespace that a mode means.
-pub fn namespace(network: &Network) -> Namespace {
+pub(crate) fn namespace(network: &Network) -> Namespace {
     match network.mode.get().map(|mode| &mode.value) {
         None | Some(Mode::None) => Namespace::New,
         Some(Mode::Host) => Namespace::Host,

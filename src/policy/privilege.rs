@@ -26,14 +26,14 @@ use crate::text::shell::shell_word;
 /// How many names are looked at for all binds of a profile. 300,000 to 500,000 names a second were
 /// measured with their inodes in memory, so this is two to three seconds; checkouts with their
 /// node_modules have 100,000 to 500,000.
-pub const MOST_NAMES: usize = 1_000_000;
+pub(crate) const MOST_NAMES: usize = 1_000_000;
 
 /// The word of `optional`.
-pub const OPTIONAL: &str = "mounts.set-id";
+pub(crate) const OPTIONAL: &str = "mounts.set-id";
 
 /// Whether the trees that a profile grants for writing are looked through: root starts it, and the
 /// target's ids are put on their owner's, or are the host root's own.
-pub fn is_looked_for(identity: &Identity, namespaces: &Namespaces, caller: &Caller) -> bool {
+pub(crate) fn is_looked_for(identity: &Identity, namespaces: &Namespaces, caller: &Caller) -> bool {
     let root = |id: Option<&super::identity::Id>| id.is_some_and(|id| id.is_root());
     let user = namespaces
         .user
@@ -51,7 +51,7 @@ pub fn is_looked_for(identity: &Identity, namespaces: &Namespaces, caller: &Call
 
 /// Whose files of the host the target can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// Nobody's but the caller's own: an ordinary user started it, or it writes to nothing of the
     /// host.
     Own,
@@ -63,7 +63,7 @@ pub enum Standing {
 
 impl Standing {
     /// How it is in a plan whose file tree is drafted.
-    pub fn of(ids: &Ids, choice: &Choice, host: &Host, draft: &Draft) -> Standing {
+    pub(crate) fn of(ids: &Ids, choice: &Choice, host: &Host, draft: &Draft) -> Standing {
         if host.caller.uid != 0 {
             return Standing::Own;
         }
@@ -96,7 +96,7 @@ impl Standing {
     /// Whether a file's capabilities would hold on the host: those that a user namespace gives hold
     /// where its root is the host's (capabilities(7)), and those of a target without one
     /// everywhere.
-    pub fn takes_file_capabilities(self, choice: &Choice) -> bool {
+    pub(crate) fn takes_file_capabilities(self, choice: &Choice) -> bool {
         match self {
             Standing::Own => false,
             Standing::Somebodys => *choice.of(Kind::User) == Namespace::Host,
@@ -105,7 +105,7 @@ impl Standing {
     }
 
     /// Whether no file may become set-id. The word lifts it for files of others than root.
-    pub fn is_guarded(self, seccomp: &Seccomp) -> bool {
+    pub(crate) fn is_guarded(self, seccomp: &Seccomp) -> bool {
         match self {
             Standing::Own => false,
             Standing::Somebodys => !seccomp.lifts_set_id(),
@@ -118,7 +118,7 @@ impl Standing {
 
 /// Refuses the writable binds in which files with privilege are, and those that are too large to
 /// look through.
-pub fn draft(
+pub(crate) fn draft(
     seccomp: &Seccomp,
     may_fall: bool,
     mounts: &Mounts,

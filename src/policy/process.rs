@@ -20,7 +20,7 @@ use crate::text::problem::{Problem, errno_words};
 use crate::text::source::{At, Span};
 use serde::Serialize;
 use std::fmt;
-pub use streams::Kept;
+pub(crate) use streams::Kept;
 
 // ---- section ----
 
@@ -299,7 +299,7 @@ pub struct Watch {
 }
 
 /// Drafts the command.
-pub fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> Exec {
+pub(crate) fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> Exec {
     let command = process.command.get();
     let at = command.and_then(|words| words.first()).map_or(process.command.at(), |word| word.at);
     let words: &[At<String>] = command.map_or(&[], |words| &words.value);
@@ -339,7 +339,7 @@ pub fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> Exec {
 }
 
 /// Drafts the state of the target's process.
-pub fn draft(
+pub(crate) fn draft(
     process: &Process,
     mounts: &Mounts,
     choice: &Choice,

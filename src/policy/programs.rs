@@ -21,10 +21,10 @@ use std::fmt;
 // ---- section ----
 
 /// `programs`: names that are found on the sandbox's PATH, absolute paths, or `"${COMMAND}"`.
-pub type Programs = Set<Word>;
+pub(crate) type Programs = Set<Word>;
 
 /// The word for the program of `process.command`. Which one it is, all layers together say.
-pub const COMMAND: &str = "${COMMAND}";
+pub(crate) const COMMAND: &str = "${COMMAND}";
 
 /// One program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Word {
 }
 
 /// The program's word of the command.
-pub fn first_word(process: &Process) -> Option<&At<String>> {
+pub(crate) fn first_word(process: &Process) -> Option<&At<String>> {
     process.command.get()?.first().filter(|word| !word.is_empty() && !word.contains('\0'))
 }
 
@@ -87,7 +87,12 @@ pub fn first_word(process: &Process) -> Option<&At<String>> {
 
 /// The entries that the programs imply, each with the line that names its program; a problem where
 /// something is not there.
-pub fn draft(programs: &Programs, process: &Process, host: &Host, draft: &mut Draft) -> Tree {
+pub(crate) fn draft(
+    programs: &Programs,
+    process: &Process,
+    host: &Host,
+    draft: &mut Draft,
+) -> Tree {
     let mut tree = Tree::new();
     for (index, item) in programs.items.iter().enumerate() {
         if item.value.text(process).is_none() {

@@ -14,7 +14,7 @@ use std::fmt;
 
 /// `[rlimits]`: a number, a size, a time or `"unlimited"` for both limits, or
 /// `{ soft = .., hard = .. }`.
-pub type Rlimits = Entries<Rlimit>;
+pub(crate) type Rlimits = Entries<Rlimit>;
 
 /// A soft and a hard limit in the kernel's unit; [`u64::MAX`] is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -240,7 +240,7 @@ impl<'de> Deserialize<'de> for Rlimit {
 const UNSAID: &[(&str, u64)] = &[("core", 1)];
 
 /// The kernel's numbers of the limits that are set.
-pub fn resources(rlimits: &Rlimits) -> impl Iterator<Item = u32> {
+pub(crate) fn resources(rlimits: &Rlimits) -> impl Iterator<Item = u32> {
     rlimits
         .iter()
         .filter_map(|(name, _)| TABLE.iter().find(|(known, ..)| *known == name.value))
@@ -248,7 +248,7 @@ pub fn resources(rlimits: &Rlimits) -> impl Iterator<Item = u32> {
 }
 
 /// Drafts the limits.
-pub fn draft(rlimits: &Rlimits, draft: &mut Draft) {
+pub(crate) fn draft(rlimits: &Rlimits, draft: &mut Draft) {
     let names = || TABLE.iter().map(|(name, ..)| *name);
     for (name, limit) in rlimits.iter() {
         let Some((word, resource, unit, _)) = TABLE.iter().find(|(known, ..)| *known == name.value)

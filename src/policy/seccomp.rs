@@ -21,12 +21,16 @@ mod tests;
 mod told;
 mod words;
 
-pub use default::{Needs, default, is_particular};
+pub use default::Needs;
+pub(crate) use default::{default, is_particular};
 pub use draft::draft;
-pub use filter::{Compare, Filter, Rule, Source, Table, Test, Verdict, Width};
-pub use import::{Facts, Imported};
-pub use program::{LONGEST, compile, compile_refusals, compile_telling};
-pub use section::{Calls, Condition, Is, Otherwise, Seccomp, Spec};
-pub use told::{Exact, Told};
+pub use filter::{Compare, Filter, Rule, Verdict};
+pub(crate) use filter::{Source, Table, Test, Width};
+pub(crate) use import::{Facts, Imported};
+pub use program::compile;
+pub(crate) use program::{LONGEST, compile_refusals, compile_telling};
+pub use section::Seccomp;
+pub(crate) use section::{Calls, Condition, Is, Otherwise, Spec};
+pub(crate) use told::{Exact, Told};
 
 use filter::{ENOSYS, EPERM};

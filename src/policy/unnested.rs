@@ -11,7 +11,7 @@ use crate::text::problem::Problem;
 
 /// Refuses a `nested` that is written and that `[seccomp]` opens. Where no line says it, the words
 /// of `[seccomp]` are all.
-pub fn draft(namespaces: &Namespaces, choice: &Choice, filter: &Filter, draft: &mut Draft) {
+pub(crate) fn draft(namespaces: &Namespaces, choice: &Choice, filter: &Filter, draft: &mut Draft) {
     let Some(nested) = namespaces.nested.get() else { return };
     if choice.is_new(Kind::User) {
         return;

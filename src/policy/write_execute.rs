@@ -29,7 +29,7 @@ struct Bound {
 
 /// What the files are kept by.
 #[derive(Debug, Clone, Copy)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// Whose tree the target sees.
     pub sight: Sight,
     /// What gives it a tree of its own.
@@ -41,7 +41,7 @@ pub struct Kept {
 }
 
 /// Parts what can be written from what can be executed.
-pub fn draft(
+pub(crate) fn draft(
     seccomp: &Seccomp,
     host: &Host,
     Kept { sight, own_tree, ruled, nested }: Kept,

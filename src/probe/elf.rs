@@ -25,7 +25,7 @@ const MOST_TEXT: usize = 32 << 10;
 
 /// What a file is to execve(2).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     /// A program or library.
     Elf(Elf),
     /// A text whose first line names what runs it.
@@ -36,7 +36,7 @@ pub enum Program {
 
 /// What code a file holds; a program and its libraries must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// Whether addresses have 64 bits.
     pub wide: bool,
     /// `e_machine`.
@@ -45,7 +45,7 @@ pub struct Machine {
 
 /// What a dynamic loader needs to know of a file (ld.so(8)).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Elf {
+pub(crate) struct Elf {
     /// What code it holds.
     pub machine: Machine,
     /// Whether it can be loaded at any place: a library, a loader, or a program that is built so.
@@ -66,7 +66,7 @@ pub struct Elf {
 
 impl Machine {
     /// Its usual name, as uname(2) has it and a loader puts it for `$PLATFORM`.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match (self.number, self.wide) {
             (abi::EM_X86_64, true) => "x86_64",
             (abi::EM_X86_64, false) => "x32",
@@ -81,7 +81,7 @@ impl Machine {
     }
 
     /// Whether a kernel for this binary's machine starts it.
-    pub fn runs_here(self) -> bool {
+    pub(crate) fn runs_here(self) -> bool {
         match std::env::consts::ARCH {
             "x86_64" => matches!(self.number, abi::EM_X86_64 | abi::EM_386),
             "aarch64" => matches!(self.number, abi::EM_AARCH64 | abi::EM_ARM),
@@ -91,7 +91,7 @@ impl Machine {
 }
 
 /// Reads what a file is.
-pub fn read(file: &File) -> Program {
+pub(crate) fn read(file: &File) -> Program {
     let head = piece(file, 0, HEAD);
     if head.starts_with(b"#!") {
         return Script::read(&head).map_or(Program::Other, Program::Script);

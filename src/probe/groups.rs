@@ -249,7 +249,7 @@ impl Hierarchy {
 }
 
 /// The group that a manager of systemd's makes its units in; it is in one of them itself.
-pub fn folder_of_manager(pid: i32) -> Option<Hierarchy> {
+pub(crate) fn folder_of_manager(pid: i32) -> Option<Hierarchy> {
     let mut hierarchy = unified(&format!("/proc/{pid}/cgroup"))?;
     if let Some(folder) = hierarchy.folder.strip_suffix("/init.scope") {
         hierarchy.folder = folder.to_owned();
@@ -259,7 +259,7 @@ pub fn folder_of_manager(pid: i32) -> Option<Hierarchy> {
 }
 
 /// The hierarchy of version 2, and the group in it that a file of `/proc` tells.
-pub fn unified(file: &str) -> Option<Hierarchy> {
+pub(crate) fn unified(file: &str) -> Option<Hierarchy> {
     find(&read(file), &mounts_of_groups(&read("/proc/self/mountinfo")))
         .into_iter()
         .find(|hierarchy| hierarchy.version == Version::V2)

@@ -6,7 +6,7 @@ use crate::probe::elf::{Elf, Machine};
 
 /// A file that is in the process: the program, its loader, a library.
 #[derive(Debug, Clone)]
-pub struct Object {
+pub(super) struct Object {
     /// Its real path inside.
     pub path: String,
     /// The names under which it is asked for.
@@ -21,14 +21,14 @@ pub struct Object {
 
 impl Object {
     /// Whether the loader takes it for a name instead of looking for a file.
-    pub fn is_called(&self, name: &str) -> bool {
+    pub(super) fn is_called(&self, name: &str) -> bool {
         self.elf.soname.as_deref() == Some(name) || self.names.iter().any(|own| own == name)
     }
 }
 
 /// A place where a library may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// The path.
     pub path: String,
     /// Whether only the cache leads there, so that it must be in the sandbox.
@@ -39,7 +39,7 @@ pub struct Place {
 
 /// The loader of one program.
 #[derive(Debug, Clone)]
-pub struct Loader {
+pub(super) struct Loader {
     musl: bool,
     machine: Machine,
     /// What `$LIB` means.
@@ -55,7 +55,7 @@ const MOST_FOLDERS: usize = 256;
 
 impl Loader {
     /// The loader whose file, its links resolved, is at `path`.
-    pub fn new(path: &str, machine: Machine, library_path: Option<String>) -> Loader {
+    pub(super) fn new(path: &str, machine: Machine, library_path: Option<String>) -> Loader {
         let musl = path
             .rsplit('/')
             .next()
@@ -92,12 +92,12 @@ impl Loader {
     }
 
     /// The same with other default directories: musl's stand in a file.
-    pub fn with_folders(self, folders: Option<Vec<String>>) -> Loader {
+    pub(super) fn with_folders(self, folders: Option<Vec<String>>) -> Loader {
         Loader { folders: folders.unwrap_or(self.folders), ..self }
     }
 
     /// The names that musl's loader answers to by itself (its ldso/dynlink.c).
-    pub fn is_itself(&self, name: &str) -> bool {
+    pub(super) fn is_itself(&self, name: &str) -> bool {
         let rest = name.strip_prefix("lib").unwrap_or("");
         self.musl
             && ["c.", "pthread.", "rt.", "m.", "dl.", "util.", "xnet."]
@@ -106,7 +106,7 @@ impl Loader {
     }
 
     /// Where `objects[by]` finds a library, in the order of the search.
-    pub fn places(
+    pub(super) fn places(
         &self,
         objects: &[Object],
         by: usize,
@@ -219,14 +219,14 @@ fn plain(path: String) -> Place {
 /// `/etc/ld.so.cache` in the format of glibc 2.2 and later (sysdeps/generic/dl-cache.h), alone or
 /// behind the old one.
 #[derive(Debug, Clone)]
-pub struct Cache {
+pub(super) struct Cache {
     bytes: Vec<u8>,
     start: usize,
     count: usize,
 }
 
 /// How much of a cache is read: one of a large machine has a megabyte.
-pub const LARGEST_CACHE: u64 = 32 << 20;
+pub(super) const LARGEST_CACHE: u64 = 32 << 20;
 const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0\0";
 const HEADER: usize = 48;
@@ -234,7 +234,7 @@ const ENTRY: usize = 24;
 
 impl Cache {
     /// Takes the bytes of the file, if they are a cache.
-    pub fn new(bytes: Vec<u8>) -> Option<Cache> {
+    pub(super) fn new(bytes: Vec<u8>) -> Option<Cache> {
         let start = if bytes.starts_with(OLD_MAGIC) {
             // The new table begins behind the old one, aligned for its numbers.
             usize::try_from(number(&bytes, 12)?).ok()?.checked_mul(12)?.checked_add(16 + 7)? & !7
@@ -251,7 +251,7 @@ impl Cache {
     }
 
     /// The paths under a name: the plain ones, and those for certain processors.
-    pub fn find(&self, name: &str) -> (Vec<String>, Vec<String>) {
+    pub(super) fn find(&self, name: &str) -> (Vec<String>, Vec<String>) {
         let (mut base, mut variants) = (vec![], vec![]);
         for index in 0..self.count {
             let at = self.start + HEADER + index * ENTRY;

@@ -5,19 +5,19 @@
 
 mod bounds;
 mod caller;
-pub mod elf;
-pub mod groups;
+pub(crate) mod elf;
+pub(crate) mod groups;
 mod inside;
 mod loader;
 mod mounted;
 mod nodes;
 mod privileged;
-pub mod script;
+pub(crate) mod script;
 mod search;
 mod sockets;
 mod streams;
-pub mod systemd;
-pub mod trail;
+pub(crate) mod systemd;
+pub(crate) mod trail;
 mod view;
 mod walk;
 
@@ -41,10 +41,10 @@ use crate::profile::{Profile, read_import};
 use crate::sys;
 use crate::text::source::Sources;
 use nix::unistd::AccessFlags;
-pub use privileged::given;
+pub(crate) use privileged::given;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-pub use streams::open_anew;
+pub(crate) use streams::open_anew;
 use trail::Last;
 
 impl Host {
@@ -266,7 +266,7 @@ pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
 }
 
 /// The text of a link. Links of proc can be seen by all and read by few (proc_pid_root(5)).
-pub fn link_text(path: &str) -> Result<String, i32> {
+pub(crate) fn link_text(path: &str) -> Result<String, i32> {
     let text =
         std::fs::read_link(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
     text.into_os_string().into_string().map_err(|_| libc::EILSEQ)
@@ -308,7 +308,7 @@ pub(crate) fn names_in(path: &str) -> Vec<String> {
 }
 
 /// Major and minor version of a release such as `6.1.0-18-amd64`.
-pub fn version(release: &str) -> (u32, u32) {
+pub(crate) fn version(release: &str) -> (u32, u32) {
     let mut numbers =
         release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
@@ -328,7 +328,7 @@ fn read_database(path: &str) -> Vec<(String, u32)> {
 }
 
 /// Name, first id and count of each line (subuid(5)).
-pub fn read_subordinate(path: &str) -> Vec<(String, u32, u32)> {
+pub(crate) fn read_subordinate(path: &str) -> Vec<(String, u32, u32)> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines()
         .filter_map(|line| {

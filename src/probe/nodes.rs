@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// The disk that a path names, or lies on: limits are a disk's, not a partition's.
-pub fn block_device(path: &str) -> Result<(u32, u32), i32> {
+pub(super) fn block_device(path: &str) -> Result<(u32, u32), i32> {
     let meta = fs::metadata(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
     let number = if meta.file_type().is_block_device() { meta.rdev() } else { meta.dev() };
     let (major, minor) = (libc::major(number), libc::minor(number));
@@ -32,7 +32,7 @@ pub fn block_device(path: &str) -> Result<(u32, u32), i32> {
 const NODES_LOOKED_AT: usize = 4096;
 
 /// The nodes that the mounts grant, as [`crate::policy::mounts`] attaches them.
-pub fn nodes(mounts: &Mounts) -> Vec<Node> {
+pub(super) fn nodes(mounts: &Mounts) -> Vec<Node> {
     let mut found = vec![];
     for (path, mount) in mounts.iter() {
         match &mount.value {

@@ -24,7 +24,7 @@ const MOST_FOUND: usize = 100;
 
 /// Looks through the source of each writable bind, by the path inside. With `set_id = true` files
 /// of others than root may stay so.
-pub fn look(tree: &Tree, host: &Host, set_id: bool) -> BTreeMap<String, Look> {
+pub(super) fn look(tree: &Tree, host: &Host, set_id: bool) -> BTreeMap<String, Look> {
     let mut names = MOST_NAMES;
     let mut looks = BTreeMap::new();
     for (path, node) in tree {
@@ -64,7 +64,7 @@ pub fn look(tree: &Tree, host: &Host, set_id: bool) -> BTreeMap<String, Look> {
 }
 
 /// What a program's file would give outside.
-pub fn given(source: &str, mode: u32) -> Option<Given> {
+pub(crate) fn given(source: &str, mode: u32) -> Option<Given> {
     // The largest is struct vfs_ns_cap_data.
     let mut value = [0; 24];
     let length = sys::attribute(Name::new(source).as_c_str(), c"security.capability", &mut value);

@@ -2,11 +2,11 @@
 
 /// How much of a file the kernel looks at for `#!` (`BINPRM_BUF_SIZE`, binfmts.h); an ELF header
 /// fits in it.
-pub const HEAD: usize = 256;
+pub(crate) const HEAD: usize = 256;
 
 /// The first line of a script, as the kernel splits it (execve(2)).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Script {
+pub(crate) struct Script {
     /// The interpreter.
     pub interpreter: String,
     /// All that follows it, as one word.
@@ -16,7 +16,7 @@ pub struct Script {
 impl Script {
     /// Reads what a file begins with, as fs/binfmt_script.c does: the line ends at the newline; a
     /// name that may be cut off is refused.
-    pub fn read(head: &[u8]) -> Option<Script> {
+    pub(crate) fn read(head: &[u8]) -> Option<Script> {
         let head = &head[..head.len().min(HEAD)];
         let line = head.strip_prefix(b"#!")?;
         let end = line.iter().position(|byte| *byte == b'\n' || *byte == 0);
@@ -35,7 +35,7 @@ impl Script {
 
 /// The program that `env` starts, of the one argument that the kernel passes (env(1)). Without `-S`
 /// it is the program's name.
-pub fn program_of_env(argument: &str) -> Option<String> {
+pub(crate) fn program_of_env(argument: &str) -> Option<String> {
     let mut words: Vec<String> = match argument.starts_with('-') {
         true => split_words(argument)?,
         false => vec![argument.to_owned()],

@@ -26,7 +26,7 @@ const MOST_OBJECTS: usize = 1_024;
 const MOST_TRIED: usize = 20_000;
 
 /// What the search for one run's programs remembers.
-pub struct Search<'a> {
+pub(super) struct Search<'a> {
     view: View<'a>,
     folders: Vec<String>,
     library_path: Option<String>,
@@ -42,7 +42,11 @@ pub struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// A search in a tree, with the target's PATH and LD_LIBRARY_PATH.
-    pub fn new(view: View<'a>, folders: Vec<String>, library_path: Option<String>) -> Search<'a> {
+    pub(super) fn new(
+        view: View<'a>,
+        folders: Vec<String>,
+        library_path: Option<String>,
+    ) -> Search<'a> {
         Search {
             view,
             folders,
@@ -56,13 +60,13 @@ impl<'a> Search<'a> {
     }
 
     /// The view that it looks through.
-    pub fn view(&mut self) -> &mut View<'a> {
+    pub(super) fn view(&mut self) -> &mut View<'a> {
         &mut self.view
     }
 
     /// All that the program of this word needs. A relative path begins at `cwd`, where there is
     /// one.
-    pub fn need(&mut self, word: &str, cwd: Option<&str>) -> Program {
+    pub(super) fn need(&mut self, word: &str, cwd: Option<&str>) -> Program {
         self.program = Program { word: word.to_owned(), ..Program::default() };
         self.started.clear();
         if let Some(found) = self.find(word, cwd) {

@@ -68,14 +68,14 @@ impl Host {
 }
 
 /// How much may still be looked at in a run.
-pub struct Budget {
+pub(super) struct Budget {
     names: usize,
     directories: usize,
 }
 
 impl Budget {
     /// For all the binds of a profile.
-    pub fn new() -> Budget {
+    pub(super) fn new() -> Budget {
         Budget { names: 8 * NAMES, directories: 8 * DIRECTORIES }
     }
 }
@@ -85,7 +85,7 @@ const NAMES: usize = 2_000;
 /// How many directories are opened below one bind: each costs about 10 µs.
 const DIRECTORIES: usize = 128;
 /// How deep the names are that are looked at: `a/b/c`.
-pub const LEVELS: usize = 3;
+pub(super) const LEVELS: usize = 3;
 
 /// Directories of a home in which programs keep sockets, however deep they are.
 const IN_HOME: &[&str] = &[
@@ -109,7 +109,7 @@ const IN_SYSTEM: &[&str] = &[
 
 /// The sockets below a directory, by their path below it. One that is not UTF-8 has
 /// [`UNNAMED`](crate::policy::mounts::sockets::UNNAMED) in it.
-pub fn find(place: &str, home: &str, reach: Reach, budget: &mut Budget) -> Vec<String> {
+pub(super) fn find(place: &str, home: &str, reach: Reach, budget: &mut Budget) -> Vec<String> {
     let (most_names, most_directories) =
         (NAMES.min(budget.names), DIRECTORIES.min(budget.directories));
     let mut search = Search {

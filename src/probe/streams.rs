@@ -10,7 +10,7 @@ const MEMORY_DEVICES: u32 = 1;
 const PTMX: u64 = libc::makedev(5, 2);
 
 /// Looks at a descriptor of this process.
-pub fn look(fd: i32) -> Stream {
+pub(super) fn look(fd: i32) -> Stream {
     let described = match sys::describe(fd) {
         Ok(described) => described,
         Err(sys::Errno(libc::EBADF)) => return Stream::Closed,
@@ -92,7 +92,7 @@ fn unix(fd: i32) -> sys::Result<Option<Unix>> {
 }
 
 /// How the terminal on a descriptor can be opened for writing alone, or why it cannot.
-pub fn anew(fd: i32) -> Result<Anew, i32> {
+pub(super) fn anew(fd: i32) -> Result<Anew, i32> {
     let can = |by| open_anew(fd, by).and_then(sys::close);
     let Err(sys::Errno(errno)) = can(Anew::Device) else { return Ok(Anew::Device) };
     can(Anew::Controlling).map(|()| Anew::Controlling).map_err(|_| errno)
@@ -100,7 +100,7 @@ pub fn anew(fd: i32) -> Result<Anew, i32> {
 
 /// Opens the terminal on a descriptor for writing alone. Neither waits for a serial line's carrier,
 /// nor makes the terminal that of this session (open(2)).
-pub fn open_anew(fd: i32, by: Anew) -> sys::Result<i32> {
+pub(crate) fn open_anew(fd: i32, by: Anew) -> sys::Result<i32> {
     let open = |path| {
         sys::openat(
             libc::AT_FDCWD,

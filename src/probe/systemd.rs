@@ -8,7 +8,7 @@ use std::os::fd::RawFd;
 
 /// A manager that could be connected to.
 #[derive(Debug)]
-pub struct Systemd {
+pub(crate) struct Systemd {
     /// Where.
     pub socket: Socket,
     /// Which process listens: the manager, also for the bus, as that gets its socket from it.
@@ -16,7 +16,7 @@ pub struct Systemd {
 }
 
 /// Finds it. The manager's own socket comes first: a bus is one more process to wait for.
-pub fn find(uid: u32, runtime_dir: Option<&str>) -> Result<Systemd, Unreached> {
+pub(crate) fn find(uid: u32, runtime_dir: Option<&str>) -> Result<Systemd, Unreached> {
     let own = format!("/run/user/{uid}");
     let runtime = runtime_dir.unwrap_or(&own);
     let sockets = match uid {
@@ -48,7 +48,7 @@ const TRIES: (u32, i32) = (200, 10);
 
 /// A connection to a socket, and who listens there. Orders are not given to another user's process,
 /// nor to one in a pid namespace that is not ours or above it.
-pub fn connect(path: &str, uid: u32) -> sys::Result<(RawFd, i32)> {
+pub(crate) fn connect(path: &str, uid: u32) -> sys::Result<(RawFd, i32)> {
     let name = Name::new(path);
     for _ in 0..TRIES.0 {
         match sys::connect_unix(name.as_c_str()) {

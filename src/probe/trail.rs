@@ -44,7 +44,7 @@ const MOST_LINKS: usize = 40;
 
 /// Whether a link at the end of a path is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Last {
+pub(crate) enum Last {
     /// It is.
     Followed,
     /// It is the end.
@@ -52,7 +52,7 @@ pub enum Last {
 }
 
 /// Walks a path from the root.
-pub fn walk(path: &str, last: Last) -> Trail {
+pub(crate) fn walk(path: &str, last: Last) -> Trail {
     open(path, last).map_or_else(confirmed, |(_, trail)| trail)
 }
 
@@ -66,7 +66,7 @@ fn confirmed(stopped: Trail) -> Trail {
 }
 
 /// The same, with a descriptor (O_PATH) of its end; the error is the way as far as it went.
-pub fn open(path: &str, last: Last) -> Result<(OwnedFd, Trail), Trail> {
+pub(crate) fn open(path: &str, last: Last) -> Result<(OwnedFd, Trail), Trail> {
     let mut trail = Trail { end: "/".into(), ..Trail::default() };
     let mut names = names_of(path);
     let mut here = match at(libc::AT_FDCWD, "/") {

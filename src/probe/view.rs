@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 /// The tree, and whether the host is seen where no entry of it is.
-pub struct View<'a> {
+pub(super) struct View<'a> {
     tree: &'a Tree,
     host_shows: bool,
     seen: BTreeMap<String, Seen>,
@@ -44,7 +44,7 @@ enum Seen {
 
 /// A path followed to its end.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub(super) struct Found {
     /// Its real path inside.
     pub path: String,
     /// What is there.
@@ -59,7 +59,7 @@ pub struct Found {
 
 /// What is at the end of a path.
 #[derive(Debug, Clone)]
-pub enum What {
+pub(super) enum What {
     /// A regular file of the host.
     File {
         /// Where it is on the host.
@@ -90,22 +90,22 @@ const MOST_SEEN: usize = 8 << 20;
 
 impl<'a> View<'a> {
     /// A view of a tree.
-    pub fn new(tree: &'a Tree, host_shows: bool) -> View<'a> {
+    pub(super) fn new(tree: &'a Tree, host_shows: bool) -> View<'a> {
         View { tree, host_shows, seen: BTreeMap::new(), weight: 0 }
     }
 
     /// Whether an entry of the tree is at a path, or above it, and not only the root.
-    pub fn is_entry(&self, path: &str) -> bool {
+    pub(super) fn is_entry(&self, path: &str) -> bool {
         ancestors(path).any(|over| self.tree.contains_key(over))
     }
 
     /// Whether a directory of the host is at the same path inside.
-    pub fn shows(&self, path: &str) -> bool {
+    pub(super) fn shows(&self, path: &str) -> bool {
         matches!(self.spot(path), Spot::Host { source, granted: true, .. } if source == path)
     }
 
     /// Follows an absolute path to its end; the error is the kernel's.
-    pub fn follow(&mut self, path: &str) -> Result<Found, i32> {
+    pub(super) fn follow(&mut self, path: &str) -> Result<Found, i32> {
         let mut found = Found {
             path: "/".into(),
             what: What::Folder,
@@ -167,7 +167,7 @@ impl<'a> View<'a> {
     }
 
     /// Names below a directory inside, for a suggestion.
-    pub fn names(&self, folder: &str) -> Vec<String> {
+    pub(super) fn names(&self, folder: &str) -> Vec<String> {
         let Spot::Host { source, .. } = self.spot(folder) else { return vec![] };
         let Ok(entries) = std::fs::read_dir(source) else { return vec![] };
         entries

@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 /// What each pattern matches. Where the profile has none, nothing is read.
-pub fn globs(mounts: &Mounts, root_names: &[String], uid: u32) -> BTreeMap<String, Found> {
+pub(super) fn globs(mounts: &Mounts, root_names: &[String], uid: u32) -> BTreeMap<String, Found> {
     let mut found = BTreeMap::new();
     let (mut names, mut entries) = (MOST_NAMES, MOST_ENTRIES.saturating_sub(mounts.map.len()));
     let mut written = None;

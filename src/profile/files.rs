@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// A text with what messages call it and the directory that `${PROFILE_DIR}` means.
 #[derive(Debug)]
-pub struct Text {
+pub(super) struct Text {
     /// Its name.
     pub name: String,
     /// What tells it from every other text: its real path, or its name in `<>`.
@@ -28,12 +28,12 @@ pub struct Text {
 const LARGEST: u64 = 1 << 20;
 
 /// Whether a word names a file rather than an installed profile.
-pub fn is_path(word: &str) -> bool {
+pub(super) fn is_path(word: &str) -> bool {
     word.contains('/') || word.ends_with(".toml")
 }
 
 /// Finds PROFILE of the command line: a path, `-`, or a name.
-pub fn find(word: &str, caller: &Caller) -> Result<Text, Problem> {
+pub(super) fn find(word: &str, caller: &Caller) -> Result<Text, Problem> {
     let at = Span::NOWHERE;
     match word {
         "" => Err(Problem::new("profile::none", at, "cannot find the profile: none is given")
@@ -46,7 +46,7 @@ pub fn find(word: &str, caller: &Caller) -> Result<Text, Problem> {
 
 /// A text that the caller has. Its identity is no path and no name in `<>`, so that it is never
 /// taken for another text.
-pub fn given(name: &str, text: &str) -> Result<Text, Problem> {
+pub(super) fn given(name: &str, text: &str) -> Result<Text, Problem> {
     if text.len() as u64 > LARGEST {
         let message = format!("cannot read the profile {name}: it is larger than 1 MiB");
         return Err(Problem::new("profile::read", Span::NOWHERE, message));
@@ -56,7 +56,7 @@ pub fn given(name: &str, text: &str) -> Result<Text, Problem> {
 }
 
 /// The text of PROFILE, for those who want to read it.
-pub fn text_of(word: &str, caller: &Caller) -> Result<String, Problem> {
+pub(crate) fn text_of(word: &str, caller: &Caller) -> Result<String, Problem> {
     let text = find(word, caller)?;
     String::from_utf8(text.bytes).map_err(|_| {
         Problem::new(
@@ -68,7 +68,7 @@ pub fn text_of(word: &str, caller: &Caller) -> Result<String, Problem> {
 }
 
 /// Finds a word of `extends` in a profile of `folder`: a path, made absolute already, or a name.
-pub fn find_base(
+pub(super) fn find_base(
     word: &str,
     folder: Option<&str>,
     caller: &Caller,
@@ -184,7 +184,7 @@ fn read(path: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
 
 /// Reads a file that a profile imports: it says as much about the sandbox as the profile, so the
 /// same is asked of it.
-pub fn read_import(path: &str, caller: &Caller, at: Span) -> Result<String, Problem> {
+pub(crate) fn read_import(path: &str, caller: &Caller, at: Span) -> Result<String, Problem> {
     let text = read_trusted("the import", path, caller, at)?;
     String::from_utf8(text.bytes).map_err(|_| {
         Problem::new("profile::read", at, format!("cannot read the import {path}: it is not UTF-8"))
@@ -272,7 +272,7 @@ fn trusted(
 
 /// Adds a text to the sources and gives its offset there; what is not UTF-8 is a problem at its
 /// first wrong byte.
-pub fn decode(text: &Text, sources: &mut Sources) -> Result<(usize, String), Problem> {
+pub(super) fn decode(text: &Text, sources: &mut Sources) -> Result<(usize, String), Problem> {
     let file = text.folder.as_ref().map(|_| text.identity.as_str());
     match std::str::from_utf8(&text.bytes) {
         Ok(utf8) => Ok((sources.add_file(&text.name, utf8, file) as usize, utf8.to_owned())),

@@ -18,7 +18,7 @@ const COST_OF_ITEM: usize = 64;
 
 /// Puts variables into one layer. Where a text has none, because a problem was reported, the value
 /// of its section's key is left out, so that no second problem follows from the first.
-pub struct Filling<'a, 'i> {
+pub(super) struct Filling<'a, 'i> {
     /// What they mean here.
     pub variables: Variables<'i>,
     /// The words after PROFILE.
@@ -44,7 +44,7 @@ pub struct Filling<'a, 'i> {
 
 impl<'a, 'i> Filling<'a, 'i> {
     /// Nothing is filled yet.
-    pub fn new(
+    pub(super) fn new(
         variables: Variables<'i>,
         words: &'a [At<String>],
         sources: &'a Sources,
@@ -65,7 +65,7 @@ impl<'a, 'i> Filling<'a, 'i> {
     }
 
     /// Puts variables into a value; `path` is the keys that lead to it.
-    pub fn fill(&mut self, node: Node<'i>, path: &mut Vec<String>) -> Option<Node<'i>> {
+    pub(super) fn fill(&mut self, node: Node<'i>, path: &mut Vec<String>) -> Option<Node<'i>> {
         let span = node.span();
         let value = match node.into_inner() {
             DeValue::String(text) => self.scalar(text, span.clone().into(), path)?,
@@ -403,7 +403,7 @@ impl<'a, 'i> Filling<'a, 'i> {
 
 /// A value of the caller's environment, and the text of the profile that is shown in its place.
 #[derive(Debug, Clone)]
-pub struct Secret {
+pub(super) struct Secret {
     value: String,
     /// As serde's messages have it, with escapes.
     quoted: String,
@@ -447,7 +447,7 @@ impl Secret {
 
 /// Replaces values of the caller's environment by the texts that name them: terminals and logs are
 /// no place for a token.
-pub fn hide(problem: Problem, secrets: &[Secret], sources: &Sources) -> Problem {
+pub(super) fn hide(problem: Problem, secrets: &[Secret], sources: &Sources) -> Problem {
     let clean = |text: String| secrets.iter().fold(text, |text, secret| secret.hide(text));
     let Problem { code, message, at, label, also, help, guess, in_lines } = problem;
     // A short value could be any word of the help: of a text with variables it is left out then.

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 /// A profile that can be named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Its name.
     pub name: String,
     /// The directory that it is in; none for what comes with the binary.
@@ -21,7 +21,7 @@ pub struct Listed {
 const LARGEST: u64 = 1 << 20;
 
 /// Those that come with the binary, the machine's, and the caller's; each by name.
-pub fn installed(caller: &Caller) -> Vec<Listed> {
+pub(crate) fn installed(caller: &Caller) -> Vec<Listed> {
     let builtin = BUILTIN.iter().map(|(name, text)| Listed {
         name: (*name).into(),
         folder: None,

@@ -8,17 +8,17 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// How deep `extends` may go, and tables in tables.
-pub const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 /// How many syntax errors of a text are told.
 const MOST_ERRORS: usize = 100;
 /// How many tokens (words, signs, spaces) all texts may have: a tree of them takes some hundred
 /// bytes for each. An entry with all its options has twenty.
-pub const MOST_TOKENS: usize = 250_000;
+pub(super) const MOST_TOKENS: usize = 250_000;
 /// A text with fewer bytes cannot have many, and need not be counted.
 const SMALL: usize = 64 << 10;
 
 /// One text of the profile, the weakest first.
-pub struct Layer {
+pub(super) struct Layer {
     /// What messages call it.
     pub name: String,
     /// All of it.
@@ -33,7 +33,7 @@ pub struct Layer {
 
 /// How much of it there is.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Size {
+pub(super) struct Size {
     /// All of it.
     pub bytes: usize,
     /// Not counted in small texts.
@@ -42,7 +42,7 @@ pub struct Size {
 
 impl Size {
     /// Of a text.
-    pub fn of(text: &str) -> Size {
+    pub(super) fn of(text: &str) -> Size {
         let tokens = if text.len() > SMALL {
             toml_parser::Source::new(text).lex().take(MOST_TOKENS + 1).count()
         } else {
@@ -53,11 +53,11 @@ impl Size {
 }
 
 /// A parsed text.
-pub type Document<'i> = DeTable<'i>;
+pub(super) type Document<'i> = DeTable<'i>;
 
 impl Layer {
     /// Parses the text; its spans become places in the common space.
-    pub fn parse(&self, problems: &mut Problems) -> Option<Document<'_>> {
+    pub(super) fn parse(&self, problems: &mut Problems) -> Option<Document<'_>> {
         let (document, errors) = DeTable::parse_recoverable(&self.text);
         let document = DeValue::Table(document.into_inner());
         if let Some(span) = too_deep(&document) {
@@ -107,7 +107,7 @@ impl Layer {
     }
 
     /// The first byte, for what is wrong with the whole.
-    pub fn start(&self) -> Span {
+    pub(super) fn start(&self) -> Span {
         Span::from(self.base..self.base + 1)
     }
 }

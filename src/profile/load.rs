@@ -39,7 +39,7 @@ pub struct Request {
 }
 
 /// The version of the language that this stockade reads.
-pub const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 1;
 /// How many bytes they may have together.
 const LARGEST_SUM: usize = 4 << 20;
 /// How many files may make one profile.
@@ -108,7 +108,7 @@ fn load_and_tell(
 }
 
 /// What a profile leaves to its user. A value that is missing is no problem here.
-pub fn load_params(
+pub(crate) fn load_params(
     request: &Request,
     caller: &Caller,
     sources: &mut Sources,

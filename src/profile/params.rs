@@ -38,7 +38,7 @@ written!(Type);
 
 /// A declared parameter with its value.
 #[derive(Debug, Clone)]
-pub struct Param {
+pub(super) struct Param {
     kind: Type,
     values: Vec<String>,
     help: Option<String>,
@@ -54,7 +54,7 @@ pub struct Param {
 
 /// A parameter, for those who ask what a profile leaves to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Declared {
+pub(crate) struct Declared {
     /// Its name.
     pub name: String,
     /// The word of its type.
@@ -76,7 +76,7 @@ pub struct Declared {
 
 /// A value, as text: what TOML would need is made of it when it is put in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(super) enum Value {
     /// A text.
     Text(String),
     /// A number in decimal, or `true`, or `false`: TOML as it is.
@@ -96,7 +96,7 @@ impl fmt::Display for Value {
 
 /// The parameters of all layers.
 #[derive(Debug, Default)]
-pub struct Params {
+pub(super) struct Params {
     map: BTreeMap<String, Param>,
     /// Who declared and who gave, where somebody asks: name, deed, place, and the value before.
     history: Option<Vec<(String, Deed, Span, Span)>>,
@@ -154,12 +154,12 @@ impl Shaped for Declarations {
 
 impl Params {
     /// None, yet; `told` is whether somebody will ask who gave what.
-    pub fn new(told: bool) -> Params {
+    pub(super) fn new(told: bool) -> Params {
         Params { map: BTreeMap::new(), history: told.then(Vec::new) }
     }
 
     /// Says who declared and who gave.
-    pub fn tell(&self, changes: &mut Changes) {
+    pub(super) fn tell(&self, changes: &mut Changes) {
         for (name, deed, at, before) in self.history.iter().flatten() {
             changes.enter("params");
             changes.enter(name);
@@ -176,7 +176,7 @@ impl Params {
     }
 
     /// All of them, by name.
-    pub fn declared(&self) -> Vec<Declared> {
+    pub(super) fn declared(&self) -> Vec<Declared> {
         let all = self.map.iter().map(|(name, param)| Declared {
             name: name.clone(),
             r#type: param.kind.word(),
@@ -192,29 +192,29 @@ impl Params {
     }
 
     /// Where a parameter has its value from.
-    pub fn place(&self, name: &str) -> Option<Span> {
+    pub(super) fn place(&self, name: &str) -> Option<Span> {
         Some(self.map.get(name)?.value.as_ref()?.at)
     }
 
     /// The names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.map.keys().map(String::as_str)
     }
 
     /// The value of a parameter; `None` for an unknown name, and `Some(None)` where a problem was
     /// reported already.
-    pub fn value(&self, name: &str) -> Option<Option<&Value>> {
+    pub(super) fn value(&self, name: &str) -> Option<Option<&Value>> {
         self.map.get(name).map(|param| param.value.as_ref().map(|value| &value.value))
     }
 
     /// Whether the value of a parameter comes from the caller's environment.
-    pub fn is_secret(&self, name: &str) -> bool {
+    pub(super) fn is_secret(&self, name: &str) -> bool {
         self.map.get(name).is_some_and(|param| param.secret)
     }
 
     /// Reads `[params]` of one layer: a table declares, anything else gives an inherited parameter
     /// its value. `expand` puts variables into a text.
-    pub fn read(
+    pub(super) fn read(
         &mut self,
         key: &At<String>,
         node: Node<'_>,
@@ -326,7 +326,7 @@ impl Params {
     }
 
     /// `--set NAME=VALUE`, the strongest.
-    pub fn set(
+    pub(super) fn set(
         &mut self,
         name: &str,
         text: &str,
@@ -379,7 +379,7 @@ impl Params {
     }
 
     /// Every parameter must have a value by now.
-    pub fn settle(&self, words: &[String], problems: &mut Problems) {
+    pub(super) fn settle(&self, words: &[String], problems: &mut Problems) {
         let is_behind = |name: &str| {
             let gives = |word: &str| word.split_once('=').is_some_and(|(given, _)| given == name);
             words.windows(2).any(|pair| pair[0] == "--set" && gives(&pair[1]))

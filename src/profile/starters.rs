@@ -20,7 +20,7 @@ words! {
 
 /// What of the machine a starter depends on.
 #[derive(Debug, Clone, Default)]
-pub struct Fit {
+pub(crate) struct Fit {
     /// Landlock's ABI, where there is one.
     pub landlock: Option<u32>,
     /// The text of /etc/resolv.conf.
@@ -31,7 +31,7 @@ pub struct Fit {
 const PORTS_ABI: u32 = 4;
 
 /// The text of a new profile.
-pub fn starter(role: Role, name: &str, file: &str, fit: &Fit) -> String {
+pub(crate) fn starter(role: Role, name: &str, file: &str, fit: &Fit) -> String {
     let text = match role {
         Role::Command => include_str!("../../profiles/starters/command.toml"),
         Role::Build => include_str!("../../profiles/starters/build.toml"),

@@ -8,7 +8,7 @@ use crate::text::source::{Sources, Span};
 use std::cell::Cell;
 
 /// The variables that every profile has, and what each is.
-pub const KNOWN: &[(&str, &str)] = &[
+pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("HOME", "The caller's home, of the passwd entry"),
     ("CWD", "The caller's working directory"),
     ("PROFILE_DIR", "The directory of the file that says it"),
@@ -24,7 +24,7 @@ fn built_in<'k>() -> impl Iterator<Item = &'k str> {
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece<'t> {
+pub(super) enum Piece<'t> {
     /// As it is.
     Plain(&'t str),
     /// `${name}`, with its offset.
@@ -33,7 +33,7 @@ pub enum Piece<'t> {
 
 /// Splits a text into its pieces: `$${x}` is a literal `${x}`, a `$` without `{` is itself. The
 /// error is where a `${` is left open.
-pub fn pieces(text: &str) -> Result<Vec<Piece<'_>>, usize> {
+pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, usize> {
     let (mut out, mut rest, mut offset) = (vec![], text, 0);
     while let Some(start) = rest.find("${") {
         let literal = rest[..start].ends_with('$');
@@ -53,7 +53,7 @@ pub fn pieces(text: &str) -> Result<Vec<Piece<'_>>, usize> {
 }
 
 /// What the variables of one file mean.
-pub struct Variables<'a> {
+pub(super) struct Variables<'a> {
     /// Who called.
     pub caller: &'a Caller,
     /// The parameters, or `None` in what is read before they are settled.
@@ -69,11 +69,11 @@ const MOST_TOLD: usize = 8;
 
 /// How many bytes variables may bring into a profile: a short text can name a long value a hundred
 /// thousand times.
-pub const MOST_PUT_IN: usize = 8 << 20;
+pub(super) const MOST_PUT_IN: usize = 8 << 20;
 
 impl<'a> Variables<'a> {
     /// A text with its variables put in, or `None` where a problem was reported.
-    pub fn expand(
+    pub(super) fn expand(
         &self,
         text: &str,
         at: Span,
@@ -85,7 +85,7 @@ impl<'a> Variables<'a> {
 
     /// The same, where the text's own pieces and the values of its variables are not taken as they
     /// are.
-    pub fn expand_as(
+    pub(super) fn expand_as(
         &self,
         text: &str,
         at: Span,
@@ -135,7 +135,7 @@ impl<'a> Variables<'a> {
     }
 
     /// Takes room for what is put in; a problem where there is none.
-    pub fn charge(&self, bytes: usize, at: Span, problems: &mut Problems) -> bool {
+    pub(super) fn charge(&self, bytes: usize, at: Span, problems: &mut Problems) -> bool {
         let Some(room) = self.room.get() else { return bytes == 0 };
         let left = room.checked_sub(bytes);
         if left.is_none() {
@@ -154,7 +154,7 @@ impl<'a> Variables<'a> {
     }
 
     /// The value of a text that is nothing but one parameter.
-    pub fn whole(&self, text: &str) -> Option<&'a Value> {
+    pub(super) fn whole(&self, text: &str) -> Option<&'a Value> {
         match pieces(text).ok()?.as_slice() {
             [Piece::Plain(""), Piece::Variable(name, _), Piece::Plain("")] => {
                 self.params?.value(name)?
@@ -165,7 +165,7 @@ impl<'a> Variables<'a> {
 
     /// Whether a text takes anything from the caller's environment, where secrets are: messages
     /// then show the text, not its value.
-    pub fn is_secret(&self, text: &str) -> bool {
+    pub(super) fn is_secret(&self, text: &str) -> bool {
         let secret = |name: &str| {
             name.starts_with("env:") || self.params.is_some_and(|params| params.is_secret(name))
         };
@@ -176,7 +176,7 @@ impl<'a> Variables<'a> {
 
     /// The parameters in a text, with the places of their values and, where they are no secret, the
     /// values; of a text with many the first.
-    pub fn params_in<'t>(&self, text: &'t str) -> Vec<(&'t str, Span, Option<String>)> {
+    pub(super) fn params_in<'t>(&self, text: &'t str) -> Vec<(&'t str, Span, Option<String>)> {
         let mut found: Vec<(&str, Span, Option<String>)> = vec![];
         for piece in pieces(text).unwrap_or_default() {
             let Piece::Variable(name, _) = piece else { continue };

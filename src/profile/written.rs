@@ -49,7 +49,7 @@ pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Pro
 
 /// What is wrong with the value of a variable is not for the line that has the variable to say, and
 /// the value may be a secret.
-pub fn unguessed(problem: Problem, sources: &Sources) -> Problem {
+pub(super) fn unguessed(problem: Problem, sources: &Sources) -> Problem {
     match problem.guess {
         Some(at) if sources.is_filled(at) => {
             let help = (problem.code == "profile::type").then(|| "put it in `[ ]`".to_owned());
@@ -100,7 +100,7 @@ fn unshown<'s>(help: &str, at: Span, caller: &Caller, sources: &'s Sources) -> O
 
 /// A line for the place of the text at `at`, with what is a variable there. One that gives up a
 /// protection names today's place alone.
-pub fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources) -> String {
+pub(crate) fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources) -> String {
     let Some(line) = sources.lines_of(at).filter(|line| line.contains("${")) else {
         return help.to_owned();
     };

@@ -4,7 +4,7 @@
 //! `cannot <op>: <errno in words>`. They hold everything that the kernel will be given, as C
 //! strings, so that nothing is allocated between clone and exec. They do nothing themselves.
 
-pub mod draft;
+pub(crate) mod draft;
 
 use crate::host::streams::Anew;
 use crate::host::systemd::Route;

@@ -54,7 +54,7 @@ pub fn all() -> impl Iterator<Item = Explanation> {
 }
 
 /// The one of a code, or of a number, whose zeros may be left out.
-pub fn find(name: &str) -> Option<Explanation> {
+pub(crate) fn find(name: &str) -> Option<Explanation> {
     let (letter, digits) = name.split_at_checked(1).unwrap_or_default();
     let number = format!("{letter}{digits:0>4}");
     all().find(|known| known.code == name || known.number.eq_ignore_ascii_case(&number))

@@ -1,6 +1,6 @@
 //! The ground: text with its places, and what is said about it. It knows no sandbox.
 
-pub mod explain;
-pub mod problem;
-pub mod shell;
-pub mod source;
+pub(crate) mod explain;
+pub(crate) mod problem;
+pub(crate) mod shell;
+pub(crate) mod source;

@@ -291,7 +291,7 @@ pub enum Style {
 /// Control characters (C0, DEL, C1), bidirectional marks and what has no width made visible, so
 /// that a profile, a path or a name cannot drive the reader's terminal (CVE-2023-28101 is such a
 /// case in flatpak), and newline and tab, so that it cannot forge a line of ours.
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
             '\n' => out.push_str("\\n"),
@@ -304,7 +304,7 @@ pub fn escape(text: &str) -> String {
 }
 
 /// The same for a text of many lines.
-pub fn escape_lines(text: &str) -> String {
+pub(crate) fn escape_lines(text: &str) -> String {
     text.split('\n')
         .map(|line| line.split('\t').map(escape).collect::<Vec<_>>().join("\t"))
         .collect::<Vec<_>>()
@@ -313,14 +313,14 @@ pub fn escape_lines(text: &str) -> String {
 
 /// Whether a character drives a terminal, changes the order or the lines of what is read, or is not
 /// seen at all. Newline and tab, which texts of many lines have, are not among them.
-pub fn is_hostile(c: char) -> bool {
+pub(crate) fn is_hostile(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The same for JSON, which stays the same JSON: its writer escapes C0 alone, and its reader may be
 /// a terminal.
-pub fn quiet_json(json: &str) -> String {
+pub(crate) fn quiet_json(json: &str) -> String {
     json.chars().fold(String::with_capacity(json.len()), |out, c| {
         if is_hostile(c) {
             out + &format!("\\u{:04x}", u32::from(c))
@@ -335,7 +335,10 @@ pub fn quiet_json(json: &str) -> String {
 const MOST_COMPARED: usize = 1 << 18;
 
 /// The nearest of `known` to a misspelt word, if any is near.
-pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn did_you_mean<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     // The distance takes time and memory of both lengths multiplied, and a profile may hold a
     // megabyte as a word.
     let short = |name: &str| name.len() <= 128;
@@ -363,14 +366,14 @@ pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> O
 }
 
 /// The words of an errno, as `strerror(3)` has them, lower case.
-pub fn errno_words(errno: i32) -> String {
+pub(crate) fn errno_words(errno: i32) -> String {
     let text = nix::errno::Errno::from_raw(errno).desc();
     let mut chars = text.chars();
     chars.next().map_or(String::new(), |first| first.to_lowercase().chain(chars).collect())
 }
 
 /// The width of a page where the reader's is not known.
-pub const UNKNOWN_WIDTH: usize = 80;
+pub(crate) const UNKNOWN_WIDTH: usize = 80;
 
 /// The other places of a problem, and how its value came to be where it is.
 fn places(problem: &Problem, sources: &Sources) -> Vec<(Span, String)> {

@@ -1,7 +1,7 @@
 //! Words for shells, in commands that people paste.
 
 /// A word that a shell takes for one.
-pub fn shell_word(text: &str) -> String {
+pub(crate) fn shell_word(text: &str) -> String {
     let plain = !text.is_empty()
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+:@%".contains(&b));
     if plain { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }

@@ -6,7 +6,7 @@ use crate::launch::cause::{Barriers, Cause};
 
 /// What came of trying something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tried {
+pub(crate) enum Tried {
     /// It works.
     Works,
     /// The kernel's error.
@@ -25,7 +25,7 @@ impl From<crate::sys::Result> for Tried {
 /// What a process does that tries; in new namespaces with every capability in them, but for what
 /// any process can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
+pub(crate) enum Act {
     /// Limits user namespaces inside to none.
     ForbidUserNamespaces,
     /// Sets the host name: whether capabilities mean anything there.
@@ -54,7 +54,7 @@ pub enum Act {
 
 impl Act {
     /// What takes a namespace, in order.
-    pub const INSIDE: [Act; 9] = [
+    pub(crate) const INSIDE: [Act; 9] = [
         Act::ForbidUserNamespaces,
         Act::HostName,
         Act::Proc,
@@ -66,12 +66,12 @@ impl Act {
         Act::Pivot,
     ];
     /// What any process can do.
-    pub const ANYWHERE: [Act; 3] = [Act::Keyring, Act::Filter, Act::Listener];
+    pub(crate) const ANYWHERE: [Act; 3] = [Act::Keyring, Act::Filter, Act::Listener];
 }
 
 /// How packages are installed here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Packages {
+pub(crate) enum Packages {
     /// Debian, Ubuntu and their kin.
     Apt,
     /// Fedora, RHEL and their kin.
@@ -89,7 +89,7 @@ pub enum Packages {
 
 /// A set-id helper of shadow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Helper {
+pub(crate) enum Helper {
     /// It has the privilege that it needs.
     Able,
     /// It is there, without set-id bit and file capabilities.
@@ -103,7 +103,7 @@ pub enum Helper {
 
 /// Subordinate ids (subuid(5)).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Subordinate {
+pub(crate) struct Subordinate {
     /// The caller's ranges of users.
     pub users: Vec<(u32, u32)>,
     /// The caller's ranges of groups.
@@ -118,7 +118,7 @@ pub struct Subordinate {
 
 /// Which hierarchies of control groups there are (cgroups(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// None.
     #[default]
     Absent,
@@ -132,7 +132,7 @@ pub enum Layout {
 
 /// Control groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cgroups {
+pub(crate) struct Cgroups {
     /// Which there are.
     pub layout: Layout,
     /// The caller's group: of version 2, or of the memory controller of version 1.
@@ -145,7 +145,7 @@ pub struct Cgroups {
 
 /// The systemd that takes orders of the caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Manager {
+pub(crate) struct Manager {
     /// Its bus or private socket.
     pub socket: Option<String>,
     /// Whether it could be connected to.
@@ -158,7 +158,7 @@ pub struct Manager {
 
 /// Whether an overlay can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OverlayModule {
+pub(crate) enum OverlayModule {
     /// The kernel has it.
     Present,
     /// A module that is not loaded; the kernel loads it when it is first asked for, so nobody asks
@@ -171,7 +171,7 @@ pub enum OverlayModule {
 
 /// A mandatory access control.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Module {
+pub(crate) struct Module {
     /// What it is called.
     pub name: &'static str,
     /// The caller's label or profile.
@@ -184,7 +184,7 @@ pub struct Module {
 
 /// All of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The caller's id.
     pub uid: u32,
     /// The caller's name.
@@ -235,7 +235,7 @@ pub struct Facts {
 
 impl Facts {
     /// What came of an act.
-    pub fn act(&self, act: Act) -> Tried {
+    pub(crate) fn act(&self, act: Act) -> Tried {
         self.acts
             .iter()
             .find(|(known, _)| *known == act)
@@ -243,7 +243,7 @@ impl Facts {
     }
 
     /// What came of making a kind of namespace.
-    pub fn namespace(&self, kind: Kind) -> Tried {
+    pub(crate) fn namespace(&self, kind: Kind) -> Tried {
         self.namespaces
             .iter()
             .find(|(known, _)| *known == kind)
@@ -251,12 +251,12 @@ impl Facts {
     }
 
     /// Whether the caller is root, of the machine or of a container.
-    pub fn is_root(&self) -> bool {
+    pub(crate) fn is_root(&self) -> bool {
         self.uid == 0
     }
 
     /// Why user namespaces are not to be had, or mean nothing, where that is so.
-    pub fn user_namespace_cause(&self) -> Option<Cause> {
+    pub(crate) fn user_namespace_cause(&self) -> Option<Cause> {
         match (self.namespace(Kind::User), self.maps, self.act(Act::HostName)) {
             (Tried::Refused(errno), ..) => self.barriers.of_clone(&[Kind::User], errno),
             (_, Tried::Refused(_), _) | (_, _, Tried::Refused(_)) => {

@@ -13,7 +13,7 @@ use crate::text::problem::{errno_words, escape};
 use crate::text::shell::shell_word;
 
 /// The table.
-pub fn judge(facts: &Facts) -> Vec<Line> {
+pub(crate) fn judge(facts: &Facts) -> Vec<Line> {
     let all: [fn(&Facts) -> Line; 20] = [
         sandbox,
         kernel,
@@ -60,7 +60,7 @@ fn finish(line: Line) -> Line {
 
 /// Whether all that stockade's defaults need is there: the sandbox of the built-in profile `base`
 /// could be built.
-pub fn serves(facts: &Facts) -> bool {
+pub(crate) fn serves(facts: &Facts) -> bool {
     matches!(facts.sandbox, Some(Ok(())))
 }
 

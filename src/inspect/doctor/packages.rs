@@ -5,7 +5,7 @@ use crate::launch::cause::Fix;
 
 /// A program that is not stockade's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Package {
+pub(super) enum Package {
     /// newuidmap and newgidmap.
     Uidmap,
     /// pasta.
@@ -13,7 +13,7 @@ pub enum Package {
 }
 
 /// The command that installs a package here.
-pub fn install(packages: Packages, package: Package) -> Fix {
+pub(super) fn install(packages: Packages, package: Package) -> Fix {
     let (command, uidmap) = match packages {
         Packages::Apt => ("apt-get install", "uidmap"),
         Packages::Dnf => ("dnf install", "shadow-utils"),

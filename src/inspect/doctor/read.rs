@@ -25,7 +25,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 impl Facts {
     /// Looks at this machine. At its end a whole sandbox is built and taken down, which leaves this
     /// process with its signals blocked.
-    pub fn read() -> Facts {
+    pub(crate) fn read() -> Facts {
         let caller = Caller::current();
         let user = tries::namespaces(&[Kind::User]);
         let alone = caller.uid == 0 && user != Tried::Works;

@@ -7,7 +7,7 @@ use crate::text::problem::escape;
 
 /// Whether a terminal reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Paint {
+pub(crate) enum Paint {
     /// Text alone.
     Plain,
     /// With colours.
@@ -22,7 +22,7 @@ const VALUES: usize = 27;
 const DETAILS: usize = 15;
 
 /// The whole table, with a heading and a closing line.
-pub fn table(facts: &Facts, lines: &[Line], paint: Paint) -> String {
+pub(crate) fn table(facts: &Facts, lines: &[Line], paint: Paint) -> String {
     let mut out = format!(
         "Linux {} on this machine, for {}\n\n",
         escape(&facts.release),

@@ -14,7 +14,7 @@ use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 /// Makes namespaces for a process that ends at once.
-pub fn namespaces(kinds: &[Kind]) -> Tried {
+pub(super) fn namespaces(kinds: &[Kind]) -> Tried {
     let mut pidfd = -1;
     match sys::clone_process(flags(kinds), &mut pidfd, None) {
         Ok(0) => sys::exit(0),
@@ -28,7 +28,12 @@ const PATIENCE_MS: i32 = 10_000;
 
 /// Writes the maps of a user namespace, and tries every act in it, with those kinds that can be
 /// had. The overlay is tried only where the kernel has it already, as asking would load a module.
-pub fn acts(kinds: &[Kind], uid: u32, gid: u32, with_overlay: bool) -> (Tried, Vec<(Act, Tried)>) {
+pub(super) fn acts(
+    kinds: &[Kind],
+    uid: u32,
+    gid: u32,
+    with_overlay: bool,
+) -> (Tried, Vec<(Act, Tried)>) {
     // Without these, an act would reach for what is the host's.
     if ![Kind::User, Kind::Mount, Kind::Uts].iter().all(|kind| kinds.contains(kind)) {
         return (Tried::Untried, vec![]);
@@ -52,7 +57,7 @@ pub fn acts(kinds: &[Kind], uid: u32, gid: u32, with_overlay: bool) -> (Tried, V
 
 /// Tries what takes no namespace. Its process is made by clone(2), as a filter may refuse
 /// clone3(2).
-pub fn acts_anywhere() -> Vec<(Act, Tried)> {
+pub(super) fn acts_anywhere() -> Vec<(Act, Tried)> {
     let mut found = Act::ANYWHERE.map(|act| (act, Tried::Untried));
     let ended = sys::spawn(sys::Memory::Shared, act_anywhere, &mut found).and_then(sys::wait_for);
     // What could not be started, or was ended by a filter that kills, has not been tried.
@@ -98,7 +103,7 @@ fn single_maps(uid: u32, gid: u32) -> Maps {
 }
 
 /// Asks newuidmap and newgidmap for the subordinate ranges.
-pub fn subordinate(
+pub(super) fn subordinate(
     users: &[(u32, u32)],
     groups: &[(u32, u32)],
     uid: u32,
@@ -133,7 +138,7 @@ pub fn subordinate(
 }
 
 /// Whether the owner of what is at a path can be mapped, on a copy of its mount that nobody sees.
-pub fn idmap(path: &str) -> Tried {
+pub(super) fn idmap(path: &str) -> Tried {
     let mapped =
         sys::open_tree(libc::AT_FDCWD, Name::new(path).as_c_str(), false).and_then(|mount| {
             let mapped = idmap::map(

@@ -51,6 +51,6 @@ pub fn wanted<'h>(homes: impl IntoIterator<Item = &'h str>) -> Vec<String> {
 }
 
 /// Whether a path is one of the system's.
-pub fn is_of_the_system(path: &str) -> bool {
+pub(crate) fn is_of_the_system(path: &str) -> bool {
     SYSTEM.contains(&path)
 }

@@ -57,7 +57,7 @@ pub const RUN_LATER: &[(&str, &str)] = &[
 ];
 
 /// Why a `.git` is among it.
-pub const REPOSITORY: &str = "git runs its hooks, and commands that its settings name";
+pub(crate) const REPOSITORY: &str = "git runs its hooks, and commands that its settings name";
 const SHELL: &str = "a shell runs it as it starts";
 const SESSION: &str = "it runs at the next login";
 
@@ -77,7 +77,7 @@ pub fn wanted(profile: &Profile, host: &Host) -> Vec<String> {
 }
 
 /// The directories of the host that are granted for writing, in which repositories are looked for.
-pub fn granted(profile: &Profile, host: &Host) -> Vec<String> {
+pub(crate) fn granted(profile: &Profile, host: &Host) -> Vec<String> {
     let tree = entries(profile, host);
     let writable: BTreeSet<&str> =
         writable(&tree).take(MOST_GRANTS).map(|(_, source, _)| source).collect();
@@ -89,7 +89,7 @@ pub fn granted(profile: &Profile, host: &Host) -> Vec<String> {
 
 /// A name of the table as it is called in a granted directory, which may be the first directory of
 /// the name itself: `.config`.
-pub fn within<'n>(source: &str, name: &'n str) -> &'n str {
+pub(crate) fn within<'n>(source: &str, name: &'n str) -> &'n str {
     match name.split_once('/') {
         Some((head, tail)) if source.ends_with(&format!("/{head}")) => tail,
         _ => name,

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 /// A question with all that is said to it.
 #[derive(Debug, Clone)]
-pub struct Answered {
+pub(crate) struct Answered {
     /// What was asked.
     pub query: Query,
     /// What the walls say.
@@ -30,7 +30,7 @@ pub struct Answered {
 }
 
 /// For people.
-pub fn text(answers: &[Answered], sources: &Sources, paint: Paint) -> String {
+pub(crate) fn text(answers: &[Answered], sources: &Sources, paint: Paint) -> String {
     let texts: Vec<String> = answers.iter().map(|answered| one(answered, sources, paint)).collect();
     texts.join("\n").trim_end().to_owned()
 }
@@ -86,7 +86,7 @@ fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
 }
 
 /// That no line permits a call as it is, and with which one a program can make itself able to.
-pub fn no_line_but(line: &Line, query: &Query) -> String {
+pub(crate) fn no_line_but(line: &Line, query: &Query) -> String {
     let wanted = if let Query::Call { number, .. } = query {
         syscalls::name(*number).map_or("sys-admin", wanted_by)
     } else {
@@ -183,7 +183,7 @@ impl ChangeRecord<'_> {
 }
 
 /// For programs: an array with an object for each question.
-pub fn json(answers: &[Answered], sources: &Sources) -> String {
+pub(crate) fn json(answers: &[Answered], sources: &Sources) -> String {
     let place = |at: Span| sources.place(at);
     let records: Vec<Record> = answers
         .iter()

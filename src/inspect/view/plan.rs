@@ -98,7 +98,7 @@ const PLACE: usize = 28;
 
 /// The exposure, for programs.
 #[derive(Debug, Serialize)]
-pub struct Record {
+pub(crate) struct Record {
     score: String,
     tenths: u32,
     word: &'static str,
@@ -115,7 +115,12 @@ struct PointRecord {
 }
 
 /// Weighs, for programs.
-pub fn record(profile: &Profile, host: &Host, world: &World<'_>, sources: &Sources) -> Record {
+pub(crate) fn record(
+    profile: &Profile,
+    host: &Host,
+    world: &World<'_>,
+    sources: &Sources,
+) -> Record {
     let exposure = weigh(profile, host, world);
     let points = exposure.points.iter().map(|point| PointRecord {
         tenths: point.tenths,

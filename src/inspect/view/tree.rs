@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// One path, for programs.
 #[derive(Debug, Serialize)]
-pub struct Record<'a> {
+pub(crate) struct Record<'a> {
     path: &'a str,
     shows: &'static str,
     access: String,
@@ -26,7 +26,11 @@ pub struct Record<'a> {
 }
 
 /// Every path, for programs.
-pub fn records<'a>(world: &'a World<'_>, profile: &Profile, sources: &Sources) -> Vec<Record<'a>> {
+pub(crate) fn records<'a>(
+    world: &'a World<'_>,
+    profile: &Profile,
+    sources: &Sources,
+) -> Vec<Record<'a>> {
     let record = |(path, entry): (&'a String, &'a Entry)| Record {
         path,
         shows: kind(path, entry, profile),
@@ -154,7 +158,7 @@ type Children<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 const NAMES: usize = 44;
 
 /// The tree, for people.
-pub fn text(world: &World<'_>, profile: &Profile, paint: Paint) -> String {
+pub(crate) fn text(world: &World<'_>, profile: &Profile, paint: Paint) -> String {
     let mut children = Children::new();
     for path in world.tree.keys().filter(|path| *path != "/") {
         // A cover in a bound tree hangs on the entry above it.

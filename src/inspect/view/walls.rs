@@ -15,7 +15,7 @@ use serde::Serialize;
 
 /// One domain.
 #[derive(Debug, Serialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// Its word in the profile.
     pub domain: &'static str,
     /// What holds there.
@@ -23,7 +23,7 @@ pub struct Record {
 }
 
 /// Every domain, in the order in which the walls are set.
-pub fn records(world: &World<'_>) -> Vec<Record> {
+pub(crate) fn records(world: &World<'_>) -> Vec<Record> {
     let plan = world.plan;
     let record = |domain, text| Record { domain, text };
     vec![
@@ -41,7 +41,7 @@ pub fn records(world: &World<'_>) -> Vec<Record> {
 }
 
 /// The paragraphs.
-pub fn text(world: &World<'_>, paint: Paint) -> String {
+pub(crate) fn text(world: &World<'_>, paint: Paint) -> String {
     let one = |Record { domain, text }: Record| {
         let label = format!("  {domain:<14}");
         let plain = wrap(&label, &text, width(&label));
@@ -255,7 +255,7 @@ fn env(plan: &Plan) -> String {
 }
 
 /// What the sandbox does not have, by words: the widest first.
-pub fn not_granted(world: &World<'_>) -> String {
+pub(crate) fn not_granted(world: &World<'_>) -> String {
     let plan = world.plan;
     let new = |kind| plan.choice.is_new(kind);
     let homes = Homes::shown(world);

@@ -165,7 +165,7 @@ pub(super) fn flags_of(name: &str, flags: u64) -> Nested {
 }
 
 /// What the kernel wants for a call that `nested` opens, in the user namespace of who makes it.
-pub fn wanted_by(name: &str) -> &'static str {
+pub(crate) fn wanted_by(name: &str) -> &'static str {
     if name == "chroot" { "sys-chroot" } else { "sys-admin" }
 }
 

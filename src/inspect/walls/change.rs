@@ -24,7 +24,7 @@ use crate::text::source::Span;
 
 /// One line for a section, or two that go together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// The section, without brackets.
     pub section: &'static str,
     /// The line below it.
@@ -38,7 +38,7 @@ pub struct Line {
 
 /// How a line goes with what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
+pub(crate) enum Over {
     /// Nothing is said yet.
     Nothing,
     /// It takes the place of this.
@@ -53,23 +53,23 @@ impl Line {
     }
 
     /// Itself, and the one that goes with it.
-    pub fn each(&self) -> impl Iterator<Item = &Line> {
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Line> {
         std::iter::once(self).chain(self.also.as_deref())
     }
 
     /// As `--config` takes it, without the one that goes with it.
-    pub fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         format!("{}.{}", self.section, self.text)
     }
 
     /// Whether it lists kinds of namespace that the target may make.
-    pub fn is_nested(&self) -> bool {
+    pub(crate) fn is_nested(&self) -> bool {
         self.section == "namespaces" && self.text.starts_with("nested = ")
     }
 }
 
 /// Lines that could change an answer.
-pub fn candidates(
+pub(crate) fn candidates(
     query: &Query,
     answer: &Answer,
     profile: &Profile,
@@ -103,7 +103,7 @@ pub fn candidates(
 
 /// The same act by a program that makes a user namespace first, in which it has every capability:
 /// for what no line permits as it is. The line that this takes is among the candidates.
-pub fn inside_its_own(query: &Query) -> Option<Query> {
+pub(crate) fn inside_its_own(query: &Query) -> Option<Query> {
     let Query::Call { number, arguments: Some(arguments) } = query else { return None };
     let name = syscalls::name(*number)?;
     let arguments = match name {

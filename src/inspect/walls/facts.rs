@@ -13,7 +13,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
 /// A file of the host, by the path that leads to it without a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// What it is.
     pub kind: FileKind,
     /// Which it is.
@@ -33,7 +33,7 @@ pub struct Seen {
 /// How the model looks at the host. Plain functions and values, so that a test can invent a
 /// machine.
 #[derive(Debug, Clone)]
-pub struct Eyes {
+pub(crate) struct Eyes {
     /// What is at a path; a final link is not followed.
     pub see: fn(&str) -> Result<Seen, i32>,
     /// What a file is to execve(2).
@@ -57,7 +57,7 @@ pub struct Eyes {
 
 impl Eyes {
     /// This machine.
-    pub fn here() -> Eyes {
+    pub(crate) fn here() -> Eyes {
         let number = |path: &str| {
             std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok())
         };

@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 
 /// The paths of a tree, each with what is nearest to it.
 #[derive(Debug, Clone, Default)]
-pub struct Near {
+pub(super) struct Near {
     /// Parents before what lies in them, and all that lies in one without a gap.
     spots: Vec<Spot>,
 }
 
 /// One path.
 #[derive(Debug, Clone)]
-pub struct Spot {
+pub(super) struct Spot {
     path: String,
     /// The next path above it.
     over: Option<usize>,
@@ -29,14 +29,14 @@ pub struct Spot {
 
 impl Spot {
     /// The path.
-    pub fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         &self.path
     }
 }
 
 impl Near {
     /// Works it out for a tree.
-    pub fn new(tree: &BTreeMap<String, Entry>) -> Near {
+    pub(super) fn new(tree: &BTreeMap<String, Entry>) -> Near {
         let mut entries: Vec<(&String, &Entry)> = tree.iter().collect();
         entries.sort_by(|(a, _), (b, _)| by_names(a, b));
         let mut spots: Vec<Spot> = Vec::with_capacity(entries.len());
@@ -64,7 +64,7 @@ impl Near {
     }
 
     /// The nearest path at or above one.
-    pub fn at(&self, path: &str) -> Option<&Spot> {
+    pub(super) fn at(&self, path: &str) -> Option<&Spot> {
         // Whatever is above it in the tree is above the last one before it, too.
         let before = self
             .spots
@@ -81,12 +81,12 @@ impl Near {
     }
 
     /// The path of the nearest entry that shows something of its own.
-    pub fn shown(&self, path: &str) -> Option<&str> {
+    pub(super) fn shown(&self, path: &str) -> Option<&str> {
         self.at(path)?.shown.map(|index| self.spots[index].path.as_str())
     }
 
     /// The path of the nearest mount.
-    pub fn mount(&self, path: &str) -> Option<&str> {
+    pub(super) fn mount(&self, path: &str) -> Option<&str> {
         self.at(path)?.mount.map(|index| self.spots[index].path.as_str())
     }
 }

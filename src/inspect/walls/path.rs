@@ -20,7 +20,7 @@ use crate::text::source::Span;
 
 /// Something at a path inside.
 #[derive(Debug, Clone)]
-pub struct Thing {
+pub(crate) struct Thing {
     /// Its path inside, without links.
     pub path: String,
     /// What it is.
@@ -48,7 +48,7 @@ pub struct Thing {
 
 /// Where a walk ended.
 #[derive(Debug, Clone)]
-pub struct Walk {
+pub(crate) struct Walk {
     /// Every directory from the root on, and at the end what is there.
     pub way: Vec<Thing>,
     /// The names that are not there.
@@ -59,7 +59,7 @@ pub struct Walk {
 
 /// Bits of a mode that an act needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub(crate) enum Need {
     /// Read.
     Read = 4,
     /// Write.
@@ -74,7 +74,7 @@ pub enum Need {
 const MOST_LINKS: usize = 40;
 
 /// The target, as the host's modes meet it.
-pub struct Walker<'a> {
+pub(crate) struct Walker<'a> {
     /// What the sandbox shows.
     pub world: &'a World<'a>,
     /// How the host is looked at.
@@ -86,7 +86,7 @@ pub struct Walker<'a> {
 
 impl<'a> Walker<'a> {
     /// The target of a world.
-    pub fn new(world: &'a World<'a>, eyes: &'a Eyes) -> Walker<'a> {
+    pub(crate) fn new(world: &'a World<'a>, eyes: &'a Eyes) -> Walker<'a> {
         let ids = &world.plan.ids;
         let mut groups = match &ids.maps {
             // What the caller could not drop.
@@ -113,7 +113,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Walks a path from the root.
-    pub fn walk(&self, path: &str) -> Result<Walk, Reason> {
+    pub(crate) fn walk(&self, path: &str) -> Result<Walk, Reason> {
         let world = self.world;
         if let Namespace::Join(file) = world.plan.choice.of(Kind::Mount) {
             let words = format!(
@@ -201,7 +201,7 @@ impl<'a> Walker<'a> {
 
     /// What Landlock allows at the end of a way: every rule on a path or a file from there up to
     /// the root.
-    pub fn rights(&self, way: &[Thing]) -> (Rights, Span) {
+    pub(crate) fn rights(&self, way: &[Thing]) -> (Rights, Span) {
         let (rights, at) =
             way.last().map_or((Rights(0), Span::NOWHERE), |last| self.world.rights(&last.path));
         let more =
@@ -328,7 +328,7 @@ impl<'a> Walker<'a> {
     // ---- modes ----
 
     /// Why the mode, the owner and the ids of the target do not let it, if they do not.
-    pub fn refuses(&self, thing: &Thing, need: Need) -> Option<Reason> {
+    pub(crate) fn refuses(&self, thing: &Thing, need: Need) -> Option<Reason> {
         let words = |why: &str| {
             let owner = |id: Option<u32>| id.map_or("nobody here".to_owned(), |id| id.to_string());
             let what = match (&thing.host, need) {
@@ -430,7 +430,7 @@ impl<'a> Walker<'a> {
 }
 
 /// The host's id behind one inside.
-pub fn outside(extents: &[Extent], id: u32) -> Option<u32> {
+pub(crate) fn outside(extents: &[Extent], id: u32) -> Option<u32> {
     extents
         .iter()
         .find(|extent| id >= extent.inside && id - extent.inside < extent.count)

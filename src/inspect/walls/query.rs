@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 /// What is asked: may the target do it?
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Query {
+pub(crate) enum Query {
     /// Something with a path.
     Path(Act, String),
     /// Call the kernel. Without arguments: with any.
@@ -33,7 +33,7 @@ pub enum Query {
 
 /// What is done with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Act {
+pub(crate) enum Act {
     /// Open it for reading; of a directory, list it.
     Read,
     /// Open it for writing; of a directory, make a file in it; where nothing is, make it.
@@ -48,7 +48,7 @@ pub enum Act {
 
 /// A port of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Port {
+pub(crate) struct Port {
     /// An address or a name.
     pub host: String,
     /// Its port.
@@ -59,7 +59,7 @@ pub struct Port {
 
 /// What has ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// Connections.
     Tcp,
     /// Datagrams.
@@ -68,7 +68,7 @@ pub enum Protocol {
 
 impl Port {
     /// Whether it is the sandbox's own loopback, where that is a network of its own.
-    pub fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         self.host == "localhost"
             || self
                 .host
@@ -93,24 +93,24 @@ const ACTS: &[(&str, Act)] =
     &[("read", Act::Read), ("write", Act::Write), ("exec", Act::Execute), ("list", Act::List)];
 
 /// What a question may begin with.
-pub const WORDS: &[&str] =
+pub(crate) const WORDS: &[&str] =
     &["read", "write", "exec", "list", "syscall", "connect", "bind", "cap", "env"];
 
 impl Act {
     /// The word of a question.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         ACTS.iter().find(|(_, act)| *act == self).map_or("connect", |(word, _)| word)
     }
 }
 
 /// Whether a path, or the text of a link, leads to a directory or nowhere (path_resolution(7)).
-pub fn ends_in_directory(path: &str) -> bool {
+pub(crate) fn ends_in_directory(path: &str) -> bool {
     path.ends_with('/') || path.ends_with("/.")
 }
 
 impl Query {
     /// Reads a question; the error may end in `\nhelp: ...`.
-    pub fn parse(text: &str) -> Result<Query, String> {
+    pub(crate) fn parse(text: &str) -> Result<Query, String> {
         let path = |act: Act, text: &str| {
             let path = plain_path(text)?;
             // Such a path names a directory, or nothing (path_resolution(7)).
@@ -282,7 +282,7 @@ impl fmt::Display for Query {
 /// Who decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Wall {
+pub(crate) enum Wall {
     /// What is mounted, and how.
     Mounts,
     /// Modes and owners of files, as the target's ids meet them.
@@ -309,7 +309,7 @@ pub enum Wall {
 
 impl Wall {
     /// Its name.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Wall::Mounts => "mounts",
             Wall::Permissions => "permissions",
@@ -329,7 +329,7 @@ impl Wall {
 /// What a wall says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Says {
+pub(crate) enum Says {
     /// It lets it pass.
     Allows,
     /// This model does not know.
@@ -340,7 +340,7 @@ pub enum Says {
 
 impl Says {
     /// As the verdict of all walls.
-    pub fn verdict(self) -> &'static str {
+    pub(crate) fn verdict(self) -> &'static str {
         match self {
             Says::Allows => "allowed",
             Says::CannotTell => "cannot tell",
@@ -351,7 +351,7 @@ impl Says {
 
 /// One wall's word, and the line that it has it from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
+pub(crate) struct Reason {
     /// Which wall.
     pub wall: Wall,
     /// What it says.
@@ -364,7 +364,7 @@ pub struct Reason {
 
 impl Reason {
     /// A wall's word.
-    pub fn new(wall: Wall, says: Says, words: impl Into<String>, at: Span) -> Reason {
+    pub(crate) fn new(wall: Wall, says: Says, words: impl Into<String>, at: Span) -> Reason {
         Reason { wall, says, words: words.into(), at }
     }
 }

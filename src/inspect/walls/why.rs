@@ -26,7 +26,7 @@ use std::net::IpAddr;
 
 /// The answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// What all walls together say.
     pub verdict: Says,
     /// What each says, as far as it has a say.
@@ -45,18 +45,18 @@ impl Answer {
 
 impl Answer {
     /// The first reason that says this.
-    pub fn reason(&self, says: Says) -> Option<&Reason> {
+    pub(crate) fn reason(&self, says: Says) -> Option<&Reason> {
         self.reasons.iter().find(|reason| reason.says == says)
     }
 
     /// Whether another is known, and is not the same.
-    pub fn is_changed_by(&self, after: &Answer) -> bool {
+    pub(crate) fn is_changed_by(&self, after: &Answer) -> bool {
         after.verdict != Says::CannotTell && after.verdict != self.verdict
     }
 
     /// Why the kernel denies a call that the filter permits, where no line of a profile makes it do
     /// that.
-    pub fn behind_an_open_filter(&self, query: &Query) -> Option<String> {
+    pub(crate) fn behind_an_open_filter(&self, query: &Query) -> Option<String> {
         let Query::Call { number, .. } = query else { return None };
         // Of a limit, or of a power over the sandbox's own, a line may be found that goes with the
         // profile once another is out of it.
@@ -70,7 +70,7 @@ impl Answer {
 }
 
 /// Answers a question.
-pub fn answer(query: &Query, profile: &Profile, world: &World<'_>, eyes: &Eyes) -> Answer {
+pub(crate) fn answer(query: &Query, profile: &Profile, world: &World<'_>, eyes: &Eyes) -> Answer {
     let asked = Asked { profile, world, walker: Walker::new(world, eyes), eyes };
     Answer::new(match query {
         Query::Path(act, path) => asked.path(*act, path).unwrap_or_else(|reason| vec![reason]),
@@ -691,7 +691,7 @@ fn wrong(thing: &Thing, words: String) -> Reason {
 }
 
 /// What an entry is, in words.
-pub fn words(entry: &Entry) -> String {
+pub(crate) fn words(entry: &Entry) -> String {
     let access = if entry.attrs.has(Attrs::READ_ONLY) { "read-only" } else { "writable" };
     match &entry.shows {
         Shows::Root => "the sandbox's own empty root, read-only".into(),

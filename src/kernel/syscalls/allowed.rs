@@ -7,7 +7,7 @@
 
 /// What the default policy allows, whatever the arguments, by topic.
 #[rustfmt::skip]
-pub const ALLOWED: &[(&str, &[&str])] = &[
+pub(crate) const ALLOWED: &[(&str, &[&str])] = &[
     // close_range and the *at forms are what newer libraries call first. Not name_to_handle_at and
     // open_by_handle_at: a handle goes round every mount (shocker, 2014). Not chroot: it needs a
     // capability, and with it leads out of a root that is only chroot's.
@@ -144,7 +144,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
 /// Without "mount" the whole mount API stays refused: a mount namespace can be made without
 /// CLONE_NEWNS, by open_tree(2) with OPEN_TREE_NAMESPACE and setns(2) (Linux 7.0).
 #[rustfmt::skip]
-pub const NESTED: &[(&str, &[&str])] = &[
+pub(crate) const NESTED: &[(&str, &[&str])] = &[
     ("user", &["chroot"]),
     (
         "mount",
@@ -166,12 +166,12 @@ pub const NESTED: &[(&str, &[&str])] = &[
 /// directories behind the binds, also where no proc is mounted; libmount turns to
 /// /proc/self/mountinfo. memfd_secret keeps the whole host from hibernating.
 #[rustfmt::skip]
-pub const ABSENT: &[&str] = &[
+pub(crate) const ABSENT: &[&str] = &[
     "cachestat", "clone3", "io_uring_enter", "io_uring_register", "io_uring_setup", "listmount", "memfd_secret", "statmount",
 ];
 
 /// Calls that give a file its mode bits, with the argument that holds them.
-pub const MODES: &[(&str, u8)] = &[
+pub(crate) const MODES: &[(&str, u8)] = &[
     ("chmod", 1),
     ("creat", 1),
     ("fchmod", 1),
@@ -183,7 +183,7 @@ pub const MODES: &[(&str, u8)] = &[
 
 /// Calls that make a file where their flags say so, with the argument of the flags; the mode bits
 /// are in the next.
-pub const OPENS: &[(&str, u8)] = &[("open", 1), ("openat", 2)];
+pub(crate) const OPENS: &[(&str, u8)] = &[("open", 1), ("openat", 2)];
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@
 /// Name, number, and the call of x86_64 that does the same; what is said of that one holds for this
 /// one.
 #[rustfmt::skip]
-pub const ONLY_X86: &[(&str, u16, Option<&str>)] = &[
+pub(crate) const ONLY_X86: &[(&str, u16, Option<&str>)] = &[
     ("_llseek", 140, Some("lseek")),
     ("_newselect", 142, Some("select")),
     ("bdflush", 134, None),
@@ -100,7 +100,7 @@ pub const ONLY_X86: &[(&str, u16, Option<&str>)] = &[
 /// Calls whose arguments lie elsewhere than on x86_64: in memory (mmap, select), or a 64-bit
 /// argument takes two places. No condition on an argument can be carried over, so where there is
 /// one the call is closed.
-pub const OTHER_ARGUMENTS: &[&str] = &[
+pub(crate) const OTHER_ARGUMENTS: &[&str] = &[
     "fadvise64",
     "fadvise64_64",
     "fallocate",
@@ -123,7 +123,7 @@ pub const OTHER_ARGUMENTS: &[&str] = &[
 type Bundle = (&'static str, u64, &'static [(u64, &'static str)]);
 
 /// socketcall(2) and ipc(2).
-pub const BUNDLES: &[Bundle] = &[
+pub(crate) const BUNDLES: &[Bundle] = &[
     (
         "ipc",
         // The upper half is a version (ipc/syscall.c).

@@ -6,13 +6,13 @@ use crate::text::problem::suggestion;
 const TEXT: &str = include_str!("../../../profiles/constants.txt");
 
 /// Every name.
-pub fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     lines().map(|(name, _)| name)
 }
 
 /// The value of a text: a constant, a number (decimal, or hexadecimal with `0x`, or octal with
 /// `0o`), or some of them with `|` between.
-pub fn value(text: &str) -> Result<u64, String> {
+pub(crate) fn value(text: &str) -> Result<u64, String> {
     text.split('|').map(|word| one(word.trim())).try_fold(0, |all, one| one.map(|one| all | one))
 }
 

@@ -10,12 +10,12 @@ const TEXT: &str = include_str!("../../../profiles/groups.txt");
 const KNOWN: &str = "@known";
 
 /// The name of every group, with its `@`.
-pub fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     lines().map(|(name, _)| name).filter(|name| name.starts_with('@')).chain([KNOWN])
 }
 
 /// The calls in a group and in the groups in it, or `None` where there is no such group.
-pub fn members(group: &str) -> Option<BTreeSet<&'static str>> {
+pub(crate) fn members(group: &str) -> Option<BTreeSet<&'static str>> {
     if group == KNOWN {
         return Some(super::names().collect());
     }

@@ -9,7 +9,7 @@ use crate::kernel::syscalls::{Call, NO, row};
 
 /// Sorted by name. The columns are x86_64, aarch64, x86 (i386) and x32.
 #[rustfmt::skip]
-pub const TABLE: &[Call] = &[
+pub(crate) const TABLE: &[Call] = &[
     row("_sysctl", [156, NO, 149, NO], "p"),
     row("accept", [43, 202, NO, 43], "ipp"),
     row("accept4", [288, 242, 364, 288], "ippi"),

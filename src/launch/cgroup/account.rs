@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The accounts of all groups; what no group accounts for is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Account {
+pub(crate) struct Account {
     /// Processor time of all processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Cpu>,
@@ -37,7 +37,7 @@ pub struct Account {
 /// Processor time, in microseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Cpu {
+pub(crate) struct Cpu {
     /// All together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_us: Option<u64>,
@@ -61,7 +61,7 @@ pub struct Cpu {
 /// Memory, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Memory {
+pub(crate) struct Memory {
     /// The most; the kernel has it since Linux 5.19 in version 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak: Option<u64>,
@@ -75,7 +75,7 @@ pub struct Memory {
 /// Processes and threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Pids {
+pub(crate) struct Pids {
     /// The most at a time; the kernel has it since Linux 6.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak: Option<u64>,
@@ -86,7 +86,7 @@ pub struct Pids {
 /// Huge pages of one size, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct HugePages {
+pub(crate) struct HugePages {
     /// The most (version 1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak: Option<u64>,
@@ -100,7 +100,7 @@ pub struct HugePages {
 /// Waiting, in microseconds (Documentation/accounting/psi.rst).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Pressure {
+pub(crate) struct Pressure {
     /// While at least one process waited.
     pub some_us: u64,
     /// While all did.
@@ -132,13 +132,13 @@ fn keyed(text: &str, key: &str) -> Option<u64> {
 
 impl Groups {
     /// How many processes the memory killer has ended, where memory is accounted for.
-    pub fn oom_kills(&self) -> Option<u64> {
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
         let made = self.with(Controller::Memory)?;
         made.keyed(if made.v1() { "memory.oom_control" } else { "memory.events" }, "oom_kill")
     }
 
     /// Everything.
-    pub fn account(&self) -> Account {
+    pub(crate) fn account(&self) -> Account {
         let mut hit = BTreeSet::new();
         let account = Account {
             cpu: self.cpu(&mut hit),

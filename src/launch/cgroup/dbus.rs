@@ -5,16 +5,16 @@
 //! not understood is no message.
 
 /// The longest message that is looked at; longer ones are of no use here.
-pub const MOST: usize = 64 << 10;
+pub(super) const MOST: usize = 64 << 10;
 /// The longest that the specification allows.
 const LONGEST: usize = 128 << 20;
 /// The part of a header with a length of its own.
-pub const FIXED: usize = 16;
+pub(super) const FIXED: usize = 16;
 
 const CALL: u8 = 1;
-pub const RETURN: u8 = 2;
-pub const ERROR: u8 = 3;
-pub const SIGNAL: u8 = 4;
+pub(super) const RETURN: u8 = 2;
+pub(super) const ERROR: u8 = 3;
+pub(super) const SIGNAL: u8 = 4;
 
 /// Header fields.
 const PATH: u8 = 1;
@@ -69,7 +69,7 @@ impl Writer {
 }
 
 /// A call of a method.
-pub struct Call<'a> {
+pub(super) struct Call<'a> {
     pub destination: Option<&'a str>,
     pub path: &'a str,
     pub interface: &'a str,
@@ -80,7 +80,7 @@ pub struct Call<'a> {
 
 impl Call<'_> {
     /// The message; `serial` is what its reply names.
-    pub fn bytes(&self, serial: u32) -> Vec<u8> {
+    pub(super) fn bytes(&self, serial: u32) -> Vec<u8> {
         let mut fields = Writer::default();
         let all = [
             (PATH, "o", Some(self.path)),
@@ -108,19 +108,19 @@ impl Call<'_> {
 }
 
 /// A body that is one string.
-pub fn one_string(text: &str) -> Vec<u8> {
+pub(super) fn one_string(text: &str) -> Vec<u8> {
     let mut body = Writer::default();
     body.string(text);
     body.0
 }
 
 /// The signature of [`scope`].
-pub const SCOPE: &str = "ssa(sv)a(sa(sv))";
+pub(super) const SCOPE: &str = "ssa(sv)a(sa(sv))";
 
 /// The body of StartTransientUnit for a scope (org.freedesktop.systemd1(5)): delegated, forgotten
 /// when it ends, and with the caller in it, as whom the manager takes who asks, by the socket and
 /// not by a number that may mean somebody else in its pid namespace.
-pub fn scope(unit: &str) -> Vec<u8> {
+pub(super) fn scope(unit: &str) -> Vec<u8> {
     let mut properties = Writer::default();
     properties.property("Description", "s", |value| value.string("stockade"));
     properties.property("Delegate", "b", |value| value.number(1));
@@ -139,7 +139,7 @@ pub fn scope(unit: &str) -> Vec<u8> {
 
 /// The lengths of a message, by its first bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Head {
+pub(super) struct Head {
     kind: u8,
     fields: usize,
     body: usize,
@@ -147,7 +147,7 @@ pub struct Head {
 
 impl Head {
     /// None where it is no message.
-    pub fn read(bytes: &[u8; FIXED]) -> Option<Head> {
+    pub(super) fn read(bytes: &[u8; FIXED]) -> Option<Head> {
         let number = |at: usize| {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize
         };
@@ -157,14 +157,14 @@ impl Head {
     }
 
     /// How many bytes follow.
-    pub fn rest(&self) -> usize {
+    pub(super) fn rest(&self) -> usize {
         self.fields.next_multiple_of(8) + self.body
     }
 }
 
 /// What a message says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Message<'a> {
+pub(super) struct Message<'a> {
     pub kind: u8,
     pub member: &'a str,
     pub error: &'a str,
@@ -175,7 +175,7 @@ pub struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// None where it is not well made.
-    pub fn read(head: &Head, rest: &'a [u8]) -> Option<Message<'a>> {
+    pub(super) fn read(head: &Head, rest: &'a [u8]) -> Option<Message<'a>> {
         let mut fields = Reader { bytes: rest.get(..head.fields)?, at: 0 };
         let body = rest.get(head.fields.next_multiple_of(8)..)?;
         let mut message =
@@ -205,7 +205,7 @@ impl<'a> Message<'a> {
     }
 
     /// The strings of the body, as far as it is numbers and strings.
-    pub fn strings(&self) -> Vec<&'a str> {
+    pub(super) fn strings(&self) -> Vec<&'a str> {
         let mut body = Reader { bytes: self.body, at: 0 };
         let mut found = vec![];
         for kind in self.signature.bytes() {

@@ -18,7 +18,7 @@ fn instruction(operation: u8, to: u8, from: u8, jump: i16, number: u32) -> u64 {
 /// A program that allows reading and writing of these nodes, and nothing else.
 ///
 /// r1 is the context: `access_type`, `major`, `minor`, 32 bits each.
-pub fn program(nodes: &[Node]) -> Vec<u64> {
+pub(super) fn program(nodes: &[Node]) -> Vec<u64> {
     const LOAD: u8 = 0x61; // BPF_LDX | BPF_MEM | BPF_W
     const COPY: u8 = 0xbc; // BPF_ALU | BPF_MOV | BPF_X
     const AND: u8 = 0x54; // BPF_ALU | BPF_AND | BPF_K

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// What went to and from block devices.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Io {
+pub(crate) struct Io {
     /// Bytes.
     pub read_bytes: u64,
     /// Bytes.
@@ -20,21 +20,21 @@ pub struct Io {
 }
 
 /// By device, as the kernel writes its numbers: bytes read, bytes written, reads, writes.
-pub type ByDevice = BTreeMap<String, [u64; 4]>;
+pub(super) type ByDevice = BTreeMap<String, [u64; 4]>;
 
 /// The words of each of the four in `io.stat` and `io.max`.
 const STAT: [&str; 4] = ["rbytes", "wbytes", "rios", "wios"];
 const MAX: [&str; 4] = ["rbps", "wbps", "riops", "wiops"];
 
 /// All devices together.
-pub fn sum(devices: &ByDevice) -> Io {
+pub(super) fn sum(devices: &ByDevice) -> Io {
     let all =
         |index: usize| devices.values().map(|numbers| numbers[index]).fold(0, u64::saturating_add);
     Io { read_bytes: all(0), written_bytes: all(1), reads: all(2), writes: all(3) }
 }
 
 /// `MAJOR:MINOR Read N` and so on, one to a line, in one file for bytes and one for operations.
-pub fn of_v1(bytes: &str, operations: &str) -> ByDevice {
+pub(super) fn of_v1(bytes: &str, operations: &str) -> ByDevice {
     let mut devices = ByDevice::new();
     for (text, first) in [(bytes, 0), (operations, 2)] {
         for line in text.lines() {
@@ -52,12 +52,12 @@ pub fn of_v1(bytes: &str, operations: &str) -> ByDevice {
 }
 
 /// `MAJOR:MINOR rbytes=N wbytes=N rios=N wios=N ...`, one device to a line.
-pub fn of_v2(text: &str) -> ByDevice {
+pub(super) fn of_v2(text: &str) -> ByDevice {
     keyed(text, STAT, 0)
 }
 
 /// `MAJOR:MINOR N`, in a file for each of the four; none is the largest number.
-pub fn limits_of_v1(files: [String; 4]) -> ByDevice {
+pub(super) fn limits_of_v1(files: [String; 4]) -> ByDevice {
     let mut devices = ByDevice::new();
     for (index, text) in files.iter().enumerate() {
         for (device, number) in text.lines().filter_map(|line| line.split_once(' ')) {
@@ -69,7 +69,7 @@ pub fn limits_of_v1(files: [String; 4]) -> ByDevice {
 }
 
 /// `MAJOR:MINOR rbps=max wbps=N riops=max wiops=max`, one device to a line.
-pub fn limits_of_v2(text: &str) -> ByDevice {
+pub(super) fn limits_of_v2(text: &str) -> ByDevice {
     keyed(text, MAX, u64::MAX)
 }
 
@@ -93,7 +93,7 @@ const LEAST: Duration = Duration::from_millis(250);
 /// Whether a limit held somebody back. The kernel does not count that, so it is told by the sum:
 /// nine tenths of all that the limit lets through in this time. Where the time is that of the whole
 /// run, a burst that waited in a long one is not seen.
-pub fn was_limited(used: &ByDevice, limits: &ByDevice, time: Duration) -> bool {
+pub(super) fn was_limited(used: &ByDevice, limits: &ByDevice, time: Duration) -> bool {
     let seconds = time.max(LEAST).as_secs_f64();
     limits.iter().any(|(device, limits)| {
         let used = used.get(device).copied().unwrap_or_default();

@@ -19,7 +19,7 @@ const TRIES: u32 = 5;
 
 impl Groups {
     /// Removes every group; gives what is left, which the next run removes.
-    pub fn remove(&mut self) -> Vec<String> {
+    pub(crate) fn remove(&mut self) -> Vec<String> {
         let paths: Vec<(Version, String)> =
             self.made.iter().map(|made| (made.version, made.path.clone())).collect();
         let mut left = vec![];
@@ -46,7 +46,7 @@ impl Groups {
     }
 
     /// Lets a frozen sandbox go on, so that it can end: version 1 holds back even SIGKILL.
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         if let Some(Made { path, .. }) =
             self.with(Controller::Freezer).filter(|made| made.version == Version::V1)
         {
@@ -60,7 +60,7 @@ const MOST_INNER: usize = 10_000;
 
 /// A group and those that the target made in it, the deepest first. Where it may make namespaces of
 /// its own, it can reach its group as a user whose it is.
-pub fn tree(path: &str) -> Vec<PathBuf> {
+pub(super) fn tree(path: &str) -> Vec<PathBuf> {
     let mut all = vec![PathBuf::from(path)];
     let mut next = 0;
     while let (Some(folder), true) = (all.get(next), all.len() < MOST_INNER) {
@@ -82,7 +82,7 @@ pub fn tree(path: &str) -> Vec<PathBuf> {
 }
 
 /// rmdir(2) until it is gone. A process that was waited for may still hold its group for a moment.
-pub fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result {
+pub(super) fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result {
     let name = Name::new(path);
     let mut failures = 0;
     for waited in 0..patience {
@@ -113,7 +113,7 @@ pub fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result {
 
 /// Kills everyone in the groups of one sandbox: at a stroke in version 2 (`cgroup.kill`, Linux
 /// 5.14), else while frozen, so that nobody is born meanwhile.
-pub fn kill_all(groups: &[(Version, String)]) {
+pub(super) fn kill_all(groups: &[(Version, String)]) {
     for (_, path) in groups.iter().filter(|(version, _)| *version == Version::V2) {
         sys::regardless(write::text(&format!("{path}/cgroup.kill"), "1"));
     }
@@ -139,7 +139,7 @@ pub fn kill_all(groups: &[(Version, String)]) {
 }
 
 /// The numbers of those in a group, a line each.
-pub fn processes(group: &Path) -> std::io::Result<String> {
+pub(super) fn processes(group: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(group.join("cgroup.procs"))
 }
 
@@ -150,13 +150,13 @@ fn has_freezer(path: &str) -> bool {
 }
 
 /// What freezes the groups of one sandbox.
-pub fn freezer_of(groups: &[(Version, String)]) -> Option<FreezerController> {
+pub(crate) fn freezer_of(groups: &[(Version, String)]) -> Option<FreezerController> {
     let (version, path) = groups.iter().find(|(_, path)| has_freezer(path))?;
     Some(FreezerController::new(path.into(), path.into(), *version == Version::V2))
 }
 
 /// Lets all of them go on.
-pub fn thaw_all(groups: &[(Version, String)]) {
+pub(crate) fn thaw_all(groups: &[(Version, String)]) {
     groups
         .iter()
         .filter(|(_, path)| has_freezer(path))

@@ -26,7 +26,7 @@ const BUS: &str = "org.freedesktop.DBus";
 const MATCH: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
 
 /// Enters a scope with this name, or one like it where that is taken; gives its directory.
-pub fn enter(socket: &str, route: Route, name: &str) -> Result<String> {
+pub(super) fn enter(socket: &str, route: Route, name: &str) -> Result<String> {
     let (uid, _) = sys::ids_at_start();
     let (fd, _) = connect(socket, uid)?;
     let unit =

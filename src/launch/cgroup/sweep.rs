@@ -16,7 +16,7 @@ const PATIENCE: u32 = 1_000;
 
 /// Scopes of systemd's that launchers asked for: each ends with its last process, but one that is
 /// frozen may not learn that its launcher is dead.
-pub fn scopes(folder: &str) -> Vec<String> {
+pub(super) fn scopes(folder: &str) -> Vec<String> {
     names(folder)
         .filter(|name| name.ends_with(".scope"))
         .map(|name| format!("{folder}/{name}"))
@@ -36,7 +36,7 @@ fn names(folder: &str) -> impl Iterator<Item = String> {
 
 /// Removes the groups of dead launchers in these directories, which have so many groups of ours.
 /// What cannot be removed stays for a later run; nothing here is told.
-pub fn sweep<'a>(folders: impl Iterator<Item = (&'a str, u64)>) {
+pub(super) fn sweep<'a>(folders: impl Iterator<Item = (&'a str, u64)>) {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (folder, ours) in folders {
         // A directory of control groups has a link for each group in it (kernfs, as other file
@@ -53,7 +53,7 @@ pub fn sweep<'a>(folders: impl Iterator<Item = (&'a str, u64)>) {
 }
 
 /// Ends and removes the groups of one name, where its launcher is dead.
-pub fn bury(name: &str, paths: &[String]) {
+pub(crate) fn bury(name: &str, paths: &[String]) {
     if !is_of_the_dead(name) {
         return;
     }

@@ -16,7 +16,7 @@ use std::os::fd::RawFd;
 ///
 /// By one descriptor for both: the setters of cgroups-rs open the file for each alone, which takes
 /// half as long again.
-pub fn limit(group: RawFd, controller: Controller, file: &Name, value: &str) -> Result {
+pub(super) fn limit(group: RawFd, controller: Controller, file: &Name, value: &str) -> Result {
     let (fd, readable) = match sys::openat(group, file.as_c_str(), libc::O_RDWR, 0) {
         // Files that can only be written exist, such as memory.reclaim; none that a key of the
         // profile has.
@@ -116,7 +116,7 @@ fn list(text: &str) -> BTreeSet<u32> {
 }
 
 /// One write to a file that is there.
-pub fn text(path: &str, text: &str) -> sys::Result {
+pub(super) fn text(path: &str, text: &str) -> sys::Result {
     let fd = sys::openat(libc::AT_FDCWD, Name::new(path).as_c_str(), libc::O_WRONLY, 0)?;
     let written = sys::write(fd, text.as_bytes())
         .and_then(|count| if count == text.len() { Ok(()) } else { Err(Errno(libc::EIO)) });
@@ -124,13 +124,13 @@ pub fn text(path: &str, text: &str) -> sys::Result {
 }
 
 /// A file, whole.
-pub fn read(path: &str) -> sys::Result<String> {
+pub(super) fn read(path: &str) -> sys::Result<String> {
     sys::read_generated(Name::new(path).as_c_str())
         .map(|text| String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Version 1: nothing but these nodes, to read and write.
-pub fn device_rules(group: &str, nodes: &[Node]) -> Result {
+pub(super) fn device_rules(group: &str, nodes: &[Node]) -> Result {
     let controller = DevicesController::new(group.into(), group.into());
     let say = |outcome: Direct| outcome.map_err(|error| Wrong::Errno(errno_of(&error)));
     say(controller.deny_device(DeviceType::All, -1, -1, &DevicePermissions::all()))?;
@@ -155,7 +155,7 @@ pub fn device_rules(group: &str, nodes: &[Node]) -> Result {
 
 /// Version 1: an eventfd that is readable once the group is out of memory
 /// (Documentation/admin-guide/cgroup-v1/memory.rst, 10).
-pub fn watch_memory(group: &str) -> Result<RawFd> {
+pub(super) fn watch_memory(group: &str) -> Result<RawFd> {
     let event = sys::eventfd()?;
     let control = sys::openat(
         libc::AT_FDCWD,

@@ -12,7 +12,7 @@ use crate::text::problem::Problem;
 
 /// Refuses a right to change what the host runs or reads later, unless an entry of `[mounts]` says
 /// `broad = true` for the path.
-pub fn refuse(landlock: &Landlock, mounts: &Mounts, host: &Host, draft: &mut Draft) {
+pub(crate) fn refuse(landlock: &Landlock, mounts: &Mounts, host: &Host, draft: &mut Draft) {
     let Some(Paths::Table(table)) = landlock.paths.get().map(|paths| &paths.value) else { return };
     let meant = |path: &str| {
         matches!(

@@ -29,7 +29,7 @@ struct Drafting<'a> {
 
 /// Drafts the ruleset and its rules; what falls is said. Steps carry the rights that `[mounts]`
 /// grants; those of a kernel that lacks them go.
-pub fn draft(
+pub(crate) fn draft(
     landlock: &Landlock,
     asked: &Asked<'_>,
     nested: &Key<Nested>,
@@ -442,7 +442,7 @@ fn refuse_narrower(path: &AbsolutePath, at: Span, over: &AbsolutePath, wider: Sp
 
 /// listen(2) on a socket that is not bound takes a free port (ip(7), "ephemeral"), and Landlock has
 /// no hook there; of a socket the filter sees its number alone.
-pub fn note_listening(landlock: &Landlock, draft: &mut Draft) {
+pub(crate) fn note_listening(landlock: &Landlock, draft: &mut Draft) {
     if let Some(at) = landlock.tcp_bind.said() {
         draft.note(
             at,

@@ -15,7 +15,7 @@ use crate::text::source::Span;
 use landlock::{ABI, AccessNet};
 
 /// What of the profile decides about them.
-pub struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// `optional`.
     pub optional: &'a Set<Wall>,
     /// `[process]`.
@@ -31,7 +31,7 @@ pub struct Asked<'a> {
 /// A file on 0, 1 or 2 gives what it was opened for: it cannot be opened anew by /proc/self/fd for
 /// more. A terminal gives no input but to who has it as 0. What is passed by number has no rule,
 /// and cannot be opened anew at all.
-pub fn rules(process: &Process, host: &Host, handled: Rights, draft: &mut Draft) {
+pub(super) fn rules(process: &Process, host: &Host, handled: Rights, draft: &mut Draft) {
     let input = is_input(process, host);
     for Kept { fd, stream, .. } in process.kept(host).filter(|kept| kept.fd <= 2) {
         let rights = rights(stream, input).within(Rights::OF_FILES).within(handled);
@@ -67,7 +67,7 @@ const READ: u32 = 0o4;
 const WRITE: u32 = 0o2;
 
 /// Files of memory are in no tree that Landlock rules over (the kernel's own mount of tmpfs).
-pub fn memory(asked: &Asked<'_>, host: &Host, draft: &mut Draft) {
+pub(super) fn memory(asked: &Asked<'_>, host: &Host, draft: &mut Draft) {
     for Kept { fd, stream, at } in asked.process.kept(host) {
         let Stream::Memory { write: false, owner } = stream else { continue };
         if opens(asked.ids, host.caller.uid == 0, owner, WRITE) {
@@ -85,7 +85,7 @@ pub fn memory(asked: &Asked<'_>, host: &Host, draft: &mut Draft) {
 
 /// Where Landlock rules over no files, by the line `why`, the permission bits alone decide what
 /// /proc/self/fd/N opens.
-pub fn without_rules(asked: &Asked<'_>, why: Span, host: &Host, draft: &mut Draft) {
+pub(super) fn without_rules(asked: &Asked<'_>, why: Span, host: &Host, draft: &mut Draft) {
     let fell = host.landlock.is_none_or(|abi| abi < LEAST_ABI);
     let input = is_input(asked.process, host);
     let reaches = |owner: Owner, want: u32| opens(asked.ids, host.caller.uid == 0, owner, want);
@@ -151,7 +151,12 @@ fn opens(ids: &Ids, root: bool, owner: Owner, want: u32) -> bool {
 /// is connected or bound to what its own network has. So do unix sockets with the abstract names
 /// there: Landlock's scope keeps them from connecting and sending, and has no hook for bind(2).
 /// Gives the uses of ports that must be closed.
-pub fn sockets(landlock: &Landlock, asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> u64 {
+pub(super) fn sockets(
+    landlock: &Landlock,
+    asked: &Asked<'_>,
+    host: &Host,
+    draft: &mut Draft,
+) -> u64 {
     let abi = host.landlock.filter(|abi| *abi >= LEAST_ABI);
     let scope = &landlock.scope;
     let scoped = abi.is_some_and(|abi| abi >= SCOPE_ABI)

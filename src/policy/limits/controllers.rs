@@ -1,12 +1,12 @@
 //! How the two versions of control groups count.
 
 /// Version 1's scale of processor shares: 1024 is what version 2 calls 100.
-pub fn shares_of(weight: u64) -> u64 {
+pub(crate) fn shares_of(weight: u64) -> u64 {
     (weight * 1024 / 100).max(2)
 }
 
 /// Version 1's scale of the BFQ scheduler, 1 to 1000 with the same middle.
-pub fn bfq_weight_of(weight: u64) -> u64 {
+pub(crate) fn bfq_weight_of(weight: u64) -> u64 {
     if weight <= 100 { weight } else { 100 + (weight - 100) * 900 / 9_900 }
 }
 

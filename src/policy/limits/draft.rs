@@ -45,7 +45,7 @@ struct Group {
 }
 
 /// What of a profile the groups come from.
-pub struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// The section.
     pub limits: &'a Limits,
     /// Whether the profile itself, besides the file of each limit, lets limits fall.
@@ -63,7 +63,7 @@ pub struct Asked<'a> {
 }
 
 /// Drafts the groups.
-pub fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
+pub(crate) fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
     let Asked { limits, optional, mounts, choice, named, init, nested } = asked;
     if !limits.is_used() {
         return Grouped::default();

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// A file of a group, and what it is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
+pub(super) struct Setting {
     /// Whose file it is.
     pub controller: Controller,
     /// Its name.
@@ -23,7 +23,7 @@ pub struct Setting {
 
 /// Why a limit cannot be enforced here, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// The reason.
     pub why: String,
     /// A command or TOML.
@@ -38,7 +38,7 @@ fn refuse<T>(why: impl Into<String>, help: impl Into<String>) -> Result<T, Refus
 const PERIOD: u64 = 100_000;
 
 /// The files of a key in a hierarchy; with it, what of the key cannot be had there.
-pub fn settings(
+pub(super) fn settings(
     limits: &Limits,
     key: &str,
     hierarchy: &Hierarchy,
@@ -133,7 +133,7 @@ fn size(limit: &Limit<Size>) -> String {
 
 /// Bytes, or none for no limit. A share is of the machine's memory, or of what a group above
 /// allows, where that is less.
-pub fn bytes(limit: &Limit<Amount>, hierarchy: &Hierarchy, groups: &Groups) -> Option<u64> {
+pub(super) fn bytes(limit: &Limit<Amount>, hierarchy: &Hierarchy, groups: &Groups) -> Option<u64> {
     match limit.get()?.value {
         Amount::Bytes(bytes) => Some(bytes),
         Amount::Percent(percent) => {
@@ -342,7 +342,7 @@ fn io(limits: &Limits, v1: bool, groups: &Groups) -> Result<Vec<Setting>, Refusa
 
 /// The kernel counts whole pages, and makes 0 of less than one. That is a slip of whoever wrote it,
 /// which no `optional` lets fall.
-pub fn less_than_a_page(
+pub(super) fn less_than_a_page(
     limits: &Limits,
     key: &str,
     hierarchy: &Hierarchy,

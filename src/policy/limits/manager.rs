@@ -14,7 +14,7 @@ use crate::language::value::below;
 
 /// What becomes of it.
 #[derive(Debug)]
-pub enum Made<'a> {
+pub(crate) enum Made<'a> {
     /// Stockade makes them; the second is why systemd does not, where that would help.
     Directly(Option<Unable>),
     /// In a scope, which is to be in this hierarchy.
@@ -25,7 +25,7 @@ pub enum Made<'a> {
 
 /// Why systemd makes no group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unable {
+pub(crate) struct Unable {
     /// The reason.
     pub why: String,
     /// What to do.
@@ -37,7 +37,7 @@ fn manager(limits: &Limits) -> Manager {
 }
 
 /// Whether it matters what systemd could do.
-pub fn asks_systemd(limits: &Limits, groups: &Groups, root: bool) -> bool {
+pub(crate) fn asks_systemd(limits: &Limits, groups: &Groups, root: bool) -> bool {
     match manager(limits) {
         Manager::Direct => false,
         Manager::Systemd => is_unified(groups) && limits.parent.get().is_none(),
@@ -67,12 +67,12 @@ fn lacking(limits: &Limits, groups: &Groups) -> usize {
 }
 
 /// The groups, with the hierarchy of a scope in place of the launcher's own.
-pub fn in_scope(groups: &Groups, scope: &Hierarchy) -> Groups {
+pub(crate) fn in_scope(groups: &Groups, scope: &Hierarchy) -> Groups {
     Groups { hierarchies: vec![scope.clone()], ..groups.clone() }
 }
 
 /// Chooses.
-pub fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -> Made<'a> {
+pub(crate) fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -> Made<'a> {
     let unreached = |why: String| {
         let start = if root {
             "see that systemd runs: systemctl is-system-running".to_owned()
@@ -119,7 +119,7 @@ pub fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -
 }
 
 /// How a caller comes to a group of its own.
-pub fn scope(root: bool) -> String {
+pub(crate) fn scope(root: bool) -> String {
     format!(
         "start it in a group of its own: systemd-run {}--scope -p Delegate=yes stockade run ...",
         if root { "" } else { "--user " }

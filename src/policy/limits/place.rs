@@ -6,7 +6,7 @@ use crate::kernel::controller::{Controller, Form, Version};
 use std::collections::BTreeSet;
 
 /// Where a controller is: version 1 has it where it is mounted there; else version 2.
-pub fn place(controller: Controller, groups: &Groups) -> Option<usize> {
+pub(crate) fn place(controller: Controller, groups: &Groups) -> Option<usize> {
     let find = |version: Version, has: &dyn Fn(&[String]) -> bool| {
         groups
             .hierarchies
@@ -25,11 +25,11 @@ pub fn place(controller: Controller, groups: &Groups) -> Option<usize> {
 
 /// What a sandbox with a name has besides, where it can: it is frozen by the first, and `ps` reads
 /// the second.
-pub const OF_THE_NAMED: [Controller; 2] = [Controller::Freezer, Controller::Cpuacct];
+pub(crate) const OF_THE_NAMED: [Controller; 2] = [Controller::Freezer, Controller::Cpuacct];
 
 /// What keeps a group with a controller from being made in a hierarchy that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Obstacle<'a> {
+pub(crate) enum Obstacle<'a> {
     /// Nothing can be made there.
     Refused(i32),
     /// No process may be moved there through this group.
@@ -39,7 +39,7 @@ pub enum Obstacle<'a> {
 }
 
 /// The first obstacle.
-pub fn obstacle(hierarchy: &Hierarchy, controller: Controller) -> Option<Obstacle<'_>> {
+pub(crate) fn obstacle(hierarchy: &Hierarchy, controller: Controller) -> Option<Obstacle<'_>> {
     if hierarchy.refused != 0 {
         return Some(Obstacle::Refused(hierarchy.refused));
     }
@@ -55,12 +55,12 @@ pub fn obstacle(hierarchy: &Hierarchy, controller: Controller) -> Option<Obstacl
 }
 
 /// Whether there is one.
-pub fn has_obstacle(hierarchy: &Hierarchy, controller: Controller) -> bool {
+pub(crate) fn has_obstacle(hierarchy: &Hierarchy, controller: Controller) -> bool {
     obstacle(hierarchy, controller).is_some()
 }
 
 /// Every controller that a profile's limits need.
-pub fn wanted_controllers(limits: &Limits, named: bool) -> BTreeSet<Controller> {
+pub(crate) fn wanted_controllers(limits: &Limits, named: bool) -> BTreeSet<Controller> {
     let own = limits.controllers.items.iter().map(|controller| controller.value);
     let raw = limits
         .raw
@@ -77,7 +77,7 @@ pub fn wanted_controllers(limits: &Limits, named: bool) -> BTreeSet<Controller> 
 }
 
 /// The controller of a key.
-pub fn of_key(key: &str) -> Option<Controller> {
+pub(crate) fn of_key(key: &str) -> Option<Controller> {
     Some(match key {
         "memory" | "memory-high" | "memory-swap" | "memory-low" | "memory-min" | "oom" => {
             Controller::Memory

@@ -180,7 +180,7 @@ impl Written for NumberList {
 }
 
 /// The numbers of a list, as far as a machine can have them; of what is none, nothing.
-pub fn numbers(list: &str) -> impl Iterator<Item = u32> {
+pub(crate) fn numbers(list: &str) -> impl Iterator<Item = u32> {
     list.trim().split(',').flat_map(|part| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let ends = first.parse::<u32>().ok().zip(last.parse::<u32>().ok());

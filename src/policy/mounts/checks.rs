@@ -13,7 +13,7 @@ use crate::text::source::Span;
 
 /// What a bind stands in.
 #[derive(Clone, Copy)]
-pub struct Around<'a> {
+pub(crate) struct Around<'a> {
     /// What else the profile puts there.
     pub tree: &'a Tree,
     /// The machine.
@@ -23,7 +23,7 @@ pub struct Around<'a> {
 }
 
 /// Checks a bind of `source` at `path`; the problem says what to do.
-pub fn check(
+pub(crate) fn check(
     path: &str,
     source: &str,
     bind: &Bind,
@@ -176,12 +176,12 @@ const ROOTS_OWN: &[&str] = &[
 ];
 
 /// Whether a path is a tree of the system itself, where no service keeps a socket.
-pub fn is_of_the_system(place: &str) -> bool {
+pub(crate) fn is_of_the_system(place: &str) -> bool {
     ROOTS_OWN.contains(&place)
 }
 
 /// Whether a path lies in such a tree.
-pub fn lies_in_the_system(place: &str) -> bool {
+pub(crate) fn lies_in_the_system(place: &str) -> bool {
     ROOTS_OWN.iter().any(|tree| below(place, tree).is_some())
 }
 
@@ -192,7 +192,7 @@ const CRON: &str = "/var/spool/cron";
 
 /// Why a directory is too wide to be written to, if it is: what is written there is run or read
 /// later by the host.
-pub fn why_broad(source: &str, host: &Host) -> Option<String> {
+pub(crate) fn why_broad(source: &str, host: &Host) -> Option<String> {
     let holds = |path: &str| below(path, source).is_some();
     let config = ["/etc/stockade".to_owned(), format!("{}/.config/stockade", host.caller.home)];
     if source == "/" {

@@ -3,14 +3,14 @@
 use crate::step::Cover;
 
 /// Nodes of the host that every program may expect.
-pub const NODES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+pub(crate) const NODES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
 /// The same, by their paths.
-pub const NODE_PATHS: &[&str] =
+pub(crate) const NODE_PATHS: &[&str] =
     &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
 /// Links of /dev.
-pub const LINKS: &[(&str, &str)] = &[
+pub(crate) const LINKS: &[(&str, &str)] = &[
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
@@ -21,11 +21,11 @@ pub const LINKS: &[(&str, &str)] = &[
 /// Parts of /proc through which the host's kernel is steered (CVE-2025-31133 shows what a writable
 /// core_pattern is worth), and whether all that can be written there belongs to the host's root, so
 /// that for another target no cover is needed.
-pub const PROC_READ_ONLY: &[(&str, bool)] =
+pub(crate) const PROC_READ_ONLY: &[(&str, bool)] =
     &[("sys", false), ("sysrq-trigger", true), ("irq", true), ("bus", true), ("fs", true)];
 
 /// Parts of /proc that tell of the host, and whether only the host's root can read them anyway.
-pub const PROC_HIDDEN: &[(&str, Cover, bool)] = &[
+pub(crate) const PROC_HIDDEN: &[(&str, Cover, bool)] = &[
     ("acpi", Cover::Folder, false),
     ("asound", Cover::Folder, false),
     ("interrupts", Cover::File, false),

@@ -8,7 +8,7 @@ mod link;
 mod made;
 mod site;
 
-pub use kernel::{refuse_device, refuse_socket};
+pub(crate) use kernel::{refuse_device, refuse_socket};
 
 use super::checks;
 use super::entry::{Access, Bind, Mount, Tmpfs};
@@ -25,7 +25,7 @@ use crate::step::{Op, Stage};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 use kept::Kept;
-pub use kept::Undone;
+pub(crate) use kept::Undone;
 use std::collections::BTreeSet;
 
 /// What a file system in memory allows, but for running programs.
@@ -33,7 +33,7 @@ const TMPFS_RIGHTS: Rights =
     Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and(Rights::CONNECT);
 
 /// What is granted of devices.
-pub const DEVICE_RIGHTS: Rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
+pub(crate) const DEVICE_RIGHTS: Rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
 
 /// What every mount has: set-id bits mean nothing, device nodes cannot be opened.
 const PLAIN: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
@@ -43,7 +43,7 @@ const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 
 /// Drafts the file tree: the profile's entries, settled, and those that its programs imply where no
 /// entry is.
-pub fn draft(
+pub(crate) fn draft(
     mut tree: Tree,
     implied: Tree,
     host: &Host,
@@ -226,7 +226,7 @@ impl World<'_> {
 }
 
 /// What a bind grants.
-pub fn bind_rights(bind: &Bind, folder: bool) -> Rights {
+pub(crate) fn bind_rights(bind: &Bind, folder: bool) -> Rights {
     let rights = Rights::READ
         .and_if(bind.exec, Rights::EXECUTE)
         .and_if(bind.sockets == Sockets::Allow, Rights::CONNECT);

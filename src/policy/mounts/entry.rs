@@ -246,7 +246,8 @@ pub struct Tmpfs {
 }
 
 /// 64 MiB, and as many inodes as a source tree wants.
-pub const TMPFS: Tmpfs = Tmpfs { size: Size(64 << 20), inodes: 65_536, mode: None, exec: false };
+pub(crate) const TMPFS: Tmpfs =
+    Tmpfs { size: Size(64 << 20), inodes: 65_536, mode: None, exec: false };
 
 /// Where the text of a file comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MOST_NAMES: usize = 100_000;
 
 /// The rule for dots of an entry that may be a pattern; `None` for one that may not.
-pub fn dots_of(mount: &Mount) -> Option<Dots> {
+pub(crate) fn dots_of(mount: &Mount) -> Option<Dots> {
     match mount {
         Mount::Hide { .. } => Some(Dots::Matched),
         Mount::Bind(Bind { access: Access::ReadOnly, .. }) => Some(Dots::PassedOver),
@@ -35,7 +35,7 @@ pub fn dots_of(mount: &Mount) -> Option<Dots> {
 /// Where the names of a granting pattern are on the host: below this directory, as below the
 /// pattern's base inside. `None` where the entry binds something that does not end as the pattern
 /// does.
-pub fn source_base(pattern: &Pattern, bind: &Bind) -> Option<String> {
+pub(crate) fn source_base(pattern: &Pattern, bind: &Bind) -> Option<String> {
     match &bind.source {
         None => Some(pattern.base.clone()),
         Some(source) => Some(Pattern::new(source))
@@ -161,7 +161,7 @@ fn pointed_at(path: &str, text: &str) -> Option<String> {
 // ---- draft ----
 
 /// Says what is wrong with the patterns, and how much each matches.
-pub fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
+pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
     for (key, value) in mounts.iter().filter(|(key, _)| is_pattern(key.value)) {
         let (pattern, path) = (Pattern::new(key.value), shown(key.value));
         if let Some(problem) = refuse(&pattern, path, &value.value, key.at) {

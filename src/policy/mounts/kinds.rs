@@ -166,7 +166,7 @@ fn words() -> impl Iterator<Item = &'static str> {
 }
 
 /// Whether a word stands for a whole entry.
-pub fn is_word(word: &str) -> bool {
+pub(crate) fn is_word(word: &str) -> bool {
     words().any(|known| known == word)
 }
 

@@ -15,7 +15,7 @@ use crate::text::problem::{Note, Problem};
 use crate::text::source::Span;
 
 /// An entry at a link in a tree of the host that it keeps read-only.
-pub struct Kept<'t> {
+pub(crate) struct Kept<'t> {
     /// Its path inside.
     pub path: &'t str,
     /// Where the link is on the host.
@@ -27,7 +27,7 @@ pub struct Kept<'t> {
 }
 
 /// The entries that keep a link.
-pub fn kept<'t>(tree: &'t Tree, host: &Host) -> Vec<Kept<'t>> {
+pub(crate) fn kept<'t>(tree: &'t Tree, host: &Host) -> Vec<Kept<'t>> {
     let keeps = |(path, node): (&'t String, &'t Node)| {
         let Mount::Bind(bind) = &node.mount else { return None };
         let source = source_of(path, &node.mount)?;
@@ -45,7 +45,7 @@ fn is_link(host: &Host, source: &str) -> bool {
 
 /// Whether the tree around an entry shows at its path what the entry binds; and whether the target
 /// can write there.
-pub fn lies_there(tree: &Tree, host: &Host, path: &str, source: &str) -> Option<bool> {
+pub(crate) fn lies_there(tree: &Tree, host: &Host, path: &str, source: &str) -> Option<bool> {
     match base(tree, host, path) {
         Base::Host { source: around, writable } => (around == source).then_some(writable),
         _ => None,
@@ -54,7 +54,7 @@ pub fn lies_there(tree: &Tree, host: &Host, path: &str, source: &str) -> Option<
 
 /// The paths inside at which the target could write to a place of the host: a writable entry shows
 /// it, and no nearer one decides.
-pub fn writable_at<'t>(
+pub(crate) fn writable_at<'t>(
     tree: &'t Tree,
     host: &'t Host,
     place: &'t str,
@@ -75,7 +75,7 @@ pub fn writable_at<'t>(
 
 /// Adds an entry for each place that a kept link leads through or to, where the target could write
 /// to it; with a note for each.
-pub fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
+pub(crate) fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
     let (mut more, mut notes) = (vec![], vec![]);
     for Kept { path, source, node, bind } in kept(tree, host) {
         let Some(trail) = host.trails.get(source) else { continue };
@@ -126,7 +126,7 @@ fn places(trail: &Trail) -> impl Iterator<Item = &str> {
 
 /// A directory that a kept link leaves by `..`, and that the target could rename: with a link of
 /// the target's in its place, `..` leads from the end of that link.
-pub struct Left {
+pub(crate) struct Left {
     /// Where it is inside.
     pub inside: String,
     /// The writable entry that shows it there.
@@ -138,7 +138,7 @@ pub struct Left {
 }
 
 /// All of them that are no mounts of their own.
-pub fn left(tree: &Tree, host: &Host) -> Vec<Left> {
+pub(crate) fn left(tree: &Tree, host: &Host) -> Vec<Left> {
     let trails =
         kept(tree, host).into_iter().filter_map(|kept| Some((host.trails.get(kept.source)?, kept)));
     let all = trails.flat_map(|(trail, Kept { path, node, .. })| {
@@ -159,7 +159,7 @@ pub fn left(tree: &Tree, host: &Host) -> Vec<Left> {
 
 /// The place at which a link ends with nothing, where the target could put something there. Links
 /// that lead in a circle end nowhere.
-pub fn loose_end<'t>(tree: &Tree, host: &Host, trail: &'t Trail) -> Option<&'t str> {
+pub(crate) fn loose_end<'t>(tree: &Tree, host: &Host, trail: &'t Trail) -> Option<&'t str> {
     let ends = trail.errno.is_some_and(|errno| errno != libc::ELOOP);
     (ends && writable_at(tree, host, &trail.end).next().is_some()).then_some(trail.end.as_str())
 }
@@ -167,7 +167,12 @@ pub fn loose_end<'t>(tree: &Tree, host: &Host, trail: &'t Trail) -> Option<&'t s
 /// Refuses a path of the host that leads through a link in a tree which the profile grants for
 /// writing. Such a link is root's where root started the run that left it there: what the target
 /// writes into a tree of root's belongs to root.
-pub fn refuse_planted(mounts: &Mounts, settings: &[Setting], host: &Host, draft: &mut Draft) {
+pub(crate) fn refuse_planted(
+    mounts: &Mounts,
+    settings: &[Setting],
+    host: &Host,
+    draft: &mut Draft,
+) {
     if host.ways.is_empty() {
         return;
     }

@@ -7,32 +7,33 @@
 //! that names the right line, [`mod@draft`] makes steps of it, [`rights`] makes rules of Landlock of it
 //! where the sandbox has no tree of its own, [`checks`] refuses grants that are too wide.
 
-pub mod checks;
-pub mod dev;
-pub mod draft;
-pub mod entry;
-pub mod glob;
+pub(crate) mod checks;
+pub(crate) mod dev;
+pub(crate) mod draft;
+pub(crate) mod entry;
+pub(crate) mod glob;
 mod kinds;
-pub mod links;
-pub mod pattern;
-pub mod place;
+pub(crate) mod links;
+pub(crate) mod pattern;
+pub(crate) mod place;
 mod rights;
-pub mod sockets;
-pub mod spelled;
-pub mod tree;
+pub(crate) mod sockets;
+pub(crate) mod spelled;
+pub(crate) mod tree;
 
 use crate::language::section::Entries;
-pub use dev::NODES as DEV_NODES;
-pub use draft::{Undone, draft};
+pub(crate) use dev::NODES as DEV_NODES;
+pub(crate) use draft::{Undone, draft};
 use entry::Mount;
-pub use kinds::is_word;
+pub(crate) use kinds::is_word;
 #[cfg(not(face_alone))]
 pub use kinds::{KINDS, PROC_KEYS};
-pub use rights::{Ground, SOCKETS_ABI, draft as draft_rights};
-pub use tree::{bound_root, hidden, wanted};
+pub(crate) use rights::{Ground, SOCKETS_ABI, draft as draft_rights};
+pub(crate) use tree::hidden;
+pub use tree::{bound_root, wanted};
 
 /// `[mounts]`: entries by the path inside; `false` withdraws an inherited one.
-pub type Mounts = Entries<Mount>;
+pub(crate) type Mounts = Entries<Mount>;
 
 /// Directories that belong to the system. They are wide to write to, and hold no sockets worth a
 /// look.
@@ -42,9 +43,9 @@ const SYSTEM: &[&str] = &[
 ];
 
 /// Whether a path is a system directory itself.
-pub fn is_system(path: &str) -> bool {
+pub(crate) fn is_system(path: &str) -> bool {
     SYSTEM.contains(&path)
 }
 
 /// How many entries a profile may have, once its layers are merged and its patterns are expanded.
-pub const MOST_ENTRIES: usize = 10_000;
+pub(crate) const MOST_ENTRIES: usize = 10_000;

@@ -10,7 +10,7 @@ use crate::language::value::plain_path;
 
 /// The profile's own text as a part of a pattern: its stars are stars, and `\*` is one that is
 /// meant.
-pub fn of_text(text: &str) -> String {
+pub(crate) fn of_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -24,13 +24,13 @@ pub fn of_text(text: &str) -> String {
 }
 
 /// The value of a variable as a part of a pattern: whatever is in it is meant.
-pub fn of_value(value: &str) -> String {
+pub(crate) fn of_value(value: &str) -> String {
     value.replace('\\', "\\\\").replace('*', "\\*")
 }
 
 /// The key that a pattern becomes: a plain path where it has no star, else a plain path with a `/`
 /// at its end, which no path has.
-pub fn key(pattern: &str) -> Result<String, String> {
+pub(crate) fn key(pattern: &str) -> Result<String, String> {
     let path = plain_path(pattern)?;
     let mut has_star = false;
     for name in path.split('/') {
@@ -91,7 +91,7 @@ fn unquoted(text: &str) -> String {
 
 /// Whether `*` matches the dot that a name begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dots {
+pub(crate) enum Dots {
     /// It does: to hide.
     Matched,
     /// It does not: to grant.
@@ -100,7 +100,7 @@ pub enum Dots {
 
 /// A key that is a pattern, ready to match.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     /// The directories before the first star.
     pub base: String,
     parts: Vec<Part>,
@@ -117,14 +117,14 @@ enum Part {
 /// How far the names so far have come in a pattern: one bit for each place that they may have come
 /// to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress(u64);
+pub(crate) struct Progress(u64);
 
 /// How many names a pattern may have, so that a [`Progress`] holds it.
 const MOST_NAMES_DEEP: usize = 60;
 
 impl Pattern {
     /// Of a key.
-    pub fn new(key: &str) -> Pattern {
+    pub(crate) fn new(key: &str) -> Pattern {
         let mut names = shown(key).split('/').filter(|name| !name.is_empty()).peekable();
         let mut base = String::new();
         while let Some(name) = names.next_if(|name| pieces(name).all(|piece| piece != Piece::Star))
@@ -140,17 +140,17 @@ impl Pattern {
     }
 
     /// Whether what follows the base is the same in both.
-    pub fn ends_as(&self, other: &Pattern) -> bool {
+    pub(crate) fn ends_as(&self, other: &Pattern) -> bool {
         self.parts == other.parts
     }
 
     /// Before any name.
-    pub fn start(&self) -> Progress {
+    pub(crate) fn start(&self) -> Progress {
         Progress(self.closed(1))
     }
 
     /// After one more name.
-    pub fn step(&self, progress: Progress, name: &[u8], dots: Dots) -> Progress {
+    pub(crate) fn step(&self, progress: Progress, name: &[u8], dots: Dots) -> Progress {
         let hidden = name.first() == Some(&b'.') && dots == Dots::PassedOver;
         let mut next = 0;
         for (nth, part) in
@@ -171,7 +171,7 @@ impl Pattern {
     }
 
     /// Whether all of the pattern is matched.
-    pub fn accepts(&self, progress: Progress) -> bool {
+    pub(crate) fn accepts(&self, progress: Progress) -> bool {
         progress.0 & (1 << self.parts.len()) != 0
     }
 
@@ -186,7 +186,7 @@ impl Pattern {
 
 impl Progress {
     /// Whether no name can lead to a match from here.
-    pub fn is_dead(self) -> bool {
+    pub(crate) fn is_dead(self) -> bool {
         self.0 == 0
     }
 }

@@ -10,7 +10,7 @@ use crate::language::value::{ancestors, below, join, parent};
 const MOST_LINKS: usize = 40;
 
 /// Where a path leads, if an entry at or above it is a link; the path itself is not looked up.
-pub fn behind_links(tree: &Tree, host: &Host, path: &str) -> Option<String> {
+pub(crate) fn behind_links(tree: &Tree, host: &Host, path: &str) -> Option<String> {
     let mut place = path.to_owned();
     for _ in 0..MOST_LINKS {
         let found = ancestors(&place).find_map(|over| Some((over, link_text(tree, host, over)?)));
@@ -43,7 +43,7 @@ fn link_text<'t>(tree: &'t Tree, host: &'t Host, path: &str) -> Option<&'t str> 
 }
 
 /// The place that the text of a link in `folder` names, with `..` taken out.
-pub fn follow(folder: &str, text: &str) -> String {
+pub(crate) fn follow(folder: &str, text: &str) -> String {
     let whole = if text.starts_with('/') { text.to_owned() } else { format!("{folder}/{text}") };
     let mut names: Vec<&str> = vec![];
     for name in whole.split('/') {
@@ -57,7 +57,7 @@ pub fn follow(folder: &str, text: &str) -> String {
 }
 
 /// The path inside at which a bind shows a place of the host: by the bind that is nearest to it.
-pub fn shown_at(tree: &Tree, host: &Host, place: &str) -> Option<String> {
+pub(crate) fn shown_at(tree: &Tree, host: &Host, place: &str) -> Option<String> {
     let binds = tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Bind(_)));
     let found = binds.filter_map(|(path, node)| {
         let source = source_of(path, &node.mount)?;

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 /// What the rights are granted on.
 #[derive(Debug, Clone, Copy)]
-pub struct Ground {
+pub(crate) struct Ground {
     /// The line that leaves the host's tree in sight.
     pub why: Span,
     /// What gives the sandbox a tree of its own instead.
@@ -39,7 +39,7 @@ pub struct Ground {
 }
 
 /// Drafts a rule for each grant.
-pub fn draft(mounts: &Mounts, host: &Host, ground: Ground, draft: &mut Draft) {
+pub(crate) fn draft(mounts: &Mounts, host: &Host, ground: Ground, draft: &mut Draft) {
     let (tree, left_out) = settle(mounts, host);
     draft.notes.extend(left_out);
     let places = places(&tree, host);
@@ -65,7 +65,7 @@ pub fn draft(mounts: &Mounts, host: &Host, ground: Ground, draft: &mut Draft) {
 }
 
 /// The first ABI that rules over connecting to sockets by path.
-pub const SOCKETS_ABI: u32 = 9;
+pub(crate) const SOCKETS_ABI: u32 = 9;
 
 /// What an entry grants, by the place on the host that it means.
 struct Grant<'a> {

@@ -62,11 +62,15 @@ impl<'de> Deserialize<'de> for Sockets {
 
 /// What stands in a path for bytes that are not UTF-8. A path with it names no socket for certain:
 /// a name that has it can be a decoy.
-pub const UNNAMED: char = char::REPLACEMENT_CHARACTER;
+pub(crate) const UNNAMED: char = char::REPLACEMENT_CHARACTER;
 
 /// The sockets that were found below a bind and that no nearer entry decides about, by their path
 /// below it.
-pub fn shown<'a>(tree: &'a Tree, path: &'a str, file: &'a File) -> impl Iterator<Item = &'a str> {
+pub(crate) fn shown<'a>(
+    tree: &'a Tree,
+    path: &'a str,
+    file: &'a File,
+) -> impl Iterator<Item = &'a str> {
     file.sockets.iter().map(String::as_str).filter(move |socket| {
         let inside = join(path, &format!("/{socket}"));
         ancestors(&inside).find(|over| tree.contains_key(*over)).unwrap_or("/") == path
@@ -74,7 +78,7 @@ pub fn shown<'a>(tree: &'a Tree, path: &'a str, file: &'a File) -> impl Iterator
 }
 
 /// Adds a cover for each socket below an entry that hides them; with a note for each such entry.
-pub fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
+pub(crate) fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
     let (mut covers, mut notes) = (vec![], vec![]);
     for (path, node) in tree.iter() {
         let Mount::Bind(Bind { sockets: Sockets::Hide, .. }) = &node.mount else { continue };
@@ -107,7 +111,7 @@ const DEEP: &str = "three";
 
 /// A note for each bind below which sockets may be that nobody looks for: names are looked at some
 /// levels deep, and once, at the start.
-pub fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
+pub(crate) fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
     let mut told: Vec<(&str, Span)> = vec![];
     for (path, node) in tree {
         let Mount::Bind(bind) = &node.mount else { continue };
@@ -134,7 +138,7 @@ pub fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
 
 /// What of an entry is looked at for sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub(crate) enum Reach {
     /// The names in it.
     Top,
     /// The directories below it, too.
@@ -144,7 +148,7 @@ pub enum Reach {
 /// The binds that are looked at for sockets: the host's path, what the entry says of sockets, and
 /// how far. `held` says whether Landlock keeps a read-only bind's from being connected to; where
 /// they are granted, it does not.
-pub fn looked_at<'t>(
+pub(crate) fn looked_at<'t>(
     tree: &'t Tree,
     host: &'t Host,
     held: bool,

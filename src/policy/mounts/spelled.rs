@@ -7,7 +7,7 @@ use crate::kernel::proc::HidePid;
 use crate::language::value::literal;
 
 /// The line of an entry: `"/usr" = "ro"`.
-pub fn line(path: &str, mount: &Mount) -> String {
+pub(crate) fn line(path: &str, mount: &Mount) -> String {
     format!("{} = {}", literal(path), value(path, mount))
 }
 

@@ -21,11 +21,11 @@ pub struct Node {
 }
 
 /// Every entry by its path inside. A parent comes before what is below it, as its path is a prefix.
-pub type Tree = BTreeMap<String, Node>;
+pub(crate) type Tree = BTreeMap<String, Node>;
 
 /// What an entry lies on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Base {
+pub(crate) enum Base {
     /// A file system of the sandbox's own.
     Own {
         /// Whether the target can write there.
@@ -49,7 +49,7 @@ pub enum Base {
 
 /// Names below a bound `/` that are not bound with it: they speak of the host's processes, devices
 /// and services, and every socket in them can be connected to, read-only or not.
-pub const NOT_WITH_ROOT: &[&str] = &["proc", "sys", "dev", "run", "tmp"];
+pub(crate) const NOT_WITH_ROOT: &[&str] = &["proc", "sys", "dev", "run", "tmp"];
 
 /// The host's directory that becomes `/`, where the profile binds one.
 pub fn bound_root(mounts: &Mounts) -> Option<&str> {
@@ -92,7 +92,7 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
 
 /// The tree without what is left out by its own word, because its source is absent, or too broad;
 /// with a note for each.
-pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
+pub(crate) fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
     let (uncovered, mut out) = uncover(mounts, host);
     let mut all = tree(&uncovered, &host.root_names);
     let root = all.get("/").and_then(|node| left_out(&all, "/", node, host));
@@ -118,7 +118,7 @@ pub fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
 
 /// The entries, each that is left out and replaces an inherited one with that one in its place;
 /// with a note for each.
-pub fn uncover<'m>(mounts: &'m Mounts, host: &Host) -> (Cow<'m, Mounts>, Vec<Note>) {
+pub(crate) fn uncover<'m>(mounts: &'m Mounts, host: &Host) -> (Cow<'m, Mounts>, Vec<Note>) {
     let (mut mounts, mut out) = (Cow::Borrowed(mounts), vec![]);
     while mounts.map.values().any(|entry| entry.under.is_some()) {
         let all = tree(&mounts, &host.root_names);
@@ -219,7 +219,7 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
 }
 
 /// The host's path that an entry grants, if it grants one.
-pub fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
+pub(crate) fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
     match mount {
         Mount::Bind(Bind { source, .. }) | Mount::Device { source } => {
             Some(source.as_ref().map_or(path, |source| source))
@@ -274,7 +274,7 @@ fn wanted_of(tree: &Tree, root_names: &[String]) -> Vec<String> {
 }
 
 /// The paths that entries hide.
-pub fn hidden(mounts: &Mounts) -> impl Iterator<Item = String> {
+pub(crate) fn hidden(mounts: &Mounts) -> impl Iterator<Item = String> {
     mounts
         .iter()
         .filter(|(_, mount)| matches!(mount.value, Mount::Hide { .. }))
@@ -292,14 +292,14 @@ fn behind(tree: &Tree, path: &str) -> Option<String> {
 }
 
 /// The nearest entry above a path, not counting `/`.
-pub fn above<'a>(tree: &'a Tree, path: &'a str) -> Option<(&'a str, &'a Node)> {
+pub(crate) fn above<'a>(tree: &'a Tree, path: &'a str) -> Option<(&'a str, &'a Node)> {
     ancestors(parent(path))
         .find_map(|path| tree.get_key_value(path))
         .map(|(path, node)| (path.as_str(), node))
 }
 
 /// What a path lies on. `tree` holds no entry that was skipped.
-pub fn base(tree: &Tree, host: &Host, path: &str) -> Base {
+pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
     let Some((over, node)) = above(tree, path) else {
         return Base::Own { writable: root_is_writable(tree) };
     };
@@ -332,7 +332,7 @@ pub fn base(tree: &Tree, host: &Host, path: &str) -> Base {
 /// What a `hide` covers on the sandbox's own ground: the entry took the place of what would be
 /// there without it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Covered {
+pub(crate) enum Covered {
     /// A name that comes with the bound root: this path of the host.
     OfRoot(String),
     /// A file of stockade's own making, or one that a program brings.
@@ -346,11 +346,11 @@ pub enum Covered {
 /// Names in the minimal /dev that are directories.
 const DEV_FOLDERS: &[&str] = &["pts", "shm"];
 /// What stockade writes where the profile has no such entry.
-pub const DATABASES: &[&str] = &["/etc/passwd", "/etc/group"];
+pub(crate) const DATABASES: &[&str] = &["/etc/passwd", "/etc/group"];
 
 /// What an entry at `path` covers, where [`base`] says that it lies on the sandbox's own ground;
 /// none: nothing would be there.
-pub fn covered(tree: &Tree, host: &Host, path: &str) -> Option<Covered> {
+pub(crate) fn covered(tree: &Tree, host: &Host, path: &str) -> Option<Covered> {
     if let Some(source) = with_root(tree, &host.root_names, path) {
         return Some(Covered::OfRoot(source));
     }
@@ -376,7 +376,7 @@ pub fn covered(tree: &Tree, host: &Host, path: &str) -> Option<Covered> {
 }
 
 /// The host's path behind a name that comes with the bound root.
-pub fn with_root(tree: &Tree, root_names: &[String], path: &str) -> Option<String> {
+pub(crate) fn with_root(tree: &Tree, root_names: &[String], path: &str) -> Option<String> {
     let root = tree.get("/").filter(|_| path != "/" && parent(path) == "/")?;
     let Mount::Bind(bind) = &root.mount else { return None };
     let (source, name) = (bind.source.as_ref().map_or("/", |source| source), &path[1..]);
@@ -387,12 +387,12 @@ pub fn with_root(tree: &Tree, root_names: &[String], path: &str) -> Option<Strin
 
 /// Whether the profile made the root a file system that the target may write to. Unsaid, the root
 /// is empty and read-only.
-pub fn root_is_writable(tree: &Tree) -> bool {
+pub(crate) fn root_is_writable(tree: &Tree) -> bool {
     matches!(tree.get("/").map(|node| &node.mount), Some(Mount::Tmpfs(_)))
 }
 
 /// The size of the root: the profile's, or stockade's own.
-pub fn root_tmpfs(tree: &Tree) -> super::entry::Tmpfs {
+pub(crate) fn root_tmpfs(tree: &Tree) -> super::entry::Tmpfs {
     match tree.get("/").map(|node| &node.mount) {
         Some(Mount::Tmpfs(tmpfs)) => tmpfs.clone(),
         _ => TMPFS,

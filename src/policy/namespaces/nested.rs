@@ -150,7 +150,7 @@ impl<'de> Deserialize<'de> for Nested {
 // ---- draft ----
 
 /// The name in `optional` of the limit behind the filter.
-pub const SECOND_LOCK: &str = "namespaces.nested";
+pub(crate) const SECOND_LOCK: &str = "namespaces.nested";
 
 /// Every kind but the first takes CAP_SYS_ADMIN, which no target keeps and a user namespace of its
 /// own gives (unshare(2)).
@@ -181,7 +181,7 @@ pub(super) fn check(namespaces: &Namespaces, draft: &mut Draft) {
 ///
 /// A new mount that is attached nowhere yet counts as a mount namespace, so that limit is written
 /// when all are made.
-pub fn forbid(
+pub(crate) fn forbid(
     namespaces: &Namespaces,
     choice: &Choice,
     host: &Host,

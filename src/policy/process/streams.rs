@@ -83,7 +83,7 @@ impl Process {
 
 /// Only who has the terminal as its standard input takes part in job control, which holds back no
 /// reader of another session.
-pub fn terminal(process: &Process, host: &Host) -> Terminal {
+pub(super) fn terminal(process: &Process, host: &Host) -> Terminal {
     if !host.streams.iter().any(|stream| matches!(stream, Stream::Terminal { .. })) {
         Terminal::None
     } else if process.tty.or(Tty::Auto).value == Tty::Auto && process.is_terminal(0, host) {
@@ -120,7 +120,7 @@ fn refuse_terminal(fd: u32, errno: i32, at: Span) -> Problem {
 }
 
 /// Drafts what becomes of 0, 1 and 2, and refuses what opens more than it is.
-pub fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &mut Draft) {
+pub(super) fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &mut Draft) {
     take_input(process, host, draft);
     for (fd, key) in [(0, &process.stdin), (1, &process.stdout), (2, &process.stderr)] {
         match host.streams[fd as usize] {

@@ -83,7 +83,7 @@ fn numbers(nested: Nested) -> Cow<'static, [u16]> {
 }
 
 /// The filter of a profile that says nothing of system calls.
-pub fn default(needs: &Needs) -> Filter {
+pub(crate) fn default(needs: &Needs) -> Filter {
     let mut rules = Vec::with_capacity(usize::from(SPECIAL) + OWN_RULE.len());
     rules.extend([ENOSYS, EPERM, Verdict::Allow, ENOSYS].map(Rule::always));
     rules.extend(OWN_RULE.iter().map(|call| guarded(own_rule(call, needs), call, needs)));
@@ -93,7 +93,7 @@ pub fn default(needs: &Needs) -> Filter {
 /// Whether the default policy has more to say of a call than yes or no: it looks at arguments, or
 /// has the call absent. A group does not open such a call, or `allow = ["@process"]` would let the
 /// target make namespaces.
-pub fn is_particular(call: &str) -> bool {
+pub(crate) fn is_particular(call: &str) -> bool {
     matches!(
         call,
         "clone" | "ioctl" | "personality" | "prctl" | "setns" | "socket" | "socketpair" | "unshare"

@@ -30,9 +30,9 @@ pub enum Verdict {
 }
 
 /// Refused: the call is known, and the sandbox does not have it.
-pub const EPERM: Verdict = Verdict::Errno(libc::EPERM);
+pub(super) const EPERM: Verdict = Verdict::Errno(libc::EPERM);
 /// Absent: what a kernel without the call says.
-pub const ENOSYS: Verdict = Verdict::Errno(libc::ENOSYS);
+pub(super) const ENOSYS: Verdict = Verdict::Errno(libc::ENOSYS);
 
 impl Verdict {
     /// The errno of [`Verdict::Notify`].

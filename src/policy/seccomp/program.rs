@@ -15,7 +15,7 @@ use seccompiler::{BpfProgram, sock_filter};
 
 /// The kernel takes no longer program (BPF_MAXINSNS); seccomp(2) fails with EINVAL, and the target
 /// does not start.
-pub const LONGEST: usize = 4096;
+pub(crate) const LONGEST: usize = 4096;
 
 /// AUDIT_ARCH_* of this build (linux/audit.h): ELF machine, 64 bits, little-endian.
 #[cfg(target_arch = "x86_64")]
@@ -47,7 +47,7 @@ pub fn compile(filter: &Filter) -> BpfProgram {
 }
 
 /// The same, where the kernel asks about what is told.
-pub fn compile_telling(filter: &Filter, told: Told) -> BpfProgram {
+pub(crate) fn compile_telling(filter: &Filter, told: Told) -> BpfProgram {
     let mut code =
         Code { backward: Vec::with_capacity(512), verdicts: vec![], rules: vec![], told };
     // The numbers of a table are those of its architecture alone: `int 0x80` and the 32-bit calls
@@ -75,7 +75,7 @@ pub fn compile_telling(filter: &Filter, told: Told) -> BpfProgram {
 
 /// A program that refuses a few calls with exactly these arguments, and leaves all others to the
 /// filters before it.
-pub fn compile_refusals(calls: &[(Exact, Verdict)]) -> BpfProgram {
+pub(crate) fn compile_refusals(calls: &[(Exact, Verdict)]) -> BpfProgram {
     let mut code = Code { backward: vec![], verdicts: vec![], rules: vec![], told: Told::Nothing };
     let others = Place::Verdict(Verdict::Allow);
     let numbers = calls.iter().rev().fold(others, |next, (call, verdict)| {

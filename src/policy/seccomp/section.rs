@@ -5,7 +5,7 @@ mod is;
 mod rule;
 mod shapes;
 
-pub use rule::{Condition, Is, Otherwise, Spec};
+pub(crate) use rule::{Condition, Is, Otherwise, Spec};
 
 use super::filter::{EPERM, Verdict};
 use crate::kernel::syscalls::{self, Abi, constants, groups};
@@ -245,7 +245,7 @@ impl fmt::Display for Architecture {
 
 /// What becomes of a call, as a profile says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Action(pub Verdict);
+pub(super) struct Action(pub Verdict);
 
 const ACTIONS: &[(&str, Verdict)] = &[
     ("allow", Verdict::Allow),

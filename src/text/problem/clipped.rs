@@ -10,7 +10,7 @@ const MARK: &str = "\u{feff}";
 const LINE_SHOWN: usize = 240;
 
 /// A text whose long lines are cut, and where its places went.
-pub struct Clipped {
+pub(super) struct Clipped {
     /// What is left.
     pub text: String,
     /// For each cut: where the rest of a line began, how long it was.
@@ -19,7 +19,7 @@ pub struct Clipped {
 
 impl Clipped {
     /// Cuts the lines of a text.
-    pub fn new(text: &str) -> Clipped {
+    pub(super) fn new(text: &str) -> Clipped {
         let mut clipped =
             Clipped { text: String::with_capacity(text.len().min(1 << 16)), cuts: vec![] };
         let mut start = 0;
@@ -50,7 +50,7 @@ impl Clipped {
 
     /// Where a byte of the whole text is in the cut one; what was cut away is at the end of its
     /// line.
-    pub fn place(&self, offset: usize) -> usize {
+    pub(super) fn place(&self, offset: usize) -> usize {
         let gone: usize =
             self.cuts.iter().map(|(from, length)| offset.saturating_sub(*from).min(*length)).sum();
         (offset - gone).min(self.text.len())
@@ -59,7 +59,7 @@ impl Clipped {
 
 /// The text with hostile characters replaced by a character of the same length in bytes, so that
 /// spans stay right.
-pub fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let body = text.strip_prefix(MARK).unwrap_or(text);
     out.push_str(&text[..text.len() - body.len()]);

@@ -21,7 +21,7 @@ const COMMANDS: &[&str] = &[
 
 /// Wraps a text. TOML or a command behind a colon has a line of its own where it does not fit, or
 /// where words follow it: a `;` that is pasted with it is a syntax error.
-pub fn fit(text: &str, width: usize) -> String {
+pub(super) fn fit(text: &str, width: usize) -> String {
     let colon = text
         .match_indices(": ")
         .map(|(at, _)| (&text[..at], &text[at + 2..]))

@@ -22,7 +22,7 @@ fn lacking(controllers: &[String]) -> Vec<&'static str> {
         .collect()
 }
 
-pub fn cgroups(facts: &Facts) -> Line {
+pub(super) fn cgroups(facts: &Facts) -> Line {
     const NAME: &str = "control groups";
     let groups = &facts.cgroups;
     let layout = match groups.layout {
@@ -102,7 +102,7 @@ fn with_controllers(name: &'static str, value: String, controllers: &[String]) -
     Line::less(name, state, value, format!("[limits] of {}", lacking.join(", "))).fix(fix)
 }
 
-pub fn systemd(facts: &Facts) -> Line {
+pub(super) fn systemd(facts: &Facts) -> Line {
     const NAME: &str = "systemd";
     const HERE: &str = "[limits] through systemd";
     let manager = &facts.manager;
@@ -152,7 +152,7 @@ pub fn systemd(facts: &Facts) -> Line {
     }
 }
 
-pub fn network(facts: &Facts) -> Line {
+pub(super) fn network(facts: &Facts) -> Line {
     const NAME: &str = "pasta";
     const LOST: &str = "network.mode = \"user\"";
     let Some(path) = &facts.pasta else {
@@ -179,7 +179,7 @@ pub fn network(facts: &Facts) -> Line {
     }
 }
 
-pub fn noexec(facts: &Facts) -> Line {
+pub(super) fn noexec(facts: &Facts) -> Line {
     const NAME: &str = "programs";
     let Some(first) = facts.noexec.first() else {
         return Line::ok(NAME, "may run from /usr, the home and this directory");
@@ -191,7 +191,7 @@ pub fn noexec(facts: &Facts) -> Line {
 
 /// A hard limit of 0 cannot be raised to the 1 that keeps the host's core helper from running (see
 /// [`crate::policy::rlimits`]).
-pub fn core(facts: &Facts) -> Line {
+pub(super) fn core(facts: &Facts) -> Line {
     const NAME: &str = "core limit";
     if facts.core_limit > 0 || facts.is_root() {
         return Line::ok(NAME, "can be set as every profile has it");

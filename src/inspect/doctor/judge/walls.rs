@@ -17,7 +17,7 @@ pub(super) const LANDLOCK: &[(u32, &str, &str)] = &[
     (9, "7.1", "connecting to sockets by path is not controlled"),
 ];
 
-pub fn landlock(facts: &Facts) -> Line {
+pub(super) fn landlock(facts: &Facts) -> Line {
     const NAME: &str = "Landlock";
     const LOST: &str = "every profile without optional = [\"landlock\"]";
     let abi = match facts.landlock {
@@ -70,7 +70,7 @@ pub fn landlock(facts: &Facts) -> Line {
     }
 }
 
-pub fn seccomp(facts: &Facts) -> Line {
+pub(super) fn seccomp(facts: &Facts) -> Line {
     const NAME: &str = "seccomp";
     const LOST: &str = "every sandbox but those with seccomp.policy = \"off\"";
     // What stockade's verdicts compile to (seccomp(2)); `log` and `trace` are for finding out.
@@ -101,7 +101,7 @@ pub fn seccomp(facts: &Facts) -> Line {
     }
 }
 
-pub fn notification(facts: &Facts) -> Line {
+pub(super) fn notification(facts: &Facts) -> Line {
     const NAME: &str = "call supervision";
     const LOST: &str = "asking another process about a system call: records of denials";
     match facts.act(Act::Listener) {
@@ -121,7 +121,7 @@ pub fn notification(facts: &Facts) -> Line {
     }
 }
 
-pub fn keyring(facts: &Facts) -> Line {
+pub(super) fn keyring(facts: &Facts) -> Line {
     const NAME: &str = "keyrings";
     const LOST: &str = "every sandbox but those with optional = [\"keyring\"], as the built-in \
                         profile `landlock` has it";
@@ -146,7 +146,7 @@ pub fn keyring(facts: &Facts) -> Line {
     }
 }
 
-pub fn modules(facts: &Facts) -> Line {
+pub(super) fn modules(facts: &Facts) -> Line {
     const NAME: &str = "security modules";
     let words = |module: &super::super::facts::Module| {
         let mode = match (module.enforcing, module.confined) {

@@ -23,7 +23,7 @@ const WORD: &str = "mounts.kept";
 const MOST_NAMED: usize = 20;
 
 /// The line by which the target makes mount namespaces.
-pub struct Undone {
+pub(crate) struct Undone {
     nested: Nested,
     at: Span,
     may_fall: bool,
@@ -31,7 +31,7 @@ pub struct Undone {
 
 impl Undone {
     /// What the profile says of it.
-    pub fn by(namespaces: &Namespaces, optional: &Set<Wall>) -> Option<Undone> {
+    pub(crate) fn by(namespaces: &Namespaces, optional: &Set<Wall>) -> Option<Undone> {
         let nested = namespaces.nested.get().filter(|nested| nested.value.mounts())?;
         let may_fall = optional.items.iter().any(|name| name.value == WORD);
         Some(Undone { nested: nested.value, at: nested.at, may_fall })

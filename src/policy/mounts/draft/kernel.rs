@@ -237,7 +237,7 @@ impl World<'_> {
 }
 
 /// What is no device is not granted as one: such a grant is for writing, too.
-pub fn refuse_device(path: &str, source: &str, file: &File, at: Span) -> Option<Problem> {
+pub(crate) fn refuse_device(path: &str, source: &str, file: &File, at: Span) -> Option<Problem> {
     let folder = file.kind == FileKind::Folder;
     if !folder && file.kind != FileKind::Device {
         let message = format!("cannot grant {source} as a device: it is {}", file.kind.word());
@@ -258,7 +258,7 @@ pub fn refuse_device(path: &str, source: &str, file: &File, at: Span) -> Option<
 }
 
 /// What is no socket is not granted as one.
-pub fn refuse_socket(source: &str, file: &File, at: Span) -> Option<Problem> {
+pub(crate) fn refuse_socket(source: &str, file: &File, at: Span) -> Option<Problem> {
     let message = format!("cannot grant {source} as a socket: it is {}", file.kind.word());
     (file.kind != FileKind::Socket).then(|| Problem::new("mounts::socket", at, message))
 }
