@@ -102,7 +102,7 @@ pub mod language {
     }
 }
 pub mod plan {
-    pub use crate::plan::{ORDER, Plan, plan};
+    pub use crate::plan::{Actor, ORDER, Plan, plan};
 }
 pub mod policy {
     pub mod capabilities {
@@ -171,7 +171,9 @@ pub mod profile {
     };
 }
 pub mod step {
-    pub use crate::step::{Content, Ground, Op, Stage, Step};
+    pub use crate::step::{
+        Content, Ground, GroupOp, Op, OutsideOp, ProcessOp, Shown, Slot, Stage, Step, TreeOp,
+    };
     pub mod draft {
         pub use crate::step::draft::Draft;
     }

@@ -2,13 +2,16 @@
 //!
 //! THE ORDER stands here, one line and one reason per stage, and the rules that cross domains.
 
+mod facts;
+
 use crate::host::Host;
 use crate::host::streams::Stream;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::capability::Capability;
+use crate::kernel::idmap::Maps;
 use crate::kernel::namespace::Kind;
 use crate::policy::capabilities::Power;
-use crate::policy::identity::{Ids, Maps};
+use crate::policy::identity::Ids;
 use crate::policy::landlock::{Ruleset, Scope, Sight};
 use crate::policy::namespaces::{Choice, Namespace, Nested};
 use crate::policy::privilege::Standing;
@@ -20,15 +23,17 @@ use crate::policy::{
 };
 use crate::profile::Profile;
 use crate::step::draft::Draft;
-use crate::step::{Op, Stage, Step};
+use crate::step::{GroupOp, OutsideOp, ProcessOp, Shown, Stage, Step, TreeOp};
 use crate::text::problem::{Note, Problem, Problems};
 use crate::text::source::Span;
 
 /// Who walks the steps of a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Actor {
     /// The launcher, before the clone.
     Launcher,
+    /// The launcher, after the clone. Pid 1 waits for it.
+    Outside,
     /// The launcher when root started it, else pid 1: an ordinary user's child must open the
     /// sources itself, as a mount of the old namespace cannot be cloned in the new one; root's
     /// child cannot, as its ids may not walk the host's directories.
@@ -42,10 +47,10 @@ pub enum Actor {
 /// THE ORDER: each stage, who walks it, and why it stands where it does.
 pub const ORDER: &[(Stage, Actor, &str)] = &[
     (
-        Stage::Terminal,
+        Stage::Aside,
         Actor::Launcher,
-        "a terminal is opened by who was given it, while its device and the launcher's own /proc \
-         are in sight",
+        "the launcher moves before it has a child, which would stay behind in a group that must \
+         be empty",
     ),
     (
         Stage::Limits,
@@ -54,9 +59,20 @@ pub const ORDER: &[(Stage, Actor, &str)] = &[
          own tree",
     ),
     (
+        Stage::Terminal,
+        Actor::Launcher,
+        "a terminal is opened by who was given it, while its device and the launcher's own /proc \
+         are in sight",
+    ),
+    (
         Stage::Join,
         Actor::Launcher,
         "a namespace that the host owns can be entered only before the user namespace is new",
+    ),
+    (
+        Stage::Outside,
+        Actor::Outside,
+        "what pid 1 may not do itself, or what others know it by: it begins once this is done",
     ),
     (
         Stage::Group,
@@ -110,8 +126,13 @@ pub const ORDER: &[(Stage, Actor, &str)] = &[
 /// What a launch will do.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Every step, in order.
+    /// What the launcher does to control groups, in order, before all other steps.
+    pub groups: Vec<Step<GroupOp>>,
+    /// The steps of raw system calls, in order: the launcher's before the clone, then those of pid 1
+    /// and of the target.
     pub steps: Vec<Step>,
+    /// What the launcher does after the clone, in order.
+    pub outside: Vec<Step<OutsideOp>>,
     /// The namespaces that are new.
     pub new: Vec<Kind>,
     /// The line of each kind of namespace.
@@ -132,8 +153,6 @@ pub struct Plan {
     pub watch: Watch,
     /// The control groups.
     pub grouped: limits::Grouped,
-    /// Where the sandbox is entered while it runs.
-    pub named: Option<name::Named>,
     /// Whether one of descriptors 0, 1 and 2 is closed, and becomes `/dev/null`.
     pub closed_streams: bool,
     /// How many descriptors are opened.
@@ -143,7 +162,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The steps that an actor walks, with their index in the plan.
+    /// Every step, in the order in which they are done.
+    pub fn shown(&self) -> impl Iterator<Item = Step<Shown<'_>>> {
+        let (before, after): (Vec<&Step>, Vec<&Step>) =
+            self.steps.iter().partition(|step| self.actor(step.stage) == Actor::Launcher);
+        let groups = self.groups.iter().map(|step| step.with(Shown::Group(&step.op)));
+        let outside = self.outside.iter().map(|step| step.with(Shown::Outside(&step.op)));
+        groups
+            .chain(before.into_iter().map(Step::shown))
+            .chain(outside)
+            .chain(after.into_iter().map(Step::shown))
+    }
+
+    /// The raw steps that an actor walks, with their index in [`Plan::steps`].
     pub fn steps_of(&self, actor: Actor) -> impl Iterator<Item = (usize, &Step)> {
         self.steps.iter().enumerate().filter(move |(_, step)| self.actor(step.stage) == actor)
     }
@@ -155,15 +186,20 @@ impl Plan {
 
     /// Who walks a stage in this launch.
     pub fn actor(&self, stage: Stage) -> Actor {
-        let actor = ORDER
-            .iter()
-            .find(|(known, ..)| *known == stage)
-            .map_or(Actor::Target, |(_, actor, _)| *actor);
-        match actor {
-            Actor::Opener if self.root => Actor::Launcher,
-            Actor::Opener => Actor::Init,
-            other => other,
-        }
+        actor(stage, self.root)
+    }
+}
+
+/// Who walks a stage, where root started the launcher or somebody else.
+fn actor(stage: Stage, root: bool) -> Actor {
+    let actor = ORDER
+        .iter()
+        .find(|(known, ..)| *known == stage)
+        .map_or(Actor::Target, |(_, actor, _)| *actor);
+    match actor {
+        Actor::Opener if root => Actor::Launcher,
+        Actor::Opener => Actor::Init,
+        other => other,
     }
 }
 
@@ -201,7 +237,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         // The mounts of a new user namespace are copies that send nothing back
         // (mount_namespaces(7)).
         if !choice.is_new(Kind::User) {
-            draft.step(Stage::World, Op::PrivateMounts, Span::NOWHERE);
+            draft.step(Stage::World, TreeOp::PrivateMounts, Span::NOWHERE);
         }
         let implied = programs::draft(&profile.programs, &profile.process, host, &mut draft);
         let (tree, left_out) = mounts::tree::settle(&entries, host);
@@ -216,7 +252,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
             &mut draft,
         );
         draft.notes.extend(deeper);
-        draft.step(Stage::Pivot, Op::Pivot, Span::NOWHERE);
+        draft.step(Stage::Pivot, TreeOp::Pivot, Span::NOWHERE);
     } else if joined_tree {
         refuse_mounts(profile, &choice, &mut draft);
     } else {
@@ -282,7 +318,6 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
              control group of its own, by [limits], hides them",
         );
     }
-    let named = name::draft(&profile.name, host, &mut draft);
     let sight = match choice.of(Kind::Mount) {
         Namespace::New => Sight::Own,
         Namespace::Host if entries.iter().next().is_none() => {
@@ -352,35 +387,60 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         nested: mounts_inside,
     };
     write_execute::draft(&profile.seccomp, host, kept, &mut draft);
-    draft.step(Stage::Seccomp, Op::Filter, Span::NOWHERE);
+    draft.step(Stage::Seccomp, ProcessOp::Filter, Span::NOWHERE);
     check_joined_pids(&choice, &mut draft);
     if !watch.init && choice.is_new(Kind::Time) {
         time_of_pid_one(profile, host, &mut draft);
     }
+    let root = host.caller.uid == 0;
     // A stable sort: within a stage, each policy's own order holds.
-    draft.steps.sort_by_key(|step| step.stage);
+    draft.groups.sort_by_key(|step| step.stage);
+    draft.steps.sort_by_key(|step| (actor(step.stage, root), step.stage));
+    begin(profile, host, (&ids, &watch, &grouped), &mut draft);
     let told = filter.told();
     let new = Kind::ALL.into_iter().filter(|kind| choice.is_new(*kind)).collect();
     let slots = draft.slots();
     let closed_streams = host.streams.contains(&Stream::Closed);
-    let Draft { steps, problems, notes, .. } = draft;
+    let Draft { groups, steps, outside, problems, notes, .. } = draft;
     problems.or(Plan {
+        groups,
         steps,
+        outside,
         new,
         choice,
         ids,
-        root: host.caller.uid == 0,
+        root,
         landlock,
         filter,
         told,
         exec,
         watch,
         grouped,
-        named,
         closed_streams,
         slots,
         notes,
     })
+}
+
+/// What the launcher does while pid 1 waits, after mounts are mapped.
+fn begin(
+    profile: &Profile,
+    host: &Host,
+    (ids, watch, grouped): (&Ids, &Watch, &limits::Grouped),
+    draft: &mut Draft,
+) {
+    if !watch.init {
+        draft.outside(OutsideOp::Watch, profile.process.init.at());
+    }
+    name::draft(&profile.name, host, draft);
+    if let Some(maps) = &ids.maps {
+        draft.outside(OutsideOp::MapIds(maps.clone()), Span::NOWHERE);
+    }
+    draft.outside(OutsideOp::Undumpable, Span::NOWHERE);
+    draft.outside(OutsideOp::Go, Span::NOWHERE);
+    if grouped.group {
+        draft.outside(OutsideOp::Sweep { folders: grouped.folders.clone() }, Span::NOWHERE);
+    }
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_NOSYMFOLLOW and the calls that the recipes need.
@@ -451,11 +511,11 @@ fn refuse_overlays(profile: &Profile, nested: Nested, draft: &mut Draft) {
         return;
     };
     let writable = |of| {
-        let opens = |op: &Op| matches!(op, Op::OpenTree { slot, attrs, .. } if *slot == of && !attrs.has(Attrs::READ_ONLY));
-        draft.steps.iter().any(|step| opens(&step.op))
+        let opens = |op: &TreeOp| matches!(op, TreeOp::OpenTree { slot, attrs, .. } if *slot == of && !attrs.has(Attrs::READ_ONLY));
+        draft.tree().any(|(op, _)| opens(op))
     };
-    let mapped = draft.steps.iter().find_map(|step| match &step.op {
-        Op::IdMapMount { slot, source, .. } if writable(*slot) => {
+    let mapped = draft.outside.iter().find_map(|step| match &step.op {
+        OutsideOp::IdMapMount { slot, source, .. } if writable(*slot) => {
             Some((source.to_string(), step.at))
         }
         _ => None,
@@ -495,14 +555,18 @@ fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
         // One's own ids alone are mapped, and the child has them.
         Some(Maps { deny_setgroups: true, helpers: false, .. }) => {}
         Some(Maps { deny_setgroups: true, .. }) => {
-            draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, ids.at.0)
+            draft.step(Stage::Ids, ProcessOp::Ids { user: ids.user, group: ids.group }, ids.at.0)
         }
         Some(_) => {
-            draft.step(Stage::Ids, Op::Groups { groups: ids.groups.clone() }, ids.at.1);
-            draft.step(Stage::Ids, Op::Ids { user: ids.user, group: ids.group }, ids.at.0);
+            draft.step(Stage::Ids, ProcessOp::Groups { groups: ids.groups.clone() }, ids.at.1);
+            draft.step(Stage::Ids, ProcessOp::Ids { user: ids.user, group: ids.group }, ids.at.0);
         }
         None if *choice.of(Kind::User) == Namespace::Host => {
-            draft.step(Stage::Ids, Op::FileIds { user: ids.user, group: ids.group }, ids.at.0);
+            draft.step(
+                Stage::Ids,
+                ProcessOp::FileIds { user: ids.user, group: ids.group },
+                ids.at.0,
+            );
         }
         None => {}
     }
@@ -641,8 +705,7 @@ fn check_joined_pids(choice: &Choice, draft: &mut Draft) {
     if choice.is_new(Kind::Pid) {
         return;
     }
-    let proc =
-        draft.steps.iter().find(|step| matches!(step.op, Op::Proc { .. })).map(|step| step.at);
+    let proc = draft.tree().find(|(op, _)| matches!(op, TreeOp::Proc { .. })).map(|(_, at)| at);
     if let (Some(at), true) = (proc, choice.is_new(Kind::User)) {
         draft.problem(
             Problem::new(

@@ -51,7 +51,7 @@ fn text(plan: &Plan, sources: &Sources, place: &Place) -> String {
         writeln!(out, "set: {} = {}", setting.name, setting.value).unwrap();
     }
     writeln!(out, "watch: {:?}", plan.watch).unwrap();
-    let mut stages: Vec<_> = plan.steps.iter().map(|step| step.stage).collect();
+    let mut stages: Vec<_> = plan.shown().map(|step| step.stage).collect();
     stages.dedup();
     for stage in stages {
         writeln!(out, "walked by {:?}: {stage:?}", plan.actor(stage)).unwrap();

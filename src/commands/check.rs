@@ -4,7 +4,7 @@ use super::{FAILED, Planned, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Checked, Format};
 use crate::inspect::view::note_line;
 use crate::plan::Plan;
-use crate::step::Op;
+use crate::step::GroupOp;
 use crate::text::problem::{Note, Problems, escape};
 
 /// Says all that is wrong with the profile on this machine, and what looks like a mistake.
@@ -68,11 +68,12 @@ fn verdict(planned: &Planned) -> String {
         format!(". Left out, so that the target cannot use it: {}", escape(&without.join(", ")))
     };
     // A file of a control group can refuse its value, and no look tells before it is written.
-    let limits = if planned.plan.steps.iter().any(|step| matches!(step.op, Op::GroupLimit { .. })) {
-        "\nwhether the kernel takes each limit shows when the groups are made: stockade doctor \
+    let limits =
+        if planned.plan.groups.iter().any(|step| matches!(step.op, GroupOp::GroupLimit { .. })) {
+            "\nwhether the kernel takes each limit shows when the groups are made: stockade doctor \
          PROFILE tries it"
-    } else {
-        ""
-    };
+        } else {
+            ""
+        };
     format!("the profile is good, and this machine can enforce it{but}{without}{limits}")
 }

@@ -5,7 +5,7 @@ use super::{Planned, paint, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Format, Planning};
 use crate::inspect::view;
 use crate::inspect::walls::World;
-use crate::step::{Op, Stage};
+use crate::step::{Shown, Stage};
 use crate::text::problem::{Problems, quiet_json};
 use crate::text::source::Place;
 use serde::Serialize;
@@ -48,7 +48,7 @@ pub(super) fn plan(planning: Planning) -> u8 {
 #[derive(Serialize)]
 struct Record<'a, W> {
     namespaces: &'a [crate::kernel::namespace::Kind],
-    maps: &'a Option<crate::policy::identity::Maps>,
+    maps: &'a Option<crate::kernel::idmap::Maps>,
     steps: Vec<StepRecord<'a>>,
     exec: &'a crate::policy::process::Exec,
     watch: &'a crate::policy::process::Watch,
@@ -68,7 +68,7 @@ struct Record<'a, W> {
 struct StepRecord<'a> {
     stage: Stage,
     #[serde(flatten)]
-    op: &'a Op,
+    op: Shown<'a>,
     at: Option<Place>,
 }
 
@@ -85,9 +85,8 @@ fn json(Planned { sources, profile, host, plan }: &Planned, warnings: &Problems)
         namespaces: &plan.new,
         maps: &plan.ids.maps,
         steps: plan
-            .steps
-            .iter()
-            .map(|step| StepRecord { stage: step.stage, op: &step.op, at: sources.place(step.at) })
+            .shown()
+            .map(|step| StepRecord { stage: step.stage, op: step.op, at: sources.place(step.at) })
             .collect(),
         exec: &plan.exec,
         watch: &plan.watch,

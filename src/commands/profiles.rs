@@ -3,17 +3,18 @@
 use super::{Failed, Planned, prepare, print_line};
 use crate::cli::{Flags, Format, Profiles, ProfilesCommand};
 use crate::host::caller::Caller;
+use crate::kernel::idmap::Maps;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::port_words;
 use crate::plan::Plan;
-use crate::policy::identity::{Ids, Maps};
+use crate::policy::identity::Ids;
 use crate::policy::landlock::{Ruleset, scope_words};
 use crate::policy::namespaces::Namespace;
 use crate::policy::process::Exec;
 use crate::policy::seccomp::{Filter, Told};
 use crate::profile::{Listed, installed, text_of};
-use crate::step::{Content, Op};
+use crate::step::{Content, OutsideOp, Step, TreeOp};
 use crate::text::problem::{escape, escape_lines, quiet_json};
 use serde::Serialize;
 use serde_json::Value;
@@ -135,7 +136,9 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     // `new` is of `choice`, `root` of the caller, `slots` of the steps; notes are words about the
     // rest.
     let Plan {
+        groups,
         steps,
+        outside,
         new: _,
         choice,
         ids,
@@ -149,9 +152,12 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
         notes: _,
         told,
         grouped,
-        named,
     } = plan;
-    let mut all: Vec<String> = steps.iter().map(|step| step_words(&step.op)).collect();
+    let mut all: Vec<String> = steps.iter().map(step_words).collect();
+    all.extend(groups.iter().map(|step| step.op.to_string()));
+    // The maps are told with the ids.
+    let is_map = |op: &OutsideOp| matches!(op, OutsideOp::MapIds(_));
+    all.extend(outside.iter().filter(|step| !is_map(&step.op)).map(|step| step.op.to_string()));
     all.extend(Kind::ALL.into_iter().map(|kind| match choice.of(kind) {
         Namespace::New => format!("have a new {} namespace", kind.word()),
         Namespace::Host => format!("stay in the host's {} namespace", kind.word()),
@@ -166,7 +172,6 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     all.extend(closed_streams.then(|| "put /dev/null where 0, 1 or 2 is closed".to_owned()));
     // The groups themselves are steps.
     all.extend(grouped.cpu_time_ms.map(|time| format!("end it after {time} ms of processors")));
-    all.extend(named.as_ref().map(|named| format!("call it {}", named.name.value)));
     let mut deeds = BTreeMap::new();
     for deed in all {
         *deeds.entry(deed).or_insert(0) += 1;
@@ -174,11 +179,10 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     deeds
 }
 
-fn step_words(op: &Op) -> String {
-    match op {
-        Op::File { content: Content::Text(text), .. }
-        | Op::CoverFile { content: Content::Text(text), .. } => format!("{op}: {}", shown(text)),
-        op => op.to_string(),
+fn step_words(step: &Step) -> String {
+    match step.tree().and_then(TreeOp::content) {
+        Some(Content::Text(text)) => format!("{}: {}", step.op, shown(text)),
+        Some(Content::Secret(_) | Content::Fd(_) | Content::File(_)) | None => step.op.to_string(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::policy::namespaces::Namespace;
 use crate::policy::process::{Keyring, Terminal};
 use crate::policy::seccomp::{self, Needs, Rule};
 use crate::profile::Profile;
-use crate::step::{Content, Op};
+use crate::step::Content;
 use crate::text::source::Span;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -298,10 +298,7 @@ fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
 
 fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
     let plan = world.plan;
-    let line = |good: fn(&Op) -> bool| {
-        plan.steps.iter().find(|step| good(&step.op)).map_or(Span::NOWHERE, |step| step.at)
-    };
-    let at = line(|op| matches!(op, Op::Capabilities { .. }));
+    let at = plan.capabilities().map_or(Span::NOWHERE, |(.., at)| at);
     let CapabilitySet(kept) = world.capabilities().kept;
     for capability in (0..64).map(Capability).filter(|capability| kept & capability.bit() != 0) {
         let (cost, over) = if world.is_host_user() {
@@ -341,7 +338,7 @@ fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
         if plan.ids.groups_stay {
             bill.add(GROUPS, "the caller's groups stay", Span::NOWHERE);
         }
-        let ids = |extents: &[crate::policy::identity::Extent]| {
+        let ids = |extents: &[crate::kernel::idmap::Extent]| {
             extents.iter().map(|extent| u64::from(extent.count)).sum::<u64>()
         };
         if ids(&maps.uid) > 1 {

@@ -21,7 +21,7 @@ use crate::language::value::{Mode, Size, ancestors, below};
 use crate::plan::Plan;
 use crate::policy::namespaces::Namespace;
 use crate::profile::Profile;
-use crate::step::{Content, Cover, Op, Stage, Step};
+use crate::step::{Content, Cover, OutsideOp, ProcessOp, Slot, TreeOp};
 use crate::text::source::Span;
 use near::Near;
 use std::collections::BTreeMap;
@@ -112,12 +112,9 @@ impl<'a> World<'a> {
     pub fn new(plan: &'a Plan, profile: &Profile) -> World<'a> {
         let mut tree = BTreeMap::new();
         if plan.choice.is_new(Kind::Mount) {
-            let sources = sources(plan);
-            plan.steps
-                .iter()
-                .filter(|step| step.stage == Stage::World)
-                .for_each(|step| grow(&mut tree, step, &sources));
-            seal(&mut tree, plan);
+            let mut sources = BTreeMap::new();
+            plan.tree().for_each(|(op, at)| grow(&mut tree, &mut sources, op, at, plan));
+            settle(&mut tree);
             let implied = |(path, entry): &(&String, &mut Entry)| {
                 entry.shows == Shows::Folder && profile.mounts.get(path).is_none()
             };
@@ -155,8 +152,9 @@ impl<'a> World<'a> {
     /// Whether Landlock's rules for ports let one be used; none: no rule is about that use.
     pub fn port(&self, access: u64, port: u16) -> Option<(bool, Span)> {
         self.plan.landlock.filter(|ruleset| ruleset.ports & access != 0)?;
-        let rule = self.plan.steps.iter().find(|step| step.op == Op::LandlockPort { access, port });
-        Some(rule.map_or((false, Span::NOWHERE), |rule| (true, rule.at)))
+        let wanted = ProcessOp::LandlockPort { access, port };
+        let rule = self.plan.process().find(|(op, _)| **op == wanted);
+        Some(rule.map_or((false, Span::NOWHERE), |(_, at)| (true, at)))
     }
 
     /// The deepest entry at or above a path that shows something of its own.
@@ -197,11 +195,7 @@ impl<'a> World<'a> {
     /// execve(2) leaves a target that is not root inside with the ambient set alone
     /// (capabilities(7)); nothing inside has file capabilities, for every mount is nosuid.
     pub fn capabilities(&self) -> Capabilities {
-        let found = self.plan.steps.iter().find_map(|step| match &step.op {
-            Op::Capabilities { keep, ambient, bits, .. } => Some((*keep, *ambient, *bits)),
-            _ => None,
-        });
-        let (keep, ambient, bits) = found.unwrap_or_default();
+        let (keep, ambient, bits, _) = self.plan.capabilities().unwrap_or_default();
         const NOROOT: u32 = 1;
         let root_inside = self.plan.ids.user == 0 && bits & NOROOT == 0;
         Capabilities { kept: keep, effective: if root_inside { keep } else { ambient } }
@@ -234,36 +228,20 @@ impl Capabilities {
     }
 }
 
-/// What stands in each slot of the plan.
-fn sources(plan: &Plan) -> BTreeMap<usize, (HostTree, Attrs)> {
-    let mut sources: BTreeMap<usize, (HostTree, Attrs)> = BTreeMap::new();
-    for step in &plan.steps {
-        match &step.op {
-            Op::HostFolder { slot, path, attrs, .. } => {
-                let tree = HostTree {
-                    source: path.text().into(),
-                    recursive: true,
-                    mapped: None,
-                    made: true,
-                };
-                sources.insert(slot.0, (tree, *attrs));
-            }
-            Op::OpenTree { slot, source, recursive, attrs, .. } => {
-                let tree = HostTree {
-                    source: source.text().into(),
-                    recursive: *recursive,
-                    mapped: None,
-                    made: false,
-                };
-                sources.insert(slot.0, (tree, *attrs));
-            }
-            Op::IdMapMount { slot, disk, ids, .. } => {
-                sources.entry(slot.0).and_modify(|(tree, _)| tree.mapped = Some((*disk, *ids)));
-            }
-            _ => {}
-        }
-    }
-    sources
+/// What stands in the slots of a plan, with its attributes.
+type Sources = BTreeMap<usize, (HostTree, Attrs)>;
+
+/// The owner on disk of what is in a slot, and the host ids that it is mapped to.
+fn mapped(plan: &Plan, of: Slot) -> Option<((u32, u32), (u32, u32))> {
+    plan.outside.iter().find_map(|step| match &step.op {
+        OutsideOp::IdMapMount { slot, disk, ids, .. } => (*slot == of).then_some((*disk, *ids)),
+        OutsideOp::Watch
+        | OutsideOp::EnterName { .. }
+        | OutsideOp::MapIds(_)
+        | OutsideOp::Undumpable
+        | OutsideOp::Go
+        | OutsideOp::Sweep { .. } => None,
+    })
 }
 
 /// Attributes of what holds no programs and no devices.
@@ -272,8 +250,10 @@ const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
 /// Adds what one step puts into the tree.
 fn grow(
     tree: &mut BTreeMap<String, Entry>,
-    step: &Step,
-    sources: &BTreeMap<usize, (HostTree, Attrs)>,
+    sources: &mut Sources,
+    op: &TreeOp,
+    at: Span,
+    plan: &Plan,
 ) {
     let mut put = |path: &str, shows, mode: Option<Mode>, attrs: Option<Attrs>| {
         let entry = Entry {
@@ -282,13 +262,27 @@ fn grow(
             mount: attrs.is_some(),
             attrs: attrs.unwrap_or_default(),
             rights: Rights(0),
-            at: step.at,
+            at,
         };
         tree.insert(path.to_owned(), entry);
     };
-    match &step.op {
-        Op::Root { limits: None, attrs } => put("/", Shows::Root, Some(Mode(0o755)), Some(*attrs)),
-        Op::Root { limits: Some((size, inodes)), attrs } => {
+    match op {
+        TreeOp::HostFolder { slot, path, attrs, .. } => {
+            let source = path.text().into();
+            let mapped = mapped(plan, *slot);
+            let tree = HostTree { source, recursive: true, mapped, made: true };
+            sources.insert(slot.0, (tree, *attrs));
+        }
+        TreeOp::OpenTree { slot, source, recursive, attrs, .. } => {
+            let source = source.text().into();
+            let mapped = mapped(plan, *slot);
+            let tree = HostTree { source, recursive: *recursive, mapped, made: false };
+            sources.insert(slot.0, (tree, *attrs));
+        }
+        TreeOp::Root { limits: None, attrs } => {
+            put("/", Shows::Root, Some(Mode(0o755)), Some(*attrs))
+        }
+        TreeOp::Root { limits: Some((size, inodes)), attrs } => {
             put(
                 "/",
                 Shows::Memory { size: *size, inodes: *inodes },
@@ -296,14 +290,14 @@ fn grow(
                 Some(*attrs),
             );
         }
-        Op::Dir { path, mode } => put(path.text(), Shows::Folder, Some(*mode), None),
-        Op::Symlink { path, target } => {
+        TreeOp::Dir { path, mode } => put(path.text(), Shows::Folder, Some(*mode), None),
+        TreeOp::Symlink { path, target } => {
             put(path.text(), Shows::Link(target.text().into()), None, None)
         }
-        Op::File { path, content, mode } => {
+        TreeOp::File { path, content, mode } => {
             put(path.text(), Shows::File(content.clone()), Some(*mode), None)
         }
-        Op::Tmpfs { path, size, inodes, mode, attrs, .. } => {
+        TreeOp::Tmpfs { path, size, inodes, mode, attrs, .. } => {
             put(
                 path.text(),
                 Shows::Memory { size: *size, inodes: *inodes },
@@ -311,38 +305,40 @@ fn grow(
                 Some(*attrs),
             );
         }
-        Op::Proc { path, hidepid, only_processes, .. } => {
+        TreeOp::Proc { path, hidepid, only_processes, .. } => {
             let shows = Shows::Proc { hidepid: hidepid.word(), only_processes: *only_processes };
             put(path.text(), shows, Some(Mode(0o555)), Some(INERT));
         }
-        Op::Devpts { path } => put(
+        TreeOp::Devpts { path } => put(
             path.text(),
             Shows::Devpts,
             Some(Mode(0o755)),
             Some(Attrs::NO_SUID.and(Attrs::NO_EXEC)),
         ),
-        Op::Mqueue { path, .. } => put(path.text(), Shows::Mqueue, Some(Mode(0o1777)), Some(INERT)),
-        Op::Sysfs { path, .. } => {
+        TreeOp::Mqueue { path, .. } => {
+            put(path.text(), Shows::Mqueue, Some(Mode(0o1777)), Some(INERT))
+        }
+        TreeOp::Sysfs { path, .. } => {
             put(path.text(), Shows::Sysfs, Some(Mode(0o555)), Some(INERT.and(Attrs::READ_ONLY)))
         }
-        Op::Attach { slot, path, .. } => {
+        TreeOp::Attach { slot, path, .. } => {
             if let Some((source, attrs)) = sources.get(&slot.0) {
                 put(path.text(), Shows::Host(source.clone()), None, Some(*attrs));
             }
         }
-        Op::Pin { path } | Op::HoldLink { path, .. } => {
+        TreeOp::Pin { path } | TreeOp::HoldLink { path, .. } => {
             let attrs = mount_attrs(tree, path.text());
-            same(tree, path.text(), attrs, step.at);
+            same(tree, path.text(), attrs, at);
         }
-        Op::ReadOnly { path, .. } => {
+        TreeOp::ReadOnly { path, .. } => {
             let attrs = mount_attrs(tree, path.text()).and(Attrs::READ_ONLY);
-            same(tree, path.text(), attrs, step.at);
+            same(tree, path.text(), attrs, at);
         }
-        Op::Hide { path, cover, .. } => {
+        TreeOp::Hide { path, cover, .. } => {
             let mode = Mode(if *cover == Cover::Folder { 0o555 } else { 0 });
             put(path.text(), Shows::Hidden(*cover), Some(mode), Some(INERT.and(Attrs::READ_ONLY)));
         }
-        Op::CoverFile { path, content, mode, .. } => {
+        TreeOp::CoverFile { path, content, mode, .. } => {
             let attrs = if mode.0 & 0o111 == 0 { INERT } else { Attrs::NO_SUID.and(Attrs::NO_DEV) };
             put(
                 path.text(),
@@ -351,7 +347,20 @@ fn grow(
                 Some(attrs.and(Attrs::READ_ONLY)),
             );
         }
-        _ => {}
+        TreeOp::SealRoot => seal(tree, "/"),
+        TreeOp::Seal { path, .. } => seal(tree, path.text()),
+        // Landlock's rules are laid over the finished tree; something is mounted over a mount
+        // point; and the others change nothing that the target sees.
+        TreeOp::LandlockRule { .. }
+        | TreeOp::MountPoint { .. }
+        | TreeOp::PrivateMounts
+        | TreeOp::Pivot => {}
+    }
+}
+
+fn seal(tree: &mut BTreeMap<String, Entry>, path: &str) {
+    if let Some(entry) = tree.get_mut(path) {
+        entry.attrs = entry.attrs.and(Attrs::READ_ONLY);
     }
 }
 
@@ -369,19 +378,8 @@ fn mount_attrs(tree: &BTreeMap<String, Entry>, path: &str) -> Attrs {
         .map_or(Attrs(0), |entry| entry.attrs)
 }
 
-/// What becomes read-only at the end; and what is no mount has the attributes of the one that it
-/// lies on.
-fn seal(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
-    for step in &plan.steps {
-        let path = match &step.op {
-            Op::SealRoot => "/",
-            Op::Seal { path, .. } => path.text(),
-            _ => continue,
-        };
-        if let Some(entry) = tree.get_mut(path) {
-            entry.attrs = entry.attrs.and(Attrs::READ_ONLY);
-        }
-    }
+/// What is no mount has the attributes of the one that it lies on.
+fn settle(tree: &mut BTreeMap<String, Entry>) {
     let near = Near::new(tree);
     let mounts: BTreeMap<&str, Attrs> = tree
         .iter()
@@ -404,29 +402,17 @@ fn seal(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
 /// Landlock's rules, each on its path.
 fn rule(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
     let near = Near::new(tree);
-    for step in &plan.steps {
-        let (path, rights) = match &step.op {
-            Op::LandlockRule { path, rights, .. } | Op::Attach { path, rights, .. } => {
-                (path, rights)
-            }
-            Op::Tmpfs { path, rights, .. } | Op::Proc { path, rights, .. } => (path, rights),
-            _ => continue,
-        };
+    for (op, at) in plan.tree() {
+        let Some((path, rights)) = op.rights() else { continue };
         // A rule of the profile's own may stand on any path.
         let attrs = near
             .mount(path.text())
             .and_then(|mount| tree.get(mount))
             .map_or(Attrs(0), |mount| mount.attrs);
-        let rule = Entry {
-            shows: Shows::Same,
-            mode: None,
-            mount: false,
-            attrs,
-            rights: Rights(0),
-            at: step.at,
-        };
+        let rule =
+            Entry { shows: Shows::Same, mode: None, mount: false, attrs, rights: Rights(0), at };
         let entry = tree.entry(path.text().to_owned()).or_insert(rule);
-        entry.rights = entry.rights.and(*rights);
+        entry.rights = entry.rights.and(rights);
     }
 }
 

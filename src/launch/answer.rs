@@ -9,7 +9,7 @@
 //! sandbox's pid namespace, where no signal of the target reaches it.
 
 use super::denial::{Denial, MOST, Record, Then, Who};
-use super::world::decimal;
+use super::tree::decimal;
 use crate::policy::landlock;
 use crate::policy::seccomp::{self, Compare, Filter, Rule, Test, Verdict, Width};
 use crate::sys::{self, Errno, Letter, Sets, Waiting};

@@ -15,12 +15,11 @@ mod scope;
 mod sweep;
 mod write;
 
-use super::prepare::Prepared;
 use crate::kernel::controller::{Controller, Version};
 use crate::kernel::name::Name;
 use crate::language::value::parent;
 use crate::launch::registry;
-use crate::step::{Folder, Op, Slot, Step};
+use crate::step::{Folder, GroupOp, Slot, Step};
 use crate::sys::{self, Errno};
 use crate::text::problem::{Note, errno_words};
 pub(crate) use account::Account;
@@ -50,6 +49,8 @@ pub(super) struct Groups {
     pub fallen: Vec<Note>,
     /// Readable once memory is out (version 1); -1 where nobody watches.
     pub out_of_memory: RawFd,
+    /// The account of processor time, where pid 1 reads it.
+    pub cpu_account: Option<(RawFd, Version)>,
 }
 
 /// One group.
@@ -61,6 +62,8 @@ struct Made {
     /// Its directory, open and locked by the launcher: where no process has that lock, the launcher
     /// is dead.
     dir: RawFd,
+    /// By which pid 1 enters it.
+    entrance: RawFd,
     controllers: Vec<Controller>,
 }
 
@@ -117,31 +120,17 @@ impl Groups {
             aside: None,
             fallen: vec![],
             out_of_memory: -1,
+            cpu_account: None,
         }
     }
 
-    /// Whether an operation is one of the groups'.
-    pub(super) fn is_of_the_groups(op: &Op) -> bool {
-        matches!(
-            op,
-            Op::Scope { .. }
-                | Op::Group { .. }
-                | Op::StepAside { .. }
-                | Op::SwitchOn { .. }
-                | Op::GroupLimit { .. }
-                | Op::DeviceRules { .. }
-                | Op::WatchMemory { .. }
-                | Op::CpuAccount { .. }
-        )
-    }
-
-    /// Does one step of the launcher's. What may fall does so where the kernel has no such thing,
-    /// and by no other error.
-    pub(super) fn apply_step(&mut self, step: &Step, prepared: &mut Prepared) -> Result {
-        match (self.apply(&step.op, prepared), &step.op) {
+    /// Does one step. What may fall does so where the kernel has no such thing, and by no other
+    /// error.
+    pub(super) fn apply_step(&mut self, step: &Step<GroupOp>) -> Result {
+        match (self.apply(&step.op), &step.op) {
             (
                 Err(wrong @ Wrong::Errno(Errno(libc::EOPNOTSUPP | libc::ENOENT | libc::ENODEV))),
-                Op::GroupLimit { may_fall: true, .. },
+                GroupOp::GroupLimit { may_fall: true, .. },
             ) => {
                 let text =
                     format!("a limit is not enforced: cannot {}: {}", step.op, wrong.words());
@@ -152,20 +141,23 @@ impl Groups {
         }
     }
 
-    /// Does one operation of the launcher's.
-    fn apply(&mut self, op: &Op, prepared: &mut Prepared) -> Result {
+    /// Does one operation.
+    fn apply(&mut self, op: &GroupOp) -> Result {
         match op {
-            Op::Group { slot, version, controllers, folder } => {
-                self.make(*slot, *version, controllers, folder, prepared)
+            GroupOp::Scope { socket, route } => {
+                self.scope = Some(scope::enter(socket.text(), *route, &self.name()?)?);
+                Ok(())
             }
-            // Done before the launcher had a child.
-            Op::Scope { .. } | Op::StepAside { .. } => Ok(()),
-            Op::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
-            Op::GroupLimit { slot, controller, file, value, .. } => {
+            GroupOp::StepAside { folder } => self.step_aside(folder),
+            GroupOp::Group { slot, version, controllers, folder } => {
+                self.make(*slot, *version, controllers, folder)
+            }
+            GroupOp::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
+            GroupOp::GroupLimit { slot, controller, file, value, .. } => {
                 let made = self.of(*slot)?;
                 write::limit(made.dir, *controller, file, value.text())
             }
-            Op::DeviceRules { slot, version, nodes } => {
+            GroupOp::DeviceRules { slot, version, nodes } => {
                 let made = self.of(*slot)?;
                 match version {
                     Version::V1 => write::device_rules(&made.path, nodes),
@@ -177,19 +169,23 @@ impl Groups {
                     }
                 }
             }
-            Op::WatchMemory { slot } => {
+            GroupOp::WatchMemory { slot } => {
                 self.out_of_memory = write::watch_memory(&self.of(*slot)?.path)?;
                 Ok(())
             }
-            Op::CpuAccount { slot, version } => {
+            GroupOp::CpuAccount { slot, version } => {
                 let file = if *version == Version::V1 { "cpuacct.usage" } else { "cpu.stat" };
                 let path = Name::new(&format!("{}/{file}", self.of(*slot)?.path));
-                prepared.cpu_account =
-                    sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_RDONLY, 0)?;
+                let fd = sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_RDONLY, 0)?;
+                self.cpu_account = Some((fd, *version));
                 Ok(())
             }
-            _ => Err(Errno(libc::ENOSYS).into()),
         }
+    }
+
+    /// The descriptors by which pid 1 enters them, in their slots.
+    pub(super) fn entrances(&self) -> impl Iterator<Item = (Slot, RawFd)> {
+        self.made.iter().map(|made| (made.slot, made.entrance))
     }
 
     /// All of them, for who asks while they are there.
@@ -256,7 +252,6 @@ impl Groups {
         version: Version,
         controllers: &[Controller],
         folder: &Folder,
-        prepared: &mut Prepared,
     ) -> Result {
         let path = make_new(&self.base(folder)?, "")?;
         // From here on it is removed at the end, whatever fails.
@@ -265,31 +260,23 @@ impl Groups {
             version,
             path: path.clone(),
             dir: -1,
+            entrance: -1,
             controllers: controllers.to_vec(),
         });
         let dir = open_locked(&path)?;
         if let Some(made) = self.made.last_mut() {
             made.dir = dir;
         }
-        prepared.slots[slot.0] = match version {
+        let entrance = match version {
             // Opened here, where the launcher's credentials are; the kernel judges the move by them
             // (kernel commit 1756d7994ad8).
             Version::V1 => sys::openat(dir, c"tasks", libc::O_WRONLY, 0)?,
             Version::V2 => dir,
         };
-        Ok(())
-    }
-
-    /// Does an operation that moves the launcher itself.
-    pub(super) fn move_launcher(&mut self, op: &Op) -> Result {
-        match op {
-            Op::Scope { socket, route } => {
-                self.scope = Some(scope::enter(socket.text(), *route, &self.name()?)?);
-                Ok(())
-            }
-            Op::StepAside { folder } => self.step_aside(folder),
-            _ => Ok(()),
+        if let Some(made) = self.made.last_mut() {
+            made.entrance = entrance;
         }
+        Ok(())
     }
 
     fn step_aside(&mut self, folder: &Folder) -> Result {

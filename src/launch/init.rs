@@ -13,7 +13,6 @@ use super::signals::{FORWARDED, PER_TURN};
 use crate::kernel::controller::Version;
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
-use crate::step::Op;
 use crate::sys::{self, Errno, Memory};
 use std::os::fd::RawFd;
 
@@ -91,7 +90,7 @@ impl Init {
             signals,
             terminal.map_or(-1, |terminal| terminal.fd),
             children,
-            prepared.cpu_account,
+            prepared.cpu_account.map_or(-1, |(fd, _)| fd),
         ])?;
         // The launcher's end of the pipe, which this process never uses, shows that they are
         // closed.
@@ -268,16 +267,13 @@ const LEAST_WAIT: u64 = 10;
 
 impl Account {
     fn new(plan: &Plan, prepared: &Prepared) -> sys::Result<Option<Account>> {
-        let version = plan.steps.iter().find_map(|step| match step.op {
-            Op::CpuAccount { version, .. } => Some(version),
-            _ => None,
-        });
-        let (Some(limit), Some(version)) = (plan.grouped.cpu_time_ms, version) else {
+        let (Some(limit), Some((fd, version))) = (plan.grouped.cpu_time_ms, prepared.cpu_account)
+        else {
             return Ok(None);
         };
         let (plain, limit_us) = (version == Version::V1, limit.saturating_mul(1000));
         Ok(Some(Account {
-            fd: prepared.cpu_account,
+            fd,
             plain,
             limit_us,
             processors: prepared.processors,

@@ -1,8 +1,8 @@
 //! The id maps of the new user namespace, written from outside (user_namespaces(7)).
 
 use super::{Failure, own};
+use crate::kernel::idmap::{Extent, Maps};
 use crate::kernel::name::Name;
-use crate::policy::identity::{Extent, Maps};
 use crate::sys::{self, Errno};
 use crate::text::problem::Problem;
 use crate::text::source::Span;

@@ -18,7 +18,9 @@ pub(crate) mod idmap;
 mod init;
 pub(crate) mod maps;
 mod message;
+mod outside;
 mod prepare;
+mod process;
 mod program;
 mod proof;
 pub(crate) mod registry;
@@ -27,15 +29,13 @@ mod signals;
 mod stat;
 mod supervise;
 mod terminal;
+mod tree;
 mod watcher;
 mod why;
-mod world;
 
-use crate::kernel::namespace::Kind;
-use crate::launch::registry::{Entry, Held, Registry};
+use crate::launch::registry::Held;
 use crate::plan::{Actor, Plan};
 use crate::policy::seccomp::Told;
-use crate::step::Op;
 use crate::sys::{self, Errno, Usage};
 use crate::text::problem::{Note, Problem};
 pub(crate) use calling::{Process, caller};
@@ -45,11 +45,11 @@ pub(crate) use control::{Denied, bury, freeze, go_on, kill, usage};
 pub(crate) use denial::{Denial, Denials, Then, Who};
 use explain::Answerer;
 use message::Message;
+use outside::Outside;
 use prepare::Prepared;
 pub(crate) use rehearse::{Program, rehearse};
 use std::os::fd::RawFd;
 use std::time::Duration;
-use watcher::Watcher;
 pub(crate) use why::NO_PROGRAM;
 
 /// How the target of a run ended.
@@ -179,10 +179,8 @@ fn run_and_answer(
         fill_streams()
             .map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
     }
-    // The launcher moves before it has a child, which would stay behind in the group that must be
-    // empty.
-    for (_, step) in plan.steps_of(Actor::Launcher) {
-        groups.move_launcher(&step.op).map_err(|wrong| why::group_failed(step, &wrong))?;
+    for step in &plan.groups {
+        groups.apply_step(step).map_err(|wrong| why::group_failed(step, &wrong))?;
     }
     let mut answerer =
         if plan.told == Told::Nothing { None } else { Some(Answerer::start(plan, tell)?) };
@@ -197,9 +195,13 @@ fn run(
     held: &mut Option<Held>,
     mut answerer: Option<&mut Answerer<'_>>,
 ) -> Result<(Outcome, Usage), Failure> {
-    let mut prepared = Prepared::new(plan, answerer.as_ref().map(|answerer| answerer.socket))?;
+    let socket = answerer.as_ref().map(|answerer| answerer.socket);
+    let mut prepared = Prepared::new(plan, groups, socket)?;
     prepared.fit_file_limit(plan).map_err(|errno| own("raise the limit of open files", errno))?;
-    open_for_child(plan, &mut prepared, groups)?;
+    for (index, step) in plan.steps_of(Actor::Launcher) {
+        child::apply(&step.op, index, &mut prepared)
+            .map_err(|errno| why::step_failed(plan, index, errno))?;
+    }
     let life = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
     let report = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
     let pipes = Pipes { life, report };
@@ -211,17 +213,7 @@ fn run(
         prepared.terminal.is_some_and(|terminal| terminal.foreground),
     )
     .map_err(|errno| own("block signals", errno))?;
-    // The child unshares these itself: the clone would freeze the offsets of the clocks, and take
-    // the launcher's groups for the top.
-    let unshared = |kind: &Kind| {
-        plan.steps.iter().any(|step| match step.op {
-            Op::TimeNamespace { .. } => *kind == Kind::Time,
-            Op::CgroupNamespace => *kind == Kind::Cgroup,
-            _ => false,
-        })
-    };
-    let flags =
-        plan.new.iter().filter(|kind| !unshared(kind)).fold(0, |flags, kind| flags | kind.flag());
+    let flags = plan.cloned().fold(0, |flags, kind| flags | kind.flag());
     let mut pidfd = -1;
     match sys::clone_process(flags, &mut pidfd, groups.to_clone_into()) {
         Ok(0) => child::run(plan, &mut prepared, pipes),
@@ -229,28 +221,16 @@ fn run(
             if let Some(answerer) = &mut answerer {
                 answerer.leave_the_socket();
             }
-            let mut watcher = None;
-            let watched = if plan.watch.init {
-                Ok(())
-            } else {
-                Watcher::start(pidfd, life).map(|started| watcher = Some(started))
-            };
-            let started = watched
-                .and_then(|()| enter(plan, pid, groups, held))
-                .and_then(|()| start(plan, pid, pipes));
+            let mut outside = Outside { pid, pidfd, pipes, groups, held, watcher: None };
+            let started =
+                plan.outside.iter().try_for_each(|step| outside.apply(step, &prepared.slots));
+            let watcher = outside.watcher;
             if started.is_err() {
                 end(pidfd, pid);
             }
             let outcome = started.and_then(|()| {
-                // While pid 1 builds the world, there is time for it.
-                if plan.grouped.group {
-                    groups.sweep(&plan.grouped.folders);
-                }
-                let child = supervise::Child {
-                    pid,
-                    pidfd,
-                    watcher: watcher.as_ref().map_or(-1, |watcher| watcher.pidfd),
-                };
+                let watcher = watcher.as_ref().map_or(-1, |watcher| watcher.pidfd);
+                let child = supervise::Child { pid, pidfd, watcher };
                 supervise::supervise(plan, child, pipes, &signals, groups, answerer)
             });
             if let Some(watcher) = watcher {
@@ -262,36 +242,6 @@ fn run(
     }
 }
 
-/// Gives the sandbox its name, which others know it by from here on.
-fn enter(plan: &Plan, pid: i32, groups: &Groups, held: &mut Option<Held>) -> Result<(), Failure> {
-    let Some(named) = &plan.named else { return Ok(()) };
-    let begun = sys::boot_ticks().map_err(|errno| own("read the clock", errno))?;
-    let entry = Entry {
-        launcher: sys::getpid(),
-        init: pid,
-        profile: named.profile.clone(),
-        begun,
-        groups: groups.entries(),
-    };
-    let registry = Registry::open(&named.folder, sys::ids_at_start().0, true, control::bury);
-    let entered = registry.and_then(|registry| registry.enter(&named.name, &entry));
-    *held = Some(entered.map_err(|refused| why::not_named(named, &refused))?);
-    Ok(())
-}
-
-/// The launcher's part after the clone: id maps, then the byte that lets pid 1 go.
-fn start(plan: &Plan, pid: i32, pipes: Pipes) -> Result<(), Failure> {
-    if let Some(maps) = &plan.ids.maps {
-        maps::write(maps, pid)?;
-    }
-    // The launcher holds the caller's environment and descriptors: no process of the same user may
-    // look into it. Only the maps had to be written before, as an undumpable process may not write
-    // them (proc(5)).
-    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0)
-        .map_err(|errno| own("make the launcher undumpable", errno))?;
-    sys::write_all(pipes.life.1, &[message::GO]).map_err(|errno| own("start pid 1", errno).into())
-}
-
 /// Ends a child that was not started, so that nothing is left.
 fn end(pidfd: RawFd, pid: i32) {
     // A child that is gone already is what we want; it is waited for in both cases.
@@ -300,38 +250,14 @@ fn end(pidfd: RawFd, pid: i32) {
     }
 }
 
-/// Steps of the launcher before the clone.
-fn open_for_child(
-    plan: &Plan,
-    prepared: &mut Prepared,
-    groups: &mut Groups,
-) -> Result<(), Failure> {
-    for (index, step) in plan.steps_of(Actor::Launcher) {
-        if Groups::is_of_the_groups(&step.op) {
-            groups.apply_step(step, prepared).map_err(|wrong| why::group_failed(step, &wrong))?;
-            continue;
-        }
-        let result = match &step.op {
-            Op::IdMapMount { slot, disk, ids, .. } => {
-                idmap::map(prepared.slots[slot.0], *disk, *ids)
-            }
-            op => child::apply(op, prepared),
-        };
-        result.map_err(|errno| why::step_failed(plan, index, errno))?;
-    }
-    Ok(())
-}
-
 /// Descriptors to pass must be open before any of ours is, or the target would be given one of ours
 /// under that number.
 pub(crate) fn find_passed(plan: &Plan) -> Result<(), Failure> {
-    for (index, step) in plan.steps.iter().enumerate() {
-        let Op::CloseDescriptors { keep } = &step.op else { continue };
-        if let Some(errno) = keep.iter().find_map(|fd| sys::describe(*fd as RawFd).err()) {
-            return Err(why::step_failed(plan, index, errno).into());
-        }
+    let (index, passed) = plan.passed();
+    match passed.iter().find_map(|fd| sys::describe(*fd as RawFd).err()) {
+        Some(errno) => Err(why::step_failed(plan, index, errno).into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// `/dev/null` for each of 0, 1 and 2 that is closed, so that no descriptor of ours lands there.

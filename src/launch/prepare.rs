@@ -3,12 +3,14 @@
 //!
 //! Between clone and exec nothing is allocated, so what is not here does not exist.
 
+use super::cgroup::Groups;
 use super::handover::Handover;
 use super::proof::{Filtered, Landlocked};
 use super::{Failure, content};
+use crate::kernel::controller::Version;
 use crate::plan::Plan;
 use crate::policy::{self, seccomp};
-use crate::step::{Content, Op};
+use crate::step::{Content, TreeOp};
 use crate::sys;
 use crate::text::problem::Problem;
 use crate::text::source::Span;
@@ -57,8 +59,8 @@ pub(super) struct Prepared {
     pub children: RawFd,
     /// How many processors there are, where there is such an account.
     pub processors: u64,
-    /// The account of processor time, for pid 1 to read; -1 where nobody does.
-    pub cpu_account: RawFd,
+    /// The account of processor time, where pid 1 reads it.
+    pub cpu_account: Option<(RawFd, Version)>,
     /// Whether the cover of hidden directories is made.
     pub cover_folder: bool,
     /// Whether the cover of hidden files is made.
@@ -88,16 +90,15 @@ const OTHERS: usize = 32;
 
 impl Prepared {
     /// Makes everything.
-    pub(super) fn new(plan: &Plan, answerer: Option<RawFd>) -> Result<Prepared, Failure> {
+    pub(super) fn new(
+        plan: &Plan,
+        groups: &Groups,
+        answerer: Option<RawFd>,
+    ) -> Result<Prepared, Failure> {
         let mut texts = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
-            let content = match &step.op {
-                Op::File { content, .. } | Op::CoverFile { content, .. } => {
-                    Some(content::read(content, step.at)?)
-                }
-                _ => None,
-            };
-            texts.push(content);
+            let content = step.tree().and_then(TreeOp::content);
+            texts.push(content.map(|content| content::read(content, step.at)).transpose()?);
         }
         let mut env = vec![];
         for setting in &plan.exec.env {
@@ -127,8 +128,10 @@ impl Prepared {
         if handover.is_none() {
             program.fill(seccomp::compile(&plan.filter));
         }
+        let mut slots = vec![-1; plan.slots];
+        groups.entrances().for_each(|(slot, fd)| slots[slot.0] = fd);
         Ok(Prepared {
-            slots: vec![-1; plan.slots],
+            slots,
             argv: null_ended(&mut plan.exec.argv.iter().map(|word| word.as_c_str().as_ptr())),
             envp: null_ended(&mut env.iter().map(|variable| variable.as_ptr())),
             program,
@@ -151,7 +154,7 @@ impl Prepared {
             },
             null: null_for(plan)?,
             children: -1,
-            cpu_account: -1,
+            cpu_account: groups.cpu_account,
             processors: if plan.grouped.cpu_time_ms.is_some() { sys::processors() } else { 1 },
             cover_folder: false,
             cover_file: false,
@@ -200,7 +203,7 @@ fn own_terminal() -> Option<Terminal> {
 }
 
 fn null_for(plan: &Plan) -> Result<RawFd, Failure> {
-    if !plan.steps.iter().any(|step| matches!(step.op, Op::NullStream { .. })) {
+    if !plan.has_null_streams() {
         return Ok(-1);
     }
     sys::openat(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)

@@ -11,7 +11,6 @@ use crate::kernel::syscalls;
 use crate::plan::Plan;
 use crate::policy::landlock::Ruleset;
 use crate::policy::seccomp::{Filter, Told, Verdict};
-use crate::step::Op;
 use crate::sys::{self, Errno, Result};
 use std::os::fd::RawFd;
 
@@ -41,15 +40,10 @@ impl Landlocked {
     /// The first that goes with the plan.
     pub(super) fn of(plan: &Plan, ruleset: Ruleset) -> Landlocked {
         let reads = ruleset.handled.holds(Rights::LIST);
-        let has = |is: fn(&Op) -> bool| plan.steps.iter().any(|step| is(&step.op));
-        let names_root =
-            has(|op| matches!(op, Op::LandlockRule { path, .. } if path.text() == "/"));
         let scoped = ruleset.scopes_signals() && plan.watch.init;
         match plan.new.contains(&Kind::Mount) {
-            true if reads && has(|op| matches!(op, Op::Root { .. })) => {
-                Landlocked::Backstage(Scoped(scoped))
-            }
-            false if reads && !names_root => Landlocked::Root(Scoped(scoped)),
+            true if reads => Landlocked::Backstage(Scoped(scoped)),
+            false if reads && !plan.rules_over("/") => Landlocked::Root(Scoped(scoped)),
             _ if scoped => Landlocked::Parent,
             _ => Landlocked::Unknown,
         }

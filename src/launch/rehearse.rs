@@ -3,10 +3,9 @@
 //! on the host.
 
 use super::{Ask, launch, why};
-use crate::kernel::name::Inode;
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
-use crate::step::{Content, Op, Stage, Step};
+use crate::step::{Content, ProcessOp, Stage, Step, TreeOp};
 use crate::sys::Errno;
 use crate::text::problem::Problem;
 use nix::unistd::{AccessFlags, access};
@@ -39,7 +38,11 @@ pub(crate) fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>
             .unwrap_or(plan.steps.len());
         plan.steps.insert(
             place,
-            Step { stage: Stage::Landlock, op: Op::FindProgram { candidates }, at: plan.exec.at },
+            Step {
+                stage: Stage::Landlock,
+                op: ProcessOp::FindProgram { candidates }.into(),
+                at: plan.exec.at,
+            },
         );
     }
     match launch(&plan, Ask::Nothing, &mut |_| {}) {
@@ -53,10 +56,9 @@ pub(crate) fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>
 /// Groups are made and removed again, but a controller that is switched on stays so: without that,
 /// there are no groups to try.
 fn switch_nothing_on(plan: &mut Plan) {
-    if plan.steps.iter().any(|step| {
-        matches!(step.op, Op::Scope { .. } | Op::SwitchOn { .. } | Op::StepAside { .. })
-    }) {
-        plan.steps.retain(|step| !matches!(step.stage, Stage::Limits | Stage::Group));
+    if plan.groups.iter().any(|step| step.op.lasts()) {
+        plan.groups.clear();
+        plan.steps.retain(|step| step.stage != Stage::Group);
         plan.grouped = Default::default();
     }
 }
@@ -65,18 +67,12 @@ fn switch_nothing_on(plan: &mut Plan) {
 /// which must be writable.
 fn make_no_folders(plan: &mut Plan) -> Result<(), Box<Problem>> {
     for index in 0..plan.steps.len() {
-        let Op::HostFolder { slot, parent, attrs, .. } = &plan.steps[index].op else { continue };
+        let step = &plan.steps[index];
+        let Some((op, parent)) = step.tree().and_then(TreeOp::rehearsed) else { continue };
         if let Err(errno) = access(parent.text(), AccessFlags::W_OK | AccessFlags::X_OK) {
             return Err(Box::new(why::step_failed(plan, index, Errno(errno as i32))));
         }
-        let op = Op::OpenTree {
-            slot: *slot,
-            source: parent.clone(),
-            inode: Inode::default(),
-            recursive: false,
-            attrs: *attrs,
-        };
-        plan.steps[index].op = op;
+        plan.steps[index].op = op.into();
     }
     Ok(())
 }
@@ -92,10 +88,6 @@ fn consume_nothing(plan: &mut Plan) {
             *content = Content::Text(vec![]);
         }
     };
-    for step in &mut plan.steps {
-        if let Op::File { content, .. } | Op::CoverFile { content, .. } = &mut step.op {
-            stand_in(content);
-        }
-    }
+    plan.tree_mut().filter_map(TreeOp::content_mut).for_each(stand_in);
     plan.exec.env.iter_mut().for_each(|setting| stand_in(&mut setting.value));
 }

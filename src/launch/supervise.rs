@@ -10,7 +10,6 @@ use super::{Failure, Outcome, Pipes, Then, own, started, why};
 use crate::kernel::namespace::Kind;
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
-use crate::step::Op;
 use crate::sys::{self, Errno, Usage, signal_bit};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
@@ -237,8 +236,7 @@ impl Watch<'_, '_> {
 
     /// Whether the memory killer ends all of the group (version 2, memory.oom.group).
     fn ends_whole(&self) -> bool {
-        let is_so = |op: &Op| matches!(op, Op::GroupLimit { file, value, .. } if file.text() == "memory.oom.group" && value.text() == "1");
-        self.plan.steps.iter().any(|step| is_so(&step.op))
+        self.plan.has_limit("memory.oom.group", "1")
     }
 
     /// The kernel tells every group below the one whose memory is out (memcontrol.c,

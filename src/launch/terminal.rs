@@ -4,7 +4,6 @@
 
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
-use crate::step::Op;
 use crate::sys::{self, Errno};
 use std::cell::Cell;
 use std::fs::File;
@@ -24,10 +23,8 @@ pub(super) struct Shared {
 impl Shared {
     /// Looks at the descriptors that the target keeps.
     pub(super) fn save(plan: &Plan) -> Shared {
-        let passed = plan.steps.iter().find_map(|step| {
-            if let Op::CloseDescriptors { keep } = &step.op { Some(&keep[..]) } else { None }
-        });
-        let kept = [0, 1, 2].iter().chain(passed.unwrap_or_default()).map(|fd| *fd as RawFd);
+        let (_, passed) = plan.passed();
+        let kept = [0, 1, 2].iter().chain(passed).map(|fd| *fd as RawFd);
         let flags = kept.filter_map(|fd| Some((fd, sys::open_flags(fd).ok()?))).collect();
         let screens =
             plan.watch.terminals.iter().filter_map(|fd| Screen::save(*fd as RawFd)).collect();

@@ -2,7 +2,7 @@
 //! middle of it.
 
 use crate::host::bounds::Bounds;
-use crate::step::Op;
+use crate::step::ProcessOp;
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 
@@ -12,9 +12,9 @@ const REALTIME_CLASS: u16 = 1;
 /// Refuses what goes beyond the caller's bounds.
 pub(crate) fn check(bounds: &Bounds, draft: &mut Draft) {
     let mut found = vec![];
-    for step in &draft.steps {
-        let beyond = match &step.op {
-            Op::Rlimit { name, resource, hard, .. } => {
+    for (op, at) in draft.process() {
+        let beyond = match op {
+            ProcessOp::Rlimit { name, resource, hard, .. } => {
                 bounds.hard.get(resource).filter(|most| hard > most).map(|most| {
                     let most =
                         if *most == u64::MAX { "unlimited".to_owned() } else { most.to_string() };
@@ -24,15 +24,15 @@ pub(crate) fn check(bounds: &Bounds, draft: &mut Draft) {
                     )
                 })
             }
-            Op::Nice { value } if *value < bounds.nice => Some((
+            ProcessOp::Nice { value } if *value < bounds.nice => Some((
                 format!("set the nice value to {value}"),
                 format!("the caller may not go below {}", bounds.nice),
             )),
-            Op::OomScoreAdj { score } if *score < bounds.oom_score_adj => Some((
+            ProcessOp::OomScoreAdj { score } if *score < bounds.oom_score_adj => Some((
                 format!("set the OOM score adjustment to {score}"),
                 format!("the caller may not go below {}", bounds.oom_score_adj),
             )),
-            Op::Scheduler { priority, .. }
+            ProcessOp::Scheduler { priority, .. }
                 if *priority > 0 && i64::from(*priority) as u64 > bounds.realtime =>
             {
                 let most = if bounds.realtime == 0 {
@@ -45,14 +45,14 @@ pub(crate) fn check(bounds: &Bounds, draft: &mut Draft) {
                     format!("the caller may have {most}"),
                 ))
             }
-            Op::IoPriority { value } if value >> 13 == REALTIME_CLASS => Some((
+            ProcessOp::IoPriority { value } if value >> 13 == REALTIME_CLASS => Some((
                 "take a real-time I/O priority".to_owned(),
                 "it wants a capability over the host".to_owned(),
             )),
             _ => None,
         };
         found.extend(beyond.map(|(what, why)| {
-            Problem::new("process::bounds", step.at, format!("cannot {what}: {why}")).help(
+            Problem::new("process::bounds", at, format!("cannot {what}: {why}")).help(
                 "ask for less, start it as root, or raise the caller's limits: limits.conf(5), or \
                  LimitNOFILE= and its kin in a unit",
             )
@@ -70,26 +70,31 @@ mod tests {
     #[test]
     fn what_is_within_the_bounds_is_let_through() {
         let bounds = Bounds { hard: [(7, 100)].into(), nice: 0, realtime: 5, oom_score_adj: 0 };
-        let refused = |op: Op| {
+        let refused = |op: ProcessOp| {
             let mut draft = Draft::default();
             draft.step(Stage::Process, op, Span::NOWHERE);
             check(&bounds, &mut draft);
             !draft.problems.is_empty()
         };
-        let rlimit = |resource, hard| Op::Rlimit { name: "nofile", resource, soft: 1, hard };
+        let rlimit = |resource, hard| ProcessOp::Rlimit { name: "nofile", resource, soft: 1, hard };
         assert_eq!(
             [rlimit(7, 100), rlimit(7, 101), rlimit(8, 101)].map(refused),
             [false, true, false]
         );
-        assert_eq!([Op::Nice { value: 0 }, Op::Nice { value: -1 }].map(refused), [false, true]);
         assert_eq!(
-            [Op::OomScoreAdj { score: 0 }, Op::OomScoreAdj { score: -1 }].map(refused),
+            [ProcessOp::Nice { value: 0 }, ProcessOp::Nice { value: -1 }].map(refused),
             [false, true]
         );
-        let scheduler = |priority| Op::Scheduler { policy: 1, priority };
+        assert_eq!(
+            [ProcessOp::OomScoreAdj { score: 0 }, ProcessOp::OomScoreAdj { score: -1 }]
+                .map(refused),
+            [false, true]
+        );
+        let scheduler = |priority| ProcessOp::Scheduler { policy: 1, priority };
         assert_eq!([scheduler(0), scheduler(5), scheduler(6)].map(refused), [false, false, true]);
         assert_eq!(
-            [Op::IoPriority { value: 1 << 13 }, Op::IoPriority { value: 2 << 13 }].map(refused),
+            [ProcessOp::IoPriority { value: 1 << 13 }, ProcessOp::IoPriority { value: 2 << 13 }]
+                .map(refused),
             [true, false]
         );
     }

@@ -6,7 +6,7 @@ use crate::language::shape::Shape;
 use crate::language::value::{Written, written};
 use crate::policy::identity::Ids;
 use crate::step::draft::Draft;
-use crate::step::{Op, Stage};
+use crate::step::{ProcessOp, Stage};
 use crate::text::problem::{Problem, suggestion};
 use crate::text::source::{At, Span};
 
@@ -163,11 +163,11 @@ pub(crate) fn draft(
     if power == Power::None {
         return powerless(capabilities, ids, draft);
     }
-    draft.step(Stage::Identity, Op::Bounding { keep }, at);
+    draft.step(Stage::Identity, ProcessOp::Bounding { keep }, at);
     if power == Power::Given {
-        draft.step(Stage::Identity, Op::KeepCapabilities, at);
-        draft.step(Stage::Identity, Op::Groups { groups: ids.groups.clone() }, ids.at.1);
-        draft.step(Stage::Identity, Op::Ids { user: ids.user, group: ids.group }, ids.at.0);
+        draft.step(Stage::Identity, ProcessOp::KeepCapabilities, at);
+        draft.step(Stage::Identity, ProcessOp::Groups { groups: ids.groups.clone() }, ids.at.1);
+        draft.step(Stage::Identity, ProcessOp::Ids { user: ids.user, group: ids.group }, ids.at.0);
     }
     let bits = match capabilities.securebits.get() {
         Some(list) => list.iter().fold(0, |bits, bit| bits | bit.0),
@@ -177,13 +177,13 @@ pub(crate) fn draft(
     let raise = power == Power::Given || keep.0 != 0;
     draft.step(
         Stage::Identity,
-        Op::Capabilities { keep, ambient, bits, raise },
+        ProcessOp::Capabilities { keep, ambient, bits, raise },
         at.or(capabilities.securebits.at()),
     );
-    draft.step(Stage::Identity, Op::NoNewPrivs, capabilities.no_new_privs.at());
+    draft.step(Stage::Identity, ProcessOp::NoNewPrivs, capabilities.no_new_privs.at());
     draft.step(
         Stage::Process,
-        Op::ReadBack { keep, ambient, no_new_privs: true, ids: (ids.user, ids.group) },
+        ProcessOp::ReadBack { keep, ambient, no_new_privs: true, ids: (ids.user, ids.group) },
         at,
     );
 }
@@ -202,10 +202,15 @@ fn powerless(capabilities: &Capabilities, ids: &Ids, draft: &mut Draft) {
         );
     }
     let none = CapabilitySet(0);
-    draft.step(Stage::Identity, Op::NoNewPrivs, capabilities.no_new_privs.at());
+    draft.step(Stage::Identity, ProcessOp::NoNewPrivs, capabilities.no_new_privs.at());
     draft.step(
         Stage::Process,
-        Op::ReadBack { keep: none, ambient: none, no_new_privs: true, ids: (ids.user, ids.group) },
+        ProcessOp::ReadBack {
+            keep: none,
+            ambient: none,
+            no_new_privs: true,
+            ids: (ids.user, ids.group),
+        },
         Span::NOWHERE,
     );
 }

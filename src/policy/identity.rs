@@ -1,14 +1,14 @@
 //! `[identity]`: who the target is inside, and which ids of the host stand behind it.
 
 use crate::host::Host;
+use crate::kernel::idmap::{Extent, Maps};
 use crate::language::section::{Key, Set, section};
-use crate::language::shape::{Shape, Shaped, table};
+use crate::language::shape::{Shape, Shaped};
 use crate::language::value::{Written, words, written};
 use crate::policy::namespaces::Namespace;
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 use crate::text::source::{At, Span};
-use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -106,25 +106,6 @@ impl Written for Id {
     }
 }
 
-table! {
-    /// One line of `/proc/PID/uid_map` (user_namespaces(7)).
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-    pub struct Extent {
-        /// The first id inside.
-        pub inside: u32,
-        /// The first id outside.
-        pub outside: u32,
-        /// How many.
-        pub count: u32,
-    }
-}
-
-impl fmt::Display for Extent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.inside, self.outside, self.count)
-    }
-}
-
 words! {
     /// An id map by a word.
     MapWord {
@@ -182,21 +163,6 @@ impl<'de> Deserialize<'de> for IdMap {
 }
 
 // ---- draft ----
-
-/// The maps of a new user namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Maps {
-    /// `/proc/PID/uid_map`.
-    pub uid: Vec<Extent>,
-    /// `/proc/PID/gid_map`.
-    pub gid: Vec<Extent>,
-    /// Whether newuidmap(1) and newgidmap(1) write them, for ranges that the caller may not map
-    /// alone.
-    pub helpers: bool,
-    /// Whether setgroups(2) is denied, as the kernel asks where an ordinary user maps one group
-    /// (user_namespaces(7)).
-    pub deny_setgroups: bool,
-}
 
 /// Who the target is, in numbers.
 #[derive(Debug, Clone, Default)]

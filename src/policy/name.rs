@@ -4,9 +4,9 @@ use crate::host::Host;
 use crate::language::section::Key;
 use crate::language::shape::Shape;
 use crate::language::value::{Written, written};
+use crate::step::OutsideOp;
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
-use crate::text::source::At;
 
 written!(SandboxName);
 
@@ -41,31 +41,19 @@ impl Written for SandboxName {
     }
 }
 
-/// A sandbox that can be found while it runs.
-#[derive(Debug, Clone)]
-pub struct Named {
-    /// Its name.
-    pub name: At<String>,
-    /// The directory that its file is in.
-    pub folder: String,
-    /// The profile, for people.
-    pub profile: String,
-}
-
-/// Drafts where the sandbox is entered.
-pub(crate) fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) -> Option<Named> {
-    let name = name.get()?;
+/// Drafts where the sandbox is entered, to be found while it runs.
+pub(crate) fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) {
+    let Some(name) = name.get() else { return };
     let Some(folder) = host.caller.registry() else {
         let message = format!(
             "cannot name the sandbox `{}`: the caller has no runtime directory",
             name.value.0
         );
-        draft.problem(
+        return draft.problem(
             Problem::new("name::directory", name.at, message)
                 .help("set XDG_RUNTIME_DIR to a directory of your own, or leave `name` out"),
         );
-        return None;
     };
     let profile = host.profiles.first().cloned().unwrap_or("built-in".into());
-    Some(Named { name: At::new(name.value.0.clone(), name.at), folder, profile })
+    draft.outside(OutsideOp::EnterName { name: name.value.0.clone(), folder, profile }, name.at);
 }

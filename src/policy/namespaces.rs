@@ -9,7 +9,7 @@ use crate::language::section::{Key, section};
 use crate::language::shape::{Shape, Shaped, table};
 use crate::language::value::{AbsolutePath, Time, Written, words, written};
 use crate::step::draft::Draft;
-use crate::step::{Op, Stage};
+use crate::step::{ProcessOp, Stage};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 pub(crate) use nested::{Nested, SECOND_LOCK, forbid};
@@ -292,7 +292,7 @@ pub(crate) fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft
         if let Namespace::Join(path) = choice.of(kind) {
             draft.step(
                 Stage::Join,
-                Op::JoinNamespace { kind, path: Name::new(path) },
+                ProcessOp::JoinNamespace { kind, path: Name::new(path) },
                 choice.at(kind),
             );
         }
@@ -311,7 +311,7 @@ pub(crate) fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft
         );
     }
     if choice.is_new(Kind::Net) {
-        draft.step(Stage::World, Op::Loopback, choice.at(Kind::Net));
+        draft.step(Stage::World, ProcessOp::Loopback, choice.at(Kind::Net));
     }
     nested::check(namespaces, draft);
     uts(namespaces, choice, host, draft);
@@ -321,11 +321,15 @@ pub(crate) fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft
 fn uts(namespaces: &Namespaces, choice: &Choice, host: &Host, draft: &mut Draft) {
     if choice.is_new(Kind::Uts) {
         let hostname = namespaces.hostname.or(HostName("stockade".into()));
-        draft.step(Stage::World, Op::HostName { name: Name::new(&hostname.0) }, hostname.at);
+        draft.step(Stage::World, ProcessOp::HostName { name: Name::new(&hostname.0) }, hostname.at);
         let domain = namespaces.domainname.or(HostName("(none)".into()));
         // A new namespace begins with the host's name.
         if domain.0 != host.domain {
-            draft.step(Stage::World, Op::DomainName { name: Name::new(&domain.0) }, domain.at);
+            draft.step(
+                Stage::World,
+                ProcessOp::DomainName { name: Name::new(&domain.0) },
+                domain.at,
+            );
         }
         return;
     }
@@ -350,7 +354,7 @@ fn time(namespaces: &Namespaces, choice: &Choice, draft: &mut Draft) {
         // Without offsets the clone makes it, like the others.
         if let Some(offsets) = offsets {
             let TimeOffsets { monotonic, boottime } = offsets.value;
-            draft.step(Stage::Enter, Op::TimeNamespace { monotonic, boottime }, offsets.at);
+            draft.step(Stage::Enter, ProcessOp::TimeNamespace { monotonic, boottime }, offsets.at);
         }
     } else if let Some(offsets) = offsets {
         draft.problem(

@@ -14,9 +14,8 @@ use super::seccomp::Seccomp;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::privileged::{Look, Power, Stop};
-use crate::kernel::attrs::Attrs;
 use crate::kernel::namespace::Kind;
-use crate::step::Op;
+use crate::step::OutsideOp;
 use crate::step::draft::Draft;
 use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
@@ -67,10 +66,10 @@ impl Standing {
         if host.caller.uid != 0 {
             return Standing::Own;
         }
-        let ops = || draft.steps.iter().map(|step| &step.op);
         if ids.needs_idmap {
-            let disks = ops().filter_map(|op| {
-                if let Op::IdMapMount { disk, .. } = op { Some(*disk) } else { None }
+            let disks = draft.outside.iter().filter_map(|step| match &step.op {
+                OutsideOp::IdMapMount { disk, .. } => Some(*disk),
+                _ => None,
             });
             let standing = |(user, group)| {
                 if user == 0 || group == 0 { Standing::Roots } else { Standing::Somebodys }
@@ -80,9 +79,7 @@ impl Standing {
         // Landlock has no right for modes, so in the host's own tree every file of the target's ids
         // counts.
         let own_tree = choice.is_new(Kind::Mount);
-        // Device nodes have no attributes of their own.
-        let is_writable = |op: &Op| matches!(op, Op::OpenTree { attrs, .. } | Op::HostFolder { attrs, .. } if *attrs != Attrs(0) && !attrs.has(Attrs::READ_ONLY));
-        if own_tree && !ops().any(is_writable) {
+        if own_tree && !draft.tree().any(|(op, _)| op.opens_for_writing()) {
             return Standing::Own;
         }
         let real_root = ids.user == 0 || ids.group == 0 || ids.groups.contains(&0);

@@ -15,7 +15,7 @@ use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::Mount;
 use crate::policy::namespaces::{Choice, Namespace};
 use crate::step::draft::Draft;
-use crate::step::{Op, Slot, Stage};
+use crate::step::{ProcessOp, Slot, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::{At, Span};
 use serde::Serialize;
@@ -347,14 +347,18 @@ pub(crate) fn draft(
     draft: &mut Draft,
 ) -> Watch {
     if let Some(score) = process.oom_score_adj.get() {
-        draft.step(Stage::Enter, Op::OomScoreAdj { score: score.0 }, score.at);
+        draft.step(Stage::Enter, ProcessOp::OomScoreAdj { score: score.0 }, score.at);
     }
     let terminal = streams::terminal(process, host);
-    draft.step(Stage::Process, Op::Session { new: terminal != Terminal::Kept }, process.tty.at());
+    draft.step(
+        Stage::Process,
+        ProcessOp::Session { new: terminal != Terminal::Kept },
+        process.tty.at(),
+    );
     streams::draft(process, *choice.of(Kind::Mount) == Namespace::Host, host, draft);
     if process.keyring.or(Keyring::New).value == Keyring::New {
         match host.keyctl_refused {
-            None => draft.step(Stage::Process, Op::NewKeyring, process.keyring.at()),
+            None => draft.step(Stage::Process, ProcessOp::NewKeyring, process.keyring.at()),
             Some(errno) => {
                 let text = format!(
                     "the target has no session keyring of its own: keyctl(2) is refused here, to \
@@ -366,17 +370,17 @@ pub(crate) fn draft(
         }
     }
     let mask = process.umask.or(Mode(0o022));
-    draft.step(Stage::Process, Op::Umask { mask: mask.value }, mask.at);
+    draft.step(Stage::Process, ProcessOp::Umask { mask: mask.value }, mask.at);
     if let Some(nice) = process.nice.get() {
-        draft.step(Stage::Process, Op::Nice { value: nice.0 }, nice.at);
+        draft.step(Stage::Process, ProcessOp::Nice { value: nice.0 }, nice.at);
     }
     if let Some(priority) = process.ioprio.get() {
-        draft.step(Stage::Process, Op::IoPriority { value: priority.0 }, priority.at);
+        draft.step(Stage::Process, ProcessOp::IoPriority { value: priority.0 }, priority.at);
     }
     if let Some(scheduler) = process.scheduler.get() {
         draft.step(
             Stage::Process,
-            Op::Scheduler { policy: scheduler.policy, priority: scheduler.priority },
+            ProcessOp::Scheduler { policy: scheduler.policy, priority: scheduler.priority },
             scheduler.at,
         );
     }
@@ -392,8 +396,8 @@ pub(crate) fn draft(
             },
         )),
     };
-    draft.step(Stage::Process, Op::WorkingFolder { path: cwd.value }, cwd.at);
-    draft.step(Stage::Process, Op::FreshState, Span::NOWHERE);
+    draft.step(Stage::Process, ProcessOp::WorkingFolder { path: cwd.value }, cwd.at);
+    draft.step(Stage::Process, ProcessOp::FreshState, Span::NOWHERE);
     let keep: Vec<u32> =
         process.pass_fds.get().map_or(vec![], |fds| fds.iter().map(|fd| fd.value).collect());
     if let Some(fd) = process
@@ -413,7 +417,7 @@ pub(crate) fn draft(
             .help("leave it out: 0, 1 and 2 are passed always"),
         );
     }
-    draft.step(Stage::Process, Op::CloseDescriptors { keep }, process.pass_fds.at());
+    draft.step(Stage::Process, ProcessOp::CloseDescriptors { keep }, process.pass_fds.at());
     let terminals = process
         .kept(host)
         .filter(|kept| matches!(kept.stream, Stream::Terminal { .. }))
@@ -469,13 +473,13 @@ fn watch(
 /// comes from that very path.
 fn is_visible(path: &str, mounts: &Mounts, draft: &Draft) -> bool {
     let attached = |over: &str| {
-        draft.steps.iter().find_map(|step| match &step.op {
-            Op::Attach { slot, path, .. } if path.text() == over => Some(*slot),
+        draft.tree().find_map(|(op, _)| match op {
+            TreeOp::Attach { slot, path, .. } if path.text() == over => Some(*slot),
             _ => None,
         })
     };
     let comes_from = |slot: Slot, place: &str| {
-        draft.steps.iter().any(|step| matches!(&step.op, Op::OpenTree { slot: other, source, .. } if *other == slot && source.text() == place))
+        draft.tree().any(|(op, _)| matches!(op, TreeOp::OpenTree { slot: other, source, .. } if *other == slot && source.text() == place))
     };
     for over in ancestors(path) {
         match (attached(over), mounts.get(over).map(|mount| &mount.value)) {

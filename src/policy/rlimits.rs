@@ -4,7 +4,7 @@ use crate::language::section::{Entries, EntryType};
 use crate::language::shape::{Need, Shape, Shaped, Table, table};
 use crate::language::value::{Size, Time, Written, written};
 use crate::step::draft::Draft;
-use crate::step::{Op, Stage};
+use crate::step::{ProcessOp, Stage};
 use crate::text::problem::{Problem, suggestion};
 use crate::text::source::Span;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
@@ -287,7 +287,7 @@ pub(crate) fn draft(rlimits: &Rlimits, draft: &mut Draft) {
         }
         draft.step(
             Stage::Process,
-            Op::Rlimit { name: word, resource: *resource, soft, hard },
+            ProcessOp::Rlimit { name: word, resource: *resource, soft, hard },
             limit.at,
         );
     }
@@ -297,7 +297,7 @@ pub(crate) fn draft(rlimits: &Rlimits, draft: &mut Draft) {
         {
             draft.step(
                 Stage::Process,
-                Op::Rlimit { name: word, resource: *resource, soft: *value, hard: *value },
+                ProcessOp::Rlimit { name: word, resource: *resource, soft: *value, hard: *value },
                 Span::NOWHERE,
             );
         }

@@ -13,7 +13,7 @@ use crate::policy::landlock::Sight;
 use crate::policy::mounts::DEV_NODES;
 use crate::policy::seccomp::Seccomp;
 use crate::step::draft::Draft;
-use crate::step::{Op, Slot};
+use crate::step::{Slot, TreeOp};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 
@@ -80,20 +80,20 @@ pub(crate) fn draft(
         }
     }
     let mut executable = vec![];
-    for step in &mut draft.steps {
-        match &mut step.op {
+    for (op, at) in draft.tree_mut() {
+        match op {
             // Device nodes have no attributes of their own.
-            Op::OpenTree { attrs: Attrs(0), .. } => {}
-            Op::OpenTree { attrs, .. } if !attrs.has(Attrs::READ_ONLY) => {
+            TreeOp::OpenTree { attrs: Attrs(0), .. } => {}
+            TreeOp::OpenTree { attrs, .. } if !attrs.has(Attrs::READ_ONLY) => {
                 *attrs = attrs.and(Attrs::NO_EXEC)
             }
-            Op::Tmpfs { path, attrs, .. }
+            TreeOp::Tmpfs { path, attrs, .. }
                 if !attrs.has(Attrs::READ_ONLY) && !attrs.has(Attrs::NO_EXEC) =>
             {
-                executable.push((path.to_string(), step.at))
+                executable.push((path.to_string(), at))
             }
-            Op::Root { limits: Some(_), attrs } if !attrs.has(Attrs::NO_EXEC) => {
-                executable.push(("/".into(), step.at))
+            TreeOp::Root { limits: Some(_), attrs } if !attrs.has(Attrs::NO_EXEC) => {
+                executable.push(("/".into(), at))
             }
             _ => {}
         }
@@ -136,16 +136,17 @@ fn without_mounts(
     };
     let writes = |rights: Rights| rights.within(Rights::WRITE.and(Rights::MAKE)) != Rights(0);
     let problems: Vec<Problem> = draft
-        .steps
-        .iter()
-        .filter_map(|step| match &step.op {
-            Op::LandlockRule { path, rights, .. } if writes(*rights) && !is_node(path.text()) => {
+        .tree()
+        .filter_map(|(op, at)| match op {
+            TreeOp::LandlockRule { path, rights, .. }
+                if writes(*rights) && !is_node(path.text()) =>
+            {
                 let message = format!(
                     "cannot keep what is written in {path} from being executed: Landlock does not \
                      rule over mmap(2)"
                 );
                 Some(refuse(
-                    step.at,
+                    at,
                     message,
                     &format!(
                         "let the sandbox have a file tree of its own ({own_tree}), or leave \
@@ -161,15 +162,17 @@ fn without_mounts(
 
 fn bound(mounted: &Mounted, draft: &Draft) -> Vec<Bound> {
     let attached = |slot: Slot| {
-        draft.steps.iter().find_map(|step| match &step.op {
-            Op::Attach { slot: other, path, .. } if *other == slot => Some(path.text().to_owned()),
+        draft.tree().find_map(|(op, _)| match op {
+            TreeOp::Attach { slot: other, path, .. } if *other == slot => {
+                Some(path.text().to_owned())
+            }
             _ => None,
         })
     };
-    let trees = draft.steps.iter().filter_map(|step| match &step.op {
-        Op::OpenTree { attrs: Attrs(0), .. } => None,
-        Op::OpenTree { slot, source, recursive, attrs, .. } => {
-            Some((*slot, source.text(), *recursive, *attrs, step.at))
+    let trees = draft.tree().filter_map(|(op, at)| match op {
+        TreeOp::OpenTree { attrs: Attrs(0), .. } => None,
+        TreeOp::OpenTree { slot, source, recursive, attrs, .. } => {
+            Some((*slot, source.text(), *recursive, *attrs, at))
         }
         _ => None,
     });
@@ -197,19 +200,17 @@ fn seen_twice(bound: &[Bound], draft: &mut Draft) {
         else {
             continue;
         };
-        for step in &mut draft.steps {
-            if let Op::OpenTree { slot, attrs, .. } = &mut step.op
-                && *slot == reader.slot
-                && !attrs.has(Attrs::NO_EXEC)
-            {
-                *attrs = attrs.and(Attrs::NO_EXEC);
-                let text = format!(
-                    "{} is noexec: `write-execute` is false, and {} lets the target write there",
-                    reader.inside, writer.inside
-                );
-                draft.notes.push(crate::text::problem::Note { less: false, text, at: reader.at });
-            }
-        }
+        let opened = draft.tree_mut().find_map(|(op, _)| match op {
+            TreeOp::OpenTree { slot, attrs, .. } if *slot == reader.slot => Some(attrs),
+            _ => None,
+        });
+        let Some(attrs) = opened.filter(|attrs| !attrs.has(Attrs::NO_EXEC)) else { continue };
+        *attrs = attrs.and(Attrs::NO_EXEC);
+        let text = format!(
+            "{} is noexec: `write-execute` is false, and {} lets the target write there",
+            reader.inside, writer.inside
+        );
+        draft.note(reader.at, text);
     }
 }
 
@@ -248,7 +249,7 @@ fn runs(
     }
     let spots = mounted.spots(&file.path, false);
     let noexec = |slot: Slot| {
-        draft.steps.iter().any(|step| matches!(&step.op, Op::OpenTree { slot: other, attrs, .. } if *other == slot && attrs.has(Attrs::NO_EXEC)))
+        draft.tree().any(|(op, _)| matches!(op, TreeOp::OpenTree { slot: other, attrs, .. } if *other == slot && attrs.has(Attrs::NO_EXEC)))
     };
     let shown = bound
         .iter()

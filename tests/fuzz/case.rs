@@ -12,7 +12,7 @@ use stockade::internals::policy::mounts::glob::{MOST_NAMES, expand};
 use stockade::internals::policy::mounts::tree::tree;
 use stockade::internals::policy::mounts::{pattern, wanted};
 use stockade::internals::profile::{Profile, Request, load, load_layers};
-use stockade::internals::step::Op;
+use stockade::internals::step::TreeOp;
 use stockade::internals::text::problem::{Problems, Style};
 use stockade::internals::text::source::{Sources, Span};
 
@@ -129,8 +129,7 @@ pub fn try_case(case: &Case, folder: &Path, dice: &mut Dice) -> Outcome {
     match planned {
         Ok(plan) => {
             for at in plan
-                .steps
-                .iter()
+                .shown()
                 .map(|step| step.at)
                 .chain(plan.notes.iter().map(|note| note.at))
                 .filter(|at| at.is_somewhere())
@@ -140,7 +139,7 @@ pub fn try_case(case: &Case, folder: &Path, dice: &mut Dice) -> Outcome {
                     "a step or a note has a place outside of the texts"
                 );
             }
-            if plan.steps.iter().any(|step| step.op == Op::Pivot) {
+            if plan.steps.iter().any(|step| step.op == TreeOp::Pivot.into()) {
                 order::holds(&plan, "a generated profile");
             }
             Outcome::Planned

@@ -12,7 +12,7 @@ use stockade::internals::policy::landlock::Scope;
 use stockade::internals::policy::mounts::entry::Mount;
 use stockade::internals::policy::mounts::sockets::Sockets;
 use stockade::internals::profile::Profile;
-use stockade::internals::step::{Content, Op};
+use stockade::internals::step::{Content, GroupOp, ProcessOp};
 use stockade::internals::text::problem::suggestion;
 
 /// One thing that a sandbox lets the target do.
@@ -194,8 +194,8 @@ fn powers(world: &World<'_>, profile: &Profile, out: &mut BTreeSet<Grant>) {
     out.extend(
         scopes.filter(|scope| scoped & scope.bit() == 0).map(|scope| Grant::Unscoped(scope.word())),
     );
-    for step in &world.plan.steps {
-        if let Op::LandlockPort { access, port } = &step.op {
+    for (op, _) in world.plan.process() {
+        if let ProcessOp::LandlockPort { access, port } = op {
             out.insert(Grant::Port(*access, *port));
         }
     }
@@ -214,38 +214,43 @@ fn streams(world: &World<'_>, out: &mut BTreeSet<Grant>) {
     let of_outside = |value: &Content| !matches!(value, Content::Text(_));
     let passed = world.plan.exec.env.iter().filter(|setting| of_outside(&setting.value));
     out.extend(passed.map(|setting| Grant::Variable(setting.name.text().to_owned())));
-    let any = |found: &dyn Fn(&Op) -> bool| world.plan.steps.iter().any(|step| found(&step.op));
+    let does = |op: ProcessOp| world.plan.process().any(|(other, _)| *other == op);
     for stream in 0..3 {
         out.extend(
-            (!any(&|op| *op == Op::NullStream { fd: stream })).then_some(Grant::Descriptor(stream)),
+            (!does(ProcessOp::NullStream { fd: stream })).then_some(Grant::Descriptor(stream)),
         );
     }
-    for step in &world.plan.steps {
-        if let Op::CloseDescriptors { keep } = &step.op {
+    for (op, _) in world.plan.process() {
+        if let ProcessOp::CloseDescriptors { keep } = op {
             out.extend(keep.iter().map(|fd| Grant::Descriptor(*fd)));
         }
     }
-    out.extend((!any(&|op| *op == Op::NewKeyring)).then_some(Grant::Kept("keyring")));
-    out.extend((!any(&|op| *op == Op::NoNewPrivs)).then_some(Grant::Kept("no-new-privs")));
+    out.extend((!does(ProcessOp::NewKeyring)).then_some(Grant::Kept("keyring")));
+    out.extend((!does(ProcessOp::NoNewPrivs)).then_some(Grant::Kept("no-new-privs")));
 }
 
 fn limits(world: &World<'_>, out: &mut BTreeMap<String, Limit>) {
-    for step in &world.plan.steps {
+    for step in &world.plan.groups {
         match &step.op {
-            Op::GroupLimit { file, value, .. } => {
+            GroupOp::GroupLimit { file, value, .. } => {
                 out.insert(file.text().to_owned(), value_of(value.text()));
             }
-            Op::DeviceRules { nodes, .. } => {
+            GroupOp::DeviceRules { nodes, .. } => {
                 out.insert("devices".to_owned(), Limit::Text(format!("{nodes:?}")));
             }
-            Op::Rlimit { name, soft, hard, .. } => {
+            _ => {}
+        }
+    }
+    for (op, _) in world.plan.process() {
+        match op {
+            ProcessOp::Rlimit { name, soft, hard, .. } => {
                 out.insert(format!("{name} soft"), Limit::AtMost(*soft as f64));
                 out.insert(format!("{name} hard"), Limit::AtMost(*hard as f64));
             }
-            Op::Nice { value } => {
+            ProcessOp::Nice { value } => {
                 out.insert("nice".to_owned(), Limit::AtMost(f64::from(-value)));
             }
-            Op::OomScoreAdj { score } => {
+            ProcessOp::OomScoreAdj { score } => {
                 out.insert("oom-score-adj".to_owned(), Limit::AtMost(f64::from(-score)));
             }
             _ => {}

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use stockade::internals::kernel::controller::Version;
 use stockade::internals::kernel::namespace::Kind;
 use stockade::internals::language::value::{ancestors, below, parent};
-use stockade::internals::plan::{ORDER, Plan};
-use stockade::internals::step::{Ground, Op, Stage, Step};
+use stockade::internals::plan::{Actor, ORDER, Plan};
+use stockade::internals::step::{
+    Ground, GroupOp, Op, OutsideOp, ProcessOp, Shown, Slot, Stage, Step, TreeOp,
+};
 
 /// What a step of the world does to a path inside.
 enum Deed<'a> {
@@ -21,24 +23,30 @@ enum Deed<'a> {
 }
 
 fn deed(op: &Op) -> Deed<'_> {
+    let Op::Tree(op) = op else { return Deed::Other };
     match op {
-        Op::Dir { path, .. }
-        | Op::Symlink { path, .. }
-        | Op::File { path, .. }
-        | Op::MountPoint { path } => Deed::Makes(path.text()),
-        Op::Tmpfs { path, ground, .. }
-        | Op::Proc { path, ground, .. }
-        | Op::Mqueue { path, ground }
-        | Op::Sysfs { path, ground } => Deed::Mounts(path.text(), *ground),
-        Op::Attach { path, ground, .. } => Deed::Mounts(path.text(), *ground),
-        Op::Devpts { path } => Deed::Mounts(path.text(), Ground::Own),
-        Op::ReadOnly { path, .. } | Op::Hide { path, .. } | Op::CoverFile { path, .. } => {
-            Deed::Masks(path.text())
-        }
-        Op::Pin { path } | Op::HoldLink { path, .. } => Deed::Pins(path.text()),
-        Op::Seal { path, .. } => Deed::Seals(path.text()),
-        Op::SealRoot => Deed::Seals("/"),
-        _ => Deed::Other,
+        TreeOp::Dir { path, .. }
+        | TreeOp::Symlink { path, .. }
+        | TreeOp::File { path, .. }
+        | TreeOp::MountPoint { path } => Deed::Makes(path.text()),
+        TreeOp::Tmpfs { path, ground, .. }
+        | TreeOp::Proc { path, ground, .. }
+        | TreeOp::Mqueue { path, ground }
+        | TreeOp::Sysfs { path, ground } => Deed::Mounts(path.text(), *ground),
+        TreeOp::Attach { path, ground, .. } => Deed::Mounts(path.text(), *ground),
+        TreeOp::Devpts { path } => Deed::Mounts(path.text(), Ground::Own),
+        TreeOp::ReadOnly { path, .. }
+        | TreeOp::Hide { path, .. }
+        | TreeOp::CoverFile { path, .. } => Deed::Masks(path.text()),
+        TreeOp::Pin { path } | TreeOp::HoldLink { path, .. } => Deed::Pins(path.text()),
+        TreeOp::Seal { path, .. } => Deed::Seals(path.text()),
+        TreeOp::SealRoot => Deed::Seals("/"),
+        TreeOp::OpenTree { .. }
+        | TreeOp::HostFolder { .. }
+        | TreeOp::PrivateMounts
+        | TreeOp::Root { .. }
+        | TreeOp::Pivot
+        | TreeOp::LandlockRule { .. } => Deed::Other,
     }
 }
 
@@ -52,33 +60,41 @@ pub fn holds(plan: &Plan, name: &str) {
 
 fn stages(plan: &Plan, name: &str) {
     let steps = &plan.steps;
-    assert!(
-        steps.windows(2).all(|pair| pair[0].stage <= pair[1].stage),
-        "{name}: the stages are out of order"
-    );
     assert!(ORDER.windows(2).all(|pair| pair[0].0 < pair[1].0), "the table is out of order");
-    let place = |op: &Op| {
+    // Who does it comes before what it is: where root opens the sources, the launcher does so
+    // before the clone.
+    let shown: Vec<(Actor, Stage)> =
+        plan.shown().map(|step| (plan.actor(step.stage), step.stage)).collect();
+    assert!(shown.is_sorted(), "{name}: the stages are out of order: {shown:?}");
+    assert_eq!(shown.len(), plan.groups.len() + steps.len() + plan.outside.len(), "{name}");
+    let go = plan.outside.iter().position(|step| step.op == OutsideOp::Go);
+    let after = go.map(|go| &plan.outside[go + 1..]).unwrap_or_else(|| panic!("{name}: no go"));
+    let sweeps = |step: &Step<OutsideOp>| matches!(step.op, OutsideOp::Sweep { .. });
+    assert!(after.iter().all(sweeps), "{name}: pid 1 begins before {after:?}");
+    let place = |op: Op| {
         let mut found =
-            steps.iter().enumerate().filter(|(_, step)| step.op == *op).map(|(place, _)| place);
+            steps.iter().enumerate().filter(|(_, step)| step.op == op).map(|(place, _)| place);
         (found.next(), found.next())
     };
     let last = steps.len() - 1;
-    assert_eq!(place(&Op::Filter), (Some(last), None), "{name}: seccomp is not last");
+    assert_eq!(place(ProcessOp::Filter.into()), (Some(last), None), "{name}: seccomp is not last");
     let landlock = if plan.landlock.is_some() { Some(last - 1) } else { None };
     assert_eq!(
-        place(&Op::RestrictSelf { audit: false }),
+        place(ProcessOp::RestrictSelf { audit: false }.into()),
         (landlock, None),
         "{name}: Landlock is not just before seccomp"
     );
-    let (Some(pivot), None) = place(&Op::Pivot) else { panic!("{name}: not one pivot") };
-    let (Some(no_new_privs), None) = place(&Op::NoNewPrivs) else {
+    let (Some(pivot), None) = place(TreeOp::Pivot.into()) else { panic!("{name}: not one pivot") };
+    let (Some(no_new_privs), None) = place(ProcessOp::NoNewPrivs.into()) else {
         panic!("{name}: not one no_new_privs")
     };
     assert!(pivot < no_new_privs, "{name}");
     for (step, nth) in steps.iter().zip(0..) {
         match step.stage {
+            Stage::Aside | Stage::Limits | Stage::Outside => {
+                panic!("{name}: {} is none of raw calls", step.op)
+            }
             Stage::Terminal
-            | Stage::Limits
             | Stage::Join
             | Stage::Group
             | Stage::Sources
@@ -91,7 +107,10 @@ fn stages(plan: &Plan, name: &str) {
             _ => assert!(nth > pivot, "{name}: {} before the pivot", step.op),
         }
     }
-    let read_back = steps.iter().position(|step| matches!(step.op, Op::ReadBack { .. })).unwrap();
+    let read_back = steps
+        .iter()
+        .position(|step| matches!(step.process(), Some(ProcessOp::ReadBack { .. })))
+        .unwrap();
     assert!(no_new_privs < read_back, "{name}: what is set is read back before it is set");
 }
 
@@ -102,11 +121,11 @@ fn world(plan: &Plan, name: &str) {
     let (mut sealed, mut root, mut private) = (false, false, plan.new.contains(&Kind::User));
     for Step { op, .. } in plan.steps.iter().filter(|step| step.stage == Stage::World) {
         assert!(
-            !sealed || matches!(op, Op::Seal { .. } | Op::SealRoot),
+            !sealed || matches!(op, Op::Tree(TreeOp::Seal { .. } | TreeOp::SealRoot)),
             "{name}: {op} after a seal"
         );
-        private |= *op == Op::PrivateMounts;
-        if matches!(op, Op::Root { .. }) {
+        private |= *op == Op::Tree(TreeOp::PrivateMounts);
+        if matches!(op, Op::Tree(TreeOp::Root { .. })) {
             assert!(private && !root, "{name}: the root");
             root = true;
         }
@@ -154,10 +173,9 @@ fn nothing_covers_it_later(plan: &Plan, op: &Op, path: &str, name: &str) {
 /// mount of its own.
 fn pins(plan: &Plan, name: &str) {
     let writable: BTreeMap<usize, bool> = plan
-        .steps
-        .iter()
-        .filter_map(|step| match &step.op {
-            Op::OpenTree { slot, attrs, .. } | Op::HostFolder { slot, attrs, .. } => {
+        .tree()
+        .filter_map(|(op, _)| match op {
+            TreeOp::OpenTree { slot, attrs, .. } | TreeOp::HostFolder { slot, attrs, .. } => {
                 Some((slot.0, !attrs.has(stockade::internals::kernel::attrs::Attrs::READ_ONLY)))
             }
             _ => None,
@@ -188,7 +206,7 @@ fn pins(plan: &Plan, name: &str) {
         }
         held.insert(path);
         let of_the_host = match &step.op {
-            Op::Attach { slot, .. } => writable[&slot.0],
+            Op::Tree(TreeOp::Attach { slot, .. }) => writable[&slot.0],
             _ => false,
         };
         trees.insert(path, of_the_host);
@@ -199,39 +217,43 @@ fn pins(plan: &Plan, name: &str) {
 /// is made before it is limited and entered.
 fn sources(plan: &Plan, name: &str) {
     let mut state = vec![0; plan.slots];
-    for step in &plan.steps {
-        match &step.op {
-            Op::OpenTree { slot, .. } | Op::HostFolder { slot, .. } => {
-                assert_eq!(std::mem::replace(&mut state[slot.0], 1), 0, "{name}: {}", step.op);
+    let mut goes = |slot: Slot, from: i32, to: i32, what: &dyn std::fmt::Display| {
+        assert_eq!(std::mem::replace(&mut state[slot.0], to), from, "{name}: {what}");
+    };
+    for Step { op, .. } in plan.shown() {
+        match op {
+            Shown::Group(GroupOp::Group { slot, version, .. }) => {
+                // The clone itself enters a group of version 2.
+                goes(*slot, 0, if *version == Version::V2 { 2 } else { 1 }, &op)
             }
-            Op::IdMapMount { slot, .. } => assert_eq!(state[slot.0], 1, "{name}: {}", step.op),
-            Op::Attach { slot, .. } => {
-                assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op)
+            Shown::Group(GroupOp::GroupLimit { slot, .. })
+            | Shown::Group(GroupOp::DeviceRules { slot, .. })
+            | Shown::Group(GroupOp::WatchMemory { slot })
+            | Shown::Group(GroupOp::CpuAccount { slot, .. }) => {
+                let made =
+                    plan.groups.iter().take_while(|step| step.op != *group(op)).any(
+                        |step| matches!(&step.op, GroupOp::Group { slot: of, .. } if of == slot),
+                    );
+                assert!(made, "{name}: {op}");
             }
-            // The clone itself enters a group of version 2.
-            Op::Group { slot, version: Version::V2, .. } => {
-                assert_eq!(std::mem::replace(&mut state[slot.0], 2), 0, "{name}: {}", step.op)
-            }
-            Op::Group { slot, .. } => {
-                assert_eq!(std::mem::replace(&mut state[slot.0], 1), 0, "{name}: {}", step.op)
-            }
-            Op::GroupLimit { slot, .. }
-            | Op::DeviceRules { slot, .. }
-            | Op::WatchMemory { slot }
-            | Op::CpuAccount { slot, .. } => {
-                assert_ne!(state[slot.0], 0, "{name}: {}", step.op);
-            }
-            Op::OpenLimit { slot, .. } => {
-                assert_eq!(std::mem::replace(&mut state[slot.0], 1), 0, "{name}: {}", step.op)
-            }
-            Op::WriteLimit { slot, .. } => {
-                assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op)
-            }
-            Op::EnterGroup { slot } => {
-                assert_eq!(std::mem::replace(&mut state[slot.0], 2), 1, "{name}: {}", step.op)
-            }
+            Shown::Outside(OutsideOp::IdMapMount { slot, .. }) => goes(*slot, 1, 1, &op),
+            Shown::Raw(Op::Tree(
+                TreeOp::OpenTree { slot, .. } | TreeOp::HostFolder { slot, .. },
+            ))
+            | Shown::Raw(Op::Process(ProcessOp::OpenLimit { slot, .. })) => goes(*slot, 0, 1, &op),
+            Shown::Raw(Op::Tree(TreeOp::Attach { slot, .. }))
+            | Shown::Raw(Op::Process(
+                ProcessOp::WriteLimit { slot, .. } | ProcessOp::EnterGroup { slot },
+            )) => goes(*slot, 1, 2, &op),
             _ => {}
         }
     }
     assert!(state.iter().all(|state| *state == 2), "{name}: a source is opened and not attached");
+}
+
+fn group(op: Shown<'_>) -> &GroupOp {
+    match op {
+        Shown::Group(op) => op,
+        _ => unreachable!(),
+    }
 }

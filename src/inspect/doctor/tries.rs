@@ -5,10 +5,11 @@
 //! formatting.
 
 use crate::inspect::doctor::facts::{Act, Tried};
+use crate::kernel::idmap::{Extent, Maps};
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
 use crate::launch::{idmap, maps};
-use crate::policy::identity::{Extent, Maps, unused_host_id};
+use crate::policy::identity::unused_host_id;
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;

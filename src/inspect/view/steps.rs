@@ -33,7 +33,7 @@ pub fn text(plan: &Plan, sources: &Sources) -> String {
         }
     }
     let mut stage = None;
-    for step in &plan.steps {
+    for step in plan.shown() {
         if stage != Some(step.stage) {
             stage = Some(step.stage);
             let reason = ORDER

@@ -2,14 +2,14 @@
 
 use crate::inspect::view::{Paint, Tone, flat, width, wrap};
 use crate::inspect::walls::{Shows, World};
+use crate::kernel::idmap::Extent;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
 use crate::kernel::syscalls;
 use crate::language::value::{below, parent};
 use crate::plan::Plan;
-use crate::policy::identity::Extent;
 use crate::policy::namespaces::Namespace;
-use crate::step::{Op, Stage};
+use crate::step::{GroupOp, ProcessOp, Stage};
 use landlock::Scope;
 use serde::Serialize;
 
@@ -112,14 +112,14 @@ fn capabilities(world: &World<'_>) -> String {
 
 fn landlock(plan: &Plan) -> String {
     let Some(ruleset) = &plan.landlock else { return "not enforced".into() };
-    let ruled = |op: &Op| match op {
-        Op::LandlockRule { .. } | Op::LandlockPort { .. } => true,
-        Op::Attach { rights, .. } | Op::Tmpfs { rights, .. } | Op::Proc { rights, .. } => {
-            rights.0 != 0
-        }
-        _ => false,
-    };
-    let rules = plan.steps.iter().filter(|step| ruled(&step.op)).count();
+    let of_files = plan
+        .tree()
+        .filter_map(|(op, _)| op.rights())
+        .filter(|(_, rights)| *rights != Rights(0))
+        .count();
+    let of_ports =
+        plan.process().filter(|(op, _)| matches!(op, ProcessOp::LandlockPort { .. })).count();
+    let rules = of_files + of_ports;
     let files = if ruleset.handled.0 == 0 { "; files are not ruled over" } else { "" };
     let ports = if ruleset.ports == 0 { "" } else { "; ports too" };
     let scopes =
@@ -176,13 +176,12 @@ fn network(plan: &Plan) -> String {
 fn rlimits(plan: &Plan) -> String {
     let limit = |value: u64| if value == u64::MAX { "unlimited".into() } else { value.to_string() };
     let words: Vec<String> = plan
-        .steps
-        .iter()
-        .filter_map(|step| match &step.op {
-            Op::Rlimit { name, soft, hard, .. } if soft == hard => {
+        .process()
+        .filter_map(|(op, _)| match op {
+            ProcessOp::Rlimit { name, soft, hard, .. } if soft == hard => {
                 Some(format!("{name} {}", limit(*soft)))
             }
-            Op::Rlimit { name, soft, hard, .. } => {
+            ProcessOp::Rlimit { name, soft, hard, .. } => {
                 Some(format!("{name} {} to {}", limit(*soft), limit(*hard)))
             }
             _ => None,
@@ -193,12 +192,14 @@ fn rlimits(plan: &Plan) -> String {
 
 fn limits(plan: &Plan) -> String {
     let mut words = vec![];
-    for step in &plan.steps {
+    for step in &plan.groups {
         match &step.op {
-            Op::GroupLimit { file, value, .. } => {
+            GroupOp::GroupLimit { file, value, .. } => {
                 words.push(format!("{} {}", flat(file.text()), flat(value.text())))
             }
-            Op::DeviceRules { nodes, .. } => words.push(format!("{} device nodes", nodes.len())),
+            GroupOp::DeviceRules { nodes, .. } => {
+                words.push(format!("{} device nodes", nodes.len()))
+            }
             _ => {}
         }
     }
@@ -221,20 +222,21 @@ fn process(plan: &Plan) -> String {
     for step in
         plan.steps.iter().filter(|step| matches!(step.stage, Stage::Terminal | Stage::Process))
     {
-        match &step.op {
-            Op::WorkingFolder { path } => parts.push(format!("in {}", flat(path.text()))),
-            Op::Umask { mask } => parts.push(format!("umask {mask}")),
-            Op::Session { new: true } => parts.push("a session without terminal".into()),
-            Op::Session { new: false } => parts.push("the caller's terminal".into()),
-            Op::WriteOnlyStream { fd, .. } => {
+        let Some(op) = step.process() else { continue };
+        match op {
+            ProcessOp::WorkingFolder { path } => parts.push(format!("in {}", flat(path.text()))),
+            ProcessOp::Umask { mask } => parts.push(format!("umask {mask}")),
+            ProcessOp::Session { new: true } => parts.push("a session without terminal".into()),
+            ProcessOp::Session { new: false } => parts.push("the caller's terminal".into()),
+            ProcessOp::WriteOnlyStream { fd, .. } => {
                 parts.push(format!("descriptor {fd} is the terminal, for writing alone"))
             }
-            Op::NullStream { fd } => parts.push(format!("descriptor {fd} is /dev/null")),
-            Op::CloseDescriptors { keep } if !keep.is_empty() => {
+            ProcessOp::NullStream { fd } => parts.push(format!("descriptor {fd} is /dev/null")),
+            ProcessOp::CloseDescriptors { keep } if !keep.is_empty() => {
                 parts.push(format!("descriptors passed: {keep:?}"))
             }
-            Op::Nice { .. } | Op::IoPriority { .. } | Op::Scheduler { .. } => {
-                parts.push(step.op.to_string())
+            ProcessOp::Nice { .. } | ProcessOp::IoPriority { .. } | ProcessOp::Scheduler { .. } => {
+                parts.push(op.to_string())
             }
             _ => {}
         }

@@ -8,7 +8,6 @@ use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::language::value::Written;
 use crate::policy::namespaces::{Namespace, Nested};
-use crate::step::Op;
 use crate::text::source::Span;
 
 impl Question<'_> {
@@ -42,11 +41,7 @@ impl Question<'_> {
                 ));
             }
             let mut refused = kinds.kinds().filter(|kind| !nested.has(*kind));
-            let limits = |kind: Kind| {
-                let is_of = |op: &Op| matches!(op, Op::ForbidNamespaces { kind: of } | Op::WriteLimit { kind: of, .. } if *of == kind);
-                self.world.plan.steps.iter().any(|step| is_of(&step.op))
-            };
-            let kind = refused.find(|kind| limits(*kind))?;
+            let kind = refused.find(|kind| self.world.plan.forbids(*kind))?;
             let words = format!(
                 "the limit of the sandbox's user namespace on {} namespaces is 0",
                 kind.word()

@@ -5,9 +5,8 @@ use crate::host::FileKind;
 use crate::inspect::walls::Shows;
 use crate::inspect::walls::path::{Thing, Walker, outside};
 use crate::inspect::walls::query::{Reason, Says, Wall};
+use crate::kernel::idmap::Extent;
 use crate::kernel::namespace::Kind;
-use crate::policy::identity::Extent;
-use crate::step::Op;
 use crate::text::source::Span;
 
 /// A name of /proc/PID that only a process that may trace the other can open (proc(5)).
@@ -112,10 +111,7 @@ impl Walker<'_> {
         let thing = Thing { owner: (Some(ids.host_user), Some(ids.host_group)), ..thing };
         let link =
             |text: &str| Ok(Some(Thing { kind: FileKind::Link(text.into()), ..thing.clone() }));
-        let cwd = self.world.plan.steps.iter().find_map(|step| match &step.op {
-            Op::WorkingFolder { path } => Some(path.text()),
-            _ => None,
-        });
+        let cwd = self.world.plan.cwd();
         match rest {
             [] => Ok(Some(thing)),
             ["cwd"] => link(cwd.unwrap_or("/")),

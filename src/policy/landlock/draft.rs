@@ -12,7 +12,7 @@ use crate::language::value::AbsolutePath;
 use crate::policy::namespaces::Nested;
 use crate::policy::optional::Wall;
 use crate::step::draft::Draft;
-use crate::step::{Op, Stage};
+use crate::step::{ProcessOp, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::{At, Span};
 use landlock::{ABI, Access, AccessNet, BitFlags, Scope as Bits};
@@ -50,19 +50,21 @@ pub(crate) fn draft(
         streams::without_rules(asked, why, host, draft);
     }
     // The kernel refuses rights that the ruleset does not handle, and empty rules.
-    for step in &mut draft.steps {
-        if let Some(rights) = step.op.rights_mut() {
+    for (op, _) in draft.tree_mut() {
+        if let Some(rights) = op.rights_mut() {
             *rights = rights.within(handled);
         }
     }
-    draft.steps.retain(|step| !matches!(step.op, Op::LandlockRule { rights: Rights(0), .. }));
+    draft.steps.retain(|step| {
+        !matches!(step.tree(), Some(TreeOp::LandlockRule { rights: Rights(0), .. }))
+    });
     let ruleset = ruleset
         .filter(|ruleset| (ruleset.handled.0, ruleset.ports, ruleset.scoped) != (0, 0, 0))?;
     if handled != Rights(0) {
         streams::rules(asked.process, host, handled, draft);
     }
     let audit = landlock.audit.get().is_some_and(|audit| audit.value) && ruleset.abi >= AUDIT_ABI;
-    draft.step(Stage::Landlock, Op::RestrictSelf { audit }, landlock.audit.at());
+    draft.step(Stage::Landlock, ProcessOp::RestrictSelf { audit }, landlock.audit.at());
     Some(ruleset)
 }
 
@@ -229,9 +231,8 @@ impl Drafting<'_> {
             (Some(Paths::Table(table)), None) => {
                 self.draft.steps.retain(|step| step.stage != Stage::Rules);
                 self.draft
-                    .steps
-                    .iter_mut()
-                    .filter_map(|step| step.op.rights_mut())
+                    .tree_mut()
+                    .filter_map(|(op, _)| op.rights_mut())
                     .for_each(|rights| *rights = Rights(0));
                 let place = |path: &'_ AbsolutePath| {
                     self.host
@@ -258,7 +259,7 @@ impl Drafting<'_> {
                             self.draft.problem(refuse_path(path, *errno, rights.at))
                         }
                         _ => {
-                            let op = Op::LandlockRule {
+                            let op = TreeOp::LandlockRule {
                                 path: Name::new(place),
                                 rights: rights.0,
                                 inode: Inode::default(),
@@ -375,7 +376,7 @@ impl Drafting<'_> {
             for port in &set.items {
                 self.draft.step(
                     Stage::Rules,
-                    Op::LandlockPort { access: access as u64, port: port.0 },
+                    ProcessOp::LandlockPort { access: access as u64, port: port.0 },
                     port.at,
                 );
             }

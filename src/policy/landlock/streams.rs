@@ -9,7 +9,7 @@ use crate::policy::identity::Ids;
 use crate::policy::optional::Wall;
 use crate::policy::process::{Kept, Process};
 use crate::step::draft::Draft;
-use crate::step::{Op, Stage};
+use crate::step::{ProcessOp, Stage};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 use landlock::{ABI, AccessNet};
@@ -36,7 +36,7 @@ pub(super) fn rules(process: &Process, host: &Host, handled: Rights, draft: &mut
     for Kept { fd, stream, .. } in process.kept(host).filter(|kept| kept.fd <= 2) {
         let rights = rights(stream, input).within(Rights::OF_FILES).within(handled);
         if rights != Rights(0) {
-            draft.step(Stage::Rules, Op::LandlockStream { fd, rights }, Span::NOWHERE);
+            draft.step(Stage::Rules, ProcessOp::LandlockStream { fd, rights }, Span::NOWHERE);
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::policy::mounts::tree::{settle, uncover};
 use crate::policy::mounts::{Mounts, spelled};
 use crate::policy::namespaces::Choice;
 use crate::step::draft::Draft;
-use crate::step::{Folder, Op, Slot, Stage};
+use crate::step::{Folder, GroupOp, ProcessOp, Slot, Stage};
 use crate::text::problem::Problem;
 use crate::text::source::{At, Span};
 use std::borrow::Cow;
@@ -128,7 +128,7 @@ pub(crate) fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Groupe
     }
     guard_groups(mounts, &groups, made.keys(), host, draft);
     if choice.is_new(Kind::Cgroup) {
-        draft.step(Stage::Group, Op::CgroupNamespace, choice.at(Kind::Cgroup));
+        draft.step(Stage::Group, ProcessOp::CgroupNamespace, choice.at(Kind::Cgroup));
     }
     let cpu_time_ms =
         cpu_time.map(|time| u64::try_from(time.value.0.as_millis()).unwrap_or(u64::MAX));
@@ -366,11 +366,8 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
     let folder = match &hierarchy.scope {
         None => Folder::Path(Name::new(&hierarchy.folder)),
         Some(socket) => {
-            draft.step(
-                Stage::Limits,
-                Op::Scope { socket: Name::new(&socket.path), route: socket.route },
-                at,
-            );
+            draft
+                .group(GroupOp::Scope { socket: Name::new(&socket.path), route: socket.route }, at);
             Folder::Scope
         }
     };
@@ -387,31 +384,23 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
             .collect();
         if !off.is_empty() {
             if !hierarchy.top && hierarchy.inside {
-                draft.step(Stage::Limits, Op::StepAside { folder: folder.clone() }, at);
+                draft.group(GroupOp::StepAside { folder: folder.clone() }, at);
             }
-            draft.step(
-                Stage::Limits,
-                Op::SwitchOn { folder: folder.clone(), controllers: off },
-                at,
-            );
+            draft.group(GroupOp::SwitchOn { folder: folder.clone(), controllers: off }, at);
         }
     }
     let slot = draft.slot();
     let controllers: Vec<Controller> = group.controllers.iter().copied().collect();
-    draft.step(
-        Stage::Limits,
-        Op::Group { slot, version: hierarchy.version, controllers, folder },
-        at,
-    );
+    draft.group(GroupOp::Group { slot, version: hierarchy.version, controllers, folder }, at);
     let mut limit = |setting: &Setting, at: Span, may_fall: bool| {
-        let op = Op::GroupLimit {
+        let op = GroupOp::GroupLimit {
             slot,
             controller: setting.controller,
             file: Name::new(&setting.file),
             value: Name::new(&setting.value),
             may_fall,
         };
-        draft.step(Stage::Limits, op, at);
+        draft.group(op, at);
     };
     for setting in inherited_sets(hierarchy, group) {
         limit(&setting, at, false);
@@ -421,7 +410,7 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
     }
     extras(limits, groups, hierarchy.version, group, slot, draft);
     if hierarchy.version == Version::V1 {
-        draft.step(Stage::Group, Op::EnterGroup { slot }, at);
+        draft.step(Stage::Group, ProcessOp::EnterGroup { slot }, at);
     }
     slot
 }
@@ -434,14 +423,14 @@ const INNER_GROUPS: [(&str, &str); 2] =
 fn bound_inner_groups(slot: Slot, group: &Group, draft: &mut Draft) {
     let Some(controller) = group.controllers.first().copied() else { return };
     for (file, value) in INNER_GROUPS {
-        let op = Op::GroupLimit {
+        let op = GroupOp::GroupLimit {
             slot,
             controller,
             file: Name::new(file),
             value: Name::new(value),
             may_fall: false,
         };
-        draft.step(Stage::Limits, op, group.at);
+        draft.group(op, group.at);
     }
 }
 
@@ -456,19 +445,15 @@ fn extras(
 ) {
     let has = |controller| group.controllers.contains(&controller);
     if has(Controller::Devices) {
-        draft.step(
-            Stage::Limits,
-            Op::DeviceRules { slot, version, nodes: groups.nodes.clone() },
-            group.at,
-        );
+        draft.group(GroupOp::DeviceRules { slot, version, nodes: groups.nodes.clone() }, group.at);
     }
     if let (Some(oom), true, Version::V1) = (limits.oom.get(), has(Controller::Memory), version)
         && oom.value == super::values::Oom::KillAll
     {
-        draft.step(Stage::Limits, Op::WatchMemory { slot }, oom.at);
+        draft.group(GroupOp::WatchMemory { slot }, oom.at);
     }
     if let (Some(time), true) = (limits.cpu_time.get(), has(Controller::Cpuacct)) {
-        draft.step(Stage::Limits, Op::CpuAccount { slot, version }, time.at);
+        draft.group(GroupOp::CpuAccount { slot, version }, time.at);
     }
 }
 

@@ -21,7 +21,7 @@ use crate::kernel::rights::Rights;
 use crate::language::value::Mode;
 use crate::policy::identity::Ids;
 use crate::step::draft::Draft;
-use crate::step::{Op, Stage};
+use crate::step::{Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 use kept::Kept;
@@ -84,8 +84,11 @@ pub(crate) fn draft(
     }
     kept::settle(std::mem::take(&mut world.kept), undone, world.draft);
     for (path, attrs, at) in std::mem::take(&mut world.seals) {
-        let op =
-            if path == "/" { Op::SealRoot } else { Op::Seal { path: Name::new(&path), attrs } };
+        let op = if path == "/" {
+            TreeOp::SealRoot
+        } else {
+            TreeOp::Seal { path: Name::new(&path), attrs }
+        };
         world.draft.step(Stage::World, op, at);
     }
 }
@@ -107,7 +110,7 @@ struct World<'a> {
 }
 
 impl World<'_> {
-    fn step(&mut self, op: Op, at: Span) {
+    fn step(&mut self, op: TreeOp, at: Span) {
         self.draft.step(Stage::World, op, at);
     }
 
@@ -118,7 +121,7 @@ impl World<'_> {
     fn allow(&mut self, path: &str, rights: Rights, at: Span) {
         self.draft.step(
             Stage::Rules,
-            Op::LandlockRule { path: Name::new(path), rights, inode: Inode::default() },
+            TreeOp::LandlockRule { path: Name::new(path), rights, inode: Inode::default() },
             at,
         );
     }
@@ -180,7 +183,7 @@ impl World<'_> {
         let writable = root_is_writable(self.tree);
         let attrs = PLAIN.and_if(writable && !exec, Attrs::NO_EXEC);
         // A sealed root holds what stockade puts there and no more.
-        self.step(Op::Root { limits: writable.then_some((size, inodes)), attrs }, at);
+        self.step(TreeOp::Root { limits: writable.then_some((size, inodes)), attrs }, at);
         if writable {
             self.allow(
                 "/",
@@ -209,12 +212,12 @@ impl World<'_> {
             Mount::Socket(source) => self.socket(path, source, at),
             Mount::Sysfs => {
                 let Some(site) = self.site(path, true, at) else { return };
-                self.step(Op::Sysfs { path: Name::new(path), ground: site.ground }, at);
+                self.step(TreeOp::Sysfs { path: Name::new(path), ground: site.ground }, at);
                 self.allow(path, Rights::READ, at);
             }
             Mount::Mqueue => {
                 let Some(site) = self.site(path, true, at) else { return };
-                self.step(Op::Mqueue { path: Name::new(path), ground: site.ground }, at);
+                self.step(TreeOp::Mqueue { path: Name::new(path), ground: site.ground }, at);
                 self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::CHANGE), at);
             }
             Mount::Dir { mode } => self.dir(path, mode.unwrap_or(Mode(0o755)), at),

@@ -15,7 +15,7 @@ use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::{ancestors, below, parent};
 use crate::step::draft::Draft;
-use crate::step::{Op, Stage};
+use crate::step::{Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -441,7 +441,8 @@ impl Reading<'_> {
     }
 
     fn rule(&mut self, path: &str, rights: Rights, file: &File, at: Span) {
-        let op = Op::LandlockRule { path: Name::new(place(path, file)), rights, inode: file.inode };
+        let op =
+            TreeOp::LandlockRule { path: Name::new(place(path, file)), rights, inode: file.inode };
         self.draft.step(Stage::Rules, op, at);
     }
 
@@ -449,7 +450,7 @@ impl Reading<'_> {
     fn named(&mut self, path: &str, rights: Rights, at: Span) {
         self.draft.step(
             Stage::Rules,
-            Op::LandlockRule { path: Name::new(path), rights, inode: Inode::default() },
+            TreeOp::LandlockRule { path: Name::new(path), rights, inode: Inode::default() },
             at,
         );
     }

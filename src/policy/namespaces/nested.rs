@@ -10,7 +10,7 @@ use crate::language::shape::{Shape, Shaped};
 use crate::language::value::{Written, written};
 use crate::policy::optional::Wall;
 use crate::step::draft::Draft;
-use crate::step::{Op, Stage};
+use crate::step::{ProcessOp, Stage};
 use crate::text::problem::{Problem, suggestion};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::fmt;
@@ -207,10 +207,10 @@ pub(crate) fn forbid(
     for kind in kinds {
         if kind == Kind::Mount {
             let slot = draft.slot();
-            draft.step(Stage::Enter, Op::OpenLimit { slot, kind }, at);
-            draft.step(Stage::Pivot, Op::WriteLimit { slot, kind }, at);
+            draft.step(Stage::Enter, ProcessOp::OpenLimit { slot, kind }, at);
+            draft.step(Stage::Pivot, ProcessOp::WriteLimit { slot, kind }, at);
         } else {
-            draft.step(Stage::Enter, Op::ForbidNamespaces { kind }, at);
+            draft.step(Stage::Enter, ProcessOp::ForbidNamespaces { kind }, at);
         }
     }
 }

@@ -3,10 +3,9 @@
 use super::{Process, Stdio, Terminal, Tty};
 use crate::host::Host;
 use crate::host::streams::{Anew, Owner, Stream};
-use crate::kernel::attrs::Attrs;
 use crate::policy::identity::Ids;
 use crate::step::draft::Draft;
-use crate::step::{Op, Stage};
+use crate::step::{ProcessOp, Stage};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 
@@ -57,8 +56,7 @@ impl Process {
         let gives = self
             .kept(host)
             .any(|kept| matches!(&kept.stream, Stream::File { owner, .. } if own(owner)));
-        let binds = |op: &Op| matches!(op, Op::OpenTree { attrs, .. } if !attrs.has(Attrs::READ_ONLY) && *attrs != Attrs(0));
-        gives && !draft.steps.iter().any(|step| binds(&step.op))
+        gives && !draft.tree().any(|(op, _)| op.opens_for_writing())
     }
 
     /// Which of 1 and 2 are terminals that would give the target input, though it was given none of
@@ -99,7 +97,9 @@ pub(super) fn terminal(process: &Process, host: &Host) -> Terminal {
 fn take_input(process: &Process, host: &Host, draft: &mut Draft) {
     for fd in process.outputs_taken_anew(host) {
         match host.anew.get(&fd).copied().unwrap_or(Ok(Anew::Device)) {
-            Ok(by) => draft.step(Stage::Terminal, Op::WriteOnlyStream { fd, by }, process.tty.at()),
+            Ok(by) => {
+                draft.step(Stage::Terminal, ProcessOp::WriteOnlyStream { fd, by }, process.tty.at())
+            }
             // One says it for both.
             Err(errno) => return draft.problem(refuse_terminal(fd, errno, process.tty.at())),
         }
@@ -124,7 +124,9 @@ pub(super) fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &
     take_input(process, host, draft);
     for (fd, key) in [(0, &process.stdin), (1, &process.stdout), (2, &process.stderr)] {
         match host.streams[fd as usize] {
-            _ if process.is_null(fd) => draft.step(Stage::Process, Op::NullStream { fd }, key.at()),
+            _ if process.is_null(fd) => {
+                draft.step(Stage::Process, ProcessOp::NullStream { fd }, key.at())
+            }
             Stream::Unknown(errno) => {
                 draft.problem(Problem::new(
                     "process::stream",

@@ -8,7 +8,7 @@ use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::Name;
 use crate::language::value::{ancestors, join, parent};
-use crate::step::{Op, Slot, Stage};
+use crate::step::{OutsideOp, Slot, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 
@@ -57,7 +57,7 @@ impl World<'_> {
             self.map_owner(slot, path, source, &owned, bind, at);
         }
         self.step(
-            Op::Attach {
+            TreeOp::Attach {
                 slot,
                 path: Name::new(path),
                 ground: site.ground,
@@ -119,7 +119,7 @@ impl World<'_> {
         }
         let (above, name) = (parent(source), source.rsplit('/').next().unwrap_or_default());
         let slot = self.draft.slot();
-        let op = Op::HostFolder {
+        let op = TreeOp::HostFolder {
             slot,
             path: Name::new(source),
             parent: Name::new(above),
@@ -129,7 +129,7 @@ impl World<'_> {
         };
         self.draft.step(Stage::Sources, op, at);
         self.step(
-            Op::Attach {
+            TreeOp::Attach {
                 slot,
                 path: Name::new(path),
                 ground: site.ground,
@@ -151,7 +151,13 @@ impl World<'_> {
         let place = file.real.as_ref().map_or(source, |(real, _)| real);
         self.draft.step(
             Stage::Sources,
-            Op::OpenTree { slot, source: Name::new(place), inode: file.inode, recursive, attrs },
+            TreeOp::OpenTree {
+                slot,
+                source: Name::new(place),
+                inode: file.inode,
+                recursive,
+                attrs,
+            },
             at,
         );
         slot
@@ -236,13 +242,13 @@ impl World<'_> {
                         access = \"ro\"";
             return self.draft.problem(Problem::new("mounts::idmap", at, message).help(help));
         }
-        let op = Op::IdMapMount {
+        let op = OutsideOp::IdMapMount {
             slot,
             source: Name::new(source),
             disk: (file.uid, file.gid),
             ids: (self.ids.host_user, self.ids.host_group),
         };
-        self.draft.step(Stage::Sources, op, at);
+        self.draft.outside(op, at);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::kernel::name::{Inode, Name};
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::{Mode, Size, below};
-use crate::step::{Cover, Ground, Op, Stage};
+use crate::step::{Cover, Ground, Stage, TreeOp};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ impl World<'_> {
         let attrs = PLAIN.and_if(!tmpfs.exec, Attrs::NO_EXEC);
         let rights = TMPFS_RIGHTS.and_if(tmpfs.exec, Rights::EXECUTE);
         self.step(
-            Op::Tmpfs {
+            TreeOp::Tmpfs {
                 path: Name::new(path),
                 size: tmpfs.size,
                 inodes: tmpfs.inodes,
@@ -42,7 +42,7 @@ impl World<'_> {
         // Processes write their own comm, oom_score_adj, and the like.
         let rights = Rights::READ.and(Rights::WRITE);
         self.step(
-            Op::Proc {
+            TreeOp::Proc {
                 path: Name::new(path),
                 hidepid,
                 only_processes,
@@ -58,7 +58,7 @@ impl World<'_> {
             for (name, _) in dev::PROC_READ_ONLY.iter().filter(|(_, only_root)| roots || !only_root)
             {
                 self.step(
-                    Op::ReadOnly {
+                    TreeOp::ReadOnly {
                         path: Name::new(&format!("{path}/{name}")),
                         ground: site.ground,
                         if_present: true,
@@ -70,7 +70,7 @@ impl World<'_> {
                 dev::PROC_HIDDEN.iter().filter(|(.., only_root)| roots || !only_root)
             {
                 self.step(
-                    Op::Hide {
+                    TreeOp::Hide {
                         path: Name::new(&format!("{path}/{name}")),
                         cover: *cover,
                         if_present: true,
@@ -95,7 +95,7 @@ impl World<'_> {
             .collect();
         for (path, at) in procs {
             self.step(
-                Op::Hide {
+                TreeOp::Hide {
                     path: Name::new(&format!("{path}/1/auxv")),
                     cover: Cover::File,
                     if_present: false,
@@ -116,7 +116,7 @@ impl World<'_> {
         } else {
             let (size, inodes) = (Size(1 << 20), 4096);
             self.step(
-                Op::Tmpfs {
+                TreeOp::Tmpfs {
                     path: Name::new(path),
                     size,
                     inodes,
@@ -150,19 +150,22 @@ impl World<'_> {
         for (name, target) in dev::LINKS {
             let link = format!("{path}/{name}");
             if !self.tree.contains_key(&link) {
-                self.step(Op::Symlink { path: Name::new(&link), target: Name::new(target) }, at);
+                self.step(
+                    TreeOp::Symlink { path: Name::new(&link), target: Name::new(target) },
+                    at,
+                );
             }
         }
         let pts = format!("{path}/pts");
         if !self.tree.contains_key(&pts) {
             self.make_folder(&pts, Mode(0o755), at);
-            self.step(Op::Devpts { path: Name::new(&pts) }, at);
+            self.step(TreeOp::Devpts { path: Name::new(&pts) }, at);
         }
         let shm = format!("{path}/shm");
         if !self.tree.contains_key(&shm) {
             self.make_folder(&shm, Mode(0o755), at);
             let Tmpfs { size, inodes, .. } = TMPFS;
-            let op = Op::Tmpfs {
+            let op = TreeOp::Tmpfs {
                 path: Name::new(&shm),
                 size,
                 inodes,
@@ -182,7 +185,7 @@ impl World<'_> {
         if file.is_none() && self.tree.contains_key(path) {
             return;
         }
-        self.step(Op::MountPoint { path: Name::new(path) }, at);
+        self.step(TreeOp::MountPoint { path: Name::new(path) }, at);
         let slot = self.draft.slot();
         // A device on a read-only mount can be written to; what it keeps out is a change of the
         // node's mode, by its owner alone.
@@ -194,12 +197,12 @@ impl World<'_> {
         let inode = file.map_or(Inode { dev: 0, ino: 0 }, |file| file.inode);
         self.draft.step(
             Stage::Sources,
-            Op::OpenTree { slot, source: Name::new(source), inode, recursive: false, attrs },
+            TreeOp::OpenTree { slot, source: Name::new(source), inode, recursive: false, attrs },
             at,
         );
         // The rule of /dev covers its nodes.
         self.step(
-            Op::Attach { slot, path: Name::new(path), ground: Ground::Own, rights: Rights(0) },
+            TreeOp::Attach { slot, path: Name::new(path), ground: Ground::Own, rights: Rights(0) },
             at,
         );
     }
@@ -218,7 +221,7 @@ impl World<'_> {
         let slot = self.open(source, &file, folder, attrs, at);
         let rights = DEVICE_RIGHTS;
         let rights = if folder { rights } else { rights.within(Rights::OF_FILES) };
-        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
+        self.step(TreeOp::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
     }
 
     pub(super) fn socket(&mut self, path: &str, source: &str, at: Span) {
@@ -232,7 +235,7 @@ impl World<'_> {
         let Some(site) = self.site(path, false, at) else { return };
         let slot = self.open(source, &file, false, INERT.and(Attrs::READ_ONLY), at);
         let rights = Rights::READ.and(Rights::WRITE).and(Rights::CONNECT).within(Rights::OF_FILES);
-        self.step(Op::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
+        self.step(TreeOp::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
     }
 }
 

@@ -9,7 +9,7 @@ use super::World;
 use super::kept::Kept;
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::name::Name;
-use crate::step::Op;
+use crate::step::TreeOp;
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 
@@ -46,7 +46,7 @@ impl World<'_> {
         let over = above(self.tree, path).map_or("/", |(over, _)| over).to_owned();
         self.pin_above(path, &over, at);
         self.undone(path, &over, at);
-        self.step(Op::HoldLink { path: Name::new(path), text: Name::new(text) }, at);
+        self.step(TreeOp::HoldLink { path: Name::new(path), text: Name::new(text) }, at);
     }
 
     /// Remembers what a target that makes mount namespaces undoes.

@@ -9,7 +9,7 @@ use crate::kernel::name::Name;
 use crate::kernel::rights::Rights;
 use crate::language::value::{Mode, literal, parent};
 use crate::policy::identity::Ids;
-use crate::step::{Content, Cover, Ground, Op};
+use crate::step::{Content, Cover, Ground, TreeOp};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 
@@ -42,7 +42,7 @@ impl World<'_> {
         match base(self.tree, self.host, path) {
             Base::Own { .. } => {
                 self.folders(parent(path), at);
-                self.step(Op::Symlink { path: Name::new(path), target: Name::new(target) }, at);
+                self.step(TreeOp::Symlink { path: Name::new(path), target: Name::new(target) }, at);
             }
             // The tree around it shows that very link.
             Base::Host { source, writable } if matches!(self.host.at(&source), Fact::Present(File { kind: FileKind::Link(text), real: None, .. }) if text == target) => {
@@ -89,7 +89,7 @@ impl World<'_> {
         match base(self.tree, self.host, path) {
             Base::Own { .. } => {
                 self.folders(parent(path), at);
-                self.step(Op::File { path: name, content, mode }, at);
+                self.step(TreeOp::File { path: name, content, mode }, at);
             }
             _ => {
                 if self.site(path, false, at).is_none() {
@@ -100,7 +100,7 @@ impl World<'_> {
                     && self.tree.contains_key(parent(path));
                 let ground = if own { Ground::Own } else { Ground::Bound };
                 // Read-only, and Landlock's rule of the tree around it covers it.
-                return self.step(Op::CoverFile { path: name, ground, content, mode }, at);
+                return self.step(TreeOp::CoverFile { path: name, ground, content, mode }, at);
             }
         }
         self.allow(path, bits_of(mode), at);
@@ -155,7 +155,7 @@ impl World<'_> {
         let cover = if folder { Cover::Folder } else { Cover::File };
         // A socket is gone with its service.
         self.step(
-            Op::Hide { path: Name::new(path), cover, if_present: missing == Missing::Skip },
+            TreeOp::Hide { path: Name::new(path), cover, if_present: missing == Missing::Skip },
             at,
         );
     }
@@ -186,7 +186,7 @@ impl World<'_> {
         };
         if self.site(path, folder, at).is_some() {
             let cover = if folder { Cover::Folder } else { Cover::File };
-            self.step(Op::Hide { path: Name::new(path), cover, if_present: false }, at);
+            self.step(TreeOp::Hide { path: Name::new(path), cover, if_present: false }, at);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::host::{Fact, FileKind};
 use crate::kernel::name::Name;
 use crate::language::value::{Mode, ancestors, parent};
 use crate::step::draft::Draft;
-use crate::step::{Ground, Op, Stage};
+use crate::step::{Ground, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 
@@ -29,7 +29,7 @@ impl World<'_> {
                 } else {
                     self.folders(parent(path), at);
                     if self.made.insert(path.to_owned()) {
-                        self.step(Op::MountPoint { path: Name::new(path) }, at);
+                        self.step(TreeOp::MountPoint { path: Name::new(path) }, at);
                     }
                 }
                 Some(Site { ground: Ground::Own })
@@ -146,7 +146,7 @@ impl World<'_> {
         between.reverse();
         for pin in between {
             if !self.tree.contains_key(pin) && self.pinned.insert(pin.to_owned()) {
-                self.draft.step(Stage::World, Op::Pin { path: Name::new(pin) }, at);
+                self.draft.step(Stage::World, TreeOp::Pin { path: Name::new(pin) }, at);
             }
         }
     }
@@ -179,7 +179,7 @@ impl World<'_> {
 
     pub(super) fn make_folder(&mut self, path: &str, mode: Mode, at: Span) {
         if path != "/" && self.made.insert(path.to_owned()) {
-            self.step(Op::Dir { path: Name::new(path), mode }, at);
+            self.step(TreeOp::Dir { path: Name::new(path), mode }, at);
         }
     }
 

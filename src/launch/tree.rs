@@ -8,49 +8,45 @@ use super::prepare::Prepared;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
-use crate::step::{Cover, Ground, Op};
+use crate::step::{Cover, Ground, TreeOp};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-/// Whether an operation is one of the tree's.
-pub(super) fn is_of_the_tree(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Root { .. }
-            | Op::Dir { .. }
-            | Op::Symlink { .. }
-            | Op::MountPoint { .. }
-            | Op::Tmpfs { .. }
-            | Op::Proc { .. }
-            | Op::Devpts { .. }
-            | Op::Mqueue { .. }
-            | Op::Sysfs { .. }
-            | Op::Attach { .. }
-            | Op::Pin { .. }
-            | Op::HoldLink { .. }
-            | Op::ReadOnly { .. }
-            | Op::Hide { .. }
-            | Op::SealRoot
-            | Op::Seal { .. }
-    )
-}
-
-/// Does one operation of the tree.
-pub(super) fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
+/// Does one operation, which has this place in the plan.
+pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Result {
     let root = prepared.root;
     match op {
-        Op::Root { limits, attrs } => {
+        TreeOp::OpenTree { slot, source, inode, recursive, attrs } => {
+            let fd = sys::open_tree(libc::AT_FDCWD, source.as_c_str(), *recursive)?;
+            prepared.slots[slot.0] = fd;
+            verify(fd, *inode)?;
+            sys::set_mount_attrs(fd, attrs.0)
+        }
+        TreeOp::HostFolder { slot, parent, name, inode, attrs, .. } => {
+            let (fd, made) = make_on_host(parent, name, *inode)?;
+            prepared.slots[slot.0] = made;
+            sys::set_mount_attrs(made, attrs.0)?;
+            prepared.done_with(fd)
+        }
+        TreeOp::PrivateMounts => sys::make_private(),
+        TreeOp::Pivot => {
+            sys::fchdir(prepared.root)?;
+            sys::pivot_here()
+        }
+        TreeOp::Root { limits, attrs } => {
             make_root(prepared, limits.map(|(size, inodes)| (size.0, inodes)), *attrs)
         }
-        Op::Dir { path, mode } => sys::mkdirat(root, path.relative(), mode.0),
-        Op::Symlink { path, target } => sys::symlinkat(target.as_c_str(), root, path.relative()),
-        Op::MountPoint { path } => sys::mkfile(root, path.relative(), 0),
-        Op::Tmpfs { path, size, inodes, mode, attrs, ground, rights } => {
+        TreeOp::Dir { path, mode } => sys::mkdirat(root, path.relative(), mode.0),
+        TreeOp::Symlink { path, target } => {
+            sys::symlinkat(target.as_c_str(), root, path.relative())
+        }
+        TreeOp::MountPoint { path } => sys::mkfile(root, path.relative(), 0),
+        TreeOp::Tmpfs { path, size, inodes, mode, attrs, ground, rights } => {
             let mount = mounted(prepared, tmpfs_context(Some((size.0, *inodes)), mode.0)?, *attrs)?;
             attach(prepared, mount, path, *ground, *rights)
         }
-        Op::Proc { path, hidepid, only_processes, ground, rights } => {
+        TreeOp::Proc { path, hidepid, only_processes, ground, rights } => {
             let fs = sys::fsopen(c"proc")?;
             match hidepid.word() {
                 "noaccess" => sys::fsconfig_string(fs, c"hidepid", c"noaccess")?,
@@ -63,45 +59,49 @@ pub(super) fn apply_to_tree(op: &Op, prepared: &mut Prepared) -> Result {
             let mount = mounted(prepared, fs, INERT)?;
             attach(prepared, mount, path, *ground, *rights)
         }
-        Op::Devpts { path } => {
+        TreeOp::Devpts { path } => {
             let fs = sys::fsopen(c"devpts")?;
             sys::fsconfig_string(fs, c"ptmxmode", c"0666")?;
             let mount = mounted(prepared, fs, Attrs::NO_SUID.and(Attrs::NO_EXEC))?;
             attach(prepared, mount, path, Ground::Own, Rights(0))
         }
-        Op::Mqueue { path, ground } => {
+        TreeOp::Mqueue { path, ground } => {
             let mount = mounted(prepared, sys::fsopen(c"mqueue")?, INERT)?;
             attach(prepared, mount, path, *ground, Rights(0))
         }
-        Op::Sysfs { path, ground } => {
+        TreeOp::Sysfs { path, ground } => {
             let mount = mounted(prepared, sys::fsopen(c"sysfs")?, INERT.and(Attrs::READ_ONLY))?;
             attach(prepared, mount, path, *ground, Rights(0))
         }
-        Op::Attach { slot, path, ground, rights } => {
+        TreeOp::Attach { slot, path, ground, rights } => {
             let mount = std::mem::replace(&mut prepared.slots[slot.0], -1);
             attach(prepared, mount, path, *ground, *rights)
         }
-        Op::Pin { path } => bind_onto_itself(prepared, path, Attrs(0)),
-        Op::HoldLink { path, text } => hold_link(prepared, path, text),
-        Op::ReadOnly { path, ground: Ground::Own, if_present } => {
+        TreeOp::Pin { path } => bind_onto_itself(prepared, path, Attrs(0)),
+        TreeOp::HoldLink { path, text } => hold_link(prepared, path, text),
+        TreeOp::ReadOnly { path, ground: Ground::Own, if_present } => {
             absent_is_fine(*if_present, make_read_only(prepared, path))
         }
-        Op::ReadOnly { path, ground: Ground::Bound, if_present } => {
+        TreeOp::ReadOnly { path, ground: Ground::Bound, if_present } => {
             absent_is_fine(*if_present, bind_onto_itself(prepared, path, Attrs::READ_ONLY))
         }
-        Op::Hide { path, cover, if_present } => {
+        TreeOp::Hide { path, cover, if_present } => {
             absent_is_fine(*if_present, hide(prepared, path, *cover))
         }
-        Op::SealRoot => sys::reconfigure_read_only(prepared.root_context),
-        Op::Seal { path, attrs } => sys::seal_mount(root, path.relative(), attrs.0),
-        _ => Err(Errno(libc::ENOSYS)),
+        TreeOp::SealRoot => sys::reconfigure_read_only(prepared.root_context),
+        TreeOp::Seal { path, attrs } => sys::seal_mount(root, path.relative(), attrs.0),
+        TreeOp::File { path, mode, .. } => put(prepared, root, path.relative(), index, mode.0),
+        TreeOp::CoverFile { path, ground, mode, .. } => {
+            cover_file(prepared, path, *ground, index, mode.0)
+        }
+        TreeOp::LandlockRule { path, rights, inode } => allow(prepared, path, *rights, *inode),
     }
 }
 
 const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
 
 /// The file that was opened must be the one that was checked.
-pub(super) fn verify(fd: RawFd, inode: Inode) -> Result {
+fn verify(fd: RawFd, inode: Inode) -> Result {
     let unchecked = inode == Inode { dev: 0, ino: 0 };
     if unchecked || sys::describe(fd)?.inode == (inode.dev, inode.ino) {
         Ok(())
@@ -113,7 +113,7 @@ pub(super) fn verify(fd: RawFd, inode: Inode) -> Result {
 /// Makes a directory of the host in one that was checked, and opens it: the directory above, and
 /// the mount. Who may write there can put something else at the name meanwhile, so what was opened
 /// must be a directory of the same file system that this process owns.
-pub(super) fn make_on_host(parent: &Name, name: &Name, inode: Inode) -> Result<(RawFd, RawFd)> {
+fn make_on_host(parent: &Name, name: &Name, inode: Inode) -> Result<(RawFd, RawFd)> {
     let fd = sys::open_without_links(parent.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)?;
     verify(fd, inode)?;
     sys::mkdirat(fd, name.as_c_str(), 0o755)?;
@@ -266,11 +266,7 @@ fn hide(prepared: &mut Prepared, path: &Name, cover: Cover) -> Result {
     prepared.done_with(place)
 }
 
-/// A file of the sandbox's own.
-pub(super) fn write_file(prepared: &mut Prepared, path: &Name, index: usize, mode: u32) -> Result {
-    put(prepared, prepared.root, path.relative(), index, mode)
-}
-
+/// A file of the sandbox's own, whose text lies beside the plan.
 fn put(prepared: &Prepared, folder: RawFd, path: &CStr, index: usize, mode: u32) -> Result {
     let text = prepared.texts[index].as_deref().unwrap_or_default();
     // The umask is 0, and a file of mode 0400 can be written by whoever made it, through this
@@ -289,7 +285,7 @@ fn put(prepared: &Prepared, folder: RawFd, path: &CStr, index: usize, mode: u32)
 }
 
 /// A file of the sandbox's own over one of a bound tree.
-pub(super) fn cover_file(
+fn cover_file(
     prepared: &mut Prepared,
     path: &Name,
     ground: Ground,
@@ -306,7 +302,7 @@ pub(super) fn cover_file(
 }
 
 /// Landlock's rule for a path inside.
-pub(super) fn allow(prepared: &mut Prepared, path: &Name, rights: Rights, inode: Inode) -> Result {
+fn allow(prepared: &mut Prepared, path: &Name, rights: Rights, inode: Inode) -> Result {
     let fd = match (prepared.root, path.text()) {
         // There is no root of our own: the path is the host's, without links on the way.
         (-1, _) => sys::open_without_links(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)?,

@@ -1,0 +1,74 @@
+//! What the launcher does after the clone, while pid 1 waits for its byte.
+
+use super::cgroup::Groups;
+use super::registry::{Entry, Held, Registry};
+use super::watcher::Watcher;
+use super::{Failure, Pipes, control, idmap, maps, message, own, why};
+use crate::step::{OutsideOp, Step};
+use crate::sys::{self, Errno};
+use std::os::fd::RawFd;
+
+/// The sandbox's first process, as the launcher has it.
+pub(super) struct Outside<'a> {
+    /// Our own child, which waits and is not waited for, so that no other process can have its
+    /// number.
+    pub pid: i32,
+    /// It, as a descriptor.
+    pub pidfd: RawFd,
+    /// The pipes to it.
+    pub pipes: Pipes,
+    /// The control groups.
+    pub groups: &'a Groups,
+    /// The name, once it is entered.
+    pub held: &'a mut Option<Held>,
+    /// The process that outlives the launcher, once it runs.
+    pub watcher: Option<Watcher>,
+}
+
+impl Outside<'_> {
+    /// Does one step.
+    pub(super) fn apply(&mut self, step: &Step<OutsideOp>, slots: &[RawFd]) -> Result<(), Failure> {
+        match &step.op {
+            OutsideOp::IdMapMount { slot, disk, ids, .. } => idmap::map(slots[slot.0], *disk, *ids)
+                .map_err(|errno| why::mount_not_mapped(step, errno).into()),
+            OutsideOp::Watch => {
+                self.watcher = Some(Watcher::start(self.pidfd, self.pipes.life)?);
+                Ok(())
+            }
+            OutsideOp::EnterName { name, folder, profile } => {
+                *self.held = Some(self.enter(name, folder, profile, step)?);
+                Ok(())
+            }
+            OutsideOp::MapIds(maps) => maps::write(maps, self.pid),
+            OutsideOp::Undumpable => sys::prctl(libc::PR_SET_DUMPABLE, 0, 0)
+                .map(drop)
+                .map_err(|errno| own("make the launcher undumpable", errno).into()),
+            OutsideOp::Go => sys::write_all(self.pipes.life.1, &[message::GO])
+                .map_err(|errno| own("start pid 1", errno).into()),
+            OutsideOp::Sweep { folders } => {
+                self.groups.sweep(folders);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives the sandbox its name, which others know it by from here on.
+    fn enter(
+        &self,
+        name: &str,
+        folder: &str,
+        profile: &str,
+        step: &Step<OutsideOp>,
+    ) -> Result<Held, Failure> {
+        let entry = Entry {
+            launcher: sys::getpid(),
+            init: self.pid,
+            profile: profile.to_owned(),
+            begun: sys::boot_ticks().map_err(|errno: Errno| own("read the clock", errno))?,
+            groups: self.groups.entries(),
+        };
+        Registry::open(folder, sys::ids_at_start().0, true, control::bury)
+            .and_then(|registry| registry.enter(name, &entry))
+            .map_err(|refused| why::not_named(name, folder, step.at, &refused).into())
+    }
+}

@@ -1,0 +1,346 @@
+//! A step that failed: what it means of each operation, and what to do.
+//!
+//! Every operation is named, so that a new one is thought of here.
+
+use super::{NO_PROGRAM, not_executed, own, user_namespace_cause, without_namespaces};
+use crate::kernel::capability::CapabilitySet;
+use crate::launch::cause;
+use crate::launch::cgroup::Wrong;
+use crate::launch::message::OWN;
+use crate::plan::Plan;
+use crate::step::{GroupOp, Op, OutsideOp, ProcessOp, Step, TreeOp};
+use crate::sys::{self, Errno};
+use crate::text::problem::{Problem, errno_words};
+use crate::text::shell::shell_word;
+
+/// A step of the control groups failed.
+pub(crate) fn group_failed(step: &Step<GroupOp>, wrong: &Wrong) -> Problem {
+    let message = format!("cannot {}: {}", step.op, wrong.words());
+    Problem::new("launch::limits", step.at, message)
+        .label("asked for here")
+        .help_maybe(group_help(&step.op, wrong))
+}
+
+fn group_help(op: &GroupOp, wrong: &Wrong) -> Option<String> {
+    let errno = match wrong {
+        Wrong::Errno(Errno(errno)) => *errno,
+        Wrong::Reads(_) | Wrong::Says(_) => 0,
+    };
+    let not_ours = matches!(errno, libc::EACCES | libc::EPERM | libc::EROFS);
+    let help = match op {
+        GroupOp::Scope { .. } if errno == libc::ETIMEDOUT => {
+            "see what systemd is busy with: systemctl --user list-jobs"
+        }
+        GroupOp::Scope { .. } => "start it in a unit with Delegate=yes, or as root",
+        GroupOp::Group { .. } | GroupOp::StepAside { .. } | GroupOp::SwitchOn { .. }
+            if not_ours =>
+        {
+            "start it in a group that is yours (systemd-run --user --scope -p Delegate=yes \
+             stockade run ...), or as root"
+        }
+        GroupOp::SwitchOn { .. } if errno == libc::EBUSY => {
+            "a process came into the group meanwhile: name a group without processes with `parent`"
+        }
+        GroupOp::GroupLimit { file, value, .. } => {
+            return limit_help(file.text(), value.text(), wrong);
+        }
+        GroupOp::DeviceRules { .. } if errno == libc::EPERM => {
+            "rules for devices need root: take `devices` out of `controllers`"
+        }
+        GroupOp::DeviceRules { .. } if errno == libc::EINVAL => {
+            "the kernel has no BPF for control groups: take `devices` out of `controllers`"
+        }
+        GroupOp::Group { .. }
+        | GroupOp::StepAside { .. }
+        | GroupOp::SwitchOn { .. }
+        | GroupOp::DeviceRules { .. }
+        | GroupOp::WatchMemory { .. }
+        | GroupOp::CpuAccount { .. } => return None,
+    };
+    Some(help.into())
+}
+
+fn limit_help(file: &str, value: &str, wrong: &Wrong) -> Option<String> {
+    let help = match wrong {
+        // The kernel counts whole pages.
+        Wrong::Reads(_) => {
+            let bytes = value.parse::<u64>().ok();
+            let bytes = bytes.filter(|bytes| *bytes < 4096 && file.contains("memory"));
+            return Some(bytes.map_or_else(
+                || "write a value that the kernel takes as it is".into(),
+                |bytes| {
+                    format!(
+                        "a bare number is in bytes, and less than a page is none: write \
+                         \"{bytes}M\" for MiB"
+                    )
+                },
+            ));
+        }
+        Wrong::Errno(Errno(libc::EOPNOTSUPP)) => {
+            // `blkio.bfq.weight_device` and `io.weight` begin with the numbers of the disk.
+            let disk = value.split(' ').next().filter(|disk| disk.contains(':'))?;
+            return Some(format!(
+                "the disk's scheduler has no weights; as root give it one: echo bfq \
+                 >/sys/dev/block/{disk}/queue/scheduler"
+            ));
+        }
+        Wrong::Errno(Errno(libc::ENOENT)) => {
+            "this kernel has no such file for a group: leave the key out"
+        }
+        Wrong::Errno(Errno(libc::EACCES)) => {
+            "the group above allows less than that, or the file is not the caller's to write: \
+             start stockade as root"
+        }
+        Wrong::Errno(_) | Wrong::Says(_) => return None,
+    };
+    Some(help.into())
+}
+
+/// The owner of a mount could not be mapped.
+pub(crate) fn mount_not_mapped(step: &Step<OutsideOp>, Errno(errno): Errno) -> Problem {
+    let help = match errno {
+        libc::EINVAL => Some(cause::no_idmap().to_string()),
+        libc::EPERM => Some(cause::foreign_idmap().to_string()),
+        _ => None,
+    };
+    Problem::new("launch::step", step.at, format!("cannot {}: {}", step.op, errno_words(errno)))
+        .label("asked for here")
+        .help_maybe(help)
+}
+
+/// A step of raw system calls failed: the one at this place in the plan.
+pub(crate) fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Problem {
+    let Some(step) = plan.steps.get(index) else {
+        let what =
+            if index == OWN as usize { "run pid 1 of the sandbox" } else { "start the sandbox" };
+        return own(what, errno);
+    };
+    let (message, help) = match &step.op {
+        Op::Process(ProcessOp::FindProgram { candidates }) => {
+            return not_executed(NO_PROGRAM, plan, candidates, errno);
+        }
+        Op::Tree(op) => {
+            let words = tree_words(op, errno).map_or_else(|| errno_words(errno), str::to_owned);
+            (tree_message(plan, op, &words), tree_help(op, errno, plan.root))
+        }
+        Op::Process(op) => {
+            let words = process_words(op, errno).map_or_else(|| errno_words(errno), str::to_owned);
+            (format!("cannot {op}: {words}"), process_help(op, errno))
+        }
+    };
+    Problem::new("launch::step", step.at, message).label("asked for here").help_maybe(help)
+}
+
+fn tree_message(plan: &Plan, op: &TreeOp, words: &str) -> String {
+    match op {
+        TreeOp::OpenTree { slot, source, .. } => match plan.attached(*slot) {
+            Some(path) if source.text() != path => {
+                format!("cannot bind {source} → {path}: {words}")
+            }
+            Some(_) => format!("cannot bind {source}: {words}"),
+            None => format!("cannot {op}: {words}"),
+        },
+        op => format!("cannot {op}: {words}"),
+    }
+}
+
+/// What an error means here, where errno(3)'s own words would mislead.
+fn tree_words(op: &TreeOp, errno: i32) -> Option<&'static str> {
+    match (op, errno) {
+        (TreeOp::OpenTree { .. }, libc::ESTALE) => {
+            Some("it is not the file that was there when the profile was checked")
+        }
+        (TreeOp::HostFolder { .. }, libc::ESTALE | libc::ELOOP) => {
+            Some("what is at its path was exchanged after the profile was checked")
+        }
+        _ => None,
+    }
+}
+
+fn process_words(op: &ProcessOp, errno: i32) -> Option<&'static str> {
+    match (op, errno) {
+        (ProcessOp::Filter, libc::EBUSY) => Some(
+            "a filter around it is told of denied calls already, and the kernel has one listener \
+             for all (seccomp(2))",
+        ),
+        (ProcessOp::Filter, libc::EPIPE) => {
+            Some("the process that answers for denied calls has ended")
+        }
+        (
+            ProcessOp::RestrictSelf { .. } | ProcessOp::Filter | ProcessOp::CloseDescriptors { .. },
+            libc::EBADE,
+        ) => Some("the kernel says that this is done, and it is not in force"),
+        (ProcessOp::ReadBack { .. }, libc::EPERM) => Some("they are not what was set"),
+        (ProcessOp::WorkingFolder { .. }, libc::EXDEV) => Some("it lies outside of the sandbox"),
+        _ => None,
+    }
+}
+
+fn tree_help(op: &TreeOp, errno: i32, is_root: bool) -> Option<String> {
+    let exchanged = || Some("somebody exchanged it meanwhile; run again".into());
+    let full = || Some("the file system in memory is full: give it a larger size".into());
+    match op {
+        TreeOp::OpenTree { .. } => match errno {
+            libc::EPERM | libc::ENOSYS if is_root => Some(format!(
+                "this root has no CAP_SYS_ADMIN over the mounts here (a container's, or one in a \
+                 user namespace alone): start stockade as an ordinary user, or {}",
+                without_namespaces()
+            )),
+            libc::EINVAL => {
+                Some("mounts below it are locked together here: leave `recursive` true".into())
+            }
+            libc::ENOENT | libc::ENOTDIR => {
+                Some("make it, or let the entry go where it is absent: missing = \"skip\"".into())
+            }
+            libc::ESTALE => exchanged(),
+            libc::EMFILE => Some("raise the limit of open files: ulimit -n 4096".into()),
+            _ => None,
+        },
+        TreeOp::HostFolder { .. } if [libc::ESTALE, libc::ELOOP].contains(&errno) => exchanged(),
+        TreeOp::Proc { only_processes, .. } if errno == libc::EPERM => {
+            Some(cause::masked_proc(*only_processes).to_string())
+        }
+        TreeOp::Sysfs { .. } if errno == libc::EPERM => Some(cause::masked_sysfs().to_string()),
+        TreeOp::Pivot if errno == libc::EINVAL => Some(cause::no_pivot().to_string()),
+        TreeOp::PrivateMounts | TreeOp::Root { .. }
+            if [libc::EPERM, libc::EACCES].contains(&errno) =>
+        {
+            user_namespace_cause()
+        }
+        TreeOp::LandlockRule { path, .. } if errno == libc::EACCES => {
+            let path = shell_word(path.text());
+            Some(format!(
+                "the target's user may not search a directory above it: run it where this user may \
+                 come (namei -l {path} shows each directory), or name the user whom the closed one \
+                 belongs to, with `user` and `group` in [identity]"
+            ))
+        }
+        TreeOp::File { .. } | TreeOp::CoverFile { .. } | TreeOp::Dir { .. }
+            if errno == libc::ENOSPC =>
+        {
+            full()
+        }
+        TreeOp::HostFolder { .. }
+        | TreeOp::PrivateMounts
+        | TreeOp::Root { .. }
+        | TreeOp::Dir { .. }
+        | TreeOp::Symlink { .. }
+        | TreeOp::File { .. }
+        | TreeOp::MountPoint { .. }
+        | TreeOp::Tmpfs { .. }
+        | TreeOp::Proc { .. }
+        | TreeOp::Devpts { .. }
+        | TreeOp::Mqueue { .. }
+        | TreeOp::Sysfs { .. }
+        | TreeOp::Attach { .. }
+        | TreeOp::Pin { .. }
+        | TreeOp::HoldLink { .. }
+        | TreeOp::ReadOnly { .. }
+        | TreeOp::Hide { .. }
+        | TreeOp::CoverFile { .. }
+        | TreeOp::SealRoot
+        | TreeOp::Seal { .. }
+        | TreeOp::Pivot
+        | TreeOp::LandlockRule { .. } => None,
+    }
+}
+
+fn process_help(op: &ProcessOp, errno: i32) -> Option<String> {
+    let denied = [libc::EACCES, libc::EPERM].contains(&errno);
+    let help = match op {
+        ProcessOp::NewKeyring if [libc::EPERM, libc::ENOSYS].contains(&errno) => {
+            "a system call filter on stockade itself refuses keyctl(2), as that of containers \
+             does; to skip it with a warning: optional = [\"keyring\"]"
+        }
+        ProcessOp::ForbidNamespaces { .. } | ProcessOp::OpenLimit { .. }
+            if errno == libc::EROFS =>
+        {
+            return Some(cause::read_only_proc_sys().to_string());
+        }
+        ProcessOp::TimeNamespace { .. } if errno == libc::ERANGE => {
+            "an offset would make the clock negative"
+        }
+        ProcessOp::Filter if errno == libc::EBUSY => {
+            "run without --explain, and without `notify` in [seccomp.rules]; or leave them out \
+             around this sandbox"
+        }
+        ProcessOp::WriteOnlyStream { .. } if errno == libc::EACCES => {
+            "the terminal is another user's (su, sudo -u): give the target a pipe: stockade run \
+             ... 2>&1 | cat"
+        }
+        ProcessOp::OomScoreAdj { .. } if denied => "only root may lower it",
+        ProcessOp::Nice { .. } if denied => "only root may lower it, or raise RLIMIT_NICE first",
+        ProcessOp::Scheduler { .. } if errno == libc::EPERM => {
+            "real-time policies need root or RLIMIT_RTPRIO"
+        }
+        ProcessOp::Rlimit { .. } if errno == libc::EPERM => {
+            return Some(cause::hard_limit().to_string());
+        }
+        ProcessOp::WorkingFolder { .. } => "set process.cwd to a directory that the profile grants",
+        ProcessOp::Ids { .. } | ProcessOp::Groups { .. } if errno == libc::EINVAL => {
+            "a user namespace that is joined has no ids but those of its own map: cat \
+             /proc/PID/uid_map of a process in it, and of gid_map"
+        }
+        ProcessOp::Groups { .. } if errno == libc::EPERM => {
+            "setgroups(2) is denied in the user namespace that is joined: join one that \
+             newgidmap(1) mapped, such as a rootless container's"
+        }
+        ProcessOp::JoinNamespace { .. } if errno == libc::EPERM => {
+            "joining a namespace needs root over the user namespace that owns it"
+        }
+        // Where the kernel shares out real-time scheduling by groups, a new one has no share
+        // (sched-rt-group.rst).
+        ProcessOp::EnterGroup { .. } if errno == libc::EINVAL => {
+            "a real-time process cannot enter it: start stockade under the ordinary scheduler \
+             (chrt --other 0)"
+        }
+        ProcessOp::CloseDescriptors { .. } if errno == libc::EBADF => {
+            "name in pass-fds only descriptors that are open when stockade starts"
+        }
+        ProcessOp::Capabilities { keep, .. } if errno == libc::EPERM => return lacking(keep.0),
+        ProcessOp::HostName { .. } if denied => return user_namespace_cause(),
+        ProcessOp::EnterGroup { .. }
+        | ProcessOp::CgroupNamespace
+        | ProcessOp::JoinNamespace { .. }
+        | ProcessOp::TimeNamespace { .. }
+        | ProcessOp::OomScoreAdj { .. }
+        | ProcessOp::ForbidNamespaces { .. }
+        | ProcessOp::OpenLimit { .. }
+        | ProcessOp::WriteLimit { .. }
+        | ProcessOp::Groups { .. }
+        | ProcessOp::Ids { .. }
+        | ProcessOp::FileIds { .. }
+        | ProcessOp::Loopback
+        | ProcessOp::HostName { .. }
+        | ProcessOp::DomainName { .. }
+        | ProcessOp::Bounding { .. }
+        | ProcessOp::KeepCapabilities
+        | ProcessOp::Capabilities { .. }
+        | ProcessOp::NoNewPrivs
+        | ProcessOp::Session { .. }
+        | ProcessOp::NullStream { .. }
+        | ProcessOp::WriteOnlyStream { .. }
+        | ProcessOp::NewKeyring
+        | ProcessOp::Umask { .. }
+        | ProcessOp::Nice { .. }
+        | ProcessOp::IoPriority { .. }
+        | ProcessOp::Scheduler { .. }
+        | ProcessOp::Rlimit { .. }
+        | ProcessOp::FreshState
+        | ProcessOp::CloseDescriptors { .. }
+        | ProcessOp::ReadBack { .. }
+        | ProcessOp::LandlockPort { .. }
+        | ProcessOp::LandlockStream { .. }
+        | ProcessOp::RestrictSelf { .. }
+        | ProcessOp::Filter
+        | ProcessOp::FindProgram { .. } => return None,
+    };
+    Some(help.into())
+}
+
+/// Capabilities that are to be kept, and that this root does not have: a container's, or one of a
+/// service with a bounding set.
+fn lacking(keep: u64) -> Option<String> {
+    let lacks = CapabilitySet(keep & !sys::capget().ok()?.permitted);
+    (lacks.0 != 0).then(|| format!("this root does not have them itself: {lacks}"))
+}

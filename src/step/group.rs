@@ -1,0 +1,138 @@
+//! What the launcher does to control groups, before the clone.
+
+use super::{Folder, Slot, Stage, as_text, as_texts, joined};
+use crate::host::systemd::Route;
+use crate::kernel::controller::{Controller, Version};
+use crate::kernel::device::Node;
+use crate::kernel::name::Name;
+use serde::Serialize;
+use std::fmt;
+
+/// An operation on control groups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum GroupOp {
+    /// StartTransientUnit of systemd's, with Delegate=yes: a group where others may be made, with
+    /// the launcher in it (systemd.scope(5)).
+    Scope {
+        /// Where systemd listens.
+        socket: Name,
+        /// Who is there.
+        route: Route,
+    },
+    /// A control group of the sandbox's own, named after the launcher.
+    Group {
+        /// Where the descriptor by which it is entered goes.
+        slot: Slot,
+        /// The version of its hierarchy.
+        version: Version,
+        /// What it is for.
+        #[serde(serialize_with = "as_texts")]
+        controllers: Vec<Controller>,
+        /// The group that it is made in.
+        folder: Folder,
+    },
+    /// The launcher goes into a group of its own, as no process may be in a group that has
+    /// controllers for others (cgroups(7)).
+    StepAside {
+        /// The group that it leaves.
+        folder: Folder,
+    },
+    /// `cgroup.subtree_control`.
+    SwitchOn {
+        /// The group in which they are switched on.
+        folder: Folder,
+        /// The kernel's names.
+        controllers: Vec<&'static str>,
+    },
+    /// A file of the group is written, and read back.
+    GroupLimit {
+        /// Which group.
+        slot: Slot,
+        /// Whose file it is.
+        #[serde(serialize_with = "as_text")]
+        controller: Controller,
+        /// Its name.
+        file: Name,
+        /// Its text.
+        value: Name,
+        /// Whether it falls where the kernel has no such thing.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        may_fall: bool,
+    },
+    /// `devices.deny` and `devices.allow`, or a program of type BPF_PROG_TYPE_CGROUP_DEVICE.
+    DeviceRules {
+        /// Which group.
+        slot: Slot,
+        /// The version of its hierarchy.
+        version: Version,
+        /// What may be used.
+        nodes: Vec<Node>,
+    },
+    /// An eventfd on `memory.oom_control`: version 1 has no way to end a whole group by itself.
+    WatchMemory {
+        /// Which group.
+        slot: Slot,
+    },
+    /// The account of processor time is opened, for pid 1 to read.
+    CpuAccount {
+        /// Which group.
+        slot: Slot,
+        /// The version of its hierarchy.
+        version: Version,
+    },
+}
+
+impl GroupOp {
+    /// When it is done: no process may be a child of the launcher when that moves.
+    pub fn stage(&self) -> Stage {
+        match self {
+            GroupOp::Scope { .. } | GroupOp::StepAside { .. } => Stage::Aside,
+            GroupOp::Group { .. }
+            | GroupOp::SwitchOn { .. }
+            | GroupOp::GroupLimit { .. }
+            | GroupOp::DeviceRules { .. }
+            | GroupOp::WatchMemory { .. }
+            | GroupOp::CpuAccount { .. } => Stage::Limits,
+        }
+    }
+
+    /// Whether what it does stays after the run.
+    pub fn lasts(&self) -> bool {
+        match self {
+            GroupOp::Scope { .. } | GroupOp::SwitchOn { .. } | GroupOp::StepAside { .. } => true,
+            GroupOp::Group { .. }
+            | GroupOp::GroupLimit { .. }
+            | GroupOp::DeviceRules { .. }
+            | GroupOp::WatchMemory { .. }
+            | GroupOp::CpuAccount { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for GroupOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GroupOp::Scope { socket, .. } => {
+                write!(f, "get a scope with Delegate=yes of systemd at {socket}, and enter it")
+            }
+            GroupOp::Group { version, controllers, folder, .. } => {
+                write!(f, "make a control group in {folder} ({version:?}: {})", joined(controllers))
+            }
+            GroupOp::StepAside { folder } => {
+                write!(f, "step out of {folder} into a group of the launcher's own")
+            }
+            GroupOp::SwitchOn { folder, controllers } => {
+                write!(f, "switch on {} for groups in {folder}", joined(controllers))
+            }
+            GroupOp::GroupLimit { file, value, .. } => write!(f, "set {file} to {value}"),
+            GroupOp::DeviceRules { nodes, .. } => {
+                write!(f, "allow {} device nodes, and no other", nodes.len())
+            }
+            GroupOp::WatchMemory { .. } => {
+                f.write_str("watch for the end of the memory, to end the whole sandbox then")
+            }
+            GroupOp::CpuAccount { .. } => f.write_str("open the account of processor time"),
+        }
+    }
+}

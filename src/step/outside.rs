@@ -1,0 +1,80 @@
+//! What the launcher does after the clone, while pid 1 waits, and what it lets go on then.
+
+use super::Slot;
+use crate::kernel::idmap::{Extent, Maps};
+use crate::kernel::name::Name;
+use serde::Serialize;
+use std::fmt;
+
+/// An operation of the launcher on the process that it made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum OutsideOp {
+    /// mount_setattr(2) with MOUNT_ATTR_IDMAP for one pair of ids.
+    IdMapMount {
+        /// The detached mount.
+        slot: Slot,
+        /// The path, for people.
+        source: Name,
+        /// The owner on disk.
+        disk: (u32, u32),
+        /// The host ids that the target has.
+        ids: (u32, u32),
+    },
+    /// A process that ends the sandbox when the launcher is gone: the target is pid 1, and would
+    /// not.
+    Watch,
+    /// The sandbox gets its file in the caller's runtime directory.
+    EnterName {
+        /// Its name.
+        name: String,
+        /// The directory.
+        folder: String,
+        /// The profile, for people.
+        profile: String,
+    },
+    /// `/proc/PID/uid_map` and `gid_map` (user_namespaces(7)).
+    MapIds(Maps),
+    /// PR_SET_DUMPABLE: no process of the same user may look into the launcher, which holds the
+    /// caller's environment and descriptors. An undumpable process could not write the maps
+    /// (proc(5)).
+    Undumpable,
+    /// Pid 1 begins.
+    Go,
+    /// Groups that dead launchers left are removed, while pid 1 builds the world.
+    Sweep {
+        /// Where groups are made.
+        folders: Vec<Name>,
+    },
+}
+
+impl fmt::Display for OutsideOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OutsideOp::IdMapMount { source, disk, ids, .. } => {
+                write!(
+                    f,
+                    "map owner {}:{} of {source} to host ids {}:{}",
+                    disk.0, disk.1, ids.0, ids.1
+                )
+            }
+            OutsideOp::Watch => {
+                f.write_str("start a process that ends the sandbox with the launcher")
+            }
+            OutsideOp::EnterName { name, .. } => write!(f, "enter the name `{name}`"),
+            OutsideOp::MapIds(maps) => {
+                let by = if maps.helpers { ", by newuidmap and newgidmap" } else { "" };
+                write!(f, "map users {}; groups {}{by}", extents(&maps.uid), extents(&maps.gid))
+            }
+            OutsideOp::Undumpable => f.write_str("make the launcher undumpable"),
+            OutsideOp::Go => f.write_str("let pid 1 begin"),
+            OutsideOp::Sweep { .. } => {
+                f.write_str("remove control groups that dead launchers left")
+            }
+        }
+    }
+}
+
+fn extents(extents: &[Extent]) -> String {
+    extents.iter().map(Extent::to_string).collect::<Vec<_>>().join(", ")
+}

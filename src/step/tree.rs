@@ -1,0 +1,371 @@
+//! What is done to the file tree: sources are opened, the new root is filled and becomes the root,
+//! Landlock's rules stand on it.
+
+use super::{Content, Cover, Ground, Slot, as_text};
+use crate::kernel::attrs::Attrs;
+use crate::kernel::name::{Inode, Name};
+use crate::kernel::proc::HidePid;
+use crate::kernel::rights::Rights;
+use crate::language::value::{Mode, Size};
+use serde::Serialize;
+use std::fmt;
+
+/// An operation on the file tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum TreeOp {
+    /// open_tree(2) with OPEN_TREE_CLONE, then mount_setattr(2): a detached copy of the mount.
+    OpenTree {
+        /// Where the descriptor goes.
+        slot: Slot,
+        /// The host's path.
+        source: Name,
+        /// What was there when the plan was made.
+        #[serde(skip)]
+        inode: Inode,
+        /// Whether mounts below come along.
+        recursive: bool,
+        /// How it may be used.
+        attrs: Attrs,
+    },
+    /// mkdirat(2) on the host, as the caller, then open_tree(2): what `missing = "create"` asks
+    /// for. Both are done on a descriptor of the directory that it is made in.
+    HostFolder {
+        /// Where the descriptor of the new directory's mount goes.
+        slot: Slot,
+        /// The host's path.
+        path: Name,
+        /// The directory that it is made in, without links.
+        parent: Name,
+        /// Its name there.
+        name: Name,
+        /// What `parent` was when the plan was made.
+        #[serde(skip)]
+        inode: Inode,
+        /// How it may be used.
+        attrs: Attrs,
+    },
+    /// All mounts private: nothing propagates to the host or from it (mount_namespaces(7)).
+    PrivateMounts,
+    /// The new root: an empty tmpfs, attached over /proc of the old root while it is filled.
+    Root {
+        /// How much it holds, and how many files and directories, where the target can write to it.
+        limits: Option<(Size, u64)>,
+        /// Its attributes.
+        attrs: Attrs,
+    },
+    /// mkdirat(2).
+    Dir {
+        /// The path inside.
+        path: Name,
+        /// Its mode.
+        mode: Mode,
+    },
+    /// symlinkat(2).
+    Symlink {
+        /// The path inside.
+        path: Name,
+        /// What it points at.
+        target: Name,
+    },
+    /// A file of the sandbox's own.
+    File {
+        /// The path inside.
+        path: Name,
+        /// Its text.
+        content: Content,
+        /// Its mode.
+        mode: Mode,
+    },
+    /// An empty file, to mount something over.
+    MountPoint {
+        /// The path inside.
+        path: Name,
+    },
+    /// A new tmpfs (tmpfs(5)), and Landlock's rule for it.
+    Tmpfs {
+        /// What Landlock allows below it.
+        rights: Rights,
+        /// The path inside.
+        path: Name,
+        /// How much it holds.
+        size: Size,
+        /// How many files and directories.
+        inodes: u64,
+        /// The mode of its top.
+        mode: Mode,
+        /// Its attributes.
+        attrs: Attrs,
+        /// Whose tree the mount point lies in.
+        ground: Ground,
+    },
+    /// A new proc (proc(5)), and Landlock's rule for it.
+    Proc {
+        /// What Landlock allows below it.
+        rights: Rights,
+        /// The path inside.
+        path: Name,
+        /// `hidepid`.
+        #[serde(serialize_with = "as_text")]
+        hidepid: HidePid,
+        /// `subset=pid`.
+        only_processes: bool,
+        /// Whose tree the mount point lies in.
+        ground: Ground,
+    },
+    /// A new devpts (ptmxmode 0666).
+    Devpts {
+        /// The path inside.
+        path: Name,
+    },
+    /// The message queues of the IPC namespace.
+    Mqueue {
+        /// The path inside.
+        path: Name,
+        /// Whose tree the mount point lies in.
+        ground: Ground,
+    },
+    /// A new sysfs, read-only.
+    Sysfs {
+        /// The path inside.
+        path: Name,
+        /// Whose tree the mount point lies in.
+        ground: Ground,
+    },
+    /// move_mount(2) of an opened source, and Landlock's rule for what is there, through the same
+    /// descriptor.
+    Attach {
+        /// The source.
+        slot: Slot,
+        /// The path inside.
+        path: Name,
+        /// Whose tree the mount point lies in.
+        ground: Ground,
+        /// What Landlock allows below it; none where a rule above allows it, or without Landlock.
+        rights: Rights,
+    },
+    /// A directory bound onto itself, so that it cannot be renamed away from above what lies below
+    /// it.
+    Pin {
+        /// The path inside.
+        path: Name,
+    },
+    /// A symbolic link bound onto itself, so that it can be neither removed nor replaced.
+    HoldLink {
+        /// The path inside.
+        path: Name,
+        /// The text that it must have: the plan keeps what that leads to.
+        text: Name,
+    },
+    /// A path bound onto itself, read-only.
+    ReadOnly {
+        /// The path inside.
+        path: Name,
+        /// Whose ground it is.
+        ground: Ground,
+        /// Whether nothing may be there: names of /proc that not every kernel has.
+        if_present: bool,
+    },
+    /// A path covered by nothing.
+    Hide {
+        /// The path inside.
+        path: Name,
+        /// With what.
+        cover: Cover,
+        /// Whether nothing may be there: names of /proc that not every kernel has.
+        if_present: bool,
+    },
+    /// A file of the sandbox's own bound over one that exists.
+    CoverFile {
+        /// The path inside.
+        path: Name,
+        /// Whose ground it is.
+        ground: Ground,
+        /// The text.
+        content: Content,
+        /// Its mode.
+        mode: Mode,
+    },
+    /// The file system of the root becomes read-only, once all is made on it, and with it each
+    /// cover that is mounted elsewhere.
+    SealRoot,
+    /// Another mount of the sandbox's own becomes read-only.
+    Seal {
+        /// The path inside.
+        path: Name,
+        /// Its attributes.
+        attrs: Attrs,
+    },
+    /// pivot_root(2), and the old root is unmounted.
+    Pivot,
+    /// landlock_add_rule(2).
+    LandlockRule {
+        /// The path inside.
+        path: Name,
+        /// What is granted below it.
+        rights: Rights,
+        /// What must be there; zeroes where it is not the host's.
+        inode: Inode,
+    },
+}
+
+/// What others than its executor ask of an operation.
+#[derive(Default)]
+struct Facets<'a> {
+    /// What Landlock allows by it, and where.
+    rights: Option<(&'a Name, Rights)>,
+    /// The text that the launcher reads for it.
+    content: Option<&'a Content>,
+    /// The attributes of what it opens.
+    opens: Option<Attrs>,
+    /// Whether it makes something on the host.
+    makes: bool,
+}
+
+impl TreeOp {
+    /// The one list of who has what: a new operation has to say it here.
+    fn facets(&self) -> Facets<'_> {
+        let none = Facets::default();
+        match self {
+            TreeOp::LandlockRule { path, rights, .. }
+            | TreeOp::Attach { path, rights, .. }
+            | TreeOp::Tmpfs { path, rights, .. }
+            | TreeOp::Proc { path, rights, .. } => Facets { rights: Some((path, *rights)), ..none },
+            TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => {
+                Facets { content: Some(content), ..none }
+            }
+            TreeOp::OpenTree { attrs, .. } => Facets { opens: Some(*attrs), ..none },
+            TreeOp::HostFolder { attrs, .. } => Facets { opens: Some(*attrs), makes: true, ..none },
+            TreeOp::PrivateMounts
+            | TreeOp::Root { .. }
+            | TreeOp::Dir { .. }
+            | TreeOp::Symlink { .. }
+            | TreeOp::MountPoint { .. }
+            | TreeOp::Devpts { .. }
+            | TreeOp::Mqueue { .. }
+            | TreeOp::Sysfs { .. }
+            | TreeOp::Pin { .. }
+            | TreeOp::HoldLink { .. }
+            | TreeOp::ReadOnly { .. }
+            | TreeOp::Hide { .. }
+            | TreeOp::SealRoot
+            | TreeOp::Seal { .. }
+            | TreeOp::Pivot => none,
+        }
+    }
+
+    /// What it makes Landlock allow, and below which path inside.
+    pub fn rights(&self) -> Option<(&Name, Rights)> {
+        self.facets().rights
+    }
+
+    /// The same rights, to be changed.
+    pub fn rights_mut(&mut self) -> Option<&mut Rights> {
+        self.rights()?;
+        match self {
+            TreeOp::LandlockRule { rights, .. }
+            | TreeOp::Attach { rights, .. }
+            | TreeOp::Tmpfs { rights, .. }
+            | TreeOp::Proc { rights, .. } => Some(rights),
+            _ => None,
+        }
+    }
+
+    /// The text that the launcher reads for it.
+    pub fn content(&self) -> Option<&Content> {
+        self.facets().content
+    }
+
+    /// The same text, to be changed.
+    pub fn content_mut(&mut self) -> Option<&mut Content> {
+        self.content()?;
+        match self {
+            TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => Some(content),
+            _ => None,
+        }
+    }
+
+    /// Whether it opens something of the host's that the target may write. Device nodes have no
+    /// attributes of their own.
+    pub fn opens_for_writing(&self) -> bool {
+        self.facets().opens.is_some_and(|attrs| attrs != Attrs(0) && !attrs.has(Attrs::READ_ONLY))
+    }
+
+    /// What stands for it where nothing may be made on the host: the directory that it would make
+    /// one in is opened, which must be writable.
+    pub fn rehearsed(&self) -> Option<(TreeOp, Name)> {
+        match self {
+            TreeOp::HostFolder { slot, parent, attrs, .. } if self.facets().makes => {
+                let op = TreeOp::OpenTree {
+                    slot: *slot,
+                    source: parent.clone(),
+                    inode: Inode::default(),
+                    recursive: false,
+                    attrs: *attrs,
+                };
+                Some((op, parent.clone()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for TreeOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TreeOp::OpenTree { source, recursive, attrs, .. } => {
+                write!(
+                    f,
+                    "open {source} ({attrs}{})",
+                    if *recursive { "" } else { ", without mounts below" }
+                )
+            }
+            TreeOp::PrivateMounts => f.write_str("make all mounts private"),
+            TreeOp::Root { limits: Some((size, inodes)), .. } => {
+                write!(f, "mount the root: tmpfs of {size}, {inodes} inodes")
+            }
+            TreeOp::Root { limits: None, .. } => f.write_str("mount the root: an empty tmpfs"),
+            TreeOp::Dir { path, mode } => write!(f, "make directory {path} ({mode})"),
+            TreeOp::Symlink { path, target } => write!(f, "link {path} → {target}"),
+            TreeOp::File { path, content, mode } => {
+                write!(f, "write {path} ({mode}) from {content}")
+            }
+            TreeOp::MountPoint { path } => write!(f, "make mount point {path}"),
+            TreeOp::Tmpfs { path, size, inodes, mode, attrs, .. } => {
+                write!(f, "mount tmpfs on {path}: {size}, {inodes} inodes, {mode} ({attrs})")
+            }
+            TreeOp::Proc { path, hidepid, only_processes, .. } => {
+                let subset = if *only_processes { ", subset=pid" } else { "" };
+                write!(f, "mount proc on {path} (hidepid={hidepid}{subset})")
+            }
+            TreeOp::Devpts { path } => write!(f, "mount devpts on {path}"),
+            TreeOp::Mqueue { path, .. } => write!(f, "mount mqueue on {path}"),
+            TreeOp::Sysfs { path, .. } => write!(f, "mount sysfs on {path} (ro)"),
+            TreeOp::Attach { path, rights: Rights(0), .. } => write!(f, "attach it at {path}"),
+            TreeOp::Attach { path, rights, .. } => {
+                write!(f, "attach it at {path}, and let Landlock allow {rights}")
+            }
+            TreeOp::Pin { path } => write!(f, "pin {path}"),
+            TreeOp::HoldLink { path, text } => write!(f, "hold the link {path} → {text}"),
+            TreeOp::ReadOnly { path, .. } => write!(f, "make {path} read-only"),
+            TreeOp::Hide { path, cover: Cover::Folder, .. } => {
+                write!(f, "hide {path} behind an empty directory")
+            }
+            TreeOp::Hide { path, cover: Cover::File, .. } => {
+                write!(f, "hide {path} behind an empty file")
+            }
+            TreeOp::CoverFile { path, content, mode, .. } => {
+                write!(f, "cover {path} ({mode}) with {content}")
+            }
+            TreeOp::Seal { path, .. } => write!(f, "seal {path} read-only"),
+            TreeOp::SealRoot => f.write_str("seal the root read-only"),
+            TreeOp::HostFolder { path, attrs, .. } => {
+                write!(f, "make the directory {path} on the host, and open it ({attrs})")
+            }
+            TreeOp::Pivot => f.write_str("pivot to the new root, and unmount the old one"),
+            TreeOp::LandlockRule { path, rights, .. } => {
+                write!(f, "let Landlock allow {rights} below {path}")
+            }
+        }
+    }
+}
