@@ -64,8 +64,8 @@ fn profiles(place: &Place, who: As) -> Vec<(&'static str, String, bool)> {
         ),
         (
             "Landlock alone",
-            "format = 1\noptional = [\"landlock.scope\"]\nnamespaces.all = \"host\"\nidentity.host \
-             = true\nnetwork.mode = \"host\"\n[mounts]\n\"/\" = { bind = \"/\", sockets = true }\n".into(),
+            "format = 1\noptional = [\"landlock.scope\", \"landlock.truncate\"]\n\
+             namespaces.all = \"host\"\nidentity.host = true\nnetwork.mode = \"host\"\n[mounts]\n\"/\" = { bind = \"/\", sockets = true }\n".into(),
             who == As::Root,
         ),
         ("a program of its own", "format = 1\nprograms = [\"/usr/bin/env\", \"true\"]\n".into(), true),

@@ -190,6 +190,11 @@ fn memory_that_is_out_for_others_above_ends_no_sandbox() {
     assert_eq!((status, record["cause"].as_str()), (Some(137), Some("oom")), "{record}");
 }
 
+/// With the host's process numbers a kernel without Landlock's scope refuses, unless it may.
+fn scope() -> &'static str {
+    if support::landlock_scopes() { "" } else { "optional = [\"landlock.scope\"]\n" }
+}
+
 #[test]
 fn a_fork_bomb_stops_at_its_limit_and_nothing_is_left() {
     let Some(ground) = Ground::find(&["pids"]) else { return };
@@ -197,6 +202,7 @@ fn a_fork_bomb_stops_at_its_limit_and_nothing_is_left() {
     for host in [false, true] {
         let profile = ground.profile("pids = 30", "");
         let profile = if host {
+            let profile = profile.replacen("format = 1\n", &format!("format = 1\n{}", scope()), 1);
             profile.replace("\"/proc\" = \"proc\"\n", "") + "[namespaces]\npid = \"host\"\n"
         } else {
             profile
@@ -454,9 +460,12 @@ fn devices_that_no_mount_grants_cannot_be_used() {
     }
     // By root of the host, without namespaces: the rules alone keep from a node that the host has
     // and no mount grants.
-    let bare = "format = 1\n[namespaces]\nall = \"host\"\n[network]\nmode = \
-                \"host\"\n[identity]\nhost = true\nuser = 0\ngroup = 0\n\
-                [capabilities]\nkeep = [\"mknod\", \"dac-override\"]\n[landlock]\npaths = \"off\"\n";
+    let bare = format!(
+        "format = 1\n{}[namespaces]\nall = \"host\"\n[network]\nmode = \"host\"\n\
+         [identity]\nhost = true\nuser = 0\ngroup = 0\n\
+         [capabilities]\nkeep = [\"mknod\", \"dac-override\"]\n[landlock]\npaths = \"off\"\n",
+        scope()
+    );
     let line = "head -c 1 /dev/zero | wc -c; head -c 1 /dev/null | wc -c; mknod \
                 /dev/stockade-test-$$ c 1 3 2>&1 && rm /dev/stockade-test-$$";
     let free = place.run(

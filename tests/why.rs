@@ -190,7 +190,10 @@ fn grow(place: &Place, who: As) -> PathBuf {
     ] {
         symlink(to, data.join(name)).unwrap();
     }
-    drop(UnixListener::bind(data.join("socket")).unwrap());
+    // Somebody listens: Landlock is asked only where there is a socket behind the file
+    // (unix_find_bsd of af_unix.c), and without one every connect is ECONNREFUSED.
+    let listener = UnixListener::bind(data.join("socket")).unwrap();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
     own(&data.join("socket"));
     nix::unistd::mkfifo(&data.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o600))
         .unwrap();
