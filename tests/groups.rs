@@ -230,7 +230,7 @@ fn an_ordinary_user_needs_a_group_of_its_own() {
 /// A new group of version 1's cpuset has no processors, so none in it can have any.
 #[test]
 fn a_parent_without_processors_is_refused_with_help_that_fills_it() {
-    let Some(_ground) = Ground::find(&["cpuset"]).filter(|ground| !ground.is_v2()) else { return };
+    let Some(_ground) = Ground::of_version_1(&["cpuset"]) else { return };
     let place = Place::new();
     let name = format!("stockade-test-cpuset-{}", std::process::id());
     let folder = Path::new("/sys/fs/cgroup/cpuset").join(&name);

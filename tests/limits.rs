@@ -154,7 +154,7 @@ impl Drop for Outer {
 /// The kernel signals the event of a group for the want of memory of any group above.
 #[test]
 fn memory_that_is_out_for_others_above_ends_no_sandbox() {
-    let Some(ground) = Ground::find(&["memory"]).filter(|ground| !ground.is_v2()) else { return };
+    let Some(ground) = Ground::of_version_1(&["memory"]) else { return };
     let place = Place::new();
     let outer = Outer::new("48M");
     let name = outer.0.file_name().unwrap().to_str().unwrap();
@@ -408,7 +408,7 @@ fn a_disk_is_limited_by_one_key_that_says_something() {
 /// A weight is refused as it is written, where the scheduler of the disk is not BFQ.
 #[test]
 fn a_weight_that_the_disk_cannot_have_falls_where_it_may() {
-    let Some(ground) = Ground::find(&["blkio"]).filter(|ground| !ground.is_v2()) else { return };
+    let Some(ground) = Ground::of_version_1(&["blkio"]) else { return };
     let place = Place::new();
     let profile = ground.profile("io = { \"/\" = { weight = 100 } }", "");
     let output = place.run(As::Root, &profile, &["true"]);

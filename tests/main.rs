@@ -41,7 +41,7 @@ mod fuzz;
 mod globs;
 // Control groups come, go, and belong to the right user.
 mod groups;
-// The rooms of `src` import what they may, and the tests are all here and skip aloud.
+// The rooms of `src` import what they may.
 mod house;
 // Files and texts that no profile should be are refused in words.
 mod input;
@@ -85,6 +85,8 @@ mod schema;
 mod seccomp;
 // libseccomp's simulator reads the filters as the plan does.
 mod simulator;
+// Every test is here, and none skips in silence.
+mod skips;
 // Job control works on a real terminal.
 mod terminal;
 // The plan for people is its golden, and no grant lowers the exposure.

@@ -47,6 +47,16 @@ impl Ground {
         found
     }
 
+    /// The same in version 1 alone, which has what version 2 does not.
+    pub fn of_version_1(controllers: &[&str]) -> Option<Ground> {
+        let found = Ground::find(controllers)?;
+        if found.is_v2() {
+            skip(&format!("{controllers:?} are not in version 1 of control groups"));
+            return None;
+        }
+        Some(found)
+    }
+
     fn of_version_2(controllers: &[&str]) -> Option<Ground> {
         let known = std::fs::read_to_string(format!("{TOP}/cgroup.controllers")).ok()?;
         let named =
