@@ -4,6 +4,8 @@
 //! It decides nothing and acts on nothing. [`crate::inspect::view`] draws it,
 //! [`crate::inspect::exposure`] weighs it, [`why`] answers questions about it.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 pub(crate) mod behind;
 pub(crate) mod change;
 pub(crate) mod facts;

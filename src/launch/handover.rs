@@ -59,10 +59,9 @@ impl Handover {
         let refusals: Vec<(Exact, Verdict)> =
             refused.into_iter().map(|(call, verdict)| (call, untold(verdict))).collect();
         closing.fill(seccomp::compile_refusals(&refusals));
-        let refusal = refusals.iter().find_map(|(call, verdict)| match verdict {
-            Verdict::Errno(errno) if call.number == of_its_own[0].number => Some(Errno(*errno)),
-            _ => None,
-        });
+        let first = refusals.iter().find(|(call, _)| call.number == of_its_own[0].number);
+        let refusal =
+            if let Some((_, Verdict::Errno(errno))) = first { Some(Errno(*errno)) } else { None };
         Handover { socket, letter, answer, closing: Some(closing), refusal }
     }
 

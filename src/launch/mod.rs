@@ -4,6 +4,8 @@
 //! between clone and exec, [`init`] is pid 1, [`supervise`] waits, [`watcher`] outlives the
 //! launcher where the target is pid 1.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 mod answer;
 mod calling;
 pub(crate) mod cause;
@@ -283,6 +285,11 @@ fn started(plan: &Plan, message: Message) -> Option<Failure> {
             Some(why::step_failed(plan, step as usize, Errno(errno)).into())
         }
         Message::NotExecuted { errno } => Some(why::exec_failed(plan, errno)),
-        _ => None,
+        Message::Started
+        | Message::Stopped { .. }
+        | Message::Ended { .. }
+        | Message::KilledAlone
+        | Message::TimedOut
+        | Message::CpuTimeOver => None,
     }
 }

@@ -4,7 +4,7 @@ use super::Plan;
 use crate::kernel::capability::CapabilitySet;
 use crate::kernel::controller::Version;
 use crate::kernel::namespace::Kind;
-use crate::step::{GroupOp, Op, ProcessOp, Slot, TreeOp};
+use crate::step::{GroupOp, Op, ProcessOp, TreeOp};
 use crate::text::source::Span;
 
 impl Plan {
@@ -83,12 +83,14 @@ impl Plan {
         self.process().any(|(op, _)| matches!(op, ProcessOp::NullStream { .. }))
     }
 
-    /// Where an opened source is attached.
-    pub fn attached(&self, slot: Slot) -> Option<&str> {
-        self.tree().find_map(|(op, _)| match op {
-            TreeOp::Attach { slot: other, path, .. } if *other == slot => Some(path.text()),
+    /// What an operation opens to be bound, and where it is attached.
+    pub(crate) fn binds<'a>(&'a self, op: &'a TreeOp) -> Option<(&'a str, &'a str)> {
+        let TreeOp::OpenTree { slot, source, .. } = op else { return None };
+        let path = self.tree().find_map(|(op, _)| match op {
+            TreeOp::Attach { slot: other, path, .. } if other == slot => Some(path.text()),
             _ => None,
-        })
+        })?;
+        Some((source.text(), path))
     }
 
     /// Whether a rule of Landlock stands on this very path.

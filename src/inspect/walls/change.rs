@@ -202,7 +202,9 @@ impl Asked<'_> {
         if let Some(real) = (self.eyes.real)(path).filter(|real| real != path) {
             match act {
                 Act::Write => lines.extend(self.writable(path, &real)),
-                _ => lines.push(self.mount(path, &format!("{{ bind = {} }}", literal(&real)))),
+                Act::Read | Act::Execute | Act::List | Act::Connect => {
+                    lines.push(self.mount(path, &format!("{{ bind = {} }}", literal(&real))))
+                }
             }
         }
         if crate::language::value::below(path, "/dev").is_some() {

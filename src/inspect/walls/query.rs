@@ -117,7 +117,7 @@ impl Query {
             match act {
                 _ if path == "/" || !ends_in_directory(text) => Ok(Query::Path(act, path)),
                 Act::Read | Act::List => Ok(Query::Path(Act::List, path)),
-                _ => Err(format!(
+                Act::Write | Act::Execute | Act::Connect => Err(format!(
                     "`{text}` can only be a directory\nhelp: ask {}:{path}, or list:{path}",
                     act.word()
                 )),

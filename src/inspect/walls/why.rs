@@ -253,7 +253,9 @@ impl Asked<'_> {
             {
                 deny(&format!("; it is mounted nodev{}", by_host(Attrs::NO_DEV)), at)
             }
-            _ => Reason::new(Wall::Mounts, Says::Allows, format!("{shows}{from}"), thing.at),
+            Need::Read | Need::Write | Need::Search | Need::Make => {
+                Reason::new(Wall::Mounts, Says::Allows, format!("{shows}{from}"), thing.at)
+            }
         }
     }
 
@@ -431,7 +433,14 @@ impl Asked<'_> {
                         says(verdict),
                         format!("{policy} does nothing and answers 0{with}, as if it were done"),
                     ),
-                    other => (says(verdict), format!("{policy} answers {other}{with}")),
+                    Verdict::Trace
+                    | Verdict::Notify
+                    | Verdict::Errno(_)
+                    | Verdict::Trap
+                    | Verdict::KillThread
+                    | Verdict::KillProcess => {
+                        (says(verdict), format!("{policy} answers {verdict}{with}"))
+                    }
                 }
             }
         };
@@ -553,7 +562,8 @@ impl Asked<'_> {
             AccessNet::BindTcp => &landlock.tcp_bind,
             AccessNet::ConnectTcp => &landlock.tcp_connect,
             AccessNet::BindUdp => &landlock.udp_bind,
-            _ => &landlock.udp_connect,
+            // The library's enumeration may grow; these four are all that a port is asked about.
+            AccessNet::ConnectSendUdp | _ => &landlock.udp_connect,
         };
         set.said().unwrap_or_default()
     }

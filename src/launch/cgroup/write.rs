@@ -84,7 +84,13 @@ fn agrees(controller: Controller, wanted: &str, read: &str) -> bool {
             }
             _ => false,
         },
-        _ => amount(wanted).is_some() && amount(wanted) == amount(read),
+        Controller::Cpu
+        | Controller::Cpuacct
+        | Controller::Io
+        | Controller::Pids
+        | Controller::NetClass
+        | Controller::Devices
+        | Controller::Freezer => amount(wanted).is_some() && amount(wanted) == amount(read),
     }
 }
 

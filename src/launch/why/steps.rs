@@ -132,15 +132,12 @@ pub(crate) fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Pro
 }
 
 fn tree_message(plan: &Plan, op: &TreeOp, words: &str) -> String {
-    match op {
-        TreeOp::OpenTree { slot, source, .. } => match plan.attached(*slot) {
-            Some(path) if source.text() != path => {
-                format!("cannot bind {source} → {path}: {words}")
-            }
-            Some(_) => format!("cannot bind {source}: {words}"),
-            None => format!("cannot {op}: {words}"),
-        },
-        op => format!("cannot {op}: {words}"),
+    match plan.binds(op) {
+        Some((source, path)) if source != path => {
+            format!("cannot bind {source} → {path}: {words}")
+        }
+        Some((source, _)) => format!("cannot bind {source}: {words}"),
+        None => format!("cannot {op}: {words}"),
     }
 }
 
