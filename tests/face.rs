@@ -1,6 +1,7 @@
 //! The public face: a program that uses nothing else runs a sandbox, and goes on afterwards.
 
 use crate::support::{As, Place, install, skip, text};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -86,4 +87,145 @@ fn a_program_of_the_face_alone_runs_a_sandbox_and_goes_on() {
             "{said}"
         );
     }
+}
+
+// ---- the list of what is public ----
+
+/// Where lib.rs takes what it exports from, and the files that define it.
+const HOMES: [(&str, &[&str]); 4] = [
+    ("face", &["src/face/mod.rs", "src/face/problems.rs", "src/face/request.rs"]),
+    ("launch", &["src/launch/mod.rs"]),
+    ("text", &["src/text/source.rs"]),
+    ("commands", &["src/commands/mod.rs"]),
+];
+
+fn trees(path: &str) -> Vec<TokenTree> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    text.parse::<TokenStream>().unwrap().into_iter().collect()
+}
+
+fn is(tree: Option<&TokenTree>, text: &str) -> bool {
+    tree.is_some_and(|tree| tree.to_string() == text)
+}
+
+/// Tokens as text, with few spaces.
+fn written(trees: &[TokenTree]) -> String {
+    let stream: TokenStream = trees.iter().cloned().collect();
+    stream.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What lib.rs exports and does not hide: each name, with the first part of its path.
+fn exported() -> Vec<(String, String)> {
+    let lib = trees("src/lib.rs");
+    let mut found = vec![];
+    for (index, _) in lib.iter().enumerate().filter(|(_, tree)| is(Some(tree), "use")) {
+        let hidden = index >= 2 && lib[index - 2].to_string().replace(' ', "") == "[doc(hidden)]";
+        if hidden || !is(lib.get(index.wrapping_sub(1)), "pub") {
+            continue;
+        }
+        let end = lib[index..].iter().position(|tree| is(Some(tree), ";")).unwrap();
+        let path = written(&lib[index + 1..index + end]);
+        let names = path.rsplit("::").next().unwrap().trim().trim_matches(['{', '}']);
+        let home = path.split(' ').next().unwrap().trim_end_matches(':');
+        found.extend(names.split(',').map(|name| (home.to_owned(), name.trim().to_owned())));
+    }
+    found
+}
+
+/// The public items of a file, or of one block of `impl`, as lines.
+fn items(trees: &[TokenTree], of: &str, names: &[&str], out: &mut Vec<String>) {
+    for (index, tree) in trees.iter().enumerate() {
+        let rest = &trees[index..];
+        let block = rest.iter().position(
+            |tree| matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace),
+        );
+        let end = rest.iter().position(|tree| is(Some(tree), ";"));
+        let end = match (block, end) {
+            (Some(block), Some(end)) => block.min(end),
+            (block, end) => block.or(end).unwrap_or(rest.len()),
+        };
+        if is(Some(tree), "impl") && of.is_empty() {
+            let head = &rest[..end];
+            let text = written(head);
+            // Without the parameters that come after `impl`.
+            let plain = text.strip_prefix("impl").unwrap().trim_start();
+            let plain = match plain.strip_prefix('<') {
+                Some(rest) => rest.split_once('>').unwrap().1,
+                None => plain,
+            };
+            let target = plain.rsplit(" for ").next().unwrap().trim_start();
+            let target = target.split([' ', '<']).next().unwrap().to_owned();
+            if !names.contains(&target.as_str()) {
+                continue;
+            }
+            match text.contains(" for ") {
+                true => out.push(text),
+                false => {
+                    let TokenTree::Group(group) = &rest[end] else { panic!("{text}") };
+                    items(&group.stream().into_iter().collect::<Vec<_>>(), &target, names, out);
+                }
+            }
+        } else if is(Some(tree), "pub")
+            && !matches!(rest.get(1), Some(TokenTree::Group(_)))
+            && !is(rest.get(1), "use")
+        {
+            let name = rest.get(2).map(ToString::to_string).unwrap_or_default();
+            if of.is_empty() && !names.contains(&name.as_str()) {
+                continue;
+            }
+            let line =
+                format!("{of}{}{}", if of.is_empty() { "" } else { ": " }, written(&rest[..end]));
+            out.push(line.clone());
+            let body = rest.get(end);
+            if let (true, Some(TokenTree::Group(body))) = (is(rest.get(1), "struct"), body) {
+                let body: Vec<TokenTree> = body.stream().into_iter().collect();
+                let fields = body.split(|tree| is(Some(tree), ","));
+                for field in fields.map(written).filter(|field| !field.contains("pub (")) {
+                    let field = field.rsplit("] ").next().unwrap().to_owned();
+                    out.extend(field.starts_with("pub ").then(|| format!("{name}: {field}")));
+                }
+            }
+            if let (true, Some(TokenTree::Group(body))) = (is(rest.get(1), "enum"), body) {
+                let body: Vec<TokenTree> = body.stream().into_iter().collect();
+                let documented = |index: usize| is(body.get(index.wrapping_sub(2)), "#");
+                for (index, tree) in body.iter().enumerate() {
+                    if let (TokenTree::Ident(variant), true) = (tree, documented(index)) {
+                        let with = body.get(index + 1).filter(|next| !is(Some(next), ","));
+                        let with = with.map_or(String::new(), ToString::to_string);
+                        out.push(format!("{name}: {variant}{with}"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A change of this list is a change of what other people's programs stand on.
+#[test]
+fn the_list_of_public_items_is_as_the_golden_has_it() {
+    let exported = exported();
+    let mut lines = vec![];
+    for (home, files) in HOMES {
+        let names: Vec<&str> =
+            exported.iter().filter(|(of, _)| of == home).map(|(_, name)| name.as_str()).collect();
+        assert!(!names.is_empty(), "nothing of {home}");
+        for file in files {
+            items(&trees(file), "", &names, &mut lines);
+        }
+    }
+    let homes: Vec<&str> = HOMES.iter().map(|(home, _)| *home).collect();
+    let strays: Vec<_> = exported.iter().filter(|(of, _)| !homes.contains(&of.as_str())).collect();
+    assert!(strays.is_empty(), "{strays:?}");
+    let defined = |name: &String| {
+        lines.iter().any(|line| line.split([' ', ':', '(', '<']).any(|word| word == name))
+    };
+    assert!(exported.iter().all(|(_, name)| defined(name)), "{exported:?}: {lines:#?}");
+    lines.sort();
+    let text = lines.join("\n") + "\n";
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/face/public.txt");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&golden, &text).unwrap();
+    }
+    let known = std::fs::read_to_string(&golden).unwrap_or_default();
+    assert_eq!(known, text, "UPDATE=1 cargo test face:: writes {}", golden.display());
 }
