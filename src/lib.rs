@@ -123,4 +123,6 @@ pub use commands::run;
 pub use commands::start;
 pub use face::{Ended, Plan, Problem, Problems, Profile, Request, launch, load, plan};
 pub use launch::Outcome;
+#[doc(hidden)]
+pub use sys::note_strings;
 pub use text::source::Place;

@@ -19,5 +19,6 @@ pub unsafe extern "C" fn main(
     envp: *const *const c_char,
 ) -> c_int {
     // SAFETY: the caller's word.
-    unsafe { stockade::start(argv, envp) }
+    unsafe { stockade::note_strings(argv, envp) };
+    stockade::start()
 }

@@ -1572,7 +1572,7 @@ static STRINGS: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 /// # Safety
 ///
 /// Both are arrays of strings that end in null, as the kernel made them (execve(2)).
-pub(crate) unsafe fn note_strings(argv: *const *const c_char, envp: *const *const c_char) {
+pub unsafe fn note_strings(argv: *const *const c_char, envp: *const *const c_char) {
     let mut bounds: Option<(usize, usize)> = None;
     for mut next in [argv, envp] {
         // SAFETY: the caller's word; null is where it ends.

@@ -35,19 +35,11 @@ use crate::text::problem::{Problem, Problems, Style, errno_words};
 use crate::text::source::{Sources, Span};
 use clap::Parser;
 use control::Deed;
-use std::ffi::{OsString, c_char, c_int};
+use std::ffi::{OsString, c_int};
 use std::io::{IsTerminal, Write};
 
 /// [`run()`] for a process that is the launcher's alone, by its C entry.
-///
-/// # Safety
-///
-/// Both are the arrays that the C runtime gave to `main`.
-// SAFETY: it hands the caller's word on.
-#[allow(unsafe_code)]
-pub unsafe fn start(argv: *const *const c_char, envp: *const *const c_char) -> c_int {
-    // SAFETY: the caller's word.
-    unsafe { sys::note_strings(argv, envp) };
+pub fn start() -> c_int {
     sys::end_by_status::<{ FAILED as i32 }>();
     sys::take_memory_in_large_pieces();
     c_int::from(run(std::env::args_os()))
