@@ -72,7 +72,7 @@ pub const ORDER: &[(Stage, Actor, &str)] = &[
     (
         Stage::Outside,
         Actor::Outside,
-        "what pid 1 may not do itself, or what others know it by: it begins once this is done",
+        "what pid 1 cannot do itself, and how others find it; it waits until the launcher is done",
     ),
     (
         Stage::Group,

@@ -372,9 +372,14 @@ pub(super) fn less_than_a_page(
         _ => None,
     };
     let bytes = bytes.filter(|bytes| (1..groups.page).contains(bytes))?;
+    // Whole KiB were written with their unit.
+    let help = match bytes % 1024 {
+        0 => format!("write at least one page: {key} = {}", groups.page),
+        _ => format!("a bare number is in bytes: for MiB write {key} = \"{bytes}M\""),
+    };
     Some(Refusal {
         why: format!("the kernel counts pages of {} bytes, and makes 0 of {bytes}", groups.page),
-        help: format!("a bare number is in bytes: for MiB write {key} = \"{bytes}M\""),
+        help,
     })
 }
 
