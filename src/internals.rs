@@ -126,16 +126,13 @@ pub mod policy {
     pub mod mounts {
         pub use crate::policy::mounts::{KINDS, PROC_KEYS, bound_root, wanted};
         pub mod entry {
-            pub use crate::policy::mounts::entry::{Access, Mount};
+            pub use crate::policy::mounts::entry::{Access, Mount, Sockets};
         }
         pub mod glob {
             pub use crate::policy::mounts::glob::{MOST_NAMES, expand};
         }
         pub mod pattern {
             pub use crate::policy::mounts::pattern::{is_pattern, shown};
-        }
-        pub mod sockets {
-            pub use crate::policy::mounts::sockets::Sockets;
         }
         pub mod tree {
             pub use crate::policy::mounts::tree::tree;

@@ -231,7 +231,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let entries = mounts::glob::expand(&profile.mounts, &host.globs);
     if !joined_tree {
         mounts::glob::draft(&profile.mounts, host, &mut draft);
-        mounts::links::refuse_planted(&entries, &settings, host, &mut draft);
+        mounts::planted::refuse_planted(&entries, &settings, host, &mut draft);
     }
     if own_tree {
         // The mounts of a new user namespace are copies that send nothing back
@@ -240,7 +240,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
             draft.step(Stage::World, TreeOp::PrivateMounts, Span::NOWHERE);
         }
         let implied = programs::draft(&profile.programs, &profile.process, host, &mut draft);
-        let (tree, left_out) = mounts::tree::settle(&entries, host);
+        let (tree, left_out) = mounts::settle::settle(&entries, host);
         draft.notes.extend(left_out);
         let deeper = mounts::sockets::deeper(&tree, host, host.holds_sockets(profile));
         mounts::draft(
@@ -288,7 +288,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let exec = process::exec(&profile.process, settings, &mut draft);
     let watch = process::draft(
         &profile.process,
-        &mounts::tree::uncover(&entries, host).0,
+        &mounts::settle::uncover(&entries, host).0,
         &choice,
         host,
         &mut draft,

@@ -1,5 +1,6 @@
 //! Which room of the house may import which. The rooms are the directories of `src`, in the order
 //! in which data flows through them; an arrow that goes the other way would tie them into a circle.
+//! Inside a room, no circle ties its modules either.
 //!
 //! Every path that begins with `crate`, `self` or `super` is read from the tokens of every file,
 //! those in macros among them. A name that a module exports again counts as the room's that defines
@@ -217,8 +218,14 @@ fn room(module: &[String]) -> Option<&'static str> {
     at_the_top.or_else(|| ROOMS.iter().map(|(room, _)| *room).find(|room| room == top))
 }
 
-#[test]
-fn every_arrow_goes_the_way_of_the_data() {
+/// Every file of the house, read.
+struct House {
+    reads: Vec<(&'static str, Segments, Vec<Segments>)>,
+    exports: BTreeMap<Segments, Segments>,
+    homeless: Vec<String>,
+}
+
+fn house() -> House {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = vec![];
     files(&source, &mut found);
@@ -237,6 +244,12 @@ fn every_arrow_goes_the_way_of_the_data() {
             None => homeless.push(file.display().to_string()),
         }
     }
+    House { reads, exports, homeless }
+}
+
+#[test]
+fn every_arrow_goes_the_way_of_the_data() {
+    let House { reads, exports, homeless } = house();
     assert_eq!(homeless, Vec::<String>::new(), "a file in no room");
     let mut wrong = BTreeSet::new();
     let mut arrows = 0;
@@ -257,6 +270,74 @@ fn every_arrow_goes_the_way_of_the_data() {
     }
     assert!(arrows > 1000, "only {arrows} arrows between rooms were read");
     assert_eq!(wrong, BTreeSet::new(), "these go against the order of ROOMS");
+}
+
+/// What each module takes from its neighbours in the same directory: by directory, by module, and
+/// by neighbour one path that leads there.
+type Neighbours = BTreeMap<Segments, BTreeMap<String, BTreeMap<String, String>>>;
+
+fn neighbours<'p>(paths: impl Iterator<Item = (&'p Segments, Segments)>) -> Neighbours {
+    let mut takes = Neighbours::new();
+    for (module, meant) in paths {
+        let shared = module.iter().zip(&meant).take_while(|(one, other)| one == other).count();
+        if let (Some(from), Some(to)) = (module.get(shared), meant.get(shared)) {
+            let room = takes.entry(module[..shared].to_vec()).or_default();
+            let words = format!("{} takes {}", module.join("::"), meant.join("::"));
+            room.entry(from.clone()).or_default().insert(to.clone(), words);
+        }
+    }
+    takes
+}
+
+/// The arrows that lead back to where they come from.
+fn circles(takes: &Neighbours) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    for room in takes.values() {
+        let reaches = |from: &str, wanted: &str| {
+            let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+            while let Some(at) = next.pop() {
+                let to = room.get(at).into_iter().flat_map(BTreeMap::keys);
+                next.extend(to.map(String::as_str).filter(|to| seen.insert(*to)));
+            }
+            seen.contains(wanted)
+        };
+        for (from, arrows) in room {
+            let back = arrows.iter().filter(|(to, _)| reaches(to, from));
+            found.extend(back.map(|(_, words)| words.as_str()));
+        }
+    }
+    found
+}
+
+/// Inside a room, too, the modules of one directory stand in an order.
+#[test]
+fn no_circle_ties_modules_of_one_directory() {
+    let House { reads, exports, .. } = house();
+    let paths = reads.iter().flat_map(|(_, module, paths)| {
+        let exports = &exports;
+        paths.iter().map(move |path| (module, followed(path.clone(), exports)))
+    });
+    let mut takes = neighbours(paths);
+    // The rooms themselves have their order in ROOMS.
+    takes.remove(&Segments::new());
+    let arrows: usize = takes.values().flat_map(BTreeMap::values).map(BTreeMap::len).sum();
+    assert!(arrows > 300, "only {arrows} arrows inside rooms were read");
+    assert_eq!(circles(&takes), BTreeSet::new());
+}
+
+#[test]
+fn a_circle_is_found() {
+    let names = |text: &str| -> Segments { text.split("::").map(str::to_owned).collect() };
+    let found = |arrows: &[(&str, &str)]| {
+        let modules: Vec<Segments> = arrows.iter().map(|(from, _)| names(from)).collect();
+        let paths = modules.iter().zip(arrows.iter().map(|(_, to)| names(to)));
+        circles(&neighbours(paths)).len()
+    };
+    assert_eq!(found(&[("r::a", "r::b::X"), ("r::b", "r::c::Y"), ("r::c", "r::d")]), 0);
+    assert_eq!(found(&[("r::a", "r::b::X"), ("r::b", "r::c::Y"), ("r::c::d", "r::a::Z")]), 3);
+    assert_eq!(found(&[("r::a::x", "r::a::y::X"), ("r::a::y", "r::a::x::f")]), 2);
+    // A module and what is below it are one.
+    assert_eq!(found(&[("r::a", "r::a::b::X"), ("r::a::b", "r::a::Y")]), 0);
 }
 
 /// The reader itself: what it would miss, nobody would see.

@@ -5,7 +5,6 @@
 //! asked. A warning whose line has an error already is not told.
 
 mod capabilities;
-mod closer;
 mod mounts;
 mod seccomp;
 
@@ -14,7 +13,8 @@ use crate::host::privileged::{Given, Useless};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::policy::mounts::glob::expand;
-use crate::policy::mounts::tree::{Tree, settle};
+use crate::policy::mounts::settle::settle;
+use crate::policy::mounts::tree::Tree;
 use crate::policy::namespaces::{Choice, Namespace};
 use crate::policy::{network, programs};
 use crate::profile::Profile;

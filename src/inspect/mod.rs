@@ -1,5 +1,6 @@
 //! Reads profiles, machines and plans, and changes nothing.
 
+mod closer;
 pub(crate) mod doctor;
 pub(crate) mod exposure;
 pub(crate) mod lint;

@@ -45,6 +45,14 @@ pub enum Abi {
     X32,
 }
 
+/// AUDIT_ARCH_* of this build (linux/audit.h): ELF machine, 64 bits, little-endian.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const ARCHITECTURE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+pub(crate) const ARCHITECTURE: u32 = 0xc000_00b7;
+/// AUDIT_ARCH_I386.
+pub(crate) const I386: u32 = 0x4000_0003;
+
 /// What of an argument the kernel reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Read {

@@ -1,8 +1,7 @@
 //! What a value of the wrong type most likely means, as TOML that its key takes. It judges nothing:
 //! who reads the key tries each guess, and offers the first that is taken.
 
-use crate::language::section::Node;
-use crate::language::value::{Size, quoted};
+use crate::language::value::{Node, Size, quoted};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeInteger, DeValue};

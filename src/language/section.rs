@@ -8,18 +8,13 @@
 use crate::language::layers::{Changes, Said};
 use crate::language::meant::meant;
 use crate::language::shape::{Need, Shape, Shaped};
+use crate::language::value::Node;
 use crate::text::problem::{Problem, Problems, escape, suggestion};
 use crate::text::source::{At, Span};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
-use toml::{
-    Spanned,
-    de::{DeValue, ValueDeserializer},
-};
-
-/// A value of the document, with its span in the common offset space.
-pub(crate) type Node<'i> = Spanned<DeValue<'i>>;
+use toml::de::{DeValue, ValueDeserializer};
 
 /// A field of a section: reads one value of one layer, and lies over the same field of a weaker
 /// layer.
@@ -87,7 +82,7 @@ macro_rules! section {
         }
 
         impl $crate::language::section::Field for $name {
-            fn read(&mut self, key: &$crate::text::source::At<String>, node: $crate::language::section::Node<'_>, problems: &mut $crate::text::problem::Problems) {
+            fn read(&mut self, key: &$crate::text::source::At<String>, node: $crate::language::value::Node<'_>, problems: &mut $crate::text::problem::Problems) {
                 for (name, node) in $crate::language::section::table(key, node, problems) {
                     match name.value.replace('-', "_").as_str() {
                         $( stringify!($field) if !name.value.contains('_') => {

@@ -2,7 +2,6 @@
 //! itself; the JSON Schema, the reference and the man page are made of it. Nothing here says what a
 //! profile may say.
 
-use crate::language::value::Written;
 use crate::text::problem::suggestion;
 use crate::text::source::At;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
@@ -255,13 +254,6 @@ impl<T: DeserializeOwned> Slot for Option<T> {
 impl<T: DeserializeOwned> Slot for At<T> {
     type Value = At<T>;
     fn settle(read: Option<At<T>>) -> Option<At<T>> {
-        read
-    }
-}
-
-impl<T: Written + DeserializeOwned> Slot for T {
-    type Value = T;
-    fn settle(read: Option<T>) -> Option<T> {
         read
     }
 }

@@ -4,11 +4,15 @@
 //! An error may end in `\nhelp: ...`; [`crate::language::section::parse`] makes the help of the
 //! problem of it.
 
-use crate::language::shape::{Shape, Shaped};
+use crate::language::shape::{Shape, Shaped, Slot};
 use crate::text::problem::is_hostile;
-use serde::de::{self, Deserializer, Unexpected, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer, Unexpected, Visitor};
 use serde::{Serialize, Serializer};
 use std::{fmt, marker::PhantomData, time::Duration};
+use toml::{Spanned, de::DeValue};
+
+/// A value of the document, with its span in the common offset space.
+pub(crate) type Node<'i> = Spanned<DeValue<'i>>;
 
 /// A type that is written as a text, as an integer, or as either.
 pub trait Written: Sized {
@@ -28,6 +32,13 @@ pub trait Written: Sized {
 impl<T: Written> Shaped for T {
     fn shape() -> Shape {
         T::looks()
+    }
+}
+
+impl<T: Written + DeserializeOwned> Slot for T {
+    type Value = T;
+    fn settle(read: Option<T>) -> Option<T> {
+        read
     }
 }
 

@@ -14,9 +14,9 @@ pub(crate) mod values;
 
 use crate::kernel::controller::Controller;
 use crate::language::layers::{Changes, Said};
-use crate::language::section::{Field, Node, Set, nothing_to_withdraw, parse, section};
+use crate::language::section::{Field, Set, nothing_to_withdraw, parse, section};
 use crate::language::shape::{Need, Shape, Shaped};
-use crate::language::value::{Size, Time};
+use crate::language::value::{Node, Size, Time};
 use crate::text::problem::Problems;
 use crate::text::source::{At, Span};
 pub(crate) use draft::{Asked, Grouped, draft};

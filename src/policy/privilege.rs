@@ -8,7 +8,7 @@
 
 use super::identity::{Identity, Ids};
 use super::mounts::Mounts;
-use super::mounts::tree::settle;
+use super::mounts::settle::settle;
 use super::namespaces::{Choice, Namespace, Namespaces};
 use super::seccomp::Seccomp;
 use crate::host::Host;

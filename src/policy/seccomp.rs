@@ -3,8 +3,8 @@
 //!
 //! A filter sees registers alone. What a pointer leads to can change between the filter's look and
 //! the kernel's (seccomp(2)), so a call that keeps what matters in memory is open or closed as a
-//! whole. [`mod@default`] is the policy of a profile that says nothing, [`mod@draft`] the precedence of
-//! what one can say, [`import`] the policies of container engines, and [`compile`] makes the
+//! whole. [`mod@default`] is the policy of a profile that says nothing, [`precedence`] the precedence
+//! of what one can say, [`mod@draft`] the filter of it, [`import`] the policies of container engines, and [`compile`] makes the
 //! program.
 
 mod condition;
@@ -13,6 +13,7 @@ mod draft;
 mod filter;
 mod foreign;
 mod import;
+mod precedence;
 mod program;
 mod section;
 mod shorthand;
@@ -21,6 +22,7 @@ mod tests;
 mod told;
 mod words;
 
+pub(crate) use condition::Is;
 pub use default::Needs;
 pub(crate) use default::{default, is_particular};
 pub use draft::draft;
@@ -30,7 +32,7 @@ pub(crate) use import::{Facts, Imported};
 pub use program::compile;
 pub(crate) use program::{LONGEST, compile_refusals, compile_telling};
 pub use section::Seccomp;
-pub(crate) use section::{Calls, Condition, Is, Otherwise, Spec};
+pub(crate) use section::{Calls, Condition, Otherwise, Spec};
 pub(crate) use told::{Exact, Told};
 
 use filter::{ENOSYS, EPERM};

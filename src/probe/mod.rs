@@ -120,7 +120,7 @@ impl Host {
         }
         if privilege::is_looked_for(&profile.identity, &profile.namespaces, &caller) {
             host.caller = caller.clone();
-            let (tree, _) = mounts::tree::settle(&entries, &host);
+            let (tree, _) = mounts::settle::settle(&entries, &host);
             host.privileged = privileged::look(
                 &tree,
                 &host,

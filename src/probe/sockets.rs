@@ -5,9 +5,11 @@
 use crate::host::{Fact, FileKind, Host};
 use crate::language::value::{below, join};
 use crate::policy::mounts::SOCKETS_ABI;
+use crate::policy::mounts::entry::Sockets;
 use crate::policy::mounts::glob::expand;
-use crate::policy::mounts::sockets::{Reach, Sockets, looked_at};
-use crate::policy::mounts::tree::{Tree, settle};
+use crate::policy::mounts::settle::settle;
+use crate::policy::mounts::sockets::{Reach, looked_at};
+use crate::policy::mounts::tree::Tree;
 use crate::probe::look;
 use crate::profile::Profile;
 use std::collections::{BTreeMap, VecDeque};

@@ -3,7 +3,7 @@
 
 use super::params::Value;
 use super::variables::{Piece, Variables, pieces};
-use crate::language::section::Node;
+use crate::language::value::Node;
 use crate::language::value::{plain_path, relative};
 use crate::policy::mounts::{self, MOST_ENTRIES, pattern};
 use crate::policy::programs::COMMAND;

@@ -1,8 +1,9 @@
 //! `[params]`: what a profile leaves to its user, by name and type.
 
 use crate::language::layers::{Changes, Deed};
-use crate::language::section::{Node, parse, table};
+use crate::language::section::{parse, table};
 use crate::language::shape::{Named, Need, Shape, Shaped, table};
+use crate::language::value::Node;
 use crate::language::value::{Size, Time, Written, plain_path, words, written};
 use crate::text::problem::{Problem, Problems, suggestion};
 use crate::text::source::{At, Sources, Span};

@@ -10,7 +10,7 @@ use stockade::internals::kernel::rights::Rights;
 use stockade::internals::language::value::below;
 use stockade::internals::policy::landlock::Scope;
 use stockade::internals::policy::mounts::entry::Mount;
-use stockade::internals::policy::mounts::sockets::Sockets;
+use stockade::internals::policy::mounts::entry::Sockets;
 use stockade::internals::profile::Profile;
 use stockade::internals::step::{Content, GroupOp, ProcessOp};
 use stockade::internals::text::problem::suggestion;

@@ -11,11 +11,12 @@ use crate::kernel::rights::Rights;
 use crate::language::value::{ancestors, below, join, parent};
 use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::dev::NODES;
+use crate::policy::mounts::entry::Sockets;
 use crate::policy::mounts::entry::{Access, Bind, Mount};
 use crate::policy::mounts::glob::expand;
-use crate::policy::mounts::is_system;
-use crate::policy::mounts::sockets::Sockets;
-use crate::policy::mounts::tree::{Node, settle, source_of};
+use crate::policy::mounts::settle::settle;
+use crate::policy::mounts::system::is_system;
+use crate::policy::mounts::tree::{Node, source_of};
 
 /// Every file.
 pub(super) fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {

@@ -15,7 +15,7 @@ use crate::kernel::namespace::Kind;
 use crate::language::value::below;
 use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::entry::{Access, Bind, Broad, Mount};
-use crate::policy::mounts::tree::{settle, uncover};
+use crate::policy::mounts::settle::{settle, uncover};
 use crate::policy::mounts::{Mounts, spelled};
 use crate::policy::namespaces::Choice;
 use crate::step::draft::Draft;

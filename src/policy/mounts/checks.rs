@@ -1,10 +1,10 @@
 //! Grants that are refused unless the entry says the word: wide ones, and those through which the
 //! host could be reached.
 
-use super::entry::{Access, Bind, Broad, Mount};
-use super::sockets::{self, Sockets};
+use super::entry::{Access, Bind, Broad, Mount, Sockets};
+use super::system::{is_system, lies_in_the_system};
 use super::tree::Tree;
-use super::{is_system, spelled};
+use super::{sockets, spelled};
 use crate::host::{File, FileKind, Host};
 use crate::language::value::{AbsolutePath, below, parent};
 use crate::text::problem::Problem;
@@ -168,21 +168,6 @@ fn refuse_broad(path: &str, source: &str, bind: &Bind, host: &Host, at: Span) ->
         "bind a directory below it, or give this protection up if that is what you want: {}",
         bound(path, Bind { broad: Broad::Allow, ..bind.clone() })
     )))
-}
-
-/// Trees whose every file is run or read by the host's root.
-const ROOTS_OWN: &[&str] = &[
-    "/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/nix", "/gnu",
-];
-
-/// Whether a path is a tree of the system itself, where no service keeps a socket.
-pub(crate) fn is_of_the_system(place: &str) -> bool {
-    ROOTS_OWN.contains(&place)
-}
-
-/// Whether a path lies in such a tree.
-pub(crate) fn lies_in_the_system(place: &str) -> bool {
-    ROOTS_OWN.iter().any(|tree| below(place, tree).is_some())
 }
 
 /// Where all services of the system keep their state.

@@ -11,8 +11,7 @@ mod site;
 pub(crate) use kernel::{refuse_device, refuse_socket};
 
 use super::checks;
-use super::entry::{Access, Bind, Mount, Tmpfs};
-use super::sockets::Sockets;
+use super::entry::{Access, Bind, Mount, Sockets, Tmpfs};
 use super::tree::{NOT_WITH_ROOT, Node, Tree, root_is_writable, root_tmpfs};
 use crate::host::{Fact, FileKind, Host};
 use crate::kernel::attrs::Attrs;

@@ -1,7 +1,6 @@
 //! What an entry of `[mounts]` is. How it is written is said in [`super::kinds`]; this file decides
 //! nothing about the tree.
 
-use super::sockets::Sockets;
 use crate::kernel::proc::HidePid;
 use crate::language::shape::{Shape, Shaped};
 use crate::language::value::{AbsolutePath, Mode, OnlyTrue, Size, Written, words, written};
@@ -77,6 +76,55 @@ impl<'de> Deserialize<'de> for Broad {
             }
         }
         deserializer.deserialize_any(BroadVisitor)
+    }
+}
+
+/// What happens to sockets below a bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sockets {
+    /// The run stops where there are some.
+    Refuse,
+    /// They are granted: `sockets = true`.
+    Allow,
+    /// Those that are found at the start are covered: `sockets = "hide"`.
+    Hide,
+}
+
+words! {
+    /// The word of [`Sockets`].
+    SocketsWord {
+        /// Each socket that is found at the start is covered by an empty file.
+        Hide = "hide",
+    }
+}
+
+impl Shaped for Sockets {
+    fn shape() -> Shape {
+        Shape::either(&[bool::shape, SocketsWord::shape])
+    }
+}
+
+impl<'de> Deserialize<'de> for Sockets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sockets, D::Error> {
+        struct SocketsVisitor;
+        impl Visitor<'_> for SocketsVisitor {
+            type Value = Sockets;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or \"hide\"")
+            }
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Sockets, E> {
+                Ok(if value { Sockets::Allow } else { Sockets::Refuse })
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Sockets, E> {
+                match SocketsWord::from_text(text) {
+                    Ok(SocketsWord::Hide) => Ok(Sockets::Hide),
+                    Err(_) => Err(E::custom(format!(
+                        "unknown word `{text}`\nhelp: write true, false or \"hide\""
+                    ))),
+                }
+            }
+        }
+        deserializer.deserialize_any(SocketsVisitor)
     }
 }
 

@@ -5,9 +5,8 @@
 //! Read by a visitor, never by a tagged, untagged or flattened serde enum: those buffer the value
 //! and lose its spans.
 
-use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, TMPFS, Tmpfs};
+use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, Sockets, TMPFS, Tmpfs};
 use super::pattern::shown;
-use super::sockets::Sockets;
 use crate::kernel::proc::HidePid;
 use crate::language::section::EntryType;
 use crate::language::shape::{Named, Need, Shape, Shaped, Table, Word, table};

@@ -2,16 +2,12 @@
 //! so must what it leads to, or the host would meet by the link what the target wrote by the other
 //! name. It reads facts, and decides nothing about steps.
 
-use super::Mounts;
 use super::entry::{Access, Bind, Missing, Mount};
-use super::tree::{Base, Node, Tree, base, settle, source_of};
+use super::tree::{Base, Node, Tree, base, source_of};
 use crate::host::trail::Trail;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::language::value::{ancestors, below, join};
-use crate::policy::env::Setting;
-use crate::step::Content;
-use crate::step::draft::Draft;
-use crate::text::problem::{Note, Problem};
+use crate::text::problem::Note;
 use crate::text::source::Span;
 
 /// An entry at a link in a tree of the host that it keeps read-only.
@@ -162,45 +158,4 @@ pub(crate) fn left(tree: &Tree, host: &Host) -> Vec<Left> {
 pub(crate) fn loose_end<'t>(tree: &Tree, host: &Host, trail: &'t Trail) -> Option<&'t str> {
     let ends = trail.errno.is_some_and(|errno| errno != libc::ELOOP);
     (ends && writable_at(tree, host, &trail.end).next().is_some()).then_some(trail.end.as_str())
-}
-
-/// Refuses a path of the host that leads through a link in a tree which the profile grants for
-/// writing. Such a link is root's where root started the run that left it there: what the target
-/// writes into a tree of root's belongs to root.
-pub(crate) fn refuse_planted(
-    mounts: &Mounts,
-    settings: &[Setting],
-    host: &Host,
-    draft: &mut Draft,
-) {
-    if host.ways.is_empty() {
-        return;
-    }
-    // An entry that is left out grants nothing.
-    let (tree, _) = settle(mounts, host);
-    let sources =
-        tree.iter().filter_map(|(path, node)| Some((source_of(path, &node.mount)?, node.at)));
-    let files = settings.iter().filter_map(|setting| match &setting.value {
-        Content::File(path) => Some((path.text(), setting.at)),
-        _ => None,
-    });
-    for (path, at) in sources.chain(files) {
-        let links = host.ways.get(path).map_or(&[][..], Vec::as_slice);
-        let planted = links
-            .iter()
-            .find_map(|link| Some((link, writable_at(&tree, host, &link.place).next()?.1)));
-        if let Some((link, over)) = planted {
-            let granted = tree.get(over).map_or(Span::NOWHERE, |node| node.at);
-            let message = format!(
-                "cannot follow {path}: {} on the way is a symbolic link, which an earlier target \
-                 could have put there",
-                link.place
-            );
-            let problem = Problem::new("mounts::link", at, message)
-                .also(granted, "that tree is granted for writing");
-            draft.problem(
-                problem.help("name the real place, once you have looked where the link leads"),
-            );
-        }
-    }
 }

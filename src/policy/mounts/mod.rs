@@ -2,7 +2,7 @@
 //! file.
 //!
 //! [`entry`] is the section, [`kinds`] how it is written, [`pattern`] and [`glob`] are keys with
-//! stars, [`tree`] says what lies on what, [`links`] keeps what an entry at a symbolic link means,
+//! stars, [`tree`] says what lies on what, [`settle`] which of it stands in the end, [`links`] keeps what an entry at a symbolic link means,
 //! [`sockets`] are what a bind says of sockets below it, [`place`] and [`spelled`] are for help
 //! that names the right line, [`mod@draft`] makes steps of it, [`rights`] makes rules of Landlock of it
 //! where the sandbox has no tree of its own, [`checks`] refuses grants that are too wide.
@@ -16,9 +16,12 @@ mod kinds;
 pub(crate) mod links;
 pub(crate) mod pattern;
 pub(crate) mod place;
+pub(crate) mod planted;
 mod rights;
+pub(crate) mod settle;
 pub(crate) mod sockets;
 pub(crate) mod spelled;
+pub(crate) mod system;
 pub(crate) mod tree;
 
 use crate::language::section::Entries;
@@ -29,23 +32,12 @@ pub(crate) use kinds::is_word;
 #[cfg(not(face_alone))]
 pub use kinds::{KINDS, PROC_KEYS};
 pub(crate) use rights::{Ground, SOCKETS_ABI, draft as draft_rights};
+pub use settle::wanted;
+pub use tree::bound_root;
 pub(crate) use tree::hidden;
-pub use tree::{bound_root, wanted};
 
 /// `[mounts]`: entries by the path inside; `false` withdraws an inherited one.
 pub(crate) type Mounts = Entries<Mount>;
-
-/// Directories that belong to the system. They are wide to write to, and hold no sockets worth a
-/// look.
-const SYSTEM: &[&str] = &[
-    "/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/opt",
-    "/var", "/srv", "/nix", "/gnu",
-];
-
-/// Whether a path is a system directory itself.
-pub(crate) fn is_system(path: &str) -> bool {
-    SYSTEM.contains(&path)
-}
 
 /// How many entries a profile may have, once its layers are merged and its patterns are expanded.
 pub(crate) const MOST_ENTRIES: usize = 10_000;

@@ -7,7 +7,8 @@
 
 use super::draft::{DEVICE_RIGHTS, bind_rights};
 use super::entry::{Access, Bind, Missing, Mount};
-use super::tree::{Node, Tree, settle, source_of};
+use super::settle::settle;
+use super::tree::{Node, Tree, source_of};
 use super::{Mounts, checks, dev, spelled};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::name::{Inode, Name};

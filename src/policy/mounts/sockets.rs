@@ -1,64 +1,13 @@
 //! Sockets of the host below a bind: what an entry says of them, and the covers of those that were
 //! found. A read-only mount does not stop connect(2), and a socket is the service behind it.
 
-use super::entry::{Access, Bind, Hidden, Missing, Mount};
+use super::entry::{Access, Bind, Hidden, Missing, Mount, Sockets};
+use super::system;
 use super::tree::{Node, Tree, source_of};
 use crate::host::{Fact, File, FileKind, Host};
-use crate::language::shape::{Shape, Shaped};
-use crate::language::value::{Written, ancestors, below, join, words};
+use crate::language::value::{ancestors, below, join};
 use crate::text::problem::Note;
 use crate::text::source::Span;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
-use std::fmt;
-
-/// What happens to sockets below a bind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sockets {
-    /// The run stops where there are some.
-    Refuse,
-    /// They are granted: `sockets = true`.
-    Allow,
-    /// Those that are found at the start are covered: `sockets = "hide"`.
-    Hide,
-}
-
-words! {
-    /// The word of [`Sockets`].
-    SocketsWord {
-        /// Each socket that is found at the start is covered by an empty file.
-        Hide = "hide",
-    }
-}
-
-impl Shaped for Sockets {
-    fn shape() -> Shape {
-        Shape::either(&[bool::shape, SocketsWord::shape])
-    }
-}
-
-impl<'de> Deserialize<'de> for Sockets {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sockets, D::Error> {
-        struct SocketsVisitor;
-        impl Visitor<'_> for SocketsVisitor {
-            type Value = Sockets;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true, false or \"hide\"")
-            }
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Sockets, E> {
-                Ok(if value { Sockets::Allow } else { Sockets::Refuse })
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Sockets, E> {
-                match SocketsWord::from_text(text) {
-                    Ok(SocketsWord::Hide) => Ok(Sockets::Hide),
-                    Err(_) => Err(E::custom(format!(
-                        "unknown word `{text}`\nhelp: write true, false or \"hide\""
-                    ))),
-                }
-            }
-        }
-        deserializer.deserialize_any(SocketsVisitor)
-    }
-}
 
 /// What stands in a path for bytes that are not UTF-8. A path with it names no socket for certain:
 /// a name that has it can be a decoy.
@@ -164,9 +113,9 @@ pub(crate) fn looked_at<'t>(
 fn reach(source: &str, file: &File, bind: &Bind, held: bool) -> Option<Reach> {
     let place = file.real.as_ref().map_or(source, |(real, _)| real);
     let held = held && bind.access == Access::ReadOnly && bind.sockets != Sockets::Allow;
-    match super::checks::is_of_the_system(place) {
+    match system::is_of_the_system(place) {
         true => None,
-        false if held || super::checks::lies_in_the_system(place) => Some(Reach::Top),
+        false if held || system::lies_in_the_system(place) => Some(Reach::Top),
         false => Some(Reach::Deep),
     }
 }

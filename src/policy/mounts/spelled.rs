@@ -1,8 +1,7 @@
 //! An entry of `[mounts]` as a profile writes it, for help that can be pasted. It reads entries and
 //! judges none.
 
-use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, TMPFS, Tmpfs};
-use super::sockets::Sockets;
+use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, Sockets, TMPFS, Tmpfs};
 use crate::kernel::proc::HidePid;
 use crate::language::value::literal;
 

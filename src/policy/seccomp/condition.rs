@@ -2,8 +2,20 @@
 //! less, could be gone round.
 
 use super::filter::{Compare, Test, Width};
-use super::section::Is;
 use crate::kernel::syscalls::{Read, reads};
+
+/// What must be so of an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Is {
+    /// What the mask leaves is one of these.
+    OneOf(Option<u64>, Vec<u64>),
+    /// What the mask leaves is none of these.
+    NoneOf(Option<u64>, Vec<u64>),
+    /// At least one of these bits is set.
+    AnyBit(u64),
+    /// It lies between these, both included.
+    Between(u64, u64),
+}
 
 /// Makes the test of a condition; an error says why there is none. `refuses` is whether the call is
 /// not done where it holds.

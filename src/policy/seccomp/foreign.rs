@@ -1,7 +1,7 @@
 //! The tables of x86 and x32, made from what is decided about the calls of x86_64.
 
-use super::draft::Words;
 use super::filter::{Case, Compare, Decided, EPERM, Rule, Test, Verdict, Width};
+use super::precedence::Words;
 use crate::kernel::syscalls::{Abi, BUNDLES, OTHER_ARGUMENTS};
 use std::collections::BTreeMap;
 

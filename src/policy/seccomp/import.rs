@@ -6,8 +6,9 @@
 //! the entries. Architectures are `[seccomp].architectures` alone.
 
 use super::condition;
+use super::condition::Is;
 use super::filter::{Case, EPERM, Rule, Test, Verdict};
-use super::section::{Is, errno};
+use super::section::errno;
 use crate::kernel::syscalls::known_name;
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -10,20 +10,12 @@
 use super::filter::{Compare, Filter, Rule, Table, Test, Verdict, Width};
 use super::told::{Exact, Told};
 use super::{ENOSYS, EPERM};
-use crate::kernel::syscalls::Abi;
+use crate::kernel::syscalls::{ARCHITECTURE, Abi, I386};
 use seccompiler::{BpfProgram, sock_filter};
 
 /// The kernel takes no longer program (BPF_MAXINSNS); seccomp(2) fails with EINVAL, and the target
 /// does not start.
 pub(crate) const LONGEST: usize = 4096;
-
-/// AUDIT_ARCH_* of this build (linux/audit.h): ELF machine, 64 bits, little-endian.
-#[cfg(target_arch = "x86_64")]
-pub(super) const ARCHITECTURE: u32 = 0xc000_003e;
-#[cfg(target_arch = "aarch64")]
-pub(super) const ARCHITECTURE: u32 = 0xc000_00b7;
-/// AUDIT_ARCH_I386.
-pub(super) const I386: u32 = 0x4000_0003;
 
 // Opcodes of classic BPF that seccomp takes (linux/bpf_common.h, seccomp_check_filter).
 const LOAD: u16 = 0x20;

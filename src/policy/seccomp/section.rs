@@ -5,7 +5,7 @@ mod is;
 mod rule;
 mod shapes;
 
-pub(crate) use rule::{Condition, Is, Otherwise, Spec};
+pub(crate) use rule::{Condition, Otherwise, Spec};
 
 use super::filter::{EPERM, Verdict};
 use crate::kernel::syscalls::{self, Abi, constants, groups};

@@ -10,10 +10,9 @@ mod sections;
 mod told;
 
 use super::default::default;
-use super::program::{ARCHITECTURE, I386};
 use super::*;
 use crate::kernel::namespace::Kind;
-use crate::kernel::syscalls::{ALLOWED, Abi};
+use crate::kernel::syscalls::{ALLOWED, ARCHITECTURE, Abi, I386};
 use crate::policy::namespaces::Nested;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,

@@ -2,8 +2,7 @@
 //! are, and how they are judged again outside.
 
 use super::filter::{Case, Compare, Filter, Rule, Table, Test, Verdict, Width};
-use super::program::{ARCHITECTURE, I386};
-use crate::kernel::syscalls::Abi;
+use crate::kernel::syscalls::{ARCHITECTURE, Abi, I386};
 
 /// Which refusals a process outside is told of, and answers for.
 ///

@@ -1,6 +1,6 @@
 //! What a condition says of an argument: a value, a list of values, or a table with a comparison.
 
-use super::Is;
+use super::super::condition::Is;
 use crate::kernel::syscalls::constants;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;

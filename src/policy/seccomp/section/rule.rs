@@ -1,7 +1,7 @@
 //! A rule of `[seccomp.rules]` as it is written: an action, or actions with conditions on
 //! arguments.
 
-use super::super::condition;
+use super::super::condition::{self, Is};
 use super::super::filter::{EPERM, Verdict};
 use super::{Action, errno};
 use crate::language::value::Written;
@@ -55,19 +55,6 @@ pub struct Condition {
     pub argument: At<u8>,
     /// What must be so.
     pub is: Is,
-}
-
-/// What must be so of an argument.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Is {
-    /// What the mask leaves is one of these.
-    OneOf(Option<u64>, Vec<u64>),
-    /// What the mask leaves is none of these.
-    NoneOf(Option<u64>, Vec<u64>),
-    /// At least one of these bits is set.
-    AnyBit(u64),
-    /// It lies between these, both included.
-    Between(u64, u64),
 }
 
 const RULE_KEYS: &str =

@@ -1,0 +1,183 @@
+//! Which entries stand in the end: each that its own word leaves out is gone, with a note, and what
+//! it replaced is back. And which facts of the host that asks for.
+
+use super::entry::{Access, Bind, Broad, Missing, Mount};
+use super::tree::{DATABASES, Node, Tree, behind, source_of, tree, with_root};
+use super::{Mounts, checks, links, sockets};
+use crate::host::{Fact, FileKind, Host};
+use crate::language::value::{below, parent};
+use crate::text::problem::Note;
+use crate::text::source::At;
+use std::borrow::Cow;
+
+/// The tree without what is left out by its own word, because its source is absent, or too broad;
+/// with a note for each.
+pub(crate) fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
+    let (uncovered, mut out) = uncover(mounts, host);
+    let mut all = tree(&uncovered, &host.root_names);
+    let root = all.get("/").and_then(|node| left_out(&all, "/", node, host));
+    let root_at = root.as_ref().map(|note| note.at);
+    let others = all.iter().filter(|(path, node)| *path != "/" && root_at != Some(node.at));
+    let left: Vec<(String, Note)> = others
+        .filter_map(|(path, node)| Some((path.clone(), left_out(&all, path, node, host)?)))
+        .collect();
+    if let Some(note) = root {
+        out.push(note);
+        // And with it each name of it.
+        all.retain(|_, node| Some(node.at) != root_at);
+    }
+    for (path, note) in left {
+        all.remove(&path);
+        out.push(note);
+    }
+    leave_out_within(&mut all, mounts, &out);
+    out.extend(links::extend(&mut all, host));
+    out.extend(sockets::hide(&mut all, host));
+    (all, out)
+}
+
+/// The entries, each that is left out and replaces an inherited one with that one in its place;
+/// with a note for each.
+pub(crate) fn uncover<'m>(mounts: &'m Mounts, host: &Host) -> (Cow<'m, Mounts>, Vec<Note>) {
+    let (mut mounts, mut out) = (Cow::Borrowed(mounts), vec![]);
+    while mounts.map.values().any(|entry| entry.under.is_some()) {
+        let all = tree(&mounts, &host.root_names);
+        let covering =
+            mounts.map.iter().filter(|(_, entry)| entry.under.is_some()).map(|(path, _)| path);
+        let found: Vec<(String, Note)> = covering
+            .filter_map(|path| Some((path.clone(), left_out(&all, path, all.get(path)?, host)?)))
+            .collect();
+        if found.is_empty() {
+            break;
+        }
+        for (path, note) in found {
+            if let Some(entry) = mounts.to_mut().map.get_mut(&path)
+                && let Some(under) = entry.under.take()
+            {
+                *entry = *under;
+            }
+            out.push(note);
+        }
+    }
+    (mounts, out)
+}
+
+/// The entries that all those that may be left out would uncover; `None` where there are none.
+fn bottom(mounts: &Mounts) -> Option<Mounts> {
+    let mut mounts =
+        mounts.map.values().any(|entry| entry.under.is_some()).then(|| mounts.clone())?;
+    for entry in mounts.map.values_mut() {
+        while let Some(under) = entry.under.take() {
+            *entry = *under;
+        }
+    }
+    Some(mounts)
+}
+
+/// What says `broad = "skip"` and lies in an entry that was left out as too broad goes with it:
+/// alone, it would show a part of that.
+fn leave_out_within(all: &mut Tree, mounts: &Mounts, out: &[Note]) {
+    if !out.iter().any(|note| note.less) {
+        return;
+    }
+    let is_out = |path: &At<&str>| out.iter().any(|note| note.less && note.at == path.at);
+    let skipped: Vec<&str> =
+        mounts.iter().filter(|(path, _)| is_out(path)).map(|(path, _)| path.value).collect();
+    let goes = |path: &str, node: &Node| {
+        matches!(&node.mount, Mount::Bind(Bind { broad: Broad::Skip, .. }))
+            && skipped.iter().any(|over| below(path, over).is_some())
+    };
+    all.retain(|path, node| !goes(path, node));
+}
+
+fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
+    let (Mount::Bind(bind), Some(source)) = (&node.mount, source_of(path, &node.mount)) else {
+        return None;
+    };
+    if bind.missing == Missing::Skip && matches!(host.at(source), Fact::Absent(_)) {
+        return Some(Note {
+            at: node.at,
+            text: format!("{path} is left out: {source} is absent here"),
+            less: false,
+        });
+    }
+    let Fact::Present(file) = host.at(source) else { return None };
+    // A link in a tree that is bound is kept there: without the entry, the target could replace it
+    // and write to what it leads to.
+    let is_kept = matches!(file.kind, FileKind::Link(_))
+        && links::lies_there(all, host, path, source).is_some();
+    if bind.broad == Broad::Skip
+        && !is_kept
+        && matches!(file.kind, FileKind::Link(_) | FileKind::Socket)
+    {
+        return Some(Note {
+            at: node.at,
+            text: format!("{path} is left out: it is {}", file.kind.word()),
+            less: true,
+        });
+    }
+    // Without a read-only entry the target could write what a writable tree around it holds there:
+    // it is refused, not left out.
+    if bind.access == Access::ReadOnly && links::lies_there(all, host, path, source) == Some(true) {
+        return None;
+    }
+    let strict = Bind { broad: Broad::Refuse, ..bind.clone() };
+    let problem = (bind.broad == Broad::Skip)
+        .then(|| {
+            checks::check(
+                path,
+                source,
+                &strict,
+                file,
+                checks::Around { tree: all, host, can_cover: true },
+                node.at,
+            )
+        })
+        .flatten()?;
+    let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);
+    Some(Note { at: node.at, text: format!("{path} is left out: {why}"), less: true })
+}
+
+/// Every path of the host whose facts the draft asks for; `tree` is that of these mounts.
+pub fn wanted(tree: &Tree, mounts: &Mounts, root_names: &[String]) -> Vec<String> {
+    let mut wanted = wanted_of(tree, root_names);
+    wanted.extend(
+        bottom(mounts)
+            .iter()
+            .flat_map(|mounts| wanted_of(&self::tree(mounts, root_names), root_names)),
+    );
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+fn wanted_of(tree: &Tree, root_names: &[String]) -> Vec<String> {
+    let mut wanted = vec![];
+    for (path, node) in tree {
+        wanted.extend(source_of(path, &node.mount).map(str::to_owned));
+        // A directory that is to be made is judged by the one that it will be in.
+        if let Mount::Bind(Bind { missing: Missing::Create, .. }) = &node.mount {
+            wanted.extend(source_of(path, &node.mount).map(|source| parent(source).to_owned()));
+        }
+        if let Mount::Dev { extra } = &node.mount {
+            wanted.extend(extra.iter().map(|path| path.0.clone()));
+        }
+        let hidden_kernel = matches!(node.mount, Mount::Hide { .. })
+            && (path.starts_with("/proc/") || path.starts_with("/sys/"));
+        if hidden_kernel {
+            wanted.push(path.clone());
+        }
+        wanted.extend(behind(tree, path));
+        if matches!(node.mount, Mount::Hide { .. }) {
+            wanted.extend(with_root(tree, root_names, path));
+        }
+    }
+    // The generated passwd and group cover the host's where /etc is bound.
+    wanted.extend(
+        DATABASES
+            .iter()
+            .filter(|path| !tree.contains_key(**path))
+            .filter_map(|path| behind(tree, path)),
+    );
+    wanted
+}
