@@ -96,7 +96,7 @@
 //   plan      settles everything; THE ORDER of the steps
 //   launch    the only place that acts
 //   inspect   questions about profiles, plans and machines
-//   face      the pipeline as this page shows it
+//   face      the pipeline as a Rust program sees it
 //   commands  parse, call, print
 
 mod cli;

@@ -340,6 +340,42 @@ fn a_circle_is_found() {
     assert_eq!(found(&[("r::a", "r::a::b::X"), ("r::a::b", "r::a::Y")]), 0);
 }
 
+/// docs/ARCHITECTURE.md has the rooms as they are here, each with the words of src/lib.rs, and names
+/// no file that is not there.
+#[test]
+fn the_page_of_the_architecture_is_of_this_house() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let map = std::fs::read_to_string(root.join("src/lib.rs")).unwrap();
+    let words = |room: &str| {
+        map.lines()
+            .filter_map(|line| line.strip_prefix("//   "))
+            .find_map(|line| line.strip_prefix(room)?.strip_prefix(' '))
+            .unwrap_or_else(|| panic!("the map in src/lib.rs has no line for {room}"))
+            .trim()
+    };
+    let mut table = String::from("\n| room | what it is | imports |\n|---|---|---|\n");
+    for (room, imports) in ROOMS {
+        let imports = imports.iter().rev().copied().collect::<Vec<_>>().join(", ");
+        table += &format!("| `{room}` | {} | {imports} |\n", words(room));
+    }
+    let path = root.join("docs/ARCHITECTURE.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once("<!-- rooms -->").unwrap();
+    let (had, after) = rest.split_once("<!-- /rooms -->").unwrap();
+    if std::env::var_os("UPDATE").is_some() {
+        let page = format!("{before}<!-- rooms -->{table}<!-- /rooms -->{after}");
+        std::fs::write(&path, page).unwrap();
+    } else {
+        assert_eq!(had, table, "UPDATE=1 cargo test --test all house:: writes the table anew");
+    }
+    let named = page.split('`').skip(1).step_by(2);
+    let named = named.filter(|word| word.starts_with("src/") || word.starts_with("tests/"));
+    assert!(named.clone().count() > 20);
+    for word in named {
+        assert!(root.join(word).exists(), "docs/ARCHITECTURE.md names {word}");
+    }
+}
+
 /// The reader itself: what it would miss, nobody would see.
 #[test]
 fn no_way_to_write_a_path_is_missed() {
