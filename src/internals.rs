@@ -3,7 +3,6 @@
 //!
 //! It is no promise, and no part of the face: any version may change or remove any of it. A name is
 //! here as long as one of them uses it, and stands where it stands in the house.
-#![allow(missing_docs, reason = "the rooms of the house, each with its own page")]
 
 pub mod host {
     pub use crate::host::{Fact, File, FileKind, Host};

@@ -81,6 +81,10 @@
 //! The codes and numbers of problems keep their meaning. The text of a [`Plan`], and of problems,
 //! is for people and can change in every version.
 
+// Docs are asked for what a program of the face can reach, and for nothing else: the other public
+// items are there for the tests.
+#![cfg_attr(face_alone, warn(missing_docs))]
+
 // The map of the house, for those who read the code. Each directory is a room, and a room imports
 // only what stands before it (`tests/house.rs` holds that):
 //

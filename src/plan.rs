@@ -137,7 +137,6 @@ pub struct Plan {
     pub new: Vec<Kind>,
     /// The line of each kind of namespace.
     pub choice: Choice,
-    /// Ids and maps.
     pub ids: Ids,
     /// Whether the launcher opens the sources (root), or pid 1 does.
     pub root: bool,
@@ -147,11 +146,9 @@ pub struct Plan {
     pub filter: Filter,
     /// Which of its refusals are told.
     pub told: Told,
-    /// What is executed.
     pub exec: Exec,
     /// How it is watched.
     pub watch: Watch,
-    /// The control groups.
     pub grouped: limits::Grouped,
     /// Whether one of descriptors 0, 1 and 2 is closed, and becomes `/dev/null`.
     pub closed_streams: bool,

@@ -190,7 +190,6 @@ pub(crate) fn may_execute(path: &CStr) -> Result {
 /// What wait4(2) found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Waited {
-    /// Which child.
     pub pid: i32,
     /// Its raw status.
     pub status: i32,
@@ -1114,11 +1113,8 @@ struct CapHeader {
 /// The three sets that capset(2) takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sets {
-    /// Effective.
     pub effective: u64,
-    /// Permitted.
     pub permitted: u64,
-    /// Inheritable.
     pub inheritable: u64,
 }
 
@@ -1474,7 +1470,6 @@ pub(crate) fn signalfd(mask: SignalSet) -> Result<RawFd> {
 /// What a signalfd told of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Signalled {
-    /// Which.
     pub signal: i32,
     /// `si_code`: positive when the kernel sent it.
     pub code: i32,

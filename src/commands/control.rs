@@ -7,14 +7,11 @@ use crate::launch::{Denied, freeze, go_on, kill};
 use crate::text::problem::{Problem, Problems, errno_words, suggestion};
 use crate::text::source::Sources;
 
-/// What is done.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Deed {
     /// All its processes stand still.
     Freeze,
-    /// They go on.
     Thaw,
-    /// It ends.
     Kill,
 }
 

@@ -56,7 +56,6 @@ pub(super) struct Denied {
     pid: u32,
     /// What became of the call: an errno, or `killed`.
     with: String,
-    /// How often.
     count: u64,
 }
 

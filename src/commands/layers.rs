@@ -11,7 +11,6 @@ use crate::text::problem::{escape, quiet_json};
 use crate::text::source::{Place, Sources, Span};
 use serde::Serialize;
 
-/// Shows the layers.
 pub(super) fn layers(shown: Shown) -> u8 {
     let mut sources = Sources::default();
     let loaded = match Given::from(shown.given).request() {

@@ -136,7 +136,6 @@ impl Failed {
         self.problems.extend(warnings.into_iter().filter(|warning| !wrong.contains(&warning.at)));
     }
 
-    /// The sentences alone.
     fn messages(&self) -> Vec<String> {
         self.problems.iter().map(|problem| problem.message.clone()).collect()
     }

@@ -7,7 +7,6 @@
 pub(super) enum Block {
     /// A heading; 1 is the page's own sections.
     Heading(u8, String),
-    /// A paragraph.
     Text(String),
     /// A term and its words, so many levels deep in a list.
     Item(u8, String, String),
@@ -16,17 +15,14 @@ pub(super) enum Block {
 }
 
 impl Block {
-    /// A paragraph.
     pub(super) fn text(text: impl Into<String>) -> Block {
         Block::Text(text.into())
     }
 
-    /// A heading.
     pub(super) fn heading(level: u8, text: impl Into<String>) -> Block {
         Block::Heading(level, text.into())
     }
 
-    /// An item.
     pub(super) fn item(depth: u8, term: impl Into<String>, words: impl Into<String>) -> Block {
         Block::Item(depth, term.into(), words.into())
     }
@@ -40,7 +36,6 @@ pub(super) struct Page {
     pub section: u8,
     /// What it is, in a few words.
     pub what: &'static str,
-    /// What it says.
     pub blocks: Vec<Block>,
 }
 

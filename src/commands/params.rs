@@ -9,7 +9,6 @@ use crate::text::problem::{escape, quiet_json};
 use crate::text::source::{Place, Sources};
 use serde::Serialize;
 
-/// Lists them.
 pub(super) fn params(asked: Parametrised) -> u8 {
     let mut sources = Sources::default();
     let declared = match asked.flags.of(&asked.profile).request() {

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 /// How often another name is tried where somebody has one.
 const TRIES: u32 = 16;
 
-/// Where it goes.
 pub(super) enum Place {
     /// To what is open, after what is in it.
     Open(File),

@@ -11,7 +11,6 @@ use crate::text::source::Place;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Shows the plan.
 pub(super) fn plan(planning: Planning) -> u8 {
     let format = planning.shown.format;
     let mut warnings = Problems::default();

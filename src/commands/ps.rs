@@ -9,7 +9,6 @@ use crate::text::problem::{escape, quiet_json};
 use crate::text::source::Sources;
 use serde::Serialize;
 
-/// Lists them.
 pub(super) fn ps(listing: Listing) -> u8 {
     let live = match registry() {
         Ok(registry) => registry.map_or(vec![], |registry| registry.list()),

@@ -82,7 +82,6 @@ fn given(fd: i32) -> Result<File, String> {
     Ok(File::from(crate::sys::owned(copy)))
 }
 
-/// The record.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Record {
@@ -95,7 +94,6 @@ pub(super) struct Record {
     /// The signal that ended the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<u8>,
-    /// Why nothing ran.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
     /// Microseconds from the start of the launch to its end.
@@ -184,7 +182,6 @@ impl Record {
         }
     }
 
-    /// For people.
     fn text(&self) -> String {
         let seconds = |micros: u64| format!("{:.2} s", micros as f64 / 1e6);
         let mega = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));

@@ -12,7 +12,6 @@ pub(super) fn reference() -> u8 {
     0
 }
 
-/// The page.
 pub(super) fn page() -> Page {
     let mut blocks = vec![
         Block::heading(1, "Description"),

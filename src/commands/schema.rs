@@ -10,7 +10,6 @@ use crate::language::shape::{Named, Need, Shape, Shaped, Table, plain};
 use crate::profile::Profile;
 use std::collections::BTreeMap;
 
-/// Prints the schema.
 pub(super) fn schema() -> u8 {
     let profile = Profile::shape();
     let mut json = Json::default();

@@ -13,7 +13,6 @@ use crate::inspect::walls::why::{Answer, answer as judge};
 use crate::profile::{Request, rewritten};
 use crate::text::problem::Problem;
 
-/// Answers every question.
 pub(super) fn why(mut asking: Asking) -> u8 {
     let format = asking.shown.format;
     let questions = asking.shown.given.take_words();

@@ -3,12 +3,9 @@
 
 use std::collections::BTreeMap;
 
-/// The caller.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
-    /// The user id.
     pub uid: u32,
-    /// The group id.
     pub gid: u32,
     /// The name in /etc/passwd, or the number.
     pub user: String,

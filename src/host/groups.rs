@@ -30,10 +30,8 @@ pub struct Groups {
     pub nodes: Vec<Node>,
 }
 
-/// One hierarchy.
 #[derive(Debug, Clone, Default)]
 pub struct Hierarchy {
-    /// Its version.
     pub version: Version,
     /// The kernel's names of the controllers that a group there can have.
     pub controllers: Vec<String>,

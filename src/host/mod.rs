@@ -32,7 +32,6 @@ use trail::{Link, Trail};
 /// What is known of the machine and of the caller.
 #[derive(Debug, Clone, Default)]
 pub struct Host {
-    /// Who called.
     pub caller: Caller,
     /// The launcher's process id; read only for root.
     pub pid: u32,
@@ -125,22 +124,16 @@ pub struct Host {
 pub enum Fact {
     /// Nothing, or nothing that the caller can see; why.
     Absent(i32),
-    /// Something.
     Present(File),
 }
 
 /// A file of any kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// What it is.
     pub kind: FileKind,
-    /// Which it is.
     pub inode: Inode,
-    /// Its owner.
     pub uid: u32,
-    /// Its group.
     pub gid: u32,
-    /// Its permission bits.
     pub mode: u32,
     /// How many names it has (link(2)).
     pub names: u64,
@@ -156,13 +149,10 @@ pub struct File {
 /// The kind of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileKind {
-    /// A directory.
     Folder,
-    /// A regular file.
     Regular,
     /// A symbolic link, with its text.
     Link(String),
-    /// A socket.
     Socket,
     /// A character or block device.
     Device,

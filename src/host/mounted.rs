@@ -18,14 +18,12 @@ pub struct MountPoint {
     pub device: String,
     /// The directory of that file system which is mounted.
     pub root: String,
-    /// Where.
     pub at: String,
 }
 
 /// A regular file that is open for writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// The descriptor.
     pub fd: u32,
     /// Its path on the host.
     pub path: String,

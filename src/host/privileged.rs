@@ -24,14 +24,12 @@ pub struct Look {
 pub struct Privileged {
     /// Where it is on the host.
     pub path: String,
-    /// What it gives.
     pub power: Power,
 }
 
 /// What a file gives to who runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Power {
-    /// Its owner's id.
     User,
     /// Its group's id. Without the group's execute bit it gives nothing, until an access list has
     /// that bit (acl(5)).
@@ -54,11 +52,8 @@ impl Power {
 /// What a program's file would give to who runs it outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Given {
-    /// Its owner's id.
     User,
-    /// Its group's id.
     Group,
-    /// Capabilities.
     Capabilities(CapabilitySet),
 }
 

@@ -51,7 +51,6 @@ pub enum Lack {
     Relative(String),
     /// The mode, or the mount, forbids to execute it.
     NotExecutable {
-        /// The file.
         path: String,
         /// Whether the entry that shows it says `exec = false`.
         mount: bool,
@@ -59,38 +58,24 @@ pub enum Lack {
     /// It is neither ELF nor a script.
     NoProgram(String),
     /// It is for another machine.
-    Machine {
-        /// The file.
-        path: String,
-        /// The machine's name.
-        machine: &'static str,
-    },
+    Machine { path: String, machine: &'static str },
     /// The caller cannot read it, so that what it needs is unknown.
-    Unreadable {
-        /// The file.
-        path: String,
-        /// Why.
-        errno: i32,
-    },
+    Unreadable { path: String, errno: i32 },
     /// A loader or interpreter is not there.
     Interpreter {
-        /// Its path.
         path: String,
         /// Who names it.
         of: String,
-        /// Why not.
         errno: i32,
     },
     /// A library is not there.
     Library {
-        /// Its name.
         name: String,
         /// Who needs it.
         of: String,
     },
     /// A script that only somebody else's link or script leads to.
     Foreign {
-        /// The script.
         path: String,
         /// The link or script.
         by: String,

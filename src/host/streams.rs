@@ -32,7 +32,6 @@ pub enum Stream {
     Socket(Socket),
     /// Something that could not be looked at; why.
     Unknown(i32),
-    /// A directory.
     Folder,
     /// A pipe without a name that was opened for writing alone (pipe(7)).
     PipeEnd,
@@ -58,12 +57,7 @@ pub enum Owner {
     /// Nobody's: what is written to `/dev/null` and its kin goes nowhere.
     Nobody,
     /// A user's, with the permission bits of the group and of others.
-    User {
-        /// The user.
-        uid: u32,
-        /// The mode.
-        mode: u32,
-    },
+    User { uid: u32, mode: u32 },
 }
 
 /// A socket that belongs to the network namespace that it was made in, whatever namespace its user
@@ -80,7 +74,6 @@ pub enum Socket {
     Other {
         /// Its family (`AF_*`).
         family: i32,
-        /// Its protocol.
         protocol: i32,
     },
 }

@@ -6,9 +6,7 @@ use serde::Serialize;
 /// Where a manager listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Socket {
-    /// The path.
     pub path: String,
-    /// Who is there.
     pub route: Route,
 }
 

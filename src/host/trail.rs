@@ -14,14 +14,11 @@ pub struct Trail {
     pub errno: Option<i32>,
 }
 
-/// A symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// Where it is, without links on the way.
     pub place: String,
-    /// Its text.
     pub text: String,
-    /// Its owner.
     pub owner: u32,
 }
 

@@ -18,11 +18,9 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
-    /// All of it.
     Ok,
     /// A part of it.
     Limited,
-    /// None of it.
     Missing,
 }
 
@@ -42,13 +40,10 @@ impl State {
 pub(crate) struct Line {
     /// What it is about.
     pub name: &'static str,
-    /// How well.
     pub state: State,
-    /// What was found.
     pub value: String,
     /// What a profile cannot have therefore.
     pub lost: Option<String>,
-    /// What mends it.
     pub fix: Option<Fix>,
 }
 
@@ -63,12 +58,10 @@ pub(crate) struct Record<'a> {
 }
 
 impl Line {
-    /// All is well.
     pub(crate) fn ok(name: &'static str, value: impl Into<String>) -> Line {
         Line { name, state: State::Ok, value: value.into(), lost: None, fix: None }
     }
 
-    /// Something is lost.
     pub(crate) fn less(
         name: &'static str,
         state: State,
@@ -78,7 +71,6 @@ impl Line {
         Line { name, state, value: value.into(), lost: Some(lost.into()), fix: None }
     }
 
-    /// What mends it.
     pub(crate) fn fix(self, fix: Fix) -> Line {
         Line { fix: Some(fix), ..self }
     }
@@ -88,7 +80,6 @@ impl Line {
         Line { fix: fix.or(self.fix), ..self }
     }
 
-    /// For programs.
     pub(crate) fn record(&self) -> Record<'_> {
         let fix = self.fix.as_ref().map(Fix::text);
         Record {

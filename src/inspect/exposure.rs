@@ -34,7 +34,6 @@ pub struct Cost {
     /// Tenths for all of them.
     #[serde(skip)]
     pub most: u32,
-    /// Why so much.
     pub reason: &'static str,
 }
 
@@ -117,7 +116,6 @@ pub struct Point {
     pub cost: &'static Cost,
     /// What it adds, in tenths.
     pub tenths: u32,
-    /// What is granted.
     pub what: String,
     /// How many bytes of it, from its start, are a path: where there is no room, the path is
     /// shortened, and the words stay.
@@ -152,7 +150,6 @@ pub(crate) fn tenths(tenths: u32) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-/// Weighs a sandbox.
 pub fn weigh(profile: &Profile, host: &Host, world: &World<'_>) -> Exposure {
     let mut bill = Bill::default();
     files::files(profile, host, world, &mut bill);

@@ -20,16 +20,13 @@ pub const COLUMNS: usize = 80;
 /// Whether there is colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
-    /// There is none.
     Plain,
     /// A terminal's sixteen.
     Colour,
 }
 
-/// What colour says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// A heading.
     Head,
     /// Granted, and harmless to the host.
     Good,

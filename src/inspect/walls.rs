@@ -84,7 +84,6 @@ pub struct HostTree {
 /// One path of the tree, with what decides there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// What is there.
     pub shows: Shows,
     /// The mode, where stockade gives it.
     pub mode: Option<Mode>,
@@ -208,7 +207,6 @@ impl<'a> World<'a> {
         *self.plan.choice.of(Kind::User) == Namespace::Host
     }
 
-    /// The network.
     pub fn network(&self) -> (&Namespace, Span) {
         (self.plan.choice.of(Kind::Net), self.plan.choice.at(Kind::Net))
     }

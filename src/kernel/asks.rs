@@ -9,7 +9,6 @@ use super::namespace::Kind;
 /// What the kernel asks for a call.
 #[derive(Debug)]
 pub struct Ask {
-    /// The calls.
     pub calls: &'static [&'static str],
     /// The capability, by the kernel's name as profiles write it; none where no kernel has the
     /// call.
@@ -32,9 +31,7 @@ pub enum Over {
 /// Whether the arguments alone say that the capability is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
-    /// It is.
     Yes,
-    /// It is not.
     No,
     /// What decides is behind a pointer, or differs from kernel to kernel.
     Hidden,
@@ -43,7 +40,6 @@ pub enum Asked {
 /// What is done without the capability.
 #[derive(Debug)]
 pub enum Free {
-    /// Nothing.
     Never,
     /// A part, in words; which arguments belong to it; and the setting of the kernel, at most this,
     /// without which nothing does.

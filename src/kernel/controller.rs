@@ -45,11 +45,9 @@ written!(Controller);
 /// How a version of the kernel's interface has a controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// Under this name.
     Named(&'static str),
     /// Every group has it.
     BuiltIn,
-    /// It has none.
     None,
 }
 

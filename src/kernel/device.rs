@@ -1,6 +1,5 @@
 //! Device nodes.
 
-/// A device node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Node {
     /// Whether it is a block device.

@@ -22,7 +22,6 @@ impl Name {
         &self.0
     }
 
-    /// The text.
     pub fn text(&self) -> &str {
         self.0.to_str().unwrap_or("")
     }
@@ -61,6 +60,5 @@ impl Serialize for Name {
 pub struct Inode {
     /// The device, as stat(2) has it.
     pub dev: u64,
-    /// The inode number.
     pub ino: u64,
 }

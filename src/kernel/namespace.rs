@@ -8,11 +8,9 @@ use std::ffi::CStr;
 pub enum Kind {
     /// Ids and capabilities.
     User,
-    /// The file tree.
     Mount,
     /// Process numbers.
     Pid,
-    /// The network.
     Net,
     /// System V IPC and POSIX message queues.
     Ipc,
@@ -67,7 +65,6 @@ impl Kind {
         }
     }
 
-    /// The profile's word.
     pub fn word(self) -> &'static str {
         match self {
             Kind::User => "user",

@@ -15,10 +15,8 @@ pub(crate) use allowed::{ABSENT, ALLOWED, MODES, NESTED, OPENS};
 pub(crate) use compat::{BUNDLES, ONLY_X86, OTHER_ARGUMENTS};
 pub(crate) use table::TABLE;
 
-/// One system call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
-    /// Its name.
     pub name: &'static str,
     numbers: [u16; 4],
     arguments: &'static str,

@@ -45,7 +45,6 @@ impl Deed {
 pub struct Change {
     /// The names that lead to the key.
     pub key: Vec<String>,
-    /// What is done.
     pub deed: Deed,
     /// The value, or the word that withdraws.
     pub at: Span,
@@ -56,7 +55,6 @@ pub struct Change {
 /// What a layer says at a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Said {
-    /// Nothing.
     Nothing,
     /// A value, there.
     Value(Span),
@@ -128,7 +126,6 @@ impl Changes {
         }
     }
 
-    /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Change> {
         self.all.iter()
     }
@@ -146,7 +143,6 @@ pub enum Kind {
     Flag,
 }
 
-/// One layer.
 #[derive(Debug, Clone)]
 pub struct Layer {
     /// What it is to the profile.

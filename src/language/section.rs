@@ -596,7 +596,6 @@ impl<V: EntryType> Shaped for Entries<V> {
     }
 }
 
-/// One named entry.
 #[derive(Debug, Clone)]
 pub struct Entry<V> {
     /// Where its name stands.

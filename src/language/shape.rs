@@ -10,7 +10,6 @@ use std::fmt;
 /// What a value looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shape {
-    /// Any text.
     Text,
     /// A text of a certain form: what it is in words, and the form as a regular expression of JSON
     /// Schema.
@@ -33,7 +32,6 @@ pub enum Shape {
     Table(Table),
     /// A table whose keys are the user's own names.
     Named(Named),
-    /// Any of these.
     Either(Vec<Shape>),
     /// The value of a key: the word `"default"` stands there too, and withdraws what is inherited.
     Key(Box<Shape>),
@@ -59,7 +57,6 @@ pub struct Word {
 /// A table whose keys the language names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// What it is.
     pub doc: &'static str,
     /// Its keys, in the order of their declaration.
     pub keys: Vec<KeyShape>,
@@ -68,7 +65,6 @@ pub struct Table {
 /// A table whose keys are the user's own names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
-    /// What it is.
     pub doc: &'static str,
     /// What a name is, for the reference.
     pub name: &'static str,
@@ -85,7 +81,6 @@ pub struct Named {
 pub struct KeyShape {
     /// As a profile writes it.
     pub name: String,
-    /// Its words.
     pub doc: &'static str,
     /// What its value looks like.
     pub shape: Shape,
@@ -98,7 +93,6 @@ pub struct KeyShape {
 pub enum Need {
     /// Where the profile speaks of it.
     Optional,
-    /// Always.
     Required,
     /// Exactly one of the keys of this sort is there: it says what the table is.
     Kind,

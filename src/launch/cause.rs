@@ -28,7 +28,6 @@ pub(crate) struct Barriers {
     pub program: String,
 }
 
-/// What mends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fix {
     /// A command for root's shell.
@@ -55,12 +54,10 @@ impl fmt::Display for Fix {
     }
 }
 
-/// One reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cause {
     /// What is so.
     pub says: String,
-    /// What mends it.
     pub fix: Fix,
 }
 

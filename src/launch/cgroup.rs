@@ -53,7 +53,6 @@ pub(super) struct Groups {
     pub cpu_account: Option<(RawFd, Version)>,
 }
 
-/// One group.
 #[derive(Debug)]
 struct Made {
     slot: Slot,
@@ -141,7 +140,6 @@ impl Groups {
         }
     }
 
-    /// Does one operation.
     fn apply(&mut self, op: &GroupOp) -> Result {
         match op {
             GroupOp::Scope { socket, route } => {

@@ -25,7 +25,6 @@ pub(crate) struct Denial {
     pub count: u64,
 }
 
-/// A process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Who {
     /// The kernel's name of it, filled up with zeroes; empty where it is not known.

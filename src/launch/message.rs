@@ -37,10 +37,7 @@ pub(super) enum Message {
     /// The target runs.
     Started,
     /// The target was stopped by a signal.
-    Stopped {
-        /// Which.
-        signal: i32,
-    },
+    Stopped { signal: i32 },
     /// The target ended.
     Ended {
         /// Its status, as wait4(2) has it.

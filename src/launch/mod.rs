@@ -75,9 +75,7 @@ pub enum Outcome {
 /// A run, from its start to its end.
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
-    /// How it ended.
     pub outcome: Outcome,
-    /// How long it took.
     pub wall: Duration,
     /// What its processes used, by wait4(2).
     pub usage: Usage,

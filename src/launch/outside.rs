@@ -17,7 +17,6 @@ pub(super) struct Outside<'a> {
     pub pidfd: RawFd,
     /// The pipes to it.
     pub pipes: Pipes,
-    /// The control groups.
     pub groups: &'a Groups,
     /// The name, once it is entered.
     pub held: &'a mut Option<Held>,
@@ -26,7 +25,6 @@ pub(super) struct Outside<'a> {
 }
 
 impl Outside<'_> {
-    /// Does one step.
     pub(super) fn apply(&mut self, step: &Step<OutsideOp>, slots: &[RawFd]) -> Result<(), Failure> {
         match &step.op {
             OutsideOp::IdMapMount { slot, disk, ids, .. } => idmap::map(slots[slot.0], *disk, *ids)

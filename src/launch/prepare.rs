@@ -35,13 +35,11 @@ pub(super) struct Prepared {
     pub handover: Option<Handover>,
     /// What shows that it is in force.
     pub filtered: Filtered,
-    /// The Landlock ruleset.
     pub ruleset: RawFd,
     /// What shows that it is in force, and the kernel's ABI.
     pub landlocked: (Landlocked, u32),
     /// A descriptor that the target's process has no use for: it shows that close_range(2) closes.
     pub spare: RawFd,
-    /// The new root.
     pub root: RawFd,
     /// The file system that it is a directory of, where the covers lie.
     pub backstage: RawFd,
@@ -89,7 +87,6 @@ const MOST_PER_STEP: usize = 3;
 const OTHERS: usize = 32;
 
 impl Prepared {
-    /// Makes everything.
     pub(super) fn new(
         plan: &Plan,
         groups: &Groups,

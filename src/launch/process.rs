@@ -17,7 +17,6 @@ use crate::sys::{self, Errno, Result, Sets};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-/// Does one operation.
 pub(super) fn apply(op: &ProcessOp, prepared: &mut Prepared) -> Result {
     match op {
         ProcessOp::JoinNamespace { kind, path } => {

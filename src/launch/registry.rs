@@ -31,7 +31,6 @@ pub(crate) struct Entry {
     pub profile: String,
     /// When it began, in hundredths of a second since the machine did (CLOCK_BOOTTIME).
     pub begun: u64,
-    /// Its control groups.
     pub groups: Vec<Group>,
 }
 
@@ -64,9 +63,7 @@ pub(crate) struct Held {
 /// An entry whose launcher lived when it was read.
 #[derive(Debug)]
 pub(crate) struct Live {
-    /// Its name.
     pub name: String,
-    /// What it says.
     pub entry: Entry,
     file: File,
 }

@@ -3,7 +3,6 @@
 use crate::kernel::name::Name;
 use crate::sys::{self, Errno};
 
-/// A process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stat {
     /// Whether it has ended, and only waits to be waited for.

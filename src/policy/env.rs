@@ -131,9 +131,7 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// One variable of the target.
 #[derive(Debug, Clone, Serialize)]
 pub struct Setting {
-    /// Its name.
     pub name: Name,
-    /// Its value.
     pub value: Content,
     /// The line that gives it.
     #[serde(skip)]

@@ -190,7 +190,6 @@ impl<'de> Deserialize<'de> for Paths {
 /// What the ruleset rules over. What it handles and no rule grants is denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Ruleset {
-    /// The kernel's ABI.
     pub abi: u32,
     /// Rights to files that are denied unless granted.
     pub handled: Rights,

@@ -122,9 +122,7 @@ impl Limits {
 /// A limit that the profile sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
-    /// The profile's key.
     pub key: &'static str,
-    /// Where it stands.
     pub at: Span,
     /// Whether the file that sets it says that it may fall.
     pub may_fall: bool,

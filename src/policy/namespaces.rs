@@ -254,7 +254,6 @@ impl Choice {
         )
     }
 
-    /// Whose it is.
     pub fn of(&self, kind: Kind) -> &Namespace {
         self.0
             .iter()

@@ -21,7 +21,6 @@ section! {
 
 // ---- table ----
 
-/// Which network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
     /// A new network namespace, loopback up.

@@ -38,7 +38,6 @@ impl Written for Wall {
 }
 
 impl Wall {
-    /// Its name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

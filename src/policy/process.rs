@@ -254,14 +254,11 @@ impl Written for Scheduler {
 
 // ---- draft ----
 
-/// What is executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Exec {
     /// Where the program may be, in the order of the search.
     pub candidates: Vec<Name>,
-    /// Its words.
     pub argv: Vec<Name>,
-    /// Its environment.
     pub env: Vec<Setting>,
     /// The line that names it.
     #[serde(skip)]
@@ -298,7 +295,6 @@ pub struct Watch {
     pub stop_signal: i32,
 }
 
-/// Drafts the command.
 pub(crate) fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> Exec {
     let command = process.command.get();
     let at = command.and_then(|words| words.first()).map_or(process.command.at(), |word| word.at);

@@ -26,7 +26,6 @@ pub(crate) type Programs = Set<Word>;
 /// The word for the program of `process.command`. Which one it is, all layers together say.
 pub(crate) const COMMAND: &str = "${COMMAND}";
 
-/// One program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Word {
     /// That of the command.
@@ -265,11 +264,8 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
 pub struct Unseen {
     /// The code of the warning.
     pub code: &'static str,
-    /// The line.
     pub at: Span,
-    /// A sentence.
     pub text: String,
-    /// What to do.
     pub help: Option<String>,
 }
 

@@ -21,7 +21,6 @@ pub(crate) type Rlimits = Entries<Rlimit>;
 pub struct Rlimit {
     /// What is in force; the target may raise it up to `hard`.
     pub soft: Value,
-    /// The ceiling.
     pub hard: Value,
 }
 
@@ -34,7 +33,6 @@ written!(Value);
 pub enum Unit {
     /// Things, or a priority.
     Count,
-    /// Memory.
     Bytes,
     /// Time, in the kernel's unit: seconds for `cpu`, microseconds for `rttime`.
     Time {
@@ -83,11 +81,8 @@ pub const TABLE: &[(&str, u32, Unit, &str)] = &[
 pub enum Value {
     /// A bare number, in the kernel's unit.
     Number(u64),
-    /// A size.
     Size(Size),
-    /// A time.
     Time(Time),
-    /// No limit.
     Unlimited,
 }
 
@@ -247,7 +242,6 @@ pub(crate) fn resources(rlimits: &Rlimits) -> impl Iterator<Item = u32> {
         .map(|(_, resource, ..)| *resource)
 }
 
-/// Drafts the limits.
 pub(crate) fn draft(rlimits: &Rlimits, draft: &mut Draft) {
     let names = || TABLE.iter().map(|(name, ..)| *name);
     for (name, limit) in rlimits.iter() {

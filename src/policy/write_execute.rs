@@ -17,7 +17,6 @@ use crate::step::{Slot, TreeOp};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 
-/// A bound tree.
 struct Bound {
     slot: Slot,
     source: String,

@@ -30,7 +30,6 @@ pub(crate) enum Program {
     Elf(Elf),
     /// A text whose first line names what runs it.
     Script(Script),
-    /// Neither.
     Other,
 }
 

@@ -13,7 +13,6 @@ pub(super) struct Object {
     pub names: Vec<String>,
     /// What `$ORIGIN` means in it.
     pub origin: String,
-    /// Its headers.
     pub elf: Elf,
     /// The object that named it first; the program has none.
     pub by: Option<usize>,
@@ -29,7 +28,6 @@ impl Object {
 /// A place where a library may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The path.
     pub path: String,
     /// Whether only the cache leads there, so that it must be in the sandbox.
     pub by_cache: bool,

@@ -7,7 +7,6 @@ pub(crate) const HEAD: usize = 256;
 /// The first line of a script, as the kernel splits it (execve(2)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Script {
-    /// The interpreter.
     pub interpreter: String,
     /// All that follows it, as one word.
     pub argument: Option<String>,

@@ -9,7 +9,6 @@ use std::os::fd::RawFd;
 /// A manager that could be connected to.
 #[derive(Debug)]
 pub(crate) struct Systemd {
-    /// Where.
     pub socket: Socket,
     /// Which process listens: the manager, also for the bus, as that gets its socket from it.
     pub pid: i32,

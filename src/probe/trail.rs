@@ -45,7 +45,6 @@ const MOST_LINKS: usize = 40;
 /// Whether a link at the end of a path is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Last {
-    /// It is.
     Followed,
     /// It is the end.
     Kept,

@@ -19,14 +19,17 @@ pub(super) struct View<'a> {
 /// What is at a path inside.
 enum Spot {
     /// What the host has at `source`.
-    Host { source: String, granted: bool, exec: bool },
+    Host {
+        source: String,
+        granted: bool,
+        exec: bool,
+    },
     /// A link of the profile's.
     Link(String),
     /// A file with a text of the profile's.
     Text(String),
     /// A directory of the sandbox's own.
     Folder,
-    /// Nothing.
     Nothing,
     /// What only the running sandbox knows: proc, devices, files from a descriptor.
     Unknown,
@@ -47,7 +50,6 @@ enum Seen {
 pub(super) struct Found {
     /// Its real path inside.
     pub path: String,
-    /// What is there.
     pub what: What,
     /// The links on the way that no entry shows: path and text.
     pub links: Vec<(String, String)>,
@@ -68,16 +70,12 @@ pub(super) enum What {
         granted: bool,
         /// Whether it may be executed from there.
         exec: bool,
-        /// Its owner.
         uid: u32,
-        /// Its permission bits.
         mode: u32,
     },
     /// A file of the profile's.
     Text(String),
-    /// A directory.
     Folder,
-    /// Something else.
     Other,
     /// What only the running sandbox knows.
     Unknown,

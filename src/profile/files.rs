@@ -14,11 +14,9 @@ use std::path::Path;
 /// A text with what messages call it and the directory that `${PROFILE_DIR}` means.
 #[derive(Debug)]
 pub(super) struct Text {
-    /// Its name.
     pub name: String,
     /// What tells it from every other text: its real path, or its name in `<>`.
     pub identity: String,
-    /// All of it.
     pub bytes: Vec<u8>,
     /// The directory, where it has one.
     pub folder: Option<String>,

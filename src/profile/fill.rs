@@ -25,7 +25,6 @@ pub(super) struct Filling<'a, 'i> {
     pub words: &'a [At<String>],
     /// Where problems point.
     pub sources: &'a Sources,
-    /// What is wrong.
     pub problems: &'a mut Problems,
     /// Whether this layer's command takes the words after PROFILE; `None` where it does not speak
     /// of the command.

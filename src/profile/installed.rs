@@ -9,7 +9,6 @@ use toml::de::{DeTable, DeValue};
 /// A profile that can be named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Listed {
-    /// Its name.
     pub name: String,
     /// The directory that it is in; none for what comes with the binary.
     pub folder: Option<String>,

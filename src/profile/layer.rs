@@ -21,7 +21,6 @@ const SMALL: usize = 64 << 10;
 pub(super) struct Layer {
     /// What messages call it.
     pub name: String,
-    /// All of it.
     pub text: String,
     /// Where it begins in the common space.
     pub base: usize,
@@ -34,14 +33,12 @@ pub(super) struct Layer {
 /// How much of it there is.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Size {
-    /// All of it.
     pub bytes: usize,
     /// Not counted in small texts.
     pub tokens: usize,
 }
 
 impl Size {
-    /// Of a text.
     pub(super) fn of(text: &str) -> Size {
         let tokens = if text.len() > SMALL {
             toml_parser::Source::new(text).lex().take(MOST_TOKENS + 1).count()
@@ -52,7 +49,6 @@ impl Size {
     }
 }
 
-/// A parsed text.
 pub(super) type Document<'i> = DeTable<'i>;
 
 impl Layer {

@@ -56,7 +56,6 @@ pub(super) struct Param {
 /// A parameter, for those who ask what a profile leaves to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Declared {
-    /// Its name.
     pub name: String,
     /// The word of its type.
     pub r#type: &'static str,
@@ -78,7 +77,6 @@ pub(crate) struct Declared {
 /// A value, as text: what TOML would need is made of it when it is put in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
-    /// A text.
     Text(String),
     /// A number in decimal, or `true`, or `false`: TOML as it is.
     Bare(String),
@@ -197,7 +195,6 @@ impl Params {
         Some(self.map.get(name)?.value.as_ref()?.at)
     }
 
-    /// The names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.map.keys().map(String::as_str)
     }

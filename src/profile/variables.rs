@@ -25,7 +25,6 @@ fn built_in<'k>() -> impl Iterator<Item = &'k str> {
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece<'t> {
-    /// As it is.
     Plain(&'t str),
     /// `${name}`, with its offset.
     Variable(&'t str, usize),
@@ -54,7 +53,6 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, usize> {
 
 /// What the variables of one file mean.
 pub(super) struct Variables<'a> {
-    /// Who called.
     pub caller: &'a Caller,
     /// The parameters, or `None` in what is read before they are settled.
     pub params: Option<&'a Params>,

@@ -14,7 +14,6 @@ pub struct Draft {
     pub groups: Vec<Step<GroupOp>>,
     /// What the launcher does after the clone.
     pub outside: Vec<Step<OutsideOp>>,
-    /// What is wrong.
     pub problems: Problems,
     /// What the user should know.
     pub notes: Vec<Note>,
@@ -22,7 +21,6 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Adds a step.
     pub fn step(&mut self, stage: Stage, op: impl Into<Op>, at: Span) {
         self.steps.push(Step { stage, op: op.into(), at });
     }
@@ -66,12 +64,10 @@ impl Draft {
         self.slots
     }
 
-    /// Adds a problem.
     pub fn problem(&mut self, problem: Problem) {
         self.problems.push(problem);
     }
 
-    /// Adds a note.
     pub fn note(&mut self, at: Span, text: impl Into<String>) {
         self.notes.push(Note { less: false, text: text.into(), at });
     }

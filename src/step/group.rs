@@ -17,7 +17,6 @@ pub enum GroupOp {
     Scope {
         /// Where systemd listens.
         socket: Name,
-        /// Who is there.
         route: Route,
     },
     /// A control group of the sandbox's own, named after the launcher.
@@ -47,14 +46,11 @@ pub enum GroupOp {
     },
     /// A file of the group is written, and read back.
     GroupLimit {
-        /// Which group.
         slot: Slot,
         /// Whose file it is.
         #[serde(serialize_with = "as_text")]
         controller: Controller,
-        /// Its name.
         file: Name,
-        /// Its text.
         value: Name,
         /// Whether it falls where the kernel has no such thing.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -62,7 +58,6 @@ pub enum GroupOp {
     },
     /// `devices.deny` and `devices.allow`, or a program of type BPF_PROG_TYPE_CGROUP_DEVICE.
     DeviceRules {
-        /// Which group.
         slot: Slot,
         /// The version of its hierarchy.
         version: Version,
@@ -70,13 +65,9 @@ pub enum GroupOp {
         nodes: Vec<Node>,
     },
     /// An eventfd on `memory.oom_control`: version 1 has no way to end a whole group by itself.
-    WatchMemory {
-        /// Which group.
-        slot: Slot,
-    },
+    WatchMemory { slot: Slot },
     /// The account of processor time is opened, for pid 1 to read.
     CpuAccount {
-        /// Which group.
         slot: Slot,
         /// The version of its hierarchy.
         version: Version,

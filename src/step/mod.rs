@@ -27,9 +27,7 @@ pub use tree::TreeOp;
 /// One thing to do, when, and which text asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step<O = Op> {
-    /// When.
     pub stage: Stage,
-    /// What.
     pub op: O,
     /// The line of the profile that asked for it, or nowhere for stockade's own.
     pub at: Span,
@@ -150,7 +148,6 @@ pub enum Stage {
     Identity,
     /// The target's process: session, streams, working directory, limits.
     Process,
-    /// Landlock.
     Landlock,
     /// The system call filter.
     Seccomp,

@@ -12,7 +12,6 @@ use std::fmt;
 pub enum OutsideOp {
     /// mount_setattr(2) with MOUNT_ATTR_IDMAP for one pair of ids.
     IdMapMount {
-        /// The detached mount.
         slot: Slot,
         /// The path, for people.
         source: Name,
@@ -26,9 +25,7 @@ pub enum OutsideOp {
     Watch,
     /// The sandbox gets its file in the caller's runtime directory.
     EnterName {
-        /// Its name.
         name: String,
-        /// The directory.
         folder: String,
         /// The profile, for people.
         profile: String,

@@ -16,16 +16,12 @@ use std::fmt;
 pub enum ProcessOp {
     /// `0` to `tasks` (version 1). A group of version 2 is entered by the clone itself
     /// (CLONE_INTO_CGROUP).
-    EnterGroup {
-        /// Which group.
-        slot: Slot,
-    },
+    EnterGroup { slot: Slot },
     /// unshare(CLONE_NEWCGROUP), within the groups, so that they are the top of what the sandbox
     /// sees (cgroup_namespaces(7)).
     CgroupNamespace,
     /// setns(2).
     JoinNamespace {
-        /// Which.
         kind: Kind,
         /// The file that stands for it.
         path: Name,
@@ -45,22 +41,17 @@ pub enum ProcessOp {
     },
     /// 0 into the kind's limit in `/proc/sys/user`, which is the new user namespace's own
     /// (namespaces(7)).
-    ForbidNamespaces {
-        /// Which.
-        kind: Kind,
-    },
+    ForbidNamespaces { kind: Kind },
     /// Opens a kind's limit, while the old proc is in sight.
     OpenLimit {
         /// Where the descriptor goes.
         slot: Slot,
-        /// Which.
         kind: Kind,
     },
     /// 0 into a limit that is open.
     WriteLimit {
         /// Where it is open.
         slot: Slot,
-        /// Which.
         kind: Kind,
     },
     /// setgroups(2).
@@ -85,15 +76,9 @@ pub enum ProcessOp {
     /// The loopback interface up.
     Loopback,
     /// sethostname(2).
-    HostName {
-        /// The name.
-        name: Name,
-    },
+    HostName { name: Name },
     /// setdomainname(2).
-    DomainName {
-        /// The name.
-        name: Name,
-    },
+    DomainName { name: Name },
     /// PR_CAPBSET_DROP for all but these.
     Bounding {
         /// What stays.
@@ -157,10 +142,7 @@ pub enum ProcessOp {
         priority: i32,
     },
     /// chdir(2).
-    WorkingFolder {
-        /// The path inside.
-        path: Name,
-    },
+    WorkingFolder { path: Name },
     /// setrlimit(2).
     Rlimit {
         /// The profile's word.
@@ -194,7 +176,6 @@ pub enum ProcessOp {
     LandlockPort {
         /// What is granted, as the kernel's bit.
         access: u64,
-        /// The port.
         port: u16,
     },
     /// landlock_add_rule(2) for an inherited descriptor: what it was opened for, and no more.

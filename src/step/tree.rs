@@ -10,7 +10,7 @@ use crate::language::value::{Mode, Size};
 use serde::Serialize;
 use std::fmt;
 
-/// An operation on the file tree.
+/// An operation on the file tree. A `path` is one inside, except where a line says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 pub enum TreeOp {
@@ -51,42 +51,24 @@ pub enum TreeOp {
     Root {
         /// How much it holds, and how many files and directories, where the target can write to it.
         limits: Option<(Size, u64)>,
-        /// Its attributes.
         attrs: Attrs,
     },
     /// mkdirat(2).
-    Dir {
-        /// The path inside.
-        path: Name,
-        /// Its mode.
-        mode: Mode,
-    },
+    Dir { path: Name, mode: Mode },
     /// symlinkat(2).
     Symlink {
-        /// The path inside.
         path: Name,
         /// What it points at.
         target: Name,
     },
     /// A file of the sandbox's own.
-    File {
-        /// The path inside.
-        path: Name,
-        /// Its text.
-        content: Content,
-        /// Its mode.
-        mode: Mode,
-    },
+    File { path: Name, content: Content, mode: Mode },
     /// An empty file, to mount something over.
-    MountPoint {
-        /// The path inside.
-        path: Name,
-    },
+    MountPoint { path: Name },
     /// A new tmpfs (tmpfs(5)), and Landlock's rule for it.
     Tmpfs {
         /// What Landlock allows below it.
         rights: Rights,
-        /// The path inside.
         path: Name,
         /// How much it holds.
         size: Size,
@@ -94,7 +76,6 @@ pub enum TreeOp {
         inodes: u64,
         /// The mode of its top.
         mode: Mode,
-        /// Its attributes.
         attrs: Attrs,
         /// Whose tree the mount point lies in.
         ground: Ground,
@@ -103,7 +84,6 @@ pub enum TreeOp {
     Proc {
         /// What Landlock allows below it.
         rights: Rights,
-        /// The path inside.
         path: Name,
         /// `hidepid`.
         #[serde(serialize_with = "as_text")]
@@ -114,20 +94,15 @@ pub enum TreeOp {
         ground: Ground,
     },
     /// A new devpts (ptmxmode 0666).
-    Devpts {
-        /// The path inside.
-        path: Name,
-    },
+    Devpts { path: Name },
     /// The message queues of the IPC namespace.
     Mqueue {
-        /// The path inside.
         path: Name,
         /// Whose tree the mount point lies in.
         ground: Ground,
     },
     /// A new sysfs, read-only.
     Sysfs {
-        /// The path inside.
         path: Name,
         /// Whose tree the mount point lies in.
         ground: Ground,
@@ -135,9 +110,7 @@ pub enum TreeOp {
     /// move_mount(2) of an opened source, and Landlock's rule for what is there, through the same
     /// descriptor.
     Attach {
-        /// The source.
         slot: Slot,
-        /// The path inside.
         path: Name,
         /// Whose tree the mount point lies in.
         ground: Ground,
@@ -146,20 +119,15 @@ pub enum TreeOp {
     },
     /// A directory bound onto itself, so that it cannot be renamed away from above what lies below
     /// it.
-    Pin {
-        /// The path inside.
-        path: Name,
-    },
+    Pin { path: Name },
     /// A symbolic link bound onto itself, so that it can be neither removed nor replaced.
     HoldLink {
-        /// The path inside.
         path: Name,
         /// The text that it must have: the plan keeps what that leads to.
         text: Name,
     },
     /// A path bound onto itself, read-only.
     ReadOnly {
-        /// The path inside.
         path: Name,
         /// Whose ground it is.
         ground: Ground,
@@ -168,39 +136,28 @@ pub enum TreeOp {
     },
     /// A path covered by nothing.
     Hide {
-        /// The path inside.
         path: Name,
-        /// With what.
         cover: Cover,
         /// Whether nothing may be there: names of /proc that not every kernel has.
         if_present: bool,
     },
     /// A file of the sandbox's own bound over one that exists.
     CoverFile {
-        /// The path inside.
         path: Name,
         /// Whose ground it is.
         ground: Ground,
-        /// The text.
         content: Content,
-        /// Its mode.
         mode: Mode,
     },
     /// The file system of the root becomes read-only, once all is made on it, and with it each
     /// cover that is mounted elsewhere.
     SealRoot,
     /// Another mount of the sandbox's own becomes read-only.
-    Seal {
-        /// The path inside.
-        path: Name,
-        /// Its attributes.
-        attrs: Attrs,
-    },
+    Seal { path: Name, attrs: Attrs },
     /// pivot_root(2), and the old root is unmounted.
     Pivot,
     /// landlock_add_rule(2).
     LandlockRule {
-        /// The path inside.
         path: Name,
         /// What is granted below it.
         rights: Rights,

@@ -33,9 +33,7 @@ pub struct Explanation {
     pub code: &'static str,
     /// A paragraph, in one or more lines.
     pub why: &'static str,
-    /// The bad example.
     pub bad: Example,
-    /// The good one.
     pub good: &'static str,
 }
 

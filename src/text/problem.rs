@@ -32,9 +32,7 @@ pub struct Note {
     /// Whether the sandbox is less than the profile says, with the profile's leave. Such notes are
     /// printed by `run` too.
     pub less: bool,
-    /// A sentence.
     pub text: String,
-    /// Where.
     #[serde(skip)]
     pub at: Span,
 }
@@ -99,7 +97,6 @@ impl Problem {
         self
     }
 
-    /// What to do.
     pub fn help(mut self, help: impl Into<String>) -> Problem {
         self.help = Some(help.into());
         self

@@ -48,9 +48,7 @@ impl From<std::ops::Range<usize>> for Span {
 /// A value and the text that it came from.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct At<T> {
-    /// The value.
     pub value: T,
-    /// Where it stands.
     pub at: Span,
 }
 
@@ -97,7 +95,6 @@ impl<T: Serialize> Serialize for At<T> {
 pub struct Source {
     /// What messages call it.
     pub name: Arc<str>,
-    /// All of it.
     pub text: Arc<str>,
     /// The offset of its first byte in the common space.
     pub base: u32,
@@ -125,11 +122,9 @@ impl Source {
 /// parameter's value.
 #[derive(Debug, Clone)]
 pub struct Use {
-    /// The text.
     pub text: Span,
     /// The key of the entry that it belongs to, which is what problems of a plan point at.
     pub entry: Span,
-    /// The parameter.
     pub name: String,
     /// Where that has its value.
     pub value: Span,

@@ -7,7 +7,6 @@ use crate::launch::cause::{Barriers, Cause};
 /// What came of trying something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Tried {
-    /// It works.
     Works,
     /// The kernel's error.
     Refused(i32),
@@ -82,7 +81,6 @@ pub(crate) enum Packages {
     Pacman,
     /// SUSE.
     Zypper,
-    /// Something else.
     #[default]
     Unknown,
 }
@@ -119,7 +117,6 @@ pub(crate) struct Subordinate {
 /// Which hierarchies of control groups there are (cgroups(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Layout {
-    /// None.
     #[default]
     Absent,
     /// Version 1 alone.
@@ -130,14 +127,11 @@ pub(crate) enum Layout {
     V2,
 }
 
-/// Control groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cgroups {
-    /// Which there are.
     pub layout: Layout,
     /// The caller's group: of version 2, or of the memory controller of version 1.
     pub group: String,
-    /// The controllers there.
     pub controllers: Vec<String>,
     /// Whether the caller may make groups below it, and move itself into them.
     pub delegated: bool,
@@ -182,12 +176,9 @@ pub(crate) struct Module {
     pub confined: bool,
 }
 
-/// All of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// The caller's id.
     pub uid: u32,
-    /// The caller's name.
     pub user: String,
     /// The kernel's release, as uname(2) has it.
     pub release: String,
@@ -205,7 +196,6 @@ pub(crate) struct Facts {
     pub maps: Tried,
     /// What a process in new namespaces can do.
     pub acts: Vec<(Act, Tried)>,
-    /// Subordinate ids.
     pub subordinate: Subordinate,
     /// Landlock's ABI, or the kernel's error.
     pub landlock: Option<Result<u32, i32>>,
@@ -215,9 +205,7 @@ pub(crate) struct Facts {
     pub overlay: OverlayModule,
     /// For root: directories, their file systems, and whether owners can be mapped there.
     pub idmaps: Vec<(String, String, Tried)>,
-    /// Control groups.
     pub cgroups: Cgroups,
-    /// systemd.
     pub manager: Manager,
     /// Where pasta is.
     pub pasta: Option<String>,

@@ -12,7 +12,6 @@ use crate::plan::LEAST_KERNEL;
 use crate::text::problem::{errno_words, escape};
 use crate::text::shell::shell_word;
 
-/// The table.
 pub(crate) fn judge(facts: &Facts) -> Vec<Line> {
     let all: [fn(&Facts) -> Line; 20] = [
         sandbox,

@@ -8,7 +8,6 @@ use crate::text::problem::escape;
 /// Whether a terminal reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
-    /// Text alone.
     Plain,
     /// With colours.
     Colour,

@@ -18,7 +18,6 @@ use crate::policy::mounts::settle::settle;
 use crate::policy::mounts::system::is_system;
 use crate::policy::mounts::tree::{Node, source_of};
 
-/// Every file.
 pub(super) fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
     let at = world.plan.choice.at(Kind::Mount);
     match (world.has_tree(), world.is_ruled()) {

@@ -13,7 +13,6 @@ use serde::Serialize;
 /// A question with all that is said to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Answered {
-    /// What was asked.
     pub query: Query,
     /// What the walls say.
     pub answer: Answer,
@@ -29,7 +28,6 @@ pub(crate) struct Answered {
     pub sought: bool,
 }
 
-/// For people.
 pub(crate) fn text(answers: &[Answered], sources: &Sources, paint: Paint) -> String {
     let texts: Vec<String> = answers.iter().map(|answered| one(answered, sources, paint)).collect();
     texts.join("\n").trim_end().to_owned()

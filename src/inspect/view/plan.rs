@@ -12,7 +12,6 @@ use crate::text::problem::Note;
 use crate::text::source::{Place, Sources};
 use serde::Serialize;
 
-/// All of it.
 pub fn text(
     profile: &Profile,
     host: &Host,
@@ -114,7 +113,6 @@ struct PointRecord {
     at: Option<Place>,
 }
 
-/// Weighs, for programs.
 pub(crate) fn record(
     profile: &Profile,
     host: &Host,

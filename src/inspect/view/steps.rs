@@ -7,7 +7,6 @@ use crate::policy::seccomp::Rule;
 use crate::text::problem::escape;
 use crate::text::source::Sources;
 
-/// All of it.
 pub fn text(plan: &Plan, sources: &Sources) -> String {
     let mut out = String::new();
     let mut line = |text: String| out.push_str(&(text.trim_end().to_owned() + "\n"));

@@ -13,12 +13,10 @@ use crate::step::{GroupOp, ProcessOp, Stage};
 use landlock::Scope;
 use serde::Serialize;
 
-/// One domain.
 #[derive(Debug, Serialize)]
 pub(crate) struct Record {
     /// Its word in the profile.
     pub domain: &'static str,
-    /// What holds there.
     pub text: String,
 }
 
@@ -40,7 +38,6 @@ pub(crate) fn records(world: &World<'_>) -> Vec<Record> {
     ]
 }
 
-/// The paragraphs.
 pub(crate) fn text(world: &World<'_>, paint: Paint) -> String {
     let one = |Record { domain, text }: Record| {
         let label = format!("  {domain:<14}");

@@ -14,15 +14,12 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 /// A file of the host, by the path that leads to it without a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// What it is.
     pub kind: FileKind,
-    /// Which it is.
     pub inode: Inode,
     /// Its owner on disk.
     pub uid: u32,
     /// Its group on disk.
     pub gid: u32,
-    /// Its permission bits.
     pub mode: u32,
     /// What its own mount forbids; a bind keeps that.
     pub attrs: Attrs,

@@ -15,7 +15,6 @@ pub(super) struct Near {
     spots: Vec<Spot>,
 }
 
-/// One path.
 #[derive(Debug, Clone)]
 pub(super) struct Spot {
     path: String,
@@ -28,7 +27,6 @@ pub(super) struct Spot {
 }
 
 impl Spot {
-    /// The path.
     pub(super) fn path(&self) -> &str {
         &self.path
     }

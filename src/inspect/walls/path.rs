@@ -23,12 +23,10 @@ use crate::text::source::Span;
 pub(crate) struct Thing {
     /// Its path inside, without links.
     pub path: String,
-    /// What it is.
     pub kind: FileKind,
     /// Owner and group as the mount shows them, in the host's ids; none: an owner that the mount's
     /// map does not hold.
     pub owner: (Option<u32>, Option<u32>),
-    /// Its permission bits.
     pub mode: u32,
     /// What its mount forbids.
     pub attrs: Attrs,
@@ -60,9 +58,7 @@ pub(crate) struct Walk {
 /// Bits of a mode that an act needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Read.
     Read = 4,
-    /// Write.
     Write = 2,
     /// Execute, or search.
     Search = 1,

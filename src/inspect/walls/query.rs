@@ -16,7 +16,6 @@ pub(crate) enum Query {
     Path(Act, String),
     /// Call the kernel. Without arguments: with any.
     Call {
-        /// The call's number.
         number: u32,
         /// Its arguments; those that are not given are 0.
         arguments: Option<[u64; 6]>,
@@ -51,7 +50,6 @@ pub(crate) enum Act {
 pub(crate) struct Port {
     /// An address or a name.
     pub host: String,
-    /// Its port.
     pub port: u16,
     /// How it is spoken to.
     pub protocol: Protocol,
@@ -287,19 +285,15 @@ pub(crate) enum Wall {
     Mounts,
     /// Modes and owners of files, as the target's ids meet them.
     Permissions,
-    /// Landlock.
     Landlock,
     /// What the file itself is.
     File,
     /// The system call filter.
     Seccomp,
-    /// Capabilities.
     Capabilities,
     /// The limits of the sandbox's user namespace.
     Namespaces,
-    /// The network namespace.
     Network,
-    /// The environment.
     Environment,
     /// Which process it is.
     Processes,
@@ -308,7 +302,6 @@ pub(crate) enum Wall {
 }
 
 impl Wall {
-    /// Its name.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Wall::Mounts => "mounts",
@@ -334,7 +327,6 @@ pub(crate) enum Says {
     Allows,
     /// This model does not know.
     CannotTell,
-    /// It stops it.
     Denies,
 }
 
@@ -352,18 +344,14 @@ impl Says {
 /// One wall's word, and the line that it has it from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reason {
-    /// Which wall.
     pub wall: Wall,
-    /// What it says.
     pub says: Says,
-    /// Why.
     pub words: String,
     /// The line; nowhere: by default.
     pub at: Span,
 }
 
 impl Reason {
-    /// A wall's word.
     pub(crate) fn new(wall: Wall, says: Says, words: impl Into<String>, at: Span) -> Reason {
         Reason { wall, says, words: words.into(), at }
     }

@@ -69,7 +69,6 @@ impl Answer {
     }
 }
 
-/// Answers a question.
 pub(crate) fn answer(query: &Query, profile: &Profile, world: &World<'_>, eyes: &Eyes) -> Answer {
     let asked = Asked { profile, world, walker: Walker::new(world, eyes), eyes };
     Answer::new(match query {

@@ -5,7 +5,6 @@ use crate::text::problem::suggestion;
 
 const TEXT: &str = include_str!("../../../profiles/constants.txt");
 
-/// Every name.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     lines().map(|(name, _)| name)
 }

@@ -14,7 +14,6 @@ pub(crate) struct Account {
     /// Processor time of all processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Cpu>,
-    /// Memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
     /// Processes and threads.
@@ -137,7 +136,6 @@ impl Groups {
         made.keyed(if made.v1() { "memory.oom_control" } else { "memory.events" }, "oom_kill")
     }
 
-    /// Everything.
     pub(crate) fn account(&self) -> Account {
         let mut hit = BTreeSet::new();
         let account = Account {

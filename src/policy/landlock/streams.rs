@@ -22,7 +22,6 @@ pub(crate) struct Asked<'a> {
     pub process: &'a Process,
     /// Whether the network is another one than the caller's.
     pub own_network: bool,
-    /// The target's ids.
     pub ids: &'a Ids,
 }
 

@@ -46,7 +46,6 @@ struct Group {
 
 /// What of a profile the groups come from.
 pub(crate) struct Asked<'a> {
-    /// The section.
     pub limits: &'a Limits,
     /// Whether the profile itself, besides the file of each limit, lets limits fall.
     pub optional: bool,
@@ -62,7 +61,6 @@ pub(crate) struct Asked<'a> {
     pub nested: bool,
 }
 
-/// Drafts the groups.
 pub(crate) fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
     let Asked { limits, optional, mounts, choice, named, init, nested } = asked;
     if !limits.is_used() {

@@ -15,16 +15,13 @@ use std::collections::BTreeMap;
 pub(super) struct Setting {
     /// Whose file it is.
     pub controller: Controller,
-    /// Its name.
     pub file: String,
-    /// Its text.
     pub value: String,
 }
 
 /// Why a limit cannot be enforced here, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// The reason.
     pub why: String,
     /// A command or TOML.
     pub help: String,

@@ -26,9 +26,7 @@ pub(crate) enum Made<'a> {
 /// Why systemd makes no group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unable {
-    /// The reason.
     pub why: String,
-    /// What to do.
     pub help: String,
 }
 
@@ -71,7 +69,6 @@ pub(crate) fn in_scope(groups: &Groups, scope: &Hierarchy) -> Groups {
     Groups { hierarchies: vec![scope.clone()], ..groups.clone() }
 }
 
-/// Chooses.
 pub(crate) fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: bool) -> Made<'a> {
     let unreached = |why: String| {
         let start = if root {

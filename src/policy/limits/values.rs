@@ -16,7 +16,6 @@ pub enum Amount {
     Bytes(u64),
     /// A hundredth of what there is, so many times.
     Percent(u64),
-    /// No limit.
     Unlimited,
 }
 
@@ -53,12 +52,9 @@ impl Written for Amount {
 /// pids_max_write).
 const PID_MAX_LIMIT: u64 = 4_194_304;
 
-/// How many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
-    /// So many.
     Number(u64),
-    /// No limit.
     Unlimited,
 }
 

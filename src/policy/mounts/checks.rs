@@ -16,7 +16,6 @@ use crate::text::source::Span;
 pub(crate) struct Around<'a> {
     /// What else the profile puts there.
     pub tree: &'a Tree,
-    /// The machine.
     pub host: &'a Host,
     /// Whether a socket can be covered: nothing is mounted in the host's own file tree.
     pub can_cover: bool,

@@ -212,10 +212,8 @@ pub enum Mount {
     Mqueue,
     /// An empty directory of the sandbox's own.
     Dir {
-        /// Its mode.
         mode: Option<Mode>,
     },
-    /// A symbolic link.
     Symlink(String),
     /// A file of the sandbox's own.
     File {
@@ -300,7 +298,6 @@ pub(crate) const TMPFS: Tmpfs =
 /// Where the text of a file comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// The profile.
     Text(String),
     /// An inherited descriptor, read to its end by the launcher.
     Fd(u32),

@@ -24,7 +24,6 @@ pub struct Made {
     pub word: &'static str,
     doc: &'static str,
     shape: fn() -> Shape,
-    /// The further keys.
     pub takes: &'static [&'static str],
 }
 
@@ -131,7 +130,6 @@ const LATER: &[&str] = &["layers", "image", "cgroup", "upper"];
 /// A word that stands for a whole entry, what it means, and what it makes.
 type WordKind = (&'static str, &'static str, fn() -> Mount);
 
-/// Every such word.
 const WORDS: &[WordKind] = &[
     (
         "ro",

@@ -16,9 +16,7 @@ pub(crate) struct Kept<'t> {
     pub path: &'t str,
     /// Where the link is on the host.
     pub source: &'t str,
-    /// The entry.
     pub node: &'t Node,
-    /// What it says.
     pub bind: &'t Bind,
 }
 

@@ -123,7 +123,6 @@ pub(crate) struct Progress(u64);
 const MOST_NAMES_DEEP: usize = 60;
 
 impl Pattern {
-    /// Of a key.
     pub(crate) fn new(key: &str) -> Pattern {
         let mut names = shown(key).split('/').filter(|name| !name.is_empty()).peekable();
         let mut base = String::new();

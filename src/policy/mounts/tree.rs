@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 /// One entry of the tree, written or implied by a bound `/`.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// What is there.
     pub mount: Mount,
     /// The line that says so.
     pub at: Span,
@@ -39,10 +38,7 @@ pub(crate) enum Base {
     /// proc or sysfs.
     Kernel,
     /// Something that holds nothing.
-    Nothing {
-        /// What it is.
-        what: &'static str,
-    },
+    Nothing { what: &'static str },
 }
 
 /// Names below a bound `/` that are not bound with it: they speak of the host's processes, devices

@@ -43,7 +43,6 @@ impl Nested {
     /// The target makes no namespace.
     pub const NONE: Nested = Nested(0);
 
-    /// Every kind.
     pub const ALL: Nested = Nested::of(&Kind::ALL);
 
     /// Exactly these.

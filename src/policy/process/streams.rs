@@ -12,9 +12,7 @@ use crate::text::source::Span;
 /// A descriptor of the caller's that the target has.
 #[derive(Debug, Clone, Copy)]
 pub struct Kept {
-    /// Its number.
     pub fd: u32,
-    /// What it is.
     pub stream: Stream,
     /// The line that passes it, where there is one.
     pub at: Span,

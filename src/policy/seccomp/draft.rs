@@ -11,7 +11,6 @@ use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 
-/// Drafts the filter.
 pub fn draft(
     seccomp: &Seccomp,
     needs: &Needs,

@@ -23,7 +23,6 @@ pub enum Verdict {
     Errno(i32),
     /// The thread gets a SIGSYS that it may handle.
     Trap,
-    /// The thread dies.
     KillThread,
     /// The process dies of SIGSYS, all its threads with it.
     KillProcess,
@@ -81,31 +80,13 @@ pub enum Width {
 #[serde(rename_all = "kebab-case")]
 pub enum Compare {
     /// At least one of these bits is set.
-    AnyBit {
-        /// The bits.
-        bits: u64,
-    },
+    AnyBit { bits: u64 },
     /// What the mask leaves is one of these.
-    OneOf {
-        /// The mask.
-        mask: u64,
-        /// The values.
-        values: Vec<u64>,
-    },
+    OneOf { mask: u64, values: Vec<u64> },
     /// What the mask leaves is none of these.
-    NoneOf {
-        /// The mask.
-        mask: u64,
-        /// The values.
-        values: Vec<u64>,
-    },
+    NoneOf { mask: u64, values: Vec<u64> },
     /// It lies between these, both included, as a number without sign.
-    Between {
-        /// The least.
-        low: u64,
-        /// The greatest.
-        high: u64,
-    },
+    Between { low: u64, high: u64 },
 }
 
 /// One look at one argument.
@@ -115,7 +96,6 @@ pub struct Test {
     pub argument: u8,
     /// How much of it.
     pub width: Width,
-    /// Against what.
     pub compare: Compare,
 }
 
@@ -124,16 +104,13 @@ pub struct Test {
 pub struct Case {
     /// All of them must hold.
     pub tests: Vec<Test>,
-    /// What then.
     pub verdict: Verdict,
 }
 
 /// What is done with one system call: the first case that holds decides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Rule {
-    /// In order.
     pub cases: Vec<Case>,
-    /// When none holds.
     pub otherwise: Verdict,
 }
 
@@ -146,7 +123,6 @@ impl Test {
         Test { argument, width: Width::Full, compare }
     }
 
-    /// Whether it holds.
     pub fn holds(&self, arguments: &[u64; 6]) -> bool {
         let Some(value) = arguments.get(usize::from(self.argument)) else { return false };
         let value = if self.width == Width::Low { value & 0xffff_ffff } else { *value };
@@ -232,7 +208,6 @@ pub enum Source {
 /// The calls of one architecture.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// Which.
     pub abi: Abi,
     /// By number, the place of its rule among `rules`; 0 is for numbers that this version does not
     /// know.

@@ -187,7 +187,6 @@ impl fmt::Display for Calls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Family {
     name: String,
-    /// Its number.
     pub number: u64,
 }
 

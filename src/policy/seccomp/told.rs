@@ -11,7 +11,6 @@ use crate::kernel::syscalls::{ARCHITECTURE, Abi, I386};
 /// those, in the one filter of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Told {
-    /// None.
     Nothing,
     /// Those of [`Verdict::Notify`].
     Notified,
@@ -34,7 +33,6 @@ impl Told {
 /// One native call with its first arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exact {
-    /// Its number.
     pub number: u32,
     /// Its first arguments.
     pub arguments: [u64; 3],

@@ -116,7 +116,6 @@ impl Place {
         problems.iter().map(line).collect()
     }
 
-    /// The one problem.
     #[track_caller]
     fn problem(&self) -> String {
         let problems = self.problems();

@@ -11,7 +11,6 @@ const LINE_SHOWN: usize = 240;
 
 /// A text whose long lines are cut, and where its places went.
 pub(super) struct Clipped {
-    /// What is left.
     pub text: String,
     /// For each cut: where the rest of a line began, how long it was.
     cuts: Vec<(usize, usize)>,

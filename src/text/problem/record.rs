@@ -6,7 +6,6 @@ use crate::text::source::{Place, Sources, Span};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// All of it.
 #[derive(Serialize)]
 pub(super) struct Record<'a> {
     code: &'a str,

@@ -44,7 +44,6 @@ impl Spec {
 pub enum Otherwise {
     /// What `allow` and `policy` say.
     Policy,
-    /// This.
     Said(Verdict),
 }
 
