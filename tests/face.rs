@@ -93,10 +93,10 @@ fn a_program_of_the_face_alone_runs_a_sandbox_and_goes_on() {
 
 /// Where lib.rs takes what it exports from, and the files that define it.
 const HOMES: [(&str, &[&str]); 4] = [
-    ("face", &["src/face/mod.rs", "src/face/problems.rs", "src/face/request.rs"]),
-    ("launch", &["src/launch/mod.rs"]),
+    ("face", &["src/face.rs", "src/face/problems.rs", "src/face/request.rs"]),
+    ("launch", &["src/launch.rs"]),
     ("text", &["src/text/source.rs"]),
-    ("commands", &["src/commands/mod.rs"]),
+    ("commands", &["src/commands.rs"]),
 ];
 
 fn trees(path: &str) -> Vec<TokenTree> {

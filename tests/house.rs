@@ -70,7 +70,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 fn module(path: &Path) -> Segments {
     let mut names: Segments =
         path.with_extension("").iter().map(|name| name.to_str().unwrap().to_owned()).collect();
-    names.pop_if(|name| ["mod", "lib", "main"].contains(&name.as_str()));
+    names.pop_if(|name| ["lib", "main"].contains(&name.as_str()));
     names
 }
 

@@ -203,15 +203,13 @@ fn every_file_is_a_module() {
         let text = std::fs::read_to_string(file).unwrap();
         let stem = file.file_stem().unwrap().to_str().unwrap();
         let folder = file.parent().unwrap();
-        let below =
-            if ["main", "mod"].contains(&stem) { folder.to_owned() } else { folder.join(stem) };
+        let below = if stem == "main" { folder.to_owned() } else { folder.join(stem) };
         let modules = text.lines().filter_map(|line| {
             let line = line.strip_prefix("pub ").unwrap_or(line);
             line.strip_prefix("mod ")?.strip_suffix(';')
         });
         for module in modules {
             declared.insert(below.join(format!("{module}.rs")));
-            declared.insert(below.join(module).join("mod.rs"));
         }
     }
     let forgotten: Vec<&PathBuf> = files
