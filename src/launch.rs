@@ -198,6 +198,12 @@ fn run(
     let socket = answerer.as_ref().map(|answerer| answerer.socket);
     let mut prepared = Prepared::new(plan, groups, socket)?;
     prepared.fit_file_limit(plan).map_err(|errno| own("raise the limit of open files", errno))?;
+    // The end of a child that its parent ignores sends no signal and leaves no status (wait(2)):
+    // pid 1, a copy of this process, would wait for the target for ever.
+    if prepared.ignored & sys::signal_bit(libc::SIGCHLD) != 0 {
+        sys::default_action(libc::SIGCHLD)
+            .map_err(|errno| own("stop ignoring the end of children", errno))?;
+    }
     for (index, step) in plan.steps_of(Actor::Launcher) {
         child::apply(&step.op, index, &mut prepared)
             .map_err(|errno| why::step_failed(plan, index, errno))?;

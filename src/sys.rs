@@ -1444,16 +1444,26 @@ pub(crate) fn pending_signals() -> Result<SignalSet> {
     Ok(pending)
 }
 
+/// `struct sigaction` as the kernel has it: handler, flags, restorer, mask. All zeroes is SIG_DFL.
+pub(crate) type Action = [u64; 4];
+
 /// rt_sigaction(2), SIG_DFL.
 pub(crate) fn default_action(signal: i32) -> Result {
-    let action = [0u64; 4];
-    done(call!(
-        libc::SYS_rt_sigaction,
-        signal,
-        action.as_ptr(),
-        std::ptr::null_mut::<c_void>(),
-        8usize
-    ))
+    set_action(signal, &[0; 4])
+}
+
+/// rt_sigaction(2): what a signal does. It is for [`set_action`] alone.
+pub(crate) fn action(signal: i32) -> Result<Action> {
+    let mut action: Action = [0; 4];
+    let none = std::ptr::null::<c_void>();
+    done(call!(libc::SYS_rt_sigaction, signal, none, action.as_mut_ptr(), 8usize))?;
+    Ok(action)
+}
+
+/// rt_sigaction(2), with what [`action`] gave.
+pub(crate) fn set_action(signal: i32, action: &Action) -> Result {
+    let none = std::ptr::null_mut::<c_void>();
+    done(call!(libc::SYS_rt_sigaction, signal, action.as_ptr(), none, 8usize))
 }
 
 /// signalfd4(2), non-blocking.

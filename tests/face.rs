@@ -72,6 +72,12 @@ fn a_program_of_the_face_alone_runs_a_sandbox_and_goes_on() {
         assert!(out.contains("execute: sh -c echo inside; exit 7"), "{said}");
         assert!(out.contains("\nexited: 7\n") && !out.contains("changed: "), "{said}");
         assert_eq!(out.lines().filter(|line| *line == "inside").count(), 2, "{said}");
+        // Whose children's end is ignored, and whose is so again.
+        let ignoring = ["--ignore-signal=CHLD", own.to_str().unwrap(), "run", "exit 7"];
+        let mut command = place.outside(*who, "timeout");
+        let output = command.args(["-sKILL", "60", "env"]).args(ignoring).output().unwrap();
+        assert_eq!(output.status.code(), Some(7), "{who:?}: {}", text(&output.stderr));
+        assert!(!text(&output.stdout).contains("changed: "), "{}", text(&output.stdout));
         // Pid 1 is a copy of the program, whose words are not the target's to see.
         let (status, out, said) = run("run", "cat /proc/1/cmdline; : a-secret");
         assert_eq!(status, Some(0), "{said}");

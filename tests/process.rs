@@ -387,6 +387,26 @@ fn what_the_caller_ignores_or_blocks_is_fresh_inside() {
     }
 }
 
+/// A child whose end its parent ignores leaves no status, and sends no signal (wait(2)).
+#[test]
+fn the_end_is_heard_where_the_caller_ignores_children() {
+    for who in As::all() {
+        let place = Place::new();
+        let path = place.file("profile.toml", &profile("command = [\"sh\", \"-c\", \"exit 7\"]"));
+        let mut command = Command::new("env");
+        command.arg("--ignore-signal=CHLD").arg(place.path.join("stockade")).arg("run").arg(path);
+        start_as(command.stdin(Stdio::null()), *who);
+        let mut child = command.spawn().unwrap();
+        let until = Instant::now() + patient(Duration::from_secs(10));
+        while child.try_wait().unwrap().is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // One that has ended is not hurt by it.
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(7), "{who:?}");
+    }
+}
+
 // ---- pid 1 ----
 
 #[test]

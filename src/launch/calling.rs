@@ -3,15 +3,20 @@
 
 use super::{FAILED, Failure, own};
 use crate::host::caller::Caller;
-use crate::sys::{self, Errno, SignalSet};
+use crate::sys::{self, Action, Errno, SignalSet};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 use std::os::fd::RawFd;
+
+/// Signals whose actions a launch changes: that of the end of children, and those by which it stops
+/// with its target.
+const ACTIONS: [i32; 4] = [libc::SIGCHLD, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
 /// This process before a launch. Dropped, it is as it was.
 pub(crate) struct Process {
     pid: i32,
     signals: SignalSet,
+    actions: [Action; ACTIONS.len()],
     dumpable: i32,
     file_limit: (u64, u64),
     descriptors: Vec<RawFd>,
@@ -35,7 +40,7 @@ fn cannot(why: &str) -> Box<Problem> {
 }
 
 impl Process {
-    /// Looks at what a launch will change.
+    /// Looks at what a launch will change, and makes the process ready for one.
     pub(crate) fn look() -> Result<Process, Failure> {
         let failed = |Errno(errno)| own("look at this process", Errno(errno));
         // Pid 1 of the sandbox is a copy of this process, and its words are the target's to see.
@@ -46,13 +51,22 @@ impl Process {
             let why = format!("this process has {threads} threads, and may have one");
             return Err((*cannot(&why)).into());
         }
-        Ok(Process {
+        let mut actions = [Action::default(); ACTIONS.len()];
+        for (signal, action) in ACTIONS.into_iter().zip(&mut actions) {
+            *action = sys::action(signal).map_err(failed)?;
+        }
+        let process = Process {
             pid: sys::getpid(),
             signals: sys::signal_mask().map_err(failed)?,
+            actions,
             dumpable: sys::prctl(libc::PR_GET_DUMPABLE, 0, 0).map_err(failed)?,
             file_limit: sys::get_rlimit(libc::RLIMIT_NOFILE).map_err(failed)?,
             descriptors: descriptors().map_err(failed)?,
-        })
+        };
+        // With SA_NOCLDWAIT (sigaction(2)) no child leaves a status either. Pid 1, a copy of this
+        // process, has no use for its handler.
+        sys::default_action(libc::SIGCHLD).map_err(failed)?;
+        Ok(process)
     }
 }
 
@@ -73,6 +87,10 @@ impl Drop for Process {
         let (soft, hard) = self.file_limit;
         sys::regardless(sys::set_rlimit(libc::RLIMIT_NOFILE, soft, hard));
         sys::regardless(sys::prctl(libc::PR_SET_DUMPABLE, self.dumpable as u64, 0));
+        for (signal, action) in ACTIONS.into_iter().zip(&self.actions) {
+            sys::regardless(sys::set_action(signal, action));
+        }
+        // Last: what is blocked until here does what it did before.
         sys::regardless(sys::set_signal_mask(self.signals));
     }
 }
@@ -119,6 +137,7 @@ mod tests {
 
     fn any() -> Process {
         let (pid, signals, dumpable) = (sys::getpid(), 0, 1);
-        Process { pid, signals, dumpable, file_limit: (0, 0), descriptors: vec![] }
+        let actions = Default::default();
+        Process { pid, signals, actions, dumpable, file_limit: (0, 0), descriptors: vec![] }
     }
 }
