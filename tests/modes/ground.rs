@@ -2,6 +2,8 @@
 
 use crate::modes::table::{Act, Column, Kernel};
 use crate::support::{As, Place, USER, compile, is_root, probe, skip, text};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -9,6 +11,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 pub struct Ground {
     pub place: Place,
@@ -316,16 +320,33 @@ impl Ground {
     }
 }
 
+/// How long an act may take, where processors are emulated too: one that hangs fails by its name.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// Runs a command. Another test of the same user may have all processes for a moment.
 fn output(command: &mut Command) -> Output {
-    loop {
-        match command.stdin(Stdio::null()).output() {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let child = loop {
+        match command.spawn() {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                std::thread::sleep(std::time::Duration::from_millis(50))
+                std::thread::sleep(Duration::from_millis(50))
             }
-            output => return output.unwrap(),
+            child => break child.unwrap(),
         }
-    }
+    };
+    let group = Pid::from_raw(child.id() as i32);
+    let (ended, end) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if end.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+                // Nobody has waited for the leader yet, so the number is the group's still.
+                drop(killpg(group, Signal::SIGKILL));
+            }
+        });
+        let output = child.wait_with_output().unwrap();
+        drop(ended);
+        output
+    })
 }
 
 /// A process in namespaces of its own. The user's is in a user namespace in which setgroups(2) is
@@ -335,8 +356,10 @@ fn hold(place: &Place, who: As) -> Child {
     let flags = if who == As::User { "-UmiunCT" } else { "-miunCT" };
     let mut holder = place
         .outside(who, "unshare")
-        .args([flags, "sleep", "600"])
-        .stdin(Stdio::null())
+        .args([flags, "cat"])
+        // It ends with this process, however that ends.
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
         .spawn()
         .unwrap();
     let own = std::fs::read_link("/proc/self/ns/mnt").unwrap();
