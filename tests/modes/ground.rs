@@ -340,7 +340,7 @@ fn output(command: &mut Command) -> Output {
         scope.spawn(move || {
             if end.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
                 // Nobody has waited for the leader yet, so the number is the group's still.
-                drop(killpg(group, Signal::SIGKILL));
+                let _gone = killpg(group, Signal::SIGKILL);
             }
         });
         let output = child.wait_with_output().unwrap();
