@@ -224,7 +224,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     namespaces::draft(&profile.namespaces, &choice, host, &mut draft);
     become_owner(&choice, &ids, &mut draft);
     let own_tree = choice.is_new(Kind::Mount);
-    let joined_tree = matches!(choice.of(Kind::Mount), Namespace::Join(_));
+    let joined_tree = choice.of(Kind::Mount).joined().is_some();
     let entries = mounts::glob::expand(&profile.mounts, &host.globs);
     if !joined_tree {
         mounts::glob::draft(&profile.mounts, host, &mut draft);

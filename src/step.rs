@@ -9,6 +9,8 @@
 //! `cannot <op>: <errno in words>`. They hold everything that the kernel will be given, as C
 //! strings, so that nothing is allocated between clone and exec. They do nothing themselves.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 pub(crate) mod draft;
 mod group;
 mod outside;

@@ -15,7 +15,7 @@ use crate::kernel::namespace::Kind;
 use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::settle::settle;
 use crate::policy::mounts::tree::Tree;
-use crate::policy::namespaces::{Choice, Namespace};
+use crate::policy::namespaces::Choice;
 use crate::policy::{network, programs};
 use crate::profile::Profile;
 use crate::text::problem::{Problem, Problems};
@@ -60,7 +60,7 @@ fn entries(profile: &Profile, host: &Host) -> Tree {
 pub fn lint(profile: &Profile, host: &Host) -> Problems {
     let net = network::namespace(&profile.network);
     let choice = Choice::new(&profile.namespaces, net, profile.network.mode.at());
-    let tree = if matches!(choice.of(Kind::Mount), Namespace::Join(_)) {
+    let tree = if choice.of(Kind::Mount).joined().is_some() {
         Tree::new()
     } else {
         entries(profile, host)

@@ -68,6 +68,39 @@ pub enum Shows {
     Same,
 }
 
+/// What questions ask of a thing that stands somewhere.
+#[derive(Default, Clone, Copy)]
+struct Nature {
+    /// proc(5).
+    proc: bool,
+    /// The kernel alone makes files in it.
+    fixed: bool,
+    /// Nothing of what would be there is to be seen.
+    hidden: bool,
+    /// The size of a file system in memory.
+    memory: Option<Size>,
+}
+
+impl Shows {
+    /// The one list of who is what: a new kind has to say it here.
+    fn nature(&self) -> Nature {
+        let plain = Nature::default();
+        match self {
+            Shows::Memory { size, .. } => Nature { memory: Some(*size), ..plain },
+            Shows::Proc { .. } => Nature { proc: true, fixed: true, ..plain },
+            Shows::Sysfs | Shows::Devpts => Nature { fixed: true, ..plain },
+            Shows::Hidden(_) => Nature { hidden: true, ..plain },
+            Shows::Root
+            | Shows::Host(_)
+            | Shows::Mqueue
+            | Shows::Folder
+            | Shows::Link(_)
+            | Shows::File(_)
+            | Shows::Same => plain,
+        }
+    }
+}
+
 /// A part of the host's tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostTree {

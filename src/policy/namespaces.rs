@@ -64,6 +64,16 @@ pub enum Namespace {
     Join(AbsolutePath),
 }
 
+impl Namespace {
+    /// The file of one that is joined.
+    pub fn joined(&self) -> Option<&AbsolutePath> {
+        match self {
+            Namespace::Join(file) => Some(file),
+            Namespace::New | Namespace::Host => None,
+        }
+    }
+}
+
 words! {
     /// The words for a namespace.
     Whose {

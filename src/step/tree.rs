@@ -175,8 +175,27 @@ struct Facets<'a> {
     content: Option<&'a Content>,
     /// The attributes of what it opens.
     opens: Option<Attrs>,
-    /// Whether it makes something on the host.
-    makes: bool,
+}
+
+/// The operations that have none of these.
+macro_rules! plain {
+    () => {
+        TreeOp::PrivateMounts
+            | TreeOp::Root { .. }
+            | TreeOp::Dir { .. }
+            | TreeOp::Symlink { .. }
+            | TreeOp::MountPoint { .. }
+            | TreeOp::Devpts { .. }
+            | TreeOp::Mqueue { .. }
+            | TreeOp::Sysfs { .. }
+            | TreeOp::Pin { .. }
+            | TreeOp::HoldLink { .. }
+            | TreeOp::ReadOnly { .. }
+            | TreeOp::Hide { .. }
+            | TreeOp::SealRoot
+            | TreeOp::Seal { .. }
+            | TreeOp::Pivot
+    };
 }
 
 impl TreeOp {
@@ -191,23 +210,10 @@ impl TreeOp {
             TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => {
                 Facets { content: Some(content), ..none }
             }
-            TreeOp::OpenTree { attrs, .. } => Facets { opens: Some(*attrs), ..none },
-            TreeOp::HostFolder { attrs, .. } => Facets { opens: Some(*attrs), makes: true, ..none },
-            TreeOp::PrivateMounts
-            | TreeOp::Root { .. }
-            | TreeOp::Dir { .. }
-            | TreeOp::Symlink { .. }
-            | TreeOp::MountPoint { .. }
-            | TreeOp::Devpts { .. }
-            | TreeOp::Mqueue { .. }
-            | TreeOp::Sysfs { .. }
-            | TreeOp::Pin { .. }
-            | TreeOp::HoldLink { .. }
-            | TreeOp::ReadOnly { .. }
-            | TreeOp::Hide { .. }
-            | TreeOp::SealRoot
-            | TreeOp::Seal { .. }
-            | TreeOp::Pivot => none,
+            TreeOp::OpenTree { attrs, .. } | TreeOp::HostFolder { attrs, .. } => {
+                Facets { opens: Some(*attrs), ..none }
+            }
+            plain!() => none,
         }
     }
 
@@ -218,13 +224,16 @@ impl TreeOp {
 
     /// The same rights, to be changed.
     pub fn rights_mut(&mut self) -> Option<&mut Rights> {
-        self.rights()?;
         match self {
             TreeOp::LandlockRule { rights, .. }
             | TreeOp::Attach { rights, .. }
             | TreeOp::Tmpfs { rights, .. }
             | TreeOp::Proc { rights, .. } => Some(rights),
-            _ => None,
+            TreeOp::File { .. }
+            | TreeOp::CoverFile { .. }
+            | TreeOp::OpenTree { .. }
+            | TreeOp::HostFolder { .. }
+            | plain!() => None,
         }
     }
 
@@ -235,10 +244,15 @@ impl TreeOp {
 
     /// The same text, to be changed.
     pub fn content_mut(&mut self) -> Option<&mut Content> {
-        self.content()?;
         match self {
             TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => Some(content),
-            _ => None,
+            TreeOp::LandlockRule { .. }
+            | TreeOp::Attach { .. }
+            | TreeOp::Tmpfs { .. }
+            | TreeOp::Proc { .. }
+            | TreeOp::OpenTree { .. }
+            | TreeOp::HostFolder { .. }
+            | plain!() => None,
         }
     }
 
@@ -252,7 +266,7 @@ impl TreeOp {
     /// one in is opened, which must be writable.
     pub fn rehearsed(&self) -> Option<(TreeOp, Name)> {
         match self {
-            TreeOp::HostFolder { slot, parent, attrs, .. } if self.facets().makes => {
+            TreeOp::HostFolder { slot, parent, attrs, .. } => {
                 let op = TreeOp::OpenTree {
                     slot: *slot,
                     source: parent.clone(),
@@ -262,7 +276,14 @@ impl TreeOp {
                 };
                 Some((op, parent.clone()))
             }
-            _ => None,
+            TreeOp::LandlockRule { .. }
+            | TreeOp::Attach { .. }
+            | TreeOp::Tmpfs { .. }
+            | TreeOp::Proc { .. }
+            | TreeOp::File { .. }
+            | TreeOp::CoverFile { .. }
+            | TreeOp::OpenTree { .. }
+            | plain!() => None,
         }
     }
 }

@@ -59,7 +59,7 @@ fn namespaces(plan: &Plan) -> String {
     let parts = [
         ("new", of(|namespace| *namespace == Namespace::New)),
         ("the host's", of(|namespace| *namespace == Namespace::Host)),
-        ("joined", of(|namespace| matches!(namespace, Namespace::Join(_)))),
+        ("joined", of(|namespace| namespace.joined().is_some())),
     ];
     let parts: Vec<String> = parts
         .into_iter()

@@ -110,7 +110,7 @@ impl Question<'_> {
                 self.capability_at(wanted),
             );
         }
-        let joined = matches!(shared, Some(Namespace::Join(_)));
+        let joined = shared.is_some_and(|shared| shared.joined().is_some());
         let lacks = match shared {
             None => format!("the kernel wants {wanted}, which the target does not have"),
             Some(_) if counts => {

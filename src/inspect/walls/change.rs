@@ -3,11 +3,11 @@
 //! changes the answer.
 
 use crate::host::FileKind;
+use crate::inspect::walls::World;
 use crate::inspect::walls::facts::Eyes;
 use crate::inspect::walls::path::{Thing, Walk, Walker};
 use crate::inspect::walls::query::{Act, Port, Protocol, Query, Says, Wall};
 use crate::inspect::walls::why::Answer;
-use crate::inspect::walls::{Shows, World};
 use crate::kernel::asks::{self, Over as Power};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
@@ -15,7 +15,7 @@ use crate::kernel::syscalls;
 use crate::language::section::Set;
 use crate::language::value::{Size, Written, join, literal, parent};
 use crate::policy::landlock::Port as PortRule;
-use crate::policy::mounts::entry::{Mount, TMPFS};
+use crate::policy::mounts::entry::TMPFS;
 use crate::policy::namespaces::Nested;
 use crate::policy::seccomp::Calls;
 use crate::probe::elf::{Elf, Program};
@@ -145,11 +145,7 @@ impl Asked<'_> {
             return self.take_away(act, thing);
         }
         if thing.hidden
-            || self
-                .world
-                .tree
-                .get(&thing.over)
-                .is_some_and(|entry| matches!(entry.shows, Shows::Hidden(_)))
+            || self.world.tree.get(&thing.over).is_some_and(|entry| entry.shows.nature().hidden)
         {
             return vec![self.mount(&thing.over, "false")];
         }
@@ -258,10 +254,9 @@ impl Asked<'_> {
             };
             lines.push(self.mount(&thing.path, &value));
         }
-        if let Some(Shows::Memory { size, .. }) =
-            self.world.tree.get(&thing.over).map(|entry| &entry.shows)
-        {
-            lines.push(self.mount(&thing.over, &self.memory(&thing.over, *size)));
+        let over = self.world.tree.get(&thing.over);
+        if let Some(size) = over.and_then(|entry| entry.shows.nature().memory) {
+            lines.push(self.mount(&thing.over, &self.memory(&thing.over, size)));
         }
         lines
     }
@@ -269,7 +264,7 @@ impl Asked<'_> {
     /// The file system in memory that is there, with programs.
     fn memory(&self, path: &str, size: Size) -> String {
         let mut value = format!("{{ tmpfs = \"{size}\"");
-        if let Some(Mount::Tmpfs(tmpfs)) = self.profile.mounts.get(path).map(|mount| &mount.value) {
+        if let Some(tmpfs) = self.profile.mounts.get(path).and_then(|mount| mount.value.tmpfs()) {
             if tmpfs.inodes != TMPFS.inodes {
                 value += &format!(", inodes = {}", tmpfs.inodes);
             }

@@ -2,7 +2,6 @@
 //! every one of this kernel.
 
 use crate::host::FileKind;
-use crate::inspect::walls::Shows;
 use crate::inspect::walls::path::{Thing, Walker, outside};
 use crate::inspect::walls::query::{Reason, Says, Wall};
 use crate::kernel::idmap::Extent;
@@ -41,10 +40,7 @@ const GUARDED: &[&str] = &[
 impl Walker<'_> {
     /// Whether a file is one of proc's.
     pub(super) fn is_of_proc(&self, thing: &Thing) -> bool {
-        self.world
-            .tree
-            .get(&thing.over)
-            .is_some_and(|entry| matches!(entry.shows, Shows::Proc { .. }))
+        self.world.tree.get(&thing.over).is_some_and(|entry| entry.shows.nature().proc)
     }
 
     /// proc(5). The launcher's own /proc/self stands for the target's: the same names and modes.

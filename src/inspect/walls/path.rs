@@ -14,7 +14,6 @@ use crate::kernel::name::Inode;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
 use crate::language::value::{below, join};
-use crate::policy::namespaces::Namespace;
 use crate::step::Cover;
 use crate::text::source::Span;
 
@@ -111,7 +110,7 @@ impl<'a> Walker<'a> {
     /// Walks a path from the root.
     pub(crate) fn walk(&self, path: &str) -> Result<Walk, Reason> {
         let world = self.world;
-        if let Namespace::Join(file) = world.plan.choice.of(Kind::Mount) {
+        if let Some(file) = world.plan.choice.of(Kind::Mount).joined() {
             let words = format!(
                 "the tree is that of another mount namespace, {}, and is not known here",
                 file.0
@@ -377,7 +376,7 @@ impl<'a> Walker<'a> {
     /// path_resolution(7), and inode_permission() of the kernel for mapped mounts; none: not known.
     fn permits(&self, thing: &Thing, bits: u32) -> Option<bool> {
         let plan = self.world.plan;
-        if matches!(plan.choice.of(Kind::User), Namespace::Join(_)) {
+        if plan.choice.of(Kind::User).joined().is_some() {
             let all = bits * 0o111;
             return if thing.mode & all == all { Some(true) } else { None };
         }

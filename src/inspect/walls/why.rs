@@ -152,12 +152,8 @@ impl Asked<'_> {
 
     /// A file is to be made in a directory that is there; open(2) makes none between.
     fn make(&self, walk: &Walk, folder: &Thing) -> Result<Vec<Reason>, Reason> {
-        if folder.over == "/proc"
-            || matches!(
-                self.world.tree.get(&folder.over).map(|entry| &entry.shows),
-                Some(Shows::Proc { .. } | Shows::Sysfs | Shows::Devpts)
-            )
-        {
+        let over = self.world.tree.get(&folder.over);
+        if folder.over == "/proc" || over.is_some_and(|entry| entry.shows.nature().fixed) {
             return Ok(vec![wrong(folder, format!("nothing can be made in {}", folder.path))]);
         }
         let mut reasons = self.judge(walk, folder, Need::Make, MAKE_FILE.and(WRITE_FILE));

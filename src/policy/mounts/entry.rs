@@ -234,6 +234,24 @@ pub enum Mount {
 impl Mount {
     /// `/proc` with the sandbox's processes and nothing else.
     pub const PROCESSES: Mount = Mount::Proc { hidepid: HidePid::Off, only_processes: true };
+
+    /// The file system in memory that it is.
+    pub fn tmpfs(&self) -> Option<&Tmpfs> {
+        match self {
+            Mount::Tmpfs(tmpfs) => Some(tmpfs),
+            Mount::Bind(_)
+            | Mount::Proc { .. }
+            | Mount::Dev { .. }
+            | Mount::Device { .. }
+            | Mount::Socket(_)
+            | Mount::Sysfs
+            | Mount::Mqueue
+            | Mount::Dir { .. }
+            | Mount::Symlink(_)
+            | Mount::File { .. }
+            | Mount::Hide { .. } => None,
+        }
+    }
 }
 
 /// A part of the host's tree.
