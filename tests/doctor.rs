@@ -40,6 +40,24 @@ fn the_table_is_json_too() {
     }
 }
 
+/// What it tries, it tries in children.
+#[test]
+fn it_finds_the_same_where_the_caller_ignores_children() {
+    let place = Place::new();
+    for who in As::all() {
+        let own = place.path.join("stockade");
+        let mut command = place.outside(*who, "env");
+        command.arg("--ignore-signal=CHLD").arg(own).args(["doctor", "--format", "json"]);
+        let states = |output: Output| -> Vec<(String, String)> {
+            let records: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+            let word = |record: &serde_json::Value, key: &str| record[key].as_str().unwrap().into();
+            records.iter().map(|record| (word(record, "name"), word(record, "state"))).collect()
+        };
+        let known = states(doctor(&place, *who, &["--format", "json"]));
+        assert_eq!(states(command.output().unwrap()), known, "{who:?}");
+    }
+}
+
 /// Profiles that would run, and such as would not, each for a reason of its own.
 fn profiles(place: &Place, who: As) -> Vec<(&'static str, String, bool)> {
     let work = place.folder(&format!("work-{who:?}"), who);

@@ -14,6 +14,12 @@ use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
+/// Where the caller ignores the end of children, no try would leave a status (wait(2)).
+pub(super) fn hear_of_children() {
+    // Where it fails, each try says so.
+    sys::regardless(sys::default_action(libc::SIGCHLD));
+}
+
 /// Makes namespaces for a process that ends at once.
 pub(super) fn namespaces(kinds: &[Kind]) -> Tried {
     let mut pidfd = -1;
