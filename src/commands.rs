@@ -46,10 +46,10 @@ pub fn start() -> c_int {
 }
 
 /// Does what the program `stockade` does with these words, of which the first is its own name, and
-/// gives the exit status.
+/// returns the exit status.
 ///
-/// It reads standard input and prints as the program does. Where standard output cannot be written,
-/// it ends this process. A launcher that is set-id, or has file capabilities, would lend its
+/// It reads standard input and prints as the program does. If standard output cannot be written, it
+/// ends this process. A launcher that is set-id, or has file capabilities, would lend its
 /// privilege to whoever starts it, with a profile of their choice (CVE-2016-10122 and
 /// CVE-2026-41163 are such cases in peers): it refuses to be one. What [`launch()`](crate::launch())
 /// says of the calling process holds for `stockade run`, but nothing is put back: it is for a
@@ -58,10 +58,10 @@ pub fn start() -> c_int {
 /// # Examples
 ///
 /// ```
-/// assert_eq!(stockade::run(["stockade", "explain", "E0301"].map(Into::into)), 0);
-/// assert_eq!(stockade::run(["stockade", "check", "no-such-profile"].map(Into::into)), 125);
+/// assert_eq!(stockade::run(["stockade", "explain", "E0301"]), 0);
+/// assert_eq!(stockade::run(["stockade", "check", "no-such-profile"]), 125);
 /// ```
-pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
+pub fn run(words: impl IntoIterator<Item = impl Into<OsString>>) -> u8 {
     if sys::is_privileged() {
         eprintln!(
             "stockade: refusing to run set-id or with file capabilities: remove them (chmod \
@@ -69,7 +69,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
         );
         return FAILED;
     }
-    let words: Vec<OsString> = words.into_iter().collect();
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
     match Cli::try_parse_from(&words) {
         Ok(cli) => dispatch(cli),
         Err(error) => usage::refuse(&error, &words),

@@ -6,7 +6,7 @@
 mod problems;
 mod request;
 
-pub use problems::{Problem, Problems};
+pub use problems::{Place, Problem, Problems};
 pub use request::Request;
 
 use crate::host::Host;
@@ -35,8 +35,10 @@ pub struct Profile {
 /// What [`launch()`] will do, step by step.
 ///
 /// It is data: nothing was changed on the machine, and no descriptor is open. Its text is that of
-/// `stockade plan --steps`, every step with the line of the profile that asked for it. What follows
-/// from one profile and one state of the machine is always the same plan.
+/// `stockade plan --steps`, every step with the line of the profile that asked for it. The same
+/// profile on the same state of the machine always gives the same plan. It can be launched more than
+/// once, but what the profile takes from a descriptor is read by the first launch. A file that was
+/// replaced since the plan was made is an error of the launch.
 pub struct Plan {
     pub(crate) sources: Sources,
     pub(crate) profile: profile::Profile,
@@ -46,11 +48,12 @@ pub struct Plan {
 
 /// A run that has ended.
 #[derive(Debug, Clone)]
+#[must_use = "it says how the target ended, which is no error of `launch`"]
 pub struct Ended {
     outcome: Outcome,
-    wall: Duration,
+    elapsed: Duration,
     skipped: Vec<String>,
-    left: Vec<String>,
+    leftovers: Vec<String>,
 }
 
 /// Reads a profile with all that it extends, and settles its parameters and variables.
@@ -59,10 +62,10 @@ pub struct Ended {
 ///
 /// # Errors
 ///
-/// All that is wrong with the texts, not the first of it. A profile, or a file that it extends,
-/// that somebody else than root or this user could have written is not read (`profile::trust`).
-/// Where this process is set-id, has file capabilities or has changed its user, nothing is read:
-/// whoever started it would choose what its privilege is used for.
+/// Everything that is wrong with the texts, not only the first problem. A profile, or a file that it
+/// extends, is refused if anybody but root and this user could have written it (`profile::trust`).
+/// If this process is set-id, has file capabilities or has changed its user, nothing is read: the
+/// caller of such a process would choose what its privilege is used for.
 ///
 /// # Examples
 ///
@@ -80,15 +83,15 @@ pub fn load(request: &Request) -> Result<Profile, Problems> {
     Profile::load(&request.0, caller()?)
 }
 
-/// Reads of the machine what the profile needs, and settles what a run does there.
+/// Looks at the machine, and settles what a run of the profile does there.
 ///
 /// It looks at the files that the profile names, at the ids, limits, control groups and standard
 /// streams of this process and at what the kernel offers, and changes nothing.
 ///
 /// # Errors
 ///
-/// All that keeps the profile from holding here: a file that is not there, a grant that is too
-/// broad, a protection that this kernel lacks and that `optional` does not name.
+/// Everything that keeps this machine from enforcing the profile: a file that does not exist, a grant
+/// that is too broad, a protection that this kernel lacks and that `optional` does not name.
 ///
 /// # Examples
 ///
@@ -103,20 +106,23 @@ pub fn plan(profile: Profile) -> Result<Plan, Problems> {
     profile.plan(|_, _, _| {})
 }
 
-/// Builds the sandbox, runs the target in it and waits for its end.
+/// Builds the sandbox, runs the target in it and waits until it ends.
 ///
-/// The target has this process's standard streams, unless the profile says otherwise. What asks
-/// this process to end, to stop or to look again (TERM, INT, HUP, TSTP, CONT, USR1, WINCH and their
-/// like) is passed on to it. When this process dies, however it dies, the sandbox ends with it.
+/// The target has this process's standard streams, unless the profile says otherwise, and of its
+/// other descriptors those alone that `process.pass-fds` names. Text that this process has printed
+/// and not flushed comes after the target's. Signals that ask this process to end, to stop or to
+/// look again (TERM, INT, HUP, TSTP, CONT, USR1, WINCH and the like) are passed on to the target.
+/// When this process dies, however it dies, the sandbox ends with it.
 ///
 /// # The calling process
 ///
 /// It must have one thread: the sandbox begins as a copy of it (clone(2)), in which a lock that
 /// another thread held would be held for ever, and a signal that is to be passed on must not go to
-/// another thread. While the target runs, all signals are blocked, the process is not dumpable
-/// (PR_SET_DUMPABLE of prctl(2)), and the soft limit of open files may be raised; at the end these
-/// are as before, and every descriptor that was opened is closed. With `[limits]` the process can
-/// find itself in another control group than before.
+/// another thread. A program that has threads runs the command `stockade` instead, as any other
+/// command. While the target runs, all signals are blocked, SIGCHLD has its default action, the
+/// process is not dumpable (PR_SET_DUMPABLE of prctl(2)), and the soft limit of open files may be
+/// raised; at the end these are as before, and every descriptor that was opened is closed. With
+/// `[limits]` the process can find itself in another control group than before.
 ///
 /// # Errors
 ///
@@ -149,7 +155,7 @@ pub fn launch(plan: &Plan) -> Result<Ended, Problems> {
     drop(process);
     let ended = ended.map_err(|failure| plan.failed(failure))?;
     let skipped = ended.fallen.iter().map(|note| note_line(note, &plan.sources)).collect();
-    Ok(Ended { outcome: ended.outcome, wall: ended.wall, skipped, left: ended.left })
+    Ok(Ended { outcome: ended.outcome, elapsed: ended.wall, skipped, leftovers: ended.left })
 }
 
 fn caller() -> Result<Caller, Problems> {
@@ -186,9 +192,9 @@ impl Profile {
 }
 
 impl Plan {
-    /// What is skipped here, with the profile's leave: protections that `optional` names and this
-    /// machine lacks, and grants of what is not there. A sentence for each, with its place. A
-    /// program that launches reports them, as the sandbox is not what the profile says.
+    /// What is skipped here, as the profile allows: protections that `optional` names and this
+    /// machine lacks, and grants of files that do not exist. A sentence for each, with its place.
+    /// Report them before a launch: the sandbox is less than the profile says.
     pub fn skipped(&self) -> impl Iterator<Item = String> {
         let skipped = self.plan.notes.iter().filter(|note| note.less);
         skipped.map(|note| note_line(note, &self.sources))
@@ -245,19 +251,19 @@ impl Ended {
     }
 
     /// How long the run took, from the first step to the end of the last process.
-    pub fn wall(&self) -> Duration {
-        self.wall
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
     }
 
-    /// Limits that were skipped, with the profile's leave, as this kernel turned out to lack them:
-    /// a sentence for each. They come beside [`Plan::skipped`].
+    /// Limits that were skipped, as the profile allows, because this kernel turned out to lack
+    /// them: a sentence for each. They come beside [`Plan::skipped`].
     pub fn skipped(&self) -> impl Iterator<Item = &str> {
         self.skipped.iter().map(String::as_str)
     }
 
     /// Control groups that could not be removed, by their paths. They are empty, and the next run
     /// removes them.
-    pub fn left(&self) -> impl Iterator<Item = &str> {
-        self.left.iter().map(String::as_str)
+    pub fn leftovers(&self) -> impl Iterator<Item = &str> {
+        self.leftovers.iter().map(String::as_str)
     }
 }

@@ -60,8 +60,8 @@ pub(crate) use why::NO_PROGRAM;
 pub enum Outcome {
     /// By itself, with this exit status.
     Exited(u8),
-    /// By the signal of this number (signal(7)).
-    Killed(u8),
+    /// By the signal of this number (signal(7)): `libc::SIGSEGV` or the like.
+    Killed(i32),
     /// By `process.timeout`.
     TimedOut,
     /// By `limits.cpu-time`: its processes together had used the processor time that they may.
@@ -100,11 +100,23 @@ pub(crate) enum Ask {
 
 impl Outcome {
     /// The exit status that the command line gives for it, as shells and timeout(1) do: the
-    /// target's own, 128+n for signal n, 124 where its time was over.
+    /// target's own, 128+n for signal n, 124 if its time was over.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use stockade::Outcome;
+    ///
+    /// assert_eq!(Outcome::Exited(3).status(), 3);
+    /// assert_eq!(Outcome::Killed(15).status(), 143);
+    /// assert_eq!(Outcome::TimedOut.status(), 124);
+    /// // No signal has such a number.
+    /// assert_eq!(Outcome::Killed(1000).status(), 255);
+    /// ```
     pub fn status(self) -> u8 {
         match self {
             Outcome::Exited(code) => code,
-            Outcome::Killed(signal) => 128 + signal,
+            Outcome::Killed(signal) => u8::try_from(signal.saturating_add(128)).unwrap_or(u8::MAX),
             Outcome::TimedOut | Outcome::CpuTimeOver => 124,
             Outcome::OutOfMemory => 128 + libc::SIGKILL as u8,
         }

@@ -1,12 +1,12 @@
-//! stockade makes a sandbox of a TOML profile, and runs a program in it.
+//! stockade builds a sandbox from a TOML profile, and runs a program in it.
 //!
 //! The profile says what the sandbox has: files, environment, ids, namespaces, capabilities, system
-//! calls, limits, network. What it does not say, the sandbox does not have. There is no daemon, and
-//! nothing set-id; all that the kernel lets an ordinary user do works for an ordinary user. Linux
-//! 5.14 or newer, on x86_64 or aarch64. The language is described by `stockade man 5`.
+//! calls, limits, network. What it does not grant, the sandbox does not have. There is no daemon and
+//! no set-id program; whatever the kernel lets an ordinary user do works without root. It needs
+//! Linux 5.14 or newer, on x86_64 or aarch64. `stockade man 5` describes the language of profiles.
 //!
-//! This library is what the program `stockade` is made of. Three functions are its pipeline, and
-//! data flows one way through them:
+//! The command `stockade` is made of this library. Three functions are its pipeline, and data flows
+//! one way through them:
 //!
 //! ```text
 //! Request ──load──▶ Profile ──plan──▶ Plan ──launch──▶ Ended
@@ -125,8 +125,7 @@ mod text;
 pub use commands::run;
 #[doc(hidden)]
 pub use commands::start;
-pub use face::{Ended, Plan, Problem, Problems, Profile, Request, launch, load, plan};
+pub use face::{Ended, Place, Plan, Problem, Problems, Profile, Request, launch, load, plan};
 pub use launch::Outcome;
 #[doc(hidden)]
 pub use sys::note_strings;
-pub use text::source::Place;

@@ -93,7 +93,7 @@ pub(super) struct Record {
     status: u8,
     /// The signal that ended the target.
     #[serde(skip_serializing_if = "Option::is_none")]
-    signal: Option<u8>,
+    signal: Option<i32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
     /// Microseconds from the start of the launch to its end.

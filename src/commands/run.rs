@@ -108,7 +108,7 @@ fn ended_by_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) -> Opti
     };
     let which = if explained { "" } else { "; `stockade run --explain` says which call it was" };
     match outcome {
-        Outcome::Killed(signal) if i32::from(signal) == libc::SIGSYS => {
+        Outcome::Killed(libc::SIGSYS) => {
             if denials.kinds.iter().any(|denial| denial.then == Then::Killed) {
                 return None;
             }

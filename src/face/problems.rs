@@ -3,8 +3,9 @@
 use crate::launch::FAILED;
 use crate::text::explain;
 use crate::text::problem::{self, Style};
-use crate::text::source::{Place, Sources};
+use crate::text::source::Sources;
 use std::fmt;
+use std::sync::Arc;
 
 /// Everything that is wrong, at least one thing.
 ///
@@ -24,6 +25,19 @@ pub struct Problems {
 pub struct Problem<'a> {
     problem: &'a problem::Problem,
     sources: &'a Sources,
+}
+
+/// A place in a text. It is shown as `FILE:LINE:COLUMN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// What the text is called: the path of the file as it was given, a built-in profile's name in
+    /// `<>`, the name given to [`Request::text`](crate::Request::text), or `--config`.
+    pub file: Arc<str>,
+    /// Its line, counted from 1.
+    pub line: u32,
+    /// Its column, counted from 1 in characters.
+    pub column: u32,
 }
 
 impl Problems {
@@ -70,13 +84,20 @@ impl<'a> Problem<'a> {
         self.problem.help.as_deref()
     }
 
-    /// The place that it is about, where it is about a text.
+    /// The place in the profile's texts that it is about, if it is about one.
     pub fn place(self) -> Option<Place> {
-        self.sources.place(self.problem.at)
+        let place = self.sources.place(self.problem.at)?;
+        Some(Place { file: place.file, line: place.line, column: place.column })
     }
 }
 
 impl std::error::Error for Problems {}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,6 +17,7 @@ use crate::profile;
 /// # drop(request);
 /// ```
 #[derive(Debug, Clone)]
+#[must_use = "it is a question, which `load` answers"]
 pub struct Request(pub(crate) profile::Request);
 
 impl Request {
@@ -38,21 +39,22 @@ impl Request {
         Request(profile::Request { text, ..Request::new(name).0 })
     }
 
-    /// Gives a parameter of the profile its value: `--set NAME=VALUE`. What is wrong with a value
-    /// is found by [`load`](crate::load).
+    /// Gives a parameter of the profile its value, as `--set NAME=VALUE` does. [`load`](crate::load)
+    /// reports a value that is wrong.
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Request {
         self.0.params.push((name.into(), value.into()));
         self
     }
 
-    /// Lays lines of TOML over the profile: `--config TOML`. A later one is laid over an earlier.
+    /// Lays lines of TOML over the profile, as `--config TOML` does. Each call is laid over those
+    /// before it.
     pub fn config(mut self, toml: impl Into<String>) -> Request {
         self.0.config.push(("--config".to_owned(), toml.into()));
         self
     }
 
-    /// Appends words for the target: the command where the profile has none, else what stands at
-    /// `${ARGS}` in it.
+    /// Appends words for the target. They take the place of `${ARGS}` in the profile's command;
+    /// without `${ARGS}` there, or without a command, they are the command.
     pub fn args(mut self, words: impl IntoIterator<Item = impl Into<String>>) -> Request {
         self.0.args.extend(words.into_iter().map(Into::into));
         self

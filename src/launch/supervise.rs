@@ -168,7 +168,7 @@ impl Watch<'_, '_> {
             Some(Message::Ended { status }) => self.ends(outcome(status)),
             Some(Message::KilledAlone) => {
                 self.alone = true;
-                self.ends(Outcome::Killed(libc::SIGKILL as u8));
+                self.ends(Outcome::Killed(libc::SIGKILL));
             }
             Some(Message::TimedOut) => self.ends(Outcome::TimedOut),
             Some(Message::CpuTimeOver) => self.ends(Outcome::CpuTimeOver),
@@ -189,7 +189,7 @@ impl Watch<'_, '_> {
 
     /// Ends the sandbox as this process's own death would.
     fn end_all(&mut self) {
-        self.ended = Some(Outcome::Killed(libc::SIGKILL as u8));
+        self.ended = Some(Outcome::Killed(libc::SIGKILL));
         // What has ended already needs no end.
         if self.plan.watch.init {
             sys::regardless(sys::close(std::mem::replace(&mut self.pipes.life.1, -1)));
@@ -225,8 +225,7 @@ impl Watch<'_, '_> {
     /// who they are, so this is known only where it ends all of the group, or where there never was
     /// another whom it could have ended. Else the record has the signal and the count.
     fn blame_memory(&self, outcome: Outcome) -> Outcome {
-        let known =
-            outcome == Outcome::Killed(libc::SIGKILL as u8) && (self.alone || self.ends_whole());
+        let known = outcome == Outcome::Killed(libc::SIGKILL) && (self.alone || self.ends_whole());
         if known && self.groups.oom_kills().is_some_and(|kills| kills > 0) {
             Outcome::OutOfMemory
         } else {
@@ -342,7 +341,7 @@ fn stop_like(signal: i32) -> bool {
 
 fn outcome(status: i32) -> Outcome {
     if libc::WIFSIGNALED(status) {
-        Outcome::Killed(libc::WTERMSIG(status) as u8)
+        Outcome::Killed(libc::WTERMSIG(status))
     } else {
         Outcome::Exited(libc::WEXITSTATUS(status) as u8)
     }
