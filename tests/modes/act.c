@@ -8,6 +8,7 @@
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -86,8 +87,12 @@ static int landlock_abi(int abi, char **command)
 	}
 	if (read(ready[0], &listener, sizeof listener) != sizeof listener || write(go[1], "", 1) != 1 || listener < 0)
 		return 2;
+	/* Before Linux 6.11 nothing ends the wait for a question when the last one who could ask has ended. */
+	struct pollfd waits[] = { { listener, POLLIN, 0 }, { syscall(SYS_pidfd_open, child, 0), POLLIN, 0 } };
 	struct seccomp_notif question = { 0 };
-	while (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &question) == 0) {
+	while (poll(waits, 2, -1) > 0 && (waits[0].revents & POLLIN)) {
+		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &question) < 0)
+			continue;
 		struct seccomp_notif_resp answer = { .id = question.id, .val = abi };
 		ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 		memset(&question, 0, sizeof question);
