@@ -7,7 +7,7 @@
 pub mod machine;
 pub mod order;
 
-use crate::support::Place;
+use crate::support::{Place, skip};
 use order::holds;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -85,6 +85,9 @@ fn plans_are_as_the_goldens_have_them() {
         } else if std::fs::read_to_string(&golden).unwrap_or_default() != text {
             wrong.push(format!("{name}:\n{text}"));
         }
+    }
+    if !cfg!(target_arch = "x86_64") {
+        return skip("the golden files count the system calls of x86_64");
     }
     assert!(
         wrong.is_empty(),
