@@ -5,46 +5,23 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds the program, or says why it cannot be built here.
-///
-/// Its lock file and its profile are those of the main build, and so is its target directory: what
-/// that has built of other crates is not built again.
+/// Builds the program, or says why it cannot be built here. The library is built for it already:
+/// the program `stockade` is made of the same.
 fn program() -> Result<PathBuf, String> {
     let main = Path::new(env!("CARGO_MANIFEST_DIR"));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     if Command::new(&cargo).arg("--version").output().is_err() {
         return Err("there is no cargo".into());
     }
-    let read = |path: &str| std::fs::read_to_string(main.join(path)).unwrap();
-    let manifest = read("Cargo.toml");
-    let profile = manifest.split_once("\n[profile.dev]").unwrap().1.split("\n[").next().unwrap();
-    let manifest = read("tests/face/Cargo.toml").replace("../..", main.to_str().unwrap());
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("face");
-    std::fs::create_dir_all(folder.join("src")).unwrap();
-    for (name, text) in [
-        ("Cargo.toml", format!("{manifest}\n[profile.dev]{profile}")),
-        ("Cargo.lock", read("Cargo.lock")),
-        ("src/main.rs", read("tests/face/src/main.rs")),
-    ] {
-        // What is as it was keeps its time, so that nothing is built again for it.
-        if std::fs::read_to_string(folder.join(name)).is_ok_and(|there| there == text) {
-            continue;
-        }
-        std::fs::write(folder.join(name), text).unwrap();
-    }
-    // The whole build's, whether or not a target is named in it.
-    let target = folder.ancestors().filter(|path| path.join("CACHEDIR.TAG").exists()).last();
     let built = Command::new(cargo)
-        .args(["build", "--offline", "--quiet", "--manifest-path"])
-        .arg(folder.join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(target.unwrap())
+        .args(["build", "--offline", "--locked", "--quiet", "--example", "face"])
         .current_dir(main)
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", text(&built.stderr));
-    // The main build's directory of this machine's target, where its programs are.
-    Ok(Path::new(env!("CARGO_BIN_EXE_stockade")).with_file_name("stockade-face"))
+    let source = std::fs::read_to_string(main.join("tests/face/main.rs")).unwrap();
+    assert!(!source.contains("internals"), "the program is to use the face alone");
+    Ok(Path::new(env!("CARGO_BIN_EXE_stockade")).with_file_name("examples").join("face"))
 }
 
 #[test]
