@@ -155,6 +155,16 @@ pub(crate) fn exit(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Held by a copy of this process that must not come back: one that panics would unwind into the
+/// program that launches, and go on as another one of it.
+pub(crate) struct NoWayBack;
+
+impl Drop for NoWayBack {
+    fn drop(&mut self) {
+        exit(125);
+    }
+}
+
 /// execve(2). Returns only on failure. The arrays end in null.
 pub(crate) fn execve(path: &CStr, argv: &[*const c_char], envp: &[*const c_char]) -> Errno {
     // The caller's arrays end in null pointers, which `debug_assert` states.

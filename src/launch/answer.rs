@@ -27,6 +27,7 @@ pub(super) struct Ends {
 /// Becomes that process. `ids` are the target's outside, where root starts the sandbox: it must be
 /// able to end the target.
 pub(super) fn run(filter: &Filter, ids: Option<(u32, u32)>, ends: Ends) -> ! {
+    let _ends_here = sys::NoWayBack;
     // All memory is taken before: its filter has no call to ask for more, nor to give any back.
     let (mut letter, kinds) = (Letter::empty(), Vec::with_capacity(MOST));
     let walled = wall(ids, ends);

@@ -9,7 +9,7 @@ use super::prepare::Prepared;
 use super::{Pipes, init, process, tree};
 use crate::plan::{Actor, Plan};
 use crate::step::Op;
-use crate::sys::{self, Errno, Memory, Result};
+use crate::sys::{self, Errno, Memory, NoWayBack, Result};
 use std::os::fd::RawFd;
 
 /// What the target's process starts with.
@@ -27,6 +27,7 @@ struct Stop(Message);
 
 /// Pid 1: builds the world, starts the target, and looks after it.
 pub(super) fn run(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> ! {
+    let _ends_here = NoWayBack;
     let report = pipes.report.1;
     let result = build(plan, prepared, pipes);
     if let Err(Stop(message)) = result {

@@ -75,6 +75,7 @@ fn receive(ready: RawFd) -> sys::Result {
 }
 
 fn run(others_end: RawFd, ends: Ends) -> ! {
+    let _ends_here = sys::NoWayBack;
     // A life pipe that this process can write to itself would never end.
     let restricted = sys::close(others_end).and_then(|()| restrict(ends));
     let errno = restricted.map_or_else(|Errno(errno)| errno, |()| 0);

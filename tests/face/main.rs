@@ -1,9 +1,9 @@
 //! Loads a profile, plans it, prints the plan and runs it, twice: by the public face of the library
 //! and by nothing else. What it prints is what `tests/face.rs` looks at.
 
-use stockade::{Outcome, Plan, Problems, Request, launch, load, plan};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use stockade::{Outcome, Plan, Problems, Request, launch, load, plan};
 
 /// What callers do with results: errors go to other threads, and into `Box<dyn Error + Send + Sync>`.
 const _: () = {
