@@ -301,7 +301,10 @@ fn plain(message: &str) -> String {
             } else {
                 &expected
             };
-            let found = found.replace("floating point", "number");
+            let found = found
+                .replace("floating point", "number")
+                .replace("` as i128", "`")
+                .replace("` as u128", "`");
             let found = match found.as_str() {
                 "sequence" => "a list",
                 "map" => "a table",

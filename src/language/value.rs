@@ -63,6 +63,19 @@ impl<T: Written> Visitor<'_> for WrittenVisitor<T> {
             Err(_) => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
         }
     }
+    fn visit_i128<E: de::Error>(self, number: i128) -> Result<T, E> {
+        Err(too_large(&number, &self))
+    }
+    fn visit_u128<E: de::Error>(self, number: u128) -> Result<T, E> {
+        Err(too_large(&number, &self))
+    }
+}
+
+/// One for all types: each visitor would have a copy of serde's own, and the launcher is to stay
+/// small.
+#[inline(never)]
+fn too_large<E: de::Error>(number: &dyn fmt::Display, expected: &dyn de::Expected) -> E {
+    E::invalid_type(Unexpected::Other(&format!("integer `{number}`")), expected)
 }
 
 /// Deserializes a [`Written`] type.
