@@ -2,13 +2,16 @@
 //! to say a thing.
 #![allow(rustdoc::broken_intra_doc_links, reason = "`fpath[1]` is text of the product")]
 
+mod misplaced;
+
 use crate::language::value::Written;
 use crate::profile::{Request, Role};
-use crate::text::problem::{Problem, Problems, did_you_mean};
-use crate::text::shell::shell_word;
+use crate::text::problem::{Problem, Problems};
 use crate::text::source::Span;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+pub(crate) use misplaced::with_dashes;
+use misplaced::{in_order, option_like};
 use std::path::PathBuf;
 
 /// A declarative sandbox launcher: a TOML profile becomes a sandbox, and the target runs in it.
@@ -392,93 +395,6 @@ pub(crate) enum Format {
     Text,
     /// Programs.
     Json,
-}
-
-/// An option of any command that is spelt much like this word.
-fn option_like(word: &str) -> Option<String> {
-    let command = Cli::built();
-    let options = command
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments)
-        .filter_map(clap::Arg::get_long);
-    let near = did_you_mean(word.trim_start_matches('-').split('=').next()?, options)?;
-    Some(format!("did you mean `--{near}`?"))
-}
-
-/// How a command line is written on which options of `run` stand behind PROFILE, where they are the
-/// target's first word.
-fn in_order(profile: &str, words: &[String]) -> String {
-    let command = Cli::built();
-    let run = command.find_subcommand("run");
-    let option = |word: &str| {
-        let name = word.strip_prefix("--")?.split('=').next()?;
-        run?.get_arguments().find(|arg| arg.get_long() == Some(name))
-    };
-    let mut taken = 0;
-    while let Some(arg) = words.get(taken).and_then(|word| option(word)) {
-        let takes_word = arg.get_action().takes_values()
-            && !arg.is_require_equals_set()
-            && !words[taken].contains('=');
-        taken += if takes_word { 2 } else { 1 };
-    }
-    let (options, rest) = words.split_at(taken.min(words.len()));
-    let quoted = |words: &[String]| {
-        words.iter().map(|word| format!(" {}", shell_word(word))).collect::<String>()
-    };
-    let profile = shell_word(profile);
-    match options {
-        [] if ["--help", "-h"].contains(&rest[0].as_str()) => {
-            format!(
-                "for help: stockade run --help; for a program of that name: stockade run {profile} \
-                 --{}",
-                quoted(rest)
-            )
-        }
-        [] => format!("for a program of that name: stockade run {profile} --{}", quoted(rest)),
-        options => format!(
-            "options stand before PROFILE: stockade run{} {profile}{}",
-            quoted(options),
-            quoted(rest)
-        ),
-    }
-}
-
-/// How a command line is written on which an option of the target's stands behind PROFILE, where
-/// options of a command may stand.
-pub(crate) fn with_dashes(words: &[String], unknown: &str) -> Option<String> {
-    let (command, words) = words.split_first()?;
-    let known = Cli::built();
-    let known = known
-        .find_subcommand(command)
-        .filter(|_| ["check", "plan", "doctor"].contains(&command.as_str()))?;
-    let takes_word = |word: &str| {
-        let named = |arg: &&clap::Arg| {
-            word.strip_prefix("--").is_some_and(|name| arg.get_long() == Some(name))
-        };
-        known
-            .get_arguments()
-            .find(named)
-            .is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
-    };
-    let mut profile = 0;
-    while words.get(profile)?.starts_with('-') && words[profile] != "-" {
-        profile += if takes_word(&words[profile]) { 2 } else { 1 };
-    }
-    let (before, after) = words.split_at_checked(profile + 1)?;
-    if after.first()?.starts_with('-')
-        || after.iter().any(|word| word == "--")
-        || !after.iter().any(|word| word.starts_with(unknown))
-    {
-        return None;
-    }
-    let quoted = |words: &[String]| {
-        words.iter().map(|word| format!(" {}", shell_word(word))).collect::<String>()
-    };
-    Some(format!(
-        "the target's options stand after `--`: stockade {command}{} --{}",
-        quoted(before),
-        quoted(after)
-    ))
 }
 
 impl Given {
