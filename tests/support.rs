@@ -115,6 +115,25 @@ fn list_at_exit() {
     assert_eq!(unsafe { libc::atexit(list) }, 0);
 }
 
+/// How many tests run at a time, where nobody says it: most of them wait for processes, so there are
+/// twice as many as processors.
+#[allow(unsafe_code)]
+mod at_a_time {
+    extern "C" fn choose() {
+        const NAME: &str = "RUST_TEST_THREADS";
+        if std::env::var_os(NAME).is_none() {
+            let processors = std::thread::available_parallelism().map_or(1, usize::from);
+            // SAFETY: before main there is one thread.
+            unsafe { std::env::set_var(NAME, (2 * processors).to_string()) };
+        }
+    }
+
+    // SAFETY: what starts the program calls it before main; it needs none of the arguments.
+    #[used]
+    #[unsafe(link_section = ".init_array")]
+    static CHOOSE: extern "C" fn() = choose;
+}
+
 /// How long a test waits for what must happen soon.
 pub fn patient(wait: Duration) -> Duration {
     if is_emulated() { 10 * wait } else { wait }

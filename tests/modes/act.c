@@ -79,6 +79,8 @@ static int landlock_abi(int abi, char **command)
 	/* The listener's number is good on both sides. */
 	pid_t child = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
 	if (child == 0) {
+		/* Who ends this process means the command. */
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		listener = filtered(code, sizeof code / sizeof *code, SECCOMP_FILTER_FLAG_NEW_LISTENER);
 		if (write(ready[1], &listener, sizeof listener) != sizeof listener || read(go[0], &status, 1) != 1 || listener < 0)
 			_exit(2);

@@ -178,6 +178,15 @@ impl Ground {
             Column::Nested => lines.push("namespaces.nested = true".into()),
             Column::Without => lines.push("optional = [\"landlock\"]".into()),
         }
+        // What an older Landlock cannot hold.
+        let lacking: Vec<&str> = [(3, "landlock.truncate"), (6, "landlock.scope")]
+            .into_iter()
+            .filter(|(since, _)| landlock_abi() < *since)
+            .map(|(_, word)| word)
+            .collect();
+        if matches!(column, Column::Host | Column::Alone) && !lacking.is_empty() {
+            lines.push(format!("optional = {lacking:?}"));
+        }
         if (column, who) == (Column::Alone, As::Root) {
             lines.push("identity.host = true".into());
         }
@@ -240,8 +249,8 @@ impl Ground {
     ) -> (String, String) {
         let path = self.path_of(profile, id);
         let place = self.place.path.to_str().unwrap();
-        let kernel =
-            if column == Column::Without { format!("{place}/act abi 0 ") } else { String::new() };
+        let abi = if column == Column::Without { Some(0) } else { lowered() };
+        let kernel = abi.map_or(String::new(), |abi| format!("{place}/act abi {abi} "));
         let launcher = format!("{kernel}{place}/stockade run {}", path.display());
         let outside =
             if act.outside.is_empty() { "exec $RUN sh -c \"$INSIDE\"" } else { act.outside };
@@ -280,7 +289,7 @@ impl Ground {
         id: u32,
     ) -> (i32, String) {
         let path = self.path_of(profile, id);
-        let mut command: Command = match kernel {
+        let mut command: Command = match kernel.or(lowered().map(Kernel::Landlock)) {
             Some(Kernel::ReadOnlySysctls) => {
                 let uid = if who == As::User { USER } else { 0 };
                 let mut command = self.place.outside(As::Root, "unshare");
@@ -318,6 +327,22 @@ impl Ground {
     pub fn filled(&self, text: &str, id: u32) -> String {
         self.fill(text, id)
     }
+}
+
+/// MODES_ABI=2 has every launcher see a kernel whose Landlock has that ABI.
+fn lowered() -> Option<u32> {
+    std::env::var("MODES_ABI").ok()?.parse().ok()
+}
+
+/// Whether launchers see an older Landlock than this kernel's.
+pub fn is_lowered() -> bool {
+    lowered().is_some()
+}
+
+/// Landlock's ABI as every launcher sees it.
+pub fn landlock_abi() -> u32 {
+    let real = crate::support::landlock_abi();
+    lowered().map_or(real, |abi| abi.min(real))
 }
 
 /// How long an act may take, where processors are emulated too: one that hangs fails by its name.
