@@ -6,7 +6,7 @@
 // faults trace OUT -- COMMAND one line for each call: `call PROCESS ORDINAL NUMBER`, and
 // `exec PROCESS`
 // faults inject PROCESS NUMBER NTH ERRNO -- COMMAND the n-th call of that number is not made, and
-// gives -ERRNO; says so where it is not met
+// gives -ERRNO; says so where it is not met, and `exec PROCESS` of each that had executed by then
 // faults kill ORDINAL -- COMMAND the first process is killed (SIGKILL) on its way into that call
 //   faults walls                            prints what the sandbox is made of, seen from inside
 // faults first prints the name and the command line of pid 1, as early as a program can
@@ -49,7 +49,7 @@ struct call_info {
 };
 enum { ENTRY = 1, EXIT = 2, GET_SYSCALL_INFO = 0x420e };
 
-struct tracee { pid_t pid; int failing, counting, waiting, gone; long name, children, ordinal, nth; };
+struct tracee { pid_t pid; int failing, counting, waiting, gone, executed; long name, children, ordinal, nth; };
 enum { NAMELESS = -1 };
 static struct tracee tracees[256];
 static int count;
@@ -208,6 +208,7 @@ static int drive(FILE *out, struct target target, char **command) {
         } else if (event == PTRACE_EVENT_EXEC) {
             if (pid == launcher) tracee->counting = 1;
             else if (out) fprintf(out, "exec %ld\n", tracee->name);
+            tracee->executed = pid != launcher;
         } else if (signal == (SIGTRAP | 0x80)) {
             struct call_info info;
             if (ptrace((enum __ptrace_request)GET_SYSCALL_INFO, pid, sizeof info, &info) < 0) continue;
@@ -227,6 +228,7 @@ static int drive(FILE *out, struct target target, char **command) {
                         injected = 0;
                         continue;
                     }
+                    for (int i = 0; i < count; i++) if (tracees[i].executed) fprintf(stderr, "faults: exec %ld\n", tracees[i].name);
                     tracee->failing = 1;
                     go_on = PTRACE_SYSCALL;
                 }
