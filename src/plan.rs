@@ -433,11 +433,12 @@ fn begin(
     if let Some(maps) = &ids.maps {
         draft.outside(OutsideOp::MapIds(maps.clone()), Span::NOWHERE);
     }
-    draft.outside(OutsideOp::Undumpable, Span::NOWHERE);
-    draft.outside(OutsideOp::Go, Span::NOWHERE);
     if grouped.group {
         draft.outside(OutsideOp::Sweep { folders: grouped.folders.clone() }, Span::NOWHERE);
     }
+    draft.outside(OutsideOp::Undumpable, Span::NOWHERE);
+    // Last: what fails in the launcher before it ends a pid 1 that has done nothing.
+    draft.outside(OutsideOp::Go, Span::NOWHERE);
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_NOSYMFOLLOW and the calls that the recipes need.

@@ -67,10 +67,9 @@ fn stages(plan: &Plan, name: &str) {
         plan.shown().map(|step| (plan.actor(step.stage), step.stage)).collect();
     assert!(shown.is_sorted(), "{name}: the stages are out of order: {shown:?}");
     assert_eq!(shown.len(), plan.groups.len() + steps.len() + plan.outside.len(), "{name}");
-    let go = plan.outside.iter().position(|step| step.op == OutsideOp::Go);
-    let after = go.map(|go| &plan.outside[go + 1..]).unwrap_or_else(|| panic!("{name}: no go"));
-    let sweeps = |step: &Step<OutsideOp>| matches!(step.op, OutsideOp::Sweep { .. });
-    assert!(after.iter().all(sweeps), "{name}: pid 1 begins before {after:?}");
+    let goes: Vec<bool> = plan.outside.iter().map(|step| step.op == OutsideOp::Go).collect();
+    let (last, before) = goes.split_last().unwrap();
+    assert!(*last && !before.contains(&true), "{name}: pid 1 does not begin last: {goes:?}");
     let place = |op: Op| {
         let mut found =
             steps.iter().enumerate().filter(|(_, step)| step.op == op).map(|(place, _)| place);
