@@ -64,9 +64,14 @@ pub fn landlock_scopes() -> bool {
 
 /// The walls for files and signals that this kernel's Landlock lacks, for `optional`.
 pub fn lacking() -> Vec<&'static str> {
+    lacking_at(landlock_abi())
+}
+
+/// The same of a Landlock with this ABI.
+pub fn lacking_at(abi: u32) -> Vec<&'static str> {
     [(3, "landlock.truncate"), (6, "landlock.scope")]
         .into_iter()
-        .filter(|(since, _)| landlock_abi() < *since)
+        .filter(|(since, _)| abi < *since)
         .map(|(_, wall)| wall)
         .collect()
 }
@@ -113,25 +118,6 @@ fn list_at_exit() {
     }
     // SAFETY: a function that takes nothing and does not unwind (atexit(3)).
     assert_eq!(unsafe { libc::atexit(list) }, 0);
-}
-
-/// How many tests run at a time, where nobody says it: most of them wait for processes, so there are
-/// twice as many as processors.
-#[allow(unsafe_code)]
-mod at_a_time {
-    extern "C" fn choose() {
-        const NAME: &str = "RUST_TEST_THREADS";
-        if std::env::var_os(NAME).is_none() {
-            let processors = std::thread::available_parallelism().map_or(1, usize::from);
-            // SAFETY: before main there is one thread.
-            unsafe { std::env::set_var(NAME, (2 * processors).to_string()) };
-        }
-    }
-
-    // SAFETY: what starts the program calls it before main; it needs none of the arguments.
-    #[used]
-    #[unsafe(link_section = ".init_array")]
-    static CHOOSE: extern "C" fn() = choose;
 }
 
 /// How long a test waits for what must happen soon.

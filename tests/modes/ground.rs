@@ -1,7 +1,7 @@
 //! What the acts stand on: files, sockets and namespaces of the host, and the profile of each mode.
 
 use crate::modes::table::{Act, Column, Kernel};
-use crate::support::{As, Place, USER, compile, is_root, probe, skip, text};
+use crate::support::{As, Place, USER, compile, is_root, lacking_at, probe, skip, text};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::os::linux::net::SocketAddrExt;
@@ -142,11 +142,11 @@ impl Ground {
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let sockets = [listener, UnixListener::bind_addr(&address).unwrap()];
         // Version 1 takes the freezer beside, where the process numbers are the host's.
-        let old =
-            ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/freezer"].map(|top| Path::new(top).join(&name));
-        let new = ["/sys/fs/cgroup"].map(|top| Path::new(top).join(&name));
+        let tops = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/freezer", "/sys/fs/cgroup"];
+        let names = [name.clone(), format!("{name}-other")];
         let groups =
-            old.into_iter().chain(new).filter(|group| std::fs::create_dir(group).is_ok()).collect();
+            tops.iter().flat_map(|top| names.each_ref().map(|name| Path::new(top).join(name)));
+        let groups = groups.filter(|group| std::fs::create_dir(group).is_ok()).collect();
         Ground { place, joined, _listeners: sockets, device, name, groups, next: AtomicU32::new(1) }
     }
 
@@ -179,11 +179,7 @@ impl Ground {
             Column::Without => lines.push("optional = [\"landlock\"]".into()),
         }
         // What an older Landlock cannot hold.
-        let lacking: Vec<&str> = [(3, "landlock.truncate"), (6, "landlock.scope")]
-            .into_iter()
-            .filter(|(since, _)| landlock_abi() < *since)
-            .map(|(_, word)| word)
-            .collect();
+        let lacking = lacking_at(landlock_abi());
         if matches!(column, Column::Host | Column::Alone) && !lacking.is_empty() {
             lines.push(format!("optional = {lacking:?}"));
         }

@@ -2,7 +2,7 @@
 
 use crate::modes::ground::{Ground, is_lowered, landlock_abi};
 use crate::modes::table::{Act, Cell, Column, Kernel, OTHER, Row};
-use crate::support::{As, is_emulated, is_root, skip};
+use crate::support::{As, is_emulated, is_root, kernel as linux, lacking_at, skip};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -63,14 +63,12 @@ fn lacks(job: &Job) -> Option<&'static str> {
     if timed && is_emulated() {
         return Some("100 ms are too few where the processors are emulated");
     }
-    if job.row.key.starts_with("identity.") && job.row.key.ends_with("-map") && is_lowered() {
+    let map = ["identity.uid-map", "identity.gid-map"].contains(&job.row.key);
+    if map && job.who == As::User && is_lowered() {
         return Some("what lowers Landlock's ABI keeps newuidmap(1) from its capabilities");
     }
     // The tool goes there when it is executed, and a kernel before 6.3 does not follow.
-    if job.row.key == "namespaces.time.join"
-        && job.who == As::User
-        && crate::support::kernel() < (6, 3)
-    {
+    if job.row.key == "namespaces.time.join" && job.who == As::User && linux() < (6, 3) {
         return Some("unshare(1) itself is not in the time namespace that it makes");
     }
     if is_root() {
@@ -274,10 +272,7 @@ fn others(column: Column, kernel: Option<Kernel>) -> Vec<&'static str> {
                 Some(Kernel::Landlock(abi)) => abi,
                 _ => landlock_abi(),
             };
-            let lacks = [(3, "landlock.truncate"), (6, "landlock.scope")]
-                .into_iter()
-                .filter(|(since, _)| abi > 0 && abi < *since);
-            lacks.map(|(_, word)| word).collect()
+            if abi > 0 { lacking_at(abi) } else { vec![] }
         }
         _ => vec![],
     }

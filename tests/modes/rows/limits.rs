@@ -229,10 +229,10 @@ pub const ROWS: &[Row] = &[
             "limits.pids = 100\nlimits.parent = \"/{G}\"",
             "{P}/watch 'grep -q {G}/stockade- /proc/$PID/cgroup && echo there || echo elsewhere'",
             "there",
-            // Where the caller's own group has processes beside it, nothing is limited there.
-            OTHER,
+            "elsewhere",
         )
-        .against("limits.pids = 100"),
+        // The caller's own group may have processes beside it, and then nothing is limited there.
+        .against("limits.pids = 100\nlimits.parent = \"/{G}-other\""),
     ),
     limit(
         "limits.manager",
