@@ -312,10 +312,10 @@ fn ruled(call: &str, spec: &At<Spec>, draft: &mut Draft) -> Ruled {
         cases.push(Case { tests, verdict: *verdict });
     }
     cases.sort_by_key(|case| std::cmp::Reverse(case.verdict.strictness()));
-    let unsaid = if spec.value.leaves_the_rest() {
+    let by_default = if spec.value.leaves_the_rest() {
         Otherwise::Policy
     } else {
         Otherwise::Said(refusal(call))
     };
-    Ruled { cases, otherwise: spec.otherwise.unwrap_or(unsaid), by: By::Name }
+    Ruled { cases, otherwise: spec.otherwise.unwrap_or(by_default), by: By::Name }
 }
