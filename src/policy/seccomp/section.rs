@@ -144,16 +144,20 @@ pub struct Calls(pub String);
 impl Written for Calls {
     const WHAT: &'static str = "a system call such as \"mount\", or a group such as \"@debug\"";
     fn from_text(text: &str) -> Result<Calls, String> {
-        let (known, help) = match text.strip_prefix('@') {
-            Some(_) => {
-                (groups::names().any(|name| name == text), suggestion(text, groups::names()))
-            }
-            None => (syscalls::known_name(text).is_some(), suggestion(text, syscalls::names())),
+        let is_group = text.starts_with('@');
+        let known = if is_group {
+            groups::names().any(|name| name == text)
+        } else {
+            syscalls::known_name(text).is_some()
         };
         if known {
             return Ok(Calls(text.into()));
         }
-        let what = if text.starts_with('@') { "group" } else { "system call" };
+        let (what, help) = if is_group {
+            ("group", suggestion(text, groups::names()))
+        } else {
+            ("system call", suggestion(text, syscalls::names()))
+        };
         let help = help.unwrap_or_else(|| {
             "groups are under systemd's names: systemd-analyze syscall-filter lists them".into()
         });
