@@ -36,7 +36,7 @@ fn machine(format: Format) -> u8 {
         Format::Json => {
             match serde_json::to_string_pretty(&lines.iter().map(Line::record).collect::<Vec<_>>())
             {
-                Ok(json) => print_line(&quiet_json(&json)),
+                Ok(json) => print_line(&quiet_json(json)),
                 Err(_) => return FAILED,
             }
         }

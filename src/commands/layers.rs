@@ -23,7 +23,7 @@ pub(super) fn layers(shown: Shown) -> u8 {
             let texts = texts(&layers, &sources);
             match shown.format {
                 Format::Text => print_line(text(&texts).trim_end()),
-                Format::Json => print_line(&quiet_json(&json(&texts))),
+                Format::Json => print_line(&quiet_json(json(&texts))),
             }
             0
         }

@@ -28,7 +28,7 @@ pub(super) fn params(asked: Parametrised) -> u8 {
                 .collect();
             match asked.format {
                 Format::Json => print_line(&quiet_json(
-                    &serde_json::to_string_pretty(&records).unwrap_or_default(),
+                    serde_json::to_string_pretty(&records).unwrap_or_default(),
                 )),
                 Format::Text if records.is_empty() => print_line("the profile has no parameters"),
                 Format::Text => records.iter().for_each(|record| print_line(&record.text())),

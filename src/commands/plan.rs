@@ -34,7 +34,7 @@ pub(super) fn plan(planning: Planning) -> u8 {
                     sources,
                     paint(),
                 )),
-                Format::Json => print_line(&quiet_json(&json(&planned, &warnings))),
+                Format::Json => print_line(&quiet_json(json(&planned, &warnings))),
             }
             if format == Format::Text {
                 print_problems(&warnings, sources);

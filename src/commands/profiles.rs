@@ -40,7 +40,7 @@ const INDENT: usize = 16;
 fn list(format: Format) -> u8 {
     let all = installed(&Caller::current());
     if format == Format::Json {
-        print_line(&quiet_json(&serde_json::to_string_pretty(&all).unwrap_or_default()));
+        print_line(&quiet_json(serde_json::to_string_pretty(&all).unwrap_or_default()));
         return 0;
     }
     let mut folder = None;
@@ -119,7 +119,7 @@ fn diff(flags: Flags, first: String, second: String, format: Format) -> u8 {
                 deeds.iter().map(|does| Difference { profile: profile.clone(), does: does.clone() })
             })
             .collect();
-        print_line(&quiet_json(&serde_json::to_string_pretty(&all).unwrap_or_default()));
+        print_line(&quiet_json(serde_json::to_string_pretty(&all).unwrap_or_default()));
     } else {
         for (_, sign, deeds) in &sides {
             deeds.iter().for_each(|deed| print_line(&format!("{sign} {}", escape(deed))));

@@ -20,7 +20,7 @@ pub(super) fn ps(listing: Listing) -> u8 {
     let rows: Vec<Row> = live.iter().map(Row::of).collect();
     match listing.format {
         Format::Json => {
-            print_line(&quiet_json(&serde_json::to_string_pretty(&rows).unwrap_or_default()))
+            print_line(&quiet_json(serde_json::to_string_pretty(&rows).unwrap_or_default()))
         }
         Format::Text => table(&rows),
     }

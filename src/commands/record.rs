@@ -56,8 +56,7 @@ impl Sink {
             warn(&record.text());
         }
         let Some(place) = self.place else { return status };
-        let line =
-            quiet_json(&serde_json::to_string(record).unwrap_or_else(|_| "{}".into())) + "\n";
+        let line = quiet_json(serde_json::to_string(record).unwrap_or_else(|_| "{}".into())) + "\n";
         match place.put(line.as_bytes()) {
             Ok(()) => status,
             Err(error) => {

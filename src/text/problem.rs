@@ -232,7 +232,7 @@ impl Problems {
     /// For programs: one JSON array.
     pub fn json(&self, sources: &Sources) -> String {
         quiet_json(
-            &serde_json::to_string_pretty(&self.records(sources)).unwrap_or_else(|_| "[]".into()),
+            serde_json::to_string_pretty(&self.records(sources)).unwrap_or_else(|_| "[]".into()),
         )
     }
 
@@ -245,7 +245,7 @@ impl Problems {
             let Somewhere { file, line, column } = Somewhere::of(note.at, sources);
             serde_json::json!({ "severity": "note", "message": note.text, "less": note.less, "file": file, "line": line, "column": column })
         }));
-        quiet_json(&serde_json::to_string_pretty(&all).unwrap_or_else(|_| "[]".into()))
+        quiet_json(serde_json::to_string_pretty(&all).unwrap_or_else(|_| "[]".into()))
     }
 
     /// The same as a part of something larger.
@@ -289,6 +289,9 @@ pub enum Style {
 /// that a profile, a path or a name cannot drive the reader's terminal (CVE-2023-28101 is such a
 /// case in flatpak), and newline and tab, so that it cannot forge a line of ours.
 pub(crate) fn escape(text: &str) -> String {
+    if text.bytes().all(is_drawn) {
+        return text.to_owned();
+    }
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
             '\n' => out.push_str("\\n"),
@@ -315,15 +318,30 @@ pub(crate) fn is_hostile(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// ASCII that is drawn as it is. Almost all texts have nothing else, so they are looked at by bytes.
+fn is_drawn(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
+}
+
+/// Whether a text of many lines has no hostile character.
+fn is_quiet(text: &str) -> bool {
+    text.bytes().all(|byte| is_drawn(byte) || byte == b'\n' || byte == b'\t')
+        || !text.chars().any(is_hostile)
+}
+
 /// The same for JSON, which stays the same JSON: its writer escapes C0 alone, and its reader may be
 /// a terminal.
-pub(crate) fn quiet_json(json: &str) -> String {
-    json.chars().fold(String::with_capacity(json.len()), |out, c| {
+pub(crate) fn quiet_json(json: String) -> String {
+    if is_quiet(&json) {
+        return json;
+    }
+    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
         if is_hostile(c) {
-            out + &format!("\\u{:04x}", u32::from(c))
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
-            out + c.encode_utf8(&mut [0; 4])
+            out.push(c);
         }
+        out
     })
 }
 

@@ -205,5 +205,5 @@ pub(crate) fn json(answers: &[Answered], sources: &Sources) -> String {
                 .map(|line| ChangeRecord::of(line, sources)),
         })
         .collect();
-    quiet_json(&serde_json::to_string_pretty(&records).unwrap_or_else(|_| "[]".into()))
+    quiet_json(serde_json::to_string_pretty(&records).unwrap_or_else(|_| "[]".into()))
 }

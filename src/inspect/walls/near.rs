@@ -5,7 +5,6 @@ use crate::inspect::walls::{Entry, Shows};
 use crate::kernel::rights::Rights;
 use crate::language::value::below;
 use crate::text::source::Span;
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// The paths of a tree, each with what is nearest to it.
@@ -18,6 +17,8 @@ pub(super) struct Near {
 #[derive(Debug, Clone)]
 pub(super) struct Spot {
     path: String,
+    /// The path as [`in_order`] has it.
+    key: Vec<u8>,
     /// The next path above it.
     over: Option<usize>,
     shown: Option<usize>,
@@ -35,12 +36,13 @@ impl Spot {
 impl Near {
     /// Works it out for a tree.
     pub(super) fn new(tree: &BTreeMap<String, Entry>) -> Near {
-        let mut entries: Vec<(&String, &Entry)> = tree.iter().collect();
-        entries.sort_by(|(a, _), (b, _)| by_names(a, b));
+        let mut entries: Vec<(Vec<u8>, &String, &Entry)> =
+            tree.iter().map(|(path, entry)| (in_order(path), path, entry)).collect();
+        entries.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         let mut spots: Vec<Spot> = Vec::with_capacity(entries.len());
         // The paths above the one at hand, the nearest last.
         let mut above: Vec<usize> = vec![];
-        for (index, (path, entry)) in entries.into_iter().enumerate() {
+        for (index, (key, path, entry)) in entries.into_iter().enumerate() {
             while above.last().is_some_and(|over| below(path, &spots[*over].path).is_none()) {
                 above.pop();
             }
@@ -55,7 +57,7 @@ impl Near {
             };
             let shown = of(|spot| spot.shown, entry.shows != Shows::Same);
             let mount = of(|spot| spot.mount, entry.mount);
-            spots.push(Spot { path: path.clone(), over, shown, mount, rights });
+            spots.push(Spot { path: path.clone(), key, over, shown, mount, rights });
             above.push(index);
         }
         Near { spots }
@@ -64,10 +66,8 @@ impl Near {
     /// The nearest path at or above one.
     pub(super) fn at(&self, path: &str) -> Option<&Spot> {
         // Whatever is above it in the tree is above the last one before it, too.
-        let before = self
-            .spots
-            .partition_point(|spot| by_names(&spot.path, path) != Ordering::Greater)
-            .checked_sub(1)?;
+        let key = in_order(path);
+        let before = self.spots.partition_point(|spot| spot.key <= key).checked_sub(1)?;
         let same = shared(&self.spots[before].path, path);
         let mut spot = &self.spots[before];
         // Only a path that is wholly shared can be above; which of those end at a `/` of ours,
@@ -89,13 +89,12 @@ impl Near {
     }
 }
 
-/// The order in which `/` comes before every other byte.
-fn by_names(a: &str, b: &str) -> Ordering {
-    let same = shared(a, b);
-    let next =
-        |text: &str| text.as_bytes().get(same).map(|byte| if *byte == b'/' { 0 } else { *byte });
-    // The root is above `/a`, of which it is a part; nothing else ends with a `/`.
-    next(a).cmp(&next(b))
+/// A path as bytes whose order puts `/` before every other byte: no path has a NUL. The root is
+/// above `/a`, of which it is a part; nothing else ends with a `/`.
+fn in_order(path: &str) -> Vec<u8> {
+    let mut key = path.as_bytes().to_vec();
+    key.iter_mut().filter(|byte| **byte == b'/').for_each(|byte| *byte = 0);
+    key
 }
 
 /// How many bytes two texts begin with that are the same.

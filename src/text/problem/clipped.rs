@@ -1,7 +1,7 @@
 //! A text of a profile as it can be drawn: without what drives a terminal, and without lines as
 //! long as a file. Places stay right.
 
-use crate::text::problem::is_hostile;
+use crate::text::problem::{is_hostile, is_quiet};
 
 /// U+FEFF, as [`visible`] leaves it at the beginning of a text.
 const MARK: &str = "\u{feff}";
@@ -59,6 +59,9 @@ impl Clipped {
 /// The text with hostile characters replaced by a character of the same length in bytes, so that
 /// spans stay right.
 pub(super) fn visible(text: &str) -> String {
+    if is_quiet(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let body = text.strip_prefix(MARK).unwrap_or(text);
     out.push_str(&text[..text.len() - body.len()]);
