@@ -157,6 +157,12 @@ struct target {
 };
 enum { NONE = -2, ANY = -1 };
 
+// Only calls that may be the one are stopped at, and until the process has its name all of them.
+static int way_on(const struct tracee *tracee, const struct target *target, int injected) {
+    int may_be = target->process == NONE || tracee->name == target->process || tracee->name == NAMELESS;
+    return !injected && may_be ? PTRACE_SYSCALL : PTRACE_CONT;
+}
+
 static void release(struct tracee *tracee, int go_on) {
     tracee->waiting = 0;
     ptrace((enum __ptrace_request)go_on, tracee->pid, 0, 0);
@@ -190,7 +196,7 @@ static int drive(FILE *out, struct target target, char **command) {
             for (int i = 0; i < count; i++) if (tracees[i].waiting && !tracees[i].gone && !has_parent(tracees[i].pid)) release(&tracees[i], PTRACE_CONT);
             continue;
         }
-        int signal = WSTOPSIG(status), event = status >> 16, go_on = injected ? PTRACE_CONT : PTRACE_SYSCALL;
+        int signal = WSTOPSIG(status), event = status >> 16, go_on = way_on(tracee, &target, injected);
         long deliver = 0;
         if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
             ptrace(PTRACE_LISTEN, pid, 0, 0);
@@ -204,7 +210,7 @@ static int drive(FILE *out, struct target target, char **command) {
             if (ptrace(PTRACE_GETEVENTMSG, pid, 0, &born) < 0) continue;
             struct tracee *child = find(born);
             name_child(tracee, child);
-            if (child->waiting && !child->gone) release(child, go_on);
+            if (child->waiting && !child->gone) release(child, way_on(child, &target, injected));
         } else if (event == PTRACE_EVENT_EXEC) {
             if (pid == launcher) tracee->counting = 1;
             else if (out) fprintf(out, "exec %ld\n", tracee->name);

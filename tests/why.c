@@ -194,7 +194,7 @@ static const char *do_env(const char *name)
 
 /* What the sandbox's filter says of a call, without the call: a second filter asks a listener about it. The strongest verdict of both
  * wins, and an errno is stronger than a question (seccomp(2)); so the question comes where the first filter allows. */
-static struct { long words[7]; _Atomic int listener, done; long result; int error; } asked;
+static struct { long words[7]; _Atomic int listener; } asked;
 
 static void *caller(void *none)
 {
@@ -205,39 +205,32 @@ static void *caller(void *none)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog filter = { 4, program };
-	long *w = asked.words;
+	long *w = asked.words, result;
 	int fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter);
 	if (fd < 0)
 		_exit(2);
 	asked.listener = fd;
-	asked.result = syscall(w[0], w[1], w[2], w[3], w[4], w[5], w[6]);
-	asked.error = errno;
-	asked.done = 1;
-	for (;;)
-		;
+	result = syscall(w[0], w[1], w[2], w[3], w[4], w[5], w[6]);
+	/* The first filter gave the answer: there is no question. */
+	puts(answer(result));
+	fflush(stdout);
+	_exit(0);
 	return none;
 }
 
 static int ask(void)
 {
+	struct pollfd listener = { .events = POLLIN };
 	pthread_t thread;
 	asked.listener = -1;
 	if (pthread_create(&thread, NULL, caller, NULL))
 		return 2;
 	while (asked.listener < 0)
 		usleep(50);
-	for (;;) {
-		struct pollfd listener = { asked.listener, POLLIN, 0 };
-		if (poll(&listener, 1, 1) > 0 && listener.revents & POLLIN) {
-			puts("ok");
-			break;
-		}
-		if (asked.done) {
-			errno = asked.error;
-			puts(answer(asked.result));
-			break;
-		}
-	}
+	listener.fd = asked.listener;
+	while (poll(&listener, 1, -1) < 0 || !(listener.revents & POLLIN))
+		;
+	puts("ok");
 	fflush(stdout);
 	_exit(0);
 }

@@ -103,6 +103,50 @@ static int landlock_abi(int abi, char **command)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* The first process below one that has this name, 0 where there is none. */
+static int below(int pid, const char *name)
+{
+	char path[64], comm[32] = "";
+	int child, found = 0;
+	FILE *children, *file;
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
+	children = fopen(path, "r");
+	while (children && !found && fscanf(children, "%d", &child) == 1) {
+		snprintf(path, sizeof path, "/proc/%d/comm", child);
+		if ((file = fopen(path, "r"))) {
+			if (fscanf(file, "%31s", comm) == 1 && strcmp(comm, name) == 0)
+				found = child;
+			fclose(file);
+		}
+		if (!found)
+			found = below(child, name);
+	}
+	if (children)
+		fclose(children);
+	return found;
+}
+
+/* Waits for a process of this name below one, and prints it; status 1 when that one has ended before. */
+static int await(int pid, const char *name)
+{
+	int child;
+	while (!(child = below(pid, name))) {
+		char path[64], state = 'Z';
+		FILE *file;
+		snprintf(path, sizeof path, "/proc/%d/stat", pid);
+		file = fopen(path, "r");
+		if (file) {
+			if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+				state = 'Z';
+			fclose(file);
+		}
+		if (state == 'Z')
+			return 1;
+		usleep(1000);
+	}
+	return printf("%d\n", child) < 0;
+}
+
 int main(int count, char **arg)
 {
 	const char *name = count > 1 ? arg[1] : "";
@@ -111,6 +155,8 @@ int main(int count, char **arg)
 		return landlock_abi(number, arg + 3);
 	if (strcmp(name, "without-keyctl") == 0 && count > 2)
 		return without(SYS_keyctl, EPERM, arg + 2);
+	if (strcmp(name, "await") == 0 && count > 3)
+		return await(number, arg[3]);
 	if (strcmp(name, "bounding") == 0)
 		return printf("%d\n", prctl(PR_CAPBSET_READ, number, 0, 0, 0)) < 0;
 	if (strcmp(name, "ambient") == 0)

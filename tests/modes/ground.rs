@@ -32,22 +32,9 @@ pub struct Ground {
 /// `watch LINE`: runs the sandbox with a target that sleeps, evaluates LINE outside with the
 /// target's process id in PID, and ends it.
 const WATCH: &str = r#"#!/bin/sh
-below() {
-	# Where the process has ended, nothing is read, and the list of its parent, in which it stands, would be walked without end.
-	children=
-	read -r children </proc/$1/task/$1/children
-	for child in $children; do
-		read -r name </proc/$child/comm && [ "$name" = sleep ] && PID=$child && return 0
-		below $child && return 0
-	done
-	return 1
-} 2>/dev/null
 $RUN sleep 30 </dev/null >/dev/null &
 launcher=$!
-until below $launcher; do
-	kill -0 $launcher 2>/dev/null || { wait $launcher; exit; }
-	sleep 0.005
-done
+PID=$("${0%/*}/act" await $launcher sleep) || { wait $launcher; exit; }
 eval "$1"
 kill $launcher
 wait $launcher
