@@ -5,7 +5,6 @@ use crate::support::{self, As, Place, is_root, patient, processes_with, skip, sy
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -259,8 +258,7 @@ fn what_cannot_be_run_is_126_and_what_is_not_there_127() {
         place.file("plain", "#!/bin/sh\n");
         for (name, text) in [("lost", "#!/nowhere/interpreter\n"), ("nothing", "no program at all")]
         {
-            let path = place.file(name, text);
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            place.script(name, text);
         }
         let profile = system(&format!(
             "\"/here\" = {{ bind = \"{at}\" }}\n\"/noexec\" = {{ bind = \"/usr/bin\", exec = false \
@@ -847,7 +845,7 @@ fn a_profile_can_be_a_program() {
     for who in As::all() {
         let place = Place::new();
         let launcher = place.path.join("stockade");
-        let script = place.file(
+        let script = place.script(
             "script",
             &format!(
                 "#!/usr/bin/env -S {} run\n{}[process]\ncommand = [\"echo\", \"ran\", \
@@ -856,7 +854,6 @@ fn a_profile_can_be_a_program() {
                 system("")
             ),
         );
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
         let mut command = Command::new(&script);
         command.args(["--flag", "-x", "two words"]).env_clear().env("PATH", "/usr/bin:/bin");
         start_as(&mut command, *who);

@@ -353,11 +353,7 @@ fn musls_loader_has_rules_of_its_own() {
 #[test]
 fn scripts_bring_their_interpreters() {
     let place = Place::new();
-    let script = |name: &str, body: &str| {
-        let path = place.file(name, body);
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
+    let script = |name: &str, body: &str| place.script(name, body).to_str().unwrap().to_owned();
     let plain = script("plain", "#!/bin/sh -e\necho $(( 6 * 7 ))\n");
     let env = script("by-env", "#!/usr/bin/env perl\nprint 6 * 7;\n");
     let split = script("split", "#!/usr/bin/env -S mawk -f\nBEGIN { print 6 * 7 }\n");

@@ -158,6 +158,13 @@ impl Place {
         path
     }
 
+    /// Writes a program that is a text. Like [`install`], by a process of its own.
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+        let (from, path) = (self.file(&format!("{name}.text"), text), self.path.join(name));
+        copy(&from, &path);
+        path
+    }
+
     /// Makes a folder that belongs to the one who starts the launcher.
     pub fn folder(&self, name: &str, owner: As) -> PathBuf {
         let path = self.path.join(name);
@@ -335,10 +342,14 @@ pub fn system(more_mounts: &str) -> String {
 /// open for writing for a moment, and executing it would fail with ETXTBSY.
 pub fn install(program: &Path, into: &Path) {
     if std::fs::hard_link(program, into).is_err() {
-        let status = Command::new("cp").arg(program).arg(into).status().unwrap();
-        assert!(status.success(), "cp {program:?} {into:?}");
-        std::fs::set_permissions(into, PermissionsExt::from_mode(0o755)).unwrap();
+        copy(program, into);
     }
+}
+
+fn copy(program: &Path, into: &Path) {
+    let status = Command::new("cp").arg(program).arg(into).status().unwrap();
+    assert!(status.success(), "cp {program:?} {into:?}");
+    std::fs::set_permissions(into, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
 /// tests/probe.c, built once, and put into a place.

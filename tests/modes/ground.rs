@@ -77,9 +77,9 @@ impl Ground {
         let mode = |path: &Path, mode: u32| {
             std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap()
         };
-        mode(&place.file("watch", WATCH), 0o755);
+        place.script("watch", WATCH);
         for (name, script) in SCRIPTS {
-            mode(&place.file(name, &format!("#!/bin/sh\n{script}")), 0o755);
+            place.script(name, &format!("#!/bin/sh\n{script}"));
         }
         // Written by the caller, by the host's id that stands for it, and by root's ids inside.
         mode(&place.folder("work", As::User), 0o777);
