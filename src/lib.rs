@@ -118,6 +118,10 @@ mod plan;
 mod policy;
 mod probe;
 mod profile;
+// Shared with the tests of the whole program.
+#[cfg(test)]
+#[path = "../tests/support/skipped.rs"]
+mod skipped;
 mod step;
 mod sys;
 mod text;

@@ -558,6 +558,7 @@ fn what_takes_a_tree_of_its_own_says_how_this_caller_has_one() {
         [(As::Root, "namespaces.mount = \"new\""), (As::User, "namespaces.all = \"new\"")]
     {
         if !As::all().contains(&who) {
+            skip("what root is told takes root");
             continue;
         }
         let run = |more: &[&str]| {

@@ -68,8 +68,9 @@ fn functions(trees: &[TokenTree], out: &mut Vec<Function>) {
     }
 }
 
-/// What ends a test early and says nothing, each by its tokens: a `return` at the top of the test,
-/// or in a loop there, in a block that neither skips, fails nor belongs to a question that skips.
+/// What ends a test or a turn of its loop early and says nothing, each by its tokens: a `return` or
+/// a `continue` at the top of the test, or in a loop there, in a block that neither skips, fails nor
+/// belongs to a question that skips.
 fn silent(body: &[TokenTree], skipping: &BTreeSet<String>, out: &mut Vec<String>) {
     let mut begin = 0;
     for (index, tree) in body.iter().enumerate() {
@@ -85,7 +86,7 @@ fn silent(body: &[TokenTree], skipping: &BTreeSet<String>, out: &mut Vec<String>
             .any(|word| skipping.contains(word) || word.starts_with("assert") || word == "panic");
         // What is filtered out of an answer was not skipped by who gave it.
         let asks = asked.iter().any(|word| skipping.contains(word)) && !asked.contains("filter");
-        let returns = inner.iter().any(|tree| is(tree, "return"));
+        let returns = inner.iter().any(|tree| is(tree, "return") || is(tree, "continue"));
         if returns && !speaks && !asks {
             out.push(before.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
         }
@@ -181,6 +182,8 @@ fn a_silent_end_is_seen() {
         ("let Some(a) = find() else { return }; act(a);", 1),
         ("let Some(a) = has().filter(|a| a.old()) else { return }; act(a);", 1),
         ("for who in all() { if who.is_user() { return; } act(who); }", 1),
+        ("for who in all() { if who.is_user() { continue; } act(who); }", 1),
+        ("for who in all() { if who.is_user() { skip(\"root\"); continue; } act(who); }", 0),
         ("if is_root() { act(); }", 1),
         ("if is_root() { act(); } else { skip(\"root\"); }", 0),
         ("each(|one| { if one.is_none() { return; } act(one); });", 0),

@@ -2,15 +2,14 @@
 //! as root and as an ordinary user, and what must not be left behind.
 
 pub mod ground;
+mod skipped;
 
-use std::io::Write;
+pub use skipped::skip;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// An id that no user of the machine has: the ordinary user of these tests, where they are started
@@ -79,45 +78,6 @@ pub fn lacking_at(abi: u32) -> Vec<&'static str> {
 /// Whether the processors are emulated: then time is no measure.
 pub fn is_emulated() -> bool {
     std::fs::read_to_string("/proc/cpuinfo").unwrap().contains("QEMU")
-}
-
-/// What was skipped: the test, or the place where it has no name, and why.
-static SKIPPED: Mutex<Vec<(String, String)>> = Mutex::new(vec![]);
-
-/// Skips a test, or a case of one: it is listed when all tests have run, whatever became of them.
-/// With REQUIRE in the environment a skip is a failure.
-#[track_caller]
-pub fn skip(why: &str) {
-    assert!(
-        std::env::var_os("REQUIRE").is_none(),
-        "REQUIRE is set, and this test would be skipped: {why}"
-    );
-    let place = std::panic::Location::caller().to_string();
-    // With one thread for all tests, that is the program's own.
-    let name = std::thread::current().name().map(str::to_owned);
-    let name = name.filter(|name| name != "main").unwrap_or(place);
-    let mut skipped = SKIPPED.lock().unwrap_or_else(PoisonError::into_inner);
-    if skipped.is_empty() {
-        list_at_exit();
-    }
-    skipped.push((name, why.to_owned()));
-}
-
-#[allow(unsafe_code)]
-fn list_at_exit() {
-    extern "C" fn list() {
-        let mut skipped = SKIPPED.lock().unwrap_or_else(PoisonError::into_inner);
-        skipped.sort();
-        skipped.dedup();
-        let mut text = format!("\nskipped cases: {}\n", skipped.len());
-        for (name, why) in skipped.iter() {
-            text += &format!("SKIPPED {name}: {why}\n");
-        }
-        // Nobody is left to be told that it cannot be written.
-        drop(std::io::stderr().write_all(text.as_bytes()));
-    }
-    // SAFETY: a function that takes nothing and does not unwind (atexit(3)).
-    assert_eq!(unsafe { libc::atexit(list) }, 0);
 }
 
 /// How long a test waits for what must happen soon.

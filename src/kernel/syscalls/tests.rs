@@ -125,11 +125,7 @@ fn every_number_of_the_installed_headers_is_in_the_table() {
         }
     }
     if found.is_empty() {
-        assert!(
-            std::env::var_os("REQUIRE").is_none_or(|value| value != "1"),
-            "no kernel headers (linux-libc-dev)"
-        );
-        eprintln!("SKIP: no kernel headers are installed");
+        crate::skipped::skip("no kernel headers are installed (linux-libc-dev)");
     }
 }
 

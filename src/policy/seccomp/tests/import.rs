@@ -267,12 +267,6 @@ fn the_policies_of_docker_and_podman_do_as_the_reference_says() {
         compared += 1;
     }
     if compared == 0 {
-        assert!(
-            std::env::var_os("REQUIRE").is_none_or(|value| value != "1"),
-            "no policy of a container engine was found"
-        );
-        eprintln!(
-            "SKIP: no policy of a container engine on this machine, and none could be fetched"
-        );
+        crate::skipped::skip("no policy of a container engine is on this machine");
     }
 }
