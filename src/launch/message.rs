@@ -6,7 +6,7 @@
 use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
 
-/// The first byte: the id maps are written.
+/// The first byte, and the launcher's last step: pid 1 begins.
 pub(super) const GO: u8 = b'G';
 /// The target may go on, in the foreground.
 pub(super) const FOREGROUND: u8 = b'F';

@@ -38,7 +38,7 @@ pub enum OutsideOp {
     Undumpable,
     /// Pid 1 begins.
     Go,
-    /// Groups that dead launchers left are removed, while pid 1 builds the world.
+    /// Groups that dead launchers left are removed.
     Sweep {
         /// Where groups are made.
         folders: Vec<Name>,
