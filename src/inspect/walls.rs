@@ -24,7 +24,7 @@ use crate::language::value::{Mode, ancestors, below};
 use crate::plan::Plan;
 use crate::policy::namespaces::Namespace;
 use crate::profile::Profile;
-use crate::step::{Cover, OutsideOp, ProcessOp, Slot, TreeOp};
+use crate::step::{Cover, OutsideOp, Slot, TreeOp};
 use crate::text::source::Span;
 use near::Near;
 pub(crate) use shows::HostTree;
@@ -103,9 +103,8 @@ impl<'a> World<'a> {
     /// Whether Landlock's rules for ports let one be used; none: no rule is about that use.
     pub fn port(&self, access: u64, port: u16) -> Option<(bool, Span)> {
         self.plan.landlock.filter(|ruleset| ruleset.ports & access != 0)?;
-        let wanted = ProcessOp::LandlockPort { access, port };
-        let rule = self.plan.process().find(|(op, _)| **op == wanted);
-        Some(rule.map_or((false, Span::NOWHERE), |(_, at)| (true, at)))
+        let rule = self.plan.port_rule(access, port);
+        Some((rule.is_some(), rule.unwrap_or(Span::NOWHERE)))
     }
 
     /// The deepest entry at or above a path that shows something of its own.

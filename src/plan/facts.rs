@@ -1,10 +1,12 @@
 //! What a plan says of itself to who executes it: the executors match operations, and search none.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::Plan;
 use crate::kernel::capability::CapabilitySet;
-use crate::kernel::controller::Version;
+use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
-use crate::step::{GroupOp, Op, ProcessOp, TreeOp};
+use crate::step::{Op, ProcessOp, TreeOp};
 use crate::text::source::Span;
 
 impl Plan {
@@ -29,87 +31,68 @@ impl Plan {
     /// The namespaces that the clone makes. Pid 1 unshares the others itself: the clone would
     /// freeze the offsets of the clocks, and take the launcher's groups for the top.
     pub fn cloned(&self) -> impl Iterator<Item = Kind> {
-        let unshares = |kind| {
-            self.process().any(|(op, _)| match op {
-                ProcessOp::TimeNamespace { .. } => kind == Kind::Time,
-                ProcessOp::CgroupNamespace => kind == Kind::Cgroup,
-                _ => false,
-            })
-        };
+        let unshares = |kind| self.process().any(|(op, _)| op.facets().unshares == Some(kind));
         self.new.iter().copied().filter(move |kind| !unshares(*kind))
     }
 
     /// The descriptors above 2 that the target gets, and the step that leaves them open.
     pub fn passed(&self) -> (usize, &[u32]) {
-        let keeps = |op: &ProcessOp| matches!(op, ProcessOp::CloseDescriptors { .. });
-        let index = self.steps.iter().position(|step| step.process().is_some_and(keeps));
-        match index.and_then(|index| Some((index, self.steps[index].process()?))) {
-            Some((index, ProcessOp::CloseDescriptors { keep })) => (index, keep),
-            _ => (self.steps.len(), &[]),
-        }
+        let steps = self.steps.iter().enumerate();
+        let mut passes =
+            steps.filter_map(|(index, step)| Some((index, step.process()?.facets().passes?)));
+        passes.next().unwrap_or((self.steps.len(), &[]))
     }
 
     /// The capabilities that are kept and raised, with their SECBIT_* flags, and the line; none
     /// where the target has no power over its namespaces.
     pub fn capabilities(&self) -> Option<(CapabilitySet, CapabilitySet, u32, Span)> {
-        self.process().find_map(|(op, at)| match op {
-            ProcessOp::Capabilities { keep, ambient, bits, .. } => {
-                Some((*keep, *ambient, *bits, at))
-            }
-            _ => None,
+        self.process().find_map(|(op, at)| {
+            let (keep, ambient, bits) = op.facets().capabilities?;
+            Some((keep, ambient, bits, at))
         })
     }
 
     /// Whether the limit on a kind of namespace inside is 0.
     pub fn forbids(&self, kind: Kind) -> bool {
-        self.process().any(|(op, _)| match op {
-            ProcessOp::ForbidNamespaces { kind: of } | ProcessOp::WriteLimit { kind: of, .. } => {
-                *of == kind
-            }
-            _ => false,
-        })
+        self.process().any(|(op, _)| op.facets().forbids == Some(kind))
     }
 
     /// The working directory inside.
     pub fn cwd(&self) -> Option<&str> {
-        self.process().find_map(|(op, _)| match op {
-            ProcessOp::WorkingFolder { path } => Some(path.text()),
-            _ => None,
-        })
+        self.process().find_map(|(op, _)| op.facets().cwd).map(Name::text)
     }
 
     /// Whether a standard stream becomes `/dev/null`.
     pub fn has_null_streams(&self) -> bool {
-        self.process().any(|(op, _)| matches!(op, ProcessOp::NullStream { .. }))
+        self.process().any(|(op, _)| op.facets().null_stream)
+    }
+
+    /// The line of Landlock's rule for the use of a port.
+    pub fn port_rule(&self, access: u64, port: u16) -> Option<Span> {
+        let rules = |(op, _): &(&ProcessOp, Span)| op.facets().port == Some((access, port));
+        self.process().find(rules).map(|(_, at)| at)
     }
 
     /// What an operation opens to be bound, and where it is attached.
     pub(crate) fn binds<'a>(&'a self, op: &'a TreeOp) -> Option<(&'a str, &'a str)> {
-        let TreeOp::OpenTree { slot, source, .. } = op else { return None };
-        let path = self.tree().find_map(|(op, _)| match op {
-            TreeOp::Attach { slot: other, path, .. } if other == slot => Some(path.text()),
-            _ => None,
-        })?;
-        Some((source.text(), path))
+        let (slot, source) = op.facets().source?;
+        let mut attached = self.tree().filter_map(|(op, _)| op.facets().attached);
+        let (_, path) = attached.find(|(other, _)| *other == slot)?;
+        Some((source.text(), path.text()))
     }
 
     /// Whether a rule of Landlock stands on this very path.
     pub fn rules_over(&self, place: &str) -> bool {
-        self.tree()
-            .any(|(op, _)| matches!(op, TreeOp::LandlockRule { path, .. } if path.text() == place))
+        self.tree().any(|(op, _)| op.facets().rule.is_some_and(|path| path.text() == place))
     }
 
     /// Whether a file of a control group gets this text.
     pub fn has_limit(&self, name: &str, text: &str) -> bool {
-        self.groups.iter().any(|step| match &step.op {
-            GroupOp::GroupLimit { file, value, .. } => file.text() == name && value.text() == text,
-            _ => false,
-        })
+        self.groups.iter().any(|step| step.op.limit() == Some((name, text)))
     }
 
     /// The line of the group that the clone begins in.
     pub fn group_of_clone(&self) -> Option<Span> {
-        let of_clone = |op: &GroupOp| matches!(op, GroupOp::Group { version: Version::V2, .. });
-        self.groups.iter().find(|step| of_clone(&step.op)).map(|step| step.at)
+        self.groups.iter().find(|step| step.op.is_of_clone()).map(|step| step.at)
     }
 }

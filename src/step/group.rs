@@ -99,6 +99,34 @@ impl GroupOp {
             | GroupOp::CpuAccount { .. } => false,
         }
     }
+
+    /// Whether the clone begins in the group that it makes.
+    pub(crate) fn is_of_clone(&self) -> bool {
+        match self {
+            GroupOp::Group { version, .. } => *version == Version::V2,
+            GroupOp::Scope { .. }
+            | GroupOp::StepAside { .. }
+            | GroupOp::SwitchOn { .. }
+            | GroupOp::GroupLimit { .. }
+            | GroupOp::DeviceRules { .. }
+            | GroupOp::WatchMemory { .. }
+            | GroupOp::CpuAccount { .. } => false,
+        }
+    }
+
+    /// The file of the group that it writes, and the text.
+    pub(crate) fn limit(&self) -> Option<(&str, &str)> {
+        match self {
+            GroupOp::GroupLimit { file, value, .. } => Some((file.text(), value.text())),
+            GroupOp::Scope { .. }
+            | GroupOp::Group { .. }
+            | GroupOp::StepAside { .. }
+            | GroupOp::SwitchOn { .. }
+            | GroupOp::DeviceRules { .. }
+            | GroupOp::WatchMemory { .. }
+            | GroupOp::CpuAccount { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for GroupOp {

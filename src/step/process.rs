@@ -200,6 +200,75 @@ pub enum ProcessOp {
     },
 }
 
+/// What others than its executor ask of an operation.
+#[derive(Default)]
+pub(crate) struct Facets<'a> {
+    /// The namespace that it makes in the place of the clone.
+    pub unshares: Option<Kind>,
+    /// The kind of namespace whose limit it sets to 0.
+    pub forbids: Option<Kind>,
+    /// The capabilities that it keeps and raises, and their SECBIT_* flags.
+    pub capabilities: Option<(CapabilitySet, CapabilitySet, u32)>,
+    /// The working directory inside.
+    pub cwd: Option<&'a Name>,
+    /// Whether it opens `/dev/null` for a standard stream.
+    pub null_stream: bool,
+    /// The descriptors above 2 that it leaves open.
+    pub passes: Option<&'a [u32]>,
+    /// The use of a port that Landlock allows by it.
+    pub port: Option<(u64, u16)>,
+}
+
+impl ProcessOp {
+    /// The one list of who has what: a new operation has to say it here.
+    pub(crate) fn facets(&self) -> Facets<'_> {
+        let none = Facets::default();
+        match self {
+            ProcessOp::CgroupNamespace => Facets { unshares: Some(Kind::Cgroup), ..none },
+            ProcessOp::TimeNamespace { .. } => Facets { unshares: Some(Kind::Time), ..none },
+            ProcessOp::ForbidNamespaces { kind } | ProcessOp::WriteLimit { kind, .. } => {
+                Facets { forbids: Some(*kind), ..none }
+            }
+            ProcessOp::Capabilities { keep, ambient, bits, .. } => {
+                Facets { capabilities: Some((*keep, *ambient, *bits)), ..none }
+            }
+            ProcessOp::WorkingFolder { path } => Facets { cwd: Some(path), ..none },
+            ProcessOp::NullStream { .. } => Facets { null_stream: true, ..none },
+            ProcessOp::CloseDescriptors { keep } => Facets { passes: Some(keep), ..none },
+            ProcessOp::LandlockPort { access, port } => {
+                Facets { port: Some((*access, *port)), ..none }
+            }
+            ProcessOp::EnterGroup { .. }
+            | ProcessOp::JoinNamespace { .. }
+            | ProcessOp::OomScoreAdj { .. }
+            | ProcessOp::OpenLimit { .. }
+            | ProcessOp::Groups { .. }
+            | ProcessOp::Ids { .. }
+            | ProcessOp::FileIds { .. }
+            | ProcessOp::Loopback
+            | ProcessOp::HostName { .. }
+            | ProcessOp::DomainName { .. }
+            | ProcessOp::Bounding { .. }
+            | ProcessOp::KeepCapabilities
+            | ProcessOp::NoNewPrivs
+            | ProcessOp::Session { .. }
+            | ProcessOp::WriteOnlyStream { .. }
+            | ProcessOp::NewKeyring
+            | ProcessOp::Umask { .. }
+            | ProcessOp::Nice { .. }
+            | ProcessOp::IoPriority { .. }
+            | ProcessOp::Scheduler { .. }
+            | ProcessOp::Rlimit { .. }
+            | ProcessOp::FreshState
+            | ProcessOp::ReadBack { .. }
+            | ProcessOp::LandlockStream { .. }
+            | ProcessOp::RestrictSelf { .. }
+            | ProcessOp::Filter
+            | ProcessOp::FindProgram { .. } => none,
+        }
+    }
+}
+
 impl fmt::Display for ProcessOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -168,13 +168,19 @@ pub enum TreeOp {
 
 /// What others than its executor ask of an operation.
 #[derive(Default)]
-struct Facets<'a> {
+pub(crate) struct Facets<'a> {
     /// What Landlock allows by it, and where.
     rights: Option<(&'a Name, Rights)>,
     /// The text that the launcher reads for it.
     content: Option<&'a Content>,
     /// The attributes of what it opens.
     opens: Option<Attrs>,
+    /// Where it puts what it opens to be bound, and what that is on the host.
+    pub source: Option<(Slot, &'a Name)>,
+    /// What it attaches, and where.
+    pub attached: Option<(Slot, &'a Name)>,
+    /// The path of a rule of Landlock that stands alone.
+    pub rule: Option<&'a Name>,
 }
 
 /// The operations that have none of these.
@@ -200,19 +206,25 @@ macro_rules! plain {
 
 impl TreeOp {
     /// The one list of who has what: a new operation has to say it here.
-    fn facets(&self) -> Facets<'_> {
+    pub(crate) fn facets(&self) -> Facets<'_> {
         let none = Facets::default();
         match self {
-            TreeOp::LandlockRule { path, rights, .. }
-            | TreeOp::Attach { path, rights, .. }
-            | TreeOp::Tmpfs { path, rights, .. }
-            | TreeOp::Proc { path, rights, .. } => Facets { rights: Some((path, *rights)), ..none },
+            TreeOp::LandlockRule { path, rights, .. } => {
+                Facets { rights: Some((path, *rights)), rule: Some(path), ..none }
+            }
+            TreeOp::Attach { slot, path, rights, .. } => {
+                Facets { rights: Some((path, *rights)), attached: Some((*slot, path)), ..none }
+            }
+            TreeOp::Tmpfs { path, rights, .. } | TreeOp::Proc { path, rights, .. } => {
+                Facets { rights: Some((path, *rights)), ..none }
+            }
             TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => {
                 Facets { content: Some(content), ..none }
             }
-            TreeOp::OpenTree { attrs, .. } | TreeOp::HostFolder { attrs, .. } => {
-                Facets { opens: Some(*attrs), ..none }
+            TreeOp::OpenTree { slot, source, attrs, .. } => {
+                Facets { opens: Some(*attrs), source: Some((*slot, source)), ..none }
             }
+            TreeOp::HostFolder { attrs, .. } => Facets { opens: Some(*attrs), ..none },
             plain!() => none,
         }
     }
