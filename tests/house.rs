@@ -2,11 +2,13 @@
 //! in which data flows through them; an arrow that goes the other way would tie them into a circle.
 //! Inside a room, no circle ties its modules either.
 //!
-//! Every path that begins with `crate`, `self` or `super` is read from the tokens of every file,
-//! those in macros among them. A name that a module exports again counts as the room's that defines
-//! it.
+//! Every path is read from the tokens of every file, those in macros among them. A name that a
+//! module has from elsewhere counts as the room's that defines it.
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+pub mod finder;
+
+use finder::{Names, Read, Segments, is, names, read};
+use proc_macro2::{TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -45,17 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const AT_THE_TOP: &[(&str, &str)] =
     &[("lib", ""), ("internals", ""), ("main", "commands"), ("cli", "commands")];
 
-type Segments = Vec<String>;
-
-/// What one file says: the paths in it, and the names that it exports again, each with what it
-/// stands for.
-#[derive(Default)]
-struct Read {
-    paths: Vec<Segments>,
-    exports: Vec<(Segments, Segments)>,
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+pub fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -67,149 +59,15 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The module that a file is.
-fn module(path: &Path) -> Segments {
+pub fn module(path: &Path) -> Segments {
     let mut names: Segments =
         path.with_extension("").iter().map(|name| name.to_str().unwrap().to_owned()).collect();
     names.pop_if(|name| ["lib", "main"].contains(&name.as_str()));
     names
 }
 
-fn is(tree: Option<&TokenTree>, text: &str) -> bool {
-    match tree {
-        Some(TokenTree::Ident(ident)) => *ident == text,
-        Some(TokenTree::Punct(punct)) => text.len() == 1 && text.starts_with(punct.as_char()),
-        _ => false,
-    }
-}
-
-fn group(tree: Option<&TokenTree>, delimiter: Delimiter) -> Option<TokenStream> {
-    match tree {
-        Some(TokenTree::Group(group)) if group.delimiter() == delimiter => Some(group.stream()),
-        _ => None,
-    }
-}
-
-/// Reads the tokens of a module. What only tests are compiled with is not part of the house.
-fn read(tokens: TokenStream, here: &[String], out: &mut Read) {
-    let trees: Vec<TokenTree> = tokens.into_iter().collect();
-    let (mut at, mut tests) = (0, false);
-    while let Some(tree) = trees.get(at) {
-        let ahead = |offset: usize| trees.get(at + offset);
-        if is(Some(tree), "#")
-            && group(ahead(1), Delimiter::Bracket)
-                .is_some_and(|inner| inner.to_string().replace(' ', "") == "cfg(test)")
-        {
-            tests = true;
-            at += 2;
-            continue;
-        }
-        if is(Some(tree), "mod")
-            && let (Some(TokenTree::Ident(name)), Some(body)) =
-                (ahead(1), group(ahead(2), Delimiter::Brace))
-        {
-            if !std::mem::take(&mut tests) {
-                read(body, &[here, &[name.to_string()]].concat(), out);
-            }
-            at += 3;
-            continue;
-        }
-        let begins = ["crate", "self", "super", "stockade"].iter().any(|word| is(Some(tree), word));
-        if begins
-            && is(ahead(1), ":")
-            && is(ahead(2), ":")
-            && !(at > 1 && is(trees.get(at - 1), ":"))
-        {
-            let exported = exported(&trees[..at]);
-            let mut leaves = vec![];
-            at = path(&trees, at, vec![], &mut leaves);
-            for (leaf, alias) in leaves {
-                let whole = absolute(&leaf, here);
-                if exported && let Some(name) = alias.or_else(|| whole.last().cloned()) {
-                    out.exports.push(([here, &[name]].concat(), whole.clone()));
-                }
-                out.paths.push(whole);
-            }
-            continue;
-        }
-        if let TokenTree::Group(inner) = tree {
-            if !(tests && inner.delimiter() == Delimiter::Brace) {
-                read(inner.stream(), here, out);
-            }
-            tests &= inner.delimiter() != Delimiter::Brace;
-        } else if is(Some(tree), ";") {
-            tests = false;
-        }
-        at += 1;
-    }
-}
-
-/// Whether the path after these tokens is that of a `pub use`.
-fn exported(before: &[TokenTree]) -> bool {
-    let [rest @ .., last] = before else { return false };
-    let rest = match rest {
-        [inner @ .., TokenTree::Group(_)] => inner,
-        other => other,
-    };
-    is(Some(last), "use") && is(rest.last(), "pub")
-}
-
-/// Takes a path, or a tree of them, and gives where it ends.
-fn path(
-    trees: &[TokenTree],
-    mut at: usize,
-    mut so_far: Segments,
-    leaves: &mut Vec<(Segments, Option<String>)>,
-) -> usize {
-    loop {
-        match trees.get(at) {
-            Some(TokenTree::Ident(ident)) => so_far.push(ident.to_string()),
-            Some(TokenTree::Group(inner)) if inner.delimiter() == Delimiter::Brace => {
-                let inner: Vec<TokenTree> = inner.stream().into_iter().collect();
-                let mut next = 0;
-                while next < inner.len() {
-                    next = path(&inner, next, so_far.clone(), leaves) + 1;
-                }
-                return at + 1;
-            }
-            _ => {}
-        }
-        at += 1;
-        if is(trees.get(at), ":") && is(trees.get(at + 1), ":") {
-            at += 2;
-            continue;
-        }
-        let alias = is(trees.get(at), "as").then(|| trees[at + 1].to_string());
-        at += if alias.is_some() { 2 } else { 0 };
-        so_far.pop_if(|last| last == "self");
-        leaves.push((so_far, alias));
-        return at;
-    }
-}
-
-fn absolute(path: &[String], here: &[String]) -> Segments {
-    let mut base =
-        if ["crate", "stockade"].contains(&path[0].as_str()) { vec![] } else { here.to_vec() };
-    for segment in path {
-        match segment.as_str() {
-            "crate" | "stockade" | "self" => {}
-            "super" => drop(base.pop()),
-            other => base.push(other.to_owned()),
-        }
-    }
-    base
-}
-
-/// What a path means once every name that is exported again is followed.
-fn followed(mut path: Segments, exports: &BTreeMap<Segments, Segments>) -> Segments {
-    for _ in 0..8 {
-        let Some(length) =
-            (1..=path.len()).rev().find(|length| exports.contains_key(&path[..*length]))
-        else {
-            break;
-        };
-        path = [exports[&path[..length]].as_slice(), &path[length..]].concat();
-    }
-    path
+fn said(path: &[String]) -> String {
+    if path.is_empty() { "the top".into() } else { path.join("::") }
 }
 
 fn room(module: &[String]) -> Option<&'static str> {
@@ -219,56 +77,88 @@ fn room(module: &[String]) -> Option<&'static str> {
 }
 
 /// Every file of the house, read.
-struct House {
-    reads: Vec<(&'static str, Segments, Vec<Segments>)>,
-    exports: BTreeMap<Segments, Segments>,
-    homeless: Vec<String>,
+pub struct House {
+    reads: Vec<(Segments, Read)>,
+    pub names: Names,
 }
 
-fn house() -> House {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = vec![];
-    files(&source, &mut found);
-    let (mut reads, mut exports, mut homeless) = (vec![], BTreeMap::new(), vec![]);
-    for file in &found {
-        let module = module(file.strip_prefix(&source).unwrap());
-        if module.iter().any(|name| name == "tests") {
-            continue;
-        }
-        let mut out = Read::default();
-        read(std::fs::read_to_string(file).unwrap().parse().unwrap(), &module, &mut out);
-        exports.extend(out.exports.drain(..));
-        let room = if module.is_empty() { Some("") } else { room(&module) };
-        match room {
-            Some(room) => reads.push((room, module, out.paths)),
-            None => homeless.push(file.display().to_string()),
-        }
+impl House {
+    pub fn of(files: impl Iterator<Item = (Segments, String)>) -> House {
+        let one = |(module, text): (Segments, String)| {
+            let mut out = Read::default();
+            read(text.parse().unwrap(), &module, &mut out);
+            (module, out)
+        };
+        let reads: Vec<_> = files.map(one).collect();
+        let names = Names::of(reads.iter().map(|(module, read)| (module, read)));
+        House { reads, names }
     }
-    House { reads, exports, homeless }
+
+    pub fn from_disk() -> House {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut found = vec![];
+        files(&source, &mut found);
+        let named = found.iter().map(|file| (module(file.strip_prefix(&source).unwrap()), file));
+        let named = named.filter(|(module, _)| !module.iter().any(|name| name == "tests"));
+        House::of(named.map(|(module, file)| (module, std::fs::read_to_string(file).unwrap())))
+    }
+
+    /// Each module with what a path in it means.
+    fn arrows(&self) -> impl Iterator<Item = (&Segments, Segments)> {
+        self.reads.iter().flat_map(|(module, read)| {
+            let meant = read.paths.iter().flat_map(|path| self.names.meanings(path));
+            meant.map(move |meant| (module, meant))
+        })
+    }
+
+    /// What goes against the order of ROOMS, or leads nowhere; and how many arrows there are.
+    fn wrong(&self) -> (BTreeSet<String>, usize) {
+        let modules = self.reads.iter().map(|(module, _)| module);
+        let homeless = modules.filter(|module| !module.is_empty() && room(module).is_none());
+        let mut wrong: BTreeSet<String> =
+            homeless.map(|module| format!("{} is in no room", module.join("::"))).collect();
+        let mut arrows = 0;
+        for (module, meant) in self.arrows() {
+            // The map of the house takes from every room.
+            let Some((from, allowed)) =
+                ROOMS.iter().find(|(from, _)| room(module).is_some_and(|room| room == *from))
+            else {
+                continue;
+            };
+            let words = |to| {
+                let (module, meant) = (module.join("::"), said(&meant));
+                format!("{module} ({from}) takes {meant} of {to}")
+            };
+            match room(&meant) {
+                _ if self.is_all_of_a_module(&meant) => drop(wrong.insert(words("a module"))),
+                None => drop(wrong.insert(words("no room"))),
+                Some(to) if to == *from => {}
+                Some(to) => {
+                    arrows += 1;
+                    wrong.extend((!allowed.contains(&to)).then(|| words(to)));
+                }
+            }
+        }
+        (wrong, arrows)
+    }
+
+    /// Whether it is a star that takes whatever a module has, from wherever.
+    fn is_all_of_a_module(&self, path: &[String]) -> bool {
+        let star = path.split_last().filter(|(last, _)| *last == "*");
+        star.is_some_and(|(_, of)| self.names.modules.contains(of))
+    }
+
+    fn neighbours(&self) -> Neighbours {
+        let mut takes = neighbours(self.arrows());
+        // The rooms themselves have their order in ROOMS.
+        takes.remove(&Segments::new());
+        takes
+    }
 }
 
 #[test]
 fn every_arrow_goes_the_way_of_the_data() {
-    let House { reads, exports, homeless } = house();
-    assert_eq!(homeless, Vec::<String>::new(), "a file in no room");
-    let mut wrong = BTreeSet::new();
-    let mut arrows = 0;
-    for (from, module, paths) in reads {
-        let Some((_, allowed)) = ROOMS.iter().find(|(room, _)| *room == from) else { continue };
-        for path in paths {
-            let meant = followed(path, &exports);
-            if let Some(to) = room(&meant).filter(|to| *to != from) {
-                arrows += 1;
-                if !allowed.contains(&to) {
-                    wrong.insert(format!(
-                        "{} ({from}) takes {} of {to}",
-                        module.join("::"),
-                        meant.join("::")
-                    ));
-                }
-            }
-        }
-    }
+    let (wrong, arrows) = House::from_disk().wrong();
     assert!(arrows > 1000, "only {arrows} arrows between rooms were read");
     assert_eq!(wrong, BTreeSet::new(), "these go against the order of ROOMS");
 }
@@ -313,14 +203,7 @@ fn circles(takes: &Neighbours) -> BTreeSet<&str> {
 /// Inside a room, too, the modules of one directory stand in an order.
 #[test]
 fn no_circle_ties_modules_of_one_directory() {
-    let House { reads, exports, .. } = house();
-    let paths = reads.iter().flat_map(|(_, module, paths)| {
-        let exports = &exports;
-        paths.iter().map(move |path| (module, followed(path.clone(), exports)))
-    });
-    let mut takes = neighbours(paths);
-    // The rooms themselves have their order in ROOMS.
-    takes.remove(&Segments::new());
+    let takes = House::from_disk().neighbours();
     let arrows: usize = takes.values().flat_map(BTreeMap::values).map(BTreeMap::len).sum();
     assert!(arrows > 300, "only {arrows} arrows inside rooms were read");
     assert_eq!(circles(&takes), BTreeSet::new());
@@ -328,7 +211,6 @@ fn no_circle_ties_modules_of_one_directory() {
 
 #[test]
 fn a_circle_is_found() {
-    let names = |text: &str| -> Segments { text.split("::").map(str::to_owned).collect() };
     let found = |arrows: &[(&str, &str)]| {
         let modules: Vec<Segments> = arrows.iter().map(|(from, _)| names(from)).collect();
         let paths = modules.iter().zip(arrows.iter().map(|(_, to)| names(to)));
@@ -385,34 +267,105 @@ fn no_way_to_write_a_path_is_missed() {
         use crate::a::{b::{C, d::E}, F as G, self};
         pub use super::up::H;
         pub(crate) use self::down::I as J;
-        fn f() { vec![crate::k::L, $crate::m::n!(), super::super::o::P::<crate::q::R>::new()]; }
+        fn f(a: crate::k::L) { vec![$crate::m::n!(), super::super::o::P::<crate::q::R>::new()]; }
         #[cfg(test)] mod tests { use crate::not::This; }
         #[cfg(test)] use crate::nor::This;
-        mod inner { use super::s::T; }
+        mod inner { use super::s::T; type Of = crate::t::U; }
+        use {crate::r#v, self::w as x};
+        use super::y::*;
     "#;
-    read(text.parse().unwrap(), &["x".into(), "y".into()], &mut out);
-    let paths: BTreeSet<String> = out.paths.iter().map(|path| path.join("::")).collect();
-    let expected = [
-        "a::b::C",
-        "a::b::d::E",
-        "a::F",
-        "a",
-        "x::up::H",
-        "x::y::down::I",
-        "k::L",
-        "m::n",
-        "o::P",
-        "q::R",
-        "x::y::s::T",
-        "nor::This",
-    ];
-    assert_eq!(paths, expected.map(str::to_owned).into());
-    let exports: Vec<String> = out
-        .exports
-        .iter()
-        .map(|(name, meant)| format!("{} = {}", name.join("::"), meant.join("::")))
-        .collect();
-    assert_eq!(exports, ["x::y::H = x::up::H", "x::y::J = x::y::down::I"]);
+    read(text.parse().unwrap(), &names("x::y"), &mut out);
+    let paths: Vec<String> = out.paths.iter().map(|path| path.whole.join("::")).collect();
+    let expected = "a::b::C a::b::d::E a::F a x::up::H x::y::down::I k::L m::n o::P q::R nor::This \
+                    x::y::s::T t::U v x::y::w x::y::*";
+    assert_eq!(paths.join(" "), expected);
+    let called = out.paths.iter().filter_map(|path| Some(path.name.as_ref()?.join("::")));
+    let expected = "x::y::C x::y::E x::y::G x::y::a x::y::H x::y::J x::y::This x::y::inner::T \
+                    x::y::inner::Of x::y::v x::y::x";
+    assert_eq!(called.collect::<Vec<_>>().join(" "), expected);
+}
+
+/// A house in which all is well.
+const WELL: [(&str, &str); 9] = [
+    ("", "mod launch; pub use commands::run; pub use launch::{Outcome, launch};"),
+    ("text", "pub use std::fmt::Display; use std::fmt; fn a() -> fmt::Result {}"),
+    ("kernel", "pub mod name; pub use name::Name;"),
+    ("kernel::name", "pub struct Name; impl Name { fn b() { Name::c() } }"),
+    ("policy", "use crate::kernel; fn d() { kernel::Name::e() }"),
+    ("policy::filter", "pub fn f() {}"),
+    ("policy::program", "use super::filter; pub fn compile() { filter::f() }"),
+    ("launch", "pub enum Outcome {} pub fn launch() { use Outcome::*; }"),
+    ("commands", "use crate::Outcome; pub fn run() { crate::launch::launch() }"),
+];
+
+/// The house, with more in one of its files.
+fn with(module: &str, more: &str) -> House {
+    let files = WELL.iter().map(|(name, text)| {
+        (names(name), if *name == module { format!("{text} {more}") } else { (*text).into() })
+    });
+    let known = WELL.iter().any(|(name, _)| *name == module);
+    let new = (!known).then(|| (names(module), more.to_owned()));
+    House::of(files.chain(new))
+}
+
+#[test]
+fn no_path_against_the_order_passes() {
+    assert_eq!(with("", "").wrong().0, BTreeSet::new());
+    let taken = "takes launch::Outcome of launch";
+    for (module, more, words) in [
+        // What the top of the library exports is its rooms'.
+        ("policy", "fn a() -> crate::Outcome {}", taken),
+        ("policy", "fn a(b: crate::Outcome) {}", taken),
+        ("text", "use crate::{Outcome, Name};", taken),
+        ("text", "use crate::run;", "takes commands::run of commands"),
+        ("text", "use crate::launch;", "takes launch of launch"),
+        ("policy::filter", "use crate::launch::launch as a;", "takes launch::launch of launch"),
+        // By ways around.
+        ("policy", "fn a() { crate::r#launch::b() }", "takes launch::b of launch"),
+        ("policy", "use crate as c; fn a() -> c::Outcome {}", taken),
+        ("policy", "use {crate as c};", "takes the top of no room"),
+        ("policy", "use crate::{self as c};", "takes the top of no room"),
+        ("policy::filter", "use super::super as c;", "takes the top of no room"),
+        ("policy::filter", "use super::super::{self as c};", "takes the top of no room"),
+        ("policy::filter", "use super::super::launch as c; type D = c::Outcome;", taken),
+        ("policy", "extern crate self as c;", "takes the top of no room"),
+        ("policy", "use crate::*;", "takes * of a module"),
+        ("policy", "use crate::kernel::*;", "takes kernel::* of a module"),
+        ("policy::filter", "use super::*;", "takes policy::* of a module"),
+        ("policy::filter", "use super::super::*;", "takes * of a module"),
+        ("policy", "use crate::nowhere::A;", "takes nowhere::A of no room"),
+        ("nowhere", "", "nowhere is in no room"),
+        // By another room, or another module, that has it.
+        ("launch", "use crate::commands::A; mod b { type A = super::A; }", "of commands"),
+        (
+            "policy",
+            "pub(crate) use super::launch as l; mod b { type A = super::l::Outcome; }",
+            taken,
+        ),
+        ("policy", "type B = crate::Outcome; mod c { fn d() -> super::B {} }", taken),
+        ("policy", "macro_rules! m { () => { $crate::launch::Outcome } }", taken),
+    ] {
+        let (wrong, _) = with(module, more).wrong();
+        assert!(wrong.iter().any(|said| said.contains(words)), "{module}: {more}: {wrong:?}");
+    }
+}
+
+#[test]
+fn no_circle_passes_by_a_name_that_is_exported_again() {
+    assert_eq!(circles(&with("", "").neighbours()), BTreeSet::new());
+    for export in
+        ["pub use program::compile;", "use program::compile;", "use self::program::compile;"]
+    {
+        for take in ["use super::compile;", "fn a() { super::compile() }"] {
+            let mut files: Vec<_> = WELL.map(|(name, text)| (names(name), text.to_owned())).into();
+            for (module, more) in [("policy", export), ("policy::filter", take)] {
+                let (_, text) = files.iter_mut().find(|(name, _)| *name == names(module)).unwrap();
+                text.push_str(more);
+            }
+            let takes = House::of(files.into_iter()).neighbours();
+            assert_eq!(circles(&takes).len(), 2, "{export} {take}");
+        }
+    }
 }
 
 /// What executes operations, and the model that reads them: there a new one must be thought of.

@@ -1,12 +1,16 @@
 //! The files that a sandbox grants.
 
-use super::*;
-use crate::host::Fact;
+use super::{
+    Bill, DEVICE, HOST_TREE, NO_LANDLOCK, NO_TREE, PROC, PROGRAMS, READ, READ_ALL, READ_HOME,
+    READ_KEYS, READ_SYSTEM, RUN_LATER, SOCKET, SYSFS, WRITE, WRITE_BROAD,
+};
 use crate::host::keys::Key;
+use crate::host::{Fact, Host};
 use crate::inspect::exposure::keys;
 use crate::inspect::lint;
-use crate::inspect::walls::{Entry, HostTree, Shows};
+use crate::inspect::walls::{Entry, HostTree, Shows, World};
 use crate::kernel::attrs::Attrs;
+use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
 use crate::language::value::{ancestors, below, join, parent};
 use crate::policy::mounts::checks::why_broad;
@@ -17,6 +21,8 @@ use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::settle::settle;
 use crate::policy::mounts::system::is_system;
 use crate::policy::mounts::tree::{Node, source_of};
+use crate::profile::Profile;
+use crate::text::source::Span;
 
 pub(super) fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
     let at = world.plan.choice.at(Kind::Mount);
