@@ -1,7 +1,12 @@
 //! The public face: a program that uses nothing else runs a sandbox, and goes on afterwards.
 
+mod impls;
+
+use crate::house::finder::Segments;
+use crate::house::{House, files, module};
 use crate::support::{As, Place, install, skip, text};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -149,14 +154,7 @@ fn items(trees: &[TokenTree], of: &str, names: &[&str], out: &mut Vec<String>) {
         if is(Some(tree), "impl") && of.is_empty() {
             let head = &rest[..end];
             let text = written(head);
-            // Without the parameters that come after `impl`.
-            let plain = text.strip_prefix("impl").unwrap().trim_start();
-            let plain = match plain.strip_prefix('<') {
-                Some(rest) => rest.split_once('>').unwrap().1,
-                None => plain,
-            };
-            let target = plain.rsplit(" for ").next().unwrap().trim_start();
-            let target = target.split([' ', '<']).next().unwrap().to_owned();
+            let target = impls::target(&head[1..]);
             if !names.contains(&target.as_str()) {
                 continue;
             }
@@ -211,25 +209,42 @@ fn items(trees: &[TokenTree], of: &str, names: &[&str], out: &mut Vec<String>) {
     }
 }
 
-/// The files of the library that are not in [`HOMES`], with their texts.
-fn other_files() -> Vec<(String, String)> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { walk(&path, found) } else { found.push(path) }
-        }
-    }
+/// The files of the library, with their texts.
+fn sources() -> Vec<(String, String)> {
     let main = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = vec![];
-    walk(&main.join("src"), &mut found);
-    let files = found.into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs"));
-    let named = files.map(|path| {
+    files(&main.join("src"), &mut found);
+    let named = found.into_iter().map(|path| {
         let name = path.strip_prefix(main).unwrap().to_str().unwrap().to_owned();
         (name, std::fs::read_to_string(path).unwrap())
     });
-    named
-        .filter(|(name, _)| !HOMES.iter().any(|(_, homes)| homes.contains(&name.as_str())))
-        .collect()
+    named.collect()
+}
+
+/// What is added to types of the face where the golden does not look.
+fn added_elsewhere(sources: &[(String, String)]) -> Vec<String> {
+    let module = |file: &str| module(Path::new(file.strip_prefix("src/").unwrap()));
+    let house = House::of(sources.iter().map(|(file, text)| (module(file), text.clone())));
+    let exported = exported();
+    let types: BTreeSet<Segments> = exported
+        .iter()
+        .flat_map(|(home, name)| house.names.follow(&[home, name].map(String::clone)))
+        .collect();
+    let mut added = vec![];
+    for (file, text) in sources {
+        let mut found = vec![];
+        impls::impls(text.parse().unwrap(), &module(file), true, &mut found);
+        for block in found.iter().filter(|block| block.adds && block.names(&types, &house.names)) {
+            let home = HOMES.iter().find(|(_, files)| files.contains(&file.as_str()));
+            let seen = exported.iter().any(|(of, name)| {
+                home.is_some_and(|(home, _)| home == of) && *name == block.target
+            });
+            if !(block.at_the_top && seen) {
+                added.push(format!("{file}: impl {}", block.text));
+            }
+        }
+    }
+    added
 }
 
 /// A change of this list is a change of what other people's programs stand on.
@@ -252,18 +267,12 @@ fn the_list_of_public_items_is_as_the_golden_has_it() {
         lines.iter().any(|line| line.split([' ', ':', '(', '<']).any(|word| word == name))
     };
     assert!(exported.iter().all(|(_, name)| defined(name)), "{exported:?}: {lines:#?}");
-    for (file, text) in other_files() {
+    let sources = sources();
+    for (file, text) in &sources {
         // `#[macro_export]` would stand at the top of the crate, wherever the macro is.
         assert!(!text.contains("macro_export"), "{file}");
     }
-    // The commands know the face's types by these names, and add nothing to them in public.
-    let commands = other_files().into_iter().map(|(file, _)| file);
-    let commands = commands.filter(|file| file.starts_with("src/commands/"));
-    for file in commands.chain(["src/commands.rs".to_owned()]) {
-        let mut added = vec![];
-        items(&trees(&file), "", &["Failed", "Planned", "Profile", "Ended"], &mut added);
-        assert!(added.is_empty(), "{file}: {added:?}");
-    }
+    assert_eq!(added_elsewhere(&sources), Vec::<String>::new());
     lines.sort();
     let text = lines.join("\n") + "\n";
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/face/public.txt");
@@ -272,4 +281,43 @@ fn the_list_of_public_items_is_as_the_golden_has_it() {
     }
     let known = std::fs::read_to_string(&golden).unwrap_or_default();
     assert_eq!(known, text, "UPDATE=1 cargo test face:: writes {}", golden.display());
+}
+
+#[test]
+fn nothing_public_is_added_to_the_face_unseen() {
+    let mutants = [
+        ("src/plan.rs", "impl crate::face::Plan { pub fn sneaky(&self) {} }"),
+        ("src/commands/run.rs", "impl std::ops::Deref for crate::face::Plan {}"),
+        ("src/commands/run.rs", "impl<'a> Iterator for &'a mut super::Planned {}"),
+        ("src/commands/run.rs", "impl From<crate::face::Plan> for String {}"),
+        ("src/commands.rs", "impl Failed { pub fn sneaky(&self) {} }"),
+        ("src/commands.rs", "impl Failed { sneaky!(); }"),
+        ("src/launch.rs", "impl crate::Plan { pub fn sneaky(&self) {} }"),
+        ("src/plan.rs", "use crate::face as f; fn a() { impl f::Plan { pub fn sneaky() {} } }"),
+        ("src/plan.rs", "type P = crate::Plan; impl P { pub const SNEAKY: u8 = 1; }"),
+        (
+            "src/plan.rs",
+            "mod a { unsafe impl<T> Send for crate::launch::Outcome where T: Copy {} }",
+        ),
+        ("src/face.rs", "mod a { impl super::Plan { pub fn sneaky(&self) {} } }"),
+        ("src/face.rs", "use Plan as P; impl P { pub fn sneaky(&self) {} }"),
+    ];
+    let mut sources = sources();
+    assert_eq!(added_elsewhere(&sources), Vec::<String>::new());
+    for (file, more) in mutants {
+        let (_, text) = sources.iter_mut().find(|(name, _)| name == file).unwrap();
+        text.push_str(more);
+    }
+    // Each has one block.
+    let added = added_elsewhere(&sources);
+    assert_eq!(added.len(), mutants.len(), "{added:#?}");
+    // Where the golden looks, it sees these.
+    for more in
+        ["impl crate::face::Plan { pub fn sneaky() {} }", "impl A<'_> for self::Plan<'_> {}"]
+    {
+        let mut lines = vec![];
+        let trees: Vec<TokenTree> = more.parse::<TokenStream>().unwrap().into_iter().collect();
+        items(&trees, "", &["Plan"], &mut lines);
+        assert_eq!(lines.len(), 1, "{more}");
+    }
 }
