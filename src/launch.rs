@@ -40,7 +40,7 @@ use crate::plan::{Actor, Plan};
 use crate::policy::seccomp::Told;
 use crate::sys::{self, Errno, Usage};
 use crate::text::problem::{Note, Problem};
-pub(crate) use calling::{Process, caller};
+pub(crate) use calling::{Mask, Process, caller};
 pub(crate) use cgroup::Account;
 use cgroup::Groups;
 pub(crate) use control::{Denied, bury, freeze, go_on, kill, usage};
@@ -151,7 +151,9 @@ struct Pipes {
     report: (RawFd, RawFd),
 }
 
-/// Runs the plan to its end. `tell` hears of the first denial of each kind at once.
+/// Runs the plan to its end. `tell` hears of the first denial of each kind at once, and may not
+/// wait: the target waits, and so does who signals the launcher. All signals are blocked from some
+/// point on, and stay so: who launches puts them back ([`Mask`]).
 pub(crate) fn launch(
     plan: &Plan,
     ask: Ask,
@@ -190,6 +192,10 @@ fn run_and_answer(
     if plan.closed_streams {
         fill_streams()
             .map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
+    }
+    // What ends this process by a signal would leave the groups.
+    if !plan.groups.is_empty() {
+        sys::set_signal_mask(!0).map_err(|errno| own("block signals", errno))?;
     }
     for step in &plan.groups {
         groups.apply_step(step).map_err(|wrong| why::group_failed(step, &wrong))?;

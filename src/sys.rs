@@ -749,6 +749,25 @@ pub(crate) fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result {
     Ok(())
 }
 
+/// Writes what can be written without waiting. That is asked for the one write where the kernel
+/// knows it (pwritev2(2), RWF_NOWAIT: pipes and sockets), and just before it elsewhere (terminals).
+pub(crate) fn write_at_once(fd: RawFd, bytes: &[u8]) -> Result<usize> {
+    let mut polled = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: `polled` is one of them.
+    if check(unsafe { libc::poll(&raw mut polled, 1, 0) }.into())? == 0 {
+        return Err(Errno(libc::EAGAIN));
+    }
+    let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // Where the file stands, in both halves of the offset.
+    let here = (-1 as c_long, -1 as c_long);
+    let at_once =
+        call!(libc::SYS_pwritev2, fd, &raw const part, 1usize, here.0, here.1, libc::RWF_NOWAIT);
+    match check(at_once) {
+        Err(Errno(libc::EOPNOTSUPP)) => write(fd, bytes),
+        written => written.map(|count| count as usize),
+    }
+}
+
 /// mkdirat(2).
 pub(crate) fn mkdirat(dir: RawFd, path: &CStr, mode: u32) -> Result {
     done(call!(libc::SYS_mkdirat, dir, path.as_ptr(), mode))

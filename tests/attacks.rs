@@ -12,6 +12,7 @@ mod nested;
 mod owner;
 mod paths;
 mod streams;
+mod stuffed;
 mod terminal;
 
 use crate::support::{Place, compile, install};

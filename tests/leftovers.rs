@@ -196,6 +196,40 @@ fn a_launcher_killed_at_any_call_leaves_no_group_to_the_next_run() {
     assert_eq!(support::dead_groups(), Vec::<String>::new());
 }
 
+/// By a signal that a program may await: it waits from the first group on.
+#[test]
+fn a_launcher_that_is_asked_to_end_leaves_no_group() {
+    let controllers = ["memory", "pids"];
+    if !is_root() || !support::has_v1(&controllers) {
+        return skip("it needs root, and the classic controllers in version 1 of control groups");
+    }
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("strace is not installed");
+    }
+    let place = Place::new();
+    let limits = "[limits]\nmemory = \"64M\"\npids = 30\n";
+    let profile = place.file(
+        "limited.toml",
+        &format!("{}[process]\ncommand = [\"sleep\", \"50\"]\n{limits}", system("")),
+    );
+    let _alone = support::ground::no_other_kills();
+    for nth in 1..=2 {
+        for (signal, status) in [("TERM", 143), ("INT", 130)] {
+            let output = place
+                .outside(As::Root, "strace")
+                .args(["-qq", "-o", "/dev/null", "-e", "trace=mkdirat,mkdir", "-e"])
+                .arg(format!("inject=mkdirat,mkdir:signal={signal}:when={nth}"))
+                .arg(place.path.join("stockade"))
+                .arg("run")
+                .arg(&profile)
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(status), "{signal} {nth}: {output:?}");
+            assert_eq!(support::dead_groups(), Vec::<String>::new(), "{signal} {nth}");
+        }
+    }
+}
+
 #[test]
 fn launch_after_launch_none_fails_and_nothing_is_left() {
     let rounds = if std::env::var_os("FULL").is_some() { 1000 } else { 200 };

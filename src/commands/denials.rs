@@ -14,6 +14,7 @@ use crate::launch::{Denial, Denials, Then, Who};
 use crate::plan::Plan;
 use crate::policy::seccomp::{Filter, Source, Verdict};
 use crate::profile::Request;
+use crate::sys;
 use crate::text::problem::escape;
 use crate::text::source::Span;
 use serde::Serialize;
@@ -75,10 +76,12 @@ pub(super) fn records(denials: &Denials, plan: &Plan) -> Vec<Denied> {
     denials.kinds.iter().map(record).collect()
 }
 
-/// One kind at once, without the line that permits it.
+/// One kind at once, without the line that permits it; the report at the end has it in any case.
+/// The target may have filled standard error, or stopped the terminal: nothing waits for that.
 pub(super) fn tell(denial: &Denial, plan: &Plan) {
     let first = Denial { count: 1, ..*denial };
-    warn(&format!("stockade: {}\n", head(&first, plan)));
+    let line = format!("stockade: {}\n", head(&first, plan));
+    sys::regardless(sys::write_at_once(libc::STDERR_FILENO, line.as_bytes()));
 }
 
 /// What the filter makes of it.

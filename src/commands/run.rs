@@ -6,11 +6,13 @@ use crate::cli::{Explain, Format, Runs};
 use crate::host::caller::Caller;
 use crate::inspect::view::note_line;
 use crate::kernel::syscalls::Abi;
-use crate::launch::{Ask, Denial, Denials, Ended, Failure, Outcome, Then, find_passed, launch};
+use crate::launch::{
+    Ask, Denial, Denials, Ended, Failure, Mask, Outcome, Then, find_passed, launch,
+};
 use crate::plan::Plan;
 use crate::policy::seccomp::{Told, Verdict};
 use crate::profile::Request;
-use crate::text::problem::Problem;
+use crate::text::problem::{Problem, escape};
 use crate::text::source::Span;
 
 /// Runs the profile; the status is the target's own, or stockade's.
@@ -57,12 +59,18 @@ fn run_plan(
             denials::tell(denial, &planned.plan);
         }
     };
-    match passed.and_then(|()| launch(&planned.plan, ask, &mut tell)) {
+    let launched = passed.and_then(|()| {
+        // What is written from here on may wait, and is ended by signals as any program is.
+        let _mask = Mask::look()?;
+        launch(&planned.plan, ask, &mut tell)
+    });
+    match launched {
         Ok(ended) => {
             let Ended { outcome, denials, left, .. } = &ended;
             for left in left {
                 warn(&format!(
-                    "stockade: a control group could not be removed, the next run does it: {left}\n"
+                    "stockade: a control group could not be removed, the next run does it: {}\n",
+                    escape(left)
                 ));
             }
             denials::report(denials, request, planned);

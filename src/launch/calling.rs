@@ -1,5 +1,5 @@
 //! A program that launches and goes on: what must hold of its process, and what a launch changes of
-//! it and is put back. The command line, which ends with its sandbox, needs none of it.
+//! it and is put back. The command line, which ends with its sandbox, needs its signals alone.
 
 use super::{Failure, own};
 use crate::host::caller::Caller;
@@ -12,13 +12,32 @@ use std::os::fd::RawFd;
 /// with its target.
 const ACTIONS: [i32; 4] = [libc::SIGCHLD, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
+/// The signals that this process blocked before a launch, which blocks all. Dropped, it blocks
+/// those.
+pub(crate) struct Mask(SignalSet);
+
+impl Mask {
+    /// Looks at it.
+    pub(crate) fn look() -> Result<Mask, Failure> {
+        Ok(Mask(sys::signal_mask().map_err(unseen)?))
+    }
+}
+
+impl Drop for Mask {
+    fn drop(&mut self) {
+        // Nothing hangs on one that cannot be put back.
+        sys::regardless(sys::set_signal_mask(self.0));
+    }
+}
+
 /// This process before a launch. Dropped, it is as it was.
 pub(crate) struct Process {
-    signals: SignalSet,
     actions: [Action; ACTIONS.len()],
     dumpable: i32,
     file_limit: (u64, u64),
     descriptors: Vec<RawFd>,
+    /// Put back last: what is blocked until then does what it did before.
+    _signals: Mask,
 }
 
 /// Who called, where that may decide what this process's privilege is used for.
@@ -38,12 +57,15 @@ fn cannot(why: &str) -> Box<Problem> {
     Box::new(Problem::new("launch::failed", Span::NOWHERE, message))
 }
 
+fn unseen(errno: Errno) -> Problem {
+    own("look at this process", errno)
+}
+
 impl Process {
     /// Looks at what a launch will change, and makes the process ready for one.
     pub(crate) fn look() -> Result<Process, Failure> {
-        let failed = |Errno(errno)| own("look at this process", Errno(errno));
         // Pid 1 of the sandbox is a copy of this process, and its words are the target's to see.
-        let threads = sys::note_strings_of_stat().map_err(failed)?;
+        let threads = sys::note_strings_of_stat().map_err(unseen)?;
         // In the copy a lock that another thread holds is never released, and what another thread
         // is signalled is not forwarded.
         if threads != 1 {
@@ -52,18 +74,18 @@ impl Process {
         }
         let mut actions = [Action::default(); ACTIONS.len()];
         for (signal, action) in ACTIONS.into_iter().zip(&mut actions) {
-            *action = sys::action(signal).map_err(failed)?;
+            *action = sys::action(signal).map_err(unseen)?;
         }
         let process = Process {
-            signals: sys::signal_mask().map_err(failed)?,
             actions,
-            dumpable: sys::prctl(libc::PR_GET_DUMPABLE, 0, 0).map_err(failed)?,
-            file_limit: sys::get_rlimit(libc::RLIMIT_NOFILE).map_err(failed)?,
-            descriptors: descriptors().map_err(failed)?,
+            dumpable: sys::prctl(libc::PR_GET_DUMPABLE, 0, 0).map_err(unseen)?,
+            file_limit: sys::get_rlimit(libc::RLIMIT_NOFILE).map_err(unseen)?,
+            descriptors: descriptors().map_err(unseen)?,
+            _signals: Mask::look()?,
         };
         // With SA_NOCLDWAIT (sigaction(2)) no child leaves a status either. Pid 1, a copy of this
         // process, has no use for its handler.
-        sys::default_action(libc::SIGCHLD).map_err(failed)?;
+        sys::default_action(libc::SIGCHLD).map_err(unseen)?;
         Ok(process)
     }
 }
@@ -83,8 +105,6 @@ impl Drop for Process {
         for (signal, action) in ACTIONS.into_iter().zip(&self.actions) {
             sys::regardless(sys::set_action(signal, action));
         }
-        // Last: what is blocked until here does what it did before.
-        sys::regardless(sys::set_signal_mask(self.signals));
     }
 }
 
