@@ -25,11 +25,21 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// Finds it before the target runs. Of links are followed those that name what is open
+    /// Finds it before the target runs, and keeps it away from the standard streams: where one is
+    /// closed, the target is given /dev/null in its place, not nothing once this closes on exec.
+    pub(super) fn find(path: &Path) -> io::Result<Place> {
+        Ok(match Place::look(path)? {
+            Place::Open(file) => Place::Open(apart(file)?),
+            Place::Whole(file) => Place::Whole(apart(file)?),
+            Place::In { folder, name } => Place::In { folder: apart(folder)?, name },
+        })
+    }
+
+    /// Of links are followed those that name what is open
     /// (`/dev/stderr`, `/dev/fd/3`, `/proc/self/fd/3`), and those that lie in `/` and `/var`
     /// themselves (`/var/run`), which no target is granted for writing. Not all below `/dev`:
     /// `/dev/shm` is everybody's.
-    pub(super) fn find(path: &Path) -> io::Result<Place> {
+    fn look(path: &Path) -> io::Result<Place> {
         let open = |flags: i32, path: &Path| {
             OpenOptions::new().write(true).custom_flags(flags | libc::O_NOCTTY).open(path)
         };
@@ -95,6 +105,16 @@ impl Place {
             }
         }
     }
+}
+
+/// The file under a number that no standard stream has.
+fn apart(file: File) -> io::Result<File> {
+    if file.as_raw_fd() > 2 {
+        return Ok(file);
+    }
+    let copy = crate::sys::dup_above(file.as_raw_fd(), 3);
+    copy.map(|fd| File::from(crate::sys::owned(fd)))
+        .map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))
 }
 
 /// Whether a path is one of those by which a process names what it has open (fd(4), tty(4)). `/dev`

@@ -1,7 +1,8 @@
-//! What the target shares with its launcher keeps that from its work: a standard error that is full.
+//! What the target shares with its launcher keeps that from its work: a standard error that is full,
+//! and streams that are closed.
 
 use crate::support::ground::wait_for;
-use crate::support::{As, Place, processes_with, system};
+use crate::support::{As, Place, processes_with, system, text};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -109,5 +110,49 @@ fn a_launcher_that_nobody_reads_can_be_ended() {
         let run = Stuffed::new(&place, *who, &[], "kill -SYS $$");
         run.is_written_to();
         assert_eq!(run.end().signal(), Some(libc::SIGTERM), "{who:?}");
+    }
+}
+
+/// The place of the report takes no number of a standard stream: the next file that the target opens
+/// would be its standard error.
+#[test]
+fn a_closed_stream_is_null_beside_a_report() {
+    for who in As::all() {
+        let place = Place::new();
+        let data = place.folder("data", As::User);
+        let bind = format!("\"/data\" = {{ bind = \"{}\", access = \"rw\" }}", data.display());
+        let profile = place.file("p.toml", &system(&bind));
+        let report = place.folder("records", *who).join("report");
+        let said = data.join("said");
+        for closed in ["0<&-", "1>&-", "2>&-", "0<&- 2>&-", "0<&- 1>&- 2>&-"] {
+            for flag in ["", "--report \"$2\"", "--report /dev/fd/9 9>\"$2\""] {
+                let output = place
+                    .outside(*who, "/bin/sh")
+                    .arg("-c")
+                    .arg(format!(
+                        "exec \"$0\" run {flag} \"$1\" sh -c 'cd /proc/$$/fd; of=$(readlink 0 1 \
+                         2); echo \"$of\" >/data/said' {closed}"
+                    ))
+                    .arg(place.path.join("stockade"))
+                    .args([&profile, &report])
+                    .stdin(Stdio::null())
+                    .output()
+                    .unwrap();
+                assert_eq!(output.status.code(), Some(0), "{who:?} {closed} {flag}: {output:?}");
+                let streams = std::fs::read_to_string(&said).unwrap();
+                let streams: Vec<&str> = streams.lines().collect();
+                assert_eq!(streams.len(), 3, "{who:?} {closed} {flag}: {streams:?}");
+                for (number, stream) in streams.iter().enumerate() {
+                    let is_closed = closed.contains(&format!("{number}>&-"))
+                        || closed.contains(&format!("{number}<&-"));
+                    assert_eq!(
+                        *stream == "/dev/null",
+                        is_closed || number == 0,
+                        "{who:?} {closed} {flag}: {streams:?}"
+                    );
+                }
+            }
+        }
+        assert!(text(&std::fs::read(report).unwrap()).contains("\"cause\""));
     }
 }
