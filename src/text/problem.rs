@@ -312,10 +312,17 @@ pub(crate) fn escape_lines(text: &str) -> String {
 }
 
 /// Whether a character drives a terminal, changes the order or the lines of what is read, or is not
-/// seen at all. Newline and tab, which texts of many lines have, are not among them.
+/// seen at all: the C0 and C1 controls, the separators of lines, what Unicode has a display ignore
+/// (`Default_Ignorable_Code_Point`, which has the marks of direction and the tags) and the marks of
+/// annotations. Newline and tab, which texts of many lines have, are not among them.
 pub(crate) fn is_hostile(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
-        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// ASCII that is drawn as it is. Almost all texts have nothing else, so they are looked at by bytes.
@@ -337,7 +344,10 @@ pub(crate) fn quiet_json(json: String) -> String {
     }
     json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
         if is_hostile(c) {
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            // Above the first plane JSON has two of them (RFC 8259, section 7).
+            c.encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
         } else {
             out.push(c);
         }
