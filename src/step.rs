@@ -204,7 +204,10 @@ impl fmt::Display for Folder {
 
 impl Serialize for Folder {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(if let Folder::Path(path) = self { path.text() } else { "scope" })
+        serializer.serialize_str(match self {
+            Folder::Path(path) => path.text(),
+            Folder::Scope => "scope",
+        })
     }
 }
 

@@ -284,7 +284,10 @@ fn grow(
             same(tree, path.text(), attrs, at);
         }
         TreeOp::Hide { path, cover, .. } => {
-            let mode = Mode(if *cover == Cover::Folder { 0o555 } else { 0 });
+            let mode = match cover {
+                Cover::Folder => Mode(0o555),
+                Cover::File => Mode(0),
+            };
             put(path.text(), Shows::Hidden(*cover), Some(mode), Some(INERT.and(Attrs::READ_ONLY)));
         }
         TreeOp::CoverFile { path, content, mode, .. } => {

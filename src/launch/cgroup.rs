@@ -126,17 +126,26 @@ impl Groups {
     /// Does one step. What may fall does so where the kernel has no such thing, and by no other
     /// error.
     pub(super) fn apply_step(&mut self, step: &Step<GroupOp>) -> Result {
-        match (self.apply(&step.op), &step.op) {
-            (
-                Err(wrong @ Wrong::Errno(Errno(libc::EOPNOTSUPP | libc::ENOENT | libc::ENODEV))),
-                GroupOp::GroupLimit { may_fall: true, .. },
-            ) => {
+        let may_fall = match &step.op {
+            GroupOp::GroupLimit { may_fall, .. } => *may_fall,
+            GroupOp::Scope { .. }
+            | GroupOp::StepAside { .. }
+            | GroupOp::Group { .. }
+            | GroupOp::SwitchOn { .. }
+            | GroupOp::DeviceRules { .. }
+            | GroupOp::WatchMemory { .. }
+            | GroupOp::CpuAccount { .. } => false,
+        };
+        match self.apply(&step.op) {
+            Err(wrong @ Wrong::Errno(Errno(libc::EOPNOTSUPP | libc::ENOENT | libc::ENODEV)))
+                if may_fall =>
+            {
                 let text =
                     format!("a limit is not enforced: cannot {}: {}", step.op, wrong.words());
                 self.fallen.push(Note { less: true, text, at: step.at });
                 Ok(())
             }
-            (outcome, _) => outcome,
+            outcome => outcome,
         }
     }
 

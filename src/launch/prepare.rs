@@ -102,11 +102,11 @@ impl Prepared {
             let mut bytes = setting.name.text().as_bytes().to_vec();
             bytes.push(b'=');
             let mut value = content::read(&setting.value, setting.at)?;
-            if matches!(setting.value, Content::Fd(_) | Content::File(_))
-                && value.last() == Some(&b'\n')
-            {
-                value.pop();
-            }
+            let is_read = match setting.value {
+                Content::Fd(_) | Content::File(_) => true,
+                Content::Text(_) | Content::Secret(_) => false,
+            };
+            value.pop_if(|last| is_read && *last == b'\n');
             bytes.extend(value);
             let variable = CString::new(bytes).map_err(|_| {
                 Problem::new(

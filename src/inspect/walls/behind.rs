@@ -113,14 +113,14 @@ impl Question<'_> {
         let joined = shared.is_some_and(|shared| shared.joined().is_some());
         let lacks = match shared {
             None => format!("the kernel wants {wanted}, which the target does not have"),
-            Some(_) if counts => {
-                format!("the kernel wants {wanted} over the host, which the target does not have")
-            }
             Some(Namespace::Join(_)) => format!(
                 "the kernel wants {wanted} over the joined namespace, which the target does not \
                  have"
             ),
-            Some(_) => format!(
+            Some(Namespace::New | Namespace::Host) if counts => {
+                format!("the kernel wants {wanted} over the host, which the target does not have")
+            }
+            Some(Namespace::New | Namespace::Host) => format!(
                 "the kernel wants {wanted} over the host, which nothing in a user namespace of its \
                  own has"
             ),

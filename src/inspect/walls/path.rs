@@ -225,6 +225,8 @@ impl<'a> Walker<'a> {
         };
         let tail = tail(path, over);
         let kernels = |thing: Thing| Thing { owner: (Some(0), Some(0)), ..thing };
+        // It has nothing below it.
+        let alone = |thing: Thing| Ok(tail.is_empty().then_some(thing));
         match &entry.shows {
             Shows::Host(tree) => self.host(thing, tree, tail, entry),
             Shows::Proc { hidepid, only_processes } => {
@@ -234,21 +236,19 @@ impl<'a> Walker<'a> {
             Shows::Devpts if tail == "/ptmx" => {
                 Ok(Some(kernels(Thing { kind: FileKind::Device, mode: 0o666, ..thing })))
             }
-            Shows::Devpts if tail.is_empty() => Ok(Some(kernels(thing))),
-            _ if !tail.is_empty() => Ok(None),
-            Shows::Link(text) => Ok(Some(Thing { kind: FileKind::Link(text.clone()), ..thing })),
-            Shows::File(_) => Ok(Some(Thing { kind: FileKind::Regular, ..thing })),
+            Shows::Devpts => alone(kernels(thing)),
+            Shows::Link(text) => alone(Thing { kind: FileKind::Link(text.clone()), ..thing }),
+            Shows::File(_) => alone(Thing { kind: FileKind::Regular, ..thing }),
             Shows::Hidden(cover) => {
-                let kind =
-                    if *cover == Cover::Folder { FileKind::Folder } else { FileKind::Regular };
-                Ok(Some(Thing { kind, hidden: true, ..thing }))
+                let kind = match cover {
+                    Cover::Folder => FileKind::Folder,
+                    Cover::File => FileKind::Regular,
+                };
+                alone(Thing { kind, hidden: true, ..thing })
             }
-            Shows::Root
-            | Shows::Memory { .. }
-            | Shows::Folder
-            | Shows::Mqueue
-            | Shows::Devpts
-            | Shows::Same => Ok(Some(thing)),
+            Shows::Root | Shows::Memory { .. } | Shows::Folder | Shows::Mqueue | Shows::Same => {
+                alone(thing)
+            }
         }
     }
 

@@ -74,6 +74,27 @@ impl Shows {
             | Shows::Same => plain,
         }
     }
+
+    /// What a file holds, where the profile says it.
+    pub(super) fn text(&self) -> Option<&[u8]> {
+        match self {
+            Shows::File(content) => match content {
+                Content::Text(text) => Some(text),
+                Content::Secret(_) | Content::Fd(_) | Content::File(_) => None,
+            },
+            Shows::Root
+            | Shows::Memory { .. }
+            | Shows::Host(_)
+            | Shows::Proc { .. }
+            | Shows::Devpts
+            | Shows::Mqueue
+            | Shows::Sysfs
+            | Shows::Folder
+            | Shows::Link(_)
+            | Shows::Hidden(_)
+            | Shows::Same => None,
+        }
+    }
 }
 
 /// A part of the host's tree.

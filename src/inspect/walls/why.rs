@@ -282,28 +282,26 @@ impl Asked<'_> {
     /// Whether the kernel finds what runs the program, and may run that.
     fn runs(&self, thing: &Thing, left: usize) -> Reason {
         let reason = |says, words: String| Reason::new(Wall::File, says, words, thing.at);
-        let program =
-            match (&thing.host, self.world.tree.get(&thing.over).map(|entry| &entry.shows)) {
-                (Some(host), _) => match (self.eyes.program)(host) {
-                    Ok(program) => program,
-                    // Who may not read it may run it.
-                    Err(_) => {
-                        return reason(
-                            Says::CannotTell,
-                            format!("{host} cannot be read here, so what runs it is not known"),
-                        );
-                    }
-                },
-                (None, Some(Shows::File(Content::Text(text)))) => {
-                    Script::read(text).map_or(Program::Other, Program::Script)
-                }
-                _ => {
+        let text = self.world.tree.get(&thing.over).and_then(|entry| entry.shows.text());
+        let program = match (&thing.host, text) {
+            (Some(host), _) => match (self.eyes.program)(host) {
+                Ok(program) => program,
+                // Who may not read it may run it.
+                Err(_) => {
                     return reason(
                         Says::CannotTell,
-                        format!("what {} holds is not known before the run", thing.path),
+                        format!("{host} cannot be read here, so what runs it is not known"),
                     );
                 }
-            };
+            },
+            (None, Some(text)) => Script::read(text).map_or(Program::Other, Program::Script),
+            (None, None) => {
+                return reason(
+                    Says::CannotTell,
+                    format!("what {} holds is not known before the run", thing.path),
+                );
+            }
+        };
         let (through, is_script) = match program {
             Program::Elf(elf) if !elf.machine.runs_here() => {
                 return reason(
@@ -581,20 +579,22 @@ impl Asked<'_> {
                 self.capability_at(Capability(NET_BIND_SERVICE)),
             ))
         };
-        match (has && over, network) {
-            (true, _) => reason(Says::Allows, "the target has net-bind-service".into()),
-            (false, Namespace::Join(_)) => reason(
+        if has && over {
+            return reason(Says::Allows, "the target has net-bind-service".into());
+        }
+        match network {
+            Namespace::Join(_) => reason(
                 Says::CannotTell,
                 format!("whether port {port} is free for all there is not known"),
             ),
-            (false, _) if has => reason(
+            Namespace::New | Namespace::Host if has => reason(
                 Says::Denies,
                 format!(
                     "port {port} wants net-bind-service over the host's network, not over the \
                      sandbox's"
                 ),
             ),
-            (false, _) => {
+            Namespace::New | Namespace::Host => {
                 reason(Says::Denies, format!("ports below {first} want net-bind-service"))
             }
         }

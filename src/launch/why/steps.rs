@@ -120,12 +120,14 @@ pub(crate) fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Pro
             return not_executed(NO_PROGRAM, plan, candidates, errno);
         }
         Op::Tree(op) => {
-            let words = tree_words(op, errno).map_or_else(|| errno_words(errno), str::to_owned);
-            (tree_message(plan, op, &words), tree_help(op, errno, plan.root))
+            let (words, help) = tree_means(op, errno, plan.root);
+            let words = words.map_or_else(|| errno_words(errno), str::to_owned);
+            (tree_message(plan, op, &words), help)
         }
         Op::Process(op) => {
-            let words = process_words(op, errno).map_or_else(|| errno_words(errno), str::to_owned);
-            (format!("cannot {op}: {words}"), process_help(op, errno))
+            let (words, help) = process_means(op, errno);
+            let words = words.map_or_else(|| errno_words(errno), str::to_owned);
+            (format!("cannot {op}: {words}"), help)
         }
     };
     Problem::new("launch::step", step.at, message).label("asked for here").help_maybe(help)
@@ -141,42 +143,14 @@ fn tree_message(plan: &Plan, op: &TreeOp, words: &str) -> String {
     }
 }
 
-/// What an error means here, where errno(3)'s own words would mislead.
-fn tree_words(op: &TreeOp, errno: i32) -> Option<&'static str> {
-    match (op, errno) {
-        (TreeOp::OpenTree { .. }, libc::ESTALE) => {
-            Some("it is not the file that was there when the profile was checked")
-        }
-        (TreeOp::HostFolder { .. }, libc::ESTALE | libc::ELOOP) => {
-            Some("what is at its path was exchanged after the profile was checked")
-        }
-        _ => None,
-    }
-}
+/// What an error means here, where errno(3)'s own words would mislead; and what to do.
+type Means = (Option<&'static str>, Option<String>);
 
-fn process_words(op: &ProcessOp, errno: i32) -> Option<&'static str> {
-    match (op, errno) {
-        (ProcessOp::Filter, libc::EBUSY) => Some(
-            "a filter around it is told of denied calls already, and the kernel has one listener \
-             for all (seccomp(2))",
-        ),
-        (ProcessOp::Filter, libc::EPIPE) => {
-            Some("the process that answers for denied calls has ended")
-        }
-        (
-            ProcessOp::RestrictSelf { .. } | ProcessOp::Filter | ProcessOp::CloseDescriptors { .. },
-            libc::EBADE,
-        ) => Some("the kernel says that this is done, and it is not in force"),
-        (ProcessOp::ReadBack { .. }, libc::EPERM) => Some("they are not what was set"),
-        (ProcessOp::WorkingFolder { .. }, libc::EXDEV) => Some("it lies outside of the sandbox"),
-        _ => None,
-    }
-}
-
-fn tree_help(op: &TreeOp, errno: i32, is_root: bool) -> Option<String> {
-    let exchanged = || Some("somebody exchanged it meanwhile; run again".into());
+fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
+    let exchanged =
+        |words| (Some(words), Some("somebody exchanged it meanwhile; run again".into()));
     let full = || Some("the file system in memory is full: give it a larger size".into());
-    match op {
+    let help = match op {
         TreeOp::OpenTree { .. } => match errno {
             libc::EPERM | libc::ENOSYS if is_root => Some(format!(
                 "this root has no CAP_SYS_ADMIN over the mounts here (a container's, or one in a \
@@ -189,11 +163,15 @@ fn tree_help(op: &TreeOp, errno: i32, is_root: bool) -> Option<String> {
             libc::ENOENT | libc::ENOTDIR => {
                 Some("make it, or let the entry go where it is absent: missing = \"skip\"".into())
             }
-            libc::ESTALE => exchanged(),
+            libc::ESTALE => {
+                return exchanged("it is not the file that was there when the profile was checked");
+            }
             libc::EMFILE => Some("raise the limit of open files: ulimit -n 4096".into()),
             _ => None,
         },
-        TreeOp::HostFolder { .. } if [libc::ESTALE, libc::ELOOP].contains(&errno) => exchanged(),
+        TreeOp::HostFolder { .. } if [libc::ESTALE, libc::ELOOP].contains(&errno) => {
+            return exchanged("what is at its path was exchanged after the profile was checked");
+        }
         TreeOp::Proc { only_processes, .. } if errno == libc::EPERM => {
             Some(cause::masked_proc(*only_processes).to_string())
         }
@@ -239,10 +217,11 @@ fn tree_help(op: &TreeOp, errno: i32, is_root: bool) -> Option<String> {
         | TreeOp::Seal { .. }
         | TreeOp::Pivot
         | TreeOp::LandlockRule { .. } => None,
-    }
+    };
+    (None, help)
 }
 
-fn process_help(op: &ProcessOp, errno: i32) -> Option<String> {
+fn process_means(op: &ProcessOp, errno: i32) -> Means {
     let denied = [libc::EACCES, libc::EPERM].contains(&errno);
     let help = match op {
         ProcessOp::NewKeyring if [libc::EPERM, libc::ENOSYS].contains(&errno) => {
@@ -252,14 +231,28 @@ fn process_help(op: &ProcessOp, errno: i32) -> Option<String> {
         ProcessOp::ForbidNamespaces { .. } | ProcessOp::OpenLimit { .. }
             if errno == libc::EROFS =>
         {
-            return Some(cause::read_only_proc_sys().to_string());
+            return (None, Some(cause::read_only_proc_sys().to_string()));
         }
         ProcessOp::TimeNamespace { .. } if errno == libc::ERANGE => {
             "an offset would make the clock negative"
         }
         ProcessOp::Filter if errno == libc::EBUSY => {
-            "run without --explain, and without `notify` in [seccomp.rules]; or leave them out \
-             around this sandbox"
+            let words = "a filter around it is told of denied calls already, and the kernel has one \
+                         listener for all (seccomp(2))";
+            let help = "run without --explain, and without `notify` in [seccomp.rules]; or leave \
+                        them out around this sandbox";
+            return (Some(words), Some(help.into()));
+        }
+        ProcessOp::Filter if errno == libc::EPIPE => {
+            return (Some("the process that answers for denied calls has ended"), None);
+        }
+        ProcessOp::RestrictSelf { .. } | ProcessOp::Filter | ProcessOp::CloseDescriptors { .. }
+            if errno == libc::EBADE =>
+        {
+            return (Some("the kernel says that this is done, and it is not in force"), None);
+        }
+        ProcessOp::ReadBack { .. } if errno == libc::EPERM => {
+            return (Some("they are not what was set"), None);
         }
         ProcessOp::WriteOnlyStream { .. } if errno == libc::EACCES => {
             "the terminal is another user's (su, sudo -u): give the target a pipe: stockade run \
@@ -271,9 +264,12 @@ fn process_help(op: &ProcessOp, errno: i32) -> Option<String> {
             "real-time policies need root or RLIMIT_RTPRIO"
         }
         ProcessOp::Rlimit { .. } if errno == libc::EPERM => {
-            return Some(cause::hard_limit().to_string());
+            return (None, Some(cause::hard_limit().to_string()));
         }
-        ProcessOp::WorkingFolder { .. } => "set process.cwd to a directory that the profile grants",
+        ProcessOp::WorkingFolder { .. } => {
+            let words = (errno == libc::EXDEV).then_some("it lies outside of the sandbox");
+            return (words, Some("set process.cwd to a directory that the profile grants".into()));
+        }
         ProcessOp::Ids { .. } | ProcessOp::Groups { .. } if errno == libc::EINVAL => {
             "a user namespace that is joined has no ids but those of its own map: cat \
              /proc/PID/uid_map of a process in it, and of gid_map"
@@ -294,8 +290,10 @@ fn process_help(op: &ProcessOp, errno: i32) -> Option<String> {
         ProcessOp::CloseDescriptors { .. } if errno == libc::EBADF => {
             "name in pass-fds only descriptors that are open when stockade starts"
         }
-        ProcessOp::Capabilities { keep, .. } if errno == libc::EPERM => return lacking(keep.0),
-        ProcessOp::HostName { .. } if denied => return user_namespace_cause(),
+        ProcessOp::Capabilities { keep, .. } if errno == libc::EPERM => {
+            return (None, lacking(keep.0));
+        }
+        ProcessOp::HostName { .. } if denied => return (None, user_namespace_cause()),
         ProcessOp::EnterGroup { .. }
         | ProcessOp::CgroupNamespace
         | ProcessOp::JoinNamespace { .. }
@@ -330,9 +328,9 @@ fn process_help(op: &ProcessOp, errno: i32) -> Option<String> {
         | ProcessOp::LandlockStream { .. }
         | ProcessOp::RestrictSelf { .. }
         | ProcessOp::Filter
-        | ProcessOp::FindProgram { .. } => return None,
+        | ProcessOp::FindProgram { .. } => return (None, None),
     };
-    Some(help.into())
+    (None, Some(help.into()))
 }
 
 /// Capabilities that are to be kept, and that this root does not have: a container's, or one of a
