@@ -1,4 +1,4 @@
-//! The only place that acts: from a plan to a running target, and to its end.
+//! From a plan to a running target, and to its end. Nothing else builds a sandbox.
 //!
 //! It never sees a profile, so it cannot decide. The parent's side is here; [`child`] is what runs
 //! between clone and exec, [`init`] is pid 1, [`supervise`] waits, [`watcher`] outlives the

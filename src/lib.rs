@@ -91,14 +91,14 @@
 //   text      text with its places, and what is said about it
 //   language  how a section is declared and read; it knows no domain
 //   kernel    words of the kernel: namespaces, capabilities, rights, system calls
-//   sys       the calls, and all that is unsafe
+//   sys       the calls, and what is unsafe
 //   host      what is known of a machine, as data
 //   step      what a plan is made of
 //   policy    one domain of the profile each
 //   profile   load: from text to a typed profile
 //   probe     reads the machine
 //   plan      settles everything; THE ORDER of the steps
-//   launch    the only place that acts
+//   launch    builds a sandbox as the plan says, and sees it to its end
 //   inspect   questions about profiles, plans and machines
 //   face      the pipeline as a Rust program sees it
 //   commands  parse, call, print

@@ -259,6 +259,21 @@ fn the_page_of_the_architecture_is_of_this_house() {
     }
 }
 
+/// docs/ARCHITECTURE.md says where something is unsafe; Cargo.toml denies it elsewhere.
+#[test]
+fn what_is_unsafe_is_where_the_page_says() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = vec![];
+    files(&source, &mut found);
+    found.retain(|file| {
+        let text = std::fs::read_to_string(file).unwrap();
+        text.contains("(unsafe_code")
+    });
+    let allowed = ["main.rs", "policy/seccomp/tests/kernel.rs", "sys.rs"];
+    found.sort();
+    assert_eq!(found, allowed.map(|file| source.join(file)));
+}
+
 /// The reader itself: what it would miss, nobody would see.
 #[test]
 fn no_way_to_write_a_path_is_missed() {

@@ -3,7 +3,7 @@
 //! clippy does not see.
 
 use super::files;
-use super::finder::{colons, is};
+use super::finder::{colons, group, is};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -70,8 +70,7 @@ fn arms(body: &[TokenTree]) -> Vec<Pattern> {
         let arm = body[begin..at].split(|tree| is(Some(tree), "if")).next().unwrap_or_default();
         found.push(arm.to_vec());
         at += 2;
-        let is_block = |tree: &TokenTree| matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
-        if body.get(at).is_some_and(is_block) {
+        if group(body.get(at), Delimiter::Brace).is_some() {
             at += 1;
         } else {
             while at < body.len() && !is(body.get(at), ",") {
@@ -230,10 +229,7 @@ fn no_way_to_let_an_operation_pass_is_missed() {
         // A match on a tuple, on an Option, and on one in the other.
         ("match (op, 1) { (TreeOp::Pivot, 2) => {} _ => {} }", 1),
         ("match (op, 1) { (TreeOp::Pivot, 2) => a, other => b }", 1),
-        (
-            "match (a(), op) { (Err(e), GroupOp::A { b: true, .. }) => {} (outcome, _) => outcome }",
-            1,
-        ),
+        ("match (a(), op) { (Err(e), GroupOp::A { b: true, .. }) => {} (done, _) => done }", 1),
         (
             "match (a, n) { (true, _) => {}, (false, Namespace::Join(_)) => {}, (false, _) => {} }",
             1,
