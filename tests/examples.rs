@@ -4,7 +4,6 @@ use crate::support::{self, As, Place, is_root, skip, text};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -46,17 +45,14 @@ impl Example {
 
     /// A line of shell, as a user would type it in `cwd`, with `stockade` on the PATH.
     fn shell(&self, who: As, cwd: &Path, line: &str) -> Command {
-        let mut command = Command::new("/bin/sh");
-        command.env_clear().env("PATH", format!("{}:/usr/bin:/bin", self.place.path.display()));
+        let mut command = self.place.outside_with(nobody(who), "/bin/sh");
+        command.env("PATH", format!("{}:/usr/bin:/bin", self.place.path.display()));
         command.args(["-ec", line]).current_dir(cwd).stdin(Stdio::null());
-        become_nobody(&mut command, who);
         command
     }
 
     fn stockade(&self, who: As) -> Command {
-        let mut command = self.place.stockade(who);
-        become_nobody(&mut command, who);
-        command
+        self.place.outside_with(nobody(who), self.place.path.join("stockade"))
     }
 
     /// A folder of the one who starts the launcher.
@@ -69,10 +65,9 @@ impl Example {
     }
 }
 
-fn become_nobody(command: &mut Command, who: As) {
-    if is_root() && who == As::User {
-        command.uid(NOBODY).gid(NOBODY);
-    }
+/// The id to start a command with: of a user whom the machine knows.
+fn nobody(who: As) -> Option<u32> {
+    who.id().map(|_| NOBODY)
 }
 
 fn repository() -> &'static Path {

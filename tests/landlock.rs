@@ -323,12 +323,11 @@ fn a_kernel_without_landlock_starts_nothing_unless_it_may_fall() {
         let path = place.file("p.toml", profile);
         let mut command = place.stockade(who);
         if abi() > 0 {
-            let launcher = command.get_program().to_owned();
             command = place.outside(who, "strace");
             command
                 .args(["-f", "-qq", "-o", "/dev/null", "-e"])
                 .arg(format!("inject=landlock_create_ruleset:error={errno}"))
-                .arg(launcher);
+                .arg(place.path.join("stockade"));
         }
         command.args(["run", "--report-fd", "1"]).arg(path).args(["sh", "-c", "exit 7"]);
         let output = command.output().unwrap();

@@ -3,12 +3,9 @@
 //!
 //! `FULL=1` launches a thousand times in a row instead of two hundred.
 
-use crate::support::{
-    self, As, Place, USER, is_root, mounts_of, processes_with, skip, system, text,
-};
+use crate::support::{self, As, Place, is_root, mounts_of, processes_with, skip, system, text};
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,13 +26,9 @@ fn tool(place: &Place) -> Option<PathBuf> {
 }
 
 fn run_tool(place: &Place, who: As, words: &[&str], profile: &Path) -> Output {
-    let mut command = Command::new(place.path.join("faults"));
+    let mut command = place.outside(who, place.path.join("faults"));
     command.args(words).arg("--").arg(place.path.join("stockade")).arg("run").arg(profile);
-    command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(&place.path).stdin(Stdio::null());
-    if is_root() && who == As::User {
-        command.uid(USER).gid(USER);
-    }
-    command.output().unwrap()
+    command.stdin(Stdio::null()).output().unwrap()
 }
 
 /// Files in the folders that all may write to, but for those of these tests (root's list of names

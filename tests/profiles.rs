@@ -4,7 +4,6 @@
 use crate::support::{As, Place, is_root, skip, text, unwrapped};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -31,10 +30,8 @@ impl Caller {
     }
 
     fn stockade(&self, cwd: &Path) -> Command {
-        let mut command = self.place.stockade(self.who);
-        if is_root() && self.who == As::User {
-            command.uid(NOBODY).gid(NOBODY);
-        }
+        let id = self.who.id().map(|_| NOBODY);
+        let mut command = self.place.outside_with(id, self.place.path.join("stockade"));
         command.current_dir(cwd).stdin(Stdio::null());
         command
     }

@@ -5,10 +5,12 @@ pub mod ground;
 mod skipped;
 
 pub use skipped::skip;
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -27,6 +29,11 @@ impl As {
     /// Both, where the tests are started by root; else the user that started them.
     pub fn all() -> &'static [As] {
         if is_root() { &[As::Root, As::User] } else { &[As::User] }
+    }
+
+    /// The id to start it with, where that is not this process's own.
+    pub fn id(self) -> Option<u32> {
+        (is_root() && self == As::User).then_some(USER)
     }
 }
 
@@ -137,21 +144,18 @@ impl Place {
 
     /// The launcher, to be started by `who`, with a clean environment.
     pub fn stockade(&self, who: As) -> Command {
-        let mut command = Command::new(self.path.join("stockade"));
-        command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(&self.path);
-        if is_root() && who == As::User {
-            command.uid(USER).gid(USER);
-        }
-        command
+        self.outside(who, self.path.join("stockade"))
     }
 
     /// Any other program, started by `who` outside of every sandbox.
-    pub fn outside(&self, who: As, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
+    pub fn outside(&self, who: As, program: impl AsRef<OsStr>) -> Command {
+        self.outside_with(who.id(), program)
+    }
+
+    /// The same with an id, where there is one.
+    pub fn outside_with(&self, id: Option<u32>, program: impl AsRef<OsStr>) -> Command {
+        let mut command = started(id, program);
         command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(&self.path);
-        if is_root() && who == As::User {
-            command.uid(USER).gid(USER);
-        }
         command
     }
 
@@ -335,6 +339,33 @@ pub fn compile(source: &Path, into: &Path) {
         .status()
         .unwrap();
     assert!(status.success(), "gcc {source:?}");
+}
+
+/// Without it in the program std::process::Command forks to change the directory, too: std asks for
+/// it by a weak name, for which nothing is taken out of a static libc.
+#[used]
+static SPAWNS_IN_A_DIRECTORY: unsafe extern "C" fn(
+    *mut libc::posix_spawn_file_actions_t,
+    *const libc::c_char,
+) -> libc::c_int = libc::posix_spawn_file_actions_addchdir_np;
+
+/// A command that is started with an id, where there is one: by tests/ids.c, which says why.
+pub fn started(id: Option<u32>, program: impl AsRef<OsStr>) -> Command {
+    static TOOL: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let Some(id) = id else { return Command::new(program) };
+    let tool = TOOL.get_or_init(|| {
+        Command::new("gcc").arg("--version").output().ok()?;
+        let name = format!("ids-{}", std::process::id());
+        let tool = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ids.c"), &tool);
+        Some(tool)
+    });
+    let mut command = Command::new(tool.as_deref().map_or(program.as_ref(), Path::as_os_str));
+    match tool {
+        Some(_) => command.arg(id.to_string()).arg(program),
+        None => command.uid(id).gid(id),
+    };
+    command
 }
 
 /// Processes whose command line holds `needle`: nothing of a sandbox may be left.

@@ -114,20 +114,13 @@ impl Work {
     /// Does the work in a new folder.
     fn done(&self, place: &Place, ground: Ground) -> Output {
         let (folder, who) = folder(place, ground);
-        let mut command = Command::new(if matches!(ground, Ground::Outside) {
+        let program = if matches!(ground, Ground::Outside) {
             Path::new("/bin/sh").into()
         } else {
             place.path.join("stockade")
-        });
-        command
-            .env_clear()
-            .env("PATH", PATH)
-            .env("LANG", "C.UTF-8")
-            .current_dir(&folder)
-            .stdin(Stdio::null());
-        if is_root() && who == As::User {
-            command.uid(NOBODY).gid(NOBODY);
-        }
+        };
+        let mut command = place.outside_with(who.id().map(|_| NOBODY), program);
+        command.env("PATH", PATH).env("LANG", "C.UTF-8").current_dir(&folder).stdin(Stdio::null());
         match ground {
             Ground::Sandbox(_) | Ground::WithoutLine(..) => {
                 let left_out =

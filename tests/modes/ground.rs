@@ -237,7 +237,7 @@ impl Ground {
         let launcher = format!("{kernel}{place}/stockade run {}", path.display());
         let outside =
             if act.outside.is_empty() { "exec $RUN sh -c \"$INSIDE\"" } else { act.outside };
-        let mut command = self.place.outside(who, "/bin/sh");
+        let mut command = self.place.outside_with(uid.or(who.id()), "/bin/sh");
         command
             .args(["-c", &self.fill(outside, id)])
             .env("RUN", launcher)
@@ -246,9 +246,6 @@ impl Ground {
             .env("HOLDER", self.holder(who).to_string())
             .env("CALLER", "the caller's")
             .env("STOCKADE", format!("{place}/stockade"));
-        if let Some(uid) = uid {
-            command.uid(uid).gid(uid);
-        }
         if who == As::User {
             command.env("XDG_RUNTIME_DIR", format!("{place}/run"));
         }
