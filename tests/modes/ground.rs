@@ -233,15 +233,19 @@ impl Ground {
         let path = self.path_of(profile, id);
         let place = self.place.path.to_str().unwrap();
         let abi = if column == Column::Without { Some(0) } else { lowered() };
-        let kernel = abi.map_or(String::new(), |abi| format!("{place}/act abi {abi} "));
-        let launcher = format!("{kernel}{place}/stockade run {}", path.display());
-        let outside =
-            if act.outside.is_empty() { "exec $RUN sh -c \"$INSIDE\"" } else { act.outside };
-        let mut command = self.place.outside_with(uid.or(who.id()), "/bin/sh");
-        command
-            .args(["-c", &self.fill(outside, id)])
-            .env("RUN", launcher)
-            .env("INSIDE", self.fill(act.inside, id));
+        let mut launcher =
+            abi.map_or(vec![], |abi| vec![format!("{place}/act"), "abi".into(), abi.to_string()]);
+        launcher.extend([format!("{place}/stockade"), "run".into(), path.display().to_string()]);
+        let (id_of_caller, inside) = (uid.or(who.id()), self.fill(act.inside, id));
+        let mut command = if act.outside.is_empty() {
+            let mut command = self.place.outside_with(id_of_caller, &launcher[0]);
+            command.args(&launcher[1..]).args(["sh", "-c", &inside]);
+            command
+        } else {
+            let mut command = self.place.outside_with(id_of_caller, "/bin/sh");
+            command.args(["-c", &self.fill(act.outside, id)]).env("RUN", launcher.join(" "));
+            command
+        };
         command
             .env("HOLDER", self.holder(who).to_string())
             .env("CALLER", "the caller's")

@@ -118,8 +118,8 @@ pub const ROWS: &[Row] = &[
     limit(
         "limits.cpu-time",
         act(
-            "limits.cpu-time = \"50ms\"",
-            "n=0; while [ $n -lt 400000 ]; do n=$((n + 1)); done; echo end",
+            "limits.cpu-time = \"10ms\"",
+            "n=0; while [ $n -lt 120000 ]; do n=$((n + 1)); done; echo end",
             "status 124",
             "end",
         ),
