@@ -305,8 +305,10 @@ impl Sweep {
                 "status 125 without a word".to_owned()
             }
             // A failure of another process ends the sandbox, as soon as the launcher or pid 1
-            // learns of it: by then the target may run, and even have ended.
-            125 if call.process != unharmed.target && self.walls(&output) == unharmed.walls => {
+            // learns of it: by then the target may run, and be in the middle of its words.
+            125 if call.process != unharmed.target
+                && begins(&unharmed.walls, &self.walls(&output)) =>
+            {
                 return Ok(true);
             }
             // Once the target runs, a failure ends it.
@@ -317,7 +319,10 @@ impl Sweep {
             // which gives none, for an address.
             128.. if !ran && call.of_runtime => return Ok(true),
             139 if !ran && call.process == 0 => return Ok(true),
-            _ if ran => "the target ran".to_owned(),
+            _ if ran => {
+                let walls = self.walls(&output);
+                format!("the target ran:\n{}", difference(&unharmed.walls, &walls))
+            }
             _ => "the status".to_owned(),
         };
         Err(format!(
@@ -378,6 +383,12 @@ impl Sweep {
         );
         (cases.len(), unmet.into_inner().unwrap())
     }
+}
+
+/// Whether a text is the other as far as it goes; its last line may be cut anywhere.
+fn begins(whole: &str, part: &str) -> bool {
+    let lines = part.lines().count().saturating_sub(1);
+    whole == part || whole.lines().take(lines).eq(part.lines().take(lines))
 }
 
 fn difference(left: &str, right: &str) -> String {
