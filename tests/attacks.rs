@@ -15,25 +15,10 @@ mod streams;
 mod stuffed;
 mod terminal;
 
-use crate::support::{Place, compile, install};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use crate::support::Place;
+use std::path::PathBuf;
 
-/// `tests/attacks/NAME.c`, built once, and put into a place.
-fn program(place: &Place, name: &'static str) -> PathBuf {
-    static BUILT: Mutex<BTreeMap<&'static str, PathBuf>> = Mutex::new(BTreeMap::new());
-    let mut built = BUILT.lock().unwrap();
-    let binary = built.entry(name).or_insert_with(|| {
-        let binary =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        compile(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/attacks/{name}.c")),
-            &binary,
-        );
-        binary
-    });
-    let path = place.path.join(name);
-    install(binary, &path);
-    path
+/// `tests/attacks/NAME.c`, put into a place.
+fn program(place: &Place, name: &str) -> PathBuf {
+    place.program(&format!("attacks/{name}"))
 }

@@ -2,7 +2,7 @@
 //! and the line that permits it; and nothing of that weakens the filter. As root and as an ordinary
 //! user.
 
-use crate::support::{self, As, Place, compile, is_root, patient, skip, system, text};
+use crate::support::{self, As, Place, is_root, patient, skip, system, text};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -41,10 +41,7 @@ impl Ran {
 fn place() -> Place {
     let place = Place::new();
     for name in ["denials", "calls"] {
-        compile(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/{name}.c")),
-            &place.path.join(name),
-        );
+        place.program(name);
     }
     place.file("list", "");
     place
@@ -878,10 +875,7 @@ fn a_second_listener_is_a_clear_error() {
 #[test]
 fn without_it_a_launch_makes_no_call_for_it() {
     let place = place();
-    compile(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults.c"),
-        &place.path.join("faults"),
-    );
+    place.program("faults");
     let path = place.file("profile.toml", &profile(&place, "[process]\ncommand = [\"true\"]\n"));
     for who in As::all() {
         let list = place.folder("traces", *who).join("list");

@@ -9,7 +9,7 @@ use crate::support::{self, As, Place, is_root, skip, text};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -141,8 +141,7 @@ impl Sweep {
             return None;
         }
         let place = Place::new();
-        let tool = place.path.join("faults");
-        support::compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults.c"), &tool);
+        place.program("faults");
         let data = place.folder("data", As::User);
         std::fs::create_dir(data.join("secret")).unwrap();
         place.file("data/secret/key", "secret");

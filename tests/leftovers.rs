@@ -20,9 +20,7 @@ fn tool(place: &Place) -> Option<PathBuf> {
         skip("gcc is not installed");
         return None;
     }
-    let tool = place.path.join("faults");
-    support::compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults.c"), &tool);
-    Some(tool)
+    Some(place.program("faults"))
 }
 
 fn run_tool(place: &Place, who: As, words: &[&str], profile: &Path) -> Output {

@@ -2,7 +2,7 @@
 //! number, and what comes of it is compared with what `plan --format json` says. As root and as an
 //! ordinary user.
 
-use crate::support::{self, As, Place, compile, skip, system, text};
+use crate::support::{self, As, Place, skip, system, text};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -130,10 +130,7 @@ fn assert_refused(place: &Place, who: As, profile: &str, attempts: &[Attempt]) {
 
 fn place() -> Place {
     let place = Place::new();
-    compile(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/calls.c"),
-        &place.path.join("calls"),
-    );
+    place.program("calls");
     place.file("list", "");
     place
 }

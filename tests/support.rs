@@ -5,13 +5,15 @@ pub mod ground;
 mod skipped;
 
 pub use skipped::skip;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// An id that no user of the machine has: the ordinary user of these tests, where they are started
@@ -122,6 +124,13 @@ impl Place {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        path
+    }
+
+    /// Puts the program of `tests/NAME.c` here, under the last part of its name.
+    pub fn program(&self, name: &str) -> PathBuf {
+        let path = self.path.join(name.rsplit('/').next().unwrap_or(name));
+        install(&built(name).expect("gcc is installed"), &path);
         path
     }
 
@@ -316,22 +325,37 @@ fn copy(program: &Path, into: &Path) {
     std::fs::set_permissions(into, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-/// tests/probe.c, built once, and put into a place.
+/// tests/probe.c, put into a place.
 pub fn probe(place: &Place) -> PathBuf {
-    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        let built =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("probe-{}", std::process::id()));
-        compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/probe.c"), &built);
-        built
-    });
-    let path = place.path.join("probe");
-    install(built, &path);
-    path
+    place.program("probe")
 }
 
-/// Builds a C program of the tests once, static, so that it runs in any sandbox.
-pub fn compile(source: &Path, into: &Path) {
+/// The program of `tests/NAME.c`, built by the first that needs it, of these tests and of later
+/// ones; none where there is no compiler.
+fn built(name: &str) -> Option<PathBuf> {
+    static BUILT: Mutex<BTreeMap<String, Arc<OnceLock<Option<PathBuf>>>>> =
+        Mutex::new(BTreeMap::new());
+    let cell = BUILT.lock().unwrap().entry(name.to_owned()).or_default().clone();
+    let build = || {
+        let source =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name).with_extension("c");
+        let mut hasher = DefaultHasher::new();
+        std::fs::read(&source).unwrap().hash(&mut hasher);
+        let file = format!("{}-{:016x}", name.replace('/', "-"), hasher.finish());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&file);
+        if !path.exists() {
+            Command::new("gcc").arg("--version").output().ok()?;
+            let new = path.with_file_name(format!("{file}-{}", std::process::id()));
+            compile(&source, &new);
+            std::fs::rename(new, &path).unwrap();
+        }
+        Some(path)
+    };
+    cell.get_or_init(build).clone()
+}
+
+/// Static, so that it runs in an empty sandbox.
+fn compile(source: &Path, into: &Path) {
     let status = Command::new("gcc")
         .args(["-O1", "-static", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
         .arg(into)
@@ -351,15 +375,8 @@ static SPAWNS_IN_A_DIRECTORY: unsafe extern "C" fn(
 
 /// A command that is started with an id, where there is one: by tests/ids.c, which says why.
 pub fn started(id: Option<u32>, program: impl AsRef<OsStr>) -> Command {
-    static TOOL: OnceLock<Option<PathBuf>> = OnceLock::new();
     let Some(id) = id else { return Command::new(program) };
-    let tool = TOOL.get_or_init(|| {
-        Command::new("gcc").arg("--version").output().ok()?;
-        let name = format!("ids-{}", std::process::id());
-        let tool = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ids.c"), &tool);
-        Some(tool)
-    });
+    let tool = built("ids");
     let mut command = Command::new(tool.as_deref().map_or(program.as_ref(), Path::as_os_str));
     match tool {
         Some(_) => command.arg(id.to_string()).arg(program),

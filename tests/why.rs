@@ -1,7 +1,7 @@
 //! `stockade why` says what a probe inside the real sandbox gets; and the line that it names
 //! changes that.
 
-use crate::support::{self, As, Place, USER, compile, install, is_root, text};
+use crate::support::{self, As, Place, USER, is_root, text};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
@@ -541,14 +541,8 @@ fn agree_with(
 }
 
 fn with_probe(place: &Place) {
-    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
-        "why-{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    ));
-    compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/why.c"), &built);
-    install(&built, &place.path.join("probe"));
-    std::fs::remove_file(built).unwrap();
+    let probe = place.program("why");
+    std::fs::rename(probe, place.path.join("probe")).unwrap();
 }
 
 /// The flags that put the probe, and a tree, into a profile.

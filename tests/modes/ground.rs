@@ -1,7 +1,7 @@
 //! What the acts stand on: files, sockets and namespaces of the host, and the profile of each mode.
 
 use crate::modes::table::{Act, Column, Kernel};
-use crate::support::{As, Place, USER, compile, is_root, lacking_at, probe, skip, text};
+use crate::support::{As, Place, USER, is_root, lacking_at, skip, text};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::os::linux::net::SocketAddrExt;
@@ -69,11 +69,8 @@ const READ_ONLY_SYSCTLS: &str = "mount --bind /proc/sys /proc/sys && mount -o re
 impl Ground {
     pub fn new() -> Ground {
         let place = Place::new();
-        probe(&place);
-        compile(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modes/act.c"),
-            &place.path.join("act"),
-        );
+        place.program("probe");
+        place.program("modes/act");
         let mode = |path: &Path, mode: u32| {
             std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap()
         };
