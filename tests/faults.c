@@ -6,7 +6,8 @@
 // faults trace OUT -- COMMAND one line for each call: `call PROCESS ORDINAL NUMBER`, and
 // `exec PROCESS`
 // faults inject PROCESS NUMBER NTH ERRNO -- COMMAND the n-th call of that number is not made, and
-// gives -ERRNO; says so where it is not met, and `exec PROCESS` of each that had executed by then
+// gives -ERRNO; says so where it is not met, and of each process that was there by then `born
+// PROCESS`, and `exec PROCESS` where it had executed
 // faults kill ORDINAL -- COMMAND the first process is killed (SIGKILL) on its way into that call
 //   faults walls                            prints what the sandbox is made of, seen from inside
 // faults first prints the name and the command line of pid 1, as early as a program can
@@ -234,7 +235,10 @@ static int drive(FILE *out, struct target target, char **command) {
                         injected = 0;
                         continue;
                     }
-                    for (int i = 0; i < count; i++) if (tracees[i].executed) fprintf(stderr, "faults: exec %ld\n", tracees[i].name);
+                    for (int i = 0; i < count; i++) {
+                        if (tracees[i].name > 0) fprintf(stderr, "faults: born %ld\n", tracees[i].name);
+                        if (tracees[i].executed) fprintf(stderr, "faults: exec %ld\n", tracees[i].name);
+                    }
                     tracee->failing = 1;
                     go_on = PTRACE_SYSCALL;
                 }

@@ -35,6 +35,9 @@ struct Call {
     before_exec: bool,
     /// Whether the C runtime makes it, before `main`.
     of_runtime: bool,
+    /// Whether its process, which is no ancestor of the target but the launcher, has said its last
+    /// word by then: nobody waits for it.
+    late: bool,
 }
 
 impl Call {
@@ -205,6 +208,20 @@ impl Sweep {
         // The first thing that the launcher asks is its caller's name, from /etc/passwd.
         let main = calls.iter().position(|call| call.name == Sysno::openat).unwrap();
         calls[..main].iter_mut().for_each(|call| call.of_runtime = true);
+        // The launcher's last word is the one to begin, its last step; pid 1 never says that the
+        // target is there.
+        let ancestors: Vec<u32> =
+            std::iter::successors(Some(target), |process| (*process > 99).then_some(process / 100))
+                .collect();
+        let mut last_words = BTreeMap::new();
+        for (index, call) in calls[..exec].iter().enumerate() {
+            if call.name == Sysno::write && !ancestors.contains(&call.process) {
+                last_words.insert(call.process, index);
+            }
+        }
+        for (index, call) in calls.iter_mut().enumerate() {
+            call.late = last_words.get(&call.process).is_some_and(|last| *last < index);
+        }
         let last = calls[exec].ordinal;
         calls.retain(|call| call.process != target || call.ordinal <= last);
         (calls, Unharmed { target, walls: self.walls(&output) })
@@ -230,6 +247,7 @@ impl Sweep {
                         nth: *nth,
                         before_exec: false,
                         of_runtime: false,
+                        late: false,
                     });
                 }
                 [process] => target = Some(process),
@@ -290,7 +308,9 @@ impl Sweep {
         let ran = text(&output.stdout).starts_with("CANARY");
         // What the launcher waits for comes together or one by one, so the same call can stand on
         // this side of the exec in one run and on that side in another: the run itself says it.
-        let runs = said.lines().any(|line| line == format!("faults: exec {}", unharmed.target));
+        let tells =
+            |what| said.lines().any(|line| line == format!("faults: {what} {}", unharmed.target));
+        let (born, runs) = (tells("born"), tells("exec"));
         let what = match status {
             BROKEN => "the tool failed".to_owned(),
             HANGS => "it hangs".to_owned(),
@@ -303,9 +323,11 @@ impl Sweep {
             125 if said.lines().all(|line| line.starts_with("faults: ")) => {
                 "status 125 without a word".to_owned()
             }
-            // A failure of another process ends the sandbox, as soon as the launcher or pid 1
-            // learns of it: by then the target may run, and be in the middle of its words.
+            // Once nothing holds the target back, a failure of another process ends the sandbox as
+            // soon as the launcher or pid 1 learns of it: the target may be in the middle of its
+            // words by then.
             125 if call.process != unharmed.target
+                && (call.late || born)
                 && begins(&unharmed.walls, &self.walls(&output)) =>
             {
                 return Ok(true);
