@@ -193,10 +193,6 @@ fn run_and_answer(
         fill_streams()
             .map_err(|errno| own("open /dev/null for a closed standard stream", errno))?;
     }
-    // What ends this process by a signal would leave the groups.
-    if !plan.groups.is_empty() {
-        sys::set_signal_mask(!0).map_err(|errno| own("block signals", errno))?;
-    }
     for step in &plan.groups {
         groups.apply_step(step).map_err(|wrong| why::group_failed(step, &wrong))?;
     }

@@ -236,6 +236,9 @@ impl Groups {
 
     fn name(&mut self) -> Result<String> {
         if self.name.is_empty() {
+            // It is for the first group that is made: what ends this process by a signal from here
+            // on would leave that.
+            sys::set_signal_mask(!0)?;
             self.name = format!("{PREFIX}{}-{}", sys::getpid(), sys::boot_ticks()?);
         }
         Ok(self.name.clone())
