@@ -35,10 +35,9 @@ impl Place {
         })
     }
 
-    /// Of links are followed those that name what is open
-    /// (`/dev/stderr`, `/dev/fd/3`, `/proc/self/fd/3`), and those that lie in `/` and `/var`
-    /// themselves (`/var/run`), which no target is granted for writing. Not all below `/dev`:
-    /// `/dev/shm` is everybody's.
+    /// Two kinds of link are followed: those that name what is open (`/dev/stderr`, `/dev/fd/3`,
+    /// `/proc/self/fd/3`), and those that lie in `/` and `/var` themselves (`/var/run`), which no
+    /// target is granted for writing. Not all below `/dev`: `/dev/shm` is everybody's.
     fn look(path: &Path) -> io::Result<Place> {
         let open = |flags: i32, path: &Path| {
             OpenOptions::new().write(true).custom_flags(flags | libc::O_NOCTTY).open(path)
