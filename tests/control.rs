@@ -2,7 +2,7 @@
 //! what is left of a launcher that was killed.
 
 use crate::support::ground::Ground;
-use crate::support::{self, As, Place, USER, is_root, system, text, unwrapped};
+use crate::support::{self, As, Place, USER, is_root, spawned, system, text, unwrapped};
 use serde_json::Value;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -282,7 +282,7 @@ fn no_other_process_is_ended() {
     let run = Running::new(As::User);
     let folder = run.place.folder("run/stockade", As::User);
     std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).unwrap();
-    let mut other = run.place.outside(As::User, "sleep").arg("600").spawn().unwrap();
+    let mut other = spawned(run.place.outside(As::User, "sleep").arg("600"));
     let file = folder.join("liar.json");
     let number = other.id();
     let lie = |launcher: u32| {

@@ -1,7 +1,7 @@
 //! `stockade doctor` on the real kernel: what it says of a profile is what `run` does, and nothing
 //! is left of its looking.
 
-use crate::support::{self, As, Place, processes_with, system, text};
+use crate::support::{self, As, Place, processes_with, spawned, system, text};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
@@ -208,12 +208,8 @@ fn nothing_outlives_a_doctor_that_is_killed() {
     let binary = place.path.join("stockade");
     for who in As::all() {
         for nth in 0..20 {
-            let mut child = place
-                .stockade(*who)
-                .arg("doctor")
-                .stdout(std::process::Stdio::null())
-                .spawn()
-                .unwrap();
+            let mut child =
+                spawned(place.stockade(*who).arg("doctor").stdout(std::process::Stdio::null()));
             std::thread::sleep(std::time::Duration::from_micros(700 * nth));
             child.kill().unwrap();
             child.wait().unwrap();

@@ -1,7 +1,7 @@
 //! Acts that must fail in the sandbox, each with a twin: the same act where the wall is not, which
 //! must succeed, or the test would prove nothing. As root and as an ordinary user.
 
-use crate::support::{As, Place, is_root, landlock_scopes, probe, skip, system, text};
+use crate::support::{As, Place, is_root, landlock_scopes, probe, skip, spawned, system, text};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -292,16 +292,9 @@ struct Canary(Child);
 
 impl Canary {
     fn new(place: &Place, who: As) -> Canary {
-        Canary(
-            place
-                .outside(who, "sleep")
-                .arg("300")
-                .process_group(0)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap(),
-        )
+        let mut command = place.outside(who, "sleep");
+        command.arg("300").process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
+        Canary(spawned(&mut command))
     }
 
     fn pid(&self) -> u32 {

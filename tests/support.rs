@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An id that no user of the machine has: the ordinary user of these tests, where they are started
 /// by root.
@@ -383,6 +383,19 @@ pub fn started(id: Option<u32>, program: impl AsRef<OsStr>) -> Command {
         None => command.uid(id).gid(id),
     };
     command
+}
+
+/// Spawns a command whose process others look at: after `spawn` alone it may still be tests/ids.c,
+/// with the ids of root.
+pub fn spawned(command: &mut Command) -> std::process::Child {
+    let child = command.spawn().unwrap();
+    let comm = format!("/proc/{}/comm", child.id());
+    let until = Instant::now() + Duration::from_secs(30);
+    while std::fs::read_to_string(&comm).unwrap().starts_with("ids-") {
+        assert!(Instant::now() < until, "{command:?} did not begin");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    child
 }
 
 /// Processes whose command line holds `needle`: nothing of a sandbox may be left.

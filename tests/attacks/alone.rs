@@ -1,7 +1,7 @@
 //! `namespaces.mount = "host"`: where Landlock is all that keeps the files, a line that it cannot
 //! hold is refused.
 
-use crate::support::{As, Place, USER, is_root, skip, text, unwrapped};
+use crate::support::{As, Place, USER, is_root, skip, spawned, text, unwrapped};
 use std::path::Path;
 use std::process::Output;
 
@@ -537,12 +537,12 @@ fn ways_round_the_rules_lead_nowhere() {
             of_the_user(&place.file(name, "NOT-GRANTED"));
         }
         // Another process of the user that the target is.
-        let mut other = place
-            .outside(As::User, "sleep")
-            .arg("60")
-            .stdin(std::fs::File::open(place.path.join("closed/secret")).unwrap())
-            .spawn()
-            .unwrap();
+        let mut other = spawned(
+            place
+                .outside(As::User, "sleep")
+                .arg("60")
+                .stdin(std::fs::File::open(place.path.join("closed/secret")).unwrap()),
+        );
         let granted =
             format!("\"/proc\" = \"proc\"\n\"{top}/open\" = \"rw\"\n\"{top}/read\" = \"ro\"");
         let process = "[process]\npass-fds = [9]\n";

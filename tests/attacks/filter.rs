@@ -1,7 +1,7 @@
 //! The system call filter: words of `[seccomp]` that open more than they say.
 
 use super::program;
-use crate::support::{As, Place, USER, is_root, probe, skip, system, text};
+use crate::support::{As, Place, USER, is_root, probe, skip, spawned, system, text};
 use std::os::unix::process::CommandExt;
 use std::process::Output;
 
@@ -135,7 +135,7 @@ fn other_processes_keep_theirs_where_process_numbers_are_the_hosts() {
         inside(&place, "[namespaces]\npid = \"host\"").replace("\"/proc\" = \"proc\"\n", "");
     let profile = profile.replacen("format = 1", "format = 1\noptional = [\"landlock.scope\"]", 1);
     for who in As::all().iter().copied() {
-        let mut other = place.outside(who, "/bin/sleep").arg("60").spawn().unwrap();
+        let mut other = spawned(place.outside(who, "/bin/sleep").arg("60"));
         let pid = other.id().to_string();
         let before = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         all_refused(&place.run(who, &profile, &["/reach", "schedule", &pid]), "EPERM");
