@@ -61,12 +61,15 @@ impl Stuffed {
         all.iter().filter(|process| !process.contains(" run ")).count()
     }
 
-    /// Waits until the launcher waits in a write to the pipe.
+    /// Waits until the launcher has waited for all its processes and sleeps: in a write to the pipe.
+    /// Its user may not ask in which call, as it cannot be traced.
     fn is_written_to(&self) {
-        let path = format!("/proc/{}/syscall", self.launcher.id());
+        let folder = format!("/proc/{}", self.launcher.id());
         wait_for(|| {
-            let call = std::fs::read_to_string(&path).ok()?;
-            call.starts_with(&format!("{} 0x2 ", libc::SYS_write)).then_some(())
+            let children = format!("{folder}/task/{}/children", self.launcher.id());
+            let alone = std::fs::read_to_string(children).ok()?.is_empty();
+            let stat = std::fs::read_to_string(format!("{folder}/stat")).ok()?;
+            (alone && stat.contains(") S ")).then_some(())
         });
     }
 
