@@ -201,7 +201,7 @@ fn registry() -> Result<Option<Registry>, Box<Problem>> {
         ))
     };
     let Some(folder) = caller.registry() else { return Err(cannot("XDG_RUNTIME_DIR is not set")) };
-    match Registry::open(&folder, caller.uid, false, crate::launch::bury) {
+    match Registry::open(&folder, caller.uid, false) {
         Ok(registry) => Ok(Some(registry)),
         Err(Refused::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(Refused::Io(error)) => Err(cannot(&format!(

@@ -287,7 +287,7 @@ fn no_other_process_is_ended() {
     let number = other.id();
     let lie = |launcher: u32| {
         format!(
-            "{{\"launcher\":{launcher},\"init\":{},\"profile\":\"p\",\"begun\":{},\"groups\":[{{\"version\":2,\"path\":\"/sys/fs/cgroup\"}}]}}",
+            "{{\"launcher\":{launcher},\"init\":{},\"profile\":\"p\",\"begun\":{},\"leaves\":[{{\"kind\":\"group\",\"version\":\"v2\",\"path\":\"/sys/fs/cgroup\"}}]}}",
             number,
             u64::MAX >> 1
         )

@@ -4,7 +4,7 @@
 use crate::language::value::{words, written};
 
 /// The version of the kernel's interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Version {
     /// A hierarchy for each controller, or for a few.

@@ -9,6 +9,7 @@
 pub(super) mod account;
 mod dbus;
 mod devices;
+mod group;
 mod io;
 mod remove;
 mod scope;
@@ -18,11 +19,11 @@ mod write;
 use crate::kernel::controller::{Controller, Version};
 use crate::kernel::name::Name;
 use crate::language::value::parent;
-use crate::launch::registry;
 use crate::step::{Folder, GroupOp, Slot, Step};
 use crate::sys::{self, Errno};
 use crate::text::problem::{Note, errno_words};
 pub(crate) use account::Account;
+pub(crate) use group::Group;
 pub(super) use remove::{freezer_of, thaw_all};
 use std::os::fd::RawFd;
 use std::time::Instant;
@@ -196,12 +197,9 @@ impl Groups {
     }
 
     /// All of them, for who asks while they are there.
-    pub(super) fn entries(&self) -> Vec<registry::Group> {
-        let version = |made: &Made| if made.version == Version::V1 { 1 } else { 2 };
-        self.made
-            .iter()
-            .map(|made| registry::Group { version: version(made), path: made.path.clone() })
-            .collect()
+    pub(super) fn entries(&self) -> Vec<Group> {
+        let group = |made: &Made| Group { version: made.version, path: made.path.clone() };
+        self.made.iter().map(group).collect()
     }
 
     /// The group of version 2 that the child begins in.
@@ -209,8 +207,8 @@ impl Groups {
         self.made.iter().find(|made| made.version == Version::V2).map(|made| made.dir)
     }
 
-    /// Removes what dead launchers left in these directories.
-    pub(super) fn sweep(&self, folders: &[Name]) {
+    /// The groups of other launchers in these directories.
+    pub(super) fn of_others(&self, folders: &[Name]) -> Vec<Group> {
         let paths: Vec<&str> = self
             .made
             .iter()
@@ -221,9 +219,9 @@ impl Groups {
         let scopes =
             self.scope.as_deref().map(|scope| sweep::scopes(parent(scope))).unwrap_or_default();
         let beside = scopes.iter().map(|scope| (scope.as_str(), 0));
-        sweep::sweep(
+        sweep::of_others(
             folders.iter().map(Name::text).map(|folder| (folder, ours(folder))).chain(beside),
-        );
+        )
     }
 
     fn of(&self, slot: Slot) -> Result<&Made> {

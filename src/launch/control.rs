@@ -1,14 +1,12 @@
 //! What another process of the caller does to a running sandbox: freeze it, let it go on, end it,
 //! ask what it uses.
 
-use super::cgroup::{freezer_of, thaw_all};
+use super::cgroup::{Group, freezer_of, thaw_all};
 use super::supervise::ask_to_end;
-use crate::kernel::controller::Version;
-use crate::launch::registry::{Entry, Group, Live};
+use crate::launch::registry::{Entry, Live};
 use crate::launch::stat;
 use crate::sys::{self, Errno};
 use cgroups_rs::FreezerState;
-use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
 /// How long, in milliseconds, a sandbox may take to freeze, or to be gone.
@@ -49,39 +47,13 @@ pub(crate) struct Usage {
     pub frozen: Option<bool>,
 }
 
-/// Those of its groups that are a launcher's by their names: nothing else is ever written to.
-fn groups(entry: &Entry) -> Vec<(Version, String)> {
-    let known = |group: &&Group| {
-        let name = group.path.rsplit('/').next().unwrap_or("");
-        name.starts_with(&format!("stockade-{}-", entry.launcher))
-            && !group.path.contains("/../")
-            && is_of_groups(&group.path)
-    };
-    let version = |group: &Group| if group.version == 1 { Version::V1 } else { Version::V2 };
-    entry.groups.iter().filter(known).map(|group| (version(group), group.path.clone())).collect()
-}
-
-/// Whether a path is in a file system of control groups (statfs(2)), wherever that is mounted.
-fn is_of_groups(path: &str) -> bool {
-    use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
-    statfs(path)
-        .is_ok_and(|fs| [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&fs.filesystem_type()))
-}
-
-/// Ends and removes what a dead launcher's sandbox left, wherever its groups are.
-pub(crate) fn bury(entry: &Entry) {
-    let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (_, path) in groups(entry) {
-        by_name.entry(path.rsplit('/').next().unwrap_or("").to_owned()).or_default().push(path);
-    }
-    by_name.iter().for_each(|(name, paths)| super::cgroup::bury(name, paths));
-}
-
 /// Reads what its groups tell.
 pub(crate) fn usage(entry: &Entry) -> Usage {
-    let groups = groups(entry);
+    let groups = entry.groups();
     let text = |file: &str| {
-        groups.iter().find_map(|(_, path)| std::fs::read_to_string(format!("{path}/{file}")).ok())
+        groups
+            .iter()
+            .find_map(|Group { path, .. }| std::fs::read_to_string(format!("{path}/{file}")).ok())
     };
     let number = |file: &str| text(file)?.trim().parse::<u64>().ok();
     let in_stat = || {
@@ -98,7 +70,7 @@ pub(crate) fn usage(entry: &Entry) -> Usage {
 
 /// Stops every process of it, and waits until all stand.
 pub(crate) fn freeze(live: &Live) -> Result<(), Denied> {
-    let groups = groups(&live.entry);
+    let groups = live.entry.groups();
     let freezer = freezer_of(&groups).ok_or(Denied::NoGroup)?;
     alive(live)?;
     freezer.freeze().map_err(|_| Denied::Gone)?;
@@ -121,7 +93,7 @@ pub(crate) fn freeze(live: &Live) -> Result<(), Denied> {
 
 /// Lets it go on.
 pub(crate) fn go_on(live: &Live) -> Result<(), Denied> {
-    let groups = groups(&live.entry);
+    let groups = live.entry.groups();
     freezer_of(&groups).ok_or(Denied::NoGroup)?;
     alive(live)?;
     thaw_all(&groups);
@@ -140,7 +112,7 @@ pub(crate) fn kill(live: &Live) -> Result<(), Denied> {
     sys::regardless(sys::close(launcher));
     asked?;
     // What is frozen dies when it goes on.
-    thaw_all(&groups(&live.entry));
+    thaw_all(&live.entry.groups());
     until(|| (!live.still_lives()).then_some(Ok(()))).map_err(|denied| {
         match stat::of(live.entry.launcher as u64) {
             Ok(Some(process)) if process.stopped => Denied::Stopped,

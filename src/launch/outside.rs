@@ -1,9 +1,10 @@
 //! What the launcher does after the clone, while pid 1 waits for its byte.
 
 use super::cgroup::Groups;
+use super::leftover::{self, Leftover};
 use super::registry::{Entry, Held, Registry};
 use super::watcher::Watcher;
-use super::{Failure, Pipes, control, idmap, maps, message, own, why};
+use super::{Failure, Pipes, idmap, maps, message, own, why};
 use crate::step::{OutsideOp, Step};
 use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
@@ -44,7 +45,8 @@ impl Outside<'_> {
             OutsideOp::Go => sys::write_all(self.pipes.life.1, &[message::GO])
                 .map_err(|errno| own("start pid 1", errno).into()),
             OutsideOp::Sweep { folders } => {
-                self.groups.sweep(folders);
+                let found = self.groups.of_others(folders);
+                leftover::sweep(found.into_iter().map(Leftover::Group));
                 Ok(())
             }
         }
@@ -63,9 +65,9 @@ impl Outside<'_> {
             init: self.pid,
             profile: profile.to_owned(),
             begun: sys::boot_ticks().map_err(|errno: Errno| own("read the clock", errno))?,
-            groups: self.groups.entries(),
+            leaves: self.groups.entries().into_iter().map(Leftover::Group).collect(),
         };
-        Registry::open(folder, sys::ids_at_start().0, true, control::bury)
+        Registry::open(folder, sys::ids_at_start().0, true)
             .and_then(|registry| registry.enter(name, &entry))
             .map_err(|refused| why::not_named(name, folder, step.at, &refused).into())
     }

@@ -5,6 +5,8 @@
 //! The directory is the caller's alone, and every file is looked at through it: nobody else can put
 //! a file there.
 
+use crate::launch::cgroup::Group;
+use crate::launch::leftover::{self, Leftover};
 use crate::launch::stat;
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -31,24 +33,29 @@ pub(crate) struct Entry {
     pub profile: String,
     /// When it began, in hundredths of a second since the machine did (CLOCK_BOOTTIME).
     pub begun: u64,
-    pub groups: Vec<Group>,
+    /// What it may leave behind.
+    pub leaves: Vec<Leftover>,
 }
 
-/// A control group of a sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Group {
-    /// 1 or 2.
-    pub version: u8,
-    /// Its directory.
-    pub path: String,
+impl Entry {
+    /// What it may leave behind, as far as that is its launcher's.
+    fn left(&self) -> impl Iterator<Item = &Leftover> {
+        self.leaves.iter().filter(|left| left.is_of(self.launcher))
+    }
+
+    /// The control groups that are its launcher's.
+    pub(crate) fn groups(&self) -> Vec<Group> {
+        let group = |left: &Leftover| match left {
+            Leftover::Group(group) => group.clone(),
+        };
+        self.left().map(group).collect()
+    }
 }
 
 /// The directory of all entries.
 #[derive(Debug)]
 pub(crate) struct Registry {
     folder: File,
-    /// What is done to what a dead launcher left besides its entry.
-    bury: fn(&Entry),
 }
 
 /// A sandbox's own entry, as long as it runs.
@@ -87,12 +94,7 @@ impl From<io::Error> for Refused {
 
 impl Registry {
     /// Opens the directory, or makes it.
-    pub(crate) fn open(
-        folder: &str,
-        uid: u32,
-        make: bool,
-        bury: fn(&Entry),
-    ) -> Result<Registry, Refused> {
+    pub(crate) fn open(folder: &str, uid: u32, make: bool) -> Result<Registry, Refused> {
         if make {
             match DirBuilder::new().mode(0o700).create(folder) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -109,7 +111,7 @@ impl Registry {
         if meta.uid() != uid || meta.mode() & 0o077 != 0 {
             return Err(Refused::Foreign);
         }
-        Ok(Registry { folder: dir, bury })
+        Ok(Registry { folder: dir })
     }
 
     /// A name in the directory that is open, wherever its path may lead by now.
@@ -174,8 +176,8 @@ impl Registry {
                 if same {
                     let mut text = vec![];
                     (&mut file).take(LARGEST).read_to_end(&mut text)?;
-                    if let Ok(entry) = serde_json::from_slice(&text) {
-                        (self.bury)(&entry);
+                    if let Ok(entry) = serde_json::from_slice::<Entry>(&text) {
+                        leftover::sweep(entry.left().cloned());
                     }
                     std::fs::remove_file(&path)?;
                 }

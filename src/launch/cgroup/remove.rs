@@ -1,6 +1,6 @@
 //! The end of a group: whoever is left in it is killed, and it is removed.
 
-use super::{Groups, Made, write};
+use super::{Group, Groups, Made, write};
 use crate::kernel::controller::{Controller, Version};
 use crate::kernel::name::Name;
 use crate::sys::{self, Errno};
@@ -20,11 +20,10 @@ const TRIES: u32 = 5;
 impl Groups {
     /// Removes every group; gives what is left, which the next run removes.
     pub(crate) fn remove(&mut self) -> Vec<String> {
-        let paths: Vec<(Version, String)> =
-            self.made.iter().map(|made| (made.version, made.path.clone())).collect();
+        let groups = self.entries();
         let mut left = vec![];
         for made in self.made.drain(..) {
-            if let Err(Errno(errno)) = remove(&made.path, PATIENCE, || kill_all(&paths)) {
+            if let Err(Errno(errno)) = remove(&made.path, PATIENCE, || kill_all(&groups)) {
                 left.push(format!("{}: {}", made.path, errno_words(errno)));
             }
         }
@@ -113,17 +112,17 @@ pub(super) fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result 
 
 /// Kills everyone in the groups of one sandbox: at a stroke in version 2 (`cgroup.kill`, Linux
 /// 5.14), else while frozen, so that nobody is born meanwhile.
-pub(super) fn kill_all(groups: &[(Version, String)]) {
-    for (_, path) in groups.iter().filter(|(version, _)| *version == Version::V2) {
+pub(super) fn kill_all(groups: &[Group]) {
+    for Group { path, .. } in groups.iter().filter(|group| group.version == Version::V2) {
         sys::regardless(write::text(&format!("{path}/cgroup.kill"), "1"));
     }
     let freezer =
-        groups.iter().find(|(version, path)| *version == Version::V1 && has_freezer(path));
-    if let Some((version, path)) = freezer {
+        groups.iter().find(|group| group.version == Version::V1 && has_freezer(&group.path));
+    if let Some(group) = freezer {
         // Whether it froze or not, each round kills whom it finds.
-        drop(FreezerController::new(path.into(), path.into(), *version == Version::V2).freeze());
+        drop(freezer_in(Path::new(&group.path), group.version).freeze());
     }
-    for path in groups.iter().flat_map(|(_, path)| tree(path)) {
+    for path in groups.iter().flat_map(|group| tree(&group.path)) {
         for pid in
             processes(&path).unwrap_or_default().lines().filter_map(|line| line.parse::<i32>().ok())
         {
@@ -133,8 +132,8 @@ pub(super) fn kill_all(groups: &[(Version, String)]) {
             }
         }
     }
-    if let Some((version, path)) = freezer {
-        thaw(path, *version);
+    if let Some(group) = freezer {
+        thaw(&group.path, group.version);
     }
 }
 
@@ -150,17 +149,21 @@ fn has_freezer(path: &str) -> bool {
 }
 
 /// What freezes the groups of one sandbox.
-pub(crate) fn freezer_of(groups: &[(Version, String)]) -> Option<FreezerController> {
-    let (version, path) = groups.iter().find(|(_, path)| has_freezer(path))?;
-    Some(FreezerController::new(path.into(), path.into(), *version == Version::V2))
+pub(crate) fn freezer_of(groups: &[Group]) -> Option<FreezerController> {
+    let group = groups.iter().find(|group| has_freezer(&group.path))?;
+    Some(freezer_in(Path::new(&group.path), group.version))
+}
+
+fn freezer_in(path: &Path, version: Version) -> FreezerController {
+    FreezerController::new(path.into(), path.into(), version == Version::V2)
 }
 
 /// Lets all of them go on.
-pub(crate) fn thaw_all(groups: &[(Version, String)]) {
+pub(crate) fn thaw_all(groups: &[Group]) {
     groups
         .iter()
-        .filter(|(_, path)| has_freezer(path))
-        .for_each(|(version, path)| thaw(path, *version));
+        .filter(|group| has_freezer(&group.path))
+        .for_each(|group| thaw(&group.path, group.version));
 }
 
 /// Thaws a group and those in it.
@@ -170,7 +173,7 @@ fn thaw(path: &str, version: Version) {
 
 /// However often it takes: one that is not thawed is not ended.
 fn thaw_one(path: &Path, version: Version) {
-    let freezer = FreezerController::new(path.into(), path.into(), version == Version::V2);
+    let freezer = freezer_in(path, version);
     for _ in 0..TRIES {
         if freezer.thaw().is_ok() && matches!(freezer.state(), Ok(FreezerState::Thawed)) {
             return;

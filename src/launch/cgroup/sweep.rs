@@ -1,14 +1,14 @@
 //! Groups of launchers that are dead: what a SIGKILL of a launcher leaves, the next run removes.
 
 use super::remove::{kill_all, processes, remove, tree};
-use super::{ASIDE, PREFIX};
+use super::{ASIDE, Group, PREFIX};
 use crate::kernel::controller::Version;
 use crate::kernel::name::Name;
 use crate::launch::stat;
 use crate::sys;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How long, in milliseconds, dead launchers' processes are given to end, and their groups to be
 /// empty: a run waits for it.
@@ -34,56 +34,55 @@ fn names(folder: &str) -> impl Iterator<Item = String> {
     names.filter(move |name| name.starts_with(PREFIX) && !name.starts_with(&own))
 }
 
-/// Removes the groups of dead launchers in these directories, which have so many groups of ours.
-/// What cannot be removed stays for a later run; nothing here is told.
-pub(super) fn sweep<'a>(folders: impl Iterator<Item = (&'a str, u64)>) {
-    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+/// The groups of other launchers in these directories, which have so many groups of ours.
+pub(super) fn of_others<'a>(folders: impl Iterator<Item = (&'a str, u64)>) -> Vec<Group> {
+    let mut found = vec![];
     for (folder, ours) in folders {
         // A directory of control groups has a link for each group in it (kernfs, as other file
         // systems): one look instead of a list.
         if std::fs::metadata(folder).is_ok_and(|meta| meta.nlink() == 2 + ours) {
             continue;
         }
+        let mut version = None;
         for name in names(folder) {
-            let path = format!("{folder}/{name}");
-            found.entry(name).or_default().push(path);
+            let version = *version.get_or_insert_with(|| version_of(folder));
+            found.push(Group { version, path: format!("{folder}/{name}") });
         }
     }
-    found.iter().for_each(|(name, paths)| bury(name, paths));
+    found
 }
 
-/// Ends and removes the groups of one name, where its launcher is dead.
-pub(crate) fn bury(name: &str, paths: &[String]) {
-    if !is_of_the_dead(name) {
-        return;
-    }
-    let groups: Vec<(Version, String)> =
-        paths.iter().map(|path| (version(path), path.clone())).collect();
-    // Three proofs: no process with this number began before the group, nobody holds its lock, and
-    // what is killed is in it.
-    let Some(locks) = lock_all(&groups) else { return };
-    if !name.ends_with(ASIDE) {
-        end(&groups);
-    }
-    for (_, path) in &groups {
-        sys::regardless(remove(path, PATIENCE, || {}));
-    }
-    locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
+/// The version of the hierarchy that a directory is in.
+fn version_of(folder: &str) -> Version {
+    let in_all_of_v2 = Path::new(folder).join("cgroup.controllers");
+    if in_all_of_v2.exists() { Version::V2 } else { Version::V1 }
 }
 
-fn version(path: &str) -> Version {
-    if std::path::Path::new(&format!("{path}/cgroup.type")).exists() {
-        Version::V2
-    } else {
-        Version::V1
+/// Ends what runs in the groups whose launcher is dead, and removes them.
+pub(crate) fn bury(groups: Vec<Group>) {
+    let mut by_name: BTreeMap<String, Vec<Group>> = BTreeMap::new();
+    for group in groups {
+        by_name.entry(group.name().to_owned()).or_default().push(group);
+    }
+    for (name, groups) in by_name.iter().filter(|(name, _)| is_of_the_dead(name)) {
+        // Three proofs: no process with this number began before the group, nobody holds its lock,
+        // and what is killed is in it.
+        let Some(locks) = lock_all(groups) else { continue };
+        if !name.ends_with(ASIDE) {
+            end(groups);
+        }
+        for Group { path, .. } in groups {
+            sys::regardless(remove(path, PATIENCE, || {}));
+        }
+        locks.into_iter().for_each(|lock| sys::regardless(sys::close(lock)));
     }
 }
 
 /// Kills whoever is left, until the groups are empty or it takes too long.
-fn end(groups: &[(Version, String)]) {
+fn end(groups: &[Group]) {
     for _ in 0..PATIENCE {
         let empty = |path: PathBuf| processes(&path).is_ok_and(|text| text.is_empty());
-        if groups.iter().flat_map(|(_, path)| tree(path)).all(empty) {
+        if groups.iter().flat_map(|group| tree(&group.path)).all(empty) {
             return;
         }
         kill_all(groups);
@@ -113,9 +112,9 @@ fn number(digits: &str) -> Option<u64> {
 
 /// Locks each against others who sweep, or none: a launcher in another pid namespace has a lock of
 /// its own on them while it lives.
-fn lock_all(groups: &[(Version, String)]) -> Option<Vec<i32>> {
+fn lock_all(groups: &[Group]) -> Option<Vec<i32>> {
     let mut locks = vec![];
-    for (_, path) in groups {
+    for Group { path, .. } in groups {
         let opened = sys::openat(
             libc::AT_FDCWD,
             Name::new(path).as_c_str(),
@@ -142,7 +141,7 @@ mod tests {
     fn a_lock_is_a_living_launchers() {
         let folder = std::env::temp_dir().join(format!("stockade-lock-{}", sys::getpid()));
         std::fs::create_dir(&folder).unwrap();
-        let groups = [(Version::V2, folder.to_str().unwrap().to_owned())];
+        let groups = [Group { version: Version::V2, path: folder.to_str().unwrap().into() }];
         let program = "import fcntl, os, sys, time\nfd = os.open(sys.argv[1], \
                        os.O_RDONLY)\nfcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)\n\
                        child = os.fork()\nif child == 0: time.sleep(600)\nprint(child, \

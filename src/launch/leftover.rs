@@ -1,0 +1,82 @@
+//! What a launcher makes and the kernel does not free by itself: a SIGKILL of the launcher leaves it,
+//! and the next run removes it. It is found in the entries of dead launchers and where runs make
+//! such things; the one sweep is here, and nothing here is reported: what cannot be removed stays
+//! for a later run.
+
+use super::cgroup::{self, Group};
+use serde::{Deserialize, Serialize};
+
+/// A thing that a run may leave behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Leftover {
+    /// A control group.
+    Group(Group),
+}
+
+impl Leftover {
+    /// Whether it is this launcher's by its name: an entry is a file, and nothing else is touched
+    /// because of what it says.
+    pub(super) fn is_of(&self, launcher: i32) -> bool {
+        match self {
+            Leftover::Group(group) => group.is_of(launcher),
+        }
+    }
+}
+
+/// Removes what is a dead launcher's among these.
+pub(super) fn sweep(found: impl IntoIterator<Item = Leftover>) {
+    let mut groups = vec![];
+    for left in found {
+        match left {
+            Leftover::Group(group) => groups.push(group),
+        }
+    }
+    cgroup::bury(groups);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::controller::Version;
+
+    fn group(path: &str) -> Leftover {
+        Leftover::Group(Group { version: Version::V2, path: path.into() })
+    }
+
+    #[test]
+    fn an_entry_reads_as_it_was_written_and_no_other_kind_is_taken_for_one() {
+        let one = group("/sys/fs/cgroup/stockade-7-1");
+        let text = serde_json::to_string(&one).unwrap();
+        assert_eq!(text, r#"{"kind":"group","version":"v2","path":"/sys/fs/cgroup/stockade-7-1"}"#);
+        assert_eq!(serde_json::from_str::<Leftover>(&text).unwrap(), one);
+        for other in [
+            r#"{"kind":"table","path":"/x"}"#,
+            r#"{"version":"v2","path":"/x"}"#,
+            r#"{"kind":"group","version":3,"path":"/x"}"#,
+            r#"{"kind":"group","version":"v2","path":"/x","more":1}"#,
+        ] {
+            assert!(serde_json::from_str::<Leftover>(other).is_err(), "{other}");
+        }
+    }
+
+    /// What an entry says is no reason to touch what is not a launcher's control group.
+    #[test]
+    fn nothing_else_is_a_launcher_s() {
+        let place = std::env::temp_dir().join(format!("stockade-7-left-{}", std::process::id()));
+        std::fs::create_dir(&place).unwrap();
+        for path in [
+            place.to_str().unwrap(),
+            "/sys/fs/cgroup",
+            "/sys/fs/cgroup/stockade-8-1",
+            "/sys/fs/cgroup/../../../stockade-7-1",
+            "/sys/fs/cgroup/stockade-7-1/..",
+            "",
+        ] {
+            assert!(!group(path).is_of(7), "{path}");
+            sweep([group(path)]);
+        }
+        assert!(place.exists());
+        std::fs::remove_dir(place).unwrap();
+    }
+}
