@@ -385,13 +385,21 @@ pub fn started(id: Option<u32>, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Spawns a command whose process others look at: after `spawn` alone it may still be tests/ids.c,
-/// with the ids of root.
+/// Spawns a command whose process others look at. After `spawn` alone it may still be tests/ids.c,
+/// with the ids of root, or a fork of this process: vfork(2) ends while execve(2) goes on.
 pub fn spawned(command: &mut Command) -> std::process::Child {
+    let is_ids = Path::new(command.get_program())
+        .file_name()
+        .unwrap()
+        .as_encoded_bytes()
+        .starts_with(b"ids-");
+    let program = if is_ids { command.get_args().nth(1).unwrap() } else { command.get_program() };
+    let name = Path::new(program).file_name().unwrap().to_str().unwrap().to_owned();
     let child = command.spawn().unwrap();
     let comm = format!("/proc/{}/comm", child.id());
     let until = Instant::now() + Duration::from_secs(30);
-    while std::fs::read_to_string(&comm).unwrap().starts_with("ids-") {
+    // The kernel keeps 15 bytes of it.
+    while std::fs::read_to_string(&comm).unwrap().trim_end() != &name[..name.len().min(15)] {
         assert!(Instant::now() < until, "{command:?} did not begin");
         std::thread::sleep(Duration::from_micros(200));
     }
