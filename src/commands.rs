@@ -26,17 +26,17 @@ use crate::cli::{Cli, Command, Format, Given};
 use crate::face::{Plan as Planned, Problems as Failed, Profile};
 use crate::host::caller::Caller;
 use crate::inspect::lint::lint_of_own_lines;
-use crate::inspect::view::Paint;
 use crate::launch::FAILED;
 use crate::launch::registry::{Refused, Registry};
 use crate::profile::{Request, as_written};
 use crate::sys;
+use crate::text::layout::{COLUMNS, Paint};
 use crate::text::problem::{Problem, Problems, Style, errno_words};
 use crate::text::source::{Sources, Span};
 use clap::Parser;
 use control::Deed;
 use std::ffi::{OsString, c_int};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 /// [`run()`] for a process that is the launcher's alone, by its C entry.
 pub fn start() -> c_int {
@@ -160,34 +160,19 @@ fn print_problems(problems: &Problems, sources: &Sources) {
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let ascii = utf8.is_some_and(|locale| !locale.to_ascii_lowercase().contains("utf"));
-    let style = match (colours(&std::io::stderr()), ascii) {
+    let style = match (Paint::of(&std::io::stderr()) == Paint::Colour, ascii) {
         (_, true) => Style::Ascii,
         (true, false) => Style::Colour,
         (false, false) => Style::Plain,
     };
     let width = sys::terminal_width(libc::STDERR_FILENO)
-        .map_or(crate::text::problem::UNKNOWN_WIDTH, |width| {
-            usize::from(width).clamp(NARROWEST, WIDEST)
-        });
+        .map_or(COLUMNS, |width| usize::from(width).clamp(NARROWEST, WIDEST));
     warn(&problems.render_within(sources, style, width));
-}
-
-/// Whether what goes there is to be coloured: a terminal, where nobody forbids it.
-fn colours(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Text on standard error. That nobody reads it changes nothing of what is done.
 fn warn(text: &str) {
     drop(std::io::stderr().write_all(text.as_bytes()));
-}
-
-/// How people see standard output: colour is for terminals, and only where nobody asked for none
-/// (no-color.org).
-fn paint() -> Paint {
-    let colour = std::io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if colour { Paint::Colour } else { Paint::Plain }
 }
 
 /// The caller's running sandboxes that have a name; `None` where none ever had one.

@@ -48,7 +48,7 @@ pub mod inspect {
         pub use crate::inspect::lint::{RUN_LATER, lint, looked_into, wanted};
     }
     pub mod view {
-        pub use crate::inspect::view::{COLUMNS, Paint, width};
+        pub use crate::text::layout::{COLUMNS, Paint, width};
         pub mod plan {
             pub use crate::inspect::view::plan::text;
         }

@@ -1,13 +1,14 @@
 //! `stockade doctor`: what this machine can enforce for this user; with a profile, whether that
 //! would run here.
 
-use super::{FAILED, Planned, colours, prepare, print_line};
+use super::{FAILED, Planned, prepare, print_line};
 use crate::cli::{Examined, Format, Given};
 use crate::inspect::doctor::judge::{judge, serves};
-use crate::inspect::doctor::table::{Paint, table};
+use crate::inspect::doctor::table::table;
 use crate::inspect::doctor::{Facts, Line};
 use crate::inspect::view::note_line;
 use crate::launch::{Failure, NO_PROGRAM, Program, rehearse};
+use crate::text::layout::Paint;
 use crate::text::problem::{Note, quiet_json};
 
 /// The status when something is missing that stockade's defaults need.
@@ -30,7 +31,7 @@ fn machine(format: Format) -> u8 {
     let lines = judge(&facts);
     match format {
         Format::Text => {
-            let paint = if colours(&std::io::stdout()) { Paint::Colour } else { Paint::Plain };
+            let paint = Paint::of(&std::io::stdout());
             print_line(&table(&facts, &lines, paint));
         }
         Format::Json => {

@@ -3,6 +3,8 @@
 //!
 //! Texts hold one mark, backticks round what is typed.
 
+use crate::text::layout::{Lines, fill};
+
 /// A piece of a page.
 pub(super) enum Block {
     /// A heading; 1 is the page's own sections.
@@ -137,18 +139,8 @@ fn lower_first(text: &str) -> String {
 /// A paragraph in lines that fit a screen, as the sources of manuals are. The marks of bold text go
 /// from line to line.
 fn filled(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in inline(text).split(' ') {
-        match lines.last_mut() {
-            Some(last) if last.is_empty() => last.push_str(word),
-            Some(last) if last.len() + word.len() < 79 => {
-                last.push(' ');
-                last.push_str(word);
-            }
-            _ => lines.push(guarded(word)),
-        }
-    }
-    lines.join("\n")
+    let filled = fill("", inline(text).split(' '), Lines { width: 79, indent: 0, end: "" });
+    filled.lines().map(guarded).collect::<Vec<_>>().join("\n")
 }
 
 /// Text of a roff line: a dot or an apostrophe at its start would be a request, a bare hyphen not

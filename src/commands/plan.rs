@@ -1,11 +1,12 @@
 //! `stockade plan`: what `run` would make; with `--steps` what it would do, in its order, each step
 //! with the line that asked for it.
 
-use super::{Planned, paint, prepare_and_lint, print_line, print_problems};
+use super::{Planned, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Format, Planning};
 use crate::inspect::view;
 use crate::inspect::walls::World;
 use crate::step::{Shown, Stage};
+use crate::text::layout::Paint;
 use crate::text::problem::{Problems, quiet_json};
 use crate::text::source::Place;
 use serde::Serialize;
@@ -32,7 +33,7 @@ pub(super) fn plan(planning: Planning) -> u8 {
                     host,
                     &World::new(plan, profile),
                     sources,
-                    paint(),
+                    Paint::of(&std::io::stdout()),
                 )),
                 Format::Json => print_line(&quiet_json(json(&planned, &warnings))),
             }

@@ -15,6 +15,7 @@ use crate::policy::process::Exec;
 use crate::policy::seccomp::{Filter, Told};
 use crate::profile::{Listed, installed, text_of};
 use crate::step::{Content, OutsideOp, Step, TreeOp};
+use crate::text::layout::{COLUMNS, Lines, fill};
 use crate::text::problem::{escape, escape_lines, quiet_json};
 use serde::Serialize;
 use serde_json::Value;
@@ -32,8 +33,6 @@ pub(super) fn profiles(profiles: Profiles) -> u8 {
     }
 }
 
-/// How wide a line may be.
-const WIDTH: usize = 80;
 /// Where descriptions begin.
 const INDENT: usize = 16;
 
@@ -57,19 +56,9 @@ fn list(format: Format) -> u8 {
 
 fn entry(Listed { name, description, .. }: &Listed) -> String {
     let words = description.as_deref().map_or("(no description)".into(), escape);
-    let mut lines = vec![format!("  {:<1$}", escape(name), INDENT - 3)];
-    for word in words.split_whitespace() {
-        let last = lines.len() - 1;
-        if lines[last].chars().count() + 1 + word.chars().count() > WIDTH
-            && lines[last].trim() != ""
-        {
-            lines.push(" ".repeat(INDENT - 1));
-        }
-        let last = lines.len() - 1;
-        lines[last].push(' ');
-        lines[last].push_str(word);
-    }
-    lines.join("\n")
+    let first = format!("  {:<1$} ", escape(name), INDENT - 3);
+    let page = Lines { width: COLUMNS, indent: INDENT, end: "" };
+    fill(&first, words.split_whitespace(), page)
 }
 
 /// The text as it is; on a terminal, what would drive it is made visible.

@@ -2,6 +2,7 @@
 
 use super::{FAILED, Failed, print_line};
 use crate::cli::{Cli, Format, with_dashes};
+use crate::text::layout::{COLUMNS, Lines, fill};
 use crate::text::problem::{Problem, suggestion};
 use crate::text::source::Span;
 use clap::CommandFactory;
@@ -26,14 +27,11 @@ pub(super) fn refuse(error: &clap::Error, words: &[OsString]) -> u8 {
     }
 }
 
-/// How wide help is: as the manual is, and as messages are where the reader's width is not known.
-const WIDTH: usize = 80;
-
 /// Help in lines of a page. What goes on in a further line stands below the words that it goes on
 /// from.
 fn narrow(help: &str) -> String {
     help.lines()
-        .map(|line| if line.len() > WIDTH { broken(line) } else { line.to_owned() } + "\n")
+        .map(|line| if line.len() > COLUMNS { broken(line) } else { line.to_owned() } + "\n")
         .collect()
 }
 
@@ -42,19 +40,7 @@ fn broken(line: &str) -> String {
     let margin = line.len() - body.len();
     let gap = body.find("  ").map(|at| at + body[at..].len() - body[at..].trim_start().len());
     let indent = margin + gap.unwrap_or(0);
-    let (mut out, mut column) = (line[..indent].to_owned(), indent);
-    for (nth, word) in line[indent..].split(' ').enumerate() {
-        if nth > 0 && column + 1 + word.len() > WIDTH {
-            out.push_str(&format!("\n{:indent$}", ""));
-            column = indent;
-        } else if nth > 0 {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += word.len();
-    }
-    out
+    fill(&line[..indent], line[indent..].split(' '), Lines { width: COLUMNS, indent, end: "" })
 }
 
 fn say(problem: Problem) -> u8 {

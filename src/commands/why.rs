@@ -1,7 +1,7 @@
 //! `stockade why`: may the target do it, which wall says so, by which line, and which line would
 //! change that.
 
-use super::{FAILED, Failed, Planned, paint, print_line, settle};
+use super::{FAILED, Failed, Planned, print_line, settle};
 use crate::cli::{Asking, Format};
 use crate::host::caller::Caller;
 use crate::inspect::view::answer::{self, Answered};
@@ -11,6 +11,7 @@ use crate::inspect::walls::facts::Eyes;
 use crate::inspect::walls::query::{Query, Says};
 use crate::inspect::walls::why::{Answer, answer as judge};
 use crate::profile::{Request, rewritten};
+use crate::text::layout::Paint;
 use crate::text::problem::Problem;
 
 pub(super) fn why(mut asking: Asking) -> u8 {
@@ -67,7 +68,7 @@ pub(super) fn why(mut asking: Asking) -> u8 {
         })
         .collect();
     print_line(&match format {
-        Format::Text => answer::text(&answers, &planned.sources, paint()),
+        Format::Text => answer::text(&answers, &planned.sources, Paint::of(&std::io::stdout())),
         Format::Json => answer::json(&answers, &planned.sources),
     });
     let said = |says| answers.iter().any(|answered| answered.answer.verdict == says);

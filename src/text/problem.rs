@@ -5,6 +5,7 @@
 //! programs ([`Problems::json`]).
 
 use crate::text::explain;
+use crate::text::layout::COLUMNS;
 use crate::text::source::{Sources, Span};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use record::{Record, Somewhere};
@@ -176,7 +177,7 @@ impl Problems {
 
     /// For people: each problem with its line, a caret and the help, and a closing count.
     pub fn render(&self, sources: &Sources, style: Style) -> String {
-        self.render_within(sources, style, UNKNOWN_WIDTH)
+        self.render_within(sources, style, COLUMNS)
     }
 
     /// The same in lines of so many columns, but for what is to be pasted and for lines of a
@@ -396,9 +397,6 @@ pub(crate) fn errno_words(errno: i32) -> String {
     let mut chars = text.chars();
     chars.next().map_or(String::new(), |first| first.to_lowercase().chain(chars).collect())
 }
-
-/// The width of a page where the reader's is not known.
-pub(crate) const UNKNOWN_WIDTH: usize = 80;
 
 /// The other places of a problem, and how its value came to be where it is.
 fn places(problem: &Problem, sources: &Sources) -> Vec<(Span, String)> {

@@ -3,18 +3,9 @@
 use crate::inspect::doctor::judge::serves;
 use crate::inspect::doctor::{Facts, Line, State};
 use crate::launch::cause::Fix;
+use crate::text::layout::{COLUMNS, Lines, Paint, Tone, fill, words};
 use crate::text::problem::escape;
 
-/// Whether a terminal reads it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Paint {
-    Plain,
-    /// With colours.
-    Colour,
-}
-
-/// The width that all fits in, but for a word that is wider.
-const WIDTH: usize = 80;
 /// Where the name of a line begins, where its value does, and where what is lost does.
 const NAMES: usize = 9;
 const VALUES: usize = 27;
@@ -28,23 +19,24 @@ pub(crate) fn table(facts: &Facts, lines: &[Line], paint: Paint) -> String {
         escape(&facts.user)
     );
     for line in lines {
-        let state = paint.of(colour(line.state), &format!("{:NAMES$}", line.state.word()));
-        let value = hang(&words(&line.value), VALUES, "");
+        let state = paint.tone(tone(line.state), &format!("{:NAMES$}", line.state.word()));
+        let value = hang(words(&line.value), VALUES, "");
         let name = format!("{:width$}", line.name, width = VALUES - NAMES);
         out.push_str(&format!("{state}{name}{value}\n"));
         let mut detail = |label: &str, text: String| {
-            let label = paint.of(DIM, &format!("{label:width$}", width = DETAILS - NAMES));
+            let label =
+                paint.tone(Tone::Faint, &format!("{label:width$}", width = DETAILS - NAMES));
             out.push_str(&format!("{:NAMES$}{label}{text}\n", ""));
         };
         if let Some(lost) = &line.lost {
-            detail("lost", hang(&words(&escape(lost)), DETAILS, ""));
+            detail("lost", hang(words(&escape(lost)), DETAILS, ""));
         }
         if let Some(fix) = &line.fix {
             let text = escape(&fix.to_string());
             let text = match fix {
-                Fix::Words(_) => hang(&words(&text), DETAILS, ""),
+                Fix::Words(_) => hang(words(&text), DETAILS, ""),
                 // A shell joins a line that ends so with the next, outside of quotes.
-                Fix::Root(_) => hang(&shell_words(&text), DETAILS, " \\"),
+                Fix::Root(_) => hang(shell_words(&text), DETAILS, " \\"),
             };
             detail("fix", text);
         }
@@ -63,10 +55,6 @@ fn closing(facts: &Facts, lines: &[Line]) -> String {
     format!("{verdict}; {less}")
 }
 
-fn words(text: &str) -> Vec<&str> {
-    text.split(' ').filter(|word| !word.is_empty()).collect()
-}
-
 /// The words of a command, each with its quotes whole.
 fn shell_words(text: &str) -> Vec<&str> {
     let mut quoted = false;
@@ -79,41 +67,16 @@ fn shell_words(text: &str) -> Vec<&str> {
 
 /// Lays words out from a column on, each further line below the first; `end` marks a line that goes
 /// on.
-fn hang(words: &[&str], column: usize, end: &str) -> String {
-    let room = WIDTH - column - end.len();
-    let mut out = String::new();
-    let mut used = 0;
-    for word in words {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > room {
-            out.push_str(&format!("{end}\n{:column$}", ""));
-            used = 0;
-        } else if used > 0 {
-            out.push(' ');
-            used += 1;
-        }
-        out.push_str(word);
-        used += length;
-    }
-    out
+fn hang<'w>(words: impl IntoIterator<Item = &'w str>, column: usize, end: &str) -> String {
+    let page = Lines { width: COLUMNS, indent: column, end };
+    fill(&" ".repeat(column), words, page).split_off(column)
 }
 
-const DIM: &str = "2";
-
-fn colour(state: State) -> &'static str {
+fn tone(state: State) -> Tone {
     match state {
-        State::Ok => "32",
-        State::Limited => "33",
-        State::Missing => "1;31",
-    }
-}
-
-impl Paint {
-    fn of(self, code: &str, text: &str) -> String {
-        match self {
-            Paint::Plain => text.to_owned(),
-            Paint::Colour => format!("\x1b[{code}m{text}\x1b[0m"),
-        }
+        State::Ok => Tone::Good,
+        State::Limited => Tone::Warning,
+        State::Missing => Tone::Missing,
     }
 }
 
@@ -125,7 +88,7 @@ mod tests {
     fn a_command_is_broken_outside_of_its_quotes_alone() {
         let command =
             format!("printf '%s\\n' '{}' '{}' > /etc/x", "a b ".repeat(10), "c d ".repeat(10));
-        let shown = hang(&shell_words(&command), DETAILS, " \\");
+        let shown = hang(shell_words(&command), DETAILS, " \\");
         assert_eq!(shown.lines().count(), 2, "{shown}");
         assert!(shown.lines().next().unwrap().ends_with("' \\"), "{shown}");
         let joined = shown.replace(" \\\n", " ");

@@ -1,11 +1,12 @@
 //! The answer to a question, for people and for programs.
 
-use crate::inspect::view::{Paint, Tone, flat, line_of, place_words, shorten};
+use crate::inspect::view::{flat, line_of, place_words};
 use crate::inspect::walls::behind::wanted_by;
 use crate::inspect::walls::change::{Line, Over};
 use crate::inspect::walls::query::{Query, Reason, Says, Wall};
 use crate::inspect::walls::why::Answer;
 use crate::kernel::syscalls;
+use crate::text::layout::{Paint, Tone, shorten};
 use crate::text::problem::quiet_json;
 use crate::text::source::{Place, Sources, Span};
 use serde::Serialize;

@@ -3,11 +3,10 @@
 
 use crate::host::Host;
 use crate::inspect::exposure::{Exposure, Point, tenths, weigh};
-use crate::inspect::view::{
-    COLUMNS, Paint, Tone, flat, place_words, shorten, tree, walls, width, wrap,
-};
+use crate::inspect::view::{flat, place_words, tree, walls};
 use crate::inspect::walls::World;
 use crate::profile::Profile;
+use crate::text::layout::{COLUMNS, Paint, Tone, shorten, width, wrap};
 use crate::text::problem::Note;
 use crate::text::source::{Place, Sources};
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! The file tree that the target sees, drawn as a tree with what may be done at each path.
 
-use crate::inspect::view::{COLUMNS, Paint, Tone, flat, shorten, width};
+use crate::inspect::view::flat;
 use crate::inspect::walls::{Entry, HostTree, Shows, World};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
@@ -8,6 +8,7 @@ use crate::language::value::parent;
 use crate::policy::mounts::entry::Mount;
 use crate::profile::Profile;
 use crate::step::Cover;
+use crate::text::layout::{COLUMNS, Paint, Tone, shorten, width};
 use crate::text::source::{Place, Sources};
 use landlock::AccessFs;
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! The walls of a sandbox, one paragraph for each domain, and what it does not grant.
 
-use crate::inspect::view::{Paint, Tone, flat, width, wrap};
+use crate::inspect::view::flat;
 use crate::inspect::walls::{Shows, World};
 use crate::kernel::idmap::Extent;
 use crate::kernel::namespace::Kind;
@@ -10,6 +10,7 @@ use crate::language::value::{below, parent};
 use crate::plan::Plan;
 use crate::policy::namespaces::Namespace;
 use crate::step::{GroupOp, ProcessOp, Stage};
+use crate::text::layout::{Paint, Tone, width, wrap};
 use landlock::Scope;
 use serde::Serialize;
 

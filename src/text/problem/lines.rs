@@ -1,7 +1,7 @@
 //! A sentence in lines of a width. What is to be pasted is never broken: a line of TOML or a
 //! command, cut in two, is another one.
 
-use unicode_width::UnicodeWidthStr;
+use crate::text::layout::{self, Lines, fill};
 
 /// Words with which commands in help begin.
 const COMMANDS: &[&str] = &[
@@ -34,28 +34,13 @@ pub(super) fn fit(text: &str, width: usize) -> String {
                 fit(rest, width)
             );
         }
-        _ if text.width() <= width => return text.to_owned(),
+        _ if layout::width(text) <= width => return text.to_owned(),
         Some((words, code, None)) => {
             return format!("{}:\n  {code}", fit(words, width.saturating_sub(1)));
         }
         None => {}
     }
-    let mut out = String::with_capacity(text.len() + 8);
-    let mut column = 0;
-    for piece in pieces(text) {
-        let needed = piece.width();
-        if column > 0 && column + 1 + needed > width {
-            out.push('\n');
-            column = 0;
-        }
-        if column > 0 {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(piece);
-        column += needed;
-    }
-    out
+    fill("", pieces(text), Lines { width, indent: 0, end: "" })
 }
 
 /// What stands before a semicolon outside of quotes, and behind it.

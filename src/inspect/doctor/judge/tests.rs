@@ -4,8 +4,9 @@ use super::*;
 use crate::inspect::doctor::facts::{
     Cgroups, Layout, Manager, Module, OverlayModule, Packages, Subordinate,
 };
-use crate::inspect::doctor::table::{Paint, table};
+use crate::inspect::doctor::table::table;
 use crate::launch::cause::Barriers;
+use crate::text::layout::Paint;
 use std::path::Path;
 
 /// A machine on which nothing is missing, for ann.
