@@ -1,7 +1,9 @@
 //! Acts that must fail in the sandbox, each with a twin: the same act where the wall is not, which
 //! must succeed, or the test would prove nothing. As root and as an ordinary user.
 
-use crate::support::{As, Place, is_root, landlock_scopes, probe, skip, spawned, system, text};
+use crate::support::{
+    As, Place, is_root, landlock_scopes, probe, said, skip, spawned, system, text,
+};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -43,10 +45,6 @@ fn with_leave(profile: &str) -> String {
 /// The errno that the probe printed.
 fn errno(output: &Output) -> String {
     text(&output.stdout).trim().to_owned()
-}
-
-fn said(output: &Output) -> String {
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
 
 fn inside(place: &Place, who: As, profile: &str, act: &str) -> Output {

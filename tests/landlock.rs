@@ -2,9 +2,8 @@
 //! own.
 
 use crate::support::{
-    self, As, Place, USER, lacking, landlock_abi as abi, probe, skip, system, text,
+    self, As, Place, USER, lacking, landlock_abi as abi, probe, said, skip, system, text,
 };
-use std::process::Output;
 
 /// Most tests are of walls that such a kernel has not.
 fn has_landlock() -> bool {
@@ -12,10 +11,6 @@ fn has_landlock() -> bool {
         skip("the kernel has no Landlock, or it is switched off");
     }
     abi() > 0
-}
-
-fn said(output: &Output) -> String {
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
 
 /// What the probe says of an act: `ok`, or the name of the errno.

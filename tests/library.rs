@@ -1,15 +1,11 @@
 //! `stockade profiles` and `stockade new`: what is listed, what differs, and that each starter
 //! runs.
 
-use crate::support::{self, As, Place, is_root, text};
+use crate::support::{self, As, Place, is_root, said, text};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 const ROLES: [&str; 5] = ["command", "build", "service", "parser", "network-client"];
-
-fn said(output: &Output) -> String {
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
-}
 
 /// A folder of the profiles apart from the one that is worked in, as a target that can write to its
 /// profile could widen it.

@@ -2,7 +2,7 @@
 //! profiles keep from being run later.
 
 use crate::plans::machine;
-use crate::support::{self, As, Place, USER, is_root, skip, system, text};
+use crate::support::{self, As, Place, USER, is_root, said, skip, system, text};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -289,10 +289,6 @@ fn a_good_profile_has_none() {
 }
 
 // ---- what comes of them ----
-
-fn said(output: &Output) -> String {
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
-}
 
 #[test]
 fn check_and_plan_show_them_run_does_not() {

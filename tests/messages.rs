@@ -1,16 +1,12 @@
 //! What is said to those who paste it, and what a hostile text cannot make stockade say.
 
-use crate::support::{self, As, Place, text, unwrapped};
+use crate::support::{self, As, Place, said, text, unwrapped};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
 const BASE: &str = "format = 1\nextends = [\"base\"]\n[process]\ncommand = [\"true\"]\n";
-
-fn said(output: &Output) -> String {
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
-}
 
 /// A command with a profile of this text before the words.
 fn stockade(place: &Place, who: As, words: &[&str], profile: &str, more: &[&str]) -> Output {

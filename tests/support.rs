@@ -295,6 +295,11 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// All that a process said, for a failure's message.
+pub fn said(output: &Output) -> String {
+    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
 /// A problem's sentence and its help in one line each.
 pub fn unwrapped(text: &str) -> String {
     text.replace("\n  │ ", " ").replace("\n        ", " ")

@@ -1,16 +1,12 @@
 //! The walls as the target sees them: its state read from inside, its file tree, and what does not
 //! lead round either.
 
-use crate::support::{self, As, Place, USER, is_root, probe, skip, system, text};
+use crate::support::{self, As, Place, USER, is_root, probe, said, skip, system, text};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-fn said(output: &Output) -> String {
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
-}
 
 /// A profile with the system and the probe.
 fn with_probe(place: &Place, more: &str) -> String {

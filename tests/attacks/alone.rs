@@ -1,9 +1,8 @@
 //! `namespaces.mount = "host"`: where Landlock is all that keeps the files, a line that it cannot
 //! hold is refused.
 
-use crate::support::{As, Place, USER, is_root, skip, spawned, text, unwrapped};
+use crate::support::{As, Place, USER, is_root, said, skip, spawned, text, unwrapped};
 use std::path::Path;
-use std::process::Output;
 
 /// No namespace at all, and the system's programs. `more` stands in [mounts], and may open further
 /// sections.
@@ -34,10 +33,6 @@ pub fn has_landlock() -> bool {
         skip("the kernel's Landlock has no scopes, or it is switched off");
     }
     has
-}
-
-fn said(output: &Output) -> String {
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
 
 /// The profile does not start, and this is said of it; `check` says the same.

@@ -1,7 +1,7 @@
 //! The system call filter: words of `[seccomp]` that open more than they say.
 
 use super::program;
-use crate::support::{As, Place, USER, is_root, probe, skip, spawned, system, text};
+use crate::support::{As, Place, USER, is_root, probe, said, skip, spawned, system, text};
 use std::os::unix::process::CommandExt;
 use std::process::Output;
 
@@ -68,10 +68,6 @@ fn a_rule_for_a_group_pushes_no_input_into_the_terminal() {
 
 fn inside(place: &Place, more: &str) -> String {
     system(&format!("\"/reach\" = {{ bind = \"{}\" }}\n{more}", place.path.join("reach").display()))
-}
-
-fn said(output: &Output) -> String {
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
 
 /// All of the acts that were tried were refused with this errno.

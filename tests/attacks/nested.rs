@@ -2,7 +2,7 @@
 
 use super::program;
 use crate::support::ground::{Ground, end, read, spawn, wait_for};
-use crate::support::{As, Place, USER, is_root, skip, system, text, unwrapped};
+use crate::support::{As, Place, USER, is_root, said, skip, system, text, unwrapped};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -27,10 +27,6 @@ fn profile(place: &Place, top: &str, nested: &str, mounts: &str) -> String {
 fn act(place: &Place, who: As, profile: &str, words: &str) -> Output {
     let words: Vec<&str> = std::iter::once("/nested").chain(words.split(' ')).collect();
     place.run(who, profile, &words)
-}
-
-fn said(output: &Output) -> String {
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
 
 /// The act was tried inside and refused with one of these.

@@ -2,14 +2,10 @@
 //! host, it makes no file set-id and rewrites none that is.
 
 use super::program;
-use crate::support::{As, Place, USER, is_root, skip, system, text, unwrapped};
+use crate::support::{As, Place, USER, is_root, said, skip, system, text, unwrapped};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-fn said(output: &Output) -> String {
-    format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
-}
+use std::process::Command;
 
 fn place_with_reach() -> Option<Place> {
     if !is_root() {
