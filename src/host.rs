@@ -16,6 +16,7 @@ pub(crate) mod trail;
 
 use crate::kernel::name::Inode;
 use crate::text::problem::Problem;
+use crate::text::source::Span;
 use bounds::Bounds;
 use caller::Caller;
 use globs::Found;
@@ -96,6 +97,8 @@ pub struct Host {
     pub subgid: Vec<(u32, u32)>,
     /// Host ids that somebody has, as first and count; read only for root.
     pub taken: Vec<(u32, u32)>,
+    /// What of the profile came from the caller's environment.
+    pub private: Vec<Span>,
     /// The files that the profile came from, in their real places.
     pub profiles: Vec<String>,
     /// What each item of `programs` needs, in their order.

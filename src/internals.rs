@@ -89,6 +89,11 @@ pub mod kernel {
         pub use crate::kernel::syscalls::{Abi, known, name, number};
     }
 }
+pub mod launch {
+    pub mod registry {
+        pub use crate::launch::registry::plan_of;
+    }
+}
 pub mod language {
     pub mod section {
         pub use crate::language::section::{Key, KeyDoc, Set};
@@ -102,6 +107,9 @@ pub mod language {
 }
 pub mod plan {
     pub use crate::plan::{Actor, ORDER, Plan, plan};
+    pub mod stored {
+        pub use crate::plan::stored::{restore, store};
+    }
 }
 pub mod policy {
     pub mod capabilities {

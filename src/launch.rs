@@ -242,7 +242,7 @@ fn run(
             if let Some(answerer) = &mut answerer {
                 answerer.leave_the_socket();
             }
-            let mut outside = Outside { pid, pidfd, pipes, groups, held, watcher: None };
+            let mut outside = Outside { pid, pidfd, pipes, plan, groups, held, watcher: None };
             let started =
                 plan.outside.iter().try_for_each(|step| outside.apply(step, &prepared.slots));
             let watcher = outside.watcher;

@@ -3,6 +3,7 @@
 //! THE ORDER stands here, one line and one reason per stage, and the rules that cross domains.
 
 mod facts;
+pub(crate) mod stored;
 
 use crate::host::Host;
 use crate::host::streams::Stream;
@@ -124,7 +125,7 @@ pub const ORDER: &[(Stage, Actor, &str)] = &[
 ];
 
 /// What a launch will do.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// What the launcher does to control groups, in order, before all other steps.
     pub groups: Vec<Step<GroupOp>>,
@@ -156,6 +157,8 @@ pub struct Plan {
     pub slots: usize,
     /// What the user should know.
     pub notes: Vec<Note>,
+    /// What of the profile came from the caller's environment.
+    pub private: Vec<Span>,
 }
 
 impl Plan {
@@ -416,6 +419,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         closed_streams,
         slots,
         notes,
+        private: host.private.clone(),
     })
 }
 

@@ -56,6 +56,7 @@ impl Host {
             streams: [0, 1, 2].map(streams::look),
             passed: profile.process.passed().map(|fd| (fd, streams::look(fd as i32))).collect(),
             profiles: sources.files().map(str::to_owned).collect(),
+            private: sources.private(),
             ..Host::default()
         };
         for fd in profile.process.outputs_taken_anew(&host) {

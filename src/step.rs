@@ -228,6 +228,8 @@ pub enum Content {
     Text(Vec<u8>),
     /// It must not be shown: it comes from the caller's environment.
     Secret(Vec<u8>),
+    /// Such a text in a plan that was read back: it is not kept.
+    Withheld,
     /// The launcher reads it from an inherited descriptor.
     Fd(u32),
     /// The launcher reads it from a file of the host.
@@ -244,7 +246,7 @@ impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Content::Text(text) => write!(f, "{} bytes of the profile", text.len()),
-            Content::Secret(_) => f.write_str("a variable of the caller"),
+            Content::Secret(_) | Content::Withheld => f.write_str("a variable of the caller"),
             Content::Fd(fd) => write!(f, "descriptor {fd}"),
             Content::File(path) => write!(f, "{path}"),
         }

@@ -8,6 +8,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use stockade::internals::launch::registry::plan_of;
+use stockade::internals::step::Content;
 
 /// A runtime directory of `who`; for root it is the machine's, so every name must be one of this
 /// test's own.
@@ -463,4 +465,59 @@ fn what_a_killed_launcher_leaves_elsewhere_ends_with_its_entry() {
     assert!(run.row(&name).is_none());
     until(|| !lives(pid));
     parents.iter().for_each(|parent| std::fs::remove_dir(parent).unwrap());
+}
+
+/// What `enter` and `inspect` will read. A file that was changed is no plan, and its sandbox is
+/// listed all the same.
+#[test]
+fn an_entry_holds_the_plan_without_what_is_private() {
+    let run = Running::new(if is_root() { As::Root } else { As::User });
+    let name = run.name("kept");
+    let token = "s3cr3t-0f-th3-c4ll3r";
+    let more = "[env]\nTOKEN = true\nMADE = \"a${env:TOKEN}b\"\nPLAIN = \"pl41n\"\n";
+    let profile = run
+        .place
+        .file(&format!("{name}.toml"), &format!("name = \"{name}\"\n{}{more}", system("")));
+    let mut child = spawned(
+        run.command(&["run"])
+            .arg(profile)
+            .args(["/bin/sh", "-c", "sleep 600"])
+            .env("TOKEN", token)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    );
+    until(|| run.row(&name).is_some());
+    let folder = run.folder();
+    let plan = || plan_of(folder.to_str().unwrap(), &name);
+    let file = folder.join(format!("{name}.json"));
+    let bytes = std::fs::read(&file).unwrap();
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("pl41n") && !holds(token));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let kept = plan().unwrap().expect("it is small");
+    assert!(kept.exec.argv.iter().any(|word| word.text() == "sleep 600"));
+    let of = |name: &str| kept.exec.env.iter().find(|setting| setting.name.text() == name);
+    assert_eq!(of("TOKEN").unwrap().value, Content::Withheld);
+    assert_eq!(of("MADE").unwrap().value, Content::Withheld);
+    assert_eq!(of("PLAIN").unwrap().value, Content::Text("pl41n".into()));
+    let line = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let other_mark = {
+        let mut other = bytes.clone();
+        other[line] ^= 1;
+        other
+    };
+    for changed in
+        [&bytes[..bytes.len() - 1], &bytes[..line], &[&bytes[..], b"more"].concat(), &other_mark]
+    {
+        std::fs::write(&file, changed).unwrap();
+        let error = plan().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+        assert!(run.row(&name).is_some());
+    }
+    std::fs::write(&file, &bytes).unwrap();
+    assert!(plan().unwrap().is_some(), "the twin");
+    assert!(run.stockade(&["kill", &name]).status.success());
+    child.wait().unwrap();
+    assert!(plan().unwrap().is_none());
 }

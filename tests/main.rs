@@ -87,6 +87,8 @@ mod seccomp;
 mod simulator;
 // Every test is here, and none skips in silence.
 mod skips;
+// A plan is read back as it was written, but for what is private.
+mod stored;
 // Job control works on a real terminal.
 mod terminal;
 // The plan for people is its golden, and no grant lowers the exposure.

@@ -7,6 +7,7 @@
 pub mod machine;
 pub mod order;
 
+use crate::stored::is_read_back;
 use crate::support::{Place, skip};
 use order::holds;
 use std::collections::BTreeSet;
@@ -247,7 +248,11 @@ fn try_plan(place: &Place, sections: &Sections, root: bool) -> (String, Option<P
     place.file("generated.toml", &text);
     let (profile, _) = loaded(place, "generated.toml");
     let host = if root { machine::for_root(&profile) } else { machine::for_user(&profile) };
-    (text, plan(&profile, &host).ok())
+    let plan = plan(&profile, &host).ok();
+    if let Some(plan) = &plan {
+        is_read_back(plan, &text);
+    }
+    (text, plan)
 }
 
 #[test]

@@ -141,6 +141,7 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
         notes: _,
         told,
         grouped,
+        private: _,
     } = plan;
     let mut all: Vec<String> = steps.iter().map(step_words).collect();
     all.extend(groups.iter().map(|step| step.op.to_string()));
@@ -171,7 +172,9 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
 fn step_words(step: &Step) -> String {
     match step.tree().and_then(TreeOp::content) {
         Some(Content::Text(text)) => format!("{}: {}", step.op, shown(text)),
-        Some(Content::Secret(_) | Content::Fd(_) | Content::File(_)) | None => step.op.to_string(),
+        Some(Content::Secret(_) | Content::Withheld | Content::Fd(_) | Content::File(_)) | None => {
+            step.op.to_string()
+        }
     }
 }
 

@@ -363,7 +363,9 @@ fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
         let at = profile.env.get(name).map_or(Span::NOWHERE, |value| value.at);
         match &setting.value {
             Content::Text(_) => {}
-            Content::Secret(_) => bill.add(VARIABLE, format!("{name} of the caller is passed"), at),
+            Content::Secret(_) | Content::Withheld => {
+                bill.add(VARIABLE, format!("{name} of the caller is passed"), at)
+            }
             Content::Fd(fd) => {
                 bill.add(VARIABLE, format!("{name} is read from descriptor {fd}"), at)
             }

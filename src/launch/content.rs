@@ -20,6 +20,9 @@ const TEXT_LIMIT: u64 = 16 << 20;
 pub(super) fn read(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
     let file = match content {
         Content::Text(text) | Content::Secret(text) => return Ok(text.clone()),
+        Content::Withheld => {
+            return Err(refuse(content, "the plan was kept without it", at).into());
+        }
         Content::File(path) => {
             open(path.text()).map_err(|(why, help)| refuse(content, &why, at).help_maybe(help))?
         }

@@ -5,6 +5,7 @@ use super::leftover::{self, Leftover};
 use super::registry::{Entry, Held, Registry};
 use super::watcher::Watcher;
 use super::{Failure, Pipes, idmap, maps, message, own, why};
+use crate::plan::Plan;
 use crate::step::{OutsideOp, Step};
 use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
@@ -18,6 +19,7 @@ pub(super) struct Outside<'a> {
     pub pidfd: RawFd,
     /// The pipes to it.
     pub pipes: Pipes,
+    pub plan: &'a Plan,
     pub groups: &'a Groups,
     /// The name, once it is entered.
     pub held: &'a mut Option<Held>,
@@ -66,9 +68,10 @@ impl Outside<'_> {
             profile: profile.to_owned(),
             begun: sys::boot_ticks().map_err(|errno: Errno| own("read the clock", errno))?,
             leaves: self.groups.entries().into_iter().map(Leftover::Group).collect(),
+            plan: None,
         };
         Registry::open(folder, sys::ids_at_start().0, true)
-            .and_then(|registry| registry.enter(name, &entry))
+            .and_then(|registry| registry.enter(name, entry, self.plan))
             .map_err(|refused| why::not_named(name, folder, step.at, &refused).into())
     }
 }

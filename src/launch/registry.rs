@@ -4,21 +4,29 @@
 //!
 //! The directory is the caller's alone, and every file is looked at through it: nobody else can put
 //! a file there.
+//!
+//! A file is a line of JSON, the entry, and after it the plan as [`stored`] writes it: without what
+//! came from the caller's environment. One that is longer than [`LARGEST_PLAN`] is left out. What is
+//! read is believed as far as it has the right form, and no further.
 
 use crate::launch::cgroup::Group;
 use crate::launch::leftover::{self, Leftover};
 use crate::launch::stat;
+use crate::plan::{Plan, stored};
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 /// The ending of a file.
 const ENDING: &str = ".json";
-/// More than any entry has.
+/// More than any entry has, without its plan.
 const LARGEST: u64 = 64 << 10;
+/// The largest plan that is kept: more than thirty times that of any profile of the examples. The
+/// runtime directory is in memory, and one user's.
+const LARGEST_PLAN: usize = 1 << 20;
 /// How often a file that a dead launcher left is taken away before its name counts as taken.
 const TRIES: u32 = 3;
 
@@ -35,6 +43,8 @@ pub(crate) struct Entry {
     pub begun: u64,
     /// What it may leave behind.
     pub leaves: Vec<Leftover>,
+    /// How many bytes of plan follow; none where it was too large.
+    pub plan: Option<usize>,
 }
 
 impl Entry {
@@ -120,12 +130,12 @@ impl Registry {
     }
 
     /// Enters a sandbox. Its file is whole, and locked, before it has its name.
-    pub(crate) fn enter(self, name: &str, entry: &Entry) -> Result<Held, Refused> {
+    pub(crate) fn enter(self, name: &str, entry: Entry, plan: &Plan) -> Result<Held, Refused> {
         self.sweep();
         let draft = self.at(&format!(".{}", std::process::id()));
         drop(std::fs::remove_file(&draft));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        let entered = self.publish(&mut file, &draft, name, entry);
+        let entered = self.publish(&mut file, &draft, name, &text(entry, plan)?);
         drop(std::fs::remove_file(&draft));
         entered?;
         Ok(Held { registry: self, name: name.to_owned(), _lock: file })
@@ -136,10 +146,10 @@ impl Registry {
         file: &mut File,
         draft: &PathBuf,
         name: &str,
-        entry: &Entry,
+        text: &[u8],
     ) -> Result<(), Refused> {
         file.try_lock().map_err(io::Error::from)?;
-        file.write_all(&serde_json::to_vec(entry).map_err(io::Error::from)?)?;
+        file.write_all(text)?;
         for _ in 0..TRIES {
             match std::fs::hard_link(draft, self.at(&format!("{name}{ENDING}"))) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -174,9 +184,7 @@ impl Registry {
                 let same = std::fs::symlink_metadata(&path)
                     .is_ok_and(|now| file.metadata().is_ok_and(|ours| now.ino() == ours.ino()));
                 if same {
-                    let mut text = vec![];
-                    (&mut file).take(LARGEST).read_to_end(&mut text)?;
-                    if let Ok(entry) = serde_json::from_slice::<Entry>(&text) {
+                    if let Ok((entry, _)) = read(&mut file) {
                         leftover::sweep(entry.left().cloned());
                     }
                     std::fs::remove_file(&path)?;
@@ -184,9 +192,7 @@ impl Registry {
                 return Ok(None);
             }
         }
-        let mut text = vec![];
-        (&mut file).take(LARGEST).read_to_end(&mut text)?;
-        let entry: Entry = serde_json::from_slice(&text)?;
+        let (entry, _) = read(&mut file)?;
         // The lock may be that of another reader who is about to take the file away.
         let lives = matches!(stat::of(entry.launcher as u64), Ok(Some(process)) if !process.ended && process.began <= entry.begun);
         if !lives {
@@ -229,7 +235,51 @@ impl Held {
     }
 }
 
+/// The plan of a sandbox of this name that runs, where it is kept.
+#[cfg(not(face_alone))]
+pub fn plan_of(folder: &str, name: &str) -> io::Result<Option<Plan>> {
+    let uid = crate::sys::ids_at_start().0;
+    let registry = Registry::open(folder, uid, false).map_err(|refused| match refused {
+        Refused::Io(error) => error,
+        Refused::Taken | Refused::Foreign => io::ErrorKind::PermissionDenied.into(),
+    })?;
+    registry.find(name)?.map_or(Ok(None), |mut live| live.plan())
+}
+
+/// What a file holds.
+fn text(entry: Entry, plan: &Plan) -> io::Result<Vec<u8>> {
+    let plan = Some(stored::store(plan)).filter(|plan| plan.len() <= LARGEST_PLAN);
+    let mut text = serde_json::to_vec(&Entry { plan: plan.as_ref().map(Vec::len), ..entry })?;
+    text.push(b'\n');
+    text.extend(plan.unwrap_or_default());
+    Ok(text)
+}
+
+/// The entry that a file begins with, and where its plan does.
+fn read(file: &mut File) -> io::Result<(Entry, usize)> {
+    let mut text = vec![];
+    file.take(LARGEST).read_to_end(&mut text)?;
+    let line = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+    Ok((serde_json::from_slice(&text[..line])?, line + 1))
+}
+
 impl Live {
+    /// Its plan, where it was not too large to be kept. What is no whole plan of this version is an
+    /// error.
+    pub(crate) fn plan(&mut self) -> io::Result<Option<Plan>> {
+        let Some(length) = self.entry.plan else { return Ok(None) };
+        let is_ours = |length: &usize| *length <= LARGEST_PLAN;
+        let length = Some(length).filter(is_ours).ok_or(io::ErrorKind::InvalidData)?;
+        self.file.rewind()?;
+        let (_, start) = read(&mut self.file)?;
+        self.file.seek(SeekFrom::Start(start as u64))?;
+        let mut text = vec![];
+        (&mut self.file).take(length as u64 + 1).read_to_end(&mut text)?;
+        let whole = Some(text).filter(|text| text.len() == length);
+        let plan = whole.and_then(|text| stored::restore(&text));
+        plan.map(Some).ok_or(io::ErrorKind::InvalidData.into())
+    }
+
     /// Whether its launcher still lives: then its number, and that of its pid 1, are still theirs.
     pub(crate) fn still_lives(&self) -> bool {
         matches!(self.file.try_lock_shared(), Err(TryLockError::WouldBlock))

@@ -82,7 +82,7 @@ fn consume_nothing(plan: &mut Plan) {
     let stand_in = |content: &mut Content| {
         let once = match content {
             Content::Fd(_) => true,
-            Content::File(_) | Content::Text(_) | Content::Secret(_) => false,
+            Content::File(_) | Content::Text(_) | Content::Secret(_) | Content::Withheld => false,
         };
         if once {
             *content = Content::Text(vec![]);

@@ -233,7 +233,7 @@ impl Namespaces {
 }
 
 /// Whose namespace the target is in, for each kind, with the line that says so.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice(Vec<(Kind, Namespace, Span)>);
 
 impl Choice {
@@ -262,6 +262,11 @@ impl Choice {
                 .map(|(kind, (namespace, at))| (kind, namespace, at))
                 .collect(),
         )
+    }
+
+    /// A choice that was made before, of every kind.
+    pub(crate) fn of_all(all: Vec<(Kind, Namespace, Span)>) -> Choice {
+        Choice(all)
     }
 
     pub fn of(&self, kind: Kind) -> &Namespace {

@@ -31,6 +31,8 @@ pub(super) struct Filling<'a, 'i> {
     pub takes_args: Option<bool>,
     /// Texts that took something from the caller's environment.
     pub secrets: Vec<Secret>,
+    /// Where they are, and the keys of their entries.
+    pub private: Vec<Span>,
     /// Texts with variables, and the values of keys with such: of them nothing is guessed.
     pub filled: Vec<Span>,
     /// Where parameters were put in.
@@ -56,6 +58,7 @@ impl<'a, 'i> Filling<'a, 'i> {
             problems,
             takes_args: None,
             secrets: vec![],
+            private: vec![],
             filled: vec![],
             uses: vec![],
             entry: Span::NOWHERE,
@@ -98,7 +101,7 @@ impl<'a, 'i> Filling<'a, 'i> {
     fn text(&mut self, text: &str, at: Span, path: &[String]) -> Option<DeValue<'i>> {
         if let Some(Value::Bare(bare)) = self.variables.whole(text).filter(|_| !wants_text(path)) {
             self.note_uses(text, at, false);
-            self.note_secret(text, bare);
+            self.note_secret(text, at, bare);
             return DeValue::parse(bare).ok().map(Spanned::into_inner);
         }
         let value = if is_source_of_pattern(path) {
@@ -151,12 +154,13 @@ impl<'a, 'i> Filling<'a, 'i> {
     ) -> Option<String> {
         self.note_uses(text, at, is_place);
         let value = value?;
-        self.note_secret(text, &value);
+        self.note_secret(text, at, &value);
         Some(value)
     }
 
-    fn note_secret(&mut self, text: &str, value: &str) {
+    fn note_secret(&mut self, text: &str, at: Span, value: &str) {
         if self.variables.is_secret(text) {
+            self.private.extend([at, self.entry]);
             self.secrets.push(Secret::new(value, text));
         }
     }
@@ -243,6 +247,7 @@ impl<'a, 'i> Filling<'a, 'i> {
             Some(Value::List(items)) => {
                 self.note_uses(text, at, false);
                 if self.variables.is_secret(text) {
+                    self.private.extend([at, self.entry]);
                     self.secrets.extend(items.iter().map(|item| Secret::new(item, text)));
                 }
                 if !self.variables.charge(

@@ -367,9 +367,10 @@ fn merge(
         let node = filling
             .fill(Spanned::new(layer.base..layer.base, DeValue::Table(document)), &mut vec![]);
         takes_args = filling.takes_args.unwrap_or(takes_args);
-        let Filling { secrets, uses, filled, .. } = filling;
+        let Filling { secrets, private, uses, filled, .. } = filling;
         sources.used(uses);
         sources.filled(filled);
+        sources.add_private(private);
         let (mut read, mut found) = (Profile::default(), Problems::default());
         if let Some(node) = node {
             read.read(&At::new(String::new(), layer.start()), node, &mut found);

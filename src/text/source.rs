@@ -21,6 +21,11 @@ impl Span {
     /// The span of what no text asked for: a built-in default.
     pub const NOWHERE: Span = Span { start: 0, end: 0 };
 
+    /// Whether both have some text.
+    pub(crate) fn meets(self, other: Span) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
     /// Whether a text stands behind it.
     pub fn is_somewhere(self) -> bool {
         self != Span::NOWHERE
@@ -142,12 +147,21 @@ impl Use {
     }
 }
 
+/// What variables brought to a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Brought {
+    /// A part of the value.
+    Value,
+    /// Something of the caller's environment, to the value or to the entry that this is the key of.
+    Private,
+}
+
 /// All texts of one profile.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     files: Vec<Source>,
     uses: Vec<Use>,
-    filled: Vec<Span>,
+    brought: Vec<(Span, Brought)>,
 }
 
 /// How many words of a chain of `extends` are told.
@@ -206,12 +220,23 @@ impl Sources {
 
     /// Takes note of the texts that had variables.
     pub fn filled(&mut self, texts: Vec<Span>) {
-        self.filled.extend(texts);
+        self.brought.extend(texts.into_iter().map(|at| (at, Brought::Value)));
+    }
+
+    /// Takes note of what came from the caller's environment.
+    pub(crate) fn add_private(&mut self, texts: Vec<Span>) {
+        self.brought.extend(texts.into_iter().map(|at| (at, Brought::Private)));
+    }
+
+    /// The texts that took something from the caller's environment, and the keys of their entries.
+    pub fn private(&self) -> Vec<Span> {
+        let private = self.brought.iter().filter(|(_, what)| *what == Brought::Private);
+        private.map(|(at, _)| *at).collect()
     }
 
     /// Whether a variable brought any part of the value at `span`.
     pub fn is_filled(&self, span: Span) -> bool {
-        self.filled.iter().any(|text| span.start < text.end && text.start < span.end)
+        self.brought.iter().any(|(text, what)| *what == Brought::Value && text.meets(span))
     }
 
     /// The parameters in the text at `span`, or in the entry that it is the key of.

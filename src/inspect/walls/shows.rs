@@ -80,7 +80,7 @@ impl Shows {
         match self {
             Shows::File(content) => match content {
                 Content::Text(text) => Some(text),
-                Content::Secret(_) | Content::Fd(_) | Content::File(_) => None,
+                Content::Secret(_) | Content::Withheld | Content::Fd(_) | Content::File(_) => None,
             },
             Shows::Root
             | Shows::Memory { .. }

@@ -683,7 +683,7 @@ impl Asked<'_> {
         let words = match &setting.value {
             // Its text may hold a variable of the caller's.
             Content::Text(_) => "it is set".into(),
-            Content::Secret(_) => "it is the caller's, and passed".into(),
+            Content::Secret(_) | Content::Withheld => "it is the caller's, and passed".into(),
             Content::Fd(fd) => format!("it is read from descriptor {fd}"),
             Content::File(path) => format!("it is read from {path}"),
         };

@@ -205,6 +205,9 @@ pub enum Source {
     Deny,
 }
 
+/// By number, which word of the profile decided, and its place.
+type Because = BTreeMap<u32, (Source, Span)>;
+
 /// The calls of one architecture.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -214,7 +217,7 @@ pub struct Table {
     numbers: Cow<'static, [u16]>,
     rules: Vec<Rule>,
     /// What the profile itself says, with the place of the word.
-    because: BTreeMap<u32, (Source, Span)>,
+    because: Because,
 }
 
 /// Tables are equal where they do the same, whatever words of a profile they came from.
@@ -265,6 +268,24 @@ impl Table {
             because.extend(source.map(|source| (number, source)));
         }
         Table { abi, numbers: Cow::Owned(numbers), rules, because }
+    }
+
+    /// All that it is made of.
+    pub(crate) fn parts(&self) -> (Abi, &[u16], &[Rule], &Because) {
+        (self.abi, &self.numbers, &self.rules, &self.because)
+    }
+
+    /// A table of such parts, where they go together.
+    pub(crate) fn of_parts(
+        abi: Abi,
+        numbers: Vec<u16>,
+        rules: Vec<Rule>,
+        because: Because,
+    ) -> Option<Table> {
+        let is_whole = numbers.len() == NUMBERS
+            && !rules.is_empty()
+            && numbers.iter().all(|place| usize::from(*place) < rules.len());
+        is_whole.then_some(Table { abi, numbers: Cow::Owned(numbers), rules, because })
     }
 
     /// The rule of a number, or `None` where this version does not know the call.
