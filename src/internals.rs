@@ -70,6 +70,9 @@ pub mod kernel {
     pub mod capability {
         pub use crate::kernel::capability::{Capability, CapabilitySet};
     }
+    pub mod limit {
+        pub use crate::kernel::limit::LimitKey;
+    }
     pub mod controller {
         pub use crate::kernel::controller::Version;
     }

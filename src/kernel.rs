@@ -7,6 +7,7 @@ pub(crate) mod capability;
 pub(crate) mod controller;
 pub(crate) mod device;
 pub(crate) mod idmap;
+pub(crate) mod limit;
 pub(crate) mod name;
 pub(crate) mod namespace;
 pub(crate) mod proc;

@@ -4,6 +4,7 @@
 use super::systemd::{Socket, Unreached};
 use crate::kernel::controller::Version;
 use crate::kernel::device::Node;
+use crate::kernel::limit::LimitKey;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of the control groups of this machine.
@@ -67,7 +68,7 @@ pub struct Hierarchy {
     pub swap: bool,
     /// The least limit of the group and those above it, with the directory that sets it, by the
     /// profile's key; CPU in thousandths.
-    pub least: BTreeMap<&'static str, (u64, String)>,
+    pub least: BTreeMap<LimitKey, (u64, String)>,
     /// The processors that it may use, as the kernel writes them.
     pub cpus: String,
     /// The memory nodes that it may use.

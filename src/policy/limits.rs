@@ -13,6 +13,7 @@ mod refusals;
 pub(crate) mod values;
 
 use crate::kernel::controller::Controller;
+use crate::kernel::limit::LimitKey;
 use crate::language::layers::{Changes, Said};
 use crate::language::section::{Field, Set, nothing_to_withdraw, parse, section};
 use crate::language::shape::{Need, Shape, Shaped};
@@ -90,12 +91,18 @@ section! {
 /// Every limit by its key, but for what is no limit: `controllers`, `parent`, `manager`.
 macro_rules! all {
     ($limits:ident $(, $mutable:tt)?) => {
-        all!(@ $limits ($($mutable)?) "memory" memory, "memory-high" memory_high, "memory-swap" memory_swap, "memory-low" memory_low,
-            "memory-min" memory_min, "oom" oom, "pids" pids, "cpu" cpu, "cpu-burst" cpu_burst, "cpu-weight" cpu_weight, "cpu-set" cpu_set,
-            "memory-nodes" memory_nodes, "cpu-time" cpu_time, "io" io, "io-weight" io_weight, "hugetlb" hugetlb, "net-class" net_class, "raw" raw)
+        all!(@ $limits ($($mutable)?) Memory memory, MemoryHigh memory_high, MemorySwap memory_swap,
+            MemoryLow memory_low, MemoryMin memory_min, Oom oom, Pids pids, Cpu cpu,
+            CpuBurst cpu_burst, CpuWeight cpu_weight, CpuSet cpu_set, MemoryNodes memory_nodes,
+            CpuTime cpu_time, Io io, IoWeight io_weight, Hugetlb hugetlb, NetClass net_class,
+            Raw raw)
     };
-    (@ $limits:ident () $($key:literal $field:ident),+) => { [$(($key, &$limits.$field as &dyn AnyLimit)),+] };
-    (@ $limits:ident (mut) $($key:literal $field:ident),+) => { [$(($key, &mut $limits.$field as &mut dyn AnyLimit)),+] };
+    (@ $limits:ident () $($key:ident $field:ident),+) => {
+        [$((LimitKey::$key, &$limits.$field as &dyn AnyLimit)),+]
+    };
+    (@ $limits:ident (mut) $($key:ident $field:ident),+) => {
+        [$((LimitKey::$key, &mut $limits.$field as &mut dyn AnyLimit)),+]
+    };
 }
 
 impl Limits {
@@ -105,9 +112,11 @@ impl Limits {
     }
 
     /// Each limit that is set, by its key, with its place and whether it may fall.
-    pub fn wanted(&self) -> impl Iterator<Item = Wanted> {
+    pub fn wanted(&self) -> impl Iterator<Item = (LimitKey, Wanted)> {
         all!(self).into_iter().filter_map(|(key, limit)| {
-            limit.said().map(|(at, may_fall)| Wanted { key, at, may_fall })
+            limit
+                .said()
+                .map(|(at, may_fall)| (key, Wanted { what: What::Limit(key), at, may_fall }))
         })
     }
 
@@ -119,10 +128,28 @@ impl Limits {
     }
 }
 
-/// A limit that the profile sets.
+/// What the profile wants of a control group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    Limit(LimitKey),
+    /// To be in the group of a controller.
+    Controller(Controller),
+}
+
+impl What {
+    /// The profile's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            What::Limit(key) => key.word(),
+            What::Controller(controller) => controller.word(),
+        }
+    }
+}
+
+/// A limit that the profile sets, or a controller that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
-    pub key: &'static str,
+    pub what: What,
     pub at: Span,
     /// Whether the file that sets it says that it may fall.
     pub may_fall: bool,
@@ -206,5 +233,19 @@ impl<T: DeserializeOwned + Shaped> Field for Limit<T> {
             (None, None) => Said::Nothing,
         };
         changes.lay(None, said, self.at());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_its_row() {
+        let mut limits = Limits::default();
+        let rows: Vec<&str> = all!(limits, mut).iter().map(|(key, _)| key.word()).collect();
+        let mut keys: Vec<String> = Limits::KEYS.iter().map(|key| key.name()).collect();
+        keys.retain(|key| !["controllers", "parent", "manager"].contains(&key.as_str()));
+        assert_eq!(rows, keys);
     }
 }

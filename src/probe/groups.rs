@@ -9,6 +9,7 @@ use crate::host::caller::Caller;
 use crate::host::groups::{Groups, Hierarchy};
 use crate::host::systemd::Unreached;
 use crate::kernel::controller::{Controller, Version};
+use crate::kernel::limit::LimitKey;
 use crate::kernel::name::Name;
 use crate::language::value::{below, join, parent};
 use crate::policy::limits::Limits;
@@ -94,15 +95,6 @@ fn huge_pages() -> Vec<u64> {
     sizes.sort_unstable();
     sizes
 }
-
-/// Keys that a group above may allow less of, and their controllers.
-const LESSENED: [(&str, &str); 5] = [
-    ("memory", "memory"),
-    ("memory-high", "memory"),
-    ("memory-swap", "memory"),
-    ("pids", "pids"),
-    ("cpu", "cpu"),
-];
 
 impl Hierarchy {
     /// What a scope would find: nobody else in it, nothing switched on, and the limits of the
@@ -197,17 +189,18 @@ impl Hierarchy {
     }
 
     /// The least limits from the group up to the top of the hierarchy.
-    fn least(&self) -> BTreeMap<&'static str, (u64, String)> {
-        let mut least: BTreeMap<&'static str, (u64, String)> = BTreeMap::new();
+    fn least(&self) -> BTreeMap<LimitKey, (u64, String)> {
+        let mut least: BTreeMap<LimitKey, (u64, String)> = BTreeMap::new();
         let mut folder = self.folder.as_str();
         loop {
-            for (key, _) in LESSENED
-                .into_iter()
-                .filter(|(_, controller)| self.controllers.iter().any(|known| known == controller))
-            {
+            let is_here = |key: &LimitKey| {
+                key.controller()
+                    .is_some_and(|of| self.controllers.iter().any(|known| known == of.word()))
+            };
+            for key in LimitKey::FROM_ABOVE.into_iter().filter(is_here) {
                 if let Some(limit) = self
                     .limit_of(folder, key)
-                    .filter(|limit| least.get(key).is_none_or(|(had, _)| limit < had))
+                    .filter(|limit| least.get(&key).is_none_or(|(had, _)| limit < had))
                 {
                     least.insert(key, (limit, folder.to_owned()));
                 }
@@ -219,31 +212,27 @@ impl Hierarchy {
         }
     }
 
-    fn limit_of(&self, folder: &str, key: &str) -> Option<u64> {
+    /// What a group's own file says of a limit.
+    fn limit_of(&self, folder: &str, key: LimitKey) -> Option<u64> {
         let number =
             |name: &str| words(folder, name).first().and_then(|word| word.parse::<u64>().ok());
-        match (key, self.version) {
-            // Version 1 writes a number near 2^63 for none.
-            ("memory", Version::V1) => {
-                number("memory.limit_in_bytes").filter(|limit| *limit < 1 << 62)
-            }
-            ("memory", Version::V2) => number("memory.max"),
-            ("memory-high", Version::V2) => number("memory.high"),
-            ("memory-swap", Version::V2) => number("memory.swap.max"),
-            // Version 1 has the one not, and counts the other with memory.
-            ("memory-high" | "memory-swap", Version::V1) => None,
-            ("pids", _) => number("pids.max"),
-            (_, Version::V1) => Some(
+        let v1 = self.version == Version::V1;
+        match key {
+            // Version 1 counts it with memory.
+            LimitKey::MemorySwap if v1 => None,
+            LimitKey::Cpu if v1 => Some(
                 number("cpu.cfs_quota_us")? * 1000
                     / number("cpu.cfs_period_us").filter(|period| *period > 0)?,
             ),
-            (_, Version::V2) => match &words(folder, "cpu.max")[..] {
+            LimitKey::Cpu => match &words(folder, "cpu.max")[..] {
                 [quota, period] => Some(
                     quota.parse::<u64>().ok()? * 1000
                         / period.parse::<u64>().ok().filter(|period| *period > 0)?,
                 ),
                 _ => None,
             },
+            // Version 1 writes a number near 2^63 for none.
+            _ => number(key.file(self.version)?).filter(|limit| !v1 || *limit < 1 << 62),
         }
     }
 }

@@ -13,6 +13,7 @@ use stockade::internals::inspect::exposure::keys;
 use stockade::internals::inspect::lint;
 use stockade::internals::kernel::controller::Version;
 use stockade::internals::kernel::device::Node;
+use stockade::internals::kernel::limit::LimitKey;
 use stockade::internals::kernel::name::Inode;
 use stockade::internals::policy::mounts;
 use stockade::internals::profile::Profile;
@@ -255,7 +256,7 @@ fn delegated() -> Groups {
         enabled: vec!["pids".into()],
         inside: true,
         swap: true,
-        least: BTreeMap::from([("memory", (1 << 30, "/sys/fs/cgroup".to_owned()))]),
+        least: BTreeMap::from([(LimitKey::Memory, (1 << 30, "/sys/fs/cgroup".to_owned()))]),
         ..Hierarchy::default()
     };
     Groups { hierarchies: vec![hierarchy], ram: 8 << 30, page: 4096, ..Groups::default() }
@@ -353,7 +354,7 @@ pub fn for_name(name: &str, profile: &Profile) -> Host {
             if kind == "bound" {
                 let least = groups.hierarchies.first_mut().map(|first| &mut first.least);
                 least.into_iter().for_each(|least| {
-                    drop(least.insert("pids", (10, "/sys/fs/cgroup/ann.scope".to_owned())))
+                    drop(least.insert(LimitKey::Pids, (10, "/sys/fs/cgroup/ann.scope".to_owned())))
                 });
             }
             host

@@ -3,6 +3,7 @@
 use super::io::{self, Io};
 use super::{Groups, Made, write};
 use crate::kernel::controller::{Controller, Version};
+use crate::kernel::limit::LimitKey;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -179,7 +180,7 @@ impl Groups {
                 made.keyed("cpu.stat", "throttled_usec")
             };
             if cpu.periods_throttled.is_some_and(|periods| periods > 0) {
-                hit.insert("cpu");
+                hit.insert(LimitKey::Cpu.word());
             }
         }
         (cpu != Cpu::default()).then_some(cpu)
@@ -196,10 +197,10 @@ impl Groups {
         // With a limit of both together that is the same, version 1 counts at that one alone
         // (memcontrol.c, try_charge).
         if oom_kills > 0 || met.is_some_and(|times| times > 0) {
-            hit.insert("memory");
+            hit.insert(LimitKey::Memory.word());
         }
         if made.keyed("memory.events", "high").is_some_and(|times| times > 0) {
-            hit.insert("memory-high");
+            hit.insert(LimitKey::MemoryHigh.word());
         }
         let (peak, last) = if made.v1() {
             ("memory.max_usage_in_bytes", "memory.usage_in_bytes")
@@ -213,7 +214,7 @@ impl Groups {
         let made = self.with(Controller::Pids)?;
         let refused = made.keyed("pids.events", "max").unwrap_or(0);
         if refused > 0 {
-            hit.insert("pids");
+            hit.insert(LimitKey::Pids.word());
         }
         Some(Pids { peak: made.number("pids.peak"), refused })
     }
@@ -241,7 +242,7 @@ impl Groups {
             .text("io.pressure")
             .and_then(|text| Some(Duration::from_micros(pressure(&text)?.some_us)));
         if io::was_limited(&used, &limits, waited.unwrap_or_else(|| self.begun.elapsed())) {
-            hit.insert("io");
+            hit.insert(LimitKey::Io.word());
         }
         Some(io::sum(&used))
     }
@@ -281,7 +282,7 @@ impl Groups {
         };
         let pages: BTreeMap<String, HugePages> = sizes.map(account).collect();
         if pages.values().any(|pages| pages.refused > 0) {
-            hit.insert("hugetlb");
+            hit.insert(LimitKey::Hugetlb.word());
         }
         pages
     }

@@ -3,13 +3,14 @@
 
 use super::files::{Refusal, Setting, less_than_a_page, settings};
 use super::manager::{Made, Unable, choose, in_scope};
-use super::place::{OF_THE_NAMED, of_key, place};
+use super::place::{OF_THE_NAMED, place};
 use super::refusals::{absent, check_place, check_sets, is_there, raw_help, say};
 use super::values::Count;
-use super::{Limits, Wanted};
+use super::{Limits, Wanted, What};
 use crate::host::Host;
 use crate::host::groups::{Groups, Hierarchy};
 use crate::kernel::controller::{Controller, Form, Version};
+use crate::kernel::limit::LimitKey;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
 use crate::language::value::below;
@@ -158,31 +159,29 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn gather(&mut self, draft: &mut Draft) {
-        for wanted in self.limits.wanted() {
-            if wanted.key == "raw" {
-                self.raw(wanted, draft);
-            } else if let Some(controller) = of_key(wanted.key) {
-                self.key(wanted, controller, draft);
+        for (key, wanted) in self.limits.wanted() {
+            match key.controller() {
+                Some(controller) => self.key(key, wanted, controller, draft),
+                None => self.raw(wanted, draft),
             }
         }
         for controller in &self.limits.controllers.items {
-            let wanted =
-                Wanted { key: controller.value.word(), at: controller.at, may_fall: self.optional };
+            let what = What::Controller(controller.value);
+            let wanted = Wanted { what, at: controller.at, may_fall: self.optional };
             if let Err(refusal) = self.join(controller.value, controller.at) {
                 self.refuse(wanted, refusal);
             }
         }
     }
 
-    fn key(&mut self, wanted: Wanted, controller: Controller, draft: &mut Draft) {
+    fn key(&mut self, key: LimitKey, wanted: Wanted, controller: Controller, draft: &mut Draft) {
         let written = self.join(controller, wanted.at).and_then(|index| {
             let hierarchy = &self.groups.hierarchies[index];
-            if let Some(refusal) = less_than_a_page(self.limits, wanted.key, hierarchy, self.groups)
-            {
+            if let Some(refusal) = less_than_a_page(self.limits, key, hierarchy, self.groups) {
                 self.refused.push((wanted, refusal));
                 return Ok((index, (vec![], None)));
             }
-            let found = settings(self.limits, wanted.key, hierarchy, self.groups)?;
+            let found = settings(self.limits, key, hierarchy, self.groups)?;
             found.0.iter().try_for_each(|setting| is_there(setting, hierarchy))?;
             Ok((index, found))
         });
@@ -192,7 +191,7 @@ impl Planner<'_> {
                 if let Some(refusal) = fallen {
                     self.refuse(wanted, refusal);
                 }
-                self.note_less_above(wanted, index, &settings, draft);
+                self.note_less_above(key, wanted.at, index, &settings, draft);
                 let Some(group) = self.made.get_mut(&index) else { return };
                 group.settings.extend(settings.into_iter().map(|setting| (setting, wanted)));
             }
@@ -223,8 +222,10 @@ impl Planner<'_> {
                 continue;
             }
             if let Some(other) = self.set_by(file, wanted) {
-                let message =
-                    format!("cannot set `{file}` in `raw`: `{}` sets it as well", other.key);
+                let message = format!(
+                    "cannot set `{file}` in `raw`: `{}` sets it as well",
+                    other.what.word()
+                );
                 draft.problem(
                     Problem::new("limits::raw", wanted.at, message)
                         .also(other.at, "set here")
@@ -255,7 +256,7 @@ impl Planner<'_> {
     fn set_by(&self, file: &str, raw: Wanted) -> Option<Wanted> {
         let mut settings = self.made.values().flat_map(|group| &group.settings);
         settings
-            .find(|(setting, wanted)| setting.file == file && wanted.key != raw.key)
+            .find(|(setting, wanted)| setting.file == file && wanted.what != raw.what)
             .map(|(_, wanted)| *wanted)
     }
 
@@ -321,26 +322,27 @@ impl Planner<'_> {
     /// A limit of a group above holds as well, whatever the profile says.
     fn note_less_above(
         &self,
-        wanted: Wanted,
+        key: LimitKey,
+        at: Span,
         index: usize,
         settings: &[Setting],
         draft: &mut Draft,
     ) {
         let hierarchy = &self.groups.hierarchies[index];
-        let Some((least, folder)) = hierarchy.least.get(wanted.key) else { return };
-        let own = match wanted.key {
-            "cpu" => self.limits.cpu.get().and_then(|cores| cores.0),
+        let Some((least, folder)) = hierarchy.least.get(&key) else { return };
+        let own = match key {
+            LimitKey::Cpu => self.limits.cpu.get().and_then(|cores| cores.0),
             _ => settings.first().and_then(|setting| setting.value.parse().ok()),
         };
         if own.is_none_or(|own| *least < own) {
-            let least = if wanted.key == "cpu" {
+            let least = if key == LimitKey::Cpu {
                 format!("{} processors", *least as f64 / 1000.0)
             } else {
                 least.to_string()
             };
             draft.note(
-                wanted.at,
-                format!("the group {folder} allows less: {} is {least} there", wanted.key),
+                at,
+                format!("the group {folder} allows less: {} is {least} there", key.word()),
             );
         }
     }

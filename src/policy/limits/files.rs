@@ -6,6 +6,7 @@ use super::values::{Amount, Count, IoLimits, Oom, numbers};
 use super::{Limit, Limits};
 use crate::host::groups::{Groups, Hierarchy};
 use crate::kernel::controller::{Controller, Version};
+use crate::kernel::limit::LimitKey;
 use crate::language::value::{Size, Written};
 use crate::text::problem::errno_words;
 use std::collections::BTreeMap;
@@ -34,88 +35,64 @@ fn refuse<T>(why: impl Into<String>, help: impl Into<String>) -> Result<T, Refus
 /// The period of a CPU quota, in microseconds: the kernel's own.
 const PERIOD: u64 = 100_000;
 
+/// The file of a key in a version that has one for it.
+fn one(key: LimitKey, version: Version, value: String) -> Vec<Setting> {
+    let file = key.controller().zip(key.file(version));
+    file.map(|(controller, file)| Setting { controller, file: file.into(), value })
+        .into_iter()
+        .collect()
+}
+
 /// The files of a key in a hierarchy; with it, what of the key cannot be had there.
 pub(super) fn settings(
     limits: &Limits,
-    key: &str,
+    key: LimitKey,
     hierarchy: &Hierarchy,
     groups: &Groups,
 ) -> Result<(Vec<Setting>, Option<Refusal>), Refusal> {
     let v1 = hierarchy.version == Version::V1;
-    let one = |controller: Controller, first: &str, second: &str, value: String| {
-        vec![Setting { controller, file: if v1 { first } else { second }.to_owned(), value }]
-    };
+    let one = |value: String| one(key, hierarchy.version, value);
     let files = match key {
-        "memory" => return memory(limits, hierarchy, groups),
-        "memory-swap" => swap(limits, hierarchy, groups)?,
-        "memory-high" | "memory-min" if v1 => {
+        LimitKey::Memory => return memory(limits, hierarchy, groups),
+        LimitKey::MemorySwap => swap(limits, hierarchy, groups)?,
+        LimitKey::MemoryHigh | LimitKey::MemoryMin if v1 => {
             return refuse(
-                format!("version 1 of control groups has no {}", key.replace('-', ".")),
+                format!("version 1 of control groups has no {}", key.word().replace('-', ".")),
                 "set memory, or memory-low, or leave it out",
             );
         }
-        "memory-high" => one(
-            Controller::Memory,
-            "",
-            "memory.high",
-            amount(&limits.memory_high, hierarchy, groups),
-        ),
-        "memory-min" => one(Controller::Memory, "", "memory.min", size(&limits.memory_min)),
-        "memory-low" => one(
-            Controller::Memory,
-            "memory.soft_limit_in_bytes",
-            "memory.low",
-            size(&limits.memory_low),
-        ),
-        "oom" if !v1 && limits.oom.get().is_some_and(|oom| oom.value == Oom::KillAll) => {
-            one(Controller::Memory, "", "memory.oom.group", "1".into())
+        LimitKey::MemoryHigh => one(amount(&limits.memory_high, hierarchy, groups)),
+        LimitKey::MemoryMin => one(size(&limits.memory_min)),
+        LimitKey::MemoryLow => one(size(&limits.memory_low)),
+        LimitKey::Oom => match limits.oom.get().map(|oom| oom.value) {
+            Some(Oom::KillAll) => one("1".into()),
+            // It is the kernel's own way.
+            Some(Oom::KillOne) | None => vec![],
+        },
+        LimitKey::Pids => one(limits.pids.get().map_or("max".into(), |count| match count.value {
+            Count::Number(number) => number.to_string(),
+            Count::Unlimited => "max".into(),
+        })),
+        LimitKey::Cpu => cpu(limits.cpu.get().and_then(|cores| cores.0), hierarchy.version),
+        LimitKey::CpuBurst => one(burst(limits)?),
+        LimitKey::CpuWeight => weight(&limits.cpu_weight)
+            .map_or(vec![], |weight| one(if v1 { shares_of(weight) } else { weight }.to_string())),
+        LimitKey::CpuSet => limits.cpu_set.get().map_or(Ok(vec![]), |list| {
+            there("processor", &list.0, &hierarchy.cpus).map(|list| one(list.into()))
+        })?,
+        LimitKey::MemoryNodes => limits.memory_nodes.get().map_or(Ok(vec![]), |list| {
+            there("memory node", &list.0, &hierarchy.nodes).map(|list| one(list.into()))
+        })?,
+        LimitKey::IoWeight => weight(&limits.io_weight).map_or(vec![], |weight| {
+            one(if v1 { bfq_weight_of(weight).to_string() } else { format!("default {weight}") })
+        }),
+        LimitKey::Io => io(limits, v1, groups)?,
+        LimitKey::Hugetlb => huge_pages(limits, v1, &groups.huge_pages)?,
+        LimitKey::NetClass => {
+            limits.net_class.get().map_or(vec![], |class| one(class.value.0.to_string()))
         }
-        "pids" => one(
-            Controller::Pids,
-            "pids.max",
-            "pids.max",
-            limits.pids.get().map_or("max".into(), |count| match count.value {
-                Count::Number(number) => number.to_string(),
-                Count::Unlimited => "max".into(),
-            }),
-        ),
-        "cpu" => cpu(limits.cpu.get().and_then(|cores| cores.0), v1),
-        "cpu-burst" => burst(limits, v1)?,
-        "cpu-weight" => weight(&limits.cpu_weight).map_or(vec![], |weight| {
-            one(
-                Controller::Cpu,
-                "cpu.shares",
-                "cpu.weight",
-                if v1 { shares_of(weight) } else { weight }.to_string(),
-            )
-        }),
-        "cpu-set" => set(
-            "cpuset.cpus",
-            "processor",
-            limits.cpu_set.get().map(|list| list.0.as_str()),
-            &hierarchy.cpus,
-        )?,
-        "memory-nodes" => set(
-            "cpuset.mems",
-            "memory node",
-            limits.memory_nodes.get().map(|list| list.0.as_str()),
-            &hierarchy.nodes,
-        )?,
-        "io-weight" => weight(&limits.io_weight).map_or(vec![], |weight| {
-            one(
-                Controller::Io,
-                "blkio.bfq.weight",
-                "io.weight",
-                if v1 { bfq_weight_of(weight).to_string() } else { format!("default {weight}") },
-            )
-        }),
-        "io" => io(limits, v1, groups)?,
-        "hugetlb" => huge_pages(limits, v1, &groups.huge_pages)?,
-        "net-class" => limits.net_class.get().map_or(vec![], |class| {
-            one(Controller::NetClass, "net_cls.classid", "", class.value.0.to_string())
-        }),
-        // `oom = "kill-one"` is the kernel's own way; of cpu-time there is an account alone.
-        _ => vec![],
+        // Of the one there is an account alone, and the other names its files.
+        LimitKey::CpuTime | LimitKey::Raw => vec![],
     };
     Ok((files, None))
 }
@@ -136,7 +113,7 @@ pub(super) fn bytes(limit: &Limit<Amount>, hierarchy: &Hierarchy, groups: &Group
         Amount::Percent(percent) => {
             let all = hierarchy
                 .least
-                .get("memory")
+                .get(&LimitKey::Memory)
                 .map_or(groups.ram, |(least, _)| groups.ram.min(*least));
             // The kernel counts pages.
             Some((u128::from(all) * u128::from(percent) / 100) as u64 & !0xffff)
@@ -153,33 +130,27 @@ fn unlimited(hierarchy: &Hierarchy) -> String {
     if hierarchy.version == Version::V1 { "-1" } else { "max" }.into()
 }
 
-fn of_memory(file: &str, value: String) -> Setting {
-    Setting { controller: Controller::Memory, file: file.into(), value }
-}
-
 /// The limit of memory, and with it none of swap, unless `memory-swap` speaks of that.
 fn memory(
     limits: &Limits,
     hierarchy: &Hierarchy,
     groups: &Groups,
 ) -> Result<(Vec<Setting>, Option<Refusal>), Refusal> {
-    let v1 = hierarchy.version == Version::V1;
     let limit = bytes(&limits.memory, hierarchy, groups);
     if limit == Some(0) {
         return refuse("nothing runs without memory", "write a size such as \"512M\"");
     }
-    let file = if v1 { "memory.limit_in_bytes" } else { "memory.max" };
-    let mut files =
-        vec![of_memory(file, limit.map_or(unlimited(hierarchy), |bytes| bytes.to_string()))];
+    let value = limit.map_or(unlimited(hierarchy), |bytes| bytes.to_string());
+    let mut files = one(LimitKey::Memory, hierarchy.version, value);
     let (Some(limit), None) = (limit, limits.memory_swap.get()) else { return Ok((files, None)) };
     if !hierarchy.swap {
         return Ok((files, Some(no_swap_account())));
     }
-    files.push(if v1 {
-        of_memory("memory.memsw.limit_in_bytes", limit.to_string())
-    } else {
-        of_memory("memory.swap.max", "0".into())
-    });
+    let with_swap = match hierarchy.version {
+        Version::V1 => limit,
+        Version::V2 => 0,
+    };
+    files.extend(one(LimitKey::MemorySwap, hierarchy.version, with_swap.to_string()));
     Ok((files, None))
 }
 
@@ -198,41 +169,42 @@ fn swap(limits: &Limits, hierarchy: &Hierarchy, groups: &Groups) -> Result<Vec<S
     if !hierarchy.swap {
         return Err(no_swap_account());
     }
-    if hierarchy.version == Version::V2 {
-        return Ok(vec![of_memory("memory.swap.max", swap.to_string())]);
-    }
-    match bytes(&limits.memory, hierarchy, groups) {
-        Some(memory) => Ok(vec![of_memory(
-            "memory.memsw.limit_in_bytes",
-            memory.saturating_add(swap).to_string(),
-        )]),
-        None => refuse(
-            "version 1 of control groups limits swap together with memory alone",
-            "set memory to a size, or leave memory-swap out",
-        ),
-    }
-}
-
-fn of_cpu(file: &str, value: String) -> Setting {
-    Setting { controller: Controller::Cpu, file: file.into(), value }
+    let value = match (hierarchy.version, bytes(&limits.memory, hierarchy, groups)) {
+        (Version::V2, _) => swap,
+        (Version::V1, Some(memory)) => memory.saturating_add(swap),
+        (Version::V1, None) => {
+            return refuse(
+                "version 1 of control groups limits swap together with memory alone",
+                "set memory to a size, or leave memory-swap out",
+            );
+        }
+    };
+    Ok(one(LimitKey::MemorySwap, hierarchy.version, value.to_string()))
 }
 
 fn quota(thousandths: u64) -> u64 {
     thousandths * PERIOD / 1000
 }
 
-fn cpu(cores: Option<u64>, v1: bool) -> Vec<Setting> {
+fn cpu(cores: Option<u64>, version: Version) -> Vec<Setting> {
     let quota = cores.map(|cores| quota(cores).to_string());
-    if v1 {
-        return vec![
-            of_cpu("cpu.cfs_period_us", PERIOD.to_string()),
-            of_cpu("cpu.cfs_quota_us", quota.unwrap_or("-1".into())),
-        ];
+    match version {
+        Version::V1 => {
+            let mut files = vec![Setting {
+                controller: Controller::Cpu,
+                file: "cpu.cfs_period_us".into(),
+                value: PERIOD.to_string(),
+            }];
+            files.extend(one(LimitKey::Cpu, version, quota.unwrap_or("-1".into())));
+            files
+        }
+        Version::V2 => {
+            one(LimitKey::Cpu, version, format!("{} {PERIOD}", quota.unwrap_or("max".into())))
+        }
     }
-    vec![of_cpu("cpu.max", format!("{} {PERIOD}", quota.unwrap_or("max".into())))]
 }
 
-fn burst(limits: &Limits, v1: bool) -> Result<Vec<Setting>, Refusal> {
+fn burst(limits: &Limits) -> Result<String, Refusal> {
     let micros = limits
         .cpu_burst
         .get()
@@ -246,20 +218,20 @@ fn burst(limits: &Limits, v1: bool) -> Result<Vec<Setting>, Refusal> {
             "write a shorter time",
         );
     }
-    Ok(vec![of_cpu(if v1 { "cpu.cfs_burst_us" } else { "cpu.max.burst" }, micros.to_string())])
+    Ok(micros.to_string())
 }
 
-fn set(file: &str, what: &str, list: Option<&str>, all: &str) -> Result<Vec<Setting>, Refusal> {
-    let Some(list) = list else { return Ok(vec![]) };
-    if let Some(number) =
-        numbers(list).find(|number| !all.is_empty() && !numbers(all).any(|known| known == *number))
+/// A list of what is there, where that is known.
+fn there<'l>(what: &str, list: &'l str, all: &str) -> Result<&'l str, Refusal> {
+    match numbers(list)
+        .find(|number| !all.is_empty() && !numbers(all).any(|known| known == *number))
     {
-        return refuse(
+        Some(number) => refuse(
             format!("there is no {what} {number} for the launcher"),
             format!("there are {all}"),
-        );
+        ),
+        None => Ok(list),
     }
-    Ok(vec![Setting { controller: Controller::Cpuset, file: file.into(), value: list.into() }])
 }
 
 fn io(limits: &Limits, v1: bool, groups: &Groups) -> Result<Vec<Setting>, Refusal> {
@@ -341,21 +313,21 @@ fn io(limits: &Limits, v1: bool, groups: &Groups) -> Result<Vec<Setting>, Refusa
 /// which no `optional` lets fall.
 pub(super) fn less_than_a_page(
     limits: &Limits,
-    key: &str,
+    key: LimitKey,
     hierarchy: &Hierarchy,
     groups: &Groups,
 ) -> Option<Refusal> {
     let size = |limit: &Limit<Size>| limit.get().map(|size| size.value.0);
     let bytes = match key {
-        "memory" => bytes(&limits.memory, hierarchy, groups),
-        "memory-high" => bytes(&limits.memory_high, hierarchy, groups),
+        LimitKey::Memory => bytes(&limits.memory, hierarchy, groups),
+        LimitKey::MemoryHigh => bytes(&limits.memory_high, hierarchy, groups),
         // Version 1 counts it together with memory.
-        "memory-swap" if hierarchy.version == Version::V2 => {
+        LimitKey::MemorySwap if hierarchy.version == Version::V2 => {
             bytes(&limits.memory_swap, hierarchy, groups)
         }
-        "memory-low" => size(&limits.memory_low),
-        "memory-min" => size(&limits.memory_min),
-        "hugetlb" => {
+        LimitKey::MemoryLow => size(&limits.memory_low),
+        LimitKey::MemoryMin => size(&limits.memory_min),
+        LimitKey::Hugetlb => {
             let pages = limits.hugetlb.get().into_iter().flat_map(|pages| &pages.0);
             let (page, limit) = pages
                 .filter_map(|(page, limit)| Some((page_size(page)?, limit.0)))
@@ -371,8 +343,8 @@ pub(super) fn less_than_a_page(
     let bytes = bytes.filter(|bytes| (1..groups.page).contains(bytes))?;
     // Whole KiB were written with their unit.
     let help = match bytes % 1024 {
-        0 => format!("write at least one page: {key} = {}", groups.page),
-        _ => format!("a bare number is in bytes: for MiB write {key} = \"{bytes}M\""),
+        0 => format!("write at least one page: {} = {}", key.word(), groups.page),
+        _ => format!("a bare number is in bytes: for MiB write {} = \"{bytes}M\"", key.word()),
     };
     Some(Refusal {
         why: format!("the kernel counts pages of {} bytes, and makes 0 of {bytes}", groups.page),
@@ -425,13 +397,13 @@ mod tests {
 
     #[test]
     fn lists_are_checked_against_what_there_is() {
-        assert!(set("cpuset.cpus", "processor", Some("0-1"), "0-3").is_ok());
-        assert!(set("cpuset.cpus", "processor", Some("4"), "0-3").is_err());
+        assert!(there("processor", "0-1", "0-3").is_ok());
+        assert!(there("processor", "4", "0-3").is_err());
     }
 
     #[test]
     fn a_quota_is_of_the_kernels_period() {
-        assert_eq!(cpu(Some(1500), false)[0].value, "150000 100000");
-        assert_eq!(cpu(None, true)[1].value, "-1");
+        assert_eq!(cpu(Some(1500), Version::V2)[0].value, "150000 100000");
+        assert_eq!(cpu(None, Version::V1)[1].value, "-1");
     }
 }

@@ -10,6 +10,7 @@ use super::place::{has_obstacle, place, wanted_controllers};
 use super::values::{Count, Manager};
 use crate::host::groups::{Groups, Hierarchy};
 use crate::kernel::controller::Version;
+use crate::kernel::limit::LimitKey;
 use crate::language::value::below;
 
 /// What becomes of it.
@@ -130,19 +131,21 @@ fn left_behind<'a>(
     groups: &'a Groups,
     scope: &Hierarchy,
 ) -> Option<(&'static str, &'a str)> {
-    let own = |key: &str| match key {
-        "memory" => bytes(&limits.memory, scope, groups),
-        "memory-high" => bytes(&limits.memory_high, scope, groups),
-        "memory-swap" if limits.memory_swap.get().is_none() => limits.memory.get().map(|_| 0),
-        "memory-swap" => bytes(&limits.memory_swap, scope, groups),
-        "cpu" => limits.cpu.get().and_then(|cores| cores.value.0),
+    let own = |key: LimitKey| match key {
+        LimitKey::Memory => bytes(&limits.memory, scope, groups),
+        LimitKey::MemoryHigh => bytes(&limits.memory_high, scope, groups),
+        LimitKey::MemorySwap if limits.memory_swap.get().is_none() => {
+            limits.memory.get().map(|_| 0)
+        }
+        LimitKey::MemorySwap => bytes(&limits.memory_swap, scope, groups),
+        LimitKey::Cpu => limits.cpu.get().and_then(|cores| cores.value.0),
         _ => limits.pids.get().and_then(|count| {
             if let Count::Number(number) = count.value { Some(number) } else { None }
         }),
     };
     let all = groups.hierarchies.iter().flat_map(|hierarchy| &hierarchy.least);
     let left = all.filter(|(key, (least, folder))| {
-        below(&scope.folder, folder).is_none() && own(key).is_none_or(|own| own > *least)
+        below(&scope.folder, folder).is_none() && own(**key).is_none_or(|own| own > *least)
     });
-    left.map(|(key, (_, folder))| (*key, folder.as_str())).next()
+    left.map(|(key, (_, folder))| (key.word(), folder.as_str())).next()
 }

@@ -69,28 +69,11 @@ pub(crate) fn wanted_controllers(limits: &Limits, named: bool) -> BTreeSet<Contr
         .flat_map(|raw| raw.0.keys().filter_map(|file| Controller::of_file(file)));
     limits
         .wanted()
-        .filter_map(|wanted| of_key(wanted.key))
+        .filter_map(|(key, _)| key.controller())
         .chain(own)
         .chain(raw)
         .chain(OF_THE_NAMED.into_iter().filter(|_| named))
         .collect()
-}
-
-/// The controller of a key.
-pub(crate) fn of_key(key: &str) -> Option<Controller> {
-    Some(match key {
-        "memory" | "memory-high" | "memory-swap" | "memory-low" | "memory-min" | "oom" => {
-            Controller::Memory
-        }
-        "pids" => Controller::Pids,
-        "cpu" | "cpu-burst" | "cpu-weight" => Controller::Cpu,
-        "cpu-set" | "memory-nodes" => Controller::Cpuset,
-        "cpu-time" => Controller::Cpuacct,
-        "io" | "io-weight" => Controller::Io,
-        "hugetlb" => Controller::Hugetlb,
-        "net-class" => Controller::NetClass,
-        _ => return None,
-    })
 }
 
 impl Limits {

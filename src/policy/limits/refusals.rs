@@ -168,7 +168,7 @@ pub(super) fn say(
     let mut by_reason: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
     let at = fallen.first().map_or(Span::NOWHERE, |(wanted, _)| wanted.at);
     for (wanted, refusal) in fallen {
-        by_reason.entry(refusal.why).or_default().push(wanted.key);
+        by_reason.entry(refusal.why).or_default().push(wanted.what.word());
     }
     for (why, keys) in by_reason {
         draft.note_less(at, format!("limits are not enforced ({}): {why}", keys.join(", ")));
@@ -184,7 +184,7 @@ pub(super) fn say(
                 let problem = Problem::new(
                     "limits::place",
                     wanted.at,
-                    format!("cannot limit `{}`: {why}", wanted.key),
+                    format!("cannot limit `{}`: {why}", wanted.what.word()),
                 )
                 .help_lines(&help);
                 problems.push((why, problem));
