@@ -105,7 +105,7 @@ pub mod language {
         pub use crate::language::shape::{Shape, Shaped, flat};
     }
     pub mod value {
-        pub use crate::language::value::{ancestors, below, parent, plain_path};
+        pub use crate::language::value::{Size, ancestors, below, parent, plain_path};
     }
 }
 pub mod plan {
@@ -197,5 +197,11 @@ pub mod text {
     }
     pub mod source {
         pub use crate::text::source::{At, Sources, Span};
+    }
+}
+pub mod tree {
+    pub use crate::tree::{Ground, Kernel, Own, Source, Stack, Stands, Tree};
+    pub mod walk {
+        pub use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, Step, Walk, walk};
     }
 }

@@ -94,6 +94,7 @@
 //   sys       the calls, and what is unsafe
 //   host      what is known of a machine, as data
 //   step      what a plan is made of
+//   tree      what stands where inside: one model, and one walker
 //   policy    one domain of the profile each
 //   profile   load: from text to a typed profile
 //   probe     reads the machine
@@ -125,6 +126,7 @@ mod skipped;
 mod step;
 mod sys;
 mod text;
+mod tree;
 
 pub use commands::run;
 #[doc(hidden)]

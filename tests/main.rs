@@ -91,6 +91,8 @@ mod skips;
 mod stored;
 // Job control works on a real terminal.
 mod terminal;
+// The walker through the file tree goes where the kernel goes.
+mod tree;
 // The plan for people is its golden, and no grant lowers the exposure.
 mod view;
 // The walls hold as the target sees them.

@@ -1,0 +1,119 @@
+//! What stands where inside: one model of the file tree, and one walker through it.
+//!
+//! A [`Tree`] has a node for each path at which something is decided. What is below a node and has
+//! none of its own is the node's: the names of a directory of the host, or of several that are
+//! merged, what the kernel shows, or nothing. [`mod@walk`] follows a path through it, as the kernel
+//! does. Neither looks at the machine: a reader brings the facts ([`walk::Facts`]).
+
+pub(crate) mod ground;
+pub(crate) mod near;
+pub(crate) mod walk;
+
+use crate::language::value::{ancestors, below, join, parent};
+pub use ground::{Ground, Kernel, Own, Source, Stack};
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+
+/// A node: whatever its reader wants to know of it, and what stands there.
+pub trait Stands {
+    /// What stands there.
+    fn ground(&self) -> &Ground;
+}
+
+/// Every node by its path inside. A parent comes before what is below it, as its path is a prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree<N> {
+    nodes: BTreeMap<String, N>,
+    /// The root, where no node is put there.
+    root: N,
+}
+
+impl<N> Tree<N> {
+    /// A tree with nothing but its root.
+    pub fn new(root: N) -> Tree<N> {
+        Tree { nodes: BTreeMap::new(), root }
+    }
+
+    /// The nearest node at or above a path: at the latest the root.
+    pub fn over<'p>(&self, path: &'p str) -> (&'p str, &N) {
+        ancestors(path)
+            .find_map(|over| Some((over, self.nodes.get(over)?)))
+            .unwrap_or_else(|| ("/", self.root()))
+    }
+
+    /// The node of the root.
+    pub fn root(&self) -> &N {
+        self.nodes.get("/").unwrap_or(&self.root)
+    }
+}
+
+impl<N: Stands> Tree<N> {
+    /// The nearest node at or above a path that shows something of its own.
+    pub(crate) fn standing<'p>(&self, path: &'p str) -> (&'p str, &N) {
+        let (mut over, mut node) = self.over(path);
+        while *node.ground() == Ground::Same && over != "/" {
+            (over, node) = self.over(parent(over));
+        }
+        (over, node)
+    }
+
+    /// The paths inside at which a place of the host is shown, each with the node that shows it.
+    /// `real` has the place without links of a source.
+    pub(crate) fn showing<'t>(
+        &'t self,
+        place: &'t str,
+        real: impl Fn(&'t str) -> &'t str + 't,
+    ) -> impl Iterator<Item = (String, &'t str, &'t N)> + 't {
+        self.nodes.iter().filter_map(move |(over, node)| {
+            let inside = match node.ground() {
+                Ground::Host(stack) => join(over, below(place, real(&stack.topmost().path))?),
+                Ground::Own(_) | Ground::Kernel(_) | Ground::Same => return None,
+            };
+            let decides = self.standing(&inside).0 == over;
+            decides.then_some((inside, over.as_str(), node))
+        })
+    }
+
+    /// Whether something stands somewhere below a path: on the sandbox's own ground the directories
+    /// on the way to it are made.
+    pub(crate) fn is_way(&self, path: &str) -> bool {
+        let prefix = join(path, "/");
+        let below = self.nodes.range(prefix.clone()..);
+        below
+            .take_while(|(node, _)| node.starts_with(&prefix))
+            .any(|(node, value)| node != "/" && *value.ground() != Ground::Same)
+    }
+}
+
+/// The nodes, without a root that nobody put there.
+impl<N> Deref for Tree<N> {
+    type Target = BTreeMap<String, N>;
+
+    fn deref(&self) -> &BTreeMap<String, N> {
+        &self.nodes
+    }
+}
+
+impl<N> DerefMut for Tree<N> {
+    fn deref_mut(&mut self) -> &mut BTreeMap<String, N> {
+        &mut self.nodes
+    }
+}
+
+impl<N> IntoIterator for Tree<N> {
+    type Item = (String, N);
+    type IntoIter = std::collections::btree_map::IntoIter<String, N>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.nodes.into_iter()
+    }
+}
+
+impl<'t, N> IntoIterator for &'t Tree<N> {
+    type Item = (&'t String, &'t N);
+    type IntoIter = std::collections::btree_map::Iter<'t, String, N>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.nodes.iter()
+    }
+}

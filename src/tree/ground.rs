@@ -1,0 +1,162 @@
+//! What can stand at a path inside. It is data: how it is made is the plan's, and what it means for
+//! a path the walker's.
+
+use crate::language::value::Size;
+use crate::step::{Content, Cover};
+
+/// What stands at a path inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ground {
+    /// The sandbox's own.
+    Own(Own),
+    /// What the host has.
+    Host(Stack),
+    /// What the kernel shows.
+    Kernel(Kernel),
+    /// What would be there anyway: as a mount of its own it cannot be renamed, or not be written;
+    /// else a rule of Landlock stands on it.
+    Same,
+}
+
+/// What stockade makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Own {
+    /// The root, empty but for the directories on the way to what stands in it.
+    Root,
+    /// An empty file system in memory.
+    Memory {
+        /// How much it holds.
+        size: Size,
+        /// How many files and directories.
+        inodes: u64,
+    },
+    Folder,
+    /// The minimal /dev. Its names are known to who writes them.
+    Devices,
+    /// A symbolic link with this text.
+    Link(String),
+    File(Content),
+    /// Nothing: an empty cover.
+    Hidden(Cover),
+}
+
+/// File systems of the kernel's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kernel {
+    /// The processes of the sandbox.
+    Proc {
+        /// Whether other users' processes are shown.
+        hidepid: &'static str,
+        /// Whether only processes are shown.
+        only_processes: bool,
+    },
+    /// Its own terminals.
+    Devpts,
+    /// Its own message queues.
+    Mqueue,
+    /// Devices and kernel objects.
+    Sysfs,
+}
+
+/// What questions ask of a thing that stands somewhere.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Nature {
+    /// proc(5).
+    pub proc: bool,
+    /// The kernel alone makes files in it.
+    pub fixed: bool,
+    /// Nothing of what would be there is to be seen.
+    pub hidden: bool,
+    /// The size of a file system in memory.
+    pub memory: Option<Size>,
+}
+
+impl Ground {
+    /// The one list of who is what: a new kind has to say it here.
+    pub(crate) fn nature(&self) -> Nature {
+        let plain = Nature::default();
+        match self {
+            Ground::Own(Own::Memory { size, .. }) => Nature { memory: Some(*size), ..plain },
+            Ground::Own(Own::Hidden(_)) => Nature { hidden: true, ..plain },
+            Ground::Own(Own::Root | Own::Folder | Own::Devices | Own::Link(_) | Own::File(_)) => {
+                plain
+            }
+            Ground::Kernel(Kernel::Proc { .. }) => Nature { proc: true, fixed: true, ..plain },
+            Ground::Kernel(Kernel::Sysfs | Kernel::Devpts) => Nature { fixed: true, ..plain },
+            Ground::Kernel(Kernel::Mqueue) | Ground::Host(_) | Ground::Same => plain,
+        }
+    }
+
+    /// What a file holds, where the profile says it.
+    pub(crate) fn text(&self) -> Option<&[u8]> {
+        match self {
+            Ground::Own(Own::File(content)) => match content {
+                Content::Text(text) => Some(text),
+                Content::Secret(_) | Content::Withheld | Content::Fd(_) | Content::File(_) => None,
+            },
+            Ground::Own(own) => match own {
+                Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices => None,
+                Own::Link(_) | Own::File(_) | Own::Hidden(_) => None,
+            },
+            Ground::Host(_) | Ground::Kernel(_) | Ground::Same => None,
+        }
+    }
+}
+
+/// Sources of the host's, one upon the other. One alone is bound: its directories are as they are.
+/// Of several the directories are merged, as overlayfs does it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stack {
+    topmost: Source,
+    /// Those below it, the lowest first.
+    lower: Vec<Source>,
+}
+
+/// A part of the host's tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The host's path.
+    pub path: String,
+    /// Whether mounts below it come along.
+    pub recursive: bool,
+    /// The owner on disk, and the host ids that it is mapped to.
+    pub mapped: Option<((u32, u32), (u32, u32))>,
+    /// Whether stockade makes the directory first.
+    pub made: bool,
+}
+
+impl Source {
+    /// The host's tree at a path, as it is there.
+    pub fn new(path: impl Into<String>) -> Source {
+        Source { path: path.into(), recursive: true, mapped: None, made: false }
+    }
+}
+
+impl Stack {
+    /// One source alone.
+    pub fn one(source: Source) -> Stack {
+        Stack { topmost: source, lower: vec![] }
+    }
+
+    /// Several, in the order of `layers`; none: there are none.
+    #[cfg_attr(face_alone, allow(dead_code, reason = "the tests make stacks; layers are to come"))]
+    pub fn lowest_first(mut layers: Vec<Source>) -> Option<Stack> {
+        let topmost = layers.pop()?;
+        Some(Stack { topmost, lower: layers })
+    }
+
+    /// The source in which a name is looked up first, and to which files are written.
+    pub fn topmost(&self) -> &Source {
+        &self.topmost
+    }
+
+    /// The sources, in the order in which a name is looked up.
+    pub fn topmost_first(&self) -> impl Iterator<Item = &Source> {
+        std::iter::once(&self.topmost).chain(self.lower.iter().rev())
+    }
+
+    /// Whether directories are merged, and whiteouts hide.
+    pub fn is_merged(&self) -> bool {
+        !self.lower.is_empty()
+    }
+}

@@ -1,0 +1,430 @@
+//! A path followed through a [`Tree`], name by name, as the kernel does it: symbolic links, `..`,
+//! and in a stack of sources what overlayfs makes of them: whiteouts, opaque directories, and names
+//! that are of another kind further down.
+//!
+//! It is a pure function over what [`Facts`] answers, and judges nothing: whether the target may
+//! walk a directory or follow a link, its reader says, who is asked at each.
+
+use super::{Ground, Kernel, Own, Source, Stack, Stands, Tree};
+use crate::host::FileKind;
+use crate::language::value::{below, join, parent};
+use crate::step::Cover;
+
+/// How many symbolic links the kernel follows for one path (path_resolution(7)).
+pub(crate) const MOST_LINKS: usize = 40;
+
+/// How long a path may be, without the NUL at its end (PATH_MAX of limits.h).
+const LONGEST: usize = libc::PATH_MAX as usize - 1;
+
+/// How long a name may be in file systems in memory (NAME_MAX of limits.h).
+const LONGEST_NAME: usize = 255;
+
+/// What is at a path, as far as a walk cares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A file of any kind. Of a link, its text.
+    File(FileKind),
+    /// A character device 0:0, with which a layer says that a name of a lower one is removed; where
+    /// nothing is merged, a device.
+    Whiteout,
+    /// Only the running sandbox knows, and so it is with what is below.
+    Unknown,
+}
+
+impl Kind {
+    fn is_folder(&self) -> bool {
+        *self == Kind::File(FileKind::Folder)
+    }
+}
+
+/// Why a look-up, or a walk, goes no further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Halt<S> {
+    /// The kernel would say this.
+    Errno(i32),
+    /// The reader says so.
+    Stop(S),
+}
+
+/// What is found: its kind, and what the reader wants to know of it.
+pub type Looked<F, S> = Result<(Kind, F), Halt<S>>;
+
+/// A path that is asked about, and the node whose it is.
+#[derive(Debug)]
+pub struct Spot<'a, N> {
+    /// The path inside, without links.
+    pub path: &'a str,
+    /// The path of the node.
+    pub over: &'a str,
+    pub node: &'a N,
+}
+
+// Whatever the node is, a reference to it is copied.
+impl<N> Clone for Spot<'_, N> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<N> Copy for Spot<'_, N> {}
+
+/// What a walk asks its reader.
+pub trait Facts<N> {
+    /// What the reader wants to know of what is found.
+    type File;
+    /// Why the reader lets a walk go no further.
+    type Stop;
+
+    /// What the host has at `place`, which is in `source`; a link is not followed.
+    fn host(
+        &mut self,
+        spot: Spot<'_, N>,
+        source: &Source,
+        place: &str,
+    ) -> Looked<Self::File, Self::Stop>;
+
+    /// Whether a directory of a layer hides what lower layers have of it (`overlay.opaque`).
+    fn is_opaque(&mut self, place: &str) -> Result<bool, Halt<Self::Stop>>;
+
+    /// What stands in a file system of the kernel's: at its top, or below.
+    fn kernel(&mut self, spot: Spot<'_, N>, kernel: &Kernel) -> Looked<Self::File, Self::Stop>;
+
+    /// What stockade makes is of this kind.
+    fn own(&mut self, spot: Spot<'_, N>, kind: &FileKind) -> Self::File;
+
+    /// What is on the sandbox's own ground where it makes nothing.
+    fn bare(&mut self, _: Spot<'_, N>) -> Looked<Self::File, Self::Stop> {
+        Err(Halt::Errno(libc::ENOENT))
+    }
+
+    /// Whether the walk may go on from a directory.
+    fn enter(&mut self, _folder: &Step<'_, N, Self::File>) -> Result<(), Halt<Self::Stop>> {
+        Ok(())
+    }
+
+    /// Whether the walk may follow a link in a directory.
+    fn follow(
+        &mut self,
+        _folder: &Step<'_, N, Self::File>,
+        _link: &Step<'_, N, Self::File>,
+    ) -> Result<(), Halt<Self::Stop>> {
+        Ok(())
+    }
+}
+
+/// Something that a walk came by.
+#[derive(Debug)]
+pub struct Step<'t, N, F> {
+    /// Its path inside, without links.
+    pub path: String,
+    pub kind: Kind,
+    pub file: F,
+    /// The path of the node that shows it.
+    over: String,
+    node: &'t N,
+    /// Where it is on the host: in which source of the stack (0: the topmost), and the path. Of a
+    /// directory all that are merged, the topmost first.
+    pub places: Vec<(usize, String)>,
+}
+
+/// Whether a link at the end of a path is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    Followed,
+    /// It is the end.
+    Kept,
+}
+
+/// A walk, as far as it went.
+#[derive(Debug)]
+pub struct Walk<'t, N, F, S> {
+    /// What the way ends with, from the root on: directories, and the last of any kind.
+    pub way: Vec<Step<'t, N, F>>,
+    /// The links that were followed, in the order in which they were met.
+    pub links: Vec<Step<'t, N, F>>,
+    /// The directories that it left by `..`.
+    pub left: Vec<Step<'t, N, F>>,
+    /// The names that were not walked, the first of them where the walk stopped.
+    pub rest: Vec<String>,
+    /// Why it stopped; none: it is at its end.
+    pub halt: Option<Halt<S>>,
+}
+
+impl<'t, N, F, S> Walk<'t, N, F, S> {
+    /// What is at the end of the path; else the reason why nothing is.
+    pub fn end(mut self) -> Result<Step<'t, N, F>, Halt<S>> {
+        match self.halt {
+            Some(halt) => Err(halt),
+            None => self.way.pop().ok_or(Halt::Errno(libc::ENOENT)),
+        }
+    }
+}
+
+/// Walks an absolute path.
+pub fn walk<'t, N: Stands, F: Facts<N>>(
+    tree: &'t Tree<N>,
+    facts: &mut F,
+    path: &str,
+    last: Last,
+) -> Walk<'t, N, F::File, F::Stop> {
+    let mut walk = Walk { way: vec![], links: vec![], left: vec![], rest: vec![], halt: None };
+    let mut names = names_of(path);
+    let mut walker = Walker { tree, facts };
+    let halt = match path.len() {
+        0 => Err(Halt::Errno(libc::ENOENT)),
+        length if length > LONGEST => Err(Halt::Errno(libc::ENAMETOOLONG)),
+        _ => walker.go(&mut walk, &mut names, last),
+    };
+    walk.halt = halt.err();
+    walk.rest.extend(names.into_iter().rev());
+    walk
+}
+
+/// What is at a path that has no link on its way, without a walk to it.
+pub(crate) fn look<'t, N: Stands, F: Facts<N>>(
+    tree: &'t Tree<N>,
+    facts: &mut F,
+    path: &str,
+) -> Result<Step<'t, N, F::File>, Halt<F::Stop>> {
+    let (over, node) = tree.standing(path);
+    let tail = &path[if over == "/" { 0 } else { over.len() }..];
+    let mut walker = Walker { tree, facts };
+    match node.ground() {
+        // The host's own kernel walks there.
+        Ground::Host(stack) if !stack.is_merged() => {
+            let places = vec![(0, join(&stack.topmost().path, below(path, over).unwrap_or(tail)))];
+            let spot = Spot { path, over, node };
+            let (file, kind, places) = walker.merged(spot, stack, places, true)?;
+            return Ok(Step { path: path.into(), kind, file, over: over.into(), node, places });
+        }
+        Ground::Host(_) | Ground::Own(_) | Ground::Kernel(_) | Ground::Same => {}
+    }
+    let mut here = walker.top(over.to_owned(), node)?;
+    for name in names_of(tail).into_iter().rev() {
+        if !here.kind.is_folder() {
+            return Err(Halt::Errno(libc::ENOTDIR));
+        }
+        here = walker.child(&here, &name)?;
+    }
+    Ok(here)
+}
+
+/// The names of a path, the last first. A `/` or `/.` at its end asks for a directory, which a last
+/// name `.` stands for.
+pub(crate) fn names_of(path: &str) -> Vec<String> {
+    let names = path.split('/').filter(|name| !name.is_empty() && *name != ".");
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    if (path.ends_with('/') || path.ends_with("/.")) && !names.is_empty() {
+        names.push(".".to_owned());
+    }
+    names.reverse();
+    names
+}
+
+/// The place that the text of a link in `folder` names, as far as the text tells; and whether it
+/// tells: where `..` after a name leads depends on what that name is.
+pub(crate) fn meant(folder: &str, text: &str) -> (String, bool) {
+    let mut place = if text.starts_with('/') { "/" } else { folder }.to_owned();
+    let (mut named, mut is_sure) = (false, true);
+    for name in text.split('/').filter(|name| !name.is_empty() && *name != ".") {
+        if name == ".." {
+            is_sure &= !named;
+            place = parent(&place).to_owned();
+        } else {
+            named = true;
+            place = join(&place, &format!("/{name}"));
+        }
+    }
+    (place, is_sure)
+}
+
+struct Walker<'t, 'f, N, F> {
+    tree: &'t Tree<N>,
+    facts: &'f mut F,
+}
+
+/// What a step gives, or why there is none.
+type Stepped<'t, N, F> = Result<Step<'t, N, <F as Facts<N>>::File>, Halt<<F as Facts<N>>::Stop>>;
+
+impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
+    /// Walks names, the last first, from the root.
+    fn go(
+        &mut self,
+        walk: &mut Walk<'t, N, F::File, F::Stop>,
+        names: &mut Vec<String>,
+        last: Last,
+    ) -> Result<(), Halt<F::Stop>> {
+        let root = self.top("/".to_owned(), self.tree.root())?;
+        walk.way.push(root);
+        while let Some(name) = names.pop() {
+            let here = &walk.way[walk.way.len() - 1];
+            if let Err(halt) = self.may_go_on(here) {
+                walk.rest.push(name);
+                return Err(halt);
+            }
+            if here.kind == Kind::Unknown {
+                walk.rest.push(name);
+                return Ok(());
+            }
+            match name.as_str() {
+                "." => continue,
+                ".." if walk.way.len() == 1 => continue,
+                ".." => {
+                    walk.left.extend(walk.way.pop());
+                    continue;
+                }
+                _ => {}
+            }
+            let step = match self.child(here, &name) {
+                Ok(step) => step,
+                Err(halt) => {
+                    walk.rest.push(name);
+                    return Err(halt);
+                }
+            };
+            match &step.kind {
+                Kind::File(FileKind::Link(text)) if last == Last::Followed || !names.is_empty() => {
+                    let text = text.clone();
+                    self.facts.follow(here, &step)?;
+                    if walk.links.len() == MOST_LINKS {
+                        walk.links.push(step);
+                        return Err(Halt::Errno(libc::ELOOP));
+                    }
+                    names.extend(names_of(&text));
+                    if text.starts_with('/') {
+                        walk.way.truncate(1);
+                    }
+                    walk.links.push(step);
+                }
+                _ => walk.way.push(step),
+            }
+        }
+        Ok(())
+    }
+
+    /// A name is looked up in a directory alone, and where the reader lets it.
+    fn may_go_on(&mut self, here: &Step<'t, N, F::File>) -> Result<(), Halt<F::Stop>> {
+        match &here.kind {
+            Kind::Unknown => Ok(()),
+            kind if kind.is_folder() => self.facts.enter(here),
+            _ => Err(Halt::Errno(libc::ENOTDIR)),
+        }
+    }
+
+    /// What stands where a node is.
+    fn top(&mut self, path: String, node: &'t N) -> Stepped<'t, N, F> {
+        let spot = Spot { path: &path, over: &path, node };
+        let own = |facts: &mut F, kind| (facts.own(spot, &kind), Kind::File(kind), vec![]);
+        let (file, kind, places) = match node.ground() {
+            Ground::Own(Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices)
+            | Ground::Same => own(self.facts, FileKind::Folder),
+            Ground::Own(Own::Link(text)) => own(self.facts, FileKind::Link(text.clone())),
+            Ground::Own(Own::File(_) | Own::Hidden(Cover::File)) => {
+                own(self.facts, FileKind::Regular)
+            }
+            Ground::Own(Own::Hidden(Cover::Folder)) => own(self.facts, FileKind::Folder),
+            Ground::Kernel(kernel) => {
+                let (kind, file) = self.facts.kernel(spot, kernel)?;
+                (file, kind, vec![])
+            }
+            Ground::Host(stack) => {
+                let tops = stack.topmost_first().map(|source| source.path.clone());
+                let tops: Vec<(usize, String)> = tops.enumerate().collect();
+                self.merged(spot, stack, tops, true)?
+            }
+        };
+        Ok(Step { over: path.clone(), path, kind, file, node, places })
+    }
+
+    /// What has a name in a directory.
+    fn child(&mut self, here: &Step<'t, N, F::File>, name: &str) -> Stepped<'t, N, F> {
+        let path = join(&here.path, &format!("/{name}"));
+        if let Some(node) = self.tree.get(&path)
+            && *node.ground() != Ground::Same
+        {
+            return self.top(path, node);
+        }
+        let spot = Spot { path: &path, over: &here.over, node: here.node };
+        let (file, kind, places) = match here.node.ground() {
+            Ground::Own(own) => {
+                let (kind, file) = match own {
+                    Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices => {
+                        self.on_own_ground(spot, name)?
+                    }
+                    Own::Hidden(_) | Own::Link(_) | Own::File(_) => {
+                        return Err(Halt::Errno(libc::ENOENT));
+                    }
+                };
+                (file, kind, vec![])
+            }
+            Ground::Same => {
+                let (kind, file) = self.on_own_ground(spot, name)?;
+                (file, kind, vec![])
+            }
+            Ground::Kernel(kernel) => {
+                let (kind, file) = self.facts.kernel(spot, kernel)?;
+                (file, kind, vec![])
+            }
+            Ground::Host(stack) => {
+                let tail = format!("/{name}");
+                let places = here.places.iter().map(|(nth, place)| (*nth, join(place, &tail)));
+                self.merged(spot, stack, places.collect(), false)?
+            }
+        };
+        Ok(Step { over: here.over.clone(), path, kind, file, node: here.node, places })
+    }
+
+    /// What has a name in a directory of the sandbox's own, and no node: a directory on the way to
+    /// one, or what the reader knows.
+    fn on_own_ground(&mut self, spot: Spot<'_, N>, name: &str) -> Looked<F::File, F::Stop> {
+        if name.len() > LONGEST_NAME {
+            return Err(Halt::Errno(libc::ENAMETOOLONG));
+        }
+        if self.tree.is_way(spot.path) {
+            let kind = FileKind::Folder;
+            return Ok((Kind::File(kind.clone()), self.facts.own(spot, &kind)));
+        }
+        self.facts.bare(spot)
+    }
+
+    /// What a stack has at places, the topmost first: the first that is there, and where that is a
+    /// directory, all directories down to one that is opaque, to a whiteout or to something else
+    /// (ovl_lookup() of the kernel). The tops of a stack are merged whatever they say.
+    #[allow(clippy::type_complexity, reason = "the parts of a step")]
+    fn merged(
+        &mut self,
+        spot: Spot<'_, N>,
+        stack: &Stack,
+        places: Vec<(usize, String)>,
+        top: bool,
+    ) -> Result<(F::File, Kind, Vec<(usize, String)>), Halt<F::Stop>> {
+        let sources: Vec<&Source> = stack.topmost_first().collect();
+        let count = places.len();
+        let mut found: Option<(F::File, Kind)> = None;
+        let mut merged = vec![];
+        for (index, (nth, place)) in places.into_iter().enumerate() {
+            let (kind, file) = match self.facts.host(spot, sources[nth], &place) {
+                Err(Halt::Errno(libc::ENOENT)) if stack.is_merged() => continue,
+                Err(halt) => return Err(halt),
+                Ok((Kind::Whiteout, file)) if !stack.is_merged() => {
+                    (Kind::File(FileKind::Device), file)
+                }
+                Ok(looked) => looked,
+            };
+            let is_folder = kind.is_folder();
+            if kind == Kind::Whiteout || (found.is_some() && !is_folder) {
+                break;
+            }
+            let ends = !is_folder || (!top && index + 1 < count && self.facts.is_opaque(&place)?);
+            merged.push((nth, place));
+            found.get_or_insert((file, kind));
+            if ends {
+                break;
+            }
+        }
+        let (file, kind) = found.ok_or(Halt::Errno(libc::ENOENT))?;
+        Ok((file, kind, merged))
+    }
+}
+
+#[cfg(test)]
+mod tests;
