@@ -40,12 +40,12 @@ use crate::policy::{mounts, namespaces, privilege};
 use crate::profile::{Profile, read_import};
 use crate::sys;
 use crate::text::source::Sources;
+use crate::tree::walk::Last;
 use nix::unistd::AccessFlags;
 pub(crate) use privileged::given;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 pub(crate) use streams::open_anew;
-use trail::Last;
 
 impl Host {
     /// Reads what `profile` needs to know.
@@ -264,6 +264,15 @@ pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
         fs,
         sockets: vec![],
     })
+}
+
+/// Whether a directory of a layer hides what lower layers have of it, by the mark of an overlay that
+/// was mounted with `userxattr`, or by root's.
+pub(crate) fn is_opaque(path: &str) -> bool {
+    let name = crate::kernel::name::Name::new(path);
+    [c"user.overlay.opaque", c"trusted.overlay.opaque"]
+        .into_iter()
+        .any(|mark| sys::has_attribute(name.as_c_str(), mark))
 }
 
 /// The text of a link. Links of proc can be seen by all and read by few (proc_pid_root(5)).

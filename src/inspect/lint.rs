@@ -14,7 +14,7 @@ use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::policy::mounts::glob::expand;
 use crate::policy::mounts::settle::settle;
-use crate::policy::mounts::tree::Tree;
+use crate::policy::mounts::tree::{Tree, empty};
 use crate::policy::namespaces::Choice;
 use crate::policy::{network, programs};
 use crate::profile::Profile;
@@ -60,11 +60,8 @@ fn entries(profile: &Profile, host: &Host) -> Tree {
 pub fn lint(profile: &Profile, host: &Host) -> Problems {
     let net = network::namespace(&profile.network);
     let choice = Choice::new(&profile.namespaces, net, profile.network.mode.at());
-    let tree = if choice.of(Kind::Mount).joined().is_some() {
-        Tree::new()
-    } else {
-        entries(profile, host)
-    };
+    let tree =
+        if choice.of(Kind::Mount).joined().is_some() { empty() } else { entries(profile, host) };
     let scene = Scene { profile, host, choice, tree };
     let mut found = Problems::default();
     LINTS.iter().for_each(|lint| lint(&scene, &mut found));

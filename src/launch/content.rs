@@ -4,11 +4,12 @@
 use super::Failure;
 use crate::host::trail::Trail;
 use crate::language::value::literal;
-use crate::probe::trail::{self, Last};
+use crate::probe::trail;
 use crate::step::Content;
 use crate::sys::{self, Errno};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
+use crate::tree::walk::Last;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsRawFd;

@@ -6,7 +6,7 @@
 //! the tree does not show is told of by [`unseen`].
 
 use super::mounts::entry::{Bind, Mount};
-use super::mounts::tree::{Node, Tree};
+use super::mounts::tree::{self, Node, Tree};
 use super::process::Process;
 use crate::host::programs::{Lack, Piece};
 use crate::host::{Fact, Host};
@@ -92,7 +92,7 @@ pub(crate) fn draft(
     host: &Host,
     draft: &mut Draft,
 ) -> Tree {
-    let mut tree = Tree::new();
+    let mut tree = tree::empty();
     for (index, item) in programs.items.iter().enumerate() {
         if item.value.text(process).is_none() {
             continue;
@@ -115,7 +115,7 @@ pub(crate) fn draft(
                 Piece::Folder => Mount::Dir { mode: None },
                 Piece::Proc => Mount::PROCESSES,
             };
-            tree.entry(path.clone()).or_insert(Node { mount, at: item.at });
+            tree.entry(path.clone()).or_insert_with(|| Node::new(path, mount, item.at));
         }
     }
     // A directory with something in it is made on the way to that.

@@ -12,6 +12,7 @@ use crate::policy::mounts::links::kept;
 use crate::policy::mounts::tree::Tree;
 use crate::probe::look;
 use crate::sys;
+use crate::tree::walk::{Last, MOST_LINKS, names_of};
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -39,17 +40,6 @@ impl Host {
     }
 }
 
-/// As many links as the kernel follows (path_resolution(7)).
-const MOST_LINKS: usize = 40;
-
-/// Whether a link at the end of a path is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Last {
-    Followed,
-    /// It is the end.
-    Kept,
-}
-
 /// Walks a path from the root.
 pub(crate) fn walk(path: &str, last: Last) -> Trail {
     open(path, last).map_or_else(confirmed, |(_, trail)| trail)
@@ -67,12 +57,12 @@ fn confirmed(stopped: Trail) -> Trail {
 /// The same, with a descriptor (O_PATH) of its end; the error is the way as far as it went.
 pub(crate) fn open(path: &str, last: Last) -> Result<(OwnedFd, Trail), Trail> {
     let mut trail = Trail { end: "/".into(), ..Trail::default() };
-    let mut names = names_of(path);
+    let mut left: Vec<String> = names(path).collect();
     let mut here = match at(libc::AT_FDCWD, "/") {
         Ok(root) => root,
         Err(errno) => return Err(Trail { errno: Some(errno), ..trail }),
     };
-    while let Some(name) = names.pop() {
+    while let Some(name) = left.pop() {
         let place = if name == ".." {
             parent(&trail.end).to_owned()
         } else {
@@ -89,7 +79,7 @@ pub(crate) fn open(path: &str, last: Last) -> Result<(OwnedFd, Trail), Trail> {
         if name == ".." && !trail.left.contains(&trail.end) {
             trail.left.push(trail.end.clone());
         }
-        if !is_link || (names.is_empty() && last == Last::Kept) {
+        if !is_link || (left.is_empty() && last == Last::Kept) {
             (here, trail.end) = (next, place);
             continue;
         }
@@ -100,7 +90,7 @@ pub(crate) fn open(path: &str, last: Last) -> Result<(OwnedFd, Trail), Trail> {
             Ok(text) => text,
             Err(errno) => return stop(trail, errno),
         };
-        names.extend(names_of(&text));
+        left.extend(names(&text));
         if text.starts_with('/') {
             here = match at(libc::AT_FDCWD, "/") {
                 Ok(root) => root,
@@ -132,13 +122,9 @@ fn text_of(link: &OwnedFd) -> Result<String, i32> {
     String::from_utf8(text[..length].to_vec()).map_err(|_| libc::EILSEQ)
 }
 
-/// The names of a path, the last first.
-fn names_of(path: &str) -> Vec<String> {
-    path.split('/')
-        .filter(|name| !name.is_empty() && *name != ".")
-        .rev()
-        .map(str::to_owned)
-        .collect()
+/// The names of a path, the last first; what kind its end is, nobody asks.
+fn names(path: &str) -> impl Iterator<Item = String> {
+    names_of(path).into_iter().filter(|name| name != ".")
 }
 
 #[cfg(test)]

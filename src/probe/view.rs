@@ -1,48 +1,41 @@
 //! The file tree as it is inside, looked at from outside before it is there: which file of the host
-//! stands at a path, and which links lead to it. It reads and never writes.
+//! stands at a path, and which links lead to it. It reads and never writes; the way is the walker's
+//! ([`crate::tree::walk`]).
 
-use crate::language::value::{ancestors, below, join, parent};
-use crate::policy::mounts::entry::{Content, Mount};
-use crate::policy::mounts::tree::{Tree, source_of};
+use crate::host::FileKind;
+use crate::language::value::below;
+use crate::policy::mounts::entry::Mount;
+use crate::policy::mounts::tree::{Node, Tree, bound_at};
+use crate::step::Content;
+use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, walk};
+use crate::tree::{Ground, Kernel, Own, Source, Stands};
 use std::collections::BTreeMap;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
 /// The tree, and whether the host is seen where no entry of it is.
 pub(super) struct View<'a> {
     tree: &'a Tree,
     host_shows: bool,
-    seen: BTreeMap<String, Seen>,
+    seen: BTreeMap<String, Result<Seen, i32>>,
     /// The length of all paths in it.
     weight: usize,
 }
 
-/// What is at a path inside.
-enum Spot {
-    /// What the host has at `source`.
-    Host {
-        source: String,
-        granted: bool,
-        exec: bool,
-    },
-    /// A link of the profile's.
-    Link(String),
-    /// A file with a text of the profile's.
-    Text(String),
-    /// A directory of the sandbox's own.
-    Folder,
-    Nothing,
-    /// What only the running sandbox knows: proc, devices, files from a descriptor.
-    Unknown,
-}
-
 /// What the host has at a path.
 #[derive(Debug, Clone)]
-enum Seen {
-    Absent(i32),
-    Folder,
-    Link { text: String, roots: bool },
-    File { uid: u32, mode: u32 },
-    Other,
+struct Seen {
+    kind: Kind,
+    uid: u32,
+    mode: u32,
+}
+
+/// What a walk remembers of what it comes by.
+pub(super) struct Known {
+    what: What,
+    /// Whether an entry shows it, or stockade makes it.
+    granted: bool,
+    /// Whether it is root's.
+    roots: bool,
 }
 
 /// A path followed to its end.
@@ -81,8 +74,6 @@ pub(super) enum What {
     Unknown,
 }
 
-/// As many links as the kernel follows (path_resolution(7)).
-const MOST_LINKS: usize = 40;
 /// How much text the paths have that are looked at in one run.
 const MOST_SEEN: usize = 8 << 20;
 
@@ -94,79 +85,45 @@ impl<'a> View<'a> {
 
     /// Whether an entry of the tree is at a path, or above it, and not only the root.
     pub(super) fn is_entry(&self, path: &str) -> bool {
-        ancestors(path).any(|over| self.tree.contains_key(over))
+        self.tree.over(path).0 != "/"
     }
 
     /// Whether a directory of the host is at the same path inside.
     pub(super) fn shows(&self, path: &str) -> bool {
-        matches!(self.spot(path), Spot::Host { source, granted: true, .. } if source == path)
+        bound_at(self.tree, path).is_some_and(|source| source == path)
     }
 
     /// Follows an absolute path to its end; the error is the kernel's.
     pub(super) fn follow(&mut self, path: &str) -> Result<Found, i32> {
-        let mut found = Found {
-            path: "/".into(),
-            what: What::Folder,
-            links: vec![],
-            folders: vec![],
-            foreign: None,
-        };
-        let mut names: Vec<String> = names_of(path);
-        let mut links = 0;
-        while let Some(name) = names.pop() {
-            if !matches!(found.what, What::Folder) {
-                return if matches!(found.what, What::Unknown) {
-                    Ok(found)
-                } else {
-                    Err(libc::ENOTDIR)
-                };
+        let mut walk = walk(self.tree, self, path, Last::Followed);
+        let granted = |known: &Known| known.granted;
+        let links = walk.links.iter().filter(|link| !granted(&link.file));
+        let foreign = links.clone().find(|link| !link.file.roots).map(|link| link.path.clone());
+        let links = links.filter_map(|link| match &link.kind {
+            Kind::File(FileKind::Link(text)) => Some((link.path.clone(), text.clone())),
+            Kind::File(_) | Kind::Whiteout | Kind::Unknown => None,
+        });
+        let links = links.collect();
+        let left = walk.left.iter().filter(|folder| !granted(&folder.file));
+        let folders = left.map(|folder| folder.path.clone()).collect();
+        match (walk.halt.take(), walk.way.pop()) {
+            (Some(Halt::Errno(errno)), _) => Err(errno),
+            (None, Some(end)) => {
+                Ok(Found { path: end.path, what: end.file.what, links, folders, foreign })
             }
-            if name == ".." {
-                self.leave(&mut found);
-                continue;
-            }
-            let here = join(&found.path, &format!("/{name}"));
-            if here.len() > 4095 || self.weight > MOST_SEEN {
-                return Err(libc::ENAMETOOLONG);
-            }
-            let (link, granted, roots) = match self.spot(&here) {
-                Spot::Nothing => return Err(libc::ENOENT),
-                Spot::Unknown => (Err(What::Unknown), true, true),
-                Spot::Folder => (Err(What::Folder), true, true),
-                Spot::Text(text) => (Err(What::Text(text)), true, true),
-                Spot::Link(text) => (Ok(text), true, true),
-                Spot::Host { source, granted, exec } => match self.look(&source) {
-                    Seen::Absent(errno) => return Err(errno),
-                    Seen::Folder => (Err(What::Folder), granted, true),
-                    Seen::Other => (Err(What::Other), granted, true),
-                    Seen::File { uid, mode } => {
-                        (Err(What::File { source, granted, exec, uid, mode }), granted, true)
-                    }
-                    Seen::Link { text, roots } => (Ok(text), granted, roots),
-                },
-            };
-            match link {
-                Err(what) => (found.path, found.what) = (here, what),
-                Ok(_) if links == MOST_LINKS => return Err(libc::ELOOP),
-                Ok(text) => {
-                    links += 1;
-                    names.extend(names_of(&text));
-                    if text.starts_with('/') {
-                        found.path = "/".into();
-                    }
-                    if !granted {
-                        found.foreign = found.foreign.or((!roots).then(|| here.clone()));
-                        found.links.push((here, text));
-                    }
-                }
-            }
+            (None, None) => Err(libc::ENOENT),
         }
-        Ok(found)
     }
 
     /// Names below a directory inside, for a suggestion.
     pub(super) fn names(&self, folder: &str) -> Vec<String> {
-        let Spot::Host { source, .. } = self.spot(folder) else { return vec![] };
+        let (over, node) = self.tree.over(folder);
+        let bare = || {
+            let is_made = over == folder || self.tree.is_way(folder);
+            let own = matches!(node.ground(), Ground::Own(own) if has_bare_ground(own));
+            (own && !is_made && self.shows_host(folder)).then(|| folder.to_owned())
+        };
+        let Some(source) = bound_at(self.tree, folder).or_else(bare) else { return vec![] };
         let Ok(entries) = std::fs::read_dir(source) else { return vec![] };
         entries
             .take(8_192)
@@ -175,97 +132,109 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    /// `..`: what was left must be there inside, too.
-    fn leave(&self, found: &mut Found) {
-        if found.path != "/"
-            && !matches!(self.spot(&found.path), Spot::Folder | Spot::Host { granted: true, .. })
-        {
-            found.folders.push(found.path.clone());
-        }
-        found.path = parent(&found.path).to_owned();
+    /// Whether what the host has at a path is looked at where the tree has nothing. What these
+    /// directories have is the host's own state, not a file of the system.
+    fn shows_host(&self, path: &str) -> bool {
+        self.host_shows && !["/proc", "/sys", "/dev"].iter().any(|of| below(path, of).is_some())
     }
 
-    fn spot(&self, path: &str) -> Spot {
-        let Some((over, node)) = ancestors(path).find_map(|over| self.tree.get_key_value(over))
-        else {
-            return self.ground(path);
+    fn look(&mut self, inside: &str, path: &str) -> Result<Seen, Halt<Never>> {
+        if inside.len() >= libc::PATH_MAX as usize || self.weight > MOST_SEEN {
+            return Err(Halt::Errno(libc::ENAMETOOLONG));
+        }
+        let seen = match self.seen.get(path) {
+            Some(seen) => seen.clone(),
+            None => {
+                self.weight += path.len();
+                self.seen.entry(path.to_owned()).or_insert(look(path)).clone()
+            }
         };
-        let (exact, tail) = (over == path, below(path, over).unwrap_or_default());
-        match &node.mount {
-            Mount::Bind(bind) => Spot::Host {
-                source: join(source_of(over, &node.mount).unwrap_or(over), tail),
-                granted: true,
-                exec: bind.exec,
+        seen.map_err(Halt::Errno)
+    }
+}
+
+/// A walk here is stopped by nothing but an errno.
+pub(super) enum Never {}
+
+/// Whether the host may be seen below it, where nothing else is.
+fn has_bare_ground(own: &Own) -> bool {
+    match own {
+        Own::Root | Own::Memory { .. } | Own::Folder => true,
+        Own::Devices | Own::Link(_) | Own::File(_) | Own::Hidden(_) => false,
+    }
+}
+
+fn unknown() -> Looked<Known, Never> {
+    Ok((Kind::Unknown, Known { what: What::Unknown, granted: true, roots: true }))
+}
+
+impl Seen {
+    fn known(self, source: &str, granted: bool, exec: bool) -> (Kind, Known) {
+        let Seen { kind, uid, mode } = self;
+        let what = match &kind {
+            Kind::File(FileKind::Folder) => What::Folder,
+            Kind::File(FileKind::Regular) => {
+                What::File { source: source.to_owned(), granted, exec, uid, mode }
+            }
+            Kind::File(_) | Kind::Whiteout | Kind::Unknown => What::Other,
+        };
+        (kind, Known { what, granted, roots: uid == 0 })
+    }
+}
+
+impl Facts<Node> for View<'_> {
+    type File = Known;
+    type Stop = Never;
+
+    fn host(&mut self, spot: Spot<'_, Node>, _: &Source, place: &str) -> Looked<Known, Never> {
+        match &spot.node.mount {
+            Mount::Bind(bind) => Ok(self.look(spot.path, place)?.known(place, true, bind.exec)),
+            _ => unknown(),
+        }
+    }
+
+    fn is_opaque(&mut self, place: &str) -> Result<bool, Halt<Never>> {
+        Ok(super::is_opaque(place))
+    }
+
+    fn kernel(&mut self, _: Spot<'_, Node>, _: &Kernel) -> Looked<Known, Never> {
+        unknown()
+    }
+
+    fn own(&mut self, spot: Spot<'_, Node>, kind: &FileKind) -> Known {
+        let what = match (kind, spot.node.ground()) {
+            (FileKind::Folder, _) => What::Folder,
+            (FileKind::Regular, Ground::Own(Own::File(content))) => match content {
+                Content::Text(text) => What::Text(String::from_utf8_lossy(text).into_owned()),
+                Content::Secret(_) | Content::Withheld | Content::Fd(_) | Content::File(_) => {
+                    What::Unknown
+                }
             },
-            Mount::Tmpfs(_) | Mount::Dir { .. } if exact => Spot::Folder,
-            Mount::Tmpfs(_) | Mount::Dir { .. } => self.ground(path),
-            Mount::Hide { .. } | Mount::Dev { .. } if exact => Spot::Folder,
-            Mount::Symlink(text) if exact => Spot::Link(text.clone()),
-            Mount::File { content: Content::Text(text), .. } if exact => Spot::Text(text.clone()),
-            Mount::Symlink(_)
-            | Mount::File { content: Content::Text(_), .. }
-            | Mount::Hide { .. } => Spot::Nothing,
-            Mount::Proc { .. }
-            | Mount::Dev { .. }
-            | Mount::Device { .. }
-            | Mount::Socket(_)
-            | Mount::Sysfs
-            | Mount::Mqueue
-            | Mount::File { .. } => Spot::Unknown,
-        }
+            _ => What::Other,
+        };
+        Known { what, granted: true, roots: true }
     }
 
-    /// The sandbox's own ground: directories on the way to entries, and what is found on the host
-    /// at the same path.
-    fn ground(&self, path: &str) -> Spot {
-        let under = format!("{path}/");
-        if self
-            .tree
-            .range(under.clone()..)
-            .next()
-            .is_some_and(|(entry, _)| entry.starts_with(&under))
-        {
-            return Spot::Folder;
+    fn bare(&mut self, spot: Spot<'_, Node>) -> Looked<Known, Never> {
+        if *spot.node.ground() == Ground::Own(Own::Devices) {
+            return unknown();
         }
-        // What these have is the host's own state, not a file of the system.
-        let kernels = ["/proc", "/sys", "/dev"].iter().any(|of| below(path, of).is_some());
-        match self.host_shows && !kernels {
-            true => Spot::Host { source: path.to_owned(), granted: false, exec: true },
-            false => Spot::Nothing,
+        if !self.shows_host(spot.path) {
+            return Err(Halt::Errno(libc::ENOENT));
         }
-    }
-
-    fn look(&mut self, path: &str) -> Seen {
-        if let Some(seen) = self.seen.get(path) {
-            return seen.clone();
-        }
-        self.weight += path.len();
-        self.seen.entry(path.to_owned()).or_insert(look(path)).clone()
+        Ok(self.look(spot.path, spot.path)?.known(spot.path, false, true))
     }
 }
 
-fn look(path: &str) -> Seen {
-    let meta = match std::fs::symlink_metadata(path) {
-        Ok(meta) => meta,
-        Err(error) => return Seen::Absent(error.raw_os_error().unwrap_or(libc::EIO)),
+fn look(path: &str) -> Result<Seen, i32> {
+    let meta = std::fs::symlink_metadata(path)
+        .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    let kind = match meta.file_type() {
+        kind if kind.is_symlink() => Kind::File(FileKind::Link(super::link_text(path)?)),
+        kind if kind.is_dir() => Kind::File(FileKind::Folder),
+        kind if kind.is_file() => Kind::File(FileKind::Regular),
+        kind if kind.is_char_device() && meta.rdev() == 0 => Kind::Whiteout,
+        _ => Kind::File(FileKind::Device),
     };
-    let kind = meta.file_type();
-    if kind.is_symlink() {
-        return super::link_text(path)
-            .map_or_else(Seen::Absent, |text| Seen::Link { text, roots: meta.uid() == 0 });
-    }
-    match (kind.is_dir(), kind.is_file()) {
-        (true, _) => Seen::Folder,
-        (_, true) => Seen::File { uid: meta.uid(), mode: meta.permissions().mode() & 0o7777 },
-        _ => Seen::Other,
-    }
-}
-
-/// The names of a path, the last first.
-fn names_of(path: &str) -> Vec<String> {
-    path.split('/')
-        .filter(|name| !name.is_empty() && *name != ".")
-        .rev()
-        .map(str::to_owned)
-        .collect()
+    Ok(Seen { kind, uid: meta.uid(), mode: meta.permissions().mode() & 0o7777 })
 }

@@ -7,10 +7,10 @@
 
 use crate::host::globs::{Found, Match, Stop};
 use crate::language::value::{ancestors, below, join};
-use crate::policy::mounts::entry::{Bind, Mount};
+use crate::policy::mounts::entry::Mount;
 use crate::policy::mounts::glob::{MOST_NAMES, dots_of, source_base};
 use crate::policy::mounts::pattern::{Dots, Pattern, Progress, is_pattern};
-use crate::policy::mounts::tree::{Tree, source_of, tree};
+use crate::policy::mounts::tree::{Tree, bound_at, tree};
 use crate::policy::mounts::{MOST_ENTRIES, Mounts};
 use nix::unistd::{AccessFlags, access};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,11 +60,7 @@ impl View<'_> {
     fn behind(&self, path: &str) -> Option<(String, String)> {
         match self {
             View::Host { base, source } => Some((join(source, below(path, base)?), base.clone())),
-            View::Inside((tree, _)) => {
-                let (over, node) = ancestors(path).find_map(|path| tree.get_key_value(path))?;
-                let Mount::Bind(Bind { .. }) = &node.mount else { return None };
-                Some((join(source_of(over, &node.mount)?, below(path, over)?), over.clone()))
-            }
+            View::Inside((tree, _)) => Some((bound_at(tree, path)?, tree.over(path).0.to_owned())),
         }
     }
 

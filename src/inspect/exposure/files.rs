@@ -40,7 +40,7 @@ pub(super) fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mu
     }
     // An entry that is left out grants nothing.
     let (settled, _) = settle(&expand(&profile.mounts, &host.globs), host);
-    if let Some(Node { mount: Mount::Bind(bind), at }) = settled.get("/") {
+    if let Some(Node { mount: Mount::Bind(bind), at, .. }) = settled.get("/") {
         let source = bind.source.as_ref().map_or("/", |source| source);
         granted("/", source, bind.access == Access::ReadWrite, host, *at, bill);
     }

@@ -194,7 +194,7 @@ pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
 
 /// The bound root, for a name right below it that comes with it.
 fn root_of<'t>(scene: &'t Scene, path: &str) -> Option<(&'t str, &'t Node)> {
-    with_root(&scene.tree, &scene.host.root_names, path)?;
+    with_root(&scene.tree, path)?;
     scene.tree.get_key_value("/").map(|(root, node)| (root.as_str(), node))
 }
 

@@ -126,7 +126,7 @@ impl World<'_> {
     }
 
     fn check_root(&mut self, root: Option<&Node>) {
-        let Some(Node { mount, at }) = root else { return };
+        let Some(Node { mount, at, .. }) = root else { return };
         match mount {
             Mount::Tmpfs(_) => {}
             Mount::Bind(bind) => {

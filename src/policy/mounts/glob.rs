@@ -15,6 +15,7 @@ use crate::language::value::{AbsolutePath, ancestors, below, join, parent};
 use crate::step::draft::Draft;
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::{At, Span};
+use crate::tree::walk::meant;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,11 +122,16 @@ fn settle_link(mounts: &mut Mounts, path: &str, text: &str) {
             _ => Some(Mount::Symlink(text.to_owned())),
         },
         _ => {
-            let is_needless = pointed_at(path, text).is_some_and(|target| match nearest(&target) {
-                Some((_, Mount::Hide { .. })) => target != path,
-                Some(_) => false,
-                None => !matches!(mounts.get("/").map(|root| &root.value), Some(Mount::Bind(_))),
-            });
+            // `..` after a name depends on what that name is.
+            let (target, is_sure) = meant(parent(path), text);
+            let is_needless = is_sure
+                && match nearest(&target) {
+                    Some((_, Mount::Hide { .. })) => target != path,
+                    Some(_) => false,
+                    None => {
+                        !matches!(mounts.get("/").map(|root| &root.value), Some(Mount::Bind(_)))
+                    }
+                };
             if !is_needless {
                 return;
             }
@@ -138,24 +144,6 @@ fn settle_link(mounts: &mut Mounts, path: &str, text: &str) {
         }
         _ => drop(mounts.map.remove(path)),
     }
-}
-
-/// The path that a link's text means, as far as its text tells: `..` after a name depends on what
-/// that name is.
-fn pointed_at(path: &str, text: &str) -> Option<String> {
-    let mut place = if text.starts_with('/') { "/".to_owned() } else { parent(path).to_owned() };
-    let mut named = false;
-    for name in text.split('/').filter(|name| !name.is_empty() && *name != ".") {
-        match name {
-            ".." if named => return None,
-            ".." => place = parent(&place).to_owned(),
-            name => {
-                named = true;
-                place = join(&place, &format!("/{name}"));
-            }
-        }
-    }
-    Some(place)
 }
 
 // ---- draft ----

@@ -6,7 +6,6 @@ use super::entry::{Access, Bind, Missing, Mount};
 use super::tree::{Base, Node, Tree, base, source_of};
 use crate::host::trail::Trail;
 use crate::host::{Fact, File, FileKind, Host};
-use crate::language::value::{ancestors, below, join};
 use crate::text::problem::Note;
 use crate::text::source::Span;
 
@@ -53,17 +52,13 @@ pub(crate) fn writable_at<'t>(
     host: &'t Host,
     place: &'t str,
 ) -> impl Iterator<Item = (String, &'t str)> {
-    tree.iter().filter_map(move |(over, node)| {
-        let Mount::Bind(Bind { access: Access::ReadWrite, .. }) = &node.mount else { return None };
-        let source = source_of(over, &node.mount)?;
-        let real = match host.at(source) {
-            Fact::Present(File { real: Some((real, _)), .. }) => real,
-            _ => source,
-        };
-        let inside = join(over, below(place, real)?);
-        let decides =
-            ancestors(&inside).find(|path| tree.contains_key(*path)) == Some(over.as_str());
-        decides.then_some((inside, over.as_str()))
+    let real = |source: &'t str| match host.at(source) {
+        Fact::Present(File { real: Some((real, _)), .. }) => real.as_str(),
+        _ => source,
+    };
+    tree.showing(place, real).filter_map(|(inside, over, node)| match &node.mount {
+        Mount::Bind(Bind { access: Access::ReadWrite, .. }) => Some((inside, over)),
+        _ => None,
     })
 }
 
@@ -83,7 +78,8 @@ pub(crate) fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
                     source: Some(crate::language::value::AbsolutePath(place.to_owned())),
                     ..bind.clone()
                 };
-                more.push((inside.clone(), Node { mount: Mount::Bind(bind), at: node.at }));
+                let node_there = Node::new(&inside, Mount::Bind(bind), node.at);
+                more.push((inside.clone(), node_there));
                 let text = match place == source {
                     true => {
                         format!("{inside} shows the symbolic link at {path}, and is kept as well")

@@ -2,58 +2,53 @@
 //! for help that names the right line. What it says is advice; the kernel's own walk decides.
 
 use super::entry::Mount;
-use super::tree::{Tree, source_of};
-use crate::host::{Fact, FileKind, Host};
-use crate::language::value::{ancestors, below, join, parent};
+use super::tree::{Node, Tree, source_of};
+use crate::host::{Fact, File, FileKind, Host};
+use crate::language::value::{below, join};
+use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, walk};
+use crate::tree::{Kernel, Source};
 
-/// How many links a path may have (path_resolution(7)).
-const MOST_LINKS: usize = 40;
-
-/// Where a path leads, if an entry at or above it is a link; the path itself is not looked up.
+/// Where a path leads, if an entry on its way, or at its end, is a link.
 pub(crate) fn behind_links(tree: &Tree, host: &Host, path: &str) -> Option<String> {
-    let mut place = path.to_owned();
-    for _ in 0..MOST_LINKS {
-        let found = ancestors(&place).find_map(|over| Some((over, link_text(tree, host, over)?)));
-        let Some((over, text)) = found else {
-            return (place != path).then_some(place);
-        };
-        let tail = below(&place, over).unwrap_or_default();
-        place = format!("{}{tail}", follow(parent(over), text));
-    }
-    None
+    let walk = walk(tree, &mut Entries(host), path, Last::Followed);
+    let is_led = !walk.links.is_empty();
+    walk.end().ok().map(|end| end.path).filter(|place| is_led && place != path)
 }
 
-/// The text of the link that an entry is.
-fn link_text<'t>(tree: &'t Tree, host: &'t Host, path: &str) -> Option<&'t str> {
-    let (path, node) = tree.get_key_value(path)?;
-    match &node.mount {
-        Mount::Symlink(text) => Some(text),
-        Mount::Bind(_) => match host.at(source_of(path, &node.mount)?) {
-            Fact::Present(file) => {
-                if let FileKind::Link(text) = &file.kind {
-                    Some(text)
-                } else {
-                    None
-                }
+/// What is known of entries alone: that some are links. All else is taken for a directory, as
+/// nobody looked.
+struct Entries<'h>(&'h Host);
+
+const FOLDER: Looked<(), ()> = Ok((Kind::File(FileKind::Folder), ()));
+
+impl Facts<Node> for Entries<'_> {
+    type File = ();
+    type Stop = ();
+
+    fn host(&mut self, spot: Spot<'_, Node>, _: &Source, place: &str) -> Looked<(), ()> {
+        match (&spot.node.mount, self.0.at(place)) {
+            (Mount::Bind(_), Fact::Present(File { kind: kind @ FileKind::Link(_), .. }))
+                if spot.path == spot.over =>
+            {
+                Ok((Kind::File(kind.clone()), ()))
             }
-            Fact::Absent(_) => None,
-        },
-        _ => None,
-    }
-}
-
-/// The place that the text of a link in `folder` names, with `..` taken out.
-pub(crate) fn follow(folder: &str, text: &str) -> String {
-    let whole = if text.starts_with('/') { text.to_owned() } else { format!("{folder}/{text}") };
-    let mut names: Vec<&str> = vec![];
-    for name in whole.split('/') {
-        match name {
-            "" | "." => {}
-            ".." => drop(names.pop()),
-            name => names.push(name),
+            _ => FOLDER,
         }
     }
-    format!("/{}", names.join("/"))
+
+    fn is_opaque(&mut self, _: &str) -> Result<bool, Halt<()>> {
+        Ok(false)
+    }
+
+    fn kernel(&mut self, _: Spot<'_, Node>, _: &Kernel) -> Looked<(), ()> {
+        FOLDER
+    }
+
+    fn own(&mut self, _: Spot<'_, Node>, _: &FileKind) {}
+
+    fn bare(&mut self, _: Spot<'_, Node>) -> Looked<(), ()> {
+        FOLDER
+    }
 }
 
 /// The path inside at which a bind shows a place of the host: by the bind that is nearest to it.
@@ -66,17 +61,4 @@ pub(crate) fn shown_at(tree: &Tree, host: &Host, place: &str) -> Option<String> 
         Some((real.len(), join(path, below(place, real)?)))
     });
     found.max_by_key(|(length, _)| *length).map(|(_, inside)| inside)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_lead_on_from_their_folder() {
-        assert_eq!(follow("/", "usr/bin"), "/usr/bin");
-        assert_eq!(follow("/a/b", "../c/./d"), "/a/c/d");
-        assert_eq!(follow("/a", "/x//y/"), "/x/y");
-        assert_eq!(follow("/a", "../../.."), "/");
-    }
 }

@@ -128,7 +128,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn entry(&mut self, path: &str, Node { mount, at }: &Node) {
+    fn entry(&mut self, path: &str, Node { mount, at, .. }: &Node) {
         match mount {
             Mount::Bind(bind) => self.bind(path, bind, *at),
             Mount::Device { source } => {

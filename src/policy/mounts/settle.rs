@@ -25,6 +25,7 @@ pub(crate) fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
         out.push(note);
         // And with it each name of it.
         all.retain(|_, node| Some(node.at) != root_at);
+        all.values_mut().for_each(Node::without_root);
     }
     for (path, note) in left {
         all.remove(&path);
@@ -140,18 +141,16 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
 
 /// Every path of the host whose facts the draft asks for; `tree` is that of these mounts.
 pub fn wanted(tree: &Tree, mounts: &Mounts, root_names: &[String]) -> Vec<String> {
-    let mut wanted = wanted_of(tree, root_names);
+    let mut wanted = wanted_of(tree);
     wanted.extend(
-        bottom(mounts)
-            .iter()
-            .flat_map(|mounts| wanted_of(&self::tree(mounts, root_names), root_names)),
+        bottom(mounts).iter().flat_map(|mounts| wanted_of(&self::tree(mounts, root_names))),
     );
     wanted.sort();
     wanted.dedup();
     wanted
 }
 
-fn wanted_of(tree: &Tree, root_names: &[String]) -> Vec<String> {
+fn wanted_of(tree: &Tree) -> Vec<String> {
     let mut wanted = vec![];
     for (path, node) in tree {
         wanted.extend(source_of(path, &node.mount).map(str::to_owned));
@@ -169,7 +168,7 @@ fn wanted_of(tree: &Tree, root_names: &[String]) -> Vec<String> {
         }
         wanted.extend(behind(tree, path));
         if matches!(node.mount, Mount::Hide { .. }) {
-            wanted.extend(with_root(tree, root_names, path));
+            wanted.extend(with_root(tree, path).map(str::to_owned));
         }
     }
     // The generated passwd and group cover the host's where /etc is bound.

@@ -47,9 +47,11 @@ pub(crate) fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
             );
             notes.push(Note { at: node.at, text, less: false });
         }
-        covers.extend(
-            found.into_iter().map(|inside| (inside, Node { mount: mount.clone(), at: node.at })),
-        );
+        let cover = |inside: String| {
+            let node = Node::new(&inside, mount.clone(), node.at);
+            (inside, node)
+        };
+        covers.extend(found.into_iter().map(cover));
     }
     tree.extend(covers);
     notes

@@ -1,13 +1,14 @@
-//! What lies on what: every entry with the nearest entry above it, and the host's path that stands
-//! behind it.
+//! The entries of `[mounts]` as the nodes of the one tree ([`crate::tree`]): every entry says what
+//! stands at its path, and the tree what an entry lies on.
 
-use super::entry::{Access, Bind, Missing, Mount, TMPFS};
+use super::entry::{Access, Bind, Content, Hidden, Missing, Mount, TMPFS};
 use super::{Mounts, dev};
 use crate::host::programs::Piece;
 use crate::host::{Fact, FileKind, Host};
-use crate::language::value::{ancestors, below, join, parent};
+use crate::language::value::{AbsolutePath, below, join, parent};
+use crate::step::{self, Cover};
 use crate::text::source::Span;
-use std::collections::BTreeMap;
+use crate::tree::{Ground, Kernel, Own, Source, Stack, Stands};
 
 /// One entry of the tree, written or implied by a bound `/`.
 #[derive(Debug, Clone)]
@@ -15,10 +16,73 @@ pub struct Node {
     pub mount: Mount,
     /// The line that says so.
     pub at: Span,
+    ground: Ground,
+    /// What the bound `/` brings there, where the entry took the place of that.
+    under: Option<Ground>,
 }
 
-/// Every entry by its path inside. A parent comes before what is below it, as its path is a prefix.
-pub(crate) type Tree = BTreeMap<String, Node>;
+impl Node {
+    /// What an entry makes of a path.
+    pub(crate) fn new(path: &str, mount: Mount, at: Span) -> Node {
+        Node { ground: ground(path, &mount), mount, at, under: None }
+    }
+
+    /// Forgets what a bound `/` would bring there.
+    pub(super) fn without_root(&mut self) {
+        self.under = None;
+    }
+}
+
+impl Stands for Node {
+    fn ground(&self) -> &Ground {
+        &self.ground
+    }
+}
+
+/// Every entry by its path inside.
+pub(crate) type Tree = crate::tree::Tree<Node>;
+
+/// A tree without entries: the root is empty and read-only.
+pub(crate) fn empty() -> Tree {
+    Tree::new(Node::new("/", Mount::Dir { mode: None }, Span::NOWHERE))
+}
+
+/// What stands at the path of an entry.
+fn ground(path: &str, mount: &Mount) -> Ground {
+    let host = |source: &str, recursive, made| {
+        let source = Source { recursive, made, ..Source::new(source) };
+        Ground::Host(Stack::one(source))
+    };
+    let of = |source: &Option<AbsolutePath>, recursive, made| {
+        host(source.as_ref().map_or(path, |source| source), recursive, made)
+    };
+    match mount {
+        Mount::Tmpfs(tmpfs) => Ground::Own(Own::Memory { size: tmpfs.size, inodes: tmpfs.inodes }),
+        // Of a bound root each name is an entry.
+        _ if path == "/" => Ground::Own(Own::Root),
+        Mount::Bind(bind) => of(&bind.source, bind.recursive, bind.missing == Missing::Create),
+        Mount::Device { source } => of(source, true, false),
+        Mount::Socket(source) => host(source, false, false),
+        Mount::Dev { .. } => Ground::Own(Own::Devices),
+        Mount::Proc { hidepid, only_processes } => Ground::Kernel(Kernel::Proc {
+            hidepid: hidepid.word(),
+            only_processes: *only_processes,
+        }),
+        Mount::Sysfs => Ground::Kernel(Kernel::Sysfs),
+        Mount::Mqueue => Ground::Kernel(Kernel::Mqueue),
+        Mount::Dir { .. } => Ground::Own(Own::Folder),
+        Mount::Symlink(text) => Ground::Own(Own::Link(text.clone())),
+        Mount::File { content, .. } => Ground::Own(Own::File(match content {
+            Content::Text(text) => step::Content::Text(text.as_bytes().to_vec()),
+            Content::Fd(fd) => step::Content::Fd(*fd),
+            Content::Env(_) => step::Content::Withheld,
+        })),
+        Mount::Hide { known, .. } => Ground::Own(Own::Hidden(match known {
+            Hidden::Unsaid => Cover::Folder,
+            Hidden::File => Cover::File,
+        })),
+    }
+}
 
 /// What an entry lies on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +119,7 @@ pub fn bound_root(mounts: &Mounts) -> Option<&str> {
 
 /// The whole tree: the profile's entries, and for a bound `/` one for each name in it.
 pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
-    let mut tree = Tree::new();
+    let mut tree = empty();
     for (path, value) in mounts.iter() {
         let Mount::Bind(bind) = &value.value else { continue };
         if path.value != "/" {
@@ -65,22 +129,20 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
         for name in root_names {
             let from = join(source, &format!("/{name}"));
             if source != "/" || !NOT_WITH_ROOT.contains(&name.as_str()) {
-                let source = (source != "/").then_some(crate::language::value::AbsolutePath(from));
+                let source = (source != "/").then_some(AbsolutePath(from));
                 // A link at the first level is made again as that link, whichever root it comes
                 // from.
-                tree.insert(
-                    format!("/{name}"),
-                    Node {
-                        mount: Mount::Bind(Bind { source, missing: Missing::Skip, ..bind.clone() }),
-                        at: path.at,
-                    },
-                );
+                let mount = Mount::Bind(Bind { source, missing: Missing::Skip, ..bind.clone() });
+                let inside = format!("/{name}");
+                tree.insert(inside.clone(), Node::new(&inside, mount, path.at));
             }
         }
     }
-    tree.extend(mounts.iter().map(|(path, value)| {
-        (path.value.to_owned(), Node { mount: value.value.clone(), at: path.at })
-    }));
+    for (path, value) in mounts.iter() {
+        let mut node = Node::new(path.value, value.value.clone(), path.at);
+        node.under = tree.get(path.value).map(|implied| implied.ground.clone());
+        tree.insert(path.value.to_owned(), node);
+    }
     tree
 }
 
@@ -105,49 +167,55 @@ pub(crate) fn hidden(mounts: &Mounts) -> impl Iterator<Item = String> {
 
 /// The host's path under an entry, where the nearest entry above it binds a part of the host.
 pub(super) fn behind(tree: &Tree, path: &str) -> Option<String> {
-    let (over, node) = above(tree, path)?;
-    let tail = below(path, over)?;
-    match &node.mount {
-        Mount::Bind(_) => Some(join(source_of(over, &node.mount)?, tail)),
+    bound_at(tree, parent(path)).map(|around| join(&around, &path[parent(path).len()..]))
+}
+
+/// The host's path that a bind shows at a path, by the nearest entry at or above it.
+pub(crate) fn bound_at(tree: &Tree, path: &str) -> Option<String> {
+    let (over, node) = tree.over(path);
+    match (&node.mount, &node.ground) {
+        (Mount::Bind(_), Ground::Host(stack)) => Some(shown(stack, over, path)),
         _ => None,
     }
 }
 
+/// Where a path is on the host that lies below what stands at `over`.
+fn shown(stack: &Stack, over: &str, path: &str) -> String {
+    join(&stack.topmost().path, below(path, over).unwrap_or_default())
+}
+
 /// The nearest entry above a path, not counting `/`.
 pub(crate) fn above<'a>(tree: &'a Tree, path: &'a str) -> Option<(&'a str, &'a Node)> {
-    ancestors(parent(path))
-        .find_map(|path| tree.get_key_value(path))
-        .map(|(path, node)| (path.as_str(), node))
+    Some(tree.over(parent(path))).filter(|(over, _)| *over != "/")
 }
 
 /// What a path lies on. `tree` holds no entry that was skipped.
 pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
-    let Some((over, node)) = above(tree, path) else {
-        return Base::Own { writable: root_is_writable(tree) };
-    };
-    match &node.mount {
-        Mount::Tmpfs(_) => Base::Own { writable: true },
-        Mount::Dir { .. } => base(tree, host, over),
-        Mount::Dev { .. } => Base::Own { writable: false },
-        Mount::Proc { .. } | Mount::Sysfs => Base::Kernel,
-        Mount::Bind(bind) => {
-            let from = source_of(over, &node.mount).unwrap_or(over);
-            match host.at(from) {
-                Fact::Present(file) if file.kind != FileKind::Folder => {
-                    Base::Nothing { what: file.kind.word() }
-                }
+    let (over, node) = tree.over(parent(path));
+    let nothing = |what| Base::Nothing { what };
+    match &node.ground {
+        Ground::Own(own) => match own {
+            Own::Memory { .. } => Base::Own { writable: true },
+            Own::Folder => base(tree, host, over),
+            Own::Root | Own::Devices => Base::Own { writable: false },
+            Own::Link(_) => nothing("a symbolic link"),
+            Own::File(_) => nothing("a file"),
+            Own::Hidden(_) => nothing("hidden"),
+        },
+        Ground::Kernel(Kernel::Mqueue) => nothing("the message queues"),
+        Ground::Kernel(Kernel::Proc { .. } | Kernel::Sysfs | Kernel::Devpts) => Base::Kernel,
+        Ground::Same => base(tree, host, over),
+        Ground::Host(stack) => match &node.mount {
+            Mount::Device { .. } => nothing("a device"),
+            Mount::Socket(_) => nothing("a socket"),
+            mount => match host.at(&stack.topmost().path) {
+                Fact::Present(file) if file.kind != FileKind::Folder => nothing(file.kind.word()),
                 _ => Base::Host {
-                    source: join(from, below(path, over).unwrap_or("")),
-                    writable: bind.access == Access::ReadWrite,
+                    source: shown(stack, over, path),
+                    writable: matches!(mount, Mount::Bind(Bind { access: Access::ReadWrite, .. })),
                 },
-            }
-        }
-        Mount::Device { .. } => Base::Nothing { what: "a device" },
-        Mount::Socket(_) => Base::Nothing { what: "a socket" },
-        Mount::Mqueue => Base::Nothing { what: "the message queues" },
-        Mount::Symlink(_) => Base::Nothing { what: "a symbolic link" },
-        Mount::File { .. } => Base::Nothing { what: "a file" },
-        Mount::Hide { .. } => Base::Nothing { what: "hidden" },
+            },
+        },
     }
 }
 
@@ -173,8 +241,8 @@ pub(crate) const DATABASES: &[&str] = &["/etc/passwd", "/etc/group"];
 /// What an entry at `path` covers, where [`base`] says that it lies on the sandbox's own ground;
 /// none: nothing would be there.
 pub(crate) fn covered(tree: &Tree, host: &Host, path: &str) -> Option<Covered> {
-    if let Some(source) = with_root(tree, &host.root_names, path) {
-        return Some(Covered::OfRoot(source));
+    if let Some(source) = with_root(tree, path) {
+        return Some(Covered::OfRoot(source.to_owned()));
     }
     if let Some((over, Node { mount: Mount::Dev { extra }, .. })) = above(tree, path) {
         let tail = below(path, over)?.trim_start_matches('/');
@@ -197,20 +265,18 @@ pub(crate) fn covered(tree: &Tree, host: &Host, path: &str) -> Option<Covered> {
     DATABASES.contains(&path).then_some(Covered::File)
 }
 
-/// The host's path behind a name that comes with the bound root.
-pub(crate) fn with_root(tree: &Tree, root_names: &[String], path: &str) -> Option<String> {
-    let root = tree.get("/").filter(|_| path != "/" && parent(path) == "/")?;
-    let Mount::Bind(bind) = &root.mount else { return None };
-    let (source, name) = (bind.source.as_ref().map_or("/", |source| source), &path[1..]);
-    let comes = root_names.iter().any(|known| known == name)
-        && (source != "/" || !NOT_WITH_ROOT.contains(&name));
-    comes.then(|| join(source, path))
+/// The host's path behind a name that comes with the bound root, where an entry took its place.
+pub(crate) fn with_root<'t>(tree: &'t Tree, path: &str) -> Option<&'t str> {
+    match tree.get(path)?.under.as_ref()? {
+        Ground::Host(stack) => Some(&stack.topmost().path),
+        Ground::Own(_) | Ground::Kernel(_) | Ground::Same => None,
+    }
 }
 
 /// Whether the profile made the root a file system that the target may write to. Unsaid, the root
 /// is empty and read-only.
 pub(crate) fn root_is_writable(tree: &Tree) -> bool {
-    matches!(tree.get("/").map(|node| &node.mount), Some(Mount::Tmpfs(_)))
+    matches!(tree.root().ground, Ground::Own(Own::Memory { .. }))
 }
 
 /// The size of the root: the profile's, or stockade's own.

@@ -1,7 +1,7 @@
 //! Forged files: what they name is walked within bounds.
 
 use super::*;
-use crate::policy::mounts::tree::Tree;
+use crate::policy::mounts::tree::empty;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ impl Drop for Folder {
 }
 
 fn need(word: &str) -> Program {
-    Search::new(View::new(&Tree::new(), true), vec!["/usr/bin".into()], None).need(word, None)
+    Search::new(View::new(&empty(), true), vec!["/usr/bin".into()], None).need(word, None)
 }
 
 #[test]

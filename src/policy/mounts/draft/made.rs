@@ -1,7 +1,6 @@
 //! What stockade makes itself: directories, links, files, covers, and the databases of names.
 
 use super::super::entry::{Content as EntryContent, Hidden, Missing};
-use super::super::place;
 use super::super::tree::{Base, Covered, base, covered};
 use super::World;
 use crate::host::{Fact, File, FileKind};
@@ -12,6 +11,7 @@ use crate::policy::identity::Ids;
 use crate::step::{Content, Cover, Ground, TreeOp};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
+use crate::tree::walk::meant;
 
 impl World<'_> {
     pub(super) fn dir(&mut self, path: &str, mode: Mode, at: Span) {
@@ -137,10 +137,8 @@ impl World<'_> {
         };
         if let FileKind::Link(to) = &file.kind {
             let message = format!("cannot hide {path}: it is a symbolic link to {to}");
-            let help = format!(
-                "hide what it points at: {}",
-                self.spelled_at(&place::follow(parent(path), to))
-            );
+            let help =
+                format!("hide what it points at: {}", self.spelled_at(&meant(parent(path), to).0));
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         }
         let folder = file.kind == FileKind::Folder;
@@ -175,10 +173,8 @@ impl World<'_> {
                         at,
                         format!("cannot hide {path}: it is a symbolic link to {to}"),
                     );
-                    let help = format!(
-                        "hide what it points at: {}",
-                        self.spelled_at(&place::follow("/", to))
-                    );
+                    let help =
+                        format!("hide what it points at: {}", self.spelled_at(&meant("/", to).0));
                     return self.draft.problem(problem.help(help));
                 }
                 Fact::Present(file) => file.kind == FileKind::Folder,

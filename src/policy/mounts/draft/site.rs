@@ -12,6 +12,7 @@ use crate::step::draft::Draft;
 use crate::step::{Ground, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
+use crate::tree::walk::meant;
 
 /// A place to mount on.
 pub(super) struct Site {
@@ -110,10 +111,8 @@ impl World<'_> {
             return refuse(self.draft, "a directory on the way is a symbolic link".into(), help);
         }
         if let FileKind::Link(to) = &file.kind {
-            let help = format!(
-                "name what it points at: {}",
-                self.spelled_at(&place::follow(parent(path), to))
-            );
+            let help =
+                format!("name what it points at: {}", self.spelled_at(&meant(parent(path), to).0));
             return refuse(self.draft, format!("it is a symbolic link to {to}"), help);
         }
         if folder != (file.kind == FileKind::Folder) {
