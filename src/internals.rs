@@ -57,7 +57,7 @@ pub mod inspect {
         }
     }
     pub mod walls {
-        pub use crate::inspect::walls::{Shows, World};
+        pub use crate::inspect::walls::World;
     }
 }
 pub mod kernel {

@@ -10,10 +10,8 @@ pub(crate) mod behind;
 pub(crate) mod change;
 pub(crate) mod facts;
 mod kernel;
-mod near;
 pub(crate) mod path;
 pub(crate) mod query;
-mod shows;
 pub(crate) mod why;
 
 use crate::kernel::attrs::Attrs;
@@ -26,15 +24,14 @@ use crate::policy::namespaces::Namespace;
 use crate::profile::Profile;
 use crate::step::{Cover, OutsideOp, Slot, TreeOp};
 use crate::text::source::Span;
-use near::Near;
-pub(crate) use shows::HostTree;
-pub use shows::Shows;
+use crate::tree::near::Near;
+use crate::tree::{Ground, Kernel, Own, Source, Stack, Stands, Tree};
 use std::collections::BTreeMap;
 
 /// One path of the tree, with what decides there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    pub shows: Shows,
+    pub ground: Ground,
     /// The mode, where stockade gives it.
     pub mode: Option<Mode>,
     /// Whether it is a mount of its own.
@@ -47,36 +44,52 @@ pub struct Entry {
     pub at: Span,
 }
 
+impl Stands for Entry {
+    fn ground(&self) -> &Ground {
+        &self.ground
+    }
+}
+
+/// What is nearest to a path.
+#[derive(Debug, Clone)]
+struct Around {
+    /// The node that shows something of its own, by its number.
+    shown: Option<usize>,
+    /// The mount.
+    mount: Option<usize>,
+    /// What Landlock's rules allow here, and the line of the nearest.
+    rights: (Rights, Span),
+}
+
 /// All that the sandbox allows.
 #[derive(Debug, Clone)]
 pub struct World<'a> {
     /// The plan that it is read off.
     pub plan: &'a Plan,
     /// Every path that the plan speaks of; empty where the tree is that of a joined namespace.
-    pub tree: BTreeMap<String, Entry>,
-    near: Near,
+    pub tree: Tree<Entry>,
+    near: Near<Around>,
 }
 
 impl<'a> World<'a> {
     /// Reads a plan; the profile tells which directories it names, and which are there for what
     /// lies in them.
     pub fn new(plan: &'a Plan, profile: &Profile) -> World<'a> {
-        let mut tree = BTreeMap::new();
+        let mut tree = Tree::new(same(Attrs(0), false, Span::NOWHERE));
         if plan.choice.is_new(Kind::Mount) {
             let mut sources = BTreeMap::new();
             plan.tree().for_each(|(op, at)| grow(&mut tree, &mut sources, op, at, plan));
             settle(&mut tree);
             let implied = |(path, entry): &(&String, &mut Entry)| {
-                entry.shows == Shows::Folder && profile.mounts.get(path).is_none()
+                entry.ground == Ground::Own(Own::Folder) && profile.mounts.get(path).is_none()
             };
             tree.iter_mut().filter(implied).for_each(|(_, entry)| entry.at = Span::NOWHERE);
         } else if *plan.choice.of(Kind::Mount) == Namespace::Host {
-            let whole = HostTree { source: "/".into(), recursive: true, mapped: None, made: false };
             let at = plan.choice.at(Kind::Mount);
             tree.insert(
                 "/".into(),
                 Entry {
-                    shows: Shows::Host(whole),
+                    ground: Ground::Host(Stack::one(Source::new("/"))),
                     mode: None,
                     mount: true,
                     attrs: Attrs(0),
@@ -86,7 +99,7 @@ impl<'a> World<'a> {
             );
         }
         rule(&mut tree, plan);
-        let near = Near::new(&tree);
+        let near = near(&tree);
         World { plan, tree, near }
     }
 
@@ -109,17 +122,17 @@ impl<'a> World<'a> {
 
     /// The deepest entry at or above a path that shows something of its own.
     pub fn shown(&self, path: &str) -> Option<(&str, &Entry)> {
-        self.entry(self.near.shown(path)?)
+        self.entry(self.near.path(self.near.at(path)?.1.shown?))
     }
 
     /// The deepest mount at or above a path.
     pub fn mount(&self, path: &str) -> Option<(&str, &Entry)> {
-        self.entry(self.near.mount(path)?)
+        self.entry(mount(&self.near, path)?)
     }
 
     /// The deepest path of the tree at or above one.
     pub fn over(&self, path: &str) -> Option<&str> {
-        self.near.at(path).map(near::Spot::path)
+        self.near.at(path).map(|(path, _)| path)
     }
 
     fn entry(&self, path: &str) -> Option<(&str, &Entry)> {
@@ -129,7 +142,7 @@ impl<'a> World<'a> {
     /// What Landlock allows at a path: its rules add up from there to the root (landlock(7)). The
     /// line is that of the nearest rule.
     pub fn rights(&self, path: &str) -> (Rights, Span) {
-        self.near.at(path).map_or((Rights(0), Span::NOWHERE), |spot| spot.rights)
+        self.near.at(path).map_or((Rights(0), Span::NOWHERE), |(_, around)| around.rights)
     }
 
     /// Paths with a rule of Landlock.
@@ -178,7 +191,7 @@ impl Capabilities {
 }
 
 /// What stands in the slots of a plan, with its attributes.
-type Sources = BTreeMap<usize, (HostTree, Attrs)>;
+type Sources = BTreeMap<usize, (Source, Attrs)>;
 
 /// The owner on disk of what is in a slot, and the host ids that it is mapped to.
 fn mapped(plan: &Plan, of: Slot) -> Option<((u32, u32), (u32, u32))> {
@@ -197,16 +210,10 @@ fn mapped(plan: &Plan, of: Slot) -> Option<((u32, u32), (u32, u32))> {
 const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
 
 /// Adds what one step puts into the tree.
-fn grow(
-    tree: &mut BTreeMap<String, Entry>,
-    sources: &mut Sources,
-    op: &TreeOp,
-    at: Span,
-    plan: &Plan,
-) {
-    let mut put = |path: &str, shows, mode: Option<Mode>, attrs: Option<Attrs>| {
+fn grow(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Span, plan: &Plan) {
+    let mut put = |path: &str, ground, mode: Option<Mode>, attrs: Option<Attrs>| {
         let entry = Entry {
-            shows,
+            ground,
             mode,
             mount: attrs.is_some(),
             attrs: attrs.unwrap_or_default(),
@@ -217,84 +224,93 @@ fn grow(
     };
     match op {
         TreeOp::HostFolder { slot, path, attrs, .. } => {
-            let source = path.text().into();
             let mapped = mapped(plan, *slot);
-            let tree = HostTree { source, recursive: true, mapped, made: true };
-            sources.insert(slot.0, (tree, *attrs));
+            let source = Source { mapped, made: true, ..Source::new(path.text()) };
+            sources.insert(slot.0, (source, *attrs));
         }
         TreeOp::OpenTree { slot, source, recursive, attrs, .. } => {
-            let source = source.text().into();
             let mapped = mapped(plan, *slot);
-            let tree = HostTree { source, recursive: *recursive, mapped, made: false };
-            sources.insert(slot.0, (tree, *attrs));
+            let source = Source { mapped, recursive: *recursive, ..Source::new(source.text()) };
+            sources.insert(slot.0, (source, *attrs));
         }
         TreeOp::Root { limits: None, attrs } => {
-            put("/", Shows::Root, Some(Mode(0o755)), Some(*attrs))
+            put("/", Ground::Own(Own::Root), Some(Mode(0o755)), Some(*attrs))
         }
         TreeOp::Root { limits: Some((size, inodes)), attrs } => {
             put(
                 "/",
-                Shows::Memory { size: *size, inodes: *inodes },
+                Ground::Own(Own::Memory { size: *size, inodes: *inodes }),
                 Some(Mode(0o755)),
                 Some(*attrs),
             );
         }
-        TreeOp::Dir { path, mode } => put(path.text(), Shows::Folder, Some(*mode), None),
+        TreeOp::Dir { path, mode } => put(path.text(), Ground::Own(Own::Folder), Some(*mode), None),
         TreeOp::Symlink { path, target } => {
-            put(path.text(), Shows::Link(target.text().into()), None, None)
+            put(path.text(), Ground::Own(Own::Link(target.text().into())), None, None)
         }
         TreeOp::File { path, content, mode } => {
-            put(path.text(), Shows::File(content.clone()), Some(*mode), None)
+            put(path.text(), Ground::Own(Own::File(content.clone())), Some(*mode), None)
         }
         TreeOp::Tmpfs { path, size, inodes, mode, attrs, .. } => {
             put(
                 path.text(),
-                Shows::Memory { size: *size, inodes: *inodes },
+                Ground::Own(Own::Memory { size: *size, inodes: *inodes }),
                 Some(*mode),
                 Some(*attrs),
             );
         }
         TreeOp::Proc { path, hidepid, only_processes, .. } => {
-            let shows = Shows::Proc { hidepid: hidepid.word(), only_processes: *only_processes };
-            put(path.text(), shows, Some(Mode(0o555)), Some(INERT));
+            let ground = Ground::Kernel(Kernel::Proc {
+                hidepid: hidepid.word(),
+                only_processes: *only_processes,
+            });
+            put(path.text(), ground, Some(Mode(0o555)), Some(INERT));
         }
         TreeOp::Devpts { path } => put(
             path.text(),
-            Shows::Devpts,
+            Ground::Kernel(Kernel::Devpts),
             Some(Mode(0o755)),
             Some(Attrs::NO_SUID.and(Attrs::NO_EXEC)),
         ),
         TreeOp::Mqueue { path, .. } => {
-            put(path.text(), Shows::Mqueue, Some(Mode(0o1777)), Some(INERT))
+            put(path.text(), Ground::Kernel(Kernel::Mqueue), Some(Mode(0o1777)), Some(INERT))
         }
-        TreeOp::Sysfs { path, .. } => {
-            put(path.text(), Shows::Sysfs, Some(Mode(0o555)), Some(INERT.and(Attrs::READ_ONLY)))
-        }
+        TreeOp::Sysfs { path, .. } => put(
+            path.text(),
+            Ground::Kernel(Kernel::Sysfs),
+            Some(Mode(0o555)),
+            Some(INERT.and(Attrs::READ_ONLY)),
+        ),
         TreeOp::Attach { slot, path, .. } => {
             if let Some((source, attrs)) = sources.get(&slot.0) {
-                put(path.text(), Shows::Host(source.clone()), None, Some(*attrs));
+                put(path.text(), Ground::Host(Stack::one(source.clone())), None, Some(*attrs));
             }
         }
         TreeOp::Pin { path } | TreeOp::HoldLink { path, .. } => {
             let attrs = mount_attrs(tree, path.text());
-            same(tree, path.text(), attrs, at);
+            tree.insert(path.text().to_owned(), same(attrs, true, at));
         }
         TreeOp::ReadOnly { path, .. } => {
             let attrs = mount_attrs(tree, path.text()).and(Attrs::READ_ONLY);
-            same(tree, path.text(), attrs, at);
+            tree.insert(path.text().to_owned(), same(attrs, true, at));
         }
         TreeOp::Hide { path, cover, .. } => {
             let mode = match cover {
                 Cover::Folder => Mode(0o555),
                 Cover::File => Mode(0),
             };
-            put(path.text(), Shows::Hidden(*cover), Some(mode), Some(INERT.and(Attrs::READ_ONLY)));
+            put(
+                path.text(),
+                Ground::Own(Own::Hidden(*cover)),
+                Some(mode),
+                Some(INERT.and(Attrs::READ_ONLY)),
+            );
         }
         TreeOp::CoverFile { path, content, mode, .. } => {
             let attrs = if mode.0 & 0o111 == 0 { INERT } else { Attrs::NO_SUID.and(Attrs::NO_DEV) };
             put(
                 path.text(),
-                Shows::File(content.clone()),
+                Ground::Own(Own::File(content.clone())),
                 Some(*mode),
                 Some(attrs.and(Attrs::READ_ONLY)),
             );
@@ -310,20 +326,41 @@ fn grow(
     }
 }
 
-fn seal(tree: &mut BTreeMap<String, Entry>, path: &str) {
+fn seal(tree: &mut Tree<Entry>, path: &str) {
     if let Some(entry) = tree.get_mut(path) {
         entry.attrs = entry.attrs.and(Attrs::READ_ONLY);
     }
 }
 
-fn same(tree: &mut BTreeMap<String, Entry>, path: &str, attrs: Attrs, at: Span) {
-    tree.insert(
-        path.to_owned(),
-        Entry { shows: Shows::Same, mode: None, mount: true, attrs, rights: Rights(0), at },
-    );
+/// A node that shows what would be there anyway.
+fn same(attrs: Attrs, mount: bool, at: Span) -> Entry {
+    Entry { ground: Ground::Same, mode: None, mount, attrs, rights: Rights(0), at }
 }
 
-fn mount_attrs(tree: &BTreeMap<String, Entry>, path: &str) -> Attrs {
+/// What is nearest to each path of a tree.
+fn near(tree: &Tree<Entry>) -> Near<Around> {
+    Near::new(tree, |number, entry: &Entry, over: Option<&Around>| {
+        let (rights, at) = over.map_or((Rights(0), Span::NOWHERE), |over| over.rights);
+        Around {
+            shown: match entry.ground {
+                Ground::Same => over.and_then(|over| over.shown),
+                Ground::Own(_) | Ground::Host(_) | Ground::Kernel(_) => Some(number),
+            },
+            mount: if entry.mount { Some(number) } else { over.and_then(|over| over.mount) },
+            rights: match entry.rights {
+                Rights(0) => (rights, at),
+                own => (rights.and(own), entry.at.or(at)),
+            },
+        }
+    })
+}
+
+/// The path of the nearest mount.
+fn mount<'n>(near: &'n Near<Around>, path: &str) -> Option<&'n str> {
+    Some(near.path(near.at(path)?.1.mount?))
+}
+
+fn mount_attrs(tree: &Tree<Entry>, path: &str) -> Attrs {
     let up = ancestors(path).chain(["/"]);
     up.filter_map(|path| tree.get(path))
         .find(|entry| entry.mount)
@@ -331,15 +368,15 @@ fn mount_attrs(tree: &BTreeMap<String, Entry>, path: &str) -> Attrs {
 }
 
 /// What is no mount has the attributes of the one that it lies on.
-fn settle(tree: &mut BTreeMap<String, Entry>) {
-    let near = Near::new(tree);
+fn settle(tree: &mut Tree<Entry>) {
+    let near = near(tree);
     let mounts: BTreeMap<&str, Attrs> = tree
         .iter()
         .filter(|(_, entry)| entry.mount)
         .map(|(path, entry)| (path.as_str(), entry.attrs))
         .collect();
     let of = |path: &str| {
-        near.mount(path).and_then(|mount| mounts.get(mount).copied()).unwrap_or_default()
+        mount(&near, path).and_then(|mount| mounts.get(mount).copied()).unwrap_or_default()
     };
     let loose: Vec<(String, Attrs)> = tree
         .iter()
@@ -352,17 +389,15 @@ fn settle(tree: &mut BTreeMap<String, Entry>) {
 }
 
 /// Landlock's rules, each on its path.
-fn rule(tree: &mut BTreeMap<String, Entry>, plan: &Plan) {
-    let near = Near::new(tree);
+fn rule(tree: &mut Tree<Entry>, plan: &Plan) {
+    let near = near(tree);
     for (op, at) in plan.tree() {
         let Some((path, rights)) = op.rights() else { continue };
         // A rule of the profile's own may stand on any path.
-        let attrs = near
-            .mount(path.text())
+        let attrs = mount(&near, path.text())
             .and_then(|mount| tree.get(mount))
             .map_or(Attrs(0), |mount| mount.attrs);
-        let rule =
-            Entry { shows: Shows::Same, mode: None, mount: false, attrs, rights: Rights(0), at };
+        let rule = same(attrs, false, at);
         let entry = tree.entry(path.text().to_owned()).or_insert(rule);
         entry.rights = entry.rights.and(rights);
     }

@@ -2,7 +2,7 @@
 //! compared.
 
 use std::collections::{BTreeMap, BTreeSet};
-use stockade::internals::inspect::walls::{Shows, World};
+use stockade::internals::inspect::walls::World;
 use stockade::internals::kernel::attrs::Attrs;
 use stockade::internals::kernel::capability::{Capability, CapabilitySet};
 use stockade::internals::kernel::namespace::Kind;
@@ -14,6 +14,7 @@ use stockade::internals::policy::mounts::entry::Sockets;
 use stockade::internals::profile::Profile;
 use stockade::internals::step::{Content, GroupOp, ProcessOp};
 use stockade::internals::text::problem::suggestion;
+use stockade::internals::tree::{Ground, Kernel, Own};
 
 /// One thing that a sandbox lets the target do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,26 +122,29 @@ impl Grants {
 
 fn files(world: &World<'_>, profile: &Profile, out: &mut BTreeSet<Grant>) {
     for (path, entry) in &world.tree {
-        match &entry.shows {
-            Shows::Host(tree) if !entry.attrs.has(Attrs::NO_DEV) && world.has_tree() => {
-                out.extend([Grant::Device(tree.source.clone())])
+        match &entry.ground {
+            Ground::Host(stack) if !entry.attrs.has(Attrs::NO_DEV) && world.has_tree() => {
+                out.extend([Grant::Device(stack.topmost().path.clone())])
             }
             // Where Landlock alone stands before the host's tree, its rules are the grants.
-            Shows::Host(_) if !world.has_tree() && world.is_ruled() => {}
-            Shows::Host(tree) => {
-                out.insert(Grant::Read(tree.source.clone()));
+            Ground::Host(_) if !world.has_tree() && world.is_ruled() => {}
+            Ground::Host(stack) => {
+                out.insert(Grant::Read(stack.topmost().path.clone()));
                 out.extend(
-                    (!entry.attrs.has(Attrs::READ_ONLY)).then(|| Grant::Write(tree.source.clone())),
+                    (!entry.attrs.has(Attrs::READ_ONLY))
+                        .then(|| Grant::Write(stack.topmost().path.clone())),
                 );
                 out.extend(
                     (!entry.attrs.has(Attrs::NO_EXEC)).then(|| Grant::Execute(path.clone())),
                 );
             }
-            Shows::Memory { .. } => {
+            Ground::Own(Own::Memory { .. }) => {
                 out.extend((!entry.attrs.has(Attrs::NO_EXEC)).then(|| Grant::Execute(path.clone())))
             }
-            Shows::Proc { only_processes: false, .. } => out.extend([Grant::Kernel("proc")]),
-            Shows::Sysfs => out.extend([Grant::Kernel("sysfs")]),
+            Ground::Kernel(Kernel::Proc { only_processes: false, .. }) => {
+                out.extend([Grant::Kernel("proc")])
+            }
+            Ground::Kernel(Kernel::Sysfs) => out.extend([Grant::Kernel("sysfs")]),
             _ => {}
         }
         if !world.has_tree() {

@@ -8,7 +8,7 @@ use crate::host::keys::Key;
 use crate::host::{Fact, Host};
 use crate::inspect::exposure::keys;
 use crate::inspect::lint;
-use crate::inspect::walls::{Entry, HostTree, Shows, World};
+use crate::inspect::walls::{Entry, World};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
@@ -23,6 +23,7 @@ use crate::policy::mounts::system::is_system;
 use crate::policy::mounts::tree::{Node, source_of};
 use crate::profile::Profile;
 use crate::text::source::Span;
+use crate::tree::{Ground, Kernel, Own, Stack};
 
 pub(super) fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
     let at = world.plan.choice.at(Kind::Mount);
@@ -46,18 +47,20 @@ pub(super) fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mu
     }
     settled.iter().for_each(|(path, node)| services(path, node, host, world, bill));
     for (path, entry) in &world.tree {
-        if let Shows::Host(tree) = &entry.shows {
-            personal(path, &tree.source, entry, host, world, bill);
+        if let Ground::Host(stack) = &entry.ground {
+            personal(path, &stack.topmost().path, entry, host, world, bill);
         }
-        match &entry.shows {
+        match &entry.ground {
             // The names below a bound `/` have its line, and are counted with it.
-            Shows::Host(_) if settled.get("/").is_some_and(|root| root.at == entry.at) => {}
-            Shows::Host(tree) => of_the_host(path, entry, tree, profile, host, bill),
-            Shows::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => {
+            Ground::Host(_) if settled.get("/").is_some_and(|root| root.at == entry.at) => {}
+            Ground::Host(stack) => of_the_host(path, entry, stack, profile, host, bill),
+            Ground::Own(Own::Memory { .. }) if !entry.attrs.has(Attrs::NO_EXEC) => {
                 bill.at(PROGRAMS, path, "holds programs", entry.at)
             }
-            Shows::Sysfs => bill.at(SYSFS, path, "is sysfs", entry.at),
-            Shows::Proc { only_processes: false, .. } => bill.at(PROC, path, "is proc", entry.at),
+            Ground::Kernel(Kernel::Sysfs) => bill.at(SYSFS, path, "is sysfs", entry.at),
+            Ground::Kernel(Kernel::Proc { only_processes: false, .. }) => {
+                bill.at(PROC, path, "is proc", entry.at)
+            }
             _ => {}
         }
     }
@@ -80,7 +83,7 @@ fn rules(host: &Host, world: &World<'_>, bill: &mut Bill) {
 fn of_the_host(
     path: &str,
     entry: &Entry,
-    tree: &HostTree,
+    stack: &Stack,
     profile: &Profile,
     host: &Host,
     bill: &mut Bill,
@@ -91,13 +94,14 @@ fn of_the_host(
     }
     // Trees have no devices; a mount that has is one.
     if !entry.attrs.has(Attrs::NO_DEV) {
-        let minimal = tree.source.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
+        let minimal =
+            stack.topmost().path.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
         if !minimal {
             bill.at(DEVICE, path, "is a device of the host", at);
         }
         return;
     }
-    granted(path, &tree.source, !entry.attrs.has(Attrs::READ_ONLY), host, at, bill);
+    granted(path, &stack.topmost().path, !entry.attrs.has(Attrs::READ_ONLY), host, at, bill);
 }
 
 /// The services behind the sockets that an entry grants, and shows. Where there is none, the word
@@ -185,18 +189,11 @@ fn personal(
 /// be replaced, and is as open as its end.
 fn is_written(target: &str, inside: &str, host: &Host, world: &World<'_>) -> bool {
     let held =
-        world.tree.get(inside).is_some_and(|entry| entry.mount && entry.shows == Shows::Same);
+        world.tree.get(inside).is_some_and(|entry| entry.mount && entry.ground == Ground::Same);
     let Some(trail) = host.trails.get(target).filter(|_| held && world.has_tree()) else {
         return true;
     };
-    let trees = world.tree.iter().filter_map(|(path, entry)| match &entry.shows {
-        Shows::Host(tree) => Some((path, tree)),
-        _ => None,
-    });
-    let mut places = trees.filter_map(|(path, tree)| {
-        let inside = join(path, below(&trail.end, &tree.source)?);
-        world.shown(&inside).is_some_and(|(over, _)| over == path).then_some(inside)
-    });
+    let mut places = world.tree.showing(&trail.end, |source| source).map(|(inside, ..)| inside);
     places.any(|inside| {
         world.mount(&inside).is_some_and(|(_, mount)| !mount.attrs.has(Attrs::READ_ONLY))
     })
@@ -206,7 +203,12 @@ fn is_written(target: &str, inside: &str, host: &Host, world: &World<'_>) -> boo
 /// the host, or everybody may.
 fn opens(key: &Key, source: &str, entry: &Entry, host: &Host, world: &World<'_>) -> bool {
     let Some(file) = host.present(&key.path) else { return false };
-    let mapped = matches!(&entry.shows, Shows::Host(HostTree { mapped: Some(((owner, _), _)), .. }) if *owner == file.uid);
+    let mapped = match &entry.ground {
+        Ground::Host(stack) => {
+            stack.topmost().mapped.is_some_and(|((owner, _), _)| owner == file.uid)
+        }
+        Ground::Own(_) | Ground::Kernel(_) | Ground::Same => false,
+    };
     let user = world.plan.ids.host_user;
     mapped || key.holds(source) || user == 0 || user == file.uid || file.mode & 0o004 != 0
 }

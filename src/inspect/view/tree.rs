@@ -1,7 +1,7 @@
 //! The file tree that the target sees, drawn as a tree with what may be done at each path.
 
 use crate::inspect::view::flat;
-use crate::inspect::walls::{Entry, HostTree, Shows, World};
+use crate::inspect::walls::{Entry, World};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
 use crate::language::value::parent;
@@ -10,6 +10,7 @@ use crate::profile::Profile;
 use crate::step::Cover;
 use crate::text::layout::{COLUMNS, Paint, Tone, shorten, width};
 use crate::text::source::{Place, Sources};
+use crate::tree::{Ground, Kernel, Own, Stack};
 use landlock::AccessFs;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,9 +37,17 @@ pub(crate) fn records<'a>(
         path,
         shows: kind(path, entry, profile),
         access: marks(world, path, entry, profile),
-        source: if let Shows::Host(tree) = &entry.shows { Some(&tree.source) } else { None },
-        target: if let Shows::Link(text) = &entry.shows { Some(text) } else { None },
-        size: if let Shows::Memory { size, .. } = &entry.shows { Some(size.0) } else { None },
+        source: if let Ground::Host(stack) = &entry.ground {
+            Some(&stack.topmost().path)
+        } else {
+            None
+        },
+        target: if let Ground::Own(Own::Link(text)) = &entry.ground { Some(text) } else { None },
+        size: if let Ground::Own(Own::Memory { size, .. }) = &entry.ground {
+            Some(size.0)
+        } else {
+            None
+        },
         at: sources.place(entry.at),
     };
     world.tree.iter().map(record).collect()
@@ -46,29 +55,29 @@ pub(crate) fn records<'a>(
 
 /// The word for what is at a path.
 fn kind(path: &str, entry: &Entry, profile: &Profile) -> &'static str {
-    match &entry.shows {
-        Shows::Root => "root",
-        Shows::Memory { .. } => "tmpfs",
-        Shows::Host(tree) => of_the_host(path, entry, tree, profile),
-        Shows::Proc { .. } => "proc",
-        Shows::Devpts => "devpts",
-        Shows::Mqueue => "mqueue",
-        Shows::Sysfs => "sysfs",
-        Shows::Folder => "dir",
-        Shows::Link(_) => "symlink",
-        Shows::File(_) => "file",
-        Shows::Hidden(_) => "hide",
-        Shows::Same if !entry.mount => "rule",
-        Shows::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only",
-        Shows::Same => "pinned",
+    match &entry.ground {
+        Ground::Own(Own::Root) => "root",
+        Ground::Own(Own::Memory { .. }) => "tmpfs",
+        Ground::Host(stack) => of_the_host(path, entry, stack, profile),
+        Ground::Kernel(Kernel::Proc { .. }) => "proc",
+        Ground::Kernel(Kernel::Devpts) => "devpts",
+        Ground::Kernel(Kernel::Mqueue) => "mqueue",
+        Ground::Kernel(Kernel::Sysfs) => "sysfs",
+        Ground::Own(Own::Folder | Own::Devices) => "dir",
+        Ground::Own(Own::Link(_)) => "symlink",
+        Ground::Own(Own::File(_)) => "file",
+        Ground::Own(Own::Hidden(_)) => "hide",
+        Ground::Same if !entry.mount => "rule",
+        Ground::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only",
+        Ground::Same => "pinned",
     }
 }
 
-fn of_the_host(path: &str, entry: &Entry, tree: &HostTree, profile: &Profile) -> &'static str {
+fn of_the_host(path: &str, entry: &Entry, stack: &Stack, profile: &Profile) -> &'static str {
     match profile.mounts.get(path).map(|mount| &mount.value) {
         Some(Mount::Socket(_)) => "socket",
         // The host's own tree has none of our attributes, and is no device.
-        _ if !entry.attrs.has(Attrs::NO_DEV) && tree.source != "/" => "device",
+        _ if !entry.attrs.has(Attrs::NO_DEV) && stack.topmost().path != "/" => "device",
         _ => "bind",
     }
 }
@@ -100,7 +109,7 @@ fn marks(world: &World<'_>, path: &str, entry: &Entry, profile: &Profile) -> Str
         AccessFs::RemoveDir,
     ];
     let write = !entry.attrs.has(Attrs::READ_ONLY) && changes.into_iter().any(landlock);
-    let own = matches!(entry.shows, Shows::Folder | Shows::Root);
+    let own = matches!(entry.ground, Ground::Own(Own::Folder) | Ground::Own(Own::Root));
     let execute =
         !entry.attrs.has(Attrs::NO_EXEC) && landlock(AccessFs::Execute) && (!own || write);
     let read = world.has_tree() || landlock(AccessFs::ReadFile) || landlock(AccessFs::ReadDir);
@@ -114,41 +123,41 @@ fn marks(world: &World<'_>, path: &str, entry: &Entry, profile: &Profile) -> Str
 
 /// What is at a path, in a few words.
 fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
-    match &entry.shows {
-        Shows::Root => "empty".into(),
-        Shows::Memory { size, inodes } => format!("tmpfs {size}, {inodes} inodes"),
-        Shows::Host(tree) => {
-            let what = match of_the_host(path, entry, tree, profile) {
+    match &entry.ground {
+        Ground::Own(Own::Root) => "empty".into(),
+        Ground::Own(Own::Memory { size, inodes }) => format!("tmpfs {size}, {inodes} inodes"),
+        Ground::Host(stack) => {
+            let what = match of_the_host(path, entry, stack, profile) {
                 "bind" => "host",
                 other => other,
             };
-            let from = if tree.source == *path {
+            let from = if stack.topmost().path == *path {
                 String::new()
             } else {
-                format!(": {}", flat(&tree.source))
+                format!(": {}", flat(&stack.topmost().path))
             };
-            let mapped = if tree.mapped.is_some() { ", owner mapped" } else { "" };
-            let made = if tree.made { ", made if absent" } else { "" };
+            let mapped = if stack.topmost().mapped.is_some() { ", owner mapped" } else { "" };
+            let made = if stack.topmost().made { ", made if absent" } else { "" };
             format!("{what}{mapped}{made}{from}")
         }
-        Shows::Proc { hidepid: "off", only_processes: false } => "proc".into(),
-        Shows::Proc { hidepid, only_processes } => {
+        Ground::Kernel(Kernel::Proc { hidepid: "off", only_processes: false }) => "proc".into(),
+        Ground::Kernel(Kernel::Proc { hidepid, only_processes }) => {
             format!(
                 "proc, hidepid {hidepid}{}",
                 if *only_processes { ", processes alone" } else { "" }
             )
         }
-        Shows::Devpts => "devpts".into(),
-        Shows::Mqueue => "mqueue".into(),
-        Shows::Sysfs => "sysfs".into(),
-        Shows::Folder => String::new(),
-        Shows::Link(text) => format!("→ {}", flat(text)),
-        Shows::File(content) => flat(&content.to_string()),
-        Shows::Hidden(Cover::Folder) => "hidden: an empty directory".into(),
-        Shows::Hidden(Cover::File) => "hidden: an empty file".into(),
-        Shows::Same if !entry.mount => format!("Landlock: {}", entry.rights),
-        Shows::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only".into(),
-        Shows::Same => "cannot be renamed".into(),
+        Ground::Kernel(Kernel::Devpts) => "devpts".into(),
+        Ground::Kernel(Kernel::Mqueue) => "mqueue".into(),
+        Ground::Kernel(Kernel::Sysfs) => "sysfs".into(),
+        Ground::Own(Own::Folder | Own::Devices) => String::new(),
+        Ground::Own(Own::Link(text)) => format!("→ {}", flat(text)),
+        Ground::Own(Own::File(content)) => flat(&content.to_string()),
+        Ground::Own(Own::Hidden(Cover::Folder)) => "hidden: an empty directory".into(),
+        Ground::Own(Own::Hidden(Cover::File)) => "hidden: an empty file".into(),
+        Ground::Same if !entry.mount => format!("Landlock: {}", entry.rights),
+        Ground::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only".into(),
+        Ground::Same => "cannot be renamed".into(),
     }
 }
 
@@ -218,8 +227,13 @@ fn branch<'a>(
     );
     let is_along = |child: &&str| {
         let along = &world.tree[*child];
-        let kind =
-            matches!(along.shows, Shows::Host(_) | Shows::Link(_) | Shows::Same | Shows::Hidden(_));
+        let kind = matches!(
+            along.ground,
+            Ground::Host(_)
+                | Ground::Own(Own::Link(_))
+                | Ground::Same
+                | Ground::Own(Own::Hidden(_))
+        );
         brings && kind && along.at == entry.at && !children.contains_key(*child)
     };
     let (along, own): (Vec<&str>, Vec<&str>) = own.into_iter().partition(is_along);
@@ -233,7 +247,7 @@ fn branch<'a>(
     };
     let nodes: Vec<String> = along
         .iter()
-        .filter(|child| matches!(world.tree[**child].shows, Shows::Host(_)))
+        .filter(|child| matches!(world.tree[**child].ground, Ground::Host(_)))
         .map(|child| name(child))
         .collect();
     let mut words = if nodes.is_empty() {
@@ -255,7 +269,7 @@ fn branch<'a>(
         marks: marks(world, path, entry, profile),
         name: shown,
         words,
-        host: matches!(entry.shows, Shows::Host(_)),
+        host: matches!(entry.ground, Ground::Host(_)),
     });
     let last = own.len();
     for (nth, child) in own.into_iter().enumerate() {

@@ -1,7 +1,7 @@
 //! The walls of a sandbox, one paragraph for each domain, and what it does not grant.
 
 use crate::inspect::view::flat;
-use crate::inspect::walls::{Shows, World};
+use crate::inspect::walls::World;
 use crate::kernel::idmap::Extent;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::policy::namespaces::Namespace;
 use crate::step::{GroupOp, ProcessOp, Stage};
 use crate::text::layout::{Paint, Tone, width, wrap};
+use crate::tree::Ground;
 use landlock::Scope;
 use serde::Serialize;
 
@@ -292,8 +293,8 @@ enum Homes {
 impl Homes {
     fn shown(world: &World<'_>) -> Homes {
         // Without a tree of its own the sandbox sees what Landlock's rules grant.
-        let trees = world.tree.iter().filter_map(|(path, entry)| match &entry.shows {
-            Shows::Host(tree) if world.has_tree() => Some(tree.source.as_str()),
+        let trees = world.tree.iter().filter_map(|(path, entry)| match &entry.ground {
+            Ground::Host(stack) if world.has_tree() => Some(stack.topmost().path.as_str()),
             _ if !world.has_tree() && (entry.rights != Rights(0) || !world.is_ruled()) => {
                 Some(path.as_str())
             }

@@ -40,7 +40,7 @@ const GUARDED: &[&str] = &[
 impl Walker<'_> {
     /// Whether a file is one of proc's.
     pub(super) fn is_of_proc(&self, thing: &Thing) -> bool {
-        self.world.tree.get(&thing.over).is_some_and(|entry| entry.shows.nature().proc)
+        self.world.tree.get(&thing.over).is_some_and(|entry| entry.ground.nature().proc)
     }
 
     /// proc(5). The launcher's own /proc/self stands for the target's: the same names and modes.

@@ -1,21 +1,23 @@
-//! A path as the target would walk it: links followed inside, modes and owners as its ids meet
-//! them, until something stops it.
+//! A path as the target would walk it: modes and owners as its ids meet them, until something stops
+//! it. The way itself is the walker's ([`crate::tree::walk`]).
 //!
 //! It looks at the host through [`Eyes`] alone, and judges nothing but the way; [`super::why`]
 //! judges what stands at its end.
 
 use crate::host::FileKind;
 use crate::inspect::walls::facts::{Eyes, Seen};
-use crate::inspect::walls::query::{Reason, Says, Wall, ends_in_directory};
-use crate::inspect::walls::{Entry, HostTree, Shows, World, tail};
+use crate::inspect::walls::query::{Reason, Says, Wall};
+use crate::inspect::walls::{Entry, World, tail};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::idmap::{Extent, Maps};
 use crate::kernel::name::Inode;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
-use crate::language::value::{below, join};
-use crate::step::Cover;
+use crate::language::value::below;
+use crate::text::problem::errno_words;
 use crate::text::source::Span;
+use crate::tree::walk::{self, Facts, Halt, Last, Looked, Spot, Step};
+use crate::tree::{Kernel, Source};
 
 /// Something at a path inside.
 #[derive(Debug, Clone)]
@@ -65,9 +67,6 @@ pub(crate) enum Need {
     Make = 3,
 }
 
-/// How many links a path may have (path_resolution(7)).
-const MOST_LINKS: usize = 40;
-
 /// The target, as the host's modes meet it.
 pub(crate) struct Walker<'a> {
     /// What the sandbox shows.
@@ -95,12 +94,8 @@ impl<'a> Walker<'a> {
         groups.push(ids.host_group);
         let mut walker = Walker { world, eyes, groups, rules: vec![] };
         let inode = |path: &str| {
-            walker
-                .look(path)
-                .ok()
-                .flatten()
-                .map(|thing| thing.inode)
-                .filter(|inode| *inode != Inode::default())
+            let found = walk::look(&world.tree, &mut &walker, path).ok()?;
+            Some(found.file.inode).filter(|inode| *inode != Inode::default())
         };
         walker.rules =
             world.ruled().filter_map(|(path, entry)| Some((inode(path)?, entry.rights))).collect();
@@ -122,59 +117,36 @@ impl<'a> Walker<'a> {
                 world.plan.choice.at(Kind::Mount),
             ));
         }
-        let Some(root) = self.look("/")? else {
-            return Err(Reason::new(
-                Wall::Mounts,
-                Says::Denies,
-                "the sandbox has no root",
-                Span::NOWHERE,
-            ));
+        let walked = walk::walk(&world.tree, &mut &*self, path, Last::Followed);
+        let text = |link: &Thing| match &link.kind {
+            FileKind::Link(text) => Some((link.path.clone(), text.clone())),
+            FileKind::Folder
+            | FileKind::Regular
+            | FileKind::Socket
+            | FileKind::Device
+            | FileKind::Fifo => None,
         };
-        let mut walk = Walk { way: vec![root], missing: vec![], links: vec![] };
-        let mut left: Vec<String> = names(path);
-        while let Some(name) = left.pop() {
-            let here = &walk.way[walk.way.len() - 1];
-            if here.kind != FileKind::Folder {
-                let words = format!("{} is {}, not a directory", here.path, here.kind.word());
-                return Err(Reason::new(Wall::Mounts, Says::Denies, words, here.at));
+        let links = walked.links.iter().filter_map(|link| text(&link.file)).collect();
+        let way: Vec<Thing> = walked.way.into_iter().map(|step| step.file).collect();
+        let denied = |words: String, at| Err(Reason::new(Wall::Mounts, Says::Denies, words, at));
+        match (walked.halt, way.last()) {
+            (None, _) => Ok(Walk { way, missing: vec![], links }),
+            (Some(Halt::Stop(reason)), _) => Err(reason),
+            (Some(Halt::Errno(_)), None) => {
+                denied("the sandbox has no root".to_owned(), Span::NOWHERE)
             }
-            if let Some(reason) = self.refuses(here, Need::Search) {
-                return Err(reason);
-            }
-            match name.as_str() {
-                ".." if walk.way.len() > 1 => drop(walk.way.pop()),
-                ".." | "." => {}
-                name => {
-                    let path = join(&here.path, &format!("/{name}"));
-                    let Some(thing) = self.look(&path)? else {
-                        walk.missing = std::iter::once(name.to_owned())
-                            .chain(left.into_iter().rev())
-                            .collect();
-                        return Ok(walk);
-                    };
-                    let FileKind::Link(text) = &thing.kind else {
-                        walk.way.push(thing);
-                        continue;
-                    };
-                    self.may_follow(here, &thing)?;
-                    if walk.links.len() == MOST_LINKS {
-                        return Err(Reason::new(
-                            Wall::Mounts,
-                            Says::Denies,
-                            format!("{path}: too many links"),
-                            thing.at,
-                        ));
-                    }
-                    walk.links.push((path, text.clone()));
-                    left.extend(ends_in_directory(text).then(|| ".".to_owned()));
-                    left.extend(names(text));
-                    if text.starts_with('/') {
-                        walk.way.truncate(1);
-                    }
+            (Some(Halt::Errno(libc::ENOENT)), _) => Ok(Walk { way, missing: walked.rest, links }),
+            (Some(Halt::Errno(errno)), Some(last)) => match walked.links.last() {
+                Some(link) if errno == libc::ELOOP => {
+                    denied(format!("{}: too many links", link.path), link.file.at)
                 }
-            }
+                _ if errno == libc::ENOTDIR => {
+                    let words = format!("{} is {}, not a directory", last.path, last.kind.word());
+                    denied(words, last.at)
+                }
+                _ => denied(format!("{path}: {}", errno_words(errno)), last.at),
+            },
         }
-        Ok(walk)
     }
 
     /// Links in a shared sticky directory lead on for their owner, or the directory's, alone
@@ -206,103 +178,74 @@ impl<'a> Walker<'a> {
 
     // ---- what is there ----
 
-    fn look(&self, path: &str) -> Result<Option<Thing>, Reason> {
-        let Some((over, entry)) = self.world.shown(path) else { return Ok(None) };
-        let attrs = self.world.mount(path).map_or(Attrs(0), |(_, mount)| mount.attrs);
+    /// Something of the sandbox's own, where nothing else is known of it.
+    fn thing(&self, spot: Spot<'_, Entry>) -> Thing {
         let ids = &self.world.plan.ids;
-        let thing = Thing {
-            path: path.into(),
+        let entry = spot.node;
+        Thing {
+            path: spot.path.into(),
             kind: FileKind::Folder,
             owner: (Some(ids.host_user), Some(ids.host_group)),
             mode: entry.mode.map_or(0o777, |mode| mode.0),
-            attrs,
+            attrs: self.world.mount(spot.path).map_or(Attrs(0), |(_, mount)| mount.attrs),
             host: None,
             list: false,
             hidden: false,
             inode: Inode { dev: 0, ino: 0 },
-            over: over.into(),
+            over: spot.over.into(),
             at: entry.at,
-        };
-        let tail = tail(path, over);
-        let kernels = |thing: Thing| Thing { owner: (Some(0), Some(0)), ..thing };
-        // It has nothing below it.
-        let alone = |thing: Thing| Ok(tail.is_empty().then_some(thing));
-        match &entry.shows {
-            Shows::Host(tree) => self.host(thing, tree, tail, entry),
-            Shows::Proc { hidepid, only_processes } => {
-                self.proc(kernels(thing), tail, hidepid, *only_processes)
-            }
-            Shows::Sysfs => self.sysfs(kernels(thing), tail),
-            Shows::Devpts if tail == "/ptmx" => {
-                Ok(Some(kernels(Thing { kind: FileKind::Device, mode: 0o666, ..thing })))
-            }
-            Shows::Devpts => alone(kernels(thing)),
-            Shows::Link(text) => alone(Thing { kind: FileKind::Link(text.clone()), ..thing }),
-            Shows::File(_) => alone(Thing { kind: FileKind::Regular, ..thing }),
-            Shows::Hidden(cover) => {
-                let kind = match cover {
-                    Cover::Folder => FileKind::Folder,
-                    Cover::File => FileKind::Regular,
-                };
-                alone(Thing { kind, hidden: true, ..thing })
-            }
-            Shows::Root | Shows::Memory { .. } | Shows::Folder | Shows::Mqueue | Shows::Same => {
-                alone(thing)
-            }
         }
     }
 
-    fn host(
+    /// What is at a place of the host, as it is on the host.
+    fn on_host(
         &self,
-        thing: Thing,
-        tree: &HostTree,
-        tail: &str,
-        entry: &Entry,
+        spot: Spot<'_, Entry>,
+        source: &Source,
+        place: &str,
     ) -> Result<Option<Thing>, Reason> {
-        let path = join(&tree.source, tail);
+        let thing = self.thing(spot);
+        let at = thing.at;
         // Bound alone it is refused, so this is the host's whole tree, in which the target has a
         // process of its own.
-        if let Some(tail) = below(&path, "/proc").filter(|tail| !tail.is_empty()) {
+        if let Some(tail) = below(place, "/proc").filter(|tail| !tail.is_empty()) {
             return self.proc(Thing { owner: (Some(0), Some(0)), ..thing }, tail, "off", false);
         }
-        if !tree.recursive {
+        if !source.recursive {
             let over = |mount: &&String| {
-                below(&path, mount).is_some()
-                    && below(mount, &tree.source).is_some_and(|tail| !tail.is_empty())
+                below(place, mount).is_some()
+                    && below(mount, &source.path).is_some_and(|tail| !tail.is_empty())
             };
             if let Some(mount) = self.eyes.mounts.iter().find(over) {
                 let words = format!(
                     "{mount} of the host is a mount that does not come along, and what is under it \
                      is not known"
                 );
-                return Err(Reason::new(Wall::Mounts, Says::CannotTell, words, entry.at));
+                return Err(Reason::new(Wall::Mounts, Says::CannotTell, words, at));
             }
         }
-        let seen = match (self.eyes.see)(&path) {
+        let seen = match (self.eyes.see)(place) {
             Ok(seen) => seen,
             // A directory that is made first belongs to the caller.
-            Err(libc::ENOENT) if tree.made && tail.is_empty() => {
-                return Ok(Some(Thing { mode: 0o755, host: Some(path), ..thing }));
+            Err(libc::ENOENT) if source.made && spot.path == spot.over => {
+                return Ok(Some(Thing { mode: 0o755, host: Some(place.into()), ..thing }));
             }
             Err(libc::ENOENT | libc::ENOTDIR) => return Ok(None),
             Err(libc::EACCES) => {
                 // By its mode the target may walk here: it has a capability that the caller has
                 // not.
                 let words = format!(
-                    "the caller may not look at {path} of the host, and the target perhaps may"
+                    "the caller may not look at {place} of the host, and the target perhaps may"
                 );
-                return Err(Reason::new(Wall::Permissions, Says::CannotTell, words, entry.at));
+                return Err(Reason::new(Wall::Permissions, Says::CannotTell, words, at));
             }
             Err(errno) => {
-                let words = format!(
-                    "cannot look at {path} of the host: {}",
-                    crate::text::problem::errno_words(errno)
-                );
-                return Err(Reason::new(Wall::Permissions, Says::CannotTell, words, entry.at));
+                let words = format!("cannot look at {place} of the host: {}", errno_words(errno));
+                return Err(Reason::new(Wall::Permissions, Says::CannotTell, words, at));
             }
         };
         let Seen { kind, inode, uid, gid, mode, attrs, list } = seen;
-        let owner = match tree.mapped {
+        let owner = match source.mapped {
             None => (Some(uid), Some(gid)),
             Some((disk, ids)) => {
                 ((uid == disk.0).then_some(ids.0), (gid == disk.1).then_some(ids.1))
@@ -313,11 +256,30 @@ impl<'a> Walker<'a> {
             owner,
             mode,
             attrs: thing.attrs.and(attrs),
-            host: Some(path),
+            host: Some(place.into()),
             list,
             inode,
             ..thing
         }))
+    }
+
+    /// What is in a file system of the kernel's.
+    fn in_kernel(&self, spot: Spot<'_, Entry>, kernel: &Kernel) -> Result<Option<Thing>, Reason> {
+        let tail = tail(spot.path, spot.over);
+        let thing = self.thing(spot);
+        let roots = |thing: Thing| Thing { owner: (Some(0), Some(0)), ..thing };
+        match kernel {
+            Kernel::Proc { hidepid, only_processes } => {
+                self.proc(roots(thing), tail, hidepid, *only_processes)
+            }
+            Kernel::Sysfs => self.sysfs(roots(thing), tail),
+            Kernel::Devpts => Ok(match tail {
+                "" => Some(roots(thing)),
+                "/ptmx" => Some(roots(Thing { kind: FileKind::Device, mode: 0o666, ..thing })),
+                _ => None,
+            }),
+            Kernel::Mqueue => Ok(tail.is_empty().then_some(thing)),
+        }
     }
 
     // ---- modes ----
@@ -432,11 +394,50 @@ pub(crate) fn outside(extents: &[Extent], id: u32) -> Option<u32> {
         .map(|extent| extent.outside + (id - extent.inside))
 }
 
-/// The names of a path, the last first.
-fn names(path: &str) -> Vec<String> {
-    path.split('/')
-        .filter(|name| !name.is_empty() && *name != ".")
-        .rev()
-        .map(str::to_owned)
-        .collect()
+/// What is there, or that nothing is.
+fn looked(thing: Result<Option<Thing>, Reason>) -> Looked<Thing, Reason> {
+    match thing {
+        Ok(Some(thing)) => Ok((walk::Kind::File(thing.kind.clone()), thing)),
+        Ok(None) => Err(Halt::Errno(libc::ENOENT)),
+        Err(reason) => Err(Halt::Stop(reason)),
+    }
+}
+
+impl Facts<Entry> for &Walker<'_> {
+    type File = Thing;
+    type Stop = Reason;
+
+    fn host(
+        &mut self,
+        spot: Spot<'_, Entry>,
+        source: &Source,
+        place: &str,
+    ) -> Looked<Thing, Reason> {
+        looked(self.on_host(spot, source, place))
+    }
+
+    fn is_opaque(&mut self, place: &str) -> Result<bool, Halt<Reason>> {
+        Ok(crate::probe::is_opaque(place))
+    }
+
+    fn kernel(&mut self, spot: Spot<'_, Entry>, kernel: &Kernel) -> Looked<Thing, Reason> {
+        looked(self.in_kernel(spot, kernel))
+    }
+
+    fn own(&mut self, spot: Spot<'_, Entry>, kind: &FileKind) -> Thing {
+        let hidden = spot.node.ground.nature().hidden;
+        Thing { kind: kind.clone(), hidden, ..self.thing(spot) }
+    }
+
+    fn enter(&mut self, folder: &Step<'_, Entry, Thing>) -> Result<(), Halt<Reason>> {
+        self.refuses(&folder.file, Need::Search).map_or(Ok(()), |reason| Err(Halt::Stop(reason)))
+    }
+
+    fn follow(
+        &mut self,
+        folder: &Step<'_, Entry, Thing>,
+        link: &Step<'_, Entry, Thing>,
+    ) -> Result<(), Halt<Reason>> {
+        self.may_follow(&folder.file, &link.file).map_err(Halt::Stop)
+    }
 }

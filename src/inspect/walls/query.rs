@@ -101,8 +101,8 @@ impl Act {
     }
 }
 
-/// Whether a path, or the text of a link, leads to a directory or nowhere (path_resolution(7)).
-pub(crate) fn ends_in_directory(path: &str) -> bool {
+/// Whether a path leads to a directory or nowhere (path_resolution(7)).
+fn ends_in_directory(path: &str) -> bool {
     path.ends_with('/') || path.ends_with("/.")
 }
 

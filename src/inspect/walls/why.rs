@@ -8,7 +8,7 @@ use crate::host::FileKind;
 use crate::inspect::walls::facts::Eyes;
 use crate::inspect::walls::path::{Need, Thing, Walk, Walker};
 use crate::inspect::walls::query::{Act, Port, Protocol, Query, Reason, Says, Wall};
-use crate::inspect::walls::{Entry, Shows, World};
+use crate::inspect::walls::{Entry, World};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
@@ -21,6 +21,7 @@ use crate::probe::script::Script;
 use crate::profile::Profile;
 use crate::step::Content;
 use crate::text::source::Span;
+use crate::tree::{Ground, Kernel, Own};
 use landlock::{AccessFs, AccessNet};
 use std::net::IpAddr;
 
@@ -153,7 +154,7 @@ impl Asked<'_> {
     /// A file is to be made in a directory that is there; open(2) makes none between.
     fn make(&self, walk: &Walk, folder: &Thing) -> Result<Vec<Reason>, Reason> {
         let over = self.world.tree.get(&folder.over);
-        if folder.over == "/proc" || over.is_some_and(|entry| entry.shows.nature().fixed) {
+        if folder.over == "/proc" || over.is_some_and(|entry| entry.ground.nature().fixed) {
             return Ok(vec![wrong(folder, format!("nothing can be made in {}", folder.path))]);
         }
         let mut reasons = self.judge(walk, folder, Need::Make, MAKE_FILE.and(WRITE_FILE));
@@ -282,7 +283,7 @@ impl Asked<'_> {
     /// Whether the kernel finds what runs the program, and may run that.
     fn runs(&self, thing: &Thing, left: usize) -> Reason {
         let reason = |says, words: String| Reason::new(Wall::File, says, words, thing.at);
-        let text = self.world.tree.get(&thing.over).and_then(|entry| entry.shows.text());
+        let text = self.world.tree.get(&thing.over).and_then(|entry| entry.ground.text());
         let program = match (&thing.host, text) {
             (Some(host), _) => match (self.eyes.program)(host) {
                 Ok(program) => program,
@@ -698,19 +699,19 @@ fn wrong(thing: &Thing, words: String) -> Reason {
 /// What an entry is, in words.
 pub(crate) fn words(entry: &Entry) -> String {
     let access = if entry.attrs.has(Attrs::READ_ONLY) { "read-only" } else { "writable" };
-    match &entry.shows {
-        Shows::Root => "the sandbox's own empty root, read-only".into(),
-        Shows::Memory { size, .. } => format!("in memory, {size}, {access}"),
-        Shows::Host(tree) if tree.source == "/" => format!("the host's tree, {access}"),
-        Shows::Host(tree) => format!("the host's {}, {access}", tree.source),
-        Shows::Proc { .. } => "proc, with the sandbox's processes".into(),
-        Shows::Devpts => "the sandbox's own terminals".into(),
-        Shows::Mqueue => "the sandbox's own message queues".into(),
-        Shows::Sysfs => "sysfs, read-only".into(),
-        Shows::Folder => format!("a directory of stockade's, {access}"),
-        Shows::Link(text) => format!("a link to {text}"),
-        Shows::File(_) => format!("a file of the profile's, {access}"),
-        Shows::Hidden(_) => "hidden behind an empty cover".into(),
-        Shows::Same => access.into(),
+    match &entry.ground {
+        Ground::Own(Own::Root) => "the sandbox's own empty root, read-only".into(),
+        Ground::Own(Own::Memory { size, .. }) => format!("in memory, {size}, {access}"),
+        Ground::Host(stack) if stack.topmost().path == "/" => format!("the host's tree, {access}"),
+        Ground::Host(stack) => format!("the host's {}, {access}", stack.topmost().path),
+        Ground::Kernel(Kernel::Proc { .. }) => "proc, with the sandbox's processes".into(),
+        Ground::Kernel(Kernel::Devpts) => "the sandbox's own terminals".into(),
+        Ground::Kernel(Kernel::Mqueue) => "the sandbox's own message queues".into(),
+        Ground::Kernel(Kernel::Sysfs) => "sysfs, read-only".into(),
+        Ground::Own(Own::Folder | Own::Devices) => format!("a directory of stockade's, {access}"),
+        Ground::Own(Own::Link(text)) => format!("a link to {text}"),
+        Ground::Own(Own::File(_)) => format!("a file of the profile's, {access}"),
+        Ground::Own(Own::Hidden(_)) => "hidden behind an empty cover".into(),
+        Ground::Same => access.into(),
     }
 }

@@ -27,7 +27,7 @@ impl Asked<'_> {
             return self.take_away(act, thing);
         }
         if thing.hidden
-            || self.world.tree.get(&thing.over).is_some_and(|entry| entry.shows.nature().hidden)
+            || self.world.tree.get(&thing.over).is_some_and(|entry| entry.ground.nature().hidden)
         {
             return vec![self.mount(&thing.over, "false")];
         }
@@ -137,7 +137,7 @@ impl Asked<'_> {
             lines.push(self.mount(&thing.path, &value));
         }
         let over = self.world.tree.get(&thing.over);
-        if let Some(size) = over.and_then(|entry| entry.shows.nature().memory) {
+        if let Some(size) = over.and_then(|entry| entry.ground.nature().memory) {
             lines.push(self.mount(&thing.over, &self.memory(&thing.over, size)));
         }
         lines
