@@ -263,6 +263,18 @@ fn the_page_of_the_architecture_is_of_this_house() {
     }
 }
 
+/// The package with most packages below it is asked from one file.
+#[test]
+fn control_groups_have_one_wrapper() {
+    let mut users = vec![];
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut users);
+    users.retain(|file| std::fs::read_to_string(file).unwrap().contains("cgroups_rs::"));
+    assert!(
+        matches!(&users[..], [only] if only.ends_with("src/launch/cgroup/wrapped.rs")),
+        "{users:?}"
+    );
+}
+
 /// docs/ARCHITECTURE.md says where something is unsafe; Cargo.toml denies it elsewhere.
 #[test]
 fn what_is_unsafe_is_where_the_page_says() {

@@ -14,6 +14,7 @@ mod io;
 mod remove;
 mod scope;
 mod sweep;
+mod wrapped;
 mod write;
 
 use crate::kernel::controller::{Controller, Version};
@@ -28,6 +29,7 @@ pub(super) use remove::{freezer_of, thaw_all};
 use std::os::fd::RawFd;
 use std::time::Instant;
 pub(super) use sweep::bury;
+pub(super) use wrapped::State;
 
 /// How the name of every group of a launcher begins; its process id and the time of its making
 /// follow.

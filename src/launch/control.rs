@@ -1,12 +1,11 @@
 //! What another process of the caller does to a running sandbox: freeze it, let it go on, end it,
 //! ask what it uses.
 
-use super::cgroup::{Group, freezer_of, thaw_all};
+use super::cgroup::{Group, State, freezer_of, thaw_all};
 use super::supervise::ask_to_end;
 use crate::launch::registry::{Entry, Live};
 use crate::launch::stat;
 use crate::sys::{self, Errno};
-use cgroups_rs::FreezerState;
 use std::os::fd::RawFd;
 
 /// How long, in milliseconds, a sandbox may take to freeze, or to be gone.
@@ -64,7 +63,7 @@ pub(crate) fn usage(entry: &Entry) -> Usage {
         cpu: number("cpuacct.usage").map(|nanos| nanos / 1000).or_else(in_stat),
         frozen: freezer_of(&groups)
             .and_then(|freezer| freezer.state().ok())
-            .map(|state| !matches!(state, FreezerState::Thawed)),
+            .map(|state| state != State::Thawed),
     }
 }
 
@@ -81,10 +80,10 @@ pub(crate) fn freeze(live: &Live) -> Result<(), Denied> {
         // more, at another moment.
         if looks % AGAIN == 0 {
             thaw_all(&groups);
-            drop(freezer.freeze());
+            sys::regardless(freezer.freeze());
         }
         match freezer.state() {
-            Ok(FreezerState::Frozen) => Some(Ok(())),
+            Ok(State::Frozen) => Some(Ok(())),
             Ok(_) => None,
             Err(_) => Some(Err(Denied::Gone)),
         }

@@ -345,7 +345,7 @@ fn mounted(line: &str) -> Option<Mounted> {
 }
 
 /// Blanks and the like are octal there.
-pub(super) fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut parts = text.split('\\');
     let mut out = parts.next().unwrap_or("").to_owned();
     for part in parts {

@@ -7,6 +7,7 @@ use crate::host::privileged::Given;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::probe::elf::Program;
+use crate::probe::groups::unescape;
 use crate::sys;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -119,10 +120,6 @@ fn program(path: &str) -> Result<Program, i32> {
 /// The mount points of a mountinfo text (proc_pid_mountinfo(5)): the fifth field, with blanks in
 /// octal.
 fn mount_points(text: &str) -> Vec<String> {
-    let unescape = |field: &str| {
-        let words = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-        words.iter().fold(field.to_owned(), |field, (code, c)| field.replace(code, c))
-    };
     text.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape).collect()
 }
 

@@ -1,12 +1,11 @@
 //! The end of a group: whoever is left in it is killed, and it is removed.
 
+use super::wrapped::{Freezer, State};
 use super::{Group, Groups, Made, write};
 use crate::kernel::controller::{Controller, Version};
 use crate::kernel::name::Name;
 use crate::sys::{self, Errno};
 use crate::text::problem::errno_words;
-use cgroups_rs::FreezerState;
-use cgroups_rs::fs::freezer::FreezerController;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -120,7 +119,7 @@ pub(super) fn kill_all(groups: &[Group]) {
         groups.iter().find(|group| group.version == Version::V1 && has_freezer(&group.path));
     if let Some(group) = freezer {
         // Whether it froze or not, each round kills whom it finds.
-        drop(freezer_in(Path::new(&group.path), group.version).freeze());
+        sys::regardless(Freezer::of(Path::new(&group.path), group.version).freeze());
     }
     for path in groups.iter().flat_map(|group| tree(&group.path)) {
         for pid in
@@ -149,13 +148,9 @@ fn has_freezer(path: &str) -> bool {
 }
 
 /// What freezes the groups of one sandbox.
-pub(crate) fn freezer_of(groups: &[Group]) -> Option<FreezerController> {
+pub(crate) fn freezer_of(groups: &[Group]) -> Option<Freezer> {
     let group = groups.iter().find(|group| has_freezer(&group.path))?;
-    Some(freezer_in(Path::new(&group.path), group.version))
-}
-
-fn freezer_in(path: &Path, version: Version) -> FreezerController {
-    FreezerController::new(path.into(), path.into(), version == Version::V2)
+    Some(Freezer::of(Path::new(&group.path), group.version))
 }
 
 /// Lets all of them go on.
@@ -173,9 +168,9 @@ fn thaw(path: &str, version: Version) {
 
 /// However often it takes: one that is not thawed is not ended.
 fn thaw_one(path: &Path, version: Version) {
-    let freezer = freezer_in(path, version);
+    let freezer = Freezer::of(path, version);
     for _ in 0..TRIES {
-        if freezer.thaw().is_ok() && matches!(freezer.state(), Ok(FreezerState::Thawed)) {
+        if freezer.thaw().is_ok() && freezer.state() == Ok(State::Thawed) {
             return;
         }
     }

@@ -1,14 +1,12 @@
 //! Writing to files of a group, and reading back what became of it.
 
-use super::{Result, Wrong};
+use super::{Result, Wrong, wrapped};
 use crate::kernel::controller::Controller;
 use crate::kernel::device::Node;
 use crate::kernel::name::Name;
 use crate::policy::limits::values::numbers;
 use crate::sys::{self, Errno};
-use cgroups_rs::fs::devices::{DevicePermissions, DeviceType, DevicesController};
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::os::fd::RawFd;
 
 /// Sets a limit, and looks whether the kernel took it as it was meant: it clips some values without
@@ -45,14 +43,6 @@ fn write_and_read(fd: RawFd, controller: Controller, value: &str, readable: bool
     } else {
         Err(Wrong::Reads(read.trim().replace('\n', ", ")))
     }
-}
-
-type Direct = cgroups_rs::fs::error::Result<()>;
-
-/// The kernel's error behind one of the crate's.
-fn errno_of(error: &cgroups_rs::fs::error::Error) -> Errno {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    Errno(cause.and_then(std::io::Error::raw_os_error).unwrap_or(libc::EIO))
 }
 
 /// Whether what a file says is what was written, in the kernel's own way of saying it.
@@ -137,19 +127,7 @@ pub(super) fn read(path: &str) -> sys::Result<String> {
 
 /// Version 1: nothing but these nodes, to read and write.
 pub(super) fn device_rules(group: &str, nodes: &[Node]) -> Result {
-    let controller = DevicesController::new(group.into(), group.into());
-    let say = |outcome: Direct| outcome.map_err(|error| Wrong::Errno(errno_of(&error)));
-    say(controller.deny_device(DeviceType::All, -1, -1, &DevicePermissions::all()))?;
-    for node in nodes {
-        let kind = if node.block { DeviceType::Block } else { DeviceType::Char };
-        let minor = node.minor.map_or(-1, i64::from);
-        say(controller.allow_device(
-            kind,
-            node.major.into(),
-            minor,
-            &[DevicePermissions::Read, DevicePermissions::Write],
-        ))?;
-    }
+    wrapped::allow_devices(group, nodes)?;
     // A rule that was not taken would stay silent; the list says what holds.
     let read = read(&format!("{group}/devices.list"))?;
     if read.lines().any(|line| line.starts_with('a')) || read.lines().count() < nodes.len() {
