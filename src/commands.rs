@@ -109,13 +109,14 @@ fn prepare(given: Given) -> Result<Planned, Failed> {
 /// not depend on it.
 fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Failed> {
     let loaded = Profile::load(&request(given)?, Caller::current())?;
-    loaded.plan(|profile, host, sources| {
+    loaded.plan(|profile, host, settled, sources| {
         host.groups_of_caller = nix::unistd::getgroups()
             .ok()
             .map(|groups| groups.iter().map(|group| group.as_raw()).collect());
         let mut host = host.clone();
-        host.look_closer(profile);
-        *warnings = as_written(lint_of_own_lines(profile, &host, sources), &host.caller, sources);
+        host.look_closer(profile, settled);
+        let found = lint_of_own_lines(profile, &host, settled, sources);
+        *warnings = as_written(found, &host.caller, sources);
     })
 }
 
@@ -126,7 +127,7 @@ fn request(given: Given) -> Result<Request, Failed> {
 
 /// The same of what the command line asks for.
 fn settle(request: &Request, caller: Caller) -> Result<Planned, Failed> {
-    Profile::load(request, caller)?.plan(|_, _, _| {})
+    Profile::load(request, caller)?.plan(|_, _, _, _| {})
 }
 
 impl Failed {

@@ -13,7 +13,9 @@ use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::inspect::view::{note_line, steps};
 use crate::launch::{self, Ask, FAILED, Failure, Outcome, Process};
+use crate::policy::mounts::settle::Settled;
 use crate::policy::programs::{Unseen, unseen};
+use crate::probe::probe;
 use crate::profile::{self, as_written};
 use crate::text::problem as text;
 use crate::text::source::Sources;
@@ -43,6 +45,7 @@ pub struct Plan {
     pub(crate) sources: Sources,
     pub(crate) profile: profile::Profile,
     pub(crate) host: Host,
+    pub(crate) settled: Settled,
     pub(crate) plan: crate::plan::Plan,
 }
 
@@ -103,7 +106,7 @@ pub fn load(request: &Request) -> Result<Profile, Problems> {
 /// # Ok::<(), stockade::Problems>(())
 /// ```
 pub fn plan(profile: Profile) -> Result<Plan, Problems> {
-    profile.plan(|_, _, _| {})
+    profile.plan(|_, _, _, _| {})
 }
 
 /// Builds the sandbox, runs the target in it and waits until it ends.
@@ -175,13 +178,13 @@ impl Profile {
     /// [`plan()`], with a look at what was read before anything is settled.
     pub(crate) fn plan(
         self,
-        look: impl FnOnce(&profile::Profile, &mut Host, &Sources),
+        look: impl FnOnce(&profile::Profile, &mut Host, &Settled, &Sources),
     ) -> Result<Plan, Problems> {
         let Profile { sources, profile, caller } = self;
-        let mut host = Host::probe(&profile, caller, &sources);
-        look(&profile, &mut host, &sources);
-        match crate::plan::plan(&profile, &host) {
-            Ok(plan) => Ok(Plan { sources, profile, host, plan }),
+        let (mut host, settled) = probe(&profile, caller, &sources);
+        look(&profile, &mut host, &settled, &sources);
+        match crate::plan::plan_settled(&profile, &host, &settled) {
+            Ok(plan) => Ok(Plan { sources, profile, host, settled, plan }),
             Err(problems) => {
                 let problems =
                     problems.placed("process::command", sources.where_missing("process"));
@@ -202,8 +205,8 @@ impl Plan {
 
     /// What is not in sight inside.
     pub(crate) fn look_inside(&self) -> Vec<Unseen> {
-        let mut host = Host::probe(&self.profile, Caller::current(), &self.sources);
-        host.look_inside(&self.profile);
+        let (mut host, settled) = probe(&self.profile, Caller::current(), &self.sources);
+        host.look_inside(&self.profile, &settled);
         unseen(&self.profile.process, &host)
     }
 

@@ -109,7 +109,7 @@ pub mod language {
     }
 }
 pub mod plan {
-    pub use crate::plan::{Actor, ORDER, Plan, plan};
+    pub use crate::plan::{Actor, ORDER, Plan, plan, settle};
     pub mod stored {
         pub use crate::plan::stored::{restore, store};
     }
@@ -171,6 +171,9 @@ pub mod policy {
             Compare, Filter, Needs, Rule, Seccomp, Verdict, compile, draft,
         };
     }
+}
+pub mod probe {
+    pub use crate::probe::probe;
 }
 pub mod profile {
     pub use crate::profile::{

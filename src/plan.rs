@@ -14,6 +14,7 @@ use crate::kernel::namespace::Kind;
 use crate::policy::capabilities::Power;
 use crate::policy::identity::Ids;
 use crate::policy::landlock::{Ruleset, Scope, Sight};
+use crate::policy::mounts::settle::Settled;
 use crate::policy::namespaces::{Choice, Namespace, Nested};
 use crate::policy::privilege::Standing;
 use crate::policy::process::{Exec, Watch};
@@ -203,8 +204,25 @@ fn actor(stage: Stage, root: bool) -> Actor {
     }
 }
 
-/// Settles everything, or says all that is wrong.
+/// `[mounts]` on this machine, and what `programs` implies.
+#[cfg(not(face_alone))]
+pub fn settle(profile: &Profile, host: &Host) -> Settled {
+    let implied = programs::implied(&profile.programs, &profile.process, host);
+    Settled::new(&profile.mounts, host).with(implied)
+}
+
+/// [`plan_settled`] where `[mounts]` is not settled yet.
+#[cfg(not(face_alone))]
 pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
+    plan_settled(profile, host, &settle(profile, host))
+}
+
+/// Settles everything, or says all that is wrong.
+pub(crate) fn plan_settled(
+    profile: &Profile,
+    host: &Host,
+    settled: &Settled,
+) -> Result<Plan, Problems> {
     let mut draft = Draft::default();
     kernel_floor(host, &mut draft);
     let net = network::namespace(&profile.network);
@@ -228,10 +246,10 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     become_owner(&choice, &ids, &mut draft);
     let own_tree = choice.is_new(Kind::Mount);
     let joined_tree = choice.of(Kind::Mount).joined().is_some();
-    let entries = mounts::glob::expand(&profile.mounts, &host.globs);
+    let entries = settled.entries(&profile.mounts);
     if !joined_tree {
         mounts::glob::draft(&profile.mounts, host, &mut draft);
-        mounts::planted::refuse_planted(&entries, &settings, host, &mut draft);
+        mounts::planted::refuse_planted(&settled.tree, &settings, host, &mut draft);
     }
     if own_tree {
         // The mounts of a new user namespace are copies that send nothing back
@@ -239,13 +257,11 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         if !choice.is_new(Kind::User) {
             draft.step(Stage::World, TreeOp::PrivateMounts, Span::NOWHERE);
         }
-        let implied = programs::draft(&profile.programs, &profile.process, host, &mut draft);
-        let (tree, left_out) = mounts::settle::settle(&entries, host);
-        draft.notes.extend(left_out);
-        let deeper = mounts::sockets::deeper(&tree, host, host.holds_sockets(profile));
+        programs::draft(&profile.programs, &profile.process, host, &mut draft);
+        draft.notes.extend(settled.left_out.iter().cloned());
+        let deeper = mounts::sockets::deeper(&settled.tree, host, host.holds_sockets(profile));
         mounts::draft(
-            tree,
-            implied,
+            settled.whole(),
             host,
             &ids,
             mounts::Undone::by(&profile.namespaces, &profile.optional),
@@ -269,7 +285,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
             other: (host.caller.uid == 0).then_some((ids.host_user, ids.host_group)),
             kept_is_optional: profile.optional.items.iter().any(|name| name.value == "mounts.kept"),
         };
-        mounts::draft_rights(&entries, host, ground, &mut draft);
+        mounts::draft_rights(settled, host, ground, &mut draft);
     }
     namespaces::forbid(&profile.namespaces, &choice, host, &profile.optional, &mut draft);
     let power = match choice.of(Kind::User) {
@@ -288,7 +304,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let exec = process::exec(&profile.process, settings, &mut draft);
     let watch = process::draft(
         &profile.process,
-        &mounts::settle::uncover(&entries, host).0,
+        settled.uncovered(&profile.mounts),
         &choice,
         host,
         &mut draft,
@@ -304,7 +320,8 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         nested: nested.mounts() && nested.has(Kind::Cgroup),
         limits: &profile.limits,
         optional: profile.optional.items.iter().any(|wall| wall.value == "limits"),
-        mounts: &entries,
+        mounts: &profile.mounts,
+        settled,
         choice: &choice,
         named: profile.name.get().is_some(),
         init: profile.process.init.or(true),
@@ -342,7 +359,7 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
         &mut draft,
     );
     if matches!(sight, Sight::Host(_) | Sight::Ungranted(_)) {
-        landlock::refuse_broad(&profile.landlock, &entries, host, &mut draft);
+        landlock::refuse_broad(&profile.landlock, entries, host, &mut draft);
     }
     if !choice.is_new(Kind::Net) {
         landlock::note_listening(&profile.landlock, &mut draft);
@@ -351,7 +368,14 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     let standing = Standing::of(&ids, &choice, host, &draft);
     let may_hold_privilege =
         profile.optional.items.iter().any(|word| word.value == privilege::OPTIONAL);
-    privilege::draft(&profile.seccomp, may_hold_privilege, &entries, standing, host, &mut draft);
+    privilege::draft(
+        &profile.seccomp,
+        may_hold_privilege,
+        &settled.tree,
+        standing,
+        host,
+        &mut draft,
+    );
     if standing.is_guarded(&profile.seccomp) {
         refuse_overlays(profile, nested, &mut draft);
     }

@@ -33,9 +33,13 @@ use crate::language::value::{ancestors, parent};
 use crate::policy::env::Variable;
 use crate::policy::identity::Id;
 use crate::policy::landlock::Paths;
+use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::{Bind, Missing, Mount};
+use crate::policy::mounts::settle::Settled;
+use crate::policy::mounts::tree::Tree;
 use crate::policy::namespaces::Namespace;
 use crate::policy::process::Keyring;
+use crate::policy::programs::implied;
 use crate::policy::{mounts, namespaces, privilege};
 use crate::profile::{Profile, read_import};
 use crate::sys;
@@ -47,96 +51,113 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 pub(crate) use streams::open_anew;
 
+/// Reads what `profile` needs to know, and settles its `[mounts]` on the way: what programs need is
+/// found by looking through the tree.
+pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> (Host, Settled) {
+    let with_fs = caller.uid == 0;
+    let mut host = Host {
+        profiles: sources.files().map(str::to_owned).collect(),
+        private: sources.private(),
+        ..Host::default()
+    };
+    host.read_process(profile, &caller);
+    host.read_ids(profile, &caller);
+    let (expanded, tree) = host.read_mounts(profile, &caller);
+    host.read_rest(profile, &caller);
+    host.caller = caller;
+    let mut settled = Settled::of(&profile.mounts, expanded, tree, &host);
+    if privilege::is_looked_for(&profile.identity, &profile.namespaces, &host.caller) {
+        let set_id = profile.seccomp.set_id.get().is_some_and(|set_id| set_id.value);
+        host.privileged = privileged::look(&settled.tree, &host, set_id);
+    }
+    if !profile.programs.items.is_empty() {
+        host.read_programs(profile, &settled.tree, with_fs);
+        settled = settled.with(implied(&profile.programs, &profile.process, &host));
+    }
+    if let Some(Paths::Table(table)) = profile.landlock.paths.get().map(|paths| &paths.value) {
+        host.read_ruled(profile, &settled, table.iter().map(|(path, _)| path.as_ref()));
+    }
+    (host, settled)
+}
+
 impl Host {
-    /// Reads what `profile` needs to know.
-    pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> Host {
-        let mut host = Host {
-            pid: if caller.uid == 0 { std::process::id() } else { 0 },
-            landlock: sys::landlock_abi().ok().filter(|abi| *abi > 0),
-            streams: [0, 1, 2].map(streams::look),
-            passed: profile.process.passed().map(|fd| (fd, streams::look(fd as i32))).collect(),
-            profiles: sources.files().map(str::to_owned).collect(),
-            private: sources.private(),
-            ..Host::default()
-        };
-        for fd in profile.process.outputs_taken_anew(&host) {
-            host.anew.insert(fd, streams::anew(fd as i32));
+    /// The kernel, and what the target has from its caller.
+    fn read_process(&mut self, profile: &Profile, caller: &Caller) {
+        self.pid = if caller.uid == 0 { std::process::id() } else { 0 };
+        self.landlock = sys::landlock_abi().ok().filter(|abi| *abi > 0);
+        self.streams = [0, 1, 2].map(streams::look);
+        self.passed = profile.process.passed().map(|fd| (fd, streams::look(fd as i32))).collect();
+        for fd in profile.process.outputs_taken_anew(self) {
+            self.anew.insert(fd, streams::anew(fd as i32));
         }
         if let Ok(name) = nix::sys::utsname::uname() {
-            host.kernel = version(&name.release().to_string_lossy());
-            host.domain = name.domainname().to_string_lossy().into_owned();
+            self.kernel = version(&name.release().to_string_lossy());
+            self.domain = name.domainname().to_string_lossy().into_owned();
         }
+    }
+
+    /// What the entries of `[mounts]` ask for. Gives the entries, where patterns are among them,
+    /// and the tree of all.
+    fn read_mounts(&mut self, profile: &Profile, caller: &Caller) -> (Option<Mounts>, Tree) {
         if let Some(root) = mounts::bound_root(&profile.mounts) {
-            host.root_names = names_in(root);
+            self.root_names = names_in(root);
         }
-        host.read_ids(profile, &caller);
-        host.globs = walk::globs(&profile.mounts, &host.root_names, caller.uid);
-        let entries = mounts::glob::expand(&profile.mounts, &host.globs);
+        self.globs = walk::globs(&profile.mounts, &self.root_names, caller.uid);
+        let expanded = mounts::settle::expanded(&profile.mounts, self);
+        let entries = expanded.as_ref().unwrap_or(&profile.mounts);
         if profile.limits.is_used() {
-            host.control_groups =
-                Groups::probe(&profile.limits, &entries, profile.name.get().is_some(), &caller);
+            self.control_groups =
+                Groups::probe(&profile.limits, entries, profile.name.get().is_some(), caller);
         }
-        let tree = mounts::tree::tree(&entries, &host.root_names);
-        let mut wanted = mounts::wanted(&tree, &entries, &host.root_names);
+        let tree = mounts::tree::tree(entries, &self.root_names);
+        let mut wanted = mounts::wanted(&tree, entries, &self.root_names);
         // Where nothing covers what is hidden, its real place tells whether a rule grants it.
         if *profile.namespaces.tree() == Namespace::Host {
-            wanted.extend(mounts::hidden(&entries));
+            wanted.extend(mounts::hidden(entries));
         }
         let with_fs = caller.uid == 0;
         for path in wanted {
-            let fact = look(&path, host.is_plain_folder(parent(&path)), with_fs);
-            host.read_way(&path, &fact);
-            host.paths.insert(path, fact);
+            let fact = look(&path, self.is_plain_folder(parent(&path)), with_fs);
+            self.read_way(&path, &fact);
+            self.paths.insert(path, fact);
         }
         if caller.uid == 0 && *profile.namespaces.tree() == Namespace::Host {
-            host.read_above();
+            self.read_above();
         }
         if caller.uid == 0 {
             for (_, variable) in profile.env.iter() {
                 let Variable::File(path) = &variable.value else { continue };
-                host.read_way(path, &look(path, false, false));
+                self.read_way(path, &look(path, false, false));
             }
         }
         if caller.uid != 0 {
-            host.unwritable = unwritable(&entries);
+            self.unwritable = unwritable(entries);
         }
-        host.read_trails(&tree, with_fs);
-        host.read_sockets(profile, &tree, &caller.home);
+        self.read_trails(&tree, with_fs);
+        self.read_sockets(profile, &tree, &caller.home);
+        (expanded, tree)
+    }
+
+    /// What single keys ask for.
+    fn read_rest(&mut self, profile: &Profile, caller: &Caller) {
         if profile.capabilities.named().any(|cap| cap.0 > LAST_SURE) {
-            host.last_capability = last_capability();
+            self.last_capability = last_capability();
         }
-        host.mounted = Mounted::read(profile);
-        host.keyctl_refused = refused_keyctl(profile);
+        self.mounted = Mounted::read(profile);
+        self.keyctl_refused = refused_keyctl(profile);
         if caller.uid == 0 && *profile.namespaces.whose(Kind::User) == Namespace::Host {
-            host.powerless_root =
+            self.powerless_root =
                 sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN == 0);
         }
         if profile.optional.items.iter().any(|name| name.value == namespaces::SECOND_LOCK) {
             let flags = nix::sys::statvfs::statvfs("/proc/sys/user").map(|fs| fs.flags());
-            host.read_only_sysctls =
+            self.read_only_sysctls =
                 flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
         }
         if caller.uid != 0 {
-            host.bounds = Bounds::read(&profile.process, &profile.rlimits);
+            self.bounds = Bounds::read(&profile.process, &profile.rlimits);
         }
-        if privilege::is_looked_for(&profile.identity, &profile.namespaces, &caller) {
-            host.caller = caller.clone();
-            let (tree, _) = mounts::settle::settle(&entries, &host);
-            host.privileged = privileged::look(
-                &tree,
-                &host,
-                profile.seccomp.set_id.get().is_some_and(|set_id| set_id.value),
-            );
-        }
-        host.import = profile.seccomp.import.get().map(|path| read_import(path, &caller, path.at));
-        host.caller = caller;
-        if !profile.programs.items.is_empty() {
-            host.read_programs(profile, with_fs);
-        }
-        if let Some(Paths::Table(table)) = profile.landlock.paths.get().map(|paths| &paths.value) {
-            host.read_ruled(profile, table.iter().map(|(path, _)| path.as_ref()));
-        }
-        host
+        self.import = profile.seccomp.import.get().map(|path| read_import(path, caller, path.at));
     }
 
     /// The target opens what it is granted by its path, as a user who may have less than root.
@@ -295,7 +316,7 @@ fn open_without_links(path: &str) -> Result<(), i32> {
 }
 
 /// The directories where something is to be made and this process may not (access(2)).
-fn unwritable(entries: &mounts::Mounts) -> BTreeMap<String, i32> {
+fn unwritable(entries: &Mounts) -> BTreeMap<String, i32> {
     let made = entries.iter().filter_map(|(path, mount)| match &mount.value {
         Mount::Bind(Bind { missing: Missing::Create, source, .. }) => {
             Some(parent(source.as_ref().map_or(path.value, |source| source)).to_owned())

@@ -13,7 +13,7 @@ use stockade::internals::host::privileged::{Given, Look, Power, Privileged, Usel
 use stockade::internals::host::programs::Lack;
 use stockade::internals::host::streams::{Owner, Socket, Stream};
 use stockade::internals::inspect::lint::lint;
-use stockade::internals::plan::plan;
+use stockade::internals::plan::{plan, settle};
 use stockade::internals::profile::{Profile, Request, load};
 use stockade::internals::text::explain::{Explanation, all};
 use stockade::internals::text::problem::{Problem, Problems, Severity};
@@ -297,13 +297,14 @@ fn said(place: &Place, text: &str, on: Option<&str>) -> Vec<Problem> {
     };
     let mut host = machine(on, &profile);
     let mut found: Problems = plan(&profile, &host).err().unwrap_or_default();
-    host.look_inside(&profile);
+    let settled = settle(&profile, &host);
+    host.look_inside(&profile, &settled);
     if let (Some("where its file is set-user-id"), Some(inside)) = (on, &mut host.inside) {
         let at = profile.process.command.at();
         inside.useless.push(Useless { at, path: "/usr/bin/sh".into(), given: Given::User });
     }
     machine::look_closer(&mut host, &profile);
-    found.extend(lint(&profile, &host));
+    found.extend(lint(&profile, &host, &settled));
     found.into_iter().collect()
 }
 

@@ -10,7 +10,8 @@ use stockade::internals::host::caller::Caller;
 use stockade::internals::inspect::exposure::{Exposure, weigh};
 use stockade::internals::inspect::lint::lint;
 use stockade::internals::inspect::walls::World;
-use stockade::internals::plan::{Plan, plan};
+use stockade::internals::plan::{Plan, plan, settle};
+use stockade::internals::probe::probe;
 use stockade::internals::profile::{Profile, Request, load};
 use stockade::internals::text::source::Sources;
 
@@ -31,14 +32,14 @@ impl Made {
             &mut sources,
         );
         let profile = profile.unwrap_or_else(|problems| panic!("{lines}: {problems:?}"));
-        let mut host = Host::probe(&profile, caller, &sources);
+        let (mut host, settled) = probe(&profile, caller, &sources);
         let plan = plan(&profile, &host).unwrap_or_else(|problems| panic!("{lines}: {problems:?}"));
-        host.look_closer(&profile);
+        host.look_closer(&profile, &settled);
         Made(profile, host, plan)
     }
 
     fn weigh(&self) -> Exposure {
-        weigh(&self.0, &self.1, &World::new(&self.2, &self.0))
+        weigh(&self.0, &self.1, &settle(&self.0, &self.1), &World::new(&self.2, &self.0))
     }
 
     /// What counts as a cost of this name.
@@ -53,7 +54,7 @@ impl Made {
 
     /// What W0306 says.
     fn run_later(&self) -> Vec<String> {
-        lint(&self.0, &self.1)
+        lint(&self.0, &self.1, &settle(&self.0, &self.1))
             .into_iter()
             .filter(|warning| warning.code == "mounts::run-later")
             .map(|warning| warning.message)

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use stockade::internals::host::caller::Caller;
 use stockade::internals::inspect::lint::{RUN_LATER, lint};
+use stockade::internals::plan::settle;
 use stockade::internals::profile::{Request, load};
 use stockade::internals::text::source::Sources;
 
@@ -27,7 +28,7 @@ fn warnings(more: &str) -> Vec<(&'static str, u32, String)> {
     let profile = profile.unwrap_or_else(|problems| panic!("{}", problems.json(&sources)));
     let mut host = machine::for_user(&profile);
     machine::look_closer(&mut host, &profile);
-    let found = lint(&profile, &host);
+    let found = lint(&profile, &host, &settle(&profile, &host));
     found
         .iter()
         .map(|found| {

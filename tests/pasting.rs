@@ -16,7 +16,7 @@ use stockade::internals::host::Host;
 use stockade::internals::host::caller::Caller;
 use stockade::internals::inspect::lint::lint;
 use stockade::internals::inspect::walls::World;
-use stockade::internals::plan::plan;
+use stockade::internals::plan::{plan, settle};
 use stockade::internals::profile::{Request, as_written, load};
 use stockade::internals::text::explain::all;
 use stockade::internals::text::problem::{Problem, Problems, Severity};
@@ -89,10 +89,11 @@ fn check(case: &Case, text: &str) -> Checked {
     let planned = plan(&profile, &host);
     let grants =
         planned.as_ref().ok().map(|plan| Grants::of(&World::new(plan, &profile), &profile));
-    host.look_inside(&profile);
+    let settled = settle(&profile, &host);
+    host.look_inside(&profile, &settled);
     machine::look_closer(&mut host, &profile);
     let mut found: Problems = planned.err().unwrap_or_default();
-    found.extend(lint(&profile, &host));
+    found.extend(lint(&profile, &host, &settled));
     // The invented machine has no more files than its table: what a program needs is not among
     // them.
     let of_programs = ["process::unseen-program", "process::unseen-directory", "mounts::dangling"];

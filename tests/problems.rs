@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use stockade::internals::host::Host;
 use stockade::internals::host::caller::Caller;
 use stockade::internals::inspect::lint::lint;
-use stockade::internals::plan::plan;
+use stockade::internals::plan::{plan, settle};
 use stockade::internals::profile::{Request, load};
 use stockade::internals::text::problem::Style;
 use stockade::internals::text::source::Sources;
@@ -30,7 +30,7 @@ fn check(name: &str) -> String {
         plan(&profile, &host)?;
         let mut closer = host;
         machine::look_closer(&mut closer, &profile);
-        lint(&profile, &closer).or(())
+        lint(&profile, &closer, &settle(&profile, &closer)).or(())
     });
     match found {
         Ok(()) => "nothing is wrong\n".into(),

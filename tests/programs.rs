@@ -570,8 +570,8 @@ fn a_target_without_its_loader_is_explained() {
 /// What lints are told: each thing that the finished tree lacks, at its own line.
 #[test]
 fn what_is_not_visible_inside_is_listed() {
-    use stockade::internals::host::Host;
     use stockade::internals::policy::programs::unseen;
+    use stockade::internals::probe::probe;
     use stockade::internals::profile;
     use stockade::internals::text::source::Sources;
     let place = Place::new();
@@ -583,8 +583,8 @@ fn what_is_not_visible_inside_is_listed() {
         let caller = stockade::internals::host::caller::Caller::current();
         let loaded = profile::load(&request, &caller, &mut sources)
             .unwrap_or_else(|problems| panic!("{}", problems.json(&sources)));
-        let mut host = Host::probe(&loaded, caller, &sources);
-        host.look_inside(&loaded);
+        let (mut host, settled) = probe(&loaded, caller, &sources);
+        host.look_inside(&loaded, &settled);
         let found = unseen(&loaded.process, &host).into_iter();
         found
             .map(|unseen| format!("{}: {}", sources.place(unseen.at).unwrap().line, unseen.text))

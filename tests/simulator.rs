@@ -4,10 +4,10 @@
 use crate::support::{Place, skip, system};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use stockade::internals::host::Host;
 use stockade::internals::host::caller::Caller;
 use stockade::internals::kernel::syscalls::Abi;
 use stockade::internals::policy::seccomp::{Compare, Filter, Rule, Verdict, compile};
+use stockade::internals::probe::probe;
 use stockade::internals::profile::{Request, load};
 use stockade::internals::text::source::Sources;
 
@@ -46,7 +46,7 @@ fn filter_of(place: &Place, words: &str) -> Filter {
     let (mut sources, caller) = (Sources::default(), Caller::current());
     let profile = load(&Request { profile, ..Request::default() }, &caller, &mut sources)
         .unwrap_or_else(|problems| panic!("{words}\n{problems:?}"));
-    let host = Host::probe(&profile, caller, &sources);
+    let (host, _) = probe(&profile, caller, &sources);
     stockade::internals::plan::plan(&profile, &host)
         .unwrap_or_else(|problems| panic!("{words}\n{problems:?}"))
         .filter

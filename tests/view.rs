@@ -13,7 +13,7 @@ use stockade::internals::inspect::exposure::{COSTS, Exposure, weigh};
 use stockade::internals::inspect::view::plan::text;
 use stockade::internals::inspect::view::{COLUMNS, Paint, width};
 use stockade::internals::inspect::walls::World;
-use stockade::internals::plan::{Plan, plan};
+use stockade::internals::plan::{Plan, plan, settle};
 use stockade::internals::profile::{Profile, Request, load};
 use stockade::internals::text::source::Sources;
 
@@ -35,7 +35,7 @@ fn planned(path: &str, host: impl Fn(&Profile) -> Host) -> Option<(Profile, Host
 }
 
 fn shown((profile, host, plan, sources): &(Profile, Host, Plan, Sources), paint: Paint) -> String {
-    text(profile, host, &World::new(plan, profile), sources, paint)
+    text(profile, (host, &settle(profile, host)), &World::new(plan, profile), sources, paint)
 }
 
 /// No line is wider than 80 columns, and nothing that a terminal would obey is in it.
@@ -216,7 +216,7 @@ fn weighed(place: &Place, grants: &[(&str, &str)], root: bool) -> Option<Exposur
         if root { machine::for_root(profile) } else { machine::for_user(profile) }
     };
     let (profile, host, plan, _) = planned(path.to_str().unwrap(), host)?;
-    Some(weigh(&profile, &host, &World::new(&plan, &profile)))
+    Some(weigh(&profile, &host, &settle(&profile, &host), &World::new(&plan, &profile)))
 }
 
 /// Sandboxes from the strictest to the one that keeps least, each with the reason for its place,
@@ -334,7 +334,8 @@ fn the_exposure_puts_sandboxes_in_the_order_of_what_they_keep() {
         );
         let made = planned(path.to_str().unwrap(), machine::for_user)
             .unwrap_or_else(|| panic!("{name} has no plan"));
-        let exposure = weigh(&made.0, &made.1, &World::new(&made.2, &made.0));
+        let exposure =
+            weigh(&made.0, &made.1, &settle(&made.0, &made.1), &World::new(&made.2, &made.0));
         assert!(
             (*least..=*most).contains(&exposure.tenths),
             "{name} ({reason}): {:#?}",

@@ -22,15 +22,15 @@ pub(super) fn plan(planning: Planning) -> u8 {
         }
         Ok(mut planned) => {
             // What is there of keys and hooks counts for the exposure, and changes no plan.
-            planned.host.look_closer(&planned.profile);
-            let Planned { sources, profile, host, plan } = &planned;
+            planned.host.look_closer(&planned.profile, &planned.settled);
+            let Planned { sources, profile, host, settled, plan } = &planned;
             match format {
                 Format::Text if planning.steps => {
                     print_line(view::steps::text(plan, sources).trim_end())
                 }
                 Format::Text => print_line(&view::plan::text(
                     profile,
-                    host,
+                    (host, settled),
                     &World::new(plan, profile),
                     sources,
                     Paint::of(&std::io::stdout()),
@@ -79,7 +79,10 @@ struct NoteRecord<'a> {
     at: Option<Place>,
 }
 
-fn json(Planned { sources, profile, host, plan }: &Planned, warnings: &Problems) -> String {
+fn json(
+    Planned { sources, profile, host, settled, plan }: &Planned,
+    warnings: &Problems,
+) -> String {
     let world = World::new(plan, profile);
     let record = Record {
         namespaces: &plan.new,
@@ -105,7 +108,7 @@ fn json(Planned { sources, profile, host, plan }: &Planned, warnings: &Problems)
         tree: view::tree::records(&world, profile, sources),
         walls: view::walls::records(&world),
         not_granted: format!("not granted: {}", view::walls::not_granted(&world)),
-        exposure: view::plan::record(profile, host, &world, sources),
+        exposure: view::plan::record(profile, (host, settled), &world, sources),
         warnings: warnings.records(sources),
     };
     serde_json::to_string_pretty(&record)

@@ -6,6 +6,7 @@ use crate::host::{Fact, FileKind, Host};
 use crate::inspect::exposure::keys;
 use crate::inspect::lint;
 use crate::language::value::{below, join, parent};
+use crate::policy::mounts::settle::Settled;
 use crate::probe::{look, names_in};
 use crate::profile::Profile;
 use nix::unistd::{AccessFlags, access};
@@ -13,20 +14,20 @@ use std::collections::{BTreeSet, VecDeque};
 
 impl Host {
     /// What the command finds inside, and what the lints and the exposure ask for.
-    pub fn look_closer(&mut self, profile: &Profile) {
-        self.look_inside(profile);
-        self.read_granted_sockets(profile);
-        for path in lint::wanted(profile, self) {
+    pub fn look_closer(&mut self, profile: &Profile, settled: &Settled) {
+        self.look_inside(profile, settled);
+        self.read_granted_sockets(profile, &settled.tree);
+        for path in lint::wanted(settled) {
             let plain = self.is_plain_folder(parent(&path));
             self.paths.entry(path.clone()).or_insert_with(|| look(&path, plain, false));
         }
-        for folder in lint::looked_into(profile, self) {
+        for folder in lint::looked_into(settled, self) {
             let names = names_in(&folder);
             self.names.insert(folder, names);
         }
         self.read_keys();
         let mut directories = MOST_DIRECTORIES;
-        for source in lint::granted(profile, self) {
+        for source in lint::granted(settled, self) {
             let found = repositories(&source, &mut directories);
             if !found.is_empty() {
                 self.repositories.insert(source, found);

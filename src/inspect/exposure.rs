@@ -14,6 +14,7 @@ use crate::kernel::capability::{Capability, CapabilitySet};
 use crate::kernel::namespace::Kind;
 use crate::plan::Plan;
 use crate::policy::landlock::Scope;
+use crate::policy::mounts::settle::Settled;
 use crate::policy::namespaces::Namespace;
 use crate::policy::process::{Keyring, Terminal};
 use crate::policy::seccomp::{self, Needs, Rule};
@@ -150,9 +151,9 @@ pub(crate) fn tenths(tenths: u32) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-pub fn weigh(profile: &Profile, host: &Host, world: &World<'_>) -> Exposure {
+pub fn weigh(profile: &Profile, host: &Host, settled: &Settled, world: &World<'_>) -> Exposure {
     let mut bill = Bill::default();
-    files::files(profile, host, world, &mut bill);
+    files::files(profile, (host, settled), world, &mut bill);
     kernel(world.plan, profile, &mut bill);
     power(profile, world, &mut bill);
     process(profile, host, world.plan, &mut bill);

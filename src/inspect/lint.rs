@@ -12,8 +12,7 @@ use crate::host::Host;
 use crate::host::privileged::{Given, Useless};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
-use crate::policy::mounts::glob::expand;
-use crate::policy::mounts::settle::settle;
+use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{Tree, empty};
 use crate::policy::namespaces::Choice;
 use crate::policy::{network, programs};
@@ -31,7 +30,7 @@ struct Scene<'a> {
     host: &'a Host,
     choice: Choice,
     /// The entries of `[mounts]`, less those that are left out; empty in a tree that is joined.
-    tree: Tree,
+    tree: &'a Tree,
 }
 
 /// Every lint; each is one function. That its codes are warnings, their numbers in
@@ -51,17 +50,13 @@ const LINTS: &[fn(&Scene, &mut Problems)] = &[
     seccomp::without_effect,
 ];
 
-/// The entries of `[mounts]` with its patterns expanded, less those that are left out.
-fn entries(profile: &Profile, host: &Host) -> Tree {
-    settle(&expand(&profile.mounts, &host.globs), host).0
-}
-
 /// Everything that looks like a mistake.
-pub fn lint(profile: &Profile, host: &Host) -> Problems {
+pub fn lint(profile: &Profile, host: &Host, settled: &Settled) -> Problems {
     let net = network::namespace(&profile.network);
     let choice = Choice::new(&profile.namespaces, net, profile.network.mode.at());
-    let tree =
-        if choice.of(Kind::Mount).joined().is_some() { empty() } else { entries(profile, host) };
+    let none = empty();
+    let is_joined = choice.of(Kind::Mount).joined().is_some();
+    let tree = if is_joined { &none } else { &settled.tree };
     let scene = Scene { profile, host, choice, tree };
     let mut found = Problems::default();
     LINTS.iter().for_each(|lint| lint(&scene, &mut found));
@@ -70,7 +65,12 @@ pub fn lint(profile: &Profile, host: &Host) -> Problems {
 
 /// The same, for the profile's author: that lines of a built-in one add nothing is not the author's
 /// doing. Where an entry of the author's makes them needless, that is said once, at that entry.
-pub(crate) fn lint_of_own_lines(profile: &Profile, host: &Host, sources: &Sources) -> Problems {
+pub(crate) fn lint_of_own_lines(
+    profile: &Profile,
+    host: &Host,
+    settled: &Settled,
+    sources: &Sources,
+) -> Problems {
     let is_builtin = |at: Span| {
         sources
             .source(at)
@@ -78,7 +78,7 @@ pub(crate) fn lint_of_own_lines(profile: &Profile, host: &Host, sources: &Source
     };
     let mut kept = Problems::default();
     let mut needless: BTreeMap<Span, usize> = BTreeMap::new();
-    for warning in lint(profile, host) {
+    for warning in lint(profile, host, settled) {
         if !warning.code.ends_with("::redundant") || !is_builtin(warning.at) {
             kept.push(warning);
             continue;

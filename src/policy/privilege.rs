@@ -7,8 +7,7 @@
 //! linkers write their output so: no filter can tell.
 
 use super::identity::{Identity, Ids};
-use super::mounts::Mounts;
-use super::mounts::settle::settle;
+use super::mounts::tree::Tree;
 use super::namespaces::{Choice, Namespace, Namespaces};
 use super::seccomp::Seccomp;
 use crate::host::Host;
@@ -118,7 +117,7 @@ impl Standing {
 pub(crate) fn draft(
     seccomp: &Seccomp,
     may_fall: bool,
-    mounts: &Mounts,
+    tree: &Tree,
     standing: Standing,
     host: &Host,
     draft: &mut Draft,
@@ -126,7 +125,6 @@ pub(crate) fn draft(
     if host.privileged.is_empty() || !standing.is_guarded(seccomp) {
         return;
     }
-    let (tree, _) = settle(mounts, host);
     for (path, look) in &host.privileged {
         let Some(at) = tree.get(path).map(|node| node.at) else { continue };
         let Some((why, help)) = found(look).or_else(|| stopped(look)) else { continue };

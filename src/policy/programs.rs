@@ -84,15 +84,8 @@ pub(crate) fn first_word(process: &Process) -> Option<&At<String>> {
 
 // ---- draft ----
 
-/// The entries that the programs imply, each with the line that names its program; a problem where
-/// something is not there.
-pub(crate) fn draft(
-    programs: &Programs,
-    process: &Process,
-    host: &Host,
-    draft: &mut Draft,
-) -> Tree {
-    let mut tree = tree::empty();
+/// Says what is not there of what the programs need.
+pub(crate) fn draft(programs: &Programs, process: &Process, host: &Host, draft: &mut Draft) {
     for (index, item) in programs.items.iter().enumerate() {
         if item.value.text(process).is_none() {
             continue;
@@ -107,6 +100,16 @@ pub(crate) fn draft(
         };
         for lack in &program.lacks {
             draft.problem(refuse(&program.word, lack, item, process));
+        }
+    }
+}
+
+/// The entries that the programs imply, each with the line that names its program.
+pub(crate) fn implied(programs: &Programs, process: &Process, host: &Host) -> Tree {
+    let mut tree = tree::empty();
+    for (item, program) in programs.items.iter().zip(&host.programs) {
+        if item.value.text(process).is_none() {
+            continue;
         }
         for (path, piece) in &program.pieces {
             let mount = match piece {

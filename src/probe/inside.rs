@@ -9,8 +9,7 @@ use crate::kernel::rights::Rights;
 use crate::language::value::{AbsolutePath, below, join};
 use crate::policy::landlock::Paths;
 use crate::policy::mounts::entry::{Bind, Missing, Mount};
-use crate::policy::mounts::glob::expand;
-use crate::policy::mounts::settle::settle;
+use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{Covered, Tree, covered, source_of};
 use crate::policy::namespaces::Namespace;
 use crate::policy::{env, programs};
@@ -23,16 +22,16 @@ use std::collections::BTreeMap;
 impl Host {
     /// Looks at the finished tree from outside: is the command there, with its loader and
     /// libraries? `run` does without, and asks when the target did not start.
-    pub fn look_inside(&mut self, profile: &Profile) {
-        let tree = self.finished(profile);
-        let mut search = self.search(profile, &tree, false);
+    pub fn look_inside(&mut self, profile: &Profile, settled: &Settled) {
+        let tree = settled.whole();
+        let mut search = self.search(profile, tree, false);
         let cwd = profile.process.cwd.get().is_none_or(|cwd| {
             matches!(
                 search.view().follow(cwd).map(|found| found.what),
                 Ok(What::Folder | What::Unknown)
             )
         });
-        let start = self.working_folder(profile, &tree);
+        let start = self.working_folder(profile, tree);
         let word = programs::first_word(&profile.process);
         let command = word.map(|word| search.need(word, start.as_deref())).unwrap_or_default();
         let links = tree.iter().filter_map(|(path, node)| match &node.mount {
@@ -75,10 +74,9 @@ impl Host {
     }
 
     /// Reads what the profile's programs need, and the facts of those files.
-    pub(super) fn read_programs(&mut self, profile: &Profile, with_fs: bool) {
-        let (tree, _) = settle(&expand(&profile.mounts, &self.globs), self);
-        let mut search = self.search(profile, &tree, true);
-        let start = self.working_folder(profile, &tree);
+    pub(super) fn read_programs(&mut self, profile: &Profile, tree: &Tree, with_fs: bool) {
+        let mut search = self.search(profile, tree, true);
+        let start = self.working_folder(profile, tree);
         let need = |word: Option<&str>| {
             word.map(|word| search.need(word, start.as_deref())).unwrap_or_default()
         };
@@ -147,15 +145,16 @@ impl Host {
     pub(super) fn read_ruled<'p>(
         &mut self,
         profile: &Profile,
+        settled: &Settled,
         paths: impl Iterator<Item = &'p str>,
     ) {
         let mut ruled = BTreeMap::new();
         match profile.namespaces.tree() {
             Namespace::New => {
-                let tree = self.finished(profile);
-                let mut view = View::new(&tree, false);
+                let tree = settled.whole();
+                let mut view = View::new(tree, false);
                 for path in paths {
-                    ruled.insert(path.to_owned(), self.place_inside(&tree, &mut view, path));
+                    ruled.insert(path.to_owned(), self.place_inside(tree, &mut view, path));
                 }
             }
             Namespace::Host => {
@@ -185,17 +184,6 @@ impl Host {
         };
         let unknown = matches!(found.what, What::Unknown);
         Ok(if unknown && below(path, &found.path).is_some() { path.to_owned() } else { found.path })
-    }
-
-    /// The entries, and what programs add to them.
-    fn finished(&self, profile: &Profile) -> Tree {
-        let (mut tree, _) = settle(&expand(&profile.mounts, &self.globs), self);
-        let implied =
-            programs::draft(&profile.programs, &profile.process, self, &mut Default::default());
-        for (path, node) in implied {
-            tree.entry(path).or_insert(node);
-        }
-        tree
     }
 
     fn search<'t>(&self, profile: &Profile, tree: &'t Tree, host_shows: bool) -> Search<'t> {

@@ -6,8 +6,6 @@ use crate::host::{Fact, FileKind, Host};
 use crate::language::value::{below, join};
 use crate::policy::mounts::SOCKETS_ABI;
 use crate::policy::mounts::entry::Sockets;
-use crate::policy::mounts::glob::expand;
-use crate::policy::mounts::settle::settle;
 use crate::policy::mounts::sockets::{Reach, looked_at};
 use crate::policy::mounts::tree::Tree;
 use crate::probe::look;
@@ -26,10 +24,9 @@ impl Host {
     }
 
     /// The same below what grants them.
-    pub(crate) fn read_granted_sockets(&mut self, profile: &Profile) {
-        let (tree, _) = settle(&expand(&profile.mounts, &self.globs), self);
+    pub(crate) fn read_granted_sockets(&mut self, profile: &Profile, tree: &Tree) {
         let home = self.caller.home.clone();
-        self.look_for_sockets(profile, &tree, &home, |sockets| sockets == Sockets::Allow);
+        self.look_for_sockets(profile, tree, &home, |sockets| sockets == Sockets::Allow);
     }
 
     fn look_for_sockets(

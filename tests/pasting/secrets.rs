@@ -6,7 +6,7 @@ use crate::support::Place;
 use stockade::internals::host::caller::Caller;
 use stockade::internals::inspect::lint::lint;
 use stockade::internals::language::shape::{Shape, Shaped};
-use stockade::internals::plan::plan;
+use stockade::internals::plan::{plan, settle};
 use stockade::internals::profile::{Profile, Request, as_written, load};
 use stockade::internals::text::problem::{Problems, Style};
 use stockade::internals::text::source::Sources;
@@ -55,7 +55,7 @@ fn said(place: &Place, text: &str, secret: &str) -> Vec<String> {
             Ok(profile) => {
                 let host = machine::for_name("p.toml", &profile);
                 let mut found: Problems = plan(&profile, &host).err().unwrap_or_default();
-                found.extend(lint(&profile, &host));
+                found.extend(lint(&profile, &host, &settle(&profile, &host)));
                 as_written(found, &caller, &sources)
             }
         };

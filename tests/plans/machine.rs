@@ -15,6 +15,7 @@ use stockade::internals::kernel::controller::Version;
 use stockade::internals::kernel::device::Node;
 use stockade::internals::kernel::limit::LimitKey;
 use stockade::internals::kernel::name::Inode;
+use stockade::internals::plan::settle;
 use stockade::internals::policy::mounts;
 use stockade::internals::profile::Profile;
 
@@ -132,7 +133,8 @@ pub fn fact(path: &str) -> Fact {
 
 /// What the lints ask for besides.
 pub fn look_closer(host: &mut Host, profile: &Profile) {
-    for path in lint::wanted(profile, host) {
+    let settled = settle(profile, host);
+    for path in lint::wanted(&settled) {
         let fact = fact(&path);
         host.paths.entry(path).or_insert(fact);
     }
@@ -140,7 +142,7 @@ pub fn look_closer(host: &mut Host, profile: &Profile) {
     let there =
         keys::wanted(homes).into_iter().filter(|path| matches!(fact(path), Fact::Present(_)));
     host.keys = there.map(|path| Key { place: path.clone(), path }).collect();
-    for folder in lint::looked_into(profile, host) {
+    for folder in lint::looked_into(&settled, host) {
         let names =
             FILES.iter().filter_map(|(path, ..)| path.strip_prefix(&folder)?.strip_prefix('/'));
         let names = names.filter(|name| !name.contains('/')).map(str::to_owned).collect();

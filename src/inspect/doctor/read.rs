@@ -1,7 +1,6 @@
 //! Reads the facts: files of the machine, and what [`super::tries`] finds out. It judges nothing
 //! and changes nothing.
 
-use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::inspect::doctor::facts::{
     Cgroups, Facts, Helper, Layout, Manager, Module, OverlayModule, Packages, Subordinate, Tried,
@@ -110,8 +109,8 @@ fn build(caller: Caller) -> Result<(), (String, Option<String>)> {
             .unwrap_or_default()
     };
     let profile = load(&request, &caller, &mut sources).map_err(first)?;
-    let host = Host::probe(&profile, caller, &sources);
-    let plan = crate::plan::plan(&profile, &host).map_err(first)?;
+    let (host, settled) = probe::probe(&profile, caller, &sources);
+    let plan = crate::plan::plan_settled(&profile, &host, &settled).map_err(first)?;
     rehearse(&plan, Program::Ignored).map_err(|problem| (problem.message, problem.help))
 }
 

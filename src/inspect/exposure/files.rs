@@ -17,15 +17,19 @@ use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::dev::NODES;
 use crate::policy::mounts::entry::Sockets;
 use crate::policy::mounts::entry::{Access, Bind, Mount};
-use crate::policy::mounts::glob::expand;
-use crate::policy::mounts::settle::settle;
+use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::system::is_system;
 use crate::policy::mounts::tree::{Node, source_of};
 use crate::profile::Profile;
 use crate::text::source::Span;
 use crate::tree::{Ground, Kernel, Own, Stack};
 
-pub(super) fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mut Bill) {
+pub(super) fn files(
+    profile: &Profile,
+    (host, settled): (&Host, &Settled),
+    world: &World<'_>,
+    bill: &mut Bill,
+) {
     let at = world.plan.choice.at(Kind::Mount);
     match (world.has_tree(), world.is_ruled()) {
         (false, false) => return bill.add(NO_TREE, "the file tree is not the sandbox's own", at),
@@ -40,7 +44,7 @@ pub(super) fn files(profile: &Profile, host: &Host, world: &World<'_>, bill: &mu
         (true, _) => {}
     }
     // An entry that is left out grants nothing.
-    let (settled, _) = settle(&expand(&profile.mounts, &host.globs), host);
+    let settled = &settled.tree;
     if let Some(Node { mount: Mount::Bind(bind), at, .. }) = settled.get("/") {
         let source = bind.source.as_ref().map_or("/", |source| source);
         granted("/", source, bind.access == Access::ReadWrite, host, *at, bill);

@@ -3,13 +3,13 @@
 
 use crate::host::programs::Lack;
 use crate::host::{Fact, FileKind, Host};
-use crate::inspect::lint::{Scene, entries};
+use crate::inspect::lint::Scene;
 use crate::kernel::namespace::Kind;
 use crate::language::value::{ancestors, below, join, literal};
 use crate::policy::mounts::dev;
 use crate::policy::mounts::entry::{Access, Bind, Hidden, Missing, Mount};
+use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{Base, Node, Tree, above, base, covered, source_of, with_root};
-use crate::profile::Profile;
 use crate::text::problem::{Problem, Problems};
 use std::collections::BTreeSet;
 
@@ -67,9 +67,8 @@ const MOST_GRANTS: usize = 256;
 // ---- facts ----
 
 /// The host's paths whose facts `run_later` asks for.
-pub fn wanted(profile: &Profile, host: &Host) -> Vec<String> {
-    let tree = entries(profile, host);
-    let grants = writable(&tree).take(MOST_GRANTS);
+pub fn wanted(settled: &Settled) -> Vec<String> {
+    let grants = writable(&settled.tree).take(MOST_GRANTS);
     let later = grants.flat_map(|(_, source, _)| {
         RUN_LATER.iter().map(|(name, _)| join(source, &format!("/{}", within(source, name))))
     });
@@ -77,10 +76,9 @@ pub fn wanted(profile: &Profile, host: &Host) -> Vec<String> {
 }
 
 /// The directories of the host that are granted for writing, in which repositories are looked for.
-pub(crate) fn granted(profile: &Profile, host: &Host) -> Vec<String> {
-    let tree = entries(profile, host);
+pub(crate) fn granted(settled: &Settled, host: &Host) -> Vec<String> {
     let writable: BTreeSet<&str> =
-        writable(&tree).take(MOST_GRANTS).map(|(_, source, _)| source).collect();
+        writable(&settled.tree).take(MOST_GRANTS).map(|(_, source, _)| source).collect();
     let folders = writable
         .into_iter()
         .filter(|source| host.present(source).is_some_and(|file| file.kind == FileKind::Folder));
@@ -98,13 +96,13 @@ pub(crate) fn within<'n>(source: &str, name: &'n str) -> &'n str {
 
 /// The directories of the host whose names `shadowed` asks for: those with entries of their own
 /// right below.
-pub fn looked_into(profile: &Profile, host: &Host) -> Vec<String> {
-    let tree = entries(profile, host);
+pub fn looked_into(settled: &Settled, host: &Host) -> Vec<String> {
+    let tree = &settled.tree;
     let has_entries = |path: &str| {
         let under = format!("{path}/");
         tree.range(under.clone()..).next().is_some_and(|(entry, _)| entry.starts_with(&under))
     };
-    folders(&tree, host)
+    folders(tree, host)
         .filter(|(path, ..)| has_entries(path))
         .map(|(_, source, _)| source.to_owned())
         .collect()
@@ -137,7 +135,7 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
     // The names of a bound root have its line, and it shows others.
     let root = scene.tree.get("/").map(|root| root.at);
     for (path, source, node) in
-        folders(&scene.tree, scene.host).filter(|(.., node)| Some(node.at) != root)
+        folders(scene.tree, scene.host).filter(|(.., node)| Some(node.at) != root)
     {
         let read_only = matches!(&node.mount, Mount::Bind(bind) if bind.access == Access::ReadOnly);
         let names =
@@ -166,8 +164,8 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
 /// A grant inside of one that is as wide, of the same files.
 pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
     let root = scene.tree.get("/").map(|root| root.at);
-    for (path, node) in &scene.tree {
-        let Some((over, wider)) = above(&scene.tree, path).or(root_of(scene, path)) else {
+    for (path, node) in scene.tree {
+        let Some((over, wider)) = above(scene.tree, path).or(root_of(scene, path)) else {
             continue;
         };
         // A home below a root of the host is named to say that it is meant.
@@ -194,7 +192,7 @@ pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
 
 /// The bound root, for a name right below it that comes with it.
 fn root_of<'t>(scene: &'t Scene, path: &str) -> Option<(&'t str, &'t Node)> {
-    with_root(&scene.tree, path)?;
+    with_root(scene.tree, path)?;
     scene.tree.get_key_value("/").map(|(root, node)| (root.as_str(), node))
 }
 
@@ -231,13 +229,13 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
     for (path, node) in
         scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. }))
     {
-        let granted = above(&scene.tree, path)
+        let granted = above(scene.tree, path)
             .is_some_and(|(_, node)| matches!(node.mount, Mount::Bind(_) | Mount::Device { .. }));
-        match base(&scene.tree, scene.host, path) {
+        match base(scene.tree, scene.host, path) {
             // What a program did not find because of it has an error of its own.
             Base::Own { .. } if own_tree && keeps_from_a_program(scene, path) => {}
             Base::Own { .. }
-                if (own_tree || !granted) && covered(&scene.tree, scene.host, path).is_none() =>
+                if (own_tree || !granted) && covered(scene.tree, scene.host, path).is_none() =>
             {
                 let text = format!("{path} hides nothing: no entry shows anything there");
                 let help = "leave it out; where it is inherited, `false` in its place removes it";
@@ -272,12 +270,12 @@ pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
     if !scene.choice.is_new(Kind::Mount) {
         return;
     }
-    let grants: Vec<(&str, &str, &Node)> = binds(&scene.tree).take(MOST_GRANTS).collect();
+    let grants: Vec<(&str, &str, &Node)> = binds(scene.tree).take(MOST_GRANTS).collect();
     let mut told = BTreeSet::new();
     for (path, node) in
         scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. }))
     {
-        let Base::Host { source, .. } = base(&scene.tree, scene.host, path) else { continue };
+        let Base::Host { source, .. } = base(scene.tree, scene.host, path) else { continue };
         let shows = |(over, from, _): &&(&str, &str, &Node)| {
             let inside = below(&source, from).map(|tail| join(over, tail));
             // What decides there is the nearest entry.
@@ -304,7 +302,7 @@ pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
 /// home says that it is known.
 pub(super) fn whole_host(scene: &Scene, found: &mut Problems) {
     let home = scene.host.caller.home.as_str();
-    for (path, _, node) in binds(&scene.tree).filter(|(_, source, _)| *source == "/") {
+    for (path, _, node) in binds(scene.tree).filter(|(_, source, _)| *source == "/") {
         let inside = join(path, home);
         // The names below a bound root have its line.
         let decided = ancestors(&inside)
@@ -346,8 +344,8 @@ pub(super) fn other_names(scene: &Scene, found: &mut Problems) {
     if !scene.choice.is_new(Kind::Mount) {
         return;
     }
-    for (path, node) in &scene.tree {
-        let Base::Host { source, writable } = base(&scene.tree, scene.host, path) else { continue };
+    for (path, node) in scene.tree {
+        let Base::Host { source, writable } = base(scene.tree, scene.host, path) else { continue };
         let (act, verb) = match &node.mount {
             Mount::Hide { .. } => ("hidden", "read"),
             Mount::Bind(Bind { access: Access::ReadOnly, .. }) if writable => {
@@ -375,7 +373,7 @@ pub(super) fn other_names(scene: &Scene, found: &mut Problems) {
 
 /// What the target may write and the host runs.
 pub(super) fn run_later(scene: &Scene, found: &mut Problems) {
-    for (path, source, node) in writable(&scene.tree) {
+    for (path, source, node) in writable(scene.tree) {
         let is_there = |name: &str| {
             matches!(scene.host.at(&join(source, &format!("/{name}"))), Fact::Present(_))
         };

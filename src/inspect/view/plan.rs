@@ -5,6 +5,7 @@ use crate::host::Host;
 use crate::inspect::exposure::{Exposure, Point, tenths, weigh};
 use crate::inspect::view::{flat, place_words, tree, walls};
 use crate::inspect::walls::World;
+use crate::policy::mounts::settle::Settled;
 use crate::profile::Profile;
 use crate::text::layout::{COLUMNS, Paint, Tone, shorten, width, wrap};
 use crate::text::problem::Note;
@@ -13,7 +14,7 @@ use serde::Serialize;
 
 pub fn text(
     profile: &Profile,
-    host: &Host,
+    (host, settled): (&Host, &Settled),
     world: &World<'_>,
     sources: &Sources,
     paint: Paint,
@@ -29,7 +30,7 @@ pub fn text(
     out += &format!("\n{}\n", paint.tone(Tone::Head, "walls"));
     out += &walls::text(world, paint);
     out.push('\n');
-    out += &exposure(&weigh(profile, host, world), sources, paint);
+    out += &exposure(&weigh(profile, host, settled, world), sources, paint);
     let notes: String = world.plan.notes.iter().map(|note| note_text(note, sources)).collect();
     if !notes.is_empty() {
         out += &format!("\n{}\n{notes}", paint.tone(Tone::Head, "notes"));
@@ -114,11 +115,11 @@ struct PointRecord {
 
 pub(crate) fn record(
     profile: &Profile,
-    host: &Host,
+    (host, settled): (&Host, &Settled),
     world: &World<'_>,
     sources: &Sources,
 ) -> Record {
-    let exposure = weigh(profile, host, world);
+    let exposure = weigh(profile, host, settled, world);
     let points = exposure.points.iter().map(|point| PointRecord {
         tenths: point.tenths,
         name: point.cost.name,

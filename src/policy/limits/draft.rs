@@ -16,7 +16,8 @@ use crate::kernel::namespace::Kind;
 use crate::language::value::below;
 use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::entry::{Access, Bind, Broad, Mount};
-use crate::policy::mounts::settle::{settle, uncover};
+use crate::policy::mounts::settle::Settled;
+use crate::policy::mounts::tree::Tree;
 use crate::policy::mounts::{Mounts, spelled};
 use crate::policy::namespaces::Choice;
 use crate::step::draft::Draft;
@@ -52,6 +53,7 @@ pub(crate) struct Asked<'a> {
     pub optional: bool,
     /// Where device rules come from, and what must not lead to the groups.
     pub mounts: &'a Mounts,
+    pub settled: &'a Settled,
     /// Whose namespaces the target has.
     pub choice: &'a Choice,
     /// Whether the sandbox has a name.
@@ -63,7 +65,7 @@ pub(crate) struct Asked<'a> {
 }
 
 pub(crate) fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Grouped {
-    let Asked { limits, optional, mounts, choice, named, init, nested } = asked;
+    let Asked { limits, optional, mounts, settled, choice, named, init, nested } = asked;
     if !limits.is_used() {
         return Grouped::default();
     }
@@ -125,7 +127,7 @@ pub(crate) fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Groupe
     if made.is_empty() {
         return Grouped::default();
     }
-    guard_groups(mounts, &groups, made.keys(), host, draft);
+    guard_groups(settled.uncovered(mounts), &settled.tree, &groups, made.keys(), host, draft);
     if choice.is_new(Kind::Cgroup) {
         draft.step(Stage::Group, ProcessOp::CgroupNamespace, choice.at(Kind::Cgroup));
     }
@@ -489,6 +491,7 @@ fn read_only(path: &str, source: &str, bind: &Bind) -> String {
 /// A target that can write to the hierarchy could raise its limits, or leave its group.
 fn guard_groups<'a>(
     mounts: &Mounts,
+    tree: &Tree,
     groups: &Groups,
     used: impl Iterator<Item = &'a usize>,
     host: &Host,
@@ -499,8 +502,6 @@ fn guard_groups<'a>(
     let points: Vec<&String> = groups.points.iter().chain(used).collect();
     // An entry that is left out, as too broad, grants nothing; one that is refused as too broad is
     // reported once.
-    let (tree, _) = settle(mounts, host);
-    let (mounts, _) = uncover(mounts, host);
     for (path, mount) in mounts.iter().filter(|(path, _)| tree.contains_key(path.value)) {
         let Mount::Bind(bind) = &mount.value else { continue };
         let source = bind.source.as_ref().map_or(path.value, |source| source);

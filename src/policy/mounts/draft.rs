@@ -40,25 +40,20 @@ const PLAIN: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
 const INERT: Attrs = PLAIN.and(Attrs::NO_EXEC);
 const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 
-/// Drafts the file tree: the profile's entries, settled, and those that its programs imply where no
-/// entry is.
+/// Drafts the file tree: the profile's entries, settled, and those that are implied.
 pub(crate) fn draft(
-    mut tree: Tree,
-    implied: Tree,
+    tree: &Tree,
     host: &Host,
     ids: &Ids,
     undone: Option<Undone>,
     draft: &mut Draft,
 ) {
-    for (path, node) in implied {
-        tree.entry(path).or_insert(node);
-    }
     let root = tree.get("/");
     let mut world = World {
         host,
         ids,
         draft,
-        tree: &tree,
+        tree,
         made: BTreeSet::new(),
         pinned: BTreeSet::new(),
         seals: vec![],
@@ -68,7 +63,7 @@ pub(crate) fn draft(
     };
     world.check_root(root);
     world.root(root.map_or(Span::NOWHERE, |node| node.at));
-    for (path, node) in &tree {
+    for (path, node) in tree {
         if path != "/" {
             world.current = Some(&node.mount);
             world.entry(path, node);

@@ -1,9 +1,7 @@
 //! Links on the way to a grant that an earlier target could have put there.
 
-use super::Mounts;
 use super::links::writable_at;
-use super::settle::settle;
-use super::tree::source_of;
+use super::tree::{Tree, source_of};
 use crate::host::Host;
 use crate::policy::env::Setting;
 use crate::step::Content;
@@ -13,18 +11,12 @@ use crate::text::source::Span;
 
 /// Refuses a path of the host that leads through a link in a tree which the profile grants for
 /// writing. Such a link is root's where root started the run that left it there: what the target
-/// writes into a tree of root's belongs to root.
-pub(crate) fn refuse_planted(
-    mounts: &Mounts,
-    settings: &[Setting],
-    host: &Host,
-    draft: &mut Draft,
-) {
+/// writes into a tree of root's belongs to root. `tree` is what stands: an entry that is left out
+/// grants nothing.
+pub(crate) fn refuse_planted(tree: &Tree, settings: &[Setting], host: &Host, draft: &mut Draft) {
     if host.ways.is_empty() {
         return;
     }
-    // An entry that is left out grants nothing.
-    let (tree, _) = settle(mounts, host);
     let sources =
         tree.iter().filter_map(|(path, node)| Some((source_of(path, &node.mount)?, node.at)));
     let files = settings.iter().filter_map(|setting| match &setting.value {
@@ -35,7 +27,7 @@ pub(crate) fn refuse_planted(
         let links = host.ways.get(path).map_or(&[][..], Vec::as_slice);
         let planted = links
             .iter()
-            .find_map(|link| Some((link, writable_at(&tree, host, &link.place).next()?.1)));
+            .find_map(|link| Some((link, writable_at(tree, host, &link.place).next()?.1)));
         if let Some((link, over)) = planted {
             let granted = tree.get(over).map_or(Span::NOWHERE, |node| node.at);
             let message = format!(

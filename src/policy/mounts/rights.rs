@@ -7,9 +7,9 @@
 
 use super::draft::{DEVICE_RIGHTS, bind_rights};
 use super::entry::{Access, Bind, Missing, Mount};
-use super::settle::settle;
+use super::settle::Settled;
 use super::tree::{Node, Tree, source_of};
-use super::{Mounts, checks, dev, spelled};
+use super::{checks, dev, spelled};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::proc::HidePid;
@@ -40,12 +40,12 @@ pub(crate) struct Ground {
 }
 
 /// Drafts a rule for each grant.
-pub(crate) fn draft(mounts: &Mounts, host: &Host, ground: Ground, draft: &mut Draft) {
-    let (tree, left_out) = settle(mounts, host);
-    draft.notes.extend(left_out);
-    let places = places(&tree, host);
-    let mut reading = Reading { tree: &tree, places: &places, host, ground, draft };
-    for (path, node) in &tree {
+pub(crate) fn draft(settled: &Settled, host: &Host, ground: Ground, draft: &mut Draft) {
+    let tree = &settled.tree;
+    draft.notes.extend(settled.left_out.iter().cloned());
+    let places = places(tree, host);
+    let mut reading = Reading { tree, places: &places, host, ground, draft };
+    for (path, node) in tree {
         reading.entry(path, node);
     }
     let why = ground.why;

@@ -2,6 +2,7 @@
 //! it replaced is back. And which facts of the host that asks for.
 
 use super::entry::{Access, Bind, Broad, Missing, Mount};
+use super::glob::expand;
 use super::tree::{DATABASES, Node, Tree, behind, source_of, tree, with_root};
 use super::{Mounts, checks, links, sockets};
 use crate::host::{Fact, FileKind, Host};
@@ -10,11 +11,90 @@ use crate::text::problem::Note;
 use crate::text::source::At;
 use std::borrow::Cow;
 
+/// `[mounts]` on this machine. It is settled once for a command: every draft, and every look at the
+/// profile, reads this.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// The entries with each pattern replaced by what it matches, where there is a pattern.
+    expanded: Option<Mounts>,
+    /// Those with what is left out replaced by what it covered, where it did.
+    uncovered: Option<Mounts>,
+    /// What stands, as a tree.
+    pub(crate) tree: Tree,
+    /// The same and what is implied, where something is.
+    whole: Option<Tree>,
+    /// A note for each entry that is left out by its own word.
+    pub(crate) left_out: Vec<Note>,
+}
+
+impl Settled {
+    /// Settles these entries.
+    pub fn new(mounts: &Mounts, host: &Host) -> Settled {
+        let expanded = expanded(mounts, host);
+        let tree = tree(expanded.as_ref().unwrap_or(mounts), &host.root_names);
+        Settled::of(mounts, expanded, tree, host)
+    }
+
+    /// The same, where the patterns are replaced and the tree of all entries is made: it says which
+    /// facts are asked for.
+    pub(crate) fn of(
+        mounts: &Mounts,
+        expanded: Option<Mounts>,
+        tree: Tree,
+        host: &Host,
+    ) -> Settled {
+        let entries = expanded.as_ref().unwrap_or(mounts);
+        let (uncovered, left_out) = match uncover(entries, host) {
+            (Cow::Borrowed(_), left_out) => (None, left_out),
+            (Cow::Owned(mounts), left_out) => (Some(mounts), left_out),
+        };
+        let tree = match &uncovered {
+            None => tree,
+            Some(mounts) => self::tree(mounts, &host.root_names),
+        };
+        let (tree, left_out) = settle(entries, tree, left_out, host);
+        Settled { expanded, uncovered, tree, whole: None, left_out }
+    }
+
+    /// Adds entries that something else of the profile implies, where no entry is.
+    #[must_use]
+    pub(crate) fn with(mut self, implied: Tree) -> Settled {
+        if !implied.is_empty() {
+            let whole = self.whole.get_or_insert_with(|| self.tree.clone());
+            for (path, node) in implied {
+                whole.entry(path).or_insert(node);
+            }
+        }
+        self
+    }
+
+    /// What stands, and what is implied.
+    pub(crate) fn whole(&self) -> &Tree {
+        self.whole.as_ref().unwrap_or(&self.tree)
+    }
+
+    /// The entries of the profile with each pattern replaced by what it matches.
+    pub(crate) fn entries<'a>(&'a self, mounts: &'a Mounts) -> &'a Mounts {
+        self.expanded.as_ref().unwrap_or(mounts)
+    }
+
+    /// Those with what is left out replaced by what it covered.
+    pub(crate) fn uncovered<'a>(&'a self, mounts: &'a Mounts) -> &'a Mounts {
+        self.uncovered.as_ref().unwrap_or(self.entries(mounts))
+    }
+}
+
+/// The entries with each pattern replaced by what it matches, where there is a pattern.
+pub(crate) fn expanded(mounts: &Mounts, host: &Host) -> Option<Mounts> {
+    match expand(mounts, &host.globs) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(mounts) => Some(mounts),
+    }
+}
+
 /// The tree without what is left out by its own word, because its source is absent, or too broad;
 /// with a note for each.
-pub(crate) fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
-    let (uncovered, mut out) = uncover(mounts, host);
-    let mut all = tree(&uncovered, &host.root_names);
+fn settle(mounts: &Mounts, mut all: Tree, mut out: Vec<Note>, host: &Host) -> (Tree, Vec<Note>) {
     let root = all.get("/").and_then(|node| left_out(&all, "/", node, host));
     let root_at = root.as_ref().map(|note| note.at);
     let others = all.iter().filter(|(path, node)| *path != "/" && root_at != Some(node.at));
@@ -39,7 +119,7 @@ pub(crate) fn settle(mounts: &Mounts, host: &Host) -> (Tree, Vec<Note>) {
 
 /// The entries, each that is left out and replaces an inherited one with that one in its place;
 /// with a note for each.
-pub(crate) fn uncover<'m>(mounts: &'m Mounts, host: &Host) -> (Cow<'m, Mounts>, Vec<Note>) {
+fn uncover<'m>(mounts: &'m Mounts, host: &Host) -> (Cow<'m, Mounts>, Vec<Note>) {
     let (mut mounts, mut out) = (Cow::Borrowed(mounts), vec![]);
     while mounts.map.values().any(|entry| entry.under.is_some()) {
         let all = tree(&mounts, &host.root_names);
