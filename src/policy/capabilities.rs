@@ -1,5 +1,6 @@
 //! `[capabilities]`: which of root's powers the target keeps, within its own user namespace.
 
+use crate::host::Host;
 use crate::kernel::capability::{Capability, CapabilitySet, LAST_SURE};
 use crate::language::section::{Key, Set, section};
 use crate::language::shape::Shape;
@@ -87,13 +88,19 @@ pub(crate) enum Power {
     None,
 }
 
+/// What of the rest of a profile decides about them.
+pub(crate) struct Asked<'a> {
+    pub power: Power,
+    /// Whether pid 1 is stockade's.
+    pub init: At<bool>,
+    pub ids: &'a Ids,
+}
+
 /// Drafts what leaves and what stays.
 pub(crate) fn draft(
     capabilities: &Capabilities,
-    power: Power,
-    init: &At<bool>,
-    ids: &Ids,
-    last: Option<u8>,
+    Asked { power, init, ids }: Asked<'_>,
+    host: &Host,
     draft: &mut Draft,
 ) {
     let set =
@@ -101,7 +108,7 @@ pub(crate) fn draft(
     let ambient = set(&capabilities.ambient.items);
     let keep = CapabilitySet(set(&capabilities.keep.items).0 | ambient.0);
     let at = capabilities.named().map(|cap| cap.at).next().unwrap_or_default();
-    let last = last.unwrap_or(LAST_SURE);
+    let last = host.last_capability.unwrap_or(LAST_SURE);
     for cap in capabilities.named().filter(|cap| cap.value.0 > last) {
         draft.problem(
             Problem::new(

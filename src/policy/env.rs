@@ -198,6 +198,13 @@ pub(crate) fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
     settings
 }
 
+/// The target's home, for passwd, where its text is known and can stand there.
+pub(crate) fn home(settings: &[Setting]) -> Option<String> {
+    let home = settings.iter().find(|setting| setting.name.text() == "HOME")?;
+    let Content::Text(text) = &home.value else { return None };
+    String::from_utf8(text.clone()).ok().filter(|home| !home.contains([':', '\n']))
+}
+
 /// The directories that a program without `/` is looked for in.
 pub(crate) fn search_path(settings: &[Setting]) -> Vec<String> {
     let path =

@@ -2,11 +2,13 @@
 
 use crate::host::Host;
 use crate::kernel::idmap::{Extent, Maps};
+use crate::kernel::namespace::Kind;
 use crate::language::section::{Key, Set, section};
 use crate::language::shape::{Shape, Shaped};
 use crate::language::value::{Written, words, written};
-use crate::policy::namespaces::Namespace;
+use crate::policy::namespaces::{Choice, Namespace};
 use crate::step::draft::Draft;
+use crate::step::{ProcessOp, Stage};
 use crate::text::problem::Problem;
 use crate::text::source::{At, Span};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
@@ -627,6 +629,29 @@ fn spread(ranges: &[(u32, u32)], id: u32, own: Option<u32>) -> Vec<Extent> {
         }
     }
     extents
+}
+
+/// The process that builds the world owns what it makes, so it takes the target's ids first.
+pub(crate) fn become_owner(choice: &Choice, ids: &Ids, draft: &mut Draft) {
+    match &ids.maps {
+        // One's own ids alone are mapped, and the child has them.
+        Some(Maps { deny_setgroups: true, helpers: false, .. }) => {}
+        Some(Maps { deny_setgroups: true, .. }) => {
+            draft.step(Stage::Ids, ProcessOp::Ids { user: ids.user, group: ids.group }, ids.at.0)
+        }
+        Some(_) => {
+            draft.step(Stage::Ids, ProcessOp::Groups { groups: ids.groups.clone() }, ids.at.1);
+            draft.step(Stage::Ids, ProcessOp::Ids { user: ids.user, group: ids.group }, ids.at.0);
+        }
+        None if *choice.of(Kind::User) == Namespace::Host => {
+            draft.step(
+                Stage::Ids,
+                ProcessOp::FileIds { user: ids.user, group: ids.group },
+                ids.at.0,
+            );
+        }
+        None => {}
+    }
 }
 
 #[cfg(test)]

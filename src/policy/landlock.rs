@@ -9,13 +9,16 @@ mod draft;
 mod rights;
 mod streams;
 
+use crate::host::Host;
 use crate::kernel::rights::Rights;
 use crate::language::section::{Key, Set, section};
 use crate::language::shape::{Named, Shape, Shaped};
 use crate::language::value::{AbsolutePath, PATH_FORM, Written, plain_path, words, written};
+use crate::policy::mounts::SOCKETS_ABI;
+use crate::policy::namespaces::Nested;
 use crate::text::source::{At, Span};
 pub(crate) use broad::refuse as refuse_broad;
-pub(crate) use draft::{draft, note_listening};
+pub(crate) use draft::{Ruled, note_listening, settle};
 use landlock::{ABI, Access, AccessFs, AccessNet, BitFlags, Scope as Bits};
 pub(crate) use rights::Granted;
 use serde::Serialize;
@@ -240,6 +243,12 @@ pub(crate) fn scope_words(bit: u64) -> &'static str {
 
 fn abi(number: u32) -> ABI {
     ABI::from(i32::try_from(number).unwrap_or(i32::MAX))
+}
+
+/// Whether sockets below a read-only bind are kept from being connected to.
+pub(crate) fn holds_sockets(landlock: &Landlock, nested: &Key<Nested>, host: &Host) -> bool {
+    let plain = landlock.paths.get().is_none() && nested.get().is_none();
+    plain && host.landlock.is_some_and(|abi| abi >= SOCKETS_ABI)
 }
 
 /// The ruleset of a process that does nothing with files, ports and sockets of others but what a

@@ -26,7 +26,7 @@ pub(crate) mod tree;
 
 use crate::language::section::Entries;
 pub(crate) use dev::NODES as DEV_NODES;
-pub(crate) use draft::{Undone, draft};
+pub(crate) use draft::{Drafted, Opened, Undone, What, draft, open};
 use entry::Mount;
 pub(crate) use kinds::is_word;
 #[cfg(not(face_alone))]

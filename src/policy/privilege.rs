@@ -7,6 +7,7 @@
 //! linkers write their output so: no filter can tell.
 
 use super::identity::{Identity, Ids};
+use super::mounts::Drafted;
 use super::mounts::tree::Tree;
 use super::namespaces::{Choice, Namespace, Namespaces};
 use super::seccomp::Seccomp;
@@ -14,7 +15,6 @@ use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::privileged::{Look, Power, Stop};
 use crate::kernel::namespace::Kind;
-use crate::step::OutsideOp;
 use crate::step::draft::Draft;
 use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
@@ -61,15 +61,13 @@ pub(crate) enum Standing {
 
 impl Standing {
     /// How it is in a plan whose file tree is drafted.
-    pub(crate) fn of(ids: &Ids, choice: &Choice, host: &Host, draft: &Draft) -> Standing {
+    pub(crate) fn of(ids: &Ids, choice: &Choice, host: &Host, drafted: &Drafted) -> Standing {
         if host.caller.uid != 0 {
             return Standing::Own;
         }
         if ids.needs_idmap {
-            let disks = draft.outside.iter().filter_map(|step| match &step.op {
-                OutsideOp::IdMapMount { disk, .. } => Some(*disk),
-                _ => None,
-            });
+            let owners = drafted.opened.iter().filter_map(|opened| opened.owner.as_ref());
+            let disks = owners.map(|(disk, _)| *disk);
             let standing = |(user, group)| {
                 if user == 0 || group == 0 { Standing::Roots } else { Standing::Somebodys }
             };
@@ -78,7 +76,7 @@ impl Standing {
         // Landlock has no right for modes, so in the host's own tree every file of the target's ids
         // counts.
         let own_tree = choice.is_new(Kind::Mount);
-        if own_tree && !draft.tree().any(|(op, _)| op.opens_for_writing()) {
+        if own_tree && !drafted.writes() {
             return Standing::Own;
         }
         let real_root = ids.user == 0 || ids.group == 0 || ids.groups.contains(&0);

@@ -10,12 +10,13 @@ use crate::kernel::namespace::Kind;
 use crate::language::section::{Key, section};
 use crate::language::shape::Shape;
 use crate::language::value::{AbsolutePath, Mode, Time, Written, ancestors, words, written};
+use crate::policy::bounds;
 use crate::policy::env::{Setting, search_path};
-use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::Mount;
+use crate::policy::mounts::{Mounts, Opened, What};
 use crate::policy::namespaces::{Choice, Namespace};
 use crate::step::draft::Draft;
-use crate::step::{ProcessOp, Slot, Stage, TreeOp};
+use crate::step::{ProcessOp, Stage};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::{At, Span};
 use serde::Serialize;
@@ -337,13 +338,14 @@ pub(crate) fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> E
 /// Drafts the state of the target's process.
 pub(crate) fn draft(
     process: &Process,
-    mounts: &Mounts,
+    (mounts, opened): (&Mounts, &[Opened]),
     choice: &Choice,
     host: &Host,
     draft: &mut Draft,
 ) -> Watch {
     if let Some(score) = process.oom_score_adj.get() {
-        draft.step(Stage::Enter, ProcessOp::OomScoreAdj { score: score.0 }, score.at);
+        let op = ProcessOp::OomScoreAdj { score: score.0 };
+        bounds::step(Stage::Enter, op, score.at, host, draft);
     }
     let terminal = streams::terminal(process, host);
     draft.step(
@@ -368,23 +370,23 @@ pub(crate) fn draft(
     let mask = process.umask.or(Mode(0o022));
     draft.step(Stage::Process, ProcessOp::Umask { mask: mask.value }, mask.at);
     if let Some(nice) = process.nice.get() {
-        draft.step(Stage::Process, ProcessOp::Nice { value: nice.0 }, nice.at);
+        let op = ProcessOp::Nice { value: nice.0 };
+        bounds::step(Stage::Process, op, nice.at, host, draft);
     }
     if let Some(priority) = process.ioprio.get() {
-        draft.step(Stage::Process, ProcessOp::IoPriority { value: priority.0 }, priority.at);
+        let op = ProcessOp::IoPriority { value: priority.0 };
+        bounds::step(Stage::Process, op, priority.at, host, draft);
     }
     if let Some(scheduler) = process.scheduler.get() {
-        draft.step(
-            Stage::Process,
-            ProcessOp::Scheduler { policy: scheduler.policy, priority: scheduler.priority },
-            scheduler.at,
-        );
+        let Scheduler { policy, priority } = scheduler.value;
+        let op = ProcessOp::Scheduler { policy, priority };
+        bounds::step(Stage::Process, op, scheduler.at, host, draft);
     }
     let cwd = match process.cwd.get() {
         Some(cwd) => At::new(Name::new(cwd), cwd.at),
         None => At::unsaid(Name::new(
             if *choice.of(Kind::Mount) == Namespace::Host
-                || is_visible(&host.caller.cwd, mounts, draft)
+                || is_visible(&host.caller.cwd, mounts, opened)
             {
                 &host.caller.cwd
             } else {
@@ -467,19 +469,17 @@ fn watch(
 
 /// Whether a directory of the host is at the same path inside: the nearest thing attached above it
 /// comes from that very path.
-fn is_visible(path: &str, mounts: &Mounts, draft: &Draft) -> bool {
+fn is_visible(path: &str, mounts: &Mounts, opened: &[Opened]) -> bool {
     let attached = |over: &str| {
-        draft.tree().find_map(|(op, _)| match op {
-            TreeOp::Attach { slot, path, .. } if path.text() == over => Some(*slot),
-            _ => None,
-        })
-    };
-    let comes_from = |slot: Slot, place: &str| {
-        draft.tree().any(|(op, _)| matches!(op, TreeOp::OpenTree { slot: other, source, .. } if *other == slot && source.text() == place))
+        let is_there = |one: &&Opened| one.inside.as_ref().is_some_and(|path| path.text() == over);
+        opened.iter().find(is_there)
     };
     for over in ancestors(path) {
         match (attached(over), mounts.get(over).map(|mount| &mount.value)) {
-            (Some(slot), _) => return comes_from(slot, over),
+            (Some(Opened { what: What::Tree { source, .. }, .. }), _) => {
+                return source.text() == over;
+            }
+            (Some(Opened { what: What::Made { .. }, .. }), _) => return false,
             // An entry that was left out leaves what is above it in sight.
             (None, None | Some(Mount::Bind(_))) => {}
             (None, Some(_)) => return false,

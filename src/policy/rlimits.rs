@@ -1,8 +1,10 @@
 //! `[rlimits]`: the sixteen limits of getrlimit(2), soft and hard.
 
+use crate::host::Host;
 use crate::language::section::{Entries, EntryType};
 use crate::language::shape::{Need, Shape, Shaped, Table, table};
 use crate::language::value::{Size, Time, Written, written};
+use crate::policy::bounds;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
 use crate::text::problem::{Problem, suggestion};
@@ -242,7 +244,7 @@ pub(crate) fn resources(rlimits: &Rlimits) -> impl Iterator<Item = u32> {
         .map(|(_, resource, ..)| *resource)
 }
 
-pub(crate) fn draft(rlimits: &Rlimits, draft: &mut Draft) {
+pub(crate) fn draft(rlimits: &Rlimits, host: &Host, draft: &mut Draft) {
     let names = || TABLE.iter().map(|(name, ..)| *name);
     for (name, limit) in rlimits.iter() {
         let Some((word, resource, unit, _)) = TABLE.iter().find(|(known, ..)| *known == name.value)
@@ -279,21 +281,16 @@ pub(crate) fn draft(rlimits: &Rlimits, draft: &mut Draft) {
             ));
             continue;
         }
-        draft.step(
-            Stage::Process,
-            ProcessOp::Rlimit { name: word, resource: *resource, soft, hard },
-            limit.at,
-        );
+        let op = ProcessOp::Rlimit { name: word, resource: *resource, soft, hard };
+        bounds::step(Stage::Process, op, limit.at, host, draft);
     }
     for (word, value) in UNSAID {
         if let (None, Some((word, resource, ..))) =
             (rlimits.get(word), TABLE.iter().find(|(known, ..)| known == word))
         {
-            draft.step(
-                Stage::Process,
-                ProcessOp::Rlimit { name: word, resource: *resource, soft: *value, hard: *value },
-                Span::NOWHERE,
-            );
+            let (soft, hard) = (*value, *value);
+            let op = ProcessOp::Rlimit { name: word, resource: *resource, soft, hard };
+            bounds::step(Stage::Process, op, Span::NOWHERE, host, draft);
         }
     }
 }

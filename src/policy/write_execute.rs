@@ -9,11 +9,11 @@ use crate::host::{Fact, FileKind, Host};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
 use crate::language::value::{below, join};
-use crate::policy::landlock::Sight;
-use crate::policy::mounts::DEV_NODES;
+use crate::policy::landlock::{Ruled, Sight};
+use crate::policy::mounts::{DEV_NODES, Drafted, Opened, What};
 use crate::policy::seccomp::Seccomp;
+use crate::step::Slot;
 use crate::step::draft::Draft;
-use crate::step::{Slot, TreeOp};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 
@@ -22,31 +22,35 @@ struct Bound {
     source: String,
     inside: String,
     writable: bool,
+    /// Whether its entry says that nothing is executed.
+    noexec: bool,
     spots: Vec<Spot>,
     at: Span,
 }
 
 /// What the files are kept by.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Kept {
+pub(crate) struct Kept<'a> {
     /// Whose tree the target sees.
     pub sight: Sight,
     /// What gives it a tree of its own.
     pub own_tree: &'static str,
-    /// Whether Landlock has rules for files.
-    pub ruled: bool,
+    /// What Landlock does.
+    pub ruled: &'a Ruled,
     /// The line by which the target mounts what it wants.
     pub nested: Option<Span>,
 }
 
-/// Parts what can be written from what can be executed.
+/// Parts what can be written from what can be executed; gives the slots of what is opened of which
+/// nothing may be.
 pub(crate) fn draft(
     seccomp: &Seccomp,
     host: &Host,
-    Kept { sight, own_tree, ruled, nested }: Kept,
+    Kept { sight, own_tree, ruled, nested }: Kept<'_>,
+    drafted: &Drafted,
     draft: &mut Draft,
-) {
-    let Some(word) = seccomp.write_execute.get().filter(|word| !word.value) else { return };
+) -> Vec<Slot> {
+    let Some(word) = seccomp.write_execute.get().filter(|word| !word.value) else { return vec![] };
     let refuse = |at: Span, message: String, help: &str| {
         Problem::new("seccomp::write-execute", at, message)
             .also(word.at, "because of this")
@@ -65,51 +69,36 @@ pub(crate) fn draft(
     match sight {
         Sight::Own => {}
         Sight::Host(_) | Sight::Ungranted(_) => {
-            return without_mounts((host, own_tree), &refuse, draft);
+            without_mounts((host, own_tree), ruled, drafted, &refuse, draft);
+            return vec![];
         }
         Sight::Joined => {
             let message = "cannot keep what is written from being executed: the sandbox has no \
                            file tree of its own"
                 .to_owned();
-            return draft.problem(refuse(
+            draft.problem(refuse(
                 word.at,
                 message,
                 "leave namespaces.mount new, or leave `write-execute` out",
             ));
+            return vec![];
         }
     }
-    let mut executable = vec![];
-    for (op, at) in draft.tree_mut() {
-        match op {
-            // Device nodes have no attributes of their own.
-            TreeOp::OpenTree { attrs: Attrs(0), .. } => {}
-            TreeOp::OpenTree { attrs, .. } if !attrs.has(Attrs::READ_ONLY) => {
-                *attrs = attrs.and(Attrs::NO_EXEC)
-            }
-            TreeOp::Tmpfs { path, attrs, .. }
-                if !attrs.has(Attrs::READ_ONLY) && !attrs.has(Attrs::NO_EXEC) =>
-            {
-                executable.push((path.to_string(), at))
-            }
-            TreeOp::Root { limits: Some(_), attrs } if !attrs.has(Attrs::NO_EXEC) => {
-                executable.push(("/".into(), at))
-            }
-            _ => {}
-        }
-    }
-    for (path, at) in executable {
+    for (path, at) in &drafted.executable {
         let message = format!(
             "cannot make {path} executable: `write-execute` is false, and the target can write \
              there"
         );
-        draft.problem(refuse(at, message, "leave `exec = true` out, or write-execute"));
+        draft.problem(refuse(*at, message, "leave `exec = true` out, or write-execute"));
     }
     let none = Mounted::default();
     let mounted = host.mounted.as_ref().unwrap_or(&none);
-    let bound = bound(mounted, draft);
-    seen_twice(&bound, draft);
+    let bound = bound(mounted, &drafted.opened);
+    let mut inert: Vec<Slot> =
+        bound.iter().filter(|one| one.writable).map(|one| one.slot).collect();
+    inert.extend(seen_twice(&bound, draft));
     for file in &mounted.written {
-        if let Some(why) = runs(file, (&bound, mounted), ruled, draft) {
+        if let Some(why) = runs(file, (&bound, mounted), &inert, ruled.rules_files()) {
             let message = format!(
                 "cannot pass descriptor {}: {} is open for writing, and {why}",
                 file.fd, file.path
@@ -121,11 +110,14 @@ pub(crate) fn draft(
             ));
         }
     }
+    inert
 }
 
 /// Landlock's right to execute does not hold mmap(2), so that a loader runs what was written.
 fn without_mounts(
     (host, own_tree): (&Host, &str),
+    ruled: &Ruled,
+    drafted: &Drafted,
     refuse: &impl Fn(Span, String, &str) -> Problem,
     draft: &mut Draft,
 ) {
@@ -134,83 +126,60 @@ fn without_mounts(
             || matches!(host.at(path), Fact::Present(file) if file.kind == FileKind::Device)
     };
     let writes = |rights: Rights| rights.within(Rights::WRITE.and(Rights::MAKE)) != Rights(0);
-    let problems: Vec<Problem> = draft
-        .tree()
-        .filter_map(|(op, at)| match op {
-            TreeOp::LandlockRule { path, rights, .. }
-                if writes(*rights) && !is_node(path.text()) =>
-            {
-                let message = format!(
-                    "cannot keep what is written in {path} from being executed: Landlock does not \
-                     rule over mmap(2)"
-                );
-                Some(refuse(
-                    at,
-                    message,
-                    &format!(
-                        "let the sandbox have a file tree of its own ({own_tree}), or leave \
-                         `write-execute` out"
-                    ),
-                ))
-            }
-            _ => None,
-        })
-        .collect();
-    problems.into_iter().for_each(|problem| draft.problem(problem));
+    let rules = drafted.rules.iter().chain(&ruled.written);
+    for (path, _, at) in rules.filter(|(path, rights, _)| writes(*rights) && !is_node(path.text()))
+    {
+        let message = format!(
+            "cannot keep what is written in {path} from being executed: Landlock does not rule \
+             over mmap(2)"
+        );
+        let help = format!(
+            "let the sandbox have a file tree of its own ({own_tree}), or leave `write-execute` \
+             out"
+        );
+        draft.problem(refuse(*at, message, &help));
+    }
 }
 
-fn bound(mounted: &Mounted, draft: &Draft) -> Vec<Bound> {
-    let attached = |slot: Slot| {
-        draft.tree().find_map(|(op, _)| match op {
-            TreeOp::Attach { slot: other, path, .. } if *other == slot => {
-                Some(path.text().to_owned())
-            }
-            _ => None,
+fn bound(mounted: &Mounted, opened: &[Opened]) -> Vec<Bound> {
+    let bound = |one: &Opened| {
+        let (source, recursive) = match &one.what {
+            // Device nodes have no attributes of their own.
+            What::Tree { .. } if one.attrs == Attrs(0) => return None,
+            What::Tree { source, recursive, .. } => (source, *recursive),
+            What::Made { .. } => return None,
+        };
+        Some(Bound {
+            slot: one.slot,
+            source: source.text().to_owned(),
+            inside: one.inside.as_ref()?.text().to_owned(),
+            writable: one.is_writable(),
+            noexec: one.attrs.has(Attrs::NO_EXEC),
+            spots: mounted.spots(source.text(), recursive),
+            at: one.at,
         })
     };
-    let trees = draft.tree().filter_map(|(op, at)| match op {
-        TreeOp::OpenTree { attrs: Attrs(0), .. } => None,
-        TreeOp::OpenTree { slot, source, recursive, attrs, .. } => {
-            Some((*slot, source.text(), *recursive, *attrs, at))
-        }
-        _ => None,
-    });
-    trees
-        .filter_map(|(slot, source, recursive, attrs, at)| {
-            let spots = mounted.spots(source, recursive);
-            Some(Bound {
-                slot,
-                source: source.to_owned(),
-                inside: attached(slot)?,
-                writable: !attrs.has(Attrs::READ_ONLY),
-                spots,
-                at,
-            })
-        })
-        .collect()
+    opened.iter().filter_map(bound).collect()
 }
 
 /// A directory bound for writing and once more for reading: the second is noexec, too, unless the
 /// first covers it there.
-fn seen_twice(bound: &[Bound], draft: &mut Draft) {
-    for reader in bound.iter().filter(|one| !one.writable) {
+fn seen_twice(bound: &[Bound], draft: &mut Draft) -> Vec<Slot> {
+    let mut inert = vec![];
+    for reader in bound.iter().filter(|one| !one.writable && !one.noexec) {
         let Some(writer) =
             bound.iter().filter(|one| one.writable).find(|writer| meets(reader, writer))
         else {
             continue;
         };
-        let opened = draft.tree_mut().find_map(|(op, _)| match op {
-            TreeOp::OpenTree { slot, attrs, .. } if *slot == reader.slot => Some(attrs),
-            _ => None,
-        });
-        let Some(attrs) = opened.filter(|attrs| !attrs.has(Attrs::NO_EXEC)) else { continue };
-        *attrs = attrs.and(Attrs::NO_EXEC);
+        inert.push(reader.slot);
         let text = format!(
             "{} is noexec: `write-execute` is false, and {} lets the target write there",
             reader.inside, writer.inside
         );
         draft.note(reader.at, text);
     }
+    inert
 }
 
 /// Whether something of one is in the other, but for what stands at one place inside: there the
@@ -234,8 +203,8 @@ fn meets(reader: &Bound, writer: &Bound) -> bool {
 fn runs(
     file: &Written,
     (bound, mounted): (&[Bound], &Mounted),
+    inert: &[Slot],
     ruled: bool,
-    draft: &Draft,
 ) -> Option<String> {
     if file.read {
         return Some("can be mapped by it".into());
@@ -247,12 +216,9 @@ fn runs(
         );
     }
     let spots = mounted.spots(&file.path, false);
-    let noexec = |slot: Slot| {
-        draft.tree().any(|(op, _)| matches!(op, TreeOp::OpenTree { slot: other, attrs, .. } if *other == slot && attrs.has(Attrs::NO_EXEC)))
-    };
     let shown = bound
         .iter()
-        .filter(|one| !noexec(one.slot))
+        .filter(|one| !one.noexec && !inert.contains(&one.slot))
         .find(|one| one.spots.iter().any(|one| spots.iter().any(|spot| one.meets(spot))))?;
     Some(format!("{} lets it be executed", shown.inside))
 }

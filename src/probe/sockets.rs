@@ -4,7 +4,7 @@
 
 use crate::host::{Fact, FileKind, Host};
 use crate::language::value::{below, join};
-use crate::policy::mounts::SOCKETS_ABI;
+use crate::policy::landlock::holds_sockets;
 use crate::policy::mounts::entry::Sockets;
 use crate::policy::mounts::sockets::{Reach, looked_at};
 use crate::policy::mounts::tree::Tree;
@@ -36,7 +36,7 @@ impl Host {
         home: &str,
         asked: fn(Sockets) -> bool,
     ) {
-        let held = self.holds_sockets(profile);
+        let held = holds_sockets(&profile.landlock, &profile.namespaces.nested, self);
         let looked_at: BTreeMap<String, _> = looked_at(tree, self, held)
             .filter(|(_, sockets, _)| asked(*sockets))
             .map(|(source, _, reach)| (source.to_owned(), reach))
@@ -56,13 +56,6 @@ impl Host {
                 self.paths.entry(path).or_insert(fact);
             }
         }
-    }
-
-    /// Whether Landlock keeps sockets below a read-only bind from being connected to.
-    pub(crate) fn holds_sockets(&self, profile: &Profile) -> bool {
-        let plain =
-            profile.landlock.paths.get().is_none() && profile.namespaces.nested.get().is_none();
-        plain && self.landlock.is_some_and(|abi| abi >= SOCKETS_ABI)
     }
 }
 

@@ -1,23 +1,35 @@
 //! What the policies write into: steps, problems and notes. [`mod@crate::plan`] puts the steps in
 //! order.
 
-use crate::step::{GroupOp, Op, OutsideOp, ProcessOp, Slot, Stage, Step, TreeOp};
+use crate::step::{GroupOp, Op, OutsideOp, Slot, Stage, Step};
 use crate::text::problem::{Note, Problem, Problems};
 use crate::text::source::Span;
 
 /// A plan in the making.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
-    /// Steps, in the order of each policy.
-    pub steps: Vec<Step>,
+    /// Steps, in the order of each policy. None of them searches or edits another's.
+    steps: Vec<Step>,
     /// What the launcher does to control groups.
-    pub groups: Vec<Step<GroupOp>>,
+    groups: Vec<Step<GroupOp>>,
     /// What the launcher does after the clone.
-    pub outside: Vec<Step<OutsideOp>>,
+    outside: Vec<Step<OutsideOp>>,
     pub problems: Problems,
     /// What the user should know.
     pub notes: Vec<Note>,
     slots: usize,
+}
+
+/// All that was drafted.
+#[derive(Debug)]
+pub struct Sorted {
+    pub groups: Vec<Step<GroupOp>>,
+    pub steps: Vec<Step>,
+    pub outside: Vec<Step<OutsideOp>>,
+    pub problems: Problems,
+    pub notes: Vec<Note>,
+    /// How many slots there are.
+    pub slots: usize,
 }
 
 impl Draft {
@@ -35,33 +47,28 @@ impl Draft {
         self.outside.push(Step { stage: Stage::Outside, op, at });
     }
 
-    /// The operations on the file tree, with their lines.
-    pub fn tree(&self) -> impl Iterator<Item = (&TreeOp, Span)> {
-        self.steps.iter().filter_map(|step| Some((step.tree()?, step.at)))
+    /// Adds what was drafted elsewhere. It may have no slots.
+    pub fn append(&mut self, other: Draft) {
+        let Draft { steps, groups, outside, problems, notes, slots: _ } = other;
+        self.steps.extend(steps);
+        self.groups.extend(groups);
+        self.outside.extend(outside);
+        self.problems.extend(problems);
+        self.notes.extend(notes);
     }
 
-    /// The same, to be changed.
-    pub fn tree_mut(&mut self) -> impl Iterator<Item = (&mut TreeOp, Span)> {
-        self.steps.iter_mut().filter_map(|step| match &mut step.op {
-            Op::Tree(op) => Some((op, step.at)),
-            Op::Process(_) => None,
-        })
-    }
-
-    /// The operations on the process, with their lines.
-    pub fn process(&self) -> impl Iterator<Item = (&ProcessOp, Span)> {
-        self.steps.iter().filter_map(|step| Some((step.process()?, step.at)))
+    /// The steps of each sort, in an order of stages: within one, each policy's own order holds.
+    pub fn sorted<K: Ord>(self, order: impl Fn(Stage) -> K) -> Sorted {
+        let Draft { mut steps, mut groups, outside, problems, notes, slots } = self;
+        groups.sort_by_key(|step| step.stage);
+        steps.sort_by_key(|step| order(step.stage));
+        Sorted { groups, steps, outside, problems, notes, slots }
     }
 
     /// A new place in the table of descriptors.
     pub fn slot(&mut self) -> Slot {
         self.slots += 1;
         Slot(self.slots - 1)
-    }
-
-    /// How many places there are.
-    pub fn slots(&self) -> usize {
-        self.slots
     }
 
     pub fn problem(&mut self, problem: Problem) {

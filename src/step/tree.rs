@@ -173,8 +173,6 @@ pub(crate) struct Facets<'a> {
     rights: Option<(&'a Name, Rights)>,
     /// The text that the launcher reads for it.
     content: Option<&'a Content>,
-    /// The attributes of what it opens.
-    opens: Option<Attrs>,
     /// Where it puts what it opens to be bound, and what that is on the host.
     pub source: Option<(Slot, &'a Name)>,
     /// What it attaches, and where.
@@ -221,32 +219,16 @@ impl TreeOp {
             TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => {
                 Facets { content: Some(content), ..none }
             }
-            TreeOp::OpenTree { slot, source, attrs, .. } => {
-                Facets { opens: Some(*attrs), source: Some((*slot, source)), ..none }
+            TreeOp::OpenTree { slot, source, .. } => {
+                Facets { source: Some((*slot, source)), ..none }
             }
-            TreeOp::HostFolder { attrs, .. } => Facets { opens: Some(*attrs), ..none },
-            plain!() => none,
+            TreeOp::HostFolder { .. } | plain!() => none,
         }
     }
 
     /// What it makes Landlock allow, and below which path inside.
     pub fn rights(&self) -> Option<(&Name, Rights)> {
         self.facets().rights
-    }
-
-    /// The same rights, to be changed.
-    pub fn rights_mut(&mut self) -> Option<&mut Rights> {
-        match self {
-            TreeOp::LandlockRule { rights, .. }
-            | TreeOp::Attach { rights, .. }
-            | TreeOp::Tmpfs { rights, .. }
-            | TreeOp::Proc { rights, .. } => Some(rights),
-            TreeOp::File { .. }
-            | TreeOp::CoverFile { .. }
-            | TreeOp::OpenTree { .. }
-            | TreeOp::HostFolder { .. }
-            | plain!() => None,
-        }
     }
 
     /// The text that the launcher reads for it.
@@ -266,12 +248,6 @@ impl TreeOp {
             | TreeOp::HostFolder { .. }
             | plain!() => None,
         }
-    }
-
-    /// Whether it opens something of the host's that the target may write. Device nodes have no
-    /// attributes of their own.
-    pub fn opens_for_writing(&self) -> bool {
-        self.facets().opens.is_some_and(|attrs| attrs != Attrs(0) && !attrs.has(Attrs::READ_ONLY))
     }
 
     /// What stands for it where nothing may be made on the host: the directory that it would make

@@ -21,51 +21,83 @@ struct Drafting<'a> {
     landlock: &'a Landlock,
     optional: &'a Set<Wall>,
     host: &'a Host,
-    draft: &'a mut Draft,
+    draft: Draft,
     abi: u32,
     /// Uses of ports that are closed by a socket that the caller passes.
     implied: u64,
+    /// The rules that the profile writes.
+    written: Vec<(Name, Rights, Span)>,
 }
 
-/// Drafts the ruleset and its rules; what falls is said. Steps carry the rights that `[mounts]`
-/// grants; those of a kernel that lacks them go.
-pub(crate) fn draft(
+/// What `[landlock]` comes to here, before anything else is drafted: `[mounts]` must know which of
+/// its rights become rules.
+#[derive(Debug)]
+pub(crate) struct Ruled {
+    /// What is enforced, if anything is.
+    pub ruleset: Option<Ruleset>,
+    /// The rights of `[mounts]` that become rules: none where the profile writes the rules.
+    pub of_mounts: Rights,
+    /// The rules that the profile writes.
+    pub written: Vec<(Name, Rights, Span)>,
+    /// Its steps, and what is to be said.
+    pub draft: Draft,
+}
+
+impl Ruled {
+    /// Whether files are ruled over.
+    pub(crate) fn rules_files(&self) -> bool {
+        self.ruleset.is_some_and(|ruleset| ruleset.handled != Rights(0))
+    }
+}
+
+/// Settles the ruleset and its rules; what falls is said.
+pub(crate) fn settle(
     landlock: &Landlock,
     asked: &Asked<'_>,
     nested: &Key<Nested>,
     sight: Sight,
     host: &Host,
-    draft: &mut Draft,
-) -> Option<Ruleset> {
+) -> Ruled {
     let optional = asked.optional;
-    let implied = streams::sockets(landlock, asked, host, draft);
-    streams::memory(asked, host, draft);
-    let mut drafting = Drafting { landlock, optional, host, draft, abi: 0, implied };
+    let mut draft = Draft::default();
+    let implied = streams::sockets(landlock, asked, host, &mut draft);
+    streams::memory(asked, host, &mut draft);
+    let mut drafting =
+        Drafting { landlock, optional, host, draft, abi: 0, implied, written: vec![] };
     let ruleset = drafting.ruleset(nested, sight, host.landlock);
+    let Drafting { mut draft, written, .. } = drafting;
     let handled = ruleset.map_or(Rights(0), |ruleset| ruleset.handled);
     if handled == Rights(0) {
         let off =
             landlock.paths.get().filter(|paths| paths.value == Paths::Off).map(|paths| paths.at);
         let why = off.or(nested.get().map(|nested| nested.at)).unwrap_or(Span::NOWHERE);
-        streams::without_rules(asked, why, host, draft);
+        streams::without_rules(asked, why, host, &mut draft);
     }
+    let ruleset =
+        ruleset.filter(|ruleset| (ruleset.handled.0, ruleset.ports, ruleset.scoped) != (0, 0, 0));
+    let is_written =
+        matches!(landlock.paths.get().map(|paths| &paths.value), Some(Paths::Table(_)));
+    let of_mounts = if is_written { Rights(0) } else { handled };
     // The kernel refuses rights that the ruleset does not handle, and empty rules.
-    for (op, _) in draft.tree_mut() {
-        if let Some(rights) = op.rights_mut() {
-            *rights = rights.within(handled);
+    let written: Vec<(Name, Rights, Span)> = written
+        .into_iter()
+        .map(|(path, rights, at): (Name, Rights, Span)| (path, rights.within(handled), at))
+        .filter(|(_, rights, _)| *rights != Rights(0))
+        .collect();
+    for (path, rights, at) in &written {
+        let (path, rights) = (path.clone(), *rights);
+        let op = TreeOp::LandlockRule { path, rights, inode: Inode::default() };
+        draft.step(Stage::Rules, op, *at);
+    }
+    if let Some(ruleset) = ruleset {
+        if handled != Rights(0) {
+            streams::rules(asked.process, host, handled, &mut draft);
         }
+        let audit =
+            landlock.audit.get().is_some_and(|audit| audit.value) && ruleset.abi >= AUDIT_ABI;
+        draft.step(Stage::Landlock, ProcessOp::RestrictSelf { audit }, landlock.audit.at());
     }
-    draft.steps.retain(|step| {
-        !matches!(step.tree(), Some(TreeOp::LandlockRule { rights: Rights(0), .. }))
-    });
-    let ruleset = ruleset
-        .filter(|ruleset| (ruleset.handled.0, ruleset.ports, ruleset.scoped) != (0, 0, 0))?;
-    if handled != Rights(0) {
-        streams::rules(asked.process, host, handled, draft);
-    }
-    let audit = landlock.audit.get().is_some_and(|audit| audit.value) && ruleset.abi >= AUDIT_ABI;
-    draft.step(Stage::Landlock, ProcessOp::RestrictSelf { audit }, landlock.audit.at());
-    Some(ruleset)
+    Ruled { ruleset, of_mounts, written, draft }
 }
 
 impl Drafting<'_> {
@@ -229,11 +261,6 @@ impl Drafting<'_> {
             }
             (None | Some(Paths::Auto), None) => all(self.abi),
             (Some(Paths::Table(table)), None) => {
-                self.draft.steps.retain(|step| step.stage != Stage::Rules);
-                self.draft
-                    .tree_mut()
-                    .filter_map(|(op, _)| op.rights_mut())
-                    .for_each(|rights| *rights = Rights(0));
                 let place = |path: &'_ AbsolutePath| {
                     self.host
                         .ruled
@@ -258,14 +285,7 @@ impl Drafting<'_> {
                         Some(Err(errno)) => {
                             self.draft.problem(refuse_path(path, *errno, rights.at))
                         }
-                        _ => {
-                            let op = TreeOp::LandlockRule {
-                                path: Name::new(place),
-                                rights: rights.0,
-                                inode: Inode::default(),
-                            };
-                            self.draft.step(Stage::Rules, op, rights.at);
-                        }
+                        _ => self.written.push((Name::new(place), rights.0, rights.at)),
                     }
                 }
                 all(self.abi)

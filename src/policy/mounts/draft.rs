@@ -6,6 +6,7 @@ mod kept;
 mod kernel;
 mod link;
 mod made;
+mod opened;
 mod site;
 
 pub(crate) use kernel::{refuse_device, refuse_socket};
@@ -20,11 +21,12 @@ use crate::kernel::rights::Rights;
 use crate::language::value::Mode;
 use crate::policy::identity::Ids;
 use crate::step::draft::Draft;
-use crate::step::{Stage, TreeOp};
+use crate::step::{Ground, Slot, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 use kept::Kept;
 pub(crate) use kept::Undone;
+pub(crate) use opened::{Drafted, Opened, What, open};
 use std::collections::BTreeSet;
 
 /// What a file system in memory allows, but for running programs.
@@ -40,14 +42,15 @@ const PLAIN: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
 const INERT: Attrs = PLAIN.and(Attrs::NO_EXEC);
 const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 
-/// Drafts the file tree: the profile's entries, settled, and those that are implied.
+/// Drafts the file tree: the profile's entries, settled, and those that are implied. Of the rights
+/// that they give, Landlock makes rules of those in `ruled`.
 pub(crate) fn draft(
     tree: &Tree,
-    host: &Host,
-    ids: &Ids,
+    (host, ids): (&Host, &Ids),
+    ruled: Rights,
     undone: Option<Undone>,
     draft: &mut Draft,
-) {
+) -> Drafted {
     let root = tree.get("/");
     let mut world = World {
         host,
@@ -60,6 +63,8 @@ pub(crate) fn draft(
         current: None,
         kept: vec![],
         refused: None,
+        ruled,
+        out: Drafted::default(),
     };
     world.check_root(root);
     world.root(root.map_or(Span::NOWHERE, |node| node.at));
@@ -85,6 +90,7 @@ pub(crate) fn draft(
         };
         world.draft.step(Stage::World, op, at);
     }
+    world.out
 }
 
 struct World<'a> {
@@ -101,6 +107,9 @@ struct World<'a> {
     kept: Vec<Kept>,
     /// The line of a root that is too broad: what is bound with it is no problem of its own.
     refused: Option<Span>,
+    /// The rights that Landlock makes rules of.
+    ruled: Rights,
+    out: Drafted,
 }
 
 impl World<'_> {
@@ -113,11 +122,29 @@ impl World<'_> {
     }
 
     fn allow(&mut self, path: &str, rights: Rights, at: Span) {
-        self.draft.step(
-            Stage::Rules,
-            TreeOp::LandlockRule { path: Name::new(path), rights, inode: Inode::default() },
-            at,
-        );
+        let place = (Name::new(path), Inode::default());
+        self.out.rule(place, rights.within(self.ruled), at, self.draft);
+    }
+
+    /// Something of the host is opened.
+    fn opened(&mut self, what: What, attrs: Attrs, at: Span) -> Slot {
+        let slot = self.draft.slot();
+        self.out.opened.push(Opened { slot, what, attrs, inside: None, owner: None, at });
+        slot
+    }
+
+    /// The same thing, where it is in [`World::out`].
+    fn of_slot(&mut self, slot: Slot) -> Option<&mut Opened> {
+        self.out.opened.iter_mut().rev().find(|opened| opened.slot == slot)
+    }
+
+    fn attach(&mut self, slot: Slot, path: &str, ground: Ground, rights: Rights, at: Span) {
+        let path = Name::new(path);
+        if let Some(opened) = self.of_slot(slot) {
+            opened.inside = Some(path.clone());
+        }
+        let rights = rights.within(self.ruled);
+        self.step(TreeOp::Attach { slot, path, ground, rights }, at);
     }
 
     fn check_root(&mut self, root: Option<&Node>) {
@@ -178,6 +205,9 @@ impl World<'_> {
         let attrs = PLAIN.and_if(writable && !exec, Attrs::NO_EXEC);
         // A sealed root holds what stockade puts there and no more.
         self.step(TreeOp::Root { limits: writable.then_some((size, inodes)), attrs }, at);
+        if writable && exec {
+            self.out.executable.push((Name::new("/"), at));
+        }
         if writable {
             self.allow(
                 "/",

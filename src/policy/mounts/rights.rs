@@ -5,7 +5,7 @@
 //! nothing takes a part of it back (landlock(7)): what an entry says beyond a grant is an error
 //! here, never a weaker sandbox.
 
-use super::draft::{DEVICE_RIGHTS, bind_rights};
+use super::draft::{DEVICE_RIGHTS, Drafted, bind_rights};
 use super::entry::{Access, Bind, Missing, Mount};
 use super::settle::Settled;
 use super::tree::{Node, Tree, source_of};
@@ -16,7 +16,6 @@ use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::{ancestors, below, parent};
 use crate::step::draft::Draft;
-use crate::step::{Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -39,15 +38,23 @@ pub(crate) struct Ground {
     pub other: Option<(u32, u32)>,
 }
 
-/// Drafts a rule for each grant.
-pub(crate) fn draft(settled: &Settled, host: &Host, ground: Ground, draft: &mut Draft) {
+/// Drafts a rule for each grant, of the rights that Landlock makes rules of.
+pub(crate) fn draft(
+    settled: &Settled,
+    host: &Host,
+    ruled: Rights,
+    ground: Ground,
+    draft: &mut Draft,
+) -> Drafted {
     let tree = &settled.tree;
     draft.notes.extend(settled.left_out.iter().cloned());
     let places = places(tree, host);
-    let mut reading = Reading { tree, places: &places, host, ground, draft };
+    let out = Drafted::default();
+    let mut reading = Reading { tree, places: &places, host, ruled, ground, draft, out };
     for (path, node) in tree {
         reading.entry(path, node);
     }
+    let out = reading.out;
     let why = ground.why;
     draft.note(
         why,
@@ -63,6 +70,7 @@ pub(crate) fn draft(settled: &Settled, host: &Host, ground: Ground, draft: &mut 
             format!("{text}: to rule over them needs Landlock's ABI {SOCKETS_ABI} (Linux 7.1)"),
         );
     }
+    out
 }
 
 /// The first ABI that rules over connecting to sockets by path.
@@ -123,8 +131,11 @@ struct Reading<'a> {
     tree: &'a Tree,
     places: &'a Places<'a>,
     host: &'a Host,
+    /// The rights that Landlock makes rules of.
+    ruled: Rights,
     ground: Ground,
     draft: &'a mut Draft,
+    out: Drafted,
 }
 
 impl Reading<'_> {
@@ -442,18 +453,14 @@ impl Reading<'_> {
     }
 
     fn rule(&mut self, path: &str, rights: Rights, file: &File, at: Span) {
-        let op =
-            TreeOp::LandlockRule { path: Name::new(place(path, file)), rights, inode: file.inode };
-        self.draft.step(Stage::Rules, op, at);
+        let place = (Name::new(place(path, file)), file.inode);
+        self.out.rule(place, rights.within(self.ruled), at, self.draft);
     }
 
     /// A rule for what every machine has by this name.
     fn named(&mut self, path: &str, rights: Rights, at: Span) {
-        self.draft.step(
-            Stage::Rules,
-            TreeOp::LandlockRule { path: Name::new(path), rights, inode: Inode::default() },
-            at,
-        );
+        let place = (Name::new(path), Inode::default());
+        self.out.rule(place, rights.within(self.ruled), at, self.draft);
     }
 
     fn renamed(&mut self, path: &str, source: &str, at: Span) {

@@ -49,12 +49,9 @@ impl Process {
     /// Whether a file on a descriptor is all of the host's whose mode the target can change
     /// (fchmod(2) asks for the owner alone). Made set-id, what it wrote there is a program of the
     /// caller's for every other user; in a writable bind it could make one anyway.
-    pub fn gives_a_file_alone(&self, host: &Host, ids: &Ids, draft: &Draft) -> bool {
+    pub fn gives_a_file_alone(&self, host: &Host, ids: &Ids) -> bool {
         let own = |owner: &Owner| matches!(owner, Owner::User { uid, .. } if *uid == ids.host_user);
-        let gives = self
-            .kept(host)
-            .any(|kept| matches!(&kept.stream, Stream::File { owner, .. } if own(owner)));
-        gives && !draft.tree().any(|(op, _)| op.opens_for_writing())
+        self.kept(host).any(|kept| matches!(&kept.stream, Stream::File { owner, .. } if own(owner)))
     }
 
     /// Which of 1 and 2 are terminals that would give the target input, though it was given none of

@@ -3,12 +3,12 @@
 use super::super::entry::{Access, Bind, Broad, Missing, Mount};
 use super::super::tree::source_of;
 use super::super::{checks, links, spelled};
-use super::{PLAIN, World, bind_rights};
+use super::{PLAIN, What, World, bind_rights};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::Name;
 use crate::language::value::{ancestors, join, parent};
-use crate::step::{OutsideOp, Slot, Stage, TreeOp};
+use crate::step::{OutsideOp, Slot};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 
@@ -56,15 +56,7 @@ impl World<'_> {
         if let Some(owned) = self.owned(path, source, &file, bind, at) {
             self.map_owner(slot, path, source, &owned, bind, at);
         }
-        self.step(
-            TreeOp::Attach {
-                slot,
-                path: Name::new(path),
-                ground: site.ground,
-                rights: bind_rights(bind, folder),
-            },
-            at,
-        );
+        self.attach(slot, path, site.ground, bind_rights(bind, folder), at);
     }
 
     pub(super) fn bind_attrs(&self, bind: &Bind) -> Attrs {
@@ -118,25 +110,14 @@ impl World<'_> {
             );
         }
         let (above, name) = (parent(source), source.rsplit('/').next().unwrap_or_default());
-        let slot = self.draft.slot();
-        let op = TreeOp::HostFolder {
-            slot,
+        let what = What::Made {
             path: Name::new(source),
             parent: Name::new(above),
             name: Name::new(name),
             inode: made.inode,
-            attrs: self.bind_attrs(bind),
         };
-        self.draft.step(Stage::Sources, op, at);
-        self.step(
-            TreeOp::Attach {
-                slot,
-                path: Name::new(path),
-                ground: site.ground,
-                rights: bind_rights(bind, true),
-            },
-            at,
-        );
+        let slot = self.opened(what, self.bind_attrs(bind), at);
+        self.attach(slot, path, site.ground, bind_rights(bind, true), at);
     }
 
     pub(super) fn open(
@@ -147,20 +128,9 @@ impl World<'_> {
         attrs: Attrs,
         at: Span,
     ) -> Slot {
-        let slot = self.draft.slot();
         let place = file.real.as_ref().map_or(source, |(real, _)| real);
-        self.draft.step(
-            Stage::Sources,
-            TreeOp::OpenTree {
-                slot,
-                source: Name::new(place),
-                inode: file.inode,
-                recursive,
-                attrs,
-            },
-            at,
-        );
-        slot
+        let what = What::Tree { source: Name::new(place), inode: file.inode, recursive };
+        self.opened(what, attrs, at)
     }
 
     /// The file with the owner whom the target stands for, if it does. Read-only, `owner` asks for
@@ -242,12 +212,12 @@ impl World<'_> {
                         access = \"ro\"";
             return self.draft.problem(Problem::new("mounts::idmap", at, message).help(help));
         }
-        let op = OutsideOp::IdMapMount {
-            slot,
-            source: Name::new(source),
-            disk: (file.uid, file.gid),
-            ids: (self.ids.host_user, self.ids.host_group),
-        };
+        let disk = (file.uid, file.gid);
+        if let Some(opened) = self.of_slot(slot) {
+            opened.owner = Some((disk, Name::new(source)));
+        }
+        let ids = (self.ids.host_user, self.ids.host_group);
+        let op = OutsideOp::IdMapMount { slot, source: Name::new(source), disk, ids };
         self.draft.outside(op, at);
     }
 }

@@ -4,14 +4,14 @@
 use super::super::dev;
 use super::super::entry::{Mount, TMPFS, Tmpfs};
 use super::super::tree::{Base, Node, base};
-use super::{DEVICE_RIGHTS, INERT, PLAIN, TMPFS_RIGHTS, World};
+use super::{DEVICE_RIGHTS, INERT, PLAIN, TMPFS_RIGHTS, What, World};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::{Mode, Size, below};
-use crate::step::{Cover, Ground, Stage, TreeOp};
+use crate::step::{Cover, Ground, TreeOp};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 use std::collections::BTreeSet;
@@ -22,7 +22,10 @@ impl World<'_> {
         let shared = ["/tmp", "/var/tmp", "/dev/shm"].contains(&path);
         let mode = tmpfs.mode.unwrap_or(Mode(if shared { 0o1777 } else { 0o755 }));
         let attrs = PLAIN.and_if(!tmpfs.exec, Attrs::NO_EXEC);
-        let rights = TMPFS_RIGHTS.and_if(tmpfs.exec, Rights::EXECUTE);
+        let rights = TMPFS_RIGHTS.and_if(tmpfs.exec, Rights::EXECUTE).within(self.ruled);
+        if tmpfs.exec {
+            self.out.executable.push((Name::new(path), at));
+        }
         self.step(
             TreeOp::Tmpfs {
                 path: Name::new(path),
@@ -40,7 +43,8 @@ impl World<'_> {
     pub(super) fn proc(&mut self, path: &str, hidepid: HidePid, only_processes: bool, at: Span) {
         let Some(site) = self.site(path, true, at) else { return };
         // Processes write their own comm, oom_score_adj, and the like.
-        let rights = Rights::READ.and(Rights::WRITE);
+        let rights = Rights::READ.and(Rights::WRITE).within(self.ruled);
+        self.out.proc.get_or_insert(at);
         self.step(
             TreeOp::Proc {
                 path: Name::new(path),
@@ -107,7 +111,7 @@ impl World<'_> {
 
     pub(super) fn dev<'b>(&mut self, path: &str, extra: impl Iterator<Item = &'b str>, at: Span) {
         let Some(site) = self.site(path, true, at) else { return };
-        let rights = DEVICE_RIGHTS;
+        let rights = DEVICE_RIGHTS.within(self.ruled);
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC);
         let sealed_root = base(self.tree, self.host, path) == Base::Own { writable: false };
         if sealed_root {
@@ -172,7 +176,7 @@ impl World<'_> {
                 mode: Mode(0o1777),
                 attrs: INERT,
                 ground: Ground::Own,
-                rights: TMPFS_RIGHTS,
+                rights: TMPFS_RIGHTS.within(self.ruled),
             };
             self.step(op, at);
         }
@@ -186,7 +190,6 @@ impl World<'_> {
             return;
         }
         self.step(TreeOp::MountPoint { path: Name::new(path) }, at);
-        let slot = self.draft.slot();
         // A device on a read-only mount can be written to; what it keeps out is a change of the
         // node's mode, by its owner alone.
         let attrs = if self.ids.is_host_root() {
@@ -195,16 +198,10 @@ impl World<'_> {
             Attrs(0)
         };
         let inode = file.map_or(Inode { dev: 0, ino: 0 }, |file| file.inode);
-        self.draft.step(
-            Stage::Sources,
-            TreeOp::OpenTree { slot, source: Name::new(source), inode, recursive: false, attrs },
-            at,
-        );
+        let what = What::Tree { source: Name::new(source), inode, recursive: false };
+        let slot = self.opened(what, attrs, at);
         // The rule of /dev covers its nodes.
-        self.step(
-            TreeOp::Attach { slot, path: Name::new(path), ground: Ground::Own, rights: Rights(0) },
-            at,
-        );
+        self.attach(slot, path, Ground::Own, Rights(0), at);
     }
 
     pub(super) fn device(&mut self, path: &str, source: &str, at: Span) {
@@ -221,7 +218,7 @@ impl World<'_> {
         let slot = self.open(source, &file, folder, attrs, at);
         let rights = DEVICE_RIGHTS;
         let rights = if folder { rights } else { rights.within(Rights::OF_FILES) };
-        self.step(TreeOp::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
+        self.attach(slot, path, site.ground, rights, at);
     }
 
     pub(super) fn socket(&mut self, path: &str, source: &str, at: Span) {
@@ -235,7 +232,7 @@ impl World<'_> {
         let Some(site) = self.site(path, false, at) else { return };
         let slot = self.open(source, &file, false, INERT.and(Attrs::READ_ONLY), at);
         let rights = Rights::READ.and(Rights::WRITE).and(Rights::CONNECT).within(Rights::OF_FILES);
-        self.step(TreeOp::Attach { slot, path: Name::new(path), ground: site.ground, rights }, at);
+        self.attach(slot, path, site.ground, rights, at);
     }
 }
 
