@@ -33,6 +33,7 @@ mod stat;
 mod supervise;
 mod terminal;
 mod tree;
+pub(crate) mod tries;
 mod watcher;
 mod why;
 

@@ -5,6 +5,7 @@
 //! Every path is read from the tokens of every file, those in macros among them. A name that a
 //! module has from elsewhere counts as the room's that defines it.
 
+mod acts;
 mod exhaustive;
 pub mod finder;
 

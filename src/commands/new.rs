@@ -1,15 +1,13 @@
 //! `stockade new`: a commented profile to start from, fit for this machine.
 
-use super::{Failed, print_line};
+use super::{Failed, place, print_line};
 use crate::cli::{Format, New};
 use crate::host::caller::Caller;
 use crate::language::value::join;
 use crate::profile::{Fit, Role, installed, starter};
 use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::source::Span;
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{Error, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::Error;
 
 /// Writes it, never over a file that is there. A bare name goes where names are looked up, so that
 /// `stockade run NAME` finds it.
@@ -42,7 +40,7 @@ fn write(new: &New, caller: &Caller) -> Result<String, Box<Problem>> {
     let file =
         if is_path { absolute(&new.name, &caller.cwd) } else { format!("{folder}/{name}.toml") };
     let word = if is_path { file.as_str() } else { name };
-    if !is_path && let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create(folder) {
+    if !is_path && let Err(error) = place::make_folder(folder) {
         return Err(wrong(
             "new::file",
             format!("cannot make the directory {folder}: {}", reason(&error)),
@@ -53,14 +51,7 @@ fn write(new: &New, caller: &Caller) -> Result<String, Box<Problem>> {
         resolv: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
     };
     let text = starter(new.role, name, word, &fit);
-    // One that others can write would be refused, whatever the umask.
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(&file)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
-    match made {
+    match place::write_new(&file, &text) {
         Ok(()) => Ok(closing(new.role, &file, word, is_path)),
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
             let problem = wrong("new::file", format!("cannot write {file}: {}", reason(&error)));

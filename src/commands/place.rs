@@ -1,14 +1,16 @@
-//! The file that a report is written to. It may lie in a directory that targets can write to, of
-//! this run or an earlier one: what they put under its name is never followed, and what they write
-//! into it does not stay.
+//! The files that a command writes: a report, or a new profile, where the user names a place. Nothing
+//! else outside of [`crate::launch`] writes anything (`tests/house/acts.rs`).
+//!
+//! A report may lie in a directory that targets can write to, of this run or an earlier one: what
+//! they put under its name is never followed, and what they write into it does not stay.
 
 use crate::sys::Errno;
 use std::ffi::{CString, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How often another name is tried where somebody has one.
@@ -104,6 +106,18 @@ impl Place {
             }
         }
     }
+}
+
+/// Makes a directory that others may read, and those above it.
+pub(super) fn make_folder(folder: &str) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(folder)
+}
+
+/// Writes a file that was not there. One that others can write would be refused as a profile,
+/// whatever the umask.
+pub(super) fn write_new(file: &str, text: &str) -> io::Result<()> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o644).open(file);
+    made.and_then(|mut file| file.write_all(text.as_bytes()))
 }
 
 /// The file under a number that no standard stream has.

@@ -1,5 +1,5 @@
 //! `stockade doctor`: what this machine can enforce, for this user. Facts are read and tried
-//! ([`read`], [`tries`]), lines are judged of them ([`judge`], pure); the reasons and their fixes
+//! ([`read`], [`crate::launch::tries`]), lines are judged of them ([`judge`], pure); the reasons and their fixes
 //! come from [`crate::launch::cause`]. Nothing that it does outlives it.
 
 pub(crate) mod facts;
@@ -7,7 +7,6 @@ pub(crate) mod judge;
 mod packages;
 mod read;
 pub(crate) mod table;
-mod tries;
 
 pub(crate) use facts::Facts;
 

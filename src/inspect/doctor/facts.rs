@@ -1,72 +1,9 @@
 //! What is known of a machine, for one user: plain data, so that a test can invent a machine.
-//! [`super::read`] and [`super::tries`] fill it, [`super::judge`] makes lines of it.
+//! [`super::read`] and [`crate::launch::tries`] fill it, [`super::judge`] makes lines of it.
 
 use crate::kernel::namespace::Kind;
 use crate::launch::cause::{Barriers, Cause};
-
-/// What came of trying something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Tried {
-    Works,
-    /// The kernel's error.
-    Refused(i32),
-    /// Nobody could try it, since something that it needs is not there.
-    #[default]
-    Untried,
-}
-
-impl From<crate::sys::Result> for Tried {
-    fn from(result: crate::sys::Result) -> Tried {
-        result.map_or_else(|errno| Tried::Refused(errno.0), |()| Tried::Works)
-    }
-}
-
-/// What a process does that tries; in new namespaces with every capability in them, but for what
-/// any process can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Act {
-    /// Limits user namespaces inside to none.
-    ForbidUserNamespaces,
-    /// Sets the host name: whether capabilities mean anything there.
-    HostName,
-    /// Makes a new proc.
-    Proc,
-    /// Makes a new proc with processes alone.
-    ProcSubset,
-    /// Makes a new sysfs.
-    Sysfs,
-    /// Makes a new mqueue.
-    Mqueue,
-    /// Makes a tmpfs, and attaches it.
-    Tmpfs,
-    /// Makes an overlay of directories of that tmpfs.
-    Overlay,
-    /// Makes it the root, and takes the old one away.
-    Pivot,
-    /// Starts a session keyring.
-    Keyring,
-    /// Sets a system call filter.
-    Filter,
-    /// Sets one that asks another process.
-    Listener,
-}
-
-impl Act {
-    /// What takes a namespace, in order.
-    pub(crate) const INSIDE: [Act; 9] = [
-        Act::ForbidUserNamespaces,
-        Act::HostName,
-        Act::Proc,
-        Act::ProcSubset,
-        Act::Sysfs,
-        Act::Mqueue,
-        Act::Tmpfs,
-        Act::Overlay,
-        Act::Pivot,
-    ];
-    /// What any process can do.
-    pub(crate) const ANYWHERE: [Act; 3] = [Act::Keyring, Act::Filter, Act::Listener];
-}
+pub(crate) use crate::launch::tries::{Act, Tried};
 
 /// How packages are installed here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

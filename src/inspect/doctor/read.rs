@@ -5,11 +5,10 @@ use crate::host::caller::Caller;
 use crate::inspect::doctor::facts::{
     Cgroups, Facts, Helper, Layout, Manager, Module, OverlayModule, Packages, Subordinate, Tried,
 };
-use crate::inspect::doctor::tries;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
 use crate::launch::cause::{Barriers, FIRST_USER_NAMESPACE};
-use crate::launch::{Program, maps::HELPERS, rehearse};
+use crate::launch::{Program, maps::HELPERS, rehearse, tries};
 use crate::probe;
 use crate::probe::groups::folder_of_manager;
 use crate::probe::systemd;

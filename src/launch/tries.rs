@@ -1,27 +1,90 @@
-//! Finds out by trying, in processes that end by themselves: what they make ends with them, and
-//! nothing of it is the host's.
+//! What a machine allows, found out by trying, for `doctor`: in processes
+//! that end by themselves. What they make ends with them, and nothing of it is the host's.
 //!
 //! What runs in such a process is raw system calls and nothing else: no allocation, no lock, no
 //! formatting.
 
-use crate::inspect::doctor::facts::{Act, Tried};
+use super::{idmap, maps};
 use crate::kernel::idmap::{Extent, Maps};
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
-use crate::launch::{idmap, maps};
 use crate::policy::identity::unused_host_id;
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
+/// What came of trying something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Tried {
+    Works,
+    /// The kernel's error.
+    Refused(i32),
+    /// Nobody could try it, since something that it needs is not there.
+    #[default]
+    Untried,
+}
+
+impl From<crate::sys::Result> for Tried {
+    fn from(result: crate::sys::Result) -> Tried {
+        result.map_or_else(|errno| Tried::Refused(errno.0), |()| Tried::Works)
+    }
+}
+
+/// What a process does that tries; in new namespaces with every capability in them, but for what
+/// any process can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Limits user namespaces inside to none.
+    ForbidUserNamespaces,
+    /// Sets the host name: whether capabilities mean anything there.
+    HostName,
+    /// Makes a new proc.
+    Proc,
+    /// Makes a new proc with processes alone.
+    ProcSubset,
+    /// Makes a new sysfs.
+    Sysfs,
+    /// Makes a new mqueue.
+    Mqueue,
+    /// Makes a tmpfs, and attaches it.
+    Tmpfs,
+    /// Makes an overlay of directories of that tmpfs.
+    Overlay,
+    /// Makes it the root, and takes the old one away.
+    Pivot,
+    /// Starts a session keyring.
+    Keyring,
+    /// Sets a system call filter.
+    Filter,
+    /// Sets one that asks another process.
+    Listener,
+}
+
+impl Act {
+    /// What takes a namespace, in order.
+    pub(crate) const INSIDE: [Act; 9] = [
+        Act::ForbidUserNamespaces,
+        Act::HostName,
+        Act::Proc,
+        Act::ProcSubset,
+        Act::Sysfs,
+        Act::Mqueue,
+        Act::Tmpfs,
+        Act::Overlay,
+        Act::Pivot,
+    ];
+    /// What any process can do.
+    pub(crate) const ANYWHERE: [Act; 3] = [Act::Keyring, Act::Filter, Act::Listener];
+}
+
 /// Where the caller ignores the end of children, no try would leave a status (wait(2)).
-pub(super) fn hear_of_children() {
+pub(crate) fn hear_of_children() {
     // Where it fails, each try says so.
     sys::regardless(sys::default_action(libc::SIGCHLD));
 }
 
 /// Makes namespaces for a process that ends at once.
-pub(super) fn namespaces(kinds: &[Kind]) -> Tried {
+pub(crate) fn namespaces(kinds: &[Kind]) -> Tried {
     let mut pidfd = -1;
     match sys::clone_process(flags(kinds), &mut pidfd, None) {
         Ok(0) => sys::exit(0),
@@ -35,7 +98,7 @@ const PATIENCE_MS: i32 = 10_000;
 
 /// Writes the maps of a user namespace, and tries every act in it, with those kinds that can be
 /// had. The overlay is tried only where the kernel has it already, as asking would load a module.
-pub(super) fn acts(
+pub(crate) fn acts(
     kinds: &[Kind],
     uid: u32,
     gid: u32,
@@ -64,7 +127,7 @@ pub(super) fn acts(
 
 /// Tries what takes no namespace. Its process is made by clone(2), as a filter may refuse
 /// clone3(2).
-pub(super) fn acts_anywhere() -> Vec<(Act, Tried)> {
+pub(crate) fn acts_anywhere() -> Vec<(Act, Tried)> {
     let mut found = Act::ANYWHERE.map(|act| (act, Tried::Untried));
     let ended = sys::spawn(sys::Memory::Shared, act_anywhere, &mut found).and_then(sys::wait_for);
     // What could not be started, or was ended by a filter that kills, has not been tried.
@@ -110,7 +173,7 @@ fn single_maps(uid: u32, gid: u32) -> Maps {
 }
 
 /// Asks newuidmap and newgidmap for the subordinate ranges.
-pub(super) fn subordinate(
+pub(crate) fn subordinate(
     users: &[(u32, u32)],
     groups: &[(u32, u32)],
     uid: u32,
@@ -145,7 +208,7 @@ pub(super) fn subordinate(
 }
 
 /// Whether the owner of what is at a path can be mapped, on a copy of its mount that nobody sees.
-pub(super) fn idmap(path: &str) -> Tried {
+pub(crate) fn idmap(path: &str) -> Tried {
     let mapped =
         sys::open_tree(libc::AT_FDCWD, Name::new(path).as_c_str(), false).and_then(|mount| {
             let mapped = idmap::map(
