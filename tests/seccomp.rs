@@ -363,6 +363,33 @@ fn what_can_be_written_cannot_be_executed_where_the_profile_says_so() {
     );
 }
 
+/// A directory that the run makes is a grant for writing as any other; so is one that is seen
+/// through the directory above it.
+#[test]
+fn what_is_made_to_be_written_is_not_executed_either() {
+    let place = Place::new();
+    // Root's launch makes none.
+    let who = As::User;
+    let own = place.folder("own", who);
+    let mounts = format!(
+        "\"/new\" = {{ bind = \"{0}/made\", access = \"rw\", missing = \"create\" }}\n\
+         \"/above\" = {{ bind = \"{0}\" }}",
+        own.display()
+    );
+    let line = "cp /bin/true /new/copy; for name in /new /above/made; do \
+                $name/copy && echo ran || echo refused; done";
+    let run = |more: &str| {
+        drop(std::fs::remove_dir_all(own.join("made")));
+        let output =
+            place.run(who, &system(&format!("{mounts}\n{more}")), &["/bin/sh", "-c", line]);
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let (said, errors) = run("");
+    assert_eq!(said, "ran\nran\n", "the twin: {errors}");
+    let (said, errors) = run("[seccomp]\nwrite-execute = false\n");
+    assert_eq!(said, "refused\nrefused\n", "{errors}");
+}
+
 #[test]
 fn the_section_of_the_readme_is_one() {
     let place = Place::new();

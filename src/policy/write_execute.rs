@@ -147,7 +147,7 @@ fn bound(mounted: &Mounted, opened: &[Opened]) -> Vec<Bound> {
             // Device nodes have no attributes of their own.
             What::Tree { .. } if one.attrs == Attrs(0) => return None,
             What::Tree { source, recursive, .. } => (source, *recursive),
-            What::Made { .. } => return None,
+            What::Made { path, .. } => (path, false),
         };
         Some(Bound {
             slot: one.slot,
