@@ -10,6 +10,7 @@ pub(crate) mod keys;
 pub(crate) mod mounted;
 pub(crate) mod privileged;
 pub(crate) mod programs;
+pub(crate) mod questions;
 pub(crate) mod streams;
 pub(crate) mod systemd;
 pub(crate) mod trail;

@@ -3,6 +3,7 @@
 //! It reads and never writes; what it read may change, so [`mod@crate::launch`] checks again on the
 //! descriptors that it opens.
 
+mod ask;
 mod bounds;
 mod caller;
 pub(crate) mod elf;
@@ -25,22 +26,18 @@ use crate::host::bounds::Bounds;
 use crate::host::caller::Caller;
 use crate::host::groups::Groups;
 use crate::host::mounted::Mounted;
+use crate::host::questions::Questions;
 use crate::host::{Fact, File, FileKind, Host};
-use crate::kernel::capability::LAST_SURE;
 use crate::kernel::name::Inode;
-use crate::kernel::namespace::Kind;
 use crate::language::value::{ancestors, parent};
-use crate::policy::env::Variable;
-use crate::policy::identity::Id;
 use crate::policy::landlock::Paths;
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::entry::{Bind, Missing, Mount};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::Tree;
 use crate::policy::namespaces::Namespace;
-use crate::policy::process::Keyring;
 use crate::policy::programs::implied;
-use crate::policy::{mounts, namespaces, privilege};
+use crate::policy::{mounts, privilege};
 use crate::profile::{Profile, read_import};
 use crate::sys;
 use crate::text::source::Sources;
@@ -60,10 +57,11 @@ pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> (Host, Set
         private: sources.private(),
         ..Host::default()
     };
-    host.read_process(profile, &caller);
-    host.read_ids(profile, &caller);
+    let asks = ask::questions(profile, &caller);
+    host.read_process(profile, &asks, &caller);
+    host.read_ids(&asks, &caller);
     let (expanded, tree) = host.read_mounts(profile, &caller);
-    host.read_rest(profile, &caller);
+    host.read_rest(&asks, &caller);
     host.caller = caller;
     let mut settled = Settled::of(&profile.mounts, expanded, tree, &host);
     if privilege::is_looked_for(&profile.identity, &profile.namespaces, &host.caller) {
@@ -82,11 +80,11 @@ pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> (Host, Set
 
 impl Host {
     /// The kernel, and what the target has from its caller.
-    fn read_process(&mut self, profile: &Profile, caller: &Caller) {
+    fn read_process(&mut self, profile: &Profile, asks: &Questions, caller: &Caller) {
         self.pid = if caller.uid == 0 { std::process::id() } else { 0 };
         self.landlock = sys::landlock_abi().ok().filter(|abi| *abi > 0);
         self.streams = [0, 1, 2].map(streams::look);
-        self.passed = profile.process.passed().map(|fd| (fd, streams::look(fd as i32))).collect();
+        self.passed = asks.passed.iter().map(|fd| (*fd, streams::look(*fd as i32))).collect();
         for fd in profile.process.outputs_taken_anew(self) {
             self.anew.insert(fd, streams::anew(fd as i32));
         }
@@ -124,12 +122,6 @@ impl Host {
         if caller.uid == 0 && *profile.namespaces.tree() == Namespace::Host {
             self.read_above();
         }
-        if caller.uid == 0 {
-            for (_, variable) in profile.env.iter() {
-                let Variable::File(path) = &variable.value else { continue };
-                self.read_way(path, &look(path, false, false));
-            }
-        }
         if caller.uid != 0 {
             self.unwritable = unwritable(entries);
         }
@@ -139,25 +131,28 @@ impl Host {
     }
 
     /// What single keys ask for.
-    fn read_rest(&mut self, profile: &Profile, caller: &Caller) {
-        if profile.capabilities.named().any(|cap| cap.0 > LAST_SURE) {
+    fn read_rest(&mut self, asks: &Questions, caller: &Caller) {
+        for path in &asks.opened {
+            self.read_way(path, &look(path, false, false));
+        }
+        if asks.last_capability {
             self.last_capability = last_capability();
         }
-        self.mounted = Mounted::read(profile);
-        self.keyctl_refused = refused_keyctl(profile);
-        if caller.uid == 0 && *profile.namespaces.whose(Kind::User) == Namespace::Host {
+        self.mounted = asks.written.as_ref().map(|fds| Mounted::read(fds));
+        if asks.keyring {
+            self.keyctl_refused = refused_keyctl();
+        }
+        if asks.root_power {
             self.powerless_root =
                 sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN == 0);
         }
-        if profile.optional.items.iter().any(|name| name.value == namespaces::SECOND_LOCK) {
+        if asks.sysctls {
             let flags = nix::sys::statvfs::statvfs("/proc/sys/user").map(|fs| fs.flags());
             self.read_only_sysctls =
                 flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
         }
-        if caller.uid != 0 {
-            self.bounds = Bounds::read(&profile.process, &profile.rlimits);
-        }
-        self.import = profile.seccomp.import.get().map(|path| read_import(path, caller, path.at));
+        self.bounds = Bounds::read(asks);
+        self.import = asks.import.as_ref().map(|path| read_import(path, caller, path.at));
     }
 
     /// The target opens what it is granted by its path, as a user who may have less than root.
@@ -174,34 +169,19 @@ impl Host {
         self.above = above.into_iter().filter_map(read).collect();
     }
 
-    fn read_ids(&mut self, profile: &Profile, caller: &Caller) {
-        let identity = &profile.identity;
-        let named = |id: &Id| match id {
-            Id::Name(name) => Some(name.clone()),
-            Id::Number(_) => None,
-        };
-        let user_names: BTreeSet<String> =
-            identity.user.get().and_then(|id| named(id)).into_iter().collect();
-        let group_names: BTreeSet<String> = identity
-            .group
-            .get()
-            .into_iter()
-            .chain(&identity.groups.items)
-            .filter_map(|id| named(id))
-            .collect();
-        let root = caller.uid == 0;
-        if root || !user_names.is_empty() {
+    fn read_ids(&mut self, asks: &Questions, caller: &Caller) {
+        if asks.taken || !asks.users.is_empty() {
             let users = read_database("/etc/passwd");
             self.taken.extend(users.iter().map(|(_, id)| (*id, 1)));
-            self.users = users.into_iter().filter(|(name, _)| user_names.contains(name)).collect();
+            self.users = users.into_iter().filter(|(name, _)| asks.users.contains(name)).collect();
         }
-        if root || !group_names.is_empty() {
+        if asks.taken || !asks.groups.is_empty() {
             let groups = read_database("/etc/group");
             self.taken.extend(groups.iter().map(|(_, id)| (*id, 1)));
             self.groups =
-                groups.into_iter().filter(|(name, _)| group_names.contains(name)).collect();
+                groups.into_iter().filter(|(name, _)| asks.groups.contains(name)).collect();
         }
-        if root || identity.uid_map.get().is_some() || identity.gid_map.get().is_some() {
+        if asks.subordinate {
             for (file, own) in
                 [("/etc/subuid", &mut self.subuid), ("/etc/subgid", &mut self.subgid)]
             {
@@ -226,11 +206,7 @@ const CAP_SYS_ADMIN: u64 = 1 << 21;
 
 /// The filters of containers refuse the call itself, so that there is no keyring to be had, for the
 /// target as well.
-fn refused_keyctl(profile: &Profile) -> Option<i32> {
-    let may_skip = profile.optional.items.iter().any(|name| name.value == "keyring");
-    if !may_skip || profile.process.keyring.or(Keyring::New).value != Keyring::New {
-        return None;
-    }
+fn refused_keyctl() -> Option<i32> {
     match sys::session_keyring() {
         Err(sys::Errno(errno @ (libc::EPERM | libc::ENOSYS))) => Some(errno),
         _ => None,

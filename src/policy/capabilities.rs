@@ -1,6 +1,7 @@
 //! `[capabilities]`: which of root's powers the target keeps, within its own user namespace.
 
 use crate::host::Host;
+use crate::host::questions::Questions;
 use crate::kernel::capability::{Capability, CapabilitySet, LAST_SURE};
 use crate::language::section::{Key, Set, section};
 use crate::language::shape::Shape;
@@ -86,6 +87,11 @@ pub(crate) enum Power {
     /// Nowhere: an ordinary user in the host's user namespace has none, and cannot even drop the
     /// bounding set.
     None,
+}
+
+/// Asks what the kernel knows, where a capability is newer than every kernel is sure to.
+pub(crate) fn ask(capabilities: &Capabilities, asks: &mut Questions) {
+    asks.last_capability = capabilities.named().any(|cap| cap.0 > LAST_SURE);
 }
 
 /// What of the rest of a profile decides about them.

@@ -2,6 +2,7 @@
 
 use crate::host::Host;
 use crate::host::caller::Caller;
+use crate::host::questions::Questions;
 use crate::kernel::name::Name;
 use crate::language::section::{Entries, EntryType};
 use crate::language::shape::{Named, Need, Shape, Shaped, table};
@@ -120,6 +121,18 @@ impl EntryType for Variable {
             fills: false,
             value: Box::new(value),
         })
+    }
+}
+
+// ---- ask ----
+
+/// Asks by which way root's launcher comes to the files that it reads.
+pub(crate) fn ask(env: &Env, caller: &Caller, asks: &mut Questions) {
+    if caller.uid == 0 {
+        asks.opened.extend(env.iter().filter_map(|(_, variable)| match &variable.value {
+            Variable::File(path) => Some(path.0.clone()),
+            Variable::Text(_) | Variable::Fd(_) | Variable::Pass { .. } => None,
+        }));
     }
 }
 

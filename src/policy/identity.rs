@@ -1,6 +1,8 @@
 //! `[identity]`: who the target is inside, and which ids of the host stand behind it.
 
 use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::questions::Questions;
 use crate::kernel::idmap::{Extent, Maps};
 use crate::kernel::namespace::Kind;
 use crate::language::section::{Key, Set, section};
@@ -162,6 +164,22 @@ impl<'de> Deserialize<'de> for IdMap {
         }
         deserializer.deserialize_any(MapVisitor)
     }
+}
+
+// ---- ask ----
+
+/// Asks for the ids of names, and for what is taken.
+pub(crate) fn ask(identity: &Identity, caller: &Caller, asks: &mut Questions) {
+    let named = |id: &Id| match id {
+        Id::Name(name) => Some(name.clone()),
+        Id::Number(_) => None,
+    };
+    asks.users = identity.user.get().and_then(|id| named(id)).into_iter().collect();
+    let groups = identity.group.get().into_iter().chain(&identity.groups.items);
+    asks.groups = groups.filter_map(|id| named(id)).collect();
+    asks.taken = caller.uid == 0;
+    let maps = identity.uid_map.get().is_some() || identity.gid_map.get().is_some();
+    asks.subordinate = caller.uid == 0 || maps;
 }
 
 // ---- draft ----

@@ -3,16 +3,20 @@
 mod nested;
 
 use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::questions::Questions;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
-use crate::language::section::{Key, section};
+use crate::language::section::{Key, Set, section};
 use crate::language::shape::{Shape, Shaped, table};
 use crate::language::value::{AbsolutePath, Time, Written, words, written};
+use crate::policy::optional::Wall;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
-pub(crate) use nested::{Nested, SECOND_LOCK, forbid};
+use nested::SECOND_LOCK;
+pub(crate) use nested::{Nested, forbid};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
 
@@ -297,6 +301,17 @@ pub(crate) fn own_tree(choice: &Choice, host: &Host) -> &'static str {
     } else {
         "\"new\" for both namespaces.user and namespaces.mount"
     }
+}
+
+/// Asks what root's power is worth, and whether a lock that may fall can be set.
+pub(crate) fn ask(
+    namespaces: &Namespaces,
+    optional: &Set<Wall>,
+    caller: &Caller,
+    asks: &mut Questions,
+) {
+    asks.root_power = caller.uid == 0 && *namespaces.whose(Kind::User) == Namespace::Host;
+    asks.sysctls = optional.items.iter().any(|name| name.value == SECOND_LOCK);
 }
 
 /// Drafts what is joined, and what is set in the new ones.

@@ -4,10 +4,12 @@
 mod streams;
 
 use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::questions::Questions;
 use crate::host::streams::Stream;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
-use crate::language::section::{Key, section};
+use crate::language::section::{Key, Set, section};
 use crate::language::shape::Shape;
 use crate::language::value::{AbsolutePath, Mode, Time, Written, ancestors, words, written};
 use crate::policy::bounds;
@@ -15,6 +17,7 @@ use crate::policy::env::{Setting, search_path};
 use crate::policy::mounts::entry::Mount;
 use crate::policy::mounts::{Mounts, Opened, What};
 use crate::policy::namespaces::{Choice, Namespace};
+use crate::policy::optional::Wall;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
 use crate::text::problem::{Problem, errno_words};
@@ -250,6 +253,24 @@ impl Written for Scheduler {
             "a scheduling policy such as `\"batch\"` or `\"fifo:10\"`",
             "^(other|batch|idle|(fifo|rr):[1-9][0-9]?)$",
         )
+    }
+}
+
+// ---- ask ----
+
+/// Asks what the target gets, and how far the caller may go.
+pub(crate) fn ask(process: &Process, optional: &Set<Wall>, caller: &Caller, asks: &mut Questions) {
+    asks.passed = process.passed().collect();
+    let may_skip = optional.items.iter().any(|name| name.value == "keyring");
+    asks.keyring = may_skip && process.keyring.or(Keyring::New).value == Keyring::New;
+    if caller.uid != 0 {
+        asks.priorities = process.nice.get().is_some()
+            || process.scheduler.get().is_some()
+            || process.oom_score_adj.get().is_some();
+        // Whether a class may be had is known without a look.
+        if asks.priorities || process.ioprio.get().is_some() {
+            asks.resources.get_or_insert_default();
+        }
     }
 }
 

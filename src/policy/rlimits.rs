@@ -1,6 +1,8 @@
 //! `[rlimits]`: the sixteen limits of getrlimit(2), soft and hard.
 
 use crate::host::Host;
+use crate::host::caller::Caller;
+use crate::host::questions::Questions;
 use crate::language::section::{Entries, EntryType};
 use crate::language::shape::{Need, Shape, Shaped, Table, table};
 use crate::language::value::{Size, Time, Written, written};
@@ -236,8 +238,15 @@ impl<'de> Deserialize<'de> for Rlimit {
 /// 725eae32df77; tried on 6.1 and 7.3).
 const UNSAID: &[(&str, u64)] = &[("core", 1)];
 
+/// Asks how far the caller may go.
+pub(crate) fn ask(rlimits: &Rlimits, caller: &Caller, asks: &mut Questions) {
+    if caller.uid != 0 && rlimits.iter().next().is_some() {
+        asks.resources.get_or_insert_default().extend(resources(rlimits));
+    }
+}
+
 /// The kernel's numbers of the limits that are set.
-pub(crate) fn resources(rlimits: &Rlimits) -> impl Iterator<Item = u32> {
+fn resources(rlimits: &Rlimits) -> impl Iterator<Item = u32> {
     rlimits
         .iter()
         .filter_map(|(name, _)| TABLE.iter().find(|(known, ..)| *known == name.value))

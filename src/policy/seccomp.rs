@@ -22,6 +22,7 @@ mod tests;
 mod told;
 mod words;
 
+use crate::host::questions::Questions;
 pub(crate) use condition::Is;
 pub use default::Needs;
 pub(crate) use default::{default, is_particular};
@@ -36,3 +37,11 @@ pub(crate) use section::{Calls, Condition, Otherwise, Spec};
 pub(crate) use told::{Exact, Told};
 
 use filter::{ENOSYS, EPERM};
+
+/// Asks for the policy that is imported, and for what can be written: `given` are the descriptors
+/// that the target has.
+pub(crate) fn ask(seccomp: &Seccomp, given: impl Iterator<Item = u32>, asks: &mut Questions) {
+    asks.import = seccomp.import.get().cloned();
+    let is_parted = seccomp.write_execute.get().is_some_and(|word| !word.value);
+    asks.written = is_parted.then(|| given.collect());
+}

@@ -3,31 +3,17 @@
 //! `seccomp.write-execute = false` alone.
 
 use crate::host::mounted::{MountPoint, Mounted, Written};
-use crate::policy::process::{Process, Stdio};
 use crate::probe::groups::unescape;
-use crate::profile::Profile;
 use crate::sys;
 use std::os::fd::RawFd;
 
 impl Mounted {
-    /// Reads what a profile needs that says `write-execute = false`.
-    pub fn read(profile: &Profile) -> Option<Mounted> {
-        profile.seccomp.write_execute.get().filter(|word| !word.value)?;
+    /// Reads what is mounted, and which of these descriptors are open for writing.
+    pub(super) fn read(fds: &[u32]) -> Mounted {
         let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let written = given(&profile.process).filter_map(|fd| written(fd as RawFd)).collect();
-        Some(Mounted { mounts: mounts(&table), written })
+        let written = fds.iter().filter_map(|fd| written(*fd as RawFd)).collect();
+        Mounted { mounts: mounts(&table), written }
     }
-}
-
-/// The descriptors that the target gets.
-fn given(process: &Process) -> impl Iterator<Item = u32> {
-    let streams = [&process.stdin, &process.stdout, &process.stderr].into_iter().zip(0..);
-    let streams = streams
-        .filter(|(key, _)| key.get().is_none_or(|stdio| stdio.value != Stdio::Null))
-        .map(|(_, fd)| fd);
-    let passed: Vec<u32> =
-        process.pass_fds.get().map_or(vec![], |fds| fds.iter().map(|fd| fd.value).collect());
-    streams.chain(passed).collect::<Vec<u32>>().into_iter()
 }
 
 fn written(fd: RawFd) -> Option<Written> {

@@ -35,6 +35,13 @@ impl Process {
         keys.get(fd as usize).is_some_and(|key| key.or(Stdio::Inherit).value == Stdio::Null)
     }
 
+    /// The same, whatever they are.
+    pub fn given(&self) -> impl Iterator<Item = u32> {
+        let passed = self.pass_fds.get().into_iter().flat_map(|fds| &fds.value);
+        let passed = passed.map(|fd| fd.value);
+        (0..3).filter(|fd| !self.is_null(*fd)).chain(passed)
+    }
+
     /// All descriptors that the target has from its caller.
     pub fn kept(&self, host: &Host) -> impl Iterator<Item = Kept> {
         let ats = [self.stdin.at(), self.stdout.at(), self.stderr.at()];

@@ -1,0 +1,38 @@
+//! What a profile wants to know of the machine, as data: each domain asks, and [`crate::probe`]
+//! answers. What nobody asks for is not read.
+
+use crate::language::value::AbsolutePath;
+use crate::text::source::At;
+use std::collections::BTreeSet;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Questions {
+    /// What the descriptors above 2 are that the target gets.
+    pub passed: Vec<u32>,
+    /// The ids of these users.
+    pub users: BTreeSet<String>,
+    /// The ids of these groups.
+    pub groups: BTreeSet<String>,
+    /// Which ids somebody has.
+    pub taken: bool,
+    /// The caller's subordinate ids.
+    pub subordinate: bool,
+    /// The highest capability of the kernel.
+    pub last_capability: bool,
+    /// Whether root's capabilities are root's.
+    pub root_power: bool,
+    /// Whether the limits of namespaces can be written.
+    pub sysctls: bool,
+    /// Whether a session keyring can be had.
+    pub keyring: bool,
+    /// The caller's own hard limits on these resources (`RLIMIT_*`).
+    pub resources: Option<Vec<u32>>,
+    /// The caller's own bounds of priorities.
+    pub priorities: bool,
+    /// What is mounted, and which of these descriptors are files that are open for writing.
+    pub written: Option<Vec<u32>>,
+    /// The text of this policy of system calls.
+    pub import: Option<At<AbsolutePath>>,
+    /// The links on the way to these files, which the launcher opens.
+    pub opened: Vec<String>,
+}
