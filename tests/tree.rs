@@ -85,11 +85,12 @@ fn the_walker_goes_where_the_kernel_goes() {
         let kinds = |begin: &str| {
             answers.iter().flatten().filter(|answer| answer.starts_with(begin)).count()
         };
-        let (enoent, enotdir, eloop) = (kinds("2"), kinds("20"), kinds("40"));
-        let found = [kinds("d\t"), kinds("f\t"), kinds("l\t"), kinds("x\t"), enotdir, eloop];
-        assert!(found.iter().all(|count| *count >= 10), "{found:?}");
-        // Most of what is asked is there.
-        assert!(enoent - enotdir < count * paths / 2, "{enoent} of {}", count * paths);
+        let there = ["d\t", "f\t", "l\t", "x\t"].map(kinds);
+        let (enotdir, eloop) = (kinds("20"), kinds("40"));
+        assert!(there.iter().all(|count| *count >= 10), "{there:?}");
+        assert!(enotdir >= 10 && eloop >= 10, "{enotdir}, {eloop}");
+        // Enough of what is asked is there.
+        assert!(there.iter().sum::<usize>() > count * paths / 4, "{there:?} of {}", count * paths);
     }
 }
 
