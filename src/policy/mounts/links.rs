@@ -3,7 +3,7 @@
 //! name. It reads facts, and decides nothing about steps.
 
 use super::entry::{Access, Bind, Missing, Mount};
-use super::tree::{Base, Node, Tree, base, source_of};
+use super::tree::{Base, Node, Tree, base, real, source_of};
 use crate::host::trail::Trail;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::text::problem::Note;
@@ -52,11 +52,9 @@ pub(crate) fn writable_at<'t>(
     host: &'t Host,
     place: &'t str,
 ) -> impl Iterator<Item = (String, &'t str)> {
-    let real = |source: &'t str| match host.at(source) {
-        Fact::Present(File { real: Some((real, _)), .. }) => real.as_str(),
-        _ => source,
-    };
-    tree.showing(place, real).filter_map(|(inside, over, node)| match &node.mount {
+    tree.showing(place, |source| real(host, source)).filter_map(|(inside, over, node)| match &node
+        .mount
+    {
         Mount::Bind(Bind { access: Access::ReadWrite, .. }) => Some((inside, over)),
         _ => None,
     })

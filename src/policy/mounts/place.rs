@@ -2,11 +2,11 @@
 //! for help that names the right line. What it says is advice; the kernel's own walk decides.
 
 use super::entry::Mount;
-use super::tree::{Node, Tree, source_of};
+use super::tree::{Node, Tree, real};
 use crate::host::{Fact, File, FileKind, Host};
-use crate::language::value::{below, join};
 use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, walk};
 use crate::tree::{Kernel, Source};
+use std::cmp::Reverse;
 
 /// Where a path leads, if an entry on its way, or at its end, is a link.
 pub(crate) fn behind_links(tree: &Tree, host: &Host, path: &str) -> Option<String> {
@@ -53,12 +53,9 @@ impl Facts<Node> for Entries<'_> {
 
 /// The path inside at which a bind shows a place of the host: by the bind that is nearest to it.
 pub(crate) fn shown_at(tree: &Tree, host: &Host, place: &str) -> Option<String> {
-    let binds = tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Bind(_)));
-    let found = binds.filter_map(|(path, node)| {
-        let source = source_of(path, &node.mount)?;
-        let Fact::Present(file) = host.at(source) else { return None };
-        let real = file.real.as_ref().map_or(source, |(real, _)| real);
-        Some((real.len(), join(path, below(place, real)?)))
-    });
-    found.max_by_key(|(length, _)| *length).map(|(_, inside)| inside)
+    let found = tree.showing(place, |source| real(host, source));
+    let binds = found.filter(|(.., node)| matches!(node.mount, Mount::Bind(_)));
+    // The nearer the source, the less is below it.
+    let tail = |(inside, over, _): &(String, &str, &Node)| inside.len() - over.len();
+    binds.max_by_key(|shown| Reverse(tail(shown))).map(|(inside, ..)| inside)
 }

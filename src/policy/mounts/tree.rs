@@ -4,7 +4,7 @@
 use super::entry::{Access, Bind, Content, Hidden, Missing, Mount, TMPFS};
 use super::{Mounts, dev};
 use crate::host::programs::Piece;
-use crate::host::{Fact, FileKind, Host};
+use crate::host::{Fact, File, FileKind, Host};
 use crate::language::value::{AbsolutePath, below, join, parent};
 use crate::step::{self, Cover};
 use crate::text::source::Span;
@@ -154,6 +154,14 @@ pub(crate) fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> 
         }
         Mount::Socket(source) => Some(source),
         _ => None,
+    }
+}
+
+/// Where a source lies on the host once the links on the way are followed.
+pub(super) fn real<'h>(host: &'h Host, source: &'h str) -> &'h str {
+    match host.present(source) {
+        Some(File { real: Some((real, _)), .. }) => real,
+        _ => source,
     }
 }
 
