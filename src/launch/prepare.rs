@@ -131,36 +131,57 @@ impl Prepared {
             slots,
             argv: null_ended(&mut plan.exec.argv.iter().map(|word| word.as_c_str().as_ptr())),
             envp: null_ended(&mut env.iter().map(|variable| variable.as_ptr())),
-            program,
             handover,
             filtered: Filtered::by(&plan.filter, plan.told),
             ruleset: ruleset(plan)?,
             landlocked: plan.landlock.map_or((Landlocked::Unknown, 0), |ruleset| {
                 (Landlocked::of(plan, ruleset), ruleset.abi)
             }),
-            spare: -1,
-            root: -1,
-            backstage: -1,
-            root_context: -1,
-            sealed_root: false,
-            file_limit: (0, 0),
             terminal: if plan.watch.terminal == policy::process::Terminal::Kept {
                 own_terminal()
             } else {
                 None
             },
             null: null_for(plan)?,
-            children: -1,
             cpu_account: groups.cpu_account,
             processors: if plan.grouped.cpu_time_ms.is_some() { sys::processors() } else { 1 },
-            cover_folder: false,
-            cover_file: false,
             ignored: ignored_signals()?,
-            file_limit_raised: false,
-            thrifty: false,
             texts,
             _env: env,
+            ..Prepared::bare(program)
         })
+    }
+
+    /// For steps that need nothing made before.
+    pub(super) fn bare(program: Box<sys::Program>) -> Prepared {
+        Prepared {
+            slots: vec![],
+            texts: vec![],
+            argv: vec![],
+            envp: vec![],
+            _env: vec![],
+            program,
+            handover: None,
+            filtered: Filtered::Unknown,
+            ruleset: -1,
+            landlocked: (Landlocked::Unknown, 0),
+            spare: -1,
+            root: -1,
+            backstage: -1,
+            root_context: -1,
+            sealed_root: false,
+            file_limit: (0, 0),
+            terminal: None,
+            null: -1,
+            children: -1,
+            processors: 1,
+            cpu_account: None,
+            cover_folder: false,
+            cover_file: false,
+            ignored: 0,
+            file_limit_raised: false,
+            thrifty: false,
+        }
     }
 
     /// A descriptor that is not needed any more. All are closed at once before the target runs; one

@@ -1,14 +1,26 @@
 //! What a machine allows, found out by trying, for `doctor`: in processes
 //! that end by themselves. What they make ends with them, and nothing of it is the host's.
 //!
+//! An act is a few steps of a plan, done by those who execute them in a launch, so that what is tried
+//! is what runs. A launch ends with the first step that fails; here every act is tried and has an
+//! answer of its own, so the process that walks them is not pid 1 of a launch. Four acts are no
+//! operations: an overlay, which no profile has yet, and a keyring and filters in a process that
+//! shares the memory of this one.
+//!
 //! What runs in such a process is raw system calls and nothing else: no allocation, no lock, no
 //! formatting.
 
-use super::{idmap, maps};
+use super::prepare::Prepared;
+use super::{child, idmap, maps};
+use crate::kernel::attrs::Attrs;
 use crate::kernel::idmap::{Extent, Maps};
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
+use crate::kernel::proc::HidePid;
+use crate::kernel::rights::Rights;
+use crate::language::value::Mode;
 use crate::policy::identity::unused_host_id;
+use crate::step::{Ground, Op, ProcessOp, TreeOp};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -46,11 +58,11 @@ pub(crate) enum Act {
     Sysfs,
     /// Makes a new mqueue.
     Mqueue,
-    /// Makes a tmpfs, and attaches it.
+    /// Makes a tmpfs, and attaches it, to be the root.
     Tmpfs,
     /// Makes an overlay of directories of that tmpfs.
     Overlay,
-    /// Makes it the root, and takes the old one away.
+    /// Makes that tmpfs the root, and takes the old one away.
     Pivot,
     /// Starts a session keyring.
     Keyring,
@@ -65,14 +77,29 @@ impl Act {
     pub(crate) const INSIDE: [Act; 9] = [
         Act::ForbidUserNamespaces,
         Act::HostName,
+        Act::Tmpfs,
         Act::Proc,
         Act::ProcSubset,
         Act::Sysfs,
         Act::Mqueue,
-        Act::Tmpfs,
         Act::Overlay,
         Act::Pivot,
     ];
+    /// Whether it is done below the new root.
+    fn needs_root(self) -> bool {
+        match self {
+            Act::Proc | Act::ProcSubset | Act::Sysfs | Act::Mqueue | Act::Overlay | Act::Pivot => {
+                true
+            }
+            Act::ForbidUserNamespaces
+            | Act::HostName
+            | Act::Tmpfs
+            | Act::Keyring
+            | Act::Filter
+            | Act::Listener => false,
+        }
+    }
+
     /// What any process can do.
     pub(crate) const ANYWHERE: [Act; 3] = [Act::Keyring, Act::Filter, Act::Listener];
 }
@@ -109,17 +136,18 @@ pub(crate) fn acts(
         return (Tried::Untried, vec![]);
     }
     let mut found = vec![];
-    let child = if with_overlay { act_out } else { act_out_without_overlay };
+    let acts: Vec<Act> =
+        Act::INSIDE.into_iter().filter(|act| with_overlay || *act != Act::Overlay).collect();
+    let steps: Vec<(Act, Vec<Op>)> = acts.iter().map(|act| (*act, steps(*act))).collect();
+    let mut prepared = Prepared::bare(sys::Program::empty());
     let mut refused = false;
+    let child = |pipes: &Pipes| act_inside(&steps, &mut prepared, pipes);
     let mapped = with_child(kinds, child, |pid, pipes| {
         refused = maps::write(&single_maps(uid, gid), pid).is_err();
         if refused {
             return Ok(());
         }
-        found = hear(
-            pipes,
-            Act::INSIDE.into_iter().filter(|act| with_overlay || *act != Act::Overlay),
-        )?;
+        found = hear(pipes, acts.iter().copied())?;
         Ok(())
     });
     (if refused { Tried::Refused(libc::EPERM) } else { mapped.into() }, found)
@@ -137,7 +165,23 @@ pub(crate) fn acts_anywhere() -> Vec<(Act, Tried)> {
 
 fn act_anywhere(found: &mut [(Act, Tried); 3]) -> ! {
     for (act, tried) in found {
-        *tried = try_act(*act).into();
+        *tried = match act {
+            Act::Keyring => sys::new_session_keyring(),
+            Act::Filter => sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)
+                .and_then(|_| sys::seccomp_allow_all(false))
+                .map(drop),
+            Act::Listener => sys::seccomp_allow_all(true).and_then(sys::close),
+            Act::ForbidUserNamespaces
+            | Act::HostName
+            | Act::Tmpfs
+            | Act::Proc
+            | Act::ProcSubset
+            | Act::Sysfs
+            | Act::Mqueue
+            | Act::Overlay
+            | Act::Pivot => continue,
+        }
+        .into();
     }
     sys::exit(0)
 }
@@ -155,7 +199,14 @@ fn hear(pipes: &Pipes, acts: impl Iterator<Item = Act>) -> Result<Vec<(Act, Trie
             break;
         }
         let errno = i32::from_ne_bytes(bytes);
-        found.push((act, if errno == 0 { Tried::Works } else { Tried::Refused(errno) }));
+        found.push((
+            act,
+            match errno {
+                0 => Tried::Works,
+                UNTRIED => Tried::Untried,
+                errno => Tried::Refused(errno),
+            },
+        ));
     }
     Ok(found)
 }
@@ -233,7 +284,7 @@ struct Pipes {
 /// Runs `child` in new namespaces; `parent` looks after it, and its end ends the child.
 fn with_child(
     kinds: &[Kind],
-    child: fn(&Pipes) -> Result,
+    child: impl FnOnce(&Pipes) -> Result,
     parent: impl FnOnce(i32, &Pipes) -> Result,
 ) -> Result {
     let pipes = Pipes { go: sys::pipe()?, report: sys::pipe()? };
@@ -260,76 +311,75 @@ fn wait_for_go(pipes: &Pipes) -> Result {
     if sys::read(pipes.go.0, &mut [0])? == 1 { Ok(()) } else { Err(Errno(libc::ECANCELED)) }
 }
 
-fn act_out(pipes: &Pipes) -> Result {
-    act_inside(None, pipes)
-}
+/// What the child writes for an act that needs a root, where there is none.
+const UNTRIED: i32 = -1;
 
-fn act_out_without_overlay(pipes: &Pipes) -> Result {
-    act_inside(Some(Act::Overlay), pipes)
-}
-
-fn act_inside(left_out: Option<Act>, pipes: &Pipes) -> Result {
+fn act_inside(acts: &[(Act, Vec<Op>)], prepared: &mut Prepared, pipes: &Pipes) -> Result {
     wait_for_go(pipes)?;
     // Root's child has no id of the new namespace yet; a user's has it. The kernel clears the
     // parent-death signal with it.
     sys::setresgid(0)?;
     sys::setresuid(0)?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
-    report(Act::INSIDE.into_iter().filter(|act| Some(*act) != left_out), pipes)
-}
-
-fn report(acts: impl Iterator<Item = Act>, pipes: &Pipes) -> Result {
-    for act in acts {
-        let errno = try_act(act).err().map_or(0, |errno| errno.0);
+    for (act, steps) in acts {
+        let errno = if act.needs_root() && prepared.root < 0 {
+            UNTRIED
+        } else if *act == Act::Overlay {
+            errno(try_overlay())
+        } else {
+            errno(walk(steps, prepared))
+        };
         sys::write_all(pipes.report.1, &errno.to_ne_bytes())?;
     }
     Ok(())
 }
 
-fn try_act(act: Act) -> Result {
+fn errno(result: Result) -> i32 {
+    result.err().map_or(0, |errno| errno.0)
+}
+
+fn walk(steps: &[Op], prepared: &mut Prepared) -> Result {
+    steps.iter().try_for_each(|op| child::apply(op, 0, prepared))
+}
+
+fn below_root(name: &str, op: impl Fn(Name) -> TreeOp) -> Vec<Op> {
+    let path = Name::new(name);
+    let folder = TreeOp::Dir { path: path.clone(), mode: Mode(0o755) };
+    vec![folder.into(), op(path).into()]
+}
+
+/// The steps of a launch that are tried by an act.
+fn steps(act: Act) -> Vec<Op> {
+    let proc = |path, only_processes| TreeOp::Proc {
+        path,
+        only_processes,
+        hidepid: HidePid::Off,
+        ground: Ground::Own,
+        rights: Rights(0),
+    };
     match act {
         Act::ForbidUserNamespaces => {
-            let fd = sys::openat(
-                libc::AT_FDCWD,
-                c"/proc/sys/user/max_user_namespaces",
-                libc::O_WRONLY,
-                0,
-            )?;
-            sys::write_all(fd, b"0").and(sys::close(fd))
+            vec![ProcessOp::ForbidNamespaces { kind: Kind::User }.into()]
         }
-        Act::HostName => sys::sethostname(b"stockade"),
-        Act::Proc => new_mount(c"proc", &[]).and_then(sys::close),
-        Act::ProcSubset => new_mount(c"proc", &[(c"subset", c"pid")]).and_then(sys::close),
-        Act::Sysfs => new_mount(c"sysfs", &[]).and_then(sys::close),
-        Act::Mqueue => new_mount(c"mqueue", &[]).and_then(sys::close),
-        Act::Tmpfs => {
-            let mount = new_mount(c"tmpfs", &[])?;
-            // A place that is there everywhere; it is covered in this process's mount namespace
-            // alone, as a launch does.
-            sys::move_mount(mount, libc::AT_FDCWD, c"/proc").and(sys::close(mount))
-        }
-        Act::Overlay => {
-            for folder in [c"/proc/lower", c"/proc/upper", c"/proc/work"] {
-                sys::mkdirat(libc::AT_FDCWD, folder, 0o700)?;
-            }
-            let options = [
-                (c"lowerdir", c"/proc/lower"),
-                (c"upperdir", c"/proc/upper"),
-                (c"workdir", c"/proc/work"),
-            ];
-            new_mount(c"overlay", &options).and_then(sys::close)
-        }
-        Act::Pivot => {
-            sys::chdir(c"/proc")?;
-            sys::pivot_here()
-        }
-        Act::Keyring => sys::new_session_keyring(),
-        Act::Filter => {
-            sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
-            sys::seccomp_allow_all(false).map(drop)
-        }
-        Act::Listener => sys::seccomp_allow_all(true).and_then(sys::close),
+        Act::HostName => vec![ProcessOp::HostName { name: Name::new("stockade") }.into()],
+        Act::Tmpfs => vec![TreeOp::Root { limits: None, attrs: Attrs(0) }.into()],
+        Act::Proc => below_root("/proc", |path| proc(path, false)),
+        Act::ProcSubset => below_root("/subset", |path| proc(path, true)),
+        Act::Sysfs => below_root("/sys", |path| TreeOp::Sysfs { path, ground: Ground::Own }),
+        Act::Mqueue => below_root("/mqueue", |path| TreeOp::Mqueue { path, ground: Ground::Own }),
+        Act::Pivot => vec![TreeOp::Pivot.into()],
+        Act::Overlay | Act::Keyring | Act::Filter | Act::Listener => vec![],
     }
+}
+
+/// Of directories of the new root, which lies over /proc.
+fn try_overlay() -> Result {
+    for folder in [c"/proc/lower", c"/proc/upper", c"/proc/work"] {
+        sys::mkdirat(libc::AT_FDCWD, folder, 0o700)?;
+    }
+    let options =
+        [(c"lowerdir", c"/proc/lower"), (c"upperdir", c"/proc/upper"), (c"workdir", c"/proc/work")];
+    new_mount(c"overlay", &options).and_then(sys::close)
 }
 
 fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)]) -> Result<RawFd> {
