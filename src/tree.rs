@@ -5,6 +5,8 @@
 //! merged, what the kernel shows, or nothing. [`mod@walk`] follows a path through it, as the kernel
 //! does. Neither looks at the machine: a reader brings the facts ([`walk::Facts`]).
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 pub(crate) mod ground;
 pub(crate) mod near;
 pub(crate) mod walk;
@@ -36,9 +38,16 @@ impl<N> Tree<N> {
 
     /// The nearest node at or above a path: at the latest the root.
     pub fn over<'p>(&self, path: &'p str) -> (&'p str, &N) {
-        ancestors(path)
-            .find_map(|over| Some((over, self.nodes.get(over)?)))
-            .unwrap_or_else(|| ("/", self.root()))
+        self.up(path).next().unwrap_or_else(|| ("/", self.root()))
+    }
+
+    /// The nodes at a path and above it, up to the root.
+    pub(crate) fn up<'t, 'p>(
+        &'t self,
+        path: &'p str,
+    ) -> impl Iterator<Item = (&'p str, &'t N)> + use<'t, 'p, N> {
+        let nodes = ancestors(path).filter_map(|over| Some((over, self.nodes.get(over)?)));
+        nodes.chain(std::iter::once(("/", self.root())))
     }
 
     /// The node of the root.

@@ -7,7 +7,7 @@ use crate::language::value::below;
 use crate::policy::mounts::entry::Mount;
 use crate::policy::mounts::tree::{Node, Tree, bound_at};
 use crate::step::Content;
-use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, walk};
+use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, Step, walk};
 use crate::tree::{Ground, Kernel, Own, Source, Stands};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -99,11 +99,8 @@ impl<'a> View<'a> {
         let granted = |known: &Known| known.granted;
         let links = walk.links.iter().filter(|link| !granted(&link.file));
         let foreign = links.clone().find(|link| !link.file.roots).map(|link| link.path.clone());
-        let links = links.filter_map(|link| match &link.kind {
-            Kind::File(FileKind::Link(text)) => Some((link.path.clone(), text.clone())),
-            Kind::File(_) | Kind::Whiteout | Kind::Unknown => None,
-        });
-        let links = links.collect();
+        let text = |link: &Step<'_, Node, Known>| link.kind.link().map(str::to_owned);
+        let links = links.filter_map(|link| Some((link.path.clone(), text(link)?))).collect();
         let left = walk.left.iter().filter(|folder| !granted(&folder.file));
         let folders = left.map(|folder| folder.path.clone()).collect();
         match (walk.halt.take(), walk.way.pop()) {

@@ -32,6 +32,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The text of a link.
+    pub(crate) fn link(&self) -> Option<&str> {
+        match self {
+            Kind::File(FileKind::Link(text)) => Some(text),
+            Kind::File(_) | Kind::Whiteout | Kind::Unknown => None,
+        }
+    }
+
     fn is_folder(&self) -> bool {
         *self == Kind::File(FileKind::Folder)
     }
@@ -281,21 +289,19 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
                     return Err(halt);
                 }
             };
-            match &step.kind {
-                Kind::File(FileKind::Link(text)) if last == Last::Followed || !names.is_empty() => {
-                    let text = text.clone();
-                    self.facts.follow(here, &step)?;
-                    if walk.links.len() == MOST_LINKS {
-                        walk.links.push(step);
-                        return Err(Halt::Errno(libc::ELOOP));
-                    }
-                    names.extend(names_of(&text));
-                    if text.starts_with('/') {
-                        walk.way.truncate(1);
-                    }
-                    walk.links.push(step);
-                }
-                _ => walk.way.push(step),
+            let is_end = names.is_empty() && last == Last::Kept;
+            let Some(text) = step.kind.link().filter(|_| !is_end).map(str::to_owned) else {
+                walk.way.push(step);
+                continue;
+            };
+            self.facts.follow(here, &step)?;
+            walk.links.push(step);
+            if walk.links.len() > MOST_LINKS {
+                return Err(Halt::Errno(libc::ELOOP));
+            }
+            names.extend(names_of(&text));
+            if text.starts_with('/') {
+                walk.way.truncate(1);
             }
         }
         Ok(())
@@ -305,8 +311,8 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
     fn may_go_on(&mut self, here: &Step<'t, N, F::File>) -> Result<(), Halt<F::Stop>> {
         match &here.kind {
             Kind::Unknown => Ok(()),
-            kind if kind.is_folder() => self.facts.enter(here),
-            _ => Err(Halt::Errno(libc::ENOTDIR)),
+            Kind::File(FileKind::Folder) => self.facts.enter(here),
+            Kind::File(_) | Kind::Whiteout => Err(Halt::Errno(libc::ENOTDIR)),
         }
     }
 

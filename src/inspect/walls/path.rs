@@ -118,15 +118,9 @@ impl<'a> Walker<'a> {
             ));
         }
         let walked = walk::walk(&world.tree, &mut &*self, path, Last::Followed);
-        let text = |link: &Thing| match &link.kind {
-            FileKind::Link(text) => Some((link.path.clone(), text.clone())),
-            FileKind::Folder
-            | FileKind::Regular
-            | FileKind::Socket
-            | FileKind::Device
-            | FileKind::Fifo => None,
-        };
-        let links = walked.links.iter().filter_map(|link| text(&link.file)).collect();
+        let text = |link: &Step<'_, Entry, Thing>| link.kind.link().map(str::to_owned);
+        let links = walked.links.iter();
+        let links = links.filter_map(|link| Some((link.path.clone(), text(link)?))).collect();
         let way: Vec<Thing> = walked.way.into_iter().map(|step| step.file).collect();
         let denied = |words: String, at| Err(Reason::new(Wall::Mounts, Says::Denies, words, at));
         match (walked.halt, way.last()) {

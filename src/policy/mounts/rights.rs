@@ -19,7 +19,7 @@ use crate::step::draft::Draft;
 use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
-use std::collections::BTreeMap;
+use crate::tree::{Ground as Standing, Source, Stack, Stands};
 
 /// What the rights are granted on.
 #[derive(Debug, Clone, Copy)]
@@ -84,24 +84,37 @@ struct Grant<'a> {
     at: Span,
 }
 
-type Places<'a> = BTreeMap<&'a str, Vec<Grant<'a>>>;
+/// A place that entries grant.
+struct Granted<'a> {
+    ground: Standing,
+    grants: Vec<Grant<'a>>,
+}
+
+impl Stands for Granted<'_> {
+    fn ground(&self) -> &Standing {
+        &self.ground
+    }
+}
+
+/// The host's tree, which stands inside as it is, with what is granted at each place of it.
+type Places<'a> = crate::tree::Tree<Granted<'a>>;
 
 /// Every grant of a tree or file, and of devices. That of a bound `/` is in the names below it,
 /// which are entries of their own.
 fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
-    let mut places = Places::new();
+    let whole = Standing::Host(Stack::one(Source::new("/")));
+    let mut places = Places::new(Granted { ground: whole, grants: vec![] });
+    let mut grant = |place: &str, grant: Grant<'a>| {
+        let nothing_yet = || Granted { ground: Standing::Same, grants: vec![] };
+        places.entry(place.to_owned()).or_insert_with(nothing_yet).grants.push(grant);
+    };
     for (path, node) in tree.iter().filter(|(path, _)| *path != "/") {
         let (rights, writable) = match &node.mount {
             Mount::Bind(bind) => (bind_rights(bind, true), bind.access == Access::ReadWrite),
             Mount::Device { .. } => (DEVICE_RIGHTS, true),
             Mount::Dev { .. } => {
                 for name in dev::NODE_PATHS {
-                    places.entry(name).or_default().push(Grant {
-                        path,
-                        rights: DEVICE_RIGHTS,
-                        writable: true,
-                        at: node.at,
-                    });
+                    grant(name, Grant { path, rights: DEVICE_RIGHTS, writable: true, at: node.at });
                 }
                 continue;
             }
@@ -111,12 +124,7 @@ fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
         if let Fact::Present(file) = host.at(source_of(path, &node.mount).unwrap_or(path))
             && !matches!(file.kind, FileKind::Link(_))
         {
-            places.entry(place(path, file)).or_default().push(Grant {
-                path,
-                rights,
-                writable,
-                at: node.at,
-            });
+            grant(place(path, file), Grant { path, rights, writable, at: node.at });
         }
     }
     places
@@ -298,8 +306,8 @@ impl Reading<'_> {
 
     /// The grant of the same place, or of one around it, that has more than these rights.
     fn wider(&self, path: &str, place: &str, rights: Rights) -> Option<&Grant<'_>> {
-        let around = ancestors(place).filter_map(|place| self.places.get(place)).flatten();
-        around.into_iter().find(|grant| grant.path != path && !rights.holds(grant.rights))
+        let mut around = self.places.up(place).flat_map(|(_, granted)| &granted.grants);
+        around.find(|grant| grant.path != path && !rights.holds(grant.rights))
     }
 
     /// The grant by which the target could have a kept link lead elsewhere: what its way leads
@@ -316,9 +324,9 @@ impl Reading<'_> {
             .chain(&trail.left)
             .map(|place| parent(place));
         let places = way.chain(has_end.then_some(trail.end.as_str()));
-        let around =
-            places.flat_map(ancestors).filter_map(|place| self.places.get(place)).flatten();
-        around.into_iter().find(|grant| grant.path != path && grant.writable)
+        let around = places.flat_map(|place| self.places.up(place));
+        let mut around = around.flat_map(|(_, granted)| &granted.grants);
+        around.find(|grant| grant.path != path && grant.writable)
     }
 
     fn narrower(&mut self, path: &str, over: &str, kept: &str, at: Span, wider_at: Span) {
