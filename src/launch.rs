@@ -14,6 +14,7 @@ mod child;
 mod content;
 mod control;
 mod denial;
+mod digits;
 mod explain;
 mod handover;
 pub(crate) mod idmap;

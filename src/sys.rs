@@ -814,12 +814,12 @@ pub(crate) fn close_from_to(first: u32, last: u32) -> Result {
     done(call!(libc::SYS_close_range, first, last, 0))
 }
 
-/// Closes every descriptor but these; a negative number is none.
-pub(crate) fn close_all_but(mut keep: [RawFd; 6]) -> Result {
+/// Closes every descriptor but these, which it sorts; a negative number is none.
+pub(crate) fn close_all_but(keep: &mut [RawFd]) -> Result {
     keep.sort_unstable();
     let mut next = 0;
-    for fd in keep.into_iter().filter(|fd| *fd >= 0) {
-        let fd = fd as u32;
+    for fd in keep.iter().filter(|fd| **fd >= 0) {
+        let fd = *fd as u32;
         if fd > next {
             close_from_to(next, fd - 1)?;
         }

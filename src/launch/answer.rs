@@ -9,7 +9,7 @@
 //! sandbox's pid namespace, where no signal of the target reaches it.
 
 use super::denial::{Denial, MOST, Record, Then, Who};
-use super::tree::decimal;
+use super::digits::decimal;
 use crate::policy::landlock;
 use crate::policy::seccomp::{self, Compare, Filter, Rule, Test, Verdict, Width};
 use crate::sys::{self, Errno, Letter, Sets, Waiting};
@@ -51,7 +51,7 @@ const NAME: &CStr = c"stockade-answer";
 
 /// Gives up what a fork of the launcher has of it: its terminal, signals, words, name and
 /// descriptors.
-pub(super) fn leave_the_launcher(name: &CStr, keep: [RawFd; 6]) -> sys::Result {
+pub(super) fn leave_the_launcher(name: &CStr, keep: &mut [RawFd]) -> sys::Result {
     // Out of the terminal's sight, so that its signals go to the launcher and the target alone.
     sys::setsid()?;
     sys::set_signal_mask(!0)?;
@@ -63,7 +63,7 @@ pub(super) fn leave_the_launcher(name: &CStr, keep: [RawFd; 6]) -> sys::Result {
 /// Puts up its walls, and gives the descriptor of `/proc`; -1 where there is no Landlock to keep it
 /// to that.
 fn wall(ids: Option<(u32, u32)>, ends: Ends) -> sys::Result<RawFd> {
-    leave_the_launcher(NAME, [ends.socket, ends.records, -1, -1, -1, -1])?;
+    leave_the_launcher(NAME, &mut [ends.socket, ends.records])?;
     let proc = sys::openat(libc::AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
     if let Some((user, group)) = ids {
         sys::setgroups(&[])?;

@@ -84,7 +84,7 @@ impl Init {
         }
         let children = prepared.children;
         let account = Account::new(plan, prepared)?;
-        sys::close_all_but([
+        sys::close_all_but(&mut [
             pipes.life.0,
             pipes.report.1,
             signals,

@@ -4,10 +4,10 @@
 //! Part of what runs between clone and exec: raw system calls and nothing else (see
 //! [`super::child`]).
 
+use super::digits::decimal;
 use super::prepare::Prepared;
 use super::program;
 use super::proof::NOT_IN_FORCE;
-use super::tree::decimal;
 use crate::host::streams::Anew;
 use crate::kernel::capability::LAST_SURE;
 use crate::kernel::namespace::Kind;

@@ -100,7 +100,7 @@ fn run(others_end: RawFd, ends: Ends) -> ! {
 const CAP_KILL: u64 = 1 << 5;
 
 fn restrict(ends: Ends) -> sys::Result {
-    leave_the_launcher(c"stockade-watch", [ends.life, ends.target, ends.ready, -1, -1, -1])?;
+    leave_the_launcher(c"stockade-watch", &mut [ends.life, ends.target, ends.ready])?;
     sys::prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
     // A target of root's in the host's user namespace may have other ids by a capability that it
