@@ -1,22 +1,19 @@
 //! From a plan to a running target, and to its end. Nothing else builds a sandbox.
 //!
 //! It never sees a profile, so it cannot decide. The parent's side is here; [`child`] is what runs
-//! between clone and exec, [`init`] is pid 1, [`supervise`] waits, [`watcher`] outlives the
-//! launcher where the target is pid 1.
+//! between clone and exec, [`init`] is pid 1, [`supervise`] waits, [`helper`] is the kind of processes
+//! that work beside the launcher.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-mod answer;
 mod calling;
 pub(crate) mod cause;
 mod cgroup;
 mod child;
 mod content;
 mod control;
-mod denial;
 mod digits;
-mod explain;
-mod handover;
+mod helper;
 pub(crate) mod idmap;
 mod init;
 mod leftover;
@@ -35,7 +32,6 @@ mod supervise;
 mod terminal;
 mod tree;
 pub(crate) mod tries;
-mod watcher;
 mod why;
 
 use crate::launch::registry::Held;
@@ -47,8 +43,9 @@ pub(crate) use calling::{Mask, Process, caller};
 pub(crate) use cgroup::Account;
 use cgroup::Groups;
 pub(crate) use control::{Denied, freeze, go_on, kill, usage};
-pub(crate) use denial::{Denial, Denials, Then, Who};
-use explain::Answerer;
+use helper::Helpers;
+use helper::answer::Answer;
+pub(crate) use helper::denial::{Act, Call, Denial, Denials, Then, Who};
 use message::Message;
 use outside::Outside;
 use prepare::Prepared;
@@ -164,8 +161,9 @@ pub(crate) fn launch(
 ) -> Result<Ended, Failure> {
     let mut groups = Groups::new();
     let begun = groups.begun;
-    let mut held = None;
-    let ended = run_and_answer(plan, &mut groups, &mut held, tell);
+    let (mut held, mut helpers) = (None, Helpers::new(tell));
+    let ended = run(plan, &mut groups, &mut held, &mut helpers);
+    let denials = helpers.finish();
     let account =
         (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
     let fallen = std::mem::take(&mut groups.fallen);
@@ -174,7 +172,7 @@ pub(crate) fn launch(
     if let Some(held) = held {
         held.leave();
     }
-    ended.map(|(outcome, usage, denials)| Ended {
+    ended.map(|(outcome, usage)| Ended {
         outcome,
         wall: begun.elapsed(),
         usage,
@@ -185,12 +183,12 @@ pub(crate) fn launch(
     })
 }
 
-fn run_and_answer(
-    plan: &Plan,
+fn run<'t>(
+    plan: &'t Plan,
     groups: &mut Groups,
     held: &mut Option<Held>,
-    tell: &mut dyn FnMut(&Denial),
-) -> Result<(Outcome, Usage, Denials), Failure> {
+    helpers: &mut Helpers<'t>,
+) -> Result<(Outcome, Usage), Failure> {
     find_passed(plan)?;
     if plan.closed_streams {
         fill_streams()
@@ -199,21 +197,10 @@ fn run_and_answer(
     for step in &plan.groups {
         groups.apply_step(step).map_err(|wrong| why::group_failed(step, &wrong))?;
     }
-    let mut answerer =
-        if plan.told == Told::Nothing { None } else { Some(Answerer::start(plan, tell)?) };
-    let outcome = run(plan, groups, held, answerer.as_mut());
-    let denials = answerer.map_or_else(Denials::default, Answerer::finish);
-    outcome.map(|(outcome, usage)| (outcome, usage, denials))
-}
-
-fn run(
-    plan: &Plan,
-    groups: &mut Groups,
-    held: &mut Option<Held>,
-    mut answerer: Option<&mut Answerer<'_>>,
-) -> Result<(Outcome, Usage), Failure> {
-    let socket = answerer.as_ref().map(|answerer| answerer.socket);
-    let mut prepared = Prepared::new(plan, groups, socket)?;
+    if plan.told != Told::Nothing {
+        helpers.start(Box::new(Answer::new(plan)))?;
+    }
+    let mut prepared = Prepared::new(plan, groups, helpers)?;
     prepared.fit_file_limit(plan).map_err(|errno| own("raise the limit of open files", errno))?;
     // The end of a child that its parent ignores sends no signal and leaves no status (wait(2)):
     // pid 1, a copy of this process, would wait for the target for ever.
@@ -241,25 +228,16 @@ fn run(
     match sys::clone_process(flags, &mut pidfd, groups.to_clone_into()) {
         Ok(0) => child::run(plan, &mut prepared, pipes),
         Ok(pid) => {
-            if let Some(answerer) = &mut answerer {
-                answerer.leave_the_socket();
-            }
-            let mut outside = Outside { pid, pidfd, pipes, plan, groups, held, watcher: None };
+            helpers.leave_the_sockets();
+            let mut outside = Outside { pid, pidfd, pipes, plan, groups, held, helpers };
             let started =
                 plan.outside.iter().try_for_each(|step| outside.apply(step, &prepared.slots));
-            let watcher = outside.watcher;
             if started.is_err() {
                 end(pidfd, pid);
             }
-            let outcome = started.and_then(|()| {
-                let watcher = watcher.as_ref().map_or(-1, |watcher| watcher.pidfd);
-                let child = supervise::Child { pid, pidfd, watcher };
-                supervise::supervise(plan, child, pipes, &signals, groups, answerer)
-            });
-            if let Some(watcher) = watcher {
-                watcher.finish();
-            }
-            outcome
+            started?;
+            let child = supervise::Child { pid, pidfd };
+            supervise::supervise(plan, child, pipes, &signals, groups, helpers)
         }
         Err(errno) => Err(why::clone_failed(plan, errno).into()),
     }

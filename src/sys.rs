@@ -1385,22 +1385,42 @@ pub(crate) enum Waiting {
 
 /// ppoll(2) on one descriptor; no time: without end.
 pub(crate) fn wait_on(fd: RawFd, time_ms: Option<u32>) -> Result<Waiting> {
-    let mut polled = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut polled = [to_read(fd)];
     let time = time_ms.map(|time| [i64::from(time / 1000), i64::from(time % 1000) * 1_000_000]);
     let pointer = time.as_ref().map_or(std::ptr::null(), |time| time.as_ptr());
     let count = check(call!(
         libc::SYS_ppoll,
-        &raw mut polled,
-        1,
+        polled.as_mut_ptr(),
+        polled.len(),
         pointer,
         std::ptr::null::<c_void>(),
         8usize
     ))?;
-    Ok(match count {
+    Ok(if count == 0 { Waiting::Nothing } else { waiting(polled[0].revents) })
+}
+
+fn waiting(events: i16) -> Waiting {
+    match events {
         0 => Waiting::Nothing,
-        _ if polled.revents & libc::POLLIN != 0 => Waiting::Something,
+        _ if events & libc::POLLIN != 0 => Waiting::Something,
         _ => Waiting::End,
-    })
+    }
+}
+
+/// ppoll(2) until there is something to read from the one, where it is a descriptor, or room to
+/// write to the other: what the one waits with, and whether the other has room or nobody reads it
+/// any more.
+pub(crate) fn wait_for_room(from: RawFd, to: RawFd) -> Result<(Waiting, bool)> {
+    let mut polled = [to_read(from), libc::pollfd { fd: to, events: libc::POLLOUT, revents: 0 }];
+    done(call!(
+        libc::SYS_ppoll,
+        polled.as_mut_ptr(),
+        polled.len(),
+        std::ptr::null::<c_void>(),
+        std::ptr::null::<c_void>(),
+        8usize
+    ))?;
+    Ok((waiting(polled[0].revents), polled[1].revents != 0))
 }
 
 /// ppoll(2) until the other end of a pipe is closed, whatever there is to read.
@@ -1533,12 +1553,27 @@ pub(crate) fn next_signal(fd: RawFd) -> Result<Option<Signalled>> {
 
 /// Waits until one of a few descriptors is ready; a negative descriptor never is. Gives which are.
 pub(crate) fn poll<const N: usize>(fds: [RawFd; N], timeout_ms: i32) -> Result<[bool; N]> {
-    let mut polled = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    let mut polled = fds.map(to_read);
+    poll_all(&mut polled, timeout_ms)?;
+    Ok(polled.map(|polled| polled.revents != 0))
+}
+
+/// A descriptor that is waited for until there is something to read, or nothing any more.
+pub(crate) fn to_read(fd: RawFd) -> libc::pollfd {
+    libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
+}
+
+/// poll(2), which looks at them in their order. Interrupted by a signal, none is ready.
+pub(crate) fn poll_all(polled: &mut [libc::pollfd], timeout_ms: i32) -> Result {
+    let count = polled.len() as libc::nfds_t;
     // SAFETY: `polled` is an array of so many.
-    match check(unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, timeout_ms) }.into()) {
-        Ok(_) => Ok(polled.map(|polled| polled.revents != 0)),
-        Err(Errno(libc::EINTR)) => Ok([false; N]),
-        Err(errno) => Err(errno),
+    match done(unsafe { libc::poll(polled.as_mut_ptr(), count, timeout_ms) }.into()) {
+        // The kernel has written nothing.
+        Err(Errno(libc::EINTR)) => {
+            polled.iter_mut().for_each(|polled| polled.revents = 0);
+            Ok(())
+        }
+        other => other,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::inspect::view::answer::no_line_but;
 use crate::inspect::walls::change::{Line, Over};
 use crate::inspect::walls::query::Query;
 use crate::kernel::syscalls::{self, Abi, Read};
-use crate::launch::{Denial, Denials, Then, Who};
+use crate::launch::{Act, Call, Denial, Denials, Then, Who};
 use crate::plan::Plan;
 use crate::policy::seccomp::{Filter, Source, Verdict};
 use crate::profile::Request;
@@ -63,7 +63,7 @@ pub(super) struct Denied {
 /// All of them, for programs.
 pub(super) fn records(denials: &Denials, plan: &Plan) -> Vec<Denied> {
     let record = |denial: &Denial| Denied {
-        call: call(denial, &plan.filter),
+        call: act(denial.act, &plan.filter),
         process: String::from_utf8_lossy(denial.who.name()).into_owned(),
         pid: denial.who.inside,
         with: if denial.then == Then::Failed {
@@ -86,7 +86,8 @@ pub(super) fn tell(denial: &Denial, plan: &Plan) {
 
 /// What the filter makes of it.
 pub(super) fn judge(denial: &Denial, plan: &Plan) -> Verdict {
-    plan.filter.judge_seen(denial.architecture, denial.number, &denial.arguments)
+    let Act::Call(call) = &denial.act;
+    plan.filter.judge_seen(call.architecture, call.number, &call.arguments)
 }
 
 /// `denied: socket(17, 3, 0) in ping (pid 12), 3 times, with EPERM`.
@@ -98,7 +99,7 @@ fn head(denial: &Denial, plan: &Plan) -> String {
         (Then::Failed, Verdict::Errno(libc::EPERM) | Verdict::Notify) => String::new(),
         (Then::Failed, verdict) => format!(", with {verdict}"),
     };
-    format!("denied: {} {}{times}{then}", call(denial, &plan.filter), process(&denial.who))
+    format!("denied: {} {}{times}{then}", act(denial.act, &plan.filter), process(&denial.who))
 }
 
 fn process(who: &Who) -> String {
@@ -118,15 +119,15 @@ fn shown(name: &[u8]) -> String {
     }
 }
 
-/// The call, with its arguments where they decide.
-fn call(denial: &Denial, filter: &Filter) -> String {
-    let Some((abi, number)) = Filter::abi_of(denial.architecture, denial.number) else {
-        return format!("call {} of architecture {:#x}", denial.number, denial.architecture);
+/// What was denied.
+fn act(Act::Call(call): Act, filter: &Filter) -> String {
+    let Some((abi, number)) = Filter::abi_of(call.architecture, call.number) else {
+        return format!("call {} of architecture {:#x}", call.number, call.architecture);
     };
     let of = if abi == Abi::Native { String::new() } else { format!(" of {}", abi.word()) };
     let Some(name) = abi.name(number) else { return format!("call {number}{of}") };
-    let arguments = if has_conditions(denial, filter) {
-        format!("({})", arguments(name, &denial.arguments))
+    let arguments = if has_conditions(&call, filter) {
+        format!("({})", arguments(name, &call.arguments))
     } else {
         String::new()
     };
@@ -134,8 +135,8 @@ fn call(denial: &Denial, filter: &Filter) -> String {
 }
 
 /// Whether its arguments decide.
-fn has_conditions(denial: &Denial, filter: &Filter) -> bool {
-    let table = Filter::abi_of(denial.architecture, denial.number)
+fn has_conditions(call: &Call, filter: &Filter) -> bool {
+    let table = Filter::abi_of(call.architecture, call.number)
         .and_then(|(abi, number)| filter.table(abi)?.rule(number));
     table.is_some_and(|rule| !rule.cases.is_empty())
 }
@@ -168,7 +169,8 @@ fn advice(denial: &Denial, request: &Request, planned: &Planned) -> String {
         "to permit it"
     };
     let filter = &planned.plan.filter;
-    let Some((abi, number)) = Filter::abi_of(denial.architecture, denial.number) else {
+    let Act::Call(call) = &denial.act;
+    let Some((abi, number)) = Filter::abi_of(call.architecture, call.number) else {
         return "this machine's programs have no such calls".into();
     };
     if filter.table(abi).is_none() {
@@ -186,21 +188,16 @@ fn advice(denial: &Denial, request: &Request, planned: &Planned) -> String {
     if request.profile != "-"
         && let Some(native) = syscalls::number(syscalls::counterpart(name))
     {
-        let query = Query::Call { number: native, arguments: Some(denial.arguments) };
-        match line_for(
-            &query,
-            (denial.architecture, denial.number, &denial.arguments),
-            request,
-            planned,
-        ) {
+        let query = Query::Call { number: native, arguments: Some(call.arguments) };
+        match line_for(&query, call, request, planned) {
             Some(Permits::AsItIs(line)) => {
                 return format!(
                     "{all_the_same}{}",
-                    words_of(&line, has_conditions(denial, filter), planned)
+                    words_of(&line, has_conditions(call, filter), planned)
                 );
             }
             Some(Permits::Perhaps(line, doubt)) => {
-                let words = words_of(&line, has_conditions(denial, filter), planned);
+                let words = words_of(&line, has_conditions(call, filter), planned);
                 return format!("{all_the_same} in part{words} (then the kernel decides: {doubt})");
             }
             Some(Permits::Never(words)) => return format!("no line permits it: {words}"),

@@ -10,6 +10,7 @@ use crate::inspect::walls::change::{Line, Over, candidates, inside_its_own};
 use crate::inspect::walls::facts::Eyes;
 use crate::inspect::walls::query::{Query, Says};
 use crate::inspect::walls::why::{Answer, answer as judge};
+use crate::launch::Call;
 use crate::profile::{Request, rewritten};
 use crate::text::layout::Paint;
 use crate::text::problem::Problem;
@@ -139,7 +140,7 @@ pub(super) enum Permits {
 /// all that the kernel asks besides.
 pub(super) fn line_for(
     query: &Query,
-    (architecture, number, arguments): (u32, u32, &[u64; 6]),
+    call: &Call,
     request: &Request,
     planned: &Planned,
 ) -> Option<Permits> {
@@ -149,7 +150,8 @@ pub(super) fn line_for(
     let (mut own, mut perhaps, mut never) = (None, None, None);
     for line in lines {
         let Some(after) = laid_over(&line, request) else { continue };
-        if !after.plan.filter.judge_seen(architecture, number, arguments).permits() {
+        if !after.plan.filter.judge_seen(call.architecture, call.number, &call.arguments).permits()
+        {
             continue;
         }
         let says = |query: &Query| {

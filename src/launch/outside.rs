@@ -1,9 +1,10 @@
 //! What the launcher does after the clone, while pid 1 waits for its byte.
 
 use super::cgroup::Groups;
+use super::helper::Helpers;
+use super::helper::watcher::Watcher;
 use super::leftover::{self, Leftover};
 use super::registry::{Entry, Held, Registry};
-use super::watcher::Watcher;
 use super::{Failure, Pipes, idmap, maps, message, own, why};
 use crate::plan::Plan;
 use crate::step::{OutsideOp, Step};
@@ -11,7 +12,7 @@ use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
 
 /// The sandbox's first process, as the launcher has it.
-pub(super) struct Outside<'a> {
+pub(super) struct Outside<'a, 't> {
     /// Our own child, which waits and is not waited for, so that no other process can have its
     /// number.
     pub pid: i32,
@@ -23,18 +24,17 @@ pub(super) struct Outside<'a> {
     pub groups: &'a Groups,
     /// The name, once it is entered.
     pub held: &'a mut Option<Held>,
-    /// The process that outlives the launcher, once it runs.
-    pub watcher: Option<Watcher>,
+    pub helpers: &'a mut Helpers<'t>,
 }
 
-impl Outside<'_> {
+impl<'t> Outside<'_, 't> {
     pub(super) fn apply(&mut self, step: &Step<OutsideOp>, slots: &[RawFd]) -> Result<(), Failure> {
         match &step.op {
             OutsideOp::IdMapMount { slot, disk, ids, .. } => idmap::map(slots[slot.0], *disk, *ids)
                 .map_err(|errno| why::mount_not_mapped(step, errno).into()),
             OutsideOp::Watch => {
-                self.watcher = Some(Watcher::start(self.pidfd, self.pipes.life)?);
-                Ok(())
+                let watcher = Watcher { life: self.pipes.life.0, target: self.pidfd };
+                self.helpers.start(Box::new(watcher))
             }
             OutsideOp::EnterName { name, folder, profile } => {
                 *self.held = Some(self.enter(name, folder, profile, step)?);

@@ -4,7 +4,8 @@
 //! Between clone and exec nothing is allocated, so what is not here does not exist.
 
 use super::cgroup::Groups;
-use super::handover::Handover;
+use super::helper::handover::Handover;
+use super::helper::{Helpers, answer};
 use super::proof::{Filtered, Landlocked};
 use super::{Failure, content};
 use crate::kernel::controller::Version;
@@ -90,7 +91,7 @@ impl Prepared {
     pub(super) fn new(
         plan: &Plan,
         groups: &Groups,
-        answerer: Option<RawFd>,
+        helpers: &Helpers<'_>,
     ) -> Result<Prepared, Failure> {
         let mut texts = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
@@ -121,7 +122,8 @@ impl Prepared {
             pointers.chain([std::ptr::null()]).collect::<Vec<_>>()
         };
         let mut program = sys::Program::empty();
-        let handover = answerer.map(|socket| Handover::new(plan, socket, &mut program));
+        let socket = helpers.socket_of(answer::NAME);
+        let handover = socket.map(|socket| Handover::new(plan, socket, &mut program));
         if handover.is_none() {
             program.fill(seccomp::compile(&plan.filter));
         }

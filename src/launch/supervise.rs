@@ -2,11 +2,11 @@
 //! home.
 
 use super::cgroup::Groups;
-use super::explain::Answerer;
+use super::helper::{Helpers, Next};
 use super::message::{BACKGROUND, FOREGROUND, Message, STAY};
 use super::signals::{FORWARDED, PER_TURN};
 use super::terminal::{Control, Shared};
-use super::{Failure, Outcome, Pipes, Then, own, started, why};
+use super::{Failure, Outcome, Pipes, own, started, why};
 use crate::kernel::namespace::Kind;
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
@@ -21,9 +21,6 @@ pub(super) struct Child {
     pub pid: i32,
     /// The descriptor that stands for it, and for no other process ever.
     pub pidfd: RawFd,
-    /// Readable once the process that ends a target which is pid 1 has ended; -1 where there is
-    /// none.
-    pub watcher: RawFd,
 }
 
 /// How long after an event of its memory somebody of the group may be killed: the kernel writes to
@@ -55,7 +52,7 @@ pub(super) fn supervise(
     pipes: Pipes,
     signals: &Signals,
     groups: &Groups,
-    answerer: Option<&mut Answerer<'_>>,
+    helpers: &mut Helpers<'_>,
 ) -> Result<(Outcome, Usage), Failure> {
     let memory = groups.out_of_memory;
     let mut watch = Watch {
@@ -66,7 +63,7 @@ pub(super) fn supervise(
         groups,
         memory,
         wanting: None,
-        answerer,
+        helpers,
         ended: None,
         started: false,
         alone: false,
@@ -91,6 +88,21 @@ fn is_the_end(signalled: sys::Signalled) -> bool {
     (signalled.signal, signalled.code, signalled.number) == (libc::SIGTERM, libc::SI_QUEUE, THE_END)
 }
 
+/// What the launcher waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// The end of the sandbox's first process.
+    End,
+    /// What that process reports.
+    Message,
+    /// A signal for the launcher.
+    Signal,
+    /// That memory is out.
+    Memory,
+    /// A record of the helper in this place, or its end.
+    Helper(usize),
+}
+
 struct Watch<'a, 't> {
     plan: &'a Plan,
     child: Child,
@@ -101,7 +113,7 @@ struct Watch<'a, 't> {
     memory: RawFd,
     /// Until when an event of it may be followed by a kill.
     wanting: Option<Instant>,
-    answerer: Option<&'a mut Answerer<'t>>,
+    helpers: &'a mut Helpers<'t>,
     ended: Option<Outcome>,
     /// Whether there never was a process beside the target.
     alone: bool,
@@ -116,44 +128,56 @@ struct Watch<'a, 't> {
 impl Watch<'_, '_> {
     fn watch(&mut self) -> Result<(Outcome, Usage), Failure> {
         loop {
-            // The end is looked at first: whoever has ended has sent all its messages, so the look
-            // at them comes later.
-            let records = self.answerer.as_ref().map_or(-1, |answerer| answerer.records());
-            let ready = sys::poll(
-                [
-                    self.child.pidfd,
-                    self.pipes.report.0,
-                    self.signals.fd,
-                    records,
-                    self.memory,
-                    self.child.watcher,
-                ],
-                if self.wanting.is_some() { LOOK_MS } else { -1 },
-            );
-            let [end, message, signal, denial, memory, unwatched] =
-                ready.map_err(|errno| self.give_up("wait for the sandbox", errno))?;
-            if let (true, Some(answerer)) = (denial, &mut self.answerer)
-                && answerer.hear() == Some(Then::Unkillable)
-            {
-                self.end_all();
-            }
-            if message {
+            let ready = self.wait().map_err(|errno| self.give_up("wait for the sandbox", errno))?;
+            if ready.contains(&Source::Message) {
                 self.hear()?;
-            } else if end {
+            } else if ready.contains(&Source::End) {
                 return self.finish();
             }
-            if unwatched {
-                super::end(self.child.pidfd, self.child.pid);
-                return Err(why::watcher_ended().into());
-            }
-            if signal {
-                self.forward();
-            }
-            if memory {
-                self.hear_of_memory();
+            for source in ready {
+                match source {
+                    Source::Helper(place) => self.hear_of_helper(place)?,
+                    Source::Signal => self.forward(),
+                    Source::Memory => self.hear_of_memory(),
+                    Source::Message | Source::End => {}
+                }
             }
             if self.wanting.is_some() {
                 self.end_without_memory();
+            }
+        }
+    }
+
+    /// Waits for any source, and gives those that are ready. Each is seen to once, so that none
+    /// keeps the others waiting.
+    fn wait(&mut self) -> sys::Result<Vec<Source>> {
+        // The kernel looks at them in this order. The end comes first: whoever has ended has sent
+        // all its messages, so the look at them comes later.
+        let own = [
+            (Source::End, self.child.pidfd),
+            (Source::Message, self.pipes.report.0),
+            (Source::Signal, self.signals.fd),
+            (Source::Memory, self.memory),
+        ];
+        let helpers = self.helpers.sources().map(|(place, fd)| (Source::Helper(place), fd));
+        let table = own.into_iter().chain(helpers);
+        let (sources, mut polled): (Vec<Source>, Vec<libc::pollfd>) =
+            table.map(|(source, fd)| (source, sys::to_read(fd))).unzip();
+        sys::poll_all(&mut polled, if self.wanting.is_some() { LOOK_MS } else { -1 })?;
+        let ready = sources.into_iter().zip(polled).filter(|(_, polled)| polled.revents != 0);
+        Ok(ready.map(|(source, _)| source).collect())
+    }
+
+    fn hear_of_helper(&mut self, place: usize) -> Result<(), Failure> {
+        match self.helpers.hear(place) {
+            Ok(Next::GoOn) => Ok(()),
+            Ok(Next::EndTheSandbox) => {
+                self.end_all();
+                Ok(())
+            }
+            Err(failure) => {
+                super::end(self.child.pidfd, self.child.pid);
+                Err(failure)
             }
         }
     }

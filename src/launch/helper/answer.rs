@@ -1,133 +1,109 @@
 //! The process that answers for denied calls, where the kernel asks (seccomp_unotify(2)): with the
 //! very errno of the policy.
 //!
-//! It reads what the target can write, so it is walled: no privilege, no descriptor but its two
-//! ends, the listener and `/proc`, Landlock that leaves it the reading of files there, and a filter
-//! of ten calls. It never looks at the target's memory, never lets the kernel go on with a call
-//! (SECCOMP_USER_NOTIF_FLAG_CONTINUE), and hands the target nothing (SECCOMP_ADDFD). Without it a
-//! call that is asked about fails with ENOSYS. It is a fork of the launcher, outside of the
-//! sandbox's pid namespace, where no signal of the target reaches it.
+//! It reads what the target can write, so it is a helper: its descriptors are the listener, which it
+//! is handed, `/proc` and the pipe of its records; its calls are ten. It never looks at the target's
+//! memory, never lets the kernel go on with a call (SECCOMP_USER_NOTIF_FLAG_CONTINUE), and hands the
+//! target nothing (SECCOMP_ADDFD). Without it a call that is asked about fails with ENOSYS. It is
+//! outside of the sandbox's pid namespace, where no signal of the target reaches it.
 
-use super::denial::{Denial, MOST, Record, Then, Who};
-use super::digits::decimal;
-use crate::policy::landlock;
-use crate::policy::seccomp::{self, Compare, Filter, Rule, Test, Verdict, Width};
-use crate::sys::{self, Errno, Letter, Sets, Waiting};
+use super::denial::{Act, Call, Denial, Denials, MOST, Report, Then, Who};
+use super::records::{Record, Writer};
+use super::walls::{Calls, Walls, any, with};
+use super::{About, End, Helper, Inside, Next};
+use crate::launch::digits::decimal;
+use crate::plan::Plan;
+use crate::policy::seccomp::{Filter, Verdict};
+use crate::sys::{self, Errno, Waiting};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-/// Its ends: the socket that the listener comes through, and the pipe that it tells the launcher
-/// by.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ends {
-    pub socket: RawFd,
-    pub records: RawFd,
-}
-
-/// Becomes that process. `ids` are the target's outside, where root starts the sandbox: it must be
-/// able to end the target.
-pub(super) fn run(filter: &Filter, ids: Option<(u32, u32)>, ends: Ends) -> ! {
-    let _ends_here = sys::NoWayBack;
-    // All memory is taken before: its filter has no call to ask for more, nor to give any back.
-    let (mut letter, kinds) = (Letter::empty(), Vec::with_capacity(MOST));
-    let walled = wall(ids, ends);
-    let told = Record::Walled(walled.map(drop)).send(ends.records);
-    let (Ok(proc), Ok(())) = (walled, told) else { sys::exit(125) };
-    // The end of the file: there was no sandbox in the end.
-    let Ok(Some(listener)) = letter.receive(ends.socket) else { sys::exit(0) };
-    // Only a matter of speed.
-    sys::regardless(sys::wake_in_turn(listener));
-    let mut answerer = Answerer { filter, listener, proc, records: ends.records, kinds, more: 0 };
-    let served = sys::write_all(ends.socket, b"A").and_then(|()| {
-        // Nobody reads there any more.
-        sys::regardless(sys::close(ends.socket));
-        answerer.serve()
-    });
-    sys::exit(if served.is_ok() { 0 } else { 125 })
-}
-
 /// How it is called in lists of processes.
-const NAME: &CStr = c"stockade-answer";
+pub(crate) const NAME: &CStr = c"stockade-answer";
 
-/// Gives up what a fork of the launcher has of it: its terminal, signals, words, name and
-/// descriptors.
-pub(super) fn leave_the_launcher(name: &CStr, keep: &mut [RawFd]) -> sys::Result {
-    // Out of the terminal's sight, so that its signals go to the launcher and the target alone.
-    sys::setsid()?;
-    sys::set_signal_mask(!0)?;
-    sys::wipe_strings();
-    sys::prctl(libc::PR_SET_NAME, name.as_ptr() as u64, 0)?;
-    sys::close_all_but(keep)
+/// The helper.
+pub(crate) struct Answer<'p> {
+    filter: &'p Filter,
+    /// The target's ids outside, where root starts the sandbox: it must be able to end the target.
+    ids: Option<(u32, u32)>,
+    /// Its own list: each kind, with the arguments that decide.
+    kinds: Vec<(Denial, [u64; 6])>,
+    /// What it has reported.
+    denials: Denials,
 }
 
-/// Puts up its walls, and gives the descriptor of `/proc`; -1 where there is no Landlock to keep it
-/// to that.
-fn wall(ids: Option<(u32, u32)>, ends: Ends) -> sys::Result<RawFd> {
-    leave_the_launcher(NAME, &mut [ends.socket, ends.records])?;
-    let proc = sys::openat(libc::AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
-    if let Some((user, group)) = ids {
-        sys::setgroups(&[])?;
-        sys::setresgid(group)?;
-        sys::setresuid(user)?;
+impl Answer<'_> {
+    pub(crate) fn new(plan: &Plan) -> Answer<'_> {
+        Answer {
+            filter: &plan.filter,
+            ids: plan.root.then_some((plan.ids.host_user, plan.ids.host_group)),
+            kinds: Vec::with_capacity(MOST),
+            denials: Denials::begun(),
+        }
     }
-    sys::prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
-    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
-    sys::capset(Sets { effective: 0, permitted: 0, inheritable: 0 })?;
-    let proc = if restrict_to(proc)? { proc } else { -1 };
-    let program = Box::leak(sys::Program::empty());
-    program.fill(seccomp::compile(&own_filter(proc)));
-    sys::seccomp_filter(program)?;
-    Ok(proc)
 }
 
-/// Landlock, where this kernel has it: files are read below one directory. A process of a domain
-/// cannot look into one outside of it (ptrace(2)), so the files of `/proc` that show memory,
-/// environment or descriptors stay shut.
-fn restrict_to(folder: RawFd) -> sys::Result<bool> {
-    let Ok(abi) = sys::landlock_abi() else { return Ok(false) };
-    let ruleset = landlock::strictest(abi);
-    let fd = sys::landlock_ruleset(ruleset.handled.0, ruleset.ports, ruleset.scoped)?;
-    sys::landlock_allow(fd, folder, ::landlock::AccessFs::ReadFile as u64)?;
-    sys::landlock_restrict(fd, abi, false)?;
-    sys::close(fd)?;
-    Ok(true)
-}
-
-/// What it calls from here on.
-fn own_filter(proc: RawFd) -> Filter {
-    let among = |argument, values: &[u64]| Test {
-        argument,
-        width: Width::Low,
-        compare: Compare::OneOf { mask: u64::MAX, values: values.to_vec() },
-    };
-    let when = |tests: Vec<Test>| Rule::always(Verdict::KillProcess).case(tests, Verdict::Allow);
-    let plain = ["read", "write", "recvmsg", "close", "ppoll", "pidfd_open", "exit_group"]
-        .map(|name| (name, Rule::always(Verdict::Allow)));
-    let ioctls = [sys::NOTIF_RECV, sys::NOTIF_SEND, sys::NOTIF_ID_VALID, sys::NOTIF_SET_FLAGS]
-        .map(u64::from);
-    let signals = [libc::SIGSYS, libc::SIGKILL].map(|signal| signal as u64);
-    let mut calls = plain.to_vec();
-    calls.push(("ioctl", when(vec![among(1, &ioctls)])));
-    calls.push(("pidfd_send_signal", when(vec![among(1, &signals)])));
-    if proc >= 0 {
-        calls.push((
-            "openat",
-            when(vec![
-                among(0, &[proc as u64]),
-                among(2, &[(libc::O_RDONLY | libc::O_CLOEXEC) as u64]),
-            ]),
-        ));
+impl Helper for Answer<'_> {
+    fn about(&self) -> About {
+        About {
+            name: NAME,
+            what: "the process that answers for denied calls",
+            given: vec![],
+            is_handed: true,
+            // The first of each kind.
+            most_kept: MOST,
+            walls: Walls { ids: self.ids, capabilities: 0, reads: Some(c"/proc") },
+            end: End::ByItself,
+        }
     }
-    Filter::only(calls)
+
+    fn calls(&self, inside: &Inside) -> Calls {
+        let ioctls = [sys::NOTIF_RECV, sys::NOTIF_SEND, sys::NOTIF_ID_VALID, sys::NOTIF_SET_FLAGS]
+            .map(i64::from);
+        let signals = [libc::SIGSYS, libc::SIGKILL].map(i64::from);
+        let mut calls: Calls = ["read", "recvmsg", "close", "pidfd_open"].map(any).to_vec();
+        calls.push(with("ioctl", &[(1, &ioctls)]));
+        calls.push(with("pidfd_send_signal", &[(1, &signals)]));
+        if inside.directory >= 0 {
+            let flags = i64::from(libc::O_RDONLY | libc::O_CLOEXEC);
+            calls.push(with("openat", &[(0, &[inside.directory.into()]), (2, &[flags])]));
+        }
+        calls
+    }
+
+    fn serve(&mut self, inside: &mut Inside) -> sys::Result {
+        let Some(listener) = inside.receive()? else { return Ok(()) };
+        // Only a matter of speed.
+        sys::regardless(sys::wake_in_turn(listener));
+        let Inside { records, directory, .. } = inside;
+        let (filter, kinds) = (self.filter, &mut self.kinds);
+        Answerer { filter, listener, proc: *directory, records, kinds, more: 0 }.serve()
+    }
+
+    fn take(&mut self, record: &Record, tell: &mut dyn FnMut(&Denial)) -> Next {
+        let taken = Report::of(record).and_then(|report| self.denials.take(report));
+        let Some((denial, is_new)) = taken else { return Next::GoOn };
+        if is_new {
+            tell(&denial);
+        }
+        match denial.then {
+            Then::Failed | Then::Killed => Next::GoOn,
+            Then::Unkillable => Next::EndTheSandbox,
+        }
+    }
+
+    fn denials(&mut self) -> Denials {
+        std::mem::take(&mut self.denials)
+    }
 }
 
+/// The process at its work.
 struct Answerer<'a> {
     filter: &'a Filter,
     listener: RawFd,
     proc: RawFd,
-    records: RawFd,
-    /// Each kind, with the arguments that decide.
-    kinds: Vec<(Denial, [u64; 6])>,
+    records: &'a mut Writer,
+    kinds: &'a mut Vec<(Denial, [u64; 6])>,
     more: u64,
 }
 
@@ -146,11 +122,10 @@ impl Answerer<'_> {
     fn serve(&mut self) -> sys::Result {
         loop {
             // Before Linux 6.11 the next question is waited for also when nobody is left.
-            match sys::wait_on(self.listener, None) {
-                Ok(Waiting::Something) => {}
-                Ok(Waiting::End) => break,
-                Ok(Waiting::Nothing) | Err(Errno(libc::EINTR)) => continue,
-                Err(errno) => return Err(errno),
+            match self.records.wait_on(self.listener)? {
+                Waiting::Something => {}
+                Waiting::End => break,
+                Waiting::Nothing => continue,
             }
             match sys::next_asked(self.listener) {
                 Ok(asked) => self.answer(&asked)?,
@@ -159,10 +134,10 @@ impl Answerer<'_> {
                 Err(errno) => return Err(errno),
             }
         }
-        for (place, (denial, _)) in (0..).zip(&self.kinds) {
-            Record::Denied(place, *denial).send(self.records)?;
+        for (place, (denial, _)) in (0..).zip(self.kinds.iter()) {
+            self.records.send_and_wait(&Report::Denied(place, *denial).record())?;
         }
-        Record::Done(self.more).send(self.records)
+        self.records.send_and_wait(&Report::Done(self.more).record())
     }
 
     fn answer(&mut self, asked: &sys::Asked) -> sys::Result {
@@ -185,7 +160,8 @@ impl Answerer<'_> {
         let sys::Asked { architecture, number, arguments, .. } = *asked;
         let decisive = self.filter.decisive(architecture, number, &arguments);
         let same = |(kind, decides): &&mut (Denial, [u64; 6])| {
-            (kind.architecture, kind.number, kind.who.name, kind.then, *decides)
+            let Act::Call(call) = kind.act;
+            (call.architecture, call.number, kind.who.name, kind.then, *decides)
                 == (architecture, number, who.name, then, decisive)
         };
         if let Some((kind, _)) = self.kinds.iter_mut().find(same) {
@@ -196,9 +172,12 @@ impl Answerer<'_> {
             self.more += 1;
             return Ok(());
         }
-        let denial = Denial { architecture, number, arguments, who, then, count: 1 };
+        let act = Act::Call(Call { architecture, number, arguments });
+        let denial = Denial { act, who, then, count: 1 };
+        let place = self.kinds.len() as u32;
         self.kinds.push((denial, decisive));
-        Record::Denied(self.kinds.len() as u32 - 1, denial).send(self.records)
+        // As many are kept as there are kinds.
+        self.records.send(&Report::Denied(place, denial).record()).map(drop)
     }
 
     /// Does what the policy has the kernel do: the process ends by SIGSYS. One that would survive
@@ -317,6 +296,7 @@ fn name_of(escaped: &[u8]) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::inside::tests::{calls, may};
     use super::*;
 
     const TEXT: &[u8] = b"Name:\ta\\nb\\\\ \
@@ -342,24 +322,24 @@ mod tests {
 
     #[test]
     fn it_may_make_ten_calls() {
-        let filter = own_filter(5);
-        let allowed = |name: &str, arguments| {
-            filter.judge(crate::kernel::syscalls::number(name).unwrap(), &arguments)
-                == Verdict::Allow
-        };
-        assert!(
-            allowed("openat", [5, 0, libc::O_CLOEXEC as u64, 0, 0, 0])
-                && allowed("ioctl", [9, sys::NOTIF_SEND.into(), 0, 0, 0, 0])
-        );
-        assert!(
-            !allowed("openat", [libc::AT_FDCWD as u64, 0, libc::O_CLOEXEC as u64, 0, 0, 0])
-                && !allowed("openat", [5, 0, 1, 0, 0, 0])
-        );
-        assert!(!allowed("pidfd_send_signal", [5, libc::SIGTERM as u64, 0, 0, 0, 0]));
+        let filter = Filter::only([]);
+        let (kinds, denials) = (vec![], Denials::begun());
+        let answer = Answer { filter: &filter, ids: None, kinds, denials };
+        let may = |name, arguments| may(&answer, name, arguments);
+        assert_eq!(calls(&answer), 10);
+        let (at_cwd, cloexec) = (libc::AT_FDCWD.into(), libc::O_CLOEXEC.into());
+        assert!(may("openat", [5, 0, cloexec, 0, 0, 0]));
+        assert!(!may("openat", [at_cwd, 0, cloexec, 0, 0, 0]));
+        assert!(!may("openat", [5, 0, 1, 0, 0, 0]));
+        assert!(may("write", [3, 0, 1, 0, 0, 0]) && may("write", [4, 0, 1, 0, 0, 0]));
+        assert!(!may("write", [6, 0, 1, 0, 0, 0]));
+        assert!(may("pidfd_send_signal", [6, libc::SIGSYS.into(), 0, 0, 0, 0]));
+        assert!(!may("pidfd_send_signal", [6, libc::SIGTERM.into(), 0, 0, 0, 0]));
+        assert!(may("ioctl", [9, sys::NOTIF_SEND.into(), 0, 0, 0, 0]));
         // SECCOMP_IOCTL_NOTIF_ADDFD.
-        assert!(!allowed("ioctl", [9, 0x4018_2103, 0, 0, 0, 0]));
+        assert!(!may("ioctl", [9, 0x4018_2103, 0, 0, 0, 0]));
         for refused in ["execve", "clone", "mmap", "socket", "process_vm_readv", "ptrace", "kill"] {
-            assert!(!allowed(refused, [0; 6]), "{refused}");
+            assert!(!may(refused, [0; 6]), "{refused}");
         }
     }
 }

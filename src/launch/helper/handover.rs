@@ -6,17 +6,17 @@
 //! exception for exactly these, which a second filter takes back.
 //!
 //! Its second half is part of what runs between clone and exec: raw system calls and nothing else
-//! (see [`super::child`]).
+//! (see [`crate::launch::child`]).
 
-use super::proof::NOT_IN_FORCE;
 use crate::kernel::syscalls;
+use crate::launch::proof::NOT_IN_FORCE;
 use crate::plan::Plan;
 use crate::policy::seccomp::{self, Exact, Verdict};
 use crate::sys::{self, Errno, Letter, Program, Result};
 use std::os::fd::RawFd;
 
 /// All that the hand-over needs, at addresses that the filter knows.
-pub(super) struct Handover {
+pub(crate) struct Handover {
     socket: RawFd,
     letter: Box<Letter>,
     answer: Box<[u8; 1]>,
@@ -28,7 +28,7 @@ pub(super) struct Handover {
 
 impl Handover {
     /// Makes it, and the program of the filter.
-    pub(super) fn new(plan: &Plan, socket: RawFd, program: &mut Program) -> Handover {
+    pub(crate) fn new(plan: &Plan, socket: RawFd, program: &mut Program) -> Handover {
         let (letter, answer, mut closing) = (Letter::empty(), Box::new([0]), Program::empty());
         let call = |name, arguments| Exact {
             number: syscalls::number(name).unwrap_or_default(),
@@ -66,7 +66,7 @@ impl Handover {
     }
 
     /// Sets the filter, and waits until its listener is where it belongs.
-    pub(super) fn hand_over(&mut self, program: &Program) -> Result {
+    pub(crate) fn hand_over(&mut self, program: &Program) -> Result {
         let listener = sys::seccomp_listener(program)?;
         self.letter.send(self.socket, listener)?;
         if sys::read(self.socket, self.answer.as_mut_slice())? != 1 {

@@ -1,0 +1,208 @@
+//! Helpers: processes of the launcher that do what it must not do itself, such as reading what the
+//! target writes, or must not die with it.
+//!
+//! A helper is one file: a type that implements [`Helper`]. Its process is a fork of the launcher
+//! that restricts itself ([`walls`]), has the descriptors that it was given and no others, and
+//! reports by records of one size ([`records`]), whose pipe is one more source of the launcher's
+//! poll table. The launcher believes numbers alone: a helper that is killed, stopped, or taken over
+//! by what it reads can report nonsense, and no more. Nor does one see another's descriptors.
+
+pub(super) mod answer;
+pub(super) mod denial;
+pub(super) mod handover;
+mod inside;
+pub(super) mod records;
+pub(super) mod walls;
+pub(super) mod watcher;
+
+use super::{Failure, own};
+use crate::sys::{self, Errno};
+use crate::text::problem::Problem;
+use denial::{Denial, Denials};
+pub(super) use inside::Inside;
+use records::{Record, walled};
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+use walls::Walls;
+
+/// One helper, on both sides of the fork: what it was made with is there in both.
+pub(super) trait Helper {
+    /// What it is and has.
+    fn about(&self) -> About;
+
+    /// The system calls of its work, beside those that every helper has
+    /// ([`Inside::filter`]). Whatever else it calls ends it.
+    fn calls(&self, inside: &Inside) -> walls::Calls;
+
+    /// Its work, restricted. It ends with it. Memory is taken before, when it is made.
+    fn serve(&mut self, inside: &mut Inside) -> sys::Result;
+
+    /// The launcher takes a record in; `tell` hears of what nobody has heard of.
+    fn take(&mut self, record: &Record, tell: &mut dyn FnMut(&Denial)) -> Next;
+
+    /// Why the sandbox cannot go on once it has ended, or reports no more; it can where that is
+    /// nothing.
+    fn ended(&self) -> Option<Problem> {
+        None
+    }
+
+    /// What it has reported as denied.
+    fn denials(&mut self) -> Denials {
+        Denials::default()
+    }
+}
+
+/// What a helper is and has.
+#[derive(Debug)]
+pub(super) struct About {
+    /// How it is called in lists of processes, in 15 bytes at most.
+    pub name: &'static CStr,
+    /// How it is called in messages: `the process that ...`.
+    pub what: &'static str,
+    /// The launcher's descriptors that it keeps.
+    pub given: Vec<RawFd>,
+    /// Whether the first process of the sandbox hands it a descriptor, before the target runs.
+    pub is_handed: bool,
+    /// How many records are kept for a launcher that does not read them yet.
+    pub most_kept: usize,
+    pub walls: Walls,
+    pub end: End,
+}
+
+/// How a helper ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself, after its last records, once the sandbox has ended; at once if the launcher dies.
+    ByItself,
+    /// By the launcher. It outlives a launcher that dies, and sees by itself what is to be done.
+    ByTheLauncher,
+}
+
+/// What the launcher does after a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    GoOn,
+    EndTheSandbox,
+}
+
+/// A helper's process, as the launcher has it.
+struct Running<'t> {
+    helper: Box<dyn Helper + 't>,
+    name: &'static CStr,
+    end: End,
+    pid: i32,
+    pidfd: RawFd,
+    /// Where the first process of the sandbox hands it a descriptor; -1 where it does not, and once
+    /// that is that process's alone.
+    socket: RawFd,
+    /// -1 once it has nothing more to report.
+    records: RawFd,
+}
+
+/// Those of one launch.
+pub(super) struct Helpers<'t> {
+    running: Vec<Running<'t>>,
+    tell: &'t mut dyn FnMut(&Denial),
+}
+
+/// How long all of them together may take to end once the sandbox has.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl<'t> Helpers<'t> {
+    pub(super) fn new(tell: &'t mut dyn FnMut(&Denial)) -> Helpers<'t> {
+        Helpers { running: vec![], tell }
+    }
+
+    /// Starts one, and waits until it is restricted.
+    pub(super) fn start(&mut self, mut helper: Box<dyn Helper + 't>) -> Result<(), Failure> {
+        let About { name, what, given, is_handed, most_kept, walls, end } = helper.about();
+        let failed = |errno| own(&format!("start {what}"), errno);
+        let (socket, its_socket) =
+            if is_handed { sys::socket_pair().map_err(failed)? } else { (-1, -1) };
+        let (records, its_records) = sys::pipe().map_err(failed)?;
+        let mut pidfd = -1;
+        let pid = match sys::clone_process(0, &mut pidfd, None).map_err(failed)? {
+            0 => {
+                let ends = inside::Ends { socket: its_socket, records: its_records, given };
+                inside::run(helper.as_mut(), name, &walls, end, most_kept, ends)
+            }
+            pid => pid,
+        };
+        self.running.push(Running { helper, name, end, pid, pidfd, socket, records });
+        // Its ends are its own: the end of its process is the end of the file.
+        for fd in [its_socket, its_records].into_iter().filter(|fd| *fd >= 0) {
+            sys::close(fd).map_err(failed)?;
+        }
+        match records::receive(records).map(|record| record.and_then(|record| walled(&record))) {
+            Ok(Some(Ok(()))) => Ok(()),
+            Ok(Some(Err(errno))) | Err(errno) => {
+                Err(own(&format!("wall off {what}"), errno).into())
+            }
+            Ok(None) => Err(failed(Errno(libc::EPIPE)).into()),
+        }
+    }
+
+    /// Where one is handed a descriptor, where there is one of that name.
+    pub(super) fn socket_of(&self, name: &CStr) -> Option<RawFd> {
+        self.running.iter().find(|running| running.name == name).map(|running| running.socket)
+    }
+
+    /// Closes this process's copies of the sockets that the first process of the sandbox has
+    /// inherited, so that the end of a start that failed is seen.
+    pub(super) fn leave_the_sockets(&mut self) {
+        for running in &mut self.running {
+            close(&mut running.socket);
+        }
+    }
+
+    /// What to wait for, each with the place of its helper. A negative descriptor is never ready.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (usize, RawFd)> {
+        self.running.iter().map(|running| running.records).enumerate()
+    }
+
+    /// Takes in one record of one of them; the error says why the sandbox cannot go on.
+    pub(super) fn hear(&mut self, place: usize) -> Result<Next, Failure> {
+        let Some(running) = self.running.get_mut(place) else { return Ok(Next::GoOn) };
+        if let Ok(Some(record)) = records::receive(running.records) {
+            return Ok(running.helper.take(&record, self.tell));
+        }
+        close(&mut running.records);
+        running.helper.ended().map_or(Ok(Next::GoOn), |problem| Err(problem.into()))
+    }
+
+    /// Hears what they have yet to report, and sees them end: what they have reported as denied.
+    pub(super) fn finish(mut self) -> Denials {
+        self.leave_the_sockets();
+        let until = Instant::now() + GRACE;
+        let mut denials = Denials::default();
+        for place in 0..self.running.len() {
+            // One that reports without an end has its time, too.
+            while self.running[place].has_last_words() {
+                let left = until.saturating_duration_since(Instant::now());
+                match sys::poll([self.running[place].records], left.as_millis() as i32) {
+                    Ok([true]) if !left.is_zero() => drop(self.hear(place)),
+                    Ok(_) | Err(_) => break,
+                }
+            }
+            let running = &mut self.running[place];
+            // One that has ended already is waited for all the same.
+            sys::regardless(sys::signal_pidfd(running.pidfd, libc::SIGKILL));
+            sys::regardless(sys::wait_for(running.pid));
+            denials.add(running.helper.denials());
+        }
+        denials
+    }
+}
+
+impl Running<'_> {
+    fn has_last_words(&self) -> bool {
+        self.end == End::ByItself && self.records >= 0
+    }
+}
+
+fn close(fd: &mut RawFd) {
+    if *fd >= 0 {
+        sys::regardless(sys::close(std::mem::replace(fd, -1)));
+    }
+}
