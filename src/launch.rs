@@ -218,11 +218,8 @@ fn run<'t>(
     prepared.spare = life.0;
     // Signals wait from here on: the launcher reads them from a descriptor, pid 1 and the target
     // start with them blocked.
-    let signals = supervise::block_signals(
-        plan,
-        prepared.terminal.is_some_and(|terminal| terminal.foreground),
-    )
-    .map_err(|errno| own("block signals", errno))?;
+    let signals = supervise::block_signals(plan, prepared.terminal)
+        .map_err(|errno| own("block signals", errno))?;
     let flags = plan.cloned().fold(0, |flags, kind| flags | kind.flag());
     let mut pidfd = -1;
     match sys::clone_process(flags, &mut pidfd, groups.to_clone_into()) {

@@ -6,13 +6,13 @@
 //! descriptor of the host but its pipes and the terminal.
 
 use super::Pipes;
-use super::message::{BACKGROUND, FOREGROUND, Message, OWN, STAY, give_up};
-use super::prepare::{self, Prepared};
+use super::message::{Message, OWN, give_up};
+use super::prepare::Prepared;
 use super::proof::NOT_IN_FORCE;
-use super::signals::{FORWARDED, PER_TURN};
+use super::signals::{FORWARDED, PER_TURN, gone_is_fine};
+use super::terminal::OfInit;
 use crate::kernel::controller::Version;
 use crate::plan::Plan;
-use crate::policy::process::Terminal;
 use crate::sys::{self, Errno, Memory};
 use std::os::fd::RawFd;
 
@@ -50,12 +50,7 @@ pub(super) fn look_after(
 struct Init {
     pipes: Pipes,
     signals: RawFd,
-    control: Terminal,
-    terminal: Option<prepare::Terminal>,
-    /// Whether the launcher has yet to answer that the target stopped. One stop at a time: a target
-    /// that stops over and over would fill the pipe to a stopped launcher, and pid 1, which keeps
-    /// the time, would wait in write(2).
-    asked: bool,
+    terminal: OfInit,
     children: RawFd,
     account: Option<Account>,
     target: i32,
@@ -78,17 +73,14 @@ impl Init {
         signals: RawFd,
         target: i32,
     ) -> sys::Result<Init> {
-        let mut terminal = prepared.terminal;
-        if let Some(terminal) = &mut terminal {
-            terminal.fd = sys::dup_above(terminal.fd, 3)?;
-        }
+        let terminal = OfInit::new(plan, prepared.terminal)?;
         let children = prepared.children;
         let account = Account::new(plan, prepared)?;
         sys::close_all_but(&mut [
             pipes.life.0,
             pipes.report.1,
             signals,
-            terminal.map_or(-1, |terminal| terminal.fd),
+            terminal.fd(),
             children,
             prepared.cpu_account.map_or(-1, |(fd, _)| fd),
         ])?;
@@ -106,9 +98,7 @@ impl Init {
         Ok(Init {
             pipes,
             signals,
-            control: watch.terminal,
             terminal,
-            asked: false,
             children,
             account,
             target,
@@ -157,13 +147,7 @@ impl Init {
             end_all(self.children);
             sys::exit(137);
         }
-        if matches!(byte[0], FOREGROUND | BACKGROUND | STAY) {
-            self.asked = false;
-        }
-        if let (FOREGROUND, Some(terminal)) = (byte[0], self.terminal) {
-            gone_is_fine(sys::set_foreground(terminal.fd, self.target))?;
-        }
-        if matches!(byte[0], FOREGROUND | BACKGROUND) {
+        if self.terminal.obey(byte[0], self.target)? {
             self.to_group(libc::SIGCONT)
         } else {
             Ok(())
@@ -181,15 +165,10 @@ impl Init {
         Ok(())
     }
 
-    /// What a terminal sends to a group goes to the target's group, anything else to the target.
     fn forward(&self, signal: i32) -> sys::Result {
-        match signal {
-            // The kernel spares the target's session, which has no terminal, a stop by this signal.
-            libc::SIGTSTP if self.control == Terminal::Apart => self.to_group(libc::SIGSTOP),
-            libc::SIGINT | libc::SIGQUIT | libc::SIGTSTP | libc::SIGCONT | libc::SIGWINCH => {
-                self.to_group(signal)
-            }
-            _ => gone_is_fine(sys::kill(self.target, signal)),
+        match self.terminal.for_group(signal) {
+            Some(signal) => self.to_group(signal),
+            None => gone_is_fine(sys::kill(self.target, signal)),
         }
     }
 
@@ -200,7 +179,7 @@ impl Init {
     /// Takes in children that have news; the target's end is the sandbox's.
     fn reap(&mut self) -> sys::Result<Option<Message>> {
         for _ in 0..if self.unreaped { PER_TURN } else { 0 } {
-            let Some(waited) = sys::wait_any(self.control != Terminal::None)? else {
+            let Some(waited) = sys::wait_any(self.terminal.has_jobs())? else {
                 self.unreaped = false;
                 break;
             };
@@ -208,7 +187,7 @@ impl Init {
                 continue;
             }
             if libc::WIFSTOPPED(waited.status) {
-                if !std::mem::replace(&mut self.asked, true) {
+                if self.terminal.stopped() {
                     Message::Stopped { signal: libc::WSTOPSIG(waited.status) }
                         .send(self.pipes.report.1)?;
                 }
@@ -343,15 +322,6 @@ fn whole_numbers(text: &[u8]) -> impl Iterator<Item = i32> {
 
 fn number(digits: &[u8]) -> Option<i32> {
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|pid| *pid > 1)
-}
-
-/// A process or group that has just ended needs no signal; one that took other ids by a capability
-/// of its own cannot be sent one.
-fn gone_is_fine(result: sys::Result) -> sys::Result {
-    match result {
-        Err(Errno(libc::ESRCH | libc::EPERM | libc::ENOTTY)) => Ok(()),
-        other => other,
-    }
 }
 
 #[cfg(test)]

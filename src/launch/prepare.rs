@@ -7,10 +7,11 @@ use super::cgroup::Groups;
 use super::helper::handover::Handover;
 use super::helper::{Helpers, answer};
 use super::proof::{Filtered, Landlocked};
+use super::terminal::Inherited;
 use super::{Failure, content};
 use crate::kernel::controller::Version;
 use crate::plan::Plan;
-use crate::policy::{self, seccomp};
+use crate::policy::seccomp;
 use crate::step::{Content, TreeOp};
 use crate::sys;
 use crate::text::problem::Problem;
@@ -51,7 +52,7 @@ pub(super) struct Prepared {
     /// The caller's limit of open files, which the target gets back.
     pub file_limit: (u64, u64),
     /// The caller's terminal, where the target keeps it.
-    pub terminal: Option<Terminal>,
+    pub terminal: Option<Inherited>,
     /// `/dev/null` of the host, for a sandbox without one.
     pub null: RawFd,
     /// `children` of this process in /proc, for a sandbox without a pid namespace of its own.
@@ -70,15 +71,6 @@ pub(super) struct Prepared {
     pub file_limit_raised: bool,
     /// Whether descriptors are closed one by one, since the limit of open files is near.
     pub thrifty: bool,
-}
-
-/// The caller's terminal.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Terminal {
-    /// A descriptor of it.
-    pub fd: RawFd,
-    /// Whether the target begins in its foreground.
-    pub foreground: bool,
 }
 
 /// How many descriptors one step may leave open: a file system's context, its mount, and the place
@@ -139,11 +131,7 @@ impl Prepared {
             landlocked: plan.landlock.map_or((Landlocked::Unknown, 0), |ruleset| {
                 (Landlocked::of(plan, ruleset), ruleset.abi)
             }),
-            terminal: if plan.watch.terminal == policy::process::Terminal::Kept {
-                own_terminal()
-            } else {
-                None
-            },
+            terminal: Inherited::of(plan),
             null: null_for(plan)?,
             cpu_account: groups.cpu_account,
             processors: if plan.grouped.cpu_time_ms.is_some() { sys::processors() } else { 1 },
@@ -212,14 +200,6 @@ fn ruleset(plan: &Plan) -> Result<RawFd, Failure> {
     let Some(ruleset) = plan.landlock else { return Ok(-1) };
     sys::landlock_ruleset(ruleset.handled.0, ruleset.ports, ruleset.scoped)
         .map_err(|errno| super::own("make the Landlock ruleset", errno).into())
-}
-
-/// The terminal, and whether the target begins in its foreground: only where it reads and writes
-/// there and the launcher is in front. In a pipeline the foreground stays the caller's, as another
-/// member (a pager) may want it; a target that reads is handed the terminal then.
-fn own_terminal() -> Option<Terminal> {
-    let front = sys::foreground(0).ok()? == sys::getpgrp();
-    Some(Terminal { fd: 0, foreground: front && sys::is_terminal(1) })
 }
 
 fn null_for(plan: &Plan) -> Result<RawFd, Failure> {

@@ -8,6 +8,7 @@ use super::digits::decimal;
 use super::prepare::Prepared;
 use super::program;
 use super::proof::NOT_IN_FORCE;
+use super::terminal::Inherited;
 use crate::host::streams::Anew;
 use crate::kernel::capability::LAST_SURE;
 use crate::kernel::namespace::Kind;
@@ -86,13 +87,7 @@ pub(super) fn apply(op: &ProcessOp, prepared: &mut Prepared) -> Result {
         ProcessOp::Session { new: true } => sys::setsid(),
         ProcessOp::Session { new: false } => {
             sys::setpgid(0, 0)?;
-            match prepared.terminal {
-                // SIGTTOU is blocked until FreshState.
-                Some(terminal) if terminal.foreground => {
-                    sys::set_foreground(terminal.fd, sys::getpid())
-                }
-                _ => Ok(()),
-            }
+            prepared.terminal.map_or(Ok(()), Inherited::begin)
         }
         ProcessOp::WriteOnlyStream { fd, by } => take_input(*fd as RawFd, *by),
         ProcessOp::NullStream { fd } => sys::dup_onto(prepared.null, *fd as RawFd),

@@ -1,16 +1,15 @@
-//! The launcher while the target runs: forwards signals, follows job control, and brings the status
-//! home.
+//! The launcher while the target runs: one poll table of all that can happen, signals forwarded, and
+//! the status brought home.
 
 use super::cgroup::Groups;
 use super::helper::{Helpers, Next};
-use super::message::{BACKGROUND, FOREGROUND, Message, STAY};
+use super::message::Message;
 use super::signals::{FORWARDED, PER_TURN};
-use super::terminal::{Control, Shared};
+use super::terminal::{Inherited, Jobs};
 use super::{Failure, Outcome, Pipes, own, started, why};
 use crate::kernel::namespace::Kind;
 use crate::plan::Plan;
-use crate::policy::process::Terminal;
-use crate::sys::{self, Errno, Usage, signal_bit};
+use crate::sys::{self, Errno, Usage};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
@@ -29,20 +28,18 @@ const KILL_AFTER_EVENT: Duration = Duration::from_secs(1);
 /// How often it is looked for then.
 const LOOK_MS: i32 = 2;
 
-/// Signals as they were, and the descriptor that they are read from.
+/// The descriptor that signals are read from, and what is put back at the end.
 pub(super) struct Signals {
     fd: RawFd,
-    shared: Shared,
-    control: Option<Control>,
+    jobs: Jobs,
 }
 
 /// Blocks every signal, opens the descriptor that those to forward are read from, and looks at what
 /// the caller shares.
-pub(super) fn block_signals(plan: &Plan, lent: bool) -> sys::Result<Signals> {
+pub(super) fn block_signals(plan: &Plan, terminal: Option<Inherited>) -> sys::Result<Signals> {
     sys::set_signal_mask(!0)?;
-    let shared = Shared::save(plan);
-    let control = (plan.watch.terminal == Terminal::Kept).then(|| Control::of(0, lent)).flatten();
-    Ok(Signals { fd: sys::signalfd(FORWARDED)?, shared, control })
+    let jobs = Jobs::save(plan, terminal);
+    Ok(Signals { fd: sys::signalfd(FORWARDED)?, jobs })
 }
 
 /// Waits for the end of the sandbox.
@@ -71,7 +68,7 @@ pub(super) fn supervise(
         suspended: false,
     };
     let outcome = watch.watch();
-    signals.shared.put_back();
+    signals.jobs.put_back();
     outcome
 }
 
@@ -188,7 +185,10 @@ impl Watch<'_, '_> {
         match message {
             None => {}
             Some(Message::Started) => self.started = true,
-            Some(Message::Stopped { signal }) => self.stopped(signal),
+            Some(Message::Stopped { signal }) => {
+                let suspended = std::mem::take(&mut self.suspended);
+                self.say(self.signals.jobs.stopped(signal, suspended));
+            }
             Some(Message::Ended { status }) => self.ends(outcome(status)),
             Some(Message::KilledAlone) => {
                 self.alone = true;
@@ -310,33 +310,6 @@ impl Watch<'_, '_> {
         }
     }
 
-    /// The target stopped. If it wants the terminal that we have, it gets it; else we stop as it
-    /// did, so that the caller's shell takes over. It hears of no further stop before it is
-    /// answered, so every way from here answers.
-    fn stopped(&mut self, signal: i32) {
-        let suspended = std::mem::take(&mut self.suspended);
-        match &self.signals.control {
-            Some(control)
-                if matches!(signal, libc::SIGTTIN | libc::SIGTTOU) && control.is_ours() =>
-            {
-                control.lend();
-                self.say(FOREGROUND);
-            }
-            control => {
-                let modes = control.as_ref().and_then(Control::take_back);
-                self.signals.shared.put_terminals_back();
-                let stopped = stop_like(signal);
-                if !stopped && !suspended && signal == libc::SIGSTOP {
-                    return self.say(STAY);
-                }
-                // In the foreground with the terminal as the target had it, or in the background
-                // without.
-                let front = control.as_ref().is_some_and(|control| control.go_on(modes.as_ref()));
-                self.say(if front { FOREGROUND } else { BACKGROUND });
-            }
-        }
-    }
-
     fn say(&self, byte: u8) {
         // Pid 1 may have ended meanwhile; its end is what the loop sees next.
         sys::regardless(sys::write_all(self.pipes.life.1, &[byte]));
@@ -346,21 +319,6 @@ impl Watch<'_, '_> {
         super::end(self.child.pidfd, self.child.pid);
         own(what, errno).into()
     }
-}
-
-/// Stops this process, which goes on once it is continued. Whether it did: the kernel spares
-/// orphaned process groups (setpgid(2)), which nobody would continue. It stops them by SIGSTOP
-/// alone, so that signal is not used.
-fn stop_like(signal: i32) -> bool {
-    let stop = if signal == libc::SIGSTOP { libc::SIGTSTP } else { signal };
-    // Unblocked for a moment, with its default action, which is to stop.
-    if sys::default_action(stop).and_then(|()| sys::kill(sys::getpid(), stop)).is_ok()
-        && sys::set_signal_mask(!signal_bit(stop)).is_ok()
-    {
-        sys::regardless(sys::set_signal_mask(!0));
-    }
-    // The stop took away the SIGCONT of before, so one that waits now came after it.
-    sys::pending_signals().is_ok_and(|pending| pending & signal_bit(libc::SIGCONT) != 0)
 }
 
 fn outcome(status: i32) -> Outcome {

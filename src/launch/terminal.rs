@@ -1,18 +1,158 @@
-//! What the target shares with the caller, as it was: flags of open file descriptions, terminals,
-//! and with a terminal the share of the processors that its session has. Saved before the target
-//! starts, put back at its end.
+//! The caller's terminal: how it is saved and put back, and job control on it, as the launcher, the
+//! target's process before its exec and pid 1 each take part in it.
+//!
+//! With it goes what else the target shares with the caller: flags of open file descriptions, and
+//! the share of the processors that the session has. All is saved before the target starts, and put
+//! back at its end.
 
+use super::message::{BACKGROUND, FOREGROUND, STAY};
+use super::signals::gone_is_fine;
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, signal_bit};
 use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
 
+/// The caller's terminal, where the target keeps it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inherited {
+    /// A descriptor of it.
+    fd: RawFd,
+    /// Whether the target begins in its foreground.
+    foreground: bool,
+}
+
+impl Inherited {
+    /// The target begins in the foreground only where it reads and writes there and the launcher is
+    /// in front. In a pipeline the foreground stays the caller's, as another member (a pager) may
+    /// want it; a target that reads is handed the terminal then.
+    pub(super) fn of(plan: &Plan) -> Option<Inherited> {
+        if plan.watch.terminal != Terminal::Kept {
+            return None;
+        }
+        let front = sys::foreground(0).ok()? == sys::getpgrp();
+        Some(Inherited { fd: 0, foreground: front && sys::is_terminal(1) })
+    }
+
+    /// The target's process takes its place, as the leader of a group. SIGTTOU is blocked until its
+    /// state is fresh.
+    pub(super) fn begin(self) -> sys::Result {
+        if self.foreground { sys::set_foreground(self.fd, sys::getpid()) } else { Ok(()) }
+    }
+}
+
+/// What the launcher shares with the target, and job control on its terminal.
+pub(super) struct Jobs {
+    shared: Shared,
+    control: Option<Control>,
+}
+
+impl Jobs {
+    /// Looks at what there is, before the target starts with the terminal.
+    pub(super) fn save(plan: &Plan, terminal: Option<Inherited>) -> Jobs {
+        let shared = Shared::save(plan);
+        let lent = terminal.is_some_and(|terminal| terminal.foreground);
+        let control =
+            (plan.watch.terminal == Terminal::Kept).then(|| Control::of(0, lent)).flatten();
+        Jobs { shared, control }
+    }
+
+    pub(super) fn put_back(&self) {
+        self.shared.put_back();
+    }
+
+    /// The target stopped. If it wants the terminal that we have, it gets it; else we stop as it
+    /// did, so that the caller's shell takes over. `suspended`: a stop of the launcher's own was
+    /// passed on before. What pid 1 is answered: the target hears of no further stop before it is,
+    /// so there is always an answer.
+    pub(super) fn stopped(&self, signal: i32, suspended: bool) -> u8 {
+        match &self.control {
+            Some(control)
+                if matches!(signal, libc::SIGTTIN | libc::SIGTTOU) && control.is_ours() =>
+            {
+                control.lend();
+                FOREGROUND
+            }
+            control => {
+                let modes = control.as_ref().and_then(Control::take_back);
+                self.shared.put_terminals_back();
+                let stopped = stop_like(signal);
+                if !stopped && !suspended && signal == libc::SIGSTOP {
+                    return STAY;
+                }
+                // In the foreground with the terminal as the target had it, or in the background
+                // without.
+                let front = control.as_ref().is_some_and(|control| control.go_on(modes.as_ref()));
+                if front { FOREGROUND } else { BACKGROUND }
+            }
+        }
+    }
+}
+
+/// Pid 1's part of job control.
+pub(super) struct OfInit {
+    kind: Terminal,
+    inherited: Option<Inherited>,
+    /// Whether the launcher has yet to answer that the target stopped. One stop at a time: a target
+    /// that stops over and over would fill the pipe to a stopped launcher, and pid 1, which keeps
+    /// the time, would wait in write(2).
+    asked: bool,
+}
+
+impl OfInit {
+    /// It has a descriptor of its own, as it closes 0, 1 and 2.
+    pub(super) fn new(plan: &Plan, mut inherited: Option<Inherited>) -> sys::Result<OfInit> {
+        if let Some(terminal) = &mut inherited {
+            terminal.fd = sys::dup_above(terminal.fd, 3)?;
+        }
+        Ok(OfInit { kind: plan.watch.terminal, inherited, asked: false })
+    }
+
+    /// That descriptor; -1 where there is none.
+    pub(super) fn fd(&self) -> RawFd {
+        self.inherited.map_or(-1, |terminal| terminal.fd)
+    }
+
+    /// Whether it is of interest that the target stopped.
+    pub(super) fn has_jobs(&self) -> bool {
+        self.kind != Terminal::None
+    }
+
+    /// What a terminal sends to a group goes to the target's group, as the signal that is given;
+    /// anything else goes to the target.
+    pub(super) fn for_group(&self, signal: i32) -> Option<i32> {
+        match signal {
+            // The kernel spares the target's session, which has no terminal, a stop by this signal.
+            libc::SIGTSTP if self.kind == Terminal::Apart => Some(libc::SIGSTOP),
+            libc::SIGINT | libc::SIGQUIT | libc::SIGTSTP | libc::SIGCONT | libc::SIGWINCH => {
+                Some(signal)
+            }
+            _ => None,
+        }
+    }
+
+    /// The target stopped: whether the launcher is told.
+    pub(super) fn stopped(&mut self) -> bool {
+        !std::mem::replace(&mut self.asked, true)
+    }
+
+    /// The launcher's byte: whether the target goes on now.
+    pub(super) fn obey(&mut self, byte: u8, target: i32) -> sys::Result<bool> {
+        if matches!(byte, FOREGROUND | BACKGROUND | STAY) {
+            self.asked = false;
+        }
+        if let (FOREGROUND, Some(terminal)) = (byte, self.inherited) {
+            gone_is_fine(sys::set_foreground(terminal.fd, target))?;
+        }
+        Ok(matches!(byte, FOREGROUND | BACKGROUND))
+    }
+}
+
 /// The descriptors that the target keeps.
-pub(super) struct Shared {
+struct Shared {
     /// Each with the flags of its open file description (fcntl(2), F_GETFL).
     flags: Vec<(RawFd, i32)>,
     screens: Vec<Screen>,
@@ -22,7 +162,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Looks at the descriptors that the target keeps.
-    pub(super) fn save(plan: &Plan) -> Shared {
+    fn save(plan: &Plan) -> Shared {
         let (_, passed) = plan.passed();
         let kept = [0, 1, 2].iter().chain(passed).map(|fd| *fd as RawFd);
         let flags = kept.filter_map(|fd| Some((fd, sys::open_flags(fd).ok()?))).collect();
@@ -37,7 +177,7 @@ impl Shared {
 
     /// Puts all of it back. Other processes of the caller have the same open file descriptions:
     /// with O_NONBLOCK left on its output, the next program's write fails.
-    pub(super) fn put_back(&self) {
+    fn put_back(&self) {
         self.put_terminals_back();
         for (fd, flags) in &self.flags {
             if sys::open_flags(*fd).is_ok_and(|now| now != *flags) {
@@ -47,7 +187,7 @@ impl Shared {
     }
 
     /// The terminals alone, as the caller's shell takes over while the target is stopped.
-    pub(super) fn put_terminals_back(&self) {
+    fn put_terminals_back(&self) {
         self.screens.iter().for_each(Screen::put_back);
         self.share.iter().for_each(Share::put_back);
     }
@@ -193,7 +333,7 @@ fn same(one: &libc::termios, other: &libc::termios) -> bool {
 }
 
 /// Job control on the terminal that the target keeps.
-pub(super) struct Control {
+struct Control {
     fd: RawFd,
     group: i32,
     /// Whether the target has the foreground from us.
@@ -202,34 +342,49 @@ pub(super) struct Control {
 
 impl Control {
     /// None: the terminal does not control this session, and so has no foreground for us.
-    pub(super) fn of(fd: RawFd, lent: bool) -> Option<Control> {
+    fn of(fd: RawFd, lent: bool) -> Option<Control> {
         sys::foreground(fd).ok()?;
         Some(Control { fd, group: sys::getpgrp(), lent: Cell::new(lent) })
     }
 
     /// Whether the launcher is in the foreground.
-    pub(super) fn is_ours(&self) -> bool {
+    fn is_ours(&self) -> bool {
         sys::foreground(self.fd) == Ok(self.group)
     }
 
     /// The target is to have the foreground.
-    pub(super) fn lend(&self) {
+    fn lend(&self) {
         self.lent.set(true);
     }
 
     /// Takes the foreground back where the target has it from us, and gives the modes that the
     /// target had.
-    pub(super) fn take_back(&self) -> Option<libc::termios> {
+    fn take_back(&self) -> Option<libc::termios> {
         let modes = sys::terminal_modes(self.fd).ok();
         let had = self.lent.replace(false) && !self.is_ours();
         (had && sys::set_foreground(self.fd, self.group).is_ok()).then_some(modes).flatten()
     }
 
     /// Whether the target goes on in the foreground; then with the modes that it had there.
-    pub(super) fn go_on(&self, modes: Option<&libc::termios>) -> bool {
+    fn go_on(&self, modes: Option<&libc::termios>) -> bool {
         let front = self.is_ours()
             && modes.is_none_or(|modes| sys::set_terminal_modes(self.fd, modes).is_ok());
         self.lent.set(front);
         front
     }
+}
+
+/// Stops this process, which goes on once it is continued. Whether it did: the kernel spares
+/// orphaned process groups (setpgid(2)), which nobody would continue. It stops them by SIGSTOP
+/// alone, so that signal is not used.
+fn stop_like(signal: i32) -> bool {
+    let stop = if signal == libc::SIGSTOP { libc::SIGTSTP } else { signal };
+    // Unblocked for a moment, with its default action, which is to stop.
+    if sys::default_action(stop).and_then(|()| sys::kill(sys::getpid(), stop)).is_ok()
+        && sys::set_signal_mask(!signal_bit(stop)).is_ok()
+    {
+        sys::regardless(sys::set_signal_mask(!0));
+    }
+    // The stop took away the SIGCONT of before, so one that waits now came after it.
+    sys::pending_signals().is_ok_and(|pending| pending & signal_bit(libc::SIGCONT) != 0)
 }
