@@ -521,3 +521,24 @@ fn an_entry_holds_the_plan_without_what_is_private() {
     child.wait().unwrap();
     assert!(plan().unwrap().is_none());
 }
+
+/// The runtime directory is in memory: a plan that would fill it is left out, and the sandbox runs
+/// as any other.
+#[test]
+fn a_plan_that_is_too_large_is_not_kept() {
+    let run = Running::new(if is_root() { As::Root } else { As::User });
+    let name = run.name("large");
+    // No file of a profile is as large, but what its parameters make of it can be.
+    let more = format!(
+        "\"/tmp/large\" = {{ text = \"${{x}}${{x}}${{x}}\" }}\n\
+         [params]\nx = {{ type = \"string\", default = \"{}\" }}\n",
+        "a".repeat(400_000)
+    );
+    let mut child = run.start(&name, &more, "sleep 600");
+    let folder = run.folder();
+    let file = folder.join(format!("{name}.json"));
+    assert!(std::fs::metadata(&file).unwrap().len() < 64 << 10);
+    assert!(plan_of(folder.to_str().unwrap(), &name).unwrap().is_none());
+    assert!(run.stockade(&["kill", &name]).status.success());
+    child.wait().unwrap();
+}
