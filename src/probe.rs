@@ -68,12 +68,15 @@ pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> (Host, Set
         let set_id = profile.seccomp.set_id.get().is_some_and(|set_id| set_id.value);
         host.privileged = privileged::look(&settled.tree, &host, set_id);
     }
-    if !profile.programs.items.is_empty() {
-        host.read_programs(profile, &settled.tree, with_fs);
+    let paths = profile.landlock.paths.get();
+    let is_ruled = matches!(paths.map(|paths| &paths.value), Some(Paths::Table(_)));
+    if is_ruled || !profile.programs.items.is_empty() {
+        let sought = ask::sought(profile, &host.caller);
+        host.read_programs(&sought, &settled.tree, with_fs);
         settled = settled.with(implied(&profile.programs, &profile.process, &host));
-    }
-    if let Some(Paths::Table(table)) = profile.landlock.paths.get().map(|paths| &paths.value) {
-        host.read_ruled(profile, &settled, table.iter().map(|(path, _)| path.as_ref()));
+        let rules = sought.rules.iter().flatten();
+        let paths = rules.map(|(path, _)| path.as_str());
+        host.read_ruled(profile.namespaces.tree(), &settled, paths);
     }
     (host, settled)
 }

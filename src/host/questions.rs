@@ -1,6 +1,7 @@
 //! What a profile wants to know of the machine, as data: each domain asks, and [`crate::probe`]
 //! answers. What nobody asks for is not read.
 
+use crate::kernel::rights::Rights;
 use crate::language::value::AbsolutePath;
 use crate::text::source::At;
 use std::collections::BTreeSet;
@@ -35,4 +36,22 @@ pub(crate) struct Questions {
     pub import: Option<At<AbsolutePath>>,
     /// The links on the way to these files, which the launcher opens.
     pub opened: Vec<String>,
+}
+
+/// What is looked for in the finished tree, and by which settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sought {
+    /// What each item of `programs` names, with its line; nothing where it is the command's, and
+    /// there is none.
+    pub programs: Vec<Option<At<String>>>,
+    /// The program's word of the command.
+    pub command: Option<At<String>>,
+    /// Where a program without `/` is looked for.
+    pub folders: Vec<String>,
+    /// `LD_LIBRARY_PATH` inside.
+    pub libraries: Option<String>,
+    /// The working directory inside; none is the caller's, where that is in sight.
+    pub cwd: Option<String>,
+    /// Landlock's rules, where the profile writes them.
+    pub rules: Option<Vec<(String, Rights)>>,
 }

@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::host::caller::Caller;
-use crate::host::questions::Questions;
+use crate::host::questions::{Questions, Sought};
 use crate::kernel::name::Name;
 use crate::language::section::{Entries, EntryType};
 use crate::language::shape::{Named, Need, Shape, Shaped, table};
@@ -136,6 +136,12 @@ pub(crate) fn ask(env: &Env, caller: &Caller, asks: &mut Questions) {
     }
 }
 
+/// Says where programs and libraries are looked for.
+pub(crate) fn ask_inside(env: &Env, caller: &Caller, sought: &mut Sought) {
+    sought.folders = folders(&value_of(env, caller, "PATH").unwrap_or_else(|| PATH.into()));
+    sought.libraries = value_of(env, caller, "LD_LIBRARY_PATH");
+}
+
 // ---- draft ----
 
 /// Where programs are looked for, and the target's PATH, where the profile is silent.
@@ -233,11 +239,6 @@ pub(crate) fn search_path(settings: &[Setting]) -> Vec<String> {
 
 fn folders(path: &str) -> Vec<String> {
     path.split(':').filter(|folder| folder.starts_with('/')).map(str::to_owned).collect()
-}
-
-/// The same, before anything is drafted.
-pub(crate) fn search_path_of(env: &Env, caller: &Caller) -> Vec<String> {
-    folders(&value_of(env, caller, "PATH").unwrap_or_else(|| PATH.into()))
 }
 
 /// The target's value of a variable, where the profile or the caller has it; what only the launch

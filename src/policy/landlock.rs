@@ -10,6 +10,7 @@ mod rights;
 mod streams;
 
 use crate::host::Host;
+use crate::host::questions::Sought;
 use crate::kernel::rights::Rights;
 use crate::language::section::{Key, Set, section};
 use crate::language::shape::{Named, Shape, Shaped};
@@ -249,6 +250,13 @@ fn abi(number: u32) -> ABI {
 pub(crate) fn holds_sockets(landlock: &Landlock, nested: &Key<Nested>, host: &Host) -> bool {
     let plain = landlock.paths.get().is_none() && nested.get().is_none();
     plain && host.landlock.is_some_and(|abi| abi >= SOCKETS_ABI)
+}
+
+/// Asks where the rules that the profile writes lead.
+pub(crate) fn ask_inside(landlock: &Landlock, sought: &mut Sought) {
+    let Some(Paths::Table(table)) = landlock.paths.get().map(|paths| &paths.value) else { return };
+    let rule = |(path, rights): &(AbsolutePath, At<Granted>)| (path.0.clone(), rights.0);
+    sought.rules = Some(table.iter().map(rule).collect());
 }
 
 /// The ruleset of a process that does nothing with files, ports and sockets of others but what a

@@ -5,7 +5,7 @@ mod streams;
 
 use crate::host::Host;
 use crate::host::caller::Caller;
-use crate::host::questions::Questions;
+use crate::host::questions::{Questions, Sought};
 use crate::host::streams::Stream;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
@@ -272,6 +272,10 @@ pub(crate) fn ask(process: &Process, optional: &Set<Wall>, caller: &Caller, asks
             asks.resources.get_or_insert_default();
         }
     }
+}
+
+pub(crate) fn ask_inside(process: &Process, sought: &mut Sought) {
+    sought.cwd = process.cwd.get().map(|cwd| cwd.value.0.clone());
 }
 
 // ---- draft ----

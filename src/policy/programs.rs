@@ -9,6 +9,7 @@ use super::mounts::entry::{Bind, Mount};
 use super::mounts::tree::{self, Node, Tree};
 use super::process::Process;
 use crate::host::programs::{Lack, Piece};
+use crate::host::questions::Sought;
 use crate::host::{Fact, Host};
 use crate::language::section::Set;
 use crate::language::shape::Shape;
@@ -80,6 +81,15 @@ impl Word {
 /// The program's word of the command.
 pub(crate) fn first_word(process: &Process) -> Option<&At<String>> {
     process.command.get()?.first().filter(|word| !word.is_empty() && !word.contains('\0'))
+}
+
+// ---- ask ----
+
+/// Asks for what each program needs, and for what the command finds.
+pub(crate) fn ask(programs: &Programs, process: &Process, sought: &mut Sought) {
+    let word = |item: &At<Word>| Some(At::new(item.value.text(process)?.to_owned(), item.at));
+    sought.programs = programs.items.iter().map(word).collect();
+    sought.command = first_word(process).cloned();
 }
 
 // ---- draft ----

@@ -1,10 +1,11 @@
-//! Has each domain ask what it wants to know of the machine. What `[mounts]`, `[limits]`,
-//! `programs` and Landlock's own rules ask for hangs on what was found before, and is asked as it
-//! is read.
+//! Has each domain ask what it wants to know of the machine. What `[mounts]` and `[limits]`
+//! ask for hangs on what was found before, and is asked as it is read.
 
 use crate::host::caller::Caller;
-use crate::host::questions::Questions;
-use crate::policy::{capabilities, env, identity, namespaces, process, rlimits, seccomp};
+use crate::host::questions::{Questions, Sought};
+use crate::policy::{
+    capabilities, env, identity, landlock, namespaces, process, programs, rlimits, seccomp,
+};
 use crate::profile::Profile;
 
 /// The questions of a profile's single keys.
@@ -18,4 +19,14 @@ pub(super) fn questions(profile: &Profile, caller: &Caller) -> Questions {
     capabilities::ask(&profile.capabilities, &mut asks);
     seccomp::ask(&profile.seccomp, profile.process.given(), &mut asks);
     asks
+}
+
+/// What is looked for in the finished tree.
+pub(super) fn sought(profile: &Profile, caller: &Caller) -> Sought {
+    let mut sought = Sought::default();
+    programs::ask(&profile.programs, &profile.process, &mut sought);
+    process::ask_inside(&profile.process, &mut sought);
+    env::ask_inside(&profile.env, caller, &mut sought);
+    landlock::ask_inside(&profile.landlock, &mut sought);
+    sought
 }

@@ -4,35 +4,36 @@
 use crate::host::inside::Inside;
 use crate::host::privileged::Useless;
 use crate::host::programs::Piece;
+use crate::host::questions::Sought;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::rights::Rights;
-use crate::language::value::{AbsolutePath, below, join};
-use crate::policy::landlock::Paths;
+use crate::language::value::{below, join};
 use crate::policy::mounts::entry::{Bind, Missing, Mount};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{Covered, Tree, covered, source_of};
 use crate::policy::namespaces::Namespace;
-use crate::policy::{env, programs};
 use crate::probe::search::Search;
 use crate::probe::view::{Found, View, What};
-use crate::probe::{look, privileged};
+use crate::probe::{ask, look, privileged};
 use crate::profile::Profile;
+use crate::text::source::At;
 use std::collections::BTreeMap;
 
 impl Host {
     /// Looks at the finished tree from outside: is the command there, with its loader and
     /// libraries? `run` does without, and asks when the target did not start.
     pub fn look_inside(&mut self, profile: &Profile, settled: &Settled) {
+        let sought = ask::sought(profile, &self.caller);
         let tree = settled.whole();
-        let mut search = self.search(profile, tree, false);
-        let cwd = profile.process.cwd.get().is_none_or(|cwd| {
+        let mut search = search(&sought, tree, false);
+        let cwd = sought.cwd.as_ref().is_none_or(|cwd| {
             matches!(
                 search.view().follow(cwd).map(|found| found.what),
                 Ok(What::Folder | What::Unknown)
             )
         });
-        let start = self.working_folder(profile, tree);
-        let word = programs::first_word(&profile.process);
+        let start = self.working_folder(&sought, tree);
+        let word = sought.command.as_ref();
         let command = word.map(|word| search.need(word, start.as_deref())).unwrap_or_default();
         let links = tree.iter().filter_map(|(path, node)| match &node.mount {
             Mount::Symlink(text) => Some((path, text.clone(), node.at)),
@@ -48,17 +49,12 @@ impl Host {
             .filter(|(path, ..)| search.view().follow(path).is_err())
             .map(|(path, text, at)| (path.clone(), text, at))
             .collect();
-        let mut place_of =
-            |word: &str| self.place_of(word, start.as_deref(), profile, search.view());
+        let mut place_of = |word: &str| place_of(word, start.as_deref(), &sought, search.view());
         let unruled = word
             .and_then(|word| place_of(word))
             .map(|place| place.path)
-            .filter(|place| !self.lets_execute(profile, place));
-        let items = profile
-            .programs
-            .items
-            .iter()
-            .filter_map(|item| Some((item.at, item.value.text(&profile.process)?)));
+            .filter(|place| !self.lets_execute(&sought, place));
+        let items = sought.programs.iter().flatten().map(|item| (item.at, item.value.as_str()));
         let useless =
             word.map(|word| (word.at, word.value.as_str())).into_iter().chain(items).filter_map(
                 |(at, word)| {
@@ -74,19 +70,16 @@ impl Host {
     }
 
     /// Reads what the profile's programs need, and the facts of those files.
-    pub(super) fn read_programs(&mut self, profile: &Profile, tree: &Tree, with_fs: bool) {
-        let mut search = self.search(profile, tree, true);
-        let start = self.working_folder(profile, tree);
-        let need = |word: Option<&str>| {
-            word.map(|word| search.need(word, start.as_deref())).unwrap_or_default()
+    pub(super) fn read_programs(&mut self, sought: &Sought, tree: &Tree, with_fs: bool) {
+        if sought.programs.is_empty() {
+            return;
+        }
+        let mut search = search(sought, tree, true);
+        let start = self.working_folder(sought, tree);
+        let need = |word: &Option<At<String>>| {
+            word.as_ref().map(|word| search.need(word, start.as_deref())).unwrap_or_default()
         };
-        self.programs = profile
-            .programs
-            .items
-            .iter()
-            .map(|item| item.value.text(&profile.process))
-            .map(need)
-            .collect();
+        self.programs = sought.programs.iter().map(need).collect();
         for piece in self.programs.iter().flat_map(|program| program.pieces.values()) {
             let Piece::File { source, inode: read } = piece else { continue };
             let mut fact = look(source, false, with_fs);
@@ -99,44 +92,19 @@ impl Host {
         }
     }
 
-    /// Where the program of a command is inside.
-    fn place_of(
-        &self,
-        word: &str,
-        start: Option<&str>,
-        profile: &Profile,
-        view: &mut View<'_>,
-    ) -> Option<Found> {
-        let places = match (word.starts_with('/'), word.contains('/')) {
-            (true, _) => vec![word.to_owned()],
-            (false, true) => start.iter().map(|start| join(start, &format!("/{word}"))).collect(),
-            (false, false) => env::search_path_of(&profile.env, &self.caller)
-                .iter()
-                .map(|folder| format!("{folder}/{word}"))
-                .collect(),
-        };
-        places
-            .iter()
-            .filter_map(|place| view.follow(place).ok())
-            .find(|found| matches!(found.what, What::File { .. }))
-    }
-
     /// Whether the rules that the profile writes itself, if it does, let a file be executed: they
     /// add up from it to the root.
-    fn lets_execute(&self, profile: &Profile, path: &str) -> bool {
-        let Some(Paths::Table(table)) = profile.landlock.paths.get().map(|paths| &paths.value)
-        else {
-            return true;
-        };
-        let holds = |rule: &AbsolutePath| {
+    fn lets_execute(&self, sought: &Sought, path: &str) -> bool {
+        let Some(rules) = &sought.rules else { return true };
+        let holds = |rule: &str| {
             self.ruled
-                .get(&rule.0)
+                .get(rule)
                 .is_none_or(|place| place.as_ref().is_ok_and(|place| below(path, place).is_some()))
         };
-        let rights = table
+        let rights = rules
             .iter()
             .filter(|(rule, _)| holds(rule))
-            .fold(Rights(0), |rights, (_, granted)| rights.and(granted.0));
+            .fold(Rights(0), |rights, (_, granted)| rights.and(*granted));
         rights.holds(Rights::EXECUTE)
     }
 
@@ -144,12 +112,12 @@ impl Host {
     /// link to it.
     pub(super) fn read_ruled<'p>(
         &mut self,
-        profile: &Profile,
+        whose: &Namespace,
         settled: &Settled,
         paths: impl Iterator<Item = &'p str>,
     ) {
         let mut ruled = BTreeMap::new();
-        match profile.namespaces.tree() {
+        match whose {
             Namespace::New => {
                 let tree = settled.whole();
                 let mut view = View::new(tree, false);
@@ -186,23 +154,37 @@ impl Host {
         Ok(if unknown && below(path, &found.path).is_some() { path.to_owned() } else { found.path })
     }
 
-    fn search<'t>(&self, profile: &Profile, tree: &'t Tree, host_shows: bool) -> Search<'t> {
-        let folders = env::search_path_of(&profile.env, &self.caller);
-        Search::new(
-            View::new(tree, host_shows),
-            folders,
-            env::value_of(&profile.env, &self.caller, "LD_LIBRARY_PATH"),
-        )
-    }
-
     /// Where a relative command begins: the profile's directory, or the caller's where an entry
     /// shows it.
-    fn working_folder(&self, profile: &Profile, tree: &Tree) -> Option<String> {
-        match profile.process.cwd.get() {
-            Some(cwd) => Some(cwd.value.0.clone()),
+    fn working_folder(&self, sought: &Sought, tree: &Tree) -> Option<String> {
+        match &sought.cwd {
+            Some(cwd) => Some(cwd.clone()),
             None => View::new(tree, false).shows(&self.caller.cwd).then(|| self.caller.cwd.clone()),
         }
     }
+}
+
+/// Where the program of a command is inside.
+fn place_of(
+    word: &str,
+    start: Option<&str>,
+    sought: &Sought,
+    view: &mut View<'_>,
+) -> Option<Found> {
+    let places = match (word.starts_with('/'), word.contains('/')) {
+        (true, _) => vec![word.to_owned()],
+        (false, true) => start.iter().map(|start| join(start, &format!("/{word}"))).collect(),
+        (false, false) => sought.folders.iter().map(|folder| format!("{folder}/{word}")).collect(),
+    };
+    places
+        .iter()
+        .filter_map(|place| view.follow(place).ok())
+        .find(|found| matches!(found.what, What::File { .. }))
+}
+
+fn search<'t>(sought: &Sought, tree: &'t Tree, host_shows: bool) -> Search<'t> {
+    let view = View::new(tree, host_shows);
+    Search::new(view, sought.folders.clone(), sought.libraries.clone())
 }
 
 /// Whether stockade makes what is at a path: a directory of `missing = "create"`, or a file that it
