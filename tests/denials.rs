@@ -2,6 +2,7 @@
 //! and the line that permits it; and nothing of that weakens the filter. As root and as an ordinary
 //! user.
 
+use crate::support::processes::{children, children_named, name};
 use crate::support::{self, As, Place, is_root, patient, skip, system, text};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -609,17 +610,6 @@ fn threads_and_signals_see_the_errno_and_nothing_else() {
     }
 }
 
-/// The children of a process, by number.
-fn children(pid: u32) -> Vec<u32> {
-    let text =
-        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split(' ').filter_map(|pid| pid.trim().parse().ok()).collect()
-}
-
-fn is_named(pid: u32, name: &str) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)
-}
-
 /// A run whose target makes a denied call every millisecond, once it does.
 fn endless(
     place: &Place,
@@ -640,10 +630,7 @@ fn endless(
 }
 
 fn answerer_of(child: &Child) -> u32 {
-    children(child.id())
-        .into_iter()
-        .find(|pid| is_named(*pid, "stockade-answer"))
-        .expect("a process that answers")
+    children_named(child.id(), "stockade-answer").pop().expect("a process that answers")
 }
 
 #[test]
@@ -745,7 +732,8 @@ fn a_launcher_that_is_killed_leaves_nothing() {
         out.read_to_string(&mut String::new()).unwrap();
         let begun = Instant::now();
         let lives = |pid: &u32| {
-            ["stockade", "stockade-answer", "denials"].iter().any(|name| is_named(*pid, name))
+            let ours = ["stockade", "stockade-answer", "denials"];
+            name(*pid).is_some_and(|name| ours.contains(&name.as_str()))
         };
         while all.iter().any(lives) {
             assert!(begun.elapsed() < patient(Duration::from_secs(5)), "{who:?}: {all:?}");

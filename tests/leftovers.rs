@@ -3,7 +3,11 @@
 //!
 //! `FULL=1` launches a thousand times in a row instead of two hundred.
 
+use crate::support::ground::wait_for;
+use crate::support::processes::{children, children_named, has_ended, state};
 use crate::support::{self, As, Place, is_root, mounts_of, processes_with, skip, system, text};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -185,6 +189,48 @@ fn a_launcher_killed_at_any_call_leaves_no_group_to_the_next_run() {
     assert!(left_at_all > 0);
     assert!(place.stockade(As::Root).arg("run").arg(&profile).output().unwrap().status.success());
     assert_eq!(support::dead_groups(), Vec::<String>::new());
+}
+
+/// The first process of the sandbox, while it waits for the launcher's word and is stopped. It sees no
+/// end of a pipe then, and where it is not pid 1 of a namespace of its own nothing else ends it.
+#[test]
+fn a_launcher_that_is_killed_before_the_start_leaves_no_stopped_process() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("strace is not installed");
+    }
+    for who in As::all() {
+        for pid in ["new", "host"] {
+            let place = Place::new();
+            // The host's processes cannot be shown.
+            let text = system("").replace("\"/proc\" = \"proc\"\n", "");
+            let more = format!("[process]\ncommand = [\"true\"]\n[namespaces]\npid = \"{pid}\"\n");
+            let profile = place.file("profile.toml", &(text + &more));
+            // The launcher makes itself undumpable after the clone: here it takes its time for it.
+            let mut tracer = place
+                .outside(*who, "strace")
+                .args(["-qq", "-o", "/dev/null", "-e", "trace=prctl", "-e"])
+                .arg("inject=prctl:delay_enter=20000000")
+                .arg(place.path.join("stockade"))
+                .arg("run")
+                .arg(&profile)
+                .stdin(Stdio::null())
+                .spawn()
+                .unwrap();
+            let launcher = wait_for(|| children_named(tracer.id(), "stockade").pop());
+            let child = wait_for(|| children(launcher).into_iter().next());
+            // It waits, having done what it does before.
+            wait_for(|| (state(child) == Some('S')).then_some(()));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let signal = |pid: u32, signal| kill(Pid::from_raw(pid as i32), signal).unwrap();
+            signal(child, Signal::SIGSTOP);
+            // The twin: that alone does not end it.
+            wait_for(|| (state(child) == Some('T')).then_some(()));
+            signal(launcher, Signal::SIGKILL);
+            tracer.kill().unwrap();
+            tracer.wait().unwrap();
+            wait_for(|| has_ended(child).then_some(()));
+        }
+    }
 }
 
 /// By a signal that a program may await: it waits from the first group on.

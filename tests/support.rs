@@ -2,6 +2,7 @@
 //! as root and as an ordinary user, and what must not be left behind.
 
 pub mod ground;
+pub mod processes;
 mod skipped;
 
 pub use skipped::skip;

@@ -51,7 +51,8 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
         |result: Result| result.map_err(|Errno(errno)| Stop(Message::Failed { step: OWN, errno }));
     // A life pipe that this process can write to itself would never end.
     own(sys::close(pipes.life.1))?;
-    own(die_with_launcher(plan))?;
+    // One that is stopped sees no end of a pipe, and there is no other process to end yet.
+    own(die_with_launcher(true))?;
     let mut byte = [0];
     loop {
         match sys::read(pipes.life.0, &mut byte) {
@@ -75,24 +76,21 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
     walk(plan, prepared, Actor::Init)?;
     // Each change of ids clears the parent-death signal and may make the process dumpable
     // (prctl(2)), so both come after them.
-    own(die_with_launcher(plan))?;
+    own(die_with_launcher(plan.has_own_pids()))?;
     own(sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop))?;
-    // Had the launcher died before the parent-death signal was set, its end of the life pipe would
-    // be closed by now.
+    // Had the launcher died before the parent-death signal was set, or after it was taken back, its
+    // end of the life pipe would be closed by now.
     match sys::poll([pipes.life.0, -1, -1, -1], 0) {
         Ok([true, ..]) => sys::exit(125),
         other => own(other.map(drop)),
     }
 }
 
-/// Pid 1 of a pid namespace takes all others with it. Where it is not, it must live to end them,
-/// and sees the life pipe end.
-fn die_with_launcher(plan: &Plan) -> Result {
-    if plan.has_own_pids() {
-        sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).map(drop)
-    } else {
-        Ok(())
-    }
+/// Whether the launcher's death ends this process. Pid 1 of a pid namespace takes all others with
+/// it. Where it is not, it must live to end them once there are any, and sees the life pipe end.
+fn die_with_launcher(dies: bool) -> Result {
+    let signal = if dies { libc::SIGKILL } else { 0 };
+    sys::prctl(libc::PR_SET_PDEATHSIG, signal as u64, 0).map(drop)
 }
 
 /// Orphans of the sandbox become children of this process (PR_SET_CHILD_SUBREAPER), which can name

@@ -3,6 +3,7 @@
 
 use super::program;
 use crate::support::ground::wait_for;
+use crate::support::processes::{children_named, has_ended};
 use crate::support::{As, Place, patient, processes_with, system, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -91,16 +92,6 @@ fn begun(
     (child, output, line)
 }
 
-/// The children of a process that have a name.
-fn children_named(parent: u32, name: &str) -> Vec<Pid> {
-    let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
-    let named = |pid: &&str| {
-        std::fs::read_to_string(format!("/proc/{pid}/comm"))
-            .is_ok_and(|comm| comm.trim_end() == name)
-    };
-    list.split_whitespace().filter(named).map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
-}
-
 const ITSELF: &str = "[process]\ninit = false\n";
 
 /// The parent-death signal is gone, and the launcher's death ends the target all the same.
@@ -116,22 +107,18 @@ fn a_target_that_is_pid_1_ends_with_the_launcher() {
         let watcher = children_named(launcher.id(), "stockade-watch");
         assert_eq!(watcher.len(), 1, "{who:?}: {watcher:?}");
         // The twin: while the process that watches is stopped, nothing ends the target.
-        kill(watcher[0], Signal::SIGSTOP).unwrap();
+        kill(Pid::from_raw(watcher[0] as i32), Signal::SIGSTOP).unwrap();
         launcher.kill().unwrap();
         launcher.wait().unwrap();
         std::thread::sleep(Duration::from_millis(200));
         assert_eq!(processes_with(&needle).len(), 1, "{who:?}");
-        kill(watcher[0], Signal::SIGCONT).unwrap();
+        kill(Pid::from_raw(watcher[0] as i32), Signal::SIGCONT).unwrap();
         let mut rest = String::new();
         output.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "", "{who:?}");
         wait_for(|| processes_with(&needle).is_empty().then_some(()));
         // Somebody reaps it; it may take a while.
-        let runs = || {
-            std::fs::read_to_string(format!("/proc/{}/stat", watcher[0]))
-                .is_ok_and(|stat| !stat.contains(") Z"))
-        };
-        wait_for(|| (!runs()).then_some(()));
+        wait_for(|| has_ended(watcher[0]).then_some(()));
     }
 }
 
@@ -144,7 +131,7 @@ fn a_target_that_is_pid_1_does_not_outlive_its_watcher() {
         let needle = format!("unwatched-{}-{who:?}", std::process::id());
         let (launcher, _output, _) = begun(&place, *who, ITSELF, &["rethread", "30000", &needle]);
         let watcher = children_named(launcher.id(), "stockade-watch");
-        kill(watcher[0], Signal::SIGKILL).unwrap();
+        kill(Pid::from_raw(watcher[0] as i32), Signal::SIGKILL).unwrap();
         let ended = launcher.wait_with_output().unwrap();
         assert_eq!(ended.status.code(), Some(125), "{who:?}");
         assert!(text(&ended.stderr).contains("cannot go on"), "{who:?}: {}", text(&ended.stderr));
