@@ -12,6 +12,7 @@ pub use request::Request;
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::inspect::view::{note_line, steps};
+use crate::launch::helper::Helper;
 use crate::launch::{self, Ask, FAILED, Failure, Outcome, Process};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::programs::{Unseen, unseen};
@@ -152,9 +153,14 @@ pub fn plan(profile: Profile) -> Result<Plan, Problems> {
 /// # }
 /// ```
 pub fn launch(plan: &Plan) -> Result<Ended, Problems> {
+    launch_beside(plan, None)
+}
+
+/// [`launch()`], with one more helper: those of the tests are launched so.
+pub fn launch_beside(plan: &Plan, helper: Option<Box<dyn Helper + '_>>) -> Result<Ended, Problems> {
     caller()?;
     let process = Process::look().map_err(|failure| plan.failed(failure))?;
-    let ended = launch::launch(&plan.plan, Ask::Nothing, &mut |_| {});
+    let ended = launch::launch_beside(&plan.plan, Ask::Nothing, &mut |_| {}, helper);
     drop(process);
     let ended = ended.map_err(|failure| plan.failed(failure))?;
     let skipped = ended.fallen.iter().map(|note| note_line(note, &plan.sources)).collect();

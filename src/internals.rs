@@ -4,6 +4,9 @@
 //! It is no promise, and no part of the face: any version may change or remove any of it. A name is
 //! here as long as one of them uses it, and stands where it stands in the house.
 
+pub mod face {
+    pub use crate::face::launch_beside;
+}
 pub mod host {
     pub use crate::host::{Fact, File, FileKind, Host};
     pub mod bounds {
@@ -93,6 +96,18 @@ pub mod kernel {
     }
 }
 pub mod launch {
+    pub mod helper {
+        pub use crate::launch::helper::{About, End, Helper, Inside, Next};
+        pub mod denial {
+            pub use crate::launch::helper::denial::Denial;
+        }
+        pub mod records {
+            pub use crate::launch::helper::records::Record;
+        }
+        pub mod walls {
+            pub use crate::launch::helper::walls::{Calls, Walls, any, with};
+        }
+    }
     pub mod registry {
         pub use crate::launch::registry::plan_of;
     }
@@ -189,7 +204,7 @@ pub mod step {
     }
 }
 pub mod sys {
-    pub use crate::sys::{Program, seccomp_filter};
+    pub use crate::sys::{Errno, Program, Result, seccomp_filter};
 }
 pub mod text {
     pub mod explain {

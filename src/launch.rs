@@ -13,7 +13,7 @@ mod child;
 mod content;
 mod control;
 mod digits;
-mod helper;
+pub(crate) mod helper;
 pub(crate) mod idmap;
 mod init;
 mod leftover;
@@ -43,9 +43,9 @@ pub(crate) use calling::{Mask, Process, caller};
 pub(crate) use cgroup::Account;
 use cgroup::Groups;
 pub(crate) use control::{Denied, freeze, go_on, kill, usage};
-use helper::Helpers;
 use helper::answer::Answer;
 pub(crate) use helper::denial::{Act, Call, Denial, Denials, Then, Who};
+use helper::{Helper, Helpers};
 use message::Message;
 use outside::Outside;
 use prepare::Prepared;
@@ -159,10 +159,20 @@ pub(crate) fn launch(
     ask: Ask,
     tell: &mut dyn FnMut(&Denial),
 ) -> Result<Ended, Failure> {
+    launch_beside(plan, ask, tell, None)
+}
+
+/// The same, with one more helper.
+pub(crate) fn launch_beside<'t>(
+    plan: &'t Plan,
+    ask: Ask,
+    tell: &'t mut dyn FnMut(&Denial),
+    helper: Option<Box<dyn Helper + 't>>,
+) -> Result<Ended, Failure> {
     let mut groups = Groups::new();
     let begun = groups.begun;
     let (mut held, mut helpers) = (None, Helpers::new(tell));
-    let ended = run(plan, &mut groups, &mut held, &mut helpers);
+    let ended = run(plan, &mut groups, &mut held, (&mut helpers, helper));
     let denials = helpers.finish();
     let account =
         (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
@@ -187,7 +197,7 @@ fn run<'t>(
     plan: &'t Plan,
     groups: &mut Groups,
     held: &mut Option<Held>,
-    helpers: &mut Helpers<'t>,
+    (helpers, helper): (&mut Helpers<'t>, Option<Box<dyn Helper + 't>>),
 ) -> Result<(Outcome, Usage), Failure> {
     find_passed(plan)?;
     if plan.closed_streams {
@@ -200,6 +210,7 @@ fn run<'t>(
     if plan.told != Told::Nothing {
         helpers.start(Box::new(Answer::new(plan)))?;
     }
+    helper.map_or(Ok(()), |helper| helpers.start(helper))?;
     let mut prepared = Prepared::new(plan, groups, helpers)?;
     prepared.fit_file_limit(plan).map_err(|errno| own("raise the limit of open files", errno))?;
     // The end of a child that its parent ignores sends no signal and leaves no status (wait(2)):

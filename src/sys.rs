@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Errno(pub i32);
 
 /// What a system call gives.
-pub(crate) type Result<T = ()> = std::result::Result<T, Errno>;
+pub type Result<T = ()> = std::result::Result<T, Errno>;
 
 fn check(value: c_long) -> Result<c_long> {
     if value >= 0 {
@@ -1374,7 +1374,7 @@ pub(crate) const NOTIF_SET_FLAGS: u32 = 0x4008_2104;
 
 /// What a listener or another descriptor waits with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waiting {
+pub enum Waiting {
     /// There is something to read.
     Something,
     /// There will be nothing any more.

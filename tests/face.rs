@@ -4,37 +4,20 @@ mod impls;
 
 use crate::house::finder::Segments;
 use crate::house::{House, files, module};
-use crate::support::{As, Place, install, skip, text};
+use crate::support::{As, Place, example, install, skip, text};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// Builds the program, or says why it cannot be built here. The library is built for it already:
-/// the program `stockade` is made of the same.
-fn program() -> Result<PathBuf, String> {
-    let main = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    if Command::new(&cargo).arg("--version").output().is_err() {
-        return Err("there is no cargo".into());
-    }
-    let built = Command::new(cargo)
-        .args(["build", "--offline", "--locked", "--quiet", "--example", "face"])
-        .current_dir(main)
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "{}", text(&built.stderr));
-    let source = std::fs::read_to_string(main.join("tests/face/main.rs")).unwrap();
-    assert!(!source.contains("internals"), "the program is to use the face alone");
-    Ok(Path::new(env!("CARGO_BIN_EXE_stockade")).with_file_name("examples").join("face"))
-}
+use std::path::Path;
 
 #[test]
 fn a_program_of_the_face_alone_runs_a_sandbox_and_goes_on() {
-    let program = match program() {
+    let program = match example("face") {
         Ok(program) => program,
         Err(why) => return skip(&why),
     };
+    let main = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/face/main.rs");
+    let source = std::fs::read_to_string(main).unwrap();
+    assert!(!source.contains("internals"), "the program is to use the face alone");
     for who in As::all() {
         let place = Place::new();
         let own = place.path.join("face");

@@ -191,8 +191,8 @@ fn a_launcher_killed_at_any_call_leaves_no_group_to_the_next_run() {
     assert_eq!(support::dead_groups(), Vec::<String>::new());
 }
 
-/// The first process of the sandbox, while it waits for the launcher's word and is stopped. It sees no
-/// end of a pipe then, and where it is not pid 1 of a namespace of its own nothing else ends it.
+/// The first process of the sandbox, while it waits for the launcher's word and is stopped. It sees
+/// no end of a pipe then, and where it is not pid 1 of a namespace of its own nothing else ends it.
 #[test]
 fn a_launcher_that_is_killed_before_the_start_leaves_no_stopped_process() {
     if Command::new("strace").arg("-V").output().is_err() {

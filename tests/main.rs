@@ -41,6 +41,8 @@ mod fuzz;
 mod globs;
 // Control groups come, go, and belong to the right user.
 mod groups;
+// Every helper keeps what all of them promise.
+mod helpers;
 // The rooms of `src` import what they may.
 mod house;
 // Files and texts that no profile should be are refused in words.

@@ -331,6 +331,22 @@ fn copy(program: &Path, into: &Path) {
     std::fs::set_permissions(into, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
+/// Builds a program that uses the library (Cargo.toml has its file), or says why it cannot be built
+/// here. The library is built for it already: the program `stockade` is made of the same.
+pub fn example(name: &str) -> Result<PathBuf, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    if Command::new(&cargo).arg("--version").output().is_err() {
+        return Err("there is no cargo".into());
+    }
+    let built = Command::new(cargo)
+        .args(["build", "--offline", "--locked", "--quiet", "--example", name])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", text(&built.stderr));
+    Ok(Path::new(env!("CARGO_BIN_EXE_stockade")).with_file_name("examples").join(name))
+}
+
 /// tests/probe.c, put into a place.
 pub fn probe(place: &Place) -> PathBuf {
     place.program("probe")

@@ -7,19 +7,19 @@
 //! poll table. The launcher believes numbers alone: a helper that is killed, stopped, or taken over
 //! by what it reads can report nonsense, and no more. Nor does one see another's descriptors.
 
-pub(super) mod answer;
-pub(super) mod denial;
+pub(crate) mod answer;
+pub(crate) mod denial;
 pub(super) mod handover;
 mod inside;
-pub(super) mod records;
-pub(super) mod walls;
+pub(crate) mod records;
+pub(crate) mod walls;
 pub(super) mod watcher;
 
 use super::{Failure, own};
 use crate::sys::{self, Errno};
 use crate::text::problem::Problem;
 use denial::{Denial, Denials};
-pub(super) use inside::Inside;
+pub use inside::Inside;
 use records::{Record, walled};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -27,12 +27,12 @@ use std::time::{Duration, Instant};
 use walls::Walls;
 
 /// One helper, on both sides of the fork: what it was made with is there in both.
-pub(super) trait Helper {
+pub trait Helper {
     /// What it is and has.
     fn about(&self) -> About;
 
-    /// The system calls of its work, beside those that every helper has
-    /// ([`Inside::filter`]). Whatever else it calls ends it.
+    /// The system calls of its work, beside those by which every helper waits, reports and ends.
+    /// Whatever else it calls ends it.
     fn calls(&self, inside: &Inside) -> walls::Calls;
 
     /// Its work, restricted. It ends with it. Memory is taken before, when it is made.
@@ -55,7 +55,7 @@ pub(super) trait Helper {
 
 /// What a helper is and has.
 #[derive(Debug)]
-pub(super) struct About {
+pub struct About {
     /// How it is called in lists of processes, in 15 bytes at most.
     pub name: &'static CStr,
     /// How it is called in messages: `the process that ...`.
@@ -72,7 +72,7 @@ pub(super) struct About {
 
 /// How a helper ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub enum End {
     /// By itself, after its last records, once the sandbox has ended; at once if the launcher dies.
     ByItself,
     /// By the launcher. It outlives a launcher that dies, and sees by itself what is to be done.
@@ -81,7 +81,7 @@ pub(super) enum End {
 
 /// What the launcher does after a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub enum Next {
     GoOn,
     EndTheSandbox,
 }

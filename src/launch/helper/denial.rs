@@ -8,7 +8,7 @@ use super::records::Record;
 /// A kind of denial: the same act, as far as what decides is the same, by processes of the same
 /// name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Denial {
+pub struct Denial {
     /// The first of them.
     pub act: Act,
     /// Who made the first.
@@ -21,14 +21,14 @@ pub(crate) struct Denial {
 
 /// What can be denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Act {
+pub enum Act {
     /// A system call, by the filter.
     Call(Call),
 }
 
 /// A system call as the kernel reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Call {
+pub struct Call {
     /// AUDIT_ARCH_* of the call.
     pub architecture: u32,
     /// Its number there.
@@ -38,7 +38,7 @@ pub(crate) struct Call {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Who {
+pub struct Who {
     /// The kernel's name of it, filled up with zeroes; empty where it is not known.
     pub name: [u8; 16],
     /// Its number in its own pid namespace; 0 where it is not known.
@@ -49,7 +49,7 @@ pub(crate) struct Who {
 
 /// What follows a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
+pub enum Then {
     /// The call failed with the policy's errno.
     Failed,
     /// The process was ended, as the policy has it.
@@ -60,19 +60,19 @@ pub(crate) enum Then {
 
 impl Who {
     /// Nothing is known but the number.
-    pub(crate) fn unknown(outside: u32) -> Who {
+    pub fn unknown(outside: u32) -> Who {
         Who { name: [0; 16], inside: 0, outside }
     }
 
     /// The name, less the zeroes.
-    pub(crate) fn name(&self) -> &[u8] {
+    pub fn name(&self) -> &[u8] {
         self.name.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 }
 
 /// All that was denied in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Denials {
+pub struct Denials {
     /// Each kind, in the order of the first of it.
     pub kinds: Vec<Denial>,
     /// Denials of kinds beyond [`MOST`].

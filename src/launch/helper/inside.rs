@@ -15,7 +15,7 @@ pub(super) struct Ends {
 }
 
 /// What it works with.
-pub(crate) struct Inside {
+pub struct Inside {
     pub records: Writer,
     /// The directory whose files it may read; -1 where there is none, or no Landlock.
     pub directory: RawFd,
@@ -78,7 +78,7 @@ impl Inside {
 
     /// The descriptor that it is handed, once it arrives, and says so; `None` where there was no
     /// sandbox in the end.
-    pub(crate) fn receive(&mut self) -> sys::Result<Option<RawFd>> {
+    pub fn receive(&mut self) -> sys::Result<Option<RawFd>> {
         let Some(handed) = self.letter.receive(self.socket)? else { return Ok(None) };
         sys::write_all(self.socket, b"A")?;
         // Nobody reads there any more.

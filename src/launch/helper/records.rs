@@ -14,7 +14,7 @@ const LENGTH: usize = 8 * 4 + 7 * 8 + 16;
 
 /// A record. The first number is its kind; what the others mean is its sender's affair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Record {
+pub struct Record {
     pub short: [u32; 8],
     pub long: [u64; 7],
     pub text: [u8; 16],
@@ -79,7 +79,7 @@ pub(super) fn receive(pipe: RawFd) -> sys::Result<Option<Record>> {
 
 /// The helper's end.
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub struct Writer {
     pipe: RawFd,
     kept: VecDeque<Record>,
     most: usize,
@@ -101,7 +101,7 @@ impl Writer {
     }
 
     /// Sends one, or keeps it until there is room; `false` where there is no room to keep it.
-    pub(crate) fn send(&mut self, record: &Record) -> sys::Result<bool> {
+    pub fn send(&mut self, record: &Record) -> sys::Result<bool> {
         if self.send_kept()? && self.write(record)? {
             return Ok(true);
         }
@@ -113,7 +113,7 @@ impl Writer {
     }
 
     /// Sends one after all that are kept. It waits for room, so nobody may wait for this process.
-    pub(super) fn send_and_wait(&mut self, record: &Record) -> sys::Result {
+    pub fn send_and_wait(&mut self, record: &Record) -> sys::Result {
         while !self.send_kept()? || !self.write(record)? {
             again(sys::wait_for_room(-1, self.pipe))?;
         }
@@ -122,7 +122,7 @@ impl Writer {
 
     /// Waits until a descriptor has something to read, or has none any more. What is kept is sent
     /// meanwhile, as there is room.
-    pub(crate) fn wait_on(&mut self, fd: RawFd) -> sys::Result<Waiting> {
+    pub fn wait_on(&mut self, fd: RawFd) -> sys::Result<Waiting> {
         loop {
             let to = if self.kept.is_empty() { -1 } else { self.pipe };
             let Some((waiting, room)) = again(sys::wait_for_room(fd, to))? else { continue };

@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 
 /// What differs from helper to helper.
 #[derive(Debug)]
-pub(crate) struct Walls {
+pub struct Walls {
     /// The user and group that it becomes, where root starts the sandbox; it has no other groups.
     pub ids: Option<(u32, u32)>,
     /// The capabilities that it keeps, of those that it has (bits of capabilities(7)).
@@ -21,7 +21,7 @@ pub(crate) struct Walls {
 }
 
 /// System calls, each with when it is allowed.
-pub(crate) type Calls = Vec<(&'static str, Rule)>;
+pub type Calls = Vec<(&'static str, Rule)>;
 
 /// The first part, while it may do anything: what it has of the launcher goes, but these
 /// descriptors. It gives a descriptor of the directory that it reads, or -1.
@@ -86,12 +86,12 @@ pub(super) fn filter(calls: Calls) -> sys::Result {
 }
 
 /// A call with any arguments.
-pub(crate) fn any(name: &'static str) -> (&'static str, Rule) {
+pub fn any(name: &'static str) -> (&'static str, Rule) {
     (name, Rule::always(Verdict::Allow))
 }
 
 /// A call with arguments that are each among some. The kernel reads the low half of each.
-pub(crate) fn with(name: &'static str, arguments: &[(u8, &[i64])]) -> (&'static str, Rule) {
+pub fn with(name: &'static str, arguments: &[(u8, &[i64])]) -> (&'static str, Rule) {
     let tests = arguments.iter().map(|(argument, values)| Test {
         argument: *argument,
         width: Width::Low,
