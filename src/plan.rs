@@ -6,6 +6,7 @@
 mod facts;
 mod rules;
 mod settle;
+#[cfg_attr(face_alone, allow(dead_code, reason = "for what reads a plan back"))]
 pub(crate) mod stored;
 
 use crate::host::Host;
@@ -16,9 +17,7 @@ use crate::policy::landlock::Ruleset;
 use crate::policy::namespaces::Choice;
 use crate::policy::process::{Exec, Watch};
 use crate::policy::seccomp::{Filter, Told};
-use crate::policy::{
-    capabilities, identity, limits, mounts, namespaces, process, programs, rlimits,
-};
+use crate::policy::{capabilities, identity, limits, mounts, namespaces, process, rlimits};
 use crate::profile::Profile;
 use crate::step::draft::{Draft, Sorted};
 use crate::step::{GroupOp, OutsideOp, Shown, Stage, Step};
@@ -205,11 +204,11 @@ fn actor(stage: Stage, root: bool) -> Actor {
 /// `[mounts]` on this machine, and what `programs` implies.
 #[cfg(not(face_alone))]
 pub fn settle(profile: &Profile, host: &Host) -> mounts::settle::Settled {
-    let implied = programs::implied(&profile.programs, &profile.process, host);
+    let implied = crate::policy::programs::implied(&profile.programs, &profile.process, host);
     mounts::settle::Settled::new(&profile.mounts, host).with(implied)
 }
 
-/// [`plan_settled`] where `[mounts]` is not settled yet.
+/// The plan, where `[mounts]` is not settled yet.
 #[cfg(not(face_alone))]
 pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     plan_settled(profile, host, &settle(profile, host))

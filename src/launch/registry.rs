@@ -266,6 +266,7 @@ fn read(file: &mut File) -> io::Result<(Entry, usize)> {
 impl Live {
     /// Its plan, where it was not too large to be kept. What is no whole plan of this version is an
     /// error.
+    #[cfg_attr(face_alone, allow(dead_code, reason = "for what reads a plan back"))]
     pub(crate) fn plan(&mut self) -> io::Result<Option<Plan>> {
         let Some(length) = self.entry.plan else { return Ok(None) };
         let is_ours = |length: &usize| *length <= LARGEST_PLAN;

@@ -269,6 +269,7 @@ impl Choice {
     }
 
     /// A choice that was made before, of every kind.
+    #[cfg_attr(face_alone, allow(dead_code, reason = "for what reads a plan back"))]
     pub(crate) fn of_all(all: Vec<(Kind, Namespace, Span)>) -> Choice {
         Choice(all)
     }

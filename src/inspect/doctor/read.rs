@@ -1,4 +1,4 @@
-//! Reads the facts: files of the machine, and what [`super::tries`] finds out. It judges nothing
+//! Reads the facts: files of the machine, and what [`crate::launch::tries`] finds out. It judges nothing
 //! and changes nothing.
 
 use crate::host::caller::Caller;

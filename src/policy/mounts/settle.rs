@@ -29,6 +29,7 @@ pub struct Settled {
 
 impl Settled {
     /// Settles these entries.
+    #[cfg(not(face_alone))]
     pub fn new(mounts: &Mounts, host: &Host) -> Settled {
         let expanded = expanded(mounts, host);
         let tree = tree(expanded.as_ref().unwrap_or(mounts), &host.root_names);

@@ -276,6 +276,7 @@ impl Table {
     }
 
     /// A table of such parts, where they go together.
+    #[cfg_attr(face_alone, allow(dead_code, reason = "for what reads a plan back"))]
     pub(crate) fn of_parts(
         abi: Abi,
         numbers: Vec<u16>,
