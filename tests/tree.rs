@@ -11,7 +11,7 @@ use std::process::Stdio;
 
 /// How many stacks are tried for each caller, and how many paths in each.
 fn size() -> (usize, usize) {
-    if std::env::var_os("FULL").is_some() { (6000, 60) } else { (250, 60) }
+    if std::env::var_os("FULL").is_some() { (3000, 60) } else { (150, 60) }
 }
 
 /// What the kernel answers to every path of every scene.
