@@ -124,7 +124,7 @@ fn text_of(link: &OwnedFd) -> Result<String, i32> {
 
 /// The names of a path, the last first; what kind its end is, nobody asks.
 fn names(path: &str) -> impl Iterator<Item = String> {
-    names_of(path).into_iter().filter(|name| name != ".")
+    names_of(path).into_iter().filter(|name| !["", "."].contains(&name.as_str()))
 }
 
 #[cfg(test)]

@@ -109,11 +109,13 @@ pub trait Facts<N> {
         Ok(())
     }
 
-    /// Whether the walk may follow a link in a directory.
+    /// Whether the walk may follow a link in a directory: at the end of the way (a `/` may follow,
+    /// or other links that end there, too), or in the middle.
     fn follow(
         &mut self,
         _folder: &Step<'_, N, Self::File>,
         _link: &Step<'_, N, Self::File>,
+        _at_end: bool,
     ) -> Result<(), Halt<Self::Stop>> {
         Ok(())
     }
@@ -216,13 +218,14 @@ pub(crate) fn look<'t, N: Stands, F: Facts<N>>(
     Ok(here)
 }
 
-/// The names of a path, the last first. A `/` or `/.` at its end asks for a directory, which a last
-/// name `.` stands for.
+/// The names of a path, the last first. A `/` at its end asks for a directory, and so does `/.`: an
+/// empty name and `.` stand for them. To the kernel the name before `/.` is not the last.
 pub(crate) fn names_of(path: &str) -> Vec<String> {
     let names = path.split('/').filter(|name| !name.is_empty() && *name != ".");
     let mut names: Vec<String> = names.map(str::to_owned).collect();
-    if (path.ends_with('/') || path.ends_with("/.")) && !names.is_empty() {
-        names.push(".".to_owned());
+    let end = if path.ends_with("/.") { "." } else { "" };
+    if (path.ends_with('/') || end == ".") && !names.is_empty() {
+        names.push(end.to_owned());
     }
     names.reverse();
     names
@@ -274,7 +277,7 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
                 return Ok(());
             }
             match name.as_str() {
-                "." => continue,
+                "" | "." => continue,
                 ".." if walk.way.len() == 1 => continue,
                 ".." => {
                     walk.left.extend(walk.way.pop());
@@ -289,12 +292,13 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
                     return Err(halt);
                 }
             };
-            let is_end = names.is_empty() && last == Last::Kept;
-            let Some(text) = step.kind.link().filter(|_| !is_end).map(str::to_owned) else {
+            let is_kept = names.is_empty() && last == Last::Kept;
+            let Some(text) = step.kind.link().filter(|_| !is_kept).map(str::to_owned) else {
                 walk.way.push(step);
                 continue;
             };
-            self.facts.follow(here, &step)?;
+            let at_end = names.iter().all(String::is_empty);
+            self.facts.follow(here, &step, at_end)?;
             walk.links.push(step);
             if walk.links.len() > MOST_LINKS {
                 return Err(Halt::Errno(libc::ELOOP));

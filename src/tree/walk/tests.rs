@@ -11,11 +11,13 @@ impl Stands for Plain {
     }
 }
 
-/// A machine: what is at its paths, and which directories are opaque.
+/// A machine: what is at its paths, and which directories are opaque; and the links that were
+/// followed at the end of a way.
 #[derive(Default)]
 struct Machine {
     files: BTreeMap<&'static str, Kind>,
     opaque: Vec<&'static str>,
+    ends: Vec<String>,
 }
 
 impl Facts<Plain> for Machine {
@@ -35,6 +37,16 @@ impl Facts<Plain> for Machine {
     }
 
     fn own(&mut self, _: Spot<'_, Plain>, _: &FileKind) {}
+
+    fn follow(
+        &mut self,
+        _: &Step<'_, Plain, ()>,
+        link: &Step<'_, Plain, ()>,
+        at_end: bool,
+    ) -> Result<(), Halt<()>> {
+        self.ends.extend(at_end.then(|| link.path.clone()));
+        Ok(())
+    }
 }
 
 fn folder() -> Kind {
@@ -85,7 +97,7 @@ fn names_end_as_the_path_does() {
     assert_eq!(names("/"), "");
     assert_eq!(names("//a//b"), "a b");
     assert_eq!(names("a/../b/."), "a .. b .");
-    assert_eq!(names("/a/b/"), "a b .");
+    assert_eq!(names("/a/b/"), "a b ");
     assert_eq!(names("./a/./b"), "a b");
     assert_eq!(names("."), "");
 }
@@ -131,6 +143,30 @@ fn a_path_is_followed_through_own_ground_and_binds() {
     assert_eq!(end(&tree, &mut machine, &"/x".repeat(2048)), Err(libc::ENAMETOOLONG));
     let walk = walk(&tree, &mut machine, "/proc/self/exe", Last::Followed);
     assert_eq!((walk.rest.join("/"), walk.halt), ("self/exe".into(), None));
+}
+
+/// As fs.protected_symlinks has it on 6.12: the kernel asks at these links, and at no other.
+#[test]
+fn a_link_is_at_the_end_where_no_name_follows() {
+    let tree = tree(&[
+        ("/s/dir", Ground::Own(Own::Link("../t/".into()))),
+        ("/s/file", Ground::Own(Own::Link("/t/f".into()))),
+        ("/t/f", Ground::Own(Own::Folder)),
+        ("/own", Ground::Own(Own::Link("s/dir".into()))),
+        ("/ownf", Ground::Own(Own::Link("s/dir/f".into()))),
+    ]);
+    let ends = |path| {
+        let mut machine = Machine::default();
+        assert!(end(&tree, &mut machine, path).is_ok(), "{path}");
+        machine.ends.join(" ")
+    };
+    assert_eq!(ends("/s/file"), "/s/file");
+    assert_eq!(ends("/s/dir/f"), "");
+    assert_eq!(ends("/own"), "/own /s/dir");
+    assert_eq!(ends("/own/"), "/own /s/dir");
+    assert_eq!(ends("/own/."), "");
+    assert_eq!(ends("/own/f"), "");
+    assert_eq!(ends("/ownf"), "/ownf");
 }
 
 #[test]
