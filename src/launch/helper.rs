@@ -186,8 +186,12 @@ impl<'t> Helpers<'t> {
                 }
             }
             let running = &mut self.running[place];
-            // One that has ended already is waited for all the same.
-            sys::regardless(sys::signal_pidfd(running.pidfd, libc::SIGKILL));
+            // One that has ended already is waited for all the same. One that was not sent the
+            // signal would be waited for without an end: it is our child, and no other process can
+            // have its number.
+            if sys::signal_pidfd(running.pidfd, libc::SIGKILL).is_err() {
+                sys::regardless(sys::kill(running.pid, libc::SIGKILL));
+            }
             sys::regardless(sys::wait_for(running.pid));
             denials.add(running.helper.denials());
         }
