@@ -80,8 +80,8 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
     own(sys::prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop))?;
     // Had the launcher died before the parent-death signal was set, or after it was taken back, its
     // end of the life pipe would be closed by now.
-    match sys::poll([pipes.life.0, -1, -1, -1], 0) {
-        Ok([true, ..]) => sys::exit(125),
+    match sys::poll([pipes.life.0], 0) {
+        Ok([true]) => sys::exit(125),
         other => own(other.map(drop)),
     }
 }

@@ -6,7 +6,6 @@ use super::supervise::ask_to_end;
 use crate::launch::registry::{Entry, Live};
 use crate::launch::stat;
 use crate::sys::{self, Errno};
-use std::os::fd::RawFd;
 
 /// How long, in milliseconds, a sandbox may take to freeze, or to be gone.
 const PATIENCE: u64 = 10_000;
@@ -125,12 +124,11 @@ fn alive(live: &Live) -> Result<(), Denied> {
 }
 
 fn until(mut done: impl FnMut() -> Option<Result<(), Denied>>) -> Result<(), Denied> {
-    const NOTHING: [RawFd; 4] = [-1; 4];
     for _ in 0..PATIENCE / 2 {
         if let Some(result) = done() {
             return result;
         }
-        sys::regardless(sys::poll(NOTHING, 2));
+        sys::regardless(sys::poll([], 2));
     }
     Err(Denied::Late)
 }

@@ -114,10 +114,10 @@ impl Init {
     fn watch(mut self) -> sys::Result<Message> {
         loop {
             let wait = if self.unreaped { 0 } else { self.time_left()? };
-            let [life, signal, ..] = sys::poll([self.pipes.life.0, self.signals, -1, -1], wait)?;
+            let [life, signal] = sys::poll([self.pipes.life.0, self.signals], wait)?;
             // The launcher writes its byte before it sends the signal that goes with it; the look
             // at the pipe may have been earlier.
-            if life || signal && sys::poll([self.pipes.life.0, -1, -1, -1], 0)?[0] {
+            if life || signal && sys::poll([self.pipes.life.0], 0)?[0] {
                 self.obey()?;
             }
             if signal {
@@ -304,7 +304,7 @@ fn end_all(children: RawFd) {
             sys::regardless(sys::kill(pid, libc::SIGKILL));
         }
         if round % BETWEEN_RESTS == 0 {
-            sys::regardless(sys::poll([-1; 4], 1));
+            sys::regardless(sys::poll([], 1));
         }
         // Orphans may end faster than they are waited for.
         for _ in 0..text.len() {

@@ -223,7 +223,7 @@ impl Share {
             // pwrite(2) is refused there.
             match (&self.file).write_all(self.nice.to_string().as_bytes()) {
                 Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {
-                    sys::regardless(sys::poll([-1; 4], BETWEEN_TRIES))
+                    sys::regardless(sys::poll([], BETWEEN_TRIES))
                 }
                 Err(_) => return,
                 Ok(()) => {}

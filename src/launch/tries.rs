@@ -192,7 +192,7 @@ fn hear(pipes: &Pipes, acts: impl Iterator<Item = Act>) -> Result<Vec<(Act, Trie
     let mut found = vec![];
     for act in acts {
         let mut bytes = [0; 4];
-        let whole = sys::poll([pipes.report.0, -1, -1, -1], PATIENCE_MS)?[0]
+        let whole = sys::poll([pipes.report.0], PATIENCE_MS)?[0]
             && sys::read(pipes.report.0, &mut bytes)? == 4;
         // A filter that kills ends the process that tries.
         if !whole {

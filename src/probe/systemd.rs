@@ -59,7 +59,7 @@ pub(crate) fn connect(path: &str, uid: u32) -> sys::Result<(RawFd, i32)> {
                 });
                 return judged.inspect_err(|_| sys::regardless(sys::close(socket)));
             }
-            Err(Errno(libc::EAGAIN)) => sys::regardless(sys::poll([-1; 4], TRIES.1)),
+            Err(Errno(libc::EAGAIN)) => sys::regardless(sys::poll([], TRIES.1)),
             Err(errno) => return Err(errno),
         }
     }

@@ -104,7 +104,7 @@ pub(super) fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result 
                 }
             }
         }
-        sys::regardless(sys::poll([-1; 4], 1));
+        sys::regardless(sys::poll([], 1));
     }
     Err(Errno(libc::EBUSY))
 }

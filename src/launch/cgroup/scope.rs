@@ -146,10 +146,10 @@ impl Talk {
                     self.read.extend(&bytes[..count]);
                     return Ok(());
                 }
-                Err(Errno(libc::EAGAIN)) => drop(sys::poll(
-                    [self.fd.as_raw_fd(), -1, -1, -1],
-                    i32::try_from(left).unwrap_or(i32::MAX),
-                )?),
+                Err(Errno(libc::EAGAIN)) => {
+                    let left = i32::try_from(left).unwrap_or(i32::MAX);
+                    sys::poll([self.fd.as_raw_fd()], left)?;
+                }
                 Err(Errno(libc::EINTR)) => {}
                 Err(errno) => return Err(errno.into()),
             }
