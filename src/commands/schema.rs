@@ -6,46 +6,35 @@
 //! `stockade check` says.
 
 use super::print_line;
-use crate::language::shape::{Named, Need, Shape, Shaped, Table, plain};
+use crate::language::shape::{KeyShape, Named, Need, Shape, Shaped, Table, plain};
 use crate::profile::Profile;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 pub(super) fn schema() -> u8 {
     let profile = Profile::shape();
-    let mut json = Json::default();
-    json.open('{');
-    json.text("$schema", "http://json-schema.org/draft-07/schema#");
-    json.text("title", "stockade profile");
-    if let Shape::Table(table) = &profile {
-        closed(table, true, &mut json);
-    }
-    json.name("definitions");
-    json.open('{');
+    let mut all = BTreeMap::new();
+    named_parts(&profile, &mut all);
     // Without descriptions: an editor would show them beside those of every key.
-    let definitions = [
+    let forms = [
         (VARIABLE, r"\$\{[^}]+\}"),
         (DEFAULT, "^default$"),
         (VARIABLE_OR_DEFAULT, r"\$\{[^}]+\}|^default$"),
         (WITHDRAWAL, "^!"),
     ];
-    for (name, form) in definitions {
-        json.name(name);
-        json.open('{');
-        json.text("type", "string");
-        json.text("pattern", form);
-        json.close('}');
+    let form = |(name, form)| (name, Json::object([("type", "string".into()), ("pattern", form)]));
+    let part = |(name, part)| (name, Json::Object(members(part, "", true)));
+    let forms = forms.map(|(name, form)| (name, form.into()));
+    let definitions = forms.into_iter().map(form).chain(all.into_iter().map(part));
+    let mut json = vec![
+        member("$schema", "http://json-schema.org/draft-07/schema#"),
+        member("title", "stockade profile"),
+    ];
+    if let Shape::Table(table) = &profile {
+        json.extend(closed(table, true));
     }
-    let mut all = BTreeMap::new();
-    named_parts(&profile, &mut all);
-    for (name, part) in all {
-        json.name(name);
-        json.open('{');
-        members(part, "", true, &mut json);
-        json.close('}');
-    }
-    json.close('}');
-    json.close('}');
-    print_line(&json.out);
+    json.push(member("definitions", Json::object(definitions)));
+    print_line(&serde_json::to_string_pretty(&Json::Object(json)).unwrap_or_default());
     0
 }
 
@@ -80,83 +69,59 @@ fn named_parts<'s>(shape: &'s Shape, all: &mut BTreeMap<&'static str, &'s Shape>
     }
 }
 
-/// A JSON text in the making. A tree of values, or serde's, would cost the launcher more bytes than
-/// the schema has.
-#[derive(Default)]
-struct Json {
-    out: String,
-    depth: usize,
-    /// Whether something stands before on the same level.
-    more: bool,
+/// A value whose members stay in the order in which they are said.
+enum Json {
+    Text(String),
+    Whole(i64),
+    Number(f64),
+    Truth(bool),
+    List(Vec<Json>),
+    Object(Vec<Member>),
 }
 
+type Member = (String, Json);
+
 impl Json {
-    fn line(&mut self) {
-        if self.more {
-            self.out.push(',');
+    fn object<'n>(members: impl IntoIterator<Item = (&'n str, Json)>) -> Json {
+        Json::Object(members.into_iter().map(|(name, value)| member(name, value)).collect())
+    }
+
+    /// A list of texts.
+    fn texts<'t>(texts: impl IntoIterator<Item = &'t str>) -> Json {
+        Json::List(texts.into_iter().map(Json::from).collect())
+    }
+
+    /// A number as it is written.
+    fn number(text: &str) -> Json {
+        match text.parse() {
+            Ok(whole) => Json::Whole(whole),
+            Err(_) => Json::Number(text.parse().unwrap_or_default()),
         }
-        if self.depth > 0 && !self.out.ends_with(": ") {
-            self.out.push('\n');
-            (0..self.depth).for_each(|_| self.out.push_str("  "));
+    }
+}
+
+fn member(name: &str, value: impl Into<Json>) -> Member {
+    (name.to_owned(), value.into())
+}
+
+impl From<&str> for Json {
+    fn from(text: &str) -> Json {
+        Json::Text(text.to_owned())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Json::Text(text) => serializer.serialize_str(text),
+            Json::Whole(number) => serializer.serialize_i64(*number),
+            Json::Number(number) => serializer.serialize_f64(*number),
+            Json::Truth(value) => serializer.serialize_bool(*value),
+            Json::List(items) => serializer.collect_seq(items),
+            Json::Object(members) => {
+                serializer.collect_map(members.iter().map(|(name, value)| (name, value)))
+            }
         }
-        self.more = true;
-    }
-
-    fn quote(&mut self, text: &str) {
-        // A text is always JSON.
-        self.out.push_str(&serde_json::to_string(text).unwrap_or_default());
-    }
-
-    /// The name of the member that follows.
-    fn name(&mut self, name: &str) {
-        self.line();
-        self.quote(name);
-        self.out.push_str(": ");
-        self.more = false;
-    }
-
-    fn open(&mut self, bracket: char) {
-        self.line();
-        self.out.push(bracket);
-        self.depth += 1;
-        self.more = false;
-    }
-
-    fn close(&mut self, bracket: char) {
-        self.depth -= 1;
-        let empty = !self.more;
-        self.more = false;
-        if !empty {
-            self.line();
-        }
-        self.out.push(bracket);
-        self.more = true;
-    }
-
-    fn value(&mut self, text: &str) {
-        self.line();
-        self.quote(text);
-    }
-
-    /// A member that is a text.
-    fn text(&mut self, name: &str, text: &str) {
-        self.name(name);
-        self.value(text);
-    }
-
-    /// A member that is no text.
-    fn bare(&mut self, name: &str, value: &str) {
-        self.name(name);
-        self.line();
-        self.out.push_str(value);
-    }
-
-    /// A member that is a list of texts.
-    fn texts<'t>(&mut self, name: &str, texts: impl Iterator<Item = &'t str>) {
-        self.name(name);
-        self.open('[');
-        texts.for_each(|text| self.value(text));
-        self.close(']');
     }
 }
 
@@ -233,177 +198,131 @@ fn takes_text(shape: &Shape) -> bool {
 
 /// The members of the schema of a value: of the one thing that it may be, or of several. Taplo
 /// shows the words of each of several, and others those of the whole, so `doc` stands at both.
-fn members(shape: &Shape, doc: &str, fills: bool, json: &mut Json) {
+fn members(shape: &Shape, doc: &str, fills: bool) -> Vec<Member> {
     let mut all = vec![];
     let fills = alternatives(shape, fills, &mut all);
-    if !doc.is_empty() {
-        json.text("description", doc);
-    }
+    let mut out = described(doc);
     match all.as_slice() {
         // What stands beside a reference does not count.
         [Alternative::Definition(name)] if !doc.is_empty() => {
-            json.name("allOf");
-            json.open('[');
-            json.open('{');
-            refer(name, json);
-            json.close('}');
-            return json.close(']');
+            out.push(member("allOf", Json::List(vec![Json::Object(vec![refer(name)])])));
         }
-        [one] => return alternative(one, "", fills, json),
-        _ => {}
+        [one] => out.extend(alternative(one, "", fills)),
+        all => {
+            let docs = std::iter::once(doc).chain(std::iter::repeat(""));
+            let any =
+                all.iter().zip(docs).map(|(one, doc)| Json::Object(alternative(one, doc, fills)));
+            out.push(member("anyOf", Json::List(any.collect())));
+        }
     }
-    json.name("anyOf");
-    json.open('[');
-    let mut doc = doc;
-    for one in &all {
-        json.open('{');
-        alternative(one, doc, fills, json);
-        json.close('}');
-        doc = "";
-    }
-    json.close(']');
+    out
 }
 
-fn alternative(one: &Alternative<'_>, doc: &str, fills: bool, json: &mut Json) {
+fn described(doc: &str) -> Vec<Member> {
+    if doc.is_empty() { vec![] } else { vec![member("description", doc)] }
+}
+
+fn alternative(one: &Alternative<'_>, doc: &str, fills: bool) -> Vec<Member> {
     let shape = match one {
-        Alternative::Definition(name) => return refer(name, json),
-        Alternative::False => return json.bare("const", "false"),
+        Alternative::Definition(name) => return vec![refer(name)],
+        Alternative::False => return vec![member("const", Json::Truth(false))],
         Alternative::Shape(shape) => shape,
     };
-    if !doc.is_empty() {
-        json.text("description", doc);
-    }
+    let of_type = |name: &str| member("type", name);
+    let mut out = described(doc);
     match shape {
-        Shape::Text => json.text("type", "string"),
-        Shape::Form(what, form) => {
-            json.text("title", &plain(what));
-            json.text("type", "string");
-            json.text("pattern", form);
-        }
-        Shape::Integer(low, high) if low == high => json.bare("const", &low.to_string()),
+        Shape::Text => out.push(of_type("string")),
+        Shape::Form(what, form) => out.extend([
+            member("title", plain(what).as_str()),
+            of_type("string"),
+            member("pattern", form.as_str()),
+        ]),
+        Shape::Integer(low, high) if low == high => out.push(member("const", Json::Whole(*low))),
         Shape::Integer(low, high) => {
-            json.text("type", "integer");
-            if *low != i64::MIN {
-                json.bare("minimum", &low.to_string());
-            }
-            if *high != i64::MAX {
-                json.bare("maximum", &high.to_string());
-            }
+            out.push(of_type("integer"));
+            out.extend((*low != i64::MIN).then(|| member("minimum", Json::Whole(*low))));
+            out.extend((*high != i64::MAX).then(|| member("maximum", Json::Whole(*high))));
         }
-        Shape::Number(low, high) => {
-            json.text("type", "number");
-            json.bare("minimum", low);
-            json.bare("maximum", high);
-        }
-        Shape::Boolean => json.text("type", "boolean"),
-        Shape::True => json.bare("const", "true"),
+        Shape::Number(low, high) => out.extend([
+            of_type("number"),
+            member("minimum", Json::number(low)),
+            member("maximum", Json::number(high)),
+        ]),
+        Shape::Boolean => out.push(of_type("boolean")),
+        Shape::True => out.push(member("const", Json::Truth(true))),
         Shape::Words(words) => {
-            json.texts("enum", words.iter().map(|word| word.word.as_str()));
+            out.push(member("enum", Json::texts(words.iter().map(|word| word.word.as_str()))));
             if words.iter().any(|word| !word.doc.is_empty()) {
                 let docs: Vec<String> = words.iter().map(|word| plain(word.doc)).collect();
-                json.name("x-taplo");
-                json.open('{');
-                json.name("docs");
-                json.open('{');
-                json.texts("enumValues", docs.iter().map(String::as_str));
-                json.close('}');
-                json.close('}');
+                let docs = Json::texts(docs.iter().map(String::as_str));
+                let docs = Json::object([("docs", Json::object([("enumValues", docs)]))]);
+                out.push(member("x-taplo", docs));
             }
         }
-        Shape::Sequence(item) => list(item, fills, false, json),
-        Shape::Set(item) => list(item, fills, true, json),
-        Shape::Table(table) => closed(table, fills, json),
-        Shape::Named(named) => free(named, fills, json),
+        Shape::Sequence(item) => out.extend(list(Json::Object(members(item, "", fills)))),
+        Shape::Set(item) => {
+            let any = [members(item, "", fills), vec![refer(WITHDRAWAL)]].map(Json::Object);
+            out.extend(list(Json::object([("anyOf", Json::List(any.into()))])));
+        }
+        Shape::Table(table) => out.extend(closed(table, fills)),
+        Shape::Named(named) => out.extend(free(named, fills)),
         // They are taken apart above.
         Shape::Either(_) | Shape::Key(_) | Shape::Entry(_) | Shape::Early(_) | Shape::Part(..) => {}
     }
+    out
 }
 
-fn refer(name: &str, json: &mut Json) {
-    json.text("$ref", &format!("#/definitions/{name}"));
+fn refer(name: &str) -> Member {
+    member("$ref", format!("#/definitions/{name}").as_str())
 }
 
-fn list(item: &Shape, fills: bool, set: bool, json: &mut Json) {
-    json.text("type", "array");
-    json.name("items");
-    json.open('{');
-    if set {
-        json.name("anyOf");
-        json.open('[');
-        json.open('{');
-    }
-    members(item, "", fills, json);
-    if set {
-        json.close('}');
-        json.open('{');
-        refer(WITHDRAWAL, json);
-        json.close('}');
-        json.close(']');
-    }
-    json.close('}');
+fn list(items: Json) -> [Member; 2] {
+    [member("type", "array"), member("items", items)]
 }
 
-fn closed(table: &Table, fills: bool, json: &mut Json) {
-    json.text("type", "object");
-    json.name("properties");
-    json.open('{');
-    for key in &table.keys {
-        json.name(&key.name);
-        json.open('{');
-        members(&key.shape, &plain(key.doc), fills, json);
-        json.close('}');
-    }
-    json.close('}');
-    json.bare("additionalProperties", "false");
-    let names = |need: Need| {
-        table.keys.iter().filter(move |key| key.need == need).map(|key| key.name.as_str())
+fn closed(table: &Table, fills: bool) -> Vec<Member> {
+    let key = |key: &KeyShape| {
+        member(&key.name, Json::Object(members(&key.shape, &plain(key.doc), fills)))
     };
-    if names(Need::Required).next().is_some() {
-        json.texts("required", names(Need::Required));
+    let mut out = vec![
+        member("type", "object"),
+        member("properties", Json::Object(table.keys.iter().map(key).collect())),
+        member("additionalProperties", Json::Truth(false)),
+    ];
+    let names = |need: Need| -> Vec<&str> {
+        table.keys.iter().filter(|key| key.need == need).map(|key| key.name.as_str()).collect()
+    };
+    let (required, kinds) = (names(Need::Required), names(Need::Kind));
+    if !required.is_empty() {
+        out.push(member("required", Json::texts(required)));
     }
-    if names(Need::Kind).next().is_some() {
-        one_of("oneOf", names(Need::Kind), json);
+    if !kinds.is_empty() {
+        out.push(member("oneOf", one_of(&kinds)));
     }
-    let dependent = table.keys.iter().filter_map(|key| {
-        if let Need::With(others) = &key.need { Some((&key.name, others)) } else { None }
+    let dependent = table.keys.iter().filter_map(|key| match &key.need {
+        Need::With(others) => Some(member(&key.name, Json::object([("anyOf", one_of(others))]))),
+        Need::Optional | Need::Required | Need::Kind => None,
     });
-    let dependent: Vec<_> = dependent.collect();
-    if dependent.is_empty() {
-        return;
+    let dependent: Vec<Member> = dependent.collect();
+    if !dependent.is_empty() {
+        out.push(member("dependencies", Json::Object(dependent)));
     }
-    json.name("dependencies");
-    json.open('{');
-    for (name, others) in dependent {
-        json.name(name);
-        json.open('{');
-        one_of("anyOf", others.iter().copied(), json);
-        json.close('}');
-    }
-    json.close('}');
+    out
 }
 
 /// One of these keys is there.
-fn one_of<'n>(how: &str, names: impl Iterator<Item = &'n str>, json: &mut Json) {
-    json.name(how);
-    json.open('[');
-    for name in names {
-        json.open('{');
-        json.texts("required", std::iter::once(name));
-        json.close('}');
-    }
-    json.close(']');
+fn one_of(names: &[&str]) -> Json {
+    Json::List(
+        names.iter().map(|name| Json::object([("required", Json::texts([*name]))])).collect(),
+    )
 }
 
-fn free(named: &Named, fills: bool, json: &mut Json) {
-    json.text("type", "object");
-    json.name("propertyNames");
-    json.open('{');
+fn free(named: &Named, fills: bool) -> [Member; 3] {
     let form =
         if named.fills { format!(r"{}|\$\{{[^}}]+\}}", named.form) } else { named.form.to_owned() };
-    json.text("pattern", &form);
-    json.close('}');
-    json.name("additionalProperties");
-    json.open('{');
-    members(&named.value, "", fills, json);
-    json.close('}');
+    [
+        member("type", "object"),
+        member("propertyNames", Json::object([("pattern", form.as_str().into())])),
+        member("additionalProperties", Json::Object(members(&named.value, "", fills))),
+    ]
 }
