@@ -315,7 +315,8 @@ pub(crate) struct New {
 }
 
 fn roles() -> impl TypedValueParser<Value = Role> {
-    PossibleValuesParser::new(Role::WORDS.iter().copied()).try_map(|word| Role::from_text(&word))
+    PossibleValuesParser::new(Role::WORDS.iter().copied())
+        .try_map(|word| Role::from_text(&word).map_err(|why| why.sentence(None)))
 }
 
 // The machine, or a profile on it.

@@ -1,8 +1,11 @@
 //! A profile: text in, typed values with their places out. It reads files and nothing else of the
 //! machine.
 
-use crate::language::section::{Early, Key, Set, section};
+use crate::language::layers::{Changes, Deed, Said};
+use crate::language::reader::Reader;
+use crate::language::section::{Early, Field, Key, Set, section};
 use crate::language::shape::{Need, Shape, Shaped};
+use crate::language::spelled::{Toml, document};
 use crate::policy::capabilities::Capabilities;
 use crate::policy::env::Env;
 use crate::policy::identity::Identity;
@@ -17,6 +20,7 @@ use crate::policy::process::Process;
 use crate::policy::programs::Programs;
 use crate::policy::rlimits::Rlimits;
 use crate::policy::seccomp::Seccomp;
+use crate::text::source::{At, Span};
 use params::Declarations;
 
 section! {
@@ -64,6 +68,65 @@ section! {
         landlock: Landlock,
     }
     later { "lsm" }
+}
+
+/// What the loader does with keys by their names; it knows none.
+impl Profile {
+    /// Says which names in `optional` are no walls that may fall.
+    fn check(&self, reader: &mut Reader<'_>) {
+        for wall in &self.optional.items {
+            if let Some(why) = wall.value.refuse() {
+                reader.refuse(At::unsaid("optional"), wall.at, why);
+            }
+        }
+    }
+
+    /// Lets every limit of this text fall where its `optional` says so.
+    fn let_fall(&mut self) {
+        if self.optional.items.iter().any(|name| name.value == "limits") {
+            self.limits.let_fall();
+        }
+    }
+
+    /// Forgets what counts in its own file alone.
+    fn keep_back(&mut self, changes: Option<&mut Changes>) {
+        let optional = std::mem::take(&mut self.optional);
+        let Some(changes) = changes else { return };
+        changes.enter("optional");
+        let walls = optional.items.iter();
+        walls.for_each(|wall| changes.record(Deed::NotInherited, wall.at, Span::NOWHERE));
+        changes.leave();
+    }
+
+    /// Puts the words after PROFILE in the place of the command.
+    fn run(&mut self, words: At<Vec<At<String>>>, changes: Option<&mut Changes>) {
+        let command = &mut self.process.command;
+        if let Some(changes) = changes {
+            changes.enter("process");
+            changes.lay(Some("command"), Said::Value(words.at), command.at());
+            changes.leave();
+        }
+        *command = Key::Said(words);
+    }
+
+    /// How many entries it has, of those that are written one by one.
+    fn entries(&self) -> usize {
+        self.programs.items.len()
+            + self.mounts.map.len()
+            + self.env.map.len()
+            + self.rlimits.map.len()
+    }
+
+    /// A text that says the same, and extends nothing.
+    pub fn spelled(&self) -> String {
+        let format = ("format".to_owned(), Toml::bare(load::FORMAT));
+        let keys = match self.spell() {
+            Some(Toml::Section(keys)) => keys,
+            _ => vec![],
+        };
+        let keys: Vec<(String, Toml)> = [format].into_iter().chain(keys).collect();
+        document(&keys)
+    }
 }
 
 /// The version of the language.

@@ -5,6 +5,7 @@ use super::{Failed, print_line};
 use crate::cli::{Format, Given, Shown};
 use crate::host::caller::Caller;
 use crate::language::layers::{Change, Deed, Kind, Layers};
+use crate::language::spelled;
 use crate::policy::mounts::pattern;
 use crate::profile::load_layers;
 use crate::text::problem::{escape, quiet_json};
@@ -157,7 +158,7 @@ fn text(texts: &[Text]) -> String {
 
 /// The key, as TOML has it, and what is said of it.
 fn said(line: &Line) -> String {
-    let key = line.key.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(".");
+    let key = line.key.iter().map(|name| spelled::name(name)).collect::<Vec<_>>().join(".");
     match line.deed {
         Deed::Declared | Deed::Set | Deed::Replaced => format!("{key} = {}", clipped(&line.value)),
         Deed::Widened => format!("{key} with {}", clipped(&line.value)),
@@ -166,12 +167,6 @@ fn said(line: &Line) -> String {
             format!("{key} = {}: it counts in its own file alone", clipped(&line.value))
         }
     }
-}
-
-fn quoted(name: &str) -> String {
-    let bare = !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if bare { name.to_owned() } else { crate::language::value::quoted(name) }
 }
 
 /// The first line of a value, and not too much of it.

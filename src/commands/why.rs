@@ -10,6 +10,7 @@ use crate::inspect::walls::change::{Line, Over, candidates, inside_its_own};
 use crate::inspect::walls::facts::Eyes;
 use crate::inspect::walls::query::{Query, Says};
 use crate::inspect::walls::why::{Answer, answer as judge};
+use crate::language::read::{Kind, Why};
 use crate::launch::Call;
 use crate::profile::{Request, rewritten};
 use crate::text::layout::Paint;
@@ -87,25 +88,19 @@ fn written(line: Line, planned: &Planned) -> Line {
     }
 }
 
-fn wrong(message: String) -> Failed {
-    let (message, help) = message
-        .rsplit_once("\nhelp: ")
-        .map_or((message.as_str(), None), |(message, help)| (message, Some(help.to_owned())));
-    let message = if message.starts_with("cannot ") {
-        message.to_owned()
-    } else {
-        format!("cannot read the question: {message}")
-    };
+fn wrong(why: Why) -> Failed {
+    let is_whole = matches!(why.kind(), Kind::Whole(_));
+    let (message, help) = why.plain();
+    let message = if is_whole { message } else { format!("cannot read the question: {message}") };
     Failed::of(Problem::new("why::question", Default::default(), message).help_maybe(help))
 }
 
 fn read(questions: &[String]) -> Result<Vec<Query>, Failed> {
     if questions.is_empty() {
-        return Err(wrong(
-            "cannot answer: no question stands after PROFILE\nhelp: stockade why PROFILE \
-             /etc/shadow; see stockade why --help"
-                .into(),
-        ));
+        let why =
+            Why::new("cannot answer: no question stands after PROFILE").whole("why::question");
+        let help = "stockade why PROFILE /etc/shadow; see stockade why --help";
+        return Err(wrong(why.help(help)));
     }
     questions.iter().map(|question| Query::parse(question).map_err(wrong)).collect()
 }

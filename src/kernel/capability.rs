@@ -1,12 +1,11 @@
 //! Capabilities, by name and by number (capabilities(7)).
 
+use crate::language::read::Why;
 use crate::language::shape::Shape;
-use crate::language::value::{Written, written};
+use crate::language::value::{Spelled, Written};
 use crate::text::problem::suggestion;
 use serde::Serialize;
 use std::fmt;
-
-written!(Capability);
 
 /// A capability, by the kernel's name without `CAP_`, with `-` for `_`, or by number for those
 /// newer than the table.
@@ -15,7 +14,7 @@ pub struct Capability(pub u8);
 
 impl Written for Capability {
     const WHAT: &'static str = "a capability such as \"net-bind-service\"";
-    fn from_text(text: &str) -> Result<Capability, String> {
+    fn from_text(text: &str) -> Result<Capability, Why> {
         let kernel = format!("CAP_{}", text.to_ascii_uppercase().replace('-', "_"));
         if let Some(found) = caps::all().into_iter().find(|cap| cap.to_string() == kernel) {
             return Ok(Capability(found.index()));
@@ -26,16 +25,20 @@ impl Written for Capability {
         let bare = bare.strip_prefix("cap-").unwrap_or(&bare);
         let help = suggestion(bare, names.iter().map(String::as_str))
             .unwrap_or_else(|| "capabilities(7) lists them".into());
-        Err(format!("unknown capability `{text}`\nhelp: {help}"))
+        Err(Why::of("unknown capability `", text, "`").help(help))
     }
-    fn from_integer(number: i64) -> Option<Result<Capability, String>> {
+    fn from_integer(number: i64) -> Option<Result<Capability, Why>> {
         Some(
             u8::try_from(number)
                 .ok()
                 .filter(|cap| *cap < 64)
                 .map(Capability)
-                .ok_or_else(|| format!("{number} is not a capability: 0 to 63")),
+                .ok_or_else(|| Why::of("", number.to_string(), " is not a capability: 0 to 63")),
         )
+    }
+    fn write(&self) -> Spelled {
+        let known = caps::all().into_iter().any(|cap| cap.index() == self.0);
+        if known { Spelled::Text(self.to_string()) } else { Spelled::Integer(self.0.into()) }
     }
     fn looks() -> Shape {
         let names = caps::all().into_iter().map(|cap| Capability(cap.index()));

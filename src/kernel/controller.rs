@@ -1,7 +1,7 @@
 //! Controllers of control groups: the profile's word and the kernel's names in both versions
 //! (cgroups(7)).
 
-use crate::language::value::{words, written};
+use crate::language::value::words;
 
 /// The version of the kernel's interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -39,8 +39,6 @@ words! {
         Freezer = "freezer",
     }
 }
-
-written!(Controller);
 
 /// How a version of the kernel's interface has a controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

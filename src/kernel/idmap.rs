@@ -1,6 +1,6 @@
 //! Id maps of user namespaces (user_namespaces(7)).
 
-use crate::language::shape::table;
+use crate::language::table::table;
 use serde::Serialize;
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! Options of proc (proc(5)).
 
-use crate::language::value::{words, written};
+use crate::language::value::words;
 
 words! {
     /// What /proc shows of other users' processes (proc(5), `hidepid`).
@@ -13,5 +13,3 @@ words! {
         Invisible = "invisible",
     }
 }
-
-written!(HidePid);

@@ -1,8 +1,10 @@
 //! What a value of the wrong type most likely means, as TOML that its key takes. It judges nothing:
 //! who reads the key tries each guess, and offers the first that is taken.
 
-use crate::language::value::{Node, Size, quoted};
-use std::ops::Range;
+use crate::language::spelled::{name, quoted};
+use crate::language::value::Size;
+use crate::language::why::Node;
+use crate::text::source::Span;
 use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
@@ -29,31 +31,26 @@ const SIGNALS: &[(&str, &str)] = &[
 /// it has one.
 pub(super) fn meant(
     node: &Node<'_>,
-    wrong: Range<usize>,
+    wrong: Span,
     key: Option<&str>,
-    takes: &dyn Fn(Node<'_>) -> bool,
+    takes: &dyn Fn(&Node<'_>) -> bool,
 ) -> Option<String> {
     if node.span().len() > LONGEST {
         return None;
     }
-    let (key, part) = find(node, &wrong, key)?;
+    let (key, part) = find(node, wrong, key)?;
     // Where any text will do, a word is a guess like any other.
     if matches!(part.get_ref(), DeValue::Boolean(_))
-        && takes(with(node, &wrong, &DeValue::String("any-text".into())))
+        && takes(&with(node, wrong, &DeValue::String("any-text".into())))
     {
         return None;
     }
     let guess = guesses(part.get_ref(), key).into_iter().find(|guess| {
         let Ok(guess) = DeValue::parse(guess) else { return false };
-        takes(with(node, &wrong, guess.get_ref()))
+        takes(&with(node, wrong, guess.get_ref()))
     })?;
-    let bare = |key: &str| {
-        !key.is_empty()
-            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
     Some(match key {
-        Some(key) if bare(key) => format!("write {key} = {guess}"),
-        Some(key) => format!("write {} = {guess}", quoted(key)),
+        Some(key) => format!("write {} = {guess}", name(key)),
         None => format!("write {guess}"),
     })
 }
@@ -61,10 +58,10 @@ pub(super) fn meant(
 /// The part of a value at a place, with its key; what stands in a list has none.
 fn find<'n, 'i>(
     node: &'n Node<'i>,
-    at: &Range<usize>,
+    at: Span,
     key: Option<&'n str>,
 ) -> Option<(Option<&'n str>, &'n Node<'i>)> {
-    if node.span() == *at {
+    if Span::from(node.span()) == at {
         return Some((key, node));
     }
     match node.get_ref() {
@@ -77,9 +74,9 @@ fn find<'n, 'i>(
 }
 
 /// A copy of a value with another part at a place.
-fn with<'i>(node: &Node<'i>, at: &Range<usize>, part: &DeValue<'i>) -> Node<'i> {
+fn with<'i>(node: &Node<'i>, at: Span, part: &DeValue<'i>) -> Node<'i> {
     let value = match node.get_ref() {
-        _ if node.span() == *at => part.clone(),
+        _ if Span::from(node.span()) == at => part.clone(),
         DeValue::Table(table) => DeValue::Table(
             table.iter().map(|(name, node)| (name.clone(), with(node, at, part))).collect(),
         ),

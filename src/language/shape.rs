@@ -2,10 +2,7 @@
 //! itself; the JSON Schema, the reference and the man page are made of it. Nothing here says what a
 //! profile may say.
 
-use crate::text::problem::suggestion;
 use crate::text::source::At;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
-use std::fmt;
 
 /// What a value looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -230,144 +227,21 @@ pub(crate) fn plain(doc: &str) -> String {
     flat(doc).replace('`', "")
 }
 
-/// The place of a key of a [`table!`]: an `Option` may stay empty.
-pub(crate) trait Slot: Sized {
-    /// What is read.
-    type Value: DeserializeOwned;
-    /// What becomes of what was read; `None` where it is missing.
-    fn settle(read: Option<Self::Value>) -> Option<Self>;
-}
-
-impl<T: DeserializeOwned> Slot for Option<T> {
-    type Value = T;
-    fn settle(read: Option<T>) -> Option<Option<T>> {
-        Some(read)
-    }
-}
-
-impl<T: DeserializeOwned> Slot for At<T> {
-    type Value = At<T>;
-    fn settle(read: Option<At<T>>) -> Option<At<T>> {
-        read
-    }
-}
-
-impl Slot for u32 {
-    type Value = u32;
-    fn settle(read: Option<u32>) -> Option<u32> {
-        read
-    }
-}
-
 /// The key that a Rust field is.
-fn key_name(field: &str) -> String {
-    field.trim_start_matches("r#").trim_start_matches('_').replace('_', "-")
+pub(crate) fn key_name(field: &str) -> String {
+    bare(field).replace('_', "-")
 }
 
-/// Why a table without a key is none.
-#[inline(never)]
-pub(crate) fn missing_key(field: &str) -> String {
-    let name = key_name(field);
-    format!("the key `{name}` is missing")
+fn bare(field: &str) -> &str {
+    field.trim_start_matches("r#").trim_start_matches('_')
 }
 
-/// Reads a key: which of these fields it is. A key that is none is an error at its own place, so it
-/// is read by a seed.
-pub(crate) struct Fields<'f>(pub &'f [&'f str]);
-
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
-    type Value = usize;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Fields<'_> {
-    type Value = usize;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-    fn visit_str<E: de::Error>(self, key: &str) -> Result<usize, E> {
-        let names: Vec<String> = self.0.iter().map(|field| key_name(field)).collect();
-        names.iter().position(|name| name == key).ok_or_else(|| {
-            let names = || names.iter().map(String::as_str);
-            let help = suggestion(key, names())
-                .unwrap_or_else(|| format!("write {}", names().collect::<Vec<_>>().join(", ")));
-            E::custom(format!("unknown key `{key}`\nhelp: {help}"))
+/// Whether a profile's key is the one that a Rust field is.
+pub(crate) fn is_key_of(key: &str, field: &str) -> bool {
+    let field = bare(field);
+    key.len() == field.len()
+        && key.bytes().zip(field.bytes()).all(|(key, field)| match field {
+            b'_' => key == b'-',
+            field => key == field,
         })
-    }
 }
-
-/// Declares a small table that stands as a value: gives its struct, its parser and its shape. After
-/// a field's type, `= Need::..` says when the key is there, where the type does not.
-///
-/// The parser is no derived one: with suggestions it has half the code, and the launcher is to stay
-/// small.
-macro_rules! table {
-    (
-        $(#[doc = $doc:literal])+
-        $(#[derive($($derive:path),+ $(,)?)])?
-        $vis:vis struct $name:ident {
-            $( $(#[doc = $field_doc:literal])+ $field_vis:vis $field:ident: $type:ty $(= $need:expr)?, )+
-        }
-    ) => {
-        $(#[doc = $doc])+
-        $(#[derive($($derive),+)])?
-        $vis struct $name {
-            $( $(#[doc = $field_doc])+ $field_vis $field: $type, )+
-        }
-
-        impl $name {
-            /// Its keys, by the names of the fields.
-            $vis const FIELDS: &'static [&'static str] = &[$(stringify!($field)),+];
-
-            /// Reads the table from inside a visitor.
-            #[allow(unused_assignments, reason = "the last field's number is not followed by another")]
-            $vis fn read<'de, A: serde::de::MapAccess<'de>>(mut map: A) -> Result<$name, A::Error> {
-                $( let mut $field: Option<<$type as $crate::language::shape::Slot>::Value> = None; )+
-                while let Some(found) = map.next_key_seed($crate::language::shape::Fields(Self::FIELDS))? {
-                    let mut number = 0;
-                    $(
-                        if number == found {
-                            $field = Some(map.next_value()?);
-                        }
-                        number += 1;
-                    )+
-                }
-                Ok($name { $( $field: match $crate::language::shape::Slot::settle($field) {
-                    Some(value) => value,
-                    None => return Err(serde::de::Error::custom($crate::language::shape::missing_key(stringify!($field)))),
-                }, )+ })
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
-                struct TableVisitor;
-                impl<'de> serde::de::Visitor<'de> for TableVisitor {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("a table")
-                    }
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<$name, A::Error> {
-                        $name::read(map)
-                    }
-                }
-                deserializer.deserialize_any(TableVisitor)
-            }
-        }
-
-        impl $crate::language::shape::Shaped for $name {
-            fn shape() -> $crate::language::shape::Shape {
-                let mut table = $crate::language::shape::Table::new(concat!($($doc, "\n"),+));
-                $( {
-                    let need = <$type as $crate::language::shape::Shaped>::NEED;
-                    $( let need = { drop(need); $need }; )?
-                    table.add(stringify!($field), concat!($($field_doc, "\n"),+), <$type as $crate::language::shape::Shaped>::shape, need);
-                } )+
-                $crate::language::shape::Shape::Table(table)
-            }
-        }
-    };
-}
-pub(crate) use table;

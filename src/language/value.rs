@@ -1,32 +1,55 @@
 //! The kinds of value that a profile writes as text or numbers: sizes, times, modes, paths, names.
 //! Parsed once, here.
-//!
-//! An error may end in `\nhelp: ...`; [`crate::language::section::parse`] makes the help of the
-//! problem of it.
 
-use crate::language::shape::{Shape, Shaped, Slot};
-use crate::text::problem::is_hostile;
-use serde::de::{self, DeserializeOwned, Deserializer, Unexpected, Visitor};
+use crate::language::fill::Fill;
+use crate::language::read::{Node, Read, Why, Wrongs, integer, mismatch};
+use crate::language::shape::{Shape, Shaped};
+use crate::language::spelled::Toml;
+pub(crate) use crate::language::spelled::{literal, quoted};
+use crate::text::problem::suggestion;
 use serde::{Serialize, Serializer};
-use std::{fmt, marker::PhantomData, time::Duration};
-use toml::{Spanned, de::DeValue};
-
-/// A value of the document, with its span in the common offset space.
-pub(crate) type Node<'i> = Spanned<DeValue<'i>>;
+use std::{fmt, time::Duration};
+use toml::de::DeValue;
 
 /// A type that is written as a text, as an integer, or as either.
-pub trait Written: Sized {
+pub(crate) trait Written: Sized {
     /// What it is, for `expected ...`.
     const WHAT: &'static str;
-    /// From a text; the error is a sentence.
-    fn from_text(text: &str) -> Result<Self, String>;
+    /// How variables are put into it.
+    const PUT: Fill = Fill::VALUE;
+    /// From a text.
+    fn from_text(text: &str) -> Result<Self, Why>;
     /// From an integer; most have none.
-    fn from_integer(_: i64) -> Option<Result<Self, String>> {
+    fn from_integer(_: i64) -> Option<Result<Self, Why>> {
         None
     }
     /// What its values look like: no narrower than what [`Written::from_text`] and
     /// [`Written::from_integer`] take in plain spelling.
     fn looks() -> Shape;
+    /// As it is written.
+    fn write(&self) -> Spelled;
+
+    /// Reads one that is a part of a type, which says by itself what it takes.
+    fn read_as(node: &Node<'_>, what: &str) -> Result<Self, Wrongs> {
+        match node.get_ref() {
+            DeValue::String(text) => Self::from_text(text).map_err(|why| why.at(node)),
+            DeValue::Integer(number) => match integer(number).map(Self::from_integer) {
+                Some(Some(read)) => read.map_err(|why| why.at(node)),
+                Some(None) => Err(no_number(node, what)),
+                None => Err(mismatch(node, what)),
+            },
+            _ => Err(mismatch(node, what)),
+        }
+    }
+}
+
+/// How a [`Written`] value is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Spelled {
+    Text(String),
+    /// A text in which a variable stays one.
+    Variable(&'static str),
+    Integer(i64),
 }
 
 impl<T: Written> Shaped for T {
@@ -35,67 +58,42 @@ impl<T: Written> Shaped for T {
     }
 }
 
-impl<T: Written + DeserializeOwned> Slot for T {
-    type Value = T;
-    fn settle(read: Option<T>) -> Option<T> {
-        read
+impl<T: Written> Read for T {
+    const FILL: Fill = T::PUT;
+    fn read(node: &Node<'_>) -> Result<T, Wrongs> {
+        T::read_as(node, T::WHAT)
     }
-}
 
-struct WrittenVisitor<T>(PhantomData<T>);
-
-impl<T: Written> Visitor<'_> for WrittenVisitor<T> {
-    type Value = T;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(T::WHAT)
-    }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        T::from_text(text).map_err(E::custom)
-    }
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
-        T::from_integer(number)
-            .unwrap_or_else(|| Err(format!("expected {}, not a bare number", T::WHAT)))
-            .map_err(E::custom)
-    }
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
-        match i64::try_from(number) {
-            Ok(number) => self.visit_i64(number),
-            Err(_) => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+    fn spell(&self) -> Toml {
+        match self.write() {
+            Spelled::Text(text) => Toml::Text(text),
+            Spelled::Variable(text) => Toml::Raw(text.to_owned()),
+            Spelled::Integer(number) => Toml::bare(number),
         }
     }
-    fn visit_i128<E: de::Error>(self, number: i128) -> Result<T, E> {
-        Err(too_large(&number, &self))
-    }
-    fn visit_u128<E: de::Error>(self, number: u128) -> Result<T, E> {
-        Err(too_large(&number, &self))
-    }
 }
 
-/// One for all types: each visitor would have a copy of serde's own, and the launcher is to stay
-/// small.
 #[inline(never)]
-fn too_large<E: de::Error>(number: &dyn fmt::Display, expected: &dyn de::Expected) -> E {
-    E::invalid_type(Unexpected::Other(&format!("integer `{number}`")), expected)
+fn no_number(node: &Node<'_>, what: &str) -> Wrongs {
+    Why::new(format!("expected {what}, not a bare number")).at(node)
 }
 
-/// Deserializes a [`Written`] type.
-pub(crate) fn deserialize<'de, T: Written, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    deserializer.deserialize_any(WrittenVisitor(PhantomData))
+/// A word of a few, or what is near it.
+pub(crate) fn word_of<T: Copy>(what: &str, words: &[(&str, T)], text: &str) -> Result<T, Why> {
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        unknown_word(what, &names, "write one of ", text)
+    })
 }
 
-/// Gives a [`Written`] type its `Deserialize`.
-macro_rules! written {
-    ($($name:ty),+ $(,)?) => { $(
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $crate::language::value::deserialize(deserializer)
-            }
-        }
-    )+ };
+/// Why a text is none of some words; `else_help` stands before all of them where none is near.
+#[inline(never)]
+pub(crate) fn unknown_word(what: &str, words: &[&str], else_help: &str, text: &str) -> Why {
+    let help = suggestion(text, words.iter().copied())
+        .unwrap_or_else(|| format!("{else_help}{}", words.join(", ")));
+    Why::of(format!("unknown {what} `"), text, "`").help(help)
 }
-pub(crate) use written;
 
 /// One of a few words.
 macro_rules! words {
@@ -117,15 +115,14 @@ macro_rules! words {
 
         impl $crate::language::value::Written for $name {
             const WHAT: &'static str = concat!("one of the words", $(" `", $word, "`"),+);
-            fn from_text(text: &str) -> Result<$name, String> {
+            fn from_text(text: &str) -> Result<$name, $crate::language::read::Why> {
                 match text {
                     $($word => Ok($name::$variant),)+
-                    _ => {
-                        let help = $crate::text::problem::suggestion(text, Self::WORDS.iter().copied())
-                            .unwrap_or_else(|| format!("write one of {}", Self::WORDS.join(", ")));
-                        Err(format!("unknown word `{text}`\nhelp: {help}"))
-                    }
+                    _ => Err($crate::language::value::unknown_word("word", Self::WORDS, "write one of ", text)),
                 }
+            }
+            fn write(&self) -> $crate::language::value::Spelled {
+                $crate::language::value::Spelled::Text(self.word().into())
             }
             fn looks() -> $crate::language::shape::Shape {
                 $crate::language::shape::Shape::words(Self::WORDS, &[$(concat!($($variant_doc, "\n"),+)),+])
@@ -141,7 +138,41 @@ macro_rules! words {
 }
 pub(crate) use words;
 
-written!(Size, Time, Mode, AbsolutePath);
+/// An integer within bounds. What one out of them is told may be the last, before and after the
+/// number.
+macro_rules! bounded {
+    ($(#[$doc:meta])* $name:ident($int:ty) = $range:expr, $what:literal) => {
+        $crate::language::value::bounded! {
+            $(#[$doc])* $name($int) = $range, $what, "", concat!(" is out of range: expected ", $what)
+        }
+    };
+    ($(#[$doc:meta])* $name:ident($int:ty) = $range:expr, $what:literal, $before:expr, $after:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name(pub $int);
+
+        impl $crate::language::value::Written for $name {
+            const WHAT: &'static str = $what;
+            fn from_text(text: &str) -> Result<$name, $crate::language::read::Why> {
+                Err($crate::language::read::Why::not(text, "` must be a number, without quotes"))
+            }
+            fn from_integer(number: i64) -> Option<Result<$name, $crate::language::read::Why>> {
+                Some(if ($range).contains(&number) {
+                    Ok($name(number as $int))
+                } else {
+                    Err($crate::language::read::Why::of($before, number.to_string(), $after))
+                })
+            }
+            fn looks() -> $crate::language::shape::Shape {
+                $crate::language::shape::Shape::Integer(*($range).start(), *($range).end())
+            }
+            fn write(&self) -> $crate::language::value::Spelled {
+                $crate::language::value::Spelled::Integer(self.0 as i64)
+            }
+        }
+    };
+}
+pub(crate) use bounded;
 
 /// An amount of memory in bytes: `"512M"` (powers of 1024) or a number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -149,7 +180,7 @@ pub struct Size(pub u64);
 
 impl Written for Size {
     const WHAT: &'static str = "a size such as \"64M\", or a number of bytes";
-    fn from_text(text: &str) -> Result<Size, String> {
+    fn from_text(text: &str) -> Result<Size, Why> {
         let (digits, unit) = split_number(text);
         let shift = match unit {
             "" | "B" => Some(0),
@@ -164,18 +195,19 @@ impl Written for Size {
             .and_then(|(shift, number)| number.checked_mul(1 << shift))
             .map(Size)
             .ok_or_else(|| {
-                format!(
-                    "`{text}` is not a size\nhelp: write digits and a unit of K, M, G or T, such \
-                     as \"512M\""
-                )
+                Why::not(text, "` is not a size")
+                    .help("write digits and a unit of K, M, G or T, such as \"512M\"")
             })
     }
-    fn from_integer(number: i64) -> Option<Result<Size, String>> {
+    fn from_integer(number: i64) -> Option<Result<Size, Why>> {
         Some(
             u64::try_from(number)
                 .map(Size)
-                .map_err(|_| format!("a size cannot be negative: {number}")),
+                .map_err(|_| Why::of("a size cannot be negative: ", number.to_string(), "")),
         )
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.to_string())
     }
     fn looks() -> Shape {
         Shape::Either(vec![
@@ -201,9 +233,17 @@ impl fmt::Display for Size {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Duration);
 
+impl Time {
+    /// Why a text is none.
+    pub(crate) fn refuse(text: &str) -> Why {
+        Why::not(text, "` is not a time")
+            .help("write digits and a unit of ms, s, m, h or d, such as \"30s\"")
+    }
+}
+
 impl Written for Time {
     const WHAT: &'static str = "a time such as \"30s\" or \"10m\"";
-    fn from_text(text: &str) -> Result<Time, String> {
+    fn from_text(text: &str) -> Result<Time, Why> {
         let (digits, unit) = split_number(text);
         let millis = match unit {
             "ms" => Some(1),
@@ -217,12 +257,10 @@ impl Written for Time {
             .zip(digits.parse::<u64>().ok())
             .and_then(|(millis, number)| number.checked_mul(millis))
             .map(|millis| Time(Duration::from_millis(millis)))
-            .ok_or_else(|| {
-                format!(
-                    "`{text}` is not a time\nhelp: write digits and a unit of ms, s, m, h or d, \
-                     such as \"30s\""
-                )
-            })
+            .ok_or_else(|| Time::refuse(text))
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.to_string())
     }
     fn looks() -> Shape {
         Shape::form("a time such as `\"30s\"`", "^[0-9]+(ms|s|m|min|h|d)$")
@@ -254,16 +292,18 @@ pub struct Mode(pub u32);
 
 impl Written for Mode {
     const WHAT: &'static str = "a mode such as \"0755\"";
-    fn from_text(text: &str) -> Result<Mode, String> {
+    fn from_text(text: &str) -> Result<Mode, Why> {
         u32::from_str_radix(text, 8)
             .ok()
             .filter(|mode| *mode <= 0o7777 && text.bytes().all(|digit| digit.is_ascii_digit()))
             .map(Mode)
             .ok_or_else(|| {
-                format!(
-                    "`{text}` is not a mode\nhelp: write octal digits in quotes, such as \"0755\""
-                )
+                Why::not(text, "` is not a mode")
+                    .help("write octal digits in quotes, such as \"0755\"")
             })
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.to_string())
     }
     fn looks() -> Shape {
         Shape::form("an octal mode such as `\"0755\"`", "^0*[0-7]{1,4}$")
@@ -289,8 +329,11 @@ pub struct AbsolutePath(pub String);
 
 impl Written for AbsolutePath {
     const WHAT: &'static str = "an absolute path";
-    fn from_text(text: &str) -> Result<AbsolutePath, String> {
+    fn from_text(text: &str) -> Result<AbsolutePath, Why> {
         plain_path(text).map(AbsolutePath)
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.0.clone())
     }
     fn looks() -> Shape {
         Shape::form("an absolute path", PATH_FORM)
@@ -329,16 +372,19 @@ impl Shaped for OnlyTrue {
     }
 }
 
-impl<'de> de::Deserialize<'de> for OnlyTrue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OnlyTrue, D::Error> {
-        match bool::deserialize(deserializer)? {
-            true => Ok(OnlyTrue),
-            false => Err(de::Error::custom(
-                "this can only be true\nhelp: leave it out; an inherited entry is withdrawn with \
-                 `false` in its place",
-            )),
-        }
+impl Read for OnlyTrue {
+    fn read(node: &Node<'_>) -> Result<OnlyTrue, Wrongs> {
+        if bool::read(node)? { Ok(OnlyTrue) } else { Err(only_true("").at(node)) }
     }
+    fn spell(&self) -> Toml {
+        Toml::bare(true)
+    }
+}
+
+/// Why `false` is none of the values of a key; `or` is what it takes besides `true`.
+pub(crate) fn only_true(or: &'static str) -> Why {
+    Why::new(format!("this can only be true{or}"))
+        .help("leave it out; an inherited entry is withdrawn with `false` in its place")
 }
 
 /// The longest path that the kernel takes, less its closing NUL (`PATH_MAX`, limits.h).
@@ -346,9 +392,9 @@ const PATH_MAX: usize = 4095;
 
 /// The plain spelling of an absolute path: `//`, `/./` and a trailing `/` go; `..`, NUL and
 /// relative paths are errors.
-pub fn plain_path(text: &str) -> Result<String, String> {
+pub fn plain_path(text: &str) -> Result<String, Why> {
     if text.contains('\0') {
-        return Err("a path cannot hold a NUL byte".into());
+        return Err(Why::new("a path cannot hold a NUL byte"));
     }
     if !text.starts_with('/') {
         return Err(relative(text));
@@ -356,23 +402,21 @@ pub fn plain_path(text: &str) -> Result<String, String> {
     let mut plain = String::with_capacity(text.len());
     for part in text.split('/').filter(|part| !part.is_empty() && *part != ".") {
         if part == ".." {
-            return Err(format!("`{text}` goes up with `..`\nhelp: write the path that it means"));
+            return Err(Why::not(text, "` goes up with `..`").help("write the path that it means"));
         }
         if part.len() > 255 {
-            return Err("a name in a path is longer than 255 bytes".into());
+            return Err(Why::new("a name in a path is longer than 255 bytes"));
         }
         plain.push('/');
         plain.push_str(part);
     }
     if plain.len() > PATH_MAX {
-        return Err(format!("a path is longer than {PATH_MAX} bytes"));
+        return Err(Why::new(format!("a path is longer than {PATH_MAX} bytes")));
     }
     // `.` is the directory that somebody is in; nobody who writes it means the whole tree.
     if plain.is_empty() && text.contains('.') {
-        return Err(format!(
-            "`{text}` is `/`, the whole tree\nhelp: write the directory that is meant: \
-             \"${{CWD}}\" or \"${{PROFILE_DIR}}\""
-        ));
+        return Err(Why::not(text, "` is `/`, the whole tree")
+            .help("write the directory that is meant: \"${CWD}\" or \"${PROFILE_DIR}\""));
     }
     Ok(if plain.is_empty() { "/".into() } else { plain })
 }
@@ -389,27 +433,30 @@ const SHELL_WORDS: &[(&str, &str)] = &[
 
 /// Why a path that does not begin at the root is none, and how to write the one that is meant. No
 /// spelling that is offered is wider than the text: `.` is the working directory, never `/`.
-pub(crate) fn relative(text: &str) -> String {
+pub(crate) fn relative(text: &str) -> Why {
     let word = text.split('/').next().unwrap_or_default();
+    let of_shell = || Why::not(text, "` is no path: only a shell knows `").and(word, "`");
     if let Some((_, variable)) = SHELL_WORDS.iter().find(|(known, _)| *known == word) {
         let meant = quoted(&format!("{variable}{}", &text[word.len()..]));
-        return format!("`{text}` is no path: only a shell knows `{word}`\nhelp: write {meant}");
+        return of_shell().help_of_value(format!("write {meant}"));
     }
     if word.starts_with(['~', '$']) {
-        return format!(
-            "`{text}` is no path: only a shell knows `{word}`\nhelp: write the path from `/` on"
-        );
+        return of_shell().help("write the path from `/` on");
     }
+    let relative = Why::not(text, "` is a relative path");
     let names: Vec<&str> =
         text.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
     if text.is_empty() || names.contains(&"..") {
-        return format!(
-            "`{text}` is a relative path\nhelp: write the path that it means, from `/` on"
-        );
+        return relative.help("write the path that it means, from `/` on");
     }
-    let [cwd, profile] =
-        ["${CWD}", "${PROFILE_DIR}"].map(|base| quoted(&[&[base], &names[..]].concat().join("/")));
-    format!("`{text}` is a relative path\nhelp: say from where: {cwd} or {profile}")
+    if names.is_empty() {
+        return relative.help("say from where: \"${CWD}\" or \"${PROFILE_DIR}\"");
+    }
+    let rest = names.join("/");
+    relative
+        .help("say from where: \"${CWD}/")
+        .and_toml(&rest, "\" or \"${PROFILE_DIR}/")
+        .and_toml(&rest, "\"")
 }
 
 /// The path and every directory above it up to (not including) `/`, the nearest first.
@@ -445,34 +492,6 @@ pub fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
         return Some(if path == "/" { "" } else { path });
     }
     path.strip_prefix(base).filter(|tail| tail.is_empty() || tail.starts_with('/'))
-}
-
-/// A basic string of TOML: what TOML has no plain spelling for, and what would drive the reader's
-/// terminal, is escaped as TOML does it.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if is_hostile(c) && u32::from(c) <= 0xffff => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)))
-            }
-            c if is_hostile(c) => out.push_str(&format!("\\U{:08x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// A text as TOML has it, with nothing in it that would be put in as a variable.
-pub(crate) fn literal(text: &str) -> String {
-    quoted(&text.replace("${", "$${"))
 }
 
 fn split_number(text: &str) -> (&str, &str) {
@@ -519,20 +538,20 @@ mod tests {
             ("../x", "write the path that it means, from `/` on"),
             ("", "write the path that it means, from `/` on"),
         ] {
-            assert_eq!(relative(text).split_once("\nhelp: ").unwrap().1, offered, "{text}");
+            assert_eq!(relative(text).help_text(None).as_deref(), Some(offered), "{text}");
         }
     }
 
     #[test]
     fn paths_have_one_spelling() {
-        assert_eq!(plain_path("//usr/./lib/").as_deref(), Ok("/usr/lib"));
-        assert_eq!(plain_path("/").as_deref(), Ok("/"));
+        assert_eq!(plain_path("//usr/./lib/"), Ok("/usr/lib".into()));
+        assert_eq!(plain_path("/"), Ok("/".into()));
         assert!(
             plain_path("/a/../b").is_err()
                 && plain_path("x").is_err()
                 && plain_path("/\0").is_err()
         );
-        assert_eq!(plain_path("/a/.").as_deref(), Ok("/a"));
+        assert_eq!(plain_path("/a/."), Ok("/a".into()));
         assert!(["/.", "/./", "//.", "/./."].iter().all(|root| plain_path(root).is_err()));
         assert_eq!(below("/usr/lib", "/usr"), Some("/lib"));
         assert_eq!(below("/usrlib", "/usr"), None);

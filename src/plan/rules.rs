@@ -315,13 +315,9 @@ fn import_policy(settled: &Settled<'_>, draft: &mut Draft) -> Option<Imported> {
             Some(imported)
         }
         Err(why) => {
-            let code =
-                if why.contains("not built yet") { "profile::not-yet" } else { "seccomp::import" };
-            draft.problem(Problem::new(
-                code,
-                path.at,
-                format!("cannot import {}: {why}", path.value),
-            ));
+            let (why, help) = why.plain();
+            let message = format!("cannot import {}: {why}", path.value);
+            draft.problem(Problem::new("seccomp::import", path.at, message).help_maybe(help));
             None
         }
     }

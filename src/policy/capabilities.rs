@@ -3,13 +3,14 @@
 use crate::host::Host;
 use crate::host::questions::Questions;
 use crate::kernel::capability::{Capability, CapabilitySet, LAST_SURE};
+use crate::language::read::Why;
 use crate::language::section::{Key, Set, section};
 use crate::language::shape::Shape;
-use crate::language::value::{Written, written};
+use crate::language::value::{Spelled, Written, word_of};
 use crate::policy::identity::Ids;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
-use crate::text::problem::{Problem, suggestion};
+use crate::text::problem::Problem;
 use crate::text::source::{At, Span};
 
 // ---- section ----
@@ -30,8 +31,6 @@ section! {
 }
 
 // ---- table ----
-
-written!(Securebit);
 
 impl Capabilities {
     /// All that it names.
@@ -57,18 +56,12 @@ const WITHOUT_CAPABILITIES: u32 = 0b11 | 0b11 << 2 | 0b11 << 6;
 
 impl Written for Securebit {
     const WHAT: &'static str = "a securebit such as \"noroot\"";
-    fn from_text(text: &str) -> Result<Securebit, String> {
-        let names = || SECUREBITS.iter().map(|(name, _)| *name);
-        SECUREBITS
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, bits)| Securebit(*bits))
-            .ok_or_else(|| {
-                let help = suggestion(text, names()).unwrap_or_else(|| {
-                    format!("write one of {}", names().collect::<Vec<_>>().join(", "))
-                });
-                format!("unknown securebit `{text}`\nhelp: {help}")
-            })
+    fn from_text(text: &str) -> Result<Securebit, Why> {
+        word_of("securebit", SECUREBITS, text).map(Securebit)
+    }
+    fn write(&self) -> Spelled {
+        let known = SECUREBITS.iter().find(|(_, bits)| *bits == self.0);
+        Spelled::Text(known.map_or_else(String::new, |(name, _)| (*name).to_owned()))
     }
     fn looks() -> Shape {
         Shape::names(SECUREBITS.iter().map(|(name, _)| *name))
@@ -236,7 +229,7 @@ mod tests {
     fn names_are_the_kernels_without_prefix() {
         assert_eq!(Capability::from_text("net-bind-service"), Ok(Capability(10)));
         assert_eq!(Capability(10).to_string(), "net-bind-service");
-        assert!(Capability::from_text("CAP_NET_RAW").unwrap_err().contains("net-raw"));
+        assert!(Capability::from_text("CAP_NET_RAW").unwrap_err().says("net-raw"));
         assert_eq!(Capability(63).to_string(), "63");
     }
 }

@@ -4,17 +4,19 @@ use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::questions::{Questions, Sought};
 use crate::kernel::name::Name;
+use crate::language::fill::Fill;
+use crate::language::read::{Node, Read, Why, Wrongs, mismatch, place_of};
 use crate::language::section::{Entries, EntryType};
-use crate::language::shape::{Named, Need, Shape, Shaped, table};
+use crate::language::shape::{Named, Need, Shape, Shaped};
+use crate::language::spelled::Toml;
+use crate::language::table::table;
 use crate::language::value::{AbsolutePath, OnlyTrue};
 use crate::step::Content;
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 use crate::text::source::Span;
-use serde::Deserialize;
 use serde::Serialize;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
-use std::fmt;
+use toml::de::DeValue;
 
 // ---- section ----
 
@@ -40,28 +42,38 @@ pub enum Variable {
     Fd(u32),
 }
 
-impl<'de> Deserialize<'de> for Variable {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Variable, D::Error> {
-        deserializer.deserialize_any(VariableVisitor)
+impl Read for Variable {
+    const FILL: Fill = Fill { text: true, ..Source::FILL };
+
+    fn read(node: &Node<'_>) -> Result<Variable, Wrongs> {
+        match node.get_ref() {
+            DeValue::String(text) => Ok(Variable::Text(text.to_string())),
+            // `false` never reaches a value: it withdraws the entry.
+            DeValue::Boolean(_) => Ok(Variable::Pass { required: false, or: None }),
+            DeValue::Table(_) => Source::read(node)?.settle(node),
+            _ => Err(mismatch(node, "a text, true, false, or a table with `file`, `fd` or `pass`")),
+        }
+    }
+
+    fn spell(&self) -> Toml {
+        let none = Source { file: None, fd: None, pass: None, required: None, or: None };
+        match self {
+            Variable::Text(text) => text.spell(),
+            Variable::Pass { required: false, or: None } => OnlyTrue.spell(),
+            Variable::Pass { required, or } => {
+                let (pass, required) = (Some(OnlyTrue), required.then_some(true));
+                Source { pass, required, or: or.clone(), ..none }.spell()
+            }
+            Variable::File(file) => Source { file: Some(file.clone()), ..none }.spell(),
+            Variable::Fd(fd) => Source { fd: Some(*fd), ..none }.spell(),
+        }
     }
 }
 
-struct VariableVisitor;
-
-impl<'de> Visitor<'de> for VariableVisitor {
-    type Value = Variable;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, true, false, or a table with `file`, `fd` or `pass`")
-    }
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Variable, E> {
-        // `false` never reaches a value: it withdraws the entry.
-        Ok(Variable::Pass { required: false, or: None })
-    }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Variable, E> {
-        Ok(Variable::Text(text.into()))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Variable, A::Error> {
-        let Source { file, fd, pass, required, or } = Source::read(map)?;
+impl Source {
+    /// The one that it names.
+    fn settle(self, node: &Node<'_>) -> Result<Variable, Wrongs> {
+        let Source { file, fd, pass, required, or } = self;
         let sources = [
             pass.map(|OnlyTrue| Variable::Pass { required: false, or: None }),
             file.map(Variable::File),
@@ -70,18 +82,21 @@ impl<'de> Visitor<'de> for VariableVisitor {
         let mut sources = sources.into_iter().flatten();
         let source = sources.next();
         if sources.next().is_some() {
-            return Err(de::Error::custom("say one of `file`, `fd` and `pass`"));
+            return Err(Why::new("say one of `file`, `fd` and `pass`").at(node));
         }
+        let at_required =
+            |sentence: &'static str| Err(Why::new(sentence).at_place(place_of(node, "required")));
         let required = required.unwrap_or(false);
         match source {
             Some(Variable::Pass { .. }) if required && or.is_some() => {
-                Err(de::Error::custom("`required` and `or` exclude each other"))
+                at_required("`required` and `or` exclude each other")
             }
             Some(Variable::Pass { .. }) => Ok(Variable::Pass { required, or }),
             Some(source) if !required && or.is_none() => Ok(source),
-            Some(_) => Err(de::Error::custom("`required` and `or` go with `pass` only")),
+            Some(_) => at_required("`required` and `or` go with `pass` only"),
             None => {
-                Err(de::Error::custom("say where the value comes from: `file`, `fd` or `pass`"))
+                let sentence = "say where the value comes from: `file`, `fd` or `pass`";
+                Err(Why::new(sentence).at(node))
             }
         }
     }
@@ -107,11 +122,15 @@ table! {
 #[cfg(not(face_alone))]
 pub const SOURCES: &[&str] = Source::FIELDS;
 
+impl Shaped for Variable {
+    fn shape() -> Shape {
+        Shape::either(&[String::shape, OnlyTrue::shape, Source::shape])
+    }
+}
+
 impl EntryType for Variable {
     fn entries() -> Shape {
-        let value = Shape::within(Shape::Entry, || {
-            Shape::either(&[String::shape, OnlyTrue::shape, Source::shape])
-        });
+        let value = Shape::within(Shape::Entry, Variable::shape);
         let doc = "A text sets a variable, `true` passes the caller's where it is set, `false` \
                    withdraws an inherited entry.";
         Shape::Named(Named {

@@ -5,17 +5,19 @@ use crate::host::caller::Caller;
 use crate::host::questions::Questions;
 use crate::kernel::idmap::{Extent, Maps};
 use crate::kernel::namespace::Kind;
+use crate::language::read::{Node, Read, Why, Wrongs, list, mismatch};
 use crate::language::section::{Key, Set, section};
 use crate::language::shape::{Shape, Shaped};
-use crate::language::value::{Written, words, written};
+use crate::language::spelled::Toml;
+use crate::language::value::{Spelled, Written, words};
 use crate::policy::namespaces::{Choice, Namespace};
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
 use crate::text::problem::Problem;
 use crate::text::source::{At, Span};
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use toml::de::DeValue;
 
 // ---- section ----
 
@@ -43,8 +45,6 @@ section! {
 }
 
 // ---- table ----
-
-written!(Id);
 
 /// A user or group: a number or a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl fmt::Display for Id {
 
 impl Written for Id {
     const WHAT: &'static str = "a numeric id or a name";
-    fn from_text(text: &str) -> Result<Id, String> {
+    fn from_text(text: &str) -> Result<Id, Why> {
         let first = text.bytes().next().unwrap_or(b'0');
         // A name never begins with a digit here, so that "0x0", "0:0" or "+0" cannot be taken for
         // one (CVE-2026-30892 is such a case in crun).
@@ -89,17 +89,25 @@ impl Written for Id {
                 .ok()
                 .filter(|id| *id != u32::MAX)
                 .map(Id::Number)
-                .ok_or_else(|| format!("`{text}` is not an id: 0 to 4294967294"));
+                .ok_or_else(|| Why::not(text, "` is not an id: 0 to 4294967294"));
         }
         if name {
             Ok(Id::Name(text.into()))
         } else {
-            Err(format!("`{text}` is neither an id nor a name\nhelp: write a number, such as 1000"))
+            Err(Why::not(text, "` is neither an id nor a name")
+                .help("write a number, such as 1000"))
         }
     }
-    fn from_integer(number: i64) -> Option<Result<Id, String>> {
+    fn from_integer(number: i64) -> Option<Result<Id, Why>> {
         let id = u32::try_from(number).ok().filter(|id| *id != u32::MAX);
-        Some(id.map(Id::Number).ok_or_else(|| format!("{number} is not an id: 0 to 4294967294")))
+        let why = || Why::of("", number.to_string(), " is not an id: 0 to 4294967294");
+        Some(id.map(Id::Number).ok_or_else(why))
+    }
+    fn write(&self) -> Spelled {
+        match self {
+            Id::Number(number) => Spelled::Integer((*number).into()),
+            Id::Name(name) => Spelled::Text(name.clone()),
+        }
     }
     fn looks() -> Shape {
         let name = Shape::form(
@@ -133,37 +141,39 @@ impl Shaped for IdMap {
     }
 }
 
-impl<'de> Deserialize<'de> for IdMap {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<IdMap, D::Error> {
-        struct MapVisitor;
-        impl<'de> Visitor<'de> for MapVisitor {
-            type Value = IdMap;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"auto\" or a list of { inside = .., outside = .., count = .. }")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<IdMap, E> {
-                MapWord::from_text(text).map(|MapWord::Auto| IdMap::Auto).map_err(E::custom)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<IdMap, A::Error> {
-                let mut extents = vec![];
-                while let Some(extent) = seq.next_element::<Extent>()? {
-                    let fits = |first: u32| first.checked_add(extent.count).is_some();
-                    if extent.count == 0 || !fits(extent.inside) || !fits(extent.outside) {
-                        return Err(de::Error::custom(format!(
-                            "the range {extent} is empty or goes past 4294967294"
-                        )));
-                    }
-                    extents.push(extent);
-                }
-                // The kernel takes at most 340 lines (user_namespaces(7)).
-                if extents.is_empty() || extents.len() > 340 {
-                    return Err(de::Error::custom("an id map has 1 to 340 ranges"));
-                }
-                Ok(IdMap::Extents(extents))
-            }
+impl Read for IdMap {
+    fn read(node: &Node<'_>) -> Result<IdMap, Wrongs> {
+        const WHAT: &str = "\"auto\" or a list of { inside = .., outside = .., count = .. }";
+        match node.get_ref() {
+            DeValue::String(text) => MapWord::from_text(text)
+                .map(|MapWord::Auto| IdMap::Auto)
+                .map_err(|why| why.at(node)),
+            DeValue::Array(_) => extents(list(node, WHAT)?).map_err(|why| why.at(node)),
+            _ => Err(mismatch(node, WHAT)),
         }
-        deserializer.deserialize_any(MapVisitor)
     }
+
+    fn spell(&self) -> Toml {
+        match self {
+            IdMap::Auto => MapWord::Auto.spell(),
+            IdMap::Extents(extents) => extents.spell(),
+        }
+    }
+}
+
+fn extents(extents: Vec<Extent>) -> Result<IdMap, Why> {
+    for extent in &extents {
+        let fits = |first: u32| first.checked_add(extent.count).is_some();
+        if extent.count == 0 || !fits(extent.inside) || !fits(extent.outside) {
+            let rule = " is empty or goes past 4294967294";
+            return Err(Why::of("the range ", extent.to_string(), rule));
+        }
+    }
+    // The kernel takes at most 340 lines (user_namespaces(7)).
+    if extents.is_empty() || extents.len() > 340 {
+        return Err(Why::new("an id map has 1 to 340 ranges"));
+    }
+    Ok(IdMap::Extents(extents))
 }
 
 // ---- ask ----

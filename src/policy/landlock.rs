@@ -12,9 +12,11 @@ mod streams;
 use crate::host::Host;
 use crate::host::questions::Sought;
 use crate::kernel::rights::Rights;
+use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::section::{Key, Set, section};
 use crate::language::shape::{Named, Shape, Shaped};
-use crate::language::value::{AbsolutePath, PATH_FORM, Written, plain_path, words, written};
+use crate::language::spelled::Toml;
+use crate::language::value::{AbsolutePath, PATH_FORM, Written, bounded, plain_path, words};
 use crate::policy::mounts::SOCKETS_ABI;
 use crate::policy::namespaces::Nested;
 use crate::text::source::{At, Span};
@@ -23,9 +25,9 @@ pub(crate) use draft::{Ruled, note_listening, settle};
 use landlock::{ABI, Access, AccessFs, AccessNet, BitFlags, Scope as Bits};
 pub(crate) use rights::Granted;
 use serde::Serialize;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
 pub(crate) use streams::Asked;
+use toml::de::DeValue;
 
 // ---- section ----
 
@@ -58,42 +60,13 @@ section! {
 
 // ---- table ----
 
-/// An ABI of Landlock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MinAbi(pub u32);
-
-impl Written for MinAbi {
-    const WHAT: &'static str = "an ABI number such as 6";
-    fn from_text(text: &str) -> Result<MinAbi, String> {
-        Err(format!("`{text}` must be a number, without quotes"))
-    }
-    fn from_integer(number: i64) -> Option<Result<MinAbi, String>> {
-        Some(u32::try_from(number).map(MinAbi).map_err(|_| format!("there is no ABI {number}")))
-    }
-    fn looks() -> Shape {
-        u32::shape()
-    }
+bounded! {
+    /// An ABI of Landlock.
+    MinAbi(u32) = 0..=u32::MAX as i64, "an ABI number such as 6", "there is no ABI ", ""
 }
-
-/// A port of TCP or UDP. 0 is what bind(2) takes for any free one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Port(pub u16);
-
-impl Written for Port {
-    const WHAT: &'static str = "a port from 0 to 65535";
-    fn from_text(text: &str) -> Result<Port, String> {
-        Err(format!("`{text}` must be a number, without quotes"))
-    }
-    fn from_integer(number: i64) -> Option<Result<Port, String>> {
-        Some(
-            u16::try_from(number)
-                .map(Port)
-                .map_err(|_| format!("{number} is not a port: expected 0 to 65535")),
-        )
-    }
-    fn looks() -> Shape {
-        Shape::Integer(0, i64::from(u16::MAX))
-    }
+bounded! {
+    /// A port of TCP or UDP. 0 is what bind(2) takes for any free one.
+    Port(u16) = 0..=65_535, "a port from 0 to 65535", "", " is not a port: expected 0 to 65535"
 }
 
 impl fmt::Display for Port {
@@ -111,8 +84,6 @@ words! {
         AbstractUnixSocket = "abstract-unix-socket",
     }
 }
-
-written!(MinAbi, Port, Scope);
 
 impl Scope {
     /// The kernel's bit.
@@ -161,33 +132,37 @@ impl Shaped for Paths {
     }
 }
 
-impl<'de> Deserialize<'de> for Paths {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Paths, D::Error> {
-        struct PathsVisitor;
-        impl<'de> Visitor<'de> for PathsVisitor {
-            type Value = Paths;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"auto\", \"off\" or a table such as { \"/usr\" = \"rx\" }")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Paths, E> {
-                match PathsWord::from_text(text) {
-                    Ok(PathsWord::Auto) => Ok(Paths::Auto),
-                    Ok(PathsWord::Off) => Ok(Paths::Off),
-                    Err(_) => Err(E::custom(format!(
-                        "unknown word `{text}`\nhelp: write \"auto\", \"off\" or {{ \"/usr\" = \"rx\" }}"
-                    ))),
+impl Read for Paths {
+    fn read(node: &Node<'_>) -> Result<Paths, Wrongs> {
+        match node.get_ref() {
+            DeValue::String(text) => match PathsWord::from_text(text) {
+                Ok(PathsWord::Auto) => Ok(Paths::Auto),
+                Ok(PathsWord::Off) => Ok(Paths::Off),
+                Err(_) => Err(Why::of("unknown word `", text.as_ref(), "`")
+                    .help("write \"auto\", \"off\" or { \"/usr\" = \"rx\" }")
+                    .at(node)),
+            },
+            DeValue::Table(table) => {
+                let (mut paths, mut wrongs) = (vec![], Wrongs::none());
+                for (key, value) in table {
+                    let path = plain_path(key.get_ref()).map(AbsolutePath);
+                    let path = wrongs.take(path.map_err(|why| why.at_place(key.span().into())));
+                    paths.extend(path.zip(wrongs.take(Read::read(value))));
                 }
+                wrongs.or(Paths::Table(paths))
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Paths, A::Error> {
-                let mut paths = vec![];
-                while let Some(path) = map.next_key::<String>()? {
-                    let path = plain_path(&path).map_err(de::Error::custom)?;
-                    paths.push((AbsolutePath(path), map.next_value()?));
-                }
-                Ok(Paths::Table(paths))
-            }
+            _ => Err(mismatch(node, "\"auto\", \"off\" or a table such as { \"/usr\" = \"rx\" }")),
         }
-        deserializer.deserialize_any(PathsVisitor)
+    }
+
+    fn spell(&self) -> Toml {
+        match self {
+            Paths::Auto => PathsWord::Auto.spell(),
+            Paths::Off => PathsWord::Off.spell(),
+            Paths::Table(paths) => Toml::Table(
+                paths.iter().map(|(path, rights)| (path.0.clone(), rights.spell())).collect(),
+            ),
+        }
     }
 }
 

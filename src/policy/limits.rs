@@ -14,14 +14,17 @@ pub(crate) mod values;
 
 use crate::kernel::controller::Controller;
 use crate::kernel::limit::LimitKey;
+use crate::language::fill::Fill;
 use crate::language::layers::{Changes, Said};
-use crate::language::section::{Field, Set, nothing_to_withdraw, parse, section};
+use crate::language::read::{Node, Read};
+use crate::language::reader::Reader;
+use crate::language::section::{Field, Set, nothing_to_withdraw, section};
 use crate::language::shape::{Need, Shape, Shaped};
-use crate::language::value::{Node, Size, Time};
+use crate::language::spelled::Toml;
+use crate::language::value::{Size, Time};
 use crate::text::problem::Problems;
 use crate::text::source::{At, Span};
 pub(crate) use draft::{Asked, Grouped, draft};
-use serde::de::DeserializeOwned;
 use toml::de::DeValue;
 use values::{
     Amount, ClassId, Cores, Count, GroupPath, HugePages, IoDevices, Manager, NumberList, Oom, Raw,
@@ -203,14 +206,21 @@ impl<T: Shaped> Shaped for Limit<T> {
     }
 }
 
-impl<T: DeserializeOwned + Shaped> Field for Limit<T> {
-    fn read(&mut self, key: &At<String>, node: Node<'_>, problems: &mut Problems) {
+impl<T: Read> Field for Limit<T> {
+    const FILL: Fill = T::FILL.of_key();
+
+    fn read(&mut self, key: At<&str>, node: &Node<'_>, reader: &mut Reader<'_>) {
         let at = Span::from(node.span());
         if matches!(node.get_ref(), DeValue::Boolean(false)) {
             self.withdrawn = Some(at);
         } else {
-            self.value = parse(&key.value, node, problems).map(|value| At::new(value, at));
+            self.value = reader.value(key, node).map(|value| At::new(value, at));
         }
+    }
+
+    fn spell(&self) -> Option<Toml> {
+        let withdrawn = self.withdrawn.map(|_| Toml::bare(false));
+        self.get().map(|value| value.value.spell()).or(withdrawn)
     }
 
     fn cover(&mut self, upper: Self, problems: &mut Problems) {

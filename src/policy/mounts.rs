@@ -14,6 +14,7 @@ pub(crate) mod entry;
 pub(crate) mod glob;
 mod kinds;
 pub(crate) mod links;
+mod names;
 pub(crate) mod pattern;
 pub(crate) mod place;
 pub(crate) mod planted;
@@ -28,7 +29,6 @@ use crate::language::section::Entries;
 pub(crate) use dev::NODES as DEV_NODES;
 pub(crate) use draft::{Drafted, Opened, Undone, What, draft, open};
 use entry::Mount;
-pub(crate) use kinds::is_word;
 #[cfg(not(face_alone))]
 pub use kinds::{KINDS, PROC_KEYS};
 pub(crate) use rights::{Ground, SOCKETS_ABI, draft as draft_rights};
@@ -40,4 +40,4 @@ pub(crate) use tree::hidden;
 pub(crate) type Mounts = Entries<Mount>;
 
 /// How many entries a profile may have, once its layers are merged and its patterns are expanded.
-pub(crate) const MOST_ENTRIES: usize = 10_000;
+pub(crate) use crate::language::fill::MOST_ENTRIES;

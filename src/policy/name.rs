@@ -1,14 +1,13 @@
 //! `name`: by which the caller finds a running sandbox again.
 
 use crate::host::Host;
+use crate::language::read::Why;
 use crate::language::section::Key;
 use crate::language::shape::Shape;
-use crate::language::value::{Written, written};
+use crate::language::value::{Spelled, Written};
 use crate::step::OutsideOp;
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
-
-written!(SandboxName);
 
 /// The most characters of a name: it is the name of a file, with an ending.
 const LONGEST: usize = 64;
@@ -19,19 +18,23 @@ pub struct SandboxName(pub String);
 
 impl Written for SandboxName {
     const WHAT: &'static str = "a name such as \"web-1\"";
-    fn from_text(text: &str) -> Result<SandboxName, String> {
+    fn from_text(text: &str) -> Result<SandboxName, Why> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let fits = text.bytes().all(plain)
             && text.starts_with(|first: char| first.is_ascii_alphanumeric())
             && text.len() <= LONGEST;
         let why = || {
-            format!(
-                "`{text}` is not a name: a letter or digit, then at most {} letters, digits, `.`, \
-                 `_` and `-`",
+            let rule = format!(
+                "` is not a name: a letter or digit, then at most {} letters, digits, `.`, `_` and \
+                 `-`",
                 LONGEST - 1
-            )
+            );
+            Why::not(text, rule)
         };
         if fits { Ok(SandboxName(text.into())) } else { Err(why()) }
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.0.clone())
     }
     fn looks() -> Shape {
         Shape::form(

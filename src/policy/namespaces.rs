@@ -7,9 +7,12 @@ use crate::host::caller::Caller;
 use crate::host::questions::Questions;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
+use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::section::{Key, Set, section};
-use crate::language::shape::{Shape, Shaped, table};
-use crate::language::value::{AbsolutePath, Time, Written, words, written};
+use crate::language::shape::{Shape, Shaped};
+use crate::language::spelled::Toml;
+use crate::language::table::table;
+use crate::language::value::{AbsolutePath, Spelled, Time, Written, words};
 use crate::policy::optional::Wall;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
@@ -17,8 +20,8 @@ use crate::text::problem::Problem;
 use crate::text::source::Span;
 use nested::SECOND_LOCK;
 pub(crate) use nested::{Nested, forbid};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use std::fmt;
+use std::time::Duration;
+use toml::de::DeValue;
 
 // ---- section ----
 
@@ -102,32 +105,29 @@ impl Shaped for Namespace {
     }
 }
 
-impl<'de> Deserialize<'de> for Namespace {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Namespace, D::Error> {
-        struct NamespaceVisitor;
-        impl<'de> Visitor<'de> for NamespaceVisitor {
-            type Value = Namespace;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"new\", \"host\" or { join = PATH }")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Namespace, E> {
-                match Whose::from_text(text) {
-                    Ok(Whose::New) => Ok(Namespace::New),
-                    Ok(Whose::Host) => Ok(Namespace::Host),
-                    Err(_) => Err(E::custom(format!(
-                        "unknown word `{text}`\nhelp: write \"new\", \"host\" or {{ join = PATH }}"
-                    ))),
-                }
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Namespace, A::Error> {
-                Join::read(map).map(|table| Namespace::Join(table.join))
-            }
+impl Read for Namespace {
+    fn read(node: &Node<'_>) -> Result<Namespace, Wrongs> {
+        match node.get_ref() {
+            DeValue::String(text) => match Whose::from_text(text) {
+                Ok(Whose::New) => Ok(Namespace::New),
+                Ok(Whose::Host) => Ok(Namespace::Host),
+                Err(_) => Err(Why::of("unknown word `", text.as_ref(), "`")
+                    .help("write \"new\", \"host\" or { join = PATH }")
+                    .at(node)),
+            },
+            DeValue::Table(_) => Join::read(node).map(|table| Namespace::Join(table.join)),
+            _ => Err(mismatch(node, "\"new\", \"host\" or { join = PATH }")),
         }
-        deserializer.deserialize_any(NamespaceVisitor)
+    }
+
+    fn spell(&self) -> Toml {
+        match self {
+            Namespace::New => Whose::New.spell(),
+            Namespace::Host => Whose::Host.spell(),
+            Namespace::Join(join) => Join { join: join.clone() }.spell(),
+        }
     }
 }
-
-written!(HostName);
 
 /// A host or domain name: at most 64 bytes (`__NEW_UTS_LEN`, linux/utsname.h).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,15 +135,18 @@ pub struct HostName(pub String);
 
 impl Written for HostName {
     const WHAT: &'static str = "a name of at most 64 bytes";
-    fn from_text(text: &str) -> Result<HostName, String> {
+    fn from_text(text: &str) -> Result<HostName, Why> {
         let fits = !text.is_empty()
             && text.len() <= 64
             && text.bytes().all(|byte| byte.is_ascii_graphic());
         if fits {
             Ok(HostName(text.into()))
         } else {
-            Err(format!("`{text}` is not a host name: 1 to 64 printable characters"))
+            Err(Why::not(text, "` is not a host name: 1 to 64 printable characters"))
         }
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.0.clone())
     }
     fn looks() -> Shape {
         Shape::form("a name of 1 to 64 printable characters", "^[!-~]{1,64}$")
@@ -173,20 +176,21 @@ table! {
 #[cfg(not(face_alone))]
 pub const CLOCKS: &[&str] = RawOffsets::FIELDS;
 
-written!(Offset);
-
 /// A time with a sign, in milliseconds.
 struct Offset(i64);
 
 impl Written for Offset {
     const WHAT: &'static str = "a time such as \"1d\" or \"-1h\"";
-    fn from_text(text: &str) -> Result<Offset, String> {
+    fn from_text(text: &str) -> Result<Offset, Why> {
         let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-        let millis =
-            Time::from_text(digits).map_err(|why| why.replacen(digits, text, 1))?.0.as_millis();
+        let millis = Time::from_text(digits).map_err(|_| Time::refuse(text))?.0.as_millis();
         i64::try_from(millis)
             .map(|millis| Offset(sign * millis))
-            .map_err(|_| "the offset is too large".into())
+            .map_err(|_| Why::new("the offset is too large"))
+    }
+    fn write(&self) -> Spelled {
+        let time = Time(Duration::from_millis(self.0.unsigned_abs()));
+        Spelled::Text(if self.0 < 0 { format!("-{time}") } else { time.to_string() })
     }
     fn looks() -> Shape {
         Shape::form("a time such as `\"1d\"` or `\"-1h\"`", "^-?[0-9]+(ms|s|m|min|h|d)$")
@@ -199,11 +203,16 @@ impl Shaped for TimeOffsets {
     }
 }
 
-impl<'de> Deserialize<'de> for TimeOffsets {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TimeOffsets, D::Error> {
-        let RawOffsets { monotonic, boottime } = RawOffsets::deserialize(deserializer)?;
+impl Read for TimeOffsets {
+    fn read(node: &Node<'_>) -> Result<TimeOffsets, Wrongs> {
+        let RawOffsets { monotonic, boottime } = RawOffsets::read(node)?;
         let millis = |offset: Option<Offset>| offset.map_or(0, |Offset(millis)| millis);
         Ok(TimeOffsets { monotonic: millis(monotonic), boottime: millis(boottime) })
+    }
+
+    fn spell(&self) -> Toml {
+        let offset = |millis: i64| (millis != 0).then_some(Offset(millis));
+        RawOffsets { monotonic: offset(self.monotonic), boottime: offset(self.boottime) }.spell()
     }
 }
 

@@ -1,11 +1,12 @@
 //! `[network]`: the one place that speaks of the network.
 
+use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::section::{Key, section};
 use crate::language::shape::{Shape, Shaped};
+use crate::language::spelled::Toml;
 use crate::language::value::{AbsolutePath, words};
 use crate::policy::namespaces::{Join, Namespace};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use std::fmt;
+use toml::de::DeValue;
 
 // ---- section ----
 
@@ -49,36 +50,36 @@ impl Shaped for Mode {
 
 const LATER: &[&str] = &["relay", "user", "veth", "macvlan", "ipvlan", "vlan", "phys"];
 
-impl<'de> Deserialize<'de> for Mode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Mode, D::Error> {
-        struct ModeVisitor;
-        impl<'de> Visitor<'de> for ModeVisitor {
-            type Value = Mode;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"none\", \"host\" or { join = PATH }")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Mode, E> {
-                match text {
-                    _ if text == Plain::None.word() => Ok(Mode::None),
-                    _ if text == Plain::Host.word() => Ok(Mode::Host),
-                    "join" => Err(E::custom(
-                        "`join` needs a path\nhelp: write mode = { join = \"/run/netns/NAME\" }",
-                    )),
-                    _ if LATER.contains(&text) => Err(E::custom(format!(
-                        "network mode `{text}` is not built yet\nhelp: \"none\", \"host\" and {{ \
-                         join = PATH }} are"
-                    ))),
-                    _ => Err(E::custom(format!(
-                        "unknown network mode `{text}`\nhelp: write \"none\", \"host\" or {{ join \
-                         = PATH }}"
-                    ))),
-                }
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mode, A::Error> {
-                Join::read(map).map(|table| Mode::Join(table.join))
-            }
+impl Read for Mode {
+    fn read(node: &Node<'_>) -> Result<Mode, Wrongs> {
+        match node.get_ref() {
+            DeValue::String(text) => word(text).map_err(|why| why.at(node)),
+            DeValue::Table(_) => Join::read(node).map(|table| Mode::Join(table.join)),
+            _ => Err(mismatch(node, "\"none\", \"host\" or { join = PATH }")),
         }
-        deserializer.deserialize_any(ModeVisitor)
+    }
+
+    fn spell(&self) -> Toml {
+        match self {
+            Mode::None => Plain::None.spell(),
+            Mode::Host => Plain::Host.spell(),
+            Mode::Join(join) => Join { join: join.clone() }.spell(),
+        }
+    }
+}
+
+fn word(text: &str) -> Result<Mode, Why> {
+    match text {
+        _ if text == Plain::None.word() => Ok(Mode::None),
+        _ if text == Plain::Host.word() => Ok(Mode::Host),
+        "join" => {
+            Err(Why::new("`join` needs a path").help("write mode = { join = \"/run/netns/NAME\" }"))
+        }
+        _ if LATER.contains(&text) => Err(Why::of("network mode `", text, "` is not built yet")
+            .not_yet()
+            .help("\"none\", \"host\" and { join = PATH } are")),
+        _ => Err(Why::of("unknown network mode `", text, "`")
+            .help("write \"none\", \"host\" or { join = PATH }")),
     }
 }
 

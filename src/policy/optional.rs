@@ -1,7 +1,9 @@
 //! `optional`: what of the sandbox may fall where the machine cannot enforce it.
 
+use crate::language::read::Why;
 use crate::language::shape::Shape;
-use crate::language::value::{Written, written};
+use crate::language::value::{Spelled, Written};
+use crate::text::problem::suggestion;
 use std::fmt;
 
 /// Walls that may fall by their names in `optional`: those of this section, and every limit of the
@@ -21,16 +23,17 @@ pub const OPTIONAL: &[&str] = &[
     "network.passed-sockets",
 ];
 
-written!(Wall);
-
-/// The name of a wall that may fall; the loader checks it, so that it has a code of its own.
+/// The name of a wall that may fall; [`Wall::refuse`] says which there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wall(pub String);
 
 impl Written for Wall {
     const WHAT: &'static str = "the name of a wall";
-    fn from_text(text: &str) -> Result<Wall, String> {
+    fn from_text(text: &str) -> Result<Wall, Why> {
         Ok(Wall(text.into()))
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.0.clone())
     }
     fn looks() -> Shape {
         Shape::names(OPTIONAL.iter().copied())
@@ -38,6 +41,17 @@ impl Written for Wall {
 }
 
 impl Wall {
+    /// Why it is none, where it is none: that has a code of its own.
+    pub(crate) fn refuse(&self) -> Option<Why> {
+        if OPTIONAL.contains(&self.as_str()) {
+            return None;
+        }
+        let help = suggestion(self.as_str(), OPTIONAL.iter().copied())
+            .unwrap_or_else(|| format!("there are: {}", OPTIONAL.join(", ")));
+        let why = Why::of("cannot let `", self.as_str(), "` fall: it is no wall that may");
+        Some(why.whole("profile::optional").help(help))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

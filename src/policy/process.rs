@@ -9,9 +9,13 @@ use crate::host::questions::{Questions, Sought};
 use crate::host::streams::Stream;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
+use crate::language::fill::Fill;
+use crate::language::read::Why;
 use crate::language::section::{Key, Set, section};
 use crate::language::shape::Shape;
-use crate::language::value::{AbsolutePath, Mode, Time, Written, ancestors, words, written};
+use crate::language::value::{
+    AbsolutePath, Mode, Spelled, Time, Written, ancestors, bounded, words,
+};
 use crate::policy::bounds;
 use crate::policy::env::{Setting, search_path};
 use crate::policy::mounts::entry::Mount;
@@ -33,7 +37,7 @@ section! {
     pub struct Process {
         /// The words of the command. `"${ARGS}"` takes the words after PROFILE; without it they
         /// replace the command.
-        command: Key<Vec<At<String>>>,
+        command: Key<Vec<At<String>>> = Fill { args: true, ..Fill::TEXT }.of_key(),
         /// What the target sees as its own name (argv[0]); default: the first word.
         arg0: Key<String>,
         /// The working directory inside; default: the caller's, where it is visible inside, else
@@ -82,19 +86,20 @@ section! {
 
 // ---- table ----
 
-written!(Signal, Nice, OomScoreAdj, Stdio, Tty, Keyring, IoPriority, Scheduler);
-
 /// A signal by name, with or without `SIG`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signal(pub nix::sys::signal::Signal);
 
 impl Written for Signal {
     const WHAT: &'static str = "a signal name such as \"TERM\"";
-    fn from_text(text: &str) -> Result<Signal, String> {
+    fn from_text(text: &str) -> Result<Signal, Why> {
         let name = if text.starts_with("SIG") { text.to_owned() } else { format!("SIG{text}") };
         name.parse().map(Signal).map_err(|_| {
-            format!("`{text}` is not a signal\nhelp: write its name, such as \"TERM\" or \"INT\"")
+            Why::not(text, "` is not a signal").help("write its name, such as \"TERM\" or \"INT\"")
         })
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.0.as_str().trim_start_matches("SIG").to_owned())
     }
     fn looks() -> Shape {
         let names = || {
@@ -121,38 +126,13 @@ impl Serialize for Signal {
     }
 }
 
-/// An integer within bounds.
-macro_rules! bounded {
-    ($(#[$doc:meta])* $name:ident($int:ty) = $low:literal ..= $high:literal, $what:literal) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub struct $name(pub $int);
-
-        impl Written for $name {
-            const WHAT: &'static str = $what;
-            fn from_text(text: &str) -> Result<$name, String> {
-                Err(format!("`{text}` must be a number, without quotes"))
-            }
-            fn from_integer(number: i64) -> Option<Result<$name, String>> {
-                Some(match number {
-                    $low..=$high => Ok($name(number as $int)),
-                    _ => Err(format!("{number} is out of range: expected {}", $what)),
-                })
-            }
-            fn looks() -> Shape {
-                Shape::Integer($low, $high)
-            }
-        }
-    };
-}
-
 bounded! {
     /// A nice value.
-    Nice(i32) = -20 ..= 19, "a number from -20 to 19"
+    Nice(i32) = -20..=19, "a number from -20 to 19"
 }
 bounded! {
     /// An adjustment of the memory killer's score.
-    OomScoreAdj(i32) = -1000 ..= 1000, "a number from -1000 to 1000"
+    OomScoreAdj(i32) = -1000..=1000, "a number from -1000 to 1000"
 }
 
 words! {
@@ -189,7 +169,7 @@ pub struct IoPriority(pub u16);
 
 impl Written for IoPriority {
     const WHAT: &'static str = "an I/O priority such as \"best-effort:4\" or \"idle\"";
-    fn from_text(text: &str) -> Result<IoPriority, String> {
+    fn from_text(text: &str) -> Result<IoPriority, Why> {
         let (class, level) = text.split_once(':').unwrap_or((text, "0"));
         let level = level.parse::<u16>().ok().filter(|level| *level < 8);
         let class = match class {
@@ -200,11 +180,14 @@ impl Written for IoPriority {
         };
         let priority = class.zip(level).filter(|(class, _)| *class != 3 || !text.contains(':'));
         priority.map(|(class, level)| IoPriority(class << 13 | level)).ok_or_else(|| {
-            format!(
-                "`{text}` is not an I/O priority\nhelp: write \"idle\", or \"best-effort:0\" to \
-                 \":7\", or \"realtime:0\" to \":7\""
-            )
+            Why::not(text, "` is not an I/O priority")
+                .help("write \"idle\", or \"best-effort:0\" to \":7\", or \"realtime:0\" to \":7\"")
         })
+    }
+    fn write(&self) -> Spelled {
+        let class = ["", "realtime", "best-effort", "idle"][usize::from(self.0 >> 13 & 3)];
+        let level = self.0 & 7;
+        Spelled::Text(if class == "idle" { class.to_owned() } else { format!("{class}:{level}") })
     }
     fn looks() -> Shape {
         Shape::form(
@@ -225,7 +208,7 @@ pub struct Scheduler {
 
 impl Written for Scheduler {
     const WHAT: &'static str = "a scheduling policy such as \"batch\" or \"fifo:10\"";
-    fn from_text(text: &str) -> Result<Scheduler, String> {
+    fn from_text(text: &str) -> Result<Scheduler, Why> {
         let (policy, priority) = match text.split_once(':') {
             Some((policy, priority)) => (
                 policy,
@@ -242,10 +225,19 @@ impl Written for Scheduler {
             _ => None,
         };
         found.map(|(policy, priority)| Scheduler { policy, priority }).ok_or_else(|| {
-            format!(
-                "`{text}` is not a scheduling policy\nhelp: write \"other\", \"batch\", \"idle\", \
-                 or \"fifo:1\" to \":99\", or \"rr:1\" to \":99\""
+            Why::not(text, "` is not a scheduling policy").help(
+                "write \"other\", \"batch\", \"idle\", or \"fifo:1\" to \":99\", or \"rr:1\" to \
+                 \":99\"",
             )
+        })
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(match self.policy {
+            libc::SCHED_BATCH => "batch".into(),
+            libc::SCHED_IDLE => "idle".into(),
+            libc::SCHED_FIFO => format!("fifo:{}", self.priority),
+            libc::SCHED_RR => format!("rr:{}", self.priority),
+            _ => "other".into(),
         })
     }
     fn looks() -> Shape {

@@ -11,9 +11,11 @@ use super::process::Process;
 use crate::host::programs::{Lack, Piece};
 use crate::host::questions::Sought;
 use crate::host::{Fact, Host};
+use crate::language::fill::Fill;
+use crate::language::read::Why;
 use crate::language::section::Set;
 use crate::language::shape::Shape;
-use crate::language::value::{PATH_FORM, Written, literal, parent, plain_path, written};
+use crate::language::value::{PATH_FORM, Spelled, Written, literal, parent, plain_path};
 use crate::step::draft::Draft;
 use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::source::{At, Span};
@@ -35,19 +37,25 @@ pub enum Word {
     Name(String),
 }
 
-written!(Word);
-
 impl Written for Word {
     const WHAT: &'static str = "the name of a program, or its absolute path";
-    fn from_text(text: &str) -> Result<Word, String> {
+    // Which command it is can be said only of all layers together, so the word stays.
+    const PUT: Fill = Fill { keeps: Some(COMMAND), ..Fill::VALUE };
+    fn from_text(text: &str) -> Result<Word, Why> {
         match text {
             COMMAND => Ok(Word::Command),
-            "" | "." | ".." => Err(format!("`{text}` is not a program")),
+            "" | "." | ".." => Err(Why::not(text, "` is not a program")),
             _ if text.contains('/') => plain_path(text).map(Word::Name),
             _ if text.contains('\0') || text.len() > 255 => {
-                Err("the name of a program has at most 255 bytes, and no NUL".into())
+                Err(Why::new("the name of a program has at most 255 bytes, and no NUL"))
             }
             _ => Ok(Word::Name(text.into())),
+        }
+    }
+    fn write(&self) -> Spelled {
+        match self {
+            Word::Command => Spelled::Variable(COMMAND),
+            Word::Name(name) => Spelled::Text(name.clone()),
         }
     }
     fn looks() -> Shape {

@@ -3,16 +3,18 @@
 use crate::host::Host;
 use crate::host::caller::Caller;
 use crate::host::questions::Questions;
+use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::section::{Entries, EntryType};
-use crate::language::shape::{Need, Shape, Shaped, Table, table};
-use crate::language::value::{Size, Time, Written, written};
+use crate::language::shape::{Need, Shape, Shaped, Table};
+use crate::language::spelled::Toml;
+use crate::language::table::table;
+use crate::language::value::{Size, Spelled, Time, Written};
 use crate::policy::bounds;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
 use crate::text::problem::{Problem, suggestion};
 use crate::text::source::Span;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use std::fmt;
+use toml::de::DeValue;
 
 // ---- section ----
 
@@ -29,8 +31,6 @@ pub struct Rlimit {
 }
 
 // ---- table ----
-
-written!(Value);
 
 /// What a number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,25 +92,35 @@ pub enum Value {
 
 impl Written for Value {
     const WHAT: &'static str = "a number, a size, a time or \"unlimited\"";
-    fn from_text(text: &str) -> Result<Value, String> {
+    fn from_text(text: &str) -> Result<Value, Why> {
         match text {
             "unlimited" => Ok(Value::Unlimited),
             _ => Time::from_text(text)
                 .map(Value::Time)
                 .or_else(|_| Size::from_text(text).map(Value::Size))
                 .map_err(|_| {
-                    format!(
-                        "`{text}` is not a limit\nhelp: write a number, \"64M\", \"30s\" or \"unlimited\""
-                    )
+                    Why::not(text, "` is not a limit")
+                        .help("write a number, \"64M\", \"30s\" or \"unlimited\"")
                 }),
         }
     }
-    fn from_integer(number: i64) -> Option<Result<Value, String>> {
+    fn from_integer(number: i64) -> Option<Result<Value, Why>> {
         Some(
             u64::try_from(number)
                 .map(Value::Number)
-                .map_err(|_| "a limit cannot be negative".into()),
+                .map_err(|_| Why::new("a limit cannot be negative")),
         )
+    }
+    fn write(&self) -> Spelled {
+        match self {
+            Value::Number(number) => match i64::try_from(*number) {
+                Ok(number) => Spelled::Integer(number),
+                Err(_) => Spelled::Text(number.to_string()),
+            },
+            Value::Size(size) => size.write(),
+            Value::Time(time) => time.write(),
+            Value::Unlimited => Spelled::Text("unlimited".into()),
+        }
     }
     fn looks() -> Shape {
         Shape::Either(vec![Shape::names(["unlimited"]), Size::shape(), Time::shape()])
@@ -148,7 +158,7 @@ impl Rlimit {
             (Value::Time(time), Unit::Bytes) => {
                 time.to_string().strip_suffix('m').map(|number| format!("\"{number}M\""))
             }
-            (value, unit) => value.raw(unit).ok().and_then(|_| serde_json::to_string(&value).ok()),
+            (value, unit) => value.raw(unit).ok().map(|_| value.spell().to_string()),
         };
         let (soft, hard) = (one(self.soft)?, one(self.hard)?);
         Some(if soft == hard { soft } else { format!("{{ soft = {soft}, hard = {hard} }}") })
@@ -184,6 +194,13 @@ fn entry(value: Shape) -> Shape {
     Shape::Entry(Box::new(Shape::Either(value.into_iter().chain([pair]).collect())))
 }
 
+/// In any unit: which one it is, the name says.
+impl Shaped for Rlimit {
+    fn shape() -> Shape {
+        Shape::either(&[Value::shape, Pair::shape])
+    }
+}
+
 impl EntryType for Rlimit {
     fn entries() -> Shape {
         let mut table = Table::new("One value for both limits, or the two.");
@@ -205,29 +222,23 @@ impl serde::Serialize for Value {
     }
 }
 
-impl<'de> Deserialize<'de> for Rlimit {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Rlimit, D::Error> {
-        struct LimitVisitor;
-        impl<'de> Visitor<'de> for LimitVisitor {
-            type Value = Rlimit;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, a size, a time, \"unlimited\", or { soft = .., hard = .. }")
+impl Read for Rlimit {
+    fn read(node: &Node<'_>) -> Result<Rlimit, Wrongs> {
+        const WHAT: &str = "a number, a size, a time, \"unlimited\", or { soft = .., hard = .. }";
+        match node.get_ref() {
+            DeValue::Table(_) => {
+                Pair::read(node).map(|pair| Rlimit { soft: pair.soft, hard: pair.hard })
             }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Rlimit, E> {
-                let value = Value::from_integer(number)
-                    .unwrap_or(Ok(Value::Unlimited))
-                    .map_err(E::custom)?;
-                Ok(Rlimit { soft: value, hard: value })
+            DeValue::String(_) | DeValue::Integer(_) => {
+                Value::read_as(node, WHAT).map(|value| Rlimit { soft: value, hard: value })
             }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Rlimit, E> {
-                let value = Value::from_text(text).map_err(E::custom)?;
-                Ok(Rlimit { soft: value, hard: value })
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Rlimit, A::Error> {
-                Pair::read(map).map(|pair| Rlimit { soft: pair.soft, hard: pair.hard })
-            }
+            _ => Err(mismatch(node, WHAT)),
         }
-        deserializer.deserialize_any(LimitVisitor)
+    }
+
+    fn spell(&self) -> Toml {
+        let Rlimit { soft, hard } = *self;
+        if soft == hard { soft.spell() } else { Pair { soft, hard }.spell() }
     }
 }
 

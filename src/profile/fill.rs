@@ -1,12 +1,11 @@
-//! Puts variables into one parsed text: values and the keys of mounts. A value stays one value,
-//! whatever is in it.
+//! Puts variables into one parsed text. A value stays one value, whatever is in it.
+//!
+//! What a key takes its declaration says ([`Fill`]): no section has a name here.
 
 use super::params::Value;
 use super::variables::{Piece, Variables, pieces};
-use crate::language::value::Node;
-use crate::language::value::{plain_path, relative};
-use crate::policy::mounts::{self, MOST_ENTRIES, pattern};
-use crate::policy::programs::COMMAND;
+use crate::language::fill::{Fill, MOST_ENTRIES, Names};
+use crate::language::read::Node;
 use crate::text::problem::{Problem, Problems};
 use crate::text::source::{At, Sources, Span, Use};
 use std::collections::BTreeMap;
@@ -39,8 +38,12 @@ pub(super) struct Filling<'a, 'i> {
     pub uses: Vec<Use>,
     /// The key of the section's entry that is being filled.
     entry: Span,
-    /// Whether it stands in a list: the tables of `[[mounts]]` have no paths for keys.
+    /// How many keys lead to what is being filled.
+    depth: usize,
+    /// Whether it stands in a list: the tables of `[[x]]` have no names of `[x]` for keys.
     in_list: bool,
+    /// What the name above it is, where that is a pattern.
+    pattern: Option<&'static dyn Names>,
 }
 
 impl<'a, 'i> Filling<'a, 'i> {
@@ -62,34 +65,30 @@ impl<'a, 'i> Filling<'a, 'i> {
             filled: vec![],
             uses: vec![],
             entry: Span::NOWHERE,
+            depth: 0,
             in_list: false,
+            pattern: None,
         }
     }
 
-    /// Puts variables into a value; `path` is the keys that lead to it.
-    pub(super) fn fill(&mut self, node: Node<'i>, path: &mut Vec<String>) -> Option<Node<'i>> {
+    /// Puts variables into a value, as its declaration says.
+    pub(super) fn fill(&mut self, node: Node<'i>, fill: &'static Fill) -> Option<Node<'i>> {
         let span = node.span();
         let value = match node.into_inner() {
-            DeValue::String(text) => self.scalar(text, span.clone().into(), path)?,
-            DeValue::Array(array) => self.list(array, span.clone().into(), path)?,
-            DeValue::Table(table) => self.table(table, span.clone().into(), path)?,
+            DeValue::String(text) => self.scalar(text, span.clone().into(), fill)?,
+            DeValue::Array(array) => self.list(array, span.clone().into(), fill)?,
+            DeValue::Table(table) => self.table(table, span.clone().into(), fill)?,
             other => other,
         };
         Some(Spanned::new(span, value))
     }
 
-    fn scalar(&mut self, text: DeString<'i>, at: Span, path: &[String]) -> Option<DeValue<'i>> {
+    fn scalar(&mut self, text: DeString<'i>, at: Span, fill: &'static Fill) -> Option<DeValue<'i>> {
         if !text.contains("${") {
             return Some(DeValue::String(text));
         }
-        let value = self.text(&text, at, path)?;
-        let word =
-            |value: &DeValue<'_>| matches!(value, DeValue::String(word) if word == "default");
-        // In these tables the word is a text like any other.
-        let free = path
-            .first()
-            .is_some_and(|section| ["env", "mounts", "rlimits"].contains(&section.as_str()));
-        if word(&value) && path.len() <= 2 && !free {
+        let value = self.text(&text, at, fill)?;
+        if fill.withdraws && matches!(&value, DeValue::String(word) if word == "default") {
             self.problems.push(structure(at));
             return None;
         }
@@ -98,29 +97,18 @@ impl<'a, 'i> Filling<'a, 'i> {
 
     /// A text with its variables put in; one that is nothing but a parameter takes its type, but
     /// where only text makes sense.
-    fn text(&mut self, text: &str, at: Span, path: &[String]) -> Option<DeValue<'i>> {
-        if let Some(Value::Bare(bare)) = self.variables.whole(text).filter(|_| !wants_text(path)) {
+    fn text(&mut self, text: &str, at: Span, fill: &'static Fill) -> Option<DeValue<'i>> {
+        if let Some(Value::Bare(bare)) = self.variables.whole(text).filter(|_| !fill.text) {
             self.note_uses(text, at, false);
-            self.note_secret(text, at, bare);
+            self.note_secret(text, at);
             return DeValue::parse(bare).ok().map(Spanned::into_inner);
         }
-        let value = if is_source_of_pattern(path) {
-            self.expand_pattern(text, at, true)?
-        } else {
-            self.expand(text, at, is_source(path))?
+        let value = match self.pattern.filter(|_| fill.pattern) {
+            Some(names) => self.expand_name(text, at, names, fill.place)?,
+            None => self.expand(text, at, fill.place)?,
         };
-        if path.first().is_some_and(|section| section == "mounts")
-            && path.last().is_some_and(|key| key != "text")
-            && value.contains(['\n', '\0'])
-        {
-            self.problems.push(
-                Problem::new(
-                    "mounts::path",
-                    at,
-                    "cannot put this variable into a path: its value holds a line break or a NUL byte",
-                )
-                .label("with this value"),
-            );
+        if let Some(problem) = fill.refuse.and_then(|refuse| refuse(&value, at)) {
+            self.problems.push(problem);
             return None;
         }
         Some(DeValue::String(value.into()))
@@ -131,15 +119,21 @@ impl<'a, 'i> Filling<'a, 'i> {
         self.note(text, at, value, is_place)
     }
 
-    /// The same for a text in which stars stand for other characters.
-    fn expand_pattern(&mut self, text: &str, at: Span, is_place: bool) -> Option<String> {
+    /// The same for a text that is a name, or a part of one.
+    fn expand_name(
+        &mut self,
+        text: &str,
+        at: Span,
+        names: &dyn Names,
+        is_place: bool,
+    ) -> Option<String> {
         let value = self.variables.expand_as(
             text,
             at,
             self.sources,
             self.problems,
-            pattern::of_text,
-            pattern::of_value,
+            &|text| names.of_text(text),
+            &|value| names.of_value(value),
         );
         self.note(text, at, value, is_place)
     }
@@ -154,14 +148,14 @@ impl<'a, 'i> Filling<'a, 'i> {
     ) -> Option<String> {
         self.note_uses(text, at, is_place);
         let value = value?;
-        self.note_secret(text, at, &value);
+        self.note_secret(text, at);
         Some(value)
     }
 
-    fn note_secret(&mut self, text: &str, at: Span, value: &str) {
+    fn note_secret(&mut self, text: &str, at: Span) {
         if self.variables.is_secret(text) {
             self.private.extend([at, self.entry]);
-            self.secrets.push(Secret::new(value, text));
+            self.secrets.push(Secret { at, written: text.to_owned() });
         }
     }
 
@@ -181,12 +175,7 @@ impl<'a, 'i> Filling<'a, 'i> {
         }
     }
 
-    fn list(
-        &mut self,
-        array: DeArray<'i>,
-        at: Span,
-        path: &mut Vec<String>,
-    ) -> Option<DeValue<'i>> {
+    fn list(&mut self, array: DeArray<'i>, at: Span, fill: &'static Fill) -> Option<DeValue<'i>> {
         if array.len() > MOST_ENTRIES {
             self.problems.push(too_many("list", array.len(), at));
             return None;
@@ -196,7 +185,7 @@ impl<'a, 'i> Filling<'a, 'i> {
         for node in array {
             let span = node.span();
             match node.get_ref() {
-                DeValue::String(text) if is_command(path) && text == "${ARGS}" => {
+                DeValue::String(text) if fill.args && text == "${ARGS}" => {
                     self.takes_args = Some(true);
                     if !self.variables.charge(
                         self.words.iter().map(|word| word.len() + COST_OF_ITEM).sum(),
@@ -213,13 +202,13 @@ impl<'a, 'i> Filling<'a, 'i> {
                     }
                 }
                 DeValue::String(text)
-                    if is_programs(path)
-                        && (text == COMMAND || text.strip_prefix('!') == Some(COMMAND)) =>
+                    if fill.keeps.is_some()
+                        && fill.keeps == Some(text.strip_prefix('!').unwrap_or(text)) =>
                 {
                     out.push(node)
                 }
                 DeValue::String(text) if text.contains("${") => {
-                    match self.elements(text, span.clone().into(), path) {
+                    match self.elements(text, span.clone().into(), fill) {
                         Some(values) => values
                             .into_iter()
                             .for_each(|value| out.push(Spanned::new(span.clone(), value))),
@@ -228,7 +217,7 @@ impl<'a, 'i> Filling<'a, 'i> {
                 }
                 _ => {
                     let outer = std::mem::replace(&mut self.in_list, true);
-                    let node = self.fill(node, path);
+                    let node = self.fill(node, fill);
                     self.in_list = outer;
                     match node {
                         Some(node) => out.push(node),
@@ -242,14 +231,11 @@ impl<'a, 'i> Filling<'a, 'i> {
 
     /// What a text with variables becomes in a list: one value, or those of a parameter that is a
     /// list.
-    fn elements(&mut self, text: &str, at: Span, path: &[String]) -> Option<Vec<DeValue<'i>>> {
+    fn elements(&mut self, text: &str, at: Span, fill: &'static Fill) -> Option<Vec<DeValue<'i>>> {
         let values = match self.variables.whole(text) {
             Some(Value::List(items)) => {
                 self.note_uses(text, at, false);
-                if self.variables.is_secret(text) {
-                    self.private.extend([at, self.entry]);
-                    self.secrets.extend(items.iter().map(|item| Secret::new(item, text)));
-                }
+                self.note_secret(text, at);
                 if !self.variables.charge(
                     items.iter().map(|item| item.len() + COST_OF_ITEM).sum(),
                     at,
@@ -259,7 +245,7 @@ impl<'a, 'i> Filling<'a, 'i> {
                 }
                 items.iter().map(|item| DeValue::String(item.as_str().into())).collect()
             }
-            _ => vec![self.text(text, at, path)?],
+            _ => vec![self.text(text, at, fill)?],
         };
         // `!` is an ordinary character in a command; in a set it withdraws, and what to withdraw is
         // for the profile to say.
@@ -269,46 +255,50 @@ impl<'a, 'i> Filling<'a, 'i> {
             }
             _ => false,
         };
-        if !is_command(path) && values.iter().any(withdraws) {
+        if !fill.args && values.iter().any(withdraws) {
             self.problems.push(structure(at));
             return None;
         }
         Some(values)
     }
 
-    fn table(
-        &mut self,
-        table: DeTable<'i>,
-        at: Span,
-        path: &mut Vec<String>,
-    ) -> Option<DeValue<'i>> {
+    fn table(&mut self, table: DeTable<'i>, at: Span, fill: &'static Fill) -> Option<DeValue<'i>> {
         if table.len() > MOST_ENTRIES {
             self.problems.push(too_many("table", table.len(), at));
             return None;
         }
-        let is_mounts = path.as_slice() == ["mounts"] && !self.in_list;
+        let names = fill.names.filter(|_| !self.in_list);
         let mut entries: Vec<_> = table.into_iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let (mut out, mut complete) = (DeTable::new(), true);
         let mut seen: BTreeMap<String, Span> = BTreeMap::new();
         for (key, node) in entries {
-            if path.len() == 1 {
+            if self.depth == 1 {
                 self.entry = key.span().into();
             }
-            let name = if is_mounts {
-                self.mount_path(key.get_ref(), key.span().into(), &node, &mut seen)
-            } else {
-                Some(key.get_ref().to_string())
+            let fill = fill.at(key.get_ref());
+            let name = match names {
+                Some(names) => {
+                    if key.get_ref().contains("${") {
+                        self.filled.push(node.span().into());
+                    }
+                    self.name(key.get_ref(), key.span().into(), &node, (names, fill), &mut seen)
+                }
+                None => Some(key.get_ref().to_string()),
             };
-            if is_mounts && key.get_ref().contains("${") {
-                self.filled.push(node.span().into());
-            }
-            path.push(name.clone().unwrap_or_default());
-            if is_command(path) {
+            if fill.args {
                 self.takes_args = Some(false);
             }
-            let node = self.fill(node, path);
-            path.pop();
+            let is_pattern =
+                |names: &&dyn Names| name.as_ref().is_some_and(|name| names.is_pattern(name));
+            let outer = self.pattern;
+            if names.is_some() {
+                self.pattern = names.filter(is_pattern);
+            }
+            self.depth += 1;
+            let node = self.fill(node, fill);
+            self.depth -= 1;
+            self.pattern = outer;
             match name.zip(node) {
                 Some((name, node)) => {
                     out.insert(Spanned::new(key.span(), name.into()), node);
@@ -318,63 +308,38 @@ impl<'a, 'i> Filling<'a, 'i> {
         }
         // The text and its sections go on without the key; what is deeper is one value, and a part
         // of it would be another.
-        (complete || path.len() < 2).then_some(DeValue::Table(out))
+        (complete || self.depth < 2).then_some(DeValue::Table(out))
     }
 
-    /// The plain path of a mount's key; the same path twice in one file is an error, however it is
-    /// spelt.
-    fn mount_path(
+    /// What a name is with its variables put in; the same twice in one file is an error, however it
+    /// is spelt.
+    fn name(
         &mut self,
         key: &str,
         at: Span,
         node: &Node<'_>,
+        (names, fill): (&'static dyn Names, &Fill),
         seen: &mut BTreeMap<String, Span>,
     ) -> Option<String> {
-        // Most keys have neither variables nor stars.
-        let expanded = match key.contains(['*', '$']) {
-            true => self.expand_pattern(key, at, !has_source(node))?,
-            false => key.to_owned(),
+        let filled = match names.is_plain(key) {
+            false => self.expand_name(key, at, names, !fill.names_place(node))?,
+            true => key.to_owned(),
         };
-        let path = if expanded.contains('\n') {
-            Err("a path of a mount cannot hold a line break".into())
-        } else {
-            path_of(key, &expanded)
-        };
-        match path {
-            Ok(path) => {
-                if let Some(first) = seen.insert(path.clone(), at) {
-                    let message = format!(
-                        "cannot mount at {} twice: one file has two entries for it",
-                        if self.variables.is_secret(key) { key } else { pattern::shown(&path) }
-                    );
+        let hidden = self.variables.is_secret(key).then_some(key);
+        match names.read(key, &filled) {
+            Ok(name) => {
+                if let Some(first) = seen.insert(name.clone(), at) {
+                    let problem = names.twice(at, hidden.unwrap_or(names.shown(&name)), first);
                     let other = self.sources.text(first).unwrap_or_default();
-                    let help = self.apart(&[key, other]);
-                    self.problems.push(
-                        Problem::new("mounts::twice", at, message)
-                            .label("and here")
-                            .also(first, "here")
-                            .help(help),
-                    );
+                    self.problems.push(problem.help(self.apart(&[key, other])));
                     return None;
                 }
-                Some(path)
+                Some(name)
             }
             Err(why) => {
-                let why =
-                    if self.variables.is_secret(key) { why.replace(&expanded, key) } else { why };
-                let (message, help) =
-                    why.rsplit_once("\nhelp: ").map_or((why.as_str(), None), |(message, help)| {
-                        (message, Some(help.to_owned()))
-                    });
-                let help = misplaced(key, node).or(help);
-                self.problems.push(
-                    Problem::new(
-                        "mounts::path",
-                        at,
-                        format!("cannot mount at this path: {message}"),
-                    )
-                    .help_maybe(help),
-                );
+                let help =
+                    names.misplaced(key, node, &super::place_of_key).or(why.help_text(hidden));
+                self.problems.push(names.refuse(at, &why.sentence(hidden)).help_maybe(help));
                 None
             }
         }
@@ -405,73 +370,12 @@ impl<'a, 'i> Filling<'a, 'i> {
     }
 }
 
-/// A value of the caller's environment, and the text of the profile that is shown in its place.
+/// Where a value of the caller's environment was put in, and the text of the profile that is shown in
+/// its place: terminals and logs are no place for a token.
 #[derive(Debug, Clone)]
 pub(super) struct Secret {
-    value: String,
-    /// As serde's messages have it, with escapes.
-    quoted: String,
-    written: String,
-}
-
-impl Secret {
-    fn new(value: &str, written: &str) -> Secret {
-        Secret {
-            value: value.to_owned(),
-            quoted: format!("{value:?}"),
-            written: written.to_owned(),
-        }
-    }
-
-    /// A number is quoted by nobody.
-    fn hide_words(&self, text: String) -> String {
-        let signs = [':', ',', ';'];
-        let word = |word: &str| {
-            if word.trim_end_matches(signs) == self.value {
-                word.replace(&self.value, &self.written)
-            } else {
-                word.to_owned()
-            }
-        };
-        text.split(' ').map(word).collect::<Vec<_>>().join(" ")
-    }
-
-    fn hide(&self, text: String) -> String {
-        let Secret { value, quoted, written } = self;
-        if !text.contains(value.as_str()) && !text.contains(quoted.as_str()) {
-            return text;
-        }
-        // A short value would be found in ordinary words, so of these only what is quoted is
-        // replaced.
-        let text = if value.len() > 6 { text.replace(value.as_str(), written) } else { text };
-        text.replace(&format!("`{value}`"), &format!("`{written}`"))
-            .replace(quoted.as_str(), &format!("{written:?}"))
-    }
-}
-
-/// Replaces values of the caller's environment by the texts that name them: terminals and logs are
-/// no place for a token.
-pub(super) fn hide(problem: Problem, secrets: &[Secret], sources: &Sources) -> Problem {
-    let clean = |text: String| secrets.iter().fold(text, |text, secret| secret.hide(text));
-    let Problem { code, message, at, label, also, help, guess, in_lines } = problem;
-    // A short value could be any word of the help: of a text with variables it is left out then.
-    let shows = |help: &str| {
-        sources.is_filled(at) && secrets.iter().any(|secret| help.contains(secret.value.trim()))
-    };
-    let numbers = || {
-        secrets.iter().filter(|secret| sources.is_filled(at) && secret.value.parse::<i64>().is_ok())
-    };
-    let message = numbers().fold(clean(message), |message, secret| secret.hide_words(message));
-    Problem {
-        code,
-        message,
-        at,
-        label,
-        also,
-        help: help.map(clean).filter(|help| !shows(help)),
-        guess,
-        in_lines,
-    }
+    pub at: Span,
+    pub written: String,
 }
 
 /// A value that was put in says what a thing is, never what becomes of other layers.
@@ -489,68 +393,5 @@ fn too_many(what: &str, count: usize, at: Span) -> Problem {
         "profile::size",
         at,
         format!("cannot read a {what} of {count} entries: {MOST_ENTRIES} are the most"),
-    )
-}
-
-/// Which command it is can be said only of all layers together, so the word stays.
-fn is_programs(path: &[String]) -> bool {
-    path == ["programs"]
-}
-
-/// The plain path, or the pattern, of a mount's key.
-fn path_of(key: &str, expanded: &str) -> Result<String, String> {
-    match expanded.starts_with('/') {
-        false => Err(relative(expanded)),
-        true if key.contains(['*', '$']) => pattern::key(expanded),
-        true => plain_path(expanded),
-    }
-}
-
-/// A name that is no path, but the key of another place, or of the mounts of another program.
-fn misplaced(key: &str, node: &Node<'_>) -> Option<String> {
-    if matches!(node.get_ref(), DeValue::String(word) if mounts::is_word(word)) {
-        return None;
-    }
-    let other = ["type", "src", "source", "dst", "dest", "destination", "target"].contains(&key);
-    let entry = || {
-        "the key of an entry is the path inside, and `bind` in its value names the path outside"
-            .to_owned()
-    };
-    super::place_of_key(key).or_else(|| other.then(entry))
-}
-
-/// The source of an entry whose key is a pattern is one, too.
-fn is_source_of_pattern(path: &[String]) -> bool {
-    matches!(path, [section, key, last] if section == "mounts" && last == "bind" && pattern::is_pattern(key))
-}
-
-/// Keys of an entry of `[mounts]` that name a place of the host.
-const OF_SOURCES: &[&str] = &["bind", "socket", "device"];
-
-fn is_source(path: &[String]) -> bool {
-    matches!(path, [section, _, key] if section == "mounts" && OF_SOURCES.contains(&key.as_str()))
-}
-
-/// Whether an entry names its source: its key is the path inside then, and that outside, too, where
-/// not.
-fn has_source(node: &Node<'_>) -> bool {
-    matches!(node.get_ref(), DeValue::Table(table) if table.keys().any(|key| OF_SOURCES.contains(&key.get_ref().as_ref())))
-}
-
-fn is_command(path: &[String]) -> bool {
-    path == ["process", "command"]
-}
-
-/// Where a number or a truth value of a parameter is put in as text, as the place takes nothing
-/// else.
-fn wants_text(path: &[String]) -> bool {
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    matches!(
-        path.as_slice(),
-        ["description"]
-            | ["env", _]
-            | ["env", _, "or"]
-            | ["process", "command" | "arg0"]
-            | ["mounts", _, "text" | "symlink"]
     )
 }

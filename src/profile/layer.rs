@@ -1,7 +1,7 @@
 //! One text of a profile, and its tree with the places of all its values. It merges nothing.
 
 use crate::language::layers::Kind;
-use crate::language::value::Node;
+use crate::language::read::Node;
 use crate::text::problem::{Problem, Problems};
 use crate::text::source::Span;
 use toml::Spanned;

@@ -3,18 +3,17 @@
 
 use super::Profile;
 use super::files;
-use super::fill::{Filling, hide};
+use super::fill::{Filling, Secret};
 use super::layer::{DEEPEST, Document, Layer, MOST_TOKENS, Size};
 use super::params::{Declared, Params};
 use super::variables::{MOST_PUT_IN, Variables};
-use super::written::unguessed;
 use crate::host::caller::Caller;
-use crate::language::layers::{Changes, Deed, Kind, Layers, Said};
-use crate::language::section::{Field, Key};
-use crate::language::value::Node;
-use crate::policy::mounts::MOST_ENTRIES;
-use crate::policy::optional::OPTIONAL;
-use crate::text::problem::{Problem, Problems, suggestion};
+use crate::language::fill::MOST_ENTRIES;
+use crate::language::layers::{Changes, Kind, Layers};
+use crate::language::read::Node;
+use crate::language::reader::{AsWritten, Origin, Reader};
+use crate::language::section::Field;
+use crate::text::problem::{Problem, Problems};
 use crate::text::source::{At, Sources, Span};
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -263,9 +262,8 @@ impl Loader<'_> {
             self.problems.push(problem.help("put it in `[ ]`: extends = [\"base\"]"));
             return vec![];
         }
-        let Some(words) =
-            crate::language::section::parse::<Vec<At<String>>>("extends", node, &mut self.problems)
-        else {
+        let mut reader = Reader { origin: &AsWritten, problems: &mut self.problems };
+        let Some(words) = reader.value::<Vec<At<String>>>(At::unsaid("extends"), &node) else {
             return vec![];
         };
         if words.len() > MOST_FILES {
@@ -357,42 +355,13 @@ fn merge(
                 .help("give the profile that does as PROFILE"),
             );
         }
-        let variables = Variables {
-            caller: given.caller,
-            params: Some(&params),
-            folder: layer.folder.as_deref(),
-            room: given.room,
-        };
-        let mut filling = Filling::new(variables, &words, sources, &mut problems);
-        let node = filling
-            .fill(Spanned::new(layer.base..layer.base, DeValue::Table(document)), &mut vec![]);
-        takes_args = filling.takes_args.unwrap_or(takes_args);
-        let Filling { secrets, private, uses, filled, .. } = filling;
-        sources.used(uses);
-        sources.filled(filled);
-        sources.add_private(private);
-        let (mut read, mut found) = (Profile::default(), Problems::default());
-        if let Some(node) = node {
-            read.read(&At::new(String::new(), layer.start()), node, &mut found);
-        }
-        check_optional(&read, &mut found);
-        problems.extend(found.into_iter().map(|problem| {
-            hide(unguessed(misplaced(problem, sources), sources), &secrets, sources)
-        }));
-        if read.optional.items.iter().any(|name| name.value == "limits") {
-            read.limits.let_fall();
-        }
+        let (mut read, args) =
+            read_layer(layer, document, (given, &params, &words), sources, &mut problems);
+        takes_args = args.unwrap_or(takes_args);
+        read.let_fall();
         if layer.kind == Kind::Extended {
             // A base cannot let fall a wall that another file relies on.
-            let optional = std::mem::take(&mut read.optional);
-            if let Some(changes) = &mut changes {
-                changes.enter("optional");
-                optional
-                    .items
-                    .iter()
-                    .for_each(|wall| changes.record(Deed::NotInherited, wall.at, Span::NOWHERE));
-                changes.leave();
-            }
+            read.keep_back(changes.as_deref_mut());
         }
         if let Some(changes) = &mut changes {
             profile.trace(&read, changes);
@@ -411,13 +380,7 @@ fn merge(
     if !words.is_empty() && !takes_args {
         let at =
             words.iter().fold(words[0].at, |at, word| Span { start: at.start, end: word.at.end });
-        let command = Key::Said(At::new(words, at));
-        if let Some(changes) = changes {
-            changes.enter("process");
-            changes.lay(Some("command"), Said::Value(at), profile.process.command.at());
-            changes.leave();
-        }
-        profile.process.command = command;
+        profile.run(At::new(words, at), changes);
     }
     if lacks_a_base {
         problems = problems
@@ -434,17 +397,54 @@ fn merge(
     problems.or(profile)
 }
 
-/// A key that is unknown where it stands, with the place where the language has it.
-fn misplaced(problem: Problem, sources: &Sources) -> Problem {
-    if problem.code != "profile::unknown-key" {
-        return problem;
+/// What one text says, once its variables are put in, and whether its command takes the words after
+/// PROFILE, if it has one.
+fn read_layer(
+    layer: &Layer,
+    document: Document<'_>,
+    (given, params, words): (&Given<'_>, &Params, &[At<String>]),
+    sources: &mut Sources,
+    problems: &mut Problems,
+) -> (Profile, Option<bool>) {
+    let variables = Variables {
+        caller: given.caller,
+        params: Some(params),
+        folder: layer.folder.as_deref(),
+        room: given.room,
+    };
+    let mut filling = Filling::new(variables, words, sources, problems);
+    let whole = Spanned::new(layer.base..layer.base, DeValue::Table(document));
+    let node = filling.fill(whole, &Profile::FILL);
+    let Filling { secrets, private, uses, filled, takes_args, .. } = filling;
+    sources.used(uses);
+    sources.filled(filled);
+    sources.add_private(private);
+    let mut read = Profile::default();
+    let mut reader = Reader { origin: &Filled { sources, secrets: &secrets }, problems };
+    if let Some(node) = node {
+        read.read(At::new("", layer.start()), &node, &mut reader);
     }
-    // A misspelt section is likelier than a key at the top.
-    let is_section = !problem.message.contains(" of [")
-        && problem.help.as_ref().is_some_and(|help| help.starts_with("did you mean"));
-    let key = sources.text(problem.at).map(|key| key.trim_matches(['"', '\'']));
-    let help = key.filter(|_| !is_section).and_then(super::place_of_key);
-    Problem { help: help.or(problem.help), ..problem }
+    read.check(&mut reader);
+    (read, takes_args)
+}
+
+/// A text into which variables were put.
+struct Filled<'a> {
+    sources: &'a Sources,
+    secrets: &'a [Secret],
+}
+
+impl Origin for Filled<'_> {
+    fn hidden(&self, at: Span) -> Option<&str> {
+        let is_in = |secret: &&Secret| at.start < secret.at.end && secret.at.start < at.end;
+        self.secrets.iter().find(is_in).map(|secret| secret.written.as_str())
+    }
+    fn is_filled(&self, at: Span) -> bool {
+        self.sources.is_filled(at)
+    }
+    fn elsewhere(&self, key: &str) -> Option<String> {
+        super::place_of_key(key)
+    }
 }
 
 /// The words after PROFILE, each with its place in a text of their own.
@@ -481,8 +481,8 @@ fn read_params(
         };
         let mut found = Problems::default();
         params.read(
-            &At::new("params".into(), key),
-            node,
+            At::new("params", key),
+            &node,
             &mut |text, at| variables.expand(text, at, sources, &mut found),
             problems,
         );
@@ -540,30 +540,9 @@ fn check_format(
     }
 }
 
-/// A wall that may fall is one that there is.
-fn check_optional(profile: &Profile, problems: &mut Problems) {
-    for name in
-        profile.optional.items.iter().filter(|name| !OPTIONAL.contains(&name.value.as_str()))
-    {
-        let help = suggestion(name.value.as_str(), OPTIONAL.iter().copied())
-            .unwrap_or_else(|| format!("there are: {}", OPTIONAL.join(", ")));
-        problems.push(
-            Problem::new(
-                "profile::optional",
-                name.at,
-                format!("cannot let `{}` fall: it is no wall that may", name.value),
-            )
-            .help(help),
-        );
-    }
-}
-
 /// What can be said only of the whole.
 fn check_size(profile: &Profile, at: Span, problems: &mut Problems) {
-    let count = profile.programs.items.len()
-        + profile.mounts.map.len()
-        + profile.env.map.len()
-        + profile.rlimits.map.len();
+    let count = profile.entries();
     if count > MOST_ENTRIES {
         problems.push(Problem::new(
             "profile::size",

@@ -1,16 +1,18 @@
 //! `[params]`: what a profile leaves to its user, by name and type.
 
 use crate::language::layers::{Changes, Deed};
-use crate::language::section::{parse, table};
-use crate::language::shape::{Named, Need, Shape, Shaped, table};
-use crate::language::value::Node;
-use crate::language::value::{Size, Time, Written, plain_path, words, written};
+use crate::language::read::{Node, Read, Why, Wrongs};
+use crate::language::reader::{AsWritten, Reader};
+use crate::language::section::table;
+use crate::language::shape::{Named, Need, Shape, Shaped};
+use crate::language::spelled::Toml;
+use crate::language::table::table;
+use crate::language::value::{Size, Time, Written, plain_path, words};
 use crate::text::problem::{Problem, Problems, suggestion};
 use crate::text::source::{At, Sources, Span};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use toml::Spanned;
 use toml::de::DeValue;
 
 words! {
@@ -35,8 +37,6 @@ words! {
         List = "list",
     }
 }
-written!(Type);
-
 /// A declared parameter with its value.
 #[derive(Debug, Clone)]
 pub(super) struct Param {
@@ -117,8 +117,16 @@ table! {
 
 /// A value of any type of parameter. The declaration's other keys say which, so it is read apart
 /// from them.
-#[derive(serde::Deserialize)]
-struct Given;
+struct Given(Toml);
+
+impl Read for Given {
+    fn read(node: &Node<'_>) -> Result<Given, Wrongs> {
+        Ok(Given(Toml::of(node.get_ref())))
+    }
+    fn spell(&self) -> Toml {
+        self.0.clone()
+    }
+}
 
 impl Shaped for Given {
     fn shape() -> Shape {
@@ -214,12 +222,13 @@ impl Params {
     /// its value. `expand` puts variables into a text.
     pub(super) fn read(
         &mut self,
-        key: &At<String>,
-        node: Node<'_>,
+        key: At<&str>,
+        node: &Node<'_>,
         expand: &mut dyn FnMut(&str, Span) -> Option<String>,
         problems: &mut Problems,
     ) {
-        for (name, node) in table(key, node, problems) {
+        let entries = table(key, node, &mut Reader { origin: &AsWritten, problems });
+        for (name, node) in entries {
             let well_named = name.starts_with(|c: char| c.is_ascii_lowercase())
                 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
             if !well_named {
@@ -238,26 +247,19 @@ impl Params {
             }
             match node.get_ref() {
                 DeValue::Table(_) => self.declare(name, node, expand, problems),
-                _ => self.give(&name, node, expand, problems),
+                _ => self.give(name, node, expand, problems),
             }
         }
     }
 
     fn declare(
         &mut self,
-        name: At<String>,
-        node: Node<'_>,
+        name: At<&str>,
+        node: &Node<'_>,
         expand: &mut dyn FnMut(&str, Span) -> Option<String>,
         problems: &mut Problems,
     ) {
-        let span = node.span();
-        let whole = Span::from(span.clone());
-        let DeValue::Table(mut table) = node.into_inner() else { return };
-        let default = table
-            .keys()
-            .find(|key| key.get_ref() == "default")
-            .cloned()
-            .and_then(|key| table.remove(&key));
+        let whole = Span::from(node.span());
         let mut param = Param {
             kind: Type::Text,
             values: vec![],
@@ -268,9 +270,8 @@ impl Params {
             secret: false,
             given: false,
         };
-        if let Some(Declaration { r#type, values, help, .. }) =
-            parse(&name, Spanned::new(span, DeValue::Table(table)), problems)
-        {
+        let mut reader = Reader { origin: &AsWritten, problems };
+        if let Some(Declaration { r#type, values, _default, help }) = reader.value(name, node) {
             let values = values.unwrap_or_default();
             if (r#type.value == Type::Enum) == values.is_empty() {
                 problems.push(Problem::new(
@@ -284,26 +285,28 @@ impl Params {
                 ));
             } else {
                 param = Param { kind: r#type.value, values, help, reported: false, ..param };
-                if let Some(default) = default {
-                    param.take(&name.value, default, expand, problems);
+                if let (Some(Given(_)), DeValue::Table(table)) = (_default, node.get_ref()) {
+                    let default = table.get("default");
+                    default.iter().for_each(|node| param.take(name.value, node, expand, problems));
                 }
             }
         }
-        self.record(&name.value, Deed::Declared, whole, Span::NOWHERE);
-        self.map.insert(name.value, param);
+        self.record(name.value, Deed::Declared, whole, Span::NOWHERE);
+        self.map.insert(name.value.to_owned(), param);
     }
 
     fn give(
         &mut self,
-        name: &At<String>,
-        node: Node<'_>,
+        name: At<&str>,
+        node: &Node<'_>,
         expand: &mut dyn FnMut(&str, Span) -> Option<String>,
         problems: &mut Problems,
     ) {
-        let Some(param) = self.map.get_mut(&name.value) else {
-            let help = suggestion(name, self.map.keys().map(String::as_str)).unwrap_or_else(|| {
-                format!("to declare it: {} = {{ type = \"string\" }}", name.value)
-            });
+        let Some(param) = self.map.get_mut(name.value) else {
+            let help =
+                suggestion(name.value, self.map.keys().map(String::as_str)).unwrap_or_else(|| {
+                    format!("to declare it: {} = {{ type = \"string\" }}", name.value)
+                });
             problems.push(
                 Problem::new(
                     "params::unknown",
@@ -318,9 +321,9 @@ impl Params {
             return;
         };
         let (before, at) = (param.at(), Span::from(node.span()));
-        param.take(&name.value, node, expand, problems);
+        param.take(name.value, node, expand, problems);
         param.given |= param.at() == at;
-        self.record(&name.value, given(before), at, before);
+        self.record(name.value, given(before), at, before);
     }
 
     /// `--set NAME=VALUE`, the strongest.
@@ -356,7 +359,8 @@ impl Params {
         let relative = param.kind == Type::Path && !text.starts_with('/') && !text.is_empty();
         let checked = match relative {
             true if cwd.is_empty() => {
-                Err("it is relative, and the caller's directory was removed or has no path".into())
+                let why = "it is relative, and the caller's directory was removed or has no path";
+                Err(Why::new(why))
             }
             true => param.read_text(&format!("{cwd}/{text}")),
             false => param.read_text(text),
@@ -371,7 +375,7 @@ impl Params {
             }
             Err(why) => {
                 param.reported = true;
-                problems.push(param.refuse(name, &why, value_at));
+                problems.push(param.refuse(name, Some(&why), value_at));
             }
         }
     }
@@ -418,12 +422,12 @@ impl Param {
     fn take(
         &mut self,
         name: &str,
-        node: Node<'_>,
+        node: &Node<'_>,
         expand: &mut dyn FnMut(&str, Span) -> Option<String>,
         problems: &mut Problems,
     ) {
         let at = Span::from(node.span());
-        let secret = mentions_environment(&node);
+        let secret = mentions_environment(node);
         match self.check(name, node, expand, problems) {
             Some(Ok(value)) => {
                 self.value = Some(At::new(value, at));
@@ -431,7 +435,7 @@ impl Param {
             }
             Some(Err(why)) => {
                 self.reported = true;
-                problems.push(self.refuse(name, if secret { "" } else { &why }, at));
+                problems.push(self.refuse(name, why.as_ref().filter(|_| !secret), at));
             }
             None => self.reported = true,
         }
@@ -441,34 +445,34 @@ impl Param {
     fn check(
         &self,
         name: &str,
-        node: Node<'_>,
+        node: &Node<'_>,
         expand: &mut dyn FnMut(&str, Span) -> Option<String>,
         problems: &mut Problems,
-    ) -> Option<Result<Value, String>> {
+    ) -> Option<Result<Value, Option<Why>>> {
         Some(match (node.get_ref(), self.kind) {
             (DeValue::Array(_), Type::List) => {
-                let items: Vec<At<String>> = parse(name, node, problems)?;
+                let mut reader = Reader { origin: &AsWritten, problems };
+                let items: Vec<At<String>> = reader.value(At::unsaid(name), node)?;
                 let items: Vec<Option<String>> =
                     items.iter().map(|item| expand(item, item.at)).collect();
                 Ok(Value::List(items.into_iter().collect::<Option<_>>()?))
             }
             (DeValue::String(text), kind) if kind != Type::List => {
-                self.read_text(&expand(text, node.span().into())?)
+                self.read_text(&expand(text, node.span().into())?).map_err(Some)
             }
             (DeValue::Integer(number), Type::Integer | Type::Size) if number.radix() == 10 => {
-                self.read_text(number.as_str())
+                self.read_text(number.as_str()).map_err(Some)
             }
             (DeValue::Integer(_), Type::Integer | Type::Size) => {
-                Err("write the number in decimal".into())
+                Err(Some(Why::new("write the number in decimal")))
             }
             (DeValue::Boolean(value), Type::Boolean) => Ok(Value::Bare(value.to_string())),
-            _ => Err(String::new()),
+            _ => Err(None),
         })
     }
 
-    fn refuse(&self, name: &str, why: &str, at: Span) -> Problem {
-        let why = why.split("\nhelp: ").next().unwrap_or_default();
-        let because = if why.is_empty() { String::new() } else { format!(": {why}") };
+    fn refuse(&self, name: &str, why: Option<&Why>, at: Span) -> Problem {
+        let because = why.map(|why| format!(": {}", why.sentence(None))).unwrap_or_default();
         let problem = Problem::new(
             "params::type",
             at,
@@ -482,23 +486,25 @@ impl Param {
         }
     }
 
-    fn read_text(&self, text: &str) -> Result<Value, String> {
+    fn read_text(&self, text: &str) -> Result<Value, Why> {
         match self.kind {
             Type::Text => Ok(Value::Text(text.into())),
-            Type::Path if text.contains('\n') => Err("a path with a line break is refused".into()),
+            Type::Path if text.contains('\n') => {
+                Err(Why::new("a path with a line break is refused"))
+            }
             Type::Path => plain_path(text).map(Value::Text),
             Type::Integer => text
                 .parse::<i64>()
                 .map(|number| Value::Bare(number.to_string()))
-                .map_err(|_| format!("`{text}` is not a whole number")),
+                .map_err(|_| Why::not(text, "` is not a whole number")),
             Type::Size => Size::from_text(text).map(|size| Value::Text(size.to_string())),
             Type::Duration => Time::from_text(text).map(|time| Value::Text(time.to_string())),
             Type::Boolean if text == "true" || text == "false" => Ok(Value::Bare(text.into())),
-            Type::Boolean => Err(format!("`{text}` is neither true nor false")),
+            Type::Boolean => Err(Why::not(text, "` is neither true nor false")),
             Type::Enum if self.values.iter().any(|value| value == text) => {
                 Ok(Value::Text(text.into()))
             }
-            Type::Enum => Err(format!("`{text}` is not one of its values")),
+            Type::Enum => Err(Why::not(text, "` is not one of its values")),
             Type::List => Ok(Value::List(
                 text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect(),
             )),

@@ -30,13 +30,17 @@ pub(super) enum Piece<'t> {
     Variable(&'t str, usize),
 }
 
-/// Splits a text into its pieces: `$${x}` is a literal `${x}`, a `$` without `{` is itself. The
-/// error is where a `${` is left open.
+/// Splits a text into its pieces: `$${x}` is a literal `${x}`, and one that is left open is a literal
+/// `${`; a `$` without `{` is itself. The error is where a variable is left open.
 pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, usize> {
     let (mut out, mut rest, mut offset) = (vec![], text, 0);
     while let Some(start) = rest.find("${") {
         let literal = rest[..start].ends_with('$');
-        let Some(length) = rest[start..].find('}') else { return Err(offset + start) };
+        let length = match rest[start..].find('}') {
+            Some(length) => length,
+            None if literal => rest.len() - start - 1,
+            None => return Err(offset + start),
+        };
         if literal {
             out.push(Piece::Plain(&rest[..start - 1]));
             out.push(Piece::Plain(&rest[start..start + length + 1]));
@@ -78,7 +82,7 @@ impl<'a> Variables<'a> {
         sources: &Sources,
         problems: &mut Problems,
     ) -> Option<String> {
-        self.expand_as(text, at, sources, problems, str::to_owned, str::to_owned)
+        self.expand_as(text, at, sources, problems, &str::to_owned, &str::to_owned)
     }
 
     /// The same, where the text's own pieces and the values of its variables are not taken as they
@@ -89,8 +93,8 @@ impl<'a> Variables<'a> {
         at: Span,
         sources: &Sources,
         problems: &mut Problems,
-        of_text: fn(&str) -> String,
-        of_value: fn(&str) -> String,
+        of_text: &dyn Fn(&str) -> String,
+        of_value: &dyn Fn(&str) -> String,
     ) -> Option<String> {
         let pieces = match pieces(text) {
             Ok(pieces) => pieces,

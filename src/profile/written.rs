@@ -4,7 +4,7 @@
 
 use super::variables::{Piece, pieces};
 use crate::host::caller::Caller;
-use crate::language::value::quoted;
+use crate::language::spelled::quoted;
 use crate::text::problem::{Problem, Problems};
 use crate::text::source::{Sources, Span};
 
@@ -49,12 +49,9 @@ pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Pro
 
 /// What is wrong with the value of a variable is not for the line that has the variable to say, and
 /// the value may be a secret.
-pub(super) fn unguessed(problem: Problem, sources: &Sources) -> Problem {
+fn unguessed(problem: Problem, sources: &Sources) -> Problem {
     match problem.guess {
-        Some(at) if sources.is_filled(at) => {
-            let help = (problem.code == "profile::type").then(|| "put it in `[ ]`".to_owned());
-            Problem { help, guess: None, ..problem }
-        }
+        Some(at) if sources.is_filled(at) => Problem { help: None, guess: None, ..problem },
         _ => problem,
     }
 }

@@ -4,7 +4,7 @@
 //! It holds text and answers questions about it. It opens nothing: [`crate::profile`] reads the
 //! files.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use std::sync::{Arc, OnceLock};
 use std::{fmt, ops::Deref};
 
@@ -79,13 +79,6 @@ impl<T> Deref for At<T> {
 impl<T: fmt::Debug> fmt::Debug for At<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value.fmt(f)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<At<T>, D::Error> {
-        let spanned = toml::Spanned::<T>::deserialize(deserializer)?;
-        Ok(At { at: spanned.span().into(), value: spanned.into_inner() })
     }
 }
 

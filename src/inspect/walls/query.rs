@@ -2,6 +2,7 @@
 
 use crate::kernel::capability::Capability;
 use crate::kernel::syscalls;
+use crate::language::read::Why;
 use crate::language::value::{Written, plain_path};
 use crate::text::problem::suggestion;
 use crate::text::source::Span;
@@ -107,18 +108,18 @@ fn ends_in_directory(path: &str) -> bool {
 }
 
 impl Query {
-    /// Reads a question; the error may end in `\nhelp: ...`.
-    pub(crate) fn parse(text: &str) -> Result<Query, String> {
+    /// Reads a question.
+    pub(crate) fn parse(text: &str) -> Result<Query, Why> {
         let path = |act: Act, text: &str| {
             let path = plain_path(text)?;
             // Such a path names a directory, or nothing (path_resolution(7)).
             match act {
                 _ if path == "/" || !ends_in_directory(text) => Ok(Query::Path(act, path)),
                 Act::Read | Act::List => Ok(Query::Path(Act::List, path)),
-                Act::Write | Act::Execute | Act::Connect => Err(format!(
-                    "`{text}` can only be a directory\nhelp: ask {}:{path}, or list:{path}",
-                    act.word()
-                )),
+                Act::Write | Act::Execute | Act::Connect => {
+                    Err(Why::not(text, "` can only be a directory")
+                        .help(format!("ask {}:{path}, or list:{path}", act.word())))
+                }
             }
         };
         if text.starts_with('/') {
@@ -135,9 +136,9 @@ impl Query {
                 let kind = suggestion(text, WORDS.iter().copied())
                     .map(|help| format!("{help} It is followed by a colon."));
                 kind.map_or(error, |help| {
-                    format!(
-                        "cannot read the question `{text}`: it says nothing to ask about\nhelp: {help}"
-                    )
+                    Why::of("cannot read the question `", text, "`: it says nothing to ask about")
+                        .whole("why::question")
+                        .help(help)
                 })
             });
         };
@@ -148,7 +149,7 @@ impl Query {
             "bind" => port(rest, Some("0.0.0.0")).map(Query::Bind),
             "cap" => Capability::from_text(rest).map(Query::Capability),
             "env" if rest.is_empty() || rest.contains(['=', '\0']) => {
-                Err(format!("`{rest}` is not the name of a variable"))
+                Err(Why::not(rest, "` is not the name of a variable"))
             }
             "env" => Ok(Query::Variable(rest.into())),
             word => match ACTS.iter().find(|(known, _)| *known == word) {
@@ -157,9 +158,10 @@ impl Query {
                     let help = suggestion(word, WORDS.iter().copied()).unwrap_or_else(|| {
                         format!("a question begins with a path or one of {}", WORDS.join(", "))
                     });
-                    Err(format!(
-                        "cannot read the question `{text}`: it begins with `{word}`\nhelp: {help}"
-                    ))
+                    Err(Why::of("cannot read the question `", text, "`: it begins with `")
+                        .and(word, "`")
+                        .whole("why::question")
+                        .help(help))
                 }
             },
         }
@@ -167,7 +169,7 @@ impl Query {
 }
 
 /// The call of a denial. What stands behind it has the target's words in it, and is not read.
-fn denied(text: &str) -> Result<Query, String> {
+fn denied(text: &str) -> Result<Query, Why> {
     let text = text.strip_prefix("call ").unwrap_or(text);
     let name = text.split([' ', ':', '(']).next().unwrap_or_default();
     let rest = text.strip_prefix(name).unwrap_or_default();
@@ -176,11 +178,10 @@ fn denied(text: &str) -> Result<Query, String> {
         .and_then(|rest| rest.split_once(')'))
         .map_or((None, rest), |(inner, rest)| (Some(inner), rest));
     if let Some(abi) = rest.strip_prefix(" of ").and_then(|rest| rest.split(' ').next()) {
-        return Err(format!(
-            "cannot answer for a call of {abi}: questions are about those of {}\nhelp: what \
-             [seccomp] says of a name holds for both: ask syscall:{name}",
-            std::env::consts::ARCH
-        ));
+        let rule = format!(": questions are about those of {}", std::env::consts::ARCH);
+        return Err(Why::of("cannot answer for a call of ", abi, rule)
+            .whole("why::question")
+            .help(format!("what [seccomp] says of a name holds for both: ask syscall:{name}")));
     }
     match arguments {
         Some(arguments) => call(&format!("{name}({arguments})")),
@@ -192,24 +193,22 @@ fn denied(text: &str) -> Result<Query, String> {
 const SOME_ADDRESS: u64 = 0x1000;
 
 /// `NAME`, `NUMBER`, `NAME(1, 2)` or `NAME:1,2`; `*` is some address.
-fn call(text: &str) -> Result<Query, String> {
+fn call(text: &str) -> Result<Query, Why> {
     let (name, given) = match text.split_once(['(', ':']) {
         Some((name, rest)) => (name, Some(rest.trim_end_matches(')'))),
         None => (text, None),
     };
     let number = syscalls::number(name).or_else(|| name.parse().ok()).ok_or_else(|| {
         let help = suggestion(name, syscalls::known().map(|(_, name)| name));
-        format!(
-            "unknown system call `{name}`\nhelp: {}",
-            help.unwrap_or_else(|| "syscalls(2) lists them; a path begins with /".into())
-        )
+        Why::of("unknown system call `", name, "`")
+            .help(help.unwrap_or_else(|| "syscalls(2) lists them; a path begins with /".into()))
     })?;
     let mut arguments = [0; 6];
     let Some(given) = given else { return Ok(Query::Call { number, arguments: None }) };
     let words: Vec<&str> =
         given.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     if words.len() > arguments.len() {
-        return Err("a system call has at most 6 arguments".into());
+        return Err(Why::new("a system call has at most 6 arguments"));
     }
     for (place, word) in arguments.iter_mut().zip(words) {
         let plain = || {
@@ -220,14 +219,14 @@ fn call(text: &str) -> Result<Query, String> {
         let negative = || word.parse::<i64>().ok().map(|number| number as u64);
         *place = parsed
             .or_else(negative)
-            .ok_or_else(|| format!("`{word}` is not a number\nhelp: write it as 16 or 0x10"))?;
+            .ok_or_else(|| Why::not(word, "` is not a number").help("write it as 16 or 0x10"))?;
     }
     Ok(Query::Call { number, arguments: Some(arguments) })
 }
 
 /// `[ADDRESS:]PORT[/tcp|/udp]`; an address of IPv6 is in brackets. `any` is the address where none
 /// is written.
-fn port(text: &str, any: Option<&str>) -> Result<Port, String> {
+fn port(text: &str, any: Option<&str>) -> Result<Port, Why> {
     let (bare, protocol) = match (text.strip_suffix("/udp"), text.strip_suffix("/tcp")) {
         (Some(bare), _) => (bare, Protocol::Udp),
         (None, bare) => (bare.unwrap_or(text), Protocol::Tcp),
@@ -239,17 +238,17 @@ fn port(text: &str, any: Option<&str>) -> Result<Port, String> {
         None => (any.map(str::to_owned), bare),
     };
     let port = port.parse().map_err(|_| {
-        format!(
-            "`{port}` is not a port: 0 to 65535\nhelp: write ADDRESS:PORT, or [ADDRESS]:PORT for \
-             IPv6"
-        )
+        Why::not(port, "` is not a port: 0 to 65535")
+            .help("write ADDRESS:PORT, or [ADDRESS]:PORT for IPv6")
     })?;
     match host {
         Some(host) if !host.is_empty() => Ok(Port { host, port, protocol }),
-        Some(_) => Err(format!(
-            "cannot read the address `{text}`\nhelp: write ADDRESS:PORT, or [ADDRESS]:PORT for IPv6"
-        )),
-        None => Err(format!("cannot read the address `{text}`\nhelp: write connect:ADDRESS:PORT")),
+        Some(_) => Err(Why::of("cannot read the address `", text, "`")
+            .whole("why::question")
+            .help("write ADDRESS:PORT, or [ADDRESS]:PORT for IPv6")),
+        None => Err(Why::of("cannot read the address `", text, "`")
+            .whole("why::question")
+            .help("write connect:ADDRESS:PORT")),
     }
 }
 
@@ -414,11 +413,7 @@ mod tests {
             ("syscall:read:x", "not a number"),
             ("syscall:read:1,2,3,4,5,6,7", "at most 6"),
         ] {
-            assert!(
-                Query::parse(bad).unwrap_err().contains(help),
-                "{bad}: {:?}",
-                Query::parse(bad)
-            );
+            assert!(Query::parse(bad).unwrap_err().says(help), "{bad}: {:?}", Query::parse(bad));
         }
     }
 }

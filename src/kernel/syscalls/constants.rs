@@ -1,6 +1,7 @@
 //! The kernel's constants by name, from `profiles/constants.txt`. Read only where a profile names
 //! one.
 
+use crate::language::read::Why;
 use crate::text::problem::suggestion;
 
 const TEXT: &str = include_str!("../../../profiles/constants.txt");
@@ -11,11 +12,11 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 /// The value of a text: a constant, a number (decimal, or hexadecimal with `0x`, or octal with
 /// `0o`), or some of them with `|` between.
-pub(crate) fn value(text: &str) -> Result<u64, String> {
+pub(crate) fn value(text: &str) -> Result<u64, Why> {
     text.split('|').map(|word| one(word.trim())).try_fold(0, |all, one| one.map(|one| all | one))
 }
 
-fn one(word: &str) -> Result<u64, String> {
+fn one(word: &str) -> Result<u64, Why> {
     if word.starts_with(|c: char| c.is_ascii_digit()) {
         let number = match (word.strip_prefix("0x"), word.strip_prefix("0o")) {
             (Some(digits), _) => u64::from_str_radix(digits, 16),
@@ -23,7 +24,7 @@ fn one(word: &str) -> Result<u64, String> {
             _ => word.parse(),
         };
         return number.map_err(|_| {
-            format!("`{word}` is not a number\nhelp: write digits, or 0x and hexadecimal digits")
+            Why::not(word, "` is not a number").help("write digits, or 0x and hexadecimal digits")
         });
     }
     let column = usize::from(cfg!(target_arch = "aarch64"));
@@ -33,12 +34,14 @@ fn one(word: &str) -> Result<u64, String> {
     });
     match found.flatten().map(|value| u64::from_str_radix(value.trim_start_matches("0x"), 16)) {
         Some(Ok(value)) => Ok(value),
-        Some(Err(_)) => Err(format!("`{word}` is not a constant of {}", std::env::consts::ARCH)),
+        Some(Err(_)) => {
+            Err(Why::not(word, format!("` is not a constant of {}", std::env::consts::ARCH)))
+        }
         None => {
             let help = suggestion(word, names()).unwrap_or_else(|| {
                 "write the constant's name as the manual page has it, or its number".into()
             });
-            Err(format!("unknown constant `{word}`\nhelp: {help}"))
+            Err(Why::of("unknown constant `", word, "`").help(help))
         }
     }
 }
@@ -66,7 +69,7 @@ mod tests {
         ] {
             assert_eq!(value(text), Ok(is), "{text}");
         }
-        assert!(value("AF_UNX").unwrap_err().contains("did you mean `AF_UNIX`?"));
+        assert!(value("AF_UNX").unwrap_err().says("did you mean `AF_UNIX`?"));
         assert!(
             value("0xg").is_err()
                 && value("").is_err()

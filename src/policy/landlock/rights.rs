@@ -1,11 +1,12 @@
 //! The words of `[landlock].paths` for access rights. It decides nothing.
 
 use crate::kernel::rights::{Rights, bits};
+use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Shape, Shaped};
-use crate::text::problem::suggestion;
+use crate::language::spelled::Toml;
+use crate::language::value::unknown_word;
 use landlock::AccessFs;
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
-use std::fmt;
+use toml::de::DeValue;
 
 /// The rights that `[landlock].paths` gives by name. One letter is one right, so that letters can
 /// stand together.
@@ -34,47 +35,63 @@ impl Shaped for Granted {
     }
 }
 
-impl<'de> Deserialize<'de> for Granted {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Granted, D::Error> {
-        struct GrantedVisitor;
-        impl<'de> Visitor<'de> for GrantedVisitor {
-            type Value = Granted;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("rights such as \"rx\" or [\"r\", \"make\", \"remove\"]")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Granted, E> {
-                let letters = text.chars().map(|letter| named(&letter.to_string()));
-                let all: Option<Vec<Rights>> = letters.collect();
-                all.filter(|rights| !rights.is_empty())
-                    .map(unite)
-                    .or_else(|| named(text).map(Granted))
-                    .ok_or_else(|| E::custom(unknown(text)))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Granted, A::Error> {
-                let mut all = vec![];
-                while let Some(name) = list.next_element::<String>()? {
-                    all.push(named(&name).ok_or_else(|| de::Error::custom(unknown(&name)))?);
+impl Read for Granted {
+    fn read(node: &Node<'_>) -> Result<Granted, Wrongs> {
+        match node.get_ref() {
+            DeValue::String(text) => letters(text)
+                .or_else(|| named(text))
+                .map(Granted)
+                .ok_or_else(|| unknown(text).at(node)),
+            DeValue::Array(items) => {
+                let (mut all, mut wrongs) = (vec![], Wrongs::none());
+                for item in items.iter() {
+                    if wrongs.is_full() {
+                        break;
+                    }
+                    let name = String::read(item);
+                    let right =
+                        name.and_then(|name| named(&name).ok_or_else(|| unknown(&name).at(node)));
+                    all.extend(wrongs.take(right));
                 }
-                Ok(unite(all))
+                wrongs.or(Granted(unite(all)))
             }
+            _ => Err(mismatch(node, "rights such as \"rx\" or [\"r\", \"make\", \"remove\"]")),
         }
-        deserializer.deserialize_any(GrantedVisitor)
+    }
+
+    fn spell(&self) -> Toml {
+        let within = |part: Rights, whole: Rights| part != whole && whole.and(part) == whole;
+        let names: Vec<_> =
+            NAMES.iter().filter(|(_, right)| self.0.and(*right) == self.0).collect();
+        // `r` says `list`, too.
+        let needed =
+            names.iter().filter(|(_, right)| !names.iter().any(|(_, all)| within(*right, *all)));
+        let words: Vec<&str> = needed.map(|(name, _)| *name).collect();
+        if !words.is_empty() && words.iter().all(|name| name.len() == 1) {
+            return Toml::Text(words.concat());
+        }
+        Toml::List(words.into_iter().map(Toml::word).collect())
     }
 }
 
-fn unite(rights: Vec<Rights>) -> Granted {
-    Granted(rights.into_iter().fold(Rights(0), Rights::and))
+/// Letters that stand together.
+fn letters(text: &str) -> Option<Rights> {
+    let all: Option<Vec<Rights>> =
+        text.chars().map(|letter| named(letter.encode_utf8(&mut [0; 4]))).collect();
+    all.filter(|rights| !rights.is_empty()).map(unite)
+}
+
+fn unite(rights: Vec<Rights>) -> Rights {
+    rights.into_iter().fold(Rights(0), Rights::and)
 }
 
 fn named(name: &str) -> Option<Rights> {
     NAMES.iter().find(|(known, _)| *known == name).map(|(_, rights)| *rights)
 }
 
-fn unknown(name: &str) -> String {
-    let names = || NAMES.iter().map(|(name, _)| *name);
-    let help = suggestion(name, names())
-        .unwrap_or_else(|| format!("there are {}", names().collect::<Vec<_>>().join(", ")));
-    format!("unknown right `{name}`\nhelp: {help}")
+fn unknown(name: &str) -> Why {
+    let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
+    unknown_word("right", &names, "there are ", name)
 }
 
 #[cfg(test)]

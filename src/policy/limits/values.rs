@@ -1,13 +1,12 @@
 //! The kinds of value of `[limits]`, each parsed once.
 
-use crate::language::shape::{Named, Shape, Shaped, table};
-use crate::language::value::{Size, Written, words, written};
-use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
+use crate::language::read::{Node, Read, Why, Wrongs, float, integer, map, mismatch, spell_map};
+use crate::language::shape::{Named, Shape, Shaped};
+use crate::language::spelled::Toml;
+use crate::language::table::table;
+use crate::language::value::{Size, Spelled, Written, bounded, plain_path, words};
 use std::collections::BTreeMap;
-use std::fmt;
-
-written!(Amount, Count, Weight, NumberList, Oom, Manager, GroupPath, ClassId, Rate);
+use toml::de::DeValue;
 
 /// An amount of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub enum Amount {
 
 impl Written for Amount {
     const WHAT: &'static str = "a size such as \"512M\", a share such as \"50%\", or \"unlimited\"";
-    fn from_text(text: &str) -> Result<Amount, String> {
+    fn from_text(text: &str) -> Result<Amount, Why> {
         if text == "unlimited" {
             return Ok(Amount::Unlimited);
         }
@@ -30,14 +29,21 @@ impl Written for Amount {
                 .parse()
                 .ok()
                 .filter(|percent| (1..=100).contains(percent) && !digits.starts_with('+'));
-            return percent
-                .map(Amount::Percent)
-                .ok_or_else(|| format!("`{text}` is not a share\nhelp: write \"1%\" to \"100%\""));
+            return percent.map(Amount::Percent).ok_or_else(|| {
+                Why::not(text, "` is not a share").help("write \"1%\" to \"100%\"")
+            });
         }
         Size::from_text(text).map(|size| Amount::Bytes(size.0))
     }
-    fn from_integer(number: i64) -> Option<Result<Amount, String>> {
+    fn from_integer(number: i64) -> Option<Result<Amount, Why>> {
         Size::from_integer(number).map(|size| size.map(|size| Amount::Bytes(size.0)))
+    }
+    fn write(&self) -> Spelled {
+        match self {
+            Amount::Bytes(bytes) => Size(*bytes).write(),
+            Amount::Percent(percent) => Spelled::Text(format!("{percent}%")),
+            Amount::Unlimited => Spelled::Text("unlimited".into()),
+        }
     }
     fn looks() -> Shape {
         Shape::Either(vec![
@@ -60,20 +66,27 @@ pub enum Count {
 
 impl Written for Count {
     const WHAT: &'static str = "a number from 1, or \"unlimited\"";
-    fn from_text(text: &str) -> Result<Count, String> {
+    fn from_text(text: &str) -> Result<Count, Why> {
         if text == "unlimited" {
             Ok(Count::Unlimited)
         } else {
-            Err(format!(
-                "`{text}` is not a number\nhelp: write it without quotes, or \"unlimited\""
-            ))
+            Err(Why::not(text, "` is not a number")
+                .help("write it without quotes, or \"unlimited\""))
         }
     }
-    fn from_integer(number: i64) -> Option<Result<Count, String>> {
+    fn from_integer(number: i64) -> Option<Result<Count, Why>> {
         let good = u64::try_from(number).ok().filter(|number| (1..=PID_MAX_LIMIT).contains(number));
         Some(good.map(Count::Number).ok_or_else(|| {
-            format!("{number} is out of range: expected 1 to {PID_MAX_LIMIT}, or \"unlimited\"")
+            let range =
+                format!(" is out of range: expected 1 to {PID_MAX_LIMIT}, or \"unlimited\"");
+            Why::of("", number.to_string(), range)
         }))
+    }
+    fn write(&self) -> Spelled {
+        match self {
+            Count::Number(number) => Spelled::Integer(*number as i64),
+            Count::Unlimited => Spelled::Text("unlimited".into()),
+        }
     }
     fn looks() -> Shape {
         Shape::Either(vec![Shape::Integer(1, PID_MAX_LIMIT as i64), Shape::names(["unlimited"])])
@@ -84,59 +97,43 @@ impl Written for Count {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cores(pub Option<u64>);
 
-impl<'de> Deserialize<'de> for Cores {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Cores, D::Error> {
-        struct CoresVisitor;
-        impl Visitor<'_> for CoresVisitor {
-            type Value = Cores;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of processors such as 1.5, or \"unlimited\"")
+impl Read for Cores {
+    fn read(node: &Node<'_>) -> Result<Cores, Wrongs> {
+        const WHAT: &str = "a number of processors such as 1.5, or \"unlimited\"";
+        let number = match node.get_ref() {
+            DeValue::String(text) if text == "unlimited" => return Ok(Cores(None)),
+            DeValue::String(text) => {
+                return Err(Why::not(text, "` is not a number of processors")
+                    .help("write cpu = 1.5; for certain processors cpu-set = \"0-1\"")
+                    .at(node));
             }
-            fn visit_f64<E: de::Error>(self, cores: f64) -> Result<Cores, E> {
-                // The kernel's least quota is 1ms of each 100ms.
-                if (0.01..=10_000.0).contains(&cores) {
-                    Ok(Cores(Some((cores * 1000.0).round() as u64)))
-                } else {
-                    Err(E::custom(format!(
-                        "{cores} processors are out of range: expected 0.01 to 10000"
-                    )))
-                }
-            }
-            fn visit_i64<E: de::Error>(self, cores: i64) -> Result<Cores, E> {
-                self.visit_f64(cores as f64)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Cores, E> {
-                if text == "unlimited" {
-                    return Ok(Cores(None));
-                }
-                Err(E::custom(format!(
-                    "`{text}` is not a number of processors\nhelp: write cpu = 1.5; for certain \
-                     processors cpu-set = \"0-1\""
-                )))
+            DeValue::Integer(number) => integer(number).map(|number| number as f64),
+            DeValue::Float(number) => float(number),
+            _ => None,
+        };
+        let number = number.ok_or_else(|| mismatch(node, WHAT))?;
+        // The kernel's least quota is 1ms of each 100ms.
+        if (0.01..=10_000.0).contains(&number) {
+            return Ok(Cores(Some((number * 1000.0).round() as u64)));
+        }
+        let range = " processors are out of range: expected 0.01 to 10000";
+        Err(Why::of("", number.to_string(), range).at(node))
+    }
+
+    fn spell(&self) -> Toml {
+        match self.0 {
+            None => Toml::word("unlimited"),
+            Some(thousandths) => {
+                let number = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+                Toml::bare(number.trim_end_matches('0').trim_end_matches('.'))
             }
         }
-        deserializer.deserialize_any(CoresVisitor)
     }
 }
 
-/// A weight on version 2's scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Weight(pub u64);
-
-impl Written for Weight {
-    const WHAT: &'static str = "a number from 1 to 10000";
-    fn from_text(text: &str) -> Result<Weight, String> {
-        Err(format!("`{text}` must be a number, without quotes"))
-    }
-    fn from_integer(number: i64) -> Option<Result<Weight, String>> {
-        Some(match number {
-            1..=10_000 => Ok(Weight(number as u64)),
-            _ => Err(format!("{number} is out of range: expected {}", Self::WHAT)),
-        })
-    }
-    fn looks() -> Shape {
-        Shape::Integer(1, 10_000)
-    }
+bounded! {
+    /// A weight on version 2's scale.
+    Weight(u64) = 1..=10_000, "a number from 1 to 10000"
 }
 
 /// Numbers and ranges of them, as the kernel writes them (cpuset(7), "List format").
@@ -145,7 +142,7 @@ pub struct NumberList(pub String);
 
 impl Written for NumberList {
     const WHAT: &'static str = "a list of numbers such as \"0-3,6\"";
-    fn from_text(text: &str) -> Result<NumberList, String> {
+    fn from_text(text: &str) -> Result<NumberList, Why> {
         let number = |text: &str| {
             text.parse::<u32>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
         };
@@ -158,10 +155,13 @@ impl Written for NumberList {
         if good {
             Ok(NumberList(text.into()))
         } else {
-            Err(format!("`{text}` is not a list of numbers\nhelp: write such as \"0-3,6\""))
+            Err(Why::not(text, "` is not a list of numbers").help("write such as \"0-3,6\""))
         }
     }
-    fn from_integer(number: i64) -> Option<Result<NumberList, String>> {
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.0.clone())
+    }
+    fn from_integer(number: i64) -> Option<Result<NumberList, Why>> {
         Some(NumberList::from_text(&number.to_string()))
     }
     fn looks() -> Shape {
@@ -213,13 +213,15 @@ pub struct GroupPath(pub String);
 
 impl Written for GroupPath {
     const WHAT: &'static str = "the path of a group such as \"/jobs\"";
-    fn from_text(text: &str) -> Result<GroupPath, String> {
-        crate::language::value::plain_path(text).map(GroupPath).map_err(|_| {
-            format!(
-                "`{text}` is not the path of a group\nhelp: write it from the top of the \
-                 hierarchy, as /proc/self/cgroup does: \"/jobs\""
+    fn from_text(text: &str) -> Result<GroupPath, Why> {
+        plain_path(text).map(GroupPath).map_err(|_| {
+            Why::not(text, "` is not the path of a group").help(
+                "write it from the top of the hierarchy, as /proc/self/cgroup does: \"/jobs\"",
             )
         })
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.0.clone())
     }
     fn looks() -> Shape {
         Shape::form("the path of a group", "^/")
@@ -232,7 +234,7 @@ pub struct ClassId(pub u32);
 
 impl Written for ClassId {
     const WHAT: &'static str = "a class such as \"10:1\"";
-    fn from_text(text: &str) -> Result<ClassId, String> {
+    fn from_text(text: &str) -> Result<ClassId, Why> {
         let half = |text: &str| {
             u16::from_str_radix(text, 16)
                 .ok()
@@ -242,11 +244,12 @@ impl Written for ClassId {
             Some(u32::from(half(major)?) << 16 | u32::from(half(minor)?))
         });
         id.map(ClassId).ok_or_else(|| {
-            format!(
-                "`{text}` is not a class\nhelp: write two hexadecimal numbers as tc does, such as \
-                 \"10:1\""
-            )
+            Why::not(text, "` is not a class")
+                .help("write two hexadecimal numbers as tc does, such as \"10:1\"")
         })
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(format!("{:x}:{:x}", self.0 >> 16, self.0 & 0xffff))
     }
     fn looks() -> Shape {
         Shape::form("a class such as `\"10:1\"`", "^[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}$")
@@ -274,41 +277,38 @@ table! {
 /// are no limit (blk-throttle.c).
 const MOST_OPS: u64 = u32::MAX as u64 - 1;
 
-/// So many in a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate(pub u64);
-
-impl Written for Rate {
-    const WHAT: &'static str = "a number from 1";
-    fn from_text(text: &str) -> Result<Rate, String> {
-        Err(format!("`{text}` must be a number, without quotes"))
-    }
-    fn from_integer(number: i64) -> Option<Result<Rate, String>> {
-        let good = u64::try_from(number).ok().filter(|number| (1..=MOST_OPS).contains(number));
-        Some(
-            good.map(Rate)
-                .ok_or_else(|| format!("{number} is out of range: expected 1 to {MOST_OPS}")),
-        )
-    }
-    fn looks() -> Shape {
-        Shape::Integer(1, MOST_OPS as i64)
-    }
+bounded! {
+    /// So many in a second.
+    Rate(u64) = 1..=MOST_OPS as i64, "a number from 1", "", " is out of range: expected 1 to 4294967294"
 }
 
 /// By block device, or by a path on one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IoDevices(pub BTreeMap<String, IoLimits>);
 
 /// By the size of a huge page.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HugePages(pub BTreeMap<String, Size>);
 
 /// By the name of the file.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raw(pub BTreeMap<String, String>);
+
+/// Tables of the profile's own names.
+macro_rules! maps {
+    ($($name:ident),+) => { $(
+        impl Read for $name {
+            fn read(node: &Node<'_>) -> Result<$name, Wrongs> {
+                map(node).map($name)
+            }
+            fn spell(&self) -> Toml {
+                spell_map(&self.0)
+            }
+        }
+    )+ };
+}
+
+maps!(IoDevices, HugePages, Raw);
 
 fn named(doc: &'static str, name: &'static str, form: &'static str, value: Shape) -> Shape {
     Shape::Named(Named { doc, name, form, fills: false, value: Box::new(value) })

@@ -2,10 +2,11 @@
 //! nothing about the tree.
 
 use crate::kernel::proc::HidePid;
+use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Shape, Shaped};
-use crate::language::value::{AbsolutePath, Mode, OnlyTrue, Size, Written, words, written};
-use serde::de::{self, Deserialize, Deserializer, Visitor};
-use std::fmt;
+use crate::language::spelled::Toml;
+use crate::language::value::{AbsolutePath, Mode, OnlyTrue, Size, only_true, words};
+use toml::de::DeValue;
 
 words! {
     /// Whether the target may write there.
@@ -27,8 +28,6 @@ words! {
         Create = "create",
     }
 }
-written!(Access, Missing);
-
 /// What happens where a writable bind is too wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broad {
@@ -54,28 +53,32 @@ impl Shaped for Broad {
     }
 }
 
-impl<'de> Deserialize<'de> for Broad {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Broad, D::Error> {
-        struct BroadVisitor;
-        impl Visitor<'_> for BroadVisitor {
-            type Value = Broad;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true, false or \"skip\"")
-            }
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Broad, E> {
-                Ok(if value { Broad::Allow } else { Broad::Refuse })
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Broad, E> {
-                if text == BroadWord::Skip.word() {
-                    Ok(Broad::Skip)
-                } else {
-                    Err(E::custom(format!(
-                        "unknown word `{text}`\nhelp: write true, false or \"skip\""
-                    )))
-                }
-            }
+impl Read for Broad {
+    fn read(node: &Node<'_>) -> Result<Broad, Wrongs> {
+        match node.get_ref() {
+            DeValue::Boolean(true) => Ok(Broad::Allow),
+            DeValue::Boolean(false) => Ok(Broad::Refuse),
+            _ => one_word(node, BroadWord::Skip.word(), "true, false or").map(|()| Broad::Skip),
         }
-        deserializer.deserialize_any(BroadVisitor)
+    }
+
+    fn spell(&self) -> Toml {
+        match self {
+            Broad::Refuse => Toml::bare(false),
+            Broad::Allow => Toml::bare(true),
+            Broad::Skip => BroadWord::Skip.spell(),
+        }
+    }
+}
+
+/// The one word that a truth value has beside it; `or` is what else there is.
+fn one_word(node: &Node<'_>, word: &str, or: &str) -> Result<(), Wrongs> {
+    match node.get_ref() {
+        DeValue::String(text) if text == word => Ok(()),
+        DeValue::String(text) => Err(Why::of("unknown word `", text.as_ref(), "`")
+            .help(format!("write {or} \"{word}\""))
+            .at(node)),
+        _ => Err(mismatch(node, &format!("{or} \"{word}\""))),
     }
 }
 
@@ -104,27 +107,21 @@ impl Shaped for Sockets {
     }
 }
 
-impl<'de> Deserialize<'de> for Sockets {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sockets, D::Error> {
-        struct SocketsVisitor;
-        impl Visitor<'_> for SocketsVisitor {
-            type Value = Sockets;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true, false or \"hide\"")
-            }
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Sockets, E> {
-                Ok(if value { Sockets::Allow } else { Sockets::Refuse })
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Sockets, E> {
-                match SocketsWord::from_text(text) {
-                    Ok(SocketsWord::Hide) => Ok(Sockets::Hide),
-                    Err(_) => Err(E::custom(format!(
-                        "unknown word `{text}`\nhelp: write true, false or \"hide\""
-                    ))),
-                }
-            }
+impl Read for Sockets {
+    fn read(node: &Node<'_>) -> Result<Sockets, Wrongs> {
+        match node.get_ref() {
+            DeValue::Boolean(true) => Ok(Sockets::Allow),
+            DeValue::Boolean(false) => Ok(Sockets::Refuse),
+            _ => one_word(node, SocketsWord::Hide.word(), "true, false or").map(|()| Sockets::Hide),
         }
-        deserializer.deserialize_any(SocketsVisitor)
+    }
+
+    fn spell(&self) -> Toml {
+        match self {
+            Sockets::Refuse => Toml::bare(false),
+            Sockets::Allow => Toml::bare(true),
+            Sockets::Hide => SocketsWord::Hide.spell(),
+        }
     }
 }
 
@@ -153,29 +150,20 @@ impl Shaped for Hidden {
     }
 }
 
-impl<'de> Deserialize<'de> for Hidden {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hidden, D::Error> {
-        struct HiddenVisitor;
-        impl Visitor<'_> for HiddenVisitor {
-            type Value = Hidden;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true or \"file\"")
-            }
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Hidden, E> {
-                let why = "this can only be true or \"file\"\nhelp: leave it out; an inherited \
-                           entry is withdrawn with `false` in its place";
-                if value { Ok(Hidden::Unsaid) } else { Err(E::custom(why)) }
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Hidden, E> {
-                match HiddenWord::from_text(text) {
-                    Ok(HiddenWord::File) => Ok(Hidden::File),
-                    Err(_) => Err(E::custom(format!(
-                        "unknown word `{text}`\nhelp: write true or \"file\""
-                    ))),
-                }
-            }
+impl Read for Hidden {
+    fn read(node: &Node<'_>) -> Result<Hidden, Wrongs> {
+        match node.get_ref() {
+            DeValue::Boolean(true) => Ok(Hidden::Unsaid),
+            DeValue::Boolean(false) => Err(only_true(" or \"file\"").at(node)),
+            _ => one_word(node, HiddenWord::File.word(), "true or").map(|()| Hidden::File),
         }
-        deserializer.deserialize_any(HiddenVisitor)
+    }
+
+    fn spell(&self) -> Toml {
+        match self {
+            Hidden::Unsaid => OnlyTrue.spell(),
+            Hidden::File => HiddenWord::File.spell(),
+        }
     }
 }
 

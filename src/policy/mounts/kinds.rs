@@ -1,21 +1,22 @@
 //! How an entry of `[mounts]` is written: its kind is a word, or the key of its table. The tables
 //! here are read by the parser, by suggestions, by the schema and by the reference; nothing else
 //! says what an entry may say.
-//!
-//! Read by a visitor, never by a tagged, untagged or flattened serde enum: those buffer the value
-//! and lose its spans.
 
 use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, Sockets, TMPFS, Tmpfs};
-use super::pattern::shown;
+use super::names;
+use super::pattern::{self, shown};
 use crate::kernel::proc::HidePid;
+use crate::language::fill::{Fill, Names};
+use crate::language::read::{Node, Read, Why, Wrongs, entries, mismatch, place_of};
 use crate::language::section::EntryType;
-use crate::language::shape::{Named, Need, Shape, Shaped, Table, Word, table};
+use crate::language::shape::{Named, Need, Shape, Shaped, Table, Word};
+use crate::language::spelled::{Toml, without_variables};
+use crate::language::table::table;
 use crate::language::value::{
-    AbsolutePath, Mode, OnlyTrue, PATH_FORM, Size, Written, words, written,
+    AbsolutePath, Mode, OnlyTrue, PATH_FORM, Size, Spelled, Written, words,
 };
 use crate::text::problem::suggestion;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use std::fmt;
+use toml::de::DeValue;
 
 /// A kind of mount: what its key takes, and the further keys that go with it.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +31,7 @@ pub struct Made {
 /// Every kind as a key: its value, and the further keys that go with it. One table for parsing,
 /// suggestions, schema and reference.
 macro_rules! kinds {
-    ($( $(#[doc = $doc:literal])+ $word:literal: $type:ty => $make:expr, [$($takes:literal),*]; )+) => {
+    ($( $(#[doc = $doc:literal])+ $word:literal: $type:ty $(= $fill:expr)? => $make:expr, [$($takes:literal),*]; )+) => {
         /// Every kind.
         pub const KINDS: &[Made] = &[$( Made {
             word: $word,
@@ -39,13 +40,20 @@ macro_rules! kinds {
             takes: &[$($takes),*],
         } ),+];
 
+        /// How variables are put into the value of each.
+        const FILLS: &[(&str, Fill)] = &[$( ($word, {
+            let fill = names::ONE_LINE;
+            $( let fill = { let _ = fill; $fill }; )?
+            fill
+        }) ),+];
+
         /// The value of the key that gives the kind.
-        fn read_kind<'de, A: MapAccess<'de>>(word: &str, map: &mut A) -> Result<Mount, A::Error> {
+        fn read_kind(word: &str, node: &Node<'_>) -> Option<Result<Mount, Wrongs>> {
             $( if word == $word {
                 let make: fn($type) -> Mount = $make;
-                return map.next_value().map(make);
+                return Some(<$type as Read>::read(node).map(make));
             } )+
-            Err(de::Error::custom(format!("unknown kind `{word}`")))
+            None
         }
     };
 }
@@ -53,7 +61,7 @@ macro_rules! kinds {
 kinds! {
     /// A part of the host's tree: what is at this path there, read-only where `access` says nothing
     /// else.
-    "bind": AbsolutePath => |source| Mount::Bind(Bind::new(Some(source), Access::ReadOnly)),
+    "bind": AbsolutePath = Fill { place: true, pattern: true, ..names::ONE_LINE } => |source| Mount::Bind(Bind::new(Some(source), Access::ReadOnly)),
         ["access", "recursive", "exec", "missing", "broad", "sockets", "owner"];
     /// An empty file system in memory, of this size.
     "tmpfs": Size => |size| Mount::Tmpfs(Tmpfs { size, ..TMPFS }), ["inodes", "mode", "exec"];
@@ -62,9 +70,9 @@ kinds! {
     /// The minimal /dev, with these nodes of the host's beside.
     "dev": Vec<AbsolutePath> => |extra| Mount::Dev { extra }, [];
     /// A device node of the host, or a directory of them.
-    "device": AbsolutePath => |source| Mount::Device { source: Some(source) }, [];
+    "device": AbsolutePath = names::PLACE => |source| Mount::Device { source: Some(source) }, [];
     /// A socket of the host that the target may connect to.
-    "socket": AbsolutePath => Mount::Socket, [];
+    "socket": AbsolutePath = names::PLACE => Mount::Socket, [];
     /// Devices and kernel objects (sysfs(5)), read-only.
     "sysfs": OnlyTrue => |OnlyTrue| Mount::Sysfs, [];
     /// POSIX message queues (mq_overview(7)).
@@ -72,9 +80,9 @@ kinds! {
     /// An empty directory of the sandbox's own, of this mode.
     "dir": Mode => |mode| Mount::Dir { mode: Some(mode) }, [];
     /// A symbolic link with this text.
-    "symlink": String => Mount::Symlink, [];
+    "symlink": String = Fill { text: true, ..names::ONE_LINE } => Mount::Symlink, [];
     /// A file of the sandbox's own with this text.
-    "text": String => |text| Mount::File { content: Content::Text(text), mode: None }, ["mode"];
+    "text": String = Fill::TEXT => |text| Mount::File { content: Content::Text(text), mode: None }, ["mode"];
     /// The same with what an inherited descriptor gives, read to its end by the launcher.
     "fd": u32 => |fd| Mount::File { content: Content::Fd(fd), mode: None }, ["mode"];
     /// The same with the value of a variable of the caller's environment.
@@ -107,17 +115,20 @@ words! {
     }
 }
 
-written!(Subset, Owner);
-
 /// The one owner of a writable bind that needs a word.
 struct Owner;
 
 impl Written for Owner {
     const WHAT: &'static str = "the word \"root\"";
-    fn from_text(text: &str) -> Result<Owner, String> {
-        let why = "the one owner that needs a word is \"root\"\nhelp: other owners are mapped as \
-                   they are; leave `owner` out";
-        if text == "root" { Ok(Owner) } else { Err(why.into()) }
+    fn from_text(text: &str) -> Result<Owner, Why> {
+        let why = || {
+            Why::new("the one owner that needs a word is \"root\"")
+                .help("other owners are mapped as they are; leave `owner` out")
+        };
+        if text == "root" { Ok(Owner) } else { Err(why()) }
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text("root".into())
     }
     fn looks() -> Shape {
         Shape::names(["root"])
@@ -163,7 +174,7 @@ fn words() -> impl Iterator<Item = &'static str> {
 }
 
 /// Whether a word stands for a whole entry.
-pub(crate) fn is_word(word: &str) -> bool {
+fn is_word(word: &str) -> bool {
     words().any(|known| known == word)
 }
 
@@ -171,15 +182,22 @@ fn kinds() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|kind| kind.word)
 }
 
-impl EntryType for Mount {
-    fn entries() -> Shape {
+impl Shaped for Mount {
+    fn shape() -> Shape {
         let words = WORDS.iter().map(|(word, doc, _)| Word { word: (*word).into(), doc }).collect();
         let mut table =
             Table::new("One of the keys that say what it is, and further keys that go with it.");
         KINDS.iter().for_each(|kind| table.add(kind.word, kind.doc, kind.shape, Need::Kind));
         Options::add_to(&mut table);
-        let value =
-            Shape::Entry(Box::new(Shape::Either(vec![Shape::Words(words), Shape::Table(table)])));
+        Shape::Either(vec![Shape::Words(words), Shape::Table(table)])
+    }
+}
+
+impl EntryType for Mount {
+    const NAMES: Option<&'static dyn Names> = Some(&names::Paths { is_word });
+
+    fn entries() -> Shape {
+        let value = Shape::within(Shape::Entry, Mount::shape);
         let doc = "The file tree, by the path inside. The deepest path wins, whatever the order of \
                    the lines.";
         Shape::Named(Named {
@@ -199,74 +217,90 @@ impl EntryType for Mount {
     fn written(name: &str) -> &str {
         shown(name)
     }
-}
 
-impl<'de> Deserialize<'de> for Mount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Mount, D::Error> {
-        deserializer.deserialize_any(MountVisitor)
+    /// Variables are put into keys, and stars stand for names.
+    fn spell_name(name: &str) -> String {
+        without_variables(&pattern::spell(name))
     }
 }
 
-struct MountVisitor;
+impl Read for Mount {
+    const FILL: Fill = Fill { keys: FILLS, other: Some(&names::ONE_LINE), ..names::ONE_LINE };
 
-impl<'de> Visitor<'de> for MountVisitor {
-    type Value = Mount;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a word ({}) or a table", words().collect::<Vec<_>>().join(", "))
-    }
-
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<Mount, E> {
-        if let Some((.., make)) = WORDS.iter().find(|(known, ..)| *known == word) {
-            return Ok(make());
-        }
-        if LATER.contains(&word) {
-            return Err(E::custom(format!("mounts of kind `{word}` are not built yet")));
-        }
-        let same = match word.to_ascii_lowercase().as_str() {
-            "readonly" | "read-only" | "read_only" | "r" => Some("ro"),
-            "readwrite" | "read-write" | "read_write" | "writable" | "w" => Some("rw"),
-            "hidden" | "mask" | "none" | "deny" => Some("hide"),
-            "devtmpfs" => Some("dev"),
-            "procfs" => Some("proc"),
-            lower => words().find(|known| *known == lower),
-        };
-        let help = same
-            .map(|same| format!("did you mean `{same}`?"))
-            .or_else(|| suggestion(word, words()))
-            .unwrap_or_else(|| {
-                if word.starts_with('/') {
-                    format!("to bind it here, write {{ bind = \"{word}\" }}")
-                } else {
-                    format!("the words are {}", words().collect::<Vec<_>>().join(", "))
-                }
-            });
-        Err(E::custom(format!("unknown kind of mount `{word}`\nhelp: {help}")))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Mount, A::Error> {
-        let mut kind: Option<(&'static str, Mount)> = None;
-        let mut options = Options::default();
-        while let Some(key) = map.next_key::<String>()? {
-            let Some(name) = kinds().find(|name| *name == key) else {
-                options.read(&key, &mut map)?;
-                continue;
-            };
-            let mount = read_kind(name, &mut map)?;
-            if let Some((other, _)) = &kind {
-                return Err(de::Error::custom(format!(
-                    "a mount is one thing: `{other}` or `{name}`"
-                )));
+    fn read(node: &Node<'_>) -> Result<Mount, Wrongs> {
+        match node.get_ref() {
+            DeValue::String(word) => of_word(word).map_err(|why| why.at(node)),
+            DeValue::Table(_) => of_table(node),
+            _ => {
+                let words: Vec<&str> = words().collect();
+                Err(mismatch(node, &format!("a word ({}) or a table", words.join(", "))))
             }
-            kind = Some((name, mount));
         }
-        let Some((name, mount)) = kind else {
+    }
+
+    fn spell(&self) -> Toml {
+        super::spelled::value(self)
+    }
+}
+
+fn of_word(word: &str) -> Result<Mount, Why> {
+    if let Some((.., make)) = WORDS.iter().find(|(known, ..)| *known == word) {
+        return Ok(make());
+    }
+    if LATER.contains(&word) {
+        return Err(Why::of("mounts of kind `", word, "` are not built yet").not_yet());
+    }
+    let same = match word.to_ascii_lowercase().as_str() {
+        "readonly" | "read-only" | "read_only" | "r" => Some("ro"),
+        "readwrite" | "read-write" | "read_write" | "writable" | "w" => Some("rw"),
+        "hidden" | "mask" | "none" | "deny" => Some("hide"),
+        "devtmpfs" => Some("dev"),
+        "procfs" => Some("proc"),
+        lower => words().find(|known| *known == lower),
+    };
+    let near =
+        same.map(|same| format!("did you mean `{same}`?")).or_else(|| suggestion(word, words()));
+    let unknown = Why::of("unknown kind of mount `", word, "`");
+    Err(match near {
+        Some(near) => unknown.help(near),
+        None if word.starts_with('/') => {
+            unknown.help("to bind it here, write { bind = \"").and_toml(word, "\" }")
+        }
+        None => unknown.help(format!("the words are {}", words().collect::<Vec<_>>().join(", "))),
+    })
+}
+
+fn of_table(node: &Node<'_>) -> Result<Mount, Wrongs> {
+    let (mut wrongs, mut options) = (Wrongs::none(), Options::default());
+    let mut named: Vec<&str> = vec![];
+    let mut kind: Option<Mount> = None;
+    for (key, value) in entries(node, "a table")? {
+        if wrongs.is_full() {
+            break;
+        }
+        let known = kinds().find(|name| *name == key.get_ref());
+        match known.and_then(|name| Some((name, read_kind(name, value)?))) {
+            Some((name, mount)) => {
+                named.push(name);
+                kind = wrongs.take(mount);
+            }
+            None => {
+                let read = options.read(key.get_ref(), value);
+                wrongs.take(read.unwrap_or_else(|why| Err(why.at_place(key.span().into()))));
+            }
+        }
+    }
+    match (named.as_slice(), kind) {
+        ([name], Some(mount)) if wrongs.len() == 0 => options.apply(name, mount, node),
+        ([], _) if wrongs.len() == 0 => {
             let kinds: Vec<&str> = kinds().collect();
-            return Err(de::Error::custom(format!(
-                "this entry does not say what it is\nhelp: give it one of the keys {}",
-                kinds.join(", ")
-            )));
-        };
-        options.apply(name, mount).map_err(de::Error::custom)
+            let help = format!("give it one of the keys {}", kinds.join(", "));
+            Err(Why::new("this entry does not say what it is").help(help).at(node))
+        }
+        ([other, name, ..], _) if wrongs.len() == 0 => {
+            Err(Why::new(format!("a mount is one thing: `{other}` or `{name}`")).at(node))
+        }
+        _ => Err(wrongs),
     }
 }
 
@@ -282,18 +316,18 @@ macro_rules! options {
         impl Options {
             const NAMES: &'static [&'static str] = &[$(stringify!($field)),+];
 
-            fn read<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+            /// Reads the value of a key, or says why there is none of that name.
+            fn read(&mut self, key: &str, node: &Node<'_>) -> Result<Result<(), Wrongs>, Why> {
                 $( if key == stringify!($field) {
-                    self.$field = Some(map.next_value()?);
                     self.seen.push(stringify!($field));
-                    return Ok(());
+                    return Ok(Read::read(node).map(|value| self.$field = Some(value)));
                 } )+
                 if LATER.contains(&key) {
-                    return Err(de::Error::custom(format!("`{key}` of a mount is not built yet")));
+                    return Err(Why::not(key, "` of a mount is not built yet").not_yet());
                 }
                 let known = Self::NAMES.iter().copied().chain(kinds());
                 let help = suggestion(key, known).unwrap_or_else(|| "the reference lists what each kind takes".into());
-                Err(de::Error::custom(format!("unknown key `{key}` of a mount\nhelp: {help}")))
+                Err(Why::unknown_key(key, "` of a mount").help(help))
             }
 
             fn add_to(table: &mut Table) {
@@ -344,16 +378,18 @@ fn goes_with(option: &str) -> Need {
 }
 
 impl Options {
-    fn apply(self, kind: &str, mount: Mount) -> Result<Mount, String> {
+    fn apply(self, kind: &str, mount: Mount, node: &Node<'_>) -> Result<Mount, Wrongs> {
         let taken =
             KINDS.iter().find(|known| known.word == kind).map_or(&[][..], |known| known.takes);
         if let Some(stray) = self.seen.iter().find(|option| !taken.contains(option)) {
             let help = if taken.is_empty() {
-                "it takes no further keys".into()
+                "it takes no further keys".to_owned()
             } else {
                 format!("it takes {}", taken.join(", "))
             };
-            return Err(format!("`{stray}` does not go with `{kind}`\nhelp: {help}"));
+            return Err(Why::new(format!("`{stray}` does not go with `{kind}`"))
+                .help(help)
+                .at_place(place_of(node, stray)));
         }
         Ok(match mount {
             Mount::Bind(bind) => Mount::Bind(Bind {
@@ -374,7 +410,9 @@ impl Options {
             }),
             Mount::File { content, .. } => Mount::File { content, mode: self.mode },
             Mount::Hide { .. } if self.missing == Some(Missing::Create) => {
-                return Err("`hide` cannot make what it hides\nhelp: missing = \"skip\"".into());
+                return Err(Why::new("`hide` cannot make what it hides")
+                    .help("missing = \"skip\"")
+                    .at_place(place_of(node, kind)));
             }
             Mount::Hide { known, .. } => {
                 Mount::Hide { missing: self.missing.unwrap_or(Missing::Error), known }

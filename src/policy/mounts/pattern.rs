@@ -4,6 +4,7 @@
 //! `*` is any run of characters in one name, `**` any number of directories, `\*` the star itself.
 //! A star that a variable brings is itself.
 
+use crate::language::read::Why;
 use crate::language::value::plain_path;
 
 // ---- writing ----
@@ -30,7 +31,7 @@ pub(crate) fn of_value(value: &str) -> String {
 
 /// The key that a pattern becomes: a plain path where it has no star, else a plain path with a `/`
 /// at its end, which no path has.
-pub(crate) fn key(pattern: &str) -> Result<String, String> {
+pub(crate) fn key(pattern: &str) -> Result<String, Why> {
     let path = plain_path(pattern)?;
     let mut has_star = false;
     for name in path.split('/') {
@@ -39,15 +40,13 @@ pub(crate) fn key(pattern: &str) -> Result<String, String> {
         let adjacent =
             pieces(name).zip(pieces(name).skip(1)).any(|pair| pair == (Piece::Star, Piece::Star));
         if adjacent && name != "**" {
-            return Err(format!(
-                "`{name}` is no name of a pattern: `**` stands alone between two `/`\nhelp: write \
-                 `**/{}`",
-                name.replace("**", "*")
-            ));
+            let rule = "` is no name of a pattern: `**` stands alone between two `/`";
+            let help = format!("write `**/{}`", name.replace("**", "*"));
+            return Err(Why::not(name, rule).help_of_value(help));
         }
     }
     if path.split('/').count() > MOST_NAMES_DEEP {
-        return Err("a pattern has at most 60 names".into());
+        return Err(Why::new("a pattern has at most 60 names"));
     }
     if has_star { Ok(format!("{path}/")) } else { Ok(unquoted(&path)) }
 }
@@ -60,6 +59,21 @@ pub fn is_pattern(key: &str) -> bool {
 /// A key as people write it.
 pub fn shown(key: &str) -> &str {
     if is_pattern(key) { &key[..key.len() - 1] } else { key }
+}
+
+/// A key as a profile writes it: each star of a name that is no wildcard behind a `\`. A wildcard
+/// behind a `\` that a variable brought has no such spelling.
+pub(crate) fn spell(key: &str) -> String {
+    let is_pattern = is_pattern(key);
+    let plain = key.chars().map(Piece::Char).collect();
+    let all: Vec<Piece> = if is_pattern { pieces(shown(key)).collect() } else { plain };
+    all.into_iter()
+        .map(|piece| match piece {
+            Piece::Star => "*".to_owned(),
+            Piece::Char('*') => "\\*".to_owned(),
+            Piece::Char(c) => c.to_string(),
+        })
+        .collect()
 }
 
 /// One character of a name of a pattern.

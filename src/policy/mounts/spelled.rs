@@ -1,95 +1,90 @@
-//! An entry of `[mounts]` as a profile writes it, for help that can be pasted. It reads entries and
-//! judges none.
+//! An entry of `[mounts]` as a profile writes it. It reads entries and judges none.
 
 use super::entry::{Access, Bind, Broad, Content, Hidden, Missing, Mount, Sockets, TMPFS, Tmpfs};
 use crate::kernel::proc::HidePid;
-use crate::language::value::literal;
+use crate::language::read::Read;
+use crate::language::section::EntryType;
+use crate::language::spelled::{Toml, quoted};
+use crate::language::value::AbsolutePath;
 
-/// The line of an entry: `"/usr" = "ro"`.
+/// The line of an entry, for help that can be pasted: `"/usr" = "ro"`.
 pub(crate) fn line(path: &str, mount: &Mount) -> String {
-    format!("{} = {}", literal(path), value(path, mount))
+    let here = || Some(AbsolutePath(path.to_owned()));
+    let value = match mount {
+        // Such a bind has no word, so it names its source.
+        Mount::Bind(bind) if bind.source.is_none() && *bind != Bind::new(None, bind.access) => {
+            bound(&Bind { source: here(), ..bind.clone() })
+        }
+        mount => value(mount),
+    };
+    format!("{} = {value}", quoted(&Mount::spell_name(path)))
 }
 
 /// What stands behind the path.
-fn value(path: &str, mount: &Mount) -> String {
+pub(super) fn value(mount: &Mount) -> Toml {
     match mount {
-        Mount::Bind(bind) => bound(path, bind),
-        Mount::Tmpfs(tmpfs) if *tmpfs == TMPFS => "\"tmpfs\"".into(),
-        Mount::Tmpfs(Tmpfs { size, inodes, mode, exec }) => {
-            let mut keys = vec![format!("tmpfs = \"{size}\"")];
-            keys.extend((*inodes != TMPFS.inodes).then(|| format!("inodes = {inodes}")));
-            keys.extend(mode.map(|mode| format!("mode = \"{mode}\"")));
-            keys.extend(exec.then(|| "exec = true".to_owned()));
-            table(keys)
-        }
-        Mount::Proc { hidepid: HidePid::Off, only_processes: false } => "\"proc\"".into(),
+        Mount::Bind(bind) => bound(bind),
+        Mount::Tmpfs(tmpfs) if *tmpfs == TMPFS => Toml::word("tmpfs"),
+        Mount::Tmpfs(Tmpfs { size, inodes, mode, exec }) => table([
+            ("tmpfs", Some(size.spell())),
+            ("inodes", (*inodes != TMPFS.inodes).then(|| inodes.spell())),
+            ("mode", mode.spell_key()),
+            ("exec", exec.then(|| exec.spell())),
+        ]),
+        Mount::Proc { hidepid: HidePid::Off, only_processes: false } => Toml::word("proc"),
         Mount::Proc { hidepid, only_processes } => {
-            let mut keys = vec![];
-            keys.extend((*hidepid != HidePid::Off).then(|| format!("hidepid = \"{hidepid}\"")));
-            keys.extend(only_processes.then(|| "subset = \"pid\"".to_owned()));
-            format!("{{ proc = {} }}", table(keys))
+            let options = table([
+                ("hidepid", (*hidepid != HidePid::Off).then(|| hidepid.spell())),
+                ("subset", only_processes.then(|| Toml::word("pid"))),
+            ]);
+            table([("proc", Some(options))])
         }
-        Mount::Dev { extra } if extra.is_empty() => "\"dev\"".into(),
-        Mount::Dev { extra } => {
-            let nodes: Vec<String> = extra.iter().map(|node| literal(node)).collect();
-            format!("{{ dev = [{}] }}", nodes.join(", "))
-        }
-        Mount::Device { source: None } => "\"device\"".into(),
-        Mount::Device { source: Some(source) } => format!("{{ device = {} }}", literal(source)),
-        Mount::Socket(source) => format!("{{ socket = {} }}", literal(source)),
-        Mount::Sysfs => "\"sysfs\"".into(),
-        Mount::Mqueue => "\"mqueue\"".into(),
-        Mount::Dir { mode: None } => "\"dir\"".into(),
-        Mount::Dir { mode: Some(mode) } => format!("{{ dir = \"{mode}\" }}"),
-        Mount::Symlink(text) => format!("{{ symlink = {} }}", literal(text)),
+        Mount::Dev { extra } if extra.is_empty() => Toml::word("dev"),
+        Mount::Dev { extra } => table([("dev", Some(extra.spell()))]),
+        Mount::Device { source: None } => Toml::word("device"),
+        Mount::Device { source } => table([("device", source.spell_key())]),
+        Mount::Socket(source) => table([("socket", Some(source.spell()))]),
+        Mount::Sysfs => Toml::word("sysfs"),
+        Mount::Mqueue => Toml::word("mqueue"),
+        Mount::Dir { mode: None } => Toml::word("dir"),
+        Mount::Dir { mode } => table([("dir", mode.spell_key())]),
+        Mount::Symlink(text) => table([("symlink", Some(text.spell()))]),
         Mount::File { content, mode } => {
-            let mut keys = vec![match content {
-                Content::Text(text) => format!("text = {}", literal(text)),
-                Content::Fd(fd) => format!("fd = {fd}"),
-                Content::Env(name) => format!("env = {}", literal(name)),
-            }];
-            keys.extend(mode.map(|mode| format!("mode = \"{mode}\"")));
-            table(keys)
+            let (key, value) = match content {
+                Content::Text(text) => ("text", text.spell()),
+                Content::Fd(fd) => ("fd", fd.spell()),
+                Content::Env(name) => ("env", name.spell()),
+            };
+            table([(key, Some(value)), ("mode", mode.spell_key())])
         }
-        Mount::Hide { missing: Missing::Error, known: Hidden::Unsaid } => "\"hide\"".into(),
-        Mount::Hide { missing, known } => {
-            let mut keys = vec![format!(
-                "hide = {}",
-                if *known == Hidden::File { "\"file\"" } else { "true" }
-            )];
-            keys.extend((*missing != Missing::Error).then(|| format!("missing = \"{missing}\"")));
-            table(keys)
-        }
+        Mount::Hide { missing: Missing::Error, known: Hidden::Unsaid } => Toml::word("hide"),
+        Mount::Hide { missing, known } => table([
+            ("hide", Some(known.spell())),
+            ("missing", (*missing != Missing::Error).then(|| missing.spell())),
+        ]),
     }
 }
 
-fn bound(path: &str, bind: &Bind) -> String {
+fn bound(bind: &Bind) -> Toml {
     if *bind == Bind::new(None, bind.access) {
-        return format!("\"{}\"", bind.access);
+        return bind.access.spell();
     }
     let Bind { source, access, recursive, exec, missing, broad, sockets, owner_root } = bind;
-    let mut keys =
-        vec![format!("bind = {}", literal(source.as_ref().map_or(path, |source| source)))];
-    keys.extend((*access == Access::ReadWrite).then(|| "access = \"rw\"".to_owned()));
-    keys.extend((!recursive).then(|| "recursive = false".to_owned()));
-    keys.extend((!exec).then(|| "exec = false".to_owned()));
-    keys.extend((*missing != Missing::Error).then(|| format!("missing = \"{missing}\"")));
-    keys.extend(match broad {
-        Broad::Refuse => None,
-        Broad::Allow => Some("broad = true".to_owned()),
-        Broad::Skip => Some("broad = \"skip\"".to_owned()),
-    });
-    keys.extend(match sockets {
-        Sockets::Refuse => None,
-        Sockets::Allow => Some("sockets = true".to_owned()),
-        Sockets::Hide => Some("sockets = \"hide\"".to_owned()),
-    });
-    keys.extend(owner_root.then(|| "owner = \"root\"".to_owned()));
-    table(keys)
+    table([
+        ("bind", source.spell_key()),
+        ("access", (*access == Access::ReadWrite).then(|| access.spell())),
+        ("recursive", (!recursive).then(|| recursive.spell())),
+        ("exec", (!exec).then(|| exec.spell())),
+        ("missing", (*missing != Missing::Error).then(|| missing.spell())),
+        ("broad", (*broad != Broad::Refuse).then(|| broad.spell())),
+        ("sockets", (*sockets != Sockets::Refuse).then(|| sockets.spell())),
+        ("owner", owner_root.then(|| Toml::word("root"))),
+    ])
 }
 
-fn table(keys: Vec<String>) -> String {
-    format!("{{ {} }}", keys.join(", "))
+fn table<const N: usize>(keys: [(&str, Option<Toml>); N]) -> Toml {
+    let said = keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    Toml::Table(said.collect())
 }
 
 #[cfg(test)]
@@ -99,9 +94,9 @@ mod tests {
     /// A line of a profile, and that it is spelled as it was.
     #[track_caller]
     fn same(text: &str) {
-        let table: std::collections::BTreeMap<String, Mount> = toml::from_str(text).unwrap();
-        let (path, mount) = table.iter().next().unwrap();
-        assert_eq!(line(path, mount), text);
+        let document = toml::de::DeTable::parse(text).unwrap().into_inner();
+        let (path, mount) = document.iter().next().unwrap();
+        assert_eq!(line(path.get_ref(), &Mount::read(mount).unwrap()), text);
     }
 
     #[test]

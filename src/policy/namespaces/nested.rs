@@ -5,30 +5,30 @@ use super::{Choice, Namespaces};
 use crate::host::Host;
 use crate::kernel::namespace::Kind;
 use crate::kernel::syscalls;
+use crate::language::read::{Node, Read, Why, Wrongs, list, mismatch};
 use crate::language::section::Set;
 use crate::language::shape::{Shape, Shaped};
-use crate::language::value::{Written, written};
+use crate::language::spelled::Toml;
+use crate::language::value::{Spelled, Written, unknown_word};
 use crate::policy::optional::Wall;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
-use crate::text::problem::{Problem, suggestion};
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use crate::text::problem::Problem;
 use std::fmt;
+use toml::de::DeValue;
 
 // ---- table ----
 
-written!(Kind);
-
 impl Written for Kind {
     const WHAT: &'static str = "a kind of namespace such as \"user\"";
-    fn from_text(text: &str) -> Result<Kind, String> {
-        let words = || Kind::ALL.iter().map(|kind| kind.word());
+    fn from_text(text: &str) -> Result<Kind, Why> {
         Kind::ALL.into_iter().find(|kind| kind.word() == text).ok_or_else(|| {
-            let help = suggestion(text, words()).unwrap_or_else(|| {
-                format!("write some of {}", words().collect::<Vec<_>>().join(", "))
-            });
-            format!("unknown kind of namespace `{text}`\nhelp: {help}")
+            let words = Kind::ALL.map(|kind| kind.word());
+            unknown_word("kind of namespace", &words, "write some of ", text)
         })
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.word().into())
     }
     fn looks() -> Shape {
         Shape::names(Kind::ALL.iter().map(|kind| kind.word()))
@@ -103,11 +103,7 @@ impl Nested {
 /// As a profile writes it.
 impl fmt::Display for Nested {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Nested::ALL || !self.is_some() {
-            return write!(f, "{}", self.is_some());
-        }
-        let words: Vec<String> = self.kinds().map(|kind| format!("\"{}\"", kind.word())).collect();
-        write!(f, "[{}]", words.join(", "))
+        write!(f, "{}", self.spell())
     }
 }
 
@@ -123,26 +119,22 @@ impl Shaped for Nested {
     }
 }
 
-impl<'de> Deserialize<'de> for Nested {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Nested, D::Error> {
-        struct NestedVisitor;
-        impl<'de> Visitor<'de> for NestedVisitor {
-            type Value = Nested;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true, false or a list of kinds such as [\"user\", \"pid\", \"net\"]")
-            }
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Nested, E> {
-                Ok(if value { Nested::ALL } else { Nested::NONE })
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Nested, A::Error> {
-                let mut nested = Nested::NONE;
-                while let Some(kind) = seq.next_element::<Kind>()? {
-                    nested = nested.and(kind);
-                }
-                Ok(nested)
-            }
+impl Read for Nested {
+    fn read(node: &Node<'_>) -> Result<Nested, Wrongs> {
+        const WHAT: &str = "true, false or a list of kinds such as [\"user\", \"pid\", \"net\"]";
+        match node.get_ref() {
+            DeValue::Boolean(true) => Ok(Nested::ALL),
+            DeValue::Boolean(false) => Ok(Nested::NONE),
+            DeValue::Array(_) => Ok(list(node, WHAT)?.into_iter().fold(Nested::NONE, Nested::and)),
+            _ => Err(mismatch(node, WHAT)),
         }
-        deserializer.deserialize_any(NestedVisitor)
+    }
+
+    fn spell(&self) -> Toml {
+        if *self == Nested::ALL || !self.is_some() {
+            return Toml::bare(self.is_some());
+        }
+        Toml::List(self.kinds().map(|kind| kind.spell()).collect())
     }
 }
 

@@ -10,6 +10,7 @@ use super::condition::Is;
 use super::filter::{Case, EPERM, Rule, Test, Verdict};
 use super::section::errno;
 use crate::kernel::syscalls::known_name;
+use crate::language::read::Why;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -96,8 +97,9 @@ struct Argument {
 
 impl Imported {
     /// Reads a policy; an error says what is wrong with it.
-    pub fn read(text: &str, facts: &Facts) -> Result<Imported, String> {
-        let policy: Policy = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    pub fn read(text: &str, facts: &Facts) -> Result<Imported, Why> {
+        let policy: Policy =
+            serde_json::from_str(text).map_err(|error| Why::new(error.to_string()))?;
         let default = verdict(
             &policy.default_action,
             policy.default_errno_ret,
@@ -115,7 +117,7 @@ impl Imported {
         Ok(imported)
     }
 
-    fn add(&mut self, entry: &Entry) -> Result<(), String> {
+    fn add(&mut self, entry: &Entry) -> Result<(), Why> {
         let verdict = verdict(&entry.action, entry.errno_ret, entry.errno.as_deref())?;
         // As runc does: such an entry says nothing, and must not stand against another of the same
         // call.
@@ -125,7 +127,9 @@ impl Imported {
         for name in entry.names.iter().flatten().chain(&entry.name) {
             let Some(call) = known_name(name) else {
                 if verdict.refuses() && !self.default.refuses() {
-                    return Err(format!("it refuses {name:?}, a call that is not known here"));
+                    return Err(Why::new(format!(
+                        "it refuses {name:?}, a call that is not known here"
+                    )));
                 }
                 self.unknown.push(name.clone());
                 continue;
@@ -154,7 +158,7 @@ impl Imported {
 
 impl Entry {
     /// Whether it is for this sandbox.
-    fn counts(&self, facts: &Facts) -> Result<bool, String> {
+    fn counts(&self, facts: &Facts) -> Result<bool, Why> {
         let arch = match std::env::consts::ARCH {
             "aarch64" => "arm64",
             _ => "amd64",
@@ -183,13 +187,13 @@ impl Entry {
 
     /// Each set of tests that is enough. As runc has it: conditions on different arguments must all
     /// hold; where two are on the same argument, each is enough by itself.
-    fn alternatives(&self, call: &str, verdict: Verdict) -> Result<Vec<Vec<Test>>, String> {
+    fn alternatives(&self, call: &str, verdict: Verdict) -> Result<Vec<Vec<Test>>, Why> {
         let args = self.args.as_deref().unwrap_or_default();
         let twice = args
             .iter()
             .enumerate()
             .any(|(nth, arg)| args[..nth].iter().any(|before| before.index == arg.index));
-        let tests: Result<Vec<Option<Test>>, String> =
+        let tests: Result<Vec<Option<Test>>, Why> =
             args.iter().map(|arg| arg.test(call, verdict.refuses())).collect();
         let tests = tests?.into_iter();
         Ok(if twice {
@@ -202,7 +206,7 @@ impl Entry {
 
 impl Argument {
     /// Its test, or none where it always holds.
-    fn test(&self, call: &str, refuses: bool) -> Result<Option<Test>, String> {
+    fn test(&self, call: &str, refuses: bool) -> Result<Option<Test>, Why> {
         let never = || Err(());
         let is = match self.op.as_str() {
             "SCMP_CMP_EQ" => Ok(Is::OneOf(None, vec![self.value])),
@@ -217,10 +221,10 @@ impl Argument {
                 .checked_add(1)
                 .map_or_else(never, |least| Ok(Is::Between(least, u64::MAX))),
             "SCMP_CMP_MASKED_EQ" => Ok(Is::OneOf(Some(self.value), vec![self.value_two])),
-            other => return Err(format!("{other:?} is not an operator")),
+            other => return Err(Why::new(format!("{other:?} is not an operator"))),
         };
         if self.index > 5 {
-            return Err(format!("{} is not an argument: 0 to 5", self.index));
+            return Err(Why::new(format!("{} is not an argument: 0 to 5", self.index)));
         }
         Ok(match is {
             Err(()) => Some(Test::full(self.index, super::filter::Compare::one_of(&[]))),
@@ -238,15 +242,15 @@ fn as_written(argument: u8, is: &Is) -> Test {
     Test::full(argument, condition::full(is))
 }
 
-fn version(text: &str) -> Result<(u32, u32), String> {
+fn version(text: &str) -> Result<(u32, u32), Why> {
     let mut numbers = text.split('.').map(str::parse::<u32>);
     match (numbers.next(), numbers.next().unwrap_or(Ok(0))) {
         (Some(Ok(major)), Ok(minor)) => Ok((major, minor)),
-        _ => Err(format!("{text:?} is not a version of a kernel")),
+        _ => Err(Why::new(format!("{text:?} is not a version of a kernel"))),
     }
 }
 
-fn verdict(action: &str, number: Option<i32>, name: Option<&str>) -> Result<Verdict, String> {
+fn verdict(action: &str, number: Option<i32>, name: Option<&str>) -> Result<Verdict, Why> {
     Ok(match action {
         "SCMP_ACT_ALLOW" => Verdict::Allow,
         "SCMP_ACT_LOG" => Verdict::Log,
@@ -258,12 +262,12 @@ fn verdict(action: &str, number: Option<i32>, name: Option<&str>) -> Result<Verd
         "SCMP_ACT_NOTIFY" => Verdict::Notify,
         "SCMP_ACT_ERRNO" => match (number, name) {
             (Some(number), _) if !(0..=4095).contains(&number) => {
-                return Err(format!("{number} is not an errno: 0 to 4095"));
+                return Err(Why::new(format!("{number} is not an errno: 0 to 4095")));
             }
             (Some(number), _) => Verdict::Errno(number),
             (None, Some(name)) => Verdict::Errno(errno(name)?),
             (None, None) => EPERM,
         },
-        other => return Err(format!("{other:?} is not an action")),
+        other => return Err(Why::new(format!("{other:?} is not an action"))),
     })
 }

@@ -8,7 +8,7 @@ use super::section::{Base, Calls, Condition, Otherwise, Seccomp, Spec};
 use super::{condition, shorthand};
 use crate::kernel::syscalls::counterpart;
 use crate::step::draft::Draft;
-use crate::text::problem::{Problem, escape};
+use crate::text::problem::Problem;
 use crate::text::source::{At, Span};
 use std::collections::BTreeMap;
 
@@ -97,16 +97,15 @@ impl<'a> Words<'a> {
         for (name, spec) in self.seccomp.rules.iter() {
             let calls = match <Calls as crate::language::value::Written>::from_text(name.value) {
                 Ok(calls) => calls,
-                Err(message) => {
-                    let message = message.replace(name.value, &escape(name.value));
-                    let (message, help) = message.rsplit_once("\nhelp: ").unwrap_or((&message, ""));
+                Err(why) => {
+                    let (message, help) = why.plain();
                     draft.problem(
                         Problem::new(
                             "seccomp::rule",
                             name.at,
                             format!("cannot read the rule: {message}"),
                         )
-                        .help(help),
+                        .help_maybe(help),
                     );
                     continue;
                 }

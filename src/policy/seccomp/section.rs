@@ -9,9 +9,10 @@ pub(crate) use rule::{Condition, Otherwise, Spec};
 
 use super::filter::{EPERM, Verdict};
 use crate::kernel::syscalls::{self, Abi, constants, groups};
+use crate::language::read::Why;
 use crate::language::section::{Entries, Key, Set, section};
 use crate::language::shape::Shape;
-use crate::language::value::{AbsolutePath, Written, written};
+use crate::language::value::{AbsolutePath, Spelled, Written, word_of};
 use crate::text::problem::suggestion;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
@@ -99,16 +100,10 @@ impl Seccomp {
     }
 }
 
-written!(Base, Calls, Family, Architecture, Action);
-
-/// A word of a list, or what is near it.
-fn word_of<T: Copy>(what: &str, words: &[(&str, T)], text: &str) -> Result<T, String> {
-    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-        let names = || words.iter().map(|(word, _)| *word);
-        let help = suggestion(text, names())
-            .unwrap_or_else(|| format!("write one of {}", names().collect::<Vec<_>>().join(", ")));
-        format!("unknown {what} `{text}`\nhelp: {help}")
-    })
+/// The word of a value.
+fn word<T: PartialEq>(words: &[(&str, T)], value: &T) -> Spelled {
+    let found = words.iter().find(|(_, known)| known == value);
+    Spelled::Text(found.map_or_else(String::new, |(word, _)| (*word).to_owned()))
 }
 
 /// What is so of a call of which nothing else is said.
@@ -122,14 +117,16 @@ pub enum Base {
     Off,
 }
 
+const BASES: &[(&str, Base)] =
+    &[("default", Base::Default), ("none", Base::None), ("off", Base::Off)];
+
 impl Written for Base {
     const WHAT: &'static str = "`default`, `none` or `off`";
-    fn from_text(text: &str) -> Result<Base, String> {
-        word_of(
-            "policy",
-            &[("default", Base::Default), ("none", Base::None), ("off", Base::Off)],
-            text,
-        )
+    fn from_text(text: &str) -> Result<Base, Why> {
+        word_of("policy", BASES, text)
+    }
+    fn write(&self) -> Spelled {
+        word(BASES, self)
     }
     fn looks() -> Shape {
         let docs = ["stockade's own policy.", "Every call is refused.", "Every call is allowed."];
@@ -143,7 +140,7 @@ pub struct Calls(pub String);
 
 impl Written for Calls {
     const WHAT: &'static str = "a system call such as \"mount\", or a group such as \"@debug\"";
-    fn from_text(text: &str) -> Result<Calls, String> {
+    fn from_text(text: &str) -> Result<Calls, Why> {
         let is_group = text.starts_with('@');
         let known = if is_group {
             groups::names().any(|name| name == text)
@@ -161,10 +158,13 @@ impl Written for Calls {
         let help = help.unwrap_or_else(|| {
             "groups are under systemd's names: systemd-analyze syscall-filter lists them".into()
         });
-        Err(format!("unknown {what} `{text}`\nhelp: {help}"))
+        Err(Why::of(format!("unknown {what} `"), text, "`").help(help))
     }
     fn looks() -> Shape {
         shapes::call()
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.0.clone())
     }
 }
 
@@ -196,7 +196,7 @@ pub struct Family {
 
 impl Written for Family {
     const WHAT: &'static str = "an address family such as \"AF_UNIX\"";
-    fn from_text(text: &str) -> Result<Family, String> {
+    fn from_text(text: &str) -> Result<Family, Why> {
         let families = || constants::names().filter(|name| name.starts_with("AF_"));
         if families().any(|name| name == text) {
             return Ok(Family { name: text.into(), number: constants::value(text)? });
@@ -207,7 +207,10 @@ impl Written for Family {
         let help = help
             .or_else(|| suggestion(text, families()))
             .unwrap_or_else(|| "address_families(7) lists them".into());
-        Err(format!("unknown address family `{text}`\nhelp: {help}"))
+        Err(Why::of("unknown address family `", text, "`").help(help))
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.name.clone())
     }
     fn looks() -> Shape {
         Shape::form("an address family such as `\"AF_UNIX\"`", "^AF_[A-Z0-9_]+$")
@@ -226,8 +229,11 @@ pub struct Architecture(pub Abi);
 
 impl Written for Architecture {
     const WHAT: &'static str = "`x86` or `x32`";
-    fn from_text(text: &str) -> Result<Architecture, String> {
+    fn from_text(text: &str) -> Result<Architecture, Why> {
         word_of("architecture", &[("x86", Abi::X86), ("x32", Abi::X32)], text).map(Architecture)
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.0.word().into())
     }
     fn looks() -> Shape {
         Shape::words(
@@ -273,14 +279,27 @@ const ACTION_DOCS: [&str; 8] = [
     "The call fails with EPERM, and the end of the run says who made it.",
 ];
 
+impl Action {
+    /// The word of one that is no errno.
+    fn word(self) -> &'static str {
+        ACTIONS.iter().find(|(_, verdict)| *verdict == self.0).map_or("deny", |(word, _)| *word)
+    }
+}
+
 impl Written for Action {
     const WHAT: &'static str =
         "an action such as \"allow\", \"deny\", \"errno:ENOSYS\" or \"kill\"";
-    fn from_text(text: &str) -> Result<Action, String> {
+    fn from_text(text: &str) -> Result<Action, Why> {
         if let Some(name) = text.strip_prefix("errno:") {
             return errno(name).map(|errno| Action(Verdict::Errno(errno)));
         }
         word_of("action", ACTIONS, text).map(Action)
+    }
+    fn write(&self) -> Spelled {
+        match self.0 {
+            Verdict::Errno(number) if self.0 != EPERM => Spelled::Text(format!("errno:{number}")),
+            _ => Spelled::Text(self.word().into()),
+        }
     }
     fn looks() -> Shape {
         shapes::action(&[])
@@ -291,13 +310,13 @@ impl Written for Action {
 const LAST_ERRNO: i32 = 133;
 
 /// The number of an errno, by name or number. 0 makes a call that does nothing seem to succeed.
-pub(super) fn errno(name: &str) -> Result<i32, String> {
+pub(super) fn errno(name: &str) -> Result<i32, Why> {
     if let Ok(number) = name.parse::<i32>() {
         // The kernel cuts what is above (seccomp(2)).
         return if (0..=4095).contains(&number) {
             Ok(number)
         } else {
-            Err(format!("{number} is not an errno: 0 to 4095"))
+            Err(Why::of("", number.to_string(), " is not an errno: 0 to 4095"))
         };
     }
     let same = [("EWOULDBLOCK", "EAGAIN"), ("ENOTSUP", "EOPNOTSUPP"), ("EDEADLOCK", "EDEADLK")];
@@ -311,6 +330,6 @@ pub(super) fn errno(name: &str) -> Result<i32, String> {
             let names: Vec<String> = names().collect();
             let help = suggestion(name, names.iter().map(String::as_str))
                 .unwrap_or_else(|| "errno(3) lists them".into());
-            format!("unknown errno `{name}`\nhelp: {help}")
+            Why::of("unknown errno `", name, "`").help(help)
         })
 }

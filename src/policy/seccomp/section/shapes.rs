@@ -1,9 +1,8 @@
 //! What the values of `[seccomp]` look like, for the schema and the reference.
 
-use super::{ACTION_DOCS, ACTIONS, Spec};
+use super::{ACTION_DOCS, ACTIONS};
 use crate::kernel::syscalls::{self, groups};
-use crate::language::section::EntryType;
-use crate::language::shape::{KeyShape, Named, Need, Shape, Table, Word};
+use crate::language::shape::{KeyShape, Need, Shape, Table, Word};
 use crate::language::value::Written;
 
 /// A call, or a group.
@@ -33,7 +32,7 @@ fn key(name: impl Into<String>, doc: &'static str, shape: Shape) -> KeyShape {
     KeyShape { name: name.into(), doc, shape, need: Need::Optional }
 }
 
-fn number() -> Shape {
+pub(super) fn number() -> Shape {
     let number = Shape::Either(vec![
         Shape::Integer(i64::MIN, i64::MAX),
         Shape::form("constants such as `\"PROT_READ|PROT_EXEC\"`", "^[A-Za-z0-9_| ]+$"),
@@ -46,7 +45,7 @@ fn numbers() -> Shape {
 }
 
 /// What must be so of an argument.
-fn is() -> Shape {
+pub(super) fn is() -> Shape {
     let keys = vec![
         key("is", "It is this, or one of these.", numbers()),
         key("not", "It is not this, or none of these.", numbers()),
@@ -103,24 +102,19 @@ const IF_DOCS: [&str; 8] = [
     "It fails with EPERM, and is told.",
 ];
 
-impl EntryType for Spec {
-    fn entries() -> Shape {
-        let alternatives =
-            || Shape::Either(vec![Shape::Sequence(Box::new(conditions())), conditions()]);
-        let mut keys: Vec<KeyShape> = ACTIONS
-            .iter()
-            .zip(IF_DOCS)
-            .map(|((action, _), doc)| key(format!("{action}-if"), doc, alternatives()))
-            .collect();
-        let policy = [("policy", "What `allow` and `policy` say.")];
-        let doc = "What becomes of the call where no condition holds. Unsaid: it is refused; where \
+/// A rule: an action, or actions with conditions.
+pub(super) fn rule() -> Shape {
+    let alternatives =
+        || Shape::Either(vec![Shape::Sequence(Box::new(conditions())), conditions()]);
+    let mut keys: Vec<KeyShape> = ACTIONS
+        .iter()
+        .zip(IF_DOCS)
+        .map(|((action, _), doc)| key(format!("{action}-if"), doc, alternatives()))
+        .collect();
+    let policy = [("policy", "What `allow` and `policy` say.")];
+    let doc = "What becomes of the call where no condition holds. Unsaid: it is refused; where \
                    every action refuses, `policy`.";
-        keys.push(key("otherwise", doc, action(&policy)));
-        let rule = Shape::Table(Table { doc: "A rule.", keys });
-        let value =
-            Shape::Entry(Box::new(Shape::Either(vec![<super::Action as Written>::looks(), rule])));
-        let doc =
-            "An action, or actions with conditions on arguments; a group takes an action alone.";
-        Shape::Named(Named { doc, name: "CALL", form: CALLS, fills: false, value: Box::new(value) })
-    }
+    keys.push(key("otherwise", doc, action(&policy)));
+    let rule = Shape::Table(Table { doc: "A rule.", keys });
+    Shape::Either(vec![<super::Action as Written>::looks(), rule])
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kernel::syscalls::groups;
+use crate::language::reader::{AsWritten, Reader};
 use crate::language::section::Field;
 use crate::step::draft::Draft;
 use crate::text::problem::Problems;
@@ -14,8 +15,9 @@ pub(super) fn section(text: &str) -> Result<Seccomp, String> {
     assert!(errors.is_empty(), "{text}: {errors:?}");
     let mut problems = Problems::default();
     let mut seccomp = Seccomp::default();
-    for (key, node) in document.into_inner() {
-        seccomp.read(&At::new(key.get_ref().to_string(), key.span().into()), node, &mut problems);
+    let mut reader = Reader { origin: &AsWritten, problems: &mut problems };
+    for (key, node) in document.get_ref() {
+        seccomp.read(At::new(key.get_ref(), key.span().into()), node, &mut reader);
     }
     if problems.is_empty() { Ok(seccomp) } else { Err(lines(&problems)) }
 }
