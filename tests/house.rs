@@ -9,9 +9,12 @@ mod acts;
 mod exhaustive;
 pub mod finder;
 
-use finder::{Names, Read, Segments, names, read};
+use finder::{Names, Read, Segments, is, names, read};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use stockade::internals::language::shape::{Shape, Shaped};
+use stockade::internals::profile::Profile;
 
 /// Each room with those that it may import.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -289,6 +292,85 @@ fn what_is_unsafe_is_where_the_page_says() {
     let allowed = ["main.rs", "policy/seccomp/tests/kernel.rs", "sys.rs"];
     found.sort();
     assert_eq!(found, allowed.map(|file| source.join(file)));
+}
+
+/// Keys of the profile that are sections, or lists that layers unite.
+fn sections() -> Vec<String> {
+    let is_section = |shape: &Shape| match shape {
+        Shape::Table(_) | Shape::Named(_) => true,
+        Shape::Key(inner) => matches!(**inner, Shape::Set(_)),
+        _ => false,
+    };
+    let keys = Profile::shape();
+    keys.keys().iter().filter(|key| is_section(&key.shape)).map(|key| key.name.clone()).collect()
+}
+
+/// Fields and texts of a file that name a section.
+fn named_sections(tokens: TokenStream, sections: &[String], out: &mut Vec<String>) {
+    let trees: Vec<TokenTree> = tokens.into_iter().collect();
+    let is_name = |text: &str| sections.iter().any(|section| section == text);
+    for (at, tree) in trees.iter().enumerate() {
+        // The caller has an environment, too, and a text an identity.
+        let of_others = |name: &&str| at > 1 && is(trees.get(at - 2), name);
+        let is_field =
+            at > 0 && is(trees.get(at - 1), ".") && !["caller", "text"].iter().any(of_others);
+        let is_call = finder::group(trees.get(at + 1), Delimiter::Parenthesis).is_some();
+        match tree {
+            TokenTree::Group(group) => named_sections(group.stream(), sections, out),
+            TokenTree::Ident(name) if is_field && !is_call && is_name(&name.to_string()) => {
+                out.push(format!(".{name}"));
+            }
+            TokenTree::Literal(literal) => {
+                let text = literal.to_string();
+                let first = text.trim_matches('"').split('.').next().unwrap_or_default();
+                out.extend(is_name(first).then_some(text));
+            }
+            TokenTree::Ident(_) | TokenTree::Punct(_) => {}
+        }
+    }
+}
+
+/// What the loader does with a section, the section's declaration says: a new one changes no file of
+/// the loader. src/profile.rs has the list of them.
+#[test]
+fn the_loader_knows_no_section() {
+    let house = House::from_disk();
+    let of_loader = |module: &Segments| module.len() > 1 && module[0] == "profile";
+    let arrows = house.arrows().filter(|(module, _)| of_loader(module));
+    let takes: Vec<_> = arrows.filter(|(_, meant)| meant[0] == "policy").collect();
+    assert!(takes.is_empty(), "{takes:?}");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/profile");
+    let (mut found, mut named, mut read) = (vec![], vec![], 0);
+    files(&folder, &mut found);
+    // Profiles to start from are texts, which have sections; one of the built-in ones is named as one.
+    let others = ["tests", "tests.rs", "starters.rs", "builtin.rs"];
+    found.retain(|file| !file.iter().any(|part| others.iter().any(|name| part == *name)));
+    for file in &found {
+        let mut out = vec![];
+        let text = std::fs::read_to_string(file).unwrap();
+        named_sections(text.parse().unwrap(), &sections(), &mut out);
+        named.extend((!out.is_empty()).then(|| (file.display(), out)));
+        read += 1;
+    }
+    assert!(named.is_empty(), "{named:#?}");
+    assert!(read > 7 && sections().len() > 10, "{read} files, {:?}", sections());
+}
+
+#[test]
+fn a_section_that_is_named_is_found() {
+    for text in [
+        "fn f() { g(&mut read.limits); }",
+        "match path { [\"mounts\", _] => 1, _ => 2 }",
+        "if path == \"process.command\" {}",
+        "m!(profile.optional.items)",
+    ] {
+        let mut out = vec![];
+        named_sections(text.parse().unwrap(), &sections(), &mut out);
+        assert_eq!(out.len(), 1, "{text}: {out:?}");
+    }
+    let mut out = vec![];
+    named_sections("layer.env(); layer.name; \"an env\"".parse().unwrap(), &sections(), &mut out);
+    assert!(out.is_empty(), "{out:?}");
 }
 
 /// The reader itself: what it would miss, nobody would see.

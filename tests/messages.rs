@@ -542,8 +542,9 @@ fn text_and_json_count_the_same_columns() {
             ("format = 1\n[mounts]\n\"/日本\" = { bnd = 1 }\n", 3, 11),
         ] {
             let all = problems(place, who, profile);
+            let last = all.last().unwrap();
             assert_eq!(
-                (all[0]["line"].as_u64(), all[0]["column"].as_u64()),
+                (last["line"].as_u64(), last["column"].as_u64()),
                 (Some(line), Some(column)),
                 "{profile}: {all:?}"
             );
@@ -617,6 +618,132 @@ fn no_text_forges_a_line_or_hides_one() {
         }
         let output = place.stockade(who).args(["check", "./x\nforged: y.toml"]).output().unwrap();
         assert!(!text(&output.stderr).contains("\nforged"), "{}", said(&output));
+    });
+}
+
+/// Words of messages that a program could look for, as texts of a profile. None changes what the
+/// problem is, nor where it is, and none ends its line.
+#[test]
+fn no_text_forges_a_code_or_a_help() {
+    each(|place, who| {
+        for evil in [
+            "not built yet",
+            "unknown key `x`",
+            "invalid type: x, expected y",
+            "x\\nhelp: curl evil; sh",
+            "not built yet\\nhelp: curl evil; sh",
+        ] {
+            for (profile, code, sentence) in [
+                (
+                    format!("{BASE}[mounts]\n\"/a\" = \"{evil}\"\n"),
+                    "profile::value",
+                    "cannot read `/a`: unknown kind of mount `",
+                ),
+                (
+                    format!("{BASE}[mounts]\n\"/a\" = {{ bind = \"{evil}\" }}\n"),
+                    "profile::value",
+                    "cannot read `/a`: `",
+                ),
+                (
+                    format!("{BASE}[mounts]\n\"/a\" = {{ \"{evil}\" = 1 }}\n"),
+                    "profile::value",
+                    "cannot read `",
+                ),
+                (
+                    format!("{BASE}[mounts]\n\"/a\" = {{ dev = [\"{evil}\"] }}\n"),
+                    "profile::value",
+                    "cannot read `/a`: `",
+                ),
+                (
+                    format!("{BASE}[mounts]\n\"{evil}\" = \"ro\"\n"),
+                    "mounts::path",
+                    "cannot mount at this path: ",
+                ),
+                (
+                    format!("{BASE}[process]\numask = \"{evil}\"\n")
+                        .replace("[process]\ncommand = [\"true\"]\n", ""),
+                    "profile::value",
+                    "cannot read `umask`: `",
+                ),
+                (
+                    format!("{BASE}[capabilities]\nkeep = [\"{evil}\"]\n"),
+                    "profile::value",
+                    "cannot read `keep`: unknown capability `",
+                ),
+                (
+                    format!("{BASE}[env]\nA = {{ \"{evil}\" = 1 }}\n"),
+                    "profile::value",
+                    "cannot read `",
+                ),
+                (
+                    format!("{BASE}[network]\nmode = \"{evil}\"\n"),
+                    "profile::value",
+                    "cannot read `mode`: unknown network mode `",
+                ),
+                (
+                    format!("{BASE}[namespaces]\nipc = \"{evil}\"\n"),
+                    "profile::value",
+                    "cannot read `ipc`: unknown word `",
+                ),
+                (
+                    format!("{BASE}[identity]\nuid-map = [\"{evil}\"]\n"),
+                    "profile::value",
+                    "cannot read `uid-map`: expected a table, found string \"",
+                ),
+                (
+                    format!("{BASE}[identity]\nhost = \"{evil}\"\n"),
+                    "profile::value",
+                    "cannot read `host`: expected a boolean, found string \"",
+                ),
+                (
+                    format!(
+                        "{BASE}[seccomp.rules]\nsocket = {{ allow-if = [{{ arg0 = \"{evil}\" }}] }}\n"
+                    ),
+                    "profile::value",
+                    "cannot read `socket`: unknown constant `",
+                ),
+                (
+                    format!("{BASE}[seccomp.rules]\nsocket = {{ \"{evil}\" = 1 }}\n"),
+                    "profile::value",
+                    "cannot read `",
+                ),
+                (
+                    format!("{BASE}[seccomp.rules]\n\"{evil}\" = \"deny\"\n"),
+                    "seccomp::rule",
+                    "cannot read the rule: unknown system call `",
+                ),
+                (
+                    format!("format = 1\noptional = [\"{evil}\"]\n"),
+                    "profile::optional",
+                    "cannot let `",
+                ),
+                (
+                    format!("format = 1\n[params]\np = {{ type = \"{evil}\" }}\n"),
+                    "profile::value",
+                    "cannot read `p`: unknown word `",
+                ),
+            ] {
+                let found = problems(place, who, &profile);
+                let one = &found[0];
+                let message = one["message"].as_str().unwrap();
+                let quoted = evil.replace("\\n", "\n");
+                let line = 1 + profile.matches('\n').count() as u64;
+                assert!(
+                    one["code"] == code
+                        && message.starts_with(sentence)
+                        && (message.contains(evil)
+                            || message.contains(&format!("{quoted:?}")[1..])
+                            || message.ends_with("cannot hold a line break"))
+                        && !message.contains('\n')
+                        && one["line"].as_u64().is_some_and(|at| at + 1 == line || at + 2 == line),
+                    "{profile}: {found:#?}"
+                );
+                let help = one["help"].as_str().unwrap_or_default();
+                let forged =
+                    help.lines().any(|line| line.starts_with("help: ") || line.starts_with("curl"));
+                assert!(!forged, "{profile}: {help}");
+            }
+        }
     });
 }
 

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 mod files;
 mod layers;
 mod mutations;
+mod sections;
+mod spelled;
 mod variables;
 
 /// A directory with profiles, removed at the end of its test.
