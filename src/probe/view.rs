@@ -157,7 +157,7 @@ pub(super) enum Never {}
 fn has_bare_ground(own: &Own) -> bool {
     match own {
         Own::Root | Own::Memory { .. } | Own::Folder => true,
-        Own::Devices | Own::Link(_) | Own::File(_) | Own::Hidden(_) => false,
+        Own::Devices(_) | Own::Link(_) | Own::File(_) | Own::Hidden(_) => false,
     }
 }
 
@@ -213,7 +213,8 @@ impl Facts<Node> for View<'_> {
     }
 
     fn bare(&mut self, spot: Spot<'_, Node>) -> Looked<Known, Never> {
-        if *spot.node.ground() == Ground::Own(Own::Devices) {
+        // What a device is good for, the running sandbox knows.
+        if matches!(spot.node.ground(), Ground::Own(Own::Devices(_))) {
             return unknown();
         }
         if !self.shows_host(spot.path) {

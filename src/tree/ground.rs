@@ -3,6 +3,7 @@
 
 use crate::language::value::Size;
 use crate::step::{Content, Cover};
+use std::collections::BTreeMap;
 
 /// What stands at a path inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +32,8 @@ pub enum Own {
         inodes: u64,
     },
     Folder,
-    /// The minimal /dev. Its names are known to who writes them.
-    Devices,
+    /// The minimal /dev, with what stands at each name in it.
+    Devices(BTreeMap<String, Ground>),
     /// A symbolic link with this text.
     Link(String),
     File(Content),
@@ -78,9 +79,9 @@ impl Ground {
         match self {
             Ground::Own(Own::Memory { size, .. }) => Nature { memory: Some(*size), ..plain },
             Ground::Own(Own::Hidden(_)) => Nature { hidden: true, ..plain },
-            Ground::Own(Own::Root | Own::Folder | Own::Devices | Own::Link(_) | Own::File(_)) => {
-                plain
-            }
+            Ground::Own(
+                Own::Root | Own::Folder | Own::Devices(_) | Own::Link(_) | Own::File(_),
+            ) => plain,
             Ground::Kernel(Kernel::Proc { .. }) => Nature { proc: true, fixed: true, ..plain },
             Ground::Kernel(Kernel::Sysfs | Kernel::Devpts) => Nature { fixed: true, ..plain },
             Ground::Kernel(Kernel::Mqueue) | Ground::Host(_) | Ground::Same => plain,
@@ -95,7 +96,7 @@ impl Ground {
                 Content::Secret(_) | Content::Withheld | Content::Fd(_) | Content::File(_) => None,
             },
             Ground::Own(own) => match own {
-                Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices => None,
+                Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices(_) => None,
                 Own::Link(_) | Own::File(_) | Own::Hidden(_) => None,
             },
             Ground::Host(_) | Ground::Kernel(_) | Ground::Same => None,

@@ -325,7 +325,7 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
         let spot = Spot { path: &path, over: &path, node };
         let own = |facts: &mut F, kind| (facts.own(spot, &kind), Kind::File(kind), vec![]);
         let (file, kind, places) = match node.ground() {
-            Ground::Own(Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices)
+            Ground::Own(Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices(_))
             | Ground::Same => own(self.facts, FileKind::Folder),
             Ground::Own(Own::Link(text)) => own(self.facts, FileKind::Link(text.clone())),
             Ground::Own(Own::File(_) | Own::Hidden(Cover::File)) => {
@@ -357,7 +357,7 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
         let (file, kind, places) = match here.node.ground() {
             Ground::Own(own) => {
                 let (kind, file) = match own {
-                    Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices => {
+                    Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices(_) => {
                         self.on_own_ground(spot, name)?
                     }
                     Own::Hidden(_) | Own::Link(_) | Own::File(_) => {

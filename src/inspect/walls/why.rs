@@ -708,7 +708,9 @@ pub(crate) fn words(entry: &Entry) -> String {
         Ground::Kernel(Kernel::Devpts) => "the sandbox's own terminals".into(),
         Ground::Kernel(Kernel::Mqueue) => "the sandbox's own message queues".into(),
         Ground::Kernel(Kernel::Sysfs) => "sysfs, read-only".into(),
-        Ground::Own(Own::Folder | Own::Devices) => format!("a directory of stockade's, {access}"),
+        Ground::Own(Own::Folder | Own::Devices(_)) => {
+            format!("a directory of stockade's, {access}")
+        }
         Ground::Own(Own::Link(text)) => format!("a link to {text}"),
         Ground::Own(Own::File(_)) => format!("a file of the profile's, {access}"),
         Ground::Own(Own::Hidden(_)) => "hidden behind an empty cover".into(),

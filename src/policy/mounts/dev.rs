@@ -1,6 +1,10 @@
 //! The minimal /dev, and what of /proc is hidden or read-only.
 
+use super::entry::TMPFS;
+use crate::language::value::{AbsolutePath, below};
 use crate::step::Cover;
+use crate::tree::{Ground, Kernel, Own, Source, Stack};
+use std::collections::BTreeMap;
 
 /// Nodes of the host that every program may expect.
 pub(crate) const NODES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
@@ -17,6 +21,22 @@ pub(crate) const LINKS: &[(&str, &str)] = &[
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 ];
+
+/// What stands at the names of /dev, further nodes of the host's among them.
+pub(super) fn names(extra: &[AbsolutePath]) -> BTreeMap<String, Ground> {
+    let node = |name: &str| {
+        let source = Source { recursive: false, ..Source::new(format!("/dev/{name}")) };
+        (name.to_owned(), Ground::Host(Stack::one(source)))
+    };
+    let memory = Own::Memory { size: TMPFS.size, inodes: TMPFS.inodes };
+    let folders = [("pts", Ground::Kernel(Kernel::Devpts)), ("shm", Ground::Own(memory))];
+    let links = LINKS.iter().map(|(name, text)| (*name, Ground::Own(Own::Link((*text).into()))));
+    let mut names: BTreeMap<String, Ground> =
+        folders.into_iter().chain(links).map(|(name, ground)| (name.to_owned(), ground)).collect();
+    let more = extra.iter().filter_map(|path| below(&path.0, "/dev")?.strip_prefix('/'));
+    names.extend(NODES.iter().copied().chain(more).map(node));
+    names
+}
 
 /// Parts of /proc through which the host's kernel is steered (CVE-2025-31133 shows what a writable
 /// core_pattern is worth), and whether all that can be written there belongs to the host's root, so

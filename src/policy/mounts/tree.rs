@@ -63,7 +63,7 @@ fn ground(path: &str, mount: &Mount) -> Ground {
         Mount::Bind(bind) => of(&bind.source, bind.recursive, bind.missing == Missing::Create),
         Mount::Device { source } => of(source, true, false),
         Mount::Socket(source) => host(source, false, false),
-        Mount::Dev { .. } => Ground::Own(Own::Devices),
+        Mount::Dev { extra } => Ground::Own(Own::Devices(dev::names(extra))),
         Mount::Proc { hidepid, only_processes } => Ground::Kernel(Kernel::Proc {
             hidepid: hidepid.word(),
             only_processes: *only_processes,
@@ -205,7 +205,7 @@ pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
         Ground::Own(own) => match own {
             Own::Memory { .. } => Base::Own { writable: true },
             Own::Folder => base(tree, host, over),
-            Own::Root | Own::Devices => Base::Own { writable: false },
+            Own::Root | Own::Devices(_) => Base::Own { writable: false },
             Own::Link(_) => nothing("a symbolic link"),
             Own::File(_) => nothing("a file"),
             Own::Hidden(_) => nothing("hidden"),
@@ -241,8 +241,6 @@ pub(crate) enum Covered {
     Link,
 }
 
-/// Names in the minimal /dev that are directories.
-const DEV_FOLDERS: &[&str] = &["pts", "shm"];
 /// What stockade writes where the profile has no such entry.
 pub(crate) const DATABASES: &[&str] = &["/etc/passwd", "/etc/group"];
 
@@ -252,17 +250,14 @@ pub(crate) fn covered(tree: &Tree, host: &Host, path: &str) -> Option<Covered> {
     if let Some(source) = with_root(tree, path) {
         return Some(Covered::OfRoot(source.to_owned()));
     }
-    if let Some((over, Node { mount: Mount::Dev { extra }, .. })) = above(tree, path) {
-        let tail = below(path, over)?.trim_start_matches('/');
-        let is_extra = extra.iter().any(|node| {
-            below(&node.0, "/dev").map(|name| &name[1.min(name.len())..]) == Some(tail)
+    let (over, node) = tree.over(parent(path));
+    if let Ground::Own(Own::Devices(names)) = &node.ground {
+        let ground = names.get(below(path, over)?.trim_start_matches('/'))?;
+        return Some(match ground {
+            Ground::Host(_) => Covered::File,
+            Ground::Own(Own::Link(_)) => Covered::Link,
+            Ground::Own(_) | Ground::Kernel(_) | Ground::Same => Covered::Folder,
         });
-        return match tail {
-            _ if dev::NODES.contains(&tail) || is_extra => Some(Covered::File),
-            _ if dev::LINKS.iter().any(|(name, _)| *name == tail) => Some(Covered::Link),
-            _ if DEV_FOLDERS.contains(&tail) => Some(Covered::Folder),
-            _ => None,
-        };
     }
     match host.programs.iter().find_map(|program| program.pieces.get(path)) {
         Some(Piece::File { .. }) => return Some(Covered::File),
