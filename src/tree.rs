@@ -7,6 +7,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod facts;
 pub(crate) mod ground;
 pub(crate) mod near;
 pub(crate) mod walk;

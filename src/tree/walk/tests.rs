@@ -1,5 +1,6 @@
 use super::*;
 use crate::step::Content;
+use crate::tree::Kernel;
 use std::collections::BTreeMap;
 
 /// A node that is nothing but its ground.
