@@ -320,7 +320,8 @@ fn what_is_no_record_ends_the_listening_and_nothing_else() {
         });
         let written =
             poke(place, run.helper, "write", &[&pipe.unwrap().to_string(), "@short", "5"]);
-        assert_eq!(written, "success 5", "{}", kind.name);
+        // The launcher may end it before its tracer sees the call return.
+        assert!(["success 5", "signal 9"].contains(&&*written), "{}: {written}", kind.name);
         run.go_on_without(kind);
         let (status, _, error) = run.end();
         assert_eq!(status, Some(kind.without), "{}: {error}", kind.name);
