@@ -71,12 +71,11 @@ macro_rules! section {
                     if reader.problems.is_full() {
                         break;
                     }
-                    match name.value.replace('-', "_").as_str() {
-                        $( stringify!($field) if !name.value.contains('_') => {
-                            $crate::language::section::Field::read(&mut self.$field, name, node, reader);
-                        } )*
-                        _ => $crate::language::section::unknown_key(name, key.value, Self::KEYS, Self::LATER, reader),
-                    }
+                    $( if $crate::language::shape::is_key_of(name.value, stringify!($field)) {
+                        $crate::language::section::Field::read(&mut self.$field, name, node, reader);
+                        continue;
+                    } )*
+                    $crate::language::section::unknown_key(name, key.value, Self::KEYS, Self::LATER, reader);
                 }
             }
 

@@ -236,12 +236,15 @@ fn bare(field: &str) -> &str {
     field.trim_start_matches("r#").trim_start_matches('_')
 }
 
-/// Whether a profile's key is the one that a Rust field is.
+/// Whether a profile's key is the one that a Rust field is. Each key is compared with many fields.
 pub(crate) fn is_key_of(key: &str, field: &str) -> bool {
-    let field = bare(field);
+    let field = match field.as_bytes() {
+        [b'r', b'#', rest @ ..] | [b'_', rest @ ..] => rest,
+        all => all,
+    };
     key.len() == field.len()
-        && key.bytes().zip(field.bytes()).all(|(key, field)| match field {
+        && key.bytes().zip(field).all(|(key, field)| match field {
             b'_' => key == b'-',
-            field => key == field,
+            field => key == *field,
         })
 }

@@ -325,11 +325,12 @@ impl<'a, 'i> Filling<'a, 'i> {
             false => self.expand_name(key, at, names, !fill.names_place(node))?,
             true => key.to_owned(),
         };
-        let hidden = self.variables.is_secret(key).then_some(key);
+        let hidden = || self.variables.is_secret(key).then_some(key);
         match names.read(key, &filled) {
             Ok(name) => {
                 if let Some(first) = seen.insert(name.clone(), at) {
-                    let problem = names.twice(at, hidden.unwrap_or(names.shown(&name)), first);
+                    let shown = hidden().unwrap_or(names.shown(&name));
+                    let problem = names.twice(at, shown, first);
                     let other = self.sources.text(first).unwrap_or_default();
                     self.problems.push(problem.help(self.apart(&[key, other])));
                     return None;
@@ -337,6 +338,7 @@ impl<'a, 'i> Filling<'a, 'i> {
                 Some(name)
             }
             Err(why) => {
+                let hidden = hidden();
                 let help =
                     names.misplaced(key, node, &super::place_of_key).or(why.help_text(hidden));
                 self.problems.push(names.refuse(at, &why.sentence(hidden)).help_maybe(help));

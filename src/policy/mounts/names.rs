@@ -31,7 +31,7 @@ pub(super) struct Paths {
 
 impl Names for Paths {
     fn is_plain(&self, written: &str) -> bool {
-        !written.contains(['*', '$'])
+        written.bytes().all(|byte| byte != b'*' && byte != b'$')
     }
 
     fn of_text(&self, text: &str) -> String {
