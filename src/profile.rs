@@ -118,6 +118,10 @@ impl Profile {
     }
 
     /// A text that says the same, and extends nothing.
+    #[cfg_attr(
+        face_alone,
+        allow(dead_code, reason = "the tests write whole profiles; tools are to")
+    )]
     pub fn spelled(&self) -> String {
         let format = ("format".to_owned(), Toml::bare(load::FORMAT));
         let keys = match self.spell() {

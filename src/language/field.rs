@@ -20,6 +20,10 @@ pub(crate) trait Field: Default + Shaped {
     /// Reads the value of the key.
     fn read(&mut self, key: At<&str>, node: &Node<'_>, reader: &mut Reader<'_>);
     /// What a layer writes that says the same; nothing where it says nothing.
+    #[cfg_attr(
+        face_alone,
+        allow(dead_code, reason = "the tests write whole profiles; tools are to")
+    )]
     fn spell(&self) -> Option<Toml>;
     /// Merges a stronger layer over this one.
     fn cover(&mut self, upper: Self, problems: &mut Problems);
@@ -67,6 +71,7 @@ pub(crate) fn table<'n, 'i>(
 }
 
 /// The keys of a section that say something, a line each.
+#[cfg_attr(face_alone, allow(dead_code, reason = "the tests write whole profiles; tools are to"))]
 pub(crate) fn spell_section<const N: usize>(keys: [(&str, Option<Toml>); N]) -> Option<Toml> {
     let said: Vec<(String, Toml)> =
         keys.into_iter().filter_map(|(field, value)| Some((KeyDoc::of(field), value?))).collect();
