@@ -39,9 +39,9 @@ pub struct Profile {
 ///
 /// It is data: nothing was changed on the machine, and no descriptor is open. Its text is that of
 /// `stockade plan --steps`, every step with the line of the profile that asked for it. The same
-/// profile on the same state of the machine always gives the same plan. It can be launched more than
-/// once, but what the profile takes from a descriptor is read by the first launch. A file that was
-/// replaced since the plan was made is an error of the launch.
+/// profile on the same state of the machine always gives the same plan. It can be launched more
+/// than once, but what the profile takes from a descriptor is read by the first launch. A file that
+/// was replaced since the plan was made is an error of the launch.
 pub struct Plan {
     pub(crate) sources: Sources,
     pub(crate) profile: profile::Profile,
@@ -66,10 +66,10 @@ pub struct Ended {
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the texts, not only the first problem. A profile, or a file that it
-/// extends, is refused if anybody but root and this user could have written it (`profile::trust`).
-/// If this process is set-id, has file capabilities or has changed its user, nothing is read: the
-/// caller of such a process would choose what its privilege is used for.
+/// Everything that is wrong with the texts, not only the first problem. A profile, or a file that
+/// it extends, is refused if anybody but root and this user could have written it
+/// (`profile::trust`). If this process is set-id, has file capabilities or has changed its user,
+/// nothing is read: the caller of such a process would choose what its privilege is used for.
 ///
 /// # Examples
 ///
@@ -94,8 +94,8 @@ pub fn load(request: &Request) -> Result<Profile, Problems> {
 ///
 /// # Errors
 ///
-/// Everything that keeps this machine from enforcing the profile: a file that does not exist, a grant
-/// that is too broad, a protection that this kernel lacks and that `optional` does not name.
+/// Everything that keeps this machine from enforcing the profile: a file that does not exist, a
+/// grant that is too broad, a protection that this kernel lacks and that `optional` does not name.
 ///
 /// # Examples
 ///

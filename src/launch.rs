@@ -1,8 +1,8 @@
 //! From a plan to a running target, and to its end. Nothing else builds a sandbox.
 //!
 //! It never sees a profile, so it cannot decide. The parent's side is here; [`child`] is what runs
-//! between clone and exec, [`init`] is pid 1, [`supervise`] waits, [`helper`] is the kind of processes
-//! that work beside the launcher.
+//! between clone and exec, [`init`] is pid 1, [`supervise`] waits, [`helper`] is the kind of
+//! processes that work beside the launcher.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

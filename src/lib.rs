@@ -1,8 +1,8 @@
 //! stockade builds a sandbox from a TOML profile, and runs a program in it.
 //!
 //! The profile says what the sandbox has: files, environment, ids, namespaces, capabilities, system
-//! calls, limits, network. What it does not grant, the sandbox does not have. There is no daemon and
-//! no set-id program; whatever the kernel lets an ordinary user do works without root. It needs
+//! calls, limits, network. What it does not grant, the sandbox does not have. There is no daemon
+//! and no set-id program; whatever the kernel lets an ordinary user do works without root. It needs
 //! Linux 5.14 or newer, on x86_64 or aarch64. `stockade man 5` describes the language of profiles.
 //!
 //! The command `stockade` is made of this library. Three functions are its pipeline, and data flows

@@ -1,7 +1,7 @@
 //! From a profile and the facts of a machine to a plan: pure, total, deterministic. It does no I/O.
 //!
-//! THE ORDER stands here, one line and one reason per stage. [`mod@settle`] is what all domains read, [`rules`] are the rules
-//! that cross them.
+//! THE ORDER stands here, one line and one reason per stage. [`mod@settle`] is what all domains
+//! read, [`rules`] are the rules that cross them.
 
 mod facts;
 mod rules;
@@ -127,8 +127,8 @@ pub const ORDER: &[(Stage, Actor, &str)] = &[
 pub struct Plan {
     /// What the launcher does to control groups, in order, before all other steps.
     pub groups: Vec<Step<GroupOp>>,
-    /// The steps of raw system calls, in order: the launcher's before the clone, then those of pid 1
-    /// and of the target.
+    /// The steps of raw system calls, in order: the launcher's before the clone, then those of pid
+    /// 1 and of the target.
     pub steps: Vec<Step>,
     /// What the launcher does after the clone, in order.
     pub outside: Vec<Step<OutsideOp>>,

@@ -266,8 +266,8 @@ pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
     })
 }
 
-/// Whether a directory of a layer hides what lower layers have of it, by the mark of an overlay that
-/// was mounted with `userxattr`, or by root's.
+/// Whether a directory of a layer hides what lower layers have of it, by the mark of an overlay
+/// that was mounted with `userxattr`, or by root's.
 pub(crate) fn is_opaque(path: &str) -> bool {
     let name = crate::kernel::name::Name::new(path);
     [c"user.overlay.opaque", c"trusted.overlay.opaque"]

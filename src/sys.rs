@@ -1659,8 +1659,8 @@ pub unsafe fn note_strings(argv: *const *const c_char, envp: *const *const c_cha
     STRINGS[1].store(end, Ordering::Relaxed);
 }
 
-/// Takes note of them by /proc/self/stat (proc_pid_stat(5)), in a process whose `main` is another's;
-/// and gives how many threads it has.
+/// Takes note of them by /proc/self/stat (proc_pid_stat(5)), in a process whose `main` is
+/// another's; and gives how many threads it has.
 pub(crate) fn note_strings_of_stat() -> Result<usize> {
     let mut text = [0; 1024];
     let fd = openat(libc::AT_FDCWD, c"/proc/self/stat", libc::O_RDONLY, 0)?;

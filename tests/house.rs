@@ -231,8 +231,8 @@ fn a_circle_is_found() {
     assert_eq!(found(&[("r::a", "r::a::b::X"), ("r::a::b", "r::a::Y")]), 0);
 }
 
-/// docs/ARCHITECTURE.md has the rooms as they are here, each with the words of src/lib.rs, and names
-/// no file that is not there.
+/// docs/ARCHITECTURE.md has the rooms as they are here, each with the words of src/lib.rs, and
+/// names no file that is not there.
 #[test]
 fn the_page_of_the_architecture_is_of_this_house() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -330,8 +330,8 @@ fn named_sections(tokens: TokenStream, sections: &[String], out: &mut Vec<String
     }
 }
 
-/// What the loader does with a section, the section's declaration says: a new one changes no file of
-/// the loader. src/profile.rs has the list of them.
+/// What the loader does with a section, the section's declaration says: a new one changes no file
+/// of the loader. src/profile.rs has the list of them.
 #[test]
 fn the_loader_knows_no_section() {
     let house = House::from_disk();
@@ -342,7 +342,8 @@ fn the_loader_knows_no_section() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/profile");
     let (mut found, mut named, mut read) = (vec![], vec![], 0);
     files(&folder, &mut found);
-    // Profiles to start from are texts, which have sections; one of the built-in ones is named as one.
+    // Profiles to start from are texts, which have sections; one of the built-in ones is named as
+    // one.
     let others = ["tests", "tests.rs", "starters.rs", "builtin.rs"];
     found.retain(|file| !file.iter().any(|part| others.iter().any(|name| part == *name)));
     for file in &found {

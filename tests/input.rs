@@ -1,8 +1,8 @@
 //! What no profile should be, and what a user then reads: files that are none, texts that are none,
 //! and more of both than is sane.
 //!
-//! Each case makes its files in a folder of its own; `UPDATE=1 cargo test --test all input::` rewrites
-//! the goldens of tests/input.
+//! Each case makes its files in a folder of its own; `UPDATE=1 cargo test --test all input::`
+//! rewrites the goldens of tests/input.
 
 use crate::plans::machine;
 use crate::support::{As, Place, text};

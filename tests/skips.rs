@@ -69,8 +69,8 @@ fn functions(trees: &[TokenTree], out: &mut Vec<Function>) {
 }
 
 /// What ends a test or a turn of its loop early and says nothing, each by its tokens: a `return` or
-/// a `continue` at the top of the test, or in a loop there, in a block that neither skips, fails nor
-/// belongs to a question that skips.
+/// a `continue` at the top of the test, or in a loop there, in a block that neither skips, fails
+/// nor belongs to a question that skips.
 fn silent(body: &[TokenTree], skipping: &BTreeSet<String>, out: &mut Vec<String>) {
     let mut begin = 0;
     for (index, tree) in body.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Words of the command line that stand where they mean something else, and how the line is written.
+//! Words of the command line that stand where they mean something else, and how the line is
+//! written.
 
 use super::Cli;
 use crate::text::problem::did_you_mean;

@@ -1,5 +1,5 @@
-//! The files that a command writes: a report, or a new profile, where the user names a place. Nothing
-//! else outside of [`mod@crate::launch`] writes anything (`tests/house/acts.rs`).
+//! The files that a command writes: a report, or a new profile, where the user names a place.
+//! Nothing else outside of [`mod@crate::launch`] writes anything (`tests/house/acts.rs`).
 //!
 //! A report may lie in a directory that targets can write to, of this run or an earlier one: what
 //! they put under its name is never followed, and what they write into it does not stay.

@@ -39,8 +39,8 @@ impl Request {
         Request(profile::Request { text, ..Request::new(name).0 })
     }
 
-    /// Gives a parameter of the profile its value, as `--set NAME=VALUE` does. [`load`](crate::load)
-    /// reports a value that is wrong.
+    /// Gives a parameter of the profile its value, as `--set NAME=VALUE` does.
+    /// [`load`](crate::load) reports a value that is wrong.
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Request {
         self.0.params.push((name.into(), value.into()));
         self

@@ -1,6 +1,6 @@
 //! `stockade doctor`: what this machine can enforce, for this user. Facts are read and tried
-//! ([`read`], [`crate::launch::tries`]), lines are judged of them ([`judge`], pure); the reasons and their fixes
-//! come from [`crate::launch::cause`]. Nothing that it does outlives it.
+//! ([`read`], [`crate::launch::tries`]), lines are judged of them ([`judge`], pure); the reasons
+//! and their fixes come from [`crate::launch::cause`]. Nothing that it does outlives it.
 
 pub(crate) mod facts;
 pub(crate) mod judge;

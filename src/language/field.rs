@@ -1,5 +1,5 @@
-//! What a field of a section is: it reads one key of one layer, lies over the same of a weaker layer,
-//! and is written.
+//! What a field of a section is: it reads one key of one layer, lies over the same of a weaker
+//! layer, and is written.
 
 use crate::language::fill::Fill;
 use crate::language::layers::Changes;

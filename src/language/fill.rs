@@ -13,8 +13,8 @@ pub(crate) const MOST_ENTRIES: usize = 10_000;
 /// How variables are put into a value.
 #[derive(Clone, Copy)]
 pub(crate) struct Fill {
-    /// It is free text: a number or a truth value of a parameter is put in as text. Elsewhere a text
-    /// that is nothing but one parameter takes that one's type.
+    /// It is free text: a number or a truth value of a parameter is put in as text. Elsewhere a
+    /// text that is nothing but one parameter takes that one's type.
     pub text: bool,
     /// The word `"default"` withdraws what is inherited there, so no variable may bring it.
     pub withdraws: bool,

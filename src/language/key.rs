@@ -1,4 +1,5 @@
-//! A key of a section that a stronger layer replaces whole, and one that the loader reads by itself.
+//! A key of a section that a stronger layer replaces whole, and one that the loader reads by
+//! itself.
 
 use crate::language::field::{Field, is_default_word};
 use crate::language::fill::Fill;

@@ -1,5 +1,5 @@
-//! One declaration of a section of the profile gives its struct, its parser, its spelling, its merge
-//! rule, its shape and its words.
+//! One declaration of a section of the profile gives its struct, its parser, its spelling, its
+//! merge rule, its shape and its words.
 //!
 //! A field's type says how layers merge: [`Key`] is replaced whole, [`Set`] is united, [`Entries`]
 //! merge name by name. Values are read from a tree whose spans are already offsets into
@@ -16,8 +16,8 @@ pub use crate::language::key::Key;
 pub use crate::language::set::Set;
 
 /// Declares a section. After a key's type, `= Fill::..` says how variables are put into its value,
-/// where the type does not. `later { .. }` lists the keys of the language that are not built yet: they
-/// are refused, never ignored.
+/// where the type does not. `later { .. }` lists the keys of the language that are not built yet:
+/// they are refused, never ignored.
 macro_rules! section {
     (
         $(#[doc = $doc:literal])*

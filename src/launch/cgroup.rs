@@ -1,7 +1,8 @@
 //! The control groups of a sandbox: made and limited before the clone, entered by the child itself,
 //! read and removed at the end.
 //!
-//! What cgroups-rs does well goes through it: the freezer and device rules of version 1 ([`mod@write`],
+//! What cgroups-rs does well goes through it: the freezer and device rules of version 1
+//! ([`mod@write`],
 //! [`remove`]). It has no way to find hybrid layouts, to enter a group before exec, to end and
 //! remove one; its setters cost twice, its `apply` loses failures, and its readers of accounts
 //! panic on texts that they do not know.

@@ -1,7 +1,7 @@
-//! What a launcher makes and the kernel does not free by itself: a SIGKILL of the launcher leaves it,
-//! and the next run removes it. It is found in the entries of dead launchers and where runs make
-//! such things; the one sweep is here, and nothing here is reported: what cannot be removed stays
-//! for a later run.
+//! What a launcher makes and the kernel does not free by itself: a SIGKILL of the launcher leaves
+//! it, and the next run removes it. It is found in the entries of dead launchers and where runs
+//! make such things; the one sweep is here, and nothing here is reported: what cannot be removed
+//! stays for a later run.
 
 use super::cgroup::{self, Group};
 use serde::{Deserialize, Serialize};

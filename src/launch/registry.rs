@@ -6,8 +6,8 @@
 //! a file there.
 //!
 //! A file is a line of JSON, the entry, and after it the plan as [`stored`] writes it: without what
-//! came from the caller's environment. One that is longer than [`LARGEST_PLAN`] is left out. What is
-//! read is believed as far as it has the right form, and no further.
+//! came from the caller's environment. One that is longer than [`LARGEST_PLAN`] is left out. What
+//! is read is believed as far as it has the right form, and no further.
 
 use crate::launch::cgroup::Group;
 use crate::launch::leftover::{self, Leftover};

@@ -1,5 +1,5 @@
-//! The launcher while the target runs: one poll table of all that can happen, signals forwarded, and
-//! the status brought home.
+//! The launcher while the target runs: one poll table of all that can happen, signals forwarded,
+//! and the status brought home.
 
 use super::cgroup::Groups;
 use super::helper::{Helpers, Next};

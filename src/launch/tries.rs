@@ -1,10 +1,10 @@
 //! What a machine allows, found out by trying, for `doctor`: in processes
 //! that end by themselves. What they make ends with them, and nothing of it is the host's.
 //!
-//! An act is a few steps of a plan, done by those who execute them in a launch, so that what is tried
-//! is what runs. A launch ends with the first step that fails; here every act is tried and has an
-//! answer of its own, so the process that walks them is not pid 1 of a launch. Four acts are no
-//! operations: an overlay, which no profile has yet, and a keyring and filters in a process that
+//! An act is a few steps of a plan, done by those who execute them in a launch, so that what is
+//! tried is what runs. A launch ends with the first step that fails; here every act is tried and
+//! has an answer of its own, so the process that walks them is not pid 1 of a launch. Four acts are
+//! no operations: an overlay, which no profile has yet, and a keyring and filters in a process that
 //! shares the memory of this one.
 //!
 //! What runs in such a process is raw system calls and nothing else: no allocation, no lock, no

@@ -40,8 +40,8 @@ pub(super) fn kernel_floor(host: &Host, draft: &mut Draft) {
 
 // ---- files ----
 
-/// The file tree, where the sandbox has one of its own; in the host's, Landlock's rules for the same
-/// grants. Of the rights, those in `ruled` become rules.
+/// The file tree, where the sandbox has one of its own; in the host's, Landlock's rules for the
+/// same grants. Of the rights, those in `ruled` become rules.
 pub(super) fn files(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> Drafted {
     let Settled { profile, host, mounts: entries, choice, ids, settings, .. } = settled;
     if choice.of(Kind::Mount).joined().is_some() {

@@ -1,8 +1,8 @@
 //! `[limits]`: what the sandbox as a whole may use, by control groups (cgroups(7)), version 1 or 2,
 //! whichever the machine has.
 //!
-//! [`values`] are the kinds of value, [`controllers`] is the table of the kernel's files, [`mod@draft`]
-//! makes steps of it.
+//! [`values`] are the kinds of value, [`controllers`] is the table of the kernel's files,
+//! [`mod@draft`] makes steps of it.
 
 pub(crate) mod controllers;
 mod draft;

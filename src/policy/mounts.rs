@@ -2,10 +2,11 @@
 //! file.
 //!
 //! [`entry`] is the section, [`kinds`] how it is written, [`pattern`] and [`glob`] are keys with
-//! stars, [`tree`] says what lies on what, [`settle`] which of it stands in the end, [`links`] keeps what an entry at a symbolic link means,
+//! stars, [`tree`] says what lies on what, [`settle`] which of it stands in the end, [`links`]
+//! keeps what an entry at a symbolic link means,
 //! [`sockets`] are what a bind says of sockets below it, [`place`] and [`spelled`] are for help
-//! that names the right line, [`mod@draft`] makes steps of it, [`rights`] makes rules of Landlock of it
-//! where the sandbox has no tree of its own, [`checks`] refuses grants that are too wide.
+//! that names the right line, [`mod@draft`] makes steps of it, [`rights`] makes rules of Landlock
+//! of it where the sandbox has no tree of its own, [`checks`] refuses grants that are too wide.
 
 pub(crate) mod checks;
 pub(crate) mod dev;

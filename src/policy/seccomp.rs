@@ -3,9 +3,9 @@
 //!
 //! A filter sees registers alone. What a pointer leads to can change between the filter's look and
 //! the kernel's (seccomp(2)), so a call that keeps what matters in memory is open or closed as a
-//! whole. [`mod@default`] is the policy of a profile that says nothing, [`precedence`] the precedence
-//! of what one can say, [`mod@draft`] the filter of it, [`import`] the policies of container engines, and [`compile`] makes the
-//! program.
+//! whole. [`mod@default`] is the policy of a profile that says nothing, [`precedence`] the
+//! precedence of what one can say, [`mod@draft`] the filter of it, [`import`] the policies of
+//! container engines, and [`compile`] makes the program.
 
 mod condition;
 mod default;

@@ -372,8 +372,8 @@ impl<'a, 'i> Filling<'a, 'i> {
     }
 }
 
-/// Where a value of the caller's environment was put in, and the text of the profile that is shown in
-/// its place: terminals and logs are no place for a token.
+/// Where a value of the caller's environment was put in, and the text of the profile that is shown
+/// in its place: terminals and logs are no place for a token.
 #[derive(Debug, Clone)]
 pub(super) struct Secret {
     pub at: Span,

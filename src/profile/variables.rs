@@ -30,7 +30,8 @@ pub(super) enum Piece<'t> {
     Variable(&'t str, usize),
 }
 
-/// Splits a text into its pieces: `$${x}` is a literal `${x}`, and one that is left open is a literal
+/// Splits a text into its pieces: `$${x}` is a literal `${x}`, and one that is left open is a
+/// literal
 /// `${`; a `$` without `{` is itself. The error is where a variable is left open.
 pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, usize> {
     let (mut out, mut rest, mut offset) = (vec![], text, 0);

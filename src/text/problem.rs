@@ -41,8 +41,8 @@ pub struct Note {
 /// What is wrong, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// A stable name for programs, such as `profile::unknown-key`; `stockade explain` has its number and a
-    /// paragraph.
+    /// A stable name for programs, such as `profile::unknown-key`; `stockade explain` has its
+    /// number and a paragraph.
     pub code: &'static str,
     /// One sentence: `cannot VERB OBJECT: reason`.
     pub message: String,
@@ -326,7 +326,8 @@ pub(crate) fn is_hostile(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// ASCII that is drawn as it is. Almost all texts have nothing else, so they are looked at by bytes.
+/// ASCII that is drawn as it is. Almost all texts have nothing else, so they are looked at by
+/// bytes.
 fn is_drawn(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
 }

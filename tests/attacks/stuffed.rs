@@ -1,5 +1,5 @@
-//! What the target shares with its launcher keeps that from its work: a standard error that is full,
-//! and streams that are closed.
+//! What the target shares with its launcher keeps that from its work: a standard error that is
+//! full, and streams that are closed.
 
 use crate::support::ground::wait_for;
 use crate::support::{As, Place, processes_with, system, text};
@@ -61,8 +61,8 @@ impl Stuffed {
         all.iter().filter(|process| !process.contains(" run ")).count()
     }
 
-    /// Waits until the launcher has waited for all its processes and sleeps: in a write to the pipe.
-    /// Its user may not ask in which call, as it cannot be traced.
+    /// Waits until the launcher has waited for all its processes and sleeps: in a write to the
+    /// pipe. Its user may not ask in which call, as it cannot be traced.
     fn is_written_to(&self) {
         let folder = format!("/proc/{}", self.launcher.id());
         wait_for(|| {
@@ -116,8 +116,8 @@ fn a_launcher_that_nobody_reads_can_be_ended() {
     }
 }
 
-/// The place of the report takes no number of a standard stream: the next file that the target opens
-/// would be its standard error.
+/// The place of the report takes no number of a standard stream: the next file that the target
+/// opens would be its standard error.
 #[test]
 fn a_closed_stream_is_null_beside_a_report() {
     for who in As::all() {

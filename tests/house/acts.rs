@@ -1,6 +1,6 @@
-//! What changes the machine stands in `launch`. Elsewhere there is one file that writes: what a user
-//! names as the place of a report or a new profile. Every call of `sys` and of the standard library
-//! that another file makes is held against a list of those that change nothing.
+//! What changes the machine stands in `launch`. Elsewhere there is one file that writes: what a
+//! user names as the place of a report or a new profile. Every call of `sys` and of the standard
+//! library that another file makes is held against a list of those that change nothing.
 
 use super::finder::Segments;
 use super::{House, files, module};
@@ -10,8 +10,8 @@ use std::path::Path;
 /// Where it stands, besides the calls themselves.
 const ACTING: [&str; 3] = ["launch", "sys", "commands::place"];
 
-/// What any file may ask of `sys`: it changes nothing but this process's own descriptors, memory and
-/// end.
+/// What any file may ask of `sys`: it changes nothing but this process's own descriptors, memory
+/// and end.
 const ASKING: &[&str] = &[
     "Errno",
     "Result",

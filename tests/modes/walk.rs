@@ -67,8 +67,8 @@ fn lacks(job: &Job) -> Option<&'static str> {
     if map && job.who == As::User && is_lowered() {
         return Some("what lowers Landlock's ABI keeps newuidmap(1) from its capabilities");
     }
-    // The tool goes there when it is executed, and a kernel before 6.3 does not follow: it stands in
-    // the host's, where root's target is without a line, too.
+    // The tool goes there when it is executed, and a kernel before 6.3 does not follow: it stands
+    // in the host's, where root's target is without a line, too.
     let in_the_hosts = job.who == As::User || job.column == Column::Alone;
     if job.row.key == "namespaces.time.join" && in_the_hosts && linux() < (6, 3) {
         return Some("unshare(1) itself is not in the time namespace that it makes");

@@ -1,5 +1,5 @@
-//! What was not tried is counted, and told by name when the tests have run. The tests of the library
-//! and those of the whole program share it.
+//! What was not tried is counted, and told by name when the tests have run. The tests of the
+//! library and those of the whole program share it.
 
 #![allow(unreachable_pub, reason = "in the library it is private")]
 

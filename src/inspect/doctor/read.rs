@@ -1,5 +1,5 @@
-//! Reads the facts: files of the machine, and what [`crate::launch::tries`] finds out. It judges nothing
-//! and changes nothing.
+//! Reads the facts: files of the machine, and what [`crate::launch::tries`] finds out. It judges
+//! nothing and changes nothing.
 
 use crate::host::caller::Caller;
 use crate::inspect::doctor::facts::{

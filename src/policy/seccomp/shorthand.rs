@@ -39,8 +39,8 @@ fn absent() -> Case {
 }
 
 /// Memory that could be written is never executed. The file system does its part: what can be
-/// written is mounted noexec (see [`mod@crate::plan`]). A memory file is on no mount that could be, so
-/// there is none.
+/// written is mounted noexec (see [`mod@crate::plan`]). A memory file is on no mount that could be,
+/// so there is none.
 fn write_execute(call: &str) -> Option<Case> {
     let both = (libc::PROT_WRITE | libc::PROT_EXEC) as u64;
     let execute = |argument| Test::full(argument, Compare::AnyBit { bits: libc::PROT_EXEC as u64 });

@@ -1,4 +1,5 @@
-//! Against what sd-bus(3) sends for the same call (busctl of systemd 252), and against what a user manager of systemd 252 answered.
+//! Against what sd-bus(3) sends for the same call (busctl of systemd 252), and against what a user
+//! manager of systemd 252 answered.
 
 use super::*;
 

@@ -438,8 +438,8 @@ fn without(text: &str, at: usize) -> String {
     }
 }
 
-/// The profiles of the page that decided the language, as far as it is built: what is refused is left
-/// out, a key at a time.
+/// The profiles of the page that decided the language, as far as it is built: what is refused is
+/// left out, a key at a time.
 #[test]
 fn profiles_of_the_language_to_come_are_written_as_they_are_read() {
     let (caller, mut paths) = (caller(), vec![]);
