@@ -197,7 +197,8 @@ pub mod profile {
 }
 pub mod step {
     pub use crate::step::{
-        Content, Ground, GroupOp, Op, OutsideOp, ProcessOp, Shown, Slot, Stage, Step, TreeOp,
+        Content, FileSystem, Ground, GroupOp, Kernel, Op, OutsideOp, ProcessOp, Shown, Slot, Stage,
+        Step, TreeOp,
     };
     pub mod draft {
         pub use crate::step::draft::Draft;
@@ -218,7 +219,7 @@ pub mod text {
     }
 }
 pub mod tree {
-    pub use crate::tree::{Ground, Kernel, Own, Source, Stack, Stands, Tree};
+    pub use crate::tree::{Ground, Own, Source, Stack, Stands, Tree};
     pub mod walk {
         pub use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, Step, Walk, walk};
     }

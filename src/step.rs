@@ -12,6 +12,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub(crate) mod draft;
+pub(crate) mod file_system;
 mod group;
 mod outside;
 mod process;
@@ -19,6 +20,7 @@ mod tree;
 
 use crate::kernel::name::Name;
 use crate::text::source::Span;
+pub use file_system::{FileSystem, Kernel};
 pub use group::GroupOp;
 pub use outside::OutsideOp;
 pub use process::ProcessOp;

@@ -13,7 +13,7 @@ pub(crate) mod near;
 pub(crate) mod walk;
 
 use crate::language::value::{ancestors, below, join, parent};
-pub use ground::{Ground, Kernel, Own, Source, Stack};
+pub use ground::{Ground, Own, Source, Stack};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 

@@ -25,7 +25,7 @@ use crate::profile::Profile;
 use crate::step::{Cover, OutsideOp, Slot, TreeOp};
 use crate::text::source::Span;
 use crate::tree::near::Near;
-use crate::tree::{Ground, Kernel, Own, Source, Stack, Stands, Tree};
+use crate::tree::{Ground, Own, Source, Stack, Stands, Tree};
 use std::collections::BTreeMap;
 
 /// One path of the tree, with what decides there.
@@ -251,36 +251,9 @@ fn grow(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Span, pl
         TreeOp::File { path, content, mode } => {
             put(path.text(), Ground::Own(Own::File(content.clone())), Some(*mode), None)
         }
-        TreeOp::Tmpfs { path, size, inodes, mode, attrs, .. } => {
-            put(
-                path.text(),
-                Ground::Own(Own::Memory { size: *size, inodes: *inodes }),
-                Some(*mode),
-                Some(*attrs),
-            );
+        TreeOp::Mount { fs, path, attrs, .. } => {
+            put(path.text(), Ground::from(fs), Some(fs.mode()), Some(*attrs))
         }
-        TreeOp::Proc { path, hidepid, only_processes, .. } => {
-            let ground = Ground::Kernel(Kernel::Proc {
-                hidepid: hidepid.word(),
-                only_processes: *only_processes,
-            });
-            put(path.text(), ground, Some(Mode(0o555)), Some(INERT));
-        }
-        TreeOp::Devpts { path } => put(
-            path.text(),
-            Ground::Kernel(Kernel::Devpts),
-            Some(Mode(0o755)),
-            Some(Attrs::NO_SUID.and(Attrs::NO_EXEC)),
-        ),
-        TreeOp::Mqueue { path, .. } => {
-            put(path.text(), Ground::Kernel(Kernel::Mqueue), Some(Mode(0o1777)), Some(INERT))
-        }
-        TreeOp::Sysfs { path, .. } => put(
-            path.text(),
-            Ground::Kernel(Kernel::Sysfs),
-            Some(Mode(0o555)),
-            Some(INERT.and(Attrs::READ_ONLY)),
-        ),
         TreeOp::Attach { slot, path, .. } => {
             if let Some((source, attrs)) = sources.get(&slot.0) {
                 put(path.text(), Ground::Host(Stack::one(source.clone())), None, Some(*attrs));

@@ -3,6 +3,7 @@
 //! [`Barriers::read`]; all else is judgment of plain data.
 
 use crate::kernel::namespace::Kind;
+use crate::step::{FileSystem, Kernel};
 use std::fmt;
 
 /// What stands in the way, as far as files tell.
@@ -223,6 +224,17 @@ fn limit_file(kind: Kind) -> String {
 /// How a container is started whose /proc and /sys are neither masked nor, below /proc, read-only.
 /// The word is the same for both.
 const UNMASKED: &str = "podman and docker: --security-opt systempaths=unconfined";
+
+/// What forbids that a file system is mounted anew (EPERM).
+pub(crate) fn refused_mount(fs: &FileSystem) -> Option<Cause> {
+    match fs {
+        FileSystem::Kernel(Kernel::Proc { only_processes, .. }) => {
+            Some(masked_proc(*only_processes))
+        }
+        FileSystem::Kernel(Kernel::Sysfs) => Some(masked_sysfs()),
+        FileSystem::Tmpfs { .. } | FileSystem::Kernel(Kernel::Devpts | Kernel::Mqueue) => None,
+    }
+}
 
 /// A new proc is refused where something is mounted over the one that is seen (mount_too_revealing
 /// of fs/namespace.c).

@@ -9,6 +9,8 @@ use super::prepare::Prepared;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
+use crate::language::value::Size;
+use crate::step::file_system::{Options, Setting, TMPFS_MODE, tmpfs};
 use crate::step::{Cover, Ground, TreeOp};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
@@ -35,44 +37,17 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
             sys::fchdir(prepared.root)?;
             sys::pivot_here()
         }
-        TreeOp::Root { limits, attrs } => {
-            make_root(prepared, limits.map(|(size, inodes)| (size.0, inodes)), *attrs)
-        }
+        TreeOp::Root { limits, attrs } => make_root(prepared, *limits, *attrs),
         TreeOp::Dir { path, mode } => sys::mkdirat(root, path.relative(), mode.0),
         TreeOp::Symlink { path, target } => {
             sys::symlinkat(target.as_c_str(), root, path.relative())
         }
         TreeOp::MountPoint { path } => sys::mkfile(root, path.relative(), 0),
-        TreeOp::Tmpfs { path, size, inodes, mode, attrs, ground, rights } => {
-            let mount = mounted(prepared, tmpfs_context(Some((size.0, *inodes)), mode.0)?, *attrs)?;
+        TreeOp::Mount { fs, path, attrs, ground, rights } => {
+            let context = configured(fs.made())?;
+            let mount = sys::fsmount(context, attrs.0)?;
+            prepared.done_with(context)?;
             attach(prepared, mount, path, *ground, *rights)
-        }
-        TreeOp::Proc { path, hidepid, only_processes, ground, rights } => {
-            let fs = sys::fsopen(c"proc")?;
-            match hidepid.word() {
-                "noaccess" => sys::fsconfig_string(fs, c"hidepid", c"noaccess")?,
-                "invisible" => sys::fsconfig_string(fs, c"hidepid", c"invisible")?,
-                _ => {}
-            }
-            if *only_processes {
-                sys::fsconfig_string(fs, c"subset", c"pid")?;
-            }
-            let mount = mounted(prepared, fs, INERT)?;
-            attach(prepared, mount, path, *ground, *rights)
-        }
-        TreeOp::Devpts { path } => {
-            let fs = sys::fsopen(c"devpts")?;
-            sys::fsconfig_string(fs, c"ptmxmode", c"0666")?;
-            let mount = mounted(prepared, fs, Attrs::NO_SUID.and(Attrs::NO_EXEC))?;
-            attach(prepared, mount, path, Ground::Own, Rights(0))
-        }
-        TreeOp::Mqueue { path, ground } => {
-            let mount = mounted(prepared, sys::fsopen(c"mqueue")?, INERT)?;
-            attach(prepared, mount, path, *ground, Rights(0))
-        }
-        TreeOp::Sysfs { path, ground } => {
-            let mount = mounted(prepared, sys::fsopen(c"sysfs")?, INERT.and(Attrs::READ_ONLY))?;
-            attach(prepared, mount, path, *ground, Rights(0))
         }
         TreeOp::Attach { slot, path, ground, rights } => {
             let mount = std::mem::replace(&mut prepared.slots[slot.0], -1);
@@ -136,8 +111,8 @@ const COVER_FILE: &CStr = c"file";
 
 /// The root is a directory of a tmpfs, and the covers lie beside it, so that they keep names which
 /// nobody inside can walk to.
-fn make_root(prepared: &mut Prepared, limits: Option<(u64, u64)>, attrs: Attrs) -> Result {
-    prepared.root_context = tmpfs_context(limits, TMPFS_MODE)?;
+fn make_root(prepared: &mut Prepared, limits: Option<(Size, u64)>, attrs: Attrs) -> Result {
+    prepared.root_context = configured(tmpfs(limits, TMPFS_MODE))?;
     prepared.sealed_root = limits.is_none();
     prepared.backstage = sys::fsmount(prepared.root_context, attrs.0)?;
     // Over /proc of the old root: it is there, it is covered rather than changed, and nobody else
@@ -148,28 +123,19 @@ fn make_root(prepared: &mut Prepared, limits: Option<(u64, u64)>, attrs: Attrs) 
     sys::move_mount(prepared.root, prepared.backstage, c"")
 }
 
-/// The mode that a tmpfs has by itself (tmpfs(5)).
-const TMPFS_MODE: u32 = 0o1777;
-
-/// A tmpfs to be made.
-fn tmpfs_context(limits: Option<(u64, u64)>, mode: u32) -> Result<RawFd> {
-    let fs = sys::fsopen(c"tmpfs")?;
+/// A file system to be made.
+fn configured((name, options): (&CStr, Options)) -> Result<RawFd> {
+    let fs = sys::fsopen(name)?;
     let mut digits = [0; 24];
-    if let Some((size, inodes)) = limits {
-        sys::fsconfig_string(fs, c"size", decimal(&mut digits, size))?;
-        sys::fsconfig_string(fs, c"nr_inodes", decimal(&mut digits, inodes))?;
-    }
-    if mode != TMPFS_MODE {
-        sys::fsconfig_string(fs, c"mode", octal(&mut digits, mode))?;
+    for (key, setting) in options.into_iter().flatten() {
+        let value = match setting {
+            Setting::Text(text) => text,
+            Setting::Decimal(number) => decimal(&mut digits, number),
+            Setting::Octal(number) => octal(&mut digits, number),
+        };
+        sys::fsconfig_string(fs, key, value)?;
     }
     Ok(fs)
-}
-
-/// The mount of a configured file system.
-fn mounted(prepared: &Prepared, fs: RawFd, attrs: Attrs) -> Result<RawFd> {
-    let mount = sys::fsmount(fs, attrs.0)?;
-    prepared.done_with(fs)?;
-    Ok(mount)
 }
 
 /// Attaches a detached mount. On ground that is not ours the path is walked without following any

@@ -20,7 +20,7 @@ use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::Mode;
 use crate::policy::identity::unused_host_id;
-use crate::step::{Ground, Op, ProcessOp, TreeOp};
+use crate::step::{Ground, Kernel, Op, ProcessOp, TreeOp};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -342,31 +342,23 @@ fn walk(steps: &[Op], prepared: &mut Prepared) -> Result {
     steps.iter().try_for_each(|op| child::apply(op, 0, prepared))
 }
 
-fn below_root(name: &str, op: impl Fn(Name) -> TreeOp) -> Vec<Op> {
-    let path = Name::new(name);
-    let folder = TreeOp::Dir { path: path.clone(), mode: Mode(0o755) };
-    vec![folder.into(), op(path).into()]
-}
-
 /// The steps of a launch that are tried by an act.
 fn steps(act: Act) -> Vec<Op> {
-    let proc = |path, only_processes| TreeOp::Proc {
-        path,
-        only_processes,
-        hidepid: HidePid::Off,
-        ground: Ground::Own,
-        rights: Rights(0),
+    let mounted = |path, kernel| {
+        let op = TreeOp::of_the_kernel(kernel, path, Ground::Own, Rights(0));
+        vec![TreeOp::Dir { path: Name::new(path), mode: Mode(0o755) }.into(), op.into()]
     };
+    let proc = |only_processes| Kernel::Proc { hidepid: HidePid::Off, only_processes };
     match act {
         Act::ForbidUserNamespaces => {
             vec![ProcessOp::ForbidNamespaces { kind: Kind::User }.into()]
         }
         Act::HostName => vec![ProcessOp::HostName { name: Name::new("stockade") }.into()],
         Act::Tmpfs => vec![TreeOp::Root { limits: None, attrs: Attrs(0) }.into()],
-        Act::Proc => below_root("/proc", |path| proc(path, false)),
-        Act::ProcSubset => below_root("/subset", |path| proc(path, true)),
-        Act::Sysfs => below_root("/sys", |path| TreeOp::Sysfs { path, ground: Ground::Own }),
-        Act::Mqueue => below_root("/mqueue", |path| TreeOp::Mqueue { path, ground: Ground::Own }),
+        Act::Proc => mounted("/proc", proc(false)),
+        Act::ProcSubset => mounted("/subset", proc(true)),
+        Act::Sysfs => mounted("/sys", Kernel::Sysfs),
+        Act::Mqueue => mounted("/mqueue", Kernel::Mqueue),
         Act::Pivot => vec![TreeOp::Pivot.into()],
         Act::Overlay | Act::Keyring | Act::Filter | Act::Listener => vec![],
     }

@@ -33,7 +33,8 @@ use crate::policy::seccomp::{
     Case, Compare, Filter, Rule, Source, Table, Test, Told, Verdict, Width,
 };
 use crate::step::{
-    Content, Cover, Folder, Ground, GroupOp, Op, OutsideOp, ProcessOp, Slot, Stage, Step, TreeOp,
+    Content, Cover, FileSystem, Folder, Ground, GroupOp, Kernel, Op, OutsideOp, ProcessOp, Slot,
+    Stage, Step, TreeOp,
 };
 use crate::text::problem::Note;
 use crate::text::source::Span;
@@ -369,6 +370,8 @@ stored! {
     choice Ground { Own, Bound }
     choice Cover { Folder, File }
     choice Folder { Path(path), Scope }
+    choice FileSystem { Tmpfs { size, inodes, mode }, Kernel(kernel) }
+    choice Kernel { Proc { hidepid, only_processes }, Devpts, Mqueue, Sysfs }
     choice Op { Tree(op), Process(op) }
     choice GroupOp {
         Scope { socket, route },
@@ -398,11 +401,7 @@ stored! {
         Symlink { path, target },
         File { path, content, mode },
         MountPoint { path },
-        Tmpfs { rights, path, size, inodes, mode, attrs, ground },
-        Proc { rights, path, hidepid, only_processes, ground },
-        Devpts { path },
-        Mqueue { path, ground },
-        Sysfs { path, ground },
+        Mount { fs, path, attrs, ground, rights },
         Attach { slot, path, ground, rights },
         Pin { path },
         HoldLink { path, text },

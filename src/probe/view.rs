@@ -6,9 +6,9 @@ use crate::host::FileKind;
 use crate::language::value::below;
 use crate::policy::mounts::entry::Mount;
 use crate::policy::mounts::tree::{Node, Tree, bound_at};
-use crate::step::Content;
+use crate::step::{Content, Kernel};
 use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, Step, walk};
-use crate::tree::{Ground, Kernel, Own, Source, Stands};
+use crate::tree::{Ground, Own, Source, Stands};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 

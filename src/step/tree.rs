@@ -1,10 +1,9 @@
 //! What is done to the file tree: sources are opened, the new root is filled and becomes the root,
 //! Landlock's rules stand on it.
 
-use super::{Content, Cover, Ground, Slot, as_text};
+use super::{Content, Cover, FileSystem, Ground, Kernel, Slot};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
-use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::{Mode, Size};
 use serde::Serialize;
@@ -65,47 +64,18 @@ pub enum TreeOp {
     File { path: Name, content: Content, mode: Mode },
     /// An empty file, to mount something over.
     MountPoint { path: Name },
-    /// A new tmpfs (tmpfs(5)), and Landlock's rule for it.
-    Tmpfs {
-        /// What Landlock allows below it.
-        rights: Rights,
+    /// fsopen(2) to fsmount(2), then move_mount(2); and Landlock's rule for what is there, through
+    /// the same descriptor.
+    Mount {
+        fs: FileSystem,
         path: Name,
-        /// How much it holds.
-        size: Size,
-        /// How many files and directories.
-        inodes: u64,
-        /// The mode of its top.
-        mode: Mode,
+        /// How it may be used.
         attrs: Attrs,
         /// Whose tree the mount point lies in.
         ground: Ground,
-    },
-    /// A new proc (proc(5)), and Landlock's rule for it.
-    Proc {
-        /// What Landlock allows below it.
+        /// What Landlock allows below it; none where a rule of its own or one above allows it, or
+        /// without Landlock.
         rights: Rights,
-        path: Name,
-        /// `hidepid`.
-        #[serde(serialize_with = "as_text")]
-        hidepid: HidePid,
-        /// `subset=pid`.
-        only_processes: bool,
-        /// Whose tree the mount point lies in.
-        ground: Ground,
-    },
-    /// A new devpts (ptmxmode 0666).
-    Devpts { path: Name },
-    /// The message queues of the IPC namespace.
-    Mqueue {
-        path: Name,
-        /// Whose tree the mount point lies in.
-        ground: Ground,
-    },
-    /// A new sysfs, read-only.
-    Sysfs {
-        path: Name,
-        /// Whose tree the mount point lies in.
-        ground: Ground,
     },
     /// move_mount(2) of an opened source, and Landlock's rule for what is there, through the same
     /// descriptor.
@@ -189,9 +159,6 @@ macro_rules! plain {
             | TreeOp::Dir { .. }
             | TreeOp::Symlink { .. }
             | TreeOp::MountPoint { .. }
-            | TreeOp::Devpts { .. }
-            | TreeOp::Mqueue { .. }
-            | TreeOp::Sysfs { .. }
             | TreeOp::Pin { .. }
             | TreeOp::HoldLink { .. }
             | TreeOp::ReadOnly { .. }
@@ -203,6 +170,18 @@ macro_rules! plain {
 }
 
 impl TreeOp {
+    /// A new file system of the kernel's, which is used in one way alone.
+    pub(crate) fn of_the_kernel(
+        kernel: Kernel,
+        path: &str,
+        ground: Ground,
+        rights: Rights,
+    ) -> TreeOp {
+        let attrs = kernel.facts().attrs;
+        let fs = FileSystem::Kernel(kernel);
+        TreeOp::Mount { fs, path: Name::new(path), attrs, ground, rights }
+    }
+
     /// The one list of who has what: a new operation has to say it here.
     pub(crate) fn facets(&self) -> Facets<'_> {
         let none = Facets::default();
@@ -213,9 +192,7 @@ impl TreeOp {
             TreeOp::Attach { slot, path, rights, .. } => {
                 Facets { rights: Some((path, *rights)), attached: Some((*slot, path)), ..none }
             }
-            TreeOp::Tmpfs { path, rights, .. } | TreeOp::Proc { path, rights, .. } => {
-                Facets { rights: Some((path, *rights)), ..none }
-            }
+            TreeOp::Mount { path, rights, .. } => Facets { rights: Some((path, *rights)), ..none },
             TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => {
                 Facets { content: Some(content), ..none }
             }
@@ -242,8 +219,7 @@ impl TreeOp {
             TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => Some(content),
             TreeOp::LandlockRule { .. }
             | TreeOp::Attach { .. }
-            | TreeOp::Tmpfs { .. }
-            | TreeOp::Proc { .. }
+            | TreeOp::Mount { .. }
             | TreeOp::OpenTree { .. }
             | TreeOp::HostFolder { .. }
             | plain!() => None,
@@ -266,8 +242,7 @@ impl TreeOp {
             }
             TreeOp::LandlockRule { .. }
             | TreeOp::Attach { .. }
-            | TreeOp::Tmpfs { .. }
-            | TreeOp::Proc { .. }
+            | TreeOp::Mount { .. }
             | TreeOp::File { .. }
             | TreeOp::CoverFile { .. }
             | TreeOp::OpenTree { .. }
@@ -297,16 +272,7 @@ impl fmt::Display for TreeOp {
                 write!(f, "write {path} ({mode}) from {content}")
             }
             TreeOp::MountPoint { path } => write!(f, "make mount point {path}"),
-            TreeOp::Tmpfs { path, size, inodes, mode, attrs, .. } => {
-                write!(f, "mount tmpfs on {path}: {size}, {inodes} inodes, {mode} ({attrs})")
-            }
-            TreeOp::Proc { path, hidepid, only_processes, .. } => {
-                let subset = if *only_processes { ", subset=pid" } else { "" };
-                write!(f, "mount proc on {path} (hidepid={hidepid}{subset})")
-            }
-            TreeOp::Devpts { path } => write!(f, "mount devpts on {path}"),
-            TreeOp::Mqueue { path, .. } => write!(f, "mount mqueue on {path}"),
-            TreeOp::Sysfs { path, .. } => write!(f, "mount sysfs on {path} (ro)"),
+            TreeOp::Mount { fs, path, attrs, .. } => fs.show(path, *attrs, f),
             TreeOp::Attach { path, rights: Rights(0), .. } => write!(f, "attach it at {path}"),
             TreeOp::Attach { path, rights, .. } => {
                 write!(f, "attach it at {path}, and let Landlock allow {rights}")

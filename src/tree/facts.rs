@@ -1,7 +1,8 @@
 //! What a walk asks its reader, and what it comes by.
 
-use super::{Kernel, Source};
+use super::Source;
 use crate::host::FileKind;
+use crate::step::Kernel;
 
 /// What is at a path, as far as a walk cares.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! a path the walker's.
 
 use crate::language::value::Size;
-use crate::step::{Content, Cover};
+use crate::step::{Content, Cover, FileSystem, Kernel};
 use std::collections::BTreeMap;
 
 /// What stands at a path inside.
@@ -41,24 +41,6 @@ pub enum Own {
     Hidden(Cover),
 }
 
-/// File systems of the kernel's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kernel {
-    /// The processes of the sandbox.
-    Proc {
-        /// Whether other users' processes are shown.
-        hidepid: &'static str,
-        /// Whether only processes are shown.
-        only_processes: bool,
-    },
-    /// Its own terminals.
-    Devpts,
-    /// Its own message queues.
-    Mqueue,
-    /// Devices and kernel objects.
-    Sysfs,
-}
-
 /// What questions ask of a thing that stands somewhere.
 #[derive(Default, Clone, Copy)]
 pub(crate) struct Nature {
@@ -82,9 +64,11 @@ impl Ground {
             Ground::Own(
                 Own::Root | Own::Folder | Own::Devices(_) | Own::Link(_) | Own::File(_),
             ) => plain,
-            Ground::Kernel(Kernel::Proc { .. }) => Nature { proc: true, fixed: true, ..plain },
-            Ground::Kernel(Kernel::Sysfs | Kernel::Devpts) => Nature { fixed: true, ..plain },
-            Ground::Kernel(Kernel::Mqueue) | Ground::Host(_) | Ground::Same => plain,
+            Ground::Kernel(kernel) => {
+                let facts = kernel.facts();
+                Nature { proc: facts.processes, fixed: facts.fixed, ..plain }
+            }
+            Ground::Host(_) | Ground::Same => plain,
         }
     }
 
@@ -100,6 +84,18 @@ impl Ground {
                 Own::Link(_) | Own::File(_) | Own::Hidden(_) => None,
             },
             Ground::Host(_) | Ground::Kernel(_) | Ground::Same => None,
+        }
+    }
+}
+
+/// What stands where a file system is mounted.
+impl From<&FileSystem> for Ground {
+    fn from(fs: &FileSystem) -> Ground {
+        match fs {
+            FileSystem::Tmpfs { size, inodes, .. } => {
+                Ground::Own(Own::Memory { size: *size, inodes: *inodes })
+            }
+            FileSystem::Kernel(kernel) => Ground::Kernel(*kernel),
         }
     }
 }

@@ -12,9 +12,9 @@ use stockade::internals::policy::landlock::Scope;
 use stockade::internals::policy::mounts::entry::Mount;
 use stockade::internals::policy::mounts::entry::Sockets;
 use stockade::internals::profile::Profile;
-use stockade::internals::step::{Content, GroupOp, ProcessOp};
+use stockade::internals::step::{Content, GroupOp, Kernel, ProcessOp};
 use stockade::internals::text::problem::suggestion;
-use stockade::internals::tree::{Ground, Kernel, Own};
+use stockade::internals::tree::{Ground, Own};
 
 /// One thing that a sandbox lets the target do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

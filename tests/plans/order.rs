@@ -29,12 +29,9 @@ fn deed(op: &Op) -> Deed<'_> {
         | TreeOp::Symlink { path, .. }
         | TreeOp::File { path, .. }
         | TreeOp::MountPoint { path } => Deed::Makes(path.text()),
-        TreeOp::Tmpfs { path, ground, .. }
-        | TreeOp::Proc { path, ground, .. }
-        | TreeOp::Mqueue { path, ground }
-        | TreeOp::Sysfs { path, ground } => Deed::Mounts(path.text(), *ground),
-        TreeOp::Attach { path, ground, .. } => Deed::Mounts(path.text(), *ground),
-        TreeOp::Devpts { path } => Deed::Mounts(path.text(), Ground::Own),
+        TreeOp::Mount { path, ground, .. } | TreeOp::Attach { path, ground, .. } => {
+            Deed::Mounts(path.text(), *ground)
+        }
         TreeOp::ReadOnly { path, .. }
         | TreeOp::Hide { path, .. }
         | TreeOp::CoverFile { path, .. } => Deed::Masks(path.text()),

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use stockade::internals::host::FileKind;
 use stockade::internals::language::value::Size;
-use stockade::internals::step::Content;
+use stockade::internals::step::{Content, Kernel};
 use stockade::internals::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, walk};
-use stockade::internals::tree::{Ground, Kernel, Own, Source, Stack, Stands, Tree};
+use stockade::internals::tree::{Ground, Own, Source, Stack, Stands, Tree};
 
 /// A generator of numbers (xorshift), so that every run tries the same.
 pub struct Dice(pub u64);

@@ -21,8 +21,9 @@ use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::system::is_system;
 use crate::policy::mounts::tree::{Node, source_of};
 use crate::profile::Profile;
+use crate::step::Kernel;
 use crate::text::source::Span;
-use crate::tree::{Ground, Kernel, Own, Stack};
+use crate::tree::{Ground, Own, Stack};
 
 pub(super) fn files(
     profile: &Profile,
@@ -61,11 +62,14 @@ pub(super) fn files(
             Ground::Own(Own::Memory { .. }) if !entry.attrs.has(Attrs::NO_EXEC) => {
                 bill.at(PROGRAMS, path, "holds programs", entry.at)
             }
-            Ground::Kernel(Kernel::Sysfs) => bill.at(SYSFS, path, "is sysfs", entry.at),
-            Ground::Kernel(Kernel::Proc { only_processes: false, .. }) => {
-                bill.at(PROC, path, "is proc", entry.at)
-            }
-            _ => {}
+            Ground::Kernel(kernel) => match kernel {
+                Kernel::Sysfs => bill.at(SYSFS, path, "is sysfs", entry.at),
+                Kernel::Proc { only_processes: false, .. } => {
+                    bill.at(PROC, path, "is proc", entry.at)
+                }
+                Kernel::Proc { .. } | Kernel::Devpts | Kernel::Mqueue => {}
+            },
+            Ground::Own(_) | Ground::Same => {}
         }
     }
 }

@@ -3,14 +3,15 @@
 use crate::inspect::view::flat;
 use crate::inspect::walls::{Entry, World};
 use crate::kernel::attrs::Attrs;
+use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::parent;
 use crate::policy::mounts::entry::Mount;
 use crate::profile::Profile;
-use crate::step::Cover;
+use crate::step::{Cover, Kernel};
 use crate::text::layout::{COLUMNS, Paint, Tone, shorten, width};
 use crate::text::source::{Place, Sources};
-use crate::tree::{Ground, Kernel, Own, Stack};
+use crate::tree::{Ground, Own, Stack};
 use landlock::AccessFs;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,10 +60,7 @@ fn kind(path: &str, entry: &Entry, profile: &Profile) -> &'static str {
         Ground::Own(Own::Root) => "root",
         Ground::Own(Own::Memory { .. }) => "tmpfs",
         Ground::Host(stack) => of_the_host(path, entry, stack, profile),
-        Ground::Kernel(Kernel::Proc { .. }) => "proc",
-        Ground::Kernel(Kernel::Devpts) => "devpts",
-        Ground::Kernel(Kernel::Mqueue) => "mqueue",
-        Ground::Kernel(Kernel::Sysfs) => "sysfs",
+        Ground::Kernel(kernel) => kernel.word(),
         Ground::Own(Own::Folder | Own::Devices(_)) => "dir",
         Ground::Own(Own::Link(_)) => "symlink",
         Ground::Own(Own::File(_)) => "file",
@@ -140,16 +138,16 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
             let made = if stack.topmost().made { ", made if absent" } else { "" };
             format!("{what}{mapped}{made}{from}")
         }
-        Ground::Kernel(Kernel::Proc { hidepid: "off", only_processes: false }) => "proc".into(),
-        Ground::Kernel(Kernel::Proc { hidepid, only_processes }) => {
-            format!(
-                "proc, hidepid {hidepid}{}",
-                if *only_processes { ", processes alone" } else { "" }
-            )
-        }
-        Ground::Kernel(Kernel::Devpts) => "devpts".into(),
-        Ground::Kernel(Kernel::Mqueue) => "mqueue".into(),
-        Ground::Kernel(Kernel::Sysfs) => "sysfs".into(),
+        Ground::Kernel(kernel) => match kernel {
+            Kernel::Proc { hidepid: HidePid::Off, only_processes: false } => "proc".into(),
+            Kernel::Proc { hidepid, only_processes } => {
+                format!(
+                    "proc, hidepid {hidepid}{}",
+                    if *only_processes { ", processes alone" } else { "" }
+                )
+            }
+            Kernel::Devpts | Kernel::Mqueue | Kernel::Sysfs => kernel.word().into(),
+        },
         Ground::Own(Own::Folder | Own::Devices(_)) => String::new(),
         Ground::Own(Own::Link(text)) => format!("→ {}", flat(text)),
         Ground::Own(Own::File(content)) => flat(&content.to_string()),

@@ -6,6 +6,7 @@ use crate::inspect::walls::path::{Thing, Walker, outside};
 use crate::inspect::walls::query::{Reason, Says, Wall};
 use crate::kernel::idmap::Extent;
 use crate::kernel::namespace::Kind;
+use crate::kernel::proc::HidePid;
 use crate::text::source::Span;
 
 /// A name of /proc/PID that only a process that may trace the other can open (proc(5)).
@@ -48,7 +49,7 @@ impl Walker<'_> {
         &self,
         thing: Thing,
         tail: &str,
-        hidepid: &str,
+        hidepid: HidePid,
         only_processes: bool,
     ) -> Result<Option<Thing>, Reason> {
         let cannot_tell =
@@ -82,7 +83,7 @@ impl Walker<'_> {
         if number != 1 {
             return cannot_tell("which process has that number is not known before the run");
         }
-        if hidepid != "off" {
+        if hidepid != HidePid::Off {
             let words = format!("processes of others are not shown (hidepid = \"{hidepid}\")");
             return Err(Reason::new(Wall::Mounts, Says::Denies, words, thing.at));
         }

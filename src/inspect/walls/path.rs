@@ -12,12 +12,14 @@ use crate::kernel::attrs::Attrs;
 use crate::kernel::idmap::{Extent, Maps};
 use crate::kernel::name::Inode;
 use crate::kernel::namespace::Kind;
+use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::below;
+use crate::step::Kernel;
 use crate::text::problem::errno_words;
 use crate::text::source::Span;
+use crate::tree::Source;
 use crate::tree::walk::{self, Facts, Halt, Last, Looked, Spot, Step};
-use crate::tree::{Kernel, Source};
 
 /// Something at a path inside.
 #[derive(Debug, Clone)]
@@ -203,7 +205,12 @@ impl<'a> Walker<'a> {
         // Bound alone it is refused, so this is the host's whole tree, in which the target has a
         // process of its own.
         if let Some(tail) = below(place, "/proc").filter(|tail| !tail.is_empty()) {
-            return self.proc(Thing { owner: (Some(0), Some(0)), ..thing }, tail, "off", false);
+            return self.proc(
+                Thing { owner: (Some(0), Some(0)), ..thing },
+                tail,
+                HidePid::Off,
+                false,
+            );
         }
         if !source.recursive {
             let over = |mount: &&String| {
@@ -264,7 +271,7 @@ impl<'a> Walker<'a> {
         let roots = |thing: Thing| Thing { owner: (Some(0), Some(0)), ..thing };
         match kernel {
             Kernel::Proc { hidepid, only_processes } => {
-                self.proc(roots(thing), tail, hidepid, *only_processes)
+                self.proc(roots(thing), tail, *hidepid, *only_processes)
             }
             Kernel::Sysfs => self.sysfs(roots(thing), tail),
             Kernel::Devpts => Ok(match tail {

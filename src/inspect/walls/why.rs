@@ -21,7 +21,7 @@ use crate::probe::script::Script;
 use crate::profile::Profile;
 use crate::step::Content;
 use crate::text::source::Span;
-use crate::tree::{Ground, Kernel, Own};
+use crate::tree::{Ground, Own};
 use landlock::{AccessFs, AccessNet};
 use std::net::IpAddr;
 
@@ -704,10 +704,7 @@ pub(crate) fn words(entry: &Entry) -> String {
         Ground::Own(Own::Memory { size, .. }) => format!("in memory, {size}, {access}"),
         Ground::Host(stack) if stack.topmost().path == "/" => format!("the host's tree, {access}"),
         Ground::Host(stack) => format!("the host's {}, {access}", stack.topmost().path),
-        Ground::Kernel(Kernel::Proc { .. }) => "proc, with the sandbox's processes".into(),
-        Ground::Kernel(Kernel::Devpts) => "the sandbox's own terminals".into(),
-        Ground::Kernel(Kernel::Mqueue) => "the sandbox's own message queues".into(),
-        Ground::Kernel(Kernel::Sysfs) => "sysfs, read-only".into(),
+        Ground::Kernel(kernel) => kernel.facts().words.into(),
         Ground::Own(Own::Folder | Own::Devices(_)) => {
             format!("a directory of stockade's, {access}")
         }

@@ -172,10 +172,9 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
         TreeOp::HostFolder { .. } if [libc::ESTALE, libc::ELOOP].contains(&errno) => {
             return exchanged("what is at its path was exchanged after the profile was checked");
         }
-        TreeOp::Proc { only_processes, .. } if errno == libc::EPERM => {
-            Some(cause::masked_proc(*only_processes).to_string())
+        TreeOp::Mount { fs, .. } if errno == libc::EPERM => {
+            cause::refused_mount(fs).map(|cause| cause.to_string())
         }
-        TreeOp::Sysfs { .. } if errno == libc::EPERM => Some(cause::masked_sysfs().to_string()),
         TreeOp::Pivot if errno == libc::EINVAL => Some(cause::no_pivot().to_string()),
         TreeOp::PrivateMounts | TreeOp::Root { .. }
             if [libc::EPERM, libc::EACCES].contains(&errno) =>
@@ -202,11 +201,7 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
         | TreeOp::Symlink { .. }
         | TreeOp::File { .. }
         | TreeOp::MountPoint { .. }
-        | TreeOp::Tmpfs { .. }
-        | TreeOp::Proc { .. }
-        | TreeOp::Devpts { .. }
-        | TreeOp::Mqueue { .. }
-        | TreeOp::Sysfs { .. }
+        | TreeOp::Mount { .. }
         | TreeOp::Attach { .. }
         | TreeOp::Pin { .. }
         | TreeOp::HoldLink { .. }

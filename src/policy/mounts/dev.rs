@@ -2,8 +2,8 @@
 
 use super::entry::TMPFS;
 use crate::language::value::{AbsolutePath, below};
-use crate::step::Cover;
-use crate::tree::{Ground, Kernel, Own, Source, Stack};
+use crate::step::{Cover, Kernel};
+use crate::tree::{Ground, Own, Source, Stack};
 use std::collections::BTreeMap;
 
 /// Nodes of the host that every program may expect.

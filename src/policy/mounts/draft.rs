@@ -21,7 +21,7 @@ use crate::kernel::rights::Rights;
 use crate::language::value::Mode;
 use crate::policy::identity::Ids;
 use crate::step::draft::Draft;
-use crate::step::{Ground, Slot, Stage, TreeOp};
+use crate::step::{Ground, Kernel, Slot, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 use kept::Kept;
@@ -234,16 +234,8 @@ impl World<'_> {
                 self.device(path, source.as_ref().map_or(path, |source| source), at)
             }
             Mount::Socket(source) => self.socket(path, source, at),
-            Mount::Sysfs => {
-                let Some(site) = self.site(path, true, at) else { return };
-                self.step(TreeOp::Sysfs { path: Name::new(path), ground: site.ground }, at);
-                self.allow(path, Rights::READ, at);
-            }
-            Mount::Mqueue => {
-                let Some(site) = self.site(path, true, at) else { return };
-                self.step(TreeOp::Mqueue { path: Name::new(path), ground: site.ground }, at);
-                self.allow(path, Rights::READ.and(Rights::WRITE).and(Rights::CHANGE), at);
-            }
+            Mount::Sysfs => self.of_the_kernel(path, Kernel::Sysfs, at),
+            Mount::Mqueue => self.of_the_kernel(path, Kernel::Mqueue, at),
             Mount::Dir { mode } => self.dir(path, mode.unwrap_or(Mode(0o755)), at),
             Mount::Symlink(target) => self.symlink(path, target, at),
             Mount::File { content, mode } => self.file(path, content, *mode, at),

@@ -4,8 +4,9 @@
 use super::entry::Mount;
 use super::tree::{Node, Tree, real};
 use crate::host::{Fact, File, FileKind, Host};
+use crate::step::Kernel;
+use crate::tree::Source;
 use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, walk};
-use crate::tree::{Kernel, Source};
 use std::cmp::Reverse;
 
 /// Where a path leads, if an entry on its way, or at its end, is a link.

@@ -6,9 +6,9 @@ use super::{Mounts, dev};
 use crate::host::programs::Piece;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::language::value::{AbsolutePath, below, join, parent};
-use crate::step::{self, Cover};
+use crate::step::{self, Cover, Kernel};
 use crate::text::source::Span;
-use crate::tree::{Ground, Kernel, Own, Source, Stack, Stands};
+use crate::tree::{Ground, Own, Source, Stack, Stands};
 
 /// One entry of the tree, written or implied by a bound `/`.
 #[derive(Debug, Clone)]
@@ -64,10 +64,9 @@ fn ground(path: &str, mount: &Mount) -> Ground {
         Mount::Device { source } => of(source, true, false),
         Mount::Socket(source) => host(source, false, false),
         Mount::Dev { extra } => Ground::Own(Own::Devices(dev::names(extra))),
-        Mount::Proc { hidepid, only_processes } => Ground::Kernel(Kernel::Proc {
-            hidepid: hidepid.word(),
-            only_processes: *only_processes,
-        }),
+        Mount::Proc { hidepid, only_processes } => {
+            Ground::Kernel(Kernel::Proc { hidepid: *hidepid, only_processes: *only_processes })
+        }
         Mount::Sysfs => Ground::Kernel(Kernel::Sysfs),
         Mount::Mqueue => Ground::Kernel(Kernel::Mqueue),
         Mount::Dir { .. } => Ground::Own(Own::Folder),

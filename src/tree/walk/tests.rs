@@ -1,6 +1,5 @@
 use super::*;
-use crate::step::Content;
-use crate::tree::Kernel;
+use crate::step::{Content, Kernel};
 use std::collections::BTreeMap;
 
 /// A node that is nothing but its ground.

@@ -11,7 +11,7 @@ use crate::kernel::name::{Inode, Name};
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::{Mode, Size, below};
-use crate::step::{Cover, Ground, TreeOp};
+use crate::step::{Cover, FileSystem, Ground, Kernel, TreeOp};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 use std::collections::BTreeSet;
@@ -27,11 +27,9 @@ impl World<'_> {
             self.out.executable.push((Name::new(path), at));
         }
         self.step(
-            TreeOp::Tmpfs {
+            TreeOp::Mount {
+                fs: FileSystem::Tmpfs { size: tmpfs.size, inodes: tmpfs.inodes, mode },
                 path: Name::new(path),
-                size: tmpfs.size,
-                inodes: tmpfs.inodes,
-                mode,
                 attrs,
                 ground: site.ground,
                 rights,
@@ -40,21 +38,19 @@ impl World<'_> {
         );
     }
 
+    /// One of the kernel's that needs no more than its place.
+    pub(super) fn of_the_kernel(&mut self, path: &str, kernel: Kernel, at: Span) {
+        let Some(site) = self.site(path, true, at) else { return };
+        self.step(TreeOp::of_the_kernel(kernel, path, site.ground, Rights(0)), at);
+        self.allow(path, kernel.facts().rights, at);
+    }
+
     pub(super) fn proc(&mut self, path: &str, hidepid: HidePid, only_processes: bool, at: Span) {
         let Some(site) = self.site(path, true, at) else { return };
-        // Processes write their own comm, oom_score_adj, and the like.
-        let rights = Rights::READ.and(Rights::WRITE).within(self.ruled);
         self.out.proc.get_or_insert(at);
-        self.step(
-            TreeOp::Proc {
-                path: Name::new(path),
-                hidepid,
-                only_processes,
-                ground: site.ground,
-                rights,
-            },
-            at,
-        );
+        let kernel = Kernel::Proc { hidepid, only_processes };
+        let rights = kernel.facts().rights.within(self.ruled);
+        self.step(TreeOp::of_the_kernel(kernel, path, site.ground, rights), at);
         if !only_processes {
             // What the kernel shows to the host's root alone needs no cover where the target is
             // somebody else.
@@ -118,13 +114,10 @@ impl World<'_> {
             // A directory of the root, and sealed with it.
             self.allow(path, rights, at);
         } else {
-            let (size, inodes) = (Size(1 << 20), 4096);
             self.step(
-                TreeOp::Tmpfs {
+                TreeOp::Mount {
+                    fs: FileSystem::Tmpfs { size: Size(1 << 20), inodes: 4096, mode: Mode(0o755) },
                     path: Name::new(path),
-                    size,
-                    inodes,
-                    mode: Mode(0o755),
                     attrs,
                     ground: site.ground,
                     rights,
@@ -163,17 +156,16 @@ impl World<'_> {
         let pts = format!("{path}/pts");
         if !self.tree.contains_key(&pts) {
             self.make_folder(&pts, Mode(0o755), at);
-            self.step(TreeOp::Devpts { path: Name::new(&pts) }, at);
+            let op = TreeOp::of_the_kernel(Kernel::Devpts, &pts, Ground::Own, Rights(0));
+            self.step(op, at);
         }
         let shm = format!("{path}/shm");
         if !self.tree.contains_key(&shm) {
             self.make_folder(&shm, Mode(0o755), at);
             let Tmpfs { size, inodes, .. } = TMPFS;
-            let op = TreeOp::Tmpfs {
+            let op = TreeOp::Mount {
+                fs: FileSystem::Tmpfs { size, inodes, mode: Mode(0o1777) },
                 path: Name::new(&shm),
-                size,
-                inodes,
-                mode: Mode(0o1777),
                 attrs: INERT,
                 ground: Ground::Own,
                 rights: TMPFS_RIGHTS.within(self.ruled),
