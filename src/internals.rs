@@ -150,8 +150,8 @@ pub mod policy {
     }
     pub mod mounts {
         pub use crate::policy::mounts::{KINDS, PROC_KEYS, bound_root, wanted};
-        pub mod entry {
-            pub use crate::policy::mounts::entry::{Access, Mount, Sockets};
+        pub mod kinds {
+            pub use crate::policy::mounts::kinds::{Access, Mount, Sockets};
         }
         pub mod glob {
             pub use crate::policy::mounts::glob::{MOST_NAMES, expand};

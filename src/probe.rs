@@ -32,7 +32,7 @@ use crate::kernel::name::Inode;
 use crate::language::value::{ancestors, parent};
 use crate::policy::landlock::Paths;
 use crate::policy::mounts::Mounts;
-use crate::policy::mounts::entry::{Bind, Missing, Mount};
+use crate::policy::mounts::kinds::{Bind, Missing, Mount};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::Tree;
 use crate::policy::namespaces::Namespace;

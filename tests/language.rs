@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use stockade::internals::host::caller::Caller;
 use stockade::internals::language::section::{Key, Set};
 use stockade::internals::plan::plan;
-use stockade::internals::policy::mounts::entry::{Access, Mount};
+use stockade::internals::policy::mounts::kinds::{Access, Mount};
 use stockade::internals::profile::{Profile, Request, load};
 use stockade::internals::text::problem::{Problem, Problems};
 use stockade::internals::text::source::Sources;

@@ -17,6 +17,7 @@ use stockade::internals::host::Host;
 use stockade::internals::host::caller::Caller;
 use stockade::internals::inspect::view::steps;
 use stockade::internals::plan::{Plan, plan};
+use stockade::internals::policy::mounts::KINDS;
 use stockade::internals::profile::{Profile, Request, load};
 use stockade::internals::text::source::Sources;
 
@@ -95,6 +96,19 @@ fn plans_are_as_the_goldens_have_them() {
         "not as the golden files have it; UPDATE=1 rewrites them:\n{}",
         wrong.join("\n")
     );
+}
+
+/// A kind of mount has its golden, the steps that it becomes.
+#[test]
+fn every_kind_of_mount_has_a_golden() {
+    let text = std::fs::read_to_string(folder().join("kinds.toml")).unwrap();
+    let has = |word: &str| {
+        text.lines().filter_map(|line| line.split_once(" = ")).any(|(_, value)| {
+            value == format!("\"{word}\"") || value.starts_with(&format!("{{ {word} = "))
+        })
+    };
+    let none: Vec<&str> = KINDS.iter().map(|form| form.word).filter(|word| !has(word)).collect();
+    assert!(none.is_empty(), "tests/plans/kinds.toml has no entry of {none:?}");
 }
 
 // ---- generated profiles ----

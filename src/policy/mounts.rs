@@ -1,19 +1,17 @@
 //! `[mounts]`: the file tree, by the path inside. The deepest path wins, whatever the order of the
 //! file.
 //!
-//! [`entry`] is the section, [`kinds`] how it is written, [`pattern`] and [`glob`] are keys with
-//! stars, [`tree`] says what lies on what, [`settle`] which of it stands in the end, [`links`]
-//! keeps what an entry at a symbolic link means,
-//! [`sockets`] are what a bind says of sockets below it, [`place`] and [`spelled`] are for help
-//! that names the right line, [`mod@draft`] makes steps of it, [`rights`] makes rules of Landlock
-//! of it where the sandbox has no tree of its own, [`checks`] refuses grants that are too wide.
+//! [`kinds`] are what an entry can be, a file for each, [`written`] is how one is read, [`pattern`]
+//! and [`glob`] are keys with stars, [`tree`] says what lies on what, [`settle`] which of it stands
+//! in the end, [`links`] keeps what an entry at a symbolic link means, [`sockets`] are what a bind
+//! says of sockets below it, [`place`] is for help that names the right line, [`mod@draft`] makes
+//! steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own,
+//! [`checks`] refuses grants that are too wide.
 
 pub(crate) mod checks;
-pub(crate) mod dev;
 pub(crate) mod draft;
-pub(crate) mod entry;
 pub(crate) mod glob;
-mod kinds;
+pub(crate) mod kinds;
 pub(crate) mod links;
 mod names;
 pub(crate) mod pattern;
@@ -22,14 +20,14 @@ pub(crate) mod planted;
 mod rights;
 pub(crate) mod settle;
 pub(crate) mod sockets;
-pub(crate) mod spelled;
 pub(crate) mod system;
 pub(crate) mod tree;
+pub(crate) mod written;
 
 use crate::language::section::Entries;
-pub(crate) use dev::NODES as DEV_NODES;
 pub(crate) use draft::{Drafted, Opened, Undone, What, draft, open};
-use entry::Mount;
+use kinds::Mount;
+pub(crate) use kinds::NODES as DEV_NODES;
 #[cfg(not(face_alone))]
 pub use kinds::{KINDS, PROC_KEYS};
 pub(crate) use rights::{Ground, SOCKETS_ABI, draft as draft_rights};

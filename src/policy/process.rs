@@ -18,7 +18,7 @@ use crate::language::value::{
 };
 use crate::policy::bounds;
 use crate::policy::env::{Setting, search_path};
-use crate::policy::mounts::entry::Mount;
+use crate::policy::mounts::kinds::Mount;
 use crate::policy::mounts::{Mounts, Opened, What};
 use crate::policy::namespaces::{Choice, Namespace};
 use crate::policy::optional::Wall;

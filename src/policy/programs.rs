@@ -5,7 +5,7 @@
 //! entries of the tree, which yield to those of `[mounts]`, and problems. A command whose pieces
 //! the tree does not show is told of by [`unseen`].
 
-use super::mounts::entry::{Bind, Mount};
+use super::mounts::kinds::{Bind, Dir, Mount, Proc, Symlink};
 use super::mounts::tree::{self, Node, Tree};
 use super::process::Process;
 use crate::host::programs::{Lack, Piece};
@@ -132,9 +132,9 @@ pub(crate) fn implied(programs: &Programs, process: &Process, host: &Host) -> Tr
         for (path, piece) in &program.pieces {
             let mount = match piece {
                 Piece::File { source, .. } => Mount::Bind(Bind::file(source.clone())),
-                Piece::Link(text) => Mount::Symlink(text.clone()),
-                Piece::Folder => Mount::Dir { mode: None },
-                Piece::Proc => Mount::PROCESSES,
+                Piece::Link(text) => Mount::Symlink(Symlink { text: text.clone() }),
+                Piece::Folder => Mount::Dir(Dir::PLAIN),
+                Piece::Proc => Mount::Proc(Proc::PROCESSES),
             };
             tree.entry(path.clone()).or_insert_with(|| Node::new(path, mount, item.at));
         }
@@ -146,7 +146,7 @@ pub(crate) fn implied(programs: &Programs, process: &Process, host: &Host) -> Tr
     };
     let needless: Vec<String> = tree
         .iter()
-        .filter(|(path, node)| matches!(node.mount, Mount::Dir { .. }) && is_above(path))
+        .filter(|(path, node)| matches!(node.mount, Mount::Dir(_)) && is_above(path))
         .map(|(path, _)| path.clone())
         .collect();
     tree.retain(|path, _| !needless.contains(path));

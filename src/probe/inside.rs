@@ -8,7 +8,7 @@ use crate::host::questions::Sought;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::rights::Rights;
 use crate::language::value::{below, join};
-use crate::policy::mounts::entry::{Bind, Missing, Mount};
+use crate::policy::mounts::kinds::{Bind, Missing, Mount};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{Covered, Tree, covered, source_of};
 use crate::policy::namespaces::Namespace;
@@ -36,7 +36,7 @@ impl Host {
         let word = sought.command.as_ref();
         let command = word.map(|word| search.need(word, start.as_deref())).unwrap_or_default();
         let links = tree.iter().filter_map(|(path, node)| match &node.mount {
-            Mount::Symlink(text) => Some((path, text.clone(), node.at)),
+            Mount::Symlink(link) => Some((path, link.text.clone(), node.at)),
             Mount::Bind(_) => match self.at(source_of(path, &node.mount)?) {
                 Fact::Present(File { kind: FileKind::Link(text), .. }) => {
                     Some((path, text.clone(), node.at))

@@ -2,7 +2,7 @@
 
 use crate::kernel::device::Node;
 use crate::policy::mounts::Mounts;
-use crate::policy::mounts::entry::Mount;
+use crate::policy::mounts::kinds::Makes;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -35,8 +35,8 @@ const NODES_LOOKED_AT: usize = 4096;
 pub(super) fn nodes(mounts: &Mounts) -> Vec<Node> {
     let mut found = vec![];
     for (path, mount) in mounts.iter() {
-        match &mount.value {
-            Mount::Dev { extra } => {
+        match mount.value.kind().makes(path.value) {
+            Makes::Devices(extra) => {
                 let standard =
                     crate::policy::mounts::DEV_NODES.iter().map(|name| format!("/dev/{name}"));
                 standard
@@ -47,8 +47,8 @@ pub(super) fn nodes(mounts: &Mounts) -> Vec<Node> {
                 found.push(Node { block: false, major: 5, minor: Some(2) });
                 found.extend((136..=143).map(|major| Node { block: false, major, minor: None }));
             }
-            Mount::Device { source } => {
-                let source = Path::new(source.as_ref().map_or(path.value, |source| source));
+            Makes::Device(source) => {
+                let source = Path::new(source);
                 match fs::read_dir(source) {
                     Ok(names) => found.extend(
                         names

@@ -6,7 +6,7 @@ use crate::host::privileged::{Given, Look, Power, Privileged, Stop};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::name::Name;
 use crate::language::value::join;
-use crate::policy::mounts::entry::{Access, Bind, Mount};
+use crate::policy::mounts::kinds::{Access, Bind, Mount};
 use crate::policy::mounts::system::lies_in_the_system;
 use crate::policy::mounts::tree::{Tree, source_of};
 use crate::policy::privilege::MOST_NAMES;

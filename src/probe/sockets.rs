@@ -5,7 +5,7 @@
 use crate::host::{Fact, FileKind, Host};
 use crate::language::value::{below, join};
 use crate::policy::landlock::holds_sockets;
-use crate::policy::mounts::entry::Sockets;
+use crate::policy::mounts::kinds::Sockets;
 use crate::policy::mounts::sockets::{Reach, looked_at};
 use crate::policy::mounts::tree::Tree;
 use crate::probe::look;

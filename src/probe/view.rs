@@ -4,7 +4,7 @@
 
 use crate::host::FileKind;
 use crate::language::value::below;
-use crate::policy::mounts::entry::Mount;
+use crate::policy::mounts::kinds::Mount;
 use crate::policy::mounts::tree::{Node, Tree, bound_at};
 use crate::step::{Content, Kernel};
 use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, Step, walk};

@@ -7,8 +7,8 @@
 
 use crate::host::globs::{Found, Match, Stop};
 use crate::language::value::{ancestors, below, join};
-use crate::policy::mounts::entry::Mount;
 use crate::policy::mounts::glob::{MOST_NAMES, dots_of, source_base};
+use crate::policy::mounts::kinds::Mount;
 use crate::policy::mounts::pattern::{Dots, Pattern, Progress, is_pattern};
 use crate::policy::mounts::tree::{Tree, bound_at, tree};
 use crate::policy::mounts::{MOST_ENTRIES, Mounts};
@@ -86,7 +86,7 @@ impl View<'_> {
     }
 
     fn is_hidden(&self, path: &str) -> bool {
-        matches!(self, View::Inside((tree, _)) if tree.get(path).is_some_and(|node| matches!(node.mount, Mount::Hide { .. })))
+        matches!(self, View::Inside((tree, _)) if tree.get(path).is_some_and(|node| matches!(node.mount, Mount::Hide(_))))
     }
 }
 

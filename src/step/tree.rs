@@ -73,8 +73,7 @@ pub enum TreeOp {
         attrs: Attrs,
         /// Whose tree the mount point lies in.
         ground: Ground,
-        /// What Landlock allows below it; none where a rule of its own or one above allows it, or
-        /// without Landlock.
+        /// What Landlock allows below it; none where a rule above allows it, or without Landlock.
         rights: Rights,
     },
     /// move_mount(2) of an opened source, and Landlock's rule for what is there, through the same
@@ -251,6 +250,14 @@ impl TreeOp {
     }
 }
 
+/// What Landlock allows below a mount, behind the words of that.
+fn show_rights(rights: Rights, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match rights {
+        Rights(0) => Ok(()),
+        rights => write!(f, ", and let Landlock allow {rights}"),
+    }
+}
+
 impl fmt::Display for TreeOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -272,10 +279,13 @@ impl fmt::Display for TreeOp {
                 write!(f, "write {path} ({mode}) from {content}")
             }
             TreeOp::MountPoint { path } => write!(f, "make mount point {path}"),
-            TreeOp::Mount { fs, path, attrs, .. } => fs.show(path, *attrs, f),
-            TreeOp::Attach { path, rights: Rights(0), .. } => write!(f, "attach it at {path}"),
+            TreeOp::Mount { fs, path, attrs, rights, .. } => {
+                fs.show(path, *attrs, f)?;
+                show_rights(*rights, f)
+            }
             TreeOp::Attach { path, rights, .. } => {
-                write!(f, "attach it at {path}, and let Landlock allow {rights}")
+                write!(f, "attach it at {path}")?;
+                show_rights(*rights, f)
             }
             TreeOp::Pin { path } => write!(f, "pin {path}"),
             TreeOp::HoldLink { path, text } => write!(f, "hold the link {path} → {text}"),

@@ -6,8 +6,7 @@ use crate::host::{Fact, FileKind, Host};
 use crate::inspect::lint::Scene;
 use crate::kernel::namespace::Kind;
 use crate::language::value::{ancestors, below, join, literal};
-use crate::policy::mounts::dev;
-use crate::policy::mounts::entry::{Access, Bind, Hidden, Missing, Mount};
+use crate::policy::mounts::kinds::{Access, Bind, Hidden, Hide, Missing, Mount, NODES};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{Base, Node, Tree, above, base, covered, source_of, with_root};
 use crate::text::problem::{Problem, Problems};
@@ -213,9 +212,9 @@ fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bo
                 // That is how somebody says that it is meant.
                 && !(named && bind.access == Access::ReadWrite)
         }
-        (Mount::Device { .. }, Mount::Dev { .. }) => {
+        (Mount::Device(_), Mount::Dev(_)) => {
             source_of(path, &node.mount).and_then(|source| below(source, "/dev")) == Some(tail)
-                && dev::NODES.contains(&tail.trim_start_matches('/'))
+                && NODES.contains(&tail.trim_start_matches('/'))
         }
         _ => false,
     }
@@ -226,11 +225,9 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
     let own_tree = scene.choice.is_new(Kind::Mount);
     // A pattern may hide a thousand files: its line is told of once.
     let mut told = BTreeSet::new();
-    for (path, node) in
-        scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. }))
-    {
+    for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide(_))) {
         let granted = above(scene.tree, path)
-            .is_some_and(|(_, node)| matches!(node.mount, Mount::Bind(_) | Mount::Device { .. }));
+            .is_some_and(|(_, node)| matches!(node.mount, Mount::Bind(_) | Mount::Device(_)));
         match base(scene.tree, scene.host, path) {
             // What a program did not find because of it has an error of its own.
             Base::Own { .. } if own_tree && keeps_from_a_program(scene, path) => {}
@@ -244,7 +241,7 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
             Base::Host { source, .. } if own_tree => {
                 let Fact::Present(file) = scene.host.at(&source) else { continue };
                 // A profile that says that it is a file knows.
-                if matches!(node.mount, Mount::Hide { known: Hidden::File, .. }) {
+                if matches!(node.mount, Mount::Hide(Hide { known: Hidden::File, .. })) {
                     continue;
                 }
                 if file.kind != FileKind::Folder && told.insert(node.at) {
@@ -272,9 +269,7 @@ pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
     }
     let grants: Vec<(&str, &str, &Node)> = binds(scene.tree).take(MOST_GRANTS).collect();
     let mut told = BTreeSet::new();
-    for (path, node) in
-        scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide { .. }))
-    {
+    for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide(_))) {
         let Base::Host { source, .. } = base(scene.tree, scene.host, path) else { continue };
         let shows = |(over, from, _): &&(&str, &str, &Node)| {
             let inside = below(&source, from).map(|tail| join(over, tail));
@@ -347,7 +342,7 @@ pub(super) fn other_names(scene: &Scene, found: &mut Problems) {
     for (path, node) in scene.tree {
         let Base::Host { source, writable } = base(scene.tree, scene.host, path) else { continue };
         let (act, verb) = match &node.mount {
-            Mount::Hide { .. } => ("hidden", "read"),
+            Mount::Hide(_) => ("hidden", "read"),
             Mount::Bind(Bind { access: Access::ReadOnly, .. }) if writable => {
                 ("kept read-only", "written")
             }

@@ -6,7 +6,7 @@ use crate::kernel::attrs::Attrs;
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::parent;
-use crate::policy::mounts::entry::Mount;
+use crate::policy::mounts::kinds::Makes;
 use crate::profile::Profile;
 use crate::step::{Cover, Kernel};
 use crate::text::layout::{COLUMNS, Paint, Tone, shorten, width};
@@ -72,8 +72,8 @@ fn kind(path: &str, entry: &Entry, profile: &Profile) -> &'static str {
 }
 
 fn of_the_host(path: &str, entry: &Entry, stack: &Stack, profile: &Profile) -> &'static str {
-    match profile.mounts.get(path).map(|mount| &mount.value) {
-        Some(Mount::Socket(_)) => "socket",
+    match profile.mounts.get(path) {
+        Some(mount) => mount.value.word(),
         // The host's own tree has none of our attributes, and is no device.
         _ if !entry.attrs.has(Attrs::NO_DEV) && stack.topmost().path != "/" => "device",
         _ => "bind",
@@ -219,10 +219,8 @@ fn branch<'a>(
     let own: Vec<&str> = children.remove(path).unwrap_or_default().into_iter().collect();
     // What an entry brings along by itself is told in its own line: the nodes of /dev, the covers
     // of /proc.
-    let brings = matches!(
-        profile.mounts.get(path).map(|mount| &mount.value),
-        Some(Mount::Dev { .. } | Mount::Proc { .. })
-    );
+    let makes = profile.mounts.get(path).map(|mount| mount.value.kind().makes(path));
+    let brings = matches!(makes, Some(Makes::Devices(_) | Makes::FileSystem(_)));
     let is_along = |child: &&str| {
         let along = &world.tree[*child];
         let kind = matches!(

@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::kernel::rights::Rights;
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::checks::why_broad;
-use crate::policy::mounts::entry::{Bind, Broad, Mount};
+use crate::policy::mounts::kinds::{Bind, Broad, Mount};
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 

@@ -15,10 +15,10 @@ use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
 use crate::language::value::below;
 use crate::policy::mounts::checks::why_broad;
-use crate::policy::mounts::entry::{Access, Bind, Broad, Mount};
+use crate::policy::mounts::kinds::{Access, Bind, Broad, Mount};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::Tree;
-use crate::policy::mounts::{Mounts, spelled};
+use crate::policy::mounts::{Mounts, written};
 use crate::policy::namespaces::Choice;
 use crate::step::draft::Draft;
 use crate::step::{Folder, GroupOp, ProcessOp, Slot, Stage};
@@ -485,7 +485,7 @@ fn read_only(path: &str, source: &str, bind: &Bind) -> String {
     // Without the words for writing: `owner` would show the target what root alone may read.
     let bind =
         Bind { access: Access::ReadOnly, broad: Broad::Refuse, owner_root: false, ..bind.clone() };
-    format!("grant it read-only: {}", spelled::line(path, &Mount::Bind(bind)))
+    format!("grant it read-only: {}", written::line(path, &Mount::Bind(bind)))
 }
 
 /// A target that can write to the hierarchy could raise its limits, or leave its group.

@@ -1,10 +1,10 @@
 //! Grants that are refused unless the entry says the word: wide ones, and those through which the
 //! host could be reached.
 
-use super::entry::{Access, Bind, Broad, Mount, Sockets};
+use super::kinds::{Access, Bind, Broad, Mount, Sockets};
 use super::system::{is_system, lies_in_the_system};
 use super::tree::Tree;
-use super::{sockets, spelled};
+use super::{sockets, written};
 use crate::host::{File, FileKind, Host};
 use crate::language::value::{AbsolutePath, below, parent};
 use crate::text::problem::Problem;
@@ -121,7 +121,7 @@ fn no_sockets(
         return None;
     }
     let with =
-        |sockets: Sockets| spelled::line(path, &Mount::Bind(Bind { sockets, ..bind.clone() }));
+        |sockets: Sockets| written::line(path, &Mount::Bind(Bind { sockets, ..bind.clone() }));
     let grant = || {
         format!("bind what is needed below it, or grant what is in it: {}", with(Sockets::Allow))
     };
@@ -157,7 +157,7 @@ fn no_sockets(
 
 /// The line of a bind.
 fn bound(path: &str, bind: Bind) -> String {
-    spelled::line(path, &Mount::Bind(bind))
+    written::line(path, &Mount::Bind(bind))
 }
 
 /// A writable grant that is wider than it looks.

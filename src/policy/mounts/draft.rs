@@ -12,16 +12,15 @@ mod site;
 pub(crate) use kernel::{refuse_device, refuse_socket};
 
 use super::checks;
-use super::entry::{Access, Bind, Mount, Sockets, Tmpfs};
+use super::kinds::{Access, Bind, Makes, Mount, PLAIN, Sockets, Tmpfs};
 use super::tree::{NOT_WITH_ROOT, Node, Tree, root_is_writable, root_tmpfs};
 use crate::host::{Fact, FileKind, Host};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
-use crate::language::value::Mode;
 use crate::policy::identity::Ids;
 use crate::step::draft::Draft;
-use crate::step::{Ground, Kernel, Slot, Stage, TreeOp};
+use crate::step::{Ground, Slot, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 use kept::Kept;
@@ -29,15 +28,9 @@ pub(crate) use kept::Undone;
 pub(crate) use opened::{Drafted, Opened, What, open};
 use std::collections::BTreeSet;
 
-/// What a file system in memory allows, but for running programs.
-const TMPFS_RIGHTS: Rights =
-    Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and(Rights::CONNECT);
-
 /// What is granted of devices.
 pub(crate) const DEVICE_RIGHTS: Rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
 
-/// What every mount has: set-id bits mean nothing, device nodes cannot be opened.
-const PLAIN: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
 /// What file systems without programs have.
 const INERT: Attrs = PLAIN.and(Attrs::NO_EXEC);
 const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
@@ -223,23 +216,16 @@ impl World<'_> {
 
     fn entry(&mut self, path: &str, node: &Node) {
         let at = node.at;
-        match &node.mount {
-            Mount::Bind(bind) => self.bind(path, bind, at),
-            Mount::Tmpfs(tmpfs) => self.tmpfs(path, tmpfs, at),
-            Mount::Proc { hidepid, only_processes } => {
-                self.proc(path, *hidepid, *only_processes, at)
-            }
-            Mount::Dev { extra } => self.dev(path, extra.iter().map(|path| path.0.as_str()), at),
-            Mount::Device { source } => {
-                self.device(path, source.as_ref().map_or(path, |source| source), at)
-            }
-            Mount::Socket(source) => self.socket(path, source, at),
-            Mount::Sysfs => self.of_the_kernel(path, Kernel::Sysfs, at),
-            Mount::Mqueue => self.of_the_kernel(path, Kernel::Mqueue, at),
-            Mount::Dir { mode } => self.dir(path, mode.unwrap_or(Mode(0o755)), at),
-            Mount::Symlink(target) => self.symlink(path, target, at),
-            Mount::File { content, mode } => self.file(path, content, *mode, at),
-            Mount::Hide { missing, known } => self.hide(path, *missing, *known, at),
+        match node.mount.kind().makes(path) {
+            Makes::FileSystem(new) => self.file_system(path, new, at),
+            Makes::Bind(bind) => self.bind(path, bind, at),
+            Makes::Devices(extra) => self.dev(path, extra, at),
+            Makes::Device(source) => self.device(path, source, at),
+            Makes::Socket(source) => self.socket(path, source, at),
+            Makes::Directory(mode) => self.dir(path, mode, at),
+            Makes::Link(text) => self.symlink(path, text, at),
+            Makes::File(content, mode) => self.file(path, content, mode, at),
+            Makes::Cover(hide) => self.hide(path, hide, at),
         }
     }
 }

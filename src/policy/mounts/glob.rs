@@ -4,7 +4,7 @@
 //! Where it hides, `*` matches a leading dot, too, or `.env` would stay in sight; where it grants
 //! it does not, as in a shell.
 
-use super::entry::{Access, Bind, Missing, Mount};
+use super::kinds::{Access, Bind, Hide, Missing, Mount, Symlink};
 use super::pattern::{Dots, Pattern, is_pattern, shown};
 use super::tree::source_of;
 use super::{MOST_ENTRIES, Mounts};
@@ -27,7 +27,7 @@ pub const MOST_NAMES: usize = 100_000;
 /// The rule for dots of an entry that may be a pattern; `None` for one that may not.
 pub(crate) fn dots_of(mount: &Mount) -> Option<Dots> {
     match mount {
-        Mount::Hide { .. } => Some(Dots::Matched),
+        Mount::Hide(_) => Some(Dots::Matched),
         Mount::Bind(Bind { access: Access::ReadOnly, .. }) => Some(Dots::PassedOver),
         _ => None,
     }
@@ -56,7 +56,7 @@ pub fn expand<'m>(mounts: &'m Mounts, globs: &BTreeMap<String, Found>) -> Cow<'m
     let (mut made, mut hidden) = (vec![], BTreeSet::new());
     for hides in [true, false] {
         for (key, value) in mounts.iter().filter(|(key, value)| {
-            is_pattern(key.value) && matches!(value.value, Mount::Hide { .. }) == hides
+            is_pattern(key.value) && matches!(value.value, Mount::Hide(_)) == hides
         }) {
             let pattern = Pattern::new(key.value);
             for found in globs.get(key.value).into_iter().flat_map(|found| &found.matches) {
@@ -119,14 +119,14 @@ fn settle_link(mounts: &mut Mounts, path: &str, text: &str) {
                 }
                 None
             }
-            _ => Some(Mount::Symlink(text.to_owned())),
+            _ => Some(Mount::Symlink(Symlink { text: text.to_owned() })),
         },
         _ => {
             // `..` after a name depends on what that name is.
             let (target, is_sure) = meant(parent(path), text);
             let is_needless = is_sure
                 && match nearest(&target) {
-                    Some((_, Mount::Hide { .. })) => target != path,
+                    Some((_, Mount::Hide(_))) => target != path,
                     Some(_) => false,
                     None => {
                         !matches!(mounts.get("/").map(|root| &root.value), Some(Mount::Bind(_)))
@@ -157,7 +157,7 @@ pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
             continue;
         }
         let Some(found) = host.globs.get(key.value) else { continue };
-        let hides = matches!(value.value, Mount::Hide { .. });
+        let hides = matches!(value.value, Mount::Hide(_));
         if let Some(stop) = &found.stop {
             draft.problem(stopped(path, stop, hides, key.at));
         } else if found.matches.is_empty() && missing_of(&value.value) != Missing::Skip {
@@ -198,7 +198,7 @@ pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
 
 fn missing_of(mount: &Mount) -> Missing {
     match mount {
-        Mount::Hide { missing, .. } | Mount::Bind(Bind { missing, .. }) => *missing,
+        Mount::Hide(Hide { missing, .. }) | Mount::Bind(Bind { missing, .. }) => *missing,
         _ => Missing::Error,
     }
 }

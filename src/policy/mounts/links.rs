@@ -2,7 +2,7 @@
 //! so must what it leads to, or the host would meet by the link what the target wrote by the other
 //! name. It reads facts, and decides nothing about steps.
 
-use super::entry::{Access, Bind, Missing, Mount};
+use super::kinds::{Access, Bind, Missing, Mount};
 use super::tree::{Base, Node, Tree, base, real, source_of};
 use crate::host::trail::Trail;
 use crate::host::{Fact, File, FileKind, Host};

@@ -1,7 +1,7 @@
 //! Where a path inside leads when links are followed, and what a path of the host is called inside:
 //! for help that names the right line. What it says is advice; the kernel's own walk decides.
 
-use super::entry::Mount;
+use super::kinds::Mount;
 use super::tree::{Node, Tree, real};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::step::Kernel;

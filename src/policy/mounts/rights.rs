@@ -6,16 +6,17 @@
 //! here, never a weaker sandbox.
 
 use super::draft::{DEVICE_RIGHTS, Drafted, bind_rights};
-use super::entry::{Access, Bind, Missing, Mount};
+use super::kinds::{Access, Bind, Makes, Missing, Mount, NODE_PATHS, New};
 use super::settle::Settled;
 use super::tree::{Node, Tree, source_of};
-use super::{checks, dev, spelled};
+use super::{checks, written};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::{ancestors, below, parent};
 use crate::step::draft::Draft;
+use crate::step::{FileSystem, Kernel};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -111,9 +112,9 @@ fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
     for (path, node) in tree.iter().filter(|(path, _)| *path != "/") {
         let (rights, writable) = match &node.mount {
             Mount::Bind(bind) => (bind_rights(bind, true), bind.access == Access::ReadWrite),
-            Mount::Device { .. } => (DEVICE_RIGHTS, true),
-            Mount::Dev { .. } => {
-                for name in dev::NODE_PATHS {
+            Mount::Device(_) => (DEVICE_RIGHTS, true),
+            Mount::Dev(_) => {
+                for name in NODE_PATHS {
                     grant(name, Grant { path, rights: DEVICE_RIGHTS, writable: true, at: node.at });
                 }
                 continue;
@@ -148,24 +149,31 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn entry(&mut self, path: &str, Node { mount, at, .. }: &Node) {
-        match mount {
-            Mount::Bind(bind) => self.bind(path, bind, *at),
-            Mount::Device { source } => {
-                self.device(path, source.as_ref().map_or(path, |source| source), *at)
-            }
-            Mount::Socket(source) => self.socket(path, source, *at),
-            Mount::Dev { extra } if path == "/dev" => {
-                for node in dev::NODE_PATHS {
+        let kind = mount.kind();
+        match kind.makes(path) {
+            Makes::Bind(bind) => self.bind(path, bind, *at),
+            Makes::Device(source) => self.device(path, source, *at),
+            Makes::Socket(source) => self.socket(path, source, *at),
+            Makes::Devices(extra) if path == "/dev" => {
+                for node in NODE_PATHS {
                     self.named(node, DEVICE_RIGHTS.within(Rights::OF_FILES), *at);
                 }
                 extra.iter().for_each(|path| self.device(path, path, *at));
             }
-            Mount::Proc { hidepid, only_processes } if path == "/proc" && self.ground.host_pids => {
-                self.proc(*hidepid, *only_processes, *at)
+            Makes::FileSystem(New {
+                fs: FileSystem::Kernel(Kernel::Proc { hidepid, only_processes }),
+                ..
+            }) if path == "/proc" && self.ground.host_pids => {
+                self.proc(hidepid, only_processes, *at)
             }
             // A lint reports it.
-            Mount::Hide { .. } if self.wider(path, self.place_of(path), Rights(0)).is_none() => {}
-            other => self.refuse(path, what(other), "leave the entry out", *at),
+            Makes::Cover(_) if self.wider(path, self.place_of(path), Rights(0)).is_none() => {}
+            Makes::FileSystem(_)
+            | Makes::Devices(_)
+            | Makes::Directory(_)
+            | Makes::Link(_)
+            | Makes::File(..)
+            | Makes::Cover(_) => self.refuse(path, kind.what(), "leave the entry out", *at),
         }
     }
 
@@ -361,7 +369,7 @@ impl Reading<'_> {
             "cannot keep what is in {path} from being executed: Landlock does not rule over \
              mmap(2), so a loader can run it"
         );
-        let said = spelled::line(path, &Mount::Bind(Bind { exec: true, ..bind.clone() }));
+        let said = written::line(path, &Mount::Bind(Bind { exec: true, ..bind.clone() }));
         let help = format!(
             "let it be executed: {said}; or let the sandbox have a file tree of its own: {}",
             self.ground.own_tree
@@ -452,7 +460,7 @@ impl Reading<'_> {
             format!("cannot grant {path}: {}", errno_words(errno)),
         );
         let skip = bind.map(|bind| {
-            spelled::line(path, &Mount::Bind(Bind { missing: Missing::Skip, ..bind.clone() }))
+            written::line(path, &Mount::Bind(Bind { missing: Missing::Skip, ..bind.clone() }))
         });
         let help = skip.map_or("make it, or leave the entry out".into(), |line| {
             format!("make it, or let the entry go where it is absent: {line}")
@@ -504,19 +512,4 @@ fn may(what: u32, file: &File, user: u32, group: u32) -> bool {
         0
     };
     file.mode >> class & what != 0
-}
-
-fn what(mount: &Mount) -> &'static str {
-    match mount {
-        Mount::Tmpfs(_) => "a tmpfs",
-        Mount::Proc { .. } => "a proc of its own",
-        Mount::Dev { .. } => "a /dev under another name",
-        Mount::Sysfs => "a sysfs of its own",
-        Mount::Mqueue => "message queues of its own",
-        Mount::Dir { .. } => "a directory of its own",
-        Mount::Symlink(_) => "a symbolic link",
-        Mount::File { .. } => "a file of its own",
-        Mount::Hide { .. } => "a cover",
-        Mount::Bind(_) | Mount::Device { .. } | Mount::Socket(_) => "it",
-    }
 }

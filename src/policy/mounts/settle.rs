@@ -1,12 +1,12 @@
 //! Which entries stand in the end: each that its own word leaves out is gone, with a note, and what
 //! it replaced is back. And which facts of the host that asks for.
 
-use super::entry::{Access, Bind, Broad, Missing, Mount};
 use super::glob::expand;
+use super::kinds::{Access, Bind, Broad, Missing, Mount};
 use super::tree::{DATABASES, Node, Tree, behind, source_of, tree, with_root};
 use super::{Mounts, checks, links, sockets};
 use crate::host::{Fact, FileKind, Host};
-use crate::language::value::{below, parent};
+use crate::language::value::below;
 use crate::text::problem::Note;
 use crate::text::source::At;
 use std::borrow::Cow;
@@ -235,20 +235,9 @@ fn wanted_of(tree: &Tree) -> Vec<String> {
     let mut wanted = vec![];
     for (path, node) in tree {
         wanted.extend(source_of(path, &node.mount).map(str::to_owned));
-        // A directory that is to be made is judged by the one that it will be in.
-        if let Mount::Bind(Bind { missing: Missing::Create, .. }) = &node.mount {
-            wanted.extend(source_of(path, &node.mount).map(|source| parent(source).to_owned()));
-        }
-        if let Mount::Dev { extra } = &node.mount {
-            wanted.extend(extra.iter().map(|path| path.0.clone()));
-        }
-        let hidden_kernel = matches!(node.mount, Mount::Hide { .. })
-            && (path.starts_with("/proc/") || path.starts_with("/sys/"));
-        if hidden_kernel {
-            wanted.push(path.clone());
-        }
+        wanted.extend(node.mount.kind().asks(path));
         wanted.extend(behind(tree, path));
-        if matches!(node.mount, Mount::Hide { .. }) {
+        if matches!(node.mount, Mount::Hide(_)) {
             wanted.extend(with_root(tree, path).map(str::to_owned));
         }
     }

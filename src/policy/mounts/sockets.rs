@@ -1,7 +1,7 @@
 //! Sockets of the host below a bind: what an entry says of them, and the covers of those that were
 //! found. A read-only mount does not stop connect(2), and a socket is the service behind it.
 
-use super::entry::{Access, Bind, Hidden, Missing, Mount, Sockets};
+use super::kinds::{Access, Bind, Hidden, Hide, Missing, Mount, Sockets};
 use super::system;
 use super::tree::{Node, Tree, source_of};
 use crate::host::{Fact, File, FileKind, Host};
@@ -35,7 +35,7 @@ pub(crate) fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
         else {
             continue;
         };
-        let mount = Mount::Hide { missing: Missing::Skip, known: Hidden::File };
+        let mount = Mount::Hide(Hide { missing: Missing::Skip, known: Hidden::File });
         // A bind with one that has no certain name is refused (checks.rs).
         let named = shown(tree, path, file).filter(|socket| !socket.contains(UNNAMED));
         let found: Vec<String> = named.map(|socket| join(path, &format!("/{socket}"))).collect();

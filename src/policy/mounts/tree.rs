@@ -1,14 +1,14 @@
 //! The entries of `[mounts]` as the nodes of the one tree ([`crate::tree`]): every entry says what
 //! stands at its path, and the tree what an entry lies on.
 
-use super::entry::{Access, Bind, Content, Hidden, Missing, Mount, TMPFS};
-use super::{Mounts, dev};
+use super::Mounts;
+use super::kinds::{Access, Bind, Dir, Missing, Mount, Tmpfs};
 use crate::host::programs::Piece;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::language::value::{AbsolutePath, below, join, parent};
-use crate::step::{self, Cover, Kernel};
+use crate::step::Kernel;
 use crate::text::source::Span;
-use crate::tree::{Ground, Own, Source, Stack, Stands};
+use crate::tree::{Ground, Own, Stack, Stands};
 
 /// One entry of the tree, written or implied by a bound `/`.
 #[derive(Debug, Clone)]
@@ -24,7 +24,13 @@ pub struct Node {
 impl Node {
     /// What an entry makes of a path.
     pub(crate) fn new(path: &str, mount: Mount, at: Span) -> Node {
-        Node { ground: ground(path, &mount), mount, at, under: None }
+        let ground = match &mount {
+            Mount::Tmpfs(_) => mount.kind().ground(path),
+            // Of a bound root each name is an entry.
+            _ if path == "/" => Ground::Own(Own::Root),
+            _ => mount.kind().ground(path),
+        };
+        Node { ground, mount, at, under: None }
     }
 
     /// Forgets what a bound `/` would bring there.
@@ -44,43 +50,7 @@ pub(crate) type Tree = crate::tree::Tree<Node>;
 
 /// A tree without entries: the root is empty and read-only.
 pub(crate) fn empty() -> Tree {
-    Tree::new(Node::new("/", Mount::Dir { mode: None }, Span::NOWHERE))
-}
-
-/// What stands at the path of an entry.
-fn ground(path: &str, mount: &Mount) -> Ground {
-    let host = |source: &str, recursive, made| {
-        let source = Source { recursive, made, ..Source::new(source) };
-        Ground::Host(Stack::one(source))
-    };
-    let of = |source: &Option<AbsolutePath>, recursive, made| {
-        host(source.as_ref().map_or(path, |source| source), recursive, made)
-    };
-    match mount {
-        Mount::Tmpfs(tmpfs) => Ground::Own(Own::Memory { size: tmpfs.size, inodes: tmpfs.inodes }),
-        // Of a bound root each name is an entry.
-        _ if path == "/" => Ground::Own(Own::Root),
-        Mount::Bind(bind) => of(&bind.source, bind.recursive, bind.missing == Missing::Create),
-        Mount::Device { source } => of(source, true, false),
-        Mount::Socket(source) => host(source, false, false),
-        Mount::Dev { extra } => Ground::Own(Own::Devices(dev::names(extra))),
-        Mount::Proc { hidepid, only_processes } => {
-            Ground::Kernel(Kernel::Proc { hidepid: *hidepid, only_processes: *only_processes })
-        }
-        Mount::Sysfs => Ground::Kernel(Kernel::Sysfs),
-        Mount::Mqueue => Ground::Kernel(Kernel::Mqueue),
-        Mount::Dir { .. } => Ground::Own(Own::Folder),
-        Mount::Symlink(text) => Ground::Own(Own::Link(text.clone())),
-        Mount::File { content, .. } => Ground::Own(Own::File(match content {
-            Content::Text(text) => step::Content::Text(text.as_bytes().to_vec()),
-            Content::Fd(fd) => step::Content::Fd(*fd),
-            Content::Env(_) => step::Content::Withheld,
-        })),
-        Mount::Hide { known, .. } => Ground::Own(Own::Hidden(match known {
-            Hidden::Unsaid => Cover::Folder,
-            Hidden::File => Cover::File,
-        })),
-    }
+    Tree::new(Node::new("/", Mount::Dir(Dir::PLAIN), Span::NOWHERE))
 }
 
 /// What an entry lies on.
@@ -147,13 +117,7 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
 
 /// The host's path that an entry grants, if it grants one.
 pub(crate) fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
-    match mount {
-        Mount::Bind(Bind { source, .. }) | Mount::Device { source } => {
-            Some(source.as_ref().map_or(path, |source| source))
-        }
-        Mount::Socket(source) => Some(source),
-        _ => None,
-    }
+    mount.kind().source(path)
 }
 
 /// Where a source lies on the host once the links on the way are followed.
@@ -168,7 +132,7 @@ pub(super) fn real<'h>(host: &'h Host, source: &'h str) -> &'h str {
 pub(crate) fn hidden(mounts: &Mounts) -> impl Iterator<Item = String> {
     mounts
         .iter()
-        .filter(|(_, mount)| matches!(mount.value, Mount::Hide { .. }))
+        .filter(|(_, mount)| matches!(mount.value, Mount::Hide(_)))
         .map(|(path, _)| path.value.to_owned())
 }
 
@@ -213,8 +177,7 @@ pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
         Ground::Kernel(Kernel::Proc { .. } | Kernel::Sysfs | Kernel::Devpts) => Base::Kernel,
         Ground::Same => base(tree, host, over),
         Ground::Host(stack) => match &node.mount {
-            Mount::Device { .. } => nothing("a device"),
-            Mount::Socket(_) => nothing("a socket"),
+            other @ (Mount::Device(_) | Mount::Socket(_)) => nothing(other.kind().what()),
             mount => match host.at(&stack.topmost().path) {
                 Fact::Present(file) if file.kind != FileKind::Folder => nothing(file.kind.word()),
                 _ => Base::Host {
@@ -282,9 +245,9 @@ pub(crate) fn root_is_writable(tree: &Tree) -> bool {
 }
 
 /// The size of the root: the profile's, or stockade's own.
-pub(crate) fn root_tmpfs(tree: &Tree) -> super::entry::Tmpfs {
+pub(crate) fn root_tmpfs(tree: &Tree) -> Tmpfs {
     match tree.get("/").map(|node| &node.mount) {
         Some(Mount::Tmpfs(tmpfs)) => tmpfs.clone(),
-        _ => TMPFS,
+        _ => Tmpfs::PLAIN,
     }
 }

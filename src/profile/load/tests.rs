@@ -1,7 +1,7 @@
 //! Loading, on real files in a directory of each test's own.
 
 use super::*;
-use crate::policy::mounts::entry::Mount;
+use crate::policy::mounts::kinds::Mount;
 use crate::text::problem::Style;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::PathBuf;

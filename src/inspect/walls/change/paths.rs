@@ -6,7 +6,7 @@ use crate::inspect::walls::path::{Thing, Walk};
 use crate::inspect::walls::query::{Act, Says, Wall};
 use crate::inspect::walls::why::Answer;
 use crate::language::value::{Size, join, literal, parent};
-use crate::policy::mounts::entry::TMPFS;
+use crate::policy::mounts::kinds::Tmpfs;
 use crate::probe::elf::{Elf, Program};
 
 impl Asked<'_> {
@@ -147,7 +147,7 @@ impl Asked<'_> {
     fn memory(&self, path: &str, size: Size) -> String {
         let mut value = format!("{{ tmpfs = \"{size}\"");
         if let Some(tmpfs) = self.profile.mounts.get(path).and_then(|mount| mount.value.tmpfs()) {
-            if tmpfs.inodes != TMPFS.inodes {
+            if tmpfs.inodes != Tmpfs::PLAIN.inodes {
                 value += &format!(", inodes = {}", tmpfs.inodes);
             }
             if let Some(mode) = tmpfs.mode {

@@ -1,8 +1,8 @@
 //! What is bound: a tree or a file of the host, its owner mapped where root starts it.
 
-use super::super::entry::{Access, Bind, Broad, Missing, Mount};
+use super::super::kinds::{Access, Bind, Broad, Missing, Mount};
 use super::super::tree::source_of;
-use super::super::{checks, links, spelled};
+use super::super::{checks, links, written};
 use super::{PLAIN, What, World, bind_rights};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
@@ -192,7 +192,7 @@ impl World<'_> {
         if file.uid == 0 && !bind.owner_root {
             let message =
                 format!("cannot grant {source} for writing: it belongs to the host's root");
-            let said = spelled::line(path, &Mount::Bind(Bind { owner_root: true, ..bind.clone() }));
+            let said = written::line(path, &Mount::Bind(Bind { owner_root: true, ..bind.clone() }));
             // `owner` on a whole system would show the target what root alone may read.
             let help = match bind.broad == Broad::Allow
                 || checks::why_broad(source, self.host).is_some()

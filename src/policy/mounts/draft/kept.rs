@@ -5,7 +5,7 @@
 //! of fs/namei.c). From a namespace in which nothing is mounted there, a covered name moves into a
 //! new directory, and a mount of that directory alone shows it bare.
 
-use super::super::entry::{Access, Bind, Mount};
+use super::super::kinds::{Access, Bind, Mount};
 use super::super::tree::source_of;
 use super::World;
 use crate::kernel::namespace::Kind;

@@ -1,83 +1,43 @@
 //! File systems of the kernel's: memory, processes, devices; and sockets, which are attached as
 //! devices are.
 
-use super::super::dev;
-use super::super::entry::{Mount, TMPFS, Tmpfs};
+use super::super::kinds::{LINKS, Mount, NODES, New, Part, Proc, Tmpfs};
 use super::super::tree::{Base, Node, base};
-use super::{DEVICE_RIGHTS, INERT, PLAIN, TMPFS_RIGHTS, What, World};
+use super::{DEVICE_RIGHTS, INERT, What, World};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
-use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
-use crate::language::value::{Mode, Size, below};
+use crate::language::value::{AbsolutePath, Mode, Size, below};
 use crate::step::{Cover, FileSystem, Ground, Kernel, TreeOp};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 use std::collections::BTreeSet;
 
 impl World<'_> {
-    pub(super) fn tmpfs(&mut self, path: &str, tmpfs: &Tmpfs, at: Span) {
+    /// A file system of the kernel's, of which some names are kept.
+    pub(super) fn file_system(&mut self, path: &str, new: New, at: Span) {
+        let New { fs, attrs, rights, parts } = new;
         let Some(site) = self.site(path, true, at) else { return };
-        let shared = ["/tmp", "/var/tmp", "/dev/shm"].contains(&path);
-        let mode = tmpfs.mode.unwrap_or(Mode(if shared { 0o1777 } else { 0o755 }));
-        let attrs = PLAIN.and_if(!tmpfs.exec, Attrs::NO_EXEC);
-        let rights = TMPFS_RIGHTS.and_if(tmpfs.exec, Rights::EXECUTE).within(self.ruled);
-        if tmpfs.exec {
-            self.out.executable.push((Name::new(path), at));
+        let name = Name::new(path);
+        if rights.holds(Rights::EXECUTE) {
+            self.out.executable.push((name.clone(), at));
         }
-        self.step(
-            TreeOp::Mount {
-                fs: FileSystem::Tmpfs { size: tmpfs.size, inodes: tmpfs.inodes, mode },
-                path: Name::new(path),
-                attrs,
-                ground: site.ground,
-                rights,
-            },
-            at,
-        );
-    }
-
-    /// One of the kernel's that needs no more than its place.
-    pub(super) fn of_the_kernel(&mut self, path: &str, kernel: Kernel, at: Span) {
-        let Some(site) = self.site(path, true, at) else { return };
-        self.step(TreeOp::of_the_kernel(kernel, path, site.ground, Rights(0)), at);
-        self.allow(path, kernel.facts().rights, at);
-    }
-
-    pub(super) fn proc(&mut self, path: &str, hidepid: HidePid, only_processes: bool, at: Span) {
-        let Some(site) = self.site(path, true, at) else { return };
-        self.out.proc.get_or_insert(at);
-        let kernel = Kernel::Proc { hidepid, only_processes };
-        let rights = kernel.facts().rights.within(self.ruled);
-        self.step(TreeOp::of_the_kernel(kernel, path, site.ground, rights), at);
-        if !only_processes {
-            // What the kernel shows to the host's root alone needs no cover where the target is
-            // somebody else.
-            let roots = self.ids.is_host_root();
-            for (name, _) in dev::PROC_READ_ONLY.iter().filter(|(_, only_root)| roots || !only_root)
-            {
-                self.step(
-                    TreeOp::ReadOnly {
-                        path: Name::new(&format!("{path}/{name}")),
-                        ground: site.ground,
-                        if_present: true,
-                    },
-                    at,
-                );
-            }
-            for (name, cover, _) in
-                dev::PROC_HIDDEN.iter().filter(|(.., only_root)| roots || !only_root)
-            {
-                self.step(
-                    TreeOp::Hide {
-                        path: Name::new(&format!("{path}/{name}")),
-                        cover: *cover,
-                        if_present: true,
-                    },
-                    at,
-                );
-            }
+        if matches!(fs, FileSystem::Kernel(Kernel::Proc { .. })) {
+            self.out.proc.get_or_insert(at);
+        }
+        let rights = rights.within(self.ruled);
+        self.step(TreeOp::Mount { fs, path: name, attrs, ground: site.ground, rights }, at);
+        // What the kernel keeps from all but the host's root needs no cover where the target is
+        // somebody else.
+        let roots = self.ids.is_host_root();
+        for Part { name, cover, .. } in parts.iter().filter(|part| roots || !part.of_root) {
+            let path = Name::new(&format!("{path}/{name}"));
+            let op = match *cover {
+                None => TreeOp::ReadOnly { path, ground: site.ground, if_present: true },
+                Some(cover) => TreeOp::Hide { path, cover, if_present: true },
+            };
+            self.step(op, at);
         }
     }
 
@@ -86,7 +46,7 @@ impl World<'_> {
     /// fs/namespace.c). Nobody inside may read what pid 1 was started with.
     pub(super) fn cover_processes(&mut self) {
         let of_processes =
-            |node: &Node| matches!(node.mount, Mount::Proc { only_processes: true, .. });
+            |node: &Node| matches!(node.mount, Mount::Proc(Proc { only_processes: true, .. }));
         let procs: Vec<(String, Span)> = self
             .tree
             .iter()
@@ -105,7 +65,7 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn dev<'b>(&mut self, path: &str, extra: impl Iterator<Item = &'b str>, at: Span) {
+    pub(super) fn dev(&mut self, path: &str, extra: &[AbsolutePath], at: Span) {
         let Some(site) = self.site(path, true, at) else { return };
         let rights = DEVICE_RIGHTS.within(self.ruled);
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC);
@@ -125,13 +85,13 @@ impl World<'_> {
                 at,
             );
         }
-        for name in dev::NODES {
+        for name in NODES {
             self.attach_node(&format!("{path}/{name}"), &format!("/dev/{name}"), None, at);
         }
-        for source in extra.collect::<BTreeSet<&str>>() {
+        for source in extra.iter().map(|path| path.0.as_str()).collect::<BTreeSet<&str>>() {
             match below(source, "/dev").filter(|tail| !tail.is_empty()) {
                 Some(tail)
-                    if dev::NODES.contains(&&tail[1..])
+                    if NODES.contains(&&tail[1..])
                         || self.tree.contains_key(&format!("{path}{tail}")) => {}
                 Some(tail) => self.device(&format!("{path}{tail}"), source, at),
                 None => self.draft.problem(
@@ -144,7 +104,7 @@ impl World<'_> {
                 ),
             }
         }
-        for (name, target) in dev::LINKS {
+        for (name, target) in LINKS {
             let link = format!("{path}/{name}");
             if !self.tree.contains_key(&link) {
                 self.step(
@@ -162,13 +122,13 @@ impl World<'_> {
         let shm = format!("{path}/shm");
         if !self.tree.contains_key(&shm) {
             self.make_folder(&shm, Mode(0o755), at);
-            let Tmpfs { size, inodes, .. } = TMPFS;
+            let Tmpfs { size, inodes, .. } = Tmpfs::PLAIN;
             let op = TreeOp::Mount {
                 fs: FileSystem::Tmpfs { size, inodes, mode: Mode(0o1777) },
                 path: Name::new(&shm),
                 attrs: INERT,
                 ground: Ground::Own,
-                rights: TMPFS_RIGHTS.within(self.ruled),
+                rights: Tmpfs::RIGHTS.within(self.ruled),
             };
             self.step(op, at);
         }

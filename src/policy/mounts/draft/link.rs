@@ -2,7 +2,7 @@
 //! it, and what it leads to has an entry of its own ([`super::super::links`]). What cannot be kept
 //! is refused here.
 
-use super::super::entry::{Access, Bind, Missing};
+use super::super::kinds::{Access, Bind, Missing};
 use super::super::links::{Left, left, loose_end, writable_at};
 use super::super::tree::above;
 use super::World;

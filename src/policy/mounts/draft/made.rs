@@ -1,6 +1,6 @@
 //! What stockade makes itself: directories, links, files, covers, and the databases of names.
 
-use super::super::entry::{Content as EntryContent, Hidden, Missing};
+use super::super::kinds::{Content as EntryContent, Hidden, Hide, Missing};
 use super::super::tree::{Base, Covered, base, covered};
 use super::World;
 use crate::host::{Fact, File, FileKind};
@@ -60,18 +60,12 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn file(
-        &mut self,
-        path: &str,
-        content: &EntryContent,
-        mode: Option<Mode>,
-        at: Span,
-    ) {
-        let (content, unsaid) = match content {
-            EntryContent::Text(text) => (Content::Text(text.as_bytes().to_vec()), Mode(0o644)),
-            EntryContent::Fd(fd) => (Content::Fd(*fd), Mode(0o400)),
+    pub(super) fn file(&mut self, path: &str, content: &EntryContent, mode: Mode, at: Span) {
+        let content = match content {
+            EntryContent::Text(text) => Content::Text(text.as_bytes().to_vec()),
+            EntryContent::Fd(fd) => Content::Fd(*fd),
             EntryContent::Env(name) => match self.host.caller.env.get(name) {
-                Some(value) => (Content::Secret(value.as_bytes().to_vec()), Mode(0o400)),
+                Some(value) => Content::Secret(value.as_bytes().to_vec()),
                 None => {
                     let message = format!("cannot write {path}: the caller has no variable {name}");
                     return self.draft.problem(
@@ -81,7 +75,7 @@ impl World<'_> {
                 }
             },
         };
-        self.put_file(path, content, mode.unwrap_or(unsaid), at);
+        self.put_file(path, content, mode, at);
     }
 
     pub(super) fn put_file(&mut self, path: &str, content: Content, mode: Mode, at: Span) {
@@ -106,7 +100,7 @@ impl World<'_> {
         self.allow(path, bits_of(mode), at);
     }
 
-    pub(super) fn hide(&mut self, path: &str, missing: Missing, known: Hidden, at: Span) {
+    pub(super) fn hide(&mut self, path: &str, Hide { missing, known }: Hide, at: Span) {
         let kind = match base(self.tree, self.host, path) {
             Base::Own { .. } => return self.hide_own(path, at),
             Base::Host { source, .. } => self.host.at(&source).clone(),

@@ -1,8 +1,8 @@
 //! Where a mount can go: the place under it, what pins that, and what is said where there is none.
 
-use super::super::entry::{Bind, Missing, Mount};
+use super::super::kinds::{Bind, Missing, Mount};
 use super::super::tree::{Base, above, base};
-use super::super::{place, spelled};
+use super::super::{place, written};
 use super::World;
 use super::kept::Kept;
 use crate::host::{Fact, FileKind};
@@ -152,7 +152,7 @@ impl World<'_> {
 
     /// The entry that is drafted, as it would stand at another path.
     pub(super) fn spelled_at(&self, path: &str) -> String {
-        self.current.as_ref().map_or_else(|| path.to_owned(), |mount| spelled::line(path, mount))
+        self.current.as_ref().map_or_else(|| path.to_owned(), |mount| written::line(path, mount))
     }
 
     /// The line to write in place of one whose path leads through a link.
@@ -218,7 +218,7 @@ impl World<'_> {
                 let skip = Mount::Bind(Bind { missing: Missing::Skip, ..bind.clone() });
                 format!(
                     "make it, or let the entry go where it is absent: {}",
-                    spelled::line(path, &skip)
+                    written::line(path, &skip)
                 )
             }
             _ => "make it, or leave the entry out".into(),

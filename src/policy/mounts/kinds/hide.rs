@@ -1,0 +1,123 @@
+//! Nothing: a cover over what is there.
+
+use super::further::{Further, Missing, one_word};
+use super::{Form, Kind, Makes, Mount, Word, form, said};
+use crate::language::read::{Node, Read, Why, Wrongs};
+use crate::language::shape::{Shape, Shaped};
+use crate::language::spelled::Toml;
+use crate::language::value::{OnlyTrue, only_true, words};
+use crate::step::Cover;
+use crate::tree::{Ground, Own};
+use toml::de::DeValue;
+
+pub(super) const WORDS: &[Word] = &[Word {
+    word: "hide",
+    doc: "Nothing: an empty read-only directory, or an empty file of mode 0, covers what is here.",
+    meant: &["hidden", "mask", "none", "deny"],
+    make: || Mount::Hide(Hide::PLAIN),
+}];
+
+pub(super) const FORMS: &[Form] = &[form! {
+    /// Nothing: an empty read-only directory, or an empty file of mode 0, covers what is here.
+    /// `"file"` says that it is a file, and that it is known to show again where a program of the
+    /// host replaces it by rename.
+    "hide": Hidden => |known| Mount::Hide(Hide { known, ..Hide::PLAIN }), ["missing"]
+}];
+
+/// Nothing is here: an empty read-only directory, or an empty file of mode 0, covers what was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hide {
+    /// Whether the entry may be left out where nothing is there.
+    pub missing: Missing,
+    /// What the profile knows of it.
+    pub known: Hidden,
+}
+
+impl Hide {
+    /// A cover that must have something to cover.
+    pub const PLAIN: Hide = Hide { missing: Missing::Error, known: Hidden::Unsaid };
+}
+
+/// What a profile says of what it hides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// Nothing: `hide = true`.
+    Unsaid,
+    /// That it is a file, which shows again once somebody outside replaces it by rename:
+    /// `hide = "file"`.
+    File,
+}
+
+words! {
+    /// The word of [`Hidden`].
+    HiddenWord {
+        /// It is a file, and it is known that it shows again where a program of the host replaces
+        /// it by rename.
+        File = "file",
+    }
+}
+
+impl Shaped for Hidden {
+    fn shape() -> Shape {
+        Shape::either(&[OnlyTrue::shape, HiddenWord::shape])
+    }
+}
+
+impl Read for Hidden {
+    fn read(node: &Node<'_>) -> Result<Hidden, Wrongs> {
+        match node.get_ref() {
+            DeValue::Boolean(true) => Ok(Hidden::Unsaid),
+            DeValue::Boolean(false) => Err(only_true(" or \"file\"").at(node)),
+            _ => one_word(node, HiddenWord::File.word(), "true or").map(|()| Hidden::File),
+        }
+    }
+
+    fn spell(&self) -> Toml {
+        match self {
+            Hidden::Unsaid => OnlyTrue.spell(),
+            Hidden::File => HiddenWord::File.spell(),
+        }
+    }
+}
+
+impl Kind for Hide {
+    fn take(&mut self, further: &Further) -> Result<(), Why> {
+        if further.missing == Some(Missing::Create) {
+            return Err(Why::new("`hide` cannot make what it hides").help("missing = \"skip\""));
+        }
+        self.missing = further.missing.unwrap_or(self.missing);
+        Ok(())
+    }
+
+    fn spell(&self) -> Toml {
+        if *self == Hide::PLAIN {
+            return Toml::word("hide");
+        }
+        let Hide { missing, known } = self;
+        said([
+            ("hide", Some(known.spell())),
+            ("missing", (*missing != Missing::Error).then(|| missing.spell())),
+        ])
+    }
+
+    fn ground(&self, _: &str) -> Ground {
+        Ground::Own(Own::Hidden(match self.known {
+            Hidden::Unsaid => Cover::Folder,
+            Hidden::File => Cover::File,
+        }))
+    }
+
+    /// What is in a file system of the kernel's, is on the host as well.
+    fn asks(&self, path: &str) -> Vec<String> {
+        let kernels = path.starts_with("/proc/") || path.starts_with("/sys/");
+        kernels.then(|| path.to_owned()).into_iter().collect()
+    }
+
+    fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {
+        Makes::Cover(*self)
+    }
+
+    fn what(&self) -> &'static str {
+        "a cover"
+    }
+}
