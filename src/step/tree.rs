@@ -144,6 +144,9 @@ pub(crate) struct Facets<'a> {
     content: Option<&'a Content>,
     /// Where it puts what it opens to be bound, and what that is on the host.
     pub source: Option<(Slot, &'a Name)>,
+    /// Where it puts what it makes on the host, the directory that this is made in, and how it may
+    /// be used.
+    made_in: Option<(Slot, &'a Name, Attrs)>,
     /// What it attaches, and where.
     pub attached: Option<(Slot, &'a Name)>,
     /// The path of a rule of Landlock that stands alone.
@@ -198,7 +201,10 @@ impl TreeOp {
             TreeOp::OpenTree { slot, source, .. } => {
                 Facets { source: Some((*slot, source)), ..none }
             }
-            TreeOp::HostFolder { .. } | plain!() => none,
+            TreeOp::HostFolder { slot, parent, attrs, .. } => {
+                Facets { made_in: Some((*slot, parent, *attrs)), ..none }
+            }
+            plain!() => none,
         }
     }
 
@@ -228,25 +234,10 @@ impl TreeOp {
     /// What stands for it where nothing may be made on the host: the directory that it would make
     /// one in is opened, which must be writable.
     pub fn rehearsed(&self) -> Option<(TreeOp, Name)> {
-        match self {
-            TreeOp::HostFolder { slot, parent, attrs, .. } => {
-                let op = TreeOp::OpenTree {
-                    slot: *slot,
-                    source: parent.clone(),
-                    inode: Inode::default(),
-                    recursive: false,
-                    attrs: *attrs,
-                };
-                Some((op, parent.clone()))
-            }
-            TreeOp::LandlockRule { .. }
-            | TreeOp::Attach { .. }
-            | TreeOp::Mount { .. }
-            | TreeOp::File { .. }
-            | TreeOp::CoverFile { .. }
-            | TreeOp::OpenTree { .. }
-            | plain!() => None,
-        }
+        let (slot, parent, attrs) = self.facets().made_in?;
+        let (source, inode) = (parent.clone(), Inode::default());
+        let op = TreeOp::OpenTree { slot, source, inode, recursive: false, attrs };
+        Some((op, parent.clone()))
     }
 }
 
