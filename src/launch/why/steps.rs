@@ -149,7 +149,6 @@ type Means = (Option<&'static str>, Option<String>);
 fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
     let exchanged =
         |words| (Some(words), Some("somebody exchanged it meanwhile; run again".into()));
-    let full = || Some("the file system in memory is full: give it a larger size".into());
     let help = match op {
         TreeOp::OpenTree { .. } => match errno {
             libc::EPERM | libc::ENOSYS if is_root => Some(format!(
@@ -169,163 +168,149 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             libc::EMFILE => Some("raise the limit of open files: ulimit -n 4096".into()),
             _ => None,
         },
-        TreeOp::HostFolder { .. } if [libc::ESTALE, libc::ELOOP].contains(&errno) => {
-            return exchanged("what is at its path was exchanged after the profile was checked");
+        TreeOp::HostFolder { .. } => match errno {
+            libc::ESTALE | libc::ELOOP => {
+                return exchanged(
+                    "what is at its path was exchanged after the profile was checked",
+                );
+            }
+            _ => None,
+        },
+        TreeOp::Mount { fs, .. } => {
+            let cause = if errno == libc::EPERM { cause::refused_mount(fs) } else { None };
+            cause.map(|cause| cause.to_string())
         }
-        TreeOp::Mount { fs, .. } if errno == libc::EPERM => {
-            cause::refused_mount(fs).map(|cause| cause.to_string())
-        }
-        TreeOp::Pivot if errno == libc::EINVAL => Some(cause::no_pivot().to_string()),
-        TreeOp::PrivateMounts | TreeOp::Root { .. }
-            if [libc::EPERM, libc::EACCES].contains(&errno) =>
-        {
-            user_namespace_cause()
-        }
-        TreeOp::LandlockRule { path, .. } if errno == libc::EACCES => {
+        TreeOp::Pivot => (errno == libc::EINVAL).then(|| cause::no_pivot().to_string()),
+        TreeOp::PrivateMounts | TreeOp::Root { .. } => match errno {
+            libc::EPERM | libc::EACCES => user_namespace_cause(),
+            _ => None,
+        },
+        TreeOp::LandlockRule { path, .. } => (errno == libc::EACCES).then(|| {
             let path = shell_word(path.text());
-            Some(format!(
+            format!(
                 "the target's user may not search a directory above it: run it where this user may \
                  come (namei -l {path} shows each directory), or name the user whom the closed one \
                  belongs to, with `user` and `group` in [identity]"
-            ))
-        }
-        TreeOp::File { .. } | TreeOp::CoverFile { .. } | TreeOp::Dir { .. }
-            if errno == libc::ENOSPC =>
-        {
-            full()
-        }
-        TreeOp::HostFolder { .. }
-        | TreeOp::PrivateMounts
-        | TreeOp::Root { .. }
-        | TreeOp::Dir { .. }
-        | TreeOp::Symlink { .. }
-        | TreeOp::File { .. }
+            )
+        }),
+        TreeOp::File { .. } | TreeOp::CoverFile { .. } | TreeOp::Dir { .. } => (errno
+            == libc::ENOSPC)
+            .then(|| "the file system in memory is full: give it a larger size".into()),
+        TreeOp::Symlink { .. }
         | TreeOp::MountPoint { .. }
-        | TreeOp::Mount { .. }
         | TreeOp::Attach { .. }
         | TreeOp::Pin { .. }
         | TreeOp::HoldLink { .. }
         | TreeOp::ReadOnly { .. }
         | TreeOp::Hide { .. }
-        | TreeOp::CoverFile { .. }
         | TreeOp::SealRoot
-        | TreeOp::Seal { .. }
-        | TreeOp::Pivot
-        | TreeOp::LandlockRule { .. } => None,
+        | TreeOp::Seal { .. } => None,
     };
     (None, help)
 }
 
+const NOT_IN_FORCE: &str = "the kernel says that this is done, and it is not in force";
+
 fn process_means(op: &ProcessOp, errno: i32) -> Means {
     let denied = [libc::EACCES, libc::EPERM].contains(&errno);
     let help = match op {
-        ProcessOp::NewKeyring if [libc::EPERM, libc::ENOSYS].contains(&errno) => {
+        ProcessOp::NewKeyring => [libc::EPERM, libc::ENOSYS].contains(&errno).then_some(
             "a system call filter on stockade itself refuses keyctl(2), as that of containers \
-             does; to skip it with a warning: optional = [\"keyring\"]"
+             does; to skip it with a warning: optional = [\"keyring\"]",
+        ),
+        ProcessOp::ForbidNamespaces { .. } | ProcessOp::OpenLimit { .. } => {
+            let cause = (errno == libc::EROFS).then(cause::read_only_proc_sys);
+            return (None, cause.map(|cause| cause.to_string()));
         }
-        ProcessOp::ForbidNamespaces { .. } | ProcessOp::OpenLimit { .. }
-            if errno == libc::EROFS =>
-        {
-            return (None, Some(cause::read_only_proc_sys().to_string()));
+        ProcessOp::TimeNamespace { .. } => {
+            (errno == libc::ERANGE).then_some("an offset would make the clock negative")
         }
-        ProcessOp::TimeNamespace { .. } if errno == libc::ERANGE => {
-            "an offset would make the clock negative"
+        ProcessOp::Filter => match errno {
+            libc::EBUSY => {
+                let words = "a filter around it is told of denied calls already, and the kernel \
+                             has one listener for all (seccomp(2))";
+                let help = "run without --explain, and without `notify` in [seccomp.rules]; or \
+                            leave them out around this sandbox";
+                return (Some(words), Some(help.into()));
+            }
+            libc::EPIPE => {
+                return (Some("the process that answers for denied calls has ended"), None);
+            }
+            libc::EBADE => return (Some(NOT_IN_FORCE), None),
+            _ => None,
+        },
+        ProcessOp::RestrictSelf { .. } => {
+            return ((errno == libc::EBADE).then_some(NOT_IN_FORCE), None);
         }
-        ProcessOp::Filter if errno == libc::EBUSY => {
-            let words = "a filter around it is told of denied calls already, and the kernel has one \
-                         listener for all (seccomp(2))";
-            let help = "run without --explain, and without `notify` in [seccomp.rules]; or leave \
-                        them out around this sandbox";
-            return (Some(words), Some(help.into()));
+        ProcessOp::CloseDescriptors { .. } => match errno {
+            libc::EBADE => return (Some(NOT_IN_FORCE), None),
+            libc::EBADF => {
+                Some("name in pass-fds only descriptors that are open when stockade starts")
+            }
+            _ => None,
+        },
+        ProcessOp::ReadBack { .. } => {
+            return ((errno == libc::EPERM).then_some("they are not what was set"), None);
         }
-        ProcessOp::Filter if errno == libc::EPIPE => {
-            return (Some("the process that answers for denied calls has ended"), None);
-        }
-        ProcessOp::RestrictSelf { .. } | ProcessOp::Filter | ProcessOp::CloseDescriptors { .. }
-            if errno == libc::EBADE =>
-        {
-            return (Some("the kernel says that this is done, and it is not in force"), None);
-        }
-        ProcessOp::ReadBack { .. } if errno == libc::EPERM => {
-            return (Some("they are not what was set"), None);
-        }
-        ProcessOp::WriteOnlyStream { .. } if errno == libc::EACCES => {
+        ProcessOp::WriteOnlyStream { .. } => (errno == libc::EACCES).then_some(
             "the terminal is another user's (su, sudo -u): give the target a pipe: stockade run \
-             ... 2>&1 | cat"
+             ... 2>&1 | cat",
+        ),
+        ProcessOp::OomScoreAdj { .. } => denied.then_some("only root may lower it"),
+        ProcessOp::Nice { .. } => {
+            denied.then_some("only root may lower it, or raise RLIMIT_NICE first")
         }
-        ProcessOp::OomScoreAdj { .. } if denied => "only root may lower it",
-        ProcessOp::Nice { .. } if denied => "only root may lower it, or raise RLIMIT_NICE first",
-        ProcessOp::Scheduler { .. } if errno == libc::EPERM => {
-            "real-time policies need root or RLIMIT_RTPRIO"
+        ProcessOp::Scheduler { .. } => {
+            (errno == libc::EPERM).then_some("real-time policies need root or RLIMIT_RTPRIO")
         }
-        ProcessOp::Rlimit { .. } if errno == libc::EPERM => {
-            return (None, Some(cause::hard_limit().to_string()));
+        ProcessOp::Rlimit { .. } => {
+            let cause = (errno == libc::EPERM).then(cause::hard_limit);
+            return (None, cause.map(|cause| cause.to_string()));
         }
         ProcessOp::WorkingFolder { .. } => {
             let words = (errno == libc::EXDEV).then_some("it lies outside of the sandbox");
             return (words, Some("set process.cwd to a directory that the profile grants".into()));
         }
-        ProcessOp::Ids { .. } | ProcessOp::Groups { .. } if errno == libc::EINVAL => {
-            "a user namespace that is joined has no ids but those of its own map: cat \
-             /proc/PID/uid_map of a process in it, and of gid_map"
-        }
-        ProcessOp::Groups { .. } if errno == libc::EPERM => {
+        ProcessOp::Groups { .. } if errno == libc::EPERM => Some(
             "setgroups(2) is denied in the user namespace that is joined: join one that \
-             newgidmap(1) mapped, such as a rootless container's"
-        }
-        ProcessOp::JoinNamespace { .. } if errno == libc::EPERM => {
-            "joining a namespace needs root over the user namespace that owns it"
-        }
+             newgidmap(1) mapped, such as a rootless container's",
+        ),
+        ProcessOp::Ids { .. } | ProcessOp::Groups { .. } => (errno == libc::EINVAL).then_some(
+            "a user namespace that is joined has no ids but those of its own map: cat \
+             /proc/PID/uid_map of a process in it, and of gid_map",
+        ),
+        ProcessOp::JoinNamespace { .. } => (errno == libc::EPERM)
+            .then_some("joining a namespace needs root over the user namespace that owns it"),
         // Where the kernel shares out real-time scheduling by groups, a new one has no share
         // (sched-rt-group.rst).
-        ProcessOp::EnterGroup { .. } if errno == libc::EINVAL => {
+        ProcessOp::EnterGroup { .. } => (errno == libc::EINVAL).then_some(
             "a real-time process cannot enter it: start stockade under the ordinary scheduler \
-             (chrt --other 0)"
+             (chrt --other 0)",
+        ),
+        ProcessOp::Capabilities { keep, .. } => {
+            return (None, if errno == libc::EPERM { lacking(keep.0) } else { None });
         }
-        ProcessOp::CloseDescriptors { .. } if errno == libc::EBADF => {
-            "name in pass-fds only descriptors that are open when stockade starts"
+        ProcessOp::HostName { .. } => {
+            return (None, if denied { user_namespace_cause() } else { None });
         }
-        ProcessOp::Capabilities { keep, .. } if errno == libc::EPERM => {
-            return (None, lacking(keep.0));
-        }
-        ProcessOp::HostName { .. } if denied => return (None, user_namespace_cause()),
-        ProcessOp::EnterGroup { .. }
-        | ProcessOp::CgroupNamespace
-        | ProcessOp::JoinNamespace { .. }
-        | ProcessOp::TimeNamespace { .. }
-        | ProcessOp::OomScoreAdj { .. }
-        | ProcessOp::ForbidNamespaces { .. }
-        | ProcessOp::OpenLimit { .. }
+        ProcessOp::CgroupNamespace
         | ProcessOp::WriteLimit { .. }
-        | ProcessOp::Groups { .. }
-        | ProcessOp::Ids { .. }
         | ProcessOp::FileIds { .. }
         | ProcessOp::Loopback
-        | ProcessOp::HostName { .. }
         | ProcessOp::DomainName { .. }
         | ProcessOp::Bounding { .. }
         | ProcessOp::KeepCapabilities
-        | ProcessOp::Capabilities { .. }
         | ProcessOp::NoNewPrivs
         | ProcessOp::Session { .. }
         | ProcessOp::NullStream { .. }
-        | ProcessOp::WriteOnlyStream { .. }
-        | ProcessOp::NewKeyring
         | ProcessOp::Umask { .. }
-        | ProcessOp::Nice { .. }
         | ProcessOp::IoPriority { .. }
-        | ProcessOp::Scheduler { .. }
-        | ProcessOp::Rlimit { .. }
         | ProcessOp::FreshState
-        | ProcessOp::CloseDescriptors { .. }
-        | ProcessOp::ReadBack { .. }
         | ProcessOp::LandlockPort { .. }
         | ProcessOp::LandlockStream { .. }
-        | ProcessOp::RestrictSelf { .. }
-        | ProcessOp::Filter
-        | ProcessOp::FindProgram { .. } => return (None, None),
+        | ProcessOp::FindProgram { .. } => None,
     };
-    (None, Some(help.into()))
+    (None, help.map(Into::into))
 }
 
 /// Capabilities that are to be kept, and that this root does not have: a container's, or one of a
