@@ -196,15 +196,34 @@ impl FileSystem {
             }
             FileSystem::Kernel(kernel) => {
                 write!(f, "mount {} on {path}", kernel.word())?;
-                match kernel {
-                    Kernel::Proc { hidepid, only_processes } => {
-                        let subset = if *only_processes { ", subset=pid" } else { "" };
-                        write!(f, " (hidepid={hidepid}{subset})")
-                    }
-                    Kernel::Sysfs => f.write_str(" (ro)"),
-                    Kernel::Devpts | Kernel::Mqueue => Ok(()),
+                for (index, option) in kernel.options().into_iter().flatten().enumerate() {
+                    write!(f, "{}{}", if index == 0 { ": " } else { ", " }, Shown(option))?;
                 }
+                write!(f, " ({attrs})")
             }
         }
+    }
+}
+
+/// An option as mount(8) writes it.
+struct Shown((&'static CStr, Setting));
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shown((name, setting)) = self;
+        write!(f, "{}=", name.to_str().unwrap_or_default())?;
+        match setting {
+            Setting::Text(text) => f.write_str(text.to_str().unwrap_or_default()),
+            Setting::Decimal(number) => number.fmt(f),
+            Setting::Octal(mode) => write!(f, "{mode:04o}"),
+        }
+    }
+}
+
+/// Its name, and the options that it is mounted with.
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
+        self.options().into_iter().flatten().try_for_each(|option| write!(f, ", {}", Shown(option)))
     }
 }

@@ -3,12 +3,11 @@
 use crate::inspect::view::flat;
 use crate::inspect::walls::{Entry, World};
 use crate::kernel::attrs::Attrs;
-use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::language::value::parent;
 use crate::policy::mounts::kinds::Makes;
 use crate::profile::Profile;
-use crate::step::{Cover, Kernel};
+use crate::step::Cover;
 use crate::text::layout::{COLUMNS, Paint, Tone, shorten, width};
 use crate::text::source::{Place, Sources};
 use crate::tree::{Ground, Own, Stack};
@@ -138,16 +137,7 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
             let made = if stack.topmost().made { ", made if absent" } else { "" };
             format!("{what}{mapped}{made}{from}")
         }
-        Ground::Kernel(kernel) => match kernel {
-            Kernel::Proc { hidepid: HidePid::Off, only_processes: false } => "proc".into(),
-            Kernel::Proc { hidepid, only_processes } => {
-                format!(
-                    "proc, hidepid {hidepid}{}",
-                    if *only_processes { ", processes alone" } else { "" }
-                )
-            }
-            Kernel::Devpts | Kernel::Mqueue | Kernel::Sysfs => kernel.word().into(),
-        },
+        Ground::Kernel(kernel) => kernel.to_string(),
         Ground::Own(Own::Folder | Own::Devices(_)) => String::new(),
         Ground::Own(Own::Link(text)) => format!("→ {}", flat(text)),
         Ground::Own(Own::File(content)) => flat(&content.to_string()),

@@ -6,7 +6,7 @@ use super::kinds::{Access, Bind, Dir, Missing, Mount, Tmpfs};
 use crate::host::programs::Piece;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::language::value::{AbsolutePath, below, join, parent};
-use crate::step::Kernel;
+use crate::step::file_system::Facts;
 use crate::text::source::Span;
 use crate::tree::{Ground, Own, Stack, Stands};
 
@@ -173,8 +173,11 @@ pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
             Own::File(_) => nothing("a file"),
             Own::Hidden(_) => nothing("hidden"),
         },
-        Ground::Kernel(Kernel::Mqueue) => nothing("the message queues"),
-        Ground::Kernel(Kernel::Proc { .. } | Kernel::Sysfs | Kernel::Devpts) => Base::Kernel,
+        // Where the kernel alone makes files there are names to mount on.
+        Ground::Kernel(kernel) => match kernel.facts() {
+            Facts { fixed: true, .. } => Base::Kernel,
+            Facts { words, .. } => nothing(words),
+        },
         Ground::Same => base(tree, host, over),
         Ground::Host(stack) => match &node.mount {
             other @ (Mount::Device(_) | Mount::Socket(_)) => nothing(other.kind().what()),
