@@ -5,25 +5,32 @@ use crate::language::shape::Shape;
 use crate::language::value::{Spelled, Written};
 use crate::text::problem::suggestion;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// A capability, by the kernel's name without `CAP_`, with `-` for `_`, or by number for those
 /// newer than the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Capability(pub u8);
 
+/// The table: their names, as a profile writes them, by their numbers.
+static NAMES: LazyLock<BTreeMap<u8, String>> = LazyLock::new(|| {
+    let name = |cap: caps::Capability| {
+        cap.to_string().trim_start_matches("CAP_").to_ascii_lowercase().replace('_', "-")
+    };
+    caps::all().into_iter().map(|cap| (cap.index(), name(cap))).collect()
+});
+
 impl Written for Capability {
     const WHAT: &'static str = "a capability such as \"net-bind-service\"";
     fn from_text(text: &str) -> Result<Capability, Why> {
-        let kernel = format!("CAP_{}", text.to_ascii_uppercase().replace('-', "_"));
-        if let Some(found) = caps::all().into_iter().find(|cap| cap.to_string() == kernel) {
-            return Ok(Capability(found.index()));
+        let written = text.to_ascii_lowercase().replace('_', "-");
+        if let Some((number, _)) = NAMES.iter().find(|(_, name)| **name == written) {
+            return Ok(Capability(*number));
         }
-        let names: Vec<String> =
-            caps::all().iter().map(|cap| Capability(cap.index()).to_string()).collect();
-        let bare = text.to_ascii_lowercase().replace('_', "-");
-        let bare = bare.strip_prefix("cap-").unwrap_or(&bare);
-        let help = suggestion(bare, names.iter().map(String::as_str))
+        let bare = written.strip_prefix("cap-").unwrap_or(&written);
+        let help = suggestion(bare, NAMES.values().map(String::as_str))
             .unwrap_or_else(|| "capabilities(7) lists them".into());
         Err(Why::of("unknown capability `", text, "`").help(help))
     }
@@ -37,12 +44,13 @@ impl Written for Capability {
         )
     }
     fn write(&self) -> Spelled {
-        let known = caps::all().into_iter().any(|cap| cap.index() == self.0);
-        if known { Spelled::Text(self.to_string()) } else { Spelled::Integer(self.0.into()) }
+        match NAMES.get(&self.0) {
+            Some(name) => Spelled::Text(name.clone()),
+            None => Spelled::Integer(self.0.into()),
+        }
     }
     fn looks() -> Shape {
-        let names = caps::all().into_iter().map(|cap| Capability(cap.index()));
-        let mut names: Vec<String> = names.map(|cap| cap.to_string()).collect();
+        let mut names: Vec<&String> = NAMES.values().collect();
         names.sort();
         Shape::Either(vec![Shape::names(names), Shape::Integer(0, 63)])
     }
@@ -57,10 +65,8 @@ impl Capability {
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match caps::all().into_iter().find(|cap| cap.index() == self.0) {
-            Some(cap) => f.write_str(
-                &cap.to_string().trim_start_matches("CAP_").to_ascii_lowercase().replace('_', "-"),
-            ),
+        match NAMES.get(&self.0) {
+            Some(name) => f.write_str(name),
             None => write!(f, "{}", self.0),
         }
     }
