@@ -3,11 +3,18 @@
 
 use crate::language::read::Why;
 use crate::text::problem::suggestion;
+use std::sync::LazyLock;
 
 const TEXT: &str = include_str!("../../../profiles/constants.txt");
 
+/// Its names, in their order, each with the rest of its line.
+static LINES: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let lines = TEXT.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once(' ')).collect()
+});
+
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    lines().map(|(name, _)| name)
+    LINES.iter().map(|(name, _)| *name)
 }
 
 /// The value of a text: a constant, a number (decimal, or hexadecimal with `0x`, or octal with
@@ -28,11 +35,12 @@ fn one(word: &str) -> Result<u64, Why> {
         });
     }
     let column = usize::from(cfg!(target_arch = "aarch64"));
-    let found = lines().find(|(name, _)| *name == word).map(|(_, mut values)| {
+    let found = LINES.binary_search_by_key(&word, |(name, _)| name).ok().and_then(|index| {
+        let mut values = LINES[index].1.split(' ');
         let first = values.next();
         if column == 0 { first } else { values.next().or(first) }
     });
-    match found.flatten().map(|value| u64::from_str_radix(value.trim_start_matches("0x"), 16)) {
+    match found.map(|value| u64::from_str_radix(value.trim_start_matches("0x"), 16)) {
         Some(Ok(value)) => Ok(value),
         Some(Err(_)) => {
             Err(Why::not(word, format!("` is not a constant of {}", std::env::consts::ARCH)))
@@ -44,13 +52,6 @@ fn one(word: &str) -> Result<u64, Why> {
             Err(Why::of("unknown constant `", word, "`").help(help))
         }
     }
-}
-
-fn lines() -> impl Iterator<Item = (&'static str, impl Iterator<Item = &'static str>)> {
-    TEXT.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
-        let mut words = line.split(' ');
-        Some((words.next()?, words))
-    })
 }
 
 #[cfg(test)]
@@ -100,8 +101,8 @@ mod tests {
     fn each_line_is_a_name_and_its_values_in_the_order_of_the_alphabet() {
         let all: Vec<&str> = names().collect();
         assert!(all.len() > 1000 && all.is_sorted_by(|a, b| a < b));
-        for (name, values) in lines() {
-            let values: Vec<&str> = values.collect();
+        for (name, values) in LINES.iter() {
+            let values: Vec<&str> = values.split(' ').collect();
             let number = |text: &&str| {
                 *text == "-" || u64::from_str_radix(text.trim_start_matches("0x"), 16).is_ok()
             };
