@@ -22,6 +22,7 @@ use crate::policy::rlimits::Rlimits;
 use crate::policy::seccomp::Seccomp;
 use crate::text::source::{At, Span};
 use params::Declarations;
+use std::sync::LazyLock;
 
 section! {
     /// A profile: one field per domain.
@@ -157,7 +158,9 @@ impl Shaped for Bases {
 /// Where a key of the language stands, for a file that has it elsewhere: all keys below a
 /// `[section]` are that section's in TOML.
 pub fn place_of_key(key: &str) -> Option<String> {
-    let Shape::Table(profile) = Profile::shape() else { return None };
+    // Every entry of a file can have a wrong name.
+    static SHAPE: LazyLock<Shape> = LazyLock::new(Profile::shape);
+    let Shape::Table(profile) = &*SHAPE else { return None };
     let is_section = |shape: &Shape| matches!(shape, Shape::Named(_)) || !shape.keys().is_empty();
     if profile.keys.iter().any(|top| top.name == key && !is_section(&top.shape)) {
         return Some(format!("`{key}` stands at the top of the file, before the first [section]"));
