@@ -44,7 +44,11 @@ fn read(text: &str, caller: &Caller) -> Result<Profile, (Problems, Sources, usiz
 fn without_places(profile: &Profile) -> String {
     let said = format!("{profile:#?}");
     let is_place = |line: &str| {
-        let line = line.trim_matches([' ', ',']);
+        let line = line.strip_suffix(',').unwrap_or(line);
+        if !line.as_bytes().last().is_some_and(u8::is_ascii_digit) {
+            return false;
+        }
+        let line = line.trim_start_matches(' ');
         let line = line.rsplit_once(": ").map_or(line, |(_, value)| value);
         line.split_once("..").is_some_and(|(start, end)| {
             [start, end]
