@@ -169,7 +169,8 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 /// The call of x86_64 that an x86 call does the same as; itself, for all others.
 pub(crate) fn counterpart(name: &'static str) -> &'static str {
-    ONLY_X86.iter().find(|(known, ..)| *known == name).and_then(|(.., same)| *same).unwrap_or(name)
+    let found = ONLY_X86.binary_search_by_key(&name, |(known, ..)| known).ok();
+    found.and_then(|index| ONLY_X86[index].2).unwrap_or(name)
 }
 
 /// What the kernel reads of an argument, or `None` where the call has no such argument.
