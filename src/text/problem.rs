@@ -11,6 +11,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 use record::{Record, Somewhere};
 use serde::Serialize;
 use shown::Shown;
+use std::collections::BTreeMap;
 
 mod clipped;
 mod lines;
@@ -192,11 +193,12 @@ impl Problems {
             .with_width(width)
             .with_wrap_lines(false)
             .with_links(false);
-        let mut out = String::new();
+        let (mut out, mut texts) = (String::new(), BTreeMap::new());
         for problem in self.iter().take(MOST_SHOWN) {
+            let shown = Shown::new(problem, sources, width, &mut texts);
             // Writing to a String cannot fail, and a diagnostic whose span is out of its text is
             // shown without it.
-            if handler.render_report(&mut out, &Shown::new(problem, sources, width)).is_err() {
+            if handler.render_report(&mut out, &shown).is_err() {
                 out.push_str(&format!("  × {}\n", escape(&problem.message)));
             }
         }

@@ -10,6 +10,7 @@ const MARK: &str = "\u{feff}";
 const LINE_SHOWN: usize = 240;
 
 /// A text whose long lines are cut, and where its places went.
+#[derive(Debug)]
 pub(super) struct Clipped {
     pub text: String,
     /// For each cut: where the rest of a line began, how long it was.

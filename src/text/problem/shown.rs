@@ -8,7 +8,9 @@ use crate::text::source::{Sources, Span};
 use miette::{
     Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents,
 };
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// How many line breaks are drawn of one value.
 const MOST_LINES: usize = 4;
@@ -26,11 +28,20 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn new(problem: &Problem, sources: &Sources, width: usize) -> Shown {
+    /// Each text is made to be drawn once, for all its problems.
+    pub(super) fn new(
+        problem: &Problem,
+        sources: &Sources,
+        width: usize,
+        texts: &mut BTreeMap<u32, Arc<Clipped>>,
+    ) -> Shown {
         // miette's own marks stand before the lines.
         let (of_message, of_help) = (width.saturating_sub(4), width.saturating_sub(8));
         let main = sources.source(problem.at);
-        let clipped = main.map(|file| Clipped::new(&visible(&file.text)));
+        let clipped = main.map(|file| {
+            let text = || Arc::new(Clipped::new(&visible(&file.text)));
+            Arc::clone(texts.entry(file.base).or_insert_with(text))
+        });
         let lines: Vec<&str> = match &problem.help {
             Some(help) if problem.in_lines => help.split('\n').collect(),
             other => other.iter().map(String::as_str).collect(),
@@ -83,9 +94,9 @@ impl Shown {
             severity: problem.severity(),
             message: fit(&escape(&problem.message), of_message),
             help: (!help.is_empty()).then(|| help.join("\n")),
-            source: main.zip(clipped.as_ref()).map(|(file, clipped)| Drawn {
+            source: main.zip(clipped).map(|(file, clipped)| Drawn {
                 name: escape(&file.name),
-                text: clipped.text.clone(),
+                clipped,
                 starts,
             }),
             labels,
@@ -98,7 +109,7 @@ impl Shown {
 #[derive(Debug)]
 struct Drawn {
     name: String,
-    text: String,
+    clipped: Arc<Clipped>,
     /// Line and column of what labels are about, by where they begin in the text.
     starts: Vec<(usize, (usize, usize))>,
 }
@@ -110,7 +121,7 @@ impl SourceCode for Drawn {
         before: usize,
         after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let found = self.text.read_span(span, before, after)?;
+        let found = self.clipped.text.read_span(span, before, after)?;
         // It asks for the bare span to name the place.
         let known =
             self.starts.iter().find(|(start, _)| (before, after, *start) == (0, 0, span.offset()));
