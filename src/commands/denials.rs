@@ -7,7 +7,7 @@
 use super::why::{Permits, line_for};
 use super::{Planned, warn};
 use crate::inspect::view::answer::no_line_but;
-use crate::inspect::walls::change::{Line, Over};
+use crate::inspect::walls::change::{Deed, Line, Over};
 use crate::inspect::walls::query::Query;
 use crate::kernel::syscalls::{self, Abi, Read};
 use crate::launch::{Act, Call, Denial, Denials, Then, Who};
@@ -228,18 +228,18 @@ fn words_of(line: &Line, has_conditions: bool, planned: &Planned) -> String {
 }
 
 fn words_of_one(line: &Line, has_conditions: bool, planned: &Planned) -> String {
-    let list = |key: &str| {
-        line.text.strip_prefix(key)?.strip_suffix(']').filter(|_| line.section == "seccomp")
-    };
-    if let Some(word) = list("allow = [") {
-        let any = if has_conditions { " with any arguments" } else { "" };
-        return format!("{any}, add {word} to [seccomp].allow");
-    }
-    if let (true, Over::Replaces(at)) = (line.text.ends_with("= false"), line.over) {
-        return format!(", take its rule out of [{}]: {}", line.section, place(at, planned));
-    }
-    if let (Some(word), Over::Joins(at)) = (list("deny = [\"!"), line.over) {
-        return format!(", take \"{word} out of [seccomp].deny: {}", place(at, planned));
+    match (&line.deed, line.over) {
+        (Deed::Adds(call), _) if line.is("seccomp", "allow") => {
+            let any = if has_conditions { " with any arguments" } else { "" };
+            return format!("{any}, add {call} to [seccomp].allow");
+        }
+        (Deed::Withdraws(calls), Over::Joins(at)) if line.is("seccomp", "deny") => {
+            return format!(", take {calls} out of [seccomp].deny: {}", place(at, planned));
+        }
+        (Deed::Clears, Over::Replaces(at)) => {
+            return format!(", take its rule out of [{}]: {}", line.section, place(at, planned));
+        }
+        _ => {}
     }
     let over = match line.over {
         Over::Replaces(at) => format!(", in the place of {}", place(at, planned)),

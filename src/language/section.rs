@@ -14,6 +14,7 @@ pub(crate) use crate::language::field::{
 pub(crate) use crate::language::key::Early;
 pub use crate::language::key::Key;
 pub use crate::language::set::Set;
+pub(crate) use crate::language::set::spell_withdrawn;
 
 /// Declares a section. After a key's type, `= Fill::..` says how variables are put into its value,
 /// where the type does not. `later { .. }` lists the keys of the language that are not built yet:

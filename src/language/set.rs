@@ -139,8 +139,7 @@ impl<T: Read + ToString> Field for Set<T> {
 }
 
 /// What withdraws an inherited item, which is named as it is written.
-#[cfg_attr(face_alone, allow(dead_code, reason = "the tests write whole profiles; tools are to"))]
-fn spell_withdrawn<T: Read>(name: &str) -> Toml {
+pub(crate) fn spell_withdrawn<T: Read>(name: &str) -> Toml {
     let node = Spanned::new(0..0, DeValue::String(name.into()));
     match T::read(&node).map(|item| item.spell()) {
         Ok(Toml::Raw(raw)) => Toml::Raw(format!("!{raw}")),

@@ -2,7 +2,7 @@
 
 use crate::inspect::view::{flat, line_of, place_words};
 use crate::inspect::walls::behind::wanted_by;
-use crate::inspect::walls::change::{Line, Over};
+use crate::inspect::walls::change::{Deed, Line, Over};
 use crate::inspect::walls::query::{Query, Reason, Says, Wall};
 use crate::inspect::walls::why::Answer;
 use crate::kernel::syscalls;
@@ -122,16 +122,15 @@ fn said(wall: Wall, says: Says) -> &'static str {
 }
 
 fn over(line: &Line, sources: &Sources) -> String {
-    let withdraws = line.text.ends_with("= false");
     match line.over {
-        Over::Replaces(at) if withdraws => {
+        Over::Replaces(at) if line.deed == Deed::Clears => {
             format!(
                 "  over {}; or take that line out, where nothing inherited is below it\n",
                 place_words(at, sources)
             )
         }
         Over::Replaces(at) => format!("  in the place of {}\n", place_words(at, sources)),
-        Over::Joins(at) if line.text.contains("[\"!") => {
+        Over::Joins(at) if matches!(line.deed, Deed::Withdraws(_)) => {
             format!(
                 "  in a file above the one of {}; in that file itself remove the item from the \
                  list\n",

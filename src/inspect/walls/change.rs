@@ -13,11 +13,16 @@ use crate::kernel::asks::{self, Over as Power};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::kernel::syscalls;
-use crate::language::section::Set;
-use crate::language::value::{Written, literal};
+use crate::language::read::Read;
+use crate::language::section::{Entries, EntryType, Key, Set, spell_withdrawn};
+use crate::language::spelled::{self, Toml};
+use crate::language::value::Written;
+use crate::policy::env::Variable;
 use crate::policy::landlock::Port as PortRule;
-use crate::policy::namespaces::Nested;
-use crate::policy::seccomp::Calls;
+use crate::policy::namespaces::{Namespace, Nested};
+use crate::policy::network::Mode;
+use crate::policy::rlimits::{Rlimit, Value};
+use crate::policy::seccomp::{Calls, Spec, Verdict};
 use crate::profile::Profile;
 use crate::text::source::Span;
 
@@ -26,13 +31,30 @@ use crate::text::source::Span;
 pub(crate) struct Line {
     /// The section, without brackets.
     pub section: &'static str,
-    /// The line below it.
+    /// The name of the key in it.
+    pub key: String,
+    /// What it does to the key.
+    pub deed: Deed,
+    /// The line below the section.
     pub text: String,
     /// What the profile says there already.
     pub over: Over,
     /// The one that has to go with it: what the filter lets through, the kernel may ask a
     /// capability for.
     pub also: Option<Box<Line>>,
+}
+
+/// What a line does to its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// It gives it a value.
+    Sets,
+    /// It says `false`.
+    Clears,
+    /// It adds this item to a list.
+    Adds(Toml),
+    /// It takes this item out of a list.
+    Withdraws(Toml),
 }
 
 /// How a line goes with what is there.
@@ -47,8 +69,50 @@ pub(crate) enum Over {
 }
 
 impl Line {
-    fn new(section: &'static str, text: impl Into<String>, over: Over) -> Line {
-        Line { section, text: text.into(), over, also: None }
+    /// A key has this value.
+    fn set<T: Read>(section: &'static str, key: &str, now: &Key<T>, value: T) -> Line {
+        let over = now.get().map_or(Over::Nothing, |now| Over::Replaces(now.at));
+        Line::valued(section, key.to_owned(), value.spell(), over)
+    }
+
+    /// The entry of a name is this, or `false`.
+    fn entry<T: Read + EntryType>(
+        section: &'static str,
+        name: &str,
+        now: &Entries<T>,
+        value: Option<T>,
+    ) -> Line {
+        let over = now.map.get(name).map_or(Over::Nothing, |entry| Over::Replaces(entry.key));
+        let value = value.map_or(Toml::bare(false), |value| value.spell());
+        Line::valued(section, T::spell_name(name), value, over)
+    }
+
+    fn valued(section: &'static str, key: String, value: Toml, over: Over) -> Line {
+        let deed = if value == Toml::bare(false) { Deed::Clears } else { Deed::Sets };
+        Line::new(section, key, deed, value, over)
+    }
+
+    /// A list has one item more.
+    fn add<T>(section: &'static str, key: &str, now: &Set<T>, item: &T) -> Line
+    where
+        T: Read + PartialEq,
+    {
+        let deed = Deed::Adds(item.spell());
+        Line::new(section, key.to_owned(), deed, Toml::List(vec![item.spell()]), joins(now, item))
+    }
+
+    /// A list has one item less.
+    fn withdraw<T>(section: &'static str, key: &str, now: &Set<T>, item: &T) -> Line
+    where
+        T: Read + ToString + PartialEq,
+    {
+        let (deed, gone) = (Deed::Withdraws(item.spell()), spell_withdrawn::<T>(&item.to_string()));
+        Line::new(section, key.to_owned(), deed, Toml::List(vec![gone]), joins(now, item))
+    }
+
+    fn new(section: &'static str, key: String, deed: Deed, value: Toml, over: Over) -> Line {
+        let text = format!("{} = {value}", spelled::name(&key));
+        Line { section, key, deed, text, over, also: None }
     }
 
     /// Itself, and the one that goes with it.
@@ -61,10 +125,21 @@ impl Line {
         format!("{}.{}", self.section, self.text)
     }
 
+    /// Whether it is about a key.
+    pub(crate) fn is(&self, section: &str, key: &str) -> bool {
+        self.section == section && self.key == key
+    }
+
     /// Whether it lists kinds of namespace that the target may make.
     pub(crate) fn is_nested(&self) -> bool {
-        self.section == "namespaces" && self.text.starts_with("nested = ")
+        self.is("namespaces", "nested")
     }
+}
+
+/// The item where it is in the list, or the list.
+fn joins<T: PartialEq>(now: &Set<T>, item: &T) -> Over {
+    let own = now.items.iter().find(|own| own.value == *item).map(|own| own.at);
+    own.or(now.said()).map_or(Over::Nothing, Over::Joins)
 }
 
 /// Lines that could change an answer.
@@ -149,59 +224,36 @@ impl Asked<'_> {
 
     fn call(&self, number: u32, arguments: Option<&[u64; 6]>) -> Vec<Line> {
         let Some(name) = syscalls::name(number) else { return vec![] };
-        let namespaces = &self.profile.namespaces;
-        let replaces =
-            |at: Span| if at.is_somewhere() { Over::Replaces(at) } else { Over::Nothing };
-        let nested = |value: Nested| {
-            Line::new("namespaces", format!("nested = {value}"), replaces(namespaces.nested.at()))
-        };
-        let seccomp = &self.profile.seccomp;
-        let joins =
-            |set: &Set<Calls>| set.items.first().map_or(Over::Nothing, |item| Over::Joins(item.at));
+        let Profile { namespaces, seccomp, process, rlimits, .. } = self.profile;
+        let call = Calls(name.to_owned());
+        let nested = |value| Line::set("namespaces", "nested", &namespaces.nested, value);
         if !self.denied {
-            return vec![
-                Line::new("seccomp", format!("deny = [{}]", literal(name)), joins(&seccomp.deny)),
-                nested(Nested::NONE),
-            ];
+            return vec![Line::add("seccomp", "deny", &seccomp.deny, &call), nested(Nested::NONE)];
         }
         let denying = seccomp.deny.items.iter().filter(|calls| calls.members().contains(name));
         let mut lines: Vec<Line> = denying
-            .map(|calls| {
-                Line::new(
-                    "seccomp",
-                    format!("deny = [\"!{}\"]", calls.value),
-                    Over::Joins(calls.at),
-                )
-            })
+            .map(|calls| Line::withdraw("seccomp", "deny", &seccomp.deny, &calls.value))
             .collect();
-        if let Some(rule) = seccomp.rules.map.get(name) {
-            // Without its conditions what the policy keeps closed stays so; the word opens all.
-            if rule.value.as_ref().is_some_and(|spec| !spec.value.cases.is_empty()) {
-                lines.push(Line::new(
-                    "seccomp.rules",
-                    format!("{name} = false"),
-                    Over::Replaces(rule.key),
-                ));
-            }
-            lines.push(Line::new(
-                "seccomp.rules",
-                format!("{name} = \"allow\""),
-                Over::Replaces(rule.key),
-            ));
-        } else if seccomp
-            .rules
-            .iter()
-            .any(|(group, _)| Calls(group.value.to_owned()).members().contains(name))
-        {
-            lines.push(Line::new("seccomp.rules", format!("{name} = \"allow\""), Over::Nothing));
+        let rule = |value| Line::entry("seccomp.rules", name, &seccomp.rules, value);
+        let own = seccomp.rules.map.get(name);
+        let is_ruled = || {
+            seccomp.rules.iter().any(|(of, _)| Calls(of.value.to_owned()).members().contains(name))
+        };
+        // Without its conditions what the policy keeps closed stays so; the word opens all.
+        if own.and_then(|own| own.value.as_ref()).is_some_and(|spec| !spec.value.cases.is_empty()) {
+            lines.push(rule(None));
         }
+        if own.is_some() || is_ruled() {
+            lines.push(rule(Some(Spec::always(Verdict::Allow))));
+        }
+        let one = Value::Number(1);
         lines.extend([
-            Line::new("seccomp", format!("allow = [{}]", literal(name)), joins(&seccomp.allow)),
-            Line::new("rlimits", "core = 1", Over::Nothing),
-            Line::new("process", "init = true", replaces(self.profile.process.init.at())),
-            Line::new("namespaces", "pid = \"new\"", replaces(namespaces.pid.at())),
-            Line::new("namespaces", "ipc = \"host\"", replaces(namespaces.ipc.at())),
-            Line::new("seccomp", "set-id = true", replaces(seccomp.set_id.at())),
+            Line::add("seccomp", "allow", &seccomp.allow, &call),
+            Line::entry("rlimits", "core", rlimits, Some(Rlimit { soft: one, hard: one })),
+            Line::set("process", "init", &process.init, true),
+            Line::set("namespaces", "pid", &namespaces.pid, Namespace::New),
+            Line::set("namespaces", "ipc", &namespaces.ipc, Namespace::Host),
+            Line::set("seccomp", "set-id", &seccomp.set_id, true),
         ]);
         let power = self.power(name);
         // A namespace opens no other call, and no rule is lifted for it. A capability grants less.
@@ -225,25 +277,17 @@ impl Asked<'_> {
         let ask =
             asks::of(name).filter(|ask| ask.over != Power::Host || self.world.is_host_user())?;
         let capability = Capability::from_text(ask.capability?).ok()?;
-        self.capability(capability).into_iter().find(|line| line.text.starts_with("ambient"))
+        self.capability(capability).into_iter().find(|line| line.key == "ambient")
     }
 
     fn connect(&self, port: &Port) -> Vec<Line> {
-        let host =
-            if port.host.contains(':') { format!("[{}]", port.host) } else { port.host.clone() };
-        let udp = port.protocol == Protocol::Udp;
-        let allow = format!(
-            "allow = [{}]",
-            literal(&format!("{host}:{}{}", port.port, if udp { "/udp" } else { "" }))
-        );
-        let allow = self.denied.then(|| Line::new("network", allow, Over::Nothing));
         let landlock = &self.profile.landlock;
-        let set = if udp {
+        let set = if port.protocol == Protocol::Udp {
             ("udp-connect", &landlock.udp_connect)
         } else {
             ("tcp-connect", &landlock.tcp_connect)
         };
-        self.port(set, port.port).into_iter().chain(allow).chain([self.network()]).collect()
+        self.port(set, port.port).into_iter().chain([self.network()]).collect()
     }
 
     fn bind(&self, port: &Port) -> Vec<Line> {
@@ -258,63 +302,40 @@ impl Asked<'_> {
     }
 
     fn network(&self) -> Line {
-        let at = self.profile.network.mode.at();
-        let over = if at.is_somewhere() { Over::Replaces(at) } else { Over::Nothing };
-        Line::new(
-            "network",
-            format!("mode = {}", literal(if self.denied { "host" } else { "none" })),
-            over,
-        )
+        let mode = if self.denied { Mode::Host } else { Mode::None };
+        Line::set("network", "mode", &self.profile.network.mode, mode)
     }
 
     /// A rule of Landlock's for a port, one more or one less.
     fn port(&self, (key, set): (&str, &Set<PortRule>), port: u16) -> Option<Line> {
-        let said = set.said()?;
-        let text = if self.denied {
-            format!("{key} = [{port}]")
-        } else {
-            format!("{key} = [\"!{port}\"]")
-        };
-        Some(Line::new("landlock", text, Over::Joins(said)))
+        set.said()?;
+        let line = if self.denied { Line::add } else { Line::withdraw };
+        Some(line("landlock", key, set, &PortRule(port)))
     }
 
     fn capability(&self, capability: Capability) -> Vec<Line> {
-        let sets = [
-            ("keep", &self.profile.capabilities.keep),
-            ("ambient", &self.profile.capabilities.ambient),
-        ];
+        let sets = &self.profile.capabilities;
         let line = |(key, set): (&str, &Set<Capability>)| {
-            let own = set.items.iter().find(|item| item.value == capability);
-            let over = own.or(set.items.first()).map_or(Over::Nothing, |item| Over::Joins(item.at));
+            let own = set.items.iter().any(|item| item.value == capability);
             match (self.denied, own) {
-                (true, _) => {
-                    Some(Line::new("capabilities", format!("{key} = [\"{capability}\"]"), over))
-                }
-                (false, Some(_)) => {
-                    Some(Line::new("capabilities", format!("{key} = [\"!{capability}\"]"), over))
-                }
-                (false, None) => None,
+                (true, _) => Some(Line::add("capabilities", key, set, &capability)),
+                (false, true) => Some(Line::withdraw("capabilities", key, set, &capability)),
+                (false, false) => None,
             }
         };
-        sets.into_iter().filter_map(line).collect()
+        [("keep", &sets.keep), ("ambient", &sets.ambient)].into_iter().filter_map(line).collect()
     }
 
     fn variable(&self, name: &str) -> Vec<Line> {
-        let bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        let key = if bare { name.to_owned() } else { literal(name) };
-        let over =
-            self.profile.env.map.get(name).map_or(Over::Nothing, |entry| Over::Replaces(entry.key));
-        let values: &[&str] = if self.denied { &["true", "\"\""] } else { &["false"] };
-        values.iter().map(|value| Line::new("env", format!("{key} = {value}"), over)).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_quoted_for_toml() {
-        assert_eq!(literal("/a \"b\"\\\n${x}"), "\"/a \\\"b\\\"\\\\\\n$${x}\"");
+        let values = if self.denied {
+            vec![
+                Some(Variable::Pass { required: false, or: None }),
+                Some(Variable::Text(String::new())),
+            ]
+        } else {
+            vec![None]
+        };
+        let line = |value| Line::entry("env", name, &self.profile.env, value);
+        values.into_iter().map(line).collect()
     }
 }

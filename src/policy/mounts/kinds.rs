@@ -18,16 +18,20 @@ mod sysfs;
 mod tmpfs;
 
 pub(crate) use bind::Bind;
-pub(crate) use dev::{LINKS, NODE_PATHS, NODES};
+pub(crate) use dev::{Dev, LINKS, NODE_PATHS, NODES};
+pub(crate) use device::Device;
 pub(crate) use dir::Dir;
 pub(crate) use file::Content;
 pub use further::{Access, Sockets};
 pub(crate) use further::{Broad, Further, LATER, Missing};
 pub(crate) use hide::{Hidden, Hide};
+pub(crate) use mqueue::Mqueue;
 #[cfg(not(face_alone))]
 pub use proc::PROC_KEYS;
 pub(crate) use proc::Proc;
+pub(crate) use socket::Socket;
 pub(crate) use symlink::Symlink;
+pub(crate) use sysfs::Sysfs;
 pub(crate) use tmpfs::Tmpfs;
 
 use super::names;

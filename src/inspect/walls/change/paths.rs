@@ -1,23 +1,46 @@
 //! Lines of `[mounts]` that could change what may be done with a path.
 
-use super::{Asked, Line, Over};
+use super::{Asked, Line};
 use crate::host::FileKind;
 use crate::inspect::walls::path::{Thing, Walk};
 use crate::inspect::walls::query::{Act, Says, Wall};
 use crate::inspect::walls::why::Answer;
-use crate::language::value::{Size, join, literal, parent};
-use crate::policy::mounts::kinds::Tmpfs;
+use crate::language::value::{AbsolutePath, Size, below, join, parent};
+use crate::policy::mounts::kinds::{
+    Access, Bind, Broad, Dev, Device, Dir, Hide, Mount, Mqueue, Proc, Socket, Sysfs, Tmpfs,
+};
 use crate::probe::elf::{Elf, Program};
 
+/// What the host has there.
+fn here(access: Access) -> Mount {
+    Mount::Bind(Bind::new(None, access))
+}
+
+/// What the host has at another path.
+fn bound(source: &str, access: Access) -> Bind {
+    Bind::new(Some(AbsolutePath(source.to_owned())), access)
+}
+
+/// A read-only bind, in the shortest words.
+fn shown(path: &str, source: &str) -> Mount {
+    if path == source {
+        here(Access::ReadOnly)
+    } else {
+        Mount::Bind(bound(source, Access::ReadOnly))
+    }
+}
+
+fn socket(source: &str) -> Mount {
+    Mount::Socket(Socket { source: AbsolutePath(source.to_owned()) })
+}
+
 impl Asked<'_> {
-    pub(super) fn mount(&self, path: &str, value: &str) -> Line {
-        let over = self
-            .profile
-            .mounts
-            .map
-            .get(path)
-            .map_or(Over::Nothing, |entry| Over::Replaces(entry.key));
-        Line::new("mounts", format!("{} = {value}", literal(path)), over)
+    pub(super) fn mount(&self, path: &str, value: Mount) -> Line {
+        Line::entry("mounts", path, &self.profile.mounts, Some(value))
+    }
+
+    fn unmount(&self, path: &str) -> Line {
+        Line::entry("mounts", path, &self.profile.mounts, None)
     }
 
     pub(super) fn path(&self, act: Act, path: &str, answer: &Answer) -> Vec<Line> {
@@ -29,7 +52,7 @@ impl Asked<'_> {
         if thing.hidden
             || self.world.tree.get(&thing.over).is_some_and(|entry| entry.ground.nature().hidden)
         {
-            return vec![self.mount(&thing.over, "false")];
+            return vec![self.unmount(&thing.over)];
         }
         let denies = |wall| {
             answer.reasons.iter().any(|reason| reason.wall == wall && reason.says == Says::Denies)
@@ -47,9 +70,7 @@ impl Asked<'_> {
             Act::Write => lines.extend(self.open_for_writing(&walk, thing, &real)),
             Act::Execute => lines.extend(self.open_for_running(thing, denies(Wall::File))),
             Act::Connect => {
-                lines.extend(thing.host.iter().map(|host| {
-                    self.mount(&thing.path, &format!("{{ socket = {} }}", literal(host)))
-                }))
+                lines.extend(thing.host.iter().map(|host| self.mount(&thing.path, socket(host))))
             }
             Act::Read | Act::List => {}
         }
@@ -62,50 +83,60 @@ impl Asked<'_> {
 
     /// What the host has at a path is shown there.
     fn grant(&self, act: Act, path: &str) -> Vec<Line> {
-        for (top, word) in [("/dev/mqueue", "mqueue"), ("/proc", "proc"), ("/sys", "sysfs")] {
-            if crate::language::value::below(path, top).is_some() {
-                return vec![self.mount(top, &literal(word))];
+        let kernel = [
+            ("/dev/mqueue", Mount::Mqueue(Mqueue)),
+            ("/proc", Mount::Proc(Proc::PLAIN)),
+            ("/sys", Mount::Sysfs(Sysfs)),
+        ];
+        for (top, mount) in kernel {
+            if below(path, top).is_some() {
+                return vec![self.mount(top, mount)];
             }
         }
         let mut lines = vec![];
         match (self.eyes.see)(path).map(|seen| seen.kind) {
-            Ok(FileKind::Socket) => {
-                lines.push(self.mount(path, &format!("{{ socket = {} }}", literal(path))))
+            Ok(FileKind::Socket) => lines.push(self.mount(path, socket(path))),
+            Ok(FileKind::Device) => {
+                lines.push(self.mount(path, Mount::Device(Device { source: None })))
             }
-            Ok(FileKind::Device) => lines.push(self.mount(path, "\"device\"")),
             Ok(_) if act == Act::Write => lines.extend(self.writable(path, path)),
-            Ok(_) => lines.push(self.mount(path, "\"ro\"")),
+            Ok(_) => lines.push(self.mount(path, here(Access::ReadOnly))),
             Err(_) => {}
         }
         if let Some(real) = (self.eyes.real)(path).filter(|real| real != path) {
             match act {
                 Act::Write => lines.extend(self.writable(path, &real)),
                 Act::Read | Act::Execute | Act::List | Act::Connect => {
-                    lines.push(self.mount(path, &format!("{{ bind = {} }}", literal(&real))))
+                    lines.push(self.mount(path, shown(path, &real)))
                 }
             }
         }
-        if crate::language::value::below(path, "/dev").is_some() {
-            lines.push(self.mount("/dev", "\"dev\""));
+        if below(path, "/dev").is_some() {
+            lines.push(self.mount("/dev", Mount::Dev(Dev { extra: vec![] })));
         }
         lines
     }
 
     /// A writable bind, with the words that it may need.
     fn writable(&self, path: &str, source: &str) -> Vec<Line> {
-        let short = if path == source { vec![self.mount(path, "\"rw\"")] } else { vec![] };
-        let long = ["", ", owner = \"root\"", ", broad = true", ", broad = true, owner = \"root\""];
-        let long = long.map(|more| {
-            self.mount(path, &format!("{{ bind = {}, access = \"rw\"{more} }}", literal(source)))
+        let short = if path == source { vec![here(Access::ReadWrite)] } else { vec![] };
+        let words = [
+            (Broad::Refuse, false),
+            (Broad::Refuse, true),
+            (Broad::Allow, false),
+            (Broad::Allow, true),
+        ];
+        let long = words.map(|(broad, owner_root)| {
+            Mount::Bind(Bind { broad, owner_root, ..bound(source, Access::ReadWrite) })
         });
-        short.into_iter().chain(long).collect()
+        short.into_iter().chain(long).map(|value| self.mount(path, value)).collect()
     }
 
     fn open_for_writing(&self, walk: &Walk, thing: &Thing, real: &str) -> Vec<Line> {
         if let Some(host) = &thing.host {
             return self.writable(&thing.path, host);
         }
-        let memory = |path: &str| self.mount(path, "\"tmpfs\"");
+        let memory = |path: &str| self.mount(path, Mount::Tmpfs(Tmpfs::PLAIN));
         let mut lines = vec![];
         if !walk.missing.is_empty() {
             lines.push(memory(parent(real)));
@@ -129,59 +160,41 @@ impl Asked<'_> {
         }
         let mut lines = vec![];
         if let Some(host) = &thing.host {
-            let value = if thing.path == *host {
-                "\"ro\"".into()
-            } else {
-                format!("{{ bind = {} }}", literal(host))
-            };
-            lines.push(self.mount(&thing.path, &value));
+            lines.push(self.mount(&thing.path, shown(&thing.path, host)));
         }
         let over = self.world.tree.get(&thing.over);
         if let Some(size) = over.and_then(|entry| entry.ground.nature().memory) {
-            lines.push(self.mount(&thing.over, &self.memory(&thing.over, size)));
+            lines.push(self.mount(&thing.over, self.memory(&thing.over, size)));
         }
         lines
     }
 
     /// The file system in memory that is there, with programs.
-    fn memory(&self, path: &str, size: Size) -> String {
-        let mut value = format!("{{ tmpfs = \"{size}\"");
-        if let Some(tmpfs) = self.profile.mounts.get(path).and_then(|mount| mount.value.tmpfs()) {
-            if tmpfs.inodes != Tmpfs::PLAIN.inodes {
-                value += &format!(", inodes = {}", tmpfs.inodes);
-            }
-            if let Some(mode) = tmpfs.mode {
-                value += &format!(", mode = \"{mode}\"");
-            }
-        }
-        value + ", exec = true }"
+    fn memory(&self, path: &str, size: Size) -> Mount {
+        let now = self.profile.mounts.get(path).and_then(|mount| mount.value.tmpfs());
+        Mount::Tmpfs(Tmpfs { size, exec: true, ..now.cloned().unwrap_or(Tmpfs::PLAIN) })
     }
 
     fn take_away(&self, act: Act, thing: &Thing) -> Vec<Line> {
         let mut lines = vec![];
         if let Some(host) = &thing.host {
             match act {
-                Act::Write if thing.path == *host => lines.push(self.mount(&thing.path, "\"ro\"")),
-                Act::Write => {
-                    lines.push(self.mount(&thing.path, &format!("{{ bind = {} }}", literal(host))))
-                }
+                Act::Write => lines.push(self.mount(&thing.path, shown(&thing.path, host))),
                 Act::Execute => {
-                    lines.push(self.mount(
-                        &thing.path,
-                        &format!("{{ bind = {}, exec = false }}", literal(host)),
-                    ))
+                    let bind = Bind { exec: false, ..bound(host, Access::ReadOnly) };
+                    lines.push(self.mount(&thing.path, Mount::Bind(bind)));
                 }
                 Act::Read | Act::List | Act::Connect => {}
             }
         }
         if thing.over != thing.path || thing.host.is_some() {
-            lines.push(self.mount(&thing.path, "\"hide\""));
+            lines.push(self.mount(&thing.path, Mount::Hide(Hide::PLAIN)));
         }
         if self.profile.mounts.get(&thing.over).is_some() {
-            lines.push(self.mount(&thing.over, "false"));
+            lines.push(self.unmount(&thing.over));
         }
         if thing.kind == FileKind::Folder {
-            lines.push(self.mount(&thing.over, "\"dir\""));
+            lines.push(self.mount(&thing.over, Mount::Dir(Dir::PLAIN)));
         }
         lines
     }

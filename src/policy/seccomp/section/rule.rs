@@ -22,6 +22,11 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// The rule that is an action alone.
+    pub fn always(verdict: Verdict) -> Spec {
+        Spec { cases: vec![], otherwise: Some(Otherwise::Said(verdict)) }
+    }
+
     /// Whether a call with these arguments meets one of its sets of conditions, as the kernel reads
     /// them.
     pub fn is_met(&self, call: &str, arguments: &[u64; 6]) -> bool {
@@ -88,7 +93,7 @@ impl Read for Spec {
         match node.get_ref() {
             DeValue::String(_) => {
                 let Action(verdict) = Action::read(node)?;
-                Ok(Spec { cases: vec![], otherwise: Some(Otherwise::Said(verdict)) })
+                Ok(Spec::always(verdict))
             }
             DeValue::Table(_) => of_table(node),
             _ => Err(mismatch(
