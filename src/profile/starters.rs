@@ -1,6 +1,7 @@
 //! Profiles to start from, by role: texts with a few places that the machine decides.
 
-use crate::language::value::words;
+use crate::language::value::{literal, words};
+use crate::text::problem::escape;
 
 words! {
     /// What a new profile is for.
@@ -56,15 +57,62 @@ pub(crate) fn starter(role: Role, name: &str, file: &str, fit: &Fit) -> String {
              connect to any.\n"
         }
     };
-    let servers: String = fit
-        .resolv
-        .lines()
-        .filter(|line| line.starts_with("nameserver "))
-        .map(|line| format!("{line}\\n"))
-        .collect();
-    text.replace("#OPTIONAL\n", optional)
-        .replace("#PORTS\n", ports)
-        .replace("RESOLV", &servers.replace('"', ""))
-        .replace("NAME", name)
-        .replace("FILE", file)
+    let servers = fit.resolv.lines().filter(|line| line.starts_with("nameserver "));
+    let servers: String = servers.map(|line| format!("{line}\n")).collect();
+    let places = [
+        ("#OPTIONAL\n", optional),
+        ("#PORTS\n", ports),
+        ("\"RESOLV\"", &literal(&servers)),
+        ("NAME", name),
+        // It stands in comments, which end at a line break.
+        ("FILE", &escape(file)),
+    ];
+    filled(text, &places)
+}
+
+/// A text with its places filled; what is put in is not looked through for others.
+fn filled(text: &str, places: &[(&str, &str)]) -> String {
+    let next = |rest: &str| {
+        let find = |(place, value)| Some((rest.find(place)?, str::len(place), value));
+        places.iter().copied().filter_map(find).min()
+    };
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((at, length, value)) = next(rest) {
+        out.push_str(&rest[..at]);
+        out.push_str(value);
+        rest = &rest[at + length..];
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::caller::Caller;
+    use crate::language::read::Read;
+    use crate::language::value::Written;
+    use crate::profile::{Request, load};
+    use crate::text::source::Sources;
+
+    /// Names and servers with all that a text of TOML, a variable or a place would end, or be.
+    #[test]
+    fn every_starter_is_read_whatever_is_put_in() {
+        let landlock = [None, Some(3), Some(6)];
+        let nasty = "nameserver \"\\ ${x} NAME \"RESOLV\" \u{1b}\u{202e}\n";
+        let roles = Role::WORDS.iter().map(|word| Role::from_text(word).unwrap());
+        for (role, landlock) in roles.flat_map(|role| landlock.map(|abi| (role, abi))) {
+            let fit = Fit { landlock, resolv: format!("# x\nsearch y\n{nasty}") };
+            let text = starter(role, "FILE", "/a\n[mounts]\u{7f}/NAME #PORTS\n.toml", &fit);
+            let params = vec![("data".to_owned(), "/srv".to_owned())];
+            let params = if role == Role::Service { params } else { vec![] };
+            let request = Request { text: Some(text.clone()), params, ..Request::default() };
+            let profile = load(&request, &Caller::current(), &mut Sources::default());
+            let profile = profile.unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
+            let resolv = profile.mounts.get("/etc/resolv.conf");
+            let resolv = resolv.map(|mount| mount.value.spell().to_string()).unwrap_or_default();
+            let meant = r#"{ text = "nameserver \"\\ $${x} NAME \"RESOLV\" \u001b\u202e\n" }"#;
+            assert_eq!(resolv == meant, role == Role::NetworkClient, "{resolv} in {text}");
+            assert!(text.starts_with("# FILE: "), "{text}");
+        }
+    }
 }
