@@ -5,8 +5,9 @@
 //! entries of the tree, which yield to those of `[mounts]`, and problems. A command whose pieces
 //! the tree does not show is told of by [`unseen`].
 
-use super::mounts::kinds::{Bind, Dir, Mount, Proc, Symlink};
+use super::mounts::kinds::{Access, Bind, Dir, Mount, Proc, Symlink};
 use super::mounts::tree::{self, Node, Tree};
+use super::mounts::written;
 use super::process::Process;
 use crate::host::programs::{Lack, Piece};
 use crate::host::questions::Sought;
@@ -201,7 +202,8 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
         }
         Lack::NotExecutable { path, mount: true } => {
             let entry = format!(
-                "leave `exec = false` out, or give it an entry of its own: \"{path}\" = \"ro\""
+                "leave `exec = false` out, or give it an entry of its own: {}",
+                granted(path)
             );
             (
                 "programs::not-executable",
@@ -266,7 +268,7 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
             (
                 "programs::link",
                 cannot(why),
-                help(format!("name the script itself: programs = [\"{path}\"]")),
+                help(format!("name the script itself: programs = [{}]", literal(path))),
             )
         }
         Lack::TooMany(path) => (
@@ -296,6 +298,11 @@ const SHELL_WORDS: &[&str] = &[
     "cd", "export", "source", ".", "exec", "eval", "set", "unset", "alias", "exit", "umask",
     "ulimit",
 ];
+
+/// The entry that shows a path of the host.
+fn granted(path: &str) -> String {
+    written::line(path, &Mount::here(Access::ReadOnly))
+}
 
 /// A command in one text as the list that it is.
 fn apart(command: &str) -> String {
@@ -386,7 +393,7 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
             code: "process::unseen-directory",
             at: cwd.at,
             text,
-            help: Some(format!("grant it, in [mounts]: \"{}\" = \"ro\"", cwd.value)),
+            help: Some(format!("grant it, in [mounts]: {}", granted(&cwd.value.0))),
         });
     }
     for (path, text, at) in &inside.dangling {
@@ -401,7 +408,7 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
             code: "mounts::dangling",
             at: *at,
             text,
-            help: Some(format!("grant it: \"{to}\" = \"ro\"")),
+            help: Some(format!("grant it: {}", granted(&to))),
         });
     }
     out

@@ -174,3 +174,40 @@ fn a_line_of_a_list_or_a_rule_is_read() {
         change(&place, &lower, &[question.to_owned()], &[]);
     }
 }
+
+/// A text of TOML that means itself.
+fn quoted(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>().replace("${", "$${"))
+}
+
+/// The same of a help that offers an entry: here that for a working directory that is not shown.
+#[test]
+fn an_entry_in_a_help_is_about_the_path_of_its_line() {
+    let place = Place::new();
+    let data = place.folder("data", As::User);
+    for name in NAMES {
+        let directory = data.join(name);
+        std::fs::create_dir(&directory).unwrap();
+        let cwd = quoted(directory.to_str().unwrap());
+        let process = format!("extends = [\"base\"]\n[process]\ncommand = [\"true\"]\ncwd = {cwd}");
+        let help = |entry: &str| {
+            let profile = format!("format = 1\n{process}\n[mounts]\n{entry}\n");
+            let file = place.file("p.toml", &profile);
+            let mut command = place.stockade(As::all()[0]);
+            let output = command.args(["check", "--format", "json"]).arg(file).output().unwrap();
+            let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let mut helps = found.as_array().unwrap().iter().map(|one| {
+                one["help"].as_str().unwrap_or_default().replace("grant it, in [mounts]: ", "")
+            });
+            assert!(output.status.success(), "{profile}: {}", said(&output));
+            helps.find(|help| help.starts_with('"'))
+        };
+        let entry = help("").unwrap_or_else(|| panic!("no help for {name:?}"));
+        assert_eq!(help(&entry), None, "{name:?}: {entry}");
+    }
+}

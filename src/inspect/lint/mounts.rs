@@ -5,10 +5,11 @@ use crate::host::programs::Lack;
 use crate::host::{Fact, FileKind, Host};
 use crate::inspect::lint::Scene;
 use crate::kernel::namespace::Kind;
-use crate::language::value::{ancestors, below, join, literal};
-use crate::policy::mounts::kinds::{Access, Bind, Hidden, Hide, Missing, Mount, NODES};
+use crate::language::value::{AbsolutePath, ancestors, below, join};
+use crate::policy::mounts::kinds::{Access, Bind, Dir, Hidden, Hide, Missing, Mount, NODES};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{Base, Node, Tree, above, base, covered, source_of, with_root};
+use crate::policy::mounts::written::line;
 use crate::text::problem::{Problem, Problems};
 use std::collections::BTreeSet;
 
@@ -151,11 +152,10 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
                 node.at,
                 format!("{path} shows nothing of its own: each name in it has another entry"),
             );
-            found.push(
-                warning.also(first, "such as this").help(format!(
-                    "leave it out, or write it as a directory: \"{path}\" = \"dir\""
-                )),
-            );
+            found.push(warning.also(first, "such as this").help(format!(
+                "leave it out, or write it as a directory: {}",
+                line(path, &Mount::Dir(Dir::PLAIN))
+            )));
         }
     }
 }
@@ -250,9 +250,8 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
                          editors do"
                     );
                     let help = format!(
-                        "hide the directory that it is in, or say that you know: {} = {{ hide = \
-                         \"file\" }}",
-                        literal(path)
+                        "hide the directory that it is in, or say that you know: {}",
+                        line(path, &Mount::Hide(Hide { known: Hidden::File, ..Hide::PLAIN }))
                     );
                     found.push(Problem::new("mounts::hidden-file", node.at, text).help(help));
                 }
@@ -285,7 +284,8 @@ pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
         {
             let elsewhere = join(over, below(&source, from).unwrap_or_default());
             let text = format!("{path} is hidden, and {elsewhere} shows the same");
-            let help = format!("hide it there, too: {} = \"hide\"", literal(&elsewhere));
+            let help =
+                format!("hide it there, too: {}", line(&elsewhere, &Mount::Hide(Hide::PLAIN)));
             found.push(
                 Problem::new("mounts::alias", node.at, text).also(other.at, "by this").help(help),
             );
@@ -310,12 +310,13 @@ pub(super) fn whole_host(scene: &Scene, found: &mut Problems) {
             "{path} shows all of the host that the caller may read: the home directory, its keys \
              and its tokens among it"
         );
-        let key = if path == "/" { "\"${HOME}\"".to_owned() } else { literal(&inside) };
         let help = match scene.choice.is_new(Kind::Mount) {
-            true if path == "/" => format!(
-                "hide the home: {key} = \"hide\"; or name it if it is meant: {key} = \"ro\""
-            ),
-            true => format!("hide the home: {key} = \"hide\""),
+            true if path == "/" => {
+                "hide the home: \"${HOME}\" = \"hide\"; or name it if it is meant: \"${HOME}\" = \
+                 \"ro\""
+                    .to_owned()
+            }
+            true => format!("hide the home: {}", line(&inside, &Mount::Hide(Hide::PLAIN))),
             false => "grant the directories that are needed one by one, in place of it".to_owned(),
         };
         found.push(Problem::new("mounts::whole-host", node.at, text).help(help));
@@ -398,10 +399,16 @@ pub(super) fn run_later(scene: &Scene, found: &mut Problems) {
         let (inside, outside) =
             (join(path, &format!("/{first}")), join(source, &format!("/{first}")));
         let help = match scene.choice.is_new(Kind::Mount) {
-            true => format!(
-                "keep it read-only: \"{inside}\" = {{ bind = \"{outside}\" }}; or name it if it is \
-                 meant: \"{inside}\" = {{ bind = \"{outside}\", access = \"rw\" }}"
-            ),
+            true => {
+                let outside = AbsolutePath(outside);
+                let said =
+                    |access| line(&inside, &Mount::Bind(Bind::new(Some(outside.clone()), access)));
+                format!(
+                    "keep it read-only: {}; or name it if it is meant: {}",
+                    said(Access::ReadOnly),
+                    said(Access::ReadWrite)
+                )
+            }
             false => format!("grant the directories beside it one by one, in place of {path}"),
         };
         found.push(Problem::new("mounts::run-later", node.at, text).help(help));

@@ -6,7 +6,8 @@ use crate::host::Host;
 use crate::kernel::rights::Rights;
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::checks::why_broad;
-use crate::policy::mounts::kinds::{Bind, Broad, Mount};
+use crate::policy::mounts::kinds::{Access, Bind, Broad, Mount};
+use crate::policy::mounts::written::line;
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 
@@ -26,9 +27,10 @@ pub(crate) fn refuse(landlock: &Landlock, mounts: &Mounts, host: &Host, draft: &
         let changes = rights.0.within(Rights::WRITE.and(Rights::CHANGE)) != Rights(0);
         if let Some(why) = why_broad(place, host).filter(|_| changes) {
             let message = format!("cannot grant {path} for writing: {why}");
+            let said = Bind { broad: Broad::Allow, ..Bind::new(None, Access::ReadWrite) };
             let help = format!(
-                "name a directory below it; if it is meant, [mounts] says so: \"{path}\" = {{ bind \
-                 = \"{path}\", access = \"rw\", broad = true }}"
+                "name a directory below it; if it is meant, [mounts] says so: {}",
+                line(&path.0, &Mount::Bind(said))
             );
             draft.problem(
                 Problem::new("mounts::broad", rights.at, message).label("too broad").help(help),

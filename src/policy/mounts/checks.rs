@@ -1,7 +1,7 @@
 //! Grants that are refused unless the entry says the word: wide ones, and those through which the
 //! host could be reached.
 
-use super::kinds::{Access, Bind, Broad, Mount, Sockets};
+use super::kinds::{Access, Bind, Broad, Dev, Device, Mount, Sockets};
 use super::system::{is_system, lies_in_the_system};
 use super::tree::Tree;
 use super::{sockets, written};
@@ -65,8 +65,8 @@ fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Proble
     }
     if source == "/dev" {
         return refuse(format!(
-            "write \"{path}\" = \"dev\" for the minimal one, and for each node more an entry of \
-             the kind `device`"
+            "write {} for the minimal one, and for each node more an entry of the kind `device`",
+            written::line(path, &Mount::Dev(Dev { extra: vec![] }))
         ));
     }
     let device = file.kind == FileKind::Device;
@@ -76,7 +76,13 @@ fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Proble
             at,
             format!("cannot bind {source}: it is a device, and bound trees have no devices"),
         )
-        .help(format!("write \"{path}\" = {{ device = \"{source}\" }}"))
+        .help(format!(
+            "write {}",
+            written::line(
+                path,
+                &Mount::Device(Device { source: Some(AbsolutePath(source.to_owned())) })
+            )
+        ))
     })
 }
 

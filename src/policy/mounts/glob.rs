@@ -7,7 +7,7 @@
 use super::kinds::{Access, Bind, Hide, Missing, Mount, Symlink};
 use super::pattern::{Dots, Pattern, is_pattern, shown};
 use super::tree::source_of;
-use super::{MOST_ENTRIES, Mounts};
+use super::{MOST_ENTRIES, Mounts, written};
 use crate::host::Host;
 use crate::host::globs::{Found, Match, Stop};
 use crate::language::section::Entry;
@@ -244,7 +244,7 @@ fn stopped(path: &str, stop: &Stop, hides: bool, at: Span) -> Problem {
         ),
         Stop::Unreadable(folder, errno) => {
             let help = if hides {
-                format!("hide it: \"{folder}\" = \"hide\"")
+                format!("hide it: {}", written::line(folder, &Mount::Hide(Hide::PLAIN)))
             } else {
                 "begin it with another path".into()
             };

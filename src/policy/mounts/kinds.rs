@@ -240,6 +240,11 @@ kinds! {
 }
 
 impl Mount {
+    /// What the host has at the same path: the words `ro` and `rw`.
+    pub fn here(access: Access) -> Mount {
+        Mount::Bind(Bind::new(None, access))
+    }
+
     /// The file system in memory that it is.
     pub fn tmpfs(&self) -> Option<&Tmpfs> {
         match self {

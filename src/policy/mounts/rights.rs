@@ -6,7 +6,7 @@
 //! here, never a weaker sandbox.
 
 use super::draft::{DEVICE_RIGHTS, Drafted, bind_rights};
-use super::kinds::{Access, Bind, Makes, Missing, Mount, NODE_PATHS, New};
+use super::kinds::{Access, Bind, Makes, Missing, Mount, NODE_PATHS, New, Socket};
 use super::settle::Settled;
 use super::tree::{Node, Tree, source_of};
 use super::{checks, written};
@@ -14,7 +14,7 @@ use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
-use crate::language::value::{ancestors, below, parent};
+use crate::language::value::{AbsolutePath, ancestors, below, parent};
 use crate::step::draft::Draft;
 use crate::step::{FileSystem, Kernel};
 use crate::text::problem::{Problem, errno_words};
@@ -243,9 +243,13 @@ impl Reading<'_> {
                     at,
                     format!("cannot bind {path}: it is a socket"),
                 );
-                return self.draft.problem(
-                    problem.help(format!("write \"{path}\" = {{ socket = \"{path}\" }}")),
-                );
+                return self.draft.problem(problem.help(format!(
+                    "write {}",
+                    written::line(
+                        path,
+                        &Mount::Socket(Socket { source: AbsolutePath(path.to_owned()) })
+                    )
+                )));
             }
             _ => {}
         }

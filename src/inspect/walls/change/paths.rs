@@ -11,11 +11,6 @@ use crate::policy::mounts::kinds::{
 };
 use crate::probe::elf::{Elf, Program};
 
-/// What the host has there.
-fn here(access: Access) -> Mount {
-    Mount::Bind(Bind::new(None, access))
-}
-
 /// What the host has at another path.
 fn bound(source: &str, access: Access) -> Bind {
     Bind::new(Some(AbsolutePath(source.to_owned())), access)
@@ -24,7 +19,7 @@ fn bound(source: &str, access: Access) -> Bind {
 /// A read-only bind, in the shortest words.
 fn shown(path: &str, source: &str) -> Mount {
     if path == source {
-        here(Access::ReadOnly)
+        Mount::here(Access::ReadOnly)
     } else {
         Mount::Bind(bound(source, Access::ReadOnly))
     }
@@ -100,7 +95,7 @@ impl Asked<'_> {
                 lines.push(self.mount(path, Mount::Device(Device { source: None })))
             }
             Ok(_) if act == Act::Write => lines.extend(self.writable(path, path)),
-            Ok(_) => lines.push(self.mount(path, here(Access::ReadOnly))),
+            Ok(_) => lines.push(self.mount(path, Mount::here(Access::ReadOnly))),
             Err(_) => {}
         }
         if let Some(real) = (self.eyes.real)(path).filter(|real| real != path) {
@@ -119,7 +114,7 @@ impl Asked<'_> {
 
     /// A writable bind, with the words that it may need.
     fn writable(&self, path: &str, source: &str) -> Vec<Line> {
-        let short = if path == source { vec![here(Access::ReadWrite)] } else { vec![] };
+        let short = if path == source { vec![Mount::here(Access::ReadWrite)] } else { vec![] };
         let words = [
             (Broad::Refuse, false),
             (Broad::Refuse, true),

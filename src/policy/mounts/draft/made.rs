@@ -1,12 +1,13 @@
 //! What stockade makes itself: directories, links, files, covers, and the databases of names.
 
-use super::super::kinds::{Content as EntryContent, Hidden, Hide, Missing};
+use super::super::kinds::{Content as EntryContent, Hidden, Hide, Missing, Mount, Tmpfs};
 use super::super::tree::{Base, Covered, base, covered};
+use super::super::written;
 use super::World;
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::name::Name;
 use crate::kernel::rights::Rights;
-use crate::language::value::{Mode, literal, parent};
+use crate::language::value::{Mode, parent};
 use crate::policy::identity::Ids;
 use crate::step::{Content, Cover, Ground, TreeOp};
 use crate::text::problem::Problem;
@@ -25,7 +26,10 @@ impl World<'_> {
                 path,
                 "a directory",
                 &other,
-                &format!("write it as a tmpfs: {} = \"tmpfs\"", literal(path)),
+                &format!(
+                    "write it as a tmpfs: {}",
+                    written::line(path, &Mount::Tmpfs(Tmpfs::PLAIN))
+                ),
                 at,
             ),
         }
@@ -138,10 +142,10 @@ impl World<'_> {
         let folder = file.kind == FileKind::Folder;
         if folder && known == Hidden::File {
             let message = format!("cannot hide {path} as a file: it is a directory");
-            return self.draft.problem(
-                Problem::new("mounts::hide", at, message)
-                    .help(format!("hide it as what it is: {} = \"hide\"", literal(path))),
-            );
+            return self.draft.problem(Problem::new("mounts::hide", at, message).help(format!(
+                "hide it as what it is: {}",
+                written::line(path, &Mount::Hide(Hide::PLAIN))
+            )));
         }
         let Some(_) = self.site(path, folder, at) else { return };
         let cover = if folder { Cover::Folder } else { Cover::File };

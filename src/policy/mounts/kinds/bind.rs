@@ -14,13 +14,13 @@ pub(super) const WORDS: &[Word] = &[
         word: "ro",
         doc: "What the host has at the same path, read-only; a symbolic link is made again as that link.",
         meant: &["readonly", "read-only", "read_only", "r"],
-        make: || Mount::Bind(Bind::new(None, Access::ReadOnly)),
+        make: || Mount::here(Access::ReadOnly),
     },
     Word {
         word: "rw",
         doc: "The same, and the target may write there.",
         meant: &["readwrite", "read-write", "read_write", "writable", "w"],
-        make: || Mount::Bind(Bind::new(None, Access::ReadWrite)),
+        make: || Mount::here(Access::ReadWrite),
     },
 ];
 
