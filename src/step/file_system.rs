@@ -183,6 +183,14 @@ impl FileSystem {
         }
     }
 
+    /// Whether it shows processes.
+    pub(crate) fn shows_processes(&self) -> bool {
+        match self {
+            FileSystem::Tmpfs { .. } => false,
+            FileSystem::Kernel(kernel) => kernel.facts().processes,
+        }
+    }
+
     /// How `plan` shows that it is mounted on a path, so that it may be used in this way.
     pub(super) fn show(
         &self,

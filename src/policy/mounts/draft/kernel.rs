@@ -23,7 +23,7 @@ impl World<'_> {
         if rights.holds(Rights::EXECUTE) {
             self.out.executable.push((name.clone(), at));
         }
-        if matches!(fs, FileSystem::Kernel(Kernel::Proc { .. })) {
+        if fs.shows_processes() {
             self.out.proc.get_or_insert(at);
         }
         let rights = rights.within(self.ruled);
