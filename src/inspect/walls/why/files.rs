@@ -1,0 +1,227 @@
+//! What may be done with a path: what each wall says of what is there, or of what is not.
+
+use super::Asked;
+use super::programs::{MOST_INTERPRETERS, TO_RUN};
+use crate::host::FileKind;
+use crate::inspect::walls::Entry;
+use crate::inspect::walls::path::{Need, Thing, Walk};
+use crate::inspect::walls::query::{Act, Reason, Says, Wall};
+use crate::kernel::attrs::Attrs;
+use crate::kernel::rights::Rights;
+use crate::text::source::Span;
+use crate::tree::{Ground, Own};
+use landlock::AccessFs;
+
+const READ_FILE: Rights = Rights(AccessFs::ReadFile as u64);
+const WRITE_FILE: Rights = Rights(AccessFs::WriteFile as u64);
+const MAKE_FILE: Rights = Rights(AccessFs::MakeReg as u64);
+
+impl Asked<'_> {
+    pub(super) fn path(&self, act: Act, path: &str) -> Result<Vec<Reason>, Reason> {
+        let walk = self.walker.walk(path)?;
+        let Some(thing) = walk.way.last() else { return Ok(vec![]) };
+        if !walk.missing.is_empty() {
+            return if act == Act::Write {
+                self.make(&walk, thing)
+            } else {
+                Ok(vec![self.absent(path, &walk, thing)])
+            };
+        }
+        let mut reasons = match (act, &thing.kind) {
+            (Act::Write, FileKind::Folder) => return self.make(&walk, thing),
+            (Act::Read | Act::List, FileKind::Folder) => {
+                self.judge(&walk, thing, Need::Read, Rights::LIST)
+            }
+            (Act::List, kind) => {
+                vec![wrong(thing, format!("it is {}, not a directory", kind.word()))]
+            }
+            (Act::Read, FileKind::Socket) => {
+                vec![wrong(thing, format!("it is a socket: ask connect:{path}"))]
+            }
+            (Act::Read, _) => self.judge(&walk, thing, Need::Read, READ_FILE),
+            (Act::Write, FileKind::Socket) | (Act::Connect, FileKind::Socket) => {
+                self.judge(&walk, thing, Need::Write, Rights::CONNECT)
+            }
+            (Act::Connect, kind) => {
+                vec![wrong(thing, format!("it is {}, not a socket", kind.word()))]
+            }
+            (Act::Write, _) => self.judge(&walk, thing, Need::Write, WRITE_FILE),
+            (Act::Execute, FileKind::Regular) => self.judge(&walk, thing, Need::Search, TO_RUN),
+            (Act::Execute, kind) => {
+                vec![wrong(thing, format!("it is {}, not a program", kind.word()))]
+            }
+        };
+        if act == Act::Execute && reasons.iter().all(|reason| reason.says == Says::Allows) {
+            reasons.push(self.runs(thing, MOST_INTERPRETERS));
+            let given = thing.host.as_deref().and_then(|host| (self.eyes.given)(host, thing.mode));
+            let useless = |given| {
+                Reason::new(
+                    Wall::File,
+                    Says::Allows,
+                    format!("without {given}, which it has outside (no_new_privs)"),
+                    thing.at,
+                )
+            };
+            reasons.extend(given.map(useless));
+        }
+        Ok(reasons)
+    }
+
+    /// A file is to be made in a directory that is there; open(2) makes none between.
+    fn make(&self, walk: &Walk, folder: &Thing) -> Result<Vec<Reason>, Reason> {
+        let over = self.world.tree.get(&folder.over);
+        if folder.over == "/proc" || over.is_some_and(|entry| entry.ground.nature().fixed) {
+            return Ok(vec![wrong(folder, format!("nothing can be made in {}", folder.path))]);
+        }
+        let mut reasons = self.judge(walk, folder, Need::Make, MAKE_FILE.and(WRITE_FILE));
+        if let [between, _, ..] = walk.missing.as_slice() {
+            let parent = format!("{}/{between}", folder.path.trim_end_matches('/'));
+            reasons.push(Reason::new(
+                Wall::File,
+                Says::Denies,
+                format!("there is no directory {parent}: ask write:{parent}"),
+                folder.at,
+            ));
+        }
+        Ok(reasons)
+    }
+
+    pub(super) fn absent(&self, path: &str, walk: &Walk, folder: &Thing) -> Reason {
+        let from = walk.links.last().map_or(String::new(), |(link, text)| {
+            format!(", where the link {link} leads ({text})")
+        });
+        let missing = format!("{}/{}", folder.path.trim_end_matches('/'), walk.missing.join("/"));
+        let what = if missing == path { path.to_owned() } else { missing };
+        match (&folder.host, self.world.tree.get(&folder.over)) {
+            (Some(host), _) => Reason::new(
+                Wall::File,
+                Says::Denies,
+                format!("the host's {host} has no {}{from}", walk.missing.join("/")),
+                folder.at,
+            ),
+            (None, Some(entry)) => {
+                let words =
+                    format!("nothing is at {what}{from}: {} is {}", folder.over, words(entry));
+                Reason::new(Wall::Mounts, Says::Denies, words, folder.at)
+            }
+            (None, None) => Reason::new(
+                Wall::Mounts,
+                Says::Denies,
+                format!("nothing is at {what}{from}"),
+                folder.at,
+            ),
+        }
+    }
+
+    /// What each wall says of something that is there.
+    pub(super) fn judge(
+        &self,
+        walk: &Walk,
+        thing: &Thing,
+        need: Need,
+        rights: Rights,
+    ) -> Vec<Reason> {
+        let mut reasons = vec![self.mounts(walk, thing, need)];
+        if thing.hidden {
+            return reasons;
+        }
+        reasons.push(self.walker.refuses(thing, need).unwrap_or_else(|| {
+            let words = format!("mode {:04o} of {} lets the target's ids", thing.mode, thing.path);
+            Reason::new(Wall::Permissions, Says::Allows, words, Span::NOWHERE)
+        }));
+        reasons.extend(self.landlock(walk, thing, rights));
+        reasons
+    }
+
+    fn mounts(&self, walk: &Walk, thing: &Thing, need: Need) -> Reason {
+        let entry = self.world.tree.get(&thing.over);
+        let shows =
+            entry.map_or(String::new(), |entry| format!("{} is {}", thing.over, words(entry)));
+        let from = walk
+            .links
+            .iter()
+            .map(|(link, text)| format!("; {link} is a link to {text}"))
+            .collect::<String>();
+        let deny = |why: &str, at: Span| {
+            Reason::new(Wall::Mounts, Says::Denies, format!("{shows}{why}{from}"), at)
+        };
+        // The nearest mount may say more than what shows the file: a part of /proc that is
+        // read-only.
+        let mount = self.world.mount(&thing.path);
+        let at = mount.map_or(thing.at, |(_, mount)| mount.at);
+        let special = !matches!(thing.kind, FileKind::Regular | FileKind::Folder);
+        let by_host = |attr: Attrs| {
+            if mount.is_some_and(|(_, mount)| mount.attrs.has(attr)) { "" } else { " on the host" }
+        };
+        match need {
+            _ if thing.hidden => deny("", at),
+            Need::Write | Need::Make if thing.attrs.has(Attrs::READ_ONLY) && !special => {
+                let why = match mount {
+                    Some((path, _)) if path != thing.over => format!("; {path} is read-only"),
+                    _ if by_host(Attrs::READ_ONLY).is_empty() => "".into(),
+                    _ => "; its file system is read-only on the host".into(),
+                };
+                deny(&why, at)
+            }
+            Need::Search if thing.attrs.has(Attrs::NO_EXEC) => {
+                deny(&format!("; it is mounted noexec{}", by_host(Attrs::NO_EXEC)), at)
+            }
+            Need::Read | Need::Write
+                if thing.kind == FileKind::Device && thing.attrs.has(Attrs::NO_DEV) =>
+            {
+                deny(&format!("; it is mounted nodev{}", by_host(Attrs::NO_DEV)), at)
+            }
+            Need::Read | Need::Write | Need::Search | Need::Make => {
+                Reason::new(Wall::Mounts, Says::Allows, format!("{shows}{from}"), thing.at)
+            }
+        }
+    }
+
+    fn landlock(&self, walk: &Walk, thing: &Thing, needed: Rights) -> Option<Reason> {
+        let ruleset = self.world.plan.landlock?;
+        let needed = needed.within(ruleset.handled);
+        if needed == Rights(0) {
+            return None;
+        }
+        let (granted, at) = self.walker.rights(&walk.way);
+        let lacking = Rights(needed.0 & !granted.0);
+        Some(if lacking == Rights(0) {
+            Reason::new(
+                Wall::Landlock,
+                Says::Allows,
+                format!("its rules allow {} at {}", granted.within(ruleset.handled), thing.path),
+                at,
+            )
+        } else {
+            Reason::new(
+                Wall::Landlock,
+                Says::Denies,
+                format!("no rule allows to {lacking} at {}", thing.path),
+                at,
+            )
+        })
+    }
+}
+
+fn wrong(thing: &Thing, words: String) -> Reason {
+    Reason::new(Wall::File, Says::Denies, format!("{}: {words}", thing.path), thing.at)
+}
+
+/// What an entry is, in words.
+fn words(entry: &Entry) -> String {
+    let access = if entry.attrs.has(Attrs::READ_ONLY) { "read-only" } else { "writable" };
+    match &entry.ground {
+        Ground::Own(Own::Root) => "the sandbox's own empty root, read-only".into(),
+        Ground::Own(Own::Memory { size, .. }) => format!("in memory, {size}, {access}"),
+        Ground::Host(stack) if stack.topmost().path == "/" => format!("the host's tree, {access}"),
+        Ground::Host(stack) => format!("the host's {}, {access}", stack.topmost().path),
+        Ground::Kernel(kernel) => kernel.facts().words.into(),
+        Ground::Own(Own::Folder | Own::Devices(_)) => {
+            format!("a directory of stockade's, {access}")
+        }
+        Ground::Own(Own::Link(text)) => format!("a link to {text}"),
+        Ground::Own(Own::File(_)) => format!("a file of the profile's, {access}"),
+        Ground::Own(Own::Hidden(_)) => "hidden behind an empty cover".into(),
+        Ground::Same => access.into(),
+    }
+}

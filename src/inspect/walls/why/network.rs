@@ -1,0 +1,198 @@
+//! Whether the network is reached, and an address listened on.
+
+use super::Asked;
+use crate::inspect::walls::query::{Port, Protocol, Reason, Says, Wall};
+use crate::kernel::capability::Capability;
+use crate::kernel::rights::port_words;
+use crate::kernel::syscalls;
+use crate::policy::namespaces::Namespace;
+use crate::policy::seccomp::Verdict;
+use crate::text::source::Span;
+use landlock::AccessNet;
+use std::net::IpAddr;
+
+impl Asked<'_> {
+    pub(super) fn connect(&self, peer: &Port) -> Vec<Reason> {
+        let (network, at) = self.world.network();
+        let mut reasons = vec![self.may_call("connect", peer)];
+        reasons.push(match network {
+            Namespace::New if peer.is_loopback() => Reason::new(
+                Wall::Network,
+                Says::Allows,
+                "it is the sandbox's own loopback, where the target alone listens",
+                at,
+            ),
+            Namespace::New => Reason::new(
+                Wall::Network,
+                Says::Denies,
+                "the sandbox has a network of its own, with loopback alone",
+                at,
+            ),
+            Namespace::Host => Reason::new(
+                Wall::Network,
+                Says::Allows,
+                "the network is the host's; its routes and filters apply",
+                at,
+            ),
+            Namespace::Join(path) => Reason::new(
+                Wall::Network,
+                Says::Allows,
+                format!("the network is that of {}; its routes apply", path.0),
+                at,
+            ),
+        });
+        let access = if peer.protocol == Protocol::Tcp {
+            AccessNet::ConnectTcp
+        } else {
+            AccessNet::ConnectSendUdp
+        };
+        reasons.extend(self.ruled_port(access, peer.port));
+        reasons
+    }
+
+    pub(super) fn bind(&self, port: &Port) -> Vec<Reason> {
+        let (network, at) = self.world.network();
+        let host = &port.host;
+        let mut reasons = vec![self.may_call("bind", port)];
+        let own = port.is_loopback();
+        reasons.push(match network {
+            Namespace::New if own => Reason::new(
+                Wall::Network,
+                Says::Allows,
+                "the network is the sandbox's own: nobody outside reaches it",
+                at,
+            ),
+            Namespace::New => Reason::new(
+                Wall::Network,
+                Says::Denies,
+                format!("the sandbox's own network has no address {host}"),
+                at,
+            ),
+            Namespace::Host if own => Reason::new(
+                Wall::Network,
+                Says::Allows,
+                "the network is the host's: whoever reaches the host reaches it",
+                at,
+            ),
+            Namespace::Host => Reason::new(
+                Wall::Network,
+                Says::Allows,
+                format!("the network is the host's, as far as {host} is its address"),
+                at,
+            ),
+            Namespace::Join(path) => Reason::new(
+                Wall::Network,
+                Says::Allows,
+                format!("the network is that of {}", path.0),
+                at,
+            ),
+        });
+        let access =
+            if port.protocol == Protocol::Tcp { AccessNet::BindTcp } else { AccessNet::BindUdp };
+        reasons.extend(self.ruled_port(access, port.port));
+        reasons.extend(self.low_port(network, port.port));
+        reasons
+    }
+
+    /// Landlock's rules for ports, where there are any.
+    fn ruled_port(&self, access: AccessNet, port: u16) -> Option<Reason> {
+        let (allowed, at) = self.world.port(access as u64, port)?;
+        let to = port_words(access as u64);
+        Some(if allowed {
+            Reason::new(
+                Wall::Landlock,
+                Says::Allows,
+                format!("a rule allows to {to} port {port}"),
+                at,
+            )
+        } else {
+            Reason::new(
+                Wall::Landlock,
+                Says::Denies,
+                format!("no rule allows to {to} port {port}"),
+                self.ports_at(access),
+            )
+        })
+    }
+
+    fn ports_at(&self, access: AccessNet) -> Span {
+        let landlock = &self.profile.landlock;
+        let set = match access {
+            AccessNet::BindTcp => &landlock.tcp_bind,
+            AccessNet::ConnectTcp => &landlock.tcp_connect,
+            AccessNet::BindUdp => &landlock.udp_bind,
+            // The library's enumeration may grow; these four are all that a port is asked about.
+            AccessNet::ConnectSendUdp | _ => &landlock.udp_connect,
+        };
+        set.said().unwrap_or_default()
+    }
+
+    /// Ports below `net.ipv4.ip_unprivileged_port_start` want CAP_NET_BIND_SERVICE over the network
+    /// (ip(7)); a new network begins with 1024.
+    fn low_port(&self, network: &Namespace, port: u16) -> Option<Reason> {
+        const NET_BIND_SERVICE: u8 = 10;
+        let first = if *network == Namespace::New { 1024 } else { self.eyes.first_free_port };
+        if port == 0 || u32::from(port) >= first {
+            return None;
+        }
+        let has = self.world.capabilities().has(NET_BIND_SERVICE);
+        let over = *network == Namespace::New || self.world.is_host_user();
+        let reason = |says, words: String| {
+            Some(Reason::new(
+                Wall::Capabilities,
+                says,
+                words,
+                self.capability_at(Capability(NET_BIND_SERVICE)),
+            ))
+        };
+        if has && over {
+            return reason(Says::Allows, "the target has net-bind-service".into());
+        }
+        match network {
+            Namespace::Join(_) => reason(
+                Says::CannotTell,
+                format!("whether port {port} is free for all there is not known"),
+            ),
+            Namespace::New | Namespace::Host if has => reason(
+                Says::Denies,
+                format!(
+                    "port {port} wants net-bind-service over the host's network, not over the \
+                     sandbox's"
+                ),
+            ),
+            Namespace::New | Namespace::Host => {
+                reason(Says::Denies, format!("ports below {first} want net-bind-service"))
+            }
+        }
+    }
+
+    /// socket(2), and what is done with it.
+    fn may_call(&self, name: &str, port: &Port) -> Reason {
+        let six = port.host.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6());
+        let family = if six { libc::AF_INET6 } else { libc::AF_INET };
+        let kind =
+            if port.protocol == Protocol::Tcp { libc::SOCK_STREAM } else { libc::SOCK_DGRAM };
+        let judge = |name, arguments: [u64; 6]| {
+            let verdict = syscalls::number(name).map_or(Verdict::KillProcess, |number| {
+                self.world.plan.filter.judge(number, &arguments)
+            });
+            (name, verdict)
+        };
+        let calls =
+            [judge("socket", [family as u64, kind as u64, 0, 0, 0, 0]), judge(name, [0; 6])];
+        match calls.iter().find(|(_, verdict)| !verdict.permits()) {
+            Some((name, verdict)) => Reason::new(
+                Wall::Seccomp,
+                Says::Denies,
+                format!("the filter answers {name} with {verdict}"),
+                Span::NOWHERE,
+            ),
+            None => Reason::new(
+                Wall::Seccomp,
+                Says::Allows,
+                format!("the filter allows socket and {name}"),
+                Span::NOWHERE,
+            ),
+        }
+    }
+}
