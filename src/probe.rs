@@ -133,29 +133,49 @@ impl Host {
         (expanded, tree)
     }
 
-    /// What single keys ask for.
+    /// What single keys ask for. Every question stands here, so one that nobody answers does not
+    /// compile.
     fn read_rest(&mut self, asks: &Questions, caller: &Caller) {
-        for path in &asks.opened {
+        let Questions {
+            // Of the process.
+            passed: _,
+            // Of ids.
+            users: _,
+            groups: _,
+            taken: _,
+            subordinate: _,
+            // Of bounds.
+            resources: _,
+            priorities: _,
+            last_capability: asks_capability,
+            root_power,
+            sysctls,
+            keyring,
+            written,
+            import,
+            opened,
+        } = asks;
+        for path in opened {
             self.read_way(path, &look(path, false, false));
         }
-        if asks.last_capability {
+        if *asks_capability {
             self.last_capability = last_capability();
         }
-        self.mounted = asks.written.as_ref().map(|fds| Mounted::read(fds));
-        if asks.keyring {
+        self.mounted = written.as_ref().map(|fds| Mounted::read(fds));
+        if *keyring {
             self.keyctl_refused = refused_keyctl();
         }
-        if asks.root_power {
+        if *root_power {
             self.powerless_root =
                 sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN == 0);
         }
-        if asks.sysctls {
+        if *sysctls {
             let flags = nix::sys::statvfs::statvfs("/proc/sys/user").map(|fs| fs.flags());
             self.read_only_sysctls =
                 flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
         }
         self.bounds = Bounds::read(asks);
-        self.import = asks.import.as_ref().map(|path| read_import(path, caller, path.at));
+        self.import = import.as_ref().map(|path| read_import(path, caller, path.at));
     }
 
     /// The target opens what it is granted by its path, as a user who may have less than root.

@@ -6,7 +6,7 @@ use crate::language::value::AbsolutePath;
 use crate::text::source::At;
 use std::collections::BTreeSet;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Questions {
     /// What the descriptors above 2 are that the target gets.
     pub passed: Vec<u32>,
@@ -39,7 +39,7 @@ pub(crate) struct Questions {
 }
 
 /// What is looked for in the finished tree, and by which settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Sought {
     /// What each item of `programs` names, with its line; nothing where it is the command's, and
     /// there is none.
