@@ -1,6 +1,6 @@
 //! What is said to those who paste it, and what a hostile text cannot make stockade say.
 
-use crate::support::{self, As, Place, said, text, unwrapped};
+use crate::support::{self, As, Place, said, skip, text, unwrapped};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
@@ -388,6 +388,37 @@ fn what_is_skipped_stands_beside_the_verdict() {
         assert_eq!(out.contains("whether the kernel takes each limit"), !fell, "{out}");
         let output = stockade(place, who, &["check", "--deny-warnings"], profile, &[]);
         assert_eq!(output.status.success(), !fell, "{}", said(&output));
+    });
+}
+
+/// With Landlock alone what is kept read-only in a wider grant is not, and nothing is left out,
+/// whatever the path says.
+#[test]
+fn a_path_that_reads_like_a_sentence_changes_no_verdict() {
+    if crate::support::landlock_abi() == 0 {
+        return skip("the kernel has no Landlock");
+    }
+    each(|place, who| {
+        let project = place.folder("project", who);
+        for name in ["plain", "x is left out: y"] {
+            std::fs::create_dir(project.join(name)).unwrap();
+            let project = project.display();
+            let profile = format!(
+                "format = 1\noptional = [\"mounts.kept\", \"landlock\", \"landlock.scope\", \
+                 \"landlock.truncate\"]\nidentity.host = {}\nnamespaces.all = \"host\"\n\
+                 network.mode = \"host\"\n[process]\ncommand = [\"true\"]\n[mounts]\n\
+                 \"/usr\" = \"ro\"\n\"{project}\" = \"rw\"\n\"{project}/{name}\" = \"ro\"\n",
+                if who == As::Root { "true" } else { "\"default\"" }
+            );
+            let output = stockade(place, who, &["check", "--deny-warnings"], &profile, &[]);
+            let out = text(&output.stdout);
+            assert!(out.contains(&format!("{project}/{name} is not kept read-only: ")), "{out}");
+            let (_, but) = out.split_once("can enforce it, but for: ").unwrap();
+            let head = name.split(": ").next().unwrap();
+            assert!(but.contains(&format!("{project}/{head}")), "{who:?}: {but}");
+            assert!(!but.contains("Left out"), "{who:?}: {but}");
+            assert!(!output.status.success(), "{who:?}: {}", said(&output));
+        }
     });
 }
 

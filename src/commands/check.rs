@@ -35,13 +35,9 @@ pub(super) fn check(checked: Checked) -> u8 {
     }
 }
 
-/// How the note of a grant begins that is left out, behind its path.
-const LEFT_OUT: &str = " is left out: ";
-
-/// Protections that the profile names and that are skipped here; a grant that is left out makes the
-/// sandbox no weaker.
+/// Protections that the profile names and that are skipped here.
 fn skipped(plan: &Plan) -> impl Iterator<Item = &Note> {
-    plan.notes.iter().filter(|note| note.less && !note.text.contains(LEFT_OUT))
+    plan.notes.iter().filter(|note| note.is_of_a_protection())
 }
 
 fn verdict(planned: &Planned) -> String {
@@ -59,8 +55,7 @@ fn verdict(planned: &Planned) -> String {
         .notes
         .iter()
         .filter(|note| note.less)
-        .filter_map(|note| note.text.split_once(LEFT_OUT))
-        .map(|(what, _)| what)
+        .filter_map(|note| note.left_out.as_deref())
         .collect();
     let without = if without.is_empty() {
         String::new()

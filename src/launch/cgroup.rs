@@ -146,7 +146,7 @@ impl Groups {
             {
                 let text =
                     format!("a limit is not enforced: cannot {}: {}", step.op, wrong.words());
-                self.fallen.push(Note { less: true, text, at: step.at });
+                self.fallen.push(Note { less: true, left_out: None, text, at: step.at });
                 Ok(())
             }
             outcome => outcome,

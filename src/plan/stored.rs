@@ -331,7 +331,7 @@ stored! {
     structure Exec { candidates, argv, env, at }
     structure Watch { init, terminal, terminals, timeout_ms, kill_after_ms, stop_signal }
     structure Grouped { group, folders, cpu_time_ms }
-    structure Note { less, text, at }
+    structure Note { less, left_out, text, at }
     structure Span { start, end }
     structure Inode { dev, ino }
     structure Node { block, major, minor }

@@ -34,9 +34,19 @@ pub struct Note {
     /// Whether the sandbox is less than the profile says, with the profile's leave. Such notes are
     /// printed by `run` too.
     pub less: bool,
+    /// The grant that is left out, where it is about one: the sandbox is no weaker for that.
+    #[serde(skip)]
+    pub left_out: Option<String>,
     pub text: String,
     #[serde(skip)]
     pub at: Span,
+}
+
+impl Note {
+    /// Whether a protection is skipped.
+    pub(crate) fn is_of_a_protection(&self) -> bool {
+        self.less && self.left_out.is_none()
+    }
 }
 
 /// What is wrong, where, and what to do about it.

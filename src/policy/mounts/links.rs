@@ -86,7 +86,7 @@ pub(crate) fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
                         "{path} is a symbolic link, and leads to {inside}, which is kept as well"
                     ),
                 };
-                notes.push(Note { at: node.at, text, less: false });
+                notes.push(Note { at: node.at, text, left_out: None, less: false });
             }
         }
         if bind.missing == Missing::Skip
@@ -96,7 +96,7 @@ pub(crate) fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
                 "{path} is a symbolic link to {place}, which is not there: the link is kept, and \
                  what appears there is not"
             );
-            notes.push(Note { at: node.at, text, less: true });
+            notes.push(Note { at: node.at, text, left_out: None, less: true });
         }
     }
     for (path, node) in more {

@@ -21,6 +21,7 @@ use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
 use crate::tree::{Ground as Standing, Source, Stack, Stands};
+use std::collections::BTreeSet;
 
 /// What the rights are granted on.
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +51,8 @@ pub(crate) fn draft(
     let tree = &settled.tree;
     draft.notes.extend(settled.left_out.iter().cloned());
     let places = places(tree, host);
-    let out = Drafted::default();
-    let mut reading = Reading { tree, places: &places, host, ruled, ground, draft, out };
+    let (out, closed) = (Drafted::default(), BTreeSet::new());
+    let mut reading = Reading { tree, places: &places, host, ruled, ground, draft, out, closed };
     for (path, node) in tree {
         reading.entry(path, node);
     }
@@ -145,6 +146,8 @@ struct Reading<'a> {
     ground: Ground,
     draft: &'a mut Draft,
     out: Drafted,
+    /// Directories that are closed to the target, and have their note.
+    closed: BTreeSet<String>,
 }
 
 impl Reading<'_> {
@@ -291,15 +294,15 @@ impl Reading<'_> {
         else {
             return false;
         };
-        let begin = format!("the target cannot reach anything below {folder}: ");
-        if !self.draft.notes.iter().any(|note| note.text.starts_with(&begin)) {
+        if self.closed.insert(folder.to_owned()) {
             let why = format!(
                 "it belongs to {uid}:{gid} (mode {mode:04o}), and the target is user {user}, group \
                  {group}"
             );
+            let help = format!("let it through: chmod o+x {}", shell_word(folder));
             self.draft.note_less(
                 at,
-                format!("{begin}{why}; let it through: chmod o+x {}", shell_word(folder)),
+                format!("the target cannot reach anything below {folder}: {why}; {help}"),
             );
         }
         true

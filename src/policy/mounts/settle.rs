@@ -176,12 +176,12 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
     let (Mount::Bind(bind), Some(source)) = (&node.mount, source_of(path, &node.mount)) else {
         return None;
     };
+    let note = |less, why: &str| {
+        let text = format!("{path} is left out: {why}");
+        Some(Note { at: node.at, text, left_out: Some(path.to_owned()), less })
+    };
     if bind.missing == Missing::Skip && matches!(host.at(source), Fact::Absent(_)) {
-        return Some(Note {
-            at: node.at,
-            text: format!("{path} is left out: {source} is absent here"),
-            less: false,
-        });
+        return note(false, &format!("{source} is absent here"));
     }
     let Fact::Present(file) = host.at(source) else { return None };
     // A link in a tree that is bound is kept there: without the entry, the target could replace it
@@ -192,11 +192,7 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
         && !is_kept
         && matches!(file.kind, FileKind::Link(_) | FileKind::Socket)
     {
-        return Some(Note {
-            at: node.at,
-            text: format!("{path} is left out: it is {}", file.kind.word()),
-            less: true,
-        });
+        return note(true, &format!("it is {}", file.kind.word()));
     }
     // Without a read-only entry the target could write what a writable tree around it holds there:
     // it is refused, not left out.
@@ -217,7 +213,7 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
         })
         .flatten()?;
     let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);
-    Some(Note { at: node.at, text: format!("{path} is left out: {why}"), less: true })
+    note(true, why)
 }
 
 /// Every path of the host whose facts the draft asks for; `tree` is that of these mounts.
