@@ -186,15 +186,17 @@ fn registry() -> Result<Option<Registry>, Box<Problem>> {
             format!("cannot list running sandboxes: {why}"),
         ))
     };
-    let Some(folder) = caller.registry() else { return Err(cannot("XDG_RUNTIME_DIR is not set")) };
-    match Registry::open(&folder, caller.uid, false) {
+    let Some(directory) = caller.registry() else {
+        return Err(cannot("XDG_RUNTIME_DIR is not set"));
+    };
+    match Registry::open(&directory, caller.uid, false) {
         Ok(registry) => Ok(Some(registry)),
         Err(Refused::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(Refused::Io(error)) => Err(cannot(&format!(
-            "{folder}: {}",
+            "{directory}: {}",
             error.raw_os_error().map_or_else(|| error.to_string(), errno_words)
         ))),
-        Err(_) => Err(cannot(&format!("{folder} is not the caller's alone"))),
+        Err(_) => Err(cannot(&format!("{directory} is not the caller's alone"))),
     }
 }
 

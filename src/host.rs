@@ -153,7 +153,7 @@ pub struct File {
 /// The kind of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileKind {
-    Folder,
+    Directory,
     Regular,
     /// A symbolic link, with its text.
     Link(String),
@@ -168,7 +168,7 @@ impl FileKind {
     /// What people call it.
     pub fn word(&self) -> &'static str {
         match self {
-            FileKind::Folder => "a directory",
+            FileKind::Directory => "a directory",
             FileKind::Regular => "a file",
             FileKind::Link(_) => "a symbolic link",
             FileKind::Socket => "a socket",
@@ -194,10 +194,10 @@ impl Host {
     }
 
     /// Whether a path is known to be a directory without a link on the way to it.
-    pub(crate) fn is_plain_folder(&self, path: &str) -> bool {
+    pub(crate) fn is_plain_directory(&self, path: &str) -> bool {
         matches!(
             self.paths.get(path),
-            Some(Fact::Present(File { kind: FileKind::Folder, real: None, .. }))
+            Some(Fact::Present(File { kind: FileKind::Directory, real: None, .. }))
         )
     }
 }

@@ -118,7 +118,7 @@ impl Host {
         }
         let with_fs = caller.uid == 0;
         for path in wanted {
-            let fact = look(&path, self.is_plain_folder(parent(&path)), with_fs);
+            let fact = look(&path, self.is_plain_directory(parent(&path)), with_fs);
             self.read_way(&path, &fact);
             self.paths.insert(path, fact);
         }
@@ -258,7 +258,7 @@ pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
     };
     let place = real.as_ref().map_or(path, |(real, _)| real);
     let kind = match meta.file_type() {
-        kind if kind.is_dir() => FileKind::Folder,
+        kind if kind.is_dir() => FileKind::Directory,
         kind if kind.is_symlink() => match link_text(place) {
             Ok(text) => FileKind::Link(text),
             Err(errno) => return Fact::Absent(errno),

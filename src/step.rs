@@ -188,27 +188,27 @@ pub struct Slot(pub usize);
 
 /// The directory of a control group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Folder {
+pub enum Directory {
     /// A directory of the host.
     Path(Name),
     /// The scope that [`GroupOp::Scope`] gives, whose place systemd chooses.
     Scope,
 }
 
-impl fmt::Display for Folder {
+impl fmt::Display for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Folder::Path(path) => path.fmt(f),
-            Folder::Scope => f.write_str("the scope"),
+            Directory::Path(path) => path.fmt(f),
+            Directory::Scope => f.write_str("the scope"),
         }
     }
 }
 
-impl Serialize for Folder {
+impl Serialize for Directory {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(match self {
-            Folder::Path(path) => path.text(),
-            Folder::Scope => "scope",
+            Directory::Path(path) => path.text(),
+            Directory::Scope => "scope",
         })
     }
 }

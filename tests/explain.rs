@@ -240,7 +240,7 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
             Host { streams, anew: [(1, Err(libc::EACCES))].into(), ..machine::for_user(profile) }
         }
         Some("where standard input is a directory") => Host {
-            streams: [Stream::Folder, Stream::Other, Stream::Other],
+            streams: [Stream::Directory, Stream::Other, Stream::Other],
             ..machine::for_user(profile)
         },
         Some("where its file is set-user-id") => machine::for_user(profile),

@@ -205,9 +205,9 @@ fn questions() -> impl Iterator<Item = Offer> {
 }
 
 fn profiles(begun: &str) -> Vec<String> {
-    let help = |known: &Listed| match (&known.description, &known.folder) {
+    let help = |known: &Listed| match (&known.description, &known.directory) {
         (Some(description), _) => description.clone(),
-        (None, Some(folder)) => folder.clone(),
+        (None, Some(directory)) => directory.clone(),
         (None, None) => String::new(),
     };
     let found = offered(

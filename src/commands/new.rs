@@ -34,16 +34,16 @@ fn write(new: &New, caller: &Caller) -> Result<String, Box<Problem>> {
     if !is_path {
         taken(name, caller)?;
     }
-    let folder = caller.user_profiles.as_ref().unwrap_or(&caller.system_profiles);
+    let directory = caller.user_profiles.as_ref().unwrap_or(&caller.system_profiles);
     // The command is tried in another directory than the profile's, from where a relative path
     // would not lead to it.
     let file =
-        if is_path { absolute(&new.name, &caller.cwd) } else { format!("{folder}/{name}.toml") };
+        if is_path { absolute(&new.name, &caller.cwd) } else { format!("{directory}/{name}.toml") };
     let word = if is_path { file.as_str() } else { name };
-    if !is_path && let Err(error) = place::make_folder(folder) {
+    if !is_path && let Err(error) = place::make_directory(directory) {
         return Err(wrong(
             "new::file",
-            format!("cannot make the directory {folder}: {}", reason(&error)),
+            format!("cannot make the directory {directory}: {}", reason(&error)),
         ));
     }
     let fit = Fit {
@@ -67,8 +67,8 @@ fn taken(name: &str, caller: &Caller) -> Result<(), Box<Problem>> {
         return Ok(());
     };
     let whose = known
-        .folder
-        .map_or("a built-in profile".to_owned(), |folder| format!("a profile in {folder}"));
+        .directory
+        .map_or("a built-in profile".to_owned(), |directory| format!("a profile in {directory}"));
     let problem = Problem::new(
         "new::name",
         Span::NOWHERE,

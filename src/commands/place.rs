@@ -23,7 +23,7 @@ pub(super) enum Place {
     /// removed.
     Whole(File),
     /// Under this name in this directory, in the place of whatever is there by the end.
-    In { folder: File, name: OsString },
+    In { directory: File, name: OsString },
 }
 
 impl Place {
@@ -33,7 +33,7 @@ impl Place {
         Ok(match Place::look(path)? {
             Place::Open(file) => Place::Open(apart(file)?),
             Place::Whole(file) => Place::Whole(apart(file)?),
-            Place::In { folder, name } => Place::In { folder: apart(folder)?, name },
+            Place::In { directory, name } => Place::In { directory: apart(directory)?, name },
         })
     }
 
@@ -50,8 +50,8 @@ impl Place {
         let name = path.file_name().ok_or(io::Error::from_raw_os_error(libc::EISDIR))?.to_owned();
         let parent =
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = open_folder(parent)?;
-        let file = at(&folder, &name);
+        let directory = open_directory(parent)?;
+        let file = at(&directory, &name);
         let there = match fs::symlink_metadata(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             other => Some(other?),
@@ -61,7 +61,7 @@ impl Place {
             .is_some_and(|meta| ![0, nix::unistd::geteuid().as_raw()].contains(&meta.uid()));
         let there = there.map(|meta| meta.file_type());
         let may_make = nix::unistd::access(
-            &at(&folder, "."),
+            &at(&directory, "."),
             nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK,
         );
         match (there, may_make) {
@@ -69,8 +69,8 @@ impl Place {
             (Some(kind), Err(_)) if kind.is_file() => {
                 open(libc::O_NOFOLLOW, &file).map(Place::Whole)
             }
-            (None, Ok(())) => Ok(Place::In { folder, name }),
-            (Some(kind), Ok(())) if kind.is_file() => Ok(Place::In { folder, name }),
+            (None, Ok(())) => Ok(Place::In { directory, name }),
+            (Some(kind), Ok(())) if kind.is_file() => Ok(Place::In { directory, name }),
             // Its owner could have the launcher wait for a reader.
             (Some(kind), _) if kind.is_fifo() && foreign => {
                 Err(io::Error::other("it is a FIFO of another user's"))
@@ -95,10 +95,10 @@ impl Place {
                 file.set_len(0)?;
                 file.write_all(text)
             }
-            Place::In { folder, name } => {
-                let (draft, mut file) = draft(&folder, &name)?;
+            Place::In { directory, name } => {
+                let (draft, mut file) = draft(&directory, &name)?;
                 let written =
-                    file.write_all(text).and_then(|()| fs::rename(&draft, at(&folder, &name)));
+                    file.write_all(text).and_then(|()| fs::rename(&draft, at(&directory, &name)));
                 if written.is_err() {
                     drop(fs::remove_file(&draft));
                 }
@@ -109,8 +109,8 @@ impl Place {
 }
 
 /// Makes a directory that others may read, and those above it.
-pub(super) fn make_folder(folder: &str) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o755).create(folder)
+pub(super) fn make_directory(directory: &str) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(directory)
 }
 
 /// Writes a file that was not there. One that others can write would be refused as a profile,
@@ -134,15 +134,15 @@ fn apart(file: File) -> io::Result<File> {
 /// itself is root's alone.
 fn names_what_is_open(path: &Path) -> bool {
     let known = ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/tty"];
-    let number = |folder: &str| {
-        path.strip_prefix(folder)
+    let number = |directory: &str| {
+        path.strip_prefix(directory)
             .is_ok_and(|rest| rest.to_str().is_some_and(|rest| rest.parse::<u32>().is_ok()))
     };
     known.iter().any(|name| path == Path::new(name)) || number("/dev/fd") || number("/proc/self/fd")
 }
 
 /// The directory, by a path on which nobody but the machine's own set a link.
-fn open_folder(path: &Path) -> io::Result<File> {
+fn open_directory(path: &Path) -> io::Result<File> {
     let parts = if path.starts_with("/var") { 3 } else { 2 };
     let first: PathBuf = path.components().take(parts).collect();
     let path = if path.is_absolute() {
@@ -162,17 +162,17 @@ fn open_folder(path: &Path) -> io::Result<File> {
 }
 
 /// A name in the directory that is open, wherever its path may lead by now.
-fn at(folder: &File, name: impl AsRef<Path>) -> PathBuf {
-    Path::new(&format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name)
+fn at(directory: &File, name: impl AsRef<Path>) -> PathBuf {
+    Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name)
 }
 
 /// A new file beside the name.
-fn draft(folder: &File, name: &OsString) -> io::Result<(PathBuf, File)> {
+fn draft(directory: &File, name: &OsString) -> io::Result<(PathBuf, File)> {
     for more in 0..TRIES {
         let mut draft = OsString::from(".");
         draft.push(name);
         draft.push(format!(".{}-{more}", std::process::id()));
-        let draft = at(folder, draft);
+        let draft = at(directory, draft);
         match OpenOptions::new().write(true).create_new(true).open(&draft) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             other => return Ok((draft, other?)),

@@ -42,12 +42,12 @@ fn list(format: Format) -> u8 {
         print_line(&quiet_json(serde_json::to_string_pretty(&all).unwrap_or_default()));
         return 0;
     }
-    let mut folder = None;
+    let mut directory = None;
     for listed in &all {
-        if folder != Some(&listed.folder) {
-            let head = listed.folder.as_deref().map_or("built-in".into(), escape);
-            print_line(&format!("{}{head}:", if folder.is_some() { "\n" } else { "" }));
-            folder = Some(&listed.folder);
+        if directory != Some(&listed.directory) {
+            let head = listed.directory.as_deref().map_or("built-in".into(), escape);
+            print_line(&format!("{}{head}:", if directory.is_some() { "\n" } else { "" }));
+            directory = Some(&listed.directory);
         }
         print_line(&entry(listed));
     }

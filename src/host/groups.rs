@@ -45,7 +45,7 @@ pub struct Hierarchy {
     pub delegates: bool,
     /// The directory that the sandbox's group is to be made in: the launcher's own group, or the
     /// one that the profile names.
-    pub folder: String,
+    pub directory: String,
     /// Why nothing can be made there; 0 where something can. Read only where the profile needs the
     /// hierarchy, as is all that follows.
     pub refused: i32,

@@ -30,7 +30,7 @@ pub enum Piece {
     /// A symbolic link with this text.
     Link(String),
     /// A directory that a path goes through.
-    Folder,
+    Directory,
     /// `/proc` of processes alone: a loader learns from `/proc/self/exe` what `$ORIGIN` is.
     Proc,
 }
@@ -43,7 +43,7 @@ pub enum Lack {
         /// Its name or path.
         name: String,
         /// Where it was looked for.
-        folders: Vec<String>,
+        directories: Vec<String>,
         /// A name there that is like it.
         near: Option<String>,
     },

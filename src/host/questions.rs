@@ -47,7 +47,7 @@ pub(crate) struct Sought {
     /// The program's word of the command.
     pub command: Option<At<String>>,
     /// Where a program without `/` is looked for.
-    pub folders: Vec<String>,
+    pub directories: Vec<String>,
     /// `LD_LIBRARY_PATH` inside.
     pub libraries: Option<String>,
     /// The working directory inside; none is the caller's, where that is in sight.

@@ -32,7 +32,7 @@ pub enum Stream {
     Socket(Socket),
     /// Something that could not be looked at; why.
     Unknown(i32),
-    Folder,
+    Directory,
     /// A pipe without a name that was opened for writing alone (pipe(7)).
     PipeEnd,
     /// Another pipe, a unix socket with a peer or a name that it keeps, or the like.

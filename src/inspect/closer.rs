@@ -18,12 +18,12 @@ impl Host {
         self.look_inside(profile, settled);
         self.read_granted_sockets(profile, &settled.tree);
         for path in lint::wanted(settled) {
-            let plain = self.is_plain_folder(parent(&path));
+            let plain = self.is_plain_directory(parent(&path));
             self.paths.entry(path.clone()).or_insert_with(|| look(&path, plain, false));
         }
-        for folder in lint::looked_into(settled, self) {
-            let names = names_in(&folder);
-            self.names.insert(folder, names);
+        for directory in lint::looked_into(settled, self) {
+            let names = names_in(&directory);
+            self.names.insert(directory, names);
         }
         self.read_keys();
         let mut directories = MOST_DIRECTORIES;
@@ -96,14 +96,14 @@ fn repositories(source: &str, directories: &mut usize) -> Vec<String> {
         let place =
             if tail.is_empty() { source.to_owned() } else { join(source, &format!("/{tail}")) };
         let Ok(entries) = std::fs::read_dir(place) else { continue };
-        let folders = entries
+        let directories = entries
             .take(MOST_NAMES)
             .flatten()
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let names = folders
+        let names = directories
             .filter_map(|entry| entry.file_name().into_string().ok())
             .filter(|name| name != ".git");
-        next.extend(names.map(|folder| (name(&folder), level + 1)));
+        next.extend(names.map(|directory| (name(&directory), level + 1)));
     }
     found.sort();
     found.dedup();
@@ -114,16 +114,16 @@ fn repositories(source: &str, directories: &mut usize) -> Vec<String> {
 /// grant.
 fn led_to(source: &str, tail: &str) -> Option<String> {
     use std::io::Read;
-    let folder =
+    let directory =
         if tail.is_empty() { source.to_owned() } else { join(source, &format!("/{tail}")) };
     let mut text = String::new();
-    std::fs::File::open(format!("{folder}/.git"))
+    std::fs::File::open(format!("{directory}/.git"))
         .ok()?
         .take(LARGEST)
         .read_to_string(&mut text)
         .ok()?;
     let target = text.lines().next()?.strip_prefix("gitdir:")?.trim();
-    let place = std::fs::canonicalize(std::path::Path::new(&folder).join(target)).ok()?;
+    let place = std::fs::canonicalize(std::path::Path::new(&directory).join(target)).ok()?;
     let source = std::fs::canonicalize(source).ok()?;
     Some(below(place.to_str()?, source.to_str()?)?.trim_start_matches('/').to_owned())
         .filter(|tail| !tail.is_empty())

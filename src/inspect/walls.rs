@@ -81,7 +81,7 @@ impl<'a> World<'a> {
             plan.tree().for_each(|(op, at)| grow(&mut tree, &mut sources, op, at, plan));
             settle(&mut tree);
             let implied = |(path, entry): &(&String, &mut Entry)| {
-                entry.ground == Ground::Own(Own::Folder) && profile.mounts.get(path).is_none()
+                entry.ground == Ground::Own(Own::Directory) && profile.mounts.get(path).is_none()
             };
             tree.iter_mut().filter(implied).for_each(|(_, entry)| entry.at = Span::NOWHERE);
         } else if *plan.choice.of(Kind::Mount) == Namespace::Host {
@@ -244,7 +244,9 @@ fn grow(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Span, pl
                 Some(*attrs),
             );
         }
-        TreeOp::Dir { path, mode } => put(path.text(), Ground::Own(Own::Folder), Some(*mode), None),
+        TreeOp::Dir { path, mode } => {
+            put(path.text(), Ground::Own(Own::Directory), Some(*mode), None)
+        }
         TreeOp::Symlink { path, target } => {
             put(path.text(), Ground::Own(Own::Link(target.text().into())), None, None)
         }

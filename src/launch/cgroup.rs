@@ -21,7 +21,7 @@ mod write;
 use crate::kernel::controller::{Controller, Version};
 use crate::kernel::name::Name;
 use crate::language::value::parent;
-use crate::step::{Folder, GroupOp, Slot, Step};
+use crate::step::{Directory, GroupOp, Slot, Step};
 use crate::sys::{self, Errno};
 use crate::text::problem::{Note, errno_words};
 pub(crate) use account::Account;
@@ -73,7 +73,7 @@ struct Made {
 /// What the launcher did to its own group of version 2.
 #[derive(Debug)]
 struct Aside {
-    folder: String,
+    directory: String,
     path: String,
     switched_on: Vec<&'static str>,
 }
@@ -159,11 +159,13 @@ impl Groups {
                 self.scope = Some(scope::enter(socket.text(), *route, &self.name()?)?);
                 Ok(())
             }
-            GroupOp::StepAside { folder } => self.step_aside(folder),
-            GroupOp::Group { slot, version, controllers, folder } => {
-                self.make(*slot, *version, controllers, folder)
+            GroupOp::StepAside { folder: directory } => self.step_aside(directory),
+            GroupOp::Group { slot, version, controllers, folder: directory } => {
+                self.make(*slot, *version, controllers, directory)
             }
-            GroupOp::SwitchOn { folder, controllers } => self.switch_on(folder, controllers),
+            GroupOp::SwitchOn { folder: directory, controllers } => {
+                self.switch_on(directory, controllers)
+            }
             GroupOp::GroupLimit { slot, controller, file, value, .. } => {
                 let made = self.of(*slot)?;
                 write::limit(made.dir, *controller, file, value.text())
@@ -211,19 +213,24 @@ impl Groups {
     }
 
     /// The groups of other launchers in these directories.
-    pub(super) fn of_others(&self, folders: &[Name]) -> Vec<Group> {
+    pub(super) fn of_others(&self, directories: &[Name]) -> Vec<Group> {
         let paths: Vec<&str> = self
             .made
             .iter()
             .map(|made| made.path.as_str())
             .chain(self.aside.iter().map(|aside| aside.path.as_str()))
             .collect();
-        let ours = |folder: &str| paths.iter().filter(|path| parent(path) == folder).count() as u64;
+        let ours =
+            |directory: &str| paths.iter().filter(|path| parent(path) == directory).count() as u64;
         let scopes =
             self.scope.as_deref().map(|scope| sweep::scopes(parent(scope))).unwrap_or_default();
         let beside = scopes.iter().map(|scope| (scope.as_str(), 0));
         sweep::of_others(
-            folders.iter().map(Name::text).map(|folder| (folder, ours(folder))).chain(beside),
+            directories
+                .iter()
+                .map(Name::text)
+                .map(|directory| (directory, ours(directory)))
+                .chain(beside),
         )
     }
 
@@ -245,16 +252,16 @@ impl Groups {
         Ok(self.name.clone())
     }
 
-    fn folder<'a>(&'a self, folder: &'a Folder) -> Result<&'a str> {
-        match folder {
-            Folder::Path(path) => Ok(path.text()),
-            Folder::Scope => self.scope.as_deref().ok_or(Errno(libc::ENOENT).into()),
+    fn directory<'a>(&'a self, directory: &'a Directory) -> Result<&'a str> {
+        match directory {
+            Directory::Path(path) => Ok(path.text()),
+            Directory::Scope => self.scope.as_deref().ok_or(Errno(libc::ENOENT).into()),
         }
     }
 
-    fn base(&mut self, folder: &Folder) -> Result<String> {
+    fn base(&mut self, directory: &Directory) -> Result<String> {
         let name = self.name()?;
-        Ok(format!("{}/{name}", self.folder(folder)?))
+        Ok(format!("{}/{name}", self.directory(directory)?))
     }
 
     fn make(
@@ -262,9 +269,9 @@ impl Groups {
         slot: Slot,
         version: Version,
         controllers: &[Controller],
-        folder: &Folder,
+        directory: &Directory,
     ) -> Result {
-        let path = make_new(&self.base(folder)?, "")?;
+        let path = make_new(&self.base(directory)?, "")?;
         // From here on it is removed at the end, whatever fails.
         self.made.push(Made {
             slot,
@@ -290,10 +297,10 @@ impl Groups {
         Ok(())
     }
 
-    fn step_aside(&mut self, folder: &Folder) -> Result {
-        let path = make_new(&self.base(folder)?, ASIDE)?;
+    fn step_aside(&mut self, directory: &Directory) -> Result {
+        let path = make_new(&self.base(directory)?, ASIDE)?;
         self.aside = Some(Aside {
-            folder: self.folder(folder)?.to_owned(),
+            directory: self.directory(directory)?.to_owned(),
             path: path.clone(),
             switched_on: vec![],
         });
@@ -301,13 +308,13 @@ impl Groups {
         Ok(write::text(&format!("{path}/cgroup.procs"), "0")?)
     }
 
-    fn switch_on(&mut self, folder: &Folder, controllers: &[&'static str]) -> Result {
+    fn switch_on(&mut self, directory: &Directory, controllers: &[&'static str]) -> Result {
         if let Some(aside) = &mut self.aside {
             aside.switched_on = controllers.to_vec();
         }
         let words: Vec<String> = controllers.iter().map(|name| format!("+{name}")).collect();
         Ok(write::text(
-            &format!("{}/cgroup.subtree_control", self.folder(folder)?),
+            &format!("{}/cgroup.subtree_control", self.directory(directory)?),
             &words.join(" "),
         )?)
     }

@@ -36,8 +36,8 @@ impl<'t> Outside<'_, 't> {
                 let watcher = Watcher { life: self.pipes.life.0, target: self.pidfd };
                 self.helpers.start(Box::new(watcher))
             }
-            OutsideOp::EnterName { name, folder, profile } => {
-                *self.held = Some(self.enter(name, folder, profile, step)?);
+            OutsideOp::EnterName { name, folder: directory, profile } => {
+                *self.held = Some(self.enter(name, directory, profile, step)?);
                 Ok(())
             }
             OutsideOp::MapIds(maps) => maps::write(maps, self.pid),
@@ -46,8 +46,8 @@ impl<'t> Outside<'_, 't> {
                 .map_err(|errno| own("make the launcher undumpable", errno).into()),
             OutsideOp::Go => sys::write_all(self.pipes.life.1, &[message::GO])
                 .map_err(|errno| own("start pid 1", errno).into()),
-            OutsideOp::Sweep { folders } => {
-                let found = self.groups.of_others(folders);
+            OutsideOp::Sweep { folders: directories } => {
+                let found = self.groups.of_others(directories);
                 leftover::sweep(found.into_iter().map(Leftover::Group));
                 Ok(())
             }
@@ -58,7 +58,7 @@ impl<'t> Outside<'_, 't> {
     fn enter(
         &self,
         name: &str,
-        folder: &str,
+        directory: &str,
         profile: &str,
         step: &Step<OutsideOp>,
     ) -> Result<Held, Failure> {
@@ -70,8 +70,8 @@ impl<'t> Outside<'_, 't> {
             leaves: self.groups.entries().into_iter().map(Leftover::Group).collect(),
             plan: None,
         };
-        Registry::open(folder, sys::ids_at_start().0, true)
+        Registry::open(directory, sys::ids_at_start().0, true)
             .and_then(|registry| registry.enter(name, entry, self.plan))
-            .map_err(|refused| why::not_named(name, folder, step.at, &refused).into())
+            .map_err(|refused| why::not_named(name, directory, step.at, &refused).into())
     }
 }

@@ -62,7 +62,7 @@ pub(super) struct Prepared {
     /// The account of processor time, where pid 1 reads it.
     pub cpu_account: Option<(RawFd, Version)>,
     /// Whether the cover of hidden directories is made.
-    pub cover_folder: bool,
+    pub cover_directory: bool,
     /// Whether the cover of hidden files is made.
     pub cover_file: bool,
     /// Signals that this process ignores.
@@ -166,7 +166,7 @@ impl Prepared {
             children: -1,
             processors: 1,
             cpu_account: None,
-            cover_folder: false,
+            cover_directory: false,
             cover_file: false,
             ignored: 0,
             file_limit_raised: false,

@@ -91,10 +91,11 @@ mod tests {
 
     #[test]
     fn what_execve_would_refuse_is_refused() {
-        let folder = std::env::temp_dir().join(format!("stockade-program-{}", std::process::id()));
-        std::fs::create_dir(&folder).unwrap();
+        let directory =
+            std::env::temp_dir().join(format!("stockade-program-{}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
         let find_file = |name: &str, text: &[u8], mode: u32| {
-            let path = folder.join(name);
+            let path = directory.join(name);
             std::fs::write(&path, text).unwrap();
             std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode))
                 .unwrap();
@@ -114,6 +115,6 @@ mod tests {
         let at = elf.windows(loader.len()).position(|window| window == loader).unwrap();
         elf[at + 1] = b'_';
         assert_eq!(find_file("loaderless", &elf, 0o755), Err(Errno(libc::ENOENT)));
-        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

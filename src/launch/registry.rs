@@ -65,7 +65,7 @@ impl Entry {
 /// The directory of all entries.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    folder: File,
+    directory: File,
 }
 
 /// A sandbox's own entry, as long as it runs.
@@ -104,9 +104,9 @@ impl From<io::Error> for Refused {
 
 impl Registry {
     /// Opens the directory, or makes it.
-    pub(crate) fn open(folder: &str, uid: u32, make: bool) -> Result<Registry, Refused> {
+    pub(crate) fn open(directory: &str, uid: u32, make: bool) -> Result<Registry, Refused> {
         if make {
-            match DirBuilder::new().mode(0o700).create(folder) {
+            match DirBuilder::new().mode(0o700).create(directory) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(error.into());
                 }
@@ -116,17 +116,17 @@ impl Registry {
         let dir = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
-            .open(folder)?;
+            .open(directory)?;
         let meta = dir.metadata()?;
         if meta.uid() != uid || meta.mode() & 0o077 != 0 {
             return Err(Refused::Foreign);
         }
-        Ok(Registry { folder: dir })
+        Ok(Registry { directory: dir })
     }
 
     /// A name in the directory that is open, wherever its path may lead by now.
     fn at(&self, name: &str) -> PathBuf {
-        format!("/proc/self/fd/{}/{name}", self.folder.as_raw_fd()).into()
+        format!("/proc/self/fd/{}/{name}", self.directory.as_raw_fd()).into()
     }
 
     /// Enters a sandbox. Its file is whole, and locked, before it has its name.
@@ -237,9 +237,9 @@ impl Held {
 
 /// The plan of a sandbox of this name that runs, where it is kept.
 #[cfg(not(face_alone))]
-pub fn plan_of(folder: &str, name: &str) -> io::Result<Option<Plan>> {
+pub fn plan_of(directory: &str, name: &str) -> io::Result<Option<Plan>> {
     let uid = crate::sys::ids_at_start().0;
-    let registry = Registry::open(folder, uid, false).map_err(|refused| match refused {
+    let registry = Registry::open(directory, uid, false).map_err(|refused| match refused {
         Refused::Io(error) => error,
         Refused::Taken | Refused::Foreign => io::ErrorKind::PermissionDenied.into(),
     })?;

@@ -24,7 +24,7 @@ pub(crate) enum Program {
 pub(crate) fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>> {
     let mut plan = plan.clone();
     let candidates = std::mem::take(&mut plan.exec.candidates);
-    make_no_folders(&mut plan)?;
+    make_no_directories(&mut plan)?;
     consume_nothing(&mut plan);
     switch_nothing_on(&mut plan);
     plan.watch.terminal = Terminal::None;
@@ -65,7 +65,7 @@ fn switch_nothing_on(plan: &mut Plan) {
 
 /// What `missing = "create"` would make is stood for by the directory that it would be made in,
 /// which must be writable.
-fn make_no_folders(plan: &mut Plan) -> Result<(), Box<Problem>> {
+fn make_no_directories(plan: &mut Plan) -> Result<(), Box<Problem>> {
     for index in 0..plan.steps.len() {
         let step = &plan.steps[index];
         let Some((op, parent)) = step.tree().and_then(TreeOp::rehearsed) else { continue };

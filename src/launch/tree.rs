@@ -106,7 +106,7 @@ fn make_on_host(parent: &Name, name: &Name, inode: Inode) -> Result<(RawFd, RawF
 /// The names in the file system that the root comes from. Nothing but `root` is in sight once that
 /// is the root.
 const ROOT: &CStr = c"root";
-const COVER_FOLDER: &CStr = c"folder";
+const COVER_DIRECTORY: &CStr = c"folder";
 const COVER_FILE: &CStr = c"file";
 
 /// The root is a directory of a tmpfs, and the covers lie beside it, so that they keep names which
@@ -217,7 +217,7 @@ fn absent_is_fine(fine: bool, result: Result) -> Result {
 fn hide(prepared: &mut Prepared, path: &Name, cover: Cover) -> Result {
     let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
     let (name, made) = match cover {
-        Cover::Folder => (COVER_FOLDER, &mut prepared.cover_folder),
+        Cover::Folder => (COVER_DIRECTORY, &mut prepared.cover_directory),
         Cover::File => (COVER_FILE, &mut prepared.cover_file),
     };
     if !std::mem::replace(made, true) {
@@ -234,12 +234,12 @@ fn hide(prepared: &mut Prepared, path: &Name, cover: Cover) -> Result {
 }
 
 /// A file of the sandbox's own, whose text lies beside the plan.
-fn put(prepared: &Prepared, folder: RawFd, path: &CStr, index: usize, mode: u32) -> Result {
+fn put(prepared: &Prepared, directory: RawFd, path: &CStr, index: usize, mode: u32) -> Result {
     let text = prepared.texts[index].as_deref().unwrap_or_default();
     // The umask is 0, and a file of mode 0400 can be written by whoever made it, through this
     // descriptor.
     let fd = sys::openat(
-        folder,
+        directory,
         path,
         libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW,
         mode & 0o777,

@@ -366,8 +366,8 @@ fn steps(act: Act) -> Vec<Op> {
 
 /// Of directories of the new root, which lies over /proc.
 fn try_overlay() -> Result {
-    for folder in [c"/proc/lower", c"/proc/upper", c"/proc/work"] {
-        sys::mkdirat(libc::AT_FDCWD, folder, 0o700)?;
+    for directory in [c"/proc/lower", c"/proc/upper", c"/proc/work"] {
+        sys::mkdirat(libc::AT_FDCWD, directory, 0o700)?;
     }
     let options =
         [(c"lowerdir", c"/proc/lower"), (c"upperdir", c"/proc/upper"), (c"workdir", c"/proc/work")];

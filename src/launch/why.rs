@@ -49,20 +49,20 @@ pub(super) fn watcher_ended() -> Problem {
 }
 
 /// The sandbox could not have its name.
-pub(super) fn not_named(name: &str, folder: &str, at: Span, refused: &Refused) -> Problem {
+pub(super) fn not_named(name: &str, directory: &str, at: Span, refused: &Refused) -> Problem {
     let (why, help) = match refused {
         Refused::Taken => (
             "a running sandbox has it".into(),
             format!("give this one another name, or end that one: stockade kill {name}"),
         ),
         Refused::Foreign => (
-            format!("{folder} is not the caller's alone"),
-            format!("see who made it: ls -ld {folder}"),
+            format!("{directory} is not the caller's alone"),
+            format!("see who made it: ls -ld {directory}"),
         ),
         Refused::Io(error) => {
             let words = error.raw_os_error().map_or_else(|| error.to_string(), errno_words);
             (
-                format!("{folder}: {words}"),
+                format!("{directory}: {words}"),
                 "leave `name` out, or see that the directory can be written".into(),
             )
         }
@@ -164,14 +164,14 @@ fn not_executed(code: &'static str, plan: &Plan, candidates: &[Name], errno: i32
             )
         }
         libc::ENOENT | libc::ENOTDIR => {
-            let folders: Vec<String> = candidates
+            let directories: Vec<String> = candidates
                 .iter()
                 .map(|path| crate::language::value::parent(path.text()).to_owned())
                 .collect();
             format!(
                 "it was looked for inside in {}; see that the profile grants it, its interpreter \
                  and libraries (extends = [\"base\"] does for most)",
-                folders.join(", ")
+                directories.join(", ")
             )
         }
         libc::EACCES => {

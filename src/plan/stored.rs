@@ -33,7 +33,7 @@ use crate::policy::seccomp::{
     Case, Compare, Filter, Rule, Source, Table, Test, Told, Verdict, Width,
 };
 use crate::step::{
-    Content, Cover, FileSystem, Folder, Ground, GroupOp, Kernel, Op, OutsideOp, ProcessOp, Slot,
+    Content, Cover, Directory, FileSystem, Ground, GroupOp, Kernel, Op, OutsideOp, ProcessOp, Slot,
     Stage, Step, TreeOp,
 };
 use crate::text::problem::Note;
@@ -369,7 +369,7 @@ stored! {
     choice HidePid { Off, NoAccess, Invisible }
     choice Ground { Own, Bound }
     choice Cover { Folder, File }
-    choice Folder { Path(path), Scope }
+    choice Directory { Path(path), Scope }
     choice FileSystem { Tmpfs { size, inodes, mode }, Kernel(kernel) }
     choice Kernel { Proc { hidepid, only_processes }, Devpts, Mqueue, Sysfs }
     choice Op { Tree(op), Process(op) }

@@ -157,7 +157,7 @@ pub(crate) fn ask(env: &Env, caller: &Caller, asks: &mut Questions) {
 
 /// Says where programs and libraries are looked for.
 pub(crate) fn ask_inside(env: &Env, caller: &Caller, sought: &mut Sought) {
-    sought.folders = folders(&value_of(env, caller, "PATH").unwrap_or_else(|| PATH.into()));
+    sought.directories = directories(&value_of(env, caller, "PATH").unwrap_or_else(|| PATH.into()));
     sought.libraries = value_of(env, caller, "LD_LIBRARY_PATH");
 }
 
@@ -253,11 +253,11 @@ pub(crate) fn search_path(settings: &[Setting]) -> Vec<String> {
         }
         _ => PATH.into(),
     };
-    folders(&text)
+    directories(&text)
 }
 
-fn folders(path: &str) -> Vec<String> {
-    path.split(':').filter(|folder| folder.starts_with('/')).map(str::to_owned).collect()
+fn directories(path: &str) -> Vec<String> {
+    path.split(':').filter(|directory| directory.starts_with('/')).map(str::to_owned).collect()
 }
 
 /// The target's value of a variable, where the profile or the caller has it; what only the launch

@@ -47,7 +47,7 @@ impl Written for SandboxName {
 /// Drafts where the sandbox is entered, to be found while it runs.
 pub(crate) fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) {
     let Some(name) = name.get() else { return };
-    let Some(folder) = host.caller.registry() else {
+    let Some(directory) = host.caller.registry() else {
         let message = format!(
             "cannot name the sandbox `{}`: the caller has no runtime directory",
             name.value.0
@@ -58,5 +58,8 @@ pub(crate) fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) {
         );
     };
     let profile = host.profiles.first().cloned().unwrap_or("built-in".into());
-    draft.outside(OutsideOp::EnterName { name: name.value.0.clone(), folder, profile }, name.at);
+    draft.outside(
+        OutsideOp::EnterName { name: name.value.0.clone(), folder: directory, profile },
+        name.at,
+    );
 }

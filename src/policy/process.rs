@@ -343,7 +343,10 @@ pub(crate) fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> E
     let candidates = if program.contains('/') {
         vec![Name::new(program)]
     } else {
-        search_path(&env).iter().map(|folder| Name::new(&format!("{folder}/{program}"))).collect()
+        search_path(&env)
+            .iter()
+            .map(|directory| Name::new(&format!("{directory}/{program}")))
+            .collect()
     };
     let mut argv: Vec<Name> = words.iter().map(|word| Name::new(word)).collect();
     if let (Some(arg0), Some(first)) = (process.arg0.get(), argv.first_mut()) {

@@ -134,7 +134,7 @@ pub(crate) fn implied(programs: &Programs, process: &Process, host: &Host) -> Tr
             let mount = match piece {
                 Piece::File { source, .. } => Mount::Bind(Bind::file(source.clone())),
                 Piece::Link(text) => Mount::Symlink(Symlink { text: text.clone() }),
-                Piece::Folder => Mount::Dir(Dir::PLAIN),
+                Piece::Directory => Mount::Dir(Dir::PLAIN),
                 Piece::Proc => Mount::Proc(Proc::PROCESSES),
             };
             tree.entry(path.clone()).or_insert_with(|| Node::new(path, mount, item.at));
@@ -170,11 +170,11 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
     let cannot = |why: String| format!("cannot show `{word}`: {why}");
     let help = |text: String| Some(text);
     match lack {
-        Lack::Program { name, folders, near } => {
-            let place = match folders.as_slice() {
+        Lack::Program { name, directories, near } => {
+            let place = match directories.as_slice() {
                 [] if name.contains('/') => format!("there is no {name}"),
                 [] => "[env] PATH has no directory to look in".into(),
-                folders => format!("no `{name}` is in {}", folders.join(", ")),
+                directories => format!("no `{name}` is in {}", directories.join(", ")),
             };
             let guess = near.as_ref().map(|near| format!("did you mean `{near}`?"));
             (
@@ -313,12 +313,16 @@ fn apart(command: &str) -> String {
 /// Whether a name is in none of the system's directories, where all of them are shown: the machine
 /// does not have it.
 fn is_nowhere(lack: &Lack, whole: &str) -> bool {
-    let of_system = |folder: &String| {
+    let of_system = |directory: &String| {
         ["/usr", "/bin", "/sbin"]
             .iter()
-            .any(|top| crate::language::value::below(folder, top).is_some())
+            .any(|top| crate::language::value::below(directory, top).is_some())
     };
-    matches!(lack, Lack::Program { name, folders, .. } if whole.is_empty() && !name.contains('/') && folders.iter().all(of_system))
+    matches!(
+        lack,
+        Lack::Program { name, directories, .. }
+            if whole.is_empty() && !name.contains('/') && directories.iter().all(of_system)
+    )
 }
 
 /// What is not visible in the final tree, where [`Host::look_inside`] was asked: the command, its
@@ -451,7 +455,7 @@ mod tests {
     fn every_lack_has_a_sentence_without_control_characters_of_its_own() {
         let text = || "x".to_owned();
         let all = [
-            Lack::Program { name: text(), folders: vec![text()], near: Some(text()) },
+            Lack::Program { name: text(), directories: vec![text()], near: Some(text()) },
             Lack::Relative(text()),
             Lack::NotExecutable { path: text(), mount: true },
             Lack::NotExecutable { path: text(), mount: false },

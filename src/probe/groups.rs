@@ -43,13 +43,13 @@ impl Groups {
         });
         for hierarchy in &mut groups.hierarchies {
             if let Some(path) = parent {
-                hierarchy.folder = join(&hierarchy.mount, if path == "/" { "" } else { path });
+                hierarchy.directory = join(&hierarchy.mount, if path == "/" { "" } else { path });
             }
             if hierarchy.version == Version::V2 && !all_in_v1 {
                 // Of a group that is absent the top tells, so that its absence is what is said.
-                let there = Path::new(&hierarchy.folder).exists();
+                let there = Path::new(&hierarchy.directory).exists();
                 hierarchy.controllers = words(
-                    if there { &hierarchy.folder } else { &hierarchy.mount },
+                    if there { &hierarchy.directory } else { &hierarchy.mount },
                     "cgroup.controllers",
                 );
             }
@@ -101,10 +101,12 @@ impl Hierarchy {
     /// manager's group and of those above it.
     fn through_systemd(caller: &Caller) -> Result<Hierarchy, Unreached> {
         let found = systemd::find(caller.uid, caller.runtime_dir.as_deref())?;
-        let folder = folder_of_manager(found.pid)
+        let directory = directory_of_manager(found.pid)
             .ok_or(Unreached { socket: Some(found.socket.path.clone()), errno: libc::ENOTSUP })?;
-        let mut hierarchy =
-            Hierarchy { controllers: words(&folder.folder, "cgroup.controllers"), ..folder };
+        let mut hierarchy = Hierarchy {
+            controllers: words(&directory.directory, "cgroup.controllers"),
+            ..directory
+        };
         hierarchy.look();
         Ok(Hierarchy {
             refused: 0,
@@ -125,18 +127,18 @@ impl Hierarchy {
                 .err()
                 .map_or(0, |errno| errno as i32)
         };
-        self.refused = writable(&self.folder);
+        self.refused = writable(&self.directory);
         if self.version == Version::V2 {
             if self.refused == 0 {
-                self.refused = writable(&format!("{}/cgroup.procs", self.folder));
+                self.refused = writable(&format!("{}/cgroup.procs", self.directory));
             }
-            self.enabled = words(&self.folder, "cgroup.subtree_control");
-            self.top = !Path::new(&format!("{}/cgroup.type", self.folder)).exists();
+            self.enabled = words(&self.directory, "cgroup.subtree_control");
+            self.top = !Path::new(&format!("{}/cgroup.type", self.directory)).exists();
             let own = std::process::id().to_string();
-            let processes = read(&format!("{}/cgroup.procs", self.folder));
+            let processes = read(&format!("{}/cgroup.procs", self.directory));
             self.inside = processes.lines().any(|pid| pid == own);
             self.others = processes.lines().count() - usize::from(self.inside);
-            let above = common(&self.own, &self.folder);
+            let above = common(&self.own, &self.directory);
             self.barred =
                 (writable(&format!("{above}/cgroup.procs")) != 0).then(|| above.to_owned());
         }
@@ -144,11 +146,11 @@ impl Hierarchy {
         if has("memory") {
             self.swap = match self.version {
                 Version::V1 => {
-                    Path::new(&format!("{}/memory.memsw.limit_in_bytes", self.folder)).exists()
+                    Path::new(&format!("{}/memory.memsw.limit_in_bytes", self.directory)).exists()
                 }
                 // The top has no such file, and says nothing.
                 Version::V2 => {
-                    self.top || Path::new(&format!("{}/memory.swap.max", self.folder)).exists()
+                    self.top || Path::new(&format!("{}/memory.swap.max", self.directory)).exists()
                 }
             };
         }
@@ -159,7 +161,7 @@ impl Hierarchy {
                 ["cpus.effective", "mems.effective"]
             };
             let [cpus, nodes] =
-                names.map(|name| words(&self.folder, &format!("cpuset.{name}")).join(""));
+                names.map(|name| words(&self.directory, &format!("cpuset.{name}")).join(""));
             (self.cpus, self.nodes) = (cpus, nodes);
         }
         self.least = self.least();
@@ -167,15 +169,15 @@ impl Hierarchy {
 
     /// What a group has: the launcher's own, or where that is the top, which has few, any other.
     fn files_of_a_group(&self) -> BTreeSet<String> {
-        let names = |folder: &str| -> BTreeSet<String> {
-            fs::read_dir(folder)
+        let names = |directory: &str| -> BTreeSet<String> {
+            fs::read_dir(directory)
                 .into_iter()
                 .flatten()
                 .flatten()
                 .filter_map(|entry| entry.file_name().into_string().ok())
                 .collect()
         };
-        let own = names(&self.folder);
+        let own = names(&self.directory);
         let top =
             if self.version == Version::V1 { own.contains("release_agent") } else { self.top };
         if !top {
@@ -183,7 +185,7 @@ impl Hierarchy {
         }
         // Only directories of groups have this file.
         own.iter()
-            .map(|name| names(&join(&self.folder, &format!("/{name}"))))
+            .map(|name| names(&join(&self.directory, &format!("/{name}"))))
             .find(|files| files.contains("cgroup.procs"))
             .unwrap_or_default()
     }
@@ -191,7 +193,7 @@ impl Hierarchy {
     /// The least limits from the group up to the top of the hierarchy.
     fn least(&self) -> BTreeMap<LimitKey, (u64, String)> {
         let mut least: BTreeMap<LimitKey, (u64, String)> = BTreeMap::new();
-        let mut folder = self.folder.as_str();
+        let mut directory = self.directory.as_str();
         loop {
             let is_here = |key: &LimitKey| {
                 key.controller()
@@ -199,23 +201,23 @@ impl Hierarchy {
             };
             for key in LimitKey::FROM_ABOVE.into_iter().filter(is_here) {
                 if let Some(limit) = self
-                    .limit_of(folder, key)
+                    .limit_of(directory, key)
                     .filter(|limit| least.get(&key).is_none_or(|(had, _)| limit < had))
                 {
-                    least.insert(key, (limit, folder.to_owned()));
+                    least.insert(key, (limit, directory.to_owned()));
                 }
             }
-            if folder.len() <= self.mount.len() {
+            if directory.len() <= self.mount.len() {
                 return least;
             }
-            folder = parent(folder);
+            directory = parent(directory);
         }
     }
 
     /// What a group's own file says of a limit.
-    fn limit_of(&self, folder: &str, key: LimitKey) -> Option<u64> {
+    fn limit_of(&self, directory: &str, key: LimitKey) -> Option<u64> {
         let number =
-            |name: &str| words(folder, name).first().and_then(|word| word.parse::<u64>().ok());
+            |name: &str| words(directory, name).first().and_then(|word| word.parse::<u64>().ok());
         let v1 = self.version == Version::V1;
         match key {
             // Version 1 counts it with memory.
@@ -224,7 +226,7 @@ impl Hierarchy {
                 number("cpu.cfs_quota_us")? * 1000
                     / number("cpu.cfs_period_us").filter(|period| *period > 0)?,
             ),
-            LimitKey::Cpu => match &words(folder, "cpu.max")[..] {
+            LimitKey::Cpu => match &words(directory, "cpu.max")[..] {
                 [quota, period] => Some(
                     quota.parse::<u64>().ok()? * 1000
                         / period.parse::<u64>().ok().filter(|period| *period > 0)?,
@@ -238,12 +240,12 @@ impl Hierarchy {
 }
 
 /// The group that a manager of systemd's makes its units in; it is in one of them itself.
-pub(crate) fn folder_of_manager(pid: i32) -> Option<Hierarchy> {
+pub(crate) fn directory_of_manager(pid: i32) -> Option<Hierarchy> {
     let mut hierarchy = unified(&format!("/proc/{pid}/cgroup"))?;
-    if let Some(folder) = hierarchy.folder.strip_suffix("/init.scope") {
-        hierarchy.folder = folder.to_owned();
+    if let Some(directory) = hierarchy.directory.strip_suffix("/init.scope") {
+        hierarchy.directory = directory.to_owned();
     }
-    hierarchy.own = hierarchy.folder.clone();
+    hierarchy.own = hierarchy.directory.clone();
     Some(hierarchy)
 }
 
@@ -256,17 +258,17 @@ pub(crate) fn unified(file: &str) -> Option<Hierarchy> {
 
 /// The deepest directory that both are in, or are.
 fn common<'a>(one: &'a str, other: &str) -> &'a str {
-    let mut folder = one;
-    while below(other, folder).is_none() && folder != "/" {
-        folder = parent(folder);
+    let mut directory = one;
+    while below(other, directory).is_none() && directory != "/" {
+        directory = parent(directory);
     }
-    folder
+    directory
 }
 
 /// The words of a file of one line, which the kernel gives at once; none where it is not there.
-fn words(folder: &str, name: &str) -> Vec<String> {
+fn words(directory: &str, name: &str) -> Vec<String> {
     let text =
-        sys::read_whole(Name::new(&format!("{folder}/{name}")).as_c_str()).unwrap_or_default();
+        sys::read_whole(Name::new(&format!("{directory}/{name}")).as_c_str()).unwrap_or_default();
     String::from_utf8_lossy(&text).split_whitespace().map(str::to_owned).collect()
 }
 
@@ -314,15 +316,15 @@ fn find(groups: &str, mounts: &[Mounted]) -> Vec<Hierarchy> {
             let inside = below(path, &mount.root).filter(|_| same && !path.contains("/.."))?;
             Some((mount, join(&mount.point, if inside == "/" { "" } else { inside })))
         });
-        if let Some((mount, folder)) = here {
+        if let Some((mount, directory)) = here {
             let delegates = mount.options.iter().any(|option| option == "nsdelegate");
             let mount = mount.point.clone();
             found.push(Hierarchy {
                 version,
                 controllers: names,
                 mount,
-                own: folder.clone(),
-                folder,
+                own: directory.clone(),
+                directory,
                 delegates,
                 ..Hierarchy::default()
             });
@@ -375,8 +377,10 @@ mod tests {
             "9:name=systemd:/\n4:memory:/a/b\n2:cpu,cpuacct:/\n0::/user.slice\n",
             &mounts_of_groups(HYBRID),
         );
-        let seen: Vec<(Version, &str)> =
-            found.iter().map(|hierarchy| (hierarchy.version, hierarchy.folder.as_str())).collect();
+        let seen: Vec<(Version, &str)> = found
+            .iter()
+            .map(|hierarchy| (hierarchy.version, hierarchy.directory.as_str()))
+            .collect();
         let wanted = [
             (Version::V1, "/sys/fs/cgroup/memory/a/b"),
             (Version::V1, "/sys/fs/cgroup/cpu,cpuacct"),
@@ -401,7 +405,7 @@ mod tests {
                       30 0:38 / /mnt/with\\040blank rw - cgroup2 c rw\n";
         let found = find("4:memory:/docker/ab\n0::/\n", &mounts_of_groups(mounts));
         assert_eq!(
-            (found[0].folder.as_str(), found[1].folder.as_str()),
+            (found[0].directory.as_str(), found[1].directory.as_str()),
             ("/sys/fs/cgroup/memory", "/mnt/with blank")
         );
         // A group that is not below what is mounted cannot be seen.

@@ -29,10 +29,10 @@ impl Host {
         let cwd = sought.cwd.as_ref().is_none_or(|cwd| {
             matches!(
                 search.view().follow(cwd).map(|found| found.what),
-                Ok(What::Folder | What::Unknown)
+                Ok(What::Directory | What::Unknown)
             )
         });
-        let start = self.working_folder(&sought, tree);
+        let start = self.working_directory(&sought, tree);
         let word = sought.command.as_ref();
         let command = word.map(|word| search.need(word, start.as_deref())).unwrap_or_default();
         let links = tree.iter().filter_map(|(path, node)| match &node.mount {
@@ -75,7 +75,7 @@ impl Host {
             return;
         }
         let mut search = search(sought, tree, true);
-        let start = self.working_folder(sought, tree);
+        let start = self.working_directory(sought, tree);
         let need = |word: &Option<At<String>>| {
             word.as_ref().map(|word| search.need(word, start.as_deref())).unwrap_or_default()
         };
@@ -156,7 +156,7 @@ impl Host {
 
     /// Where a relative command begins: the profile's directory, or the caller's where an entry
     /// shows it.
-    fn working_folder(&self, sought: &Sought, tree: &Tree) -> Option<String> {
+    fn working_directory(&self, sought: &Sought, tree: &Tree) -> Option<String> {
         match &sought.cwd {
             Some(cwd) => Some(cwd.clone()),
             None => View::new(tree, false).shows(&self.caller.cwd).then(|| self.caller.cwd.clone()),
@@ -174,7 +174,9 @@ fn place_of(
     let places = match (word.starts_with('/'), word.contains('/')) {
         (true, _) => vec![word.to_owned()],
         (false, true) => start.iter().map(|start| join(start, &format!("/{word}"))).collect(),
-        (false, false) => sought.folders.iter().map(|folder| format!("{folder}/{word}")).collect(),
+        (false, false) => {
+            sought.directories.iter().map(|directory| format!("{directory}/{word}")).collect()
+        }
     };
     places
         .iter()
@@ -184,7 +186,7 @@ fn place_of(
 
 fn search<'t>(sought: &Sought, tree: &'t Tree, host_shows: bool) -> Search<'t> {
     let view = View::new(tree, host_shows);
-    Search::new(view, sought.folders.clone(), sought.libraries.clone())
+    Search::new(view, sought.directories.clone(), sought.libraries.clone())
 }
 
 /// Whether stockade makes what is at a path: a directory of `missing = "create"`, or a file that it

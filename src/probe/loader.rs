@@ -43,13 +43,13 @@ pub(super) struct Loader {
     /// What `$LIB` means.
     lib: String,
     /// The directories that are looked at last.
-    pub folders: Vec<String>,
+    pub directories: Vec<String>,
     /// The target's `LD_LIBRARY_PATH`.
     pub library_path: Option<String>,
 }
 
-/// Folders of one list.
-const MOST_FOLDERS: usize = 256;
+/// Directories of one list.
+const MOST_DIRECTORIES: usize = 256;
 
 impl Loader {
     /// The loader whose file, its links resolved, is at `path`.
@@ -58,13 +58,13 @@ impl Loader {
             .rsplit('/')
             .next()
             .is_some_and(|name| name.starts_with("ld-musl-") || name == "libc.so");
-        let folder = parent(path);
+        let directory = parent(path);
         // glibc's own directory is its first default one; built with the prefix /usr it has another
         // in /usr (Makeconfig, sysd-dirs).
-        let tail = below(folder, "/usr")
+        let tail = below(directory, "/usr")
             .filter(|tail| tail.starts_with("/lib"))
-            .or(folder.starts_with("/lib").then_some(folder));
-        let folders: Vec<String> = match tail {
+            .or(directory.starts_with("/lib").then_some(directory));
+        let directories: Vec<String> = match tail {
             _ if musl => ["/lib", "/usr/local/lib", "/usr/lib"].map(str::to_owned).to_vec(),
             // Debian's directory of a machine stands before the common ones.
             Some(tail) if tail.len() > "/lib/".len() && tail.starts_with("/lib/") => {
@@ -76,7 +76,7 @@ impl Loader {
                 ]
             }
             Some(tail) => vec![tail.to_owned(), format!("/usr{tail}")],
-            None => vec![folder.to_owned()],
+            None => vec![directory.to_owned()],
         };
         let lib = tail.map_or("lib", |tail| &tail[1..]).to_owned();
         // The environment may separate its directories by `;`, too.
@@ -84,14 +84,14 @@ impl Loader {
             musl,
             machine,
             lib,
-            folders,
+            directories,
             library_path: library_path.map(|path| path.replace(';', ":")),
         }
     }
 
     /// The same with other default directories: musl's stand in a file.
-    pub(super) fn with_folders(self, folders: Option<Vec<String>>) -> Loader {
-        Loader { folders: folders.unwrap_or(self.folders), ..self }
+    pub(super) fn with_directories(self, directories: Option<Vec<String>>) -> Loader {
+        Loader { directories: directories.unwrap_or(self.directories), ..self }
     }
 
     /// The names that musl's loader answers to by itself (its ldso/dynlink.c).
@@ -149,23 +149,26 @@ impl Loader {
             // A RUNPATH is for the object's own libraries, not for theirs.
             lists.extend(asks.elf.runpath.iter().flat_map(|path| self.list(path, &asks.origin)));
         }
-        lists.truncate(MOST_FOLDERS);
+        lists.truncate(MOST_DIRECTORIES);
         let mut places: Vec<Place> =
-            lists.iter().map(|folder| plain(format!("{folder}/{name}"))).collect();
+            lists.iter().map(|directory| plain(format!("{directory}/{name}"))).collect();
         let no_default = asks.elf.no_default && !self.musl;
         if let Some(cache) = cache.filter(|_| !self.musl) {
-            let is_default =
-                |path: &str| self.folders.iter().any(|folder| below(path, folder).is_some());
+            let is_default = |path: &str| {
+                self.directories.iter().any(|directory| below(path, directory).is_some())
+            };
             let (base, variants) = cache.find(name);
             let found = base.into_iter().filter(|path| !(no_default && is_default(path)));
             places.extend(found.map(|path| Place {
-                by_cache: !self.folders.iter().any(|folder| folder == parent(&path)),
+                by_cache: !self.directories.iter().any(|directory| directory == parent(&path)),
                 variants: variants.clone(),
                 path,
             }));
         }
         if !no_default {
-            places.extend(self.folders.iter().map(|folder| plain(format!("{folder}/{name}"))));
+            places.extend(
+                self.directories.iter().map(|directory| plain(format!("{directory}/{name}"))),
+            );
         }
         places
     }
@@ -174,9 +177,9 @@ impl Loader {
     /// grant.
     fn list<'a>(&'a self, list: &'a str, origin: &'a str) -> impl Iterator<Item = String> + 'a {
         list.split(':')
-            .take(MOST_FOLDERS)
-            .filter_map(|folder| self.expand(folder, origin))
-            .filter(|folder| folder.starts_with('/'))
+            .take(MOST_DIRECTORIES)
+            .filter_map(|directory| self.expand(directory, origin))
+            .filter(|directory| directory.starts_with('/'))
     }
 
     /// A text with `$ORIGIN`, `$LIB` and `$PLATFORM` put in, with braces or without.
@@ -331,7 +334,7 @@ mod tests {
             MACHINE,
             library_path.map(str::to_owned),
         );
-        own.with_folders(Some(vec!["/lib".into()]))
+        own.with_directories(Some(vec!["/lib".into()]))
     }
 
     fn glibc() -> Loader {
@@ -339,19 +342,19 @@ mod tests {
     }
 
     #[test]
-    fn the_loaders_own_place_gives_the_default_folders() {
-        let folders = |path: &str| Loader::new(path, MACHINE, None).folders.join(" ");
+    fn the_loaders_own_place_gives_the_default_directories() {
+        let directories = |path: &str| Loader::new(path, MACHINE, None).directories.join(" ");
         assert_eq!(
-            folders("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"),
+            directories("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"),
             "/lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu /lib /usr/lib"
         );
-        assert_eq!(folders("/usr/lib64/ld-linux-x86-64.so.2"), "/lib64 /usr/lib64");
-        assert_eq!(folders("/usr/lib/ld-linux-x86-64.so.2"), "/lib /usr/lib");
+        assert_eq!(directories("/usr/lib64/ld-linux-x86-64.so.2"), "/lib64 /usr/lib64");
+        assert_eq!(directories("/usr/lib/ld-linux-x86-64.so.2"), "/lib /usr/lib");
         assert_eq!(
-            folders("/gnu/store/x-glibc/lib/ld-linux-x86-64.so.2"),
+            directories("/gnu/store/x-glibc/lib/ld-linux-x86-64.so.2"),
             "/gnu/store/x-glibc/lib"
         );
-        assert_eq!(folders("/lib/ld-musl-x86_64.so.1"), "/lib /usr/local/lib /usr/lib");
+        assert_eq!(directories("/lib/ld-musl-x86_64.so.1"), "/lib /usr/local/lib /usr/lib");
     }
 
     #[test]
@@ -458,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_stands_before_the_default_folders() {
+    fn the_cache_stands_before_the_default_directories() {
         for old in [false, true] {
             let cache = Cache::new(cache(
                 &[("x.so.1", "/no", 0), ("x.so", "/v3/x.so", 1 << 62), ("x.so", "/opt/x.so", 0)],

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_names_of_one_folder_meet() {
+    fn two_names_of_one_directory_meet() {
         let table = "1 0 8:1 / / rw - ext4 d rw\n2 1 8:1 /srv/data /mnt/a\\040b rw - ext4 d rw\n3 \
                      1 8:2 / /home rw - ext4 e rw\n";
         let mounted = Mounted { mounts: mounts(table), written: vec![] };

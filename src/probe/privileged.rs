@@ -47,7 +47,7 @@ pub(super) fn look(tree: &Tree, host: &Host, set_id: bool) -> BTreeMap<String, L
             look: Look { top: source.to_owned(), ..Look::default() },
         };
         walk.look.stop = match file.kind {
-            FileKind::Folder => walk.run(path, source).err(),
+            FileKind::Directory => walk.run(path, source).err(),
             FileKind::Regular => {
                 std::fs::symlink_metadata(source)
                     .iter()

@@ -28,7 +28,7 @@ const MOST_TRIED: usize = 20_000;
 /// What the search for one run's programs remembers.
 pub(super) struct Search<'a> {
     view: View<'a>,
-    folders: Vec<String>,
+    directories: Vec<String>,
     library_path: Option<String>,
     /// By the host's path, with the file's identity.
     heads: BTreeMap<String, Result<(Head, Inode), i32>>,
@@ -44,12 +44,12 @@ impl<'a> Search<'a> {
     /// A search in a tree, with the target's PATH and LD_LIBRARY_PATH.
     pub(super) fn new(
         view: View<'a>,
-        folders: Vec<String>,
+        directories: Vec<String>,
         library_path: Option<String>,
     ) -> Search<'a> {
         Search {
             view,
-            folders,
+            directories,
             library_path,
             heads: BTreeMap::new(),
             cache: None,
@@ -84,7 +84,7 @@ impl<'a> Search<'a> {
     /// The program's file, as execvp(3) looks for it: what may not be executed is passed over.
     fn find(&mut self, word: &str, cwd: Option<&str>) -> Option<Found> {
         let absolute = word.starts_with('/');
-        let (paths, folders) = match (word.contains('/'), cwd) {
+        let (paths, directories) = match (word.contains('/'), cwd) {
             (true, _) if absolute => (vec![word.to_owned()], vec![]),
             (true, Some(cwd)) => (vec![format!("{cwd}/{word}")], vec![]),
             (true, None) => {
@@ -92,8 +92,8 @@ impl<'a> Search<'a> {
                 return None;
             }
             (false, _) => (
-                self.folders.iter().map(|folder| format!("{folder}/{word}")).collect(),
-                self.folders.clone(),
+                self.directories.iter().map(|directory| format!("{directory}/{word}")).collect(),
+                self.directories.clone(),
             ),
         };
         let mut forbidden = None;
@@ -110,25 +110,27 @@ impl<'a> Search<'a> {
                 What::Text(_) => return Some(found),
                 // The running sandbox alone knows what is there.
                 What::Unknown => return None,
-                What::Folder | What::Other => {
+                What::Directory | What::Other => {
                     forbidden = forbidden.or(Some(Lack::NoProgram(found.path)))
                 }
             }
         }
         let missing = || Lack::Program {
             name: word.to_owned(),
-            near: self.near(word, &folders),
-            folders: folders.clone(),
+            near: self.near(word, &directories),
+            directories: directories.clone(),
         };
         let lack = forbidden.unwrap_or_else(missing);
         self.lack(lack);
         None
     }
 
-    fn near(&self, word: &str, folders: &[String]) -> Option<String> {
-        let names: BTreeSet<String> = match folders {
+    fn near(&self, word: &str, directories: &[String]) -> Option<String> {
+        let names: BTreeSet<String> = match directories {
             [] => self.view.names(parent(word)).into_iter().collect(),
-            folders => folders.iter().flat_map(|folder| self.view.names(folder)).collect(),
+            directories => {
+                directories.iter().flat_map(|directory| self.view.names(directory)).collect()
+            }
         };
         let last = word.rsplit('/').next().unwrap_or(word);
         // What was asked for, by a link that leads nowhere, is no suggestion.
@@ -208,7 +210,7 @@ impl<'a> Search<'a> {
                 What::File { exec, .. } => Lack::NotExecutable { path: found.path, mount: !exec },
                 What::Text(_) => return Some(found),
                 What::Unknown => return None,
-                What::Folder | What::Other => lack(libc::EACCES),
+                What::Directory | What::Other => lack(libc::EACCES),
             },
             Err(errno) => lack(errno),
         };
@@ -234,7 +236,7 @@ impl<'a> Search<'a> {
         };
         self.take(&file);
         let loader = Loader::new(&file.path, elf.machine, self.library_path.clone())
-            .with_folders(self.musl_folders(&file.path));
+            .with_directories(self.musl_directories(&file.path));
         if uses_its_place(&elf, &loader) && !self.view.is_entry("/proc/self/exe") {
             self.program.pieces.insert("/proc".into(), Piece::Proc);
         }
@@ -338,7 +340,7 @@ impl<'a> Search<'a> {
 
     /// musl's default directories stand in a file beside its loader's directory, where there is
     /// one.
-    fn musl_folders(&mut self, loader: &str) -> Option<Vec<String>> {
+    fn musl_directories(&mut self, loader: &str) -> Option<Vec<String>> {
         let machine = loader.rsplit('/').next()?.strip_prefix("ld-musl-")?.strip_suffix(".so.1")?;
         let prefix = parent(parent(loader)).trim_end_matches('/');
         let found = self.view.follow(&format!("{prefix}/etc/ld-musl-{machine}.path")).ok()?;
@@ -347,7 +349,7 @@ impl<'a> Search<'a> {
         self.take(&found);
         Some(
             text.split([':', '\n'])
-                .filter(|folder| folder.starts_with('/'))
+                .filter(|directory| directory.starts_with('/'))
                 .map(str::to_owned)
                 .collect(),
         )
@@ -374,8 +376,8 @@ impl<'a> Search<'a> {
         let links =
             found.links.iter().map(|(path, text)| (path.clone(), Piece::Link(text.clone())));
         self.program.pieces.extend(links);
-        for folder in &found.folders {
-            self.program.pieces.entry(folder.clone()).or_insert(Piece::Folder);
+        for directory in &found.directories {
+            self.program.pieces.entry(directory.clone()).or_insert(Piece::Directory);
         }
         let What::File { source, granted: false, .. } = &found.what else { return };
         let inode = match self.heads.get(source) {

@@ -44,7 +44,7 @@ impl Host {
         let mut budget = Budget::new();
         for (source, reach) in looked_at {
             let Some(Fact::Present(file)) = self.paths.get_mut(&source) else { continue };
-            if file.kind != FileKind::Folder {
+            if file.kind != FileKind::Directory {
                 continue;
             }
             let place = file.real.as_ref().map_or(&source, |(real, _)| real);

@@ -18,7 +18,7 @@ pub(super) fn look(fd: i32) -> Stream {
     };
     let kind = described.mode & libc::S_IFMT;
     match kind {
-        libc::S_IFDIR => return Stream::Folder,
+        libc::S_IFDIR => return Stream::Directory,
         libc::S_IFSOCK => return socket(fd),
         // Opened anew, this would be another terminal's.
         libc::S_IFCHR if described.node == PTMX => return Stream::Other,

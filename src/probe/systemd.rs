@@ -73,22 +73,23 @@ mod tests {
 
     #[test]
     fn what_listens_is_found_and_what_does_not_is_told() {
-        let folder = std::env::temp_dir().join(format!("stockade-systemd-{}", std::process::id()));
-        std::fs::create_dir_all(folder.join("systemd")).unwrap();
-        let runtime = folder.to_str().unwrap();
+        let directory =
+            std::env::temp_dir().join(format!("stockade-systemd-{}", std::process::id()));
+        std::fs::create_dir_all(directory.join("systemd")).unwrap();
+        let runtime = directory.to_str().unwrap();
         let uid = nix::unistd::getuid().as_raw().max(1);
         assert_eq!(
             find(uid, Some(runtime)).unwrap_err(),
             Unreached { socket: None, errno: libc::ENOENT }
         );
-        let private = folder.join("systemd/private");
+        let private = directory.join("systemd/private");
         drop(UnixListener::bind(&private).unwrap());
         let refused =
             Unreached { socket: Some(private.to_str().unwrap().into()), errno: libc::ECONNREFUSED };
         assert_eq!(find(uid, Some(runtime)).unwrap_err(), refused);
-        let _bus = UnixListener::bind(folder.join("bus")).unwrap();
+        let _bus = UnixListener::bind(directory.join("bus")).unwrap();
         let found = find(uid, Some(runtime)).unwrap();
         assert_eq!((found.socket.route, found.pid), (Route::Bus, std::process::id() as i32));
-        std::fs::remove_dir_all(folder).unwrap();
+        std::fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -46,8 +46,8 @@ pub(super) struct Found {
     pub what: What,
     /// The links on the way that no entry shows: path and text.
     pub links: Vec<(String, String)>,
-    /// Folders that the way goes through and leaves by `..`, where no entry shows them.
-    pub folders: Vec<String>,
+    /// Directories that the way goes through and leaves by `..`, where no entry shows them.
+    pub directories: Vec<String>,
     /// The first link on the way that is not root's, where no entry shows it.
     pub foreign: Option<String>,
 }
@@ -68,7 +68,7 @@ pub(super) enum What {
     },
     /// A file of the profile's.
     Text(String),
-    Folder,
+    Directory,
     Other,
     /// What only the running sandbox knows.
     Unknown,
@@ -101,26 +101,26 @@ impl<'a> View<'a> {
         let foreign = links.clone().find(|link| !link.file.roots).map(|link| link.path.clone());
         let text = |link: &Step<'_, Node, Known>| link.kind.link().map(str::to_owned);
         let links = links.filter_map(|link| Some((link.path.clone(), text(link)?))).collect();
-        let left = walk.left.iter().filter(|folder| !granted(&folder.file));
-        let folders = left.map(|folder| folder.path.clone()).collect();
+        let left = walk.left.iter().filter(|directory| !granted(&directory.file));
+        let directories = left.map(|directory| directory.path.clone()).collect();
         match (walk.halt.take(), walk.way.pop()) {
             (Some(Halt::Errno(errno)), _) => Err(errno),
             (None, Some(end)) => {
-                Ok(Found { path: end.path, what: end.file.what, links, folders, foreign })
+                Ok(Found { path: end.path, what: end.file.what, links, directories, foreign })
             }
             (None, None) => Err(libc::ENOENT),
         }
     }
 
     /// Names below a directory inside, for a suggestion.
-    pub(super) fn names(&self, folder: &str) -> Vec<String> {
-        let (over, node) = self.tree.over(folder);
+    pub(super) fn names(&self, directory: &str) -> Vec<String> {
+        let (over, node) = self.tree.over(directory);
         let bare = || {
-            let is_made = over == folder || self.tree.is_way(folder);
+            let is_made = over == directory || self.tree.is_way(directory);
             let own = matches!(node.ground(), Ground::Own(own) if has_bare_ground(own));
-            (own && !is_made && self.shows_host(folder)).then(|| folder.to_owned())
+            (own && !is_made && self.shows_host(directory)).then(|| directory.to_owned())
         };
-        let Some(source) = bound_at(self.tree, folder).or_else(bare) else { return vec![] };
+        let Some(source) = bound_at(self.tree, directory).or_else(bare) else { return vec![] };
         let Ok(entries) = std::fs::read_dir(source) else { return vec![] };
         entries
             .take(8_192)
@@ -156,7 +156,7 @@ pub(super) enum Never {}
 /// Whether the host may be seen below it, where nothing else is.
 fn has_bare_ground(own: &Own) -> bool {
     match own {
-        Own::Root | Own::Memory { .. } | Own::Folder => true,
+        Own::Root | Own::Memory { .. } | Own::Directory => true,
         Own::Devices(_) | Own::Link(_) | Own::File(_) | Own::Hidden(_) => false,
     }
 }
@@ -169,7 +169,7 @@ impl Seen {
     fn known(self, source: &str, granted: bool, exec: bool) -> (Kind, Known) {
         let Seen { kind, uid, mode } = self;
         let what = match &kind {
-            Kind::File(FileKind::Folder) => What::Folder,
+            Kind::File(FileKind::Directory) => What::Directory,
             Kind::File(FileKind::Regular) => {
                 What::File { source: source.to_owned(), granted, exec, uid, mode }
             }
@@ -200,7 +200,7 @@ impl Facts<Node> for View<'_> {
 
     fn own(&mut self, spot: Spot<'_, Node>, kind: &FileKind) -> Known {
         let what = match (kind, spot.node.ground()) {
-            (FileKind::Folder, _) => What::Folder,
+            (FileKind::Directory, _) => What::Directory,
             (FileKind::Regular, Ground::Own(Own::File(content))) => match content {
                 Content::Text(text) => What::Text(String::from_utf8_lossy(text).into_owned()),
                 Content::Secret(_) | Content::Withheld | Content::Fd(_) | Content::File(_) => {
@@ -229,7 +229,7 @@ fn look(path: &str) -> Result<Seen, i32> {
         .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
     let kind = match meta.file_type() {
         kind if kind.is_symlink() => Kind::File(FileKind::Link(super::link_text(path)?)),
-        kind if kind.is_dir() => Kind::File(FileKind::Folder),
+        kind if kind.is_dir() => Kind::File(FileKind::Directory),
         kind if kind.is_file() => Kind::File(FileKind::Regular),
         kind if kind.is_char_device() && meta.rdev() == 0 => Kind::Whiteout,
         _ => Kind::File(FileKind::Device),

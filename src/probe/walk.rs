@@ -66,9 +66,9 @@ impl View<'_> {
 
     /// The names below a directory that entries alone bring: on the sandbox's own ground nothing
     /// else is there.
-    fn entries_in(&self, folder: &str) -> BTreeSet<String> {
+    fn entries_in(&self, directory: &str) -> BTreeSet<String> {
         let View::Inside((tree, _)) = self else { return BTreeSet::new() };
-        let prefix = join(folder, "/").replace("//", "/");
+        let prefix = join(directory, "/").replace("//", "/");
         let below = tree
             .range(prefix.clone()..)
             .map(|(path, _)| path)
@@ -104,7 +104,7 @@ struct Walk<'a> {
 
 /// What a name is, as far as a walk cares.
 enum What {
-    Folder,
+    Directory,
     Link,
     Other,
 }
@@ -114,10 +114,10 @@ impl Walk<'_> {
         self.check_base()?;
         // Not by recursion: a tree may be as deep as a path is long.
         let mut open = vec![(self.pattern.base.clone(), self.pattern.start())];
-        while let Some((folder, progress)) = open.pop() {
-            match self.view.behind(&folder) {
-                Some((host, _)) => self.list(&folder, &host, progress, &mut open)?,
-                None => self.own_ground(&folder, progress, &mut open)?,
+        while let Some((directory, progress)) = open.pop() {
+            match self.view.behind(&directory) {
+                Some((host, _)) => self.list(&directory, &host, progress, &mut open)?,
+                None => self.own_ground(&directory, progress, &mut open)?,
             }
         }
         Ok(())
@@ -128,12 +128,12 @@ impl Walk<'_> {
     fn check_base(&self) -> Result<(), Stop> {
         let Some((_, over)) = self.view.behind(&self.pattern.base) else { return Ok(()) };
         let mut on_the_way: Vec<&str> =
-            ancestors(&self.pattern.base).take_while(|folder| *folder != over).collect();
+            ancestors(&self.pattern.base).take_while(|directory| *directory != over).collect();
         on_the_way.reverse();
-        for folder in on_the_way {
-            let Some((host, _)) = self.view.behind(folder) else { continue };
+        for directory in on_the_way {
+            let Some((host, _)) = self.view.behind(directory) else { continue };
             if symlink_metadata(host).is_ok_and(|meta| meta.is_symlink()) {
-                return Err(Stop::Link(folder.to_owned()));
+                return Err(Stop::Link(directory.to_owned()));
             }
         }
         Ok(())
@@ -142,7 +142,7 @@ impl Walk<'_> {
     /// The names in a directory of the host.
     fn list(
         &mut self,
-        folder: &str,
+        directory: &str,
         host: &str,
         progress: Progress,
         open: &mut Vec<(String, Progress)>,
@@ -150,14 +150,18 @@ impl Walk<'_> {
         let entries = match std::fs::read_dir(host) {
             Ok(entries) => entries,
             Err(error) => {
-                return self.unlisted(folder, host, error.raw_os_error().unwrap_or(libc::EIO));
+                return self.unlisted(directory, host, error.raw_os_error().unwrap_or(libc::EIO));
             }
         };
         for entry in entries {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    return self.unlisted(folder, host, error.raw_os_error().unwrap_or(libc::EIO));
+                    return self.unlisted(
+                        directory,
+                        host,
+                        error.raw_os_error().unwrap_or(libc::EIO),
+                    );
                 }
             };
             self.names = self.names.checked_sub(1).ok_or(Stop::Names)?;
@@ -169,20 +173,20 @@ impl Walk<'_> {
             let what = what(&entry);
             let Some(name) = name.to_str() else {
                 if self.dots == Dots::Matched
-                    && (self.pattern.accepts(next) || matches!(what, What::Folder))
+                    && (self.pattern.accepts(next) || matches!(what, What::Directory))
                 {
-                    return Err(Stop::NotUtf8(folder.to_owned()));
+                    return Err(Stop::NotUtf8(directory.to_owned()));
                 }
                 continue;
             };
-            let path = join(folder, &format!("/{name}"));
+            let path = join(directory, &format!("/{name}"));
             if self.pattern.accepts(next) && !self.view.is_written(&path) {
                 let link = matches!(what, What::Link)
                     .then(|| std::fs::read_link(entry.path()).ok())
                     .flatten();
                 self.take(path, link.map(|text| text.to_string_lossy().into_owned()))?;
             } else if !self.view.is_hidden(&path)
-                && (matches!(what, What::Folder) || self.view.is_written(&path))
+                && (matches!(what, What::Directory) || self.view.is_written(&path))
             {
                 open.push((path, next));
             }
@@ -194,14 +198,14 @@ impl Walk<'_> {
     /// bound `/` implies can be hidden, too.
     fn own_ground(
         &mut self,
-        folder: &str,
+        directory: &str,
         progress: Progress,
         open: &mut Vec<(String, Progress)>,
     ) -> Result<(), Stop> {
-        for name in self.view.entries_in(folder) {
+        for name in self.view.entries_in(directory) {
             self.names = self.names.checked_sub(1).ok_or(Stop::Names)?;
             let next = self.pattern.step(progress, name.as_bytes(), self.dots);
-            let path = join(folder, &format!("/{name}"));
+            let path = join(directory, &format!("/{name}"));
             let implied = matches!(&self.view, View::Inside((tree, written)) if tree.contains_key(&path) && !written.map.contains_key(&path));
             if self.pattern.accepts(next) && implied {
                 self.take(path, None)?;
@@ -221,7 +225,7 @@ impl Walk<'_> {
     /// A directory that is gone, or no directory, has no names. One that the caller can neither
     /// list nor walk hides its names by itself, unless it is the caller's own, whose modes the
     /// target can change; another one would keep what is to be hidden in sight.
-    fn unlisted(&mut self, folder: &str, host: &str, errno: i32) -> Result<(), Stop> {
+    fn unlisted(&mut self, directory: &str, host: &str, errno: i32) -> Result<(), Stop> {
         if matches!(errno, libc::ENOENT | libc::ENOTDIR) {
             return Ok(());
         }
@@ -231,9 +235,9 @@ impl Walk<'_> {
         };
         match self.dots {
             Dots::Matched if errno == libc::EACCES && closed() => Ok(()),
-            Dots::Matched => Err(Stop::Unreadable(folder.to_owned(), errno)),
+            Dots::Matched => Err(Stop::Unreadable(directory.to_owned(), errno)),
             Dots::PassedOver => {
-                self.found.unread.get_or_insert((folder.to_owned(), 0)).1 += 1;
+                self.found.unread.get_or_insert((directory.to_owned(), 0)).1 += 1;
                 Ok(())
             }
         }
@@ -245,6 +249,6 @@ fn what(entry: &DirEntry) -> What {
         Ok(kind) if kind.is_symlink() => What::Link,
         Ok(kind) if !kind.is_dir() => What::Other,
         // What cannot be told is looked into.
-        Ok(_) | Err(_) => What::Folder,
+        Ok(_) | Err(_) => What::Directory,
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Text {
     pub identity: String,
     pub bytes: Vec<u8>,
     /// The directory, where it has one.
-    pub folder: Option<String>,
+    pub directory: Option<String>,
 }
 
 /// The largest profile: 1 MiB.
@@ -50,7 +50,7 @@ pub(super) fn given(name: &str, text: &str) -> Result<Text, Problem> {
         return Err(Problem::new("profile::read", Span::NOWHERE, message));
     }
     let (name, bytes) = (name.to_owned(), text.as_bytes().to_vec());
-    Ok(Text { identity: format!("the text {name}"), name, bytes, folder: None })
+    Ok(Text { identity: format!("the text {name}"), name, bytes, directory: None })
 }
 
 /// The text of PROFILE, for those who want to read it.
@@ -65,10 +65,10 @@ pub(crate) fn text_of(word: &str, caller: &Caller) -> Result<String, Problem> {
     })
 }
 
-/// Finds a word of `extends` in a profile of `folder`: a path, made absolute already, or a name.
+/// Finds a word of `extends` in a profile of `directory`: a path, made absolute already, or a name.
 pub(super) fn find_base(
     word: &str,
-    folder: Option<&str>,
+    directory: Option<&str>,
     caller: &Caller,
     at: Span,
 ) -> Result<Text, Problem> {
@@ -81,7 +81,7 @@ pub(super) fn find_base(
         )
         .help("write a name, or a path from this file's directory")),
         word if is_path(word) => read(word, caller, at),
-        word => named(word, folder.unwrap_or_default(), caller, at),
+        word => named(word, directory.unwrap_or_default(), caller, at),
     }
 }
 
@@ -102,7 +102,7 @@ fn standard_input(at: Span) -> Result<Text, Problem> {
             "cannot read the profile from standard input: it is larger than 1 MiB",
         ));
     }
-    Ok(Text { name: "<stdin>".into(), identity: "<stdin>".into(), bytes, folder: None })
+    Ok(Text { name: "<stdin>".into(), identity: "<stdin>".into(), bytes, directory: None })
 }
 
 /// A bare name: of the machine's, the caller's or the built-in profiles; one that is in two places
@@ -110,7 +110,7 @@ fn standard_input(at: Span) -> Result<Text, Problem> {
 /// there would choose the sandbox (firejail issue 7154).
 fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
     let files: Vec<String> = installed(caller)
-        .map(|folder| format!("{folder}/{name}.toml"))
+        .map(|directory| format!("{directory}/{name}.toml"))
         .filter(|path| is_there(path))
         .collect();
     let builtin = BUILTIN.iter().find(|(known, _)| *known == name);
@@ -128,7 +128,12 @@ fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Prob
         (Some(path), _) => read(path, caller, at),
         (None, Some((name, text))) => {
             let name = format!("<{name}>");
-            Ok(Text { identity: name.clone(), name, bytes: text.as_bytes().to_vec(), folder: None })
+            Ok(Text {
+                identity: name.clone(),
+                name,
+                bytes: text.as_bytes().to_vec(),
+                directory: None,
+            })
         }
         (None, None) => {
             let known = known_names(caller);
@@ -165,8 +170,10 @@ fn is_there(path: &str) -> bool {
 
 /// Every name that PROFILE may be, for suggestions.
 fn known_names(caller: &Caller) -> Vec<String> {
-    let entries =
-        installed(caller).filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let entries = installed(caller)
+        .filter_map(|directory| std::fs::read_dir(directory).ok())
+        .flatten()
+        .flatten();
     let stems = entries
         .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned));
     let mut names: Vec<String> =
@@ -206,16 +213,16 @@ fn read_trusted(what: &str, path: &str, caller: &Caller, at: Span) -> Result<Tex
     if meta.len() > LARGEST {
         return Err(refuse("it is larger than 1 MiB"));
     }
-    let (absolute, folder) = place_of(&file).map_err(|why| refuse(&why))?;
-    let folder_meta = std::fs::metadata(&folder).map_err(|error| refuse(&words(&error)))?;
+    let (absolute, directory) = place_of(&file).map_err(|why| refuse(&why))?;
+    let directory_meta = std::fs::metadata(&directory).map_err(|error| refuse(&words(&error)))?;
     let distrust = |(why, help): (String, String)| {
         Problem::new("profile::trust", at, format!("cannot trust the profile {path}: {why}"))
             .help(help)
     };
     trusted("it", &absolute, &meta, caller).map_err(distrust)?;
-    trusted("its directory", &folder, &folder_meta, caller).map_err(distrust)?;
+    trusted("its directory", &directory, &directory_meta, caller).map_err(distrust)?;
     let bytes = contents(file, meta.len()).map_err(|why| refuse(&why))?;
-    Ok(Text { name: path.to_owned(), identity: absolute, bytes, folder: Some(folder) })
+    Ok(Text { name: path.to_owned(), identity: absolute, bytes, directory: Some(directory) })
 }
 
 fn contents(mut file: File, length: u64) -> Result<Vec<u8>, String> {
@@ -238,9 +245,9 @@ fn contents(mut file: File, length: u64) -> Result<Vec<u8>, String> {
 fn place_of(file: &File) -> Result<(String, String), String> {
     let absolute = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
         .map_err(|error| words(&error))?;
-    let folder = absolute.parent().unwrap_or(Path::new("/"));
+    let directory = absolute.parent().unwrap_or(Path::new("/"));
     let utf8 = |path: &Path| path.to_str().map(str::to_owned).ok_or("its real path is not UTF-8");
-    Ok((utf8(&absolute)?, utf8(folder)?))
+    Ok((utf8(&absolute)?, utf8(directory)?))
 }
 
 /// A profile decides what the caller grants, so nobody else may be able to write it. Root trusts
@@ -271,7 +278,7 @@ fn trusted(
 /// Adds a text to the sources and gives its offset there; what is not UTF-8 is a problem at its
 /// first wrong byte.
 pub(super) fn decode(text: &Text, sources: &mut Sources) -> Result<(usize, String), Problem> {
-    let file = text.folder.as_ref().map(|_| text.identity.as_str());
+    let file = text.directory.as_ref().map(|_| text.identity.as_str());
     match std::str::from_utf8(&text.bytes) {
         Ok(utf8) => Ok((sources.add_file(&text.name, utf8, file) as usize, utf8.to_owned())),
         Err(error) => {

@@ -11,7 +11,8 @@ use toml::de::{DeTable, DeValue};
 pub(crate) struct Listed {
     pub name: String,
     /// The directory that it is in; none for what comes with the binary.
-    pub folder: Option<String>,
+    #[serde(rename = "folder")]
+    pub directory: Option<String>,
     /// Its description, where it has one.
     pub description: Option<String>,
 }
@@ -23,15 +24,17 @@ const LARGEST: u64 = 1 << 20;
 pub(crate) fn installed(caller: &Caller) -> Vec<Listed> {
     let builtin = BUILTIN.iter().map(|(name, text)| Listed {
         name: (*name).into(),
-        folder: None,
+        directory: None,
         description: description(text),
     });
-    let folders = [Some(&caller.system_profiles), caller.user_profiles.as_ref()];
-    builtin.chain(folders.into_iter().flatten().flat_map(|folder| in_folder(folder))).collect()
+    let directories = [Some(&caller.system_profiles), caller.user_profiles.as_ref()];
+    builtin
+        .chain(directories.into_iter().flatten().flat_map(|directory| in_directory(directory)))
+        .collect()
 }
 
-fn in_folder(folder: &str) -> Vec<Listed> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return vec![] };
+fn in_directory(directory: &str) -> Vec<Listed> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return vec![] };
     let mut found: Vec<Listed> = entries
         .flatten()
         .filter_map(|entry| {
@@ -42,7 +45,7 @@ fn in_folder(folder: &str) -> Vec<Listed> {
             let text = small.then(|| std::fs::read_to_string(entry.path()).ok()).flatten();
             Some(Listed {
                 name,
-                folder: Some(folder.to_owned()),
+                directory: Some(directory.to_owned()),
                 description: text.and_then(|text| description(&text)),
             })
         })

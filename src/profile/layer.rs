@@ -25,7 +25,7 @@ pub(super) struct Layer {
     /// Where it begins in the common space.
     pub base: usize,
     /// The directory that `${PROFILE_DIR}` means.
-    pub folder: Option<String>,
+    pub directory: Option<String>,
     /// What it is to the profile.
     pub kind: Kind,
 }

@@ -155,7 +155,7 @@ fn gather(
                 name: flag.clone(),
                 text: text.clone(),
                 base,
-                folder: None,
+                directory: None,
                 kind: Kind::Flag,
             });
         }
@@ -215,10 +215,10 @@ impl Loader<'_> {
         if !self.has_room(Size::of(&utf8), at.or(Span::from(base..base + 1))) {
             return;
         }
-        let layer = Layer { name: text.name, text: utf8, base, folder: text.folder, kind };
+        let layer = Layer { name: text.name, text: utf8, base, directory: text.directory, kind };
         chain.push(text.identity);
         for word in self.extends(&layer) {
-            match files::find_base(&word, layer.folder.as_deref(), self.caller, word.at) {
+            match files::find_base(&word, layer.directory.as_deref(), self.caller, word.at) {
                 Ok(text) => self.gather(text, word.at, chain),
                 Err(problem) => self.problems.push(problem),
             }
@@ -273,7 +273,7 @@ impl Loader<'_> {
         let variables = Variables {
             caller: self.caller,
             params: None,
-            folder: layer.folder.as_deref(),
+            directory: layer.directory.as_deref(),
             room: self.room,
         };
         let mut out = vec![];
@@ -284,9 +284,11 @@ impl Loader<'_> {
                 continue;
             };
             let relative = files::is_path(&text) && !text.starts_with('/');
-            match (&layer.folder, relative) {
-                (Some(folder), true) => out
-                    .push(At::new(format!("{folder}/{}", text.trim_start_matches("./")), word.at)),
+            match (&layer.directory, relative) {
+                (Some(directory), true) => out.push(At::new(
+                    format!("{directory}/{}", text.trim_start_matches("./")),
+                    word.at,
+                )),
                 (None, true) => {
                     let problem = Problem::new(
                         "profile::extends",
@@ -409,7 +411,7 @@ fn read_layer(
     let variables = Variables {
         caller: given.caller,
         params: Some(params),
-        folder: layer.folder.as_deref(),
+        directory: layer.directory.as_deref(),
         room: given.room,
     };
     let mut filling = Filling::new(variables, words, sources, problems);
@@ -476,7 +478,7 @@ fn read_params(
         let variables = Variables {
             caller: given.caller,
             params: None,
-            folder: layer.folder.as_deref(),
+            directory: layer.directory.as_deref(),
             room: given.room,
         };
         let mut found = Problems::default();

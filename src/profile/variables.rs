@@ -62,7 +62,7 @@ pub(super) struct Variables<'a> {
     /// The parameters, or `None` in what is read before they are settled.
     pub params: Option<&'a Params>,
     /// The directory of the file.
-    pub folder: Option<&'a str>,
+    pub directory: Option<&'a str>,
     /// How many bytes may still be put in; `None` once it was told that there are too many.
     pub room: &'a Cell<Option<usize>>,
 }
@@ -217,7 +217,7 @@ impl<'a> Variables<'a> {
         let value = match name {
             "HOME" => caller.home.clone(),
             "CWD" => caller.cwd.clone(),
-            "PROFILE_DIR" => self.folder.unwrap_or_default().to_owned(),
+            "PROFILE_DIR" => self.directory.unwrap_or_default().to_owned(),
             "RUNTIME_DIR" => caller.runtime_dir.clone().unwrap_or_default(),
             "UID" => caller.uid.to_string(),
             "GID" => caller.gid.to_string(),

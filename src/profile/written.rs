@@ -104,13 +104,13 @@ pub(crate) fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources
     if gives_up(help, at, sources) {
         return help.to_owned();
     }
-    let folder = sources.source(at).and_then(|source| source.file.clone());
-    let folder = folder.as_deref().map(crate::language::value::parent);
+    let directory = sources.source(at).and_then(|source| source.file.clone());
+    let directory = directory.as_deref().map(crate::language::value::parent);
     let mut known: Vec<(&str, String)> = pieces(line)
         .unwrap_or_default()
         .into_iter()
         .filter_map(|piece| match piece {
-            Piece::Variable(name, _) => Some((name, value(name, caller, folder)?)),
+            Piece::Variable(name, _) => Some((name, value(name, caller, directory)?)),
             Piece::Plain(_) => None,
         })
         .chain(sources.uses(at).filter_map(|used| Some((used.name.as_str(), used.means.clone()?))))
@@ -140,12 +140,12 @@ fn put(help: &str, value: &str, name: &str) -> String {
     out
 }
 
-fn value(name: &str, caller: &Caller, folder: Option<&str>) -> Option<String> {
+fn value(name: &str, caller: &Caller, directory: Option<&str>) -> Option<String> {
     match name {
         "HOME" => Some(caller.home.clone()),
         "CWD" => Some(caller.cwd.clone()),
         "RUNTIME_DIR" => caller.runtime_dir.clone(),
-        "PROFILE_DIR" => folder.map(str::to_owned),
+        "PROFILE_DIR" => directory.map(str::to_owned),
         _ => {
             let (name, or) = name
                 .strip_prefix("env:")

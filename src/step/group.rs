@@ -1,6 +1,6 @@
 //! What the launcher does to control groups, before the clone.
 
-use super::{Folder, Slot, Stage, as_text, as_texts, joined};
+use super::{Directory, Slot, Stage, as_text, as_texts, joined};
 use crate::host::systemd::Route;
 use crate::kernel::controller::{Controller, Version};
 use crate::kernel::device::Node;
@@ -29,18 +29,18 @@ pub enum GroupOp {
         #[serde(serialize_with = "as_texts")]
         controllers: Vec<Controller>,
         /// The group that it is made in.
-        folder: Folder,
+        folder: Directory,
     },
     /// The launcher goes into a group of its own, as no process may be in a group that has
     /// controllers for others (cgroups(7)).
     StepAside {
         /// The group that it leaves.
-        folder: Folder,
+        folder: Directory,
     },
     /// `cgroup.subtree_control`.
     SwitchOn {
         /// The group in which they are switched on.
-        folder: Folder,
+        folder: Directory,
         /// The kernel's names.
         controllers: Vec<&'static str>,
     },

@@ -25,8 +25,8 @@ impl Kind {
         }
     }
 
-    pub(super) fn is_folder(&self) -> bool {
-        *self == Kind::File(FileKind::Folder)
+    pub(super) fn is_directory(&self) -> bool {
+        *self == Kind::File(FileKind::Directory)
     }
 }
 
@@ -90,7 +90,7 @@ pub trait Facts<N> {
     }
 
     /// Whether the walk may go on from a directory.
-    fn enter(&mut self, _folder: &Step<'_, N, Self::File>) -> Result<(), Halt<Self::Stop>> {
+    fn enter(&mut self, _directory: &Step<'_, N, Self::File>) -> Result<(), Halt<Self::Stop>> {
         Ok(())
     }
 
@@ -98,7 +98,7 @@ pub trait Facts<N> {
     /// or other links that end there, too), or in the middle.
     fn follow(
         &mut self,
-        _folder: &Step<'_, N, Self::File>,
+        _directory: &Step<'_, N, Self::File>,
         _link: &Step<'_, N, Self::File>,
         _at_end: bool,
     ) -> Result<(), Halt<Self::Stop>> {

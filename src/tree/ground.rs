@@ -31,7 +31,7 @@ pub enum Own {
         /// How many files and directories.
         inodes: u64,
     },
-    Folder,
+    Directory,
     /// The minimal /dev, with what stands at each name in it.
     Devices(BTreeMap<String, Ground>),
     /// A symbolic link with this text.
@@ -62,7 +62,7 @@ impl Ground {
             Ground::Own(Own::Memory { size, .. }) => Nature { memory: Some(*size), ..plain },
             Ground::Own(Own::Hidden(_)) => Nature { hidden: true, ..plain },
             Ground::Own(
-                Own::Root | Own::Folder | Own::Devices(_) | Own::Link(_) | Own::File(_),
+                Own::Root | Own::Directory | Own::Devices(_) | Own::Link(_) | Own::File(_),
             ) => plain,
             Ground::Kernel(kernel) => {
                 let facts = kernel.facts();
@@ -80,7 +80,7 @@ impl Ground {
                 Content::Secret(_) | Content::Withheld | Content::Fd(_) | Content::File(_) => None,
             },
             Ground::Own(own) => match own {
-                Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices(_) => None,
+                Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) => None,
                 Own::Link(_) | Own::File(_) | Own::Hidden(_) => None,
             },
             Ground::Host(_) | Ground::Kernel(_) | Ground::Same => None,

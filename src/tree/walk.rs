@@ -94,7 +94,7 @@ pub(crate) fn look<'t, N: Stands, F: Facts<N>>(
     }
     let mut here = walker.top(over.to_owned(), node)?;
     for name in names_of(tail).into_iter().rev() {
-        if !here.kind.is_folder() {
+        if !here.kind.is_directory() {
             return Err(Halt::Errno(libc::ENOTDIR));
         }
         here = walker.child(&here, &name)?;
@@ -115,10 +115,10 @@ pub(crate) fn names_of(path: &str) -> Vec<String> {
     names
 }
 
-/// The place that the text of a link in `folder` names, as far as the text tells; and whether it
+/// The place that the text of a link in `directory` names, as far as the text tells; and whether it
 /// tells: where `..` after a name leads depends on what that name is.
-pub(crate) fn meant(folder: &str, text: &str) -> (String, bool) {
-    let mut place = if text.starts_with('/') { "/" } else { folder }.to_owned();
+pub(crate) fn meant(directory: &str, text: &str) -> (String, bool) {
+    let mut place = if text.starts_with('/') { "/" } else { directory }.to_owned();
     let (mut named, mut is_sure) = (false, true);
     for name in text.split('/').filter(|name| !name.is_empty() && *name != ".") {
         if name == ".." {
@@ -199,7 +199,7 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
     fn may_go_on(&mut self, here: &Step<'t, N, F::File>) -> Result<(), Halt<F::Stop>> {
         match &here.kind {
             Kind::Unknown => Ok(()),
-            Kind::File(FileKind::Folder) => self.facts.enter(here),
+            Kind::File(FileKind::Directory) => self.facts.enter(here),
             Kind::File(_) | Kind::Whiteout => Err(Halt::Errno(libc::ENOTDIR)),
         }
     }
@@ -209,13 +209,13 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
         let spot = Spot { path: &path, over: &path, node };
         let own = |facts: &mut F, kind| (facts.own(spot, &kind), Kind::File(kind), vec![]);
         let (file, kind, places) = match node.ground() {
-            Ground::Own(Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices(_))
-            | Ground::Same => own(self.facts, FileKind::Folder),
+            Ground::Own(Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_))
+            | Ground::Same => own(self.facts, FileKind::Directory),
             Ground::Own(Own::Link(text)) => own(self.facts, FileKind::Link(text.clone())),
             Ground::Own(Own::File(_) | Own::Hidden(Cover::File)) => {
                 own(self.facts, FileKind::Regular)
             }
-            Ground::Own(Own::Hidden(Cover::Folder)) => own(self.facts, FileKind::Folder),
+            Ground::Own(Own::Hidden(Cover::Folder)) => own(self.facts, FileKind::Directory),
             Ground::Kernel(kernel) => {
                 let (kind, file) = self.facts.kernel(spot, kernel)?;
                 (file, kind, vec![])
@@ -241,7 +241,7 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
         let (file, kind, places) = match here.node.ground() {
             Ground::Own(own) => {
                 let (kind, file) = match own {
-                    Own::Root | Own::Memory { .. } | Own::Folder | Own::Devices(_) => {
+                    Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) => {
                         self.on_own_ground(spot, name)?
                     }
                     Own::Hidden(_) | Own::Link(_) | Own::File(_) => {
@@ -274,7 +274,7 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
             return Err(Halt::Errno(libc::ENAMETOOLONG));
         }
         if self.tree.is_way(spot.path) {
-            let kind = FileKind::Folder;
+            let kind = FileKind::Directory;
             return Ok((Kind::File(kind.clone()), self.facts.own(spot, &kind)));
         }
         self.facts.bare(spot)
@@ -304,11 +304,12 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
                 }
                 Ok(looked) => looked,
             };
-            let is_folder = kind.is_folder();
-            if kind == Kind::Whiteout || (found.is_some() && !is_folder) {
+            let is_directory = kind.is_directory();
+            if kind == Kind::Whiteout || (found.is_some() && !is_directory) {
                 break;
             }
-            let ends = !is_folder || (!top && index + 1 < count && self.facts.is_opaque(&place)?);
+            let ends =
+                !is_directory || (!top && index + 1 < count && self.facts.is_opaque(&place)?);
             merged.push((nth, place));
             found.get_or_insert((file, kind));
             if ends {

@@ -107,15 +107,15 @@ pub fn fact(path: &str) -> Fact {
         return Fact::Absent(libc::ENOENT);
     };
     let (kind, real, sockets) = match thing {
-        Folder => (FileKind::Folder, None, vec![]),
+        Folder => (FileKind::Directory, None, vec![]),
         Regular => (FileKind::Regular, None, vec![]),
         Link(text) => (FileKind::Link((*text).into()), None, vec![]),
         Socket => (FileKind::Socket, None, vec![]),
         Device => (FileKind::Device, None, vec![]),
-        Sockets => (FileKind::Folder, None, vec!["control.sock".into()]),
-        Behind(real, roots) => (FileKind::Folder, Some(((*real).into(), *roots)), vec![]),
+        Sockets => (FileKind::Directory, None, vec!["control.sock".into()]),
+        Behind(real, roots) => (FileKind::Directory, Some(((*real).into(), *roots)), vec![]),
     };
-    let mode = if kind == FileKind::Folder { 0o755 } else { 0o644 };
+    let mode = if kind == FileKind::Directory { 0o755 } else { 0o644 };
     // ext4
     let fs = 0xef53;
     Fact::Present(File {
@@ -161,7 +161,7 @@ fn program(word: &str) -> Program {
     if word != "sh" && word != "true" && word != "tool" && word != "/usr/bin/tool" {
         let lacks = vec![Lack::Program {
             name: word.clone(),
-            folders: vec!["/usr/bin".into(), "/bin".into()],
+            directories: vec!["/usr/bin".into(), "/bin".into()],
             near: Some("tool".into()),
         }];
         return Program { word, lacks, ..Program::default() };
@@ -254,7 +254,7 @@ fn delegated() -> Groups {
         version: Version::V2,
         controllers: ["cpu", "memory", "pids"].map(str::to_owned).to_vec(),
         mount: "/sys/fs/cgroup".into(),
-        folder: "/sys/fs/cgroup/ann.scope".into(),
+        directory: "/sys/fs/cgroup/ann.scope".into(),
         enabled: vec!["pids".into()],
         inside: true,
         swap: true,
@@ -270,7 +270,7 @@ fn scope() -> Hierarchy {
     let socket =
         systemd::Socket { path: "/run/user/1000/systemd/private".into(), route: Route::Private };
     let [mut hierarchy] = delegated().hierarchies.try_into().unwrap();
-    (hierarchy.folder, hierarchy.own, hierarchy.enabled, hierarchy.scope) =
+    (hierarchy.directory, hierarchy.own, hierarchy.enabled, hierarchy.scope) =
         (own.into(), own.into(), vec![], Some(socket));
     hierarchy
 }
@@ -281,7 +281,7 @@ fn hybrid() -> Groups {
         version: Version::V1,
         controllers: vec![name.to_owned()],
         mount: format!("/sys/fs/cgroup/{name}"),
-        folder: format!("/sys/fs/cgroup/{name}/jobs"),
+        directory: format!("/sys/fs/cgroup/{name}/jobs"),
         swap: true,
         cpus: "0-3".into(),
         nodes: "0".into(),
@@ -296,7 +296,7 @@ fn hybrid() -> Groups {
     hierarchies.push(Hierarchy {
         version: Version::V2,
         controllers,
-        folder: unified.clone(),
+        directory: unified.clone(),
         mount: unified,
         top: true,
         ..Hierarchy::default()

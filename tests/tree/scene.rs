@@ -108,7 +108,7 @@ impl Scene {
     /// Two layers with all that has to work.
     pub fn smallest() -> Scene {
         let mut scene = Scene::empty();
-        let folder = || Kind::File(FileKind::Folder);
+        let folder = || Kind::File(FileKind::Directory);
         for name in ["0", "1", "0/a", "1/a"] {
             scene.files.insert(name.into(), folder());
         }
@@ -143,7 +143,7 @@ impl Scene {
         let own = [
             ("/l", Own::Link(dice.one(&TEXTS).into())),
             ("/f", Own::File(Content::Text(vec![]))),
-            ("/d/e", Own::Folder),
+            ("/d/e", Own::Directory),
             ("/d/l", Own::Link(dice.one(&TEXTS).into())),
         ];
         let own = own.map(|(path, own)| (path.to_owned(), Node(Ground::Own(own))));
@@ -162,7 +162,7 @@ impl Scene {
         for nth in 0..45 {
             own(format!("/l{nth}"), Own::Link(format!("l{}", nth + 1)));
         }
-        own("/l45".into(), Own::Folder);
+        own("/l45".into(), Own::Directory);
         let long = format!("m0/{}a", "./".repeat(2000));
         own("/long".into(), Own::Link(long));
         let padded = |length: usize| {
@@ -193,7 +193,7 @@ impl Scene {
     }
 
     fn fill(&mut self, folder: &str, depth: usize, dice: &mut Dice) {
-        self.files.insert(folder.to_owned(), Kind::File(FileKind::Folder));
+        self.files.insert(folder.to_owned(), Kind::File(FileKind::Directory));
         for name in NAMES {
             let path = format!("{folder}/{name}");
             match dice.throw(16) {
@@ -226,14 +226,14 @@ impl Scene {
         let mut facts = Machine { scene: self, mutant: None };
         let Ok(step) = walk(&self.tree, &mut facts, &path, Last::Kept).end() else { return };
         let is_folder = match step.kind {
-            Kind::File(FileKind::Folder) => true,
+            Kind::File(FileKind::Directory) => true,
             Kind::File(FileKind::Regular) => false,
             _ => return,
         };
         if step.path != path || step.places.is_empty() {
             return;
         }
-        let wanted = if is_folder { FileKind::Folder } else { FileKind::Regular };
+        let wanted = if is_folder { FileKind::Directory } else { FileKind::Regular };
         let like: Vec<&str> = self
             .files
             .iter()
@@ -273,7 +273,7 @@ impl Scene {
         }
         for (path, kind) in &self.files {
             match kind {
-                Kind::File(FileKind::Folder) => writeln!(out, "d{path}"),
+                Kind::File(FileKind::Directory) => writeln!(out, "d{path}"),
                 Kind::File(FileKind::Link(text)) => writeln!(out, "l{path}\t{text}"),
                 Kind::Whiteout => writeln!(out, "w{path}"),
                 _ => writeln!(out, "f{path}"),
@@ -360,7 +360,7 @@ impl Scene {
             Err(Halt::Stop(())) => unreachable!(),
         };
         let (kind, text) = match &step.kind {
-            Kind::File(FileKind::Folder) => ('d', ""),
+            Kind::File(FileKind::Directory) => ('d', ""),
             Kind::File(FileKind::Regular) => ('f', ""),
             Kind::File(FileKind::Link(text)) => ('l', text.as_str()),
             _ => ('x', ""),

@@ -331,8 +331,8 @@ fn idmaps(facts: &Facts) -> Line {
     }
     let (able, unable): (Vec<_>, Vec<_>) =
         facts.idmaps.iter().partition(|(.., tried)| *tried == Tried::Works);
-    let names = |folders: &[&(String, String, Tried)]| {
-        folders
+    let names = |directories: &[&(String, String, Tried)]| {
+        directories
             .iter()
             .map(|(path, kind, _)| format!("{path} ({kind})"))
             .collect::<Vec<_>>()

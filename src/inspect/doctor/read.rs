@@ -10,7 +10,7 @@ use crate::kernel::namespace::Kind;
 use crate::launch::cause::{Barriers, FIRST_USER_NAMESPACE};
 use crate::launch::{Program, maps::HELPERS, rehearse, tries};
 use crate::probe;
-use crate::probe::groups::folder_of_manager;
+use crate::probe::groups::directory_of_manager;
 use crate::probe::systemd;
 use crate::profile::{Request, load};
 use crate::sys;
@@ -65,7 +65,7 @@ impl Facts {
             manager: manager(&caller),
             pasta: PROGRAMS
                 .iter()
-                .map(|folder| format!("{folder}/pasta"))
+                .map(|directory| format!("{directory}/pasta"))
                 .find(|path| access(path.as_str(), AccessFlags::X_OK).is_ok()),
             tun: usable("/dev/net/tun", AccessFlags::R_OK | AccessFlags::W_OK),
             modules: modules(),
@@ -268,13 +268,13 @@ fn cgroups(caller: &Caller) -> Cgroups {
     // The mount may show a group below the top, as containers have it.
     let (root, at) = place;
     let below = group.strip_prefix(root.trim_end_matches('/')).unwrap_or(&group);
-    let folder = format!("{at}{}", below.trim_end_matches('/'));
+    let directory = format!("{at}{}", below.trim_end_matches('/'));
     let writable =
-        |name: &str| access(format!("{folder}{name}").as_str(), AccessFlags::W_OK).is_ok();
+        |name: &str| access(format!("{directory}{name}").as_str(), AccessFlags::W_OK).is_ok();
     let controllers = match layout {
         // Root can give a group whatever the top has.
         Layout::V2 if caller.uid == 0 => words(&format!("{at}/cgroup.controllers")),
-        Layout::V2 => words(&format!("{folder}/cgroup.controllers")),
+        Layout::V2 => words(&format!("{directory}/cgroup.controllers")),
         _ => {
             let names = own
                 .lines()
@@ -300,9 +300,9 @@ fn manager(caller: &Caller) -> Manager {
     let booted = std::fs::symlink_metadata("/run/systemd/system").is_ok_and(|meta| meta.is_dir());
     match systemd::find(caller.uid, caller.runtime_dir.as_deref()) {
         Ok(found) => {
-            let folder = folder_of_manager(found.pid).map(|hierarchy| hierarchy.folder);
-            let controllers = folder
-                .map(|folder| words(&format!("{folder}/cgroup.controllers")))
+            let directory = directory_of_manager(found.pid).map(|hierarchy| hierarchy.directory);
+            let controllers = directory
+                .map(|directory| words(&format!("{directory}/cgroup.controllers")))
                 .unwrap_or_default();
             Manager { socket: Some(found.socket.path), reached: Tried::Works, controllers, booted }
         }
@@ -372,12 +372,12 @@ fn not_the_first(inode: u64) -> Option<String> {
 
 /// A bind keeps the noexec of the mount that it copies.
 fn noexec(caller: &Caller) -> Vec<String> {
-    let mut folders: Vec<&str> = vec!["/usr", &caller.home, &caller.cwd];
-    folders.sort_unstable();
-    folders.dedup();
+    let mut directories: Vec<&str> = vec!["/usr", &caller.home, &caller.cwd];
+    directories.sort_unstable();
+    directories.dedup();
     let is_noexec =
         |path: &&str| statvfs(*path).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOEXEC));
-    folders
+    directories
         .into_iter()
         .filter(|path| path.starts_with('/'))
         .filter(is_noexec)

@@ -243,5 +243,6 @@ fn granted(path: &str, source: &str, writable: bool, host: &Host, at: Span, bill
 
 /// What every user of the machine reads.
 fn is_of_the_system(source: &str) -> bool {
-    ancestors(source).any(|folder| is_system(folder) && !["/srv", "/var"].contains(&folder))
+    ancestors(source)
+        .any(|directory| is_system(directory) && !["/srv", "/var"].contains(&directory))
 }

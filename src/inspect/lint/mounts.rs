@@ -79,10 +79,10 @@ pub fn wanted(settled: &Settled) -> Vec<String> {
 pub(crate) fn granted(settled: &Settled, host: &Host) -> Vec<String> {
     let writable: BTreeSet<&str> =
         writable(&settled.tree).take(MOST_GRANTS).map(|(_, source, _)| source).collect();
-    let folders = writable
+    let directories = writable
         .into_iter()
-        .filter(|source| host.present(source).is_some_and(|file| file.kind == FileKind::Folder));
-    folders.map(str::to_owned).collect()
+        .filter(|source| host.present(source).is_some_and(|file| file.kind == FileKind::Directory));
+    directories.map(str::to_owned).collect()
 }
 
 /// A name of the table as it is called in a granted directory, which may be the first directory of
@@ -102,16 +102,20 @@ pub fn looked_into(settled: &Settled, host: &Host) -> Vec<String> {
         let under = format!("{path}/");
         tree.range(under.clone()..).next().is_some_and(|(entry, _)| entry.starts_with(&under))
     };
-    folders(tree, host)
+    directories(tree, host)
         .filter(|(path, ..)| has_entries(path))
         .map(|(_, source, _)| source.to_owned())
         .collect()
 }
 
 /// Entries that bind a directory of the host, but for the root, with its place.
-fn folders<'t>(tree: &'t Tree, host: &Host) -> impl Iterator<Item = (&'t str, &'t str, &'t Node)> {
-    let is_folder = |source: &str| matches!(host.at(source), Fact::Present(file) if file.kind == FileKind::Folder);
-    binds(tree).filter(move |(path, source, _)| *path != "/" && is_folder(source))
+fn directories<'t>(
+    tree: &'t Tree,
+    host: &Host,
+) -> impl Iterator<Item = (&'t str, &'t str, &'t Node)> {
+    let is_directory =
+        |source: &str| host.present(source).is_some_and(|file| file.kind == FileKind::Directory);
+    binds(tree).filter(move |(path, source, _)| *path != "/" && is_directory(source))
 }
 
 fn binds(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {
@@ -135,7 +139,7 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
     // The names of a bound root have its line, and it shows others.
     let root = scene.tree.get("/").map(|root| root.at);
     for (path, source, node) in
-        folders(scene.tree, scene.host).filter(|(.., node)| Some(node.at) != root)
+        directories(scene.tree, scene.host).filter(|(.., node)| Some(node.at) != root)
     {
         let read_only = matches!(&node.mount, Mount::Bind(bind) if bind.access == Access::ReadOnly);
         let names =
@@ -244,7 +248,7 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
                 if matches!(node.mount, Mount::Hide(Hide { known: Hidden::File, .. })) {
                     continue;
                 }
-                if file.kind != FileKind::Folder && told.insert(node.at) {
+                if file.kind != FileKind::Directory && told.insert(node.at) {
                     let text = format!(
                         "{path} shows again where a program of the host replaces it by rename, as \
                          editors do"

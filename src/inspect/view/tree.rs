@@ -60,7 +60,7 @@ fn kind(path: &str, entry: &Entry, profile: &Profile) -> &'static str {
         Ground::Own(Own::Memory { .. }) => "tmpfs",
         Ground::Host(stack) => of_the_host(path, entry, stack, profile),
         Ground::Kernel(kernel) => kernel.word(),
-        Ground::Own(Own::Folder | Own::Devices(_)) => "dir",
+        Ground::Own(Own::Directory | Own::Devices(_)) => "dir",
         Ground::Own(Own::Link(_)) => "symlink",
         Ground::Own(Own::File(_)) => "file",
         Ground::Own(Own::Hidden(_)) => "hide",
@@ -106,7 +106,7 @@ fn marks(world: &World<'_>, path: &str, entry: &Entry, profile: &Profile) -> Str
         AccessFs::RemoveDir,
     ];
     let write = !entry.attrs.has(Attrs::READ_ONLY) && changes.into_iter().any(landlock);
-    let own = matches!(entry.ground, Ground::Own(Own::Folder) | Ground::Own(Own::Root));
+    let own = matches!(entry.ground, Ground::Own(Own::Directory) | Ground::Own(Own::Root));
     let execute =
         !entry.attrs.has(Attrs::NO_EXEC) && landlock(AccessFs::Execute) && (!own || write);
     let read = world.has_tree() || landlock(AccessFs::ReadFile) || landlock(AccessFs::ReadDir);
@@ -138,7 +138,7 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
             format!("{what}{mapped}{made}{from}")
         }
         Ground::Kernel(kernel) => kernel.to_string(),
-        Ground::Own(Own::Folder | Own::Devices(_)) => String::new(),
+        Ground::Own(Own::Directory | Own::Devices(_)) => String::new(),
         Ground::Own(Own::Link(text)) => format!("→ {}", flat(text)),
         Ground::Own(Own::File(content)) => flat(&content.to_string()),
         Ground::Own(Own::Hidden(Cover::Folder)) => "hidden: an empty directory".into(),

@@ -83,7 +83,7 @@ fn see(path: &str) -> Result<Seen, i32> {
     let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
     let meta = std::fs::symlink_metadata(path).map_err(errno)?;
     let kind = match meta.file_type() {
-        kind if kind.is_dir() => FileKind::Folder,
+        kind if kind.is_dir() => FileKind::Directory,
         kind if kind.is_symlink() => FileKind::Link(crate::probe::link_text(path)?),
         kind if kind.is_socket() => FileKind::Socket,
         kind if kind.is_char_device() || kind.is_block_device() => FileKind::Device,

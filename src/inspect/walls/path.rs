@@ -147,10 +147,10 @@ impl<'a> Walker<'a> {
 
     /// Links in a shared sticky directory lead on for their owner, or the directory's, alone
     /// (proc_sys_fs(5)).
-    fn may_follow(&self, folder: &Thing, link: &Thing) -> Result<(), Reason> {
-        let shared = folder.mode & 0o1002 == 0o1002;
+    fn may_follow(&self, directory: &Thing, link: &Thing) -> Result<(), Reason> {
+        let shared = directory.mode & 0o1002 == 0o1002;
         let own = link.owner.0.is_some_and(|owner| {
-            owner == self.world.plan.ids.host_user || folder.owner.0 == Some(owner)
+            owner == self.world.plan.ids.host_user || directory.owner.0 == Some(owner)
         });
         if !self.eyes.guarded_links || !shared || own {
             return Ok(());
@@ -180,7 +180,7 @@ impl<'a> Walker<'a> {
         let entry = spot.node;
         Thing {
             path: spot.path.into(),
-            kind: FileKind::Folder,
+            kind: FileKind::Directory,
             owner: (Some(ids.host_user), Some(ids.host_group)),
             mode: entry.mode.map_or(0o777, |mode| mode.0),
             attrs: self.world.mount(spot.path).map_or(Attrs(0), |(_, mount)| mount.attrs),
@@ -296,7 +296,7 @@ impl<'a> Walker<'a> {
             let to = match need {
                 Need::Read => "be read",
                 Need::Write => "be written",
-                Need::Search if thing.kind == FileKind::Folder => "be walked through",
+                Need::Search if thing.kind == FileKind::Directory => "be walked through",
                 Need::Search => "be executed",
                 Need::Make => "be added to",
             };
@@ -378,9 +378,9 @@ impl<'a> Walker<'a> {
             .maps
             .as_ref()
             .is_none_or(|maps| has(&maps.uid, thing.owner.0) && has(&maps.gid, thing.owner.1));
-        let folder = thing.kind == FileKind::Folder;
-        let runs = folder || bits & 1 == 0 || thing.mode & 0o111 != 0;
-        let reads = bits == 4 || (folder && bits & 2 == 0);
+        let directory = thing.kind == FileKind::Directory;
+        let runs = directory || bits & 1 == 0 || thing.mode & 0o111 != 0;
+        let reads = bits == 4 || (directory && bits & 2 == 0);
         in_reach
             && ((capabilities.has(DAC_OVERRIDE) && runs)
                 || (capabilities.has(DAC_READ_SEARCH) && reads))
@@ -430,13 +430,13 @@ impl Facts<Entry> for &Walker<'_> {
         Thing { kind: kind.clone(), hidden, ..self.thing(spot) }
     }
 
-    fn enter(&mut self, folder: &Step<'_, Entry, Thing>) -> Result<(), Halt<Reason>> {
-        self.refuses(&folder.file, Need::Search).map_or(Ok(()), |reason| Err(Halt::Stop(reason)))
+    fn enter(&mut self, directory: &Step<'_, Entry, Thing>) -> Result<(), Halt<Reason>> {
+        self.refuses(&directory.file, Need::Search).map_or(Ok(()), |reason| Err(Halt::Stop(reason)))
     }
 
     fn follow(
         &mut self,
-        folder: &Step<'_, Entry, Thing>,
+        directory: &Step<'_, Entry, Thing>,
         link: &Step<'_, Entry, Thing>,
         at_end: bool,
     ) -> Result<(), Halt<Reason>> {
@@ -444,6 +444,6 @@ impl Facts<Entry> for &Walker<'_> {
         if !at_end {
             return Ok(());
         }
-        self.may_follow(&folder.file, &link.file).map_err(Halt::Stop)
+        self.may_follow(&directory.file, &link.file).map_err(Halt::Stop)
     }
 }

@@ -89,7 +89,8 @@ fn headers(file: &str) -> Vec<(String, BTreeMap<String, u32>)> {
     let more = std::env::var("STOCKADE_HEADERS").ok();
     let directories =
         [Some("/usr/include/x86_64-linux-gnu".into()), Some("/usr/include".into()), more];
-    let paths = directories.into_iter().flatten().map(|folder| format!("{folder}/asm/{file}"));
+    let paths =
+        directories.into_iter().flatten().map(|directory| format!("{directory}/asm/{file}"));
     let read = |path: String| Some((path.clone(), defined(&std::fs::read_to_string(path).ok()?)));
     paths.filter_map(read).collect()
 }

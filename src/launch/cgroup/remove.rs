@@ -32,10 +32,10 @@ impl Groups {
             let words: Vec<String> =
                 aside.switched_on.iter().map(|name| format!("-{name}")).collect();
             sys::regardless(write::text(
-                &format!("{}/cgroup.subtree_control", aside.folder),
+                &format!("{}/cgroup.subtree_control", aside.directory),
                 &words.join(" "),
             ));
-            sys::regardless(write::text(&format!("{}/cgroup.procs", aside.folder), "0"));
+            sys::regardless(write::text(&format!("{}/cgroup.procs", aside.directory), "0"));
             if let Err(Errno(errno)) = remove(&aside.path, PATIENCE, || {}) {
                 left.push(format!("{}: {}", aside.path, errno_words(errno)));
             }
@@ -61,14 +61,14 @@ const MOST_INNER: usize = 10_000;
 pub(super) fn tree(path: &str) -> Vec<PathBuf> {
     let mut all = vec![PathBuf::from(path)];
     let mut next = 0;
-    while let (Some(folder), true) = (all.get(next), all.len() < MOST_INNER) {
+    while let (Some(directory), true) = (all.get(next), all.len() < MOST_INNER) {
         next += 1;
         // A directory of control groups has a link for each group in it: one look instead of a
         // list, which nearly all would be empty.
-        if std::fs::metadata(folder).is_ok_and(|meta| meta.nlink() == 2) {
+        if std::fs::metadata(directory).is_ok_and(|meta| meta.nlink() == 2) {
             continue;
         }
-        let inner = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let inner = std::fs::read_dir(directory).into_iter().flatten().flatten();
         let inner: Vec<PathBuf> = inner
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
             .map(|entry| entry.path())

@@ -32,8 +32,9 @@ pub(super) fn enter(socket: &str, route: Route, name: &str) -> Result<String> {
     let unit =
         Talk { fd: sys::owned(fd), read: vec![], until: sys::now_ms()? + PATIENCE, serial: 0 }
             .ask(route, uid, name)?;
-    let here =
-        groups::unified("/proc/self/cgroup").map(|hierarchy| hierarchy.folder).unwrap_or_default();
+    let here = groups::unified("/proc/self/cgroup")
+        .map(|hierarchy| hierarchy.directory)
+        .unwrap_or_default();
     if here.rsplit('/').next() == Some(unit.as_str()) {
         return Ok(here);
     }

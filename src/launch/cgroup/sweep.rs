@@ -16,17 +16,17 @@ const PATIENCE: u32 = 1_000;
 
 /// Scopes of systemd's that launchers asked for: each ends with its last process, but one that is
 /// frozen may not learn that its launcher is dead.
-pub(super) fn scopes(folder: &str) -> Vec<String> {
-    names(folder)
+pub(super) fn scopes(directory: &str) -> Vec<String> {
+    names(directory)
         .filter(|name| name.ends_with(".scope"))
-        .map(|name| format!("{folder}/{name}"))
+        .map(|name| format!("{directory}/{name}"))
         .collect()
 }
 
 /// What is in a directory under another launcher's name.
-fn names(folder: &str) -> impl Iterator<Item = String> {
+fn names(directory: &str) -> impl Iterator<Item = String> {
     let own = format!("{PREFIX}{}-", sys::getpid());
-    let names = std::fs::read_dir(folder)
+    let names = std::fs::read_dir(directory)
         .into_iter()
         .flatten()
         .flatten()
@@ -35,26 +35,26 @@ fn names(folder: &str) -> impl Iterator<Item = String> {
 }
 
 /// The groups of other launchers in these directories, which have so many groups of ours.
-pub(super) fn of_others<'a>(folders: impl Iterator<Item = (&'a str, u64)>) -> Vec<Group> {
+pub(super) fn of_others<'a>(directories: impl Iterator<Item = (&'a str, u64)>) -> Vec<Group> {
     let mut found = vec![];
-    for (folder, ours) in folders {
+    for (directory, ours) in directories {
         // A directory of control groups has a link for each group in it (kernfs, as other file
         // systems): one look instead of a list.
-        if std::fs::metadata(folder).is_ok_and(|meta| meta.nlink() == 2 + ours) {
+        if std::fs::metadata(directory).is_ok_and(|meta| meta.nlink() == 2 + ours) {
             continue;
         }
         let mut version = None;
-        for name in names(folder) {
-            let version = *version.get_or_insert_with(|| version_of(folder));
-            found.push(Group { version, path: format!("{folder}/{name}") });
+        for name in names(directory) {
+            let version = *version.get_or_insert_with(|| version_of(directory));
+            found.push(Group { version, path: format!("{directory}/{name}") });
         }
     }
     found
 }
 
 /// The version of the hierarchy that a directory is in.
-fn version_of(folder: &str) -> Version {
-    let in_all_of_v2 = Path::new(folder).join("cgroup.controllers");
+fn version_of(directory: &str) -> Version {
+    let in_all_of_v2 = Path::new(directory).join("cgroup.controllers");
     if in_all_of_v2.exists() { Version::V2 } else { Version::V1 }
 }
 
@@ -139,16 +139,16 @@ mod tests {
     /// A launcher's lock ends with it, though a child of it has the descriptor.
     #[test]
     fn a_lock_is_a_living_launchers() {
-        let folder = std::env::temp_dir().join(format!("stockade-lock-{}", sys::getpid()));
-        std::fs::create_dir(&folder).unwrap();
-        let groups = [Group { version: Version::V2, path: folder.to_str().unwrap().into() }];
+        let directory = std::env::temp_dir().join(format!("stockade-lock-{}", sys::getpid()));
+        std::fs::create_dir(&directory).unwrap();
+        let groups = [Group { version: Version::V2, path: directory.to_str().unwrap().into() }];
         let program = "import fcntl, os, sys, time\nfd = os.open(sys.argv[1], \
                        os.O_RDONLY)\nfcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)\n\
                        child = os.fork()\nif child == 0: time.sleep(600)\nprint(child, \
                        flush=True)\nsys.stdin.read()";
         let mut launcher = std::process::Command::new("python3")
             .args(["-c", program])
-            .arg(&folder)
+            .arg(&directory)
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(lock_all(&groups), None);
         locks.into_iter().for_each(|lock| sys::close(lock).unwrap());
         sys::kill(child, libc::SIGKILL).unwrap();
-        std::fs::remove_dir(&folder).unwrap();
+        std::fs::remove_dir(&directory).unwrap();
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn rights(stream: Stream, input: bool) -> Rights {
         }
         Stream::Closed
         | Stream::Unknown(_)
-        | Stream::Folder
+        | Stream::Directory
         | Stream::Memory { .. }
         | Stream::Socket(_)
         | Stream::PipeEnd

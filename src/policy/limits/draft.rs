@@ -21,7 +21,7 @@ use crate::policy::mounts::tree::Tree;
 use crate::policy::mounts::{Mounts, written};
 use crate::policy::namespaces::Choice;
 use crate::step::draft::Draft;
-use crate::step::{Folder, GroupOp, ProcessOp, Slot, Stage};
+use crate::step::{Directory, GroupOp, ProcessOp, Slot, Stage};
 use crate::text::problem::Problem;
 use crate::text::source::{At, Span};
 use std::borrow::Cow;
@@ -133,13 +133,13 @@ pub(crate) fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Groupe
     }
     let cpu_time_ms =
         cpu_time.map(|time| u64::try_from(time.value.0.as_millis()).unwrap_or(u64::MAX));
-    let folders = groups
+    let directories = groups
         .hierarchies
         .iter()
         .filter(|hierarchy| hierarchy.scope.is_none())
-        .map(|hierarchy| Name::new(&hierarchy.folder))
+        .map(|hierarchy| Name::new(&hierarchy.directory))
         .collect();
-    Grouped { group: true, folders, cpu_time_ms }
+    Grouped { group: true, folders: directories, cpu_time_ms }
 }
 
 struct Planner<'a> {
@@ -331,7 +331,7 @@ impl Planner<'_> {
         draft: &mut Draft,
     ) {
         let hierarchy = &self.groups.hierarchies[index];
-        let Some((least, folder)) = hierarchy.least.get(&key) else { return };
+        let Some((least, directory)) = hierarchy.least.get(&key) else { return };
         let own = match key {
             LimitKey::Cpu => self.limits.cpu.get().and_then(|cores| cores.0),
             _ => settings.first().and_then(|setting| setting.value.parse().ok()),
@@ -344,7 +344,7 @@ impl Planner<'_> {
             };
             draft.note(
                 at,
-                format!("the group {folder} allows less: {} is {least} there", key.word()),
+                format!("the group {directory} allows less: {} is {least} there", key.word()),
             );
         }
     }
@@ -365,12 +365,12 @@ fn is_line(value: &str) -> bool {
 fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &mut Draft) -> Slot {
     let hierarchy = &groups.hierarchies[index];
     let at = group.at;
-    let folder = match &hierarchy.scope {
-        None => Folder::Path(Name::new(&hierarchy.folder)),
+    let directory = match &hierarchy.scope {
+        None => Directory::Path(Name::new(&hierarchy.directory)),
         Some(socket) => {
             draft
                 .group(GroupOp::Scope { socket: Name::new(&socket.path), route: socket.route }, at);
-            Folder::Scope
+            Directory::Scope
         }
     };
     if hierarchy.version == Version::V2 {
@@ -386,14 +386,17 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
             .collect();
         if !off.is_empty() {
             if !hierarchy.top && hierarchy.inside {
-                draft.group(GroupOp::StepAside { folder: folder.clone() }, at);
+                draft.group(GroupOp::StepAside { folder: directory.clone() }, at);
             }
-            draft.group(GroupOp::SwitchOn { folder: folder.clone(), controllers: off }, at);
+            draft.group(GroupOp::SwitchOn { folder: directory.clone(), controllers: off }, at);
         }
     }
     let slot = draft.slot();
     let controllers: Vec<Controller> = group.controllers.iter().copied().collect();
-    draft.group(GroupOp::Group { slot, version: hierarchy.version, controllers, folder }, at);
+    draft.group(
+        GroupOp::Group { slot, version: hierarchy.version, controllers, folder: directory },
+        at,
+    );
     let mut limit = |setting: &Setting, at: Span, may_fall: bool| {
         let op = GroupOp::GroupLimit {
             slot,

@@ -92,9 +92,9 @@ pub(crate) fn choose<'a>(limits: &Limits, groups: &'a Groups, user: &str, root: 
             Made::Directly(None)
         }
         (Manager::Auto, Some(Ok(scope))) => match left_behind(limits, groups, scope) {
-            Some((key, folder)) => Made::Directly(Some(Unable {
+            Some((key, directory)) => Made::Directly(Some(Unable {
                 why: format!(
-                    "a scope of systemd's would leave the limit of {key} that {folder} has"
+                    "a scope of systemd's would leave the limit of {key} that {directory} has"
                 ),
                 help: format!(
                     "add Delegate=yes to the unit that starts it; or set a `{key}` that is not \
@@ -144,8 +144,8 @@ fn left_behind<'a>(
         }),
     };
     let all = groups.hierarchies.iter().flat_map(|hierarchy| &hierarchy.least);
-    let left = all.filter(|(key, (least, folder))| {
-        below(&scope.folder, folder).is_none() && own(**key).is_none_or(|own| own > *least)
+    let left = all.filter(|(key, (least, directory))| {
+        below(&scope.directory, directory).is_none() && own(**key).is_none_or(|own| own > *least)
     });
-    left.map(|(key, (_, folder))| (key.word(), folder.as_str())).next()
+    left.map(|(key, (_, directory))| (key.word(), directory.as_str())).next()
 }

@@ -88,7 +88,7 @@ pub(super) fn check_place(
     root: bool,
     no_systemd: Option<&Unable>,
 ) -> Result<(), Refusal> {
-    let folder = &hierarchy.folder;
+    let directory = &hierarchy.directory;
     let Some(obstacle) = obstacle(hierarchy, controller) else { return Ok(()) };
     // What systemd could not do either says more than how to ask it.
     let way = no_systemd.map_or_else(|| scope(root), |unable| unable.help.clone());
@@ -96,9 +96,9 @@ pub(super) fn check_place(
         Obstacle::Refused(errno) => {
             // Version 1 has a directory for each controller: one reason for all of them.
             let own = hierarchy.version == Version::V1 && limits.parent.get().is_none();
-            let place = if own { "the launcher's own" } else { folder };
+            let place = if own { "the launcher's own" } else { directory };
             let help = match (errno, hierarchy.version) {
-                (libc::ENOENT, _) => format!("make it first, as root: mkdir {folder}"),
+                (libc::ENOENT, _) => format!("make it first, as root: mkdir {directory}"),
                 (_, Version::V2) => {
                     format!(
                         "{way}\nor start it in a unit with Delegate=yes, or as root; or let them \
@@ -116,13 +116,14 @@ pub(super) fn check_place(
         }
         Obstacle::Barred(above) => (
             format!(
-                "this user may move no process through {above}, and the launcher is not in {folder}"
+                "this user may move no process through {above}, and the launcher is not in \
+                 {directory}"
             ),
             format!("{way}\nor let them fall: optional = [\"limits\"] in the same file"),
         ),
         Obstacle::Shared(others) => (
             format!(
-                "{folder} has {others} other processes, so no controller can be switched on for \
+                "{directory} has {others} other processes, so no controller can be switched on for \
                  groups in it"
             ),
             format!(
@@ -140,23 +141,24 @@ pub(super) fn check_place(
 /// In version 1 a group's sets are within those of the one above, and that one's are empty until
 /// somebody fills them (cpuset(7)).
 pub(super) fn check_sets(hierarchy: &Hierarchy, controller: Controller) -> Result<(), Refusal> {
-    let (folder, v1) = (&hierarchy.folder, hierarchy.version == Version::V1);
+    let (directory, v1) = (&hierarchy.directory, hierarchy.version == Version::V1);
     let empty: Vec<&str> = [("cpuset.cpus", &hierarchy.cpus), ("cpuset.mems", &hierarchy.nodes)]
         .into_iter()
         .filter(|(_, list)| list.is_empty())
         .map(|(file, _)| file)
         .collect();
-    if controller != Controller::Cpuset || !v1 || empty.is_empty() || *folder == hierarchy.mount {
+    if controller != Controller::Cpuset || !v1 || empty.is_empty() || *directory == hierarchy.mount
+    {
         return Ok(());
     }
     // Lines short enough that a terminal's width breaks none.
     let fill: Vec<String> = empty.iter().map(|file| format!("cat ../{file} >{file}")).collect();
     let help = format!(
         "as root fill it from the group above:\ncd {} &&\n{}",
-        shell_word(folder),
+        shell_word(directory),
         fill.join(" &&\n")
     );
-    Err(Refusal { why: format!("{folder} has nothing in {}", empty.join(", ")), help })
+    Err(Refusal { why: format!("{directory} has nothing in {}", empty.join(", ")), help })
 }
 
 /// One problem, or one note, for all that fails for one reason.

@@ -123,7 +123,7 @@ fn no_sockets(
     at: Span,
 ) -> Option<Problem> {
     let Around { tree, can_cover, .. } = around;
-    if bind.sockets == Sockets::Allow || file.kind != FileKind::Folder {
+    if bind.sockets == Sockets::Allow || file.kind != FileKind::Directory {
         return None;
     }
     let with =

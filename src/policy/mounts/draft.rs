@@ -147,7 +147,7 @@ impl World<'_> {
             Mount::Bind(bind) => {
                 let source = bind.source.as_ref().map_or("/", |source| source);
                 match self.host.at(source) {
-                    Fact::Present(file) if file.kind == FileKind::Folder => {
+                    Fact::Present(file) if file.kind == FileKind::Directory => {
                         if let Some(problem) = (source != "/" || bind.access == Access::ReadWrite)
                             .then(|| checks::check("/", source, bind, file, self.around(), *at))
                             .flatten()

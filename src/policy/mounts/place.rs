@@ -20,7 +20,7 @@ pub(crate) fn behind_links(tree: &Tree, host: &Host, path: &str) -> Option<Strin
 /// nobody looked.
 struct Entries<'h>(&'h Host);
 
-const FOLDER: Looked<(), ()> = Ok((Kind::File(FileKind::Folder), ()));
+const FOLDER: Looked<(), ()> = Ok((Kind::File(FileKind::Directory), ()));
 
 impl Facts<Node> for Entries<'_> {
     type File = ();

@@ -281,7 +281,7 @@ impl Reading<'_> {
                 ),
             );
         }
-        self.rule(path, bind_rights(bind, file.kind == FileKind::Folder), file, at);
+        self.rule(path, bind_rights(bind, file.kind == FileKind::Directory), file, at);
     }
 
     /// Whether a directory above is closed to the target, with a note for each such directory.
@@ -430,7 +430,7 @@ impl Reading<'_> {
             Fact::Present(file) => match super::draft::refuse_device(path, source, file, at) {
                 Some(problem) => self.draft.problem(problem),
                 None => {
-                    let rights = if file.kind == FileKind::Folder {
+                    let rights = if file.kind == FileKind::Directory {
                         DEVICE_RIGHTS
                     } else {
                         DEVICE_RIGHTS.within(Rights::OF_FILES)

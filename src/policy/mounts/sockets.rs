@@ -67,7 +67,8 @@ pub(crate) fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
     for (path, node) in tree {
         let Mount::Bind(bind) = &node.mount else { continue };
         let Some(source) = source_of(path, &node.mount) else { continue };
-        let Some(file) = host.present(source).filter(|file| file.kind == FileKind::Folder) else {
+        let Some(file) = host.present(source).filter(|file| file.kind == FileKind::Directory)
+        else {
             continue;
         };
         // The note of [`hide`] says it.

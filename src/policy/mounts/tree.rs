@@ -167,7 +167,7 @@ pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
     match &node.ground {
         Ground::Own(own) => match own {
             Own::Memory { .. } => Base::Own { writable: true },
-            Own::Folder => base(tree, host, over),
+            Own::Directory => base(tree, host, over),
             Own::Root | Own::Devices(_) => Base::Own { writable: false },
             Own::Link(_) => nothing("a symbolic link"),
             Own::File(_) => nothing("a file"),
@@ -182,7 +182,9 @@ pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
         Ground::Host(stack) => match &node.mount {
             other @ (Mount::Device(_) | Mount::Socket(_)) => nothing(other.kind().what()),
             mount => match host.at(&stack.topmost().path) {
-                Fact::Present(file) if file.kind != FileKind::Folder => nothing(file.kind.word()),
+                Fact::Present(file) if file.kind != FileKind::Directory => {
+                    nothing(file.kind.word())
+                }
                 _ => Base::Host {
                     source: shown(stack, over, path),
                     writable: matches!(mount, Mount::Bind(Bind { access: Access::ReadWrite, .. })),
@@ -227,7 +229,7 @@ pub(crate) fn covered(tree: &Tree, host: &Host, path: &str) -> Option<Covered> {
     match host.programs.iter().find_map(|program| program.pieces.get(path)) {
         Some(Piece::File { .. }) => return Some(Covered::File),
         Some(Piece::Link(_)) => return Some(Covered::Link),
-        Some(Piece::Folder | Piece::Proc) => return Some(Covered::Folder),
+        Some(Piece::Directory | Piece::Proc) => return Some(Covered::Folder),
         None => {}
     }
     DATABASES.contains(&path).then_some(Covered::File)

@@ -136,7 +136,7 @@ pub(super) fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &
                     format!("cannot look at descriptor {fd}: {}", errno_words(errno)),
                 ));
             }
-            Stream::Folder => draft.problem(folder(fd, key.at()).help(format!(
+            Stream::Directory => draft.problem(directory(fd, key.at()).help(format!(
                 "start stockade with another, or set std{} = \"null\"",
                 ["in", "out", "err"][fd as usize]
             ))),
@@ -162,15 +162,15 @@ pub(super) fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &
     // for both.
     for Kept { fd, at, .. } in process
         .kept(host)
-        .filter(|kept| !in_host_tree && kept.fd > 2 && kept.stream == Stream::Folder)
+        .filter(|kept| !in_host_tree && kept.fd > 2 && kept.stream == Stream::Directory)
     {
         draft.problem(
-            folder(fd, at).help("grant the directory in [mounts], and leave the descriptor out"),
+            directory(fd, at).help("grant the directory in [mounts], and leave the descriptor out"),
         );
     }
 }
 
-fn folder(fd: u32, at: Span) -> Problem {
+fn directory(fd: u32, at: Span) -> Problem {
     let message = format!(
         "cannot pass descriptor {fd}: it is a directory, through which the target could reach the \
          host's tree"

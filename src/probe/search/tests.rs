@@ -51,14 +51,14 @@ fn forge(interpreter: &str, needed: &[String], rpath: &str) -> Vec<u8> {
 }
 
 /// A directory of programs that is gone at the end.
-struct Folder(std::path::PathBuf);
+struct Directory(std::path::PathBuf);
 
-impl Folder {
-    fn new(name: &str) -> Folder {
+impl Directory {
+    fn new(name: &str) -> Directory {
         let path =
             std::env::temp_dir().join(format!("stockade-programs-{}-{name}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
-        Folder(path)
+        Directory(path)
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> String {
@@ -69,7 +69,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for Directory {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.0).unwrap();
     }
@@ -81,12 +81,12 @@ fn need(word: &str) -> Program {
 
 #[test]
 fn a_forged_program_is_walked() {
-    let folder = Folder::new("walked");
-    let loader = folder.put("loader", &forge("", &[], ""));
-    let library = folder.put("x.so", &forge("", &[], ""));
-    let program = need(&folder.put(
+    let directory = Directory::new("walked");
+    let loader = directory.put("loader", &forge("", &[], ""));
+    let library = directory.put("x.so", &forge("", &[], ""));
+    let program = need(&directory.put(
         "program",
-        &forge(&loader, &["x.so".into(), "y.so".into()], folder.0.to_str().unwrap()),
+        &forge(&loader, &["x.so".into(), "y.so".into()], directory.0.to_str().unwrap()),
     ));
     assert_eq!(
         program
@@ -100,7 +100,7 @@ fn a_forged_program_is_walked() {
         program.lacks,
         [Lack::Library {
             name: "y.so".into(),
-            of: folder.0.join("program").to_str().unwrap().into()
+            of: directory.0.join("program").to_str().unwrap().into()
         }]
     );
 }
@@ -109,18 +109,18 @@ fn a_forged_program_is_walked() {
 /// the walk ends.
 #[test]
 fn a_forged_tangle_has_an_end() {
-    let folder = Folder::new("tangle");
-    let loader = folder.put("loader", &forge("", &[], ""));
+    let directory = Directory::new("tangle");
+    let loader = directory.put("loader", &forge("", &[], ""));
     let mut rpath: String =
-        (0..500).map(|index| format!("{}/{index}:", folder.0.display())).collect();
+        (0..500).map(|index| format!("{}/{index}:", directory.0.display())).collect();
     rpath.truncate(20_000);
-    rpath.push_str(&format!(":{}", folder.0.display()));
+    rpath.push_str(&format!(":{}", directory.0.display()));
     let names: Vec<String> = (0..800).map(|index| format!("{index}.so")).collect();
     for name in names.iter().step_by(2).take(60) {
-        folder.put(name, &forge(&loader, &names, &rpath));
+        directory.put(name, &forge(&loader, &names, &rpath));
     }
-    let program =
-        folder.put("program", &forge(&loader, &names, &format!("{}:{rpath}", folder.0.display())));
+    let program = directory
+        .put("program", &forge(&loader, &names, &format!("{}:{rpath}", directory.0.display())));
     let start = Instant::now();
     let program = need(&program);
     assert!(
@@ -133,8 +133,8 @@ fn a_forged_tangle_has_an_end() {
 
 #[test]
 fn forged_files_are_survived() {
-    let folder = Folder::new("broken");
-    let loader = folder.put("loader", &forge("", &[], ""));
+    let directory = Directory::new("broken");
+    let loader = directory.put("loader", &forge("", &[], ""));
     let whole = forge(&loader, &["x.so".into(), "$ORIGIN/y.so".into()], "$ORIGIN:/usr/lib:${LIB}");
     let mut state = 0x1234_5678_9abc_def1_u64;
     for _ in 0..2_000 {
@@ -144,13 +144,13 @@ fn forged_files_are_survived() {
             let at = (state >> 33) as usize % broken.len();
             broken[at] = [0, 1, 255, (state >> 24) as u8][(state >> 20) as usize % 4];
         }
-        let program = need(&folder.put("program", &broken));
+        let program = need(&directory.put("program", &broken));
         assert!(program.pieces.len() < 100 && program.lacks.len() < 100);
     }
 }
 
 #[test]
-fn kernel_files_and_folders_are_no_programs() {
+fn kernel_files_and_directories_are_no_programs() {
     assert!(matches!(need("/proc/self/exe").lacks[..], [Lack::Program { .. }]));
     assert!(matches!(need("/dev/null").lacks[..], [Lack::Program { .. }]));
     assert!(matches!(need("/usr").lacks[..], [Lack::NoProgram(_)]));

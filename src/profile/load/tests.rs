@@ -108,12 +108,12 @@ impl Place {
     fn problems(&self) -> Vec<String> {
         let (loaded, sources) = self.try_load();
         let problems = loaded.expect_err("the profile should be refused");
-        let folder = format!("{}/", self.path.display());
+        let directory = format!("{}/", self.path.display());
         let line = |problem: &Problem| {
             let place =
                 sources.place(problem.at).map_or(String::new(), |place| format!("{place}: "));
             let help = problem.help.as_ref().map_or(String::new(), |help| format!(" ({help})"));
-            format!("{place}{}{help}", problem.message).replace(&folder, "")
+            format!("{place}{}{help}", problem.message).replace(&directory, "")
         };
         problems.iter().map(line).collect()
     }

@@ -49,8 +49,8 @@ impl Facts<Plain> for Machine {
     }
 }
 
-fn folder() -> Kind {
-    Kind::File(FileKind::Folder)
+fn directory() -> Kind {
+    Kind::File(FileKind::Directory)
 }
 
 fn file() -> Kind {
@@ -115,8 +115,8 @@ fn the_text_of_a_link_means_a_place() {
 fn a_path_is_followed_through_own_ground_and_binds() {
     let mut machine = Machine::default();
     machine.files.extend([
-        ("/usr", folder()),
-        ("/usr/bin", folder()),
+        ("/usr", directory()),
+        ("/usr/bin", directory()),
         ("/usr/bin/sh", link("dash")),
         ("/usr/bin/dash", file()),
         ("/usr/up", link("../../..//etc/x")),
@@ -151,7 +151,7 @@ fn a_link_is_at_the_end_where_no_name_follows() {
     let tree = tree(&[
         ("/s/dir", Ground::Own(Own::Link("../t/".into()))),
         ("/s/file", Ground::Own(Own::Link("/t/f".into()))),
-        ("/t/f", Ground::Own(Own::Folder)),
+        ("/t/f", Ground::Own(Own::Directory)),
         ("/own", Ground::Own(Own::Link("s/dir".into()))),
         ("/ownf", Ground::Own(Own::Link("s/dir/f".into()))),
     ]);
@@ -173,21 +173,21 @@ fn a_link_is_at_the_end_where_no_name_follows() {
 fn a_stack_is_merged_as_overlayfs_merges() {
     let mut machine = Machine { opaque: vec!["/b/o"], ..Machine::default() };
     machine.files.extend([
-        ("/a", folder()),
-        ("/a/d", folder()),
+        ("/a", directory()),
+        ("/a/d", directory()),
         ("/a/d/low", file()),
         ("/a/gone", file()),
-        ("/a/o", folder()),
+        ("/a/o", directory()),
         ("/a/o/low", file()),
         ("/a/t", file()),
-        ("/b", folder()),
-        ("/b/d", folder()),
+        ("/b", directory()),
+        ("/b/d", directory()),
         ("/b/d/top", file()),
         ("/b/gone", Kind::Whiteout),
-        ("/b/o", folder()),
-        ("/b/t", folder()),
-        ("/c", folder()),
-        ("/c/t", folder()),
+        ("/b/o", directory()),
+        ("/b/t", directory()),
+        ("/c", directory()),
+        ("/c/t", directory()),
         ("/c/t/x", link("/m/d/low")),
     ]);
     let tree = tree(&[("/m", stack(&["/a", "/b", "/c"])), ("/n", stack(&["/b"]))]);

@@ -122,10 +122,10 @@ pub(super) fn systemd(facts: &Facts) -> Line {
             if lacking.is_empty() {
                 return Line::ok(NAME, value);
             }
-            let folder = "/etc/systemd/system/user@.service.d";
+            let directory = "/etc/systemd/system/user@.service.d";
             let command = format!(
-                "mkdir -p {folder} && printf '[Service]\\nDelegate={}\\n' > {folder}/delegate.conf \
-                 && systemctl daemon-reload",
+                "mkdir -p {directory} && printf '[Service]\\nDelegate={}\\n' > \
+                 {directory}/delegate.conf && systemctl daemon-reload",
                 CONTROLLERS.join(" ")
             );
             Line::less(NAME, State::Limited, value, format!("[limits] of {}", lacking.join(", ")))

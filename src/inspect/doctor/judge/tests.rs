@@ -211,13 +211,13 @@ const MACHINES: [(&str, Machine); 7] = [
 
 #[test]
 fn machines_have_their_tables() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines");
     for (name, machine) in MACHINES {
         let facts = machine();
         let shown = table(&facts, &judge(&facts), Paint::Plain) + "\n";
-        let golden = folder.join(format!("{name}.txt"));
+        let golden = directory.join(format!("{name}.txt"));
         if std::env::var_os("UPDATE").is_some() {
-            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::create_dir_all(&directory).unwrap();
             std::fs::write(&golden, &shown).unwrap();
         }
         let expected = std::fs::read_to_string(&golden).unwrap_or_default();

@@ -136,7 +136,7 @@ impl Asked<'_> {
         if !walk.missing.is_empty() {
             lines.push(memory(parent(real)));
         }
-        if thing.kind == FileKind::Folder {
+        if thing.kind == FileKind::Directory {
             lines.push(memory(&thing.path));
         }
         lines
@@ -188,7 +188,7 @@ impl Asked<'_> {
         if self.profile.mounts.get(&thing.over).is_some() {
             lines.push(self.unmount(&thing.over));
         }
-        if thing.kind == FileKind::Folder {
+        if thing.kind == FileKind::Directory {
             lines.push(self.mount(&thing.over, Mount::Dir(Dir::PLAIN)));
         }
         lines

@@ -28,8 +28,8 @@ impl Asked<'_> {
             };
         }
         let mut reasons = match (act, &thing.kind) {
-            (Act::Write, FileKind::Folder) => return self.make(&walk, thing),
-            (Act::Read | Act::List, FileKind::Folder) => {
+            (Act::Write, FileKind::Directory) => return self.make(&walk, thing),
+            (Act::Read | Act::List, FileKind::Directory) => {
                 self.judge(&walk, thing, Need::Read, Rights::LIST)
             }
             (Act::List, kind) => {
@@ -68,47 +68,51 @@ impl Asked<'_> {
     }
 
     /// A file is to be made in a directory that is there; open(2) makes none between.
-    fn make(&self, walk: &Walk, folder: &Thing) -> Result<Vec<Reason>, Reason> {
-        let over = self.world.tree.get(&folder.over);
-        if folder.over == "/proc" || over.is_some_and(|entry| entry.ground.nature().fixed) {
-            return Ok(vec![wrong(folder, format!("nothing can be made in {}", folder.path))]);
+    fn make(&self, walk: &Walk, directory: &Thing) -> Result<Vec<Reason>, Reason> {
+        let over = self.world.tree.get(&directory.over);
+        if directory.over == "/proc" || over.is_some_and(|entry| entry.ground.nature().fixed) {
+            return Ok(vec![wrong(
+                directory,
+                format!("nothing can be made in {}", directory.path),
+            )]);
         }
-        let mut reasons = self.judge(walk, folder, Need::Make, MAKE_FILE.and(WRITE_FILE));
+        let mut reasons = self.judge(walk, directory, Need::Make, MAKE_FILE.and(WRITE_FILE));
         if let [between, _, ..] = walk.missing.as_slice() {
-            let parent = format!("{}/{between}", folder.path.trim_end_matches('/'));
+            let parent = format!("{}/{between}", directory.path.trim_end_matches('/'));
             reasons.push(Reason::new(
                 Wall::File,
                 Says::Denies,
                 format!("there is no directory {parent}: ask write:{parent}"),
-                folder.at,
+                directory.at,
             ));
         }
         Ok(reasons)
     }
 
-    pub(super) fn absent(&self, path: &str, walk: &Walk, folder: &Thing) -> Reason {
+    pub(super) fn absent(&self, path: &str, walk: &Walk, directory: &Thing) -> Reason {
         let from = walk.links.last().map_or(String::new(), |(link, text)| {
             format!(", where the link {link} leads ({text})")
         });
-        let missing = format!("{}/{}", folder.path.trim_end_matches('/'), walk.missing.join("/"));
+        let missing =
+            format!("{}/{}", directory.path.trim_end_matches('/'), walk.missing.join("/"));
         let what = if missing == path { path.to_owned() } else { missing };
-        match (&folder.host, self.world.tree.get(&folder.over)) {
+        match (&directory.host, self.world.tree.get(&directory.over)) {
             (Some(host), _) => Reason::new(
                 Wall::File,
                 Says::Denies,
                 format!("the host's {host} has no {}{from}", walk.missing.join("/")),
-                folder.at,
+                directory.at,
             ),
             (None, Some(entry)) => {
                 let words =
-                    format!("nothing is at {what}{from}: {} is {}", folder.over, words(entry));
-                Reason::new(Wall::Mounts, Says::Denies, words, folder.at)
+                    format!("nothing is at {what}{from}: {} is {}", directory.over, words(entry));
+                Reason::new(Wall::Mounts, Says::Denies, words, directory.at)
             }
             (None, None) => Reason::new(
                 Wall::Mounts,
                 Says::Denies,
                 format!("nothing is at {what}{from}"),
-                folder.at,
+                directory.at,
             ),
         }
     }
@@ -149,7 +153,7 @@ impl Asked<'_> {
         // read-only.
         let mount = self.world.mount(&thing.path);
         let at = mount.map_or(thing.at, |(_, mount)| mount.at);
-        let special = !matches!(thing.kind, FileKind::Regular | FileKind::Folder);
+        let special = !matches!(thing.kind, FileKind::Regular | FileKind::Directory);
         let by_host = |attr: Attrs| {
             if mount.is_some_and(|(_, mount)| mount.attrs.has(attr)) { "" } else { " on the host" }
         };
@@ -216,7 +220,7 @@ fn words(entry: &Entry) -> String {
         Ground::Host(stack) if stack.topmost().path == "/" => format!("the host's tree, {access}"),
         Ground::Host(stack) => format!("the host's {}, {access}", stack.topmost().path),
         Ground::Kernel(kernel) => kernel.facts().words.into(),
-        Ground::Own(Own::Folder | Own::Devices(_)) => {
+        Ground::Own(Own::Directory | Own::Devices(_)) => {
             format!("a directory of stockade's, {access}")
         }
         Ground::Own(Own::Link(text)) => format!("a link to {text}"),

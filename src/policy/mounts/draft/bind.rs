@@ -50,7 +50,7 @@ impl World<'_> {
             let help = format!("write \"{path}\" = {{ socket = \"{source}\" }}");
             return self.draft.problem(Problem::new("mounts::socket", at, message).help(help));
         }
-        let folder = file.kind == FileKind::Folder;
+        let folder = file.kind == FileKind::Directory;
         let Some(site) = self.site(path, folder, at) else { return };
         let slot = self.open(source, &file, bind.recursive, self.bind_attrs(bind), at);
         if let Some(owned) = self.owned(path, source, &file, bind, at) {
@@ -67,7 +67,7 @@ impl World<'_> {
 
     pub(super) fn create(&mut self, path: &str, source: &str, bind: &Bind, at: Span) {
         let file = match self.host.at(parent(source)) {
-            Fact::Present(file) if file.kind == FileKind::Folder => file.clone(),
+            Fact::Present(file) if file.kind == FileKind::Directory => file.clone(),
             Fact::Present(file) => {
                 let message =
                     format!("cannot make {source}: {} is {}", parent(source), file.kind.word());

@@ -164,7 +164,7 @@ impl World<'_> {
         if let Some(problem) = refuse_device(path, source, &file, at) {
             return self.draft.problem(problem);
         }
-        let folder = file.kind == FileKind::Folder;
+        let folder = file.kind == FileKind::Directory;
         let Some(site) = self.site(path, folder, at) else { return };
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY);
         let slot = self.open(source, &file, folder, attrs, at);
@@ -190,7 +190,7 @@ impl World<'_> {
 
 /// What is no device is not granted as one: such a grant is for writing, too.
 pub(crate) fn refuse_device(path: &str, source: &str, file: &File, at: Span) -> Option<Problem> {
-    let folder = file.kind == FileKind::Folder;
+    let folder = file.kind == FileKind::Directory;
     if !folder && file.kind != FileKind::Device {
         let message = format!("cannot grant {source} as a device: it is {}", file.kind.word());
         let help = format!("to bind it, write \"{path}\" = {{ bind = \"{source}\" }}");

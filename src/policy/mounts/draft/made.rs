@@ -139,7 +139,7 @@ impl World<'_> {
                 format!("hide what it points at: {}", self.spelled_at(&meant(parent(path), to).0));
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         }
-        let folder = file.kind == FileKind::Folder;
+        let folder = file.kind == FileKind::Directory;
         if folder && known == Hidden::File {
             let message = format!("cannot hide {path} as a file: it is a directory");
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(format!(
@@ -175,7 +175,7 @@ impl World<'_> {
                         format!("hide what it points at: {}", self.spelled_at(&meant("/", to).0));
                     return self.draft.problem(problem.help(help));
                 }
-                Fact::Present(file) => file.kind == FileKind::Folder,
+                Fact::Present(file) => file.kind == FileKind::Directory,
             },
         };
         if self.site(path, folder, at).is_some() {

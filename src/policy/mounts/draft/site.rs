@@ -115,7 +115,7 @@ impl World<'_> {
                 format!("name what it points at: {}", self.spelled_at(&meant(parent(path), to).0));
             return refuse(self.draft, format!("it is a symbolic link to {to}"), help);
         }
-        if folder != (file.kind == FileKind::Folder) {
+        if folder != (file.kind == FileKind::Directory) {
             let wanted = if folder { "a directory" } else { "a file" };
             return refuse(
                 self.draft,

@@ -39,7 +39,7 @@ impl Kind for Dir {
     }
 
     fn ground(&self, _: &str) -> Ground {
-        Ground::Own(Own::Folder)
+        Ground::Own(Own::Directory)
     }
 
     fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {

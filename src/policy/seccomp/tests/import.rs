@@ -233,16 +233,16 @@ const FILES: [(&str, &str); 2] = [
 /// things of the tests.
 fn found(package: &str, file: &str) -> Option<PathBuf> {
     let installed = Path::new("/").join(file);
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/policies").join(package);
-    let unpacked = folder.join(file);
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/policies").join(package);
+    let unpacked = directory.join(file);
     if installed.exists() || unpacked.exists() {
         return Some(if installed.exists() { installed } else { unpacked });
     }
-    std::fs::create_dir_all(&folder).ok()?;
+    std::fs::create_dir_all(&directory).ok()?;
     let run = |line: &str| {
         std::process::Command::new("sh")
             .args(["-c", line])
-            .current_dir(&folder)
+            .current_dir(&directory)
             .output()
             .is_ok_and(|output| output.status.success())
     };

@@ -74,11 +74,12 @@ fn a_base_is_trusted_no_more_than_the_profile() {
 fn what_is_no_regular_file_is_refused_and_nothing_waits() {
     let mut place = Place::new();
     let path = |name: &str| place.path.join(name).to_str().unwrap().to_owned();
-    let (fifo, folder, socket) = (path("fifo.toml"), path("directory.toml"), path("socket.toml"));
+    let (fifo, directory, socket) =
+        (path("fifo.toml"), path("directory.toml"), path("socket.toml"));
     nix::unistd::mkfifo(fifo.as_str(), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
-    std::fs::create_dir(&folder).unwrap();
+    std::fs::create_dir(&directory).unwrap();
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    for path in [fifo, folder, "/dev/null".into()] {
+    for path in [fifo, directory, "/dev/null".into()] {
         place.request.profile = path;
         assert!(
             place.problem().contains("it is not a regular file (stockade run - reads"),
@@ -143,7 +144,7 @@ fn a_byte_order_mark_and_carriage_returns_move_nothing() {
 }
 
 #[test]
-fn a_name_is_never_a_file_of_the_current_folder() {
+fn a_name_is_never_a_file_of_the_current_directory() {
     let mut place = Place::new();
     place.file("planted.toml", "");
     place.caller.cwd = place.path.to_str().unwrap().to_owned();

@@ -155,7 +155,7 @@ fn garden(text: &str) -> (Result<String, Vec<&'static str>>, Vec<String>, Option
     let given = Given { request: &request, caller: &place.caller, room: &room };
     let params = read_params(&layers, &mut documents, &given, &mut sources, &mut problems, false);
     let variables =
-        Variables { caller: &place.caller, params: Some(&params), folder: None, room: &room };
+        Variables { caller: &place.caller, params: Some(&params), directory: None, room: &room };
     let words = [At::unsaid("rake".to_owned()), At::unsaid("!hoe".to_owned())];
     let mut filling = Filling::new(variables, &words, &sources, &mut problems);
     let whole = DeValue::Table(documents.pop().unwrap());

@@ -385,8 +385,8 @@ fn every_value_of_every_key_is_written_as_it_is_read() {
 
 // ---- whole profiles ----
 
-fn files(folder: &std::path::Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+fn files(directory: &std::path::Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_dir() {
             files(&entry, found);
         } else if entry.extension().is_some_and(|extension| extension == "toml") {
@@ -399,8 +399,8 @@ fn files(folder: &std::path::Path, found: &mut Vec<PathBuf>) {
 fn every_profile_of_the_repository_is_written_as_it_is_read() {
     let (caller, root) = (caller(), std::path::Path::new(env!("CARGO_MANIFEST_DIR")));
     let mut paths = vec![];
-    for folder in ["profiles", "examples", "tests"] {
-        files(&root.join(folder), &mut paths);
+    for directory in ["profiles", "examples", "tests"] {
+        files(&root.join(directory), &mut paths);
     }
     let (mut read, mut refused) = (0, vec![]);
     for path in &paths {
