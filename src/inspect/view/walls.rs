@@ -1,5 +1,7 @@
 //! The walls of a sandbox, one paragraph for each domain, and what it does not grant.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use crate::inspect::view::flat;
 use crate::inspect::walls::World;
 use crate::kernel::idmap::Extent;
@@ -11,7 +13,7 @@ use crate::plan::Plan;
 use crate::policy::namespaces::Namespace;
 use crate::step::{GroupOp, ProcessOp, Stage};
 use crate::text::layout::{Paint, Tone, width, wrap};
-use crate::tree::Ground;
+use crate::tree::{Ground, Stack};
 use landlock::Scope;
 use serde::Serialize;
 
@@ -116,8 +118,7 @@ fn landlock(plan: &Plan) -> String {
         .filter_map(|(op, _)| op.rights())
         .filter(|(_, rights)| *rights != Rights(0))
         .count();
-    let of_ports =
-        plan.process().filter(|(op, _)| matches!(op, ProcessOp::LandlockPort { .. })).count();
+    let of_ports = plan.process().filter(|(op, _)| op.facets().port.is_some()).count();
     let rules = of_files + of_ports;
     let files = if ruleset.handled.0 == 0 { "; files are not ruled over" } else { "" };
     let ports = if ruleset.ports == 0 { "" } else { "; ports too" };
@@ -173,20 +174,75 @@ fn network(plan: &Plan) -> String {
 }
 
 fn rlimits(plan: &Plan) -> String {
-    let limit = |value: u64| if value == u64::MAX { "unlimited".into() } else { value.to_string() };
-    let words: Vec<String> = plan
-        .process()
-        .filter_map(|(op, _)| match op {
-            ProcessOp::Rlimit { name, soft, hard, .. } if soft == hard => {
-                Some(format!("{name} {}", limit(*soft)))
-            }
-            ProcessOp::Rlimit { name, soft, hard, .. } => {
-                Some(format!("{name} {} to {}", limit(*soft), limit(*hard)))
-            }
-            _ => None,
-        })
-        .collect();
+    let words: Vec<String> =
+        plan.process().filter_map(|(op, _)| words_of(op)?.of("rlimits")).collect();
     words.join(", ") + "; the rest is the caller's"
+}
+
+/// What a paragraph says of an operation.
+struct Words {
+    domain: &'static str,
+    text: String,
+}
+
+impl Words {
+    fn of(self, domain: &str) -> Option<String> {
+        (self.domain == domain).then_some(self.text)
+    }
+}
+
+/// The one list of what is said of an operation in the paragraphs on rlimits and the process. Of
+/// the others, or of what the whole plan says better, there is nothing here.
+fn words_of(op: &ProcessOp) -> Option<Words> {
+    let process = |text: String| Some(Words { domain: "process", text });
+    let limit = |value: u64| if value == u64::MAX { "unlimited".into() } else { value.to_string() };
+    match op {
+        ProcessOp::Rlimit { name, soft, hard, .. } => {
+            let to = if soft == hard { String::new() } else { format!(" to {}", limit(*hard)) };
+            Some(Words { domain: "rlimits", text: format!("{name} {}{to}", limit(*soft)) })
+        }
+        ProcessOp::WorkingFolder { path } => process(format!("in {}", flat(path.text()))),
+        ProcessOp::Umask { mask } => process(format!("umask {mask}")),
+        ProcessOp::Session { new: true } => process("a session without terminal".into()),
+        ProcessOp::Session { new: false } => process("the caller's terminal".into()),
+        ProcessOp::WriteOnlyStream { fd, .. } => {
+            process(format!("descriptor {fd} is the terminal, for writing alone"))
+        }
+        ProcessOp::NullStream { fd } => process(format!("descriptor {fd} is /dev/null")),
+        ProcessOp::CloseDescriptors { keep } if !keep.is_empty() => {
+            process(format!("descriptors passed: {keep:?}"))
+        }
+        ProcessOp::Nice { .. } | ProcessOp::IoPriority { .. } | ProcessOp::Scheduler { .. } => {
+            process(op.to_string())
+        }
+        ProcessOp::EnterGroup { .. }
+        | ProcessOp::CgroupNamespace
+        | ProcessOp::JoinNamespace { .. }
+        | ProcessOp::TimeNamespace { .. }
+        | ProcessOp::OomScoreAdj { .. }
+        | ProcessOp::ForbidNamespaces { .. }
+        | ProcessOp::OpenLimit { .. }
+        | ProcessOp::WriteLimit { .. }
+        | ProcessOp::Groups { .. }
+        | ProcessOp::Ids { .. }
+        | ProcessOp::FileIds { .. }
+        | ProcessOp::Loopback
+        | ProcessOp::HostName { .. }
+        | ProcessOp::DomainName { .. }
+        | ProcessOp::Bounding { .. }
+        | ProcessOp::KeepCapabilities
+        | ProcessOp::Capabilities { .. }
+        | ProcessOp::NoNewPrivs
+        | ProcessOp::NewKeyring
+        | ProcessOp::FreshState
+        | ProcessOp::CloseDescriptors { .. }
+        | ProcessOp::ReadBack { .. }
+        | ProcessOp::LandlockPort { .. }
+        | ProcessOp::LandlockStream { .. }
+        | ProcessOp::RestrictSelf { .. }
+        | ProcessOp::Filter
+        | ProcessOp::FindProgram { .. } => None,
+    }
 }
 
 fn limits(plan: &Plan) -> String {
@@ -199,7 +255,12 @@ fn limits(plan: &Plan) -> String {
             GroupOp::DeviceRules { nodes, .. } => {
                 words.push(format!("{} device nodes", nodes.len()))
             }
-            _ => {}
+            GroupOp::Scope { .. }
+            | GroupOp::StepAside { .. }
+            | GroupOp::Group { .. }
+            | GroupOp::SwitchOn { .. }
+            | GroupOp::WatchMemory { .. }
+            | GroupOp::CpuAccount { .. } => {}
         }
     }
     if let Some(time) = plan.grouped.cpu_time_ms {
@@ -218,28 +279,9 @@ fn limits(plan: &Plan) -> String {
 fn process(plan: &Plan) -> String {
     let words: Vec<&str> = plan.exec.argv.iter().map(|word| word.text()).collect();
     let mut parts = vec![flat(&words.join(" "))];
-    for step in
-        plan.steps.iter().filter(|step| matches!(step.stage, Stage::Terminal | Stage::Process))
-    {
-        let Some(op) = step.process() else { continue };
-        match op {
-            ProcessOp::WorkingFolder { path } => parts.push(format!("in {}", flat(path.text()))),
-            ProcessOp::Umask { mask } => parts.push(format!("umask {mask}")),
-            ProcessOp::Session { new: true } => parts.push("a session without terminal".into()),
-            ProcessOp::Session { new: false } => parts.push("the caller's terminal".into()),
-            ProcessOp::WriteOnlyStream { fd, .. } => {
-                parts.push(format!("descriptor {fd} is the terminal, for writing alone"))
-            }
-            ProcessOp::NullStream { fd } => parts.push(format!("descriptor {fd} is /dev/null")),
-            ProcessOp::CloseDescriptors { keep } if !keep.is_empty() => {
-                parts.push(format!("descriptors passed: {keep:?}"))
-            }
-            ProcessOp::Nice { .. } | ProcessOp::IoPriority { .. } | ProcessOp::Scheduler { .. } => {
-                parts.push(op.to_string())
-            }
-            _ => {}
-        }
-    }
+    let steps =
+        plan.steps.iter().filter(|step| matches!(step.stage, Stage::Terminal | Stage::Process));
+    parts.extend(steps.filter_map(|step| words_of(step.process()?)?.of("process")));
     if let Some(timeout) = plan.watch.timeout_ms {
         parts.push(format!(
             "at most {}",
@@ -293,12 +335,14 @@ enum Homes {
 impl Homes {
     fn shown(world: &World<'_>) -> Homes {
         // Without a tree of its own the sandbox sees what Landlock's rules grant.
-        let trees = world.tree.iter().filter_map(|(path, entry)| match &entry.ground {
-            Ground::Host(stack) if world.has_tree() => Some(stack.topmost().path.as_str()),
-            _ if !world.has_tree() && (entry.rights != Rights(0) || !world.is_ruled()) => {
-                Some(path.as_str())
-            }
-            _ => None,
+        let trees = world.tree.iter().flat_map(|(path, entry)| {
+            let of_stack = match &entry.ground {
+                Ground::Host(stack) if world.has_tree() => Some(stack),
+                Ground::Host(_) | Ground::Own(_) | Ground::Kernel(_) | Ground::Same => None,
+            };
+            let granted = !world.has_tree() && (entry.rights != Rights(0) || !world.is_ruled());
+            let sources = of_stack.into_iter().flat_map(Stack::topmost_first);
+            sources.map(|source| source.path.as_str()).chain(granted.then_some(path.as_str()))
         });
         let of = |source: &str| match source {
             "/" | "/home" | "/root" => Homes::Whole,
