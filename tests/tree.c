@@ -175,7 +175,12 @@ static void clear(const char *name)
 {
     char root[64];
     snprintf(root, sizeof root, "%s/root", name);
-    if (umount2(root, MNT_DETACH) || nftw(name, drop, 16, FTW_DEPTH | FTW_PHYS))
+    if (umount2(root, MNT_DETACH))
+        fail("unmount", name);
+    // Where a stack is the root, it lies upon another mount.
+    while (!umount2(root, MNT_DETACH))
+        ;
+    if (errno != EINVAL || nftw(name, drop, 16, FTW_DEPTH | FTW_PHYS))
         fail("clear", name);
 }
 

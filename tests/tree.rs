@@ -1,6 +1,6 @@
 //! The walker of `src/tree` against the kernel's own: random stacks of directories are mounted by
-//! overlayfs, and what the walker says of a path in them is what the kernel says. tests/tree.c
-//! makes the stacks and asks the kernel.
+//! overlayfs, as the root or below it, and what the walker says of a path in them is what the
+//! kernel says. tests/tree.c makes the stacks and asks the kernel.
 
 mod scene;
 
@@ -72,15 +72,21 @@ fn the_walker_goes_where_the_kernel_goes() {
     let (count, paths) = size();
     for who in As::all().iter().copied().filter(|who| can_stack(*who)) {
         let mut dice = Dice(0x0123_4567_89ab_cdef);
-        let scenes: Vec<Scene> =
-            (0..count).map(|_| Scene::some(&mut dice, paths, who == As::Root)).collect();
+        let some = |nth: usize| {
+            let make = if nth.is_multiple_of(3) { Scene::rooted } else { Scene::some };
+            make(&mut dice, paths, who == As::Root)
+        };
+        let scenes: Vec<Scene> = (0..count).map(some).collect();
         let answers = answers(who, &scenes).unwrap_or_else(|line| panic!("{who:?}: {line}"));
         let found = wrong(&scenes, &answers, None);
         assert!(found.is_empty(), "{who:?}, {} paths:\n{}", found.len(), found.join("\n"));
         // What is asked tells models apart: each wrong one is caught.
-        for mutant in Mutant::ALL {
+        for (mutant, rooted) in Mutant::ALL.iter().flat_map(|one| [(*one, false), (*one, true)]) {
+            let told = scenes.iter().zip(&answers).filter(|(scene, _)| scene.rooted == rooted);
+            let (scenes, answers): (Vec<_>, Vec<_>) =
+                told.map(|(scene, answers)| (scene.clone(), answers.clone())).unzip();
             let caught = wrong(&scenes, &answers, Some(mutant)).len();
-            assert!(caught > 0, "{who:?}: nothing tells {mutant:?} from the kernel");
+            assert!(caught > 0, "{who:?}: nothing tells {mutant:?} from the kernel ({rooted})");
         }
         let kinds = |begin: &str| {
             answers.iter().flatten().filter(|answer| answer.starts_with(begin)).count()

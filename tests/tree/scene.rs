@@ -96,13 +96,16 @@ pub struct Scene {
     tree: Tree<Node>,
     /// The layer that is an upper one, where there is one.
     upper: Option<String>,
+    /// Whether the root is a stack itself.
+    pub rooted: bool,
     pub paths: Vec<(String, Last)>,
 }
 
 impl Scene {
     fn empty() -> Scene {
         let tree = Tree::new(Node(Ground::Own(Own::Root)));
-        Scene { files: BTreeMap::new(), opaque: BTreeSet::new(), tree, upper: None, paths: vec![] }
+        let (files, opaque) = (BTreeMap::new(), BTreeSet::new());
+        Scene { files, opaque, tree, upper: None, rooted: false, paths: vec![] }
     }
 
     /// Two layers with all that has to work.
@@ -155,6 +158,26 @@ impl Scene {
         scene
     }
 
+    /// The same with a stack for the root.
+    pub fn rooted(dice: &mut Dice, paths: usize, by_root: bool) -> Scene {
+        let mut scene = Scene { rooted: true, ..Scene::empty() };
+        let layers: Vec<String> = (0..1 + dice.throw(4)).map(|nth| nth.to_string()).collect();
+        for name in &layers {
+            scene.fill(name, 3, dice);
+        }
+        let names: Vec<&str> = layers.iter().map(String::as_str).collect();
+        scene.stand("/", &names);
+        if by_root && dice.throw(3) == 0 && layers.len() > 1 {
+            scene.upper = layers.last().cloned();
+        }
+        for _ in 0..dice.throw(4) {
+            scene.mount_below(dice);
+        }
+        let below_root = |(path, last): (String, Last)| (to_root(&path), last);
+        scene.paths = (0..paths).map(|_| below_root(some_path(dice))).collect();
+        scene
+    }
+
     /// What the kernel bounds: links, and the lengths of paths and names.
     pub fn of_bounds() -> Scene {
         let mut scene = Scene::smallest();
@@ -199,13 +222,14 @@ impl Scene {
             match dice.throw(16) {
                 0..=6 if depth > 0 => {
                     self.fill(&path, depth - 1, dice);
-                    if dice.throw(6) == 0 {
+                    if dice.throw(if self.rooted { 3 } else { 6 }) == 0 {
                         self.opaque.insert(path);
                     }
                 }
                 0..=8 => drop(self.files.insert(path, Kind::File(FileKind::Regular))),
                 9..=11 => {
-                    let text = dice.one(&TEXTS).to_owned();
+                    let text = dice.one(&TEXTS);
+                    let text = if self.rooted { to_root(text) } else { text.to_owned() };
                     self.files.insert(path, Kind::File(FileKind::Link(text)));
                 }
                 12 | 13 => drop(self.files.insert(path, Kind::Whiteout)),
@@ -218,7 +242,7 @@ impl Scene {
     fn mount_below(&mut self, dice: &mut Dice) {
         let depth = 1 + dice.throw(3);
         let names: String = (0..depth).map(|_| format!("/{}", dice.one(&NAMES))).collect();
-        let path = format!("/m{}{names}", dice.throw(2));
+        let path = if self.rooted { names } else { format!("/m{}{names}", dice.throw(2)) };
         let covers = |other: &String| other.starts_with(&format!("{path}/"));
         if self.tree.keys().any(covers) {
             return;
@@ -288,7 +312,7 @@ impl Scene {
         let mut made = BTreeSet::new();
         for (path, Node(ground)) in &self.tree {
             // The directories on the way, where nothing is mounted above.
-            let own = !path.starts_with("/m") || path.matches('/').count() == 1;
+            let own = !self.is_below_a_stack(path);
             for (at, _) in path.match_indices('/').filter(|(at, _)| own && *at > 0) {
                 if made.insert(&path[..at]) {
                     writeln!(out, "droot{}", &path[..at]).unwrap();
@@ -305,13 +329,21 @@ impl Scene {
         out
     }
 
+    fn is_below_a_stack(&self, path: &str) -> bool {
+        match self.rooted {
+            true => path != "/",
+            false => path.starts_with("/m") && path.matches('/').count() > 1,
+        }
+    }
+
     fn line(&self, path: &str, ground: &Ground, own: bool, out: &mut String) {
         match ground {
             Ground::Own(Own::Link(text)) => writeln!(out, "lroot{path}\t{text}"),
             Ground::Own(Own::File(_)) => writeln!(out, "froot{path}"),
             Ground::Own(Own::Memory { .. }) => writeln!(out, "nroot{path}"),
             Ground::Host(stack) => {
-                if own {
+                let path = path.trim_end_matches('/');
+                if own && !path.is_empty() {
                     writeln!(out, "droot{path}").unwrap();
                 }
                 let mut layers: Vec<&str> =
@@ -342,8 +374,7 @@ impl Scene {
     pub fn says(&self, path: &str, last: Last, mutant: Option<Mutant>) -> String {
         let mut tree = std::borrow::Cow::Borrowed(&self.tree);
         if mutant == Some(Mutant::Mounts) {
-            tree.to_mut()
-                .retain(|path, _| !path.starts_with("/m") || path.matches('/').count() == 1);
+            tree.to_mut().retain(|path, _| !self.is_below_a_stack(path));
         }
         if mutant == Some(Mutant::Order) {
             for node in tree.to_mut().values_mut() {
@@ -380,6 +411,15 @@ pub fn without_time(answer: &str) -> String {
         *time = "-";
     }
     fields.join("\t")
+}
+
+/// A path below one of the nodes, as one below the root.
+fn to_root(path: &str) -> String {
+    let below = ["/m0", "/m1", "/l", "/d"].iter().find_map(|stack| path.strip_prefix(stack));
+    match below {
+        Some("") => "/".to_owned(),
+        below => below.unwrap_or(path).to_owned(),
+    }
 }
 
 fn some_path(dice: &mut Dice) -> (String, Last) {
