@@ -16,6 +16,7 @@ pub(crate) mod why;
 
 use crate::kernel::attrs::Attrs;
 use crate::kernel::capability::{Capability, CapabilitySet};
+use crate::kernel::name::Inode;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
 use crate::language::value::{Mode, ancestors, below};
@@ -26,6 +27,7 @@ use crate::step::{Cover, OutsideOp, Slot, TreeOp};
 use crate::text::source::Span;
 use crate::tree::near::Near;
 use crate::tree::{Ground, Own, Source, Stack, Stands, Tree};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// One path of the tree, with what decides there.
@@ -69,6 +71,8 @@ pub struct World<'a> {
     /// Every path that the plan speaks of; empty where the tree is that of a joined namespace.
     pub tree: Tree<Entry>,
     near: Near<Around>,
+    /// Landlock's rules by the files of the host, once a question asked for them.
+    rules_by_file: OnceCell<Vec<(Inode, Rights)>>,
 }
 
 impl<'a> World<'a> {
@@ -100,7 +104,7 @@ impl<'a> World<'a> {
         }
         rule(&mut tree, plan);
         let near = near(&tree);
-        World { plan, tree, near }
+        World { plan, tree, near, rules_by_file: OnceCell::new() }
     }
 
     /// Whether the tree is the sandbox's own.

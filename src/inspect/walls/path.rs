@@ -76,8 +76,6 @@ pub(crate) struct Walker<'a> {
     /// How the host is looked at.
     pub eyes: &'a Eyes,
     groups: Vec<u32>,
-    /// Landlock's rules follow the file of the host, whatever path it is seen at.
-    rules: Vec<(Inode, Rights)>,
 }
 
 impl<'a> Walker<'a> {
@@ -94,14 +92,7 @@ impl<'a> Walker<'a> {
             None => ids.groups.clone(),
         };
         groups.push(ids.host_group);
-        let mut walker = Walker { world, eyes, groups, rules: vec![] };
-        let inode = |path: &str| {
-            let found = walk::look(&world.tree, &mut &walker, path).ok()?;
-            Some(found.file.inode).filter(|inode| *inode != Inode::default())
-        };
-        walker.rules =
-            world.ruled().filter_map(|(path, entry)| Some((inode(path)?, entry.rights))).collect();
-        walker
+        Walker { world, eyes, groups }
     }
 
     /// Walks a path from the root.
@@ -167,9 +158,19 @@ impl<'a> Walker<'a> {
     pub(crate) fn rights(&self, way: &[Thing]) -> (Rights, Span) {
         let (rights, at) =
             way.last().map_or((Rights(0), Span::NOWHERE), |last| self.world.rights(&last.path));
-        let more =
-            self.rules.iter().filter(|(inode, _)| way.iter().any(|thing| thing.inode == *inode));
+        let rules = self.world.rules_by_file.get_or_init(|| self.rules());
+        let more = rules.iter().filter(|(inode, _)| way.iter().any(|thing| thing.inode == *inode));
         (more.fold(rights, |rights, (_, more)| rights.and(*more)), at)
+    }
+
+    /// Landlock's rules follow the file of the host, whatever path it is seen at.
+    fn rules(&self) -> Vec<(Inode, Rights)> {
+        let inode = |path: &str| {
+            let found = walk::look(&self.world.tree, &mut &*self, path).ok()?;
+            Some(found.file.inode).filter(|inode| *inode != Inode::default())
+        };
+        let ruled = self.world.ruled();
+        ruled.filter_map(|(path, entry)| Some((inode(path)?, entry.rights))).collect()
     }
 
     // ---- what is there ----
