@@ -112,6 +112,11 @@ impl Stored for u64 {
     }
 
     fn restore(from: &mut Input<'_>) -> Option<u64> {
+        // Almost all take one byte.
+        if let [byte @ ..=0x7f, rest @ ..] = from.0 {
+            from.0 = rest;
+            return Some(u64::from(*byte));
+        }
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = u64::from(*from.take(1)?.first()?);
@@ -192,8 +197,11 @@ impl<T: Stored> Stored for Vec<T> {
 
     /// Every item takes a byte at least, so a count that lies ends with the bytes.
     fn restore(from: &mut Input<'_>) -> Option<Vec<T>> {
-        let count = usize::restore(from)?;
-        (0..count).map(|_| T::restore(from)).collect()
+        let mut items = vec![];
+        for _ in 0..usize::restore(from)? {
+            items.push(T::restore(from)?);
+        }
+        Some(items)
     }
 }
 
