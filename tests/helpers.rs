@@ -40,13 +40,21 @@ fn a_helper_has_nothing_that_it_does_not_need() {
                 let bytes = std::fs::read(format!("/proc/{}/{file}", run.helper)).unwrap();
                 assert!(bytes.iter().all(|byte| *byte == 0), "{file}: {}", text(&bytes));
             }
-            let mut open: Vec<String> = descriptors(run.helper).map(|(_, link)| link).collect();
-            open.sort();
-            let begin = |(link, begin): (&String, &&str)| link.starts_with(begin);
-            assert!(
-                open.len() == kind.open.len() && open.iter().zip(kind.open).all(begin),
-                "{open:?}"
-            );
+            let open = || {
+                let mut open: Vec<String> = descriptors(run.helper).map(|(_, link)| link).collect();
+                open.sort();
+                open
+            };
+            let is_right = |open: &[String]| {
+                let begin = |(link, begin): (&String, &&str)| link.starts_with(begin);
+                open.len() == kind.open.len() && open.iter().zip(kind.open).all(begin)
+            };
+            // It closes the socket of the hand-over when the target may have begun already.
+            let until = Instant::now() + patient(Duration::from_secs(5));
+            while !is_right(&open()) && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            assert!(is_right(&open()), "{:?}", open());
         }
         run.go_on();
         assert_eq!(run.end().0, Some(7), "{}", kind.name);
@@ -56,9 +64,10 @@ fn a_helper_has_nothing_that_it_does_not_need() {
 /// The descriptors of a process, with their links. Only root may look at one that is not dumpable.
 fn descriptors(pid: u32) -> impl Iterator<Item = (u32, String)> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
-    entries.map(|entry| {
-        let link = std::fs::read_link(entry.path()).unwrap();
-        (entry.file_name().to_str().unwrap().parse().unwrap(), link.display().to_string())
+    entries.filter_map(|entry| {
+        // It may have been closed meanwhile.
+        let link = std::fs::read_link(entry.path()).ok()?;
+        Some((entry.file_name().to_str().unwrap().parse().unwrap(), link.display().to_string()))
     })
 }
 
