@@ -7,7 +7,7 @@ mod kinds;
 use crate::support::ground::wait_for;
 use crate::support::processes::{has_ended, stat, state, status};
 use crate::support::{As, Place, is_root, landlock_abi, patient, skip, spawned, text};
-use kinds::{KINDS, Kind, NONE, each, place};
+use kinds::{KINDS, Kind, NONE, each, for_each_caller, place};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use std::fs::OpenOptions;
@@ -19,7 +19,7 @@ use stockade::internals::kernel::syscalls::Abi;
 #[test]
 fn a_helper_has_nothing_that_it_does_not_need() {
     each(|place, who, kind| {
-        let mut run = kind.start(place, who, "exit 7");
+        let mut run = kind.start(place, who, &format!("{}; exit 7", kind.last));
         let of = |line| status(run.helper, line);
         let kept = if is_root() && who == As::Root { kind.of_root } else { NONE };
         assert_eq!((of("CapPrm"), of("CapEff")), (kept.to_owned(), kept.to_owned()));
@@ -141,7 +141,7 @@ fn a_helper_that_was_taken_over_has_no_rights_either() {
     }
     for who in As::all() {
         // The files of the host, which every user may read and execute.
-        let mut run = wide.start(&place, *who, "exit 7");
+        let mut run = wide.start(&place, *who, &format!("{}; exit 7", wide.last));
         let mut other = unrestricted(&place, *who);
         let mut acts: Vec<(&str, &[&str], i32)> = vec![
             ("openat", &["-100", "@/etc/passwd", "0"], libc::EACCES),
@@ -294,14 +294,13 @@ fn shrink_pipes(pid: u32) {
 fn a_flood_of_records_keeps_no_launcher_from_its_work() {
     let floods =
         Kind { launcher: &["echo", "floods"], work: "echo x >&FD; read -r y <&FD", ..KINDS[2] };
-    let place = place();
-    for who in As::all() {
-        for kind in KINDS.iter().chain([&floods]).filter(|kind| kind.is_in(&place)) {
+    for_each_caller(|place, who| {
+        for kind in KINDS.iter().chain([&floods]).filter(|kind| kind.is_in(place)) {
             let endless = format!("{}; echo used; while :; do {}; done", kind.work, kind.work);
             for (script, signal, wanted) in
                 [(&endless, true, 143), (&format!("{}; echo used; exit 7", kind.work), false, 7)]
             {
-                let mut run = kind.start(&place, *who, script);
+                let mut run = kind.start(place, who, script);
                 run.go_on();
                 assert_eq!(run.line(), "used\n", "{}", kind.name);
                 let begun = Instant::now();
@@ -314,7 +313,7 @@ fn a_flood_of_records_keeps_no_launcher_from_its_work() {
                 assert!(took < patient(Duration::from_secs(6)), "{}: {took:?}", kind.name);
             }
         }
-    }
+    });
 }
 
 /// One that was taken over can write to its pipe.

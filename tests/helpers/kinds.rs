@@ -21,7 +21,8 @@ pub struct Kind {
     pub profile: &'static str,
     /// What of the shell has it work, often.
     pub work: &'static str,
-    /// What of the shell comes last.
+    /// What of the shell comes last. Without it the launcher waits 2 seconds for a helper that
+    /// still could be spoken to.
     pub last: &'static str,
     /// What it has open, as the links of /proc/PID/fd begin.
     pub open: &'static [&'static str],
@@ -131,7 +132,8 @@ impl Kind {
         let [program, words @ ..] = self.launcher else { panic!("no launcher") };
         let mut command = place.outside(who, place.path.join(program));
         command.args(words).arg(profile);
-        let script = format!("trap 'exit 143' TERM; echo begun; read line; {script}");
+        let last = self.last;
+        let script = format!("trap '{last}; exit 143' TERM; echo begun; read line; {script}");
         match *program {
             "echo" => command.arg(script),
             _ => command.args(["sh", "-c", &script]),
@@ -214,12 +216,20 @@ impl Kind {
 }
 
 /// Tries something on each helper, for each who launches.
-pub fn each(act: impl Fn(&Place, As, &Kind)) {
-    let place = place();
-    for who in As::all() {
-        for kind in KINDS.iter().filter(|kind| kind.is_in(&place)) {
+pub fn each(act: impl Fn(&Place, As, &Kind) + Sync) {
+    for_each_caller(|place, who| {
+        for kind in KINDS.iter().filter(|kind| kind.is_in(place)) {
             eprintln!("{who:?}: {}", kind.name);
-            act(&place, *who, kind);
+            act(place, who, kind);
         }
-    }
+    });
+}
+
+/// Does something for each who launches, side by side: much of it waits.
+pub fn for_each_caller(act: impl Fn(&Place, As) + Sync) {
+    std::thread::scope(|scope| {
+        for who in As::all() {
+            scope.spawn(|| act(&place(), *who));
+        }
+    });
 }
