@@ -11,6 +11,9 @@
 // What they share: the launcher as root and as an ordinary user, and what may not be left behind.
 mod support;
 
+// Programs of Debian do their work in a sandbox. Tests begin in the order of their names, and this
+// one takes long and waits much: as the last it would have the processors idle.
+mod at_work;
 // Attacks that once succeeded fail.
 mod attacks;
 // The target's capability sets are those of capabilities(7).
@@ -101,5 +104,3 @@ mod view;
 mod walls;
 // `why` says what a probe in the sandbox gets.
 mod why;
-// Programs of Debian do their work in a sandbox.
-mod work;

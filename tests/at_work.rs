@@ -361,7 +361,7 @@ fn entries_are_as_their_file_says() {
 
 // ---- the README ----
 
-const BEGIN: &str = "<!-- The next lines are made of tests/programs.toml: UPDATE=1 cargo test --test all work:: -->\n";
+const BEGIN: &str = "<!-- The next lines are made of tests/programs.toml: UPDATE=1 cargo test --test all at_work:: -->\n";
 const END: &str = "<!-- The end of what is made of tests/programs.toml. -->\n";
 
 /// The list of the README.
