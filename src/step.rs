@@ -266,7 +266,7 @@ impl Serialize for Content {
 #[serde(rename_all = "lowercase")]
 pub enum Cover {
     /// An empty read-only directory.
-    Folder,
+    Directory,
     /// An empty file of mode 0.
     File,
 }

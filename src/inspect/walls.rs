@@ -227,7 +227,7 @@ fn grow(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Span, pl
         tree.insert(path.to_owned(), entry);
     };
     match op {
-        TreeOp::HostFolder { slot, path, attrs, .. } => {
+        TreeOp::HostDirectory { slot, path, attrs, .. } => {
             let mapped = mapped(plan, *slot);
             let source = Source { mapped, made: true, ..Source::new(path.text()) };
             sources.insert(slot.0, (source, *attrs));
@@ -275,7 +275,7 @@ fn grow(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Span, pl
         }
         TreeOp::Hide { path, cover, .. } => {
             let mode = match cover {
-                Cover::Folder => Mode(0o555),
+                Cover::Directory => Mode(0o555),
                 Cover::File => Mode(0),
             };
             put(

@@ -159,13 +159,11 @@ impl Groups {
                 self.scope = Some(scope::enter(socket.text(), *route, &self.name()?)?);
                 Ok(())
             }
-            GroupOp::StepAside { folder: directory } => self.step_aside(directory),
-            GroupOp::Group { slot, version, controllers, folder: directory } => {
+            GroupOp::StepAside { directory } => self.step_aside(directory),
+            GroupOp::Group { slot, version, controllers, directory } => {
                 self.make(*slot, *version, controllers, directory)
             }
-            GroupOp::SwitchOn { folder: directory, controllers } => {
-                self.switch_on(directory, controllers)
-            }
+            GroupOp::SwitchOn { directory, controllers } => self.switch_on(directory, controllers),
             GroupOp::GroupLimit { slot, controller, file, value, .. } => {
                 let made = self.of(*slot)?;
                 write::limit(made.dir, *controller, file, value.text())

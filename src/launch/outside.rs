@@ -36,7 +36,7 @@ impl<'t> Outside<'_, 't> {
                 let watcher = Watcher { life: self.pipes.life.0, target: self.pidfd };
                 self.helpers.start(Box::new(watcher))
             }
-            OutsideOp::EnterName { name, folder: directory, profile } => {
+            OutsideOp::EnterName { name, directory, profile } => {
                 *self.held = Some(self.enter(name, directory, profile, step)?);
                 Ok(())
             }
@@ -46,7 +46,7 @@ impl<'t> Outside<'_, 't> {
                 .map_err(|errno| own("make the launcher undumpable", errno).into()),
             OutsideOp::Go => sys::write_all(self.pipes.life.1, &[message::GO])
                 .map_err(|errno| own("start pid 1", errno).into()),
-            OutsideOp::Sweep { folders: directories } => {
+            OutsideOp::Sweep { directories } => {
                 let found = self.groups.of_others(directories);
                 leftover::sweep(found.into_iter().map(Leftover::Group));
                 Ok(())

@@ -96,7 +96,7 @@ pub(super) fn apply(op: &ProcessOp, prepared: &mut Prepared) -> Result {
         ProcessOp::Nice { value } => sys::set_nice(*value),
         ProcessOp::IoPriority { value } => sys::set_io_priority(*value),
         ProcessOp::Scheduler { policy, priority } => sys::set_scheduler(*policy, *priority),
-        ProcessOp::WorkingFolder { path } => {
+        ProcessOp::WorkingDirectory { path } => {
             sys::chdir(path.as_c_str())?;
             if sys::cwd_is_below_root()? { Ok(()) } else { Err(Errno(libc::EXDEV)) }
         }

@@ -26,7 +26,7 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
             verify(fd, *inode)?;
             sys::set_mount_attrs(fd, attrs.0)
         }
-        TreeOp::HostFolder { slot, parent, name, inode, attrs, .. } => {
+        TreeOp::HostDirectory { slot, parent, name, inode, attrs, .. } => {
             let (fd, made) = make_on_host(parent, name, *inode)?;
             prepared.slots[slot.0] = made;
             sys::set_mount_attrs(made, attrs.0)?;
@@ -106,7 +106,7 @@ fn make_on_host(parent: &Name, name: &Name, inode: Inode) -> Result<(RawFd, RawF
 /// The names in the file system that the root comes from. Nothing but `root` is in sight once that
 /// is the root.
 const ROOT: &CStr = c"root";
-const COVER_DIRECTORY: &CStr = c"folder";
+const COVER_DIRECTORY: &CStr = c"directory";
 const COVER_FILE: &CStr = c"file";
 
 /// The root is a directory of a tmpfs, and the covers lie beside it, so that they keep names which
@@ -217,12 +217,12 @@ fn absent_is_fine(fine: bool, result: Result) -> Result {
 fn hide(prepared: &mut Prepared, path: &Name, cover: Cover) -> Result {
     let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
     let (name, made) = match cover {
-        Cover::Folder => (COVER_DIRECTORY, &mut prepared.cover_directory),
+        Cover::Directory => (COVER_DIRECTORY, &mut prepared.cover_directory),
         Cover::File => (COVER_FILE, &mut prepared.cover_file),
     };
     if !std::mem::replace(made, true) {
         match cover {
-            Cover::Folder => sys::mkdirat(prepared.backstage, name, 0o555)?,
+            Cover::Directory => sys::mkdirat(prepared.backstage, name, 0o555)?,
             Cover::File => sys::mkfile(prepared.backstage, name, 0)?,
         }
     }

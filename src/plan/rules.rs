@@ -402,7 +402,7 @@ pub(super) fn begin(
         draft.outside(OutsideOp::MapIds(maps.clone()), Span::NOWHERE);
     }
     if grouped.group {
-        draft.outside(OutsideOp::Sweep { folders: grouped.folders.clone() }, Span::NOWHERE);
+        draft.outside(OutsideOp::Sweep { directories: grouped.directories.clone() }, Span::NOWHERE);
     }
     draft.outside(OutsideOp::Undumpable, Span::NOWHERE);
     // Last: what fails in the launcher before it ends a pid 1 that has done nothing.

@@ -338,7 +338,7 @@ stored! {
     structure Test { argument, width, compare }
     structure Exec { candidates, argv, env, at }
     structure Watch { init, terminal, terminals, timeout_ms, kill_after_ms, stop_signal }
-    structure Grouped { group, folders, cpu_time_ms }
+    structure Grouped { group, directories, cpu_time_ms }
     structure Note { less, left_out, text, at }
     structure Span { start, end }
     structure Inode { dev, ino }
@@ -376,16 +376,16 @@ stored! {
     choice Anew { Device, Controlling }
     choice HidePid { Off, NoAccess, Invisible }
     choice Ground { Own, Bound }
-    choice Cover { Folder, File }
+    choice Cover { Directory, File }
     choice Directory { Path(path), Scope }
     choice FileSystem { Tmpfs { size, inodes, mode }, Kernel(kernel) }
     choice Kernel { Proc { hidepid, only_processes }, Devpts, Mqueue, Sysfs }
     choice Op { Tree(op), Process(op) }
     choice GroupOp {
         Scope { socket, route },
-        Group { slot, version, controllers, folder },
-        StepAside { folder },
-        SwitchOn { folder, controllers },
+        Group { slot, version, controllers, directory },
+        StepAside { directory },
+        SwitchOn { directory, controllers },
         GroupLimit { slot, controller, file, value, may_fall },
         DeviceRules { slot, version, nodes },
         WatchMemory { slot },
@@ -394,15 +394,15 @@ stored! {
     choice OutsideOp {
         IdMapMount { slot, source, disk, ids },
         Watch,
-        EnterName { name, folder, profile },
+        EnterName { name, directory, profile },
         MapIds(maps),
         Undumpable,
         Go,
-        Sweep { folders },
+        Sweep { directories },
     }
     choice TreeOp {
         OpenTree { slot, source, inode, recursive, attrs },
-        HostFolder { slot, path, parent, name, inode, attrs },
+        HostDirectory { slot, path, parent, name, inode, attrs },
         PrivateMounts,
         Root { limits, attrs },
         Dir { path, mode },
@@ -448,7 +448,7 @@ stored! {
         Nice { value },
         IoPriority { value },
         Scheduler { policy, priority },
-        WorkingFolder { path },
+        WorkingDirectory { path },
         Rlimit { name, resource, soft, hard },
         FreshState,
         CloseDescriptors { keep },

@@ -58,8 +58,5 @@ pub(crate) fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) {
         );
     };
     let profile = host.profiles.first().cloned().unwrap_or("built-in".into());
-    draft.outside(
-        OutsideOp::EnterName { name: name.value.0.clone(), folder: directory, profile },
-        name.at,
-    );
+    draft.outside(OutsideOp::EnterName { name: name.value.0.clone(), directory, profile }, name.at);
 }

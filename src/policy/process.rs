@@ -414,7 +414,7 @@ pub(crate) fn draft(
             },
         )),
     };
-    draft.step(Stage::Process, ProcessOp::WorkingFolder { path: cwd.value }, cwd.at);
+    draft.step(Stage::Process, ProcessOp::WorkingDirectory { path: cwd.value }, cwd.at);
     draft.step(Stage::Process, ProcessOp::FreshState, Span::NOWHERE);
     let keep: Vec<u32> =
         process.pass_fds.get().map_or(vec![], |fds| fds.iter().map(|fd| fd.value).collect());

@@ -195,6 +195,6 @@ fn is_made(tree: &Tree, host: &Host, path: &str) -> bool {
     match tree.get(path).map(|node| &node.mount) {
         Some(Mount::Bind(Bind { missing: Missing::Create, .. })) => true,
         Some(_) => false,
-        None => matches!(covered(tree, host, path), Some(Covered::File | Covered::Folder)),
+        None => matches!(covered(tree, host, path), Some(Covered::File | Covered::Directory)),
     }
 }

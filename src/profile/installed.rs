@@ -11,7 +11,6 @@ use toml::de::{DeTable, DeValue};
 pub(crate) struct Listed {
     pub name: String,
     /// The directory that it is in; none for what comes with the binary.
-    #[serde(rename = "folder")]
     pub directory: Option<String>,
     /// Its description, where it has one.
     pub description: Option<String>,

@@ -29,18 +29,18 @@ pub enum GroupOp {
         #[serde(serialize_with = "as_texts")]
         controllers: Vec<Controller>,
         /// The group that it is made in.
-        folder: Directory,
+        directory: Directory,
     },
     /// The launcher goes into a group of its own, as no process may be in a group that has
     /// controllers for others (cgroups(7)).
     StepAside {
         /// The group that it leaves.
-        folder: Directory,
+        directory: Directory,
     },
     /// `cgroup.subtree_control`.
     SwitchOn {
         /// The group in which they are switched on.
-        folder: Directory,
+        directory: Directory,
         /// The kernel's names.
         controllers: Vec<&'static str>,
     },
@@ -135,14 +135,18 @@ impl fmt::Display for GroupOp {
             GroupOp::Scope { socket, .. } => {
                 write!(f, "get a scope with Delegate=yes of systemd at {socket}, and enter it")
             }
-            GroupOp::Group { version, controllers, folder, .. } => {
-                write!(f, "make a control group in {folder} ({version:?}: {})", joined(controllers))
+            GroupOp::Group { version, controllers, directory, .. } => {
+                write!(
+                    f,
+                    "make a control group in {directory} ({version:?}: {})",
+                    joined(controllers)
+                )
             }
-            GroupOp::StepAside { folder } => {
-                write!(f, "step out of {folder} into a group of the launcher's own")
+            GroupOp::StepAside { directory } => {
+                write!(f, "step out of {directory} into a group of the launcher's own")
             }
-            GroupOp::SwitchOn { folder, controllers } => {
-                write!(f, "switch on {} for groups in {folder}", joined(controllers))
+            GroupOp::SwitchOn { directory, controllers } => {
+                write!(f, "switch on {} for groups in {directory}", joined(controllers))
             }
             GroupOp::GroupLimit { file, value, .. } => write!(f, "set {file} to {value}"),
             GroupOp::DeviceRules { nodes, .. } => {

@@ -26,7 +26,7 @@ pub enum OutsideOp {
     /// The sandbox gets its file in the caller's runtime directory.
     EnterName {
         name: String,
-        folder: String,
+        directory: String,
         /// The profile, for people.
         profile: String,
     },
@@ -41,7 +41,7 @@ pub enum OutsideOp {
     /// Groups that dead launchers left are removed.
     Sweep {
         /// Where groups are made.
-        folders: Vec<Name>,
+        directories: Vec<Name>,
     },
 }
 

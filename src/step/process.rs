@@ -142,7 +142,7 @@ pub enum ProcessOp {
         priority: i32,
     },
     /// chdir(2).
-    WorkingFolder { path: Name },
+    WorkingDirectory { path: Name },
     /// setrlimit(2).
     Rlimit {
         /// The profile's word.
@@ -232,7 +232,7 @@ impl ProcessOp {
             ProcessOp::Capabilities { keep, ambient, bits, .. } => {
                 Facets { capabilities: Some((*keep, *ambient, *bits)), ..none }
             }
-            ProcessOp::WorkingFolder { path } => Facets { cwd: Some(path), ..none },
+            ProcessOp::WorkingDirectory { path } => Facets { cwd: Some(path), ..none },
             ProcessOp::NullStream { .. } => Facets { null_stream: true, ..none },
             ProcessOp::CloseDescriptors { keep } => Facets { passes: Some(keep), ..none },
             ProcessOp::LandlockPort { access, port } => {
@@ -325,7 +325,7 @@ impl fmt::Display for ProcessOp {
             ProcessOp::Scheduler { policy, priority } => {
                 write!(f, "set scheduling policy {policy} with priority {priority}")
             }
-            ProcessOp::WorkingFolder { path } => write!(f, "enter {path}"),
+            ProcessOp::WorkingDirectory { path } => write!(f, "enter {path}"),
             ProcessOp::Rlimit { name, soft, hard, .. } => {
                 write!(f, "set rlimit {name} to {} (hard {})", Limit(*soft), Limit(*hard))
             }

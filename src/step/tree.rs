@@ -29,7 +29,7 @@ pub enum TreeOp {
     },
     /// mkdirat(2) on the host, as the caller, then open_tree(2): what `missing = "create"` asks
     /// for. Both are done on a descriptor of the directory that it is made in.
-    HostFolder {
+    HostDirectory {
         /// Where the descriptor of the new directory's mount goes.
         slot: Slot,
         /// The host's path.
@@ -201,7 +201,7 @@ impl TreeOp {
             TreeOp::OpenTree { slot, source, .. } => {
                 Facets { source: Some((*slot, source)), ..none }
             }
-            TreeOp::HostFolder { slot, parent, attrs, .. } => {
+            TreeOp::HostDirectory { slot, parent, attrs, .. } => {
                 Facets { made_in: Some((*slot, parent, *attrs)), ..none }
             }
             plain!() => none,
@@ -226,7 +226,7 @@ impl TreeOp {
             | TreeOp::Attach { .. }
             | TreeOp::Mount { .. }
             | TreeOp::OpenTree { .. }
-            | TreeOp::HostFolder { .. }
+            | TreeOp::HostDirectory { .. }
             | plain!() => None,
         }
     }
@@ -281,7 +281,7 @@ impl fmt::Display for TreeOp {
             TreeOp::Pin { path } => write!(f, "pin {path}"),
             TreeOp::HoldLink { path, text } => write!(f, "hold the link {path} → {text}"),
             TreeOp::ReadOnly { path, .. } => write!(f, "make {path} read-only"),
-            TreeOp::Hide { path, cover: Cover::Folder, .. } => {
+            TreeOp::Hide { path, cover: Cover::Directory, .. } => {
                 write!(f, "hide {path} behind an empty directory")
             }
             TreeOp::Hide { path, cover: Cover::File, .. } => {
@@ -292,7 +292,7 @@ impl fmt::Display for TreeOp {
             }
             TreeOp::Seal { path, .. } => write!(f, "seal {path} read-only"),
             TreeOp::SealRoot => f.write_str("seal the root read-only"),
-            TreeOp::HostFolder { path, attrs, .. } => {
+            TreeOp::HostDirectory { path, attrs, .. } => {
                 write!(f, "make the directory {path} on the host, and open it ({attrs})")
             }
             TreeOp::Pivot => f.write_str("pivot to the new root, and unmount the old one"),

@@ -215,7 +215,7 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
             Ground::Own(Own::File(_) | Own::Hidden(Cover::File)) => {
                 own(self.facts, FileKind::Regular)
             }
-            Ground::Own(Own::Hidden(Cover::Folder)) => own(self.facts, FileKind::Directory),
+            Ground::Own(Own::Hidden(Cover::Directory)) => own(self.facts, FileKind::Directory),
             Ground::Kernel(kernel) => {
                 let (kind, file) = self.facts.kernel(spot, kernel)?;
                 (file, kind, vec![])

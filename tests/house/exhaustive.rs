@@ -29,7 +29,7 @@ const MATCHED: [&str; 17] = [
     "GroupOp",
     "OutsideOp",
     "Ground",
-    "Folder",
+    "Directory",
     "Cover",
     "Content",
     "Own",
@@ -228,7 +228,7 @@ fn no_way_to_let_an_operation_pass_is_missed() {
         ("if let Op::Tree(op) = op { act(op) }", 1),
         ("let Op::Tree(op) = op else { return };", 1),
         ("if a && let Ground::Own = ground { act() }", 1),
-        ("if let Folder::Path(path) = self { a(path) }", 1),
+        ("if let Directory::Path(path) = self { a(path) }", 1),
         ("let step = op.tree(); matches!(errno, 1 | 2); match op { Op::Tree(_) => {} }", 0),
         ("matches!(mode, Filtered::Mode(_))", 0),
         // By another name.

@@ -39,7 +39,7 @@ fn deed(op: &Op) -> Deed<'_> {
         TreeOp::Seal { path, .. } => Deed::Seals(path.text()),
         TreeOp::SealRoot => Deed::Seals("/"),
         TreeOp::OpenTree { .. }
-        | TreeOp::HostFolder { .. }
+        | TreeOp::HostDirectory { .. }
         | TreeOp::PrivateMounts
         | TreeOp::Root { .. }
         | TreeOp::Pivot
@@ -171,7 +171,7 @@ fn pins(plan: &Plan, name: &str) {
     let writable: BTreeMap<usize, bool> = plan
         .tree()
         .filter_map(|(op, _)| match op {
-            TreeOp::OpenTree { slot, attrs, .. } | TreeOp::HostFolder { slot, attrs, .. } => {
+            TreeOp::OpenTree { slot, attrs, .. } | TreeOp::HostDirectory { slot, attrs, .. } => {
                 Some((slot.0, !attrs.has(stockade::internals::kernel::attrs::Attrs::READ_ONLY)))
             }
             _ => None,
@@ -234,7 +234,7 @@ fn sources(plan: &Plan, name: &str) {
             }
             Shown::Outside(OutsideOp::IdMapMount { slot, .. }) => goes(*slot, 1, 1, &op),
             Shown::Raw(Op::Tree(
-                TreeOp::OpenTree { slot, .. } | TreeOp::HostFolder { slot, .. },
+                TreeOp::OpenTree { slot, .. } | TreeOp::HostDirectory { slot, .. },
             ))
             | Shown::Raw(Op::Process(ProcessOp::OpenLimit { slot, .. })) => goes(*slot, 0, 1, &op),
             Shown::Raw(Op::Tree(TreeOp::Attach { slot, .. }))

@@ -141,7 +141,7 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
         Ground::Own(Own::Directory | Own::Devices(_)) => String::new(),
         Ground::Own(Own::Link(text)) => format!("→ {}", flat(text)),
         Ground::Own(Own::File(content)) => flat(&content.to_string()),
-        Ground::Own(Own::Hidden(Cover::Folder)) => "hidden: an empty directory".into(),
+        Ground::Own(Own::Hidden(Cover::Directory)) => "hidden: an empty directory".into(),
         Ground::Own(Own::Hidden(Cover::File)) => "hidden: an empty file".into(),
         Ground::Same if !entry.mount => format!("Landlock: {}", entry.rights),
         Ground::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only".into(),

@@ -201,7 +201,7 @@ fn words_of(op: &ProcessOp) -> Option<Words> {
             let to = if soft == hard { String::new() } else { format!(" to {}", limit(*hard)) };
             Some(Words { domain: "rlimits", text: format!("{name} {}{to}", limit(*soft)) })
         }
-        ProcessOp::WorkingFolder { path } => process(format!("in {}", flat(path.text()))),
+        ProcessOp::WorkingDirectory { path } => process(format!("in {}", flat(path.text()))),
         ProcessOp::Umask { mask } => process(format!("umask {mask}")),
         ProcessOp::Session { new: true } => process("a session without terminal".into()),
         ProcessOp::Session { new: false } => process("the caller's terminal".into()),

@@ -168,7 +168,7 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             libc::EMFILE => Some("raise the limit of open files: ulimit -n 4096".into()),
             _ => None,
         },
-        TreeOp::HostFolder { .. } => match errno {
+        TreeOp::HostDirectory { .. } => match errno {
             libc::ESTALE | libc::ELOOP => {
                 return exchanged(
                     "what is at its path was exchanged after the profile was checked",
@@ -267,7 +267,7 @@ fn process_means(op: &ProcessOp, errno: i32) -> Means {
             let cause = (errno == libc::EPERM).then(cause::hard_limit);
             return (None, cause.map(|cause| cause.to_string()));
         }
-        ProcessOp::WorkingFolder { .. } => {
+        ProcessOp::WorkingDirectory { .. } => {
             let words = (errno == libc::EXDEV).then_some("it lies outside of the sandbox");
             return (words, Some("set process.cwd to a directory that the profile grants".into()));
         }

@@ -33,7 +33,7 @@ pub struct Grouped {
     /// Whether the sandbox has a control group.
     pub group: bool,
     /// The directories where groups of launchers that are dead may be, in every hierarchy.
-    pub folders: Vec<Name>,
+    pub directories: Vec<Name>,
     /// The most processor time of all processes together, in milliseconds.
     pub cpu_time_ms: Option<u64>,
 }
@@ -139,7 +139,7 @@ pub(crate) fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Groupe
         .filter(|hierarchy| hierarchy.scope.is_none())
         .map(|hierarchy| Name::new(&hierarchy.directory))
         .collect();
-    Grouped { group: true, folders: directories, cpu_time_ms }
+    Grouped { group: true, directories, cpu_time_ms }
 }
 
 struct Planner<'a> {
@@ -386,17 +386,14 @@ fn steps(limits: &Limits, groups: &Groups, index: usize, group: &Group, draft: &
             .collect();
         if !off.is_empty() {
             if !hierarchy.top && hierarchy.inside {
-                draft.group(GroupOp::StepAside { folder: directory.clone() }, at);
+                draft.group(GroupOp::StepAside { directory: directory.clone() }, at);
             }
-            draft.group(GroupOp::SwitchOn { folder: directory.clone(), controllers: off }, at);
+            draft.group(GroupOp::SwitchOn { directory: directory.clone(), controllers: off }, at);
         }
     }
     let slot = draft.slot();
     let controllers: Vec<Controller> = group.controllers.iter().copied().collect();
-    draft.group(
-        GroupOp::Group { slot, version: hierarchy.version, controllers, folder: directory },
-        at,
-    );
+    draft.group(GroupOp::Group { slot, version: hierarchy.version, controllers, directory }, at);
     let mut limit = |setting: &Setting, at: Span, may_fall: bool| {
         let op = GroupOp::GroupLimit {
             slot,

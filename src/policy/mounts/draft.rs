@@ -231,7 +231,7 @@ impl World<'_> {
 }
 
 /// What a bind grants.
-pub(crate) fn bind_rights(bind: &Bind, folder: bool) -> Rights {
+pub(crate) fn bind_rights(bind: &Bind, directory: bool) -> Rights {
     let rights = Rights::READ
         .and_if(bind.exec, Rights::EXECUTE)
         .and_if(bind.sockets == Sockets::Allow, Rights::CONNECT);
@@ -239,5 +239,5 @@ pub(crate) fn bind_rights(bind: &Bind, folder: bool) -> Rights {
         bind.access == Access::ReadWrite,
         Rights::WRITE.and(Rights::CHANGE).and(Rights::CONNECT),
     );
-    if folder { rights } else { rights.within(Rights::OF_FILES) }
+    if directory { rights } else { rights.within(Rights::OF_FILES) }
 }

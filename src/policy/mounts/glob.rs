@@ -76,7 +76,7 @@ pub fn expand<'m>(mounts: &'m Mounts, globs: &BTreeMap<String, Found>) -> Cow<'m
         }
     }
     for Match { path, link } in made {
-        let is_below_hidden = ancestors(parent(path)).any(|folder| hidden.contains(folder));
+        let is_below_hidden = ancestors(parent(path)).any(|directory| hidden.contains(directory));
         match link {
             _ if is_below_hidden => drop(all.map.remove(path)),
             Some(text) => settle_link(&mut all, path, text),
@@ -221,7 +221,7 @@ fn refuse(pattern: &Pattern, path: &str, mount: &Mount, at: Span) -> Option<Prob
             let tail = if pattern.base == "/" { path } else { tail };
             problem(
                 "`bind` does not end as the key does, so it does not say what goes where",
-                format!("write bind = \"/FOLDER{tail}\""),
+                format!("write bind = \"/DIRECTORY{tail}\""),
             )
         }
         _ if dots_of(mount).is_some() => None,
@@ -242,17 +242,19 @@ fn stopped(path: &str, stop: &Stop, hides: bool, at: Span) -> Problem {
             format!("it makes more than {MOST_ENTRIES} entries"),
             "hide or bind the directory that they are in".into(),
         ),
-        Stop::Unreadable(folder, errno) => {
+        Stop::Unreadable(directory, errno) => {
             let help = if hides {
-                format!("hide it: {}", written::line(folder, &Mount::Hide(Hide::PLAIN)))
+                format!("hide it: {}", written::line(directory, &Mount::Hide(Hide::PLAIN)))
             } else {
                 "begin it with another path".into()
             };
-            (format!("{folder}: {}", errno_words(*errno)), help)
+            (format!("{directory}: {}", errno_words(*errno)), help)
         }
-        Stop::NotUtf8(folder) => (format!("a name in {folder} is not UTF-8"), "rename it".into()),
-        Stop::Link(folder) => (
-            format!("{folder} is a symbolic link, and a pattern follows none"),
+        Stop::NotUtf8(directory) => {
+            (format!("a name in {directory} is not UTF-8"), "rename it".into())
+        }
+        Stop::Link(directory) => (
+            format!("{directory} is a symbolic link, and a pattern follows none"),
             "name the place that it means".into(),
         ),
     };

@@ -123,7 +123,7 @@ pub(crate) struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     /// `**`.
-    Folders,
+    Directories,
     /// One name, in bytes, where `None` is a star.
     Name(Vec<Option<u8>>),
 }
@@ -145,7 +145,7 @@ impl Pattern {
             base = format!("{base}/{}", unquoted(name));
         }
         let mut parts: Vec<Part> = names.map(Part::new).collect();
-        if parts.last() == Some(&Part::Folders) {
+        if parts.last() == Some(&Part::Directories) {
             // All that is below, not the directory itself.
             parts.push(Part::Name(vec![None]));
         }
@@ -170,8 +170,8 @@ impl Pattern {
             self.parts.iter().enumerate().filter(|(nth, _)| progress.0 & (1 << nth) != 0)
         {
             match part {
-                Part::Folders if !hidden => next |= 1 << nth,
-                Part::Folders => {}
+                Part::Directories if !hidden => next |= 1 << nth,
+                Part::Directories => {}
                 Part::Name(glob)
                     if !(hidden && glob.first() == Some(&None)) && matches(glob, name) =>
                 {
@@ -190,7 +190,9 @@ impl Pattern {
 
     /// `**` is also no directory at all.
     fn closed(&self, mut bits: u64) -> u64 {
-        for (nth, _) in self.parts.iter().enumerate().filter(|(_, part)| **part == Part::Folders) {
+        for (nth, _) in
+            self.parts.iter().enumerate().filter(|(_, part)| **part == Part::Directories)
+        {
             bits |= (bits & (1 << nth)) << 1;
         }
         bits
@@ -207,7 +209,7 @@ impl Progress {
 impl Part {
     fn new(name: &str) -> Part {
         if name == "**" {
-            return Part::Folders;
+            return Part::Directories;
         }
         let bytes = |piece| match piece {
             Piece::Star => vec![None],
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn stars_match_names_and_folders() {
+    fn stars_match_names_and_directories() {
         use Dots::{Matched, PassedOver};
         for (pattern, path, expected) in [
             ("/a/*", "/a/b", true),
@@ -302,8 +304,8 @@ mod tests {
     fn a_pattern_that_would_take_for_ever_does_not() {
         let stars = format!("/a/{}b", "*x".repeat(100));
         assert!(!is_match(&stars, &format!("/a/{}", "x".repeat(255)), Dots::Matched));
-        let folders = format!("/a{}/b", "/**/x".repeat(28));
-        assert!(!is_match(&folders, &format!("/a{}", "/x".repeat(1000)), Dots::Matched));
+        let directories = format!("/a{}/b", "/**/x".repeat(28));
+        assert!(!is_match(&directories, &format!("/a{}", "/x".repeat(1000)), Dots::Matched));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) fn behind_links(tree: &Tree, host: &Host, path: &str) -> Option<Strin
 /// nobody looked.
 struct Entries<'h>(&'h Host);
 
-const FOLDER: Looked<(), ()> = Ok((Kind::File(FileKind::Directory), ()));
+const DIRECTORY: Looked<(), ()> = Ok((Kind::File(FileKind::Directory), ()));
 
 impl Facts<Node> for Entries<'_> {
     type File = ();
@@ -33,7 +33,7 @@ impl Facts<Node> for Entries<'_> {
             {
                 Ok((Kind::File(kind.clone()), ()))
             }
-            _ => FOLDER,
+            _ => DIRECTORY,
         }
     }
 
@@ -42,13 +42,13 @@ impl Facts<Node> for Entries<'_> {
     }
 
     fn kernel(&mut self, _: Spot<'_, Node>, _: &Kernel) -> Looked<(), ()> {
-        FOLDER
+        DIRECTORY
     }
 
     fn own(&mut self, _: Spot<'_, Node>, _: &FileKind) {}
 
     fn bare(&mut self, _: Spot<'_, Node>) -> Looked<(), ()> {
-        FOLDER
+        DIRECTORY
     }
 }
 

@@ -289,20 +289,20 @@ impl Reading<'_> {
         let Some((user, group)) = self.ground.other else { return false };
         let mut above =
             ancestors(parent(place)).filter_map(|path| Some((path, self.host.above.get(path)?)));
-        let Some((folder, File { uid, gid, mode, .. })) =
+        let Some((directory, File { uid, gid, mode, .. })) =
             above.find(|(_, file)| !may(SEARCH, file, user, group))
         else {
             return false;
         };
-        if self.closed.insert(folder.to_owned()) {
+        if self.closed.insert(directory.to_owned()) {
             let why = format!(
                 "it belongs to {uid}:{gid} (mode {mode:04o}), and the target is user {user}, group \
                  {group}"
             );
-            let help = format!("let it through: chmod o+x {}", shell_word(folder));
+            let help = format!("let it through: chmod o+x {}", shell_word(directory));
             self.draft.note_less(
                 at,
-                format!("the target cannot reach anything below {folder}: {why}; {help}"),
+                format!("the target cannot reach anything below {directory}: {why}; {help}"),
             );
         }
         true

@@ -203,7 +203,7 @@ pub(crate) enum Covered {
     /// A file of stockade's own making, or one that a program brings.
     File,
     /// A directory of stockade's own making.
-    Folder,
+    Directory,
     /// A link, which is then not made.
     Link,
 }
@@ -223,13 +223,13 @@ pub(crate) fn covered(tree: &Tree, host: &Host, path: &str) -> Option<Covered> {
         return Some(match ground {
             Ground::Host(_) => Covered::File,
             Ground::Own(Own::Link(_)) => Covered::Link,
-            Ground::Own(_) | Ground::Kernel(_) | Ground::Same => Covered::Folder,
+            Ground::Own(_) | Ground::Kernel(_) | Ground::Same => Covered::Directory,
         });
     }
     match host.programs.iter().find_map(|program| program.pieces.get(path)) {
         Some(Piece::File { .. }) => return Some(Covered::File),
         Some(Piece::Link(_)) => return Some(Covered::Link),
-        Some(Piece::Directory | Piece::Proc) => return Some(Covered::Folder),
+        Some(Piece::Directory | Piece::Proc) => return Some(Covered::Directory),
         None => {}
     }
     DATABASES.contains(&path).then_some(Covered::File)

@@ -50,13 +50,13 @@ impl World<'_> {
             let help = format!("write \"{path}\" = {{ socket = \"{source}\" }}");
             return self.draft.problem(Problem::new("mounts::socket", at, message).help(help));
         }
-        let folder = file.kind == FileKind::Directory;
-        let Some(site) = self.site(path, folder, at) else { return };
+        let directory = file.kind == FileKind::Directory;
+        let Some(site) = self.site(path, directory, at) else { return };
         let slot = self.open(source, &file, bind.recursive, self.bind_attrs(bind), at);
         if let Some(owned) = self.owned(path, source, &file, bind, at) {
             self.map_owner(slot, path, source, &owned, bind, at);
         }
-        self.attach(slot, path, site.ground, bind_rights(bind, folder), at);
+        self.attach(slot, path, site.ground, bind_rights(bind, directory), at);
     }
 
     pub(super) fn bind_attrs(&self, bind: &Bind) -> Attrs {
@@ -86,8 +86,8 @@ impl World<'_> {
         };
         // The new directory lies where the links on the way lead, and is as broad as any other
         // there; it holds no sockets yet.
-        let real = file.real.map(|(folder, roots)| {
-            (join(&folder, &source[source.rfind('/').unwrap_or(0)..]), roots)
+        let real = file.real.map(|(directory, roots)| {
+            (join(&directory, &source[source.rfind('/').unwrap_or(0)..]), roots)
         });
         let made = File { real, sockets: vec![], ..file };
         if let Some(problem) = checks::check(path, source, bind, &made, self.around(), at) {

@@ -115,13 +115,13 @@ impl World<'_> {
         }
         let pts = format!("{path}/pts");
         if !self.tree.contains_key(&pts) {
-            self.make_folder(&pts, Mode(0o755), at);
+            self.make_directory(&pts, Mode(0o755), at);
             let op = TreeOp::of_the_kernel(Kernel::Devpts, &pts, Ground::Own, Rights(0));
             self.step(op, at);
         }
         let shm = format!("{path}/shm");
         if !self.tree.contains_key(&shm) {
-            self.make_folder(&shm, Mode(0o755), at);
+            self.make_directory(&shm, Mode(0o755), at);
             let Tmpfs { size, inodes, .. } = Tmpfs::PLAIN;
             let op = TreeOp::Mount {
                 fs: FileSystem::Tmpfs { size, inodes, mode: Mode(0o1777) },
@@ -164,12 +164,12 @@ impl World<'_> {
         if let Some(problem) = refuse_device(path, source, &file, at) {
             return self.draft.problem(problem);
         }
-        let folder = file.kind == FileKind::Directory;
-        let Some(site) = self.site(path, folder, at) else { return };
+        let directory = file.kind == FileKind::Directory;
+        let Some(site) = self.site(path, directory, at) else { return };
         let attrs = Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY);
-        let slot = self.open(source, &file, folder, attrs, at);
+        let slot = self.open(source, &file, directory, attrs, at);
         let rights = DEVICE_RIGHTS;
-        let rights = if folder { rights } else { rights.within(Rights::OF_FILES) };
+        let rights = if directory { rights } else { rights.within(Rights::OF_FILES) };
         self.attach(slot, path, site.ground, rights, at);
     }
 
@@ -190,15 +190,15 @@ impl World<'_> {
 
 /// What is no device is not granted as one: such a grant is for writing, too.
 pub(crate) fn refuse_device(path: &str, source: &str, file: &File, at: Span) -> Option<Problem> {
-    let folder = file.kind == FileKind::Directory;
-    if !folder && file.kind != FileKind::Device {
+    let directory = file.kind == FileKind::Directory;
+    if !directory && file.kind != FileKind::Device {
         let message = format!("cannot grant {source} as a device: it is {}", file.kind.word());
         let help = format!("to bind it, write \"{path}\" = {{ bind = \"{source}\" }}");
         return Some(Problem::new("mounts::device", at, message).help(help));
     }
     // The place counts, not the name that leads there.
     let place = file.real.as_ref().map_or(source, |(real, _)| real);
-    let whole = folder
+    let whole = directory
         && [source, place].into_iter().any(|path| below(path, "/dev").is_none_or(str::is_empty));
     whole.then(|| {
         let message = format!(

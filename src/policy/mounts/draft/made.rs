@@ -18,8 +18,8 @@ impl World<'_> {
     pub(super) fn dir(&mut self, path: &str, mode: Mode, at: Span) {
         match base(self.tree, self.host, path) {
             Base::Own { .. } => {
-                self.folders(parent(path), at);
-                self.make_folder(path, mode, at);
+                self.directories(parent(path), at);
+                self.make_directory(path, mode, at);
                 self.allow(path, Rights::READ, at);
             }
             other => self.cannot_make(
@@ -45,7 +45,7 @@ impl World<'_> {
         }
         match base(self.tree, self.host, path) {
             Base::Own { .. } => {
-                self.folders(parent(path), at);
+                self.directories(parent(path), at);
                 self.step(TreeOp::Symlink { path: Name::new(path), target: Name::new(target) }, at);
             }
             // The tree around it shows that very link.
@@ -86,7 +86,7 @@ impl World<'_> {
         let name = Name::new(path);
         match base(self.tree, self.host, path) {
             Base::Own { .. } => {
-                self.folders(parent(path), at);
+                self.directories(parent(path), at);
                 self.step(TreeOp::File { path: name, content, mode }, at);
             }
             _ => {
@@ -139,16 +139,16 @@ impl World<'_> {
                 format!("hide what it points at: {}", self.spelled_at(&meant(parent(path), to).0));
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         }
-        let folder = file.kind == FileKind::Directory;
-        if folder && known == Hidden::File {
+        let directory = file.kind == FileKind::Directory;
+        if directory && known == Hidden::File {
             let message = format!("cannot hide {path} as a file: it is a directory");
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(format!(
                 "hide it as what it is: {}",
                 written::line(path, &Mount::Hide(Hide::PLAIN))
             )));
         }
-        let Some(_) = self.site(path, folder, at) else { return };
-        let cover = if folder { Cover::Folder } else { Cover::File };
+        let Some(_) = self.site(path, directory, at) else { return };
+        let cover = if directory { Cover::Directory } else { Cover::File };
         // A socket is gone with its service.
         self.step(
             TreeOp::Hide { path: Name::new(path), cover, if_present: missing == Missing::Skip },
@@ -159,9 +159,9 @@ impl World<'_> {
     /// A cover on the sandbox's own ground, in the place of what the entry kept away. Where nothing
     /// would be, a lint tells of it.
     pub(super) fn hide_own(&mut self, path: &str, at: Span) {
-        let folder = match covered(self.tree, self.host, path) {
+        let directory = match covered(self.tree, self.host, path) {
             None | Some(Covered::Link) => return,
-            Some(Covered::Folder) => true,
+            Some(Covered::Directory) => true,
             Some(Covered::File) => false,
             Some(Covered::OfRoot(source)) => match self.host.at(&source) {
                 Fact::Absent(_) => return,
@@ -178,8 +178,8 @@ impl World<'_> {
                 Fact::Present(file) => file.kind == FileKind::Directory,
             },
         };
-        if self.site(path, folder, at).is_some() {
-            let cover = if folder { Cover::Folder } else { Cover::File };
+        if self.site(path, directory, at).is_some() {
+            let cover = if directory { Cover::Directory } else { Cover::File };
             self.step(TreeOp::Hide { path: Name::new(path), cover, if_present: false }, at);
         }
     }

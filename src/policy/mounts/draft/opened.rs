@@ -79,7 +79,7 @@ impl Opened {
                 TreeOp::OpenTree { slot, source, inode, recursive, attrs }
             }
             What::Made { path, parent, name, inode } => {
-                TreeOp::HostFolder { slot, path, parent, name, inode, attrs }
+                TreeOp::HostDirectory { slot, path, parent, name, inode, attrs }
             }
         }
     }

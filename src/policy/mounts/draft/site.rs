@@ -22,13 +22,13 @@ impl World<'_> {
     /// Makes sure that something can be mounted at `path`: makes the mount point on the sandbox's
     /// own ground, or finds it in a bound tree, whose directories above it are pinned where the
     /// target could rename them.
-    pub(super) fn site(&mut self, path: &str, folder: bool, at: Span) -> Option<Site> {
+    pub(super) fn site(&mut self, path: &str, directory: bool, at: Span) -> Option<Site> {
         match base(self.tree, self.host, path) {
             Base::Own { .. } => {
-                if folder {
-                    self.folders(path, at);
+                if directory {
+                    self.directories(path, at);
                 } else {
-                    self.folders(parent(path), at);
+                    self.directories(parent(path), at);
                     if self.made.insert(path.to_owned()) {
                         self.step(TreeOp::MountPoint { path: Name::new(path) }, at);
                     }
@@ -50,7 +50,7 @@ impl World<'_> {
                 None
             }
             Base::Host { source, writable } => {
-                self.site_in_host(path, &source, writable, folder, at)
+                self.site_in_host(path, &source, writable, directory, at)
             }
         }
     }
@@ -60,7 +60,7 @@ impl World<'_> {
         path: &str,
         source: &str,
         writable: bool,
-        folder: bool,
+        directory: bool,
         at: Span,
     ) -> Option<Site> {
         let (over, over_at) = above(self.tree, path)
@@ -81,7 +81,7 @@ impl World<'_> {
         let file = match self.host.at(source) {
             Fact::Present(file) => file,
             Fact::Absent(libc::ENOENT) => {
-                let make = if folder {
+                let make = if directory {
                     format!("mkdir -p {source}")
                 } else {
                     format!("mkdir -p {} && touch {source}", parent(source))
@@ -115,8 +115,8 @@ impl World<'_> {
                 format!("name what it points at: {}", self.spelled_at(&meant(parent(path), to).0));
             return refuse(self.draft, format!("it is a symbolic link to {to}"), help);
         }
-        if folder != (file.kind == FileKind::Directory) {
-            let wanted = if folder { "a directory" } else { "a file" };
+        if directory != (file.kind == FileKind::Directory) {
+            let wanted = if directory { "a directory" } else { "a file" };
             return refuse(
                 self.draft,
                 format!("{source} is {}, and this entry needs {wanted}", file.kind.word()),
@@ -141,7 +141,7 @@ impl World<'_> {
     /// Pins a directory below a writable entry, and every one between the two.
     pub(super) fn pin(&mut self, place: &str, over: &str, at: Span) {
         let mut between: Vec<&str> =
-            ancestors(place).take_while(|folder| *folder != over).collect();
+            ancestors(place).take_while(|directory| *directory != over).collect();
         between.reverse();
         for pin in between {
             if !self.tree.contains_key(pin) && self.pinned.insert(pin.to_owned()) {
@@ -162,21 +162,22 @@ impl World<'_> {
     }
 
     /// Makes a directory of the sandbox's own and those above it.
-    pub(super) fn folders(&mut self, path: &str, at: Span) {
+    pub(super) fn directories(&mut self, path: &str, at: Span) {
         // What is made, is an entry of its own or lies in one is there by the time, and so is all
         // above it.
-        let is_there = |folder: &str| {
-            self.made.contains(folder) || (folder != path && self.tree.contains_key(folder))
+        let is_there = |directory: &str| {
+            self.made.contains(directory)
+                || (directory != path && self.tree.contains_key(directory))
         };
         let mut missing: Vec<&str> =
-            ancestors(path).take_while(|folder| !is_there(folder)).collect();
+            ancestors(path).take_while(|directory| !is_there(directory)).collect();
         missing.reverse();
-        for folder in missing {
-            self.make_folder(folder, Mode(0o755), at);
+        for directory in missing {
+            self.make_directory(directory, Mode(0o755), at);
         }
     }
 
-    pub(super) fn make_folder(&mut self, path: &str, mode: Mode, at: Span) {
+    pub(super) fn make_directory(&mut self, path: &str, mode: Mode, at: Span) {
         if path != "/" && self.made.insert(path.to_owned()) {
             self.step(TreeOp::Dir { path: Name::new(path), mode }, at);
         }

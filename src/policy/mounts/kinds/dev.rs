@@ -76,10 +76,13 @@ fn names(extra: &[AbsolutePath]) -> BTreeMap<String, Ground> {
         (name.to_owned(), Ground::Host(Stack::one(source)))
     };
     let memory = Own::Memory { size: Tmpfs::PLAIN.size, inodes: Tmpfs::PLAIN.inodes };
-    let folders = [("pts", Ground::Kernel(Kernel::Devpts)), ("shm", Ground::Own(memory))];
+    let directories = [("pts", Ground::Kernel(Kernel::Devpts)), ("shm", Ground::Own(memory))];
     let links = LINKS.iter().map(|(name, text)| (*name, Ground::Own(Own::Link((*text).into()))));
-    let mut names: BTreeMap<String, Ground> =
-        folders.into_iter().chain(links).map(|(name, ground)| (name.to_owned(), ground)).collect();
+    let mut names: BTreeMap<String, Ground> = directories
+        .into_iter()
+        .chain(links)
+        .map(|(name, ground)| (name.to_owned(), ground))
+        .collect();
     let more = extra.iter().filter_map(|path| below(&path.0, "/dev")?.strip_prefix('/'));
     names.extend(NODES.iter().copied().chain(more).map(node));
     names

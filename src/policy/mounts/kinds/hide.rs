@@ -102,7 +102,7 @@ impl Kind for Hide {
 
     fn ground(&self, _: &str) -> Ground {
         Ground::Own(Own::Hidden(match self.known {
-            Hidden::Unsaid => Cover::Folder,
+            Hidden::Unsaid => Cover::Directory,
             Hidden::File => Cover::File,
         }))
     }
