@@ -21,8 +21,9 @@ const EXHAUSTIVE: [&str; 9] = [
     "src/tree.rs",
 ];
 
-/// The kinds of operation and of what they have, whose tree they work in, and what stands where.
-const MATCHED: [&str; 17] = [
+/// The kinds of operation and of what they have, whose tree they work in, what stands where, who
+/// does it, and what it may leave behind.
+const MATCHED: [&str; 21] = [
     "Op",
     "TreeOp",
     "ProcessOp",
@@ -37,9 +38,13 @@ const MATCHED: [&str; 17] = [
     "FileSystem",
     "Mount",
     "Access",
-    "Missing",
     "Namespace",
     "Mode",
+    "Leftover",
+    "Anew",
+    "HidePid",
+    "Setting",
+    "Actor",
 ];
 
 type Pattern = Vec<TokenTree>;
@@ -55,6 +60,16 @@ fn names(trees: &[TokenTree]) -> bool {
     (0..trees.len()).any(|at| match &trees[at] {
         TokenTree::Group(group) => names(&group.stream().into_iter().collect::<Vec<_>>()),
         _ => one(at) && colons(trees, at + 1),
+    })
+}
+
+/// Whether a variant of such a type is named somewhere.
+fn has_variant_of(word: &str, trees: &[TokenTree]) -> bool {
+    (0..trees.len()).any(|at| match &trees[at] {
+        TokenTree::Group(group) => {
+            has_variant_of(word, &group.stream().into_iter().collect::<Vec<_>>())
+        }
+        tree => is(Some(tree), word) && colons(trees, at + 1),
     })
 }
 
@@ -211,13 +226,18 @@ fn no_operation_passes_an_executor_or_a_model_unseen() {
         if place.is_dir() { files(&place, &mut paths) } else { paths.push(place) }
     }
     assert!(paths.len() > 40, "{paths:?}");
-    let mut wrong = vec![];
+    let (mut wrong, mut all) = (vec![], vec![]);
     for path in paths {
         let mut found = vec![];
-        partial(std::fs::read_to_string(&path).unwrap().parse().unwrap(), &mut found);
+        let tokens: TokenStream = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        all.extend(tokens.clone());
+        partial(tokens, &mut found);
         wrong.extend(found.iter().map(|text| format!("{}: {text}", path.display())));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    // A type that was renamed would be looked for in vain.
+    let gone: Vec<_> = MATCHED.iter().filter(|word| !has_variant_of(word, &all)).collect();
+    assert!(gone.is_empty(), "no variant of these is named in these rooms: {gone:?}");
 }
 
 #[test]
