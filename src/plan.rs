@@ -122,6 +122,16 @@ pub const ORDER: &[(Stage, Actor, &str)] = &[
     (Stage::Seccomp, Actor::Target, "last: the filter need allow only what the target calls"),
 ];
 
+/// Every stage has its line, in its place.
+const _: () = {
+    let mut at = 0;
+    while at < ORDER.len() {
+        assert!(ORDER[at].0 as usize == at);
+        at += 1;
+    }
+    assert!(ORDER.len() == Stage::LAST as usize + 1);
+};
+
 /// What a launch will do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -190,10 +200,7 @@ impl Plan {
 
 /// Who walks a stage, where root started the launcher or somebody else.
 fn actor(stage: Stage, root: bool) -> Actor {
-    let actor = ORDER
-        .iter()
-        .find(|(known, ..)| *known == stage)
-        .map_or(Actor::Target, |(_, actor, _)| *actor);
+    let (_, actor, _) = ORDER[stage as usize];
     match actor {
         Actor::Opener if root => Actor::Launcher,
         Actor::Opener => Actor::Init,

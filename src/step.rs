@@ -158,6 +158,8 @@ pub enum Stage {
 }
 
 impl Stage {
+    pub(crate) const LAST: Stage = Stage::Seccomp;
+
     /// What `plan` calls it.
     pub fn word(self) -> &'static str {
         match self {

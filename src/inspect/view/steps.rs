@@ -35,10 +35,7 @@ pub fn text(plan: &Plan, sources: &Sources) -> String {
     for step in plan.shown() {
         if stage != Some(step.stage) {
             stage = Some(step.stage);
-            let reason = ORDER
-                .iter()
-                .find(|(known, ..)| *known == step.stage)
-                .map_or("", |(.., reason)| reason);
+            let (.., reason) = ORDER[step.stage as usize];
             line(format!("\n{} ({reason})", step.stage.word()));
         }
         let place = sources.place(step.at).map_or(String::new(), |place| place.to_string());
