@@ -169,7 +169,7 @@ impl<'a, 'i> Filling<'a, 'i> {
                 entry: self.entry,
                 name: name.to_owned(),
                 value,
-                means,
+                means: means.map(str::to_owned),
                 is_place,
             });
         }

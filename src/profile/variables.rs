@@ -179,8 +179,8 @@ impl<'a> Variables<'a> {
 
     /// The parameters in a text, with the places of their values and, where they are no secret, the
     /// values; of a text with many the first.
-    pub(super) fn params_in<'t>(&self, text: &'t str) -> Vec<(&'t str, Span, Option<String>)> {
-        let mut found: Vec<(&str, Span, Option<String>)> = vec![];
+    pub(super) fn params_in<'t>(&self, text: &'t str) -> Vec<(&'t str, Span, Option<&str>)> {
+        let mut found: Vec<(&str, Span, Option<&str>)> = vec![];
         for piece in pieces(text).unwrap_or_default() {
             let Piece::Variable(name, _) = piece else { continue };
             let place = self.params.and_then(|params| params.place(name));
@@ -194,9 +194,9 @@ impl<'a> Variables<'a> {
     }
 
     /// The value of a parameter that is one text, and no secret.
-    fn shown(&self, name: &str) -> Option<String> {
+    fn shown(&self, name: &str) -> Option<&str> {
         match self.params?.value(name)?? {
-            Value::Text(text) if !self.params?.is_secret(name) => Some(text.clone()),
+            Value::Text(text) if !self.params?.is_secret(name) => Some(text),
             _ => None,
         }
     }
