@@ -8,7 +8,9 @@ mod skipped;
 pub use skipped::skip;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::OpenOptions;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -123,7 +125,7 @@ impl Place {
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
+        write(&path, text.as_bytes());
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
         path
     }
@@ -315,6 +317,14 @@ pub fn system(more_mounts: &str) -> String {
          \"/sbin\" = \"ro\"\n\"/etc\" = \"ro\"\n\"/tmp\" = \"tmpfs\"\n\"/proc\" = \
          \"proc\"\n\"/dev\" = \"dev\"\n{more_mounts}\n"
     )
+}
+
+/// Writes a file. One that is cut to nothing ext4 writes to the disk when it is closed
+/// (auto_da_alloc, ext4(5)), so this one is cut at its new end.
+pub fn write(path: &Path, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
 }
 
 /// Puts a program somewhere. Not with std::fs::copy: a fork of another test's thread would hold it

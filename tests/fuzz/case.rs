@@ -103,6 +103,8 @@ pub fn try_case(case: &Case, folder: &Path, dice: &mut Dice) -> Outcome {
         &case.bases[0],
         &case.bases[1],
     ]) {
+        // A file that is written over ext4 writes to the disk when it is closed.
+        std::fs::remove_file(folder.join(name)).unwrap_or_default();
         std::fs::write(folder.join(name), bytes).unwrap();
     }
     // A profile must belong to its reader, so the caller of the loader has this process's id.
