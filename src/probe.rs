@@ -257,16 +257,9 @@ pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
         Err(error) => return Fact::Absent(error.raw_os_error().unwrap_or(libc::EIO)),
     };
     let place = real.as_ref().map_or(path, |(real, _)| real);
-    let kind = match meta.file_type() {
-        kind if kind.is_dir() => FileKind::Directory,
-        kind if kind.is_symlink() => match link_text(place) {
-            Ok(text) => FileKind::Link(text),
-            Err(errno) => return Fact::Absent(errno),
-        },
-        kind if kind.is_socket() => FileKind::Socket,
-        kind if kind.is_char_device() || kind.is_block_device() => FileKind::Device,
-        kind if kind.is_fifo() => FileKind::Fifo,
-        _ => FileKind::Regular,
+    let kind = match kind_of(&meta, place) {
+        Ok(kind) => kind,
+        Err(errno) => return Fact::Absent(errno),
     };
     let fs = if with_fs {
         nix::sys::statfs::statfs(place).map_or(0, |fs| fs.filesystem_type().0)
@@ -283,6 +276,18 @@ pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
         real,
         fs,
         sockets: vec![],
+    })
+}
+
+/// What a file is, where a final link was not followed.
+pub(crate) fn kind_of(meta: &std::fs::Metadata, path: &str) -> Result<FileKind, i32> {
+    Ok(match meta.file_type() {
+        kind if kind.is_dir() => FileKind::Directory,
+        kind if kind.is_symlink() => FileKind::Link(link_text(path)?),
+        kind if kind.is_socket() => FileKind::Socket,
+        kind if kind.is_char_device() || kind.is_block_device() => FileKind::Device,
+        kind if kind.is_fifo() => FileKind::Fifo,
+        _ => FileKind::Regular,
     })
 }
 

@@ -227,12 +227,10 @@ impl Facts<Node> for View<'_> {
 fn look(path: &str) -> Result<Seen, i32> {
     let meta = std::fs::symlink_metadata(path)
         .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
-    let kind = match meta.file_type() {
-        kind if kind.is_symlink() => Kind::File(FileKind::Link(super::link_text(path)?)),
-        kind if kind.is_dir() => Kind::File(FileKind::Directory),
-        kind if kind.is_file() => Kind::File(FileKind::Regular),
-        kind if kind.is_char_device() && meta.rdev() == 0 => Kind::Whiteout,
-        _ => Kind::File(FileKind::Device),
+    let kind = if meta.file_type().is_char_device() && meta.rdev() == 0 {
+        Kind::Whiteout
+    } else {
+        Kind::File(super::kind_of(&meta, path)?)
     };
     Ok(Seen { kind, uid: meta.uid(), mode: meta.permissions().mode() & 0o7777 })
 }

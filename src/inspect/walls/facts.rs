@@ -10,7 +10,7 @@ use crate::probe::elf::Program;
 use crate::probe::groups::unescape;
 use crate::sys;
 use nix::sys::statvfs::{FsFlags, statvfs};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 /// A file of the host, by the path that leads to it without a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,14 +82,7 @@ impl Eyes {
 fn see(path: &str) -> Result<Seen, i32> {
     let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
     let meta = std::fs::symlink_metadata(path).map_err(errno)?;
-    let kind = match meta.file_type() {
-        kind if kind.is_dir() => FileKind::Directory,
-        kind if kind.is_symlink() => FileKind::Link(crate::probe::link_text(path)?),
-        kind if kind.is_socket() => FileKind::Socket,
-        kind if kind.is_char_device() || kind.is_block_device() => FileKind::Device,
-        kind if kind.is_fifo() => FileKind::Fifo,
-        _ => FileKind::Regular,
-    };
+    let kind = crate::probe::kind_of(&meta, path)?;
     let link = matches!(kind, FileKind::Link(_));
     let flags = if link {
         FsFlags::empty()
