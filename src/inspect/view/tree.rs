@@ -73,22 +73,33 @@ fn kind(path: &str, entry: &Entry, profile: &Profile) -> &'static str {
 fn of_the_host(path: &str, entry: &Entry, stack: &Stack, profile: &Profile) -> &'static str {
     match profile.mounts.get(path) {
         Some(mount) => mount.value.word(),
+        None if is_special(path, entry, stack, profile) => "device",
+        None => "bind",
+    }
+}
+
+/// Whether it is a device or a socket: a mount that is read-only does not keep from writing to them.
+fn is_special(path: &str, entry: &Entry, stack: &Stack, profile: &Profile) -> bool {
+    match profile.mounts.get(path).map(|mount| mount.value.kind().makes(path)) {
+        Some(makes) => matches!(makes, Makes::Device(_) | Makes::Socket(_)),
         // The host's own tree has none of our attributes, and is no device.
-        _ if !entry.attrs.has(Attrs::NO_DEV) && stack.topmost().path != "/" => "device",
-        _ => "bind",
+        None => !entry.attrs.has(Attrs::NO_DEV) && stack.topmost().path != "/",
     }
 }
 
 /// Read, write and execute, as mounts and Landlock let it; `---` for what is hidden, blanks for a
 /// link.
 fn marks(world: &World<'_>, path: &str, entry: &Entry, profile: &Profile) -> String {
-    let kind = kind(path, entry, profile);
-    match kind {
-        "symlink" => return "   ".into(),
-        "hide" => return "---".into(),
-        // A mount that is read-only does not keep from writing to them.
-        "device" | "socket" => return "rw-".into(),
-        _ => {}
+    match &entry.ground {
+        Ground::Own(Own::Link(_)) => return "   ".into(),
+        Ground::Own(Own::Hidden(_)) => return "---".into(),
+        Ground::Host(stack) if is_special(path, entry, stack, profile) => return "rw-".into(),
+        Ground::Own(
+            Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) | Own::File(_),
+        )
+        | Ground::Host(_)
+        | Ground::Kernel(_)
+        | Ground::Same => {}
     }
     let landlock = |right: AccessFs| {
         let ruleset = world.plan.landlock.as_ref();
