@@ -68,11 +68,6 @@ pub(crate) trait Kind {
     /// What stands at its path.
     fn ground(&self, path: &str) -> Ground;
 
-    /// The host's path that it grants.
-    fn source<'a>(&'a self, _path: &'a str) -> Option<&'a str> {
-        None
-    }
-
     /// Further paths of the host that must be looked at.
     fn asks(&self, _path: &str) -> Vec<String> {
         vec![]
@@ -101,6 +96,22 @@ pub(crate) enum Makes<'a> {
     Link(&'a str),
     File(&'a Content, Mode),
     Cover(Hide),
+}
+
+impl<'a> Makes<'a> {
+    /// The host's path that it grants, where the entry is at `path`.
+    pub(super) fn source(&self, path: &'a str) -> Option<&'a str> {
+        match self {
+            Makes::Bind(bind) => Some(bind.source_at(path)),
+            Makes::Device(source) | Makes::Socket(source) => Some(source),
+            Makes::FileSystem(_)
+            | Makes::Devices(_)
+            | Makes::Directory(_)
+            | Makes::Link(_)
+            | Makes::File(..)
+            | Makes::Cover(_) => None,
+        }
+    }
 }
 
 /// A file system of the kernel's that is mounted anew.

@@ -111,16 +111,22 @@ fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
         places.entry(place.to_owned()).or_insert_with(nothing_yet).grants.push(grant);
     };
     for (path, node) in tree.iter().filter(|(path, _)| *path != "/") {
-        let (rights, writable) = match &node.mount {
-            Mount::Bind(bind) => (bind_rights(bind, true), bind.access == Access::ReadWrite),
-            Mount::Device(_) => (DEVICE_RIGHTS, true),
-            Mount::Dev(_) => {
+        let (rights, writable) = match node.mount.kind().makes(path) {
+            Makes::Bind(bind) => (bind_rights(bind, true), bind.access == Access::ReadWrite),
+            Makes::Device(_) => (DEVICE_RIGHTS, true),
+            Makes::Devices(_) => {
                 for name in NODE_PATHS {
                     grant(name, Grant { path, rights: DEVICE_RIGHTS, writable: true, at: node.at });
                 }
                 continue;
             }
-            _ => continue,
+            // What a socket leads to holds nothing; the others grant nothing of the host's.
+            Makes::Socket(_)
+            | Makes::FileSystem(_)
+            | Makes::Directory(_)
+            | Makes::Link(_)
+            | Makes::File(..)
+            | Makes::Cover(_) => continue,
         };
         // A link grants nothing: what it leads to has an entry of its own, or none.
         if let Fact::Present(file) = host.at(source_of(path, &node.mount).unwrap_or(path))

@@ -117,7 +117,7 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
 
 /// The host's path that an entry grants, if it grants one.
 pub(crate) fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
-    mount.kind().source(path)
+    mount.kind().makes(path).source(path)
 }
 
 /// Where a source lies on the host once the links on the way are followed.

@@ -123,10 +123,6 @@ impl Kind for Bind {
         Ground::Host(Stack::one(source))
     }
 
-    fn source<'a>(&'a self, path: &'a str) -> Option<&'a str> {
-        Some(self.source_at(path))
-    }
-
     /// A directory that is to be made is judged by the one that it will be in.
     fn asks(&self, path: &str) -> Vec<String> {
         let above = (self.missing == Missing::Create).then(|| parent(self.source_at(path)));

@@ -44,10 +44,6 @@ impl Kind for Device {
         Ground::Host(Stack::one(Source::new(self.source_at(path))))
     }
 
-    fn source<'a>(&'a self, path: &'a str) -> Option<&'a str> {
-        Some(self.source_at(path))
-    }
-
     fn makes<'a>(&'a self, path: &'a str) -> Makes<'a> {
         Makes::Device(self.source_at(path))
     }

@@ -30,10 +30,6 @@ impl Kind for Socket {
         Ground::Host(Stack::one(Source { recursive: false, ..Source::new(&*self.source) }))
     }
 
-    fn source<'a>(&'a self, _: &'a str) -> Option<&'a str> {
-        Some(&self.source)
-    }
-
     fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {
         Makes::Socket(&self.source)
     }
