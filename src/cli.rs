@@ -1,5 +1,5 @@
 //! The command line. Its flags become one more, last, layer of the profile; there is no second way
-//! to say a thing.
+//! to say a thing. It is one file, so that all commands and flags are seen side by side.
 #![allow(rustdoc::broken_intra_doc_links, reason = "`fpath[1]` is text of the product")]
 
 mod misplaced;

@@ -3,6 +3,8 @@
 //!
 //! What runs between clone and exec calls these alone. A failing call gives its [`Errno`]; no
 //! result is thrown away here.
+//!
+//! It is one file, however long: the fence around what is unsafe has one gate.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};

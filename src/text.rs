@@ -2,6 +2,7 @@
 
 pub(crate) mod explain;
 pub(crate) mod layout;
+pub(crate) mod paths;
 pub(crate) mod problem;
 pub(crate) mod shell;
 pub(crate) mod source;

@@ -6,6 +6,8 @@ use crate::language::read::{Node, Read, Why, Wrongs, integer, mismatch};
 use crate::language::shape::{Shape, Shaped};
 use crate::language::spelled::Toml;
 pub(crate) use crate::language::spelled::{literal, quoted};
+pub(crate) use crate::text::paths::join;
+pub use crate::text::paths::{ancestors, below, parent};
 use crate::text::problem::suggestion;
 use serde::{Serialize, Serializer};
 use std::{fmt, time::Duration};
@@ -459,41 +461,6 @@ pub(crate) fn relative(text: &str) -> Why {
         .and_toml(&rest, "\"")
 }
 
-/// The path and every directory above it up to (not including) `/`, the nearest first.
-pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(path);
-    std::iter::from_fn(move || {
-        let current = rest.filter(|path| path.len() > 1)?;
-        rest = current.rfind('/').map(|slash| &current[..slash]);
-        Some(current)
-    })
-}
-
-/// The directory that a path lies in.
-pub fn parent(path: &str) -> &str {
-    match path.rfind('/') {
-        Some(0) | None => "/",
-        Some(slash) => &path[..slash],
-    }
-}
-
-/// `tail` below `base`, where `tail` begins with `/` or is empty.
-pub(crate) fn join(base: &str, tail: &str) -> String {
-    match (base, tail) {
-        ("/", "") => "/".into(),
-        ("/", tail) => tail.into(),
-        (base, tail) => format!("{base}{tail}"),
-    }
-}
-
-/// What remains of `path` below `base` (`""` for the same path), or `None` where it is not below.
-pub fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
-    if base == "/" {
-        return Some(if path == "/" { "" } else { path });
-    }
-    path.strip_prefix(base).filter(|tail| tail.is_empty() || tail.starts_with('/'))
-}
-
 fn split_number(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
 }
@@ -553,10 +520,5 @@ mod tests {
         );
         assert_eq!(plain_path("/a/."), Ok("/a".into()));
         assert!(["/.", "/./", "//.", "/./."].iter().all(|root| plain_path(root).is_err()));
-        assert_eq!(below("/usr/lib", "/usr"), Some("/lib"));
-        assert_eq!(below("/usrlib", "/usr"), None);
-        assert_eq!(below("/a", "/"), Some("/a"));
-        assert_eq!(ancestors("/a/b").collect::<Vec<_>>(), ["/a/b", "/a"]);
-        assert_eq!(parent("/a"), "/");
     }
 }

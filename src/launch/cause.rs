@@ -1,6 +1,6 @@
 //! Why a machine forbids what a sandbox needs: THE ONE TABLE of causes, each with its fix. A failed
 //! launch names one of them, and `stockade doctor` the same one before. The look at the machine is
-//! [`Barriers::read`]; all else is judgment of plain data.
+//! [`Barriers::read`]; all else is judgment of plain data. It is one file, as it is one table.
 
 use crate::kernel::namespace::Kind;
 use crate::step::{FileSystem, Kernel};

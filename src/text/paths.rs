@@ -1,0 +1,51 @@
+//! Plain absolute paths as texts: what lies below what. Nothing here looks at a file.
+
+/// The path and every directory above it up to (not including) `/`, the nearest first.
+pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(path);
+    std::iter::from_fn(move || {
+        let current = rest.filter(|path| path.len() > 1)?;
+        rest = current.rfind('/').map(|slash| &current[..slash]);
+        Some(current)
+    })
+}
+
+/// The directory that a path lies in.
+pub fn parent(path: &str) -> &str {
+    match path.rfind('/') {
+        Some(0) | None => "/",
+        Some(slash) => &path[..slash],
+    }
+}
+
+/// `tail` below `base`, where `tail` begins with `/` or is empty.
+pub(crate) fn join(base: &str, tail: &str) -> String {
+    match (base, tail) {
+        ("/", "") => "/".into(),
+        ("/", tail) => tail.into(),
+        (base, tail) => format!("{base}{tail}"),
+    }
+}
+
+/// What remains of `path` below `base` (`""` for the same path), or `None` where it is not below.
+pub fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
+    if base == "/" {
+        return Some(if path == "/" { "" } else { path });
+    }
+    path.strip_prefix(base).filter(|tail| tail.is_empty() || tail.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_below_another_by_whole_names() {
+        assert_eq!(below("/usr/lib", "/usr"), Some("/lib"));
+        assert_eq!(below("/usrlib", "/usr"), None);
+        assert_eq!(below("/a", "/"), Some("/a"));
+        assert_eq!(ancestors("/a/b").collect::<Vec<_>>(), ["/a/b", "/a"]);
+        assert_eq!(parent("/a"), "/");
+        assert_eq!((join("/", "/a"), join("/a", "")), ("/a".into(), "/a".into()));
+    }
+}
