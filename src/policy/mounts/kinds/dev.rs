@@ -53,12 +53,20 @@ impl Kind for Dev {
     }
 }
 
-/// Nodes of the host that every program may expect.
-pub(crate) const NODES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
-
-/// The same, by their paths.
+/// Nodes of the host that every program may expect, by their paths.
 pub(crate) const NODE_PATHS: &[&str] =
     &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+
+/// The same, by their names.
+pub(crate) const NODES: &[&str] = &{
+    let mut names = [""; NODE_PATHS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        (_, names[at]) = NODE_PATHS[at].split_at("/dev/".len());
+        at += 1;
+    }
+    names
+};
 
 /// Links of /dev.
 pub(crate) const LINKS: &[(&str, &str)] = &[
