@@ -7,7 +7,7 @@ use super::{Limit, Limits};
 use crate::host::groups::{Groups, Hierarchy};
 use crate::kernel::controller::{Controller, Version};
 use crate::kernel::limit::LimitKey;
-use crate::language::value::{Size, Written};
+use crate::language::value::{Size, Written, literal};
 use crate::text::problem::errno_words;
 use std::collections::BTreeMap;
 
@@ -272,7 +272,7 @@ fn io(limits: &Limits, v1: bool, groups: &Groups) -> Result<Vec<Setting>, Refusa
         {
             return refuse(
                 format!("nothing is said of {path}"),
-                format!("write such as io = {{ \"{path}\" = {{ read-bytes = \"10M\" }} }}"),
+                format!("write such as io = {{ {} = {{ read-bytes = \"10M\" }} }}", literal(path)),
             );
         }
         let all = [

@@ -1,7 +1,7 @@
 //! Grants that are refused unless the entry says the word: wide ones, and those through which the
 //! host could be reached.
 
-use super::kinds::{Access, Bind, Broad, Dev, Device, Mount, Sockets};
+use super::kinds::{Access, Bind, Broad, Dev, Device, Mount, Proc, Sockets, Sysfs};
 use super::system::{is_system, lies_in_the_system};
 use super::tree::Tree;
 use super::{sockets, written};
@@ -56,12 +56,12 @@ fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Proble
         )
     };
     if below(source, "/proc").is_some() {
-        return refuse(format!("write \"{path}\" = \"proc\" for the sandbox's own"));
+        let line = written::line(path, &Mount::Proc(Proc::PLAIN));
+        return refuse(format!("write {line} for the sandbox's own"));
     }
     if source == "/sys" {
-        return refuse(format!(
-            "write \"{path}\" = \"sysfs\" for that of the sandbox's own network namespace"
-        ));
+        let line = written::line(path, &Mount::Sysfs(Sysfs));
+        return refuse(format!("write {line} for that of the sandbox's own network namespace"));
     }
     if source == "/dev" {
         return refuse(format!(
@@ -76,13 +76,7 @@ fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Proble
             at,
             format!("cannot bind {source}: it is a device, and bound trees have no devices"),
         )
-        .help(format!(
-            "write {}",
-            written::line(
-                path,
-                &Mount::Device(Device { source: Some(AbsolutePath(source.to_owned())) })
-            )
-        ))
+        .help(format!("write {}", written::line(path, &Mount::Device(Device::of(source)))))
     })
 }
 

@@ -14,7 +14,9 @@ use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
-use crate::language::value::{AbsolutePath, ancestors, below, parent};
+use crate::language::section::EntryType;
+use crate::language::spelled::quoted;
+use crate::language::value::{ancestors, below, parent};
 use crate::step::draft::Draft;
 use crate::step::{FileSystem, Kernel};
 use crate::text::problem::{Problem, errno_words};
@@ -254,10 +256,7 @@ impl Reading<'_> {
                 );
                 return self.draft.problem(problem.help(format!(
                     "write {}",
-                    written::line(
-                        path,
-                        &Mount::Socket(Socket { source: AbsolutePath(path.to_owned()) })
-                    )
+                    written::line(path, &Mount::Socket(Socket::of(path)))
                 )));
             }
             _ => {}
@@ -496,7 +495,7 @@ impl Reading<'_> {
         self.refuse(
             path,
             &format!("{source} under another name"),
-            &format!("write \"{source}\" = ..., and use that name"),
+            &format!("write {} = ..., and use that name", quoted(&Mount::spell_name(source))),
             at,
         );
     }

@@ -5,7 +5,7 @@ use crate::host::FileKind;
 use crate::inspect::walls::path::{Thing, Walk};
 use crate::inspect::walls::query::{Act, Says, Wall};
 use crate::inspect::walls::why::Answer;
-use crate::language::value::{AbsolutePath, Size, below, join, parent};
+use crate::language::value::{Size, below, join, parent};
 use crate::policy::mounts::kinds::{
     Access, Bind, Broad, Dev, Device, Dir, Hide, Mount, Mqueue, Proc, Socket, Sysfs, Tmpfs,
 };
@@ -13,7 +13,7 @@ use crate::probe::elf::{Elf, Program};
 
 /// What the host has at another path.
 fn bound(source: &str, access: Access) -> Bind {
-    Bind::new(Some(AbsolutePath(source.to_owned())), access)
+    Bind { access, ..Bind::of(source) }
 }
 
 /// A read-only bind, in the shortest words.
@@ -26,7 +26,7 @@ fn shown(path: &str, source: &str) -> Mount {
 }
 
 fn socket(source: &str) -> Mount {
-    Mount::Socket(Socket { source: AbsolutePath(source.to_owned()) })
+    Mount::Socket(Socket::of(source))
 }
 
 impl Asked<'_> {

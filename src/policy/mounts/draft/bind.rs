@@ -1,6 +1,6 @@
 //! What is bound: a tree or a file of the host, its owner mapped where root starts it.
 
-use super::super::kinds::{Access, Bind, Broad, Missing, Mount};
+use super::super::kinds::{Access, Bind, Broad, Missing, Mount, Socket};
 use super::super::tree::source_of;
 use super::super::{checks, links, written};
 use super::{PLAIN, What, World, bind_rights};
@@ -47,7 +47,8 @@ impl World<'_> {
         }
         if file.kind == FileKind::Socket {
             let message = format!("cannot bind {source}: it is a socket");
-            let help = format!("write \"{path}\" = {{ socket = \"{source}\" }}");
+            let line = written::line(path, &Mount::Socket(Socket::of(source)));
+            let help = format!("write {line}");
             return self.draft.problem(Problem::new("mounts::socket", at, message).help(help));
         }
         let directory = file.kind == FileKind::Directory;

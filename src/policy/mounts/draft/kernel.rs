@@ -1,8 +1,9 @@
 //! File systems of the kernel's: memory, processes, devices; and sockets, which are attached as
 //! devices are.
 
-use super::super::kinds::{LINKS, Mount, NODES, New, Part, Proc, Tmpfs};
+use super::super::kinds::{Bind, LINKS, Mount, NODES, New, Part, Proc, Tmpfs};
 use super::super::tree::{Base, Node, base};
+use super::super::written;
 use super::{DEVICE_RIGHTS, INERT, What, World};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
@@ -193,7 +194,8 @@ pub(crate) fn refuse_device(path: &str, source: &str, file: &File, at: Span) -> 
     let directory = file.kind == FileKind::Directory;
     if !directory && file.kind != FileKind::Device {
         let message = format!("cannot grant {source} as a device: it is {}", file.kind.word());
-        let help = format!("to bind it, write \"{path}\" = {{ bind = \"{source}\" }}");
+        let line = written::line(path, &Mount::Bind(Bind::of(source)));
+        let help = format!("to bind it, write {line}");
         return Some(Problem::new("mounts::device", at, message).help(help));
     }
     // The place counts, not the name that leads there.

@@ -57,7 +57,12 @@ pub struct Bind {
 impl Bind {
     /// One file of the host, to read and to execute.
     pub fn file(source: String) -> Bind {
-        Bind { recursive: false, ..Bind::new(Some(AbsolutePath(source)), Access::ReadOnly) }
+        Bind { recursive: false, ..Bind::of(&source) }
+    }
+
+    /// This part of the host's, read-only.
+    pub fn of(source: &str) -> Bind {
+        Bind::new(Some(AbsolutePath(source.to_owned())), Access::ReadOnly)
     }
 
     /// A bind as it is where the entry says nothing more.

@@ -27,6 +27,11 @@ pub struct Device {
 }
 
 impl Device {
+    /// This one.
+    pub fn of(source: &str) -> Device {
+        Device { source: Some(AbsolutePath(source.to_owned())) }
+    }
+
     fn source_at<'a>(&'a self, path: &'a str) -> &'a str {
         self.source.as_ref().map_or(path, |source| source)
     }

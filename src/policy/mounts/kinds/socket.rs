@@ -21,6 +21,13 @@ pub struct Socket {
     pub source: AbsolutePath,
 }
 
+impl Socket {
+    /// This one.
+    pub fn of(source: &str) -> Socket {
+        Socket { source: AbsolutePath(source.to_owned()) }
+    }
+}
+
 impl Kind for Socket {
     fn spell(&self) -> Toml {
         said([("socket", Some(self.source.spell()))])
