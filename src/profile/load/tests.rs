@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::policy::mounts::kinds::Mount;
-use crate::text::problem::Style;
+use crate::text::problem::{Problem, Style};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};

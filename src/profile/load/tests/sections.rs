@@ -6,10 +6,15 @@
 use super::*;
 use crate::language::fill::{Fill, Names};
 use crate::language::read::{Node, Read, Why, Wrongs};
-use crate::language::section::{Entries, EntryType, Key, Set, section};
+use crate::language::reader::Reader;
+use crate::language::section::{Entries, EntryType, Field, Key, Set, section};
 use crate::language::shape::{Named, Shape, Shaped};
 use crate::language::spelled::{Toml, document};
 use crate::language::value::Size;
+use crate::profile::fill::Filling;
+use crate::profile::load::merge::Filled;
+use toml::Spanned;
+use toml::de::DeValue;
 
 section! {
     /// Sections that no profile has.

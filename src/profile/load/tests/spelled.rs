@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::language::shape::{Need, Shape, Shaped, Table};
+use crate::profile::load::merge::{command_line, read_layer};
 use std::collections::BTreeMap;
+use toml::de::DeValue;
 
 // ---- a layer, and its spelling ----
 

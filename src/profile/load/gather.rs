@@ -1,0 +1,205 @@
+//! The texts of a profile: PROFILE, what it extends, and the flags, the weakest first. It reads
+//! files, and of their contents `extends` alone.
+
+use super::{Request, take};
+use crate::host::caller::Caller;
+use crate::language::layers::Kind;
+use crate::language::reader::{AsWritten, Reader};
+use crate::profile::files;
+use crate::profile::layer::{DEEPEST, Layer, MOST_TOKENS, Size};
+use crate::profile::variables::Variables;
+use crate::text::problem::{Problem, Problems};
+use crate::text::source::{At, Sources, Span};
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use toml::de::DeValue;
+
+/// How many bytes all texts may have together.
+const LARGEST_SUM: usize = 4 << 20;
+/// How many files may make one profile.
+const MOST_FILES: usize = 256;
+
+/// The texts of a profile, the weakest first.
+pub(super) fn gather(
+    request: &Request,
+    caller: &Caller,
+    sources: &mut Sources,
+    room: &Cell<Option<usize>>,
+) -> (Vec<Layer>, Problems) {
+    let mut loader = Loader {
+        caller,
+        sources,
+        layers: vec![],
+        loaded: BTreeSet::new(),
+        read: Size::default(),
+        room,
+        problems: Problems::default(),
+    };
+    let found = match &request.text {
+        Some(text) => files::given(&request.profile, text),
+        None => files::find(&request.profile, caller),
+    };
+    match found {
+        Ok(text) => loader.gather(text, Span::NOWHERE, &mut vec![]),
+        Err(problem) => loader.problems.push(problem),
+    }
+    for (flag, text) in &request.config {
+        let base = loader.sources.add(flag, text) as usize;
+        if loader.has_room(Size::of(text), Span::from(base..base + 1)) {
+            loader.layers.push(Layer {
+                name: flag.clone(),
+                text: text.clone(),
+                base,
+                directory: None,
+                kind: Kind::Flag,
+            });
+        }
+    }
+    (loader.layers, loader.problems)
+}
+
+struct Loader<'a> {
+    caller: &'a Caller,
+    sources: &'a mut Sources,
+    layers: Vec<Layer>,
+    /// What was loaded, by its real path or name.
+    loaded: BTreeSet<String>,
+    /// How much all texts have.
+    read: Size,
+    /// How many bytes variables may still bring.
+    room: &'a Cell<Option<usize>>,
+    problems: Problems,
+}
+
+impl Loader<'_> {
+    /// Adds a text and, before it, what it extends. A text that is met twice is loaded once.
+    fn gather(&mut self, text: files::Text, at: Span, chain: &mut Vec<String>) {
+        if chain.contains(&text.identity) {
+            let circle =
+                chain.iter().chain([&text.identity]).cloned().collect::<Vec<_>>().join(" → ");
+            return self.problems.push(Problem::new(
+                "profile::cycle",
+                at,
+                format!("cannot load the profile: it extends itself: {circle}"),
+            ));
+        }
+        if !self.loaded.insert(text.identity.clone()) {
+            return;
+        }
+        if chain.len() >= DEEPEST {
+            return self.problems.push(Problem::new(
+                "profile::depth",
+                at,
+                format!("cannot load the profile: `extends` goes deeper than {DEEPEST} files"),
+            ));
+        }
+        if self.loaded.len() > MOST_FILES {
+            return self.problems.push(too_many_files(at));
+        }
+        let decoded = files::decode(&text, self.sources);
+        self.sources.brought_by(at);
+        let (base, utf8) = match decoded {
+            Ok(decoded) => decoded,
+            Err(problem) => return self.problems.push(problem),
+        };
+        let kind = if chain.is_empty() { Kind::Profile } else { Kind::Extended };
+        if !self.has_room(Size::of(&utf8), at.or(Span::from(base..base + 1))) {
+            return;
+        }
+        let layer = Layer { name: text.name, text: utf8, base, directory: text.directory, kind };
+        chain.push(text.identity);
+        for word in self.extends(&layer) {
+            match files::find_base(&word, layer.directory.as_deref(), self.caller, word.at) {
+                Ok(text) => self.gather(text, word.at, chain),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        chain.pop();
+        self.layers.push(layer);
+    }
+
+    /// Whether a further text is not too much for one profile.
+    fn has_room(&mut self, size: Size, at: Span) -> bool {
+        self.read =
+            Size { bytes: self.read.bytes + size.bytes, tokens: self.read.tokens + size.tokens };
+        let message = if self.read.bytes > LARGEST_SUM {
+            format!("the texts of the profile have more than {} MiB together", LARGEST_SUM >> 20)
+        } else if self.read.tokens > MOST_TOKENS {
+            format!(
+                "the texts of the profile have more than {MOST_TOKENS} words and signs together"
+            )
+        } else {
+            return true;
+        };
+        self.problems.push(Problem::new("profile::size", at, message));
+        false
+    }
+
+    /// The words of `extends`, with variables put in and paths made absolute.
+    fn extends(&mut self, layer: &Layer) -> Vec<At<String>> {
+        // Most bases extend nothing, and need no parsing for that. A key can be spelt with escapes.
+        if !layer.text.contains("extends") && !layer.text.contains('\\') {
+            return vec![];
+        }
+        // Syntax errors are reported when all layers are parsed.
+        let Some(mut document) = layer.parse(&mut Problems::default()) else { return vec![] };
+        let Some((_, node)) = take(&mut document, "extends") else { return vec![] };
+        if !matches!(node.get_ref(), DeValue::Array(_)) {
+            let problem = Problem::new(
+                "profile::type",
+                Span::from(node.span()),
+                "cannot read `extends`: it must be a list",
+            );
+            self.problems.push(problem.help("put it in `[ ]`: extends = [\"base\"]"));
+            return vec![];
+        }
+        let mut reader = Reader { origin: &AsWritten, problems: &mut self.problems };
+        let Some(words) = reader.value::<Vec<At<String>>>(At::unsaid("extends"), &node) else {
+            return vec![];
+        };
+        if words.len() > MOST_FILES {
+            self.problems.push(too_many_files(words[MOST_FILES].at));
+            return vec![];
+        }
+        let variables = Variables {
+            caller: self.caller,
+            params: None,
+            directory: layer.directory.as_deref(),
+            room: self.room,
+        };
+        let mut out = vec![];
+        for word in words {
+            let Some(text) =
+                variables.expand(&word.value, word.at, self.sources, &mut self.problems)
+            else {
+                continue;
+            };
+            let relative = files::is_path(&text) && !text.starts_with('/');
+            match (&layer.directory, relative) {
+                (Some(directory), true) => out.push(At::new(
+                    format!("{directory}/{}", text.trim_start_matches("./")),
+                    word.at,
+                )),
+                (None, true) => {
+                    let problem = Problem::new(
+                        "profile::extends",
+                        word.at,
+                        format!("cannot extend `{text}`: {} is in no directory", layer.name),
+                    );
+                    self.problems
+                        .push(problem.help("name a built-in profile, or an absolute path"));
+                }
+                (_, false) => out.push(At::new(text, word.at)),
+            }
+        }
+        out
+    }
+}
+
+fn too_many_files(at: Span) -> Problem {
+    Problem::new(
+        "profile::size",
+        at,
+        format!("cannot load the profile: it has more than {MOST_FILES} files"),
+    )
+}
