@@ -1,57 +1,21 @@
 //! `[params]`: what a profile leaves to its user, by name and type.
 
+mod declaration;
+mod value;
+
 use crate::language::layers::{Changes, Deed};
-use crate::language::read::{Node, Read, Why, Wrongs};
+use crate::language::read::{Node, Why};
 use crate::language::reader::{AsWritten, Reader};
 use crate::language::section::table;
-use crate::language::shape::{Named, Need, Shape, Shaped};
-use crate::language::spelled::Toml;
-use crate::language::table::table;
-use crate::language::value::{Size, Time, Written, plain_path, words};
 use crate::text::problem::{Problem, Problems, suggestion};
 use crate::text::source::{At, Sources, Span};
+pub(super) use declaration::Declarations;
+use declaration::{Declaration, Type};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt;
 use toml::de::DeValue;
-
-words! {
-    /// The type of a parameter.
-    Type {
-        /// Any text.
-        Text = "string",
-        /// An absolute path; a relative one is taken from the caller's directory on the command
-        /// line.
-        Path = "path",
-        /// A whole number.
-        Integer = "integer",
-        /// A size such as "64M".
-        Size = "size",
-        /// A time such as "30s".
-        Duration = "duration",
-        /// true or false.
-        Boolean = "boolean",
-        /// One of `values`.
-        Enum = "enum",
-        /// A list of texts.
-        List = "list",
-    }
-}
-/// A declared parameter with its value.
-#[derive(Debug, Clone)]
-pub(super) struct Param {
-    kind: Type,
-    values: Vec<String>,
-    help: Option<String>,
-    declared: Span,
-    value: Option<At<Value>>,
-    /// A problem was reported: that there is no value follows from it and is no second one.
-    reported: bool,
-    /// The value comes from the caller's environment.
-    secret: bool,
-    /// The value is another's than the declaration's own.
-    given: bool,
-}
+use value::Param;
+pub(super) use value::Value;
 
 /// A parameter, for those who ask what a profile leaves to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,89 +38,12 @@ pub(crate) struct Declared {
     pub given: Option<Span>,
 }
 
-/// A value, as text: what TOML would need is made of it when it is put in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Value {
-    Text(String),
-    /// A number in decimal, or `true`, or `false`: TOML as it is.
-    Bare(String),
-    /// A list of texts.
-    List(Vec<String>),
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Text(text) | Value::Bare(text) => f.write_str(text),
-            Value::List(items) => f.write_str(&items.join(",")),
-        }
-    }
-}
-
 /// The parameters of all layers.
 #[derive(Debug, Default)]
 pub(super) struct Params {
     map: BTreeMap<String, Param>,
     /// Who declared and who gave, where somebody asks: name, deed, place, and the value before.
     history: Option<Vec<(String, Deed, Span, Span)>>,
-}
-
-table! {
-    /// The declaration of a parameter.
-    struct Declaration {
-        /// Its type.
-        r#type: At<Type>,
-        /// The words of the type `enum`.
-        values: Option<Vec<String>>,
-        /// Its value where nothing gives another; without a default it must be given.
-        _default: Option<Given>,
-        /// What it is for, for people.
-        help: Option<String>,
-    }
-}
-
-/// A value of any type of parameter. The declaration's other keys say which, so it is read apart
-/// from them.
-struct Given(Toml);
-
-impl Read for Given {
-    fn read(node: &Node<'_>) -> Result<Given, Wrongs> {
-        Ok(Given(Toml::of(node.get_ref())))
-    }
-    fn spell(&self) -> Toml {
-        self.0.clone()
-    }
-}
-
-impl Shaped for Given {
-    fn shape() -> Shape {
-        Shape::Either(vec![
-            Shape::Text,
-            Shape::Integer(i64::MIN, i64::MAX),
-            Shape::Boolean,
-            Vec::<String>::shape(),
-        ])
-    }
-}
-
-/// `[params]`.
-#[derive(Debug, Clone)]
-pub struct Declarations;
-
-impl Shaped for Declarations {
-    const NEED: Need = Need::Optional;
-    fn shape() -> Shape {
-        let doc = "A table declares a parameter; any other value gives an inherited one its value. \
-                   `--set NAME=VALUE` is stronger than both.";
-        let value = Shape::either(&[Declaration::shape, Given::shape]);
-        Shape::Named(Named {
-            doc,
-            name: "NAME",
-            form: "^[a-z][a-z0-9-]*$",
-            fills: false,
-            value: Box::new(value),
-        })
-    }
 }
 
 impl Params {
@@ -285,7 +172,7 @@ impl Params {
                 ));
             } else {
                 param = Param { kind: r#type.value, values, help, reported: false, ..param };
-                if let (Some(Given(_)), DeValue::Table(table)) = (_default, node.get_ref()) {
+                if let (Some(_), DeValue::Table(table)) = (_default, node.get_ref()) {
                     let default = table.get("default");
                     default.iter().for_each(|node| param.take(name.value, node, expand, problems));
                 }
@@ -410,112 +297,4 @@ impl Params {
 /// What a value does over another, or over none.
 fn given(before: Span) -> Deed {
     if before.is_somewhere() { Deed::Replaced } else { Deed::Set }
-}
-
-impl Param {
-    /// Where it has its value from.
-    fn at(&self) -> Span {
-        self.value.as_ref().map_or(Span::NOWHERE, |value| value.at)
-    }
-
-    /// Takes a value of a profile, if it is of the type; else the value that it had stays.
-    fn take(
-        &mut self,
-        name: &str,
-        node: &Node<'_>,
-        expand: &mut dyn FnMut(&str, Span) -> Option<String>,
-        problems: &mut Problems,
-    ) {
-        let at = Span::from(node.span());
-        let secret = mentions_environment(node);
-        match self.check(name, node, expand, problems) {
-            Some(Ok(value)) => {
-                self.value = Some(At::new(value, at));
-                self.secret = secret;
-            }
-            Some(Err(why)) => {
-                self.reported = true;
-                problems.push(self.refuse(name, why.as_ref().filter(|_| !secret), at));
-            }
-            None => self.reported = true,
-        }
-    }
-
-    /// `None` where a problem was reported.
-    fn check(
-        &self,
-        name: &str,
-        node: &Node<'_>,
-        expand: &mut dyn FnMut(&str, Span) -> Option<String>,
-        problems: &mut Problems,
-    ) -> Option<Result<Value, Option<Why>>> {
-        Some(match (node.get_ref(), self.kind) {
-            (DeValue::Array(_), Type::List) => {
-                let mut reader = Reader { origin: &AsWritten, problems };
-                let items: Vec<At<String>> = reader.value(At::unsaid(name), node)?;
-                let items: Vec<Option<String>> =
-                    items.iter().map(|item| expand(item, item.at)).collect();
-                Ok(Value::List(items.into_iter().collect::<Option<_>>()?))
-            }
-            (DeValue::String(text), kind) if kind != Type::List => {
-                self.read_text(&expand(text, node.span().into())?).map_err(Some)
-            }
-            (DeValue::Integer(number), Type::Integer | Type::Size) if number.radix() == 10 => {
-                self.read_text(number.as_str()).map_err(Some)
-            }
-            (DeValue::Integer(_), Type::Integer | Type::Size) => {
-                Err(Some(Why::new("write the number in decimal")))
-            }
-            (DeValue::Boolean(value), Type::Boolean) => Ok(Value::Bare(value.to_string())),
-            _ => Err(None),
-        })
-    }
-
-    fn refuse(&self, name: &str, why: Option<&Why>, at: Span) -> Problem {
-        let because = why.map(|why| format!(": {}", why.sentence(None))).unwrap_or_default();
-        let problem = Problem::new(
-            "params::type",
-            at,
-            format!("cannot give `{name}` this value: it is of type `{}`{because}", self.kind),
-        )
-        .also(self.declared, "declared here");
-        if self.kind == Type::Enum {
-            problem.help(format!("one of {}", self.values.join(", ")))
-        } else {
-            problem
-        }
-    }
-
-    fn read_text(&self, text: &str) -> Result<Value, Why> {
-        match self.kind {
-            Type::Text => Ok(Value::Text(text.into())),
-            Type::Path if text.contains('\n') => {
-                Err(Why::new("a path with a line break is refused"))
-            }
-            Type::Path => plain_path(text).map(Value::Text),
-            Type::Integer => text
-                .parse::<i64>()
-                .map(|number| Value::Bare(number.to_string()))
-                .map_err(|_| Why::not(text, "` is not a whole number")),
-            Type::Size => Size::from_text(text).map(|size| Value::Text(size.to_string())),
-            Type::Duration => Time::from_text(text).map(|time| Value::Text(time.to_string())),
-            Type::Boolean if text == "true" || text == "false" => Ok(Value::Bare(text.into())),
-            Type::Boolean => Err(Why::not(text, "` is neither true nor false")),
-            Type::Enum if self.values.iter().any(|value| value == text) => {
-                Ok(Value::Text(text.into()))
-            }
-            Type::Enum => Err(Why::not(text, "` is not one of its values")),
-            Type::List => Ok(Value::List(
-                text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect(),
-            )),
-        }
-    }
-}
-
-fn mentions_environment(node: &Node<'_>) -> bool {
-    match node.get_ref() {
-        DeValue::String(text) => text.contains("${env:"),
-        DeValue::Array(items) => items.iter().any(mentions_environment),
-        _ => false,
-    }
 }
