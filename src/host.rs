@@ -69,7 +69,7 @@ pub struct Host {
     pub trails: BTreeMap<String, Trail>,
     /// Files with privilege in the trees that are granted for writing, by the path inside; read
     /// only for root.
-    pub privileged: BTreeMap<String, Look>,
+    pub privileged: Vec<(String, Look)>,
     /// The names in the directory that becomes `/`, where one does.
     pub root_names: Vec<String>,
     /// The names in directories that a lint looks into; read where it is asked for

@@ -74,11 +74,15 @@ impl<N: Stands> Tree<N> {
         place: &'t str,
         real: impl Fn(&'t str) -> &'t str + 't,
     ) -> impl Iterator<Item = (String, &'t str, &'t N)> + 't {
-        self.nodes.iter().filter_map(move |(over, node)| {
-            let inside = match node.ground() {
-                Ground::Host(stack) => join(over, below(place, real(&stack.topmost().path))?),
-                Ground::Own(_) | Ground::Kernel(_) | Ground::Same => return None,
-            };
+        let stacks = self.nodes.iter().filter_map(|(over, node)| match node.ground() {
+            Ground::Host(stack) => Some((over, node, stack)),
+            Ground::Own(_) | Ground::Kernel(_) | Ground::Same => None,
+        });
+        let sources = stacks.flat_map(|(over, node, stack)| {
+            stack.topmost_first().map(move |source| (over, node, source))
+        });
+        sources.filter_map(move |(over, node, source)| {
+            let inside = join(over, below(place, real(&source.path))?);
             let decides = self.standing(&inside).0 == over;
             decides.then_some((inside, over.as_str(), node))
         })

@@ -18,7 +18,6 @@ use crate::language::value::{
 };
 use crate::policy::bounds;
 use crate::policy::env::{Setting, search_path};
-use crate::policy::mounts::kinds::Mount;
 use crate::policy::mounts::{Mounts, Opened, What};
 use crate::policy::namespaces::{Choice, Namespace};
 use crate::policy::optional::Wall;
@@ -501,7 +500,8 @@ fn is_visible(path: &str, mounts: &Mounts, opened: &[Opened]) -> bool {
             }
             (Some(Opened { what: What::Made { .. }, .. }), _) => return false,
             // An entry that was left out leaves what is above it in sight.
-            (None, None | Some(Mount::Bind(_))) => {}
+            (None, None) => {}
+            (None, Some(mount)) if mount.grant(over).is_some() => {}
             (None, Some(_)) => return false,
         }
     }

@@ -6,12 +6,11 @@ use crate::host::privileged::{Given, Look, Power, Privileged, Stop};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::name::Name;
 use crate::language::value::join;
-use crate::policy::mounts::kinds::{Access, Bind, Mount};
+use crate::policy::mounts::kinds::Bind;
 use crate::policy::mounts::system::lies_in_the_system;
-use crate::policy::mounts::tree::{Tree, source_of};
+use crate::policy::mounts::tree::Tree;
 use crate::policy::privilege::MOST_NAMES;
 use crate::sys;
-use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::Metadata;
 use std::io::Error;
@@ -22,16 +21,20 @@ use std::path::{Path, PathBuf};
 /// How many files are named.
 const MOST_FOUND: usize = 100;
 
-/// Looks through the source of each writable bind, by the path inside. With `set_id = true` files
+/// Looks through the sources of each writable grant, by the path inside. With `set_id = true` files
 /// of others than root may stay so.
-pub(super) fn look(tree: &Tree, host: &Host, set_id: bool) -> BTreeMap<String, Look> {
+pub(super) fn look(tree: &Tree, host: &Host, set_id: bool) -> Vec<(String, Look)> {
     let mut names = MOST_NAMES;
-    let mut looks = BTreeMap::new();
-    for (path, node) in tree {
-        let Mount::Bind(bind @ Bind { access: Access::ReadWrite, .. }) = &node.mount else {
-            continue;
-        };
-        let Some(source) = source_of(path, &node.mount) else { continue };
+    let mut looks = vec![];
+    let written = tree.iter().filter_map(|(path, node)| {
+        Some((path, node.mount.grant(path).filter(|grant| grant.written.is_some())?))
+    });
+    // A file of a lower source is copied to the topmost, with its mode, when it is written to.
+    let sources = written.flat_map(|(path, grant)| {
+        let bind = grant.words;
+        grant.sources().map(move |source| (path, bind, source))
+    });
+    for (path, bind, source) in sources {
         let Fact::Present(file) = host.at(source) else { continue };
         let source = file.real.as_ref().map_or(source, |(real, _)| real);
         // A user who can write there is root in effect.
@@ -58,7 +61,7 @@ pub(super) fn look(tree: &Tree, host: &Host, set_id: bool) -> BTreeMap<String, L
         };
         walk.look.names = names - walk.names;
         names = walk.names;
-        looks.insert(path.clone(), walk.look);
+        looks.push((path.clone(), walk.look));
     }
     looks
 }

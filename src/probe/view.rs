@@ -4,7 +4,6 @@
 
 use crate::host::FileKind;
 use crate::language::value::below;
-use crate::policy::mounts::kinds::Mount;
 use crate::policy::mounts::tree::{Node, Tree, bound_at};
 use crate::step::{Content, Kernel};
 use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, Step, walk};
@@ -184,9 +183,9 @@ impl Facts<Node> for View<'_> {
     type Stop = Never;
 
     fn host(&mut self, spot: Spot<'_, Node>, _: &Source, place: &str) -> Looked<Known, Never> {
-        match &spot.node.mount {
-            Mount::Bind(bind) => Ok(self.look(spot.path, place)?.known(place, true, bind.exec)),
-            _ => unknown(),
+        match spot.node.mount.grant(spot.over) {
+            Some(grant) => Ok(self.look(spot.path, place)?.known(place, true, grant.words.exec)),
+            None => unknown(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
 use crate::language::value::below;
 use crate::policy::mounts::checks::why_broad;
-use crate::policy::mounts::kinds::{Access, Bind, Broad, Mount};
+use crate::policy::mounts::kinds::{Access, Bind, Broad, Grant, Mount};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::Tree;
 use crate::policy::mounts::{Mounts, written};
@@ -503,13 +503,15 @@ fn guard_groups<'a>(
     // An entry that is left out, as too broad, grants nothing; one that is refused as too broad is
     // reported once.
     for (path, mount) in mounts.iter().filter(|(path, _)| tree.contains_key(path.value)) {
-        let Mount::Bind(bind) = &mount.value else { continue };
-        let source = bind.source.as_ref().map_or(path.value, |source| source);
+        let Some(Grant { written: Some(source), words: bind, .. }) = mount.value.grant(path.value)
+        else {
+            continue;
+        };
         let over = points
             .iter()
             .find(|point| below(source, point).is_some() || below(point, source).is_some());
         let refused = bind.broad != Broad::Allow && why_broad(source, host).is_some();
-        if let (Access::ReadWrite, Some(point), false) = (bind.access, over, refused) {
+        if let (Some(point), false) = (over, refused) {
             let message = format!(
                 "cannot grant {source} for writing: the control groups of {point} are in it, and \
                  the target could leave its own"

@@ -99,6 +99,27 @@ pub(crate) enum Makes<'a> {
 }
 
 impl<'a> Makes<'a> {
+    /// What it grants of the host's trees, where the entry is at `path`. A new kind has to say it
+    /// here: what is refused, kept, covered and reported of such grants reads this alone.
+    fn grant(&self, path: &'a str) -> Option<Grant<'a>> {
+        match self {
+            Makes::Bind(bind) => {
+                let source = bind.source_at(path);
+                let written = match bind.access {
+                    Access::ReadOnly => None,
+                    Access::ReadWrite => Some(source),
+                };
+                Some(Grant { topmost: source, lower: vec![], written, words: bind })
+            }
+            Makes::FileSystem(New { fs, .. }) => match fs {
+                FileSystem::Tmpfs { .. } | FileSystem::Kernel(_) => None,
+            },
+            // One node and one socket, and no tree.
+            Makes::Devices(_) | Makes::Device(_) | Makes::Socket(_) => None,
+            Makes::Directory(_) | Makes::Link(_) | Makes::File(..) | Makes::Cover(_) => None,
+        }
+    }
+
     /// The host's path that it grants, where the entry is at `path`.
     pub(super) fn source(&self, path: &'a str) -> Option<&'a str> {
         match self {
@@ -111,6 +132,25 @@ impl<'a> Makes<'a> {
             | Makes::File(..)
             | Makes::Cover(_) => None,
         }
+    }
+}
+
+/// What an entry grants of the host's trees.
+pub(crate) struct Grant<'a> {
+    /// The host's path of the source in which a name is looked up first.
+    pub topmost: &'a str,
+    /// Those below it, the next one first.
+    pub lower: Vec<&'a str>,
+    /// The source to which what the target writes there goes.
+    pub written: Option<&'a str>,
+    /// How it grants them, in the words of a bind; what it implies is a bind with these words.
+    pub words: &'a Bind,
+}
+
+impl<'a> Grant<'a> {
+    /// The host's paths, in the order in which a name is looked up.
+    pub(crate) fn sources(self) -> impl Iterator<Item = &'a str> {
+        std::iter::once(self.topmost).chain(self.lower)
     }
 }
 
@@ -254,6 +294,11 @@ impl Mount {
     /// What the host has at the same path: the words `ro` and `rw`.
     pub fn here(access: Access) -> Mount {
         Mount::Bind(Bind::new(None, access))
+    }
+
+    /// What it grants of the host's trees, at this path.
+    pub(crate) fn grant<'a>(&'a self, path: &'a str) -> Option<Grant<'a>> {
+        self.kind().makes(path).grant(path)
     }
 
     /// The file system in memory that it is.

@@ -2,10 +2,11 @@
 //! so must what it leads to, or the host would meet by the link what the target wrote by the other
 //! name. It reads facts, and decides nothing about steps.
 
-use super::kinds::{Access, Bind, Missing, Mount};
-use super::tree::{Base, Node, Tree, base, real, source_of};
+use super::kinds::{Access, Bind, Grant, Missing, Mount};
+use super::tree::{Base, Node, Tree, base, real};
 use crate::host::trail::Trail;
 use crate::host::{Fact, File, FileKind, Host};
+use crate::language::value::{AbsolutePath, below};
 use crate::text::problem::Note;
 use crate::text::source::Span;
 
@@ -22,8 +23,7 @@ pub(crate) struct Kept<'t> {
 /// The entries that keep a link.
 pub(crate) fn kept<'t>(tree: &'t Tree, host: &Host) -> Vec<Kept<'t>> {
     let keeps = |(path, node): (&'t String, &'t Node)| {
-        let Mount::Bind(bind) = &node.mount else { return None };
-        let source = source_of(path, &node.mount)?;
+        let Grant { topmost: source, words: bind, .. } = node.mount.grant(path)?;
         let is_kept = bind.access == Access::ReadOnly
             && is_link(host, source)
             && lies_there(tree, host, path, source).is_some();
@@ -52,11 +52,10 @@ pub(crate) fn writable_at<'t>(
     host: &'t Host,
     place: &'t str,
 ) -> impl Iterator<Item = (String, &'t str)> {
-    tree.showing(place, |source| real(host, source)).filter_map(|(inside, over, node)| match &node
-        .mount
-    {
-        Mount::Bind(Bind { access: Access::ReadWrite, .. }) => Some((inside, over)),
-        _ => None,
+    tree.showing(place, |source| real(host, source)).filter_map(move |(inside, over, node)| {
+        // Of several sources one alone is written to.
+        let written = node.mount.grant(over)?.written?;
+        below(place, real(host, written)).map(|_| (inside, over))
     })
 }
 
@@ -72,10 +71,7 @@ pub(crate) fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
                 if inside == over {
                     continue;
                 }
-                let bind = Bind {
-                    source: Some(crate::language::value::AbsolutePath(place.to_owned())),
-                    ..bind.clone()
-                };
+                let bind = Bind { source: Some(AbsolutePath(place.to_owned())), ..bind.clone() };
                 let node_there = Node::new(&inside, Mount::Bind(bind), node.at);
                 more.push((inside.clone(), node_there));
                 let text = match place == source {

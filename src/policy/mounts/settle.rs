@@ -2,7 +2,7 @@
 //! it replaced is back. And which facts of the host that asks for.
 
 use super::glob::expand;
-use super::kinds::{Access, Bind, Broad, Missing, Mount};
+use super::kinds::{Access, Bind, Broad, Grant, Missing, Mount};
 use super::tree::{DATABASES, Node, Tree, behind, source_of, tree, with_root};
 use super::{Mounts, checks, links, sockets};
 use crate::host::{Fact, FileKind, Host};
@@ -166,16 +166,14 @@ fn leave_out_within(all: &mut Tree, mounts: &Mounts, out: &[Note]) {
     let skipped: Vec<&str> =
         mounts.iter().filter(|(path, _)| is_out(path)).map(|(path, _)| path.value).collect();
     let goes = |path: &str, node: &Node| {
-        matches!(&node.mount, Mount::Bind(Bind { broad: Broad::Skip, .. }))
+        node.mount.grant(path).is_some_and(|grant| grant.words.broad == Broad::Skip)
             && skipped.iter().any(|over| below(path, over).is_some())
     };
     all.retain(|path, node| !goes(path, node));
 }
 
 fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
-    let (Mount::Bind(bind), Some(source)) = (&node.mount, source_of(path, &node.mount)) else {
-        return None;
-    };
+    let Grant { topmost: source, words: bind, .. } = node.mount.grant(path)?;
     let note = |less, why: &str| {
         let text = format!("{path} is left out: {why}");
         Some(Note { at: node.at, text, left_out: Some(path.to_owned()), less })
@@ -231,6 +229,8 @@ fn wanted_of(tree: &Tree) -> Vec<String> {
     let mut wanted = vec![];
     for (path, node) in tree {
         wanted.extend(source_of(path, &node.mount).map(str::to_owned));
+        let lower = node.mount.grant(path).map(|grant| grant.lower).unwrap_or_default();
+        wanted.extend(lower.into_iter().map(str::to_owned));
         wanted.extend(node.mount.kind().asks(path));
         wanted.extend(behind(tree, path));
         if matches!(node.mount, Mount::Hide(_)) {

@@ -3,7 +3,7 @@
 
 use super::kinds::{Access, Bind, Hidden, Hide, Missing, Mount, Sockets};
 use super::system;
-use super::tree::{Node, Tree, source_of};
+use super::tree::{Node, Tree};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::language::value::{ancestors, below, join};
 use crate::text::problem::Note;
@@ -30,14 +30,17 @@ pub(crate) fn shown<'a>(
 pub(crate) fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
     let (mut covers, mut notes) = (vec![], vec![]);
     for (path, node) in tree.iter() {
-        let Mount::Bind(Bind { sockets: Sockets::Hide, .. }) = &node.mount else { continue };
-        let Some(Fact::Present(file)) = source_of(path, &node.mount).map(|source| host.at(source))
-        else {
+        let Some(grant) = node.mount.grant(path) else { continue };
+        if grant.words.sockets != Sockets::Hide {
             continue;
-        };
+        }
         let mount = Mount::Hide(Hide { missing: Missing::Skip, known: Hidden::File });
         // A bind with one that has no certain name is refused (checks.rs).
-        let named = shown(tree, path, file).filter(|socket| !socket.contains(UNNAMED));
+        let named = grant
+            .sources()
+            .filter_map(|source| host.present(source))
+            .flat_map(|file| shown(tree, path, file))
+            .filter(|socket| !socket.contains(UNNAMED));
         let found: Vec<String> = named.map(|socket| join(path, &format!("/{socket}"))).collect();
         if let Some(first) = found.first() {
             let text = format!(
@@ -65,17 +68,19 @@ const DEEP: &str = "three";
 pub(crate) fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
     let mut told: Vec<(&str, Span)> = vec![];
     for (path, node) in tree {
-        let Mount::Bind(bind) = &node.mount else { continue };
-        let Some(source) = source_of(path, &node.mount) else { continue };
-        let Some(file) = host.present(source).filter(|file| file.kind == FileKind::Directory)
-        else {
-            continue;
+        let Some(grant) = node.mount.grant(path) else { continue };
+        let bind = grant.words;
+        let is_deep = |source: &str| {
+            host.present(source).is_some_and(|file| {
+                // The note of [`hide`] says it.
+                let hides = bind.sockets == Sockets::Hide && !file.sockets.is_empty();
+                file.kind == FileKind::Directory
+                    && !hides
+                    && reach(source, file, bind, held) == Some(Reach::Deep)
+            })
         };
-        // The note of [`hide`] says it.
-        let hides = bind.sockets == Sockets::Hide && !file.sockets.is_empty();
-        let is_deep = reach(source, file, bind, held) == Some(Reach::Deep);
         let known = told.iter().any(|(over, at)| *at == node.at || below(path, over).is_some());
-        if is_deep && !known && !hides && bind.sockets != Sockets::Allow {
+        if !known && bind.sockets != Sockets::Allow && grant.sources().any(is_deep) {
             told.push((path, node.at));
         }
     }
@@ -105,9 +110,12 @@ pub(crate) fn looked_at<'t>(
     host: &'t Host,
     held: bool,
 ) -> impl Iterator<Item = (&'t str, Sockets, Reach)> {
-    tree.iter().filter_map(move |(path, node)| {
-        let Mount::Bind(bind) = &node.mount else { return None };
-        let source = source_of(path, &node.mount)?;
+    let grants = tree.iter().filter_map(|(path, node)| node.mount.grant(path));
+    let sources = grants.flat_map(|grant| {
+        let bind = grant.words;
+        grant.sources().map(move |source| (source, bind))
+    });
+    sources.filter_map(move |(source, bind)| {
         let Fact::Present(file) = host.at(source) else { return None };
         Some((source, bind.sockets, reach(source, file, bind, held)?))
     })

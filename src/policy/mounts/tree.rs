@@ -144,9 +144,9 @@ pub(super) fn behind(tree: &Tree, path: &str) -> Option<String> {
 /// The host's path that a bind shows at a path, by the nearest entry at or above it.
 pub(crate) fn bound_at(tree: &Tree, path: &str) -> Option<String> {
     let (over, node) = tree.over(path);
-    match (&node.mount, &node.ground) {
-        (Mount::Bind(_), Ground::Host(stack)) => Some(shown(stack, over, path)),
-        _ => None,
+    match &node.ground {
+        Ground::Host(stack) => node.mount.grant(over).map(|_| shown(stack, over, path)),
+        Ground::Own(_) | Ground::Kernel(_) | Ground::Same => None,
     }
 }
 
@@ -179,15 +179,15 @@ pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
             Facts { words, .. } => nothing(words),
         },
         Ground::Same => base(tree, host, over),
-        Ground::Host(stack) => match &node.mount {
-            other @ (Mount::Device(_) | Mount::Socket(_)) => nothing(other.kind().what()),
-            mount => match host.at(&stack.topmost().path) {
+        Ground::Host(stack) => match node.mount.grant(over) {
+            None => nothing(node.mount.kind().what()),
+            Some(grant) => match host.at(&stack.topmost().path) {
                 Fact::Present(file) if file.kind != FileKind::Directory => {
                     nothing(file.kind.word())
                 }
                 _ => Base::Host {
                     source: shown(stack, over, path),
-                    writable: matches!(mount, Mount::Bind(Bind { access: Access::ReadWrite, .. })),
+                    writable: grant.words.access == Access::ReadWrite,
                 },
             },
         },

@@ -1,7 +1,6 @@
 //! What is bound: a tree or a file of the host, its owner mapped where root starts it.
 
 use super::super::kinds::{Access, Bind, Broad, Missing, Mount, Socket};
-use super::super::tree::source_of;
 use super::super::{checks, links, written};
 use super::{PLAIN, What, World, bind_rights};
 use crate::host::{Fact, File, FileKind};
@@ -30,7 +29,7 @@ impl World<'_> {
             let first_level = path.rfind('/') == Some(0);
             if own_path
                 || (first_level
-                    && self.tree.get("/").is_some_and(|root| matches!(root.mount, Mount::Bind(_))))
+                    && self.tree.get("/").is_some_and(|root| root.mount.grant("/").is_some()))
             {
                 return self.symlink(path, text, at);
             }
@@ -149,14 +148,8 @@ impl World<'_> {
         if bind.access == Access::ReadWrite {
             return Some(file.clone());
         }
-        let around = ancestors(parent(path)).find_map(|over| {
-            match &self.tree.get_key_value(over)?.1.mount {
-                mount @ Mount::Bind(Bind { access: Access::ReadWrite, .. }) => {
-                    self.host.present(source_of(over, mount)?)
-                }
-                _ => None,
-            }
-        });
+        let around = ancestors(parent(path))
+            .find_map(|over| self.host.present(self.tree.get(over)?.mount.grant(over)?.written?));
         match around {
             _ if !bind.owner_root || !self.ids.needs_idmap => None,
             None => Some(file.clone()),

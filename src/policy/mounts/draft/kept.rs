@@ -5,8 +5,7 @@
 //! of fs/namei.c). From a namespace in which nothing is mounted there, a covered name moves into a
 //! new directory, and a mount of that directory alone shows it bare.
 
-use super::super::kinds::{Access, Bind, Mount};
-use super::super::tree::source_of;
+use super::super::kinds::Grant;
 use super::World;
 use crate::kernel::namespace::Kind;
 use crate::language::section::Set;
@@ -51,15 +50,13 @@ impl World<'_> {
     /// `source`.
     pub(super) fn keeps(&self, path: &str, over: &str, source: &str) -> bool {
         let Some(mount) = &self.current else { return false };
-        let Some(Mount::Bind(around)) = self.tree.get(over).map(|node| &node.mount) else {
-            return true;
-        };
-        match mount {
+        let around = self.tree.get(over).and_then(|node| node.mount.grant(over));
+        match (mount.grant(path), around) {
             // The same place, granted as widely.
-            Mount::Bind(bind @ Bind { access: Access::ReadWrite, .. }) => {
-                source_of(path, mount) != Some(source) || (around.exec && !bind.exec)
+            (Some(Grant { written: Some(place), words, .. }), Some(around)) => {
+                place != source || (around.words.exec && !words.exec)
             }
-            _ => true,
+            (Some(_) | None, _) => true,
         }
     }
 }
