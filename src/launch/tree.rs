@@ -53,16 +53,23 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
             let mount = std::mem::replace(&mut prepared.slots[slot.0], -1);
             attach(prepared, mount, path, *ground, *rights)
         }
-        TreeOp::Pin { path } => bind_onto_itself(prepared, path, Attrs(0)),
+        TreeOp::Pin { path } => {
+            let place = sys::open_below(root, path.relative(), libc::O_PATH)?;
+            bind_onto_itself(prepared, place, Attrs(0))
+        }
         TreeOp::HoldLink { path, text } => hold_link(prepared, path, text),
         TreeOp::ReadOnly { path, ground: Ground::Own, if_present } => {
-            absent_is_fine(*if_present, make_read_only(prepared, path))
+            let open = || sys::open_tree(root, path.relative(), true);
+            present(*if_present, open)?.map_or(Ok(()), |part| make_read_only(prepared, path, part))
         }
         TreeOp::ReadOnly { path, ground: Ground::Bound, if_present } => {
-            absent_is_fine(*if_present, bind_onto_itself(prepared, path, Attrs::READ_ONLY))
+            let open = || sys::open_below(root, path.relative(), libc::O_PATH);
+            let read_only = |part| bind_onto_itself(prepared, part, Attrs::READ_ONLY);
+            present(*if_present, open)?.map_or(Ok(()), read_only)
         }
         TreeOp::Hide { path, cover, if_present } => {
-            absent_is_fine(*if_present, hide(prepared, path, *cover))
+            let open = || sys::open_below(root, path.relative(), libc::O_PATH);
+            present(*if_present, open)?.map_or(Ok(()), |part| hide(prepared, part, *cover))
         }
         TreeOp::SealRoot => sys::reconfigure_read_only(prepared.root_context),
         TreeOp::Seal { path, attrs } => sys::seal_mount(root, path.relative(), attrs.0),
@@ -162,8 +169,7 @@ fn attach(
     prepared.done_with(mount)
 }
 
-fn bind_onto_itself(prepared: &mut Prepared, path: &Name, attrs: Attrs) -> Result {
-    let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
+fn bind_onto_itself(prepared: &mut Prepared, place: RawFd, attrs: Attrs) -> Result {
     let mount = sys::open_tree(place, c"", true)?;
     if attrs != Attrs(0) {
         sys::set_mount_attrs(mount, attrs.0)?;
@@ -194,8 +200,7 @@ fn hold_link(prepared: &mut Prepared, path: &Name, text: &Name) -> Result {
 }
 
 /// The same where the path is ours, so that nobody can have put a link there.
-fn make_read_only(prepared: &mut Prepared, path: &Name) -> Result {
-    let mount = sys::open_tree(prepared.root, path.relative(), true)?;
+fn make_read_only(prepared: &mut Prepared, path: &Name, mount: RawFd) -> Result {
     sys::set_mount_attrs(mount, Attrs::READ_ONLY.0)?;
     sys::move_mount(mount, prepared.root, path.relative())?;
     prepared.done_with(mount)
@@ -207,15 +212,20 @@ fn cover_attrs(prepared: &Prepared, mount: RawFd, attrs: Attrs) -> Result {
     if prepared.sealed_root { Ok(()) } else { sys::set_mount_attrs(mount, attrs.0) }
 }
 
-fn absent_is_fine(fine: bool, result: Result) -> Result {
-    match result {
-        Err(Errno(libc::ENOENT)) if fine => Ok(()),
-        other => other,
+/// Opens what is to be kept from the target; `None` where it may be absent, and is. That is asked
+/// twice, lest a single failing call pass for it.
+fn present(may_be_absent: bool, open: impl Fn() -> Result<RawFd>) -> Result<Option<RawFd>> {
+    let mut opened = open();
+    if may_be_absent && opened == Err(Errno(libc::ENOENT)) {
+        opened = open();
+    }
+    match opened {
+        Err(Errno(libc::ENOENT)) if may_be_absent => Ok(None),
+        other => other.map(Some),
     }
 }
 
-fn hide(prepared: &mut Prepared, path: &Name, cover: Cover) -> Result {
-    let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
+fn hide(prepared: &mut Prepared, place: RawFd, cover: Cover) -> Result {
     let (name, made) = match cover {
         Cover::Directory => (COVER_DIRECTORY, &mut prepared.cover_directory),
         Cover::File => (COVER_FILE, &mut prepared.cover_file),
