@@ -79,4 +79,30 @@ mod tests {
         assert!(place.exists());
         std::fs::remove_dir(place).unwrap();
     }
+
+    /// A symbolic link has a launcher's name where somebody gives it that, and a group behind it is
+    /// not the launcher's: neither at the end of a path nor on the way.
+    #[test]
+    fn what_a_link_leads_to_is_nobody_s() {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let mount = mounts.lines().find_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            let (path, kind) = (fields.next()?, fields.next()?);
+            kind.starts_with("cgroup").then_some(path)
+        });
+        let Some(mount) = mount else { return };
+        let place = std::env::temp_dir().join(format!("stockade-link-{}", std::process::id()));
+        std::fs::create_dir(&place).unwrap();
+        let link = place.join("stockade-7-1");
+        std::os::unix::fs::symlink(mount, &link).unwrap();
+        // It is a control group's, and has the name.
+        assert!(
+            std::fs::read_dir(&link)
+                .unwrap()
+                .flatten()
+                .any(|file| { file.file_name().to_string_lossy().starts_with("cgroup.") })
+        );
+        assert!(!group(link.to_str().unwrap()).is_of(7));
+        std::fs::remove_dir_all(place).unwrap();
+    }
 }
