@@ -309,6 +309,46 @@ fn no_other_process_is_ended() {
     other.wait().unwrap();
 }
 
+/// A target that writes entries chooses whom `stockade kill` and the next run end.
+#[test]
+fn no_target_writes_entries() {
+    for who in As::all() {
+        let run = Running::new(*who);
+        if *who == As::User {
+            let folder = run.place.folder("run/stockade", As::User);
+            std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).unwrap();
+        } else {
+            // The machine's is there once a sandbox had a name.
+            let mut child = run.start(&run.name("made"), "", "sleep 600");
+            assert!(run.stockade(&["kill", &run.name("made")]).status.success());
+            child.wait().unwrap();
+        }
+        let (folder, owner) = match who {
+            As::Root => (run.folder(), ", owner = \"root\""),
+            As::User => (run.folder(), ""),
+        };
+        let check = |source: &Path, access: &str, more: &str| {
+            let line = format!(
+                "\"/r\" = {{ bind = \"{}\", access = \"{access}\"{more}{owner} }}\n",
+                source.display()
+            );
+            let profile = run.place.file("bind.toml", &system(&line));
+            said(&run.stockade(&["check", profile.to_str().unwrap(), "true"]))
+        };
+        let above = folder.parent().unwrap();
+        for source in [&folder, above] {
+            let refused = check(source, "rw", ", sockets = true");
+            let words = "it holds the records of running sandboxes";
+            assert!(refused.contains(words), "{who:?} {}: {refused}", source.display());
+            // The twins.
+            let granted = check(source, "rw", ", sockets = true, broad = true");
+            assert!(!granted.contains(words), "{who:?}: {granted}");
+        }
+        let beside = run.place.folder("run-beside", *who);
+        assert!(!check(&beside, "rw", "").contains("it holds"), "{who:?}");
+    }
+}
+
 #[test]
 fn a_folder_that_others_could_write_is_refused() {
     let run = Running::new(As::User);

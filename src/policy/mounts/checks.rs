@@ -195,7 +195,12 @@ pub(crate) fn why_broad(source: &str, host: &Host) -> Option<String> {
             "it holds a profile of this run, {profile}, which the target could widen for the next \
              one"
         ))
+    } else if config.iter().any(|path| holds(path)) {
+        Some("it holds stockade's configuration".into())
     } else {
-        config.iter().any(|path| holds(path)).then(|| "it holds stockade's configuration".into())
+        // A target that writes there chooses whom `stockade kill` and the next run end.
+        let registry = host.caller.registry()?;
+        let why = "it holds the records of running sandboxes, by which stockade ends processes";
+        holds(&registry).then(|| why.into())
     }
 }
