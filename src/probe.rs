@@ -32,7 +32,7 @@ use crate::kernel::name::Inode;
 use crate::language::value::{ancestors, parent};
 use crate::policy::landlock::Paths;
 use crate::policy::mounts::Mounts;
-use crate::policy::mounts::kinds::{Bind, Missing, Mount};
+use crate::policy::mounts::kinds::Missing;
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::Tree;
 use crate::policy::namespaces::Namespace;
@@ -321,12 +321,10 @@ fn open_without_links(path: &str) -> Result<(), i32> {
 
 /// The directories where something is to be made and this process may not (access(2)).
 fn unwritable(entries: &Mounts) -> BTreeMap<String, i32> {
-    let made = entries.iter().filter_map(|(path, mount)| match &mount.value {
-        Mount::Bind(Bind { missing: Missing::Create, source, .. }) => {
-            Some(parent(source.as_ref().map_or(path.value, |source| source)).to_owned())
-        }
-        _ => None,
-    });
+    let grants = entries.iter().filter_map(|(path, mount)| mount.value.grant(path.value));
+    let made = grants
+        .filter(|grant| grant.words.missing == Missing::Create)
+        .map(|grant| parent(grant.topmost).to_owned());
     let how = AccessFlags::W_OK | AccessFlags::X_OK;
     made.filter_map(|above| {
         Some((above.clone(), nix::unistd::access(above.as_str(), how).err()? as i32))

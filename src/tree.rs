@@ -131,3 +131,31 @@ impl<'t, N> IntoIterator for &'t Tree<N> {
         self.nodes.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Stands for Ground {
+        fn ground(&self) -> &Ground {
+            self
+        }
+    }
+
+    #[test]
+    fn a_place_is_shown_by_every_source_of_a_stack() {
+        let layers = ["/srv/base", "/srv/app"].map(Source::new).to_vec();
+        let mut tree = Tree::new(Ground::Own(Own::Root));
+        tree.insert("/app".into(), Ground::Host(Stack::lowest_first(layers).unwrap()));
+        tree.insert("/app/covered".into(), Ground::Own(Own::Directory));
+        tree.insert("/one".into(), Ground::Host(Stack::one(Source::new("/srv"))));
+        let shown = |place| {
+            let all = tree.showing(place, |source| source);
+            all.map(|(inside, ..)| inside).collect::<Vec<_>>()
+        };
+        assert_eq!(shown("/srv/app/x"), ["/app/x", "/one/app/x"]);
+        assert_eq!(shown("/srv/base/x"), ["/app/x", "/one/base/x"]);
+        assert_eq!(shown("/srv/base/covered/x"), ["/one/base/covered/x"]);
+        assert_eq!(shown("/srv/other"), ["/one/other"]);
+    }
+}

@@ -8,9 +8,9 @@ use crate::host::questions::Sought;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::rights::Rights;
 use crate::language::value::{below, join};
-use crate::policy::mounts::kinds::{Bind, Missing, Mount};
+use crate::policy::mounts::kinds::{Missing, Mount};
 use crate::policy::mounts::settle::Settled;
-use crate::policy::mounts::tree::{Covered, Tree, covered, source_of};
+use crate::policy::mounts::tree::{Covered, Tree, covered};
 use crate::policy::namespaces::Namespace;
 use crate::probe::search::Search;
 use crate::probe::view::{Found, View, What};
@@ -37,13 +37,12 @@ impl Host {
         let command = word.map(|word| search.need(word, start.as_deref())).unwrap_or_default();
         let links = tree.iter().filter_map(|(path, node)| match &node.mount {
             Mount::Symlink(link) => Some((path, link.text.clone(), node.at)),
-            Mount::Bind(_) => match self.at(source_of(path, &node.mount)?) {
+            mount => match self.at(mount.grant(path)?.topmost) {
                 Fact::Present(File { kind: FileKind::Link(text), .. }) => {
                     Some((path, text.clone(), node.at))
                 }
                 _ => None,
             },
-            _ => None,
         });
         let dangling = links
             .filter(|(path, ..)| search.view().follow(path).is_err())
@@ -192,9 +191,10 @@ fn search<'t>(sought: &Sought, tree: &'t Tree, host_shows: bool) -> Search<'t> {
 /// Whether stockade makes what is at a path: a directory of `missing = "create"`, or a file that it
 /// writes where no entry is.
 fn is_made(tree: &Tree, host: &Host, path: &str) -> bool {
-    match tree.get(path).map(|node| &node.mount) {
-        Some(Mount::Bind(Bind { missing: Missing::Create, .. })) => true,
-        Some(_) => false,
+    match tree.get(path) {
+        Some(node) => {
+            node.mount.grant(path).is_some_and(|grant| grant.words.missing == Missing::Create)
+        }
         None => matches!(covered(tree, host, path), Some(Covered::File | Covered::Directory)),
     }
 }

@@ -10,7 +10,7 @@ use crate::language::value::{ancestors, below, join};
 use crate::policy::mounts::glob::{MOST_NAMES, dots_of, source_base};
 use crate::policy::mounts::kinds::Mount;
 use crate::policy::mounts::pattern::{Dots, Pattern, Progress, is_pattern};
-use crate::policy::mounts::tree::{Tree, bound_at, tree};
+use crate::policy::mounts::tree::{Tree, all_bound_at, tree};
 use crate::policy::mounts::{MOST_ENTRIES, Mounts};
 use nix::unistd::{AccessFlags, access};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,11 +56,21 @@ enum View<'a> {
 }
 
 impl View<'_> {
-    /// The host's path behind a path inside, if there is one, and the entry's own path.
-    fn behind(&self, path: &str) -> Option<(String, String)> {
+    /// The host's paths behind a path inside, if there are some.
+    fn behind(&self, path: &str) -> Vec<String> {
         match self {
-            View::Host { base, source } => Some((join(source, below(path, base)?), base.clone())),
-            View::Inside((tree, _)) => Some((bound_at(tree, path)?, tree.over(path).0.to_owned())),
+            View::Host { base, source } => {
+                below(path, base).map(|tail| join(source, tail)).into_iter().collect()
+            }
+            View::Inside((tree, _)) => all_bound_at(tree, path),
+        }
+    }
+
+    /// The path of the entry that a path inside lies in.
+    fn over<'p>(&'p self, path: &'p str) -> &'p str {
+        match self {
+            View::Host { base, .. } => base,
+            View::Inside((tree, _)) => tree.over(path).0,
         }
     }
 
@@ -115,10 +125,20 @@ impl Walk<'_> {
         // Not by recursion: a tree may be as deep as a path is long.
         let mut open = vec![(self.pattern.base.clone(), self.pattern.start())];
         while let Some((directory, progress)) = open.pop() {
-            match self.view.behind(&directory) {
-                Some((host, _)) => self.list(&directory, &host, progress, &mut open)?,
-                None => self.own_ground(&directory, progress, &mut open)?,
+            let behind = self.view.behind(&directory);
+            if behind.is_empty() {
+                self.own_ground(&directory, progress, &mut open)?;
             }
+            let mut further = vec![];
+            for host in &behind {
+                self.list(&directory, host, progress, &mut further)?;
+            }
+            // Of several sources more than one may have a name.
+            if behind.len() > 1 {
+                further.sort_by(|(one, _), (other, _)| one.cmp(other));
+                further.dedup_by(|(one, _), (other, _)| one == other);
+            }
+            open.extend(further);
         }
         Ok(())
     }
@@ -126,13 +146,16 @@ impl Walk<'_> {
     /// What a pattern hides must not depend on a link: whoever can write the tree could turn it
     /// elsewhere.
     fn check_base(&self) -> Result<(), Stop> {
-        let Some((_, over)) = self.view.behind(&self.pattern.base) else { return Ok(()) };
+        if self.view.behind(&self.pattern.base).is_empty() {
+            return Ok(());
+        }
+        let over = self.view.over(&self.pattern.base);
         let mut on_the_way: Vec<&str> =
             ancestors(&self.pattern.base).take_while(|directory| *directory != over).collect();
         on_the_way.reverse();
+        let is_link = |host: &String| symlink_metadata(host).is_ok_and(|meta| meta.is_symlink());
         for directory in on_the_way {
-            let Some((host, _)) = self.view.behind(directory) else { continue };
-            if symlink_metadata(host).is_ok_and(|meta| meta.is_symlink()) {
+            if self.view.behind(directory).iter().any(is_link) {
                 return Err(Stop::Link(directory.to_owned()));
             }
         }

@@ -8,22 +8,32 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What executes operations, the models that read them, and what `plan` says of them.
-const EXHAUSTIVE: [&str; 9] = [
-    "src/launch",
+/// What executes operations, the models that read them, and what `plan` says of them; and what is
+/// refused, kept and reported of the host's trees that a kind of mount grants.
+const EXHAUSTIVE: [&str; 18] = [
+    "src/inspect/exposure/files.rs",
     "src/inspect/view/walls.rs",
     "src/inspect/walls",
     "src/inspect/walls.rs",
+    "src/launch",
     "src/plan/facts.rs",
+    "src/policy/mounts/draft/bind.rs",
+    "src/policy/mounts/draft/kept.rs",
+    "src/policy/mounts/kinds.rs",
+    "src/policy/mounts/links.rs",
+    "src/policy/mounts/place.rs",
+    "src/policy/mounts/settle.rs",
+    "src/policy/mounts/sockets.rs",
+    "src/probe/privileged.rs",
     "src/step",
     "src/step.rs",
     "src/tree",
     "src/tree.rs",
 ];
 
-/// The kinds of operation and of what they have, whose tree they work in, what stands where, who
-/// does it, and what it may leave behind.
-const MATCHED: [&str; 21] = [
+/// The kinds of operation and of what they have, whose tree they work in, what stands where, what
+/// is made for an entry, who does it, and what it may leave behind.
+const MATCHED: [&str; 22] = [
     "Op",
     "TreeOp",
     "ProcessOp",
@@ -37,6 +47,7 @@ const MATCHED: [&str; 21] = [
     "Kernel",
     "FileSystem",
     "Mount",
+    "Makes",
     "Access",
     "Namespace",
     "Mode",
@@ -45,6 +56,23 @@ const MATCHED: [&str; 21] = [
     "HidePid",
     "Setting",
     "Actor",
+];
+
+/// Where a pattern on a bind may let every other kind pass: `Mount::grant` says everywhere else
+/// what of the host's trees an entry grants.
+const OF_BINDS: [&str; 8] = [
+    // What other kinds say lifts nothing there.
+    "src/policy/landlock/broad.rs",
+    // Other kinds are refused as the root (here, and in tree.rs), and as what a pattern grants.
+    "src/policy/mounts/draft.rs",
+    // It offers a key of a bind.
+    "src/policy/mounts/draft/site.rs",
+    "src/policy/mounts/glob.rs",
+    // Each kind is named; the guards of two leave the rest of them to the last arm.
+    "src/policy/mounts/rights.rs",
+    "src/policy/mounts/tree.rs",
+    "src/probe/walk.rs",
+    "src/profile/load/tests.rs",
 ];
 
 type Pattern = Vec<TokenTree>;
@@ -238,6 +266,28 @@ fn no_operation_passes_an_executor_or_a_model_unseen() {
     // A type that was renamed would be looked for in vain.
     let gone: Vec<_> = MATCHED.iter().filter(|word| !has_variant_of(word, &all)).collect();
     assert!(gone.is_empty(), "no variant of these is named in these rooms: {gone:?}");
+}
+
+/// A later kind that grants a part of the host's tree would be looked at for nothing there.
+#[test]
+fn no_kind_passes_where_a_bind_is_asked_for() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = vec![];
+    files(&root.join("src"), &mut paths);
+    let mut places = vec![];
+    for path in paths {
+        let mut found = vec![];
+        partial(std::fs::read_to_string(&path).unwrap().parse().unwrap(), &mut found);
+        let plain = found.iter().map(|text| text.replace(' ', ""));
+        if plain
+            .into_iter()
+            .any(|text| ["Mount::Bind(", "Makes::Bind("].iter().any(|of| text.contains(of)))
+        {
+            places.push(path.strip_prefix(root).unwrap().to_string_lossy().into_owned());
+        }
+    }
+    places.sort();
+    assert_eq!(places, OF_BINDS);
 }
 
 #[test]

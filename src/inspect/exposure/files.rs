@@ -14,12 +14,10 @@ use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
 use crate::language::value::{ancestors, below, join, parent};
 use crate::policy::mounts::checks::why_broad;
-use crate::policy::mounts::kinds::NODES;
-use crate::policy::mounts::kinds::Sockets;
-use crate::policy::mounts::kinds::{Access, Bind, Mount};
+use crate::policy::mounts::kinds::{Makes, NODES, Sockets};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::system::is_system;
-use crate::policy::mounts::tree::{Node, source_of};
+use crate::policy::mounts::tree::Node;
 use crate::profile::Profile;
 use crate::step::Kernel;
 use crate::text::source::Span;
@@ -46,22 +44,33 @@ pub(super) fn files(
     }
     // An entry that is left out grants nothing.
     let settled = &settled.tree;
-    if let Some(Node { mount: Mount::Bind(bind), at, .. }) = settled.get("/") {
-        let source = bind.source.as_ref().map_or("/", |source| source);
-        granted("/", source, bind.access == Access::ReadWrite, host, *at, bill);
+    if let Some(root) = settled.get("/")
+        && let Some(grant) = root.mount.grant("/")
+    {
+        let written = grant.written;
+        for source in grant.sources() {
+            granted("/", source, written == Some(source), host, root.at, bill);
+        }
     }
     settled.iter().for_each(|(path, node)| services(path, node, host, world, bill));
     for (path, entry) in &world.tree {
-        if let Ground::Host(stack) = &entry.ground {
-            personal(path, &stack.topmost().path, entry, host, world, bill);
-        }
         match &entry.ground {
-            // The names below a bound `/` have its line, and are counted with it.
-            Ground::Host(_) if settled.get("/").is_some_and(|root| root.at == entry.at) => {}
-            Ground::Host(stack) => of_the_host(path, entry, stack, profile, host, bill),
-            Ground::Own(Own::Memory { .. }) if !entry.attrs.has(Attrs::NO_EXEC) => {
-                bill.at(PROGRAMS, path, "holds programs", entry.at)
+            Ground::Host(stack) => {
+                for source in stack.topmost_first() {
+                    personal(path, &source.path, entry, host, world, bill);
+                }
+                // The names below a bound `/` have its line, and are counted with it.
+                if settled.get("/").is_none_or(|root| root.at != entry.at) {
+                    of_the_host(path, entry, stack, profile, host, bill);
+                }
             }
+            Ground::Own(own) => match own {
+                Own::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => {
+                    bill.at(PROGRAMS, path, "holds programs", entry.at)
+                }
+                Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) => {}
+                Own::Link(_) | Own::File(_) | Own::Hidden(_) => {}
+            },
             Ground::Kernel(kernel) => match kernel {
                 Kernel::Sysfs => bill.at(SYSFS, path, "is sysfs", entry.at),
                 Kernel::Proc { only_processes: false, .. } => {
@@ -69,7 +78,7 @@ pub(super) fn files(
                 }
                 Kernel::Proc { .. } | Kernel::Devpts | Kernel::Mqueue => {}
             },
-            Ground::Own(_) | Ground::Same => {}
+            Ground::Same => {}
         }
     }
 }
@@ -97,8 +106,11 @@ fn of_the_host(
     bill: &mut Bill,
 ) {
     let at = entry.at;
-    if let Some(Mount::Socket(_)) = profile.mounts.get(path).map(|mount| &mount.value) {
-        return bill.at(SOCKET, path, "is a socket of the host", at);
+    match profile.mounts.get(path).map(|mount| mount.value.kind().makes(path)) {
+        Some(Makes::Socket(_)) => return bill.at(SOCKET, path, "is a socket of the host", at),
+        Some(Makes::Bind(_) | Makes::Devices(_) | Makes::Device(_) | Makes::FileSystem(_))
+        | Some(Makes::Directory(_) | Makes::Link(_) | Makes::File(..) | Makes::Cover(_))
+        | None => {}
     }
     // Trees have no devices; a mount that has is one.
     if !entry.attrs.has(Attrs::NO_DEV) {
@@ -109,20 +121,27 @@ fn of_the_host(
         }
         return;
     }
-    granted(path, &stack.topmost().path, !entry.attrs.has(Attrs::READ_ONLY), host, at, bill);
+    for source in stack.topmost_first() {
+        let writable = !entry.attrs.has(Attrs::READ_ONLY) && source == stack.topmost();
+        granted(path, &source.path, writable, host, at, bill);
+    }
 }
 
 /// The services behind the sockets that an entry grants, and shows. Where there is none, the word
 /// grants nothing.
 fn services(path: &str, node: &Node, host: &Host, world: &World<'_>, bill: &mut Bill) {
-    let Mount::Bind(Bind { sockets: Sockets::Allow, .. }) = &node.mount else { return };
-    let Some(file) = source_of(path, &node.mount).and_then(|source| host.present(source)) else {
+    let Some(grant) = node.mount.grant(path) else { return };
+    if grant.words.sockets != Sockets::Allow {
         return;
-    };
-    let shown = |socket: &String| {
+    }
+    let mut sockets = grant
+        .sources()
+        .filter_map(|source| host.present(source))
+        .flat_map(|file| file.sockets.iter());
+    let shown = |socket: &&String| {
         world.shown(&join(path, &format!("/{socket}"))).is_some_and(|(over, _)| over == path)
     };
-    if let Some(first) = file.sockets.iter().find(|socket| shown(socket)) {
+    if let Some(first) = sockets.find(shown) {
         bill.at(SOCKET, path, &format!("holds sockets of the host ({first})"), node.at);
     }
 }
@@ -161,8 +180,12 @@ fn personal(
             bill.at(READ_KEYS, &inside, "can be read: keys or sessions", entry.at);
         }
     }
+    let is_topmost = match &entry.ground {
+        Ground::Host(stack) => stack.topmost().path == source,
+        Ground::Own(_) | Ground::Kernel(_) | Ground::Same => false,
+    };
     let writable = match world.has_tree() {
-        true => !entry.attrs.has(Attrs::READ_ONLY),
+        true => !entry.attrs.has(Attrs::READ_ONLY) && is_topmost,
         false => entry.rights.within(Rights::WRITE) != Rights(0),
     };
     if !writable {
@@ -212,9 +235,9 @@ fn is_written(target: &str, inside: &str, host: &Host, world: &World<'_>) -> boo
 fn opens(key: &Key, source: &str, entry: &Entry, host: &Host, world: &World<'_>) -> bool {
     let Some(file) = host.present(&key.path) else { return false };
     let mapped = match &entry.ground {
-        Ground::Host(stack) => {
-            stack.topmost().mapped.is_some_and(|((owner, _), _)| owner == file.uid)
-        }
+        Ground::Host(stack) => stack
+            .topmost_first()
+            .any(|source| source.mapped.is_some_and(|((owner, _), _)| owner == file.uid)),
         Ground::Own(_) | Ground::Kernel(_) | Ground::Same => false,
     };
     let user = world.plan.ids.host_user;

@@ -119,15 +119,15 @@ fn directories<'t>(
 }
 
 fn binds(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {
-    let bind = |node: &Node| matches!(node.mount, Mount::Bind(_));
-    tree.iter()
-        .filter(move |(_, node)| bind(node))
-        .filter_map(|(path, node)| Some((path.as_str(), source_of(path, &node.mount)?, node)))
+    let grants = tree.iter().filter_map(|(path, node)| Some((path, node.mount.grant(path)?, node)));
+    grants.flat_map(|(path, grant, node)| {
+        grant.sources().map(move |source| (path.as_str(), source, node))
+    })
 }
 
 fn writable(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {
-    binds(tree).filter(|(.., node)| {
-        matches!(&node.mount, Mount::Bind(Bind { access: Access::ReadWrite, .. }))
+    binds(tree).filter(|(path, source, node)| {
+        node.mount.grant(path).is_some_and(|grant| grant.written == Some(source))
     })
 }
 
@@ -141,9 +141,13 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
     for (path, source, node) in
         directories(scene.tree, scene.host).filter(|(.., node)| Some(node.at) != root)
     {
-        let read_only = matches!(&node.mount, Mount::Bind(bind) if bind.access == Access::ReadOnly);
+        // The names of one source are not all that several show.
+        let is_fixed = node
+            .mount
+            .grant(path)
+            .is_some_and(|grant| grant.words.access == Access::ReadOnly && grant.lower.is_empty());
         let names =
-            scene.host.names.get(source).filter(|_| read_only).map_or(&[][..], Vec::as_slice);
+            scene.host.names.get(source).filter(|_| is_fixed).map_or(&[][..], Vec::as_slice);
         let child = |name: &String| {
             let (child, other) = scene.tree.get_key_value(&join(path, &format!("/{name}")))?;
             (!adds_nothing((child, other), (path, node))).then_some(other.at)
@@ -201,21 +205,23 @@ fn root_of<'t>(scene: &'t Scene, path: &str) -> Option<(&'t str, &'t Node)> {
 
 fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bool {
     let tail = below(path, over).unwrap_or_default();
+    if let (Some(grant), Some(wider)) = (node.mount.grant(path), wider.mount.grant(over)) {
+        let (bind, wide) = (grant.words, wider.words);
+        let same_place = join(wider.topmost, if over == "/" { path } else { tail });
+        let named = RUN_LATER
+            .iter()
+            .any(|(name, _)| tail.strip_prefix('/') == Some(within(wider.topmost, name)));
+        return same_place == grant.topmost
+            && grant.lower.is_empty()
+            && wider.lower.is_empty()
+            && (bind.access, bind.exec, bind.sockets) == (wide.access, wide.exec, wide.sockets)
+            && bind.owner_root == wide.owner_root
+            && wide.recursive
+            && bind.missing != Missing::Create
+            // That is how somebody says that it is meant.
+            && !(named && bind.access == Access::ReadWrite);
+    }
     match (&node.mount, &wider.mount) {
-        (Mount::Bind(bind), Mount::Bind(wide)) => {
-            let same_place = source_of(over, &wider.mount)
-                .map(|source| join(source, if over == "/" { path } else { tail }));
-            let named = RUN_LATER.iter().any(|(name, _)| {
-                tail.strip_prefix('/')
-                    == Some(within(source_of(over, &wider.mount).unwrap_or(over), name))
-            });
-            same_place.as_deref() == source_of(path, &node.mount)
-                && (bind.access, bind.exec, bind.sockets, bind.owner_root) == (wide.access, wide.exec, wide.sockets, wide.owner_root)
-                && wide.recursive
-                && bind.missing != Missing::Create
-                // That is how somebody says that it is meant.
-                && !(named && bind.access == Access::ReadWrite)
-        }
         (Mount::Device(_), Mount::Dev(_)) => {
             source_of(path, &node.mount).and_then(|source| below(source, "/dev")) == Some(tail)
                 && NODES.contains(&tail.trim_start_matches('/'))
@@ -230,8 +236,9 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
     // A pattern may hide a thousand files: its line is told of once.
     let mut told = BTreeSet::new();
     for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide(_))) {
-        let granted = above(scene.tree, path)
-            .is_some_and(|(_, node)| matches!(node.mount, Mount::Bind(_) | Mount::Device(_)));
+        let granted = above(scene.tree, path).is_some_and(|(over, node)| {
+            matches!(node.mount, Mount::Device(_)) || node.mount.grant(over).is_some()
+        });
         match base(scene.tree, scene.host, path) {
             // What a program did not find because of it has an error of its own.
             Base::Own { .. } if own_tree && keeps_from_a_program(scene, path) => {}
@@ -348,10 +355,12 @@ pub(super) fn other_names(scene: &Scene, found: &mut Problems) {
         let Base::Host { source, writable } = base(scene.tree, scene.host, path) else { continue };
         let (act, verb) = match &node.mount {
             Mount::Hide(_) => ("hidden", "read"),
-            Mount::Bind(Bind { access: Access::ReadOnly, .. }) if writable => {
-                ("kept read-only", "written")
-            }
-            _ => continue,
+            mount => match mount.grant(path) {
+                Some(grant) if writable && grant.words.access == Access::ReadOnly => {
+                    ("kept read-only", "written")
+                }
+                _ => continue,
+            },
         };
         let Fact::Present(file) = scene.host.at(&source) else { continue };
         if file.kind != FileKind::Regular

@@ -110,11 +110,12 @@ fn settle_link(mounts: &mut Mounts, path: &str, text: &str) {
     };
     let remade = match mounts.get(path).map(|mount| &mount.value) {
         Some(mount @ Mount::Bind(_)) => match nearest(parent(path)) {
-            Some((over, around @ Mount::Bind(bind))) => {
-                let shown = source_of(&over, around)
-                    .zip(below(path, &over))
-                    .map(|(source, tail)| join(source, tail));
-                if bind.access == Access::ReadWrite && shown.as_deref() == source_of(path, mount) {
+            Some((over, around)) if around.grant(&over).is_some() => {
+                let is_kept = around.grant(&over).is_some_and(|around| {
+                    let shown = below(path, &over).map(|tail| join(around.topmost, tail));
+                    around.written.is_some() && shown.as_deref() == source_of(path, mount)
+                });
+                if is_kept {
                     return;
                 }
                 None

@@ -300,14 +300,6 @@ impl Mount {
     pub(crate) fn grant<'a>(&'a self, path: &'a str) -> Option<Grant<'a>> {
         self.kind().makes(path).grant(path)
     }
-
-    /// The file system in memory that it is.
-    pub fn tmpfs(&self) -> Option<&Tmpfs> {
-        match self {
-            Mount::Tmpfs(tmpfs) => Some(tmpfs),
-            _ => None,
-        }
-    }
 }
 
 const HOW_MANY: usize = {

@@ -1,7 +1,6 @@
 //! Where a path inside leads when links are followed, and what a path of the host is called inside:
 //! for help that names the right line. What it says is advice; the kernel's own walk decides.
 
-use super::kinds::Mount;
 use super::tree::{Node, Tree, real};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::step::Kernel;
@@ -27,9 +26,9 @@ impl Facts<Node> for Entries<'_> {
     type Stop = ();
 
     fn host(&mut self, spot: Spot<'_, Node>, _: &Source, place: &str) -> Looked<(), ()> {
-        match (&spot.node.mount, self.0.at(place)) {
-            (Mount::Bind(_), Fact::Present(File { kind: kind @ FileKind::Link(_), .. }))
-                if spot.path == spot.over =>
+        match self.0.at(place) {
+            Fact::Present(File { kind: kind @ FileKind::Link(_), .. })
+                if spot.path == spot.over && spot.node.mount.grant(spot.over).is_some() =>
             {
                 Ok((Kind::File(kind.clone()), ()))
             }
@@ -55,7 +54,7 @@ impl Facts<Node> for Entries<'_> {
 /// The path inside at which a bind shows a place of the host: by the bind that is nearest to it.
 pub(crate) fn shown_at(tree: &Tree, host: &Host, place: &str) -> Option<String> {
     let found = tree.showing(place, |source| real(host, source));
-    let binds = found.filter(|(.., node)| matches!(node.mount, Mount::Bind(_)));
+    let binds = found.filter(|(_, over, node)| node.mount.grant(over).is_some());
     // The nearer the source, the less is below it.
     let tail = |(inside, over, _): &(String, &str, &Node)| inside.len() - over.len();
     binds.max_by_key(|shown| Reverse(tail(shown))).map(|(inside, ..)| inside)

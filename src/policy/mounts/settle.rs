@@ -2,13 +2,14 @@
 //! it replaced is back. And which facts of the host that asks for.
 
 use super::glob::expand;
-use super::kinds::{Access, Bind, Broad, Grant, Missing, Mount};
+use super::kinds::{Access, Bind, Broad, Grant, Missing};
 use super::tree::{DATABASES, Node, Tree, behind, source_of, tree, with_root};
 use super::{Mounts, checks, links, sockets};
 use crate::host::{Fact, FileKind, Host};
 use crate::language::value::below;
 use crate::text::problem::Note;
 use crate::text::source::At;
+use crate::tree::Stands;
 use std::borrow::Cow;
 
 /// `[mounts]` on this machine. It is settled once for a command: every draft, and every look at the
@@ -233,7 +234,7 @@ fn wanted_of(tree: &Tree) -> Vec<String> {
         wanted.extend(lower.into_iter().map(str::to_owned));
         wanted.extend(node.mount.kind().asks(path));
         wanted.extend(behind(tree, path));
-        if matches!(node.mount, Mount::Hide(_)) {
+        if node.ground().nature().hidden {
             wanted.extend(with_root(tree, path).map(str::to_owned));
         }
     }
@@ -242,7 +243,7 @@ fn wanted_of(tree: &Tree) -> Vec<String> {
         DATABASES
             .iter()
             .filter(|path| !tree.contains_key(**path))
-            .filter_map(|path| behind(tree, path)),
+            .flat_map(|path| behind(tree, path)),
     );
     wanted
 }

@@ -136,23 +136,33 @@ pub(crate) fn hidden(mounts: &Mounts) -> impl Iterator<Item = String> {
         .map(|(path, _)| path.value.to_owned())
 }
 
-/// The host's path under an entry, where the nearest entry above it binds a part of the host.
-pub(super) fn behind(tree: &Tree, path: &str) -> Option<String> {
-    bound_at(tree, parent(path)).map(|around| join(&around, &path[parent(path).len()..]))
+/// The host's paths under an entry, where the nearest entry above it grants a part of the host.
+pub(super) fn behind(tree: &Tree, path: &str) -> impl Iterator<Item = String> {
+    let name = &path[parent(path).len()..];
+    all_bound_at(tree, parent(path)).into_iter().map(move |around| join(&around, name))
 }
 
 /// The host's path that a bind shows at a path, by the nearest entry at or above it.
 pub(crate) fn bound_at(tree: &Tree, path: &str) -> Option<String> {
+    all_bound_at(tree, path).into_iter().next()
+}
+
+/// The host's paths that can be shown at a path, the topmost first, by the nearest entry at or
+/// above it.
+pub(crate) fn all_bound_at(tree: &Tree, path: &str) -> Vec<String> {
     let (over, node) = tree.over(path);
     match &node.ground {
-        Ground::Host(stack) => node.mount.grant(over).map(|_| shown(stack, over, path)),
-        Ground::Own(_) | Ground::Kernel(_) | Ground::Same => None,
+        Ground::Host(stack) if node.mount.grant(over).is_some() => {
+            shown(stack, over, path).collect()
+        }
+        Ground::Host(_) | Ground::Own(_) | Ground::Kernel(_) | Ground::Same => vec![],
     }
 }
 
-/// Where a path is on the host that lies below what stands at `over`.
-fn shown(stack: &Stack, over: &str, path: &str) -> String {
-    join(&stack.topmost().path, below(path, over).unwrap_or_default())
+/// Where a path can be on the host that lies below what stands at `over`, the topmost first.
+fn shown<'s>(stack: &'s Stack, over: &str, path: &'s str) -> impl Iterator<Item = String> + 's {
+    let tail = below(path, over).unwrap_or_default();
+    stack.topmost_first().map(move |source| join(&source.path, tail))
 }
 
 /// The nearest entry above a path, not counting `/`.
@@ -186,7 +196,11 @@ pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
                     nothing(file.kind.word())
                 }
                 _ => Base::Host {
-                    source: shown(stack, over, path),
+                    // Where no source has it, the place in the topmost stands for it.
+                    source: shown(stack, over, path)
+                        .find(|place| host.present(place).is_some())
+                        .or_else(|| shown(stack, over, path).next())
+                        .unwrap_or_default(),
                     writable: grant.words.access == Access::ReadWrite,
                 },
             },

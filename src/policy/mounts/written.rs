@@ -59,7 +59,10 @@ impl EntryType for Mount {
     }
 
     fn may_be_left_out(&self) -> bool {
-        matches!(self, Mount::Bind(bind) if bind.broad == Broad::Skip || bind.missing == Missing::Skip)
+        // Where it stands says nothing of that.
+        self.grant("/")
+            .map(|grant| grant.words)
+            .is_some_and(|words| words.broad == Broad::Skip || words.missing == Missing::Skip)
     }
 
     /// A pattern has a mark at its end.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::policy::mounts::kinds::Mount;
 use crate::text::problem::{Problem, Style};
+use crate::tree::Ground;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -141,4 +142,27 @@ fn source_of(profile: &Profile, path: &str) -> String {
         Mount::Bind(bind) => bind.source.as_deref().unwrap_or("").to_owned(),
         other => panic!("{other:?}"),
     }
+}
+
+/// What is looked for in grants passes no kind that shows a tree of the host.
+#[test]
+fn every_kind_grants_the_trees_that_it_shows() {
+    let place = Place::new();
+    place.raw("main.toml", include_bytes!("../../../tests/plans/kinds.toml"));
+    let mounts = place.load().mounts;
+    for (path, mount) in mounts.iter() {
+        let (path, mount) = (path.value, &mount.value);
+        let shown: Vec<String> = match mount.kind().ground(path) {
+            Ground::Host(stack) => stack.topmost_first().map(|one| one.path.clone()).collect(),
+            Ground::Own(_) | Ground::Kernel(_) | Ground::Same => vec![],
+        };
+        let granted: Vec<&str> = match mount.grant(path) {
+            Some(grant) => grant.sources().collect(),
+            // A device and a socket are no trees.
+            None => crate::policy::mounts::tree::source_of(path, mount).into_iter().collect(),
+        };
+        assert_eq!(granted, shown, "{path}");
+    }
+    let written = |path| mounts.get(path)?.value.grant(path)?.written;
+    assert_eq!((written("/made"), written("/usr")), (Some("/srv/data/made"), None));
 }

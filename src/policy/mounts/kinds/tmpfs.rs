@@ -84,3 +84,13 @@ impl Kind for Tmpfs {
         "a tmpfs"
     }
 }
+
+impl Mount {
+    /// The file system in memory that it is.
+    pub fn tmpfs(&self) -> Option<&Tmpfs> {
+        match self {
+            Mount::Tmpfs(tmpfs) => Some(tmpfs),
+            _ => None,
+        }
+    }
+}
