@@ -3,7 +3,7 @@
 //! works, and keeps files; what does not start names it.
 
 use crate::pasting::offers::{offers, pasted};
-use crate::support::{self, As, Place, USER, is_root, skip, text, unwrapped};
+use crate::support::{self, As, Place, USER, errors, is_root, skip, text, unwrapped};
 use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -90,7 +90,7 @@ fn under_dockers_filter_landlock_alone_builds_and_keeps() {
             let mut command = place.stockade(*who);
             let output =
                 command.current_dir(&folder).arg("run").arg(&outer).args(words).output().unwrap();
-            (output.status.code(), text(&output.stdout), unwrapped(&text(&output.stderr)))
+            (output.status.code(), text(&output.stdout), errors(&output))
         };
         let inner = inner.to_str().unwrap();
         let (status, out, err) = run(&[

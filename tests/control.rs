@@ -2,7 +2,7 @@
 //! what is left of a launcher that was killed.
 
 use crate::support::ground::Ground;
-use crate::support::{self, As, Place, USER, is_root, spawned, system, text, unwrapped};
+use crate::support::{self, As, Place, USER, errors, is_root, spawned, system, text};
 use serde_json::Value;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -80,11 +80,6 @@ fn until(mut good: impl FnMut() -> bool) {
     }
 }
 
-/// What is said, as one line: the frame breaks lines where the width ends.
-fn said(output: &Output) -> String {
-    unwrapped(&text(&output.stderr))
-}
-
 fn lives(pid: i64) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
@@ -118,7 +113,8 @@ fn a_sandbox_with_a_name_is_listed_and_ended() {
             "true",
         ]);
         assert!(
-            second.status.code() == Some(125) && said(&second).contains("a running sandbox has it"),
+            second.status.code() == Some(125)
+                && errors(&second).contains("a running sandbox has it"),
             "{}",
             text(&second.stderr)
         );
@@ -133,7 +129,7 @@ fn a_sandbox_with_a_name_is_listed_and_ended() {
         let again = run.stockade(&["kill", &name]);
         assert!(
             again.status.code() == Some(125)
-                && said(&again).contains("no sandbox of that name runs"),
+                && errors(&again).contains("no sandbox of that name runs"),
             "{}",
             text(&again.stderr)
         );
@@ -219,7 +215,7 @@ fn without_a_group_nothing_can_be_frozen() {
         let mut child = run.start(&name, "", "sleep 600");
         for deed in ["freeze", "thaw"] {
             let output = run.stockade(&[deed, &name]);
-            let said = said(&output);
+            let said = errors(&output);
             assert!(
                 output.status.code() == Some(125)
                     && said.contains("it has no control group that freezes")
@@ -333,7 +329,7 @@ fn no_target_writes_entries() {
                 source.display()
             );
             let profile = run.place.file("bind.toml", &system(&line));
-            said(&run.stockade(&["check", profile.to_str().unwrap(), "true"]))
+            errors(&run.stockade(&["check", profile.to_str().unwrap(), "true"]))
         };
         let above = folder.parent().unwrap();
         for source in [&folder, above] {
@@ -356,15 +352,15 @@ fn a_folder_that_others_could_write_is_refused() {
     let refused = |words: &str| {
         let output = run.stockade(&["run", profile.to_str().unwrap(), "true"]);
         assert!(
-            output.status.code() == Some(125) && said(&output).contains(words),
+            output.status.code() == Some(125) && errors(&output).contains(words),
             "{words}: {}",
-            said(&output)
+            errors(&output)
         );
         let listed = run.stockade(&["ps"]);
         assert!(
-            listed.status.code() == Some(125) && said(&listed).contains(words),
+            listed.status.code() == Some(125) && errors(&listed).contains(words),
             "{words}: {}",
-            said(&listed)
+            errors(&listed)
         );
     };
     let folder = run.place.folder("run/stockade", As::User);
@@ -405,9 +401,9 @@ fn names_that_are_paths_are_no_names() {
             "true",
         ]);
         assert!(
-            output.status.code() == Some(125) && said(&output).contains("is not a name"),
+            output.status.code() == Some(125) && errors(&output).contains("is not a name"),
             "{bad}: {}",
-            said(&output)
+            errors(&output)
         );
         if !bad.starts_with('-') && !bad.is_empty() {
             assert_eq!(run.stockade(&["kill", bad]).status.code(), Some(125));
@@ -474,7 +470,7 @@ fn a_stopped_launcher_is_named_and_ends_its_sandbox_once_it_goes_on() {
     signal("-STOP");
     let output = run.stockade(&["kill", &name]);
     assert!(
-        output.status.code() == Some(125) && said(&output).contains("its launcher is stopped"),
+        output.status.code() == Some(125) && errors(&output).contains("its launcher is stopped"),
         "{}",
         text(&output.stderr)
     );

@@ -198,8 +198,7 @@ fn an_ordinary_user_needs_a_group_of_its_own() {
     let place = Place::new();
     let plain = format!("{}[limits]\npids = 30\n", support::system(""));
     let refused = place.run(As::User, &plain, &["true"]);
-    let said =
-        support::unwrapped(&text(&refused.stderr)).split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = support::errors(&refused).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         refused.status.code() == Some(125)
             && said.contains("permission denied")
@@ -359,7 +358,7 @@ fn an_ordinary_user_has_no_limits_that_a_nested_target_could_lift() {
     let nested = format!("{profile}[namespaces]\nnested = true\n");
     let run = |profile: &str| place.run(As::User, profile, &["true"]);
     let refused = run(&nested);
-    let said = support::unwrapped(&text(&refused.stderr));
+    let said = support::errors(&refused);
     assert!(refused.status.code() == Some(125) && said.contains("could lift"), "{said}");
     assert!(run(&profile).status.success(), "the twin");
     assert!(
@@ -471,7 +470,7 @@ fn no_mount_of_the_groups_is_granted_for_writing() {
                 .unwrap()
         };
         let refused = check(&format!("mount -t cgroup -o pids none {} && ", folder.display()));
-        let said = support::unwrapped(&text(&refused.stderr));
+        let said = support::errors(&refused);
         assert!(
             refused.status.code() == Some(125) && said.contains("the target could leave its own"),
             "{said}"

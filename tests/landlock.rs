@@ -569,7 +569,7 @@ fn what_takes_a_tree_of_its_own_says_how_this_caller_has_one() {
                 .unwrap()
         };
         let output = run(&[]);
-        let err = support::unwrapped(&text(&output.stderr));
+        let err = support::errors(&output);
         assert!(
             output.status.code() == Some(125) && err.contains("E0802") && err.contains(line),
             "{who:?}: {}",

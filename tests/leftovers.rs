@@ -414,7 +414,7 @@ fn a_full_file_system_in_memory_is_an_error_at_its_line() {
             [text_of("a line of the file\n", 50_000), text_of("a line without an end ", 40_000)]
         {
             let output = place.run(*who, &system(&mounts), &["true"]);
-            let error = support::unwrapped(&text(&output.stderr));
+            let error = support::errors(&output);
             let shown = &error[..error.len().min(2000)];
             assert_eq!(output.status.code(), Some(125), "{who:?}: {shown}");
             assert!(

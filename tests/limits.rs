@@ -394,7 +394,7 @@ fn a_disk_is_limited_by_one_key_that_says_something() {
     let run = |io: &str| {
         let output =
             place.run(As::Root, &ground.profile(&format!("io = {{ {io} }}"), ""), &["true"]);
-        (output.status.code(), support::unwrapped(&text(&output.stderr)))
+        (output.status.code(), support::errors(&output))
     };
     let (status, said) = run("\"/\" = { read-ops = 100000 }");
     if said.contains("lies on no block device") {
@@ -414,7 +414,7 @@ fn a_weight_that_the_disk_cannot_have_falls_where_it_may() {
     let place = Place::new();
     let profile = ground.profile("io = { \"/\" = { weight = 100 } }", "");
     let output = place.run(As::Root, &profile, &["true"]);
-    let said = support::unwrapped(&text(&output.stderr));
+    let said = support::errors(&output);
     if !said.contains("operation not supported") {
         return skip("the root's disk has BFQ, or is none");
     }
@@ -606,7 +606,7 @@ fn raw_files_are_written_and_read_back() {
     for (memory, status) in [("512", 125), ("\"512M\"", 0)] {
         let output =
             place.run(As::Root, &ground.profile(&format!("memory = {memory}"), ""), &["true"]);
-        let said = support::unwrapped(&text(&output.stderr));
+        let said = support::errors(&output);
         assert!(
             output.status.code() == Some(status)
                 && (status == 0) != said.contains("for MiB write memory = \"512M\""),

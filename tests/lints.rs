@@ -628,7 +628,7 @@ fn privilege_that_has_no_effect() {
                 .arg(format!("exec:{}", program.display()))
                 .output()
                 .unwrap();
-            (support::unwrapped(&text(&output.stderr)), support::unwrapped(&text(&why.stdout)))
+            (support::errors(&output), support::unwrapped(&text(&why.stdout)))
         };
         let (checked, why) = check("", &set_id);
         assert!(

@@ -1,7 +1,7 @@
 //! The built-in profiles on real programs, as root and as an ordinary user: what each grants works,
 //! what it does not grant is not there.
 
-use crate::support::{As, Place, is_root, skip, text, unwrapped};
+use crate::support::{As, Place, errors, is_root, skip, text, unwrapped};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -608,7 +608,7 @@ fn build_says_to_name_another_project_and_takes_it() {
         for folder in ["/", "/usr", "/etc", "/home", "/tmp", "/run", "/proc", "/sys", "/dev"] {
             let output =
                 caller.stockade(Path::new(folder)).args(["run", "build", "true"]).output().unwrap();
-            let err = unwrapped(&text(&output.stderr));
+            let err = errors(&output);
             assert!(
                 output.status.code() == Some(125) && err.contains("give `project` another value"),
                 "{:?}, {folder}: {err}",

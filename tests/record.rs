@@ -72,8 +72,7 @@ fn the_report_goes_to_a_descriptor_which_the_target_never_has() {
             .output()
             .unwrap();
         assert!(
-            closed.status.code() == Some(125)
-                && support::unwrapped(&text(&closed.stderr)).contains("descriptor 77"),
+            closed.status.code() == Some(125) && support::errors(&closed).contains("descriptor 77"),
             "{}",
             text(&closed.stderr)
         );
@@ -139,7 +138,7 @@ fn what_a_target_puts_under_the_reports_name_is_not_followed_and_does_not_stay()
         let output = run("exit 7");
         assert!(
             output.status.code() == Some(125)
-                && support::unwrapped(&text(&output.stderr)).contains("it is a symbolic link"),
+                && support::errors(&output).contains("it is a symbolic link"),
             "{who:?}: {}",
             text(&output.stderr)
         );
@@ -155,7 +154,7 @@ fn what_a_target_puts_under_the_reports_name_is_not_followed_and_does_not_stay()
             .args(["/bin/true"])
             .output()
             .unwrap();
-        let said = support::unwrapped(&text(&output.stderr));
+        let said = support::errors(&output);
         assert!(
             output.status.code() == Some(125)
                 && said.contains("a directory on the way is a symbolic link"),
@@ -213,7 +212,7 @@ fn the_report_goes_where_shells_lead_it() {
             .unwrap();
         assert!(
             refused.status.code() == Some(125)
-                && support::unwrapped(&text(&refused.stderr)).contains("no such file"),
+                && support::errors(&refused).contains("no such file"),
             "{}",
             text(&refused.stderr)
         );

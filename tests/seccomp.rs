@@ -325,11 +325,7 @@ fn a_policy_of_docker_s_format_is_imported() {
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
     let said = place.run(As::all()[0], &profile, &["/bin/true"]);
     assert_eq!(said.status.code(), Some(125));
-    assert!(
-        support::unwrapped(&text(&said.stderr)).contains("can be written by others"),
-        "{}",
-        text(&said.stderr)
-    );
+    assert!(support::errors(&said).contains("can be written by others"), "{}", text(&said.stderr));
 }
 
 #[test]

@@ -308,6 +308,11 @@ pub fn unwrapped(text: &str) -> String {
     text.replace("\n  │ ", " ").replace("\n        ", " ")
 }
 
+/// What a process wrote to standard error, so.
+pub fn errors(output: &Output) -> String {
+    unwrapped(&text(&output.stderr))
+}
+
 /// The system's programs, proc, dev and a /tmp: what most tests want. Further lines go to
 /// `[mounts]`.
 pub fn system(more_mounts: &str) -> String {

@@ -1,7 +1,7 @@
 //! `namespaces.mount = "host"`: where Landlock is all that keeps the files, a line that it cannot
 //! hold is refused.
 
-use crate::support::{As, Place, USER, is_root, said, skip, spawned, text, unwrapped};
+use crate::support::{As, Place, USER, errors, is_root, said, skip, spawned, text, unwrapped};
 use std::path::Path;
 
 /// No namespace at all, and the system's programs. `more` stands in [mounts], and may open further
@@ -39,7 +39,7 @@ pub fn has_landlock() -> bool {
 #[track_caller]
 fn refused(place: &Place, who: As, profile: &str, code: &str, words: &str) {
     let output = place.run(who, profile, &["true"]);
-    let error = unwrapped(&text(&output.stderr));
+    let error = errors(&output);
     assert!(
         output.status.code() == Some(125) && error.contains(code) && error.contains(words),
         "{who:?}: {}",
@@ -459,8 +459,7 @@ fn no_descriptor_and_no_mount_of_its_own_lets_what_was_written_be_executed() {
         for (read, words) in [(false, "/x lets it be executed"), (true, "can be mapped by it")] {
             let output = run(&profile(word), read);
             assert!(
-                output.status.code() == Some(125)
-                    && unwrapped(&text(&output.stderr)).contains(words),
+                output.status.code() == Some(125) && errors(&output).contains(words),
                 "{who:?}: {}",
                 said(&output)
             );

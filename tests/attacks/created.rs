@@ -2,7 +2,7 @@
 //! of the launcher's.
 
 use super::program;
-use crate::support::{As, Place, USER, is_root, system, text, unwrapped};
+use crate::support::{As, Place, USER, errors, is_root, system, text};
 use std::path::Path;
 use std::process::Output;
 
@@ -143,7 +143,7 @@ fn a_name_that_is_exchanged_while_a_directory_is_made_is_not_granted() {
             );
             std::fs::remove_dir_all(&out).unwrap();
             let output = between(&place, *who, moment, times, act, &command);
-            let said = unwrapped(&text(&output.stderr));
+            let said = errors(&output);
             assert!(
                 output.status.code() == Some(125)
                     && said.contains("was exchanged after the profile was checked"),

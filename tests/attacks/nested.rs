@@ -2,7 +2,7 @@
 
 use super::program;
 use crate::support::ground::{Ground, end, read, spawn, wait_for};
-use crate::support::{As, Place, USER, is_root, said, skip, system, text, unwrapped};
+use crate::support::{As, Place, USER, errors, is_root, said, skip, system, text, unwrapped};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -52,7 +52,7 @@ fn done(place: &Place, who: As, profile: &str, words: &str) -> String {
 #[track_caller]
 fn problem(place: &Place, who: As, profile: &str, code: &str) -> String {
     let output = place.run(who, profile, &["true"]);
-    let error = unwrapped(&text(&output.stderr));
+    let error = errors(&output);
     assert!(
         output.status.code() == Some(125) && error.contains(code),
         "{who:?}: {}",
@@ -225,7 +225,7 @@ fn what_is_kept_and_hidden_below_a_writable_bind_holds() {
             "{who:?}: {}",
             said(&output)
         );
-        let error = unwrapped(&text(&output.stderr));
+        let error = errors(&output);
         assert!(
             error.contains("can undo what is kept or hidden at /work/kept, /work/secret"),
             "{who:?}: {error}"
@@ -392,7 +392,7 @@ fn a_missing_limit_is_skipped_by_its_own_word_alone() {
         };
         for nested in ["nested = false", KINDS] {
             let output = run("", nested);
-            let error = unwrapped(&text(&output.stderr));
+            let error = errors(&output);
             assert!(
                 output.status.code() == Some(125)
                     && error.contains("optional = [\"namespaces.nested\"]"),
@@ -401,7 +401,7 @@ fn a_missing_limit_is_skipped_by_its_own_word_alone() {
             );
             assert!(!error.contains("nested = true"), "{who:?}: {error}");
             let output = run("optional = [\"namespaces.nested\"]", nested);
-            let error = unwrapped(&text(&output.stderr));
+            let error = errors(&output);
             assert!(
                 error.contains("the system call filter alone keeps the target from namespaces"),
                 "{who:?}: {}",
@@ -561,7 +561,7 @@ fn advice_for_unshare_permits_the_same_words() {
                         .args(words)
                         .arg("true");
                     let output = command.output().unwrap();
-                    (output.status.success(), unwrapped(&text(&output.stderr)))
+                    (output.status.success(), errors(&output))
                 };
                 for words in [&["-n"][..], &["-m"], &["-Ur"], &["-Urm"], &["-Urn"], &["-Urmn"]] {
                     let (done, error) = run(&[], words);

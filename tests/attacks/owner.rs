@@ -2,7 +2,7 @@
 //! host, it makes no file set-id and rewrites none that is.
 
 use super::program;
-use crate::support::{As, Place, USER, is_root, said, skip, system, text, unwrapped};
+use crate::support::{As, Place, USER, errors, is_root, said, skip, system, text};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -262,7 +262,7 @@ fn a_file_with_privilege_is_not_there_to_be_rewritten() {
             }
             let plain = profile(&place, &tree, owner, "");
             let output = place.run(As::Root, &plain, &["true"]);
-            let error = unwrapped(&text(&output.stderr));
+            let error = errors(&output);
             assert!(
                 output.status.code() == Some(125)
                     && error.contains("mounts::set-id")

@@ -2,7 +2,7 @@
 
 use super::program;
 use crate::support::ground::{Ground, end, spawn, wait_for};
-use crate::support::{As, Place, is_root, skip, system, text, unwrapped};
+use crate::support::{As, Place, errors, is_root, skip, system, text, unwrapped};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -223,7 +223,7 @@ fn a_kept_link_is_held_by_each_name_and_against_a_writable_link_on_its_way() {
         let mounts =
             format!("{}\n\"{top}/.git\" = \"ro\"\n\"{top}/one\" = \"rw\"", writable(&top, &top));
         let output = plant(&place, *who, &mounts, &top);
-        let words = unwrapped(&text(&output.stderr));
+        let words = errors(&output);
         assert!(
             output.status.code() == Some(125)
                 && words.contains("[E0311]")
@@ -306,7 +306,7 @@ fn a_link_out_of_the_grant_stays_and_a_link_that_cannot_be_kept_is_refused() {
         ] {
             let top = project(&place, *who, &format!("{name}-{who:?}"), &[(".git", to)], ".real");
             let output = plant(&place, *who, &keep(&top), &top);
-            let words = unwrapped(&text(&output.stderr));
+            let words = errors(&output);
             assert!(
                 output.status.code() == Some(125)
                     && words.contains("[E0311]")
@@ -486,7 +486,7 @@ fn what_cannot_be_made_is_a_problem_before_the_run() {
         for command in ["check", "plan", "run"] {
             let output =
                 place.stockade(who).arg(command).arg(&profile).arg("/bin/true").output().unwrap();
-            let said = crate::support::unwrapped(&text(&output.stderr));
+            let said = crate::support::errors(&output);
             assert_eq!(output.status.success(), good, "{command}: {said}");
             assert!(
                 good || said.contains("mounts::create") && said.contains("permission denied"),
@@ -539,7 +539,7 @@ fn a_variable_is_read_from_the_file_that_is_named() {
                 "{who:?} {name}"
             );
             let output = shown(&top.join(name));
-            let words = unwrapped(&text(&output.stderr));
+            let words = errors(&output);
             assert!(
                 output.status.code() == Some(125) && words.contains(why),
                 "{who:?} {name}: {words}"
@@ -745,7 +745,7 @@ fn a_socket_whose_path_is_not_utf8_is_refused() {
                     );
                     continue;
                 }
-                let words = unwrapped(&text(&output.stderr));
+                let words = errors(&output);
                 assert!(
                     output.status.code() == Some(125) && words.contains("is not UTF-8"),
                     "{who:?} {case} {word}: {words}"

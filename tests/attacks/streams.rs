@@ -1,7 +1,7 @@
 //! What is shared with the caller by descriptor: sockets, files, pipes.
 
 use super::program;
-use crate::support::{As, Place, landlock_abi, skip, text, unwrapped};
+use crate::support::{As, Place, errors, landlock_abi, skip, text, unwrapped};
 use std::fs::File;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -150,7 +150,7 @@ fn a_udp_socket_that_nothing_holds_is_refused_or_reported() {
                 assert_eq!(output.status.code(), Some(1), "{who:?}: {}", text(&output.stderr));
                 continue;
             }
-            let said = unwrapped(&text(&output.stderr));
+            let said = errors(&output);
             assert!(
                 output.status.code() == Some(125)
                     && said.contains("cannot keep the UDP socket on descriptor"),
@@ -162,7 +162,7 @@ fn a_udp_socket_that_nothing_holds_is_refused_or_reported() {
                 .replace("format = 1\n", "format = 1\noptional = [\"network.passed-sockets\"]\n");
             let profile = place.file("told.toml", &told);
             let output = run(&place, *who, &profile, &words, socket());
-            let said = unwrapped(&text(&output.stderr));
+            let said = errors(&output);
             assert!(
                 output.status.success() && said.contains("is not kept from the caller's network"),
                 "{who:?}: {said}"
@@ -191,7 +191,7 @@ fn other_sockets_and_folders_are_refused() {
                 .arg(&profile)
                 .args(["/rt", "nonblock", "5"]);
             let output = output.output().unwrap();
-            let said = unwrapped(&text(&output.stderr));
+            let said = errors(&output);
             match (kind, output.status.code()) {
                 (_, Some(77)) => {}
                 ("memory", code) => assert!(
@@ -279,7 +279,7 @@ fn a_unix_socket_takes_no_name_of_the_callers_network() {
                 let output = with_unix(&place, *who, Some(&profile), kind, &["serve", &name])
                     .output()
                     .unwrap();
-                let said = unwrapped(&text(&output.stderr));
+                let said = errors(&output);
                 assert!(
                     output.status.code() == Some(125) && said.contains("landlock::socket"),
                     "{who:?} {kind}: {:?} {said}",
@@ -300,7 +300,7 @@ fn a_unix_socket_takes_no_name_of_the_callers_network() {
                         with_unix(&place, *who, profile, kind, &["serve", &name]).spawn().unwrap();
                     client(&name, kind.contains("datagram"));
                     let output = child.wait_with_output().unwrap();
-                    let said = unwrapped(&text(&output.stderr));
+                    let said = errors(&output);
                     assert!(output.status.success(), "{who:?} {kind}: {said}");
                     assert!(
                         ["word", "hello"].contains(&&*text(&output.stdout)),
@@ -354,7 +354,7 @@ fn a_unix_datagram_socket_reaches_no_service_of_the_callers_network() {
             let output = with_unix(&place, *who, profile, "unix-datagram-named", &["tell", &name])
                 .output()
                 .unwrap();
-            (output.status.code(), unwrapped(&text(&output.stderr)))
+            (output.status.code(), errors(&output))
         };
         let (code, said) = tell(Some(&sandbox(&place, "reach.toml", "", "")));
         assert_eq!(code, Some(if landlock_abi() >= 6 { 1 } else { 125 }), "{who:?}: {said}");
@@ -408,7 +408,7 @@ fn a_file_is_not_opened_for_more_than_it_was() {
             for line in ["[landlock]\npaths = \"off\"", "[namespaces]\nnested = true"] {
                 let profile = sandbox(&place, "bare.toml", process, line);
                 let output = run(&place, *who, &profile, &["write", fd], fresh());
-                let said = unwrapped(&text(&output.stderr));
+                let said = errors(&output);
                 assert!(
                     output.status.code() == Some(125)
                         && said.contains("cannot keep the file on descriptor"),
