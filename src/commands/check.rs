@@ -41,9 +41,7 @@ fn skipped(plan: &Plan) -> impl Iterator<Item = &Note> {
 }
 
 fn verdict(planned: &Planned) -> String {
-    let mut heads: Vec<&str> = skipped(&planned.plan)
-        .map(|note| note.text.split(": ").next().unwrap_or_default())
-        .collect();
+    let mut heads: Vec<&str> = skipped(&planned.plan).map(Note::what).collect();
     heads.dedup();
     let but = if heads.is_empty() {
         String::new()

@@ -70,5 +70,5 @@ fn profile(given: Given, format: Format) -> u8 {
 /// sandbox has nothing to do with it.
 fn lacking(planned: &Planned) -> Vec<Note> {
     let found = planned.look_inside().into_iter().filter(|lack| lack.at == planned.plan.exec.at);
-    found.map(|lack| Note { less: true, left_out: None, text: lack.text, at: lack.at }).collect()
+    found.map(|lack| Note::new(lack.at, lack.text).less()).collect()
 }

@@ -121,6 +121,9 @@ pub struct Point {
     /// How many bytes of it, from its start, are a path: where there is no room, the path is
     /// shortened, and the words stay.
     pub path: usize,
+    /// How many bytes of it, from its start, say what is granted: the reason, where there is one,
+    /// comes behind them.
+    pub verdict: usize,
     /// The line that grants it.
     pub at: Span,
 }
@@ -170,22 +173,42 @@ struct Bill {
 
 impl Bill {
     fn add(&mut self, cost: &'static Cost, what: impl Into<String>, at: Span) {
-        self.put(cost, 0, what.into(), at);
+        let what = what.into();
+        self.put(cost, (0, what.len()), what, at);
     }
 
     /// What is granted at a path.
     fn at(&mut self, cost: &'static Cost, path: &str, words: &str, at: Span) {
-        self.put(cost, path.len(), format!("{path} {words}"), at);
+        let what = format!("{path} {words}");
+        self.put(cost, (path.len(), what.len()), what, at);
     }
 
-    fn put(&mut self, cost: &'static Cost, path: usize, what: String, at: Span) {
+    /// The same, and why it counts as it does.
+    fn at_because(
+        &mut self,
+        cost: &'static Cost,
+        path: &str,
+        (words, why): (&str, &str),
+        at: Span,
+    ) {
+        let verdict = path.len() + 1 + words.len();
+        self.put(cost, (path.len(), verdict), format!("{path} {words}: {why}"), at);
+    }
+
+    fn put(
+        &mut self,
+        cost: &'static Cost,
+        (path, verdict): (usize, usize),
+        what: String,
+        at: Span,
+    ) {
         // One line is one grant, also where it stands for many names.
         let known = self.told.contains(&(cost.name, what.clone()))
             || (at.is_somewhere() && self.lines.contains(&(cost.name, at)));
         if !known {
             self.told.insert((cost.name, what.clone()));
             self.lines.insert((cost.name, at));
-            self.points.push(Point { cost, tenths: cost.each, what, path, at });
+            self.points.push(Point { cost, tenths: cost.each, what, path, verdict, at });
         }
     }
 
@@ -288,7 +311,8 @@ fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
             if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
         let what =
             format!("the filter lets through {}{more}", names[..names.len().min(3)].join(", "));
-        bill.points.push(Point { cost: CALLS, tenths: names.len() as u32, what, path: 0, at });
+        let (tenths, verdict) = (names.len() as u32, what.len());
+        bill.points.push(Point { cost: CALLS, tenths, what, path: 0, verdict, at });
     }
 }
 
@@ -304,13 +328,8 @@ fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
         } else {
             (CAPABILITY, "")
         };
-        let point = Point {
-            cost,
-            tenths: cost.each,
-            what: format!("the capability {capability} is kept{over}"),
-            path: 0,
-            at,
-        };
+        let what = format!("the capability {capability} is kept{over}");
+        let point = Point { cost, tenths: cost.each, verdict: what.len(), what, path: 0, at };
         // They share a line, and each counts.
         bill.points.push(point);
     }
@@ -319,13 +338,9 @@ fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
             .into_iter()
             .filter(|scope| ruleset.scoped & scope.bit() == 0);
         for scope in open {
-            let point = Point {
-                cost: NO_SCOPE,
-                tenths: NO_SCOPE.each,
-                what: format!("Landlock does not scope `{scope}`"),
-                path: 0,
-                at,
-            };
+            let what = format!("Landlock does not scope `{scope}`");
+            let (cost, verdict) = (NO_SCOPE, what.len());
+            let point = Point { cost, tenths: cost.each, what, path: 0, verdict, at };
             bill.points.push(point);
         }
     }

@@ -144,9 +144,9 @@ impl Groups {
             Err(wrong @ Wrong::Errno(Errno(libc::EOPNOTSUPP | libc::ENOENT | libc::ENODEV)))
                 if may_fall =>
             {
-                let text =
-                    format!("a limit is not enforced: cannot {}: {}", step.op, wrong.words());
-                self.fallen.push(Note { less: true, left_out: None, text, at: step.at });
+                let why = format!("cannot {}: {}", step.op, wrong.words());
+                let note = Note::new(step.at, "a limit is not enforced").because(&why);
+                self.fallen.push(note.less());
                 Ok(())
             }
             outcome => outcome,

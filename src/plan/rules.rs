@@ -182,10 +182,8 @@ fn scope_signals(
     if settled.may_fall("landlock") || settled.may_fall("landlock.scope") {
         return draft.note_less(
             at,
-            format!(
-                "the target may send signals to processes outside, and stop what keeps its time: \
-                 {why}"
-            ),
+            "the target may send signals to processes outside, and stop what keeps its time",
+            &why,
         );
     }
     let help = match said {

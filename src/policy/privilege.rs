@@ -16,7 +16,7 @@ use crate::host::caller::Caller;
 use crate::host::privileged::{Look, Power, Stop};
 use crate::kernel::namespace::Kind;
 use crate::step::draft::Draft;
-use crate::text::problem::{Problem, errno_words};
+use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::shell::shell_word;
 
 // ---- facts ----
@@ -127,7 +127,8 @@ pub(crate) fn draft(
         let Some(at) = tree.get(path).map(|node| node.at) else { continue };
         let Some((why, help)) = found(look).or_else(|| stopped(look)) else { continue };
         if may_fall {
-            draft.note_less(at, format!("{} is granted for writing, though {why}", look.top));
+            let text = format!("{} is granted for writing, though {why}", look.top);
+            draft.notes.push(Note::new(at, text).less());
         } else {
             draft.problem(
                 Problem::new(

@@ -377,12 +377,15 @@ pub(crate) fn draft(
         match host.keyctl_refused {
             None => draft.step(Stage::Process, ProcessOp::NewKeyring, process.keyring.at()),
             Some(errno) => {
-                let text = format!(
-                    "the target has no session keyring of its own: keyctl(2) is refused here, to \
-                     the target as well: {}",
+                let why = format!(
+                    "keyctl(2) is refused here, to the target as well: {}",
                     errno_words(errno)
                 );
-                draft.note_less(process.keyring.at(), text);
+                draft.note_less(
+                    process.keyring.at(),
+                    "the target has no session keyring of its own",
+                    &why,
+                );
             }
         }
     }

@@ -76,11 +76,11 @@ impl Draft {
     }
 
     pub fn note(&mut self, at: Span, text: impl Into<String>) {
-        self.notes.push(Note { less: false, left_out: None, text: text.into(), at });
+        self.notes.push(Note::new(at, text));
     }
 
-    /// Adds a note that `run` prints too.
-    pub fn note_less(&mut self, at: Span, text: impl Into<String>) {
-        self.notes.push(Note { less: true, left_out: None, text: text.into(), at });
+    /// Adds a note that `run` prints too, with its reason.
+    pub fn note_less(&mut self, at: Span, what: impl Into<String>, why: &str) {
+        self.notes.push(Note::new(at, what).because(why).less());
     }
 }

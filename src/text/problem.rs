@@ -38,11 +38,37 @@ pub struct Note {
     #[serde(skip)]
     pub left_out: Option<String>,
     pub text: String,
+    /// How many bytes of the text, from its start, say what is so: the reason, where there is one,
+    /// comes behind them.
+    #[serde(skip)]
+    pub what: usize,
     #[serde(skip)]
     pub at: Span,
 }
 
 impl Note {
+    /// A note without a reason.
+    pub(crate) fn new(at: Span, what: impl Into<String>) -> Note {
+        let text = what.into();
+        Note { less: false, left_out: None, what: text.len(), text, at }
+    }
+
+    /// Adds the reason.
+    pub(crate) fn because(mut self, why: &str) -> Note {
+        self.text += &format!(": {why}");
+        self
+    }
+
+    /// A note of something that the sandbox is less by.
+    pub(crate) fn less(self) -> Note {
+        Note { less: true, ..self }
+    }
+
+    /// The text without its reason.
+    pub(crate) fn what(&self) -> &str {
+        self.text.get(..self.what).unwrap_or(&self.text)
+    }
+
     /// Whether a protection is skipped.
     pub(crate) fn is_of_a_protection(&self) -> bool {
         self.less && self.left_out.is_none()

@@ -167,7 +167,7 @@ fn personal(
         same.then_some(inside)
     };
     if let Some(inside) = shown(home).filter(|_| home.len() > 1) {
-        bill.at(READ_HOME, &inside, "can be read: a home", entry.at);
+        bill.at_because(READ_HOME, &inside, ("can be read", "a home"), entry.at);
     }
     for key in host
         .keys
@@ -177,7 +177,7 @@ fn personal(
         let part =
             || [source, named].into_iter().any(|source| key.holds(source)).then(|| path.to_owned());
         if let Some(inside) = shown(&key.path).or_else(|| shown(&key.place)).or_else(part) {
-            bill.at(READ_KEYS, &inside, "can be read: keys or sessions", entry.at);
+            bill.at_because(READ_KEYS, &inside, ("can be read", "keys or sessions"), entry.at);
         }
     }
     let is_topmost = match &entry.ground {
@@ -206,12 +206,12 @@ fn personal(
         if let Some(inside) =
             shown(&target).filter(|inside| is_written(&target, inside, host, world))
         {
-            bill.at(RUN_LATER, &inside, &format!("can be written: {why}"), entry.at);
+            bill.at_because(RUN_LATER, &inside, ("can be written", why), entry.at);
         }
     }
     for (name, why) in lint::RUN_LATER {
         if ancestors(source).any(|over| over.ends_with(&format!("/{name}"))) {
-            bill.at(RUN_LATER, path, &format!("can be written: {why}"), entry.at);
+            bill.at_because(RUN_LATER, path, ("can be written", why), entry.at);
         }
     }
 }
@@ -250,15 +250,15 @@ fn granted(path: &str, source: &str, writable: bool, host: &Host, at: Span, bill
     if source == "/" {
         bill.at(READ_ALL, path, "is the host's, with all below it", at);
     } else if of_people || source == host.caller.home {
-        bill.at(READ_HOME, path, "can be read: a home", at);
+        bill.at_because(READ_HOME, path, ("can be read", "a home"), at);
     } else if is_of_the_system(source) {
-        bill.at(READ_SYSTEM, path, "can be read: the system's", at);
+        bill.at_because(READ_SYSTEM, path, ("can be read", "the system's"), at);
     } else {
         bill.at(READ, path, "can be read", at);
     }
     if writable {
         match why_broad(source, host) {
-            Some(why) => bill.at(WRITE_BROAD, path, &format!("can be written: {why}"), at),
+            Some(why) => bill.at_because(WRITE_BROAD, path, ("can be written", &why), at),
             None => bill.at(WRITE, path, "can be written", at),
         }
     }

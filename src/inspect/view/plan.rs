@@ -71,14 +71,14 @@ fn exposure(exposure: &Exposure, sources: &Sources, paint: Paint) -> String {
 /// more than the reason.
 fn granted(point: &Point, most: usize) -> String {
     let (path, words) = point.what.split_at(point.path);
-    let (path, words) = (flat(path), flat(words));
-    let verdict = words.split_once(": ").map_or(words.as_str(), |(verdict, _)| verdict);
-    if path.is_empty() || width(verdict) + 8 > most {
+    let verdict = &words[..point.verdict - point.path];
+    let (path, verdict, words) = (flat(path), flat(verdict), flat(words));
+    if path.is_empty() || width(&verdict) + 8 > most {
         return shorten(&flat(&point.what), most);
     }
     // A few columns are left for the reason.
     let reason = if verdict.len() < words.len() { 6 } else { 0 };
-    let path = shorten(&path, (most - width(verdict)).saturating_sub(reason).max(8));
+    let path = shorten(&path, (most - width(&verdict)).saturating_sub(reason).max(8));
     path.clone() + &cut(&words, most.saturating_sub(width(&path)))
 }
 
@@ -132,5 +132,31 @@ pub(crate) fn record(
         tenths: exposure.tenths,
         word: exposure.word(),
         points: points.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::exposure::COSTS;
+    use crate::text::source::Span;
+
+    /// A socket may have any name; what is shortened is the path.
+    #[test]
+    fn a_name_that_reads_like_a_reason_is_no_reason() {
+        let verdict = " holds sockets of the host (a: b)";
+        for reason in ["", ": it is a home, or holds one"] {
+            let path = "/srv/some/where/deep/in/the/tree";
+            let point = Point {
+                cost: COSTS[0],
+                tenths: 1,
+                what: format!("{path}{verdict}{reason}"),
+                path: path.len(),
+                verdict: path.len() + verdict.len(),
+                at: Span::NOWHERE,
+            };
+            let line = granted(&point, 54);
+            assert!(width(&line) <= 54 && line.contains(verdict), "{line}");
+        }
     }
 }

@@ -156,7 +156,7 @@ impl Drafting<'_> {
     /// A wall that this kernel does not have: a problem, or a note where it may fall.
     fn lacks(&mut self, wall: &str, at: Span, what: &str, why: &str) {
         if self.may_fall(wall) {
-            self.draft.note_less(at, format!("{what} not enforced: {why}"));
+            self.draft.note_less(at, format!("{what} not enforced"), why);
         } else {
             self.refuse_lacking(
                 wall,
@@ -190,7 +190,7 @@ impl Drafting<'_> {
                  new",
             );
         } else if self.may_fall("landlock") {
-            self.draft.note_less(Span::NOWHERE, format!("Landlock is not enforced: {why}"));
+            self.draft.note_less(Span::NOWHERE, "Landlock is not enforced", &why);
         } else {
             let help = "boot with landlock in lsm=, or let it fall: optional = [\"landlock\"]";
             self.draft.problem(
@@ -254,8 +254,8 @@ impl Drafting<'_> {
             (None, None) if sight == Sight::Joined => {
                 self.draft.note_less(
                     at,
-                    "the target sees the tree of the namespace that it joins, without Landlock: \
-                     this sandbox does not protect files",
+                    "the target sees the tree of the namespace that it joins, without Landlock",
+                    "this sandbox does not protect files",
                 );
                 Rights(0)
             }
@@ -305,8 +305,8 @@ impl Drafting<'_> {
             }
             Sight::Ungranted(alone) => self.draft.note_less(
                 at.or(alone),
-                "the target has all files of the caller: it sees the host's tree, and \
-                 landlock.paths is \"off\"",
+                "the target has all files of the caller",
+                "it sees the host's tree, and landlock.paths is \"off\"",
             ),
             Sight::Own | Sight::Joined => {}
         }

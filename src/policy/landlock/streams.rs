@@ -96,7 +96,8 @@ pub(super) fn without_rules(asked: &Asked<'_>, why: Span, host: &Host, draft: &m
                 if fell {
                     draft.note_less(
                         at,
-                        format!("the file on descriptor {fd} is not kept read-only: {what}"),
+                        format!("the file on descriptor {fd} is not kept read-only"),
+                        what,
                     );
                     continue;
                 }
@@ -120,10 +121,8 @@ pub(super) fn without_rules(asked: &Asked<'_>, why: Span, host: &Host, draft: &m
             Stream::Terminal { .. } if !input && fd <= 2 && host.caller.uid != 0 => {
                 draft.note_less(
                     at,
-                    format!(
-                        "the target can read the terminal on descriptor {fd}: Landlock rules over \
-                         no files"
-                    ),
+                    format!("the target can read the terminal on descriptor {fd}"),
+                    "Landlock rules over no files",
                 );
             }
             _ => {}
@@ -220,7 +219,7 @@ pub(super) fn sockets(
 
 fn refuse(asked: &Asked<'_>, at: Span, what: &str, why: &str, draft: &mut Draft) {
     if asked.optional.items.iter().any(|name| name.value == "network.passed-sockets") {
-        return draft.note_less(at, format!("{what} is not kept from the caller's network: {why}"));
+        return draft.note_less(at, format!("{what} is not kept from the caller's network"), why);
     }
     let problem = Problem::new(
         "landlock::socket",

@@ -173,7 +173,7 @@ pub(super) fn say(
         by_reason.entry(refusal.why).or_default().push(wanted.what.word());
     }
     for (why, keys) in by_reason {
-        draft.note_less(at, format!("limits are not enforced ({}): {why}", keys.join(", ")));
+        draft.note_less(at, format!("limits are not enforced ({})", keys.join(", ")), &why);
     }
     let mut problems: Vec<(String, Problem)> = vec![];
     for (wanted, Refusal { why, help }) in refused {

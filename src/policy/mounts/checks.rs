@@ -21,39 +21,61 @@ pub(crate) struct Around<'a> {
     pub can_cover: bool,
 }
 
-/// Checks a bind of `source` at `path`; the problem says what to do.
+/// Why a bind is refused, and what to do.
+pub(crate) struct Refused {
+    code: &'static str,
+    /// What cannot be done: `cannot VERB OBJECT`.
+    what: String,
+    pub why: String,
+    help: String,
+}
+
+impl Refused {
+    /// Whether it is only wider than the entry says the word for.
+    pub(crate) fn is_broad(&self) -> bool {
+        self.code == BROAD
+    }
+
+    /// The problem of the entry that is at this place.
+    pub(crate) fn problem(self, at: Span) -> Problem {
+        let label = if self.is_broad() { "too broad" } else { "here" };
+        let Refused { code, what, why, help } = self;
+        Problem::new(code, at, format!("{what}: {why}")).label(label).help(help)
+    }
+}
+
+const BROAD: &str = "mounts::broad";
+
+/// Checks a bind of `source` at `path`.
 pub(crate) fn check(
     path: &str,
     source: &str,
     bind: &Bind,
     file: &File,
     around: Around<'_>,
-    at: Span,
-) -> Option<Problem> {
+) -> Option<Refused> {
     // What counts is the place, not the name that leads there.
     let place = file.real.as_ref().map_or(source, |(real, _)| real.as_str());
-    kernel_tree(path, place, file, at)
-        .or_else(|| foreign_link(path, source, bind, file, at))
-        .or_else(|| no_sockets(path, place, bind, (file, around), at))
+    kernel_tree(path, place, file)
+        .or_else(|| foreign_link(path, source, bind, file))
+        .or_else(|| no_sockets(path, place, bind, (file, around)))
         .or_else(|| {
             (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse)
-                .then(|| refuse_broad(path, place, bind, around.host, at))
+                .then(|| refuse_broad(path, place, bind, around.host))
                 .flatten()
         })
 }
 
 /// The host's proc, sys and dev have kinds of their own: bound, they would show the host's
 /// processes and devices.
-fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Problem> {
+fn kernel_tree(path: &str, source: &str, file: &File) -> Option<Refused> {
     let refuse = |help: String| {
-        Some(
-            Problem::new(
-                "mounts::kernel-tree",
-                at,
-                format!("cannot bind the host's {source}: it shows the host, not the sandbox"),
-            )
-            .help(help),
-        )
+        Some(Refused {
+            code: "mounts::kernel-tree",
+            what: format!("cannot bind the host's {source}"),
+            why: "it shows the host, not the sandbox".into(),
+            help,
+        })
     };
     if below(source, "/proc").is_some() {
         let line = written::line(path, &Mount::Proc(Proc::PLAIN));
@@ -70,32 +92,26 @@ fn kernel_tree(path: &str, source: &str, file: &File, at: Span) -> Option<Proble
         ));
     }
     let device = file.kind == FileKind::Device;
-    device.then(|| {
-        Problem::new(
-            "mounts::device",
-            at,
-            format!("cannot bind {source}: it is a device, and bound trees have no devices"),
-        )
-        .help(format!("write {}", written::line(path, &Mount::Device(Device::of(source)))))
+    device.then(|| Refused {
+        code: "mounts::device",
+        what: format!("cannot bind {source}"),
+        why: "it is a device, and bound trees have no devices".into(),
+        help: format!("write {}", written::line(path, &Mount::Device(Device::of(source)))),
     })
 }
 
 /// A link that an ordinary user owns can have been put there by an earlier target that had the
 /// directory writable.
-fn foreign_link(path: &str, source: &str, bind: &Bind, file: &File, at: Span) -> Option<Problem> {
+fn foreign_link(path: &str, source: &str, bind: &Bind, file: &File) -> Option<Refused> {
     let (real, roots) = file.real.as_ref()?;
-    (!roots).then(|| {
-        Problem::new(
-            "mounts::link",
-            at,
-            format!(
-                "cannot bind {source}: a directory on the way is a symbolic link that is not root's"
-            ),
-        )
-        .help(format!(
+    (!roots).then(|| Refused {
+        code: "mounts::link",
+        what: format!("cannot bind {source}"),
+        why: "a directory on the way is a symbolic link that is not root's".into(),
+        help: format!(
             "name the place that it means now: {}",
             bound(path, Bind { source: Some(AbsolutePath(real.clone())), ..bind.clone() })
-        ))
+        ),
     })
 }
 
@@ -114,14 +130,16 @@ fn no_sockets(
     source: &str,
     bind: &Bind,
     (file, around): (&File, Around<'_>),
-    at: Span,
-) -> Option<Problem> {
+) -> Option<Refused> {
     let Around { tree, can_cover, .. } = around;
     if bind.sockets == Sockets::Allow || file.kind != FileKind::Directory {
         return None;
     }
     let with =
         |sockets: Sockets| written::line(path, &Mount::Bind(Bind { sockets, ..bind.clone() }));
+    let refuse = |what: String, why: String, help: String| {
+        Some(Refused { code: "mounts::sockets", what, why, help })
+    };
     let grant = || {
         format!("bind what is needed below it, or grant what is in it: {}", with(Sockets::Allow))
     };
@@ -129,30 +147,25 @@ fn no_sockets(
         || ["/run/user", "/run/dbus", "/run/systemd"].iter().any(|of| below(source, of).is_some());
     if runtime {
         let why = format!("it is where services keep their sockets, and {}", connects(bind));
-        return Some(
-            Problem::new("mounts::sockets", at, format!("cannot bind {source} whole: {why}"))
-                .help(grant()),
-        );
+        return refuse(format!("cannot bind {source} whole"), why, grant());
     }
     if let Some(unnamed) =
         sockets::shown(tree, path, file).find(|socket| socket.contains(sockets::UNNAMED))
     {
-        let message = format!(
-            "cannot bind {source}: the path of a socket in it is not UTF-8 ({unnamed}), so that \
-             nothing can cover it"
+        let why = format!(
+            "the path of a socket in it is not UTF-8 ({unnamed}), so that nothing can cover it"
         );
         let help = format!(
             "find it with find {} -type s, and rename or remove it there",
             shell_word(source)
         );
-        return Some(Problem::new("mounts::sockets", at, message).help(help));
+        return refuse(format!("cannot bind {source}"), why, help);
     }
     let first =
         sockets::shown(tree, path, file).next().filter(|_| bind.sockets == Sockets::Refuse)?;
-    let message =
-        format!("cannot bind {source}: it holds sockets ({first}), and {}", connects(bind));
+    let why = format!("it holds sockets ({first}), and {}", connects(bind));
     let help = if can_cover { format!("cover them: {}", with(Sockets::Hide)) } else { grant() };
-    Some(Problem::new("mounts::sockets", at, message).help(help))
+    refuse(format!("cannot bind {source}"), why, help)
 }
 
 /// The line of a bind.
@@ -161,12 +174,17 @@ fn bound(path: &str, bind: Bind) -> String {
 }
 
 /// A writable grant that is wider than it looks.
-fn refuse_broad(path: &str, source: &str, bind: &Bind, host: &Host, at: Span) -> Option<Problem> {
+fn refuse_broad(path: &str, source: &str, bind: &Bind, host: &Host) -> Option<Refused> {
     let why = why_broad(source, host)?;
-    Some(Problem::new("mounts::broad", at, format!("cannot grant {source} for writing: {why}")).label("too broad").help(format!(
-        "bind a directory below it, or give this protection up if that is what you want: {}",
-        bound(path, Bind { broad: Broad::Allow, ..bind.clone() })
-    )))
+    Some(Refused {
+        code: BROAD,
+        what: format!("cannot grant {source} for writing"),
+        why,
+        help: format!(
+            "bind a directory below it, or give this protection up if that is what you want: {}",
+            bound(path, Bind { broad: Broad::Allow, ..bind.clone() })
+        ),
+    })
 }
 
 /// Where all services of the system keep their state.

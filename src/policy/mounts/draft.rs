@@ -148,12 +148,12 @@ impl World<'_> {
                 let source = bind.source.as_ref().map_or("/", |source| source);
                 match self.host.at(source) {
                     Fact::Present(file) if file.kind == FileKind::Directory => {
-                        if let Some(problem) = (source != "/" || bind.access == Access::ReadWrite)
-                            .then(|| checks::check("/", source, bind, file, self.around(), *at))
+                        if let Some(refused) = (source != "/" || bind.access == Access::ReadWrite)
+                            .then(|| checks::check("/", source, bind, file, self.around()))
                             .flatten()
                         {
-                            self.refused = (problem.code == "mounts::broad").then_some(*at);
-                            self.draft.problem(problem);
+                            self.refused = refused.is_broad().then_some(*at);
+                            self.draft.problem(refused.problem(*at));
                         }
                     }
                     Fact::Present(file) => {

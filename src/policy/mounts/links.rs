@@ -82,17 +82,15 @@ pub(crate) fn extend(tree: &mut Tree, host: &Host) -> Vec<Note> {
                         "{path} is a symbolic link, and leads to {inside}, which is kept as well"
                     ),
                 };
-                notes.push(Note { at: node.at, text, left_out: None, less: false });
+                notes.push(Note::new(node.at, text));
             }
         }
         if bind.missing == Missing::Skip
             && let Some(place) = loose_end(tree, host, trail)
         {
-            let text = format!(
-                "{path} is a symbolic link to {place}, which is not there: the link is kept, and \
-                 what appears there is not"
-            );
-            notes.push(Note { at: node.at, text, left_out: None, less: true });
+            let what = format!("{path} is a symbolic link to {place}, which is not there");
+            let why = "the link is kept, and what appears there is not";
+            notes.push(Note::new(node.at, what).because(why).less());
         }
     }
     for (path, node) in more {

@@ -71,7 +71,8 @@ pub(crate) fn draft(
                     session bus among them, which starts programs outside";
         draft.note_less(
             why,
-            format!("{text}: to rule over them needs Landlock's ABI {SOCKETS_ABI} (Linux 7.1)"),
+            text,
+            &format!("to rule over them needs Landlock's ABI {SOCKETS_ABI} (Linux 7.1)"),
         );
     }
     out
@@ -263,7 +264,7 @@ impl Reading<'_> {
         }
         if let Some(problem) = self
             .kernel_tree(path, place(path, file), at)
-            .or_else(|| checks::check(path, path, bind, file, self.around(), at))
+            .or_else(|| Some(checks::check(path, path, bind, file, self.around())?.problem(at)))
         {
             return self.draft.problem(problem);
         }
@@ -280,10 +281,8 @@ impl Reading<'_> {
             );
             self.draft.note_less(
                 at,
-                format!(
-                    "the target cannot write to {path}: {owner}; give it that owner: chown -R \
-                     {user}:{group} {path}"
-                ),
+                format!("the target cannot write to {path}"),
+                &format!("{owner}; give it that owner: chown -R {user}:{group} {path}"),
             );
         }
         self.rule(path, bind_rights(bind, file.kind == FileKind::Directory), file, at);
@@ -307,7 +306,8 @@ impl Reading<'_> {
             let help = format!("let it through: chmod o+x {}", shell_word(directory));
             self.draft.note_less(
                 at,
-                format!("the target cannot reach anything below {directory}: {why}; {help}"),
+                format!("the target cannot reach anything below {directory}"),
+                &format!("{why}; {help}"),
             );
         }
         true
@@ -351,11 +351,8 @@ impl Reading<'_> {
 
     fn narrower(&mut self, path: &str, over: &str, kept: &str, at: Span, wider_at: Span) {
         if self.ground.kept_is_optional {
-            let text = format!(
-                "{path} is not kept {kept}: a rule of Landlock takes nothing back, and {over} \
-                 grants more"
-            );
-            return self.draft.note_less(at, text);
+            let why = format!("a rule of Landlock takes nothing back, and {over} grants more");
+            return self.draft.note_less(at, format!("{path} is not kept {kept}"), &why);
         }
         // A link, and what it leads to, are one line.
         if self.draft.problems.iter().any(|problem| problem.at == at) {

@@ -176,8 +176,8 @@ fn leave_out_within(all: &mut Tree, mounts: &Mounts, out: &[Note]) {
 fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
     let Grant { topmost: source, words: bind, .. } = node.mount.grant(path)?;
     let note = |less, why: &str| {
-        let text = format!("{path} is left out: {why}");
-        Some(Note { at: node.at, text, left_out: Some(path.to_owned()), less })
+        let note = Note::new(node.at, format!("{path} is left out")).because(why);
+        Some(Note { left_out: Some(path.to_owned()), less, ..note })
     };
     if bind.missing == Missing::Skip && matches!(host.at(source), Fact::Absent(_)) {
         return note(false, &format!("{source} is absent here"));
@@ -199,7 +199,7 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
         return None;
     }
     let strict = Bind { broad: Broad::Refuse, ..bind.clone() };
-    let problem = (bind.broad == Broad::Skip)
+    let refused = (bind.broad == Broad::Skip)
         .then(|| {
             checks::check(
                 path,
@@ -207,12 +207,10 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
                 &strict,
                 file,
                 checks::Around { tree: all, host, can_cover: true },
-                node.at,
             )
         })
         .flatten()?;
-    let why = problem.message.split_once(": ").map_or(problem.message.as_str(), |(_, why)| why);
-    note(true, why)
+    note(true, &refused.why)
 }
 
 /// Every path of the host whose facts the draft asks for; `tree` is that of these mounts.

@@ -48,7 +48,7 @@ pub(crate) fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
                  {DEEP} levels, or made later, can be reached",
                 found.len()
             );
-            notes.push(Note { at: node.at, text, left_out: None, less: false });
+            notes.push(Note::new(node.at, text));
         }
         let cover = |inside: String| {
             let node = Node::new(&inside, mount.clone(), node.at);
@@ -88,7 +88,7 @@ pub(crate) fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
         let text = format!(
             "sockets deeper than {DEEP} levels below {path}, or made later, can be reached"
         );
-        Note { at, text, left_out: None, less: false }
+        Note::new(at, text)
     };
     told.into_iter().map(note).collect()
 }

@@ -192,8 +192,8 @@ pub(crate) fn forbid(
         && host.read_only_sysctls
     {
         let text = "the system call filter alone keeps the target from namespaces that it may not \
-                    make: /proc/sys is read-only here";
-        return draft.note_less(at.or(name.at), text);
+                    make";
+        return draft.note_less(at.or(name.at), text, "/proc/sys is read-only here");
     }
     for kind in kinds {
         if kind == Kind::Mount {

@@ -38,9 +38,9 @@ impl World<'_> {
                 .draft
                 .problem(Problem::new("mounts::link", at, message).help("bind what it points at"));
         }
-        if let Some(problem) = checks::check(path, source, bind, &file, self.around(), at) {
-            if problem.code != "mounts::broad" || self.refused != Some(at) {
-                self.draft.problem(problem);
+        if let Some(refused) = checks::check(path, source, bind, &file, self.around()) {
+            if !refused.is_broad() || self.refused != Some(at) {
+                self.draft.problem(refused.problem(at));
             }
             return;
         }
@@ -90,8 +90,8 @@ impl World<'_> {
             (join(&directory, &source[source.rfind('/').unwrap_or(0)..]), roots)
         });
         let made = File { real, sockets: vec![], ..file };
-        if let Some(problem) = checks::check(path, source, bind, &made, self.around(), at) {
-            return self.draft.problem(problem);
+        if let Some(refused) = checks::check(path, source, bind, &made, self.around()) {
+            return self.draft.problem(refused.problem(at));
         }
         if let Some(errno) = self.host.unwritable.get(parent(source)) {
             let message =

@@ -73,11 +73,9 @@ pub(super) fn settle(kept: Vec<Kept>, undone: Option<Undone>, draft: &mut Draft)
             0 => String::new(),
             count => format!(" and {count} more"),
         };
-        let text = format!(
-            "the target can undo what is kept or hidden at {}{more}: it makes mount namespaces",
-            named.join(", ")
-        );
-        return draft.note_less(at, text);
+        let text =
+            format!("the target can undo what is kept or hidden at {}{more}", named.join(", "));
+        return draft.note_less(at, text, "it makes mount namespaces");
     }
     let more = match paths.len() {
         1 => String::new(),
