@@ -1,6 +1,6 @@
 //! The descriptors that the target has from its caller.
 
-use super::{Process, Stdio, Terminal, Tty};
+use super::{Process, Stdio, Tty};
 use crate::host::Host;
 use crate::host::streams::{Anew, Owner, Stream};
 use crate::policy::identity::Ids;
@@ -8,6 +8,7 @@ use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
+use serde::Serialize;
 
 /// A descriptor of the caller's that the target has.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +17,19 @@ pub struct Kept {
     pub stream: Stream,
     /// The line that passes it, where there is one.
     pub at: Span,
+}
+
+/// How the target and the caller's terminal go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Terminal {
+    /// None of 0, 1 and 2 is one.
+    None,
+    /// The target keeps it, with job control.
+    Kept,
+    /// The target is in a session of its own. The launcher alone takes part in job control, and
+    /// stops and continues the target.
+    Apart,
 }
 
 impl Process {
