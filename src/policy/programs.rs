@@ -5,22 +5,26 @@
 //! entries of the tree, which yield to those of `[mounts]`, and problems. A command whose pieces
 //! the tree does not show is told of by [`unseen`].
 
+mod unseen;
+
 use super::mounts::kinds::{Access, Bind, Dir, Mount, Proc, Symlink};
 use super::mounts::tree::{self, Node, Tree};
 use super::mounts::written;
 use super::process::Process;
+use crate::host::Host;
 use crate::host::programs::{Lack, Piece};
 use crate::host::questions::Sought;
-use crate::host::{Fact, Host};
 use crate::language::fill::Fill;
 use crate::language::read::Why;
 use crate::language::section::Set;
 use crate::language::shape::Shape;
-use crate::language::value::{PATH_FORM, Spelled, Written, literal, parent, plain_path};
+use crate::language::value::{PATH_FORM, Spelled, Written, literal, plain_path};
 use crate::step::draft::Draft;
-use crate::text::problem::{Problem, errno_words, escape};
-use crate::text::source::{At, Span};
+use crate::text::problem::{Problem, errno_words};
+use crate::text::source::At;
 use std::fmt;
+pub(crate) use unseen::Unseen;
+pub use unseen::unseen;
 
 // ---- section ----
 
@@ -279,155 +283,9 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
     }
 }
 
-// ---- the command inside ----
-
-/// What an entry of the tree, or the command, refers to and is not there inside. For lints, and for
-/// a target that did not start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unseen {
-    /// The code of the warning.
-    pub code: &'static str,
-    pub at: Span,
-    pub text: String,
-    pub help: Option<String>,
-}
-
-/// Commands that a shell does itself, and that are no programs (POSIX, special built-in utilities,
-/// and `cd`).
-const SHELL_WORDS: &[&str] = &[
-    "cd", "export", "source", ".", "exec", "eval", "set", "unset", "alias", "exit", "umask",
-    "ulimit",
-];
-
 /// The entry that shows a path of the host.
 fn granted(path: &str) -> String {
     written::line(path, &Mount::here(Access::ReadOnly))
-}
-
-/// A command in one text as the list that it is.
-fn apart(command: &str) -> String {
-    let words: Vec<String> = command.split_whitespace().map(literal).collect();
-    format!("command = [{}]", words.join(", "))
-}
-
-/// Whether a name is in none of the system's directories, where all of them are shown: the machine
-/// does not have it.
-fn is_nowhere(lack: &Lack, whole: &str) -> bool {
-    let of_system = |directory: &String| {
-        ["/usr", "/bin", "/sbin"]
-            .iter()
-            .any(|top| crate::language::value::below(directory, top).is_some())
-    };
-    matches!(
-        lack,
-        Lack::Program { name, directories, .. }
-            if whole.is_empty() && !name.contains('/') && directories.iter().all(of_system)
-    )
-}
-
-/// What is not visible in the final tree, where [`Host::look_inside`] was asked: the command, its
-/// loader and libraries, the working directory, the targets of links.
-pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
-    let Some(inside) = &host.inside else { return vec![] };
-    let mut out = vec![];
-    if let Some(word) = first_word(process) {
-        for lack in &inside.command.lacks {
-            let (_, text, help) = say(word, lack);
-            let mut text = text.replacen("cannot show", "cannot run", 1);
-            let help = match lack {
-                Lack::Program { name, near: Some(_), .. }
-                    if !SHELL_WORDS.contains(&name.as_str()) =>
-                {
-                    help
-                }
-                // Here it is the tree that lacks it, not the machine.
-                Lack::Program { .. } | Lack::Interpreter { .. } | Lack::Library { .. } => {
-                    text.push_str(" inside");
-                    // Who shows /usr has the whole system already.
-                    let whole = if matches!(host.at("/usr"), Fact::Present(_)) {
-                        ""
-                    } else {
-                        "; or show the whole system: extends = [\"base\"]"
-                    };
-                    Some(match Word::from_text(word) {
-                        Ok(_) if word.contains(char::is_whitespace) => {
-                            format!("write the words of a command apart: {}", apart(word))
-                        }
-                        Ok(_) if SHELL_WORDS.contains(&word.as_str()) => {
-                            format!(
-                                "`{}` is a word of the shell: command = [\"sh\", \"-c\", \"...\"]",
-                                word.value
-                            )
-                        }
-                        Ok(_) if word.starts_with('-') => {
-                            "if it is an option of stockade's, write it before PROFILE".into()
-                        }
-                        Ok(_) if is_nowhere(lack, whole) => {
-                            "install it, or name its absolute path and grant the directory that it is in"
-                                .into()
-                        }
-                        Ok(_) => format!(
-                            "let it bring what it needs: programs = [{}]{whole}",
-                            literal(word)
-                        ),
-                        Err(_) => {
-                            "name its absolute path, and grant the directory that it is in".into()
-                        }
-                    })
-                }
-                _ => help,
-            };
-            out.push(Unseen { code: "process::unseen-program", at: word.at, text, help });
-        }
-    }
-    if let (Some(word), Some(place)) = (first_word(process), &inside.unruled) {
-        let text = format!(
-            "cannot run `{}`: no rule of landlock.paths lets {place} be executed",
-            escape(word)
-        );
-        let help = format!(
-            "add a rule for it, its interpreter and its libraries, in [landlock.paths]: {} = \"rx\"",
-            literal(place)
-        );
-        out.push(Unseen { code: "process::unseen-program", at: word.at, text, help: Some(help) });
-    }
-    if let (false, Some(cwd)) = (inside.cwd, process.cwd.get()) {
-        let text = format!("cannot enter {}: it is not there inside", cwd.value);
-        out.push(Unseen {
-            code: "process::unseen-directory",
-            at: cwd.at,
-            text,
-            help: Some(format!("grant it, in [mounts]: {}", granted(&cwd.value.0))),
-        });
-    }
-    for (path, text, at) in &inside.dangling {
-        let to = if text.starts_with('/') {
-            text.clone()
-        } else {
-            format!("{}/{text}", parent(path).trim_end_matches('/'))
-        };
-        let to = plain(&to);
-        let text = format!("cannot follow the link {path}: {to} is not there inside");
-        out.push(Unseen {
-            code: "mounts::dangling",
-            at: *at,
-            text,
-            help: Some(format!("grant it: {}", granted(&to))),
-        });
-    }
-    out
-}
-
-/// A path without `..`, as an entry of `[mounts]` is written.
-fn plain(path: &str) -> String {
-    let mut names: Vec<&str> = vec![];
-    for name in path.split('/').filter(|name| !name.is_empty() && *name != ".") {
-        match name {
-            ".." => drop(names.pop()),
-            name => names.push(name),
-        }
-    }
-    format!("/{}", names.join("/"))
 }
 
 #[cfg(test)]
@@ -443,12 +301,6 @@ mod tests {
         for wrong in ["", ".", "..", "./git", "bin/git", "/a/../b", "a\0b", &"x".repeat(256)] {
             assert!(word(wrong).is_err(), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn a_link_that_goes_up_is_offered_as_an_entry_is_written() {
-        assert_eq!(plain("/a/p/../ext/./g//.git"), "/a/ext/g/.git");
-        assert_eq!(plain("/../.."), "/");
     }
 
     #[test]

@@ -1,0 +1,160 @@
+//! The command inside: what an entry of the tree, or the command, refers to and is not there.
+
+use super::{Word, first_word, granted, say};
+use crate::host::programs::Lack;
+use crate::host::{Fact, Host};
+use crate::language::value::{Written, below, literal, parent};
+use crate::policy::process::Process;
+use crate::text::problem::escape;
+use crate::text::source::{At, Span};
+
+/// For lints, and for a target that did not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen {
+    /// The code of the warning.
+    pub code: &'static str,
+    pub at: Span,
+    pub text: String,
+    pub help: Option<String>,
+}
+
+/// Commands that a shell does itself, and that are no programs (POSIX, special built-in utilities,
+/// and `cd`).
+const SHELL_WORDS: &[&str] = &[
+    "cd", "export", "source", ".", "exec", "eval", "set", "unset", "alias", "exit", "umask",
+    "ulimit",
+];
+
+/// What is not visible in the final tree, where [`Host::look_inside`] was asked: the command, its
+/// loader and libraries, the working directory, the targets of links.
+pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
+    let Some(inside) = &host.inside else { return vec![] };
+    let mut out = vec![];
+    if let Some(word) = first_word(process) {
+        out.extend(inside.command.lacks.iter().map(|lack| lacking(word, lack, host)));
+        out.extend(inside.unruled.as_ref().map(|place| unruled(word, place)));
+    }
+    if let (false, Some(cwd)) = (inside.cwd, process.cwd.get()) {
+        out.push(Unseen {
+            code: "process::unseen-directory",
+            at: cwd.at,
+            text: format!("cannot enter {}: it is not there inside", cwd.value),
+            help: Some(format!("grant it, in [mounts]: {}", granted(&cwd.value.0))),
+        });
+    }
+    out.extend(inside.dangling.iter().map(|(path, text, at)| dangling(path, text, *at)));
+    out
+}
+
+/// The command, or a piece of it, that is not there.
+fn lacking(word: &At<String>, lack: &Lack, host: &Host) -> Unseen {
+    let (_, text, help) = say(word, lack);
+    let mut text = text.replacen("cannot show", "cannot run", 1);
+    let help = match lack {
+        Lack::Program { name, near: Some(_), .. } if !SHELL_WORDS.contains(&name.as_str()) => help,
+        // Here it is the tree that lacks it, not the machine.
+        Lack::Program { .. } | Lack::Interpreter { .. } | Lack::Library { .. } => {
+            text.push_str(" inside");
+            Some(to_have_inside(word, lack, host))
+        }
+        _ => help,
+    };
+    Unseen { code: "process::unseen-program", at: word.at, text, help }
+}
+
+/// What to do so that the command is there inside.
+fn to_have_inside(word: &At<String>, lack: &Lack, host: &Host) -> String {
+    // Who shows /usr has the whole system already.
+    let whole = if matches!(host.at("/usr"), Fact::Present(_)) {
+        ""
+    } else {
+        "; or show the whole system: extends = [\"base\"]"
+    };
+    match Word::from_text(word) {
+        Ok(_) if word.contains(char::is_whitespace) => {
+            format!("write the words of a command apart: {}", apart(word))
+        }
+        Ok(_) if SHELL_WORDS.contains(&word.as_str()) => {
+            format!("`{}` is a word of the shell: command = [\"sh\", \"-c\", \"...\"]", word.value)
+        }
+        Ok(_) if word.starts_with('-') => {
+            "if it is an option of stockade's, write it before PROFILE".into()
+        }
+        Ok(_) if is_nowhere(lack, whole) => {
+            "install it, or name its absolute path and grant the directory that it is in".into()
+        }
+        Ok(_) => format!("let it bring what it needs: programs = [{}]{whole}", literal(word)),
+        Err(_) => "name its absolute path, and grant the directory that it is in".into(),
+    }
+}
+
+/// The command, at a place that no rule lets be executed.
+fn unruled(word: &At<String>, place: &str) -> Unseen {
+    let text = format!(
+        "cannot run `{}`: no rule of landlock.paths lets {place} be executed",
+        escape(word)
+    );
+    let help = format!(
+        "add a rule for it, its interpreter and its libraries, in [landlock.paths]: {} = \"rx\"",
+        literal(place)
+    );
+    Unseen { code: "process::unseen-program", at: word.at, text, help: Some(help) }
+}
+
+/// A symbolic link at `path`, with this text, that leads to nothing.
+fn dangling(path: &str, text: &str, at: Span) -> Unseen {
+    let to = if text.starts_with('/') {
+        text.to_owned()
+    } else {
+        format!("{}/{text}", parent(path).trim_end_matches('/'))
+    };
+    let to = plain(&to);
+    Unseen {
+        code: "mounts::dangling",
+        at,
+        text: format!("cannot follow the link {path}: {to} is not there inside"),
+        help: Some(format!("grant it: {}", granted(&to))),
+    }
+}
+
+/// A command in one text as the list that it is.
+fn apart(command: &str) -> String {
+    let words: Vec<String> = command.split_whitespace().map(literal).collect();
+    format!("command = [{}]", words.join(", "))
+}
+
+/// Whether a name is in none of the system's directories, where all of them are shown: the machine
+/// does not have it.
+fn is_nowhere(lack: &Lack, whole: &str) -> bool {
+    let of_system = |directory: &String| {
+        ["/usr", "/bin", "/sbin"].iter().any(|top| below(directory, top).is_some())
+    };
+    matches!(
+        lack,
+        Lack::Program { name, directories, .. }
+            if whole.is_empty() && !name.contains('/') && directories.iter().all(of_system)
+    )
+}
+
+/// A path without `..`, as an entry of `[mounts]` is written.
+fn plain(path: &str) -> String {
+    let mut names: Vec<&str> = vec![];
+    for name in path.split('/').filter(|name| !name.is_empty() && *name != ".") {
+        match name {
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    format!("/{}", names.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_goes_up_is_offered_as_an_entry_is_written() {
+        assert_eq!(plain("/a/p/../ext/./g//.git"), "/a/ext/g/.git");
+        assert_eq!(plain("/../.."), "/");
+    }
+}
