@@ -107,65 +107,10 @@ pub(crate) fn draft(
     let ambient = set(&capabilities.ambient.items);
     let keep = CapabilitySet(set(&capabilities.keep.items).0 | ambient.0);
     let at = capabilities.named().map(|cap| cap.at).next().unwrap_or_default();
-    let last = host.last_capability.unwrap_or(LAST_SURE);
-    for cap in capabilities.named().filter(|cap| cap.value.0 > last) {
-        draft.problem(
-            Problem::new(
-                "capabilities::newer",
-                cap.at,
-                format!(
-                    "cannot keep capability {}: the last that this kernel knows is {last}",
-                    cap.value
-                ),
-            )
-            .help("leave it out here, or run it on a newer kernel"),
-        );
-    }
-    // A mount that was moved in by descriptor is not locked: with CAP_SYS_ADMIN the target could
-    // make it writable again.
-    if let Some(cap) = capabilities.named().find(|cap| cap.value == Capability(21)) {
-        draft.problem(
-            Problem::new(
-                "capabilities::sys-admin",
-                cap.at,
-                "cannot keep sys-admin: with it the target could undo its own mounts",
-            )
-            .help(
-                "leave it out; where the target makes namespaces of its own, namespaces.nested is \
-                 what it needs",
-            ),
-        );
-    }
-    // A change of ids clears the parent-death signal, and there is no pid 1 of ours to watch the
-    // launcher (prctl(2)).
-    let changes_ids = |cap: &&At<Capability>| [6, 7].contains(&cap.value.0);
-    if let (false, Some(cap)) = (init.value, capabilities.named().find(changes_ids)) {
-        draft.problem(
-            Problem::new(
-                "capabilities::init",
-                cap.at,
-                format!(
-                    "cannot keep {} in a target that is pid 1: with it the sandbox could outlive \
-                     the launcher",
-                    cap.value
-                ),
-            )
-            .also(init.at, "it is pid 1, because of this"),
-        );
-    }
-    if let Some(off) = capabilities.no_new_privs.get().filter(|on| !on.value) {
-        draft.problem(
-            Problem::new(
-                "capabilities::no-new-privs",
-                off.at,
-                "cannot leave no_new_privs off: the system call filter and Landlock need it",
-            )
-            .help(
-                "leave it out; a filter without it would let a set-id program run with calls \
-                 denied that it counts on",
-            ),
-        );
-    }
+    refuse_newer(capabilities, host, draft);
+    refuse_sys_admin(capabilities, draft);
+    refuse_to_outlive(capabilities, init, draft);
+    refuse_new_privileges(capabilities, draft);
     if power == Power::None {
         return powerless(capabilities, ids, draft);
     }
@@ -192,6 +137,51 @@ pub(crate) fn draft(
         ProcessOp::ReadBack { keep, ambient, no_new_privs: true, ids: (ids.user, ids.group) },
         at,
     );
+}
+
+fn refuse_newer(capabilities: &Capabilities, host: &Host, draft: &mut Draft) {
+    let last = host.last_capability.unwrap_or(LAST_SURE);
+    for cap in capabilities.named().filter(|cap| cap.value.0 > last) {
+        let message = format!(
+            "cannot keep capability {}: the last that this kernel knows is {last}",
+            cap.value
+        );
+        let problem = Problem::new("capabilities::newer", cap.at, message);
+        draft.problem(problem.help("leave it out here, or run it on a newer kernel"));
+    }
+}
+
+/// A mount that was moved in by descriptor is not locked: with CAP_SYS_ADMIN the target could make
+/// it writable again.
+fn refuse_sys_admin(capabilities: &Capabilities, draft: &mut Draft) {
+    let Some(cap) = capabilities.named().find(|cap| cap.value == Capability(21)) else { return };
+    let message = "cannot keep sys-admin: with it the target could undo its own mounts";
+    draft.problem(Problem::new("capabilities::sys-admin", cap.at, message).help(
+        "leave it out; where the target makes namespaces of its own, namespaces.nested is what it \
+         needs",
+    ));
+}
+
+/// A change of ids clears the parent-death signal, and where the target is pid 1 there is none of
+/// ours to watch the launcher (prctl(2)).
+fn refuse_to_outlive(capabilities: &Capabilities, init: At<bool>, draft: &mut Draft) {
+    let changes_ids = |cap: &&At<Capability>| [6, 7].contains(&cap.value.0);
+    let (false, Some(cap)) = (init.value, capabilities.named().find(changes_ids)) else { return };
+    let message = format!(
+        "cannot keep {} in a target that is pid 1: with it the sandbox could outlive the launcher",
+        cap.value
+    );
+    let problem = Problem::new("capabilities::init", cap.at, message);
+    draft.problem(problem.also(init.at, "it is pid 1, because of this"));
+}
+
+fn refuse_new_privileges(capabilities: &Capabilities, draft: &mut Draft) {
+    let Some(off) = capabilities.no_new_privs.get().filter(|on| !on.value) else { return };
+    let message = "cannot leave no_new_privs off: the system call filter and Landlock need it";
+    draft.problem(Problem::new("capabilities::no-new-privs", off.at, message).help(
+        "leave it out; a filter without it would let a set-id program run with calls denied that \
+         it counts on",
+    ));
 }
 
 /// An ordinary user without a user namespace: there is nothing to give up, and no_new_privs keeps
