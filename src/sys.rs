@@ -365,6 +365,19 @@ pub(crate) fn socket_pair() -> Result<(RawFd, RawFd)> {
     Ok((ends[0], ends[1]))
 }
 
+/// How long a read from a socket may wait (SO_RCVTIMEO, socket(7)): then it fails with EAGAIN.
+pub(crate) fn limit_wait(socket: RawFd, seconds: u64) -> Result {
+    let time = libc::timeval { tv_sec: seconds as libc::time_t, tv_usec: 0 };
+    done(call!(
+        libc::SYS_setsockopt,
+        socket,
+        libc::SOL_SOCKET,
+        libc::SO_RCVTIMEO,
+        &raw const time,
+        size_of::<libc::timeval>()
+    ))
+}
+
 // ---- namespaces ----
 
 /// setns(2).

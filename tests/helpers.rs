@@ -237,6 +237,21 @@ fn a_helper_that_is_stopped_keeps_no_sandbox_from_its_end() {
     });
 }
 
+/// Stopped before it is restricted, or before it has taken what it is handed: then nobody runs yet
+/// whom a signal would end.
+#[test]
+fn a_helper_that_is_stopped_before_the_target_runs_stops_the_run() {
+    for_each_caller(|place, who| {
+        // The additional one is handed nothing, and nearly always there before it is seen.
+        for kind in &KINDS[..2] {
+            let (status, error) = (0..50).find_map(|_| kind.stopped_early(place, who)).unwrap();
+            assert_eq!(status, Some(125), "{who:?}: {}: {error}", kind.name);
+            let words = ["timed out", "does not answer"];
+            assert!(words.iter().any(|words| error.contains(words)), "{}: {error}", kind.name);
+        }
+    });
+}
+
 /// While the launcher is stopped it reads nothing, and the pipe of the records holds 39 of them.
 #[test]
 fn a_slow_reader_keeps_no_helper_from_its_work() {

@@ -106,6 +106,10 @@ pub(super) struct Helpers<'t> {
     tell: &'t mut dyn FnMut(&Denial),
 }
 
+/// How long one may take to be restricted, and to answer for what it is handed: one that is stopped
+/// meanwhile would be waited for without an end, and by whom no signal ends.
+const START: Duration = Duration::from_secs(10);
+
 /// How long all of them together may take to end once the sandbox has.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -120,6 +124,9 @@ impl<'t> Helpers<'t> {
         let failed = |errno| own(&format!("start {what}"), errno);
         let (socket, its_socket) =
             if is_handed { sys::socket_pair().map_err(failed)? } else { (-1, -1) };
+        if is_handed {
+            sys::limit_wait(socket, START.as_secs()).map_err(failed)?;
+        }
         let (records, its_records) = sys::pipe().map_err(failed)?;
         let mut pidfd = -1;
         let pid = match sys::clone_process(0, &mut pidfd, None).map_err(failed)? {
@@ -134,6 +141,7 @@ impl<'t> Helpers<'t> {
         for fd in [its_socket, its_records].into_iter().filter(|fd| *fd >= 0) {
             sys::close(fd).map_err(failed)?;
         }
+        wait_for_first(records).map_err(failed)?;
         match records::receive(records).map(|record| record.and_then(|record| walled(&record))) {
             Ok(Some(Ok(()))) => Ok(()),
             Ok(Some(Err(errno))) | Err(errno) => {
@@ -202,6 +210,19 @@ impl<'t> Helpers<'t> {
 impl Running<'_> {
     fn has_last_words(&self) -> bool {
         self.end == End::ByItself && self.records >= 0
+    }
+}
+
+/// Waits for the first record of one, or for its end.
+fn wait_for_first(records: RawFd) -> sys::Result {
+    let until = Instant::now() + START;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match sys::poll([records], left.as_millis() as i32)? {
+            [true] => return Ok(()),
+            [false] if left.is_zero() => return Err(Errno(libc::ETIMEDOUT)),
+            [false] => {}
+        }
     }
 }
 

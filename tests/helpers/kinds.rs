@@ -154,6 +154,34 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// A run whose helper is stopped as soon as it is seen: its status, and what it says. None where
+    /// the target ran all the same.
+    pub fn stopped_early(&self, place: &Place, who: As) -> Option<(Option<i32>, String)> {
+        let profile = place.file("early.toml", &format!("{}{}", system(""), self.profile));
+        let [program, words @ ..] = self.launcher else { panic!("no launcher") };
+        let mut command = place.outside(who, place.path.join(program));
+        command.args(words).arg(profile);
+        match *program {
+            "echo" => command.arg("echo ran"),
+            _ => command.args(["sh", "-c", "echo ran"]),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let launcher = spawned(&mut command);
+        // It has its name once it has left the launcher's session.
+        while !has_ended(launcher.id()) {
+            if let [helper] = children_named(launcher.id(), self.name)[..]
+                && kill(Pid::from_raw(helper as i32), Signal::SIGSTOP).is_ok()
+            {
+                break;
+            }
+        }
+        let output = launcher.wait_with_output().unwrap();
+        let (out, error) = (text(&output.stdout), text(&output.stderr));
+        (!out.contains("ran")).then(|| (output.status.code(), error))
+    }
+}
+
 impl Run {
     /// Lets the target go on.
     pub fn go_on(&mut self) {

@@ -69,8 +69,12 @@ impl Handover {
     pub(crate) fn hand_over(&mut self, program: &Program) -> Result {
         let listener = sys::seccomp_listener(program)?;
         self.letter.send(self.socket, listener)?;
-        if sys::read(self.socket, self.answer.as_mut_slice())? != 1 {
-            return Err(Errno(libc::EPIPE));
+        match sys::read(self.socket, self.answer.as_mut_slice()) {
+            Ok(1) => {}
+            Ok(_) => return Err(Errno(libc::EPIPE)),
+            // The socket waits for so long, and no longer.
+            Err(Errno(libc::EAGAIN)) => return Err(Errno(libc::ETIMEDOUT)),
+            Err(errno) => return Err(errno),
         }
         if let Some(closing) = &self.closing {
             sys::seccomp_filter(closing)?;

@@ -236,6 +236,9 @@ fn process_means(op: &ProcessOp, errno: i32) -> Means {
             libc::EPIPE => {
                 return (Some("the process that answers for denied calls has ended"), None);
             }
+            libc::ETIMEDOUT => {
+                return (Some("the process that answers for denied calls does not answer"), None);
+            }
             libc::EBADE => return (Some(NOT_IN_FORCE), None),
             _ => None,
         },
