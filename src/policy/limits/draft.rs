@@ -12,6 +12,7 @@ use super::refusals::say;
 use super::values::Count;
 use super::{Limits, Wanted};
 use crate::host::Host;
+use crate::host::groups::Groups;
 use crate::kernel::controller::{Controller, Version};
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
@@ -101,17 +102,10 @@ pub(crate) fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Groupe
     let has = |controller| made.values().any(|group| group.controllers.contains(&controller));
     let cpu_time = limits.cpu_time.get().filter(|_| has(Controller::Cpuacct));
     if let (Some(time), false) = (cpu_time, init.value) {
-        let message = "cannot limit `cpu-time`: pid 1 of the sandbox is not stockade's";
-        let problem = Problem::new("limits::init", time.at, message);
-        draft.problem(problem.also(init.at, "because of this"));
+        draft.problem(unwatched(time.at, init.at));
     }
-    if let (Some(pids), true, true) = (
-        limits.pids.get().filter(|pids| pids.value == Count::Number(1)),
-        init.value,
-        has(Controller::Pids),
-    ) {
-        let message = "cannot limit `pids` to 1: stockade's pid 1 and the target are 2";
-        draft.problem(Problem::new("limits::init", pids.at, message).help("set pids = 2"));
+    if init.value && has(Controller::Pids) {
+        draft.problems.extend(no_room_for_two(limits));
     }
     for (index, group) in &made {
         let slot = steps(limits, &groups, *index, group, draft);
@@ -128,11 +122,24 @@ pub(crate) fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Groupe
     }
     let cpu_time_ms =
         cpu_time.map(|time| u64::try_from(time.value.0.as_millis()).unwrap_or(u64::MAX));
-    let directories = groups
-        .hierarchies
-        .iter()
-        .filter(|hierarchy| hierarchy.scope.is_none())
-        .map(|hierarchy| Name::new(&hierarchy.directory))
-        .collect();
-    Grouped { group: true, directories, cpu_time_ms }
+    Grouped { group: true, directories: directories(&groups), cpu_time_ms }
+}
+
+/// Where groups of launchers that are dead may be.
+fn directories(groups: &Groups) -> Vec<Name> {
+    let own = groups.hierarchies.iter().filter(|hierarchy| hierarchy.scope.is_none());
+    own.map(|hierarchy| Name::new(&hierarchy.directory)).collect()
+}
+
+/// The time is held by pid 1, if that is stockade's.
+fn unwatched(at: Span, init: Span) -> Problem {
+    let message = "cannot limit `cpu-time`: pid 1 of the sandbox is not stockade's";
+    Problem::new("limits::init", at, message).also(init, "because of this")
+}
+
+/// Why pid 1 and the target do not fit into `pids`, if they do not.
+fn no_room_for_two(limits: &Limits) -> Option<Problem> {
+    let pids = limits.pids.get().filter(|pids| pids.value == Count::Number(1))?;
+    let message = "cannot limit `pids` to 1: stockade's pid 1 and the target are 2";
+    Some(Problem::new("limits::init", pids.at, message).help("set pids = 2"))
 }
