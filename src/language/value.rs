@@ -151,6 +151,7 @@ macro_rules! bounded {
     ($(#[$doc:meta])* $name:ident($int:ty) = $range:expr, $what:literal, $before:expr, $after:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(unreachable_pub, reason = "some are reached from outside")]
         pub struct $name(pub $int);
 
         impl $crate::language::value::Written for $name {

@@ -4,7 +4,7 @@
 use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Need, Shape, Shaped, Table};
 use crate::language::spelled::Toml;
-use crate::language::value::{Mode, Spelled, Written, words};
+use crate::language::value::{Mode, Spelled, Written, bounded, words};
 use crate::text::problem::suggestion;
 use toml::de::DeValue;
 
@@ -147,6 +147,11 @@ impl Written for Owner {
     }
 }
 
+bounded! {
+    /// How many files and directories: to the kernel 0 is no limit at all (tmpfs(5)).
+    Inodes(u64) = 1..=i64::MAX, "a number from 1 on"
+}
+
 /// Keys of the language that are not built yet.
 pub(crate) const LATER: &[&str] = &["layers", "image", "cgroup", "upper"];
 
@@ -218,7 +223,7 @@ further! {
     /// Lets a writable bind be the host root's when root started the sandbox.
     owner: Owner,
     /// How many files and directories a tmpfs has room for; default: 65536.
-    inodes: u64,
+    inodes: Inodes,
     /// The mode of its top; default: 0755 for a tmpfs (1777 for /tmp, /var/tmp and /dev/shm), 0644
     /// for a file, 0400 for one of `fd` or `env`.
     mode: Mode,

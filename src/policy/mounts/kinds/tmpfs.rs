@@ -46,9 +46,14 @@ impl Tmpfs {
 
 impl Kind for Tmpfs {
     fn take(&mut self, further: &Further) -> Result<(), Why> {
-        self.inodes = further.inodes.unwrap_or(self.inodes);
+        self.inodes = further.inodes.map_or(self.inodes, |inodes| inodes.0);
         self.mode = further.mode;
         self.exec = further.exec.unwrap_or(self.exec);
+        // To the kernel 0 is no limit at all (tmpfs(5)).
+        if self.size == Size(0) {
+            return Err(Why::new("a tmpfs of size 0 would have no limit")
+                .help("write how much it may hold, such as tmpfs = \"64M\""));
+        }
         Ok(())
     }
 
