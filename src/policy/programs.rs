@@ -3,7 +3,7 @@
 //!
 //! What a program needs is a fact of the machine ([`crate::host::programs`]); here it becomes
 //! entries of the tree, which yield to those of `[mounts]`, and problems. A command whose pieces
-//! the tree does not show is told of by [`unseen`].
+//! the tree does not show is told of by [`unseen()`].
 
 mod unseen;
 
