@@ -385,7 +385,7 @@ impl Read for OnlyTrue {
 }
 
 /// Why `false` is none of the values of a key; `or` is what it takes besides `true`.
-pub(crate) fn only_true(or: &'static str) -> Why {
+pub(crate) fn only_true(or: &str) -> Why {
     Why::new(format!("this can only be true{or}"))
         .help("leave it out; an inherited entry is withdrawn with `false` in its place")
 }

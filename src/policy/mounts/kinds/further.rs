@@ -3,8 +3,7 @@
 
 use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Need, Shape, Shaped, Table};
-use crate::language::spelled::Toml;
-use crate::language::value::{Mode, Spelled, Written, bounded, words};
+use crate::language::value::{Mode, Spelled, Written, bounded, only_true, words};
 use crate::text::problem::suggestion;
 use toml::de::DeValue;
 
@@ -30,53 +29,79 @@ words! {
     }
 }
 
-/// What happens where a writable bind is too wide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Broad {
-    /// The run stops.
-    Refuse,
-    /// It is granted: `broad = true`.
-    Allow,
-    /// It is left out, and that is reported: `broad = "skip"`.
-    Skip,
-}
-
-words! {
-    /// The word of [`Broad`].
-    BroadWord {
-        /// A grant that is too wide is left out, and that is reported.
-        Skip = "skip",
-    }
-}
-
-impl Shaped for Broad {
-    fn shape() -> Shape {
-        Shape::either(&[bool::shape, BroadWord::shape])
-    }
-}
-
-impl Read for Broad {
-    fn read(node: &Node<'_>) -> Result<Broad, Wrongs> {
-        match node.get_ref() {
-            DeValue::Boolean(true) => Ok(Broad::Allow),
-            DeValue::Boolean(false) => Ok(Broad::Refuse),
-            _ => one_word(node, BroadWord::Skip.word(), "true, false or").map(|()| Broad::Skip),
+/// A truth value with one word beside it. Where `false` would say nothing it is no value.
+macro_rules! or_word {
+    ($(#[$doc:meta])* $name:ident {
+        $( $(#[$truth_doc:meta])+ $truth:ident = $boolean:literal, )+
+    } or {
+        $(#[doc = $word_doc:literal])+ $other:ident = $word:literal,
+    }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $( $(#[$truth_doc])+ $truth, )+
+            $(#[doc = $word_doc])+ $other,
         }
-    }
 
-    fn spell(&self) -> Toml {
-        match self {
-            Broad::Refuse => Toml::bare(false),
-            Broad::Allow => Toml::bare(true),
-            Broad::Skip => BroadWord::Skip.spell(),
+        impl $name {
+            /// What is written, and what it means.
+            const VALUES: &'static [(bool, $name)] =
+                &[$( ($boolean, $name::$truth) ),+];
         }
-    }
+
+        impl $crate::language::shape::Shaped for $name {
+            fn shape() -> $crate::language::shape::Shape {
+                $crate::policy::mounts::kinds::further::shape_of(
+                    $name::VALUES.len(),
+                    $word,
+                    concat!($($word_doc, "\n"),+),
+                )
+            }
+        }
+
+        impl $crate::language::read::Read for $name {
+            fn read(
+                node: &$crate::language::read::Node<'_>,
+            ) -> Result<$name, $crate::language::read::Wrongs> {
+                $crate::policy::mounts::kinds::further::one_of(
+                    node,
+                    $name::VALUES,
+                    ($word, $name::$other),
+                )
+            }
+
+            fn spell(&self) -> $crate::language::spelled::Toml {
+                match $name::VALUES.iter().find(|(_, value)| value == self) {
+                    Some((truth, _)) => $crate::language::spelled::Toml::bare(truth),
+                    None => $crate::language::spelled::Toml::word($word),
+                }
+            }
+        }
+    };
+}
+pub(super) use or_word;
+
+/// The shape of a key with so many truth values, and this word.
+pub(super) fn shape_of(truths: usize, word: &'static str, doc: &'static str) -> Shape {
+    let truth = if truths == 1 { Shape::True } else { bool::shape() };
+    Shape::Either(vec![truth, Shape::words(&[word], &[doc])])
 }
 
-/// The one word that a truth value has beside it; `or` is what else there is.
-pub(super) fn one_word(node: &Node<'_>, word: &str, or: &str) -> Result<(), Wrongs> {
+/// One of the truth values that a key takes, or its word.
+pub(super) fn one_of<T: Copy>(
+    node: &Node<'_>,
+    truths: &[(bool, T)],
+    (word, other): (&str, T),
+) -> Result<T, Wrongs> {
+    let or = if truths.len() == 1 { "true or" } else { "true, false or" };
     match node.get_ref() {
-        DeValue::String(text) if text == word => Ok(()),
+        DeValue::Boolean(truth) => {
+            let found = truths.iter().find(|(known, _)| known == truth);
+            found
+                .map(|(_, value)| *value)
+                .ok_or_else(|| only_true(&format!(" or \"{word}\"")).at(node))
+        }
+        DeValue::String(text) if text == word => Ok(other),
         DeValue::String(text) => Err(Why::of("unknown word `", text.as_ref(), "`")
             .help(format!("write {or} \"{word}\""))
             .at(node)),
@@ -84,46 +109,29 @@ pub(super) fn one_word(node: &Node<'_>, word: &str, or: &str) -> Result<(), Wron
     }
 }
 
-/// What happens to sockets below a bind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sockets {
-    /// The run stops where there are some.
-    Refuse,
-    /// They are granted: `sockets = true`.
-    Allow,
-    /// Those that are found at the start are covered: `sockets = "hide"`.
-    Hide,
+or_word! {
+    /// What happens where a writable bind is too wide.
+    Broad {
+        /// The run stops.
+        Refuse = false,
+        /// It is granted.
+        Allow = true,
+    } or {
+        /// A grant that is too wide is left out, and that is reported.
+        Skip = "skip",
+    }
 }
 
-words! {
-    /// The word of [`Sockets`].
-    SocketsWord {
+or_word! {
+    /// What happens to sockets below a bind.
+    Sockets {
+        /// The run stops where there are some.
+        Refuse = false,
+        /// They are granted.
+        Allow = true,
+    } or {
         /// Each socket that is found at the start is covered by an empty file.
         Hide = "hide",
-    }
-}
-
-impl Shaped for Sockets {
-    fn shape() -> Shape {
-        Shape::either(&[bool::shape, SocketsWord::shape])
-    }
-}
-
-impl Read for Sockets {
-    fn read(node: &Node<'_>) -> Result<Sockets, Wrongs> {
-        match node.get_ref() {
-            DeValue::Boolean(true) => Ok(Sockets::Allow),
-            DeValue::Boolean(false) => Ok(Sockets::Refuse),
-            _ => one_word(node, SocketsWord::Hide.word(), "true, false or").map(|()| Sockets::Hide),
-        }
-    }
-
-    fn spell(&self) -> Toml {
-        match self {
-            Sockets::Refuse => Toml::bare(false),
-            Sockets::Allow => Toml::bare(true),
-            Sockets::Hide => SocketsWord::Hide.spell(),
-        }
     }
 }
 

@@ -1,14 +1,11 @@
 //! Nothing: a cover over what is there.
 
-use super::further::{Further, Missing, one_word};
+use super::further::{Further, Missing, or_word};
 use super::{Form, Kind, Makes, Mount, Word, form, said};
-use crate::language::read::{Node, Read, Why, Wrongs};
-use crate::language::shape::{Shape, Shaped};
+use crate::language::read::{Read, Why};
 use crate::language::spelled::Toml;
-use crate::language::value::{OnlyTrue, only_true, words};
 use crate::step::Cover;
 use crate::tree::{Ground, Own};
-use toml::de::DeValue;
 
 pub(super) const WORDS: &[Word] = &[Word {
     word: "hide",
@@ -38,45 +35,15 @@ impl Hide {
     pub const PLAIN: Hide = Hide { missing: Missing::Error, known: Hidden::Unsaid };
 }
 
-/// What a profile says of what it hides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hidden {
-    /// Nothing: `hide = true`.
-    Unsaid,
-    /// That it is a file, which shows again once somebody outside replaces it by rename:
-    /// `hide = "file"`.
-    File,
-}
-
-words! {
-    /// The word of [`Hidden`].
-    HiddenWord {
+or_word! {
+    /// What a profile says of what it hides.
+    Hidden {
+        /// Nothing.
+        Unsaid = true,
+    } or {
         /// It is a file, and it is known that it shows again where a program of the host replaces
         /// it by rename.
         File = "file",
-    }
-}
-
-impl Shaped for Hidden {
-    fn shape() -> Shape {
-        Shape::either(&[OnlyTrue::shape, HiddenWord::shape])
-    }
-}
-
-impl Read for Hidden {
-    fn read(node: &Node<'_>) -> Result<Hidden, Wrongs> {
-        match node.get_ref() {
-            DeValue::Boolean(true) => Ok(Hidden::Unsaid),
-            DeValue::Boolean(false) => Err(only_true(" or \"file\"").at(node)),
-            _ => one_word(node, HiddenWord::File.word(), "true or").map(|()| Hidden::File),
-        }
-    }
-
-    fn spell(&self) -> Toml {
-        match self {
-            Hidden::Unsaid => OnlyTrue.spell(),
-            Hidden::File => HiddenWord::File.spell(),
-        }
     }
 }
 
