@@ -124,7 +124,8 @@ fn the_command_that_new_prints_works_where_it_says() {
     for who in As::all() {
         let place = Place::new();
         // Root's own folder, too: there `owner` is needed.
-        let (here, work) = (place.folder("here", *who), place.folder("at-work", *who));
+        // Its name is no word of a shell's.
+        let (here, work) = (place.folder("he're $x", *who), place.folder("at-work", *who));
         for role in ROLES {
             let output = place
                 .stockade(*who)
@@ -143,8 +144,10 @@ fn the_command_that_new_prints_works_where_it_says() {
                 .unwrap_or_else(|| panic!("{}", said(&output)));
             let data = place.folder("data", As::User);
             let line = line.replace("COMMAND", "true").replace("DIR", &data.display().to_string());
+            let words = Command::new("sh").arg("-c").arg(format!("printf '%s\\n' {line}")).output();
+            let words = text(&words.unwrap().stdout);
             let output =
-                place.stockade(*who).current_dir(&work).args(line.split(' ')).output().unwrap();
+                place.stockade(*who).current_dir(&work).args(words.lines()).output().unwrap();
             assert!(output.status.success(), "{who:?}: {role}: {line}: {}", said(&output));
         }
     }

@@ -6,6 +6,7 @@ use crate::host::caller::Caller;
 use crate::language::value::join;
 use crate::profile::{Fit, Role, installed, starter};
 use crate::text::problem::{Problem, errno_words, escape};
+use crate::text::shell::shell_word;
 use crate::text::source::Span;
 use std::io::Error;
 
@@ -97,7 +98,7 @@ fn closing(role: Role, file: &str, word: &str, is_path: bool) -> String {
     format!(
         "{} is written, for the role {role}; {place}:\n  stockade plan {set}{} COMMAND",
         escape(file),
-        escape(word)
+        escape(&shell_word(word))
     )
 }
 

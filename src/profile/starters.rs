@@ -2,6 +2,7 @@
 
 use crate::language::value::{literal, words};
 use crate::text::problem::escape;
+use crate::text::shell::shell_word;
 
 words! {
     /// What a new profile is for.
@@ -64,8 +65,8 @@ pub(crate) fn starter(role: Role, name: &str, file: &str, fit: &Fit) -> String {
         ("#PORTS\n", ports),
         ("\"RESOLV\"", &literal(&servers)),
         ("NAME", name),
-        // It stands in comments, which end at a line break.
-        ("FILE", &escape(file)),
+        // It stands in comments, which end at a line break, in commands to paste.
+        ("FILE", &escape(&shell_word(file))),
     ];
     filled(text, &places)
 }
