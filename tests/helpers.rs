@@ -5,11 +5,12 @@
 mod kinds;
 
 use crate::support::ground::wait_for;
-use crate::support::processes::{has_ended, stat, state, status};
+use crate::support::processes::{children, has_ended, name, stat, state, status};
 use crate::support::{As, Place, is_root, landlock_abi, patient, skip, spawned, text};
 use kinds::{KINDS, Kind, NONE, each, for_each_caller, place};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, Output};
@@ -249,6 +250,46 @@ fn a_helper_that_is_stopped_before_the_target_runs_stops_the_run() {
             let words = ["timed out", "does not answer"];
             assert!(words.iter().any(|words| error.contains(words)), "{}: {error}", kind.name);
         }
+    });
+}
+
+/// A wait for the helper goes on where whoever waits is stopped meanwhile, as by a ^Z: a socket with
+/// a limit of time gives EINTR then (signal(7)).
+#[test]
+fn a_stop_while_the_helper_is_waited_for_ends_no_run() {
+    for_each_caller(|place, who| {
+        // What pid 1 started sleeps: it waits for the helper, which goes on by small steps until
+        // then.
+        let waiting = |launcher: u32, helper: u32| {
+            let others = children(launcher).into_iter().filter(|pid| *pid != helper);
+            let mut targets = others.flat_map(children);
+            targets.find(|pid| name(*pid).as_deref() != Some("sh") && state(*pid) == Some('S'))
+        };
+        let stop_and_go = |launcher: u32, helper: u32| {
+            let send = |pid: u32, signal| {
+                let _ended = kill(Pid::from_raw(pid as i32), signal);
+            };
+            let found = (0..1000).find_map(|_| {
+                send(helper, Signal::SIGCONT);
+                send(helper, Signal::SIGSTOP);
+                waiting(launcher, helper)
+            });
+            // Not what was caught between two sleeps.
+            std::thread::sleep(Duration::from_millis(20));
+            let found = found.filter(|pid| waiting(launcher, helper) == Some(*pid));
+            for signal in [Signal::SIGSTOP, Signal::SIGCONT] {
+                found.iter().for_each(|pid| send(*pid, signal));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            send(helper, Signal::SIGCONT);
+            found
+        };
+        let met = (0..50).any(|_| {
+            let (output, found) = KINDS[0].stopped_early_and(place, who, stop_and_go);
+            assert_eq!(text(&output.stdout), "ran\n", "{who:?}: {}", text(&output.stderr));
+            found.flatten().is_some()
+        });
+        assert!(met, "{who:?}: the helper was never stopped in time");
     });
 }
 

@@ -6,7 +6,7 @@ use crate::support::{As, Place, example, install, patient, skip, spawned, system
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -158,6 +158,19 @@ impl Kind {
     /// A run whose helper is stopped as soon as it is seen: its status, and what it says. None where
     /// the target ran all the same.
     pub fn stopped_early(&self, place: &Place, who: As) -> Option<(Option<i32>, String)> {
+        let (output, _) = self.stopped_early_and(place, who, |_, _| ());
+        let (out, error) = (text(&output.stdout), text(&output.stderr));
+        (!out.contains("ran")).then(|| (output.status.code(), error))
+    }
+
+    /// What a run says whose helper is stopped as soon as it is seen, and what `then` gives, which
+    /// knows the launcher and the helper.
+    pub fn stopped_early_and<T>(
+        &self,
+        place: &Place,
+        who: As,
+        then: impl Fn(u32, u32) -> T,
+    ) -> (Output, Option<T>) {
         let profile = place.file("early.toml", &format!("{}{}", system(""), self.profile));
         let [program, words @ ..] = self.launcher else { panic!("no launcher") };
         let mut command = place.outside(who, place.path.join(program));
@@ -169,16 +182,15 @@ impl Kind {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let launcher = spawned(&mut command);
         // It has its name once it has left the launcher's session.
-        while !has_ended(launcher.id()) {
+        let mut seen = None;
+        while !has_ended(launcher.id()) && seen.is_none() {
             if let [helper] = children_named(launcher.id(), self.name)[..]
                 && kill(Pid::from_raw(helper as i32), Signal::SIGSTOP).is_ok()
             {
-                break;
+                seen = Some(then(launcher.id(), helper));
             }
         }
-        let output = launcher.wait_with_output().unwrap();
-        let (out, error) = (text(&output.stdout), text(&output.stderr));
-        (!out.contains("ran")).then(|| (output.status.code(), error))
+        (launcher.wait_with_output().unwrap(), seen)
     }
 }
 

@@ -26,6 +26,9 @@ pub(crate) struct Handover {
     refusal: Option<Errno>,
 }
 
+/// How often the wait for the answer may be interrupted.
+const MOST_INTERRUPTIONS: usize = 100;
+
 impl Handover {
     /// Makes it, and the program of the filter.
     pub(crate) fn new(plan: &Plan, socket: RawFd, program: &mut Program) -> Handover {
@@ -69,13 +72,7 @@ impl Handover {
     pub(crate) fn hand_over(&mut self, program: &Program) -> Result {
         let listener = sys::seccomp_listener(program)?;
         self.letter.send(self.socket, listener)?;
-        match sys::read(self.socket, self.answer.as_mut_slice()) {
-            Ok(1) => {}
-            Ok(_) => return Err(Errno(libc::EPIPE)),
-            // The socket waits for so long, and no longer.
-            Err(Errno(libc::EAGAIN)) => return Err(Errno(libc::ETIMEDOUT)),
-            Err(errno) => return Err(errno),
-        }
+        self.hear()?;
         if let Some(closing) = &self.closing {
             sys::seccomp_filter(closing)?;
         }
@@ -85,5 +82,20 @@ impl Handover {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Waits for the answer. The socket waits for so long, and no longer; and where it does, a stop
+    /// of this process, or a freezer, interrupts it (signal(7)), which is no answer.
+    fn hear(&mut self) -> Result {
+        for _ in 0..MOST_INTERRUPTIONS {
+            match sys::read(self.socket, self.answer.as_mut_slice()) {
+                Ok(1) => return Ok(()),
+                Ok(_) => return Err(Errno(libc::EPIPE)),
+                Err(Errno(libc::EINTR)) => {}
+                Err(Errno(libc::EAGAIN)) => return Err(Errno(libc::ETIMEDOUT)),
+                Err(errno) => return Err(errno),
+            }
+        }
+        Err(Errno(libc::EINTR))
     }
 }
