@@ -71,6 +71,7 @@ mod tests {
             "/sys/fs/cgroup/stockade-8-1",
             "/sys/fs/cgroup/../../../stockade-7-1",
             "/sys/fs/cgroup/stockade-7-1/..",
+            "/sys/fs/cgroup/\0/stockade-7-1",
             "",
         ] {
             assert!(!group(path).is_of(7), "{path}");
@@ -91,6 +92,8 @@ mod tests {
             kind.starts_with("cgroup").then_some(path)
         });
         let Some(mount) = mount else { return };
+        // To the kernel this is the group of the mount itself.
+        assert!(!group(&format!("{mount}/\0/stockade-7-1")).is_of(7));
         let place = std::env::temp_dir().join(format!("stockade-link-{}", std::process::id()));
         std::fs::create_dir(&place).unwrap();
         let link = place.join("stockade-7-1");

@@ -256,6 +256,13 @@ pub(crate) fn unified(file: &str) -> Option<Hierarchy> {
         .find(|hierarchy| hierarchy.version == Version::V2)
 }
 
+/// Whether a path lies below a mount of a hierarchy.
+pub(crate) fn lies_in_groups(path: &str) -> bool {
+    mounts_of_groups(&read("/proc/self/mountinfo"))
+        .iter()
+        .any(|mount| below(path, &mount.point).is_some_and(|name| !name.is_empty()))
+}
+
 /// The deepest directory that both are in, or are.
 fn common<'a>(one: &'a str, other: &str) -> &'a str {
     let mut directory = one;

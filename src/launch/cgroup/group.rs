@@ -3,6 +3,7 @@
 use super::PREFIX;
 use crate::kernel::controller::Version;
 use crate::kernel::name::Name;
+use crate::probe::groups::lies_in_groups;
 use crate::sys;
 use serde::{Deserialize, Serialize};
 
@@ -26,20 +27,18 @@ impl Group {
     pub(crate) fn is_of(&self, launcher: i32) -> bool {
         self.name().starts_with(&format!("{PREFIX}{launcher}-"))
             && !self.path.contains("/../")
+            // To the kernel a path ends there, at another group than the name says.
+            && !self.path.contains('\0')
             && is_of_groups(&self.path)
     }
 }
 
-/// Whether a path is a directory of a file system of control groups (statfs(2)), wherever that is
-/// mounted. A symbolic link has a name that anybody may choose, and leads to any group.
+/// Whether a path is a directory below a mount of control groups, with no symbolic link on its way
+/// or at its end. What is looked at now must still be there when it is killed or removed: elsewhere
+/// whoever owns the directory can exchange the name, and in such a file system nobody can make a
+/// link, or a file of his own.
 fn is_of_groups(path: &str) -> bool {
-    use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
-    let is_there = || {
-        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-        sys::open_without_links(Name::new(path).as_c_str(), flags).and_then(sys::close).is_ok()
-    };
-    // A path with a NUL byte is none, and ends here.
-    statfs(path)
-        .is_ok_and(|fs| [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&fs.filesystem_type()))
-        && is_there()
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    lies_in_groups(path)
+        && sys::open_without_links(Name::new(path).as_c_str(), flags).and_then(sys::close).is_ok()
 }
