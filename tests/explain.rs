@@ -387,6 +387,8 @@ fn on_the_command_line(example: &str) -> String {
         .current_dir(&place.path)
         .env_clear()
         .env("PATH", path)
+        // Where an ordinary user's named sandboxes are.
+        .env("XDG_RUNTIME_DIR", place.folder("run", As::all()[0]))
         .output()
         .unwrap();
     format!("{}{}", text(&output.stdout), text(&output.stderr))
