@@ -2,7 +2,7 @@
 //! sandbox, started by root and by an ordinary user.
 //!
 //! Where the work fails, it is done once more outside of every sandbox, so that the failure says
-//! whose it is. README.md lists the programs: `UPDATE=1` rewrites that list. `WORK=NAME` has only
+//! whose it is. docs/programs.md lists the programs: `UPDATE=1` rewrites that list. `WORK=NAME` has only
 //! the entries done whose names hold NAME. Nothing here is decided by a limit of time.
 
 use crate::support::{As, Place, is_root, skip, text};
@@ -359,12 +359,12 @@ fn entries_are_as_their_file_says() {
     }
 }
 
-// ---- the README ----
+// ---- the page ----
 
 const BEGIN: &str = "<!-- The next lines are made of tests/programs.toml: UPDATE=1 cargo test --test all at_work:: -->\n";
 const END: &str = "<!-- The end of what is made of tests/programs.toml. -->\n";
 
-/// The list of the README.
+/// The list of the page.
 fn listed(entries: &[Work]) -> String {
     let mut list = String::from("**As they are**, under `default`: ");
     let plain =
@@ -410,10 +410,10 @@ fn listed(entries: &[Work]) -> String {
 }
 
 #[test]
-fn the_readme_lists_what_works() {
-    let path = repository().join("README.md");
-    let readme = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme.split_once(BEGIN).expect(BEGIN);
+fn the_page_lists_what_works() {
+    let path = repository().join("docs/programs.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).expect(BEGIN);
     let (list, after) = rest.split_once(END).expect(END);
     let expected = listed(&read());
     if std::env::var_os("UPDATE").is_some() {

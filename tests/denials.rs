@@ -160,15 +160,14 @@ fn what_is_logged_is_not_told_as_denied() {
     }
 }
 
-/// README's sample is what is printed, but for how often a version of strace tries.
+/// The page's sample is what is printed, but for how often a version of strace tries.
 #[test]
-fn the_sample_of_the_readme_is_printed() {
+fn the_sample_of_the_page_is_printed() {
     if !Path::new("/usr/bin/strace").exists() {
         return skip("strace is not installed");
     }
-    let readme =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let sample = readme
+    let page = crate::support::page("docs/why.md");
+    let sample = page
         .split("```console\n")
         .find(|block| block.starts_with("$ stockade run --explain default sh -c '"))
         .unwrap();

@@ -1,11 +1,11 @@
-//! Every example is run, and every command and profile of the README: what we show works.
+//! Every example is run: what we show works.
 
 use crate::support::{self, As, Place, is_root, skip, text};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// `nobody`: the ordinary user of these tests, where root starts them; unlike that of the other
@@ -391,82 +391,4 @@ fn the_github_job_runs() {
 #[test]
 fn the_gitlab_job_runs() {
     run_job("examples/gitlab/.gitlab-ci.yml");
-}
-
-// ---- the README ----
-
-/// The blocks of a language in the README.
-fn blocks(language: &str) -> Vec<String> {
-    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
-    let mut blocks = vec![];
-    let mut rest = readme.as_str();
-    while let Some(start) = rest.find(&format!("\n```{language}\n")) {
-        let block = &rest[start + 5 + language.len()..];
-        let end = block.find("\n```").unwrap();
-        blocks.push(block[..=end].to_owned());
-        rest = &block[end + 4..];
-    }
-    blocks
-}
-
-#[test]
-fn the_profile_of_the_readme_runs() {
-    if !has(&["python3"]) {
-        return;
-    }
-    let profiles = blocks("toml");
-    let profile = profiles.iter().find(|block| block.starts_with("format = 1")).unwrap();
-    for who in As::all() {
-        let place = Place::new();
-        let path = place.file("report/report.toml", profile);
-        place.file(
-            "report/report.py",
-            "import os, sys\nopen('/out/report.txt', 'w').write(os.environ['MONTH'] + ' ' + ' \
-             '.join(sys.argv[1:]))\n",
-        );
-        let out = place.folder("out", *who);
-        let mut command = place.stockade(*who);
-        command
-            .env("MONTH", "May")
-            .args(["run", "--set", &format!("out={}", out.display())])
-            .arg(path)
-            .args(["--brief"]);
-        good(*who, command);
-        assert_eq!(std::fs::read_to_string(out.join("report.txt")).unwrap(), "May --brief");
-    }
-}
-
-/// Every command of the README that starts the launcher, in a folder with the files that they name.
-#[test]
-fn the_commands_of_the_readme_run() {
-    let commands: Vec<String> = blocks("sh")
-        .iter()
-        .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
-        .map(|line| line.replace("cargo run --release -- ", "stockade "))
-        .filter(|line| line.starts_with("stockade "))
-        .filter(|line| !line.contains("make") || has(&["make"]))
-        .collect();
-    assert!(commands.len() >= 5, "{commands:?}");
-    each("untrusted-script", |example, who| {
-        let work = example.folder("work", who);
-        std::fs::copy(repository().join("Cargo.lock"), work.join("Cargo.lock")).unwrap();
-        std::fs::create_dir(work.join("examples")).unwrap();
-        std::os::unix::fs::symlink(&example.folder, work.join("examples/untrusted-script"))
-            .unwrap();
-        for command in &commands {
-            let Output { status, stdout, stderr } =
-                example.shell(who, &work, command).output().unwrap();
-            // A comment behind the command says the status that is not 0.
-            let expected = command
-                .split_once("# status ")
-                .map_or(0, |(_, status)| status.trim().parse().unwrap());
-            assert_eq!(
-                status.code(),
-                Some(expected),
-                "{who:?}: {command}\n{}\n{}",
-                text(&stdout),
-                text(&stderr)
-            );
-        }
-    });
 }

@@ -24,11 +24,13 @@ mod containers;
 mod control;
 // A denied call is reported, and that weakens nothing.
 mod denials;
+// The README and the pages of `docs` are true, and their commands run.
+mod docs;
 // `doctor` says what `run` does.
 mod doctor;
 // Acts that must fail in the sandbox fail, and succeed outside.
 mod escape;
-// Every example, and every command and profile of the README, works.
+// Every example works.
 mod examples;
 // Every code is explained, and each explanation's example gives it.
 mod explain;

@@ -632,10 +632,9 @@ fn what_is_not_visible_inside_is_listed() {
 }
 
 #[test]
-fn the_profile_of_the_readme_holds_git() {
-    let readme =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let profile = readme
+fn the_profile_of_the_page_holds_git() {
+    let page = crate::support::page("docs/programs.md");
+    let profile = page
         .split("```toml\n")
         .filter_map(|block| block.split("```").next())
         .find(|block| block.contains("\nprograms = "))

@@ -387,12 +387,11 @@ fn what_is_made_to_be_written_is_not_executed_either() {
 }
 
 #[test]
-fn the_section_of_the_readme_is_one() {
+fn the_section_of_the_page_is_one() {
     let place = Place::new();
-    let readme =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let start = readme.find("```toml\n[seccomp]\n").expect("the block") + "```toml\n".len();
-    let block = &readme[start..start + readme[start..].find("```").unwrap()];
+    let page = crate::support::page("docs/seccomp.md");
+    let start = page.find("```toml\n[seccomp]\n").expect("the block") + "```toml\n".len();
+    let block = &page[start..start + page[start..].find("```").unwrap()];
     let block = if cfg!(target_arch = "x86_64") {
         block.to_owned()
     } else {

@@ -455,3 +455,28 @@ pub fn processes_with(needle: &str) -> Vec<String> {
     }
     found
 }
+
+/// A page of the repository.
+pub fn page(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// The README and the pages of `docs`, by their paths.
+pub fn pages() -> Vec<(String, String)> {
+    let docs = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let mut names: Vec<String> = docs
+        .map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .filter(|name| name.ends_with(".md"))
+        .chain(["README.md".into()])
+        .collect();
+    names.sort();
+    names.into_iter().map(|name| (name.clone(), page(&name))).collect()
+}
+
+/// That a page says a thing in these words, wherever its lines are broken.
+pub fn a_page_says(words: &str) {
+    let said = |(_, page): &(String, String)| {
+        page.split_whitespace().collect::<Vec<_>>().join(" ").contains(words)
+    };
+    assert!(pages().iter().any(said), "no page says: {words}");
+}

@@ -218,9 +218,7 @@ fn listening_without_bind_is_told() {
         return;
     }
     let words = "a TCP socket that listens without bind(2) gets a free port";
-    let readme =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    assert!(readme.replace('\n', " ").contains(words));
+    crate::support::a_page_says(words);
     for who in As::all() {
         let place = Place::new();
         let profile = |mode: &str| {
@@ -250,7 +248,7 @@ fn listening_without_bind_is_told() {
         );
         let twin = profile("host").replace("tcp-bind = []", "");
         assert_eq!(place.sh(*who, &twin, &format!("python3 -c '{bind}'")), "bound", "{who:?}");
-        // listen(2) without it is not, as the README says: a connection comes in.
+        // listen(2) without it is not, as docs/language.md says: a connection comes in.
         assert_eq!(
             place.sh(*who, &profile("host"), &format!("python3 -c '{LISTEN}'")),
             "reached",
@@ -276,19 +274,14 @@ if port.isdigit():
 print(port, child.wait())
 "#;
 
-/// What the README says of a TCP socket that is passed into a network of the sandbox's own.
+/// What the threat model says of a TCP socket that is passed into a network of the sandbox's own.
 #[test]
 fn a_passed_socket_listens_in_the_callers_network_on_a_port_of_the_kernels() {
     if !has_landlock() {
         return;
     }
-    let readme =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(
-        readme.contains(
-            "it can still listen in the caller's network on a port that the kernel picks"
-        )
+    crate::support::a_page_says(
+        "it can still listen in the caller's network on a port that the kernel picks",
     );
     for who in As::all() {
         let place = Place::new();
@@ -366,14 +359,10 @@ fn landlock_alone_does_not_part_writing_from_executing() {
 
 #[test]
 fn no_second_name_lets_what_was_written_be_executed() {
-    // The README says so: a second bind is noexec too, and what is kept in the writable tree is
+    // docs/seccomp.md says so: a second bind is noexec too, and what is kept in the writable tree is
     // not.
-    let readme =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    assert!(
-        readme
-            .replace("\n ", "")
-            .contains("mounts become noexec, and so does a second bind of the same files")
+    crate::support::a_page_says(
+        "Read-write mounts become noexec, and so does a second bind of the same files",
     );
     for who in As::all() {
         let place = Place::new();

@@ -656,10 +656,9 @@ fn inner_groups_have_a_bound() {
 fn names_of_the_host_s_groups_are_reported() {
     let place = Place::new();
     program(&place, "nested");
-    let readme = include_str!("../../README.md").replace("\n  ", " ");
     let says = "With `\"mount\"` and `\"cgroup\"`, and without `[limits]`, the target can list the \
                 names of the host's control groups";
-    assert!(readme.contains(says), "the README does not say it");
+    crate::support::a_page_says(says);
     for who in As::all() {
         for (nested, told) in [(ALL, true), (KINDS, false)] {
             let path = place.file("names.toml", &profile(&place, "", nested, ""));

@@ -827,13 +827,12 @@ fn the_host_ids_are_reported_before_the_run() {
             assert!(output.status.success() && told == (*who == As::Root), "{who:?}: {said}");
         }
     }
-    let readme = include_str!("../../README.md").replace("\n  ", " ");
-    assert!(readme.contains(
-        "users of a directory (FreeIPA, SSSD: 200000 to 2000200000) are in none of them"
-    ));
-    assert!(readme.contains(
-        "`identity.host-ids = FIRST` chooses the 16; sandboxes with the same FIRST share them"
-    ));
+    crate::support::a_page_says(
+        "users of a directory (FreeIPA, SSSD: 200000 to 2000200000) are in none of them",
+    );
+    crate::support::a_page_says(
+        "`identity.host-ids = FIRST` chooses the 16; sandboxes with the same FIRST share them",
+    );
 }
 
 #[test]

@@ -509,7 +509,7 @@ fn a_file_on_a_descriptor_is_not_made_set_id() {
 }
 
 /// A named pipe has an inode of a file system, and no rule. One without a name is beyond Landlock,
-/// and the README says so.
+/// and the threat model says so.
 #[test]
 fn a_fifo_that_is_written_is_not_read() {
     let place = Place::new();
@@ -533,13 +533,9 @@ fn a_fifo_that_is_written_is_not_read() {
             place.outside(*who, target(&place)).args(["read", "0"]).stdin(end()).output().unwrap();
         assert_eq!(text(&twin.stdout), "others", "{who:?}");
     }
-    says("An ordinary user's target reads a pipe that it was given for writing");
-}
-
-/// That the README says a limit in these words.
-fn says(words: &str) {
-    let readme = include_str!("../../README.md").replace("\n  ", " ");
-    assert!(readme.contains(words), "the README does not say: {words}");
+    crate::support::a_page_says(
+        "An ordinary user's target reads a pipe that it was given for writing",
+    );
 }
 
 /// A pipe is its maker's, whichever end was given (pipe(7), proc_pid_fd(5)): `plan` and `check`
@@ -585,12 +581,14 @@ fn a_pipe_for_writing_is_reported_before_the_run() {
 /// The kernel's limits on what is shared by descriptor.
 #[test]
 fn what_a_shared_file_keeps_is_said() {
-    says("A file that was opened for appending can be written anywhere");
-    says(
+    crate::support::a_page_says("A file that was opened for appending can be written anywhere");
+    crate::support::a_page_says(
         "of a file that the caller owns the target can change permission bits, times and \
          attributes, whatever it was opened for",
     );
-    says("The place in a file, which the caller shares, is where the target leaves it");
+    crate::support::a_page_says(
+        "The place in a file, which the caller shares, is where the target leaves it",
+    );
     let place = Place::new();
     let profile = sandbox(&place, "shared.toml", "", "");
     for who in As::all() {
