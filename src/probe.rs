@@ -126,7 +126,7 @@ impl Host {
             self.read_above();
         }
         if caller.uid != 0 {
-            self.unwritable = unwritable(entries);
+            self.unwritable = unwritable(entries, &self.paths);
         }
         self.read_trails(&tree, with_fs);
         self.read_sockets(profile, &tree, &caller.home);
@@ -319,12 +319,15 @@ fn open_without_links(path: &str) -> Result<(), i32> {
     opened.map_err(|errno| errno.0)
 }
 
-/// The directories where something is to be made and this process may not (access(2)).
-fn unwritable(entries: &Mounts) -> BTreeMap<String, i32> {
+/// The directories where something is to be made and this process may not (access(2)): of those
+/// above it the nearest that is there.
+fn unwritable(entries: &Mounts, paths: &BTreeMap<String, Fact>) -> BTreeMap<String, i32> {
+    let is_there = |path: &&str| matches!(paths.get(*path), Some(Fact::Present(_)));
     let grants = entries.iter().filter_map(|(path, mount)| mount.value.grant(path.value));
     let made = grants
         .filter(|grant| grant.words.missing == Missing::Create)
-        .map(|grant| parent(grant.topmost).to_owned());
+        .filter_map(|grant| ancestors(parent(grant.topmost)).find(is_there))
+        .map(str::to_owned);
     let how = AccessFlags::W_OK | AccessFlags::X_OK;
     made.filter_map(|above| {
         Some((above.clone(), nix::unistd::access(above.as_str(), how).err()? as i32))

@@ -868,11 +868,11 @@ pub(crate) fn cwd_is_below_root() -> Result<bool> {
     Ok(buffer[0] == b'/')
 }
 
-/// umask(2).
-pub(crate) fn umask(mask: u32) -> Result {
+/// umask(2): the one before.
+pub(crate) fn umask(mask: u32) -> Result<u32> {
     // The kernel's never fails; that of a filter around the launcher may, and leaves the caller's
     // mask.
-    done(call!(libc::SYS_umask, mask))
+    check(call!(libc::SYS_umask, mask)).map(|before| before as u32)
 }
 
 // ---- mounts ----

@@ -22,6 +22,8 @@ mod capabilities;
 mod containers;
 // `ps`, `freeze`, `thaw` and `kill` do what they say to a sandbox with a name.
 mod control;
+// What `missing = "create"` makes is made where it was looked for, and whose it should be.
+mod creation;
 // A denied call is reported, and that weakens nothing.
 mod denials;
 // The README and the pages of `docs` are true, and their commands run.

@@ -1385,7 +1385,7 @@ fn a_folder_is_not_made_where_a_target_could_have_led() {
     for (source, code) in [
         (link.join("out").display().to_string(), "mounts::create"),
         (link.join("below/out").display().to_string(), "mounts::link"),
-        (writable.join("none/out").display().to_string(), "mounts::create"),
+        (link.join("none/out").display().to_string(), "mounts::create"),
         ("/usr/stockade-test-out".into(), "mounts::broad"),
     ] {
         let profile = system(&format!(

@@ -107,6 +107,12 @@ impl<'a> World<'a> {
         World { plan, tree, near, rules_by_file: OnceCell::new() }
     }
 
+    /// Whether the plan makes a directory at this place of the host's.
+    pub(crate) fn is_made(&self, place: &str) -> bool {
+        let mut made = self.plan.tree().filter_map(|(op, _)| op.facets().made);
+        made.any(|made| made.path.text() == place)
+    }
+
     /// Whether the tree is the sandbox's own.
     pub fn has_tree(&self) -> bool {
         self.plan.choice.is_new(Kind::Mount)
@@ -227,7 +233,8 @@ fn grow(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Span, pl
         tree.insert(path.to_owned(), entry);
     };
     match op {
-        TreeOp::HostDirectory { slot, path, attrs, .. } => {
+        TreeOp::HostDirectory { .. } => {}
+        TreeOp::OpenMade { slot, path, attrs, .. } => {
             let mapped = mapped(plan, *slot);
             let source = Source { mapped, made: true, ..Source::new(path.text()) };
             sources.insert(slot.0, (source, *attrs));

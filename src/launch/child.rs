@@ -69,7 +69,9 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
     if plan.watch.init {
         own(sys::setpgid(0, 0))?;
     }
-    own(sys::umask(0))?;
+    let before = sys::umask(0);
+    own(before.map(drop))?;
+    prepared.umask = before.unwrap_or(0);
     if !plan.has_own_pids() {
         own(adopt_all(prepared))?;
     }

@@ -71,6 +71,8 @@ pub(super) struct Prepared {
     pub file_limit_raised: bool,
     /// Whether descriptors are closed one by one, since the limit of open files is near.
     pub thrifty: bool,
+    /// The caller's umask, once this process has none. The launcher keeps its own in force.
+    pub umask: u32,
 }
 
 /// How many descriptors one step may leave open: a file system's context, its mount, and the place
@@ -171,6 +173,7 @@ impl Prepared {
             ignored: 0,
             file_limit_raised: false,
             thrifty: false,
+            umask: 0,
         }
     }
 

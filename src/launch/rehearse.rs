@@ -3,12 +3,15 @@
 //! on the host.
 
 use super::{Ask, launch, why};
+use crate::kernel::name::{Inode, Name};
+use crate::language::value::{below, join};
 use crate::plan::Plan;
 use crate::policy::process::Terminal;
 use crate::step::{Content, ProcessOp, Stage, Step, TreeOp};
 use crate::sys::Errno;
 use crate::text::problem::Problem;
 use nix::unistd::{AccessFlags, access};
+use std::collections::BTreeMap;
 
 /// Whether the program is looked for inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,16 +67,53 @@ fn switch_nothing_on(plan: &mut Plan) {
 }
 
 /// What `missing = "create"` would make is stood for by the directory that it would be made in,
-/// which must be writable.
+/// which must be writable. What goes to a place in a tree of the host's that would be made is left
+/// out: there is no such place.
 fn make_no_directories(plan: &mut Plan) -> Result<(), Box<Problem>> {
+    // By the slot of a directory, the one that is there and that it would be made below.
+    let (mut stand_ins, mut absent) = (BTreeMap::<usize, Name>::new(), vec![]);
     for index in 0..plan.steps.len() {
-        let step = &plan.steps[index];
-        let Some((op, parent)) = step.tree().and_then(TreeOp::rehearsed) else { continue };
-        if let Err(errno) = access(parent.text(), AccessFlags::W_OK | AccessFlags::X_OK) {
-            return Err(Box::new(why::step_failed(plan, index, Errno(errno as i32))));
+        let Some(facets) = plan.steps[index].tree().map(TreeOp::facets) else { continue };
+        if let Some(made) = facets.made {
+            let there = made.within.and_then(|slot| stand_ins.get(&slot.0)).cloned();
+            if there.is_none()
+                && let Err(errno) =
+                    access(made.parent.text(), AccessFlags::W_OK | AccessFlags::X_OK)
+            {
+                return Err(Box::new(why::step_failed(plan, index, Errno(errno as i32))));
+            }
+            absent.push(made.path.text().to_owned());
+            stand_ins.insert(made.slot.0, there.unwrap_or_else(|| made.parent.clone()));
+        } else if let Some((slot, made, attrs)) = facets.opens_made
+            && let Some(source) = stand_ins.get(&made.0).cloned()
+        {
+            let inode = Inode::default();
+            plan.steps[index].op =
+                TreeOp::OpenTree { slot, source, inode, recursive: false, attrs }.into();
         }
-        plan.steps[index].op = op.into();
     }
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let sources: BTreeMap<usize, String> = plan
+        .tree()
+        .filter_map(|(op, _)| op.facets().source)
+        .map(|(slot, source)| (slot.0, source.text().to_owned()))
+        .collect();
+    let places: Vec<String> = plan
+        .tree()
+        .filter_map(|(op, _)| op.facets().attached)
+        .filter_map(|(slot, inside)| Some((sources.get(&slot.0)?, inside.text())))
+        .flat_map(|(source, inside)| {
+            let tails = absent.iter().filter_map(|path| below(path, source));
+            tails.map(|tail| join(inside, tail)).collect::<Vec<_>>()
+        })
+        .collect();
+    plan.steps.retain(|step| {
+        let Some(op) = step.tree() else { return true };
+        let goes_there = |path: &Name| places.iter().any(|at| below(path.text(), at).is_some());
+        op.facets().made.is_none() && !op.inside().is_some_and(goes_there)
+    });
     Ok(())
 }
 

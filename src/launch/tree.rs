@@ -26,11 +26,24 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
             verify(fd, *inode)?;
             sys::set_mount_attrs(fd, attrs.0)
         }
-        TreeOp::HostDirectory { slot, parent, name, inode, attrs, .. } => {
-            let (fd, made) = make_on_host(parent, name, *inode)?;
-            prepared.slots[slot.0] = made;
-            sys::set_mount_attrs(made, attrs.0)?;
-            prepared.done_with(fd)
+        TreeOp::HostDirectory { slot, parent, made, name, inode, owner, masked, .. } => {
+            let above = match made {
+                Some(made) => prepared.slots[made.0],
+                None => {
+                    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+                    let above = sys::open_without_links(parent.as_c_str(), flags)?;
+                    verify(above, *inode)?;
+                    above
+                }
+            };
+            let mask = masked.then_some(prepared.umask);
+            prepared.slots[slot.0] = make_on_host(above, name, *owner, mask)?;
+            if made.is_some() { Ok(()) } else { prepared.done_with(above) }
+        }
+        TreeOp::OpenMade { slot, made, attrs, .. } => {
+            let fd = sys::open_tree(prepared.slots[made.0], c"", false)?;
+            prepared.slots[slot.0] = fd;
+            sys::set_mount_attrs(fd, attrs.0)
         }
         TreeOp::PrivateMounts => sys::make_private(),
         TreeOp::Pivot => {
@@ -93,18 +106,41 @@ fn verify(fd: RawFd, inode: Inode) -> Result {
     }
 }
 
-/// Makes a directory of the host in one that was checked, and opens it: the directory above, and
-/// the mount. Who may write there can put something else at the name meanwhile, so what was opened
-/// must be a directory of the same file system that this process owns.
-fn make_on_host(parent: &Name, name: &Name, inode: Inode) -> Result<(RawFd, RawFd)> {
-    let fd = sys::open_without_links(parent.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)?;
-    verify(fd, inode)?;
-    sys::mkdirat(fd, name.as_c_str(), 0o755)?;
-    let made = sys::open_tree(fd, name.as_c_str(), false)?;
-    let (above, fresh) = (sys::describe(fd)?, sys::describe(made)?);
-    let is_ours = fresh.owner == sys::ids()?[1] && fresh.inode.0 == above.inode.0;
-    if fresh.mode & libc::S_IFMT == libc::S_IFDIR && is_ours {
-        Ok((fd, made))
+/// Makes a directory of the host in one that was checked, and opens it. Root makes one in somebody's
+/// directory by that owner's rights, so it makes nothing there that the owner could not. Who may
+/// write there can put something else at the name meanwhile, so what is opened must be a directory of
+/// the same file system that belongs to the one who made it.
+fn make_on_host(
+    above: RawFd,
+    name: &Name,
+    owner: Option<(u32, u32)>,
+    mask: Option<u32>,
+) -> Result<RawFd> {
+    let [_, user, _, _, group, _] = sys::ids()?;
+    // That of the launcher is the caller's; pid 1 has none any more.
+    let own = sys::umask(0)?;
+    let mode = 0o755 & !mask.map_or(0, |mask| mask | own);
+    let made = match owner {
+        None => sys::mkdirat(above, name.as_c_str(), mode),
+        Some((owner, owners)) => {
+            sys::setfsids(owner, owners)?;
+            let made = sys::mkdirat(above, name.as_c_str(), mode);
+            sys::setfsids(user, group)?;
+            made
+        }
+    };
+    sys::umask(own)?;
+    made?;
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let fresh = sys::openat(above, name.as_c_str(), flags, 0).map_err(|errno| match errno.0 {
+        // It was moved away, or is a link or a file by now.
+        libc::ENOENT | libc::ENOTDIR | libc::ELOOP => Errno(libc::ESTALE),
+        _ => errno,
+    })?;
+    let (around, found) = (sys::describe(above)?, sys::describe(fresh)?);
+    let maker = owner.map_or(user, |(owner, _)| owner);
+    if found.owner == maker && found.inode.0 == around.inode.0 {
+        Ok(fresh)
     } else {
         Err(Errno(libc::ESTALE))
     }

@@ -404,7 +404,8 @@ stored! {
     }
     choice TreeOp {
         OpenTree { slot, source, inode, recursive, attrs },
-        HostDirectory { slot, path, parent, name, inode, attrs },
+        HostDirectory { slot, path, parent, made, name, inode, owner, masked },
+        OpenMade { slot, made, path, attrs },
         PrivateMounts,
         Root { limits, attrs },
         Dir { path, mode },

@@ -27,20 +27,36 @@ pub enum TreeOp {
         /// How it may be used.
         attrs: Attrs,
     },
-    /// mkdirat(2) on the host, as the caller, then open_tree(2): what `missing = "create"` asks
-    /// for. Both are done on a descriptor of the directory that it is made in.
+    /// mkdirat(2) on the host, for `missing = "create"`: one directory, by the descriptor of the one
+    /// that it is made in.
     HostDirectory {
-        /// Where the descriptor of the new directory's mount goes.
+        /// Where the descriptor of the new directory goes.
         slot: Slot,
         /// The host's path.
         path: Name,
         /// The directory that it is made in, without links.
         parent: Name,
+        /// Where the descriptor of `parent` is, if a step before this one makes it.
+        made: Option<Slot>,
         /// Its name there.
         name: Name,
         /// What `parent` was when the plan was made.
         #[serde(skip)]
         inode: Inode,
+        /// In whose name root makes it: that of the owner of the directory above.
+        owner: Option<(u32, u32)>,
+        /// Whether the caller's umask takes from its mode, 0755: not from that of one on the way
+        /// that root makes, as the target is somebody else.
+        masked: bool,
+    },
+    /// open_tree(2) of a directory that a step before this one makes.
+    OpenMade {
+        /// Where the descriptor of its mount goes.
+        slot: Slot,
+        /// Where the descriptor of the directory is.
+        made: Slot,
+        /// The host's path.
+        path: Name,
         /// How it may be used.
         attrs: Attrs,
     },
@@ -144,13 +160,27 @@ pub(crate) struct Facets<'a> {
     content: Option<&'a Content>,
     /// Where it puts what it opens to be bound, and what that is on the host.
     pub source: Option<(Slot, &'a Name)>,
-    /// Where it puts what it makes on the host, the directory that this is made in, and how it may
-    /// be used.
-    made_in: Option<(Slot, &'a Name, Attrs)>,
+    /// What it makes on the host.
+    pub made: Option<MadeOnHost<'a>>,
+    /// Where it puts the mount of a directory that was made, where that is, and how it may be used.
+    pub opens_made: Option<(Slot, Slot, Attrs)>,
     /// What it attaches, and where.
     pub attached: Option<(Slot, &'a Name)>,
     /// The path of a rule of Landlock that stands alone.
     pub rule: Option<&'a Name>,
+}
+
+/// A directory that is made on the host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MadeOnHost<'a> {
+    /// Where its descriptor goes.
+    pub slot: Slot,
+    /// The host's path.
+    pub path: &'a Name,
+    /// The directory that it is made in.
+    pub parent: &'a Name,
+    /// Where that one is, if it is made, too.
+    pub within: Option<Slot>,
 }
 
 /// The operations that have none of these.
@@ -201,8 +231,12 @@ impl TreeOp {
             TreeOp::OpenTree { slot, source, .. } => {
                 Facets { source: Some((*slot, source)), ..none }
             }
-            TreeOp::HostDirectory { slot, parent, attrs, .. } => {
-                Facets { made_in: Some((*slot, parent, *attrs)), ..none }
+            TreeOp::HostDirectory { slot, path, parent, made, .. } => {
+                let made = MadeOnHost { slot: *slot, path, parent, within: *made };
+                Facets { made: Some(made), ..none }
+            }
+            TreeOp::OpenMade { slot, made, attrs, .. } => {
+                Facets { opens_made: Some((*slot, *made, *attrs)), ..none }
             }
             plain!() => none,
         }
@@ -227,17 +261,35 @@ impl TreeOp {
             | TreeOp::Mount { .. }
             | TreeOp::OpenTree { .. }
             | TreeOp::HostDirectory { .. }
+            | TreeOp::OpenMade { .. }
             | plain!() => None,
         }
     }
 
-    /// What stands for it where nothing may be made on the host: the directory that it would make
-    /// one in is opened, which must be writable.
-    pub fn rehearsed(&self) -> Option<(TreeOp, Name)> {
-        let (slot, parent, attrs) = self.facets().made_in?;
-        let (source, inode) = (parent.clone(), Inode::default());
-        let op = TreeOp::OpenTree { slot, source, inode, recursive: false, attrs };
-        Some((op, parent.clone()))
+    /// The path inside at which it makes, covers or names something, once there is a root.
+    pub fn inside(&self) -> Option<&Name> {
+        match self {
+            TreeOp::Dir { path, .. }
+            | TreeOp::Symlink { path, .. }
+            | TreeOp::File { path, .. }
+            | TreeOp::MountPoint { path }
+            | TreeOp::Mount { path, .. }
+            | TreeOp::Attach { path, .. }
+            | TreeOp::Pin { path }
+            | TreeOp::HoldLink { path, .. }
+            | TreeOp::ReadOnly { path, .. }
+            | TreeOp::Hide { path, .. }
+            | TreeOp::CoverFile { path, .. }
+            | TreeOp::Seal { path, .. }
+            | TreeOp::LandlockRule { path, .. } => Some(path),
+            TreeOp::OpenTree { .. }
+            | TreeOp::HostDirectory { .. }
+            | TreeOp::OpenMade { .. }
+            | TreeOp::PrivateMounts
+            | TreeOp::Root { .. }
+            | TreeOp::SealRoot
+            | TreeOp::Pivot => None,
+        }
     }
 }
 
@@ -292,9 +344,13 @@ impl fmt::Display for TreeOp {
             }
             TreeOp::Seal { path, .. } => write!(f, "seal {path} read-only"),
             TreeOp::SealRoot => f.write_str("seal the root read-only"),
-            TreeOp::HostDirectory { path, attrs, .. } => {
-                write!(f, "make the directory {path} on the host, and open it ({attrs})")
+            TreeOp::HostDirectory { path, owner: None, .. } => {
+                write!(f, "make the directory {path} on the host")
             }
+            TreeOp::HostDirectory { path, owner: Some((user, group)), .. } => {
+                write!(f, "make the directory {path} on the host, as {user}:{group}")
+            }
+            TreeOp::OpenMade { path, attrs, .. } => write!(f, "open {path} ({attrs})"),
             TreeOp::Pivot => f.write_str("pivot to the new root, and unmount the old one"),
             TreeOp::LandlockRule { path, rights, .. } => {
                 write!(f, "let Landlock allow {rights} below {path}")

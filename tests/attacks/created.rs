@@ -23,6 +23,8 @@ fn grown() -> Place {
     ] {
         place.folder(directory, As::User);
     }
+    // Of root's, in the user's directory.
+    place.folder("top/p/build/roots", As::Root);
     program(&place, "between");
     place
 }
@@ -72,10 +74,11 @@ const ACTS: &[(&str, &str, When)] = &[
         "mv p/build/out p/build/away && echo x > p/build/out",
         When::Made,
     ),
+    ("a directory of root's is at the name after root made one", ROOTS, When::Made),
     (
-        "another directory of the user's is at the name after root made one",
-        OWN_DIRECTORY,
-        When::Made,
+        "a name below becomes a link after the directory was made",
+        "mv p/build/out/deep p/build/away && ln -s ../../../../victim/out p/build/out/deep",
+        When::MadeBelow,
     ),
     (
         "the directory above becomes a link",
@@ -95,31 +98,32 @@ const ACTS: &[(&str, &str, When)] = &[
     ),
 ];
 
-/// Where a user starts the launcher, this one is as much that user's as the one that was made: who
-/// can move it there has the right to both.
-const OWN_DIRECTORY: &str = "mv p/build/out p/build/away && mv ../victim/out p/build/out";
+/// A directory of the one who owns those around it is as much that user's as the one that was made,
+/// whoever starts the launcher: who can move it there has the right to both.
+const ROOTS: &str = "mv p/build/out p/build/away && mv p/build/roots p/build/out";
 
 #[derive(Clone, Copy, PartialEq)]
 enum When {
     /// Before the directory above is opened.
     Opened,
-    /// Between mkdirat(2) and open_tree(2).
+    /// Between mkdirat(2) and openat(2).
     Made,
+    /// The same, for the directory in that one.
+    MadeBelow,
 }
 
 #[test]
 fn a_name_that_is_exchanged_while_a_directory_is_made_is_not_granted() {
     for who in As::all() {
-        for (what, act, when) in
-            ACTS.iter().filter(|(_, act, _)| *act != OWN_DIRECTORY || *who == As::Root)
+        for (what, act, when) in ACTS.iter().filter(|(_, act, _)| *act != ROOTS || *who == As::Root)
         {
             let place = grown();
             let build = place.path.join("top/p/build");
             let (build, out) = (build.to_str().unwrap(), format!("{}/out", build.display()));
-            let access = if *who == As::Root { "access = \"ro\"" } else { "access = \"rw\"" };
+            let last = format!("{out}/deep/last");
             let bind = format!(
-                "\"/work\" = \"tmpfs\"\n\"/work/out\" = {{ bind = \"{out}\", {access}, missing = \
-                 \"create\" }}"
+                "\"/work\" = \"tmpfs\"\n\"/work/out\" = {{ bind = \"{last}\", access = \"rw\", \
+                 missing = \"create\" }}"
             );
             let profile = place.file("profile.toml", &system(&bind));
             let stockade = place.path.join("stockade");
@@ -131,8 +135,11 @@ fn a_name_that_is_exchanged_while_a_directory_is_made_is_not_granted() {
                 "-c",
                 "ls -d /work/out; echo x > /work/out/file; true",
             ];
-            let moment =
-                if *when == When::Made { ("open_tree", "out") } else { ("openat2", build) };
+            let moment = match when {
+                When::Made => ("openat", "out"),
+                When::MadeBelow => ("openat", "deep"),
+                When::Opened => ("openat2", build),
+            };
             // Nothing is done: it is made, and the calls are counted. The last of them is the one
             // that acts, those before it look.
             let output = between(&place, *who, moment, 0, "true", &command);
@@ -150,24 +157,57 @@ fn a_name_that_is_exchanged_while_a_directory_is_made_is_not_granted() {
                 "{who:?}: {what}: {said}"
             );
             assert!(!is_broken(&place) && text(&output.stdout).is_empty(), "{who:?}: {what}");
+            assert!(!Path::new(&last).exists(), "{who:?}: {what}");
             // In a directory that was not looked at nothing is made either.
             let elsewhere = ["top/p/build/out", "top/p/out"]
                 .map(|name| place.path.join(name))
                 .into_iter()
                 .find(|path| path.is_dir());
             assert!(
-                *when == When::Made || elsewhere.is_none() || act.contains("victim"),
+                *when != When::Opened || elsewhere.is_none() || act.contains("victim"),
                 "{who:?}: {what}: {elsewhere:?}"
             );
         }
     }
 }
 
+/// What is made is granted where it went, too: the next directory is made in the one before, and not
+/// at its path.
+#[test]
+fn a_directory_is_made_in_the_one_before_wherever_that_is_moved() {
+    for who in As::all() {
+        let place = grown();
+        let top = place.path.join("top/p/build/out");
+        let profile = place.file(
+            "profile.toml",
+            &system(&format!(
+                "\"/work\" = {{ bind = \"{}/build/out\", access = \"rw\", missing = \"create\" }}",
+                top.display()
+            )),
+        );
+        let stockade = place.path.join("stockade");
+        let command = [
+            stockade.to_str().unwrap(),
+            "run",
+            profile.to_str().unwrap(),
+            "/bin/sh",
+            "-c",
+            "echo x > /work/file",
+        ];
+        let act = "mv p/build/out p/build/away && ln -s ../../../victim p/build/out";
+        let output = between(&place, *who, ("openat", "build"), 1, act, &command);
+        assert!(output.status.success() && !is_broken(&place), "{who:?}: {output:?}");
+        let moved = place.path.join("top/p/build/away/build/out/file");
+        assert!(moved.exists(), "{who:?}");
+    }
+}
+
 /// The twin: what goes by the path is led into the other tree, or into the other directory.
 #[test]
 fn by_its_path_the_same_exchanges_are_followed() {
-    for (what, act, _) in
-        ACTS.iter().filter(|(_, act, _)| !act.contains("echo") && *act != OWN_DIRECTORY)
+    for (what, act, _) in ACTS
+        .iter()
+        .filter(|(_, act, when)| !act.contains("echo") && *act != ROOTS && *when != When::MadeBelow)
     {
         let place = grown();
         let who = if is_root() { As::User } else { As::all()[0] };

@@ -40,6 +40,7 @@ fn deed(op: &Op) -> Deed<'_> {
         TreeOp::SealRoot => Deed::Seals("/"),
         TreeOp::OpenTree { .. }
         | TreeOp::HostDirectory { .. }
+        | TreeOp::OpenMade { .. }
         | TreeOp::PrivateMounts
         | TreeOp::Root { .. }
         | TreeOp::Pivot
@@ -171,7 +172,7 @@ fn pins(plan: &Plan, name: &str) {
     let writable: BTreeMap<usize, bool> = plan
         .tree()
         .filter_map(|(op, _)| match op {
-            TreeOp::OpenTree { slot, attrs, .. } | TreeOp::HostDirectory { slot, attrs, .. } => {
+            TreeOp::OpenTree { slot, attrs, .. } | TreeOp::OpenMade { slot, attrs, .. } => {
                 Some((slot.0, !attrs.has(stockade::internals::kernel::attrs::Attrs::READ_ONLY)))
             }
             _ => None,
@@ -233,9 +234,15 @@ fn sources(plan: &Plan, name: &str) {
                 assert!(made, "{name}: {op}");
             }
             Shown::Outside(OutsideOp::IdMapMount { slot, .. }) => goes(*slot, 1, 1, &op),
-            Shown::Raw(Op::Tree(
-                TreeOp::OpenTree { slot, .. } | TreeOp::HostDirectory { slot, .. },
-            ))
+            Shown::Raw(Op::Tree(TreeOp::HostDirectory { slot, made, .. })) => {
+                made.iter().for_each(|made| goes(*made, 2, 2, &op));
+                goes(*slot, 0, 2, &op);
+            }
+            Shown::Raw(Op::Tree(TreeOp::OpenMade { slot, made, .. })) => {
+                goes(*made, 2, 2, &op);
+                goes(*slot, 0, 1, &op);
+            }
+            Shown::Raw(Op::Tree(TreeOp::OpenTree { slot, .. }))
             | Shown::Raw(Op::Process(ProcessOp::OpenLimit { slot, .. })) => goes(*slot, 0, 1, &op),
             Shown::Raw(Op::Tree(TreeOp::Attach { slot, .. }))
             | Shown::Raw(Op::Process(

@@ -229,7 +229,7 @@ impl<'a> Walker<'a> {
         let seen = match (self.eyes.see)(place) {
             Ok(seen) => seen,
             // A directory that is made first belongs to the caller.
-            Err(libc::ENOENT) if source.made && spot.path == spot.over => {
+            Err(libc::ENOENT) if self.world.is_made(place) => {
                 return Ok(Some(Thing { mode: 0o755, host: Some(place.into()), ..thing }));
             }
             Err(libc::ENOENT | libc::ENOTDIR) => return Ok(None),

@@ -174,8 +174,18 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
                     "what is at its path was exchanged after the profile was checked",
                 );
             }
+            libc::EEXIST => {
+                let words = "somebody made it after the profile was checked";
+                return (Some(words), Some("run again: what is there is granted".into()));
+            }
+            libc::EACCES | libc::EPERM if is_root => Some(
+                "root makes it by the rights of the owner of the directory above: let that owner \
+                 make it"
+                    .into(),
+            ),
             _ => None,
         },
+        TreeOp::OpenMade { .. } => None,
         TreeOp::Mount { fs, .. } => {
             let cause = if errno == libc::EPERM { cause::refused_mount(fs) } else { None };
             cause.map(|cause| cause.to_string())

@@ -2,6 +2,7 @@
 //! Landlock allows there.
 
 mod bind;
+mod create;
 mod kept;
 mod kernel;
 mod link;
@@ -26,7 +27,7 @@ use crate::text::source::Span;
 use kept::Kept;
 pub(crate) use kept::Undone;
 pub(crate) use opened::{Drafted, Opened, What, open};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is granted of devices.
 pub(crate) const DEVICE_RIGHTS: Rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
@@ -51,6 +52,8 @@ pub(crate) fn draft(
         draft,
         tree,
         made: BTreeSet::new(),
+        to_make: create::to_make(tree, host),
+        made_on_host: BTreeMap::new(),
         pinned: BTreeSet::new(),
         seals: vec![],
         current: None,
@@ -92,6 +95,10 @@ struct World<'a> {
     draft: &'a mut Draft,
     tree: &'a Tree,
     made: BTreeSet<String>,
+    /// Every directory that entries have made on the host, without links.
+    to_make: BTreeSet<String>,
+    /// Those of them that steps make so far, with their descriptors.
+    made_on_host: BTreeMap<String, Slot>,
     pinned: BTreeSet<String>,
     seals: Vec<(String, Attrs, Span)>,
     /// The entry that is drafted.

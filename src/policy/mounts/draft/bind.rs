@@ -6,9 +6,9 @@ use super::{PLAIN, What, World, bind_rights};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::Name;
-use crate::language::value::{ancestors, join, parent};
+use crate::language::value::{ancestors, parent};
 use crate::step::{OutsideOp, Slot};
-use crate::text::problem::{Problem, errno_words};
+use crate::text::problem::Problem;
 use crate::text::source::Span;
 
 impl World<'_> {
@@ -63,61 +63,6 @@ impl World<'_> {
         PLAIN
             .and_if(bind.access == Access::ReadOnly, Attrs::READ_ONLY)
             .and_if(!bind.exec, Attrs::NO_EXEC)
-    }
-
-    pub(super) fn create(&mut self, path: &str, source: &str, bind: &Bind, at: Span) {
-        let file = match self.host.at(parent(source)) {
-            Fact::Present(file) if file.kind == FileKind::Directory => file.clone(),
-            Fact::Present(file) => {
-                let message =
-                    format!("cannot make {source}: {} is {}", parent(source), file.kind.word());
-                return self.draft.problem(
-                    Problem::new("mounts::create", at, message).help("name the real place"),
-                );
-            }
-            Fact::Absent(errno) => {
-                let message =
-                    format!("cannot make {source}: {}: {}", parent(source), errno_words(*errno));
-                return self.draft.problem(
-                    Problem::new("mounts::create", at, message)
-                        .help(format!("make it first: mkdir -p {}", parent(source))),
-                );
-            }
-        };
-        // The new directory lies where the links on the way lead, and is as broad as any other
-        // there; it holds no sockets yet.
-        let real = file.real.map(|(directory, roots)| {
-            (join(&directory, &source[source.rfind('/').unwrap_or(0)..]), roots)
-        });
-        let made = File { real, sockets: vec![], ..file };
-        if let Some(refused) = checks::check(path, source, bind, &made, self.around()) {
-            return self.draft.problem(refused.problem(at));
-        }
-        if let Some(errno) = self.host.unwritable.get(parent(source)) {
-            let message =
-                format!("cannot make {source}: {}: {}", parent(source), errno_words(*errno));
-            let help = "make it first, as somebody who may write there, and give it to this user";
-            return self.draft.problem(Problem::new("mounts::create", at, message).help(help));
-        }
-        let source = made.real.as_ref().map_or(source, |(real, _)| real);
-        let Some(site) = self.site(path, true, at) else { return };
-        if self.ids.needs_idmap && bind.access == Access::ReadWrite {
-            let message =
-                format!("cannot make {source}: started by root, it would be the host root's");
-            return self.draft.problem(
-                Problem::new("mounts::create", at, message)
-                    .help("make it for the user who is to own it before the run"),
-            );
-        }
-        let (above, name) = (parent(source), source.rsplit('/').next().unwrap_or_default());
-        let what = What::Made {
-            path: Name::new(source),
-            parent: Name::new(above),
-            name: Name::new(name),
-            inode: made.inode,
-        };
-        let slot = self.opened(what, self.bind_attrs(bind), at);
-        self.attach(slot, path, site.ground, bind_rights(bind, true), at);
     }
 
     pub(super) fn open(
@@ -184,8 +129,10 @@ impl World<'_> {
             return;
         }
         if file.uid == 0 && !bind.owner_root {
+            let belongs =
+                if self.made_on_host.contains_key(source) { "would belong" } else { "belongs" };
             let message =
-                format!("cannot grant {source} for writing: it belongs to the host's root");
+                format!("cannot grant {source} for writing: it {belongs} to the host's root");
             let said = written::line(path, &Mount::Bind(Bind { owner_root: true, ..bind.clone() }));
             // `owner` on a whole system would show the target what root alone may read.
             let help = match bind.broad == Broad::Allow

@@ -61,8 +61,8 @@ pub(crate) struct Opened {
 pub(crate) enum What {
     /// A tree or a file, with or without the mounts below it.
     Tree { source: Name, inode: Inode, recursive: bool },
-    /// A directory that is made first, in another.
-    Made { path: Name, parent: Name, name: Name, inode: Inode },
+    /// A directory that is made first.
+    Made { path: Name, made: Slot },
 }
 
 impl Opened {
@@ -78,9 +78,7 @@ impl Opened {
             What::Tree { source, inode, recursive } => {
                 TreeOp::OpenTree { slot, source, inode, recursive, attrs }
             }
-            What::Made { path, parent, name, inode } => {
-                TreeOp::HostDirectory { slot, path, parent, name, inode, attrs }
-            }
+            What::Made { path, made } => TreeOp::OpenMade { slot, made, path, attrs },
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Where a mount can go: the place under it, what pins that, and what is said where there is none.
 
 use super::super::kinds::{Bind, Missing, Mount};
-use super::super::tree::{Base, above, base};
+use super::super::tree::{Base, above, base, real};
 use super::super::{place, written};
 use super::World;
+use super::create::nearest;
 use super::kept::Kept;
 use crate::host::{Fact, FileKind};
 use crate::kernel::name::Name;
-use crate::language::value::{Mode, ancestors, parent};
+use crate::language::value::{Mode, ancestors, join, parent};
 use crate::step::draft::Draft;
 use crate::step::{Ground, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
@@ -80,6 +81,10 @@ impl World<'_> {
         };
         let file = match self.host.at(source) {
             Fact::Present(file) => file,
+            // Steps that come first make it.
+            Fact::Absent(libc::ENOENT) if directory && self.is_to_make(source) => {
+                return Some(self.pinned_site(path, source, writable, (&over, over_at), at));
+            }
             Fact::Absent(libc::ENOENT) => {
                 let make = if directory {
                     format!("mkdir -p {source}")
@@ -123,13 +128,32 @@ impl World<'_> {
                 "give it another path".into(),
             );
         }
+        Some(self.pinned_site(path, source, writable, (&over, over_at), at))
+    }
+
+    /// A place in a tree of the host's, which nobody inside moves away.
+    fn pinned_site(
+        &mut self,
+        path: &str,
+        source: &str,
+        writable: bool,
+        (over, over_at): (&str, Span),
+        at: Span,
+    ) -> Site {
         if writable {
-            self.pin_above(path, &over, at);
+            self.pin_above(path, over, at);
         }
-        if writable && self.keeps(path, &over, source) {
-            self.kept.push(Kept { path: path.to_owned(), at, over, over_at });
+        if writable && self.keeps(path, over, source) {
+            self.kept.push(Kept { path: path.to_owned(), at, over: over.to_owned(), over_at });
         }
-        Some(Site { ground: Ground::Bound })
+        Site { ground: Ground::Bound }
+    }
+
+    /// Whether a directory of the host is there before anything is mounted, since an entry has it
+    /// made.
+    fn is_to_make(&self, source: &str) -> bool {
+        let (there, tail) = nearest(source, self.host);
+        self.to_make.contains(&join(real(self.host, there), tail))
     }
 
     /// Pins every directory between a writable entry and what stands below it, so that none can be

@@ -6,7 +6,7 @@ use super::{Form, Kind, Makes, Mount, Word, form, said};
 use crate::language::fill::Fill;
 use crate::language::read::{Read, Why};
 use crate::language::spelled::Toml;
-use crate::language::value::{AbsolutePath, parent};
+use crate::language::value::{AbsolutePath, ancestors, parent};
 use crate::tree::{Ground, Source, Stack};
 
 pub(super) const WORDS: &[Word] = &[
@@ -128,10 +128,12 @@ impl Kind for Bind {
         Ground::Host(Stack::one(source))
     }
 
-    /// A directory that is to be made is judged by the one that it will be in.
+    /// A directory that is to be made is judged by the one that it will be in: the nearest one that
+    /// is there.
     fn asks(&self, path: &str) -> Vec<String> {
-        let above = (self.missing == Missing::Create).then(|| parent(self.source_at(path)));
-        above.into_iter().map(str::to_owned).collect()
+        let source = (self.missing == Missing::Create).then(|| self.source_at(path));
+        let above = source.into_iter().flat_map(|source| ancestors(parent(source)));
+        above.map(str::to_owned).collect()
     }
 
     fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {

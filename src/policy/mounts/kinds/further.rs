@@ -24,7 +24,7 @@ words! {
         Error = "error",
         /// The entry is left out, and that is reported.
         Skip = "skip",
-        /// The directory is made, as the caller.
+        /// The directory is made, with all above it that are absent; by root as the owner of the one above.
         Create = "create",
     }
 }
