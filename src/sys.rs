@@ -1694,10 +1694,11 @@ pub(crate) fn note_strings_of_stat() -> Result<usize> {
     field(20)
 }
 
-/// Overwrites the strings that were taken note of, which `/proc/PID/cmdline` and `environ` show.
+/// Overwrites the strings that were taken note of, which `/proc/PID/cmdline` and `environ` show, and
+/// leaves this name there where it has room.
 ///
 /// Only for a process that never looks at its arguments or environment again: pid 1 of the sandbox.
-pub(crate) fn wipe_strings() {
+pub(crate) fn wipe_strings(name: &[u8]) {
     for range in STRINGS.chunks(2) {
         let [start, end] = [&range[0], &range[1]].map(|bound| bound.load(Ordering::Relaxed));
         if start != 0 && end > start {
@@ -1705,6 +1706,11 @@ pub(crate) fn wipe_strings() {
             // writable; no reference of ours points there any more.
             unsafe { std::ptr::write_bytes(start as *mut u8, 0, end - start) }
         }
+    }
+    let [start, end] = [&STRINGS[0], &STRINGS[1]].map(|bound| bound.load(Ordering::Relaxed));
+    if start != 0 && end > start && end - start > name.len() {
+        // SAFETY: as above, and the last byte stays a null.
+        unsafe { std::ptr::copy_nonoverlapping(name.as_ptr(), start as *mut u8, name.len()) }
     }
 }
 

@@ -17,9 +17,9 @@ use crate::sys::{self, Errno, Memory};
 use std::os::fd::RawFd;
 
 /// What pid 1 does before there is a target that could look at it: it forgets the caller's words,
-/// which `/proc/1/cmdline` would show, and opens the descriptor that signals are read from.
+/// in the place of which `/proc/1/cmdline` shows a name for ps(1), and opens the descriptor that signals are read from.
 pub(super) fn get_ready() -> sys::Result<RawFd> {
-    sys::wipe_strings();
+    sys::wipe_strings(b"stockade");
     sys::signalfd(FORWARDED | sys::signal_bit(libc::SIGCHLD))
 }
 

@@ -33,7 +33,7 @@ pub(super) fn leave_the_launcher(
     // Out of the terminal's sight, so that its signals go to the launcher and the target alone.
     sys::setsid()?;
     sys::set_signal_mask(!0)?;
-    sys::wipe_strings();
+    sys::wipe_strings(b"");
     sys::prctl(libc::PR_SET_NAME, name.as_ptr() as u64, 0)?;
     sys::close_all_but(keep)?;
     let flags = libc::O_PATH | libc::O_DIRECTORY;
