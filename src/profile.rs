@@ -82,9 +82,14 @@ impl Profile {
         }
     }
 
-    /// Lets every limit of this text fall where its `optional` says so.
-    fn let_fall(&mut self) {
-        if self.optional.items.iter().any(|name| name.value == "limits") {
+    /// Whether its `optional` lets limits fall.
+    fn lets_fall(&self) -> bool {
+        self.optional.items.iter().any(|name| name.value == "limits")
+    }
+
+    /// Lets every limit of this text fall where that is so.
+    fn let_fall(&mut self, falls: bool) {
+        if falls {
             self.limits.let_fall();
         }
     }

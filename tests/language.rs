@@ -239,11 +239,12 @@ fn a_problem_of_an_inherited_value_stands_in_the_file_that_has_it() {
 
 #[test]
 fn config_is_the_last_layer_and_says_where_it_is_wrong() {
-    let profile = Desk::new("description = \"main\"\n")
+    let main = Desk::new("description = \"main\"\n");
+    assert_eq!(description(&main.config("description = \"one\"").profile()), "one");
+    Desk::new("description = \"main\"\n")
         .config("description = \"one\"")
         .config("description = \"two\"")
-        .profile();
-    assert_eq!(description(&profile), "two");
+        .refuses("--config:1:15 cli::twice", "--config:1:15: here");
     Desk::new("")
         .config("process.umaks = \"0022\"")
         .refuses("--config:1:9 profile::unknown-key", "did you mean `umask`?");

@@ -46,8 +46,8 @@ impl Request {
         self
     }
 
-    /// Lays lines of TOML over the profile, as `--config TOML` does. Each call is laid over those
-    /// before it.
+    /// Lays lines of TOML over the profile, as `--config TOML` does. The lines of all calls are one
+    /// layer: the same key twice is a problem.
     pub fn config(mut self, toml: impl Into<String>) -> Request {
         self.0.config.push(("--config".to_owned(), toml.into()));
         self

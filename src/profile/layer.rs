@@ -2,7 +2,9 @@
 
 use crate::language::layers::Kind;
 use crate::language::read::Node;
+use crate::language::spelled::quoted;
 use crate::text::problem::{Problem, Problems};
+use crate::text::shell::shell_word;
 use crate::text::source::Span;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
@@ -75,11 +77,13 @@ impl Layer {
                 lines.push(line);
                 let first = self.text.get(span.start..).and_then(|rest| rest.chars().next());
                 let end = span.end.max(span.start + first.map_or(1, char::len_utf8));
-                problems.push(Problem::new(
+                let problem = Problem::new(
                     "profile::syntax",
                     Span::from(span.start + self.base..end + self.base),
                     format!("cannot read this TOML: {}", error.message()),
-                ));
+                );
+                let quoted = (self.kind == Kind::Flag).then(|| with_quotes(&self.text)).flatten();
+                problems.push(problem.help_maybe(quoted));
             }
         }
         match shift(Spanned::new(0..0, document), self.base).into_inner() {
@@ -106,6 +110,19 @@ impl Layer {
     pub(super) fn start(&self) -> Span {
         Span::from(self.base..self.base + 1)
     }
+}
+
+/// A line of `--config` whose value is a bare word: TOML has quotes there, and a shell takes them
+/// away.
+fn with_quotes(text: &str) -> Option<String> {
+    let (key, value) = text.split_once('=')?;
+    let value = value.trim().trim_matches(['"', '\'']);
+    if value.is_empty() || value.starts_with(['[', '{']) || text.contains('\n') {
+        return None;
+    }
+    let line = format!("{} = {}", key.trim(), quoted(value));
+    let reads = DeTable::parse(&line).is_ok();
+    reads.then(|| format!("--config {}", shell_word(&line)))
 }
 
 /// Where a document goes too deep, if it does. The parser bounds each key and each value by itself,

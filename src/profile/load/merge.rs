@@ -3,9 +3,10 @@
 use super::format::check_format;
 use super::{Given, Request, read_params, take};
 use crate::language::fill::MOST_ENTRIES;
-use crate::language::layers::{Changes, Kind};
+use crate::language::layers::{Changes, Deed, Kind};
 use crate::language::reader::{Origin, Reader};
 use crate::language::section::Field;
+use crate::language::spelled::name;
 use crate::profile::Profile;
 use crate::profile::fill::{Filling, Secret};
 use crate::profile::layer::{Document, Layer};
@@ -40,21 +41,31 @@ pub(super) fn merge(
     let words = command_line(&given.request.args, sources);
     let mut profile = Profile::default();
     let mut takes_args = false;
+    let mut flags = vec![];
     for (layer, mut document) in layers.iter().zip(documents) {
         check_format(layer, &mut document, sources, &mut problems);
         drop_extends(layer, &mut document, &mut problems);
         let (mut read, args) =
             read_layer(layer, document, (given, &params, &words), sources, &mut problems);
         takes_args = args.unwrap_or(takes_args);
-        read.let_fall();
-        if layer.kind == Kind::Extended {
+        match layer.kind {
+            // They are the strongest, and come last.
+            Kind::Flag => {
+                flags.push(read);
+                continue;
+            }
             // A base cannot let fall a wall that another file relies on.
-            read.keep_back(changes.as_deref_mut());
+            Kind::Extended => {
+                read.let_fall(read.lets_fall());
+                read.keep_back(changes.as_deref_mut());
+            }
+            Kind::Profile => read.let_fall(read.lets_fall()),
         }
-        if let Some(changes) = &mut changes {
-            profile.trace(&read, changes);
-        }
-        profile.cover(read, &mut problems);
+        lay(&mut profile, read, changes.as_deref_mut(), &mut problems);
+    }
+    one_layer(&mut flags, &mut problems);
+    for flag in flags {
+        lay(&mut profile, flag, changes.as_deref_mut(), &mut problems);
     }
     if !takes_args {
         replace_command(&mut profile, words, given.request, changes, &mut problems);
@@ -66,6 +77,55 @@ pub(super) fn merge(
         layers.iter().find(|layer| layer.kind == Kind::Profile).map_or(Span::NOWHERE, Layer::start);
     check_size(&profile, main, &mut problems);
     problems.or(profile)
+}
+
+/// Lays one text over those below it.
+fn lay(
+    profile: &mut Profile,
+    read: Profile,
+    changes: Option<&mut Changes>,
+    problems: &mut Problems,
+) {
+    if let Some(changes) = changes {
+        profile.trace(&read, changes);
+    }
+    profile.cover(read, problems);
+}
+
+/// The flags of a command line, which are one layer of the profile: their order means nothing. What
+/// one of them lets fall, falls for all, and where two speak of one key, that is a problem.
+fn one_layer(flags: &mut [Profile], problems: &mut Problems) {
+    if flags.len() < 2 {
+        return flags.iter_mut().for_each(|flag| flag.let_fall(flag.lets_fall()));
+    }
+    let falls = flags.iter().any(Profile::lets_fall);
+    let mut said = Profile::default();
+    let mut removed: Vec<(Vec<String>, Span)> = vec![];
+    for flag in flags {
+        flag.let_fall(falls);
+        let (mut over, mut alone) = (Changes::default(), Changes::default());
+        said.trace(flag, &mut over);
+        Profile::default().trace(flag, &mut alone);
+        let again = over.iter().filter(|change| change.before.is_somewhere());
+        let again = again.map(|change| (&change.key, change.at, change.before));
+        let given = alone.iter().filter_map(|change| {
+            let (_, first) = removed.iter().find(|(key, _)| *key == change.key)?;
+            Some((&change.key, change.at, *first))
+        });
+        for (key, at, first) in again.chain(given) {
+            let key = key.iter().map(|part| name(part)).collect::<Vec<_>>().join(".");
+            let message = format!("cannot set `{key}` twice: the command line is one layer");
+            problems.push(
+                Problem::new("cli::twice", at, message)
+                    .label("and here")
+                    .also(first, "here")
+                    .help("remove one of them"),
+            );
+        }
+        let withdrawn = alone.iter().filter(|change| change.deed == Deed::Withdrew);
+        removed.extend(withdrawn.map(|change| (change.key.clone(), change.at)));
+        said.cover(flag.clone(), &mut Problems::default());
+    }
 }
 
 /// Takes `extends` out, which was read when the texts were gathered.
