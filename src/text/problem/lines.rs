@@ -22,6 +22,12 @@ const COMMANDS: &[&str] = &[
 /// Wraps a text. TOML or a command behind a colon has a line of its own where it does not fit, or
 /// where words follow it: a `;` that is pasted with it is a syntax error.
 pub(super) fn fit(text: &str, width: usize) -> String {
+    if layout::width(text) > width && COMMANDS.iter().any(|command| text.starts_with(command)) {
+        return match clause(text) {
+            Some((code, rest)) => format!("{code}\n{}", fit(rest, width)),
+            None => text.to_owned(),
+        };
+    }
     let colon = text
         .match_indices(": ")
         .map(|(at, _)| (&text[..at], &text[at + 2..]))
@@ -46,8 +52,12 @@ pub(super) fn fit(text: &str, width: usize) -> String {
 /// What stands before a semicolon outside of quotes, and behind it.
 fn clause(text: &str) -> Option<(&str, &str)> {
     text.match_indices("; ")
-        .find(|(at, _)| text[..*at].matches('"').count().is_multiple_of(2))
+        .find(|(at, _)| ['"', '\''].iter().all(|quote| closed(&text[..*at], *quote)))
         .map(|(at, _)| (&text[..at], &text[at + 2..]))
+}
+
+fn closed(text: &str, quote: char) -> bool {
+    text.matches(quote).count().is_multiple_of(2)
 }
 
 fn is_code(text: &str) -> bool {
@@ -120,6 +130,12 @@ mod tests {
         assert_eq!(
             fit("an \"open quote that goes on and on", 12),
             "an \"open\nquote that\ngoes on and\non"
+        );
+        let command = "stockade run base -- sh -c 'one; two'";
+        assert_eq!(fit(command, 20), command);
+        assert_eq!(
+            fit("stockade run PROFILE; profiles: a, b", 20),
+            "stockade run PROFILE\nprofiles: a, b"
         );
         assert_eq!(fit("set net.x = 1 there", 8), "set\nnet.x = 1\nthere");
     }
