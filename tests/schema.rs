@@ -551,6 +551,14 @@ fn what_fits_next_is_said() {
     assert_eq!(fitting(&["check", "--format=j"]), ["--format=json"]);
     assert_eq!(fitting(&["check", "--format", "=", "j"]), ["json"]);
     assert_eq!(fitting(&["run", "--set", "a"]), [""; 0]);
+    assert_eq!(fitting(&["check", "build", "--set", "proj"]), ["project="]);
+    assert_eq!(fitting(&["run", "--explain="]), ["--explain=end", "--explain=live"]);
+    assert_eq!(fitting(&["run", "--explain", "=", ""]), ["end", "live"]);
+    assert_eq!(fitting(&["run", "--explain", "="]), ["end", "live"]);
+    assert_eq!(fitting(&["run", "--net", "ho"]), ["host"]);
+    assert_eq!(fitting(&["run", "--ro", "x"]), [":files"]);
+    assert_eq!(fitting(&["run", "--ro", "x", "defa"]), ["default"]);
+    assert!(fitting(&["check", "--env", "PAT"]).contains(&"PATH".to_owned()));
     assert_eq!(fitting(&["run", "./x"]), [":files"]);
     assert_eq!(fitting(&["run", "default", "l"]), [":programs"]);
     assert_eq!(fitting(&["run", "default", "--", "l"]), [":programs"]);

@@ -3,11 +3,13 @@
 //! profile. A value that the declaration calls PROFILE is a profile.
 
 use super::print_line;
+use super::reference::words_of;
 use crate::cli::{Cli, Shell};
 use crate::host::caller::Caller;
 use crate::inspect::walls::query::WORDS;
-use crate::profile::{Listed, installed};
+use crate::profile::{Declared, Listed, Request, installed, load_params};
 use crate::text::problem::escape;
+use crate::text::source::Sources;
 use clap::{Arg, Command};
 
 /// Prints the script for a shell.
@@ -28,10 +30,24 @@ pub(super) fn completions(shell: Shell) -> u8 {
 pub(super) fn complete(words: &[String]) -> u8 {
     let (begun, before) =
         words.split_last().map_or(("", &[][..]), |(begun, before)| (begun.as_str(), before));
-    // bash makes three words of `--format=json`.
-    let begun = if begun == "=" { "" } else { begun };
-    let before: Vec<&str> = before.iter().map(String::as_str).filter(|word| *word != "=").collect();
     let command = Cli::built();
+    // bash makes three words of `--format=json`, and wants the last.
+    let parted = match (begun, before) {
+        ("=", [.., option]) => Some((option, "")),
+        (value, [.., option, equals]) if equals == "=" => Some((option, value)),
+        _ => None,
+    };
+    let before: Vec<&str> = before.iter().map(String::as_str).filter(|word| *word != "=").collect();
+    if let (Some((option, value)), [before @ .., _]) = (parted, before.as_slice())
+        && option.starts_with('-')
+    {
+        let whole = format!("{option}={value}");
+        for fitting in fitting(&command, before, &whole) {
+            let prefix = format!("{option}=");
+            print_line(fitting.strip_prefix(&prefix).unwrap_or(&fitting));
+        }
+        return 0;
+    }
     for fitting in fitting(&command, &before, begun) {
         print_line(&fitting);
     }
@@ -63,6 +79,7 @@ fn fitting(command: &Command, before: &[&str], begun: &str) -> Vec<String> {
             }
             Wanted::Target { first: true } => vec![":programs".into()],
             Wanted::Target { first: false } => vec![":files".into()],
+            Wanted::Value(arg) if is(arg, "--set") => parameters(command, before, begun),
             Wanted::Value(arg) => values(arg, begun),
             Wanted::Any(arg) => begun_option(command, begun).unwrap_or_else(|| match arg {
                 Some(arg) => values(arg, begun),
@@ -98,6 +115,8 @@ fn begun_option(command: &Command, begun: &str) -> Option<Vec<String>> {
     Some(
         arg.map_or(vec![], |arg| values(arg, value))
             .into_iter()
+            // What the shell is to look up is no value.
+            .filter(|value| !value.starts_with(':'))
             .map(|value| format!("{option}={value}"))
             .collect(),
     )
@@ -195,8 +214,38 @@ fn values(arg: &Arg, begun: &str) -> Vec<String> {
                 super::registry().ok().flatten().map_or(vec![], |registry| registry.list());
             offered(running.into_iter().map(|live| (live.name, live.entry.profile)), begun)
         }
+        "PATH" | "PATH[:INSIDE]" | "DIR" => vec![":files".into()],
+        "NAME[=VALUE]" => offered(
+            std::env::vars_os()
+                .filter_map(|(name, _)| Some((name.into_string().ok()?, String::new()))),
+            begun,
+        ),
+        "MODE" => offered(words_of("network.mode").into_iter(), begun),
         _ => vec![],
     }
+}
+
+/// The parameters of the profile that stands on the line already: those of `run` come after its
+/// options.
+fn parameters(command: &Command, before: &[&str], begun: &str) -> Vec<String> {
+    let mut words = before.iter();
+    while let Some(word) = words.next() {
+        match command.get_arguments().find(|arg| is(arg, word)) {
+            Some(option) if option.get_action().takes_values() => drop(words.next()),
+            Some(_) => {}
+            // Standard input is the shell's.
+            None if word.starts_with('-') => {}
+            None => {
+                let request = Request { profile: (*word).to_owned(), ..Request::default() };
+                let known = load_params(&request, &Caller::current(), &mut Sources::default());
+                let offer = |one: Declared| {
+                    (format!("{}=", one.name), escape(&one.help.unwrap_or_default()))
+                };
+                return offered(known.unwrap_or_default().into_iter().map(offer), begun);
+            }
+        }
+    }
+    vec![]
 }
 
 /// How a question of `why` begins.

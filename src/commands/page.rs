@@ -73,6 +73,34 @@ pub(super) fn markdown(page: &Page) -> String {
     out
 }
 
+/// Some blocks as text for a screen, without marks.
+pub(super) fn plain(blocks: &[Block], width: usize) -> String {
+    let mut out = String::new();
+    for block in blocks {
+        match block {
+            Block::Heading(_, text) => line(&mut out, format_args!("{text}\n")),
+            Block::Text(text) => {
+                let words = text.replace('`', "");
+                let lines = Lines { width, indent: 0, end: "" };
+                line(&mut out, format_args!("{}\n", fill("", words.split(' '), lines)));
+            }
+            Block::Item(depth, term, words) => {
+                let indent = usize::from(*depth) * 2;
+                let words =
+                    if words.is_empty() { term.clone() } else { format!("{term}: {words}") };
+                let lines = Lines { width, indent: indent + 2, end: "" };
+                let words = words.replace('`', "");
+                line(
+                    &mut out,
+                    format_args!("{}", fill(&" ".repeat(indent), words.split(' '), lines)),
+                );
+            }
+            Block::Code(code) => line(&mut out, format_args!("{code}\n")),
+        }
+    }
+    out.trim_end().to_owned()
+}
+
 /// The page for man(1).
 pub(super) fn roff(page: &Page) -> String {
     let mut out = String::new();

@@ -42,6 +42,81 @@ pub(super) fn page() -> Page {
     }
 }
 
+/// What the reference says of one key.
+pub(super) struct Entry {
+    /// Its path, such as `limits.memory`.
+    pub key: String,
+    pub blocks: Vec<Block>,
+}
+
+/// The entries of a key by its path, or by its own name, wherever it stands.
+pub(super) fn entries(name: &str) -> Vec<Entry> {
+    let wanted = name.trim_start_matches('[').trim_end_matches(']');
+    let whole = Profile::shape();
+    let mut all = vec![];
+    keys_below(&whole, "", &mut all);
+    let own = |path: &str| path == wanted || path.ends_with(&format!(".{wanted}"));
+    let exact = all.iter().any(|(path, _)| path == wanted);
+    all.into_iter()
+        .filter(|(path, _)| if exact { path == wanted } else { own(path) })
+        .map(|(path, key)| {
+            let mut blocks = vec![];
+            if !path.contains('.') && is_section(&key.shape) {
+                section(key, &mut blocks);
+            } else {
+                explain_key(key, 0, &mut Known::default(), &mut blocks);
+            }
+            Entry { key: path, blocks }
+        })
+        .collect()
+}
+
+/// Every key of a shape with its path; a name that the profile chooses is in capitals.
+fn keys_below<'s>(shape: &'s Shape, path: &str, found: &mut Vec<(String, &'s KeyShape)>) {
+    let below = |name: &str| if path.is_empty() { name.into() } else { format!("{path}.{name}") };
+    match shape {
+        Shape::Table(table) => {
+            for key in &table.keys {
+                let path = below(&key.name);
+                // Alternatives of one table share keys.
+                if found.iter().all(|(known, _)| *known != path) {
+                    found.push((path.clone(), key));
+                }
+                keys_below(&key.shape, &path, found);
+            }
+        }
+        Shape::Named(named) => keys_below(&named.value, &below(named.name), found),
+        Shape::Either(shapes) => shapes.iter().for_each(|shape| keys_below(shape, path, found)),
+        Shape::Key(inner)
+        | Shape::Entry(inner)
+        | Shape::Early(inner)
+        | Shape::Sequence(inner)
+        | Shape::Set(inner)
+        | Shape::Part(_, _, inner) => keys_below(inner, path, found),
+        _ => {}
+    }
+}
+
+/// The words that a key takes, each with what it means.
+pub(super) fn words_of(key: &str) -> Vec<(String, String)> {
+    fn of(shape: &Shape, found: &mut Vec<(String, String)>) {
+        match shape {
+            Shape::Words(words) => {
+                found.extend(words.iter().map(|Word { word, doc }| (word.clone(), flat(doc))));
+            }
+            Shape::Either(shapes) => shapes.iter().for_each(|shape| of(shape, found)),
+            Shape::Key(inner) | Shape::Entry(inner) | Shape::Part(_, _, inner) => of(inner, found),
+            _ => {}
+        }
+    }
+    let (whole, mut all, mut found) = (Profile::shape(), vec![], vec![]);
+    keys_below(&whole, "", &mut all);
+    for (_, known) in all.iter().filter(|(path, _)| path == key) {
+        of(&known.shape, &mut found);
+    }
+    found
+}
+
 const EXAMPLE: &str = r#"#:schema stockade.schema.json
 format = 1
 description = "Build a crate offline"
@@ -251,8 +326,8 @@ fn common() -> Vec<Block> {
         Block::heading(1, "Layers"),
         Block::text(
             "From the weakest: each file of `extends` in its order (one that is met twice is \
-             loaded once), the file itself, `--config` of the command line in its order. Sections \
-             merge key by key; the value of a key is replaced whole, never mixed.",
+             loaded once), the file itself, and the command line: `--config` and the short flags \
+             are one layer, whose order means nothing. Sections merge key by key; the value of a key is replaced whole, never mixed.",
         ),
         Block::item(
             0,

@@ -52,11 +52,26 @@ pub fn all() -> impl Iterator<Item = Explanation> {
     TEXTS.iter().flat_map(|(_, text)| text.split("\n== ")).filter_map(read)
 }
 
-/// The one of a code, or of a number, whose zeros may be left out.
+/// The one of a code, or of a number, whose zeros may be left out, in any case.
 pub(crate) fn find(name: &str) -> Option<Explanation> {
     let (letter, digits) = name.split_at_checked(1).unwrap_or_default();
     let number = format!("{letter}{digits:0>4}");
-    all().find(|known| known.code == name || known.number.eq_ignore_ascii_case(&number))
+    all().find(|known| {
+        known.code.eq_ignore_ascii_case(name) || known.number.eq_ignore_ascii_case(&number)
+    })
+}
+
+/// Those of a number without its letter, or with a part of a code.
+pub(crate) fn like(part: &str) -> Vec<Explanation> {
+    let part = part.to_ascii_lowercase();
+    if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
+        let digits = format!("{part:0>4}");
+        return all().filter(|known| known.number[1..] == digits).collect();
+    }
+    if part.len() < 3 {
+        return vec![];
+    }
+    all().filter(|known| known.code.contains(&part)).collect()
 }
 
 /// The number of a code. It is asked for each problem, and more than once, so it reads no records.
@@ -97,6 +112,9 @@ mod tests {
         assert_eq!(find(&broad.number.to_lowercase()), Some(broad));
         assert_eq!(number("mounts::broad"), Some(broad.number));
         assert_eq!(find("e301"), Some(broad));
+        assert_eq!(find("Mounts::Broad"), Some(broad));
+        assert_eq!(like("301")[0], broad);
+        assert!(like("broad").contains(&broad) && like("").is_empty() && like("br").is_empty());
         assert!(find("").is_none() && find("mounts").is_none() && number("E0301").is_none());
     }
 
