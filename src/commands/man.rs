@@ -3,7 +3,7 @@
 //! key.
 
 use super::page::{Block, Page, roff};
-use super::{print_line, reference};
+use super::{pager, print_line, reference};
 use crate::cli::{Cli, Manual};
 use clap::{Arg, Command};
 
@@ -13,7 +13,10 @@ pub(super) fn man(manual: Manual) -> u8 {
         Manual::Command => command_page(),
         Manual::Language => reference::page(),
     };
-    print_line(roff(&page).trim_end());
+    let text = roff(&page);
+    if !pager::show(&text) {
+        print_line(text.trim_end());
+    }
     0
 }
 
@@ -85,6 +88,9 @@ fn term(arg: &Arg) -> String {
         .map(|names| names.join(" "))
         .filter(|_| arg.get_action().takes_values());
     match (arg.get_long(), value) {
+        (Some(long), None) if arg.get_short().is_some() => {
+            format!("`-{}`, `--{long}`", arg.get_short().unwrap_or_default())
+        }
         (Some(long), Some(value)) if arg.is_require_equals_set() => format!("`--{long}`[={value}]"),
         (Some(long), Some(value)) => format!("`--{long}` {value}"),
         (Some(long), None) => format!("`--{long}`"),
@@ -129,6 +135,17 @@ fn facts() -> Vec<Block> {
         Block::item(0, "127", "The program was not found in the sandbox."),
         Block::heading(1, "Environment"),
         Block::item(0, "`NO_COLOR`", "Where it is set and not empty, messages have no colour."),
+        Block::item(
+            0,
+            "`STOCKADE_QUIET`",
+            "Where it is set, not empty and not 0, `run` is as quiet as with `--quiet`.",
+        ),
+        Block::item(
+            0,
+            "`XDG_RUNTIME_DIR`",
+            "The directory in which running sandboxes with a name are kept for `ps`, `freeze`, \
+             `thaw` and `kill`, and what `${RUNTIME_DIR}` means.",
+        ),
         Block::heading(1, "Files"),
         Block::item(0, "/etc/stockade/NAME.toml", "Profiles of the machine."),
         Block::item(

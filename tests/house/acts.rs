@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Where it stands, besides the calls themselves.
-const ACTING: [&str; 3] = ["launch", "sys", "commands::place"];
+const ACTING: [&str; 4] = ["launch", "sys", "commands::pager", "commands::place"];
 
 /// What any file may ask of `sys`: it changes nothing but this process's own descriptors, memory
 /// and end.
