@@ -2,16 +2,20 @@
 //! to say a thing. It is one file, so that all commands and flags are seen side by side.
 #![allow(rustdoc::broken_intra_doc_links, reason = "`fpath[1]` is text of the product")]
 
+mod flags;
 mod misplaced;
+mod others;
 
+use crate::inspect::view::Notes;
 use crate::language::value::Written;
 use crate::profile::{Request, Role};
-use crate::text::problem::{Problem, Problems};
-use crate::text::source::Span;
+use crate::text::problem::Problems;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-pub(crate) use misplaced::with_dashes;
-use misplaced::{in_order, option_like};
+use flags::Access;
+use misplaced::in_order;
+pub(crate) use misplaced::{option_like, with_dashes};
+pub(crate) use others::{command as command_of_others, rewritten};
 use std::path::PathBuf;
 
 /// A declarative sandbox launcher: a TOML profile becomes a sandbox, and the target runs in it.
@@ -43,8 +47,8 @@ pub(crate) enum Command {
     Run(Runs),
     /// Say all that is wrong with a profile, here
     Check(Checked),
-    /// Explain a code such as E0301 or mounts::broad, with a bad and a good example; or list them
-    /// all
+    /// Explain a code such as E0301 or mounts::broad with a bad and a good example, or a key such as
+    /// limits.memory; or list all codes
     Explain(Explained),
     /// Show what `run` would do, step by step
     Plan(Planning),
@@ -68,7 +72,7 @@ pub(crate) enum Command {
     Schema,
     /// Print the reference of the language, as Markdown
     Reference,
-    /// Print a manual page: stockade man 5 | man -l -
+    /// Show a manual page; where the output is no terminal, print it for man(1)
     Man {
         /// Which page
         #[arg(value_enum, value_name = "PAGE")]
@@ -122,12 +126,106 @@ pub(crate) struct Flags {
     /// Add a line of TOML over the profile, such as 'rlimits.nofile = 64'
     #[arg(long, value_name = "TOML")]
     config: Vec<String>,
+    /// Show a path of the host inside, read-only: mounts."/PATH" = "ro"; of several colons the last
+    /// with a `/` behind it parts the two
+    #[arg(long, value_name = "PATH[:INSIDE]", help_heading = SHORT)]
+    ro: Vec<String>,
+    /// The same, read-write: mounts."/PATH" = "rw"
+    #[arg(long, value_name = "PATH[:INSIDE]", help_heading = SHORT)]
+    rw: Vec<String>,
+    /// Hide a path: mounts."/PATH" = "hide"
+    #[arg(long, value_name = "PATH", help_heading = SHORT)]
+    hide: Vec<String>,
+    /// Pass a variable, or give it a value: env.NAME = true, env.NAME = "VALUE"
+    #[arg(long, value_name = "NAME[=VALUE]", help_heading = SHORT)]
+    env: Vec<String>,
+    /// The network: network.mode = "MODE"
+    #[arg(long, value_name = "MODE", help_heading = SHORT)]
+    net: Option<String>,
+    /// End the run after that time: process.timeout = "30s"
+    #[arg(long, value_name = "TIME", help_heading = SHORT)]
+    timeout: Option<String>,
+    /// A name for `ps` and `kill`: name = "NAME"
+    #[arg(long, value_name = "NAME", help_heading = SHORT)]
+    name: Option<String>,
+    /// The working directory inside: process.cwd = "/DIR"
+    #[arg(long, value_name = "DIR", help_heading = SHORT)]
+    cwd: Option<String>,
+    /// The most memory of the sandbox: limits.memory = "512M"
+    #[arg(long, value_name = "SIZE", help_heading = SHORT)]
+    memory: Option<String>,
 }
 
+/// The heading of flags that say nothing that a line of TOML does not.
+const SHORT: &str = "Short for a line of --config (relative paths are the caller's)";
+
 impl Flags {
+    /// The layers of `--config` and of the short flags, each with what messages call it.
+    fn layers(&self) -> Result<Vec<(String, String)>, Problems> {
+        let caller = std::env::current_dir().ok();
+        let here = caller.as_deref().and_then(std::path::Path::to_str).unwrap_or_default();
+        let mut layers: Vec<(String, String)> =
+            self.config.iter().map(|toml| ("--config".to_owned(), toml.clone())).collect();
+        let mut problems = Problems::default();
+        let mounts = [
+            (Access::ReadOnly, &self.ro),
+            (Access::ReadWrite, &self.rw),
+            (Access::Hidden, &self.hide),
+        ];
+        let mounts = mounts.into_iter().flat_map(|(access, words)| {
+            words.iter().map(move |word| flags::mount(access, word, here))
+        });
+        let env = self.env.iter().map(|word| flags::env(word));
+        let cwd = self.cwd.iter().map(|word| flags::cwd(word, here));
+        for read in mounts.chain(env).chain(cwd) {
+            match read {
+                Ok(layer) => layers.push(layer),
+                Err(problem) => problems.push(*problem),
+            }
+        }
+        layers.extend(self.net.iter().map(|word| flags::key("--net", "network.mode", word)));
+        layers.extend(
+            self.timeout.iter().map(|word| flags::key("--timeout", "process.timeout", word)),
+        );
+        layers.extend(self.name.iter().map(|word| flags::key("--name", "name", word)));
+        layers.extend(self.memory.iter().map(|word| flags::memory(word)));
+        problems.or(layers)
+    }
+
     /// These flags on a profile, with a command for those that have none.
     pub(crate) fn of(self, profile: &str) -> Given {
         Given { flags: self, words: vec![profile.to_owned(), "--".to_owned(), "true".to_owned()] }
+    }
+}
+
+// How much is said beside what was asked for.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Loudness {
+    /// Print no notes and no warnings, errors alone; for `run`, STOCKADE_QUIET=1 does the same
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print all notes, those of built-in profiles one by one, too
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Loudness {
+    /// Which notes are printed.
+    pub(crate) fn notes(self) -> Notes {
+        match self {
+            Loudness { quiet: true, .. } => Notes::None,
+            Loudness { verbose: true, .. } => Notes::All,
+            _ => Notes::Short,
+        }
+    }
+
+    /// The same for a run, whose caller may be a script that cannot be changed.
+    pub(crate) fn notes_of_run(self) -> Notes {
+        let asked = std::env::var_os("STOCKADE_QUIET");
+        match asked.is_some_and(|value| !value.is_empty() && value != "0") {
+            true if !self.verbose => Notes::None,
+            _ => self.notes(),
+        }
     }
 }
 
@@ -175,7 +273,13 @@ pub(crate) struct Given {
 
 // A profile to be run, and what is said of the run.
 #[derive(Debug, Args)]
-#[command(override_usage = "stockade run [OPTIONS] PROFILE [--] [ARGS]...")]
+#[command(
+    after_help = "Examples:\n  \
+  stockade run default -- make test\n  \
+  stockade run --rw . --net host --timeout 10m default -- npm ci\n  \
+  stockade run --config 'limits.pids = 64' ./p.toml",
+    override_usage = "stockade run [OPTIONS] PROFILE [--] [COMMAND [ARGS]...]"
+)]
 pub(crate) struct Runs {
     /// Write a record of the run there, as JSON
     #[arg(long, value_name = "FILE", conflicts_with = "report_fd")]
@@ -190,6 +294,9 @@ pub(crate) struct Runs {
     /// kind at once, too
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "end", hide_possible_values = true)]
     pub explain: Option<Explain>,
+    /// How much is said.
+    #[command(flatten)]
+    pub loudness: Loudness,
     /// The profile.
     #[command(flatten)]
     pub given: Given,
@@ -217,11 +324,17 @@ pub(crate) struct Shown {
 
 // A profile, and what is held against it.
 #[derive(Debug, Args)]
-#[command(override_usage = "stockade check [OPTIONS] PROFILE [--] [ARGS]...")]
+#[command(
+    after_help = "Example:\n  stockade check --deny-warnings ./p.toml",
+    override_usage = "stockade check [OPTIONS] PROFILE [--] [COMMAND [ARGS]...]"
+)]
 pub(crate) struct Checked {
     /// Fail where there is a warning
     #[arg(long)]
     pub deny_warnings: bool,
+    /// How much is said.
+    #[command(flatten)]
+    pub loudness: Loudness,
     /// The profile.
     #[command(flatten)]
     pub shown: Shown,
@@ -229,18 +342,22 @@ pub(crate) struct Checked {
 
 // Codes of problems.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  stockade explain E0301\n  stockade explain limits.memory")]
 pub(crate) struct Explained {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// A code, by number or by words; if not set: list them all
+    /// A code, by number or by words or a part of them, or a key; if not set: list all codes
     #[arg(value_name = "CODE")]
     pub codes: Vec<String>,
 }
 
 // The profiles that can be named.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Examples:\n  stockade profiles show default\n  stockade profiles diff default build",
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct Profiles {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
@@ -276,6 +393,7 @@ pub(crate) enum ProfilesCommand {
 
 // A profile that leaves something to its user.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  stockade params ./p.toml")]
 pub(crate) struct Parametrised {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -298,6 +416,7 @@ pub(crate) struct Listing {
 
 // Sandboxes that run.
 #[derive(Debug, Args)]
+#[command(after_help = "Example, with name = \"build\" in its profile:\n  stockade kill build")]
 pub(crate) struct Running {
     /// Names that sandboxes have by the key `name` of their profiles
     #[arg(value_name = "SANDBOX", required = true)]
@@ -306,6 +425,7 @@ pub(crate) struct Running {
 
 // A profile to be written.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  stockade new --role build my-build")]
 pub(crate) struct New {
     /// What the profile is for
     #[arg(long, value_parser = roles(), default_value = "command", value_name = "ROLE")]
@@ -321,11 +441,17 @@ fn roles() -> impl TypedValueParser<Value = Role> {
 
 // The machine, or a profile on it.
 #[derive(Debug, Args)]
-#[command(override_usage = "stockade doctor [OPTIONS] [PROFILE [--] [ARGS]...]")]
+#[command(
+    after_help = "Examples:\n  stockade doctor\n  stockade doctor default -- make",
+    override_usage = "stockade doctor [OPTIONS] [PROFILE [--] [COMMAND [ARGS]...]]"
+)]
 pub(crate) struct Examined {
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// How much is said.
+    #[command(flatten)]
+    pub loudness: Loudness,
     /// What is added to the profile.
     #[command(flatten)]
     flags: Flags,
@@ -350,7 +476,10 @@ impl Examined {
 
 // What of a plan is shown.
 #[derive(Debug, Args)]
-#[command(override_usage = "stockade plan [OPTIONS] PROFILE [--] [ARGS]...")]
+#[command(
+    after_help = "Examples:\n  stockade plan default -- make\n  stockade plan --layers ./p.toml",
+    override_usage = "stockade plan [OPTIONS] PROFILE [--] [COMMAND [ARGS]...]"
+)]
 pub(crate) struct Planning {
     /// Show every step, in its order, instead of what comes of it
     #[arg(long)]
@@ -358,6 +487,9 @@ pub(crate) struct Planning {
     /// Show what each layer of the profile sets, replaces, widens and withdraws
     #[arg(long, conflicts_with = "steps")]
     pub layers: bool,
+    /// How much is said.
+    #[command(flatten)]
+    pub loudness: Loudness,
     /// The profile.
     #[command(flatten)]
     pub shown: Shown,
@@ -365,7 +497,7 @@ pub(crate) struct Planning {
 
 // Questions to a profile. They stand before the target's words.
 #[derive(Debug, Args)]
-#[command(after_help = QUESTIONS, override_usage = "stockade why [OPTIONS] PROFILE QUESTION... [-- ARGS...]")]
+#[command(after_help = QUESTIONS, override_usage = "stockade why [OPTIONS] PROFILE QUESTION... [-- COMMAND [ARGS]...]")]
 pub(crate) struct Asking {
     /// Do not look for the line that would change the answer
     #[arg(long)]
@@ -387,7 +519,9 @@ After PROFILE stand one or more questions:
   cap:NAME                   have a capability
   env:NAME                   see a variable
 A command for the profile, where it hangs on one, stands after them and `--`.
-Status 0: allowed; 1: denied; 125: something is wrong, or cannot be told.";
+Status 0: allowed; 1: denied; 125: something is wrong, or cannot be told.
+Example:
+  stockade why default /etc/shadow connect:192.0.2.1:443 -- make";
 
 /// Who reads the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -399,17 +533,20 @@ pub(crate) enum Format {
 }
 
 impl Given {
+    /// A word of `--set` that gives no value.
+    pub(crate) fn without_value(&self) -> Option<&str> {
+        self.flags.set.iter().map(String::as_str).find(|flag| !flag.contains('='))
+    }
+
+    /// The word in the place of PROFILE, and what is behind it.
+    pub(crate) fn words(&self) -> &[String] {
+        &self.words
+    }
+
     /// The request that the loader takes, or what is wrong with a flag.
     pub(crate) fn request(self) -> Result<Request, Problems> {
-        let wrong = |message: String| Problem::new("cli::flag", Span::NOWHERE, message);
         let mut words = self.words.into_iter();
         let profile = words.next().unwrap_or_default();
-        if profile.starts_with('-') && profile != "-" {
-            let message = format!("cannot read `{profile}`: there is no such option here");
-            return Err(wrong(message)
-                .help(option_like(&profile).unwrap_or_else(|| "see stockade run --help".into()))
-                .into());
-        }
         let mut args: Vec<String> = words.collect();
         let mut dashed = None;
         match args.first() {
@@ -419,13 +556,9 @@ impl Given {
             }
             _ => {}
         }
-        let pair = |flag: &String| match flag.split_once('=') {
-            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-            None => Err(wrong(format!("cannot read `--set {flag}`: it takes NAME=VALUE"))),
-        };
-        let params = self.flags.set.iter().map(pair).collect::<Result<_, _>>()?;
-        let config =
-            self.flags.config.into_iter().map(|toml| ("--config".to_owned(), toml)).collect();
+        let pairs = self.flags.set.iter().filter_map(|flag| flag.split_once('='));
+        let params = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let config = self.flags.layers()?;
         Ok(Request { profile, text: None, config, params, args, dashed })
     }
 }

@@ -5,11 +5,14 @@ mod completions;
 mod control;
 mod denials;
 mod doctor;
+mod end;
 mod explain;
 mod layers;
 mod man;
+mod meant;
 mod new;
 mod page;
+mod pager;
 mod params;
 mod place;
 mod plan;
@@ -26,12 +29,13 @@ use crate::cli::{Cli, Command, Format, Given};
 use crate::face::{Plan as Planned, Problems as Failed, Profile};
 use crate::host::caller::Caller;
 use crate::inspect::lint::lint_of_own_lines;
+use crate::inspect::view::{Notes, note_line};
 use crate::launch::FAILED;
 use crate::launch::registry::{Refused, Registry};
 use crate::profile::{Request, as_written};
 use crate::sys;
 use crate::text::layout::{COLUMNS, Paint};
-use crate::text::problem::{Problem, Problems, Style, errno_words};
+use crate::text::problem::{Note, Problem, Problems, Style, errno_words};
 use crate::text::source::{Sources, Span};
 use clap::Parser;
 use control::Deed;
@@ -69,9 +73,9 @@ pub fn run(words: impl IntoIterator<Item = impl Into<OsString>>) -> u8 {
         );
         return FAILED;
     }
-    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    let words = usage::asked(words.into_iter().map(Into::into).collect());
     match Cli::try_parse_from(&words) {
-        Ok(cli) => dispatch(cli),
+        Ok(cli) => usage::check(&cli, &words).unwrap_or_else(|| dispatch(cli)),
         Err(error) => usage::refuse(&error, &words),
     }
 }
@@ -102,13 +106,16 @@ fn dispatch(cli: Cli) -> u8 {
 
 /// The pipeline up to the plan.
 fn prepare(given: Given) -> Result<Planned, Failed> {
-    settle(&request(given)?, Caller::current())
+    let request = request(given)?;
+    settle(&request, Caller::current()).map_err(|failed| meant::program_or(failed, &request, "run"))
 }
 
 /// The same, with what looks like a mistake, also where something is wrong. What is planned does
 /// not depend on it.
 fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Failed> {
-    let loaded = Profile::load(&request(given)?, Caller::current())?;
+    let request = request(given)?;
+    let loaded = Profile::load(&request, Caller::current())
+        .map_err(|failed| meant::program_or(failed, &request, "run"))?;
     loaded.plan(|profile, host, settled, sources| {
         host.groups_of_caller = nix::unistd::getgroups()
             .ok()
@@ -122,7 +129,12 @@ fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Fa
 
 /// What the command line asks for.
 fn request(given: Given) -> Result<Request, Failed> {
-    given.request().map_err(|problems| Failed::new(problems, Sources::default()))
+    let wrong = given.without_value().map(str::to_owned);
+    let request = given.request().and_then(|request| match wrong {
+        Some(wrong) => Err(meant::parameters(&request, &wrong)),
+        None => Ok(request),
+    });
+    request.map_err(|problems| Failed::new(problems, Sources::default()))
 }
 
 /// The same of what the command line asks for.
@@ -135,10 +147,6 @@ impl Failed {
     fn add(&mut self, warnings: Problems) {
         let wrong: Vec<Span> = self.problems.iter().map(|problem| problem.at).collect();
         self.problems.extend(warnings.into_iter().filter(|warning| !wrong.contains(&warning.at)));
-    }
-
-    fn messages(&self) -> Vec<String> {
-        self.problems.iter().map(|problem| problem.message.clone()).collect()
     }
 
     /// Says what is wrong: to people on standard error, to programs on standard output.
@@ -169,6 +177,14 @@ fn print_problems(problems: &Problems, sources: &Sources) {
     let width = sys::terminal_width(libc::STDERR_FILENO)
         .map_or(COLUMNS, |width| usize::from(width).clamp(NARROWEST, WIDEST));
     warn(&problems.render_within(sources, style, width));
+}
+
+/// Notes for people, on standard output.
+fn print_notes(which: Notes, all: &[Note], sources: &Sources) {
+    let (notes, others) = which.of(all, sources);
+    for line in notes.into_iter().map(|note| note_line(note, sources)).chain(others) {
+        print_line(&format!("note: {line}"));
+    }
 }
 
 /// Text on standard error. That nobody reads it changes nothing of what is done.

@@ -51,6 +51,7 @@ pub mod inspect {
         pub use crate::inspect::lint::{RUN_LATER, lint, looked_into, wanted};
     }
     pub mod view {
+        pub use crate::inspect::view::Notes;
         pub use crate::text::layout::{COLUMNS, Paint, width};
         pub mod plan {
             pub use crate::inspect::view::plan::text;

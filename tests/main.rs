@@ -44,6 +44,8 @@ mod face;
 mod faults;
 // No text makes the loader panic, hang or grow without a bound.
 mod fuzz;
+// Short flags are lines of `--config`, whatever is in their words.
+mod flags;
 // Patterns in the keys of `[mounts]` hide and grant what they match.
 mod globs;
 // Control groups come, go, and belong to the right user.

@@ -412,7 +412,9 @@ fn a_path_that_reads_like_a_sentence_changes_no_verdict() {
             let output = stockade(place, who, &["check", "--deny-warnings"], &profile, &[]);
             let out = text(&output.stdout);
             assert!(out.contains(&format!("{project}/{name} is not kept read-only: ")), "{out}");
-            let (_, but) = out.split_once("can enforce it, but for: ").unwrap();
+            let err = text(&output.stderr);
+            let (_, but) = err.split_once("refused by --deny-warnings: ").unwrap();
+            assert!(!out.contains("the profile is good"), "{who:?}: {out}");
             let head = format!("{project}/{name} is not kept read-only");
             assert!(but.contains(&head), "{who:?}: {but}");
             assert!(!but.contains("Left out"), "{who:?}: {but}");
@@ -467,7 +469,8 @@ fn help_fits_a_page() {
         }
     }
     assert!(
-        help(&["run", "--help"]).contains("Usage: stockade run [OPTIONS] PROFILE [--] [ARGS]...\n")
+        help(&["run", "--help"])
+            .contains("Usage: stockade run [OPTIONS] PROFILE [--] [COMMAND [ARGS]...]\n")
     );
 }
 
@@ -833,8 +836,8 @@ fn a_wrong_command_line_is_a_problem_as_others_are() {
             ),
             (
                 &["run"],
-                "cannot go on: <PROFILE>... is missing",
-                "stockade run [OPTIONS] PROFILE [--] [ARGS]...",
+                "cannot run: no profile is given",
+                "stockade run PROFILE [--] [COMMAND [ARGS]...]",
             ),
             (
                 &["plan", "--format", "xml", "base"],
@@ -849,7 +852,7 @@ fn a_wrong_command_line_is_a_problem_as_others_are() {
             (
                 &["plan", "--format", "json", "--format", "json", "base"],
                 "cannot take `--format <FORMAT>` twice",
-                "stockade plan [OPTIONS] PROFILE [--] [ARGS]...",
+                "stockade plan [OPTIONS] PROFILE [--] [COMMAND [ARGS]...]",
             ),
             (
                 &["completions", "zs"],

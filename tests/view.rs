@@ -11,7 +11,7 @@ use stockade::internals::host::Host;
 use stockade::internals::host::caller::Caller;
 use stockade::internals::inspect::exposure::{COSTS, Exposure, weigh};
 use stockade::internals::inspect::view::plan::text;
-use stockade::internals::inspect::view::{COLUMNS, Paint, width};
+use stockade::internals::inspect::view::{COLUMNS, Notes, Paint, width};
 use stockade::internals::inspect::walls::World;
 use stockade::internals::plan::{Plan, plan, settle};
 use stockade::internals::profile::{Profile, Request, load};
@@ -35,7 +35,8 @@ fn planned(path: &str, host: impl Fn(&Profile) -> Host) -> Option<(Profile, Host
 }
 
 fn shown((profile, host, plan, sources): &(Profile, Host, Plan, Sources), paint: Paint) -> String {
-    text(profile, (host, &settle(profile, host)), &World::new(plan, profile), sources, paint)
+    let settled = settle(profile, host);
+    text(profile, (host, &settled), &World::new(plan, profile), sources, paint, Notes::Short)
 }
 
 /// No line is wider than 80 columns, and nothing that a terminal would obey is in it.

@@ -6,7 +6,7 @@ use crate::text::problem::did_you_mean;
 use crate::text::shell::shell_word;
 
 /// An option of any command that is spelt much like this word.
-pub(super) fn option_like(word: &str) -> Option<String> {
+pub(crate) fn option_like(word: &str) -> Option<String> {
     let command = Cli::built();
     let options = command
         .get_subcommands()

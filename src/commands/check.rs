@@ -1,15 +1,15 @@
 //! `stockade check`: everything up to the launch, without it.
 
-use super::{FAILED, Planned, prepare_and_lint, print_line, print_problems};
+use super::{FAILED, Planned, prepare_and_lint, print_line, print_notes, print_problems, warn};
 use crate::cli::{Checked, Format};
-use crate::inspect::view::note_line;
+use crate::inspect::view::Notes;
 use crate::plan::Plan;
 use crate::step::GroupOp;
 use crate::text::problem::{Note, Problems, escape};
 
 /// Says all that is wrong with the profile on this machine, and what looks like a mistake.
 pub(super) fn check(checked: Checked) -> u8 {
-    let format = checked.shown.format;
+    let (format, notes) = (checked.shown.format, checked.loudness.notes());
     let mut warnings = Problems::default();
     match prepare_and_lint(checked.shown.given.into(), &mut warnings) {
         Err(mut failed) => {
@@ -17,20 +17,29 @@ pub(super) fn check(checked: Checked) -> u8 {
             failed.say(format)
         }
         Ok(planned) => {
+            let less = skipped(&planned.plan).next().is_some();
+            let denied = checked.deny_warnings && (less || !warnings.is_empty());
             match format {
                 Format::Json => {
                     print_line(&warnings.json_with(&planned.plan.notes, &planned.sources))
                 }
                 Format::Text => {
-                    print_problems(&warnings, &planned.sources);
-                    for note in &planned.plan.notes {
-                        print_line(&format!("note: {}", note_line(note, &planned.sources)));
+                    // What fails is never silent about the reason.
+                    if notes != Notes::None || denied {
+                        print_problems(&warnings, &planned.sources);
                     }
-                    print_line(&verdict(&planned));
+                    print_notes(notes, &planned.plan.notes, &planned.sources);
+                    if denied {
+                        warn(&format!(
+                            "stockade: {}\n",
+                            refusal(&planned, warnings.iter().count())
+                        ));
+                    } else if notes != Notes::None {
+                        print_line(&verdict(&planned));
+                    }
                 }
             }
-            let less = skipped(&planned.plan).next().is_some();
-            if checked.deny_warnings && (less || !warnings.is_empty()) { FAILED } else { 0 }
+            if denied { FAILED } else { 0 }
         }
     }
 }
@@ -38,6 +47,20 @@ pub(super) fn check(checked: Checked) -> u8 {
 /// Protections that the profile names and that are skipped here.
 fn skipped(plan: &Plan) -> impl Iterator<Item = &Note> {
     plan.notes.iter().filter(|note| note.is_of_a_protection())
+}
+
+/// Why `--deny-warnings` fails.
+fn refusal(planned: &Planned, warnings: usize) -> String {
+    let mut heads: Vec<&str> = skipped(&planned.plan).map(Note::what).collect();
+    heads.dedup();
+    let mut why = vec![];
+    match warnings {
+        0 => {}
+        1 => why.push("there is a warning".to_owned()),
+        count => why.push(format!("there are {count} warnings")),
+    }
+    why.extend((!heads.is_empty()).then(|| escape(&heads.join("; "))));
+    format!("the profile is refused by --deny-warnings: {}", why.join(", and "))
 }
 
 fn verdict(planned: &Planned) -> String {

@@ -1,12 +1,12 @@
 //! `stockade doctor`: what this machine can enforce for this user; with a profile, whether that
 //! would run here.
 
-use super::{FAILED, Planned, prepare, print_line};
+use super::{FAILED, Planned, prepare, print_line, print_notes};
 use crate::cli::{Examined, Format, Given};
 use crate::inspect::doctor::judge::{judge, serves};
 use crate::inspect::doctor::table::table;
 use crate::inspect::doctor::{Facts, Line};
-use crate::inspect::view::note_line;
+use crate::inspect::view::Notes;
 use crate::launch::{Failure, NO_PROGRAM, Program, rehearse};
 use crate::text::layout::Paint;
 use crate::text::problem::{Note, quiet_json};
@@ -19,17 +19,19 @@ const NOT_FOUND: u8 = 127;
 
 /// Examines the machine, or a profile on it.
 pub(super) fn doctor(examined: Examined) -> u8 {
-    let format = examined.format;
+    let (format, notes) = (examined.format, examined.loudness.notes());
     match examined.given() {
-        Some(given) => profile(given, format),
-        None => machine(format),
+        Some(given) => profile(given, format, notes),
+        None => machine(format, notes),
     }
 }
 
-fn machine(format: Format) -> u8 {
+fn machine(format: Format, notes: Notes) -> u8 {
     let facts = Facts::read();
     let lines = judge(&facts);
     match format {
+        // Whether something is missing is the status.
+        Format::Text if notes == Notes::None => {}
         Format::Text => {
             let paint = Paint::of(&std::io::stdout());
             print_line(&table(&facts, &lines, paint));
@@ -45,7 +47,7 @@ fn machine(format: Format) -> u8 {
     if serves(&facts) { 0 } else { LESS }
 }
 
-fn profile(given: Given, format: Format) -> u8 {
+fn profile(given: Given, format: Format, notes: Notes) -> u8 {
     let planned = match prepare(given) {
         Ok(planned) => planned,
         Err(failed) => return failed.say(format),
@@ -57,8 +59,11 @@ fn profile(given: Given, format: Format) -> u8 {
     match format {
         Format::Json => print_line("[]"),
         Format::Text => {
-            for note in planned.plan.notes.iter().chain(&lacking(&planned)) {
-                print_line(&format!("note: {}", note_line(note, &planned.sources)));
+            let all: Vec<Note> =
+                planned.plan.notes.iter().cloned().chain(lacking(&planned)).collect();
+            print_notes(notes, &all, &planned.sources);
+            if notes == Notes::None {
+                return 0;
             }
             print_line("this profile would run here: its sandbox was built, and taken down again");
         }

@@ -1,7 +1,7 @@
 //! `stockade plan --layers`: which layer of the profile sets, replaces, widens or withdraws what,
 //! and where. It asks nothing of the machine.
 
-use super::{Failed, print_line};
+use super::{Failed, print_line, request};
 use crate::cli::{Format, Given, Shown};
 use crate::host::caller::Caller;
 use crate::language::layers::{Change, Deed, Kind, Layers};
@@ -14,10 +14,11 @@ use serde::Serialize;
 
 pub(super) fn layers(shown: Shown) -> u8 {
     let mut sources = Sources::default();
-    let loaded = match Given::from(shown.given).request() {
-        Ok(request) => load_layers(&request, &Caller::current(), &mut sources),
-        Err(problems) => Err(problems),
+    let request = match request(Given::from(shown.given)) {
+        Ok(request) => request,
+        Err(failed) => return failed.say(shown.format),
     };
+    let loaded = load_layers(&request, &Caller::current(), &mut sources);
     match loaded {
         Err(problems) => Failed::new(problems, sources).say(shown.format),
         Ok((_, layers)) => {

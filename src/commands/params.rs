@@ -1,7 +1,7 @@
 //! `stockade params`: what a profile leaves to its user. It asks nothing of the machine, and a
 //! parameter that must be given need not be.
 
-use super::{Failed, print_line};
+use super::{Failed, print_line, request};
 use crate::cli::{Format, Parametrised};
 use crate::host::caller::Caller;
 use crate::profile::{Declared, load_params};
@@ -11,10 +11,11 @@ use serde::Serialize;
 
 pub(super) fn params(asked: Parametrised) -> u8 {
     let mut sources = Sources::default();
-    let declared = match asked.flags.of(&asked.profile).request() {
-        Ok(request) => load_params(&request, &Caller::current(), &mut sources),
-        Err(problems) => Err(problems),
+    let request = match request(asked.flags.of(&asked.profile)) {
+        Ok(request) => request,
+        Err(failed) => return failed.say(asked.format),
     };
+    let declared = load_params(&request, &Caller::current(), &mut sources);
     match declared {
         Err(problems) => Failed::new(problems, sources).say(asked.format),
         Ok(declared) => {

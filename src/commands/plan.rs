@@ -3,7 +3,7 @@
 
 use super::{Planned, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Format, Planning};
-use crate::inspect::view;
+use crate::inspect::view::{self, Notes};
 use crate::inspect::walls::World;
 use crate::step::{Shown, Stage};
 use crate::text::layout::Paint;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 pub(super) fn plan(planning: Planning) -> u8 {
-    let format = planning.shown.format;
+    let (format, notes) = (planning.shown.format, planning.loudness.notes());
     let mut warnings = Problems::default();
     match prepare_and_lint(planning.shown.given.into(), &mut warnings) {
         Err(mut failed) => {
@@ -34,10 +34,11 @@ pub(super) fn plan(planning: Planning) -> u8 {
                     &World::new(plan, profile),
                     sources,
                     Paint::of(&std::io::stdout()),
+                    notes,
                 )),
                 Format::Json => print_line(&quiet_json(json(&planned, &warnings))),
             }
-            if format == Format::Text {
+            if format == Format::Text && notes != Notes::None {
                 print_problems(&warnings, sources);
             }
             0

@@ -3,10 +3,10 @@
 
 use super::denials::{self, Denied};
 use super::place::Place;
-use super::{FAILED, warn};
+use super::{FAILED, Failed, Planned, end, warn};
 use crate::launch::{Account, Ended, Outcome};
-use crate::plan::Plan;
 use crate::text::problem::{errno_words, escape, quiet_json};
+use nix::sys::signal::Signal;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -93,8 +93,9 @@ pub(super) struct Record {
     /// The signal that ended the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<i32>,
+    /// What was wrong, as `check --format json` says it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<String>,
+    problems: Vec<serde_json::Value>,
     /// Microseconds from the start of the launch to its end.
     wall_us: u64,
     /// What the processes used.
@@ -131,7 +132,7 @@ enum Cause {
 
 impl Record {
     /// Of a run that came to its end.
-    pub(super) fn ended(ended: &Ended, plan: &Plan, skipped: Vec<String>) -> Record {
+    pub(super) fn ended(ended: &Ended, planned: &Planned, skipped: Vec<String>) -> Record {
         let (cause, signal) = match ended.outcome {
             Outcome::Exited(_) => (Cause::Exit, None),
             Outcome::Killed(signal) => (Cause::Signal, Some(signal)),
@@ -140,10 +141,11 @@ impl Record {
             Outcome::OutOfMemory => (Cause::Oom, Some(9)),
         };
         let mut account = ended.account.clone().unwrap_or_default();
-        match cause {
-            Cause::Oom => account.limits_hit.insert("memory"),
-            Cause::CpuTime => account.limits_hit.insert("cpu-time"),
-            Cause::Timeout => account.limits_hit.insert("timeout"),
+        match (cause, end::limit(ended, planned)) {
+            (Cause::Oom, _) => account.limits_hit.insert("memory"),
+            (Cause::CpuTime, _) => account.limits_hit.insert("cpu-time"),
+            (Cause::Timeout, _) => account.limits_hit.insert("timeout"),
+            (_, Some((key, _))) => account.limits_hit.insert(key),
             _ => false,
         };
         Record {
@@ -160,19 +162,21 @@ impl Record {
             },
             account,
             skipped,
-            denied: denials::records(&ended.denials, plan),
+            denied: denials::records(&ended.denials, &planned.plan),
         }
     }
 
     /// Of one that did not begin.
-    pub(super) fn failed(status: u8, problems: Vec<String>, skipped: Vec<String>) -> Record {
+    pub(super) fn failed(failed: &Failed, skipped: Vec<String>) -> Record {
+        let problems = serde_json::to_value(failed.problems.records(&failed.sources));
+        let problems = problems.ok().and_then(|all| all.as_array().cloned());
         let account = Account { limits_hit: BTreeSet::new(), ..Account::default() };
         Record {
             report: 1,
             cause: Cause::Launcher,
-            status,
+            status: failed.status,
             signal: None,
-            problems,
+            problems: problems.unwrap_or_default(),
             wall_us: 0,
             used: Used::default(),
             account,
@@ -181,8 +185,26 @@ impl Record {
         }
     }
 
+    /// How it ended, in words.
+    fn end(&self) -> String {
+        let why = match (self.cause, self.signal) {
+            (Cause::Exit, _) => return format!("exited with status {}", self.status),
+            (Cause::Signal, Some(signal)) => {
+                let name = Signal::try_from(signal).map_or("", Signal::as_str);
+                return format!("killed by signal {signal} {name}").trim_end().to_owned();
+            }
+            (Cause::Launcher, _) => return format!("did not run (status {})", self.status),
+            (Cause::Oom, _) => "limits.memory",
+            (Cause::CpuTime, _) => "limits.cpu-time",
+            (Cause::Signal | Cause::Timeout, _) => "process.timeout",
+        };
+        format!("ended by {why} (status {})", self.status)
+    }
+
     fn text(&self) -> String {
-        let seconds = |micros: u64| format!("{:.2} s", micros as f64 / 1e6);
+        if self.cause == Cause::Launcher {
+            return format!("stockade: {}\n", self.end());
+        }
         let mega = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
         let cpu = self.account.cpu.clone().unwrap_or_default();
         let (user, system) = (
@@ -190,14 +212,9 @@ impl Record {
             cpu.system_us.unwrap_or(self.used.system_us),
         );
         let mut lines = vec![
+            format!("{} after {}", self.end(), seconds(self.wall_us)),
             format!(
-                "ended by {} with status {}",
-                serde_json::to_string(&self.cause).unwrap_or_default().trim_matches('"'),
-                self.status
-            ),
-            format!(
-                "time {}, processors {} (programs {}, kernel {})",
-                seconds(self.wall_us),
+                "CPU: {} (user {}, system {})",
                 seconds(user + system),
                 seconds(user),
                 seconds(system)
@@ -205,27 +222,25 @@ impl Record {
         ];
         match self.account.memory {
             Some(memory) => lines.push(format!(
-                "memory at most {}, ended for want of it: {}",
+                "memory: peak {}, {} killed for want of it",
                 memory.peak.map_or("unknown".into(), mega),
-                memory.oom_kills
+                processes(memory.oom_kills)
             )),
-            None => {
-                lines.push(format!("memory of the largest process {}", mega(self.used.max_rss)))
-            }
+            None => lines.push(format!("memory: largest process {}", mega(self.used.max_rss))),
         }
         if let Some(throttled) = cpu.throttled_us {
-            lines.push(format!("held back by the limit of processors {}", seconds(throttled)));
+            lines.push(format!("CPU limit: held back for {}", seconds(throttled)));
         }
         if let Some(pids) = self.account.pids {
             lines.push(format!(
-                "processes at most {}, refused {}",
+                "processes: peak {}, {} refused",
                 pids.peak.map_or("unknown".into(), |peak| peak.to_string()),
                 pids.refused
             ));
         }
         if let Some(io) = self.account.io {
             lines.push(format!(
-                "disks: read {} in {}, written {} in {}",
+                "disks: {} read in {} operations, {} written in {}",
                 mega(io.read_bytes),
                 io.reads,
                 mega(io.written_bytes),
@@ -234,11 +249,24 @@ impl Record {
         }
         if !self.account.limits_hit.is_empty() {
             lines.push(format!(
-                "limits met: {}",
+                "limits hit: {}",
                 self.account.limits_hit.iter().copied().collect::<Vec<_>>().join(", ")
             ));
         }
         lines.iter().map(|line| format!("stockade: {line}\n")).collect()
+    }
+}
+
+fn processes(count: u64) -> String {
+    format!("{count} process{}", if count == 1 { "" } else { "es" })
+}
+
+/// In milliseconds below one second.
+fn seconds(micros: u64) -> String {
+    match micros {
+        0..10_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        10_000..1_000_000 => format!("{} ms", micros / 1_000),
+        _ => format!("{:.2} s", micros as f64 / 1e6),
     }
 }
 

@@ -1,10 +1,10 @@
 //! `stockade run`: the whole pipeline, and the record of how it ended.
 
 use super::record::{Record, Sink};
-use super::{Failed, Planned, denials, request, settle, warn};
+use super::{Failed, Planned, denials, end, meant, request, settle, warn};
 use crate::cli::{Explain, Format, Runs};
 use crate::host::caller::Caller;
-use crate::inspect::view::note_line;
+use crate::inspect::view::{Notes, note_line};
 use crate::kernel::syscalls::Abi;
 use crate::launch::{
     Ask, Denial, Denials, Ended, Failure, Mask, Outcome, Then, find_passed, launch,
@@ -17,7 +17,8 @@ use crate::text::source::Span;
 
 /// Runs the profile; the status is the target's own, or stockade's.
 pub(super) fn run(runs: Runs) -> u8 {
-    let Runs { report, report_fd, stats, explain: when, given } = runs;
+    let Runs { report, report_fd, stats, explain: when, loudness, given } = runs;
+    let how = How { when, notes: loudness.notes_of_run() };
     let prepared = plan(given);
     // Descriptors that the caller passes are looked at before the report's takes a number.
     let passed = prepared.as_ref().map_or(Ok(()), |(_, planned)| find_passed(&planned.plan));
@@ -33,25 +34,36 @@ pub(super) fn run(runs: Runs) -> u8 {
             if when.is_some() {
                 planned.plan.told = Told::Everything;
             }
-            run_plan(&request, &planned, when, passed, sink)
+            run_plan(&request, &planned, how, passed, sink)
         }
         Err(failed) => {
             failed.say(Format::Text);
-            sink.put(&Record::failed(failed.status, failed.messages(), vec![]), failed.status)
+            sink.put(&Record::failed(&failed, vec![]), failed.status)
         }
     }
+}
+
+/// What is said beside what the target says.
+#[derive(Clone, Copy)]
+struct How {
+    /// When denials are explained.
+    when: Option<Explain>,
+    notes: Notes,
 }
 
 fn run_plan(
     request: &Request,
     planned: &Planned,
-    when: Option<Explain>,
+    How { when, notes }: How,
     passed: Result<(), Failure>,
     sink: Sink,
 ) -> u8 {
     let mut skipped: Vec<String> = planned.skipped().collect();
-    for note in &skipped {
-        warn(&format!("stockade: {note}\n"));
+    let quiet = notes == Notes::None;
+    let less = planned.plan.notes.iter().filter(|note| note.less || notes == Notes::All);
+    let (shown, _) = notes.of(less, &planned.sources);
+    for note in shown {
+        warn(&format!("stockade: {}\n", note_line(note, &planned.sources)));
     }
     let ask = if sink.is_wanted() { Ask::Accounts } else { Ask::Nothing };
     let mut tell = |denial: &Denial| {
@@ -74,7 +86,9 @@ fn run_plan(
                 ));
             }
             denials::report(denials, request, planned);
-            if let Some(words) = ended_by_the_filter(*outcome, denials, &planned.plan) {
+            let of_the_filter = ended_by_the_filter(*outcome, denials, &planned.plan);
+            let words = of_the_filter.or_else(|| end::of(&ended, planned));
+            if let Some(words) = words.filter(|_| !quiet) {
                 warn(&format!("stockade: {words}\n"));
             }
             if when.is_some() {
@@ -82,23 +96,26 @@ fn run_plan(
             }
             for note in &ended.fallen {
                 let line = note_line(note, &planned.sources);
-                warn(&format!("stockade: {line}\n"));
+                if !quiet {
+                    warn(&format!("stockade: {line}\n"));
+                }
                 skipped.push(line);
             }
             let status = ended.outcome.status();
-            sink.put(&Record::ended(&ended, &planned.plan, skipped), status)
+            sink.put(&Record::ended(&ended, planned, skipped), status)
         }
         Err(failure) => {
             let failed = planned.failed(failure);
             failed.say(Format::Text);
-            sink.put(&Record::failed(failed.status, failed.messages(), skipped), failed.status)
+            sink.put(&Record::failed(&failed, skipped), failed.status)
         }
     }
 }
 
 fn plan(given: crate::cli::Given) -> Result<(Request, Planned), Failed> {
     let request = request(given)?;
-    let planned = settle(&request, Caller::current())?;
+    let planned = settle(&request, Caller::current())
+        .map_err(|failed| meant::program_or(failed, &request, "run"))?;
     Ok((request, planned))
 }
 

@@ -1,13 +1,72 @@
 //! A command line that cannot be read, said as any other problem is.
 
-use super::{FAILED, Failed, print_line};
-use crate::cli::{Cli, Format, with_dashes};
+use super::meant::{is_installed, no_profile};
+use super::{FAILED, Failed, NARROWEST, WIDEST, print_line};
+use crate::cli::{Cli, Command, Format, command_of_others, option_like, rewritten, with_dashes};
+use crate::sys;
 use crate::text::layout::{COLUMNS, Lines, fill};
 use crate::text::problem::{Problem, suggestion};
+use crate::text::shell::shell_word;
 use crate::text::source::Span;
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
+
+/// The words with `help COMMAND` and `version` as the options that they mean.
+pub(super) fn asked(mut words: Vec<OsString>) -> Vec<OsString> {
+    match words.get(1).and_then(|word| word.to_str()) {
+        Some("help") => {
+            words.remove(1);
+            words.push("--help".into());
+        }
+        Some("version") if words.len() == 2 => words[1] = "--version".into(),
+        _ => {}
+    }
+    words
+}
+
+/// What is wrong with a command line of `run` that can be read: all that follows its options is
+/// PROFILE and the target's, and an option that is not known would be PROFILE.
+pub(super) fn check(cli: &Cli, words: &[OsString]) -> Option<u8> {
+    let Command::Run(runs) = &cli.command else { return None };
+    let given = runs.given.words();
+    let first = given.first()?;
+    let words = texts(words);
+    let before = words.len().checked_sub(given.len() + 1).and_then(|index| words.get(index));
+    let before = before.map_or("", String::as_str);
+    if before == "--" {
+        return Some(say(no_profile("run", given)));
+    }
+    if first.starts_with('-') && first != "-" {
+        return Some(say(unknown(first, &words)));
+    }
+    // docker's `-v` takes a word with a colon.
+    (before == "-v" && first.contains(":/") && !std::path::Path::new(first).exists())
+        .then(|| say(unknown("-v", &words)))
+}
+
+fn texts(words: &[OsString]) -> Vec<String> {
+    words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// An option that stockade does not have, and what it is here, where others have it.
+fn unknown(option: &str, words: &[String]) -> Problem {
+    let option = option.split('=').next().unwrap_or(option);
+    let (message, help) = match rewritten(words, &is_installed) {
+        Some(line) if option == "-v" => {
+            (format!("cannot take a path for `{option}`: it is --verbose here"), Some(line))
+        }
+        Some(line) => (no_such(option), Some(line)),
+        None => (no_such(option), option_like(option)),
+    };
+    let command = words.first().map_or("run", String::as_str);
+    Problem::new("cli::flag", Span::NOWHERE, message)
+        .help(help.unwrap_or_else(|| format!("see stockade {command} --help")))
+}
+
+fn no_such(option: &str) -> String {
+    format!("cannot read `{option}`: there is no such option here")
+}
 
 /// Says what is wrong with the words of the command line. Help and the version, which clap takes
 /// for errors too, are no failure.
@@ -30,17 +89,19 @@ pub(super) fn refuse(error: &clap::Error, words: &[OsString]) -> u8 {
 /// Help in lines of a page. What goes on in a further line stands below the words that it goes on
 /// from.
 fn narrow(help: &str) -> String {
+    let width = sys::terminal_width(libc::STDOUT_FILENO)
+        .map_or(COLUMNS, |width| usize::from(width).clamp(NARROWEST, WIDEST));
     help.lines()
-        .map(|line| if line.len() > COLUMNS { broken(line) } else { line.to_owned() } + "\n")
+        .map(|line| if line.len() > width { broken(line, width) } else { line.to_owned() } + "\n")
         .collect()
 }
 
-fn broken(line: &str) -> String {
+fn broken(line: &str, width: usize) -> String {
     let body = line.trim_start();
     let margin = line.len() - body.len();
     let gap = body.find("  ").map(|at| at + body[at..].len() - body[at..].trim_start().len());
     let indent = margin + gap.unwrap_or(0);
-    fill(&line[..indent], line[indent..].split(' '), Lines { width: COLUMNS, indent, end: "" })
+    fill(&line[..indent], line[indent..].split(' '), Lines { width, indent, end: "" })
 }
 
 fn say(problem: Problem) -> u8 {
@@ -97,15 +158,28 @@ fn problem(error: &clap::Error, given: &[OsString]) -> Problem {
         }
     };
     let command = of(ContextKind::InvalidSubcommand).join(" ");
+    let written = texts(given);
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(help) = of_others(&command, &written)
+    {
+        return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
+    }
+    let has_profile = ["run", "check", "plan", "why", "params"];
+    if error.kind() == ErrorKind::MissingRequiredArgument
+        && let Some(name) = written.first().filter(|name| has_profile.contains(&name.as_str()))
+    {
+        let dashes = written.iter().position(|word| word == "--");
+        return no_profile(name, dashes.map_or(&[], |at| &written[at + 1..]));
+    }
     if let Some(help) =
         suggestion(&command, Cli::command().get_subcommands().map(clap::Command::get_name))
     {
         return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
     }
     if error.kind() == ErrorKind::UnknownArgument {
-        let words: Vec<String> =
-            given.iter().skip(1).filter_map(|word| word.to_str().map(str::to_owned)).collect();
-        if let Some(help) = with_dashes(&words, &argument) {
+        if let Some(help) =
+            with_dashes(&written, &argument).or_else(|| rewritten(&written, &is_installed))
+        {
             return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
         }
     }
@@ -121,6 +195,17 @@ fn problem(error: &clap::Error, given: &[OsString]) -> Problem {
         None => usage(error),
     };
     Problem::new("cli::flag", Span::NOWHERE, message).help(help)
+}
+
+/// What a command that is not known is meant to be.
+fn of_others(command: &str, written: &[String]) -> Option<String> {
+    let at = written.iter().position(|word| word == command)?;
+    // `profiles new` is `new`.
+    let is_known =
+        at > 0 && Cli::command().get_subcommands().any(|known| known.get_name() == command);
+    let line =
+        || written[at..].iter().map(|word| format!(" {}", shell_word(word))).collect::<String>();
+    if is_known { Some(format!("stockade{}", line())) } else { command_of_others(&written[at..]) }
 }
 
 /// How the command is written, as clap has it.

@@ -12,6 +12,7 @@ pub(crate) mod walls;
 
 use crate::text::problem::{Note, escape};
 use crate::text::source::{Place, Sources, Span};
+use std::sync::Arc;
 
 /// A text for one line: hostile characters are made visible, and so are newline and tab.
 pub(crate) fn flat(text: &str) -> String {
@@ -22,7 +23,11 @@ pub(crate) fn flat(text: &str) -> String {
 pub(crate) fn place_words(at: Span, sources: &Sources) -> String {
     sources.place(at).map_or_else(
         || "by default".into(),
-        |Place { file, line, .. }| flat(&format!("{file}:{line}")),
+        |Place { file, line, .. }| match file.starts_with("--") && file.contains(' ') {
+            // A short flag is one line, and says what it is.
+            true => flat(&file),
+            false => flat(&format!("{file}:{line}")),
+        },
     )
 }
 
@@ -34,6 +39,57 @@ pub(crate) fn line_of(at: Span, sources: &Sources) -> Option<String> {
     let first = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = source.text.get(first..)?.lines().next()?;
     Some(flat(line.trim()))
+}
+
+/// Which notes are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notes {
+    /// Each.
+    All,
+    /// Those of built-in profiles that leave out what is absent in one line.
+    Short,
+    None,
+}
+
+impl Notes {
+    /// The notes to print one by one, and a line for the others.
+    pub(crate) fn of<'n>(
+        self,
+        all: impl IntoIterator<Item = &'n Note>,
+        sources: &Sources,
+    ) -> (Vec<&'n Note>, Option<String>) {
+        let mut absent: Vec<(Arc<str>, usize)> = vec![];
+        let mut one_by_one = vec![];
+        for note in all {
+            let built_in = sources
+                .source(note.at)
+                .filter(|source| note.left_out.is_some() && !note.less && source.is_built_in());
+            match (self, built_in) {
+                (Notes::None, _) => {}
+                (Notes::Short, Some(source)) => {
+                    match absent.iter_mut().find(|(name, _)| *name == source.name) {
+                        Some((_, count)) => *count += 1,
+                        None => absent.push((source.name.clone(), 1)),
+                    }
+                }
+                (Notes::All | Notes::Short, _) => one_by_one.push(note),
+            }
+        }
+        absent.sort();
+        let name = |name: &str| name.trim_matches(['<', '>']).to_owned();
+        let line = match absent.as_slice() {
+            [] => None,
+            [(first, 1)] => Some(format!("1 optional path of {} is absent here", name(first))),
+            [(first, count), rest @ ..] => {
+                let rest: String = rest
+                    .iter()
+                    .map(|(other, count)| format!(" and {count} of {}", name(other)))
+                    .collect();
+                Some(format!("{count} optional paths of {}{rest} are absent here", name(first)))
+            }
+        };
+        (one_by_one, line.map(|line| line + "; -v lists them"))
+    }
 }
 
 /// A note with its place, as one line.

@@ -105,6 +105,14 @@ pub struct Source {
 }
 
 impl Source {
+    /// Whether it is a profile that comes with the binary. Standard input and the words after
+    /// PROFILE have a name in `<>`, too.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.file.is_none()
+            && self.name.starts_with('<')
+            && !["<stdin>", "<command line>"].contains(&&*self.name)
+    }
+
     /// Where the lines begin. A plan has thousands of places in one text, so it is walked once for
     /// all of them.
     fn lines(&self) -> &[u32] {

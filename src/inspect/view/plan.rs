@@ -3,7 +3,7 @@
 
 use crate::host::Host;
 use crate::inspect::exposure::{Exposure, Point, tenths, weigh};
-use crate::inspect::view::{flat, place_words, tree, walls};
+use crate::inspect::view::{Notes, flat, place_words, tree, walls};
 use crate::inspect::walls::World;
 use crate::policy::mounts::settle::Settled;
 use crate::profile::Profile;
@@ -18,6 +18,7 @@ pub fn text(
     world: &World<'_>,
     sources: &Sources,
     paint: Paint,
+    notes: Notes,
 ) -> String {
     let mut out = String::new();
     if let Some(description) = profile.description.get() {
@@ -31,7 +32,12 @@ pub fn text(
     out += &walls::text(world, paint);
     out.push('\n');
     out += &exposure(&weigh(profile, host, settled, world), sources, paint);
-    let notes: String = world.plan.notes.iter().map(|note| note_text(note, sources)).collect();
+    let (notes, others) = notes.of(&world.plan.notes, sources);
+    let notes: String = notes
+        .into_iter()
+        .map(|note| note_text(note, sources))
+        .chain(others.map(|others| wrap("  - ", &others, 4)))
+        .collect();
     if !notes.is_empty() {
         out += &format!("\n{}\n{notes}", paint.tone(Tone::Head, "notes"));
     }

@@ -1,0 +1,85 @@
+//! Which limit of the profile ended a run, in one line with its place.
+
+use super::Planned;
+use crate::inspect::view::place_words;
+use crate::launch::{Ended, Outcome};
+use crate::policy::rlimits::Value;
+use crate::text::source::Span;
+use std::time::Duration;
+
+/// A shell's status for a command that a signal ended.
+const OF_A_SHELL: u8 = 128;
+
+/// Which key ended the run, and where it is set.
+pub(super) fn limit(ended: &Ended, planned: &Planned) -> Option<(&'static str, Span)> {
+    let profile = &planned.profile;
+    match ended.outcome {
+        Outcome::TimedOut => Some(("process.timeout", profile.process.timeout.at())),
+        Outcome::CpuTimeOver => Some(("limits.cpu-time", profile.limits.cpu_time.at())),
+        Outcome::OutOfMemory => Some(("limits.memory", profile.limits.memory.at())),
+        Outcome::Killed(signal) => of_a_signal(signal, ended, planned),
+        // A shell gives the status of what it ran.
+        Outcome::Exited(status) => {
+            of_a_signal(i32::from(status.checked_sub(OF_A_SHELL)?), ended, planned)
+        }
+    }
+}
+
+/// setrlimit(2): SIGXCPU and SIGXFSZ come from these limits, and hardly from anything else. At the
+/// hard limit of `cpu` the signal is SIGKILL, which others send too: it counts where the processor
+/// time is that limit's.
+fn of_a_signal(signal: i32, ended: &Ended, planned: &Planned) -> Option<(&'static str, Span)> {
+    let rlimit = |name| planned.profile.rlimits.get(name);
+    match signal {
+        libc::SIGXCPU => rlimit("cpu").map(|limit| ("rlimits.cpu", limit.at)),
+        libc::SIGXFSZ => rlimit("fsize").map(|limit| ("rlimits.fsize", limit.at)),
+        libc::SIGKILL => {
+            let limit = rlimit("cpu")?;
+            let hard = match limit.hard {
+                Value::Number(seconds) => Duration::from_secs(seconds),
+                Value::Time(time) => time.0,
+                _ => return None,
+            };
+            let used = Duration::from_micros(ended.usage.user + ended.usage.system);
+            let is_near = used >= hard && used < hard + Duration::from_secs(1);
+            is_near.then_some(("rlimits.cpu", limit.at))
+        }
+        _ => None,
+    }
+}
+
+/// The line.
+pub(super) fn of(ended: &Ended, planned: &Planned) -> Option<String> {
+    let (key, at) = limit(ended, planned)?;
+    let place = if at.is_somewhere() {
+        format!(" ({})", place_words(at, &planned.sources))
+    } else {
+        String::new()
+    };
+    Some(format!("ended after {}: {key}{place}", short(ended.wall)))
+}
+
+/// A time in the unit that people would take.
+pub(super) fn short(time: Duration) -> String {
+    match time.as_millis() {
+        millis @ 0..1_000 => format!("{millis}ms"),
+        millis @ 1_000..10_000 if millis % 1_000 >= 100 => {
+            format!("{}.{}s", millis / 1_000, millis % 1_000 / 100)
+        }
+        millis @ 0..60_000 => format!("{}s", millis / 1_000),
+        millis @ 0..3_600_000 => format!("{}m{:02}s", millis / 60_000, millis / 1_000 % 60),
+        millis => format!("{}h{:02}m", millis / 3_600_000, millis / 60_000 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_short() {
+        let shown = |millis| short(Duration::from_millis(millis));
+        let all = [999, 1_004, 1_540, 59_999, 61_000, 3_720_000].map(shown);
+        assert_eq!(all, ["999ms", "1s", "1.5s", "59s", "1m01s", "1h02m"]);
+    }
+}
