@@ -374,7 +374,12 @@ fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
     for fd in profile.process.pass_fds.get().iter().flat_map(|fds| &fds.value) {
         bill.add(DESCRIPTOR, format!("descriptor {} is passed", fd.value), fd.at);
     }
+    let mut by_prefix: BTreeMap<&str, (usize, Span)> = BTreeMap::new();
     for setting in &plan.exec.env {
+        if let Some(by) = &setting.by {
+            by_prefix.entry(by).or_insert((0, setting.at)).0 += 1;
+            continue;
+        }
         let name = setting.name.text();
         let at = profile.env.get(name).map_or(Span::NOWHERE, |value| value.at);
         match &setting.value {
@@ -394,6 +399,10 @@ fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
                 false => bill.add(VARIABLE, format!("{name} holds {}", path.text()), at),
             },
         }
+    }
+    for (by, (count, at)) in by_prefix {
+        let what = if count == 1 { "1 variable".to_owned() } else { format!("{count} variables") };
+        bill.add(VARIABLE, format!("{what} of the caller by {by}"), at);
     }
 }
 

@@ -31,6 +31,10 @@ pub(crate) trait EntryType {
     fn may_be_left_out(&self) -> bool {
         false
     }
+    /// Whether the entry of a name stands for another, too.
+    fn covers(_name: &str, _other: &str) -> bool {
+        false
+    }
     /// A name as people write it, where it is kept in another form.
     fn written(name: &str) -> &str {
         name
@@ -108,9 +112,19 @@ impl<V: Read + EntryType> Field for Entries<V> {
     }
 
     fn cover(&mut self, upper: Self, problems: &mut Problems) {
+        let granted = |entries: &Self| -> Vec<String> {
+            entries.iter().map(|(name, _)| name.value.to_owned()).collect()
+        };
+        let is_taken_from = upper.map.values().any(|entry| entry.value.is_none());
+        let all = if is_taken_from { [granted(self), granted(&upper)].concat() } else { vec![] };
         for (name, mut entry) in upper.map {
+            let is_covered = || all.iter().any(|other| *other != name && V::covers(other, &name));
             // A misspelt withdrawal would leave the grant that it means.
-            if entry.value.is_none() && self.get(&name).is_none() && !problems.is_full() {
+            if entry.value.is_none()
+                && self.get(&name).is_none()
+                && !problems.is_full()
+                && !is_covered()
+            {
                 problems.push(nothing_to_withdraw(
                     V::written(&name),
                     entry.key,

@@ -480,15 +480,17 @@ impl<O: Stored> Stored for Step<O> {
 
 impl Stored for Setting {
     fn store(&self, out: &mut Output<'_>) {
-        let Setting { name, value, at } = self;
+        let Setting { name, value, by, at } = self;
         name.store(out);
         out.of_line(*at, |out| value.store(out));
+        by.store(out);
         at.store(out);
     }
 
     fn restore(from: &mut Input<'_>) -> Option<Setting> {
         let (name, value) = (Stored::restore(from)?, Stored::restore(from)?);
-        Some(Setting { name, value, at: Stored::restore(from)? })
+        let by = Stored::restore(from)?;
+        Some(Setting { name, value, by, at: Stored::restore(from)? })
     }
 }
 

@@ -1,4 +1,8 @@
-//! `[env]`: the target's environment, by name. It starts empty, but for PATH.
+//! `[env]`: the target's environment, by name or by prefix. It starts empty, but for PATH.
+
+mod prefix;
+
+pub(crate) use prefix::{entry_of, is_kept_from, of};
 
 use crate::host::Host;
 use crate::host::caller::Caller;
@@ -6,7 +10,7 @@ use crate::host::questions::{Questions, Sought};
 use crate::kernel::name::Name;
 use crate::language::fill::Fill;
 use crate::language::read::{Node, Read, Why, Wrongs, mismatch, place_of};
-use crate::language::section::{Entries, EntryType};
+use crate::language::section::{Entries, Entry, EntryType};
 use crate::language::shape::{Named, Need, Shape, Shaped};
 use crate::language::spelled::Toml;
 use crate::language::table::table;
@@ -14,7 +18,7 @@ use crate::language::value::{AbsolutePath, OnlyTrue};
 use crate::step::Content;
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
-use crate::text::source::Span;
+use crate::text::source::{At, Span};
 use serde::Serialize;
 use toml::de::DeValue;
 
@@ -132,14 +136,22 @@ impl EntryType for Variable {
     fn entries() -> Shape {
         let value = Shape::within(Shape::Entry, Variable::shape);
         let doc = "A text sets a variable, `true` passes the caller's where it is set, `false` \
-                   withdraws an inherited entry.";
+                   withdraws an inherited entry. `\"CI_*\" = true` passes all of the caller's that \
+                   begin with `CI_`, but for those an entry of their own or a longer prefix rules: \
+                   `CI_JOB_TOKEN = false` keeps that one out. What systemd passes to the launcher \
+                   itself (NOTIFY_SOCKET, LISTEN_FDS and the like) goes by its full name only, and \
+                   `LD_` variables by that or a prefix that begins with `LD_`.";
         Shape::Named(Named {
             doc,
             name: "NAME",
-            form: "^[^=]+$",
+            form: "^([^=*]+[*]?)$",
             fills: false,
             value: Box::new(value),
         })
+    }
+
+    fn covers(name: &str, other: &str) -> bool {
+        of(name).is_some_and(|prefix| !prefix.is_empty() && other.starts_with(prefix))
     }
 }
 
@@ -171,6 +183,9 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 pub struct Setting {
     pub name: Name,
     pub value: Content,
+    /// The prefix that passes it, with its `*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The line that gives it.
     #[serde(skip)]
     pub at: Span,
@@ -179,7 +194,7 @@ pub struct Setting {
 /// Two are the same where they do the same, whatever line gives them.
 impl PartialEq for Setting {
     fn eq(&self, other: &Setting) -> bool {
-        (&self.name, &self.value) == (&other.name, &other.value)
+        (&self.name, &self.value, &self.by) == (&other.name, &other.value, &other.by)
     }
 }
 
@@ -188,52 +203,80 @@ impl Eq for Setting {}
 /// Drafts the environment, in the order of the names.
 pub(crate) fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
     let mut settings = vec![];
-    for (name, variable) in env.iter() {
-        if name.value.is_empty() || name.value.contains(['=', '\0']) {
-            draft.problem(Problem::new(
-                "env::name",
-                name.at,
-                "cannot set a variable of this name: a name is not empty, and has no `=` or NUL",
-            ));
-            continue;
-        }
-        let value = match &variable.value {
-            Variable::Text(text) | Variable::Pass { or: Some(text), .. } if text.contains('\0') => {
-                draft.problem(Problem::new(
-                    "env::nul",
-                    variable.at,
-                    format!("cannot set `{}`: its value holds a NUL byte", name.value),
-                ));
+    for (name, entry) in &env.map {
+        let value = match (refusal(name, entry), &entry.value) {
+            (Some(problem), _) => {
+                draft.problem(problem);
                 continue;
             }
-            Variable::Text(text) => Content::Text(text.as_bytes().to_vec()),
-            Variable::File(path) => Content::File(Name::new(path)),
-            Variable::Fd(fd) => Content::Fd(*fd),
-            Variable::Pass { required, or } => match (host.caller.env.get(name.value), or) {
-                (Some(value), _) => Content::Secret(value.as_bytes().to_vec()),
-                (None, Some(or)) => Content::Text(or.as_bytes().to_vec()),
-                (None, None) if *required => {
-                    let message =
-                        format!("cannot pass `{}`: the caller has no such variable", name.value);
-                    draft.problem(
-                        Problem::new("env::required", variable.at, message)
-                            .help(format!("set it: {}=... stockade run ...", name.value)),
-                    );
-                    continue;
-                }
-                (None, None) => continue,
-            },
+            (None, Some(value)) if of(name).is_none() => value,
+            (None, _) => continue,
         };
-        settings.push(Setting { name: Name::new(name.value), value, at: variable.at });
+        match content(name, value, &host.caller) {
+            Ok(None) => {}
+            Ok(Some(content)) => settings.push(Setting {
+                name: Name::new(name),
+                value: content,
+                by: None,
+                at: value.at,
+            }),
+            Err(problem) => draft.problem(problem),
+        }
     }
-    if !env.map.contains_key("PATH") {
+    settings.extend(prefix::passed(env, &host.caller));
+    settings.sort_by(|a, b| a.name.cmp(&b.name));
+    let is_there = settings.iter().any(|setting| setting.name.text() == "PATH");
+    if !is_there && !env.map.contains_key("PATH") {
         settings.push(Setting {
             name: Name::new("PATH"),
             value: Content::Text(PATH.into()),
+            by: None,
             at: Span::NOWHERE,
         });
     }
     settings
+}
+
+/// Why no variable can have this name, or no prefix this value.
+fn refusal(name: &str, entry: &Entry<Variable>) -> Option<Problem> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Some(Problem::new(
+            "env::name",
+            entry.key,
+            "cannot set a variable of this name: a name is not empty, and has no `=` or NUL",
+        ));
+    }
+    prefix::refusal(name, entry)
+}
+
+/// The value of a variable, where there is one.
+fn content(
+    name: &str,
+    variable: &At<Variable>,
+    caller: &Caller,
+) -> Result<Option<Content>, Problem> {
+    Ok(Some(match &variable.value {
+        Variable::Text(text) | Variable::Pass { or: Some(text), .. } if text.contains('\0') => {
+            return Err(Problem::new(
+                "env::nul",
+                variable.at,
+                format!("cannot set `{name}`: its value holds a NUL byte"),
+            ));
+        }
+        Variable::Text(text) => Content::Text(text.as_bytes().to_vec()),
+        Variable::File(path) => Content::File(Name::new(path)),
+        Variable::Fd(fd) => Content::Fd(*fd),
+        Variable::Pass { required, or } => match (caller.env.get(name), or) {
+            (Some(value), _) => Content::Secret(value.as_bytes().to_vec()),
+            (None, Some(or)) => Content::Text(or.as_bytes().to_vec()),
+            (None, None) if *required => {
+                let message = format!("cannot pass `{name}`: the caller has no such variable");
+                return Err(Problem::new("env::required", variable.at, message)
+                    .help(format!("set it: {name}=... stockade run ...")));
+            }
+            (None, None) => return Ok(None),
+        },
+    }))
 }
 
 /// The target's home, for passwd, where its text is known and can stand there.
@@ -263,7 +306,8 @@ fn directories(path: &str) -> Vec<String> {
 /// The target's value of a variable, where the profile or the caller has it; what only the launch
 /// reads is unknown.
 pub(crate) fn value_of(env: &Env, caller: &Caller, name: &str) -> Option<String> {
-    match &env.get(name)?.value {
+    let (_, entry) = entry_of(env, name)?;
+    match &entry.value.as_ref()?.value {
         Variable::Text(text) => Some(text.clone()),
         Variable::Pass { or, .. } => caller.env.get(name).or(or.as_ref()).cloned(),
         Variable::File(_) | Variable::Fd(_) => None,

@@ -10,12 +10,14 @@ use crate::kernel::rights::Rights;
 use crate::kernel::syscalls;
 use crate::language::value::{below, parent};
 use crate::plan::Plan;
+use crate::policy::env::Setting;
 use crate::policy::namespaces::Namespace;
 use crate::step::{GroupOp, ProcessOp, Stage};
 use crate::text::layout::{Paint, Tone, width, wrap};
 use crate::tree::{Ground, Stack};
 use landlock::Scope;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Record {
@@ -292,9 +294,21 @@ fn process(plan: &Plan) -> String {
 }
 
 fn env(plan: &Plan) -> String {
-    let names: Vec<String> =
-        plan.exec.env.iter().map(|setting| flat(setting.name.text())).collect();
-    names.join(" ")
+    let settings = &plan.exec.env;
+    let own = settings.iter().filter(|setting| setting.by.is_none());
+    let mut parts = vec![names(own)];
+    let prefixes: BTreeSet<&String> =
+        settings.iter().filter_map(|setting| setting.by.as_ref()).collect();
+    for prefix in prefixes {
+        let passed = settings.iter().filter(|setting| setting.by.as_ref() == Some(prefix));
+        parts.push(format!("by {}: {}", flat(prefix), names(passed)));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("; ")
+}
+
+fn names<'s>(settings: impl Iterator<Item = &'s Setting>) -> String {
+    settings.map(|setting| flat(setting.name.text())).collect::<Vec<_>>().join(" ")
 }
 
 /// What the sandbox does not have, by words: the widest first.

@@ -16,6 +16,7 @@ use crate::inspect::walls::query::{Query, Reason, Says, Wall};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::kernel::{asks, syscalls};
+use crate::policy::env;
 use crate::policy::namespaces::Namespace;
 use crate::profile::Profile;
 use crate::step::Content;
@@ -120,14 +121,18 @@ impl Asked<'_> {
     }
 
     fn variable(&self, name: &str) -> Reason {
-        let entry = self.profile.env.map.get(name);
-        let at = entry.map_or(Span::NOWHERE, |entry| {
+        let ruled = env::entry_of(&self.profile.env, name);
+        let at = ruled.map_or(Span::NOWHERE, |(_, entry)| {
             entry.value.as_ref().map_or(entry.key, |value| value.at)
         });
         let Some(setting) =
             self.world.plan.exec.env.iter().find(|setting| setting.name.text() == name)
         else {
-            let why = match entry.map(|entry| entry.value.is_some()) {
+            let prefix = ruled.and_then(|(key, _)| env::of(key));
+            let why = match ruled.map(|(_, entry)| entry.value.is_some()) {
+                Some(true) if prefix.is_some_and(|prefix| env::is_kept_from(prefix, name)) => {
+                    "a prefix does not pass this one: it goes by its full name only"
+                }
                 Some(true) => "the caller has none, so none is passed",
                 Some(false) => "it is withdrawn",
                 None => "the profile does not name it, and the environment starts empty",
@@ -137,7 +142,10 @@ impl Asked<'_> {
         let words = match &setting.value {
             // Its text may hold a variable of the caller's.
             Content::Text(_) => "it is set".into(),
-            Content::Secret(_) | Content::Withheld => "it is the caller's, and passed".into(),
+            Content::Secret(_) | Content::Withheld => match &setting.by {
+                Some(by) => format!("it is the caller's, and passed by the prefix {by}"),
+                None => "it is the caller's, and passed".into(),
+            },
             Content::Fd(fd) => format!("it is read from descriptor {fd}"),
             Content::File(path) => format!("it is read from {path}"),
         };

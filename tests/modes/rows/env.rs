@@ -5,6 +5,15 @@ use crate::modes::table::{Row, act, plain, row, watched};
 
 pub const ROWS: &[Row] = &[
     row("env.NAME", act("env.GIVEN = \"text\"", "echo $GIVEN", "text", "")),
+    row(
+        "env.PREFIX*",
+        act(
+            "env = { \"CALL*\" = true, \"L*\" = true, \"CALLE_*\" = false }",
+            "echo $CALLER $LD_BIND_NOW",
+            "the caller's",
+            "",
+        ),
+    ),
     row("env.pass", act("env.CALLER = { pass = true }", "echo $CALLER", "the caller's", "")),
     plain(
         "env.required",
