@@ -16,7 +16,6 @@ use flags::Access;
 use misplaced::in_order;
 pub(crate) use misplaced::{option_like, with_dashes};
 pub(crate) use others::{command as command_of_others, rewritten};
-use std::path::PathBuf;
 
 /// A declarative sandbox launcher: a TOML profile becomes a sandbox, and the target runs in it.
 #[derive(Debug, Parser)]
@@ -283,7 +282,7 @@ pub(crate) struct Given {
 pub(crate) struct Runs {
     /// Write a record of the run there, as JSON
     #[arg(long, value_name = "FILE", conflicts_with = "report_fd")]
-    pub report: Option<PathBuf>,
+    pub report: Option<String>,
     /// Write it to an open descriptor instead
     #[arg(long, value_name = "N")]
     pub report_fd: Option<i32>,

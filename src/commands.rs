@@ -34,6 +34,7 @@ use crate::launch::FAILED;
 use crate::launch::registry::{Refused, Registry};
 use crate::profile::{Request, as_written};
 use crate::sys;
+use crate::text::bytes;
 use crate::text::layout::{COLUMNS, Paint};
 use crate::text::problem::{Note, Problem, Problems, Style, errno_words};
 use crate::text::source::{Sources, Span};
@@ -73,7 +74,8 @@ pub fn run(words: impl IntoIterator<Item = impl Into<OsString>>) -> u8 {
         );
         return FAILED;
     }
-    let words = usage::asked(words.into_iter().map(Into::into).collect());
+    let words = words.into_iter().map(|word| bytes::of(word.into()));
+    let words = usage::asked(words.collect());
     match Cli::try_parse_from(&words) {
         Ok(cli) => usage::check(&cli, &words).unwrap_or_else(|| dispatch(cli)),
         Err(error) => usage::refuse(&error, &words),

@@ -40,6 +40,7 @@ use crate::policy::programs::implied;
 use crate::policy::{mounts, privilege};
 use crate::profile::{Profile, read_import};
 use crate::sys;
+use crate::text::bytes;
 use crate::text::source::Sources;
 use crate::tree::walk::Last;
 use nix::unistd::AccessFlags;
@@ -241,13 +242,14 @@ fn refused_keyctl() -> Option<i32> {
 pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
     let walked = if plain { Ok(()) } else { open_without_links(path) };
     let (real, meta) = match walked {
-        Ok(()) => (None, std::fs::symlink_metadata(path)),
+        Ok(()) => (None, std::fs::symlink_metadata(bytes::path(path))),
         Err(libc::ELOOP) => {
             let trail = trail::walk(path, Last::Kept);
             if let Some(errno) = trail.errno {
                 return Fact::Absent(errno);
             }
-            let (roots, meta) = (trail.is_roots(), std::fs::symlink_metadata(&trail.end));
+            let (roots, meta) =
+                (trail.is_roots(), std::fs::symlink_metadata(bytes::path(&trail.end)));
             (Some((trail.end, roots)), meta)
         }
         Err(errno) => return Fact::Absent(errno),
@@ -262,7 +264,7 @@ pub(crate) fn look(path: &str, plain: bool, with_fs: bool) -> Fact {
         Err(errno) => return Fact::Absent(errno),
     };
     let fs = if with_fs {
-        nix::sys::statfs::statfs(place).map_or(0, |fs| fs.filesystem_type().0)
+        nix::sys::statfs::statfs(&*bytes::path(place)).map_or(0, |fs| fs.filesystem_type().0)
     } else {
         0
     };
@@ -302,9 +304,9 @@ pub(crate) fn is_opaque(path: &str) -> bool {
 
 /// The text of a link. Links of proc can be seen by all and read by few (proc_pid_root(5)).
 pub(crate) fn link_text(path: &str) -> Result<String, i32> {
-    let text =
-        std::fs::read_link(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
-    text.into_os_string().into_string().map_err(|_| libc::EILSEQ)
+    let text = std::fs::read_link(bytes::path(path))
+        .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    Ok(bytes::of(text))
 }
 
 /// Whether the path can be walked without following a link before its last name.
@@ -330,15 +332,15 @@ fn unwritable(entries: &Mounts, paths: &BTreeMap<String, Fact>) -> BTreeMap<Stri
         .map(str::to_owned);
     let how = AccessFlags::W_OK | AccessFlags::X_OK;
     made.filter_map(|above| {
-        Some((above.clone(), nix::unistd::access(above.as_str(), how).err()? as i32))
+        Some((above.clone(), nix::unistd::access(&*bytes::path(&above), how).err()? as i32))
     })
     .collect()
 }
 
 pub(crate) fn names_in(path: &str) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(path) else { return vec![] };
+    let Ok(entries) = std::fs::read_dir(bytes::path(path)) else { return vec![] };
     let mut names: Vec<String> =
-        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        entries.flatten().map(|entry| bytes::of(entry.file_name())).collect();
     names.sort();
     names
 }

@@ -1,5 +1,6 @@
 //! The ground: text with its places, and what is said about it. It knows no sandbox.
 
+pub(crate) mod bytes;
 pub(crate) mod explain;
 pub(crate) mod layout;
 pub(crate) mod paths;

@@ -473,7 +473,7 @@ fn no_texts_make_it_panic_and_what_must_hold_holds() {
     );
     assert!(slowest < Duration::from_secs(20), "{slowest:?}");
     assert!(
-        outcomes.iter().all(|count| *count * 20 > tries),
+        outcomes.iter().all(|count| *count * 30 > tries),
         "the generator is one-sided: {outcomes:?}"
     );
 }

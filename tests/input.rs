@@ -6,6 +6,8 @@
 
 use crate::plans::machine;
 use crate::support::{As, Place, text};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Stdio;
@@ -504,4 +506,70 @@ fn what_is_refused_is_refused_before_it_waits() {
         );
     }
     drop(place);
+}
+
+// ---- bytes that are not UTF-8 ----
+
+/// It names such bytes by variables, by a pattern and by themselves.
+const STRANGE: &str = r#"format = 1
+extends = ["base"]
+[process]
+command = ["/bin/sh", "-c", "printf '%s|' \"$A\" \"$HALF\" \"$@\" \"$PWD\"; printf '%s ' *; cat h* w*", "sh", "${ARGS}"]
+cwd = "${CWD}"
+[env]
+A = true
+HALF = "${env:HALF}\U0010ffa9"
+"LC_*" = true
+[mounts]
+"${PROFILE_DIR}" = "ro"
+"${CWD}/h*" = { hide = true }
+"${CWD}/w\U0010ff80" = { text = "w\U0010ffff" }
+"#;
+
+#[test]
+fn bytes_that_are_not_utf8_reach_the_target_as_they_are() {
+    let place = Place::new();
+    let bytes = OsStr::from_bytes;
+    for who in As::all() {
+        let strange = place.folder(&format!("bytes-{who:?}"), *who).join(bytes(b"caf\xe9"));
+        let profile = strange.join(bytes(b"\xc3.toml"));
+        std::fs::create_dir(&strange).unwrap();
+        std::fs::write(&profile, STRANGE).unwrap();
+        std::fs::write(strange.join(bytes(b"h\xff")), "hidden").unwrap();
+        std::fs::write(strange.join(bytes(b"w\x80")), "covered").unwrap();
+        for path in [&strange, &profile] {
+            std::os::unix::fs::chown(path, who.id(), None).unwrap();
+        }
+        let stockade = |words: &[&str]| {
+            let mut command = place.stockade(*who);
+            command.current_dir(&strange).env("A", bytes(b"v\xff\xe2\x82"));
+            command.env("HALF", bytes(b"\xc3")).env(bytes(b"LC_\xe9"), "\u{10ffe9}");
+            command.args(words).arg(bytes(b"./\xc3.toml"));
+            command
+        };
+        let run = stockade(&["run"]).arg(bytes(b"word\xe9")).output().unwrap();
+        let mut expected = b"v\xff\xe2\x82|\xc3\xa9|word\xe9|".to_vec();
+        expected.extend(strange.as_os_str().as_bytes());
+        expected.extend(b"|h\xff w\x80 \xc3.toml w\xff");
+        assert!(run.stdout == expected, "{who:?} {run:?}");
+        // What people and programs read is UTF-8, and shows the bytes.
+        let plan = String::from_utf8(stockade(&["plan"]).output().unwrap().stdout).unwrap();
+        assert!(plan.contains(r"caf\xe9") && plan.contains(r"LC_\xe9"), "{plan}");
+        let json = stockade(&["plan", "--format", "json"]).output().unwrap();
+        let json = String::from_utf8(json.stdout).unwrap();
+        assert!(json.contains(r"caf\udbff\udfe9/h\udbff\udfff"), "{json}");
+    }
+}
+
+#[test]
+fn a_built_in_profile_works_in_a_directory_that_is_not_utf8() {
+    let place = Place::new();
+    let strange = place.folder("top", As::User).join(OsStr::from_bytes(b"caf\xe9"));
+    std::fs::create_dir(&strange).unwrap();
+    std::os::unix::fs::chown(&strange, As::User.id(), None).unwrap();
+    let mut command = place.stockade(As::User);
+    command.current_dir(&strange).args(["run", "default", "sh", "-c", "echo a > b; cat b"]);
+    let output = command.output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "a\n"));
+    assert!(strange.join("b").exists());
 }

@@ -798,22 +798,19 @@ fn no_text_forges_a_code_or_a_help() {
 }
 
 #[test]
-fn a_word_that_is_not_utf8_is_refused_by_a_code() {
+fn bytes_that_are_not_utf8_are_shown_and_never_written() {
     each(|place, who| {
-        let output = place
-            .stockade(who)
-            .args(["run", "base", "echo"])
-            .arg(OsStr::from_bytes(b"a\xff"))
-            .output()
-            .unwrap();
+        let said = |words: &[&str]| {
+            let path = OsStr::from_bytes(b"caf\xe9.toml");
+            place.stockade(who).args(words).arg(path).output().unwrap()
+        };
+        let output = said(&["check"]);
         let err = text(&output.stderr);
-        assert!(
-            output.status.code() == Some(125)
-                && err.contains("E0001")
-                && err.contains("it is not UTF-8"),
-            "{}",
-            said(&output)
-        );
+        assert!(err.contains(r"cannot read the profile caf\xe9.toml: "), "{err}");
+        // In JSON each such byte is the character U+10FF00 and the byte, so it can be read back.
+        let output = said(&["check", "--format", "json"]);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(json.to_string().contains("caf\u{10ffe9}.toml"), "{json}");
     });
 }
 

@@ -5,6 +5,7 @@
 //! they put under its name is never followed, and what they write into it does not stay.
 
 use crate::sys::Errno;
+use crate::text::bytes;
 use std::ffi::{CString, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -110,13 +111,13 @@ impl Place {
 
 /// Makes a directory that others may read, and those above it.
 pub(super) fn make_directory(directory: &str) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o755).create(directory)
+    DirBuilder::new().recursive(true).mode(0o755).create(bytes::path(directory))
 }
 
 /// Writes a file that was not there. One that others can write would be refused as a profile,
 /// whatever the umask.
 pub(super) fn write_new(file: &str, text: &str) -> io::Result<()> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o644).open(file);
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o644).open(bytes::path(file));
     made.and_then(|mut file| file.write_all(text.as_bytes()))
 }
 

@@ -12,6 +12,7 @@ use crate::launch::{
 use crate::plan::Plan;
 use crate::policy::seccomp::{Told, Verdict};
 use crate::profile::Request;
+use crate::text::bytes;
 use crate::text::problem::{Problem, escape};
 use crate::text::source::Span;
 
@@ -22,7 +23,7 @@ pub(super) fn run(runs: Runs) -> u8 {
     let prepared = plan(given);
     // Descriptors that the caller passes are looked at before the report's takes a number.
     let passed = prepared.as_ref().map_or(Ok(()), |(_, planned)| find_passed(&planned.plan));
-    let sink = match Sink::open(report.as_deref(), report_fd, stats) {
+    let sink = match Sink::open(report.as_deref().map(bytes::path).as_deref(), report_fd, stats) {
         Ok(sink) => sink,
         Err(message) => {
             let problem = Problem::new("cli::flag", Span::NOWHERE, message);

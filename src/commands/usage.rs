@@ -10,11 +10,10 @@ use crate::text::shell::shell_word;
 use crate::text::source::Span;
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use std::ffi::OsString;
 
 /// The words with `help COMMAND` and `version` as the options that they mean.
-pub(super) fn asked(mut words: Vec<OsString>) -> Vec<OsString> {
-    match words.get(1).and_then(|word| word.to_str()) {
+pub(super) fn asked(mut words: Vec<String>) -> Vec<String> {
+    match words.get(1).map(String::as_str) {
         Some("help") => {
             words.remove(1);
             words.push("--help".into());
@@ -27,7 +26,7 @@ pub(super) fn asked(mut words: Vec<OsString>) -> Vec<OsString> {
 
 /// What is wrong with a command line of `run` that can be read: all that follows its options is
 /// PROFILE and the target's, and an option that is not known would be PROFILE.
-pub(super) fn check(cli: &Cli, words: &[OsString]) -> Option<u8> {
+pub(super) fn check(cli: &Cli, words: &[String]) -> Option<u8> {
     let Command::Run(runs) = &cli.command else { return None };
     let given = runs.given.words();
     let first = given.first()?;
@@ -41,12 +40,12 @@ pub(super) fn check(cli: &Cli, words: &[OsString]) -> Option<u8> {
         return Some(say(unknown(first, &words)));
     }
     // docker's `-v` takes a word with a colon.
-    (before == "-v" && first.contains(":/") && !std::path::Path::new(first).exists())
+    (before == "-v" && first.contains(":/") && !crate::text::bytes::path(first).exists())
         .then(|| say(unknown("-v", &words)))
 }
 
-fn texts(words: &[OsString]) -> Vec<String> {
-    words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+fn texts(words: &[String]) -> Vec<String> {
+    words.iter().skip(1).cloned().collect()
 }
 
 /// An option that stockade does not have, and what it is here, where others have it.
@@ -70,7 +69,7 @@ fn no_such(option: &str) -> String {
 
 /// Says what is wrong with the words of the command line. Help and the version, which clap takes
 /// for errors too, are no failure.
-pub(super) fn refuse(error: &clap::Error, words: &[OsString]) -> u8 {
+pub(super) fn refuse(error: &clap::Error, words: &[String]) -> u8 {
     if !error.use_stderr() {
         print_line(narrow(&error.to_string()).trim_end());
         return 0;
@@ -81,7 +80,6 @@ pub(super) fn refuse(error: &clap::Error, words: &[OsString]) -> u8 {
             eprint!("{}", narrow(&error.to_string()));
             FAILED
         }
-        ErrorKind::InvalidUtf8 => say(of_bytes(words)),
         _ => say(problem(error, words)),
     }
 }
@@ -108,17 +106,7 @@ fn say(problem: Problem) -> u8 {
     Failed::of(problem).say(Format::Text)
 }
 
-/// The words of a command line are texts, as all that a profile says is.
-fn of_bytes(words: &[OsString]) -> Problem {
-    let word = words.iter().find(|word| word.to_str().is_none());
-    let word = word.map_or_else(Default::default, |word| word.to_string_lossy());
-    let message = format!("cannot take the word `{word}`: it is not UTF-8");
-    Problem::new("cli::flag", Span::NOWHERE, message).help(
-        "hand it to the target in another way: on standard input, in a file, or by a name in UTF-8",
-    )
-}
-
-fn problem(error: &clap::Error, given: &[OsString]) -> Problem {
+fn problem(error: &clap::Error, given: &[String]) -> Problem {
     let of = |kind| error.get(kind).map(words).unwrap_or_default();
     let (argument, value) =
         (of(ContextKind::InvalidArg).join(" "), of(ContextKind::InvalidValue).join(" "));

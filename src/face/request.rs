@@ -1,6 +1,8 @@
 //! What is asked for: a profile, and what is laid over it.
 
 use crate::profile;
+use crate::text::bytes;
+use std::ffi::OsString;
 
 /// Which profile, and what is laid over it, as the command line of `stockade run` says it.
 ///
@@ -54,9 +56,10 @@ impl Request {
     }
 
     /// Appends words for the target. They take the place of `${ARGS}` in the profile's command;
-    /// without `${ARGS}` there, or without a command, they are the command.
-    pub fn args(mut self, words: impl IntoIterator<Item = impl Into<String>>) -> Request {
-        self.0.args.extend(words.into_iter().map(Into::into));
+    /// without `${ARGS}` there, or without a command, they are the command. Bytes that are not
+    /// UTF-8 reach the target as they are.
+    pub fn args(mut self, words: impl IntoIterator<Item = impl Into<OsString>>) -> Request {
+        self.0.args.extend(words.into_iter().map(|word| bytes::of(word.into())));
         self
     }
 }

@@ -15,7 +15,7 @@ pub struct Caller {
     pub cwd: String,
     /// $XDG_RUNTIME_DIR, where it is set.
     pub runtime_dir: Option<String>,
-    /// The environment, but for what is not UTF-8.
+    /// The environment.
     pub env: BTreeMap<String, String>,
     /// Where the machine's profiles are.
     pub system_profiles: String,

@@ -32,8 +32,6 @@ pub enum Stop {
     Matches,
     /// A directory cannot be read.
     Unreadable(String, i32),
-    /// A name in this directory is not UTF-8, and would have to be matched or walked into.
-    NotUtf8(String),
     /// A directory that the pattern names is a link.
     Link(String),
 }

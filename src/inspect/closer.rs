@@ -9,6 +9,7 @@ use crate::language::value::{below, join, parent};
 use crate::policy::mounts::settle::Settled;
 use crate::probe::{look, names_in};
 use crate::profile::Profile;
+use crate::text::bytes;
 use nix::unistd::{AccessFlags, access};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -38,22 +39,21 @@ impl Host {
     /// The keys of every home in passwd(5) that the caller may read: root's runs reach those of all
     /// users.
     fn read_keys(&mut self) {
-        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let passwd = bytes::text(&std::fs::read("/etc/passwd").unwrap_or_default());
         let homes = passwd
             .lines()
             .filter_map(|line| line.split(':').nth(5))
             .chain([self.caller.home.as_str()]);
         let homes: BTreeSet<&str> = homes
-            .filter(|home| home.starts_with('/') && access(*home, AccessFlags::X_OK).is_ok())
+            .filter(|home| {
+                home.starts_with('/') && access(&*bytes::path(home), AccessFlags::X_OK).is_ok()
+            })
             .collect();
         for path in keys::wanted(homes) {
-            if access(path.as_str(), AccessFlags::R_OK).is_err() {
+            if access(&*bytes::path(&path), AccessFlags::R_OK).is_err() {
                 continue;
             }
-            let Some(place) = std::fs::canonicalize(&path)
-                .ok()
-                .and_then(|place| place.into_os_string().into_string().ok())
-            else {
+            let Ok(place) = std::fs::canonicalize(bytes::path(&path)).map(bytes::of) else {
                 continue;
             };
             self.paths.entry(path.clone()).or_insert_with(|| look(&path, false, false));
@@ -95,14 +95,13 @@ fn repositories(source: &str, directories: &mut usize) -> Vec<String> {
         *directories = left;
         let place =
             if tail.is_empty() { source.to_owned() } else { join(source, &format!("/{tail}")) };
-        let Ok(entries) = std::fs::read_dir(place) else { continue };
+        let Ok(entries) = std::fs::read_dir(bytes::path(&place)) else { continue };
         let directories = entries
             .take(MOST_NAMES)
             .flatten()
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let names = directories
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| name != ".git");
+        let names =
+            directories.map(|entry| bytes::of(entry.file_name())).filter(|name| name != ".git");
         next.extend(names.map(|directory| (name(&directory), level + 1)));
     }
     found.sort();
@@ -116,15 +115,13 @@ fn led_to(source: &str, tail: &str) -> Option<String> {
     use std::io::Read;
     let directory =
         if tail.is_empty() { source.to_owned() } else { join(source, &format!("/{tail}")) };
-    let mut text = String::new();
-    std::fs::File::open(format!("{directory}/.git"))
-        .ok()?
-        .take(LARGEST)
-        .read_to_string(&mut text)
-        .ok()?;
+    let mut read = vec![];
+    let directory = bytes::path(&directory);
+    std::fs::File::open(directory.join(".git")).ok()?.take(LARGEST).read_to_end(&mut read).ok()?;
+    let text = bytes::text(&read);
     let target = text.lines().next()?.strip_prefix("gitdir:")?.trim();
-    let place = std::fs::canonicalize(std::path::Path::new(&directory).join(target)).ok()?;
-    let source = std::fs::canonicalize(source).ok()?;
-    Some(below(place.to_str()?, source.to_str()?)?.trim_start_matches('/').to_owned())
+    let place = std::fs::canonicalize(directory.join(bytes::path(target))).ok()?;
+    let source = std::fs::canonicalize(bytes::path(source)).ok()?;
+    Some(below(&bytes::of(place), &bytes::of(source))?.trim_start_matches('/').to_owned())
         .filter(|tail| !tail.is_empty())
 }

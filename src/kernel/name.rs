@@ -1,5 +1,6 @@
 //! Texts and files as the kernel knows them.
 
+use crate::text::bytes;
 use crate::text::problem::escape;
 use serde::{Serialize, Serializer};
 use std::ffi::{CStr, CString};
@@ -7,28 +8,37 @@ use std::fmt;
 
 /// A text for the kernel.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(CString);
+pub struct Name {
+    kernels: CString,
+    /// The text, where the kernel's bytes are not UTF-8.
+    ours: Option<Box<str>>,
+}
 
 impl Name {
     /// `text` as the kernel takes it. What follows a NUL is not part of it; the plan has refused
     /// such texts.
     pub fn new(text: &str) -> Name {
         let until_nul = text.split('\0').next().unwrap_or("");
-        Name(CString::new(until_nul).unwrap_or_default())
+        let kernels = CString::new(bytes::bytes(until_nul)).unwrap_or_default();
+        let ours = kernels.to_str().is_err().then(|| bytes::text(kernels.as_bytes()).into());
+        Name { kernels, ours }
     }
 
     /// The C string.
     pub fn as_c_str(&self) -> &CStr {
-        &self.0
+        &self.kernels
     }
 
     pub fn text(&self) -> &str {
-        self.0.to_str().unwrap_or("")
+        match &self.ours {
+            Some(text) => text,
+            None => self.kernels.to_str().unwrap_or(""),
+        }
     }
 
     /// The path relative to the sandbox's root: `usr/lib` for `/usr/lib`, `.` for `/`.
     pub fn relative(&self) -> &CStr {
-        let rest = match self.0.as_bytes_with_nul() {
+        let rest = match self.kernels.as_bytes_with_nul() {
             [b'/', 0] => return c".",
             [b'/', rest @ ..] => rest,
             all => all,

@@ -112,11 +112,12 @@ impl<V: Read + EntryType> Field for Entries<V> {
     }
 
     fn cover(&mut self, upper: Self, problems: &mut Problems) {
-        let granted = |entries: &Self| -> Vec<String> {
-            entries.iter().map(|(name, _)| name.value.to_owned()).collect()
+        let covering = |entries: &Self| -> Vec<String> {
+            let names = entries.iter().map(|(name, _)| name.value);
+            names.filter(|name| V::covers(name, name)).map(str::to_owned).collect()
         };
         let is_taken_from = upper.map.values().any(|entry| entry.value.is_none());
-        let all = if is_taken_from { [granted(self), granted(&upper)].concat() } else { vec![] };
+        let all = if is_taken_from { [covering(self), covering(&upper)].concat() } else { vec![] };
         for (name, mut entry) in upper.map {
             let is_covered = || all.iter().any(|other| *other != name && V::covers(other, &name));
             // A misspelt withdrawal would leave the grant that it means.

@@ -6,6 +6,7 @@ use crate::language::read::{Node, Read, Why, Wrongs, integer, mismatch};
 use crate::language::shape::{Shape, Shaped};
 use crate::language::spelled::Toml;
 pub(crate) use crate::language::spelled::{literal, quoted};
+use crate::text::bytes;
 pub(crate) use crate::text::paths::join;
 pub use crate::text::paths::{ancestors, below, parent};
 use crate::text::problem::suggestion;
@@ -407,13 +408,13 @@ pub fn plain_path(text: &str) -> Result<String, Why> {
         if part == ".." {
             return Err(Why::not(text, "` goes up with `..`").help("write the path that it means"));
         }
-        if part.len() > 255 {
+        if bytes::bytes(part).len() > 255 {
             return Err(Why::new("a name in a path is longer than 255 bytes"));
         }
         plain.push('/');
         plain.push_str(part);
     }
-    if plain.len() > PATH_MAX {
+    if bytes::bytes(&plain).len() > PATH_MAX {
         return Err(Why::new(format!("a path is longer than {PATH_MAX} bytes")));
     }
     // `.` is the directory that somebody is in; nobody who writes it means the whole tree.
@@ -421,7 +422,7 @@ pub fn plain_path(text: &str) -> Result<String, Why> {
         return Err(Why::not(text, "` is `/`, the whole tree")
             .help("write the directory that is meant: \"${CWD}\" or \"${PROFILE_DIR}\""));
     }
-    Ok(if plain.is_empty() { "/".into() } else { plain })
+    Ok(if plain.is_empty() { "/".into() } else { bytes::plain(plain) })
 }
 
 /// What a shell puts in, and the variable that means the same.

@@ -94,7 +94,7 @@ impl Prepared {
         }
         let mut env = vec![];
         for setting in &plan.exec.env {
-            let mut bytes = setting.name.text().as_bytes().to_vec();
+            let mut bytes = setting.name.as_c_str().to_bytes().to_vec();
             bytes.push(b'=');
             let mut value = content::read(&setting.value, setting.at)?;
             let is_read = match setting.value {

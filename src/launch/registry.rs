@@ -13,6 +13,7 @@ use crate::launch::cgroup::Group;
 use crate::launch::leftover::{self, Leftover};
 use crate::launch::stat;
 use crate::plan::{Plan, stored};
+use crate::text::bytes;
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -106,7 +107,7 @@ impl Registry {
     /// Opens the directory, or makes it.
     pub(crate) fn open(directory: &str, uid: u32, make: bool) -> Result<Registry, Refused> {
         if make {
-            match DirBuilder::new().mode(0o700).create(directory) {
+            match DirBuilder::new().mode(0o700).create(bytes::path(directory)) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(error.into());
                 }
@@ -116,7 +117,7 @@ impl Registry {
         let dir = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
-            .open(directory)?;
+            .open(bytes::path(directory))?;
         let meta = dir.metadata()?;
         if meta.uid() != uid || meta.mode() & 0o077 != 0 {
             return Err(Refused::Foreign);

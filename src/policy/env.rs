@@ -17,6 +17,7 @@ use crate::language::table::table;
 use crate::language::value::{AbsolutePath, OnlyTrue};
 use crate::step::Content;
 use crate::step::draft::Draft;
+use crate::text::bytes;
 use crate::text::problem::Problem;
 use crate::text::source::{At, Span};
 use serde::Serialize;
@@ -263,12 +264,12 @@ fn content(
                 format!("cannot set `{name}`: its value holds a NUL byte"),
             ));
         }
-        Variable::Text(text) => Content::Text(text.as_bytes().to_vec()),
+        Variable::Text(text) => Content::Text(bytes::bytes(text).into()),
         Variable::File(path) => Content::File(Name::new(path)),
         Variable::Fd(fd) => Content::Fd(*fd),
         Variable::Pass { required, or } => match (caller.env.get(name), or) {
-            (Some(value), _) => Content::Secret(value.as_bytes().to_vec()),
-            (None, Some(or)) => Content::Text(or.as_bytes().to_vec()),
+            (Some(value), _) => Content::Secret(bytes::bytes(value).into()),
+            (None, Some(or)) => Content::Text(bytes::bytes(or).into()),
             (None, None) if *required => {
                 let message = format!("cannot pass `{name}`: the caller has no such variable");
                 return Err(Problem::new("env::required", variable.at, message)
@@ -283,7 +284,7 @@ fn content(
 pub(crate) fn home(settings: &[Setting]) -> Option<String> {
     let home = settings.iter().find(|setting| setting.name.text() == "HOME")?;
     let Content::Text(text) = &home.value else { return None };
-    String::from_utf8(text.clone()).ok().filter(|home| !home.contains([':', '\n']))
+    Some(bytes::text(text)).filter(|home| !home.contains([':', '\n']))
 }
 
 /// The directories that a program without `/` is looked for in.
@@ -291,9 +292,7 @@ pub(crate) fn search_path(settings: &[Setting]) -> Vec<String> {
     let path =
         settings.iter().find(|setting| setting.name.text() == "PATH").map(|setting| &setting.value);
     let text = match path {
-        Some(Content::Text(text) | Content::Secret(text)) => {
-            String::from_utf8_lossy(text).into_owned()
-        }
+        Some(Content::Text(text) | Content::Secret(text)) => bytes::text(text),
         _ => PATH.into(),
     };
     directories(&text)

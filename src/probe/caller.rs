@@ -1,6 +1,7 @@
 //! Reads who called.
 
 use crate::host::caller::Caller;
+use crate::text::bytes;
 use std::collections::BTreeMap;
 
 /// The home of a user without an entry, as in containers with an arbitrary user: Debian's name for
@@ -11,14 +12,10 @@ impl Caller {
     /// Who called this process.
     pub fn current() -> Caller {
         let (uid, gid) = crate::sys::ids_at_start();
-        let env: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let env: BTreeMap<String, String> =
+            std::env::vars_os().map(|(name, value)| (bytes::of(name), bytes::of(value))).collect();
         let (user, home) = passwd_entry(uid).unwrap_or_else(|| (uid.to_string(), NO_HOME.into()));
-        let cwd = std::env::current_dir()
-            .ok()
-            .and_then(|cwd| cwd.to_str().map(str::to_owned))
-            .unwrap_or_default();
+        let cwd = std::env::current_dir().map_or(String::new(), bytes::of);
         let user_profiles =
             (uid != 0 && home.starts_with('/')).then(|| format!("{home}/.config/stockade"));
         Caller {
@@ -39,7 +36,7 @@ impl Caller {
 /// Name and home of a user (passwd(5)). A static binary has no NSS modules, so it reads the file.
 fn passwd_entry(uid: u32) -> Option<(String, String)> {
     let text = crate::sys::read_whole(c"/etc/passwd").ok()?;
-    String::from_utf8_lossy(&text).lines().find_map(|line| {
+    bytes::text(&text).lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
         let ours = fields.nth(1)?.parse() == Ok(uid);

@@ -16,6 +16,7 @@ use crate::probe::search::Search;
 use crate::probe::view::{Found, View, What};
 use crate::probe::{ask, look, privileged};
 use crate::profile::Profile;
+use crate::text::bytes;
 use crate::text::source::At;
 use std::collections::BTreeMap;
 
@@ -126,14 +127,9 @@ impl Host {
             }
             Namespace::Host => {
                 for path in paths {
-                    let real = std::fs::canonicalize(path)
+                    let real = std::fs::canonicalize(bytes::path(path))
                         .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO));
-                    ruled.insert(
-                        path.to_owned(),
-                        real.and_then(|real| {
-                            real.into_os_string().into_string().map_err(|_| libc::EILSEQ)
-                        }),
-                    );
+                    ruled.insert(path.to_owned(), real.map(bytes::of));
                 }
             }
             // Nothing is known of that tree.

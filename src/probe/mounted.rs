@@ -5,12 +5,13 @@
 use crate::host::mounted::{MountPoint, Mounted, Written};
 use crate::probe::groups::unescape;
 use crate::sys;
+use crate::text::bytes;
 use std::os::fd::RawFd;
 
 impl Mounted {
     /// Reads what is mounted, and which of these descriptors are open for writing.
     pub(super) fn read(fds: &[u32]) -> Mounted {
-        let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let table = bytes::text(&std::fs::read("/proc/self/mountinfo").unwrap_or_default());
         let written = fds.iter().filter_map(|fd| written(*fd as RawFd)).collect();
         Mounted { mounts: mounts(&table), written }
     }
@@ -23,11 +24,7 @@ fn written(fd: RawFd) -> Option<Written> {
         return None;
     }
     let path = std::fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
-    Some(Written {
-        fd: fd as u32,
-        path: path.to_string_lossy().into_owned(),
-        read: access == libc::O_RDWR,
-    })
+    Some(Written { fd: fd as u32, path: bytes::of(path), read: access == libc::O_RDWR })
 }
 
 fn mounts(table: &str) -> Vec<MountPoint> {

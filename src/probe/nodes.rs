@@ -3,13 +3,15 @@
 use crate::kernel::device::Node;
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::kinds::Makes;
+use crate::text::bytes;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// The disk that a path names, or lies on: limits are a disk's, not a partition's.
 pub(super) fn block_device(path: &str) -> Result<(u32, u32), i32> {
-    let meta = fs::metadata(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    let meta = fs::metadata(bytes::path(path))
+        .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
     let number = if meta.file_type().is_block_device() { meta.rdev() } else { meta.dev() };
     let (major, minor) = (libc::major(number), libc::minor(number));
     let at = format!("/sys/dev/block/{major}:{minor}");
@@ -41,14 +43,14 @@ pub(super) fn nodes(mounts: &Mounts) -> Vec<Node> {
                     crate::policy::mounts::DEV_NODES.iter().map(|name| format!("/dev/{name}"));
                 standard
                     .chain(extra.iter().map(|path| path.0.clone()))
-                    .for_each(|path| found.extend(node(Path::new(&path))));
+                    .for_each(|path| found.extend(node(&bytes::path(&path))));
                 // /dev/pts/ptmx, and the terminals that it makes (devices.txt of the kernel: majors
                 // 136 to 143).
                 found.push(Node { block: false, major: 5, minor: Some(2) });
                 found.extend((136..=143).map(|major| Node { block: false, major, minor: None }));
             }
             Makes::Device(source) => {
-                let source = Path::new(source);
+                let source = &*bytes::path(source);
                 match fs::read_dir(source) {
                     Ok(names) => found.extend(
                         names

@@ -11,12 +11,13 @@ use crate::policy::mounts::system::lies_in_the_system;
 use crate::policy::mounts::tree::Tree;
 use crate::policy::privilege::MOST_NAMES;
 use crate::sys;
+use crate::text::bytes;
 use std::ffi::CString;
 use std::fs::Metadata;
 use std::io::Error;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// How many files are named.
 const MOST_FOUND: usize = 100;
@@ -52,9 +53,9 @@ pub(super) fn look(tree: &Tree, host: &Host, set_id: bool) -> Vec<(String, Look)
         walk.look.stop = match file.kind {
             FileKind::Directory => walk.run(path, source).err(),
             FileKind::Regular => {
-                std::fs::symlink_metadata(source)
+                std::fs::symlink_metadata(bytes::path(source))
                     .iter()
-                    .for_each(|meta| walk.judge(Path::new(source), meta));
+                    .for_each(|meta| walk.judge(&bytes::path(source), meta));
                 None
             }
             _ => continue,
@@ -86,15 +87,11 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn run(&mut self, path: &str, source: &str) -> Result<(), Stop> {
-        // Not by recursion: a tree may be as deep as a path is long. A path inside that is not
-        // UTF-8 is no entry's.
-        let mut open = vec![(Some(path.to_owned()), PathBuf::from(source))];
+        // Not by recursion: a tree may be as deep as a path is long.
+        let mut open = vec![(path.to_owned(), bytes::path(source).into_owned())];
         while let Some((inside, directory)) = open.pop() {
             let unread = |error: Error| {
-                Stop::Unreadable(
-                    directory.to_string_lossy().into_owned(),
-                    error.raw_os_error().unwrap_or(libc::EIO),
-                )
+                Stop::Unreadable(bytes::of(&directory), error.raw_os_error().unwrap_or(libc::EIO))
             };
             let entries = match std::fs::read_dir(&directory) {
                 Ok(entries) => entries,
@@ -113,13 +110,9 @@ impl Walk<'_> {
                 if !kind.is_dir() && !kind.is_file() {
                     continue;
                 }
-                let name = entry.file_name();
-                let inside = inside
-                    .as_deref()
-                    .zip(name.to_str())
-                    .map(|(inside, name)| join(inside, &format!("/{name}")));
+                let inside = join(&inside, &format!("/{}", bytes::of(entry.file_name())));
                 // What an entry covers the target does not reach; the entry is looked at by itself.
-                if inside.as_ref().is_some_and(|inside| self.tree.contains_key(inside)) {
+                if self.tree.contains_key(&inside) {
                     continue;
                 }
                 if kind.is_file() {
@@ -154,7 +147,7 @@ impl Walk<'_> {
         };
         self.look.count += 1;
         if self.look.found.len() < MOST_FOUND {
-            self.look.found.push(Privileged { path: place.to_string_lossy().into_owned(), power });
+            self.look.found.push(Privileged { path: bytes::of(place), power });
         }
     }
 }

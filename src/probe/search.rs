@@ -11,6 +11,7 @@ use crate::probe::elf::{self, Elf, Machine, Program as Head};
 use crate::probe::loader::{Cache, LARGEST_CACHE, Loader, Object};
 use crate::probe::script::{Script, program_of_env};
 use crate::probe::view::{Found, View, What};
+use crate::text::bytes;
 use crate::text::problem::did_you_mean;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -406,7 +407,7 @@ fn open(path: &str) -> Result<(File, Inode), i32> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
+        .open(bytes::path(path))
         .map_err(errno)?;
     let meta = file.metadata().map_err(errno)?;
     if meta.is_file() {
@@ -425,7 +426,8 @@ fn read_bounded(path: &str, most: u64) -> Option<Vec<u8>> {
 
 /// Whether the caller may execute a file: the target is the caller's user, or one with less.
 fn may_execute(path: &str, mode: u32) -> bool {
-    mode & 0o111 != 0 && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+    mode & 0o111 != 0
+        && nix::unistd::access(&*bytes::path(path), nix::unistd::AccessFlags::X_OK).is_ok()
 }
 
 /// Whether a program's own place says where its libraries are.

@@ -10,6 +10,7 @@ use crate::policy::mounts::sockets::{Reach, looked_at};
 use crate::policy::mounts::tree::Tree;
 use crate::probe::look;
 use crate::profile::Profile;
+use crate::text::bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::FileTypeExt;
@@ -99,8 +100,7 @@ const IN_SYSTEM: &[&str] = &[
     "/var/spool/postfix/private",
 ];
 
-/// The sockets below a directory, by their path below it. One that is not UTF-8 has
-/// [`UNNAMED`](crate::policy::mounts::sockets::UNNAMED) in it.
+/// The sockets below a directory, by their path below it.
 pub(super) fn find(place: &str, home: &str, reach: Reach, budget: &mut Budget) -> Vec<String> {
     let (most_names, most_directories) =
         (NAMES.min(budget.names), DIRECTORIES.min(budget.directories));
@@ -113,7 +113,8 @@ pub(super) fn find(place: &str, home: &str, reach: Reach, budget: &mut Budget) -
         next: VecDeque::new(),
     };
     if reach == Reach::Deep {
-        search.next.extend(known(place, home).map(|tail| (tail.into(), LEVELS)));
+        let tails = known(place, home).map(|tail| bytes::path(&tail).as_os_str().to_owned());
+        search.next.extend(tails.map(|tail| (tail, LEVELS)));
     }
     search.next.push_back((OsString::new(), 1));
     while let Some((directory, level)) = search.next.pop_front().filter(|_| search.names > 0) {
@@ -127,7 +128,7 @@ pub(super) fn find(place: &str, home: &str, reach: Reach, budget: &mut Budget) -
     }
     budget.names -= most_names - search.names;
     budget.directories -= most_directories - search.directories;
-    search.found.iter().map(|path| path.to_string_lossy().into_owned()).collect()
+    search.found.iter().map(bytes::of).collect()
 }
 
 /// The directories below a place in which sockets are known to be kept, where they are there and no
@@ -142,7 +143,8 @@ fn known(place: &str, home: &str) -> impl Iterator<Item = String> {
     let is_there = |tail: &String| {
         let path = join(place, &format!("/{tail}"));
         !tail.is_empty()
-            && std::fs::canonicalize(&path).is_ok_and(|real| real == std::path::Path::new(&path))
+            && std::fs::canonicalize(bytes::path(&path))
+                .is_ok_and(|real| real == *bytes::path(&path))
     };
     let there: Vec<String> = below.filter(is_there).collect();
     there.into_iter()
@@ -160,7 +162,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn list(&mut self, directory: &OsStr, level: usize) -> std::io::Result<()> {
-        for entry in std::fs::read_dir(Path::new(self.place).join(directory))? {
+        for entry in std::fs::read_dir(bytes::path(self.place).join(directory))? {
             let entry = entry?;
             let Some(left) = self.names.checked_sub(1) else { break };
             self.names = left;

@@ -12,6 +12,7 @@ use crate::policy::mounts::links::kept;
 use crate::policy::mounts::tree::Tree;
 use crate::probe::look;
 use crate::sys;
+use crate::text::bytes;
 use crate::tree::walk::{Last, MOST_LINKS, names_of};
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -48,8 +49,9 @@ pub(crate) fn walk(path: &str, last: Last) -> Trail {
 /// A way that stopped is believed where another call meets the same: what a kept link leads to must
 /// not pass for absent because one call failed.
 fn confirmed(stopped: Trail) -> Trail {
-    let again =
-        std::fs::symlink_metadata(&stopped.end).err().and_then(|error| error.raw_os_error());
+    let again = std::fs::symlink_metadata(bytes::path(&stopped.end))
+        .err()
+        .and_then(|error| error.raw_os_error());
     let is_sure = stopped.errno == Some(libc::ELOOP) || again == stopped.errno;
     Trail { errno: if is_sure { stopped.errno } else { Some(libc::EAGAIN) }, ..stopped }
 }
@@ -119,7 +121,7 @@ fn kind_of(fd: &OwnedFd) -> Result<(u32, bool), i32> {
 fn text_of(link: &OwnedFd) -> Result<String, i32> {
     let mut text = [0; libc::PATH_MAX as usize];
     let length = sys::read_link(link.as_raw_fd(), &mut text).map_err(|errno| errno.0)?;
-    String::from_utf8(text[..length].to_vec()).map_err(|_| libc::EILSEQ)
+    Ok(bytes::text(&text[..length]))
 }
 
 /// The names of a path, the last first; what kind its end is, nobody asks.

@@ -6,6 +6,7 @@ use crate::host::FileKind;
 use crate::language::value::below;
 use crate::policy::mounts::tree::{Node, Tree, bound_at};
 use crate::step::{Content, Kernel};
+use crate::text::bytes;
 use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, Step, walk};
 use crate::tree::{Ground, Own, Source, Stands};
 use std::collections::BTreeMap;
@@ -120,12 +121,8 @@ impl<'a> View<'a> {
             (own && !is_made && self.shows_host(directory)).then(|| directory.to_owned())
         };
         let Some(source) = bound_at(self.tree, directory).or_else(bare) else { return vec![] };
-        let Ok(entries) = std::fs::read_dir(source) else { return vec![] };
-        entries
-            .take(8_192)
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect()
+        let Ok(entries) = std::fs::read_dir(bytes::path(&source)) else { return vec![] };
+        entries.take(8_192).flatten().map(|entry| bytes::of(entry.file_name())).collect()
     }
 
     /// Whether what the host has at a path is looked at where the tree has nothing. What these
@@ -201,7 +198,7 @@ impl Facts<Node> for View<'_> {
         let what = match (kind, spot.node.ground()) {
             (FileKind::Directory, _) => What::Directory,
             (FileKind::Regular, Ground::Own(Own::File(content))) => match content {
-                Content::Text(text) => What::Text(String::from_utf8_lossy(text).into_owned()),
+                Content::Text(text) => What::Text(bytes::text(text)),
                 Content::Secret(_) | Content::Withheld | Content::Fd(_) | Content::File(_) => {
                     What::Unknown
                 }
@@ -224,7 +221,7 @@ impl Facts<Node> for View<'_> {
 }
 
 fn look(path: &str) -> Result<Seen, i32> {
-    let meta = std::fs::symlink_metadata(path)
+    let meta = std::fs::symlink_metadata(bytes::path(path))
         .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
     let kind = if meta.file_type().is_char_device() && meta.rdev() == 0 {
         Kind::Whiteout

@@ -12,6 +12,7 @@ use crate::policy::mounts::kinds::Mount;
 use crate::policy::mounts::pattern::{Dots, Pattern, Progress, is_pattern};
 use crate::policy::mounts::tree::{Tree, all_bound_at, tree};
 use crate::policy::mounts::{MOST_ENTRIES, Mounts};
+use crate::text::bytes;
 use nix::unistd::{AccessFlags, access};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirEntry, symlink_metadata};
@@ -153,7 +154,8 @@ impl Walk<'_> {
         let mut on_the_way: Vec<&str> =
             ancestors(&self.pattern.base).take_while(|directory| *directory != over).collect();
         on_the_way.reverse();
-        let is_link = |host: &String| symlink_metadata(host).is_ok_and(|meta| meta.is_symlink());
+        let is_link =
+            |host: &String| symlink_metadata(bytes::path(host)).is_ok_and(|meta| meta.is_symlink());
         for directory in on_the_way {
             if self.view.behind(directory).iter().any(is_link) {
                 return Err(Stop::Link(directory.to_owned()));
@@ -170,7 +172,7 @@ impl Walk<'_> {
         progress: Progress,
         open: &mut Vec<(String, Progress)>,
     ) -> Result<(), Stop> {
-        let entries = match std::fs::read_dir(host) {
+        let entries = match std::fs::read_dir(bytes::path(host)) {
             Ok(entries) => entries,
             Err(error) => {
                 return self.unlisted(directory, host, error.raw_os_error().unwrap_or(libc::EIO));
@@ -194,20 +196,12 @@ impl Walk<'_> {
                 continue;
             }
             let what = what(&entry);
-            let Some(name) = name.to_str() else {
-                if self.dots == Dots::Matched
-                    && (self.pattern.accepts(next) || matches!(what, What::Directory))
-                {
-                    return Err(Stop::NotUtf8(directory.to_owned()));
-                }
-                continue;
-            };
-            let path = join(directory, &format!("/{name}"));
+            let path = join(directory, &format!("/{}", bytes::of(name)));
             if self.pattern.accepts(next) && !self.view.is_written(&path) {
                 let link = matches!(what, What::Link)
                     .then(|| std::fs::read_link(entry.path()).ok())
                     .flatten();
-                self.take(path, link.map(|text| text.to_string_lossy().into_owned()))?;
+                self.take(path, link.map(bytes::of))?;
             } else if !self.view.is_hidden(&path)
                 && (matches!(what, What::Directory) || self.view.is_written(&path))
             {
@@ -227,7 +221,7 @@ impl Walk<'_> {
     ) -> Result<(), Stop> {
         for name in self.view.entries_in(directory) {
             self.names = self.names.checked_sub(1).ok_or(Stop::Names)?;
-            let next = self.pattern.step(progress, name.as_bytes(), self.dots);
+            let next = self.pattern.step(progress, &bytes::bytes(&name), self.dots);
             let path = join(directory, &format!("/{name}"));
             let implied = matches!(&self.view, View::Inside((tree, written)) if tree.contains_key(&path) && !written.map.contains_key(&path));
             if self.pattern.accepts(next) && implied {
@@ -254,7 +248,7 @@ impl Walk<'_> {
         }
         let closed = || {
             symlink_metadata(host).is_ok_and(|meta| meta.uid() != self.uid)
-                && access(host, AccessFlags::X_OK).is_err()
+                && access(&*bytes::path(host), AccessFlags::X_OK).is_err()
         };
         match self.dots {
             Dots::Matched if errno == libc::EACCES && closed() => Ok(()),

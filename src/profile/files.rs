@@ -3,6 +3,7 @@
 
 use super::BUILTIN;
 use crate::host::caller::Caller;
+use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words, suggestion};
 use crate::text::source::{Sources, Span};
 use std::fs::{File, Metadata, OpenOptions};
@@ -159,7 +160,7 @@ fn installed(caller: &Caller) -> impl Iterator<Item = &String> {
 /// Whether something has the path. What cannot be looked at counts as there: reading it then says
 /// why, and a weaker profile of the same name is not taken in its place.
 fn is_there(path: &str) -> bool {
-    match std::fs::symlink_metadata(path) {
+    match std::fs::symlink_metadata(bytes::path(path)) {
         Ok(_) => true,
         Err(error) => !matches!(
             error.raw_os_error(),
@@ -171,11 +172,11 @@ fn is_there(path: &str) -> bool {
 /// Every name that PROFILE may be, for suggestions.
 fn known_names(caller: &Caller) -> Vec<String> {
     let entries = installed(caller)
-        .filter_map(|directory| std::fs::read_dir(directory).ok())
+        .filter_map(|directory| std::fs::read_dir(bytes::path(directory)).ok())
         .flatten()
         .flatten();
     let stems = entries
-        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned));
+        .filter_map(|entry| bytes::of(entry.file_name()).strip_suffix(".toml").map(str::to_owned));
     let mut names: Vec<String> =
         BUILTIN.iter().map(|(name, _)| (*name).to_owned()).chain(stems).collect();
     names.sort();
@@ -202,8 +203,10 @@ fn read_trusted(what: &str, path: &str, caller: &Caller, at: Span) -> Result<Tex
         |why: &str| Problem::new("profile::read", at, format!("cannot read {what} {path}: {why}"));
     // Without O_NONBLOCK the open of a FIFO would wait for a writer; without O_NOCTTY that of a
     // terminal could take it.
-    let file =
-        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(bytes::path(path));
     let file = file.map_err(|error| refuse(&words(&error)))?;
     let meta = file.metadata().map_err(|error| refuse(&words(&error)))?;
     if !meta.is_file() {
@@ -214,15 +217,16 @@ fn read_trusted(what: &str, path: &str, caller: &Caller, at: Span) -> Result<Tex
         return Err(refuse("it is larger than 1 MiB"));
     }
     let (absolute, directory) = place_of(&file).map_err(|why| refuse(&why))?;
-    let directory_meta = std::fs::metadata(&directory).map_err(|error| refuse(&words(&error)))?;
+    let directory_meta =
+        std::fs::metadata(bytes::path(&directory)).map_err(|error| refuse(&words(&error)))?;
     let distrust = |(why, help): (String, String)| {
         Problem::new("profile::trust", at, format!("cannot trust the profile {path}: {why}"))
             .help(help)
     };
     trusted("it", &absolute, &meta, caller).map_err(distrust)?;
     trusted("its directory", &directory, &directory_meta, caller).map_err(distrust)?;
-    let bytes = contents(file, meta.len()).map_err(|why| refuse(&why))?;
-    Ok(Text { name: path.to_owned(), identity: absolute, bytes, directory: Some(directory) })
+    let read = contents(file, meta.len()).map_err(|why| refuse(&why))?;
+    Ok(Text { name: path.to_owned(), identity: absolute, bytes: read, directory: Some(directory) })
 }
 
 fn contents(mut file: File, length: u64) -> Result<Vec<u8>, String> {
@@ -246,8 +250,7 @@ fn place_of(file: &File) -> Result<(String, String), String> {
     let absolute = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
         .map_err(|error| words(&error))?;
     let directory = absolute.parent().unwrap_or(Path::new("/"));
-    let utf8 = |path: &Path| path.to_str().map(str::to_owned).ok_or("its real path is not UTF-8");
-    Ok((utf8(&absolute)?, utf8(directory)?))
+    Ok((bytes::of(&absolute), bytes::of(directory)))
 }
 
 /// A profile decides what the caller grants, so nobody else may be able to write it. Root trusts

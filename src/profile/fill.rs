@@ -6,6 +6,7 @@ use super::params::Value;
 use super::variables::{Piece, Variables, pieces};
 use crate::language::fill::{Fill, MOST_ENTRIES, Names};
 use crate::language::read::Node;
+use crate::text::bytes;
 use crate::text::problem::{Problem, Problems};
 use crate::text::source::{At, Sources, Span, Use};
 use std::collections::BTreeMap;
@@ -85,7 +86,7 @@ impl<'a, 'i> Filling<'a, 'i> {
 
     fn scalar(&mut self, text: DeString<'i>, at: Span, fill: &'static Fill) -> Option<DeValue<'i>> {
         if !text.contains("${") {
-            return Some(DeValue::String(text));
+            return Some(DeValue::String(bytes::plain(text.into_owned()).into()));
         }
         let value = self.text(&text, at, fill)?;
         if fill.withdraws && matches!(&value, DeValue::String(word) if word == "default") {
@@ -323,7 +324,7 @@ impl<'a, 'i> Filling<'a, 'i> {
     ) -> Option<String> {
         let filled = match names.is_plain(key) {
             false => self.expand_name(key, at, names, !fill.names_place(node))?,
-            true => key.to_owned(),
+            true => bytes::plain(key.to_owned()),
         };
         let hidden = || self.variables.is_secret(key).then_some(key);
         match names.read(key, &filled) {

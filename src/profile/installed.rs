@@ -3,6 +3,7 @@
 
 use super::BUILTIN;
 use crate::host::caller::Caller;
+use crate::text::bytes;
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
@@ -33,11 +34,11 @@ pub(crate) fn installed(caller: &Caller) -> Vec<Listed> {
 }
 
 fn in_directory(directory: &str) -> Vec<Listed> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return vec![] };
+    let Ok(entries) = std::fs::read_dir(bytes::path(directory)) else { return vec![] };
     let mut found: Vec<Listed> = entries
         .flatten()
         .filter_map(|entry| {
-            let name = entry.file_name().to_str()?.strip_suffix(".toml")?.to_owned();
+            let name = bytes::of(entry.file_name()).strip_suffix(".toml")?.to_owned();
             // What is no file is none, and a FIFO would never end.
             let small = std::fs::metadata(entry.path())
                 .is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST);

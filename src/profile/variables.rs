@@ -3,6 +3,7 @@
 
 use super::params::{Params, Value};
 use crate::host::caller::Caller;
+use crate::text::bytes;
 use crate::text::problem::{Problem, Problems, suggestion};
 use crate::text::source::{Sources, Span};
 use std::cell::Cell;
@@ -134,7 +135,7 @@ impl<'a> Variables<'a> {
             }
             out = out.zip(value).map(|(out, value)| out + &value);
         }
-        out
+        out.map(bytes::plain)
     }
 
     /// Takes room for what is put in; a problem where there is none.
@@ -265,7 +266,7 @@ impl<'a> Variables<'a> {
         }
         let value = self.caller.env.get(name).filter(|value| !value.is_empty()).cloned();
         value.or(or.map(str::to_owned)).ok_or_else(|| {
-            let why = "the caller's environment does not have it, or it is empty or not UTF-8";
+            let why = "the caller's environment does not have it, or it is empty";
             unset(
                 &format!("env:{name}"),
                 why,

@@ -4,6 +4,7 @@
 //! Nothing here decides what is wrong; it only says so, to people ([`Problems::render`]) and to
 //! programs ([`Problems::json`]).
 
+use crate::text::bytes;
 use crate::text::explain;
 use crate::text::layout::COLUMNS;
 use crate::text::source::{Sources, Span};
@@ -335,6 +336,7 @@ pub(crate) fn escape(text: &str) -> String {
         match c {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
+            c if let Some(byte) = bytes::byte_of(c) => out.push_str(&format!("\\x{byte:02x}")),
             c if is_hostile(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
@@ -353,7 +355,7 @@ pub(crate) fn escape_lines(text: &str) -> String {
 /// Whether a character drives a terminal, changes the order or the lines of what is read, or is not
 /// seen at all: the C0 and C1 controls, the separators of lines, what Unicode has a display ignore
 /// (`Default_Ignorable_Code_Point`, which has the marks of direction and the tags) and the marks of
-/// annotations. Newline and tab, which texts of many lines have, are not among them.
+/// annotations, and what stands for a byte. Newline and tab, which texts of many lines have, are not among them.
 pub(crate) fn is_hostile(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
         || matches!(c,
@@ -362,6 +364,7 @@ pub(crate) fn is_hostile(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
             | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}')
+        || bytes::byte_of(c).is_some()
 }
 
 /// ASCII that is drawn as it is. Almost all texts have nothing else, so they are looked at by

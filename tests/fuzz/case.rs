@@ -264,7 +264,6 @@ fn any_found(key: &str, dice: &mut Dice) -> Found {
         Stop::Names,
         Stop::Matches,
         Stop::Unreadable("/x".into(), libc::EACCES),
-        Stop::NotUtf8("/x".into()),
         Stop::Link("/x".into()),
     ];
     let stop = stops.get(dice.throw(30)).cloned();

@@ -9,6 +9,7 @@ use crate::kernel::name::{Inode, Name};
 use crate::probe::elf::Program;
 use crate::probe::groups::unescape;
 use crate::sys;
+use crate::text::bytes;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
@@ -63,12 +64,12 @@ impl Eyes {
             see,
             program,
             given: crate::probe::given,
-            real: |path| std::fs::canonicalize(path).ok()?.into_os_string().into_string().ok(),
+            real: |path| std::fs::canonicalize(bytes::path(path)).ok().map(bytes::of),
             groups: nix::unistd::getgroups()
                 .map_or(vec![], |groups| groups.iter().map(|group| group.as_raw()).collect()),
-            mounts: mount_points(
-                &std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(),
-            ),
+            mounts: mount_points(&bytes::text(
+                &std::fs::read("/proc/self/mountinfo").unwrap_or_default(),
+            )),
             guarded_links: number("/proc/sys/fs/protected_symlinks").unwrap_or(0) != 0,
             first_free_port: number("/proc/sys/net/ipv4/ip_unprivileged_port_start")
                 .unwrap_or(1024),
@@ -81,13 +82,13 @@ impl Eyes {
 
 fn see(path: &str) -> Result<Seen, i32> {
     let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-    let meta = std::fs::symlink_metadata(path).map_err(errno)?;
+    let meta = std::fs::symlink_metadata(bytes::path(path)).map_err(errno)?;
     let kind = crate::probe::kind_of(&meta, path)?;
     let link = matches!(kind, FileKind::Link(_));
     let flags = if link {
         FsFlags::empty()
     } else {
-        statvfs(path).map_or(FsFlags::empty(), |fs| fs.flags())
+        statvfs(&*bytes::path(path)).map_or(FsFlags::empty(), |fs| fs.flags())
     };
     let attrs = Attrs(0)
         .and_if(flags.contains(FsFlags::ST_RDONLY), Attrs::READ_ONLY)
@@ -105,8 +106,8 @@ fn see(path: &str) -> Result<Seen, i32> {
 }
 
 fn program(path: &str) -> Result<Program, i32> {
-    let file =
-        std::fs::File::open(path).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    let file = std::fs::File::open(bytes::path(path))
+        .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
     Ok(crate::probe::elf::read(&file))
 }
 

@@ -8,6 +8,7 @@ use crate::host::caller::Caller;
 use crate::kernel::name::Name;
 use crate::language::section::Entry;
 use crate::step::Content;
+use crate::text::bytes;
 use crate::text::problem::Problem;
 
 /// What systemd says to the process that it starts, which is the launcher (sd_notify(3),
@@ -40,11 +41,12 @@ pub(crate) fn is_kept_from(prefix: &str, name: &str) -> bool {
 
 /// The entry that rules a variable, with its key.
 pub(crate) fn entry_of<'e>(env: &'e Env, name: &str) -> Option<(&'e str, &'e Entry<Variable>)> {
-    let covers = |key: &str| of(key).is_some_and(|prefix| name.starts_with(prefix));
     let own = env.map.get_key_value(name).filter(|(key, _)| of(key).is_none());
-    let widest_first = || env.map.iter().filter(|(key, _)| covers(key));
-    let found = own.or_else(|| widest_first().max_by_key(|(key, _)| key.len()))?;
-    Some((found.0.as_str(), found.1))
+    let narrowest = || {
+        let ends = (0..=name.len()).rev().filter(|end| name.is_char_boundary(*end));
+        ends.filter_map(|end| env.map.get_key_value(&format!("{}*", &name[..end]))).next()
+    };
+    own.or_else(narrowest).map(|(key, entry)| (key.as_str(), entry))
 }
 
 /// What prefixes pass of the caller's environment.
@@ -57,7 +59,7 @@ pub(super) fn passed(env: &Env, caller: &Caller) -> Vec<Setting> {
         let at = entry.value.as_ref()?.at;
         (!is_kept_from(of(key)?, name)).then(|| Setting {
             name: Name::new(name),
-            value: Content::Secret(value.as_bytes().to_vec()),
+            value: Content::Secret(bytes::bytes(value).into()),
             by: Some(key.to_owned()),
             at,
         })
@@ -79,7 +81,7 @@ pub(super) fn refusal(name: &str, entry: &Entry<Variable>) -> Option<Problem> {
         ("", _) => {
             let message = "cannot pass every variable: tokens and passwords of the caller would \
                            be among them";
-            let help = "name what the target needs, or a prefix of it, such as\n\"CI_*\" = true";
+            let help = "name what the target needs, or its prefix: \"CI_*\" = true";
             Some(problem(message.into())?.help(help))
         }
         (_, None | Some(Variable::Pass { required: false, or: None })) => None,

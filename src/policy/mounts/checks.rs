@@ -8,7 +8,6 @@ use super::{sockets, written};
 use crate::host::{File, FileKind, Host};
 use crate::language::value::{AbsolutePath, below, parent};
 use crate::text::problem::Problem;
-use crate::text::shell::shell_word;
 use crate::text::source::Span;
 
 /// What a bind stands in.
@@ -148,18 +147,6 @@ fn no_sockets(
     if runtime {
         let why = format!("it is where services keep their sockets, and {}", connects(bind));
         return refuse(format!("cannot bind {source} whole"), why, grant());
-    }
-    if let Some(unnamed) =
-        sockets::shown(tree, path, file).find(|socket| socket.contains(sockets::UNNAMED))
-    {
-        let why = format!(
-            "the path of a socket in it is not UTF-8 ({unnamed}), so that nothing can cover it"
-        );
-        let help = format!(
-            "find it with find {} -type s, and rename or remove it there",
-            shell_word(source)
-        );
-        return refuse(format!("cannot bind {source}"), why, help);
     }
     let first =
         sockets::shown(tree, path, file).next().filter(|_| bind.sockets == Sockets::Refuse)?;

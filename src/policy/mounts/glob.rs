@@ -251,9 +251,6 @@ fn stopped(path: &str, stop: &Stop, hides: bool, at: Span) -> Problem {
             };
             (format!("{directory}: {}", errno_words(*errno)), help)
         }
-        Stop::NotUtf8(directory) => {
-            (format!("a name in {directory} is not UTF-8"), "rename it".into())
-        }
         Stop::Link(directory) => (
             format!("{directory} is a symbolic link, and a pattern follows none"),
             "name the place that it means".into(),

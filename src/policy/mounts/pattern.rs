@@ -6,6 +6,7 @@
 
 use crate::language::read::Why;
 use crate::language::value::plain_path;
+use crate::text::bytes;
 
 // ---- writing ----
 
@@ -211,11 +212,13 @@ impl Part {
         if name == "**" {
             return Part::Directories;
         }
-        let bytes = |piece| match piece {
+        let taken = |piece| match piece {
             Piece::Star => vec![None],
-            Piece::Char(c) => c.encode_utf8(&mut [0; 4]).bytes().map(Some).collect(),
+            Piece::Char(c) => {
+                bytes::bytes(c.encode_utf8(&mut [0; 4])).iter().copied().map(Some).collect()
+            }
         };
-        Part::Name(pieces(name).flat_map(bytes).collect())
+        Part::Name(pieces(name).flat_map(taken).collect())
     }
 }
 

@@ -9,10 +9,6 @@ use crate::language::value::{ancestors, below, join};
 use crate::text::problem::Note;
 use crate::text::source::Span;
 
-/// What stands in a path for bytes that are not UTF-8. A path with it names no socket for certain:
-/// a name that has it can be a decoy.
-pub(crate) const UNNAMED: char = char::REPLACEMENT_CHARACTER;
-
 /// The sockets that were found below a bind and that no nearer entry decides about, by their path
 /// below it.
 pub(crate) fn shown<'a>(
@@ -35,12 +31,10 @@ pub(crate) fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
             continue;
         }
         let mount = Mount::Hide(Hide { missing: Missing::Skip, known: Hidden::File });
-        // A bind with one that has no certain name is refused (checks.rs).
         let named = grant
             .sources()
             .filter_map(|source| host.present(source))
-            .flat_map(|file| shown(tree, path, file))
-            .filter(|socket| !socket.contains(UNNAMED));
+            .flat_map(|file| shown(tree, path, file));
         let found: Vec<String> = named.map(|socket| join(path, &format!("/{socket}"))).collect();
         if let Some(first) = found.first() {
             let text = format!(

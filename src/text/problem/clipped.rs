@@ -1,6 +1,7 @@
 //! A text of a profile as it can be drawn: without what drives a terminal, and without lines as
 //! long as a file. Places stay right.
 
+use crate::text::bytes;
 use crate::text::problem::{is_hostile, is_quiet};
 
 /// U+FEFF, as [`visible`] leaves it at the beginning of a text.
@@ -72,6 +73,8 @@ pub(super) fn visible(text: &str) -> String {
             out.push(c);
         } else if c == '\r' && rest.peek() == Some(&'\n') {
             out.push(' ');
+        } else if let Some(byte) = bytes::byte_of(c) {
+            out.push_str(&format!("\\x{byte:02x}"));
         } else {
             out.extend(std::iter::repeat_n('?', c.len_utf8()));
         }

@@ -10,6 +10,7 @@ use crate::kernel::rights::Rights;
 use crate::language::value::{Mode, parent};
 use crate::policy::identity::Ids;
 use crate::step::{Content, Cover, Ground, TreeOp};
+use crate::text::bytes;
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 use crate::tree::walk::meant;
@@ -66,10 +67,10 @@ impl World<'_> {
 
     pub(super) fn file(&mut self, path: &str, content: &EntryContent, mode: Mode, at: Span) {
         let content = match content {
-            EntryContent::Text(text) => Content::Text(text.as_bytes().to_vec()),
+            EntryContent::Text(text) => Content::Text(bytes::bytes(text).into()),
             EntryContent::Fd(fd) => Content::Fd(*fd),
             EntryContent::Env(name) => match self.host.caller.env.get(name) {
-                Some(value) => Content::Secret(value.as_bytes().to_vec()),
+                Some(value) => Content::Secret(bytes::bytes(value).into()),
                 None => {
                     let message = format!("cannot write {path}: the caller has no variable {name}");
                     return self.draft.problem(
@@ -204,7 +205,7 @@ impl World<'_> {
             if self.tree.contains_key(path) {
                 continue;
             }
-            let content = Content::Text(text.into_bytes());
+            let content = Content::Text(bytes::bytes(&text).into());
             match base(self.tree, self.host, path) {
                 Base::Own { .. } => self.put_file(path, content, Mode(0o644), Span::NOWHERE),
                 // Where many ids are mapped, the tree's own names serve them better.

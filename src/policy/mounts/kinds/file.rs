@@ -8,6 +8,7 @@ use crate::language::read::{Read, Why};
 use crate::language::spelled::Toml;
 use crate::language::value::Mode;
 use crate::step;
+use crate::text::bytes;
 use crate::tree::{Ground, Own};
 
 pub(super) const WORDS: &[Word] = &[];
@@ -67,7 +68,7 @@ impl Kind for File {
 
     fn ground(&self, _: &str) -> Ground {
         Ground::Own(Own::File(match &self.content {
-            Content::Text(text) => step::Content::Text(text.as_bytes().to_vec()),
+            Content::Text(text) => step::Content::Text(bytes::bytes(text).into()),
             Content::Fd(fd) => step::Content::Fd(*fd),
             Content::Env(_) => step::Content::Withheld,
         }))
