@@ -75,13 +75,15 @@ pub(super) fn refusal(name: &str, entry: &Entry<Variable>) -> Option<Problem> {
         let start = name.split('*').next().unwrap_or_default();
         let found =
             problem(format!("cannot read `{name}`: `*` stands only at the end of a prefix"))?;
-        return Some(found.help_maybe((!start.is_empty()).then(|| line(start))));
+        let help = format!("end it there: `{start}*`");
+        return Some(found.help_maybe((!start.is_empty()).then_some(help)));
     }
     match (prefix?, entry.value.as_ref().map(|value| &value.value)) {
         ("", _) => {
             let message = "cannot pass every variable: tokens and passwords of the caller would \
                            be among them";
-            let help = "name what the target needs, or its prefix: \"CI_*\" = true";
+            let help = "name what the target needs, or begin with what its names begin with: \
+                        `CI_*`";
             Some(problem(message.into())?.help(help))
         }
         (_, None | Some(Variable::Pass { required: false, or: None })) => None,
