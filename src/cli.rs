@@ -558,6 +558,6 @@ impl Given {
         let pairs = self.flags.set.iter().filter_map(|flag| flag.split_once('='));
         let params = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let config = self.flags.layers()?;
-        Ok(Request { profile, text: None, config, params, args, dashed })
+        Ok(Request { profile, text: None, config, tried: vec![], params, args, dashed })
     }
 }

@@ -863,7 +863,15 @@ fn with_flag(
     line: Option<&str>,
     question: &Question,
 ) -> (String, String) {
-    let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    // A line takes the place of the flag that sets the same key: a command line is one layer.
+    let key = |line: &str| line.split(" = ").next().unwrap_or_default().to_owned();
+    let replaced = |flag: &[String]| line.is_some_and(|line| key(line) == key(&flag[1]));
+    let all = flags.len();
+    let mut flags: Vec<&str> =
+        flags.chunks(2).filter(|flag| !replaced(flag)).flatten().map(String::as_str).collect();
+    // What removes a flag's entry is the line without that flag.
+    let removes = |line: &&str| line.ends_with(" = false") && flags.len() < all;
+    let line = line.filter(|line| !removes(line));
     flags.extend(line.iter().flat_map(|line| ["--config", line]));
     let questions = std::slice::from_ref(question);
     let verdict = said(place, who, &flags, "base", Path::new("/probe"), questions).remove(0).0;

@@ -192,7 +192,7 @@ fn first(lines: &[Line], query: &Query, request: &Request, eyes: &Eyes) -> Optio
 
 fn laid_over(line: &Line, request: &Request) -> Option<Planned> {
     let mut request = request.clone();
-    request.config.extend(line.each().map(|line| ("--config".into(), line.config())));
+    request.tried.extend(line.each().map(|line| line.config()));
     settle(&request, Caller::current()).ok()
 }
 

@@ -28,6 +28,8 @@ pub struct Request {
     pub text: Option<String>,
     /// Further layers: the flag, and its TOML.
     pub config: Vec<(String, String)>,
+    /// Lines of TOML that are tried over all of these, which may set again what a flag sets.
+    pub tried: Vec<String>,
     /// `--set`: names and values.
     pub params: Vec<(String, String)>,
     /// The words after PROFILE.

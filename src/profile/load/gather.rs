@@ -43,11 +43,13 @@ pub(super) fn gather(
         Ok(text) => loader.gather(text, Span::NOWHERE, &mut vec![]),
         Err(problem) => loader.problems.push(problem),
     }
-    for (flag, text) in &request.config {
+    let tried = request.tried.iter().map(|text| ("--config", text));
+    let flags = request.config.iter().map(|(flag, text)| (flag.as_str(), text));
+    for (flag, text) in flags.chain(tried) {
         let base = loader.sources.add(flag, text) as usize;
         if loader.has_room(Size::of(text), Span::from(base..base + 1)) {
             loader.layers.push(Layer {
-                name: flag.clone(),
+                name: flag.to_owned(),
                 text: text.clone(),
                 base,
                 directory: None,

@@ -63,7 +63,10 @@ pub(super) fn merge(
         }
         lay(&mut profile, read, changes.as_deref_mut(), &mut problems);
     }
-    one_layer(&mut flags, &mut problems);
+    let of_the_line = flags.len().saturating_sub(given.request.tried.len());
+    let (of_the_line, tried) = flags.split_at_mut(of_the_line);
+    one_layer(of_the_line, &mut problems);
+    one_layer(tried, &mut problems);
     for flag in flags {
         lay(&mut profile, flag, changes.as_deref_mut(), &mut problems);
     }
