@@ -44,26 +44,26 @@ impl Cli {
 pub(crate) enum Command {
     /// Run the profile's command in its sandbox
     Run(Runs),
-    /// Say all that is wrong with a profile, here
+    /// Check a profile against this machine, and report every problem
     Check(Checked),
     /// Explain a code such as E0301 or mounts::broad with a bad and a good example, or a key such as
     /// limits.memory; or list all codes
     Explain(Explained),
-    /// Show what `run` would do, step by step
+    /// Show what the sandbox of a profile contains, or every step of a run
     Plan(Planning),
-    /// Say whether the target may do a thing, which wall decides, and which line would change that
+    /// Say whether the target may do something, which line decides, and which line would change it
     Why(Asking),
-    /// List the profiles that a name can mean
+    /// List the available profiles; print one, or compare two
     Profiles(Profiles),
     /// List the parameters of a profile: their types, values and what they are for
     Params(Parametrised),
     /// List the running sandboxes that have a name
     Ps(Listing),
-    /// Stop every process of a sandbox where it stands
+    /// Suspend every process of a sandbox
     Freeze(Running),
-    /// Let a frozen sandbox go on
+    /// Resume a frozen sandbox
     Thaw(Running),
-    /// End a sandbox at once, and wait until nothing is left of it
+    /// Kill a sandbox, and wait until nothing is left of it
     Kill(Running),
     /// Write a commented profile to start from
     New(New),
@@ -83,7 +83,7 @@ pub(crate) enum Command {
         #[arg(value_enum, value_name = "SHELL")]
         shell: Shell,
     },
-    /// Say what fits next on a command line; the completion scripts ask
+    /// Print what fits next on a command line, for the completion scripts
     #[command(hide = true)]
     Complete {
         /// The words after `stockade`
@@ -286,11 +286,11 @@ pub(crate) struct Runs {
     /// Write it to an open descriptor instead
     #[arg(long, value_name = "N")]
     pub report_fd: Option<i32>,
-    /// Say on standard error what the run used
+    /// Print the resource usage to standard error
     #[arg(long)]
     pub stats: bool,
-    /// Say which system calls were denied to whom, and which line would permit each; =live: each
-    /// kind at once, too
+    /// Report which system calls were denied, and the line that permits each; =live: each kind at
+    /// once, too
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "end", hide_possible_values = true)]
     pub explain: Option<Explain>,
     /// How much is said.
@@ -313,7 +313,7 @@ pub(crate) enum Explain {
 // A profile, and how to show what is found.
 #[derive(Debug, Args)]
 pub(crate) struct Shown {
-    /// For people or for programs
+    /// The format of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// The profile.
@@ -328,7 +328,7 @@ pub(crate) struct Shown {
     override_usage = "stockade check [OPTIONS] PROFILE [--] [COMMAND [ARGS]...]"
 )]
 pub(crate) struct Checked {
-    /// Fail where there is a warning
+    /// Fail if there is a warning
     #[arg(long)]
     pub deny_warnings: bool,
     /// How much is said.
@@ -343,10 +343,10 @@ pub(crate) struct Checked {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  stockade explain E0301\n  stockade explain limits.memory")]
 pub(crate) struct Explained {
-    /// For people or for programs
+    /// The format of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// A code, by number or by words or a part of them, or a key; if not set: list all codes
+    /// A code, by number or by words or a part of them, or a key; default: list all codes
     #[arg(value_name = "CODE")]
     pub codes: Vec<String>,
 }
@@ -358,7 +358,7 @@ pub(crate) struct Explained {
     args_conflicts_with_subcommands = true
 )]
 pub(crate) struct Profiles {
-    /// For people or for programs
+    /// The format of the output
     #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     pub format: Format,
     /// What to do; if not set: list them.
@@ -375,8 +375,8 @@ pub(crate) enum ProfilesCommand {
         #[arg(value_name = "PROFILE")]
         name: String,
     },
-    /// Say what a run of the first does and one of the second does not, and the other way round; 1
-    /// where they differ
+    /// Show what a run of the first does and one of the second does not, and vice versa; status 1
+    /// if they differ
     Diff {
         /// A path, or the name of a profile
         #[arg(value_name = "PROFILE")]
@@ -394,7 +394,7 @@ pub(crate) enum ProfilesCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  stockade params ./p.toml")]
 pub(crate) struct Parametrised {
-    /// For people or for programs
+    /// The format of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// What is added to the profile.
@@ -408,7 +408,7 @@ pub(crate) struct Parametrised {
 // How the list is shown.
 #[derive(Debug, Args)]
 pub(crate) struct Listing {
-    /// For people or for programs
+    /// The format of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -417,7 +417,7 @@ pub(crate) struct Listing {
 #[derive(Debug, Args)]
 #[command(after_help = "Example, with name = \"build\" in its profile:\n  stockade kill build")]
 pub(crate) struct Running {
-    /// Names that sandboxes have by the key `name` of their profiles
+    /// Names of sandboxes, as the key `name` of their profiles gives them
     #[arg(value_name = "SANDBOX", required = true)]
     pub names: Vec<String>,
 }
@@ -429,7 +429,7 @@ pub(crate) struct New {
     /// What the profile is for
     #[arg(long, value_parser = roles(), default_value = "command", value_name = "ROLE")]
     pub role: Role,
-    /// Its name, under which `run` finds it then, or the path of a file to write
+    /// The name under which `run` will find it, or the path of a file to write
     pub name: String,
 }
 
@@ -445,7 +445,7 @@ fn roles() -> impl TypedValueParser<Value = Role> {
     override_usage = "stockade doctor [OPTIONS] [PROFILE [--] [COMMAND [ARGS]...]]"
 )]
 pub(crate) struct Examined {
-    /// For people or for programs
+    /// The format of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// How much is said.
@@ -454,7 +454,7 @@ pub(crate) struct Examined {
     /// What is added to the profile.
     #[command(flatten)]
     flags: Flags,
-    /// Say whether this profile would run here; if not set: what the machine can enforce
+    /// Say whether this profile would run here; default: what the machine can enforce
     #[arg(value_name = "PROFILE")]
     profile: Option<String>,
     /// The command, for a profile that leaves it open
@@ -480,10 +480,10 @@ impl Examined {
     override_usage = "stockade plan [OPTIONS] PROFILE [--] [COMMAND [ARGS]...]"
 )]
 pub(crate) struct Planning {
-    /// Show every step, in its order, instead of what comes of it
+    /// Show every step of a run, in order, instead of the result
     #[arg(long)]
     pub steps: bool,
-    /// Show what each layer of the profile sets, replaces, widens and withdraws
+    /// Show what each layer of the profile sets, replaces, widens and removes
     #[arg(long, conflicts_with = "steps")]
     pub layers: bool,
     /// How much is said.
@@ -507,7 +507,7 @@ pub(crate) struct Asking {
 }
 
 const QUESTIONS: &str = "\
-After PROFILE stand one or more questions:
+After PROFILE come one or more questions:
   /etc/shadow, read:PATH     read a file, or list a directory
   write:PATH                 write to a file, make it, or make one in a directory
   exec:PATH                  execute a program
@@ -525,9 +525,9 @@ Example:
 /// Who reads the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// People.
+    /// For people
     Text,
-    /// Programs.
+    /// For programs
     Json,
 }
 

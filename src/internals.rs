@@ -2,7 +2,7 @@
 //! else: they invent machines, and look at plans, filters and shapes as data.
 //!
 //! It is no promise, and no part of the face: any version may change or remove any of it. A name is
-//! here as long as one of them uses it, and stands where it stands in the house.
+//! here as long as one of them uses it, at the place that it has in the house.
 
 pub mod face {
     pub use crate::face::launch_beside;

@@ -1,6 +1,6 @@
 //! From a profile and the facts of a machine to a plan: pure, total, deterministic. It does no I/O.
 //!
-//! THE ORDER stands here, one line and one reason per stage. [`mod@settle`] is what all domains
+//! THE ORDER is here, one line and one reason per stage. [`mod@settle`] is what all domains
 //! read, [`rules`] are the rules that cross them.
 
 mod facts;
@@ -76,7 +76,7 @@ pub const ORDER: &[(Stage, Actor, &str)] = &[
     (
         Stage::Group,
         Actor::Init,
-        "all that the sandbox does from here on counts, and its cgroup namespace begins there",
+        "everything that the sandbox does from here on counts, and its cgroup namespace begins there",
     ),
     (
         Stage::Sources,
@@ -117,7 +117,7 @@ pub const ORDER: &[(Stage, Actor, &str)] = &[
     (
         Stage::Landlock,
         Actor::Target,
-        "after all that opens files by itself; a restricted process can no longer mount",
+        "after every step that opens files by itself; a restricted process can no longer mount",
     ),
     (Stage::Seccomp, Actor::Target, "last: the filter need allow only what the target calls"),
 ];

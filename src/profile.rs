@@ -36,7 +36,7 @@ section! {
         /// What this file is laid over, in this order: names of profiles, or paths from this file's
         /// directory, with a `/` or the ending `.toml`.
         extends: Early<Bases>,
-        /// Walls set in this file that may fall where the machine lacks them. Not inherited.
+        /// Protections that are skipped, with a warning, if the machine lacks them. Not inherited.
         optional: Set<Wall>,
         /// Programs by name or absolute path: the file, its interpreter and its libraries are in
         /// the sandbox, read-only, at the same paths. `"${COMMAND}"` is the program of
@@ -168,7 +168,7 @@ pub fn place_of_key(key: &str) -> Option<String> {
     let Shape::Table(profile) = &*SHAPE else { return None };
     let is_section = |shape: &Shape| matches!(shape, Shape::Named(_)) || !shape.keys().is_empty();
     if profile.keys.iter().any(|top| top.name == key && !is_section(&top.shape)) {
-        return Some(format!("`{key}` stands at the top of the file, before the first [section]"));
+        return Some(format!("`{key}` belongs to the top of the file, before the first [section]"));
     }
     let has = |shape: &Shape| shape.keys().iter().any(|known| known.name == key);
     let sections: Vec<String> = profile

@@ -1,4 +1,4 @@
-//! What stands where inside: one model of the file tree, and one walker through it.
+//! What is where inside: one model of the file tree, and one walker through it.
 //!
 //! A [`Tree`] has a node for each path at which something is decided. What is below a node and has
 //! none of its own is the node's: the names of a directory of the host, or of several that are

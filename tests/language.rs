@@ -845,16 +845,16 @@ fn a_value_brings_no_structure() {
                 [\"kill\"]\n[process]\ntimeout = \"1m\"\n[env]\nA = \"a\"\n";
     let desk = Desk::new("extends = [\"base.toml\"]\n[capabilities]\nkeep = [\"${x}\"]\n")
         .with("base.toml", base);
-    desk.refuses("main.toml:4:9 variable::structure", "withdraws");
+    desk.refuses("main.toml:4:9 variable::structure", "removes");
     let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ntimeout = \"${x}\"\n")
         .with("base.toml", base)
         .set("x", "default");
-    desk.refuses("main.toml:4:11 variable::structure", "withdraws");
+    desk.refuses("main.toml:4:11 variable::structure", "removes");
     let base = "[params]\nmore = { type = \"list\", default = [\"!*\"] }\n[capabilities]\nkeep = \
                 [\"kill\"]\n";
     let desk = Desk::new("extends = [\"base.toml\"]\n[capabilities]\nkeep = [\"${more}\"]\n")
         .with("base.toml", base);
-    desk.refuses("main.toml:4:9 variable::structure", "withdraws");
+    desk.refuses("main.toml:4:9 variable::structure", "removes");
 }
 
 #[test]

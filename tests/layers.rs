@@ -156,7 +156,7 @@ fn a_profile_that_is_wrong_has_no_layers_to_show() {
         place.stockade(As::all()[0]).args(["plan", "--layers", "./main.toml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(125));
     assert!(
-        output.stdout.is_empty() && text(&output.stderr).contains("cannot withdraw `A`"),
+        output.stdout.is_empty() && text(&output.stderr).contains("cannot remove `A`"),
         "{}",
         text(&output.stderr)
     );

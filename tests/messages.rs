@@ -116,7 +116,7 @@ fn an_option_behind_the_profile_is_refused_where_it_would_be_the_program() {
         for (words, help) in [
             (
                 &["check", "base", "ls", "-l"][..],
-                "the target's options stand after `--`: stockade check base -- ls -l",
+                "the target's options come after `--`: stockade check base -- ls -l",
             ),
             (
                 &["plan", "--set", "a=b", "base", "ls", "-l", "x y"],
@@ -765,7 +765,7 @@ fn no_text_forges_a_code_or_a_help() {
                 (
                     format!("format = 1\noptional = [\"{evil}\"]\n"),
                     "profile::optional",
-                    "cannot let `",
+                    "cannot skip `",
                 ),
                 (
                     format!("format = 1\n[params]\np = {{ type = \"{evil}\" }}\n"),

@@ -29,11 +29,11 @@ const WIDER: &[(&str, &str, &[&str])] = &[
     ("identity::host", "say so", &[]),
     // A group that is further than one's own takes a map of more ids than one's own.
     ("identity::unmapped", "needs gid-map", &["Id", "Map"]),
-    ("landlock::absent", "let it fall", &["Optional"]),
+    ("landlock::absent", "run without it", &["Optional"]),
     ("landlock::narrower", "skip this with a warning", &["Optional"]),
     ("landlock::nested", "remove one of them", &["Withdrawn"]),
-    ("landlock::scope", "let the wall fall", &["Optional"]),
-    ("limits::place", "let them fall", &["Optional"]),
+    ("landlock::scope", "run without it", &["Optional"]),
+    ("limits::place", "run without them", &["Optional"]),
     ("mounts::broad", "give this protection up", &[]),
     ("mounts::kept", "skip this with a warning", &["Optional"]),
     ("mounts::link", "means now", &[]),
@@ -43,7 +43,7 @@ const WIDER: &[(&str, &str, &[&str])] = &[
     ("landlock::narrower", "namespaces.all", &["Call"]),
     ("namespaces::mount", "namespaces.all", &["Call"]),
     // What programs need is what their line asks for.
-    ("namespaces::mount", "or withdraw them", &["Read", "Execute"]),
+    ("namespaces::mount", "or remove them", &["Read", "Execute"]),
     ("namespaces::nested", "every capability", &["Nested", "Call"]),
     // The program that is meant is another than the one that is written.
     ("programs::not-found", "did you mean", &["Read", "Execute"]),

@@ -514,7 +514,7 @@ fn agree_with(
             // The probe asks the filter alone, and the kernel is behind it; other tests make such
             // calls.
             "denied"
-                if walls.contains("\"the kernel wants ") && question.probe.starts_with("call ") =>
+                if walls.contains("\"the kernel requires ") && question.probe.starts_with("call ") =>
             {
                 got == "ok"
             }
@@ -522,7 +522,7 @@ fn agree_with(
             "denied" => {
                 got != "ok" && (got != "empty" || walls.contains("hidden behind an empty cover"))
             }
-            "cannot tell" => continue,
+            "unknown" => continue,
             other => panic!("{other}"),
         };
         told += 1;
@@ -1008,7 +1008,7 @@ fn the_answer_names_walls_lines_and_what_changes_it() {
     }
     // What is not known is no answer.
     let (status, out, _) = asked(&place, &["base", "/proc/self/fd/0"]);
-    assert!(status == Some(125) && out.starts_with("cannot tell: "), "{out}");
+    assert!(status == Some(125) && out.starts_with("unknown: "), "{out}");
 }
 
 #[test]
@@ -1395,7 +1395,7 @@ fn advice_behind_the_filter_permits_the_call_or_is_not_given() {
             [("settimeofday", "0 0"), ("acct", "0"), ("swapon", "/usr 0"), ("vhangup", "")]
         {
             let (got, error) = explained(&[], &format!("{} {words}", number(name)));
-            let none = "no line permits it: the kernel wants ";
+            let none = "no line permits it: the kernel requires ";
             assert!(
                 got == "EPERM" && error.contains(none) && !error.contains("[seccomp]"),
                 "{who:?}: {name}: {error}"

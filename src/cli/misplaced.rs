@@ -1,4 +1,4 @@
-//! Words of the command line that stand where they mean something else, and how the line is
+//! Words of the command line at a place where they mean something else, and how the line is
 //! written.
 
 use super::Cli;
@@ -47,7 +47,7 @@ pub(super) fn in_order(profile: &str, words: &[String]) -> String {
         }
         [] => format!("for a program of that name: stockade run {profile} --{}", quoted(rest)),
         options => format!(
-            "options stand before PROFILE: stockade run{} {profile}{}",
+            "options come before PROFILE: stockade run{} {profile}{}",
             quoted(options),
             quoted(rest)
         ),
@@ -86,7 +86,7 @@ pub(crate) fn with_dashes(words: &[String], unknown: &str) -> Option<String> {
         words.iter().map(|word| format!(" {}", shell_word(word))).collect::<String>()
     };
     Some(format!(
-        "the target's options stand after `--`: stockade {command}{} --{}",
+        "the target's options come after `--`: stockade {command}{} --{}",
         quoted(before),
         quoted(after)
     ))

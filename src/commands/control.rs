@@ -71,7 +71,7 @@ fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Pr
                 ))
             }
             Denied::Stopped => {
-                cannot("launch::control", "its launcher is stopped, and ends it once it goes on")
+                cannot("launch::control", "its launcher is stopped, and ends it once it continues")
                     .help(format!("kill -CONT {}", live.entry.launcher))
             }
             Denied::Gone => cannot("launch::control", "it has ended meanwhile"),

@@ -31,7 +31,7 @@ pub(super) fn report(denials: &Denials, request: &Request, planned: &Planned) {
         let advice = if place < MOST_SOUGHT {
             advice(denial, request, planned)
         } else {
-            "stockade why tells the line that permits it".into()
+            "stockade why names the line that permits it".into()
         };
         warn(&format!("stockade: {}: {advice}\n", head(denial, &planned.plan)));
     }

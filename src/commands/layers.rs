@@ -1,4 +1,4 @@
-//! `stockade plan --layers`: which layer of the profile sets, replaces, widens or withdraws what,
+//! `stockade plan --layers`: which layer of the profile sets, replaces, widens or removes what,
 //! and where. It asks nothing of the machine.
 
 use super::{Failed, print_line, request};
@@ -121,7 +121,7 @@ const VALUE_SHOWN: usize = 40;
 
 fn text(texts: &[Text]) -> String {
     let mut out = String::from(
-        "The layers of the profile, the weakest first: what stands below is laid over it.\n",
+        "The layers of the profile, the weakest first: each is laid over those above it.\n",
     );
     for (nth, text) in texts.iter().enumerate() {
         let how = match (text.kind, &text.extended_at) {

@@ -34,7 +34,7 @@ fn command_page() -> Page {
         command.get_about().map(ToString::to_string).unwrap_or_default().trim_end_matches('.')
     )));
     blocks.push(Block::text(
-        "Options of `run` stand before PROFILE; what follows it is the target's, also when it \
+        "Options of `run` come before PROFILE; what follows it is the target's, also when it \
          begins with `-`. The other commands take theirs anywhere before `--`.",
     ));
     blocks.push(Block::heading(1, "Commands"));

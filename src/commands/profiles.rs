@@ -158,7 +158,7 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     all.extend(answers(filter));
     all.extend(executed(exec));
     all.extend(fields("watch with", serde_json::to_value(watch)));
-    all.push(format!("tell of refusals: {}", told_words(*told)));
+    all.push(format!("report refusals: {}", told_words(*told)));
     all.extend(closed_streams.then(|| "put /dev/null where 0, 1 or 2 is closed".to_owned()));
     // The groups themselves are steps.
     all.extend(grouped.cpu_time_ms.map(|time| format!("end it after {time} ms of processors")));

@@ -25,7 +25,7 @@ pub(super) fn page() -> Page {
     ];
     let whole = Profile::shape();
     blocks.push(Block::heading(1, "Top of the file"));
-    blocks.push(Block::text("These stand before the first section."));
+    blocks.push(Block::text("These come before the first section."));
     let mut known = Known::default();
     for key in whole.keys().iter().filter(|key| !is_section(&key.shape)) {
         explain_key(key, 0, &mut known, &mut blocks);
@@ -332,21 +332,21 @@ fn common() -> Vec<Block> {
         Block::item(
             0,
             "set",
-            "United over layers; order and repeats mean nothing. `\"!x\"` withdraws an inherited \
-             `x`, `\"!*\"` all of them; one that loses its last item so is empty, and not unsaid.",
+            "United over layers; order and repeats mean nothing. `\"!x\"` removes an inherited \
+             `x`, `\"!*\"` all of them; one that loses its last item is empty, which is not its default.",
         ),
         Block::item(0, "sequence", "Replaced whole; order and repeats are kept."),
         Block::item(
             0,
             "`false`",
-            "Withdraws an inherited entry of `[mounts]`, `[env]` and `[rlimits]`.",
+            "Removes an inherited entry of `[mounts]`, `[env]` and `[rlimits]`.",
         ),
-        Block::item(0, "`\"default\"`", "Withdraws the inherited value of any other key."),
+        Block::item(0, "`\"default\"`", "Removes the inherited value of any other key."),
         Block::heading(1, "Variables"),
         Block::text(
-            "They stand in texts, and in the paths of `[mounts]`. A text that is nothing but one \
-             parameter takes its type: it may stand where a number or `true` is wanted; a list \
-             stands as an element of a list and is spliced in. What is put in is never parsed \
+            "They are used in texts, and in the paths of `[mounts]`. A text that is nothing but one \
+             parameter takes its type: it may be used where a number or `true` is wanted; a list \
+             is used as an element of a list and is spliced in. What is put in is never parsed \
              again. An unset or empty variable is an error.",
         ),
     ];

@@ -118,7 +118,7 @@ fn problem(error: &clap::Error, given: &[String]) -> Problem {
         ErrorKind::UnknownArgument => {
             format!("cannot read `{argument}`: there is no such option or argument here")
         }
-        ErrorKind::MissingRequiredArgument => format!("cannot go on: {argument} is missing"),
+        ErrorKind::MissingRequiredArgument => format!("cannot start: {argument} is missing"),
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("cannot read `{argument}`: its value is missing")
         }

@@ -1,4 +1,4 @@
-//! `stockade why`: may the target do it, which wall says so, by which line, and which line would
+//! `stockade why`: may the target do it, which protection says so, by which line, and which line would
 //! change that.
 
 use super::{FAILED, Failed, Planned, print_line, settle};
@@ -97,8 +97,7 @@ fn wrong(why: Why) -> Failed {
 
 fn read(questions: &[String]) -> Result<Vec<Query>, Failed> {
     if questions.is_empty() {
-        let why =
-            Why::new("cannot answer: no question stands after PROFILE").whole("why::question");
+        let why = Why::new("cannot answer: no question comes after PROFILE").whole("why::question");
         let help = "stockade why PROFILE /etc/shadow; see stockade why --help";
         return Err(wrong(why.help(help)));
     }

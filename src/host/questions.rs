@@ -1,4 +1,4 @@
-//! What a profile wants to know of the machine, as data: each domain asks, and [`crate::probe`]
+//! What a profile has to know of the machine, as data: each domain asks, and [`crate::probe`]
 //! answers. What nobody asks for is not read.
 
 use crate::kernel::rights::Rights;

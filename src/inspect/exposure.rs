@@ -49,7 +49,7 @@ macro_rules! costs {
 
 costs! {
     NO_TREE = "no-tree", 100, 100, "nothing is mounted, so every file is what the ids make of it, \
-                                    and Landlock has nothing to stand on";
+                                    and Landlock has nothing to apply to";
     READ_KEYS = "read-keys", 80, 80, "keys, tokens and sessions: who reads them is the user \
                                       elsewhere, for as long as they are good";
     READ_HOME = "read-home", 60, 60, "a whole home holds keys, tokens, histories and the data of every program";
@@ -59,7 +59,7 @@ costs! {
                                     of services and of others";
     RUN_LATER = "run-later", 30, 30, "the host runs it though nobody means to start it: hooks, \
                                       tasks of editors, jobs of a CI service";
-    NETWORK_HOST = "network-host", 25, 25, "all that the machine reaches, services on its loopback \
+    NETWORK_HOST = "network-host", 25, 25, "everything that the machine reaches, services on its loopback \
                                             among it; what is read can be sent away";
     HOST_ROOT = "host-root", 20, 20, "the target's user is root on the host: only the other protections are left";
     HOST_USERS = "host-users", 15, 15, "without a user namespace every capability that is left, \
@@ -89,7 +89,7 @@ costs! {
     SYSFS = "sysfs", 2, 2, "hardware, drivers and kernel objects are seen";
     ARCHITECTURE = "architecture", 2, 4, "a second way into the kernel, whose 32-bit calls are \
                                           little used and less looked at";
-    READ_SYSTEM = "read-system", 1, 1, "programs, libraries and settings of the host: they tell what runs there";
+    READ_SYSTEM = "read-system", 1, 1, "programs, libraries and settings of the host: they show what runs there";
     PROC = "proc", 1, 1, "the kernel's state is seen, and paths of the host in mountinfo";
     PROGRAMS = "own-programs", 1, 2, "programs that the target brings can be executed from memory that it writes";
     CALLS = "calls", 1, 20, "system calls that the default policy refuses, each a part of the \

@@ -2,7 +2,7 @@
 //! nothing here stops it.
 //!
 //! Pure, as planning is: a profile and the facts of a machine on which [`Host::look_closer`] was
-//! asked. A warning whose line has an error already is not told.
+//! asked. A warning whose line has an error already is not reported.
 
 mod capabilities;
 mod mounts;
@@ -162,7 +162,7 @@ fn programs_without_effect(scene: &Scene, found: &mut Problems) {
     for (item, program) in scene.profile.programs.items.iter().zip(&scene.host.programs) {
         if program.pieces.is_empty() && program.lacks.is_empty() && !program.word.is_empty() {
             let text = format!(
-                "`{}` adds nothing to `programs`: the mounts show all that it needs",
+                "`{}` adds nothing to `programs`: the mounts show everything that it needs",
                 item.value
             );
             found.push(Problem::new("programs::redundant", item.at, text).help("leave it out"));

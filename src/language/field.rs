@@ -130,10 +130,6 @@ pub(crate) fn nothing_to_withdraw<'a>(
     at: Span,
     set: impl Iterator<Item = &'a str>,
 ) -> Problem {
-    Problem::new(
-        "profile::withdraw",
-        at,
-        format!("cannot withdraw `{name}`: no layer below sets it"),
-    )
-    .help_maybe(suggestion(name, set))
+    Problem::new("profile::withdraw", at, format!("cannot remove `{name}`: no layer below sets it"))
+        .help_maybe(suggestion(name, set))
 }

@@ -1,5 +1,5 @@
 //! How a value of a profile is read, and how it is written: [`Read`] is the one trait of a type
-//! that can stand as a value.
+//! that can be a value.
 
 use crate::language::fill::Fill;
 use crate::language::shape::Shaped;

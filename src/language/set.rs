@@ -109,7 +109,7 @@ impl<T: Read + ToString> Field for Set<T> {
                     "cannot empty an inherited list by `[]`: lists of this sort are united",
                 )
                 .also(had.at, "inherited from here")
-                .help("write [\"!*\"] to withdraw all that is inherited"),
+                .help("write [\"!*\"] to remove everything that is inherited"),
             );
         }
         self.emptied = self.emptied.or(upper.emptied);

@@ -1,4 +1,4 @@
-//! A small table that stands as a value: one declaration gives its struct, its parser, its spelling
+//! A small table that is a value: one declaration gives its struct, its parser, its spelling
 //! and its shape.
 
 use crate::language::read::{Node, Read, Why, Wrongs, entries};

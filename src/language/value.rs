@@ -388,7 +388,7 @@ impl Read for OnlyTrue {
 /// Why `false` is none of the values of a key; `or` is what it takes besides `true`.
 pub(crate) fn only_true(or: &str) -> Why {
     Why::new(format!("this can only be true{or}"))
-        .help("leave it out; an inherited entry is withdrawn with `false` in its place")
+        .help("leave it out; an inherited entry is removed with `false` in its place")
 }
 
 /// The longest path that the kernel takes, less its closing NUL (`PATH_MAX`, limits.h).

@@ -1,4 +1,4 @@
-//! A program that launches and goes on: what must hold of its process, and what a launch changes of
+//! A program that launches and continues: what must hold of its process, and what a launch changes of
 //! it and is put back. The command line, which ends with its sandbox, needs its signals alone.
 
 use super::{Failure, own};

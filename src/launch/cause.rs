@@ -316,7 +316,7 @@ pub(crate) fn no_further_ids(effective: u64, is_first: bool) -> Cause {
     let fix = "start stockade as an ordinary user, or let the target have ids of the container: \
                identity.host = true";
     cause(
-        "this root is one in a user namespace, which does not have the ids that stand behind the \
+        "this root is one in a user namespace, which does not have the ids that are behind the \
          target",
         Fix::Words(fix.into()),
     )

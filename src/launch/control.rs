@@ -1,4 +1,4 @@
-//! What another process of the caller does to a running sandbox: freeze it, let it go on, end it,
+//! What another process of the caller does to a running sandbox: freeze it, let it continue, end it,
 //! ask what it uses.
 
 use super::cgroup::{Group, State, freezer_of, thaw_all};

@@ -1,4 +1,4 @@
-//! All that the child needs, made before the clone: arrays of pointers, texts that were read, the
+//! Everything that the child needs, made before the clone: arrays of pointers, texts that were read, the
 //! filter, the ruleset.
 //!
 //! Between clone and exec nothing is allocated, so what is not here does not exist.

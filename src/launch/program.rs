@@ -3,7 +3,7 @@
 //! Part of what runs between clone and exec: raw system calls and nothing else (see
 //! [`super::child`]). For that it is a second reader of `#!` and ELF beside [`crate::probe::elf`],
 //! which asks for more, before the clone, and may allocate: this one looks in the sandbox's own
-//! tree, through a buffer on the stack, for the one word that execve(2) goes on to.
+//! tree, through a buffer on the stack, for the one word that execve(2) continues with.
 
 use crate::kernel::name::Name;
 use crate::sys::{self, Errno, Result};

@@ -1,4 +1,4 @@
-//! A launch without a target: all that a run does up to its exec, in namespaces that end with it.
+//! A launch without a target: everything that a run does up to its exec, in namespaces that end with it.
 //! Nothing is executed, nothing of the caller's is read from a descriptor, and no directory is made
 //! on the host.
 

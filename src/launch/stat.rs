@@ -1,4 +1,4 @@
-//! What /proc/PID/stat tells of a process (proc_pid_stat(5)).
+//! What /proc/PID/stat reports of a process (proc_pid_stat(5)).
 
 use crate::kernel::name::Name;
 use crate::sys::{self, Errno};

@@ -1,4 +1,4 @@
-//! The launcher while the target runs: one poll table of all that can happen, signals forwarded,
+//! The launcher while the target runs: one poll table of everything that can happen, signals forwarded,
 //! and the status brought home.
 
 use super::cgroup::Groups;

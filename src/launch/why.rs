@@ -44,7 +44,7 @@ pub(super) fn watcher_ended() -> Problem {
     Problem::new(
         "launch::failed",
         Span::NOWHERE,
-        "cannot go on: the process that ends the target when stockade dies has ended itself",
+        "cannot continue: the process that ends the target when stockade dies has ended itself",
     )
 }
 

@@ -32,7 +32,7 @@ pub(super) fn kernel_floor(host: &Host, draft: &mut Draft) {
                 ),
             )
             .help(
-                "boot a newer kernel: the mount calls that stockade stands on are not in older ones",
+                "boot a newer kernel: the mount calls that stockade needs are not in older ones",
             ),
         );
     }
@@ -88,7 +88,7 @@ fn refuse_mounts(settled: &Settled<'_>, draft: &mut Draft) {
                 format!("cannot put anything at {shown}: the sandbox has no file tree of its own"),
             )
             .also(at, "because of this")
-            .help("leave namespaces.mount new, or withdraw the entries: [mounts] PATH = false"),
+            .help("leave namespaces.mount new, or remove the entries: [mounts] PATH = false"),
         );
     }
     refuse_programs(settled, "leave namespaces.mount new", draft);
@@ -104,7 +104,7 @@ fn refuse_programs(settled: &Settled<'_>, instead: &str, draft: &mut Draft) {
                 "cannot show programs: the sandbox has no file tree of its own",
             )
             .also(settled.choice.at(Kind::Mount), "because of this")
-            .help(format!("{instead}; or withdraw them: programs = [\"!*\"]")),
+            .help(format!("{instead}; or remove them: programs = [\"!*\"]")),
         );
     }
 }
@@ -188,7 +188,7 @@ fn scope_signals(
     }
     let help = match said {
         Some(_) => "add it: scope = [\"signal\"]; or leave namespaces.pid new",
-        None => "leave namespaces.pid new, or let the wall fall: optional = [\"landlock.scope\"]",
+        None => "leave namespaces.pid new, or run without it: optional = [\"landlock.scope\"]",
     };
     draft.problem(
         Problem::new("landlock::scope", at, format!("cannot keep signals inside: {why}"))

@@ -8,7 +8,7 @@
 //! Names of variants are spelled out. The first line names what each type is made of, so bytes of
 //! another version, in which that is different, are none of ours.
 //!
-//! It is one file, so that each type that a plan is made of stands once, in one list.
+//! It is one file, so that each type that a plan is made of is named once, in one list.
 
 use super::Plan;
 use crate::host::streams::Anew;

@@ -59,7 +59,7 @@ fn beyond(op: &ProcessOp, bounds: &Bounds) -> Option<(String, String)> {
         }
         ProcessOp::IoPriority { value } if value >> 13 == REALTIME_CLASS => Some((
             "take a real-time I/O priority".to_owned(),
-            "it wants a capability over the host".to_owned(),
+            "it requires a capability over the host".to_owned(),
         )),
         _ => None,
     }

@@ -25,7 +25,7 @@ use toml::de::DeValue;
 
 // ---- section ----
 
-/// `[env]`: text sets a variable, `true` passes the caller's where it is set, `false` withdraws an
+/// `[env]`: text sets a variable, `true` passes the caller's where it is set, `false` removes an
 /// inherited entry.
 pub(crate) type Env = Entries<Variable>;
 
@@ -137,7 +137,7 @@ impl EntryType for Variable {
     fn entries() -> Shape {
         let value = Shape::within(Shape::Entry, Variable::shape);
         let doc = "A text sets a variable, `true` passes the caller's where it is set, `false` \
-                   withdraws an inherited entry. `\"CI_*\" = true` passes all of the caller's that \
+                   removes an inherited entry. `\"CI_*\" = true` passes all of the caller's that \
                    begin with `CI_`, but for those an entry of their own or a longer prefix rules: \
                    `CI_JOB_TOKEN = false` keeps that one out. What systemd passes to the launcher \
                    itself (NOTIFY_SOCKET, LISTEN_FDS and the like) goes by its full name only, and \

@@ -1,4 +1,4 @@
-//! `[identity]`: who the target is inside, and which ids of the host stand behind it.
+//! `[identity]`: who the target is inside, and which ids of the host are behind it.
 
 mod draft;
 mod maps;
@@ -20,7 +20,7 @@ use toml::de::DeValue;
 // ---- section ----
 
 section! {
-    /// `[identity]`: who the target is inside, and which ids of the host stand behind it.
+    /// `[identity]`: who the target is inside, and which ids of the host are behind it.
     pub struct Identity {
         /// The user inside: a number, or a name of the host's /etc/passwd; default: the caller's
         /// own, started by root: 1000.

@@ -1,4 +1,4 @@
-//! `[landlock]`: a second wall behind the mounts, derived from them where the profile says nothing
+//! `[landlock]`: a second protection behind the mounts, derived from them where the profile says nothing
 //! else (landlock(7)).
 //!
 //! Its rules add up from a path to the root, so it holds the union of the grants; what is read-only
@@ -53,7 +53,7 @@ section! {
         /// What outside of the sandbox cannot be reached: `"signal"`, `"abstract-unix-socket"`;
         /// default: both, where the kernel can; `[]`: nothing.
         scope: Set<Scope>,
-        /// Whether the kernel's audit log tells what is denied to the target (Linux 6.15).
+        /// Whether the kernel's audit log records what is denied to the target (Linux 6.15).
         audit: Key<bool>,
     }
 }

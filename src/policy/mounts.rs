@@ -2,7 +2,7 @@
 //! file.
 //!
 //! [`kinds`] are what an entry can be, a file for each, [`written`] is how one is read, [`pattern`]
-//! and [`glob`] are keys with stars, [`tree`] says what lies on what, [`settle`] which of it stands
+//! and [`glob`] are keys with stars, [`tree`] says what lies on what, [`settle`] which of it is left
 //! in the end, [`links`] keeps what an entry at a symbolic link means, [`sockets`] are what a bind
 //! says of sockets below it, [`place`] is for help that names the right line, [`mod@draft`] makes
 //! steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own,
@@ -35,7 +35,7 @@ pub use settle::wanted;
 pub use tree::bound_root;
 pub(crate) use tree::hidden;
 
-/// `[mounts]`: entries by the path inside; `false` withdraws an inherited one.
+/// `[mounts]`: entries by the path inside; `false` removes an inherited one.
 pub(crate) type Mounts = Entries<Mount>;
 
 /// How many entries a profile may have, once its layers are merged and its patterns are expanded.

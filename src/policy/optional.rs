@@ -1,4 +1,4 @@
-//! `optional`: what of the sandbox may fall where the machine cannot enforce it.
+//! `optional`: protections that are skipped where the machine cannot enforce them.
 
 use crate::language::read::Why;
 use crate::language::shape::Shape;
@@ -28,7 +28,7 @@ pub const OPTIONAL: &[&str] = &[
 pub struct Wall(pub String);
 
 impl Written for Wall {
-    const WHAT: &'static str = "the name of a wall";
+    const WHAT: &'static str = "the name of a protection";
     fn from_text(text: &str) -> Result<Wall, Why> {
         Ok(Wall(text.into()))
     }
@@ -48,7 +48,7 @@ impl Wall {
         }
         let help = suggestion(self.as_str(), OPTIONAL.iter().copied())
             .unwrap_or_else(|| format!("there are: {}", OPTIONAL.join(", ")));
-        let why = Why::of("cannot let `", self.as_str(), "` fall: it is no wall that may");
+        let why = Why::of("cannot skip `", self.as_str(), "`: no such protection is optional");
         Some(why.whole("profile::optional").help(help))
     }
 

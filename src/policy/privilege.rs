@@ -1,10 +1,10 @@
-//! Privilege on files: where root starts the sandbox and the target's ids stand on files of the
+//! Privilege on files: where root starts the sandbox and the target's ids own files of the
 //! host, it makes no file set-id and rewrites none that is. It reads no directory: [`crate::host`]
 //! looks through the trees once, before anything is planned.
 //!
 //! A file that is set-user-id is its owner's to anyone who runs it. The kernel takes the bit away
 //! when such a file is written, but not for a store to its memory (mmap(2) with MAP_SHARED), and
-//! linkers write their output so: no filter can tell.
+//! linkers write their output so: no filter can distinguish them.
 
 use super::identity::{Identity, Ids};
 use super::mounts::Drafted;

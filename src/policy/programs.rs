@@ -3,7 +3,7 @@
 //!
 //! What a program needs is a fact of the machine ([`crate::host::programs`]); here it becomes
 //! entries of the tree, which yield to those of `[mounts]`, and problems. A command whose pieces
-//! the tree does not show is told of by [`unseen()`].
+//! the tree does not show is reported by [`unseen()`].
 
 mod unseen;
 
@@ -266,7 +266,7 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
         }
         Lack::Foreign { path, by } => {
             let why = format!(
-                "the script {path} is named by {by}, which is not root's, so that somebody may \
+                "the script {path} is named by {by}, which is not root's, so that another user may \
                  have put it there"
             );
             (

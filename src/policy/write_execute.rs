@@ -2,7 +2,7 @@
 //! program is made by writing one.
 //!
 //! The filter keeps memory; here mounts do their part by noexec, which holds mmap(2) as well as
-//! execve(2). Where no mount of the sandbox's own stands before the files, nothing does.
+//! execve(2). Where no mount of the sandbox's own covers the files, nothing does.
 
 use crate::host::mounted::{Mounted, Spot, Written};
 use crate::host::{Fact, FileKind, Host};

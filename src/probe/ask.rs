@@ -1,4 +1,4 @@
-//! Has each domain ask what it wants to know of the machine. What `[mounts]` and `[limits]`
+//! Has each domain ask what it has to know of the machine. What `[mounts]` and `[limits]`
 //! ask for hangs on what was found before, and is asked as it is read.
 
 use crate::host::caller::Caller;

@@ -1,4 +1,4 @@
-//! What of a program file matters to whoever starts it: the few headers of ELF (elf(5)); a script
+//! What of a program file matters to the one that starts it: the few headers of ELF (elf(5)); a script
 //! has its line ([`super::script`]).
 //!
 //! It reads by place and never the whole file. The file may be anybody's: every size and count has

@@ -2,7 +2,7 @@
 //! are, and where it ends. It reads and decides nothing.
 //!
 //! Whose the link is that another link leads through is asked as well: root's link into a directory
-//! of somebody else's leads wherever that one's owner has it lead.
+//! of another user leads wherever that one's owner has it lead.
 
 use crate::host::trail::{Link, Trail};
 use crate::host::{Fact, File, Host};

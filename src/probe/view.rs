@@ -1,5 +1,5 @@
 //! The file tree as it is inside, looked at from outside before it is there: which file of the host
-//! stands at a path, and which links lead to it. It reads and never writes; the way is the walker's
+//! is at a path, and which links lead to it. It reads and never writes; the way is the walker's
 //! ([`crate::tree::walk`]).
 
 use crate::host::FileKind;

@@ -44,7 +44,7 @@ pub(crate) fn starter(role: Role, name: &str, file: &str, fit: &Fit) -> String {
     let optional = match fit.landlock {
         Some(_) => "",
         None => {
-            "# This kernel has no Landlock, the second wall behind the mounts. Take this out where \
+            "# This kernel has no Landlock, the second protection of files. Take this out where \
              it has.\noptional = [\"landlock\"]\n"
         }
     };

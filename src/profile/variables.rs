@@ -207,7 +207,7 @@ impl<'a> Variables<'a> {
         if name.contains("${") {
             return Err(problem(
                 "variable::nested",
-                "cannot read the variable: none can stand in another",
+                "cannot read the variable: none can be part of another",
             )
             .help("give a parameter this default, and use that"));
         }
@@ -279,7 +279,7 @@ impl<'a> Variables<'a> {
         let Some(params) = self.params else {
             return Err(unknown(name, built_in()).help_maybe(
                 name.starts_with(|c: char| c.is_ascii_lowercase())
-                    .then(|| "parameters are settled later, so none can stand here".into()),
+                    .then(|| "parameters are settled later, so none can be used here".into()),
             ));
         };
         match params.value(name) {

@@ -1,4 +1,4 @@
-//! What the launcher does after the clone, while pid 1 waits, and what it lets go on then.
+//! What the launcher does after the clone, while pid 1 waits, and what it lets continue then.
 
 use super::Slot;
 use crate::kernel::idmap::{Extent, Maps};

@@ -1,5 +1,5 @@
 //! What is done to the file tree: sources are opened, the new root is filled and becomes the root,
-//! Landlock's rules stand on it.
+//! Landlock's rules refer to it.
 
 use super::{Content, Cover, FileSystem, Ground, Kernel, Slot};
 use crate::kernel::attrs::Attrs;

@@ -1,4 +1,4 @@
-//! What can stand at a path inside. It is data: how it is made is the plan's, and what it means for
+//! What can be at a path inside. It is data: how it is made is the plan's, and what it means for
 //! a path the walker's.
 
 use crate::language::value::Size;

@@ -1,4 +1,4 @@
-//! Which node of a tree stands at or above a path: asked for every path that is drawn, so it is
+//! Which node of a tree is at or above a path: asked for every path that is drawn, so it is
 //! worked out once, in about the time that reading all the paths takes. It judges nothing.
 
 use super::Tree;

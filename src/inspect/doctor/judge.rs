@@ -82,10 +82,13 @@ fn sandbox(facts: &Facts) -> Line {
     match &facts.sandbox {
         None => Line::less(NAME, State::Missing, "not tried", "nothing is known"),
         Some(Ok(())) => Line::ok(NAME, "built here from the profile `base`, and taken down"),
-        Some(Err((message, help))) => {
-            Line::less(NAME, State::Missing, message.clone(), "all that stockade does by default")
-                .fix(Fix::Words(help.clone().unwrap_or("see the lines below".into())))
-        }
+        Some(Err((message, help))) => Line::less(
+            NAME,
+            State::Missing,
+            message.clone(),
+            "everything that stockade does by default",
+        )
+        .fix(Fix::Words(help.clone().unwrap_or("see the lines below".into()))),
     }
 }
 
@@ -94,7 +97,7 @@ fn kernel(facts: &Facts) -> Line {
     if facts.kernel >= LEAST_KERNEL {
         return Line::ok("kernel", format!("{}; {major}.{minor} is the least", facts.release));
     }
-    let lost = "every sandbox: the mount calls that stockade stands on are missing";
+    let lost = "every sandbox: the mount calls that stockade needs are missing";
     Line::less("kernel", State::Missing, facts.release.clone(), lost)
         .fix(Fix::Words(format!("boot Linux {major}.{minor} or newer")))
 }

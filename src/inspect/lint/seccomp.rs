@@ -29,7 +29,7 @@ pub(super) fn without_effect(scene: &Scene, found: &mut Problems) {
             && members.iter().all(|call| stronger(call).is_some())
         {
             let text = format!(
-                "the rule for `{}` never decides: stronger words are about all that it names",
+                "the rule for `{}` never decides: stronger words cover everything that it names",
                 name.value
             );
             found.push(
@@ -68,7 +68,7 @@ pub(super) fn without_effect(scene: &Scene, found: &mut Problems) {
             && members.iter().all(|call| stronger(call).is_some())
         {
             let text = format!(
-                "`{}` in `allow` never decides: stronger words are about all that it names",
+                "`{}` in `allow` never decides: stronger words cover everything that it names",
                 calls.value
             );
             found.push(

@@ -110,7 +110,7 @@ fn said(wall: Wall, says: Says) -> &'static str {
     match (says, many) {
         (Says::Allows, true) => "allow it",
         (Says::Denies, true) => "deny it",
-        (Says::CannotTell, _) => "cannot tell",
+        (Says::CannotTell, _) => "cannot decide",
         (says, false) => {
             if says == Says::Allows {
                 "allows it"

@@ -1,4 +1,4 @@
-//! `stockade plan` for people: the file tree, the walls, the exposure with the lines that cost it,
+//! `stockade plan` for people: the file tree, the protections, the exposure with the lines that cost it,
 //! and what is not granted.
 
 use crate::host::Host;

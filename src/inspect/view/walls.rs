@@ -1,4 +1,4 @@
-//! The walls of a sandbox, one paragraph for each domain, and what it does not grant.
+//! The protections of a sandbox, one paragraph for each domain, and what it does not grant.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -25,7 +25,7 @@ impl Question<'_> {
             // This very call: the target has not made a user namespace before it.
             (true, Some(_)) => lacks_it_yet(wanted_by(name), nested_at),
             (true, None) => {
-                let words = "the kernel wants a capability, which the target has in a user \
+                let words = "the kernel requires a capability, which the target has in a user \
                              namespace that it makes itself";
                 Reason::new(Wall::Capabilities, Says::Allows, words, at)
             }
@@ -106,22 +106,24 @@ impl Question<'_> {
         if has && counts {
             return reason(
                 Says::Allows,
-                format!("the target has {wanted}, which the kernel wants"),
+                format!("the target has {wanted}, which the kernel requires"),
                 self.capability_at(wanted),
             );
         }
         let joined = shared.is_some_and(|shared| shared.joined().is_some());
         let lacks = match shared {
-            None => format!("the kernel wants {wanted}, which the target does not have"),
+            None => format!("the kernel requires {wanted}, which the target does not have"),
             Some(Namespace::Join(_)) => format!(
-                "the kernel wants {wanted} over the joined namespace, which the target does not \
+                "the kernel requires {wanted} over the joined namespace, which the target does not \
                  have"
             ),
             Some(Namespace::New | Namespace::Host) if counts => {
-                format!("the kernel wants {wanted} over the host, which the target does not have")
+                format!(
+                    "the kernel requires {wanted} over the host, which the target does not have"
+                )
             }
             Some(Namespace::New | Namespace::Host) => format!(
-                "the kernel wants {wanted} over the host, which nothing in a user namespace of its \
+                "the kernel requires {wanted} over the host, which nothing in a user namespace of its \
                  own has"
             ),
         };
@@ -129,7 +131,7 @@ impl Question<'_> {
             (Asked::Yes, _) if has && joined => reason(
                 Says::CannotTell,
                 format!(
-                    "the kernel wants {wanted} over the joined namespace, whose owner is not known"
+                    "the kernel requires {wanted} over the joined namespace, whose owner is not known"
                 ),
                 at,
             ),
@@ -149,7 +151,7 @@ impl Question<'_> {
 
 /// No target keeps sys-admin: it has it only in a user namespace that it makes.
 fn lacks_sys_admin(at: Span) -> Reason {
-    let words = "the kernel wants sys-admin, which the target has in no user namespace";
+    let words = "the kernel requires sys-admin, which the target has in no user namespace";
     Reason::new(Wall::Capabilities, Says::Denies, words, at)
 }
 
@@ -159,14 +161,14 @@ pub(super) fn flags_of(name: &str, flags: u64) -> Nested {
     Kind::ALL.into_iter().filter(asked).fold(Nested::NONE, Nested::and)
 }
 
-/// What the kernel wants for a call that `nested` opens, in the user namespace of who makes it.
+/// What the kernel requires for a call that `nested` opens, in the user namespace of who makes it.
 pub(crate) fn wanted_by(name: &str) -> &'static str {
     if name == "chroot" { "sys-chroot" } else { "sys-admin" }
 }
 
 fn lacks_it_yet(wanted: &str, at: Span) -> Reason {
     let words = format!(
-        "the kernel wants {wanted}, which the target has only in a user namespace that it makes \
+        "the kernel requires {wanted}, which the target has only in a user namespace that it makes \
          first (unshare -r)"
     );
     Reason::new(Wall::Capabilities, Says::Denies, words, at)

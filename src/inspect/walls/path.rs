@@ -2,7 +2,7 @@
 //! it. The way itself is the walker's ([`crate::tree::walk`]).
 //!
 //! It looks at the host through [`Eyes`] alone, and judges nothing but the way; [`super::why`]
-//! judges what stands at its end.
+//! judges what is at its end.
 
 use crate::host::FileKind;
 use crate::inspect::walls::facts::{Eyes, Seen};
@@ -147,7 +147,7 @@ impl<'a> Walker<'a> {
             return Ok(());
         }
         let words = format!(
-            "{} is a link of somebody else's in a shared directory (fs.protected_symlinks)",
+            "{} is a link of another user in a shared directory (fs.protected_symlinks)",
             link.path
         );
         Err(Reason::new(Wall::Permissions, Says::Denies, words, link.at))

@@ -334,7 +334,7 @@ impl Says {
     pub(crate) fn verdict(self) -> &'static str {
         match self {
             Says::Allows => "allowed",
-            Says::CannotTell => "cannot tell",
+            Says::CannotTell => "unknown",
             Says::Denies => "denied",
         }
     }

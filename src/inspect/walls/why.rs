@@ -1,4 +1,4 @@
-//! Whether the target may do a thing, which walls say so, and by which line. It asks the model and
+//! Whether the target may do a thing, which protections say so, and by which line. It asks the model and
 //! the host's facts; it tries nothing.
 //!
 //! What it does not know: security modules, immutable files, routes and packet filters, binary
@@ -134,7 +134,7 @@ impl Asked<'_> {
                     "a prefix does not pass this one: it goes by its full name only"
                 }
                 Some(true) => "the caller has none, so none is passed",
-                Some(false) => "it is withdrawn",
+                Some(false) => "it is removed",
                 None => "the profile does not name it, and the environment starts empty",
             };
             return Reason::new(Wall::Environment, Says::Denies, why, at);

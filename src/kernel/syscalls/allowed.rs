@@ -3,7 +3,7 @@
 //!
 //! An allow list in the spirit of docker's and podman's default profile and of systemd's
 //! `@system-service`, and smaller than each. What is not in it is refused, so a call that a newer
-//! kernel brings is closed until somebody has thought about it.
+//! kernel brings is closed until it has been reviewed.
 
 /// What the default policy allows, whatever the arguments, by topic.
 #[rustfmt::skip]
@@ -116,7 +116,7 @@ pub(crate) const ALLOWED: &[(&str, &[&str])] = &[
     // Landlock and seccomp only narrow. lsm_get_self_attr and lsm_list_modules read;
     // lsm_set_self_attr would change a label.
     (
-        "the system, and walls of the target's own",
+        "the system, and restrictions of the target's own",
         &[
             "getrandom", "landlock_add_rule", "landlock_create_ruleset", "landlock_restrict_self", "lsm_get_self_attr",
             "lsm_list_modules", "seccomp", "sysinfo", "uname",

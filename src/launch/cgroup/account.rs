@@ -1,4 +1,4 @@
-//! What a sandbox used, as its groups tell at its end. Read only where somebody asked for it.
+//! What a sandbox used, as its groups report at its end. Read only where the caller asked for it.
 
 use super::io::{self, Io};
 use super::{Groups, Made, write};

@@ -1,4 +1,4 @@
-//! What block devices tell of a group: bytes and operations, and whether its limits held it back.
+//! What block devices report of a group: bytes and operations, and whether its limits held it back.
 //! Pure: texts of the kernel in, numbers out.
 
 use serde::Serialize;

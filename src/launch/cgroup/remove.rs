@@ -1,4 +1,4 @@
-//! The end of a group: whoever is left in it is killed, and it is removed.
+//! The end of a group: every process left in it is killed, and it is removed.
 
 use super::wrapped::{Freezer, State};
 use super::{Group, Groups, Made, write};

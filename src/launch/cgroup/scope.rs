@@ -1,7 +1,7 @@
 //! One order to systemd: a scope with the launcher in it (systemd.scope(5)). Reached only where a
 //! plan asks for it.
 //!
-//! The other end is the caller's own manager, or claims to be: all that it sends has a bound, and
+//! The other end is the caller's own manager, or claims to be: everything that it sends has a bound, and
 //! so has the time that it takes. That the launcher is in the scope is believed when the kernel
 //! says so.
 

@@ -1,9 +1,9 @@
 //! The process that answers for denied calls, where the kernel asks (seccomp_unotify(2)): with the
 //! very errno of the policy.
 //!
-//! It reads what the target can write, so it is a helper: its descriptors are the listener, which
-//! it is handed, `/proc` and the pipe of its records; its calls are ten. It never looks at the
-//! target's memory, never lets the kernel go on with a call (SECCOMP_USER_NOTIF_FLAG_CONTINUE), and
+//! It reads what the target can write, and is a helper for that reason: its descriptors are the
+//! listener, which it is handed, `/proc` and the pipe of its records; its calls are ten. It never looks at the
+//! target's memory, never lets the kernel continue a call (SECCOMP_USER_NOTIF_FLAG_CONTINUE), and
 //! hands the target nothing (SECCOMP_ADDFD). Without it a call that is asked about fails with
 //! ENOSYS. It is outside of the sandbox's pid namespace, where no signal of the target reaches it.
 

@@ -1,7 +1,7 @@
 //! What was denied, as data, and the records in which helpers report it to the launcher.
 //!
 //! A record has numbers and a name of at most 16 bytes. The name is the target's word (prctl(2),
-//! PR_SET_NAME), so whoever shows it escapes it.
+//! PR_SET_NAME), and is escaped before it is shown.
 
 use super::records::Record;
 

@@ -1,6 +1,6 @@
 //! The pipe by which a helper reports to the launcher: records of one size.
 //!
-//! A helper never waits for a launcher that reads slowly or is stopped, as whoever waits for the
+//! A helper never waits for a launcher that reads slowly or is stopped, as the process that waits for the
 //! helper would: a record that finds no room in the pipe is kept, as many as were agreed on. Nor
 //! does the launcher wait for a helper that stops in the middle of a record: a record arrives whole
 //! or not at all, as it is shorter than PIPE_BUF (pipe(7)).

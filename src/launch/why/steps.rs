@@ -148,7 +148,7 @@ type Means = (Option<&'static str>, Option<String>);
 
 fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
     let exchanged =
-        |words| (Some(words), Some("somebody exchanged it meanwhile; run again".into()));
+        |words| (Some(words), Some("another process exchanged it meanwhile; run again".into()));
     let help = match op {
         TreeOp::OpenTree { .. } => match errno {
             libc::EPERM | libc::ENOSYS if is_root => Some(format!(
@@ -237,7 +237,7 @@ fn process_means(op: &ProcessOp, errno: i32) -> Means {
         }
         ProcessOp::Filter => match errno {
             libc::EBUSY => {
-                let words = "a filter around it is told of denied calls already, and the kernel \
+                let words = "a filter around it supervises denied calls already, and the kernel \
                              has one listener for all (seccomp(2))";
                 let help = "run without --explain, and without `notify` in [seccomp.rules]; or \
                             leave them out around this sandbox";

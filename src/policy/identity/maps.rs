@@ -1,4 +1,4 @@
-//! Which ids of the host stand behind those inside: the maps of a new user namespace.
+//! Which ids of the host are behind those inside: the maps of a new user namespace.
 
 use super::{IdMap, Identity, Ids};
 use crate::host::Host;
@@ -54,7 +54,7 @@ fn cannot_take(identity: &Identity, base: u32, unused: bool, host: &Host) -> Opt
         true => "begin where no line of /etc/passwd, /etc/group, /etc/subuid and /etc/subgid does",
         false => "choose others: identity.host-ids = FIRST; or give uid-map and gid-map",
     };
-    (taken && unused).then(|| refuse("they belong to somebody", help)).flatten()
+    (taken && unused).then(|| refuse("they belong to another user", help)).flatten()
 }
 
 /// Root writes any map itself.

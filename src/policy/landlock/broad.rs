@@ -1,4 +1,4 @@
-//! Grants of `[landlock].paths` in the host's tree, where no mount stands before them: as broad as
+//! Grants of `[landlock].paths` in the host's tree, where no mount covers them: as broad as
 //! those of `[mounts]` may be.
 
 use super::{Landlock, Paths};

@@ -169,7 +169,7 @@ impl Drafting<'_> {
 
     fn refuse_lacking(&mut self, wall: &str, at: Span, what: &str, why: &str) {
         let message = format!("cannot enforce {what}: {why}");
-        let help = format!("boot a newer kernel, or let it fall: optional = [\"{wall}\"]");
+        let help = format!("boot a newer kernel, or run without it: optional = [\"{wall}\"]");
         self.draft.problem(Problem::new("landlock::absent", at, message).help(help));
     }
 
@@ -192,7 +192,7 @@ impl Drafting<'_> {
         } else if self.may_fall("landlock") {
             self.draft.note_less(Span::NOWHERE, "Landlock is not enforced", &why);
         } else {
-            let help = "boot with landlock in lsm=, or let it fall: optional = [\"landlock\"]";
+            let help = "boot with landlock in lsm=, or run without it: optional = [\"landlock\"]";
             self.draft.problem(
                 Problem::new(
                     "landlock::absent",

@@ -1,5 +1,5 @@
 //! From limits and facts to steps: which groups are made where, what is written into them, and what
-//! falls.
+//! is skipped.
 
 mod guard;
 mod planner;

@@ -157,8 +157,8 @@ fn memory(
 fn no_swap_account() -> Refusal {
     Refusal {
         why: "this kernel does not account for swap".into(),
-        help: "boot with swapaccount=1, or leave swap alone: memory-swap = \"unlimited\", or let \
-               it fall: optional = [\"limits\"] in the same file"
+        help: "boot with swapaccount=1, or leave swap alone: memory-swap = \"unlimited\", or run \
+               without it: optional = [\"limits\"] in the same file"
             .into(),
     }
 }
@@ -370,7 +370,7 @@ fn huge_pages(limits: &Limits, v1: bool, there: &[u64]) -> Result<Vec<Setting>, 
         if !there.is_empty() && !there.contains(&bytes) {
             let sizes: Vec<String> = there.iter().map(|size| of_page(*size)).collect();
             let help = format!(
-                "there are {}; or let them fall: optional = [\"limits\"] in the same file",
+                "there are {}; or run without them: optional = [\"limits\"] in the same file",
                 sizes.join(", ")
             );
             return refuse(format!("this kernel has no huge pages of {}", of_page(bytes)), help);

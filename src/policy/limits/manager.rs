@@ -1,7 +1,7 @@
 //! Who makes the groups: stockade itself, or systemd at its request. Pure: the facts and the draft
 //! both ask here.
 //!
-//! A scope is asked for only where no group can be had without: what stockade makes below the
+//! A scope is asked for only where no group is available without: what stockade makes below the
 //! launcher's own group is bound by the limits of that group, and what systemd makes is not.
 
 use super::Limits;

@@ -1,4 +1,4 @@
-//! Why a limit cannot be had, and what to do: sentences from facts. It drafts nothing.
+//! Why a limit is not available, and what to do: sentences from facts. It drafts nothing.
 
 use super::files::{Refusal, Setting};
 use super::manager::{Unable, scope};
@@ -21,7 +21,7 @@ pub(super) fn is_there(setting: &Setting, hierarchy: &Hierarchy) -> Result<(), R
     if !has_others || hierarchy.files.contains(&setting.file) {
         return Ok(());
     }
-    let help = "leave it out; or let it fall: optional = [\"limits\"] in the same file";
+    let help = "leave it out; or run without it: optional = [\"limits\"] in the same file";
     Err(Refusal {
         why: format!("this kernel has no {} for a group", setting.file),
         help: help.into(),
@@ -101,13 +101,13 @@ pub(super) fn check_place(
                 (libc::ENOENT, _) => format!("make it first, as root: mkdir {directory}"),
                 (_, Version::V2) => {
                     format!(
-                        "{way}\nor start it in a unit with Delegate=yes, or as root; or let them \
-                         fall: optional = [\"limits\"] in the same file"
+                        "{way}\nor start it in a unit with Delegate=yes, or as root; or run \
+                         without them: optional = [\"limits\"] in the same file"
                     )
                 }
                 (_, Version::V1) => format!(
                     "as root make one for the user, and name it with `parent`: mkdir {0}/NAME && \
-                     chown USER {0}/NAME\nor start it as root; or let them fall: optional = \
+                     chown USER {0}/NAME\nor start it as root; or run without them: optional = \
                      [\"limits\"] in the same file",
                     hierarchy.mount
                 ),
@@ -119,7 +119,7 @@ pub(super) fn check_place(
                 "this user may move no process through {above}, and the launcher is not in \
                  {directory}"
             ),
-            format!("{way}\nor let them fall: optional = [\"limits\"] in the same file"),
+            format!("{way}\nor run without them: optional = [\"limits\"] in the same file"),
         ),
         Obstacle::Shared(others) => (
             format!(
@@ -127,7 +127,7 @@ pub(super) fn check_place(
                  groups in it"
             ),
             format!(
-                "{way}\nor name a group without processes with `parent`; or let them fall: \
+                "{way}\nor name a group without processes with `parent`; or run without them: \
                  optional = [\"limits\"] in the same file"
             ),
         ),

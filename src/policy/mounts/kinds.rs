@@ -1,5 +1,5 @@
 //! The kinds of mounts: the table of them, and what each says of itself. A kind is one file, which
-//! says how an entry is written, what then stands at its path, what must be known of the host for
+//! says how an entry is written, what then is at its path, what must be known of the host for
 //! it, and what is made. Nothing else lists the kinds: the parser, suggestions, the schema, the
 //! reference and the draft read the table.
 

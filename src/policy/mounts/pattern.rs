@@ -41,7 +41,7 @@ pub(crate) fn key(pattern: &str) -> Result<String, Why> {
         let adjacent =
             pieces(name).zip(pieces(name).skip(1)).any(|pair| pair == (Piece::Star, Piece::Star));
         if adjacent && name != "**" {
-            let rule = "` is no name of a pattern: `**` stands alone between two `/`";
+            let rule = "` is no name of a pattern: `**` is a whole name between two `/`";
             let help = format!("write `**/{}`", name.replace("**", "*"));
             return Err(Why::not(name, rule).help_of_value(help));
         }

@@ -1,4 +1,4 @@
-//! Which entries stand in the end: each that its own word leaves out is gone, with a note, and what
+//! Which entries are left in the end: each that its own word leaves out is gone, with a note, and what
 //! it replaced is back. And which facts of the host that asks for.
 
 use super::glob::expand;

@@ -1,5 +1,5 @@
 //! The entries of `[mounts]` as the nodes of the one tree ([`crate::tree`]): every entry says what
-//! stands at its path, and the tree what an entry lies on.
+//! is at its path, and the tree what an entry lies on.
 
 use super::Mounts;
 use super::kinds::{Access, Bind, Dir, Missing, Mount, Tmpfs};

@@ -51,7 +51,7 @@ fn granted(seccomp: &Seccomp, draft: &mut Draft) -> Vec<Abi> {
         );
         draft.problem(
             Problem::new("seccomp::architecture", architecture.at, message)
-                .help("withdraw it: architectures = \"default\""),
+                .help("remove it: architectures = \"default\""),
         );
         return vec![];
     }

@@ -181,7 +181,7 @@ impl<'a> Words<'a> {
                 Problem::new(
                     "seccomp::set-id",
                     *at,
-                    "cannot allow set-id files: the target's ids stand on the host's root, and \
+                    "cannot allow set-id files: the target's ids are the host's root on files, and \
                      they would be root's",
                 )
                 .help("leave it out, or bind a directory of another owner"),

@@ -4,7 +4,7 @@
 //! the program once for every number to learn which are allowed whatever the arguments, so a list
 //! of 1,700 instructions costs each start 0.7 ms and a tree 0.05 ms.
 //!
-//! The program is written from its end: jumps go forward only, as the kernel wants, so the place of
+//! The program is written from its end: jumps go forward only, as the kernel requires, so the place of
 //! each is known when it is written.
 
 use super::filter::{Compare, Filter, Rule, Table, Test, Verdict, Width};

@@ -1,4 +1,4 @@
-//! Lines about what walls the target in: Landlock, system call filters, keyrings, security modules.
+//! Lines about what restricts the target: Landlock, system call filters, keyrings, security modules.
 
 use crate::inspect::doctor::facts::{Act, Facts, Tried};
 use crate::inspect::doctor::judge::refused;
@@ -126,7 +126,7 @@ pub(super) fn keyring(facts: &Facts) -> Line {
     const LOST: &str = "every sandbox but those with optional = [\"keyring\"], as the built-in \
                         profile `landlock` has it";
     match facts.act(Act::Keyring) {
-        Tried::Works => Line::ok(NAME, "a session keyring of its own can be had"),
+        Tried::Works => Line::ok(NAME, "a session keyring of its own is available"),
         Tried::Untried => Line::less(NAME, State::Missing, "it could not be tried", LOST),
         Tried::Refused(libc::EDQUOT) => {
             Line::less(NAME, State::Missing, "this user has no more room for keys", LOST)

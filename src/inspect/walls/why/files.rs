@@ -1,4 +1,4 @@
-//! What may be done with a path: what each wall says of what is there, or of what is not.
+//! What may be done with a path: what each protection says of what is there, or of what is not.
 
 use super::Asked;
 use super::programs::{MOST_INTERPRETERS, TO_RUN};

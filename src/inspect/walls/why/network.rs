@@ -71,7 +71,7 @@ impl Asked<'_> {
             Namespace::Host if own => Reason::new(
                 Wall::Network,
                 Says::Allows,
-                "the network is the host's: whoever reaches the host reaches it",
+                "the network is the host's: every peer that reaches the host reaches it",
                 at,
             ),
             Namespace::Host => Reason::new(
@@ -156,7 +156,7 @@ impl Asked<'_> {
             Namespace::New | Namespace::Host if has => reason(
                 Says::Denies,
                 format!(
-                    "port {port} wants net-bind-service over the host's network, not over the \
+                    "port {port} requires net-bind-service over the host's network, not over the \
                      sandbox's"
                 ),
             ),

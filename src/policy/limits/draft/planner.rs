@@ -1,5 +1,5 @@
-//! Which controllers and files a profile asks for, in the group of which hierarchy, and what falls
-//! or is refused of that.
+//! Which controllers and files a profile asks for, in the group of which hierarchy, and what is
+//! skipped or refused of that.
 
 use super::Group;
 use crate::host::groups::Groups;
@@ -152,7 +152,9 @@ impl Planner<'_> {
         if let Some(Unable { why, help }) = &self.nobody {
             return Err(Refusal {
                 why: why.clone(),
-                help: format!("{help}\nor let them fall: optional = [\"limits\"] in the same file"),
+                help: format!(
+                    "{help}\nor run without them: optional = [\"limits\"] in the same file"
+                ),
             });
         }
         let Some(index) = place(controller, self.groups) else {
@@ -161,8 +163,8 @@ impl Planner<'_> {
         if controller == Controller::Devices && !self.root {
             // Version 1 asks for CAP_SYS_ADMIN (device_cgroup.c), version 2 for CAP_NET_ADMIN and
             // CAP_BPF (bpf(2)).
-            let help = "take `devices` out of `controllers`, or start it as root; or let them \
-                        fall: optional = [\"limits\"] in the same file";
+            let help = "take `devices` out of `controllers`, or start it as root; or run \
+                        without them: optional = [\"limits\"] in the same file";
             return Err(Refusal {
                 why: "the kernel takes rules for devices from root alone".into(),
                 help: help.into(),
@@ -174,8 +176,8 @@ impl Planner<'_> {
         if self.nested && !self.root && !hierarchy.delegates {
             // In namespaces of its own it mounts the hierarchy, with its group as the top: the
             // group's files are those of the user that it is.
-            let help = "leave \"mount\" or \"cgroup\" out of `nested`, or start it as root; or let \
-                        them fall: optional = [\"limits\"] in the same file";
+            let help = "leave \"mount\" or \"cgroup\" out of `nested`, or start it as root; or run \
+                        without them: optional = [\"limits\"] in the same file";
             return Err(Refusal {
                 why: "the target may make mount and cgroup namespaces (`nested`), and could lift \
                       in them what this user sets"

@@ -1,4 +1,4 @@
-//! A file of the sandbox's own: its text stands in the profile, in the caller's environment, or is
+//! A file of the sandbox's own: its text is in the profile, in the caller's environment, or is
 //! read from a descriptor.
 
 use super::further::Further;

@@ -1,4 +1,4 @@
-//! The further keys of an entry: what each says, and how it is read. Which kinds take which stands
+//! The further keys of an entry: what each says, and how it is read. Which kinds take which is
 //! with the kinds.
 
 use crate::language::read::{Node, Read, Why, Wrongs, mismatch};

@@ -99,7 +99,7 @@ const IF_DOCS: [&str; 8] = [
     "The thread gets SIGSYS.",
     "It is done and logged.",
     "A tracer decides.",
-    "It fails with EPERM, and is told.",
+    "It fails with EPERM, and is reported.",
 ];
 
 /// A rule: an action, or actions with conditions.
@@ -112,7 +112,7 @@ pub(super) fn rule() -> Shape {
         .map(|((action, _), doc)| key(format!("{action}-if"), doc, alternatives()))
         .collect();
     let policy = [("policy", "What `allow` and `policy` say.")];
-    let doc = "What becomes of the call where no condition holds. Unsaid: it is refused; where \
+    let doc = "What becomes of the call if no condition holds. By default it is refused; where \
                    every action refuses, `policy`.";
     keys.push(key("otherwise", doc, action(&policy)));
     let rule = Shape::Table(Table { doc: "A rule.", keys });

@@ -99,7 +99,7 @@ fn extends_is_a_list_of_names_and_paths() {
             "main.toml:2:21: cannot find the profile `basse`: there is none of that name (did you \
              mean `base`?)",
             "main.toml:2:31: cannot find the variable `project`: there is none of that name \
-             (parameters are settled later, so none can stand here)",
+             (parameters are settled later, so none can be used here)",
             "main.toml:2:46: cannot read the profile /none.toml: no such file or directory",
         ]
     );
@@ -189,18 +189,18 @@ fn a_withdrawal_needs_something_to_withdraw() {
     assert_eq!(
         place.problems(),
         [
-            "main.toml:4:1: cannot withdraw `/otp`: no layer below sets it (did you mean `/opt`?)",
-            "main.toml:6:9: cannot withdraw `chonw`: no layer below sets it (did you mean `chown`?)",
-            "--config:1:5: cannot withdraw `LNAG`: no layer below sets it",
+            "main.toml:4:1: cannot remove `/otp`: no layer below sets it (did you mean `/opt`?)",
+            "main.toml:6:9: cannot remove `chonw`: no layer below sets it (did you mean `chown`?)",
+            "--config:1:5: cannot remove `LNAG`: no layer below sets it",
         ]
     );
     assert_eq!(
         Place::main("[env]\nA = false\n").problem(),
-        "main.toml:3:1: cannot withdraw `A`: no layer below sets it"
+        "main.toml:3:1: cannot remove `A`: no layer below sets it"
     );
     assert_eq!(
         Place::main("[capabilities]\nkeep = ['!kill']\n").problem(),
-        "main.toml:3:9: cannot withdraw `kill`: no layer below sets it"
+        "main.toml:3:9: cannot remove `kill`: no layer below sets it"
     );
 }
 
@@ -227,7 +227,7 @@ fn walls_that_may_fall_are_the_files_own() {
     place.file("b.toml", "optional = ['lndlock']");
     assert_eq!(
         place.problem(),
-        "b.toml:2:13: cannot let `lndlock` fall: it is no wall that may (did you mean `landlock`?)"
+        "b.toml:2:13: cannot skip `lndlock`: no such protection is optional (did you mean `landlock`?)"
     );
 }
 

@@ -46,7 +46,7 @@ fn what_is_wrong_in_a_text_is_pointed_at_exactly() {
             "main.toml:7:1: cannot find the variable `NO`: there is none of that name",
             "main.toml:8:12: cannot find the variable `NO`: there is none of that name",
             "main.toml:9:6: cannot read the variable: `${` has no `}`",
-            "main.toml:10:6: cannot read the variable: none can stand in another",
+            "main.toml:10:6: cannot read the variable: none can be part of another",
             "main.toml:11:6: cannot find the variable ``: there is none of that name",
             "main.toml:12:6: cannot read `${env:}`: it names no variable",
         ]
@@ -179,16 +179,16 @@ fn values_bring_no_structure() {
         "[mounts]\n'/${n}' = 'ro'\n[params]\nn = { type = 'string', default = \"a\\u0000b\" }\n",
         "cannot hold a NUL byte",
     );
-    refused("[capabilities]\nkeep = ['${env:BANG}']\n", "a word that withdraws");
+    refused("[capabilities]\nkeep = ['${env:BANG}']\n", "a word that removes");
     refused(
         "[capabilities]\nkeep = ['!${s}']\n[params]\ns = { type = 'string', default = '*' }\n",
-        "a word that withdraws",
+        "a word that removes",
     );
     refused(
         "[capabilities]\nkeep = ['${l}']\n[params]\nl = { type = 'list', default = ['!*'] }\n",
-        "a word that withdraws",
+        "a word that removes",
     );
-    refused("[process]\narg0 = '${env:WORD}'\n", "a word that withdraws");
+    refused("[process]\narg0 = '${env:WORD}'\n", "a word that removes");
     refused(
         "[params]\ns = { type = 'string', default = '64M,size=1T' }\n[mounts]\n'/t' = { tmpfs = \
          '${s}' }\n",
