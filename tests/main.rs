@@ -110,3 +110,5 @@ mod view;
 mod walls;
 // `why` says what a probe in the sandbox gets.
 mod why;
+// What users read is in plain words.
+mod words;

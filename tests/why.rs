@@ -514,7 +514,8 @@ fn agree_with(
             // The probe asks the filter alone, and the kernel is behind it; other tests make such
             // calls.
             "denied"
-                if walls.contains("\"the kernel requires ") && question.probe.starts_with("call ") =>
+                if walls.contains("\"the kernel requires ")
+                    && question.probe.starts_with("call ") =>
             {
                 got == "ok"
             }

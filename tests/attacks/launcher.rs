@@ -134,7 +134,11 @@ fn a_target_that_is_pid_1_does_not_outlive_its_watcher() {
         kill(Pid::from_raw(watcher[0] as i32), Signal::SIGKILL).unwrap();
         let ended = launcher.wait_with_output().unwrap();
         assert_eq!(ended.status.code(), Some(125), "{who:?}");
-        assert!(text(&ended.stderr).contains("cannot continue"), "{who:?}: {}", text(&ended.stderr));
+        assert!(
+            text(&ended.stderr).contains("cannot continue"),
+            "{who:?}: {}",
+            text(&ended.stderr)
+        );
         assert_eq!(processes_with(&needle), Vec::<String>::new(), "{who:?}");
         let output = ending(&place, *who, ITSELF, &["rethread", "50"]);
         assert_eq!(
