@@ -328,6 +328,43 @@ fn links_lead_somewhere() {
     assert!(readme.lines().count() <= 180, "the README has {} lines", readme.lines().count());
 }
 
+/// What the table of other tools' flags calls one is one: the plans are the same.
+#[test]
+fn flags_of_the_table_are_their_lines() {
+    let readme = support::page("README.md");
+    let rows =
+        readme.lines().filter(|line| line.starts_with("| ") && line.matches('|').count() == 6);
+    let place = Place::new();
+    let plan = |words: &[&str]| {
+        let mut command = place.stockade(As::User);
+        command.env("XDG_RUNTIME_DIR", &place.path).args(["plan", "--format", "json"]);
+        let output = command.args(words).args(["base", "true"]).output().unwrap();
+        let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        // Whether it is refused is the machine's matter, and is the same of both.
+        (
+            output.status.code(),
+            plan["steps"].as_array().map(|steps| {
+                let op = |step: &serde_json::Value| step["op"].to_string();
+                steps.iter().map(op).collect::<Vec<_>>()
+            }),
+        )
+    };
+    let mut compared = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let code = |cell: usize| cells[cell].split('`').nth(1);
+        if let (Some(line), Some(flag)) = (code(4), code(5))
+            && flag.starts_with("--")
+        {
+            let (flag, value) = flag.split_once(' ').unwrap();
+            let by_line = plan(&["--config", line]);
+            assert_eq!(by_line, plan(&[flag, value]), "{row}");
+            compared += usize::from(by_line.1.is_some_and(|steps| !steps.is_empty()));
+        }
+    }
+    assert!(compared >= 8, "{compared}");
+}
+
 /// The profile that is explained line by line, run as its page says.
 #[test]
 fn the_profile_of_the_tour_runs() {

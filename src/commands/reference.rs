@@ -187,7 +187,7 @@ fn explain_key(key: &KeyShape, depth: u8, known: &mut Known, blocks: &mut Vec<Bl
     };
     let need = match &key.need {
         Need::Optional | Need::Kind => String::new(),
-        Need::Required => " Must be there.".into(),
+        Need::Required => " Required.".into(),
         Need::With(others) => {
             format!(" With {}.", either(others.iter().map(|name| format!("`{name}`")).collect()))
         }

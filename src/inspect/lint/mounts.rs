@@ -328,7 +328,7 @@ pub(super) fn whole_host(scene: &Scene, found: &mut Problems) {
                     .to_owned()
             }
             true => format!("hide the home: {}", line(&inside, &Mount::Hide(Hide::PLAIN))),
-            false => "grant the directories that are needed one by one, in place of it".to_owned(),
+            false => "grant only the directories that are needed, one by one".to_owned(),
         };
         found.push(Problem::new("mounts::whole-host", node.at, text).help(help));
     }

@@ -269,12 +269,12 @@ const ACTIONS: &[(&str, Verdict)] = &[
 
 /// The same in words.
 const ACTION_DOCS: [&str; 8] = [
-    "The kernel does the call.",
+    "The call is allowed.",
     "The call fails with EPERM.",
     "The process dies of SIGSYS.",
     "The thread dies.",
     "The thread gets SIGSYS, which it may handle.",
-    "The kernel does the call, and writes it into its log.",
+    "The call is allowed, and the kernel logs it.",
     "A tracer decides (PTRACE_O_TRACESECCOMP); without one the call fails with ENOSYS.",
     "The call fails with EPERM, and the end of the run says who made it.",
 ];
