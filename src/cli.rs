@@ -517,8 +517,8 @@ After PROFILE come one or more questions:
   bind:[ADDRESS:]PORT        take a port
   cap:NAME                   have a capability
   env:NAME                   see a variable
-A command for the profile, where it hangs on one, stands after them and `--`.
-Status 0: allowed; 1: denied; 125: something is wrong, or cannot be told.
+A command, if the profile depends on one, comes after them and `--`.
+Status 0: allowed; 1: denied; 125: something is wrong, or the answer is unknown.
 Example:
   stockade why default /etc/shadow connect:192.0.2.1:443 -- make";
 

@@ -1,5 +1,5 @@
 //! What a command line that names no profile is meant to say: a program where a profile should
-//! stand, or nothing. It runs nothing, and takes no file that is not named.
+//! be, or nothing. It runs nothing, and takes no file that is not named.
 
 use super::Failed;
 use crate::host::caller::Caller;

@@ -222,7 +222,7 @@ impl Record {
         ];
         match self.account.memory {
             Some(memory) => lines.push(format!(
-                "memory: peak {}, {} killed for want of it",
+                "memory: peak {}, {} killed for lack of it",
                 memory.peak.map_or("unknown".into(), mega),
                 processes(memory.oom_kills)
             )),

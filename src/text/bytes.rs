@@ -3,7 +3,7 @@
 //!
 //! Each such byte is a character of its own, U+10FF00 and the byte, of the last row of the private
 //! use area (U+10FF80 to U+10FFFF), and stays one until the kernel is given the byte again. A
-//! character of that row that stands in UTF-8 is the four bytes that it is, so that every text of
+//! character of that row that is in UTF-8 is the four bytes that it is, so that every text of
 //! the host is one text here, and comes back as it was. In a profile, `\U0010ffe9` is the byte e9.
 
 use std::borrow::Cow;

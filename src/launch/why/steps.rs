@@ -175,7 +175,7 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
                 );
             }
             libc::EEXIST => {
-                let words = "somebody made it after the profile was checked";
+                let words = "another process made it after the profile was checked";
                 return (Some(words), Some("run again: what is there is granted".into()));
             }
             libc::EACCES | libc::EPERM if is_root => Some(

@@ -73,8 +73,7 @@ pub(super) fn refusal(name: &str, entry: &Entry<Variable>) -> Option<Problem> {
     let prefix = of(name);
     if prefix.unwrap_or(name).contains('*') {
         let start = name.split('*').next().unwrap_or_default();
-        let found =
-            problem(format!("cannot read `{name}`: `*` stands only at the end of a prefix"))?;
+        let found = problem(format!("cannot read `{name}`: `*` may only be the end of a prefix"))?;
         let help = format!("end it there: `{start}*`");
         return Some(found.help_maybe((!start.is_empty()).then_some(help)));
     }

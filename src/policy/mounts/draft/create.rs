@@ -69,7 +69,7 @@ impl World<'_> {
         }
         if let Some(errno) = self.host.unwritable.get(there) {
             let problem = refuse(format!(": {}", errno_words(*errno)));
-            let help = "make it first, as somebody who may write there, and give it to this user";
+            let help = "make it first, as a user who may write there, and give it to this user";
             return self.draft.problem(problem.help(help));
         }
         let Some(site) = self.site(path, true, at) else { return };
