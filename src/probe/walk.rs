@@ -21,8 +21,18 @@ use std::os::unix::fs::MetadataExt;
 
 /// What each pattern matches. Where the profile has none, nothing is read.
 pub(super) fn globs(mounts: &Mounts, root_names: &[String], uid: u32) -> BTreeMap<String, Found> {
+    within(MOST_NAMES, mounts, root_names, uid)
+}
+
+/// The same, with so many names to look at for all patterns together.
+fn within(
+    mut names: usize,
+    mounts: &Mounts,
+    root_names: &[String],
+    uid: u32,
+) -> BTreeMap<String, Found> {
     let mut found = BTreeMap::new();
-    let (mut names, mut entries) = (MOST_NAMES, MOST_ENTRIES.saturating_sub(mounts.map.len()));
+    let mut entries = MOST_ENTRIES.saturating_sub(mounts.map.len());
     let mut written = None;
     for (key, value) in mounts.iter().filter(|(key, _)| is_pattern(key.value)) {
         let Some(dots) = dots_of(&value.value) else { continue };
@@ -267,5 +277,38 @@ fn what(entry: &DirEntry) -> What {
         Ok(kind) if !kind.is_dir() => What::Other,
         // What cannot be told is looked into.
         Ok(_) | Err(_) => What::Directory,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::section::Entry;
+    use crate::policy::mounts::kinds::{Access, Hide};
+    use crate::text::source::{At, Span};
+
+    #[test]
+    fn the_bound_on_names_is_one_for_all_patterns() {
+        let place = std::env::temp_dir().join(format!("stockade-walk-{}", std::process::id()));
+        std::fs::create_dir(&place).unwrap();
+        (0..10).for_each(|name| std::fs::write(place.join(name.to_string()), "").unwrap());
+        let at = place.to_str().unwrap();
+        let mut mounts = Mounts::default();
+        let mut put = |key: String, mount: Mount| {
+            let value = Some(At::new(mount, Span::NOWHERE));
+            mounts.map.insert(key, Entry { key: Span::NOWHERE, value, under: None });
+        };
+        put(at.to_owned(), Mount::here(Access::ReadOnly));
+        let patterns = ["1*/", "2*/"].map(|name| format!("{at}/{name}"));
+        patterns.iter().for_each(|key| put(key.clone(), Mount::Hide(Hide::PLAIN)));
+        let stops = |names| {
+            let found = within(names, &mounts, &[], 0);
+            patterns.clone().map(|key| found[&key].stop.clone())
+        };
+        let found = [stops(9), stops(19), stops(20)];
+        std::fs::remove_dir_all(&place).unwrap();
+        assert_eq!(found[0], [Some(Stop::Names), Some(Stop::Names)]);
+        assert_eq!(found[1], [None, Some(Stop::Names)]);
+        assert_eq!(found[2], [None, None]);
     }
 }
