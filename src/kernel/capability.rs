@@ -14,6 +14,14 @@ use std::sync::LazyLock;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Capability(pub u8);
 
+/// Securebits, each with its lock, as a profile writes them (capabilities(7)).
+pub(crate) const SECUREBITS: &[(&str, u32)] = &[
+    ("noroot", 0b11),
+    ("no-setuid-fixup", 0b11 << 2),
+    ("keep-caps-locked", 0b10 << 4),
+    ("no-cap-ambient-raise", 0b11 << 6),
+];
+
 /// The table: their names, as a profile writes them, by their numbers.
 static NAMES: LazyLock<BTreeMap<u8, String>> = LazyLock::new(|| {
     let name = |cap: caps::Capability| {

@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::host::questions::Questions;
-use crate::kernel::capability::{Capability, CapabilitySet, LAST_SURE};
+use crate::kernel::capability::{Capability, CapabilitySet, LAST_SURE, SECUREBITS};
 use crate::language::read::Why;
 use crate::language::section::{Key, Set, section};
 use crate::language::shape::Shape;
@@ -42,13 +42,6 @@ impl Capabilities {
 /// A securebit by name; each is set together with its lock (capabilities(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Securebit(pub u32);
-
-const SECUREBITS: &[(&str, u32)] = &[
-    ("noroot", 0b11),
-    ("no-setuid-fixup", 0b11 << 2),
-    ("keep-caps-locked", 0b10 << 4),
-    ("no-cap-ambient-raise", 0b11 << 6),
-];
 
 /// What is set where nothing is kept, each bit locked. Not keep-caps-locked: where no capability
 /// is, PR_SET_KEEPCAPS keeps none, and setpriv(1) and others stop where it is refused.

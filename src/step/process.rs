@@ -2,7 +2,7 @@
 
 use super::Slot;
 use crate::host::streams::Anew;
-use crate::kernel::capability::CapabilitySet;
+use crate::kernel::capability::{CapabilitySet, SECUREBITS};
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::{Rights, port_words};
@@ -304,10 +304,15 @@ impl fmt::Display for ProcessOp {
             ProcessOp::DomainName { name } => write!(f, "set the domain name to {name}"),
             ProcessOp::Bounding { keep } => write!(f, "drop the bounding set to: {keep}"),
             ProcessOp::KeepCapabilities => f.write_str("keep capabilities over the change of ids"),
-            ProcessOp::Capabilities { keep, ambient, bits, .. } => write!(
-                f,
-                "keep capabilities: {keep}; ambient: {ambient}; securebits {bits:#x}, locked"
-            ),
+            ProcessOp::Capabilities { keep, ambient, bits, .. } => {
+                let set = SECUREBITS.iter().filter(|(_, bit)| bits & bit == *bit);
+                let names: Vec<&str> = set.map(|(name, _)| *name).collect();
+                let bits = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                write!(
+                    f,
+                    "keep capabilities: {keep}; ambient: {ambient}; securebits locked: {bits}"
+                )
+            }
             ProcessOp::NoNewPrivs => f.write_str("set no_new_privs"),
             ProcessOp::Session { new: true } => f.write_str("start a session without terminal"),
             ProcessOp::Session { new: false } => f.write_str("start a process group"),

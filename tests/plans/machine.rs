@@ -163,6 +163,7 @@ fn program(word: &str) -> Program {
             name: word.clone(),
             directories: vec!["/usr/bin".into(), "/bin".into()],
             near: Some("tool".into()),
+            link: None,
         }];
         return Program { word, lacks, ..Program::default() };
     }

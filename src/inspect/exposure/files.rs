@@ -66,7 +66,7 @@ pub(super) fn files(
             }
             Ground::Own(own) => match own {
                 Own::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => {
-                    bill.at(PROGRAMS, path, "holds programs", entry.at)
+                    bill.at(PROGRAMS, path, "runs what is written there", entry.at)
                 }
                 Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) => {}
                 Own::Link(_) | Own::File(_) | Own::Hidden(_) => {}

@@ -201,7 +201,8 @@ fn words_of(op: &ProcessOp) -> Option<Words> {
     match op {
         ProcessOp::Rlimit { name, soft, hard, .. } => {
             let to = if soft == hard { String::new() } else { format!(" to {}", limit(*hard)) };
-            Some(Words { domain: "rlimits", text: format!("{name} {}{to}", limit(*soft)) })
+            let unit = if *name == "core" { " (bytes of a core dump)" } else { "" };
+            Some(Words { domain: "rlimits", text: format!("{name} {}{to}{unit}", limit(*soft)) })
         }
         ProcessOp::WorkingDirectory { path } => process(format!("in {}", flat(path.text()))),
         ProcessOp::Umask { mask } => process(format!("umask {mask}")),
