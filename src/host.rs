@@ -60,6 +60,9 @@ pub struct Host {
     /// Why an ordinary caller can make nothing in directories where `missing = "create"` is to, by
     /// the host's path.
     pub unwritable: BTreeMap<String, i32>,
+    /// Where the `.git` files among them say that git's directory is, by the host's path
+    /// (gitrepository-layout(5)).
+    pub git_directories: BTreeMap<String, String>,
     /// What the patterns among the keys of `[mounts]` match.
     pub globs: BTreeMap<String, Found>,
     /// The links, all root's, that paths of the profile lead through on their way, by the path;

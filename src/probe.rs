@@ -42,7 +42,7 @@ use crate::profile::{Profile, read_import};
 use crate::sys;
 use crate::text::bytes;
 use crate::text::source::Sources;
-use crate::tree::walk::Last;
+use crate::tree::walk::{Last, meant};
 use nix::unistd::AccessFlags;
 pub(crate) use privileged::given;
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,6 +121,12 @@ impl Host {
         for path in wanted {
             let fact = look(&path, self.is_plain_directory(parent(&path)), with_fs);
             self.read_way(&path, &fact);
+            if path.ends_with("/.git")
+                && let Fact::Present(File { kind: FileKind::Regular, .. }) = &fact
+                && let Some(directory) = git_directory(&path)
+            {
+                self.git_directories.insert(path.clone(), directory);
+            }
             self.paths.insert(path, fact);
         }
         if caller.uid == 0 && *profile.namespaces.tree() == Namespace::Host {
@@ -319,6 +325,25 @@ fn open_without_links(path: &str) -> Result<(), i32> {
     let opened = sys::open_without_links(name.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)
         .and_then(sys::close);
     opened.map_err(|errno| errno.0)
+}
+
+/// Where the `.git` file of a worktree or a submodule leads: the whole of git's directory, which
+/// holds `worktrees` and `modules`. Whoever wrote the file may have named anything, so nothing else
+/// counts.
+fn git_directory(path: &str) -> Option<String> {
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+    const LARGEST: u64 = 4_096;
+    // It may be a FIFO or a link by now.
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    let mut open = std::fs::OpenOptions::new();
+    let file = open.read(true).custom_flags(flags).open(bytes::path(path)).ok()?;
+    let mut text = String::new();
+    file.take(LARGEST).read_to_string(&mut text).ok()?;
+    let target = text.lines().next()?.strip_prefix("gitdir:")?.trim();
+    let (place, is_sure) = meant(parent(path), target);
+    let end = ["/.git/worktrees/", "/.git/modules/"].iter().find_map(|of| place.find(of))?;
+    is_sure.then(|| format!("{}/.git", &place[..end]))
 }
 
 /// The directories where something is to be made and this process may not (access(2)): of those

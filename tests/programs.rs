@@ -651,3 +651,71 @@ fn the_profile_of_the_page_holds_git() {
         );
     }
 }
+
+#[test]
+fn a_link_out_of_what_is_granted_is_named_with_where_it_leads() {
+    let place = Place::new();
+    for who in As::all() {
+        let tree = place.folder(&format!("tree-{who:?}"), *who);
+        let program = place.path.join("program");
+        std::fs::copy("/usr/bin/true", &program).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        symlink(&program, tree.join("tool")).unwrap();
+        let profile = |top: &str| {
+            let at = tree.display();
+            format!(
+                "{top}{}\"{at}\" = \"ro\"\n[process]\ncwd = \"{at}\"\n[env]\nPATH = \"/usr/bin:{at}\"\n",
+                system("")
+            )
+        };
+        let tool = tree.join("tool").display().to_string();
+        for word in ["tool", "./tool", &tool] {
+            let said = crate::support::errors(&place.run(*who, &profile(""), &[word]));
+            let leads = format!("{tool} is a symbolic link to {}", program.display());
+            let said: String = said.split_whitespace().filter(|word| *word != "│").collect();
+            let flat = |text: &str| text.split_whitespace().collect::<String>();
+            assert!(said.contains(&flat(&leads)), "{who:?} {word}: {said}");
+            assert!(said.contains(&flat(&format!("programs = [\"{tool}\"]"))), "{who:?}: {said}");
+            // The help works.
+            let brought = profile("").replacen(
+                "format = 1\n",
+                &format!("format = 1\nprograms = [\"{tool}\"]\n"),
+                1,
+            );
+            let output = place.run(*who, &brought, &[word]);
+            assert!(output.status.success(), "{who:?} {word}: {}", text(&output.stderr));
+        }
+    }
+}
+
+/// The note names the line; a file that names another place than git's makes no line of it.
+#[test]
+fn a_git_file_that_points_out_of_the_grant_is_noted() {
+    let place = Place::new();
+    for who in As::all() {
+        let name = format!("tree-{who:?}");
+        let tree = place.folder(&name, *who);
+        let hub = place.folder("hub/.git/worktrees/x", *who);
+        let git = place.path.join("hub/.git").display().to_string();
+        let at = tree.display();
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let entries = format!(
+            "\"{at}\" = {{ bind = \"{at}\", access = \"rw\"{owner} }}\n\"{at}/.git\" = \"ro\"\n"
+        );
+        let note = |entries: &str| text(&place.run(*who, &system(entries), &["/bin/true"]).stderr);
+        let said = "git's directory is not there inside";
+        for target in [hub.display().to_string(), "../hub/.git/modules/a/b".into()] {
+            place.file(&format!("{name}/.git"), &format!("gitdir: {target}\n"));
+            let words = note(&entries);
+            let line = format!("mounts.\"{git}\" = \"ro\"");
+            assert!(words.contains(said) && words.contains(&line), "{who:?} {target}: {words}");
+            let granted = note(&format!("{entries}\"{git}\" = \"ro\"\n"));
+            assert!(!granted.contains(said), "{who:?} {target}: {granted}");
+        }
+        for target in ["/home/x/.ssh", "a/../../hub/.git/worktrees/x", ""] {
+            place.file(&format!("{name}/.git"), &format!("gitdir: {target}\n"));
+            let words = note(&entries);
+            assert!(!words.contains(said), "{who:?} {target}: {words}");
+        }
+    }
+}

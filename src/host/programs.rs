@@ -46,6 +46,8 @@ pub enum Lack {
         directories: Vec<String>,
         /// A name there that is like it.
         near: Option<String>,
+        /// The link there by this name, and where that leads: nothing of it is in sight.
+        link: Option<(String, String)>,
     },
     /// The path is relative, and there is no directory that it could begin from.
     Relative(String),

@@ -174,7 +174,12 @@ fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
     let cannot = |why: String| format!("cannot show `{word}`: {why}");
     let help = |text: String| Some(text);
     match lack {
-        Lack::Program { name, directories, near } => {
+        Lack::Program { link: Some((link, to)), .. } => {
+            let why = format!("{link} is a symbolic link to {to}, which is not there");
+            let help = "install what it leads to, or name another program".to_owned();
+            ("programs::not-found", cannot(why), Some(help))
+        }
+        Lack::Program { name, directories, near, link: None } => {
             let place = match directories.as_slice() {
                 [] if name.contains('/') => format!("there is no {name}"),
                 [] => "[env] PATH has no directory to look in".into(),
@@ -307,7 +312,12 @@ mod tests {
     fn every_lack_has_a_sentence_without_control_characters_of_its_own() {
         let text = || "x".to_owned();
         let all = [
-            Lack::Program { name: text(), directories: vec![text()], near: Some(text()) },
+            Lack::Program {
+                name: text(),
+                directories: vec![text()],
+                near: Some(text()),
+                link: Some((text(), text())),
+            },
             Lack::Relative(text()),
             Lack::NotExecutable { path: text(), mount: true },
             Lack::NotExecutable { path: text(), mount: false },

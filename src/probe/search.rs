@@ -13,6 +13,7 @@ use crate::probe::script::{Script, program_of_env};
 use crate::probe::view::{Found, View, What};
 use crate::text::bytes;
 use crate::text::problem::did_you_mean;
+use crate::tree::walk::meant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -116,10 +117,10 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        let missing = || Lack::Program {
-            name: word.to_owned(),
-            near: self.near(word, &directories),
-            directories: directories.clone(),
+        let missing = || {
+            let link = paths.iter().find_map(|path| self.view.link(&meant("/", path).0));
+            let near = if link.is_some() { None } else { self.near(word, &directories) };
+            Lack::Program { name: word.to_owned(), near, directories: directories.clone(), link }
         };
         let lack = forbidden.unwrap_or_else(missing);
         self.lack(lack);

@@ -3,11 +3,11 @@
 //! ([`crate::tree::walk`]).
 
 use crate::host::FileKind;
-use crate::language::value::below;
+use crate::language::value::{below, parent};
 use crate::policy::mounts::tree::{Node, Tree, bound_at};
 use crate::step::{Content, Kernel};
 use crate::text::bytes;
-use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, Step, walk};
+use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, Step, meant, walk};
 use crate::tree::{Ground, Own, Source, Stands};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -123,6 +123,12 @@ impl<'a> View<'a> {
         let Some(source) = bound_at(self.tree, directory).or_else(bare) else { return vec![] };
         let Ok(entries) = std::fs::read_dir(bytes::path(&source)) else { return vec![] };
         entries.take(8_192).flatten().map(|entry| bytes::of(entry.file_name())).collect()
+    }
+
+    /// The symbolic link that a bind shows at a path, and where it leads.
+    pub(super) fn link(&self, path: &str) -> Option<(String, String)> {
+        let text = crate::probe::link_text(&bound_at(self.tree, path)?).ok()?;
+        Some((path.to_owned(), meant(parent(path), &text).0))
     }
 
     /// Whether what the host has at a path is looked at where the tree has nothing. What these

@@ -77,6 +77,10 @@ fn to_have_inside(word: &At<String>, lack: &Lack, host: &Host) -> String {
         Ok(_) if SHELL_WORDS.contains(&word.as_str()) => {
             format!("`{}` is a word of the shell: command = [\"sh\", \"-c\", \"...\"]", word.value)
         }
+        // Where the link leads is said, and no line grants that: who made it may have named anything.
+        _ if let Lack::Program { link: Some((link, _)), .. } = lack => {
+            format!("let it bring what it needs: programs = [{}]", literal(link))
+        }
         Ok(_) if word.starts_with('-') => {
             "if it is an option of stockade's, write it before PROFILE".into()
         }

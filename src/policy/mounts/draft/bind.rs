@@ -1,7 +1,7 @@
 //! What is bound: a tree or a file of the host, its owner mapped where root starts it.
 
 use super::super::kinds::{Access, Bind, Broad, Missing, Mount, Socket};
-use super::super::{checks, links, written};
+use super::super::{checks, links, place, written};
 use super::{PLAIN, What, World, bind_rights};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
@@ -57,6 +57,17 @@ impl World<'_> {
             self.map_owner(slot, path, source, &owned, bind, at);
         }
         self.attach(slot, path, site.ground, bind_rights(bind, directory), at);
+        self.note_git(source, at);
+    }
+
+    /// A `.git` that is a file names git's directory, without which git finds no repository.
+    fn note_git(&mut self, source: &str, at: Span) {
+        let Some(directory) = self.host.git_directories.get(source) else { return };
+        if place::shown_at(self.tree, self.host, directory).as_ref() != Some(directory) {
+            let line = written::line(directory, &Mount::here(Access::ReadOnly));
+            let why = format!("{source} says that it is {directory}; grant it: mounts.{line}");
+            self.draft.note_less(at, "git's directory is not there inside", &why);
+        }
     }
 
     pub(super) fn bind_attrs(&self, bind: &Bind) -> Attrs {
